@@ -1,0 +1,57 @@
+// Package requirement is the vocabulary of a scan: what is demanded, what was
+// found, and what the finding rests on. It knows neither disks nor systems.
+package requirement
+
+// Platform is the family of systems that a requirement concerns.
+type Platform string
+
+// The platforms of the catalogue.
+const (
+	Any     Platform = "any"
+	Windows Platform = "windows"
+	Linux   Platform = "linux"
+)
+
+// Scope says where the evidence of a requirement lies.
+type Scope string
+
+// Evidence of scope Disk is on the images; that of scope Service is known to
+// the service alone and comes from a document, if at all.
+const (
+	Disk    Scope = "disk"
+	Service Scope = "service"
+)
+
+// Severity says what an unmet requirement means.
+type Severity string
+
+// Required blocks image creation. Recommended is at most a warning. Info
+// carries content and no demand.
+const (
+	Required    Severity = "required"
+	Recommended Severity = "recommended"
+	Info        Severity = "info"
+)
+
+// Requirement is one row of the catalogue. It is data: what was found of it in
+// one scan is a Finding.
+type Requirement struct {
+	ID           string
+	Platform     Platform
+	Scope        Scope
+	Severity     Severity
+	AWSErrorCode string // the service's own name for the failure, "" if it has none
+	Demand       string // what has to be true, in one line
+
+	Reads       string // what on the disk, or in which document, decides it
+	Live        string // how to check it on the running system
+	Remediation string // how to meet it; an Outcome may bring a more precise text
+	Reference   string // the section of "Create a Custom WorkSpaces Image and Bundle"
+}
+
+// Check is a requirement bound to the facts of one system.
+type Check struct {
+	Requirement
+	// Decide judges the requirement. It is called at most once.
+	Decide func() Outcome
+}

@@ -1,0 +1,111 @@
+package requirement
+
+import (
+	"sync"
+	"time"
+)
+
+// Level says how much a notice matters.
+type Level string
+
+// The levels of a notice.
+const (
+	LevelInfo    Level = "info"
+	LevelWarning Level = "warning"
+	LevelError   Level = "error"
+)
+
+// Notice is what the reader of a report must know about the evidence: logs
+// replayed, dirty volumes, damage met.
+type Notice struct {
+	Level   Level
+	Message string
+	Source  string // role of the volume, or the name of a document; may be ""
+	Path    string // file on the volume; may be ""
+}
+
+// Attr is a named field of an Event.
+type Attr struct {
+	Key, Value string
+}
+
+// Event is one step of a scan: a file opened, a value read, a rule applied.
+type Event struct {
+	Time  time.Time
+	Name  string
+	Attrs []Attr
+}
+
+// Trail collects the events and notices of a scan in the order of time. Its
+// zero value is ready, a nil *Trail drops what it is told, and all methods
+// may be called from several goroutines.
+type Trail struct {
+	mu      sync.Mutex
+	events  []Event
+	notices []Notice
+	dropped int
+}
+
+// maxEvents bounds the memory of a scan of a crafted image: an ordinary one
+// makes a few thousand events of about 200 bytes.
+const maxEvents = 200_000
+
+// maxNotices is far above what a reader would read; damage is counted, not
+// listed, where it comes in masses.
+const maxNotices = 1_000
+
+// Record adds an event. keyvals are names and values in turn.
+func (t *Trail) Record(name string, keyvals ...string) {
+	if t == nil {
+		return
+	}
+	e := Event{Time: time.Now(), Name: name}
+	for i := 0; i+1 < len(keyvals); i += 2 {
+		e.Attrs = append(e.Attrs, Attr{keyvals[i], keyvals[i+1]})
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.events) >= maxEvents {
+		t.dropped++
+		return
+	}
+	t.events = append(t.events, e)
+}
+
+// Notify adds a notice, once: one that is already there is not repeated.
+func (t *Trail) Notify(n Notice) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, old := range t.notices {
+		if old == n {
+			return
+		}
+	}
+	if len(t.notices) < maxNotices {
+		t.notices = append(t.notices, n)
+	}
+}
+
+// Events returns what was recorded so far, and how many events beyond the
+// bound were dropped.
+func (t *Trail) Events() (events []Event, dropped int) {
+	if t == nil {
+		return nil, 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.events[:len(t.events):len(t.events)], t.dropped
+}
+
+// Notices returns the notices so far.
+func (t *Trail) Notices() []Notice {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.notices[:len(t.notices):len(t.notices)]
+}

@@ -1,0 +1,88 @@
+package scanner
+
+import (
+	"time"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// Role says what a volume is to the WorkSpace.
+type Role string
+
+// The root volume holds the system, the user volume the profile (drive D, or
+// /home). Any other volume is named in the report and not judged.
+const (
+	Root  Role = "root"
+	User  Role = "user"
+	Other Role = "other"
+)
+
+// Verdict is what the findings say together.
+type Verdict string
+
+// The verdict is NotReady if a finding that counts is failed or a warning,
+// else Inconclusive if one is undetermined, else Ready.
+const (
+	Ready        Verdict = "ready"
+	NotReady     Verdict = "not_ready"
+	Inconclusive Verdict = "inconclusive"
+)
+
+// Result is all that one scan found.
+type Result struct {
+	Started  time.Time
+	Finished time.Time
+	Images   []string // as they were named
+	With     []string // documents from outside the disk, as they were named
+
+	BytesRead int64 // from the images
+	Reads     int64 // how many reads that took
+
+	Platform Platform
+	Volumes  []Volume
+	Findings []requirement.Finding // in the catalogue's order
+	Notices  []requirement.Notice
+	Events   []requirement.Event // in the order of time
+	Dropped  int                 // events beyond the bound, not in Events
+
+	Verdict  Verdict
+	ExitCode int             // after the Policy
+	Counted  map[string]bool // ids of the findings that the verdict is made of
+}
+
+// Platform is the system that was found on the root volume.
+type Platform struct {
+	Family       string // "windows" or "linux"
+	Name         string // "Windows Server 2019 Datacenter"
+	Version      string // "10.0.17763.4737"
+	Architecture string // "amd64"; "" if not known
+	ComputerName string // "" if not known
+	UserName     string // whose profile is judged, as DOMAIN\name; "" if not known
+}
+
+// Volume is a volume of one of the images.
+type Volume struct {
+	Role       Role
+	Image      string // as it was named
+	Format     string // container: "raw"
+	Partition  int    // 1 for the first; 0 where the image is the bare volume
+	Offset     int64  // on the disk, in bytes
+	Size       int64  // in bytes
+	Free       int64  // in bytes; -1 if not known
+	Filesystem string // "ntfs", "ext4", ...
+	Label      string
+	Serial     string
+	State      string // "clean", "dirty", "journal replayed"; "" if not known
+}
+
+// Summary counts the findings by status.
+func (r *Result) Summary() map[requirement.Status]int {
+	n := make(map[requirement.Status]int, len(requirement.Statuses))
+	for _, s := range requirement.Statuses {
+		n[s] = 0
+	}
+	for _, f := range r.Findings {
+		n[f.Status]++
+	}
+	return n
+}
