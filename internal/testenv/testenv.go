@@ -1,0 +1,151 @@
+// Package testenv tells tests what the machine they run on has: real tools,
+// root, loop devices, the corpus of real images and hives.
+//
+// A test that lacks something is skipped and says what was missing. With
+// COLDCHECK_STRICT=1 it fails instead, so that a run that is meant to have
+// everything cannot pass by skipping. The corpus is the exception: it is
+// wanted only where COLDCHECK_CORPUS names its folder.
+package testenv
+
+import (
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+)
+
+const (
+	strictVar = "COLDCHECK_STRICT"
+	corpusVar = "COLDCHECK_CORPUS"
+)
+
+// maxCorpusFile bounds what CorpusFile holds in memory. The largest file of
+// the corpus unpacks to less than half of it.
+const maxCorpusFile = 2 << 30
+
+// Strict reports whether a test that lacks something fails instead of being
+// skipped.
+func Strict() bool { return os.Getenv(strictVar) == "1" }
+
+// Corpus returns the corpus' folder, the value of COLDCHECK_CORPUS. The test is
+// skipped if that is not set, and fails if it names no folder.
+func Corpus(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv(corpusVar)
+	if dir == "" {
+		t.Skipf("needs the corpus: set %s to its folder", corpusVar)
+	}
+	if info, err := os.Stat(dir); err != nil {
+		t.Fatalf("%s: %v", corpusVar, err)
+	} else if !info.IsDir() {
+		t.Fatalf("%s: %s is not a folder", corpusVar, dir)
+	}
+	return dir
+}
+
+// CorpusFile returns the content of a file of the corpus, named relative to
+// its folder with "/". A name that ends in .gz, .xz, .zst or .bz2 is unpacked.
+func CorpusFile(t testing.TB, name string) []byte {
+	t.Helper()
+	f, err := os.Open(filepath.Join(Corpus(t), filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data, err := unpack(name, f, maxCorpusFile)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return data
+}
+
+func unpack(name string, packed io.Reader, limit int64) ([]byte, error) {
+	r := packed
+	var err error
+	switch filepath.Ext(name) {
+	case ".gz":
+		r, err = gzip.NewReader(packed)
+	case ".xz":
+		r, err = xz.NewReader(packed)
+	case ".bz2":
+		r = bzip2.NewReader(packed)
+	case ".zst":
+		var d *zstd.Decoder
+		if d, err = zstd.NewReader(packed, zstd.WithDecoderConcurrency(1)); err == nil {
+			defer d.Close()
+			r = d
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	n, err := io.Copy(&out, io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if n > limit {
+		return nil, fmt.Errorf("unpacks to more than %d bytes", limit)
+	}
+	return out.Bytes(), nil
+}
+
+// Tool makes sure that every one of the named programs is installed.
+func Tool(t testing.TB, names ...string) {
+	t.Helper()
+	var missing []string
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if missing != nil {
+		lack(t, "%s (make tools installs it)", strings.Join(missing, ", "))
+	}
+}
+
+// Root makes sure that the test runs as root.
+func Root(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		lack(t, "root")
+	}
+}
+
+// Loop makes sure that the test can attach loop devices and mount FUSE
+// filesystems on them.
+func Loop(t testing.TB) {
+	t.Helper()
+	Root(t)
+	Tool(t, "losetup")
+	for _, dev := range []string{"/dev/fuse", "/dev/loop-control"} {
+		f, err := os.OpenFile(dev, os.O_RDWR, 0)
+		if err != nil {
+			lack(t, "%s (%v)", dev, err)
+			return
+		}
+		f.Close()
+	}
+	if out, err := exec.Command("losetup", "--find").CombinedOutput(); err != nil {
+		lack(t, "a free loop device (%v: %s)", err, bytes.TrimSpace(out))
+	}
+}
+
+// lack ends the test: it is skipped, or in strict mode has failed.
+func lack(t testing.TB, format string, args ...any) {
+	t.Helper()
+	what := fmt.Sprintf(format, args...)
+	if Strict() {
+		t.Fatalf("needs %s, and %s=1 forbids to skip", what, strictVar)
+	}
+	t.Skipf("needs %s", what)
+}

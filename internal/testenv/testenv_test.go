@@ -1,0 +1,111 @@
+package testenv
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+)
+
+// probe is a testing.TB that remembers how the test would have ended.
+type probe struct {
+	testing.TB
+	ended string
+}
+
+func (p *probe) Helper() {}
+
+func (p *probe) Skipf(format string, args ...any) { p.end("skip", format, args) }
+
+func (p *probe) Fatalf(format string, args ...any) { p.end("fatal", format, args) }
+
+func (p *probe) end(how, format string, args []any) {
+	p.ended = how + ": " + fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+// outcome runs f as a test would be run and returns how it ended, "" if it
+// went on.
+func outcome(t *testing.T, f func(testing.TB)) string {
+	p := &probe{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(p)
+	}()
+	<-done
+	return p.ended
+}
+
+func TestMissingTool(t *testing.T) {
+	for _, tt := range []struct{ strict, want string }{
+		{"", "skip: needs no-such-tool, nor-this-one"},
+		{"1", "fatal: needs no-such-tool, nor-this-one"},
+	} {
+		t.Setenv(strictVar, tt.strict)
+		got := outcome(t, func(t testing.TB) { Tool(t, "go", "no-such-tool", "nor-this-one") })
+		if !strings.HasPrefix(got, tt.want) {
+			t.Errorf("strict %q: %q, want %q", tt.strict, got, tt.want)
+		}
+	}
+	t.Setenv(strictVar, "1")
+	if got := outcome(t, func(t testing.TB) { Tool(t, "go") }); got != "" {
+		t.Errorf("an installed tool: %q", got)
+	}
+}
+
+func TestCorpusIsOptionalEvenInStrictMode(t *testing.T) {
+	t.Setenv(strictVar, "1")
+	t.Setenv(corpusVar, "")
+	if got := outcome(t, func(t testing.TB) { Corpus(t) }); !strings.HasPrefix(got, "skip:") {
+		t.Errorf("unset: %q, want a skip", got)
+	}
+	t.Setenv(corpusVar, filepath.Join(t.TempDir(), "missing"))
+	if got := outcome(t, func(t testing.TB) { Corpus(t) }); !strings.HasPrefix(got, "fatal:") {
+		t.Errorf("names nothing: %q, want a failure", got)
+	}
+}
+
+func TestCorpusFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(corpusVar, dir)
+	want := []byte("content of a file")
+
+	var gz, xzBuf, zst bytes.Buffer
+	g := gzip.NewWriter(&gz)
+	g.Write(want)
+	g.Close()
+	x, err := xz.NewWriter(&xzBuf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Write(want)
+	x.Close()
+	z, err := zstd.NewWriter(&zst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z.Write(want)
+	z.Close()
+
+	for name, data := range map[string][]byte{"f": want, "f.gz": gz.Bytes(), "f.xz": xzBuf.Bytes(), "f.zst": zst.Bytes()} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := CorpusFile(t, name); !bytes.Equal(got, want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	for limit, ok := range map[int64]bool{int64(len(want)) - 1: false, int64(len(want)): true, int64(len(want)) + 1: true} {
+		if _, err := unpack("f.gz", bytes.NewReader(gz.Bytes()), limit); (err == nil) != ok {
+			t.Errorf("limit %d: %v", limit, err)
+		}
+	}
+}
