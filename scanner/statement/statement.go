@@ -1,0 +1,116 @@
+// Package statement reads the documents that say what a disk cannot: the JSON
+// of `aws workspaces describe-workspaces` and `describe-workspace-images`, and
+// the text of `slmgr /dlv`. A document's kind is told by its content.
+//
+// A document decides requirements, so nothing in it is guessed: what is of the
+// wrong type, given twice or not certain is an error that names the field.
+// Unknown fields are ignored.
+package statement
+
+import "errors"
+
+// ErrUnknownKind: the content is none of the documents that Parse knows.
+var ErrUnknownKind = errors.New("neither describe-workspaces nor describe-workspace-images JSON, nor the text of slmgr /dlv")
+
+// ErrInvalid: the content is of a known kind, and damaged or contradictory.
+var ErrInvalid = errors.New("invalid document")
+
+// Kind says what a Document is.
+type Kind string
+
+// The kinds of documents.
+const (
+	WorkSpaces Kind = "describe-workspaces"
+	Images     Kind = "describe-workspace-images"
+	Licence    Kind = "slmgr /dlv"
+)
+
+// Document is one document from outside the disk. Only the field of its kind
+// is set.
+type Document struct {
+	Name string // as it was named
+	Kind Kind
+
+	WorkSpaces []WorkSpace
+	Images     []Image
+	Slmgr      *Slmgr
+
+	// Truncated: the document names a next page, so its list goes on elsewhere.
+	Truncated bool
+}
+
+// WorkSpace is one entry of describe-workspaces. A string that is not in the
+// document is "", a number nil.
+type WorkSpace struct {
+	WorkspaceID        string
+	State              string // "AVAILABLE", ... as written
+	ModificationStates []ModificationState
+	UserName           string
+	ComputerName       string
+	BundleID           string
+	SubnetID           string
+	DirectoryID        string
+
+	RootVolumeEncryptionEnabled *bool // nil: not in the document
+	UserVolumeEncryptionEnabled *bool // nil: not in the document
+	VolumeEncryptionKey         string
+
+	ErrorCode    string
+	ErrorMessage string
+
+	Properties WorkSpaceProperties
+}
+
+// ModificationState is a change of a WorkSpace that is under way.
+type ModificationState struct {
+	Resource string // "ROOT_VOLUME", "USER_VOLUME", "COMPUTE_TYPE"
+	State    string // "UPDATE_INITIATED", "UPDATE_IN_PROGRESS"
+}
+
+// WorkSpaceProperties are the WorkspaceProperties of a WorkSpace.
+type WorkSpaceProperties struct {
+	RootVolumeSizeGiB   *int64
+	UserVolumeSizeGiB   *int64
+	ComputeTypeName     string
+	Protocols           []string // "PCOIP", "WSP"
+	OperatingSystemName string
+}
+
+// Image is one entry of describe-workspace-images.
+type Image struct {
+	ImageID         string // "wsi-..."
+	Name            string
+	Description     string
+	State           string // "AVAILABLE", "PENDING", "ERROR"
+	OperatingSystem string // "WINDOWS", "LINUX"
+	RequiredTenancy string
+	Created         string // as written: the command prints it in several forms
+	OwnerAccountID  string
+	ErrorCode       string
+	ErrorMessage    string
+	ErrorDetails    []ErrorDetail
+	UpdateAvailable *bool // nil: not in the document
+}
+
+// ErrorDetail is a reason why an image could not be made.
+type ErrorDetail struct {
+	ErrorCode    string
+	ErrorMessage string
+}
+
+// Slmgr is what `slmgr /dlv` says of the Windows licence.
+type Slmgr struct {
+	Name        string // "Windows(R), ServerDatacenter edition"
+	Description string // "Windows(R) Operating System, VOLUME_KMSCLIENT channel"
+	Channel     string // "VOLUME_KMSCLIENT", "RETAIL", ...; "" if not certain
+	Status      string // the licence status as printed, in the language of the text; "" if not certain
+
+	RemainingWindowsRearm *int // nil: the text does not print it
+	RemainingSKURearm     *int // nil: the text does not print it
+}
+
+// Parse reads a document. name is only for messages and Document.Name. The
+// error is ErrUnknownKind or ErrInvalid.
+func Parse(name string, data []byte) (*Document, error) {
+	return nil, ErrUnknownKind
+}
