@@ -1,0 +1,176 @@
+package report
+
+import (
+	_ "embed" // for Schema
+	"encoding/json"
+	"io"
+
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// Schema is the JSON Schema of what JSON writes, in its version 1: fields may
+// be added, none changes its meaning or goes away.
+//
+//go:embed report.schema.json
+var Schema []byte
+
+const schemaVersion = 1
+
+// JSON writes the report as one JSON document as Schema describes it. Fields
+// stand in the order below and findings in the order of the catalogue, so that
+// two reports can be compared line by line. Bytes that are not UTF-8 become
+// U+FFFD.
+func JSON(w io.Writer, r *scanner.Result, o Options) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(document(r, o))
+}
+
+type jsonReport struct {
+	SchemaVersion int                        `json:"schema_version"`
+	Tool          jsonTool                   `json:"tool"`
+	Scan          jsonScan                   `json:"scan"`
+	Platform      jsonPlatform               `json:"platform"`
+	Volumes       []jsonVolume               `json:"volumes"`
+	Verdict       scanner.Verdict            `json:"verdict"`
+	ExitCode      int                        `json:"exit_code"`
+	Summary       map[requirement.Status]int `json:"summary"`
+	Findings      []jsonFinding              `json:"findings"`
+	Notices       []jsonNotice               `json:"notices"`
+}
+
+type jsonTool struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+}
+
+type jsonScan struct {
+	Started   string   `json:"started"`
+	Finished  string   `json:"finished"`
+	Images    []string `json:"images"`
+	With      []string `json:"with"`
+	BytesRead int64    `json:"bytes_read"`
+	Reads     int64    `json:"reads"`
+}
+
+type jsonPlatform struct {
+	Family       string `json:"family"`
+	Name         string `json:"name"`
+	Version      string `json:"version"`
+	Architecture string `json:"architecture,omitempty"`
+	ComputerName string `json:"computer_name,omitempty"`
+	UserName     string `json:"user_name,omitempty"`
+}
+
+type jsonVolume struct {
+	Role       scanner.Role `json:"role"`
+	Image      string       `json:"image"`
+	Format     string       `json:"format"`
+	Partition  int          `json:"partition"`
+	Offset     int64        `json:"offset"`
+	Size       int64        `json:"size"`
+	Free       *int64       `json:"free,omitempty"`
+	Filesystem string       `json:"filesystem"`
+	Label      string       `json:"label,omitempty"`
+	Serial     string       `json:"serial,omitempty"`
+	State      string       `json:"state,omitempty"`
+}
+
+type jsonFinding struct {
+	ID           string               `json:"id"`
+	Title        string               `json:"title"`
+	Scope        requirement.Scope    `json:"scope"`
+	Severity     requirement.Severity `json:"severity"`
+	Status       requirement.Status   `json:"status"`
+	Basis        requirement.Basis    `json:"basis,omitempty"`
+	Message      string               `json:"message"`
+	AWSErrorCode string               `json:"aws_error_code,omitempty"`
+	Remediation  string               `json:"remediation,omitempty"`
+	Reference    string               `json:"reference,omitempty"`
+	Evidence     []jsonEvidence       `json:"evidence,omitempty"`
+	Details      any                  `json:"details,omitempty"`
+	Accepted     bool                 `json:"accepted,omitempty"`
+}
+
+type jsonEvidence struct {
+	Source string  `json:"source"`
+	Path   string  `json:"path,omitempty"`
+	Key    string  `json:"key,omitempty"`
+	Value  *string `json:"value,omitempty"` // "" is a key's default value
+	Type   string  `json:"type,omitempty"`
+	Data   string  `json:"data,omitempty"`
+	Offset *int64  `json:"offset,omitempty"`
+	Time   string  `json:"time,omitempty"`
+	Note   string  `json:"note,omitempty"`
+}
+
+type jsonNotice struct {
+	Level   requirement.Level `json:"level"`
+	Message string            `json:"message"`
+	Source  string            `json:"source,omitempty"`
+	Path    string            `json:"path,omitempty"`
+}
+
+func document(r *scanner.Result, o Options) jsonReport {
+	doc := jsonReport{
+		SchemaVersion: schemaVersion,
+		Tool:          jsonTool{Name: "coldcheck", Version: o.Version, Commit: o.Commit},
+		Scan: jsonScan{
+			Started: timestamp(r.Started), Finished: timestamp(r.Finished),
+			Images: append([]string{}, r.Images...), With: append([]string{}, r.With...),
+			BytesRead: r.BytesRead, Reads: r.Reads,
+		},
+		Platform: jsonPlatform(r.Platform),
+		Volumes:  make([]jsonVolume, 0, len(r.Volumes)),
+		Verdict:  r.Verdict,
+		ExitCode: r.ExitCode,
+		Summary:  r.Summary(),
+		Findings: make([]jsonFinding, 0, len(r.Findings)),
+		Notices:  make([]jsonNotice, 0, len(r.Notices)),
+	}
+	for _, v := range r.Volumes {
+		j := jsonVolume{
+			Role: v.Role, Image: v.Image, Format: v.Format, Partition: v.Partition, Offset: v.Offset,
+			Size: v.Size, Filesystem: v.Filesystem, Label: v.Label, Serial: v.Serial, State: v.State,
+		}
+		if v.Free >= 0 {
+			j.Free = &v.Free
+		}
+		doc.Volumes = append(doc.Volumes, j)
+	}
+	for _, f := range r.Findings {
+		j := jsonFinding{
+			ID: f.ID, Title: f.Demand, Scope: f.Scope, Severity: f.Severity, Status: f.Status, Basis: f.Basis,
+			Message: f.Message, AWSErrorCode: f.AWSErrorCode, Remediation: f.Outcome.Remediation,
+			Reference: f.Reference, Details: f.Details, Accepted: f.Accepted,
+		}
+		for _, e := range f.Evidence {
+			j.Evidence = append(j.Evidence, evidence(e))
+		}
+		doc.Findings = append(doc.Findings, j)
+	}
+	for _, n := range r.Notices {
+		doc.Notices = append(doc.Notices, jsonNotice(n))
+	}
+	return doc
+}
+
+func evidence(e requirement.Evidence) jsonEvidence {
+	j := jsonEvidence{
+		Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data,
+		Offset: e.Offset, Time: timestamp(e.Time), Note: e.Note,
+	}
+	if hasValue(e) {
+		j.Value = &e.Value
+	}
+	return j
+}
+
+// hasValue says that the evidence is a value: one with a name, or the default
+// value of a registry key, which has none but has a type.
+func hasValue(e requirement.Evidence) bool {
+	return e.Value != "" || e.Key != "" && e.Type != ""
+}

@@ -1,0 +1,282 @@
+package report
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// logVersion changes when a line of the log changes its meaning.
+const logVersion = 1
+
+// Log writes every step of the scan, every finding with every piece of its
+// evidence and its complete details, one event a line in the order of time, as
+// key=value. docs/log.md describes it.
+func Log(w io.Writer, r *scanner.Result, o Options) error {
+	l := &logWriter{w: bufio.NewWriter(w)}
+	l.header(r, o)
+	for _, e := range r.Events {
+		l.begin(e.Time, e.Name)
+		for _, a := range e.Attrs {
+			l.put(a.Key, a.Value)
+		}
+		l.end()
+	}
+	if r.Dropped > 0 {
+		l.begin(r.Finished, "events_dropped")
+		l.put("count", strconv.Itoa(r.Dropped))
+		l.end()
+	}
+	for _, f := range r.Findings {
+		if err := l.finding(r, f); err != nil {
+			return err
+		}
+	}
+	for _, n := range r.Notices {
+		l.begin(r.Finished, "notice")
+		l.put("level", string(n.Level))
+		l.putIf("source", n.Source)
+		l.putIf("path", n.Path)
+		l.put("message", n.Message)
+		l.end()
+	}
+	l.verdict(r)
+	return l.w.Flush()
+}
+
+// logWriter writes lines. Its bufio.Writer keeps the first error for Flush.
+type logWriter struct {
+	w *bufio.Writer
+}
+
+func (l *logWriter) begin(t time.Time, event string) {
+	l.w.WriteString("time=")
+	l.w.WriteString(t.UTC().Format("2006-01-02T15:04:05.000000000Z"))
+	l.put("event", event)
+}
+
+func (l *logWriter) put(key, value string) {
+	l.w.WriteByte(' ')
+	l.w.WriteString(logKey(key))
+	l.w.WriteByte('=')
+	l.w.WriteString(quote(value))
+}
+
+func (l *logWriter) putIf(key, value string) {
+	if value != "" {
+		l.put(key, value)
+	}
+}
+
+func (l *logWriter) putInt(key string, n int64) { l.put(key, strconv.FormatInt(n, 10)) }
+
+func (l *logWriter) end() { l.w.WriteByte('\n') }
+
+func (l *logWriter) header(r *scanner.Result, o Options) {
+	l.begin(r.Started, "report")
+	l.put("tool", "coldcheck")
+	l.put("version", o.Version)
+	l.putIf("commit", o.Commit)
+	l.putInt("log_version", logVersion)
+	l.end()
+	for _, name := range r.Images {
+		l.begin(r.Started, "image")
+		l.put("name", name)
+		l.end()
+	}
+	for _, name := range r.With {
+		l.begin(r.Started, "document")
+		l.put("name", name)
+		l.end()
+	}
+	for _, v := range r.Volumes {
+		l.begin(r.Started, "volume")
+		l.put("role", string(v.Role))
+		l.put("image", v.Image)
+		l.put("format", v.Format)
+		l.putInt("partition", int64(v.Partition))
+		l.putInt("offset", v.Offset)
+		l.putInt("size", v.Size)
+		if v.Free >= 0 {
+			l.putInt("free", v.Free)
+		}
+		l.putIf("filesystem", v.Filesystem)
+		l.putIf("label", v.Label)
+		l.putIf("serial", v.Serial)
+		l.putIf("state", v.State)
+		l.end()
+	}
+	l.begin(r.Started, "platform")
+	l.put("family", r.Platform.Family)
+	l.put("name", r.Platform.Name)
+	l.put("version", r.Platform.Version)
+	l.putIf("architecture", r.Platform.Architecture)
+	l.putIf("computer_name", r.Platform.ComputerName)
+	l.putIf("user_name", r.Platform.UserName)
+	l.end()
+}
+
+func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
+	l.begin(r.Finished, "finding")
+	l.put("id", f.ID)
+	l.put("status", string(f.Status))
+	l.put("severity", string(f.Severity))
+	l.put("scope", string(f.Scope))
+	l.putIf("basis", string(f.Basis))
+	l.put("counted", strconv.FormatBool(r.Counted[f.ID]))
+	if f.Accepted {
+		l.put("accepted", "true")
+	}
+	l.putIf("aws_error_code", f.AWSErrorCode)
+	l.put("demand", f.Demand)
+	l.put("message", f.Message)
+	l.putIf("remediation", f.Outcome.Remediation)
+	l.putIf("reference", f.Reference)
+	l.end()
+	for _, e := range f.Evidence {
+		l.begin(r.Finished, "evidence")
+		l.put("id", f.ID)
+		l.put("source", e.Source)
+		l.putIf("path", e.Path)
+		l.putIf("key", e.Key)
+		if hasValue(e) {
+			l.put("value", e.Value)
+		}
+		l.putIf("type", e.Type)
+		l.putIf("data", e.Data)
+		if e.Offset != nil {
+			l.putInt("offset", *e.Offset)
+		}
+		l.putIf("modified", timestamp(e.Time))
+		l.putIf("note", e.Note)
+		l.end()
+	}
+	return l.details(r.Finished, f)
+}
+
+// details writes what a finding carries beside its message: each object and
+// each element of a list on a line of its own, at its place.
+func (l *logWriter) details(t time.Time, f requirement.Finding) error {
+	if f.Details == nil {
+		return nil
+	}
+	text, err := json.Marshal(f.Details)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return err
+	}
+	l.detail(t, f.ID, "", v)
+	return nil
+}
+
+func (l *logWriter) detail(t time.Time, id, at string, v any) {
+	line := func() {
+		l.begin(t, "detail")
+		l.put("id", id)
+		l.putIf("at", at)
+	}
+	below := func(name string) string {
+		if at == "" {
+			return name
+		}
+		return at + "." + name
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		names := slices.Sorted(maps.Keys(v))
+		simple := func(name string) bool { _, ok := scalar(v[name]); return ok }
+		if len(v) == 0 || slices.ContainsFunc(names, simple) {
+			line()
+			for _, name := range names {
+				if s, ok := scalar(v[name]); ok {
+					l.put(name, s)
+				}
+			}
+			l.end()
+		}
+		for _, name := range names {
+			if !simple(name) {
+				l.detail(t, id, below(name), v[name])
+			}
+		}
+	case []any:
+		if len(v) == 0 {
+			line()
+			l.put("value", "[]")
+			l.end()
+		}
+		for i, element := range v {
+			l.detail(t, id, below(strconv.Itoa(i)), element)
+		}
+	default:
+		s, _ := scalar(v)
+		line()
+		l.put("value", s)
+		l.end()
+	}
+}
+
+// scalar is the text of a JSON value that is neither an object nor a list.
+func scalar(v any) (string, bool) {
+	switch v := v.(type) {
+	case nil:
+		return "null", true
+	case bool:
+		return strconv.FormatBool(v), true
+	case json.Number:
+		return v.String(), true
+	case string:
+		return v, true
+	}
+	return "", false
+}
+
+func (l *logWriter) verdict(r *scanner.Result) {
+	l.begin(r.Finished, "verdict")
+	l.put("verdict", string(r.Verdict))
+	l.putInt("exit_code", int64(r.ExitCode))
+	n := r.Summary()
+	for _, s := range requirement.Statuses {
+		l.putInt(string(s), int64(n[s]))
+	}
+	l.putInt("bytes_read", r.BytesRead)
+	l.putInt("reads", r.Reads)
+	l.end()
+}
+
+// quote writes a value so that a line splits into fields at its spaces outside
+// of quotes. Backslashes stay as they are, for grep's sake: a value is quoted
+// when it is empty or holds a space, a quote or an equals sign, a quote in it is
+// doubled, and what is not printable is written as Neutral writes it.
+func quote(value string) string {
+	value = Neutral(value)
+	if value != "" && !strings.ContainsAny(value, ` "=`) {
+		return value
+	}
+	return `"` + strings.ReplaceAll(value, `"`, `""`) + `"`
+}
+
+// logKey makes a name of a field out of any name: letters, digits and "_.-".
+func logKey(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '.', r == '-':
+			return r
+		}
+		return '_'
+	}, name)
+}

@@ -1,0 +1,337 @@
+package report
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+const (
+	defaultWidth = 80
+	minWidth     = 72 // the longest id, the status and 20 columns for what was found
+
+	// What follows bounds what one finding may take of the reader's screen; the
+	// log and the JSON report hold everything.
+	maxEvidence = 6
+	maxNotices  = 8
+	maxText     = 1000 // columns of a message or a piece of evidence
+)
+
+// Table writes the report that a person reads: where we are, the verdict, what
+// to do and why, then everything.
+func Table(w io.Writer, r *scanner.Result, o Options) error {
+	columns := max(cmp.Or(o.Width, defaultWidth), minWidth)
+	p := &page{w: bufio.NewWriter(w), columns: columns, color: o.Color}
+	p.place(r)
+	p.notices(r.Notices)
+	p.line("")
+	p.verdict(r)
+	p.blocks(r)
+	p.line("")
+	if err := p.everything(r.Findings); err != nil {
+		return err
+	}
+	return p.w.Flush()
+}
+
+// page writes lines. Its bufio.Writer keeps the first error for Flush.
+type page struct {
+	w       *bufio.Writer
+	columns int
+	color   bool
+}
+
+func (p *page) line(s string) {
+	p.w.WriteString(s)
+	p.w.WriteByte('\n')
+}
+
+// text writes s, which is Neutral, wrapped: the first line after lead, the
+// others under its end.
+func (p *page) text(lead, s string) {
+	indent := width(lead)
+	for i, l := range wrap(shorten(s, maxText), p.columns-indent) {
+		if i > 0 {
+			lead = strings.Repeat(" ", indent)
+		}
+		p.line(lead + l)
+	}
+}
+
+// place says which system this is and where it was read.
+func (p *page) place(r *scanner.Result) {
+	system := []string{strings.TrimSpace(r.Platform.Name + " " + r.Platform.Version)}
+	for _, s := range []string{r.Platform.ComputerName, r.Platform.UserName} {
+		if s != "" {
+			system = append(system, s)
+		}
+	}
+	p.text("", Neutral(strings.Join(system, ", ")))
+	for _, v := range r.Volumes {
+		what := cmp.Or(filesystemNames[v.Filesystem], v.Filesystem, "unknown") + " " + size(v.Size)
+		if v.Free >= 0 {
+			what += ", " + size(v.Free) + " free"
+		}
+		if v.State != "" && v.State != "clean" {
+			what += ", " + v.State
+		}
+		where := v.Image
+		if v.Partition > 0 {
+			where += fmt.Sprintf(", partition %d", v.Partition)
+		}
+		p.text(fmt.Sprintf("%-5s  ", v.Role), Neutral(what+"  "+where))
+	}
+}
+
+// filesystemNames holds the names that are not written as the scanner does.
+var filesystemNames = map[string]string{
+	"ntfs": "NTFS", "xfs": "XFS", "btrfs": "Btrfs", "fat": "FAT", "exfat": "exFAT", "refs": "ReFS",
+	"lvm2": "LVM2", "luks": "LUKS", "bitlocker": "BitLocker",
+}
+
+// notices writes what the reader must know of the evidence, the worst first.
+func (p *page) notices(notices []requirement.Notice) {
+	rank := map[requirement.Level]int{requirement.LevelError: 0, requirement.LevelWarning: 1, requirement.LevelInfo: 2}
+	notices = slices.Clone(notices)
+	slices.SortStableFunc(notices, func(a, b requirement.Notice) int { return rank[a.Level] - rank[b.Level] })
+	for i, n := range notices {
+		if i == maxNotices {
+			p.text("       ", fmt.Sprintf("and %d more in the log (-o log)", len(notices)-i))
+			return
+		}
+		s := n.Message
+		for _, where := range []string{n.Path, n.Source} {
+			if where != "" && !strings.Contains(s, where) {
+				s = where + ": " + s
+			}
+		}
+		if n.Level != requirement.LevelInfo {
+			s = string(n.Level) + ": " + s
+		}
+		p.text("       ", Neutral(s))
+	}
+}
+
+var verdicts = map[scanner.Verdict]struct{ name, color string }{
+	scanner.Ready:        {"READY", green},
+	scanner.NotReady:     {"NOT READY", red},
+	scanner.Inconclusive: {"INCONCLUSIVE", yellow},
+}
+
+// plainExit is the exit code of a verdict when no flag changes it.
+var plainExit = map[scanner.Verdict]int{scanner.Ready: 0, scanner.NotReady: 1, scanner.Inconclusive: 3}
+
+// verdict writes the verdict with what it is made of, and what is beside it.
+func (p *page) verdict(r *scanner.Result) {
+	counted := map[requirement.Status]int{}
+	advice, service := 0, 0
+	for _, f := range r.Findings {
+		switch {
+		case r.Counted[f.ID]:
+			counted[f.Status]++
+		case f.Status == requirement.Warning:
+			advice++
+		case f.Status == requirement.Undetermined && f.Scope == requirement.Service && f.Severity == requirement.Required:
+			service++
+		}
+	}
+	var parts []string
+	for _, s := range requirement.Statuses {
+		if n := counted[s]; n > 0 {
+			parts = append(parts, plural(n, statusName(s), s == requirement.Warning))
+		}
+	}
+	v := verdicts[r.Verdict]
+	line := p.paint(v.color, v.name) + ": " + strings.Join(parts, ", ")
+	if service > 0 {
+		line += " (" + plural(service, "service check", true) + ": --with)"
+	}
+	p.line(line)
+	if advice > 0 {
+		p.line("Beside the verdict: " + plural(advice, "recommendation", true) + " not met")
+	}
+	if r.ExitCode != plainExit[r.Verdict] {
+		p.line(fmt.Sprintf("Exit code %d instead of %d, as the flags ask", r.ExitCode, plainExit[r.Verdict]))
+	}
+}
+
+func plural(n int, noun string, countable bool) string {
+	if countable && n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// blocks writes a paragraph for every finding that asks something of the
+// reader: what counts first, and what is not met before what is not known.
+func (p *page) blocks(r *scanner.Result) {
+	for _, counts := range []bool{true, false} {
+		for _, status := range []requirement.Status{requirement.Failed, requirement.Warning, requirement.Undetermined} {
+			for _, f := range r.Findings {
+				// What only the service knows is told in one line with the verdict.
+				unasked := !counts && f.Status == requirement.Undetermined && f.Scope == requirement.Service
+				if f.Status == status && r.Counted[f.ID] == counts && !unasked {
+					p.block(f)
+				}
+			}
+		}
+	}
+}
+
+func (p *page) block(f requirement.Finding) {
+	p.line("")
+	head := fmt.Sprintf("%s  %s", p.paint(statusColor[f.Status], fmt.Sprintf("%-12s", strings.ToUpper(statusName(f.Status)))), f.ID)
+	switch {
+	case f.AWSErrorCode != "":
+		head += "  (AWS: " + f.AWSErrorCode + ")"
+	case f.Severity != requirement.Required:
+		head += "  (" + string(f.Severity) + ")"
+	}
+	if f.Accepted {
+		head += "  (accepted)"
+	}
+	p.line(head)
+	p.text("  ", Neutral(f.Message))
+	for i, e := range f.Evidence {
+		if i == maxEvidence {
+			p.text("    ", fmt.Sprintf("and %d more in the log (-o log)", len(f.Evidence)-i))
+			break
+		}
+		p.text("    ", Neutral(evidenceText(e)))
+	}
+	switch {
+	case f.Outcome.Remediation != "":
+		p.text("  Fix: ", Neutral(f.Outcome.Remediation))
+	case f.Status == requirement.Undetermined && f.Live != "":
+		p.text("  To settle it on the WorkSpace: ", Neutral(f.Live))
+	}
+}
+
+// evidenceText is a piece of evidence in one line: where it is, what is there,
+// since when.
+func evidenceText(e requirement.Evidence) string {
+	var parts []string
+	switch {
+	case e.Key != "" && hiveRoot(e.Path) != "":
+		parts = append(parts, hiveRoot(e.Path)+`\`+e.Key)
+	case e.Key != "":
+		parts = append(parts, e.Source+" "+e.Path, e.Key)
+	case e.Path != "":
+		parts = append(parts, e.Source+" "+e.Path)
+	default:
+		parts = append(parts, e.Source)
+	}
+	value := e.Value
+	if value == "" && hasValue(e) {
+		value = "(Default)"
+	}
+	switch {
+	case value != "" && e.Data != "":
+		parts = append(parts, value+" = "+e.Data)
+	case value != "" || e.Data != "":
+		parts = append(parts, value+e.Data)
+	}
+	if timestamp(e.Time) != "" {
+		parts = append(parts, e.Time.UTC().Format("2006-01-02 15:04Z"))
+	}
+	if e.Note != "" {
+		parts = append(parts, "("+e.Note+")")
+	}
+	return strings.Join(parts, "  ")
+}
+
+// hiveRoot is the name under which Windows shows a machine's hive, "" for any
+// other file: the name that inspect reg takes.
+func hiveRoot(path string) string {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 || !strings.HasSuffix(strings.ToLower(path[:i]), "system32/config") {
+		return ""
+	}
+	switch name := strings.ToUpper(path[i+1:]); name {
+	case "SYSTEM", "SOFTWARE", "SAM", "SECURITY", "COMPONENTS", "DRIVERS":
+		return `HKLM\` + name
+	case "DEFAULT":
+		return `HKU\.DEFAULT`
+	}
+	return ""
+}
+
+// everything writes the table of all findings in the catalogue's order. Cells
+// are wrapped before they reach the table, with the same measure of width.
+func (p *page) everything(findings []requirement.Finding) error {
+	const borders = 10 // four lines and a space on each side of three columns
+	idColumns, statusColumns := len("REQUIREMENT"), len("not applicable")
+	for _, f := range findings {
+		idColumns = max(idColumns, len(f.ID))
+	}
+	rest := p.columns - borders - idColumns - statusColumns
+
+	t := tablewriter.NewTable(p.w,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Symbols: tw.NewSymbols(tw.StyleLight),
+		})),
+		tablewriter.WithEastAsian(tw.Off),
+		tablewriter.WithTrimSpace(tw.Off),
+		tablewriter.WithHeaderAlignment(tw.AlignLeft),
+		tablewriter.WithHeaderAutoFormat(tw.Off),
+		tablewriter.WithRowAutoFormat(tw.Off),
+		tablewriter.WithRowAlignment(tw.AlignLeft),
+		tablewriter.WithRowAutoWrap(tw.WrapNone),
+	)
+	t.Header([]string{"REQUIREMENT", "STATUS", "WHAT WAS FOUND"})
+	for _, f := range findings {
+		status := statusName(f.Status)
+		switch {
+		case f.Accepted:
+			status += " (accepted)"
+		case f.Basis == requirement.Inferred, f.Basis == requirement.Stated:
+			status += " (" + string(f.Basis) + ")"
+		}
+		lines := wrap(status, statusColumns)
+		for i := range lines {
+			lines[i] = p.paint(statusColor[f.Status], lines[i])
+		}
+		found := wrap(shorten(Neutral(f.Message), maxText), rest)
+		if err := t.Append([]string{f.ID, strings.Join(lines, "\n"), strings.Join(found, "\n")}); err != nil {
+			return err
+		}
+	}
+	return t.Render()
+}
+
+// statusName is the status in words.
+func statusName(s requirement.Status) string {
+	return strings.ReplaceAll(string(s), "_", " ")
+}
+
+// Select Graphic Rendition sequences (ECMA-48, 8.3.117).
+const (
+	red    = "\x1b[1;31m"
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	cyan   = "\x1b[36m"
+	dim    = "\x1b[2m"
+	reset  = "\x1b[0m"
+)
+
+var statusColor = map[requirement.Status]string{
+	requirement.Failed: red, requirement.Warning: yellow, requirement.Undetermined: cyan,
+	requirement.Passed: green, requirement.NotApplicable: dim,
+}
+
+func (p *page) paint(color, s string) string {
+	if !p.color {
+		return s
+	}
+	return color + s + reset
+}
