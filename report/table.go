@@ -25,6 +25,7 @@ const (
 	maxEvidence = 6
 	maxNotices  = 8
 	maxText     = 1000 // columns of a message or a piece of evidence
+	maxCell     = 400  // columns of a message in the table of everything
 )
 
 // Table writes the report that a person reads: where we are, the verdict, what
@@ -58,8 +59,12 @@ func (p *page) line(s string) {
 
 // text writes s, which is Neutral, wrapped: the first line after lead, the
 // others under its end.
-func (p *page) text(lead, s string) {
+func (p *page) text(lead, s string) { p.painted("", lead, s) }
+
+// painted is text whose lead is in colour.
+func (p *page) painted(color, lead, s string) {
 	indent := width(lead)
+	lead = p.paint(color, lead)
 	for i, l := range wrap(shorten(s, maxText), p.columns-indent) {
 		if i > 0 {
 			lead = strings.Repeat(" ", indent)
@@ -147,16 +152,16 @@ func (p *page) verdict(r *scanner.Result) {
 	}
 	var parts []string
 	for _, s := range requirement.Statuses {
-		if n := counted[s]; n > 0 {
+		if n := counted[s]; n > 0 && s != requirement.NotApplicable {
 			parts = append(parts, plural(n, statusName(s), s == requirement.Warning))
 		}
 	}
 	v := verdicts[r.Verdict]
-	line := p.paint(v.color, v.name) + ": " + strings.Join(parts, ", ")
+	line := strings.Join(parts, ", ")
 	if service > 0 {
 		line += " (" + plural(service, "service check", true) + ": --with)"
 	}
-	p.line(line)
+	p.painted(v.color, v.name+": ", line)
 	if advice > 0 {
 		p.line("Beside the verdict: " + plural(advice, "recommendation", true) + " not met")
 	}
@@ -190,17 +195,17 @@ func (p *page) blocks(r *scanner.Result) {
 
 func (p *page) block(f requirement.Finding) {
 	p.line("")
-	head := fmt.Sprintf("%s  %s", p.paint(statusColor[f.Status], fmt.Sprintf("%-12s", strings.ToUpper(statusName(f.Status)))), f.ID)
-	switch {
-	case f.AWSErrorCode != "":
+	head := f.ID
+	if f.AWSErrorCode != "" {
 		head += "  (AWS: " + f.AWSErrorCode + ")"
-	case f.Severity != requirement.Required:
+	}
+	if f.Severity != requirement.Required {
 		head += "  (" + string(f.Severity) + ")"
 	}
 	if f.Accepted {
 		head += "  (accepted)"
 	}
-	p.line(head)
+	p.painted(statusColor[f.Status], fmt.Sprintf("%-12s  ", strings.ToUpper(statusName(f.Status))), head)
 	p.text("  ", Neutral(f.Message))
 	for i, e := range f.Evidence {
 		if i == maxEvidence {
@@ -301,7 +306,7 @@ func (p *page) everything(findings []requirement.Finding) error {
 		for i := range lines {
 			lines[i] = p.paint(statusColor[f.Status], lines[i])
 		}
-		found := wrap(shorten(Neutral(f.Message), maxText), rest)
+		found := wrap(shorten(Neutral(f.Message), maxCell), rest)
 		if err := t.Append([]string{f.ID, strings.Join(lines, "\n"), strings.Join(found, "\n")}); err != nil {
 			return err
 		}
@@ -330,7 +335,7 @@ var statusColor = map[requirement.Status]string{
 }
 
 func (p *page) paint(color, s string) string {
-	if !p.color {
+	if !p.color || color == "" {
 		return s
 	}
 	return color + s + reset

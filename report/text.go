@@ -72,15 +72,17 @@ func wrap(s string, columns int) []string {
 	var w wrapper
 	w.columns = columns
 	for i, word := range strings.Split(s, " ") {
-		if i > 0 {
-			if w.used+1+width(word) <= columns || width(word) > columns && w.used+1 < columns {
-				w.add(" ", 1)
-			} else {
-				w.breakLine()
-			}
+		n := width(word)
+		switch {
+		case i == 0 || w.used == 0 && len(w.lines) > 0:
+			// Nothing before it on this line.
+		case w.used+1+n <= columns || n > columns && w.used+1 < columns:
+			w.add(" ", 1)
+		default:
+			w.breakLine()
 		}
-		if width(word) <= columns-w.used {
-			w.add(word, width(word))
+		if w.used+n <= columns {
+			w.add(word, n)
 			continue
 		}
 		for _, part := range parts(word) {

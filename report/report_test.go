@@ -1,0 +1,328 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var update = flag.Bool("update", false, "write the golden files again")
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), string(got)); d != "" {
+		t.Errorf("%s differs (-want +got; -update writes it again):\n%s", file, d)
+	}
+}
+
+// Every sample in every format, as it is.
+func TestGolden(t *testing.T) {
+	for name, r := range samples() {
+		for _, f := range Formats {
+			t.Run(name+"/"+f.Name, func(t *testing.T) {
+				var b bytes.Buffer
+				if err := f.Write(&b, r, Options{Version: "v1.2.3", Commit: "0123abc"}); err != nil {
+					t.Fatal(err)
+				}
+				golden(t, name+"."+f.Name, b.Bytes())
+			})
+		}
+	}
+}
+
+// A terminal that has 160 columns and colour gets both.
+func TestTableWideAndColoured(t *testing.T) {
+	var b bytes.Buffer
+	if err := Table(&b, samples()["failing"], Options{Width: 160, Color: true}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "failing-160-colour.table", b.Bytes())
+}
+
+// No line is wider than what was asked for, whatever the image says, and what
+// is asked for is used.
+func TestTableWidth(t *testing.T) {
+	for name, r := range samples() {
+		for _, columns := range []int{0, 1, 71, 72, 73, 80, 132, 250} {
+			t.Run(fmt.Sprint(name, columns), func(t *testing.T) {
+				var b bytes.Buffer
+				if err := Table(&b, r, Options{Width: columns}); err != nil {
+					t.Fatal(err)
+				}
+				limit := columns
+				if limit == 0 {
+					limit = 80
+				}
+				limit = max(limit, 72)
+				for line := range strings.Lines(b.String()) {
+					if n := width(strings.TrimSuffix(line, "\n")); n > limit {
+						t.Errorf("%d columns, %d asked for: %s", n, limit, line)
+					}
+				}
+			})
+		}
+	}
+}
+
+// The lines of the table's frame are straight although cells hold wide
+// characters: every line of it has the same width.
+func TestTableFrame(t *testing.T) {
+	var b bytes.Buffer
+	if err := Table(&b, samples()["hostile"], Options{}); err != nil {
+		t.Fatal(err)
+	}
+	widths := map[int]int{}
+	for line := range strings.Lines(b.String()) {
+		if strings.ContainsAny(line, "│┌├└") {
+			widths[width(strings.TrimSuffix(line, "\n"))]++
+		}
+	}
+	if len(widths) != 1 {
+		t.Errorf("widths of the lines of the frame: %v", widths)
+	}
+}
+
+// Nothing of an image reaches a terminal as a control sequence or turns the
+// direction of the text, in no format that a person looks at.
+func TestNoControlCharacters(t *testing.T) {
+	for _, f := range Formats {
+		var b bytes.Buffer
+		if err := f.Write(&b, samples()["hostile"], Options{Version: "v1"}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			if !utf8.ValidString(line) {
+				t.Errorf("%s: not UTF-8: %q", f.Name, line)
+			}
+			for _, r := range line {
+				// JSON escapes control characters only: its readers are programs.
+				if unicode.IsControl(r) || f.Name != "json" && unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) {
+					t.Errorf("%s: %U in %q", f.Name, r, line)
+				}
+			}
+		}
+	}
+}
+
+// A writer that fails makes every format fail with its error, whenever it
+// fails.
+func TestWriteErrors(t *testing.T) {
+	full := errors.New("no space left")
+	for _, f := range Formats {
+		var whole bytes.Buffer
+		if err := f.Write(&whole, samples()["failing"], Options{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, room := range []int{0, 1, whole.Len() / 2, whole.Len() - 1} {
+			err := f.Write(&limited{room: room, err: full}, samples()["failing"], Options{})
+			if !errors.Is(err, full) {
+				t.Errorf("%s into %d of %d bytes: %v", f.Name, room, whole.Len(), err)
+			}
+		}
+	}
+}
+
+type limited struct {
+	room int
+	err  error
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if len(p) > l.room {
+		n := l.room
+		l.room = 0
+		return n, l.err
+	}
+	l.room -= len(p)
+	return len(p), nil
+}
+
+// The name of the log is the time of the scan in UTC, wherever it ran.
+func TestLogFile(t *testing.T) {
+	f, ok := FormatNamed("log")
+	if !ok {
+		t.Fatal("no log")
+	}
+	started := time.Date(2026, 3, 1, 23, 59, 58, 0, time.FixedZone("", -3600))
+	if got, want := f.DefaultFile(started), "coldcheck_20260302005958.log"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if _, ok := FormatNamed("Table"); ok {
+		t.Error("names of formats are matched as they are written")
+	}
+}
+
+// samples are results of scans that never were.
+func samples() map[string]*scanner.Result {
+	return map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(), "hostile": hostile()}
+}
+
+var start = time.Date(2026, 3, 2, 8, 0, 0, 123456789, time.UTC)
+
+func row(id string, s requirement.Severity) requirement.Requirement {
+	return requirement.Requirement{
+		ID: id, Platform: requirement.Windows, Scope: requirement.Disk, Severity: s,
+		Demand: "the demand of " + id, Live: "Get-It -Now", Remediation: "do what the demand says",
+		Reference: "Requirements to Create Windows Custom Images",
+	}
+}
+
+func counted(findings []requirement.Finding, service ...string) map[string]bool {
+	m := map[string]bool{}
+	for _, f := range findings {
+		if f.Severity == requirement.Required && f.Scope == requirement.Disk {
+			m[f.ID] = true
+		}
+	}
+	for _, id := range service {
+		m[id] = true
+	}
+	return m
+}
+
+func result(findings ...requirement.Finding) *scanner.Result {
+	return &scanner.Result{
+		Started: start, Finished: start.Add(1500 * time.Millisecond),
+		Images: []string{"win-root.img", "win-user.img"}, BytesRead: 123456, Reads: 78,
+		Platform: scanner.Platform{
+			Family: "windows", Name: "Windows Server 2019 Datacenter", Version: "10.0.17763.4737",
+			Architecture: "amd64", ComputerName: "WSAMZN-7F3K2Q1P", UserName: `CORP\jdoe`,
+		},
+		Volumes: []scanner.Volume{
+			{Role: scanner.Root, Image: "win-root.img", Format: "raw", Partition: 2, Offset: 368050176, Size: 85531292672, Free: 65712226304, Filesystem: "ntfs", Label: "Windows", Serial: "4A21-0C55", State: "clean"},
+			{Role: scanner.User, Image: "win-user.img", Format: "raw", Size: 21474836480, Free: -1, Filesystem: "ntfs", State: "dirty"},
+		},
+		Findings: findings, Counted: counted(findings),
+	}
+}
+
+func failing() *scanner.Result {
+	service := row("win.services.domain-account", requirement.Required)
+	service.AWSErrorCode = "DomainAccountServicesFound"
+	ssl := row("win.tls.ssl3", requirement.Required)
+	state := row("ws.state.available", requirement.Required)
+	state.Platform, state.Scope = requirement.Any, requirement.Service
+	offset := int64(1229604)
+	var many []requirement.Evidence
+	for i := range 8 {
+		many = append(many, requirement.Evidence{Source: "user", Path: fmt.Sprintf("Users/jdoe/AppData/Local/Cache/f_%06d", i), Data: "4.0 MiB"})
+	}
+	fail := requirement.Fail(`1 service runs under a domain account: Backup (automatic) as CORP\svc-backup`,
+		requirement.Evidence{
+			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Services\Backup`, Value: "ObjectName", Type: "REG_SZ",
+			Data: `CORP\svc-backup`, Offset: &offset, Time: start.Add(-20 * time.Hour), Note: "from the transaction log",
+		})
+	fail.Details = map[string]any{
+		"services": []map[string]any{
+			{"name": "Backup", "account": `CORP\svc-backup`, "start": 2, "dependencies": []string{"RpcSs", "Tcpip"}},
+			{"name": "Old Agent", "account": `CORP\svc agent`, "start": 4, "dependencies": []string{}},
+		},
+		"checked": 214, "complete": true, "owner": nil,
+	}
+	missing := requirement.Fail("the answer file is not there", requirement.Evidence{Source: "root", Path: "ProgramData/Amazon/EC2-Windows/Launch/Sysprep/Unattend.xml", Note: "not found"})
+	missing.Remediation = "reinstall EC2Launch, or let AWS Support repair it; then run the scan again on new snapshots of both volumes."
+	findings := []requirement.Finding{
+		requirement.Find(state, requirement.Unknown("only the service knows: give --with the output of describe-workspaces")),
+		requirement.Find(row("win.disk.c-free", requirement.Required), requirement.Pass("61.2 GiB free, more than 12 are needed", requirement.Evidence{Source: "root", Path: "$Bitmap", Time: start})),
+		requirement.Find(service, fail),
+		requirement.Find(row("win.sysprep.file", requirement.Required), missing),
+		requirement.Find(row("win.rearm.nonzero", requirement.Required), requirement.Unknown("the rearm count is not on the disk: give --with the output of slmgr /dlv")),
+		requirement.Find(ssl, requirement.Infer("nothing is written: SSL 3.0 has its default, off since Windows 10 1607", requirement.Evidence{
+			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0`, Note: "not found",
+		})),
+		requirement.Find(row("win.winrm.auto", requirement.Required), requirement.Warn("it starts by hand", requirement.Evidence{
+			Source: "user", Path: "Users/jdoe/NTUSER.DAT", Key: `Software\Example`, Type: "REG_DWORD", Data: "3",
+		})),
+		requirement.Find(row("win.wam.installed", requirement.Required), requirement.Skip("nothing of Amazon WAM is on the disk")),
+		requirement.Find(row("win.bp.cache", requirement.Recommended), requirement.Warn("8 caches hold 32 MiB", many...)),
+	}
+	r := result(findings...)
+	r.With = []string{"slm gr.txt"}
+	r.Notices = []requirement.Notice{
+		{Level: requirement.LevelInfo, Message: "SYSTEM was dirty: 2 log entries applied", Source: "root", Path: "Windows/System32/config/SYSTEM"},
+		{Level: requirement.LevelWarning, Message: "the volume is marked dirty", Source: "user"},
+		{Level: requirement.LevelError, Message: "3 records could not be read"},
+	}
+	r.Events = []requirement.Event{
+		{Time: start.Add(time.Millisecond), Name: "open", Attrs: []requirement.Attr{{Key: "image", Value: "win-root.img"}, {Key: "size", Value: "85899345920"}}},
+		{Time: start.Add(2 * time.Millisecond), Name: "value", Attrs: []requirement.Attr{
+			{Key: "key", Value: `ControlSet001\Services\Old Agent`}, {Key: "value", Value: ""}, {Key: "data", Value: `say "yes"`}, {Key: "un usual", Value: "a=b"},
+		}},
+	}
+	r.Dropped = 12
+	r.Verdict, r.ExitCode = scanner.NotReady, 1
+	return r
+}
+
+func ready() *scanner.Result {
+	state := row("ws.state.available", requirement.Required)
+	state.Scope = requirement.Service
+	r := result(
+		requirement.Find(state, requirement.Outcome{Status: requirement.Passed, Basis: requirement.Stated, Message: "AVAILABLE", Evidence: []requirement.Evidence{{Source: "ws.json", Value: "State", Data: "AVAILABLE"}}}),
+		requirement.Find(row("win.disk.c-free", requirement.Required), requirement.Pass("61.2 GiB free, more than 12 are needed")),
+	)
+	r.Counted = counted(r.Findings, "ws.state.available")
+	r.Verdict, r.ExitCode = scanner.Ready, 0
+	return r
+}
+
+func inconclusive() *scanner.Result {
+	unknown := requirement.Find(row("win.rearm.nonzero", requirement.Required), requirement.Unknown("the rearm count is not on the disk: give --with the output of slmgr /dlv",
+		requirement.Evidence{Source: "root", Path: "Windows/Panther/setupact.log", Note: "cannot be read"}))
+	accepted := requirement.Find(row("win.sysprep.compatible", requirement.Required), requirement.Unknown("setuperr.log is damaged"))
+	accepted.Accepted = true
+	r := result(unknown, accepted)
+	for i := range 11 {
+		r.Notices = append(r.Notices, requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf("record %d is torn", i), Source: "root"})
+	}
+	r.Verdict, r.ExitCode = scanner.Inconclusive, 0
+	return r
+}
+
+// hostile is a scan of an image whose every name is an attack or is awkward.
+func hostile() *scanner.Result {
+	esc := "\x1b]0;owned\x07\x1b[2J"
+	bidi := "exe.\u202etxt\u2066"
+	long := strings.Repeat("x", 300) + `\` + strings.Repeat("業務アプリ", 60)
+	f := requirement.Fail("service "+esc+" runs as "+bidi+"\r\nverdict: READY", requirement.Evidence{
+		Source: "root", Path: "Users/\xff\xfe/\u200bname\u3164", Key: long, Value: "a\nb\u2028c\x9bd", Type: "REG_SZ", Data: "日本語のサービス名 " + long + " <U+001B> <b>\ue000", Note: "\ttab",
+		Time: time.Date(30828, 9, 14, 2, 48, 5, 0, time.UTC),
+	})
+	f.Details = map[string]any{"ke\ny": "\x1b[31m", "list": []any{"\u202e", map[string]string{"a b": "\x00"}, []string{}}}
+	r := result(
+		requirement.Find(row("win.services.domain-account", requirement.Required), f),
+		requirement.Find(row("win.apps.on-c", requirement.Required), requirement.Unknown(strings.Repeat("あ", 3000)+esc)),
+	)
+	r.Images = []string{"a\x1bb.img", strings.Repeat("dir/", 60) + "x.img"}
+	r.Volumes[1].Image = r.Images[1]
+	r.Platform.ComputerName = "PC" + esc
+	r.Platform.UserName = bidi
+	r.Notices = []requirement.Notice{{Level: requirement.LevelWarning, Message: "file " + bidi + " is damaged", Path: esc}}
+	r.Events = []requirement.Event{{Time: start, Name: "open\nx", Attrs: []requirement.Attr{{Key: "a\nb", Value: "x\ny" + esc}}}}
+	r.Verdict, r.ExitCode = scanner.NotReady, 1
+	return r
+}
