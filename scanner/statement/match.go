@@ -1,0 +1,70 @@
+package statement
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Match is the WorkSpace of the documents that is the machine on the disk.
+type Match struct {
+	WorkSpace *WorkSpace // nil if no document has it
+	Document  *Document  // where it was found
+	// Unused says of each describe-workspaces document that was left aside
+	// why it does not fit, in the documents' order.
+	Unused []string
+}
+
+// MatchWorkSpace finds the WorkSpace with the computer name of the disk,
+// compared without case. An entry without a computer name fits no disk. Two
+// entries that fit and say different things are an error: which of them is
+// true is not known.
+func MatchWorkSpace(documents []*Document, computer string) (Match, error) {
+	var m Match
+	for _, d := range documents {
+		if d.Kind != WorkSpaces {
+			continue
+		}
+		fits := false
+		for i := range d.WorkSpaces {
+			w := &d.WorkSpaces[i]
+			if computer == "" || !strings.EqualFold(w.ComputerName, computer) {
+				continue
+			}
+			fits = true
+			if m.WorkSpace == nil {
+				m.WorkSpace, m.Document = w, d
+				continue
+			}
+			if w.WorkspaceID != m.WorkSpace.WorkspaceID || w.State != m.WorkSpace.State || !strings.EqualFold(w.UserName, m.WorkSpace.UserName) {
+				return Match{}, fmt.Errorf("%s and %s: two entries for computer %s that differ: %w", m.Document.Name, d.Name, computer, ErrInvalid)
+			}
+		}
+		if !fits {
+			m.Unused = append(m.Unused, fmt.Sprintf("%s is not used: %s, and the disk's computer is %s", d.Name, describeComputers(d), orNone(computer)))
+		}
+	}
+	return m, nil
+}
+
+func describeComputers(d *Document) string {
+	var names []string
+	for _, w := range d.WorkSpaces {
+		if w.ComputerName != "" {
+			names = append(names, w.ComputerName)
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return "it names no computer"
+	case len(names) > 3:
+		return fmt.Sprintf("it is of %s and %d more", strings.Join(names[:3], ", "), len(names)-3)
+	}
+	return "it is of " + strings.Join(names, ", ")
+}
+
+func orNone(name string) string {
+	if name == "" {
+		return "not known"
+	}
+	return name
+}

@@ -1,0 +1,189 @@
+package windows
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// environment holds the machine's environment variables by upper-case name,
+// as far as paths in the registry use them.
+type environment map[string]string
+
+func (m *Machine) env() (environment, error) { return m.environment.get(m.readEnvironment) }
+
+func (m *Machine) readEnvironment() (environment, error) {
+	system, err := m.System()
+	if err != nil {
+		return nil, err
+	}
+	drive, _, _ := strings.Cut(system.SystemRoot, `\`)
+	env := environment{
+		"SYSTEMROOT":  system.SystemRoot,
+		"WINDIR":      system.SystemRoot,
+		"SYSTEMDRIVE": drive,
+	}
+	folders, err := m.key(`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion`)
+	if err != nil {
+		return nil, err
+	}
+	for variable, f := range map[string]struct{ value, otherwise string }{
+		"PROGRAMFILES":            {"ProgramFilesDir", `\Program Files`},
+		"PROGRAMW6432":            {"ProgramW6432Dir", `\Program Files`},
+		"PROGRAMFILES(X86)":       {"ProgramFilesDir (x86)", `\Program Files (x86)`},
+		"COMMONPROGRAMFILES":      {"CommonFilesDir", `\Program Files\Common Files`},
+		"COMMONPROGRAMFILES(X86)": {"CommonFilesDir (x86)", `\Program Files (x86)\Common Files`},
+	} {
+		s, err := m.text(folders, f.value)
+		if err != nil {
+			return nil, err
+		}
+		env[variable] = drive + f.otherwise
+		if s.Value != "" {
+			env[variable] = env.expand(s.Value)
+		}
+	}
+	list, err := m.key(keyCurrentVersion + `\ProfileList`)
+	if err != nil {
+		return nil, err
+	}
+	for variable, f := range map[string]struct{ value, otherwise string }{
+		"PROGRAMDATA": {"ProgramData", `\ProgramData`},
+		"PUBLIC":      {"Public", `\Users\Public`},
+	} {
+		s, err := m.text(list, f.value)
+		if err != nil {
+			return nil, err
+		}
+		env[variable] = drive + f.otherwise
+		if s.Value != "" {
+			env[variable] = env.expand(s.Value)
+		}
+	}
+	env["ALLUSERSPROFILE"] = env["PROGRAMDATA"]
+	return env, nil
+}
+
+// expand replaces %NAME% by its value. A variable that is not known stays as
+// it is written, as in Windows; values are not expanded again.
+func (e environment) expand(s string) string {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(s, "%")
+		if !ok {
+			break
+		}
+		name, after, ok := strings.Cut(rest, "%")
+		if !ok {
+			break
+		}
+		b.WriteString(before)
+		if value, known := e[strings.ToUpper(name)]; known {
+			b.WriteString(value)
+			s = after
+			continue
+		}
+		b.WriteString("%" + name)
+		s = "%" + after // the second % may begin a variable
+	}
+	b.WriteString(s)
+	return b.String()
+}
+
+// normal is the form in which paths are compared: backslashes, single ones,
+// no "." parts, none at the end.
+func normal(p string) string {
+	p = strings.ReplaceAll(p, `\`, "/")
+	unc := strings.HasPrefix(p, "//")
+	p = strings.ReplaceAll(path.Clean(p), "/", `\`)
+	if unc {
+		p = `\` + p
+	}
+	return strings.TrimSuffix(p, `\`)
+}
+
+const keyEnvironment = keyControl + `\Session Manager\Environment`
+
+var envPath = entry{
+	required("win.env.path", "EnvironmentVariablesPathMissingEntries", "the machine's PATH holds System32 and Windows PowerShell v1.0", sectionTips+": The environment variable path must be properly configured", explanation{
+		Reads: `SYSTEM: Control\Session Manager\Environment\Path, expanded as Windows would: only if it is REG_EXPAND_SZ. The Path of a user does not count.`,
+		Live:  `[Environment]::GetEnvironmentVariable('Path', 'Machine')`,
+		Fix:   `Edit the system environment variables, Environment Variables, System variables, Path: add C:\Windows\System32 and C:\Windows\System32\WindowsPowerShell\v1.0\, then restart.`,
+	}),
+	(*Machine).decidePath,
+}
+
+func (m *Machine) decidePath() requirement.Outcome {
+	env, err := m.env()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	p, err := m.textAt(keyEnvironment, "Path")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgePath(p, env)
+}
+
+// judgePath decides win.env.path.
+func judgePath(p Setting[string], env environment) requirement.Outcome {
+	if !p.Present {
+		return requirement.Fail("the machine has no Path: it needs System32 and WindowsPowerShell\\v1.0", p.Evidence)
+	}
+	wanted := []string{
+		normal(env["SYSTEMROOT"] + `\System32`),
+		normal(env["SYSTEMROOT"] + `\System32\WindowsPowerShell\v1.0`),
+	}
+	var missing, quoted []string
+	for _, w := range wanted {
+		switch findInPath(p, env, w) {
+		case pathQuoted:
+			quoted = append(quoted, w)
+		case pathMissing:
+			missing = append(missing, w)
+		}
+	}
+	switch {
+	case len(missing) > 0:
+		message := "the machine's Path does not hold " + strings.Join(missing, " and ")
+		if p.Type != registry.ExpandSZ && strings.Contains(p.Value, "%") {
+			message += fmt.Sprintf("; its type is %s, so that variables in it are not expanded", p.Type)
+		}
+		return requirement.Fail(message, p.Evidence)
+	case len(quoted) > 0:
+		return requirement.Warn("the machine's Path holds "+strings.Join(quoted, " and ")+" only in quotes, which the service may not recognise", p.Evidence)
+	}
+	return requirement.Pass("the machine's Path holds "+strings.Join(wanted, " and "), p.Evidence)
+}
+
+type pathEntry int
+
+const (
+	pathMissing pathEntry = iota
+	pathQuoted
+	pathFound
+)
+
+func findInPath(p Setting[string], env environment, wanted string) pathEntry {
+	found := pathMissing
+	for entry := range strings.SplitSeq(p.Value, ";") {
+		bare := strings.TrimSpace(strings.Trim(strings.TrimSpace(entry), `"`))
+		if bare == "" {
+			continue
+		}
+		if p.Type == registry.ExpandSZ {
+			bare = env.expand(bare)
+		}
+		if !strings.EqualFold(normal(bare), wanted) {
+			continue
+		}
+		if !strings.Contains(entry, `"`) {
+			return pathFound
+		}
+		found = pathQuoted
+	}
+	return found
+}

@@ -1,0 +1,246 @@
+package windows
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// volume is one of the two drives of a WorkSpace.
+type volume struct {
+	role  string // "root" or "user", as evidence names it
+	fs    *ntfs.FS
+	err   error // why fs is nil
+	trail *requirement.Trail
+}
+
+// File is a file or folder that was looked for.
+type File struct {
+	Exists   bool
+	Dir      bool
+	Size     int64 // in bytes
+	Modified time.Time
+	Evidence requirement.Evidence
+}
+
+// ErrElsewhere says that a path leads to a drive that is neither C nor D, or
+// to a volume that is not among the images.
+var ErrElsewhere = errors.New("is not among the images")
+
+// errTooLarge says that a file is larger than anything of its kind.
+var errTooLarge = errors.New("too large to be read")
+
+// Windows follows at most 63 reparse points on one path ([MS-FSCC] 2.1.2.1
+// leaves the number open; MAXIMUM_REPARSE_COUNT of its I/O manager is 64).
+const maxLinks = 63
+
+// file looks for a file or folder by its Windows path, "C:\Windows\explorer.exe".
+// That it does not exist is no error.
+func (m *Machine) file(win string) (File, error) {
+	v, name, err := m.locate(win)
+	if err != nil {
+		return File{}, err
+	}
+	return v.file(name)
+}
+
+// read returns the content of a file of at most limit bytes. A file that does
+// not exist is no error: see File.Exists.
+func (m *Machine) read(win string, limit int64) ([]byte, File, error) {
+	v, name, err := m.locate(win)
+	if err != nil {
+		return nil, File{}, err
+	}
+	f, err := v.file(name)
+	if err != nil || !f.Exists {
+		return nil, f, err
+	}
+	if f.Size > limit {
+		return nil, f, fmt.Errorf("%s: %d bytes: %w", f.Evidence.Path, f.Size, errTooLarge)
+	}
+	open, err := v.fs.Open(name)
+	if err != nil {
+		return nil, f, v.problem(name, err)
+	}
+	defer open.Close()
+	data, err := io.ReadAll(io.LimitReader(open, limit+1))
+	if err != nil {
+		return nil, f, v.problem(name, err)
+	}
+	return data, f, nil
+}
+
+// list returns the entries of a folder. A folder that does not exist is no
+// error: see File.Exists.
+func (m *Machine) list(win string) ([]fs.DirEntry, File, error) {
+	v, name, err := m.locate(win)
+	if err != nil {
+		return nil, File{}, err
+	}
+	f, err := v.file(name)
+	if err != nil || !f.Exists || !f.Dir {
+		return nil, f, err
+	}
+	entries, err := v.fs.ReadDir(name)
+	if err != nil {
+		return nil, f, v.problem(name, err)
+	}
+	v.trail.Record("list", "source", v.role, "path", name, "entries", strconv.Itoa(len(entries)))
+	return entries, f, nil
+}
+
+// locate finds the volume and the name on it that a Windows path leads to,
+// through the junctions and symbolic links on its way.
+func (m *Machine) locate(win string) (*volume, string, error) {
+	for range maxLinks + 1 {
+		drive, name, err := splitDrive(win)
+		if err != nil {
+			return nil, "", err
+		}
+		v, ok := m.volumes[drive]
+		if !ok {
+			return nil, "", fmt.Errorf("drive %s: of %s %w", drive, win, ErrElsewhere)
+		}
+		if v.fs == nil {
+			return nil, "", fmt.Errorf("%s volume: %w", v.role, v.err)
+		}
+		target, err := v.followed(drive, name)
+		if err != nil {
+			return nil, "", err
+		}
+		if target == "" {
+			return v, name, nil
+		}
+		v.trail.Record("follow", "source", v.role, "path", name, "target", target)
+		win = target
+	}
+	return nil, "", fmt.Errorf("%s: more than %d links on the way: %w", win, maxLinks, ntfs.ErrCorrupt)
+}
+
+// splitDrive takes "C:\Windows\System32" apart into "C" and
+// "Windows/System32", the name that io/fs wants.
+func splitDrive(win string) (drive, name string, err error) {
+	win = strings.ReplaceAll(win, "/", `\`)
+	for _, prefix := range []string{`\??\`, `\\?\`, `\\.\`} {
+		win = strings.TrimPrefix(win, prefix)
+	}
+	if len(win) < 2 || win[1] != ':' || (len(win) > 2 && win[2] != '\\') {
+		return "", "", fmt.Errorf("%s %w", win, ErrElsewhere)
+	}
+	name = path.Clean("/" + strings.ReplaceAll(win[2:], `\`, "/"))[1:]
+	if name == "" {
+		name = "."
+	}
+	return strings.ToUpper(win[:1]), name, nil
+}
+
+// nameSurrogate marks the reparse tags that stand for another file: junctions
+// and symbolic links ([MS-FSCC] 2.1.2.1, bit N).
+const nameSurrogate = 0x2000_0000
+
+// followed returns the Windows path that the first junction or symbolic link
+// on the way to name leads to, with the rest of the way joined to it; "" if
+// there is none.
+func (v *volume) followed(drive, name string) (string, error) {
+	if info, err := v.fs.Stat(name); err == nil && !isLink(info) {
+		return "", nil
+	}
+	parts := strings.Split(name, "/")
+	for i := range parts {
+		here := path.Join(parts[:i+1]...)
+		info, err := v.fs.Stat(here)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", nil
+		}
+		if err != nil {
+			return "", v.problem(here, err)
+		}
+		if !isLink(info) {
+			continue
+		}
+		r, err := v.fs.Reparse(here)
+		if err != nil {
+			return "", v.problem(here, err)
+		}
+		rest := strings.Join(parts[i+1:], `\`)
+		if r.Relative {
+			parent := strings.ReplaceAll(path.Join(append([]string{"/"}, parts[:i]...)...), "/", `\`)
+			return drive + ":" + parent + `\` + r.Substitute + `\` + rest, nil
+		}
+		return strings.TrimSuffix(r.Substitute, `\`) + `\` + rest, nil
+	}
+	return "", nil
+}
+
+func isLink(info fs.FileInfo) bool {
+	e, ok := info.Sys().(*ntfs.Entry)
+	return ok && e.ReparseTag&nameSurrogate != 0
+}
+
+// file looks for a name on the volume.
+func (v *volume) file(name string) (File, error) {
+	ev := requirement.Evidence{Source: v.role, Path: name}
+	info, err := v.fs.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		v.trail.Record("file", "source", v.role, "path", name, "found", "no")
+		ev.Note = notFound
+		return File{Evidence: ev}, nil
+	}
+	if err != nil {
+		return File{}, v.problem(name, err)
+	}
+	f := File{Exists: true, Dir: info.IsDir(), Size: info.Size(), Modified: info.ModTime(), Evidence: ev}
+	f.Evidence.Time = info.ModTime().UTC()
+	record := ""
+	if e, ok := info.Sys().(*ntfs.Entry); ok {
+		record = strconv.FormatUint(e.Record, 10)
+	}
+	if f.Dir {
+		f.Evidence.Data = "folder, MFT record " + record
+	} else {
+		f.Evidence.Data = fmt.Sprintf("%d bytes, MFT record %s", f.Size, record)
+	}
+	v.trail.Record("file", "source", v.role, "path", name, "found", "yes", "size", strconv.FormatInt(f.Size, 10), "record", record)
+	return f, nil
+}
+
+// open opens a file for reading anywhere in it. The error is fs.ErrNotExist
+// only if the file is truly not there.
+func (v *volume) open(name string) (io.ReaderAt, int64, error) {
+	file, err := v.fs.Open(name)
+	if err != nil {
+		return nil, 0, v.problem(name, err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, 0, v.problem(name, err)
+	}
+	r, ok := file.(io.ReaderAt)
+	if !ok {
+		return nil, 0, v.problem(name, fmt.Errorf("a folder where a file was expected: %w", ntfs.ErrCorrupt))
+	}
+	v.trail.Record("open", "source", v.role, "path", name, "size", strconv.FormatInt(info.Size(), 10))
+	return r, info.Size(), nil
+}
+
+// problem says which file of which volume an error is about. The ntfs errors
+// name the file already where they are *fs.PathError.
+func (v *volume) problem(name string, err error) error {
+	v.trail.Record("error", "source", v.role, "path", name, "error", err.Error())
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return fmt.Errorf("%s volume: %w", v.role, err)
+	}
+	return fmt.Errorf("%s volume: %s: %w", v.role, name, err)
+}
+
+// notFound is the note of evidence for a thing that is not there.
+const notFound = "not found"

@@ -1,0 +1,171 @@
+// Package windows reads the facts of a Windows system from its volumes and
+// judges the requirements of image creation by them.
+//
+// A file is about one topic: its facts, which are typed values with the
+// evidence they were read from, and beside them the judgements, which are pure
+// functions of those facts. Facts are read lazily, once, and kept. What cannot
+// be read is an error, and an error makes every requirement that needs the
+// fact undetermined. A key, value or file that is not there, although its hive
+// or folder was read whole, is a fact like any other.
+//
+// The snapshot was taken from a running system, so what is read is what
+// Windows would see at its next start: hives after recovery from their
+// transaction logs, databases with their write-ahead log. Volatile keys exist
+// only in memory and are in no file: that they are absent says nothing.
+package windows
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/statement"
+)
+
+// ErrNoWindows says that a volume holds no Windows system.
+var ErrNoWindows = errors.New("no windows system on the volume")
+
+// Input is what a scan knows of one machine before its facts are read.
+type Input struct {
+	Root Volume // the volume with the system, drive C
+	User Volume // the volume with the profiles, drive D
+
+	Volumes   []VolumeState // every volume of the images, in their order
+	Documents []*statement.Document
+	UserName  string // whose profile is meant, "" to find out; NAME, DOMAIN\NAME or NAME@DOMAIN
+
+	Trail *requirement.Trail // nil drops events and notices
+	Now   time.Time          // the time of the scan, which decides what has expired
+}
+
+// Volume is a filesystem, or the reason why there is none to read.
+type Volume struct {
+	FS    *ntfs.FS
+	Err   error  // why FS is nil: not given, encrypted, damaged
+	Drive string // identity as MountedDevices has it, see Partition.Device; "" if the image does not tell
+}
+
+// VolumeState is what `win.volume.readable` judges.
+type VolumeState struct {
+	Role      string // "root", "user", "other"
+	Image     string
+	Name      string // how a person tells the volume apart: "win.img, partition 2"
+	Encrypted string // the name of the encryption, "" if there is none
+	Err       error  // why the volume could not be read; nil if it was
+}
+
+// Machine is one Windows system and what was read of it so far. Its methods
+// may be called from several goroutines.
+type Machine struct {
+	in         Input
+	systemRoot string // folder on the root volume, as it is spelled there: "Windows"
+	volumes    map[string]*volume
+	registry   *registry.Machine
+	hives      hives
+
+	facts
+}
+
+// facts are read once each; see fact.
+type facts struct {
+	system      fact[System]
+	environment fact[environment]
+	names       fact[names]
+	services    fact[[]Service]
+	profiles    fact[Profiles]
+	wanted      fact[Wanted]
+}
+
+// Open finds the system on the root volume. It reads as much as that takes;
+// an error that wraps ErrNoWindows says that there is none.
+func Open(in Input) (*Machine, error) {
+	if in.Root.FS == nil {
+		return nil, fmt.Errorf("root volume: %w", in.Root.Err)
+	}
+	root, err := FindSystemRoot(in.Root.FS)
+	if err != nil {
+		return nil, err
+	}
+	m := &Machine{in: in, systemRoot: root}
+	m.volumes = map[string]*volume{
+		"C": {role: "root", fs: in.Root.FS, trail: in.Trail},
+		"D": {role: "user", fs: in.User.FS, err: in.User.Err, trail: in.Trail},
+	}
+	m.registry = registry.NewMachine(m.openHive)
+	return m, nil
+}
+
+// FindSystemRoot returns the folder of a volume that holds Windows, as it is
+// spelled there: the one with System32\config\SYSTEM or SOFTWARE in it. The
+// error wraps ErrNoWindows if there is none, or if there are several and none
+// of them is called Windows.
+func FindSystemRoot(fsys fs.FS) (string, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return "", fmt.Errorf("root folder: %w", err)
+	}
+	var found []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		is, err := holdsSystem(fsys, e.Name())
+		if err != nil {
+			return "", err
+		}
+		if is && strings.EqualFold(e.Name(), "Windows") {
+			return e.Name(), nil
+		}
+		if is {
+			found = append(found, e.Name())
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", ErrNoWindows
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("%w that can be told apart: %s", ErrNoWindows, strings.Join(found, ", "))
+}
+
+// holdsSystem takes a damaged hive for one that is there: Windows is on the
+// volume then, and what depends on the hive will say that it is damaged.
+func holdsSystem(fsys fs.FS, folder string) (bool, error) {
+	for _, hive := range []string{"SYSTEM", "SOFTWARE"} {
+		_, err := fs.Stat(fsys, path.Join(folder, "System32/config", hive))
+		switch {
+		case err == nil, errors.Is(err, ntfs.ErrCorrupt):
+			return true, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// A fact is read at most once, when it is first asked for.
+type fact[T any] struct {
+	once  sync.Once
+	value T
+	err   error
+}
+
+// errInterrupted stands in a fact whose reader panicked: the requirement that
+// asked first reports the panic, those that ask later this error.
+var errInterrupted = errors.New("reading this fact was interrupted by a defect")
+
+func (f *fact[T]) get(read func() (T, error)) (T, error) {
+	f.once.Do(func() {
+		f.err = errInterrupted
+		f.value, f.err = read()
+	})
+	return f.value, f.err
+}

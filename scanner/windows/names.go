@@ -1,0 +1,145 @@
+package windows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// names tells local accounts from those of a domain.
+type names struct {
+	Computer   string // NetBIOS name
+	Domain     string // NetBIOS name of the joined domain, "" in a workgroup or if SECURITY could not be read
+	DNSDomain  string
+	DomainSID  string // "" in a workgroup
+	MachineSID string
+	SIDErr     error // why the two SIDs are not known; nil if they are
+	Evidence   []requirement.Evidence
+}
+
+func (m *Machine) Names() (names, error) { return m.names.get(m.readNames) }
+
+func (m *Machine) readNames() (names, error) {
+	var n names
+	computer, err := m.textAt(keyControl+`\ComputerName\ComputerName`, "ComputerName")
+	if err != nil {
+		return n, err
+	}
+	n.Computer = computer.Value
+	dns, err := m.textAt(keyServices+`\Tcpip\Parameters`, "Domain")
+	if err != nil {
+		return n, err
+	}
+	n.DNSDomain = dns.Value
+	n.Evidence = []requirement.Evidence{computer.Evidence}
+	n.SIDErr = m.readPolicy(&n)
+	return n, nil
+}
+
+// readPolicy reads the domain and the two SIDs from the LSA's policy. Each of
+// its keys keeps its data in the default value.
+func (m *Machine) readPolicy(n *names) error {
+	read := func(key string) ([]byte, error) {
+		k, err := m.key(`HKLM\SECURITY\Policy\` + key)
+		if err != nil {
+			return nil, err
+		}
+		if !k.Exists() {
+			return nil, fmt.Errorf("%s: key %s not found", k.Evidence.Path, k.Evidence.Key)
+		}
+		s, err := m.binary(k, "")
+		return s.Value, err
+	}
+	domain, err := read("PolPrDmN")
+	if err != nil {
+		return err
+	}
+	n.Domain = lsaString(domain)
+	sid, err := read("PolPrDmS")
+	if err != nil {
+		return err
+	}
+	if n.DomainSID, err = optionalSID(sid); err != nil {
+		return err
+	}
+	if sid, err = read("PolAcDmS"); err != nil {
+		return err
+	}
+	n.MachineSID, err = optionalSID(sid)
+	return err
+}
+
+func optionalSID(b []byte) (string, error) {
+	if len(b) == 0 {
+		return "", nil
+	}
+	return parseSID(b)
+}
+
+// lsaString decodes the UNICODE_STRING of an LSA policy value: length and
+// maximum length (2 bytes each), offset (4 bytes) and then the characters.
+func lsaString(b []byte) string {
+	if len(b) < 8 {
+		return ""
+	}
+	n := int(le.Uint16(b))
+	if n > len(b)-8 {
+		return ""
+	}
+	return utf16String(b[8 : 8+n])
+}
+
+// An accountKind says where the account lives that a service runs under.
+type accountKind int
+
+const (
+	accountBuiltIn accountKind = iota // LocalSystem, LocalService, NetworkService, virtual and pool accounts
+	accountLocal                      // of this machine
+	accountBare                       // a name without a domain: looked up locally first
+	accountDomain                     // of a domain, or of another machine
+)
+
+// classify tells the account of a service, with variables expanded, from its
+// ObjectName. An empty name is LocalSystem.
+func (n names) classify(account string) accountKind {
+	account = strings.TrimSpace(account)
+	upper := strings.ToUpper(account)
+	switch upper {
+	case "", "LOCALSYSTEM", `.\LOCALSYSTEM`, "S-1-5-18", "S-1-5-19", "S-1-5-20":
+		return accountBuiltIn
+	}
+	if strings.HasPrefix(upper, "S-1-") {
+		switch {
+		case strings.HasPrefix(upper, "S-1-5-80-"), strings.HasPrefix(upper, "S-1-5-82-"), strings.HasPrefix(upper, "S-1-5-83-"):
+			return accountBuiltIn
+		case n.MachineSID != "" && strings.HasPrefix(upper, n.MachineSID+"-"), strings.HasPrefix(upper, "S-1-5-32-"):
+			return accountLocal
+		}
+		return accountDomain
+	}
+	domain, _, ok := strings.Cut(upper, `\`)
+	switch {
+	case !ok && strings.Contains(upper, "@"):
+		return accountDomain
+	case !ok:
+		return accountBare
+	case domain == "NT SERVICE", domain == "IIS APPPOOL":
+		return accountBuiltIn
+	case isAuthority(domain):
+		return accountBuiltIn
+	case domain == ".", domain == "BUILTIN", n.Computer != "" && domain == strings.ToUpper(n.Computer):
+		return accountLocal
+	}
+	return accountDomain
+}
+
+// isAuthority recognises NT AUTHORITY as the languages of Windows spell it,
+// since ObjectName is written in the language of the system.
+func isAuthority(domain string) bool {
+	switch domain {
+	case "NT AUTHORITY", "NT-AUTORITÄT", "AUTORITE NT", "AUTORITÀ NT", "NT-INSTANS", "NT INSTANS", "AUTORIDADE NT", "AUTORIDAD NT", "NT-MYNDIGHET", "NT-HALLINTA", "ZARZĄDZANIE NT", "NT-TEKINTÉLY":
+		return true
+	}
+	return false
+}

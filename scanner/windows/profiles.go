@@ -1,0 +1,554 @@
+package windows
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/statement"
+)
+
+const keyProfileList = keyCurrentVersion + `\ProfileList`
+
+// A profileKind says whose profile it is.
+type profileKind int
+
+const (
+	profileSystem        profileKind = iota // LocalSystem, LocalService, NetworkService
+	profileService                          // a virtual account, an application pool, a virtual machine
+	profileAdministrator                    // the account with the relative identifier 500
+	profileDomain                           // a user of a domain, or of Entra ID
+	profileLocal                            // another account of this machine
+	profileUnknown                          // which of the two is not known
+)
+
+// Profile is an entry of the ProfileList.
+type Profile struct {
+	SID    string // without ".bak"
+	Backup bool   // the key's name ends in ".bak": the profile failed to load
+	Path   string // `D:\Users\jdoe`, variables expanded
+	State  uint32 // bits of the profile service
+	Kind   profileKind
+
+	Evidence requirement.Evidence // its ProfileImagePath
+}
+
+// Folder is the last part of the profile's path: "jdoe", "jdoe.CORP".
+func (p Profile) Folder() string { return p.Path[strings.LastIndexByte(p.Path, '\\')+1:] }
+
+// Of says whether the profile's folder is what Windows calls it for a user of
+// that name: the name, followed by the domain or a number if that was taken.
+func (p Profile) Of(user string) bool {
+	folder, user := strings.ToLower(p.Folder()), strings.ToLower(user)
+	return user != "" && (folder == user || strings.HasPrefix(folder, user+"."))
+}
+
+// Person says whether the profile may be that of the intended user.
+func (p Profile) Person() bool {
+	return p.Kind == profileDomain || p.Kind == profileLocal || p.Kind == profileUnknown
+}
+
+// Profiles is the ProfileList.
+type Profiles struct {
+	List     []Profile
+	SIDErr   error // why users of a domain and of the machine cannot be told apart; nil if they can
+	Evidence requirement.Evidence
+}
+
+// Profiles reads the ProfileList.
+func (m *Machine) Profiles() (Profiles, error) { return m.profiles.get(m.readProfiles) }
+
+func (m *Machine) readProfiles() (Profiles, error) {
+	var ps Profiles
+	env, err := m.env()
+	if err != nil {
+		return ps, err
+	}
+	n, err := m.Names()
+	if err != nil {
+		return ps, err
+	}
+	ps.SIDErr = n.SIDErr
+	list, err := m.key(keyProfileList)
+	if err != nil {
+		return ps, err
+	}
+	if !list.Exists() {
+		return ps, fmt.Errorf("%s: key %s not found", list.Evidence.Path, list.Evidence.Key)
+	}
+	ps.Evidence = list.Evidence
+	keys, err := m.subkeys(list)
+	if err != nil {
+		return ps, err
+	}
+	for _, k := range keys {
+		if !strings.HasPrefix(strings.ToUpper(k.Name()), "S-1-") {
+			continue
+		}
+		image, err := m.text(k, "ProfileImagePath")
+		if err != nil {
+			return ps, err
+		}
+		state, err := m.dword(k, "State")
+		if err != nil {
+			return ps, err
+		}
+		p := Profile{Path: normal(env.expand(image.Value)), State: state.Value, Evidence: image.Evidence}
+		p.SID, p.Backup = strings.CutSuffix(strings.ToUpper(k.Name()), ".BAK")
+		p.Kind = n.profileKind(p.SID)
+		ps.List = append(ps.List, p)
+	}
+	return ps, nil
+}
+
+// Relative identifiers that every machine and domain has ([MS-DTYP] 2.4.2.4).
+const ridAdministrator = 500
+
+func (n names) profileKind(sid string) profileKind {
+	for _, service := range []string{"S-1-5-80-", "S-1-5-82-", "S-1-5-83-", "S-1-5-90-", "S-1-5-96-"} {
+		if strings.HasPrefix(sid, service) {
+			return profileService
+		}
+	}
+	switch sid {
+	case "S-1-5-18", "S-1-5-19", "S-1-5-20":
+		return profileSystem
+	}
+	if strings.HasPrefix(sid, "S-1-12-1-") {
+		return profileDomain // Entra ID
+	}
+	domain, rid := splitSID(sid)
+	switch {
+	case rid == ridAdministrator:
+		return profileAdministrator
+	case n.SIDErr != nil:
+		return profileUnknown
+	case domain == n.MachineSID:
+		return profileLocal
+	case strings.HasPrefix(sid, "S-1-5-21-"):
+		return profileDomain
+	}
+	return profileUnknown
+}
+
+// Wanted is the profile of the WorkSpace's user.
+type Wanted struct {
+	User    string            // the name that was given or stated, "" if none was
+	Profile *Profile          // nil if it is not there, or not known which it is
+	Basis   requirement.Basis // how it is known
+
+	// Candidates are the profiles that may be meant where no name was given.
+	Candidates []Profile
+	// Stated is evidence of a user of this computer who has no profile on it;
+	// the document that names him is not used.
+	Stated *requirement.Evidence
+}
+
+// Wanted finds whose profile is meant: the user who was named, else the one
+// that a document states for this computer, else the only candidate.
+func (m *Machine) Wanted() (Wanted, error) { return m.wanted.get(m.readWanted) }
+
+func (m *Machine) readWanted() (Wanted, error) {
+	profiles, err := m.Profiles()
+	if err != nil {
+		return Wanted{}, err
+	}
+	if m.in.UserName != "" {
+		w := Wanted{User: bareName(m.in.UserName), Basis: requirement.Observed}
+		w.Profile = profiles.of(w.User)
+		return w, nil
+	}
+	n, err := m.Names()
+	if err != nil {
+		return Wanted{}, err
+	}
+	var stated *requirement.Evidence
+	if match, err := statement.MatchWorkSpace(m.in.Documents, n.Computer); err == nil && match.WorkSpace != nil && match.WorkSpace.UserName != "" {
+		w := Wanted{User: bareName(match.WorkSpace.UserName), Basis: requirement.Stated}
+		if w.Profile = profiles.of(w.User); w.Profile != nil {
+			return w, nil
+		}
+		stated = &requirement.Evidence{Source: match.Document.Name, Value: "UserName", Data: match.WorkSpace.UserName}
+	}
+	w := Wanted{Basis: requirement.Inferred, Stated: stated}
+	for _, p := range profiles.List {
+		if p.Kind == profileDomain || p.Kind == profileUnknown {
+			w.Candidates = append(w.Candidates, p)
+		}
+	}
+	if len(w.Candidates) == 1 && profiles.SIDErr == nil {
+		w.Profile = &w.Candidates[0]
+	}
+	return w, nil
+}
+
+// bareName takes the domain off DOMAIN\name and name@domain.
+func bareName(user string) string {
+	if _, name, ok := strings.Cut(user, `\`); ok {
+		return name
+	}
+	name, _, _ := strings.Cut(user, "@")
+	return name
+}
+
+// of returns the profile of a user by name. A profile of the same folder name
+// that failed to load (".bak"), or that is of another machine's account, is
+// returned only if there is no better one.
+func (ps Profiles) of(user string) *Profile {
+	var best *Profile
+	for i := range ps.List {
+		p := &ps.List[i]
+		if !p.Of(user) || p.Kind == profileSystem || p.Kind == profileService {
+			continue
+		}
+		if best == nil || better(p, best) {
+			best = p
+		}
+	}
+	return best
+}
+
+func better(p, than *Profile) bool {
+	if p.Backup != than.Backup {
+		return than.Backup
+	}
+	return p.Kind == profileDomain && than.Kind != profileDomain
+}
+
+// HasUser says whether a user of that name has a profile on the disk.
+func (m *Machine) HasUser(user string) (bool, error) {
+	profiles, err := m.Profiles()
+	if err != nil {
+		return false, err
+	}
+	return profiles.of(bareName(user)) != nil, nil
+}
+
+// profileFolder is what lies at the path of the wanted profile.
+type profileFolder struct {
+	Folder  File
+	Hive    File  // NTUSER.DAT
+	HiveErr error // why the hive cannot be read; nil if it can, or if it is not there
+}
+
+func (m *Machine) readProfileFolder(p Profile) (profileFolder, error) {
+	var f profileFolder
+	var err error
+	if f.Folder, err = m.file(p.Path); err != nil || !f.Folder.Exists {
+		return f, err
+	}
+	if f.Hive, err = m.file(p.Path + `\NTUSER.DAT`); err != nil || !f.Hive.Exists {
+		return f, err
+	}
+	_, f.HiveErr = m.key(`HKU\` + p.SID)
+	return f, nil
+}
+
+var profileExists = entry{
+	required("win.profile.exists", "UserProfileMissing", `the user profile exists and lies at D:\Users\username`, sectionTips+": A user profile must exist", explanation{
+		Reads: `SOFTWARE: Microsoft\Windows NT\CurrentVersion\ProfileList; SECURITY: Policy, for the SIDs of machine and domain; the profile's folder and its NTUSER.DAT on the user volume.`,
+		Live:  "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, Loaded",
+		Fix:   "Log in to the WorkSpace once as its user, so that the profile is made; if it lies elsewhere or is damaged, rebuild the WorkSpace or contact AWS Support.",
+	}),
+	(*Machine).decideProfileExists,
+}
+
+func (m *Machine) decideProfileExists() requirement.Outcome {
+	profiles, err := m.Profiles()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	w, err := m.Wanted()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeProfileExists(profiles, w, m.readProfileFolder)
+}
+
+// judgeProfileExists decides win.profile.exists. folder is called only for a
+// profile that lies where it should.
+func judgeProfileExists(ps Profiles, w Wanted, folder func(Profile) (profileFolder, error)) requirement.Outcome {
+	listed := ps.Evidence
+	listed.Note = "every subkey was read"
+	if w.Profile == nil {
+		return judgeNoProfile(ps, w, listed)
+	}
+	p := *w.Profile
+	drive, rest, _ := strings.Cut(p.Path, ":")
+	users, below := strings.CutPrefix(strings.ToUpper(rest), `\USERS\`)
+	switch {
+	case p.Path == "":
+		return requirement.Fail("the profile of "+p.SID+" has no path", p.Evidence)
+	case p.Backup:
+		return requirement.Fail("the profile "+p.Path+" failed to load: the ProfileList keeps it as "+p.SID+".bak", p.Evidence)
+	case strings.HasPrefix(users, "TEMP") && w.User == "":
+		return requirement.Fail("the profile "+p.Path+" is a temporary one", p.Evidence)
+	case !strings.EqualFold(drive, "D") || !below || strings.Contains(users, `\`):
+		return requirement.Fail(fmt.Sprintf("the profile lies at %s, not at D:\\Users\\%s", p.Path, p.Folder()), p.Evidence)
+	}
+	f, err := folder(p)
+	switch {
+	case err != nil:
+		return requirement.Unreadable(err, p.Evidence)
+	case !f.Folder.Exists || !f.Folder.Dir:
+		return requirement.Fail("the ProfileList has "+p.Path+", and there is no such folder", p.Evidence, f.Folder.Evidence)
+	case !f.Hive.Exists:
+		return requirement.Fail("the profile folder "+p.Path+" holds no NTUSER.DAT", p.Evidence, f.Hive.Evidence)
+	case f.HiveErr != nil:
+		return requirement.Unreadable(fmt.Errorf("the profile's hive cannot be read: %w", f.HiveErr), p.Evidence, f.Hive.Evidence)
+	case w.Stated != nil:
+		return requirement.Warn(fmt.Sprintf("%s has no profile, although %s names him as the user of this computer; the only profile of a user is %s", w.Stated.Data, w.Stated.Source, p.Path),
+			*w.Stated, p.Evidence, f.Hive.Evidence)
+	}
+	o := requirement.Pass(p.Path+" exists, with its NTUSER.DAT", p.Evidence, f.Folder.Evidence, f.Hive.Evidence)
+	o.Basis = w.Basis
+	if w.Basis == requirement.Inferred {
+		o.Message += "; taken for the user's because it is the only profile of a domain user"
+	}
+	return o
+}
+
+func judgeNoProfile(ps Profiles, w Wanted, listed requirement.Evidence) requirement.Outcome {
+	switch {
+	case w.User != "":
+		return requirement.Fail("the ProfileList has no profile of "+w.User, listed)
+	case len(w.Candidates) > 0 && ps.SIDErr != nil:
+		return requirement.Unreadable(fmt.Errorf("domain and local users cannot be told apart, name the user with --user-name: %w", ps.SIDErr), listed)
+	case len(w.Candidates) > 1:
+		return requirement.Unknown("several profiles may be the user's: "+someProfiles(w.Candidates)+" (name the user with --user-name, or pass --with the output of aws workspaces describe-workspaces)", listed)
+	case w.Stated != nil:
+		return requirement.Fail(fmt.Sprintf("the ProfileList has no profile of %s, whom %s names as the user of this computer, nor of any other user", w.Stated.Data, w.Stated.Source), listed, *w.Stated)
+	}
+	return requirement.Fail("the ProfileList has no profile of a domain user", listed)
+}
+
+func someProfiles(ps []Profile) string {
+	var list []string
+	for _, p := range ps {
+		list = append(list, p.Path)
+	}
+	return some(list)
+}
+
+// orphans are profile folders that the ProfileList does not know.
+type orphans struct {
+	Folders []File
+	Err     error // why one of the places could not be looked at
+}
+
+// expectedFolders lie beside the profiles and are none, or are those of the
+// Default and Public profiles, which the ProfileList has in values.
+var expectedFolders = []string{"Default", "Default User", "Public", "All Users"}
+
+func (m *Machine) readOrphans(ps Profiles) orphans {
+	var o orphans
+	for _, users := range []string{`C:\Users`, `D:\Users`} {
+		entries, _, err := m.list(users)
+		if err != nil {
+			o.Err = errors.Join(o.Err, err)
+			continue
+		}
+		for _, e := range entries {
+			if !e.IsDir() || containsFold(expectedFolders, e.Name()) || ps.knows(users+`\`+e.Name()) {
+				continue
+			}
+			f, err := m.file(users + `\` + e.Name())
+			if err != nil {
+				o.Err = errors.Join(o.Err, err)
+				continue
+			}
+			f.Evidence.Note = "not in the ProfileList"
+			o.Folders = append(o.Folders, f)
+		}
+	}
+	return o
+}
+
+func (ps Profiles) knows(path string) bool {
+	for _, p := range ps.List {
+		if strings.EqualFold(p.Path, path) {
+			return true
+		}
+	}
+	return false
+}
+
+var profileSingle = entry{
+	required("win.profile.single", "MultipleUserProfiles", "no profile but the user's, Default and Administrator", sectionTips+": Only one user profile can exist on the WorkSpace", explanation{
+		Reads: `SOFTWARE: ProfileList; the folders in C:\Users and D:\Users that it does not know.`,
+		Live:  "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, Loaded",
+		Fix:   "sysdm.cpl, Advanced, User Profiles, Settings: delete every profile but the user's, Default and Administrator, then restart.",
+	}),
+	(*Machine).decideProfileSingle,
+}
+
+func (m *Machine) decideProfileSingle() requirement.Outcome {
+	profiles, err := m.Profiles()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	w, err := m.Wanted()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeProfileSingle(profiles, w, m.readOrphans(profiles))
+}
+
+// judgeProfileSingle decides win.profile.single.
+func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome {
+	var extra, services []Profile
+	var reasons []string
+	administrators := 0
+	people := 0
+	for _, p := range ps.List {
+		switch {
+		case p.Kind == profileSystem:
+			continue
+		case p.Kind == profileService:
+			services = append(services, p)
+			continue
+		case p.Backup && ps.twin(p):
+			extra = append(extra, p)
+			reasons = append(reasons, p.Path+" (a corrupt pair: "+p.SID+" and "+p.SID+".bak)")
+			continue
+		case p.Kind == profileAdministrator && (w.Profile == nil || p.SID != w.Profile.SID):
+			administrators++
+			continue
+		case w.Profile != nil && p.SID == w.Profile.SID:
+			continue
+		}
+		people++
+		// Without a name any one of the profiles may be the user's.
+		if w.Profile == nil && w.User == "" && people == 1 && p.Kind != profileLocal {
+			continue
+		}
+		extra = append(extra, p)
+		reasons = append(reasons, p.Path)
+	}
+	evidence := evidenceOf(extra)
+	listed := ps.Evidence
+	listed.Note = "every subkey was read"
+	switch {
+	case len(extra) > 0:
+		message := count(len(extra), "profile", "profiles") + " beside the user's and the Administrator's: " + some(reasons)
+		if w.Profile == nil && w.User == "" {
+			message = "more than one profile may be the user's: " + someProfiles(w.Candidates)
+		}
+		return requirement.Fail(message, evidence...)
+	case len(services) > 0:
+		return requirement.Warn("a service has a profile of its own, which counts while it runs: "+someProfiles(services), evidenceOf(services)...)
+	case administrators > 1:
+		return requirement.Warn(fmt.Sprintf("%d Administrators have a profile, of the machine and of the domain; the document allows one", administrators), listed)
+	case len(left.Folders) > 0:
+		var names []string
+		var ev []requirement.Evidence
+		for _, f := range left.Folders {
+			names = append(names, f.Evidence.Path)
+			ev = append(ev, f.Evidence)
+		}
+		o := requirement.Warn("folders of users that the ProfileList does not know: "+some(names), ev...)
+		o.Remediation = "Delete the folders that are left over, after saving what is needed from them."
+		return o
+	case left.Err != nil:
+		return requirement.Unreadable(fmt.Errorf("whether folders of other users are left over: %w", left.Err), listed)
+	case w.Profile == nil && people > 0 && ps.SIDErr != nil:
+		return requirement.Unreadable(ps.SIDErr, listed)
+	}
+	o := requirement.Pass("no profile but the user's, Default and Administrator", listed)
+	if w.Basis == requirement.Inferred && w.Profile != nil {
+		o.Basis = requirement.Inferred
+		o.Message += "; " + w.Profile.Path + " is taken for the user's because it is the only profile of a domain user"
+	}
+	return o
+}
+
+func (ps Profiles) twin(p Profile) bool {
+	for _, other := range ps.List {
+		if other.SID == p.SID && other.Backup != p.Backup {
+			return true
+		}
+	}
+	return false
+}
+
+func evidenceOf(ps []Profile) []requirement.Evidence {
+	var ev []requirement.Evidence
+	for _, p := range ps {
+		ev = append(ev, p.Evidence)
+	}
+	return ev
+}
+
+var profileSize = entry{
+	required("win.profile.size", "", "the user profile is smaller than 10 GiB", sectionTips+": The user profile size must be less than 10 GB", explanation{
+		Reads: "The sizes in $MFT of all files below the profile's folder: logical size of the unnamed data, hard links once, reparse points not followed.",
+		Live:  `(Get-ChildItem D:\Users\username -Recurse -Force -File | Measure-Object Length -Sum).Sum`,
+		Fix:   "Remove files from the profile, or move them out of it, until it is smaller than 10 GiB.",
+	}),
+	(*Machine).decideProfileSize,
+}
+
+// profileLimit is the size that the profile must stay below, in bytes.
+const profileLimit = 10 << 30
+
+// judgeProfileSize decides win.profile.size from the totals of the profile's
+// folder, reparse points not followed and hard links counted once.
+func judgeProfileSize(p Profile, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis, modern bool) requirement.Outcome {
+	folder.Data = fmt.Sprintf("%d bytes in %d files, %d allocated, %d more in named streams", t.Size, t.Files, t.Allocated, t.StreamSize)
+	folder.Note = "reparse points not followed, hard links counted once"
+	size := fmt.Sprintf("%s holds %s (%d bytes; %s on the disk)", p.Path, gib(t.Size), t.Size, gib(t.Allocated))
+	switch {
+	case t.Size >= profileLimit:
+		message := size + ", and less than 10 GiB is allowed"
+		if modern {
+			message += " (later guides ask this of Windows 7 alone: on this version the profile does not enter the image)"
+		}
+		return requirement.Fail(message, folder)
+	case t.Damaged > 0:
+		return requirement.Unknown(fmt.Sprintf("%s, but %s in it could not be read", size, count(int(t.Damaged), "entry", "entries")), folder)
+	}
+	o := requirement.Pass(size+", less than 10 GiB", folder)
+	o.Basis = basis
+	return o
+}
+
+func (m *Machine) decideProfileSize() requirement.Outcome {
+	w, err := m.Wanted()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	if w.Profile == nil {
+		return requirement.Unknown("there is no profile of the user to measure: see win.profile.exists")
+	}
+	system, err := m.System()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	f, err := m.file(w.Profile.Path)
+	if err != nil {
+		return requirement.Unreadable(err, w.Profile.Evidence)
+	}
+	if !f.Exists {
+		return requirement.Unknown("the folder "+w.Profile.Path+" does not exist: see win.profile.exists", w.Profile.Evidence, f.Evidence)
+	}
+	v, name, err := m.locate(w.Profile.Path)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	totals, err := v.fs.Tree(name)
+	if err != nil {
+		return requirement.Unreadable(v.problem(name, err), f.Evidence)
+	}
+	return judgeProfileSize(*w.Profile, f.Evidence, totals, w.Basis, system.Modern())
+}
+
+func containsFold(list []string, s string) bool {
+	for _, l := range list {
+		if strings.EqualFold(l, s) {
+			return true
+		}
+	}
+	return false
+}

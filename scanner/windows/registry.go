@@ -1,0 +1,338 @@
+package windows
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// Setting is a registry value that was looked for.
+type Setting[T any] struct {
+	Value    T
+	Present  bool
+	Type     registry.Type
+	Evidence requirement.Evidence
+}
+
+// Key is a registry key that was looked for; the embedded key is nil if it is
+// not there.
+type Key struct {
+	*registry.Key
+	Evidence requirement.Evidence
+}
+
+// Exists says whether the key is there.
+func (k Key) Exists() bool { return k.Key != nil }
+
+// key looks for a key by its full name, HKLM\SYSTEM\CurrentControlSet\Services.
+// That it does not exist is no error.
+func (m *Machine) key(name string) (Key, error) {
+	k, err := m.registry.Key(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		ev, err := m.whereKey(name)
+		if err != nil {
+			return Key{}, err
+		}
+		m.in.Trail.Record("key", "source", ev.Source, "path", ev.Path, "key", ev.Key, "found", "no")
+		ev.Note = notFound
+		return Key{Evidence: ev}, nil
+	}
+	if err != nil {
+		return Key{}, err
+	}
+	ev := m.hives.evidence(k.Hive(), k.Path())
+	ev.Time = k.LastWrite().UTC()
+	m.in.Trail.Record("key", "source", ev.Source, "path", ev.Path, "key", ev.Key, "found", "yes", "last_write", ev.Time.Format(time.RFC3339Nano))
+	return Key{k, ev}, nil
+}
+
+// whereKey tells where a key that is not there was looked for.
+func (m *Machine) whereKey(name string) (requirement.Evidence, error) {
+	hive, _, path, err := m.registry.Resolve(name)
+	if err != nil {
+		return requirement.Evidence{}, err
+	}
+	return m.hives.evidence(hive, path), nil
+}
+
+// subkeys returns the subkeys of a key that may not be there.
+func (m *Machine) subkeys(k Key) ([]Key, error) {
+	if !k.Exists() {
+		return nil, nil
+	}
+	list, err := k.Subkeys()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.Evidence.Path, err)
+	}
+	keys := make([]Key, len(list))
+	for i, s := range list {
+		keys[i] = m.below(k, s)
+	}
+	return keys, nil
+}
+
+// subkey looks for one subkey of a key that may not be there.
+func (m *Machine) subkey(k Key, name string) (Key, error) {
+	ev := k.Evidence
+	ev.Key = joinKey(ev.Key, name)
+	ev.Note = notFound
+	if !k.Exists() {
+		return Key{Evidence: ev}, nil
+	}
+	s, err := k.Subkey(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Key{Evidence: ev}, nil
+	}
+	if err != nil {
+		return Key{}, fmt.Errorf("%s: %w", ev.Path, err)
+	}
+	return m.below(k, s), nil
+}
+
+func (m *Machine) below(k Key, s *registry.Key) Key {
+	ev := k.Evidence
+	ev.Key = joinKey(ev.Key, s.Name())
+	ev.Time = s.LastWrite().UTC()
+	return Key{s, ev}
+}
+
+func joinKey(key, name string) string {
+	if key == "" {
+		return name
+	}
+	return key + `\` + name
+}
+
+// value looks for a value of a key that may not be there.
+func (m *Machine) value(k Key, name string) (*registry.Value, requirement.Evidence, error) {
+	ev := k.Evidence
+	ev.Value = name
+	if !k.Exists() {
+		return nil, ev, nil
+	}
+	v, err := k.Value(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		m.in.Trail.Record("value", "source", ev.Source, "path", ev.Path, "key", ev.Key, "name", name, "found", "no")
+		ev.Note = notFound
+		return nil, ev, nil
+	}
+	if err != nil {
+		return nil, ev, fmt.Errorf("%s: %w", ev.Path, err)
+	}
+	ev.Type = v.Type().String()
+	offset := v.Offset()
+	ev.Offset = &offset
+	if v.Recovered() {
+		ev.Note = "from the transaction log"
+	}
+	return v, ev, nil
+}
+
+// setting reads a value with one of the typed readers of the registry.
+func setting[T any](m *Machine, k Key, name string, read func(*registry.Value) (T, error), show func(T) string) (Setting[T], error) {
+	v, ev, err := m.value(k, name)
+	if err != nil || v == nil {
+		return Setting[T]{Evidence: ev}, err
+	}
+	s := Setting[T]{Present: true, Type: v.Type(), Evidence: ev}
+	s.Value, err = read(v)
+	if err != nil {
+		return Setting[T]{}, fmt.Errorf("%s: %w", ev.Path, err)
+	}
+	s.Evidence.Data = show(s.Value)
+	m.recordValue(v, s.Evidence)
+	return s, nil
+}
+
+// maxRaw is how much raw data of one value goes into the log; the length is
+// always said.
+const maxRaw = 256
+
+func (m *Machine) recordValue(v *registry.Value, ev requirement.Evidence) {
+	if m.in.Trail == nil {
+		return
+	}
+	raw, err := v.Data()
+	if err != nil {
+		return // the typed reader has said so already
+	}
+	m.in.Trail.Record("value", "source", ev.Source, "path", ev.Path, "key", ev.Key, "name", ev.Value, "type", ev.Type,
+		"length", strconv.Itoa(len(raw)), "raw", hex.EncodeToString(raw[:min(len(raw), maxRaw)]), "data", ev.Data, "note", ev.Note)
+}
+
+func (m *Machine) dword(k Key, name string) (Setting[uint32], error) {
+	return setting(m, k, name, (*registry.Value).Uint32, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) })
+}
+
+func (m *Machine) text(k Key, name string) (Setting[string], error) {
+	return setting(m, k, name, (*registry.Value).String, func(s string) string { return s })
+}
+
+func (m *Machine) multi(k Key, name string) (Setting[[]string], error) {
+	return setting(m, k, name, (*registry.Value).Strings, func(s []string) string { return strings.Join(s, ", ") })
+}
+
+func (m *Machine) binary(k Key, name string) (Setting[[]byte], error) {
+	return setting(m, k, name, (*registry.Value).Data, func(b []byte) string {
+		if len(b) > 64 {
+			return fmt.Sprintf("%x… (%d bytes)", b[:64], len(b))
+		}
+		return hex.EncodeToString(b)
+	})
+}
+
+// dwordAt, textAt and multiAt look for the key and the value in one step.
+func (m *Machine) dwordAt(key, name string) (Setting[uint32], error) {
+	k, err := m.key(key)
+	if err != nil {
+		return Setting[uint32]{}, err
+	}
+	return m.dword(k, name)
+}
+
+func (m *Machine) textAt(key, name string) (Setting[string], error) {
+	k, err := m.key(key)
+	if err != nil {
+		return Setting[string]{}, err
+	}
+	return m.text(k, name)
+}
+
+func (m *Machine) multiAt(key, name string) (Setting[[]string], error) {
+	k, err := m.key(key)
+	if err != nil {
+		return Setting[[]string]{}, err
+	}
+	return m.multi(k, name)
+}
+
+// hives remembers where each hive lies.
+type hives struct {
+	mu    sync.Mutex
+	files map[*registry.Hive]requirement.Evidence // its volume and path
+}
+
+func (h *hives) set(hive *registry.Hive, ev requirement.Evidence) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.files == nil {
+		h.files = map[*registry.Hive]requirement.Evidence{}
+	}
+	h.files[hive] = ev
+}
+
+func (h *hives) evidence(hive *registry.Hive, key string) requirement.Evidence {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ev := h.files[hive]
+	ev.Key = key
+	return ev
+}
+
+// openHive opens the hive that a part of the registry lives in, with its
+// transaction logs. A hive that is dirty and whose logs do not make it whole
+// is an error: what Windows would see in it is not known.
+func (m *Machine) openHive(name string) (*registry.Hive, error) {
+	win, err := m.hivePath(name)
+	if err != nil {
+		return nil, err
+	}
+	v, file, err := m.locate(win)
+	if err != nil {
+		return nil, fmt.Errorf("hive %s: %w", name, err)
+	}
+	hive, err := openHive(v, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		// The error must not say of a key that it is truly not there.
+		return nil, fmt.Errorf("%s volume: %s: the hive is not there", v.role, file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.hives.set(hive, requirement.Evidence{Source: v.role, Path: file})
+	r := hive.Recovery()
+	v.trail.Record("hive", "source", v.role, "path", file, "state", r.State.String(), "primary", fmt.Sprint(r.Primary), "secondary", fmt.Sprint(r.Secondary))
+	notify := func(level requirement.Level, message string) {
+		v.trail.Notify(requirement.Notice{Level: level, Message: message, Source: v.role, Path: file})
+	}
+	for _, note := range r.Notes {
+		notify(requirement.LevelInfo, path.Base(file)+": "+note)
+	}
+	switch r.State {
+	case registry.Recovered:
+		notify(requirement.LevelInfo, path.Base(file)+" was dirty: "+applied(r))
+	case registry.Dirty:
+		notify(requirement.LevelWarning, r.Err.Error())
+		return nil, fmt.Errorf("%s: %w", file, r.Err)
+	}
+	return hive, nil
+}
+
+func applied(r registry.Recovery) string {
+	var parts []string
+	for _, a := range r.Applied {
+		switch r.Format {
+		case "new":
+			parts = append(parts, fmt.Sprintf("%s from %s (sequence numbers %d to %d)", count(a.Entries, "log entry", "log entries"), a.Name, a.First, a.Last))
+		default:
+			parts = append(parts, fmt.Sprintf("%s from %s", count(r.Pages, "page", "pages"), a.Name))
+		}
+	}
+	return strings.Join(parts, ", ") + " applied"
+}
+
+// hivePath returns the Windows path of a hive: those of the machine lie in
+// System32\config, that of a user in his profile.
+func (m *Machine) hivePath(name string) (string, error) {
+	sid, isUser := strings.CutPrefix(strings.ToUpper(name), `HKU\`)
+	if !isUser {
+		return `C:\` + m.systemRoot + `\System32\config\` + name, nil
+	}
+	sid, classes := strings.CutSuffix(sid, "_CLASSES")
+	profiles, err := m.Profiles()
+	if err != nil {
+		return "", err
+	}
+	for _, p := range profiles.List {
+		if strings.EqualFold(p.SID, sid) {
+			if classes {
+				return p.Path + `\AppData\Local\Microsoft\Windows\UsrClass.dat`, nil
+			}
+			return p.Path + `\NTUSER.DAT`, nil
+		}
+	}
+	return "", fmt.Errorf("no profile of %s", sid)
+}
+
+// openHive opens a hive with the logs that lie beside it.
+func openHive(v *volume, file string) (*registry.Hive, error) {
+	var options registry.Options
+	for _, suffix := range []string{".LOG", ".LOG1", ".LOG2"} {
+		log, size, err := v.open(file + suffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		options.Logs = append(options.Logs, registry.Log{Name: path.Base(file) + suffix, R: log, Size: size})
+	}
+	r, size, err := v.open(file)
+	if err != nil {
+		return nil, err
+	}
+	hive, err := registry.Open(r, size, options)
+	if err != nil {
+		return nil, v.problem(file, err)
+	}
+	return hive, nil
+}

@@ -1,0 +1,60 @@
+package windows
+
+import "github.com/coldcheck/coldcheck/scanner/requirement"
+
+// An entry of the catalogue: a requirement, and the function that brings its
+// facts to its judgement.
+type entry struct {
+	requirement.Requirement
+	decide func(*Machine) requirement.Outcome
+}
+
+var catalogue = []entry{
+	osSupported,
+	profileExists,
+	profileSingle,
+	profileSize,
+	servicesDomainAccount,
+	envPath,
+}
+
+// Requirements lists what is demanded of a Windows system, in the catalogue's
+// order.
+func Requirements() []requirement.Requirement {
+	list := make([]requirement.Requirement, len(catalogue))
+	for i, e := range catalogue {
+		list[i] = e.Requirement
+	}
+	return list
+}
+
+// Checks binds the requirements to the machine.
+func (m *Machine) Checks() []requirement.Check {
+	checks := make([]requirement.Check, len(catalogue))
+	for i, e := range catalogue {
+		checks[i] = requirement.Check{Requirement: e.Requirement, Decide: func() requirement.Outcome { return e.decide(m) }}
+	}
+	return checks
+}
+
+const (
+	sectionRequirements = "Requirements to Create Windows Custom Images"
+	sectionTips         = "Tips for Resolving Issues Detected by the Image Checker"
+)
+
+// required makes the requirement of an entry: of scope disk, and its failure
+// blocks image creation.
+func required(id, code, demand, reference string, text explanation) requirement.Requirement {
+	return requirement.Requirement{
+		ID: id, Platform: requirement.Windows, Scope: requirement.Disk, Severity: requirement.Required,
+		AWSErrorCode: code, Demand: demand, Reference: reference,
+		Reads: text.Reads, Live: text.Live, Remediation: text.Fix,
+	}
+}
+
+// An explanation is what a colleague would say of a requirement.
+type explanation struct {
+	Reads string // what on the disk decides it
+	Live  string // how to check it on the running system
+	Fix   string // what to do when it is not met
+}

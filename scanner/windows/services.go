@@ -1,0 +1,246 @@
+package windows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// Service types and start types ([MS-SCMR] 2.2.15).
+const (
+	typeOwnProcess   = 0x10
+	typeShareProcess = 0x20
+	typeUserService  = 0x40 // template of a service that runs as the logged-on user
+	typeUserInstance = 0x80 // instance of such a template
+
+	startBoot     = 0
+	startSystem   = 1
+	startAuto     = 2
+	startManual   = 3
+	startDisabled = 4
+)
+
+// Service is a service or driver as the service control manager will find it.
+type Service struct {
+	Name        string // of its key
+	DisplayName string // as written: it may be a reference into a resource
+	Type        Setting[uint32]
+	Start       Setting[uint32]
+	Delayed     bool
+	Account     Setting[string] // ObjectName
+	ImagePath   Setting[string]
+	Deleted     bool // DeleteFlag: it goes away at the next start
+	Key         requirement.Evidence
+	Err         error // why the other fields may be incomplete; nil if they were all read
+}
+
+// Process says whether the entry is a service that runs as a process under
+// the account that it names: no driver, no template of a per-user service and
+// no instance of one, no key that only holds settings.
+func (s Service) Process() bool {
+	return s.Type.Present && s.Type.Value&(typeOwnProcess|typeShareProcess) != 0 &&
+		s.Type.Value&(typeUserService|typeUserInstance) == 0 && s.ImagePath.Present
+}
+
+// startName is the start type as services.msc calls it.
+func (s Service) startName() string {
+	switch s.Start.Value {
+	case startBoot:
+		return "boot"
+	case startSystem:
+		return "system"
+	case startAuto:
+		if s.Delayed {
+			return "automatic, delayed"
+		}
+		return "automatic"
+	case startManual:
+		return "manual"
+	case startDisabled:
+		return "disabled"
+	}
+	return fmt.Sprintf("start type %d", s.Start.Value)
+}
+
+// Services reads every entry below Services, in the hive's order. An entry
+// that is damaged carries its own error.
+func (m *Machine) Services() ([]Service, error) { return m.services.get(m.readServices) }
+
+func (m *Machine) readServices() ([]Service, error) {
+	parent, err := m.key(keyServices)
+	if err != nil {
+		return nil, err
+	}
+	if !parent.Exists() {
+		return nil, fmt.Errorf("%s: key %s not found", parent.Evidence.Path, parent.Evidence.Key)
+	}
+	keys, err := m.subkeys(parent)
+	if err != nil {
+		return nil, err
+	}
+	services := make([]Service, 0, len(keys))
+	for _, k := range keys {
+		services = append(services, m.readService(k))
+	}
+	return services, nil
+}
+
+// Service reads one entry by the name of its key; it may be absent, see
+// Service.Exists. It does not need the list of all to be whole.
+func (m *Machine) Service(name string) (Service, error) {
+	k, err := m.key(keyServices + `\` + name)
+	if err != nil {
+		return Service{}, err
+	}
+	if !k.Exists() {
+		return Service{Key: k.Evidence}, nil
+	}
+	s := m.readService(k)
+	return s, s.Err
+}
+
+func (m *Machine) readService(k Key) Service {
+	s := Service{Name: k.Name(), Key: k.Evidence}
+	note := func(err error) {
+		if s.Err == nil {
+			s.Err = err
+		}
+	}
+	var err error
+	s.Type, err = m.dword(k, "Type")
+	note(err)
+	s.Start, err = m.dword(k, "Start")
+	note(err)
+	s.Account, err = m.text(k, "ObjectName")
+	note(err)
+	s.ImagePath, err = m.text(k, "ImagePath")
+	note(err)
+	display, err := m.text(k, "DisplayName")
+	note(err)
+	s.DisplayName = display.Value
+	delayed, err := m.dword(k, "DelayedAutostart")
+	note(err)
+	s.Delayed = delayed.Value != 0
+	deleted, err := m.dword(k, "DeleteFlag")
+	note(err)
+	s.Deleted = deleted.Value != 0
+	return s
+}
+
+// Exists says whether there is such an entry.
+func (s Service) Exists() bool { return s.Name != "" }
+
+// findService returns the first service with one of the names, compared
+// without case.
+func findService(services []Service, names ...string) (Service, bool) {
+	for _, s := range services {
+		for _, name := range names {
+			if strings.EqualFold(s.Name, name) {
+				return s, true
+			}
+		}
+	}
+	return Service{}, false
+}
+
+// domainService is a row of the details of win.services.domain-account.
+type domainService struct {
+	Service string `json:"service"`
+	Start   string `json:"start"`
+	Account string `json:"account"`
+}
+
+var servicesDomainAccount = entry{
+	required("win.services.domain-account", "DomainAccountServicesFound", "no service runs under a domain account", sectionTips+": No services can be running under a domain account", explanation{
+		Reads: `SYSTEM: Services\*\Type, Start, ObjectName, ImagePath; the names and SIDs of computer and domain from SYSTEM and SECURITY. Drivers, per-user services and keys without a program are left out.`,
+		Live:  `Get-WmiObject Win32_Service | Where-Object { $_.StartName -like "*$env:USERDOMAIN*" } (which misses accounts written as user@domain, and finds local ones that contain the domain's name)`,
+		Fix:   "services.msc, the service, Log On: choose the Local System account.",
+	}),
+	(*Machine).decideAccounts,
+}
+
+func (m *Machine) decideAccounts() requirement.Outcome {
+	services, err := m.Services()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	n, err := m.Names()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	env, err := m.env()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeAccounts(services, n, env)
+}
+
+// judgeAccounts decides win.services.domain-account.
+func judgeAccounts(services []Service, n names, env environment) requirement.Outcome {
+	var failed, disabled, bare []domainService
+	var evidence, disabledEvidence, bareEvidence []requirement.Evidence
+	judged := 0
+	var unread error
+	for _, s := range services {
+		if s.Err != nil && unread == nil {
+			unread = s.Err
+		}
+		if !s.Process() {
+			continue
+		}
+		judged++
+		row := domainService{s.Name, s.startName(), env.expand(s.Account.Value)}
+		switch kind := n.classify(row.Account); {
+		case kind == accountDomain && s.Start.Present && s.Start.Value == startDisabled:
+			disabled, disabledEvidence = append(disabled, row), append(disabledEvidence, s.Account.Evidence, s.Start.Evidence)
+		case kind == accountDomain:
+			failed, evidence = append(failed, row), append(evidence, s.Account.Evidence)
+		case kind == accountBare:
+			bare, bareEvidence = append(bare, row), append(bareEvidence, s.Account.Evidence)
+		}
+	}
+	var o requirement.Outcome
+	switch {
+	case len(failed) > 0:
+		message := fmt.Sprintf("%s under a domain account: %s", count(len(failed), "service runs", "services run"), listServices(failed))
+		if n.Domain == "" && n.SIDErr == nil {
+			message += " (the computer is in no domain, so the name is foreign)"
+		}
+		o = requirement.Fail(message, evidence...)
+		o.Remediation = fmt.Sprintf("services.msc, %s, Log On: choose the Local System account.", failed[0].Service)
+	case unread != nil:
+		return requirement.Unreadable(unread)
+	case len(disabled) > 0:
+		o = requirement.Warn(fmt.Sprintf("%s under a domain account but disabled: %s", count(len(disabled), "service is", "services are"), listServices(disabled)), disabledEvidence...)
+	case len(bare) > 0:
+		o = requirement.Warn(fmt.Sprintf("%s under an account without a domain, which may be of a domain: %s", count(len(bare), "service runs", "services run"), listServices(bare)), bareEvidence...)
+		o.Remediation = `services.msc, Log On: write .\ before the name of a local account, or choose the Local System account.`
+	case judged == 0:
+		return requirement.Unknown("no service was found: the list of services is not whole")
+	default:
+		return requirement.Pass(fmt.Sprintf("none of %d services runs under a domain account", judged), services[0].servicesKey())
+	}
+	o.Details = struct {
+		Running       []domainService `json:"running,omitempty"`
+		Disabled      []domainService `json:"disabled,omitempty"`
+		WithoutDomain []domainService `json:"without_domain,omitempty"`
+	}{failed, disabled, bare}
+	return o
+}
+
+// servicesKey is the evidence for the list of services as a whole.
+func (s Service) servicesKey() requirement.Evidence {
+	ev := s.Key
+	ev.Key = strings.TrimSuffix(ev.Key, `\`+s.Name)
+	ev.Note = "every subkey was read"
+	return ev
+}
+
+func listServices(rows []domainService) string {
+	var parts []string
+	for _, r := range rows {
+		parts = append(parts, fmt.Sprintf("%s (%s) as %s", r.Service, r.Start, r.Account))
+	}
+	return some(parts)
+}
