@@ -11,7 +11,10 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
+	"os"
 )
 
 // Errors that callers tell apart with errors.Is. Input and output errors, and
@@ -41,9 +44,10 @@ type Image struct {
 	// used, partitions overlap, run past the end, and so on. Always in the
 	// same order for the same image.
 	Notes []string
-	// Incomplete is not nil where some part of the layout could not be read,
-	// so that volumes may be missing from Volumes. It is ErrCorrupt,
-	// ErrUnsupported or an input error, and its text is among the Notes.
+	// Incomplete is not nil where some part of the layout, or the beginning
+	// of a volume, could not be read, so that volumes may be missing from
+	// Volumes or not be known for what they are. It wraps ErrCorrupt,
+	// ErrUnsupported and input errors, and what it says is among the Notes.
 	Incomplete error
 
 	volumes []*Volume
@@ -53,13 +57,54 @@ type Image struct {
 
 // Open opens an image file or a block device, read-only.
 func Open(path string) (*Image, error) {
-	return nil, errors.ErrUnsupported
+	// The kind of file is looked at first: opening a named pipe would wait for
+	// its writer.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := openable(path, info.Mode()); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil && size == 0 && info.Mode()&fs.ModeDevice != 0 {
+		err = fmt.Errorf("%s: the system does not tell the size of this device", path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	i, err := OpenReader(path, f, size)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	i.closer = f
+	return i, nil
+}
+
+func openable(path string, mode fs.FileMode) error {
+	switch {
+	case mode.IsRegular(), mode&fs.ModeDevice != 0 && mode&fs.ModeCharDevice == 0:
+		return nil
+	case mode.IsDir():
+		return &notImage{path, "a directory", "name the image file in it"}
+	}
+	return &notImage{path, "neither a file nor a block device", ""}
 }
 
 // OpenReader opens the image of size bytes that r reads. r has to be safe for
 // concurrent use. name is only for messages.
 func OpenReader(name string, r io.ReaderAt, size int64) (*Image, error) {
-	return nil, errors.ErrUnsupported
+	i := &Image{Name: name, Format: "raw", Size: size, reader: &countingReader{r: r, size: size}}
+	if err := i.read(); err != nil {
+		return nil, err
+	}
+	return i, nil
 }
 
 // Volumes returns the volumes in the order of the partition table, without the
@@ -105,40 +150,16 @@ type Volume struct {
 	// LVM physical volume, the name of one that is not among the constants.
 	Detail string
 
-	image *Image
+	reader io.ReaderAt
 }
 
 // ReadAt reads from the volume, never beyond it. It implements io.ReaderAt.
 // Where the image ends before the volume does it returns an error that is
 // io.ErrUnexpectedEOF.
 func (v *Volume) ReadAt(p []byte, off int64) (int, error) {
-	return 0, errors.ErrUnsupported
+	n, err := readClamped(v.reader, p, v.Offset, v.Size, off)
+	if err == io.EOF && v.Size < v.Declared {
+		err = fmt.Errorf("the image ends %d bytes before the volume does: %w", v.Declared-v.Size, io.ErrUnexpectedEOF)
+	}
+	return n, err
 }
-
-// Filesystem is what a volume holds, told by its signature.
-type Filesystem string
-
-// The filesystems, and what takes the place of one, that are told apart.
-const (
-	Unknown   Filesystem = ""
-	NTFS      Filesystem = "ntfs"
-	Ext2      Filesystem = "ext2"
-	Ext3      Filesystem = "ext3"
-	Ext4      Filesystem = "ext4"
-	XFS       Filesystem = "xfs"
-	Btrfs     Filesystem = "btrfs"
-	FAT       Filesystem = "fat"
-	ExFAT     Filesystem = "exfat"
-	ReFS      Filesystem = "refs"
-	Swap      Filesystem = "swap"
-	LVM2      Filesystem = "lvm2" // a physical volume
-	LUKS      Filesystem = "luks"
-	BitLocker Filesystem = "bitlocker"
-)
-
-// Encrypted reports whether the content can be read with a key only.
-func (f Filesystem) Encrypted() bool { return f == LUKS || f == BitLocker }
-
-// GUID is a GUID as it lies on the disk: its first three fields are little
-// endian.
-type GUID [16]byte

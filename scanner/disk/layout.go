@@ -1,0 +1,260 @@
+package disk
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// minSize is the smallest image: one sector.
+const minSize = 512
+
+// read finds the volumes.
+func (i *Image) read() error {
+	switch {
+	case i.Size == 0:
+		return &notImage{i.Name, "the file is empty", ""}
+	case i.Size < minSize:
+		return &notImage{i.Name, fmt.Sprintf("%d bytes are less than a sector", i.Size), ""}
+	}
+	head := make([]byte, min(headSize, i.Size))
+	if _, err := i.reader.ReadAt(head, 0); err != nil {
+		return fmt.Errorf("%s: %w", i.Name, err)
+	}
+	// The end tells some formats; that it cannot be read is no reason to give
+	// up the rest.
+	tail := make([]byte, minSize)
+	_, tailErr := i.reader.ReadAt(tail, i.Size-minSize)
+	if err := foreign(i.Name, head, tail); err != nil {
+		return err
+	}
+
+	l, err := i.layout(headReader{i.reader, head}, head)
+	if err != nil {
+		return err
+	}
+	i.Table, i.SectorSize, i.DiskSignature, i.DiskGUID = l.kind, l.sectorSize, l.signature, l.guid
+	i.volumes = l.volumes
+	if tailErr != nil {
+		l.problem(fmt.Errorf("the end of the image: %w", tailErr))
+	}
+	if i.Size%minSize != 0 {
+		l.note("the image has %d bytes, which is no whole number of sectors: it was cut off", i.Size)
+	}
+	l.check(i.Size)
+	i.Notes = l.notes
+	i.Incomplete = errors.Join(l.problems...)
+	return nil
+}
+
+// layout is a partition table with the volumes that it leads to, or the one
+// volume of an image that has no table.
+type layout struct {
+	*table
+	volumes []*Volume
+	needs   []int64 // by volume: the size that its filesystem says it has
+}
+
+// known tells whether one of the volumes holds something known.
+func (l *layout) known() bool {
+	return slices.ContainsFunc(l.volumes, func(v *Volume) bool { return v.Filesystem != Unknown || v.Detail != "" })
+}
+
+// layout decides what the image is. What lies at its beginning may fit several
+// descriptions at once, since formatting a disk again leaves parts of what was
+// there; what is passed over is noted.
+func (i *Image) layout(r io.ReaderAt, head []byte) (*layout, error) {
+	bare := detect(head)
+	entries, isMBR := mbrEntries(head)
+
+	// A protective entry makes the GPT the table, whatever else is there.
+	if isMBR && protective(entries) {
+		return i.gptLayout(r, head, entries)
+	}
+	// A filesystem that begins in sector 0 leaves no room for a table. FAT has
+	// no signature there, and some disks are both.
+	if bare.boot && bare.fs != FAT {
+		return i.bareLayout(r, bare), nil
+	}
+	if isMBR {
+		l := i.mbrLayout(r, head)
+		switch {
+		case l.known() || !bare.found():
+			if bare.found() {
+				l.note("the beginning of the disk also bears the signature of %s, left by an earlier use", cmp.Or(string(bare.fs), bare.detail))
+			}
+			if t, err := i.gptTable(r, 0); err == nil {
+				l.note("a GPT with %d partitions is there too; the MBR does not name it, so it was not used", len(t.partitions))
+			}
+			return l, nil
+		default:
+			b := i.bareLayout(r, bare)
+			if len(l.volumes) > 0 {
+				b.note("sector 0 also looks like a partition table, which leads to no filesystem")
+			}
+			return b, nil
+		}
+	}
+	t, err := i.gptTable(r, 0)
+	switch {
+	case err == nil && !bare.found():
+		t.note("sector 0 does not hold the protective MBR of the GPT")
+		return i.volumesOf(r, t), nil
+	case bare.found():
+		l := i.bareLayout(r, bare)
+		if err == nil {
+			l.note("a GPT with %d partitions is there too, left by an earlier use", len(t.partitions))
+		}
+		return l, nil
+	case err != errNoGPT:
+		return nil, fmt.Errorf("%s: %w", i.Name, err)
+	}
+
+	l := i.bareLayout(r, bare)
+	if l.known() {
+		return l, nil
+	}
+	if l.problems != nil {
+		return nil, fmt.Errorf("%s: %w", i.Name, errors.Join(l.problems...))
+	}
+	if iso.matches(head) {
+		return nil, &notImage{i.Name, iso.what, iso.hint}
+	}
+	what := "neither a partition table nor a known filesystem is in it"
+	if i.Size%minSize != 0 {
+		what += fmt.Sprintf(", and its %d bytes are no whole number of sectors", i.Size)
+	}
+	return nil, &notImage{i.Name, what, ""}
+}
+
+// gptTable reads the GPT with either sector size. The error is errNoGPT if
+// there is no trace of one.
+func (i *Image) gptTable(r io.ReaderAt, last uint64) (*table, error) {
+	t, err := readGPT(r, i.Size, 512, last)
+	if err == errNoGPT {
+		t, err = readGPT(r, i.Size, 4096, last)
+	}
+	return t, err
+}
+
+// gptLayout reads the GPT that the protective entry of an MBR promises.
+func (i *Image) gptLayout(r io.ReaderAt, head []byte, entries [4]mbrEntry) (*layout, error) {
+	var last uint64
+	for _, e := range entries {
+		if e.typ == mbrProtective {
+			last = uint64(e.first) + uint64(e.sectors) - 1
+		}
+	}
+	hybrid := readMBR(r, head[:minSize], minSize)
+	t, err := i.gptTable(r, last)
+	switch {
+	case err == nil:
+		t.signature = hybrid.signature
+		if n := len(hybrid.partitions); n > 0 {
+			t.note("hybrid MBR: it has %d partitions of its own; the GPT was used", n)
+		}
+		return i.volumesOf(r, t), nil
+	case err == errNoGPT:
+		err = fmt.Errorf("%w: the MBR promises a GPT, and none is there", ErrCorrupt)
+	}
+	if len(hybrid.partitions) == 0 {
+		return nil, fmt.Errorf("%s: %w", i.Name, err)
+	}
+	hybrid.problem(err)
+	hybrid.note("hybrid MBR: its own partitions were used")
+	return i.volumesOf(r, hybrid), nil
+}
+
+// mbrLayout reads the MBR with sectors of 512 bytes, and if that leads to
+// nothing known, of 4096.
+func (i *Image) mbrLayout(r io.ReaderAt, head []byte) *layout {
+	l := i.volumesOf(r, readMBR(r, head[:minSize], 512))
+	if len(l.volumes) > 0 && !l.known() {
+		if large := i.volumesOf(r, readMBR(r, head[:minSize], 4096)); large.known() {
+			return large
+		}
+	}
+	return l
+}
+
+// bareLayout is the layout of an image that is one volume.
+func (i *Image) bareLayout(r io.ReaderAt, s signature) *layout {
+	l := &layout{table: &table{kind: "none", sectorSize: 512}}
+	if !s.found() {
+		l.detectBackup(r, "the end of the image", i.Size, &s)
+	}
+	l.volumes = []*Volume{{
+		Number: 1, Size: i.Size, Declared: max(i.Size, s.needs),
+		Filesystem: s.fs, Detail: s.detail, reader: i.reader,
+	}}
+	l.needs = []int64{s.needs}
+	return l
+}
+
+// volumesOf makes the volumes of a partition table.
+func (i *Image) volumesOf(r io.ReaderAt, t *table) *layout {
+	l := &layout{table: t}
+	head := make([]byte, headSize)
+	for n, p := range t.partitions {
+		v := &Volume{
+			Number: n + 1, Partition: p.number, Offset: p.offset, Declared: p.size,
+			Size: max(0, min(p.size, i.Size-p.offset)),
+			Type: p.typ, TypeName: p.typeName, Name: p.name, GUID: p.guid,
+			Active: p.active, Hidden: p.hidden, NoDriveLetter: p.noLetter,
+			reader: i.reader,
+		}
+		h := head[:min(headSize, v.Size)]
+		var s signature
+		if _, err := r.ReadAt(h, v.Offset); err != nil && len(h) > 0 {
+			t.problem(fmt.Errorf("partition %d: its beginning: %w", p.number, err))
+		} else if s = detect(h); !s.found() && p.ntfs && v.Size == p.size {
+			l.detectBackup(r, fmt.Sprintf("partition %d: its end", p.number), v.Offset+v.Size, &s)
+		}
+		v.Filesystem, v.Detail = s.fs, s.detail
+		l.volumes = append(l.volumes, v)
+		l.needs = append(l.needs, s.needs)
+	}
+	return l
+}
+
+// detectBackup looks at the end of a volume whose beginning tells nothing.
+func (l *layout) detectBackup(r io.ReaderAt, where string, end int64, s *signature) {
+	b, err := detectBackup(r, end, l.sectorSize)
+	if err != nil {
+		l.problem(fmt.Errorf("%s: %w", where, err))
+		return
+	}
+	*s = b
+}
+
+// check notes volumes that do not fit the image, their filesystem or each
+// other.
+func (l *layout) check(size int64) {
+	for n, v := range l.volumes {
+		who := "the volume"
+		if v.Partition > 0 {
+			who = fmt.Sprintf("partition %d", v.Partition)
+		}
+		if v.Size < v.Declared {
+			l.note("%s: needs %d bytes, the image holds %d of them: it was cut off", who, v.Declared, v.Size)
+		} else if l.needs[n] > v.Declared {
+			l.note("%s: has %d bytes, its filesystem needs %d", who, v.Declared, l.needs[n])
+		}
+		if v.Partition > 0 && v.Offset == 0 {
+			l.note("%s: begins in sector 0, where the partition table is", who)
+		}
+	}
+	byOffset := slices.Clone(l.volumes)
+	slices.SortStableFunc(byOffset, func(a, b *Volume) int { return cmp.Compare(a.Offset, b.Offset) })
+	var farthest *Volume
+	for _, v := range byOffset {
+		if farthest != nil && v.Offset < farthest.Offset+farthest.Declared {
+			l.note("partitions %d and %d overlap", farthest.Partition, v.Partition)
+		}
+		if farthest == nil || v.Offset+v.Declared > farthest.Offset+farthest.Declared {
+			farthest = v
+		}
+	}
+}
