@@ -187,3 +187,53 @@ func findInPath(p Setting[string], env environment, wanted string) pathEntry {
 	}
 	return found
 }
+
+// program returns the full path of the program or library that a command line
+// or an ImagePath begins with, variables expanded. A path without a drive is
+// taken as the system does: \SystemRoot\ and relative ones lie in SystemRoot.
+func (e environment) program(command string) string {
+	s := strings.TrimSpace(e.expand(strings.TrimSpace(command)))
+	if rest, ok := strings.CutPrefix(s, `"`); ok {
+		s, _, _ = strings.Cut(rest, `"`)
+	} else if end := programEnd(s); end > 0 {
+		s = s[:end]
+	}
+	s = strings.TrimPrefix(strings.TrimPrefix(s, `\??\`), `\\?\`)
+	upper := strings.ToUpper(s)
+	switch {
+	case strings.HasPrefix(upper, `\SYSTEMROOT\`):
+		return e["SYSTEMROOT"] + s[len(`\SYSTEMROOT`):]
+	case strings.HasPrefix(s, `\\`), len(s) > 1 && s[1] == ':':
+		return s
+	case strings.HasPrefix(s, `\`):
+		return e["SYSTEMDRIVE"] + s
+	case strings.HasPrefix(upper, `SYSTEM32\`), strings.HasPrefix(upper, `SYSWOW64\`):
+		return e["SYSTEMROOT"] + `\` + s
+	}
+	return e["SYSTEMROOT"] + `\System32\` + s
+}
+
+// programEnd finds the end of the program in a command line without quotes:
+// after the first known extension that a space or the end follows, else at the
+// first space. 0 means the whole line.
+func programEnd(s string) int {
+	lower := strings.ToLower(s)
+	best := 0
+	for _, ext := range []string{".exe", ".dll", ".sys", ".com", ".bat", ".cmd", ".msi", ".ico"} {
+		for from := 0; ; {
+			i := strings.Index(lower[from:], ext)
+			if i < 0 {
+				break
+			}
+			end := from + i + len(ext)
+			if (end == len(s) || s[end] == ' ' || s[end] == ',') && (best == 0 || end < best) {
+				best = end
+			}
+			from = end
+		}
+	}
+	if best == 0 {
+		best = strings.IndexByte(s, ' ')
+	}
+	return max(best, 0)
+}

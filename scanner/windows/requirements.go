@@ -15,7 +15,15 @@ var catalogue = []entry{
 	profileSingle,
 	profileSize,
 	servicesDomainAccount,
+	powershellVersion,
+	powershellPolicy,
+	rdsEnabled,
+	trustedInstallerEnabled,
+	winRMAuto,
+	ssmDisabled,
 	envPath,
+	tls12,
+	ssl3,
 }
 
 // Requirements lists what is demanded of a Windows system, in the catalogue's

@@ -1,0 +1,228 @@
+package windows
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var rdsEnabled = entry{
+	required("win.rds.enabled", "RemoteDesktopServicesDisabled", "Remote Desktop Services starts manually or automatically", sectionTips+": Remote Desktop Services must be enabled", explanation{
+		Reads: `SYSTEM: Services\TermService\Start and Parameters\ServiceDll, Control\Terminal Server\fDenyTSConnections; SOFTWARE: the policy that overrides it; start types that a Group Policy sets again.`,
+		Live:  `Get-CimInstance Win32_Service -Filter "Name='TermService'" | Select-Object StartMode`,
+		Fix:   "services.msc, Remote Desktop Services, Startup type: choose Manual or Automatic.",
+	}),
+	(*Machine).decideRDS,
+}
+
+var trustedInstallerEnabled = entry{
+	required("win.trustedinstaller.enabled", "WindowsModulesInstallerDisabled", "Windows Modules Installer starts manually or automatically", sectionTips+": Windows Modules Installer must be enabled", explanation{
+		Reads: `SYSTEM: Services\TrustedInstaller\Start; start types that a Group Policy sets again.`,
+		Live:  `Get-CimInstance Win32_Service -Filter "Name='TrustedInstaller'" | Select-Object StartMode`,
+		Fix:   "services.msc, Windows Modules Installer, Startup type: choose Manual or Automatic.",
+	}),
+	func(m *Machine) requirement.Outcome {
+		return m.decideStart(startRule{name: "TrustedInstaller", title: "Windows Modules Installer", allowed: []uint32{startAuto, startManual}})
+	},
+}
+
+var winRMAuto = entry{
+	required("win.winrm.auto", "", "Windows Remote Management starts automatically", sectionRequirements, explanation{
+		Reads: `SYSTEM: Services\WinRM\Start and DelayedAutostart; start types that a Group Policy sets again.`,
+		Live:  `Get-CimInstance Win32_Service -Filter "Name='WinRM'" | Select-Object StartMode`,
+		Fix:   "services.msc, Windows Remote Management (WS-Management), Startup type: choose Automatic.",
+	}),
+	func(m *Machine) requirement.Outcome {
+		return m.decideStart(startRule{name: "WinRM", title: "Windows Remote Management", allowed: []uint32{startAuto}})
+	},
+}
+
+var ssmDisabled = entry{
+	required("win.ssm.disabled", "AmazonSsmAgentEnabled", "Amazon SSM Agent is disabled", sectionTips+": Amazon SSM Agent must be disabled", explanation{
+		Reads: `SYSTEM: Services\AmazonSSMAgent\Start; start types that a Group Policy sets again. An agent that is not installed has nothing to disable.`,
+		Live:  `Get-CimInstance Win32_Service -Filter "Name='AmazonSSMAgent'" | Select-Object StartMode`,
+		Fix:   "services.msc, Amazon SSM Agent, Startup type: choose Disabled.",
+	}),
+	func(m *Machine) requirement.Outcome {
+		return m.decideStart(startRule{name: "AmazonSSMAgent", title: "Amazon SSM Agent", allowed: []uint32{startDisabled}, absent: true})
+	},
+}
+
+// A startRule says how a service has to start.
+type startRule struct {
+	name    string // of its key
+	title   string // as services.msc shows it
+	allowed []uint32
+	absent  bool // the service may be absent
+}
+
+func (m *Machine) decideStart(rule startRule) requirement.Outcome {
+	s, err := m.Service(rule.name)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	policies, err := m.servicePolicies(rule.name)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeStart(s, rule, policies)
+}
+
+// judgeStart decides a requirement on the start type of one service. policies
+// are start types that a Group Policy writes again when it is next applied.
+func judgeStart(s Service, rule startRule, policies []Setting[uint32]) requirement.Outcome {
+	if !s.Exists() || s.Deleted {
+		message := rule.title + " is not installed"
+		if s.Deleted {
+			message = rule.title + " is marked for deletion"
+		}
+		if rule.absent {
+			return requirement.Pass(message, s.Key)
+		}
+		return requirement.Fail(message, s.Key)
+	}
+	if !s.Start.Present {
+		return requirement.Fail(rule.title+" has no start type", s.Start.Evidence)
+	}
+	message := fmt.Sprintf("%s: %s", rule.title, s.startName())
+	if !slices.Contains(rule.allowed, s.Start.Value) {
+		return requirement.Fail(message+", and it has to be "+startNames(rule.allowed), s.Start.Evidence)
+	}
+	for _, p := range policies {
+		if !slices.Contains(rule.allowed, p.Value) {
+			o := requirement.Warn(fmt.Sprintf("%s, but a Group Policy sets start type %d when it is next applied", message, p.Value), s.Start.Evidence, p.Evidence)
+			o.Remediation = "Take the service out of System Services in the Group Policy Object, or move the computer out of its reach."
+			return o
+		}
+	}
+	return requirement.Pass(message, s.Start.Evidence)
+}
+
+func startNames(types []uint32) string {
+	var names []string
+	for _, t := range types {
+		s := Service{Start: Setting[uint32]{Value: t}}
+		names = append(names, s.startName())
+	}
+	return strings.Join(names, " or ")
+}
+
+const (
+	keyTerminalServer       = keyControl + `\Terminal Server`
+	keyTerminalServerPolicy = `HKLM\SOFTWARE\Policies\Microsoft\Windows NT\Terminal Services`
+)
+
+func (m *Machine) decideRDS() requirement.Outcome {
+	o := m.decideStart(startRule{name: "TermService", title: "Remote Desktop Services", allowed: []uint32{startAuto, startManual}})
+	if o.Status != requirement.Passed {
+		return o
+	}
+	dll, err := m.textAt(keyServices+`\TermService\Parameters`, "ServiceDll")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	var program File
+	if dll.Present {
+		env, err := m.env()
+		if err != nil {
+			return requirement.Unreadable(err)
+		}
+		if program, err = m.file(env.program(dll.Value)); err != nil {
+			return requirement.Unreadable(err, dll.Evidence)
+		}
+	}
+	deny, err := m.dwordAt(keyTerminalServer, "fDenyTSConnections")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	policy, err := m.dwordAt(keyTerminalServerPolicy, "fDenyTSConnections")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeRDS(o, dll, program, deny, policy)
+}
+
+// judgeRDS completes win.rds.enabled for a service that may start. Whether
+// connections are let in is another setting; the policy goes before it.
+func judgeRDS(start requirement.Outcome, dll Setting[string], program File, deny, policy Setting[uint32]) requirement.Outcome {
+	switch {
+	case !dll.Present:
+		return requirement.Fail("Remote Desktop Services has no program: its ServiceDll is missing", dll.Evidence)
+	case !program.Exists:
+		return requirement.Fail("Remote Desktop Services has no program: "+dll.Value+" does not exist", dll.Evidence, program.Evidence)
+	case policy.Present && policy.Value != 0:
+		o := requirement.Warn(start.Message+", but a policy denies every connection", append(start.Evidence, policy.Evidence)...)
+		o.Remediation = "Set the policy \"Allow users to connect remotely by using Remote Desktop Services\" to Not Configured or Enabled."
+		return o
+	case !policy.Present && (!deny.Present || deny.Value != 0):
+		o := requirement.Warn(start.Message+", but connections are denied", append(start.Evidence, deny.Evidence)...)
+		o.Remediation = "sysdm.cpl, Remote: allow remote connections to this computer."
+		return o
+	}
+	if policy.Present {
+		deny = policy
+	}
+	return start.With(deny.Evidence)
+}
+
+// policyTemplates is where the security templates of applied Group Policy
+// Objects are kept (gpt00000.dom, gpt00001.inf and so on).
+const policyTemplates = `\security\templates\policies`
+
+// maxTemplate bounds one security template, in bytes: real ones have a few KiB.
+const maxTemplate = 4 << 20
+
+// servicePolicies returns the start types that Group Policy sets for a service.
+func (m *Machine) servicePolicies(service string) ([]Setting[uint32], error) {
+	folder := `C:\` + m.systemRoot + policyTemplates
+	entries, _, err := m.list(folder)
+	if err != nil {
+		return nil, err
+	}
+	var policies []Setting[uint32]
+	for _, e := range entries {
+		name := strings.ToLower(e.Name())
+		if e.IsDir() || !strings.HasPrefix(name, "gpt") || (path.Ext(name) != ".inf" && path.Ext(name) != ".dom") {
+			continue
+		}
+		data, f, err := m.read(folder+`\`+e.Name(), maxTemplate)
+		if err != nil {
+			return nil, err
+		}
+		start, ok := templateStart(decodeText(data), service)
+		if !ok {
+			continue
+		}
+		f.Evidence.Value = service
+		f.Evidence.Data = strconv.FormatUint(uint64(start), 10)
+		policies = append(policies, Setting[uint32]{Value: start, Present: true, Evidence: f.Evidence})
+	}
+	return policies, nil
+}
+
+// templateStart finds the start type of a service in a security template:
+// lines of the form "Name",4,"D:(A;…)" in the section [Service General Setting].
+func templateStart(template, service string) (uint32, bool) {
+	inSection := false
+	for line := range strings.Lines(template) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			inSection = strings.EqualFold(line, "[Service General Setting]")
+			continue
+		}
+		fields := strings.SplitN(line, ",", 3)
+		if !inSection || len(fields) < 2 || !strings.EqualFold(strings.Trim(strings.TrimSpace(fields[0]), `"`), service) {
+			continue
+		}
+		start, err := strconv.ParseUint(strings.TrimSpace(fields[1]), 10, 32)
+		if err != nil {
+			continue
+		}
+		return uint32(start), true
+	}
+	return 0, false
+}
