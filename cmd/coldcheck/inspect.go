@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/windows"
+)
+
+func (p *program) inspectCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "inspect",
+		Short: "Look at what lies on an image, or in a registry hive",
+		Long: `Look at what lies on an image, or in a registry hive, with the readers that scan
+uses. Damage that is met on the way is told on standard error and does not change
+the exit code.`,
+	}
+	group(c, p.inspectVolumesCommand(), p.inspectLsCommand(), p.inspectCatCommand(), p.inspectRegCommand(), p.inspectHiveCommand())
+	return c
+}
+
+// formatFlag declares --format of the inspect commands.
+func formatFlag(c *cobra.Command, value *string) {
+	c.Flags().StringVar(value, "format", "text", "`text` for people, or jsonl: one JSON object a line")
+	check(c.RegisterFlagCompletionFunc("format", complete("text", "jsonl")))
+}
+
+func checkFormat(value string, formats ...string) error {
+	for _, f := range formats {
+		if value == f {
+			return nil
+		}
+	}
+	return usage("the formats are "+strings.Join(formats, ", "), "unknown format %q", value)
+}
+
+// volumeFlag declares --volume.
+func volumeFlag(c *cobra.Command, value *int) {
+	c.Flags().IntVar(value, "volume", 0, "take volume `N` as 'inspect volumes' counts them (default: the one that holds the system, else the first that can be read)")
+}
+
+// openVolume opens a volume of an image: the one with that number, or for 0 the
+// one that holds the system, else the first with a filesystem that can be read.
+// Volumes that cannot be opened are told.
+func (p *program) openVolume(image *disk.Image, number int) (*disk.Volume, filesystem, error) {
+	volumes := image.Volumes()
+	if image.Incomplete != nil {
+		p.notice("%s: %v", image.Name, image.Incomplete)
+	}
+	if number != 0 {
+		for _, v := range volumes {
+			if v.Number == number {
+				fsys, err := openFilesystem(v)
+				return v, fsys, err
+			}
+		}
+		return nil, nil, usage("see 'coldcheck inspect volumes'", "%s has no volume %d", image.Name, number)
+	}
+	var first *disk.Volume
+	var firstFS filesystem
+	var problems []error
+	for _, v := range volumes {
+		fsys, err := openFilesystem(v)
+		if err != nil {
+			if readable(v.Filesystem) {
+				p.notice("%s: %v", image.Name, err)
+			}
+			problems = append(problems, err)
+			continue
+		}
+		_, err = windows.FindSystemRoot(fsys)
+		if err == nil {
+			return v, fsys, nil
+		}
+		if !errors.Is(err, windows.ErrNoWindows) {
+			p.notice("%s: volume %d: %v", image.Name, v.Number, err)
+		}
+		if first == nil {
+			first, firstFS = v, fsys
+		}
+	}
+	switch {
+	case first != nil:
+		return first, firstFS, nil
+	case len(problems) == 1:
+		return nil, nil, fmt.Errorf("%s: %w", image.Name, problems[0])
+	case len(volumes) == 0:
+		return nil, nil, notThatKind("", "%s holds no volume", image.Name)
+	}
+	// If one could not be read although it should be readable, that is why.
+	for _, err := range problems {
+		if !errors.Is(err, errNotThatKind) {
+			return nil, nil, fmt.Errorf("%s: %w", image.Name, err)
+		}
+	}
+	return nil, nil, notThatKind("see 'coldcheck inspect volumes'", "no volume of %s can be read", image.Name)
+}
+
+// damageLog tells the damage that is met on the way, the first in full.
+type damageLog struct {
+	p     *program
+	count int
+}
+
+const maxDamageTold = 20
+
+func (d *damageLog) tell(format string, args ...any) {
+	if d.count++; d.count <= maxDamageTold {
+		d.p.notice(format, args...)
+	}
+}
+
+func (d *damageLog) end() {
+	if d.count > maxDamageTold {
+		d.p.notice("and %d more", d.count-maxDamageTold)
+	}
+}
+
+// lines writes lines to standard output; the first error ends it.
+type lines struct {
+	*bufio.Writer
+	json *json.Encoder
+}
+
+func newLines(w io.Writer) lines {
+	b := bufio.NewWriterSize(w, 1<<16)
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	return lines{b, e}
+}
+
+// object writes a JSON object on a line of its own.
+func (l lines) object(v any) error { return l.json.Encode(v) }
+
+// flush ends the output, however the command ended.
+func (l lines) flush(err error) error {
+	if e := l.Flush(); e != nil {
+		return fmt.Errorf("standard output: %w", e)
+	}
+	return err
+}
+
+// jsonTime writes a time as the reports do; nil for a time that RFC 3339 cannot
+// write, which a damaged record may hold.
+func jsonTime(t time.Time) *string {
+	if t = t.UTC(); t.IsZero() || t.Year() < 0 || t.Year() > 9999 {
+		return nil
+	}
+	s := t.Format(time.RFC3339Nano)
+	return &s
+}
+
+// textTime writes a time for people.
+func textTime(t time.Time) string {
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}

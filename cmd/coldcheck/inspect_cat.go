@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coldcheck/coldcheck/scanner/disk"
+)
+
+func (p *program) inspectCatCommand() *cobra.Command {
+	var volume int
+	c := &cobra.Command{
+		Use:   "cat IMAGE PATH",
+		Short: "Write a file's bytes to standard output",
+		Args:  arguments(2, 2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			image, err := disk.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer image.Close()
+			_, fsys, err := p.openVolume(image, volume)
+			if err != nil {
+				return err
+			}
+			name := fsys.name(args[1])
+			f, err := openFile(fsys, name)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			// A file of which a part cannot be read is not the file: no exit code 0.
+			if _, err := io.Copy(p.stdout, io.NewSectionReader(f, 0, f.size)); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		},
+	}
+	volumeFlag(c, &volume)
+	return c
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner/disk"
+)
+
+func (p *program) inspectLsCommand() *cobra.Command {
+	l := lister{}
+	var format string
+	var volume int
+	c := &cobra.Command{
+		Use:   "ls [-R] IMAGE [PATH]",
+		Short: "List a directory",
+		Args:  arguments(1, 2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := checkFormat(format, "text", "jsonl"); err != nil {
+				return err
+			}
+			image, err := disk.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer image.Close()
+			_, fsys, err := p.openVolume(image, volume)
+			if err != nil {
+				return err
+			}
+			l.fsys, l.json, l.out, l.damage.p = fsys, format == "jsonl", newLines(p.stdout), p
+			for _, d := range fsys.damage() {
+				l.damage.tell("%s", d)
+			}
+			name := "."
+			if len(args) > 1 {
+				name = fsys.name(args[1])
+			}
+			err = l.out.flush(l.list(name))
+			l.damage.end()
+			return err
+		},
+	}
+	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the whole subtree")
+	formatFlag(c, &format)
+	volumeFlag(c, &volume)
+	return c
+}
+
+// lister lists directories.
+type lister struct {
+	fsys      filesystem
+	recursive bool
+	json      bool
+	out       lines
+	damage    damageLog
+}
+
+// maxDirDepth bounds the nesting of directories; a path of Windows has at most
+// 32,767 characters and so half as many parts, and none comes near.
+const maxDirDepth = 4096
+
+// list lists what is in a directory, or the file itself if it is none.
+func (l *lister) list(name string) error {
+	info, err := l.fsys.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return l.entry(name, info)
+	}
+	entries, err := l.fsys.ReadDir(name)
+	if err != nil && len(entries) == 0 {
+		return err
+	}
+	// Directories have one name: one that is met again is damage.
+	seen := map[uint64]bool{l.fsys.describe(info).id: true}
+	return l.entries(name, entries, err, seen, 0)
+}
+
+func (l *lister) entries(dir string, entries []fs.DirEntry, problem error, seen map[uint64]bool, depth int) error {
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		info, err := e.Info()
+		if err != nil {
+			l.damage.tell("%v", err)
+			continue
+		}
+		if err := l.entry(name, info); err != nil {
+			return err
+		}
+		if !l.recursive || !info.IsDir() {
+			continue
+		}
+		id := l.fsys.describe(info).id
+		switch {
+		case seen[id]:
+			l.damage.tell("%s: the directory was listed before under another name", name)
+			continue
+		case depth == maxDirDepth:
+			l.damage.tell("%s: more than %d directories in each other", name, maxDirDepth)
+			continue
+		}
+		seen[id] = true
+		below, err := l.fsys.ReadDir(name)
+		if err := l.entries(name, below, err, seen, depth+1); err != nil {
+			return err
+		}
+	}
+	if problem != nil {
+		l.damage.tell("%v", problem)
+	}
+	return nil
+}
+
+type entryJSON struct {
+	Path      string  `json:"path"`
+	Type      string  `json:"type"`
+	Size      int64   `json:"size"`
+	Allocated int64   `json:"allocated"`
+	Mtime     *string `json:"mtime,omitempty"`
+	ID        uint64  `json:"id"`
+}
+
+// entry writes a line for a file or directory.
+func (l *lister) entry(name string, info fs.FileInfo) error {
+	n := l.fsys.describe(info)
+	if l.json {
+		return l.out.object(entryJSON{
+			Path: name, Type: nodeType(info.Mode()), Size: info.Size(), Allocated: n.allocated,
+			Mtime: jsonTime(info.ModTime()), ID: n.id,
+		})
+	}
+	shown := path.Base(name)
+	if l.recursive {
+		shown = name
+	}
+	shown = report.Neutral(shown)
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if link, err := l.fsys.ReadLink(name); err == nil {
+			shown += " -> " + report.Neutral(link)
+		} else if !errors.Is(err, fs.ErrInvalid) {
+			l.damage.tell("%v", err)
+		}
+	}
+	_, err := fmt.Fprintf(l.out, "%-7s  %14d  %s  %s\n", nodeType(info.Mode()), info.Size(), textTime(info.ModTime()), shown)
+	return err
+}
+
+func nodeType(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "dir"
+	case m.IsRegular():
+		return "file"
+	case m&fs.ModeSymlink != 0:
+		return "symlink"
+	}
+	return "other"
+}

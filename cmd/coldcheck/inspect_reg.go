@@ -1,0 +1,212 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/windows"
+)
+
+func (p *program) inspectRegCommand() *cobra.Command {
+	l := keyLister{}
+	m := machine{}
+	var format string
+	var volume int
+	c := &cobra.Command{
+		Use:   "reg IMAGE [KEY]",
+		Short: "Read a registry key as Windows would name it",
+		Long: `Read a key of the registry of the Windows on an image, as Windows would name it:
+HKLM\SYSTEM\CurrentControlSet\Services\TermService, HKU\<SID>\Software. Without
+KEY, or with HKLM or HKU alone, every hive. Transaction logs are applied in memory.`,
+		Args: arguments(1, 2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := checkFormat(format, "text", "jsonl"); err != nil {
+				return err
+			}
+			image, err := disk.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer image.Close()
+			if err := m.open(p, image, volume); err != nil {
+				return err
+			}
+			key := ""
+			if len(args) > 1 {
+				key = strings.Trim(args[1], `\`)
+			}
+			l.json, l.out, l.damage.p = format == "jsonl", newLines(p.stdout), p
+			err = l.out.flush(m.list(&l, key))
+			l.damage.end()
+			return err
+		},
+	}
+	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the whole subtree")
+	c.Flags().BoolVar(&m.noLogs, "no-logs", false, "show the hives as they lie")
+	formatFlag(c, &format)
+	volumeFlag(c, &volume)
+	return c
+}
+
+// machine is the registry of the Windows on a volume.
+type machine struct {
+	p      *program
+	image  *disk.Image
+	volume *disk.Volume
+	fsys   filesystem
+	root   string // the folder that holds Windows
+	noLogs bool
+	*registry.Machine
+}
+
+func (m *machine) open(p *program, image *disk.Image, volume int) (err error) {
+	m.p, m.image = p, image
+	if m.volume, m.fsys, err = p.openVolume(image, volume); err != nil {
+		return err
+	}
+	m.root, err = windows.FindSystemRoot(m.fsys)
+	if errors.Is(err, windows.ErrNoWindows) {
+		return notThatKind("a hive of a user can be read by 'coldcheck inspect cat' and 'coldcheck inspect hive'", "%s, volume %d: %w", image.Name, m.volume.Number, err)
+	}
+	m.Machine = registry.NewMachine(m.openHive)
+	return err
+}
+
+// hives of HKEY_LOCAL_MACHINE that every Windows has.
+var machineHives = []string{"SAM", "SECURITY", "SOFTWARE", "SYSTEM"}
+
+// list lists a key, or all hives below a name that is above them.
+func (m *machine) list(l *keyLister, key string) error {
+	var names []string
+	switch strings.ToUpper(key) {
+	case "HKLM", "HKEY_LOCAL_MACHINE":
+		names = machineHives
+	case "HKU", "HKEY_USERS":
+		names = m.users()
+	case "":
+		for _, name := range machineHives {
+			names = append(names, `HKLM\`+name)
+		}
+		for _, name := range m.users() {
+			names = append(names, `HKU\`+name)
+		}
+	default:
+		k, err := m.Key(key)
+		if err != nil {
+			return err
+		}
+		if l.json {
+			key = ""
+		}
+		return l.list(k, key)
+	}
+	for _, name := range names {
+		k, err := m.Key(joinKey(key, name))
+		if err != nil {
+			l.damage.tell("%v", err)
+			continue
+		}
+		shown := name
+		if !l.json {
+			shown = joinKey(key, name)
+		}
+		if err := l.list(k, shown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const profileList = `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList`
+
+// users lists the users that have a hive: the default one, and those with a profile.
+func (m *machine) users() []string {
+	names := []string{".DEFAULT"}
+	list, err := m.Key(profileList)
+	if err == nil {
+		var profiles []*registry.Key
+		profiles, err = list.Subkeys()
+		for _, k := range profiles {
+			names = append(names, k.Name())
+		}
+	}
+	if err != nil {
+		m.p.notice("users are not known: %v", err)
+	}
+	return names
+}
+
+// openHive opens a hive by the name that registry.Machine gives it.
+func (m *machine) openHive(name string) (*registry.Hive, error) {
+	fsys, file := m.fsys, path.Join(m.root, "System32/config", name)
+	if sid, isUser := strings.CutPrefix(name, `HKU\`); isUser {
+		var err error
+		if fsys, file, err = m.userHive(sid); err != nil {
+			return nil, err
+		}
+	}
+	return m.p.openHive(func(name string) (sized, error) { return openFile(fsys, name) }, file, m.noLogs)
+}
+
+// userHive finds the hive of a user, or of his classes, on the volume with the
+// system or on another volume of the image: in a WorkSpace profiles lie on D.
+func (m *machine) userHive(sid string) (filesystem, string, error) {
+	sid, classes := strings.CutSuffix(sid, "_Classes")
+	folder, err := m.profileFolder(sid)
+	if err != nil {
+		return nil, "", fmt.Errorf("profile of %s: %w", sid, err)
+	}
+	file := path.Join(m.fsys.name(folder[2:]), "NTUSER.DAT")
+	if classes {
+		file = path.Join(path.Dir(file), "AppData/Local/Microsoft/Windows/UsrClass.dat")
+	}
+	onSystemDrive := strings.EqualFold(folder[:2], "C:")
+	for _, v := range m.image.Volumes() {
+		if onSystemDrive != (v == m.volume) {
+			continue
+		}
+		fsys := m.fsys
+		if v != m.volume {
+			if fsys, err = openFilesystem(v); err != nil {
+				continue
+			}
+		}
+		if _, err := fsys.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+			return fsys, file, err
+		}
+	}
+	return nil, "", problem{fmt.Errorf("profile of %s: no volume of %s holds %s", sid, m.image.Name, folder), fs.ErrNotExist,
+		"if another image holds it, take the hive out of that with 'coldcheck inspect cat' and read it with 'coldcheck inspect hive'"}
+}
+
+// profileFolder is where the ProfileList says that a profile lies: `D:\Users\jdoe`.
+func (m *machine) profileFolder(sid string) (string, error) {
+	k, err := m.Key(profileList + `\` + sid)
+	if err != nil {
+		return "", err
+	}
+	v, err := k.Value("ProfileImagePath")
+	if err != nil {
+		return "", err
+	}
+	folder, err := v.String()
+	if err != nil {
+		return "", err
+	}
+	for variable, value := range map[string]string{"%SystemDrive%": "C:", "%SystemRoot%": `C:\` + m.root, "%windir%": `C:\` + m.root} {
+		if len(folder) >= len(variable) && strings.EqualFold(folder[:len(variable)], variable) {
+			folder = value + folder[len(variable):]
+		}
+	}
+	if len(folder) < 3 || folder[1] != ':' {
+		return "", fmt.Errorf("%q is not on a drive", folder)
+	}
+	return folder, nil
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner"
+)
+
+// output is a format and where it goes.
+type output struct {
+	format report.Format
+	path   string // "" for standard output
+}
+
+// outputFlag declares -o.
+func outputFlag(c *cobra.Command, values *[]string) {
+	c.Flags().StringArrayVarP(values, "output", "o", nil,
+		"write `FORMAT[=PATH]`, repeatable: "+strings.Join(formatNames(), ", ")+" (default "+report.Formats[0].Name+")")
+	check(c.RegisterFlagCompletionFunc("output", complete(formatNames()...)))
+}
+
+func formatNames() []string {
+	var names []string
+	for _, f := range report.Formats {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// parseOutputs reads the values of -o. A format goes to standard output when
+// it has no path or the path "-", unless it is one that makes a file of its own;
+// that file's name is known only when the scan has begun.
+func parseOutputs(values []string) ([]output, error) {
+	if len(values) == 0 {
+		return []output{{format: report.Formats[0]}}, nil
+	}
+	var outputs []output
+	toStdout := ""
+	for _, v := range values {
+		name, path, hasPath := strings.Cut(v, "=")
+		f, ok := report.FormatNamed(name)
+		if !ok {
+			return nil, usage("the formats are "+strings.Join(formatNames(), ", "), "unknown format %q", name)
+		}
+		if hasPath && path == "" {
+			return nil, usage("", "-o %s: the path is missing", v)
+		}
+		if path == "-" || !hasPath && f.DefaultFile == nil {
+			if toStdout != "" {
+				return nil, usage(fmt.Sprintf("name a file for one of them: -o %s=PATH", name), "two formats to standard output: %s and %s", toStdout, name)
+			}
+			toStdout, path = name, ""
+			f.DefaultFile = nil
+		}
+		outputs = append(outputs, output{f, path})
+	}
+	return outputs, nil
+}
+
+// checkOutputs looks, before a scan, for what would make writing its reports
+// fail or do harm: a report must not replace what is scanned, and is not
+// written over a disk.
+func (p *program) checkOutputs(outputs []output, inputs []string) error {
+	taken := map[string]bool{}
+	for _, o := range outputs {
+		path := o.file(time.Now())
+		if path == "" {
+			continue
+		}
+		t, err := findTarget(path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case t.info != nil && t.info.Mode()&fs.ModeDevice != 0 && t.info.Mode()&fs.ModeCharDevice == 0:
+			return usage("", "%s is a block device: no report is written over a disk", path)
+		case t.stream:
+			continue
+		case taken[t.place]:
+			return usage("", "two reports to %s", path)
+		}
+		taken[t.place] = true
+		for _, in := range inputs {
+			if info, err := os.Stat(in); err == nil && t.info != nil && os.SameFile(info, t.info) {
+				return usage("", "the report would be written over %s, which is to be scanned", in)
+			}
+		}
+		if err := p.pending.probe(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// file is the path that the output is written to, "" for standard output.
+func (o output) file(started time.Time) string {
+	if o.path == "" && o.format.DefaultFile != nil {
+		return o.format.DefaultFile(started)
+	}
+	return o.path
+}
+
+// writeReports writes every report. All are rendered before one is written, and
+// all files are complete beside their places before one takes its place; pipes
+// and standard output come last.
+func (p *program) writeReports(r *scanner.Result, outputs []output) error {
+	type stream struct {
+		path string
+		text []byte
+	}
+	var streams []stream
+	defer p.pending.discard()
+	for _, o := range outputs {
+		var b bytes.Buffer
+		if err := o.format.Write(&b, r, p.reportOptions()); err != nil {
+			return fmt.Errorf("%s report: %w", o.format.Name, err)
+		}
+		path := o.file(r.Started)
+		if path == "" {
+			streams = append(streams, stream{path, b.Bytes()})
+			continue
+		}
+		t, err := findTarget(path)
+		if err != nil {
+			return err
+		}
+		if t.stream {
+			streams = append(streams, stream{path, b.Bytes()})
+			continue
+		}
+		if err := p.pending.write(t, b.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := p.pending.commit(); err != nil {
+		return err
+	}
+	p.progress.clear()
+	for _, s := range streams {
+		if s.path == "" {
+			if err := p.print(s.text); err != nil {
+				return err
+			}
+		} else if err := os.WriteFile(s.path, s.text, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// print writes to standard output.
+func (p *program) print(text []byte) error {
+	if _, err := p.stdout.Write(text); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+// reportOptions asks the terminal, if there is one, what it can show.
+func (p *program) reportOptions() report.Options {
+	var o report.Options
+	o.Version, o.Commit = build()
+	if fd := int(p.stdout.Fd()); term.IsTerminal(fd) {
+		o.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		o.Width, _, _ = term.GetSize(fd)
+	}
+	return o
+}
+
+// check panics on errors that only a defect of the program can cause.
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
