@@ -23,6 +23,7 @@ a custom image of it. Nothing is booted, mounted or written.`,
 	root.SetErr(p.stderr)
 	group(root, p.inspectCommand(), p.completionCommand(), p.versionCommand())
 	root.SetFlagErrorFunc(flagError)
+	plainUse(root)
 	return root
 }
 
@@ -40,6 +41,15 @@ func group(c *cobra.Command, commands ...*cobra.Command) {
 			hint = "did you mean '" + c.CommandPath() + " " + near[0] + "'?"
 		}
 		return usage(hint, "unknown command %q", args[0])
+	}
+}
+
+// plainUse lets a usage line stand as it is written.
+func plainUse(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	c.SuggestionsMinimumDistance = 2 // letters
+	for _, sub := range c.Commands() {
+		plainUse(sub)
 	}
 }
 
