@@ -37,9 +37,10 @@ type Input struct {
 	Root Volume // the volume with the system, drive C
 	User Volume // the volume with the profiles, drive D
 
-	Volumes   []VolumeState // every volume of the images, in their order
-	Documents []*statement.Document
-	UserName  string // whose profile is meant, "" to find out; NAME, DOMAIN\NAME or NAME@DOMAIN
+	Volumes    []VolumeState // every volume of the images, in their order
+	Partitions []Partition   // what drive letters may point to
+	Documents  []*statement.Document
+	UserName   string // whose profile is meant, "" to find out; NAME, DOMAIN\NAME or NAME@DOMAIN
 
 	Trail *requirement.Trail // nil drops events and notices
 	Now   time.Time          // the time of the scan, which decides what has expired
@@ -47,9 +48,9 @@ type Input struct {
 
 // Volume is a filesystem, or the reason why there is none to read.
 type Volume struct {
-	FS    *ntfs.FS
-	Err   error  // why FS is nil: not given, encrypted, damaged
-	Drive string // identity as MountedDevices has it, see Partition.Device; "" if the image does not tell
+	FS     *ntfs.FS
+	Err    error  // why FS is nil: not given, encrypted, damaged
+	Device string // its identity, see Partition.Device; "" if the image does not tell
 }
 
 // VolumeState is what `win.volume.readable` judges.
@@ -80,6 +81,8 @@ type facts struct {
 	names       fact[names]
 	services    fact[[]Service]
 	profiles    fact[Profiles]
+	drives      fact[Drives]
+	apps        fact[[]Application]
 	wanted      fact[Wanted]
 }
 
@@ -99,7 +102,31 @@ func Open(in Input) (*Machine, error) {
 		"D": {role: "user", fs: in.User.FS, err: in.User.Err, trail: in.Trail},
 	}
 	m.registry = registry.NewMachine(m.openHive)
+	m.checkDrives()
 	return m, nil
+}
+
+// checkDrives compares the volumes with the disks that the registry has for C
+// and D. A user volume that is provably of another disk is not read: its
+// profile would be judged in the place of this machine's. The letter C follows
+// the volume that Windows starts from, so another disk there is only said.
+func (m *Machine) checkDrives() {
+	mounts, err := m.readMounts()
+	if err != nil {
+		return // win.drives.only-c-d reports it
+	}
+	for _, mount := range mounts {
+		switch {
+		case !mount.Disk:
+		case mount.Letter == "C" && m.in.Root.Device != "" && m.in.Root.Device != mount.Device:
+			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: "root",
+				Message: fmt.Sprintf("drive C was last on %s, the root image is %s", mount.Device, m.in.Root.Device)})
+		case mount.Letter == "D" && m.in.User.FS != nil && m.in.User.Device != "" && m.in.User.Device != mount.Device:
+			err := fmt.Errorf("drive D of this machine is %s, and the image is %s: it is of another machine", mount.Device, m.in.User.Device)
+			m.volumes["D"].fs, m.volumes["D"].err = nil, err
+			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: "user", Message: err.Error()})
+		}
+	}
 }
 
 // FindSystemRoot returns the folder of a volume that holds Windows, as it is

@@ -11,12 +11,17 @@ type entry struct {
 
 var catalogue = []entry{
 	osSupported,
+	volumeReadable,
 	profileExists,
 	profileSingle,
 	profileSize,
+	diskFree,
+	drivesOnlyCD,
+	appsOnC,
 	servicesDomainAccount,
 	powershellVersion,
 	powershellPolicy,
+	netDHCP,
 	rdsEnabled,
 	trustedInstallerEnabled,
 	winRMAuto,
@@ -24,6 +29,11 @@ var catalogue = []entry{
 	envPath,
 	tls12,
 	ssl3,
+	wamInstalled,
+	componentPVDrivers,
+	componentPCoIP,
+	componentSTXHD,
+	componentSkylight,
 }
 
 // Requirements lists what is demanded of a Windows system, in the catalogue's

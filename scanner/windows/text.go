@@ -2,6 +2,7 @@ package windows
 
 import (
 	"bytes"
+	"encoding/xml"
 	"fmt"
 	"strings"
 )
@@ -52,4 +53,20 @@ func decodeText(b []byte) string {
 		return utf16String(b)
 	}
 	return string(b)
+}
+
+// decodeXML decodes an XML file of Windows in any of the encodings of
+// decodeText. The declaration is left out: it names the encoding that the text
+// no longer has.
+func decodeXML(b []byte, into any) error {
+	text := strings.TrimSpace(decodeText(b))
+	if strings.HasPrefix(text, "<?xml") {
+		if _, rest, ok := strings.Cut(text, "?>"); ok {
+			text = rest
+		}
+	}
+	if err := xml.Unmarshal([]byte(text), into); err != nil {
+		return fmt.Errorf("not well-formed XML: %w", err)
+	}
+	return nil
 }

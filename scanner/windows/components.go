@@ -1,0 +1,319 @@
+package windows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var componentPVDrivers = entry{
+	required("win.component.pv-drivers", "", "the AWS PV drivers (or ENA and NVMe) are installed", sectionRequirements, explanation{
+		Reads: `SYSTEM: Services\xenbus, xeniface, xennet, xenvbd and xenvif, or ena and AWSNVMe, with their Start and the driver files; SOFTWARE: Amazon\PVDriver\Version.`,
+		Live:  `Get-CimInstance Win32_SystemDriver | Where-Object Name -in xenbus,xeniface,xennet,xenvbd,xenvif,ena,AWSNVMe | Select-Object Name, StartMode, PathName`,
+		Fix:   "Install the current AWS PV drivers, or the ENA and NVMe drivers on a Nitro bundle, and restart.",
+	}),
+	(*Machine).decidePVDrivers,
+}
+
+// A driver is a service of a component and the file that it loads.
+type driver struct {
+	Name    string
+	Service Service
+	File    File
+}
+
+// problem says why the driver does not load; "" if nothing speaks against it.
+func (d driver) problem() string {
+	switch {
+	case !d.Service.Exists():
+		return d.Name + " is not installed"
+	case d.Service.Deleted:
+		return d.Name + " is marked for deletion"
+	case !d.Service.Start.Present:
+		return d.Name + " has no start type"
+	case d.Service.Start.Value == startDisabled:
+		return d.Name + " is disabled"
+	case !d.File.Exists:
+		return d.Name + " has no file " + d.File.Evidence.Path
+	}
+	return ""
+}
+
+func (d driver) evidence() []requirement.Evidence {
+	switch {
+	case !d.Service.Exists():
+		return []requirement.Evidence{d.Service.Key}
+	case !d.File.Exists:
+		return []requirement.Evidence{d.Service.Start.Evidence, d.File.Evidence}
+	}
+	return []requirement.Evidence{d.Service.Start.Evidence}
+}
+
+var (
+	pvDrivers    = []string{"xenbus", "xeniface", "xennet", "xenvbd", "xenvif"}
+	nitroDrivers = []string{"ena", "AWSNVMe"}
+	// What other vendors put in the place of the AWS PV drivers.
+	otherDrivers = []string{"xenevtchn", "xensvc", "Xennet6", "rhelnet", "rhelscsi"}
+)
+
+// readDrivers looks for the services of a component by name, with the files
+// that they load: a driver without an ImagePath loads its own name from
+// System32\drivers.
+func (m *Machine) readDrivers(names []string) ([]driver, error) {
+	env, err := m.env()
+	if err != nil {
+		return nil, err
+	}
+	var drivers []driver
+	for _, name := range names {
+		d := driver{Name: name}
+		if d.Service, err = m.Service(name); err != nil {
+			return nil, err
+		}
+		if d.Service.Exists() {
+			image := d.Service.ImagePath.Value
+			if image == "" {
+				image = `system32\drivers\` + name + ".sys"
+			}
+			if d.File, err = m.file(env.program(image)); err != nil {
+				return nil, err
+			}
+		}
+		drivers = append(drivers, d)
+	}
+	return drivers, nil
+}
+
+func (m *Machine) decidePVDrivers() requirement.Outcome {
+	pv, err := m.readDrivers(pvDrivers)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	nitro, err := m.readDrivers(nitroDrivers)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	other, err := m.readDrivers(otherDrivers)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	version, err := m.textAt(`HKLM\SOFTWARE\Amazon\PVDriver`, "Version")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgePVDrivers(pv, nitro, other, version)
+}
+
+// judgePVDrivers decides win.component.pv-drivers. One of the two sets has to
+// be whole: the first serves bundles on Xen, the second those on Nitro.
+func judgePVDrivers(pv, nitro, other []driver, version Setting[string]) requirement.Outcome {
+	pvProblems, pvEvidence, pvSome := inspectDrivers(pv)
+	nitroProblems, nitroEvidence, nitroSome := inspectDrivers(nitro)
+	switch {
+	case len(pvProblems) == 0:
+		message := "AWS PV drivers"
+		if version.Present {
+			message += " " + version.Value
+			pvEvidence = append(pvEvidence, version.Evidence)
+		}
+		if len(nitroProblems) == 0 {
+			message += ", and the ENA and NVMe drivers"
+		}
+		return requirement.Pass(message, pvEvidence...)
+	case len(nitroProblems) == 0:
+		return requirement.Pass("ENA and NVMe drivers", nitroEvidence...)
+	}
+	message := "AWS PV drivers: " + some(pvProblems)
+	evidence := pvEvidence
+	if nitroSome && !pvSome {
+		message, evidence = "ENA and NVMe drivers: "+some(nitroProblems), nitroEvidence
+	}
+	var foreign []string
+	for _, d := range other {
+		if d.Service.Exists() {
+			foreign = append(foreign, d.Name)
+			evidence = append(evidence, d.Service.Key)
+		}
+	}
+	if len(foreign) > 0 {
+		message += "; drivers of another vendor are installed: " + some(foreign)
+	}
+	return requirement.Fail(message, evidence...)
+}
+
+func inspectDrivers(drivers []driver) (problems []string, evidence []requirement.Evidence, installed bool) {
+	for _, d := range drivers {
+		installed = installed || d.Service.Exists()
+		if p := d.problem(); p != "" {
+			problems = append(problems, p)
+		}
+		evidence = append(evidence, d.evidence()...)
+	}
+	return problems, evidence, installed
+}
+
+// protocols are the two ways in which a WorkSpace shows its screen.
+type protocols struct {
+	PCoIP driver
+	DCV   driver
+}
+
+func (m *Machine) readProtocols() (protocols, error) {
+	list, err := m.readDrivers([]string{"PCoIPAgent", "dcvserver"})
+	if err != nil {
+		return protocols{}, err
+	}
+	return protocols{list[0], list[1]}, nil
+}
+
+var componentPCoIP = entry{
+	required("win.component.pcoip", "", "the PCoIP agent and drivers (or DCV) are installed", sectionRequirements, explanation{
+		Reads: `SYSTEM: Services\PCoIPAgent, or Services\dcvserver, with Start and ImagePath; the program's file. Either one satisfies it.`,
+		Live:  `Get-CimInstance Win32_Service | Where-Object Name -in PCoIPAgent,dcvserver | Select-Object Name, StartMode, PathName`,
+		Fix:   "Restart the WorkSpace, which installs the agent of its protocol again; if that fails, rebuild it.",
+	}),
+	(*Machine).decidePCoIP,
+}
+
+func (m *Machine) decidePCoIP() requirement.Outcome {
+	p, err := m.readProtocols()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgePCoIP(p)
+}
+
+// judgePCoIP decides win.component.pcoip.
+func judgePCoIP(p protocols) requirement.Outcome {
+	pcoip, dcv := p.PCoIP.problem(), p.DCV.problem()
+	evidence := append(p.PCoIP.evidence(), p.DCV.evidence()...)
+	switch {
+	case pcoip == "":
+		return requirement.Pass("PCoIP agent: "+p.PCoIP.Service.startName(), append(p.PCoIP.evidence(), p.PCoIP.File.Evidence)...)
+	case dcv == "":
+		return requirement.Pass("DCV server: "+p.DCV.Service.startName()+" (this WorkSpace does not use PCoIP)", append(p.DCV.evidence(), p.DCV.File.Evidence)...)
+	case p.PCoIP.Service.Exists():
+		return requirement.Fail("PCoIP agent: "+pcoip, evidence...)
+	case p.DCV.Service.Exists():
+		return requirement.Fail("DCV server: "+dcv, evidence...)
+	}
+	return requirement.Fail("neither the PCoIP agent nor the DCV server is installed", evidence...)
+}
+
+var componentSTXHD = entry{
+	required("win.component.stxhd", "", "the STXHD agents and drivers are installed", sectionRequirements, explanation{
+		Reads: `SYSTEM: the service whose name or DisplayName begins with STXHD, its Start and ImagePath, and its file. It belongs to PCoIP: where only DCV is installed it does not apply.`,
+		Live:  `Get-CimInstance Win32_Service | Where-Object DisplayName -like 'STXHD*' | Select-Object Name, StartMode, PathName`,
+		Fix:   "Restart the WorkSpace, which installs its components again; if that fails, rebuild it.",
+	}),
+	(*Machine).decideSTXHD,
+}
+
+func (m *Machine) decideSTXHD() requirement.Outcome {
+	p, err := m.readProtocols()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	services, err := m.Services()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	stxhd := driver{Name: "the STXHD service", Service: Service{Key: services[0].servicesKey()}}
+	for _, s := range services {
+		if !hasPrefixFold(s.DisplayName, "STXHD") && !hasPrefixFold(s.Name, "STXHD") {
+			continue
+		}
+		if s.Err != nil {
+			return requirement.Unreadable(s.Err)
+		}
+		list, err := m.readDrivers([]string{s.Name})
+		if err != nil {
+			return requirement.Unreadable(err)
+		}
+		stxhd = list[0]
+		break
+	}
+	for _, s := range services {
+		if s.Err != nil && !stxhd.Service.Exists() {
+			return requirement.Unreadable(s.Err) // it may be the one
+		}
+	}
+	return judgeSTXHD(stxhd, p)
+}
+
+// judgeSTXHD decides win.component.stxhd.
+func judgeSTXHD(stxhd driver, p protocols) requirement.Outcome {
+	problem := stxhd.problem()
+	dcv := p.DCV.problem() == ""
+	evidence := append(stxhd.evidence(), p.PCoIP.evidence()...)
+	evidence = append(evidence, p.DCV.evidence()...)
+	disabled := stxhd.Service.Exists() && stxhd.Service.Start.Value == startDisabled && stxhd.Service.Start.Present
+	switch {
+	case problem == "":
+		return requirement.Pass(fmt.Sprintf("%s: %s", stxhd.Service.DisplayName, stxhd.Service.startName()), append(stxhd.evidence(), stxhd.File.Evidence)...)
+	case dcv && !p.PCoIP.Service.Exists():
+		return requirement.Skip("only DCV is installed, and STXHD belongs to PCoIP", evidence...)
+	case dcv && disabled:
+		return requirement.Pass("the STXHD service is disabled, as newer agents leave it where DCV is installed", evidence...)
+	case dcv && !stxhd.Service.Exists():
+		return requirement.Warn("the STXHD service is not installed; DCV is installed beside PCoIP, and newer agents remove STXHD then", evidence...)
+	}
+	return requirement.Fail(problem, evidence...)
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+var componentSkylight = entry{
+	required("win.component.skylight", "", "the Skylight agent is installed and starts automatically", sectionRequirements, explanation{
+		Reads: `SYSTEM: Services\SkyLightWorkspaceConfigService, its Start and ImagePath, and its file; the folders of Amazon, NICE and Teradici that AWS says not to delete.`,
+		Live:  `Get-CimInstance Win32_Service -Filter "Name like 'SkyLight%'" | Select-Object Name, StartMode, PathName`,
+		Fix:   "services.msc, SkyLightWorkspaceConfigService, Startup type: choose Automatic. If it is missing, restart the WorkSpace, or rebuild it.",
+	}),
+	(*Machine).decideSkylight,
+}
+
+// skylightNames are the spellings of the service in AWS's documents.
+var skylightNames = []string{"SkyLightWorkspaceConfigService", "SkyLightWorkspacesConfigService"}
+
+// protectedFolders are those that AWS says not to delete.
+var protectedFolders = []string{
+	`C:\Program Files\Amazon`, `C:\ProgramData\Amazon`,
+	`C:\Program Files\NICE`, `C:\ProgramData\NICE`,
+	`C:\Program Files\Teradici`, `C:\Program Files (x86)\Teradici`, `C:\ProgramData\Teradici`,
+}
+
+func (m *Machine) decideSkylight() requirement.Outcome {
+	list, err := m.readDrivers(skylightNames)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	agent := list[0]
+	if !agent.Service.Exists() && list[1].Service.Exists() {
+		agent = list[1]
+	}
+	var folders []requirement.Evidence
+	for _, folder := range protectedFolders {
+		f, err := m.file(folder)
+		if err != nil {
+			return requirement.Unreadable(err)
+		}
+		folders = append(folders, f.Evidence)
+	}
+	return judgeSkylight(agent, folders)
+}
+
+// judgeSkylight decides win.component.skylight. The folders are named as
+// evidence and change no status.
+func judgeSkylight(agent driver, folders []requirement.Evidence) requirement.Outcome {
+	problem := agent.problem()
+	if problem == "" && agent.Service.Start.Value != startAuto {
+		problem = fmt.Sprintf("%s starts %s, and it has to be automatic", agent.Name, agent.Service.startName())
+	}
+	if problem != "" {
+		return requirement.Fail("Skylight agent: "+problem, append(agent.evidence(), folders...)...)
+	}
+	return requirement.Pass("Skylight agent: "+agent.Service.startName(), append(append(agent.evidence(), agent.File.Evidence), folders...)...)
+}

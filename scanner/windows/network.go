@@ -1,0 +1,293 @@
+package windows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+const (
+	keyInterfaces = keyServices + `\Tcpip\Parameters\Interfaces`
+	classNetwork  = `{4d36e972-e325-11ce-bfc1-08002be10318}` // GUID_DEVCLASS_NET
+)
+
+// Bits of a network component's Characteristics (NCF_* of the driver kit).
+const (
+	ncfPhysical = 0x4
+	ncfHidden   = 0x8
+)
+
+// configFlagDisabled is CONFIGFLAG_DISABLED in a device's ConfigFlags.
+const configFlagDisabled = 0x1
+
+var netDHCP = entry{
+	required("win.net.dhcp", "InvalidIp", "every network adapter uses DHCP", sectionTips+": The WorkSpace must be configured to use DHCP", explanation{
+		Reads: `SYSTEM: Services\Tcpip\Parameters\Interfaces\*\EnableDHCP and IPAddress; Control\Class and Control\Network, Enum and Services\Tcpip\Linkage, for which of them are adapters, enabled and bound to TCP/IP.`,
+		Live:  "Get-CimInstance Win32_NetworkAdapterConfiguration -Filter IPEnabled=true | Select-Object Description, DHCPEnabled",
+		Fix:   "ncpa.cpl, the adapter, Properties, Internet Protocol Version 4: obtain an IP address automatically.",
+	}),
+	(*Machine).decideDHCP,
+}
+
+// Adapter is an interface of TCP/IP and the device behind it.
+type Adapter struct {
+	GUID        string
+	Name        string // of the connection: "Ethernet 2"
+	Description string // of the driver
+	Removed     bool   // no device is behind it any more
+	Software    bool   // a hidden component of Windows that is no adapter
+	Enabled     bool   // the device is enabled, its driver is there and TCP/IP is bound to it
+
+	DHCP       Setting[uint32]   // EnableDHCP
+	Addresses  Setting[[]string] // IPAddress
+	NameServer Setting[string]
+}
+
+// fixed returns the fixed addresses that are written for the adapter.
+func (a Adapter) fixed() []string {
+	var list []string
+	for _, s := range a.Addresses.Value {
+		if s = strings.TrimSpace(s); s != "" && s != "0.0.0.0" {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// title is what a person would call the adapter.
+func (a Adapter) title() string {
+	switch {
+	case a.Name != "" && a.Description != "":
+		return fmt.Sprintf("%s (%s)", a.Name, a.Description)
+	case a.Name != "", a.Description != "":
+		return a.Name + a.Description
+	}
+	return a.GUID
+}
+
+func (m *Machine) decideDHCP() requirement.Outcome {
+	adapters, err := m.readAdapters()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeDHCP(adapters)
+}
+
+func (m *Machine) readAdapters() ([]Adapter, error) {
+	interfaces, err := m.key(keyInterfaces)
+	if err != nil {
+		return nil, err
+	}
+	if !interfaces.Exists() {
+		return nil, fmt.Errorf("%s: key %s not found", interfaces.Evidence.Path, interfaces.Evidence.Key)
+	}
+	keys, err := m.subkeys(interfaces)
+	if err != nil {
+		return nil, err
+	}
+	classes, err := m.networkClasses()
+	if err != nil {
+		return nil, err
+	}
+	bound, err := m.multiAt(keyServices+`\Tcpip\Linkage`, "Bind")
+	if err != nil {
+		return nil, err
+	}
+	var adapters []Adapter
+	for _, k := range keys {
+		a := Adapter{GUID: k.Name()}
+		if a.DHCP, err = m.dword(k, "EnableDHCP"); err != nil {
+			return nil, err
+		}
+		if a.Addresses, err = m.addresses(k); err != nil {
+			return nil, err
+		}
+		if a.NameServer, err = m.text(k, "NameServer"); err != nil {
+			return nil, err
+		}
+		class, ok := classes[strings.ToUpper(a.GUID)]
+		if !ok {
+			a.Removed = true
+			adapters = append(adapters, a)
+			continue
+		}
+		a.Description, a.Software = class.description, class.software
+		device, err := m.networkDevice(a.GUID, class.instance)
+		if err != nil {
+			return nil, err
+		}
+		a.Name = device.name
+		a.Removed = !device.present
+		a.Enabled = device.enabled && containsFold(bound.Value, `\Device\`+a.GUID)
+		adapters = append(adapters, a)
+	}
+	return adapters, nil
+}
+
+// addresses reads IPAddress, which old versions also write as REG_SZ.
+func (m *Machine) addresses(k Key) (Setting[[]string], error) {
+	v, ev, err := m.value(k, "IPAddress")
+	if err != nil || v == nil {
+		return Setting[[]string]{Evidence: ev}, err
+	}
+	if v.Type().String() != "REG_SZ" {
+		return m.multi(k, "IPAddress")
+	}
+	s, err := m.text(k, "IPAddress")
+	return Setting[[]string]{Value: strings.Fields(strings.ReplaceAll(s.Value, ",", " ")), Present: s.Present, Type: s.Type, Evidence: s.Evidence}, err
+}
+
+// A networkClass is the driver's side of an adapter.
+type networkClass struct {
+	description string
+	instance    string // of the device, where the class key has it
+	software    bool
+}
+
+// networkClasses returns the installed adapters by upper-case interface GUID.
+func (m *Machine) networkClasses() (map[string]networkClass, error) {
+	class, err := m.key(keyControl + `\Class\` + classNetwork)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := m.subkeys(class)
+	if err != nil {
+		return nil, err
+	}
+	classes := map[string]networkClass{}
+	for _, k := range keys {
+		if len(k.Name()) != 4 { // "0007"; "Configuration" and "Properties" are no drivers
+			continue
+		}
+		id, err := m.text(k, "NetCfgInstanceId")
+		if err != nil {
+			return nil, err
+		}
+		if !id.Present {
+			continue
+		}
+		description, err := m.text(k, "DriverDesc")
+		if err != nil {
+			return nil, err
+		}
+		component, err := m.text(k, "ComponentId")
+		if err != nil {
+			return nil, err
+		}
+		characteristics, err := m.dword(k, "Characteristics")
+		if err != nil {
+			return nil, err
+		}
+		instance, err := m.text(k, "DeviceInstanceID")
+		if err != nil {
+			return nil, err
+		}
+		hidden := characteristics.Value&ncfHidden != 0 && characteristics.Value&ncfPhysical == 0
+		classes[strings.ToUpper(id.Value)] = networkClass{
+			description: description.Value,
+			instance:    instance.Value,
+			software:    hidden || strings.HasPrefix(strings.ToLower(component.Value), "ms_"),
+		}
+	}
+	return classes, nil
+}
+
+// A networkDevice is the plug and play side of an adapter.
+type networkDevice struct {
+	name    string
+	present bool // Enum knows the device
+	enabled bool
+}
+
+func (m *Machine) networkDevice(guid, instance string) (networkDevice, error) {
+	var d networkDevice
+	connection, err := m.key(keyControl + `\Network\` + classNetwork + `\` + guid + `\Connection`)
+	if err != nil {
+		return d, err
+	}
+	name, err := m.text(connection, "Name")
+	if err != nil {
+		return d, err
+	}
+	d.name = name.Value
+	pnp, err := m.text(connection, "PnpInstanceID")
+	if err != nil {
+		return d, err
+	}
+	if pnp.Value != "" {
+		instance = pnp.Value
+	}
+	if instance == "" {
+		return d, nil
+	}
+	device, err := m.key(`HKLM\SYSTEM\CurrentControlSet\Enum\` + instance)
+	if err != nil || !device.Exists() {
+		return d, err
+	}
+	d.present = true
+	flags, err := m.dword(device, "ConfigFlags")
+	if err != nil {
+		return d, err
+	}
+	driver, err := m.text(device, "Service")
+	if err != nil {
+		return d, err
+	}
+	if driver.Value == "" {
+		return d, nil
+	}
+	service, err := m.Service(driver.Value)
+	if err != nil {
+		return d, err
+	}
+	d.enabled = flags.Value&configFlagDisabled == 0 && service.Exists() && service.Start.Value != startDisabled
+	return d, nil
+}
+
+// judgeDHCP decides win.net.dhcp.
+func judgeDHCP(adapters []Adapter) requirement.Outcome {
+	var fixed, off, both, good []string
+	var fixedEvidence, offEvidence, bothEvidence, goodEvidence []requirement.Evidence
+	var removed []string
+	for _, a := range adapters {
+		addresses := a.fixed()
+		what := a.title()
+		if len(addresses) > 0 {
+			what += ": " + strings.Join(addresses, ", ")
+		}
+		// Without EnableDHCP the address decides: no document names a default.
+		static := a.DHCP.Present && a.DHCP.Value == 0 || !a.DHCP.Present && len(addresses) > 0
+		evidence := []requirement.Evidence{a.DHCP.Evidence, a.Addresses.Evidence}
+		switch {
+		case a.Removed:
+			removed = append(removed, a.GUID)
+		case a.Software:
+		case static && a.Enabled:
+			fixed, fixedEvidence = append(fixed, what), append(fixedEvidence, evidence...)
+		case static:
+			off, offEvidence = append(off, what), append(offEvidence, evidence...)
+		case len(addresses) > 0:
+			both, bothEvidence = append(both, what), append(bothEvidence, evidence...)
+		default:
+			good, goodEvidence = append(good, a.title()), append(goodEvidence, a.DHCP.Evidence)
+		}
+	}
+	var o requirement.Outcome
+	switch {
+	case len(fixed) > 0:
+		o = requirement.Fail(count(len(fixed), "adapter has", "adapters have")+" a fixed address: "+some(fixed), fixedEvidence...)
+	case len(both) > 0:
+		o = requirement.Warn(count(len(both), "adapter uses", "adapters use")+" DHCP but keep a fixed address: "+some(both), bothEvidence...)
+	case len(off) > 0:
+		o = requirement.Warn(count(len(off), "adapter has", "adapters have")+" a fixed address but are disabled or not bound to TCP/IP: "+some(off), offEvidence...)
+	case len(good) == 0:
+		return requirement.Unknown("no network adapter was found, and every WorkSpace has one")
+	default:
+		o = requirement.Pass(count(len(good), "adapter uses", "adapters use")+" DHCP: "+some(good), goodEvidence...)
+	}
+	if len(removed) > 0 {
+		o.Details = map[string][]string{"removed_adapters": removed}
+	}
+	return o
+}

@@ -1,0 +1,84 @@
+package windows
+
+import (
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var wamInstalled = entry{
+	required("win.wam.installed", "", "Amazon WAM is installed where it was used", sectionTips+": Amazon WorkSpaces Application Manager (Amazon WAM) must be installed", explanation{
+		Reads: "SOFTWARE: the Uninstall keys; shortcuts called Amazon WAM on the desktops of the user and of all users. Where neither is found it was not used, and later guides no longer ask for it.",
+		Live:  `Get-ItemProperty HKLM:\SOFTWARE\*\Microsoft\Windows\CurrentVersion\Uninstall\* | Where-Object DisplayName -like 'Amazon W*'`,
+		Fix:   "Install Amazon WAM again if it is used; otherwise delete the shortcut that is left of it.",
+	}),
+	(*Machine).decideWAM,
+}
+
+func (m *Machine) decideWAM() requirement.Outcome {
+	apps, err := m.Apps()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	for _, a := range apps {
+		if isWAM(a.Name) {
+			return requirement.Pass(a.Name+" is installed", a.Evidence)
+		}
+	}
+	public, err := m.wamShortcuts(`C:\Users\Public\Desktop`)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	if len(public) > 0 {
+		return judgeWAM(public)
+	}
+	w, err := m.Wanted()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	if w.Profile == nil {
+		return requirement.Unknown("whose desktop counts is not known: see win.profile.exists")
+	}
+	own, err := m.wamShortcuts(w.Profile.Path + `\Desktop`)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeWAM(own)
+}
+
+func isWAM(name string) bool {
+	name = strings.ToLower(name)
+	return strings.Contains(name, "amazon workspaces application manager") || strings.Contains(name, "amazon wam")
+}
+
+// wamShortcuts returns the shortcuts to Amazon WAM on a desktop.
+func (m *Machine) wamShortcuts(desktop string) ([]requirement.Evidence, error) {
+	entries, _, err := m.list(desktop)
+	if err != nil {
+		return nil, err
+	}
+	var found []requirement.Evidence
+	for _, e := range entries {
+		if isWAM(e.Name()) && hasSuffixFold(e.Name(), ".lnk") {
+			f, err := m.file(desktop + `\` + e.Name())
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, f.Evidence)
+		}
+	}
+	return found, nil
+}
+
+func hasSuffixFold(s, suffix string) bool {
+	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
+}
+
+// judgeWAM decides win.wam.installed where it is not installed, from the
+// shortcuts that are left of it.
+func judgeWAM(shortcuts []requirement.Evidence) requirement.Outcome {
+	if len(shortcuts) > 0 {
+		return requirement.Warn("Amazon WAM was used, for its shortcut is there, and is not installed", shortcuts...)
+	}
+	return requirement.Skip("Amazon WAM was not used: neither an installation nor a shortcut of it is there")
+}
