@@ -2,174 +2,55 @@ package ntfs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
-	"time"
+	"math"
+	"runtime"
+	"sync"
 )
 
-// Kinds of errors, beside those of io/fs and of the reader below.
-// fs.ErrNotExist means that a thing is truly not there.
-var (
-	// ErrCorrupt: what is on the disk contradicts itself, is torn, or lies
-	// beyond the end of the volume.
-	ErrCorrupt = errors.New("ntfs: corrupt")
-	// ErrUnsupported: the message names the feature.
-	ErrUnsupported = errors.New("ntfs: unsupported")
-	// ErrEncrypted: the content is EFS ciphertext, or the volume BitLocker's.
-	ErrEncrypted = errors.New("ntfs: encrypted")
+// Records with a fixed number.
+const (
+	recordMFT     = 0
+	recordLogFile = 2
+	recordVolume  = 3
+	recordRoot    = 5
+	recordBitmap  = 6
+	recordUpcase  = 10
+
+	mirrored = 4 // records from 0 on that $MFTMirr has copies of
 )
 
-var errTODO = errors.New("ntfs: not written yet")
+// maxRecords is where record numbers in the index end. NTFS has room for as
+// many files, and no more.
+const maxRecords = math.MaxUint32
 
 // FS is one NTFS volume. It is safe for concurrent use.
-type FS struct{}
+//
+// Names are those of io/fs: elements with "/" between them, "." for the root.
+// They are looked up without regard to case, as the volume's $UpCase has it;
+// where names differ in case alone, the exact one is preferred. No reparse
+// point is followed; a name that leads through a symbolic link or a junction
+// is ErrUnsupported, since what it names may be elsewhere.
+//
+// A name that is in no readable record while some records are damaged is
+// looked for in the directory's own index: if that names it, or is damaged
+// too, the error is ErrCorrupt, and only otherwise fs.ErrNotExist.
+type FS struct {
+	boot    boot
+	disk    *disk
+	mft     *stream
+	records uint32 // of $MFT
+	inUse   int64  // of these
+	up      *upcase
+	index   index
+	volume  Volume
+	damage  Damage
 
-// Open reads the boot sector and, in one linear pass, $MFT. The reader must be
-// safe for concurrent use; size is that of the volume in bytes.
-func Open(r io.ReaderAt, size int64) (*FS, error) { return nil, errTODO }
-
-// Open implements fs.FS. Regular files are *File. No reparse point is ever
-// followed.
-func (f *FS) Open(name string) (fs.File, error) { return nil, errTODO }
-
-// OpenStream opens a named $DATA stream of a file or directory; "" is the
-// unnamed one.
-func (f *FS) OpenStream(name, stream string) (*File, error) { return nil, errTODO }
-
-// Stat describes the file; Sys is *Entry. It never follows reparse points.
-func (f *FS) Stat(name string) (fs.FileInfo, error) { return nil, errTODO }
-
-// Lstat is Stat: both say what the name itself is.
-func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.Stat(name) }
-
-// ReadLink returns where a symbolic link or a junction points to.
-func (f *FS) ReadLink(name string) (string, error) { return "", errTODO }
-
-// ReadDir lists a directory, sorted by name. Names that exist only for DOS
-// (8.3) are looked up but not listed.
-func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) { return nil, errTODO }
-
-// ReadFile reads a whole file of at most MaxReadFile bytes.
-func (f *FS) ReadFile(name string) ([]byte, error) { return nil, errTODO }
-
-// MaxReadFile is the largest file that ReadFile reads, in bytes.
-const MaxReadFile = 256 << 20
-
-// Streams lists the named $DATA streams of a file or directory.
-func (f *FS) Streams(name string) ([]Stream, error) { return nil, errTODO }
-
-// Stream is a named $DATA stream; sizes in bytes.
-type Stream struct {
-	Name      string
-	Size      int64
-	Allocated int64
+	mu      sync.Mutex // protects, until Open is done, the notes; then what is below
+	mirrors []byte     // records 0 to 3 of $MFTMirr with fixups yet to apply; nil if not read
 }
-
-// Reparse returns the reparse data of a file or directory, fs.ErrNotExist if
-// it has none.
-func (f *FS) Reparse(name string) (Reparse, error) { return Reparse{}, errTODO }
-
-// Reparse is the reparse data of a file or directory.
-type Reparse struct {
-	Tag        uint32
-	Data       []byte // what follows the tag and the length
-	Substitute string // of junctions and symbolic links: what the kernel follows
-	Print      string // of junctions and symbolic links: what is shown to people; may be ""
-	Relative   bool   // of symbolic links: Substitute is relative to the link's directory
-}
-
-// Tree adds up the subtree at name from the index in memory.
-func (f *FS) Tree(name string) (Totals, error) { return Totals{}, errTODO }
-
-// Totals of a subtree; sizes in bytes.
-type Totals struct {
-	Files, Dirs     int64 // Dirs without the start
-	Size, Allocated int64 // of unnamed $DATA, hard links counted once
-	StreamSize      int64 // of named $DATA
-	Links           int64 // hard links met again and not counted
-	Reparse         int64 // reparse points met, not followed
-	Damaged         int64 // entries whose record could not be read: if not 0, all totals are lower bounds
-}
-
-// Free returns the free space in bytes: the clear bits of $Bitmap times the
-// cluster size, bits past the last cluster excluded.
-func (f *FS) Free() (int64, error) { return 0, errTODO }
-
-// Volume describes the volume.
-func (f *FS) Volume() Volume { return Volume{} }
-
-// Volume describes a volume.
-type Volume struct {
-	Label       string
-	Serial      uint64
-	Version     string // "3.1"
-	Dirty       bool   // the dirty flag of $VOLUME_INFORMATION
-	LogFile     LogState
-	Err         error // why Label, Version and Dirty are not known; nil if they are
-	SectorSize  int   // in bytes
-	ClusterSize int   // in bytes
-	RecordSize  int   // of $MFT, in bytes
-	Clusters    int64
-	Size        int64 // in bytes, as the boot sector has it, without the backup boot sector
-	Records     int64 // in $MFT
-	InUse       int64 // records in use
-}
-
-// LogState is the state of $LogFile.
-type LogState string
-
-// States of $LogFile.
-const (
-	LogClean    LogState = "clean"     // dismounted
-	LogNotClean LogState = "not clean" // mounted, or not dismounted: the log has work that was not applied
-	LogEmpty    LogState = "empty"     // all 0xFF, as formatting and other systems leave it
-	LogCorrupt  LogState = "corrupt"   // no valid restart page
-)
-
-// Damage tells which records could not be read.
-func (f *FS) Damage() Damage { return Damage{} }
-
-// Damage is what Open met that was not as it should be.
-type Damage struct {
-	Count   int64           // of damaged records
-	Records []DamagedRecord // the first of them, in order
-	Notes   []string        // what was read from a second place, or taken from a default
-}
-
-// DamagedRecord is a record of $MFT that cannot be read.
-type DamagedRecord struct {
-	Record uint64
-	Reason string
-}
-
-// Entry is what a record of $MFT says of a file or directory. Sizes in bytes,
-// of the unnamed $DATA.
-type Entry struct {
-	Record                             uint64
-	Sequence                           uint16
-	Links                              int // names, those for DOS only not counted
-	Size                               int64
-	Allocated                          int64 // 0 for resident data
-	Created                            time.Time
-	Modified                           time.Time
-	Changed                            time.Time // of the record
-	Accessed                           time.Time
-	Attributes                         uint32 // FILE_ATTRIBUTE_*
-	ReparseTag                         uint32 // 0 if none
-	Dir                                bool
-	Compressed, Sparse, Encrypted, WOF bool
-	Resident                           bool
-}
-
-// File is an open file or stream. ReadAt is safe for concurrent use.
-type File struct{}
-
-func (f *File) Read(p []byte) (int, error)                   { return 0, errTODO }
-func (f *File) ReadAt(p []byte, off int64) (int, error)      { return 0, errTODO }
-func (f *File) Seek(offset int64, whence int) (int64, error) { return 0, errTODO }
-func (f *File) Stat() (fs.FileInfo, error)                   { return nil, errTODO }
-func (f *File) Size() int64                                  { return 0 }
-func (f *File) Close() error                                 { return nil }
 
 var _ interface {
 	fs.StatFS
@@ -177,3 +58,177 @@ var _ interface {
 	fs.ReadFileFS
 	fs.ReadLinkFS
 } = (*FS)(nil)
+
+// Options bound what a volume may cost. The zero value is good for volumes of
+// a few million files.
+type Options struct {
+	Memory  int64 // bytes that the index may take; DefaultMemory if 0
+	Readers int   // reads of $MFT at a time; as many as there are processors, at least two, if 0
+}
+
+// DefaultMemory is what the index may take, in bytes: about three million
+// files in folders as Windows has them.
+const DefaultMemory = 400 << 20
+
+// Open opens a volume with the default Options.
+func Open(r io.ReaderAt, size int64) (*FS, error) { return Options{}.Open(r, size) }
+
+// Open reads the boot sector and, in one linear pass, $MFT. The reader must be
+// safe for concurrent use; size is what it holds, in bytes. What is damaged
+// but can do without is reported by Damage; the error is ErrCorrupt if that
+// cannot be, ErrEncrypted for a BitLocker volume, ErrUnsupported, or the
+// reader's.
+func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
+	if o.Memory <= 0 {
+		o.Memory = DefaultMemory
+	}
+	if o.Readers <= 0 {
+		o.Readers = max(2, runtime.GOMAXPROCS(0))
+	}
+	b, note, err := readBoot(r, size)
+	if err != nil {
+		return nil, err
+	}
+	f := &FS{boot: b, disk: &disk{r: r, size: size, clusterSize: int64(b.clusterSize), clusters: b.clusters}}
+	f.index.limit = o.Memory
+	if note != "" {
+		f.note("%s", note)
+	}
+	if b.size > size {
+		f.note("the volume has %d bytes, the image only %d", b.size, size)
+	}
+	for _, step := range []func() error{
+		f.openMFT,
+		f.loadUpcase,
+		func() error { return f.scan(o.Readers) },
+		f.loadVolume,
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	f.collectDamage()
+	return f, nil
+}
+
+// recoverable reports whether the error is of what is on the disk, and not of
+// the reader.
+func recoverable(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnsupported)
+}
+
+// openMFT finds the clusters of $MFT by its own record, and by the extension
+// records of that, each of which lies in a part that was found before.
+func (f *FS) openMFT() error {
+	base := make([]byte, f.boot.recordSize)
+	if err := f.disk.readAt(base, f.boot.mft); err != nil && !recoverable(err) {
+		return fmt.Errorf("$MFT: %w", err)
+	}
+	r, why := openRecord(base, recordMFT)
+	if why != readable {
+		if copied := f.mirror(recordMFT); copied != nil {
+			r, why = openRecord(copied, recordMFT)
+		}
+	}
+	var attributes []attribute
+	if why == readable {
+		attributes, why = decodeAttributes(r)
+	}
+	if why != readable {
+		return fmt.Errorf("$MFT: %w", damaged(recordMFT, why))
+	}
+	ino := &inode{attributes: attributes}
+	extents := ino.find(typeData, "")
+	if len(extents) != 1 {
+		return corrupt("$MFT: %d unnamed $DATA in its first record", len(extents))
+	}
+	list, err := readList(f.disk, attributes)
+	if err != nil {
+		return fmt.Errorf("$MFT: attribute list: %w", err)
+	}
+	self := makeReference(recordMFT, r.sequence)
+	f.records = maxRecords // not known yet
+	for len(list) > 0 {
+		e, rest, why := nextListEntry(list)
+		if why != readable {
+			return fmt.Errorf("$MFT: %w", damaged(recordMFT, why))
+		}
+		list = rest
+		if e.kind != typeData || len(e.name) > 0 || e.ref == self {
+			continue
+		}
+		// What is known so far must do to read this record.
+		runs, clusters, err := joinRuns(f.disk, extents)
+		if err != nil {
+			return fmt.Errorf("$MFT: %w", err)
+		}
+		f.mft = &stream{disk: f.disk, runs: runs, clusters: clusters, size: clusters * f.disk.clusterSize, initialized: math.MaxInt64}
+		there, err := f.readExtension(e.ref, self)
+		if err != nil {
+			return fmt.Errorf("$MFT: %w", err)
+		}
+		found := false
+		for _, a := range there {
+			if e.names(a) {
+				extents = append(extents, a)
+				found = true
+			}
+		}
+		if !found {
+			return corrupt("$MFT: attribute 0x%X, id %d, is not in record %d", e.kind, e.id, e.ref.record())
+		}
+	}
+	if f.mft, err = newStream(f.disk, extents); err != nil {
+		return fmt.Errorf("$MFT: %w", err)
+	}
+	if f.mft.resident != nil || f.mft.unit > 0 || f.mft.holes() {
+		return corrupt("$MFT is resident, compressed or sparse")
+	}
+	records := f.mft.initialized / int64(f.boot.recordSize)
+	if records <= recordRoot {
+		return corrupt("$MFT has %d records", records)
+	}
+	if records >= maxRecords {
+		return unsupported("$MFT of %d records", records)
+	}
+	f.records = uint32(records)
+	return nil
+}
+
+// mirror returns the copy that $MFTMirr has of one of the first records, nil
+// if there is none.
+func (f *FS) mirror(number uint32) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	size := f.boot.recordSize
+	if f.mirrors == nil {
+		if f.boot.mirror < 0 {
+			return nil
+		}
+		buf := make([]byte, mirrored*size)
+		if f.disk.readAt(buf, f.boot.mirror) != nil {
+			return nil
+		}
+		f.mirrors = buf
+	}
+	copied := make([]byte, size)
+	copy(copied, f.mirrors[int(number)*size:])
+	f.noteOnce(fmt.Sprintf("record %d of $MFT is damaged: its copy in $MFTMirr was read", number))
+	return copied
+}
+
+func (f *FS) note(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.noteOnce(fmt.Sprintf(format, args...))
+}
+
+// noteOnce is called with the lock held.
+func (f *FS) noteOnce(note string) {
+	for _, n := range f.damage.Notes {
+		if n == note {
+			return
+		}
+	}
+	f.damage.Notes = append(f.damage.Notes, note)
+}

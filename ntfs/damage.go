@@ -1,0 +1,59 @@
+package ntfs
+
+import (
+	"fmt"
+	"slices"
+)
+
+// maxDamaged is how many damaged records Damage lists; the rest are counted.
+const maxDamaged = 100
+
+// Damage is what Open met that was not as it should be.
+type Damage struct {
+	// Count is how many records cannot be read, or lack a part that another
+	// record holds. What they say is unknown: see Lost.
+	Count   int64
+	Records []DamagedRecord // the first 100 of them, in order
+	// Orphans counts names that are in no listing, since their directory is
+	// gone: its record is damaged, free, or used for something else.
+	Orphans int64
+	// Notes tell what was read from its second place, or replaced by a
+	// default, and what cannot be shown.
+	Notes []string
+}
+
+// DamagedRecord is a record of $MFT that cannot be read.
+type DamagedRecord struct {
+	Record uint64
+	Reason string
+}
+
+func (d DamagedRecord) String() string { return fmt.Sprintf("record %d %s", d.Record, d.Reason) }
+
+// Damage tells what Open met that was not as it should be.
+func (f *FS) Damage() Damage {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := f.damage
+	d.Records = slices.Clone(d.Records)
+	d.Notes = slices.Clone(d.Notes)
+	return d
+}
+
+func (f *FS) collectDamage() {
+	for c, chunk := range f.index.chunks {
+		if chunk == nil {
+			continue
+		}
+		for i := range chunk.nodes {
+			n := &chunk.nodes[i]
+			if n.flags&(nodeBad|nodePartial) == 0 {
+				continue
+			}
+			f.damage.Count++
+			if len(f.damage.Records) < maxDamaged {
+				f.damage.Records = append(f.damage.Records, DamagedRecord{uint64(c*chunkRecords + i), n.why.Error()})
+			}
+		}
+	}
+}

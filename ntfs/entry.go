@@ -1,0 +1,162 @@
+package ntfs
+
+import (
+	"io/fs"
+	"time"
+)
+
+// Attributes of a file (FILE_ATTRIBUTE_*) that this package goes by.
+const (
+	attributeDirectory  = 0x10
+	attributeOffline    = 0x1000
+	attributeEncrypted  = 0x4000
+	attributeRecallOpen = 0x40000
+	attributeRecallData = 0x400000
+)
+
+// Entry is what $MFT says of a file or directory. Sizes are in bytes, those of
+// the unnamed $DATA, and 0 for a directory.
+type Entry struct {
+	Record     uint64
+	Sequence   uint16
+	Links      int   // names, those for DOS only not counted
+	Size       int64 // of a WOF-compressed file: decompressed
+	Allocated  int64 // on the disk; 0 where Resident
+	Created    time.Time
+	Modified   time.Time
+	Changed    time.Time // of the record
+	Accessed   time.Time
+	Attributes uint32 // FILE_ATTRIBUTE_*
+	ReparseTag uint32 // 0 if there is none
+	Dir        bool   // a directory, also where a reparse point makes it a link
+	Compressed bool   // by LZNT1
+	Sparse     bool
+	Encrypted  bool // by EFS; of a directory: what is made in it will be
+	WOF        bool // compressed by the Windows Overlay Filter, or held in a WIM
+	Resident   bool
+}
+
+// entry returns what the index has of a record.
+func (f *FS) entry(record uint32) (*Entry, error) {
+	n := f.index.node(record)
+	if n.flags&(nodeBad|nodePartial) != 0 {
+		return nil, damaged(record, n.why)
+	}
+	e := &Entry{
+		Record:     uint64(record),
+		Sequence:   n.sequence,
+		Links:      max(1, int(n.links)),
+		Size:       n.size,
+		Allocated:  n.allocated,
+		Created:    filetime(n.created),
+		Modified:   filetime(n.modified),
+		Changed:    filetime(n.changed),
+		Accessed:   filetime(n.accessed),
+		Attributes: n.attributes,
+		ReparseTag: n.tag,
+		Dir:        n.flags&nodeDir != 0,
+		Compressed: n.flags&nodeCompressed != 0,
+		Sparse:     n.flags&nodeSparse != 0,
+		Encrypted:  n.flags&nodeEncrypted != 0 || n.attributes&attributeEncrypted != 0,
+		WOF:        n.tag == TagWOF,
+		Resident:   n.flags&nodeResident != 0,
+	}
+	if e.Dir {
+		e.Size, e.Allocated, e.Resident = 0, 0, false
+		e.Attributes |= attributeDirectory
+	}
+	return e, nil
+}
+
+// filetime converts a count of 100 ns since 1601. No time is the zero Time,
+// and so is one past the year 9999, which time.Time could not marshal.
+func filetime(t uint64) time.Time {
+	const (
+		second = 10_000_000
+		epoch  = 11_644_473_600 // seconds from 1601 to 1970
+		last   = 2_650_467_744_000_000_000
+	)
+	if t == 0 || t >= last {
+		return time.Time{}
+	}
+	return time.Unix(int64(t/second)-epoch, int64(t%second)*100).UTC()
+}
+
+// mode returns the type and permissions: nothing may be written. A reparse
+// point that stands for something else is no directory even if it is made
+// of one: a symbolic link is fs.ModeSymlink, any other (a junction) is
+// fs.ModeIrregular. The special files of WSL are what they are there. Other
+// reparse points (WOF, deduplication, cloud files) are the file or directory
+// that they are put on, but for a file with a tag this package does not know,
+// which is fs.ModeIrregular.
+func (n *node) mode() fs.FileMode {
+	switch n.tag {
+	case TagSymlink, TagLXSymlink:
+		return fs.ModeSymlink | 0o777
+	case TagSocket:
+		return fs.ModeSocket | 0o444
+	case tagLXFIFO:
+		return fs.ModeNamedPipe | 0o444
+	case tagLXCharacter:
+		return fs.ModeDevice | fs.ModeCharDevice | 0o444
+	case tagLXBlock:
+		return fs.ModeDevice | 0o444
+	}
+	switch {
+	case surrogate(n.tag):
+		return fs.ModeIrregular | 0o444
+	case n.flags&nodeDir != 0:
+		return fs.ModeDir | 0o555
+	case n.tag != 0 && tagNames[n.tag] == "":
+		return fs.ModeIrregular | 0o444
+	}
+	return 0o444
+}
+
+// info implements fs.FileInfo.
+type info struct {
+	name  string
+	mode  fs.FileMode
+	entry *Entry
+	size  int64
+}
+
+func (i *info) Name() string       { return i.name }
+func (i *info) Size() int64        { return i.size }
+func (i *info) Mode() fs.FileMode  { return i.mode }
+func (i *info) ModTime() time.Time { return i.entry.Modified }
+func (i *info) IsDir() bool        { return i.mode.IsDir() }
+func (i *info) Sys() any           { return i.entry }
+
+func (f *FS) info(name string, record uint32) (*info, error) {
+	e, err := f.entry(record)
+	if err != nil {
+		return nil, err
+	}
+	return &info{name: name, mode: f.index.node(record).mode(), entry: e, size: e.Size}, nil
+}
+
+// dirEntry implements fs.DirEntry.
+type dirEntry struct {
+	f      *FS
+	name   string
+	record uint32
+	mode   fs.FileMode
+	lost   error // the record cannot be read, and only the directory's index tells the name
+}
+
+func (d *dirEntry) Name() string      { return d.name }
+func (d *dirEntry) IsDir() bool       { return d.mode.IsDir() }
+func (d *dirEntry) Type() fs.FileMode { return d.mode.Type() }
+func (d *dirEntry) String() string    { return fs.FormatDirEntry(d) }
+
+func (d *dirEntry) Info() (fs.FileInfo, error) {
+	if d.lost != nil {
+		return nil, &fs.PathError{Op: "stat", Path: d.name, Err: d.lost}
+	}
+	i, err := d.f.info(d.name, d.record)
+	if err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: d.name, Err: err}
+	}
+	return i, nil
+}

@@ -1,0 +1,74 @@
+package ntfs
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kinds of errors, beside those of io/fs and of the reader below, which pass
+// through. fs.ErrNotExist means that a thing is truly not there: what may have
+// been lost with a damaged record is ErrCorrupt.
+var (
+	// ErrCorrupt is what contradicts itself, is torn, or lies beyond the end
+	// of the volume.
+	ErrCorrupt = errors.New("corrupt")
+	// ErrUnsupported is what this package does not read; the message names
+	// the feature.
+	ErrUnsupported = errors.New("unsupported")
+	// ErrEncrypted is content that is EFS ciphertext, or a volume that is
+	// BitLocker's.
+	ErrEncrypted = errors.New("encrypted")
+)
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
+}
+
+func unsupported(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(format, args...))
+}
+
+// reason says why a record cannot be read. It is an error of kind ErrCorrupt
+// that costs no allocation, since a hostile volume may have millions of them.
+type reason uint8
+
+const (
+	readable reason = iota
+	reasonTorn
+	reasonSignature
+	reasonMarked
+	reasonZero
+	reasonHeader
+	reasonNumber
+	reasonAttribute
+	reasonName
+	reasonTruncated
+	reasonList
+	reasonExtension
+	reasonReparse
+)
+
+var reasons = [...]string{
+	readable:        "readable",
+	reasonTorn:      "is torn: the fixup of a sector does not match",
+	reasonSignature: "has no FILE signature",
+	reasonMarked:    "was marked as bad (BAAD)",
+	reasonZero:      "is zero, but in use by the bitmap of $MFT",
+	reasonHeader:    "has a header with values out of range",
+	reasonNumber:    "says that it is another record",
+	reasonAttribute: "has an attribute that does not fit",
+	reasonName:      "has a file name that does not fit",
+	reasonTruncated: "lies past the end of the image",
+	reasonList:      "has an attribute list that cannot be read",
+	reasonExtension: "has an extension record that is missing or damaged",
+	reasonReparse:   "has reparse data that cannot be read",
+}
+
+func (r reason) Error() string { return reasons[r] }
+
+func (r reason) Unwrap() error { return ErrCorrupt }
+
+// damaged is the error of a record that cannot be read.
+func damaged(record uint32, why reason) error {
+	return fmt.Errorf("%w: record %d %w", ErrCorrupt, record, why)
+}

@@ -1,0 +1,159 @@
+package ntfs
+
+import (
+	"fmt"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// upcase maps a UTF-16 unit to its upper case, as the volume has it in
+// $UpCase.
+type upcase [1 << 16]uint16
+
+// defaultUpcase stands in for a $UpCase that cannot be read. It is Unicode's
+// simple upper case, which differs from any Windows' table in a few letters
+// only.
+func defaultUpcase() *upcase {
+	var up upcase
+	for i := range up {
+		up[i] = uint16(i)
+		if u := unicode.ToUpper(rune(i)); !utf16.IsSurrogate(rune(i)) && u < 1<<16 {
+			up[i] = uint16(u)
+		}
+	}
+	return &up
+}
+
+func parseUpcase(table []byte) (*upcase, error) {
+	var up upcase
+	if len(table) != 2*len(up) {
+		return nil, corrupt("$UpCase of %d bytes", len(table))
+	}
+	for i := range up {
+		up[i] = le.Uint16(table[2*i:])
+	}
+	return &up, nil
+}
+
+// hash is the same for names that differ in case alone.
+func (up *upcase) hash(units []byte) uint16 {
+	h := uint32(fnvOffset)
+	for i := 0; i+1 < len(units); i += 2 {
+		h = (h ^ uint32(up[le.Uint16(units[i:])])) * fnvPrime
+	}
+	return uint16(h ^ h>>16)
+}
+
+// FNV-1a with 32 bits, a UTF-16 unit at a time.
+const (
+	fnvOffset = 2166136261
+	fnvPrime  = 16777619
+)
+
+// foldName returns the hash and the upper case of a name.
+func (up *upcase) foldName(name string) (uint16, []uint16) {
+	units := utf16.Encode([]rune(name))
+	h := uint32(fnvOffset)
+	for i, u := range units {
+		units[i] = up[u]
+		h = (h ^ uint32(units[i])) * fnvPrime
+	}
+	return uint16(h ^ h>>16), units
+}
+
+// equal reports whether the name, in UTF-8, is folded but for case.
+func (up *upcase) equal(name []byte, folded []uint16) bool {
+	for len(name) > 0 {
+		r, n := rune(name[0]), 1
+		if r >= utf8.RuneSelf {
+			r, n = utf8.DecodeRune(name)
+		}
+		name = name[n:]
+		if r >= 1<<16 {
+			high, low := utf16.EncodeRune(r)
+			if len(folded) < 2 || up[high] != folded[0] || up[low] != folded[1] {
+				return false
+			}
+			folded = folded[2:]
+			continue
+		}
+		if len(folded) == 0 || up[r] != folded[0] {
+			return false
+		}
+		folded = folded[1:]
+	}
+	return len(folded) == 0
+}
+
+// appendName appends the UTF-8 form of a UTF-16LE name. Half a surrogate pair,
+// which UTF-8 cannot say, becomes U+FFFD.
+func appendName(dst, units []byte) []byte {
+	i := 0
+	for ; i+1 < len(units); i += 2 {
+		if units[i] >= utf8.RuneSelf || units[i+1] != 0 {
+			break
+		}
+		dst = append(dst, units[i])
+	}
+	for i+1 < len(units) {
+		r := rune(le.Uint16(units[i:]))
+		i += 2
+		if utf16.IsSurrogate(r) {
+			pair := rune(unicode.ReplacementChar)
+			if i+1 < len(units) {
+				pair = utf16.DecodeRune(r, rune(le.Uint16(units[i:])))
+			}
+			if pair != unicode.ReplacementChar {
+				i += 2
+			}
+			r = pair
+		}
+		dst = utf8.AppendRune(dst, r)
+	}
+	return dst
+}
+
+func decodeName(units []byte) string { return string(appendName(nil, units)) }
+
+// sayable reports whether the name can be an element of a path of io/fs.
+func sayable(name []byte) bool {
+	switch string(name) {
+	case "", ".", "..":
+		return false
+	}
+	for _, c := range name {
+		if c == '/' {
+			return false
+		}
+	}
+	return true
+}
+
+// loadUpcase reads $UpCase, record 10.
+func (f *FS) loadUpcase() error {
+	up, err := func() (*upcase, error) {
+		ino, err := f.load(recordUpcase)
+		if err != nil {
+			return nil, err
+		}
+		s, err := ino.stream(f.disk, typeData, "")
+		if err != nil {
+			return nil, corrupt("record %d: %v", recordUpcase, err)
+		}
+		table, err := s.readAll(int64(2 * len(upcase{})))
+		if err != nil {
+			return nil, err
+		}
+		return parseUpcase(table)
+	}()
+	if err != nil {
+		if !recoverable(err) {
+			return fmt.Errorf("$UpCase: %w", err)
+		}
+		f.note("$UpCase cannot be read (%v): names are compared by Unicode's upper case", err)
+		up = defaultUpcase()
+	}
+	f.up = up
+	return nil
+}
