@@ -1,15 +1,24 @@
 package registry
 
 import (
+	"fmt"
 	"io"
+	"strings"
 	"time"
 )
+
+// MaxSize is how many bytes of bins data a hive may have. Hives are held in memory; the largest SOFTWARE hives of real
+// machines stay below 200 MiB.
+const MaxSize = 256 << 20
+
+// readSize is how much is read at once. Memory is needed only for what is really there, whatever size a file claims.
+const readSize = 8 << 20
 
 // A Log is a transaction log beside the hive.
 type Log struct {
 	Name string // for messages, for example "SYSTEM.LOG1"
 	R    io.ReaderAt
-	Size int64
+	Size int64 // bytes
 }
 
 // Options say how a hive is opened.
@@ -19,30 +28,151 @@ type Options struct {
 }
 
 // A Hive is a registry hive in memory. It is safe for concurrent use.
-type Hive struct{}
+type Hive struct {
+	base     baseBlock
+	bins     bins
+	recovery Recovery
+	spans    []span // what came out of logs, in order, not overlapping
+}
 
-// Open reads a hive of size bytes from r. A dirty hive is recovered from o.Logs in memory; where that is not
-// possible it is opened as it lies and Recovery says so.
-func Open(r io.ReaderAt, size int64, o Options) (*Hive, error) { return nil, ErrUnsupported }
+// Open reads a hive of size bytes from r, whole, and does not use r afterwards. A dirty hive, one whose sequence
+// numbers differ or whose base block does not fit its checksum, is recovered from o.Logs in memory. Where that is
+// not possible it is opened as it lies, and Recovery says so: the caller decides.
+//
+// The error is ErrCorrupt if the file is no hive, ErrUnsupported if it is of another version than 1.3 to 1.6 or has
+// more than MaxSize bytes of bins data, else an error of r. Damage below the base block is found when it is met.
+func Open(r io.ReaderAt, size int64, o Options) (*Hive, error) {
+	head, err := readUpTo(r, 0, min(size, baseBlockSize+binHeaderSize))
+	if err != nil {
+		return nil, err
+	}
+	base, damaged := parseBaseBlock(head)
+	h := &Hive{base: base, recovery: Recovery{Primary: base.primary, Secondary: base.secondary}}
+	if damaged == nil {
+		if err := base.supported(); err != nil {
+			return nil, err
+		}
+	} else if !looksLikeHive(head) {
+		return nil, damaged
+	}
+
+	available, binsSize := max(size-baseBlockSize, 0), int64(base.binsSize)
+	if damaged != nil {
+		binsSize = available // the field is as doubtful as the rest
+	}
+	if binsSize > MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes of bins data; at most %d are read", ErrUnsupported, binsSize, MaxSize)
+	}
+	h.bins.size = int(binsSize)
+	if h.bins.data, err = readUpTo(r, baseBlockSize, min(available, binsSize)); err != nil {
+		return nil, err
+	}
+	if damaged != nil || base.primary != base.secondary {
+		if o.NoRecovery {
+			h.recovery.State = Ignored
+		} else {
+			h.applyLogs(o.Logs, damaged)
+		}
+	}
+	if damaged != nil {
+		if err := h.base.supported(); err != nil {
+			return nil, fmt.Errorf("%w; %w", damaged, err)
+		}
+	}
+	h.bins.index()
+	return h, nil
+}
+
+// looksLikeHive tells whether the head of a file whose base block is damaged is that of a hive all the same.
+func looksLikeHive(head []byte) bool {
+	if len(head) < baseBlockSize+binHeaderSize {
+		return false
+	}
+	return string(head[:4]) == "regf" || parseBinHeader(head[baseBlockSize:], 0, MaxSize) != 0
+}
+
+// readUpTo reads n bytes at an offset, fewer if the reader ends before.
+func readUpTo(r io.ReaderAt, off, n int64) ([]byte, error) {
+	n = max(n, 0)
+	data := make([]byte, 0, min(n, readSize))
+	for int64(len(data)) < n {
+		have := len(data)
+		if have == cap(data) {
+			grown := make([]byte, have, n)
+			copy(grown, data)
+			data = grown
+		}
+		data = data[:min(have+readSize, cap(data))]
+		got, err := r.ReadAt(data[have:], off+int64(have))
+		if got < len(data)-have {
+			data = data[:have+max(got, 0)]
+			if err == io.EOF {
+				err = nil
+			} else if err == nil {
+				err = io.ErrNoProgress
+			}
+			return data, err
+		}
+	}
+	return data, nil
+}
 
 // Recovery tells whether the hive was dirty and what was done about it.
-func (h *Hive) Recovery() Recovery { return Recovery{} }
+func (h *Hive) Recovery() Recovery { return h.recovery }
 
 // FileName is the tail of the path of the hive file as its base block has it, at most 32 UTF-16 units. It may be empty.
-func (h *Hive) FileName() string { return "" }
+func (h *Hive) FileName() string { return h.base.fileName }
 
-// LastWritten is the time of the last write as the base block has it.
-func (h *Hive) LastWritten() time.Time { return time.Time{} }
+// LastWritten is the time of the last write as the base block has it, in UTC; the zero time if there is none.
+func (h *Hive) LastWritten() time.Time { return fileTime(h.base.lastWritten) }
 
 // Version is the version of the hive's format: 1 and 3 to 6.
-func (h *Hive) Version() (major, minor uint32) { return 0, 0 }
+func (h *Hive) Version() (major, minor uint32) { return h.base.major, h.base.minor }
 
 // Root returns the root key.
-func (h *Hive) Root() (*Key, error) { return nil, ErrUnsupported }
+func (h *Hive) Root() (*Key, error) {
+	k, err := h.keyAt(h.base.root, nil)
+	if err != nil {
+		return nil, fmt.Errorf("root key: %w", err)
+	}
+	return &k, nil
+}
 
 // Key returns the key at a path below the root: names separated by `\`, compared without case; "" is the root.
-// The error is fs.ErrNotExist only if every list on the way was read whole.
-func (h *Hive) Key(path string) (*Key, error) { return nil, ErrUnsupported }
+// The error is fs.ErrNotExist only if every list on the way was read whole. A symbolic link is returned as it is at the
+// end of the path, and is ErrUnsupported before: where it leads, only a Machine knows.
+func (h *Hive) Key(path string) (*Key, error) {
+	k, rest, err := h.find(path)
+	if err == nil && rest != "" {
+		err = k.fail(fmt.Errorf("%w: symbolic link on the way to %s", ErrUnsupported, quote(rest)))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// find goes down the path and stops at the first symbolic link; rest is what then remains of the path.
+func (h *Hive) find(path string) (k *Key, rest string, err error) {
+	if k, err = h.Root(); err != nil {
+		return nil, "", err
+	}
+	for rest = strings.Trim(path, `\`); rest != "" && k.flags()&flagSymbolicLink == 0; {
+		var name string
+		name, rest, _ = strings.Cut(rest, `\`)
+		rest = strings.TrimLeft(rest, `\`)
+		if k, err = k.Subkey(name); err != nil {
+			return nil, "", err
+		}
+	}
+	return k, rest, nil
+}
 
 // Walk calls fn for the root key and every key below it; see Key.Walk.
-func (h *Hive) Walk(fn func(k *Key, err error) error) error { return ErrUnsupported }
+func (h *Hive) Walk(fn func(k *Key, err error) error) error {
+	root, err := h.Root()
+	if err != nil {
+		return err
+	}
+	return root.Walk(fn)
+}

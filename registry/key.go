@@ -1,54 +1,367 @@
 package registry
 
-import "time"
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+)
 
-// A Key is a key of a hive.
-type Key struct{}
+const (
+	// maxDepth is how deep keys may be nested; Windows allows no more.
+	maxDepth = 512
+	// keyNodeSize is the size of a key node up to the name.
+	keyNodeSize = 76
+	// noOffset marks an offset that points nowhere.
+	noOffset = 0xFFFFFFFF
+)
+
+// Flags of key nodes.
+const (
+	flagSymbolicLink     = 0x0010
+	flagCompressedName   = 0x0020
+	flagPredefinedHandle = 0x0040
+)
+
+// A Key is a key of a hive. It is safe for concurrent use.
+type Key struct {
+	hive   *Hive
+	parent *Key
+	offset uint32
+	depth  int
+	node   []byte // the cell's content; the fixed part and the name are in it
+}
+
+// Layout of a key node (regf, "Key node"):
+//
+//	 0 "nk"                     36 number of values
+//	 2 flags                    40 offset of the list of values
+//	 4 last written, FILETIME   44 offset of the security descriptor
+//	13 layer semantics (1.6)    48 offset of the class name
+//	16 offset of the parent     72 length of the name, bytes
+//	20 number of subkeys        74 length of the class name, bytes
+//	28 offset of their list     76 name
+func (k *Key) flags() uint16            { return le.Uint16(k.node[2:]) }
+func (k *Key) parentOffset() uint32     { return le.Uint32(k.node[16:]) }
+func (k *Key) subkeyCount() uint32      { return le.Uint32(k.node[20:]) }
+func (k *Key) subkeyListOffset() uint32 { return le.Uint32(k.node[28:]) }
+func (k *Key) valueCount() uint32       { return le.Uint32(k.node[36:]) }
+func (k *Key) valueListOffset() uint32  { return le.Uint32(k.node[40:]) }
+func (k *Key) securityOffset() uint32   { return le.Uint32(k.node[44:]) }
+func (k *Key) classOffset() uint32      { return le.Uint32(k.node[48:]) }
+func (k *Key) classLength() int         { return int(le.Uint16(k.node[74:])) }
+func (k *Key) compressedName() bool     { return k.flags()&flagCompressedName != 0 }
+func (k *Key) rawName() []byte          { return k.node[keyNodeSize:][:le.Uint16(k.node[72:])] }
+func (k *Key) is(w *wantedName) bool    { return w.is(k.rawName(), k.compressedName()) }
+
+// keyAt returns the key whose node is at an offset, a subkey of parent, or the root if parent is nil.
+func (h *Hive) keyAt(offset uint32, parent *Key) (Key, error) {
+	node, err := h.bins.cell(offset)
+	if err != nil {
+		return Key{}, err
+	}
+	if len(node) < keyNodeSize || string(node[:2]) != "nk" {
+		return Key{}, corrupt(offset, "not a key node")
+	}
+	k := Key{hive: h, parent: parent, offset: offset, node: node}
+	if n := int(le.Uint16(node[72:])); n > len(node)-keyNodeSize || n%2 != 0 && !k.compressedName() {
+		return Key{}, corrupt(offset, "key node: a name of %d bytes in a cell of %d", n, len(node))
+	}
+	if parent == nil {
+		return k, nil
+	}
+	k.depth = parent.depth + 1
+	switch {
+	case offset == h.base.root || k.parentOffset() != parent.offset:
+		// Each key node names its one parent, so keys form a tree: no key is below itself or below two others.
+		return Key{}, corrupt(offset, "key node: it belongs to the key at 0x%x, not to the one whose list names it, at 0x%x",
+			fileOffset(k.parentOffset()), fileOffset(parent.offset))
+	case k.depth > maxDepth:
+		return Key{}, corrupt(offset, "key node: more than %d levels deep", maxDepth)
+	case h.base.minor >= 6 && node[13]&3 != 0:
+		return Key{}, fmt.Errorf("%w: offset 0x%x: key of a differencing hive", ErrUnsupported, fileOffset(offset))
+	}
+	return k, nil
+}
 
 // Hive returns the hive that holds the key.
-func (k *Key) Hive() *Hive { return nil }
+func (k *Key) Hive() *Hive { return k.hive }
 
 // Name returns the key's name as it is written in the hive.
-func (k *Key) Name() string { return "" }
+func (k *Key) Name() string { return decodeName(k.rawName(), k.compressedName()) }
 
-// Path returns the names from the root down to the key, separated by `\`; the root's path is "".
-func (k *Key) Path() string { return "" }
+// Path returns the names from the root down to the key, separated by `\`; the root's path is "", its name is not part
+// of any path.
+func (k *Key) Path() string {
+	var names []string
+	for ; k.parent != nil; k = k.parent {
+		names = append(names, k.Name())
+	}
+	slices.Reverse(names)
+	return strings.Join(names, `\`)
+}
 
-// LastWrite returns the time of the last write to the key, in UTC.
-func (k *Key) LastWrite() time.Time { return time.Time{} }
+// LastWrite returns the time of the last write to the key, in UTC with a resolution of 100 ns. The zero time means that
+// the hive has none, or one beyond the year 9999.
+func (k *Key) LastWrite() time.Time { return fileTime(le.Uint64(k.node[4:])) }
 
 // Offset returns the offset of the key's cell in the hive file, in bytes.
-func (k *Key) Offset() int64 { return 0 }
+func (k *Key) Offset() int64 { return fileOffset(k.offset) }
 
-// Recovered tells whether the key's record came out of a transaction log.
-func (k *Key) Recovered() bool { return false }
+// Recovered tells whether any byte of the key's own record came out of a transaction log.
+func (k *Key) Recovered() bool { return k.hive.recovered(k.offset, len(k.node)) }
 
-// Subkeys returns the subkeys in the hive's order. With an error it returns those that could be read.
-func (k *Key) Subkeys() ([]*Key, error) { return nil, ErrUnsupported }
+// Subkeys returns the subkeys in the hive's order. Where the list, or some of the subkeys, are damaged it returns
+// those that could be read and an error that is ErrCorrupt: a caller that must not miss one looks at the error
+// first. Names that occur twice are returned twice.
+func (k *Key) Subkeys() ([]*Key, error) {
+	keys, _, err := k.subkeys()
+	return keys, err
+}
 
-// Subkey returns the subkey of that name, compared without case. The error is fs.ErrNotExist only if every subkey
-// could be read and none has the name.
-func (k *Key) Subkey(name string) (*Key, error) { return nil, ErrUnsupported }
+// subkeys returns also how many elements of the list are damaged.
+func (k *Key) subkeys() (result []*Key, damaged int, err error) {
+	var buf [4]leaf
+	leaves, err := k.leaves(buf[:0])
+	var n int
+	for _, l := range leaves {
+		n += l.count
+	}
+	keys := make([]Key, 0, n)
+	offsets := make([]uint32, 0, n)
+	for _, l := range leaves {
+		for i := range l.count {
+			offset := l.offset(i)
+			key, keyErr := k.hive.keyAt(offset, k)
+			if keyErr != nil {
+				err = first(err, keyErr)
+				continue
+			}
+			keys = append(keys, key)
+			offsets = append(offsets, offset)
+		}
+	}
+	slices.Sort(offsets)
+	if len(slices.Compact(offsets)) < len(keys) {
+		seen := make(map[uint32]bool, len(keys))
+		keys = slices.DeleteFunc(keys, func(key Key) bool {
+			twice := seen[key.offset]
+			seen[key.offset] = true
+			return twice
+		})
+		err = first(err, corrupt(k.subkeyListOffset(), "the list has a subkey twice"))
+	}
+	result = make([]*Key, len(keys))
+	for i := range keys {
+		result[i] = &keys[i]
+	}
+	return result, n - len(keys), k.failList(err)
+}
 
-// Values returns the values in the hive's order. With an error it returns those that could be read.
-func (k *Key) Values() ([]*Value, error) { return nil, ErrUnsupported }
+// Subkey returns the subkey of that name, compared without case; of several with the same name, the first that
+// Windows would find. The error is fs.ErrNotExist only if every subkey could be read and none has the name; a damaged
+// list gives ErrCorrupt.
+func (k *Key) Subkey(name string) (*Key, error) {
+	w := want(name)
+	var buf [4]leaf
+	leaves, err := k.leaves(buf[:0])
+	for _, l := range leaves {
+		for i := range l.count {
+			if !l.hashed || l.hash(i) != w.hash {
+				continue
+			}
+			if key, err := k.hive.keyAt(l.offset(i), k); err == nil && key.is(&w) {
+				return &key, nil
+			}
+		}
+	}
+	// Nothing is found by its hash, which proves nothing: every name is looked at, in whatever order they are.
+	for _, l := range leaves {
+		for i := range l.count {
+			key, keyErr := k.hive.keyAt(l.offset(i), k)
+			switch {
+			case keyErr != nil:
+				err = first(err, keyErr)
+			case !key.is(&w):
+			case l.hashed && w.ascii:
+				// Windows would not find it. The hashes of other names depend on the case tables of the writer.
+				err = first(err, corrupt(l.at, "subkey %s has the wrong hash", quote(name)))
+			default:
+				return &key, nil
+			}
+		}
+	}
+	if err != nil {
+		return nil, k.failList(err)
+	}
+	return nil, fmt.Errorf("key %s: %w", quote(k.below(name)), errNoKey)
+}
 
-// Value returns the value of that name, compared without case; "" is the default value. The error is fs.ErrNotExist
-// only if every value could be read and none has the name.
-func (k *Key) Value(name string) (*Value, error) { return nil, ErrUnsupported }
+// below returns the path of a subkey of that name.
+func (k *Key) below(name string) string { return strings.TrimPrefix(k.Path()+`\`+name, `\`) }
 
-// SymbolicLink returns the path the key links to (`\Registry\Machine\…`); "" if it is no symbolic link.
-func (k *Key) SymbolicLink() (string, error) { return "", ErrUnsupported }
+// fail says which key has an error.
+func (k *Key) fail(err error) error { return fmt.Errorf("key %s: %w", quote(k.Path()), err) }
+
+// failList says that the list of subkeys has an error.
+func (k *Key) failList(err error) error {
+	if err == nil {
+		return nil
+	}
+	return k.fail(fmt.Errorf("subkeys: %w", err))
+}
+
+// Values returns the values in the hive's order. Where the list, or some of the values, are damaged it returns those
+// that could be read and an error that is ErrCorrupt.
+//
+// A key that is a predefined handle has no values in the file, Windows computes them (Perflib\009): ErrUnsupported.
+func (k *Key) Values() ([]*Value, error) {
+	list, err := k.valueList()
+	values := make([]Value, 0, len(list)/4)
+	for ; len(list) > 0; list = list[4:] {
+		v, valueErr := k.valueAt(le.Uint32(list))
+		if valueErr != nil {
+			err = first(err, valueErr)
+			continue
+		}
+		values = append(values, v)
+	}
+	result := make([]*Value, len(values))
+	for i := range values {
+		result[i] = &values[i]
+	}
+	if err != nil {
+		err = k.fail(fmt.Errorf("values: %w", err))
+	}
+	return result, err
+}
+
+// Value returns the value of that name, compared without case; "" is the default value. Of several with the same name
+// it is the first. The error is fs.ErrNotExist only if every value's record could be read and none has the name; a
+// damaged list gives ErrCorrupt.
+func (k *Key) Value(name string) (*Value, error) {
+	w := want(name)
+	list, err := k.valueList()
+	for ; len(list) > 0; list = list[4:] {
+		v, valueErr := k.valueAt(le.Uint32(list))
+		if valueErr != nil {
+			err = first(err, valueErr)
+		} else if v.is(&w) {
+			return &v, nil
+		}
+	}
+	if err == nil {
+		err = errNoValue
+	}
+	return nil, k.fail(fmt.Errorf("value %s: %w", quote(name), err))
+}
+
+// valueList returns the list of the offsets of the values, as far as it can be read.
+func (k *Key) valueList() ([]byte, error) {
+	n := int(k.valueCount())
+	if k.flags()&flagPredefinedHandle != 0 {
+		return nil, fmt.Errorf("%w: predefined handle 0x%x", ErrUnsupported, n)
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	list, err := k.hive.bins.cell(k.valueListOffset())
+	if err != nil {
+		return nil, err
+	}
+	if room := min(len(list)/4, len(k.hive.bins.data)/minValueCell); n > room {
+		return list[:4*room], corrupt(k.valueListOffset(), "%d values in a list for %d", n, room)
+	}
+	return list[:4*n], nil
+}
+
+// SymbolicLink returns the path the key links to, as `\Registry\Machine\…` or `\Registry\User\…`; "" if it is no
+// symbolic link.
+func (k *Key) SymbolicLink() (string, error) {
+	if k.flags()&flagSymbolicLink == 0 {
+		return "", nil
+	}
+	v, err := k.Value("SymbolicLinkValue")
+	if err != nil {
+		return "", fmt.Errorf("%w: symbolic link without a target: %v", ErrCorrupt, err)
+	}
+	if v.Type() != Link {
+		return "", v.fail(fmt.Errorf("%w: type %s of a symbolic link's target", ErrCorrupt, v.Type()))
+	}
+	return v.String()
+}
 
 // ClassName returns the key's class name, "" if it has none.
-func (k *Key) ClassName() (string, error) { return "", ErrUnsupported }
+func (k *Key) ClassName() (string, error) {
+	n := k.classLength()
+	if n == 0 {
+		return "", nil
+	}
+	class, err := k.hive.bins.cell(k.classOffset())
+	if err == nil && n > len(class) {
+		err = corrupt(k.classOffset(), "%d bytes in a cell of %d", n, len(class))
+	}
+	if err != nil {
+		return "", k.fail(fmt.Errorf("class name: %w", err))
+	}
+	return decodeUTF16(class[:n]), nil
+}
 
 // SecurityDescriptor returns the key's self-relative security descriptor; it must not be modified. The error is
 // fs.ErrNotExist if the key has none.
-func (k *Key) SecurityDescriptor() ([]byte, error) { return nil, ErrUnsupported }
+func (k *Key) SecurityDescriptor() ([]byte, error) {
+	off := k.securityOffset()
+	if off == noOffset {
+		return nil, k.fail(fmt.Errorf("security descriptor: %w", fs.ErrNotExist))
+	}
+	// regf, "Key security": 0 "sk", 16 length of the descriptor in bytes, 20 descriptor.
+	sk, err := k.hive.bins.cell(off)
+	if err == nil && (len(sk) < 20 || string(sk[:2]) != "sk" || int64(le.Uint32(sk[16:])) > int64(len(sk)-20)) {
+		err = corrupt(off, "not a key security record")
+	}
+	if err != nil {
+		return nil, k.fail(fmt.Errorf("security descriptor: %w", err))
+	}
+	end := 20 + le.Uint32(sk[16:])
+	return sk[20:end:end], nil
+}
 
 // Walk calls fn for the key and every key below it, depth first, in the hive's order. If the subkeys of a key
 // cannot be read, or not all of them, fn is called again with that key and the error, and the walk goes on with
-// those that could be read. fs.SkipDir returned by fn leaves out the subkeys, fs.SkipAll ends the walk; any other
-// error ends it and is returned.
-func (k *Key) Walk(fn func(k *Key, err error) error) error { return ErrUnsupported }
+// those that could be read, unless there is so much damage that it ends with an error. fs.SkipDir returned by fn
+// leaves out the subkeys, fs.SkipAll ends the walk; any other error ends it and is returned.
+func (k *Key) Walk(fn func(k *Key, err error) error) error {
+	level := []*Key{k} // the keys still to visit on the level of the key at hand
+	var above [][]*Key // the same on the levels above it
+	var damaged int
+	for {
+		for len(level) == 0 {
+			if len(above) == 0 {
+				return nil
+			}
+			level, above = above[len(above)-1], above[:len(above)-1]
+		}
+		k, level = level[0], level[1:]
+		err := fn(k, nil)
+		if err == nil {
+			subkeys, n, listErr := k.subkeys()
+			if listErr != nil {
+				err = fn(k, listErr)
+			}
+			if damaged += n; damaged > maxDamaged && err == nil {
+				err = k.fail(corrupt(k.offset, "the walk ends here, after %d damaged subkeys", damaged))
+			}
+			if err == nil {
+				level, above = subkeys, append(above, level)
+			}
+		}
+		switch err {
+		case nil, fs.SkipDir:
+		case fs.SkipAll:
+			return nil
+		default:
+			return err
+		}
+	}
+}

@@ -1,5 +1,12 @@
 package registry
 
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // A State says what became of a hive when it was opened.
 type State int
 
@@ -19,10 +26,10 @@ type Recovery struct {
 	State              State
 	Format             string       // of the logs that were applied: "", "old" (dirty vector) or "new" (log entries)
 	Applied            []AppliedLog // in the order in which they were applied
-	Pages              int          // pages written over the hive in memory
+	Pages              int          // pages written over the hive in memory; sectors in the old format
 	Primary, Secondary uint32       // sequence numbers of the hive as it lies
 	Err                error        // wraps ErrDirty if State is Dirty, else nil
-	Notes              []string     // what a person should know: logs left out and why
+	Notes              []string     // what a person should know: logs that were left out, entries that are torn
 }
 
 // An AppliedLog is a log that was applied to the hive.
@@ -30,4 +37,292 @@ type AppliedLog struct {
 	Name        string
 	Entries     int    // log entries applied; 1 in the old format
 	First, Last uint32 // their sequence numbers
+}
+
+// maxHole is how many bytes may be missing between the end of the hive file and a page of a log. A hive grows by
+// whole bins, whose pages are all in the log; without a limit a small log could fill the memory.
+const maxHole = 4 << 20
+
+// applyLogs applies logs to the dirty hive. damaged is what is wrong with its base block, nil if only its sequence
+// numbers differ.
+func (h *Hive) applyLogs(logs []Log, damaged error) {
+	var oldLogs, newLogs []*logFile
+	var problems []error // why logs were not used
+	for _, l := range logs {
+		f, err := openLog(l)
+		if err == nil && damaged == nil {
+			err = sameHive(&h.base, &f.base)
+		}
+		switch {
+		case err != nil:
+			problems = append(problems, fmt.Errorf("%s: %w", l.Name, err))
+		case f.old:
+			oldLogs = append(oldLogs, f)
+		default:
+			newLogs = append(newLogs, f)
+		}
+	}
+
+	r := &h.recovery
+	left, failed := h.replayEntries(newLogs, damaged)
+	problems = append(problems, left...)
+	if len(r.Applied) == 0 && failed == nil {
+		left, failed = h.replaySectors(oldLogs, damaged)
+		problems = append(problems, left...)
+	} else {
+		for _, f := range oldLogs {
+			problems = append(problems, fmt.Errorf("%s: a log of the old format beside one of the new", f.Name))
+		}
+	}
+	h.spans = merge(h.spans)
+	for _, p := range problems {
+		r.Notes = append(r.Notes, "not applied: "+p.Error())
+	}
+	if len(r.Applied) > 0 && failed == nil {
+		r.State = Recovered
+		return
+	}
+
+	r.State = Dirty
+	r.Err = fmt.Errorf("%w: sequence numbers %d and %d", ErrDirty, r.Primary, r.Secondary)
+	if damaged != nil {
+		r.Err = fmt.Errorf("%w: %w", ErrDirty, damaged)
+	}
+	if failed != nil {
+		problems = append(problems, failed)
+	}
+	if problems == nil {
+		r.Err = fmt.Errorf("%w; no transaction log", r.Err)
+	}
+	for _, p := range problems {
+		r.Err = fmt.Errorf("%w; %w", r.Err, p)
+	}
+}
+
+// sameHive says that a log is not of the hive, if its base block shows that: it is a copy of the hive's own, so the
+// file's name and the resource manager are the same. The folder may differ, profiles are moved.
+func sameHive(hive, log *baseBlock) error {
+	a, b := lastName(hive.fileName), lastName(log.fileName)
+	none := [16]byte{}
+	switch {
+	case a != "" && b != "" && !strings.EqualFold(a, b):
+		return fmt.Errorf("it is the log of another hive, %s instead of %s", quote(b), quote(a))
+	case hive.resourceManager != none && log.resourceManager != none && hive.resourceManager != log.resourceManager:
+		return fmt.Errorf("it is the log of another hive, of resource manager %x instead of %x", log.resourceManager, hive.resourceManager)
+	}
+	return nil
+}
+
+func lastName(path string) string { return path[strings.LastIndex(path, `\`)+1:] }
+
+// replayEntries applies logs of the new format. It returns why logs were left out, and what kept the last one from
+// being read to its end.
+func (h *Hive) replayEntries(logs []*logFile, damaged error) (left []error, failed error) {
+	leave := func(f *logFile, format string, args ...any) {
+		left = append(left, fmt.Errorf("%s: %s", f.Name, fmt.Sprintf(format, args...)))
+	}
+	if damaged != nil && len(logs) > 0 {
+		// The hive does not say where it stood: the log that starts higher has the last word, its base block included.
+		last := slices.MaxFunc(logs, func(a, b *logFile) int { return int(int32(a.base.primary - b.base.primary)) })
+		for _, f := range logs {
+			if f != last {
+				leave(f, "%s starts at %d, it at %d, and the hive has no base block to say which are needed", last.Name, last.base.primary, f.base.primary)
+			}
+		}
+		logs = []*logFile{last}
+	}
+	if damaged == nil {
+		secondary := h.base.secondary
+		logs = slices.DeleteFunc(logs, func(f *logFile) bool {
+			old := int32(f.base.primary-secondary) < 0 // sequence numbers wrap around
+			if old {
+				leave(f, "too old: it starts at %d, the hive is at %d", f.base.primary, secondary)
+			}
+			return old
+		})
+		slices.SortStableFunc(logs, func(a, b *logFile) int { return cmp.Compare(a.base.primary-secondary, b.base.primary-secondary) })
+	}
+	for i, f := range logs {
+		next := f.base.primary
+		if i > 0 {
+			next = logs[0].base.primary
+			for _, a := range h.recovery.Applied {
+				next = a.Last + 1
+			}
+		}
+		if f.base.primary != next {
+			leave(f, "it starts at %d, which does not follow: the next entry is %d", f.base.primary, next)
+			continue
+		}
+		n, err := h.applyEntries(f)
+		if n > 0 {
+			h.recovery.Format = "new"
+			h.recovery.Applied = append(h.recovery.Applied, AppliedLog{Name: f.Name, Entries: n, First: next, Last: next + uint32(n) - 1})
+			if damaged != nil {
+				h.adopt(&f.base)
+			}
+		} else if err == nil {
+			leave(f, "it holds no entry %d", next)
+		}
+		if err != nil {
+			return left, err
+		}
+	}
+	return left, nil
+}
+
+// applyEntries applies the entries of a log as far as they are intact and follow each other, and returns their
+// number. What follows them is older, or was torn, which is noted.
+func (h *Hive) applyEntries(f *logFile) (n int, err error) {
+	for {
+		sequence := f.base.primary + uint32(n)
+		e, err := f.readEntry(sequence)
+		if err == nil {
+			err = h.fits(e)
+		}
+		if torn, ok := err.(tornError); ok {
+			h.recovery.Notes = append(h.recovery.Notes, fmt.Sprintf("%s: entry %d is torn: %v", f.Name, sequence, torn))
+			return n, nil
+		}
+		if err != nil {
+			return n, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		if e == nil {
+			return n, nil
+		}
+		h.bins.size = e.binsSize
+		for _, p := range e.pages {
+			h.put(p.offset, p.data)
+		}
+		n++
+	}
+}
+
+// fits checks the pages of an entry against the hive, before the first is applied.
+func (h *Hive) fits(e *logEntry) error {
+	if e == nil {
+		return nil
+	}
+	end := len(h.bins.data)
+	for _, p := range e.pages {
+		if p.offset > end+maxHole {
+			return tornError(fmt.Sprintf("a page at 0x%x, where the hive ends at 0x%x", p.offset, end))
+		}
+		end = max(end, p.offset+len(p.data))
+	}
+	return nil
+}
+
+// replaySectors applies the first log of the old format that fits.
+func (h *Hive) replaySectors(logs []*logFile, damaged error) (left []error, failed error) {
+	lastWritten := h.base.lastWritten
+	if damaged != nil {
+		lastWritten = 0
+		if len(h.bins.data) >= binHeaderSize {
+			lastWritten = le.Uint64(h.bins.data[20:]) // regf, "Hive bin": a copy in the header of the first
+		}
+	}
+	for _, f := range logs {
+		switch b := &f.base; {
+		case len(h.recovery.Applied) > 0:
+			left = append(left, fmt.Errorf("%s: another log was applied", f.Name))
+		case b.primary != b.secondary:
+			left = append(left, fmt.Errorf("%s: it was not written completely, its sequence numbers are %d and %d", f.Name, b.primary, b.secondary))
+		case b.lastWritten != lastWritten:
+			left = append(left, fmt.Errorf("%s: it is of another write: last written %v, the hive %v", f.Name, fileTime(b.lastWritten), fileTime(lastWritten)))
+		default:
+			if err := h.applySectors(f, damaged != nil); err != nil {
+				if h.recovery.Pages > 0 {
+					return left, err
+				}
+				left = append(left, err)
+			}
+		}
+	}
+	return left, nil
+}
+
+// applySectors applies a log of the old format. A bin whose header in the log is wrong ends it with an error.
+func (h *Hive) applySectors(f *logFile, adopt bool) error {
+	dirty, err := f.readVector()
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name, err)
+	}
+	if adopt {
+		h.adopt(&f.base)
+	}
+	size := int(f.base.binsSize)
+	h.bins.size = size
+	h.recovery.Format = "old"
+	for start := 0; start < size; {
+		end := h.bins.binEnd(start)
+		if dirty.has(start) {
+			header, err := f.r.Peek(binHeaderSize)
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.Name, err)
+			}
+			if end = parseBinHeader(header, start, size); end == 0 {
+				return fmt.Errorf("%s: %w", f.Name, corrupt(uint32(start), "recovery ends here: the log has no bin for this place"))
+			}
+		}
+		if end == 0 {
+			end = start + pageSize // damaged in the hive; that is found when it is read
+		}
+		for ; start < end; start += sectorSize {
+			if !dirty.has(start) {
+				continue
+			}
+			if start > len(h.bins.data)+maxHole {
+				return fmt.Errorf("%s: %w", f.Name, corrupt(uint32(start), "recovery ends here: the hive ends at 0x%x", len(h.bins.data)))
+			}
+			sector, err := f.readSector()
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.Name, err)
+			}
+			h.put(start, sector)
+		}
+	}
+	h.recovery.Applied = append(h.recovery.Applied, AppliedLog{f.Name, 1, f.base.primary, f.base.primary})
+	return nil
+}
+
+// adopt makes the base block of a log that of the hive.
+func (h *Hive) adopt(base *baseBlock) {
+	h.base = *base
+	h.base.fileType = typePrimary
+}
+
+// put writes a page over the bins data in memory.
+func (h *Hive) put(offset int, page []byte) {
+	end := offset + len(page)
+	if missing := end - len(h.bins.data); missing > 0 {
+		h.bins.data = append(h.bins.data, make([]byte, missing)...)
+	}
+	copy(h.bins.data[offset:], page)
+	h.spans = append(h.spans, span{offset, end})
+	h.recovery.Pages++
+}
+
+// A span is a stretch of the bins data.
+type span struct{ start, end int }
+
+// merge sorts spans and joins those that overlap or touch.
+func merge(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	merged := spans[:0]
+	for _, s := range spans {
+		if n := len(merged); n > 0 && s.start <= merged[n-1].end {
+			merged[n-1].end = max(merged[n-1].end, s.end)
+		} else {
+			merged = append(merged, s)
+		}
+	}
+	return merged
+}
+
+// recovered tells whether any byte of the cell at an offset, whose content has n bytes, came out of a log.
+func (h *Hive) recovered(offset uint32, n int) bool {
+	start, end := int(offset), int(offset)+4+n
+	i, _ := slices.BinarySearchFunc(h.spans, start, func(s span, start int) int { return cmp.Compare(s.end, start+1) })
+	return i < len(h.spans) && h.spans[i].start < end
 }

@@ -1,8 +1,9 @@
-// Package registry reads Windows registry hives (regf files) in memory, applies their transaction logs, and maps
-// the names of a machine's registry (HKLM\SYSTEM\CurrentControlSet\…) to hive and key.
 package registry
 
-import "errors"
+import (
+	"errors"
+	"io/fs"
+)
 
 // Kinds of errors, for errors.Is. Besides them fs.ErrNotExist means that a key or value is truly not in the hive,
 // and input/output errors of the underlying reader pass through.
@@ -13,4 +14,25 @@ var (
 	ErrUnsupported = errors.New("unsupported hive feature")
 	// ErrDirty says that the hive was not written completely and that its transaction logs are missing, empty or cannot be applied.
 	ErrDirty = errors.New("dirty hive")
+	// ErrType says that a value's data is not of the type or length that was asked for.
+	ErrType = errors.New("registry value of another type")
 )
+
+// A notExist is an fs.ErrNotExist that says what is not there.
+type notExist string
+
+const (
+	errNoKey   = notExist("no such key")
+	errNoValue = notExist("no such value")
+)
+
+func (e notExist) Error() string        { return string(e) }
+func (e notExist) Is(target error) bool { return target == fs.ErrNotExist }
+
+// first returns the first error of two.
+func first(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}

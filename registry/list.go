@@ -1,0 +1,101 @@
+package registry
+
+// maxIndexDepth is how deep index roots may be nested. Windows writes one above the leaves.
+const maxIndexDepth = 4
+
+// maxDamaged is how many damaged subkeys a walk goes past. Each costs time but no room in a hive whose keys share one
+// long list; more than fit into the largest real hives' lists are no accident.
+const maxDamaged = 1 << 18
+
+// minKeyCell is the smallest cell of a key: its size, the node and a name of one byte, aligned. A hive has no
+// more keys than that fits into it.
+const minKeyCell = 80
+
+// A leaf is a list of subkeys or a part of it: lf, lh or li (regf, "Index leaf", "Fast leaf", "Hash leaf").
+type leaf struct {
+	at       uint32 // its offset
+	elements []byte
+	count    int
+	stride   int  // bytes an element
+	hashed   bool // elements have the hash of the name
+}
+
+func (l *leaf) offset(i int) uint32 { return le.Uint32(l.elements[i*l.stride:]) }
+func (l *leaf) hash(i int) uint32   { return le.Uint32(l.elements[i*l.stride+4:]) }
+
+// leaves appends the leaves of the key's list of subkeys to buf, as far as they can be read.
+func (k *Key) leaves(buf []leaf) ([]leaf, error) {
+	n := int(k.subkeyCount())
+	if n == 0 {
+		return buf, nil
+	}
+	var err error
+	if room := len(k.hive.bins.data) / minKeyCell; n > room {
+		err = corrupt(k.offset, "key node: %d subkeys, %d fit into what there is of the hive", n, room)
+		n = room
+	}
+	c := leafCollector{bins: &k.hive.bins, leaves: buf, elements: n, lists: 2*n + maxIndexDepth + 1}
+	err = first(err, c.add(k.subkeyListOffset(), 0))
+	if err == nil && c.elements > 0 {
+		err = corrupt(k.subkeyListOffset(), "the list has %d of %d subkeys", n-c.elements, n)
+	}
+	return c.leaves, err
+}
+
+// A leafCollector gathers the leaves of one list.
+type leafCollector struct {
+	bins     *bins
+	leaves   []leaf
+	elements int // still expected: no list may name more subkeys than the key has
+	lists    int // lists still allowed: empty ones cost no element, and must not keep the reader busy
+}
+
+// add appends the leaves at or below the list at an offset. It goes on after a damaged one, and returns the first
+// error.
+func (c *leafCollector) add(at uint32, depth int) error {
+	if c.lists--; c.lists == 0 {
+		return corrupt(at, "more lists than subkeys")
+	}
+	cell, err := c.bins.cell(at)
+	if err != nil {
+		return err
+	}
+	// The layout of all four: 0 signature, 2 number of elements, 4 elements. The cell has 4 bytes at least.
+	l := leaf{at: at, elements: cell[4:], count: int(le.Uint16(cell[2:]))}
+	kind := string(cell[:2])
+	switch kind {
+	case "lh":
+		l.stride, l.hashed = 8, true
+	case "lf":
+		l.stride = 8
+	case "li", "ri":
+		l.stride = 4
+	default:
+		return corrupt(at, "not a list of subkeys")
+	}
+	if room := len(l.elements) / l.stride; l.count > room {
+		err = corrupt(at, "%d elements in a list for %d", l.count, room)
+		l.count = room
+	}
+	if kind == "ri" {
+		if depth == maxIndexDepth {
+			return corrupt(at, "index roots are nested more than %d deep", maxIndexDepth)
+		}
+		for i := range l.count {
+			if c.lists == 0 {
+				break // add has said so
+			}
+			err = first(err, c.add(l.offset(i), depth+1))
+		}
+		return err
+	}
+	if l.count > c.elements {
+		err = first(err, corrupt(at, "more elements than the key has subkeys"))
+		l.count = c.elements
+	}
+	if l.count > 0 {
+		c.elements -= l.count
+		c.leaves = append(c.leaves, l)
+	}
+	return err
+}
