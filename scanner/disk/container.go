@@ -86,16 +86,17 @@ func (c container) matches(b []byte) bool {
 	return end <= len(b) && bytes.Equal(b[c.offset:end], []byte(c.magic))
 }
 
-// foreign returns the error for an image whose head or last sector tells
-// another format, nil if they tell none.
+// foreign returns the error for an image whose beginning or last sector tells
+// another format, nil if they tell none. tail is the end of the image.
 func foreign(name string, head, tail []byte) error {
 	for _, c := range containers {
 		if c.matches(head) {
 			return &notImage{name, c.what, c.hint}
 		}
 	}
+	footer := tail[max(0, len(tail)-minSize):]
 	for _, c := range footers {
-		if c.matches(tail) {
+		if c.matches(footer) {
 			return &notImage{name, c.what, c.hint}
 		}
 	}

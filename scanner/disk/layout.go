@@ -11,6 +11,10 @@ import (
 // minSize is the smallest image: one sector.
 const minSize = 512
 
+// tailSize is how much of the end of an image is read at once. The backup of a
+// GPT of the usual size is in it, with either sector size.
+const tailSize = 32 << 10
+
 // read finds the volumes.
 func (i *Image) read() error {
 	switch {
@@ -25,13 +29,16 @@ func (i *Image) read() error {
 	}
 	// The end tells some formats; that it cannot be read is no reason to give
 	// up the rest.
-	tail := make([]byte, minSize)
-	_, tailErr := i.reader.ReadAt(tail, i.Size-minSize)
+	tail := make([]byte, min(tailSize, i.Size))
+	_, tailErr := i.reader.ReadAt(tail, i.Size-int64(len(tail)))
+	if tailErr != nil {
+		tail = nil
+	}
 	if err := foreign(i.Name, head, tail); err != nil {
 		return err
 	}
 
-	l, err := i.layout(headReader{i.reader, head}, head)
+	l, err := i.layout(edges{i.reader, i.Size, head, tail}, head)
 	if err != nil {
 		return err
 	}
@@ -78,49 +85,48 @@ func (i *Image) layout(r io.ReaderAt, head []byte) (*layout, error) {
 	if bare.boot && bare.fs != FAT {
 		return i.bareLayout(r, bare), nil
 	}
+	mbr := &layout{table: &table{}}
 	if isMBR {
-		l := i.mbrLayout(r, head)
-		switch {
-		case l.known() || !bare.found():
-			if bare.found() {
-				l.note("the beginning of the disk also bears the signature of %s, left by an earlier use", cmp.Or(string(bare.fs), bare.detail))
-			}
-			if t, err := i.gptTable(r, 0); err == nil {
-				l.note("a GPT with %d partitions is there too; the MBR does not name it, so it was not used", len(t.partitions))
-			}
-			return l, nil
-		default:
-			b := i.bareLayout(r, bare)
-			if len(l.volumes) > 0 {
-				b.note("sector 0 also looks like a partition table, which leads to no filesystem")
-			}
-			return b, nil
-		}
+		mbr = i.mbrLayout(r, head)
 	}
-	t, err := i.gptTable(r, 0)
+	named := cmp.Or(string(bare.fs), bare.detail)
+	gpt, gptErr := i.gptTable(r, 0)
 	switch {
-	case err == nil && !bare.found():
-		t.note("sector 0 does not hold the protective MBR of the GPT")
-		return i.volumesOf(r, t), nil
+	case len(mbr.volumes) > 0 && (mbr.known() || !bare.found()), mbr.problems != nil:
+		if bare.found() {
+			mbr.note("the beginning of the disk also bears the signature of %s, left by an earlier use", named)
+		}
+		if gptErr == nil {
+			mbr.note("a GPT with %d partitions is there too; the MBR does not name it, so it was not used", len(gpt.partitions))
+		}
+		return mbr, nil
 	case bare.found():
 		l := i.bareLayout(r, bare)
-		if err == nil {
-			l.note("a GPT with %d partitions is there too, left by an earlier use", len(t.partitions))
+		if len(mbr.volumes) > 0 {
+			l.note("sector 0 also looks like a partition table, which leads to no filesystem")
+		}
+		if gptErr == nil {
+			l.note("a GPT with %d partitions is there too, left by an earlier use", len(gpt.partitions))
 		}
 		return l, nil
-	case err != errNoGPT:
-		return nil, fmt.Errorf("%s: %w", i.Name, err)
+	case gptErr == nil:
+		gpt.note("sector 0 does not hold the protective MBR of the GPT")
+		return i.volumesOf(r, gpt), nil
+	case gptErr != errNoGPT:
+		return nil, fmt.Errorf("%s: %w", i.Name, gptErr)
 	}
 
+	// Nothing at the beginning. The end may hold the copy of a boot sector.
 	l := i.bareLayout(r, bare)
-	if l.known() {
+	switch {
+	case l.known():
 		return l, nil
-	}
-	if l.problems != nil {
+	case l.problems != nil:
 		return nil, fmt.Errorf("%s: %w", i.Name, errors.Join(l.problems...))
-	}
-	if iso.matches(head) {
+	case iso.matches(head):
 		return nil, &notImage{i.Name, iso.what, iso.hint}
+	case isMBR:
+		return mbr, nil
 	}
 	what := "neither a partition table nor a known filesystem is in it"
 	if i.Size%minSize != 0 {

@@ -56,15 +56,22 @@ func (c *countingReader) counters() (bytes, reads int64) {
 	return c.bytes.Load(), c.reads.Load()
 }
 
-// headReader serves what lies in the beginning of an image from memory.
-type headReader struct {
-	r    io.ReaderAt
-	head []byte
+// edges serves what lies at the beginning and the end of an image from memory,
+// since the tables there are looked at in small pieces.
+type edges struct {
+	r          io.ReaderAt
+	size       int64
+	head, tail []byte
 }
 
-func (h headReader) ReadAt(p []byte, off int64) (int, error) {
-	if off >= 0 && off <= int64(len(h.head)) && int64(len(p)) <= int64(len(h.head))-off {
-		return copy(p, h.head[off:]), nil
+func (e edges) ReadAt(p []byte, off int64) (int, error) {
+	end := off + int64(len(p))
+	tail := e.size - int64(len(e.tail))
+	switch {
+	case off >= 0 && end >= off && end <= int64(len(e.head)):
+		return copy(p, e.head[off:]), nil
+	case off >= tail && end >= off && end <= e.size:
+		return copy(p, e.tail[off-tail:]), nil
 	}
-	return h.r.ReadAt(p, off)
+	return e.r.ReadAt(p, off)
 }

@@ -1,0 +1,293 @@
+package disk
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
+)
+
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	pad := func(magic string, off int) []byte {
+		b := make([]byte, 2048)
+		copy(b[off:], magic)
+		return b
+	}
+	noise := make([]byte, 1<<20)
+	rng := rand.NewChaCha8([32]byte{1})
+	rng.Read(noise)
+
+	for _, tt := range []struct {
+		path string
+		kind error
+		want string // what the message says
+		hint string // what the hint says
+	}{
+		{filepath.Join(dir, "missing.img"), fs.ErrNotExist, "missing.img", ""},
+		{dir, ErrNotImage, "a directory", "name the image file"},
+		{write("empty.img", nil), ErrNotImage, "the file is empty", ""},
+		{write("short.img", make([]byte, 511)), ErrNotImage, "511 bytes are less than a sector", ""},
+		{write("zero.img", make([]byte, 512)), ErrNotImage, "neither a partition table nor a known filesystem is in it", ""},
+		{write("zeros.img", make([]byte, 1<<20)), ErrNotImage, "neither a partition table nor a known filesystem is in it", ""},
+		{write("odd.img", make([]byte, 1000)), ErrNotImage, "1000 bytes are no whole number of sectors", ""},
+		{write("noise.img", noise), ErrNotImage, "neither a partition table nor a known filesystem is in it", ""},
+		{write("text.txt", []byte(strings.Repeat("Not a disk at all.\n", 100))), ErrNotImage, "neither a partition table", ""},
+		{write("a.qcow2", pad("QFI\xfb\x00\x00\x00\x03", 0)), ErrNotImage, "a QCOW image", "qemu-img convert"},
+		{write("a.vmdk", pad("KDMV", 0)), ErrNotImage, "a VMDK image", "qemu-img convert"},
+		{write("b.vmdk", pad("# Disk DescriptorFile\n", 0)), ErrNotImage, "the descriptor of a VMDK image", "qemu-img convert"},
+		{write("a.vhdx", pad("vhdxfile", 0)), ErrNotImage, "a VHDX image", "qemu-img convert"},
+		{write("a.vhd", pad("conectix", 0)), ErrNotImage, "a VHD image", "qemu-img convert"},
+		{write("fixed.vhd", pad("conectix", 1536)), ErrNotImage, "a VHD image of fixed size", "qemu-img convert"},
+		{write("a.vdi", pad("\x7f\x10\xda\xbe", 64)), ErrNotImage, "a VDI image", "qemu-img convert"},
+		{write("a.E01", pad("EVF\x09\x0d\x0a\xff\x00", 0)), ErrNotImage, "an EnCase (E01) image", "ewfexport"},
+		{write("a.wim", pad("MSWIM\x00\x00\x00", 0)), ErrNotImage, "a Windows image (WIM)", "dd"},
+		{write("a.iso", append(make([]byte, 32769), "CD001\x01\x00"...)), ErrNotImage, "an ISO 9660 image", ""},
+		{write("a.gz", pad("\x1f\x8b\x08", 0)), ErrNotImage, "gzip data", "unpack"},
+		{write("a.xz", pad("\xfd7zXZ\x00", 0)), ErrNotImage, "xz data", "unpack"},
+		{write("a.zst", pad("\x28\xb5\x2f\xfd", 0)), ErrNotImage, "Zstandard data", "unpack"},
+		{write("a.zip", pad("PK\x03\x04", 0)), ErrNotImage, "a ZIP archive", "unpack"},
+		{write("a.ova", pad("ustar\x0000", 257)), ErrNotImage, "a tar archive", "unpack"},
+		{write("SYSTEM", pad("regf", 0)), ErrNotImage, "a registry hive", "inspect hive"},
+	} {
+		t.Run(filepath.Base(tt.path), func(t *testing.T) {
+			i, err := Open(tt.path)
+			if err == nil {
+				t.Fatalf("opened: %q", lines(i))
+			}
+			if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %q, want %q", err, tt.want)
+			}
+			if strings.Count(err.Error(), filepath.Base(tt.path)) != 1 {
+				t.Errorf("error %q does not name the file once", err)
+			}
+			var hinted interface{ Hint() string }
+			hint := ""
+			if errors.As(err, &hinted) {
+				hint = hinted.Hint()
+			}
+			if !strings.Contains(hint, tt.hint) || (tt.hint == "" && hint != "") {
+				t.Errorf("hint %q, want %q", hint, tt.hint)
+			}
+		})
+	}
+}
+
+func TestOpenCutOff(t *testing.T) {
+	b := make([]byte, 3*mib+100)
+	copy(b, ntfsBoot(8*2048-1))
+	i, err := openBytes(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"the image has 3145828 bytes, which is no whole number of sectors: it was cut off",
+		"the volume: needs 8388096 bytes, the image holds 3145828 of them: it was cut off",
+	}
+	if strings.Join(i.Notes, "\n") != strings.Join(want, "\n") {
+		t.Errorf("notes %q, want %q", i.Notes, want)
+	}
+	v := i.Volumes()[0]
+	if v.Size != int64(len(b)) || v.Declared != 8388096 {
+		t.Errorf("%d of %d bytes", v.Size, v.Declared)
+	}
+	p := make([]byte, 512)
+	if n, err := v.ReadAt(p, v.Size-100); n != 100 || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("read across the end: %d, %v", n, err)
+	}
+	if n, err := v.ReadAt(p, v.Size+512); n != 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("read behind the end: %d, %v", n, err)
+	}
+}
+
+func TestVolumeReadAt(t *testing.T) {
+	image := newSparse(4*mib).put(0, mbrSector(1, [4]uint32{0, 0x07, 2048, 2048})).put(1*mib, ntfsBoot(2047))
+	image.put(2*mib-1024, bytes.Repeat([]byte{'v'}, 1024)).put(2*mib, bytes.Repeat([]byte{'x'}, 512))
+	i := image.open(t)
+	v := i.Volumes()[0]
+	for _, tt := range []struct {
+		off  int64
+		n    int
+		want int
+		err  error
+	}{
+		{0, 512, 512, nil},
+		{mib - 512, 512, 512, nil},
+		{mib - 512, 513, 512, io.EOF},
+		{mib - 1, 1, 1, nil},
+		{mib, 1, 0, io.EOF},
+		{mib, 0, 0, nil},
+		{1 << 62, 1, 0, io.EOF},
+		{-1, 1, 0, errNegativeOffset},
+	} {
+		p := bytes.Repeat([]byte{'?'}, tt.n)
+		n, err := v.ReadAt(p, tt.off)
+		if n != tt.want || !errors.Is(err, tt.err) || (tt.err == nil && err != nil) {
+			t.Errorf("%d bytes at %d: %d, %v; want %d, %v", tt.n, tt.off, n, err, tt.want, tt.err)
+		}
+		if bytes.IndexByte(p, 'x') >= 0 {
+			t.Errorf("%d bytes at %d: bytes from behind the volume", tt.n, tt.off)
+		}
+	}
+	name := make([]byte, 4)
+	if _, err := i.ReadAt(name, 1*mib+3); err != nil || string(name) != "NTFS" {
+		t.Errorf("the disk at 1 MiB: %q, %v", name, err)
+	}
+}
+
+// shrinking is a file that became shorter after it was opened.
+type shrinking struct{ io.ReaderAt }
+
+func (s shrinking) ReadAt(p []byte, off int64) (int, error) {
+	if off >= mib {
+		return 0, io.EOF
+	}
+	return s.ReaderAt.ReadAt(p, off)
+}
+
+func TestImageShrinks(t *testing.T) {
+	b := make([]byte, 2*mib)
+	copy(b, ntfsBoot(2*2048-1))
+	i, err := OpenReader("test.img", shrinking{bytes.NewReader(b)}, int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(i.Incomplete, io.ErrUnexpectedEOF) {
+		t.Errorf("incomplete: %v", i.Incomplete)
+	}
+	if _, err := i.Volumes()[0].ReadAt(make([]byte, 1), mib); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestCounters(t *testing.T) {
+	i := newSparse(4*mib).put(0, mbrSector(1, [4]uint32{0, 0x07, 2048, 2048})).put(1*mib, ntfsBoot(2047)).open(t)
+	bytes, reads := i.Counters()
+	if want := int64(2*headSize + tailSize); bytes != want || reads != 3 {
+		t.Errorf("opening: %d bytes in %d reads, want %d in 3", bytes, reads, want)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 100 {
+				i.Volumes()[0].ReadAt(make([]byte, 10), 0)
+			}
+		})
+	}
+	wg.Wait()
+	if b, r := i.Counters(); b-bytes != 8000 || r-reads != 800 {
+		t.Errorf("800 reads of 10 bytes: counted %d bytes in %d reads", b-bytes, r-reads)
+	}
+}
+
+// TestNotesAreTheSame: the notes of an image never change their order.
+func TestNotesAreTheSame(t *testing.T) {
+	image := newSparse(4*mib).
+		put(0, mbrSector(1, [4]uint32{0, 0x42, 2048, 65536}, [4]uint32{0, 0x83, 2048, 8}, [4]uint32{0, 0x83, 2048, 100000}, [4]uint32{0, 0x05, 3000, 10})).
+		put(3000*512, mbrSector(0, [4]uint32{0, 0x83, 1, 1}, [4]uint32{0, 0x05, 0, 1}))
+	want := strings.Join(image.open(t).Notes, "\n")
+	for range 20 {
+		if got := strings.Join(image.open(t).Notes, "\n"); got != want {
+			t.Fatalf("%s\nthen\n%s", want, got)
+		}
+	}
+	if strings.Count(want, "\n") < 5 {
+		t.Errorf("too few notes to say anything: %s", want)
+	}
+}
+
+const openEnv = "COLDCHECK_TEST_OPEN"
+
+// TestMain opens an image in a process of its own for TestReadOnly.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(openEnv); path != "" {
+		i, err := Open(path)
+		if err == nil {
+			for _, v := range i.Volumes() {
+				_, err = v.ReadAt(make([]byte, 4096), 0)
+			}
+			err = errors.Join(err, i.Close())
+		}
+		if err != nil {
+			os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// TestReadOnly watches the system calls: the image is opened for reading and
+// nothing else, and is the same afterwards.
+func TestReadOnly(t *testing.T) {
+	testenv.Tool(t, "strace")
+	path := filepath.Join(t.TempDir(), "root.img")
+	b := writeGPT(t, 8*mib, 512, windowsGPT()...)
+	copy(b[6144*512:], ntfsBoot(2047))
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	past := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+	if err := os.Chtimes(path, past, past); err != nil {
+		t.Fatal(err)
+	}
+
+	trace := filepath.Join(t.TempDir(), "trace")
+	cmd := exec.Command("strace", "-f", "-e", "trace=file,desc", "-o", trace, os.Args[0])
+	cmd.Env = append(os.Environ(), openEnv+"="+path)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	log, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := 0
+	for line := range strings.Lines(string(log)) {
+		if !strings.Contains(line, path) {
+			continue
+		}
+		switch {
+		case strings.Contains(line, "openat("):
+			opened++
+			if !strings.Contains(line, "O_RDONLY|O_CLOEXEC)") {
+				t.Errorf("not only for reading: %s", line)
+			}
+		case strings.Contains(line, "stat"):
+		default:
+			t.Errorf("another call names the image: %s", line)
+		}
+	}
+	if opened != 1 {
+		t.Errorf("opened %d times", opened)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !info.ModTime().Equal(past) || sha256.Sum256(after) != sha256.Sum256(b) {
+		t.Errorf("changed: modification time %v", info.ModTime())
+	}
+}

@@ -1,0 +1,23 @@
+//go:build unix
+
+package disk
+
+import (
+	"errors"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// TestNamedPipe would hang if the pipe were opened.
+func TestNamedPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{path, "/dev/null"} {
+		if _, err := Open(p); !errors.Is(err, ErrNotImage) {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+}
