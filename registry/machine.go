@@ -1,33 +1,256 @@
 package registry
 
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+)
+
+// maxLinks is how many symbolic links are followed for one path. Windows' own lead to their target at once.
+const maxLinks = 16
+
 // A HiveOpener opens the hive of a file: "SYSTEM", "SOFTWARE", "SAM", "SECURITY", "DEFAULT", "COMPONENTS", "DRIVERS",
-// or of a user: `HKU\<SID>` and `HKU\<SID>_Classes`. It is called once for each, when the hive is first needed, and
-// its error is kept and passed through. An opener that must not read a dirty hive as it lies returns the Err of
-// the hive's Recovery.
+// or of a user: `HKU\<SID>` and `HKU\<SID>_Classes`, the SID in upper case. It is called once for each, when the hive is
+// first needed; its error is kept and passed through. An opener that must not read a dirty hive as it lies returns the
+// Err of the hive's Recovery.
 type HiveOpener func(file string) (*Hive, error)
 
-// A Machine is the namespace of a machine's registry. It is safe for concurrent use.
-type Machine struct{}
+// A Machine is the namespace of a machine's registry as its hive files have it. Keys that Windows makes anew at every
+// start and never writes (volatile keys, such as HKLM\SYSTEM\CurrentControlSet\Control\hivelist) are not there. A
+// Machine is safe for concurrent use.
+type Machine struct {
+	open  HiveOpener
+	mu    sync.Mutex
+	hives map[string]func() (*Hive, error)
+
+	controlSet func() (ControlSet, error)
+}
 
 // NewMachine returns the namespace of the machine whose hives open opens.
-func NewMachine(open HiveOpener) *Machine { return &Machine{} }
+func NewMachine(open HiveOpener) *Machine {
+	m := &Machine{open: open, hives: map[string]func() (*Hive, error){}}
+	m.controlSet = sync.OnceValues(m.findControlSet)
+	return m
+}
 
-// Key returns the key Windows would open under that name: `HKLM\SYSTEM\CurrentControlSet\…`,
-// `HKEY_LOCAL_MACHINE\…`, `HKU\<SID>\…`. Symbolic links are followed.
-func (m *Machine) Key(path string) (*Key, error) { return nil, ErrUnsupported }
+// Key returns the key Windows would open under a name:
+//
+//   - HKLM\SYSTEM, HKLM\SOFTWARE, HKLM\SAM, HKLM\SECURITY, HKLM\COMPONENTS, HKLM\DRIVERS and what is below them;
+//     CurrentControlSet is the one that ControlSet names.
+//   - HKU\.DEFAULT and its other name HKU\S-1-5-18, HKU\<SID>, HKU\<SID>_Classes.
+//   - HKCC is HKLM\SYSTEM\CurrentControlSet\Hardware Profiles\Current. HKCR is HKLM\SOFTWARE\Classes: the part of the
+//     machine, without what a user adds to it. HKCU is ErrUnsupported, nobody is logged on.
+//   - The long names (HKEY_LOCAL_MACHINE) and the kernel's (\Registry\Machine) stand for the short ones.
+//
+// Names are compared without case. Symbolic links are followed. Errors are those of the opener, of Hive.Key, and
+// ErrUnsupported for a name under which no hive file lies.
+func (m *Machine) Key(path string) (*Key, error) {
+	for links := 0; ; links++ {
+		h, _, rest, err := m.Resolve(path)
+		if err != nil {
+			return nil, err
+		}
+		k, rest, err := h.find(rest)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		target, err := k.SymbolicLink()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if target == "" {
+			return k, nil
+		}
+		if links == maxLinks {
+			return nil, fmt.Errorf("%s: %w: more than %d symbolic links", path, ErrCorrupt, maxLinks)
+		}
+		path = join(target, rest)
+	}
+}
 
-// ControlSet says which control set CurrentControlSet is, and why.
-func (m *Machine) ControlSet() (ControlSet, error) { return ControlSet{}, ErrUnsupported }
-
-// Resolve maps a path to the hive that holds it, the name the opener was called with and the path within the hive.
+// Resolve maps a path to the hive that holds it, the name the opener was called with, and the path within the hive.
 // It does not look whether the key is there and follows no symbolic links.
 func (m *Machine) Resolve(path string) (hive *Hive, hiveName, keyPath string, err error) {
-	return nil, "", "", ErrUnsupported
+	fail := func(why string) (*Hive, string, string, error) {
+		return nil, "", "", fmt.Errorf("%s: %w: %s", path, ErrUnsupported, why)
+	}
+	root, rest := splitRoot(path)
+	name, rest := cutName(rest)
+	upper := strings.ToUpper(name)
+	switch root {
+	case "HKLM":
+		switch upper {
+		case "SYSTEM":
+			if first, below := cutName(rest); strings.EqualFold(first, "CurrentControlSet") {
+				set, err := m.ControlSet()
+				if err != nil {
+					return nil, "", "", err
+				}
+				rest = join(set.Name, below)
+			}
+		case "SOFTWARE", "SAM", "SECURITY", "COMPONENTS", "DRIVERS":
+		case "HARDWARE":
+			return fail("it is made at every start and lies in no file")
+		default:
+			return fail("no hive file is known for it; name one, as in HKLM\\SYSTEM")
+		}
+		hiveName = upper
+	case "HKU":
+		switch upper {
+		case "":
+			return fail("name a user, as in HKU\\S-1-5-21-…")
+		case ".DEFAULT", "S-1-5-18":
+			hiveName = "DEFAULT"
+		default:
+			hiveName = `HKU\` + strings.Replace(upper, "_CLASSES", "_Classes", 1)
+		}
+	case "HKCU":
+		return fail("nobody is logged on; name the user, as in HKU\\S-1-5-21-…")
+	default:
+		return fail("it is below no root key; these are HKLM, HKU, HKCR and HKCC")
+	}
+	hive, err = m.hive(hiveName)
+	if err != nil {
+		return nil, hiveName, "", err
+	}
+	return hive, hiveName, rest, nil
 }
+
+// hive returns the hive of a file, opened at the first call.
+func (m *Machine) hive(file string) (*Hive, error) {
+	m.mu.Lock()
+	open, ok := m.hives[file]
+	if !ok {
+		open = sync.OnceValues(func() (*Hive, error) { return m.open(file) })
+		m.hives[file] = open
+	}
+	m.mu.Unlock()
+	return open()
+}
+
+// hardwareProfile is where HKCC leads.
+const hardwareProfile = `HKLM\SYSTEM\CurrentControlSet\Hardware Profiles\Current`
+
+// roots maps the names of root keys, in upper case, to their short names or to where they lead.
+var roots = map[string]string{
+	"HKLM": "HKLM", "HKEY_LOCAL_MACHINE": "HKLM", `REGISTRY\MACHINE`: "HKLM",
+	"HKU": "HKU", "HKEY_USERS": "HKU", `REGISTRY\USER`: "HKU",
+	"HKCU": "HKCU", "HKEY_CURRENT_USER": "HKCU",
+	"HKCR": `HKLM\SOFTWARE\Classes`, "HKEY_CLASSES_ROOT": `HKLM\SOFTWARE\Classes`,
+	"HKCC": hardwareProfile, "HKEY_CURRENT_CONFIG": hardwareProfile,
+}
+
+// splitRoot returns the short name of the root key of a path, "" if there is none, and the rest of the path.
+func splitRoot(path string) (root, rest string) {
+	root, rest = cutName(strings.TrimLeft(path, `\`))
+	if strings.EqualFold(root, "REGISTRY") {
+		root, rest = cutName(rest)
+		root = `REGISTRY\` + root
+	}
+	root, below := cutName(roots[strings.ToUpper(root)])
+	return root, join(below, rest)
+}
+
+// cutName returns the first name of a path and what is behind it.
+func cutName(path string) (name, rest string) {
+	name, rest, _ = strings.Cut(path, `\`)
+	return name, strings.TrimLeft(rest, `\`)
+}
+
+// join returns the path a\b, either of which may be empty.
+func join(a, b string) string { return strings.Trim(a+`\`+b, `\`) }
 
 // A ControlSet is the control set that CurrentControlSet stands for.
 type ControlSet struct {
 	Name   string // "ControlSet001"
-	How    string // how it was chosen
+	How    string // how it was chosen, in a few words
 	Failed uint32 // Select\Failed: the control set of the last failed start, 0 if none or not written
+}
+
+// ControlSet says which control set of HKLM\SYSTEM CurrentControlSet is, and why: the one that Select\Current names,
+// else Select\Default, else Select\LastKnownGood, else the only one. A name counts only if the control set is there; a
+// value that is there but cannot be read is an error.
+func (m *Machine) ControlSet() (ControlSet, error) { return m.controlSet() }
+
+func (m *Machine) findControlSet() (ControlSet, error) {
+	h, err := m.hive("SYSTEM")
+	if err != nil {
+		return ControlSet{}, err
+	}
+	fail := func(err error) (ControlSet, error) {
+		return ControlSet{}, fmt.Errorf("CurrentControlSet: %w", err)
+	}
+	var why []string // what did not lead to a control set
+	var set ControlSet
+	for _, name := range []string{"Current", "Default", "LastKnownGood"} {
+		n, err := selected(h, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			why = append(why, "no Select\\"+name)
+			continue
+		}
+		if err != nil {
+			return fail(err)
+		}
+		candidate := fmt.Sprintf("ControlSet%03d", n)
+		_, err = h.Key(candidate)
+		if errors.Is(err, fs.ErrNotExist) {
+			why = append(why, fmt.Sprintf("Select\\%s is %d and there is no %s", name, n, candidate))
+			continue
+		}
+		if err != nil {
+			return fail(err)
+		}
+		set.Name = candidate
+		set.How = strings.Join(append(why, fmt.Sprintf("Select\\%s is %d", name, n)), ", ")
+		break
+	}
+	if set.Name == "" {
+		if set.Name, err = onlyControlSet(h); err != nil {
+			return fail(fmt.Errorf("%s, %w", strings.Join(why, ", "), err))
+		}
+		set.How = strings.Join(append(why, "it is the only one"), ", ")
+	}
+	// Only for the record: a control set is not doubtful because this cannot be read.
+	if set.Failed, err = selected(h, "Failed"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		set.How += "; " + err.Error()
+	}
+	return set, nil
+}
+
+// selected returns a value of the key Select.
+func selected(h *Hive, name string) (uint32, error) {
+	k, err := h.Key("Select")
+	if err != nil {
+		return 0, err
+	}
+	v, err := k.Value(name)
+	if err != nil {
+		return 0, err
+	}
+	return v.Uint32()
+}
+
+// onlyControlSet returns the name of the only control set.
+func onlyControlSet(h *Hive) (string, error) {
+	root, err := h.Root()
+	if err != nil {
+		return "", err
+	}
+	keys, err := root.Subkeys()
+	if err != nil {
+		return "", err
+	}
+	var sets []string
+	for _, k := range keys {
+		if ok, _ := path.Match("CONTROLSET[0-9][0-9][0-9]", strings.ToUpper(k.Name())); ok {
+			sets = append(sets, k.Name())
+		}
+	}
+	if len(sets) != 1 {
+		return "", fmt.Errorf("%w: %d control sets", ErrCorrupt, len(sets))
+	}
+	return sets[0], nil
 }
