@@ -106,29 +106,29 @@ func (m *Machine) decidePVDrivers() requirement.Outcome {
 }
 
 // judgePVDrivers decides win.component.pv-drivers. One of the two sets has to
-// be whole: the first serves bundles on Xen, the second those on Nitro.
+// be whole: the first serves bundles on Xen, the second those on Nitro. A
+// driver of either set that is installed and does not load fails.
 func judgePVDrivers(pv, nitro, other []driver, version Setting[string]) requirement.Outcome {
-	pvProblems, pvEvidence, pvSome := inspectDrivers(pv)
-	nitroProblems, nitroEvidence, nitroSome := inspectDrivers(nitro)
+	first, second := inspectDrivers(pv), inspectDrivers(nitro)
+	evidence := append(first.evidence, second.evidence...)
+	broken := append(first.broken, second.broken...)
 	switch {
-	case len(pvProblems) == 0:
+	case len(broken) > 0:
+		return requirement.Fail("a driver does not load: "+some(broken), evidence...)
+	case len(first.missing) == 0:
 		message := "AWS PV drivers"
 		if version.Present {
 			message += " " + version.Value
-			pvEvidence = append(pvEvidence, version.Evidence)
+			evidence = append(evidence, version.Evidence)
 		}
-		if len(nitroProblems) == 0 {
+		if len(second.missing) == 0 {
 			message += ", and the ENA and NVMe drivers"
 		}
-		return requirement.Pass(message, pvEvidence...)
-	case len(nitroProblems) == 0:
-		return requirement.Pass("ENA and NVMe drivers", nitroEvidence...)
+		return requirement.Pass(message, evidence...)
+	case len(second.missing) == 0:
+		return requirement.Pass("ENA and NVMe drivers", second.evidence...)
 	}
-	message := "AWS PV drivers: " + some(pvProblems)
-	evidence := pvEvidence
-	if nitroSome && !pvSome {
-		message, evidence = "ENA and NVMe drivers: "+some(nitroProblems), nitroEvidence
-	}
+	message := "neither the AWS PV drivers nor the ENA and NVMe drivers are whole: not installed are " + some(append(first.missing, second.missing...))
 	var foreign []string
 	for _, d := range other {
 		if d.Service.Exists() {
@@ -142,15 +142,25 @@ func judgePVDrivers(pv, nitro, other []driver, version Setting[string]) requirem
 	return requirement.Fail(message, evidence...)
 }
 
-func inspectDrivers(drivers []driver) (problems []string, evidence []requirement.Evidence, installed bool) {
+// A driverSet says what is wrong with the drivers of a set.
+type driverSet struct {
+	missing  []string // names of those that are not installed
+	broken   []string // why others do not load
+	evidence []requirement.Evidence
+}
+
+func inspectDrivers(drivers []driver) driverSet {
+	var set driverSet
 	for _, d := range drivers {
-		installed = installed || d.Service.Exists()
-		if p := d.problem(); p != "" {
-			problems = append(problems, p)
+		switch p := d.problem(); {
+		case !d.Service.Exists():
+			set.missing = append(set.missing, d.Name)
+		case p != "":
+			set.broken = append(set.broken, p)
 		}
-		evidence = append(evidence, d.evidence()...)
+		set.evidence = append(set.evidence, d.evidence()...)
 	}
-	return problems, evidence, installed
+	return set
 }
 
 // protocols are the two ways in which a WorkSpace shows its screen.

@@ -1,0 +1,71 @@
+package scanner_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// input turns a case into what a scan is given.
+func input(c fixtures.Case) scanner.Input {
+	in := scanner.Input{UserName: c.UserName}
+	for _, i := range c.Images {
+		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) {
+			r, err := i.Open()
+			if err != nil {
+				return nil, err
+			}
+			return disk.OpenReader(i.Name, r, i.Size)
+		}})
+	}
+	for _, d := range c.With {
+		in.With = append(in.With, scanner.Document{Name: d.Name, Data: d.Data})
+	}
+	return in
+}
+
+// exitNoSystem is the command's exit code where no scan is possible.
+const exitNoSystem = 4
+
+// TestCases scans every fixture and compares the status of each requirement
+// with what its author expects, who derived it from the requirements alone.
+func TestCases(t *testing.T) {
+	for _, c := range testcases.All(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			r, err := scanner.Scan(t.Context(), input(c))
+			if c.ExitCode == exitNoSystem {
+				if !errors.Is(err, scanner.ErrNoSystem) {
+					t.Fatalf("error %v, want ErrNoSystem", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]requirement.Status{}
+			for _, f := range r.Findings {
+				got[f.ID] = f.Status
+				if f.Status != c.Expect[f.ID] {
+					t.Logf("%s: %s (%s): %s", f.ID, f.Status, f.Basis, f.Message)
+				}
+			}
+			if diff := cmp.Diff(c.Expect, got); diff != "" {
+				t.Errorf("statuses (-expected +found):\n%s", diff)
+			}
+			if c.ExitCode >= 0 && r.ExitCode != c.ExitCode {
+				t.Errorf("exit code %d, want %d", r.ExitCode, c.ExitCode)
+			}
+			for _, n := range r.Notices {
+				t.Logf("notice %s: %s", n.Level, n.Message)
+			}
+		})
+	}
+}

@@ -1,0 +1,29 @@
+package scanner
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kinds of errors that end a scan without a result, for errors.Is. An error of
+// one of them may have a Hint() string that says what to do.
+var (
+	ErrUsage    = errors.New("wrong usage")      // the call contradicts itself
+	ErrNoSystem = errors.New("no scan possible") // no supported system on the images, or it is encrypted
+	ErrIO       = errors.New("i/o error")        // an image or a document could not be opened or read
+)
+
+// failure is an error of one kind, with a hint for the person who reads it.
+type failure struct {
+	kind error
+	err  error
+	hint string
+}
+
+func fail(kind error, hint, format string, args ...any) error {
+	return &failure{kind: kind, err: fmt.Errorf(format, args...), hint: hint}
+}
+
+func (f *failure) Error() string   { return f.err.Error() }
+func (f *failure) Unwrap() []error { return []error{f.kind, f.err} }
+func (f *failure) Hint() string    { return f.hint }

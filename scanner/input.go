@@ -1,0 +1,147 @@
+package scanner
+
+import (
+	"os"
+	"slices"
+
+	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// Input says what to scan.
+type Input struct {
+	Images []Source // in any order: which is which is found from their content
+	Root   *Source  // the image that has to hold the system; nil to find it
+	User   *Source  // the image that has to hold the profiles; nil to find it
+
+	With     []Document // documents from outside the disk
+	UserName string     // whose profile is meant; "" to find out
+	Policy   Policy
+
+	Progress func(Progress) // called from one goroutine at a time; may be nil
+}
+
+// Source is an image that is not open yet.
+type Source struct {
+	Name string // as it appears in reports and messages
+	Open func() (*disk.Image, error)
+
+	path string // of the file behind it; "" if there is none
+}
+
+// File is the image in a file or block device.
+func File(path string) Source {
+	return Source{Name: path, path: path, Open: func() (*disk.Image, error) { return disk.Open(path) }}
+}
+
+// same says whether two sources are the same file, by whatever path or link.
+func (s Source) same(other Source) bool {
+	if s.path == "" || other.path == "" {
+		return false
+	}
+	a, err := os.Stat(s.path)
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(other.path)
+	return err == nil && os.SameFile(a, b)
+}
+
+// Document is the content of a document from outside the disk.
+type Document struct {
+	Name string
+	Data []byte
+}
+
+// Progress says what a scan is doing.
+type Progress struct {
+	Step        string
+	Done, Total int64 // in steps; Total is 0 where it is not known
+}
+
+// Policy says what of the findings the exit code is made of. It changes
+// neither statuses nor the verdict.
+type Policy struct {
+	Strict bool     // a pass that was inferred counts as undetermined
+	Accept []string // ids whose undetermined findings count as passed
+	FailOn FailOn   // "" is FailOnWarning
+}
+
+// FailOn says which findings count as not met.
+type FailOn string
+
+// The values of FailOn.
+const (
+	FailOnFailed      FailOn = "failed"      // failed required findings
+	FailOnWarning     FailOn = "warning"     // failed and warning of required findings
+	FailOnRecommended FailOn = "recommended" // beside them the warnings of recommended findings
+	FailOnNever       FailOn = "never"       // none
+)
+
+var failOns = []FailOn{FailOnFailed, FailOnWarning, FailOnRecommended, FailOnNever}
+
+// check returns an ErrUsage for what no scan can follow.
+func (p Policy) check() error {
+	if p.FailOn != "" && !slices.Contains(failOns, p.FailOn) {
+		return fail(ErrUsage, "one of failed, warning, recommended, never", "unknown level %q to fail on", p.FailOn)
+	}
+	for _, id := range p.Accept {
+		if !slices.ContainsFunc(Catalogue(), func(r requirement.Requirement) bool { return r.ID == id }) {
+			return fail(ErrUsage, "coldcheck requirements lists them", "unknown requirement %q", id)
+		}
+	}
+	return nil
+}
+
+// Exit codes of a scan that came to a result.
+const (
+	ExitReady        = 0
+	ExitNotReady     = 1
+	ExitInconclusive = 3
+)
+
+// conclude sets the verdict, marks what was accepted and applies the policy.
+func (r *Result) conclude(p Policy) {
+	r.Verdict = Ready
+	unmet, open := false, false
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		counts := r.Counted[f.ID]
+		notMet := f.Status == requirement.Failed || f.Status == requirement.Warning
+		switch {
+		case counts && notMet:
+			r.Verdict = NotReady
+		case counts && f.Status == requirement.Undetermined && r.Verdict == Ready:
+			r.Verdict = Inconclusive
+		}
+
+		unknown := f.Status == requirement.Undetermined || p.Strict && f.Status == requirement.Passed && f.Basis == requirement.Inferred
+		if unknown && slices.Contains(p.Accept, f.ID) {
+			f.Accepted = true
+			unknown = false
+		}
+		switch {
+		case counts && p.fails(f.Status):
+			unmet = true
+		case counts && unknown:
+			open = true
+		case f.Severity == requirement.Recommended && p.FailOn == FailOnRecommended && f.Status == requirement.Warning:
+			unmet = true
+		}
+	}
+	switch {
+	case unmet && p.FailOn != FailOnNever:
+		r.ExitCode = ExitNotReady
+	case unmet: // never: what is not met passes, and hides nothing else
+		r.ExitCode = ExitReady
+	case open:
+		r.ExitCode = ExitInconclusive
+	default:
+		r.ExitCode = ExitReady
+	}
+}
+
+// fails says whether a required finding of that status is not met.
+func (p Policy) fails(s requirement.Status) bool {
+	return s == requirement.Failed || s == requirement.Warning && p.FailOn != FailOnFailed
+}

@@ -1,0 +1,96 @@
+// Package scanner decides from the images of a WorkSpace's volumes whether the
+// WorkSpace may become an image.
+//
+// Scan opens the images read-only, finds which volume is which and what system
+// is on the root volume, evaluates every requirement of that system, and
+// returns one Result. Reports are made of the Result alone.
+package scanner
+
+import (
+	"context"
+	"time"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/statement"
+	"github.com/coldcheck/coldcheck/scanner/windows"
+)
+
+// Catalogue lists every requirement, in the order of reports.
+func Catalogue() []requirement.Requirement {
+	return append(append([]requirement.Requirement(nil), serviceRequirements...), windows.Requirements()...)
+}
+
+// system is what a scan needs of the system on the root volume, whichever it is.
+type system interface {
+	Platform() (Platform, error)
+	ComputerName() (string, error)
+	HasUser(name string) (bool, error)
+	Checks() []requirement.Check
+}
+
+// Scan judges one WorkSpace. It returns an error that is ErrUsage, ErrNoSystem
+// or ErrIO where there is nothing to judge, and that of the context when it
+// ends; what cannot be read of a system that was found is a finding of the
+// Result, not an error.
+func Scan(ctx context.Context, in Input) (*Result, error) {
+	if err := in.Policy.check(); err != nil {
+		return nil, err
+	}
+	r := &Result{Started: time.Now().UTC()}
+	trail := &requirement.Trail{}
+	documents, err := parseDocuments(in.With)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range documents {
+		r.With = append(r.With, d.Name)
+		trail.Record("document", "name", d.Name, "kind", string(d.Kind))
+	}
+
+	volumes, err := openVolumes(ctx, in, trail)
+	if err != nil {
+		return nil, err
+	}
+	defer volumes.Close()
+	for _, i := range volumes.images {
+		r.Images = append(r.Images, i.Name)
+	}
+	sys, err := volumes.system(in, documents, trail, r.Started)
+	if err != nil {
+		return nil, err
+	}
+	if r.Platform, err = sys.Platform(); err != nil {
+		// The family is certain. The rest is what the findings report as unread.
+		trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: "version of the system: " + err.Error(), Source: string(Root)})
+	}
+	r.Volumes = volumes.describe()
+
+	svc := newService(documents, sys, trail)
+	checks := append(svc.checks(), sys.Checks()...)
+	if r.Findings, err = evaluate(ctx, checks, trail, in.Progress); err != nil {
+		return nil, err
+	}
+	r.Counted = map[string]bool{}
+	for _, f := range r.Findings {
+		r.Counted[f.ID] = f.Severity == requirement.Required && (f.Scope == requirement.Disk || svc.uses(f.ID))
+	}
+	r.BytesRead, r.Reads = volumes.counters()
+	r.conclude(in.Policy)
+	trail.Record("verdict", "verdict", string(r.Verdict))
+	r.Notices = trail.Notices()
+	r.Events, r.Dropped = trail.Events()
+	r.Finished = time.Now().UTC()
+	return r, nil
+}
+
+func parseDocuments(with []Document) ([]*statement.Document, error) {
+	var documents []*statement.Document
+	for _, w := range with {
+		d, err := statement.Parse(w.Name, w.Data)
+		if err != nil {
+			return nil, fail(ErrUsage, "JSON of aws workspaces describe-workspaces or describe-workspace-images, or the text of slmgr /dlv", "document %s: %w", w.Name, err)
+		}
+		documents = append(documents, d)
+	}
+	return documents, nil
+}

@@ -1,0 +1,235 @@
+package scanner
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/statement"
+)
+
+const (
+	stateSection        = "Requirements to Create Windows Custom Images; Requirements to Create Amazon Linux Custom Images"
+	passWorkSpaces      = "pass --with the output of aws workspaces describe-workspaces"
+	passWorkSpaceImages = "pass --with the output of aws workspaces describe-workspace-images"
+)
+
+// imageQuota is how many images an account may have in a Region unless it
+// asked for more.
+const imageQuota = 40
+
+// serviceRequirements are those that the service knows and the disk does not.
+var serviceRequirements = []requirement.Requirement{
+	{ID: "ws.state.available", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
+		Demand:      "the WorkSpace's state is AVAILABLE",
+		Reads:       "describe-workspaces: State of the WorkSpace with the disk's computer name.",
+		Live:        "aws workspaces describe-workspaces --workspace-ids ws-…",
+		Remediation: "Start the WorkSpace, or wait until what is under way has ended, until its state is AVAILABLE.",
+		Reference:   stateSection},
+	{ID: "ws.modification.none", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
+		Demand:      "the WorkSpace's modification state is None",
+		Reads:       "describe-workspaces: ModificationStates.",
+		Live:        "aws workspaces describe-workspaces --workspace-ids ws-…",
+		Remediation: "Wait until the modification of the WorkSpace has ended.",
+		Reference:   stateSection},
+	{ID: "ws.encryption.none", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
+		Demand:      "neither the root nor the user volume is encrypted",
+		Reads:       "describe-workspaces: RootVolumeEncryptionEnabled and UserVolumeEncryptionEnabled. This encryption leaves no trace on the volumes.",
+		Live:        "aws workspaces describe-workspaces --workspace-ids ws-…",
+		Remediation: "Launch a WorkSpace without encryption and customize that one: encryption cannot be taken off.",
+		Reference:   stateSection},
+	{ID: "ws.quota.images", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
+		Demand:      "the Region's quota of WorkSpace images (40 by default) is not used up",
+		Reads:       "describe-workspace-images: how many images one account owns.",
+		Live:        "aws workspaces describe-workspace-images --query 'length(Images)'",
+		Remediation: "Delete images that are no longer needed, or ask for a higher quota.",
+		Reference:   "Best Practices"},
+}
+
+// service judges what the documents say of the machine on the disk.
+type service struct {
+	documents []*statement.Document
+	system    system
+	trail     *requirement.Trail
+
+	match   statement.Match
+	missing error // why no WorkSpace is known; nil if one is
+}
+
+// newService finds the machine's WorkSpace in the documents. A document that
+// does not fit the disk is a notice and is not used.
+func newService(documents []*statement.Document, sys system, trail *requirement.Trail) *service {
+	s := &service{documents: documents, system: sys, trail: trail}
+	s.missing = s.find()
+	return s
+}
+
+func (s *service) find() error {
+	given := false
+	for _, d := range s.documents {
+		given = given || d.Kind == statement.WorkSpaces
+	}
+	if !given {
+		return fmt.Errorf("not on the disk: %s", passWorkSpaces)
+	}
+	computer, err := s.system.ComputerName()
+	if err != nil {
+		return fmt.Errorf("the disk's computer name, which tells its WorkSpace: %w", err)
+	}
+	match, err := statement.MatchWorkSpace(s.documents, computer)
+	if err != nil {
+		return err
+	}
+	for _, unused := range match.Unused {
+		s.trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: unused})
+	}
+	if match.WorkSpace == nil {
+		return fmt.Errorf("no document has a WorkSpace with the computer name %s: %s", computer, passWorkSpaces)
+	}
+	if user := match.WorkSpace.UserName; user != "" {
+		known, err := s.system.HasUser(user)
+		if err != nil {
+			return fmt.Errorf("whether the user %s of %s is on the disk: %w", user, match.Document.Name, err)
+		}
+		if !known {
+			err := fmt.Errorf("%s is not used: its user %s has no profile on the disk", match.Document.Name, user)
+			s.trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: err.Error(), Source: match.Document.Name})
+			return err
+		}
+	}
+	s.match = match
+	return nil
+}
+
+// uses says whether a document decides the requirement, so that it counts.
+func (s *service) uses(id string) bool {
+	switch id {
+	case "ws.state.available", "ws.modification.none", "ws.encryption.none":
+		return s.match.WorkSpace != nil
+	case "ws.quota.images":
+		return s.images() != nil
+	}
+	return false
+}
+
+// images returns the document with the most images, nil if there is none.
+func (s *service) images() *statement.Document {
+	var most *statement.Document
+	for _, d := range s.documents {
+		if d.Kind == statement.Images && (most == nil || len(d.Images) > len(most.Images)) {
+			most = d
+		}
+	}
+	return most
+}
+
+func (s *service) checks() []requirement.Check {
+	decide := map[string]func() requirement.Outcome{
+		"ws.state.available":   s.workSpace(judgeState),
+		"ws.modification.none": s.workSpace(judgeModification),
+		"ws.encryption.none":   s.workSpace(judgeEncryption),
+		"ws.quota.images":      func() requirement.Outcome { return judgeQuota(s.images()) },
+	}
+	var checks []requirement.Check
+	for _, r := range serviceRequirements {
+		checks = append(checks, requirement.Check{Requirement: r, Decide: decide[r.ID]})
+	}
+	return checks
+}
+
+func (s *service) workSpace(judge func(*statement.WorkSpace, requirement.Evidence) requirement.Outcome) func() requirement.Outcome {
+	return func() requirement.Outcome {
+		if s.missing != nil {
+			return requirement.Unreadable(s.missing)
+		}
+		o := judge(s.match.WorkSpace, requirement.Evidence{Source: s.match.Document.Name})
+		return stated(o)
+	}
+}
+
+// stated marks an outcome that a document decided.
+func stated(o requirement.Outcome) requirement.Outcome {
+	if o.Basis != "" {
+		o.Basis = requirement.Stated
+	}
+	return o
+}
+
+func judgeState(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
+	ev.Value, ev.Data = "State", w.State
+	switch strings.ToUpper(w.State) {
+	case "":
+		return requirement.Unknown("the document does not say the state of the WorkSpace "+w.WorkspaceID, ev)
+	case "AVAILABLE":
+		return requirement.Pass("WorkSpace "+w.WorkspaceID+" is AVAILABLE", ev)
+	case "STOPPED":
+		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is STOPPED", ev)
+		o.Remediation = "Start the WorkSpace."
+		return o
+	case "SUSPENDED":
+		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is SUSPENDED, as while an image is made of it", ev)
+		o.Remediation = "Wait until the image that is being made is complete."
+		return o
+	}
+	return requirement.Fail("WorkSpace "+w.WorkspaceID+" is "+w.State, ev)
+}
+
+func judgeModification(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
+	ev.Value = "ModificationStates"
+	if len(w.ModificationStates) == 0 {
+		ev.Note = "empty or not given"
+		return requirement.Pass("nothing of WorkSpace "+w.WorkspaceID+" is being modified", ev)
+	}
+	var list []string
+	for _, m := range w.ModificationStates {
+		list = append(list, m.Resource+" "+m.State)
+	}
+	ev.Data = strings.Join(list, ", ")
+	return requirement.Fail("WorkSpace "+w.WorkspaceID+" is being modified: "+ev.Data, ev)
+}
+
+func judgeEncryption(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
+	root, user := w.RootVolumeEncryptionEnabled != nil && *w.RootVolumeEncryptionEnabled, w.UserVolumeEncryptionEnabled != nil && *w.UserVolumeEncryptionEnabled
+	ev.Value = "RootVolumeEncryptionEnabled, UserVolumeEncryptionEnabled"
+	ev.Data = fmt.Sprintf("%t, %t", root, user)
+	switch {
+	case root && user:
+		return requirement.Fail("the root and the user volume of WorkSpace "+w.WorkspaceID+" are encrypted", ev)
+	case root:
+		return requirement.Fail("the root volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev)
+	case user:
+		return requirement.Fail("the user volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev)
+	}
+	return requirement.Pass("no volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev)
+}
+
+// judgeQuota decides ws.quota.images. Images that another account shares are
+// not counted: where several accounts own some, the one with the most is taken.
+func judgeQuota(d *statement.Document) requirement.Outcome {
+	if d == nil {
+		return requirement.Unknown("not on the disk: " + passWorkSpaceImages)
+	}
+	owners := map[string]int{}
+	unnamed := 0
+	for _, i := range d.Images {
+		if i.OwnerAccountID == "" {
+			unnamed++
+			continue
+		}
+		owners[i.OwnerAccountID]++
+	}
+	most := 0
+	for _, n := range owners {
+		most = max(most, n)
+	}
+	n := most + unnamed
+	ev := requirement.Evidence{Source: d.Name, Value: "Images", Data: fmt.Sprintf("%d images", n)}
+	message := fmt.Sprintf("%d of %d images are in use", n, imageQuota)
+	switch {
+	case n >= imageQuota:
+		return stated(requirement.Fail(message+" (unless the account has a higher quota)", ev))
+	case d.Truncated:
+		return requirement.Unknown(message+" on this page, and the document says that there are more: pass --with a whole list", ev)
+	}
+	return stated(requirement.Pass(message, ev))
+}
