@@ -162,7 +162,9 @@ func (x *index) build() (orphans int64) {
 		for i := range names {
 			n := &names[i]
 			if !x.lists(n) {
-				orphans++
+				if n.record != recordRoot { // whose name is in itself
+					orphans++
+				}
 				continue
 			}
 			x.chunks[n.parent/chunkRecords].end[n.parent%chunkRecords]++

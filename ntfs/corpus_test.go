@@ -1,0 +1,255 @@
+package ntfs
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
+)
+
+// flsLines lists every $DATA, every directory and every view index as
+// `fls -r -p` prints its allocated entries: type, record, attribute and path.
+// The id of an attribute in an extension record is one that fls makes up; it
+// is left out, as withoutID leaves it out of what fls prints.
+func flsLines(t testing.TB, f *FS) []string {
+	t.Helper()
+	var lines []string
+	err := fs.WalkDir(f, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == "." {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		record := uint32(info.Sys().(*Entry).Record)
+		ino, err := f.load(record)
+		if err != nil {
+			return err
+		}
+		_, own, err := f.readRecord(record)
+		if err != nil {
+			return err
+		}
+		listed := slices.ContainsFunc(own, func(a attribute) bool { return a.kind == typeAttributeList })
+		seen := map[string]bool{}
+		for _, a := range ino.attributes {
+			name := decodeName(a.name)
+			key := fmt.Sprint(a.kind, name)
+			if a.kind != typeData && a.kind != typeIndexRoot || seen[key] {
+				continue
+			}
+			seen[key] = true
+			kind := "r/r"
+			if a.kind == typeIndexRoot && name == "$I30" {
+				kind, name = "d/d", ""
+			}
+			if name != "" {
+				name = ":" + name
+			}
+			line := fmt.Sprintf("%s %d-%d-%d:\t%s%s", kind, record, a.kind, a.id, path, name)
+			if listed {
+				line = withoutID(line)
+			}
+			lines = append(lines, line)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func withoutID(line string) string {
+	id, path, _ := strings.Cut(line, ":")
+	return id[:strings.LastIndexByte(id, '-')] + ":" + path
+}
+
+// flsLive keeps the allocated entries of a listing by fls.
+func flsLive(out []byte) []string {
+	var lines []string
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimRight(line, "\n")
+		if line != "" && !strings.Contains(line, "* ") && !strings.Contains(line, "$OrphanFiles") {
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// corpusImages are the NTFS volumes of the corpus and where they begin in
+// their images, in sectors.
+var corpusImages = []struct {
+	name   string
+	sector int64
+	want   Volume
+}{
+	{"ntfs/ColinFinck__ntfs/testdata/testfs1.gz", 0,
+		Volume{Label: "mylabel", LogFile: LogEmpty, ClusterSize: 512, Clusters: 4095, Records: 581, InUse: 536}},
+	{"ntfs/gomod__velocidex__go-ntfs/parser/test_data/test.ntfs.dd.gz", 0,
+		Volume{Label: "Test Volume", LogFile: LogClean, ClusterSize: 1024, Clusters: 10239, Records: 256, InUse: 38}},
+	{"ntfs/msuhanov__ntfs-samples/ntfs-lastaccess.raw.gz", 128,
+		Volume{Label: "Last access", LogFile: LogClean, ClusterSize: 4096, Clusters: 64767, Records: 256, InUse: 36}},
+	{"ntfs/msuhanov__ntfs-samples/ntfs-ptrn.raw.gz", 128,
+		Volume{Label: "Slack", LogFile: LogClean, ClusterSize: 4096, Clusters: 261375, Records: 256, InUse: 37}},
+	{"ntfs/msuhanov__ntfs-samples/ntfs-si-vs-fn.raw.gz", 128,
+		Volume{Label: "SI-vs-FN", LogFile: LogClean, ClusterSize: 4096, Clusters: 261375, Records: 256, InUse: 32}},
+}
+
+// The volumes of the corpus list as fls lists them, by the lists that were
+// kept of it, and read as icat reads them.
+func TestCorpus(t *testing.T) {
+	var features map[string][]struct {
+		Live   int    `json:"fls_live"`
+		Digest string `json:"live_sha"`
+	}
+	if err := json.Unmarshal(testenv.CorpusFile(t, "_oracle/ntfs_features.json"), &features); err != nil {
+		t.Fatal(err)
+	}
+	for _, image := range corpusImages {
+		t.Run(filepath.Base(image.name), func(t *testing.T) {
+			raw := testenv.CorpusFile(t, image.name)[512*image.sector:]
+			f, err := Open(bytes.NewReader(raw), int64(len(raw)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := f.Volume()
+			if v.Serial == 0 || v.Size != v.Clusters*int64(v.ClusterSize) && v.Size/int64(v.ClusterSize) != v.Clusters {
+				t.Errorf("%+v", v)
+			}
+			got := Volume{Label: v.Label, LogFile: v.LogFile, ClusterSize: v.ClusterSize, Clusters: v.Clusters, Records: v.Records, InUse: v.InUse}
+			if diff := cmp.Diff(image.want, got); diff != "" {
+				t.Error(diff)
+			}
+			if v.Version != "3.1" || v.Dirty || v.Err != nil || v.RecordSize != 1024 || v.SectorSize != 512 {
+				t.Errorf("%+v", v)
+			}
+			if d := f.Damage(); d.Count != 0 || d.Orphans != 0 || len(d.Notes) != 0 {
+				t.Errorf("damage: %+v", d)
+			}
+
+			suffix := ".fls.txt"
+			if image.sector > 0 {
+				suffix = fmt.Sprintf(".o%d%s", image.sector, suffix)
+			}
+			want := flsLive(testenv.CorpusFile(t, "_oracle/"+strings.ReplaceAll(image.name, "/", "_")+suffix))
+			if f := features[image.name][0]; len(want) != f.Live || digest(want) != f.Digest {
+				t.Fatalf("the oracle's list has %d entries with digest %s, its features say %d with %s", len(want), digest(want), f.Live, f.Digest)
+			}
+			if diff := cmp.Diff(listed(f, t, want), flsLines(t, f)); diff != "" {
+				t.Error(diff)
+			}
+			if len(raw) < 16<<20 {
+				if err := fstest.TestFS(f, "$MFT", "$Extend/$ObjId"); err != nil {
+					t.Error(err)
+				}
+			}
+
+			testenv.Tool(t, "icat")
+			path := filepath.Join(t.TempDir(), "image")
+			writeSparse(t, path, raw)
+			compareWithIcat(t, f, path, want)
+		})
+	}
+}
+
+// writeSparse writes an image, but for what is zero.
+func writeSparse(t testing.TB, path string, image []byte) {
+	t.Helper()
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := file.Truncate(int64(len(image))); err != nil {
+		t.Fatal(err)
+	}
+	const piece = 64 << 10
+	zero := make([]byte, piece)
+	for at := 0; at < len(image); at += piece {
+		p := image[at:min(at+piece, len(image))]
+		if bytes.Equal(p, zero[:len(p)]) {
+			continue
+		}
+		if _, err := file.WriteAt(p, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// digest is that of a listing: 16 hex digits of the SHA-256 of its lines.
+func digest(lines []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	return hex.EncodeToString(sum[:8])
+}
+
+// listed leaves the ids out of those lines that flsLines has none for.
+func listed(f *FS, t testing.TB, lines []string) []string {
+	without := map[string]bool{}
+	for _, line := range flsLines(t, f) {
+		without[line] = true
+	}
+	lines = slices.Clone(lines)
+	for i, line := range lines {
+		if short := withoutID(line); without[short] {
+			lines[i] = short
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// compareWithIcat reads every stream that fls lists with icat too.
+func compareWithIcat(t *testing.T, f *FS, image string, lines []string) {
+	t.Helper()
+	compared := 0
+	for _, line := range lines {
+		id, path, _ := strings.Cut(strings.TrimPrefix(line, "r/r "), ":\t")
+		if !strings.Contains(id, "-128-") || strings.HasPrefix(path, "$BadClus:") {
+			continue // an index, or a hole of the volume's size
+		}
+		name, stream, _ := strings.Cut(path, ":")
+		data, err := readStream(f, name, stream)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		want, err := exec.Command("icat", image, id).Output()
+		if err != nil {
+			t.Fatalf("icat %s: %v", id, err)
+		}
+		if !bytes.Equal(data, want) {
+			t.Errorf("%s: %d bytes differ from icat's %d", path, len(data), len(want))
+		}
+		compared++
+	}
+	if compared < 5 {
+		t.Errorf("only %d streams compared", compared)
+	}
+}
+
+func readStream(f *FS, name, stream string) ([]byte, error) {
+	file, err := f.OpenStream(name, stream)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(file)
+}
