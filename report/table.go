@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 
@@ -24,15 +25,14 @@ const (
 	// log and the JSON report hold everything.
 	maxEvidence = 6
 	maxNotices  = 8
-	maxText     = 1000 // columns of a message or a piece of evidence
-	maxCell     = 400  // columns of a message in the table of everything
+	maxText     = 1000 // columns of a message
+	maxCell     = 400  // columns of one in the table of everything, and of a part of evidence
 )
 
 // Table writes the report that a person reads: where we are, the verdict, what
 // to do and why, then everything.
 func Table(w io.Writer, r *scanner.Result, o Options) error {
-	columns := max(cmp.Or(o.Width, defaultWidth), minWidth)
-	p := &page{w: bufio.NewWriter(w), columns: columns, color: o.Color}
+	p := newPage(w, o)
 	p.place(r)
 	p.notices(r.Notices)
 	p.line("")
@@ -50,6 +50,10 @@ type page struct {
 	w       *bufio.Writer
 	columns int
 	color   bool
+}
+
+func newPage(w io.Writer, o Options) *page {
+	return &page{w: bufio.NewWriter(w), columns: max(cmp.Or(o.Width, defaultWidth), minWidth), color: o.Color}
 }
 
 func (p *page) line(s string) {
@@ -82,7 +86,10 @@ func (p *page) place(r *scanner.Result) {
 		}
 	}
 	p.text("", Neutral(strings.Join(system, ", ")))
-	for _, v := range r.Volumes {
+	rank := map[scanner.Role]int{scanner.Root: 0, scanner.User: 1, scanner.Other: 2}
+	volumes := slices.Clone(r.Volumes)
+	slices.SortStableFunc(volumes, func(a, b scanner.Volume) int { return rank[a.Role] - rank[b.Role] })
+	for _, v := range volumes {
 		what := cmp.Or(filesystemNames[v.Filesystem], v.Filesystem, "unknown") + " " + size(v.Size)
 		if v.Free >= 0 {
 			what += ", " + size(v.Free) + " free"
@@ -115,10 +122,11 @@ func (p *page) notices(notices []requirement.Notice) {
 			return
 		}
 		s := n.Message
-		for _, where := range []string{n.Path, n.Source} {
-			if where != "" && !strings.Contains(s, where) {
-				s = where + ": " + s
-			}
+		if n.Path != "" && !strings.Contains(s, path.Base(n.Path)) {
+			s = n.Path + ": " + s
+		}
+		if n.Source != "" && !strings.Contains(s, n.Source) {
+			s = n.Source + ": " + s
 		}
 		if n.Level != requirement.LevelInfo {
 			s = string(n.Level) + ": " + s
@@ -212,7 +220,7 @@ func (p *page) block(f requirement.Finding) {
 			p.text("    ", fmt.Sprintf("and %d more in the log (-o log)", len(f.Evidence)-i))
 			break
 		}
-		p.text("    ", Neutral(evidenceText(e)))
+		p.evidence(e)
 	}
 	switch {
 	case f.Outcome.Remediation != "":
@@ -222,19 +230,33 @@ func (p *page) block(f requirement.Finding) {
 	}
 }
 
-// evidenceText is a piece of evidence in one line: where it is, what is there,
-// since when.
-func evidenceText(e requirement.Evidence) string {
-	var parts []string
+// evidence writes a piece of evidence: where it is, what is there, since when.
+// What does not fit on its line goes on below, further in.
+func (p *page) evidence(e requirement.Evidence) {
+	const lead, below = "    ", "      "
+	columns := p.columns - len(below)
+	var lines []string
+	last := func() *string { return &lines[len(lines)-1] }
+	add := func(part string, broken func(string, int) []string) {
+		part = shorten(Neutral(part), maxCell)
+		room := columns
+		if len(lines) == 1 {
+			room += len(below) - len(lead)
+		}
+		if len(lines) > 0 && width(*last())+2+width(part) <= room {
+			*last() += "  " + part
+			return
+		}
+		lines = append(lines, broken(part, columns)...)
+	}
 	switch {
 	case e.Key != "" && hiveRoot(e.Path) != "":
-		parts = append(parts, hiveRoot(e.Path)+`\`+e.Key)
+		add(hiveRoot(e.Path)+`\`+e.Key, fold)
 	case e.Key != "":
-		parts = append(parts, e.Source+" "+e.Path, e.Key)
-	case e.Path != "":
-		parts = append(parts, e.Source+" "+e.Path)
+		add(e.Source+" "+e.Path, fold)
+		add(e.Key, fold)
 	default:
-		parts = append(parts, e.Source)
+		add(strings.TrimSpace(e.Source+" "+e.Path), fold)
 	}
 	value := e.Value
 	if value == "" && hasValue(e) {
@@ -242,17 +264,23 @@ func evidenceText(e requirement.Evidence) string {
 	}
 	switch {
 	case value != "" && e.Data != "":
-		parts = append(parts, value+" = "+e.Data)
+		add(value+" = "+e.Data, wrap)
 	case value != "" || e.Data != "":
-		parts = append(parts, value+e.Data)
+		add(value+e.Data, wrap)
 	}
 	if timestamp(e.Time) != "" {
-		parts = append(parts, e.Time.UTC().Format("2006-01-02 15:04Z"))
+		add(e.Time.UTC().Format("2006-01-02 15:04Z"), wrap)
 	}
 	if e.Note != "" {
-		parts = append(parts, "("+e.Note+")")
+		add("("+e.Note+")", wrap)
 	}
-	return strings.Join(parts, "  ")
+	for i, line := range lines {
+		if i == 0 {
+			p.line(lead + line)
+		} else {
+			p.line(below + line)
+		}
+	}
 }
 
 // hiveRoot is the name under which Windows shows a machine's hive, "" for any
@@ -274,26 +302,12 @@ func hiveRoot(path string) string {
 // everything writes the table of all findings in the catalogue's order. Cells
 // are wrapped before they reach the table, with the same measure of width.
 func (p *page) everything(findings []requirement.Finding) error {
-	const borders = 10 // four lines and a space on each side of three columns
 	idColumns, statusColumns := len("REQUIREMENT"), len("not applicable")
 	for _, f := range findings {
 		idColumns = max(idColumns, len(f.ID))
 	}
-	rest := p.columns - borders - idColumns - statusColumns
-
-	t := tablewriter.NewTable(p.w,
-		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
-			Symbols: tw.NewSymbols(tw.StyleLight),
-		})),
-		tablewriter.WithEastAsian(tw.Off),
-		tablewriter.WithTrimSpace(tw.Off),
-		tablewriter.WithHeaderAlignment(tw.AlignLeft),
-		tablewriter.WithHeaderAutoFormat(tw.Off),
-		tablewriter.WithRowAutoFormat(tw.Off),
-		tablewriter.WithRowAlignment(tw.AlignLeft),
-		tablewriter.WithRowAutoWrap(tw.WrapNone),
-	)
-	t.Header([]string{"REQUIREMENT", "STATUS", "WHAT WAS FOUND"})
+	rest := p.columns - tableBorders - idColumns - statusColumns
+	t := p.table("REQUIREMENT", "STATUS", "WHAT WAS FOUND")
 	for _, f := range findings {
 		status := statusName(f.Status)
 		switch {
@@ -312,6 +326,26 @@ func (p *page) everything(findings []requirement.Finding) error {
 		}
 	}
 	return t.Render()
+}
+
+// tableBorders is what the frame of a table of three columns takes: four lines,
+// and a space on each side of every cell.
+const tableBorders = 10
+
+// table begins a table whose cells are wrapped already.
+func (p *page) table(header ...string) *tablewriter.Table {
+	t := tablewriter.NewTable(p.w,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{Symbols: tw.NewSymbols(tw.StyleLight)})),
+		tablewriter.WithEastAsian(tw.Off),
+		tablewriter.WithTrimSpace(tw.Off),
+		tablewriter.WithHeaderAlignment(tw.AlignLeft),
+		tablewriter.WithHeaderAutoFormat(tw.Off),
+		tablewriter.WithRowAutoFormat(tw.Off),
+		tablewriter.WithRowAlignment(tw.AlignLeft),
+		tablewriter.WithRowAutoWrap(tw.WrapNone),
+	)
+	t.Header(header)
+	return t
 }
 
 // statusName is the status in words.

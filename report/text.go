@@ -69,8 +69,7 @@ func width(s string) int {
 // word that fits no line is broken after a separator of paths and lists, and
 // anywhere if it has none. No character but the space at a break is lost.
 func wrap(s string, columns int) []string {
-	var w wrapper
-	w.columns = columns
+	w := wrapper{columns: columns}
 	for i, word := range strings.Split(s, " ") {
 		n := width(word)
 		switch {
@@ -88,6 +87,17 @@ func wrap(s string, columns int) []string {
 		for _, part := range parts(word) {
 			w.fit(part)
 		}
+	}
+	w.breakLine()
+	return w.lines
+}
+
+// fold breaks a path or a key, where a space is part of a name: after its
+// separators, and anywhere if that is not enough.
+func fold(s string, columns int) []string {
+	w := wrapper{columns: columns}
+	for _, part := range parts(s) {
+		w.fit(part)
 	}
 	w.breakLine()
 	return w.lines

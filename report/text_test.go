@@ -164,6 +164,23 @@ func TestWrap(t *testing.T) {
 	}
 }
 
+// A space in a path is no place to break it.
+func TestFold(t *testing.T) {
+	for _, c := range []struct {
+		in      string
+		columns int
+		want    []string
+	}{
+		{"", 10, []string{""}},
+		{`HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, 40, []string{`HKLM\SOFTWARE\Microsoft\Windows NT\`, "CurrentVersion"}},
+		{"Program Files/Contoso", 10, []string{"Program Fi", "les/", "Contoso"}},
+	} {
+		if d := cmp.Diff(c.want, fold(c.in, c.columns)); d != "" {
+			t.Errorf("fold(%q, %d):\n%s", c.in, c.columns, d)
+		}
+	}
+}
+
 // No line is wider than asked for, and nothing but spaces is lost.
 func FuzzWrap(f *testing.F) {
 	f.Add("one two three", uint8(5))
@@ -178,7 +195,15 @@ func FuzzWrap(f *testing.F) {
 				t.Errorf("wrap(%q, %d): %d columns: %q", s, n, width(l), l)
 			}
 		}
+		for _, l := range fold(s, n) {
+			if width(l) > n {
+				t.Errorf("fold(%q, %d): %d columns: %q", s, n, width(l), l)
+			}
+		}
 		bare := func(s string) string { return strings.ReplaceAll(s, " ", "") }
+		if bare(strings.Join(fold(s, n), "")) != bare(s) {
+			t.Errorf("fold(%q, %d) = %q", s, n, fold(s, n))
+		}
 		if bare(strings.Join(lines, "")) != bare(s) {
 			t.Errorf("wrap(%q, %d) = %q", s, n, lines)
 		}

@@ -1,0 +1,140 @@
+package report
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// CatalogueFormat is one way to write requirements.
+type CatalogueFormat func(w io.Writer, rows []requirement.Requirement, o Options) error
+
+// CatalogueTable lists requirements with what they demand.
+func CatalogueTable(w io.Writer, rows []requirement.Requirement, o Options) error {
+	p := newPage(w, o)
+	idColumns, severityColumns := len("REQUIREMENT"), len(requirement.Recommended)
+	for _, r := range rows {
+		idColumns = max(idColumns, len(r.ID))
+	}
+	rest := p.columns - tableBorders - idColumns - severityColumns
+	t := p.table("REQUIREMENT", "SEVERITY", "DEMAND")
+	for _, r := range rows {
+		if err := t.Append([]string{r.ID, string(r.Severity), strings.Join(wrap(r.Demand, rest), "\n")}); err != nil {
+			return err
+		}
+	}
+	if err := t.Render(); err != nil {
+		return err
+	}
+	return p.w.Flush()
+}
+
+// Explain tells of each requirement what it demands, what decides it, how to
+// check it live and how to meet it.
+func Explain(w io.Writer, rows []requirement.Requirement, o Options) error {
+	p := newPage(w, o)
+	for i, r := range rows {
+		if i > 0 {
+			p.line("")
+		}
+		p.text("", r.ID+"  ("+kind(r)+")")
+		p.text("  ", sentence(r.Demand))
+		for _, field := range explained(r) {
+			p.text(fmt.Sprintf("  %-11s ", field.name+":"), field.text)
+		}
+	}
+	return p.w.Flush()
+}
+
+// explained lists what is known of a requirement beside its demand.
+func explained(r requirement.Requirement) []struct{ name, text string } {
+	all := []struct{ name, text string }{
+		{"Decided by", r.Reads}, {"Live", r.Live}, {"Fix", r.Remediation}, {"Source", r.Reference},
+	}
+	var some []struct{ name, text string }
+	for _, f := range all {
+		if f.text != "" {
+			some = append(some, f)
+		}
+	}
+	return some
+}
+
+// kind says what sort of requirement it is.
+func kind(r requirement.Requirement) string {
+	parts := []string{string(r.Severity)}
+	if r.Scope == requirement.Service {
+		parts = append(parts, "known to the service alone: --with")
+	}
+	if r.AWSErrorCode != "" {
+		parts = append(parts, "AWS: "+r.AWSErrorCode)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:] + "."
+}
+
+type jsonRequirement struct {
+	ID           string               `json:"id"`
+	Platform     requirement.Platform `json:"platform"`
+	Scope        requirement.Scope    `json:"scope"`
+	Severity     requirement.Severity `json:"severity"`
+	AWSErrorCode string               `json:"aws_error_code,omitempty"`
+	Demand       string               `json:"demand"`
+	Reads        string               `json:"reads,omitempty"`
+	Live         string               `json:"live,omitempty"`
+	Remediation  string               `json:"remediation,omitempty"`
+	Reference    string               `json:"reference,omitempty"`
+}
+
+// CatalogueJSON writes requirements as a JSON array.
+func CatalogueJSON(w io.Writer, rows []requirement.Requirement, _ Options) error {
+	list := make([]jsonRequirement, 0, len(rows))
+	for _, r := range rows {
+		list = append(list, jsonRequirement(r))
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(list)
+}
+
+// CatalogueMarkdown writes requirements as a page of documentation, a chapter
+// for each platform.
+func CatalogueMarkdown(w io.Writer, rows []requirement.Requirement, _ Options) error {
+	b := bufio.NewWriter(w)
+	fmt.Fprintf(b, "# Requirements\n\nWritten by `coldcheck requirements --format markdown`.\n\n"+
+		"`required` ones block the creation of an image, `recommended` ones are at most a warning, `info` ones carry content and no demand.\n"+
+		"\"Source\" is the section of *Create a Custom WorkSpaces Image and Bundle*, in the Amazon WorkSpaces Administration Guide.\n")
+	var platform requirement.Platform
+	for _, r := range rows {
+		if r.Platform != platform {
+			platform = r.Platform
+			fmt.Fprintf(b, "\n## %s\n", cmp.Or(platformNames[platform], string(platform)))
+		}
+		fmt.Fprintf(b, "\n### `%s`\n\n%s\n\n- Kind: %s\n", r.ID, markdown(sentence(r.Demand)), markdown(kind(r)))
+		for _, f := range explained(r) {
+			fmt.Fprintf(b, "- %s: %s\n", f.name, markdown(f.text))
+		}
+	}
+	return b.Flush()
+}
+
+var platformNames = map[requirement.Platform]string{
+	requirement.Any: "Any system", requirement.Windows: "Windows", requirement.Linux: "Linux",
+}
+
+// markdown keeps the characters of s from being taken for markup.
+func markdown(s string) string {
+	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "<", `\<`, "[", `\[`, "|", `\|`, "#", `\#`).Replace(s)
+}
