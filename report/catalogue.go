@@ -51,10 +51,12 @@ func Explain(w io.Writer, rows []requirement.Requirement, o Options) error {
 	return p.w.Flush()
 }
 
+const live = "Live" // its text is a command
+
 // explained lists what is known of a requirement beside its demand.
 func explained(r requirement.Requirement) []struct{ name, text string } {
 	all := []struct{ name, text string }{
-		{"Decided by", r.Reads}, {"Live", r.Live}, {"Fix", r.Remediation}, {"Source", r.Reference},
+		{"Decided by", r.Reads}, {live, r.Live}, {"Fix", r.Remediation}, {"Source", r.Reference},
 	}
 	var some []struct{ name, text string }
 	for _, f := range all {
@@ -124,7 +126,11 @@ func CatalogueMarkdown(w io.Writer, rows []requirement.Requirement, _ Options) e
 		}
 		fmt.Fprintf(b, "\n### `%s`\n\n%s\n\n- Kind: %s\n", r.ID, markdown(sentence(r.Demand)), markdown(kind(r)))
 		for _, f := range explained(r) {
-			fmt.Fprintf(b, "- %s: %s\n", f.name, markdown(f.text))
+			text := markdown(f.text)
+			if f.name == live {
+				text = code(f.text)
+			}
+			fmt.Fprintf(b, "- %s: %s\n", f.name, text)
 		}
 	}
 	return b.Flush()
@@ -137,4 +143,16 @@ var platformNames = map[requirement.Platform]string{
 // markdown keeps the characters of s from being taken for markup.
 func markdown(s string) string {
 	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "<", `\<`, "[", `\[`, "|", `\|`, "#", `\#`).Replace(s)
+}
+
+// code writes s as a code span, whose fence must not be in it (CommonMark, 6.1).
+func code(s string) string {
+	fence := "`"
+	for strings.Contains(s, fence) {
+		fence += "`"
+	}
+	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") {
+		s = " " + s + " "
+	}
+	return fence + s + fence
 }

@@ -30,6 +30,7 @@ type filesystem interface {
 type node struct {
 	allocated int64  // in bytes
 	id        uint64 // inode number, or MFT record number
+	junction  bool   // a link of NTFS to a directory, which io/fs does not call a symbolic link
 }
 
 // readable says which filesystems openFilesystem opens.
@@ -65,8 +66,11 @@ func (v ntfsVolume) describe(info fs.FileInfo) node {
 	if !ok {
 		return node{}
 	}
-	return node{allocated: e.Allocated, id: e.Record}
+	return node{allocated: e.Allocated, id: e.Record, junction: e.ReparseTag == tagMountPoint}
 }
+
+// tagMountPoint is IO_REPARSE_TAG_MOUNT_POINT ([MS-FSCC] 2.1.2.1).
+const tagMountPoint = 0xA0000003
 
 // name takes a path with slashes of either kind: no name of Windows holds one.
 func (ntfsVolume) name(p string) string {

@@ -90,6 +90,7 @@ type keyLister struct {
 	json      bool
 	out       lines
 	damage    damageLog
+	listed    int // keys
 }
 
 // list lists a key, with its subtree if that is asked for. prefix is what the
@@ -126,7 +127,7 @@ func joinKey(prefix, below string) string {
 
 type keyJSON struct {
 	Key       string      `json:"key"`
-	LastWrite *string     `json:"last_write,omitempty"`
+	LastWrite *string     `json:"last_write"`
 	Values    []valueJSON `json:"values"`
 	Subkeys   []string    `json:"subkeys,omitempty"` // names, where the subtree is not listed
 }
@@ -149,8 +150,12 @@ func (l *keyLister) key(k *registry.Key, name string, subkeys []string) error {
 	for _, v := range values {
 		j.Values = append(j.Values, l.value(v))
 	}
+	l.listed++
 	if l.json {
 		return l.out.object(j)
+	}
+	if l.listed > 1 {
+		fmt.Fprintln(l.out)
 	}
 	fmt.Fprintf(l.out, "%s  %s\n", report.Neutral(name), textTime(k.LastWrite()))
 	columns := 0
@@ -167,8 +172,7 @@ func (l *keyLister) key(k *registry.Key, name string, subkeys []string) error {
 	for _, s := range subkeys {
 		fmt.Fprintf(l.out, "  %s\\\n", report.Neutral(s))
 	}
-	_, err = l.out.WriteString("\n")
-	return err
+	return nil // an error of the output stays in it for flush
 }
 
 const (

@@ -148,8 +148,8 @@ func (l lines) flush(err error) error {
 	return err
 }
 
-// jsonTime writes a time as the reports do; nil for a time that RFC 3339 cannot
-// write, which a damaged record may hold.
+// jsonTime writes a time as the reports do; nil, which becomes null, for none
+// and for a time that RFC 3339 cannot write, which a damaged record may hold.
 func jsonTime(t time.Time) *string {
 	if t = t.UTC(); t.IsZero() || t.Year() < 0 || t.Year() > 9999 {
 		return nil
@@ -160,5 +160,8 @@ func jsonTime(t time.Time) *string {
 
 // textTime writes a time for people.
 func textTime(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }

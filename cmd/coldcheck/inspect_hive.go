@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,7 +47,7 @@ hive is dirty; --log names others.`,
 			}
 			k, err := hive.Key(name)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			l.json, l.out, l.damage.p = format == "jsonl", newLines(p.stdout), p
 			if !l.json && name == "" {

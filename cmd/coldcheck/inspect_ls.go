@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -123,7 +122,7 @@ type entryJSON struct {
 	Type      string  `json:"type"`
 	Size      int64   `json:"size"`
 	Allocated int64   `json:"allocated"`
-	Mtime     *string `json:"mtime,omitempty"`
+	Mtime     *string `json:"mtime"`
 	ID        uint64  `json:"id"`
 }
 
@@ -132,7 +131,7 @@ func (l *lister) entry(name string, info fs.FileInfo) error {
 	n := l.fsys.describe(info)
 	if l.json {
 		return l.out.object(entryJSON{
-			Path: name, Type: nodeType(info.Mode()), Size: info.Size(), Allocated: n.allocated,
+			Path: name, Type: nodeType(info.Mode(), n), Size: info.Size(), Allocated: n.allocated,
 			Mtime: jsonTime(info.ModTime()), ID: n.id,
 		})
 	}
@@ -141,24 +140,25 @@ func (l *lister) entry(name string, info fs.FileInfo) error {
 		shown = name
 	}
 	shown = report.Neutral(shown)
-	if info.Mode()&fs.ModeSymlink != 0 {
-		if link, err := l.fsys.ReadLink(name); err == nil {
-			shown += " -> " + report.Neutral(link)
-		} else if !errors.Is(err, fs.ErrInvalid) {
+	kind := nodeType(info.Mode(), n)
+	if kind == "symlink" {
+		link, err := l.fsys.ReadLink(name)
+		if err != nil {
 			l.damage.tell("%v", err)
 		}
+		shown += " -> " + report.Neutral(link)
 	}
-	_, err := fmt.Fprintf(l.out, "%-7s  %14d  %s  %s\n", nodeType(info.Mode()), info.Size(), textTime(info.ModTime()), shown)
+	_, err := fmt.Fprintf(l.out, "%-7s  %14d  %20s  %s\n", kind, info.Size(), textTime(info.ModTime()), shown)
 	return err
 }
 
-func nodeType(m fs.FileMode) string {
+func nodeType(m fs.FileMode, n node) string {
 	switch {
 	case m.IsDir():
 		return "dir"
 	case m.IsRegular():
 		return "file"
-	case m&fs.ModeSymlink != 0:
+	case m&fs.ModeSymlink != 0, n.junction:
 		return "symlink"
 	}
 	return "other"

@@ -107,10 +107,12 @@ func (m *machine) list(l *keyLister, key string) error {
 		}
 		return l.list(k, key)
 	}
+	var problem error
 	for _, name := range names {
 		k, err := m.Key(joinKey(key, name))
 		if err != nil {
 			l.damage.tell("%v", err)
+			problem = err
 			continue
 		}
 		shown := name
@@ -120,6 +122,9 @@ func (m *machine) list(l *keyLister, key string) error {
 		if err := l.list(k, shown); err != nil {
 			return err
 		}
+	}
+	if l.listed == 0 {
+		return problem
 	}
 	return nil
 }

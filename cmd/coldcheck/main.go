@@ -20,6 +20,7 @@ import (
 	"syscall"
 
 	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
@@ -87,9 +88,9 @@ func exitCode(err error) int {
 		return 0
 	case errors.As(err, &verdict):
 		return verdict.code // 0 ready, 1 not ready, 3 inconclusive, after the flags
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), errors.Is(err, scanner.ErrUsage):
 		return 64
-	case errors.Is(err, errNotThatKind), errors.Is(err, disk.ErrNotImage):
+	case errors.Is(err, errNotThatKind), errors.Is(err, scanner.ErrNoSystem), errors.Is(err, disk.ErrNotImage):
 		return 4
 	case errors.Is(err, errInterrupted):
 		return 130

@@ -21,7 +21,7 @@ a custom image of it. Nothing is booted, mounted or written.`,
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
-	group(root, p.inspectCommand(), p.completionCommand(), p.versionCommand())
+	group(root, p.scanCommand(), p.demoCommand(), p.requirementsCommand(), p.inspectCommand(), p.completionCommand(), p.versionCommand())
 	root.SetFlagErrorFunc(flagError)
 	plainUse(root)
 	return root

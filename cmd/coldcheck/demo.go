@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/disk"
+)
+
+const defaultCase = "failing"
+
+func (p *program) demoCommand() *cobra.Command {
+	var outputs []string
+	var name string
+	var list bool
+	c := &cobra.Command{
+		Use:   "demo [--case NAME]",
+		Short: "Scan images that are built into the program",
+		Long: `Scan the images of a made-up WorkSpace that are built into the program. It needs
+nothing but the program, and ends as the scan of such a WorkSpace would.`,
+		Args: arguments(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if list {
+				return p.listCases()
+			}
+			example, err := fixtures.Find(name)
+			if errors.Is(err, fs.ErrNotExist) {
+				return usage("see 'coldcheck demo --list'", "unknown case %q", name)
+			}
+			if err != nil {
+				return err
+			}
+			return p.scan(c.Context(), caseInput(example), outputs, nil)
+		},
+	}
+	c.Flags().StringVar(&name, "case", defaultCase, "scan the images of case `NAME`")
+	c.Flags().BoolVar(&list, "list", false, "list the cases")
+	outputFlag(c, &outputs)
+	check(c.RegisterFlagCompletionFunc("case", cobra.CompletionFunc(func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		for _, example := range fixtures.Cases() {
+			names = append(names, example.Name)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})))
+	return c
+}
+
+func (p *program) listCases() error {
+	out := newLines(p.stdout)
+	for _, c := range fixtures.Cases() {
+		fmt.Fprintf(out, "%-20s  %s\n", c.Name, report.Neutral(c.Title))
+	}
+	return out.flush(nil)
+}
+
+// caseInput is what a scan of a case is given.
+func caseInput(c fixtures.Case) scanner.Input {
+	var in scanner.Input
+	for _, i := range c.Images {
+		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) {
+			r, err := i.Open()
+			if err != nil {
+				return nil, err
+			}
+			return disk.OpenReader(i.Name, r, i.Size)
+		}})
+	}
+	for _, d := range c.With {
+		in.With = append(in.With, scanner.Document(d))
+	}
+	return in
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coldcheck/coldcheck/scanner"
+)
+
+func (p *program) scanCommand() *cobra.Command {
+	var outputs, with []string
+	var root, user, userName string
+	var policy policyFlags
+	c := &cobra.Command{
+		Use:   "scan IMAGE…",
+		Short: "Decide every requirement from the images of a WorkSpace",
+		Long: `Open the images of one WorkSpace read-only, in any order, and decide every
+requirement for making a custom image of it. Which image holds the root and which
+the user volume is found from their content; one image of a whole disk may hold both.
+
+It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be said.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			in := scanner.Input{UserName: userName, Policy: policy.policy()}
+			names := slices.Clone(args)
+			for _, a := range args {
+				in.Images = append(in.Images, scanner.File(a))
+			}
+			for _, forced := range []struct {
+				name   string
+				source **scanner.Source
+			}{{root, &in.Root}, {user, &in.User}} {
+				if forced.name != "" {
+					source := scanner.File(forced.name)
+					*forced.source = &source
+					names = append(names, forced.name)
+				}
+			}
+			if len(names) == 0 {
+				return usage("name the images of the root and the user volume", "no image")
+			}
+			if err := checkTwice(names); err != nil {
+				return err
+			}
+			for _, name := range with {
+				data, err := readDocument(name)
+				if err != nil {
+					return err
+				}
+				in.With = append(in.With, scanner.Document{Name: name, Data: data})
+			}
+			return p.scan(c.Context(), in, outputs, append(names, with...))
+		},
+	}
+	c.Flags().StringVar(&root, "root", "", "`IMAGE` holds the root volume, whatever its content says")
+	c.Flags().StringVar(&user, "user", "", "`IMAGE` holds the user volume, whatever its content says")
+	c.Flags().StringVar(&userName, "user-name", "", "judge the profile of the user `NAME`")
+	c.Flags().StringArrayVar(&with, "with", nil, "use a document from outside the disk, repeatable: the JSON of 'aws workspaces describe-workspaces' or 'describe-workspace-images', or the text of 'slmgr /dlv' (`FILE`)")
+	outputFlag(c, &outputs)
+	policy.declare(c)
+	return c
+}
+
+// scan runs a scan and writes its reports. files are those that a report must
+// not be written over.
+func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, files []string) error {
+	outputs, err := parseOutputs(outputValues)
+	if err != nil {
+		return err
+	}
+	if err := p.checkOutputs(outputs, files); err != nil {
+		return err
+	}
+	in.Progress = func(s scanner.Progress) { p.progress.show(s.Step, s.Done, s.Total) }
+	result, err := scanner.Scan(ctx, in)
+	if err != nil {
+		return err
+	}
+	if err := p.writeReports(result, outputs); err != nil {
+		return err
+	}
+	return verdictError{result.ExitCode}
+}
+
+// checkTwice refuses an image that was named twice, under whatever names.
+// Images that cannot be looked at are left to the scan to complain about.
+func checkTwice(names []string) error {
+	var infos []os.FileInfo
+	for i, name := range names {
+		info, err := os.Stat(name)
+		infos = append(infos, info)
+		if err != nil {
+			continue
+		}
+		for j, other := range infos[:i] {
+			if other != nil && os.SameFile(info, other) {
+				return usage("name each image once; --root and --user name theirs themselves", "%s and %s are the same image", names[j], name)
+			}
+		}
+	}
+	return nil
+}
+
+// maxDocument bounds a --with file: that of a large account has a few megabytes.
+const maxDocument = 64 << 20
+
+func readDocument(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxDocument {
+		return nil, usage("", "%s is larger than %d MiB and so no document of a WorkSpace", name, maxDocument>>20)
+	}
+	return data, nil
+}
+
+// policyFlags are the flags that change the exit code.
+type policyFlags struct {
+	strict bool
+	accept []string
+	failOn string
+}
+
+func (f *policyFlags) declare(c *cobra.Command) {
+	c.Flags().BoolVar(&f.strict, "strict", false, "count what passed by inference as undetermined")
+	c.Flags().StringSliceVar(&f.accept, "accept-undetermined", nil, "count these requirements as passed where they are undetermined (`ID,…`)")
+	c.Flags().StringVar(&f.failOn, "fail-on", string(scanner.FailOnWarning), "what ends with 1: failed, warning, recommended (theirs too) or never (`LEVEL`)")
+	check(c.RegisterFlagCompletionFunc("accept-undetermined", complete(requirementIDs()...)))
+	check(c.RegisterFlagCompletionFunc("fail-on", complete("failed", "warning", "recommended", "never")))
+}
+
+func (f *policyFlags) policy() scanner.Policy {
+	return scanner.Policy{Strict: f.strict, Accept: f.accept, FailOn: scanner.FailOn(f.failOn)}
+}

@@ -1,0 +1,34 @@
+package report
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// The catalogue in every form it is written in, with one requirement that has
+// every field and one that has none but the necessary.
+func TestCatalogue(t *testing.T) {
+	rows := []requirement.Requirement{
+		{
+			ID: "ws.quota.images", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
+			Demand: "the quota is not used up",
+		},
+		{
+			ID: "win.rds.enabled", Platform: requirement.Windows, Scope: requirement.Disk, Severity: requirement.Required,
+			AWSErrorCode: "RemoteDesktopServicesDisabled", Demand: "Remote Desktop Services starts manually or automatically",
+			Reads:       `SYSTEM: Services\TermService\Start, <any> [control] set, *_2 | #3`,
+			Live:        "Get-Service TermService | Select-Object StartType",
+			Remediation: "services.msc, Remote Desktop Services, Startup type: choose Manual or Automatic.",
+			Reference:   "Tips for Resolving Issues Detected by the Image Checker: Remote Desktop Services must be enabled",
+		},
+	}
+	for name, write := range map[string]CatalogueFormat{"table": CatalogueTable, "txt": Explain, "json": CatalogueJSON, "md": CatalogueMarkdown} {
+		var b bytes.Buffer
+		if err := write(&b, rows, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "catalogue."+name, b.Bytes())
+	}
+}
