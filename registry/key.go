@@ -123,34 +123,21 @@ func (k *Key) Subkeys() ([]*Key, error) {
 // subkeys returns also how many elements of the list are damaged.
 func (k *Key) subkeys() (result []*Key, damaged int, err error) {
 	var buf [4]leaf
-	leaves, err := k.leaves(buf[:0])
-	var n int
-	for _, l := range leaves {
-		n += l.count
-	}
+	leaves, n, err := k.leaves(buf[:0])
 	keys := make([]Key, 0, n)
-	offsets := make([]uint32, 0, n)
 	for _, l := range leaves {
 		for i := range l.count {
-			offset := l.offset(i)
-			key, keyErr := k.hive.keyAt(offset, k)
+			key, keyErr := k.hive.keyAt(l.offset(i), k)
 			if keyErr != nil {
 				err = first(err, keyErr)
 				continue
 			}
 			keys = append(keys, key)
-			offsets = append(offsets, offset)
 		}
 	}
-	slices.Sort(offsets)
-	if len(slices.Compact(offsets)) < len(keys) {
-		seen := make(map[uint32]bool, len(keys))
-		keys = slices.DeleteFunc(keys, func(key Key) bool {
-			twice := seen[key.offset]
-			seen[key.offset] = true
-			return twice
-		})
-		err = first(err, corrupt(k.subkeyListOffset(), "the list has a subkey twice"))
+	if twice(offsets(leaves)) {
+		keys = once(keys, func(key Key) uint32 { return key.offset })
+		err = first(err, corrupt(k.subkeyListOffset(), errTwice))
 	}
 	result = make([]*Key, len(keys))
 	for i := range keys {
@@ -165,7 +152,7 @@ func (k *Key) subkeys() (result []*Key, damaged int, err error) {
 func (k *Key) Subkey(name string) (*Key, error) {
 	w := want(name)
 	var buf [4]leaf
-	leaves, err := k.leaves(buf[:0])
+	leaves, _, err := k.leaves(buf[:0])
 	for _, l := range leaves {
 		for i := range l.count {
 			if !l.hashed || l.hash(i) != w.hash {
@@ -192,6 +179,9 @@ func (k *Key) Subkey(name string) (*Key, error) {
 			}
 		}
 	}
+	if err == nil && twice(offsets(leaves)) {
+		err = corrupt(k.subkeyListOffset(), errTwice)
+	}
 	if err != nil {
 		return nil, k.failList(err)
 	}
@@ -202,7 +192,12 @@ func (k *Key) Subkey(name string) (*Key, error) {
 func (k *Key) below(name string) string { return strings.TrimPrefix(k.Path()+`\`+name, `\`) }
 
 // fail says which key has an error.
-func (k *Key) fail(err error) error { return fmt.Errorf("key %s: %w", quote(k.Path()), err) }
+func (k *Key) fail(err error) error {
+	if k.parent == nil {
+		return fmt.Errorf("root key: %w", err)
+	}
+	return fmt.Errorf("key %s: %w", quote(k.Path()), err)
+}
 
 // failList says that the list of subkeys has an error.
 func (k *Key) failList(err error) error {
@@ -218,14 +213,18 @@ func (k *Key) failList(err error) error {
 // A key that is a predefined handle has no values in the file, Windows computes them (Perflib\009): ErrUnsupported.
 func (k *Key) Values() ([]*Value, error) {
 	list, err := k.valueList()
-	values := make([]Value, 0, len(list)/4)
-	for ; len(list) > 0; list = list[4:] {
-		v, valueErr := k.valueAt(le.Uint32(list))
+	values := make([]Value, 0, list.count)
+	for i := range list.count {
+		v, valueErr := k.valueAt(list.offset(i))
 		if valueErr != nil {
 			err = first(err, valueErr)
 			continue
 		}
 		values = append(values, v)
+	}
+	if twice(offsets([]leaf{list})) {
+		values = once(values, func(v Value) uint32 { return v.offset })
+		err = first(err, corrupt(list.at, errTwice))
 	}
 	result := make([]*Value, len(values))
 	for i := range values {
@@ -243,13 +242,16 @@ func (k *Key) Values() ([]*Value, error) {
 func (k *Key) Value(name string) (*Value, error) {
 	w := want(name)
 	list, err := k.valueList()
-	for ; len(list) > 0; list = list[4:] {
-		v, valueErr := k.valueAt(le.Uint32(list))
+	for i := range list.count {
+		v, valueErr := k.valueAt(list.offset(i))
 		if valueErr != nil {
 			err = first(err, valueErr)
 		} else if v.is(&w) {
 			return &v, nil
 		}
+	}
+	if err == nil && twice(offsets([]leaf{list})) {
+		err = corrupt(list.at, errTwice)
 	}
 	if err == nil {
 		err = errNoValue
@@ -257,23 +259,25 @@ func (k *Key) Value(name string) (*Value, error) {
 	return nil, k.fail(fmt.Errorf("value %s: %w", quote(name), err))
 }
 
-// valueList returns the list of the offsets of the values, as far as it can be read.
-func (k *Key) valueList() ([]byte, error) {
+// valueList returns the list of the values (regf, "Key values list"), as far as it can be read.
+func (k *Key) valueList() (leaf, error) {
+	l := leaf{at: k.valueListOffset(), stride: 4}
 	n := int(k.valueCount())
 	if k.flags()&flagPredefinedHandle != 0 {
-		return nil, fmt.Errorf("%w: predefined handle 0x%x", ErrUnsupported, n)
+		return l, fmt.Errorf("%w: predefined handle 0x%x", ErrUnsupported, n)
 	}
 	if n == 0 {
-		return nil, nil
+		return l, nil
 	}
-	list, err := k.hive.bins.cell(k.valueListOffset())
-	if err != nil {
-		return nil, err
+	var err error
+	if l.elements, err = k.hive.bins.cell(l.at); err != nil {
+		return l, err
 	}
-	if room := min(len(list)/4, len(k.hive.bins.data)/minValueCell); n > room {
-		return list[:4*room], corrupt(k.valueListOffset(), "%d values in a list for %d", n, room)
+	if room := min(len(l.elements)/4, len(k.hive.bins.data)/minValueCell); n > room {
+		n, err = room, corrupt(l.at, "%d values in a list for %d", n, room)
 	}
-	return list[:4*n], nil
+	l.count = n
+	return l, err
 }
 
 // SymbolicLink returns the path the key links to, as `\Registry\Machine\…` or `\Registry\User\…`; "" if it is no

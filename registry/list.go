@@ -1,5 +1,7 @@
 package registry
 
+import "slices"
+
 // maxIndexDepth is how deep index roots may be nested. Windows writes one above the leaves.
 const maxIndexDepth = 4
 
@@ -11,7 +13,8 @@ const maxDamaged = 1 << 18
 // more keys than that fits into it.
 const minKeyCell = 80
 
-// A leaf is a list of subkeys or a part of it: lf, lh or li (regf, "Index leaf", "Fast leaf", "Hash leaf").
+// A leaf is a list of subkeys or a part of it, lf, lh or li (regf, "Index leaf", "Fast leaf", "Hash leaf"), or a list
+// of values.
 type leaf struct {
 	at       uint32 // its offset
 	elements []byte
@@ -23,13 +26,13 @@ type leaf struct {
 func (l *leaf) offset(i int) uint32 { return le.Uint32(l.elements[i*l.stride:]) }
 func (l *leaf) hash(i int) uint32   { return le.Uint32(l.elements[i*l.stride+4:]) }
 
-// leaves appends the leaves of the key's list of subkeys to buf, as far as they can be read.
-func (k *Key) leaves(buf []leaf) ([]leaf, error) {
+// leaves appends the leaves of the key's list of subkeys to buf, as far as they can be read, and counts their
+// elements.
+func (k *Key) leaves(buf []leaf) (leaves []leaf, elements int, err error) {
 	n := int(k.subkeyCount())
 	if n == 0 {
-		return buf, nil
+		return buf, 0, nil
 	}
-	var err error
 	if room := len(k.hive.bins.data) / minKeyCell; n > room {
 		err = corrupt(k.offset, "key node: %d subkeys, %d fit into what there is of the hive", n, room)
 		n = room
@@ -39,7 +42,7 @@ func (k *Key) leaves(buf []leaf) ([]leaf, error) {
 	if err == nil && c.elements > 0 {
 		err = corrupt(k.subkeyListOffset(), "the list has %d of %d subkeys", n-c.elements, n)
 	}
-	return c.leaves, err
+	return c.leaves, n - c.elements, err
 }
 
 // A leafCollector gathers the leaves of one list.
@@ -98,4 +101,41 @@ func (c *leafCollector) add(at uint32, depth int) error {
 		c.leaves = append(c.leaves, l)
 	}
 	return err
+}
+
+// A list that names something twice may do so in place of something else, so it proves of nothing that it is not
+// there.
+const errTwice = "the list names something twice"
+
+// offsets returns all that leaves name.
+func offsets(leaves []leaf) []uint32 {
+	var all []uint32
+	for _, l := range leaves {
+		all = slices.Grow(all, l.count)
+		for i := range l.count {
+			all = append(all, l.offset(i))
+		}
+	}
+	return all
+}
+
+// twice tells whether an offset is there twice. It sorts the offsets.
+func twice(offsets []uint32) bool {
+	slices.Sort(offsets)
+	for i := 1; i < len(offsets); i++ {
+		if offsets[i] == offsets[i-1] {
+			return true
+		}
+	}
+	return false
+}
+
+// once leaves out what was there before.
+func once[T any](list []T, offset func(T) uint32) []T {
+	seen := map[uint32]bool{}
+	return slices.DeleteFunc(list, func(e T) bool {
+		before := seen[offset(e)]
+		seen[offset(e)] = true
+		return before
+	})
 }

@@ -181,7 +181,10 @@ func (v *Value) segments(buf []segment) ([]segment, error) {
 		return bins.bigData(buf, at, size)
 	}
 	s, err := bins.segment(at, size)
-	return append(buf, s), err
+	if err != nil {
+		return nil, err
+	}
+	return append(buf, s), nil
 }
 
 // bigData appends the segments of big data to buf (regf, "Big data"). All but the last have the full size.
