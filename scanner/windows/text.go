@@ -18,11 +18,11 @@ func count(n int, one, many string) string {
 // gib says a size as a person reads it, with one digit after the point. It
 // rounds towards zero, so that a size below a bound never reads as the bound.
 func gib(bytes int64) string {
-	tenths := bytes * 10 >> 30
-	if bytes > 0 && tenths == 0 {
+	whole, tenths := bytes>>30, (bytes&(1<<30-1))*10>>30
+	if bytes > 0 && whole == 0 && tenths == 0 {
 		return fmt.Sprintf("%d MiB", bytes>>20)
 	}
-	return fmt.Sprintf("%d.%d GiB", tenths/10, tenths%10)
+	return fmt.Sprintf("%d.%d GiB", whole, tenths)
 }
 
 // some joins the first few of a list, and says how many more there are.

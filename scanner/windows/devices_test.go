@@ -1,0 +1,255 @@
+package windows
+
+import (
+	"encoding/hex"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+func TestDHCP(t *testing.T) {
+	addresses := func(list ...string) Setting[[]string] {
+		return Setting[[]string]{Value: list, Present: true, Evidence: evidence}
+	}
+	none := absent[[]string]()
+	good := Adapter{GUID: "{1}", Enabled: true, DHCP: number(1), Addresses: none}
+	for name, c := range map[string]struct {
+		adapters []Adapter
+		want     verdict
+	}{
+		"DHCP":                           {[]Adapter{good}, passed},
+		"DHCP with an empty address":     {[]Adapter{{Enabled: true, DHCP: number(1), Addresses: addresses("0.0.0.0")}}, passed},
+		"a fixed address":                {[]Adapter{good, {Enabled: true, DHCP: number(0), Addresses: addresses("10.0.0.9")}}, failed},
+		"no DHCP and no address":         {[]Adapter{{Enabled: true, DHCP: number(0), Addresses: addresses("")}}, failed},
+		"nothing written":                {[]Adapter{{Enabled: true, DHCP: absent[uint32](), Addresses: none}}, passed},
+		"only an address":                {[]Adapter{{Enabled: true, DHCP: absent[uint32](), Addresses: addresses("10.0.0.9")}}, failed},
+		"DHCP that keeps an address":     {[]Adapter{{Enabled: true, DHCP: number(1), Addresses: addresses("10.0.0.9")}}, warning},
+		"a fixed address, disabled":      {[]Adapter{good, {DHCP: number(0), Addresses: addresses("10.0.0.9")}}, warning},
+		"a fixed address, removed":       {[]Adapter{good, {Removed: true, DHCP: number(0), Addresses: addresses("10.0.0.9")}}, passed},
+		"a fixed address of a component": {[]Adapter{good, {Software: true, Enabled: true, DHCP: number(0)}}, passed},
+		"no adapter":                     {nil, undetermined},
+		"only removed ones":              {[]Adapter{{Removed: true, DHCP: number(1)}}, undetermined},
+	} {
+		t.Run(name, func(t *testing.T) { check(t, netDHCP, judgeDHCP(c.adapters), c.want) })
+	}
+}
+
+func TestParseMount(t *testing.T) {
+	for in, want := range map[string]struct {
+		device string
+		disk   bool
+	}{
+		"7eb1c35a0000501f00000000":                         {"MBR 5AC3B17E offset 525336576", true},
+		"444d494f3a49443ac0c76b8d2f4e1b4a9b773e5d0c41a2f6": {DeviceGPT([16]byte{0xc0, 0xc7, 0x6b, 0x8d, 0x2f, 0x4e, 0x1b, 0x4a, 0x9b, 0x77, 0x3e, 0x5d, 0x0c, 0x41, 0xa2, 0xf6}), true},
+		"5c003f003f005c00":                                 {`\??\`, false},
+		"":                                                 {"", false},
+		"00":                                               {"", false},
+	} {
+		data, err := hex.DecodeString(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if device, disk := parseMount(data); device != want.device || disk != want.disk {
+			t.Errorf("%s: %q, %t", in, device, disk)
+		}
+	}
+	if got := DeviceGPT([16]byte{0xc0, 0xc7, 0x6b, 0x8d, 0x2f, 0x4e, 0x1b, 0x4a, 0x9b, 0x77, 0x3e, 0x5d, 0x0c, 0x41, 0xa2, 0xf6}); got != "GPT {8D6BC7C0-4E2F-4A1B-9B77-3E5D0C41A2F6}" {
+		t.Error(got)
+	}
+}
+
+func TestDrives(t *testing.T) {
+	partitions := []Partition{{DeviceMBR(1, 1048576), "root.img, partition 1"}, {DeviceMBR(1, 525336576), "root.img, partition 2"}}
+	mount := func(letter, device string) Mount { return Mount{letter, device, true, evidence} }
+	cd := []Mount{mount("C", partitions[1].Device), mount("D", DeviceMBR(9, 1))}
+	also := func(more ...Mount) Drives { return Drives{Mounts: append(append([]Mount{}, cd...), more...)} }
+	alias := words(`\??\C:\data`)
+	alias.Evidence.Value = "X:"
+	for name, c := range map[string]struct {
+		drives Drives
+		maps   []driveMap
+		want   verdict
+	}{
+		"C and D":                        {also(), nil, passed},
+		"E on a partition of the images": {also(mount("E", partitions[0].Device)), nil, failed},
+		"E on another disk":              {also(mount("E", DeviceMBR(7, 1048576))), nil, passed},
+		"a CD-ROM":                       {also(Mount{"E", `\??\SCSI#CdRom&Ven_QEMU`, false, evidence}), nil, passed},
+		"a floppy":                       {also(Mount{"A", `\??\FDC#GENERIC`, false, evidence}), nil, passed},
+		"a letter for a folder":          {Drives{Mounts: cd, Aliases: []Setting[string]{alias}}, nil, failed},
+		"a virtual disk at start":        {Drives{Mounts: cd, Attached: []requirement.Evidence{evidence}}, nil, warning},
+		"a page file on E":               {Drives{Mounts: cd, PageFiles: Setting[[]string]{Value: []string{`E:\pagefile.sys 0 0`}}}, nil, warning},
+		"page files on C, D and any":     {Drives{Mounts: cd, PageFiles: Setting[[]string]{Value: []string{`c:\pagefile.sys`, `D:\x`, `?:\pagefile.sys`}}}, nil, passed},
+		"a driver of drives":             {Drives{Mounts: cd, Makers: []Service{{Name: "WinFsp", Start: number(2)}}}, nil, warning},
+		"a policy maps H":                {also(), []driveMap{{Letter: "H", Path: `\\server\home`}}, warning},
+		"a policy maps D":                {also(), []driveMap{{Letter: "d", Path: `\\server\home`}}, passed},
+		"nothing is mounted":             {Drives{}, nil, passed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, _ := judgeDrives(c.drives, partitions, c.maps)
+			check(t, drivesOnlyCD, o, c.want)
+		})
+	}
+	share := words(`\\server\home`)
+	share.Evidence.Key = `Network\h`
+	check(t, drivesOnlyCD, judgeNetworkDrives([]Setting[string]{share}), failed)
+}
+
+func TestParseDrivesXML(t *testing.T) {
+	doc := `<?xml version="1.0" encoding="utf-8"?>
+<Drives clsid="{8FDDCC1A}"><Drive name="H:"><Properties action="U" path="\\server\home" letter="H" useLetter="1"/></Drive>
+<Drive name="G:"><Properties action="D" path="" letter="G"/></Drive></Drives>`
+	got, err := parseDrivesXML([]byte(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]driveMap{{Letter: "H", Path: `\\server\home`}}, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := parseDrivesXML([]byte("<Drives>")); err == nil {
+		t.Error("a file that is cut short is read as one without drives")
+	}
+}
+
+func TestElsewhere(t *testing.T) {
+	for path, want := range map[string]bool{`D:\x`: true, `c:\x`: false, `\\server\x`: true, `\\?\x`: true, "": false, "x": false} {
+		if got := elsewhere(path); got != want {
+			t.Errorf("elsewhere(%q) = %t", path, got)
+		}
+	}
+}
+
+func TestApps(t *testing.T) {
+	one := []placed{{"Tool", `D:\Tool`, evidence}}
+	check(t, appsOnC, judgeApps(nil, nil, "3 applications", evidence), passed)
+	check(t, appsOnC, judgeApps(one, nil, "", evidence), failed)
+	check(t, appsOnC, judgeApps(nil, one, "", evidence), warning)
+	check(t, appsOnC, judgeApps(one, one, "", evidence), failed)
+}
+
+func TestPVDrivers(t *testing.T) {
+	set := func(names []string, change func(*driver)) []driver {
+		var list []driver
+		for i, name := range names {
+			d := driver{Name: name, Service: Service{Name: name, Start: number(0), Key: evidence}, File: there}
+			if i == len(names)-1 && change != nil {
+				change(&d)
+			}
+			list = append(list, d)
+		}
+		return list
+	}
+	gone := func(names []string) []driver {
+		var list []driver
+		for _, name := range names {
+			list = append(list, driver{Name: name, Service: Service{Key: evidence}})
+		}
+		return list
+	}
+	notThere := func(d *driver) { d.Service = Service{Key: evidence} }
+	off := func(d *driver) { d.Service.Start = number(startDisabled) }
+	noFile := func(d *driver) { d.File = missing }
+	none := absent[string]()
+	for name, c := range map[string]struct {
+		pv, nitro, other []driver
+		want             verdict
+	}{
+		"both sets":                       {set(pvDrivers, nil), set(nitroDrivers, nil), nil, passed},
+		"PV":                              {set(pvDrivers, nil), gone(nitroDrivers), nil, passed},
+		"Nitro":                           {gone(pvDrivers), set(nitroDrivers, nil), nil, passed},
+		"neither":                         {gone(pvDrivers), gone(nitroDrivers), nil, failed},
+		"Citrix":                          {gone(pvDrivers), gone(nitroDrivers), set(otherDrivers[:1], nil), failed},
+		"PV without one":                  {set(pvDrivers, notThere), gone(nitroDrivers), nil, failed},
+		"PV without one, Nitro":           {set(pvDrivers, notThere), set(nitroDrivers, nil), nil, passed},
+		"one disabled":                    {set(pvDrivers, off), gone(nitroDrivers), nil, failed},
+		"one without its file":            {set(pvDrivers, noFile), set(nitroDrivers, nil), nil, failed},
+		"Nitro without NVMe":              {gone(pvDrivers), set(nitroDrivers, notThere), nil, failed},
+		"PV, and Nitro without its file":  {set(pvDrivers, nil), set(nitroDrivers, noFile), nil, failed},
+		"PV, and half of Nitro":           {set(pvDrivers, nil), set(nitroDrivers, notThere), nil, passed},
+		"PV, one without a start type":    {set(pvDrivers, func(d *driver) { d.Service.Start = absent[uint32]() }), gone(nitroDrivers), nil, failed},
+		"PV, one that is going away next": {set(pvDrivers, func(d *driver) { d.Service.Deleted = true }), gone(nitroDrivers), nil, failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check(t, componentPVDrivers, judgePVDrivers(c.pv, c.nitro, c.other, none), c.want)
+		})
+	}
+}
+
+func TestProtocolComponents(t *testing.T) {
+	on := driver{Name: "X", Service: Service{Name: "X", DisplayName: "STXHD Hosted Application Service", Start: number(2), Key: evidence}, File: there}
+	none := driver{Name: "X", Service: Service{Key: evidence}}
+	off, bare := on, on
+	off.Service.Start = number(startDisabled)
+	bare.File = missing
+	for name, c := range map[string]struct {
+		pcoip, dcv, stxhd    driver
+		wantPCoIP, wantSTXHD verdict
+	}{
+		"PCoIP with STXHD":          {pcoip: on, dcv: none, stxhd: on, wantPCoIP: passed, wantSTXHD: passed},
+		"PCoIP without STXHD":       {pcoip: on, dcv: none, stxhd: none, wantPCoIP: passed, wantSTXHD: failed},
+		"PCoIP, STXHD disabled":     {pcoip: on, dcv: none, stxhd: off, wantPCoIP: passed, wantSTXHD: failed},
+		"PCoIP, STXHD without file": {pcoip: on, dcv: none, stxhd: bare, wantPCoIP: passed, wantSTXHD: failed},
+		"DCV only":                  {pcoip: none, dcv: on, stxhd: none, wantPCoIP: passed, wantSTXHD: skipped},
+		"both, no STXHD":            {pcoip: on, dcv: on, stxhd: none, wantPCoIP: passed, wantSTXHD: warning},
+		"both, STXHD disabled":      {pcoip: on, dcv: on, stxhd: off, wantPCoIP: passed, wantSTXHD: passed},
+		"neither":                   {pcoip: none, dcv: none, stxhd: none, wantPCoIP: failed, wantSTXHD: failed},
+		"PCoIP disabled":            {pcoip: off, dcv: none, stxhd: on, wantPCoIP: failed, wantSTXHD: passed},
+		"PCoIP without its program": {pcoip: bare, dcv: none, stxhd: on, wantPCoIP: failed, wantSTXHD: passed},
+		"PCoIP disabled, DCV on":    {pcoip: off, dcv: on, stxhd: none, wantPCoIP: passed, wantSTXHD: warning},
+		"DCV disabled":              {pcoip: none, dcv: off, stxhd: none, wantPCoIP: failed, wantSTXHD: failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := protocols{PCoIP: c.pcoip, DCV: c.dcv}
+			check(t, componentPCoIP, judgePCoIP(p), c.wantPCoIP)
+			check(t, componentSTXHD, judgeSTXHD(c.stxhd, p), c.wantSTXHD)
+		})
+	}
+}
+
+func TestSkylight(t *testing.T) {
+	agent := func(start uint32) driver {
+		return driver{Name: "SkyLight", Service: Service{Name: "SkyLight", Start: number(start), Key: evidence}, File: there}
+	}
+	bare := agent(2)
+	bare.File = missing
+	for name, c := range map[string]struct {
+		agent driver
+		want  verdict
+	}{
+		"automatic":     {agent(2), passed},
+		"manual":        {agent(3), failed},
+		"disabled":      {agent(4), failed},
+		"no program":    {bare, failed},
+		"not installed": {driver{Name: "SkyLight", Service: Service{Key: evidence}}, failed},
+	} {
+		t.Run(name, func(t *testing.T) { check(t, componentSkylight, judgeSkylight(c.agent, nil), c.want) })
+	}
+}
+
+func TestWAM(t *testing.T) {
+	check(t, wamInstalled, judgeWAM(nil), skipped)
+	check(t, wamInstalled, judgeWAM([]requirement.Evidence{evidence}), warning)
+	for name, want := range map[string]bool{"Amazon WAM": true, "Amazon WorkSpaces Application Manager 1.1": true, "Amazon Corretto": false} {
+		if isWAM(name) != want {
+			t.Errorf("isWAM(%q) is %t", name, !want)
+		}
+	}
+}
+
+func TestReadable(t *testing.T) {
+	good := VolumeState{Role: "root", Name: "root.img"}
+	for name, c := range map[string]struct {
+		volumes []VolumeState
+		want    verdict
+	}{
+		"one":                        {[]VolumeState{good}, passed},
+		"encrypted":                  {[]VolumeState{good, {Role: "user", Name: "user.img", Encrypted: "BitLocker"}}, failed},
+		"damaged":                    {[]VolumeState{good, {Role: "user", Name: "user.img", Err: errors.New("torn")}}, undetermined},
+		"damaged and encrypted":      {[]VolumeState{good, {Name: "a", Err: errors.New("torn")}, {Name: "b", Encrypted: "LUKS"}}, failed},
+		"one of another kind of use": {[]VolumeState{good, {Role: "other", Name: "root.img, partition 1"}}, passed},
+	} {
+		t.Run(name, func(t *testing.T) { check(t, volumeReadable, judgeReadable(c.volumes), c.want) })
+	}
+}
