@@ -2,6 +2,7 @@ package statement
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -35,7 +36,7 @@ func MatchWorkSpace(documents []*Document, computer string) (Match, error) {
 				m.WorkSpace, m.Document = w, d
 				continue
 			}
-			if w.WorkspaceID != m.WorkSpace.WorkspaceID || w.State != m.WorkSpace.State || !strings.EqualFold(w.UserName, m.WorkSpace.UserName) {
+			if !reflect.DeepEqual(w, m.WorkSpace) {
 				return Match{}, fmt.Errorf("%s and %s: two entries for computer %s that differ: %w", m.Document.Name, d.Name, computer, ErrInvalid)
 			}
 		}

@@ -7,13 +7,23 @@
 // Unknown fields are ignored.
 package statement
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
 
 // ErrUnknownKind: the content is none of the documents that Parse knows.
 var ErrUnknownKind = errors.New("neither describe-workspaces nor describe-workspace-images JSON, nor the text of slmgr /dlv")
 
 // ErrInvalid: the content is of a known kind, and damaged or contradictory.
 var ErrInvalid = errors.New("invalid document")
+
+// MaxSize bounds a document, in bytes. The list of ten thousand WorkSpaces,
+// more than a Region holds for most, has half of it.
+const MaxSize = 16 << 20
 
 // Kind says what a Document is.
 type Kind string
@@ -42,7 +52,7 @@ type Document struct {
 // WorkSpace is one entry of describe-workspaces. A string that is not in the
 // document is "", a number nil.
 type WorkSpace struct {
-	WorkspaceID        string
+	WorkspaceID        string // never ""
 	State              string // "AVAILABLE", ... as written
 	ModificationStates []ModificationState
 	UserName           string
@@ -78,7 +88,7 @@ type WorkSpaceProperties struct {
 
 // Image is one entry of describe-workspace-images.
 type Image struct {
-	ImageID         string // "wsi-..."
+	ImageID         string // "wsi-...", never ""
 	Name            string
 	Description     string
 	State           string // "AVAILABLE", "PENDING", "ERROR"
@@ -98,19 +108,58 @@ type ErrorDetail struct {
 	ErrorMessage string
 }
 
-// Slmgr is what `slmgr /dlv` says of the Windows licence.
+// Slmgr is what `slmgr /dlv` says of the Windows licence. A text that does not
+// tell the count of rearms for certain is no Slmgr but an error.
 type Slmgr struct {
-	Name        string // "Windows(R), ServerDatacenter edition"
-	Description string // "Windows(R) Operating System, VOLUME_KMSCLIENT channel"
+	Name        string // "Windows(R), ServerDatacenter edition"; "" if not certain
+	Description string // "Windows(R) Operating System, VOLUME_KMSCLIENT channel"; "" if not certain
 	Channel     string // "VOLUME_KMSCLIENT", "RETAIL", ...; "" if not certain
 	Status      string // the licence status as printed, in the language of the text; "" if not certain
 
-	RemainingWindowsRearm *int // nil: the text does not print it
-	RemainingSKURearm     *int // nil: the text does not print it
+	RemainingWindowsRearm int
+	RemainingSKURearm     *int // nil: the text does not print it, as on Windows 7
 }
 
-// Parse reads a document. name is only for messages and Document.Name. The
-// error is ErrUnknownKind or ErrInvalid.
+// ReadFile reads and parses the document in a file. The error is that of the
+// file system, ErrUnknownKind or ErrInvalid.
+func ReadFile(path string) (*Document, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+// Parse reads a document of at most MaxSize bytes. name is only for messages
+// and Document.Name. The error is ErrUnknownKind or ErrInvalid.
 func Parse(name string, data []byte) (*Document, error) {
-	return nil, ErrUnknownKind
+	d, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	d.Name = name
+	return d, nil
+}
+
+func parse(data []byte) (*Document, error) {
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("%w: larger than %d bytes", ErrInvalid, MaxSize)
+	}
+	text, isUnicode := decodeUnicode(data)
+	if !isUnicode {
+		return parseCodePages(data)
+	}
+	if strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{") {
+		return parseJSON(text)
+	}
+	s, err := parseSlmgr(text)
+	if err != nil {
+		return nil, err
+	}
+	return &Document{Kind: Licence, Slmgr: s}, nil
 }
