@@ -158,15 +158,16 @@ func (m *Machine) decideApps() requirement.Outcome {
 // not lie on C, for all users and for the user alone.
 func judgeApps(machine, user []placed, looked string, where requirement.Evidence) requirement.Outcome {
 	describe := func(list []placed) (string, []requirement.Evidence) {
-		var names []string
+		var names, said []string
 		var evidence []requirement.Evidence
 		for _, p := range list {
-			if name := fmt.Sprintf("%s (%s)", p.Name, p.Path); !containsFold(names, name) {
-				names = append(names, name)
-			}
 			evidence = append(evidence, p.Evidence)
+			if !containsFold(names, p.Name) {
+				names = append(names, p.Name)
+				said = append(said, fmt.Sprintf("%s (%s)", p.Name, p.Path))
+			}
 		}
-		return some(names), evidence
+		return some(said), evidence
 	}
 	switch {
 	case len(machine) > 0:

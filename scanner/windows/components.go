@@ -114,7 +114,7 @@ func judgePVDrivers(pv, nitro, other []driver, version Setting[string]) requirem
 	broken := append(first.broken, second.broken...)
 	switch {
 	case len(broken) > 0:
-		return requirement.Fail("a driver does not load: "+some(broken), evidence...)
+		return requirement.Fail("a driver does not load: "+some(broken), append(first.brokenEvidence, second.brokenEvidence...)...)
 	case len(first.missing) == 0:
 		message := "AWS PV drivers"
 		if version.Present {
@@ -147,6 +147,8 @@ type driverSet struct {
 	missing  []string // names of those that are not installed
 	broken   []string // why others do not load
 	evidence []requirement.Evidence
+
+	brokenEvidence []requirement.Evidence
 }
 
 func inspectDrivers(drivers []driver) driverSet {
@@ -157,6 +159,7 @@ func inspectDrivers(drivers []driver) driverSet {
 			set.missing = append(set.missing, d.Name)
 		case p != "":
 			set.broken = append(set.broken, p)
+			set.brokenEvidence = append(set.brokenEvidence, d.evidence()...)
 		}
 		set.evidence = append(set.evidence, d.evidence()...)
 	}

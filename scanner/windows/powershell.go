@@ -160,11 +160,12 @@ func judgeExecutionPolicy(scopes []policyScope, system System) requirement.Outco
 	effective, where, basis := unset, fmt.Sprintf("the default of %s, since it is set nowhere", system.Name()), requirement.Inferred
 	var evidence []requirement.Evidence
 	for _, s := range scopes {
-		evidence = append(evidence, s.Setting.Evidence)
 		if defined(s.Setting) {
 			effective, where, basis = strings.TrimSpace(s.Setting.Value), "scope "+s.Name, requirement.Observed
+			evidence = append([]requirement.Evidence{s.Setting.Evidence}, evidence...) // what decides comes first
 			break
 		}
+		evidence = append(evidence, s.Setting.Evidence)
 	}
 	if strings.EqualFold(effective, "Default") {
 		effective = unset

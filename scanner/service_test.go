@@ -1,0 +1,139 @@
+package scanner
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/statement"
+)
+
+// onDisk is a system with a computer name and one user.
+type onDisk struct {
+	computer, user string
+	err            error
+}
+
+func (d onDisk) Platform() (Platform, error)       { return Platform{}, nil }
+func (d onDisk) ComputerName() (string, error)     { return d.computer, d.err }
+func (d onDisk) HasUser(name string) (bool, error) { return strings.EqualFold(name, d.user), d.err }
+func (d onDisk) Checks() []requirement.Check       { return nil }
+
+func workSpaces(entries ...string) *statement.Document {
+	d, err := statement.Parse("ws.json", []byte(`{"Workspaces": [`+strings.Join(entries, ",")+`]}`))
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func TestWorkSpaceDocuments(t *testing.T) {
+	good := `{"WorkspaceId": "ws-1", "ComputerName": "PC1", "UserName": "jdoe", "State": "AVAILABLE"}`
+	const available, modification, encryption = "ws.state.available", "ws.modification.none", "ws.encryption.none"
+	all := func(s requirement.Status) map[string]requirement.Status {
+		return map[string]requirement.Status{available: s, modification: s, encryption: s}
+	}
+	passedBut := func(id string, s requirement.Status) map[string]requirement.Status {
+		m := all(requirement.Passed)
+		m[id] = s
+		return m
+	}
+	disk := onDisk{computer: "pc1", user: "jdoe"}
+	for name, c := range map[string]struct {
+		documents []*statement.Document
+		disk      onDisk
+		want      map[string]requirement.Status
+		notices   int
+	}{
+		"no document":              {nil, disk, all(requirement.Undetermined), 0},
+		"available":                {[]*statement.Document{workSpaces(good)}, disk, all(requirement.Passed), 0},
+		"one of several":           {[]*statement.Document{workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "PC2", "State": "ERROR"}`, good)}, disk, all(requirement.Passed), 0},
+		"of another computer":      {[]*statement.Document{workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "PC2", "State": "AVAILABLE"}`)}, disk, all(requirement.Undetermined), 1},
+		"without a computer name":  {[]*statement.Document{workSpaces(`{"WorkspaceId": "ws-2", "UserName": "jdoe", "State": "AVAILABLE"}`)}, disk, all(requirement.Undetermined), 1},
+		"of another user":          {[]*statement.Document{workSpaces(good)}, onDisk{computer: "PC1", user: "asmith"}, all(requirement.Undetermined), 1},
+		"disk without a name":      {[]*statement.Document{workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "", "State": "AVAILABLE"}`)}, onDisk{}, all(requirement.Undetermined), 1},
+		"name unreadable":          {[]*statement.Document{workSpaces(good)}, onDisk{err: errors.New("damaged")}, all(requirement.Undetermined), 0},
+		"another beside it":        {[]*statement.Document{workSpaces(good), workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "PC2", "State": "AVAILABLE"}`)}, disk, all(requirement.Passed), 1},
+		"two that differ":          {[]*statement.Document{workSpaces(good), workSpaces(strings.Replace(good, "AVAILABLE", "STOPPED", 1))}, disk, all(requirement.Undetermined), 0},
+		"two that agree":           {[]*statement.Document{workSpaces(good), workSpaces(good)}, disk, all(requirement.Passed), 0},
+		"stopped":                  {[]*statement.Document{workSpaces(strings.Replace(good, "AVAILABLE", "STOPPED", 1))}, disk, passedBut(available, requirement.Failed), 0},
+		"suspended":                {[]*statement.Document{workSpaces(strings.Replace(good, "AVAILABLE", "SUSPENDED", 1))}, disk, passedBut(available, requirement.Failed), 0},
+		"state not given":          {[]*statement.Document{workSpaces(strings.Replace(good, `"AVAILABLE"`, `""`, 1))}, disk, passedBut(available, requirement.Undetermined), 0},
+		"being modified":           {[]*statement.Document{workSpaces(strings.Replace(good, `{`, `{"ModificationStates": [{"Resource": "ROOT_VOLUME", "State": "UPDATE_IN_PROGRESS"}],`, 1))}, disk, passedBut(modification, requirement.Failed), 0},
+		"no modification, empty":   {[]*statement.Document{workSpaces(strings.Replace(good, `{`, `{"ModificationStates": [],`, 1))}, disk, all(requirement.Passed), 0},
+		"root encrypted":           {[]*statement.Document{workSpaces(strings.Replace(good, `{`, `{"RootVolumeEncryptionEnabled": true,`, 1))}, disk, passedBut(encryption, requirement.Failed), 0},
+		"user encrypted":           {[]*statement.Document{workSpaces(strings.Replace(good, `{`, `{"UserVolumeEncryptionEnabled": true,`, 1))}, disk, passedBut(encryption, requirement.Failed), 0},
+		"encryption said to be no": {[]*statement.Document{workSpaces(strings.Replace(good, `{`, `{"UserVolumeEncryptionEnabled": false,`, 1))}, disk, all(requirement.Passed), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var trail requirement.Trail
+			s := newService(c.documents, c.disk, &trail)
+			used := s.uses(available)
+			for _, check := range s.checks() {
+				want, ok := c.want[check.ID]
+				if !ok {
+					continue
+				}
+				f := requirement.Find(check.Requirement, check.Decide())
+				if f.Status != want {
+					t.Errorf("%s: %s, want %s: %s", f.ID, f.Status, want, f.Message)
+				}
+				if f.Basis != "" && f.Basis != requirement.Stated {
+					t.Errorf("%s: basis %s", f.ID, f.Basis)
+				}
+				if s.uses(check.ID) != used {
+					t.Errorf("%s counts: %t", f.ID, !used)
+				}
+			}
+			if anyDecided := c.want[encryption] != requirement.Undetermined; used != anyDecided {
+				t.Errorf("the document is used: %t", used)
+			}
+			if n := trail.Notices(); len(n) != c.notices {
+				t.Errorf("notices %+v, want %d", n, c.notices)
+			}
+		})
+	}
+}
+
+func TestQuota(t *testing.T) {
+	images := func(owner string, n int) []statement.Image {
+		list := make([]statement.Image, n)
+		for i := range list {
+			list[i] = statement.Image{ImageID: fmt.Sprintf("wsi-%d", i), OwnerAccountID: owner}
+		}
+		return list
+	}
+	document := func(list ...statement.Image) *statement.Document {
+		return &statement.Document{Name: "images.json", Kind: statement.Images, Images: list}
+	}
+	truncated := document(images("1", 3)...)
+	truncated.Truncated = true
+	full := document(images("1", 40)...)
+	full.Truncated = true
+	for name, c := range map[string]struct {
+		document *statement.Document
+		want     requirement.Status
+	}{
+		"none given":             {nil, requirement.Undetermined},
+		"no image":               {document(), requirement.Passed},
+		"one below":              {document(images("1", 39)...), requirement.Passed},
+		"the quota":              {document(images("1", 40)...), requirement.Failed},
+		"above":                  {document(images("1", 41)...), requirement.Failed},
+		"owner not named":        {document(images("", 40)...), requirement.Failed},
+		"shared by others":       {document(append(images("1", 30), images("2", 20)...)...), requirement.Passed},
+		"more pages":             {truncated, requirement.Undetermined},
+		"more pages, and enough": {full, requirement.Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if o := judgeQuota(c.document); o.Status != c.want {
+				t.Errorf("%s, want %s: %s", o.Status, c.want, o.Message)
+			}
+		})
+	}
+	s := newService([]*statement.Document{document(images("1", 3)...), document(images("1", 9)...)}, onDisk{}, nil)
+	if !s.uses("ws.quota.images") || len(s.images().Images) != 9 {
+		t.Error("of two documents the one with more images has to count")
+	}
+}
