@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -31,6 +32,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
+		ContinueOnError:     true,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -82,6 +84,11 @@ func poke(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(errors.Join(err, f.Close()))
 }
 
+// next is where an unpacked image goes on that is not a hole.
+func next(image io.ReaderAt, at int64) int64 {
+	return image.(interface{ Next(int64) int64 }).Next(at)
+}
+
 // writeImage writes an image of a case as a file without the pages that hold
 // only zeros.
 func writeImage(c fixtures.Case, role, name string) error {
@@ -99,8 +106,7 @@ func writeImage(c fixtures.Case, role, name string) error {
 		}
 		defer f.Close()
 		page := make([]byte, 4096)
-		next := r.(interface{ Next(int64) int64 }).Next
-		for at := next(0); at < image.Size; at = next(at + int64(len(page))) {
+		for at := next(r, 0); at < image.Size; at = next(r, at+int64(len(page))) {
 			n := min(int64(len(page)), image.Size-at)
 			if _, err := r.ReadAt(page[:n], at); err != nil {
 				return err
