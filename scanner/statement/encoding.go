@@ -78,6 +78,8 @@ func parseCodePages(data []byte) (*Document, error) {
 		}
 		s, err := parseSlmgr(string(text))
 		switch {
+		case errors.Is(err, errTwoCounts):
+			return nil, err
 		case err != nil:
 			if failed == nil || errors.Is(failed, ErrUnknownKind) {
 				failed = err

@@ -29,6 +29,9 @@ var (
 	descriptionPattern = regexp.MustCompile(`^Windows.*, ([A-Z][A-Z0-9_:]*) channel$`)
 )
 
+// errTwoCounts: the text contradicts itself.
+var errTwoCounts = fmt.Errorf("%w: two remaining Windows rearm counts", ErrInvalid)
+
 // line is a line of the text, cut at its first colon.
 type line struct {
 	label, value string
@@ -71,7 +74,7 @@ func parseSlmgr(text string) (*Slmgr, error) {
 		for _, i := range p.counts() {
 			c := p.lines[i]
 			if len(counts) > 0 && counts[0].value != c.value {
-				return nil, fmt.Errorf("%w: two remaining Windows rearm counts, %s and %s", ErrInvalid, counts[0].value, c.value)
+				return nil, fmt.Errorf("%w, %s and %s", errTwoCounts, counts[0].value, c.value)
 			}
 			counts = append(counts, c)
 			if i+1 < len(p.lines) && p.lines[i+1].isSKUCount() {

@@ -1,0 +1,52 @@
+package statement
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestMatchWorkSpace(t *testing.T) {
+	yes := true
+	document := func(name string, w ...WorkSpace) *Document {
+		return &Document{Name: name, Kind: WorkSpaces, WorkSpaces: w}
+	}
+	a := WorkSpace{WorkspaceID: "ws-a", ComputerName: "ALPHA", State: "AVAILABLE"}
+	b := WorkSpace{WorkspaceID: "ws-b", ComputerName: "BETA", State: "STOPPED"}
+	encrypted := a
+	encrypted.RootVolumeEncryptionEnabled = &yes
+	for _, tt := range []struct {
+		name      string
+		documents []*Document
+		computer  string
+		want      string // the ID
+		unused    []string
+		err       error
+	}{
+		{"one of two", []*Document{document("d", a, b)}, "beta", "ws-b", nil, nil},
+		{"said twice", []*Document{document("d", a), document("e", a)}, "ALPHA", "ws-a", nil, nil},
+		{"contradictory", []*Document{document("d", a), document("e", encrypted)}, "ALPHA", "", nil, ErrInvalid},
+		{"of another", []*Document{document("d", a), document("e", b)}, "BETA", "ws-b", []string{"d is not used: it is of ALPHA, and the disk's computer is BETA"}, nil},
+		{"of none", []*Document{document("d", WorkSpace{WorkspaceID: "ws-c"})}, "BETA", "", []string{"d is not used: it names no computer, and the disk's computer is BETA"}, nil},
+		{"computer not known", []*Document{document("d", WorkSpace{WorkspaceID: "ws-c"}, a)}, "", "", []string{"d is not used: it is of ALPHA, and the disk's computer is not known"}, nil},
+		{"other kinds", []*Document{{Name: "i", Kind: Images}}, "BETA", "", nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, err := MatchWorkSpace(tt.documents, tt.computer)
+			if !errors.Is(err, tt.err) {
+				t.Fatal(err)
+			}
+			id := ""
+			if m.WorkSpace != nil {
+				id = m.WorkSpace.WorkspaceID
+			}
+			if id != tt.want {
+				t.Errorf("%q, want %q", id, tt.want)
+			}
+			if diff := cmp.Diff(tt.unused, m.Unused); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
