@@ -20,7 +20,8 @@ const logVersion = 1
 
 // Log writes every step of the scan, every finding with every piece of its
 // evidence and its complete details, one event a line in the order of time, as
-// key=value. docs/log.md describes it.
+// key=value. docs/log.md describes it. The events written here have other names
+// than those of the steps, which come from the scan.
 func Log(w io.Writer, r *scanner.Result, o Options) error {
 	l := &logWriter{w: bufio.NewWriter(w)}
 	l.header(r, o)
@@ -49,7 +50,7 @@ func Log(w io.Writer, r *scanner.Result, o Options) error {
 		l.put("message", n.Message)
 		l.end()
 	}
-	l.verdict(r)
+	l.conclusion(r)
 	return l.w.Flush()
 }
 
@@ -88,18 +89,19 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 	l.putIf("commit", o.Commit)
 	l.putInt("log_version", logVersion)
 	l.end()
-	for _, name := range r.Images {
-		l.begin(r.Started, "image")
-		l.put("name", name)
-		l.end()
-	}
-	for _, name := range r.With {
-		l.begin(r.Started, "document")
-		l.put("name", name)
-		l.end()
+	for _, given := range []struct {
+		kind  string
+		names []string
+	}{{"image", r.Images}, {"document", r.With}} {
+		for _, name := range given.names {
+			l.begin(r.Started, "given")
+			l.put("kind", given.kind)
+			l.put("name", name)
+			l.end()
+		}
 	}
 	for _, v := range r.Volumes {
-		l.begin(r.Started, "volume")
+		l.begin(r.Started, "role")
 		l.put("role", string(v.Role))
 		l.put("image", v.Image)
 		l.put("format", v.Format)
@@ -126,7 +128,7 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 }
 
 func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
-	l.begin(r.Finished, "finding")
+	l.begin(r.Finished, "result")
 	l.put("id", f.ID)
 	l.put("status", string(f.Status))
 	l.put("severity", string(f.Severity))
@@ -245,8 +247,8 @@ func scalar(v any) (string, bool) {
 	return "", false
 }
 
-func (l *logWriter) verdict(r *scanner.Result) {
-	l.begin(r.Finished, "verdict")
+func (l *logWriter) conclusion(r *scanner.Result) {
+	l.begin(r.Finished, "conclusion")
 	l.put("verdict", string(r.Verdict))
 	l.putInt("exit_code", int64(r.ExitCode))
 	n := r.Summary()

@@ -263,8 +263,8 @@ func TestLogLines(t *testing.T) {
 				evidence += len(f.Evidence)
 			}
 			want := fmt.Sprint(1, len(r.Findings), evidence, len(r.Notices), 1)
-			if got := fmt.Sprint(count["report"], count["finding"], count["evidence"], count["notice"], count["verdict"]); got != want {
-				t.Errorf("reports, findings, evidence, notices, verdicts: %s, want %s", got, want)
+			if got := fmt.Sprint(count["report"], count["result"], count["evidence"], count["notice"], count["conclusion"]); got != want {
+				t.Errorf("reports, results, evidence, notices, conclusions: %s, want %s", got, want)
 			}
 		})
 	}

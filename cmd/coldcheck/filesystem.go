@@ -66,11 +66,8 @@ func (v ntfsVolume) describe(info fs.FileInfo) node {
 	if !ok {
 		return node{}
 	}
-	return node{allocated: e.Allocated, id: e.Record, junction: e.ReparseTag == tagMountPoint}
+	return node{allocated: e.Allocated, id: e.Record, junction: e.ReparseTag == ntfs.TagMountPoint}
 }
-
-// tagMountPoint is IO_REPARSE_TAG_MOUNT_POINT ([MS-FSCC] 2.1.2.1).
-const tagMountPoint = 0xA0000003
 
 // name takes a path with slashes of either kind: no name of Windows holds one.
 func (ntfsVolume) name(p string) string {

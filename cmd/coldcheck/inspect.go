@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,10 +35,8 @@ func formatFlag(c *cobra.Command, value *string) {
 }
 
 func checkFormat(value string, formats ...string) error {
-	for _, f := range formats {
-		if value == f {
-			return nil
-		}
+	if slices.Contains(formats, value) {
+		return nil
 	}
 	return usage("the formats are "+strings.Join(formats, ", "), "unknown format %q", value)
 }
@@ -49,20 +48,35 @@ func volumeFlag(c *cobra.Command, value *int) {
 
 // openVolume opens a volume of an image: the one with that number, or for 0 the
 // one that holds the system, else the first with a filesystem that can be read.
-// Volumes that cannot be opened are told.
+// What is damaged is told, and what could not be opened on the way.
 func (p *program) openVolume(image *disk.Image, number int) (*disk.Volume, filesystem, error) {
-	volumes := image.Volumes()
 	if image.Incomplete != nil {
 		p.notice("%s: %v", image.Name, image.Incomplete)
 	}
+	v, fsys, err := p.chooseVolume(image, number)
+	if err != nil {
+		return nil, nil, err
+	}
+	damage := damageLog{p: p}
+	for _, d := range fsys.damage() {
+		damage.tell("%s, volume %d: %s", image.Name, v.Number, d)
+	}
+	damage.end()
+	return v, fsys, nil
+}
+
+func (p *program) chooseVolume(image *disk.Image, number int) (*disk.Volume, filesystem, error) {
+	volumes := image.Volumes()
 	if number != 0 {
-		for _, v := range volumes {
-			if v.Number == number {
-				fsys, err := openFilesystem(v)
-				return v, fsys, err
-			}
+		i := slices.IndexFunc(volumes, func(v *disk.Volume) bool { return v.Number == number })
+		if i < 0 {
+			return nil, nil, usage("see 'coldcheck inspect volumes'", "%s has no volume %d", image.Name, number)
 		}
-		return nil, nil, usage("see 'coldcheck inspect volumes'", "%s has no volume %d", image.Name, number)
+		fsys, err := openFilesystem(volumes[i])
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", image.Name, err)
+		}
+		return volumes[i], fsys, nil
 	}
 	var first *disk.Volume
 	var firstFS filesystem
@@ -90,12 +104,12 @@ func (p *program) openVolume(image *disk.Image, number int) (*disk.Volume, files
 	switch {
 	case first != nil:
 		return first, firstFS, nil
-	case len(problems) == 1:
-		return nil, nil, fmt.Errorf("%s: %w", image.Name, problems[0])
 	case len(volumes) == 0:
 		return nil, nil, notThatKind("", "%s holds no volume", image.Name)
+	case len(problems) == 1:
+		return nil, nil, fmt.Errorf("%s: %w", image.Name, problems[0])
 	}
-	// If one could not be read although it should be readable, that is why.
+	// One that cannot be read although its filesystem is known explains more.
 	for _, err := range problems {
 		if !errors.Is(err, errNotThatKind) {
 			return nil, nil, fmt.Errorf("%s: %w", image.Name, err)

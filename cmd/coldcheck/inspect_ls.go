@@ -33,9 +33,6 @@ func (p *program) inspectLsCommand() *cobra.Command {
 				return err
 			}
 			l.fsys, l.json, l.out, l.damage.p = fsys, format == "jsonl", newLines(p.stdout), p
-			for _, d := range fsys.damage() {
-				l.damage.tell("%s", d)
-			}
 			name := "."
 			if len(args) > 1 {
 				name = fsys.name(args[1])

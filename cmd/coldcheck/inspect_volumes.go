@@ -66,11 +66,6 @@ func volumesText(out lines, image *disk.Image) {
 		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\t%s\n", v.Number, partition, v.Offset, bytesAndUnits(v.Size), report.Neutral(filesystemName(v)), report.Neutral(typeText(v)))
 	}
 	t.Flush()
-	for _, v := range image.Volumes() {
-		if v.Declared > v.Size {
-			fmt.Fprintf(out, "volume %d is cut off: %d bytes of %d are in the image\n", v.Number, v.Size, v.Declared)
-		}
-	}
 }
 
 func filesystemName(v *disk.Volume) string {

@@ -40,12 +40,6 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 					names = append(names, forced.name)
 				}
 			}
-			if len(names) == 0 {
-				return usage("name the images of the root and the user volume", "no image")
-			}
-			if err := checkTwice(names); err != nil {
-				return err
-			}
 			for _, name := range with {
 				data, err := readDocument(name)
 				if err != nil {
@@ -84,25 +78,6 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 		return err
 	}
 	return verdictError{result.ExitCode}
-}
-
-// checkTwice refuses an image that was named twice, under whatever names.
-// Images that cannot be looked at are left to the scan to complain about.
-func checkTwice(names []string) error {
-	var infos []os.FileInfo
-	for i, name := range names {
-		info, err := os.Stat(name)
-		infos = append(infos, info)
-		if err != nil {
-			continue
-		}
-		for j, other := range infos[:i] {
-			if other != nil && os.SameFile(info, other) {
-				return usage("name each image once; --root and --user name theirs themselves", "%s and %s are the same image", names[j], name)
-			}
-		}
-	}
-	return nil
 }
 
 // maxDocument bounds a --with file: that of a large account has a few megabytes.
