@@ -1,0 +1,171 @@
+// Package house holds the layers of the code base together: which package may
+// import which, and what the libraries among them must not know. Its test
+// checks the tree.
+//
+// Data flows one way, and each package knows only those before it:
+//
+//	image files -> scanner/disk -> ntfs, ext4 -> registry
+//	  -> scanner/windows, scanner/linux -> scanner -> report -> cmd/coldcheck
+package house
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// module is the path of the module that the rules are for.
+const module = "github.com/coldcheck/coldcheck"
+
+// everything, among the imports that a package may have, stands for all but
+// those for tests.
+const everything = "*"
+
+// rules says for each package which others of the module its code may import.
+// A name that ends in "/" stands for all packages below it. Tests are free. A
+// new package needs a row.
+var rules = map[string][]string{
+	"cmd/coldcheck": {everything},
+	"report":        {"scanner", "scanner/requirement"},
+	"scanner": {
+		"scanner/requirement", "scanner/windows", "scanner/linux", "scanner/linux/packages", "scanner/statement",
+		"scanner/crosscheck", "scanner/disk", "scanner/internal/", "ntfs", "ext4", "xfs", "registry",
+	},
+	"scanner/requirement":    {},
+	"scanner/windows":        {"scanner/requirement", "scanner/statement", "scanner/internal/", "ntfs", "registry"},
+	"scanner/linux":          {"scanner/requirement", "scanner/statement", "scanner/linux/packages", "scanner/internal/", "ext4", "xfs"},
+	"scanner/linux/packages": {"scanner/internal/"},
+	"scanner/internal/":      {"scanner/requirement"},
+	"scanner/statement":      {},
+	"scanner/crosscheck":     {"scanner/requirement", "scanner/disk"},
+	"scanner/disk":           {},
+	"ntfs":                   {},
+	"ext4":                   {},
+	"xfs":                    {},
+	"registry":               {},
+
+	"fixtures":                   {"fixtures/internal/library"},
+	"fixtures/internal/casefile": {"scanner/requirement"},
+	"fixtures/internal/library":  {"fixtures/internal/casefile", "fixtures/internal/pack", "scanner/requirement"},
+	"fixtures/internal/pack":     {},
+	"fixtures/make":              {"fixtures/internal/casefile", "fixtures/internal/library", "fixtures/internal/pack", "internal/hivetest"},
+	"fixtures/testcases":         {"fixtures", "fixtures/internal/library"},
+
+	"internal/house":    {},
+	"internal/hivetest": {"internal/testenv"},
+	"internal/testenv":  {},
+}
+
+// forTests are packages that no program contains.
+var forTests = []string{"internal/house", "internal/hivetest", "internal/testenv", "fixtures/testcases"}
+
+// outsiders are modules of others that only the named packages may import:
+// parsers that hostile images can bring down stay behind guards.
+var outsiders = map[string][]string{
+	"www.velocidex.com/golang/":    {"scanner/crosscheck"},
+	"github.com/diskfs/go-diskfs/": {"scanner/crosscheck", "scanner/disk"},
+}
+
+// libraries are of use to any program and know nothing of this one's subject.
+var libraries = []string{"ntfs", "ext4", "xfs", "registry"}
+
+// subject is the word that the libraries must not say.
+const subject = "workspace"
+
+// Check returns what breaks the rules in the module whose root is fsys.
+func Check(fsys fs.FS) ([]string, error) {
+	var broken []string
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if base := d.Name(); name != "." && (base == "testdata" || strings.HasPrefix(base, ".")) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		text := strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".md")
+		if !text || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		source, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		broken = append(broken, checkWords(name, source)...)
+		if strings.HasSuffix(name, ".go") {
+			b, err := checkImports(name, source)
+			if err != nil {
+				return err
+			}
+			broken = append(broken, b...)
+		}
+		return nil
+	})
+	return broken, err
+}
+
+func checkWords(name string, source []byte) []string {
+	top, _, _ := strings.Cut(name, "/")
+	if slices.Contains(libraries, top) && strings.Contains(strings.ToLower(string(source)), subject) {
+		return []string{fmt.Sprintf("%s: a library that speaks of %q", name, subject)}
+	}
+	return nil
+}
+
+func checkImports(name string, source []byte) ([]string, error) {
+	file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ImportsOnly)
+	if err != nil {
+		return nil, err
+	}
+	dir := path.Dir(name)
+	allowed, ok := rulesOf(dir)
+	if !ok {
+		return []string{fmt.Sprintf("%s: no rule for package %s", name, dir)}, nil
+	}
+	var broken []string
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return nil, err
+		}
+		if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
+			if !slices.ContainsFunc(allowed, func(a string) bool { return covers(a, ours) }) {
+				broken = append(broken, fmt.Sprintf("%s: %s may not import %s", name, dir, ours))
+			}
+		}
+		for prefix, packages := range outsiders {
+			if strings.HasPrefix(imported, prefix) && !slices.Contains(packages, dir) {
+				broken = append(broken, fmt.Sprintf("%s: %s may not import %s", name, dir, imported))
+			}
+		}
+	}
+	return broken, nil
+}
+
+// rulesOf returns what a package may import; its own row goes before one for
+// all packages of the folder.
+func rulesOf(dir string) ([]string, bool) {
+	if allowed, ok := rules[dir]; ok {
+		return allowed, true
+	}
+	allowed, ok := rules[path.Dir(dir)+"/"]
+	return allowed, ok
+}
+
+// covers reports whether an entry of a row allows a package.
+func covers(entry, imported string) bool {
+	switch {
+	case entry == everything:
+		return !slices.Contains(forTests, imported)
+	case strings.HasSuffix(entry, "/"):
+		return strings.HasPrefix(imported, entry)
+	}
+	return entry == imported
+}
