@@ -82,9 +82,17 @@ func openBytes(data []byte, o Options) (*Hive, error) {
 
 func logOf(name string, data []byte) Log { return Log{name, bytes.NewReader(data), int64(len(data))} }
 
-// Every file among the corpus' hives is read to the end or refused with a reason. Where two of the three tools that
-// the manifest quotes count alike, so do we; where yarp and hivex count alike, our digest is yarp's.
-func TestCorpusHives(t *testing.T) {
+// A manifestRow is what the corpus' manifest says of a file.
+type manifestRow struct {
+	path   string
+	oracle string // what independent tools say of it
+}
+
+func (r manifestRow) isHive() bool { return strings.HasPrefix(r.oracle, "HIVE") }
+
+// corpusManifest returns the rows of the files below hives.
+func corpusManifest(t *testing.T) []manifestRow {
+	t.Helper()
 	f, err := os.Open(filepath.Join(testenv.Corpus(t), "MANIFEST.tsv"))
 	if err != nil {
 		t.Fatal(err)
@@ -92,24 +100,32 @@ func TestCorpusHives(t *testing.T) {
 	defer f.Close()
 	r := csv.NewReader(f)
 	r.Comma, r.LazyQuotes = '\t', true
-	rows, err := r.ReadAll()
+	lines, err := r.ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, oracle := slices.Index(rows[0], "path"), slices.Index(rows[0], "oracle")
+	path, oracle := slices.Index(lines[0], "path"), slices.Index(lines[0], "oracle")
+	var rows []manifestRow
+	for _, l := range lines[1:] {
+		if strings.HasPrefix(l[path], "hives/") {
+			rows = append(rows, manifestRow{l[path], l[oracle]})
+		}
+	}
+	return rows
+}
+
+// Every file among the corpus' hives is read to the end or refused with a reason. Where two of the three tools that
+// the manifest quotes count alike, so do we; where yarp and hivex count alike, our digest is yarp's.
+func TestCorpusHives(t *testing.T) {
 	reglookup := regexp.MustCompile(`reglookup keys,values=(\d+ \d+) `)
 	yarp := regexp.MustCompile(`digest=(\d+ \d+) none ([0-9a-f]{16})`)
 	hivex := regexp.MustCompile(`n>16344=(\d+ \d+) (\d+) `)
 	var hives int
-	for _, row := range rows[1:] {
-		if !strings.HasPrefix(row[path], "hives/") {
-			continue
-		}
-		t.Run(strings.TrimPrefix(row[path], "hives/"), func(t *testing.T) {
-			h, err := openBytes(testenv.CorpusFile(t, row[path]), Options{NoRecovery: true})
-			isHive := strings.HasPrefix(row[oracle], "HIVE")
+	for _, row := range corpusManifest(t) {
+		t.Run(strings.TrimPrefix(row.path, "hives/"), func(t *testing.T) {
+			h, err := openBytes(testenv.CorpusFile(t, row.path), Options{NoRecovery: true})
 			if err != nil {
-				if isHive {
+				if row.isHive() {
 					t.Fatal(err)
 				}
 				if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnsupported) {
@@ -120,13 +136,16 @@ func TestCorpusHives(t *testing.T) {
 			}
 			c := count(h)
 			t.Logf("read: %v, %d errors %v", c, len(c.errs), c.errs[:min(len(c.errs), 3)])
-			if !isHive {
+			if !row.isHive() {
 				return
 			}
 			hives++
+			if n := wrongHashes(h); n != 0 {
+				t.Errorf("%d names have another hash than ours", n)
+			}
 			counts := fmt.Sprint(c.keys, " ", c.values)
 			said := map[string]int{}
-			y, x, l := yarp.FindStringSubmatch(row[oracle]), hivex.FindStringSubmatch(row[oracle]), reglookup.FindStringSubmatch(row[oracle])
+			y, x, l := yarp.FindStringSubmatch(row.oracle), hivex.FindStringSubmatch(row.oracle), reglookup.FindStringSubmatch(row.oracle)
 			for _, m := range [][]string{y, x, l} {
 				if m != nil {
 					said[m[1]]++
@@ -150,6 +169,26 @@ func TestCorpusHives(t *testing.T) {
 	if hives == 0 {
 		t.Error("the manifest has no hives")
 	}
+}
+
+// wrongHashes returns how many elements of hash leaves do not have the hash we give their name.
+func wrongHashes(h *Hive) (wrong int) {
+	h.Walk(func(k *Key, err error) error {
+		leaves, _, _ := k.leaves(nil)
+		for _, l := range leaves {
+			for i := range l.count {
+				subkey, err := h.keyAt(l.offset(i), k)
+				if err != nil || !l.hashed {
+					continue
+				}
+				if w := want(subkey.Name()); w.hash != l.hash(i) {
+					wrong++
+				}
+			}
+		}
+		return nil
+	})
+	return wrong
 }
 
 // Hives recovered from their logs are what other tools, for two of them Windows itself, make of them.

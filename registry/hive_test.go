@@ -183,10 +183,11 @@ type failing struct {
 var errDisk = errors.New("bad sector")
 
 func (f failing) ReadAt(p []byte, off int64) (int, error) {
-	if off+int64(len(p)) > f.from {
-		return 0, errDisk
+	if off+int64(len(p)) <= f.from {
+		return f.r.ReadAt(p, off)
 	}
-	return f.r.ReadAt(p, off)
+	n, _ := f.r.ReadAt(p[:max(f.from-off, 0)], off)
+	return n, errDisk
 }
 
 func TestReadErrorsPassThrough(t *testing.T) {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -30,32 +31,34 @@ type logFile struct {
 	buf  []byte // for the entry at hand
 }
 
-// openLog reads the base block of a log and what tells its format.
+// errUnused says that a log was never written to.
+var errUnused = errors.New("the log is not in use")
+
+// openLog reads the base block of a log.
 func openLog(l Log) (*logFile, error) {
 	switch {
 	case l.Size == 0:
-		return nil, errors.New("it is empty")
+		return nil, fmt.Errorf("%w: it is empty", errUnused)
 	case l.Size > maxLogSize:
 		return nil, fmt.Errorf("%w: a log of %d bytes; at most %d are read", ErrUnsupported, l.Size, maxLogSize)
 	}
 	f := &logFile{Log: l, left: l.Size, r: bufio.NewReaderSize(io.NewSectionReader(l.R, 0, l.Size), int(max(pageSize, min(l.Size, logReadSize))))}
-	head, err := f.r.Peek(sectorSize + 4)
+	head, err := f.r.Peek(sectorSize)
 	if err != nil && err != io.EOF {
 		return nil, err
+	}
+	if len(bytes.Trim(head, "\x00")) == 0 {
+		return nil, fmt.Errorf("%w: it begins with zeros", errUnused)
 	}
 	if f.base, err = parseBaseBlock(head); err != nil {
 		return nil, err
 	}
-	kind := ""
-	if len(head) >= sectorSize+4 {
-		kind = string(head[sectorSize:][:4])
-	}
-	switch t := f.base.fileType; {
-	case (t == typeOldLog || t == typeOlderLog) && kind == "DIRT":
+	switch t := f.base.fileType; t {
+	case typeOldLog, typeOlderLog:
 		f.old = true
-	case t == typeNewLog && kind == "HvLE":
+	case typeNewLog:
 	default:
-		return nil, fmt.Errorf("it holds no transactions (file type %d, %q)", t, kind)
+		return nil, fmt.Errorf("%w: base block of a log: file type %d", ErrCorrupt, t)
 	}
 	if n := f.base.binsSize; n > MaxSize || n%pageSize != 0 {
 		return nil, fmt.Errorf("%w: base block of a log: %d bytes of bins data", ErrCorrupt, n)
@@ -150,15 +153,18 @@ func (v dirtyVector) has(offset int) bool {
 // readVector reads the dirty vector of a log of the old format up to the first sector, and makes sure that all
 // sectors are there.
 func (f *logFile) readVector() (dirtyVector, error) {
-	const signatureSize = 4
-	v := make([]byte, signatureSize+f.base.binsSize/sectorSize/8)
+	const signature = "DIRT"
+	v := make([]byte, len(signature)+int(f.base.binsSize/sectorSize/8))
 	if err := f.read(v); err != nil {
 		return nil, err
+	}
+	if string(v[:len(signature)]) != signature {
+		return nil, fmt.Errorf("%w: no dirty vector behind the base block", ErrCorrupt)
 	}
 	if err := f.skip(-len(v) & (sectorSize - 1)); err != nil {
 		return nil, err
 	}
-	v = v[signatureSize:]
+	v = v[len(signature):]
 	var count int64
 	for _, b := range v {
 		count += int64(bits.OnesCount8(b))

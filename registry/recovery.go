@@ -2,6 +2,7 @@ package registry
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,15 +48,21 @@ const maxHole = 4 << 20
 // numbers differ.
 func (h *Hive) applyLogs(logs []Log, damaged error) {
 	var oldLogs, newLogs []*logFile
-	var problems []error // why logs were not used
+	var left []error   // logs that have nothing for this hive
+	var doubts []error // logs that may have something and cannot be used
 	for _, l := range logs {
 		f, err := openLog(l)
 		if err == nil && damaged == nil {
 			err = sameHive(&h.base, &f.base)
 		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", l.Name, err)
+		}
 		switch {
+		case errors.Is(err, errUnused):
+			left = append(left, err)
 		case err != nil:
-			problems = append(problems, fmt.Errorf("%s: %w", l.Name, err))
+			doubts = append(doubts, err)
 		case f.old:
 			oldLogs = append(oldLogs, f)
 		default:
@@ -64,38 +71,41 @@ func (h *Hive) applyLogs(logs []Log, damaged error) {
 	}
 
 	r := &h.recovery
-	left, failed := h.replayEntries(newLogs, damaged)
-	problems = append(problems, left...)
-	if len(r.Applied) == 0 && failed == nil {
-		left, failed = h.replaySectors(oldLogs, damaged)
-		problems = append(problems, left...)
-	} else {
+	more, failed := h.replayEntries(newLogs, damaged)
+	left = append(left, more...)
+	if len(r.Applied) > 0 || failed != nil {
 		for _, f := range oldLogs {
-			problems = append(problems, fmt.Errorf("%s: a log of the old format beside one of the new", f.Name))
+			left = append(left, fmt.Errorf("%s: a log of the old format beside one of the new", f.Name))
 		}
+	} else {
+		more, failed = h.replaySectors(oldLogs, damaged)
+		left = append(left, more...)
+	}
+	if failed != nil {
+		doubts = append(doubts, failed)
 	}
 	h.spans = merge(h.spans)
-	for _, p := range problems {
-		r.Notes = append(r.Notes, "not applied: "+p.Error())
+	for _, err := range left {
+		r.Notes = append(r.Notes, "not applied: "+err.Error())
 	}
-	if len(r.Applied) > 0 && failed == nil {
+	if len(r.Applied) > 0 && len(doubts) == 0 {
 		r.State = Recovered
 		return
 	}
 
 	r.State = Dirty
-	r.Err = fmt.Errorf("%w: sequence numbers %d and %d", ErrDirty, r.Primary, r.Secondary)
-	if damaged != nil {
-		r.Err = fmt.Errorf("%w: %w", ErrDirty, damaged)
+	if r.Err = damaged; damaged == nil {
+		r.Err = fmt.Errorf("sequence numbers %d and %d", r.Primary, r.Secondary)
 	}
-	if failed != nil {
-		problems = append(problems, failed)
-	}
-	if problems == nil {
+	r.Err = fmt.Errorf("%w: %w", ErrDirty, r.Err)
+	switch {
+	case len(logs) == 0:
 		r.Err = fmt.Errorf("%w; no transaction log", r.Err)
+	case len(r.Applied) == 0:
+		doubts = append(doubts, left...)
 	}
-	for _, p := range problems {
-		r.Err = fmt.Errorf("%w; %w", r.Err, p)
+	for _, err := range doubts {
+		r.Err = fmt.Errorf("%w; %w", r.Err, err)
 	}
 }
 
@@ -231,10 +241,14 @@ func (h *Hive) replaySectors(logs []*logFile, damaged error) (left []error, fail
 		case b.lastWritten != lastWritten:
 			left = append(left, fmt.Errorf("%s: it is of another write: last written %v, the hive %v", f.Name, fileTime(b.lastWritten), fileTime(lastWritten)))
 		default:
-			if err := h.applySectors(f, damaged != nil); err != nil {
-				if h.recovery.Pages > 0 {
-					return left, err
-				}
+			err := h.applySectors(f, damaged != nil)
+			if h.recovery.Pages > 0 {
+				h.recovery.Format = "old"
+			}
+			if err != nil && h.recovery.Pages > 0 {
+				return left, err
+			}
+			if err != nil {
 				left = append(left, err)
 			}
 		}
@@ -253,7 +267,6 @@ func (h *Hive) applySectors(f *logFile, adopt bool) error {
 	}
 	size := int(f.base.binsSize)
 	h.bins.size = size
-	h.recovery.Format = "old"
 	for start := 0; start < size; {
 		end := h.bins.binEnd(start)
 		if dirty.has(start) {
