@@ -78,7 +78,7 @@ func (v ntfsVolume) damage() []string {
 	var lines []string
 	d := v.Damage()
 	if d.Count > 0 {
-		lines = append(lines, fmt.Sprintf("%d damaged records in $MFT", d.Count))
+		lines = append(lines, fmt.Sprintf("damaged records in $MFT: %d", d.Count))
 	}
 	for _, r := range d.Records {
 		lines = append(lines, fmt.Sprintf("record %d: %s", r.Record, r.Reason))

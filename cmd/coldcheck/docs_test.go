@@ -1,0 +1,110 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const module = "../.."
+
+// printed runs the command and returns its standard output.
+func printed(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	var text strings.Builder
+	cmd := coldcheck(t, args...)
+	cmd.Stdout = &text
+	if c := code(t, cmd.Run()); c != want {
+		t.Fatalf("%q ended with %d", args, c)
+	}
+	return text.String()
+}
+
+// current compares a file with what it should hold, or writes it with -update.
+func current(t *testing.T, name, want string) {
+	t.Helper()
+	path := filepath.Join(module, name)
+	if *update {
+		write(t, path, want)
+	}
+	if d := cmp.Diff(want, read(t, path)); d != "" {
+		t.Errorf("%s is not current (-want +is; 'go test ./cmd/coldcheck -update' writes it):\n%s", name, d)
+	}
+}
+
+func TestRequirementsPage(t *testing.T) {
+	current(t, "docs/requirements.md", printed(t, 0, "requirements", "--format", "markdown"))
+}
+
+// The report in the README is the beginning of what the program prints.
+func TestReadme(t *testing.T) {
+	const lines = 42
+	report := strings.SplitAfterN(printed(t, 1, "demo"), "\n", lines+1)
+	if len(report) <= lines {
+		t.Fatalf("the report has %d lines", len(report))
+	}
+	block := "```text\n$ coldcheck demo\n" + strings.Join(report[:lines], "") + "…\n```"
+	readme := regexp.MustCompile("(?s)```text\n\\$ coldcheck demo\n.*?```").ReplaceAllLiteralString(read(t, filepath.Join(module, "README.md")), block)
+	current(t, "README.md", readme)
+	if !strings.Contains(readme, block) {
+		t.Error("the README has no block that begins with '$ coldcheck demo'")
+	}
+}
+
+// Every event of the logs of the demonstration, and every field of it, is in
+// the page that describes the log.
+func TestLogPage(t *testing.T) {
+	documented := map[string]map[string]bool{}
+	word := regexp.MustCompile("`([^`]+)`")
+	for line := range strings.Lines(read(t, filepath.Join(module, "docs/log.md"))) {
+		cells := strings.SplitN(line, "|", 3)
+		names := word.FindAllStringSubmatch(line, -1)
+		if len(cells) < 3 || len(names) == 0 {
+			continue
+		}
+		documented[names[0][1]] = map[string]bool{"time": true, "event": true}
+		for _, n := range names[1:] {
+			documented[names[0][1]][n[1]] = true
+		}
+	}
+	field := regexp.MustCompile(`([A-Za-z0-9_.-]+)=("(?:[^"]|"")*"|[^ ]*)`)
+	for _, args := range [][]string{{"demo", "-o", "log=-"}, {"demo", "--case", "ready", "-o", "log=-"}} {
+		want := 1
+		if len(args) > 3 {
+			want = 0
+		}
+		for line := range strings.Lines(printed(t, want, args...)) {
+			fields := field.FindAllStringSubmatch(strings.TrimSuffix(line, "\n"), -1)
+			event := fields[1][2]
+			if fields[0][1] != "time" || fields[1][1] != "event" || documented[event] == nil {
+				t.Fatalf("not documented: %s", line)
+			}
+			for _, f := range fields {
+				if !documented[event][f[1]] && event != "detail" {
+					t.Errorf("field %q of event %s is not documented", f[1], event)
+					documented[event][f[1]] = true // once is enough
+				}
+			}
+		}
+	}
+}
+
+// Every page that the README names is there.
+func TestLinks(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join(module, "docs/*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	for _, page := range append(pages, filepath.Join(module, "README.md")) {
+		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
