@@ -27,7 +27,7 @@ const (
 //
 //	 3  8  "NTFS    "
 //	11  2  bytes per sector
-//	13  1  sectors per cluster; from 0x80 up: 2^(256-b)
+//	13  1  sectors per cluster; above 0x80: 2^(256-b)
 //	40  8  sectors of the volume
 //	48  8  first cluster of $MFT
 //	56  8  first cluster of $MFTMirr
@@ -94,7 +94,7 @@ func parseBoot(b []byte) (boot, error) {
 		return boot{}, corrupt("sectors of %d bytes", v.sectorSize)
 	}
 	perCluster := int(b[13])
-	if perCluster >= 0x80 {
+	if perCluster > 0x80 {
 		if perCluster = 256 - perCluster; perCluster > 21 {
 			return boot{}, corrupt("clusters of 2^%d sectors", perCluster)
 		}

@@ -55,6 +55,9 @@ func flsLines(t testing.TB, f *FS) []string {
 			}
 			seen[key] = true
 			kind := "r/r"
+			if d.IsDir() && a.kind == typeData {
+				kind = "d/r"
+			}
 			if a.kind == typeIndexRoot && name == "$I30" {
 				kind, name = "d/d", ""
 			}
