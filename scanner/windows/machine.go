@@ -84,6 +84,9 @@ type facts struct {
 	drives      fact[Drives]
 	apps        fact[[]Application]
 	wanted      fact[Wanted]
+	upgrades    fact[Upgrades]
+	logs        fact[sysprepLogs]
+	appx        fact[Appx]
 }
 
 // Open finds the system on the root volume. It reads as much as that takes;

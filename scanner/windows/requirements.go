@@ -21,6 +21,11 @@ var catalogue = []entry{
 	servicesDomainAccount,
 	powershellVersion,
 	powershellPolicy,
+	rebootPending,
+	upgradeInPlace,
+	sysprepFile,
+	sysprepCompatible,
+	rearmNonzero,
 	netDHCP,
 	rdsEnabled,
 	trustedInstallerEnabled,
@@ -29,11 +34,13 @@ var catalogue = []entry{
 	envPath,
 	tls12,
 	ssl3,
+	appxStagedPackages,
 	wamInstalled,
 	componentPVDrivers,
 	componentPCoIP,
 	componentSTXHD,
 	componentSkylight,
+	componentCertificates,
 }
 
 // Requirements lists what is demanded of a Windows system, in the catalogue's

@@ -45,6 +45,9 @@ const (
 	maxSchema = 1 << 20
 )
 
+// Value is a value of a row: int64, float64, string, []byte or nil.
+type Value = driver.Value
+
 // DB is an open database. It is for one goroutine.
 type DB struct {
 	name  string
@@ -135,7 +138,7 @@ func (db *DB) Columns(table string) ([]string, error) {
 	var kind string
 	var root int64
 	found := false
-	err := db.query("SELECT type, rootpage, name FROM sqlite_schema", maxTables, func(row []driver.Value) error {
+	err := db.query("SELECT type, rootpage, name FROM sqlite_schema", maxTables, func(row []Value) error {
 		name, ok := row[2].(string)
 		if !ok || !strings.EqualFold(name, table) {
 			return nil
@@ -154,7 +157,7 @@ func (db *DB) Columns(table string) ([]string, error) {
 		return nil, fmt.Errorf("%s: %s is no ordinary table: %w", db.name, table, ErrUnsupported)
 	}
 	var columns []string
-	err = db.query("PRAGMA table_info("+quote(table)+")", maxColumns, func(row []driver.Value) error {
+	err = db.query("PRAGMA table_info("+quote(table)+")", maxColumns, func(row []Value) error {
 		name, ok := row[1].(string)
 		if !ok {
 			return fmt.Errorf("%s: a column of table %s has no name: %w", db.name, table, ErrCorrupt)
@@ -170,14 +173,13 @@ const (
 	maxColumns = 2_000   // SQLite's own bound
 )
 
-// Rows calls row for every row of a table with the values of the columns:
-// int64, float64, string, []byte or nil. The slice is used again for the next
-// row. More rows than limit are an error that wraps ErrUnsupported; a table or
+// Rows calls row for every row of a table with the values of the columns. The
+// slice is used again for the next row. More rows than limit are an error that wraps ErrUnsupported; a table or
 // a column that is not there is one that wraps ErrMissing.
 //
 // The structure of the table is checked first, so that rows which a damaged
 // page hides are an error that wraps ErrCorrupt.
-func (db *DB) Rows(table string, columns []string, limit int, row func([]driver.Value) error) error {
+func (db *DB) Rows(table string, columns []string, limit int, row func([]Value) error) error {
 	have, err := db.Columns(table)
 	if err != nil {
 		return err
@@ -189,7 +191,7 @@ func (db *DB) Rows(table string, columns []string, limit int, row func([]driver.
 		}
 		quoted[i] = quote(c)
 	}
-	err = db.query("PRAGMA quick_check("+quote(table)+")", 1, func(row []driver.Value) error {
+	err = db.query("PRAGMA quick_check("+quote(table)+")", 1, func(row []Value) error {
 		switch said, _ := row[0].(string); {
 		case said == "ok":
 			return nil
@@ -221,7 +223,7 @@ func containsFold(list []string, s string) bool {
 }
 
 // query runs on the caller's goroutine alone, where a panic can be contained.
-func (db *DB) query(statement string, limit int, row func([]driver.Value) error) (err error) {
+func (db *DB) query(statement string, limit int, row func([]Value) error) (err error) {
 	if err := db.files.ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", db.name, err)
 	}
@@ -232,7 +234,7 @@ func (db *DB) query(statement string, limit int, row func([]driver.Value) error)
 			return db.problem(err)
 		}
 		defer rows.Close()
-		values := make([]driver.Value, len(rows.Columns()))
+		values := make([]Value, len(rows.Columns()))
 		for n := 0; ; n++ {
 			err := rows.Next(values)
 			switch {

@@ -3,7 +3,6 @@ package sqlitefs
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -69,7 +68,7 @@ func count(t testing.TB, files fs.FS) (int, WAL) {
 		t.Fatal(err)
 	}
 	n := 0
-	if err := db.Rows("T", []string{"n"}, 1000, func([]driver.Value) error { n++; return nil }); err != nil {
+	if err := db.Rows("T", []string{"n"}, 1000, func([]Value) error { n++; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	wal := db.WAL()
@@ -89,12 +88,12 @@ func TestRows(t *testing.T) {
 	if diff := cmp.Diff([]string{"n", "s", "b"}, columns); diff != "" || err != nil {
 		t.Errorf("columns: %v %s", err, diff)
 	}
-	var rows [][]driver.Value
-	err = db.Rows("t", []string{"N", "s", "b"}, 3, func(row []driver.Value) error {
-		rows = append(rows, append([]driver.Value(nil), row...))
+	var rows [][]Value
+	err = db.Rows("t", []string{"N", "s", "b"}, 3, func(row []Value) error {
+		rows = append(rows, append([]Value(nil), row...))
 		return nil
 	})
-	want := [][]driver.Value{{int64(1), "a", nil}, {int64(2), "b", []byte{0, 255}}, {int64(3), "c", []byte(nil)}}
+	want := [][]Value{{int64(1), "a", nil}, {int64(2), "b", []byte{0, 255}}, {int64(3), "c", []byte(nil)}}
 	if diff := cmp.Diff(want, rows); diff != "" || err != nil {
 		t.Errorf("rows: %v %s", err, diff)
 	}
@@ -112,7 +111,7 @@ func TestRows(t *testing.T) {
 		{"x", "n", 3, nil, ErrMissing},
 		{`t"; --`, "n", 3, nil, ErrMissing},
 	} {
-		err := db.Rows(tt.table, []string{tt.column}, tt.limit, func([]driver.Value) error { return tt.row })
+		err := db.Rows(tt.table, []string{tt.column}, tt.limit, func([]Value) error { return tt.row })
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%s.%s, at most %d: %v, want %v", tt.table, tt.column, tt.limit, err, tt.want)
 		}
@@ -292,7 +291,7 @@ func TestErrorsOfTheDiskComeThrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	err = db.Rows("T", []string{"n"}, 1000, func([]driver.Value) error { return nil })
+	err = db.Rows("T", []string{"n"}, 1000, func([]Value) error { return nil })
 	if !errors.Is(err, errDisk) || errors.Is(err, ErrCorrupt) {
 		t.Errorf("%v", err)
 	}
@@ -313,7 +312,7 @@ func TestDamagedPagesAreFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = db.Rows("T", []string{"n"}, 1000, func([]driver.Value) error { return nil })
+		err = db.Rows("T", []string{"n"}, 1000, func([]Value) error { return nil })
 		if !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -338,7 +337,7 @@ func TestHostileSchema(t *testing.T) {
 		if column == "" {
 			column = "b"
 		}
-		err := db.Rows(table, []string{column}, 10, func([]driver.Value) error { return nil })
+		err := db.Rows(table, []string{column}, 10, func([]Value) error { return nil })
 		if !errors.Is(err, want) || (err == nil) != (want == nil) {
 			t.Errorf("%s: %v, want %v", table, err, want)
 		}
@@ -357,7 +356,7 @@ func TestContextEndsTheWork(t *testing.T) {
 	}
 	defer db.Close()
 	n := 0
-	err = db.Rows("T", []string{"n"}, 1000, func([]driver.Value) error {
+	err = db.Rows("T", []string{"n"}, 1000, func([]Value) error {
 		if n++; n == 10 {
 			cancel()
 		}
@@ -383,7 +382,7 @@ func TestPanicIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	err = db.Rows("T", []string{"n"}, 10, func([]driver.Value) error { panic("as the library might") })
+	err = db.Rows("T", []string{"n"}, 10, func([]Value) error { panic("as the library might") })
 	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "as the library might") {
 		t.Errorf("%v", err)
 	}
@@ -411,7 +410,7 @@ func TestCorpus(t *testing.T) {
 			}
 			defer db.Close()
 			n := 0
-			err = db.Rows(tt.table, []string{tt.column}, 100_000, func([]driver.Value) error { n++; return nil })
+			err = db.Rows(tt.table, []string{tt.column}, 100_000, func([]Value) error { n++; return nil })
 			if err != nil || n != tt.rows {
 				t.Errorf("%d rows, want %d: %v", n, tt.rows, err)
 			}
@@ -437,7 +436,7 @@ func FuzzOpen(f *testing.F) {
 		defer cancel()
 		db, err := Open(ctx, fstest.MapFS{"x.db": {Data: all[:len(data)]}, "x.db-wal": {Data: all[len(data):]}}, "x.db")
 		if err == nil {
-			err = db.Rows("T", []string{"n", "s", "b"}, 10_000, func([]driver.Value) error { return nil })
+			err = db.Rows("T", []string{"n", "s", "b"}, 10_000, func([]Value) error { return nil })
 			if closed := db.Close(); closed != nil {
 				t.Errorf("close: %v", closed)
 			}

@@ -1,0 +1,542 @@
+package windows
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coldcheck/coldcheck/scanner/internal/sqlitefs"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// States of a package for a user (Windows.Management.Deployment,
+// PackageInstallState).
+const (
+	appxNotInstalled = 0
+	appxStaged       = 1
+	appxInstalled    = 2
+	appxPaused       = 6
+)
+
+// Types of packages, as bits.
+const (
+	appxMain      = 0x1
+	appxFramework = 0x2
+)
+
+const sidSystem = "S-1-5-18"
+
+// appxUser is the state of a package for one user.
+type appxUser struct {
+	SID   string
+	State int64
+}
+
+// text is how Get-AppxPackage prints the state. name is the account's, which
+// the system does not find for itself.
+func (u appxUser) text(name string) string {
+	states := map[int64]string{appxNotInstalled: "NotInstalled", appxStaged: "Staged", appxInstalled: "Installed", appxPaused: "Paused"}
+	return fmt.Sprintf("%s [%s]: %s", u.SID, cmp.Or(name, "Unknown user"), states[u.State])
+}
+
+// appxPackage is a package with its users.
+type appxPackage struct {
+	FullName string
+	Type     int64
+	Inbox    bool
+	Users    []appxUser
+}
+
+// listed says whether Get-AppxPackage lists the package unless it is asked for
+// others: main packages and frameworks.
+func (p appxPackage) listed() bool { return p.Type&(appxMain|appxFramework) != 0 }
+
+func (p appxPackage) has(match func(appxUser) bool) bool { return slices.ContainsFunc(p.Users, match) }
+
+// flagged is the test of the document's script, whose terms each ask for any
+// user at all: for the system and not for the WorkSpace's user, staged or
+// installed anywhere; or for that user and not for the system, staged anywhere.
+func (p appxPackage) flagged(forUser bool) bool {
+	system := p.has(func(u appxUser) bool { return u.SID == sidSystem })
+	staged := p.has(func(u appxUser) bool { return u.State == appxStaged })
+	installed := p.has(func(u appxUser) bool { return u.State == appxInstalled })
+	return system && !forUser && (staged || installed) || !system && forUser && staged
+}
+
+// Appx are the packages of the machine.
+type Appx struct {
+	Packages    []appxPackage
+	Provisioned map[string]bool // families that new users get
+
+	// Fallback says why Packages are only what the registry has of them, ""
+	// if they are from the database.
+	Fallback string
+	Evidence []requirement.Evidence
+}
+
+const (
+	appxRepository = `\Microsoft\Windows\AppRepository\`
+	appxDatabase   = "StateRepository-Machine.srd"
+	appxOld        = "PackageRepository.edb" // of Windows 8 and 8.1
+	keyAppxStore   = keyMachineWindows + `\Appx\AppxAllUserStore`
+)
+
+// Appx reads the packages, from the database of the state repository or, where
+// there is none, from the registry.
+func (m *Machine) Appx() (Appx, error) { return m.appx.get(m.readAppx) }
+
+func (m *Machine) readAppx() (Appx, error) {
+	env, err := m.env()
+	if err != nil {
+		return Appx{}, err
+	}
+	store, err := m.key(keyAppxStore)
+	if err != nil {
+		return Appx{}, err
+	}
+	v, name, err := m.locate(env["PROGRAMDATA"] + appxRepository + appxDatabase)
+	if err != nil {
+		return Appx{}, err
+	}
+	f, err := v.file(name)
+	if err != nil {
+		return Appx{}, err
+	}
+	var a Appx
+	if f.Exists {
+		if a.Packages, a.Evidence, err = v.readStateRepository(name, f); err != nil {
+			return Appx{}, err
+		}
+	} else {
+		old, err := m.file(env["PROGRAMDATA"] + appxRepository + appxOld)
+		if err != nil {
+			return Appx{}, err
+		}
+		a.Fallback = f.Evidence.Path + " is not there"
+		if old.Exists {
+			a.Fallback = old.Evidence.Path + " of this version of Windows is not read"
+		}
+		if a.Packages, err = m.readAppxStore(store); err != nil {
+			return Appx{}, err
+		}
+		a.Evidence = []requirement.Evidence{f.Evidence, old.Evidence, store.Evidence}
+	}
+	a.Provisioned = map[string]bool{}
+	for _, name := range []string{"Applications", "InboxApplications"} {
+		k, err := m.subkey(store, name)
+		if err != nil {
+			return Appx{}, err
+		}
+		keys, err := m.subkeys(k)
+		if err != nil {
+			return Appx{}, err
+		}
+		for _, p := range keys {
+			a.Provisioned[appxFamily(p.Name())] = true
+		}
+	}
+	return a, nil
+}
+
+// appxFamily is the family of a full name, Name_Version_Architecture_Resource_Publisher:
+// its first and last part.
+func appxFamily(full string) string {
+	name, rest, ok := strings.Cut(full, "_")
+	if !ok {
+		return strings.ToLower(full)
+	}
+	return strings.ToLower(name + "_" + rest[strings.LastIndexByte(rest, '_')+1:])
+}
+
+// appxTime is how long reading the database may take. One of 30 MiB takes
+// a second.
+const appxTime = 60 * time.Second
+
+// readStateRepository reads the database where it lies.
+func (v *volume) readStateRepository(name string, f File) ([]appxPackage, []requirement.Evidence, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), appxTime)
+	defer cancel()
+	v.trail.Record("database", "source", v.role, "path", name)
+	db, err := sqlitefs.Open(ctx, v.fs, name)
+	if err != nil {
+		return nil, nil, v.problem(name, err)
+	}
+	defer db.Close()
+	packages, err := readPackages(db)
+	if err != nil {
+		return nil, nil, v.problem(name, err)
+	}
+	ev := f.Evidence
+	ev.Value = "PackageUser.DeploymentState"
+	ev.Note = db.WAL().Applied()
+	if loss := db.WAL().Loss(); loss != "" {
+		v.trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.role, Path: name + "-wal", Message: loss})
+		ev.Note = strings.TrimPrefix(ev.Note+"; "+loss, "; ")
+	}
+	for _, note := range db.Notes() {
+		v.trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: v.role, Path: name, Message: note})
+	}
+	return packages, []requirement.Evidence{ev}, nil
+}
+
+// Bounds of the database. A machine with many users has some hundred packages
+// and ten thousand rows; a full name has at most 127 characters.
+const (
+	maxAppxPackages = 50_000
+	maxAppxUsers    = 50_000
+	maxAppxRows     = 1_000_000
+	maxAppxName     = 1_024
+)
+
+// appxTables are the columns that are needed, by table. _WorkId is 0 in rows
+// whose transaction, which may outlast several of the database's, is done.
+var appxTables = map[string][]string{
+	"Package":     {"_PackageID", "_WorkId", "PackageFullName", "PackageType", "IsInbox"},
+	"User":        {"_UserID", "UserSid"},
+	"PackageUser": {"_WorkId", "Package", "User", "DeploymentState"},
+}
+
+// readPackages joins the tables itself, so that a row which points nowhere is
+// damage and not a row less.
+func readPackages(db *sqlitefs.DB) ([]appxPackage, error) {
+	byID := map[int64]*appxPackage{} // nil if its transaction is not done
+	var packages []*appxPackage
+	err := db.Rows("Package", appxTables["Package"], maxAppxPackages, func(row []sqlitefs.Value) error {
+		id, work, kind, inbox := integer(row[0]), integer(row[1]), integer(row[3]), integer(row[4])
+		name, ok := row[2].(string)
+		if id == nil || work == nil || kind == nil || !ok || name == "" || len(name) > maxAppxName {
+			return fmt.Errorf("a row of Package is %v: %w", shown(row), sqlitefs.ErrCorrupt)
+		}
+		if byID[*id] = nil; *work == 0 {
+			byID[*id] = &appxPackage{FullName: name, Type: *kind, Inbox: inbox != nil && *inbox != 0}
+			packages = append(packages, byID[*id])
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	users := map[int64]string{}
+	err = db.Rows("User", appxTables["User"], maxAppxUsers, func(row []sqlitefs.Value) error {
+		id := integer(row[0])
+		sid, ok := row[1].([]byte)
+		if id == nil || !ok {
+			return fmt.Errorf("a row of User is %v: %w", shown(row), sqlitefs.ErrCorrupt)
+		}
+		s, err := parseSID(sid)
+		if err != nil {
+			return fmt.Errorf("user %d: %w: %w", *id, err, sqlitefs.ErrCorrupt)
+		}
+		users[*id] = s
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = db.Rows("PackageUser", appxTables["PackageUser"], maxAppxRows, func(row []sqlitefs.Value) error {
+		work, of, user, state := integer(row[0]), integer(row[1]), integer(row[2]), integer(row[3])
+		if work == nil || of == nil || user == nil || state == nil {
+			return fmt.Errorf("a row of PackageUser is %v: %w", shown(row), sqlitefs.ErrCorrupt)
+		}
+		if *work != 0 {
+			return nil
+		}
+		p, ok := byID[*of]
+		if !ok {
+			return fmt.Errorf("a row of PackageUser is of package %d, which is not there: %w", *of, sqlitefs.ErrCorrupt)
+		}
+		sid, ok := users[*user]
+		if !ok {
+			return fmt.Errorf("a row of PackageUser is of user %d, who is not there: %w", *user, sqlitefs.ErrCorrupt)
+		}
+		if p != nil {
+			p.Users = append(p.Users, appxUser{sid, *state})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	done := make([]appxPackage, len(packages))
+	for i, p := range packages {
+		done[i] = *p
+	}
+	return done, nil
+}
+
+func integer(v sqlitefs.Value) *int64 {
+	n, ok := v.(int64)
+	if !ok {
+		return nil
+	}
+	return &n
+}
+
+// shown is a row for a message.
+func shown(row []sqlitefs.Value) string { return short(fmt.Sprintf("%.40v", row)) }
+
+// readAppxStore reads what the registry has of the packages: those that are
+// staged, and those that a user has installed.
+func (m *Machine) readAppxStore(store Key) ([]appxPackage, error) {
+	var packages []appxPackage
+	index := map[string]int{}
+	add := func(full, sid string, state int64) {
+		key := strings.ToLower(full)
+		i, ok := index[key]
+		if !ok {
+			i = len(packages)
+			index[key] = i
+			packages = append(packages, appxPackage{FullName: full, Type: appxMain})
+		}
+		packages[i].Users = append(packages[i].Users, appxUser{sid, state})
+	}
+	keys, err := m.subkeys(store)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		below, err := m.subkeys(k)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case strings.EqualFold(k.Name(), "Staged"):
+			for _, family := range below {
+				staged, err := m.subkeys(family)
+				if err != nil {
+					return nil, err
+				}
+				for _, p := range staged {
+					add(p.Name(), sidSystem, appxStaged)
+				}
+			}
+		case strings.HasPrefix(strings.ToUpper(k.Name()), "S-1-"):
+			for _, p := range below {
+				add(p.Name(), strings.ToUpper(k.Name()), appxInstalled)
+			}
+		}
+	}
+	return packages, nil
+}
+
+// perUserPackages names the packages that are installed for a user and that
+// new users do not get, which commonly stops Sysprep. Frameworks come with
+// what needs them, and what belongs to Windows with it.
+func (m *Machine) perUserPackages() ([]string, error) {
+	s, err := m.System()
+	if err != nil || s.Build < build8 {
+		return nil, err
+	}
+	a, err := m.Appx()
+	if err != nil {
+		return nil, err
+	}
+	return a.perUser(), nil
+}
+
+func (a Appx) perUser() []string {
+	var names []string
+	for _, p := range a.Packages {
+		if p.Type&appxMain != 0 && !p.Inbox && !a.Provisioned[appxFamily(p.FullName)] &&
+			p.has(func(u appxUser) bool { return u.State == appxInstalled && u.SID != sidSystem }) {
+			names = append(names, p.FullName)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// appxWanted is the WorkSpace's user, as the test needs him.
+type appxWanted struct {
+	SID   string // "" if it is not known
+	Name  string // "" if it is not known
+	Basis requirement.Basis
+	Names map[string]string // accounts by SID, as far as profiles tell them
+}
+
+func (m *Machine) appxUser() (appxWanted, error) {
+	w, err := m.Wanted()
+	if err != nil {
+		return appxWanted{}, err
+	}
+	profiles, err := m.Profiles()
+	if err != nil {
+		return appxWanted{}, err
+	}
+	u := appxWanted{Name: w.User, Basis: w.Basis, Names: map[string]string{}}
+	for _, p := range profiles.List {
+		if p.Person() || p.Kind == profileAdministrator {
+			u.Names[p.SID], _, _ = strings.Cut(p.Folder(), ".")
+		}
+	}
+	if w.Profile != nil {
+		u.SID = w.Profile.SID
+		u.Name = cmp.Or(u.Name, u.Names[u.SID])
+	}
+	return u, nil
+}
+
+var appxStagedPackages = entry{
+	required("win.appx.staged", "StagedAppxPackage", "no AppX package is in a staged state", sectionTips+": No AppX packages can be in a staged state", explanation{
+		Reads: `ProgramData\Microsoft\Windows\AppRepository\StateRepository-Machine.srd with its write-ahead log: Package, PackageUser, User; the user by his SID, not by his name. Without the database SOFTWARE: Appx\AppxAllUserStore, which decides no pass.`,
+		Live:  `Get-AppxPackage -AllUsers | Select-Object PackageFullName, PackageUserInformation`,
+		Fix:   "In an elevated PowerShell, as the WorkSpace's user: Remove-AppxPackage <full name> for each package that is named. If that does not help: Get-AppxProvisionedPackage -Online | Remove-AppxProvisionedPackage -Online, then Get-AppxPackage -AllUsers | Remove-AppxPackage.",
+	}),
+	(*Machine).decideAppx,
+}
+
+func (m *Machine) decideAppx() requirement.Outcome {
+	s, err := m.System()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	if s.Build < build8 {
+		return requirement.Skip(s.Name()+" has no AppX packages", s.Evidence...)
+	}
+	a, err := m.Appx()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	u, err := m.appxUser()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeAppx(a, u)
+}
+
+// appxRow is a row of the details of win.appx.staged.
+type appxRow struct {
+	Package string   `json:"package"`
+	Users   []string `json:"users"`
+}
+
+// appxSorted are the packages by what the test says of them.
+type appxSorted struct {
+	flagged []appxPackage // whoever the user is
+	open    []appxPackage // depending on who the user is
+	odd     []appxPackage // with a state that is not known
+	script  []string      // which the script, going by the name, would judge otherwise
+	other   []appxRow     // staged packages of types that the script does not look at
+	judged  int
+}
+
+func sortAppx(a Appx, u appxWanted) appxSorted {
+	var s appxSorted
+	for _, p := range a.Packages {
+		if !p.listed() {
+			if p.has(func(u appxUser) bool { return u.State == appxStaged }) {
+				s.other = append(s.other, p.row(u))
+			}
+			continue
+		}
+		s.judged++
+		if p.has(func(u appxUser) bool {
+			return !slices.Contains([]int64{appxNotInstalled, appxStaged, appxInstalled, appxPaused}, u.State)
+		}) {
+			s.odd = append(s.odd, p)
+		}
+		var answers []bool
+		if u.SID != "" {
+			answers = []bool{p.flagged(p.has(func(row appxUser) bool { return row.SID == u.SID }))}
+			if u.Name != "" && p.flagged(p.namedIn(u)) != answers[0] {
+				s.script = append(s.script, p.FullName)
+			}
+		} else {
+			answers = []bool{p.flagged(false)}
+			if p.has(func(row appxUser) bool { return row.SID != sidSystem }) {
+				answers = append(answers, p.flagged(true))
+			}
+		}
+		switch {
+		case !slices.Contains(answers, false):
+			s.flagged = append(s.flagged, p)
+		case slices.Contains(answers, true):
+			s.open = append(s.open, p)
+		}
+	}
+	return s
+}
+
+// namedIn says whether the user's name is anywhere in what Get-AppxPackage
+// prints of the package's users, which is how the script looks for him.
+func (p appxPackage) namedIn(u appxWanted) bool {
+	return p.has(func(row appxUser) bool {
+		return strings.Contains(strings.ToLower(row.text(u.Names[row.SID])), strings.ToLower(u.Name))
+	})
+}
+
+func (p appxPackage) row(u appxWanted) appxRow {
+	r := appxRow{Package: p.FullName}
+	for _, user := range p.Users {
+		r.Users = append(r.Users, user.text(u.Names[user.SID]))
+	}
+	return r
+}
+
+// judgeAppx decides win.appx.staged.
+func judgeAppx(a Appx, u appxWanted) requirement.Outcome {
+	s := sortAppx(a, u)
+	o := judgeSorted(a, u, s)
+	if len(s.script) > 0 && o.Status != requirement.Undetermined {
+		o.Message += fmt.Sprintf("; the service's script looks for %q anywhere in the text and would judge otherwise: %s", u.Name, some(s.script))
+	}
+	perUser := a.perUser()
+	if len(perUser) > 0 && o.Status == requirement.Passed {
+		o.Message += "; installed for a user only, which stops Sysprep more often: " + some(perUser)
+	}
+	o.Details = struct {
+		Staged  []appxRow `json:"staged,omitempty"`
+		Open    []appxRow `json:"depends_on_user,omitempty"`
+		Script  []string  `json:"script_differs,omitempty"`
+		Other   []appxRow `json:"other_types,omitempty"`
+		PerUser []string  `json:"installed_per_user,omitempty"`
+	}{appxRows(s.flagged, u), appxRows(s.open, u), s.script, s.other, perUser}
+	return o
+}
+
+func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
+	evidence := slices.Clone(a.Evidence)
+	for _, p := range s.flagged[:min(len(s.flagged), maxTraces)] {
+		ev := a.Evidence[0]
+		ev.Value = p.FullName
+		ev.Data = strings.Join(p.row(u).Users, ", ")
+		evidence = append(evidence, ev)
+	}
+	message := fmt.Sprintf("%s in a staged state: %s", count(len(s.flagged), "AppX package is", "AppX packages are"), someAppx(s.flagged))
+	switch {
+	case len(s.flagged) > 0 && a.Fallback != "":
+		return requirement.Warn(message+", by what the registry has of them ("+a.Fallback+")", evidence...)
+	case len(s.flagged) > 0:
+		return requirement.Fail(message, evidence...)
+	case a.Fallback != "":
+		return requirement.Unknown("the state of AppX packages is not known: "+a.Fallback+"; the registry has none that is staged", evidence...)
+	case len(s.odd) > 0:
+		return requirement.Unknown("the state of an AppX package is none that is known: "+someAppx(s.odd), evidence...)
+	case len(s.open) > 0:
+		return requirement.Unknown("whether AppX packages are staged depends on who the user is (name him with --user-name): "+someAppx(s.open), evidence...)
+	}
+	o := requirement.Pass(fmt.Sprintf("none of %d AppX packages is staged", s.judged), evidence...)
+	if u.SID != "" {
+		o.Basis = u.Basis
+	}
+	return o
+}
+
+func appxRows(packages []appxPackage, u appxWanted) []appxRow {
+	var rows []appxRow
+	for _, p := range packages {
+		rows = append(rows, p.row(u))
+	}
+	return rows
+}
+
+func someAppx(packages []appxPackage) string {
+	var names []string
+	for _, p := range packages {
+		names = append(names, p.FullName)
+	}
+	return some(names)
+}

@@ -1,0 +1,241 @@
+package windows
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// rearmStatement is what a document says of the rearm count.
+type rearmStatement struct {
+	Count    int
+	Evidence requirement.Evidence
+}
+
+// Rearm is what is known of the rearm count.
+type Rearm struct {
+	Logs       []sysprepLog
+	Skip       Setting[uint32] // SkipRearm: Sysprep does not rearm
+	Statements []rearmStatement
+}
+
+const keyProtection = keyCurrentVersion + `\SoftwareProtectionPlatform`
+
+func (m *Machine) readRearm(s System) (Rearm, error) {
+	r := Rearm{Logs: m.SysprepLogs().all()}
+	var err error
+	if r.Skip, err = m.dwordAt(keyProtection, "SkipRearm"); err != nil {
+		return r, err
+	}
+	for _, d := range m.in.Documents {
+		if d.Slmgr == nil {
+			continue
+		}
+		if !ofEdition(d.Slmgr.Name, s.EditionID) {
+			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: d.Name,
+				Message: fmt.Sprintf("%s is not used: it is of %q, and the disk's edition is %s", d.Name, short(d.Slmgr.Name), s.EditionID)})
+			continue
+		}
+		n := d.Slmgr.RemainingWindowsRearm
+		r.Statements = append(r.Statements, rearmStatement{n, requirement.Evidence{Source: d.Name, Value: "Remaining Windows rearm count", Data: fmt.Sprint(n)}})
+	}
+	return r, nil
+}
+
+// ofEdition says whether the product that slmgr names, "Windows(R),
+// ServerDatacenter edition", is of an edition. The name is the same in every
+// display language.
+func ofEdition(product, edition string) bool {
+	words := strings.FieldsFunc(product, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	return edition != "" && slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, edition) })
+}
+
+var rearmNonzero = entry{
+	required("win.rearm.nonzero", "InsufficientRearmCount", "the Windows rearm count is not 0", sectionTips+": The Windows rearm count must not be 0", explanation{
+		Reads: `The count lies in a store that only Windows can read. A document with the output of slmgr /dlv states it. Else: setupact.log and setuperr.log of Sysprep and of Windows Setup, which record every rearm and the error 0xC004D307; the edition, which says how many there were; SOFTWARE: SoftwareProtectionPlatform\SkipRearm.`,
+		Live:  `cscript C:\Windows\System32\slmgr.vbs /dlv`,
+		Fix:   "Make the image from a WorkSpace of a newer image: the count of an installation does not grow.",
+	}),
+	(*Machine).decideRearm,
+}
+
+func (m *Machine) decideRearm() requirement.Outcome {
+	s, err := m.System()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	r, err := m.readRearm(s)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeRearm(s, r)
+}
+
+const (
+	// rearmsOfSeven is how often Windows 7 can be rearmed, service packs not
+	// counted; evaluations at most as often.
+	rearmsOfSeven = 3
+	// rearmsSinceEight is about how often other editions can be since Windows 8.
+	rearmsSinceEight = 1000
+)
+
+const withSlmgr = "pass --with the output of slmgr /dlv"
+
+// judgeRearm decides win.rearm.nonzero.
+func judgeRearm(s System, r Rearm) requirement.Outcome {
+	h := rearmsIn(r.Logs, s)
+	o := judgeRearms(s, r, h)
+	o.Evidence = append(slices.Clip(o.Evidence), h.evidence...)
+	o.Details = struct {
+		Rearms  []string `json:"rearms,omitempty"`
+		Denied  []string `json:"denied,omitempty"`
+		Ignored []string `json:"before_installation,omitempty"`
+	}{quotes(h.rearms), quotes(h.denied), quotes(h.older)}
+	return o
+}
+
+// rearmHistory is what the logs record.
+type rearmHistory struct {
+	rearms   []logLine // one a second: the same rearm may be in two logs
+	denied   []logLine // not before the installation
+	older    []logLine // denied before the installation
+	unread   error
+	evidence []requirement.Evidence // what the logs were, and the lines
+}
+
+func rearmsIn(logs []sysprepLog, s System) rearmHistory {
+	var h rearmHistory
+	for _, l := range logs {
+		if l.Err != nil && h.unread == nil {
+			h.unread = l.Err
+		}
+		ev := l.File.Evidence
+		if l.File.Exists {
+			ev.Note = fmt.Sprintf("%s, %d denied", count(l.Rearms.Count, "rearm", "rearms"), l.RearmsDenied.Count)
+		}
+		h.evidence = append(h.evidence, ev)
+		for _, line := range l.Rearms.Last {
+			same := func(other logLine) bool { return other.Time.Equal(line.Time) && !line.Time.IsZero() }
+			if !slices.ContainsFunc(h.rearms, same) {
+				h.rearms = append(h.rearms, line.of(l))
+				h.evidence = append(h.evidence, line.evidence(l.File))
+			}
+		}
+		for _, line := range l.RearmsDenied.Last {
+			h.evidence = append(h.evidence, line.evidence(l.File))
+			if ageOf(line, s) == ageBefore {
+				h.older = append(h.older, line.of(l))
+				continue
+			}
+			h.denied = append(h.denied, line.of(l))
+		}
+	}
+	return h
+}
+
+// of names the log that the line is from.
+func (l logLine) of(log sysprepLog) logLine {
+	l.Path = log.File.Evidence.Path
+	return l
+}
+
+func quotes(lines []logLine) []string {
+	var list []string
+	for _, l := range lines {
+		list = append(list, fmt.Sprintf("%s, line %d: %s", l.Path, l.Number, l.Text))
+	}
+	return list
+}
+
+// last returns the newest line by time; of the same second, the later one of
+// the same log.
+func last(lines []logLine) logLine {
+	var newest logLine
+	for i, l := range lines {
+		if i == 0 || l.Time.After(newest.Time) || l.Time.Equal(newest.Time) && l.Path == newest.Path && l.Number > newest.Number {
+			newest = l
+		}
+	}
+	return newest
+}
+
+// stands returns the newest denial that no later rearm took back.
+func (h rearmHistory) stands() (logLine, bool) {
+	var standing []logLine
+	for _, d := range h.denied {
+		if !slices.ContainsFunc(h.rearms, func(r logLine) bool {
+			return r.Time.After(d.Time) && !d.Time.IsZero() || r.Path == d.Path && r.Number > d.Number
+		}) {
+			standing = append(standing, d)
+		}
+	}
+	return last(standing), len(standing) > 0
+}
+
+func judgeRearms(s System, r Rearm, h rearmHistory) requirement.Outcome {
+	denied, standing := h.stands()
+	when := fmt.Sprintf("Sysprep could not rearm Windows on %s (0xC004D307, the count was used up): %s, line %d", denied.when(), denied.Path, denied.Number)
+	certain := standing && ageOf(denied, s) == ageAfter
+	if len(r.Statements) > 0 {
+		return judgeRearmStatements(r.Statements, certain, when)
+	}
+	seen := "no rearm is on record"
+	if n := len(h.rearms); n > 0 {
+		seen = count(n, "rearm is", "rearms are") + " on record, the last on " + last(h.rearms).when()
+	}
+	switch {
+	case certain:
+		return requirement.Fail(when)
+	case h.unread != nil:
+		return requirement.Unreadable(fmt.Errorf("whether Sysprep ran out of rearms (%s): %w", withSlmgr, h.unread))
+	case standing:
+		return requirement.Unknown(when + "; whether that was before this Windows was installed is not certain (" + withSlmgr + ")")
+	case r.Skip.Value != 0:
+		o := requirement.Warn(fmt.Sprintf("SkipRearm is %d: Sysprep does not rearm Windows, and its copies share one activation id", r.Skip.Value), r.Skip.Evidence)
+		o.Remediation = `Set SkipRearm below HKLM\` + keyProtection[len(`HKLM\`):] + ` to 0.`
+		return o
+	case s.EditionID == "":
+		return requirement.Unknown("the edition of Windows is not known, and the count is not readable offline; "+seen+" ("+withSlmgr+")", s.Evidence...)
+	case s.Build < build8 || s.Evaluation():
+		kind := "evaluations have few rearms"
+		if !s.Evaluation() {
+			kind = fmt.Sprintf("%s has %d rearms", s.Name(), rearmsOfSeven)
+		}
+		if len(h.rearms) >= rearmsOfSeven {
+			return requirement.Warn(fmt.Sprintf("%s, and %s", kind, seen), s.Evidence...)
+		}
+		return requirement.Unknown(fmt.Sprintf("the count is not readable offline: %s, and %s (%s)", kind, seen, withSlmgr), s.Evidence...)
+	}
+	return requirement.Infer(fmt.Sprintf("the count is not readable offline: %s starts at about %d, and %s", s.EditionID, rearmsSinceEight, seen), s.Evidence...)
+}
+
+// judgeRearmStatements decides by what documents state. The disk has the last
+// word on whether they may be of another time or machine.
+func judgeRearmStatements(list []rearmStatement, denied bool, when string) requirement.Outcome {
+	first := list[0]
+	var evidence []requirement.Evidence
+	for _, s := range list {
+		evidence = append(evidence, s.Evidence)
+		if (s.Count > 0) != (first.Count > 0) {
+			return requirement.Unknown(fmt.Sprintf("the documents contradict each other: %s states %d, %s states %d", first.Evidence.Source, first.Count, s.Evidence.Source, s.Count), evidence...)
+		}
+	}
+	stated := fmt.Sprintf("%d rearms are left, as %s states", first.Count, first.Evidence.Source)
+	if first.Count == 1 {
+		stated = fmt.Sprintf("1 rearm is left, as %s states", first.Evidence.Source)
+	}
+	var o requirement.Outcome
+	switch {
+	case first.Count <= 0:
+		o = requirement.Fail("no rearm is left, as "+first.Evidence.Source+" states", evidence...)
+	case denied:
+		return requirement.Warn(stated+", but "+when, evidence...)
+	default:
+		o = requirement.Pass(stated, evidence...)
+	}
+	o.Basis = requirement.Stated
+	return o
+}

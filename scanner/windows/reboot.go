@@ -1,0 +1,380 @@
+package windows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// pendingTrace is something that waits for the next start of Windows.
+type pendingTrace struct {
+	What     string
+	Evidence requirement.Evidence
+}
+
+// PendingReboot is what waits for the next start of Windows.
+type PendingReboot struct {
+	Servicing []pendingTrace // a transaction of Windows' servicing: a reboot is pending
+	Likely    []pendingTrace // work on Windows' own files that the next start will do
+	Other     []pendingTrace // what programs leave for the next start on any WorkSpace
+	Packages  []string       // those of Servicing that are packages, all of them
+	Read      []requirement.Evidence
+	Errs      []error // why some of the traces could not be looked for
+}
+
+const (
+	keyMachineWindows = `HKLM\SOFTWARE` + keyWindows
+	keyServicing      = keyMachineWindows + `\Component Based Servicing`
+	keyWindowsUpdate  = keyMachineWindows + `\WindowsUpdate`
+)
+
+// Package states of component based servicing that wait for a start (by
+// experience, not documented: the event log prints them plus 5000).
+const (
+	stateUninstallPending = 0x05
+	stateInstallPending   = 0x60
+)
+
+func (m *Machine) readPendingReboot() PendingReboot {
+	var p PendingReboot
+	for _, read := range []func(*PendingReboot) error{
+		m.readPendingKeys, m.readPendingPackages, m.readPendingStore, m.readPendingComponents, m.readPendingRenames, m.readPendingOther,
+	} {
+		if err := read(&p); err != nil {
+			p.Errs = append(p.Errs, err)
+		}
+	}
+	return p
+}
+
+// readPendingKeys looks for keys whose existence says it all. Windows makes
+// the first two in memory only, so that they are found here by exception.
+func (m *Machine) readPendingKeys(p *PendingReboot) error {
+	for _, name := range []string{
+		keyWindowsUpdate + `\Auto Update\RebootRequired`,
+		keyServicing + `\RebootPending`,
+		keyServicing + `\RebootInProgress`,
+		keyServicing + `\PackagesPending`,
+	} {
+		k, err := m.key(name)
+		if err != nil {
+			return err
+		}
+		if k.Exists() {
+			p.Servicing = append(p.Servicing, pendingTrace{"the key " + k.Name() + " exists", k.Evidence})
+		}
+	}
+	exclusive, err := m.dwordAt(keyServicing+`\SessionsPending`, "Exclusive")
+	if err != nil {
+		return err
+	}
+	if exclusive.Value != 0 {
+		p.Servicing = append(p.Servicing, pendingTrace{"a servicing session is pending", exclusive.Evidence})
+	}
+	return nil
+}
+
+func (m *Machine) readPendingPackages(p *PendingReboot) error {
+	packages, err := m.key(keyServicing + `\Packages`)
+	if err != nil {
+		return err
+	}
+	if !packages.Exists() {
+		return fmt.Errorf("%s: key %s not found", packages.Evidence.Path, packages.Evidence.Key)
+	}
+	list, err := m.subkeys(packages)
+	if err != nil {
+		return err
+	}
+	for _, k := range list {
+		state, err := m.dword(k, "CurrentState")
+		if err != nil {
+			return err
+		}
+		if state.Present && (state.Value == stateInstallPending || state.Value == stateUninstallPending) {
+			what := "package " + k.Name() + " waits to be installed"
+			if state.Value == stateUninstallPending {
+				what = "package " + k.Name() + " waits to be removed"
+			}
+			p.Packages = append(p.Packages, k.Name())
+			p.Servicing = append(p.Servicing, pendingTrace{what, state.Evidence})
+		}
+	}
+	read := packages.Evidence
+	read.Note = fmt.Sprintf("the state of %s was read", count(len(list), "package", "packages"))
+	p.Read = append(p.Read, read)
+	return nil
+}
+
+func (m *Machine) readPendingStore(p *PendingReboot) error {
+	store := `C:\` + m.systemRoot + `\WinSxS`
+	folder, err := m.file(store)
+	if err != nil {
+		return err
+	}
+	if !folder.Exists || !folder.Dir {
+		return fmt.Errorf("%s volume: folder %s not found", folder.Evidence.Source, folder.Evidence.Path)
+	}
+	pending, err := m.file(store + `\pending.xml`)
+	if err != nil {
+		return err
+	}
+	p.Read = append(p.Read, pending.Evidence)
+	if pending.Exists {
+		p.Servicing = append(p.Servicing, pendingTrace{"pending.xml lies in WinSxS", pending.Evidence})
+	}
+	return nil
+}
+
+// readPendingComponents reads the hive of the component store. Windows loads
+// it when it is needed; a system that has none has nothing in it that waits.
+func (m *Machine) readPendingComponents(p *PendingReboot) error {
+	f, err := m.file(`C:\` + m.systemRoot + `\System32\config\COMPONENTS`)
+	if err != nil {
+		return err
+	}
+	p.Read = append(p.Read, f.Evidence)
+	if !f.Exists {
+		return nil
+	}
+	root, err := m.key(`HKLM\COMPONENTS`)
+	if err != nil {
+		return err
+	}
+	v, ev, err := m.value(root, "PendingXmlIdentifier")
+	if err != nil {
+		return err
+	}
+	if v != nil {
+		p.Servicing = append(p.Servicing, pendingTrace{"COMPONENTS names a pending.xml", ev})
+	}
+	return nil
+}
+
+const keySessionManager = keyControl + `\Session Manager`
+
+func (m *Machine) readPendingRenames(p *PendingReboot) error {
+	k, err := m.key(keySessionManager)
+	if err != nil {
+		return err
+	}
+	if !k.Exists() {
+		return fmt.Errorf("%s: key %s not found", k.Evidence.Path, k.Evidence.Key)
+	}
+	p.Read = append(p.Read, k.Evidence)
+	for _, name := range []string{"PendingFileRenameOperations", "PendingFileRenameOperations2"} {
+		s, err := setting(m, k, name, readRenames, func(list []rename) string { return count(len(list), "operation", "operations") })
+		if err != nil {
+			return err
+		}
+		var servicing []string
+		for _, r := range s.Value {
+			if r.servicing() {
+				servicing = append(servicing, r.To)
+			}
+		}
+		switch {
+		case len(servicing) > 0:
+			ev := s.Evidence
+			ev.Data = some(servicing)
+			p.Likely = append(p.Likely, pendingTrace{count(len(servicing), "file of Windows waits", "files of Windows wait") + " to be replaced: " + some(servicing), ev})
+		case len(s.Value) > 0:
+			p.Other = append(p.Other, pendingTrace{count(len(s.Value), "file waits", "files wait") + " to be renamed or deleted, none of them into a folder of Windows' servicing", s.Evidence})
+		}
+	}
+	execute, err := m.multi(k, "SetupExecute")
+	if err != nil {
+		return err
+	}
+	if programs := notBlank(execute.Value); len(programs) > 0 {
+		p.Likely = append(p.Likely, pendingTrace{"the next start runs " + some(programs) + " before anything else", execute.Evidence})
+	}
+	boot, err := m.multi(k, "BootExecute")
+	if err != nil {
+		return err
+	}
+	for _, program := range notBlank(boot.Value) {
+		if !strings.EqualFold(program, "autocheck autochk *") {
+			p.Other = append(p.Other, pendingTrace{"the next start runs " + program, boot.Evidence})
+		}
+	}
+	return nil
+}
+
+func notBlank(list []string) []string {
+	var kept []string
+	for _, s := range list {
+		if s = strings.TrimSpace(s); s != "" {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// rename is an operation that the session manager does at the next start. To
+// is "" if the file is deleted.
+type rename struct{ From, To string }
+
+// servicing says whether a file is put into a folder that Windows' servicing
+// works in.
+func (r rename) servicing() bool {
+	to := strings.ToLower(strings.ReplaceAll(r.To, "/", `\`))
+	if strings.Contains(to, `\system32\spool\`) {
+		return false
+	}
+	return strings.Contains(to, `\winsxs\`) || strings.Contains(to, `\system32\`) || strings.Contains(to, `\softwaredistribution\`)
+}
+
+// readRenames takes the pairs out of a value. Its strings end at a NUL each
+// and may be empty, which is why it is no REG_MULTI_SZ like any other. "!"
+// before a target allows it to be replaced.
+func readRenames(v *registry.Value) ([]rename, error) {
+	data, err := v.Data()
+	if err != nil {
+		return nil, err
+	}
+	return parseRenames(data), nil
+}
+
+func parseRenames(data []byte) []rename {
+	list := strings.Split(utf16String(data), "\x00")
+	var renames []rename
+	for i := 0; i < len(list) && list[i] != ""; i += 2 {
+		r := rename{From: ntPath(list[i])}
+		if i+1 < len(list) {
+			r.To = ntPath(list[i+1])
+		}
+		renames = append(renames, r)
+	}
+	return renames
+}
+
+func ntPath(s string) string { return strings.TrimPrefix(strings.TrimPrefix(s, "!"), `\??\`) }
+
+// pendingValues are values that count, if anything, for a reboot that is not
+// of Windows Update, or that are there at rest as well.
+var pendingValues = []struct{ key, value, what string }{
+	{`HKLM\SOFTWARE\Microsoft\Updates`, "UpdateExeVolatile", "an update installer has not finished"},
+	{keyMachineWindows + `\RunOnce`, "DVDRebootSignal", "a program asked for a reboot"},
+	{keyServices + `\Netlogon`, "JoinDomain", "joining a domain waits for a reboot"},
+	{keyServices + `\Netlogon`, "AvoidSpnSet", "joining a domain waits for a reboot"},
+	{`HKLM\SOFTWARE\Microsoft\WindowsUpdate\Orchestrator`, "InstallAtShutdown", "updates are installed at shutdown"},
+}
+
+func (m *Machine) readPendingOther(p *PendingReboot) error {
+	for _, value := range pendingValues {
+		k, err := m.key(value.key)
+		if err != nil {
+			return err
+		}
+		s, err := m.binary(k, value.value)
+		if err != nil {
+			return err
+		}
+		if s.Present && strings.Trim(string(s.Value), "\x00") != "" {
+			p.Other = append(p.Other, pendingTrace{value.what, s.Evidence})
+		}
+	}
+	for _, key := range []struct{ key, what string }{
+		{keyWindowsUpdate + `\Auto Update\PostRebootReporting`, "Windows Update reports after the next start"},
+		{`HKLM\SOFTWARE\Microsoft\ServerManager\CurrentRebootAttempts`, "the Server Manager waits for a reboot"},
+	} {
+		k, err := m.key(key.key)
+		if err != nil {
+			return err
+		}
+		if k.Exists() {
+			p.Other = append(p.Other, pendingTrace{key.what, k.Evidence})
+		}
+	}
+	pending, err := m.key(keyWindowsUpdate + `\Services\Pending`)
+	if err != nil {
+		return err
+	}
+	services, err := m.subkeys(pending)
+	if err != nil {
+		return err
+	}
+	if len(services) > 0 {
+		p.Other = append(p.Other, pendingTrace{"an update service waits to be registered", services[0].Evidence})
+	}
+	installer, err := m.Service("TrustedInstaller")
+	if err != nil {
+		return err
+	}
+	if installer.Start.Present && installer.Start.Value == startAuto {
+		p.Other = append(p.Other, pendingTrace{"Windows Modules Installer starts automatically, as it does while it has work", installer.Start.Evidence})
+	}
+	return nil
+}
+
+var rebootPending = entry{
+	required("win.reboot.pending", "WindowsUpdatesRequired", "no reboot is pending because of Windows updates", sectionTips+": No pending reboot due to Windows Updates can be detected", explanation{
+		Reads: `SOFTWARE: Component Based Servicing (package states, sessions, pending keys), WindowsUpdate; COMPONENTS: PendingXmlIdentifier; WinSxS\pending.xml; SYSTEM: Session Manager (pending renames, SetupExecute). RebootRequired and RebootPending are made in memory only: that they are absent decides nothing. Event logs are not read.`,
+		Live:  `Test-Path 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired', 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending'`,
+		Fix:   "Restart the WorkSpace, install the remaining updates, and restart again until no update asks for it.",
+	}),
+	func(m *Machine) requirement.Outcome { return judgeReboot(m.readPendingReboot()) },
+}
+
+// judgeReboot decides win.reboot.pending. What is found stands whatever else
+// could not be read.
+func judgeReboot(p PendingReboot) requirement.Outcome {
+	var o requirement.Outcome
+	switch {
+	case len(p.Servicing) > 0:
+		o = requirement.Fail("a reboot is pending: "+someTraces(p.Servicing), tracesOf(p.Servicing, p.Likely)...)
+	case len(p.Likely) > 0:
+		o = requirement.Warn("the next start will change Windows: "+someTraces(p.Likely), tracesOf(p.Likely)...)
+	case len(p.Errs) > 0:
+		return requirement.Unreadable(p.Errs[0], p.Read...)
+	default:
+		message := "no servicing waits for a reboot in SOFTWARE, SYSTEM, COMPONENTS and WinSxS; event logs are not read"
+		if len(p.Other) > 0 {
+			message += "; not of Windows Update: " + someTraces(p.Other)
+		}
+		o = requirement.Infer(message, p.Read...).With(tracesOf(p.Other)...)
+	}
+	o.Details = struct {
+		Pending  []string `json:"pending,omitempty"`
+		Likely   []string `json:"likely,omitempty"`
+		Other    []string `json:"other,omitempty"`
+		Packages []string `json:"packages,omitempty"`
+		Unread   []string `json:"unread,omitempty"`
+	}{whats(p.Servicing), whats(p.Likely), whats(p.Other), p.Packages, texts(p.Errs)}
+	return o
+}
+
+// maxTraces is how many pieces of evidence a list brings; the details have the
+// whole list.
+const maxTraces = 20
+
+func tracesOf(lists ...[]pendingTrace) []requirement.Evidence {
+	var evidence []requirement.Evidence
+	for _, list := range lists {
+		for _, t := range list[:min(len(list), maxTraces)] {
+			evidence = append(evidence, t.Evidence)
+		}
+	}
+	return evidence
+}
+
+func whats(list []pendingTrace) []string {
+	var what []string
+	for _, t := range list {
+		what = append(what, t.What)
+	}
+	return what
+}
+
+func someTraces(list []pendingTrace) string { return some(whats(list)) }
+
+func texts(errs []error) []string {
+	var list []string
+	for _, err := range errs {
+		list = append(list, err.Error())
+	}
+	return list
+}

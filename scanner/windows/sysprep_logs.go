@@ -1,0 +1,281 @@
+package windows
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// logLine is a line of a log of Windows Setup or Sysprep.
+type logLine struct {
+	Number int       // from 1
+	Time   time.Time // the machine's local time, its zone unknown, as if it were UTC; zero if the line begins with none
+	Text   string
+	Path   string // of the log on the volume
+}
+
+// evidence is the line as evidence from its log.
+func (l logLine) evidence(log File) requirement.Evidence {
+	ev := log.Evidence
+	ev.Value = fmt.Sprintf("line %d", l.Number)
+	ev.Data = l.Text
+	ev.Note = ""
+	return ev
+}
+
+// when is the time of the line for a message.
+func (l logLine) when() string {
+	if l.Time.IsZero() {
+		return "a day that is not written"
+	}
+	return l.Time.Format(time.DateTime)
+}
+
+// logLines counts lines and keeps the last of them.
+type logLines struct {
+	Count int
+	Last  []logLine // at most keptLines, in the log's order
+}
+
+// keptLines is how many lines of a kind are kept: enough to quote, and to see
+// which is the newest.
+const keptLines = 100
+
+func (l *logLines) add(line logLine) {
+	l.Count++
+	if len(l.Last) == keptLines {
+		l.Last = slices.Delete(l.Last, 0, 1)
+	}
+	l.Last = append(l.Last, line)
+}
+
+// sysprepLog is what a log tells of Sysprep.
+type sysprepLog struct {
+	File File
+	Err  error // why it cannot be read to its end; nil if it can, or if it is not there
+
+	Run          logLine  // where the newest run begins; Number 0 if the log does not say
+	Rearms       logLines // Windows was rearmed
+	RearmsDenied logLines // it could not be, because the count was used up
+	Errors       logLines // since Run: what stopped Sysprep
+}
+
+const (
+	folderSysprepLogs = `\System32\Sysprep\Panther\`
+	folderSetupLogs   = `\Panther\`
+)
+
+// sysprepLogs are the logs of Sysprep and of Windows Setup.
+type sysprepLogs struct {
+	Sysprep []sysprepLog // setupact.log and setuperr.log of Sysprep
+	Setup   []sysprepLog // those of Windows Setup
+}
+
+func (l sysprepLogs) all() []sysprepLog { return append(slices.Clip(l.Sysprep), l.Setup...) }
+
+// SysprepLogs reads the logs. One that cannot be read carries its own error.
+func (m *Machine) SysprepLogs() sysprepLogs {
+	logs, _ := m.logs.get(func() (sysprepLogs, error) {
+		var l sysprepLogs
+		for _, name := range []string{"setupact.log", "setuperr.log"} {
+			l.Sysprep = append(l.Sysprep, m.readSysprepLog(`C:\`+m.systemRoot+folderSysprepLogs+name))
+			l.Setup = append(l.Setup, m.readSysprepLog(`C:\`+m.systemRoot+folderSetupLogs+name))
+		}
+		return l, nil
+	})
+	return logs
+}
+
+// maxLog is the largest log that is read, in bytes. Those of a system that was
+// serviced for years have some MiB.
+const maxLog = 64 << 20
+
+func (m *Machine) readSysprepLog(path string) sysprepLog {
+	v, name, err := m.locate(path)
+	if err != nil {
+		return sysprepLog{Err: err}
+	}
+	f, err := v.file(name)
+	if err != nil || !f.Exists {
+		return sysprepLog{File: f, Err: err}
+	}
+	if f.Size > maxLog {
+		return sysprepLog{File: f, Err: fmt.Errorf("%s: %d bytes: %w", name, f.Size, errTooLarge)}
+	}
+	r, size, err := v.open(name)
+	if err != nil {
+		return sysprepLog{File: f, Err: err}
+	}
+	l, err := parseSysprepLog(io.NewSectionReader(r, 0, size))
+	l.File = f
+	if err != nil {
+		l.Err = v.problem(name, err)
+	}
+	return l
+}
+
+// maxLogLine is the longest line, in bytes: a log has some hundred in one.
+const maxLogLine = 1 << 20
+
+// parseSysprepLog reads a log as UTF-8, UTF-16 or a code page: what is looked
+// for is ASCII in all of them.
+//
+// A line is "2026-01-10 18:04:32, Info       [0x0f0080] SYSPRP text": time,
+// level, an identifier that may be missing, component and text.
+func parseSysprepLog(r io.Reader) (sysprepLog, error) {
+	var l sysprepLog
+	lines := bufio.NewScanner(withoutZeros{decodeLog(r)})
+	lines.Buffer(make([]byte, 64<<10), maxLogLine)
+	for number := 1; lines.Scan(); number++ {
+		text := strings.TrimSpace(lines.Text())
+		if text == "" {
+			continue
+		}
+		l.line(logLine{Number: number, Time: lineTime(text), Text: short256(text)}, text)
+	}
+	if err := lines.Err(); err != nil {
+		return l, fmt.Errorf("the log cannot be read to its end: %w", err)
+	}
+	return l, nil
+}
+
+// rearmDenied is SL_REMAPPING_SP_PUB_TS_MAX_REARM_REACHED, as older systems
+// write it in decimal.
+const rearmDenied = 0xC004D307
+
+var rearmDeniedForms = []string{"0xc004d307", strconv.Itoa(rearmDenied - 1<<32)}
+
+func (l *sysprepLog) line(line logLine, text string) {
+	lower := strings.ToLower(text)
+	switch {
+	case strings.Contains(lower, "beginning of a new sysprep run"):
+		l.Run, l.Errors = line, logLines{}
+	case strings.Contains(lower, "slrearmwindows") && strings.Contains(lower, "successfully executed"):
+		l.Rearms.add(line)
+	case strings.Contains(lower, rearmDeniedForms[0]), strings.Contains(lower, rearmDeniedForms[1]):
+		l.RearmsDenied.add(line)
+		l.Errors.add(line)
+	case stopsSysprep(lower):
+		l.Errors.add(line)
+	}
+}
+
+var (
+	errorLine   = regexp.MustCompile(`^[0-9:, -]*error\b.*\bsysprp\b`)
+	errorCode   = regexp.MustCompile(`(?:\bhr|\bdwret|\breturned error code)\s*=?\s*(0x[0-9a-f]{1,8}|-?[0-9]{1,10})\b`)
+	perUserOnly = "was installed for a user, but not provisioned for all users"
+)
+
+// stopsSysprep says of a line in lower case whether it is an error of Sysprep
+// with its code, or names a package that stops it.
+func stopsSysprep(lower string) bool {
+	if !strings.Contains(lower, "sysprp") || !errorLine.MatchString(lower) {
+		return false
+	}
+	if strings.Contains(lower, perUserOnly) {
+		return true
+	}
+	for _, found := range errorCode.FindAllStringSubmatch(lower, -1) {
+		if code, err := strconv.ParseInt(found[1], 0, 64); err != nil || code != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func lineTime(text string) time.Time {
+	const layout = time.DateTime
+	if len(text) < len(layout) {
+		return time.Time{}
+	}
+	t, err := time.Parse(layout, text[:len(layout)])
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// short256 keeps what is quoted of a line printable and of a length that a
+// report can bear.
+func short256(s string) string {
+	if runes := []rune(s); len(runes) > 256 {
+		s = string(runes[:256]) + "…"
+	}
+	return strings.ToValidUTF8(s, "�")
+}
+
+// decodeLog decodes UTF-16, by its byte order mark or, without one, by zeros
+// in the place of the high bytes of the first characters.
+func decodeLog(r io.Reader) io.Reader {
+	in := bufio.NewReader(r)
+	begin, _ := in.Peek(4)
+	switch {
+	case bytes.HasPrefix(begin, []byte{0xFF, 0xFE}), bytes.HasPrefix(begin, []byte{0xFE, 0xFF}),
+		len(begin) == 4 && begin[0] != 0 && begin[1] == 0 && begin[2] != 0 && begin[3] == 0:
+		return transform.NewReader(in, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder())
+	case bytes.HasPrefix(begin, []byte{0xEF, 0xBB, 0xBF}):
+		in.Discard(3)
+	}
+	return in
+}
+
+// withoutZeros leaves out the zeros that a system which stopped leaves at the
+// end of a log.
+type withoutZeros struct{ r io.Reader }
+
+func (w withoutZeros) Read(p []byte) (int, error) {
+	for {
+		n, err := w.r.Read(p)
+		kept := p[:0]
+		for _, b := range p[:n] {
+			if b != 0 {
+				kept = append(kept, b)
+			}
+		}
+		if len(kept) > 0 || err != nil || n == 0 {
+			return len(kept), err
+		}
+	}
+}
+
+// An age says whether something happened before this Windows was installed.
+type age int
+
+const (
+	ageUnknown age = iota
+	ageBefore
+	ageAfter
+)
+
+// Zones are at most 14 hours ahead of UTC and 12 behind.
+const (
+	maxAhead  = 14 * time.Hour
+	maxBehind = 12 * time.Hour
+)
+
+// ageOf compares the local time of a line with the time of installation. The
+// two are comparable only up to the zones that there are. Setup writes the
+// time of installation again after Sysprep, so that what is older happened to
+// the image that this machine was made from.
+func ageOf(line logLine, s System) age {
+	switch {
+	case line.Time.IsZero() || s.Installed.IsZero():
+		return ageUnknown
+	case line.Time.Add(-maxAhead).After(s.Installed):
+		return ageAfter
+	case line.Time.Add(maxBehind).Before(s.Installed):
+		return ageBefore
+	}
+	return ageUnknown
+}

@@ -1,0 +1,419 @@
+package windows
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// answerFile is an answer file of Windows Setup.
+type answerFile struct {
+	File    File
+	Content answerContent
+	Err     error // why it cannot be read; nil if it can, or if it is not there
+}
+
+// answerContent is what an answer file says.
+type answerContent struct {
+	Blank     bool     // nothing in it but white space, zeros and byte order marks
+	Problem   string   // why it is no answer file for Sysprep, "" if it is one
+	Passes    []string // "generalize", "specialize", …, in the file's order
+	Processed bool     // every pass is marked as done, as Windows marks its own copy
+	Notes     []string // settings that a person should know of
+}
+
+// maxAnswerFile is far above an answer file's size, in bytes: those of the
+// agents have 3 to 6 KiB.
+const maxAnswerFile = 1 << 20
+
+func (m *Machine) readAnswer(path string) answerFile {
+	data, f, err := m.read(path, maxAnswerFile)
+	if err != nil || !f.Exists {
+		return answerFile{File: f, Err: err}
+	}
+	if f.Dir {
+		return answerFile{File: f, Err: fmt.Errorf("%s is a folder", f.Evidence.Path)}
+	}
+	a := answerFile{File: f, Content: parseAnswer(data)}
+	switch {
+	case a.Content.Blank:
+		a.File.Evidence.Note = "blank"
+	case a.Content.Problem != "":
+		a.File.Evidence.Note = a.Content.Problem
+	default:
+		a.File.Evidence.Note = "passes " + strings.Join(a.Content.Passes, ", ")
+	}
+	return a
+}
+
+const unattendNamespace = "urn:schemas-microsoft-com:unattend"
+
+// parseAnswer reads an answer file (Unattended Windows Setup Reference).
+func parseAnswer(data []byte) answerContent {
+	text := strings.TrimFunc(decodeText(data), func(r rune) bool { return unicode.IsSpace(r) || r == 0 || r == '\uFEFF' })
+	if text == "" {
+		return answerContent{Blank: true}
+	}
+	// The declaration names the encoding that the text no longer has.
+	if strings.HasPrefix(text, "<?xml") {
+		if _, rest, ok := strings.Cut(text, "?>"); ok {
+			text = rest
+		}
+	}
+	var c answerContent
+	if err := c.read(xml.NewDecoder(strings.NewReader(text))); err != nil {
+		c.Problem = "it is not well-formed XML: " + err.Error()
+		return c
+	}
+	if c.Problem == "" && !slices.Contains(c.Passes, "generalize") && !slices.Contains(c.Passes, "specialize") {
+		c.Problem = "it has neither a generalize nor a specialize pass"
+	}
+	return c
+}
+
+func (c *answerContent) read(d *xml.Decoder) error {
+	var path []string
+	c.Processed = true
+	roots := 0
+	for {
+		token, err := d.Token()
+		if err == io.EOF {
+			if roots == 0 {
+				return errors.New("it has no element")
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			path = append(path, t.Name.Local)
+			switch {
+			case len(path) == 1:
+				if roots++; roots > 1 {
+					return errors.New("it has a second element " + t.Name.Local)
+				}
+				if t.Name.Local != "unattend" || t.Name.Space != unattendNamespace {
+					c.Problem = fmt.Sprintf("its root is %q, not unattend of %s", t.Name.Local, unattendNamespace)
+				}
+			case len(path) == 2 && t.Name.Local == "settings":
+				c.Passes = append(c.Passes, attribute(t, "pass"))
+				c.Processed = c.Processed && attribute(t, "wasPassProcessed") == "true"
+			}
+		case xml.EndElement:
+			path = path[:len(path)-1]
+		case xml.CharData:
+			if len(path) == 0 && strings.TrimSpace(string(t)) != "" {
+				return errors.New("there is text outside of its root")
+			}
+			c.note(path, strings.TrimSpace(string(t)))
+		}
+	}
+}
+
+func attribute(e xml.StartElement, name string) string {
+	for _, a := range e.Attr {
+		if strings.EqualFold(a.Name.Local, name) {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// note keeps the settings that change what becomes of an image.
+func (c *answerContent) note(path []string, value string) {
+	if value == "" || len(path) < 3 {
+		return
+	}
+	pass := "?"
+	if len(c.Passes) > 0 {
+		pass = c.Passes[len(c.Passes)-1]
+	}
+	say := func(s string) {
+		if !slices.Contains(c.Notes, s) && len(c.Notes) < 20 {
+			c.Notes = append(c.Notes, s)
+		}
+	}
+	last, parent := path[len(path)-1], path[len(path)-2]
+	switch {
+	case last == "ComputerName" && pass == "specialize" && value != "*":
+		say("ComputerName is " + short(value) + ": a name of its own is ignored")
+	case last == "SkipRearm" && value != "0":
+		say("SkipRearm is " + short(value) + ": Sysprep does not rearm Windows")
+	case last == "CopyProfile" && strings.EqualFold(value, "true"):
+		say("CopyProfile is true: the profile is copied to the default one")
+	case last == "PlainText" && strings.EqualFold(value, "true") && strings.HasSuffix(parent, "Password"):
+		say("a password is written in plain text")
+	}
+}
+
+// short keeps a value from a file of any content printable in one line.
+func short(s string) string {
+	if runes := []rune(s); len(runes) > 64 {
+		s = string(runes[:64]) + "…"
+	}
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// launchAgent is an agent that prepares Windows on EC2, with its answer files.
+type launchAgent struct {
+	Name    string
+	Signs   []requirement.Evidence // why it is taken for installed; none if it is not
+	Answers []answerFile           // the first is the one the agent uses, others are as good
+}
+
+func (a launchAgent) installed() bool { return len(a.Signs) > 0 }
+
+// Names of the agents.
+const (
+	agentConfig   = "EC2Config"
+	agentLaunch   = "EC2Launch"
+	agentLaunchV2 = "EC2Launch v2"
+)
+
+// build2022 is where AWS's images begin to carry EC2Launch v2.
+const build2022 = 20348
+
+// agentOrder says which agent prepares a version of Windows, and which do
+// where that one is not installed.
+func agentOrder(s System) []string {
+	switch {
+	case s.Build >= build2022:
+		return []string{agentLaunchV2, agentLaunch, agentConfig}
+	case s.Build >= build1607 && !s.Client:
+		return []string{agentLaunch, agentLaunchV2, agentConfig}
+	}
+	return []string{agentConfig, agentLaunch, agentLaunchV2}
+}
+
+// readAgents returns the agents in the order in which they decide.
+func (m *Machine) readAgents(s System) ([]launchAgent, error) {
+	env, err := m.env()
+	if err != nil {
+		return nil, err
+	}
+	programs, data := env["PROGRAMFILES"]+`\Amazon\`, env["PROGRAMDATA"]+`\Amazon\`
+	v2 := []string{data + `EC2Launch\sysprep\unattend.xml`}
+	if s.Client && s.Build >= build11 {
+		v2 = []string{data + `EC2Launch\sysprep\OOBE_unattend.xml`, v2[0]}
+	}
+	known := map[string]struct {
+		folders, answers []string
+		service          string
+	}{
+		agentConfig:   {[]string{programs + `Ec2ConfigService`}, []string{programs + `Ec2ConfigService\sysprep2008.xml`}, "Ec2Config"},
+		agentLaunch:   {[]string{data + `EC2-Windows\Launch`}, []string{data + `EC2-Windows\Launch\Sysprep\Unattend.xml`}, ""},
+		agentLaunchV2: {[]string{data + `EC2Launch`, programs + `EC2Launch`}, v2, "Amazon EC2Launch"},
+	}
+	var agents []launchAgent
+	for _, name := range agentOrder(s) {
+		a := launchAgent{Name: name}
+		for _, path := range known[name].folders {
+			f, err := m.file(path)
+			if err != nil {
+				return nil, err
+			}
+			if f.Exists && f.Dir {
+				a.Signs = append(a.Signs, f.Evidence)
+			}
+		}
+		if service := known[name].service; service != "" {
+			s, err := m.Service(service)
+			if err != nil {
+				return nil, err
+			}
+			if s.Exists() {
+				a.Signs = append(a.Signs, s.Key)
+			}
+		}
+		for _, path := range known[name].answers {
+			a.Answers = append(a.Answers, m.readAnswer(path))
+		}
+		agents = append(agents, a)
+	}
+	return agents, nil
+}
+
+// sysprepFiles are the files that Sysprep works with.
+type sysprepFiles struct {
+	Program      File // sysprep.exe
+	Agents       []launchAgent
+	Cached       []answerFile    // answer files that Windows Setup finds without being told
+	UnattendFile Setting[string] // the one that the registry names
+	Err          error           // why Cached or UnattendFile is not known
+}
+
+func (m *Machine) readSysprepFiles() (sysprepFiles, error) {
+	var f sysprepFiles
+	s, err := m.System()
+	if err != nil {
+		return f, err
+	}
+	root := `C:\` + m.systemRoot
+	if f.Program, err = m.file(root + `\System32\Sysprep\sysprep.exe`); err != nil {
+		return f, err
+	}
+	if f.Agents, err = m.readAgents(s); err != nil {
+		return f, err
+	}
+	for _, path := range []string{`\Panther\Unattend\unattend.xml`, `\Panther\unattend.xml`, `\System32\Sysprep\unattend.xml`} {
+		a := m.readAnswer(root + path)
+		if a.Err != nil && f.Err == nil {
+			f.Err = a.Err
+		}
+		f.Cached = append(f.Cached, a)
+	}
+	unattend, err := m.textAt(keySetup, "UnattendFile")
+	if err != nil && f.Err == nil {
+		f.Err = err
+	}
+	f.UnattendFile = unattend
+	return f, nil
+}
+
+var sysprepFile = entry{
+	required("win.sysprep.file", "SysPrepFileMissing", "the Sysprep answer file of the EC2 agent exists and is not blank", sectionTips+": The Sysprep file must exist and can't be blank", explanation{
+		Reads: `The answer file of the installed agent: Ec2ConfigService\sysprep2008.xml (EC2Config), EC2-Windows\Launch\Sysprep\Unattend.xml (EC2Launch), EC2Launch\sysprep\unattend.xml (EC2Launch v2). Where several are installed, the one made for this version of Windows decides. sysprep.exe; answer files that Windows Setup would find before it.`,
+		Live:  `Get-Content C:\ProgramData\Amazon\EC2-Windows\Launch\Sysprep\Unattend.xml`,
+		Fix:   "Reinstall the EC2 agent; AWS Support can repair it.",
+	}),
+	(*Machine).decideSysprepFile,
+}
+
+func (m *Machine) decideSysprepFile() requirement.Outcome {
+	f, err := m.readSysprepFiles()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeSysprepFile(f)
+}
+
+// agentRow is a row of the details of win.sysprep.file.
+type agentRow struct {
+	Agent string   `json:"agent"`
+	File  string   `json:"file"`
+	State string   `json:"state"`
+	Notes []string `json:"notes,omitempty"`
+}
+
+// judgeSysprepFile decides win.sysprep.file.
+func judgeSysprepFile(f sysprepFiles) requirement.Outcome {
+	o := judgeAnswers(f)
+	if o.Status == requirement.Failed {
+		o.Remediation = "Reinstall " + decisive(f.Agents).Name + "; AWS Support can repair it."
+	}
+	if !f.Program.Exists {
+		o = requirement.Fail("sysprep.exe is missing", f.Program.Evidence)
+		o.Remediation = "Repair Windows (sfc /scannow), or use another WorkSpace."
+	}
+	var rows []agentRow
+	for _, a := range f.Agents {
+		if !a.installed() {
+			continue
+		}
+		for _, answer := range a.Answers {
+			state := answer.File.Evidence.Note
+			if answer.Err != nil {
+				state = answer.Err.Error()
+			}
+			rows = append(rows, agentRow{a.Name, answer.File.Evidence.Path, state, answer.Content.Notes})
+		}
+	}
+	o.Details = struct {
+		Agents []agentRow `json:"agents,omitempty"`
+	}{rows}
+	return o
+}
+
+// decisive returns the agent whose answer file counts: the first installed
+// one, or the one there should be.
+func decisive(agents []launchAgent) launchAgent {
+	for _, a := range agents {
+		if a.installed() {
+			return a
+		}
+	}
+	return agents[0]
+}
+
+func judgeAnswers(f sysprepFiles) requirement.Outcome {
+	agent := decisive(f.Agents)
+	if !agent.installed() {
+		var looked []requirement.Evidence
+		for _, a := range f.Agents {
+			for _, answer := range a.Answers {
+				looked = append(looked, answer.File.Evidence)
+			}
+		}
+		return requirement.Fail("neither EC2Config nor EC2Launch is installed, so that Sysprep has no answer file", looked...)
+	}
+	var there []answerFile
+	for _, a := range agent.Answers {
+		if a.Err != nil || a.File.Exists {
+			there = append(there, a)
+		}
+	}
+	if len(there) == 0 {
+		return requirement.Fail("the answer file of "+agent.Name+" is missing: "+agent.Answers[0].File.Evidence.Path, agent.Answers[0].File.Evidence).With(agent.Signs...)
+	}
+	for _, a := range there {
+		if a.Err == nil && a.Content.Blank {
+			return requirement.Fail(fmt.Sprintf("the answer file of %s is blank: %s (%s)", agent.Name, a.File.Evidence.Path, bytesOf(a.File.Size)), a.File.Evidence)
+		}
+	}
+	for _, a := range there {
+		if a.Err != nil {
+			return requirement.Unreadable(fmt.Errorf("the answer file of %s: %w", agent.Name, a.Err), agent.Signs...)
+		}
+	}
+	for _, a := range there {
+		if a.Content.Problem != "" {
+			return requirement.Warn(fmt.Sprintf("the answer file of %s is not one for Sysprep: %s: %s", agent.Name, a.File.Evidence.Path, a.Content.Problem), a.File.Evidence)
+		}
+	}
+	used := there[0]
+	if o, found := judgeCached(f); found {
+		return o.With(used.File.Evidence)
+	}
+	message := fmt.Sprintf("the answer file of %s is %s (%s), with the passes %s", agent.Name, used.File.Evidence.Path, bytesOf(used.File.Size), strings.Join(used.Content.Passes, ", "))
+	if len(used.Content.Notes) > 0 {
+		message += "; " + some(used.Content.Notes)
+	}
+	return requirement.Pass(message, used.File.Evidence).With(agent.Signs...)
+}
+
+// judgeCached looks for answer files that Windows Setup takes before the
+// agent's. A copy of which every pass is marked as done is what an earlier
+// setup left behind, and is not used again (by experience, not documented).
+func judgeCached(f sysprepFiles) (requirement.Outcome, bool) {
+	if f.UnattendFile.Value != "" {
+		o := requirement.Warn(`SYSTEM\Setup\UnattendFile names another answer file: `+short(f.UnattendFile.Value), f.UnattendFile.Evidence)
+		o.Remediation = `Delete the value UnattendFile of HKLM\SYSTEM\Setup.`
+		return o, true
+	}
+	for _, a := range f.Cached {
+		if a.Err == nil && a.File.Exists && !a.Content.Blank && !a.Content.Processed {
+			o := requirement.Warn("Windows Setup may take another answer file that is still to be processed: "+a.File.Evidence.Path, a.File.Evidence)
+			o.Remediation = "Delete " + a.File.Evidence.Path + " if it is not needed."
+			return o, true
+		}
+	}
+	if f.Err != nil {
+		return requirement.Unreadable(fmt.Errorf("whether Windows Setup would take another answer file: %w", f.Err)), true
+	}
+	return requirement.Outcome{}, false
+}
+
+func bytesOf(n int64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

@@ -1,0 +1,154 @@
+package windows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// upgradeTrace is a key or folder that an upgrade of Windows leaves behind.
+type upgradeTrace struct {
+	Name     string
+	From     string // the version before, "" if it is not told
+	Evidence requirement.Evidence
+}
+
+// Upgrades are the traces of upgrades in place.
+type Upgrades struct {
+	Sources  []upgradeTrace       // keys "Source OS (Updated on …)": an upgrade was made
+	Others   []upgradeTrace       // keys with "Upgrade" in their name, which the service's script takes for one
+	Leftover []upgradeTrace       // folders and switches that prove nothing alone
+	Parent   requirement.Evidence // SYSTEM\Setup, whose subkeys were all read
+}
+
+const keySetup = `HKLM\SYSTEM\Setup`
+
+// Upgrades reads what upgrades in place left behind.
+func (m *Machine) Upgrades() (Upgrades, error) { return m.upgrades.get(m.readUpgrades) }
+
+func (m *Machine) readUpgrades() (Upgrades, error) {
+	var u Upgrades
+	setup, err := m.key(keySetup)
+	if err != nil {
+		return u, err
+	}
+	if !setup.Exists() {
+		return u, fmt.Errorf("%s: key %s not found", setup.Evidence.Path, setup.Evidence.Key)
+	}
+	u.Parent = setup.Evidence
+	u.Parent.Note = "every subkey was read"
+	keys, err := m.subkeys(setup)
+	if err != nil {
+		return u, err
+	}
+	for _, k := range keys {
+		name := strings.ToLower(k.Name())
+		switch {
+		case strings.Contains(name, "source os"):
+			u.Sources = append(u.Sources, m.readSource(k))
+		case strings.Contains(name, "upgrade"):
+			u.Others = append(u.Others, upgradeTrace{Name: k.Name(), Evidence: k.Evidence})
+		}
+	}
+	for _, folder := range []string{`C:\Windows.old`, `C:\$WINDOWS.~BT`, `C:\$Windows.~WS`} {
+		f, err := m.file(folder)
+		if err != nil {
+			return u, err
+		}
+		if f.Exists {
+			u.Leftover = append(u.Leftover, upgradeTrace{Name: folder, Evidence: f.Evidence})
+		}
+	}
+	enabled, err := m.dwordAt(`HKLM\SOFTWARE\Amazon\WorkSpacesConfig\enable-inplace-upgrade.ps1`, "Enabled")
+	if err != nil {
+		return u, err
+	}
+	if enabled.Value != 0 {
+		u.Leftover = append(u.Leftover, upgradeTrace{Name: "the switch of enable-inplace-upgrade.ps1", Evidence: enabled.Evidence})
+	}
+	return u, nil
+}
+
+// readSource reads the version before an upgrade. The key alone decides, so a
+// value that cannot be read is only missing from the message.
+func (m *Machine) readSource(k Key) upgradeTrace {
+	t := upgradeTrace{Name: k.Name(), Evidence: k.Evidence}
+	var parts []string
+	for _, name := range []string{"ProductName", "ReleaseId", "CurrentBuild"} {
+		s, err := m.text(k, name)
+		if err != nil {
+			t.Evidence.Note = err.Error()
+		}
+		if s.Value != "" && name == "CurrentBuild" {
+			s.Value = "build " + s.Value
+		}
+		if s.Value != "" {
+			parts = append(parts, s.Value)
+		}
+	}
+	t.From = strings.Join(parts, " ")
+	t.Evidence.Data = t.From
+	return t
+}
+
+var upgradeInPlace = entry{
+	required("win.upgrade.in-place", "UnsupportedOsUpgrade", "Windows was not upgraded in place from an earlier version", sectionTips+": Windows must not have been upgraded from a previous version", explanation{
+		Reads: `SYSTEM: the subkeys of Setup that are called "Source OS…" or have "Upgrade" in their name, as the service's script looks for them. Windows.old and the folders of Windows Setup are named beside them. Cumulative updates and enablement packages leave no such key.`,
+		Live:  `Get-ChildItem HKLM:\SYSTEM\Setup | Where-Object PSChildName -Match 'Source OS|Upgrade'`,
+		Fix:   "Use a WorkSpace whose Windows was never upgraded to another version.",
+	}),
+	(*Machine).decideUpgrade,
+}
+
+func (m *Machine) decideUpgrade() requirement.Outcome {
+	u, err := m.Upgrades()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	s, err := m.System()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeUpgrade(u, s)
+}
+
+// judgeUpgrade decides win.upgrade.in-place.
+func judgeUpgrade(u Upgrades, s System) requirement.Outcome {
+	var leftovers []string
+	var evidence []requirement.Evidence
+	for _, l := range u.Leftover {
+		leftovers = append(leftovers, l.Name)
+		evidence = append(evidence, l.Evidence)
+	}
+	switch {
+	case len(u.Sources) > 0:
+		var told, from []string
+		var keys []requirement.Evidence
+		for _, source := range u.Sources {
+			told = append(told, source.Name)
+			keys = append(keys, source.Evidence)
+			if source.From != "" {
+				from = append(from, source.From)
+			}
+		}
+		message := "Windows was upgraded in place"
+		if len(from) > 0 {
+			message += " from " + some(from)
+		}
+		return requirement.Fail(fmt.Sprintf("%s to %s (%s): %s", message, s.Name(), s.Version(), some(told)), append(keys, evidence...)...)
+	case len(u.Others) > 0:
+		var told []string
+		var keys []requirement.Evidence
+		for _, other := range u.Others {
+			told = append(told, other.Name)
+			keys = append(keys, other.Evidence)
+		}
+		return requirement.Warn(fmt.Sprintf(`no upgrade is on record, but the service's script takes the key %s below SYSTEM\Setup for one`, some(told)), append(keys, evidence...)...)
+	}
+	message := `no key "Source OS" or "Upgrade" below SYSTEM\Setup`
+	if len(leftovers) > 0 {
+		message += "; " + some(leftovers) + " is there, which alone proves no upgrade"
+	}
+	return requirement.Pass(message, append([]requirement.Evidence{u.Parent}, evidence...)...)
+}
