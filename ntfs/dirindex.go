@@ -1,7 +1,6 @@
 package ntfs
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 )
@@ -119,17 +118,11 @@ type indexWalk struct {
 // blocks reads what lies below the root. A VCN counts clusters, or sectors of
 // 512 bytes where a cluster is larger than a block.
 func (w *indexWalk) blocks(f *FS, ino *inode) error {
-	s, err := ino.stream(f.disk, typeIndexAllocation, "$I30")
-	if errors.Is(err, fs.ErrNotExist) {
-		return corrupt("no index allocation")
-	}
+	s, err := ino.need(f.disk, typeIndexAllocation, "$I30")
 	if err != nil {
 		return err
 	}
-	b, err := ino.stream(f.disk, typeBitmap, "$I30")
-	if errors.Is(err, fs.ErrNotExist) {
-		return corrupt("no bitmap")
-	}
+	b, err := ino.need(f.disk, typeBitmap, "$I30")
 	if err != nil {
 		return err
 	}

@@ -153,3 +153,12 @@ func (ino *inode) stream(d *disk, kind uint32, name string) (*stream, error) {
 	}
 	return s, nil
 }
+
+// need opens an attribute that has to be there.
+func (ino *inode) need(d *disk, kind uint32, name string) (*stream, error) {
+	s, err := ino.stream(d, kind, name)
+	if err == fs.ErrNotExist {
+		err = corrupt("record %d has no attribute 0x%X %s", ino.number, kind, name)
+	}
+	return s, err
+}

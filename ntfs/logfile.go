@@ -2,9 +2,7 @@ package ntfs
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 )
 
 // LogState is the state of $LogFile, the journal of the metadata.
@@ -36,7 +34,7 @@ func (f *FS) logState() (LogState, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := ino.stream(f.disk, typeData, "")
+		s, err := ino.need(f.disk, typeData, "")
 		if err != nil {
 			return nil, err
 		}
@@ -44,7 +42,7 @@ func (f *FS) logState() (LogState, error) {
 		return head, s.readAt(head, 0)
 	}()
 	if err != nil {
-		if !recoverable(err) && !errors.Is(err, fs.ErrNotExist) {
+		if !recoverable(err) {
 			return "", err
 		}
 		f.note("$LogFile: %v", err)

@@ -137,9 +137,9 @@ func (f *FS) loadUpcase() error {
 		if err != nil {
 			return nil, err
 		}
-		s, err := ino.stream(f.disk, typeData, "")
+		s, err := ino.need(f.disk, typeData, "")
 		if err != nil {
-			return nil, corrupt("record %d: %v", recordUpcase, err)
+			return nil, err
 		}
 		table, err := s.readAll(int64(2 * len(upcase{})))
 		if err != nil {

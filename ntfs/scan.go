@@ -112,9 +112,9 @@ func (f *FS) mftBitmap() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := ino.stream(f.disk, typeBitmap, "")
+		s, err := ino.need(f.disk, typeBitmap, "")
 		if err != nil {
-			return nil, corrupt("%v", err)
+			return nil, err
 		}
 		return s.readAll(maxMFTBitmap)
 	}()

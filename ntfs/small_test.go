@@ -65,3 +65,95 @@ func (e *editable) open() *FS {
 	}
 	return f
 }
+
+// record returns the bytes of a record in the image, fixups applied as on the
+// disk. $MFT must lie in one piece.
+func (e *editable) record(number uint32) []byte {
+	e.t.Helper()
+	if len(e.f.mft.runs) != 1 {
+		e.t.Fatalf("$MFT has %d runs", len(e.f.mft.runs))
+	}
+	size := e.f.boot.recordSize
+	at := e.f.mft.runs[0].lcn*e.f.disk.clusterSize + int64(number)*int64(size)
+	return e.image[at : at+int64(size)]
+}
+
+// edit changes a record without its fixups, and puts them back.
+func (e *editable) edit(name string, change func(record []byte)) {
+	e.t.Helper()
+	e.editRecord(e.number(name), change)
+}
+
+func (e *editable) editRecord(number uint32, change func(record []byte)) {
+	e.t.Helper()
+	editFixed(e.t, e.record(number), change)
+}
+
+func (e *editable) number(name string) uint32 {
+	e.t.Helper()
+	number, err := e.f.resolve(name)
+	if err != nil {
+		e.t.Fatalf("%s: %v", name, err)
+	}
+	return number
+}
+
+func editFixed(t testing.TB, block []byte, change func([]byte)) {
+	t.Helper()
+	if why := fixup(block); why != readable {
+		t.Fatal(why)
+	}
+	change(block)
+	protect(block)
+}
+
+// protect does what a write does: it puts the last word of each stride into
+// the update sequence array, and the update sequence number into its place.
+func protect(block []byte) {
+	array := int(binary.LittleEndian.Uint16(block[4:]))
+	for i := 1; i <= len(block)/stride; i++ {
+		copy(block[array+2*i:], block[i*stride-2:i*stride])
+		copy(block[i*stride-2:], block[array:array+2])
+	}
+}
+
+// freeRecord returns a record that is not in use.
+func (e *editable) freeRecord() uint32 {
+	e.t.Helper()
+	for number := e.f.records - 1; number > 64; number-- {
+		if e.f.index.node(number).flags == 0 && string(e.record(number)[:4]) == "FILE" {
+			return number
+		}
+	}
+	e.t.Fatal("every record is in use")
+	return 0
+}
+
+// tear makes a record as one that was written only in part.
+func (e *editable) tear(number uint32) {
+	e.t.Helper()
+	record := e.record(number)
+	record[len(record)-1] ^= 0x55
+}
+
+// find returns the bytes of an attribute in a record whose fixups were
+// applied.
+func find(t testing.TB, record []byte, kind uint32, name string) []byte {
+	t.Helper()
+	for at := int(binary.LittleEndian.Uint16(record[20:])); at+8 < len(record); {
+		buf := record[at:]
+		var a attribute
+		if _, why := next(buf, &a); why != readable {
+			t.Fatal(why)
+		}
+		if a.kind == typeEnd {
+			break
+		}
+		if a.kind == kind && a.named(name) {
+			return buf[:binary.LittleEndian.Uint32(buf[4:])]
+		}
+		at += int(binary.LittleEndian.Uint32(buf[4:]))
+	}
+	t.Fatalf("no attribute 0x%X %s", kind, name)
+	return nil
+}

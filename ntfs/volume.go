@@ -1,9 +1,7 @@
 package ntfs
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/bits"
 )
 
@@ -101,10 +99,7 @@ func (f *FS) freeClusters() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	s, err := ino.stream(f.disk, typeData, "")
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, corrupt("record %d has no data", recordBitmap)
-	}
+	s, err := ino.need(f.disk, typeData, "")
 	if err != nil {
 		return 0, err
 	}

@@ -82,9 +82,10 @@ reparse unknown efbe0080 01020304
 
 # Last, so that none of the records is used again: to fls a name that was
 # deleted is live if its record is.
-mkdir many
-for i in $(seq 1000 1120); do : >"many/a name of some length $i"; done
-for i in $(seq 1000 1114); do rm "many/a name of some length $i"; done
+mkdir many freed
+for i in $(seq 1000 1120); do : >"many/a name of some length $i"; : >"freed/a name of some length $i"; done
+for i in $(seq 1000 1120); do [ $((i % 3)) = 0 ] || rm "many/a name of some length $i"; done
+for i in $(seq 1000 1114); do rm "freed/a name of some length $i"; done
 
 cd "$OLDPWD"
 (cd "$work/mnt" && find . -type f -printf '%P\n' | sort | while read -r f; do
