@@ -1,12 +1,71 @@
 // Package packages reads the database of installed packages of a Linux system
-// from an fs.FS: rpm's and dpkg's.
+// from an fs.FS: which packages there are, in which version and since when, and
+// which files they own. It knows rpm's databases in all their forms and dpkg's.
+//
+// # rpm
+//
+// A database maps numbers to headers. All forms hold the same headers: an index
+// of tags with a type, a count and an offset, and the data (lib/header.c of
+// rpm). The forms are
+//
+//   - Berkeley DB: the file Packages, a hash table in pages, of which a header
+//     takes a chain. Written by rpm up to 4.15 (Amazon Linux 2, RHEL 8), in the
+//     byte order of the machine. (dbinc/db_page.h of Berkeley DB 4.3 to 5.3,
+//     lib/backend/bdb_ro.c of rpm)
+//   - NDB: the file Packages.db, a table of slots and blobs with checksums.
+//     Written on SUSE. (lib/backend/ndb/rpmpkg.c of rpm)
+//   - SQLite: the file rpmdb.sqlite with a table Packages, read with its
+//     write-ahead log. Written by rpm since 4.16. (lib/backend/sqlite.c of rpm)
+//
+// They lie in /usr/lib/sysimage/rpm or, older, in /var/lib/rpm, of which one is
+// often a symbolic link to the other. Where there are several, the one is read
+// that rpm's own macros name (%_dbpath, %_db_backend; rpm without the second
+// knows only Berkeley DB), and the newest form if they do not decide. The
+// others are named in the notes.
+//
+// rpm writes Berkeley DB without a log, so that Packages itself is all there is:
+// __db.001 and its like are memory of running programs and are not looked at,
+// and neither are the indexes (Name, Basenames, …), which repeat what the
+// headers say. What a running rpm had not yet written is lost as it would be
+// after a power failure. A table that was caught half written shows in a
+// pointer to a page that is not what it should be, or in fewer records than the
+// table counts; both are errors. If there are transaction logs (log.0000000001)
+// all the same, the last changes may be only in them, which is an error too.
+//
+// # dpkg
+//
+// /var/lib/dpkg/status is a list of stanzas (deb-control(5)), one a package,
+// those included that were removed and left their configuration. What dpkg had
+// not yet worked into it lies in updates/ and is applied in order, as dpkg does
+// when it starts (lib/dpkg/dbmodify.c). Images without dpkg have files of one
+// stanza each in status.d/. The owned files are in info/NAME.list, or
+// info/NAME:ARCH.list for packages of which several architectures can be
+// installed at once, and go by the name that a diversion gives them; those of
+// status.d are in NAME.md5sums, which leaves out directories and links.
+//
+// # Damage, limits and cost
+//
+// Every length, offset, count and checksum is tested. No page or blob is read
+// twice, so that a database whose pages form a loop ends in an error. Other
+// readers do not have this: github.com/knqyf263/go-rpmdb v0.1.1, which many
+// tools use, goes round for ever. After damage the rest is still read, and
+// every answer comes with the error.
+//
+// A database is read once, by Open, through one buffer of 64 KiB and one header
+// at a time. What is kept are the packages and, for each owned path, 16 bytes
+// and its last element: 8 MiB for 200,000 files. The limits below bound it: a
+// hostile database of the largest size can take one header of 256 MiB and not
+// more than 900 MiB in all.
 package packages
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,6 +78,18 @@ var (
 	// ErrUnsupported says that a database cannot be read as it lies; the
 	// message names the reason.
 	ErrUnsupported = errors.New("unsupported package database")
+)
+
+// Limits of a database.
+const (
+	// maxDatabase is the largest file of an rpm database, in bytes. Full
+	// servers have 300 MiB.
+	maxDatabase = 1 << 30
+	// maxPackages is the largest number of packages. All of Debian has 65,000.
+	maxPackages = 100_000
+	// maxField is the longest name, version, vendor and so on, in bytes. Real
+	// ones are below 300.
+	maxField = 4096
 )
 
 // Kind is the form of a database.
@@ -53,48 +124,186 @@ type Package struct {
 	// package that was removed without its configuration, "half-installed",
 	// "unpacked", "half-configured", "triggers-awaited", "triggers-pending".
 	State string
+	// Reinstall: dpkg wants the package installed again, because an action on
+	// it was broken off.
+	Reinstall bool
 
-	index int // in Database.packages
+	id int // one more than the index in Database.packages
 }
 
-// IsInstalled reports whether the package is unpacked and configured.
-func (p Package) IsInstalled() bool { return false }
+// IsInstalled reports whether the package is unpacked and configured. One that
+// waits for triggers is.
+func (p Package) IsInstalled() bool {
+	switch p.State {
+	case stateInstalled, "triggers-awaited", "triggers-pending":
+		return !p.Reinstall
+	}
+	return false
+}
+
+const stateInstalled = "installed"
+
+// EVR returns epoch, version and release as rpm and dpkg write them:
+// "2:8.2.2637-20.amzn2.0.1". An epoch of 0 is left out.
+func (p Package) EVR() string {
+	s := p.Version
+	if p.Epoch != 0 {
+		s = fmt.Sprintf("%d:%s", p.Epoch, s)
+	}
+	if p.Release != "" {
+		s += "-" + p.Release
+	}
+	return s
+}
 
 // Database is a database as it was read by Open. It is safe for concurrent use.
 //
 // If a part of it could not be read, the methods return what was read and an
 // error, so that what they do not find is never taken for absent.
-type Database struct{}
+type Database struct {
+	kind     Kind
+	path     string
+	notes    []string
+	packages []Package // by name, architecture and age
+	files    fileTable
+
+	orphans map[string]string // file lists without a package, by name
+
+	err      error         // of the packages
+	fileErr  error         // the first of those in fileErrs
+	fileErrs map[int]error // of the file lists, by index of the package
+}
 
 // Open reads the database of the system whose root fsys is. The error wraps
 // ErrNoDatabase, ErrCorrupt, ErrUnsupported, or is that of the file system or
 // of the context. A database that was read in part is returned with the error.
-func Open(ctx context.Context, fsys fs.FS) (*Database, error) { return nil, ErrNoDatabase }
+//
+// A system with both an rpm and a dpkg database is taken for one of the kind
+// that has more packages installed; the notes name the other. Both must be
+// whole for that.
+//
+// The files have to be io.ReaderAt.
+func Open(ctx context.Context, fsys fs.FS) (*Database, error) {
+	rpm, err := findRPM(fsys)
+	if err != nil {
+		return nil, err
+	}
+	deb, err := findDPKG(fsys)
+	if err != nil {
+		return nil, err
+	}
+	var dbs []*Database
+	if rpm != nil {
+		dbs = append(dbs, rpm.read(ctx, fsys))
+	}
+	if deb {
+		dbs = append(dbs, readDPKG(ctx, fsys))
+	}
+	if len(dbs) == 0 {
+		return nil, ErrNoDatabase
+	}
+	db := slices.MaxFunc(dbs, func(a, b *Database) int {
+		if d := rank(a.err) - rank(b.err); d != 0 {
+			return d
+		}
+		return a.installed() - b.installed()
+	})
+	for _, other := range dbs {
+		if other != db {
+			db.note("there is another database, %s, with %d installed packages", other.path, other.installed())
+		}
+	}
+	return db, db.err
+}
+
+// rank puts a database with an error first.
+func rank(err error) int {
+	if err != nil {
+		return 1
+	}
+	return 0
+}
+
+func (db *Database) installed() int {
+	n := 0
+	for _, p := range db.packages {
+		if p.IsInstalled() {
+			n++
+		}
+	}
+	return n
+}
+
+func (db *Database) note(format string, args ...any) {
+	db.notes = append(db.notes, fmt.Sprintf(format, args...))
+}
 
 // Kind tells the form of the database.
-func (db *Database) Kind() Kind { return "" }
+func (db *Database) Kind() Kind { return db.kind }
 
-// Path is the path of the database's file or folder below the root.
-func (db *Database) Path() string { return "" }
+// Path is the name of the database's file or folder in the fs.FS.
+func (db *Database) Path() string { return db.path }
 
 // Notes says what else there is to know of how the database was read.
-func (db *Database) Notes() []string { return nil }
+func (db *Database) Notes() []string { return slices.Clone(db.notes) }
 
-// Packages lists all packages by name, those that are not installed too.
-func (db *Database) Packages() ([]Package, error) { return nil, nil }
+// Packages lists all packages by name, those that are not installed too. The
+// error is the one of Open.
+func (db *Database) Packages() ([]Package, error) { return slices.Clone(db.packages), db.err }
 
 // Find lists the packages of a name: of several architectures, or several
-// versions of a kernel.
-func (db *Database) Find(name string) ([]Package, error) { return nil, nil }
+// versions of a kernel. The error is the one of Open, or says that dpkg has a
+// list of files of the package and no status.
+func (db *Database) Find(name string) ([]Package, error) {
+	first, _ := slices.BinarySearchFunc(db.packages, name, func(p Package, name string) int {
+		return strings.Compare(p.Name, name)
+	})
+	last := first
+	for last < len(db.packages) && db.packages[last].Name == name {
+		last++
+	}
+	if file, ok := db.orphans[name]; ok && first == last && db.err == nil {
+		return nil, fmt.Errorf("%s: package %s is not in the status file, and info/%s lists its files: %w", db.path, name, file, ErrCorrupt)
+	}
+	return slices.Clone(db.packages[first:last]), db.err
+}
 
 // Files lists the paths that a package owns, files and directories, as
-// "/usr/bin/env".
-func (db *Database) Files(p Package) ([]string, error) { return nil, nil }
+// "/usr/bin/env", in order. An error says that the list of this package is
+// missing or damaged.
+func (db *Database) Files(p Package) ([]string, error) {
+	if p.id < 1 || p.id > len(db.packages) || db.packages[p.id-1] != p {
+		return nil, fmt.Errorf("package %s of another database: %w", p.Name, fs.ErrInvalid)
+	}
+	return db.files.of(p.id - 1), db.fileErrs[p.id-1]
+}
 
-// Owners lists the packages that own a path. The path is compared as it is
-// written: no symbolic link in it is followed.
-func (db *Database) Owners(path string) ([]Package, error) { return nil, nil }
+// Owners lists the packages that own a path, installed or not. The path is
+// compared as it is written: no symbolic link in it is followed. An error says
+// that there may be more owners.
+func (db *Database) Owners(path string) ([]Package, error) {
+	var owners []Package
+	for _, i := range db.files.owners(path) {
+		owners = append(owners, db.packages[i])
+	}
+	return owners, db.filesErr()
+}
 
-// Under goes over the owned paths below a directory, each with each of its
-// owners.
-func (db *Database) Under(dir string) (iter.Seq2[string, Package], error) { return nil, nil }
+// Under goes over the owned paths below a directory, in order, each with each
+// of its owners. An error says that there may be more.
+func (db *Database) Under(dir string) (iter.Seq2[string, Package], error) {
+	return func(yield func(string, Package) bool) {
+		for path, i := range db.files.under(dir) {
+			if !yield(path, db.packages[i]) {
+				return
+			}
+		}
+	}, db.filesErr()
+}
+
+func (db *Database) filesErr() error {
+	if db.err != nil {
+		return db.err
+	}
+	return db.fileErr
+}
