@@ -1,8 +1,73 @@
 GO ?= go
-export CGO_ENABLED = 0
+FUZZTIME ?= 60s
+STATICCHECK_VERSION = v0.8.2
 
-.PHONY: build test
+# Real tools that tests and fixtures are made with and compared to. They need
+# root, loop devices and /dev/fuse; without them their tests are skipped.
+PACKAGES = attr btrfs-progs cryptsetup-bin dosfstools e2fsprogs exfatprogs \
+	fdisk gdisk libhivex-bin libwin-hivex-perl lvm2 mount ntfs-3g qemu-utils \
+	reglookup sleuthkit sqlite3 strace util-linux wimtools xfsprogs zstd \
+	gcc libc6-dev
+
+PLATFORMS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64
+
+export CGO_ENABLED = 0
+export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
+
+.PHONY: build demo test race lint fuzz bench cross tools clean
+
 build:
 	$(GO) build -trimpath -o coldcheck ./cmd/coldcheck
+
+# The case ends with 1, not ready, as it should.
+demo: build
+	@./coldcheck demo --case failing; status=$$?; \
+	test $$status -eq 1 || { echo "demo: ended with $$status, not 1" >&2; exit 1; }
+
+# COLDCHECK_STRICT=1 lets nothing be skipped, COLDCHECK_CORPUS names the folder
+# of the corpus.
 test:
 	$(GO) test ./...
+
+race:
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+lint:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted" >&2; exit 1; }
+	$(GO) vet ./...
+	staticcheck ./...
+
+# Each fuzz target in turn, for FUZZTIME.
+fuzz:
+	@set -e; for package in $$($(GO) list ./...); do \
+		listed=$$($(GO) test -list '^Fuzz' $$package); \
+		for target in $$(echo "$$listed" | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test $$package -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x; \
+		done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+cross:
+	@set -e; for platform in $(PLATFORMS); do \
+		os=$${platform%/*} arch=$${platform#*/}; \
+		case $$os in windows) suffix=.exe;; *) suffix=;; esac; \
+		echo "dist/coldcheck_$${os}_$$arch$$suffix"; \
+		GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -o dist/coldcheck_$${os}_$$arch$$suffix ./cmd/coldcheck; \
+	done
+
+# As root, on Debian.
+tools:
+	@set -e; missing=; for package in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q ' installed$$' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		apt-get update -q; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+	$(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+
+clean:
+	rm -rf coldcheck coldcheck.exe dist
