@@ -427,21 +427,18 @@ type windowsSystem struct{ *windows.Machine }
 
 func (w windowsSystem) Platform() (Platform, error) {
 	p := Platform{Family: "windows", Name: "Windows"}
-	s, err := w.System()
-	if err != nil {
-		return p, err
+	s, version := w.System()
+	if version == nil {
+		p.Name, p.Version = s.Name(), s.Version()
 	}
-	p.Name, p.Version, p.Architecture, p.ComputerName = s.Name(), s.Version(), s.Architecture, s.ComputerName
+	var architecture, computer error
+	p.Architecture, architecture = w.Architecture()
+	p.ComputerName, computer = w.ComputerName()
 	if wanted, err := w.Wanted(); err == nil && wanted.Profile != nil {
 		p.UserName = wanted.Profile.Folder()
 		if wanted.User != "" {
 			p.UserName = wanted.User
 		}
 	}
-	return p, nil
-}
-
-func (w windowsSystem) ComputerName() (string, error) {
-	n, err := w.Names()
-	return n.Computer, err
+	return p, errors.Join(version, architecture, computer)
 }

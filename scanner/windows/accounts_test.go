@@ -8,7 +8,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-var joined = names{Computer: "WSAMZN-1", Domain: "CORP", DNSDomain: "corp.example.com", DomainSID: "S-1-5-21-1-2-3", MachineSID: "S-1-5-21-7-8-9"}
+var joined = names{Computer: "WSAMZN-1", accounts: accounts{Domain: "CORP", DomainSID: "S-1-5-21-1-2-3", MachineSID: "S-1-5-21-7-8-9"}}
 
 func TestClassify(t *testing.T) {
 	for account, want := range map[string]accountKind{
@@ -100,7 +100,7 @@ func TestProfileKind(t *testing.T) {
 			t.Errorf("profileKind(%s) = %d, want %d", sid, got, want)
 		}
 	}
-	blind := names{SIDErr: errors.New("SECURITY is damaged")}
+	blind := accounts{SIDErr: errors.New("SECURITY is damaged")}
 	if got := blind.profileKind("S-1-5-21-1-2-3-1104"); got != profileUnknown {
 		t.Errorf("without the SIDs an account is %d", got)
 	}

@@ -421,6 +421,7 @@ type appxSorted struct {
 	script  []string      // which the script, going by the name, would judge otherwise
 	other   []appxRow     // staged packages of types that the script does not look at
 	judged  int
+	depends bool // whether the answer would be another for another user
 }
 
 func sortAppx(a Appx, u appxWanted) appxSorted {
@@ -438,24 +439,18 @@ func sortAppx(a Appx, u appxWanted) appxSorted {
 		}) {
 			s.odd = append(s.odd, p)
 		}
-		var answers []bool
-		if u.SID != "" {
-			answers = []bool{p.flagged(p.has(func(row appxUser) bool { return row.SID == u.SID }))}
-			if u.Name != "" && p.flagged(p.namedIn(u)) != answers[0] {
-				s.script = append(s.script, p.FullName)
-			}
-		} else {
-			answers = []bool{p.flagged(false)}
-			if p.has(func(row appxUser) bool { return row.SID != sidSystem }) {
-				answers = append(answers, p.flagged(true))
-			}
-		}
+		depends := p.flagged(true) != p.flagged(false) && p.has(func(row appxUser) bool { return row.SID != sidSystem })
+		forUser := u.SID != "" && p.has(func(row appxUser) bool { return row.SID == u.SID })
 		switch {
-		case !slices.Contains(answers, false):
-			s.flagged = append(s.flagged, p)
-		case slices.Contains(answers, true):
+		case depends && u.SID == "":
 			s.open = append(s.open, p)
+		case p.flagged(forUser):
+			s.flagged = append(s.flagged, p)
 		}
+		if u.SID != "" && u.Name != "" && p.flagged(p.namedIn(u)) != p.flagged(forUser) {
+			s.script = append(s.script, p.FullName)
+		}
+		s.depends = s.depends || depends
 	}
 	return s
 }
@@ -519,7 +514,7 @@ func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
 		return requirement.Unknown("whether AppX packages are staged depends on who the user is (name him with --user-name): "+someAppx(s.open), evidence...)
 	}
 	o := requirement.Pass(fmt.Sprintf("none of %d AppX packages is staged", s.judged), evidence...)
-	if u.SID != "" {
+	if s.depends {
 		o.Basis = u.Basis
 	}
 	return o

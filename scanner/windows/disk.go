@@ -59,10 +59,6 @@ const (
 )
 
 func (m *Machine) decideFree() requirement.Outcome {
-	system, err := m.System()
-	if err != nil {
-		return requirement.Unreadable(err)
-	}
 	root := m.volumes["C"]
 	free, err := root.fs.Free()
 	if err != nil {
@@ -70,7 +66,8 @@ func (m *Machine) decideFree() requirement.Outcome {
 	}
 	ev := requirement.Evidence{Source: root.role, Path: "$Bitmap",
 		Data: fmt.Sprintf("%d bytes free of %d, clusters of %d", free, root.fs.Volume().Size, root.fs.Volume().ClusterSize)}
-	o := judgeFree(free, system.Modern(), ev)
+	system, err := m.System()
+	o := judgeFree(free, err == nil && system.Modern(), ev) // the version changes only what is said
 	for _, name := range []string{"pagefile.sys", "hiberfil.sys", "swapfile.sys"} {
 		f, err := root.file(name)
 		if err == nil && f.Exists {

@@ -78,7 +78,7 @@ type Machine struct {
 type facts struct {
 	system      fact[System]
 	environment fact[environment]
-	names       fact[names]
+	accounts    fact[accounts]
 	services    fact[[]Service]
 	profiles    fact[Profiles]
 	drives      fact[Drives]

@@ -3,43 +3,49 @@ package windows
 import (
 	"fmt"
 	"strings"
-
-	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // names tells local accounts from those of a domain.
 type names struct {
-	Computer   string // NetBIOS name
-	Domain     string // NetBIOS name of the joined domain, "" in a workgroup or if SECURITY could not be read
-	DNSDomain  string
+	Computer string // NetBIOS name
+	accounts
+}
+
+// accounts are the SIDs that accounts of the machine and of its domain begin
+// with.
+type accounts struct {
+	Domain     string // NetBIOS name of the joined domain, "" in a workgroup
 	DomainSID  string // "" in a workgroup
 	MachineSID string
-	SIDErr     error // why the two SIDs are not known; nil if they are
-	Evidence   []requirement.Evidence
+	SIDErr     error // why the others are not known; nil if they are
 }
 
-func (m *Machine) Names() (names, error) { return m.names.get(m.readNames) }
-
-func (m *Machine) readNames() (names, error) {
-	var n names
-	computer, err := m.textAt(keyControl+`\ComputerName\ComputerName`, "ComputerName")
-	if err != nil {
-		return n, err
-	}
-	n.Computer = computer.Value
-	dns, err := m.textAt(keyServices+`\Tcpip\Parameters`, "Domain")
-	if err != nil {
-		return n, err
-	}
-	n.DNSDomain = dns.Value
-	n.Evidence = []requirement.Evidence{computer.Evidence}
-	n.SIDErr = m.readPolicy(&n)
-	return n, nil
+func (m *Machine) Names() (names, error) {
+	n := names{accounts: m.Accounts()}
+	var err error
+	n.Computer, err = m.ComputerName()
+	return n, err
 }
 
-// readPolicy reads the domain and the two SIDs from the LSA's policy. Each of
-// its keys keeps its data in the default value.
-func (m *Machine) readPolicy(n *names) error {
+// ComputerName is the machine's NetBIOS name, as it will be at the next start.
+func (m *Machine) ComputerName() (string, error) {
+	s, err := m.textAt(keyControl+`\ComputerName\ComputerName`, "ComputerName")
+	return s.Value, err
+}
+
+// Accounts reads the domain and the two SIDs.
+func (m *Machine) Accounts() accounts {
+	a, err := m.accounts.get(m.readAccounts)
+	if err != nil {
+		return accounts{SIDErr: err}
+	}
+	return a
+}
+
+// readAccounts reads them from the LSA's policy. Each of its keys keeps its
+// data in the default value.
+func (m *Machine) readAccounts() (accounts, error) {
+	var a accounts
 	read := func(key string) ([]byte, error) {
 		k, err := m.key(`HKLM\SECURITY\Policy\` + key)
 		if err != nil {
@@ -53,21 +59,21 @@ func (m *Machine) readPolicy(n *names) error {
 	}
 	domain, err := read("PolPrDmN")
 	if err != nil {
-		return err
+		return a, err
 	}
-	n.Domain = lsaString(domain)
+	a.Domain = lsaString(domain)
 	sid, err := read("PolPrDmS")
 	if err != nil {
-		return err
+		return a, err
 	}
-	if n.DomainSID, err = optionalSID(sid); err != nil {
-		return err
+	if a.DomainSID, err = optionalSID(sid); err != nil {
+		return a, err
 	}
 	if sid, err = read("PolAcDmS"); err != nil {
-		return err
+		return a, err
 	}
-	n.MachineSID, err = optionalSID(sid)
-	return err
+	a.MachineSID, err = optionalSID(sid)
+	return a, err
 }
 
 func optionalSID(b []byte) (string, error) {

@@ -45,6 +45,10 @@ func (p Profile) Of(user string) bool {
 	return user != "" && (folder == user || strings.HasPrefix(folder, user+"."))
 }
 
+// temporary says whether it is what Windows makes at logon in the place of a
+// profile that does not load: C:\Users\TEMP, TEMP.CORP, TEMP.CORP.000.
+func (p Profile) temporary() bool { return p.Of("TEMP") }
+
 // Person says whether the profile may be that of the intended user.
 func (p Profile) Person() bool {
 	return p.Kind == profileDomain || p.Kind == profileLocal || p.Kind == profileUnknown
@@ -66,11 +70,8 @@ func (m *Machine) readProfiles() (Profiles, error) {
 	if err != nil {
 		return ps, err
 	}
-	n, err := m.Names()
-	if err != nil {
-		return ps, err
-	}
-	ps.SIDErr = n.SIDErr
+	a := m.Accounts()
+	ps.SIDErr = a.SIDErr
 	list, err := m.key(keyProfileList)
 	if err != nil {
 		return ps, err
@@ -97,7 +98,7 @@ func (m *Machine) readProfiles() (Profiles, error) {
 		}
 		p := Profile{Path: normal(env.expand(image.Value)), State: state.Value, Evidence: image.Evidence}
 		p.SID, p.Backup = strings.CutSuffix(strings.ToUpper(k.Name()), ".BAK")
-		p.Kind = n.profileKind(p.SID)
+		p.Kind = a.profileKind(p.SID)
 		ps.List = append(ps.List, p)
 	}
 	return ps, nil
@@ -106,7 +107,7 @@ func (m *Machine) readProfiles() (Profiles, error) {
 // Relative identifiers that every machine and domain has ([MS-DTYP] 2.4.2.4).
 const ridAdministrator = 500
 
-func (n names) profileKind(sid string) profileKind {
+func (a accounts) profileKind(sid string) profileKind {
 	for _, service := range []string{"S-1-5-80-", "S-1-5-82-", "S-1-5-83-", "S-1-5-90-", "S-1-5-96-"} {
 		if strings.HasPrefix(sid, service) {
 			return profileService
@@ -123,9 +124,9 @@ func (n names) profileKind(sid string) profileKind {
 	switch {
 	case rid == ridAdministrator:
 		return profileAdministrator
-	case n.SIDErr != nil:
+	case a.SIDErr != nil:
 		return profileUnknown
-	case domain == n.MachineSID:
+	case domain == a.MachineSID:
 		return profileLocal
 	case strings.HasPrefix(sid, "S-1-5-21-"):
 		return profileDomain
@@ -160,12 +161,12 @@ func (m *Machine) readWanted() (Wanted, error) {
 		w.Profile = profiles.of(w.User)
 		return w, nil
 	}
-	n, err := m.Names()
+	var stated *requirement.Evidence
+	match, err := m.workSpace()
 	if err != nil {
 		return Wanted{}, err
 	}
-	var stated *requirement.Evidence
-	if match, err := statement.MatchWorkSpace(m.in.Documents, n.Computer); err == nil && match.WorkSpace != nil && match.WorkSpace.UserName != "" {
+	if match.WorkSpace != nil && match.WorkSpace.UserName != "" {
 		w := Wanted{User: bareName(match.WorkSpace.UserName), Basis: requirement.Stated}
 		if w.Profile = profiles.of(w.User); w.Profile != nil {
 			return w, nil
@@ -174,7 +175,7 @@ func (m *Machine) readWanted() (Wanted, error) {
 	}
 	w := Wanted{Basis: requirement.Inferred, Stated: stated}
 	for _, p := range profiles.List {
-		if p.Kind == profileDomain || p.Kind == profileUnknown {
+		if (p.Kind == profileDomain || p.Kind == profileUnknown) && !(p.Backup && profiles.twin(p)) {
 			w.Candidates = append(w.Candidates, p)
 		}
 	}
@@ -182,6 +183,22 @@ func (m *Machine) readWanted() (Wanted, error) {
 		w.Profile = &w.Candidates[0]
 	}
 	return w, nil
+}
+
+// workSpace finds the machine in the documents, if there are any.
+func (m *Machine) workSpace() (statement.Match, error) {
+	if len(m.in.Documents) == 0 {
+		return statement.Match{}, nil
+	}
+	computer, err := m.ComputerName()
+	if err != nil {
+		return statement.Match{}, err
+	}
+	match, err := statement.MatchWorkSpace(m.in.Documents, computer)
+	if err != nil {
+		return statement.Match{}, nil // the requirements of the service report it
+	}
+	return match, nil
 }
 
 // bareName takes the domain off DOMAIN\name and name@domain.
@@ -283,7 +300,7 @@ func judgeProfileExists(ps Profiles, w Wanted, folder func(Profile) (profileFold
 		return requirement.Fail("the profile of "+p.SID+" has no path", p.Evidence)
 	case p.Backup:
 		return requirement.Fail("the profile "+p.Path+" failed to load: the ProfileList keeps it as "+p.SID+".bak", p.Evidence)
-	case strings.HasPrefix(users, "TEMP") && w.User == "":
+	case p.temporary():
 		return requirement.Fail("the profile "+p.Path+" is a temporary one", p.Evidence)
 	case !strings.EqualFold(drive, "D") || !below || strings.Contains(users, `\`):
 		return requirement.Fail(fmt.Sprintf("the profile lies at %s, not at D:\\Users\\%s", p.Path, p.Folder()), p.Evidence)
@@ -412,6 +429,10 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 		case p.Backup && ps.twin(p):
 			extra = append(extra, p)
 			reasons = append(reasons, p.Path+" (a corrupt pair: "+p.SID+" and "+p.SID+".bak)")
+			continue
+		case p.temporary():
+			extra = append(extra, p)
+			reasons = append(reasons, p.Path+" (temporary)")
 			continue
 		case p.Kind == profileAdministrator && (w.Profile == nil || p.SID != w.Profile.SID):
 			administrators++

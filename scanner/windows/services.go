@@ -2,6 +2,7 @@ package windows
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -169,9 +170,11 @@ func (m *Machine) decideAccounts() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	env, err := m.env()
-	if err != nil {
-		return requirement.Unreadable(err)
+	var env environment
+	if slices.ContainsFunc(services, func(s Service) bool { return strings.Contains(s.Account.Value, "%") }) {
+		if env, err = m.env(); err != nil {
+			return requirement.Unreadable(err)
+		}
 	}
 	return judgeAccounts(services, n, env)
 }

@@ -70,15 +70,21 @@ func judgeSysprep(parts []sysprepPart, packages []string, packagesErr error) req
 		rows = append(rows, sysprepRow{p.Name, p.Outcome.Status, p.Outcome.Message})
 	}
 	o := requirement.Outcome{Status: worst, Basis: requirement.Observed}
-	var messages []string
+	var messages, besides []string
 	for _, p := range parts {
-		if p.Outcome.Status == worst {
+		switch status := p.Outcome.Status; {
+		case status == worst:
 			messages = append(messages, p.Outcome.Message)
 			o.Evidence = append(o.Evidence, p.Outcome.Evidence...)
 			o.Remediation = cmp.Or(o.Remediation, p.Outcome.Remediation)
+		case status != requirement.Passed:
+			besides = append(besides, p.Name)
 		}
 	}
 	o.Message = strings.Join(messages, "; ")
+	if len(besides) > 0 {
+		o.Message += " (the details say more of: " + strings.Join(besides, ", ") + ")"
+	}
 	switch worst {
 	case requirement.Passed:
 		o.Basis = requirement.Inferred
@@ -110,11 +116,12 @@ func (m *Machine) decideImageState() requirement.Outcome {
 }
 
 func judgeImageState(state Setting[string]) requirement.Outcome {
-	switch {
-	case !state.Present:
-		return requirement.Unknown("ImageState is not written, so that it is not known whether Windows Setup has finished", state.Evidence)
-	case !strings.EqualFold(state.Value, "IMAGE_STATE_COMPLETE"):
-		o := requirement.Fail("Windows Setup has not finished: ImageState is "+short(state.Value), state.Evidence)
+	if !strings.EqualFold(state.Value, "IMAGE_STATE_COMPLETE") {
+		is := short(state.Value)
+		if !state.Present {
+			is = "not written"
+		}
+		o := requirement.Fail("Windows Setup has not finished: ImageState is "+is, state.Evidence)
 		o.Remediation = "Start the WorkSpace and let Windows Setup finish."
 		return o
 	}

@@ -27,19 +27,15 @@ const (
 
 // System is the version of Windows, as its registry tells it.
 type System struct {
-	ProductName    string // "Windows Server 2019 Datacenter"
-	EditionID      string // "ServerDatacenter"
-	Major, Minor   int    // 10, 0
-	Build          int    // 17763
-	Revision       uint32 // of the last cumulative update, UBR: 4737
-	Client         bool   // not a server
-	Architecture   string // "amd64", "x86", "arm64"; "" if not known
-	ComputerName   string
-	Installed      time.Time // of this version of Windows; zero if not known
-	SystemRoot     string    // `C:\Windows`
-	ControlSet     string    // "ControlSet001"
-	HasWow6432Node bool      // a 64-bit system, which keeps a 32-bit view
-	Evidence       []requirement.Evidence
+	ProductName  string    // "Windows Server 2019 Datacenter"
+	EditionID    string    // "ServerDatacenter"
+	Major, Minor int       // 10, 0
+	Build        int       // 17763
+	Revision     uint32    // of the last cumulative update, UBR: 4737
+	Client       bool      // not a server
+	Installed    time.Time // of this version of Windows; zero if not known
+	SystemRoot   string    // `C:\Windows`
+	Evidence     []requirement.Evidence
 }
 
 // Version is the version in the form 10.0.17763.4737.
@@ -149,40 +145,34 @@ func (m *Machine) readSystem() (System, error) {
 		s.SystemRoot = `C:\` + m.systemRoot
 	}
 
-	product1, err := m.textAt(keyControl+`\ProductOptions`, "ProductType")
-	if err != nil {
-		return s, err
-	}
+	s.Evidence = []requirement.Evidence{product.Evidence, build.Evidence}
+	return s, m.readProductType(&s, installation)
+}
+
+// readProductType tells a client from a server. SYSTEM decides; where it
+// cannot be read or does not say, what the installation was called in SOFTWARE.
+func (m *Machine) readProductType(s *System, installation Setting[string]) error {
+	product, err := m.textAt(keyControl+`\ProductOptions`, "ProductType")
 	switch {
-	case product1.Present:
-		s.Client = strings.EqualFold(product1.Value, "WinNT")
+	case err == nil && product.Present:
+		s.Client = strings.EqualFold(product.Value, "WinNT")
+		s.Evidence = append(s.Evidence, product.Evidence)
 	case installation.Present:
 		s.Client = strings.EqualFold(installation.Value, "Client")
+		s.Evidence = append(s.Evidence, installation.Evidence)
+	case err != nil:
+		return err
 	default:
-		return s, fmt.Errorf("%s: neither ProductType nor InstallationType tells a client from a server", product1.Evidence.Path)
+		return fmt.Errorf("%s: neither ProductType nor InstallationType tells a client from a server", product.Evidence.Path)
 	}
-	architecture, err := m.textAt(keyControl+`\Session Manager\Environment`, "PROCESSOR_ARCHITECTURE")
-	if err != nil {
-		return s, err
-	}
-	s.Architecture = strings.ToLower(architecture.Value)
-	computer, err := m.textAt(keyControl+`\ComputerName\ComputerName`, "ComputerName")
-	if err != nil {
-		return s, err
-	}
-	s.ComputerName = computer.Value
-	set, err := m.registry.ControlSet()
-	if err != nil {
-		return s, err
-	}
-	s.ControlSet = set.Name
-	wow, err := m.key(`HKLM\SOFTWARE\Wow6432Node`)
-	if err != nil {
-		return s, err
-	}
-	s.HasWow6432Node = wow.Exists()
-	s.Evidence = []requirement.Evidence{product.Evidence, build.Evidence, product1.Evidence}
-	return s, nil
+	return nil
+}
+
+// Architecture is the processor that Windows was built for: "amd64", "x86",
+// "arm64"; "" if it is not written.
+func (m *Machine) Architecture() (string, error) {
+	s, err := m.textAt(keyEnvironment, "PROCESSOR_ARCHITECTURE")
+	return strings.ToLower(s.Value), err
 }
 
 var osSupported = entry{

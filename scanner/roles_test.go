@@ -1,0 +1,152 @@
+package scanner_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// image returns one of the images of a case under a name of its own.
+func image(t *testing.T, of, role, name string) scanner.Source {
+	t.Helper()
+	for _, i := range testcases.Find(t, of).Images {
+		if i.Role == role {
+			return scanner.Source{Name: name, Open: func() (*disk.Image, error) {
+				r, err := i.Open()
+				if err != nil {
+					return nil, err
+				}
+				return disk.OpenReader(name, r, i.Size)
+			}}
+		}
+	}
+	t.Fatalf("case %s has no %s image", of, role)
+	return scanner.Source{}
+}
+
+// inMemory is an image of these bytes.
+func inMemory(name string, data []byte) scanner.Source {
+	return scanner.Source{Name: name, Open: func() (*disk.Image, error) {
+		return disk.OpenReader(name, bytes.NewReader(data), int64(len(data)))
+	}}
+}
+
+func TestRoles(t *testing.T) {
+	root, user := image(t, "ready", "root", "root.img"), image(t, "ready", "user", "user.img")
+	otherRoot, otherUser := image(t, "failing", "root", "root2.img"), image(t, "failing", "user", "user2.img")
+	ext4 := make([]byte, 1<<20)
+	copy(ext4[1024+56:], []byte{0x53, 0xEF})
+	linux := inMemory("linux.img", ext4)
+
+	for name, c := range map[string]struct {
+		in   scanner.Input
+		kind error  // of the error, nil for a result
+		says string // in the error, or in the message of win.profile.exists
+		exit int
+	}{
+		"root and user":        {scanner.Input{Images: []scanner.Source{root, user}}, nil, "", 0},
+		"user and root":        {scanner.Input{Images: []scanner.Source{user, root}}, nil, "", 0},
+		"named":                {scanner.Input{Root: &root, User: &user}, nil, "", 0},
+		"user named":           {scanner.Input{Images: []scanner.Source{root}, User: &user}, nil, "", 0},
+		"no user volume":       {scanner.Input{Images: []scanner.Source{root}}, nil, "not among the images", 3},
+		"two roots":            {scanner.Input{Images: []scanner.Source{root, otherRoot}}, scanner.ErrUsage, "root.img, partition 2 and root2.img", 0},
+		"two roots, one named": {scanner.Input{Images: []scanner.Source{otherRoot, user}, Root: &root}, nil, "", 0},
+		"two users":            {scanner.Input{Images: []scanner.Source{root, user, otherUser}}, scanner.ErrUsage, "two user volumes", 0},
+		"no root":              {scanner.Input{Images: []scanner.Source{user}}, scanner.ErrNoSystem, "ntfs without Windows", 0},
+		"roles swapped":        {scanner.Input{Root: &user, User: &root}, scanner.ErrNoSystem, "no supported system", 0},
+		"linux":                {scanner.Input{Images: []scanner.Source{linux}}, scanner.ErrNoSystem, "ext", 0},
+		"no image":             {scanner.Input{}, scanner.ErrUsage, "no image", 0},
+		"not a disk":           {scanner.Input{Images: []scanner.Source{inMemory("x.img", bytes.Repeat([]byte("text "), 1000))}}, scanner.ErrNoSystem, "x.img", 0},
+		"unknown acceptance":   {scanner.Input{Images: []scanner.Source{root, user}, Policy: scanner.Policy{Accept: []string{"x"}}}, scanner.ErrUsage, `"x"`, 0},
+		"unknown document":     {scanner.Input{Images: []scanner.Source{root}, With: []scanner.Document{{Name: "a.txt", Data: []byte("hello")}}}, scanner.ErrUsage, "a.txt", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := scanner.Scan(t.Context(), c.in)
+			if c.kind != nil {
+				if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("error %v, want %v that says %q", err, c.kind, c.says)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.ExitCode != c.exit {
+				t.Errorf("exit code %d, want %d", r.ExitCode, c.exit)
+			}
+			for _, f := range r.Findings {
+				if f.ID == "win.profile.exists" && !strings.Contains(f.Message, c.says) {
+					t.Errorf("%s: %s", f.ID, f.Message)
+				}
+			}
+		})
+	}
+}
+
+// TestOtherMachinesUserVolume gives the user volume of another machine, which
+// MountedDevices shows: its profile must not be judged in the place of ours.
+func TestOtherMachinesUserVolume(t *testing.T) {
+	root := image(t, "ready", "root", "root.img")
+	user := image(t, "ready", "user", "user.img")
+	changed := scanner.Source{Name: user.Name, Open: func() (*disk.Image, error) {
+		i, err := user.Open()
+		if err == nil {
+			i.Volumes()[0].GUID[0] ^= 1
+		}
+		return i, err
+	}}
+	r, err := scanner.Scan(t.Context(), scanner.Input{Images: []scanner.Source{root, changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Findings {
+		switch f.ID {
+		case "win.profile.exists", "win.profile.size", "win.apps.on-c", "win.powershell.execpolicy":
+			if f.Status != requirement.Undetermined || !strings.Contains(f.Message, "another machine") {
+				t.Errorf("%s: %s: %s", f.ID, f.Status, f.Message)
+			}
+		}
+	}
+	if r.Verdict != scanner.Inconclusive {
+		t.Errorf("verdict %s", r.Verdict)
+	}
+}
+
+func TestSameFileTwice(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.img")
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "b.img")
+	if err := os.Symlink(path, link); err != nil {
+		t.Skip(err)
+	}
+	_, err := scanner.Scan(t.Context(), scanner.Input{Images: []scanner.Source{scanner.File(path), scanner.File(link)}})
+	if !errors.Is(err, scanner.ErrUsage) {
+		t.Errorf("error %v", err)
+	}
+	_, err = scanner.Scan(t.Context(), scanner.Input{Images: []scanner.Source{scanner.File(filepath.Join(dir, "c.img"))}})
+	if !errors.Is(err, scanner.ErrIO) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestCancelledScan(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	reason := errors.New("interrupted")
+	cancel(reason)
+	_, err := scanner.Scan(ctx, scanner.Input{Images: []scanner.Source{image(t, "ready", "root", "root.img")}})
+	if !errors.Is(err, reason) {
+		t.Errorf("error %v", err)
+	}
+}
