@@ -218,6 +218,15 @@ func TestLineLimit(t *testing.T) {
 	}
 }
 
+func TestTextLimit(t *testing.T) {
+	for n, ok := range map[int]bool{maxText - 1: true, maxText: true, maxText + 1: false} {
+		_, err := Parse("", []byte(english+strings.Repeat(" ", n-len(english))))
+		if (err == nil) != ok || (!ok && !errors.Is(err, ErrUnknownKind)) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}
+
 // TestEncodings: the count is the same in every encoding that Windows writes.
 func TestEncodings(t *testing.T) {
 	utf16 := func(e unicode.Endianness, bom unicode.BOMPolicy) encoding.Encoding { return unicode.UTF16(e, bom) }

@@ -25,6 +25,10 @@ var ErrInvalid = errors.New("invalid document")
 // more than a Region holds for most, has half of it.
 const MaxSize = 16 << 20
 
+// maxText bounds a text that is not JSON, which may be decoded several times
+// over: slmgr /dlv all prints a few hundred kilobytes.
+const maxText = 4 << 20
+
 // Kind says what a Document is.
 type Kind string
 
@@ -151,11 +155,13 @@ func parse(data []byte) (*Document, error) {
 		return nil, fmt.Errorf("%w: larger than %d bytes", ErrInvalid, MaxSize)
 	}
 	text, isUnicode := decodeUnicode(data)
-	if !isUnicode {
-		return parseCodePages(data)
-	}
-	if strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{") {
+	switch {
+	case isUnicode && strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{"):
 		return parseJSON(text)
+	case len(data) > maxText:
+		return nil, ErrUnknownKind
+	case !isUnicode:
+		return parseCodePages(data)
 	}
 	s, err := parseSlmgr(text)
 	if err != nil {
