@@ -63,7 +63,9 @@ func (p *program) run(ctx context.Context, args []string) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			p.pending.abandon()
-			err = fmt.Errorf("defect in coldcheck: %v\n%s", r, debug.Stack())
+			p.progress.clear()
+			p.stderr.Write(debug.Stack())
+			err = fmt.Errorf("defect in coldcheck: %v", r)
 		}
 	}()
 	p.progress.start(p.stderr)
