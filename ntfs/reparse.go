@@ -96,7 +96,7 @@ func (f *FS) Reparse(name string) (Reparse, error) {
 // anything else.
 func (f *FS) ReadLink(name string) (string, error) {
 	r, err := f.reparse(name)
-	if err == fs.ErrNotExist || err == nil && r.Target() == "" {
+	if err == errNoReparse || err == nil && r.Target() == "" {
 		err = fs.ErrInvalid
 	}
 	if err != nil {
@@ -105,8 +105,9 @@ func (f *FS) ReadLink(name string) (string, error) {
 	return r.Target(), nil
 }
 
-// reparse returns the bare fs.ErrNotExist if the file is there but has no
-// reparse data.
+var errNoReparse = fmt.Errorf("reparse data: %w", fs.ErrNotExist)
+
+// reparse returns errNoReparse if the file is there but has no reparse data.
 func (f *FS) reparse(name string) (Reparse, error) {
 	record, err := f.resolve(name)
 	if err != nil {
@@ -121,6 +122,9 @@ func (f *FS) reparse(name string) (Reparse, error) {
 
 func (ino *inode) reparse(d *disk) (Reparse, error) {
 	s, err := ino.stream(d, typeReparsePoint, "")
+	if err == fs.ErrNotExist {
+		return Reparse{}, errNoReparse
+	}
 	if err != nil {
 		return Reparse{}, err
 	}
@@ -224,7 +228,7 @@ func (r *Reparse) wof() string {
 // it is. A driver that a reparse tag names may hold some or all of it.
 func (ino *inode) refusal(d *disk, s *stream) error {
 	r, err := ino.reparse(d)
-	if err == fs.ErrNotExist || err == nil && surrogate(r.Tag) {
+	if err == errNoReparse || err == nil && surrogate(r.Tag) {
 		return nil
 	}
 	if err != nil {

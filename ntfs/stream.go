@@ -125,9 +125,8 @@ func joinRuns(d *disk, extents []attribute) (runs []run, clusters int64, err err
 
 // holes reports whether some of the content is not on the volume.
 func (s *stream) holes() bool {
-	end := s.initialized
 	for _, r := range s.runs {
-		if r.lcn == hole && r.vcn*s.disk.clusterSize < end {
+		if r.lcn == hole && r.vcn*s.disk.clusterSize < s.size {
 			return true
 		}
 	}
