@@ -87,8 +87,8 @@ func (up *upcase) equal(name []byte, folded []uint16) bool {
 }
 
 // appendName appends the UTF-8 form of a UTF-16LE name. Half a surrogate pair,
-// which UTF-8 cannot say, becomes U+FFFD.
-func appendName(dst, units []byte) []byte {
+// which UTF-8 cannot say, becomes U+FFFD; whole is false then.
+func appendName(dst, units []byte) (name []byte, whole bool) {
 	i := 0
 	for ; i+1 < len(units); i += 2 {
 		if units[i] >= utf8.RuneSelf || units[i+1] != 0 {
@@ -96,6 +96,7 @@ func appendName(dst, units []byte) []byte {
 		}
 		dst = append(dst, units[i])
 	}
+	whole = true
 	for i+1 < len(units) {
 		r := rune(le.Uint16(units[i:]))
 		i += 2
@@ -106,15 +107,20 @@ func appendName(dst, units []byte) []byte {
 			}
 			if pair != unicode.ReplacementChar {
 				i += 2
+			} else {
+				whole = false
 			}
 			r = pair
 		}
 		dst = utf8.AppendRune(dst, r)
 	}
-	return dst
+	return dst, whole
 }
 
-func decodeName(units []byte) string { return string(appendName(nil, units)) }
+func decodeName(units []byte) string {
+	name, _ := appendName(nil, units)
+	return string(name)
+}
 
 // sayable reports whether the name can be an element of a path of io/fs.
 func sayable(name []byte) bool {

@@ -25,7 +25,8 @@ type scan struct {
 // that may come later.
 type found struct {
 	inUse      int64
-	unsayable  int64
+	unsayable  int64 // names that no path can hold
+	halves     int64 // names with half a surrogate pair
 	streams    []streamTotal
 	parts      []part
 	extensions []extension
@@ -92,6 +93,7 @@ func (f *FS) scan(readers int) error {
 func (all *found) add(more *found) {
 	all.inUse += more.inUse
 	all.unsayable += more.unsayable
+	all.halves += more.halves
 	all.streams = append(all.streams, more.streams...)
 	all.parts = append(all.parts, more.parts...)
 	all.extensions = append(all.extensions, more.extensions...)
@@ -440,8 +442,13 @@ func (w *scanner) name(number uint32, a *attribute, extended bool, facts *node) 
 		n.parent = uint32(fn.parent.record())
 	}
 	begin := len(w.arena)
-	w.arena = appendName(w.arena, fn.name)
+	whole := false
+	w.arena, whole = appendName(w.arena, fn.name)
 	n.bytes = uint16(len(w.arena) - begin)
+	if !whole { // it is looked up as it is shown
+		w.found.halves++
+		n.hash, _ = w.scan.f.up.foldName(string(w.arena[begin:]))
+	}
 	if !sayable(w.arena[begin:]) && number != recordRoot {
 		w.found.unsayable++
 	}
@@ -537,6 +544,9 @@ func (f *FS) merge(all *found) error {
 	f.damage.Orphans = x.build()
 	if all.unsayable > 0 {
 		f.note("%d names cannot be said in a path (they hold a slash, or are . or ..) and are not listed", all.unsayable)
+	}
+	if all.halves > 0 {
+		f.note("%d names hold half a surrogate pair and are shown with U+FFFD for it", all.halves)
 	}
 	return nil
 }
