@@ -58,7 +58,7 @@ func parseBaseBlock(sector []byte) (baseBlock, error) {
 		fileFormat:      le.Uint32(sector[32:]),
 		root:            le.Uint32(sector[36:]),
 		binsSize:        le.Uint32(sector[40:]),
-		fileName:        untilNUL(decodeUTF16(sector[48:112])),
+		fileName:        decodeUTF16(untilNUL(sector[48:112])),
 		resourceManager: [16]byte(sector[112:128]),
 	}
 	if have, want := le.Uint32(sector[508:]), checksum(sector); have != want {

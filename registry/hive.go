@@ -33,6 +33,7 @@ type Hive struct {
 	bins     bins
 	recovery Recovery
 	spans    []span // what came out of logs, in order, not overlapping
+	hole     int    // bytes that neither the file nor a log has, though pages of a log lie behind them
 }
 
 // Open reads a hive of size bytes from r, whole, and does not use r afterwards. A dirty hive, one whose sequence
@@ -76,7 +77,7 @@ func Open(r io.ReaderAt, size int64, o Options) (*Hive, error) {
 	}
 	if damaged != nil {
 		if err := h.base.supported(); err != nil {
-			return nil, fmt.Errorf("%w; %w", damaged, err)
+			return nil, fmt.Errorf("%w; %v", first(h.recovery.Err, damaged), err)
 		}
 	}
 	h.bins.index()
@@ -140,7 +141,8 @@ func (h *Hive) Root() (*Key, error) {
 
 // Key returns the key at a path below the root: names separated by `\`, compared without case; "" is the root.
 // The error is fs.ErrNotExist only if every list on the way was read whole. A symbolic link is returned as it is at the
-// end of the path, and is ErrUnsupported before: where it leads, only a Machine knows.
+// end of the path, and is ErrUnsupported before: where it leads, only a Machine knows. A key whose name holds a
+// backslash is found by Subkey only.
 func (h *Hive) Key(path string) (*Key, error) {
 	k, rest, err := h.find(path)
 	if err == nil && rest != "" {

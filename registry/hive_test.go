@@ -125,8 +125,8 @@ func TestBaseBlock(t *testing.T) {
 		{"a sector", func(b []byte) []byte { return b[:512] }, nil, ""},
 		{"another file", func(b []byte) []byte { return bytes.Repeat([]byte("MZ"), 8192) }, ErrCorrupt, "4d 5a"},
 		{"checksum", func(b []byte) []byte { b[508]++; return b }, nil, ""},
-		{"checksum and version", func(b []byte) []byte { b[20] = 3; return b }, ErrUnsupported, "checksum"},
-		{"zeroed base block", func(b []byte) []byte { clear(b[:4096]); return b }, ErrUnsupported, "regf"},
+		{"checksum and version", func(b []byte) []byte { b[20] = 3; return b }, ErrCorrupt, "version 3.5"},
+		{"zeroed base block", func(b []byte) []byte { clear(b[:4096]); return b }, ErrCorrupt, "regf"},
 		{"zeroed head", func(b []byte) []byte { clear(b[:4200]); return b }, ErrCorrupt, "regf"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,6 +139,16 @@ func TestBaseBlock(t *testing.T) {
 				count(h)
 			}
 		})
+	}
+}
+
+func TestChecksum(t *testing.T) {
+	for word, want := range map[uint32]uint32{0: 1, 0xFFFFFFFF: 0xFFFFFFFE, 5: 5} {
+		sector := make([]byte, sectorSize)
+		le.PutUint32(sector[100:], word)
+		if got := checksum(sector); got != want {
+			t.Errorf("checksum of 0x%x: 0x%x, want 0x%x", word, got, want)
+		}
 	}
 }
 

@@ -85,6 +85,9 @@ func (h *Hive) keyAt(offset uint32, parent *Key) (Key, error) {
 	return k, nil
 }
 
+// keep puts a key that was found on the heap, so that those it was found among need not be there.
+func (k Key) keep() *Key { return &k }
+
 // Hive returns the hive that holds the key.
 func (k *Key) Hive() *Hive { return k.hive }
 
@@ -159,7 +162,7 @@ func (k *Key) Subkey(name string) (*Key, error) {
 				continue
 			}
 			if key, err := k.hive.keyAt(l.offset(i), k); err == nil && key.is(&w) {
-				return &key, nil
+				return key.keep(), nil
 			}
 		}
 	}
@@ -175,7 +178,7 @@ func (k *Key) Subkey(name string) (*Key, error) {
 				// Windows would not find it. The hashes of other names depend on the case tables of the writer.
 				err = first(err, corrupt(l.at, "subkey %s has the wrong hash", quote(name)))
 			default:
-				return &key, nil
+				return key.keep(), nil
 			}
 		}
 	}
@@ -247,7 +250,7 @@ func (k *Key) Value(name string) (*Value, error) {
 		if valueErr != nil {
 			err = first(err, valueErr)
 		} else if v.is(&w) {
-			return &v, nil
+			return v.keep(), nil
 		}
 	}
 	if err == nil && twice(offsets([]leaf{list})) {
@@ -293,7 +296,11 @@ func (k *Key) SymbolicLink() (string, error) {
 	if v.Type() != Link {
 		return "", v.fail(fmt.Errorf("%w: type %s of a symbolic link's target", ErrCorrupt, v.Type()))
 	}
-	return v.String()
+	target, err := v.String()
+	if err == nil && target == "" {
+		err = v.fail(fmt.Errorf("%w: empty target of a symbolic link", ErrCorrupt))
+	}
+	return target, err
 }
 
 // ClassName returns the key's class name, "" if it has none.

@@ -283,8 +283,11 @@ func TestSymbolicLink(t *testing.T) {
 		link("good", hivetest.Value{Name: "SymbolicLinkValue", Type: 6, Data: wide(target)}),
 		link("none"),
 		link("text", hivetest.Value{Name: "SymbolicLinkValue", Type: 1, Data: wide(target)}),
+		link("empty", hivetest.Value{Name: "SymbolicLinkValue", Type: 6, Data: wide("\x00")}),
+		link("cut", hivetest.Value{Name: "SymbolicLinkValue", Type: 6, Data: noise(100)}),
 		{Name: "plain"},
 	}}, hivetest.Options{})
+	le.PutUint32(p.cell(p.value("cut", "SymbolicLinkValue").offset)[4:], 1000)
 	if got, err := p.key("good").SymbolicLink(); got != target || err != nil {
 		t.Errorf("target %q, %v", got, err)
 	}
@@ -295,6 +298,10 @@ func TestSymbolicLink(t *testing.T) {
 	isCorrupt(t, "link without target", err, "without a target")
 	_, err = p.key("text").SymbolicLink()
 	isCorrupt(t, "link of a wrong type", err, "REG_SZ")
+	_, err = p.key("empty").SymbolicLink()
+	isCorrupt(t, "link to nothing", err, "empty target")
+	_, err = p.key("cut").SymbolicLink()
+	isCorrupt(t, "link whose target is damaged", err, "1000 bytes")
 	if _, err := p.open().Key(`good\below`); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "below") {
 		t.Errorf("path through a link: %v", err)
 	}

@@ -23,16 +23,32 @@ func decodeLatin1(b []byte) string {
 
 // decodeUTF16 decodes UTF-16LE; an odd byte at the end is left out, a lone surrogate becomes U+FFFD.
 func decodeUTF16(b []byte) string {
-	units := make([]uint16, len(b)/2)
-	for i := range units {
-		units[i] = le.Uint16(b[2*i:])
+	var s strings.Builder
+	s.Grow(len(b) / 2)
+	for i := 0; i+1 < len(b); i += 2 {
+		r := rune(le.Uint16(b[i:]))
+		if utf16.IsSurrogate(r) {
+			var low rune
+			if i+3 < len(b) {
+				low = rune(le.Uint16(b[i+2:]))
+			}
+			if r = utf16.DecodeRune(r, low); r != unicode.ReplacementChar {
+				i += 2
+			}
+		}
+		s.WriteRune(r)
 	}
-	return string(utf16.Decode(units))
+	return s.String()
 }
 
-func untilNUL(s string) string {
-	s, _, _ = strings.Cut(s, "\x00")
-	return s
+// untilNUL cuts UTF-16LE at its first NUL.
+func untilNUL(b []byte) []byte {
+	for i := 0; i+1 < len(b); i += 2 {
+		if le.Uint16(b[i:]) == 0 {
+			return b[:i]
+		}
+	}
+	return b
 }
 
 // upcase returns the upper-case form of a UTF-16 unit as Windows compares names: the one-to-one pairs of Unicode as of

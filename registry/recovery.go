@@ -40,8 +40,8 @@ type AppliedLog struct {
 	First, Last uint32 // their sequence numbers
 }
 
-// maxHole is how many bytes may be missing between the end of the hive file and a page of a log. A hive grows by
-// whole bins, whose pages are all in the log; without a limit a small log could fill the memory.
+// maxHole is how many bytes may be missing, all in all, between the end of the hive and pages of its logs. A hive grows
+// by whole bins, whose pages are all in the log; without a limit a small log could fill the memory.
 const maxHole = 4 << 20
 
 // applyLogs applies logs to the dirty hive. damaged is what is wrong with its base block, nil if only its sequence
@@ -213,9 +213,9 @@ func (h *Hive) fits(e *logEntry) error {
 	if e == nil {
 		return nil
 	}
-	end := len(h.bins.data)
+	end, hole := len(h.bins.data), h.hole
 	for _, p := range e.pages {
-		if p.offset > end+maxHole {
+		if hole += max(p.offset-end, 0); hole > maxHole {
 			return tornError(fmt.Sprintf("a page at 0x%x, where the hive ends at 0x%x", p.offset, end))
 		}
 		end = max(end, p.offset+len(p.data))
@@ -285,7 +285,7 @@ func (h *Hive) applySectors(f *logFile, adopt bool) error {
 			if !dirty.has(start) {
 				continue
 			}
-			if start > len(h.bins.data)+maxHole {
+			if h.hole+start-len(h.bins.data) > maxHole {
 				return fmt.Errorf("%s: %w", f.Name, corrupt(uint32(start), "recovery ends here: the hive ends at 0x%x", len(h.bins.data)))
 			}
 			sector, err := f.readSector()
@@ -308,6 +308,7 @@ func (h *Hive) adopt(base *baseBlock) {
 // put writes a page over the bins data in memory.
 func (h *Hive) put(offset int, page []byte) {
 	end := offset + len(page)
+	h.hole += max(offset-len(h.bins.data), 0)
 	if missing := end - len(h.bins.data); missing > 0 {
 		h.bins.data = append(h.bins.data, make([]byte, missing)...)
 	}

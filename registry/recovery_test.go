@@ -192,6 +192,9 @@ func checkRecovery(t *testing.T, h *Hive, format string, state State, want int, 
 	if (r.Format == format) != (applied != "") || (r.Pages > 0) != (applied != "") {
 		t.Errorf("format %q, %d pages", r.Format, r.Pages)
 	}
+	if s := r.State.String(); s != map[State]string{Clean: "clean", Recovered: "recovered", Dirty: "dirty"}[state] {
+		t.Errorf("state %s", s)
+	}
 	text := fmt.Sprint(r.Err, r.Notes)
 	for _, s := range says {
 		if !strings.Contains(text, s) {
@@ -379,6 +382,27 @@ func TestUnreadableLogs(t *testing.T) {
 		if r := h.Recovery(); r.State != Dirty || !errors.Is(r.Err, ErrDirty) || !errors.Is(r.Err, tt.want) || stageOf(t, h) != tt.n {
 			t.Errorf("%s: %+v", tt.name, r)
 		}
+	}
+}
+
+// Holes of many entries count together.
+func TestManyHoles(t *testing.T) {
+	const step = maxHole / 4
+	before := stage(0)
+	log := newLog(2, 0, 1)[:512]
+	for i := range 6 {
+		size := len(before) + (i+1)*(step+4096)
+		after := make([]byte, size)
+		copy(after, before)
+		copy(after[size-4096:], "page")
+		log = append(log, hivetest.NewFormatLog(after[:size-4096], after, hivetest.LogOptions{First: uint32(2 + i)})[512:]...)
+	}
+	h, err := openBytes(hivetest.Dirty(before, 3, 2), Options{Logs: []Log{logOf("LOG1", log)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := h.Recovery(); len(r.Applied) != 1 || r.Applied[0].Entries != 4 || len(r.Notes) != 1 {
+		t.Errorf("%+v, want 4 entries applied", r)
 	}
 }
 

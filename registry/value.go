@@ -99,6 +99,9 @@ func (k *Key) valueAt(offset uint32) (Value, error) {
 	return v, nil
 }
 
+// keep puts a value that was found on the heap.
+func (v Value) keep() *Value { return &v }
+
 // Key returns the key that holds the value.
 func (v *Value) Key() *Key { return v.key }
 
@@ -235,7 +238,7 @@ func (v *Value) String() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return untilNUL(decodeUTF16(data)), nil
+	return decodeUTF16(untilNUL(data)), nil
 }
 
 // Strings returns the strings of a REG_MULTI_SZ value. Empty strings between others are kept: in
