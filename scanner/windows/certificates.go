@@ -274,7 +274,9 @@ func judgeCertificates(c Certificates, now time.Time) requirement.Outcome {
 			good = append(good, cert)
 		}
 	}
-	slices.SortFunc(good, func(a, b Certificate) int { return strings.Compare(certificateName(a.Subject), certificateName(b.Subject)) })
+	slices.SortFunc(good, func(a, b Certificate) int {
+		return strings.Compare(certificateName(a.Subject), certificateName(b.Subject))
+	})
 	var o requirement.Outcome
 	switch {
 	case len(good) > 0 && len(disallowed) > 0:

@@ -60,7 +60,7 @@ func TestSysprepLog(t *testing.T) {
 		"no end of line":      strings.TrimSpace(windows),
 	} {
 		l := parseLog(t, data)
-		if got, want := fmt.Sprint(l.Run.Number, ";", numbers(l.Rearms), ";", numbers(l.RearmsDenied), ";", numbers(l.Errors)), "5 ; 4 ; 11 12 ; 7 11 12"; got != want {
+		if got, want := fmt.Sprintf("%d; %s; %s; %s", l.Run.Number, numbers(l.Rearms), numbers(l.RearmsDenied), numbers(l.Errors)), "5; 4; 11 12; 7 11 12"; got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 		if want := time.Date(2026, 1, 10, 18, 4, 32, 0, time.UTC); !l.Rearms.Last[0].Time.Equal(want) {
@@ -71,19 +71,19 @@ func TestSysprepLog(t *testing.T) {
 
 func TestSysprepLogForms(t *testing.T) {
 	for line, want := range map[string]string{ // what it is: rearm, denied, error
-		`2014-01-29 10:00:00, Info       [0x0f0080] SYSPRP LaunchDll:Successfully executed 'C:\Windows\System32\slc.dll,SLReArmWindows' without error`:                     "1 0 0",
-		`2014-01-29 10:00:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'C:\Windows\System32\slc.dll,SLReArmWindows'; executing it`:                                        "0 0 0",
+		`2014-01-29 10:00:00, Info       [0x0f0080] SYSPRP LaunchDll:Successfully executed 'C:\Windows\System32\slc.dll,SLReArmWindows' without error`:                                 "1 0 0",
+		`2014-01-29 10:00:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'C:\Windows\System32\slc.dll,SLReArmWindows'; executing it`:                                                 "0 0 0",
 		`2014-01-29 10:00:00, Error      [0x0f0082] SYSPRP LaunchDll: Failure occurred while executing 'C:\Windows\System32\slc.dll, SLReArmWindows', returned error code -1073425657`: "0 1 1",
-		`2021-07-06 13:53:57, Error                 SYSPRP ActionPlatform::LaunchModule: Failure occurred while executing 'SLReArmWindows' from slc.dll; dwRet = 0xC004D307`:  "0 1 1",
-		`2021-07-06 13:53:57, Error                 SYSPRP ActionPlatform::LaunchModule: Failure occurred while executing 'SLReArmWindows' from slc.dll; dwRet = 0xc004f075`:  "0 0 1",
-		`2021-07-06 13:53:57, Error SYSPRP Exit code of RemoveAllApps thread; dwRet = 0x3cf2`:                                                                                "0 0 1",
-		`2021-07-06 13:53:57, Error                 SYSPRP Exit code of RemoveAllApps thread was 0x3cf2.`:                                                                    "0 0 0",
-		`2021-07-06 13:53:57, Warning               SYSPRP something; hr = 0x80004005`:                                                                                       "0 0 0",
-		`2021-07-06 13:53:57, Info                  SYSPRP an error; hr = 0x80004005`:                                                                                        "0 0 0",
-		`SYSPRP a line without time; hr = 0x80004005`:                                                                                                                        "0 0 0",
-		`Error SYSPRP a line without time; hr = 0x80004005`:                                                                                                                  "0 0 1",
-		`2021-07-06 13:53:57, Error                 SYSPRP a number that is none; hr = 0xfffffffff`:                                                                          "0 0 0",
-		`2021-07-06 13:53:57, Error                 SYSPRP out of range; dwRet = 99999999999`:                                                                                "0 0 0",
+		`2021-07-06 13:53:57, Error                 SYSPRP ActionPlatform::LaunchModule: Failure occurred while executing 'SLReArmWindows' from slc.dll; dwRet = 0xC004D307`:           "0 1 1",
+		`2021-07-06 13:53:57, Error                 SYSPRP ActionPlatform::LaunchModule: Failure occurred while executing 'SLReArmWindows' from slc.dll; dwRet = 0xc004f075`:           "0 0 1",
+		`2021-07-06 13:53:57, Error SYSPRP Exit code of RemoveAllApps thread; dwRet = 0x3cf2`:                                                                                          "0 0 1",
+		`2021-07-06 13:53:57, Error                 SYSPRP Exit code of RemoveAllApps thread was 0x3cf2.`:                                                                              "0 0 0",
+		`2021-07-06 13:53:57, Warning               SYSPRP something; hr = 0x80004005`:                                                                                                 "0 0 0",
+		`2021-07-06 13:53:57, Info                  SYSPRP an error; hr = 0x80004005`:                                                                                                  "0 0 0",
+		`SYSPRP a line without time; hr = 0x80004005`:                                               "0 0 0",
+		`Error SYSPRP a line without time; hr = 0x80004005`:                                         "0 0 1",
+		`2021-07-06 13:53:57, Error                 SYSPRP a number that is none; hr = 0xfffffffff`: "0 0 0",
+		`2021-07-06 13:53:57, Error                 SYSPRP out of range; dwRet = 99999999999`:       "0 0 0",
 	} {
 		l := parseLog(t, line)
 		if got := fmt.Sprint(l.Rearms.Count, l.RearmsDenied.Count, l.Errors.Count); got != want {

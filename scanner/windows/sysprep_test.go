@@ -1,0 +1,339 @@
+package windows
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// registryOnly is a machine without volumes whose hives hold the given keys:
+// `SYSTEM\Setup\Source OS` to its values.
+func registryOnly(keys map[string][]hivetest.Value) *Machine {
+	noVolume := errors.New("not given")
+	m := &Machine{systemRoot: "Windows"}
+	m.volumes = map[string]*volume{"C": {role: "root", err: noVolume}, "D": {role: "user", err: noVolume}}
+	m.registry = registry.NewMachine(func(file string) (*registry.Hive, error) {
+		root := hivetest.Key{Name: "ROOT"}
+		for key, values := range keys {
+			if path, ok := strings.CutPrefix(key, file+`\`); ok {
+				add(&root, path, values)
+			}
+		}
+		data := hivetest.Build(root, hivetest.Options{})
+		return registry.Open(strings.NewReader(string(data)), int64(len(data)), registry.Options{})
+	})
+	return m
+}
+
+func add(parent *hivetest.Key, path string, values []hivetest.Value) {
+	name, rest, more := strings.Cut(path, `\`)
+	i := slices.IndexFunc(parent.Subkeys, func(k hivetest.Key) bool { return k.Name == name })
+	if i < 0 {
+		i = len(parent.Subkeys)
+		parent.Subkeys = append(parent.Subkeys, hivetest.Key{Name: name})
+	}
+	if more {
+		add(&parent.Subkeys[i], rest, values)
+		return
+	}
+	parent.Subkeys[i].Values = append(parent.Subkeys[i].Values, values...)
+}
+
+func sz(name, value string) hivetest.Value {
+	return hivetest.Value{Name: name, Type: uint32(registry.SZ), Data: utf16LE(value + "\x00")}
+}
+
+func dword(name string, n uint32) hivetest.Value {
+	return hivetest.Value{Name: name, Type: uint32(registry.DWord), Data: le.AppendUint32(nil, n)}
+}
+
+// fixture is the machine on the images of a case.
+func fixture(t *testing.T, name string) *Machine {
+	t.Helper()
+	in := Input{Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Trail: &requirement.Trail{}}
+	for _, image := range testcases.Find(t, name).Images {
+		r, err := image.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := disk.OpenReader(image.Name, r, image.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range d.Volumes() {
+			if v.Filesystem != disk.NTFS {
+				continue
+			}
+			fsys, err := ntfs.Open(v, v.Size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := FindSystemRoot(fsys); err == nil {
+				in.Root = Volume{FS: fsys}
+			} else {
+				in.User = Volume{FS: fsys}
+			}
+		}
+	}
+	m, err := Open(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestSysprepParts(t *testing.T) {
+	part := func(name string, o requirement.Outcome) sysprepPart { return sysprepPart{name, o} }
+	good := part("good", requirement.Pass("all is well", evidence))
+	odd := part("odd", requirement.Warn("something is odd", evidence))
+	bad := part("bad", requirement.Fail("it is broken", evidence))
+	worse := part("worse", requirement.Fail("it is gone", evidence))
+	open := part("open", requirement.Unknown("nobody knows", evidence))
+	for name, c := range map[string]struct {
+		parts    []sysprepPart
+		packages []string
+		want     verdict
+		says     string
+	}{
+		"all good":              {[]sysprepPart{good, good}, nil, inferred, "none of 2 things"},
+		"packages of a user":    {[]sysprepPart{good}, []string{"Contoso.Reader"}, inferred, "Contoso.Reader"},
+		"one odd":               {[]sysprepPart{good, odd}, []string{"x"}, warning, "something is odd"},
+		"one open":              {[]sysprepPart{good, open}, nil, undetermined, "nobody knows"},
+		"one open, one odd":     {[]sysprepPart{open, odd}, nil, warning, "something is odd (the details say more of: open)"},
+		"one bad":               {[]sysprepPart{open, bad, odd}, nil, failed, "it is broken (the details say more of: open, odd)"},
+		"two of them, both bad": {[]sysprepPart{bad, good, worse}, nil, failed, "it is broken; it is gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := judgeSysprep(c.parts, c.packages, nil)
+			for i := range o.Evidence {
+				o.Evidence[i] = evidence
+			}
+			check(t, sysprepCompatible, o, c.want)
+			if !strings.Contains(o.Message, c.says) {
+				t.Errorf("%q does not say %q", o.Message, c.says)
+			}
+		})
+	}
+}
+
+func TestSysprepPartsOneByOne(t *testing.T) {
+	with := func(s Setting[uint32], name string) Setting[uint32] { s.Evidence.Value = name; return s }
+	library := func(f File) []sysprepProvider {
+		return []sysprepProvider{{"Generalize", f, `C:\Windows\System32\x.dll`, evidence}, {"Generalize", there, `C:\Windows\System32\y.dll`, evidence}}
+	}
+	service := func(start uint32) Service {
+		return Service{Name: "x", Type: number(typeOwnProcess), Start: number(start), ImagePath: words("x.exe"), Key: evidence}
+	}
+	folder := there
+	folder.Dir = true
+	for name, c := range map[string]struct {
+		outcome requirement.Outcome
+		want    verdict
+	}{
+		"image state complete":         {judgeImageState(words("IMAGE_STATE_COMPLETE")), passed},
+		"image state in lower case":    {judgeImageState(words("image_state_complete")), passed},
+		"image state of another kind":  {judgeImageState(words("IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE")), failed},
+		"image state empty":            {judgeImageState(words("")), failed},
+		"image state absent":           {judgeImageState(absent[string]()), failed},
+		"no setup":                     {judgeSetup([]Setting[uint32]{number(0), absent[uint32](), number(0)}), passed},
+		"setup in progress":            {judgeSetup([]Setting[uint32]{with(number(1), "SystemSetupInProgress"), number(0)}), failed},
+		"setup type":                   {judgeSetup([]Setting[uint32]{number(0), with(number(2), "SetupType")}), failed},
+		"states at rest":               {judgeSysprepStatus(number(7), number(2)), passed},
+		"states not written":           {judgeSysprepStatus(absent[uint32](), absent[uint32]()), passed},
+		"generalization not at rest":   {judgeSysprepStatus(number(3), number(2)), warning},
+		"cleanup not at rest":          {judgeSysprepStatus(number(7), number(0)), warning},
+		"workstation":                  {judgeRoles(words("WinNT"), Service{}, nil), passed},
+		"server":                       {judgeRoles(words("ServerNT"), Service{}, nil), passed},
+		"domain controller":            {judgeRoles(words("lanmannt"), Service{}, nil), failed},
+		"directory service":            {judgeRoles(words("ServerNT"), service(startAuto), nil), failed},
+		"directory service not in use": {judgeRoles(words("ServerNT"), service(startDisabled), nil), passed},
+		"cluster":                      {judgeRoles(words("ServerNT"), Service{}, map[string]Service{"Failover Clustering": service(startAuto)}), warning},
+		"another service":              {judgeRoles(words("ServerNT"), Service{}, map[string]Service{"Spooler": service(startAuto)}), passed},
+		"bitlocker off":                {judgeBitLocker(number(0)), passed},
+		"bitlocker never seen":         {judgeBitLocker(absent[uint32]()), passed},
+		"bitlocker on":                 {judgeBitLocker(number(1)), warning},
+		"sysprep there":                {judgeSysprepProgram(there), passed},
+		"sysprep missing":              {judgeSysprepProgram(missing), failed},
+		"sysprep a folder":             {judgeSysprepProgram(folder), failed},
+		"no providers":                 {judgeProviders(nil), passed},
+		"libraries there":              {judgeProviders(library(there)), passed},
+		"library missing":              {judgeProviders(library(missing)), warning},
+		"library a folder":             {judgeProviders(library(folder)), warning},
+	} {
+		t.Run(name, func(t *testing.T) { check(t, sysprepCompatible, c.outcome, c.want) })
+	}
+}
+
+func TestLastRun(t *testing.T) {
+	const begin = ", Info                  SYSPRP ===          Beginning of a new sysprep run          ===\n"
+	const appx = ", Error                 SYSPRP Package Contoso.Reader_4.1.0.0_x64__abcdefghijkmn was installed for a user, but not provisioned for all users. This package will not function properly in the sysprep image.\n"
+	const fault = ", Error      [0x0f0070] SYSPRP RunDlls:An error occurred; dwRet = 0x1f\n"
+	system := System{Installed: time.Date(2026, 1, 14, 9, 0, 0, 0, time.UTC)}
+	for name, c := range map[string]struct {
+		act, err string
+		unread   bool
+		want     verdict
+		says     string
+	}{
+		"no logs":                    {"", "", false, passed, "no error"},
+		"a good run":                 {"2026-02-20 10:31:02" + begin, "", false, passed, "no error"},
+		"a package":                  {"2026-02-20 10:31:02" + begin + "2026-02-20 10:31:06" + appx, "2026-02-20 10:31:06" + appx, false, warning, "1 package that is installed for a user only: Contoso.Reader_4.1.0.0_x64__abcdefghijkmn"},
+		"an error":                   {"2026-02-20 10:31:02" + begin, "2026-02-20 10:31:06" + fault, false, warning, "1 error: RunDlls:An error occurred"},
+		"an error before it":         {"2026-02-20 10:31:02" + begin, "2026-02-19 10:31:06" + fault, false, passed, "no error"},
+		"an error in its own second": {"2026-02-20 10:31:02" + begin, "2026-02-20 10:31:02" + fault, false, warning, "1 error"},
+		"an error of the image":      {"", "2026-01-10 10:31:06" + fault, false, passed, "no error"},
+		"an error around it":         {"", "2026-01-14 09:31:06" + fault, false, warning, "1 error"},
+		"an error without time":      {"2026-02-20 10:31:02" + begin, "Error SYSPRP oh; dwRet = 0x1f", false, warning, "1 error: oh"},
+		"one log unread":             {"2026-02-20 10:31:02" + begin, "", true, undetermined, "bad sector"},
+		"an error, one log unread":   {"", "2026-02-20 10:31:06" + fault, true, warning, "1 error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var logs []sysprepLog
+			for _, data := range []string{c.act, c.err} {
+				l := parseLog(t, data)
+				l.File = there
+				logs = append(logs, l)
+			}
+			if c.unread {
+				logs = append(logs, sysprepLog{File: there, Err: errors.New("the disk has a bad sector")})
+			}
+			o := judgeLastRun(logs, system)
+			check(t, sysprepCompatible, o, c.want)
+			if !strings.Contains(o.Message, c.says) {
+				t.Errorf("%q does not say %q", o.Message, c.says)
+			}
+		})
+	}
+}
+
+func TestProviderPath(t *testing.T) {
+	env := environment{"SYSTEMROOT": `C:\Windows`, "PROGRAMFILES": `C:\Program Files`}
+	for data, want := range map[string]string{
+		`C:\Windows\System32\slc.dll,SLReArmWindows`: `C:\Windows\System32\slc.dll`,
+		`%SystemRoot%\System32\x.dll, Function`:      `C:\Windows\System32\x.dll`,
+		`"%ProgramFiles%\Contoso\a.dll",Clean`:       `C:\Program Files\Contoso\a.dll`,
+		`iesysprep.dll,Sysprep_Cleanup_IE`:           `C:\Windows\System32\iesysprep.dll`,
+		` `:                                          "",
+		`,Function`:                                  "",
+	} {
+		if got := providerPath(data, env, `C:\Windows`); got != want {
+			t.Errorf("%q: %q, want %q", data, got, want)
+		}
+	}
+}
+
+// TestFactsOfFixtures reads the facts from the images of two cases, by what
+// their authors wrote into them.
+func TestFactsOfFixtures(t *testing.T) {
+	for name, want := range map[string]struct {
+		pending, sources, good, rearms, denied, packages int
+	}{
+		"ready":   {0, 0, 5, 1, 0, 2},
+		"failing": {3, 1, 5, 1, 3, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := fixture(t, name)
+			pending := m.readPendingReboot()
+			if len(pending.Errs) > 0 || len(pending.Servicing) != want.pending {
+				t.Errorf("pending: %+v, %v", pending.Servicing, pending.Errs)
+			}
+			upgrades, err := m.Upgrades()
+			if err != nil || len(upgrades.Sources) != want.sources {
+				t.Errorf("upgrades: %+v, %v", upgrades, err)
+			}
+			certificates, err := m.readCertificates()
+			good := 0
+			for _, c := range certificates.List {
+				if c.root() {
+					good++
+				}
+			}
+			if err != nil || good != want.good {
+				t.Errorf("roots: %d, %v", good, err)
+			}
+			h := rearmsIn(m.SysprepLogs().all(), System{})
+			if h.unread != nil || len(h.rearms) != want.rearms || len(h.denied) != want.denied {
+				t.Errorf("rearms: %d, denied %d, %v", len(h.rearms), len(h.denied), h.unread)
+			}
+			files, err := m.readSysprepFiles()
+			if err != nil || files.Err != nil || !files.Program.Exists || !files.Agents[0].installed() || files.Agents[1].installed() || files.Agents[0].Answers[0].Content.Blank != (name == "failing") {
+				t.Errorf("sysprep: %+v, %v", files, err)
+			}
+			appx, err := m.Appx()
+			if err != nil || appx.Fallback != "" || len(appx.Packages) != want.packages || !strings.Contains(appx.Evidence[0].Note, "write-ahead log") {
+				t.Errorf("appx: %+v, %v", appx, err)
+			}
+		})
+	}
+}
+
+// TestSysprepFacts reads what the judgements above take as given.
+func TestSysprepFacts(t *testing.T) {
+	keys := map[string][]hivetest.Value{
+		`SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State`: {sz("ImageState", "IMAGE_STATE_UNDEPLOYABLE")},
+		`SYSTEM\Select`: {dword("Current", 1)},
+		`SYSTEM\ControlSet001\Control\ProductOptions`:  {sz("ProductType", "LanmanNT")},
+		`SYSTEM\ControlSet001\Control\BitLockerStatus`: {dword("BootStatus", 1)},
+		`SYSTEM\Setup`:                                          {dword("SystemSetupInProgress", 0), dword("OOBEInProgress", 1)},
+		`SYSTEM\Setup\Status\SysprepStatus`:                     {dword("GeneralizationState", 3), dword("CleanupState", 2)},
+		`SYSTEM\Setup\Source OS (Updated on 2/3/2025 10:11:12)`: {sz("ProductName", "Windows 10 Pro"), sz("CurrentBuild", "18363")},
+		`SYSTEM\Setup\Upgrade`:                                  nil,
+		`SYSTEM\Setup\AllowStart`:                               nil,
+	}
+	m := registryOnly(keys)
+	for name, c := range map[string]struct {
+		outcome requirement.Outcome
+		want    requirement.Status
+		says    string
+	}{
+		"image state": {m.decideImageState(), requirement.Failed, "IMAGE_STATE_UNDEPLOYABLE"},
+		"setup":       {m.decideSetup(), requirement.Failed, "OOBEInProgress is 1"},
+		"status":      {m.decideSysprepStatus(), requirement.Warning, "GeneralizationState is 3 instead of 7"},
+		"roles":       {m.decideRoles(), requirement.Failed, "domain controller"},
+		"bitlocker":   {m.decideBitLocker(), requirement.Warning, "BootStatus is 1"},
+		"program":     {m.decideSysprepProgram(), requirement.Undetermined, "not given"},
+	} {
+		if c.outcome.Status != c.want || !strings.Contains(c.outcome.Message, c.says) {
+			t.Errorf("%s: %s: %s", name, c.outcome.Status, c.outcome.Message)
+		}
+		if cmp.Or(c.outcome.Status, requirement.Undetermined) != requirement.Undetermined && len(c.outcome.Evidence) == 0 {
+			t.Errorf("%s: no evidence", name)
+		}
+	}
+	if _, err := m.readUpgrades(); err == nil || !strings.Contains(err.Error(), "not given") {
+		t.Errorf("upgrades without a root volume: %v", err)
+	}
+	setup, err := m.key(keySetup + `\Source OS (Updated on 2/3/2025 10:11:12)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.readSource(setup).From; got != "Windows 10 Pro build 18363" {
+		t.Errorf("from %q", got)
+	}
+}
+
+// Every requirement here is undetermined while nothing can be read.
+func TestNothingCanBeRead(t *testing.T) {
+	m := registryOnly(nil)
+	m.registry = registry.NewMachine(func(file string) (*registry.Hive, error) {
+		return nil, fmt.Errorf("%s cannot be read", file)
+	})
+	for _, e := range []entry{rebootPending, upgradeInPlace, sysprepFile, sysprepCompatible, rearmNonzero, appxStagedPackages, componentCertificates} {
+		o := e.decide(m)
+		check(t, e, o, undetermined)
+		if !strings.Contains(o.Message, "cannot be read") {
+			t.Errorf("%s: %s", e.ID, o.Message)
+		}
+	}
+}
