@@ -226,7 +226,7 @@ func (p *page) block(f requirement.Finding) {
 	case f.Outcome.Remediation != "":
 		p.text("  Fix: ", Neutral(f.Outcome.Remediation))
 	case f.Status == requirement.Undetermined && f.Live != "":
-		p.text("  To settle it on the WorkSpace: ", Neutral(f.Live))
+		p.text("  Live check: ", Neutral(f.Live))
 	}
 }
 

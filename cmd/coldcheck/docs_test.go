@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,6 +9,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner"
 )
 
 const module = "../.."
@@ -55,9 +60,13 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// Every event of the logs of the demonstration, and every field of it, is in
-// the page that describes the log.
+// Every event of the log of a scan, and every field of it, is in the page that
+// describes the log.
 func TestLogPage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("scans every case")
+	}
+	t.Parallel()
 	documented := map[string]map[string]bool{}
 	word := regexp.MustCompile("`([^`]+)`")
 	for line := range strings.Lines(read(t, filepath.Join(module, "docs/log.md"))) {
@@ -72,20 +81,27 @@ func TestLogPage(t *testing.T) {
 		}
 	}
 	field := regexp.MustCompile(`([A-Za-z0-9_.-]+)=("(?:[^"]|"")*"|[^ ]*)`)
-	for _, args := range [][]string{{"demo", "-o", "log=-"}, {"demo", "--case", "ready", "-o", "log=-"}} {
-		want := 1
-		if len(args) > 3 {
-			want = 0
+	for _, c := range testcases.All(t) {
+		result, err := scanner.Scan(t.Context(), caseInput(c))
+		if errors.Is(err, scanner.ErrNoSystem) {
+			continue // a case that is about just that
 		}
-		for line := range strings.Lines(printed(t, want, args...)) {
+		if err != nil {
+			t.Fatalf("case %s: %v", c.Name, err)
+		}
+		var text strings.Builder
+		if err := report.Log(&text, result, report.Options{Commit: "0123abc"}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(text.String()) {
 			fields := field.FindAllStringSubmatch(strings.TrimSuffix(line, "\n"), -1)
 			event := fields[1][2]
 			if fields[0][1] != "time" || fields[1][1] != "event" || documented[event] == nil {
-				t.Fatalf("not documented: %s", line)
+				t.Fatalf("case %s: not documented: %s", c.Name, line)
 			}
 			for _, f := range fields {
 				if !documented[event][f[1]] && event != "detail" {
-					t.Errorf("field %q of event %s is not documented", f[1], event)
+					t.Errorf("case %s: field %q of event %s is not documented", c.Name, f[1], event)
 					documented[event][f[1]] = true // once is enough
 				}
 			}
