@@ -1,0 +1,321 @@
+package linux
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/linux/packages"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// A component is one that the service installs: a package, its main program,
+// and the units that start it.
+type component struct {
+	Title    string
+	Package  *packages.Package // nil if it is not installed
+	Listed   requirement.Evidence
+	Programs []File // the first that exists counts
+	Units    []Unit
+	Every    bool                   // every unit has to be enabled, not only one of them
+	Against  []requirement.Evidence // what turns the component off
+}
+
+// A componentRule says what a component is known by.
+type componentRule struct {
+	title    string
+	packages []string
+	programs []string
+	units    []string // the service's documents name several where versions differ
+	every    bool     // each of them that is there has to be enabled
+}
+
+var (
+	cloudInitRule = componentRule{
+		title:    "cloud-init",
+		packages: []string{"cloud-init"},
+		programs: []string{"/usr/bin/cloud-init"},
+		units:    []string{"cloud-init-local.service", "cloud-init.service", "cloud-init-main.service", "cloud-init-network.service", "cloud-config.service", "cloud-final.service"},
+		every:    true,
+	}
+	pcoipRule = componentRule{
+		title:    "PCoIP agent",
+		packages: []string{"pcoip-agent*"},
+		programs: []string{"/usr/sbin/pcoip-agent"},
+		units:    []string{"pcoip.service", "pcoip-agent.service"},
+	}
+	dcvRule = componentRule{
+		title:    "DCV server",
+		packages: []string{"nice-dcv-server*"},
+		programs: []string{"/usr/bin/dcv", "/usr/libexec/dcv/dcvserver"},
+		units:    []string{"dcvserver.service"},
+	}
+	skylightRule = componentRule{
+		title:    "Skylight agent",
+		packages: []string{"skylight*"},
+		units:    []string{"skylight-agent.service"},
+	}
+)
+
+func (m *Machine) component(rule componentRule) (component, error) {
+	c := component{Title: rule.title, Every: rule.every}
+	var err error
+	if c.Package, c.Listed, err = m.installed(rule.packages...); err != nil {
+		return c, err
+	}
+	for _, p := range rule.programs {
+		f, err := m.tree.file(p)
+		if err != nil {
+			return c, err
+		}
+		c.Programs = append(c.Programs, f)
+	}
+	for _, name := range rule.units {
+		u, err := m.unit(name)
+		if err != nil {
+			return c, err
+		}
+		c.Units = append(c.Units, u)
+	}
+	return c, nil
+}
+
+// problem says why the component does not run; "" if nothing speaks against
+// it. The evidence is what the answer rests on.
+func (c component) problem() (string, []requirement.Evidence) {
+	evidence := []requirement.Evidence{c.Listed}
+	if c.Package == nil {
+		return c.Title + " is not installed", evidence
+	}
+	if len(c.Programs) > 0 {
+		i := slices.IndexFunc(c.Programs, func(f File) bool { return f.Exists && !f.Dir })
+		if i < 0 {
+			return c.Title + " has no program: " + c.Programs[0].Evidence.Path + " does not exist", append(evidence, c.Programs[0].Evidence)
+		}
+		evidence = append(evidence, c.Programs[i].Evidence)
+	}
+	var enabled, off []Unit
+	for _, u := range c.Units {
+		switch {
+		case u.State == unitEnabled:
+			enabled = append(enabled, u)
+			evidence = append(evidence, u.WantedBy[0])
+		case u.State == unitMasked, u.State == unitDisabled && c.Every:
+			return c.Title + ": " + u.describe(), append(evidence, u.File)
+		case u.State != unitMissing:
+			off = append(off, u)
+		}
+	}
+	switch {
+	case len(enabled) > 0:
+	case len(off) > 0:
+		return c.Title + ": " + off[0].describe() + ", not enabled", append(evidence, off[0].File)
+	default:
+		return c.Title + " has no unit: " + c.Units[0].Name + " does not exist", append(evidence, c.Units[0].File)
+	}
+	if len(c.Against) > 0 {
+		return c.Title + " is turned off by " + c.Against[0].Path, append(evidence, c.Against...)
+	}
+	return "", evidence
+}
+
+// judgeComponent decides the requirement of one component.
+func judgeComponent(c component, missing []string) requirement.Outcome {
+	problem, evidence := c.problem()
+	var o requirement.Outcome
+	if problem != "" {
+		o = requirement.Fail(problem, evidence...)
+	} else {
+		o = requirement.Pass(fmt.Sprintf("%s %s, enabled", c.Title, version(*c.Package)), evidence...)
+	}
+	if len(missing) > 0 {
+		o.Details = map[string][]string{"protected_paths_missing": missing}
+	}
+	return o
+}
+
+var componentCloudInit = entry{
+	demand(requirement.Required, "linux.component.cloud-init", "cloud-init is installed and enabled", sectionRequirements, explanation{
+		Reads: "The package database; /usr/bin/cloud-init; cloud-init's units and the links that enable them; /etc/cloud/cloud-init.disabled; cloud-init=disabled on the kernel's command line (GRUB's files and boot loader entries).",
+		Live:  "cloud-init status --long; systemctl is-enabled cloud-init-local cloud-init cloud-config cloud-final",
+		Fix:   "sudo yum install cloud-init (or apt install cloud-init); sudo systemctl enable cloud-init-local cloud-init cloud-config cloud-final; remove /etc/cloud/cloud-init.disabled and cloud-init=disabled.",
+	}),
+	(*Machine).decideCloudInit,
+}
+
+// commandLines are where the kernel's command line comes from.
+var commandLines = []string{"/etc/default/grub", "/etc/kernel/cmdline", "/boot/grub2/grub.cfg", "/boot/grub/grub.cfg", "/boot/grub2/grubenv", "/boot/grub/grubenv"}
+
+func (m *Machine) decideCloudInit() requirement.Outcome {
+	c, err := m.component(cloudInitRule)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	disabled, err := m.tree.file("/etc/cloud/cloud-init.disabled")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	if disabled.Exists {
+		c.Against = append(c.Against, disabled.Evidence)
+	}
+	lines := slices.Clone(commandLines)
+	for _, folder := range []string{"/boot/loader/entries", "/etc/default/grub.d"} {
+		entries, _, err := m.tree.list(folder)
+		if err != nil {
+			return requirement.Unreadable(err)
+		}
+		for _, e := range entries {
+			lines = append(lines, folder+"/"+e.Name())
+		}
+	}
+	for _, p := range lines {
+		data, f, err := m.tree.read(p, maxConfig)
+		if err != nil {
+			return requirement.Unreadable(err)
+		}
+		if line := disablingLine(string(data)); line != "" {
+			f.Evidence.Data = line
+			f.Evidence.Note = "cloud-init=disabled on the kernel's command line"
+			c.Against = append(c.Against, f.Evidence)
+		}
+	}
+	return judgeComponent(c, nil)
+}
+
+// disablingLine returns the first line that is no comment and turns cloud-init
+// off.
+func disablingLine(text string) string {
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "#") && strings.Contains(line, "cloud-init=disabled") {
+			return line
+		}
+	}
+	return ""
+}
+
+var componentPCoIP = entry{
+	demand(requirement.Required, "linux.component.pcoip", "the PCoIP agent and drivers (or DCV) are installed and enabled", sectionRequirements, explanation{
+		Reads: "The package database; /usr/sbin/pcoip-agent or /usr/bin/dcv; pcoip.service, pcoip-agent.service or dcvserver.service and the links that enable them. Either protocol satisfies it.",
+		Live:  "systemctl is-enabled pcoip pcoip-agent dcvserver",
+		Fix:   "Restart the WorkSpace, which installs the agent of its protocol again; sudo systemctl unmask and enable its unit; if that fails, rebuild the WorkSpace.",
+	}),
+	(*Machine).decidePCoIP,
+}
+
+// pcoipPaths are those of the agent that AWS says not to delete.
+var pcoipPaths = []string{
+	"/etc/pcoip-agent", "/usr/lib/pcoip-agent", "/usr/share/pcoip-agent", "/etc/pam.d/pcoip", "/etc/pam.d/pcoip-session",
+	"/usr/lib/modules-load.d/usb-vhci.conf", "/usr/share/selinux/packages/pcoip-agent.pp", "/usr/lib/systemd/system/pcoip.service.d",
+	"/etc/logrotate.d/pcoip-agent", "/etc/logrotate.d/pcoip-server", "/usr/bin/pcoip-fne-view-license", "/usr/bin/pcoip-list-licenses",
+	"/usr/bin/pcoip-validate-license", "/usr/sbin/pcoip-register-host", "/usr/sbin/pcoip-support-bundler",
+	"/usr/lib/firewalld/services/pcoip-agent.xml", "/usr/lib/tmpfiles.d/pcoip-agent.conf",
+}
+
+// systemPaths are the others.
+var systemPaths = []string{
+	"/etc/dhcp/dhclient.conf", "/etc/profile.d/system-restart-check.sh", "/etc/X11/default-display-manager",
+	"/etc/yum/pluginconf.d/halt_os_update_check.conf", "/usr/lib/yum-plugins/halt_os_update_check.py", "/lib64/security/pam_self.so", "/etc/os-release",
+}
+
+func (m *Machine) missing(paths []string) ([]string, error) {
+	var missing []string
+	for _, p := range paths {
+		f, err := m.tree.file(p)
+		if err != nil {
+			return nil, err
+		}
+		if !f.Exists {
+			missing = append(missing, p)
+		}
+	}
+	return missing, nil
+}
+
+func (m *Machine) decidePCoIP() requirement.Outcome {
+	pcoip, err := m.component(pcoipRule)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	dcv, err := m.component(dcvRule)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	missing, err := m.missing(pcoipPaths)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeProtocols(pcoip, dcv, missing)
+}
+
+// judgeProtocols decides linux.component.pcoip: one of the two has to run.
+func judgeProtocols(pcoip, dcv component, missing []string) requirement.Outcome {
+	if problem, _ := pcoip.problem(); problem == "" {
+		return judgeComponent(pcoip, missing)
+	}
+	if problem, _ := dcv.problem(); problem == "" {
+		return judgeComponent(dcv, nil)
+	}
+	o := judgeComponent(pcoip, missing)
+	if pcoip.Package == nil && dcv.Package != nil {
+		o = judgeComponent(dcv, nil)
+	}
+	if pcoip.Package == nil && dcv.Package == nil {
+		o.Message = "neither the PCoIP agent nor the DCV server is installed"
+		o.Evidence = append(o.Evidence, dcv.Listed)
+	}
+	return o
+}
+
+var componentSkylight = entry{
+	demand(requirement.Required, "linux.component.skylight", "the Skylight agent is installed and enabled", sectionRequirements, explanation{
+		Reads: "The package that owns /usr/lib/skylight or is called skylight; /usr/lib/skylight; skylight-agent.service, the program it runs and the links that enable it.",
+		Live:  "systemctl is-enabled skylight-agent",
+		Fix:   "sudo systemctl unmask skylight-agent; sudo systemctl enable skylight-agent. If it is missing, restart the WorkSpace, or rebuild it.",
+	}),
+	(*Machine).decideSkylight,
+}
+
+const skylightFolder = "/usr/lib/skylight"
+
+func (m *Machine) decideSkylight() requirement.Outcome {
+	c, err := m.component(skylightRule)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	if c.Package == nil {
+		if c.Package, c.Listed, err = m.ownerOf(skylightFolder, c.Listed); err != nil {
+			return requirement.Unreadable(err)
+		}
+	}
+	for _, p := range c.Units[0].Exec {
+		f, err := m.tree.file(p) // its main program is what its unit runs
+		if err != nil {
+			return requirement.Unreadable(err)
+		}
+		c.Programs = append(c.Programs, f)
+	}
+	missing, err := m.missing(append([]string{skylightFolder, "/var/lib/skylight"}, systemPaths...))
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeComponent(c, missing)
+}
+
+// ownerOf returns an installed package that owns a path or something below it.
+func (m *Machine) ownerOf(p string, otherwise requirement.Evidence) (*packages.Package, requirement.Evidence, error) {
+	db, err := m.Packages()
+	if err != nil {
+		return nil, otherwise, err
+	}
+	under, err := db.Under(p)
+	if err != nil {
+		return nil, otherwise, fmt.Errorf("root volume: %w", err)
+	}
+	for owned, owner := range under {
+		if owner.IsInstalled() {
+			return &owner, requirement.Evidence{Source: "root", Path: db.Path(), Value: owner.Name, Data: version(owner), Time: owner.Installed.UTC(), Note: "owns " + owned}, nil
+		}
+	}
+	return nil, otherwise, nil
+}

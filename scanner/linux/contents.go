@@ -1,0 +1,250 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var contentsRemoved = entry{
+	demand(requirement.Info, "linux.contents.removed", "what image creation removes from the volume", sectionIncluded, explanation{
+		Reads: "Every path of the document's list: whether it exists, how much it holds, and what in it belongs to no package, so that a customer put it there and would lose it.",
+		Live:  "sudo du -sh /tmp /var/spool/mail /var/tmp /var/lib/dhcp /var/lib/cloud /var/cache /var/backups /etc/sudoers.d /home",
+	}),
+	(*Machine).decideRemoved,
+}
+
+var contentsShredded = entry{
+	demand(requirement.Info, "linux.contents.shredded", "which keys image creation shreds", sectionIncluded, explanation{
+		Reads: "Every key of the document's list: whether it exists.",
+		Live:  "sudo ls -l /etc/ssh/ssh_host_*_key* /var/lib/skylight/tls.* /var/lib/skylight/*.key",
+	}),
+	(*Machine).decideShredded,
+}
+
+// removedPaths is the document's list, in its order.
+var removedPaths = []string{
+	"/tmp", "/var/spool/mail", "/var/tmp", "/var/lib/dhcp", "/var/lib/cloud", "/var/cache", "/var/backups", "/etc/sudoers.d",
+	"/etc/udev/rules.d/70-persistent-net.rules", "/etc/network/interfaces.d/50-cloud-init.cfg", "/etc/security/access.conf",
+	"/var/log/amazon/ssm", "/var/log/pcoip-agent", "/var/log/skylight", "/var/lock/.skylight.domain-join.lock",
+	"/var/lib/skylight/domain-join-status", "/var/lib/skylight/configuration-data", "/var/lib/skylight/config-data.json", "/home",
+}
+
+// customerPlaces are those of the list in which a customer keeps things of his
+// own; what no package owns there is his. The others hold caches and state of
+// the system, which nobody misses.
+var customerPlaces = []string{"/etc/sudoers.d", "/var/backups", "/var/cache", "/var/spool/mail"}
+
+// shreddedPatterns is the document's list of keys.
+var shreddedPatterns = []string{
+	"/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_*_key.pub", "/var/lib/skylight/tls.*", "/var/lib/skylight/private.key", "/var/lib/skylight/public.key",
+}
+
+// A removed path is a row of the details of linux.contents.removed.
+type removed struct {
+	Path     string   `json:"path"`
+	State    string   `json:"state"` // "present", "absent", "volatile", "unreadable"
+	Files    int64    `json:"files,omitempty"`
+	Bytes    int64    `json:"bytes,omitempty"`
+	Customer []string `json:"customer,omitempty"` // what no package owns
+	Error    string   `json:"error,omitempty"`
+}
+
+// inMemory says whether a path leads to a filesystem in memory, which is on no
+// volume.
+func inMemory(p string) bool {
+	for _, folder := range []string{"/run", "/dev", "/proc", "/sys"} {
+		if p == folder || strings.HasPrefix(p, folder+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Machine) decideRemoved() requirement.Outcome {
+	var rows []removed
+	for _, p := range removedPaths {
+		rows = append(rows, m.describeRemoved(p))
+	}
+	return judgeRemoved(rows)
+}
+
+func (m *Machine) describeRemoved(p string) removed {
+	row := removed{Path: p, State: "absent"}
+	failed := func(err error) removed {
+		row.State, row.Error = "unreadable", err.Error()
+		return row
+	}
+	real, err := m.tree.resolve(p, true)
+	if errors.Is(err, fs.ErrNotExist) {
+		if parent, err := m.tree.resolve(path.Dir(p), true); err == nil && inMemory(parent) || strings.HasPrefix(p, "/var/lock/") {
+			row.State = "volatile"
+		}
+		return row
+	}
+	if err != nil {
+		return failed(err)
+	}
+	if inMemory(real) {
+		row.State = "volatile"
+		return row
+	}
+	f, err := m.tree.file(p)
+	if err != nil {
+		return failed(err)
+	}
+	if !f.Exists {
+		return row
+	}
+	row.State = "present"
+	if !f.Dir {
+		row.Files, row.Bytes = 1, f.Size
+	} else {
+		v, name := m.tree.at(real)
+		t, err := v.Totals(name)
+		if err != nil {
+			return failed(fmt.Errorf("%s volume: %w", v.role, err))
+		}
+		if t.Damaged > 0 {
+			return failed(fmt.Errorf("%s cannot be read", prose.Count(int(t.Damaged), "entry", "entries")))
+		}
+		row.Files, row.Bytes = t.Files, t.Size
+	}
+	if slices.Contains(customerPlaces, p) {
+		if row.Customer, err = m.unowned(p); err != nil {
+			return failed(err)
+		}
+	}
+	if p == "/etc/security/access.conf" {
+		if row.Customer, err = m.editedAccess(p); err != nil {
+			return failed(err)
+		}
+	}
+	return row
+}
+
+// unowned lists what lies directly in a folder and belongs to no package, nor
+// holds anything that does.
+func (m *Machine) unowned(folder string) ([]string, error) {
+	db, err := m.Packages()
+	if err != nil {
+		return nil, err
+	}
+	entries, _, err := m.tree.list(folder)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, e := range entries {
+		p := path.Join(folder, e.Name())
+		owners, err := db.Owners(p)
+		if err != nil {
+			return nil, err
+		}
+		if len(owners) == 0 && !systemMade[p] {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+// systemMade are files that no package owns and the system makes by itself.
+var systemMade = map[string]bool{
+	"/etc/sudoers.d/90-cloud-init-users": true,
+	"/var/cache/ldconfig":                true, "/var/cache/man": true, "/var/cache/yum": true, "/var/cache/dnf": true, "/var/cache/apt": true, "/var/cache/debconf": true,
+	"/var/cache/fontconfig": true, "/var/cache/cups": true, "/var/cache/ibus": true, "/var/cache/PackageKit": true, "/var/cache/private": true, "/var/cache/motd-news": true,
+	"/var/cache/app-info": true, "/var/cache/swcatalog": true, "/var/cache/snapd": true, "/var/cache/pollinate": true, "/var/cache/adduser": true, "/var/cache/dictionaries-common": true,
+}
+
+// editedAccess returns the lines of access.conf that are no comments: a new
+// system has none.
+func (m *Machine) editedAccess(p string) ([]string, error) {
+	data, _, err := m.tree.read(p, maxConfig)
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for line := range strings.Lines(string(data)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' && len(lines) < maxNamed {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
+}
+
+// judgeRemoved reports linux.contents.removed.
+func judgeRemoved(rows []removed) requirement.Outcome {
+	var bytes, files int64
+	present, customer := 0, 0
+	var unread, lost []string
+	for _, r := range rows {
+		switch r.State {
+		case "present":
+			present++
+			bytes, files = bytes+r.Bytes, files+r.Files
+			customer += len(r.Customer)
+			if len(r.Customer) > 0 {
+				lost = append(lost, r.Path)
+			}
+		case "unreadable":
+			unread = append(unread, r.Path+": "+r.Error)
+		}
+	}
+	ev := requirement.Evidence{Source: "root", Note: "every path of the document's list was looked for"}
+	if len(unread) > 0 {
+		o := requirement.Unknown("not all of what image creation removes could be read: "+prose.Some(unread), ev)
+		o.Details = rows
+		return o
+	}
+	message := fmt.Sprintf("%d of %d paths exist and will be removed: %s, %s", present, len(rows), prose.Count(int(files), "file", "files"), prose.GiB(bytes))
+	if customer > 0 {
+		message += fmt.Sprintf("; %s that no package put there, in %s", prose.Count(customer, "entry", "entries"), prose.Some(lost))
+	}
+	o := requirement.Pass(message, ev)
+	o.Details = rows
+	return o
+}
+
+// A shredded key is a row of the details of linux.contents.shredded.
+type shredded struct {
+	Pattern string   `json:"pattern"`
+	Files   []string `json:"files"`
+}
+
+func (m *Machine) decideShredded() requirement.Outcome {
+	rows := make([]shredded, 0, len(shreddedPatterns))
+	var evidence []requirement.Evidence
+	total := 0
+	for _, pattern := range shreddedPatterns {
+		row := shredded{Pattern: pattern, Files: []string{}}
+		entries, _, err := m.tree.list(path.Dir(pattern))
+		if err != nil {
+			return requirement.Unreadable(err)
+		}
+		for _, e := range entries {
+			if ok, _ := path.Match(path.Base(pattern), e.Name()); !ok {
+				continue
+			}
+			f, err := m.tree.link(path.Join(path.Dir(pattern), e.Name()))
+			if err != nil {
+				return requirement.Unreadable(err)
+			}
+			row.Files = append(row.Files, path.Join(path.Dir(pattern), e.Name()))
+			evidence = append(evidence, f.Evidence)
+			total++
+		}
+		rows = append(rows, row)
+	}
+	o := requirement.Pass(prose.Count(total, "key exists and will be shredded", "keys exist and will be shredded"), evidence...)
+	if total == 0 {
+		o.Evidence = []requirement.Evidence{{Source: "root", Path: "etc/ssh", Note: "no key of the document's list was found"}}
+	}
+	o.Details = rows
+	return o
+}

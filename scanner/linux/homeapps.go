@@ -1,0 +1,272 @@
+package linux
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var appsOutsideHome = entry{
+	demand(requirement.Required, "linux.apps.outside-home", "applications are installed outside the user volume (/home)", sectionRequirements, explanation{
+		Reads: "Files of packages, programs of systemd units, homes of service accounts, alternatives, desktop files, links in /usr/local/bin and PATH entries of /etc/profile.d that lead into /home fail. Programs that users keep in their homes (~/bin, ~/.local, conda, nvm, snap) are a warning.",
+		Live:  "rpm -qal | grep ^/home/ (or dpkg -S /home/)",
+		Fix:   "Remove the application and install it again outside /home, for example under /opt or /usr/local: image creation removes /home.",
+	}),
+	(*Machine).decideHomeApps,
+}
+
+// An inHome thing is a program that lies below /home, and where that was read.
+type inHome struct {
+	What     string
+	Evidence requirement.Evidence
+}
+
+// isHome says whether a path lies below /home; /home itself is the system's.
+func isHome(p string) bool {
+	p = path.Clean(p)
+	return strings.HasPrefix(p, "/home/")
+}
+
+func (m *Machine) decideHomeApps() requirement.Outcome {
+	var installed []inHome
+	for _, find := range []func() ([]inHome, error){
+		m.packagesInHome, m.unitsInHome, m.accountsInHome, m.linksInHome, m.desktopInHome, m.pathsInHome,
+	} {
+		found, err := find()
+		if err != nil && len(installed)+len(found) == 0 {
+			return requirement.Unreadable(err)
+		}
+		installed = append(installed, found...)
+	}
+	if len(installed) > 0 {
+		return judgeHomeApps(installed, nil)
+	}
+	own, err := m.programsOfUsers()
+	if err != nil {
+		return requirement.Unreadable(fmt.Errorf("programs that users keep in their homes: %w", err))
+	}
+	return judgeHomeApps(nil, own)
+}
+
+// judgeHomeApps decides linux.apps.outside-home.
+func judgeHomeApps(installed, own []inHome) requirement.Outcome {
+	describe := func(list []inHome) (string, []requirement.Evidence) {
+		var what []string
+		var evidence []requirement.Evidence
+		for _, i := range list {
+			what = append(what, i.What)
+			evidence = append(evidence, i.Evidence)
+		}
+		return prose.Some(what), evidence
+	}
+	switch {
+	case len(installed) > 0:
+		what, evidence := describe(installed)
+		return requirement.Fail("installed in /home, which image creation removes: "+what, evidence...)
+	case len(own) > 0:
+		what, evidence := describe(own)
+		return requirement.Warn("users keep programs in their homes, which image creation removes: "+what, evidence...)
+	}
+	return requirement.Pass("no package, unit, account, link, desktop file or PATH entry leads into /home, and no user keeps programs there",
+		requirement.Evidence{Source: "root", Path: "usr/lib/systemd/system", Note: "read with the other places that the requirement names"})
+}
+
+// maxNamed bounds how many files of one package are named.
+const maxNamed = 100
+
+func (m *Machine) packagesInHome() ([]inHome, error) {
+	db, err := m.Packages()
+	if err != nil {
+		return nil, err
+	}
+	under, err := db.Under("/home")
+	if err != nil {
+		return nil, fmt.Errorf("root volume: %w", err)
+	}
+	var found []inHome
+	for p, owner := range under {
+		if !isHome(p) || !owner.IsInstalled() || len(found) >= maxNamed {
+			continue
+		}
+		found = append(found, inHome{p + " of package " + owner.Name,
+			requirement.Evidence{Source: "root", Path: db.Path(), Value: owner.Name, Data: p, Time: owner.Installed.UTC()}})
+	}
+	return found, nil
+}
+
+func (m *Machine) unitsInHome() ([]inHome, error) {
+	units, err := m.Units()
+	if err != nil {
+		return nil, err
+	}
+	var found []inHome
+	for _, u := range sortedUnits(units) {
+		for _, program := range u.Exec {
+			if isHome(program) && u.State != unitMasked {
+				ev := u.File
+				ev.Data = program
+				found = append(found, inHome{program + " of unit " + u.Name, ev})
+			}
+		}
+	}
+	return found, nil
+}
+
+// firstUser is the lowest number of accounts of people; those below it are of
+// services (login.defs(5), UID_MIN).
+const firstUser = 1000
+
+func (m *Machine) accountsInHome() ([]inHome, error) {
+	data, f, err := m.tree.read("/etc/passwd", maxConfig)
+	if err != nil {
+		return nil, err
+	}
+	var found []inHome
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if len(fields) < 7 {
+			continue
+		}
+		uid, err := strconv.ParseUint(fields[2], 10, 32)
+		if err != nil || uid == 0 || uid >= firstUser || !isHome(fields[5]) {
+			continue
+		}
+		ev := f.Evidence
+		ev.Data = strings.Join([]string{fields[0], fields[2], fields[5]}, ":")
+		found = append(found, inHome{fields[5] + " of the service account " + fields[0], ev})
+	}
+	return found, nil
+}
+
+// linksInHome looks at the links by which programs are found that lie
+// elsewhere: /usr/local/bin, and the alternatives.
+func (m *Machine) linksInHome() ([]inHome, error) {
+	var found []inHome
+	for _, folder := range []string{"/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/etc/alternatives"} {
+		entries, _, err := m.tree.list(folder)
+		if err != nil {
+			return found, err
+		}
+		for _, e := range entries {
+			if e.Type()&fs.ModeSymlink == 0 {
+				continue
+			}
+			f, err := m.tree.link(path.Join(folder, e.Name()))
+			if err != nil {
+				return found, err
+			}
+			target := f.Target
+			if !path.IsAbs(target) {
+				target = path.Join(folder, target)
+			}
+			if isHome(target) {
+				found = append(found, inHome{target + " by the link " + path.Join(folder, e.Name()), f.Evidence})
+			}
+		}
+	}
+	return found, nil
+}
+
+func (m *Machine) desktopInHome() ([]inHome, error) {
+	var found []inHome
+	for _, folder := range []string{"/usr/share/applications", "/usr/local/share/applications"} {
+		entries, _, err := m.tree.list(folder)
+		if err != nil {
+			return found, err
+		}
+		for _, e := range entries {
+			if path.Ext(e.Name()) != ".desktop" {
+				continue
+			}
+			data, f, err := m.tree.read(path.Join(folder, e.Name()), maxConfig)
+			if err != nil {
+				return found, err
+			}
+			for _, setting := range parseUnit(string(data))["Desktop Entry"] {
+				program, _, _ := strings.Cut(strings.Trim(setting[1], `"`), " ")
+				if (setting[0] == "Exec" || setting[0] == "TryExec") && isHome(program) {
+					f.Evidence.Data = setting[0] + "=" + setting[1]
+					found = append(found, inHome{program + " by " + e.Name(), f.Evidence})
+				}
+			}
+		}
+	}
+	return found, nil
+}
+
+// pathsInHome looks for folders of /home in the PATH that all users get.
+func (m *Machine) pathsInHome() ([]inHome, error) {
+	files := []string{"/etc/profile", "/etc/environment", "/etc/bashrc", "/etc/bash.bashrc"}
+	entries, _, err := m.tree.list("/etc/profile.d")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		files = append(files, "/etc/profile.d/"+e.Name())
+	}
+	var found []inHome
+	for _, p := range files {
+		data, f, err := m.tree.read(p, maxConfig)
+		if err != nil {
+			return found, err
+		}
+		for line := range strings.Lines(string(data)) {
+			if folder := homeInPath(line); folder != "" {
+				f.Evidence.Data = strings.TrimSpace(line)
+				found = append(found, inHome{folder + " in the PATH of " + p, f.Evidence})
+			}
+		}
+	}
+	return found, nil
+}
+
+// homeInPath returns the folder below /home that a line of a shell script adds
+// to PATH, "" if it adds none.
+func homeInPath(line string) string {
+	line = strings.TrimSpace(line)
+	if strings.HasPrefix(line, "#") || !strings.Contains(line, "PATH") && !strings.Contains(line, "pathmunge") {
+		return ""
+	}
+	for _, field := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t:=\"'();", r) }) {
+		if isHome(field) {
+			return field
+		}
+	}
+	return ""
+}
+
+// ownPrograms are the places in a home where a user keeps programs; those with
+// a file or folder in them count.
+var ownPrograms = []string{
+	"bin", ".local/bin", ".local/opt", ".local/lib", ".nvm/versions", ".cargo/bin", ".rustup/toolchains", "go/bin",
+	"anaconda3", "miniconda3", "miniforge3", "mambaforge", ".conda/envs", ".pyenv/versions", ".sdkman/candidates", "snap", "Applications",
+}
+
+func (m *Machine) programsOfUsers() ([]inHome, error) {
+	homes, _, err := m.tree.list("/home")
+	if err != nil {
+		return nil, err
+	}
+	var found []inHome
+	for _, home := range homes {
+		if !home.IsDir() {
+			continue
+		}
+		for _, place := range ownPrograms {
+			p := path.Join("/home", home.Name(), place)
+			entries, f, err := m.tree.list(p)
+			if err != nil {
+				return found, err
+			}
+			if len(entries) > 0 {
+				found = append(found, inHome{p, f.Evidence})
+			}
+		}
+	}
+	return found, nil
+}

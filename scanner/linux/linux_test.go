@@ -1,0 +1,413 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// now is the time of the scans in tests; the files are a day old.
+var now = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+// newMachine is the machine of testdata/ready.txtar with changes: files that
+// are added or replaced, links in the part "links", and the paths in the part
+// "remove" taken away.
+func newMachine(t *testing.T, changes string) *Machine {
+	t.Helper()
+	base, err := txtar.ParseFile("testdata/ready.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, home := fstest.MapFS{}, fstest.MapFS{}
+	for _, a := range []*txtar.Archive{base, txtar.Parse([]byte(changes))} {
+		apply(t, a, root, home)
+	}
+	totals := func(fsys fstest.MapFS) func(string) (Totals, error) {
+		return func(name string) (Totals, error) {
+			var all Totals
+			return all, fs.WalkDir(fsys, name, func(_ string, e fs.DirEntry, err error) error {
+				if err == nil && e.Type().IsRegular() {
+					info, _ := e.Info()
+					all.Files, all.Size = all.Files+1, all.Size+info.Size()
+				}
+				return err
+			})
+		}
+	}
+	m, err := Open(Input{
+		Root:     Volume{FS: root, Totals: totals(root), Usage: func() (Usage, error) { return Usage{Size: 100, Used: 50, Available: 50}, nil }},
+		Home:     Volume{FS: home, Totals: totals(home)},
+		Readable: func() requirement.Outcome { return requirement.Pass("both volumes open") },
+		Trail:    &requirement.Trail{},
+		Now:      now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func apply(t *testing.T, a *txtar.Archive, root, home fstest.MapFS) {
+	t.Helper()
+	put := func(name string, f *fstest.MapFile) {
+		f.ModTime = now.AddDate(0, 0, -1)
+		if below, ok := strings.CutPrefix(name, "home/"); ok {
+			home[below] = f
+			return
+		}
+		root[name] = f
+	}
+	for _, f := range a.Files {
+		lines := strings.Split(strings.TrimSpace(string(f.Data)), "\n")
+		switch f.Name {
+		case "links":
+			for _, line := range lines {
+				name, target, ok := strings.Cut(line, " -> ")
+				if !ok {
+					t.Fatalf("no link: %q", line)
+				}
+				put(name, &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink | 0o777})
+			}
+		case "remove":
+			for _, name := range lines {
+				if root[name] == nil && home[strings.TrimPrefix(name, "home/")] == nil {
+					t.Fatalf("%s is not there to be removed", name)
+				}
+				delete(root, name)
+				delete(home, strings.TrimPrefix(name, "home/"))
+			}
+		default:
+			put(f.Name, &fstest.MapFile{Data: f.Data, Mode: 0o644})
+		}
+	}
+}
+
+// find judges one requirement.
+func find(t *testing.T, m *Machine, id string) requirement.Finding {
+	t.Helper()
+	for _, c := range m.Checks() {
+		if c.ID == id {
+			return requirement.Find(c.Requirement, c.Decide())
+		}
+	}
+	t.Fatalf("no requirement %s", id)
+	return requirement.Finding{}
+}
+
+func TestReady(t *testing.T) {
+	m := newMachine(t, "")
+	for _, c := range m.Checks() {
+		f := requirement.Find(c.Requirement, c.Decide())
+		if f.Status != requirement.Passed {
+			t.Errorf("%s: %s: %s", f.ID, f.Status, f.Message)
+		}
+	}
+	s, err := m.System()
+	if err != nil || s.Name != "Ubuntu 22.04.4 LTS" || s.Hostname != "U-1ABCDEFGHIJKL" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// TestChanges changes one thing of the ready machine and says which
+// requirement that decides, and how.
+func TestChanges(t *testing.T) {
+	const (
+		passed, failed, warning, undetermined = requirement.Passed, requirement.Failed, requirement.Warning, requirement.Undetermined
+	)
+	for _, c := range []struct {
+		name, id string
+		want     requirement.Status
+		says     string
+		changes  string
+	}{
+		{"amazon linux 2", "linux.os.supported", passed, "", "-- etc/os-release --\nID=\"amzn\"\nVERSION_ID=\"2\"\nPRETTY_NAME=\"Amazon Linux 2\"\n"},
+		{"only in usr/lib", "linux.os.supported", passed, "", "-- usr/lib/os-release --\nID=rocky\nVERSION_ID=8.9\n-- remove --\netc/os-release\n"},
+		{"an old ubuntu", "linux.os.supported", warning, "20.04", "-- etc/os-release --\nID=ubuntu\nVERSION_ID=20.04\nPRETTY_NAME=\"Ubuntu 20.04\"\n"},
+		{"a new red hat", "linux.os.supported", warning, "", "-- etc/os-release --\nID=rhel\nVERSION_ID=9.3\n"},
+		{"no name", "linux.os.supported", undetermined, "", "-- etc/os-release --\nNAME=x\n"},
+
+		{"a package in home", "linux.apps.outside-home", failed, "/home/app/bin/x of package skylight-agent", "-- var/lib/dpkg/info/skylight-agent.list --\n/usr/lib/skylight/skylight-agent\n/home/app/bin/x\n"},
+		{"a removed package in home", "linux.apps.outside-home", passed, "", "-- var/lib/dpkg/status --\nPackage: old\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n-- var/lib/dpkg/info/old.list --\n/home/app/x\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"a unit in home", "linux.apps.outside-home", failed, "/home/jdoe/server of unit x.service", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=@/home/jdoe/server server\n"},
+		{"a unit in home, taken back", "linux.apps.outside-home", passed, "", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=/home/jdoe/server\n-- etc/systemd/system/x.service.d/a.conf --\n[Service]\nExecStart=\nExecStart=/opt/server\n"},
+		{"a service account", "linux.apps.outside-home", failed, "oracle", "-- etc/passwd --\noracle:x:54:54::/home/oracle:/bin/bash\n"},
+		{"a link", "linux.apps.outside-home", failed, "/usr/local/bin/code", "-- links --\nusr/local/bin/code -> ../../../home/jdoe/code/bin/code\n"},
+		{"a desktop file", "linux.apps.outside-home", failed, "ide.desktop", "-- usr/share/applications/ide.desktop --\n[Desktop Entry]\nExec=\"/home/jdoe/ide/bin/ide\" %f\n"},
+		{"a PATH entry", "linux.apps.outside-home", failed, "/home/jdoe/bin", "-- etc/profile.d/x.sh --\nPATH=/home/jdoe/bin:$PATH\n"},
+		{"no PATH entry", "linux.apps.outside-home", passed, "", "-- etc/profile.d/x.sh --\ncd /home/jdoe\n#PATH=/home/a\n"},
+		{"programs of a user", "linux.apps.outside-home", warning, "/home/jdoe/.local/bin", "-- home/jdoe/.local/bin/tool --\nx\n"},
+
+		{"cloud-init not installed", "linux.component.cloud-init", failed, "not installed", "-- var/lib/dpkg/status --\nPackage: pcoip-agent-standard\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"cloud-init removed", "linux.component.cloud-init", failed, "not installed", "-- var/lib/dpkg/status --\nPackage: cloud-init\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"cloud-init without its program", "linux.component.cloud-init", failed, "no program", "-- remove --\nusr/bin/cloud-init\n"},
+		{"cloud-init disabled by a file", "linux.component.cloud-init", failed, "cloud-init.disabled", "-- etc/cloud/cloud-init.disabled --\n"},
+		{"cloud-init disabled for the kernel", "linux.component.cloud-init", failed, "etc/default/grub", "-- etc/default/grub --\n#x\nGRUB_CMDLINE_LINUX=\"quiet cloud-init=disabled\"\n"},
+		{"cloud-init disabled in a comment", "linux.component.cloud-init", passed, "", "-- etc/default/grub --\n# cloud-init=disabled\n"},
+		{"a unit masked", "linux.component.cloud-init", failed, "cloud-final.service is masked", "-- links --\netc/systemd/system/cloud-final.service -> /dev/null\n"},
+		{"a unit masked by an empty file", "linux.component.cloud-init", failed, "cloud-final.service is masked", "-- etc/systemd/system/cloud-final.service --\n"},
+		{"a unit not enabled", "linux.component.cloud-init", failed, "cloud-config.service is disabled", "-- remove --\netc/systemd/system/cloud-init.target.wants/cloud-config.service\n"},
+		{"a preset enables nothing", "linux.component.cloud-init", failed, "cloud-config.service is disabled", "-- usr/lib/systemd/system-preset/90.preset --\nenable cloud-config.service\n-- remove --\netc/systemd/system/cloud-init.target.wants/cloud-config.service\n"},
+		{"enabled by requires", "linux.component.cloud-init", passed, "", "-- remove --\netc/systemd/system/cloud-init.target.wants/cloud-config.service\n-- links --\nusr/lib/systemd/system/x.target.requires/cloud-config.service -> ../cloud-config.service\n"},
+		{"no package database", "linux.component.cloud-init", undetermined, "", "-- remove --\nvar/lib/dpkg/status\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"a damaged package database", "linux.component.cloud-init", undetermined, "", "-- var/lib/dpkg/status --\nnot a stanza\n"},
+
+		{"neither protocol", "linux.component.pcoip", failed, "neither", "-- var/lib/dpkg/status --\nPackage: cloud-init\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"pcoip not enabled", "linux.component.pcoip", failed, "pcoip-agent.service is disabled", "-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\n"},
+		{"pcoip without its unit", "linux.component.pcoip", failed, "no unit", "-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\nusr/lib/systemd/system/pcoip-agent.service\n"},
+		{"pcoip by its other unit", "linux.component.pcoip", passed, "", "-- usr/lib/systemd/system/pcoip.service --\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/pcoip.service -> /x\n-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\n"},
+		{"dcv instead", "linux.component.pcoip", passed, "DCV", "-- var/lib/dpkg/status --\nPackage: nice-dcv-server\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2023.1\n\n-- usr/bin/dcv --\nx\n-- usr/lib/systemd/system/dcvserver.service --\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/dcvserver.service -> /x\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+
+		{"skylight masked", "linux.component.skylight", failed, "masked", "-- links --\netc/systemd/system/skylight-agent.service -> /dev/null\n"},
+		{"skylight static", "linux.component.skylight", failed, "static", "-- usr/lib/systemd/system/skylight-agent.service --\n[Service]\nExecStart=/usr/lib/skylight/skylight-agent\n-- remove --\netc/systemd/system/multi-user.target.wants/skylight-agent.service\n"},
+		{"skylight without its program", "linux.component.skylight", failed, "no program", "-- remove --\nusr/lib/skylight/skylight-agent\n"},
+		{"skylight of another package", "linux.component.skylight", passed, "", "-- var/lib/dpkg/status --\nPackage: workspaces-agent\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n-- var/lib/dpkg/info/workspaces-agent.list --\n/usr/lib/skylight\n/usr/lib/skylight/skylight-agent\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"skylight of no package", "linux.component.skylight", failed, "not installed", "-- var/lib/dpkg/status --\nPackage: cloud-init\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+
+		{"ifcfg with DHCP", "linux.bp.network", passed, "", "-- etc/sysconfig/network-scripts/ifcfg-eth0 --\nBOOTPROTO=dhcp\nIPADDR=10.0.0.9\n"},
+		{"ifcfg without", "linux.bp.network", warning, "10.0.0.9", "-- etc/sysconfig/network-scripts/ifcfg-eth1 --\nBOOTPROTO=none\nIPADDR=10.0.0.9\n"},
+		{"ifcfg of the loopback", "linux.bp.network", passed, "", "-- etc/sysconfig/network-scripts/ifcfg-lo --\nIPADDR=127.0.0.1\n"},
+		{"a keyfile", "linux.bp.network", warning, "10.0.0.9/24", "-- etc/NetworkManager/system-connections/wired.nmconnection --\n[connection]\nid=wired\n[ipv4]\nmethod=manual\naddress1=10.0.0.9/24,10.0.0.1\n"},
+		{"netplan with a fixed address", "linux.bp.network", warning, "10.0.0.9/24", "-- etc/netplan/60-x.yaml --\nnetwork:\n  ethernets:\n    ens5:\n      addresses: [10.0.0.9/24, 'fd00::9/64']\n"},
+		{"netplan with a labelled address", "linux.bp.network", warning, "10.0.0.9/24", "-- etc/netplan/60-x.yaml --\nnetwork:\n  ethernets:\n    ens5:\n      addresses:\n      - 10.0.0.9/24:\n          label: a\n"},
+		{"netplan with IPv6 alone", "linux.bp.network", passed, "", "-- etc/netplan/60-x.yaml --\nnetwork:\n  ethernets:\n    ens5:\n      addresses: ['fd00::9/64']\n"},
+		{"netplan that is no YAML", "linux.bp.network", undetermined, "60-x.yaml", "-- etc/netplan/60-x.yaml --\nnetwork: [\n"},
+		{"networkd", "linux.bp.network", warning, "10.0.0.9/24", "-- etc/systemd/network/10-eth.network --\n[Match]\nName=eth0\n[Network]\nAddress=10.0.0.9/24\n"},
+		{"ifupdown", "linux.bp.network", warning, "10.0.0.9", "-- etc/network/interfaces --\nauto lo\niface lo inet loopback\niface eth0 inet static\n  address 10.0.0.9\niface eth1 inet dhcp\n"},
+
+		{"antivirus", "linux.bp.antivirus", warning, "falcon-sensor.service", "-- usr/lib/systemd/system/falcon-sensor.service --\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/falcon-sensor.service -> /x\n"},
+		{"antivirus, off", "linux.bp.antivirus", passed, "clamd@scan.service is disabled", "-- usr/lib/systemd/system/clamd@scan.service --\n[Install]\nWantedBy=x\n"},
+
+		{"firewalld without the ports", "linux.bp.firewall", warning, "tcp/8200", firewalldOn},
+		{"firewalld with them", "linux.bp.firewall", passed, "", firewalldOn + "-- etc/firewalld/zones/public.xml --\n<zone><service name=\"pcoip-agent\"/><port port=\"8000-8300\" protocol=\"tcp\"/></zone>\n-- usr/lib/firewalld/services/pcoip-agent.xml --\n<service><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/></service>\n"},
+		{"firewalld that is open", "linux.bp.firewall", passed, "", firewalldOn + "-- etc/firewalld/firewalld.conf --\nDefaultZone=trusted\n-- usr/lib/firewalld/zones/trusted.xml --\n<zone target=\"ACCEPT\"/>\n"},
+		{"firewalld, damaged", "linux.bp.firewall", undetermined, "", firewalldOn + "-- etc/firewalld/zones/public.xml --\n<zone>\n"},
+		{"iptables drops", "linux.bp.firewall", warning, "tcp/4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport 4000:5000 -j DROP\nCOMMIT\n"},
+		{"iptables lets in first", "linux.bp.firewall", passed, "", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp -m multiport --dports 4172,8200 -j ACCEPT\n-A INPUT -p udp -m udp --dport 4172 -j ACCEPT\n-A INPUT -j DROP\nCOMMIT\n"},
+		{"iptables drops by its policy", "linux.bp.firewall", warning, "tcp/8200", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n"},
+		{"nftables", "linux.bp.firewall", undetermined, "nft list", "-- etc/nftables.conf --\ntable inet filter { chain input { type filter hook input priority 0; policy drop; } }\n-- usr/lib/systemd/system/nftables.service --\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/sysinit.target.wants/nftables.service -> /x\n"},
+		{"ufw", "linux.bp.firewall", warning, "ufw", ufwOn + "-- etc/ufw/ufw.conf --\nENABLED=yes\n-- etc/ufw/user.rules --\n*filter\n-A ufw-user-input -p tcp --dport 8200 -j ACCEPT\n"},
+		{"ufw, off", "linux.bp.firewall", passed, "no firewall", ufwOn + "-- etc/ufw/ufw.conf --\nENABLED=no\n"},
+
+		{"cache of root", "linux.bp.cache", warning, "/root/.bash_history", "-- root/.bash_history --\nls\n"},
+		{"an empty history", "linux.bp.cache", passed, "", "-- root/.bash_history --\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := find(t, newMachine(t, c.changes), c.id)
+			if f.Status != c.want || !strings.Contains(f.Message, c.says) {
+				t.Errorf("%s: %s, want %s that says %q: %s", f.ID, f.Status, c.want, c.says, f.Message)
+			}
+		})
+	}
+}
+
+const (
+	firewalldOn = "-- usr/lib/systemd/system/firewalld.service --\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/firewalld.service -> /x\n"
+	iptablesOn  = "-- usr/lib/systemd/system/netfilter-persistent.service --\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/netfilter-persistent.service -> /x\n"
+	ufwOn       = "-- usr/lib/systemd/system/ufw.service --\n[Install]\nWantedBy=x\n-- etc/default/ufw --\nDEFAULT_INPUT_POLICY=\"DROP\"\n-- links --\netc/systemd/system/multi-user.target.wants/ufw.service -> /x\n"
+)
+
+func TestRoot97(t *testing.T) {
+	for name, c := range map[string]struct {
+		usage Usage
+		want  requirement.Status
+	}{
+		"half":                  {Usage{Used: 50, Available: 50}, requirement.Passed},
+		"just below":            {Usage{Used: 969_999, Available: 30_001}, requirement.Passed},
+		"the bound":             {Usage{Used: 97, Available: 3}, requirement.Failed},
+		"full":                  {Usage{Used: 100, Available: 0}, requirement.Failed},
+		"df rounds 96.1 up":     {Usage{Used: 961, Available: 39}, requirement.Passed},
+		"one byte of many less": {Usage{Used: 97<<40 - 1, Available: 3<<40 + 1}, requirement.Passed},
+		"the same, many":        {Usage{Used: 97 << 40, Available: 3 << 40}, requirement.Failed},
+		"beyond 64 bits":        {Usage{Used: 97 << 54, Available: 3 << 54}, requirement.Failed},
+		"nothing":               {Usage{}, requirement.Undetermined},
+		"negative":              {Usage{Used: -1, Available: 9}, requirement.Undetermined},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if o := judgeRoot97(c.usage); o.Status != c.want {
+				t.Errorf("%s, want %s: %s", o.Status, c.want, o.Message)
+			}
+		})
+	}
+	for _, c := range []struct {
+		used, whole int64
+		want        uint64
+	}{{0, 1, 0}, {1, 100, 1}, {1, 1000, 1}, {961, 1000, 97}, {97, 100, 97}, {1, 1, 100}, {1 << 62, 1 << 62, 100}, {1<<62 - 1, 1 << 62, 100}} {
+		if got := dfPercent(c.used, c.whole); got != c.want {
+			t.Errorf("dfPercent(%d, %d) = %d, want %d", c.used, c.whole, got, c.want)
+		}
+	}
+}
+
+func TestUpdates(t *testing.T) {
+	for name, c := range map[string]struct {
+		newest time.Time
+		want   requirement.Status
+	}{
+		"yesterday":       {now.AddDate(0, 0, -1), requirement.Passed},
+		"60 days":         {now.Add(-recentUpdates), requirement.Passed},
+		"a second more":   {now.Add(-recentUpdates - time.Second), requirement.Warning},
+		"never":           {time.Time{}, requirement.Undetermined},
+		"after the scan":  {now.AddDate(0, 0, 1), requirement.Passed},
+		"years ago, long": {now.AddDate(-9, 0, 0), requirement.Warning},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if o := requirement.Find(bpUpdates.Requirement, judgeUpdates(c.newest, now, requirement.Evidence{Source: "root"})); o.Status != c.want {
+				t.Errorf("%s: %s", o.Status, o.Message)
+			}
+		})
+	}
+}
+
+// TestNoHome leaves the user volume out: what needs it is undetermined, and
+// what does not is decided.
+func TestNoHome(t *testing.T) {
+	m := newMachine(t, "")
+	m.tree.home.Volume = Volume{Err: errors.New("not among the images")}
+	for id, want := range map[string]requirement.Status{
+		"linux.apps.outside-home": requirement.Undetermined, "linux.contents.removed": requirement.Undetermined,
+		"linux.component.cloud-init": requirement.Passed, "linux.os.supported": requirement.Passed,
+	} {
+		if f := find(t, m, id); f.Status != want {
+			t.Errorf("%s: %s: %s", id, f.Status, f.Message)
+		}
+	}
+	if _, err := m.HasUser("jdoe"); err == nil {
+		t.Error("whether a user has a home is known without the volume")
+	}
+}
+
+func TestHasUser(t *testing.T) {
+	m := newMachine(t, "-- home/CORP/asmith/x --\n\n")
+	for user, want := range map[string]bool{"jdoe": true, `CORP\jdoe`: true, "JDOE": true, "asmith": true, "bob": false, "": false} {
+		if got, err := m.HasUser(user); got != want || err != nil {
+			t.Errorf("HasUser(%q) = %t, %v", user, got, err)
+		}
+	}
+}
+
+func TestContents(t *testing.T) {
+	m := newMachine(t, `
+-- etc/sudoers.d/admins --
+%admins ALL=(ALL) ALL
+-- etc/sudoers.d/90-cloud-init-users --
+ubuntu ALL=(ALL) NOPASSWD:ALL
+-- etc/security/access.conf --
+# comment
+-:ALL EXCEPT root:LOCAL
+-- var/cache/app/data --
+1234567890
+-- tmp/x --
+12345
+`)
+	f := find(t, m, "linux.contents.removed")
+	rows := map[string]removed{}
+	for _, r := range f.Details.([]removed) {
+		rows[r.Path] = r
+	}
+	for p, want := range map[string]removed{
+		"/tmp":                                 {State: "present", Files: 1, Bytes: 6},
+		"/home":                                {State: "present", Files: 1, Bytes: 6},
+		"/var/tmp":                             {State: "absent"},
+		"/var/cache":                           {State: "present", Files: 1, Bytes: 11, Customer: []string{"/var/cache/app"}},
+		"/etc/sudoers.d":                       {State: "present", Files: 2, Bytes: 52, Customer: []string{"/etc/sudoers.d/admins"}},
+		"/etc/security/access.conf":            {State: "present", Files: 1, Bytes: 34, Customer: []string{"-:ALL EXCEPT root:LOCAL"}},
+		"/var/lock/.skylight.domain-join.lock": {State: "volatile"},
+		"/var/lib/skylight/configuration-data": {State: "absent"},
+		"/etc/network/interfaces.d/50-cloud-init.cfg": {State: "absent"},
+	} {
+		want.Path = p
+		if got := rows[p]; fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	f = find(t, m, "linux.contents.shredded")
+	if !strings.HasPrefix(f.Message, "2 keys") || len(f.Evidence) != 2 {
+		t.Errorf("%s %v", f.Message, f.Evidence)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	m := newMachine(t, `
+-- links --
+a -> b
+b -> a
+opt/app -> /home/jdoe
+opt/rel -> ../etc/./hostname
+opt/up -> ../../../../etc
+home/jdoe/back -> /etc/passwd
+dangling -> /nowhere/x
+`)
+	for p, want := range map[string]string{
+		"/bin/cloud-init": "/usr/bin/cloud-init", "/opt/app/notes.txt": "/home/jdoe/notes.txt", "/opt/rel": "/etc/hostname",
+		"/opt/up/passwd": "/etc/passwd", "/opt/app/back": "/etc/passwd", "/": "/", "/opt/../etc": "/etc",
+	} {
+		if got, err := m.tree.resolve(p, true); got != want || err != nil {
+			t.Errorf("resolve(%s) = %s, %v", p, got, err)
+		}
+	}
+	if _, err := m.tree.resolve("/a", true); !errors.Is(err, errTooManyLinks) {
+		t.Errorf("a loop: %v", err)
+	}
+	if _, err := m.tree.resolve("/dangling", true); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a link to nowhere: %v", err)
+	}
+	if f, err := m.tree.link("/dangling"); err != nil || f.Target != "/nowhere/x" {
+		t.Errorf("%+v, %v", f, err)
+	}
+	// The bound itself: 40 links are followed, 41 are not.
+	var chain strings.Builder
+	chain.WriteString("-- links --\n")
+	for i := range maxLinks + 1 {
+		fmt.Fprintf(&chain, "chain/%d -> %d\n", i, i+1)
+	}
+	fmt.Fprintf(&chain, "-- chain/%d --\nend\n", maxLinks+1)
+	m = newMachine(t, chain.String())
+	if _, err := m.tree.resolve("/chain/1", true); err != nil {
+		t.Errorf("%d links: %v", maxLinks, err)
+	}
+	if _, err := m.tree.resolve("/chain/0", true); !errors.Is(err, errTooManyLinks) {
+		t.Errorf("%d links: %v", maxLinks+1, err)
+	}
+}
+
+func TestParseAssignments(t *testing.T) {
+	got := parseAssignments("# c\nA=1\nB='a b'\nC=\"x \\\"y\\\"\"\nexport D=e # c\nbad line\nE=\nF=a=b\n G=h\n")
+	want := map[string]string{"A": "1", "B": "a b", "C": `x "y"`, "D": "e", "E": "", "F": "a=b", "G": "h"}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func FuzzText(f *testing.F) {
+	f.Add("[Unit]\nA=b \\\n c\n[Service]\nExecStart=-/x y\n")
+	f.Add("network:\n  ethernets:\n    a: {dhcp4: true, addresses: [1.2.3.4/5]}\n")
+	f.Add("*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp --dport 1:2 -j ACCEPT\n")
+	f.Add("iface a inet static\n address 1.2.3.4\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		s := parseUnit(text)
+		s.merge(parseUnit(text))
+		if n := len(s.programs()); n > len(text) {
+			t.Errorf("%d programs in %d bytes", n, len(text))
+		}
+		if list, err := parseNetplan([]byte(text)); err == nil && len(list) > len(text) {
+			t.Errorf("%d interfaces in %d bytes", len(list), len(text))
+		}
+		parseIPTables(text, requirement.Evidence{})
+		parseInterfaces(text, requirement.Evidence{})
+		parseAssignments(text)
+		homeInPath(text)
+		if f, err := parseFirewalld([]byte(text)); err == nil {
+			f.ports()
+		}
+		path.Clean(disablingLine(text))
+	})
+}

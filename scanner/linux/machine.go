@@ -1,0 +1,130 @@
+// Package linux reads the facts of a Linux system from its volumes and judges
+// the requirements of image creation by them. It does not know what kind of
+// filesystem the volumes hold.
+//
+// A file is about one topic: its facts, which are typed values with the
+// evidence they were read from, and beside them the judgements, which are pure
+// functions of those facts. Facts are read lazily, once, and kept. What cannot
+// be read is an error, and an error makes every requirement that needs the
+// fact undetermined. A file that is not there, although its folder was read
+// whole, is a fact like any other.
+//
+// The tree is the one that the running system sees: the user volume lies at
+// /home, and symbolic links are followed across both volumes. What lives in
+// memory while the system runs (/run, /proc, /sys, and /var/run and /var/lock,
+// which lead into /run) is on no volume.
+package linux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
+	"github.com/coldcheck/coldcheck/scanner/linux/packages"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// ErrNoLinux says that a volume holds no root of a Linux system.
+var ErrNoLinux = errors.New("no linux system on the volume")
+
+// Filesystem is a volume of any kind. Names are those of io/fs.
+type Filesystem interface {
+	fs.ReadDirFS
+	fs.StatFS
+	fs.ReadLinkFS
+}
+
+// Usage is how full a volume is, in bytes, as statfs has it.
+type Usage struct {
+	Size, Used, Available int64
+}
+
+// Totals of a folder and what lies below it.
+type Totals struct {
+	Files, Size int64
+	Damaged     int64 // if not 0, the others are lower bounds
+}
+
+// Volume is one of the two volumes, or the reason why there is none to read.
+type Volume struct {
+	FS  Filesystem
+	Err error // why FS is nil: not given, encrypted, damaged
+
+	Usage  func() (Usage, error)
+	Totals func(name string) (Totals, error)
+}
+
+// Input is what a scan knows of one machine before its facts are read.
+type Input struct {
+	Root Volume // the volume with the system
+	Home Volume // the user volume, which is mounted at /home
+
+	Readable func() requirement.Outcome // judges linux.volume.readable
+
+	Context context.Context    // ends what takes long; nil for none
+	Trail   *requirement.Trail // nil drops events and notices
+	Now     time.Time          // the time of the scan
+}
+
+// Machine is one Linux system and what was read of it so far. Its methods may
+// be called from several goroutines.
+type Machine struct {
+	in   Input
+	tree tree
+	facts
+}
+
+// facts are read once each.
+type facts struct {
+	system   fact.Fact[System]
+	packages fact.Fact[*packages.Database]
+	units    fact.Fact[map[string]Unit]
+}
+
+// Open finds the system on the root volume. An error that wraps ErrNoLinux says
+// that there is none.
+func Open(in Input) (*Machine, error) {
+	if in.Root.FS == nil {
+		return nil, fmt.Errorf("root volume: %w", in.Root.Err)
+	}
+	if is, err := IsRoot(in.Root.FS); err != nil {
+		return nil, err
+	} else if !is {
+		return nil, ErrNoLinux
+	}
+	if in.Context == nil {
+		in.Context = context.Background()
+	}
+	return &Machine{in: in, tree: tree{
+		root:  &volume{role: "root", Volume: in.Root},
+		home:  &volume{role: "user", Volume: in.Home},
+		trail: in.Trail,
+	}}, nil
+}
+
+// IsRoot says whether a volume holds the root of a Linux system: one that says
+// which it is, or that has its folders.
+func IsRoot(fsys Filesystem) (bool, error) {
+	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
+		_, err := fsys.Lstat(name)
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	for _, name := range []string{"etc/fstab", "usr/bin", "var/lib"} {
+		_, err := fsys.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}

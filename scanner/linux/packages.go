@@ -1,0 +1,63 @@
+package linux
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/linux/packages"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// Packages opens the database of installed packages.
+func (m *Machine) Packages() (*packages.Database, error) {
+	return m.packages.Get(func() (*packages.Database, error) {
+		db, err := packages.Open(m.in.Context, m.tree.root.FS)
+		if err != nil {
+			return nil, fmt.Errorf("root volume: %w", err)
+		}
+		for _, note := range db.Notes() {
+			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Message: note, Source: "root", Path: db.Path()})
+		}
+		m.in.Trail.Record("packages", "source", "root", "path", db.Path(), "kind", string(db.Kind()))
+		return db, nil
+	})
+}
+
+// installed returns the first installed package whose name is one of names, or
+// begins with one that ends in "*".
+func (m *Machine) installed(names ...string) (*packages.Package, requirement.Evidence, error) {
+	db, err := m.Packages()
+	if err != nil {
+		return nil, requirement.Evidence{}, err
+	}
+	ev := requirement.Evidence{Source: "root", Path: db.Path(), Value: strings.Join(names, ", ")}
+	list, err := db.Packages()
+	if err != nil {
+		return nil, ev, fmt.Errorf("root volume: %w", err)
+	}
+	for _, p := range list {
+		if p.IsInstalled() && matches(p.Name, names) {
+			ev.Value, ev.Data, ev.Time = p.Name, version(p), p.Installed.UTC()
+			return &p, ev, nil
+		}
+	}
+	ev.Note = notFound
+	return nil, ev, nil
+}
+
+func matches(name string, patterns []string) bool {
+	for _, p := range patterns {
+		if prefix, ok := strings.CutSuffix(p, "*"); ok && strings.HasPrefix(name, prefix) || name == p {
+			return true
+		}
+	}
+	return false
+}
+
+func version(p packages.Package) string {
+	v := p.Version
+	if p.Release != "" {
+		v += "-" + p.Release
+	}
+	return v
+}

@@ -1,0 +1,67 @@
+package linux
+
+import "github.com/coldcheck/coldcheck/scanner/requirement"
+
+// An entry of the catalogue: a requirement, and the function that brings its
+// facts to its judgement.
+type entry struct {
+	requirement.Requirement
+	decide func(*Machine) requirement.Outcome
+}
+
+var catalogue = []entry{
+	osSupported,
+	volumeReadable,
+	diskRoot97,
+	appsOutsideHome,
+	componentCloudInit,
+	componentPCoIP,
+	componentSkylight,
+	bpNetwork,
+	bpAntivirus,
+	bpFirewall,
+	bpUpdates,
+	bpCache,
+	contentsRemoved,
+	contentsShredded,
+}
+
+// Requirements lists what is demanded of a Linux system, in the catalogue's
+// order.
+func Requirements() []requirement.Requirement {
+	list := make([]requirement.Requirement, len(catalogue))
+	for i, e := range catalogue {
+		list[i] = e.Requirement
+	}
+	return list
+}
+
+// Checks binds the requirements to the machine.
+func (m *Machine) Checks() []requirement.Check {
+	checks := make([]requirement.Check, len(catalogue))
+	for i, e := range catalogue {
+		checks[i] = requirement.Check{Requirement: e.Requirement, Decide: func() requirement.Outcome { return e.decide(m) }}
+	}
+	return checks
+}
+
+const (
+	sectionRequirements = "Requirements to Create Amazon Linux Custom Images"
+	sectionPractices    = "Best Practices"
+	sectionIncluded     = "What's Included with Amazon Linux WorkSpace Custom Images"
+)
+
+// An explanation is what a colleague would say of a requirement.
+type explanation struct {
+	Reads string // what on the disk decides it
+	Live  string // how to check it on the running system
+	Fix   string // what to do when it is not met
+}
+
+// demand makes the requirement of an entry.
+func demand(severity requirement.Severity, id, text, reference string, e explanation) requirement.Requirement {
+	return requirement.Requirement{
+		ID: id, Platform: requirement.Linux, Scope: requirement.Disk, Severity: severity,
+		Demand: text, Reference: reference, Reads: e.Reads, Live: e.Live, Remediation: e.Fix,
+	}
+}

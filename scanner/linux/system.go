@@ -1,0 +1,283 @@
+package linux
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/bits"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// maxConfig bounds a file of configuration, in bytes; real ones have a few KiB.
+const maxConfig = 4 << 20
+
+// System is which Linux it is.
+type System struct {
+	ID           string // "amzn", "ubuntu", "rhel", "rocky"
+	VersionID    string // "2", "22.04", "8.9"
+	Name         string // "Amazon Linux 2"
+	Architecture string // "amd64", "arm64"; "" if not known
+	Hostname     string // "" if none is written
+	Evidence     requirement.Evidence
+}
+
+// Major is the version up to its first point.
+func (s System) Major() string {
+	major, _, _ := strings.Cut(s.VersionID, ".")
+	return major
+}
+
+// System reads which Linux it is.
+func (m *Machine) System() (System, error) { return m.system.Get(m.readSystem) }
+
+func (m *Machine) readSystem() (System, error) {
+	var s System
+	data, f, err := m.tree.read("/etc/os-release", maxConfig)
+	if err == nil && !f.Exists {
+		data, f, err = m.tree.read("/usr/lib/os-release", maxConfig)
+	}
+	if err != nil {
+		return s, err
+	}
+	if !f.Exists {
+		return s, fmt.Errorf("neither /etc/os-release nor /usr/lib/os-release is there")
+	}
+	release := parseAssignments(string(data))
+	s.ID, s.VersionID = strings.ToLower(release["ID"]), release["VERSION_ID"]
+	s.Name = release["PRETTY_NAME"]
+	if s.Name == "" {
+		s.Name = strings.TrimSpace(release["NAME"] + " " + release["VERSION"])
+	}
+	s.Evidence = f.Evidence
+	s.Evidence.Data = fmt.Sprintf("ID=%s VERSION_ID=%s", s.ID, s.VersionID)
+	if s.ID == "" {
+		return s, fmt.Errorf("%s does not say which system it is", f.Evidence.Path)
+	}
+	if s.Hostname, err = m.hostname(); err != nil {
+		return s, err
+	}
+	s.Architecture, err = m.architecture()
+	return s, err
+}
+
+func (m *Machine) hostname() (string, error) {
+	data, f, err := m.tree.read("/etc/hostname", maxConfig)
+	if err != nil {
+		return "", err
+	}
+	if f.Exists {
+		for line := range strings.Lines(string(data)) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				return line, nil
+			}
+		}
+	}
+	data, _, err = m.tree.read("/etc/sysconfig/network", maxConfig)
+	return parseAssignments(string(data))["HOSTNAME"], err
+}
+
+// architecture tells by the machine in the ELF header of a program that every
+// system has (System V ABI, chapter 4).
+func (m *Machine) architecture() (string, error) {
+	for _, program := range []string{"/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/bin/sh"} {
+		f, err := m.tree.file(program)
+		if err != nil {
+			return "", err
+		}
+		if !f.Exists || f.Dir {
+			continue
+		}
+		open, err := m.tree.root.FS.Open(f.Evidence.Path)
+		if err != nil {
+			return "", fmt.Errorf("root volume: %w", err)
+		}
+		header := make([]byte, 20)
+		_, err = io.ReadFull(open, header)
+		open.Close()
+		if err != nil || string(header[:4]) != "\x7fELF" {
+			continue // a script, or a stand-in: another program may tell
+		}
+		switch machine := binary.LittleEndian.Uint16(header[18:]); machine {
+		case 62:
+			return "amd64", nil
+		case 183:
+			return "arm64", nil
+		case 3:
+			return "386", nil
+		}
+	}
+	return "", nil
+}
+
+// parseAssignments reads lines of the form NAME=value as a shell would, as
+// far as files of settings use it: quotes, backslashes in double quotes, and
+// comments (os-release(5)).
+func parseAssignments(text string) map[string]string {
+	values := map[string]string{}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		line = strings.TrimPrefix(line, "export ")
+		name, value, ok := strings.Cut(line, "=")
+		if !ok || strings.HasPrefix(line, "#") || strings.ContainsAny(name, " \t") {
+			continue
+		}
+		values[name] = unquote(strings.TrimSpace(value))
+	}
+	return values
+}
+
+func unquote(s string) string {
+	var b strings.Builder
+	quote := byte(0)
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		case c == quote:
+			quote = 0
+		case c == '\\' && quote != '\'' && i+1 < len(s):
+			i++
+			b.WriteByte(s[i])
+		case quote == 0 && c == '#' && i > 0 && s[i-1] == ' ':
+			return strings.TrimSpace(b.String())
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+var osSupported = entry{
+	demand(requirement.Required, "linux.os.supported", "the distribution is one from which an image can be created", sectionRequirements, explanation{
+		Reads: "/etc/os-release, else /usr/lib/os-release.",
+		Live:  "cat /etc/os-release",
+		Fix:   "Launch a WorkSpace of a supported Linux bundle and customize that one.",
+	}),
+	func(m *Machine) requirement.Outcome {
+		s, err := m.System()
+		if err != nil {
+			return requirement.Unreadable(err)
+		}
+		return judgeSupported(s)
+	},
+}
+
+// judgeSupported decides linux.os.supported. The document names Amazon Linux 2
+// alone; later guides add the others.
+func judgeSupported(s System) requirement.Outcome {
+	switch {
+	case s.ID == "amzn" && s.VersionID == "2":
+		return requirement.Pass(s.Name, s.Evidence)
+	case s.ID == "amzn" && s.Major() == "2023",
+		s.ID == "ubuntu" && (s.VersionID == "22.04" || s.VersionID == "24.04"),
+		s.ID == "rhel" && s.Major() == "8",
+		s.ID == "rocky" && s.Major() == "8":
+		return requirement.Infer(s.Name+", which later guides add to Amazon Linux 2", s.Evidence)
+	}
+	return requirement.Warn(s.Name+" is not among the systems that images are made from: Amazon Linux 2 and 2023, Ubuntu 22.04 and 24.04, Red Hat Enterprise Linux 8, Rocky Linux 8", s.Evidence)
+}
+
+var volumeReadable = entry{
+	demand(requirement.Required, "linux.volume.readable", "the volumes are not encrypted on disk (LUKS) and can be read", sectionRequirements, explanation{
+		Reads: "The first sectors of every volume of the images, and whether its filesystem opens. The encryption of the service (EBS) leaves no trace on a volume: see ws.encryption.none.",
+		Live:  "lsblk --fs",
+		Fix:   "Launch a WorkSpace without encryption of its own and customize that one.",
+	}),
+	func(m *Machine) requirement.Outcome { return m.in.Readable() },
+}
+
+var diskRoot97 = entry{
+	demand(requirement.Required, "linux.disk.root-97", "the root volume is less than 97 % full", sectionRequirements, explanation{
+		Reads: "Superblock and group descriptors of the root volume, after its journal: used space over used and available space, as df counts them, not rounded.",
+		Live:  "df --output=pcent /",
+		Fix:   "Remove files from the root volume (sudo du -xh / | sort -h), or enlarge it.",
+	}),
+	(*Machine).decideRoot97,
+}
+
+func (m *Machine) decideRoot97() requirement.Outcome {
+	u, err := m.in.Root.Usage()
+	if err != nil {
+		return requirement.Unreadable(fmt.Errorf("used space of the root volume: %w", err))
+	}
+	return judgeRoot97(u)
+}
+
+// judgeRoot97 decides linux.disk.root-97 by the exact ratio; df rounds its
+// figure up.
+func judgeRoot97(u Usage) requirement.Outcome {
+	ev := requirement.Evidence{Source: "root", Data: fmt.Sprintf("%d bytes used, %d available, of %d", u.Used, u.Available, u.Size)}
+	whole := u.Used + u.Available
+	if u.Used < 0 || u.Available < 0 || whole <= 0 {
+		return requirement.Unknown("the superblock's figures of used space contradict each other", ev)
+	}
+	exact := fmt.Sprintf("%.2f %% used (df shows %d %%)", 100*float64(u.Used)/float64(whole), dfPercent(u.Used, whole))
+	if atLeast97(u.Used, whole) {
+		return requirement.Fail(exact+", less than 97 % is needed", ev)
+	}
+	return requirement.Pass(exact+", less than 97 %", ev)
+}
+
+// atLeast97 compares used / whole with 97 / 100, in 128 bits.
+func atLeast97(used, whole int64) bool {
+	hi, lo := bits.Mul64(uint64(used), 100)
+	boundHi, boundLo := bits.Mul64(uint64(whole), 97)
+	return hi > boundHi || hi == boundHi && lo >= boundLo
+}
+
+// dfPercent is the percentage that df prints: rounded up.
+func dfPercent(used, whole int64) uint64 {
+	hi, lo := bits.Mul64(uint64(used), 100)
+	lo, carry := bits.Add64(lo, uint64(whole-1), 0)
+	percent, _ := bits.Div64(hi+carry, lo, uint64(whole))
+	return percent
+}
+
+// ComputerName is the machine's name without its domain, as the service has it.
+func (m *Machine) ComputerName() (string, error) {
+	name, err := m.hostname()
+	name, _, _ = strings.Cut(name, ".")
+	return name, err
+}
+
+// HasUser says whether a user of that name has a home: /home/NAME, or
+// /home/DOMAIN/NAME.
+func (m *Machine) HasUser(user string) (bool, error) {
+	if i := strings.LastIndexByte(user, '\\'); i >= 0 {
+		user = user[i+1:]
+	}
+	user, _, _ = strings.Cut(user, "@")
+	homes, _, err := m.tree.list("/home")
+	if err != nil || user == "" {
+		return false, err
+	}
+	for _, home := range homes {
+		if isHomeOf(home.Name(), user) {
+			return true, nil
+		}
+	}
+	for _, domain := range homes {
+		if !domain.IsDir() {
+			continue
+		}
+		below, _, err := m.tree.list("/home/" + domain.Name())
+		if err != nil {
+			return false, err
+		}
+		for _, home := range below {
+			if home.IsDir() && isHomeOf(home.Name(), user) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// isHomeOf says whether a folder is called as that of a user: his name, or his
+// name with his domain.
+func isHomeOf(folder, user string) bool {
+	name, _, _ := strings.Cut(folder, "@")
+	return strings.EqualFold(name, user)
+}
