@@ -284,10 +284,14 @@ func (w *recordWriter) fileName(units []byte, parent int, sequence uint16, names
 
 // put ends the record and writes it.
 func (b *builder) put(image []byte, number int, w *recordWriter) {
+	copy(image[b.recordAt(number):], w.end())
+}
+
+func (w *recordWriter) end() []byte {
 	end := len(w.buf)
 	w.buf = w.buf[:1024]
 	binary.LittleEndian.PutUint32(w.buf[end:], typeEnd)
 	binary.LittleEndian.PutUint32(w.buf[24:], uint32(end+8))
 	protect(w.buf)
-	copy(image[b.recordAt(number):], w.buf)
+	return w.buf
 }

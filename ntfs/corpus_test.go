@@ -116,6 +116,11 @@ var corpusImages = []struct {
 		Volume{Label: "SI-vs-FN", LogFile: LogClean, ClusterSize: 4096, Clusters: 261375, Records: 256, InUse: 32}},
 }
 
+func corpusImage(t testing.TB, name string, sector int64) []byte {
+	t.Helper()
+	return testenv.CorpusFile(t, name)[512*sector:]
+}
+
 // The volumes of the corpus list as fls lists them, by the lists that were
 // kept of it, and read as icat reads them.
 func TestCorpus(t *testing.T) {
@@ -128,7 +133,7 @@ func TestCorpus(t *testing.T) {
 	}
 	for _, image := range corpusImages {
 		t.Run(filepath.Base(image.name), func(t *testing.T) {
-			raw := testenv.CorpusFile(t, image.name)[512*image.sector:]
+			raw := corpusImage(t, image.name, image.sector)
 			f, err := Open(bytes.NewReader(raw), int64(len(raw)))
 			if err != nil {
 				t.Fatal(err)

@@ -507,6 +507,65 @@ func (v *volume3g) checkMade(f *FS, packed bool) {
 	}
 }
 
+// fragment leaves free space in small pieces: it fills the volume with small
+// files and deletes every second one.
+func (v *volume3g) fragment(clusterSize int) {
+	v.t.Helper()
+	v.check(os.Mkdir(v.path("filling"), 0o777))
+	data := noise(max(clusterSize, 900)) // too long for a record
+	n := 0
+	for ; ; n++ {
+		if err := os.WriteFile(v.path(fmt.Sprintf("filling/%d", n)), data, 0o666); err != nil {
+			break
+		}
+	}
+	for i := 0; i < n; i += 2 {
+		v.check(os.Remove(v.path(fmt.Sprintf("filling/%d", i))))
+	}
+}
+
+// Where free space is in small pieces, $MFT and an index grow in pieces.
+func TestFragmented3g(t *testing.T) {
+	v := makeVolume(t, 8<<20, "-c", "512")
+	names := 0
+	v.mounted(func() {
+		v.fragment(512)
+		for ; names < 1500; names++ {
+			name := fmt.Sprintf("many/in an index of many pieces %04d", names)
+			v.check(os.MkdirAll(v.path("many"), 0o777))
+			if err := os.WriteFile(v.path(name), []byte(name), 0o666); err != nil {
+				break
+			}
+		}
+	})
+	f := v.compare(nil)
+	ino, err := f.load(mustResolve(t, f, "many"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ino.stream(f.disk, typeIndexAllocation, "$I30")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d names, $MFT in %d runs, index in %d", names, len(f.mft.runs), len(s.runs))
+	if len(f.mft.runs) < 100 || len(s.runs) < 30 || names < 500 {
+		t.Error("not fragmented")
+	}
+	found := 0
+	if err := f.walkIndex(ino.number, func(reference, fileName) { found++ }); err != nil || found != names {
+		t.Errorf("%d of %d names in the index, %v", found, names, err)
+	}
+}
+
+func mustResolve(t testing.TB, f *FS, name string) uint32 {
+	t.Helper()
+	record, err := f.resolve(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
+}
+
 func (v *volume3g) checkLinks(f *FS) {
 	v.t.Helper()
 	for _, test := range []struct {

@@ -157,3 +157,74 @@ func find(t testing.TB, record []byte, kind uint32, name string) []byte {
 	t.Fatalf("no attribute 0x%X %s", kind, name)
 	return nil
 }
+
+// splitIndex moves all runs of a directory's $INDEX_ALLOCATION but the first
+// into an extension record, which takes a resident attribute list.
+func (e *editable) splitIndex(name string) {
+	e.t.Helper()
+	number := e.number(name)
+	free := e.freeRecord()
+	record, attributes, err := e.f.readRecord(number)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	block := e.record(number)
+	if why := fixup(block); why != readable {
+		e.t.Fatal(why)
+	}
+	at := int(binary.LittleEndian.Uint16(block[20:]))
+	var before, after, moved, list []byte
+	for _, a := range attributes {
+		raw := block[at:][:binary.LittleEndian.Uint32(block[at+4:])]
+		at += len(raw)
+		list = append(list, namedItem(a, 0, makeReference(number, record.sequence))...)
+		if a.kind == typeIndexAllocation {
+			runs, err := appendRuns(nil, a.value, 0, e.f.disk.clusters)
+			if err != nil || len(runs) < 2 {
+				e.t.Fatal(len(runs), err)
+			}
+			after = append(after, withRuns(raw, runs[:1])...)
+			moved = withRuns(raw, runs[1:])
+			list = append(list, namedItem(a, runs[1].vcn, makeReference(free, 0x99))...)
+		} else if a.kind > typeAttributeList {
+			after = append(after, raw...)
+		} else {
+			before = append(before, raw...)
+		}
+	}
+	base := newRecord(int(number), record.flags, 0)
+	base.buf = append(base.buf, before...)
+	base.id = 0x80
+	base.resident(typeAttributeList, list)
+	base.buf = append(base.buf, after...)
+	copy(block, base.end())
+	binary.LittleEndian.PutUint16(block[16:], record.sequence)
+	extension := newRecord(int(free), recordInUse, makeReference(number, record.sequence))
+	extension.buf = append(extension.buf, moved...)
+	binary.LittleEndian.PutUint16(extension.buf[16:], 0x99)
+	copy(e.record(free), extension.end())
+}
+
+func namedItem(a attribute, vcn int64, ref reference) []byte {
+	item := listItem(a.kind, vcn, ref, a.id)
+	item[6] = byte(len(a.name) / 2)
+	item = append(item[:26], a.name...)
+	item = append(item, make([]byte, -len(item)&7)...)
+	item[4] = byte(len(item))
+	return item
+}
+
+// withRuns returns the attribute with other runs.
+func withRuns(raw []byte, runs []run) []byte {
+	pairs := binary.LittleEndian.Uint16(raw[32:])
+	a := append(bytes.Clone(raw[:pairs]), encodeRuns(runs)...)
+	a = append(a, make([]byte, -len(a)&7)...)
+	binary.LittleEndian.PutUint32(a[4:], uint32(len(a)))
+	last := runs[len(runs)-1]
+	binary.LittleEndian.PutUint64(a[16:], uint64(runs[0].vcn))
+	binary.LittleEndian.PutUint64(a[24:], uint64(last.vcn+last.n-1))
+	if runs[0].vcn > 0 {
+		clear(a[40:64]) // only the first extent tells the sizes
+	}
+	return a
+}
