@@ -56,27 +56,36 @@ const (
 //
 // With checksums these begin at 32, and the checksum is at 28.
 const (
-	pageNumber      = 8
-	pageNext        = 16
-	pageItems       = 20
-	pageLength      = 22
-	pageType        = 25
-	pageChecksum    = 28
-	overhead        = 26
-	overheadSummed  = 32
-	minBDBPage      = 512
-	maxBDBPage      = 64 << 10
-	typeHashMeta    = 8
-	typeHash        = 13
-	typeHashOld     = 2 // of version 8, whose items are not in order
-	typeOverflow    = 7
-	itemData        = 1 // the data follow
-	itemDuplicate   = 2
-	itemOverflow    = 3 // 4 number of the first page, 8 length
-	itemDuplicates  = 4
-	itemBlob        = 5
-	overflowItem    = 12 // bytes
-	bucketLimitBits = 32
+	pageNumber     = 8
+	pageNext       = 16
+	pageItems      = 20
+	pageLength     = 22
+	pageType       = 25
+	pageChecksum   = 28
+	overhead       = 26
+	overheadSummed = 32
+
+	minBDBPage = 512
+	maxBDBPage = 64 << 10
+)
+
+// Types of pages.
+const (
+	typeHashMeta = 8
+	typeHash     = 13
+	typeHashOld  = 2 // of version 8, whose items are not in order
+	typeOverflow = 7
+)
+
+// Types of items, their first byte.
+const (
+	itemData       = 1 // the data follow
+	itemDuplicate  = 2
+	itemOverflow   = 3 // 4 number of the first page, 8 length
+	itemDuplicates = 4
+	itemBlob       = 5
+
+	overflowItemSize = 12
 )
 
 // bdb is a hash of Berkeley DB. A bucket is a chain of pages with pairs of
@@ -90,7 +99,7 @@ type bdb struct {
 	overhead uint32
 	summed   bool
 	buckets  uint32
-	spares   [bucketLimitBits]uint32
+	spares   [32]uint32
 	records  uint32
 	seen     []uint64 // a bit for each page that was read
 }
@@ -257,16 +266,11 @@ func (db *bdb) hole(page []byte) bool {
 }
 
 // verify tests the checksum of a page, which is taken with zeros in its place:
-// Chris Torek's hash (hash_func.c, __ham_func4). The field of the first page
-// has room for 20 bytes, of which a checksum without a key takes 4.
+// Chris Torek's hash (hash_func.c, __ham_func4).
 func (db *bdb) verify(page []byte, at int) error {
-	size := 4
-	if at == metaChecksum {
-		size = 20
-	}
 	sum := uint32(0)
 	for i, c := range page {
-		if i >= at && i < at+size {
+		if i >= at && i < at+4 {
 			c = 0
 		}
 		sum = sum*33 + uint32(c)
@@ -327,7 +331,7 @@ func (db *bdb) pair(page []byte, i int, buf []byte) (uint32, []byte, error) {
 	case itemData:
 		return number, append(buf[:0], value[1:]...), nil
 	case itemOverflow:
-		if len(value) != overflowItem {
+		if len(value) != overflowItemSize {
 			break
 		}
 		blob, err := db.overflow(db.order.Uint32(value[4:]), db.order.Uint32(value[8:]), buf[:0])

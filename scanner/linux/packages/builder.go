@@ -23,7 +23,7 @@ func newBuilder(kind Kind, path string) *builder {
 // architecture will be in the order of the numbers.
 func (b *builder) add(p Package, number uint32) (int, error) {
 	if len(b.db.packages) == maxPackages {
-		return 0, fmt.Errorf("%s: more than %d packages: %w", b.db.path, maxPackages, ErrUnsupported)
+		return 0, fmt.Errorf("more than %d packages: %w", maxPackages, ErrUnsupported)
 	}
 	b.db.packages = append(b.db.packages, p)
 	b.order = append(b.order, number)

@@ -84,7 +84,7 @@ func (r *dpkgReader) read() error {
 		}
 		pkg, err := r.add(p.Package, uint32(i))
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", dpkgDir, err)
 		}
 		if err := lists.read(pkg, p); err != nil {
 			return err

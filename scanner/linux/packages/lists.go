@@ -169,7 +169,7 @@ func (l *dpkgLists) readList(pkg int, p dpkgPackage) error {
 			path = d.to
 		}
 		if err := l.db.files.add(pkg, path); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", dpkgDir, err)
 		}
 	}
 	return nil
@@ -195,7 +195,7 @@ func (l *dpkgLists) readSums(pkg int, p dpkgPackage) error {
 			return fmt.Errorf("status.d/%s: line %d: no checksum and path: %w", name, n, ErrCorrupt)
 		}
 		if err := l.db.files.add(pkg, path); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", dpkgDir, err)
 		}
 	}
 	return nil

@@ -32,7 +32,10 @@ func (r *rpmReader) readSQLite(fsys fs.FS) (err error) {
 			r.corrupt(fmt.Errorf("row %v is none of a header: %w", row[0], ErrCorrupt))
 			return nil
 		}
-		return r.record(uint32(number), blob)
+		if err := r.record(uint32(number), blob); err != nil {
+			return fmt.Errorf("%s: %w", r.db.path, err)
+		}
+		return nil
 	})
 	r.db.notes = append(r.db.notes, db.Notes()...)
 	return sqliteError(err)
