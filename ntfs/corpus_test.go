@@ -3,6 +3,7 @@ package ntfs
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -260,4 +261,134 @@ func readStream(f *FS, name, stream string) ([]byte, error) {
 	}
 	defer file.Close()
 	return io.ReadAll(file)
+}
+
+// The NTFS partitions in containers are those of raw images, too.
+func TestCorpusContainers(t *testing.T) {
+	testenv.Tool(t, "qemu-img", "fls", "icat")
+	for _, image := range []struct {
+		name           string
+		sector, length int64
+	}{
+		{"images/gomod__google__osv-scalibr/extractor/filesystem/embeddedfs/vdi/testdata/valid-ext-exfat-fat32-ntfs-dynamic.vdi.gz", 30720, 10207},
+		{"images/google__osv-scalibr/extractor/filesystem/embeddedfs/qcow2/testdata/valid-ext-exfat-fat32-ntfs.qcow2.gz", 393216, 129024},
+	} {
+		t.Run(filepath.Base(image.name), func(t *testing.T) {
+			dir := t.TempDir()
+			packed, raw := filepath.Join(dir, "packed"), filepath.Join(dir, "raw")
+			if err := os.WriteFile(packed, testenv.CorpusFile(t, image.name), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.Command("qemu-img", "convert", "-O", "raw", packed, raw).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			whole, err := os.ReadFile(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			volume := whole[512*image.sector:][:512*image.length]
+			path := filepath.Join(dir, "volume")
+			writeSparse(t, path, volume)
+			out, err := exec.Command("fls", "-r", "-p", path).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := flsLive(out)
+			if len(want) < 20 {
+				t.Errorf("fls lists %d entries", len(want))
+			}
+			f, err := openBytes(volume)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(listed(f, t, want), flsLines(t, f)); diff != "" {
+				t.Error(diff)
+			}
+			if d := f.Damage(); d.Count != 0 || len(d.Notes) != 0 {
+				t.Errorf("%+v", d)
+			}
+			compareWithIcat(t, f, path, want)
+		})
+	}
+}
+
+// A $MFT without its volume, as collectors keep it, and single records: every
+// record is read or refused with a reason.
+func TestCorpusRecords(t *testing.T) {
+	t.Run("$MFT", func(t *testing.T) {
+		mft := testenv.CorpusFile(t, "ntfs/EricZimmerman__MFT/MFT.Test/TestFiles/xw/$MFT")
+		inUse, refused, names := 0, 0, 0
+		for at := 0; at+1024 <= len(mft); at += 1024 {
+			r, why := openRecord(mft[at:at+1024], uint32(at/1024))
+			if why != readable {
+				t.Logf("record %d %v", at/1024, why)
+				refused++
+				continue
+			}
+			if r.flags&recordInUse == 0 {
+				continue
+			}
+			inUse++
+			attributes, why := decodeAttributes(r)
+			if why != readable {
+				t.Logf("record %d %v", at/1024, why)
+				refused++
+			}
+			for _, a := range attributes {
+				if a.kind == typeFileName {
+					if _, why := parseFileName(a.value); why != readable {
+						t.Errorf("record %d %v", at/1024, why)
+					}
+					names++
+				}
+			}
+		}
+		if inUse != 466 || names != 648 || refused != 14 { // it was made to have damaged records
+			t.Errorf("%d in use with %d names, %d refused", inUse, names, refused)
+		}
+		t.Logf("%d records in use with %d names", inUse, names)
+	})
+	for _, name := range []string{"samples/entry_data_run_at_offset", "samples/entry_single_file", "testdata/entry_long_name_and_res_ads_002"} {
+		t.Run(name, func(t *testing.T) {
+			record := testenv.CorpusFile(t, "ntfs/omerbenamram__mft/"+name)
+			number := uint32(0)
+			if binary.LittleEndian.Uint16(record[4:]) >= 48 {
+				number = binary.LittleEndian.Uint32(record[44:])
+			}
+			r, why := openRecord(record, number)
+			if why != readable {
+				t.Logf("refused: it %v", why)
+				return
+			}
+			attributes, why := decodeAttributes(r)
+			if why != readable || len(attributes) == 0 {
+				t.Errorf("%d attributes, it %v", len(attributes), why)
+			}
+			for _, a := range attributes {
+				if !a.resident {
+					runs, err := appendRuns(nil, a.value, a.lowest, 1<<40)
+					t.Logf("attribute 0x%X: %d runs, %v", a.kind, len(runs), err)
+				}
+			}
+		})
+	}
+	for _, name := range []string{"attribute_nonresident_001", "attribute_nonresident_002", "attribute_resident_001"} {
+		t.Run(name, func(t *testing.T) {
+			data := testenv.CorpusFile(t, "ntfs/omerbenamram__mft/testdata/"+name)
+			var a attribute
+			_, why := next(data, &a)
+			t.Logf("0x%X, resident %v, %d bytes: %v", a.kind, a.resident, a.size, why)
+			if why == readable && !a.resident {
+				if _, err := appendRuns(nil, a.value, a.lowest, 1<<40); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	t.Run("$Boot", func(t *testing.T) {
+		b, err := parseBoot(testenv.CorpusFile(t, "ntfs/EricZimmerman__MFT/MFT.Test/TestFiles/Boot/$Boot"))
+		if err != nil || b.clusterSize != 4096 || b.recordSize != 1024 {
+			t.Errorf("%+v, %v", b, err)
+		}
+	})
 }

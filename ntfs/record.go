@@ -1,7 +1,5 @@
 package ntfs
 
-import "bytes"
-
 // Attribute types.
 const (
 	typeStandardInformation = 0x10
@@ -221,11 +219,6 @@ func (a *attribute) named(name string) bool {
 		}
 	}
 	return true
-}
-
-// same reports whether both are extents of one attribute, or could be.
-func (a *attribute) same(b *attribute) bool {
-	return a.kind == b.kind && bytes.Equal(a.name, b.name)
 }
 
 // fileName is the value of a $FILE_NAME attribute and the key of an entry of
