@@ -295,7 +295,11 @@ func inconclusive() *scanner.Result {
 		requirement.Evidence{Source: "root", Path: "Windows/Panther/setupact.log", Note: "cannot be read"}))
 	accepted := requirement.Find(row("win.sysprep.compatible", requirement.Required), requirement.Unknown("setuperr.log is damaged"))
 	accepted.Accepted = true
-	r := result(unknown, accepted)
+	// Two that are unknown for the same reason are told in one paragraph.
+	first := requirement.Find(row("win.tls.tls12", requirement.Required), requirement.Unknown("hive SYSTEM is not there", requirement.Evidence{Source: "root", Path: "Windows/System32/config"}))
+	second := requirement.Find(row("win.rds.enabled", requirement.Required), requirement.Unknown("hive SYSTEM is not there"))
+	second.AWSErrorCode = "RemoteDesktopServicesDisabled"
+	r := result(first, unknown, accepted, second)
 	for i := range 11 {
 		r.Notices = append(r.Notices, requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf("record %d is torn", i), Source: "root"})
 	}

@@ -187,34 +187,59 @@ func plural(n int, noun string, countable bool) string {
 
 // blocks writes a paragraph for every finding that asks something of the
 // reader: what counts first, and what is not met before what is not known.
+// What is not known for one and the same reason is told once.
 func (p *page) blocks(r *scanner.Result) {
 	for _, counts := range []bool{true, false} {
 		for _, status := range []requirement.Status{requirement.Failed, requirement.Warning, requirement.Undetermined} {
+			var groups [][]requirement.Finding
 			for _, f := range r.Findings {
 				// What only the service knows is told in one line with the verdict.
 				unasked := !counts && f.Status == requirement.Undetermined && f.Scope == requirement.Service
-				if f.Status == status && r.Counted[f.ID] == counts && !unasked {
-					p.block(f)
+				if f.Status != status || r.Counted[f.ID] != counts || unasked {
+					continue
 				}
+				same := func(g []requirement.Finding) bool { return g[0].Message == f.Message }
+				if i := slices.IndexFunc(groups, same); i >= 0 && status == requirement.Undetermined {
+					groups[i] = append(groups[i], f)
+				} else {
+					groups = append(groups, []requirement.Finding{f})
+				}
+			}
+			for _, g := range groups {
+				p.block(g)
 			}
 		}
 	}
 }
 
-func (p *page) block(f requirement.Finding) {
+// block writes a paragraph for one finding, or for several that are undetermined
+// for the same reason.
+func (p *page) block(group []requirement.Finding) {
+	var heads []string
+	for _, f := range group {
+		head := f.ID
+		if f.AWSErrorCode != "" {
+			head += "  (AWS: " + f.AWSErrorCode + ")"
+		}
+		if f.Severity != requirement.Required {
+			head += "  (" + string(f.Severity) + ")"
+		}
+		if f.Accepted {
+			head += "  (accepted)"
+		}
+		heads = append(heads, head)
+	}
+	f := group[0]
+	lead := fmt.Sprintf("%-12s  ", strings.ToUpper(statusName(f.Status)))
 	p.line("")
-	head := f.ID
-	if f.AWSErrorCode != "" {
-		head += "  (AWS: " + f.AWSErrorCode + ")"
+	p.painted(statusColor[f.Status], lead, heads[0])
+	for _, head := range heads[1:] {
+		p.text(strings.Repeat(" ", width(lead)), head)
 	}
-	if f.Severity != requirement.Required {
-		head += "  (" + string(f.Severity) + ")"
-	}
-	if f.Accepted {
-		head += "  (accepted)"
-	}
-	p.painted(statusColor[f.Status], fmt.Sprintf("%-12s  ", strings.ToUpper(statusName(f.Status))), head)
 	p.text("  ", Neutral(f.Message))
+	if len(group) > 1 {
+		return
+	}
 	for i, e := range f.Evidence {
 		if i == maxEvidence {
 			p.text("    ", fmt.Sprintf("and %d more in the log (-o log)", len(f.Evidence)-i))

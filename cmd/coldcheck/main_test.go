@@ -89,8 +89,8 @@ func next(image io.ReaderAt, at int64) int64 {
 	return image.(interface{ Next(int64) int64 }).Next(at)
 }
 
-// writeImage writes an image of a case as a file without the pages that hold
-// only zeros.
+// writeImage writes an image of a case as a file with holes where it is zero for
+// long.
 func writeImage(c fixtures.Case, role, name string) error {
 	for _, image := range c.Images {
 		if image.Role != role {
@@ -105,13 +105,13 @@ func writeImage(c fixtures.Case, role, name string) error {
 			return err
 		}
 		defer f.Close()
-		page := make([]byte, 4096)
-		for at := next(r, 0); at < image.Size; at = next(r, at+int64(len(page))) {
-			n := min(int64(len(page)), image.Size-at)
-			if _, err := r.ReadAt(page[:n], at); err != nil {
+		block := make([]byte, 256<<10)
+		for at := next(r, 0); at < image.Size; at = next(r, at+int64(len(block))) {
+			n := min(int64(len(block)), image.Size-at)
+			if _, err := r.ReadAt(block[:n], at); err != nil {
 				return err
 			}
-			if _, err := f.WriteAt(page[:n], at); err != nil {
+			if _, err := f.WriteAt(block[:n], at); err != nil {
 				return err
 			}
 		}
