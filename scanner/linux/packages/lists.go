@@ -162,6 +162,9 @@ func (l *dpkgLists) readList(pkg int, p dpkgPackage) error {
 	for line := range bytes.Lines(data) {
 		n++
 		path := bytes.TrimSuffix(line, []byte("\n"))
+		if len(path) > 1 {
+			path = bytes.TrimSuffix(path, []byte("/"))
+		}
 		if len(path) == 0 || path[0] != '/' || bytes.IndexByte(path, 0) >= 0 {
 			return fmt.Errorf("info/%s: line %d: no path: %.100q: %w", name, n, path, ErrCorrupt)
 		}
