@@ -1,0 +1,126 @@
+package ext4
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kinds of errors, beside those of io/fs and of the reader below, which pass
+// through. fs.ErrNotExist means that a thing is truly not there: the directory
+// was read whole, and the journal was replayed.
+var (
+	// ErrCorrupt is what contradicts itself, fails its checksum, or lies
+	// beyond the end of the image.
+	ErrCorrupt = errors.New("corrupt")
+	// ErrUnsupported is what this package does not read; the message names
+	// the feature.
+	ErrUnsupported = errors.New("unsupported")
+	// ErrEncrypted is content, or names, that fscrypt encrypted.
+	ErrEncrypted = errors.New("encrypted")
+	// ErrLinks is a path that leads through more than 40 symbolic links, or
+	// round in a circle of them.
+	ErrLinks = errors.New("too many symbolic links")
+)
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
+}
+
+func unsupported(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(format, args...))
+}
+
+// recoverable reports whether the error is of what is on the disk, and not of
+// the reader.
+func recoverable(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnsupported) || errors.Is(err, ErrEncrypted)
+}
+
+// reason says what is wrong with an inode or a block. It is an error of kind
+// ErrCorrupt that costs no allocation, since a hostile volume may have
+// millions of them.
+type reason uint8
+
+const (
+	sound reason = iota
+	reasonNumber
+	reasonReserved
+	reasonGroup
+	reasonTruncated
+	reasonFree
+	reasonChecksum
+	reasonExtraSize
+	reasonMode
+	reasonSize
+	reasonSizeFlags
+	reasonExtentMagic
+	reasonExtentDepth
+	reasonExtentCount
+	reasonExtentOrder
+	reasonExtentStart
+	reasonExtentLength
+	reasonExtentChecksum
+	reasonBlock
+	reasonTooLarge
+	reasonEntrySize
+	reasonEntryName
+	reasonEntryInode
+	reasonNotOwn
+	reasonNoTail
+	reasonDirChecksum
+	reasonIndex
+	reasonIndexChecksum
+	reasonHole
+	reasonTarget
+	reasonInline
+	reasonXattr
+	reasonXattrChecksum
+)
+
+var reasons = [...]string{
+	sound:                "sound",
+	reasonNumber:         "is not one the volume has",
+	reasonReserved:       "is reserved for the filesystem",
+	reasonGroup:          "belongs to a group whose descriptor is damaged",
+	reasonTruncated:      "lies past the end of the image",
+	reasonFree:           "is not in use",
+	reasonChecksum:       "fails its checksum",
+	reasonExtraSize:      "has an extra size out of range",
+	reasonMode:           "has a mode of no type of file",
+	reasonSize:           "has a size out of range",
+	reasonSizeFlags:      "has flags that contradict each other",
+	reasonExtentMagic:    "has extents without their magic",
+	reasonExtentDepth:    "has extents of a wrong depth",
+	reasonExtentCount:    "has extents whose number is out of range",
+	reasonExtentOrder:    "has extents that overlap or are out of order",
+	reasonExtentStart:    "has extents that begin elsewhere than their index says",
+	reasonExtentLength:   "has an extent whose length is out of range",
+	reasonExtentChecksum: "has extents that fail their checksum",
+	reasonBlock:          "has a block that lies outside the volume",
+	reasonTooLarge:       "has blocks past the last a file can have",
+	reasonEntrySize:      "has a directory entry whose length is wrong",
+	reasonEntryName:      "has a directory entry whose name does not fit",
+	reasonEntryInode:     "has a directory entry with an inode that the volume does not have",
+	reasonNotOwn:         "has a first directory block that is not its own",
+	reasonNoTail:         "has a directory block without a checksum",
+	reasonDirChecksum:    "has a directory block that fails its checksum",
+	reasonIndex:          "has a damaged directory index",
+	reasonIndexChecksum:  "has a directory index that fails its checksum",
+	reasonHole:           "has a hole in a directory",
+	reasonTarget:         "is a symbolic link with a NUL in its target",
+	reasonInline:         "has inline data that does not fit",
+	reasonXattr:          "has extended attributes that do not fit",
+	reasonXattrChecksum:  "has extended attributes that fail their checksum",
+}
+
+func (r reason) Error() string { return reasons[r] }
+
+func (r reason) Unwrap() error { return ErrCorrupt }
+
+// damaged is the error of an inode that cannot be read.
+func damaged(inode uint32, why reason) error {
+	return fmt.Errorf("%w: inode %d %w", ErrCorrupt, inode, why)
+}
+
+// wrapInode adds the inode to the error of something that belongs to it.
+func wrapInode(inode uint32, err error) error { return fmt.Errorf("inode %d: %w", inode, err) }
