@@ -70,6 +70,7 @@ func (p appxPackage) flagged(forUser bool) bool {
 type Appx struct {
 	Packages    []appxPackage
 	Provisioned map[string]bool // families that new users get
+	StoreErr    error           // why Provisioned is not known
 
 	// Fallback says why Packages are only what the registry has of them, ""
 	// if they are from the database.
@@ -93,10 +94,6 @@ func (m *Machine) readAppx() (Appx, error) {
 	if err != nil {
 		return Appx{}, err
 	}
-	store, err := m.key(keyAppxStore)
-	if err != nil {
-		return Appx{}, err
-	}
 	v, name, err := m.locate(env["PROGRAMDATA"] + appxRepository + appxDatabase)
 	if err != nil {
 		return Appx{}, err
@@ -106,6 +103,11 @@ func (m *Machine) readAppx() (Appx, error) {
 		return Appx{}, err
 	}
 	var a Appx
+	store, err := m.key(keyAppxStore)
+	if err == nil {
+		a.Provisioned, err = m.readProvisioned(store)
+	}
+	a.StoreErr = err
 	if f.Exists {
 		if a.Packages, a.Evidence, err = v.readStateRepository(name, f); err != nil {
 			return Appx{}, err
@@ -119,26 +121,33 @@ func (m *Machine) readAppx() (Appx, error) {
 		if old.Exists {
 			a.Fallback = old.Evidence.Path + " of this version of Windows is not read"
 		}
+		if a.StoreErr != nil {
+			return Appx{}, fmt.Errorf("%s, and the registry cannot be read in its place: %w", a.Fallback, a.StoreErr)
+		}
 		if a.Packages, err = m.readAppxStore(store); err != nil {
 			return Appx{}, err
 		}
 		a.Evidence = []requirement.Evidence{f.Evidence, old.Evidence, store.Evidence}
 	}
-	a.Provisioned = map[string]bool{}
+	return a, nil
+}
+
+func (m *Machine) readProvisioned(store Key) (map[string]bool, error) {
+	provisioned := map[string]bool{}
 	for _, name := range []string{"Applications", "InboxApplications"} {
 		k, err := m.subkey(store, name)
 		if err != nil {
-			return Appx{}, err
+			return nil, err
 		}
 		keys, err := m.subkeys(k)
 		if err != nil {
-			return Appx{}, err
+			return nil, err
 		}
 		for _, p := range keys {
-			a.Provisioned[appxFamily(p.Name())] = true
+			provisioned[appxFamily(p.Name())] = true
 		}
 	}
-	return a, nil
+	return provisioned, nil
 }
 
 // appxFamily is the family of a full name, Name_Version_Architecture_Resource_Publisher:
@@ -159,15 +168,26 @@ const appxTime = 60 * time.Second
 func (v *volume) readStateRepository(name string, f File) ([]appxPackage, []requirement.Evidence, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), appxTime)
 	defer cancel()
-	v.trail.Record("database", "source", v.role, "path", name)
+	fail := func(err error) error {
+		v.trail.Record("error", "source", v.role, "path", name, "error", err.Error())
+		return fmt.Errorf("%s volume: %w", v.role, err)
+	}
 	db, err := sqlitefs.Open(ctx, v.fs, name)
 	if err != nil {
-		return nil, nil, v.problem(name, err)
+		return nil, nil, fail(err)
 	}
 	defer db.Close()
+	v.trail.Record("database", "source", v.role, "path", name, "wal", db.WAL().Applied(), "loss", db.WAL().Loss())
 	packages, err := readPackages(db)
 	if err != nil {
-		return nil, nil, v.problem(name, err)
+		return nil, nil, fail(err)
+	}
+	for _, p := range packages {
+		var users []string
+		for _, u := range p.Users {
+			users = append(users, fmt.Sprintf("%s:%d", u.SID, u.State))
+		}
+		v.trail.Record("package", "source", v.role, "path", name, "name", p.FullName, "type", fmt.Sprint(p.Type), "users", strings.Join(users, " "))
 	}
 	ev := f.Evidence
 	ev.Value = "PackageUser.DeploymentState"
@@ -334,10 +354,13 @@ func (m *Machine) perUserPackages() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.perUser(), nil
+	return a.perUser(), a.StoreErr
 }
 
 func (a Appx) perUser() []string {
+	if a.StoreErr != nil {
+		return nil
+	}
 	var names []string
 	for _, p := range a.Packages {
 		if p.Type&appxMain != 0 && !p.Inbox && !a.Provisioned[appxFamily(p.FullName)] &&
@@ -355,16 +378,17 @@ type appxWanted struct {
 	Name  string // "" if it is not known
 	Basis requirement.Basis
 	Names map[string]string // accounts by SID, as far as profiles tell them
+	Err   error             // why none of it is known
 }
 
-func (m *Machine) appxUser() (appxWanted, error) {
+func (m *Machine) appxUser() appxWanted {
 	w, err := m.Wanted()
 	if err != nil {
-		return appxWanted{}, err
+		return appxWanted{Err: err}
 	}
 	profiles, err := m.Profiles()
 	if err != nil {
-		return appxWanted{}, err
+		return appxWanted{Err: err}
 	}
 	u := appxWanted{Name: w.User, Basis: w.Basis, Names: map[string]string{}}
 	for _, p := range profiles.List {
@@ -376,7 +400,7 @@ func (m *Machine) appxUser() (appxWanted, error) {
 		u.SID = w.Profile.SID
 		u.Name = cmp.Or(u.Name, u.Names[u.SID])
 	}
-	return u, nil
+	return u
 }
 
 var appxStagedPackages = entry{
@@ -400,11 +424,7 @@ func (m *Machine) decideAppx() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	u, err := m.appxUser()
-	if err != nil {
-		return requirement.Unreadable(err)
-	}
-	return judgeAppx(a, u)
+	return judgeAppx(a, m.appxUser())
 }
 
 // appxRow is a row of the details of win.appx.staged.
@@ -478,7 +498,10 @@ func judgeAppx(a Appx, u appxWanted) requirement.Outcome {
 	if len(s.script) > 0 && o.Status != requirement.Undetermined {
 		o.Message += fmt.Sprintf("; the service's script looks for %q anywhere in the text and would judge otherwise: %s", u.Name, some(s.script))
 	}
-	perUser := a.perUser()
+	perUser, storeUnread := a.perUser(), ""
+	if a.StoreErr != nil {
+		storeUnread = a.StoreErr.Error()
+	}
 	if len(perUser) > 0 && o.Status == requirement.Passed {
 		o.Message += "; installed for a user only, which stops Sysprep more often: " + some(perUser)
 	}
@@ -488,7 +511,8 @@ func judgeAppx(a Appx, u appxWanted) requirement.Outcome {
 		Script  []string  `json:"script_differs,omitempty"`
 		Other   []appxRow `json:"other_types,omitempty"`
 		PerUser []string  `json:"installed_per_user,omitempty"`
-	}{appxRows(s.flagged, u), appxRows(s.open, u), s.script, s.other, perUser}
+		Unread  string    `json:"provisioned_unread,omitempty"`
+	}{appxRows(s.flagged, u), appxRows(s.open, u), s.script, s.other, perUser, storeUnread}
 	return o
 }
 
@@ -510,6 +534,8 @@ func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
 		return requirement.Unknown("the state of AppX packages is not known: "+a.Fallback+"; the registry has none that is staged", evidence...)
 	case len(s.odd) > 0:
 		return requirement.Unknown("the state of an AppX package is none that is known: "+someAppx(s.odd), evidence...)
+	case u.Err != nil:
+		return requirement.Unreadable(fmt.Errorf("whether AppX packages are staged depends on who the user is: %w", u.Err), evidence...)
 	case len(s.open) > 0:
 		return requirement.Unknown("whether AppX packages are staged depends on who the user is (name him with --user-name): "+someAppx(s.open), evidence...)
 	}

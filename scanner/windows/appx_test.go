@@ -87,6 +87,8 @@ func TestAppx(t *testing.T) {
 		"staged, user not known":       {[]appxPackage{both}, appxWanted{}, "", undetermined, "depends on who the user is (name him with --user-name): Contoso.Both"},
 		"installed, user not known":    {[]appxPackage{installed}, appxWanted{}, "", passed, "none of 1"},
 		"no user at all":               {[]appxPackage{staged}, appxWanted{}, "", failed, "Contoso.Writer"},
+		"staged, profiles unread":      {[]appxPackage{both}, appxWanted{Err: errors.New("the ProfileList is damaged")}, "", undetermined, "depends on who the user is: the ProfileList is damaged"},
+		"installed, profiles unread":   {[]appxPackage{installed}, appxWanted{Err: errors.New("the ProfileList is damaged")}, "", undetermined, "the ProfileList is damaged"},
 		"for the user, not known":      {[]appxPackage{forUser}, appxWanted{}, "", undetermined, "Contoso.Player"},
 		"a framework":                  {[]appxPackage{of(staged, appxFramework)}, known, "", failed, "Contoso.Writer"},
 		"a resource package":           {[]appxPackage{of(staged, 4)}, known, "", passed, "none of 0"},

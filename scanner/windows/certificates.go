@@ -233,7 +233,8 @@ type certificateRow struct {
 	Error      string `json:"error,omitempty"`
 }
 
-// judgeCertificates decides win.component.certificates at a point in time. A
+// judgeCertificates decides win.component.certificates at a point in time: at
+// least one root is valid, and none of them is disallowed. A
 // certificate that cannot be read leaves the decision open only where it might
 // change it: among the disallowed ones if a good root was found, anywhere if
 // none was.

@@ -19,17 +19,15 @@ type rearmStatement struct {
 type Rearm struct {
 	Logs       []sysprepLog
 	Skip       Setting[uint32] // SkipRearm: Sysprep does not rearm
+	SkipErr    error           // why Skip is not known
 	Statements []rearmStatement
 }
 
 const keyProtection = keyCurrentVersion + `\SoftwareProtectionPlatform`
 
-func (m *Machine) readRearm(s System) (Rearm, error) {
+func (m *Machine) readRearm(s System) Rearm {
 	r := Rearm{Logs: m.SysprepLogs().all()}
-	var err error
-	if r.Skip, err = m.dwordAt(keyProtection, "SkipRearm"); err != nil {
-		return r, err
-	}
+	r.Skip, r.SkipErr = m.dwordAt(keyProtection, "SkipRearm")
 	for _, d := range m.in.Documents {
 		if d.Slmgr == nil {
 			continue
@@ -42,7 +40,7 @@ func (m *Machine) readRearm(s System) (Rearm, error) {
 		n := d.Slmgr.RemainingWindowsRearm
 		r.Statements = append(r.Statements, rearmStatement{n, requirement.Evidence{Source: d.Name, Value: "Remaining Windows rearm count", Data: fmt.Sprint(n)}})
 	}
-	return r, nil
+	return r
 }
 
 // ofEdition says whether the product that slmgr names, "Windows(R),
@@ -67,11 +65,7 @@ func (m *Machine) decideRearm() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	r, err := m.readRearm(s)
-	if err != nil {
-		return requirement.Unreadable(err)
-	}
-	return judgeRearm(s, r)
+	return judgeRearm(s, m.readRearm(s))
 }
 
 const (
@@ -193,6 +187,8 @@ func judgeRearms(s System, r Rearm, h rearmHistory) requirement.Outcome {
 		return requirement.Unreadable(fmt.Errorf("whether Sysprep ran out of rearms (%s): %w", withSlmgr, h.unread))
 	case standing:
 		return requirement.Unknown(when + "; whether that was before this Windows was installed is not certain (" + withSlmgr + ")")
+	case r.SkipErr != nil:
+		return requirement.Unreadable(r.SkipErr)
 	case r.Skip.Value != 0:
 		o := requirement.Warn(fmt.Sprintf("SkipRearm is %d: Sysprep does not rearm Windows, and its copies share one activation id", r.Skip.Value), r.Skip.Evidence)
 		o.Remediation = `Set SkipRearm below HKLM\` + keyProtection[len(`HKLM\`):] + ` to 0.`

@@ -37,6 +37,7 @@ func TestRearm(t *testing.T) {
 		act, err   string // the logs
 		unread     bool   // a third one
 		skip       uint32
+		skipUnread bool
 		statements []rearmStatement
 		want       verdict
 		says       string
@@ -56,6 +57,8 @@ func TestRearm(t *testing.T) {
 		"denied, and one log unread":   {system: server, err: "2026-02-20 10:31:17" + deniedAt, unread: true, want: failed, says: "0xC004D307"},
 		"one log unread":               {system: server, unread: true, want: undetermined, says: "bad sector"},
 		"rearm is skipped":             {system: server, skip: 1, want: warning, says: "SkipRearm is 1"},
+		"skip unread":                  {system: server, skipUnread: true, want: undetermined, says: "SkipRearm is damaged"},
+		"skip unread, denied":          {system: server, skipUnread: true, err: "2026-02-20 10:31:17" + deniedAt, want: failed, says: "0xC004D307"},
 		"edition not known":            {system: at(server2019, ""), want: undetermined, says: "edition"},
 		"evaluation":                   {system: eval, want: undetermined, says: "evaluations have few rearms"},
 		"evaluation, denied":           {system: eval, err: "2026-02-20 10:31:17" + deniedAt, want: failed, says: "0xC004D307"},
@@ -81,6 +84,9 @@ func TestRearm(t *testing.T) {
 			}
 			if c.skip != 0 {
 				r.Skip = number(c.skip)
+			}
+			if c.skipUnread {
+				r.SkipErr = errors.New("SkipRearm is damaged")
 			}
 			o := judgeRearm(c.system, r)
 			check(t, rearmNonzero, o, c.want)
@@ -127,9 +133,9 @@ func TestRearmDocuments(t *testing.T) {
 		{Name: "workspaces.json", Kind: statement.WorkSpaces},
 		{Name: "slmgr.txt", Kind: statement.Licence, Slmgr: &statement.Slmgr{Name: "Windows(R), ServerDatacenter edition", RemainingWindowsRearm: 1001}},
 	}
-	r, err := m.readRearm(System{EditionID: "ServerDatacenter"})
-	if err != nil {
-		t.Fatal(err)
+	r := m.readRearm(System{EditionID: "ServerDatacenter"})
+	if r.SkipErr != nil {
+		t.Error(r.SkipErr)
 	}
 	want := []rearmStatement{{1001, requirement.Evidence{Source: "slmgr.txt", Value: "Remaining Windows rearm count", Data: "1001"}}}
 	if diff := cmp.Diff(want, r.Statements); diff != "" {

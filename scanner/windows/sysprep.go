@@ -211,7 +211,7 @@ func judgeSysprepStatus(generalization, cleanup Setting[uint32]) requirement.Out
 func (m *Machine) decideLastRun() requirement.Outcome {
 	s, err := m.System()
 	if err != nil {
-		return requirement.Unreadable(err)
+		s = System{} // when it was installed only takes older errors out
 	}
 	return judgeLastRun(m.SysprepLogs().Sysprep, s)
 }

@@ -311,14 +311,11 @@ func TestSysprepFacts(t *testing.T) {
 			t.Errorf("%s: no evidence", name)
 		}
 	}
-	if _, err := m.readUpgrades(); err == nil || !strings.Contains(err.Error(), "not given") {
-		t.Errorf("upgrades without a root volume: %v", err)
+	u, err := m.readUpgrades()
+	if err != nil || len(u.Sources) != 1 || len(u.Others) != 1 || u.Err == nil {
+		t.Errorf("upgrades without a root volume: %+v, %v", u, err)
 	}
-	setup, err := m.key(keySetup + `\Source OS (Updated on 2/3/2025 10:11:12)`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := m.readSource(setup).From; got != "Windows 10 Pro build 18363" {
+	if got := u.Sources[0].From; got != "Windows 10 Pro build 18363" {
 		t.Errorf("from %q", got)
 	}
 }
@@ -332,7 +329,7 @@ func TestNothingCanBeRead(t *testing.T) {
 	for _, e := range []entry{rebootPending, upgradeInPlace, sysprepFile, sysprepCompatible, rearmNonzero, appxStagedPackages, componentCertificates} {
 		o := e.decide(m)
 		check(t, e, o, undetermined)
-		if !strings.Contains(o.Message, "cannot be read") {
+		if !strings.Contains(o.Message, "cannot be read") && !strings.Contains(o.Message, "not given") {
 			t.Errorf("%s: %s", e.ID, o.Message)
 		}
 	}

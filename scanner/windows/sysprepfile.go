@@ -68,7 +68,7 @@ func parseAnswer(data []byte) answerContent {
 	}
 	var c answerContent
 	if err := c.read(xml.NewDecoder(strings.NewReader(text))); err != nil {
-		c.Problem = "it is not well-formed XML: " + err.Error()
+		c.Problem, c.Processed = "it is not well-formed XML: "+err.Error(), false
 		return c
 	}
 	if c.Problem == "" && !slices.Contains(c.Passes, "generalize") && !slices.Contains(c.Passes, "specialize") {
@@ -79,7 +79,6 @@ func parseAnswer(data []byte) answerContent {
 
 func (c *answerContent) read(d *xml.Decoder) error {
 	var path []string
-	c.Processed = true
 	roots := 0
 	for {
 		token, err := d.Token()
@@ -104,8 +103,9 @@ func (c *answerContent) read(d *xml.Decoder) error {
 					c.Problem = fmt.Sprintf("its root is %q, not unattend of %s", t.Name.Local, unattendNamespace)
 				}
 			case len(path) == 2 && t.Name.Local == "settings":
+				done := attribute(t, "wasPassProcessed") == "true"
+				c.Processed = done && (c.Processed || len(c.Passes) == 0)
 				c.Passes = append(c.Passes, attribute(t, "pass"))
-				c.Processed = c.Processed && attribute(t, "wasPassProcessed") == "true"
 			}
 		case xml.EndElement:
 			path = path[:len(path)-1]
@@ -226,11 +226,11 @@ func (m *Machine) readAgents(s System) ([]launchAgent, error) {
 		}
 		if service := known[name].service; service != "" {
 			s, err := m.Service(service)
-			if err != nil {
-				return nil, err
-			}
-			if s.Exists() {
+			switch {
+			case err == nil && s.Exists():
 				a.Signs = append(a.Signs, s.Key)
+			case err != nil && !a.installed():
+				return nil, err
 			}
 		}
 		for _, path := range known[name].answers {
@@ -245,6 +245,7 @@ func (m *Machine) readAgents(s System) ([]launchAgent, error) {
 type sysprepFiles struct {
 	Program      File // sysprep.exe
 	Agents       []launchAgent
+	AgentsErr    error           // why Agents are not known
 	Cached       []answerFile    // answer files that Windows Setup finds without being told
 	UnattendFile Setting[string] // the one that the registry names
 	Err          error           // why Cached or UnattendFile is not known
@@ -252,17 +253,16 @@ type sysprepFiles struct {
 
 func (m *Machine) readSysprepFiles() (sysprepFiles, error) {
 	var f sysprepFiles
-	s, err := m.System()
-	if err != nil {
-		return f, err
-	}
+	var err error
 	root := `C:\` + m.systemRoot
 	if f.Program, err = m.file(root + `\System32\Sysprep\sysprep.exe`); err != nil {
 		return f, err
 	}
-	if f.Agents, err = m.readAgents(s); err != nil {
-		return f, err
+	s, err := m.System()
+	if err == nil {
+		f.Agents, err = m.readAgents(s)
 	}
+	f.AgentsErr = err
 	for _, path := range []string{`\Panther\Unattend\unattend.xml`, `\Panther\unattend.xml`, `\System32\Sysprep\unattend.xml`} {
 		a := m.readAnswer(root + path)
 		if a.Err != nil && f.Err == nil {
@@ -305,13 +305,15 @@ type agentRow struct {
 
 // judgeSysprepFile decides win.sysprep.file.
 func judgeSysprepFile(f sysprepFiles) requirement.Outcome {
-	o := judgeAnswers(f)
-	if o.Status == requirement.Failed {
-		o.Remediation = "Reinstall " + decisive(f.Agents).Name + "; AWS Support can repair it."
-	}
-	if !f.Program.Exists {
-		o = requirement.Fail("sysprep.exe is missing", f.Program.Evidence)
-		o.Remediation = "Repair Windows (sfc /scannow), or use another WorkSpace."
+	o := judgeSysprepProgram(f.Program)
+	switch {
+	case o.Status == requirement.Failed:
+	case f.AgentsErr != nil:
+		o = requirement.Unreadable(f.AgentsErr)
+	default:
+		if o = judgeAnswers(f); o.Status == requirement.Failed {
+			o.Remediation = "Reinstall " + decisive(f.Agents).Name + "; AWS Support can repair it."
+		}
 	}
 	var rows []agentRow
 	for _, a := range f.Agents {

@@ -18,7 +18,8 @@ type upgradeTrace struct {
 type Upgrades struct {
 	Sources  []upgradeTrace       // keys "Source OS (Updated on …)": an upgrade was made
 	Others   []upgradeTrace       // keys with "Upgrade" in their name, which the service's script takes for one
-	Leftover []upgradeTrace       // folders and switches that prove nothing alone
+	Leftover []upgradeTrace       // folders that prove nothing alone
+	Err      error                // why Leftover may not be whole
 	Parent   requirement.Evidence // SYSTEM\Setup, whose subkeys were all read
 }
 
@@ -51,23 +52,22 @@ func (m *Machine) readUpgrades() (Upgrades, error) {
 			u.Others = append(u.Others, upgradeTrace{Name: k.Name(), Evidence: k.Evidence})
 		}
 	}
+	u.Leftover, u.Err = m.readLeftovers()
+	return u, nil
+}
+
+func (m *Machine) readLeftovers() ([]upgradeTrace, error) {
+	var list []upgradeTrace
 	for _, folder := range []string{`C:\Windows.old`, `C:\$WINDOWS.~BT`, `C:\$Windows.~WS`} {
 		f, err := m.file(folder)
 		if err != nil {
-			return u, err
+			return list, err
 		}
 		if f.Exists {
-			u.Leftover = append(u.Leftover, upgradeTrace{Name: folder, Evidence: f.Evidence})
+			list = append(list, upgradeTrace{Name: folder, Evidence: f.Evidence})
 		}
 	}
-	enabled, err := m.dwordAt(`HKLM\SOFTWARE\Amazon\WorkSpacesConfig\enable-inplace-upgrade.ps1`, "Enabled")
-	if err != nil {
-		return u, err
-	}
-	if enabled.Value != 0 {
-		u.Leftover = append(u.Leftover, upgradeTrace{Name: "the switch of enable-inplace-upgrade.ps1", Evidence: enabled.Evidence})
-	}
-	return u, nil
+	return list, nil
 }
 
 // readSource reads the version before an upgrade. The key alone decides, so a
@@ -106,15 +106,16 @@ func (m *Machine) decideUpgrade() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	s, err := m.System()
-	if err != nil {
-		return requirement.Unreadable(err)
+	now := "what it is"
+	if s, err := m.System(); err == nil {
+		now = fmt.Sprintf("%s (%s)", s.Name(), s.Version())
 	}
-	return judgeUpgrade(u, s)
+	return judgeUpgrade(u, now)
 }
 
-// judgeUpgrade decides win.upgrade.in-place.
-func judgeUpgrade(u Upgrades, s System) requirement.Outcome {
+// judgeUpgrade decides win.upgrade.in-place. now is the version as a person
+// says it.
+func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 	var leftovers []string
 	var evidence []requirement.Evidence
 	for _, l := range u.Leftover {
@@ -136,7 +137,7 @@ func judgeUpgrade(u Upgrades, s System) requirement.Outcome {
 		if len(from) > 0 {
 			message += " from " + some(from)
 		}
-		return requirement.Fail(fmt.Sprintf("%s to %s (%s): %s", message, s.Name(), s.Version(), some(told)), append(keys, evidence...)...)
+		return requirement.Fail(fmt.Sprintf("%s to %s: %s", message, now, some(told)), append(keys, evidence...)...)
 	case len(u.Others) > 0:
 		var told []string
 		var keys []requirement.Evidence
@@ -145,6 +146,8 @@ func judgeUpgrade(u Upgrades, s System) requirement.Outcome {
 			keys = append(keys, other.Evidence)
 		}
 		return requirement.Warn(fmt.Sprintf(`no upgrade is on record, but the service's script takes the key %s below SYSTEM\Setup for one`, some(told)), append(keys, evidence...)...)
+	case u.Err != nil:
+		return requirement.Unreadable(u.Err, u.Parent)
 	}
 	message := `no key "Source OS" or "Upgrade" below SYSTEM\Setup`
 	if len(leftovers) > 0 {

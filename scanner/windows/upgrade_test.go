@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -21,18 +22,21 @@ func TestUpgrade(t *testing.T) {
 		"source os":            {Upgrades{Sources: []upgradeTrace{source}}, failed, "from Windows 10 Pro 1909 build 18363 to Windows Server 2019"},
 		"source os of nothing": {Upgrades{Sources: []upgradeTrace{{Name: "Source OS", Evidence: evidence}}}, failed, "upgraded in place to"},
 		"another key":          {Upgrades{Others: []upgradeTrace{other}}, warning, "the key Upgrade"},
+		"a folder unread":      {Upgrades{Err: errors.New("a bad sector")}, undetermined, "a bad sector"},
+		"source os, unread":    {Upgrades{Sources: []upgradeTrace{source}, Err: errors.New("a bad sector")}, failed, "Windows 10 Pro"},
+		"another key, unread":  {Upgrades{Others: []upgradeTrace{other}, Err: errors.New("a bad sector")}, warning, "the key Upgrade"},
 		"both":                 {Upgrades{Sources: []upgradeTrace{source}, Others: []upgradeTrace{other}, Leftover: []upgradeTrace{old}}, failed, "Source OS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.upgrades.Parent = evidence
-			o := judgeUpgrade(c.upgrades, server2019)
+			o := judgeUpgrade(c.upgrades, "Windows Server 2019")
 			check(t, upgradeInPlace, o, c.want)
 			if !strings.Contains(o.Message, c.says) {
 				t.Errorf("%q does not say %q", o.Message, c.says)
 			}
 		})
 	}
-	both := judgeUpgrade(Upgrades{Sources: []upgradeTrace{source}, Leftover: []upgradeTrace{old}}, server2019)
+	both := judgeUpgrade(Upgrades{Sources: []upgradeTrace{source}, Leftover: []upgradeTrace{old}}, "Windows Server 2019")
 	if want := []requirement.Evidence{evidence, evidence}; len(both.Evidence) != len(want) {
 		t.Errorf("%d pieces of evidence, want %d", len(both.Evidence), len(want))
 	}

@@ -152,15 +152,15 @@ func (db *DB) Columns(table string) ([]string, error) {
 	case err != nil:
 		return nil, err
 	case !found:
-		return nil, fmt.Errorf("%s: table %s: %w", db.name, table, ErrMissing)
+		return nil, db.at(fmt.Errorf("table %s: %w", table, ErrMissing))
 	case kind != "table" || root <= 0:
-		return nil, fmt.Errorf("%s: %s is no ordinary table: %w", db.name, table, ErrUnsupported)
+		return nil, db.at(fmt.Errorf("%s is no ordinary table: %w", table, ErrUnsupported))
 	}
 	var columns []string
 	err = db.query("PRAGMA table_info("+quote(table)+")", maxColumns, func(row []Value) error {
 		name, ok := row[1].(string)
 		if !ok {
-			return fmt.Errorf("%s: a column of table %s has no name: %w", db.name, table, ErrCorrupt)
+			return fmt.Errorf("a column of table %s has no name: %w", table, ErrCorrupt)
 		}
 		columns = append(columns, name)
 		return nil
@@ -174,7 +174,8 @@ const (
 )
 
 // Rows calls row for every row of a table with the values of the columns. The
-// slice is used again for the next row. More rows than limit are an error that wraps ErrUnsupported; a table or
+// slice is used again for the next row. An error of row ends the reading and
+// is returned with the name of the database. More rows than limit are an error that wraps ErrUnsupported; a table or
 // a column that is not there is one that wraps ErrMissing.
 //
 // The structure of the table is checked first, so that rows which a damaged
@@ -187,7 +188,7 @@ func (db *DB) Rows(table string, columns []string, limit int, row func([]Value) 
 	quoted := make([]string, len(columns))
 	for i, c := range columns {
 		if !containsFold(have, c) {
-			return fmt.Errorf("%s: column %s of table %s: %w", db.name, c, table, ErrMissing)
+			return db.at(fmt.Errorf("column %s of table %s: %w", c, table, ErrMissing))
 		}
 		quoted[i] = quote(c)
 	}
@@ -196,9 +197,9 @@ func (db *DB) Rows(table string, columns []string, limit int, row func([]Value) 
 		case said == "ok":
 			return nil
 		case db.files.err != nil:
-			return fmt.Errorf("%s: %w", db.name, db.files.err)
+			return db.files.err
 		default:
-			return fmt.Errorf("%s: table %s: %s: %w", db.name, table, strings.Join(strings.Fields(said), " "), ErrCorrupt)
+			return fmt.Errorf("table %s: %s: %w", table, strings.Join(strings.Fields(said), " "), ErrCorrupt)
 		}
 	})
 	switch {
@@ -225,7 +226,7 @@ func containsFold(list []string, s string) bool {
 // query runs on the caller's goroutine alone, where a panic can be contained.
 func (db *DB) query(statement string, limit int, row func([]Value) error) (err error) {
 	if err := db.files.ctx.Err(); err != nil {
-		return fmt.Errorf("%s: %w", db.name, err)
+		return db.at(err)
 	}
 	defer db.contain(&err, debug.SetPanicOnFault(true))
 	return db.conn.Raw(func(conn any) error {
@@ -243,12 +244,12 @@ func (db *DB) query(statement string, limit int, row func([]Value) error) (err e
 			case err != nil:
 				return db.problem(err)
 			case n == limit:
-				return fmt.Errorf("%s: more than %d rows: %w", db.name, limit, ErrUnsupported)
+				return db.at(fmt.Errorf("more than %d rows: %w", limit, ErrUnsupported))
 			case db.files.ctx.Err() != nil:
-				return fmt.Errorf("%s: %w", db.name, db.files.ctx.Err())
+				return db.at(db.files.ctx.Err())
 			}
 			if err := row(values); err != nil {
-				return err
+				return db.at(err)
 			}
 		}
 	})
@@ -260,7 +261,7 @@ func (db *DB) query(statement string, limit int, row func([]Value) error) (err e
 func (db *DB) contain(err *error, before bool) {
 	debug.SetPanicOnFault(before)
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("%s: the SQLite library stopped: %v: %w", db.name, p, ErrCorrupt)
+		*err = db.at(fmt.Errorf("the SQLite library stopped: %v: %w", p, ErrCorrupt))
 	}
 }
 
@@ -269,16 +270,26 @@ func (db *DB) problem(err error) error {
 	var code *sqlite.Error
 	switch {
 	case db.files.ctx.Err() != nil:
-		return fmt.Errorf("%s: %w", db.name, db.files.ctx.Err())
+		return db.at(db.files.ctx.Err())
 	case db.files.err != nil:
-		return fmt.Errorf("%s: %w", db.name, db.files.err)
+		return db.at(db.files.err)
 	case !errors.As(err, &code):
-		return fmt.Errorf("%s: %w", db.name, err)
+		return db.at(err)
 	}
 	kind := ErrUnsupported
 	switch code.Code() & 0xFF {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_FORMAT:
 		kind = ErrCorrupt
 	}
-	return fmt.Errorf("%s: %s: %w", db.name, code.Error(), kind)
+	return db.at(fmt.Errorf("%s: %w", code.Error(), kind))
+}
+
+// at says which database an error is about. Those of the file system name the
+// file already.
+func (db *DB) at(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", db.name, err)
 }
