@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/internal/hivetest"
@@ -149,5 +151,44 @@ func TestTruncatedHive(t *testing.T) {
 	}
 	if c := count(h); c.errs != nil || c.keys != 7 {
 		t.Errorf("with padding: %v %v", c, c.errs)
+	}
+}
+
+// One wrong bit anywhere in the bins data makes no key of a hive with hashes seem absent, and no value but the one whose
+// name it is in.
+func TestWrongBits(t *testing.T) {
+	root := hivetest.Key{Name: "ROOT"}
+	for i := range 20 {
+		root.Subkeys = append(root.Subkeys, hivetest.Key{Name: fmt.Sprint("Key", i), Values: []hivetest.Value{
+			{Name: "Start", Type: 4, Data: []byte{2, 0, 0, 0}}, {Name: "ImagePath", Type: 2, Data: wide(`%SystemRoot%\x.exe`)},
+		}, Subkeys: keys("Parameters", "Größe")})
+	}
+	whole := hivetest.Build(root, hivetest.Options{})
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		data := bytes.Clone(whole)
+		at := baseBlockSize + random.IntN(len(data)-baseBlockSize)
+		data[at] ^= 1 << random.IntN(8)
+		h, err := openBytes(data, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		count(h)
+		for _, k := range root.Subkeys {
+			for _, path := range []string{k.Name, k.Name + `\Parameters`, k.Name + `\größe`} {
+				if _, err := h.Key(path); errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("a bit at 0x%x: %v", at, err)
+				}
+			}
+			for _, v := range k.Values {
+				key, err := h.Key(k.Name)
+				if err == nil {
+					_, err = key.Value(v.Name)
+				}
+				if named := bytes.LastIndex(whole[:at+1], []byte("vk")); errors.Is(err, fs.ErrNotExist) && at-named > valueRecordSize+len(v.Name) {
+					t.Errorf("a bit at 0x%x: %v", at, err)
+				}
+			}
+		}
 	}
 }

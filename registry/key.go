@@ -52,8 +52,9 @@ func (k *Key) securityOffset() uint32   { return le.Uint32(k.node[44:]) }
 func (k *Key) classOffset() uint32      { return le.Uint32(k.node[48:]) }
 func (k *Key) classLength() int         { return int(le.Uint16(k.node[74:])) }
 func (k *Key) compressedName() bool     { return k.flags()&flagCompressedName != 0 }
-func (k *Key) rawName() []byte          { return k.node[keyNodeSize:][:le.Uint16(k.node[72:])] }
-func (k *Key) is(w *wantedName) bool    { return w.is(k.rawName(), k.compressedName()) }
+func (k *Key) name() rawName {
+	return rawName{k.node[keyNodeSize:][:le.Uint16(k.node[72:])], k.compressedName()}
+}
 
 // keyAt returns the key whose node is at an offset, a subkey of parent, or the root if parent is nil.
 func (h *Hive) keyAt(offset uint32, parent *Key) (Key, error) {
@@ -92,7 +93,7 @@ func (k Key) keep() *Key { return &k }
 func (k *Key) Hive() *Hive { return k.hive }
 
 // Name returns the key's name as it is written in the hive.
-func (k *Key) Name() string { return decodeName(k.rawName(), k.compressedName()) }
+func (k *Key) Name() string { return k.name().String() }
 
 // Path returns the names from the root down to the key, separated by `\`; the root's path is "", its name is not part
 // of any path.
@@ -130,7 +131,7 @@ func (k *Key) subkeys() (result []*Key, damaged int, err error) {
 	keys := make([]Key, 0, n)
 	for _, l := range leaves {
 		for i := range l.count {
-			key, keyErr := k.hive.keyAt(l.offset(i), k)
+			key, keyErr := k.subkey(&l, i)
 			if keyErr != nil {
 				err = first(err, keyErr)
 				continue
@@ -161,29 +162,33 @@ func (k *Key) Subkey(name string) (*Key, error) {
 			if !l.hashed || l.hash(i) != w.hash {
 				continue
 			}
-			if key, err := k.hive.keyAt(l.offset(i), k); err == nil && key.is(&w) {
+			key, keyErr := k.hive.keyAt(l.offset(i), k)
+			if keyErr != nil {
+				err = first(err, keyErr)
+			} else if w.is(key.name()) {
 				return key.keep(), nil
+			} else if hash, _ := key.name().hash(); hash != w.hash {
+				err = first(err, corrupt(l.at, errHash, quote(key.Name()))) // it once had the wanted name
 			}
 		}
 	}
 	// Nothing is found by its hash, which proves nothing: every name is looked at, in whatever order they are.
 	for _, l := range leaves {
 		for i := range l.count {
-			key, keyErr := k.hive.keyAt(l.offset(i), k)
-			switch {
-			case keyErr != nil:
+			key, keyErr := k.subkey(&l, i)
+			if keyErr != nil {
 				err = first(err, keyErr)
-			case !key.is(&w):
-			case l.hashed && w.ascii:
-				// Windows would not find it. The hashes of other names depend on the case tables of the writer.
-				err = first(err, corrupt(l.at, "subkey %s has the wrong hash", quote(name)))
-			default:
+			} else if w.is(key.name()) {
 				return key.keep(), nil
 			}
 		}
 	}
-	if err == nil && twice(offsets(leaves)) {
+	switch {
+	case err != nil:
+	case twice(offsets(leaves)):
 		err = corrupt(k.subkeyListOffset(), errTwice)
+	case !k.inOrder(leaves):
+		err = corrupt(k.subkeyListOffset(), "the list is not in order")
 	}
 	if err != nil {
 		return nil, k.failList(err)
@@ -249,7 +254,7 @@ func (k *Key) Value(name string) (*Value, error) {
 		v, valueErr := k.valueAt(list.offset(i))
 		if valueErr != nil {
 			err = first(err, valueErr)
-		} else if v.is(&w) {
+		} else if w.is(v.name()) {
 			return v.keep(), nil
 		}
 	}
@@ -270,7 +275,7 @@ func (k *Key) valueList() (leaf, error) {
 		return l, fmt.Errorf("%w: predefined handle 0x%x", ErrUnsupported, n)
 	}
 	if n == 0 {
-		return l, nil
+		return l, k.noList("values", l.at)
 	}
 	var err error
 	if l.elements, err = k.hive.bins.cell(l.at); err != nil {

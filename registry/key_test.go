@@ -43,8 +43,7 @@ func TestSubkeys(t *testing.T) {
 	}
 }
 
-// The order of a list decides nothing, nor do the hints of a fast leaf; a hash may say that a name is here, never that
-// it is not.
+// Whatever the order of a list, what is in it is found. What is not may be damaged where no hash would say so.
 func TestListsOutOfOrder(t *testing.T) {
 	for _, list := range []string{"lf", "lh", "li"} {
 		p := build(t, hivetest.Key{Name: "ROOT", Subkeys: keys("a", "b", "c", "größe")}, hivetest.Options{List: list})
@@ -58,23 +57,69 @@ func TestListsOutOfOrder(t *testing.T) {
 				t.Errorf("%s: %s: %v", list, name, err)
 			}
 		}
-		if _, err := p.key("").Subkey("d"); !errors.Is(err, fs.ErrNotExist) {
+		_, err := p.key("").Subkey("d")
+		if list == "lh" && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: d: %v", list, err)
+		} else if list != "lh" {
+			isCorrupt(t, list, err, "not in order")
 		}
 	}
+}
 
-	p := build(t, hivetest.Key{Name: "ROOT", Subkeys: keys("abc", "größe", "xyz")}, hivetest.Options{})
-	list := p.list("")
-	for i := range 3 {
-		le.PutUint32(list[4+8*i+4:], 1)
-	}
-	_, err := p.key("").Subkey("abc")
-	isCorrupt(t, "a name whose hash is wrong", err, "wrong hash", "abc", "root key")
-	if _, err := p.key("").Subkey("größe"); err != nil {
-		t.Errorf("a name that is not ASCII, whose hash is that of other tables: %v", err)
-	}
-	if _, err := p.key("").Subkey("abd"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("abd: %v", err)
+// What a list says of a name fits the name, or the one or the other is damaged.
+func TestHashesAndHints(t *testing.T) {
+	root := hivetest.Key{Name: "ROOT", Subkeys: keys("ab", "abcde", "größe", "名", "xyz")}
+	const all = "ab abcde größe 名 xyz"
+	for _, tt := range []struct {
+		name, list string
+		damage     func(p patched)
+		found      string // names that are found
+		absent     string // names that are said to be absent; of all others nothing can be said
+		whole      bool   // whether Subkeys is without error
+	}{
+		{"as it is", "lh", func(patched) {}, all, "xyy nothing", true},
+		{"hashes", "lh", func(p patched) {
+			for i := range 5 {
+				le.PutUint32(p.list("")[4+8*i+4:], 1)
+			}
+		}, "größe 名", "", false},
+		{"a hash", "lh", func(p patched) { p.list("")[4+4]++ }, "abcde größe 名 xyz", "", false},
+		{"a name beside its hash", "lh", func(p patched) { p.node("xyz")[76+2] = 'y' }, "ab abcde größe 名", "", false},
+		{"a name that is no longer ASCII", "lh", func(p patched) { p.node("xyz")[76+1] = 0xE9 }, "ab abcde größe 名", "xyy nothing", true},
+		{"hints", "lf", func(p patched) {
+			for i := range 5 {
+				copy(p.list("")[4+8*i+4:], "abcq")
+			}
+		}, "名", "", false},
+		{"a hint of a short name", "lf", func(p patched) { p.list("")[4+4+3] = 'x' }, "abcde größe 名 xyz", "", false},
+		{"a name beside its hint", "lf", func(p patched) { p.node("xyz")[76+2] = 'y' }, "ab abcde größe 名", "", false},
+		{"case of hints", "lf", func(p patched) { copy(p.list("")[4+8+4:], "ABCD") }, all, "xyy nothing", true},
+		{"a name beside nothing", "li", func(p patched) { p.node("xyz")[76+2] = 'y' }, "ab abcde größe 名 xyy", "xyz nothing", true},
+		{"a name beside nothing, out of order", "li", func(p patched) { p.node("xyz")[76] = 'a'; p.node("ayz")[77] = 'a' }, "ab abcde größe 名", "", true},
+	} {
+		p := build(t, root, hivetest.Options{List: tt.list})
+		tt.damage(p)
+		_, err := p.key("").Subkeys()
+		if tt.whole && err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		} else if !tt.whole {
+			isCorrupt(t, tt.name, err, "its name", "root key")
+		}
+		for _, name := range []string{"ab", "abcde", "größe", "名", "xyz", "xyy", "nothing"} {
+			_, err := p.key("").Subkey(name)
+			switch {
+			case slices.Contains(strings.Fields(tt.found), name):
+				if err != nil {
+					t.Errorf("%s: %s: %v", tt.name, name, err)
+				}
+			case slices.Contains(strings.Fields(tt.absent), name):
+				if !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s: %s: %v", tt.name, name, err)
+				}
+			default:
+				isCorrupt(t, tt.name+": "+name, err)
+			}
+		}
 	}
 }
 
@@ -90,6 +135,7 @@ func TestDamagedLists(t *testing.T) {
 	}{
 		{"list not a list", hivetest.Options{}, func(p patched) { p.list("")[0] = 'x' }, "", "not a list"},
 		{"list not allocated", hivetest.Options{}, func(p patched) { negate(p.size(p.key("").subkeyListOffset())) }, "", "not allocated"},
+		{"count gone, list there", hivetest.Options{}, func(p patched) { clear(p.node("")[20:24]) }, "", "no subkeys, yet a list"},
 		{"list nowhere", hivetest.Options{}, func(p patched) { le.PutUint32(p.node("")[28:], noOffset) }, "", "0x100000fff"},
 		{"count too large for the cell", hivetest.Options{}, func(p patched) { le.PutUint16(p.list("")[2:], 100) }, "a b c d e f", "100 elements"},
 		{"count larger than the key's", hivetest.Options{}, func(p patched) { le.PutUint32(p.node("")[20:], 5) }, "a b c d e", "more elements"},
@@ -104,7 +150,7 @@ func TestDamagedLists(t *testing.T) {
 			le.PutUint32(p.node("")[16:], root)
 			le.PutUint32(p.list("")[4+8:], root)
 		}, "a c d e f", "belongs to"},
-		{"element twice", hivetest.Options{}, func(p patched) { le.PutUint32(p.list("")[4+8:], p.key("a").offset) }, "a c d e f", "twice"},
+		{"element twice", hivetest.Options{}, func(p patched) { copy(p.list("")[12:20], p.list("")[4:12]) }, "a c d e f", "twice"},
 		{"name longer than the cell", hivetest.Options{}, func(p patched) { le.PutUint16(p.node("b")[72:], 300) }, "a c d e f", "300 bytes"},
 		{"odd UTF-16 name", hivetest.Options{}, func(p patched) { clear(p.node("b")[2:4]) }, "a c d e f", "1 bytes"},
 		{"one leaf of an index root", hivetest.Options{MaxLeaf: 2}, func(p patched) {

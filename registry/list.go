@@ -20,29 +20,70 @@ type leaf struct {
 	elements []byte
 	count    int
 	stride   int  // bytes an element
-	hashed   bool // elements have the hash of the name
+	hashed   bool // elements have the hash of the name (lh)
+	hinted   bool // elements have the beginning of the name (lf)
 }
 
 func (l *leaf) offset(i int) uint32 { return le.Uint32(l.elements[i*l.stride:]) }
 func (l *leaf) hash(i int) uint32   { return le.Uint32(l.elements[i*l.stride+4:]) }
+func (l *leaf) hint(i int) []byte   { return l.elements[i*l.stride+4:][:4] }
+
+const errHash = "subkey %s does not have the hash of its name"
+
+// subkey returns the i-th subkey of a leaf. What the leaf says of its name must fit: otherwise the one or the other is
+// damaged, and Windows would not find the key. Nothing is asked of names that are not ASCII, whose hash depends on the
+// case tables of the writer.
+func (k *Key) subkey(l *leaf, i int) (Key, error) {
+	key, err := k.hive.keyAt(l.offset(i), k)
+	if err != nil {
+		return key, err
+	}
+	name := key.name()
+	if l.hashed {
+		if hash, ascii := name.hash(); ascii && hash != l.hash(i) {
+			return key, corrupt(l.at, errHash, quote(key.Name()))
+		}
+	}
+	if l.hinted && name.compressed {
+		for i, h := range l.hint(i) {
+			var c byte
+			if i < len(name.bytes) {
+				c = name.bytes[i]
+			}
+			if c < 0x80 && upcase(uint16(h)) != upcase(uint16(c)) {
+				return key, corrupt(l.at, "subkey %s does not begin as its name does", quote(key.Name()))
+			}
+		}
+	}
+	return key, nil
+}
 
 // leaves appends the leaves of the key's list of subkeys to buf, as far as they can be read, and counts their
 // elements.
 func (k *Key) leaves(buf []leaf) (leaves []leaf, elements int, err error) {
-	n := int(k.subkeyCount())
+	n, at := int(k.subkeyCount()), k.subkeyListOffset()
 	if n == 0 {
-		return buf, 0, nil
+		return buf, 0, k.noList("subkeys", at)
 	}
 	if room := len(k.hive.bins.data) / minKeyCell; n > room {
 		err = corrupt(k.offset, "key node: %d subkeys, %d fit into what there is of the hive", n, room)
 		n = room
 	}
 	c := leafCollector{bins: &k.hive.bins, leaves: buf, elements: n, lists: 2*n + maxIndexDepth + 1}
-	err = first(err, c.add(k.subkeyListOffset(), 0))
+	err = first(err, c.add(at, 0))
 	if err == nil && c.elements > 0 {
-		err = corrupt(k.subkeyListOffset(), "the list has %d of %d subkeys", n-c.elements, n)
+		err = corrupt(at, "the list has %d of %d subkeys", n-c.elements, n)
 	}
 	return c.leaves, n - c.elements, err
+}
+
+// noList makes sure that a key that counts no subkeys or values has no list of them either: Windows and all other
+// writers say so twice.
+func (k *Key) noList(what string, at uint32) error {
+	if at != noOffset {
+		return corrupt(k.offset, "key node: no %s, yet a list of them at 0x%x", what, fileOffset(at))
+	}
+	return nil
 }
 
 // A leafCollector gathers the leaves of one list.
@@ -70,7 +111,7 @@ func (c *leafCollector) add(at uint32, depth int) error {
 	case "lh":
 		l.stride, l.hashed = 8, true
 	case "lf":
-		l.stride = 8
+		l.stride, l.hinted = 8, true
 	case "li", "ri":
 		l.stride = 4
 	default:
@@ -117,6 +158,30 @@ func offsets(leaves []leaf) []uint32 {
 		}
 	}
 	return all
+}
+
+// inOrder tells whether the subkeys of leaves without hashes are sorted as Windows wants them: a name out of order is
+// not one that was written there. Names that are not ASCII are left out, their order depends on the case tables of the
+// writer.
+func (k *Key) inOrder(leaves []leaf) bool {
+	var last rawName
+	for _, l := range leaves {
+		for i := range l.count {
+			key, err := k.hive.keyAt(l.offset(i), k)
+			if err != nil || l.hashed {
+				continue
+			}
+			name := key.name()
+			if _, ascii := name.hash(); !ascii {
+				continue
+			}
+			if last.compare(name) > 0 {
+				return false
+			}
+			last = name
+		}
+	}
+	return true
 }
 
 // twice tells whether an offset is there twice. It sorts the offsets.

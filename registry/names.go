@@ -1,24 +1,76 @@
 package registry
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
 )
 
-// decodeLatin1 decodes a compressed name, a byte a character (0-0xFF).
-func decodeLatin1(b []byte) string {
-	for _, c := range b {
-		if c >= 0x80 {
-			r := make([]rune, len(b))
-			for i, c := range b {
-				r[i] = rune(c)
-			}
-			return string(r)
+// A rawName is the name of a key or value as it lies in a hive.
+type rawName struct {
+	bytes      []byte
+	compressed bool // a byte a character (0-0xFF), else UTF-16LE
+}
+
+func (n rawName) String() string {
+	if !n.compressed {
+		return decodeUTF16(n.bytes)
+	}
+	if isASCII(n.bytes) {
+		return string(n.bytes)
+	}
+	r := make([]rune, len(n.bytes))
+	for i, c := range n.bytes {
+		r[i] = rune(c)
+	}
+	return string(r)
+}
+
+// units returns the number of UTF-16 units.
+func (n rawName) units() int {
+	if n.compressed {
+		return len(n.bytes)
+	}
+	return len(n.bytes) / 2
+}
+
+// upper returns the i-th unit in upper case.
+func (n rawName) upper(i int) uint16 {
+	if n.compressed {
+		return upcase(uint16(n.bytes[i]))
+	}
+	return upcase(le.Uint16(n.bytes[2*i:]))
+}
+
+// hash returns the hash that hash leaves have of the name, and whether the name is ASCII.
+func (n rawName) hash() (hash uint32, ascii bool) {
+	ascii = true
+	for i := range n.units() {
+		c := n.upper(i)
+		hash = addToHash(hash, c)
+		ascii = ascii && c < 0x80
+	}
+	return hash, ascii
+}
+
+// compare compares two names unit by unit, without case.
+func (n rawName) compare(m rawName) int {
+	for i := range min(n.units(), m.units()) {
+		if c := cmp.Compare(n.upper(i), m.upper(i)); c != 0 {
+			return c
 		}
 	}
-	return string(b)
+	return cmp.Compare(n.units(), m.units())
+}
+
+// addToHash adds an upper-case unit to the hash of a name (regf, "Hash leaf").
+func addToHash(hash uint32, unit uint16) uint32 { return hash*37 + uint32(unit) }
+
+func isASCII(b []byte) bool {
+	return !slices.ContainsFunc(b, func(c byte) bool { return c >= 0x80 })
 }
 
 // decodeUTF16 decodes UTF-16LE; an odd byte at the end is left out, a lone surrogate becomes U+FFFD.
@@ -80,37 +132,24 @@ var caseless = &unicode.RangeTable{R16: []unicode.Range16{
 type wantedName struct {
 	upper []uint16 // upper-case UTF-16 units
 	hash  uint32   // of hash leaves
-	ascii bool
 }
 
 func want(name string) wantedName {
-	w := wantedName{upper: utf16.Encode([]rune(name)), ascii: true}
+	w := wantedName{upper: utf16.Encode([]rune(name))}
 	for i, c := range w.upper {
 		w.upper[i] = upcase(c)
-		w.hash = w.hash*37 + uint32(w.upper[i])
-		w.ascii = w.ascii && c < 0x80
+		w.hash = addToHash(w.hash, w.upper[i])
 	}
 	return w
 }
 
-// is compares with a name as it lies in the hive, compressed or UTF-16LE, without case.
-func (w *wantedName) is(raw []byte, compressed bool) bool {
-	if compressed {
-		if len(raw) != len(w.upper) {
-			return false
-		}
-		for i, c := range raw {
-			if upcase(uint16(c)) != w.upper[i] {
-				return false
-			}
-		}
-		return true
-	}
-	if len(raw) != 2*len(w.upper) {
+// is compares with a name in a hive, without case.
+func (w *wantedName) is(n rawName) bool {
+	if n.units() != len(w.upper) {
 		return false
 	}
-	for i, u := range w.upper {
-		if upcase(le.Uint16(raw[2*i:])) != u {
+	for i, c := range w.upper {
+		if n.upper(i) != c {
 			return false
 		}
 	}
@@ -126,12 +165,4 @@ func quote(s string) string {
 		}
 	}
 	return `"` + s + `"`
-}
-
-// decodeName decodes a name as it lies in a hive.
-func decodeName(raw []byte, compressed bool) string {
-	if compressed {
-		return decodeLatin1(raw)
-	}
-	return decodeUTF16(raw)
 }

@@ -66,7 +66,7 @@ func TestWantedName(t *testing.T) {
 		{"", nil, false, true},
 	} {
 		w := want(tt.want)
-		if got := w.is(tt.raw, tt.compressed); got != tt.is {
+		if got := w.is(rawName{tt.raw, tt.compressed}); got != tt.is {
 			t.Errorf("%q is %q (compressed %v): %v", tt.want, tt.raw, tt.compressed, got)
 		}
 	}
@@ -84,12 +84,12 @@ func TestQuote(t *testing.T) {
 
 func TestDecode(t *testing.T) {
 	for raw, want := range map[string]string{"abc": "abc", "Gr\xf6\xdfe": "Größe", "": ""} {
-		if got := decodeName([]byte(raw), true); got != want {
+		if got := (rawName{[]byte(raw), true}).String(); got != want {
 			t.Errorf("compressed % x: %q, want %q", raw, got, want)
 		}
 	}
 	for raw, want := range map[string]string{"a\x00b\x00": "ab", "a\x00b": "a", "\x3d\xd8\x42\xde": "🙂", "\x3d\xd8": "\ufffd"} {
-		if got := decodeName([]byte(raw), false); got != want {
+		if got := (rawName{[]byte(raw), false}).String(); got != want {
 			t.Errorf("UTF-16 % x: %q, want %q", raw, got, want)
 		}
 	}

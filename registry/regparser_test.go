@@ -48,7 +48,7 @@ func TestRegparserAgrees(t *testing.T) {
 // compare compares a key and all below it with what regparser has of it, and returns how many keys and values agree.
 func compare(t *testing.T, ours *Key, theirs *regparser.CM_KEY_NODE) (agree int) {
 	t.Helper()
-	if got := theirs.Name(); got != string(ours.rawName()) {
+	if got := theirs.Name(); got != string(ours.name().bytes) {
 		t.Fatalf("%s: regparser has the name %q", ours.Path(), got)
 	}
 	agree++
@@ -73,7 +73,7 @@ func compare(t *testing.T, ours *Key, theirs *regparser.CM_KEY_NODE) (agree int)
 			if v.inline() {
 				got = got[:len(data)]
 			}
-			if other[i].ValueName() != string(v.rawName()) || other[i].Type() != uint32(v.Type()) || !bytes.Equal(got, data) {
+			if other[i].ValueName() != string(v.name().bytes) || other[i].Type() != uint32(v.Type()) || !bytes.Equal(got, data) {
 				t.Errorf("%s: value %q: regparser has %q, type %d, %d bytes; we have type %d, %d bytes", ours.Path(), v.Name(), other[i].ValueName(), other[i].Type(), len(got), v.Type(), len(data))
 				continue
 			}

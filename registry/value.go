@@ -75,9 +75,8 @@ func (v *Value) inline() bool         { return v.sizeField()&inlineFlag != 0 }
 func (v *Value) dataOffset() uint32   { return le.Uint32(v.record[8:]) }
 func (v *Value) flags() uint16        { return le.Uint16(v.record[16:]) }
 func (v *Value) compressedName() bool { return v.flags()&valueCompressedName != 0 }
-func (v *Value) rawName() []byte      { return v.record[valueRecordSize:][:le.Uint16(v.record[2:])] }
-func (v *Value) is(w *wantedName) bool {
-	return w.is(v.rawName(), v.compressedName())
+func (v *Value) name() rawName {
+	return rawName{v.record[valueRecordSize:][:le.Uint16(v.record[2:])], v.compressedName()}
 }
 
 // valueAt returns the value whose record is at an offset.
@@ -106,7 +105,7 @@ func (v Value) keep() *Value { return &v }
 func (v *Value) Key() *Key { return v.key }
 
 // Name returns the value's name as it is written in the hive; the default value's is "".
-func (v *Value) Name() string { return decodeName(v.rawName(), v.compressedName()) }
+func (v *Value) Name() string { return v.name().String() }
 
 // Type returns the type of the data.
 func (v *Value) Type() Type { return Type(le.Uint32(v.record[12:])) }

@@ -130,6 +130,7 @@ func TestDamagedValueLists(t *testing.T) {
 		found  string
 		names  string
 	}{
+		{"count gone, list there", 5, func(p patched) { clear(p.node("")[36:40]) }, "", "no values, yet a list"},
 		{"list nowhere", 5, func(p patched) { le.PutUint32(p.node("")[40:], noOffset) }, "", "no cell"},
 		{"more values than the list has", 5, func(p patched) { le.PutUint32(p.node("")[36:], 9) }, "a b c", "9 values"},
 		{"absurd count", 5, func(p patched) { le.PutUint32(p.node("")[36:], noOffset) }, "a b c", "4294967295 values"},
