@@ -1,0 +1,79 @@
+// Package ntfs reads NTFS volumes from an [io.ReaderAt], as an [io/fs]
+// filesystem and beyond: free space, streams, reparse points, totals of whole
+// trees, and what is damaged. It never writes, follows no link, and has no
+// state but its memory.
+//
+// # Goals
+//
+// In this order. Bad data is an error: it causes no panic, no endless loop, no
+// unbounded memory, and above all no wrong answer; what cannot be read is
+// never "not there". The package follows the standard library's filesystem
+// interfaces. It is fast.
+//
+// # How it reads, and what that costs
+//
+// [Open] reads the boot sector and then all of $MFT from front to back, 1 MiB
+// at a time (4 MiB where records are of 4 KiB), by as many readers as there are
+// processors, so that one reads while another parses. What
+// listings, look-ups and totals need is kept: 68 bytes a record, 24 bytes a
+// name, and the name in UTF-8, about 120 bytes a file. A million files are 1 GiB
+// of $MFT, read in a thousand reads. Beside that Open makes about ten small
+// reads ($UpCase, $Volume, $LogFile's head), one for each attribute list
+// that is not resident and two or more for each reparse point that is not.
+//
+// After that [FS.Stat], [FS.ReadDir], [FS.Tree] and the look-up of names read
+// nothing. A look-up takes time proportional to the names in the directories on
+// its way; those of 512 names and more are ordered by hash when first looked
+// into. Opening a file reads its record, and one for each extension record that
+// it has. Reading takes one read a run; compressed files are read and decoded
+// a unit of at most 64 KiB at a time. [FS.Free] reads $Bitmap, a bit a
+// cluster, 1 MiB at a time.
+//
+// Only if records are damaged are the directories' own indexes read: by a
+// look-up that found nothing, by ReadDir, and by Tree for every directory of
+// the subtree. For only these know what the damaged records were called. An entry
+// of an index that leads to a record that is free, or in use for something
+// else, is a ghost that a crash or a deletion left behind; it is ignored.
+//
+// # What is read
+//
+// NTFS 3.0 and 3.1 with sectors of 512 to 4096 bytes, clusters of 512 bytes to
+// 2 MiB, and file records of 1 and 4 KiB. $MFT in pieces, with an attribute list
+// and extension records of its own. Attribute lists, resident or not, merged by
+// reference and sequence number. Resident, sparse and LZNT1-compressed data,
+// initialized sizes, named streams, hard links, names for DOS, symbolic links,
+// junctions and all other reparse data. The volume's own $UpCase. The backup
+// boot sector and $MFTMirr where the first copy is damaged; [FS.Damage] tells.
+//
+// # What is not
+//
+//   - Files compressed by the Windows Overlay Filter (CompactOS) are listed with
+//     their true size; reading them is [ErrUnsupported] and names the algorithm.
+//     So are deduplicated files, and cloud files that are not on the volume.
+//   - EFS: listed; reading is [ErrEncrypted].
+//   - $LogFile is not replayed. [Volume].LogFile says whether it should have been;
+//     [Volume].Dirty is the volume's own flag.
+//   - Security descriptors, quotas, object ids and the change journal are not
+//     decoded; $Secure, $UsnJrnl and so on can be read as the streams they are.
+//   - Deleted files are not recovered.
+//   - Records of other sizes than 1 and 4 KiB are refused by name.
+//
+// # Names
+//
+// Paths are those of io/fs, relative to the root directory. The metadata files
+// ($MFT, $Extend and so on) are listed as what they are. Names may hold any
+// character but "/"; the three names that a path cannot hold (one with a
+// "/", "." and "..") are not listed, count in [FS.Tree], and are told by
+// Damage. Half a surrogate pair is shown as U+FFFD and found by that. If two
+// records have the very same name in a directory, opening it is ErrCorrupt.
+//
+// # Modes
+//
+// Permissions are 0444 and 0555: security descriptors are not mapped. A
+// symbolic link is [io/fs.ModeSymlink], also if it is one to a directory; a
+// junction, a mount point and any other reparse point that stands for
+// something else is [io/fs.ModeIrregular] and no directory; WSL's sockets, FIFOs
+// and devices are what they are there. A file with a reparse tag that this
+// package does not know is ModeIrregular; its data is read as it is, unless
+// parts of it are holes.
+package ntfs

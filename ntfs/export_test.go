@@ -1,0 +1,4 @@
+package ntfs
+
+// SmallImage returns the volume of testdata/small.img.gz.
+var SmallImage = unpackSmall
