@@ -138,11 +138,10 @@ func parseSysprepLog(r io.Reader) (sysprepLog, error) {
 	lines := bufio.NewScanner(withoutZeros{decodeLog(r)})
 	lines.Buffer(make([]byte, 64<<10), maxLogLine)
 	for number := 1; lines.Scan(); number++ {
-		text := strings.TrimSpace(lines.Text())
-		if text == "" {
-			continue
+		// Most lines of the logs of Windows Setup are of no interest.
+		if slices.ContainsFunc(signs, func(sign []byte) bool { return bytes.Contains(lines.Bytes(), sign) }) {
+			l.line(number, strings.TrimSpace(lines.Text()))
 		}
-		l.line(logLine{Number: number, Time: lineTime(text), Text: short256(text)}, text)
 	}
 	if err := lines.Err(); err != nil {
 		return l, fmt.Errorf("the log cannot be read to its end: %w", err)
@@ -150,43 +149,52 @@ func parseSysprepLog(r io.Reader) (sysprepLog, error) {
 	return l, nil
 }
 
-// rearmDenied is SL_REMAPPING_SP_PUB_TS_MAX_REARM_REACHED, as older systems
-// write it in decimal.
-const rearmDenied = 0xC004D307
-
-var rearmDeniedForms = []string{"0xc004d307", strconv.Itoa(rearmDenied - 1<<32)}
-
-func (l *sysprepLog) line(line logLine, text string) {
-	lower := strings.ToLower(text)
-	switch {
-	case strings.Contains(lower, "beginning of a new sysprep run"):
-		l.Run, l.Errors = line, logLines{}
-	case strings.Contains(lower, "slrearmwindows") && strings.Contains(lower, "successfully executed"):
-		l.Rearms.add(line)
-	case strings.Contains(lower, rearmDeniedForms[0]), strings.Contains(lower, rearmDeniedForms[1]):
-		l.RearmsDenied.add(line)
-		l.Errors.add(line)
-	case stopsSysprep(lower):
-		l.Errors.add(line)
-	}
-}
-
-var (
-	errorLine   = regexp.MustCompile(`^[0-9:, -]*error\b.*\bsysprp\b`)
-	errorCode   = regexp.MustCompile(`(?:\bhr|\bdwret|\breturned error code)\s*=?\s*(0x[0-9a-f]{1,8}|-?[0-9]{1,10})\b`)
+// What is looked for, as the logs write it.
+const (
+	component   = "SYSPRP"
+	runBegins   = "Beginning of a new sysprep run"
+	rearm       = "SLReArmWindows"
+	succeeded   = "Successfully executed"
 	perUserOnly = "was installed for a user, but not provisioned for all users"
 )
 
-// stopsSysprep says of a line in lower case whether it is an error of Sysprep
-// with its code, or names a package that stops it.
-func stopsSysprep(lower string) bool {
-	if !strings.Contains(lower, "sysprp") || !errorLine.MatchString(lower) {
-		return false
+// rearmDenied is SL_REMAPPING_SP_PUB_TS_MAX_REARM_REACHED, which older systems
+// write in decimal.
+var rearmDenied = []string{"0xc004d307", "0xC004D307", "-1073425657"}
+
+// signs are in every line of interest.
+var signs = [][]byte{[]byte(component), []byte(runBegins), []byte(rearm), []byte(rearmDenied[0]), []byte(rearmDenied[1]), []byte(rearmDenied[2])}
+
+func (l *sysprepLog) line(number int, text string) {
+	has := func(s string) bool { return strings.Contains(text, s) }
+	line := func() logLine { return logLine{Number: number, Time: lineTime(text), Text: short256(text)} }
+	switch {
+	case has(runBegins):
+		l.Run, l.Errors = line(), logLines{}
+	case has(rearm) && has(succeeded):
+		l.Rearms.add(line())
+	case slices.ContainsFunc(rearmDenied, has):
+		l.RearmsDenied.add(line())
+		l.Errors.add(line())
+	case has(component) && isError(text) && (has(perUserOnly) || hasCode(text)):
+		l.Errors.add(line())
 	}
-	if strings.Contains(lower, perUserOnly) {
-		return true
+}
+
+// isError says whether the level of a line is Error.
+func isError(text string) bool {
+	if !lineTime(text).IsZero() {
+		text = text[len(time.DateTime):]
 	}
-	for _, found := range errorCode.FindAllStringSubmatch(lower, -1) {
+	return strings.HasPrefix(strings.TrimLeft(text, ", "), "Error")
+}
+
+var errorCode = regexp.MustCompile(`(?:\bhr|\bdwRet|\breturned error code)\s*=?\s*(0x[0-9a-fA-F]{1,8}|-?[0-9]{1,10})\b`)
+
+// hasCode says whether an error code is in the line that is not that of
+// success.
+func hasCode(text string) bool {
+	for _, found := range errorCode.FindAllStringSubmatch(text, -1) {
 		if code, err := strconv.ParseInt(found[1], 0, 64); err != nil || code != 0 {
 			return true
 		}
@@ -237,13 +245,16 @@ type withoutZeros struct{ r io.Reader }
 func (w withoutZeros) Read(p []byte) (int, error) {
 	for {
 		n, err := w.r.Read(p)
+		if bytes.IndexByte(p[:n], 0) < 0 {
+			return n, err
+		}
 		kept := p[:0]
 		for _, b := range p[:n] {
 			if b != 0 {
 				kept = append(kept, b)
 			}
 		}
-		if len(kept) > 0 || err != nil || n == 0 {
+		if len(kept) > 0 || err != nil {
 			return len(kept), err
 		}
 	}

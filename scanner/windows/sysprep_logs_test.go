@@ -180,3 +180,14 @@ func FuzzSysprepLog(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkSysprepLog(b *testing.B) {
+	data := []byte(strings.Repeat(sysprepRun, 1000))
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := parseSysprepLog(bytes.NewReader(data)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
