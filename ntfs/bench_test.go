@@ -1,6 +1,8 @@
 package ntfs
 
 import (
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"testing"
@@ -69,6 +71,173 @@ func BenchmarkImageWalkDir(b *testing.B) {
 			return err
 		})
 		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// generated is a volume without end: it makes its records when they are read,
+// a directory and 49 files in it, and again.
+type generated struct {
+	head     []byte // what lies before the first of these records
+	template []byte
+	records  int
+}
+
+const filesPerDir = 50
+
+func newGenerated(records int) *generated {
+	g := &generated{records: records, head: make([]byte, 1024*(builderMFT+filesPerDir))}
+	copy(g.head, bootSector(builderMFT+records))
+	var b builder
+	mft := newRecord(recordMFT, recordInUse, 0)
+	mft.nonResident(typeData, 0, int64(records), 1024*int64(records), encodeRuns([]run{{lcn: builderMFT, n: int64(records)}}))
+	bitmap := make([]byte, (filesPerDir+7)/8) // the rest is not needed: no other record is zero
+	bitmap[0], bitmap[1] = 1<<recordMFT|1<<recordVolume|1<<recordRoot, 0
+	mft.resident(typeBitmap, bitmap)
+	b.put(g.head, recordMFT, mft)
+	b.put(g.head, recordVolume, newRecord(recordVolume, recordInUse, 0).
+		resident(typeVolumeInformation, []byte{0, 0, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0}))
+	root := newRecord(recordRoot, recordInUse|recordDirectory, 0)
+	root.fileName(utf16Bytes("."), recordRoot, 1, 3)
+	b.put(g.head, recordRoot, root)
+	f := file{name: generatedName(0), data: make([]byte, 300)}
+	g.template = f.record(0).end()
+	return g
+}
+
+func generatedName(record int) string { return fmt.Sprintf("component-%08d.manifest", record) }
+
+func (g *generated) size() int64 { return 1024 * int64(builderMFT+g.records) }
+
+// ReadAt makes whole records only.
+func (g *generated) ReadAt(p []byte, off int64) (int, error) {
+	if off >= g.size() {
+		return 0, io.EOF
+	}
+	n := 0
+	if off < int64(len(g.head)) {
+		n = copy(p, g.head[off:])
+	}
+	for ; n+1024 <= len(p); n += 1024 {
+		record := int(off+int64(n))/1024 - builderMFT
+		r := p[n : n+1024]
+		copy(r, g.template)
+		le.PutUint32(r[44:], uint32(record))
+		parent := record - record%filesPerDir
+		if record == parent {
+			r[22] |= recordDirectory
+			parent = recordRoot
+		}
+		const name = 56 + 72 + 24 // the value of $FILE_NAME
+		le.PutUint64(r[name:], uint64(makeReference(uint32(parent), 1)))
+		for digit, rest := 7, record; rest > 0; digit, rest = digit-1, rest/10 {
+			r[name+66+2*(10+digit)] = byte('0' + rest%10)
+		}
+	}
+	return n, nil
+}
+
+func TestGenerated(t *testing.T) {
+	g := newGenerated(100_000)
+	f, err := Open(g, g.size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := f.Damage(); d.Count != 0 {
+		t.Fatalf("%+v", d)
+	}
+	for _, record := range []int{51, 99, 99_999} {
+		name := generatedName(record-record%filesPerDir) + "/" + generatedName(record)
+		info, err := f.Stat(name)
+		if err != nil || info.Sys().(*Entry).Record != uint64(record) || info.Size() != 300 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	totals, err := f.Tree(".")
+	if err != nil || totals.Dirs != 1999 || totals.Files != 1999*49 || totals.Size != 1999*49*300 {
+		t.Errorf("%+v, %v", totals, err)
+	}
+}
+
+// Three million files take less than what DefaultMemory allows.
+func TestThreeMillionFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 400 MiB")
+	}
+	g := newGenerated(3_000_000)
+	f, err := Open(g, g.size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := f.index.used.Load()
+	if used > DefaultMemory {
+		t.Errorf("%d bytes", used)
+	}
+	t.Logf("%d bytes, %d a file", used, used/3_000_000)
+}
+
+func BenchmarkOpen(b *testing.B) {
+	for _, records := range []int{10_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(records), func(b *testing.B) {
+			g := newGenerated(records)
+			b.SetBytes(1024 * int64(records))
+			b.ReportAllocs()
+			for b.Loop() {
+				f, err := Open(g, g.size())
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(f.index.used.Load())/float64(records), "B/file")
+			}
+		})
+	}
+}
+
+func BenchmarkStat(b *testing.B) {
+	g := newGenerated(100_000)
+	f, err := Open(g, g.size())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	record := 0
+	for b.Loop() {
+		record = (record+7919)%90_000 + filesPerDir
+		if record%filesPerDir == 0 {
+			record++
+		}
+		if _, err := f.Stat(generatedName(record-record%filesPerDir) + "/" + generatedName(record)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkTree(b *testing.B) {
+	g := newGenerated(100_000)
+	f, err := Open(g, g.size())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.Tree("."); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkReadCompressed(b *testing.B) {
+	f := small(b).f
+	file, err := f.Open("packed/text")
+	if err != nil {
+		b.Fatal(err)
+	}
+	buf := make([]byte, 40000)
+	b.SetBytes(int64(len(buf)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := file.(*File).ReadAt(buf, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -74,9 +74,13 @@ func decompressChunk(dst, src []byte) error {
 				if length > len(dst)-out {
 					return corrupt("LZNT1 chunk of more than %d bytes", len(dst))
 				}
-				for range length { // may overlap itself
-					dst[out] = dst[out-distance]
-					out++
+				if distance >= length {
+					out += copy(dst[out:out+length], dst[out-distance:])
+				} else {
+					for range length { // repeats itself
+						dst[out] = dst[out-distance]
+						out++
+					}
 				}
 			}
 			flags >>= 1
