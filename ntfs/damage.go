@@ -11,7 +11,7 @@ const maxDamaged = 100
 // Damage is what Open met that was not as it should be.
 type Damage struct {
 	// Count is how many records cannot be read, or lack a part that another
-	// record holds. What they say is unknown: see Lost.
+	// record should hold. See FS for what that does to look-ups.
 	Count   int64
 	Records []DamagedRecord // the first 100 of them, in order
 	// Orphans counts names that are in no listing, since their directory is

@@ -27,7 +27,7 @@ func TestTornRecordIsNotAbsent(t *testing.T) {
 		t.Errorf("damage %v, want %v", got, want)
 	}
 	const dir = "deep/1/2/3/4/5/6/7/8/9"
-	for _, name := range []string{dir + "/bottom", dir + "/BOTTOM"} {
+	for _, name := range []string{dir + "/bottom", dir + "/BOTTOM", dir + "/bottom"} {
 		if _, err := f.Stat(name); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -64,6 +64,30 @@ func (f *FS) lost(dir uint32) ([]lostEntry, error) {
 	return lost, nil
 }
 
+// lostOnce is lost for look-ups, many of which may ask for the same directory:
+// its answer is kept.
+func (f *FS) lostOnce(dir uint32) ([]lostEntry, error) {
+	if f.damage.Count == 0 {
+		return nil, nil
+	}
+	type answer struct {
+		lost []lostEntry
+		err  error
+	}
+	if a, ok := f.asked.Load(dir); ok {
+		return a.(answer).lost, a.(answer).err
+	}
+	lost, err := f.lost(dir)
+	if len(lost) <= maxKept && (err == nil || recoverable(err)) {
+		f.asked.Store(dir, answer{lost, err})
+	}
+	return lost, err
+}
+
+// maxKept is how many names of one directory are kept. There are few damaged
+// records, or the volume is not worth much memory.
+const maxKept = 100
+
 // has reports whether the record has the name in the directory.
 func (f *FS) has(dir, record uint32, text string) bool {
 	for _, id := range f.index.children(dir) {

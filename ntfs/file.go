@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -155,12 +156,7 @@ func (f *FS) Streams(name string) ([]Stream, error) {
 			list = append(list, Stream{Name: decodeName(a.name), Size: a.size, Allocated: a.allocated})
 		}
 	}
-	slices.SortFunc(list, func(a, b Stream) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(list, func(a, b Stream) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
 }
 

@@ -116,7 +116,7 @@ func (f *FS) candidates(dir uint32, hash uint16) []uint32 {
 // absent says of a name that no readable record has whether it is truly not
 // there.
 func (f *FS) absent(dir uint32, element string, folded []uint16) error {
-	lost, err := f.lost(dir)
+	lost, err := f.lostOnce(dir)
 	for _, l := range lost {
 		if f.up.equal([]byte(l.name), folded) {
 			return l.err
@@ -164,8 +164,12 @@ func (f *FS) readDir(dir uint32) ([]fs.DirEntry, error) {
 		}
 	}
 	lost, err := f.lost(dir)
+	long := map[uint32]bool{}
 	for _, l := range lost {
-		if !l.dos && sayable([]byte(l.name)) {
+		long[l.record] = long[l.record] || !l.dos
+	}
+	for _, l := range lost {
+		if (!l.dos || !long[l.record]) && sayable([]byte(l.name)) {
 			entries = append(entries, dirEntry{f: f, name: l.name, record: l.record, mode: l.mode, lost: l.err})
 		}
 	}

@@ -48,7 +48,9 @@ type FS struct {
 	volume  Volume
 	damage  Damage
 
-	mu      sync.Mutex // protects, until Open is done, the notes; then what is below
+	asked sync.Map // by directory: the names whose records are damaged, see lostOnce
+
+	mu      sync.Mutex // protects damage.Notes and what is below
 	mirrors []byte     // records 0 to 3 of $MFTMirr with fixups yet to apply; nil if not read
 }
 

@@ -12,7 +12,7 @@ type Totals struct {
 	Dirs       int64 // below the start
 	Size       int64 // of unnamed $DATA
 	Allocated  int64 // of unnamed $DATA
-	StreamSize int64 // of named $DATA, of directories too
+	StreamSize int64 // of named $DATA, of directories too; $BadClus in the root has one as large as the volume
 	Links      int64 // hard links met again: a file counts once
 	Reparse    int64 // reparse points, the start too; what they lead to is not counted
 	// Damaged counts entries whose record cannot be read, and directories
