@@ -1,5 +1,6 @@
 GO ?= go
 FUZZTIME ?= 60s
+TIMEOUT ?= 30m
 STATICCHECK_VERSION = v0.8.2
 
 # Real tools that tests and fixtures are made with and compared to. They need
@@ -27,10 +28,10 @@ demo: build
 # COLDCHECK_STRICT=1 lets nothing be skipped, COLDCHECK_CORPUS names the folder
 # of the corpus.
 test:
-	$(GO) test ./...
+	$(GO) test -timeout $(TIMEOUT) ./...
 
 race:
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -timeout $(TIMEOUT) -race ./...
 
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted" >&2; exit 1; }
