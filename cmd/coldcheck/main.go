@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -53,6 +54,7 @@ func main() {
 // program is one run of the command.
 type program struct {
 	stdout, stderr *os.File
+	help           helpWriter
 	pending        pendingFiles
 	progress       progressLine
 }
@@ -69,9 +71,27 @@ func (p *program) run(ctx context.Context, args []string) (err error) {
 		}
 	}()
 	p.progress.start(p.stderr)
+	p.help.w = p.stdout
 	root := p.rootCommand()
 	root.SetArgs(args)
-	return root.ExecuteContext(ctx)
+	if err := root.ExecuteContext(ctx); err != nil {
+		return err
+	}
+	return p.help.err
+}
+
+// helpWriter keeps the first error of writing help texts, which cobra drops.
+type helpWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (h *helpWriter) Write(text []byte) (int, error) {
+	n, err := h.w.Write(text)
+	if err != nil && h.err == nil {
+		h.err = fmt.Errorf("standard output: %w", err)
+	}
+	return n, err
 }
 
 // Kinds of errors that decide the exit code, beside those of the packages below.

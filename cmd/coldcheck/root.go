@@ -19,9 +19,12 @@ a custom image of it. Nothing is booted, mounted or written.`,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.SetOut(p.stdout)
+	// A command that only holds others is no usage of its own.
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if not .HasAvailableSubCommands}}", 1))
+	root.SetOut(&p.help)
 	root.SetErr(p.stderr)
 	group(root, p.scanCommand(), p.demoCommand(), p.requirementsCommand(), p.inspectCommand(), p.completionCommand(), p.versionCommand())
+	root.SetHelpCommand(helpCommand())
 	root.SetFlagErrorFunc(flagError)
 	plainUse(root)
 	return root
@@ -41,6 +44,22 @@ func group(c *cobra.Command, commands ...*cobra.Command) {
 			hint = "did you mean '" + c.CommandPath() + " " + near[0] + "'?"
 		}
 		return usage(hint, "unknown command %q", args[0])
+	}
+}
+
+// helpCommand is that of cobra, but a command that is not there is wrong usage.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Tell about a command",
+		Args:  arguments(0, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			topic, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usage("see 'coldcheck --help'", "unknown command %q", strings.Join(args, " "))
+			}
+			return topic.Help()
+		},
 	}
 }
 

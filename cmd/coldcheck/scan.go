@@ -53,7 +53,7 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 	c.Flags().StringVar(&root, "root", "", "`IMAGE` holds the root volume, whatever its content says")
 	c.Flags().StringVar(&user, "user", "", "`IMAGE` holds the user volume, whatever its content says")
 	c.Flags().StringVar(&userName, "user-name", "", "judge the profile of the user `NAME`")
-	c.Flags().StringArrayVar(&with, "with", nil, "use a document from outside the disk, repeatable: the JSON of 'aws workspaces describe-workspaces' or 'describe-workspace-images', or the text of 'slmgr /dlv' (`FILE`)")
+	c.Flags().StringArrayVar(&with, "with", nil, "use `FILE` from outside the disk, repeatable: the output of 'aws workspaces describe-workspaces', of 'aws workspaces describe-workspace-images' or of 'slmgr /dlv'")
 	outputFlag(c, &outputs)
 	policy.declare(c)
 	return c
@@ -108,8 +108,8 @@ type policyFlags struct {
 
 func (f *policyFlags) declare(c *cobra.Command) {
 	c.Flags().BoolVar(&f.strict, "strict", false, "count what passed by inference as undetermined")
-	c.Flags().StringSliceVar(&f.accept, "accept-undetermined", nil, "count these requirements as passed where they are undetermined (`ID,…`)")
-	c.Flags().StringVar(&f.failOn, "fail-on", string(scanner.FailOnWarning), "what ends with 1: failed, warning, recommended (theirs too) or never (`LEVEL`)")
+	c.Flags().StringSliceVar(&f.accept, "accept-undetermined", nil, "where `ID,…` are undetermined, count them as passed")
+	c.Flags().StringVar(&f.failOn, "fail-on", string(scanner.FailOnWarning), "end with 1 on `LEVEL`: failed, warning, recommended (their warnings too) or never")
 	check(c.RegisterFlagCompletionFunc("accept-undetermined", complete(requirementIDs()...)))
 	check(c.RegisterFlagCompletionFunc("fail-on", complete("failed", "warning", "recommended", "never")))
 }
