@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -143,6 +144,9 @@ func TestCorpusHives(t *testing.T) {
 			if n := wrongHashes(h); n != 0 {
 				t.Errorf("%d names have another hash than ours", n)
 			}
+			if err := absence(h); c.errs == nil && err != nil {
+				t.Error(err)
+			}
 			counts := fmt.Sprint(c.keys, " ", c.values)
 			said := map[string]int{}
 			y, x, l := yarp.FindStringSubmatch(row.oracle), hivex.FindStringSubmatch(row.oracle), reglookup.FindStringSubmatch(row.oracle)
@@ -189,6 +193,21 @@ func wrongHashes(h *Hive) (wrong int) {
 		return nil
 	})
 	return wrong
+}
+
+// absence asks every key for a subkey and a value that it does not have, and returns the first answer that is not
+// fs.ErrNotExist.
+func absence(h *Hive) error {
+	const nothing = "no such name"
+	return h.Walk(func(k *Key, _ error) error {
+		if _, err := k.Subkey(nothing); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("subkey %q: %w", nothing, err)
+		}
+		if _, err := k.Value(nothing); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("value %q: %w", nothing, err)
+		}
+		return nil
+	})
 }
 
 // Hives recovered from their logs are what other tools, for two of them Windows itself, make of them.

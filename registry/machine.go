@@ -14,8 +14,9 @@ const maxLinks = 16
 
 // A HiveOpener opens the hive of a file: "SYSTEM", "SOFTWARE", "SAM", "SECURITY", "DEFAULT", "COMPONENTS", "DRIVERS",
 // or of a user: `HKU\<SID>` and `HKU\<SID>_Classes`, the SID in upper case. It is called once for each, when the hive is
-// first needed; its error is kept and passed through. An opener that must not read a dirty hive as it lies returns the
-// Err of the hive's Recovery.
+// first needed. Its error is kept and passed through, but never as fs.ErrNotExist: of keys in a hive that is not there, it
+// is not known whether they are. An opener that must not read a dirty hive as it lies returns the Err of the hive's
+// Recovery.
 type HiveOpener func(file string) (*Hive, error)
 
 // A Machine is the namespace of a machine's registry as its hive files have it. Keys that Windows makes anew at every
@@ -124,12 +125,25 @@ func (m *Machine) hive(file string) (*Hive, error) {
 	m.mu.Lock()
 	open, ok := m.hives[file]
 	if !ok {
-		open = sync.OnceValues(func() (*Hive, error) { return m.open(file) })
+		open = sync.OnceValues(func() (*Hive, error) {
+			h, err := m.open(file)
+			if err != nil {
+				err = openError{err}
+			}
+			return h, err
+		})
 		m.hives[file] = open
 	}
 	m.mu.Unlock()
 	return open()
 }
+
+// An openError is all that an opener's error is, except fs.ErrNotExist.
+type openError struct{ err error }
+
+func (e openError) Error() string        { return e.err.Error() }
+func (e openError) Is(target error) bool { return target != fs.ErrNotExist && errors.Is(e.err, target) }
+func (e openError) As(target any) bool   { return errors.As(e.err, target) }
 
 // hardwareProfile is where HKCC leads.
 const hardwareProfile = `HKLM\SYSTEM\CurrentControlSet\Hardware Profiles\Current`

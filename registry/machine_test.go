@@ -36,11 +36,13 @@ func machineOf(t testing.TB, hives map[string]hivetest.Key) (*Machine, map[strin
 		mu.Unlock()
 		root, ok := hives[file]
 		if !ok {
-			return nil, fmt.Errorf("%s: %w", file, fs.ErrNotExist)
+			return nil, fmt.Errorf("%s: %w: %w", file, errNoFile, fs.ErrNotExist)
 		}
 		return build(t, root, hivetest.Options{}).open(), nil
 	}), opened
 }
+
+var errNoFile = errors.New("no such file")
 
 func system(selected []hivetest.Value, sets ...string) hivetest.Key {
 	root := hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{{Name: "Select", Values: selected}, {Name: "Setup"}}}
@@ -95,8 +97,8 @@ func TestMachine(t *testing.T) {
 		{`HKLM\SOFTWARE\chain1`, fmt.Sprint("chain", maxLinks+1), nil, ""},
 
 		{`HKLM\SYSTEM\CurrentControlSet\Services\Y`, "", fs.ErrNotExist, `key "ControlSet002\Services\Y"`},
-		{`HKLM\SECURITY\Policy`, "", fs.ErrNotExist, "SECURITY"},
-		{`HKU\S-1-5-21-9`, "", fs.ErrNotExist, `HKU\S-1-5-21-9`},
+		{`HKLM\SECURITY\Policy`, "", errNoFile, "SECURITY"},
+		{`HKU\S-1-5-21-9`, "", errNoFile, `HKU\S-1-5-21-9`},
 		{`HKLM\SOFTWARE\ghost\x`, "", fs.ErrNotExist, `Software\nothing\x`},
 		{`HKLM\SOFTWARE\chain0`, "", ErrCorrupt, "more than 16 symbolic links"},
 		{`HKLM\SOFTWARE\round`, "", ErrCorrupt, "more than 16 symbolic links"},
@@ -168,6 +170,22 @@ func TestDamagedSelect(t *testing.T) {
 	m := NewMachine(func(string) (*Hive, error) { return p.open(), nil })
 	_, err := m.Key(`HKLM\SYSTEM\CurrentControlSet\Services`)
 	isCorrupt(t, "damaged Select", err, "CurrentControlSet", "Select", "Current")
+}
+
+// A hive that is not there is not one without keys.
+func TestMissingHive(t *testing.T) {
+	missing := &fs.PathError{Op: "open", Path: "SYSTEM", Err: fs.ErrNotExist}
+	m := NewMachine(func(string) (*Hive, error) { return nil, fmt.Errorf("volume 1: %w", missing) })
+	for _, path := range []string{`HKLM\SYSTEM\Setup`, `HKLM\SYSTEM\CurrentControlSet\Services`} {
+		_, err := m.Key(path)
+		if errors.Is(err, fs.ErrNotExist) || err == nil || !strings.Contains(err.Error(), "volume 1: open SYSTEM") {
+			t.Errorf("%s: %v", path, err)
+		}
+		var p *fs.PathError
+		if !errors.As(err, &p) || p != missing || !errors.Is(err, missing) {
+			t.Errorf("%s: %v is no longer the opener's error", path, err)
+		}
+	}
 }
 
 // What an opener says of a hive is what one hears of every key in it.

@@ -152,26 +152,26 @@ func (h *Hive) replayEntries(logs []*logFile, damaged error) (left []error, fail
 		})
 		slices.SortStableFunc(logs, func(a, b *logFile) int { return cmp.Compare(a.base.primary-secondary, b.base.primary-secondary) })
 	}
+	var next uint32 // number of the entry to come
 	for i, f := range logs {
-		next := f.base.primary
-		if i > 0 {
-			next = logs[0].base.primary
-			for _, a := range h.recovery.Applied {
-				next = a.Last + 1
-			}
+		first := f.base.primary
+		if i == 0 {
+			next = first
 		}
-		if f.base.primary != next {
-			leave(f, "it starts at %d, which does not follow: the next entry is %d", f.base.primary, next)
+		if first != next {
+			leave(f, "it starts at %d, which does not follow: the next entry is %d", first, next)
 			continue
 		}
 		n, err := h.applyEntries(f)
-		if n > 0 {
+		next += uint32(n)
+		switch {
+		case n > 0:
 			h.recovery.Format = "new"
-			h.recovery.Applied = append(h.recovery.Applied, AppliedLog{Name: f.Name, Entries: n, First: next, Last: next + uint32(n) - 1})
+			h.recovery.Applied = append(h.recovery.Applied, AppliedLog{Name: f.Name, Entries: n, First: first, Last: next - 1})
 			if damaged != nil {
 				h.adopt(&f.base)
 			}
-		} else if err == nil {
+		case err == nil:
 			leave(f, "it holds no entry %d", next)
 		}
 		if err != nil {
@@ -242,13 +242,13 @@ func (h *Hive) replaySectors(logs []*logFile, damaged error) (left []error, fail
 			left = append(left, fmt.Errorf("%s: it is of another write: last written %v, the hive %v", f.Name, fileTime(b.lastWritten), fileTime(lastWritten)))
 		default:
 			err := h.applySectors(f, damaged != nil)
-			if h.recovery.Pages > 0 {
+			switch {
+			case h.recovery.Pages > 0:
 				h.recovery.Format = "old"
-			}
-			if err != nil && h.recovery.Pages > 0 {
-				return left, err
-			}
-			if err != nil {
+				if err != nil {
+					return left, err
+				}
+			case err != nil:
 				left = append(left, err)
 			}
 		}
