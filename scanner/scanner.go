@@ -8,8 +8,10 @@ package scanner
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/coldcheck/coldcheck/scanner/linux"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 	"github.com/coldcheck/coldcheck/scanner/windows"
@@ -17,7 +19,33 @@ import (
 
 // Catalogue lists every requirement, in the order of reports.
 func Catalogue() []requirement.Requirement {
-	return append(append([]requirement.Requirement(nil), serviceRequirements...), windows.Requirements()...)
+	return slices.Concat(serviceRequirements, windows.Requirements(), linux.Requirements())
+}
+
+// given is what the systems are told beside the volumes.
+type given struct {
+	ctx       context.Context
+	documents []*statement.Document
+	userName  string
+	trail     *requirement.Trail
+	now       time.Time
+}
+
+// openSystem opens the system on the root volume. It is the only place that
+// chooses between systems.
+func openSystem(vs *volumes, g given) (system, error) {
+	var sys system
+	var err error
+	switch root := vs.root.fs.(type) {
+	case ntfsVolume:
+		sys, err = openWindows(vs, root, g)
+	case linuxVolume:
+		sys, err = openLinux(vs, root, g)
+	}
+	if err != nil {
+		return nil, fail(ErrNoSystem, "", "%s: %w", vs.root.name(), err)
+	}
+	return sys, nil
 }
 
 // system is what a scan needs of the system on the root volume, whichever it is.
@@ -55,7 +83,7 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	for _, i := range volumes.images {
 		r.Images = append(r.Images, i.Name)
 	}
-	sys, err := volumes.system(in, documents, trail, r.Started)
+	sys, err := openSystem(volumes, given{ctx: ctx, documents: documents, userName: in.UserName, trail: trail, now: r.Started})
 	if err != nil {
 		return nil, err
 	}

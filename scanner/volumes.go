@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/coldcheck/coldcheck/ext4"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
-	"github.com/coldcheck/coldcheck/scanner/statement"
-	"github.com/coldcheck/coldcheck/scanner/windows"
 )
 
 // volumes are the images of a scan and what lies on them.
@@ -31,8 +29,26 @@ type volume struct {
 	*disk.Volume
 	image *disk.Image
 	role  Role
-	ntfs  *ntfs.FS
-	err   error // why it could not be opened; nil if it was, or if nobody tried
+	fs    filesystem // nil if it could not be opened, or none is on it that a scan reads
+	err   error      // why it could not be opened, or not be read as the kernel would see it
+}
+
+// filesystem is what a scan needs of the filesystem on a volume, whichever it
+// is.
+type filesystem interface {
+	// family is that of the systems which lie on such filesystems.
+	family() requirement.Platform
+	// holdsSystem says whether the root of a system is on the volume.
+	holdsSystem() (bool, error)
+	// holdsUsers says whether homes or profiles are on the volume; mayHoldData
+	// whether it may be the user volume at all, and is none that only starts
+	// or repairs the system.
+	holdsUsers() bool
+	mayHoldData() bool
+	// describe completes what reports show, notices says what the reader of a
+	// report must know of the filesystem's state.
+	describe(*Volume)
+	notices() []requirement.Notice
 }
 
 // name is how a person tells the volume apart.
@@ -49,41 +65,45 @@ func (v *volume) content() string {
 	switch {
 	case v.err != nil:
 		return v.err.Error()
+	case v.fs != nil:
+		return string(v.Filesystem) + " without a system"
 	case v.Filesystem == disk.Unknown:
 		return "no known filesystem"
-	case v.Filesystem == disk.NTFS:
-		return "ntfs without Windows"
+	case v.Filesystem == disk.XFS, v.Filesystem == disk.Btrfs, v.Filesystem == disk.LVM2:
+		return string(v.Filesystem) + ", which is not supported yet"
 	}
 	return string(v.Filesystem)
 }
 
-func (v *volume) encrypted() bool { return v.Filesystem.Encrypted() }
-
-// mayHoldData says whether the volume may be drive D: no partition that only
-// starts or repairs the system.
-func (v *volume) mayHoldData() bool {
-	if v.Filesystem != disk.NTFS && !v.encrypted() {
-		return false
+// encryption is the name of what encrypts the volume, "" if it is not.
+func (v *volume) encryption() string {
+	switch {
+	case !v.Filesystem.Encrypted():
+		return ""
+	case v.Filesystem == disk.BitLocker:
+		return "BitLocker"
+	case v.Filesystem == disk.LUKS:
+		return "LUKS"
 	}
-	if v.Hidden || v.NoDriveLetter || strings.Contains(strings.ToLower(v.TypeName), "recovery") {
-		return false
-	}
-	if v.ntfs != nil {
-		switch strings.ToLower(v.ntfs.Volume().Label) {
-		case "system reserved", "recovery":
-			return false
-		}
-	}
-	return true
+	return string(v.Filesystem)
 }
 
-// holds says whether there is a folder of that name at the top of the volume.
-func (v *volume) holds(folder string) bool {
-	if v.ntfs == nil {
+// readable says whether a scan could read the volume, if it is whole.
+func (v *volume) readable() bool {
+	switch v.Filesystem {
+	case disk.NTFS, disk.Ext2, disk.Ext3, disk.Ext4:
+		return true
+	}
+	return v.encryption() != ""
+}
+
+// mayHoldData says whether the volume may be the user volume of a system of
+// the family. One that could not be opened, or is encrypted, may.
+func (v *volume) mayHoldData(family requirement.Platform) bool {
+	if !v.readable() || v.Hidden || v.NoDriveLetter || strings.Contains(strings.ToLower(v.TypeName), "recovery") {
 		return false
 	}
-	info, err := v.ntfs.Stat(folder)
-	return err == nil && info.IsDir()
+	return v.fs == nil || v.fs.family() == family && v.fs.mayHoldData()
 }
 
 // Close closes the images.
@@ -160,19 +180,36 @@ func (vs *volumes) open(ctx context.Context, s Source, progress func(Progress), 
 	for _, d := range image.Volumes() {
 		v := &volume{Volume: d, image: image, role: Other}
 		vs.list = append(vs.list, v)
-		if v.Filesystem == disk.NTFS {
-			if progress != nil {
-				progress(Progress{Step: "reading $MFT of " + v.name()})
-			}
-			v.ntfs, v.err = ntfs.Open(withContext(ctx, v.Volume), max(v.Size, v.Declared))
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
+		if progress != nil && v.readable() {
+			progress(Progress{Step: "reading " + v.name()})
+		}
+		v.mount(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		trail.Record("volume", "image", image.Name, "partition", fmt.Sprint(v.Partition), "offset", fmt.Sprint(v.Offset),
 			"size", fmt.Sprint(v.Size), "filesystem", string(v.Filesystem), "error", errorText(v.err))
 	}
 	return nil
+}
+
+// mount opens the filesystem on the volume, if it is one that a scan reads.
+func (v *volume) mount(ctx context.Context) {
+	r, size := contextReader{ctx, v.Volume}, max(v.Size, v.Declared)
+	switch v.Filesystem {
+	case disk.NTFS:
+		if f, err := ntfs.Open(r, size); err != nil {
+			v.err = err
+		} else {
+			v.fs = ntfsVolume{f}
+		}
+	case disk.Ext2, disk.Ext3, disk.Ext4:
+		if f, err := openExt(r, size); err != nil {
+			v.err = err
+		} else {
+			v.fs, v.err = f, f.unreplayed()
+		}
+	}
 }
 
 func errorText(err error) string {
@@ -190,10 +227,8 @@ func hintOf(err error) string {
 	return ""
 }
 
-// withContext makes reads fail once the context has ended, so that no parser
+// contextReader makes reads fail once the context has ended, so that no parser
 // goes on then.
-func withContext(ctx context.Context, r io.ReaderAt) io.ReaderAt { return contextReader{ctx, r} }
-
 type contextReader struct {
 	ctx context.Context
 	r   io.ReaderAt
@@ -215,22 +250,22 @@ func (vs *volumes) findRoot(forced, user *disk.Image) error {
 		if forced != nil && v.image != forced || user != nil && v.image == user {
 			continue
 		}
-		considered = append(considered, v.name()+": "+v.content())
-		if v.encrypted() {
+		what := v.content()
+		switch {
+		case v.encryption() != "":
 			encrypted = append(encrypted, v)
-		}
-		if v.ntfs == nil {
-			if isIO(v.err) {
-				return fail(ErrIO, "", "%s: %w", v.name(), v.err)
+		case isIO(v.err):
+			return fail(ErrIO, "", "%s: %w", v.name(), v.err)
+		case v.fs != nil:
+			is, err := v.fs.holdsSystem()
+			if is {
+				found = append(found, v)
 			}
-			continue
+			if err != nil {
+				what = err.Error()
+			}
 		}
-		switch _, err := windows.FindSystemRoot(v.ntfs); {
-		case err == nil:
-			found = append(found, v)
-		case !errors.Is(err, windows.ErrNoWindows):
-			considered[len(considered)-1] = v.name() + ": " + err.Error()
-		}
+		considered = append(considered, v.name()+": "+what)
 	}
 	switch {
 	case len(found) == 1:
@@ -241,42 +276,45 @@ func (vs *volumes) findRoot(forced, user *disk.Image) error {
 		return fail(ErrUsage, "scan one WorkSpace at a time, or name its root volume with --root", "two root volumes: %s and %s", found[0].name(), found[1].name())
 	case len(encrypted) > 0:
 		e := encrypted[0]
-		return fail(ErrNoSystem, "decrypt the volume before the snapshot is taken", "%s is encrypted with %s: its content cannot be judged", e.name(), encryption(e))
+		return fail(ErrNoSystem, "decrypt the volume before the snapshot is taken", "%s is encrypted with %s: its content cannot be judged", e.name(), e.encryption())
 	case len(considered) == 0:
 		return fail(ErrNoSystem, "", "no volume was found on the images")
 	}
-	return fail(ErrNoSystem, "a scan needs the root volume of a Windows WorkSpace", "no supported system: %s", strings.Join(considered, "; "))
+	return fail(ErrNoSystem, "a scan needs the root volume of a Windows or Linux WorkSpace", "no supported system: %s", strings.Join(considered, "; "))
 }
 
 // isIO says whether an image could not be read, rather than understood.
 func isIO(err error) bool {
-	return err != nil && !errors.Is(err, ntfs.ErrCorrupt) && !errors.Is(err, ntfs.ErrUnsupported) &&
-		!errors.Is(err, ntfs.ErrEncrypted) && !errors.Is(err, io.ErrUnexpectedEOF)
-}
-
-func encryption(v *volume) string {
-	switch v.Filesystem {
-	case disk.BitLocker:
-		return "BitLocker"
-	case disk.LUKS:
-		return "LUKS"
+	if err == nil {
+		return false
 	}
-	return string(v.Filesystem)
+	for _, kind := range []error{ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, io.ErrUnexpectedEOF} {
+		if errors.Is(err, kind) {
+			return false
+		}
+	}
+	return true
 }
 
-// findUser finds the volume with the profiles: on the image that is named,
-// else the one with a Users folder, else the only other volume that may hold
-// data, which may be encrypted or damaged.
+// findUser finds the volume with the profiles or homes: on the image that is
+// named, else the one that shows them, else the only other volume that may
+// hold data, which may be encrypted or damaged.
 func (vs *volumes) findUser(forced *disk.Image) error {
+	family := vs.root.fs.family()
 	var users, others []*volume
 	for _, v := range vs.list {
-		if v == vs.root || forced != nil && v.image != forced || !v.mayHoldData() {
+		if v == vs.root || forced != nil && v.image != forced || !v.mayHoldData(family) {
 			continue
 		}
-		others = append(others, v)
-		if v.holds("Users") {
-			users = append(users, v)
+		if v.fs != nil {
+			if is, err := v.fs.holdsSystem(); is && err == nil {
+				continue // the root of another machine
+			}
+			if v.fs.holdsUsers() {
+				users = append(users, v)
+			}
 		}
+		others = append(others, v)
 	}
 	if len(users) > 1 {
 		return fail(ErrUsage, "scan one WorkSpace at a time, or name its user volume with --user", "two user volumes: %s and %s", users[0].name(), users[1].name())
@@ -289,11 +327,11 @@ func (vs *volumes) findUser(forced *disk.Image) error {
 		vs.user = users[0]
 		vs.user.role = User
 	case len(users) > 1:
-		vs.noUser = fmt.Errorf("not found: %s may be it, name it with --user", users[0].name()+" or "+users[1].name())
+		vs.noUser = fmt.Errorf("not found: %s or %s may be it, name it with --user", users[0].name(), users[1].name())
 	case forced != nil:
-		return fail(ErrNoSystem, "", "%s holds no volume with profiles", forced.Name)
+		return fail(ErrNoSystem, "", "%s holds no volume of users", forced.Name)
 	default:
-		vs.noUser = errors.New("not among the images: give the image of drive D too")
+		vs.noUser = errors.New("not among the images: give the image of the user volume too")
 	}
 	return nil
 }
@@ -306,29 +344,16 @@ func (vs *volumes) notify(trail *requirement.Trail) {
 		}
 	}
 	for _, v := range vs.list {
+		var notices []requirement.Notice
 		if v.err != nil {
-			trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: v.name() + ": " + v.err.Error(), Source: string(v.role)})
+			notices = append(notices, requirement.Notice{Level: requirement.LevelError, Message: v.err.Error()})
 		}
-		if v.ntfs == nil {
-			continue
+		if v.fs != nil {
+			notices = append(notices, v.fs.notices()...)
 		}
-		info, damage := v.ntfs.Volume(), v.ntfs.Damage()
-		if info.Dirty {
-			trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: v.name() + ": the volume is marked dirty: Windows checks it at the next start", Source: string(v.role)})
-		}
-		if info.Err != nil {
-			trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: v.name() + ": " + info.Err.Error(), Source: string(v.role)})
-		}
-		if damage.Count > 0 {
-			var first []string
-			for _, d := range damage.Records[:min(len(damage.Records), 3)] {
-				first = append(first, fmt.Sprintf("%d (%s)", d.Record, d.Reason))
-			}
-			trail.Notify(requirement.Notice{Level: requirement.LevelError, Source: string(v.role),
-				Message: fmt.Sprintf("%s: %d records of $MFT cannot be read: %s", v.name(), damage.Count, strings.Join(first, ", "))})
-		}
-		for _, note := range damage.Notes {
-			trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: v.name() + ": " + note, Source: string(v.role)})
+		for _, n := range notices {
+			n.Source, n.Message = string(v.role), v.name()+": "+n.Message
+			trail.Notify(n)
 		}
 	}
 }
@@ -341,104 +366,43 @@ func (vs *volumes) describe() []Volume {
 			Role: v.role, Image: v.image.Name, Format: v.image.Format, Partition: v.Partition,
 			Offset: v.Offset, Size: v.Size, Free: -1, Filesystem: string(v.Filesystem),
 		}
-		if d.Filesystem == "" {
+		if v.Filesystem == disk.Unknown {
 			d.Filesystem = "unknown"
 		}
-		if v.ntfs != nil {
-			info := v.ntfs.Volume()
-			d.Label = info.Label
-			d.Serial = fmt.Sprintf("%016X", info.Serial)
-			d.State = state(info)
-			if free, err := v.ntfs.Free(); err == nil {
-				d.Free = free
-			}
+		if v.fs != nil {
+			v.fs.describe(&d)
 		}
 		list = append(list, d)
 	}
 	return list
 }
 
-func state(info ntfs.Volume) string {
-	switch {
-	case info.Err != nil:
-		return "unknown"
-	case info.Dirty:
-		return "dirty"
-	case info.LogFile == ntfs.LogNotClean:
-		return "in use when it was taken"
-	}
-	return "clean"
-}
-
-// system opens the system on the root volume.
-func (vs *volumes) system(in Input, documents []*statement.Document, trail *requirement.Trail, now time.Time) (system, error) {
-	w := windows.Input{
-		Root:      windows.Volume{FS: vs.root.ntfs, Device: device(vs.root)},
-		User:      windows.Volume{Err: vs.noUser},
-		Documents: documents,
-		UserName:  in.UserName,
-		Trail:     trail,
-		Now:       now,
-	}
-	if vs.user != nil {
-		w.User = windows.Volume{FS: vs.user.ntfs, Err: vs.user.err, Device: device(vs.user)}
-		if vs.user.encrypted() {
-			w.User.Err = fmt.Errorf("%s is encrypted with %s", vs.user.name(), encryption(vs.user))
-		}
-	}
+// judgeReadable decides win.volume.readable and linux.volume.readable: every
+// volume of the images is whole and not encrypted.
+func (vs *volumes) judgeReadable() requirement.Outcome {
+	var good []requirement.Evidence
+	var names []string
+	var unread error
 	for _, v := range vs.list {
-		s := windows.VolumeState{Role: string(v.role), Image: v.image.Name, Name: v.name(), Err: v.err}
-		if v.encrypted() {
-			s.Encrypted = encryption(v)
-		}
-		w.Volumes = append(w.Volumes, s)
-		if d := device(v); d != "" {
-			w.Partitions = append(w.Partitions, windows.Partition{Device: d, Name: v.name()})
+		ev := requirement.Evidence{Source: string(v.role), Data: v.name()}
+		switch e := v.encryption(); {
+		case e != "":
+			ev.Note = "encrypted with " + e
+			return requirement.Fail(v.name()+" is encrypted with "+e, ev)
+		case v.err != nil:
+			unread = errors.Join(unread, fmt.Errorf("%s: %w", v.name(), v.err))
+		default:
+			good = append(good, ev)
+			names = append(names, v.name())
 		}
 	}
 	for _, i := range vs.images {
 		if i.Incomplete != nil {
-			w.Volumes = append(w.Volumes, windows.VolumeState{Role: string(Other), Image: i.Name, Name: i.Name, Err: i.Incomplete})
+			unread = errors.Join(unread, fmt.Errorf("%s: %w", i.Name, i.Incomplete))
 		}
 	}
-	m, err := windows.Open(w)
-	switch {
-	case errors.Is(err, windows.ErrNoWindows), errors.Is(err, fs.ErrNotExist):
-		return nil, fail(ErrNoSystem, "", "%s: %w", vs.root.name(), err)
-	case err != nil:
-		return nil, fail(ErrIO, "", "%s: %w", vs.root.name(), err)
+	if unread != nil {
+		return requirement.Unreadable(unread, good...)
 	}
-	return windowsSystem{m}, nil
-}
-
-// device is the identity that the registry of Windows gives a partition.
-func device(v *volume) string {
-	switch {
-	case v.GUID != disk.GUID{}:
-		return windows.DeviceGPT(v.GUID)
-	case v.image.Table == "mbr" && v.image.DiskSignature != 0:
-		return windows.DeviceMBR(v.image.DiskSignature, v.Offset)
-	}
-	return ""
-}
-
-// windowsSystem is a Windows system as the scan sees it.
-type windowsSystem struct{ *windows.Machine }
-
-func (w windowsSystem) Platform() (Platform, error) {
-	p := Platform{Family: "windows", Name: "Windows"}
-	s, version := w.System()
-	if version == nil {
-		p.Name, p.Version = s.Name(), s.Version()
-	}
-	var architecture, computer error
-	p.Architecture, architecture = w.Architecture()
-	p.ComputerName, computer = w.ComputerName()
-	if wanted, err := w.Wanted(); err == nil && wanted.Profile != nil {
-		p.UserName = wanted.Profile.Folder()
-		if wanted.User != "" {
-			p.UserName = wanted.User
-		}
-	}
-	return p, errors.Join(version, architecture, computer)
+	return requirement.Pass(prose.Count(len(good), "volume opens", "volumes open")+" and none is encrypted: "+prose.Some(names), good...)
 }

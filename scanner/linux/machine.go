@@ -90,9 +90,8 @@ func Open(in Input) (*Machine, error) {
 	if in.Root.FS == nil {
 		return nil, fmt.Errorf("root volume: %w", in.Root.Err)
 	}
-	if is, err := IsRoot(in.Root.FS); err != nil {
-		return nil, err
-	} else if !is {
+	// Where that cannot be read, the requirements that need it will say so.
+	if is, err := IsRoot(in.Root.FS); err == nil && !is {
 		return nil, ErrNoLinux
 	}
 	if in.Context == nil {

@@ -2,7 +2,6 @@ package windows
 
 import (
 	"encoding/hex"
-	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -235,21 +234,5 @@ func TestWAM(t *testing.T) {
 		if isWAM(name) != want {
 			t.Errorf("isWAM(%q) is %t", name, !want)
 		}
-	}
-}
-
-func TestReadable(t *testing.T) {
-	good := VolumeState{Role: "root", Name: "root.img"}
-	for name, c := range map[string]struct {
-		volumes []VolumeState
-		want    verdict
-	}{
-		"one":                        {[]VolumeState{good}, passed},
-		"encrypted":                  {[]VolumeState{good, {Role: "user", Name: "user.img", Encrypted: "BitLocker"}}, failed},
-		"damaged":                    {[]VolumeState{good, {Role: "user", Name: "user.img", Err: errors.New("torn")}}, undetermined},
-		"damaged and encrypted":      {[]VolumeState{good, {Name: "a", Err: errors.New("torn")}, {Name: "b", Encrypted: "LUKS"}}, failed},
-		"one of another kind of use": {[]VolumeState{good, {Role: "other", Name: "root.img, partition 1"}}, passed},
-	} {
-		t.Run(name, func(t *testing.T) { check(t, volumeReadable, judgeReadable(c.volumes), c.want) })
 	}
 }

@@ -1,7 +1,6 @@
 package windows
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -13,32 +12,7 @@ var volumeReadable = entry{
 		Live:  "manage-bde -status",
 		Fix:   "manage-bde -off X:, wait until the volume is decrypted, then take the snapshot again.",
 	}),
-	func(m *Machine) requirement.Outcome { return judgeReadable(m.in.Volumes) },
-}
-
-// judgeReadable decides win.volume.readable.
-func judgeReadable(volumes []VolumeState) requirement.Outcome {
-	var good []requirement.Evidence
-	var unread error
-	var names []string
-	for _, v := range volumes {
-		ev := requirement.Evidence{Source: v.Role, Data: v.Name}
-		switch {
-		case v.Encrypted != "":
-			ev.Note = "encrypted: " + v.Encrypted
-			o := requirement.Fail(fmt.Sprintf("%s is encrypted with %s", v.Name, v.Encrypted), ev)
-			return o
-		case v.Err != nil:
-			unread = errors.Join(unread, fmt.Errorf("%s: %w", v.Name, v.Err))
-		default:
-			good = append(good, ev)
-			names = append(names, v.Name)
-		}
-	}
-	if unread != nil {
-		return requirement.Unreadable(unread, good...)
-	}
-	return requirement.Pass(count(len(good), "volume opens", "volumes open")+" and none is encrypted: "+some(names), good...)
+	func(m *Machine) requirement.Outcome { return m.in.Readable() },
 }
 
 var diskFree = entry{

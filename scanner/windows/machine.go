@@ -37,10 +37,11 @@ type Input struct {
 	Root Volume // the volume with the system, drive C
 	User Volume // the volume with the profiles, drive D
 
-	Volumes    []VolumeState // every volume of the images, in their order
-	Partitions []Partition   // what drive letters may point to
+	Partitions []Partition // what drive letters may point to
 	Documents  []*statement.Document
 	UserName   string // whose profile is meant, "" to find out; NAME, DOMAIN\NAME or NAME@DOMAIN
+
+	Readable func() requirement.Outcome // judges win.volume.readable
 
 	Trail *requirement.Trail // nil drops events and notices
 	Now   time.Time          // the time of the scan, which decides what has expired
@@ -51,15 +52,6 @@ type Volume struct {
 	FS     *ntfs.FS
 	Err    error  // why FS is nil: not given, encrypted, damaged
 	Device string // its identity, see Partition.Device; "" if the image does not tell
-}
-
-// VolumeState is what `win.volume.readable` judges.
-type VolumeState struct {
-	Role      string // "root", "user", "other"
-	Image     string
-	Name      string // how a person tells the volume apart: "win.img, partition 2"
-	Encrypted string // the name of the encryption, "" if there is none
-	Err       error  // why the volume could not be read; nil if it was
 }
 
 // Machine is one Windows system and what was read of it so far. Its methods
