@@ -37,14 +37,17 @@ var errUnused = errors.New("the log is not in use")
 // openLog reads the base block of a log.
 func openLog(l Log) (*logFile, error) {
 	switch {
-	case l.Size == 0:
+	case l.Size <= 0:
 		return nil, fmt.Errorf("%w: it is empty", errUnused)
 	case l.Size > maxLogSize:
 		return nil, fmt.Errorf("%w: a log of %d bytes; at most %d are read", ErrUnsupported, l.Size, maxLogSize)
 	}
 	f := &logFile{Log: l, left: l.Size, r: bufio.NewReaderSize(io.NewSectionReader(l.R, 0, l.Size), int(max(pageSize, min(l.Size, logReadSize))))}
-	head, err := f.r.Peek(sectorSize)
-	if err != nil && err != io.EOF {
+	head, err := f.r.Peek(int(min(sectorSize+4, l.Size))) // and the signature of what follows
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
 		return nil, err
 	}
 	if len(bytes.Trim(head, "\x00")) == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -140,6 +141,7 @@ func TestRecoveryNewFormat(t *testing.T) {
 		{"one too old", dirty(1), [][]byte{newLog(1, 0, 1), newLog(2, 1, 2)}, Recovered, 2, "LOG2 2-2", []string{"LOG1: too old"}},
 		{"base block of the log", dirty(0), [][]byte{hivetest.NewFormatLog(stage(0), stage(1), hivetest.LogOptions{First: 2, BadBlock: true})}, Dirty, 0, "", []string{"LOG1", "checksum"}},
 		{"base block of the first log", dirty(1), [][]byte{flipped(newLog(2, 0, 1), 100), newLog(3, 1, 2)}, Dirty, 2, "LOG2 3-3", []string{"LOG1", "checksum"}},
+		{"base block of the first log zeroed", dirty(1), [][]byte{append(make([]byte, 512), newLog(2, 0, 1)[512:]...), newLog(3, 1, 2)}, Dirty, 2, "LOG2 3-3", []string{"LOG1", "regf"}},
 		{"file type of the log", dirty(0), [][]byte{patchBlock(newLog(2, 0, 1), func(b []byte) { b[28] = 0 })}, Dirty, 0, "", []string{"LOG1", "file type 0"}},
 		{"log of another name", dirty(0), [][]byte{renamed(newLog(2, 0, 1), `\System32\Config\OTHER`)}, Dirty, 0, "", []string{"LOG1", `another hive, "OTHER" instead of "TEST"`}},
 		{"log of the same name elsewhere", dirty(0), [][]byte{renamed(newLog(2, 0, 1), `\??\C:\Users\test`)}, Recovered, 1, "LOG1 2-2", nil},
@@ -373,7 +375,7 @@ func TestUnreadableLogs(t *testing.T) {
 		{"base block", Log{"LOG1", failing{bytes.NewReader(log), 0}, int64(len(log))}, errDisk, 0},
 		{"second entry", Log{"LOG1", failing{bytes.NewReader(log), entry + 40}, int64(len(log))}, errDisk, 1},
 		{"size over the limit", Log{"LOG1", bytes.NewReader(log), maxLogSize + 1}, ErrUnsupported, 0},
-		{"size at the limit, nothing there", Log{"LOG1", bytes.NewReader(nil), maxLogSize}, ErrDirty, 0},
+		{"size at the limit, nothing there", Log{"LOG1", bytes.NewReader(nil), maxLogSize}, io.ErrUnexpectedEOF, 0},
 	} {
 		h, err := openBytes(hive, Options{Logs: []Log{tt.log}})
 		if err != nil {
