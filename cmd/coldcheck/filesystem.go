@@ -6,8 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"strings"
 
+	"github.com/coldcheck/coldcheck/ext4"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
@@ -22,6 +22,8 @@ type filesystem interface {
 	describe(fs.FileInfo) node
 	// name turns what a person writes as a path into a name.
 	name(path string) string
+	// holdsSystem says whether the volume is the one with the system.
+	holdsSystem() (bool, error)
 	// damage says what was found damaged when the filesystem was opened.
 	damage() []string
 }
@@ -33,57 +35,35 @@ type node struct {
 	junction  bool   // a link of NTFS to a directory, which io/fs does not call a symbolic link
 }
 
-// readable says which filesystems openFilesystem opens.
-func readable(f disk.Filesystem) bool { return f == disk.NTFS }
+// openers open the filesystems that are read. Their errors say what is damaged,
+// unsupported or encrypted.
+var openers = map[disk.Filesystem]func(*disk.Volume) (filesystem, error){
+	disk.NTFS: openNTFS,
+	disk.Ext2: openExt, disk.Ext3: openExt, disk.Ext4: openExt,
+}
 
 // openFilesystem opens the filesystem of a volume.
 func openFilesystem(v *disk.Volume) (filesystem, error) {
-	switch {
-	case v.Filesystem == disk.NTFS:
-		f, err := ntfs.Open(v, v.Size)
-		if err != nil {
-			err = fmt.Errorf("volume %d: %w", v.Number, err)
-			if errors.Is(err, ntfs.ErrUnsupported) || errors.Is(err, ntfs.ErrEncrypted) {
+	if open := openers[v.Filesystem]; open != nil {
+		fsys, err := open(v)
+		if err == nil {
+			return fsys, nil
+		}
+		err = fmt.Errorf("volume %d: %w", v.Number, err)
+		for _, kind := range []error{ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrUnsupported, ext4.ErrEncrypted} {
+			if errors.Is(err, kind) {
 				return nil, notThatKind("", "%w", err)
 			}
-			return nil, err
 		}
-		return ntfsVolume{f}, nil
+		return nil, err
+	}
+	switch {
 	case v.Filesystem == disk.Unknown:
 		return nil, notThatKind("", "volume %d holds no filesystem that is known", v.Number)
 	case v.Filesystem.Encrypted():
 		return nil, notThatKind("decrypt it where it is used, and take the image again", "volume %d is encrypted (%s)", v.Number, filesystemName(v))
-	default:
-		return nil, notThatKind("", "volume %d holds %s, which is not read", v.Number, filesystemName(v))
 	}
-}
-
-// ntfsVolume is an NTFS volume.
-type ntfsVolume struct{ *ntfs.FS }
-
-func (v ntfsVolume) describe(info fs.FileInfo) node {
-	e, ok := info.Sys().(*ntfs.Entry)
-	if !ok {
-		return node{}
-	}
-	return node{allocated: e.Allocated, id: e.Record, junction: e.ReparseTag == ntfs.TagMountPoint}
-}
-
-// name takes a path with slashes of either kind: no name of Windows holds one.
-func (ntfsVolume) name(p string) string {
-	return slashed(strings.ReplaceAll(p, `\`, "/"))
-}
-
-func (v ntfsVolume) damage() []string {
-	var lines []string
-	d := v.Damage()
-	if d.Count > 0 {
-		lines = append(lines, fmt.Sprintf("damaged records in $MFT: %d", d.Count))
-	}
-	for _, r := range d.Records {
-		lines = append(lines, fmt.Sprintf("record %d: %s", r.Record, r.Reason))
-	}
-	return append(lines, d.Notes...)
+	return nil, notThatKind("", "volume %d holds %s, which is not read", v.Number, filesystemName(v))
 }
 
 // slashed makes a name as in io/fs out of a path that may begin with a slash.

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldcheck/coldcheck/scanner/disk"
-	"github.com/coldcheck/coldcheck/scanner/windows"
 )
 
 func (p *program) inspectCommand() *cobra.Command {
@@ -84,18 +83,18 @@ func (p *program) chooseVolume(image *disk.Image, number int) (*disk.Volume, fil
 	for _, v := range volumes {
 		fsys, err := openFilesystem(v)
 		if err != nil {
-			if readable(v.Filesystem) {
+			if openers[v.Filesystem] != nil {
 				p.notice("%s: %v", image.Name, err)
 			}
 			problems = append(problems, err)
 			continue
 		}
-		_, err = windows.FindSystemRoot(fsys)
-		if err == nil {
-			return v, fsys, nil
-		}
-		if !errors.Is(err, windows.ErrNoWindows) {
+		holds, err := fsys.holdsSystem()
+		if err != nil {
 			p.notice("%s: volume %d: %v", image.Name, v.Number, err)
+		}
+		if holds {
+			return v, fsys, nil
 		}
 		if first == nil {
 			first, firstFS = v, fsys
