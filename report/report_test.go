@@ -286,6 +286,7 @@ func ready() *scanner.Result {
 		requirement.Find(row("win.disk.c-free", requirement.Required), requirement.Pass("61.2 GiB free, more than 12 are needed")),
 	)
 	r.Counted = counted(r.Findings, "ws.state.available")
+	r.Platform = scanner.Platform{Family: "linux", Name: "Amazon Linux 2", Version: "2"}
 	r.Verdict, r.ExitCode = scanner.Ready, 0
 	return r
 }

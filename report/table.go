@@ -79,7 +79,11 @@ func (p *page) painted(color, lead, s string) {
 
 // place says which system this is and where it was read.
 func (p *page) place(r *scanner.Result) {
-	system := []string{strings.TrimSpace(r.Platform.Name + " " + r.Platform.Version)}
+	name := r.Platform.Name
+	if v := r.Platform.Version; v != "" && !strings.HasSuffix(name, " "+v) { // "Amazon Linux 2" has it
+		name += " " + v
+	}
+	system := []string{name}
 	for _, s := range []string{r.Platform.ComputerName, r.Platform.UserName} {
 		if s != "" {
 			system = append(system, s)
