@@ -166,9 +166,12 @@ func offsets(leaves []leaf) []uint32 {
 func (k *Key) inOrder(leaves []leaf) bool {
 	var last rawName
 	for _, l := range leaves {
+		if l.hashed {
+			continue
+		}
 		for i := range l.count {
 			key, err := k.hive.keyAt(l.offset(i), k)
-			if err != nil || l.hashed {
+			if err != nil {
 				continue
 			}
 			name := key.name()

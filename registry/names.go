@@ -47,13 +47,21 @@ func (n rawName) upper(i int) uint16 {
 
 // hash returns the hash that hash leaves have of the name, and whether the name is ASCII.
 func (n rawName) hash() (hash uint32, ascii bool) {
-	ascii = true
-	for i := range n.units() {
-		c := n.upper(i)
-		hash = addToHash(hash, c)
-		ascii = ascii && c < 0x80
+	var all uint16
+	if n.compressed {
+		for _, b := range n.bytes {
+			c := upcaseLatin1[b]
+			hash = addToHash(hash, c)
+			all |= c
+		}
+	} else {
+		for i := range n.units() {
+			c := n.upper(i)
+			hash = addToHash(hash, c)
+			all |= c
+		}
 	}
-	return hash, ascii
+	return hash, all < 0x80
 }
 
 // compare compares two names unit by unit, without case.
@@ -106,12 +114,21 @@ func untilNUL(b []byte) []byte {
 // upcase returns the upper-case form of a UTF-16 unit as Windows compares names: the one-to-one pairs of Unicode as of
 // Windows Vista. So `ı` and `ſ` are not I and S, `µ` is not Μ, and the scripts that got a second case later have none.
 func upcase(c uint16) uint16 {
-	if c < 0x80 {
-		if 'a' <= c && c <= 'z' {
-			c -= 'a' - 'A'
-		}
-		return c
+	if c < 0x100 {
+		return upcaseLatin1[c]
 	}
+	return upcaseUnicode(c)
+}
+
+// upcaseLatin1 has what upcase says of the first 256 characters, of which nearly all names are.
+var upcaseLatin1 = func() (table [256]uint16) {
+	for c := range table {
+		table[c] = upcaseUnicode(uint16(c))
+	}
+	return table
+}()
+
+func upcaseUnicode(c uint16) uint16 {
 	u := unicode.ToUpper(rune(c))
 	if u == rune(c) || unicode.ToLower(u) != rune(c) || unicode.Is(caseless, rune(c)) {
 		return c
