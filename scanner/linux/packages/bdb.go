@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"slices"
 )
 
 // Layout of the first page of a hash (dbinc/db_page.h, DBMETA and HMETA).
@@ -350,6 +351,7 @@ func (db *bdb) overflow(n, size uint32, buf []byte) ([]byte, error) {
 	if size > maxHeader || int64(size) > db.pages.size {
 		return nil, fmt.Errorf("%d bytes: %w", size, ErrCorrupt)
 	}
+	buf = slices.Grow(buf, int(size))
 	for uint32(len(buf)) < size {
 		page, err := db.read(n)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 type builder struct {
 	db     *Database
 	order  []uint32 // number of each package in its database
+	text   int      // bytes of the packages' strings
 	err    damage
 	files  damage
 	failed map[int]error // of the file lists, by package
@@ -24,6 +25,10 @@ func newBuilder(kind Kind, path string) *builder {
 func (b *builder) add(p Package, number uint32) (int, error) {
 	if len(b.db.packages) == maxPackages {
 		return 0, fmt.Errorf("more than %d packages: %w", maxPackages, ErrUnsupported)
+	}
+	b.text += len(p.Name) + len(p.Version) + len(p.Release) + len(p.Arch) + len(p.Vendor) + len(p.Packager)
+	if b.text > maxText {
+		return 0, fmt.Errorf("more than %d bytes of names and versions: %w", maxText, ErrUnsupported)
 	}
 	b.db.packages = append(b.db.packages, p)
 	b.order = append(b.order, number)

@@ -275,7 +275,9 @@ func (s stanza) dpkg() (dpkgPackage, error) {
 	if !isName(p.Name, "-+._") {
 		return p, fmt.Errorf("%.100q is no name of a package: %w", p.Name, ErrCorrupt)
 	}
-	if p.Arch != "" && !isName(p.Arch, "-") {
+	// dpkg takes others than its own architectures too, but it is a part of the
+	// name of a file.
+	if p.Arch != "" && !isName(p.Arch, "-_.") {
 		return p, fmt.Errorf("package %s: %.100q is no architecture: %w", p.Name, p.Arch, ErrCorrupt)
 	}
 	p.same = multiArch == "same"

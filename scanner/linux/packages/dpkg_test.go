@@ -235,7 +235,7 @@ func TestDPKGLimits(t *testing.T) {
 	const p = "Package: a\nStatus: install ok installed\nVersion: 1\n"
 	root := tree(map[string]string{"var/lib/dpkg/status": p, "var/lib/dpkg/info/a.list": "/.\n", "var/lib/dpkg/info/format": "1", "var/lib/dpkg/diversions": "", "var/lib/dpkg/updates/0000": p})
 	for name, limit := range map[string]int64{
-		"var/lib/dpkg/status": maxStatus, "var/lib/dpkg/updates/0000": maxStatus, "var/lib/dpkg/info/format": maxFormat, "var/lib/dpkg/info/a.list": maxList, "var/lib/dpkg/diversions": maxList,
+		"var/lib/dpkg/status": maxStatus, "var/lib/dpkg/updates/0000": maxStatus, "var/lib/dpkg/info/format": maxFormat, "var/lib/dpkg/info/a.list": maxList, "var/lib/dpkg/diversions": maxDiversions,
 	} {
 		// What is not a limit's error is one of the zeros.
 		if _, err := Open(t.Context(), hugeFS{FS: root, name: name, size: limit}); errors.Is(err, ErrUnsupported) {

@@ -12,12 +12,12 @@ import (
 // Limits of the owned paths of all packages together.
 const (
 	// maxFiles is the largest number of paths. A full server has 500,000.
-	maxFiles = 4 << 20
+	maxFiles = 2 << 20
 	// maxDirs is the largest number of directories that they lie in.
-	maxDirs = 1 << 20
+	maxDirs = 512 << 10
 	// maxNames is the most that directories and last elements may take, in
-	// bytes, each of the two.
-	maxNames = 128 << 20
+	// bytes, each of the two. Those of a full server have 10 MiB.
+	maxNames = 64 << 20
 )
 
 // fileTable holds the owned paths of all packages, split into directory and
@@ -43,7 +43,7 @@ type owned struct {
 
 // add adds a path of a package.
 func (t *fileTable) add(pkg int, path []byte) error {
-	if len(path) > 1 && path[len(path)-1] == '/' {
+	for len(path) > 1 && path[len(path)-1] == '/' {
 		path = path[:len(path)-1]
 	}
 	if string(path) == "/." {
@@ -192,8 +192,8 @@ func clean(path string) string {
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
 	}
-	if path != "/" {
-		path = strings.TrimSuffix(path, "/")
+	for len(path) > 1 && path[len(path)-1] == '/' {
+		path = path[:len(path)-1]
 	}
 	return path
 }

@@ -21,7 +21,10 @@ const (
 	// maxList is the largest list of files of one package, in bytes. The
 	// largest ones have 3 MiB.
 	maxList = 64 << 20
-	// maxFormat is the largest file with a number.
+	// maxDiversions is the largest list of diversions, in bytes. Real ones have
+	// 10 KiB.
+	maxDiversions = 1 << 20
+	// maxFormat is the largest file with a number, in bytes.
 	maxFormat = 64
 	// multiArchFormat is the format of info/ from which on the lists of some
 	// packages have the architecture in their name, and the last that is known.
@@ -75,7 +78,7 @@ func (l *dpkgLists) open() error {
 // readDiversions reads the list of diversions, in which each has three lines:
 // the name, the other name, and the package that keeps the name, or ":".
 func (l *dpkgLists) readDiversions() error {
-	data, err := readFile(l.fsys, dpkgDiversions, maxList)
+	data, err := readFile(l.fsys, dpkgDiversions, maxDiversions)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

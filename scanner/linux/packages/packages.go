@@ -46,16 +46,15 @@
 // # Damage, limits and cost
 //
 // Every length, offset, count and checksum is tested. No page or blob is read
-// twice, so that a database whose pages form a loop ends in an error. Other
-// readers do not have this: github.com/knqyf263/go-rpmdb v0.1.1, which many
-// tools use, goes round for ever. After damage the rest is still read, and
-// every answer comes with the error.
+// twice, so that a database whose pages form a loop ends in an error. Others go
+// round for ever there: rpm itself (bdb_ro of 4.18), and
+// github.com/knqyf263/go-rpmdb v0.1.1, which many tools use. After damage the
+// rest is still read, and every answer comes with the error.
 //
 // A database is read once, by Open, through one buffer of 64 KiB and one header
 // at a time. What is kept are the packages and, for each owned path, 16 bytes
-// and its last element: 8 MiB for 200,000 files. The limits below bound it: a
-// hostile database of the largest size can take one header of 256 MiB and not
-// more than 900 MiB in all.
+// and its last element: 8 MiB for 200,000 files. The limits below bound that: a
+// hostile database of the largest size, with headers of 256 MiB, took 950 MiB.
 package packages
 
 import (
@@ -90,6 +89,9 @@ const (
 	// maxField is the longest name, version, vendor and so on, in bytes. Real
 	// ones are below 300.
 	maxField = 4096
+	// maxText is the most that those of all packages may take, in bytes. Those
+	// of all of Debian have 10 MiB.
+	maxText = 64 << 20
 )
 
 // Kind is the form of a database.

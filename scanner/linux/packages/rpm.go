@@ -181,7 +181,12 @@ func (r *rpmReader) addFiles(pkg int) error {
 		case bytes.IndexByte(name, '/') >= 0:
 			return fmt.Errorf("file name %.200q: %w", name, ErrCorrupt)
 		}
-		if err := table.addIn(pkg, r.dirs[dir], name); err != nil {
+		if len(name) == 0 { // the directory itself, such as the root
+			err = table.add(pkg, []byte(table.dirs[r.dirs[dir]]))
+		} else {
+			err = table.addIn(pkg, r.dirs[dir], name)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -185,7 +185,9 @@ func TestHeaderForms(t *testing.T) {
 		[]tag{{tagName, "replaced"}, {tagVersion, "1"}, {tagRelease, "2"}, {tagInstallTime, []uint32{1}}},
 		[]tag{{tagInstallTime, []uint32{2}}, {tagEpoch, []uint32{7, 8}}, {tagInstallTime, []uint32{3}}})
 
-	db, err := Open(t.Context(), rpmRoot("var/lib/rpm/Packages.db", ndb(ndbHeader{1, old}, ndbHeader{2, replaced})))
+	dirs := named("self", tag{tagDirIndexes, []uint32{0, 1, 1}}, tag{tagBaseNames, []string{"", "", "x"}}, tag{tagDirNames, []string{"/", "/usr/"}})
+
+	db, err := Open(t.Context(), rpmRoot("var/lib/rpm/Packages.db", ndb(ndbHeader{1, old}, ndbHeader{2, replaced}, ndbHeader{3, dirs})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,8 +197,10 @@ func TestHeaderForms(t *testing.T) {
 	if p := db.packages[1]; p.Installed.Unix() != 3 || p.Epoch != 7 {
 		t.Errorf("%+v", p)
 	}
-	if owners := must(db.Owners("/")); len(owners) != 1 {
-		t.Errorf("owners of the root: %v", owners)
+	for path, want := range map[string]int{"/": 2, "/usr": 1, "/usr/": 1, "/usr/x": 1} {
+		if owners := must(db.Owners(path)); len(owners) != want {
+			t.Errorf("owners of %s: %v", path, owners)
+		}
 	}
 }
 
@@ -298,6 +302,20 @@ func TestMaxPackages(t *testing.T) {
 		db, err := Open(t.Context(), rpmRoot("var/lib/rpm/Packages.db", ndb(headers[:n]...)))
 		if n <= maxPackages && (err != nil || len(db.packages) != n) || n > maxPackages && !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%d packages: %v", n, err)
+		}
+	}
+}
+
+func TestMaxText(t *testing.T) {
+	// Name, version and release are 4096 bytes, the last one shorter.
+	var headers []ndbHeader
+	for i := range maxText / maxField {
+		headers = append(headers, ndbHeader{uint32(i + 1), named(strings.Repeat("x", maxField-2))})
+	}
+	for more, want := range map[string]error{"": nil, "x": ErrUnsupported} {
+		headers[0].blob = named(strings.Repeat("x", maxField-2) + more)
+		if _, err := Open(t.Context(), rpmRoot("var/lib/rpm/Packages.db", ndb(headers...))); !errors.Is(err, want) {
+			t.Errorf("%d bytes more: %v", len(more), err)
 		}
 	}
 }

@@ -62,8 +62,8 @@ func (s *stanza) add(field *string, text []byte) error {
 		if *field == "" {
 			return fmt.Errorf("it continues no field: %w", ErrCorrupt)
 		}
-		if wanted[*field] {
-			s.fields[*field] += "\n" + string(bytes.TrimSpace(text))
+		if v := s.fields[*field]; wanted[*field] && len(v) <= maxField {
+			s.fields[*field] = v + "\n" + string(bytes.TrimSpace(text))
 		}
 		return nil
 	}
