@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/internal/sqlitefs"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -87,7 +88,7 @@ const (
 
 // Appx reads the packages, from the database of the state repository or, where
 // there is none, from the registry.
-func (m *Machine) Appx() (Appx, error) { return m.appx.get(m.readAppx) }
+func (m *Machine) Appx() (Appx, error) { return m.appx.Get(m.readAppx) }
 
 func (m *Machine) readAppx() (Appx, error) {
 	env, err := m.env()
@@ -214,24 +215,32 @@ const (
 // appxTables are the columns that are needed, by table. _WorkId is 0 in rows
 // whose transaction, which may outlast several of the database's, is done.
 var appxTables = map[string][]string{
-	"Package":     {"_PackageID", "_WorkId", "PackageFullName", "PackageType", "IsInbox"},
+	"Package":     {"_PackageID", "_WorkId", "PackageFullName", "PackageType"},
 	"User":        {"_UserID", "UserSid"},
 	"PackageUser": {"_WorkId", "Package", "User", "DeploymentState"},
 }
+
+// columnInbox of Package marks what belongs to Windows. It decides nothing.
+const columnInbox = "IsInbox"
 
 // readPackages joins the tables itself, so that a row which points nowhere is
 // damage and not a row less.
 func readPackages(db *sqlitefs.DB) ([]appxPackage, error) {
 	byID := map[int64]*appxPackage{} // nil if its transaction is not done
 	var packages []*appxPackage
-	err := db.Rows("Package", appxTables["Package"], maxAppxPackages, func(row []sqlitefs.Value) error {
-		id, work, kind, inbox := integer(row[0]), integer(row[1]), integer(row[3]), integer(row[4])
+	columns := appxTables["Package"]
+	if have, err := db.Columns("Package"); err == nil && containsFold(have, columnInbox) {
+		columns = append(slices.Clip(columns), columnInbox)
+	}
+	err := db.Rows("Package", columns, maxAppxPackages, func(row []sqlitefs.Value) error {
+		id, work, kind := integer(row[0]), integer(row[1]), integer(row[3])
+		inbox := len(row) > 4 && row[4] == int64(1)
 		name, ok := row[2].(string)
 		if id == nil || work == nil || kind == nil || !ok || name == "" || len(name) > maxAppxName {
 			return fmt.Errorf("a row of Package is %v: %w", shown(row), sqlitefs.ErrCorrupt)
 		}
 		if byID[*id] = nil; *work == 0 {
-			byID[*id] = &appxPackage{FullName: name, Type: *kind, Inbox: inbox != nil && *inbox != 0}
+			byID[*id] = &appxPackage{FullName: name, Type: *kind, Inbox: inbox}
 			packages = append(packages, byID[*id])
 		}
 		return nil
@@ -496,14 +505,14 @@ func judgeAppx(a Appx, u appxWanted) requirement.Outcome {
 	s := sortAppx(a, u)
 	o := judgeSorted(a, u, s)
 	if len(s.script) > 0 && o.Status != requirement.Undetermined {
-		o.Message += fmt.Sprintf("; the service's script looks for %q anywhere in the text and would judge otherwise: %s", u.Name, some(s.script))
+		o.Message += fmt.Sprintf("; the service's script looks for %q anywhere in the text and would judge otherwise: %s", u.Name, prose.Some(s.script))
 	}
 	perUser, storeUnread := a.perUser(), ""
 	if a.StoreErr != nil {
 		storeUnread = a.StoreErr.Error()
 	}
 	if len(perUser) > 0 && o.Status == requirement.Passed {
-		o.Message += "; installed for a user only, which stops Sysprep more often: " + some(perUser)
+		o.Message += "; installed for a user only, which stops Sysprep more often: " + prose.Some(perUser)
 	}
 	o.Details = struct {
 		Staged  []appxRow `json:"staged,omitempty"`
@@ -524,7 +533,7 @@ func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
 		ev.Data = strings.Join(p.row(u).Users, ", ")
 		evidence = append(evidence, ev)
 	}
-	message := fmt.Sprintf("%s in a staged state: %s", count(len(s.flagged), "AppX package is", "AppX packages are"), someAppx(s.flagged))
+	message := fmt.Sprintf("%s in a staged state: %s", prose.Count(len(s.flagged), "AppX package is", "AppX packages are"), someAppx(s.flagged))
 	switch {
 	case len(s.flagged) > 0 && a.Fallback != "":
 		return requirement.Warn(message+", by what the registry has of them ("+a.Fallback+")", evidence...)
@@ -559,5 +568,5 @@ func someAppx(packages []appxPackage) string {
 	for _, p := range packages {
 		names = append(names, p.FullName)
 	}
-	return some(names)
+	return prose.Some(names)
 }

@@ -214,6 +214,7 @@ func TestStateRepository(t *testing.T) {
 		"no table":                {"DROP TABLE User", sqlitefs.ErrMissing},
 		"no column":               {"ALTER TABLE PackageUser RENAME COLUMN DeploymentState TO State", sqlitefs.ErrMissing},
 		"no work column":          {"ALTER TABLE Package DROP COLUMN _WorkId", sqlitefs.ErrMissing},
+		"no column that decides":  {"ALTER TABLE Package DROP COLUMN IsInbox", nil},
 		"package of nothing":      {"INSERT INTO PackageUser VALUES (9, 0, 8, 1, 1)", sqlitefs.ErrCorrupt},
 		"user of nothing":         {"INSERT INTO PackageUser VALUES (9, 0, 1, 8, 1)", sqlitefs.ErrCorrupt},
 		"no state":                {"INSERT INTO PackageUser VALUES (9, 0, 1, 1, NULL)", sqlitefs.ErrCorrupt},
