@@ -1,10 +1,13 @@
 package ntfs
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"testing"
 )
 
@@ -157,6 +160,68 @@ func TestGenerated(t *testing.T) {
 	totals, err := f.Tree(".")
 	if err != nil || totals.Dirs != 1999 || totals.Files != 1999*49 || totals.Size != 1999*49*300 {
 		t.Errorf("%+v, %v", totals, err)
+	}
+}
+
+// counting counts what is read through it.
+type counting struct {
+	io.ReaderAt
+	reads, bytes atomic.Int64
+}
+
+func (c *counting) ReadAt(p []byte, off int64) (int, error) {
+	c.reads.Add(1)
+	c.bytes.Add(int64(len(p)))
+	return c.ReaderAt.ReadAt(p, off)
+}
+
+// Open reads $MFT once, in large reads; after that listing, looking up and
+// adding up read nothing, and reading a file takes a read for its record and one
+// for each of its runs.
+func TestReads(t *testing.T) {
+	g := newGenerated(100_000)
+	c := &counting{ReaderAt: g}
+	f, err := Open(c, g.size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const blocks = (100_000 + chunkRecords - 1) / chunkRecords
+	if reads, n := c.reads.Load(), c.bytes.Load(); reads > blocks+10 || n > 100_000*1024+64<<10 {
+		t.Errorf("%d reads of %d bytes", reads, n)
+	}
+	before := c.reads.Load()
+	if _, err := f.Tree("."); err != nil {
+		t.Error(err)
+	}
+	err = fs.WalkDir(f, generatedName(500), func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		_, err = d.Info()
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := f.Stat("not there"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if reads := c.reads.Load() - before; reads != 0 {
+		t.Errorf("%d reads", reads)
+	}
+	e := small(t)
+	c = &counting{ReaderAt: bytes.NewReader(e.image)}
+	if f, err = Open(c, int64(len(e.image))); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int64{"resident": 1, "noise": 2, "sparse": 3} {
+		before := c.reads.Load()
+		if _, err := f.ReadFile(name); err != nil {
+			t.Error(err)
+		}
+		if reads := c.reads.Load() - before; reads != want {
+			t.Errorf("%s: %d reads, want %d", name, reads, want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package ntfs
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -134,8 +135,19 @@ func TestCorpus(t *testing.T) {
 	}
 	for _, image := range corpusImages {
 		t.Run(filepath.Base(image.name), func(t *testing.T) {
-			raw := corpusImage(t, image.name, image.sector)
-			f, err := Open(bytes.NewReader(raw), int64(len(raw)))
+			path := filepath.Join(t.TempDir(), "image")
+			unpackSparse(t, image.name, path)
+			file, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			info, err := file.Stat()
+			if err != nil {
+				t.Fatal(err)
+			}
+			size := info.Size() - 512*image.sector
+			f, err := Open(io.NewSectionReader(file, 512*image.sector, size), size)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,41 +177,54 @@ func TestCorpus(t *testing.T) {
 			if diff := cmp.Diff(listed(f, t, want), flsLines(t, f)); diff != "" {
 				t.Error(diff)
 			}
-			if len(raw) < 16<<20 {
+			if size < 16<<20 {
 				if err := fstest.TestFS(f, "$MFT", "$Extend/$ObjId"); err != nil {
 					t.Error(err)
 				}
 			}
 
 			testenv.Tool(t, "icat")
-			path := filepath.Join(t.TempDir(), "image")
-			writeSparse(t, path, raw)
-			compareWithIcat(t, f, path, want)
+			compareWithIcat(t, f, path, image.sector, want)
 		})
 	}
 }
 
-// writeSparse writes an image, but for what is zero.
-func writeSparse(t testing.TB, path string, image []byte) {
+// unpackSparse unpacks a file of the corpus that ends in .gz into a file, but
+// for what is zero.
+func unpackSparse(t testing.TB, name, path string) {
 	t.Helper()
+	packed, err := os.Open(filepath.Join(testenv.Corpus(t), filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	r, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
 	file, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if err := file.Truncate(int64(len(image))); err != nil {
-		t.Fatal(err)
-	}
-	const piece = 64 << 10
-	zero := make([]byte, piece)
-	for at := 0; at < len(image); at += piece {
-		p := image[at:min(at+piece, len(image))]
-		if bytes.Equal(p, zero[:len(p)]) {
-			continue
+	size := int64(0)
+	for buf := make([]byte, 256<<10); ; {
+		n, err := io.ReadFull(r, buf)
+		if bytes.Count(buf[:n], []byte{0}) != n {
+			if _, err := file.WriteAt(buf[:n], size); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if _, err := file.WriteAt(p, int64(at)); err != nil {
+		size += int64(n)
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			break
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := file.Truncate(size); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -226,7 +251,7 @@ func listed(f *FS, t testing.TB, lines []string) []string {
 }
 
 // compareWithIcat reads every stream that fls lists with icat too.
-func compareWithIcat(t *testing.T, f *FS, image string, lines []string) {
+func compareWithIcat(t *testing.T, f *FS, image string, sector int64, lines []string) {
 	t.Helper()
 	compared := 0
 	for _, line := range lines {
@@ -240,7 +265,7 @@ func compareWithIcat(t *testing.T, f *FS, image string, lines []string) {
 			t.Error(err)
 			continue
 		}
-		want, err := exec.Command("icat", image, id).Output()
+		want, err := exec.Command("icat", "-o", fmt.Sprint(sector), image, id).Output()
 		if err != nil {
 			t.Fatalf("icat %s: %v", id, err)
 		}
@@ -288,7 +313,9 @@ func TestCorpusContainers(t *testing.T) {
 			}
 			volume := whole[512*image.sector:][:512*image.length]
 			path := filepath.Join(dir, "volume")
-			writeSparse(t, path, volume)
+			if err := os.WriteFile(path, volume, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			out, err := exec.Command("fls", "-r", "-p", path).Output()
 			if err != nil {
 				t.Fatal(err)
@@ -307,7 +334,7 @@ func TestCorpusContainers(t *testing.T) {
 			if d := f.Damage(); d.Count != 0 || len(d.Notes) != 0 {
 				t.Errorf("%+v", d)
 			}
-			compareWithIcat(t, f, path, want)
+			compareWithIcat(t, f, path, 0, want)
 		})
 	}
 }
