@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -38,7 +39,7 @@ func (a Application) title() string {
 
 // Apps lists the applications that are installed for all users, in the 64-bit
 // view and the 32-bit one.
-func (m *Machine) Apps() ([]Application, error) { return m.apps.get(m.readApps) }
+func (m *Machine) Apps() ([]Application, error) { return m.apps.Get(m.readApps) }
 
 func (m *Machine) readApps() ([]Application, error) {
 	var apps []Application
@@ -167,7 +168,7 @@ func judgeApps(machine, user []placed, looked string, where requirement.Evidence
 				said = append(said, fmt.Sprintf("%s (%s)", p.Name, p.Path))
 			}
 		}
-		return some(said), evidence
+		return prose.Some(said), evidence
 	}
 	switch {
 	case len(machine) > 0:
@@ -223,8 +224,8 @@ func (m *Machine) machinePrograms(env environment) (found []placed, looked strin
 	more, tasks, err := m.scheduledTasks(env)
 	note(err)
 	found = append(found, more...)
-	looked = fmt.Sprintf("%s, %s, %s, %s", count(judged, "application", "applications"), count(len(services), "service or driver", "services and drivers"),
-		count(shortcuts, "shortcut", "shortcuts"), count(tasks, "scheduled task", "scheduled tasks"))
+	looked = fmt.Sprintf("%s, %s, %s, %s", prose.Count(judged, "application", "applications"), prose.Count(len(services), "service or driver", "services and drivers"),
+		prose.Count(shortcuts, "shortcut", "shortcuts"), prose.Count(tasks, "scheduled task", "scheduled tasks"))
 	return found, looked, unread
 }
 

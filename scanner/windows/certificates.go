@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -68,7 +69,7 @@ func (m *Machine) readCertificates() (Certificates, error) {
 			}
 			ev := parent.Evidence
 			if parent.Exists() {
-				ev.Data = count(len(keys), "certificate", "certificates")
+				ev.Data = prose.Count(len(keys), "certificate", "certificates")
 			}
 			c.Stores = append(c.Stores, ev)
 			for _, k := range keys {
@@ -287,11 +288,11 @@ func judgeCertificates(c Certificates, now time.Time) requirement.Outcome {
 		o = requirement.Unreadable(fmt.Errorf("whether a root of Amazon is disallowed: %w", unreadBanned), evidenceOfCertificates(good)...)
 	case len(good) > 0:
 		o = requirement.Infer(fmt.Sprintf("%s trusted, the last valid until %s: %s (which ones the service asks for is not published)",
-			count(len(good), "root of Amazon or Starfield is", "roots of Amazon or Starfield are"), lastExpiry(good).UTC().Format(time.DateOnly), someCertificates(good)), evidenceOfCertificates(good)...)
+			prose.Count(len(good), "root of Amazon or Starfield is", "roots of Amazon or Starfield are"), lastExpiry(good).UTC().Format(time.DateOnly), someCertificates(good)), evidenceOfCertificates(good)...)
 	case unread != nil:
 		o = requirement.Unreadable(fmt.Errorf("no valid root of Amazon was found, and not every certificate could be read: %w", unread), c.Stores...)
 	case len(bad) > 0:
-		o = requirement.Fail("no root of Amazon or Starfield is valid: "+some(reasons), evidenceOfCertificates(bad, disallowed)...)
+		o = requirement.Fail("no root of Amazon or Starfield is valid: "+prose.Some(reasons), evidenceOfCertificates(bad, disallowed)...)
 	default:
 		o = requirement.Fail("no root certificate of Amazon or Starfield in the machine's stores", c.Stores...)
 	}
@@ -319,7 +320,7 @@ func someCertificates(list []Certificate) string {
 	for _, c := range list {
 		names = append(names, certificateName(c.Subject))
 	}
-	return some(names)
+	return prose.Some(names)
 }
 
 func evidenceOfCertificates(lists ...[]Certificate) []requirement.Evidence {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -114,7 +115,7 @@ func judgePVDrivers(pv, nitro, other []driver, version Setting[string]) requirem
 	broken := append(first.broken, second.broken...)
 	switch {
 	case len(broken) > 0:
-		return requirement.Fail("a driver does not load: "+some(broken), append(first.brokenEvidence, second.brokenEvidence...)...)
+		return requirement.Fail("a driver does not load: "+prose.Some(broken), append(first.brokenEvidence, second.brokenEvidence...)...)
 	case len(first.missing) == 0:
 		message := "AWS PV drivers"
 		if version.Present {
@@ -128,7 +129,7 @@ func judgePVDrivers(pv, nitro, other []driver, version Setting[string]) requirem
 	case len(second.missing) == 0:
 		return requirement.Pass("ENA and NVMe drivers", second.evidence...)
 	}
-	message := "neither the AWS PV drivers nor the ENA and NVMe drivers are whole: not installed are " + some(append(first.missing, second.missing...))
+	message := "neither the AWS PV drivers nor the ENA and NVMe drivers are whole: not installed are " + prose.Some(append(first.missing, second.missing...))
 	var foreign []string
 	for _, d := range other {
 		if d.Service.Exists() {
@@ -137,7 +138,7 @@ func judgePVDrivers(pv, nitro, other []driver, version Setting[string]) requirem
 		}
 	}
 	if len(foreign) > 0 {
-		message += "; drivers of another vendor are installed: " + some(foreign)
+		message += "; drivers of another vendor are installed: " + prose.Some(foreign)
 	}
 	return requirement.Fail(message, evidence...)
 }

@@ -3,6 +3,7 @@ package windows
 import (
 	"fmt"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -54,7 +55,7 @@ func (m *Machine) decideFree() requirement.Outcome {
 
 // judgeFree decides win.disk.c-free.
 func judgeFree(free int64, modern bool, ev requirement.Evidence) requirement.Outcome {
-	message := fmt.Sprintf("%s free (%d bytes), more than 12 are needed", gib(free), free)
+	message := fmt.Sprintf("%s free (%d bytes), more than 12 are needed", prose.GiB(free), free)
 	switch {
 	case free > freeNeeded:
 		return requirement.Pass(message, ev)

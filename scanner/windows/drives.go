@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -68,7 +69,7 @@ type Drives struct {
 	Makers    []Service // enabled drivers of programs that make drives
 }
 
-func (m *Machine) Drives() (Drives, error) { return m.drives.get(m.readDrives) }
+func (m *Machine) Drives() (Drives, error) { return m.drives.Get(m.readDrives) }
 
 func (m *Machine) readDrives() (Drives, error) {
 	var d Drives
@@ -297,7 +298,7 @@ func judgeNetworkDrives(drives []Setting[string]) requirement.Outcome {
 		list = append(list, strings.ToUpper(letter)+": "+d.Value)
 		evidence = append(evidence, d.Evidence)
 	}
-	o := requirement.Fail("the user maps "+count(len(list), "network drive", "network drives")+": "+some(list), evidence...)
+	o := requirement.Fail("the user maps "+prose.Count(len(list), "network drive", "network drives")+": "+prose.Some(list), evidence...)
 	o.Remediation = "As the user: net use X: /delete for each of them."
 	return o
 }
@@ -348,13 +349,13 @@ func judgeDrives(d Drives, partitions []Partition, maps []driveMap) (requirement
 	}
 	switch {
 	case len(present) > 0:
-		return requirement.Fail("drives beside C and D: "+some(present), presentEvidence...), evidence
+		return requirement.Fail("drives beside C and D: "+prose.Some(present), presentEvidence...), evidence
 	case len(doubtful) > 0:
-		return requirement.Warn("a drive beside C and D may be there: "+some(doubtful), doubtfulEvidence...), evidence
+		return requirement.Warn("a drive beside C and D may be there: "+prose.Some(doubtful), doubtfulEvidence...), evidence
 	}
 	message := "only C and D"
 	if len(stale) > 0 {
-		message += "; letters of disks and devices that are not there: " + some(stale)
+		message += "; letters of disks and devices that are not there: " + prose.Some(stale)
 	}
 	return requirement.Pass(message, evidence...), evidence
 }

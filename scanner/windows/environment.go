@@ -13,7 +13,7 @@ import (
 // as far as paths in the registry use them.
 type environment map[string]string
 
-func (m *Machine) env() (environment, error) { return m.environment.get(m.readEnvironment) }
+func (m *Machine) env() (environment, error) { return m.environment.Get(m.readEnvironment) }
 
 func (m *Machine) readEnvironment() (environment, error) {
 	system, err := m.System()

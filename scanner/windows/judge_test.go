@@ -104,16 +104,6 @@ func TestFree(t *testing.T) {
 	}
 }
 
-func TestGiB(t *testing.T) {
-	for n, want := range map[int64]string{
-		0: "0.0 GiB", 1 << 20: "1 MiB", 12_884_901_888: "12.0 GiB", 12_884_901_887: "11.9 GiB", 10<<30 - 1: "9.9 GiB", 1<<62 + 1<<29: "4294967296.5 GiB",
-	} {
-		if got := gib(n); got != want {
-			t.Errorf("gib(%d) = %s, want %s", n, got, want)
-		}
-	}
-}
-
 func TestStart(t *testing.T) {
 	service := func(start uint32) Service { return Service{Name: "X", Start: number(start), Key: evidence} }
 	manualOrAuto := startRule{name: "X", title: "X", allowed: []uint32{startAuto, startManual}}

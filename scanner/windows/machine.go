@@ -20,11 +20,11 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
@@ -68,17 +68,17 @@ type Machine struct {
 
 // facts are read once each; see fact.
 type facts struct {
-	system      fact[System]
-	environment fact[environment]
-	accounts    fact[accounts]
-	services    fact[[]Service]
-	profiles    fact[Profiles]
-	drives      fact[Drives]
-	apps        fact[[]Application]
-	wanted      fact[Wanted]
-	upgrades    fact[Upgrades]
-	logs        fact[sysprepLogs]
-	appx        fact[Appx]
+	system      fact.Fact[System]
+	environment fact.Fact[environment]
+	accounts    fact.Fact[accounts]
+	services    fact.Fact[[]Service]
+	profiles    fact.Fact[Profiles]
+	drives      fact.Fact[Drives]
+	apps        fact.Fact[[]Application]
+	wanted      fact.Fact[Wanted]
+	upgrades    fact.Fact[Upgrades]
+	logs        fact.Fact[sysprepLogs]
+	appx        fact.Fact[Appx]
 }
 
 // Open finds the system on the root volume. It reads as much as that takes;
@@ -171,23 +171,4 @@ func holdsSystem(fsys fs.FS, folder string) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// A fact is read at most once, when it is first asked for.
-type fact[T any] struct {
-	once  sync.Once
-	value T
-	err   error
-}
-
-// errInterrupted stands in a fact whose reader panicked: the requirement that
-// asked first reports the panic, those that ask later this error.
-var errInterrupted = errors.New("reading this fact was interrupted by a defect")
-
-func (f *fact[T]) get(read func() (T, error)) (T, error) {
-	f.once.Do(func() {
-		f.err = errInterrupted
-		f.value, f.err = read()
-	})
-	return f.value, f.err
 }

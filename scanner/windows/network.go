@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -276,15 +277,15 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	var o requirement.Outcome
 	switch {
 	case len(fixed) > 0:
-		o = requirement.Fail(count(len(fixed), "adapter has", "adapters have")+" a fixed address: "+some(fixed), fixedEvidence...)
+		o = requirement.Fail(prose.Count(len(fixed), "adapter has", "adapters have")+" a fixed address: "+prose.Some(fixed), fixedEvidence...)
 	case len(both) > 0:
-		o = requirement.Warn(count(len(both), "adapter uses", "adapters use")+" DHCP but keep a fixed address: "+some(both), bothEvidence...)
+		o = requirement.Warn(prose.Count(len(both), "adapter uses", "adapters use")+" DHCP but keep a fixed address: "+prose.Some(both), bothEvidence...)
 	case len(off) > 0:
-		o = requirement.Warn(count(len(off), "adapter has", "adapters have")+" a fixed address but are disabled or not bound to TCP/IP: "+some(off), offEvidence...)
+		o = requirement.Warn(prose.Count(len(off), "adapter has", "adapters have")+" a fixed address but are disabled or not bound to TCP/IP: "+prose.Some(off), offEvidence...)
 	case len(good) == 0:
 		return requirement.Unknown("no network adapter was found, and every WorkSpace has one")
 	default:
-		o = requirement.Pass(count(len(good), "adapter uses", "adapters use")+" DHCP: "+some(good), goodEvidence...)
+		o = requirement.Pass(prose.Count(len(good), "adapter uses", "adapters use")+" DHCP: "+prose.Some(good), goodEvidence...)
 	}
 	if len(removed) > 0 {
 		o.Details = map[string][]string{"removed_adapters": removed}

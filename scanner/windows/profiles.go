@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
@@ -62,7 +63,7 @@ type Profiles struct {
 }
 
 // Profiles reads the ProfileList.
-func (m *Machine) Profiles() (Profiles, error) { return m.profiles.get(m.readProfiles) }
+func (m *Machine) Profiles() (Profiles, error) { return m.profiles.Get(m.readProfiles) }
 
 func (m *Machine) readProfiles() (Profiles, error) {
 	var ps Profiles
@@ -149,7 +150,7 @@ type Wanted struct {
 
 // Wanted finds whose profile is meant: the user who was named, else the one
 // that a document states for this computer, else the only candidate.
-func (m *Machine) Wanted() (Wanted, error) { return m.wanted.get(m.readWanted) }
+func (m *Machine) Wanted() (Wanted, error) { return m.wanted.Get(m.readWanted) }
 
 func (m *Machine) readWanted() (Wanted, error) {
 	profiles, err := m.Profiles()
@@ -346,7 +347,7 @@ func someProfiles(ps []Profile) string {
 	for _, p := range ps {
 		list = append(list, p.Path)
 	}
-	return some(list)
+	return prose.Some(list)
 }
 
 // orphans are profile folders that the ProfileList does not know.
@@ -453,7 +454,7 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 	listed.Note = "every subkey was read"
 	switch {
 	case len(extra) > 0:
-		message := count(len(extra), "profile", "profiles") + " beside the user's and the Administrator's: " + some(reasons)
+		message := prose.Count(len(extra), "profile", "profiles") + " beside the user's and the Administrator's: " + prose.Some(reasons)
 		if w.Profile == nil && w.User == "" {
 			message = "more than one profile may be the user's: " + someProfiles(w.Candidates)
 		}
@@ -469,7 +470,7 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 			names = append(names, f.Evidence.Path)
 			ev = append(ev, f.Evidence)
 		}
-		o := requirement.Warn("folders of users that the ProfileList does not know: "+some(names), ev...)
+		o := requirement.Warn("folders of users that the ProfileList does not know: "+prose.Some(names), ev...)
 		o.Remediation = "Delete the folders that are left over, after saving what is needed from them."
 		return o
 	case left.Err != nil:
@@ -519,7 +520,7 @@ const profileLimit = 10 << 30
 func judgeProfileSize(p Profile, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis, modern bool) requirement.Outcome {
 	folder.Data = fmt.Sprintf("%d bytes in %d files, %d allocated, %d more in named streams", t.Size, t.Files, t.Allocated, t.StreamSize)
 	folder.Note = "reparse points not followed, hard links counted once"
-	size := fmt.Sprintf("%s holds %s (%d bytes; %s on the disk)", p.Path, gib(t.Size), t.Size, gib(t.Allocated))
+	size := fmt.Sprintf("%s holds %s (%d bytes; %s on the disk)", p.Path, prose.GiB(t.Size), t.Size, prose.GiB(t.Allocated))
 	switch {
 	case t.Size >= profileLimit:
 		message := size + ", and less than 10 GiB is allowed"
@@ -528,7 +529,7 @@ func judgeProfileSize(p Profile, folder requirement.Evidence, t ntfs.Totals, bas
 		}
 		return requirement.Fail(message, folder)
 	case t.Damaged > 0:
-		return requirement.Unknown(fmt.Sprintf("%s, but %s in it could not be read", size, count(int(t.Damaged), "entry", "entries")), folder)
+		return requirement.Unknown(fmt.Sprintf("%s, but %s in it could not be read", size, prose.Count(int(t.Damaged), "entry", "entries")), folder)
 	}
 	o := requirement.Pass(size+", less than 10 GiB", folder)
 	o.Basis = basis

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -108,7 +109,7 @@ func rearmsIn(logs []sysprepLog, s System) rearmHistory {
 		}
 		ev := l.File.Evidence
 		if l.File.Exists {
-			ev.Note = fmt.Sprintf("%s, %d denied", count(l.Rearms.Count, "rearm", "rearms"), l.RearmsDenied.Count)
+			ev.Note = fmt.Sprintf("%s, %d denied", prose.Count(l.Rearms.Count, "rearm", "rearms"), l.RearmsDenied.Count)
 		}
 		h.evidence = append(h.evidence, ev)
 		for _, line := range l.Rearms.Last {
@@ -178,7 +179,7 @@ func judgeRearms(s System, r Rearm, h rearmHistory) requirement.Outcome {
 	}
 	seen := "no rearm is on record"
 	if n := len(h.rearms); n > 0 {
-		seen = count(n, "rearm is", "rearms are") + " on record, the last on " + last(h.rearms).when()
+		seen = prose.Count(n, "rearm is", "rearms are") + " on record, the last on " + last(h.rearms).when()
 	}
 	switch {
 	case certain:

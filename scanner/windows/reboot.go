@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -103,7 +104,7 @@ func (m *Machine) readPendingPackages(p *PendingReboot) error {
 		}
 	}
 	read := packages.Evidence
-	read.Note = fmt.Sprintf("the state of %s was read", count(len(list), "package", "packages"))
+	read.Note = fmt.Sprintf("the state of %s was read", prose.Count(len(list), "package", "packages"))
 	p.Read = append(p.Read, read)
 	return nil
 }
@@ -165,7 +166,7 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 	}
 	p.Read = append(p.Read, k.Evidence)
 	for _, name := range []string{"PendingFileRenameOperations", "PendingFileRenameOperations2"} {
-		s, err := setting(m, k, name, readRenames, func(list []rename) string { return count(len(list), "operation", "operations") })
+		s, err := setting(m, k, name, readRenames, func(list []rename) string { return prose.Count(len(list), "operation", "operations") })
 		if err != nil {
 			return err
 		}
@@ -178,10 +179,10 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 		switch {
 		case len(servicing) > 0:
 			ev := s.Evidence
-			ev.Data = some(servicing)
-			p.Likely = append(p.Likely, pendingTrace{count(len(servicing), "file of Windows waits", "files of Windows wait") + " to be replaced: " + some(servicing), ev})
+			ev.Data = prose.Some(servicing)
+			p.Likely = append(p.Likely, pendingTrace{prose.Count(len(servicing), "file of Windows waits", "files of Windows wait") + " to be replaced: " + prose.Some(servicing), ev})
 		case len(s.Value) > 0:
-			p.Other = append(p.Other, pendingTrace{count(len(s.Value), "file waits", "files wait") + " to be renamed or deleted, none of them into a folder of Windows' servicing", s.Evidence})
+			p.Other = append(p.Other, pendingTrace{prose.Count(len(s.Value), "file waits", "files wait") + " to be renamed or deleted, none of them into a folder of Windows' servicing", s.Evidence})
 		}
 	}
 	execute, err := m.multi(k, "SetupExecute")
@@ -189,7 +190,7 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 		return err
 	}
 	if programs := notBlank(execute.Value); len(programs) > 0 {
-		p.Likely = append(p.Likely, pendingTrace{"the next start runs " + some(programs) + " before anything else", execute.Evidence})
+		p.Likely = append(p.Likely, pendingTrace{"the next start runs " + prose.Some(programs) + " before anything else", execute.Evidence})
 	}
 	boot, err := m.multi(k, "BootExecute")
 	if err != nil {
@@ -369,7 +370,7 @@ func whats(list []pendingTrace) []string {
 	return what
 }
 
-func someTraces(list []pendingTrace) string { return some(whats(list)) }
+func someTraces(list []pendingTrace) string { return prose.Some(whats(list)) }
 
 func texts(errs []error) []string {
 	var list []string

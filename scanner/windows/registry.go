@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -282,9 +283,9 @@ func applied(r registry.Recovery) string {
 	for _, a := range r.Applied {
 		switch r.Format {
 		case "new":
-			parts = append(parts, fmt.Sprintf("%s from %s (sequence numbers %d to %d)", count(a.Entries, "log entry", "log entries"), a.Name, a.First, a.Last))
+			parts = append(parts, fmt.Sprintf("%s from %s (sequence numbers %d to %d)", prose.Count(a.Entries, "log entry", "log entries"), a.Name, a.First, a.Last))
 		default:
-			parts = append(parts, fmt.Sprintf("%s from %s", count(r.Pages, "page", "pages"), a.Name))
+			parts = append(parts, fmt.Sprintf("%s from %s", prose.Count(r.Pages, "page", "pages"), a.Name))
 		}
 	}
 	return strings.Join(parts, ", ") + " applied"

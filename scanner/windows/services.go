@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -66,7 +67,7 @@ func (s Service) startName() string {
 
 // Services reads every entry below Services, in the hive's order. An entry
 // that is damaged carries its own error.
-func (m *Machine) Services() ([]Service, error) { return m.services.get(m.readServices) }
+func (m *Machine) Services() ([]Service, error) { return m.services.Get(m.readServices) }
 
 func (m *Machine) readServices() ([]Service, error) {
 	parent, err := m.key(keyServices)
@@ -206,7 +207,7 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 	var o requirement.Outcome
 	switch {
 	case len(failed) > 0:
-		message := fmt.Sprintf("%s under a domain account: %s", count(len(failed), "service runs", "services run"), listServices(failed))
+		message := fmt.Sprintf("%s under a domain account: %s", prose.Count(len(failed), "service runs", "services run"), listServices(failed))
 		if n.Domain == "" && n.SIDErr == nil {
 			message += " (the computer is in no domain, so the name is foreign)"
 		}
@@ -215,9 +216,9 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(disabled) > 0:
-		o = requirement.Warn(fmt.Sprintf("%s under a domain account but disabled: %s", count(len(disabled), "service is", "services are"), listServices(disabled)), disabledEvidence...)
+		o = requirement.Warn(fmt.Sprintf("%s under a domain account but disabled: %s", prose.Count(len(disabled), "service is", "services are"), listServices(disabled)), disabledEvidence...)
 	case len(bare) > 0:
-		o = requirement.Warn(fmt.Sprintf("%s under an account without a domain, which may be of a domain: %s", count(len(bare), "service runs", "services run"), listServices(bare)), bareEvidence...)
+		o = requirement.Warn(fmt.Sprintf("%s under an account without a domain, which may be of a domain: %s", prose.Count(len(bare), "service runs", "services run"), listServices(bare)), bareEvidence...)
 		o.Remediation = `services.msc, Log On: write .\ before the name of a local account, or choose the Local System account.`
 	case judged == 0:
 		return requirement.Unknown("no service was found: the list of services is not whole")
@@ -245,5 +246,5 @@ func listServices(rows []domainService) string {
 	for _, r := range rows {
 		parts = append(parts, fmt.Sprintf("%s (%s) as %s", r.Service, r.Start, r.Account))
 	}
-	return some(parts)
+	return prose.Some(parts)
 }

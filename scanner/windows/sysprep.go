@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -90,7 +91,7 @@ func judgeSysprep(parts []sysprepPart, packages []string, packagesErr error) req
 		o.Basis = requirement.Inferred
 		o.Message = fmt.Sprintf("none of %d things that stop Sysprep is on record", len(parts))
 		if len(packages) > 0 {
-			o.Message += "; installed for a user only, which often does: " + some(packages)
+			o.Message += "; installed for a user only, which often does: " + prose.Some(packages)
 		}
 	case requirement.Undetermined:
 		o.Basis = ""
@@ -253,11 +254,11 @@ func judgeLastRun(logs []sysprepLog, s System) requirement.Outcome {
 	}
 	switch {
 	case packages > 0:
-		o := requirement.Warn(fmt.Sprintf("Sysprep was stopped by %s that %s installed for a user only: %s", count(packages, "package", "packages"), are(packages), some(stopped)), evidence...)
+		o := requirement.Warn(fmt.Sprintf("Sysprep was stopped by %s that %s installed for a user only: %s", prose.Count(packages, "package", "packages"), are(packages), prose.Some(stopped)), evidence...)
 		o.Remediation = "In an elevated PowerShell: Get-AppxPackage -AllUsers -Name <name> | Remove-AppxPackage -AllUsers, for each of them."
 		return o
 	case errs > 0:
-		return requirement.Warn(fmt.Sprintf("the last run of Sysprep met %s: %s", count(errs, "error", "errors"), seen[0]), evidence...)
+		return requirement.Warn(fmt.Sprintf("the last run of Sysprep met %s: %s", prose.Count(errs, "error", "errors"), seen[0]), evidence...)
 	case unread != nil:
 		return requirement.Unreadable(unread, looked...)
 	}
@@ -453,7 +454,7 @@ func judgeProviders(providers []sysprepProvider) requirement.Outcome {
 		}
 	}
 	if len(gone) > 0 {
-		o := requirement.Warn(fmt.Sprintf("Sysprep calls %s that %s not there: %s", count(len(gone), "library", "libraries"), are(len(gone)), some(gone)), evidence...)
+		o := requirement.Warn(fmt.Sprintf("Sysprep calls %s that %s not there: %s", prose.Count(len(gone), "library", "libraries"), are(len(gone)), prose.Some(gone)), evidence...)
 		o.Remediation = "Reinstall the program that the library is from, or delete the value that names it."
 		return o
 	}

@@ -86,7 +86,7 @@ func (l sysprepLogs) all() []sysprepLog { return append(slices.Clip(l.Sysprep), 
 
 // SysprepLogs reads the logs. One that cannot be read carries its own error.
 func (m *Machine) SysprepLogs() sysprepLogs {
-	logs, _ := m.logs.get(func() (sysprepLogs, error) {
+	logs, _ := m.logs.Get(func() (sysprepLogs, error) {
 		var l sysprepLogs
 		for _, name := range []string{"setupact.log", "setuperr.log"} {
 			l.Sysprep = append(l.Sysprep, m.readSysprepLog(`C:\`+m.systemRoot+folderSysprepLogs+name))

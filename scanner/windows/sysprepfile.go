@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -386,7 +387,7 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 	}
 	message := fmt.Sprintf("the answer file of %s is %s (%s), with the passes %s", agent.Name, used.File.Evidence.Path, bytesOf(used.File.Size), strings.Join(used.Content.Passes, ", "))
 	if len(used.Content.Notes) > 0 {
-		message += "; " + some(used.Content.Notes)
+		message += "; " + prose.Some(used.Content.Notes)
 	}
 	return requirement.Pass(message, used.File.Evidence).With(agent.Signs...)
 }

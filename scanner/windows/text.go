@@ -7,33 +7,6 @@ import (
 	"strings"
 )
 
-// count says how many there are of something: "1 service", "2 services".
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-// gib says a size as a person reads it, with one digit after the point. It
-// rounds towards zero, so that a size below a bound never reads as the bound.
-func gib(bytes int64) string {
-	whole, tenths := bytes>>30, (bytes&(1<<30-1))*10>>30
-	if bytes > 0 && whole == 0 && tenths == 0 {
-		return fmt.Sprintf("%d MiB", bytes>>20)
-	}
-	return fmt.Sprintf("%d.%d GiB", whole, tenths)
-}
-
-// some joins the first few of a list, and says how many more there are.
-func some(list []string) string {
-	const most = 5
-	if len(list) <= most {
-		return strings.Join(list, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
-}
-
 // decodeText decodes a text file of Windows: UTF-16 or UTF-8 with a byte order
 // mark, UTF-16 without one if every other byte of its beginning is zero, else
 // bytes as they are.

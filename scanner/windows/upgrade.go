@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -26,7 +27,7 @@ type Upgrades struct {
 const keySetup = `HKLM\SYSTEM\Setup`
 
 // Upgrades reads what upgrades in place left behind.
-func (m *Machine) Upgrades() (Upgrades, error) { return m.upgrades.get(m.readUpgrades) }
+func (m *Machine) Upgrades() (Upgrades, error) { return m.upgrades.Get(m.readUpgrades) }
 
 func (m *Machine) readUpgrades() (Upgrades, error) {
 	var u Upgrades
@@ -135,9 +136,9 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 		}
 		message := "Windows was upgraded in place"
 		if len(from) > 0 {
-			message += " from " + some(from)
+			message += " from " + prose.Some(from)
 		}
-		return requirement.Fail(fmt.Sprintf("%s to %s: %s", message, now, some(told)), append(keys, evidence...)...)
+		return requirement.Fail(fmt.Sprintf("%s to %s: %s", message, now, prose.Some(told)), append(keys, evidence...)...)
 	case len(u.Others) > 0:
 		var told []string
 		var keys []requirement.Evidence
@@ -145,13 +146,13 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 			told = append(told, other.Name)
 			keys = append(keys, other.Evidence)
 		}
-		return requirement.Warn(fmt.Sprintf(`no upgrade is on record, but the service's script takes the key %s below SYSTEM\Setup for one`, some(told)), append(keys, evidence...)...)
+		return requirement.Warn(fmt.Sprintf(`no upgrade is on record, but the service's script takes the key %s below SYSTEM\Setup for one`, prose.Some(told)), append(keys, evidence...)...)
 	case u.Err != nil:
 		return requirement.Unreadable(u.Err, u.Parent)
 	}
 	message := `no key "Source OS" or "Upgrade" below SYSTEM\Setup`
 	if len(leftovers) > 0 {
-		message += "; " + some(leftovers) + " is there, which alone proves no upgrade"
+		message += "; " + prose.Some(leftovers) + " is there, which alone proves no upgrade"
 	}
 	return requirement.Pass(message, append([]requirement.Evidence{u.Parent}, evidence...)...)
 }
