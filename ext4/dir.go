@@ -107,7 +107,8 @@ func (s *superblock) recordSize(b []byte) int {
 //	0  4  inode, 0 if not in use, 4  2  length of the entry
 //	6  1  length of the name, 7  1  type of file, 8  name
 //
-// Without the filetype feature the length of the name has two bytes.
+// Without the filetype feature the length of the name has two bytes, of which
+// only the first is used.
 func (s *superblock) dirents(b []byte, visit func(dirent)) reason {
 	for len(b) > 0 {
 		if len(b) < direntSize {
@@ -118,10 +119,10 @@ func (s *superblock) dirents(b []byte, visit func(dirent)) reason {
 			return reasonEntrySize
 		}
 		d := dirent{inode: le.Uint32(b), kind: b[7]}
-		name := int(b[6])
 		if !s.has(incompatFiletype) {
-			name, d.kind = int(le.Uint16(b[6:])), 0
+			d.kind = 0
 		}
+		name := int(b[6])
 		if direntSize+name > size {
 			return reasonEntryName
 		}

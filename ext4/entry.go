@@ -68,11 +68,15 @@ func device1(area []byte) (major, minor uint32) {
 }
 
 // allocated is what the inode says that it takes, less what the kernel frees
-// when it mounts the volume, in bytes.
+// when it mounts the volume, in bytes. Like the kernel, it counts inline data
+// as if they had sectors, so that nobody takes the file for a hole.
 func (f *FS) allocated(i inode) int64 {
 	sectors := i.sectors(&f.super)
 	if freed := f.truncated[i.number]; freed <= sectors {
 		sectors -= freed
+	}
+	if i.has(flagInline) && i.kind() == modeRegular {
+		sectors += (i.size(&f.super) + 511) >> 9
 	}
 	const max = 1<<63 - 1
 	if sectors > max>>9 {

@@ -231,12 +231,9 @@ func (j *journal) overlay(log *logScan, blocks uint64, result *Journal) (*overla
 //
 // The features are those of type 4 only.
 func (f *FS) openJournal() (*journal, error) {
-	i, err := f.inode(f.super.journalInode)
+	i, err := f.journalInode()
 	if err != nil {
 		return nil, err
-	}
-	if i.kind() != modeRegular || i.links() == 0 || i.has(flagInline|flagEncrypted) {
-		return nil, corrupt("inode %d is no journal", i.number)
 	}
 	size := i.size(&f.super) >> f.super.blockBits
 	if size >= maxLogical {
@@ -296,6 +293,33 @@ func (f *FS) openJournal() (*journal, error) {
 		j.last = blocks - n
 	}
 	return j, nil
+}
+
+// journalInode returns the inode of the journal. If that is damaged, and the
+// superblock has a copy of what matters in it, it is made up from that, like
+// e2fsck does:
+//
+//	0 60  blocks, 60  4  size, high, 64  4  size, low
+func (f *FS) journalInode() (inode, error) {
+	number := f.super.journalInode
+	i, err := f.inode(number)
+	if err == nil && (i.kind() != modeRegular || i.links() == 0 || i.has(flagInline|flagEncrypted)) {
+		err = corrupt("inode %d is no journal", number)
+	}
+	if err == nil || !recoverable(err) || f.super.journalCopy == nil {
+		return i, err
+	}
+	f.note("the inode of the journal is damaged (%v): its copy in the superblock was used", err)
+	c := f.super.journalCopy
+	i = inode{number, make([]byte, oldInodeSize)}
+	le.PutUint16(i.raw, modeRegular)
+	copy(i.raw[4:], c[64:68])
+	copy(i.raw[0x6C:], c[60:64])
+	copy(i.area(), c)
+	if le.Uint16(c) == extentMagic {
+		le.PutUint32(i.raw[0x20:], flagExtents)
+	}
+	return i, nil
 }
 
 // block returns a block of the journal, valid until the next call.

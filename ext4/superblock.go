@@ -61,9 +61,11 @@ type superblock struct {
 
 	journalUUID    [16]byte
 	journalInode   uint32
+	journalCopy    []byte // what the journal's inode says of its blocks and size; nil if it was not copied
 	journalDevice  uint32
 	lastOrphan     uint32
 	orphanFile     uint32
+	reservedGDT    uint16 // blocks for descriptors to come, behind each copy of the superblock
 	firstMetaGroup uint32
 	backupGroups   [2]uint32
 	overhead       uint32 // clusters; 0 if it was not computed
@@ -103,8 +105,10 @@ func (s *superblock) valid(first uint64, count uint64) bool {
 //	0x078 16  label                   0x088 64  where last mounted
 //	0x0D0 16  UUID of the journal     0x0E0  4  inode of the journal
 //	0x0E4  4  device of the journal   0x0E8  4  first orphan
+//	0x0FD  1  kind of copy of the journal's inode
 //	0x0FE  2  descriptor size         0x104  4  first group of meta_bg
-//	0x108  4  time of creation        0x150  4  blocks, high
+//	0x108  4  time of creation        0x10C 68  copy of the journal's inode
+//	0x150  4  blocks, high
 //	0x154  4  reserved blocks, high   0x175  1  checksum type
 //	0x194  4  count of errors         0x248  4  overhead in clusters
 //	0x24C  8  backups' groups         0x270  4  seed of checksums
@@ -145,6 +149,7 @@ func parseSuperblock(b []byte) (superblock, error) {
 		journalInode:   le.Uint32(b[0xE0:]),
 		journalDevice:  le.Uint32(b[0xE4:]),
 		lastOrphan:     le.Uint32(b[0xE8:]),
+		reservedGDT:    le.Uint16(b[0xCE:]),
 		firstMetaGroup: le.Uint32(b[0x104:]),
 		backupGroups:   [2]uint32{le.Uint32(b[0x24C:]), le.Uint32(b[0x250:])},
 		overhead:       le.Uint32(b[0x248:]),
@@ -160,6 +165,9 @@ func parseSuperblock(b []byte) (superblock, error) {
 			return superblock{}, corrupt("the superblock fails its checksum")
 		}
 		s.checksums = true
+	}
+	if b[0xFD] == 1 {
+		s.journalCopy = bytes.Clone(b[0x10C:0x150])
 	}
 	if s.has(incompatJournalDev) {
 		return superblock{}, unsupported("an external journal (journal_dev) is no filesystem")

@@ -71,9 +71,11 @@ func (f *FS) computeUsage() (Usage, error) {
 }
 
 // overhead is what the kernel takes off the size of the volume: superblocks,
-// descriptors, bitmaps, inode tables and the journal, in clusters. With
-// bigalloc it is the number in the superblock, if there is one; otherwise it
-// is counted anew.
+// descriptors and the room for more of them, bitmaps, inode tables and the
+// journal, in clusters. With bigalloc it is the number in the superblock, if
+// there is one, or counted without that room (fs/ext4/super.c,
+// ext4_calculate_overhead, as of Linux 5.18; before, the room was not part of
+// it).
 func (f *FS) overhead() (int64, error) {
 	s := &f.super
 	if s.roCompat&roCompatBigalloc != 0 && s.overhead != 0 && uint64(s.overhead) <= s.blocks {
@@ -90,6 +92,9 @@ func (f *FS) overhead() (int64, error) {
 	fixed := int64(s.inodesPerGroup/uint32(s.blockSize()/s.inodeSize)) + 2
 	for n := range s.groups {
 		total += fixed + s.superblockBlocks(n)
+		if s.hasSuperblock(n) {
+			total += int64(s.reservedGDT)
+		}
 	}
 	return total, nil
 }
