@@ -584,3 +584,113 @@ func TestReadErrors(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Damage lists the first hundred damaged records and counts all.
+func TestManyDamaged(t *testing.T) {
+	for _, n := range []int{maxDamaged - 1, maxDamaged, maxDamaged + 1, 3000} {
+		var b builder
+		for i := range 3000 {
+			b.add(file{name: manyName(i), parent: recordRoot})
+		}
+		image := b.image()
+		for i := range n {
+			image[b.recordAt(firstFile+i)+1023] ^= 0x55
+		}
+		f, err := openBytes(image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := f.Damage()
+		if d.Count != int64(n) || len(d.Records) != min(n, maxDamaged) || d.Records[0].Record != firstFile {
+			t.Errorf("%d: %d, %d listed", n, d.Count, len(d.Records))
+		}
+		if got, want := d.Records[0].String(), "record 24 is torn: the fixup of a sector does not match"; got != want {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// What must be small is refused when it is not, to the byte.
+func TestReadAllLimit(t *testing.T) {
+	for _, limit := range []int64{maxList, maxReparse, maxIndexBitmap, maxMFTBitmap} {
+		for _, size := range []int64{limit - 1, limit, limit + 1, 1 << 60} {
+			s := &stream{disk: &disk{clusterSize: 4096}, runs: []run{{0, hole, 1 << 50}}, clusters: 1 << 50, size: size, initialized: size}
+			data, err := s.readAll(limit)
+			if size <= limit && (err != nil || int64(len(data)) != size) || size > limit && !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%d of %d: %d bytes, %v", size, limit, len(data), err)
+			}
+		}
+	}
+}
+
+// An attribute list, or reparse data, that cannot be read makes the file
+// damaged.
+func TestUnreadableList(t *testing.T) {
+	breakRuns := func(kind uint32) func(r []byte) {
+		return func(r []byte) {
+			a := find(t, r, kind, "")
+			if a[8] == 0 {
+				t.Fatal("resident")
+			}
+			a[binary.LittleEndian.Uint16(a[32:])] = 0xFF
+		}
+	}
+	for _, test := range []struct {
+		file string
+		kind uint32
+		want reason
+	}{
+		{"scattered", typeAttributeList, reasonList},
+		{"links/first", typeAttributeList, reasonList},
+		{"long symlink", typeReparsePoint, reasonReparse},
+	} {
+		e := small(t)
+		e.edit(test.file, breakRuns(test.kind))
+		f := e.open()
+		want := DamagedRecord{uint64(e.number(test.file)), test.want.Error()}
+		if d := f.Damage(); d.Count != 1 || d.Records[0] != want {
+			t.Errorf("%s: %+v", test.file, d)
+		}
+		if _, err := f.Stat(test.file); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", test.file, err)
+		}
+	}
+	// A resident one with a broken entry makes the record unreadable.
+	e := small(t)
+	e.splitIndex("many")
+	f := e.open()
+	if list, err := f.ReadDir("many"); err != nil || len(list) != manyNames {
+		t.Fatal(len(list), err)
+	}
+	e.edit("many", func(r []byte) {
+		a := find(t, r, typeAttributeList, "")
+		a[binary.LittleEndian.Uint16(a[20:])+4] = 25
+	})
+	f = e.open()
+	if d := f.Damage(); d.Count != 1 || d.Records[0].Reason != reasonList.Error() {
+		t.Errorf("%+v", d)
+	}
+	if _, err := f.ReadDir("many"); !errors.Is(err, ErrCorrupt) {
+		t.Error(err)
+	}
+}
+
+// The extension record of a directory's index is torn: what is known is
+// listed, with the error.
+func TestTornIndexExtension(t *testing.T) {
+	e := small(t)
+	free := e.freeRecord()
+	e.splitIndex("many")
+	e.tear(free)
+	f := e.open()
+	list, err := f.ReadDir("many")
+	if !errors.Is(err, ErrCorrupt) || len(list) != manyNames {
+		t.Errorf("%d names, %v", len(list), err)
+	}
+	if _, err := f.Stat("many/nothing"); !errors.Is(err, ErrCorrupt) {
+		t.Error(err)
+	}
+	if data, err := f.ReadFile("many/" + list[0].Name()); err != nil || len(data) != 0 {
+		t.Error(err)
+	}
+}
