@@ -526,13 +526,14 @@ func judgeAppx(a Appx, u appxWanted) requirement.Outcome {
 }
 
 func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
-	evidence := slices.Clone(a.Evidence)
+	var evidence []requirement.Evidence
 	for _, p := range s.flagged[:min(len(s.flagged), maxTraces)] {
 		ev := a.Evidence[0]
 		ev.Value = p.FullName
 		ev.Data = strings.Join(p.row(u).Users, ", ")
 		evidence = append(evidence, ev)
 	}
+	evidence = append(evidence, a.Evidence...)
 	message := fmt.Sprintf("%s in a staged state: %s", prose.Count(len(s.flagged), "AppX package is", "AppX packages are"), someAppx(s.flagged))
 	switch {
 	case len(s.flagged) > 0 && a.Fallback != "":

@@ -98,11 +98,12 @@ type rearmHistory struct {
 	denied   []logLine // not before the installation
 	older    []logLine // denied before the installation
 	unread   error
-	evidence []requirement.Evidence // what the logs were, and the lines
+	evidence []requirement.Evidence // the lines, denials first, and then the logs
 }
 
 func rearmsIn(logs []sysprepLog, s System) rearmHistory {
 	var h rearmHistory
+	var denials, rearms, files []requirement.Evidence
 	for _, l := range logs {
 		if l.Err != nil && h.unread == nil {
 			h.unread = l.Err
@@ -111,16 +112,16 @@ func rearmsIn(logs []sysprepLog, s System) rearmHistory {
 		if l.File.Exists {
 			ev.Note = fmt.Sprintf("%s, %d denied", prose.Count(l.Rearms.Count, "rearm", "rearms"), l.RearmsDenied.Count)
 		}
-		h.evidence = append(h.evidence, ev)
+		files = append(files, ev)
 		for _, line := range l.Rearms.Last {
 			same := func(other logLine) bool { return other.Time.Equal(line.Time) && !line.Time.IsZero() }
 			if !slices.ContainsFunc(h.rearms, same) {
 				h.rearms = append(h.rearms, line.of(l))
-				h.evidence = append(h.evidence, line.evidence(l.File))
+				rearms = append(rearms, line.evidence(l.File))
 			}
 		}
 		for _, line := range l.RearmsDenied.Last {
-			h.evidence = append(h.evidence, line.evidence(l.File))
+			denials = append(denials, line.evidence(l.File))
 			if ageOf(line, s) == ageBefore {
 				h.older = append(h.older, line.of(l))
 				continue
@@ -128,6 +129,7 @@ func rearmsIn(logs []sysprepLog, s System) rearmHistory {
 			h.denied = append(h.denied, line.of(l))
 		}
 	}
+	h.evidence = slices.Concat(denials, rearms, files)
 	return h
 }
 

@@ -46,7 +46,7 @@ func (m *Machine) decideSysprep() requirement.Outcome {
 		{"sysprep status", (*Machine).decideSysprepStatus},
 		{"last run", (*Machine).decideLastRun},
 		{"roles", (*Machine).decideRoles},
-		{"upgrade in place", (*Machine).decideUpgrade},
+		{"upgrade in place", (*Machine).decideUpgraded},
 		{"bitlocker", (*Machine).decideBitLocker},
 		{"sysprep.exe", (*Machine).decideSysprepProgram},
 		{"providers", (*Machine).decideProviders},
@@ -329,6 +329,12 @@ func judgeRoles(product Setting[string], directory Service, roles map[string]Ser
 		return o
 	}
 	return requirement.Pass("no role that Sysprep cannot generalize", product.Evidence)
+}
+
+func (m *Machine) decideUpgraded() requirement.Outcome {
+	o := m.decideUpgrade()
+	o.Remediation = upgradeInPlace.Remediation
+	return o
 }
 
 func (m *Machine) decideBitLocker() requirement.Outcome {
