@@ -195,7 +195,7 @@ func (vs *volumes) open(ctx context.Context, s Source, progress func(Progress), 
 
 // mount opens the filesystem on the volume, if it is one that a scan reads.
 func (v *volume) mount(ctx context.Context) {
-	r, size := contextReader{ctx, v.Volume}, max(v.Size, v.Declared)
+	r, size := contextReader{ctx, v.Volume}, v.Size
 	switch v.Filesystem {
 	case disk.NTFS:
 		if f, err := ntfs.Open(r, size); err != nil {
@@ -209,6 +209,9 @@ func (v *volume) mount(ctx context.Context) {
 		} else {
 			v.fs, v.err = f, f.unreplayed()
 		}
+	}
+	if v.readable() && v.err == nil && v.Declared > v.Size {
+		v.err = fmt.Errorf("the image holds %d of its %d bytes: %w", v.Size, v.Declared, io.ErrUnexpectedEOF)
 	}
 }
 
