@@ -176,11 +176,11 @@ func TestProfileExists(t *testing.T) {
 		"no folder":                    {named, nil, profileFolder{Folder: missing}, nil, failed},
 		"a file where the folder is":   {named, nil, profileFolder{Folder: there, Hive: there}, nil, failed},
 		"no hive":                      {named, nil, profileFolder{Folder: whole.Folder, Hive: missing}, nil, failed},
-		"damaged hive":                 {named, nil, profileFolder{Folder: whole.Folder, Hive: there, HiveErr: registry0}, nil, undetermined},
+		"damaged hive":                 {named, nil, profileFolder{Folder: whole.Folder, Hive: there, HiveErr: errHive}, nil, undetermined},
 		"no user volume":               {named, nil, profileFolder{}, errors.New("not given"), undetermined},
 		"no candidate":                 {Wanted{Basis: requirement.Inferred}, nil, whole, nil, failed},
 		"two candidates":               {Wanted{Candidates: []Profile{jdoe, asmith}, Basis: requirement.Inferred}, nil, whole, nil, undetermined},
-		"SIDs unreadable":              {Wanted{Candidates: []Profile{jdoe}, Basis: requirement.Inferred}, registry0, whole, nil, undetermined},
+		"SIDs unreadable":              {Wanted{Candidates: []Profile{jdoe}, Basis: requirement.Inferred}, errHive, whole, nil, undetermined},
 		"a document names another":     {Wanted{Profile: &jdoe, Candidates: []Profile{jdoe}, Basis: requirement.Inferred, Stated: &someone}, nil, whole, nil, warning},
 		"a document, and no candidate": {Wanted{Basis: requirement.Inferred, Stated: &someone}, nil, whole, nil, failed},
 	} {
@@ -191,8 +191,8 @@ func TestProfileExists(t *testing.T) {
 	}
 }
 
-// registry0 stands for a hive that could not be read.
-var registry0 = errors.New("damaged hive")
+// errHive stands for a hive that could not be read.
+var errHive = errors.New("damaged hive")
 
 func TestProfileSingle(t *testing.T) {
 	named := Wanted{User: "jdoe", Profile: &jdoe, Basis: requirement.Observed}
@@ -216,11 +216,11 @@ func TestProfileSingle(t *testing.T) {
 		"a service's profile":           {[]Profile{jdoe, mssql}, named, nil, orphans{}, warning},
 		"two Administrators":            {[]Profile{jdoe, admin, dcAdmin}, named, nil, orphans{}, warning},
 		"a folder is left":              {[]Profile{jdoe}, named, nil, folder, warning},
-		"folders unreadable":            {[]Profile{jdoe}, named, nil, orphans{Err: registry0}, undetermined},
-		"folders unreadable, and extra": {[]Profile{jdoe, local}, named, nil, orphans{Err: registry0}, failed},
+		"folders unreadable":            {[]Profile{jdoe}, named, nil, orphans{Err: errHive}, undetermined},
+		"folders unreadable, and extra": {[]Profile{jdoe, local}, named, nil, orphans{Err: errHive}, failed},
 		"only another's":                {[]Profile{asmith}, Wanted{User: "jdoe", Basis: requirement.Observed}, nil, orphans{}, failed},
 		"only a local user's":           {[]Profile{local}, Wanted{Basis: requirement.Inferred}, nil, orphans{}, failed},
-		"one, SIDs unreadable":          {[]Profile{with(jdoe, func(p *Profile) { p.Kind = profileUnknown })}, Wanted{Basis: requirement.Inferred}, registry0, orphans{}, undetermined},
+		"one, SIDs unreadable":          {[]Profile{with(jdoe, func(p *Profile) { p.Kind = profileUnknown })}, Wanted{Basis: requirement.Inferred}, errHive, orphans{}, undetermined},
 		"none at all":                   {nil, Wanted{Basis: requirement.Inferred}, nil, orphans{}, passed},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -133,19 +133,6 @@ func (m *Machine) readService(k Key) Service {
 // Exists says whether there is such an entry.
 func (s Service) Exists() bool { return s.Name != "" }
 
-// findService returns the first service with one of the names, compared
-// without case.
-func findService(services []Service, names ...string) (Service, bool) {
-	for _, s := range services {
-		for _, name := range names {
-			if strings.EqualFold(s.Name, name) {
-				return s, true
-			}
-		}
-	}
-	return Service{}, false
-}
-
 // domainService is a row of the details of win.services.domain-account.
 type domainService struct {
 	Service string `json:"service"`
