@@ -295,3 +295,38 @@ func (w *recordWriter) end() []byte {
 	protect(w.buf)
 	return w.buf
 }
+
+// linkReparse makes the reparse data of a symbolic link or a junction.
+func linkReparse(tag uint32, substitute, display string, relative bool) []byte {
+	sub, dis := utf16Bytes(substitute), utf16Bytes(display)
+	var data []byte
+	for _, n := range []int{0, len(sub), len(sub) + 2, len(dis)} {
+		data = binary.LittleEndian.AppendUint16(data, uint16(n))
+	}
+	if tag == TagSymlink {
+		flags := uint32(0)
+		if relative {
+			flags = 1
+		}
+		data = binary.LittleEndian.AppendUint32(data, flags)
+	}
+	data = append(data, sub...)
+	data = append(data, 0, 0)
+	data = append(data, dis...)
+	data = append(data, 0, 0)
+	return reparseData(tag, data)
+}
+
+func reparseData(tag uint32, data []byte) []byte {
+	value := binary.LittleEndian.AppendUint32(nil, tag)
+	value = binary.LittleEndian.AppendUint32(value, uint32(len(data)))
+	return append(value, data...)
+}
+
+func utf16Bytes(s string) []byte {
+	var b []byte
+	for _, u := range utf16.Encode([]rune(s)) {
+		b = binary.LittleEndian.AppendUint16(b, u)
+	}
+	return b
+}

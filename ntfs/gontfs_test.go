@@ -168,15 +168,6 @@ func TestGoNTFSCutsFragmentedIndexes(t *testing.T) {
 	t.Logf("%d of %d names missing", missing, len(ours))
 }
 
-func imageOf(t testing.TB, f *FS) []byte {
-	t.Helper()
-	image := make([]byte, f.disk.size)
-	if err := f.disk.readAt(image, 0); err != nil {
-		t.Fatal(err)
-	}
-	return image
-}
-
 func TestGoNTFSReadsWOFAsZeros(t *testing.T) {
 	e := small(t)
 	theirs := goRead(t, goNTFS(t, e.image), "wof")
@@ -240,26 +231,6 @@ func TestGoNTFSOffsetAndEnd(t *testing.T) {
 	if n, err := r.ReadAt(make([]byte, 2000), 0); n >= 2000 || err != nil {
 		t.Errorf("go-ntfs: %d, %v", n, err)
 	}
-}
-
-// go-ntfs joins 21 extents of an attribute and ends there.
-func TestGoNTFSCutsManyExtents3g(t *testing.T) {
-	v := makeVolume(t, 64<<20, "-c", "512")
-	v.mounted(func() { v.scatter("scattered", 9000, 512) })
-	f := v.open()
-	ino, err := f.load(mustResolve(t, f, "scattered"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := len(ino.find(typeData, "")); n <= 21 {
-		t.Fatalf("%d extents", n)
-	}
-	ours := readAll(t, f, "scattered")
-	theirs := goRead(t, goNTFS(t, imageOf(t, f)), "scattered")
-	if len(theirs) >= len(ours) {
-		t.Errorf("go-ntfs reads %d bytes of %d", len(theirs), len(ours))
-	}
-	t.Logf("%d of %d bytes", len(theirs), len(ours))
 }
 
 // The corpus' volumes list and read the same with both.

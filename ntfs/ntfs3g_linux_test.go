@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"testing"
 	"testing/fstest"
-	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -124,41 +123,6 @@ func (v *volume3g) check(err error) {
 func (v *volume3g) setReparse(name string, value []byte) {
 	v.t.Helper()
 	v.check(syscall.Setxattr(v.path(name), "system.ntfs_reparse_data", value, 0))
-}
-
-// linkReparse makes the reparse data of a symbolic link or a junction.
-func linkReparse(tag uint32, substitute, display string, relative bool) []byte {
-	sub, dis := utf16Bytes(substitute), utf16Bytes(display)
-	var data []byte
-	for _, n := range []int{0, len(sub), len(sub) + 2, len(dis)} {
-		data = binary.LittleEndian.AppendUint16(data, uint16(n))
-	}
-	if tag == TagSymlink {
-		flags := uint32(0)
-		if relative {
-			flags = 1
-		}
-		data = binary.LittleEndian.AppendUint32(data, flags)
-	}
-	data = append(data, sub...)
-	data = append(data, 0, 0)
-	data = append(data, dis...)
-	data = append(data, 0, 0)
-	return reparseData(tag, data)
-}
-
-func reparseData(tag uint32, data []byte) []byte {
-	value := binary.LittleEndian.AppendUint32(nil, tag)
-	value = binary.LittleEndian.AppendUint32(value, uint32(len(data)))
-	return append(value, data...)
-}
-
-func utf16Bytes(s string) []byte {
-	var b []byte
-	for _, u := range utf16.Encode([]rune(s)) {
-		b = binary.LittleEndian.AppendUint16(b, u)
-	}
-	return b
 }
 
 // noise is incompressible, text compresses well.
@@ -554,15 +518,6 @@ func TestFragmented3g(t *testing.T) {
 	}
 }
 
-func mustResolve(t testing.TB, f *FS, name string) uint32 {
-	t.Helper()
-	record, err := f.resolve(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return record
-}
-
 func (v *volume3g) checkLinks(f *FS) {
 	v.t.Helper()
 	for _, test := range []struct {
@@ -643,4 +598,42 @@ func walkTotals(t testing.TB, f *FS, root string) Totals {
 		t.Fatal(err)
 	}
 	return want
+}
+
+// go-ntfs joins 21 extents of an attribute and ends there.
+func TestGoNTFSCutsManyExtents3g(t *testing.T) {
+	v := makeVolume(t, 64<<20, "-c", "512")
+	v.mounted(func() { v.scatter("scattered", 9000, 512) })
+	f := v.open()
+	ino, err := f.load(mustResolve(t, f, "scattered"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(ino.find(typeData, "")); n <= 21 {
+		t.Fatalf("%d extents", n)
+	}
+	ours := readAll(t, f, "scattered")
+	theirs := goRead(t, goNTFS(t, imageOf(t, f)), "scattered")
+	if len(theirs) >= len(ours) {
+		t.Errorf("go-ntfs reads %d bytes of %d", len(theirs), len(ours))
+	}
+	t.Logf("%d of %d bytes", len(theirs), len(ours))
+}
+
+func imageOf(t testing.TB, f *FS) []byte {
+	t.Helper()
+	image := make([]byte, f.disk.size)
+	if err := f.disk.readAt(image, 0); err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func mustResolve(t testing.TB, f *FS, name string) uint32 {
+	t.Helper()
+	record, err := f.resolve(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
 }
