@@ -127,7 +127,7 @@ func (x *index) newArena() (int, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if len(x.arenas) == maxArenas {
-		return 0, unsupported("more than %d bytes of names", maxArenas*chunkArena)
+		return 0, unsupported("more than %d bytes of names", int64(maxArenas)*chunkArena)
 	}
 	x.arenas = append(x.arenas, nil)
 	return len(x.arenas) - 1, nil

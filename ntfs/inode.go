@@ -51,11 +51,16 @@ func (f *FS) load(number uint32) (*inode, error) {
 		}
 		i := slices.IndexFunc(there, e.names)
 		if i < 0 {
-			return nil, corrupt("record %d: attribute 0x%X, id %d, is not in record %d", number, e.kind, e.id, e.ref.record())
+			return nil, corrupt("record %d: %s", number, e.missing())
 		}
 		ino.attributes = append(ino.attributes, there[i])
 	}
 	return ino, nil
+}
+
+// missing says that what the entry names is not where it says.
+func (e listEntry) missing() string {
+	return fmt.Sprintf("%s with id %d is not in record %d", attributeName(e.kind, decodeName(e.name)), e.id, e.ref.record())
 }
 
 func (e listEntry) names(a attribute) bool {
@@ -149,7 +154,7 @@ func (ino *inode) stream(d *disk, kind uint32, name string) (*stream, error) {
 	}
 	s, err := newStream(d, extents)
 	if err != nil {
-		return nil, fmt.Errorf("record %d: attribute 0x%X %s: %w", ino.number, kind, name, err)
+		return nil, fmt.Errorf("record %d: %s: %w", ino.number, attributeName(kind, name), err)
 	}
 	return s, nil
 }
@@ -158,7 +163,7 @@ func (ino *inode) stream(d *disk, kind uint32, name string) (*stream, error) {
 func (ino *inode) need(d *disk, kind uint32, name string) (*stream, error) {
 	s, err := ino.stream(d, kind, name)
 	if err == fs.ErrNotExist {
-		err = corrupt("record %d has no attribute 0x%X %s", ino.number, kind, name)
+		err = corrupt("record %d has no %s", ino.number, attributeName(kind, name))
 	}
 	return s, err
 }

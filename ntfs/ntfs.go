@@ -177,7 +177,7 @@ func (f *FS) openMFT() error {
 			}
 		}
 		if !found {
-			return corrupt("$MFT: attribute 0x%X, id %d, is not in record %d", e.kind, e.id, e.ref.record())
+			return corrupt("$MFT: %s", e.missing())
 		}
 	}
 	if f.mft, err = newStream(f.disk, extents); err != nil {

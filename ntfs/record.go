@@ -1,5 +1,7 @@
 package ntfs
 
+import "fmt"
+
 // Attribute types.
 const (
 	typeStandardInformation = 0x10
@@ -14,6 +16,31 @@ const (
 	typeReparsePoint        = 0xC0
 	typeEnd                 = 0xFFFFFFFF
 )
+
+var typeNames = map[uint32]string{
+	typeStandardInformation: "$STANDARD_INFORMATION",
+	typeAttributeList:       "$ATTRIBUTE_LIST",
+	typeFileName:            "$FILE_NAME",
+	typeVolumeName:          "$VOLUME_NAME",
+	typeVolumeInformation:   "$VOLUME_INFORMATION",
+	typeData:                "$DATA",
+	typeIndexRoot:           "$INDEX_ROOT",
+	typeIndexAllocation:     "$INDEX_ALLOCATION",
+	typeBitmap:              "$BITMAP",
+	typeReparsePoint:        "$REPARSE_POINT",
+}
+
+// attributeName is how an attribute is called in messages.
+func attributeName(kind uint32, name string) string {
+	s := typeNames[kind]
+	if s == "" {
+		s = fmt.Sprintf("attribute 0x%X", kind)
+	}
+	if name != "" {
+		s += ":" + name
+	}
+	return s
+}
 
 // Flags of a record and of an attribute.
 const (

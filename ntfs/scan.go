@@ -436,7 +436,7 @@ func (w *scanner) name(number uint32, a *attribute, extended bool, facts *node) 
 		sequence: fn.parent.sequence(),
 		hash:     w.scan.f.up.hash(fn.name),
 		dos:      fn.namespace == namespaceDOS,
-		at:       uint32(w.arenaID*chunkArena + len(w.arena)),
+		at:       uint32(w.arenaID)*chunkArena + uint32(len(w.arena)),
 	}
 	if fn.parent.record() < maxRecords {
 		n.parent = uint32(fn.parent.record())
