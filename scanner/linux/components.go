@@ -135,12 +135,12 @@ func judgeComponent(c component, missing []string) requirement.Outcome {
 }
 
 var componentCloudInit = entry{
-	demand(requirement.Required, "linux.component.cloud-init", "cloud-init is installed and enabled", sectionRequirements, explanation{
+	Requirement: demand(requirement.Required, "linux.component.cloud-init", "cloud-init is installed and enabled", sectionRequirements, explanation{
 		Reads: "The package database; /usr/bin/cloud-init; cloud-init's units and the links that enable them; /etc/cloud/cloud-init.disabled; cloud-init=disabled on the kernel's command line (GRUB's files and boot loader entries).",
 		Live:  "cloud-init status --long; systemctl is-enabled cloud-init-local cloud-init cloud-config cloud-final",
 		Fix:   "sudo yum install cloud-init (or apt install cloud-init); sudo systemctl enable cloud-init-local cloud-init cloud-config cloud-final; remove /etc/cloud/cloud-init.disabled and cloud-init=disabled.",
 	}),
-	(*Machine).decideCloudInit,
+	Judge: (*Machine).decideCloudInit,
 }
 
 // commandLines are where the kernel's command line comes from.
@@ -195,12 +195,12 @@ func disablingLine(text string) string {
 }
 
 var componentPCoIP = entry{
-	demand(requirement.Required, "linux.component.pcoip", "the PCoIP agent and drivers (or DCV) are installed and enabled", sectionRequirements, explanation{
+	Requirement: demand(requirement.Required, "linux.component.pcoip", "the PCoIP agent and drivers (or DCV) are installed and enabled", sectionRequirements, explanation{
 		Reads: "The package database; /usr/sbin/pcoip-agent or /usr/bin/dcv; pcoip.service, pcoip-agent.service or dcvserver.service and the links that enable them. Either protocol satisfies it.",
 		Live:  "systemctl is-enabled pcoip pcoip-agent dcvserver",
 		Fix:   "Restart the WorkSpace, which installs the agent of its protocol again; sudo systemctl unmask and enable its unit; if that fails, rebuild the WorkSpace.",
 	}),
-	(*Machine).decidePCoIP,
+	Judge: (*Machine).decidePCoIP,
 }
 
 // pcoipPaths are those of the agent that AWS says not to delete.
@@ -268,12 +268,12 @@ func judgeProtocols(pcoip, dcv component, missing []string) requirement.Outcome 
 }
 
 var componentSkylight = entry{
-	demand(requirement.Required, "linux.component.skylight", "the Skylight agent is installed and enabled", sectionRequirements, explanation{
+	Requirement: demand(requirement.Required, "linux.component.skylight", "the Skylight agent is installed and enabled", sectionRequirements, explanation{
 		Reads: "The package that owns /usr/lib/skylight or is called skylight; /usr/lib/skylight; skylight-agent.service, the program it runs and the links that enable it.",
 		Live:  "systemctl is-enabled skylight-agent",
 		Fix:   "sudo systemctl unmask skylight-agent; sudo systemctl enable skylight-agent. If it is missing, restart the WorkSpace, or rebuild it.",
 	}),
-	(*Machine).decideSkylight,
+	Judge: (*Machine).decideSkylight,
 }
 
 const skylightFolder = "/usr/lib/skylight"

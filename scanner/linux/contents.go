@@ -13,19 +13,19 @@ import (
 )
 
 var contentsRemoved = entry{
-	demand(requirement.Info, "linux.contents.removed", "what image creation removes from the volume", sectionIncluded, explanation{
+	Requirement: demand(requirement.Info, "linux.contents.removed", "what image creation removes from the volume", sectionIncluded, explanation{
 		Reads: "Every path of the document's list: whether it exists, how much it holds, and what in it belongs to no package, so that a customer put it there and would lose it.",
 		Live:  "sudo du -sh /tmp /var/spool/mail /var/tmp /var/lib/dhcp /var/lib/cloud /var/cache /var/backups /etc/sudoers.d /home",
 	}),
-	(*Machine).decideRemoved,
+	Judge: (*Machine).decideRemoved,
 }
 
 var contentsShredded = entry{
-	demand(requirement.Info, "linux.contents.shredded", "which keys image creation shreds", sectionIncluded, explanation{
+	Requirement: demand(requirement.Info, "linux.contents.shredded", "which keys image creation shreds", sectionIncluded, explanation{
 		Reads: "Every key of the document's list: whether it exists.",
 		Live:  "sudo ls -l /etc/ssh/ssh_host_*_key* /var/lib/skylight/tls.* /var/lib/skylight/*.key",
 	}),
-	(*Machine).decideShredded,
+	Judge: (*Machine).decideShredded,
 }
 
 // removedPaths is the document's list, in its order.

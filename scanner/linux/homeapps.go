@@ -12,12 +12,12 @@ import (
 )
 
 var appsOutsideHome = entry{
-	demand(requirement.Required, "linux.apps.outside-home", "applications are installed outside the user volume (/home)", sectionRequirements, explanation{
+	Requirement: demand(requirement.Required, "linux.apps.outside-home", "applications are installed outside the user volume (/home)", sectionRequirements, explanation{
 		Reads: "Files of packages, programs of systemd units, homes of service accounts, alternatives, desktop files, links in /usr/local/bin and PATH entries of /etc/profile.d that lead into /home fail. Programs that users keep in their homes (~/bin, ~/.local, conda, nvm, snap) are a warning.",
 		Live:  "rpm -qal | grep ^/home/ (or dpkg -S /home/)",
 		Fix:   "Remove the application and install it again outside /home, for example under /opt or /usr/local: image creation removes /home.",
 	}),
-	(*Machine).decideHomeApps,
+	Judge: (*Machine).decideHomeApps,
 }
 
 // An inHome thing is a program that lies below /home, and where that was read.

@@ -14,12 +14,12 @@ import (
 )
 
 var bpNetwork = entry{
-	demand(requirement.Recommended, "linux.bp.network", "network interfaces use DHCP", sectionPractices, explanation{
+	Requirement: demand(requirement.Recommended, "linux.bp.network", "network interfaces use DHCP", sectionPractices, explanation{
 		Reads: "/etc/sysconfig/network-scripts/ifcfg-*, keyfiles of NetworkManager, /etc/netplan, /etc/systemd/network and /etc/network/interfaces.",
 		Live:  "nmcli -f ipv4.method connection show; networkctl; ip -4 address",
 		Fix:   "Set the interface to DHCP: BOOTPROTO=dhcp, method=auto, dhcp4: true or DHCP=yes, and take the fixed addresses out.",
 	}),
-	(*Machine).decideNetwork,
+	Judge: (*Machine).decideNetwork,
 }
 
 // An addressing says how one interface gets its address.

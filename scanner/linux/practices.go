@@ -14,12 +14,12 @@ import (
 )
 
 var bpAntivirus = entry{
-	demand(requirement.Recommended, "linux.bp.antivirus", "antivirus is disabled", sectionPractices, explanation{
+	Requirement: demand(requirement.Recommended, "linux.bp.antivirus", "antivirus is disabled", sectionPractices, explanation{
 		Reads: "Units of known antivirus programs, and whether they are enabled.",
 		Live:  "systemctl list-unit-files --state=enabled",
 		Fix:   "sudo systemctl disable the antivirus while the image is made.",
 	}),
-	func(m *Machine) requirement.Outcome {
+	Judge: func(m *Machine) requirement.Outcome {
 		units, err := m.Units()
 		if err != nil {
 			return requirement.Unreadable(err)
@@ -62,12 +62,12 @@ func judgeAntivirus(units map[string]Unit) requirement.Outcome {
 }
 
 var bpFirewall = entry{
-	demand(requirement.Recommended, "linux.bp.firewall", "no firewall rule blocks the ports WorkSpaces needs", sectionPractices, explanation{
+	Requirement: demand(requirement.Recommended, "linux.bp.firewall", "no firewall rule blocks the ports WorkSpaces needs", sectionPractices, explanation{
 		Reads: "firewalld's zones, iptables' saved rules, nftables.conf and ufw's rules, where their service is enabled: TCP 8200, and TCP and UDP 4172 for PCoIP, 4195 for DCV.",
 		Live:  "sudo firewall-cmd --list-all; sudo iptables -S; sudo nft list ruleset; sudo ufw status",
 		Fix:   "Let TCP and UDP 4172 and 4195 and TCP 8200 in, or disable the firewall while the image is made.",
 	}),
-	(*Machine).decideFirewall,
+	Judge: (*Machine).decideFirewall,
 }
 
 // The ports that have to be reachable, by what needs them.
@@ -443,12 +443,12 @@ func (m *Machine) ufw() ([]firewall, error) {
 }
 
 var bpUpdates = entry{
-	demand(requirement.Recommended, "linux.bp.updates", "package updates are recent", sectionPractices, explanation{
+	Requirement: demand(requirement.Recommended, "linux.bp.updates", "package updates are recent", sectionPractices, explanation{
 		Reads: "The package database: when a package was last installed or upgraded. Whether newer updates exist is not on the disk.",
 		Live:  "rpm -qa --last | head (or ls -lt /var/lib/dpkg/info | head)",
 		Fix:   "sudo yum update (or sudo apt update && sudo apt upgrade), then restart.",
 	}),
-	(*Machine).decideUpdates,
+	Judge: (*Machine).decideUpdates,
 }
 
 // recentUpdates is how old the last update may be.
@@ -488,12 +488,12 @@ func judgeUpdates(newest, now time.Time, ev requirement.Evidence) requirement.Ou
 }
 
 var bpCache = entry{
-	demand(requirement.Recommended, "linux.bp.cache", "cached data that should not enter the image is deleted", sectionPractices, explanation{
+	Requirement: demand(requirement.Recommended, "linux.bp.cache", "cached data that should not enter the image is deleted", sectionPractices, explanation{
 		Reads: "Browser profiles, shell histories and caches of root, which stay in the image. What lies in /home and /var/cache is removed by image creation.",
 		Live:  "sudo ls -a /root /root/.cache",
 		Fix:   "sudo rm -r /root/.cache /root/.mozilla /root/.config/google-chrome; sudo rm /root/.*_history",
 	}),
-	(*Machine).decideCache,
+	Judge: (*Machine).decideCache,
 }
 
 // cachePlaces are folders and files of root that hold what he did.

@@ -2,12 +2,7 @@ package linux
 
 import "github.com/coldcheck/coldcheck/scanner/requirement"
 
-// An entry of the catalogue: a requirement, and the function that brings its
-// facts to its judgement.
-type entry struct {
-	requirement.Requirement
-	decide func(*Machine) requirement.Outcome
-}
+type entry = requirement.Entry[*Machine]
 
 var catalogue = []entry{
 	osSupported,
@@ -28,22 +23,10 @@ var catalogue = []entry{
 
 // Requirements lists what is demanded of a Linux system, in the catalogue's
 // order.
-func Requirements() []requirement.Requirement {
-	list := make([]requirement.Requirement, len(catalogue))
-	for i, e := range catalogue {
-		list[i] = e.Requirement
-	}
-	return list
-}
+func Requirements() []requirement.Requirement { return requirement.List(catalogue) }
 
 // Checks binds the requirements to the machine.
-func (m *Machine) Checks() []requirement.Check {
-	checks := make([]requirement.Check, len(catalogue))
-	for i, e := range catalogue {
-		checks[i] = requirement.Check{Requirement: e.Requirement, Decide: func() requirement.Outcome { return e.decide(m) }}
-	}
-	return checks
-}
+func (m *Machine) Checks() []requirement.Check { return requirement.Bind(catalogue, m) }
 
 const (
 	sectionRequirements = "Requirements to Create Amazon Linux Custom Images"

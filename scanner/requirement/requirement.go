@@ -55,3 +55,28 @@ type Check struct {
 	// Decide judges the requirement. It is called at most once.
 	Decide func() Outcome
 }
+
+// Entry is a row of the catalogue of systems of type M: a requirement, and the
+// function that brings the system's facts to its judgement.
+type Entry[M any] struct {
+	Requirement
+	Judge func(M) Outcome
+}
+
+// List returns the requirements of a catalogue, in its order.
+func List[M any](catalogue []Entry[M]) []Requirement {
+	list := make([]Requirement, len(catalogue))
+	for i, e := range catalogue {
+		list[i] = e.Requirement
+	}
+	return list
+}
+
+// Bind binds a catalogue to one system.
+func Bind[M any](catalogue []Entry[M], system M) []Check {
+	checks := make([]Check, len(catalogue))
+	for i, e := range catalogue {
+		checks[i] = Check{Requirement: e.Requirement, Decide: func() Outcome { return e.Judge(system) }}
+	}
+	return checks
+}

@@ -413,12 +413,12 @@ func (m *Machine) appxUser() appxWanted {
 }
 
 var appxStagedPackages = entry{
-	required("win.appx.staged", "StagedAppxPackage", "no AppX package is in a staged state", sectionTips+": No AppX packages can be in a staged state", explanation{
+	Requirement: required("win.appx.staged", "StagedAppxPackage", "no AppX package is in a staged state", sectionTips+": No AppX packages can be in a staged state", explanation{
 		Reads: `ProgramData\Microsoft\Windows\AppRepository\StateRepository-Machine.srd with its write-ahead log: Package, PackageUser, User; the user by his SID, not by his name. Without the database SOFTWARE: Appx\AppxAllUserStore, which decides no pass.`,
 		Live:  `Get-AppxPackage -AllUsers | Select-Object PackageFullName, PackageUserInformation`,
 		Fix:   "In an elevated PowerShell, as the WorkSpace's user: Remove-AppxPackage <full name> for each package that is named. If that does not help: Get-AppxProvisionedPackage -Online | Remove-AppxProvisionedPackage -Online, then Get-AppxPackage -AllUsers | Remove-AppxPackage.",
 	}),
-	(*Machine).decideAppx,
+	Judge: (*Machine).decideAppx,
 }
 
 func (m *Machine) decideAppx() requirement.Outcome {

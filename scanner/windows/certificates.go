@@ -209,12 +209,12 @@ func (c Certificate) related() bool {
 }
 
 var componentCertificates = entry{
-	required("win.component.certificates", "", "the AWS and WorkSpaces certificates are installed", sectionRequirements, explanation{
+	Requirement: required("win.component.certificates", "", "the AWS and WorkSpaces certificates are installed", sectionRequirements, explanation{
 		Reads: `SOFTWARE: SystemCertificates (of the machine, of its policies and of the enterprise), stores ROOT, AuthRoot, CA, MY and Disallowed. Roots of Amazon and Starfield are told by their subject; which certificates the service asks for is not published.`,
 		Live:  `Get-ChildItem Cert:\LocalMachine\Root, Cert:\LocalMachine\AuthRoot | Where-Object Subject -Match 'Amazon|Starfield' | Select-Object Subject, NotAfter`,
 		Fix:   "Install the current Amazon root certificates (amazontrust.com/repository) into the Trusted Root Certification Authorities of the local computer, and remove them from Untrusted Certificates.",
 	}),
-	(*Machine).decideCertificates,
+	Judge: (*Machine).decideCertificates,
 }
 
 func (m *Machine) decideCertificates() requirement.Outcome {

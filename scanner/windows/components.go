@@ -9,12 +9,12 @@ import (
 )
 
 var componentPVDrivers = entry{
-	required("win.component.pv-drivers", "", "the AWS PV drivers (or ENA and NVMe) are installed", sectionRequirements, explanation{
+	Requirement: required("win.component.pv-drivers", "", "the AWS PV drivers (or ENA and NVMe) are installed", sectionRequirements, explanation{
 		Reads: `SYSTEM: Services\xenbus, xeniface, xennet, xenvbd and xenvif, or ena and AWSNVMe, with their Start and the driver files; SOFTWARE: Amazon\PVDriver\Version.`,
 		Live:  `Get-CimInstance Win32_SystemDriver | Where-Object Name -in xenbus,xeniface,xennet,xenvbd,xenvif,ena,AWSNVMe | Select-Object Name, StartMode, PathName`,
 		Fix:   "Install the current AWS PV drivers, or the ENA and NVMe drivers on a Nitro bundle, and restart.",
 	}),
-	(*Machine).decidePVDrivers,
+	Judge: (*Machine).decidePVDrivers,
 }
 
 // A driver is a service of a component and the file that it loads.
@@ -182,12 +182,12 @@ func (m *Machine) readProtocols() (protocols, error) {
 }
 
 var componentPCoIP = entry{
-	required("win.component.pcoip", "", "the PCoIP agent and drivers (or DCV) are installed", sectionRequirements, explanation{
+	Requirement: required("win.component.pcoip", "", "the PCoIP agent and drivers (or DCV) are installed", sectionRequirements, explanation{
 		Reads: `SYSTEM: Services\PCoIPAgent, or Services\dcvserver, with Start and ImagePath; the program's file. Either one satisfies it.`,
 		Live:  `Get-CimInstance Win32_Service | Where-Object Name -in PCoIPAgent,dcvserver | Select-Object Name, StartMode, PathName`,
 		Fix:   "Restart the WorkSpace, which installs the agent of its protocol again; if that fails, rebuild it.",
 	}),
-	(*Machine).decidePCoIP,
+	Judge: (*Machine).decidePCoIP,
 }
 
 func (m *Machine) decidePCoIP() requirement.Outcome {
@@ -216,12 +216,12 @@ func judgePCoIP(p protocols) requirement.Outcome {
 }
 
 var componentSTXHD = entry{
-	required("win.component.stxhd", "", "the STXHD agents and drivers are installed", sectionRequirements, explanation{
+	Requirement: required("win.component.stxhd", "", "the STXHD agents and drivers are installed", sectionRequirements, explanation{
 		Reads: `SYSTEM: the service whose name or DisplayName begins with STXHD, its Start and ImagePath, and its file. It belongs to PCoIP: where only DCV is installed it does not apply.`,
 		Live:  `Get-CimInstance Win32_Service | Where-Object DisplayName -like 'STXHD*' | Select-Object Name, StartMode, PathName`,
 		Fix:   "Restart the WorkSpace, which installs its components again; if that fails, rebuild it.",
 	}),
-	(*Machine).decideSTXHD,
+	Judge: (*Machine).decideSTXHD,
 }
 
 func (m *Machine) decideSTXHD() requirement.Outcome {
@@ -281,12 +281,12 @@ func hasPrefixFold(s, prefix string) bool {
 }
 
 var componentSkylight = entry{
-	required("win.component.skylight", "", "the Skylight agent is installed and starts automatically", sectionRequirements, explanation{
+	Requirement: required("win.component.skylight", "", "the Skylight agent is installed and starts automatically", sectionRequirements, explanation{
 		Reads: `SYSTEM: Services\SkyLightWorkspaceConfigService, its Start and ImagePath, and its file; the folders of Amazon, NICE and Teradici that AWS says not to delete.`,
 		Live:  `Get-CimInstance Win32_Service -Filter "Name like 'SkyLight%'" | Select-Object Name, StartMode, PathName`,
 		Fix:   "services.msc, SkyLightWorkspaceConfigService, Startup type: choose Automatic. If it is missing, restart the WorkSpace, or rebuild it.",
 	}),
-	(*Machine).decideSkylight,
+	Judge: (*Machine).decideSkylight,
 }
 
 // skylightNames are the spellings of the service in AWS's documents.

@@ -8,21 +8,21 @@ import (
 )
 
 var volumeReadable = entry{
-	required("win.volume.readable", "", "the volumes are not encrypted on disk (BitLocker) and can be read", "Requirements to Create Windows Custom Images", explanation{
+	Requirement: required("win.volume.readable", "", "the volumes are not encrypted on disk (BitLocker) and can be read", "Requirements to Create Windows Custom Images", explanation{
 		Reads: "The first sectors of every volume of the images, and whether its filesystem opens. The encryption of the service (EBS) leaves no trace on a volume: see ws.encryption.none.",
 		Live:  "manage-bde -status",
 		Fix:   "manage-bde -off X:, wait until the volume is decrypted, then take the snapshot again.",
 	}),
-	func(m *Machine) requirement.Outcome { return m.in.Readable() },
+	Judge: func(m *Machine) requirement.Outcome { return m.in.Readable() },
 }
 
 var diskFree = entry{
-	required("win.disk.c-free", "InsufficientDiskSpace", "drive C has more than 12 GiB free", sectionTips+": Drive C must have enough free space", explanation{
+	Requirement: required("win.disk.c-free", "InsufficientDiskSpace", "drive C has more than 12 GiB free", sectionTips+": Drive C must have enough free space", explanation{
 		Reads: "The clear bits of $Bitmap on the root volume times its cluster size.",
 		Live:  "(Get-Volume C).SizeRemaining",
 		Fix:   "Remove files from drive C (cleanmgr.exe, Settings, Storage), or enlarge the root volume, until more than 12 GiB are free.",
 	}),
-	(*Machine).decideFree,
+	Judge: (*Machine).decideFree,
 }
 
 // Bounds of the free space on drive C, in bytes. The document asks for 12 GB;

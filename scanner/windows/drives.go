@@ -13,12 +13,12 @@ import (
 const keyMountedDevices = `HKLM\SYSTEM\MountedDevices`
 
 var drivesOnlyCD = entry{
-	required("win.drives.only-c-d", "AdditionalDrivesPresent", "only drives C and D are present, virtual and network drives included", sectionTips+": Only the C and D drives can be present", explanation{
+	Requirement: required("win.drives.only-c-d", "AdditionalDrivesPresent", "only drives C and D are present, virtual and network drives included", sectionTips+": Only the C and D drives can be present", explanation{
 		Reads: `SYSTEM: MountedDevices, compared with the partitions of the images; Control\Session Manager\DOS Devices, Control\AutoAttachVirtualDisks, the page files, drivers that make drives; the user's Network key; drive maps of Group Policy. An entry of a disk that is not among the images may be stale: it is named and decides nothing.`,
 		Live:  "Get-CimInstance Win32_LogicalDisk | Select-Object DeviceID, DriveType, ProviderName",
 		Fix:   "Remove the drive: diskmgmt.msc for a volume, net use X: /delete for a network drive, the program's settings for a virtual one.",
 	}),
-	(*Machine).decideDrives,
+	Judge: (*Machine).decideDrives,
 }
 
 // Partition is a partition of one of the images.

@@ -108,12 +108,12 @@ func normal(p string) string {
 const keyEnvironment = keyControl + `\Session Manager\Environment`
 
 var envPath = entry{
-	required("win.env.path", "EnvironmentVariablesPathMissingEntries", "the machine's PATH holds System32 and Windows PowerShell v1.0", sectionTips+": The environment variable path must be properly configured", explanation{
+	Requirement: required("win.env.path", "EnvironmentVariablesPathMissingEntries", "the machine's PATH holds System32 and Windows PowerShell v1.0", sectionTips+": The environment variable path must be properly configured", explanation{
 		Reads: `SYSTEM: Control\Session Manager\Environment\Path, expanded as Windows would: only if it is REG_EXPAND_SZ. The Path of a user does not count.`,
 		Live:  `[Environment]::GetEnvironmentVariable('Path', 'Machine')`,
 		Fix:   `Edit the system environment variables, Environment Variables, System variables, Path: add C:\Windows\System32 and C:\Windows\System32\WindowsPowerShell\v1.0\, then restart.`,
 	}),
-	(*Machine).decidePath,
+	Judge: (*Machine).decidePath,
 }
 
 func (m *Machine) decidePath() requirement.Outcome {

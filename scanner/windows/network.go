@@ -23,12 +23,12 @@ const (
 const configFlagDisabled = 0x1
 
 var netDHCP = entry{
-	required("win.net.dhcp", "InvalidIp", "every network adapter uses DHCP", sectionTips+": The WorkSpace must be configured to use DHCP", explanation{
+	Requirement: required("win.net.dhcp", "InvalidIp", "every network adapter uses DHCP", sectionTips+": The WorkSpace must be configured to use DHCP", explanation{
 		Reads: `SYSTEM: Services\Tcpip\Parameters\Interfaces\*\EnableDHCP and IPAddress; Control\Class and Control\Network, Enum and Services\Tcpip\Linkage, for which of them are adapters, enabled and bound to TCP/IP.`,
 		Live:  "Get-CimInstance Win32_NetworkAdapterConfiguration -Filter IPEnabled=true | Select-Object Description, DHCPEnabled",
 		Fix:   "ncpa.cpl, the adapter, Properties, Internet Protocol Version 4: obtain an IP address automatically.",
 	}),
-	(*Machine).decideDHCP,
+	Judge: (*Machine).decideDHCP,
 }
 
 // Adapter is an interface of TCP/IP and the device behind it.

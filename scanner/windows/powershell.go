@@ -9,12 +9,12 @@ import (
 )
 
 var powershellVersion = entry{
-	required("win.powershell.version", "OutdatedPowershellVersion", "Windows PowerShell 3.0 or later is installed", sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
+	Requirement: required("win.powershell.version", "OutdatedPowershellVersion", "Windows PowerShell 3.0 or later is installed", sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
 		Reads: `SOFTWARE: Microsoft\PowerShell\3\PowerShellEngine\PowerShellVersion, else Microsoft\PowerShell\1\PowerShellEngine; powershell.exe. PowerShell 7 does not count.`,
 		Live:  "$PSVersionTable.PSVersion",
 		Fix:   "Install Windows Management Framework 5.1, which brings Windows PowerShell 5.1.",
 	}),
-	(*Machine).decidePowerShellVersion,
+	Judge: (*Machine).decidePowerShellVersion,
 }
 
 func (m *Machine) decidePowerShellVersion() requirement.Outcome {
@@ -58,12 +58,12 @@ func judgePowerShell(v3, v1 Setting[string], program File) requirement.Outcome {
 }
 
 var powershellPolicy = entry{
-	required("win.powershell.execpolicy", "", "the effective execution policy is RemoteSigned or Unrestricted", sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
+	Requirement: required("win.powershell.execpolicy", "", "the effective execution policy is RemoteSigned or Unrestricted", sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
 		Reads: `In the order of precedence: SOFTWARE: Policies\Microsoft\Windows\PowerShell; the same in the user's NTUSER.DAT; SYSTEM: the machine's PSExecutionPolicyPreference; NTUSER.DAT and then SOFTWARE: Microsoft\PowerShell\1\ShellIds\Microsoft.PowerShell. Written nowhere, it is RemoteSigned on Server 2012 R2 and later and Restricted on everything else.`,
 		Live:  "Get-ExecutionPolicy -List",
 		Fix:   "Set-ExecutionPolicy -ExecutionPolicy RemoteSigned (as Administrator; where a Group Policy sets it, change it there).",
 	}),
-	(*Machine).decideExecutionPolicy,
+	Judge: (*Machine).decideExecutionPolicy,
 }
 
 // A policyScope is one of the places that may set the execution policy.

@@ -265,12 +265,12 @@ func (m *Machine) readProfileFolder(p Profile) (profileFolder, error) {
 }
 
 var profileExists = entry{
-	required("win.profile.exists", "UserProfileMissing", `the user profile exists and lies at D:\Users\username`, sectionTips+": A user profile must exist", explanation{
+	Requirement: required("win.profile.exists", "UserProfileMissing", `the user profile exists and lies at D:\Users\username`, sectionTips+": A user profile must exist", explanation{
 		Reads: `SOFTWARE: Microsoft\Windows NT\CurrentVersion\ProfileList; SECURITY: Policy, for the SIDs of machine and domain; the profile's folder and its NTUSER.DAT on the user volume.`,
 		Live:  "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, Loaded",
 		Fix:   "Log in to the WorkSpace once as its user, so that the profile is made; if it lies elsewhere or is damaged, rebuild the WorkSpace or contact AWS Support.",
 	}),
-	(*Machine).decideProfileExists,
+	Judge: (*Machine).decideProfileExists,
 }
 
 func (m *Machine) decideProfileExists() requirement.Outcome {
@@ -394,12 +394,12 @@ func (ps Profiles) knows(path string) bool {
 }
 
 var profileSingle = entry{
-	required("win.profile.single", "MultipleUserProfiles", "no profile but the user's, Default and Administrator", sectionTips+": Only one user profile can exist on the WorkSpace", explanation{
+	Requirement: required("win.profile.single", "MultipleUserProfiles", "no profile but the user's, Default and Administrator", sectionTips+": Only one user profile can exist on the WorkSpace", explanation{
 		Reads: `SOFTWARE: ProfileList; the folders in C:\Users and D:\Users that it does not know.`,
 		Live:  "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, Loaded",
 		Fix:   "sysdm.cpl, Advanced, User Profiles, Settings: delete every profile but the user's, Default and Administrator, then restart.",
 	}),
-	(*Machine).decideProfileSingle,
+	Judge: (*Machine).decideProfileSingle,
 }
 
 func (m *Machine) decideProfileSingle() requirement.Outcome {
@@ -504,12 +504,12 @@ func evidenceOf(ps []Profile) []requirement.Evidence {
 }
 
 var profileSize = entry{
-	required("win.profile.size", "", "the user profile is smaller than 10 GiB", sectionTips+": The user profile size must be less than 10 GB", explanation{
+	Requirement: required("win.profile.size", "", "the user profile is smaller than 10 GiB", sectionTips+": The user profile size must be less than 10 GB", explanation{
 		Reads: "The sizes in $MFT of all files below the profile's folder: logical size of the unnamed data, hard links once, reparse points not followed.",
 		Live:  `(Get-ChildItem D:\Users\username -Recurse -Force -File | Measure-Object Length -Sum).Sum`,
 		Fix:   "Remove files from the profile, or move them out of it, until it is smaller than 10 GiB.",
 	}),
-	(*Machine).decideProfileSize,
+	Judge: (*Machine).decideProfileSize,
 }
 
 // profileLimit is the size that the profile must stay below, in bytes.

@@ -53,12 +53,12 @@ func ofEdition(product, edition string) bool {
 }
 
 var rearmNonzero = entry{
-	required("win.rearm.nonzero", "InsufficientRearmCount", "the Windows rearm count is not 0", sectionTips+": The Windows rearm count must not be 0", explanation{
+	Requirement: required("win.rearm.nonzero", "InsufficientRearmCount", "the Windows rearm count is not 0", sectionTips+": The Windows rearm count must not be 0", explanation{
 		Reads: `The count lies in a store that only Windows can read. A document with the output of slmgr /dlv states it. Else: setupact.log and setuperr.log of Sysprep and of Windows Setup, which record every rearm and the error 0xC004D307; the edition, which says how many there were; SOFTWARE: SoftwareProtectionPlatform\SkipRearm.`,
 		Live:  `cscript C:\Windows\System32\slmgr.vbs /dlv`,
 		Fix:   "Make the image from a WorkSpace of a newer image: the count of an installation does not grow.",
 	}),
-	(*Machine).decideRearm,
+	Judge: (*Machine).decideRearm,
 }
 
 func (m *Machine) decideRearm() requirement.Outcome {

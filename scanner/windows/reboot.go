@@ -312,12 +312,12 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 }
 
 var rebootPending = entry{
-	required("win.reboot.pending", "WindowsUpdatesRequired", "no reboot is pending because of Windows updates", sectionTips+": No pending reboot due to Windows Updates can be detected", explanation{
+	Requirement: required("win.reboot.pending", "WindowsUpdatesRequired", "no reboot is pending because of Windows updates", sectionTips+": No pending reboot due to Windows Updates can be detected", explanation{
 		Reads: `SOFTWARE: Component Based Servicing (package states, sessions, pending keys), WindowsUpdate; COMPONENTS: PendingXmlIdentifier; WinSxS\pending.xml; SYSTEM: Session Manager (pending renames, SetupExecute). RebootRequired and RebootPending are made in memory only: that they are absent decides nothing. Event logs are not read.`,
 		Live:  `Test-Path 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired', 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending'`,
 		Fix:   "Restart the WorkSpace, install the remaining updates, and restart again until no update asks for it.",
 	}),
-	func(m *Machine) requirement.Outcome { return judgeReboot(m.readPendingReboot()) },
+	Judge: func(m *Machine) requirement.Outcome { return judgeReboot(m.readPendingReboot()) },
 }
 
 // judgeReboot decides win.reboot.pending. What is found stands whatever else

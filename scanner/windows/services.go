@@ -141,12 +141,12 @@ type domainService struct {
 }
 
 var servicesDomainAccount = entry{
-	required("win.services.domain-account", "DomainAccountServicesFound", "no service runs under a domain account", sectionTips+": No services can be running under a domain account", explanation{
+	Requirement: required("win.services.domain-account", "DomainAccountServicesFound", "no service runs under a domain account", sectionTips+": No services can be running under a domain account", explanation{
 		Reads: `SYSTEM: Services\*\Type, Start, ObjectName, ImagePath; the names and SIDs of computer and domain from SYSTEM and SECURITY. Drivers, per-user services and keys without a program are left out.`,
 		Live:  `Get-WmiObject Win32_Service | Where-Object { $_.StartName -like "*$env:USERDOMAIN*" } (which misses accounts written as user@domain, and finds local ones that contain the domain's name)`,
 		Fix:   "services.msc, the service, Log On: choose the Local System account.",
 	}),
-	(*Machine).decideAccounts,
+	Judge: (*Machine).decideAccounts,
 }
 
 func (m *Machine) decideAccounts() requirement.Outcome {

@@ -11,43 +11,43 @@ import (
 )
 
 var rdsEnabled = entry{
-	required("win.rds.enabled", "RemoteDesktopServicesDisabled", "Remote Desktop Services starts manually or automatically", sectionTips+": Remote Desktop Services must be enabled", explanation{
+	Requirement: required("win.rds.enabled", "RemoteDesktopServicesDisabled", "Remote Desktop Services starts manually or automatically", sectionTips+": Remote Desktop Services must be enabled", explanation{
 		Reads: `SYSTEM: Services\TermService\Start and Parameters\ServiceDll, Control\Terminal Server\fDenyTSConnections; SOFTWARE: the policy that overrides it; start types that a Group Policy sets again.`,
 		Live:  `Get-CimInstance Win32_Service -Filter "Name='TermService'" | Select-Object StartMode`,
 		Fix:   "services.msc, Remote Desktop Services, Startup type: choose Manual or Automatic.",
 	}),
-	(*Machine).decideRDS,
+	Judge: (*Machine).decideRDS,
 }
 
 var trustedInstallerEnabled = entry{
-	required("win.trustedinstaller.enabled", "WindowsModulesInstallerDisabled", "Windows Modules Installer starts manually or automatically", sectionTips+": Windows Modules Installer must be enabled", explanation{
+	Requirement: required("win.trustedinstaller.enabled", "WindowsModulesInstallerDisabled", "Windows Modules Installer starts manually or automatically", sectionTips+": Windows Modules Installer must be enabled", explanation{
 		Reads: `SYSTEM: Services\TrustedInstaller\Start; start types that a Group Policy sets again.`,
 		Live:  `Get-CimInstance Win32_Service -Filter "Name='TrustedInstaller'" | Select-Object StartMode`,
 		Fix:   "services.msc, Windows Modules Installer, Startup type: choose Manual or Automatic.",
 	}),
-	func(m *Machine) requirement.Outcome {
+	Judge: func(m *Machine) requirement.Outcome {
 		return m.decideStart(startRule{name: "TrustedInstaller", title: "Windows Modules Installer", allowed: []uint32{startAuto, startManual}})
 	},
 }
 
 var winRMAuto = entry{
-	required("win.winrm.auto", "", "Windows Remote Management starts automatically", sectionRequirements, explanation{
+	Requirement: required("win.winrm.auto", "", "Windows Remote Management starts automatically", sectionRequirements, explanation{
 		Reads: `SYSTEM: Services\WinRM\Start and DelayedAutostart; start types that a Group Policy sets again.`,
 		Live:  `Get-CimInstance Win32_Service -Filter "Name='WinRM'" | Select-Object StartMode`,
 		Fix:   "services.msc, Windows Remote Management (WS-Management), Startup type: choose Automatic.",
 	}),
-	func(m *Machine) requirement.Outcome {
+	Judge: func(m *Machine) requirement.Outcome {
 		return m.decideStart(startRule{name: "WinRM", title: "Windows Remote Management", allowed: []uint32{startAuto}})
 	},
 }
 
 var ssmDisabled = entry{
-	required("win.ssm.disabled", "AmazonSsmAgentEnabled", "Amazon SSM Agent is disabled", sectionTips+": Amazon SSM Agent must be disabled", explanation{
+	Requirement: required("win.ssm.disabled", "AmazonSsmAgentEnabled", "Amazon SSM Agent is disabled", sectionTips+": Amazon SSM Agent must be disabled", explanation{
 		Reads: `SYSTEM: Services\AmazonSSMAgent\Start; start types that a Group Policy sets again. An agent that is not installed has nothing to disable.`,
 		Live:  `Get-CimInstance Win32_Service -Filter "Name='AmazonSSMAgent'" | Select-Object StartMode`,
 		Fix:   "services.msc, Amazon SSM Agent, Startup type: choose Disabled.",
 	}),
-	func(m *Machine) requirement.Outcome {
+	Judge: func(m *Machine) requirement.Outcome {
 		return m.decideStart(startRule{name: "AmazonSSMAgent", title: "Amazon SSM Agent", allowed: []uint32{startDisabled}, absent: true})
 	},
 }

@@ -27,12 +27,12 @@ type sysprepRow struct {
 }
 
 var sysprepCompatible = entry{
-	required("win.sysprep.compatible", "", "nothing recorded on the disk stops Sysprep", sectionRequirements, explanation{
+	Requirement: required("win.sysprep.compatible", "", "nothing recorded on the disk stops Sysprep", sectionRequirements, explanation{
 		Reads: `SOFTWARE: Setup\State\ImageState, the providers in Setup\SysPrep and Setup\SysPrepExternal and whether their libraries exist; SYSTEM: Setup (setup in progress, SysprepStatus), roles that cannot be generalized, BitLockerStatus; setupact.log and setuperr.log of the newest run of Sysprep; sysprep.exe; upgrades in place.`,
 		Live:  `Get-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State; Get-Content C:\Windows\System32\Sysprep\Panther\setuperr.log`,
 		Fix:   "Remove what the finding names, restart, and look at it again.",
 	}),
-	(*Machine).decideSysprep,
+	Judge: (*Machine).decideSysprep,
 }
 
 func (m *Machine) decideSysprep() requirement.Outcome {

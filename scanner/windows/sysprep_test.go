@@ -327,7 +327,7 @@ func TestNothingCanBeRead(t *testing.T) {
 		return nil, fmt.Errorf("%s cannot be read", file)
 	})
 	for _, e := range []entry{rebootPending, upgradeInPlace, sysprepFile, sysprepCompatible, rearmNonzero, appxStagedPackages, componentCertificates} {
-		o := e.decide(m)
+		o := e.Judge(m)
 		check(t, e, o, undetermined)
 		if !strings.Contains(o.Message, "cannot be read") && !strings.Contains(o.Message, "not given") {
 			t.Errorf("%s: %s", e.ID, o.Message)

@@ -280,12 +280,12 @@ func (m *Machine) readSysprepFiles() (sysprepFiles, error) {
 }
 
 var sysprepFile = entry{
-	required("win.sysprep.file", "SysPrepFileMissing", "the Sysprep answer file of the EC2 agent exists and is not blank", sectionTips+": The Sysprep file must exist and can't be blank", explanation{
+	Requirement: required("win.sysprep.file", "SysPrepFileMissing", "the Sysprep answer file of the EC2 agent exists and is not blank", sectionTips+": The Sysprep file must exist and can't be blank", explanation{
 		Reads: `The answer file of the installed agent: Ec2ConfigService\sysprep2008.xml (EC2Config), EC2-Windows\Launch\Sysprep\Unattend.xml (EC2Launch), EC2Launch\sysprep\unattend.xml (EC2Launch v2). Where several are installed, the one made for this version of Windows decides. sysprep.exe; answer files that Windows Setup would find before it.`,
 		Live:  `Get-Content C:\ProgramData\Amazon\EC2-Windows\Launch\Sysprep\Unattend.xml`,
 		Fix:   "Reinstall the EC2 agent; AWS Support can repair it.",
 	}),
-	(*Machine).decideSysprepFile,
+	Judge: (*Machine).decideSysprepFile,
 }
 
 func (m *Machine) decideSysprepFile() requirement.Outcome {

@@ -10,21 +10,21 @@ import (
 const sectionTLS = sectionTips + ": SSL3 and TLS version 1.2 must be enabled"
 
 var tls12 = entry{
-	required("win.tls.tls12", "UnsupportedSecurityProtocol", "TLS 1.2 is enabled", sectionTLS, explanation{
+	Requirement: required("win.tls.tls12", "UnsupportedSecurityProtocol", "TLS 1.2 is enabled", sectionTLS, explanation{
 		Reads: `SYSTEM: Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\{Client,Server}\Enabled and DisabledByDefault. Written nowhere, TLS 1.2 is off on Windows 7 and Server 2008 R2 and on since Windows 8 and Server 2012.`,
 		Live:  `Get-ItemProperty 'HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\*'`,
 		Fix:   `In HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client and \Server set Enabled to 1 and DisabledByDefault to 0 (REG_DWORD), then restart.`,
 	}),
-	func(m *Machine) requirement.Outcome { return m.decideProtocol("TLS 1.2", judgeTLS12) },
+	Judge: func(m *Machine) requirement.Outcome { return m.decideProtocol("TLS 1.2", judgeTLS12) },
 }
 
 var ssl3 = entry{
-	required("win.tls.ssl3", "UnsupportedSecurityProtocol", "SSL 3.0 is enabled", sectionTLS, explanation{
+	Requirement: required("win.tls.ssl3", "UnsupportedSecurityProtocol", "SSL 3.0 is enabled", sectionTLS, explanation{
 		Reads: `SYSTEM: Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\{Client,Server}\Enabled and DisabledByDefault. Written nowhere, it passes on every version, although SSL 3.0 is off by default since Windows 10 1607 and Server 2016: images are made from such systems.`,
 		Live:  `Get-ItemProperty 'HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\*'`,
 		Fix:   `Remove Enabled and DisabledByDefault from HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client and \Server (the default of Windows), then restart.`,
 	}),
-	func(m *Machine) requirement.Outcome { return m.decideProtocol("SSL 3.0", judgeSSL3) },
+	Judge: func(m *Machine) requirement.Outcome { return m.decideProtocol("SSL 3.0", judgeSSL3) },
 }
 
 // A protocolSide is what the registry says of a protocol for one side of a

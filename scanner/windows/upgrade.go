@@ -94,12 +94,12 @@ func (m *Machine) readSource(k Key) upgradeTrace {
 }
 
 var upgradeInPlace = entry{
-	required("win.upgrade.in-place", "UnsupportedOsUpgrade", "Windows was not upgraded in place from an earlier version", sectionTips+": Windows must not have been upgraded from a previous version", explanation{
+	Requirement: required("win.upgrade.in-place", "UnsupportedOsUpgrade", "Windows was not upgraded in place from an earlier version", sectionTips+": Windows must not have been upgraded from a previous version", explanation{
 		Reads: `SYSTEM: the subkeys of Setup that are called "Source OS…" or have "Upgrade" in their name, as the service's script looks for them. Windows.old and the folders of Windows Setup are named beside them. Cumulative updates and enablement packages leave no such key.`,
 		Live:  `Get-ChildItem HKLM:\SYSTEM\Setup | Where-Object PSChildName -Match 'Source OS|Upgrade'`,
 		Fix:   "Use a WorkSpace whose Windows was never upgraded to another version.",
 	}),
-	(*Machine).decideUpgrade,
+	Judge: (*Machine).decideUpgrade,
 }
 
 func (m *Machine) decideUpgrade() requirement.Outcome {

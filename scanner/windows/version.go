@@ -176,12 +176,12 @@ func (m *Machine) Architecture() (string, error) {
 }
 
 var osSupported = entry{
-	required("win.os.supported", "OSNotSupported", "the Windows version is one from which an image can be created (not a public Windows 7 bundle)", "Create a Custom WorkSpaces Image and Bundle", explanation{
+	Requirement: required("win.os.supported", "OSNotSupported", "the Windows version is one from which an image can be created (not a public Windows 7 bundle)", "Create a Custom WorkSpaces Image and Bundle", explanation{
 		Reads: `SOFTWARE: Microsoft\Windows NT\CurrentVersion; SYSTEM: Control\ProductOptions\ProductType. Public Windows 7 bundles run Server 2008 R2, public Windows 10 bundles Server 2016 and later.`,
 		Live:  "Get-ComputerInfo OsName, OsVersion, OsProductType",
 		Fix:   "Migrate the WorkSpace to a Windows 10 bundle and customize that one.",
 	}),
-	(*Machine).decideSupported,
+	Judge: (*Machine).decideSupported,
 }
 
 func (m *Machine) decideSupported() requirement.Outcome {

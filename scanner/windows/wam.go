@@ -7,12 +7,12 @@ import (
 )
 
 var wamInstalled = entry{
-	required("win.wam.installed", "", "Amazon WAM is installed where it was used", sectionTips+": Amazon WorkSpaces Application Manager (Amazon WAM) must be installed", explanation{
+	Requirement: required("win.wam.installed", "", "Amazon WAM is installed where it was used", sectionTips+": Amazon WorkSpaces Application Manager (Amazon WAM) must be installed", explanation{
 		Reads: "SOFTWARE: the Uninstall keys; shortcuts called Amazon WAM on the desktops of the user and of all users. Where neither is found it was not used, and later guides no longer ask for it.",
 		Live:  `Get-ItemProperty HKLM:\SOFTWARE\*\Microsoft\Windows\CurrentVersion\Uninstall\* | Where-Object DisplayName -like 'Amazon W*'`,
 		Fix:   "Install Amazon WAM again if it is used; otherwise delete the shortcut that is left of it.",
 	}),
-	(*Machine).decideWAM,
+	Judge: (*Machine).decideWAM,
 }
 
 func (m *Machine) decideWAM() requirement.Outcome {
