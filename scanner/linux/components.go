@@ -80,17 +80,23 @@ func (m *Machine) component(rule componentRule) (component, error) {
 	return c, nil
 }
 
-// problem says why the component does not run; "" if nothing speaks against
-// it. The evidence is what the answer rests on.
-func (c component) problem() (string, []requirement.Evidence) {
+// A trouble is why a component does not run, and what to do about it.
+type trouble struct {
+	What   string // "" if nothing speaks against the component
+	Remedy string // "" for the requirement's own
+}
+
+// trouble says what speaks against the component. The evidence is what the
+// answer rests on.
+func (c component) trouble() (trouble, []requirement.Evidence) {
 	evidence := []requirement.Evidence{c.Listed}
 	if c.Package == nil {
-		return c.Title + " is not installed", evidence
+		return trouble{What: c.Title + " is not installed"}, evidence
 	}
 	if len(c.Programs) > 0 {
 		i := slices.IndexFunc(c.Programs, func(f File) bool { return f.Exists && !f.Dir })
 		if i < 0 {
-			return c.Title + " has no program: " + c.Programs[0].Evidence.Path + " does not exist", append(evidence, c.Programs[0].Evidence)
+			return trouble{What: c.Title + " has no program: " + c.Programs[0].Evidence.Path + " does not exist"}, append(evidence, c.Programs[0].Evidence)
 		}
 		evidence = append(evidence, c.Programs[i].Evidence)
 	}
@@ -100,8 +106,10 @@ func (c component) problem() (string, []requirement.Evidence) {
 		case u.State == unitEnabled:
 			enabled = append(enabled, u)
 			evidence = append(evidence, u.WantedBy[0])
-		case u.State == unitMasked, u.State == unitDisabled && c.Every:
-			return c.Title + ": " + u.describe(), append(evidence, u.File)
+		case u.State == unitMasked:
+			return trouble{c.Title + ": " + u.describe(), fmt.Sprintf("sudo systemctl unmask %s && sudo systemctl enable %s", u.Name, u.Name)}, append(evidence, u.File)
+		case u.State == unitDisabled && c.Every:
+			return trouble{c.Title + ": " + u.describe(), "sudo systemctl enable " + u.Name}, append(evidence, u.File)
 		case u.State != unitMissing:
 			off = append(off, u)
 		}
@@ -109,22 +117,23 @@ func (c component) problem() (string, []requirement.Evidence) {
 	switch {
 	case len(enabled) > 0:
 	case len(off) > 0:
-		return c.Title + ": " + off[0].describe() + ", not enabled", append(evidence, off[0].File)
+		return trouble{c.Title + ": " + off[0].describe() + ", not enabled", "sudo systemctl enable " + off[0].Name}, append(evidence, off[0].File)
 	default:
-		return c.Title + " has no unit: " + c.Units[0].Name + " does not exist", append(evidence, c.Units[0].File)
+		return trouble{What: c.Title + " has no unit: " + c.Units[0].Name + " does not exist"}, append(evidence, c.Units[0].File)
 	}
 	if len(c.Against) > 0 {
-		return c.Title + " is turned off by " + c.Against[0].Path, append(evidence, c.Against...)
+		return trouble{c.Title + " is turned off by /" + c.Against[0].Path, "Take out what turns it off: " + c.Against[0].Data + " (/" + c.Against[0].Path + ")."}, append(evidence, c.Against...)
 	}
-	return "", evidence
+	return trouble{}, evidence
 }
 
 // judgeComponent decides the requirement of one component.
 func judgeComponent(c component, missing []string) requirement.Outcome {
-	problem, evidence := c.problem()
+	trouble, evidence := c.trouble()
 	var o requirement.Outcome
-	if problem != "" {
-		o = requirement.Fail(problem, evidence...)
+	if trouble.What != "" {
+		o = requirement.Fail(trouble.What, evidence...)
+		o.Remediation = trouble.Remedy
 	} else {
 		o = requirement.Pass(fmt.Sprintf("%s %s, enabled", c.Title, version(*c.Package)), evidence...)
 	}
@@ -138,7 +147,7 @@ var componentCloudInit = entry{
 	Requirement: demand(requirement.Required, "linux.component.cloud-init", "cloud-init is installed and enabled", sectionRequirements, explanation{
 		Reads: "The package database; /usr/bin/cloud-init; cloud-init's units and the links that enable them; /etc/cloud/cloud-init.disabled; cloud-init=disabled on the kernel's command line (GRUB's files and boot loader entries).",
 		Live:  "cloud-init status --long; systemctl is-enabled cloud-init-local cloud-init cloud-config cloud-final",
-		Fix:   "sudo yum install cloud-init (or apt install cloud-init); sudo systemctl enable cloud-init-local cloud-init cloud-config cloud-final; remove /etc/cloud/cloud-init.disabled and cloud-init=disabled.",
+		Fix:   "Install cloud-init again with the package manager, enable its units (systemctl enable), and remove /etc/cloud/cloud-init.disabled and cloud-init=disabled.",
 	}),
 	Judge: (*Machine).decideCloudInit,
 }
@@ -156,6 +165,7 @@ func (m *Machine) decideCloudInit() requirement.Outcome {
 		return requirement.Unreadable(err)
 	}
 	if disabled.Exists {
+		disabled.Evidence.Data = "the file itself"
 		c.Against = append(c.Against, disabled.Evidence)
 	}
 	lines := slices.Clone(commandLines)
@@ -179,7 +189,11 @@ func (m *Machine) decideCloudInit() requirement.Outcome {
 			c.Against = append(c.Against, f.Evidence)
 		}
 	}
-	return judgeComponent(c, nil)
+	o := judgeComponent(c, nil)
+	if c.Package == nil {
+		o.Remediation = m.install("cloud-init")
+	}
+	return o
 }
 
 // disablingLine returns the first line that is no comment and turns cloud-init
@@ -250,10 +264,10 @@ func (m *Machine) decidePCoIP() requirement.Outcome {
 
 // judgeProtocols decides linux.component.pcoip: one of the two has to run.
 func judgeProtocols(pcoip, dcv component, missing []string) requirement.Outcome {
-	if problem, _ := pcoip.problem(); problem == "" {
+	if t, _ := pcoip.trouble(); t.What == "" {
 		return judgeComponent(pcoip, missing)
 	}
-	if problem, _ := dcv.problem(); problem == "" {
+	if t, _ := dcv.trouble(); t.What == "" {
 		return judgeComponent(dcv, nil)
 	}
 	o := judgeComponent(pcoip, missing)

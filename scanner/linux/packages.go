@@ -61,3 +61,17 @@ func version(p packages.Package) string {
 	}
 	return v
 }
+
+// manager is the command that installs packages on the system.
+func (m *Machine) manager() string {
+	if db, err := m.Packages(); err == nil && db.Kind() == packages.DPKG {
+		return "apt"
+	}
+	if s, err := m.System(); err == nil && s.ID == "amzn" && s.VersionID == "2" {
+		return "yum"
+	}
+	return "dnf"
+}
+
+// install says how to install a package on the system.
+func (m *Machine) install(name string) string { return "sudo " + m.manager() + " install " + name }

@@ -446,7 +446,7 @@ var bpUpdates = entry{
 	Requirement: demand(requirement.Recommended, "linux.bp.updates", "package updates are recent", sectionPractices, explanation{
 		Reads: "The package database: when a package was last installed or upgraded. Whether newer updates exist is not on the disk.",
 		Live:  "rpm -qa --last | head (or ls -lt /var/lib/dpkg/info | head)",
-		Fix:   "sudo yum update (or sudo apt update && sudo apt upgrade), then restart.",
+		Fix:   "Upgrade all packages with the package manager, then restart.",
 	}),
 	Judge: (*Machine).decideUpdates,
 }
@@ -471,7 +471,12 @@ func (m *Machine) decideUpdates() requirement.Outcome {
 			ev.Value, ev.Data, ev.Time = p.Name, version(p), p.Installed.UTC()
 		}
 	}
-	return judgeUpdates(newest, m.in.Now, ev)
+	o := judgeUpdates(newest, m.in.Now, ev)
+	o.Remediation = "sudo " + m.manager() + " upgrade, then restart."
+	if m.manager() == "yum" {
+		o.Remediation = "sudo yum update, then restart."
+	}
+	return o
 }
 
 // judgeUpdates decides linux.bp.updates from the time of the last one.
