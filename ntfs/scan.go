@@ -607,6 +607,9 @@ func (f *FS) loadTag(number uint32) error {
 			return nil
 		}
 	}
+	if err == errNoReparse {
+		return nil // an extension record that is not, or no longer, its base's
+	}
 	if !recoverable(err) {
 		return fmt.Errorf("reparse data of record %d: %w", base, err)
 	}
