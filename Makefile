@@ -5,10 +5,10 @@ STATICCHECK_VERSION = v0.8.2
 
 # Real tools that tests and fixtures are made with and compared to. They need
 # root, loop devices and /dev/fuse; without them their tests are skipped.
-PACKAGES = attr btrfs-progs cryptsetup-bin dosfstools e2fsprogs exfatprogs \
-	fdisk gdisk libhivex-bin libwin-hivex-perl lvm2 mount ntfs-3g qemu-utils \
-	reglookup sleuthkit sqlite3 strace util-linux wimtools xfsprogs zstd \
-	gcc libc6-dev
+PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
+	e2fsprogs exfatprogs fdisk gdisk libhivex-bin libwin-hivex-perl lvm2 mount \
+	ntfs-3g qemu-utils reglookup rpm sleuthkit sqlite3 strace util-linux wimtools \
+	xfsprogs zstd gcc libc6-dev
 
 PLATFORMS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64
 
@@ -69,6 +69,8 @@ tools:
 		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	fi
 	$(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+
+-include fixtures/fixtures.mk
 
 clean:
 	rm -rf coldcheck coldcheck.exe dist
