@@ -110,6 +110,7 @@ func (t *tree) resolve(p string, last bool) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%s volume: %w", v.role, err)
 		}
+		t.trail.Record("follow", "source", v.role, "path", name, "target", target)
 		if path.IsAbs(target) {
 			here = "/"
 		}
@@ -155,7 +156,7 @@ func (t *tree) look(p string, follow bool) (File, error) {
 		}
 		f.Evidence.Data = "link to " + f.Target
 	}
-	t.trail.Record("file", "source", v.role, "path", name, "found", "yes", "size", strconv.FormatInt(f.Size, 10), "data", f.Evidence.Data)
+	t.trail.Record("file", "source", v.role, "path", name, "found", "yes", "size", strconv.FormatInt(f.Size, 10))
 	return f, nil
 }
 
@@ -188,6 +189,7 @@ func (t *tree) read(p string, limit int64) ([]byte, File, error) {
 	if int64(len(data)) > limit {
 		return nil, f, fmt.Errorf("%s: %w", p, errTooLarge)
 	}
+	t.trail.Record("open", "source", v.role, "path", f.Evidence.Path, "size", strconv.Itoa(len(data)))
 	return data, f, nil
 }
 
