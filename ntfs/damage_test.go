@@ -568,6 +568,11 @@ func TestReadErrors(t *testing.T) {
 			t.Errorf("byte %d: %v", at, err)
 		}
 	}
+	e.tear(recordMFT)
+	mirror := failing{bytes.NewReader(e.image), e.f.boot.mirror, e.f.boot.mirror + 1}
+	if _, err := Open(mirror, int64(len(e.image))); !errors.Is(err, errSpot) {
+		t.Error(err)
+	}
 	file, err := e.f.Open("text")
 	if err != nil {
 		t.Fatal(err)

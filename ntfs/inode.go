@@ -86,11 +86,9 @@ func (f *FS) readRecord(number uint32) (record, []attribute, error) {
 	if err := f.mft.readAt(buf, int64(number)*int64(len(buf))); err != nil {
 		return record{}, nil, fmt.Errorf("record %d: %w", number, err)
 	}
-	r, why := openRecord(buf, number)
-	if why != readable && number < mirrored {
-		if copied := f.mirror(number); copied != nil {
-			r, why = openRecord(copied, number)
-		}
+	r, why, err := f.openOrMirror(buf, number)
+	if err != nil {
+		return record{}, nil, err
 	}
 	if why == readable && r.flags&recordInUse == 0 {
 		return record{}, nil, corrupt("record %d is not in use", number)

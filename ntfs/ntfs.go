@@ -1,6 +1,7 @@
 package ntfs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -126,11 +127,9 @@ func (f *FS) openMFT() error {
 	if err := f.disk.readAt(base, f.boot.mft); err != nil && !recoverable(err) {
 		return fmt.Errorf("$MFT: %w", err)
 	}
-	r, why := openRecord(base, recordMFT)
-	if why != readable {
-		if copied := f.mirror(recordMFT); copied != nil {
-			r, why = openRecord(copied, recordMFT)
-		}
+	r, why, err := f.openOrMirror(base, recordMFT)
+	if err != nil {
+		return fmt.Errorf("$MFT: %w", err)
 	}
 	var attributes []attribute
 	if why == readable {
@@ -197,26 +196,31 @@ func (f *FS) openMFT() error {
 	return nil
 }
 
-// mirror returns the copy that $MFTMirr has of one of the first records, nil
-// if there is none.
-func (f *FS) mirror(number uint32) []byte {
+// openOrMirror is openRecord, which for the first records falls back on their
+// copies in $MFTMirr. The error is the reader's.
+func (f *FS) openOrMirror(buf []byte, number uint32) (record, reason, error) {
+	r, why := openRecord(buf, number)
+	if why == readable || number >= mirrored || f.boot.mirror < 0 {
+		return r, why, nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	size := f.boot.recordSize
 	if f.mirrors == nil {
-		if f.boot.mirror < 0 {
-			return nil
+		mirrors := make([]byte, mirrored*size)
+		if err := f.disk.readAt(mirrors, f.boot.mirror); recoverable(err) {
+			return r, why, nil
+		} else if err != nil {
+			return r, why, fmt.Errorf("$MFTMirr: %w", err)
 		}
-		buf := make([]byte, mirrored*size)
-		if f.disk.readAt(buf, f.boot.mirror) != nil {
-			return nil
-		}
-		f.mirrors = buf
+		f.mirrors = mirrors
 	}
-	copied := make([]byte, size)
-	copy(copied, f.mirrors[int(number)*size:])
+	copied, damage := openRecord(bytes.Clone(f.mirrors[int(number)*size:][:size]), number)
+	if damage != readable {
+		return r, why, nil
+	}
 	f.noteOnce(fmt.Sprintf("record %d of $MFT is damaged: its copy in $MFTMirr was read", number))
-	return copied
+	return copied, readable, nil
 }
 
 func (f *FS) note(format string, args ...any) {

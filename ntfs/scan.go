@@ -248,11 +248,9 @@ func (w *scanner) record(number uint32, buf []byte) error {
 		}
 		return w.bad(number, reasonZero)
 	}
-	r, why := openRecord(buf, number)
-	if why != readable && number < mirrored {
-		if copied := w.scan.f.mirror(number); copied != nil {
-			r, why = openRecord(copied, number)
-		}
+	r, why, err := w.scan.f.openOrMirror(buf, number)
+	if err != nil {
+		return err
 	}
 	if why != readable {
 		return w.bad(number, why)
