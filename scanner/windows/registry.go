@@ -29,10 +29,20 @@ type Setting[T any] struct {
 type Key struct {
 	*registry.Key
 	Evidence requirement.Evidence
+	link     string // name of the symbolic link that led to it, "" if none did
 }
 
 // Exists says whether the key is there.
 func (k Key) Exists() bool { return k.Key != nil }
+
+// Name is the name under which the key was found, which is not its own where
+// a symbolic link led to it.
+func (k Key) Name() string {
+	if k.link != "" {
+		return k.link
+	}
+	return k.Key.Name()
+}
 
 // key looks for a key by its full name, HKLM\SYSTEM\CurrentControlSet\Services.
 // That it does not exist is no error.
@@ -53,7 +63,7 @@ func (m *Machine) key(name string) (Key, error) {
 	ev := m.hives.evidence(k.Hive(), k.Path())
 	ev.Time = k.LastWrite().UTC()
 	m.in.Trail.Record("key", "source", ev.Source, "path", ev.Path, "key", ev.Key, "found", "yes", "last_write", ev.Time.Format(time.RFC3339Nano))
-	return Key{k, ev}, nil
+	return Key{Key: k, Evidence: ev}, nil
 }
 
 // whereKey tells where a key that is not there was looked for.
@@ -76,7 +86,9 @@ func (m *Machine) subkeys(k Key) ([]Key, error) {
 	}
 	keys := make([]Key, len(list))
 	for i, s := range list {
-		keys[i] = m.below(k, s)
+		if keys[i], err = m.below(k, s); err != nil {
+			return nil, err
+		}
 	}
 	return keys, nil
 }
@@ -96,14 +108,28 @@ func (m *Machine) subkey(k Key, name string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("%s: %w", ev.Path, err)
 	}
-	return m.below(k, s), nil
+	return m.below(k, s)
 }
 
-func (m *Machine) below(k Key, s *registry.Key) Key {
+// below is a subkey or, where that is a symbolic link, the key that Windows
+// opens in its place; that one need not exist.
+func (m *Machine) below(k Key, s *registry.Key) (Key, error) {
 	ev := k.Evidence
 	ev.Key = joinKey(ev.Key, s.Name())
 	ev.Time = s.LastWrite().UTC()
-	return Key{s, ev}
+	target, err := s.SymbolicLink()
+	if err != nil {
+		return Key{}, fmt.Errorf("%s: %w", ev.Path, err)
+	}
+	if target == "" {
+		return Key{Key: s, Evidence: ev}, nil
+	}
+	linked, err := m.key(target)
+	if err != nil {
+		return Key{}, fmt.Errorf("%s: %s is a link: %w", ev.Path, ev.Key, err)
+	}
+	linked.link = s.Name()
+	return linked, nil
 }
 
 func joinKey(key, name string) string {

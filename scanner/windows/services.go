@@ -1,10 +1,12 @@
 package windows
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -43,6 +45,13 @@ type Service struct {
 func (s Service) Process() bool {
 	return s.Type.Present && s.Type.Value&(typeOwnProcess|typeShareProcess) != 0 &&
 		s.Type.Value&(typeUserService|typeUserInstance) == 0 && s.ImagePath.Present
+}
+
+// mayProcess says whether the entry may be such a service, as far as it could
+// be read: one whose type says that it is a driver is none, whatever else of it
+// is damaged.
+func (s Service) mayProcess() bool {
+	return !s.Type.Present || s.Type.Value&(typeOwnProcess|typeShareProcess) != 0
 }
 
 // startName is the start type as services.msc calls it.
@@ -119,7 +128,9 @@ func (m *Machine) readService(k Key) Service {
 	s.ImagePath, err = m.text(k, "ImagePath")
 	note(err)
 	display, err := m.text(k, "DisplayName")
-	note(err)
+	if !errors.Is(err, registry.ErrType) { // Windows 7 itself writes one as a list of strings
+		note(err)
+	}
 	s.DisplayName = display.Value
 	delayed, err := m.dword(k, "DelayedAutostart")
 	note(err)
@@ -174,7 +185,7 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 	judged := 0
 	var unread error
 	for _, s := range services {
-		if s.Err != nil && unread == nil {
+		if s.Err != nil && unread == nil && s.mayProcess() {
 			unread = s.Err
 		}
 		if !s.Process() {
@@ -199,7 +210,11 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 			message += " (the computer is in no domain, so the name is foreign)"
 		}
 		o = requirement.Fail(message, evidence...)
-		o.Remediation = fmt.Sprintf("services.msc, %s, Log On: choose the Local System account.", failed[0].Service)
+		var services []string
+		for _, row := range failed {
+			services = append(services, row.Service)
+		}
+		o.Remediation = fmt.Sprintf("services.msc, %s, Log On: choose the Local System account.", prose.Some(services))
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(disabled) > 0:

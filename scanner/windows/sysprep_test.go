@@ -48,10 +48,19 @@ func add(parent *hivetest.Key, path string, values []hivetest.Value) {
 		return
 	}
 	parent.Subkeys[i].Values = append(parent.Subkeys[i].Values, values...)
+	if slices.ContainsFunc(values, func(v hivetest.Value) bool { return v.Type == uint32(registry.Link) }) {
+		const symbolicLink = 0x10 // KEY_SYM_LINK
+		parent.Subkeys[i].Flags |= symbolicLink
+	}
 }
 
 func sz(name, value string) hivetest.Value {
 	return hivetest.Value{Name: name, Type: uint32(registry.SZ), Data: utf16LE(value + "\x00")}
+}
+
+// link makes a symbolic link of the key that holds it.
+func link(target string) hivetest.Value {
+	return hivetest.Value{Name: "SymbolicLinkValue", Type: uint32(registry.Link), Data: utf16LE(target)}
 }
 
 func dword(name string, n uint32) hivetest.Value {

@@ -1,0 +1,97 @@
+package windows
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// workgroup are the keys of a machine in no domain, with more of one's own.
+func workgroup(more map[string][]hivetest.Value) map[string][]hivetest.Value {
+	empty := []hivetest.Value{{Name: ""}}
+	keys := map[string][]hivetest.Value{
+		`SYSTEM\Select`: {dword("Current", 1)},
+		`SYSTEM\ControlSet001\Control\ComputerName\ComputerName`: {sz("ComputerName", "WSAMZN-1")},
+		`SECURITY\Policy\PolPrDmN`:                               empty,
+		`SECURITY\Policy\PolPrDmS`:                               empty,
+		`SECURITY\Policy\PolAcDmS`:                               empty,
+	}
+	for key, values := range more {
+		keys[key] = append(keys[key], values...)
+	}
+	return keys
+}
+
+// process are the values of a service that runs as a process.
+func process(account string) []hivetest.Value {
+	return []hivetest.Value{dword("Type", 0x10), dword("Start", 2), sz("ImagePath", `C:\agent.exe`), sz("ObjectName", account)}
+}
+
+// TestLinkedKeys makes sure that a key which is a symbolic link is judged by
+// the key that Windows opens in its place, wherever it is met.
+func TestLinkedKeys(t *testing.T) {
+	const target = `\Registry\Machine\SOFTWARE\Contoso\Agent`
+	for name, c := range map[string]struct {
+		keys map[string][]hivetest.Value
+		want requirement.Status
+		says string
+	}{
+		"to a service": {map[string][]hivetest.Value{
+			`SYSTEM\ControlSet001\Services\Spooler`: process("LocalSystem"),
+			`SYSTEM\ControlSet001\Services\Agent`:   {link(target)},
+			`SOFTWARE\Contoso\Agent`:                process(`CORP\svc`),
+		}, requirement.Failed, `Agent (automatic) as CORP\svc`},
+		"to nothing": {map[string][]hivetest.Value{
+			`SYSTEM\ControlSet001\Services\Spooler`: process("LocalSystem"),
+			`SYSTEM\ControlSet001\Services\Agent`:   {link(target)},
+			`SOFTWARE\Contoso`:                      nil,
+		}, requirement.Passed, "none of 1 services"},
+		"to itself": {map[string][]hivetest.Value{
+			`SYSTEM\ControlSet001\Services\Agent`: {link(`\Registry\Machine\SYSTEM\CurrentControlSet\Services\Agent`)},
+		}, requirement.Undetermined, "symbolic links"},
+		"of all services": {map[string][]hivetest.Value{
+			`SYSTEM\ControlSet001\Services`:       {link(`\Registry\Machine\SYSTEM\ControlSet002\Services`)},
+			`SYSTEM\ControlSet002\Services\Agent`: process(`CORP\svc`),
+		}, requirement.Failed, `Agent (automatic) as CORP\svc`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := registryOnly(workgroup(c.keys)).decideAccounts()
+			if o.Status != c.want || !strings.Contains(o.Message, c.says) {
+				t.Errorf("%s: %s", o.Status, o.Message)
+			}
+		})
+	}
+}
+
+// TestServiceOfOddTypes shows which values of a service that are not of their
+// type leave the services undecided.
+func TestServiceOfOddTypes(t *testing.T) {
+	list := hivetest.Value{Name: "DisplayName", Type: uint32(registry.MultiSZ), Data: utf16LE("NDIS Proxy\x00\x00")}
+	text := func(name string) hivetest.Value { return sz(name, "2") }
+	for name, c := range map[string]struct {
+		values []hivetest.Value
+		want   requirement.Status
+	}{
+		"a display name that is a list":     {append(process("LocalSystem"), list), requirement.Passed},
+		"a delay that is a text":            {append(process("LocalSystem"), text("DelayedAutostart")), requirement.Undetermined},
+		"an account that is a number":       {[]hivetest.Value{dword("Type", 0x10), sz("ImagePath", "x.exe"), dword("ObjectName", 2)}, requirement.Undetermined},
+		"a driver's account that is one":    {[]hivetest.Value{dword("Type", 1), sz("ImagePath", "x.sys"), dword("ObjectName", 2)}, requirement.Passed},
+		"a type that is a text":             {[]hivetest.Value{text("Type"), sz("ImagePath", "x.exe"), sz("ObjectName", `CORP\svc`)}, requirement.Undetermined},
+		"a type of eight bytes":             {[]hivetest.Value{{Name: "Type", Type: uint32(registry.QWord), Data: make([]byte, 8)}}, requirement.Undetermined},
+		"a type of two bytes":               {[]hivetest.Value{{Name: "Type", Type: uint32(registry.DWord), Data: make([]byte, 2)}}, requirement.Undetermined},
+		"a domain account, and odd details": {append(process(`CORP\svc`), list, text("DelayedAutostart")), requirement.Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := registryOnly(workgroup(map[string][]hivetest.Value{
+				`SYSTEM\ControlSet001\Services\Spooler`: process("LocalSystem"),
+				`SYSTEM\ControlSet001\Services\Odd`:     c.values,
+			})).decideAccounts()
+			if o.Status != c.want {
+				t.Errorf("%s: %s", o.Status, o.Message)
+			}
+		})
+	}
+}
