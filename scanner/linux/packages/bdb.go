@@ -112,7 +112,7 @@ func (r *rpmReader) readBDB(f io.ReaderAt, size int64) error {
 		return err
 	}
 	var page, blob []byte
-	records := uint32(0)
+	records, firsts := uint32(0), 0
 	for bucket := range db.buckets {
 		for n := db.first(bucket); n != 0; {
 			if r.ctx.Err() != nil {
@@ -139,7 +139,9 @@ func (r *rpmReader) readBDB(f io.ReaderAt, size int64) error {
 					return fmt.Errorf("page %d, item %d: %w", n, i, err)
 				case err != nil:
 					r.corrupt(fmt.Errorf("page %d, item %d: %w", n, i, err))
-				case number != 0: // 0 holds the largest number that was given
+				case number == 0: // which has the largest number that was given
+					firsts++
+				default:
 					blob = value
 					if err := r.record(number, value); err != nil {
 						return err
@@ -148,6 +150,9 @@ func (r *rpmReader) readBDB(f io.ReaderAt, size int64) error {
 			}
 			n = db.order.Uint32(page[pageNext:])
 		}
+	}
+	if firsts > 1 {
+		r.corrupt(fmt.Errorf("%d headers with the number 0: %w", firsts-1, ErrCorrupt))
 	}
 	switch {
 	case records < db.records:

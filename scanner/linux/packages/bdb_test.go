@@ -101,6 +101,7 @@ func TestBDBDamage(t *testing.T) {
 		"item behind the page":        {func(f *bdbFile) { n, _ := f.find(typeHash); f.put16(n, overhead, 0xFFFF) }, ErrCorrupt, "item 0 at 65535", 1},
 		"empty item":                  {func(f *bdbFile) { n, at := f.find(typeHash); f.put16(n, overhead+2, uint16(at)) }, ErrCorrupt, "item 1 at", 1},
 		"key is no data":              {func(f *bdbFile) { n, at := f.find(typeHash); f.page(n)[at] = itemOverflow }, ErrCorrupt, "key of type 3", 7},
+		"key is 0":                    {func(f *bdbFile) { f.put(f.bigItem()+overflowItemSize+1, 0) }, ErrCorrupt, "1 headers with the number 0", 7},
 		"value of a new type":         {func(f *bdbFile) { f.data[f.bigItem()] = itemBlob }, ErrUnsupported, "value of type 5", -1},
 		"value of duplicates":         {func(f *bdbFile) { f.data[f.bigItem()] = itemDuplicate }, ErrUnsupported, "value of type 2", -1},
 		"value on a page":             {func(f *bdbFile) { f.data[f.bigItem()] = itemData }, ErrCorrupt, "header 2: header with", 7},

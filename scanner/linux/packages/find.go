@@ -1,7 +1,6 @@
 package packages
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -87,28 +86,35 @@ const maxMacros = 1 << 20
 // readMacros reads the files of macros that packages and administrators write,
 // in rpm's order.
 func readMacros(fsys fs.FS) (macros, error) {
+	names := []string{"usr/lib/rpm/macros"}
+	for _, dir := range []string{"usr/lib/rpm/macros.d", "etc/rpm"} {
+		entries, err := fs.ReadDir(fsys, dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return macros{}, err
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), "macros.") && !e.IsDir() {
+				names = append(names, dir+"/"+e.Name())
+			}
+		}
+	}
 	var m macros
-	for _, pattern := range []string{"usr/lib/rpm/macros", "usr/lib/rpm/macros.d/macros.*", "etc/rpm/macros.*", "etc/rpm/macros"} {
-		names, err := fs.Glob(fsys, pattern)
+	for _, name := range append(names, "etc/rpm/macros") {
+		data, err := readFile(fsys, name, maxMacros)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return m, err
 		}
-		for _, name := range names {
-			data, err := readFile(fsys, name, maxMacros)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return m, err
-			}
-			m.read = true
-			for line := range bytes.Lines(data) {
-				switch name, value, _ := bytes.Cut(bytes.Join(bytes.Fields(line), []byte(" ")), []byte(" ")); string(name) {
-				case "%_dbpath":
-					m.dir = string(value)
-				case "%_db_backend":
-					m.backend = string(value)
-				}
+		m.read = true
+		for line := range strings.Lines(string(data)) {
+			switch f := strings.Fields(line); {
+			case len(f) < 2:
+			case f[0] == "%_dbpath":
+				m.dir = f[1]
+			case f[0] == "%_db_backend":
+				m.backend = f[1]
 			}
 		}
 	}

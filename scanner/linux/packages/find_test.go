@@ -75,6 +75,11 @@ func TestWhichRPMDatabase(t *testing.T) {
 			t.Errorf("%d bytes of macros: %v", size, err)
 		}
 	}
+	for _, dir := range []string{"usr/lib/rpm/macros.d", "etc/rpm"} {
+		if _, err := findRPM(refusing{root, dir}); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("unreadable %s: %v", dir, err)
+		}
+	}
 	broken := errors.New("the disk is broken")
 	if _, err := findRPM(hugeFS{root, "usr/lib/rpm/macros", 10, broken}); !errors.Is(err, broken) {
 		t.Errorf("unreadable macros: %v", err)

@@ -81,6 +81,30 @@ func TestHeaderDamage(t *testing.T) {
 	}
 }
 
+// A region without an offset, which rpm wrote when it converted headers of rpm
+// 3, takes in all entries.
+func TestLegacyRegion(t *testing.T) {
+	be := binary.BigEndian
+	var blob []byte
+	for _, n := range []uint32{
+		3, entrySize + 4, // entries, bytes of data
+		tagHeaderImage, typeBin, 0, entrySize,
+		tagName, typeString, entrySize, 1,
+		tagName, typeString, entrySize + 2, 1,
+		tagHeaderImage, typeBin, -(2 * entrySize) & 0xFFFFFFFF, entrySize,
+	} {
+		blob = be.AppendUint32(blob, n)
+	}
+	blob = append(blob, "a\x00b\x00"...)
+	var h header
+	if err := h.parse(blob); err != nil {
+		t.Fatal(err)
+	}
+	if name, err := h.string(tagName); name != "a" || err != nil {
+		t.Errorf("%q, %v", name, err)
+	}
+}
+
 // A header is read with what is left of the one before it.
 func TestHeaderIsUsedAgain(t *testing.T) {
 	var h header

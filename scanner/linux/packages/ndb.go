@@ -18,7 +18,7 @@ import (
 //	0 magic, 4 version, 8 generation, 12 number of pages of slots, 16 next
 //	number of a package
 //
-// A slot, which is free if its first block is 0:
+// A slot, which is free if the three numbers are 0:
 //
 //	0 magic, 4 number of the package, 8 first block, 12 number of blocks
 //
@@ -115,7 +115,7 @@ func (r *rpmReader) ndbSlots(w *window) ([]ndbSlot, error) {
 			}
 			s := ndbSlot{le.Uint32(page[4:]), le.Uint32(page[8:]), le.Uint32(page[12:])}
 			switch {
-			case s.block == 0:
+			case s == ndbSlot{}:
 			case s.number == 0 || s.blocks < 2 || s.blocks > maxHeader/ndbBlockSize || s.block < firstBlock || uint64(s.block)+uint64(s.blocks) > lastBlock:
 				r.corrupt(fmt.Errorf("header %d: %d blocks at block %d: %w", s.number, s.blocks, s.block, ErrCorrupt))
 			case len(slots) == maxPackages:

@@ -22,7 +22,7 @@ func TestNDBDamage(t *testing.T) {
 	}{
 		"whole":                 {func(b []byte) []byte { return b }, nil, "", 3},
 		"free slot":             {func(b []byte) []byte { clear(b[slot+4 : slot+16]); return b }, nil, "", 2},
-		"free slot, number":     {func(b []byte) []byte { clear(b[slot+8 : slot+16]); return b }, nil, "", 2},
+		"free slot, number":     {func(b []byte) []byte { clear(b[slot+8 : slot+16]); return b }, ErrCorrupt, "header 5: 0 blocks at block 0", 2},
 		"empty":                 {func(b []byte) []byte { return nil }, ErrCorrupt, "0 bytes", 0},
 		"less than a page":      {func(b []byte) []byte { return b[:ndbPageSize-ndbBlockSize] }, ErrCorrupt, "4080 bytes", 0},
 		"half a block":          {func(b []byte) []byte { return append(b, make([]byte, 8)...) }, ErrCorrupt, " bytes", 0},

@@ -271,7 +271,8 @@ func (db *Database) Find(name string) ([]Package, error) {
 }
 
 // Files lists the paths that a package owns, files and directories, as
-// "/usr/bin/env", in order. An error says that the list of this package is
+// "/usr/bin/env", in order. They are those of rpm -ql and dpkg -L, whether or
+// not they are still there. An error says that the list of this package is
 // missing or damaged.
 func (db *Database) Files(p Package) ([]string, error) {
 	if p.id < 1 || p.id > len(db.packages) || db.packages[p.id-1] != p {
@@ -291,8 +292,8 @@ func (db *Database) Owners(path string) ([]Package, error) {
 	return owners, db.filesErr()
 }
 
-// Under goes over the owned paths below a directory, in order, each with each
-// of its owners. An error says that there may be more.
+// Under goes over the owned paths below a directory, folder by folder, each
+// with each of its owners. An error says that there may be more.
 func (db *Database) Under(dir string) (iter.Seq2[string, Package], error) {
 	return func(yield func(string, Package) bool) {
 		for path, i := range db.files.under(dir) {

@@ -43,13 +43,13 @@ func (c rpmFile) read(ctx context.Context, fsys fs.FS) *Database {
 	if c.kind == RPMSQLite {
 		err = r.readSQLite(fsys)
 	} else {
-		err = r.readFile(fsys)
+		err = r.readPlain(fsys)
 	}
 	return r.finish(err)
 }
 
-// readFile reads a database that is one file.
-func (r *rpmReader) readFile(fsys fs.FS) error {
+// readPlain reads a database that is one file.
+func (r *rpmReader) readPlain(fsys fs.FS) error {
 	f, size, err := openFile(fsys, r.db.path)
 	if err != nil {
 		return err

@@ -383,3 +383,94 @@ func TestSQLiteDamage(t *testing.T) {
 		}
 	}
 }
+
+// Whatever bit is wrong and wherever a file ends: no package is missing without
+// an error.
+func TestNothingIsMissingSilently(t *testing.T) {
+	for path, file := range map[string]string{
+		"var/lib/rpm/Packages":     "Packages-1234-512.gz",
+		"var/lib/rpm/Packages.db":  "Packages.db.gz",
+		"var/lib/rpm/rpmdb.sqlite": "rpmdb.sqlite.gz",
+	} {
+		whole := testdata(t, file)
+		try := func(data []byte, what string, n int) {
+			db, err := Open(t.Context(), rpmRoot(path, data))
+			if err == nil && len(db.packages) != 8 {
+				t.Errorf("%s: %s %d: %d packages and no error", file, what, n, len(db.packages))
+			}
+		}
+		for n := 0; n < len(whole); n += len(whole)/100 + 1 {
+			try(whole[:n], "end at", n)
+		}
+		for n := 0; n < len(whole); n += len(whole)/1500 + 1 {
+			data := slices.Clone(whole)
+			data[n] ^= 1 << (n % 8)
+			try(data, "bit in byte", n)
+		}
+		// The page that begins at a place was never written.
+		for n := 0; n < len(whole); n += 512 {
+			data := slices.Clone(whole)
+			clear(data[n:min(n+512, len(data))])
+			try(data, "zeros at", n)
+		}
+	}
+}
+
+// What is wrong in front of an error that ends the reading is told too.
+func TestErrorsAreTogether(t *testing.T) {
+	data := ndb(ndbHeader{1, []byte("no header")}, ndbHeader{2, named("second")})
+	root := cutFS{rpmRoot("var/lib/rpm/Packages.db", data), int64(len(data)) - 40}
+	db, err := Open(t.Context(), root)
+	if !errors.Is(err, ErrCorrupt) || !errors.Is(err, errCut) || !strings.Contains(err.Error(), "after 1 errors, the first of them: var/lib/rpm/Packages.db: header 1:") || len(db.packages) != 0 {
+		t.Errorf("%v", err)
+	}
+}
+
+var errCut = errors.New("the rest cannot be read")
+
+// cutFS has files that cannot be read to their end.
+type cutFS struct {
+	fs.FS
+	end int64
+}
+
+type cutFile struct {
+	hugeFile
+	end int64
+}
+
+func (c cutFS) Open(name string) (fs.File, error) {
+	f, err := c.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return cutFile{hugeFile{f, hugeFS{size: info.Size()}}, c.end}, nil
+}
+
+func (f cutFile) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > f.end && off >= ndbPageSize {
+		return 0, errCut
+	}
+	return f.hugeFile.ReadAt(p, off)
+}
+
+// A file that can only be read from its start is refused.
+func TestFilesMustBeReaderAt(t *testing.T) {
+	_, err := Open(t.Context(), streamFS{rpmRoot("var/lib/rpm/Packages", testdata(t, "Packages-1234-512.gz"))})
+	if !errors.Is(err, ErrUnsupported) {
+		t.Errorf("%v", err)
+	}
+}
+
+type streamFS struct{ fs.FS }
+
+type streamFile struct{ fs.File }
+
+func (s streamFS) Open(name string) (fs.File, error) {
+	f, err := s.FS.Open(name)
+	return streamFile{f}, err
+}

@@ -194,6 +194,44 @@ func TestRPMWritesIt(t *testing.T) {
 	check(1)
 }
 
+// SQLite databases with the name of one of rpm, and something else in them.
+func TestSQLiteOfOthers(t *testing.T) {
+	testenv.Tool(t, "sqlite3")
+	const schema = "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL);"
+	header := fmt.Sprintf("x'%x'", named("a"))
+	for name, tt := range map[string]struct {
+		sql  string
+		want error
+		says string
+		rest int
+	}{
+		"empty":            {schema, nil, "", 0},
+		"one":              {schema + "INSERT INTO Packages VALUES (7, " + header + ")", nil, "", 1},
+		"no table":         {"CREATE TABLE Other (a)", ErrCorrupt, "Packages", 0},
+		"no blob":          {"CREATE TABLE Packages (hnum INTEGER PRIMARY KEY)", ErrCorrupt, "blob", 0},
+		"a view":           {"CREATE VIEW Packages AS SELECT 1 AS hnum, 2 AS blob", ErrUnsupported, "Packages", 0},
+		"text":             {schema + "INSERT INTO Packages VALUES (1, 'text'), (2, " + header + ")", ErrCorrupt, "row 1 ", 1},
+		"empty blob":       {schema + "INSERT INTO Packages VALUES (1, x''), (2, " + header + ")", ErrCorrupt, "", 1},
+		"number 0":         {schema + "INSERT INTO Packages VALUES (0, " + header + ")", ErrCorrupt, "row 0 ", 0},
+		"number below 0":   {schema + "INSERT INTO Packages VALUES (-1, " + header + ")", ErrCorrupt, "row -1 ", 0},
+		"largest number":   {schema + "INSERT INTO Packages VALUES (4294967295, " + header + ")", nil, "", 1},
+		"number of 2^32":   {schema + "INSERT INTO Packages VALUES (4294967296, " + header + ")", ErrCorrupt, "row 4294967296 ", 0},
+		"number is text":   {"CREATE TABLE Packages (hnum, blob); INSERT INTO Packages VALUES ('x', " + header + ")", ErrCorrupt, "row x ", 0},
+		"header is no one": {schema + "INSERT INTO Packages VALUES (1, x'00')", ErrCorrupt, "header 1: ", 0},
+	} {
+		file := filepath.Join(t.TempDir(), "rpmdb.sqlite")
+		run(t, nil, "sqlite3", file, tt.sql)
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := Open(t.Context(), rpmRoot("var/lib/rpm/rpmdb.sqlite", data))
+		if !errors.Is(err, tt.want) || tt.want == nil && err != nil || err != nil && !strings.Contains(err.Error(), tt.says) || len(db.packages) != tt.rest {
+			t.Errorf("%s: %d packages, %v", name, len(db.packages), err)
+		}
+	}
+}
+
 // askDPKG asks dpkg of the packages of a database, and of their files, with the
 // names that diversions give them.
 func askDPKG(t *testing.T, admin string) (packages, files []string) {
