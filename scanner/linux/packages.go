@@ -31,27 +31,37 @@ func (m *Machine) installed(names ...string) (*packages.Package, requirement.Evi
 		return nil, requirement.Evidence{}, err
 	}
 	ev := requirement.Evidence{Source: "root", Path: db.Path(), Value: strings.Join(names, ", ")}
-	list, err := db.Packages()
-	if err != nil {
-		return nil, ev, fmt.Errorf("root volume: %w", err)
-	}
-	for _, p := range list {
-		if p.IsInstalled() && matches(p.Name, names) {
-			ev.Value, ev.Data, ev.Time = p.Name, version(p), p.Installed.UTC()
-			return &p, ev, nil
+	for _, name := range names {
+		list, err := named(db, name)
+		if err != nil {
+			return nil, ev, fmt.Errorf("root volume: %w", err)
+		}
+		for _, p := range list {
+			if p.IsInstalled() && matches(p.Name, name) {
+				ev.Value, ev.Data, ev.Time = p.Name, version(p), p.Installed.UTC()
+				return &p, ev, nil
+			}
 		}
 	}
 	ev.Note = notFound
 	return nil, ev, nil
 }
 
-func matches(name string, patterns []string) bool {
-	for _, p := range patterns {
-		if prefix, ok := strings.CutSuffix(p, "*"); ok && strings.HasPrefix(name, prefix) || name == p {
-			return true
-		}
+// named lists packages among which are all that a pattern may mean. A plain
+// name is looked up, which also finds one that was lost from the list.
+func named(db *packages.Database, pattern string) ([]packages.Package, error) {
+	if strings.HasSuffix(pattern, "*") {
+		return db.Packages()
 	}
-	return false
+	return db.Find(pattern)
+}
+
+// matches compares a name with another, or with a beginning that ends in "*".
+func matches(name, pattern string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(name, prefix)
+	}
+	return name == pattern
 }
 
 func version(p packages.Package) string {

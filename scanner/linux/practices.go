@@ -41,7 +41,8 @@ func judgeAntivirus(units map[string]Unit) requirement.Outcome {
 	var on, off []string
 	var evidence, offEvidence []requirement.Evidence
 	for _, u := range sortedUnits(units) {
-		if !matches(strings.TrimSuffix(u.Name, path.Ext(u.Name)), antivirusUnits) || u.State == unitMissing {
+		name := strings.TrimSuffix(u.Name, path.Ext(u.Name))
+		if u.State == unitMissing || !slices.ContainsFunc(antivirusUnits, func(known string) bool { return matches(name, known) }) {
 			continue
 		}
 		if u.State == unitEnabled {
