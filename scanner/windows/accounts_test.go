@@ -120,33 +120,66 @@ var (
 func with(p Profile, change func(*Profile)) Profile { change(&p); return p }
 
 func TestProfileNames(t *testing.T) {
-	for _, c := range []struct {
-		path, user string
-		want       bool
-	}{
-		{`D:\Users\jdoe`, "JDOE", true}, {`D:\Users\jdoe.CORP`, "jdoe", true}, {`D:\Users\jdoe.CORP.000`, "jdoe", true},
-		{`D:\Users\jdoe2`, "jdoe", false}, {`D:\Users\jdoe`, "", false}, {`D:\Users\jd`, "jdoe", false},
-	} {
-		if got := (Profile{Path: c.path}).Of(c.user); got != c.want {
-			t.Errorf("%s of %q: %t", c.path, c.user, got)
-		}
-	}
 	for in, want := range map[string]string{`CORP\jdoe`: "jdoe", "jdoe@corp.example.com": "jdoe", "jdoe": "jdoe"} {
 		if got := bareName(in); got != want {
 			t.Errorf("bareName(%q) = %q", in, got)
 		}
 	}
+	at := func(path string) Profile { return with(jdoe, func(p *Profile) { p.Path = path }) }
+	known := Profiles{Owners: []string{"CORP", "WSAMZN-1", ""}}
+	blind := Profiles{Owners: []string{"", ""}, OwnersErr: errHive}
+	for _, c := range []struct {
+		ps         Profiles
+		path, user string
+		found      bool
+		err        error
+	}{
+		{known, `D:\Users\jdoe`, "JDOE", true, nil},
+		{known, `D:\Users\jdoe.CORP`, "jdoe", true, nil},
+		{known, `D:\Users\jdoe.corp.000`, "jdoe", true, nil},
+		{known, `D:\Users\jdoe.WSAMZN-1`, "jdoe", true, nil},
+		{known, `D:\Users\jdoe.001`, "jdoe", true, nil},
+		{known, `D:\Users\john.doe`, "john.doe", true, nil},
+		{known, `D:\Users\john.doe.CORP`, "john.doe", true, nil},
+		{known, `D:\Users\john.doe`, "john", false, nil},
+		{known, `D:\Users\john.doe.CORP`, "john", false, nil},
+		{known, `D:\Users\john.CORPORATE`, "john", false, nil},
+		{known, `D:\Users\john.CORP.x`, "john", false, nil},
+		{known, `D:\Users\john.`, "john", false, nil},
+		{known, `D:\Users\jdoe2`, "jdoe", false, nil},
+		{known, `D:\Users\jdoe`, "", false, nil},
+		{known, `D:\Users\jd`, "jdoe", false, nil},
+		{known, ``, "jdoe", false, nil},
+		{blind, `D:\Users\jdoe`, "jdoe", true, nil},
+		{blind, `D:\Users\jdoe.001`, "jdoe", true, nil},
+		{blind, `D:\Users\jdoe.CORP`, "jdoe", false, errHive},
+		{blind, `D:\Users\asmith`, "jdoe", false, nil},
+	} {
+		c.ps.List = []Profile{system, at(c.path), mssql}
+		got, err := c.ps.of(c.user)
+		if (got != nil) != c.found || !errors.Is(err, c.err) {
+			t.Errorf("%s of %q: %v, %v", c.path, c.user, got, err)
+		}
+	}
+	for path, want := range map[string]string{
+		`D:\Users\jdoe`: "jdoe", `D:\Users\jdoe.CORP`: "jdoe", `D:\Users\jdoe.CORP.000`: "jdoe", `D:\Users\john.doe`: "john.doe", `D:\Users\john.doe.corp`: "john.doe",
+	} {
+		if got := known.userName(at(path)); got != want {
+			t.Errorf("%s is of %q", path, got)
+		}
+	}
 	backup := with(jdoe, func(p *Profile) { p.Backup = true })
 	stranger := with(local, func(p *Profile) { p.Path = `C:\Users\jdoe` })
 	for name, list := range map[string][]Profile{"a broken one first": {backup, jdoe}, "a local one first": {stranger, jdoe}, "it comes first": {jdoe, backup, stranger}} {
-		if got := (Profiles{List: list}).of("jdoe"); got == nil || *got != jdoe {
-			t.Errorf("%s: %+v", name, got)
+		if got, err := (Profiles{List: list}).of("jdoe"); got == nil || *got != jdoe || err != nil {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }
 
 func TestProfileExists(t *testing.T) {
-	whole := profileFolder{Folder: File{Exists: true, Dir: true, Evidence: evidence}, Hive: there}
+	whole := profileFolder{Folder: File{Exists: true, Dir: true, Evidence: requirement.Evidence{Source: "user", Path: "Users/jdoe"}}, Hive: there}
+	onRoot := profileFolder{Folder: File{Exists: true, Dir: true, Evidence: requirement.Evidence{Source: "root", Path: "Data/jdoe"}}, Hive: there}
 	named := Wanted{User: "jdoe", Profile: &jdoe, Basis: requirement.Observed}
 	candidate := Wanted{Profile: &jdoe, Candidates: []Profile{jdoe}, Basis: requirement.Inferred}
 	at := func(path string) Wanted {
@@ -175,6 +208,7 @@ func TestProfileExists(t *testing.T) {
 		"no such user":                 {Wanted{User: "bob", Basis: requirement.Observed}, nil, whole, nil, failed},
 		"no folder":                    {named, nil, profileFolder{Folder: missing}, nil, failed},
 		"a file where the folder is":   {named, nil, profileFolder{Folder: there, Hive: there}, nil, failed},
+		"a link to the root volume":    {named, nil, onRoot, nil, failed},
 		"no hive":                      {named, nil, profileFolder{Folder: whole.Folder, Hive: missing}, nil, failed},
 		"damaged hive":                 {named, nil, profileFolder{Folder: whole.Folder, Hive: there, HiveErr: errHive}, nil, undetermined},
 		"no user volume":               {named, nil, profileFolder{}, errors.New("not given"), undetermined},

@@ -113,15 +113,43 @@ func elsewhere(path string) bool {
 	return false
 }
 
+// offC returns where a path leads if that is not on drive C, be it for a link
+// on its way; "" if it is.
+func (m *Machine) offC(path string) (string, error) {
+	switch {
+	case elsewhere(path):
+		return path, nil
+	case len(path) < 3 || path[1] != ':' || path[2] != '\\':
+		return "", nil
+	}
+	// A name in a code page is found by none, but a link may be before it.
+	drive, name, err := m.follow(strings.ToValidUTF8(path, "\uFFFD"))
+	switch {
+	case errors.Is(err, ErrElsewhere):
+		return path + ", which leads off the drive", nil
+	case err != nil:
+		return "", err
+	case drive == "C":
+		return "", nil
+	}
+	return fmt.Sprintf(`%s, which leads to %s:\%s`, path, drive, strings.ReplaceAll(name, "/", `\`)), nil
+}
+
 // place adds a program to a list if it does not lie on C.
-func place(list []placed, env environment, name string, s Setting[string]) []placed {
-	if strings.TrimSpace(s.Value) == "" {
-		return list
+func (m *Machine) place(list []placed, env environment, name string, s Setting[string]) ([]placed, error) {
+	value, err := m.expand(env, s.Value)
+	if err != nil || strings.TrimSpace(value) == "" {
+		return list, err
 	}
-	if p := env.program(s.Value); elsewhere(p) {
-		list = append(list, placed{name, p, s.Evidence})
+	p := env.program(value)
+	if strings.HasPrefix(p, `\`) && !strings.HasPrefix(p, `\\`) {
+		return list, fmt.Errorf("%s: %s: on which drive %s lies is not known", s.Evidence.Path, s.Evidence.Key, p)
 	}
-	return list
+	off, err := m.offC(p)
+	if off != "" {
+		list = append(list, placed{name, off, s.Evidence})
+	}
+	return list, err
 }
 
 func (m *Machine) decideApps() requirement.Outcome {
@@ -198,14 +226,16 @@ func (m *Machine) machinePrograms(env environment) (found []placed, looked strin
 		}
 		judged++
 		for _, p := range a.Paths {
-			found = place(found, env, a.title(), p)
+			found, err = m.place(found, env, a.title(), p)
+			note(err)
 		}
 	}
 	services, err := m.Services()
 	note(err)
 	for _, s := range services {
 		note(s.Err)
-		found = place(found, env, "service "+s.Name, s.ImagePath)
+		found, err = m.place(found, env, "service "+s.Name, s.ImagePath)
+		note(err)
 	}
 	for _, view := range machineViews {
 		more, err := m.appPaths(view+keyWindows+`\App Paths`, env)
@@ -246,7 +276,9 @@ func (m *Machine) appPaths(key string, env environment) ([]placed, error) {
 			if err != nil {
 				return nil, err
 			}
-			found = place(found, env, k.Name(), s)
+			if found, err = m.place(found, env, k.Name(), s); err != nil {
+				return found, err
+			}
 		}
 	}
 	return found, nil
@@ -268,7 +300,9 @@ func (m *Machine) runEntries(key string, env environment) ([]placed, error) {
 		if err != nil {
 			return nil, err
 		}
-		found = place(found, env, "startup program "+v.Name(), s)
+		if found, err = m.place(found, env, "startup program "+v.Name(), s); err != nil {
+			return found, err
+		}
 	}
 	return found, nil
 }
@@ -302,7 +336,9 @@ func (m *Machine) productsOf(sid string, env environment) ([]placed, error) {
 		if err != nil {
 			return nil, err
 		}
-		found = place(found, env, name.Value, location)
+		if found, err = m.place(found, env, name.Value, location); err != nil {
+			return found, err
+		}
 	}
 	return found, nil
 }

@@ -402,7 +402,7 @@ func (m *Machine) appxUser() appxWanted {
 	u := appxWanted{Name: w.User, Basis: w.Basis, Names: map[string]string{}}
 	for _, p := range profiles.List {
 		if p.Person() || p.Kind == profileAdministrator {
-			u.Names[p.SID], _, _ = strings.Cut(p.Folder(), ".")
+			u.Names[p.SID] = profiles.userName(p)
 		}
 	}
 	if w.Profile != nil {

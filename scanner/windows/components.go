@@ -73,7 +73,7 @@ func (m *Machine) readDrivers(names []string) ([]driver, error) {
 			return nil, err
 		}
 		if d.Service.Exists() {
-			image := d.Service.ImagePath.Value
+			image := env.text(d.Service.ImagePath)
 			if image == "" {
 				image = `system32\drivers\` + name + ".sys"
 			}

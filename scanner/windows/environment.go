@@ -2,6 +2,7 @@ package windows
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 
@@ -93,6 +94,66 @@ func (e environment) expand(s string) string {
 	return b.String()
 }
 
+// text is the text of a value as Windows hands it out: only a value of the type
+// that is made for variables is expanded.
+func (e environment) text(s Setting[string]) string {
+	if s.Type != registry.ExpandSZ {
+		return s.Value
+	}
+	return e.expand(s.Value)
+}
+
+// machineVariables are the variables that an administrator may have added to
+// the environment of every program, expanded by those of Windows.
+func (m *Machine) machineVariables() (environment, error) {
+	return m.variables.Get(m.readVariables)
+}
+
+func (m *Machine) readVariables() (environment, error) {
+	base, err := m.env()
+	if err != nil {
+		return nil, err
+	}
+	k, err := m.key(keyEnvironment)
+	if err != nil || !k.Exists() {
+		return nil, err
+	}
+	values, err := k.Values()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.Evidence.Path, err)
+	}
+	env := maps.Clone(base)
+	// As Windows does: first those that hold no variables themselves.
+	for _, kind := range []registry.Type{registry.SZ, registry.ExpandSZ} {
+		for _, v := range values {
+			name := strings.ToUpper(v.Name())
+			if _, known := base[name]; known || v.Type() != kind {
+				continue
+			}
+			s, err := m.text(k, v.Name())
+			if err != nil {
+				return nil, err
+			}
+			env[name] = env.text(s)
+		}
+	}
+	return env, nil
+}
+
+// expand replaces variables by their values: those of env, which are Windows'
+// own and perhaps a user's, then any other that the machine has.
+func (m *Machine) expand(env environment, s string) (string, error) {
+	s = env.expand(s)
+	if !strings.Contains(s, "%") {
+		return s, nil
+	}
+	all, err := m.machineVariables()
+	if err != nil {
+		return "", fmt.Errorf("what the variables in %s stand for: %w", short(s), err)
+	}
+	return all.expand(s), nil
+}
+
 // normal is the form in which paths are compared: backslashes, single ones,
 // no "." parts, none at the end.
 func normal(p string) string {
@@ -117,7 +178,7 @@ var envPath = entry{
 }
 
 func (m *Machine) decidePath() requirement.Outcome {
-	env, err := m.env()
+	env, err := m.machineVariables()
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -189,21 +250,32 @@ func findInPath(p Setting[string], env environment, wanted string) pathEntry {
 }
 
 // program returns the full path of the program or library that a command line
-// or an ImagePath begins with, variables expanded. A path without a drive is
-// taken as the system does: \SystemRoot\ and relative ones lie in SystemRoot.
+// or an ImagePath begins with, whose variables are expanded. A path without a
+// drive is taken as the system does: \SystemRoot\ and relative ones lie in
+// SystemRoot. A path that names a device comes back as it is, with one
+// backslash at its beginning.
 func (e environment) program(command string) string {
-	s := strings.TrimSpace(e.expand(strings.TrimSpace(command)))
+	s := strings.TrimSpace(command)
 	if rest, ok := strings.CutPrefix(s, `"`); ok {
 		s, _, _ = strings.Cut(rest, `"`)
 	} else if end := programEnd(s); end > 0 {
 		s = s[:end]
 	}
-	s = strings.TrimPrefix(strings.TrimPrefix(s, `\??\`), `\\?\`)
+	s = strings.ReplaceAll(s, "/", `\`)
+	for _, prefix := range []string{`\??\`, `\\?\`, `\DosDevices\`, `\GLOBAL??\`} {
+		if rest, ok := cutPrefixFold(s, prefix); ok {
+			s = rest
+			if share, ok := cutPrefixFold(s, `UNC\`); ok {
+				s = `\\` + share
+			}
+			break
+		}
+	}
 	upper := strings.ToUpper(s)
 	switch {
 	case strings.HasPrefix(upper, `\SYSTEMROOT\`):
 		return e["SYSTEMROOT"] + s[len(`\SYSTEMROOT`):]
-	case strings.HasPrefix(s, `\\`), len(s) > 1 && s[1] == ':':
+	case strings.HasPrefix(s, `\\`), len(s) > 1 && s[1] == ':', strings.HasPrefix(upper, `\DEVICE\`):
 		return s
 	case strings.HasPrefix(s, `\`):
 		return e["SYSTEMDRIVE"] + s
@@ -213,9 +285,17 @@ func (e environment) program(command string) string {
 	return e["SYSTEMROOT"] + `\System32\` + s
 }
 
+// quoted marks a path as one whole, whatever is in it.
+func quoted(path string) string {
+	if path == "" {
+		return ""
+	}
+	return `"` + path + `"`
+}
+
 // programEnd finds the end of the program in a command line without quotes:
-// after the first known extension that a space or the end follows, else at the
-// first space. 0 means the whole line.
+// after the first known extension that a space, a comma or the end follows. 0
+// means that there is none: the line may be a folder, with spaces in its name.
 func programEnd(s string) int {
 	lower := strings.ToLower(s)
 	best := 0
@@ -232,8 +312,5 @@ func programEnd(s string) int {
 			from = end
 		}
 	}
-	if best == 0 {
-		best = strings.IndexByte(s, ' ')
-	}
-	return max(best, 0)
+	return best
 }

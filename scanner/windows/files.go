@@ -14,9 +14,15 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
+// What evidence calls the volumes.
+const (
+	roleRoot = "root"
+	roleUser = "user"
+)
+
 // volume is one of the two drives of a WorkSpace.
 type volume struct {
-	role  string // "root" or "user", as evidence names it
+	role  string // roleRoot or roleUser
 	fs    *ntfs.FS
 	err   error // why fs is nil
 	trail *requirement.Trail
@@ -100,29 +106,39 @@ func (m *Machine) list(win string) ([]fs.DirEntry, File, error) {
 // locate finds the volume and the name on it that a Windows path leads to,
 // through the junctions and symbolic links on its way.
 func (m *Machine) locate(win string) (*volume, string, error) {
+	drive, name, err := m.follow(win)
+	if err != nil {
+		return nil, "", err
+	}
+	v, ok := m.volumes[drive]
+	if !ok {
+		return nil, "", fmt.Errorf("drive %s: of %s %w", drive, win, ErrElsewhere)
+	}
+	if v.fs == nil {
+		return nil, "", fmt.Errorf("%s volume: %w", v.role, v.err)
+	}
+	return v, name, nil
+}
+
+// follow finds the drive and the name on it that a Windows path leads to. It
+// follows links as far as the volumes are there to be read.
+func (m *Machine) follow(win string) (drive, name string, err error) {
 	for range maxLinks + 1 {
-		drive, name, err := splitDrive(win)
-		if err != nil {
-			return nil, "", err
+		if drive, name, err = splitDrive(win); err != nil {
+			return "", "", err
 		}
 		v, ok := m.volumes[drive]
-		if !ok {
-			return nil, "", fmt.Errorf("drive %s: of %s %w", drive, win, ErrElsewhere)
-		}
-		if v.fs == nil {
-			return nil, "", fmt.Errorf("%s volume: %w", v.role, v.err)
+		if !ok || v.fs == nil {
+			return drive, name, nil
 		}
 		target, err := v.followed(drive, name)
-		if err != nil {
-			return nil, "", err
-		}
-		if target == "" {
-			return v, name, nil
+		if err != nil || target == "" {
+			return drive, name, err
 		}
 		v.trail.Record("follow", "source", v.role, "path", name, "target", target)
 		win = target
 	}
-	return nil, "", fmt.Errorf("%s: more than %d links on the way: %w", win, maxLinks, ntfs.ErrCorrupt)
+	return "", "", fmt.Errorf("%s: more than %d links on the way: %w", win, maxLinks, ntfs.ErrCorrupt)
 }
 
 // splitDrive takes "C:\Windows\System32" apart into "C" and
@@ -170,14 +186,23 @@ func (v *volume) followed(drive, name string) (string, error) {
 		if err != nil {
 			return "", v.problem(here, err)
 		}
-		rest := strings.Join(parts[i+1:], `\`)
-		if r.Relative {
-			parent := strings.ReplaceAll(path.Join(append([]string{"/"}, parts[:i]...)...), "/", `\`)
-			return drive + ":" + parent + `\` + r.Substitute + `\` + rest, nil
-		}
-		return strings.TrimSuffix(r.Substitute, `\`) + `\` + rest, nil
+		return behindLink(drive, parts[:i], r, parts[i+1:]), nil
 	}
 	return "", nil
+}
+
+// behindLink is the Windows path that a link in the folder before leads to,
+// with the rest of the way joined to it. A relative link begins in that folder
+// or, with a backslash, at the root of the drive ([MS-FSCC] 2.1.2.4).
+func behindLink(drive string, before []string, link ntfs.Reparse, rest []string) string {
+	way := append([]string{link.Substitute}, rest...)
+	switch {
+	case link.Relative && strings.HasPrefix(link.Substitute, `\`):
+		way = append([]string{drive + ":"}, way...)
+	case link.Relative:
+		way = append(append([]string{drive + ":"}, before...), way...)
+	}
+	return strings.Join(way, `\`)
 }
 
 func isLink(info fs.FileInfo) bool {

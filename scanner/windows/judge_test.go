@@ -314,15 +314,23 @@ func TestExpand(t *testing.T) {
 		`\SystemRoot\System32\drivers\x.sys`:   `C:\Windows\System32\drivers\x.sys`,
 		`system32\drivers\x.sys`:               `C:\Windows\system32\drivers\x.sys`,
 		`\??\C:\x.sys`:                         `C:\x.sys`,
+		`\DosDevices\D:\x.sys`:                 `D:\x.sys`,
+		`\GLOBAL??\D:\x.sys`:                   `D:\x.sys`,
+		`\??\UNC\server\share\x.sys`:           `\\server\share\x.sys`,
+		`\\?\UNC\server\share\x.exe`:           `\\server\share\x.exe`,
+		`//server/share/x.exe`:                 `\\server\share\x.exe`,
+		`D:/App/app.exe`:                       `D:\App\app.exe`,
+		`\Device\HarddiskVolume3\x.sys`:        `\Device\HarddiskVolume3\x.sys`,
 		`MsiExec.exe /X{0}`:                    `C:\Windows\System32\MsiExec.exe`,
 		`\\server\share\setup.exe /u`:          `\\server\share\setup.exe`,
 		`\Tools\a.exe`:                         `C:\Tools\a.exe`,
 		`%SystemRoot%\system32\svchost.exe -k`: `C:\Windows\system32\svchost.exe`,
 		`D:\App\app.exe,0`:                     `D:\App\app.exe`,
 		`D:\App`:                               `D:\App`,
+		`D:\Program Files\Contoso\`:            `D:\Program Files\Contoso\`,
 		`E:\my.exe.files\run.cmd`:              `E:\my.exe.files\run.cmd`,
 	} {
-		if got := env.program(in); got != want {
+		if got := env.program(env.expand(in)); got != want {
 			t.Errorf("program(%q) = %q, want %q", in, got, want)
 		}
 	}

@@ -70,6 +70,7 @@ type Machine struct {
 type facts struct {
 	system      fact.Fact[System]
 	environment fact.Fact[environment]
+	variables   fact.Fact[environment]
 	accounts    fact.Fact[accounts]
 	services    fact.Fact[[]Service]
 	profiles    fact.Fact[Profiles]
@@ -93,8 +94,8 @@ func Open(in Input) (*Machine, error) {
 	}
 	m := &Machine{in: in, systemRoot: root}
 	m.volumes = map[string]*volume{
-		"C": {role: "root", fs: in.Root.FS, trail: in.Trail},
-		"D": {role: "user", fs: in.User.FS, err: in.User.Err, trail: in.Trail},
+		"C": {role: roleRoot, fs: in.Root.FS, trail: in.Trail},
+		"D": {role: roleUser, fs: in.User.FS, err: in.User.Err, trail: in.Trail},
 	}
 	m.registry = registry.NewMachine(m.openHive)
 	m.checkDrives()
@@ -114,12 +115,12 @@ func (m *Machine) checkDrives() {
 		switch {
 		case !mount.Disk:
 		case mount.Letter == "C" && m.in.Root.Device != "" && m.in.Root.Device != mount.Device:
-			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: "root",
+			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: roleRoot,
 				Message: fmt.Sprintf("drive C was last on %s, the root image is %s", mount.Device, m.in.Root.Device)})
 		case mount.Letter == "D" && m.in.User.FS != nil && m.in.User.Device != "" && m.in.User.Device != mount.Device:
 			err := fmt.Errorf("drive D of this machine is %s, and the image is %s: it is of another machine", mount.Device, m.in.User.Device)
 			m.volumes["D"].fs, m.volumes["D"].err = nil, err
-			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: "user", Message: err.Error()})
+			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: roleUser, Message: err.Error()})
 		}
 	}
 }

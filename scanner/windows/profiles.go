@@ -29,7 +29,7 @@ const (
 type Profile struct {
 	SID    string // without ".bak"
 	Backup bool   // the key's name ends in ".bak": the profile failed to load
-	Path   string // `D:\Users\jdoe`, variables expanded
+	Path   string // `D:\Users\jdoe`, variables expanded; "" if there is none
 	State  uint32 // bits of the profile service
 	Kind   profileKind
 
@@ -39,16 +39,20 @@ type Profile struct {
 // Folder is the last part of the profile's path: "jdoe", "jdoe.CORP".
 func (p Profile) Folder() string { return p.Path[strings.LastIndexByte(p.Path, '\\')+1:] }
 
-// Of says whether the profile's folder is what Windows calls it for a user of
-// that name: the name, followed by the domain or a number if that was taken.
-func (p Profile) Of(user string) bool {
-	folder, user := strings.ToLower(p.Folder()), strings.ToLower(user)
-	return user != "" && (folder == user || strings.HasPrefix(folder, user+"."))
+// title is what a person would call the profile.
+func (p Profile) title() string {
+	if p.Path == "" {
+		return p.SID + " (which has no path)"
+	}
+	return p.Path
 }
 
 // temporary says whether it is what Windows makes at logon in the place of a
 // profile that does not load: C:\Users\TEMP, TEMP.CORP, TEMP.CORP.000.
-func (p Profile) temporary() bool { return p.Of("TEMP") }
+func (p Profile) temporary() bool {
+	name, _, _ := strings.Cut(p.Folder(), ".")
+	return strings.EqualFold(name, "TEMP")
+}
 
 // Person says whether the profile may be that of the intended user.
 func (p Profile) Person() bool {
@@ -60,6 +64,9 @@ type Profiles struct {
 	List     []Profile
 	SIDErr   error // why users of a domain and of the machine cannot be told apart; nil if they can
 	Evidence requirement.Evidence
+
+	Owners    []string // names of the domain and of the computer, as folders of profiles carry them
+	OwnersErr error    // why there may be more of them
 }
 
 // Profiles reads the ProfileList.
@@ -71,8 +78,10 @@ func (m *Machine) readProfiles() (Profiles, error) {
 	if err != nil {
 		return ps, err
 	}
-	a := m.Accounts()
-	ps.SIDErr = a.SIDErr
+	n, err := m.Names()
+	a := n.accounts
+	ps.SIDErr, ps.OwnersErr = a.SIDErr, errors.Join(a.SIDErr, err)
+	ps.Owners = []string{a.Domain, n.Computer, "AzureAD"}
 	list, err := m.key(keyProfileList)
 	if err != nil {
 		return ps, err
@@ -97,7 +106,13 @@ func (m *Machine) readProfiles() (Profiles, error) {
 		if err != nil {
 			return ps, err
 		}
-		p := Profile{Path: normal(env.expand(image.Value)), State: state.Value, Evidence: image.Evidence}
+		p := Profile{State: state.Value, Evidence: image.Evidence}
+		if image.Value != "" {
+			p.Path = normal(env.text(image))
+		}
+		if p.State != 0 {
+			p.Evidence.Note = strings.TrimPrefix(fmt.Sprintf("%s; State is 0x%X", p.Evidence.Note, p.State), "; ")
+		}
 		p.SID, p.Backup = strings.CutSuffix(strings.ToUpper(k.Name()), ".BAK")
 		p.Kind = a.profileKind(p.SID)
 		ps.List = append(ps.List, p)
@@ -159,8 +174,8 @@ func (m *Machine) readWanted() (Wanted, error) {
 	}
 	if m.in.UserName != "" {
 		w := Wanted{User: bareName(m.in.UserName), Basis: requirement.Observed}
-		w.Profile = profiles.of(w.User)
-		return w, nil
+		w.Profile, err = profiles.of(w.User)
+		return w, err
 	}
 	var stated *requirement.Evidence
 	match, err := m.workSpace()
@@ -169,8 +184,8 @@ func (m *Machine) readWanted() (Wanted, error) {
 	}
 	if match.WorkSpace != nil && match.WorkSpace.UserName != "" {
 		w := Wanted{User: bareName(match.WorkSpace.UserName), Basis: requirement.Stated}
-		if w.Profile = profiles.of(w.User); w.Profile != nil {
-			return w, nil
+		if w.Profile, err = profiles.of(w.User); w.Profile != nil || err != nil {
+			return w, err
 		}
 		stated = &requirement.Evidence{Source: match.Document.Name, Value: "UserName", Data: match.WorkSpace.UserName}
 	}
@@ -211,21 +226,69 @@ func bareName(user string) string {
 	return name
 }
 
-// of returns the profile of a user by name. A profile of the same folder name
-// that failed to load (".bak"), or that is of another machine's account, is
-// returned only if there is no better one.
-func (ps Profiles) of(user string) *Profile {
+// of returns the profile of a user by the name of its folder. A profile that
+// failed to load (".bak"), or that is of the machine's own account, is returned
+// only if there is no better one. The error says why it is not known whether a
+// profile is the user's.
+func (ps Profiles) of(user string) (*Profile, error) {
 	var best *Profile
+	var unknown error
 	for i := range ps.List {
 		p := &ps.List[i]
-		if !p.Of(user) || p.Kind == profileSystem || p.Kind == profileService {
+		behind, ok := cutPrefixFold(p.Folder(), user)
+		if !ok || user == "" || p.Kind == profileSystem || p.Kind == profileService {
 			continue
 		}
-		if best == nil || better(p, best) {
+		behind, dotted := strings.CutPrefix(behind, ".")
+		switch {
+		case dotted && !ps.ownerSuffix(behind):
+			if ps.OwnersErr != nil {
+				unknown = fmt.Errorf("whether %s is the profile of %s: %w", p.Path, user, ps.OwnersErr)
+			}
+		case !dotted && behind != "":
+		case best == nil || better(p, best):
 			best = p
 		}
 	}
-	return best
+	if best == nil {
+		return nil, unknown
+	}
+	return best, nil
+}
+
+// ownerSuffix says whether Windows puts such a text behind a user's name where
+// the folder of that name was taken: the name of his domain or of the computer,
+// then a number (jdoe.CORP, jdoe.CORP.000). Anything else may be another user's
+// name, as john.doe is beside john.
+func (ps Profiles) ownerSuffix(s string) bool {
+	for _, owner := range ps.Owners {
+		if behind, ok := cutPrefixFold(s, owner); ok && owner != "" && (behind == "" || behind[0] == '.' && allDigits(behind[1:])) {
+			return true
+		}
+	}
+	return allDigits(s)
+}
+
+// userName is the name of the user to whom a profile belongs, by its folder.
+func (ps Profiles) userName(p Profile) string {
+	folder := p.Folder()
+	for i, c := range folder {
+		if c == '.' && ps.ownerSuffix(folder[i+1:]) {
+			return folder[:i]
+		}
+	}
+	return folder
+}
+
+func cutPrefixFold(s, prefix string) (behind string, found bool) {
+	if !hasPrefixFold(s, prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
+
+func allDigits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
 func better(p, than *Profile) bool {
@@ -241,7 +304,8 @@ func (m *Machine) HasUser(user string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return profiles.of(bareName(user)) != nil, nil
+	p, err := profiles.of(bareName(user))
+	return p != nil, err
 }
 
 // profileFolder is what lies at the path of the wanted profile.
@@ -312,6 +376,8 @@ func judgeProfileExists(ps Profiles, w Wanted, folder func(Profile) (profileFold
 		return requirement.Unreadable(err, p.Evidence)
 	case !f.Folder.Exists || !f.Folder.Dir:
 		return requirement.Fail("the ProfileList has "+p.Path+", and there is no such folder", p.Evidence, f.Folder.Evidence)
+	case f.Folder.Evidence.Source != roleUser:
+		return requirement.Fail(fmt.Sprintf("the profile %s is not on the user volume: a link on its way leads to %s on the %s volume", p.Path, f.Folder.Evidence.Path, f.Folder.Evidence.Source), p.Evidence, f.Folder.Evidence)
 	case !f.Hive.Exists:
 		return requirement.Fail("the profile folder "+p.Path+" holds no NTUSER.DAT", p.Evidence, f.Hive.Evidence)
 	case f.HiveErr != nil:
@@ -345,7 +411,7 @@ func judgeNoProfile(ps Profiles, w Wanted, listed requirement.Evidence) requirem
 func someProfiles(ps []Profile) string {
 	var list []string
 	for _, p := range ps {
-		list = append(list, p.Path)
+		list = append(list, p.title())
 	}
 	return prose.Some(list)
 }
@@ -429,7 +495,7 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 			continue
 		case p.Backup && ps.twin(p):
 			extra = append(extra, p)
-			reasons = append(reasons, p.Path+" (a corrupt pair: "+p.SID+" and "+p.SID+".bak)")
+			reasons = append(reasons, p.title()+" (a corrupt pair: "+p.SID+" and "+p.SID+".bak)")
 			continue
 		case p.temporary():
 			extra = append(extra, p)
@@ -447,7 +513,7 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 			continue
 		}
 		extra = append(extra, p)
-		reasons = append(reasons, p.Path)
+		reasons = append(reasons, p.title())
 	}
 	evidence := evidenceOf(extra)
 	listed := ps.Evidence
@@ -552,8 +618,8 @@ func (m *Machine) decideProfileSize() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err, w.Profile.Evidence)
 	}
-	if !f.Exists {
-		return requirement.Unknown("the folder "+w.Profile.Path+" does not exist: see win.profile.exists", w.Profile.Evidence, f.Evidence)
+	if !f.Exists || !f.Dir {
+		return requirement.Unknown("there is no folder "+w.Profile.Path+": see win.profile.exists", w.Profile.Evidence, f.Evidence)
 	}
 	v, name, err := m.locate(w.Profile.Path)
 	if err != nil {

@@ -37,11 +37,9 @@ func (m *Machine) startMenu(env environment) (found []placed, seen int, err erro
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		seen++
-		if target != "" && elsewhere(env.expand(target)) {
-			f.Evidence.Data = target
-			found = append(found, placed{"shortcut " + path.Base(name), target, f.Evidence})
-		}
-		return nil
+		f.Evidence.Data = target
+		found, err = m.place(found, env, "shortcut "+path.Base(name), Setting[string]{Value: quoted(target), Evidence: f.Evidence})
+		return err
 	})
 	return found, seen, err
 }
@@ -61,7 +59,9 @@ func (m *Machine) scheduledTasks(env environment) (found []placed, seen int, err
 		for _, c := range commands {
 			ev := f.Evidence
 			ev.Data = c
-			found = place(found, env, "task "+path.Base(name), Setting[string]{Value: c, Present: true, Evidence: ev})
+			if found, err = m.place(found, env, "task "+path.Base(name), Setting[string]{Value: c, Evidence: ev}); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

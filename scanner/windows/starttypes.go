@@ -131,7 +131,7 @@ func (m *Machine) decideRDS() requirement.Outcome {
 		if err != nil {
 			return requirement.Unreadable(err)
 		}
-		if program, err = m.file(env.program(dll.Value)); err != nil {
+		if program, err = m.file(env.program(env.text(dll))); err != nil {
 			return requirement.Unreadable(err, dll.Evidence)
 		}
 	}

@@ -422,7 +422,7 @@ func (m *Machine) readProviders(k Key, pass string) ([]sysprepProvider, error) {
 		if err != nil {
 			return nil, err
 		}
-		path := providerPath(s.Value, env, `C:\`+m.systemRoot)
+		path := providerPath(env.text(s), `C:\`+m.systemRoot)
 		if path == "" {
 			continue
 		}
@@ -438,11 +438,11 @@ func (m *Machine) readProviders(k Key, pass string) ([]sysprepProvider, error) {
 	return providers, nil
 }
 
-// providerPath takes the library out of the data of a provider. A bare name is
-// looked for in System32.
-func providerPath(data string, env environment, systemRoot string) string {
+// providerPath takes the library out of the data of a provider, whose variables
+// are expanded. A bare name is looked for in System32.
+func providerPath(data, systemRoot string) string {
 	path, _, _ := strings.Cut(data, ",")
-	path = strings.Trim(strings.TrimSpace(env.expand(path)), `"`)
+	path = strings.Trim(strings.TrimSpace(path), `"`)
 	if path == "" || strings.Contains(path, `\`) {
 		return path
 	}

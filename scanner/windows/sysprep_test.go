@@ -227,16 +227,15 @@ func TestLastRun(t *testing.T) {
 }
 
 func TestProviderPath(t *testing.T) {
-	env := environment{"SYSTEMROOT": `C:\Windows`, "PROGRAMFILES": `C:\Program Files`}
 	for data, want := range map[string]string{
 		`C:\Windows\System32\slc.dll,SLReArmWindows`: `C:\Windows\System32\slc.dll`,
-		`%SystemRoot%\System32\x.dll, Function`:      `C:\Windows\System32\x.dll`,
-		`"%ProgramFiles%\Contoso\a.dll",Clean`:       `C:\Program Files\Contoso\a.dll`,
+		`C:\Windows\System32\x.dll, Function`:        `C:\Windows\System32\x.dll`,
+		`"C:\Program Files\Contoso\a.dll",Clean`:     `C:\Program Files\Contoso\a.dll`,
 		`iesysprep.dll,Sysprep_Cleanup_IE`:           `C:\Windows\System32\iesysprep.dll`,
 		` `:                                          "",
 		`,Function`:                                  "",
 	} {
-		if got := providerPath(data, env, `C:\Windows`); got != want {
+		if got := providerPath(data, `C:\Windows`); got != want {
 			t.Errorf("%q: %q, want %q", data, got, want)
 		}
 	}
