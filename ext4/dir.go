@@ -15,6 +15,9 @@ type dirent struct {
 	name  []byte
 }
 
+// parent reports whether the entry is "..".
+func (d *dirent) parent() bool { return len(d.name) == 2 && d.name[0] == '.' && d.name[1] == '.' }
+
 // dirFormat is what is needed to read blocks of a directory.
 type dirFormat struct {
 	number  uint32
@@ -27,8 +30,8 @@ func (s *superblock) dirFormat(i inode) dirFormat {
 	return dirFormat{i.number, s.inodeSeed(i), i.has(flagIndex) && s.compat&compatDirIndex != 0}
 }
 
-// block decodes a block of a directory and calls visit for each entry that is
-// in use, but for . and ..; the names are only valid during the call. A block
+// dirBlock decodes a block of a directory and calls visit for each entry that
+// is in use, but for "."; the names are only valid during the call. A block
 // that fails its checksum has no entries. (directory.rst.)
 func (s *superblock) dirBlock(f dirFormat, b []byte, first bool, visit func(dirent)) reason {
 	inner := f.indexed && (first || le.Uint32(b) == 0 && s.recordSize(b) == len(b))
@@ -137,10 +140,9 @@ func (s *superblock) dirents(b []byte, visit func(dirent)) reason {
 		if name == 0 {
 			return reasonEntryName
 		}
-		if d.name[0] == '.' && (name == 1 || name == 2 && d.name[1] == '.') {
-			continue
+		if name > 1 || d.name[0] != '.' {
+			visit(d)
 		}
-		visit(d)
 	}
 	return sound
 }
@@ -155,6 +157,7 @@ func (s *superblock) inlineDir(i inode, visit func(dirent)) reason {
 	if i.size(s) != uint64(blockArea+len(tail)) {
 		return reasonInline
 	}
+	visit(dirent{inode: le.Uint32(i.area()), name: []byte("..")})
 	if why := s.dirents(i.area()[inlineParent:], visit); why != sound {
 		return why
 	}
@@ -168,7 +171,7 @@ const maxDirSize = 1 << 30
 // dirRead is how much of a directory is read at a time, in bytes.
 const dirRead = 256 << 10
 
-// eachDirent calls visit for each entry of a directory. The error says that
+// eachDirent calls visit for each entry of a directory, but for ".". The error says that
 // not all of it could be read; what could be is visited nonetheless.
 func (f *FS) eachDirent(i inode, visit func(dirent)) error {
 	if i.has(flagInline) {

@@ -187,7 +187,7 @@ func (f *FS) stat(op, name string, follow bool) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: op, Path: name, Err: err}
 	}
-	return f.info(base(name), i), nil
+	return f.info(base(name), i.inode), nil
 }
 
 // ReadLink returns what a symbolic link says, as it is on the disk, but for
@@ -199,7 +199,7 @@ func (f *FS) ReadLink(name string) (string, error) {
 			err = fs.ErrInvalid
 		} else {
 			var target []byte
-			if target, err = f.target(i); err == nil {
+			if target, err = f.target(i.inode); err == nil {
 				return encodePath(target), nil
 			}
 		}

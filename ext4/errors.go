@@ -66,6 +66,7 @@ const (
 	reasonEntryName
 	reasonEntryInode
 	reasonNotOwn
+	reasonTwice
 	reasonNoTail
 	reasonDirChecksum
 	reasonIndex
@@ -102,6 +103,7 @@ var reasons = [...]string{
 	reasonEntryName:      "has a directory entry whose name does not fit",
 	reasonEntryInode:     "has a directory entry with an inode that the volume does not have",
 	reasonNotOwn:         "has a first directory block that is not its own",
+	reasonTwice:          "is a directory that has two names",
 	reasonNoTail:         "has a directory block without a checksum",
 	reasonDirChecksum:    "has a directory block that fails its checksum",
 	reasonIndex:          "has a damaged directory index",

@@ -31,8 +31,9 @@ type FS struct {
 	usage     func() (Usage, error)
 	index     func() (*index, error)
 
-	mu     sync.Mutex // protects damage
-	damage Damage
+	mu      sync.Mutex // protects what follows
+	damage  Damage
+	adopted map[uint32]uint32 // directories by inode that are said to be in another
 }
 
 var _ interface {
@@ -79,7 +80,7 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &FS{options: o, super: super, lists: lru[uint32, *dirList]{max: maxListCache}}
+	f := &FS{options: o, super: super, lists: lru[uint32, *dirList]{max: maxListCache}, adopted: map[uint32]uint32{}}
 	f.usage = sync.OnceValues(f.computeUsage)
 	f.index = sync.OnceValues(f.buildIndex)
 	f.disk = newDevice(r, size, super.blockBits)

@@ -37,13 +37,13 @@ func (f *FS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	info := f.info(base(name), i)
+	info := f.info(base(name), i.inode)
 	if info.IsDir() {
-		return &dirFile{f: f, info: info, path: name, inode: i}, nil
+		return &dirFile{f: f, info: info, path: name, dir: i}, nil
 	}
 	file := &File{info: info, path: name, content: &content{}}
 	if i.kind() == modeRegular {
-		file.content = newContent(f, i)
+		file.content = newContent(f, i.inode)
 	}
 	if i.has(flagEncrypted) {
 		file.refused = fmt.Errorf("%w: the content of inode %d", ErrEncrypted, i.number)
@@ -151,13 +151,13 @@ func (f *File) fail(op string, err error) error {
 
 // dirFile is an open directory.
 type dirFile struct {
-	f     *FS
-	info  *info
-	path  string
-	inode inode
-	list  []fs.DirEntry
-	err   error // of the listing; it comes after what is known
-	read  bool
+	f    *FS
+	info *info
+	path string
+	dir  located
+	list []fs.DirEntry
+	err  error // of the listing; it comes after what is known
+	read bool
 }
 
 func (d *dirFile) Stat() (fs.FileInfo, error) { return d.info, nil }
@@ -170,7 +170,7 @@ func (d *dirFile) Read([]byte) (int, error) {
 // ReadDir implements fs.ReadDirFile.
 func (d *dirFile) ReadDir(n int) ([]fs.DirEntry, error) {
 	if !d.read {
-		if d.list, d.err = d.f.readDir(d.inode); d.err != nil {
+		if d.list, d.err = d.f.readDir(d.dir); d.err != nil {
 			d.err = &fs.PathError{Op: "readdir", Path: d.path, Err: d.err}
 		}
 		d.read = true

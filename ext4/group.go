@@ -24,7 +24,7 @@ type groupState uint8
 
 const (
 	groupSound groupState = iota
-	groupStale            // the places are those of a copy, the counts are not known
+	groupStale            // the places are known, perhaps from a copy, but the counts are not
 	groupLost
 )
 
@@ -39,8 +39,9 @@ const (
 //	0x1C  2  unused inodes, low     0x32  2  high
 //	0x1E  2  checksum
 //
-// (group_descr.rst).
-func (s *superblock) parseGroup(b []byte, number uint32) (group, bool) {
+// (group_descr.rst). Without sound places the group is lost, without sound
+// counts it is stale.
+func (s *superblock) parseGroup(b []byte, number uint32) group {
 	g := group{
 		blockBitmap: uint64(le.Uint32(b)),
 		inodeBitmap: uint64(le.Uint32(b[0x4:])),
@@ -60,7 +61,7 @@ func (s *superblock) parseGroup(b []byte, number uint32) (group, bool) {
 	switch {
 	case s.checksums || s.roCompat&roCompatGDTCsum != 0:
 		if le.Uint16(b[0x1E:]) != s.groupChecksum(b, number) {
-			return g, false
+			return group{state: groupLost}
 		}
 		if le.Uint16(b[0x12:])&groupInodeUninit != 0 {
 			g.unused = s.inodesPerGroup
@@ -68,8 +69,19 @@ func (s *superblock) parseGroup(b []byte, number uint32) (group, bool) {
 	default:
 		g.unused = 0
 	}
-	return g, s.valid(g.blockBitmap, 1) && s.valid(g.inodeBitmap, 1) && s.valid(g.inodeTable, uint64(s.tableBlocks())) &&
-		g.unused <= s.inodesPerGroup && g.freeInodes <= s.inodesPerGroup && g.freeBlocks <= s.blocksPerGroup>>s.clusterRatio
+	if !s.valid(g.blockBitmap, 1) || !s.valid(g.inodeBitmap, 1) || !s.valid(g.inodeTable, uint64(s.tableBlocks())) {
+		return group{state: groupLost}
+	}
+	if g.unused > s.inodesPerGroup || g.freeInodes > s.inodesPerGroup || g.freeBlocks > s.blocksPerGroup>>s.clusterRatio {
+		g.forget()
+	}
+	return g
+}
+
+// forget takes away the counts.
+func (g *group) forget() {
+	g.state = groupStale
+	g.freeBlocks, g.freeInodes, g.unused = 0, 0, 0
 }
 
 func (s *superblock) groupChecksum(b []byte, number uint32) uint16 {
@@ -202,7 +214,7 @@ func loadGroups(d *device, s *superblock) (groups []group, notes []string, err e
 		n += count
 	}
 	if stale > 0 {
-		notes = append(notes, fmt.Sprintf("%d group descriptors are damaged: their copies were read, which do not know what is free", stale))
+		notes = append(notes, fmt.Sprintf("%d group descriptors are damaged: where their inodes are is known, perhaps from a copy, but not what is free", stale))
 	}
 	if lost > 0 {
 		notes = append(notes, fmt.Sprintf("%d group descriptors are damaged, and have no sound copy: the inodes of these groups cannot be read", lost))
@@ -220,22 +232,22 @@ func (s *superblock) loadGroupBlock(d *device, b []byte, n uint32, groups []grou
 			break
 		}
 		at := int(i) * s.descSize
-		g, ok := s.parseGroup(b[at:at+s.descSize], number)
-		if !ok {
+		g := s.parseGroup(b[at:at+s.descSize], number)
+		if g.state == groupLost {
 			if backup == nil {
 				if backup, err = s.readDescriptorCopy(d, n); err != nil {
 					return 0, 0, err
 				}
 			}
-			g, ok = s.parseGroup(backup[at:at+s.descSize], number)
-			g.freeBlocks, g.freeInodes, g.unused = 0, 0, 0
-			if ok {
-				g.state = groupStale
-				stale++
-			} else {
-				g.state = groupLost
-				lost++
+			if g = s.parseGroup(backup[at:at+s.descSize], number); g.state == groupSound {
+				g.forget()
 			}
+		}
+		switch g.state {
+		case groupStale:
+			stale++
+		case groupLost:
+			lost++
 		}
 		groups[number] = g
 	}

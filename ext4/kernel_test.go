@@ -145,47 +145,51 @@ func kernelView(t testing.TB, dir string) map[string]seen {
 	t.Helper()
 	view := map[string]seen{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(dir, path)
+		rel = encodePath([]byte(rel))
+		s := seen{}
+		if err == nil {
+			s, err = kernelLook(path)
+		}
 		if err != nil {
-			return err
+			s.Err = err.Error()
 		}
-		rel, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		var st unix.Statx_t
-		if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_ALL, &st); err != nil {
-			return err
-		}
-		stamp := func(t unix.StatxTimestamp) time.Time { return time.Unix(t.Sec, int64(t.Nsec)).UTC() }
-		s := seen{
-			Inode: st.Ino, Mode: fileMode(st.Mode), UID: st.Uid, GID: st.Gid, Links: int(st.Nlink), Size: int64(st.Size),
-			Allocated: int64(st.Blocks) * 512, Modified: stamp(st.Mtime), Changed: stamp(st.Ctime), Accessed: stamp(st.Atime),
-			Major: st.Rdev_major, Minor: st.Rdev_minor,
-		}
-		if st.Mask&unix.STATX_BTIME != 0 {
-			s.Created = stamp(st.Btime)
-		}
-		if s.Mode&fs.ModeSymlink != 0 {
-			if s.Target, err = os.Readlink(path); err != nil {
-				return err
-			}
-			s.Target = encodePath([]byte(s.Target))
-		}
-		if s.Mode.IsRegular() {
-			if s.Content, err = digestFile(path); err != nil {
-				return err
-			}
-		}
-		if s.Xattrs, err = kernelXattrs(path); err != nil {
-			return err
-		}
-		view[encodePath([]byte(rel))] = s
+		view[rel] = s
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return view
+}
+
+func kernelLook(path string) (s seen, err error) {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_ALL, &st); err != nil {
+		return s, err
+	}
+	stamp := func(t unix.StatxTimestamp) time.Time { return time.Unix(t.Sec, int64(t.Nsec)).UTC() }
+	s = seen{
+		Inode: st.Ino, Mode: fileMode(st.Mode), UID: st.Uid, GID: st.Gid, Links: int(st.Nlink), Size: int64(st.Size),
+		Allocated: int64(st.Blocks) * 512, Modified: stamp(st.Mtime), Changed: stamp(st.Ctime), Accessed: stamp(st.Atime),
+		Major: st.Rdev_major, Minor: st.Rdev_minor,
+	}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		s.Created = stamp(st.Btime)
+	}
+	if s.Mode&fs.ModeSymlink != 0 {
+		if s.Target, err = os.Readlink(path); err != nil {
+			return s, err
+		}
+		s.Target = encodePath([]byte(s.Target))
+	}
+	if s.Mode.IsRegular() {
+		if s.Content, err = digestFile(path); err != nil {
+			return s, err
+		}
+	}
+	s.Xattrs, err = kernelXattrs(path)
+	return s, err
 }
 
 func digestFile(path string) (string, error) {
@@ -236,9 +240,6 @@ func view(t testing.TB, f *FS) map[string]seen {
 	all := map[string]seen{}
 	err := fs.WalkDir(f, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
-			if d == nil {
-				return err
-			}
 			s := all[path]
 			s.Err = err.Error()
 			all[path] = s

@@ -22,7 +22,8 @@ const maxListCache = 16 << 20
 type dirList struct {
 	entries []listed
 	names   []byte
-	err     error // why it may not be whole
+	parent  uint32 // by its own entry ".."
+	err     error  // why it may not be whole
 
 	fold   sync.Once
 	folded map[string][]uint32 // indexes into entries by folded name
@@ -33,19 +34,62 @@ type listed struct {
 	at    uint32 // of the name in names
 	size  uint8
 	kind  uint8
+	again bool // an entry before it has the same inode
 }
 
 func (l *dirList) name(e listed) []byte { return l.names[e.at : e.at+uint32(e.size)] }
 
 // list returns a directory; its own err says whether it is whole. Another
-// error is that of the reader, or of a directory that is too large.
-func (f *FS) list(dir inode) (*dirList, error) {
-	if l, ok := f.lists.get(dir.number); ok {
-		return l, nil
+// error is that of the reader, or of a directory that is too large, or that is
+// said to be elsewhere.
+func (f *FS) list(dir located) (*dirList, error) {
+	l, ok := f.lists.get(dir.number)
+	if !ok {
+		var err error
+		if l, err = f.readList(dir.inode); err != nil {
+			return nil, err
+		}
+		f.lists.put(dir.number, l, int64(16*cap(l.entries)+cap(l.names))+256)
 	}
+	if in := f.parent(l, dir); in != dir.in {
+		return nil, corrupt("directory, inode %d, is found in directory %d, but belongs to directory %d", dir.number, dir.in, in)
+	}
+	return l, nil
+}
+
+// maxAdopted is how many directories are held in memory that do not know any
+// more where they belong.
+const maxAdopted = 1 << 16
+
+// parent returns the only directory that one may be found in, so that none can
+// be reached on two ways, and those who walk through a crafted volume come to
+// an end. It is what its entry ".." says; if that is lost, the directory in
+// which it was found first.
+func (f *FS) parent(l *dirList, dir located) uint32 {
+	if dir.number == inodeRoot {
+		return inodeRoot
+	}
+	if l.parent != 0 {
+		return l.parent
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	in, ok := f.adopted[dir.number]
+	if !ok && len(f.adopted) < maxAdopted {
+		in = dir.in
+		f.adopted[dir.number] = in
+	}
+	return in
+}
+
+func (f *FS) readList(dir inode) (*dirList, error) {
 	l := &dirList{}
 	tooMany := false
 	err := f.eachDirent(dir, func(d dirent) {
+		if d.parent() {
+			l.parent = d.inode
+			return
+		}
 		if len(l.entries) == maxDirEntries {
 			tooMany = true
 			return
@@ -63,24 +107,28 @@ func (f *FS) list(dir inode) (*dirList, error) {
 	slices.SortFunc(l.entries, func(a, b listed) int {
 		return cmp.Or(bytes.Compare(l.name(a), l.name(b)), cmp.Compare(a.inode, b.inode))
 	})
-	f.lists.put(dir.number, l, int64(16*cap(l.entries)+cap(l.names))+256)
+	inodes := make(map[uint32]bool, len(l.entries))
+	for i := range l.entries {
+		e := &l.entries[i]
+		e.again = inodes[e.inode]
+		inodes[e.inode] = true
+	}
 	return l, nil
 }
 
 // find looks a name up. It is ambiguous if the directory has it twice for
 // different files.
-func (l *dirList) find(name []byte) (number uint32, found, ambiguous bool) {
+func (l *dirList) find(name []byte) (e listed, found, ambiguous bool) {
 	at := sort.Search(len(l.entries), func(i int) bool { return bytes.Compare(l.name(l.entries[i]), name) >= 0 })
 	for ; at < len(l.entries) && bytes.Equal(l.name(l.entries[at]), name); at++ {
-		e := l.entries[at]
-		ambiguous = ambiguous || found && e.inode != number
-		number, found = e.inode, true
+		ambiguous = ambiguous || found && l.entries[at].inode != e.inode
+		e, found = l.entries[at], true
 	}
-	return number, found, ambiguous
+	return e, found, ambiguous
 }
 
 // findFolded looks a name up without regard to case.
-func (l *dirList) findFolded(name []byte) (number uint32, found, ambiguous bool) {
+func (l *dirList) findFolded(name []byte) (e listed, found, ambiguous bool) {
 	l.fold.Do(func() {
 		l.folded = make(map[string][]uint32, len(l.entries))
 		for i, e := range l.entries {
@@ -89,11 +137,10 @@ func (l *dirList) findFolded(name []byte) (number uint32, found, ambiguous bool)
 		}
 	})
 	for _, i := range l.folded[foldName(name)] {
-		e := l.entries[i]
-		ambiguous = ambiguous || found && e.inode != number
-		number, found = e.inode, true
+		ambiguous = ambiguous || found && l.entries[i].inode != e.inode
+		e, found = l.entries[i], true
 	}
-	return number, found, ambiguous
+	return e, found, ambiguous
 }
 
 // ReadDir lists a directory, sorted by name. The entries' types and infos are
@@ -112,7 +159,7 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return nil, &fs.PathError{Op: "readdir", Path: name, Err: err}
 }
 
-func (f *FS) readDir(dir inode) ([]fs.DirEntry, error) {
+func (f *FS) readDir(dir located) ([]fs.DirEntry, error) {
 	if dir.kind() != modeDir {
 		return nil, fmt.Errorf("%w: not a directory", fs.ErrInvalid)
 	}
@@ -134,6 +181,10 @@ func (f *FS) readDir(dir inode) ([]fs.DirEntry, error) {
 		e := &entries[order[k]]
 		if err != nil {
 			e.lost = err
+			return
+		}
+		if i.kind() == modeDir && l.entries[order[k]].again {
+			e.lost = damaged(i.number, reasonTwice)
 			return
 		}
 		e.info = f.info(e.name, i)

@@ -15,24 +15,35 @@ const maxLinks = 40
 // (PATH_MAX of the kernel, without the NUL).
 const maxSymlink = 4095
 
+// maxPath is the length of the longest name that is looked up, in bytes, as in
+// the kernel (PATH_MAX). It bounds how deep those who walk through a volume
+// get.
+const maxPath = 4096
+
+// located is an inode and the directory in which it was found.
+type located struct {
+	inode
+	in uint32
+}
+
 // resolve returns the inode that the name leads to. Symbolic links are
 // followed, the last element only if follow is set; an absolute one begins at
 // the root of the volume, and ".." of the root is the root.
-func (f *FS) resolve(name string, follow bool) (inode, error) {
+func (f *FS) resolve(name string, follow bool) (located, error) {
 	if !fs.ValidPath(name) {
-		return inode{}, fs.ErrInvalid
+		return located{}, fs.ErrInvalid
 	}
 	if f.unknown != nil {
-		return inode{}, f.unknown
+		return located{}, f.unknown
 	}
-	if name == "." {
-		return f.root()
+	if len(name) > maxPath {
+		return located{}, unsupported("a path of more than %d bytes", maxPath)
 	}
 	var path []byte // in the bytes of the volume
 	for element := range strings.SplitSeq(name, "/") {
 		raw, ok := decodeName(element)
 		if !ok {
-			return inode{}, fs.ErrNotExist // no file can have this name
+			return located{}, fs.ErrNotExist // no file can have this name
 		}
 		if path != nil {
 			path = append(path, '/')
@@ -53,19 +64,20 @@ func (f *FS) root() (inode, error) {
 	return i, nil
 }
 
-func (f *FS) walk(path []byte, follow bool) (inode, error) {
-	at, err := f.root()
+func (f *FS) walk(path []byte, follow bool) (located, error) {
+	root, err := f.root()
 	if err != nil {
-		return inode{}, err
+		return located{}, err
 	}
-	above := []inode{at} // the directories on the way, at last that to look into
+	at := located{root, inodeRoot}
+	above := []located{at} // the directories on the way, at last that to look into
 	links := 0
 	slash := false
 	for len(path) > 0 {
 		var element []byte
 		element, path, slash = bytes.Cut(path, []byte{'/'})
 		if at.kind() != modeDir {
-			return inode{}, fs.ErrNotExist
+			return located{}, fs.ErrNotExist
 		}
 		switch string(element) {
 		case "", ".":
@@ -77,65 +89,65 @@ func (f *FS) walk(path []byte, follow bool) (inode, error) {
 			at = above[len(above)-1]
 			continue
 		}
-		number, err := f.child(at, element)
+		i, err := f.child(at, element)
 		if err != nil {
-			return inode{}, err
+			return located{}, err
 		}
-		i, err := f.named(number)
-		if err != nil {
-			return inode{}, err
-		}
-		switch {
-		case i.kind() == modeSymlink && (follow || slash):
+		if i.kind() == modeSymlink && (follow || slash) {
 			if links++; links > maxLinks {
-				return inode{}, ErrLinks
+				return located{}, ErrLinks
 			}
 			target, err := f.target(i)
 			if err != nil {
-				return inode{}, err
+				return located{}, err
 			}
 			if target[0] == '/' {
 				above = above[:1]
+				at = above[0]
 			}
-			at = above[len(above)-1]
 			if slash {
 				target = append(append(bytes.Clone(target), '/'), path...)
 			}
 			path = target
 			continue
-		case i.kind() == modeDir:
-			above = append(above, i)
 		}
-		at = i
+		at = located{i, at.number}
+		if i.kind() == modeDir {
+			above = append(above, at)
+		}
 	}
 	if slash && at.kind() != modeDir {
-		return inode{}, fs.ErrNotExist
+		return located{}, fs.ErrNotExist
 	}
 	return at, nil
 }
 
 // child looks a name up in a directory.
-func (f *FS) child(dir inode, name []byte) (uint32, error) {
+func (f *FS) child(dir located, name []byte) (inode, error) {
 	if dir.has(flagEncrypted) {
-		return 0, encryptedNames(dir.number)
+		return inode{}, encryptedNames(dir.number)
 	}
 	list, err := f.list(dir)
 	if err != nil {
-		return 0, err
+		return inode{}, err
 	}
-	number, found, ambiguous := list.find(name)
+	e, found, ambiguous := list.find(name)
 	if !found && dir.has(flagCasefold) && f.super.has(incompatCasefold) {
-		number, found, ambiguous = list.findFolded(name)
+		e, found, ambiguous = list.findFolded(name)
 	}
 	switch {
 	case ambiguous:
-		return 0, corrupt("inode %d: two entries have the name %q", dir.number, name)
-	case found:
-		return number, nil
-	case list.err != nil:
-		return 0, fmt.Errorf("%q may have been lost with a part of its directory: %w", name, list.err)
+		return inode{}, corrupt("directory, inode %d: two entries have the name %q", dir.number, name)
+	case !found && list.err != nil:
+		return inode{}, fmt.Errorf("%q may have been lost with a part of its directory: %w", name, list.err)
+	case !found:
+		return inode{}, fs.ErrNotExist
 	}
-	return 0, fs.ErrNotExist
+	i, err := f.named(e.inode)
+	if err == nil && e.again && i.kind() == modeDir {
+		err = damaged(i.number, reasonTwice)
+	}
+	return i, err
 }
 
 func encryptedNames(dir uint32) error {
@@ -154,7 +166,7 @@ func (f *FS) target(i inode) ([]byte, error) {
 	target := make([]byte, size)
 	switch {
 	case f.fast(i):
-		if size >= blockArea {
+		if size >= blockArea || i.area()[size] != 0 {
 			return nil, damaged(i.number, reasonSize)
 		}
 		copy(target, i.area())

@@ -298,7 +298,9 @@ func (w *scanner) addDir(i inode) error {
 }
 
 func (w *scanner) visit(d dirent) {
-	w.entries = append(w.entries, entryPair{w.dir, d.inode})
+	if !d.parent() {
+		w.entries = append(w.entries, entryPair{w.dir, d.inode})
+	}
 }
 
 // entriesOf decodes blocks of a directory.

@@ -166,15 +166,3 @@ func portable(view map[string]seen) map[string]seen {
 	}
 	return same
 }
-
-func decodePath(path string) (string, bool) {
-	elements := strings.Split(path, "/")
-	for i, e := range elements {
-		raw, ok := decodeName(e)
-		if !ok {
-			return "", false
-		}
-		elements[i] = string(raw)
-	}
-	return strings.Join(elements, "/"), true
-}

@@ -53,7 +53,7 @@ func (f *FS) xattrsOf(op, name string, follow bool) ([]Xattr, error) {
 	i, err := f.resolve(name, follow)
 	var list []Xattr
 	if err == nil {
-		list, err = f.xattrs(i)
+		list, err = f.xattrs(i.inode)
 	}
 	if err != nil {
 		return nil, &fs.PathError{Op: op, Path: name, Err: err}
