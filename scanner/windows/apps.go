@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -251,11 +252,14 @@ func (m *Machine) machinePrograms(env environment) (found []placed, looked strin
 	more, shortcuts, err := m.startMenu(env)
 	note(err)
 	found = append(found, more...)
-	more, tasks, err := m.scheduledTasks(env)
+	tasks, err := m.Tasks()
 	note(err)
-	found = append(found, more...)
+	for _, t := range tasks {
+		found, err = m.place(found, env, "task "+t.Name, Setting[string]{Value: t.Command, Evidence: t.Evidence})
+		note(err)
+	}
 	looked = fmt.Sprintf("%s, %s, %s, %s", prose.Count(judged, "application", "applications"), prose.Count(len(services), "service or driver", "services and drivers"),
-		prose.Count(shortcuts, "shortcut", "shortcuts"), prose.Count(tasks, "scheduled task", "scheduled tasks"))
+		prose.Count(shortcuts, "shortcut", "shortcuts"), prose.Count(len(tasks), "program of a scheduled task", "programs of scheduled tasks"))
 	return found, looked, unread
 }
 
@@ -286,6 +290,22 @@ func (m *Machine) appPaths(key string, env environment) ([]placed, error) {
 
 // runEntries reads the programs that start at logon.
 func (m *Machine) runEntries(key string, env environment) ([]placed, error) {
+	values, err := m.runValues(key)
+	if err != nil {
+		return nil, err
+	}
+	var found []placed
+	for _, s := range values {
+		if found, err = m.place(found, env, "startup program "+s.Evidence.Value, s); err != nil {
+			return found, err
+		}
+	}
+	return found, nil
+}
+
+// runValues reads the command lines of a Run key, which may not be there.
+// Windows starts those alone that are texts.
+func (m *Machine) runValues(key string) ([]Setting[string], error) {
 	k, err := m.key(key)
 	if err != nil || !k.Exists() {
 		return nil, err
@@ -294,17 +314,18 @@ func (m *Machine) runEntries(key string, env environment) ([]placed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", k.Evidence.Path, err)
 	}
-	var found []placed
+	var commands []Setting[string]
 	for _, v := range values {
+		if t := v.Type(); t != registry.SZ && t != registry.ExpandSZ {
+			continue
+		}
 		s, err := m.text(k, v.Name())
 		if err != nil {
 			return nil, err
 		}
-		if found, err = m.place(found, env, "startup program "+v.Name(), s); err != nil {
-			return found, err
-		}
+		commands = append(commands, s)
 	}
-	return found, nil
+	return commands, nil
 }
 
 // installerProducts reads the products that Windows Installer has installed

@@ -69,31 +69,56 @@ func TestDrives(t *testing.T) {
 	alias.Evidence.Value = "X:"
 	for name, c := range map[string]struct {
 		drives Drives
-		maps   []driveMap
 		want   verdict
 	}{
-		"C and D":                        {also(), nil, passed},
-		"E on a partition of the images": {also(mount("E", partitions[0].Device)), nil, failed},
-		"E on another disk":              {also(mount("E", DeviceMBR(7, 1048576))), nil, passed},
-		"a CD-ROM":                       {also(Mount{"E", `\??\SCSI#CdRom&Ven_QEMU`, false, evidence}), nil, passed},
-		"a floppy":                       {also(Mount{"A", `\??\FDC#GENERIC`, false, evidence}), nil, passed},
-		"a letter for a folder":          {Drives{Mounts: cd, Aliases: []Setting[string]{alias}}, nil, failed},
-		"a virtual disk at start":        {Drives{Mounts: cd, Attached: []requirement.Evidence{evidence}}, nil, warning},
-		"a page file on E":               {Drives{Mounts: cd, PageFiles: Setting[[]string]{Value: []string{`E:\pagefile.sys 0 0`}}}, nil, warning},
-		"page files on C, D and any":     {Drives{Mounts: cd, PageFiles: Setting[[]string]{Value: []string{`c:\pagefile.sys`, `D:\x`, `?:\pagefile.sys`}}}, nil, passed},
-		"a driver of drives":             {Drives{Mounts: cd, Makers: []Service{{Name: "WinFsp", Start: number(2)}}}, nil, warning},
-		"a policy maps H":                {also(), []driveMap{{Letter: "H", Path: `\\server\home`}}, warning},
-		"a policy maps D":                {also(), []driveMap{{Letter: "d", Path: `\\server\home`}}, passed},
-		"nothing is mounted":             {Drives{}, nil, passed},
+		"C and D":                        {also(), passed},
+		"E on a partition of the images": {also(mount("E", partitions[0].Device)), failed},
+		"E on another disk":              {also(mount("E", DeviceMBR(7, 1048576))), passed},
+		"a CD-ROM":                       {also(Mount{"E", `\??\SCSI#CdRom&Ven_QEMU`, false, evidence}), passed},
+		"a floppy":                       {also(Mount{"A", `\??\FDC#GENERIC`, false, evidence}), passed},
+		"a letter for a folder":          {Drives{Mounts: cd, Aliases: []Setting[string]{alias}}, failed},
+		"a virtual disk at start":        {Drives{Mounts: cd, Attached: []requirement.Evidence{evidence}}, warning},
+		"a page file on E":               {Drives{Mounts: cd, PageFiles: Setting[[]string]{Value: []string{`E:\pagefile.sys 0 0`}}}, warning},
+		"page files on C, D and any":     {Drives{Mounts: cd, PageFiles: Setting[[]string]{Value: []string{`c:\pagefile.sys`, `D:\x`, `?:\pagefile.sys`}}}, passed},
+		"a driver of drives":             {Drives{Mounts: cd, Makers: []Service{{Name: "WinFsp", Start: number(2)}}}, warning},
+		"a policy maps H":                {Drives{Mounts: cd, Maps: []driveMap{{Letter: "H", Path: `\\server\home`}}}, warning},
+		"a policy maps D":                {Drives{Mounts: cd, Maps: []driveMap{{Letter: "d", Path: `\\server\home`}}}, passed},
+		"a task makes X":                 {Drives{Mounts: cd, Commands: []driveMaking{{"task Backup", "subst X:", evidence}}}, warning},
+		"not all was read":               {Drives{Mounts: cd, Err: errHive}, undetermined},
+		"not all was read, and E":        {Drives{Mounts: []Mount{mount("E", partitions[0].Device)}, Err: errHive}, failed},
+		"nothing is mounted":             {Drives{}, passed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, _ := judgeDrives(c.drives, partitions, c.maps)
+			o, _ := judgeDrives(c.drives, partitions)
 			check(t, drivesOnlyCD, o, c.want)
 		})
 	}
 	share := words(`\\server\home`)
 	share.Evidence.Key = `Network\h`
 	check(t, drivesOnlyCD, judgeNetworkDrives([]Setting[string]{share}), failed)
+}
+
+func TestMakesDrive(t *testing.T) {
+	for line, want := range map[string]string{
+		`subst X: C:\Data`: "subst X:",
+		`"C:\Windows\System32\SUBST.EXE"  x:  C:\Data`:       "SUBST x:",
+		`cmd /c net use H: \\server\home /persistent:yes`:    "net use H:",
+		`net.exe use h: \\server\home`:                       "net use h:",
+		`C:\Windows\System32\mountvol.exe E: \\?\Volume{1}\`: "mountvol E:",
+		`powershell -c "Mount-DiskImage C:\a.iso"`:           "Mount-DiskImage",
+		`diskpart /s C:\a.txt`:                               "diskpart",
+		`subst D: C:\Data`:                                   "",
+		`net use C: \\server\c`:                              "",
+		`subst X: /D`:                                        "",
+		`net use H: /delete`:                                 "",
+		`C:\substitute\a.exe X:`:                             "",
+		`C:\Program Files\7-Zip\7zFM.exe`:                    "",
+		"":                                                   "",
+	} {
+		if got := makesDrive(line); got != want {
+			t.Errorf("%s makes %q, want %q", line, got, want)
+		}
+	}
 }
 
 func TestParseDrivesXML(t *testing.T) {

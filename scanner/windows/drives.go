@@ -2,7 +2,8 @@ package windows
 
 import (
 	"fmt"
-	"io/fs"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -14,7 +15,7 @@ const keyMountedDevices = `HKLM\SYSTEM\MountedDevices`
 
 var drivesOnlyCD = entry{
 	Requirement: required("win.drives.only-c-d", "AdditionalDrivesPresent", "only drives C and D are present, virtual and network drives included", sectionTips+": Only the C and D drives can be present", explanation{
-		Reads: `SYSTEM: MountedDevices, compared with the partitions of the images; Control\Session Manager\DOS Devices, Control\AutoAttachVirtualDisks, the page files, drivers that make drives; the user's Network key; drive maps of Group Policy. An entry of a disk that is not among the images may be stale: it is named and decides nothing.`,
+		Reads: `SYSTEM: MountedDevices, compared with the partitions of the images; Control\Session Manager\DOS Devices, Control\AutoAttachVirtualDisks, the page files, drivers that make drives; the user's Network key; drive maps of Group Policy; commands such as subst in Run keys and scheduled tasks. An entry of a disk that is not among the images may be stale: it is named and decides nothing.`,
 		Live:  "Get-CimInstance Win32_LogicalDisk | Select-Object DeviceID, DriveType, ProviderName",
 		Fix:   "Remove the drive: diskmgmt.msc for a volume, net use X: /delete for a network drive, the program's settings for a virtual one.",
 	}),
@@ -60,67 +61,141 @@ func parseMount(data []byte) (device string, disk bool) {
 	return utf16String(data), false
 }
 
-// Drives is what the registry says of drive letters.
+// Drives is what the registry and the scheduled tasks say of drive letters.
 type Drives struct {
 	Mounts    []Mount
 	Aliases   []Setting[string] // DOS Devices that are drive letters
 	Attached  []requirement.Evidence
 	PageFiles Setting[[]string]
-	Makers    []Service // enabled drivers of programs that make drives
+	Makers    []Service     // enabled drivers of programs that make drives
+	Maps      []driveMap    // of Group Policy
+	Commands  []driveMaking // that run at every start or logon
+	Err       error         // why there may be more of them; nil if all was read
 }
 
-func (m *Machine) Drives() (Drives, error) { return m.drives.Get(m.readDrives) }
-
-func (m *Machine) readDrives() (Drives, error) {
+func (m *Machine) readDrives() Drives {
 	var d Drives
-	var err error
-	if d.Mounts, err = m.readMounts(); err != nil {
-		return d, err
+	for _, read := range []func(*Drives) error{
+		func(d *Drives) (err error) { d.Mounts, err = m.readMounts(); return err },
+		m.readAliases, m.readAttached, m.readMakers,
+		func(d *Drives) (err error) {
+			d.PageFiles, err = m.multiAt(keySessionManager+`\Memory Management`, "PagingFiles")
+			return err
+		},
+		func(d *Drives) (err error) { d.Maps, err = m.driveMaps(); return err },
+		m.readCommands,
+	} {
+		if err := read(&d); err != nil && d.Err == nil {
+			d.Err = err
+		}
 	}
-	aliases, err := m.key(keyControl + `\Session Manager\DOS Devices`)
+	return d
+}
+
+func (m *Machine) readAliases(d *Drives) error {
+	aliases, err := m.key(keySessionManager + `\DOS Devices`)
+	if err != nil || !aliases.Exists() {
+		return err
+	}
+	values, err := aliases.Values()
 	if err != nil {
-		return d, err
+		return fmt.Errorf("%s: %w", aliases.Evidence.Path, err)
 	}
-	if aliases.Exists() {
-		values, err := aliases.Values()
+	for _, v := range values {
+		if !isLetter(v.Name()) {
+			continue
+		}
+		s, err := m.text(aliases, v.Name())
 		if err != nil {
-			return d, fmt.Errorf("%s: %w", aliases.Evidence.Path, err)
+			return err
 		}
-		for _, v := range values {
-			if !isLetter(v.Name()) {
-				continue
-			}
-			s, err := m.text(aliases, v.Name())
-			if err != nil {
-				return d, err
-			}
-			d.Aliases = append(d.Aliases, s)
-		}
+		d.Aliases = append(d.Aliases, s)
 	}
+	return nil
+}
+
+func (m *Machine) readAttached(d *Drives) error {
 	attach, err := m.key(keyControl + `\AutoAttachVirtualDisks`)
 	if err != nil {
-		return d, err
+		return err
 	}
 	attached, err := m.subkeys(attach)
-	if err != nil {
-		return d, err
-	}
 	for _, k := range attached {
 		d.Attached = append(d.Attached, k.Evidence)
 	}
-	if d.PageFiles, err = m.multiAt(keyControl+`\Session Manager\Memory Management`, "PagingFiles"); err != nil {
-		return d, err
-	}
+	return err
+}
+
+func (m *Machine) readMakers(d *Drives) error {
 	for _, name := range driveMakers {
 		s, err := m.Service(name)
 		if err != nil {
-			return d, err
+			return err
 		}
 		if s.Exists() && s.Start.Value != startDisabled {
 			d.Makers = append(d.Makers, s)
 		}
 	}
-	return d, nil
+	return nil
+}
+
+// driveMaking is a command line that gives something a drive letter.
+type driveMaking struct {
+	Who      string // "task Backup"
+	What     string // "subst X:"
+	Evidence requirement.Evidence
+}
+
+func (m *Machine) readCommands(d *Drives) error {
+	for _, view := range machineViews {
+		if err := m.readRunCommands(d, view+keyWindows); err != nil {
+			return err
+		}
+	}
+	tasks, err := m.Tasks()
+	for _, t := range tasks {
+		if what := makesDrive(t.Command + " " + t.Arguments); what != "" {
+			d.Commands = append(d.Commands, driveMaking{"task " + t.Name, what, t.Evidence})
+		}
+	}
+	return err
+}
+
+// readRunCommands reads what starts at logon, of the machine or of a user.
+func (m *Machine) readRunCommands(d *Drives, parent string) error {
+	for _, key := range []string{`\Run`, `\RunOnce`} {
+		commands, err := m.runValues(parent + key)
+		if err != nil {
+			return err
+		}
+		for _, s := range commands {
+			if what := makesDrive(s.Value); what != "" {
+				d.Commands = append(d.Commands, driveMaking{"startup program " + s.Evidence.Value, what, s.Evidence})
+			}
+		}
+	}
+	return nil
+}
+
+// driveCommands are commands that make a drive with the letter that is their
+// last part, or make drives of disks.
+var (
+	driveCommands = regexp.MustCompile(`(?i)\b(subst|mountvol|net1? +use)(?:\.exe)?"? +"?([a-bd-z]:)`)
+	diskCommands  = regexp.MustCompile(`(?i)\b(Mount-DiskImage|Mount-VHD|New-PSDrive|diskpart)\b`)
+	undoing       = regexp.MustCompile(`(?i)/d(?:elete)?\b`)
+)
+
+// makesDrive tells which command in a command line makes a drive beside C and
+// D; "" if none does.
+func makesDrive(line string) string {
+	line = strings.ReplaceAll(strings.Join(strings.Fields(line), " "), `net.exe`, "net")
+	if undoing.MatchString(line) {
+		return ""
+	}
+	if found := driveCommands.FindStringSubmatch(line); found != nil && !strings.EqualFold(found[2], "D:") {
+		return found[1] + " " + found[2]
+	}
+	return diskCommands.FindString(line)
 }
 
 // driveMakers are the drivers of programs that give files, clouds or
@@ -190,35 +265,25 @@ type driveMap struct {
 	Evidence     requirement.Evidence
 }
 
-// policyHistory is where the preferences of applied Group Policy are kept.
-const policyHistory = "ProgramData/Microsoft/Group Policy/History"
-
-// Bounds of the search below policyHistory: real ones have a few folders a
+// Bounds of the search for drive maps: real machines have a few folders a
 // policy, and files of a few KiB.
 const (
 	maxPolicyFiles = 4096
 	maxDrivesXML   = 1 << 20
 )
 
+// driveMaps reads the preferences of applied Group Policy.
 func (m *Machine) driveMaps() ([]driveMap, error) {
-	root := m.volumes["C"]
-	start, err := root.file(policyHistory)
-	if err != nil || !start.Exists {
+	env, err := m.env()
+	if err != nil {
 		return nil, err
 	}
 	var maps []driveMap
-	seen := 0
-	err = fs.WalkDir(root.fs, policyHistory, func(name string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return root.problem(name, err)
-		}
-		if seen++; seen > maxPolicyFiles {
-			return fmt.Errorf("%s: more than %d files", policyHistory, maxPolicyFiles)
-		}
-		if e.IsDir() || !strings.EqualFold(e.Name(), "Drives.xml") {
+	err = m.walk(env["PROGRAMDATA"]+`\Microsoft\Group Policy\History`, maxPolicyFiles, func(v *volume, name string) error {
+		if !strings.EqualFold(path.Base(name), "Drives.xml") {
 			return nil
 		}
-		data, f, err := m.read(`C:\`+name, maxDrivesXML)
+		data, f, err := v.read(name, maxDrivesXML)
 		if err != nil {
 			return err
 		}
@@ -261,33 +326,49 @@ func parseDrivesXML(data []byte) ([]driveMap, error) {
 }
 
 func (m *Machine) decideDrives() requirement.Outcome {
-	d, err := m.Drives()
-	if err != nil {
-		return requirement.Unreadable(err)
-	}
-	maps, err := m.driveMaps()
-	if err != nil {
-		return requirement.Unreadable(err)
-	}
-	machine, evidence := judgeDrives(d, m.in.Partitions, maps)
+	machine, evidence := judgeDrives(m.readDrives(), m.in.Partitions)
 	if machine.Status == requirement.Failed {
 		return machine
 	}
+	user := m.decideUserDrives(machine, evidence)
+	for _, status := range []requirement.Status{requirement.Failed, requirement.Warning} {
+		for _, o := range []requirement.Outcome{machine, user} {
+			if o.Status == status {
+				return o
+			}
+		}
+	}
+	if machine.Status == requirement.Undetermined {
+		return machine
+	}
+	return user
+}
+
+// decideUserDrives judges the drives that the user's profile makes at every
+// logon: where there are none, what was found of the machine's stands.
+func (m *Machine) decideUserDrives(machine requirement.Outcome, looked []requirement.Evidence) requirement.Outcome {
 	w, err := m.Wanted()
 	if err != nil {
-		return requirement.Unreadable(err, evidence...)
+		return requirement.Unreadable(err, looked...)
 	}
 	if w.Profile == nil {
-		return requirement.Unknown("whose network drives count is not known: see win.profile.exists", evidence...)
+		return requirement.Unknown("whose network drives count is not known: see win.profile.exists", looked...)
 	}
-	drives, looked, err := m.networkDrives(*w.Profile)
+	drives, key, err := m.networkDrives(*w.Profile)
 	if err != nil {
-		return requirement.Unreadable(fmt.Errorf("the user's network drives: %w", err), evidence...)
+		return requirement.Unreadable(fmt.Errorf("the user's network drives: %w", err), looked...)
 	}
 	if len(drives) > 0 {
 		return judgeNetworkDrives(drives)
 	}
-	return w.inferred(machine.With(looked))
+	var own Drives
+	if err := m.readRunCommands(&own, `HKU\`+w.Profile.SID+`\Software`+keyWindows); err != nil {
+		return requirement.Unreadable(fmt.Errorf("what the user starts at logon: %w", err), looked...)
+	}
+	if o, _ := judgeDrives(own, nil); o.Status != requirement.Passed {
+		return o
+	}
+	return w.inferred(machine.With(key))
 }
 
 func judgeNetworkDrives(drives []Setting[string]) requirement.Outcome {
@@ -304,8 +385,9 @@ func judgeNetworkDrives(drives []Setting[string]) requirement.Outcome {
 }
 
 // judgeDrives decides what the machine's part of the registry says for
-// win.drives.only-c-d, and returns the evidence it looked at.
-func judgeDrives(d Drives, partitions []Partition, maps []driveMap) (requirement.Outcome, []requirement.Evidence) {
+// win.drives.only-c-d, and returns the evidence it looked at. What is found
+// stands whatever else could not be read.
+func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requirement.Evidence) {
 	var present, doubtful, stale []string
 	var presentEvidence, doubtfulEvidence, evidence []requirement.Evidence
 	for _, mount := range d.Mounts {
@@ -326,7 +408,7 @@ func judgeDrives(d Drives, partitions []Partition, maps []driveMap) (requirement
 		present = append(present, fmt.Sprintf("%s stands for %s", a.Evidence.Value, a.Value))
 		presentEvidence = append(presentEvidence, a.Evidence)
 	}
-	for _, g := range maps {
+	for _, g := range d.Maps {
 		if !containsFold([]string{"C", "D"}, g.Letter) {
 			doubtful = append(doubtful, fmt.Sprintf("%s: is mapped to %s by Group Policy", g.Letter, g.Path))
 			doubtfulEvidence = append(doubtfulEvidence, g.Evidence)
@@ -347,11 +429,17 @@ func judgeDrives(d Drives, partitions []Partition, maps []driveMap) (requirement
 		doubtful = append(doubtful, "the driver "+s.Name+" makes drives")
 		doubtfulEvidence = append(doubtfulEvidence, s.Start.Evidence)
 	}
+	for _, c := range d.Commands {
+		doubtful = append(doubtful, fmt.Sprintf("%s runs %s", c.Who, c.What))
+		doubtfulEvidence = append(doubtfulEvidence, c.Evidence)
+	}
 	switch {
 	case len(present) > 0:
 		return requirement.Fail("drives beside C and D: "+prose.Some(present), presentEvidence...), evidence
 	case len(doubtful) > 0:
 		return requirement.Warn("a drive beside C and D may be there: "+prose.Some(doubtful), doubtfulEvidence...), evidence
+	case d.Err != nil:
+		return requirement.Unreadable(d.Err, evidence...), evidence
 	}
 	message := "only C and D"
 	if len(stale) > 0 {

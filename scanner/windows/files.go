@@ -65,6 +65,10 @@ func (m *Machine) read(win string, limit int64) ([]byte, File, error) {
 	if err != nil {
 		return nil, File{}, err
 	}
+	return v.read(name, limit)
+}
+
+func (v *volume) read(name string, limit int64) ([]byte, File, error) {
 	f, err := v.file(name)
 	if err != nil || !f.Exists {
 		return nil, f, err
@@ -82,6 +86,33 @@ func (m *Machine) read(win string, limit int64) ([]byte, File, error) {
 		return nil, f, v.problem(name, err)
 	}
 	return data, f, nil
+}
+
+// walk calls fn for every file below a folder that may not be there. What lies
+// behind a reparse point in it is left out. More entries than most are an
+// error.
+func (m *Machine) walk(win string, most int, fn func(v *volume, name string) error) error {
+	v, folder, err := m.locate(win)
+	if err != nil {
+		return err
+	}
+	start, err := v.file(folder)
+	if err != nil || !start.Exists {
+		return err
+	}
+	seen := 0
+	return fs.WalkDir(v.fs, folder, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return v.problem(name, err)
+		}
+		if seen++; seen > most {
+			return fmt.Errorf("%s volume: %s: more than %d entries: %w", v.role, folder, most, ntfs.ErrUnsupported)
+		}
+		if !e.Type().IsRegular() {
+			return nil
+		}
+		return fn(v, name)
+	})
 }
 
 // list returns the entries of a folder. A folder that does not exist is no

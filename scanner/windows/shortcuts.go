@@ -3,20 +3,18 @@ package windows
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"strings"
 
-	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // Bounds of the searches for shortcuts and tasks, far above what real systems
 // have: about 200 shortcuts of 2 KiB and 300 tasks of 4 KiB.
 const (
-	maxPrograms     = 20_000 // entries of the folders that are looked through
-	maxShortcut     = 1 << 20
-	maxTask         = 1 << 20
-	startMenuFolder = "ProgramData/Microsoft/Windows/Start Menu"
+	maxPrograms = 20_000 // entries of the folders that are looked through
+	maxShortcut = 1 << 20
+	maxTask     = 1 << 20
 )
 
 // errNoShortcut says that a file is no shell link.
@@ -24,11 +22,11 @@ var errNoShortcut = errors.New("no shell link")
 
 // startMenu reads the shortcuts of the Start menu that all users share.
 func (m *Machine) startMenu(env environment) (found []placed, seen int, err error) {
-	err = m.walk(startMenuFolder, func(name string) error {
+	err = m.walk(env["PROGRAMDATA"]+`\Microsoft\Windows\Start Menu`, maxPrograms, func(v *volume, name string) error {
 		if !strings.EqualFold(path.Ext(name), ".lnk") {
 			return nil
 		}
-		data, f, err := m.read(`C:\`+name, maxShortcut)
+		data, f, err := v.read(name, maxShortcut)
 		if err != nil {
 			return err
 		}
@@ -44,51 +42,36 @@ func (m *Machine) startMenu(env environment) (found []placed, seen int, err erro
 	return found, seen, err
 }
 
-// scheduledTasks reads the programs of the machine's tasks.
-func (m *Machine) scheduledTasks(env environment) (found []placed, seen int, err error) {
-	err = m.walk(m.systemRoot+"/System32/Tasks", func(name string) error {
-		data, f, err := m.read(`C:\`+name, maxTask)
+// Task is a program that the Task Scheduler runs.
+type Task struct {
+	Name      string // of its file
+	Command   string
+	Arguments string
+	Evidence  requirement.Evidence
+}
+
+// Tasks lists the programs of the machine's scheduled tasks.
+func (m *Machine) Tasks() ([]Task, error) { return m.tasks.Get(m.readTasks) }
+
+func (m *Machine) readTasks() ([]Task, error) {
+	var tasks []Task
+	err := m.walk(`C:\`+m.systemRoot+`\System32\Tasks`, maxPrograms, func(v *volume, name string) error {
+		data, f, err := v.read(name, maxTask)
 		if err != nil {
 			return err
 		}
-		commands, err := parseTask(data)
+		programs, err := parseTask(data)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		seen++
-		for _, c := range commands {
-			ev := f.Evidence
-			ev.Data = c
-			if found, err = m.place(found, env, "task "+path.Base(name), Setting[string]{Value: c, Evidence: ev}); err != nil {
-				return err
-			}
+		for _, t := range programs {
+			t.Name, t.Evidence = path.Base(name), f.Evidence
+			t.Evidence.Data = strings.TrimSpace(t.Command + " " + t.Arguments)
+			tasks = append(tasks, t)
 		}
 		return nil
 	})
-	return found, seen, err
-}
-
-// walk calls fn for every file below a folder of drive C that may not be
-// there. What lies behind a reparse point is left out.
-func (m *Machine) walk(folder string, fn func(name string) error) error {
-	root := m.volumes["C"]
-	start, err := root.file(folder)
-	if err != nil || !start.Exists {
-		return err
-	}
-	seen := 0
-	return fs.WalkDir(root.fs, folder, func(name string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return root.problem(name, err)
-		}
-		if seen++; seen > maxPrograms {
-			return fmt.Errorf("%s: more than %d entries: %w", folder, maxPrograms, ntfs.ErrUnsupported)
-		}
-		if !e.Type().IsRegular() {
-			return nil
-		}
-		return fn(name)
-	})
+	return tasks, err
 }
 
 // Flags of a shell link's header ([MS-SHLLINK] 2.1.1).
@@ -99,7 +82,8 @@ const (
 
 // parseShortcut returns the path that a shell link leads to, "" if it leads to
 // something that is no file ([MS-SHLLINK] 2.1 for the header, 2.2 for the
-// target's item identifiers, 2.3 for the path).
+// target's item identifiers, 2.3 for the path). Of a link without the path only
+// the drive or the share is known.
 func parseShortcut(b []byte) (string, error) {
 	const headerSize = 0x4C
 	if len(b) < headerSize || le.Uint32(b) != headerSize {
@@ -107,14 +91,17 @@ func parseShortcut(b []byte) (string, error) {
 	}
 	flags := le.Uint32(b[0x14:])
 	rest := b[headerSize:]
+	place := ""
 	if flags&linkHasTargetIDList != 0 {
 		if len(rest) < 2 || len(rest) < 2+int(le.Uint16(rest)) {
 			return "", fmt.Errorf("item list runs past the end: %w", errNoShortcut)
 		}
-		rest = rest[2+int(le.Uint16(rest)):]
+		end := 2 + int(le.Uint16(rest))
+		place = placeOfItems(rest[2:end])
+		rest = rest[end:]
 	}
 	if flags&linkHasLinkInfo == 0 {
-		return "", nil
+		return place, nil
 	}
 	if len(rest) < 0x1C {
 		return "", fmt.Errorf("link info is cut short: %w", errNoShortcut)
@@ -139,7 +126,39 @@ func parseShortcut(b []byte) (string, error) {
 		share := info[offset:]
 		return byteString(share, le.Uint32(share[8:]))
 	}
-	return "", nil
+	return place, nil
+}
+
+// Classes of item identifiers, in the upper half of their type (libfwsi,
+// "Windows Shell Item format"; Microsoft does not document them).
+const (
+	itemClass   = 0x70
+	itemVolume  = 0x20 // at offset 3 of the item: D:\ and a NUL
+	itemNetwork = 0x40 // at offset 5: \\server\share and a NUL
+)
+
+// placeOfItems finds the drive or the share in the item identifiers of a
+// target; "" if there is neither, as for what is no file.
+func placeOfItems(list []byte) string {
+	for len(list) >= 2 {
+		size := int(le.Uint16(list))
+		if size < 3 || size > len(list) {
+			return ""
+		}
+		item := list[:size]
+		list = list[size:]
+		switch item[2] & itemClass {
+		case itemVolume:
+			if drive, err := byteString(item, 3); err == nil && len(drive) > 1 && drive[1] == ':' {
+				return drive
+			}
+		case itemNetwork:
+			if share, err := byteString(item, 5); err == nil && strings.HasPrefix(share, `\\`) {
+				return share
+			}
+		}
+	}
+	return ""
 }
 
 func byteString(b []byte, offset uint32) (string, error) {
@@ -164,18 +183,19 @@ func wideString(b []byte, offset uint32) (string, error) {
 }
 
 // parseTask returns the programs that a scheduled task runs ([MS-TSCH] 2.5).
-func parseTask(data []byte) ([]string, error) {
+func parseTask(data []byte) ([]Task, error) {
 	var task struct {
 		Exec []struct {
-			Command string `xml:"Command"`
+			Command   string `xml:"Command"`
+			Arguments string `xml:"Arguments"`
 		} `xml:"Actions>Exec"`
 	}
 	if err := decodeXML(data, &task); err != nil {
 		return nil, err
 	}
-	var commands []string
+	var programs []Task
 	for _, e := range task.Exec {
-		commands = append(commands, e.Command)
+		programs = append(programs, Task{Command: e.Command, Arguments: e.Arguments})
 	}
-	return commands, nil
+	return programs, nil
 }

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strings"
 	"testing"
@@ -71,6 +72,37 @@ func TestParseShortcut(t *testing.T) {
 	}
 }
 
+// TestShortcutWithoutPath shows what is known of a link that has no link info:
+// the place that its item identifiers begin with.
+func TestShortcutWithoutPath(t *testing.T) {
+	item := func(kind byte, pad int, text string) []byte {
+		b := append(append([]byte{0, 0, kind}, make([]byte, pad)...), text...)
+		le.PutUint16(b, uint16(len(b)))
+		return b
+	}
+	computer := item(0x1F, 1, strings.Repeat("x", 16))
+	for name, c := range map[string]struct {
+		items [][]byte
+		want  string
+	}{
+		"a drive":             {[][]byte{computer, item(0x2F, 0, "D:\\\x00\x00"), item(0x31, 0, "folder\x00")}, `D:\`},
+		"a share":             {[][]byte{computer, item(0x42, 2, "\\\\server\\tools\x00")}, `\\server\tools`},
+		"neither":             {[][]byte{computer}, ""},
+		"a drive without end": {[][]byte{item(0x2F, 0, `D:\`)}, ""},
+		"no item":             {nil, ""},
+		"an item of no size":  {[][]byte{{1, 0}, item(0x2F, 0, "D:\\\x00")}, ""},
+		"an item beyond it":   {[][]byte{{9, 0, 0x2F}}, ""},
+	} {
+		link := shortcut("", "", false)[:0x4C]
+		le.PutUint32(link[0x14:], linkHasTargetIDList)
+		list := append(bytes.Join(c.items, nil), 0, 0)
+		link = append(le.AppendUint16(link, uint16(len(list))), list...)
+		if got, err := parseShortcut(link); got != c.want || err != nil {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
 func TestParseTask(t *testing.T) {
 	task := `<?xml version="1.0" encoding="UTF-16"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
@@ -82,7 +114,7 @@ func TestParseTask(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{"UTF-16": wide, "UTF-16 without a mark": wide[2:], "UTF-8": []byte(task), "UTF-8 with a mark": append([]byte{0xEF, 0xBB, 0xBF}, task...)} {
 		got, err := parseTask(data)
-		if diff := cmp.Diff([]string{`D:\Tool\tool.exe`, "cmd"}, got); diff != "" || err != nil {
+		if diff := cmp.Diff([]Task{{Command: `D:\Tool\tool.exe`, Arguments: "-x"}, {Command: "cmd"}}, got); diff != "" || err != nil {
 			t.Errorf("%s: %v\n%s", name, err, diff)
 		}
 	}

@@ -25,7 +25,11 @@ func (m *Machine) decideWAM() requirement.Outcome {
 			return requirement.Pass(a.Name+" is installed", a.Evidence)
 		}
 	}
-	public, err := m.wamShortcuts(`C:\Users\Public\Desktop`)
+	env, err := m.env()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	public, err := m.wamShortcuts(env["PUBLIC"] + `\Desktop`)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
