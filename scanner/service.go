@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
@@ -40,7 +41,7 @@ var serviceRequirements = []requirement.Requirement{
 		Reference:   stateSection},
 	{ID: "ws.quota.images", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
 		Demand:      "the Region's quota of WorkSpace images (40 by default) is not used up",
-		Reads:       "describe-workspace-images: how many images one account owns.",
+		Reads:       "describe-workspace-images: how many images one account owns, over the pages of a list.",
 		Live:        "aws workspaces describe-workspace-images --query 'length(Images)'",
 		Remediation: "Delete images that are no longer needed, or ask for a higher quota.",
 		Reference:   "Best Practices"},
@@ -107,20 +108,20 @@ func (s *service) uses(id string) bool {
 	case "ws.state.available", "ws.modification.none", "ws.encryption.none":
 		return s.match.WorkSpace != nil
 	case "ws.quota.images":
-		return s.images() != nil
+		return len(s.images()) > 0
 	}
 	return false
 }
 
-// images returns the document with the most images, nil if there is none.
-func (s *service) images() *statement.Document {
-	var most *statement.Document
+// images returns the documents that list images.
+func (s *service) images() []*statement.Document {
+	var list []*statement.Document
 	for _, d := range s.documents {
-		if d.Kind == statement.Images && (most == nil || len(d.Images) > len(most.Images)) {
-			most = d
+		if d.Kind == statement.Images {
+			list = append(list, d)
 		}
 	}
-	return most
+	return list
 }
 
 func (s *service) checks() []requirement.Check {
@@ -205,31 +206,51 @@ func judgeEncryption(w *statement.WorkSpace, ev requirement.Evidence) requiremen
 
 // judgeQuota decides ws.quota.images. Images that another account shares are
 // not counted: where several accounts own some, the one with the most is taken.
-func judgeQuota(d *statement.Document) requirement.Outcome {
-	if d == nil {
+// Of several whole lists the longest counts; pages of a list count together.
+func judgeQuota(documents []*statement.Document) requirement.Outcome {
+	if len(documents) == 0 {
 		return requirement.Unknown("not on the disk: " + passWorkSpaceImages)
 	}
-	owners := map[string]int{}
-	unnamed := 0
-	for _, i := range d.Images {
-		if i.OwnerAccountID == "" {
-			unnamed++
-			continue
+	longest, truncated := documents[0], false
+	var pages []statement.Image
+	var evidence []requirement.Evidence
+	for _, d := range documents {
+		if ownImages(d.Images) > ownImages(longest.Images) {
+			longest = d
 		}
-		owners[i.OwnerAccountID]++
+		truncated = truncated || d.Truncated
+		pages = append(pages, d.Images...)
+		evidence = append(evidence, requirement.Evidence{Source: d.Name, Value: "Images", Data: prose.Count(len(d.Images), "image", "images")})
 	}
-	most := 0
-	for _, n := range owners {
-		most = max(most, n)
+	n := ownImages(longest.Images)
+	if truncated {
+		n = ownImages(pages)
 	}
-	n := most + unnamed
-	ev := requirement.Evidence{Source: d.Name, Value: "Images", Data: fmt.Sprintf("%d images", n)}
 	message := fmt.Sprintf("%d of %d images are in use", n, imageQuota)
 	switch {
 	case n >= imageQuota:
-		return stated(requirement.Fail(message+" (unless the account has a higher quota)", ev))
-	case d.Truncated:
-		return requirement.Unknown(message+" on this page, and the document says that there are more: pass --with a whole list", ev)
+		return stated(requirement.Fail(message+" (unless the account has a higher quota)", evidence...))
+	case truncated:
+		return requirement.Unknown("at least "+message+", and a document says that the list goes on: pass --with the whole list in one document", evidence...)
 	}
-	return stated(requirement.Pass(message, ev))
+	return stated(requirement.Pass(message, evidence...))
+}
+
+// ownImages counts the images of the account that owns the most, and those
+// whose owner is not named. One that is listed twice is one.
+func ownImages(images []statement.Image) int {
+	owners := map[string]int{}
+	seen := map[string]bool{}
+	for _, i := range images {
+		if !seen[i.ImageID] {
+			seen[i.ImageID] = true
+			owners[i.OwnerAccountID]++
+		}
+	}
+	unnamed, most := owners[""], 0
+	delete(owners, "")
+	for _, n := range owners {
+		most = max(most, n)
+	}
+	return most + unnamed
 }

@@ -98,42 +98,48 @@ func TestWorkSpaceDocuments(t *testing.T) {
 }
 
 func TestQuota(t *testing.T) {
-	images := func(owner string, n int) []statement.Image {
-		list := make([]statement.Image, n)
-		for i := range list {
-			list[i] = statement.Image{ImageID: fmt.Sprintf("wsi-%d", i), OwnerAccountID: owner}
+	images := func(owner string, from, to int) []statement.Image {
+		var list []statement.Image
+		for i := from; i < to; i++ {
+			list = append(list, statement.Image{ImageID: fmt.Sprintf("wsi-%s-%d", owner, i), OwnerAccountID: owner})
 		}
 		return list
 	}
-	document := func(list ...statement.Image) *statement.Document {
+	whole := func(list ...statement.Image) *statement.Document {
 		return &statement.Document{Name: "images.json", Kind: statement.Images, Images: list}
 	}
-	truncated := document(images("1", 3)...)
-	truncated.Truncated = true
-	full := document(images("1", 40)...)
-	full.Truncated = true
+	page := func(list ...statement.Image) *statement.Document {
+		d := whole(list...)
+		d.Truncated = true
+		return d
+	}
 	for name, c := range map[string]struct {
-		document *statement.Document
-		want     requirement.Status
+		documents []*statement.Document
+		want      requirement.Status
 	}{
-		"none given":             {nil, requirement.Undetermined},
-		"no image":               {document(), requirement.Passed},
-		"one below":              {document(images("1", 39)...), requirement.Passed},
-		"the quota":              {document(images("1", 40)...), requirement.Failed},
-		"above":                  {document(images("1", 41)...), requirement.Failed},
-		"owner not named":        {document(images("", 40)...), requirement.Failed},
-		"shared by others":       {document(append(images("1", 30), images("2", 20)...)...), requirement.Passed},
-		"more pages":             {truncated, requirement.Undetermined},
-		"more pages, and enough": {full, requirement.Failed},
+		"none given":              {nil, requirement.Undetermined},
+		"no image":                {[]*statement.Document{whole()}, requirement.Passed},
+		"one below":               {[]*statement.Document{whole(images("1", 0, 39)...)}, requirement.Passed},
+		"the quota":               {[]*statement.Document{whole(images("1", 0, 40)...)}, requirement.Failed},
+		"above":                   {[]*statement.Document{whole(images("1", 0, 41)...)}, requirement.Failed},
+		"owner not named":         {[]*statement.Document{whole(images("", 0, 40)...)}, requirement.Failed},
+		"shared by others":        {[]*statement.Document{whole(append(images("1", 0, 30), images("2", 0, 20)...)...)}, requirement.Passed},
+		"more pages":              {[]*statement.Document{page(images("1", 0, 3)...)}, requirement.Undetermined},
+		"more pages, and enough":  {[]*statement.Document{page(images("1", 0, 40)...)}, requirement.Failed},
+		"two pages, and enough":   {[]*statement.Document{page(images("1", 0, 20)...), whole(images("1", 20, 40)...)}, requirement.Failed},
+		"a page and a longer one": {[]*statement.Document{page(images("1", 0, 10)...), whole(images("1", 10, 39)...)}, requirement.Undetermined},
+		"the same page twice":     {[]*statement.Document{page(images("1", 0, 25)...), page(images("1", 0, 25)...)}, requirement.Undetermined},
+		"two whole lists":         {[]*statement.Document{whole(images("1", 0, 30)...), whole(images("1", 30, 60)...)}, requirement.Passed},
+		"two, one of them full":   {[]*statement.Document{whole(images("1", 0, 3)...), whole(images("1", 0, 40)...)}, requirement.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if o := judgeQuota(c.document); o.Status != c.want {
+			s := newService(c.documents, onDisk{}, nil)
+			if o := judgeQuota(s.images()); o.Status != c.want {
 				t.Errorf("%s, want %s: %s", o.Status, c.want, o.Message)
 			}
+			if s.uses("ws.quota.images") != (c.documents != nil) {
+				t.Error("whether the documents count")
+			}
 		})
-	}
-	s := newService([]*statement.Document{document(images("1", 3)...), document(images("1", 9)...)}, onDisk{}, nil)
-	if !s.uses("ws.quota.images") || len(s.images().Images) != 9 {
-		t.Error("of two documents the one with more images has to count")
 	}
 }
