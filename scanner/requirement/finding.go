@@ -45,6 +45,10 @@ type Evidence struct {
 	Offset *int64    // byte offset in the file at Path, nil if not known
 	Time   time.Time // key's last write, or file's mtime; zero if not known
 	Note   string    // what a reader must know: "not found", "from the transaction log"
+
+	// What a cross-check made of it; both are empty if there was none.
+	ConfirmedBy []string // other parsers that read the same: "go-ntfs v0.2.1"
+	Unconfirmed string   // why there are none, beginning with "differs: ", "failed: " or "not asked: "
 }
 
 // Outcome is what a judgement says of the facts it was given.

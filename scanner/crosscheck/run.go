@@ -1,0 +1,204 @@
+package crosscheck
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Start makes the command that runs a Worker on the images of the scan. It
+// ends when the context does.
+type Start func(ctx context.Context) *exec.Cmd
+
+// Limits bound what a cross-check may take.
+type Limits struct {
+	Questions int           // how many different ones are asked
+	Children  int           // how many may end before their time
+	Answer    time.Duration // for one question
+	Total     time.Duration // for all of them
+}
+
+// DefaultLimits: an ordinary report has about a hundred pieces of evidence,
+// each of which is read in milliseconds; adding up a large profile with
+// go-ntfs takes seconds.
+var DefaultLimits = Limits{Questions: 10_000, Children: 16, Answer: time.Minute, Total: 15 * time.Minute}
+
+// maxQuestion and maxAnswer bound a line of JSON in bytes. The longest path of
+// Windows has 32,767 characters; an answer holds a link's target at most.
+const (
+	maxQuestion = 256 << 10
+	maxAnswer   = 64 << 10
+)
+
+// Check is a Question and what is wanted for an answer.
+type Check struct {
+	Question
+	Want Reading
+}
+
+// State says how a second reading went.
+type State string
+
+// The states of an Answer.
+const (
+	Agrees  State = "agrees"
+	Differs State = "differs"
+	Failed  State = "failed"
+)
+
+// Answer is what came of one Check.
+type Answer struct {
+	State  State
+	Reason string // where it differs, or why it failed
+}
+
+// Run asks every question once, and returns the answers in the order of the
+// checks. Whatever the child does, that is an Answer; the only error is that
+// of the context. progress is told how many checks are done, and may be nil.
+func Run(ctx context.Context, start Start, limits Limits, checks []Check, progress func(done int)) ([]Answer, error) {
+	total, cancel := context.WithTimeout(ctx, limits.Total)
+	defer cancel()
+	s := &session{start: start, limits: limits}
+	defer s.close()
+
+	answers := make([]Answer, len(checks))
+	known := map[Question]result{}
+	for n, i := range inOrder(checks) {
+		if progress != nil {
+			progress(n)
+		}
+		c := checks[i]
+		r, asked := known[c.Question]
+		if !asked {
+			if len(known) >= limits.Questions {
+				r.err = fmt.Errorf("not asked: more than %d questions", limits.Questions)
+			} else {
+				r.reading, r.err = s.ask(total, c.Question)
+			}
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			known[c.Question] = r
+		}
+		answers[i] = r.judge(c)
+	}
+	return answers, nil
+}
+
+// inOrder returns the indexes of the checks so that those about one file
+// follow each other: the child keeps one hive at a time.
+func inOrder(checks []Check) []int {
+	order := make([]int, len(checks))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		p, q := checks[a].Question, checks[b].Question
+		return cmp.Or(cmp.Compare(p.Image, q.Image), cmp.Compare(p.Volume, q.Volume), strings.Compare(p.Path, q.Path))
+	})
+	return order
+}
+
+// result is what came back for a question.
+type result struct {
+	reading Reading
+	err     error
+}
+
+func (r result) judge(c Check) Answer {
+	if r.err != nil {
+		return Answer{Failed, r.err.Error()}
+	}
+	readers := c.Readers()
+	if d := c.Want.difference(r.reading, moduleName(readers[len(readers)-1])); d != "" {
+		return Answer{Differs, d}
+	}
+	return Answer{State: Agrees}
+}
+
+// moduleName is the name of a reader without its version.
+func moduleName(reader string) string {
+	name, _, _ := strings.Cut(reader, " ")
+	return name
+}
+
+// session asks a child, and another one when that has ended.
+type session struct {
+	start  Start
+	limits Limits
+	child  *child
+	ended  int
+	lastID int
+}
+
+// request and reply are the lines that go to the child and come back.
+type request struct {
+	ID int `json:"id"`
+	Question
+}
+
+type reply struct {
+	ID      int      `json:"id"`
+	Reading *Reading `json:"reading,omitempty"`
+	Error   string   `json:"error,omitempty"`
+}
+
+var (
+	errNoReader  = errors.New("no second reader for it")
+	errTooLong   = errors.New("its name is too long")
+	errTimeIsUp  = errors.New("not asked: the time for the cross-check is up")
+	errNoAnswer  = errors.New("no answer in time")
+	errNoSense   = errors.New("an answer without sense")
+	errManyEnded = errors.New("not asked: the second reader ended too often")
+)
+
+func (s *session) ask(ctx context.Context, q Question) (Reading, error) {
+	if q.Readers() == nil {
+		return Reading{}, errNoReader
+	}
+	s.lastID++
+	line, err := json.Marshal(request{s.lastID, q})
+	switch {
+	case err != nil:
+		return Reading{}, err
+	case len(line) > maxQuestion:
+		return Reading{}, errTooLong
+	case ctx.Err() != nil:
+		return Reading{}, errTimeIsUp
+	case s.ended >= s.limits.Children:
+		return Reading{}, errManyEnded
+	}
+	if s.child == nil {
+		if s.child, err = startChild(ctx, s.start); err != nil {
+			s.ended++
+			return Reading{}, fmt.Errorf("the second reader does not start: %w", err)
+		}
+	}
+	answer, err := s.child.ask(append(line, '\n'), s.limits.Answer)
+	var r reply
+	if err == nil && (json.Unmarshal(answer, &r) != nil || r.ID != s.lastID || (r.Reading == nil) == (r.Error == "")) {
+		err = errNoSense
+	}
+	if err != nil {
+		s.ended++
+		err = fmt.Errorf("the second reader ended: %w", s.child.kill(err))
+		s.child = nil
+		return Reading{}, err
+	}
+	if r.Error != "" {
+		return Reading{}, errors.New(r.Error)
+	}
+	return *r.Reading, nil
+}
+
+func (s *session) close() {
+	if s.child != nil {
+		s.child.close()
+	}
+}

@@ -1,0 +1,175 @@
+package crosscheck
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
+	"time"
+
+	"github.com/coldcheck/coldcheck/scanner/disk"
+)
+
+// Worker answers questions in a process of its own.
+type Worker struct {
+	// Images opens the images of the scan, in its order. Each is opened when
+	// it is first asked for.
+	Images []func() (*disk.Image, error)
+	Memory int64 // limit in bytes; 0 for DefaultMemory
+
+	volumes map[place]*opened
+}
+
+// DefaultMemory holds the largest hive that is read, and as much again.
+const DefaultMemory = 512 << 20
+
+// maxStack ends a recursion without end while it is small. What the parsers
+// need is far below.
+const maxStack = 64 << 20
+
+// Serve answers the questions in in to out until there are no more. It limits
+// the memory and the stack of the process and ends it, at once, when there is
+// too much of either, and when in ends in the middle of an answer: whoever
+// asked is gone. What the parsers print goes to standard error.
+func (w *Worker) Serve(in io.Reader, out io.Writer) error {
+	limit := w.Memory
+	if limit == 0 {
+		limit = DefaultMemory
+	}
+	os.Stdout = os.Stderr
+	debug.SetMaxStack(maxStack)
+	limitMemory(limit)
+
+	var busy atomic.Bool
+	lines := make(chan []byte)
+	go func() {
+		defer close(lines)
+		s := bufio.NewScanner(in)
+		s.Buffer(nil, maxQuestion+1)
+		for s.Scan() {
+			line := []byte(s.Text())
+			busy.Store(true)
+			lines <- line
+		}
+		if busy.Load() {
+			os.Exit(exitAlone)
+		}
+	}()
+	answers := json.NewEncoder(out)
+	answers.SetEscapeHTML(false)
+	for line := range lines {
+		r := w.reply(line)
+		busy.Store(false)
+		if err := answers.Encode(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Exit codes of a worker that gives up; nobody relies on them.
+const (
+	exitAlone  = 5
+	exitMemory = 6
+)
+
+func (w *Worker) reply(line []byte) reply {
+	var q request
+	if err := json.Unmarshal(line, &q); err != nil {
+		return reply{Error: "a question without sense: " + err.Error()}
+	}
+	reading, err := w.read(q.Question)
+	if err != nil {
+		return reply{ID: q.ID, Error: fmt.Sprintf("%.1000s", err)}
+	}
+	return reply{ID: q.ID, Reading: &reading}
+}
+
+// reader reads a volume with one of the parsers.
+type reader interface {
+	read(q Question) (Reading, error)
+}
+
+// place is a volume of an image.
+type place struct{ image, volume int }
+
+// opened is a volume that was opened, or why it was not.
+type opened struct {
+	reader reader
+	err    error
+}
+
+// read answers a question. A panic of a parser is its failure.
+func (w *Worker) read(q Question) (r Reading, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r, err = Reading{}, fmt.Errorf("%s panicked: %v", moduleName(q.Readers()[0]), p)
+		}
+	}()
+	if q.Readers() == nil {
+		return Reading{}, errNoReader
+	}
+	p := place{q.Image, q.Volume}
+	v := w.volumes[p]
+	if v == nil {
+		v = &opened{}
+		v.reader, v.err = w.open(q)
+		if w.volumes == nil {
+			w.volumes = map[place]*opened{}
+		}
+		w.volumes[p] = v
+	}
+	if v.err != nil {
+		return Reading{}, v.err
+	}
+	return v.reader.read(q)
+}
+
+func (w *Worker) open(q Question) (reader, error) {
+	if q.Image < 0 || q.Image >= len(w.Images) {
+		return nil, fmt.Errorf("no image %d", q.Image)
+	}
+	image, err := w.Images[q.Image]()
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range image.Volumes() {
+		if v.Number != q.Volume {
+			continue
+		}
+		r := io.NewSectionReader(v, 0, v.Size)
+		if q.Filesystem == disk.NTFS {
+			return openNTFS(r)
+		}
+		return openExt(r)
+	}
+	return nil, fmt.Errorf("no volume %d", q.Volume)
+}
+
+// watchInterval is how often the memory is looked at: the fastest that was
+// seen took half a MiB in a millisecond.
+const watchInterval = 5 * time.Millisecond
+
+// limitMemory makes the process end when it has more than limit bytes of
+// memory. Go's own limit only makes it collect garbage more often; the limit
+// of the address space, where the system has one, meets a single large
+// allocation before it is looked at.
+func limitMemory(limit int64) {
+	debug.SetMemoryLimit(limit / 8 * 7)
+	limitAddressSpace(limit)
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	go func() {
+		for {
+			metrics.Read(samples)
+			if held := int64(samples[0].Value.Uint64() - samples[1].Value.Uint64()); held > limit {
+				fmt.Fprintf(os.Stderr, "coldcheck: more than %d MiB of memory\n", limit>>20)
+				os.Exit(exitMemory)
+			}
+			time.Sleep(watchInterval)
+		}
+	}()
+}
