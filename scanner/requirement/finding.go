@@ -47,8 +47,8 @@ type Evidence struct {
 	Note   string    // what a reader must know: "not found", "from the transaction log"
 
 	// What a cross-check made of it; both are empty if there was none.
-	ConfirmedBy []string // other parsers that read the same: "go-ntfs v0.2.1"
-	Unconfirmed string   // why there are none, beginning with "differs: ", "failed: " or "not asked: "
+	ConfirmedBy string // other parsers that read the same: "go-ntfs v0.2.1"
+	Unconfirmed string // why there are none, beginning with "differs: ", "failed: " or "not asked: "
 }
 
 // Outcome is what a judgement says of the facts it was given.
