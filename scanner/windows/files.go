@@ -85,6 +85,7 @@ func (v *volume) read(name string, limit int64) ([]byte, File, error) {
 	if err != nil {
 		return nil, f, v.problem(name, err)
 	}
+	v.trail.Record("open", "source", v.role, "path", name, "size", strconv.Itoa(len(data)))
 	return data, f, nil
 }
 

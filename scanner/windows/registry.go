@@ -265,6 +265,19 @@ func (h *hives) evidence(hive *registry.Hive, key string) requirement.Evidence {
 	return ev
 }
 
+// Hive returns the hive that was read from a file, as it is judged: recovered
+// from its logs. It is nil if none was.
+func (m *Machine) Hive(source, path string) *registry.Hive {
+	m.hives.mu.Lock()
+	defer m.hives.mu.Unlock()
+	for hive, file := range m.hives.files {
+		if file.Source == source && file.Path == path {
+			return hive
+		}
+	}
+	return nil
+}
+
 // openHive opens the hive that a part of the registry lives in, with its
 // transaction logs. A hive that is dirty and whose logs do not make it whole
 // is an error: what Windows would see in it is not known.
