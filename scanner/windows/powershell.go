@@ -59,7 +59,7 @@ func judgePowerShell(v3, v1 Setting[string], program File) requirement.Outcome {
 
 var powershellPolicy = entry{
 	Requirement: required("win.powershell.execpolicy", "", "the effective execution policy is RemoteSigned or Unrestricted", sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
-		Reads: `In the order of precedence: SOFTWARE: Policies\Microsoft\Windows\PowerShell; the same in the user's NTUSER.DAT; SYSTEM: the machine's PSExecutionPolicyPreference; NTUSER.DAT and then SOFTWARE: Microsoft\PowerShell\1\ShellIds\Microsoft.PowerShell. Written nowhere, it is RemoteSigned on Server 2012 R2 and later and Restricted on everything else.`,
+		Reads: `In the order of precedence: SOFTWARE: Policies\Microsoft\Windows\PowerShell; the same in the user's NTUSER.DAT; the environment variable PSExecutionPolicyPreference of the user and of the machine; NTUSER.DAT and then SOFTWARE: Microsoft\PowerShell\1\ShellIds\Microsoft.PowerShell. Written nowhere, it is RemoteSigned on Server 2012 R2 and later and Restricted on everything else.`,
 		Live:  "Get-ExecutionPolicy -List",
 		Fix:   "Set-ExecutionPolicy -ExecutionPolicy RemoteSigned (as Administrator; where a Group Policy sets it, change it there).",
 	}),
@@ -75,6 +75,9 @@ type policyScope struct {
 const (
 	keyPowerShellPolicy = `\Policies\Microsoft\Windows\PowerShell`
 	keyPowerShellShell  = `\Microsoft\PowerShell\1\ShellIds\Microsoft.PowerShell`
+
+	// processPolicy is the environment variable by which a process has a policy.
+	processPolicy = "PSExecutionPolicyPreference"
 )
 
 func (m *Machine) decideExecutionPolicy() requirement.Outcome {
@@ -82,7 +85,7 @@ func (m *Machine) decideExecutionPolicy() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	machinePolicy, err := m.policyOf(`HKLM\SOFTWARE`)
+	machinePolicy, err := m.policyOf(`HKLM\SOFTWARE`, "Machine")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -90,7 +93,7 @@ func (m *Machine) decideExecutionPolicy() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	process, err := m.textAt(keyEnvironment, "PSExecutionPolicyPreference")
+	process, err := m.textAt(keyEnvironment, processPolicy)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -106,9 +109,16 @@ func (m *Machine) decideExecutionPolicy() requirement.Outcome {
 		return requirement.Unknown("whose settings count is not known: see win.profile.exists", local.Evidence)
 	}
 	user := `HKU\` + w.Profile.SID + `\Software`
-	userPolicy, err := m.policyOf(user)
+	userPolicy, err := m.policyOf(user, "User")
 	if err != nil {
 		return requirement.Unreadable(err, local.Evidence)
+	}
+	own, err := m.textAt(`HKU\`+w.Profile.SID+`\Environment`, processPolicy)
+	if err != nil {
+		return requirement.Unreadable(err, local.Evidence)
+	}
+	if own.Present { // a variable of the user's takes the place of the machine's
+		process = own
 	}
 	current, err := m.textAt(user+keyPowerShellShell, "ExecutionPolicy")
 	if err != nil {
@@ -120,8 +130,9 @@ func (m *Machine) decideExecutionPolicy() requirement.Outcome {
 }
 
 // policyOf reads the execution policy that Group Policy sets: EnableScripts 0
-// is Restricted, 1 lets ExecutionPolicy decide, and without it there is none.
-func (m *Machine) policyOf(software string) (Setting[string], error) {
+// is Restricted, 1 lets ExecutionPolicy decide, and with anything else, or
+// without it, there is none. class is that of the policy file to compare with.
+func (m *Machine) policyOf(software, class string) (Setting[string], error) {
 	k, err := m.key(software + keyPowerShellPolicy)
 	if err != nil {
 		return Setting[string]{}, err
@@ -130,15 +141,17 @@ func (m *Machine) policyOf(software string) (Setting[string], error) {
 	if err != nil {
 		return Setting[string]{}, err
 	}
-	if enable.Present && enable.Value == 1 {
-		return m.text(k, "ExecutionPolicy")
+	file := m.policyFile(class)
+	file.compare("Software"+keyPowerShellPolicy, "EnableScripts", &enable.Evidence)
+	if !enable.Present || enable.Value > 1 {
+		return Setting[string]{Evidence: enable.Evidence}, nil
 	}
-	policy := Setting[string]{Present: enable.Present, Evidence: enable.Evidence}
-	if enable.Present {
-		policy.Value = "Restricted"
-		policy.Evidence.Note = "EnableScripts 0 means Restricted"
+	if enable.Value == 0 {
+		return Setting[string]{Value: "Restricted", Present: true, Evidence: enable.Evidence}, nil
 	}
-	return policy, nil
+	policy, err := m.text(k, "ExecutionPolicy")
+	file.compare("Software"+keyPowerShellPolicy, "ExecutionPolicy", &policy.Evidence)
+	return policy, err
 }
 
 var executionPolicies = []string{"Restricted", "AllSigned", "RemoteSigned", "Unrestricted", "Bypass", "Default"}

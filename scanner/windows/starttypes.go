@@ -113,7 +113,7 @@ func startNames(types []uint32) string {
 
 const (
 	keyTerminalServer       = keyControl + `\Terminal Server`
-	keyTerminalServerPolicy = `HKLM\SOFTWARE\Policies\Microsoft\Windows NT\Terminal Services`
+	keyTerminalServerPolicy = `\Policies\Microsoft\Windows NT\Terminal Services`
 )
 
 func (m *Machine) decideRDS() requirement.Outcome {
@@ -139,10 +139,11 @@ func (m *Machine) decideRDS() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	policy, err := m.dwordAt(keyTerminalServerPolicy, "fDenyTSConnections")
+	policy, err := m.dwordAt(`HKLM\SOFTWARE`+keyTerminalServerPolicy, "fDenyTSConnections")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
+	m.policyFile("Machine").compare("Software"+keyTerminalServerPolicy, "fDenyTSConnections", &policy.Evidence)
 	return judgeRDS(o, dll, program, deny, policy)
 }
 
@@ -152,7 +153,7 @@ func judgeRDS(start requirement.Outcome, dll Setting[string], program File, deny
 	switch {
 	case !dll.Present:
 		return requirement.Fail("Remote Desktop Services has no program: its ServiceDll is missing", dll.Evidence)
-	case !program.Exists:
+	case !program.Exists || program.Dir:
 		return requirement.Fail("Remote Desktop Services has no program: "+dll.Value+" does not exist", dll.Evidence, program.Evidence)
 	case policy.Present && policy.Value != 0:
 		o := requirement.Warn(start.Message+", but a policy denies every connection", append(start.Evidence, policy.Evidence)...)
@@ -164,9 +165,9 @@ func judgeRDS(start requirement.Outcome, dll Setting[string], program File, deny
 		return o
 	}
 	if policy.Present {
-		deny = policy
+		return start.With(policy.Evidence)
 	}
-	return start.With(deny.Evidence)
+	return start.With(deny.Evidence, policy.Evidence)
 }
 
 // policyTemplates is where the security templates of applied Group Policy
