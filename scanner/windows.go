@@ -62,6 +62,9 @@ func (v ntfsVolume) notices() []requirement.Notice {
 	if info.Dirty {
 		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: "the volume is marked dirty: Windows checks it at the next start"})
 	}
+	if info.LogFile == ntfs.LogNotClean {
+		list = append(list, requirement.Notice{Level: requirement.LevelInfo, Message: "the volume was in use when it was taken: the last changes, which $LogFile alone may hold, are not applied"})
+	}
 	if info.Err != nil {
 		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: info.Err.Error()})
 	}

@@ -98,8 +98,27 @@ func Open(in Input) (*Machine, error) {
 		"D": {role: roleUser, fs: in.User.FS, err: in.User.Err, trail: in.Trail},
 	}
 	m.registry = registry.NewMachine(m.openHive)
+	m.tellControlSet()
 	m.checkDrives()
 	return m, nil
+}
+
+// tellControlSet says which control set was taken for the current one where
+// that is not plain, and that another failed to start.
+func (m *Machine) tellControlSet() {
+	set, err := m.registry.ControlSet()
+	if err != nil {
+		return // whatever needs it reports it
+	}
+	notify := func(level requirement.Level, message string) {
+		m.in.Trail.Notify(requirement.Notice{Level: level, Message: message, Source: roleRoot, Path: m.systemRoot + "/System32/config/SYSTEM"})
+	}
+	if !strings.HasPrefix(set.How, `Select\Current is`) || strings.Contains(set.How, ",") {
+		notify(requirement.LevelWarning, fmt.Sprintf("CurrentControlSet of SYSTEM is taken to be %s: %s", set.Name, set.How))
+	}
+	if set.Failed != 0 {
+		notify(requirement.LevelInfo, fmt.Sprintf("SYSTEM: Windows failed to start with ControlSet%03d (Select\\Failed)", set.Failed))
+	}
 }
 
 // checkDrives compares the volumes with the disks that the registry has for C
