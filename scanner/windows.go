@@ -63,7 +63,7 @@ func (v ntfsVolume) notices() []requirement.Notice {
 		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: "the volume is marked dirty: Windows checks it at the next start"})
 	}
 	if info.LogFile == ntfs.LogNotClean {
-		list = append(list, requirement.Notice{Level: requirement.LevelInfo, Message: "the volume was in use when it was taken: the last changes, which $LogFile alone may hold, are not applied"})
+		list = append(list, requirement.Notice{Level: requirement.LevelInfo, Message: "the volume was in use when it was taken: what $LogFile alone may hold of the last changes is not applied"})
 	}
 	if info.Err != nil {
 		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: info.Err.Error()})

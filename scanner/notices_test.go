@@ -1,0 +1,33 @@
+package scanner_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/scanner"
+)
+
+// TestNotices shows what the reader of a report is told beside the findings.
+func TestNotices(t *testing.T) {
+	for name, want := range map[string]string{
+		"volume-in-use":       "what $LogFile alone may hold",
+		"volume-dirty":        "the volume is marked dirty",
+		"dirty":               "SYSTEM was dirty",
+		"control-set-missing": "CurrentControlSet of SYSTEM is taken to be ControlSet001",
+		"ws-another":          "is not used",
+	} {
+		r, err := scanner.Scan(t.Context(), input(testcases.Find(t, name)))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		said := ""
+		for _, n := range r.Notices {
+			said += n.Message + "\n"
+		}
+		if !strings.Contains(said, want) {
+			t.Errorf("%s: %q, want %q", name, said, want)
+		}
+	}
+}
