@@ -35,8 +35,10 @@ func (d driver) problem() string {
 		return d.Name + " has no start type"
 	case d.Service.Start.Value == startDisabled:
 		return d.Name + " is disabled"
-	case !d.File.Exists:
+	case !d.File.Exists || d.File.Dir:
 		return d.Name + " has no file " + d.File.Evidence.Path
+	case d.File.Size == 0:
+		return d.Name + " has an empty file " + d.File.Evidence.Path
 	}
 	return ""
 }
@@ -45,7 +47,7 @@ func (d driver) evidence() []requirement.Evidence {
 	switch {
 	case !d.Service.Exists():
 		return []requirement.Evidence{d.Service.Key}
-	case !d.File.Exists:
+	case !d.File.Exists || d.File.Dir || d.File.Size == 0:
 		return []requirement.Evidence{d.Service.Start.Evidence, d.File.Evidence}
 	}
 	return []requirement.Evidence{d.Service.Start.Evidence}

@@ -175,6 +175,8 @@ func TestPVDrivers(t *testing.T) {
 	notThere := func(d *driver) { d.Service = Service{Key: evidence} }
 	off := func(d *driver) { d.Service.Start = number(startDisabled) }
 	noFile := func(d *driver) { d.File = missing }
+	empty := func(d *driver) { d.File = File{Exists: true, Evidence: evidence} }
+	folder := func(d *driver) { d.File = File{Exists: true, Dir: true, Size: 1, Evidence: evidence} }
 	none := absent[string]()
 	for name, c := range map[string]struct {
 		pv, nitro, other []driver
@@ -189,6 +191,8 @@ func TestPVDrivers(t *testing.T) {
 		"PV without one, Nitro":           {set(pvDrivers, notThere), set(nitroDrivers, nil), nil, passed},
 		"one disabled":                    {set(pvDrivers, off), gone(nitroDrivers), nil, failed},
 		"one without its file":            {set(pvDrivers, noFile), set(nitroDrivers, nil), nil, failed},
+		"one with an empty file":          {set(pvDrivers, empty), gone(nitroDrivers), nil, failed},
+		"one with a folder for a file":    {set(pvDrivers, folder), gone(nitroDrivers), nil, failed},
 		"Nitro without NVMe":              {gone(pvDrivers), set(nitroDrivers, notThere), nil, failed},
 		"PV, and Nitro without its file":  {set(pvDrivers, nil), set(nitroDrivers, noFile), nil, failed},
 		"PV, and half of Nitro":           {set(pvDrivers, nil), set(nitroDrivers, notThere), nil, passed},

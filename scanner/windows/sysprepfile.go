@@ -168,6 +168,7 @@ type launchAgent struct {
 	Name    string
 	Signs   []requirement.Evidence // why it is taken for installed; none if it is not
 	Answers []answerFile           // the first is the one the agent uses, others are as good
+	Foreign string                 // the version of Windows, where the agent is not made for it
 }
 
 func (a launchAgent) installed() bool { return len(a.Signs) > 0 }
@@ -216,6 +217,9 @@ func (m *Machine) readAgents(s System) ([]launchAgent, error) {
 	var agents []launchAgent
 	for _, name := range agentOrder(s) {
 		a := launchAgent{Name: name}
+		if name == agentConfig && (s.Build >= build11 || s.Build >= build1607 && !s.Client) {
+			a.Foreign = s.Name()
+		}
 		for _, path := range known[name].folders {
 			f, err := m.file(path)
 			if err != nil {
@@ -382,6 +386,11 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 		}
 	}
 	used := there[0]
+	if agent.Foreign != "" {
+		o := requirement.Warn(fmt.Sprintf("the only agent is %s, which is not made for %s: its answer file is %s", agent.Name, agent.Foreign, used.File.Evidence.Path), used.File.Evidence).With(agent.Signs...)
+		o.Remediation = "Install EC2Launch; AWS Support can repair it."
+		return o
+	}
 	if o, found := judgeCached(f); found {
 		return o.With(used.File.Evidence)
 	}

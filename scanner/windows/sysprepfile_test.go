@@ -95,6 +95,8 @@ func TestSysprepFile(t *testing.T) {
 	agent := func(name string, answers ...answerFile) launchAgent {
 		return launchAgent{Name: name, Signs: []requirement.Evidence{evidence}, Answers: answers}
 	}
+	foreign := agent(agentConfig, good)
+	foreign.Foreign = "Windows Server 2019"
 	none := func(name string) launchAgent { return launchAgent{Name: name, Answers: []answerFile{gone}} }
 	for name, c := range map[string]struct {
 		files sysprepFiles
@@ -108,6 +110,8 @@ func TestSysprepFile(t *testing.T) {
 		"unreadable":             {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, unread)}}, undetermined, "bad sector"},
 		"no agent":               {sysprepFiles{Agents: []launchAgent{none(agentLaunch), none(agentConfig)}}, failed, "neither EC2Config nor EC2Launch"},
 		"another agent":          {sysprepFiles{Agents: []launchAgent{none(agentLaunch), agent(agentLaunchV2, good)}}, passed, "EC2Launch v2"},
+		"one for older Windows":  {sysprepFiles{Agents: []launchAgent{none(agentLaunch), foreign}}, warning, "not made for Windows Server 2019"},
+		"and its file is blank":  {sysprepFiles{Agents: []launchAgent{{Name: agentConfig, Signs: foreign.Signs, Answers: []answerFile{blank}, Foreign: "x"}}}, failed, "is blank"},
 		"two agents":             {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good), agent(agentConfig, blank)}}, passed, "EC2Launch is"},
 		"two agents, other way":  {sysprepFiles{Agents: []launchAgent{agent(agentConfig, blank), agent(agentLaunch, good)}}, failed, "EC2Config is blank"},
 		"second name of it":      {sysprepFiles{Agents: []launchAgent{agent(agentLaunchV2, gone, good)}}, passed, "EC2Launch v2"},
