@@ -2,10 +2,13 @@ package windows
 
 import (
 	"encoding/hex"
+	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/coldcheck/coldcheck/internal/hivetest"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -33,6 +36,54 @@ func TestDHCP(t *testing.T) {
 		"only removed ones":              {[]Adapter{{Removed: true, DHCP: number(1)}}, undetermined},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, netDHCP, judgeDHCP(c.adapters), c.want) })
+	}
+	servers := good
+	servers.NameServer = words("10.0.0.2")
+	if o := judgeDHCP([]Adapter{servers}); o.Status != requirement.Passed || !strings.Contains(o.Message, "{1}: 10.0.0.2") {
+		t.Errorf("fixed name servers: %s: %s", o.Status, o.Message)
+	}
+}
+
+// TestAdapters shows which adapters count as there, by the keys of their
+// device.
+func TestAdapters(t *testing.T) {
+	const guid, class = "{C40D2F88-7A16-4C39-B5E2-91F3A60D4B72}", `SYSTEM\ControlSet001\Control\Class\{4d36e972-e325-11ce-bfc1-08002be10318}\0001`
+	const connection = `SYSTEM\ControlSet001\Control\Network\{4D36E972-E325-11CE-BFC1-08002BE10318}\` + guid + `\Connection`
+	const device, driver = `SYSTEM\ControlSet001\Enum\PCI\1`, `SYSTEM\ControlSet001\Services\nic`
+	all := map[string][]hivetest.Value{
+		`SYSTEM\Select`: {dword("Current", 1)},
+		`SYSTEM\ControlSet001\Services\Tcpip\Parameters\Interfaces\` + guid: {dword("EnableDHCP", 0), multi("IPAddress", "10.0.0.9")},
+		`SYSTEM\ControlSet001\Services\Tcpip\Linkage`:                       {multi("Bind", `\Device\`+guid)},
+		class:      {sz("NetCfgInstanceId", guid), sz("DriverDesc", "NIC")},
+		connection: {sz("Name", "Ethernet"), sz("PnpInstanceID", `PCI\1`)},
+		device:     {sz("Service", "nic"), dword("ConfigFlags", 0)},
+		driver:     {dword("Start", 3), dword("Type", 1)},
+	}
+	for name, c := range map[string]struct {
+		without string
+		instead []hivetest.Value
+		want    verdict
+	}{
+		"all is there":           {"", nil, failed},
+		"no driver":              {driver, nil, warning},
+		"a driver that is off":   {driver, []hivetest.Value{dword("Start", 4)}, warning},
+		"a device that is off":   {device, []hivetest.Value{sz("Service", "nic"), dword("ConfigFlags", 1)}, warning},
+		"a device of no driver":  {device, []hivetest.Value{dword("ConfigFlags", 0)}, warning},
+		"no device":              {device, nil, undetermined},
+		"a device of no name":    {connection, []hivetest.Value{sz("Name", "Ethernet")}, warning},
+		"no connection":          {connection, nil, warning},
+		"no class":               {class, nil, undetermined},
+		"flags that are a text":  {device, []hivetest.Value{sz("Service", "nic"), sz("ConfigFlags", "0")}, undetermined},
+		"an address in one text": {`SYSTEM\ControlSet001\Services\Tcpip\Parameters\Interfaces\` + guid, []hivetest.Value{sz("IPAddress", "10.0.0.9")}, failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := maps.Clone(all)
+			delete(keys, c.without)
+			if c.instead != nil {
+				keys[c.without] = c.instead
+			}
+			check(t, netDHCP, registryOnly(keys).decideDHCP(), c.want)
+		})
 	}
 }
 

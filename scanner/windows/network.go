@@ -197,7 +197,7 @@ func (m *Machine) networkClasses() (map[string]networkClass, error) {
 // A networkDevice is the plug and play side of an adapter.
 type networkDevice struct {
 	name    string
-	present bool // Enum knows the device
+	present bool // Enum knows the device, or it is not known which it is
 	enabled bool
 }
 
@@ -220,6 +220,7 @@ func (m *Machine) networkDevice(guid, instance string) (networkDevice, error) {
 		instance = pnp.Value
 	}
 	if instance == "" {
+		d.present = true // nothing says that it was removed
 		return d, nil
 	}
 	device, err := m.key(`HKLM\SYSTEM\CurrentControlSet\Enum\` + instance)
@@ -250,7 +251,7 @@ func (m *Machine) networkDevice(guid, instance string) (networkDevice, error) {
 func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	var fixed, off, both, good []string
 	var fixedEvidence, offEvidence, bothEvidence, goodEvidence []requirement.Evidence
-	var removed []string
+	var removed, servers []string
 	for _, a := range adapters {
 		addresses := a.fixed()
 		what := a.title()
@@ -271,7 +272,11 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 		case len(addresses) > 0:
 			both, bothEvidence = append(both, what), append(bothEvidence, evidence...)
 		default:
-			good, goodEvidence = append(good, a.title()), append(goodEvidence, a.DHCP.Evidence)
+			good, goodEvidence = append(good, what), append(goodEvidence, a.DHCP.Evidence)
+			if a.NameServer.Value != "" {
+				goodEvidence = append(goodEvidence, a.NameServer.Evidence)
+				servers = append(servers, a.title()+": "+a.NameServer.Value)
+			}
 		}
 	}
 	var o requirement.Outcome
@@ -281,11 +286,15 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	case len(both) > 0:
 		o = requirement.Warn(prose.Count(len(both), "adapter uses", "adapters use")+" DHCP but keep a fixed address: "+prose.Some(both), bothEvidence...)
 	case len(off) > 0:
-		o = requirement.Warn(prose.Count(len(off), "adapter has", "adapters have")+" a fixed address but are disabled or not bound to TCP/IP: "+prose.Some(off), offEvidence...)
+		o = requirement.Warn(prose.Count(len(off), "adapter that is disabled or not bound to TCP/IP has", "adapters that are disabled or not bound to TCP/IP have")+" a fixed address: "+prose.Some(off), offEvidence...)
 	case len(good) == 0:
 		return requirement.Unknown("no network adapter was found, and every WorkSpace has one")
 	default:
-		o = requirement.Pass(prose.Count(len(good), "adapter uses", "adapters use")+" DHCP: "+prose.Some(good), goodEvidence...)
+		message := prose.Count(len(good), "adapter uses", "adapters use") + " DHCP: " + prose.Some(good)
+		if len(servers) > 0 {
+			message += "; with fixed name servers, which the service sets itself: " + prose.Some(servers)
+		}
+		o = requirement.Pass(message, goodEvidence...)
 	}
 	if len(removed) > 0 {
 		o.Details = map[string][]string{"removed_adapters": removed}

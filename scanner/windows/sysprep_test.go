@@ -58,6 +58,10 @@ func sz(name, value string) hivetest.Value {
 	return hivetest.Value{Name: name, Type: uint32(registry.SZ), Data: utf16LE(value + "\x00")}
 }
 
+func multi(name string, values ...string) hivetest.Value {
+	return hivetest.Value{Name: name, Type: uint32(registry.MultiSZ), Data: utf16LE(strings.Join(values, "\x00") + "\x00\x00")}
+}
+
 // link makes a symbolic link of the key that holds it.
 func link(target string) hivetest.Value {
 	return hivetest.Value{Name: "SymbolicLinkValue", Type: uint32(registry.Link), Data: utf16LE(target)}
