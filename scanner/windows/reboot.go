@@ -259,6 +259,7 @@ func ntPath(s string) string { return strings.TrimPrefix(strings.TrimPrefix(s, "
 var pendingValues = []struct{ key, value, what string }{
 	{`HKLM\SOFTWARE\Microsoft\Updates`, "UpdateExeVolatile", "an update installer has not finished"},
 	{keyMachineWindows + `\RunOnce`, "DVDRebootSignal", "a program asked for a reboot"},
+	{`HKLM\SOFTWARE\Microsoft\ServerManager`, "CurrentRebootAttempts", "the Server Manager waits for a reboot"},
 	{keyServices + `\Netlogon`, "JoinDomain", "joining a domain waits for a reboot"},
 	{keyServices + `\Netlogon`, "AvoidSpnSet", "joining a domain waits for a reboot"},
 	{`HKLM\SOFTWARE\Microsoft\WindowsUpdate\Orchestrator`, "InstallAtShutdown", "updates are installed at shutdown"},
@@ -300,6 +301,17 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 	}
 	if len(services) > 0 {
 		p.Other = append(p.Other, pendingTrace{"an update service waits to be registered", services[0].Evidence})
+	}
+	host, err := m.textAt(keyServices+`\Tcpip\Parameters`, "Hostname")
+	if err != nil {
+		return err
+	}
+	next, err := m.textAt(keyServices+`\Tcpip\Parameters`, "NV Hostname")
+	if err != nil {
+		return err
+	}
+	if host.Present && next.Present && !strings.EqualFold(host.Value, next.Value) {
+		p.Other = append(p.Other, pendingTrace{"the computer's name changes to " + short(next.Value), next.Evidence})
 	}
 	installer, err := m.Service("TrustedInstaller")
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/internal/hivetest"
 )
 
 func TestReboot(t *testing.T) {
@@ -71,5 +73,32 @@ func TestRenames(t *testing.T) {
 		if got := (rename{From: `C:\Windows\System32\from.dll`, To: to}).servicing(); got != want {
 			t.Errorf("into %q: %t, want %t", to, got, want)
 		}
+	}
+}
+
+// TestSignsOfOtherReboots reads what waits for a start and is not of Windows
+// Update.
+func TestSignsOfOtherReboots(t *testing.T) {
+	m := registryOnly(map[string][]hivetest.Value{
+		`SYSTEM\Select`: {dword("Current", 1)},
+		`SYSTEM\ControlSet001\Services\Tcpip\Parameters`:                                          {sz("Hostname", "WSAMZN-1"), sz("NV Hostname", "WSAMZN-2")},
+		`SYSTEM\ControlSet001\Services\Netlogon`:                                                  {dword("JoinDomain", 1), dword("AvoidSpnSet", 0)},
+		`SYSTEM\ControlSet001\Services\TrustedInstaller`:                                          {dword("Start", 2)},
+		`SOFTWARE\Microsoft\Updates`:                                                              {dword("UpdateExeVolatile", 0)},
+		`SOFTWARE\Microsoft\ServerManager`:                                                        {dword("CurrentRebootAttempts", 1)},
+		`SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\PostRebootReporting`: nil,
+		`SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Services\Pending\{1}`:            nil,
+	})
+	var p PendingReboot
+	if err := m.readPendingOther(&p); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"the Server Manager waits for a reboot", "joining a domain waits for a reboot", "Windows Update reports after the next start",
+		"an update service waits to be registered", "the computer's name changes to WSAMZN-2",
+		"Windows Modules Installer starts automatically, as it does while it has work",
+	}
+	if diff := cmp.Diff(want, whats(p.Other)); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -39,7 +39,7 @@ func (l logLine) when() string {
 	if l.Time.IsZero() {
 		return "a day that is not written"
 	}
-	return l.Time.Format(time.DateTime)
+	return l.Time.Format(time.DateTime) + " local time"
 }
 
 // logLines counts lines and keeps the last of them.
