@@ -37,8 +37,17 @@ type jsonReport struct {
 	Verdict       scanner.Verdict            `json:"verdict"`
 	ExitCode      int                        `json:"exit_code"`
 	Summary       map[requirement.Status]int `json:"summary"`
+	CrossCheck    *jsonCrossCheck            `json:"cross_check,omitempty"`
 	Findings      []jsonFinding              `json:"findings"`
 	Notices       []jsonNotice               `json:"notices"`
+}
+
+type jsonCrossCheck struct {
+	Pieces    int `json:"pieces"`
+	Confirmed int `json:"confirmed"`
+	Differ    int `json:"differ"`
+	Failed    int `json:"failed"`
+	NotAsked  int `json:"not_asked"`
 }
 
 type jsonTool struct {
@@ -105,6 +114,9 @@ type jsonEvidence struct {
 	Offset *int64  `json:"offset,omitempty"`
 	Time   string  `json:"time,omitempty"`
 	Note   string  `json:"note,omitempty"`
+
+	ConfirmedBy string `json:"confirmed_by,omitempty"`
+	Unconfirmed string `json:"unconfirmed,omitempty"`
 }
 
 type jsonNotice struct {
@@ -130,6 +142,10 @@ func document(r *scanner.Result, o Options) jsonReport {
 		Summary:  r.Summary(),
 		Findings: make([]jsonFinding, 0, len(r.Findings)),
 		Notices:  make([]jsonNotice, 0, len(r.Notices)),
+	}
+	if r.CrossCheck != nil {
+		c := jsonCrossCheck(*r.CrossCheck)
+		doc.CrossCheck = &c
 	}
 	for _, v := range r.Volumes {
 		j := jsonVolume{
@@ -162,6 +178,7 @@ func evidence(e requirement.Evidence) jsonEvidence {
 	j := jsonEvidence{
 		Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data,
 		Offset: e.Offset, Time: timestamp(e.Time), Note: e.Note,
+		ConfirmedBy: e.ConfirmedBy, Unconfirmed: e.Unconfirmed,
 	}
 	if hasValue(e) {
 		j.Value = &e.Value

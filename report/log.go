@@ -160,6 +160,8 @@ func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 		}
 		l.putIf("modified", timestamp(e.Time))
 		l.putIf("note", e.Note)
+		l.putIf("confirmed_by", e.ConfirmedBy)
+		l.putIf("unconfirmed", e.Unconfirmed)
 		l.end()
 	}
 	return l.details(r.Finished, f)
@@ -248,6 +250,15 @@ func scalar(v any) (string, bool) {
 }
 
 func (l *logWriter) conclusion(r *scanner.Result) {
+	if c := r.CrossCheck; c != nil {
+		l.begin(r.Finished, "cross_check")
+		l.putInt("pieces", int64(c.Pieces))
+		l.putInt("confirmed", int64(c.Confirmed))
+		l.putInt("differ", int64(c.Differ))
+		l.putInt("failed", int64(c.Failed))
+		l.putInt("not_asked", int64(c.NotAsked))
+		l.end()
+	}
 	l.begin(r.Finished, "conclusion")
 	l.put("verdict", string(r.Verdict))
 	l.putInt("exit_code", int64(r.ExitCode))

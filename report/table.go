@@ -177,9 +177,24 @@ func (p *page) verdict(r *scanner.Result) {
 	if advice > 0 {
 		p.line("Beside the verdict: " + plural(advice, "recommendation", true) + " not met")
 	}
+	if c := r.CrossCheck; c != nil {
+		p.text("Evidence: ", confirmation(*c))
+	}
 	if r.ExitCode != plainExit[r.Verdict] {
 		p.line(fmt.Sprintf("Exit code %d instead of %d, as the flags ask", r.ExitCode, plainExit[r.Verdict]))
 	}
+}
+
+// confirmation says how much of the evidence other parsers read the same.
+func confirmation(c scanner.CrossCheck) string {
+	s := fmt.Sprintf("%s, %d confirmed by a second reader", plural(c.Pieces, "piece", true), c.Confirmed)
+	if n := c.NotAsked + c.Failed; n > 0 {
+		s += fmt.Sprintf(", %d not readable by it", n)
+	}
+	if c.Differ > 0 {
+		s += fmt.Sprintf(", %d read differently by it", c.Differ)
+	}
+	return s
 }
 
 func plural(n int, noun string, countable bool) string {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/coldcheck/coldcheck/scanner/crosscheck"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -17,6 +18,10 @@ type Input struct {
 	With     []Document // documents from outside the disk
 	UserName string     // whose profile is meant; "" to find out
 	Policy   Policy
+
+	// CrossCheck starts a child process with a crosscheck.Worker for the same
+	// images, in the order Images, Root, User; nil for no second reading.
+	CrossCheck crosscheck.Start
 
 	Progress func(Progress) // called from one goroutine at a time; may be nil
 }

@@ -48,6 +48,8 @@ type Result struct {
 	Verdict  Verdict
 	ExitCode int             // after the Policy
 	Counted  map[string]bool // ids of the findings that the verdict is made of
+
+	CrossCheck *CrossCheck // nil if there was none
 }
 
 // Platform is the system that was found on the root volume.

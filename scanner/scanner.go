@@ -104,6 +104,11 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	}
 	r.BytesRead, r.Reads = volumes.counters()
 	r.conclude(in.Policy)
+	if in.CrossCheck != nil {
+		if r.CrossCheck, err = crossCheck(ctx, in, volumes, sys, r.Findings, trail); err != nil {
+			return nil, err
+		}
+	}
 	trail.Record("verdict", "verdict", string(r.Verdict))
 	r.Notices = trail.Notices()
 	r.Events, r.Dropped = trail.Events()

@@ -27,10 +27,11 @@ type volumes struct {
 // A volume of one of the images, as far as it could be opened.
 type volume struct {
 	*disk.Volume
-	image *disk.Image
-	role  Role
-	fs    filesystem // nil if it could not be opened, or none is on it that a scan reads
-	err   error      // why it could not be opened, or not be read as the kernel would see it
+	image  *disk.Image
+	number int // of the image, from 0
+	role   Role
+	fs     filesystem // nil if it could not be opened, or none is on it that a scan reads
+	err    error      // why it could not be opened, or not be read as the kernel would see it
 }
 
 // filesystem is what a scan needs of the filesystem on a volume, whichever it
@@ -178,7 +179,7 @@ func (vs *volumes) open(ctx context.Context, s Source, progress func(Progress), 
 	vs.images = append(vs.images, image)
 	trail.Record("image", "name", image.Name, "format", image.Format, "size", fmt.Sprint(image.Size), "table", image.Table, "sector", fmt.Sprint(image.SectorSize))
 	for _, d := range image.Volumes() {
-		v := &volume{Volume: d, image: image, role: Other}
+		v := &volume{Volume: d, image: image, number: len(vs.images) - 1, role: Other}
 		vs.list = append(vs.list, v)
 		if progress != nil && v.readable() {
 			progress(Progress{Step: "reading " + v.name()})

@@ -18,7 +18,7 @@ const defaultCase = "failing"
 func (p *program) demoCommand() *cobra.Command {
 	var outputs []string
 	var name string
-	var list bool
+	var list, crossCheck bool
 	c := &cobra.Command{
 		Use:   "demo [--case NAME]",
 		Short: "Scan images that are built into the program",
@@ -36,12 +36,19 @@ nothing but the program, and ends as the scan of such a WorkSpace would.`,
 			if err != nil {
 				return err
 			}
-			return p.scan(c.Context(), caseInput(example), outputs, nil)
+			in := caseInput(example)
+			if crossCheck {
+				if in.CrossCheck, err = startWorker("--case", name); err != nil {
+					return err
+				}
+			}
+			return p.scan(c.Context(), in, outputs, nil)
 		},
 	}
 	c.Flags().StringVar(&name, "case", defaultCase, "scan the images of case `NAME`")
 	c.Flags().BoolVar(&list, "list", false, "list the cases")
 	outputFlag(c, &outputs)
+	crossCheckFlag(c, &crossCheck)
 	check(c.RegisterFlagCompletionFunc("case", cobra.CompletionFunc(func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var names []string
 		for _, example := range fixtures.Cases() {

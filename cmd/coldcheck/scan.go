@@ -15,6 +15,7 @@ func (p *program) scanCommand() *cobra.Command {
 	var outputs, with []string
 	var root, user, userName string
 	var policy policyFlags
+	var crossCheck bool
 	c := &cobra.Command{
 		Use:   "scan IMAGE…",
 		Short: "Decide every requirement from the images of a WorkSpace",
@@ -40,6 +41,12 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 					names = append(names, forced.name)
 				}
 			}
+			if crossCheck {
+				var err error
+				if in.CrossCheck, err = startWorker(append([]string{"--"}, names...)...); err != nil {
+					return err
+				}
+			}
 			for _, name := range with {
 				data, err := readDocument(name)
 				if err != nil {
@@ -55,6 +62,7 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 	c.Flags().StringVar(&userName, "user-name", "", "judge the profile of the user `NAME`")
 	c.Flags().StringArrayVar(&with, "with", nil, "use `FILE` from outside the disk, repeatable: the output of 'aws workspaces describe-workspaces', of 'aws workspaces describe-workspace-images' or of 'slmgr /dlv'")
 	outputFlag(c, &outputs)
+	crossCheckFlag(c, &crossCheck)
 	policy.declare(c)
 	return c
 }

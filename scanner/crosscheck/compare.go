@@ -14,8 +14,6 @@ func (want Reading) difference(got Reading, by string) string {
 		return by + " does not find it"
 	case !want.Found && got.Found:
 		return by + " finds it"
-	case !want.Found:
-		return ""
 	}
 	var parts []string
 	compare := func(name string, equal bool, ours, theirs any) {
@@ -50,4 +48,9 @@ func (want Reading) difference(got Reading, by string) string {
 	return strings.Join(parts, "; ")
 }
 
-func clock(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }
+func clock(seconds int64) string {
+	if seconds == 0 {
+		return "none"
+	}
+	return time.Unix(seconds, 0).UTC().Format(time.RFC3339)
+}

@@ -84,7 +84,7 @@ type Reading struct {
 	Files    int64  `json:"files,omitempty"`    // in a tree
 	Target   string `json:"target,omitempty"`   // of a link
 	Record   uint64 `json:"record,omitempty"`   // in $MFT
-	Modified int64  `json:"modified,omitempty"` // Unix time in seconds, of a file or key
+	Modified int64  `json:"modified,omitempty"` // Unix time in seconds, of a file or key; also where the key has no such value
 	Type     uint32 `json:"type,omitempty"`     // of a value
 	Content  string `json:"content,omitempty"`  // Digest of a file's content or a value's data
 	Names    *List  `json:"names,omitempty"`    // in a folder, or of the keys below a key

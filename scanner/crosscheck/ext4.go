@@ -1,6 +1,7 @@
 package crosscheck
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,26 @@ import (
 // the links as it reads them.
 type extReader struct{ fs *ext4.FileSystem }
 
+// metadataChecksums is the bit of the superblock's s_feature_ro_compat, at
+// readOnlyFeatures, that says that everything has a checksum (kernel,
+// Documentation/filesystems/ext4/super.rst).
+const (
+	readOnlyFeatures  = 1024 + 0x64
+	metadataChecksums = 0x400
+)
+
+// errNoChecksums says in plain words what go-diskfs refuses: the filesystems of
+// Amazon Linux 2 have no checksums.
+var errNoChecksums = errors.New("go-diskfs reads only filesystems with metadata_csum, which this one has not")
+
 func openExt(r *io.SectionReader) (reader, error) {
+	var features [4]byte
+	if _, err := r.ReadAt(features[:], readOnlyFeatures); err != nil {
+		return nil, err
+	}
+	if binary.LittleEndian.Uint32(features[:])&metadataChecksums == 0 {
+		return nil, errNoChecksums
+	}
 	f, err := ext4.Read(storage{r}, r.Size(), 0, 512)
 	if err != nil {
 		return nil, err

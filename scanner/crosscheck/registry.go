@@ -80,7 +80,8 @@ func (h *hive) read(q Question) (Reading, error) {
 				return r, err
 			}
 		}
-		return Reading{}, nil
+		r.Found = false
+		return r, nil
 	}
 	keys, err := keysBelow(key)
 	if err != nil {

@@ -133,7 +133,8 @@ type session struct {
 	start  Start
 	limits Limits
 	child  *child
-	ended  int
+	ended  int   // children that ended before their time
+	broken error // none can be started
 	lastID int
 }
 
@@ -173,12 +174,13 @@ func (s *session) ask(ctx context.Context, q Question) (Reading, error) {
 		return Reading{}, errTimeIsUp
 	case s.ended >= s.limits.Children:
 		return Reading{}, errManyEnded
-	}
-	if s.child == nil {
+	case s.child == nil && s.broken == nil:
 		if s.child, err = startChild(ctx, s.start); err != nil {
-			s.ended++
-			return Reading{}, fmt.Errorf("the second reader does not start: %w", err)
+			s.broken = fmt.Errorf("the second reader does not start: %w", err)
 		}
+	}
+	if s.broken != nil {
+		return Reading{}, s.broken
 	}
 	answer, err := s.child.ask(append(line, '\n'), s.limits.Answer)
 	var r reply

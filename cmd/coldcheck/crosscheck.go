@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/scanner/crosscheck"
+	"github.com/coldcheck/coldcheck/scanner/disk"
+)
+
+// workerName is the command that --cross-check runs as a child process.
+const workerName = "crosscheck-worker"
+
+// crossCheckFlag declares --cross-check.
+func crossCheckFlag(c *cobra.Command, value *bool) {
+	c.Flags().BoolVar(value, "cross-check", false, "have other parsers, in a process of their own, read the evidence again and say where they agree")
+}
+
+// startWorker is how the child process of a cross-check is started: this
+// program again, with the images that the scan has.
+func startWorker(args ...string) (crosscheck.Start, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, self, append([]string{workerName}, args...)...)
+		cmd.Args[0] = os.Args[0]
+		return cmd
+	}, nil
+}
+
+// workerCommand answers the questions of a cross-check on standard input.
+func (p *program) workerCommand() *cobra.Command {
+	var name string
+	c := &cobra.Command{
+		Use:    workerName + " [--case NAME] [IMAGE…]",
+		Short:  "Answer the questions of a cross-check, for the program itself",
+		Args:   cobra.ArbitraryArgs,
+		Hidden: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			w := &crosscheck.Worker{}
+			for _, path := range args {
+				w.Images = append(w.Images, func() (*disk.Image, error) { return disk.Open(path) })
+			}
+			if name != "" {
+				example, err := fixtures.Find(name)
+				if err != nil {
+					return err
+				}
+				for _, source := range caseInput(example).Images {
+					w.Images = append(w.Images, source.Open)
+				}
+			}
+			return w.Serve(os.Stdin, p.stdout)
+		},
+	}
+	c.Flags().StringVar(&name, "case", "", "the images of case `NAME`")
+	return c
+}
