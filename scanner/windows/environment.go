@@ -21,6 +21,9 @@ func (m *Machine) readEnvironment() (environment, error) {
 	if err != nil {
 		return nil, err
 	}
+	if root := `C:\` + m.systemRoot; !strings.EqualFold(normal(system.SystemRoot), root) {
+		return nil, fmt.Errorf("SystemRoot of SOFTWARE is %s, and Windows lies at %s: which drive is C is not known", short(system.SystemRoot), root)
+	}
 	drive, _, _ := strings.Cut(system.SystemRoot, `\`)
 	env := environment{
 		"SYSTEMROOT":  system.SystemRoot,

@@ -61,7 +61,9 @@ func (m *Machine) readAccounts() (accounts, error) {
 	if err != nil {
 		return a, err
 	}
-	a.Domain = lsaString(domain)
+	if a.Domain, err = lsaString(domain); err != nil {
+		return a, fmt.Errorf("PolPrDmN: %w", err)
+	}
 	sid, err := read("PolPrDmS")
 	if err != nil {
 		return a, err
@@ -85,15 +87,14 @@ func optionalSID(b []byte) (string, error) {
 
 // lsaString decodes the UNICODE_STRING of an LSA policy value: length and
 // maximum length (2 bytes each), offset (4 bytes) and then the characters.
-func lsaString(b []byte) string {
-	if len(b) < 8 {
-		return ""
+func lsaString(b []byte) (string, error) {
+	if len(b) == 0 {
+		return "", nil
 	}
-	n := int(le.Uint16(b))
-	if n > len(b)-8 {
-		return ""
+	if len(b) < 8 || int(le.Uint16(b)) > len(b)-8 {
+		return "", fmt.Errorf("%x is no name", b[:min(len(b), 64)])
 	}
-	return utf16String(b[8 : 8+n])
+	return utf16String(b[8 : 8+le.Uint16(b)]), nil
 }
 
 // An accountKind says where the account lives that a service runs under.

@@ -65,6 +65,7 @@ type Profiles struct {
 	SIDErr   error // why users of a domain and of the machine cannot be told apart; nil if they can
 	Evidence requirement.Evidence
 
+	Directory string   // where Windows makes profiles, "" if it is not written
 	Owners    []string // names of the domain and of the computer, as folders of profiles carry them
 	OwnersErr error    // why there may be more of them
 }
@@ -90,6 +91,11 @@ func (m *Machine) readProfiles() (Profiles, error) {
 		return ps, fmt.Errorf("%s: key %s not found", list.Evidence.Path, list.Evidence.Key)
 	}
 	ps.Evidence = list.Evidence
+	directory, err := m.text(list, "ProfilesDirectory")
+	if err != nil {
+		return ps, err
+	}
+	ps.Directory = env.text(directory)
 	keys, err := m.subkeys(list)
 	if err != nil {
 		return ps, err
@@ -428,17 +434,28 @@ var expectedFolders = []string{"Default", "Default User", "Public", "All Users"}
 
 func (m *Machine) readOrphans(ps Profiles) orphans {
 	var o orphans
-	for _, users := range []string{`C:\Users`, `D:\Users`} {
+	known := map[string]bool{}
+	for _, p := range ps.List {
+		known[m.real(p.Path)] = true
+	}
+	seen := map[string]bool{}
+	for _, users := range []string{`C:\Users`, `D:\Users`, ps.Directory} {
+		real := m.real(users)
+		if real == "" || seen[real] {
+			continue
+		}
+		seen[real] = true
 		entries, _, err := m.list(users)
 		if err != nil {
 			o.Err = errors.Join(o.Err, err)
 			continue
 		}
 		for _, e := range entries {
-			if !e.IsDir() || containsFold(expectedFolders, e.Name()) || ps.knows(users+`\`+e.Name()) {
+			path := users + `\` + e.Name()
+			if !e.IsDir() || containsFold(expectedFolders, e.Name()) || known[m.real(path)] {
 				continue
 			}
-			f, err := m.file(users + `\` + e.Name())
+			f, err := m.file(path)
 			if err != nil {
 				o.Err = errors.Join(o.Err, err)
 				continue
@@ -450,18 +467,22 @@ func (m *Machine) readOrphans(ps Profiles) orphans {
 	return o
 }
 
-func (ps Profiles) knows(path string) bool {
-	for _, p := range ps.List {
-		if strings.EqualFold(p.Path, path) {
-			return true
-		}
+// real is the place that a path leads to, in upper case, so that two ways to
+// one folder are known for one; the path itself where that is not known.
+func (m *Machine) real(path string) string {
+	if path == "" {
+		return ""
 	}
-	return false
+	drive, name, err := m.follow(path)
+	if err != nil {
+		return strings.ToUpper(normal(path))
+	}
+	return strings.ToUpper(drive + `:\` + strings.ReplaceAll(name, "/", `\`))
 }
 
 var profileSingle = entry{
 	Requirement: required("win.profile.single", "MultipleUserProfiles", "no profile but the user's, Default and Administrator", sectionTips+": Only one user profile can exist on the WorkSpace", explanation{
-		Reads: `SOFTWARE: ProfileList; the folders in C:\Users and D:\Users that it does not know.`,
+		Reads: `SOFTWARE: ProfileList; the folders in C:\Users, D:\Users and its ProfilesDirectory that it does not know.`,
 		Live:  "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, Loaded",
 		Fix:   "sysdm.cpl, Advanced, User Profiles, Settings: delete every profile but the user's, Default and Administrator, then restart.",
 	}),

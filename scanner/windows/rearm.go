@@ -21,6 +21,7 @@ type Rearm struct {
 	Logs       []sysprepLog
 	Skip       Setting[uint32] // SkipRearm: Sysprep does not rearm
 	SkipErr    error           // why Skip is not known
+	Answer     answerFile      // the answer file of the agent, which may say so too
 	Statements []rearmStatement
 }
 
@@ -29,6 +30,13 @@ const keyProtection = keyCurrentVersion + `\SoftwareProtectionPlatform`
 func (m *Machine) readRearm(s System) Rearm {
 	r := Rearm{Logs: m.SysprepLogs().all()}
 	r.Skip, r.SkipErr = m.dwordAt(keyProtection, "SkipRearm")
+	if agents, err := m.readAgents(s); err == nil {
+		for _, a := range decisive(agents).Answers {
+			if a.Content.SkipRearm {
+				r.Answer = a
+			}
+		}
+	}
 	for _, d := range m.in.Documents {
 		if d.Slmgr == nil {
 			continue
@@ -195,6 +203,10 @@ func judgeRearms(s System, r Rearm, h rearmHistory) requirement.Outcome {
 	case r.Skip.Value != 0:
 		o := requirement.Warn(fmt.Sprintf("SkipRearm is %d: Sysprep does not rearm Windows, and its copies share one activation id", r.Skip.Value), r.Skip.Evidence)
 		o.Remediation = `Set SkipRearm below HKLM\` + keyProtection[len(`HKLM\`):] + ` to 0.`
+		return o
+	case r.Answer.Content.SkipRearm:
+		o := requirement.Warn("the answer file says SkipRearm: Sysprep does not rearm Windows, and its copies share one activation id", r.Answer.File.Evidence)
+		o.Remediation = "Take SkipRearm out of " + r.Answer.File.Evidence.Path + "."
 		return o
 	case s.EditionID == "":
 		return requirement.Unknown("the edition of Windows is not known, and the count is not readable offline; "+seen+" ("+withSlmgr+")", s.Evidence...)

@@ -26,6 +26,7 @@ type answerContent struct {
 	Problem   string   // why it is no answer file for Sysprep, "" if it is one
 	Passes    []string // "generalize", "specialize", …, in the file's order
 	Processed bool     // every pass is marked as done, as Windows marks its own copy
+	SkipRearm bool     // Sysprep is told not to rearm Windows
 	Notes     []string // settings that a person should know of
 }
 
@@ -147,6 +148,7 @@ func (c *answerContent) note(path []string, value string) {
 	case last == "ComputerName" && pass == "specialize" && value != "*":
 		say("ComputerName is " + short(value) + ": a name of its own is ignored")
 	case last == "SkipRearm" && value != "0":
+		c.SkipRearm = true
 		say("SkipRearm is " + short(value) + ": Sysprep does not rearm Windows")
 	case last == "CopyProfile" && strings.EqualFold(value, "true"):
 		say("CopyProfile is true: the profile is copied to the default one")
