@@ -169,7 +169,7 @@ func (f *FS) replay(lost bool) (Journal, error) {
 		f.note("the journal holds transactions, but the volume does not ask for recovery: like the kernel, this leaves them out")
 		return result, nil
 	}
-	log, err := j.scan()
+	log, err := j.scan(uint64(max(0, s.mounted.Unix())))
 	if err != nil {
 		return fail(err)
 	}
@@ -404,7 +404,11 @@ type revoked struct {
 // log: the latter if the transaction was committed before the one in front of
 // it. With asynchronous commits a transaction that fails its checksum was
 // interrupted, and is the end.
-func (j *journal) scan() (*logScan, error) {
+//
+// Other than the kernel, this does not take the log for ended when a later
+// transaction is there that was committed since the volume was mounted, the
+// time given in seconds: what lies between was lost.
+func (j *journal) scan(since uint64) (*logScan, error) {
 	log := &logScan{}
 	id, next := j.id, j.tail
 	committed := uint64(0) // when the last transaction was
@@ -425,6 +429,7 @@ func (j *journal) scan() (*logScan, error) {
 			kind != journalDescriptor && kind != journalRevoke && kind != journalCommit {
 			if !ended {
 				log.end = id
+				return log, j.goesOn(at, id, max(committed, since))
 			}
 			return log, nil
 		}
@@ -495,6 +500,37 @@ func (j *journal) scan() (*logScan, error) {
 		}
 	}
 	return nil, errEndless
+}
+
+// journalLook is how far behind the end of the log a transaction is looked for,
+// in bytes: more than one descriptor block and what it describes take.
+const journalLook = 4 << 20
+
+// goesOn returns an error if behind the end of the log there is the commit of
+// the transaction that was expected, or of a later one. Blocks left over from
+// an earlier use of the log have lower numbers, or earlier times.
+func (j *journal) goesOn(at, id uint32, committed uint64) error {
+	if j.has(journalIncompatAsync) {
+		return nil // the commit may be written before what it commits
+	}
+	for range min(j.last-j.first, journalLook>>j.disk.blockBits) {
+		b, err := j.block(at)
+		if err != nil {
+			if recoverable(err) {
+				err = nil
+			}
+			return err
+		}
+		if be.Uint32(b) == journalMagic && be.Uint32(b[4:]) == journalCommit {
+			later := be.Uint32(b[8:])
+			time := be.Uint64(b[journalCommitTime:])
+			if int32(later-id) >= 0 && time != 0 && time >= committed && (!j.checksums() || j.commitChecksum(b, 0)) {
+				return corrupt("transaction %d of the journal is damaged: transaction %d is complete", id, later)
+			}
+		}
+		at = j.wrap(at + 1)
+	}
+	return nil
 }
 
 var errEndless = corrupt("the log of the journal has no end")
