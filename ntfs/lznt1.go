@@ -71,17 +71,10 @@ func decompressChunk(dst, src []byte) error {
 				if distance > out {
 					return corrupt("LZNT1 token that reaches %d bytes back after %d", distance, out)
 				}
-				if length > len(dst)-out {
+				if !match(dst, out, distance, length) {
 					return corrupt("LZNT1 chunk of more than %d bytes", len(dst))
 				}
-				if distance >= length {
-					out += copy(dst[out:out+length], dst[out-distance:])
-				} else {
-					for range length { // repeats itself
-						dst[out] = dst[out-distance]
-						out++
-					}
-				}
+				out += length
 			}
 			flags >>= 1
 		}
