@@ -16,7 +16,9 @@ import (
 // Files whose content is elsewhere are listed with their true size, and
 // refused by name when they are read.
 func TestRefusedContent(t *testing.T) {
-	f := small(t).f
+	e := small(t)
+	e.edit("wof", func(r []byte) { find(t, r, typeReparsePoint, "")[24+8+4] = 1 })
+	f := e.open()
 	for _, test := range []struct {
 		name   string
 		size   int64
@@ -25,7 +27,7 @@ func TestRefusedContent(t *testing.T) {
 		refuse bool
 		mode   fs.FileMode
 	}{
-		{"wof", 12345, TagWOF, "WOF compression (XPRESS4K)", true, 0o444},
+		{"wof", 12345, TagWOF, "WOF: unsupported: the content is in a WIM file", true, 0o444},
 		{"dedup", 5000, TagDedup, "deduplication (reparse tag 0x80000013)", true, 0o444},
 		{"cloud", 5000, 0x9000601A, "cloud file (reparse tag 0x9000601A)", true, 0o444},
 		{"hydrated", 2000, 0x9000601A, "", false, 0o444},
@@ -53,28 +55,6 @@ func TestRefusedContent(t *testing.T) {
 	}
 	if data, err := readStream(f, "wof", "WofCompressedData"); err != nil || len(data) != 500 {
 		t.Errorf("%d bytes, %v", len(data), err)
-	}
-}
-
-func TestWOFNames(t *testing.T) {
-	for _, test := range []struct {
-		data string
-		want string
-	}{
-		{"\x01\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00", "XPRESS4K"},
-		{"\x01\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00", "LZX"},
-		{"\x01\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00", "XPRESS8K"},
-		{"\x01\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\x03\x00\x00\x00", "XPRESS16K"},
-		{"\x01\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\x04\x00\x00\x00", "of an unknown kind"},
-		{"\x01\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00", "of an unknown kind"},
-		{"\x01\x00\x00\x00\x01\x00\x00\x00", "WIM"},
-		{"\x01\x00\x00\x00\x03\x00\x00\x00", "of an unknown kind"},
-		{"", "of an unknown kind"},
-	} {
-		r := Reparse{Tag: TagWOF, Data: []byte(test.data)}
-		if got := r.wof(); got != test.want {
-			t.Errorf("%x: %s, want %s", test.data, got, test.want)
-		}
 	}
 }
 
@@ -188,8 +168,12 @@ func readAll(t testing.TB, f *FS, name string) []byte {
 // A compressed file reads the same in every order, and from several
 // goroutines at once.
 func TestConcurrentReads(t *testing.T) {
-	f := small(t).f
-	for _, name := range []string{"packed/mixed", "scattered", "sparse"} {
+	files, compact := small(t).f, edit(t, wofImage(t)).f
+	for _, name := range []string{"packed/mixed", "scattered", "sparse", "XPRESS4K/mixed", "LZX/mixed"} {
+		f := files
+		if strings.Contains(name, "X") {
+			f = compact
+		}
 		want := readAll(t, f, name)
 		opened, err := f.Open(name)
 		if err != nil {
@@ -471,7 +455,7 @@ func TestCorruptUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := opened.(*File).stream
+	s := opened.(*File).content.(*stream)
 	at := s.runs[0].lcn * e.f.disk.clusterSize
 	e.image[at+1] ^= 0x70 // the chunk's signature
 	f := e.open()

@@ -506,7 +506,7 @@ func TestTruncatedImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := file.(*File).stream
+	s := file.(*File).content.(*stream)
 	cut := e.image[:s.runs[0].lcn*e.f.disk.clusterSize]
 	f, err := openBytes(cut)
 	if err != nil {
@@ -577,7 +577,7 @@ func TestReadErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := file.(*File).stream.runs[0].lcn * e.f.disk.clusterSize
+	at := file.(*File).content.(*stream).runs[0].lcn * e.f.disk.clusterSize
 	f, err := Open(failing{bytes.NewReader(e.image), at, at + 1}, int64(len(e.image)))
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,8 @@ var (
 	// ErrEncrypted is content that is EFS ciphertext, or a volume that is
 	// BitLocker's.
 	ErrEncrypted = errors.New("encrypted")
+
+	errEFS = fmt.Errorf("%w by EFS", ErrEncrypted)
 )
 
 func corrupt(format string, args ...any) error {

@@ -103,7 +103,7 @@ func ExampleFS_Reparse() {
 
 // What this package does not read is refused by name, never made up.
 func ExampleFile_ReadAt_refused() {
-	file, err := openSmall().Open("wof")
+	file, err := openSmall().Open("dedup")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -114,5 +114,5 @@ func ExampleFile_ReadAt_refused() {
 	_, err = file.Read(make([]byte, 1))
 	fmt.Println(info.Size(), errors.Is(err, ntfs.ErrUnsupported), err)
 	// Output:
-	// 12345 true read wof: unsupported: WOF compression (XPRESS4K)
+	// 5000 true read dedup: unsupported: deduplication (reparse tag 0x80000013): the content is not on the volume, or not all of it
 }

@@ -13,16 +13,22 @@ import (
 // File is an open file or stream. ReadAt is safe for concurrent use; Read and
 // Seek share a position and are not.
 //
-// A file whose content this package cannot give (WOF, deduplicated, only in
-// the cloud: ErrUnsupported; EFS: ErrEncrypted) can be opened and described;
-// reading it fails.
+// A file whose content this package cannot give (deduplicated, in a WIM file,
+// only in the cloud: ErrUnsupported; EFS: ErrEncrypted) can be opened and
+// described; reading it fails.
 type File struct {
 	info    *info
-	stream  *stream
 	path    string
-	refused error
+	content content
+	refused error // there is no content; why
+	size    int64
 	at      int64
 	closed  atomic.Bool
+}
+
+// content is what reads a file: a *stream, or an *overlay on one.
+type content interface {
+	readAt(p []byte, off int64) error // all of p lies inside
 }
 
 var _ interface {
@@ -90,14 +96,21 @@ func (f *FS) open(path string, record uint32, stream string) (*File, error) {
 			return nil, fmt.Errorf("record %d: $DATA: %w", record, err)
 		}
 	}
-	file := &File{info: i, stream: s, path: path}
 	i.size = s.size
-	if s.flags&attrEncrypted != 0 {
-		file.refused = fmt.Errorf("%w by EFS", ErrEncrypted)
-	} else if stream == "" {
-		if file.refused = ino.refusal(f.disk, s); file.refused != nil && !recoverable(file.refused) {
-			return nil, file.refused
+	file := &File{info: i, path: path, content: s, size: s.size}
+	if stream == "" {
+		file.content, file.refused = ino.content(f.disk, s)
+	} else if s.flags&attrEncrypted != 0 {
+		file.refused = errEFS
+	}
+	switch {
+	case file.refused == nil, errors.Is(file.refused, ErrCorrupt):
+	case errors.Is(file.refused, ErrUnsupported), errors.Is(file.refused, ErrEncrypted):
+		if s.size == 0 { // whatever holds it
+			file.refused = nil
 		}
+	default:
+		return nil, file.refused
 	}
 	return file, nil
 }
@@ -187,7 +200,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 }
 
 // Size returns the size of the content in bytes.
-func (f *File) Size() int64 { return f.stream.size }
+func (f *File) Size() int64 { return f.size }
 
 // Stat describes the file; the size is that of the open stream.
 func (f *File) Stat() (fs.FileInfo, error) {
@@ -211,13 +224,13 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 		return 0, f.fail("read", fs.ErrClosed)
 	case off < 0:
 		return 0, f.fail("read", fs.ErrInvalid)
-	case f.refused != nil && f.stream.size > 0:
+	case f.refused != nil:
 		return 0, f.fail("read", f.refused)
-	case off >= f.stream.size:
+	case off >= f.size:
 		return 0, io.EOF
 	}
-	n := min(int64(len(p)), f.stream.size-off)
-	if err := f.stream.readAt(p[:n], off); err != nil {
+	n := min(int64(len(p)), f.size-off)
+	if err := f.content.readAt(p[:n], off); err != nil {
 		return 0, f.fail("read", err)
 	}
 	if int(n) < len(p) {
@@ -243,7 +256,7 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekCurrent:
 		offset += f.at
 	case io.SeekEnd:
-		offset += f.stream.size
+		offset += f.size
 	default:
 		return 0, f.fail("seek", fs.ErrInvalid)
 	}

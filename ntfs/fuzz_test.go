@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"testing"
 )
 
@@ -262,7 +263,110 @@ func FuzzReparse(f *testing.F) {
 			t.Errorf("%d bytes of data in %d", len(r.Data), len(value))
 		}
 		r.Target()
-		r.wof()
+		if _, err := r.wof(); err != nil {
+			wantKind(t, err)
+		}
+	})
+}
+
+func FuzzXPRESS(f *testing.F) {
+	f.Add(alphabetXPRESS(f), uint16(26))
+	f.Add(abcXPRESS(f), uint16(300))
+	addChunks(f, "XPRESS4K/text", "XPRESS8K/calls", "XPRESS16K/short")
+	fuzzChunk(f, (*decoder).xpress, 16<<10)
+}
+
+func FuzzLZX(f *testing.F) {
+	for _, c := range lzxCases() {
+		f.Add(c.src, uint16(max(c.n, len(c.want))))
+	}
+	addChunks(f, "LZX/text", "LZX/calls", "LZX/short")
+	fuzzChunk(f, (*decoder).lzx, lzxChunk)
+}
+
+// addChunks adds the first chunks of files of the packed volume.
+func addChunks(f *testing.F, names ...string) {
+	volume := edit(f, wofImage(f)).f
+	for _, name := range names {
+		o := openOverlay(f, volume, name)
+		f.Add(storedChunk(f, o, 0), uint16(min(o.size, o.chunk)))
+	}
+}
+
+// fuzzChunk makes sure that a chunk is decoded in the same way by a new decoder
+// and by one that was used, and whatever the buffer held before.
+func fuzzChunk(f *testing.F, unpack func(*decoder, []byte, []byte) error, largest int) {
+	used := new(decoder)
+	f.Fuzz(func(t *testing.T, src []byte, size uint16) {
+		n := min(int(size), largest)
+		if len(src) >= largest {
+			return
+		}
+		dst, again := bytes.Repeat([]byte{'x'}, n), make([]byte, n)
+		before := bytes.Clone(src)
+		err := unpack(used, dst, src)
+		if err != nil {
+			wantKind(t, err)
+		}
+		if err2 := unpack(new(decoder), again, src); (err == nil) != (err2 == nil) || err == nil && !bytes.Equal(dst, again) {
+			t.Errorf("%v, then %v", err, err2)
+		}
+		if !bytes.Equal(src, before) {
+			t.Error("the source was changed")
+		}
+	})
+}
+
+// FuzzWOF reads a file of the given size in pieces and as a whole.
+func FuzzWOF(f *testing.F) {
+	volume := edit(f, wofImage(f)).f
+	for i := range wofAlgorithms {
+		for _, name := range []string{"short", "mixed"} {
+			o := openOverlay(f, volume, wofAlgorithms[i].name+"/"+name)
+			stored, err := o.stored.readAll(1 << 20)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(wofReparse(i)[8:], stored, uint64(o.size))
+		}
+	}
+	f.Add(wofReparse(1)[8:], storedStream(&wofAlgorithms[1], noise(40000)), uint64(40000))
+	f.Add(wofReparse(0)[8:], make([]byte, 100), uint64(1)<<33)
+	f.Fuzz(func(t *testing.T, data, stored []byte, size uint64) {
+		algorithm, err := Reparse{Tag: TagWOF, Data: data}.wof()
+		if err != nil {
+			wantKind(t, err)
+			return
+		}
+		if size > math.MaxInt64 {
+			return
+		}
+		o, err := newOverlay(algorithm, &stream{resident: append([]byte{}, stored...), size: int64(len(stored))}, int64(size))
+		if err != nil {
+			wantKind(t, err)
+			return
+		}
+		// The ends of a large file, all of a small one.
+		var got, bad []byte
+		step := algorithm.chunk/2 + 1
+		for at := int64(0); at < o.size; at += step {
+			if at > 1<<20 && at < o.size-1<<17 {
+				at = o.size - 1<<17
+			}
+			p := make([]byte, min(step, o.size-at))
+			if err := o.readAt(p, at); err != nil {
+				wantKind(t, err)
+				bad = append(bad, 1)
+			}
+			got = append(got, p...)
+		}
+		if o.size > 1<<20 {
+			return
+		}
+		whole := make([]byte, o.size)
+		if err := o.readAt(whole, 0); (err != nil) != (len(bad) > 0) || err == nil && !bytes.Equal(whole, got) {
+			t.Errorf("%d bad pieces, but: %v", len(bad), err)
+		}
 	})
 }
 

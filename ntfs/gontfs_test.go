@@ -169,13 +169,24 @@ func TestGoNTFSCutsFragmentedIndexes(t *testing.T) {
 }
 
 func TestGoNTFSReadsWOFAsZeros(t *testing.T) {
-	e := small(t)
-	theirs := goRead(t, goNTFS(t, e.image), "wof")
-	if len(theirs) == 0 || bytes.Count(theirs, []byte{0}) != len(theirs) {
-		t.Errorf("go-ntfs reads %d bytes that are not all zero", len(theirs))
-	}
-	if _, err := e.f.ReadFile("wof"); err == nil {
-		t.Error("we read it")
+	e := edit(t, wofImage(t))
+	other := goNTFS(t, e.image)
+	for _, name := range []string{"XPRESS4K/text", "XPRESS8K/calls", "XPRESS16K/mixed", "LZX/text"} {
+		ours, theirs := readAll(t, e.f, name), goRead(t, other, name)
+		if len(theirs) != len(ours) || bytes.Count(theirs, []byte{0}) != len(theirs) {
+			t.Errorf("%s: go-ntfs reads %d bytes that are not all zero", name, len(theirs))
+		}
+		if bytes.Equal(theirs, ours) {
+			t.Errorf("%s: we read zeros", name)
+		}
+		// What is compressed it reads as we do.
+		want, err := readStream(e.f, name, wofStream)
+		if err != nil {
+			t.Error(err)
+		}
+		if got := goRead(t, other, name+":"+wofStream); !bytes.Equal(got, want) {
+			t.Errorf("%s: go-ntfs has %d bytes of the stream, we %d", name, len(got), len(want))
+		}
 	}
 }
 

@@ -326,7 +326,7 @@ func TestFree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := file.(*File).stream
+	s := file.(*File).content.(*stream)
 	bits := e.image[s.runs[0].lcn*e.f.disk.clusterSize:][:512]
 	// The bit past the last cluster does not count, the last one's does.
 	bits[511] &^= 0x80

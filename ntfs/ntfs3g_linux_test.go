@@ -445,7 +445,7 @@ func (v *volume3g) checkMade(f *FS, packed bool) {
 	stream := func(name string) *stream {
 		file, err := f.Open(name)
 		v.check(err)
-		return file.(*File).stream
+		return file.(*File).content.(*stream)
 	}
 	if n, want := len(stream("scattered").runs), min(4000, 64<<20/f.boot.clusterSize); n < want {
 		v.t.Errorf("scattered has %d runs, not %d", n, want)

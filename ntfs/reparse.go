@@ -201,48 +201,32 @@ func (r *Reparse) names(header int) error {
 	return err
 }
 
-// wofAlgorithms names the ways in which WOF compresses a file, as wimlib's
-// notes on WOF number them.
-var wofAlgorithms = []string{"XPRESS4K", "LZX", "XPRESS8K", "XPRESS16K"}
-
-// wof says how WOF holds the file:
-//
-//	0  4  version
-//	4  4  provider: 1 a WIM, 2 the stream WofCompressedData
-//	8  4  version of the provider's data
-//	12 4  algorithm, if the provider is 2
-func (r *Reparse) wof() string {
-	if len(r.Data) < 8 {
-		return "of an unknown kind"
+// content returns what Windows shows as the content of a file whose unnamed
+// $DATA is s. A driver that a reparse tag names may hold some or all of it.
+func (ino *inode) content(d *disk, s *stream) (content, error) {
+	if s.flags&attrEncrypted != 0 {
+		return nil, errEFS
 	}
-	switch provider := le.Uint32(r.Data[4:]); {
-	case provider == 1:
-		return "WIM"
-	case provider == 2 && len(r.Data) >= 16 && le.Uint32(r.Data[12:]) < uint32(len(wofAlgorithms)):
-		return wofAlgorithms[le.Uint32(r.Data[12:])]
-	}
-	return "of an unknown kind"
-}
-
-// refusal says why the unnamed $DATA is not the content of the file, nil if
-// it is. A driver that a reparse tag names may hold some or all of it.
-func (ino *inode) refusal(d *disk, s *stream) error {
 	r, err := ino.reparse(d)
 	if err == errNoReparse || err == nil && surrogate(r.Tag) {
-		return nil
+		return s, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if r.Tag == TagWOF {
-		return unsupported("WOF compression (%s)", r.wof())
+		o, err := ino.overlay(d, r, s.size)
+		if err != nil {
+			return nil, fmt.Errorf("WOF: %w", err)
+		}
+		return o, nil
 	}
 	var attributes uint32
 	if si := ino.find(typeStandardInformation, ""); len(si) == 1 && si[0].resident && len(si[0].value) >= 36 {
 		attributes = le.Uint32(si[0].value[32:])
 	}
 	if attributes&(attributeOffline|attributeRecallOpen|attributeRecallData) != 0 || s.holes() {
-		return unsupported("%s: the content is not on the volume, or not all of it", tagName(r.Tag))
+		return nil, unsupported("%s: the content is not on the volume, or not all of it", tagName(r.Tag))
 	}
-	return nil
+	return s, nil
 }

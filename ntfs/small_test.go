@@ -12,17 +12,27 @@ import (
 )
 
 // smallImage returns a copy of the volume that testdata/make.sh made.
-func smallImage(t testing.TB) []byte {
+func smallImage(t testing.TB) []byte { return unpacked(t, unpackSmall) }
+
+// wofImage returns a copy of the volume that testdata/wof.sh made.
+func wofImage(t testing.TB) []byte { return unpacked(t, unpackWOF) }
+
+func unpacked(t testing.TB, unpack func() ([]byte, error)) []byte {
 	t.Helper()
-	image, err := unpackSmall()
+	image, err := unpack()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return bytes.Clone(image)
 }
 
-var unpackSmall = sync.OnceValues(func() ([]byte, error) {
-	file, err := os.Open("testdata/small.img.gz")
+var (
+	unpackSmall = sync.OnceValues(func() ([]byte, error) { return unpackImage("testdata/small.img.gz") })
+	unpackWOF   = sync.OnceValues(func() ([]byte, error) { return unpackImage("testdata/wof.img.gz") })
+)
+
+func unpackImage(name string) ([]byte, error) {
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +49,7 @@ var unpackSmall = sync.OnceValues(func() ([]byte, error) {
 		binary.LittleEndian.PutUint16(image[i:], binary.LittleEndian.Uint16(image[i:])+binary.LittleEndian.Uint16(image[i-2:]))
 	}
 	return image, nil
-})
+}
 
 // editable is an image in memory that tests edit.
 type editable struct {
@@ -50,7 +60,12 @@ type editable struct {
 
 func small(t testing.TB) *editable {
 	t.Helper()
-	e := &editable{t: t, image: smallImage(t)}
+	return edit(t, smallImage(t))
+}
+
+func edit(t testing.TB, image []byte) *editable {
+	t.Helper()
+	e := &editable{t: t, image: image}
 	e.f = e.open()
 	return e
 }

@@ -40,9 +40,30 @@ type stream struct {
 	flags       uint16
 	unit        int64 // clusters of a compression unit; 0 if not compressed
 
-	mu       sync.Mutex // protects the unit that was read last
-	last     int64      // its number
-	lastData []byte     // its content, never written again; nil at first
+	last lastUnit
+}
+
+// lastUnit keeps what was decompressed last. It is safe for concurrent use.
+type lastUnit struct {
+	mu     sync.Mutex
+	number int64
+	data   []byte // never written again; nil at first
+}
+
+// get returns the unit if it is the last one, else nil.
+func (l *lastUnit) get(number int64) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.number != number {
+		return nil
+	}
+	return l.data
+}
+
+func (l *lastUnit) set(number int64, data []byte) {
+	l.mu.Lock()
+	l.number, l.data = number, data
+	l.mu.Unlock()
 }
 
 // newStream joins the extents of one attribute and checks that they describe
@@ -188,10 +209,8 @@ func (s *stream) readUnits(p []byte, off int64) error {
 // clusters is stored as it is, one with none is zero, and one whose first
 // clusters alone are there is compressed.
 func (s *stream) readUnit(number int64) ([]byte, error) {
-	s.mu.Lock()
-	last, data := s.last, s.lastData
-	s.mu.Unlock()
-	if data != nil && last == number {
+	data := s.last.get(number)
+	if data != nil {
 		return data, nil
 	}
 
@@ -230,9 +249,7 @@ func (s *stream) readUnit(number int64) ([]byte, error) {
 			return nil, fmt.Errorf("compression unit %d: %w", number, err)
 		}
 	}
-	s.mu.Lock()
-	s.last, s.lastData = number, data
-	s.mu.Unlock()
+	s.last.set(number, data)
 	return data, nil
 }
 
