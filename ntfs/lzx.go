@@ -168,7 +168,7 @@ func (d *decoder) lzxBlock(dst []byte, out int, r *bitReader, kind int) error {
 			length += more
 		}
 		length += 2
-		distance := d.recent[0]
+		var distance uint32
 		if slot < 3 {
 			distance = d.recent[slot]
 			d.recent[slot] = d.recent[0]
