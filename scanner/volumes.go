@@ -69,7 +69,7 @@ func (v *volume) content() string {
 	case v.fs != nil:
 		return string(v.Filesystem) + " without a system"
 	case v.Filesystem == disk.Unknown:
-		return "no known filesystem"
+		return "a partition without a filesystem"
 	case v.Filesystem == disk.XFS, v.Filesystem == disk.Btrfs, v.Filesystem == disk.LVM2:
 		return string(v.Filesystem) + ", which is not supported yet"
 	}
@@ -89,19 +89,24 @@ func (v *volume) encryption() string {
 	return string(v.Filesystem)
 }
 
+// bare says whether the partition is of a kind that holds no filesystem.
+func (v *volume) bare() bool {
+	return slices.Contains([]string{"BIOS boot", "Microsoft reserved", "Linux reserved"}, v.TypeName)
+}
+
 // readable says whether a scan could read the volume, if it is whole.
 func (v *volume) readable() bool {
 	switch v.Filesystem {
 	case disk.NTFS, disk.Ext2, disk.Ext3, disk.Ext4:
 		return true
 	}
-	return v.encryption() != ""
+	return false
 }
 
 // mayHoldData says whether the volume may be the user volume of a system of
-// the family. One that could not be opened, or is encrypted, may.
+// the family. One that could not be opened, is damaged or encrypted, may.
 func (v *volume) mayHoldData(family requirement.Platform) bool {
-	if !v.readable() || v.Hidden || v.NoDriveLetter || strings.Contains(strings.ToLower(v.TypeName), "recovery") {
+	if !v.readable() && v.encryption() == "" && (v.Filesystem != disk.Unknown || v.bare()) || v.Hidden || v.NoDriveLetter || strings.Contains(strings.ToLower(v.TypeName), "recovery") {
 		return false
 	}
 	return v.fs == nil || v.fs.family() == family && v.fs.mayHoldData()
@@ -210,11 +215,19 @@ func (v *volume) mount(ctx context.Context) {
 		} else {
 			v.fs, v.err = f, f.unreplayed()
 		}
+	case disk.Unknown:
+		if !v.bare() {
+			v.err = errNoFilesystem
+		}
 	}
 	if v.readable() && v.err == nil && v.Declared > v.Size {
 		v.err = fmt.Errorf("the image holds %d of its %d bytes: %w", v.Size, v.Declared, io.ErrUnexpectedEOF)
 	}
 }
+
+// errNoFilesystem is about a volume that is empty, or damaged where it would
+// say what it is.
+var errNoFilesystem = errors.New("no known filesystem on it")
 
 func errorText(err error) string {
 	if err == nil {
@@ -292,7 +305,7 @@ func isIO(err error) bool {
 	if err == nil {
 		return false
 	}
-	for _, kind := range []error{ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, io.ErrUnexpectedEOF} {
+	for _, kind := range []error{errNoFilesystem, ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, io.ErrUnexpectedEOF} {
 		if errors.Is(err, kind) {
 			return false
 		}

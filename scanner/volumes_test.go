@@ -23,6 +23,7 @@ func TestReadable(t *testing.T) {
 		"LUKS":                  {volumes{list: []*volume{on(disk.Ext4, nil), on(disk.LUKS, nil)}}, requirement.Failed},
 		"damaged":               {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.NTFS, errors.New("torn"))}}, requirement.Undetermined},
 		"damaged and encrypted": {volumes{list: []*volume{on(disk.NTFS, errors.New("torn")), on(disk.BitLocker, nil)}}, requirement.Failed},
+		"nothing known":         {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.Unknown, errNoFilesystem)}}, requirement.Undetermined},
 		"a table not read":      {volumes{images: []*disk.Image{image, torn}, list: []*volume{on(disk.NTFS, nil)}}, requirement.Undetermined},
 	} {
 		t.Run(name, func(t *testing.T) {

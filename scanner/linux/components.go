@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ type component struct {
 	Title    string
 	Package  *packages.Package // nil if it is not installed
 	Listed   requirement.Evidence
+	Err      error  // why it is not known whether the package is installed
 	Programs []File // the first that exists counts
 	Units    []Unit
 	Every    bool                   // every unit has to be enabled, not only one of them
@@ -59,8 +61,9 @@ var (
 
 func (m *Machine) component(rule componentRule) (component, error) {
 	c := component{Title: rule.title, Every: rule.every}
-	var err error
-	if c.Package, c.Listed, err = m.installed(rule.packages...); err != nil {
+	c.Package, c.Listed, c.Err = m.installed(rule.packages...)
+	units, err := m.Units()
+	if err != nil {
 		return c, err
 	}
 	for _, p := range rule.programs {
@@ -71,11 +74,7 @@ func (m *Machine) component(rule componentRule) (component, error) {
 		c.Programs = append(c.Programs, f)
 	}
 	for _, name := range rule.units {
-		u, err := m.unit(name)
-		if err != nil {
-			return c, err
-		}
-		c.Units = append(c.Units, u)
+		c.Units = append(c.Units, units.get(name))
 	}
 	return c, nil
 }
@@ -86,55 +85,62 @@ type trouble struct {
 	Remedy string // "" for the requirement's own
 }
 
-// trouble says what speaks against the component. The evidence is what the
-// answer rests on.
-func (c component) trouble() (trouble, []requirement.Evidence) {
+// trouble says what speaks against the component, and what its evidence is. An
+// error says that what was read does not tell.
+func (c component) trouble() (trouble, []requirement.Evidence, error) {
 	evidence := []requirement.Evidence{c.Listed}
-	if c.Package == nil {
-		return trouble{What: c.Title + " is not installed"}, evidence
+	if c.Package == nil && c.Err == nil {
+		return trouble{What: c.Title + " is not installed"}, evidence, nil
 	}
+	unread := c.Err
 	if len(c.Programs) > 0 {
 		i := slices.IndexFunc(c.Programs, func(f File) bool { return f.Exists && !f.Dir })
 		if i < 0 {
-			return trouble{What: c.Title + " has no program: " + c.Programs[0].Evidence.Path + " does not exist"}, append(evidence, c.Programs[0].Evidence)
+			return trouble{What: c.Title + " has no program: /" + c.Programs[0].Evidence.Path + " does not exist"}, append(evidence, c.Programs[0].Evidence), nil
 		}
 		evidence = append(evidence, c.Programs[i].Evidence)
 	}
 	var enabled, off []Unit
 	for _, u := range c.Units {
+		if u.Err != nil {
+			unread = errors.Join(unread, u.Err)
+			continue
+		}
 		switch {
 		case u.State == unitEnabled:
 			enabled = append(enabled, u)
 			evidence = append(evidence, u.WantedBy[0])
 		case u.State == unitMasked:
-			return trouble{c.Title + ": " + u.describe(), fmt.Sprintf("sudo systemctl unmask %s && sudo systemctl enable %s", u.Name, u.Name)}, append(evidence, u.File)
+			return trouble{c.Title + ": " + u.describe(), fmt.Sprintf("sudo systemctl unmask %s && sudo systemctl enable %s", u.Name, u.Name)}, append(evidence, u.File), nil
 		case u.State == unitDisabled && c.Every:
-			return trouble{c.Title + ": " + u.describe(), "sudo systemctl enable " + u.Name}, append(evidence, u.File)
+			return trouble{c.Title + ": " + u.describe(), "sudo systemctl enable " + u.Name}, append(evidence, u.File), nil
 		case u.State != unitMissing:
 			off = append(off, u)
 		}
 	}
 	switch {
-	case len(enabled) > 0:
+	case len(c.Against) > 0:
+		return trouble{c.Title + " is turned off by /" + c.Against[0].Path, "Take out what turns it off: " + c.Against[0].Data + " (/" + c.Against[0].Path + ")."}, append(evidence, c.Against...), nil
+	case len(enabled) > 0 || unread != nil:
+		return trouble{}, evidence, unread
 	case len(off) > 0:
-		return trouble{c.Title + ": " + off[0].describe() + ", not enabled", "sudo systemctl enable " + off[0].Name}, append(evidence, off[0].File)
-	default:
-		return trouble{What: c.Title + " has no unit: " + c.Units[0].Name + " does not exist"}, append(evidence, c.Units[0].File)
+		return trouble{c.Title + ": " + off[0].describe() + ", not enabled", "sudo systemctl enable " + off[0].Name}, append(evidence, off[0].File), nil
 	}
-	if len(c.Against) > 0 {
-		return trouble{c.Title + " is turned off by /" + c.Against[0].Path, "Take out what turns it off: " + c.Against[0].Data + " (/" + c.Against[0].Path + ")."}, append(evidence, c.Against...)
-	}
-	return trouble{}, evidence
+	return trouble{What: c.Title + " has no unit: " + c.Units[0].Name + " does not exist"}, append(evidence, c.Units[0].File), nil
 }
 
-// judgeComponent decides the requirement of one component.
+// judgeComponent decides the requirement of one component. missing are the
+// protected paths that are not there, or cannot be looked at.
 func judgeComponent(c component, missing []string) requirement.Outcome {
-	trouble, evidence := c.trouble()
+	trouble, evidence, err := c.trouble()
 	var o requirement.Outcome
-	if trouble.What != "" {
+	switch {
+	case err != nil:
+		o = requirement.Unreadable(err, evidence...)
+	case trouble.What != "":
 		o = requirement.Fail(trouble.What, evidence...)
 		o.Remediation = trouble.Remedy
-	} else {
+	default:
 		o = requirement.Pass(fmt.Sprintf("%s %s, enabled", c.Title, version(*c.Package)), evidence...)
 	}
 	if len(missing) > 0 {
@@ -190,7 +196,7 @@ func (m *Machine) decideCloudInit() requirement.Outcome {
 		}
 	}
 	o := judgeComponent(c, nil)
-	if c.Package == nil {
+	if c.Package == nil && c.Err == nil {
 		o.Remediation = m.install("cloud-init")
 	}
 	return o
@@ -232,18 +238,19 @@ var systemPaths = []string{
 	"/etc/yum/pluginconf.d/halt_os_update_check.conf", "/usr/lib/yum-plugins/halt_os_update_check.py", "/lib64/security/pam_self.so", "/etc/os-release",
 }
 
-func (m *Machine) missing(paths []string) ([]string, error) {
+// missing returns those of the paths that are not there, or cannot be looked
+// at. They are told and change no status.
+func (m *Machine) missing(paths []string) []string {
 	var missing []string
 	for _, p := range paths {
-		f, err := m.tree.file(p)
-		if err != nil {
-			return nil, err
-		}
-		if !f.Exists {
+		switch f, err := m.tree.file(p); {
+		case err != nil:
+			missing = append(missing, p+" ("+err.Error()+")")
+		case !f.Exists:
 			missing = append(missing, p)
 		}
 	}
-	return missing, nil
+	return missing
 }
 
 func (m *Machine) decidePCoIP() requirement.Outcome {
@@ -255,30 +262,27 @@ func (m *Machine) decidePCoIP() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	missing, err := m.missing(pcoipPaths)
-	if err != nil {
-		return requirement.Unreadable(err)
-	}
-	return judgeProtocols(pcoip, dcv, missing)
+	return judgeProtocols(pcoip, dcv, m.missing(pcoipPaths))
 }
 
 // judgeProtocols decides linux.component.pcoip: one of the two has to run.
 func judgeProtocols(pcoip, dcv component, missing []string) requirement.Outcome {
-	if t, _ := pcoip.trouble(); t.What == "" {
-		return judgeComponent(pcoip, missing)
+	first, second := judgeComponent(pcoip, missing), judgeComponent(dcv, nil)
+	for _, status := range []requirement.Status{requirement.Passed, requirement.Undetermined} {
+		for _, o := range []requirement.Outcome{first, second} {
+			if o.Status == status {
+				return o
+			}
+		}
 	}
-	if t, _ := dcv.trouble(); t.What == "" {
-		return judgeComponent(dcv, nil)
+	switch {
+	case pcoip.Package == nil && dcv.Package != nil:
+		return second
+	case pcoip.Package == nil && pcoip.Err == nil && dcv.Package == nil && dcv.Err == nil:
+		first.Message = "neither the PCoIP agent nor the DCV server is installed"
+		return first.With(dcv.Listed)
 	}
-	o := judgeComponent(pcoip, missing)
-	if pcoip.Package == nil && dcv.Package != nil {
-		o = judgeComponent(dcv, nil)
-	}
-	if pcoip.Package == nil && dcv.Package == nil {
-		o.Message = "neither the PCoIP agent nor the DCV server is installed"
-		o.Evidence = append(o.Evidence, dcv.Listed)
-	}
-	return o
+	return first
 }
 
 var componentSkylight = entry{
@@ -297,23 +301,17 @@ func (m *Machine) decideSkylight() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	if c.Package == nil {
-		if c.Package, c.Listed, err = m.ownerOf(skylightFolder, c.Listed); err != nil {
-			return requirement.Unreadable(err)
-		}
+	if c.Package == nil && c.Err == nil {
+		c.Package, c.Listed, c.Err = m.ownerOf(skylightFolder, c.Listed)
 	}
-	for _, p := range c.Units[0].Exec {
-		f, err := m.tree.file(p) // its main program is what its unit runs
+	for _, command := range c.Units[0].Exec {
+		f, err := m.tree.file(program(command)) // its main program is what its unit runs
 		if err != nil {
 			return requirement.Unreadable(err)
 		}
 		c.Programs = append(c.Programs, f)
 	}
-	missing, err := m.missing(append([]string{skylightFolder, "/var/lib/skylight"}, systemPaths...))
-	if err != nil {
-		return requirement.Unreadable(err)
-	}
-	return judgeComponent(c, missing)
+	return judgeComponent(c, m.missing(append([]string{skylightFolder, "/var/lib/skylight"}, systemPaths...)))
 }
 
 // ownerOf returns an installed package that owns a path or something below it.

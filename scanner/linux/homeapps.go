@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -34,17 +35,19 @@ func isHome(p string) bool {
 
 func (m *Machine) decideHomeApps() requirement.Outcome {
 	var installed []inHome
+	var unread error
 	for _, find := range []func() ([]inHome, error){
 		m.packagesInHome, m.unitsInHome, m.accountsInHome, m.linksInHome, m.desktopInHome, m.pathsInHome,
 	} {
 		found, err := find()
-		if err != nil && len(installed)+len(found) == 0 {
-			return requirement.Unreadable(err)
-		}
 		installed = append(installed, found...)
+		unread = errors.Join(unread, err)
 	}
-	if len(installed) > 0 {
+	switch {
+	case len(installed) > 0:
 		return judgeHomeApps(installed, nil)
+	case unread != nil:
+		return requirement.Unreadable(unread)
 	}
 	own, err := m.programsOfUsers()
 	if err != nil {
@@ -105,16 +108,18 @@ func (m *Machine) unitsInHome() ([]inHome, error) {
 		return nil, err
 	}
 	var found []inHome
-	for _, u := range sortedUnits(units) {
-		for _, program := range u.Exec {
-			if isHome(program) && u.State != unitMasked {
+	unread := units.err
+	for _, u := range units.all() {
+		unread = errors.Join(unread, u.Err)
+		for _, command := range u.Exec {
+			if program := programInHome(command); program != "" && u.State != unitMasked {
 				ev := u.File
-				ev.Data = program
+				ev.Data = command
 				found = append(found, inHome{program + " of unit " + u.Name, ev})
 			}
 		}
 	}
-	return found, nil
+	return found, unread
 }
 
 // firstUser is the lowest number of accounts of people; those below it are of
@@ -134,6 +139,14 @@ func (m *Machine) accountsInHome() ([]inHome, error) {
 		}
 		uid, err := strconv.ParseUint(fields[2], 10, 32)
 		if err != nil || uid == 0 || uid >= firstUser || !isHome(fields[5]) {
+			continue
+		}
+		// Distributions give some accounts a home that is never made.
+		home, err := m.tree.file(fields[5])
+		if err != nil {
+			return found, err
+		}
+		if !home.Exists {
 			continue
 		}
 		ev := f.Evidence
@@ -160,11 +173,11 @@ func (m *Machine) linksInHome() ([]inHome, error) {
 			if err != nil {
 				return found, err
 			}
-			target := f.Target
-			if !path.IsAbs(target) {
-				target = path.Join(folder, target)
+			target, err := m.tree.inHome(path.Join(folder, e.Name()))
+			if err != nil {
+				return found, err
 			}
-			if isHome(target) {
+			if target != "" {
 				found = append(found, inHome{target + " by the link " + path.Join(folder, e.Name()), f.Evidence})
 			}
 		}
@@ -172,27 +185,58 @@ func (m *Machine) linksInHome() ([]inHome, error) {
 	return found, nil
 }
 
-func (m *Machine) desktopInHome() ([]inHome, error) {
-	var found []inHome
-	for _, folder := range []string{"/usr/share/applications", "/usr/local/share/applications"} {
+// maxMenu bounds how many entries of a folder of desktop files are looked at,
+// with those below it: real ones have a few hundred.
+const maxMenu = 10_000
+
+func (m *Machine) desktopInHome() (found []inHome, err error) {
+	seen := 0
+	var look func(folder string) error
+	look = func(folder string) error {
 		entries, _, err := m.tree.list(folder)
 		if err != nil {
-			return found, err
+			return err
 		}
 		for _, e := range entries {
-			if path.Ext(e.Name()) != ".desktop" {
-				continue
+			if seen++; seen > maxMenu {
+				return fmt.Errorf("%s: more than %d entries: %w", folder, maxMenu, errTooLarge)
 			}
-			data, f, err := m.tree.read(path.Join(folder, e.Name()), maxConfig)
+			here := path.Join(folder, e.Name())
+			switch {
+			case e.IsDir():
+				err = look(here)
+			case path.Ext(e.Name()) == ".desktop":
+				var more []inHome
+				more, err = m.desktopFile(here)
+				found = append(found, more...)
+			}
 			if err != nil {
-				return found, err
+				return err
 			}
-			for _, setting := range parseUnit(string(data))["Desktop Entry"] {
-				program, _, _ := strings.Cut(strings.Trim(setting[1], `"`), " ")
-				if (setting[0] == "Exec" || setting[0] == "TryExec") && isHome(program) {
-					f.Evidence.Data = setting[0] + "=" + setting[1]
-					found = append(found, inHome{program + " by " + e.Name(), f.Evidence})
-				}
+		}
+		return nil
+	}
+	for _, folder := range []string{"/usr/share/applications", "/usr/local/share/applications"} {
+		err = errors.Join(err, look(folder))
+	}
+	return found, err
+}
+
+// desktopFile looks at the entry and the actions of a desktop file.
+func (m *Machine) desktopFile(p string) (found []inHome, err error) {
+	data, f, err := m.tree.read(p, maxConfig)
+	if err != nil {
+		return nil, err
+	}
+	for section, settings := range parseUnit(string(data)) {
+		if section != "Desktop Entry" && !strings.HasPrefix(section, "Desktop Action ") {
+			continue
+		}
+		for _, setting := range settings {
+			program := programInHome(setting[1])
+			if (setting[0] == "Exec" || setting[0] == "TryExec") && program != "" {
+				f.Evidence.Data = setting[0] + "=" + setting[1]
+				found = append(found, inHome{program + " by " + path.Base(p), f.Evidence})
 			}
 		}
 	}
@@ -247,6 +291,17 @@ var ownPrograms = []string{
 	"anaconda3", "miniconda3", "miniforge3", "mambaforge", ".conda/envs", ".pyenv/versions", ".sdkman/candidates", "snap", "Applications",
 }
 
+// sharedData is where applications of a user keep what they need. Data is not
+// what is asked for: files that can be executed count.
+const sharedData = ".local/share"
+
+// Bounds of the search below sharedData: programs lie a few folders down, and
+// a home with more entries is told as not looked through.
+const (
+	sharedDepth   = 8
+	sharedEntries = 200_000
+)
+
 func (m *Machine) programsOfUsers() ([]inHome, error) {
 	homes, _, err := m.tree.list("/home")
 	if err != nil {
@@ -267,6 +322,48 @@ func (m *Machine) programsOfUsers() ([]inHome, error) {
 				found = append(found, inHome{p, f.Evidence})
 			}
 		}
+		seen := 0
+		p, err := m.executable(path.Join("/home", home.Name(), sharedData), sharedDepth, &seen)
+		if err != nil {
+			return found, err
+		}
+		if p != "" {
+			f, err := m.tree.file(p)
+			if err != nil {
+				return found, err
+			}
+			found = append(found, inHome{p, f.Evidence})
+		}
 	}
 	return found, nil
+}
+
+// executable returns the first file below a folder that can be executed, "" if
+// there is none.
+func (m *Machine) executable(folder string, depth int, seen *int) (string, error) {
+	entries, _, err := m.tree.list(folder)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if *seen++; *seen > sharedEntries {
+			return "", fmt.Errorf("%s: more than %d entries: %w", folder, sharedEntries, errTooLarge)
+		}
+		here := path.Join(folder, e.Name())
+		switch {
+		case e.IsDir() && depth > 0:
+			if p, err := m.executable(here, depth-1, seen); p != "" || err != nil {
+				return p, err
+			}
+		case e.Type().IsRegular():
+			info, err := e.Info()
+			if err != nil {
+				return "", fmt.Errorf("user volume: %s: %w", here, err)
+			}
+			if info.Mode()&0o111 != 0 {
+				return here, nil
+			}
+		}
+	}
+	return "", nil
 }

@@ -139,7 +139,12 @@ func TestChanges(t *testing.T) {
 		{"a removed package in home", "linux.apps.outside-home", passed, "", "-- var/lib/dpkg/status --\nPackage: old\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n-- var/lib/dpkg/info/old.list --\n/home/app/x\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
 		{"a unit in home", "linux.apps.outside-home", failed, "/home/jdoe/server of unit x.service", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=@/home/jdoe/server server\n"},
 		{"a unit in home, taken back", "linux.apps.outside-home", passed, "", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=/home/jdoe/server\n-- etc/systemd/system/x.service.d/a.conf --\n[Service]\nExecStart=\nExecStart=/opt/server\n"},
-		{"a service account", "linux.apps.outside-home", failed, "oracle", "-- etc/passwd --\noracle:x:54:54::/home/oracle:/bin/bash\n"},
+		{"a service account", "linux.apps.outside-home", failed, "oracle", "-- etc/passwd --\noracle:x:54:54::/home/oracle:/bin/bash\n-- home/oracle/db --\nx\n"},
+		{"a service account without its home", "linux.apps.outside-home", passed, "", "-- etc/passwd --\nsyslog:x:104:110::/home/syslog:/usr/sbin/nologin\n"},
+		{"a script in home", "linux.apps.outside-home", failed, "/home/jdoe/run.py", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=/usr/bin/python3 /home/jdoe/run.py\n"},
+		{"data in home", "linux.apps.outside-home", passed, "", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=/usr/sbin/serve --root=/home/jdoe /home/jdoe/data\n"},
+		{"a link by a link", "linux.apps.outside-home", failed, "/home/jdoe/code/bin/code", "-- links --\nusr/local/bin/code -> /opt/code/bin/code\nopt/code -> /home/jdoe/code\n"},
+		{"a desktop action", "linux.apps.outside-home", failed, "a.desktop", "-- usr/share/applications/sub/a.desktop --\n[Desktop Entry]\nExec=/opt/a\n[Desktop Action New]\nExec=env A=b /home/jdoe/a --new\n"},
 		{"a link", "linux.apps.outside-home", failed, "/usr/local/bin/code", "-- links --\nusr/local/bin/code -> ../../../home/jdoe/code/bin/code\n"},
 		{"a desktop file", "linux.apps.outside-home", failed, "ide.desktop", "-- usr/share/applications/ide.desktop --\n[Desktop Entry]\nExec=\"/home/jdoe/ide/bin/ide\" %f\n"},
 		{"a PATH entry", "linux.apps.outside-home", failed, "/home/jdoe/bin", "-- etc/profile.d/x.sh --\nPATH=/home/jdoe/bin:$PATH\n"},
@@ -160,6 +165,8 @@ func TestChanges(t *testing.T) {
 		{"no package database", "linux.component.cloud-init", undetermined, "", "-- remove --\nvar/lib/dpkg/status\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
 		{"a damaged package database", "linux.component.cloud-init", undetermined, "", "-- var/lib/dpkg/status --\nnot a stanza\n"},
 
+		{"no database, and no program", "linux.component.pcoip", failed, "no program", "-- remove --\nvar/lib/dpkg/status\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\nusr/sbin/pcoip-agent\n"},
+		{"no database, a unit in home", "linux.apps.outside-home", failed, "unit x.service", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=/home/jdoe/server\n-- remove --\nvar/lib/dpkg/status\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
 		{"neither protocol", "linux.component.pcoip", failed, "neither", "-- var/lib/dpkg/status --\nPackage: cloud-init\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
 		{"pcoip not enabled", "linux.component.pcoip", failed, "pcoip-agent.service is disabled", "-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\n"},
 		{"pcoip without its unit", "linux.component.pcoip", failed, "no unit", "-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\nusr/lib/systemd/system/pcoip-agent.service\n"},
@@ -176,14 +183,19 @@ func TestChanges(t *testing.T) {
 		{"ifcfg without", "linux.bp.network", warning, "10.0.0.9", "-- etc/sysconfig/network-scripts/ifcfg-eth1 --\nBOOTPROTO=none\nIPADDR=10.0.0.9\n"},
 		{"ifcfg of the loopback", "linux.bp.network", passed, "", "-- etc/sysconfig/network-scripts/ifcfg-lo --\nIPADDR=127.0.0.1\n"},
 		{"a keyfile", "linux.bp.network", warning, "10.0.0.9/24", "-- etc/NetworkManager/system-connections/wired.nmconnection --\n[connection]\nid=wired\n[ipv4]\nmethod=manual\naddress1=10.0.0.9/24,10.0.0.1\n"},
+		{"a keyfile of IPv6", "linux.bp.network", warning, "fd00::9/64", "-- usr/lib/NetworkManager/system-connections/wired.nmconnection --\n[connection]\nid=wired\n[ipv4]\nmethod=auto\n[ipv6]\nmethod=manual\naddress1=fd00::9/64\n"},
+		{"a keyfile of the administrator goes first", "linux.bp.network", passed, "", "-- usr/lib/NetworkManager/system-connections/a.nmconnection --\n[connection]\nid=a\n[ipv4]\nmethod=manual\n-- etc/NetworkManager/system-connections/a.nmconnection --\n[connection]\nid=a\n[ipv4]\nmethod=auto\n"},
+		{"ifcfg that was kept", "linux.bp.network", passed, "", "-- etc/sysconfig/network-scripts/ifcfg-eth1.bak --\nBOOTPROTO=none\nIPADDR=10.0.0.9\n"},
+		{"netplan of the distribution", "linux.bp.network", warning, "10.0.0.9/24", "-- usr/lib/netplan/00-x.yaml --\nnetwork:\n  ethernets:\n    ens5: {addresses: [10.0.0.9/24]}\n"},
 		{"netplan with a fixed address", "linux.bp.network", warning, "10.0.0.9/24", "-- etc/netplan/60-x.yaml --\nnetwork:\n  ethernets:\n    ens5:\n      addresses: [10.0.0.9/24, 'fd00::9/64']\n"},
 		{"netplan with a labelled address", "linux.bp.network", warning, "10.0.0.9/24", "-- etc/netplan/60-x.yaml --\nnetwork:\n  ethernets:\n    ens5:\n      addresses:\n      - 10.0.0.9/24:\n          label: a\n"},
-		{"netplan with IPv6 alone", "linux.bp.network", passed, "", "-- etc/netplan/60-x.yaml --\nnetwork:\n  ethernets:\n    ens5:\n      addresses: ['fd00::9/64']\n"},
+		{"netplan with IPv6 alone", "linux.bp.network", warning, "fd00::9/64", "-- etc/netplan/60-x.yaml --\nnetwork:\n  ethernets:\n    ens5:\n      addresses: ['fd00::9/64']\n"},
 		{"netplan that is no YAML", "linux.bp.network", undetermined, "60-x.yaml", "-- etc/netplan/60-x.yaml --\nnetwork: [\n"},
 		{"networkd", "linux.bp.network", warning, "10.0.0.9/24", "-- etc/systemd/network/10-eth.network --\n[Match]\nName=eth0\n[Network]\nAddress=10.0.0.9/24\n"},
 		{"ifupdown", "linux.bp.network", warning, "10.0.0.9", "-- etc/network/interfaces --\nauto lo\niface lo inet loopback\niface eth0 inet static\n  address 10.0.0.9\niface eth1 inet dhcp\n"},
 
 		{"antivirus", "linux.bp.antivirus", warning, "falcon-sensor.service", "-- usr/lib/systemd/system/falcon-sensor.service --\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/falcon-sensor.service -> /x\n"},
+		{"antivirus, an instance", "linux.bp.antivirus", warning, "clamd@scan.service", "-- usr/lib/systemd/system/clamd@.service --\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/clamd@scan.service -> /usr/lib/systemd/system/clamd@.service\n"},
 		{"antivirus, off", "linux.bp.antivirus", passed, "clamd@scan.service is disabled", "-- usr/lib/systemd/system/clamd@scan.service --\n[Install]\nWantedBy=x\n"},
 
 		{"firewalld without the ports", "linux.bp.firewall", warning, "tcp/8200", firewalldOn},
@@ -193,6 +205,11 @@ func TestChanges(t *testing.T) {
 		{"iptables drops", "linux.bp.firewall", warning, "tcp/4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport 4000:5000 -j DROP\nCOMMIT\n"},
 		{"iptables lets in first", "linux.bp.firewall", passed, "", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp -m multiport --dports 4172,8200 -j ACCEPT\n-A INPUT -p udp -m udp --dport 4172 -j ACCEPT\n-A INPUT -j DROP\nCOMMIT\n"},
 		{"iptables drops by its policy", "linux.bp.firewall", warning, "tcp/8200", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n"},
+		{"iptables rejects in a chain of its own", "linux.bp.firewall", warning, "tcp/4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n:RH-Firewall - [0:0]\n-A INPUT -j RH-Firewall\n-A RH-Firewall -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A RH-Firewall -i lo -j ACCEPT\n-A RH-Firewall -p tcp -m tcp --dport 8200 -j ACCEPT\n-A RH-Firewall -j REJECT --reject-with icmp-host-prohibited\nCOMMIT\n"},
+		{"iptables drops all but", "linux.bp.firewall", warning, "tcp/4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp ! --dport 8200 -j DROP\nCOMMIT\n"},
+		{"iptables returns from a chain", "linux.bp.firewall", passed, "", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n:X - [0:0]\n-A INPUT -j X\n-A X -j RETURN\n-A X -j DROP\nCOMMIT\n"},
+		{"iptables in a loop", "linux.bp.firewall", passed, "", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n:X - [0:0]\n-A INPUT -j X\n-A X -j X\nCOMMIT\n"},
+		{"iptables drops some addresses", "linux.bp.firewall", passed, "", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -s 192.0.2.0/24 -j DROP\nCOMMIT\n"},
 		{"nftables", "linux.bp.firewall", undetermined, "nft list", "-- etc/nftables.conf --\ntable inet filter { chain input { type filter hook input priority 0; policy drop; } }\n-- usr/lib/systemd/system/nftables.service --\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/sysinit.target.wants/nftables.service -> /x\n"},
 		{"ufw", "linux.bp.firewall", warning, "ufw", ufwOn + "-- etc/ufw/ufw.conf --\nENABLED=yes\n-- etc/ufw/user.rules --\n*filter\n-A ufw-user-input -p tcp --dport 8200 -j ACCEPT\n"},
 		{"ufw, off", "linux.bp.firewall", passed, "no firewall", ufwOn + "-- etc/ufw/ufw.conf --\nENABLED=no\n"},
@@ -379,6 +396,24 @@ dangling -> /nowhere/x
 	}
 }
 
+func TestWords(t *testing.T) {
+	for command, want := range map[string][2]string{ // the program, and the one in home
+		"":                                   {"", ""},
+		"/usr/bin/x -a":                      {"/usr/bin/x", ""},
+		`"/home/a b/x" -a`:                   {"/home/a b/x", "/home/a b/x"},
+		"env A=b -i /home/a/x":               {"/home/a/x", "/home/a/x"},
+		"/bin/sh -c '/home/a/x; exit'":       {"/bin/sh", "/home/a/x"},
+		"/usr/bin/python3.9 /home/a/x.py":    {"/usr/bin/python3.9", "/home/a/x.py"},
+		"/usr/bin/tar /home/a":               {"/usr/bin/tar", ""},
+		"/home":                              {"/home", ""},
+		"java -jar '/home/a/app.jar'  -Xmx1": {"java", "/home/a/app.jar"},
+	} {
+		if got := [2]string{program(command), programInHome(command)}; got != want {
+			t.Errorf("%q: %q, want %q", command, got, want)
+		}
+	}
+}
+
 func TestParseAssignments(t *testing.T) {
 	got := parseAssignments("# c\nA=1\nB='a b'\nC=\"x \\\"y\\\"\"\nexport D=e # c\nbad line\nE=\nF=a=b\n G=h\n")
 	want := map[string]string{"A": "1", "B": "a b", "C": `x "y"`, "D": "e", "E": "", "F": "a=b", "G": "h"}
@@ -395,8 +430,8 @@ func FuzzText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		s := parseUnit(text)
 		s.merge(parseUnit(text))
-		if n := len(s.programs()); n > len(text) {
-			t.Errorf("%d programs in %d bytes", n, len(text))
+		for _, command := range s.commands() {
+			programInHome(command)
 		}
 		if list, err := parseNetplan([]byte(text)); err == nil && len(list) > len(text) {
 			t.Errorf("%d interfaces in %d bytes", len(list), len(text))

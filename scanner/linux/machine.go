@@ -81,7 +81,7 @@ type Machine struct {
 type facts struct {
 	system   fact.Fact[System]
 	packages fact.Fact[*packages.Database]
-	units    fact.Fact[map[string]Unit]
+	units    fact.Fact[unitSet]
 }
 
 // Open finds the system on the root volume. An error that wraps ErrNoLinux says

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -15,7 +16,7 @@ import (
 
 var bpNetwork = entry{
 	Requirement: demand(requirement.Recommended, "linux.bp.network", "network interfaces use DHCP", sectionPractices, explanation{
-		Reads: "/etc/sysconfig/network-scripts/ifcfg-*, keyfiles of NetworkManager, /etc/netplan, /etc/systemd/network and /etc/network/interfaces.",
+		Reads: "/etc/sysconfig/network-scripts/ifcfg-*, keyfiles of NetworkManager, netplan (/etc and /lib), /etc/systemd/network and /etc/network/interfaces. A fixed address of IPv6 counts like one of IPv4.",
 		Live:  "nmcli -f ipv4.method connection show; networkctl; ip -4 address",
 		Fix:   "Set the interface to DHCP: BOOTPROTO=dhcp, method=auto, dhcp4: true or DHCP=yes, and take the fixed addresses out.",
 	}),
@@ -91,10 +92,13 @@ func hasExt(ext string) func(string) bool {
 	return func(name string) bool { return path.Ext(name) == ext }
 }
 
+// leftOver are the endings of files that initscripts pass over.
+var leftOver = []string{".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave"}
+
 // ifcfgs reads the interfaces of initscripts.
 func (m *Machine) ifcfgs() (all []addressing, err error) {
 	err = m.filesIn("/etc/sysconfig/network-scripts", func(name string) bool {
-		return strings.HasPrefix(name, "ifcfg-") && name != "ifcfg-lo"
+		return strings.HasPrefix(name, "ifcfg-") && name != "ifcfg-lo" && !slices.Contains(leftOver, path.Ext(name)) && !strings.HasSuffix(name, "~")
 	}, func(name, text string, f File) error {
 		values := parseAssignments(text)
 		a := addressing{Name: strings.TrimPrefix(name, "ifcfg-"), Evidence: f.Evidence}
@@ -116,79 +120,85 @@ func (m *Machine) ifcfgs() (all []addressing, err error) {
 }
 
 // keyfiles reads the connections of NetworkManager (nm-settings-keyfile(5)).
+// One in /etc goes before one of the same name in /usr/lib.
 func (m *Machine) keyfiles() (all []addressing, err error) {
-	err = m.filesIn("/etc/NetworkManager/system-connections", func(string) bool { return true }, func(name, text string, f File) error {
-		settings := parseUnit(text) // the same syntax, as far as this goes
-		ipv4 := func(key string) string {
-			for _, s := range settings["ipv4"] {
-				if s[0] == key {
-					return s[1]
-				}
+	seen := map[string]bool{}
+	for _, folder := range []string{"/etc/NetworkManager/system-connections", "/usr/lib/NetworkManager/system-connections"} {
+		err = m.filesIn(folder, func(name string) bool { return !seen[name] }, func(name, text string, f File) error {
+			seen[name] = true
+			if a, ok := parseKeyfile(text, f.Evidence); ok {
+				a.Name = strings.TrimSuffix(name, ".nmconnection")
+				all = append(all, a)
 			}
-			return ""
-		}
-		if len(settings["connection"]) == 0 {
 			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
-		a := addressing{Name: strings.TrimSuffix(name, ".nmconnection"), Evidence: f.Evidence}
-		a.Evidence.Data = "ipv4.method=" + ipv4("method")
-		if ipv4("method") == "manual" {
-			a.Fixed = ipv4("address1")
-			if a.Fixed == "" {
-				a.Fixed = ipv4("addresses")
-			}
-			if a.Fixed == "" {
-				a.Fixed = "method=manual"
-			}
-		}
-		all = append(all, a)
-		return nil
-	})
-	return all, err
+	}
+	return all, nil
 }
 
-// netplans reads the interfaces of netplan. Files of /etc/netplan are merged in
-// the order of their names, so that a later one may set what an earlier one
-// leaves open.
+// parseKeyfile reads one connection; ok is false for a file that is none.
+func parseKeyfile(text string, ev requirement.Evidence) (a addressing, ok bool) {
+	settings := parseUnit(text) // the same syntax, as far as this goes
+	a.Evidence = ev
+	for _, family := range []string{"ipv4", "ipv6"} {
+		values := map[string]string{}
+		for _, s := range settings[family] {
+			values[s[0]] = s[1]
+		}
+		a.Evidence.Data = strings.TrimSpace(a.Evidence.Data + " " + family + ".method=" + values["method"])
+		if values["method"] == "manual" && a.Fixed == "" {
+			a.Fixed = cmp.Or(values["address1"], values["addresses"], family+".method=manual")
+		}
+	}
+	return a, len(settings["connection"]) > 0
+}
+
+// netplans reads the interfaces of netplan. The files of its folders are merged
+// in the order of their names, so that a later one may set what an earlier one
+// leaves open; a file in /etc hides one of the same name in /lib.
 func (m *Machine) netplans() ([]addressing, error) {
+	type file struct {
+		text string
+		f    File
+	}
+	files := map[string]file{}
+	for _, folder := range []string{"/lib/netplan", "/etc/netplan"} {
+		err := m.filesIn(folder, hasExt(".yaml"), func(name, text string, f File) error {
+			files[name] = file{text, f}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	merged := map[string]*netplanInterface{}
 	var order []string
-	err := m.filesIn("/etc/netplan", hasExt(".yaml"), func(_, text string, f File) error {
-		found, err := parseNetplan([]byte(text))
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		found, err := parseNetplan([]byte(files[name].text))
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("%s: %w", files[name].f.Evidence.Path, err)
 		}
-		for _, name := range slices.Sorted(maps.Keys(found)) {
-			i := found[name]
-			if merged[name] == nil {
-				merged[name] = &netplanInterface{}
-				order = append(order, name)
+		for _, device := range slices.Sorted(maps.Keys(found)) {
+			i := found[device]
+			if merged[device] == nil {
+				merged[device] = &netplanInterface{}
+				order = append(order, device)
 			}
 			if i.DHCP4 != nil {
-				merged[name].DHCP4 = i.DHCP4
+				merged[device].DHCP4 = i.DHCP4
 			}
-			merged[name].Addresses = append(merged[name].Addresses, i.Addresses...)
-			merged[name].evidence = f.Evidence
+			merged[device].Addresses = append(merged[device].Addresses, i.Addresses...)
+			merged[device].evidence = files[name].f.Evidence
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	var all []addressing
 	for _, name := range order {
 		i := merged[name]
-		a := addressing{Name: name, Evidence: i.evidence}
-		var v4 []string
-		for _, address := range i.Addresses {
-			if !strings.Contains(address, ":") { // the others are of IPv6
-				v4 = append(v4, address)
-			}
-		}
-		if len(v4) > 0 {
-			a.Fixed = strings.Join(v4, ", ")
-		}
-		a.Evidence.Data = fmt.Sprintf("%s: dhcp4 %t, addresses %v", name, i.DHCP4 != nil && *i.DHCP4, v4)
+		a := addressing{Name: name, Fixed: strings.Join(i.Addresses, ", "), Evidence: i.evidence}
+		a.Evidence.Data = fmt.Sprintf("%s: dhcp4 %t, addresses %v", name, i.DHCP4 != nil && *i.DHCP4, i.Addresses)
 		all = append(all, a)
 	}
 	return all, nil
@@ -248,7 +258,7 @@ func (m *Machine) networkds() (all []addressing, err error) {
 				if s[0] == "DHCP" {
 					a.Evidence.Data = "DHCP=" + s[1]
 				}
-				if s[0] == "Address" && !strings.Contains(s[1], ":") && a.Fixed == "" {
+				if s[0] == "Address" && a.Fixed == "" {
 					a.Fixed = s[1]
 				}
 			}

@@ -2,6 +2,7 @@ package linux
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -37,25 +38,31 @@ var antivirusUnits = []string{
 }
 
 // judgeAntivirus decides linux.bp.antivirus.
-func judgeAntivirus(units map[string]Unit) requirement.Outcome {
+func judgeAntivirus(units unitSet) requirement.Outcome {
 	var on, off []string
 	var evidence, offEvidence []requirement.Evidence
-	for _, u := range sortedUnits(units) {
+	unread := units.err
+	for _, u := range units.all() {
 		name := strings.TrimSuffix(u.Name, path.Ext(u.Name))
-		if u.State == unitMissing || !slices.ContainsFunc(antivirusUnits, func(known string) bool { return matches(name, known) }) {
+		if !slices.ContainsFunc(antivirusUnits, func(known string) bool { return matches(name, known) }) {
 			continue
 		}
-		if u.State == unitEnabled {
+		switch {
+		case u.Err != nil:
+			unread = errors.Join(unread, u.Err)
+		case u.State == unitEnabled:
 			on = append(on, u.Name)
 			evidence = append(evidence, u.WantedBy...)
-			continue
+		case u.State != unitMissing:
+			off = append(off, u.describe())
+			offEvidence = append(offEvidence, u.File)
 		}
-		off = append(off, u.describe())
-		offEvidence = append(offEvidence, u.File)
 	}
 	switch {
 	case len(on) > 0:
 		return requirement.Warn("antivirus is enabled: "+prose.Some(on), evidence...)
+	case unread != nil:
+		return requirement.Unreadable(unread)
 	case len(off) > 0:
 		return requirement.Pass("antivirus does not start: "+prose.Some(off), offEvidence...)
 	}
@@ -116,32 +123,25 @@ func (m *Machine) decideFirewall() requirement.Outcome {
 		}
 		all = append(all, found...)
 	}
-	needed, err := m.neededPorts()
-	if err != nil {
-		return requirement.Unreadable(err)
-	}
-	return judgeFirewall(all, needed)
+	return judgeFirewall(all, m.neededPorts())
 }
 
 // neededPorts are those of the protocol that is installed, or of both where it
-// is not known which it will be.
-func (m *Machine) neededPorts() ([]port, error) {
-	needed := slices.Clone(alwaysPorts)
+// is not known which it is.
+func (m *Machine) neededPorts() []port {
 	pcoip, _, err := m.installed(pcoipRule.packages...)
-	if err != nil {
-		return nil, err
+	dcv, _, dcvErr := m.installed(dcvRule.packages...)
+	if err != nil || dcvErr != nil {
+		return knownPorts
 	}
-	dcv, _, err := m.installed(dcvRule.packages...)
-	if err != nil {
-		return nil, err
-	}
+	needed := slices.Clone(alwaysPorts)
 	if pcoip != nil || dcv == nil {
 		needed = append(needed, pcoipPorts...)
 	}
 	if dcv != nil || pcoip == nil {
 		needed = append(needed, dcvPorts...)
 	}
-	return needed, nil
+	return needed
 }
 
 // judgeFirewall decides linux.bp.firewall.
@@ -163,8 +163,12 @@ func judgeFirewall(all []firewall, needed []port) requirement.Outcome {
 
 // enabled says whether a unit is started.
 func (m *Machine) enabled(unit string) (bool, error) {
-	u, err := m.unit(unit)
-	return u.State == unitEnabled, err
+	units, err := m.Units()
+	if err != nil {
+		return false, err
+	}
+	u := units.get(unit)
+	return u.State == unitEnabled, u.Err
 }
 
 // firewalld reads the default zone (firewalld.zone(5)), with the services that
@@ -303,88 +307,6 @@ func (m *Machine) iptables() ([]firewall, error) {
 	return all, nil
 }
 
-// parseIPTables reads the chain INPUT of a file of iptables-save: the first
-// rule that fits a port decides, and the policy where none does. Rules with
-// conditions other than protocol and ports fit only some packets, and are
-// passed over.
-func parseIPTables(text string, ev requirement.Evidence) firewall {
-	f := firewall{Name: "iptables", Open: true, Evidence: ev}
-	filter := false
-	decided := map[port]bool{}
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		switch {
-		case strings.HasPrefix(line, "*"):
-			filter = line == "*filter"
-			continue
-		case !filter:
-			continue
-		case strings.HasPrefix(line, ":INPUT "):
-			f.Open = strings.HasPrefix(line, ":INPUT ACCEPT")
-			continue
-		case !strings.HasPrefix(line, "-A INPUT "):
-			continue
-		}
-		rule, ok := parseRule(strings.Fields(line)[2:])
-		if !ok {
-			continue
-		}
-		for _, p := range knownPorts {
-			if decided[p] || !rule.fits(p) {
-				continue
-			}
-			decided[p] = true
-			if rule.target == "ACCEPT" {
-				f.Allowed = append(f.Allowed, p)
-			} else {
-				f.Blocked = append(f.Blocked, p)
-			}
-		}
-	}
-	return f
-}
-
-type iptablesRule struct {
-	protocol, target string
-	ports            []string
-}
-
-func (r iptablesRule) fits(p port) bool {
-	if r.protocol != "" && r.protocol != "all" && r.protocol != p.Protocol {
-		return false
-	}
-	for _, text := range r.ports {
-		if inRange(text, p.Number, ":") {
-			return true
-		}
-	}
-	return len(r.ports) == 0
-}
-
-// parseRule reads a rule; ok is false for one with other conditions, or with a
-// target that decides nothing.
-func parseRule(fields []string) (r iptablesRule, ok bool) {
-	for i := 0; i+1 < len(fields); i += 2 {
-		value := fields[i+1]
-		switch fields[i] {
-		case "-p":
-			r.protocol = value
-		case "--dport", "--dports":
-			r.ports = strings.Split(value, ",")
-		case "-j":
-			r.target = value
-		case "--reject-with":
-		case "-m":
-			if value != "tcp" && value != "udp" && value != "multiport" && value != "comment" {
-				return r, false
-			}
-		default:
-			return r, false
-		}
-	}
-	return r, r.target == "ACCEPT" || r.target == "DROP" || r.target == "REJECT"
-}
-
 // nftables reads nothing of a rule set: its language is too rich to be judged
 // from the text. One that names a drop is said to be there.
 func (m *Machine) nftables() ([]firewall, error) {
@@ -436,8 +358,8 @@ func (m *Machine) ufw() ([]firewall, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := strings.ReplaceAll(string(rules), "-A ufw-user-input ", "-A INPUT ")
-	fw := parseIPTables(text, f.Evidence)
+	// The chain of the administrator's rules, which ufw calls out of INPUT.
+	fw := parseIPTables("*filter\n:INPUT ACCEPT\n-A INPUT -j ufw-user-input\n"+string(rules), f.Evidence)
 	fw.Name = "ufw"
 	fw.Open = strings.EqualFold(parseAssignments(string(defaults))["DEFAULT_INPUT_POLICY"], "ACCEPT")
 	return []firewall{fw}, nil

@@ -79,9 +79,31 @@ func (t *tree) lstat(p string) (fs.FileInfo, *volume, string, error) {
 // one that it may be itself. The error is fs.ErrNotExist if the path, or what a
 // link leads to, is not there.
 func (t *tree) resolve(p string, last bool) (string, error) {
+	return t.follow(p, last, func(string) bool { return false })
+}
+
+// inHome returns the path below /home that a path is or leads to by links, ""
+// if it stays outside. It needs no user volume: the first step into /home
+// tells.
+func (t *tree) inHome(p string) (string, error) {
+	real, err := t.follow(p, true, isHome)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil || !isHome(real) {
+		return "", err
+	}
+	return real, nil
+}
+
+// follow resolves a path, and ends early where stop says so of what is left.
+func (t *tree) follow(p string, last bool, stop func(string) bool) (string, error) {
 	left := strings.Split(strings.Trim(path.Clean("/"+p), "/"), "/")
 	here := "/"
 	for links := 0; len(left) > 0; {
+		if ahead := path.Join(here, path.Join(left...)); stop(ahead) {
+			return ahead, nil
+		}
 		part := left[0]
 		left = left[1:]
 		switch part {

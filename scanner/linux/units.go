@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -31,44 +32,65 @@ const (
 type Unit struct {
 	Name     string
 	State    unitState
-	Exec     []string // programs that it runs, without their arguments
+	Exec     []string // the commands that it runs
 	File     requirement.Evidence
 	WantedBy []requirement.Evidence // the links that pull it in
+	Err      error                  // why the rest may not be so; nil if all of the unit was read
 }
 
-// Units reads all units of the system by name.
-func (m *Machine) Units() (map[string]Unit, error) { return m.units.Get(m.readUnits) }
-
-// unit returns one unit; one that is not there is missing.
-func (m *Machine) unit(name string) (Unit, error) {
-	units, err := m.Units()
-	if err != nil {
-		return Unit{}, err
-	}
-	if u, ok := units[name]; ok {
-		return u, nil
-	}
-	return Unit{Name: name, State: unitMissing,
-		File: requirement.Evidence{Source: "root", Path: "usr/lib/systemd/system/" + name, Note: notFound}}, nil
+// unitSet is all units of the system by name.
+type unitSet struct {
+	units map[string]Unit
+	err   error // why there may be more, or more links that pull them in; nil if all folders were read
 }
+
+// all lists the units by name.
+func (s unitSet) all() []Unit {
+	list := slices.Collect(maps.Values(s.units))
+	slices.SortFunc(list, func(a, b Unit) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// get returns one unit; one that is not there is missing.
+func (s unitSet) get(name string) Unit {
+	u, ok := s.units[name]
+	if !ok {
+		u = Unit{Name: name, State: unitMissing, File: noUnitFile(name)}
+	}
+	// What was not read may hold the unit, mask it, or pull it in.
+	if u.Err == nil && u.State != unitMasked && u.State != unitEnabled {
+		u.Err = s.err
+	}
+	return u
+}
+
+func noUnitFile(name string) requirement.Evidence {
+	return requirement.Evidence{Source: "root", Path: "usr/lib/systemd/system/" + name, Note: notFound}
+}
+
+// Units reads all units of the system. A unit that is damaged carries its own
+// error.
+func (m *Machine) Units() (unitSet, error) { return m.units.Get(m.readUnits) }
 
 // maxUnit bounds a unit file, in bytes.
 const maxUnit = 1 << 20
 
-func (m *Machine) readUnits() (map[string]Unit, error) {
-	units := map[string]*unitParts{}
+func (m *Machine) readUnits() (unitSet, error) {
+	parts := map[string]*unitParts{}
 	part := func(name string) *unitParts {
-		if units[name] == nil {
-			units[name] = &unitParts{}
+		if parts[name] == nil {
+			parts[name] = &unitParts{}
 		}
-		return units[name]
+		return parts[name]
 	}
+	set := unitSet{units: map[string]Unit{}}
 	seen := map[string]bool{}
 	for _, folder := range unitFolders {
 		// /lib is often a link to /usr/lib: read it once.
 		real, err := m.tree.file(folder)
 		if err != nil {
-			return nil, err
+			set.err = errors.Join(set.err, err)
+			continue
 		}
 		if !real.Exists || seen[real.Evidence.Path] {
 			continue
@@ -76,28 +98,40 @@ func (m *Machine) readUnits() (map[string]Unit, error) {
 		seen[real.Evidence.Path] = true
 		entries, _, err := m.tree.list(folder)
 		if err != nil {
-			return nil, err
+			set.err = errors.Join(set.err, err)
+			continue
 		}
 		for _, e := range entries {
 			here := path.Join(folder, e.Name())
 			switch ext := path.Ext(e.Name()); {
 			case ext == ".wants" || ext == ".requires":
-				err = m.readWants(here, part)
+				set.err = errors.Join(set.err, m.readWants(here, part))
 			case ext == ".d":
-				err = m.readDropIns(here, part(strings.TrimSuffix(e.Name(), ".d")))
+				p := part(strings.TrimSuffix(e.Name(), ".d"))
+				p.err = errors.Join(p.err, m.readDropIns(here, p))
 			case isUnit(e.Name()) && part(e.Name()).file == nil:
-				err = m.readUnitFile(here, part(e.Name()))
-			}
-			if err != nil {
-				return nil, err
+				p := part(e.Name())
+				p.err = errors.Join(p.err, m.readUnitFile(here, p))
 			}
 		}
 	}
-	list := map[string]Unit{}
-	for name, p := range units {
-		list[name] = p.unit(name)
+	for name, p := range parts {
+		if p.file == nil && p.err == nil {
+			p.template(parts[templateOf(name)])
+		}
+		set.units[name] = p.unit(name)
 	}
-	return list, nil
+	return set, nil
+}
+
+// templateOf is the unit that an instance is made of: "clamd@.service" for
+// "clamd@scan.service"; "" for what is no instance (systemd.unit(5)).
+func templateOf(name string) string {
+	before, after, ok := strings.Cut(name, "@")
+	if !ok {
+		return ""
+	}
+	return before + "@" + path.Ext(after)
 }
 
 // unitParts is what the folders hold of one unit.
@@ -107,10 +141,20 @@ type unitParts struct {
 	text    string
 	dropIns []string
 	wanted  []requirement.Evidence
+	err     error // why this is not all
+}
+
+// template gives an instance what its template holds.
+func (p *unitParts) template(of *unitParts) {
+	if of == nil {
+		return
+	}
+	p.file, p.masked, p.text, p.err = of.file, of.masked, of.text, of.err
+	p.dropIns = append(slices.Clip(of.dropIns), p.dropIns...)
 }
 
 func (p *unitParts) unit(name string) Unit {
-	u := Unit{Name: name, WantedBy: p.wanted}
+	u := Unit{Name: name, WantedBy: p.wanted, Err: p.err}
 	if p.file != nil {
 		u.File = p.file.Evidence
 	}
@@ -118,11 +162,11 @@ func (p *unitParts) unit(name string) Unit {
 	for _, d := range p.dropIns {
 		sections.merge(parseUnit(d))
 	}
-	u.Exec = sections.programs()
+	u.Exec = sections.commands()
 	switch {
 	case p.file == nil:
 		u.State = unitMissing
-		u.File = requirement.Evidence{Source: "root", Path: "usr/lib/systemd/system/" + name, Note: notFound}
+		u.File = noUnitFile(name)
 	case p.masked:
 		u.State = unitMasked
 	case len(p.wanted) > 0:
@@ -244,9 +288,9 @@ func (s unitSections) merge(more unitSections) {
 	}
 }
 
-// programs returns what the unit runs. An empty setting takes back those
-// before it.
-func (s unitSections) programs() []string {
+// commands returns what the unit runs, without the prefixes that change how.
+// An empty setting takes back those before it.
+func (s unitSections) commands() []string {
 	byName := map[string][]string{}
 	var order []string
 	for _, setting := range s["Service"] {
@@ -261,28 +305,14 @@ func (s unitSections) programs() []string {
 		if !slices.Contains(order, name) {
 			order = append(order, name)
 		}
-		program := strings.TrimLeft(value, "@-:+!|")
-		if quoted, ok := strings.CutPrefix(program, `"`); ok {
-			program, _, _ = strings.Cut(quoted, `"`)
-		} else {
-			program, _, _ = strings.Cut(program, " ")
-		}
-		byName[name] = append(byName[name], program)
+		byName[name] = append(byName[name], strings.TrimLeft(value, "@-:+!|"))
 	}
-	var programs []string
+	var commands []string
 	for _, name := range order {
-		programs = append(programs, byName[name]...)
+		commands = append(commands, byName[name]...)
 	}
-	return programs
+	return commands
 }
 
 // describe says a unit's state in a message.
 func (u Unit) describe() string { return fmt.Sprintf("%s is %s", u.Name, u.State) }
-
-// sortedUnits lists units by name, so that reports do not change from one scan
-// to the next.
-func sortedUnits(units map[string]Unit) []Unit {
-	list := slices.Collect(maps.Values(units))
-	slices.SortFunc(list, func(a, b Unit) int { return strings.Compare(a.Name, b.Name) })
-	return list
-}
