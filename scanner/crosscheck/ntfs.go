@@ -93,16 +93,9 @@ func (n *ntfsReader) describe(file *parser.MFT_ENTRY, number int64, content bool
 	}
 	r.Size = n.size(file)
 	if content {
-		data, err := n.open(file)
-		if err != nil {
-			return Reading{}, err
-		}
-		r.Content, err = DigestReader(data, r.Size)
-		if err != nil {
-			return Reading{}, err
-		}
+		r.Content, err = n.content(file, r.Size)
 	}
-	return r, nil
+	return r, err
 }
 
 // tree adds up the files below a folder, each once.
@@ -164,7 +157,11 @@ func (n *ntfsReader) find(path string, hint int64) (int64, error) {
 	return at, nil
 }
 
+// split takes a path as in io/fs apart.
 func split(path string) []string {
+	if path == "." {
+		return nil
+	}
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
@@ -256,6 +253,18 @@ func (n *ntfsReader) size(file *parser.MFT_ENTRY) int64 {
 		}
 	}
 	return 0
+}
+
+// content is the Digest of the unnamed data.
+func (n *ntfsReader) content(file *parser.MFT_ENTRY, size int64) (string, error) {
+	if size == 0 { // there may be no such data
+		return Digest(nil), nil
+	}
+	data, err := n.open(file)
+	if err != nil {
+		return "", err
+	}
+	return DigestReader(data, size)
 }
 
 // open opens the unnamed data.

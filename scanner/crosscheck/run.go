@@ -31,9 +31,11 @@ var DefaultLimits = Limits{Questions: 10_000, Children: 16, Answer: time.Minute,
 
 // maxQuestion and maxAnswer bound a line of JSON in bytes. The longest path of
 // Windows has 32,767 characters; an answer holds a link's target at most.
+// maxReason bounds, in characters, what of that a report shows.
 const (
 	maxQuestion = 256 << 10
 	maxAnswer   = 64 << 10
+	maxReason   = 1000
 )
 
 // Check is a Question and what is wanted for an answer.
@@ -113,14 +115,16 @@ type result struct {
 
 func (r result) judge(c Check) Answer {
 	if r.err != nil {
-		return Answer{Failed, r.err.Error()}
+		return Answer{Failed, shorten(r.err.Error())}
 	}
 	readers := c.Readers()
 	if d := c.Want.difference(r.reading, moduleName(readers[len(readers)-1])); d != "" {
-		return Answer{Differs, d}
+		return Answer{Differs, shorten(d)}
 	}
 	return Answer{State: Agrees}
 }
+
+func shorten(s string) string { return fmt.Sprintf("%.*s", maxReason, s) }
 
 // moduleName is the name of a reader without its version.
 func moduleName(reader string) string {

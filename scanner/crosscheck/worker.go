@@ -84,7 +84,7 @@ func (w *Worker) reply(line []byte) reply {
 	}
 	reading, err := w.read(q.Question)
 	if err != nil {
-		return reply{ID: q.ID, Error: fmt.Sprintf("%.1000s", err)}
+		return reply{ID: q.ID, Error: shorten(err.Error())}
 	}
 	return reply{ID: q.ID, Reading: &reading}
 }

@@ -1,0 +1,259 @@
+package crosscheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/scanner/disk"
+)
+
+var quick = Limits{Questions: 100, Children: 16, Answer: 10 * time.Second, Total: time.Minute}
+
+// questions are n different ones, of which nothing is expected to be found.
+func questions(n int) []Check {
+	checks := make([]Check, n)
+	for i := range checks {
+		checks[i].Question = Question{Kind: File, Filesystem: disk.NTFS, Volume: 1, Path: fmt.Sprintf("file %02d", i)}
+	}
+	return checks
+}
+
+// states are the answers in short: A, D or F each.
+func states(answers []Answer) string {
+	var s strings.Builder
+	for _, a := range answers {
+		s.WriteString(strings.ToUpper(string(a.State[0])))
+	}
+	return s.String()
+}
+
+// Whatever a child does, each question gets an answer, in time, and no child is
+// left.
+func TestChildren(t *testing.T) {
+	short := quick
+	short.Answer = 300 * time.Millisecond
+	two := quick
+	two.Children = 2
+	for _, c := range []struct {
+		mode   string
+		limits Limits
+		want   string
+		reason string // of the first failure
+	}{
+		{"agrees", quick, "AAAAA", ""},
+		{"long target", quick, "DDDDD", ""},
+		{"refuses", quick, "FFFFF", "it cannot"},
+		{"nonsense", quick, "FFFFF", "the second reader ended: an answer without sense"},
+		{"another id", quick, "FFFFF", "an answer without sense"},
+		{"neither", quick, "FFFFF", "an answer without sense"},
+		{"both", quick, "FFFFF", "an answer without sense"},
+		{"ends", quick, "FFFFF", "the second reader ended: exit status 3"},
+		{"ends at once", quick, "FFFFF", "the second reader ended: its output ended"},
+		{"crashes", quick, "FFFFF", "the second reader ended: index out of range"},
+		{"ends midway", quick, "AAFAA", "an answer without sense"},
+		{"never reads", short, "FFFFF", "the second reader ended: no answer in time"},
+		{"floods", quick, "FFFFF", "an answer without sense"},
+		{"chatters", quick, "FFFFF", "an answer without sense"},
+		{"longest answer", quick, "AAAAA", ""},
+		{"too long", quick, "FFFFF", "an answer without sense"},
+		{"panics", quick, "FFFFF", "go-ntfs panicked: a parser gives up"},
+		{"prints", quick, "FFFFF", "file does not exist"},
+		{"says too much", quick, "FFFFF", "too much too much"},
+		{"hangs", short, "FFFFF", "the second reader ended: no answer in time"},
+		{"loops", short, "FFFFF", "the second reader ended: no answer in time"},
+		{"eats stack", two, "FFFFF", "the second reader ended: stack overflow"},
+		{"eats memory", two, "FFFFF", "the second reader ended: more than 96 MiB of memory"},
+	} {
+		t.Run(c.mode, func(t *testing.T) {
+			t.Parallel()
+			s := &starter{mode: c.mode}
+			if c.mode == "eats memory" {
+				s.memory = 96 << 20
+			}
+			begun := time.Now()
+			answers, err := Run(t.Context(), s.start, c.limits, questions(5), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begun); took > 20*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if got := states(answers); got != c.want {
+				t.Errorf("%s, want %s: %+v", got, c.want, answers)
+			}
+			if i := strings.Index(c.want, "F"); i >= 0 && !strings.Contains(answers[i].Reason, c.reason) {
+				t.Errorf("%q, want %q", answers[i].Reason, c.reason)
+			}
+			for _, a := range answers {
+				if len(a.Reason) > maxReason {
+					t.Errorf("a reason of %d bytes", len(a.Reason))
+				}
+			}
+			if s.last.ProcessState == nil {
+				t.Error("the last child was not waited for")
+			}
+		})
+	}
+}
+
+// An allocation far beyond the limit ends the child before the memory is there.
+func TestMemoryAtOnce(t *testing.T) {
+	s := &starter{mode: "eats at once", memory: 96 << 20}
+	answers, err := Run(t.Context(), s.start, quick, questions(1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "more than 96 MiB of memory"
+	if runtime.GOOS == "linux" {
+		want = "out of memory"
+	}
+	if answers[0].State != Failed || !strings.Contains(answers[0].Reason, want) {
+		t.Errorf("%+v, want %q", answers[0], want)
+	}
+}
+
+// Limits hold at their values and not before.
+func TestLimits(t *testing.T) {
+	for _, c := range []struct {
+		name, mode string
+		change     func(*Limits)
+		checks     []Check
+		want       string
+		last       string // reason of the last answer
+		children   int
+	}{
+		{"questions", "agrees", func(l *Limits) { l.Questions = 5 }, questions(5), "AAAAA", "", 1},
+		{"one question too many", "agrees", func(l *Limits) { l.Questions = 4 }, questions(5), "AAAAF", "not asked: more than 4 questions", 1},
+		{"children", "ends", func(l *Limits) { l.Children = 5 }, questions(5), "FFFFF", "the second reader ended: exit status 3", 5},
+		{"one child too many", "ends", func(l *Limits) { l.Children = 4 }, questions(5), "FFFFF", errManyEnded.Error(), 4},
+		{"time is up", "hangs", func(l *Limits) { l.Total = 300 * time.Millisecond }, questions(5), "FFFFF", errTimeIsUp.Error(), 1},
+		{"the same again", "agrees once", func(*Limits) {}, append(questions(1), questions(1)[0], questions(1)[0]), "AAA", "", 1},
+		{"longest question", "agrees", func(*Limits) {}, []Check{longQuestion(t, maxQuestion)}, "A", "", 1},
+		{"too long a question", "agrees", func(*Limits) {}, []Check{longQuestion(t, maxQuestion+1)}, "F", errTooLong.Error(), 0},
+		{"longest question to a Worker", "prints", func(*Limits) {}, []Check{longQuestion(t, maxQuestion)}, "F", "file does not exist", 1},
+		{"no reader", "agrees", func(*Limits) {}, []Check{{Question: Question{Kind: File, Filesystem: disk.FAT}}}, "F", errNoReader.Error(), 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			limits := quick
+			c.change(&limits)
+			s := &starter{mode: c.mode}
+			answers, err := Run(t.Context(), s.start, limits, c.checks, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := states(answers); got != c.want {
+				t.Errorf("%s, want %s: %+v", got, c.want, answers)
+			}
+			if got := answers[len(answers)-1].Reason; got != c.last {
+				t.Errorf("%q, want %q", got, c.last)
+			}
+			if s.count != c.children {
+				t.Errorf("%d children, want %d", s.count, c.children)
+			}
+		})
+	}
+}
+
+// longQuestion is one whose line of JSON has so many bytes.
+func longQuestion(t *testing.T, length int) Check {
+	c := questions(1)[0]
+	c.Path = ""
+	line := marshal(t, request{1, c.Question})
+	c.Path = strings.Repeat("x", length-len(line)-len(`,"path":""`))
+	if got := len(marshal(t, request{1, c.Question})); got != length {
+		t.Fatalf("%d bytes, want %d", got, length)
+	}
+	return c
+}
+
+// Answers come in the order of the checks, whatever the order of questions.
+func TestOrder(t *testing.T) {
+	checks := questions(4)
+	checks[0], checks[3] = checks[3], checks[0]
+	checks[2].Want.Found = true
+	var done []int
+	s := &starter{mode: "agrees"}
+	answers, err := Run(t.Context(), s.start, quick, checks, func(n int) { done = append(done, n) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := states(answers); got != "AADA" {
+		t.Error(got)
+	}
+	if diff := cmp.Diff([]int{0, 1, 2, 3}, done); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A program that is not there fails every question with the same reason.
+func TestNoChild(t *testing.T) {
+	answers, err := Run(t.Context(), func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, "/no/such/program") }, quick, questions(3), nil)
+	if err != nil || states(answers) != "FFF" || answers[0].Reason != answers[2].Reason {
+		t.Errorf("%v, %+v", err, answers)
+	}
+}
+
+// When the context ends, the child is gone at once, and its reason is the error.
+func TestCancel(t *testing.T) {
+	for _, mode := range []string{"hangs", "never reads", "loops", "closes", "agrees"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			reason := errors.New("interrupted")
+			s := &starter{mode: mode}
+			time.AfterFunc(200*time.Millisecond, func() { cancel(reason) })
+			checks := questions(2)
+			if mode == "agrees" {
+				checks = questions(50_000)
+			}
+			limits := quick
+			limits.Questions = len(checks)
+			begun := time.Now()
+			if _, err := Run(ctx, s.start, limits, checks, nil); !errors.Is(err, reason) {
+				t.Errorf("%v, want that of the context", err)
+			}
+			if took := time.Since(begun); took > 2*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if s.last.ProcessState == nil {
+				t.Error("the child was not waited for")
+			}
+		})
+	}
+}
+
+// A child whose parent has gone does not go on with what it was asked.
+func TestParentGone(t *testing.T) {
+	s := &starter{mode: "hangs"}
+	cmd := s.start(t.Context())
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(stdin, "%s\n", marshal(t, request{1, questions(1)[0].Question}))
+	stdin.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != exitAlone {
+			t.Errorf("%v, want exit code %d", err, exitAlone)
+		}
+	case <-time.After(10 * time.Second):
+		cmd.Process.Kill()
+		t.Error("it goes on")
+	}
+}
