@@ -3,6 +3,7 @@ package scanner_test
 import (
 	"errors"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/fixtures"
@@ -54,6 +55,14 @@ func TestCases(t *testing.T) {
 					t.Errorf("%s: %s, expected %s: %s", f.ID, f.Status, want, f.Message)
 				}
 				delete(left, f.ID)
+				if strings.Contains(f.Message, "\n") {
+					t.Errorf("%s: a message of several lines: %s", f.ID, f.Message)
+				}
+				for _, ev := range f.Evidence {
+					if ev.Source == "" {
+						t.Errorf("%s: evidence from nowhere: %+v", f.ID, ev)
+					}
+				}
 			}
 			for id := range left {
 				t.Errorf("no finding of %s", id)
@@ -62,6 +71,9 @@ func TestCases(t *testing.T) {
 				t.Errorf("exit code %d, want %d", r.ExitCode, c.ExitCode)
 			}
 			for _, n := range r.Notices {
+				if strings.Contains(n.Message, "\n") {
+					t.Errorf("a notice of several lines: %s", n.Message)
+				}
 				t.Logf("notice %s: %s", n.Level, n.Message)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/windows"
 )
@@ -71,10 +72,10 @@ func (v ntfsVolume) notices() []requirement.Notice {
 	if damage.Count > 0 {
 		var first []string
 		for _, d := range damage.Records[:min(len(damage.Records), 3)] {
-			first = append(first, fmt.Sprintf("%d (%s)", d.Record, d.Reason))
+			first = append(first, d.String())
 		}
 		list = append(list, requirement.Notice{Level: requirement.LevelError,
-			Message: fmt.Sprintf("%d records of $MFT cannot be read: %s", damage.Count, strings.Join(first, ", "))})
+			Message: fmt.Sprintf("%s of $MFT cannot be read: %s", prose.Count(int(damage.Count), "record", "records"), strings.Join(first, ", "))})
 	}
 	for _, note := range damage.Notes {
 		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: note})
@@ -143,5 +144,11 @@ func (w windowsSystem) Platform() (Platform, error) {
 			p.UserName = wanted.User
 		}
 	}
-	return p, errors.Join(version, architecture, computer)
+	if version == nil && architecture != nil {
+		version = fmt.Errorf("architecture: %w", architecture)
+	}
+	if version == nil {
+		version = computer // the same hive as the architecture's
+	}
+	return p, version
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -98,8 +99,11 @@ func Unknown(message string, evidence ...Evidence) Outcome {
 
 // Unreadable is Unknown with the error of the fact that could not be read.
 func Unreadable(err error, evidence ...Evidence) Outcome {
-	return Unknown(err.Error(), evidence...)
+	return Unknown(oneLine(err.Error()), evidence...)
 }
+
+// oneLine is a text in one line: errors that were joined have one each.
+func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
 
 // With returns the outcome with more evidence.
 func (o Outcome) With(evidence ...Evidence) Outcome {

@@ -1,6 +1,7 @@
 package requirement
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -67,5 +68,20 @@ func TestCatalogue(t *testing.T) {
 	list, checks := List(catalogue), Bind(catalogue, system{3})
 	if len(list) != 2 || list[1].ID != "b" || len(checks) != 2 || checks[0].Decide().Message != "aaa" || checks[1].Decide().Message != "bbb" {
 		t.Errorf("%v, %v", list, checks)
+	}
+}
+
+// TestOneLine makes sure that errors which were joined do not take several
+// lines of a report.
+func TestOneLine(t *testing.T) {
+	both := errors.Join(errors.New("SYSTEM is torn"), errors.New("so is SOFTWARE"))
+	const want = "SYSTEM is torn; so is SOFTWARE"
+	if o := Unreadable(both); o.Message != want {
+		t.Errorf("finding %q", o.Message)
+	}
+	var trail Trail
+	trail.Notify(Notice{Level: LevelError, Message: both.Error()})
+	if n := trail.Notices(); len(n) != 1 || n[0].Message != want {
+		t.Errorf("notices %+v", n)
 	}
 }

@@ -77,6 +77,7 @@ func (t *Trail) Notify(n Notice) {
 	if t == nil {
 		return
 	}
+	n.Message = oneLine(n.Message)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, old := range t.notices {

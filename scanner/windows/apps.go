@@ -12,7 +12,7 @@ import (
 
 var appsOnC = entry{
 	Requirement: required("win.apps.on-c", "", "every application is installed on drive C", sectionRequirements, explanation{
-		Reads: `SOFTWARE, both views: Uninstall, App Paths, Run; Installer\UserData; SYSTEM: Services\*\ImagePath; shortcuts of the common Start menu; scheduled tasks. For installations of the user alone: his NTUSER.DAT and AppData.`,
+		Reads: `SOFTWARE, both views: Uninstall, App Paths, Run; Installer\UserData; SYSTEM: Services\*\ImagePath; shortcuts of the common Start menu; scheduled tasks. For installations of the user alone: NTUSER.DAT and AppData of the profile.`,
 		Live:  `Get-ItemProperty HKLM:\SOFTWARE\*\Microsoft\Windows\CurrentVersion\Uninstall\*, HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\* | Select-Object DisplayName, InstallLocation`,
 		Fix:   "Uninstall the application and install it again on drive C, for all users.",
 	}),

@@ -381,7 +381,7 @@ func (a Appx) perUser() []string {
 	return names
 }
 
-// appxWanted is the WorkSpace's user, as the test needs him.
+// appxWanted is the WorkSpace's user, as the test needs it.
 type appxWanted struct {
 	SID   string // "" if it is not known
 	Name  string // "" if it is not known
@@ -414,7 +414,7 @@ func (m *Machine) appxUser() appxWanted {
 
 var appxStagedPackages = entry{
 	Requirement: required("win.appx.staged", "StagedAppxPackage", "no AppX package is in a staged state", sectionTips+": No AppX packages can be in a staged state", explanation{
-		Reads: `ProgramData\Microsoft\Windows\AppRepository\StateRepository-Machine.srd with its write-ahead log: Package, PackageUser, User; the user by his SID, not by his name. Without the database SOFTWARE: Appx\AppxAllUserStore, which decides no pass.`,
+		Reads: `ProgramData\Microsoft\Windows\AppRepository\StateRepository-Machine.srd with its write-ahead log: Package, PackageUser, User; the user by SID, not by name. Without the database SOFTWARE: Appx\AppxAllUserStore, which decides no pass.`,
 		Live:  `Get-AppxPackage -AllUsers | Select-Object PackageFullName, PackageUserInformation`,
 		Fix:   "In an elevated PowerShell, as the WorkSpace's user: Remove-AppxPackage <full name> for each package that is named. If that does not help: Get-AppxProvisionedPackage -Online | Remove-AppxProvisionedPackage -Online, then Get-AppxPackage -AllUsers | Remove-AppxPackage.",
 	}),
@@ -485,7 +485,7 @@ func sortAppx(a Appx, u appxWanted) appxSorted {
 }
 
 // namedIn says whether the user's name is anywhere in what Get-AppxPackage
-// prints of the package's users, which is how the script looks for him.
+// prints of the package's users, which is how the script looks for the user.
 func (p appxPackage) namedIn(u appxWanted) bool {
 	return p.has(func(row appxUser) bool {
 		return strings.Contains(strings.ToLower(row.text(u.Names[row.SID])), strings.ToLower(u.Name))
@@ -547,7 +547,7 @@ func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
 	case u.Err != nil:
 		return requirement.Unreadable(fmt.Errorf("whether AppX packages are staged depends on who the user is: %w", u.Err), evidence...)
 	case len(s.open) > 0:
-		return requirement.Unknown("whether AppX packages are staged depends on who the user is (name him with --user-name): "+someAppx(s.open), evidence...)
+		return requirement.Unknown("whether AppX packages are staged depends on who the user is (name the user with --user-name): "+someAppx(s.open), evidence...)
 	}
 	o := requirement.Pass(fmt.Sprintf("none of %d AppX packages is staged", s.judged), evidence...)
 	if s.depends {

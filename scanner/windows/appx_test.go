@@ -84,7 +84,7 @@ func TestAppx(t *testing.T) {
 		"staged":                       {[]appxPackage{installed, staged}, known, "", failed, "1 AppX package is in a staged state: Contoso.Writer"},
 		"two staged":                   {[]appxPackage{staged, forUser}, known, "", failed, "2 AppX packages are"},
 		"staged, user known":           {[]appxPackage{both}, known, "", inferred, "none of 1"},
-		"staged, user not known":       {[]appxPackage{both}, appxWanted{}, "", undetermined, "depends on who the user is (name him with --user-name): Contoso.Both"},
+		"staged, user not known":       {[]appxPackage{both}, appxWanted{}, "", undetermined, "depends on who the user is (name the user with --user-name): Contoso.Both"},
 		"installed, user not known":    {[]appxPackage{installed}, appxWanted{}, "", passed, "none of 1"},
 		"no user at all":               {[]appxPackage{staged}, appxWanted{}, "", failed, "Contoso.Writer"},
 		"staged, profiles unread":      {[]appxPackage{both}, appxWanted{Err: errors.New("the ProfileList is damaged")}, "", undetermined, "depends on who the user is: the ProfileList is damaged"},

@@ -117,7 +117,11 @@ func judgePVDrivers(pv, nitro, other []driver, version Setting[string]) requirem
 	broken := append(first.broken, second.broken...)
 	switch {
 	case len(broken) > 0:
-		return requirement.Fail("a driver does not load: "+prose.Some(broken), append(first.brokenEvidence, second.brokenEvidence...)...)
+		message := "a driver does not load: " + prose.Some(broken)
+		if len(first.broken) == 0 {
+			message += " (which drivers a Nitro bundle needs is by experience, not documented)"
+		}
+		return requirement.Fail(message, append(first.brokenEvidence, second.brokenEvidence...)...)
 	case len(first.missing) == 0:
 		message := "AWS PV drivers"
 		if version.Present {

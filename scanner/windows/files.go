@@ -116,6 +116,15 @@ func (m *Machine) walk(win string, most int, fn func(v *volume, name string) err
 	})
 }
 
+// unread is the evidence for a file that could not be looked at.
+func (m *Machine) unread(win string) File {
+	ev := requirement.Evidence{Path: win, Note: "could not be read"}
+	if drive, name, err := splitDrive(win); err == nil && m.volumes[drive] != nil {
+		ev.Source, ev.Path = m.volumes[drive].role, name
+	}
+	return File{Evidence: ev}
+}
+
 // list returns the entries of a folder. A folder that does not exist is no
 // error: see File.Exists.
 func (m *Machine) list(win string) ([]fs.DirEntry, File, error) {

@@ -260,6 +260,9 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 		}
 		// Without EnableDHCP the address decides: no document names a default.
 		static := a.DHCP.Present && a.DHCP.Value == 0 || !a.DHCP.Present && len(addresses) > 0
+		if static && !a.DHCP.Present {
+			what += " (without EnableDHCP: by experience, not documented)"
+		}
 		evidence := []requirement.Evidence{a.DHCP.Evidence, a.Addresses.Evidence}
 		switch {
 		case a.Removed:

@@ -171,6 +171,9 @@ func judgeExecutionPolicy(scopes []policyScope, system System) requirement.Outco
 		unset = "RemoteSigned"
 	}
 	effective, where, basis := unset, fmt.Sprintf("the default of %s, since it is set nowhere", system.Name()), requirement.Inferred
+	if restricted && !system.Client { // the documents tell that of later servers and of clients
+		where += "; by experience, not documented"
+	}
 	var evidence []requirement.Evidence
 	for _, s := range scopes {
 		if defined(s.Setting) {
@@ -200,7 +203,7 @@ func judgeExecutionPolicy(scopes []policyScope, system System) requirement.Outco
 func (w Wanted) inferred(o requirement.Outcome) requirement.Outcome {
 	if o.Status == requirement.Passed && w.Basis == requirement.Inferred {
 		o.Basis = requirement.Inferred
-		o.Message += "; " + w.Profile.Folder() + " is taken for the user because his is the only profile of a domain user"
+		o.Message += "; " + w.Profile.Path + " is taken for the user's profile because it is the only one of a domain user"
 	}
 	return o
 }

@@ -165,7 +165,7 @@ type Wanted struct {
 	// Candidates are the profiles that may be meant where no name was given.
 	Candidates []Profile
 	// Stated is evidence of a user of this computer who has no profile on it;
-	// the document that names him is not used.
+	// the document that names that user is not used.
 	Stated *requirement.Evidence
 }
 
@@ -263,7 +263,7 @@ func (ps Profiles) of(user string) (*Profile, error) {
 }
 
 // ownerSuffix says whether Windows puts such a text behind a user's name where
-// the folder of that name was taken: the name of his domain or of the computer,
+// the folder of that name was taken: the name of the domain or of the computer,
 // then a number (jdoe.CORP, jdoe.CORP.000). Anything else may be another user's
 // name, as john.doe is beside john.
 func (ps Profiles) ownerSuffix(s string) bool {
@@ -389,13 +389,13 @@ func judgeProfileExists(ps Profiles, w Wanted, folder func(Profile) (profileFold
 	case f.HiveErr != nil:
 		return requirement.Unreadable(fmt.Errorf("the profile's hive cannot be read: %w", f.HiveErr), p.Evidence, f.Hive.Evidence)
 	case w.Stated != nil:
-		return requirement.Warn(fmt.Sprintf("%s has no profile, although %s names him as the user of this computer; the only profile of a user is %s", w.Stated.Data, w.Stated.Source, p.Path),
+		return requirement.Warn(fmt.Sprintf("%s, the user of this computer as %s says, has no profile; the only profile of a user is %s", w.Stated.Data, w.Stated.Source, p.Path),
 			*w.Stated, p.Evidence, f.Hive.Evidence)
 	}
 	o := requirement.Pass(p.Path+" exists, with its NTUSER.DAT", p.Evidence, f.Folder.Evidence, f.Hive.Evidence)
 	o.Basis = w.Basis
 	if w.Basis == requirement.Inferred {
-		o.Message += "; taken for the user's because it is the only profile of a domain user"
+		o.Message += "; it is taken for the user's because it is the only one of a domain user"
 	}
 	return o
 }
@@ -409,7 +409,7 @@ func judgeNoProfile(ps Profiles, w Wanted, listed requirement.Evidence) requirem
 	case len(w.Candidates) > 1:
 		return requirement.Unknown("several profiles may be the user's: "+someProfiles(w.Candidates)+" (name the user with --user-name, or pass --with the output of aws workspaces describe-workspaces)", listed)
 	case w.Stated != nil:
-		return requirement.Fail(fmt.Sprintf("the ProfileList has no profile of %s, whom %s names as the user of this computer, nor of any other user", w.Stated.Data, w.Stated.Source), listed, *w.Stated)
+		return requirement.Fail(fmt.Sprintf("the ProfileList has no profile of %s, the user of this computer as %s says, nor of any other user", w.Stated.Data, w.Stated.Source), listed, *w.Stated)
 	}
 	return requirement.Fail("the ProfileList has no profile of a domain user", listed)
 }
@@ -568,7 +568,7 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 	o := requirement.Pass("no profile but the user's, Default and Administrator", listed)
 	if w.Basis == requirement.Inferred && w.Profile != nil {
 		o.Basis = requirement.Inferred
-		o.Message += "; " + w.Profile.Path + " is taken for the user's because it is the only profile of a domain user"
+		o.Message += "; " + w.Profile.Path + " is taken for the user's because it is the only one of a domain user"
 	}
 	return o
 }

@@ -95,9 +95,9 @@ func (m *Machine) readPendingPackages(p *PendingReboot) error {
 			return err
 		}
 		if state.Present && (state.Value == stateInstallPending || state.Value == stateUninstallPending) {
-			what := "package " + k.Name() + " waits to be installed"
+			what := "package " + k.Name() + " waits to be installed (state 0x60, by experience, not documented)"
 			if state.Value == stateUninstallPending {
-				what = "package " + k.Name() + " waits to be removed"
+				what = "package " + k.Name() + " waits to be removed (state 0x05, by experience, not documented)"
 			}
 			p.Packages = append(p.Packages, k.Name())
 			p.Servicing = append(p.Servicing, pendingTrace{what, state.Evidence})
@@ -190,7 +190,7 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 		return err
 	}
 	if programs := notBlank(execute.Value); len(programs) > 0 {
-		p.Likely = append(p.Likely, pendingTrace{"the next start runs " + prose.Some(programs) + " before anything else", execute.Evidence})
+		p.Likely = append(p.Likely, pendingTrace{prose.Some(programs) + " runs before anything else", execute.Evidence})
 	}
 	boot, err := m.multi(k, "BootExecute")
 	if err != nil {

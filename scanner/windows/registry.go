@@ -311,8 +311,9 @@ func (m *Machine) openHive(name string) (*registry.Hive, error) {
 	case registry.Recovered:
 		notify(requirement.LevelInfo, path.Base(file)+" was dirty: "+applied(r))
 	case registry.Dirty:
-		notify(requirement.LevelWarning, r.Err.Error())
-		return nil, fmt.Errorf("%s: %w", file, r.Err)
+		err := fmt.Errorf("%w (an image taken after the WorkSpace was shut down would settle it)", r.Err)
+		notify(requirement.LevelWarning, err.Error())
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return hive, nil
 }
@@ -331,7 +332,7 @@ func applied(r registry.Recovery) string {
 }
 
 // hivePath returns the Windows path of a hive: those of the machine lie in
-// System32\config, that of a user in his profile.
+// System32\config, that of a user in the profile.
 func (m *Machine) hivePath(name string) (string, error) {
 	sid, isUser := strings.CutPrefix(strings.ToUpper(name), `HKU\`)
 	if !isUser {

@@ -192,7 +192,7 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 			continue
 		}
 		judged++
-		row := domainService{s.Name, s.startName(), env.text(s.Account)}
+		row := domainService{s.Name, s.startName(), strings.TrimSpace(env.text(s.Account))}
 		switch kind := n.classify(row.Account); {
 		case kind == accountDomain && s.Start.Present && s.Start.Value == startDisabled:
 			disabled, disabledEvidence = append(disabled, row), append(disabledEvidence, s.Account.Evidence, s.Start.Evidence)

@@ -94,7 +94,7 @@ func judgeStart(s Service, rule startRule, policies []Setting[uint32]) requireme
 	}
 	for _, p := range policies {
 		if !slices.Contains(rule.allowed, p.Value) {
-			o := requirement.Warn(fmt.Sprintf("%s, but a Group Policy sets start type %d when it is next applied", message, p.Value), s.Start.Evidence, p.Evidence)
+			o := requirement.Warn(fmt.Sprintf("%s, but a Group Policy sets it to %s when it is next applied", message, startNames([]uint32{p.Value})), s.Start.Evidence, p.Evidence)
 			o.Remediation = "Take the service out of System Services in the Group Policy Object, or move the computer out of its reach."
 			return o
 		}

@@ -104,9 +104,12 @@ const maxLog = 64 << 20
 func (m *Machine) readSysprepLog(path string) sysprepLog {
 	v, name, err := m.locate(path)
 	if err != nil {
-		return sysprepLog{Err: err}
+		return sysprepLog{File: m.unread(path), Err: err}
 	}
 	f, err := v.file(name)
+	if err != nil {
+		f = m.unread(path)
+	}
 	if err != nil || !f.Exists {
 		return sysprepLog{File: f, Err: err}
 	}

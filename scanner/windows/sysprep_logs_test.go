@@ -191,3 +191,18 @@ func BenchmarkSysprepLog(b *testing.B) {
 		}
 	}
 }
+
+// TestUnreadLog makes sure that a log which cannot be read is still named as
+// evidence.
+func TestUnreadLog(t *testing.T) {
+	for _, l := range fixture(t, "sysprep-log-unreadable").SysprepLogs().all() {
+		if l.File.Evidence.Source != roleRoot || l.File.Evidence.Path == "" {
+			t.Errorf("evidence %+v, %v", l.File.Evidence, l.Err)
+		}
+	}
+	for _, l := range registryOnly(nil).SysprepLogs().all() {
+		if l.Err == nil || l.File.Evidence.Source != roleRoot || l.File.Evidence.Note != "could not be read" {
+			t.Errorf("without a volume: evidence %+v, %v", l.File.Evidence, l.Err)
+		}
+	}
+}

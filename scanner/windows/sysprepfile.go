@@ -36,8 +36,11 @@ const maxAnswerFile = 1 << 20
 
 func (m *Machine) readAnswer(path string) answerFile {
 	data, f, err := m.read(path, maxAnswerFile)
-	if err != nil || !f.Exists {
-		return answerFile{File: f, Err: err}
+	if err != nil {
+		return answerFile{File: m.unread(path), Err: err}
+	}
+	if !f.Exists {
+		return answerFile{File: f}
 	}
 	if f.Dir {
 		return answerFile{File: f, Err: fmt.Errorf("%s is a folder", f.Evidence.Path)}
