@@ -121,7 +121,7 @@ func parseDocuments(with []Document) ([]*statement.Document, error) {
 	for _, w := range with {
 		d, err := statement.Parse(w.Name, w.Data)
 		if err != nil {
-			return nil, fail(ErrUsage, "JSON of aws workspaces describe-workspaces or describe-workspace-images, or the text of slmgr /dlv", "document %s: %w", w.Name, err)
+			return nil, fail(ErrUsage, "JSON of aws workspaces describe-workspaces or describe-workspace-images, or the text of slmgr /dlv", "document %w", err)
 		}
 		documents = append(documents, d)
 	}

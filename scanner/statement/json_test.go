@@ -3,8 +3,6 @@ package statement
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -239,25 +237,5 @@ func TestLimits(t *testing.T) {
 				t.Errorf("%s: %d: %v", tt.name, n, err)
 			}
 		}
-	}
-}
-
-func TestReadFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ws.json")
-	if err := os.WriteFile(path, []byte(describeWorkspaces), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d, err := ReadFile(path)
-	if err != nil || len(d.WorkSpaces) != 2 || d.Name != path {
-		t.Errorf("%+v, %v", d, err)
-	}
-	if _, err := ReadFile(path + "x"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%v", err)
-	}
-	if err := os.Truncate(path, MaxSize+1); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ReadFile(path); !errors.Is(err, ErrInvalid) {
-		t.Errorf("%v", err)
 	}
 }

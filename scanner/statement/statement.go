@@ -10,8 +10,6 @@ package statement
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 )
 
@@ -122,21 +120,6 @@ type Slmgr struct {
 
 	RemainingWindowsRearm int
 	RemainingSKURearm     *int // nil: the text does not print it, as on Windows 7
-}
-
-// ReadFile reads and parses the document in a file. The error is that of the
-// file system, ErrUnknownKind or ErrInvalid.
-func ReadFile(path string) (*Document, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
-	if err != nil {
-		return nil, err
-	}
-	return Parse(path, data)
 }
 
 // Parse reads a document of at most MaxSize bytes. name is only for messages
