@@ -89,7 +89,7 @@ type Journal struct {
 	First, Last  uint32
 	Blocks       int  // of the volume that are read from the journal
 	Revoked      int  // blocks that were not replayed, since a later transaction revoked them
-	FastCommits  int  // operations of fast commits that were replayed
+	FastCommits  int  // operations in fast commits, which are not replayed
 	Errors       bool // an error of the filesystem was recorded in it
 }
 
@@ -181,9 +181,9 @@ func (f *FS) replay(lost bool) (Journal, error) {
 		return fail(err)
 	}
 	if j.has(journalIncompatFastCommit) {
-		operations, err := j.fastCommits(log.end, s.inodeSize)
-		if err == nil && operations > 0 {
-			err = unsupported("the journal holds fast commits, %d operations", operations)
+		result.FastCommits, err = j.fastCommits(log.end, s.inodeSize)
+		if err == nil && result.FastCommits > 0 {
+			err = unsupported("the journal holds fast commits (fast_commit), %d operations", result.FastCommits)
 		}
 		if err != nil {
 			return fail(err)
