@@ -43,6 +43,15 @@ func (d driver) problem() string {
 	return ""
 }
 
+// remedy says what to do where the service only has to be enabled; "" for
+// what the requirement says.
+func (d driver) remedy() string {
+	if d.Service.Exists() && !d.Service.Deleted && d.Service.Start.Present && d.Service.Start.Value == startDisabled {
+		return fmt.Sprintf("services.msc, %s, Startup type: choose Automatic.", d.Service.title())
+	}
+	return ""
+}
+
 func (d driver) evidence() []requirement.Evidence {
 	switch {
 	case !d.Service.Exists():
@@ -214,9 +223,13 @@ func judgePCoIP(p protocols) requirement.Outcome {
 	case dcv == "":
 		return requirement.Pass("DCV server: "+p.DCV.Service.startName()+" (this WorkSpace does not use PCoIP)", append(p.DCV.evidence(), p.DCV.File.Evidence)...)
 	case p.PCoIP.Service.Exists():
-		return requirement.Fail("PCoIP agent: "+pcoip, evidence...)
+		o := requirement.Fail("PCoIP agent: "+pcoip, evidence...)
+		o.Remediation = p.PCoIP.remedy()
+		return o
 	case p.DCV.Service.Exists():
-		return requirement.Fail("DCV server: "+dcv, evidence...)
+		o := requirement.Fail("DCV server: "+dcv, evidence...)
+		o.Remediation = p.DCV.remedy()
+		return o
 	}
 	return requirement.Fail("neither the PCoIP agent nor the DCV server is installed", evidence...)
 }
@@ -271,7 +284,7 @@ func judgeSTXHD(stxhd driver, p protocols) requirement.Outcome {
 	disabled := stxhd.Service.Exists() && stxhd.Service.Start.Value == startDisabled && stxhd.Service.Start.Present
 	switch {
 	case problem == "":
-		return requirement.Pass(fmt.Sprintf("%s: %s", stxhd.Service.DisplayName, stxhd.Service.startName()), append(stxhd.evidence(), stxhd.File.Evidence)...)
+		return requirement.Pass(fmt.Sprintf("%s: %s", stxhd.Service.title(), stxhd.Service.startName()), append(stxhd.evidence(), stxhd.File.Evidence)...)
 	case dcv && !p.PCoIP.Service.Exists():
 		return requirement.Skip("only DCV is installed, and STXHD belongs to PCoIP", evidence...)
 	case dcv && disabled:
@@ -279,7 +292,9 @@ func judgeSTXHD(stxhd driver, p protocols) requirement.Outcome {
 	case dcv && !stxhd.Service.Exists():
 		return requirement.Warn("the STXHD service is not installed; DCV is installed beside PCoIP, and newer agents remove STXHD then", evidence...)
 	}
-	return requirement.Fail(problem, evidence...)
+	o := requirement.Fail(problem, evidence...)
+	o.Remediation = stxhd.remedy()
+	return o
 }
 
 func hasPrefixFold(s, prefix string) bool {

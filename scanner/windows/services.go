@@ -39,6 +39,15 @@ type Service struct {
 	Err         error // why the other fields may be incomplete; nil if they were all read
 }
 
+// title is what services.msc calls the service, as far as that is written and
+// no reference into a resource.
+func (s Service) title() string {
+	if s.DisplayName == "" || strings.HasPrefix(s.DisplayName, "@") {
+		return s.Name
+	}
+	return s.DisplayName
+}
+
 // Process says whether the entry is a service that runs as a process under
 // the account that it names: no driver, no template of a per-user service and
 // no instance of one, no key that only holds settings.

@@ -72,6 +72,9 @@ func (m *Machine) decideStart(rule startRule) requirement.Outcome {
 	return judgeStart(s, rule, policies)
 }
 
+// repairWindows brings back what is Windows' own.
+const repairWindows = "Repair Windows (DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow), or use another WorkSpace."
+
 // judgeStart decides a requirement on the start type of one service. policies
 // are start types that a Group Policy writes again when it is next applied.
 func judgeStart(s Service, rule startRule, policies []Setting[uint32]) requirement.Outcome {
@@ -83,7 +86,9 @@ func judgeStart(s Service, rule startRule, policies []Setting[uint32]) requireme
 		if rule.absent {
 			return requirement.Pass(message, s.Key)
 		}
-		return requirement.Fail(message, s.Key)
+		o := requirement.Fail(message, s.Key)
+		o.Remediation = repairWindows
+		return o
 	}
 	if !s.Start.Present {
 		return requirement.Fail(rule.title+" has no start type", s.Start.Evidence)
@@ -152,9 +157,13 @@ func (m *Machine) decideRDS() requirement.Outcome {
 func judgeRDS(start requirement.Outcome, dll Setting[string], program File, deny, policy Setting[uint32]) requirement.Outcome {
 	switch {
 	case !dll.Present:
-		return requirement.Fail("Remote Desktop Services has no program: its ServiceDll is missing", dll.Evidence)
+		o := requirement.Fail("Remote Desktop Services has no program: its ServiceDll is missing", dll.Evidence)
+		o.Remediation = repairWindows
+		return o
 	case !program.Exists || program.Dir:
-		return requirement.Fail("Remote Desktop Services has no program: "+dll.Value+" does not exist", dll.Evidence, program.Evidence)
+		o := requirement.Fail("Remote Desktop Services has no program: "+dll.Value+" does not exist", dll.Evidence, program.Evidence)
+		o.Remediation = repairWindows
+		return o
 	case policy.Present && policy.Value != 0:
 		o := requirement.Warn(start.Message+", but a policy denies every connection", append(start.Evidence, policy.Evidence)...)
 		o.Remediation = "Set the policy \"Allow users to connect remotely by using Remote Desktop Services\" to Not Configured or Enabled."

@@ -258,7 +258,9 @@ func judgeLastRun(logs []sysprepLog, s System) requirement.Outcome {
 		o.Remediation = "In an elevated PowerShell: Get-AppxPackage -AllUsers -Name <name> | Remove-AppxPackage -AllUsers, for each of them."
 		return o
 	case errs > 0:
-		return requirement.Warn(fmt.Sprintf("the last run of Sysprep met %s: %s", prose.Count(errs, "error", "errors"), seen[0]), evidence...)
+		o := requirement.Warn(fmt.Sprintf("the last run of Sysprep met %s: %s", prose.Count(errs, "error", "errors"), seen[0]), evidence...)
+		o.Remediation = "Find the cause by setuperr.log and remove it. What the log says stays there until Sysprep runs again."
+		return o
 	case unread != nil:
 		return requirement.Unreadable(unread, looked...)
 	}
@@ -333,7 +335,7 @@ func judgeRoles(product Setting[string], directory Service, roles map[string]Ser
 
 func (m *Machine) decideUpgraded() requirement.Outcome {
 	o := m.decideUpgrade()
-	o.Remediation = upgradeInPlace.Remediation
+	o.Remediation = cmp.Or(o.Remediation, upgradeInPlace.Remediation)
 	return o
 }
 
@@ -367,7 +369,7 @@ func (m *Machine) decideSysprepProgram() requirement.Outcome {
 func judgeSysprepProgram(f File) requirement.Outcome {
 	if !f.Exists || f.Dir {
 		o := requirement.Fail("sysprep.exe is missing", f.Evidence)
-		o.Remediation = "Repair Windows (sfc /scannow), or use another WorkSpace."
+		o.Remediation = repairWindows
 		return o
 	}
 	return requirement.Pass("sysprep.exe is there", f.Evidence)

@@ -146,7 +146,9 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 			told = append(told, other.Name)
 			keys = append(keys, other.Evidence)
 		}
-		return requirement.Warn(fmt.Sprintf(`no upgrade is on record, but the service's script takes the key %s below SYSTEM\Setup for one`, prose.Some(told)), append(keys, evidence...)...)
+		o := requirement.Warn(fmt.Sprintf(`no upgrade is on record, but the service's script takes the key %s below SYSTEM\Setup for one`, prose.Some(told)), append(keys, evidence...)...)
+		o.Remediation = "If this Windows was upgraded, use a WorkSpace whose Windows never was. If it was not, AWS Support can tell what to do."
+		return o
 	case u.Err != nil:
 		return requirement.Unreadable(u.Err, u.Parent)
 	}
