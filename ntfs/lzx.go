@@ -184,7 +184,7 @@ func (d *decoder) lzxBlock(dst []byte, out int, r *bitReader, kind int) error {
 			d.recent[2], d.recent[1] = d.recent[1], d.recent[0]
 		}
 		d.recent[0] = distance
-		if distance > lzxChunk || !match(dst, out, int(distance), length) {
+		if !match(dst, out, int(distance), length) {
 			return corrupt("LZX: a match of %d bytes, %d back, at byte %d of %d", length, distance, out, len(dst))
 		}
 		out += length

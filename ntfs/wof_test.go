@@ -331,6 +331,12 @@ func TestWOFLarge(t *testing.T) {
 			t.Errorf("%d bytes at %d: %v", len(got), at, err)
 		}
 	}
+	// A chunk inside the table.
+	le.PutUint64(stored, math.MaxUint64-19)
+	le.PutUint64(stored[8:], math.MaxUint64-9)
+	if err := open().readAt(make([]byte, 1), lzxChunk); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "bytes -20 to -10 of") {
+		t.Error(err)
+	}
 	// Entries beyond all that there is.
 	for _, v := range []uint64{math.MaxUint64, 1 << 63, math.MaxInt64, math.MaxInt64 - table} {
 		le.PutUint64(stored[8*(chunks-2):], v)
@@ -388,6 +394,13 @@ func TestWOFEntries(t *testing.T) {
 	check("one chunk, a byte less", data[:4095], 4096, 0)
 	check("one chunk, a byte more", data[:4097], 4096, 0)
 	check("one chunk of nothing", nil, 1, 0)
+	check("larger than what it stands for", alphabetXPRESS(t), 26, 0)
+
+	// More than any chunk.
+	data = noise(20 * 4096)
+	stored = storedStream(algorithm, data)
+	check("whole", stored, len(data))
+	check("most of it", entry(0, 19*4096), len(data), 0, 1)
 }
 
 // What is damaged in a chunk is an error there, and only there.
