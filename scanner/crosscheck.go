@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/coldcheck/coldcheck/ext4"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
@@ -41,7 +38,7 @@ const (
 // says in the evidence what came of it. It changes nothing else of a finding.
 // The error is that of the context.
 func crossCheck(ctx context.Context, in Input, vs *volumes, sys system, findings []requirement.Finding, trail *requirement.Trail) (*CrossCheck, error) {
-	x := &crossChecker{volumes: vs, opened: contentsRead(trail)}
+	x := &crossChecker{volumes: vs, opened: contentsRead(trail), known: map[crosscheck.Question]reread{}}
 	x.hives, _ = sys.(hiveFinder)
 
 	var pieces []piece
@@ -68,7 +65,7 @@ func crossCheck(ctx context.Context, in Input, vs *volumes, sys system, findings
 		return nil, err
 	}
 	count := &CrossCheck{Pieces: len(pieces)}
-	n := newDisagreements()
+	n := &disagreements{}
 	for _, p := range pieces {
 		p.conclude(answers[p.first:p.first+len(p.checks)], count, n)
 	}
@@ -139,13 +136,8 @@ func (p piece) conclude(answers []crosscheck.Answer, count *CrossCheck, n *disag
 // disagreements collects what becomes notices: a difference each, and failures
 // by their reasons.
 type disagreements struct {
-	notices  map[requirement.Notice]bool
-	ordered  []requirement.Notice
-	failures map[string][]requirement.Evidence
-}
-
-func newDisagreements() *disagreements {
-	return &disagreements{map[requirement.Notice]bool{}, nil, map[string][]requirement.Evidence{}}
+	differences []requirement.Notice
+	failures    map[string][]requirement.Evidence
 }
 
 func (n *disagreements) differ(ev requirement.Evidence, reason string) {
@@ -156,13 +148,15 @@ func (n *disagreements) differ(ev requirement.Evidence, reason string) {
 		}
 	}
 	notice := requirement.Notice{Level: requirement.LevelWarning, Source: ev.Source, Path: ev.Path, Message: "cross-check: " + thing + ": " + reason}
-	if !n.notices[notice] {
-		n.notices[notice] = true
-		n.ordered = append(n.ordered, notice)
+	if !slices.Contains(n.differences, notice) {
+		n.differences = append(n.differences, notice)
 	}
 }
 
 func (n *disagreements) fail(ev requirement.Evidence, reason string) {
+	if n.failures == nil {
+		n.failures = map[string][]requirement.Evidence{}
+	}
 	n.failures[reason] = append(n.failures[reason], ev)
 }
 
@@ -170,10 +164,10 @@ func (n *disagreements) fail(ev requirement.Evidence, reason string) {
 const maxDifferences = 20
 
 func (n *disagreements) notify(trail *requirement.Trail) {
-	for _, notice := range n.ordered[:min(len(n.ordered), maxDifferences)] {
+	for _, notice := range n.differences[:min(len(n.differences), maxDifferences)] {
 		trail.Notify(notice)
 	}
-	if more := len(n.ordered) - maxDifferences; more > 0 {
+	if more := len(n.differences) - maxDifferences; more > 0 {
 		trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: "cross-check: " + prose.Count(more, "more difference", "more differences") + " in the evidence"})
 	}
 	for i, reason := range slices.Sorted(maps.Keys(n.failures)) {
@@ -193,6 +187,13 @@ type crossChecker struct {
 	volumes *volumes
 	hives   hiveFinder // nil where there is no registry
 	opened  map[[2]string]bool
+	known   map[crosscheck.Question]reread // much evidence is of the same files
+}
+
+// reread is what our readers made of a file.
+type reread struct {
+	crosscheck.Reading
+	err error
 }
 
 // hiveFinder is a system with a registry.
@@ -200,38 +201,11 @@ type hiveFinder interface {
 	Hive(source, path string) *registry.Hive
 }
 
-// rereader is a filesystem that another parser reads too.
-type rereader interface {
-	// reread is what the readers of the scan make of a file, with its content
-	// if that is asked for. The error is fs.ErrNotExist if it is not there, and
-	// beyondError if the other parser is known not to read it.
-	reread(name string, content bool) (crosscheck.Reading, error)
-	// totals adds up what lies below a folder.
-	totals(name string) (crosscheck.Reading, error)
-	// stale says why what lies on the disk may be older than what was judged.
-	stale() string
-}
-
-// beyondError says why something is not asked.
-type beyondError string
-
-func (e beyondError) Error() string { return string(e) }
-
+// Notes of evidence that tell where it is from.
 const (
-	beyondDocument  = beyondError("it comes from a document")
-	beyondSum       = beyondError("it is no single file, key or value")
-	beyondLog       = beyondError("it is from the transaction log, which regparser does not apply")
-	beyondHive      = beyondError("the hive was not read")
-	beyondVolume    = beyondError("no other parser for the filesystem")
-	beyondWOF       = beyondError("its content is compressed by the Windows Overlay Filter, which go-ntfs does not read")
-	beyondSize      = beyondError("its content is too large to be read again")
-	beyondName      = beyondError("a name is not in UTF-8")
-	staleHive       = "the hive was recovered from its transaction logs, which regparser does not apply"
-	staleJournal    = "the journal was replayed, which go-diskfs does not do"
-	noteRecovered   = "from the transaction log"
-	noteNotFound    = "not found"
-	noteWAL         = "write-ahead log"
-	maxContentAgain = 256 << 20 // bytes; databases of packages stay below
+	noteNotFound  = "not found"
+	noteRecovered = "from the transaction log"
+	noteWAL       = "write-ahead log"
 )
 
 // How evidence tells what it is about: the total of what lies below a folder,
@@ -241,8 +215,15 @@ var (
 	listData = regexp.MustCompile(`^((folder|\d+ bytes)(, MFT record \d+)?|link to .*|)$`)
 )
 
-func (x *crossChecker) piece(ev *requirement.Evidence) piece {
-	p := piece{Evidence: ev}
+// piece asks what settles a piece of evidence. A panic of our readers leaves it
+// unconfirmed.
+func (x *crossChecker) piece(ev *requirement.Evidence) (p piece) {
+	p.Evidence = ev
+	defer func() {
+		if r := recover(); r != nil {
+			p.checks, p.beyond = nil, fmt.Sprintf("defect in coldcheck: %v at %s", r, panicPlace(debug.Stack()))
+		}
+	}()
 	if err := x.ask(&p); err != nil {
 		var beyond beyondError
 		if !errors.As(err, &beyond) {
@@ -280,28 +261,34 @@ func (x *crossChecker) ask(p *piece) error {
 		return x.askRegistry(p, q, r)
 	case treeData.MatchString(p.Data):
 		q.Kind = crosscheck.Tree
-		return p.add(q, r.totals)
+		return x.askFile(p, q, r)
 	}
 	q.Content = x.opened[[2]string{p.Source, p.Path}] || p.Value != "" || !listData.MatchString(p.Data)
-	read := func(name string) (crosscheck.Reading, error) { return r.reread(name, q.Content) }
-	if err := p.add(q, read); err != nil {
+	if err := x.askFile(p, q, r); err != nil {
 		return err
 	}
 	if strings.Contains(p.Note, noteWAL) {
 		q.Path += "-wal"
-		return p.add(q, read)
+		return x.askFile(p, q, r)
 	}
 	return nil
 }
 
-// add adds a question about a file.
-func (p *piece) add(q crosscheck.Question, read func(name string) (crosscheck.Reading, error)) error {
-	want, err := read(q.Path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+func (x *crossChecker) askFile(p *piece, q crosscheck.Question, r rereader) error {
+	file, ok := x.known[q]
+	if !ok {
+		if q.Kind == crosscheck.Tree {
+			file.Reading, file.err = r.totals(q.Path)
+		} else {
+			file.Reading, file.err = r.reread(q.Path, q.Content)
+		}
+		x.known[q] = file
 	}
-	q.Record = want.Record
-	p.checks = append(p.checks, crosscheck.Check{Question: q, Want: want})
+	if file.err != nil && !errors.Is(file.err, fs.ErrNotExist) {
+		return file.err
+	}
+	q.Record = file.Record
+	p.checks = append(p.checks, crosscheck.Check{Question: q, Want: file.Reading})
 	return nil
 }
 
@@ -374,157 +361,4 @@ func (x *crossChecker) askRegistry(p *piece, q crosscheck.Question, r rereader) 
 	want, err := valueReading(key, p.Value)
 	p.checks = []crosscheck.Check{{Question: q, Want: want}}
 	return err
-}
-
-func keyReading(key *registry.Key) (crosscheck.Reading, error) {
-	keys, err := key.Subkeys()
-	if err != nil {
-		return crosscheck.Reading{}, err
-	}
-	values, err := key.Values()
-	if err != nil {
-		return crosscheck.Reading{}, err
-	}
-	var names, lines []string
-	for _, k := range keys {
-		names = append(names, k.Name())
-	}
-	for _, v := range values {
-		data, err := v.Data()
-		if err != nil {
-			return crosscheck.Reading{}, err
-		}
-		lines = append(lines, crosscheck.DescribeValue(v.Name(), uint32(v.Type()), data))
-	}
-	return crosscheck.Reading{Found: true, Modified: seconds(key.LastWrite()), Names: crosscheck.ListOf(names), Values: crosscheck.ListOf(lines)}, nil
-}
-
-// valueReading is a value, or that the key has none of that name.
-func valueReading(key *registry.Key, name string) (crosscheck.Reading, error) {
-	r := crosscheck.Reading{Modified: seconds(key.LastWrite())}
-	v, err := key.Value(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	if err != nil {
-		return r, err
-	}
-	data, err := v.Data()
-	r.Found, r.Type, r.Size, r.Content = true, uint32(v.Type()), int64(len(data)), crosscheck.Digest(data)
-	return r, err
-}
-
-// seconds is a time as it is compared: 0, not at all, for one that the other
-// parsers do not represent.
-func seconds(t time.Time) int64 {
-	if t.Year() < 1970 || t.Year() > 2261 { // nanoseconds since 1970 in 64 bits end in 2262
-		return 0
-	}
-	return t.Unix()
-}
-
-func (v ntfsVolume) stale() string { return "" }
-
-func (v ntfsVolume) reread(name string, content bool) (crosscheck.Reading, error) {
-	info, err := v.Stat(name)
-	if err != nil {
-		return crosscheck.Reading{}, err
-	}
-	e, ok := info.Sys().(*ntfs.Entry)
-	if !ok {
-		return crosscheck.Reading{}, beyondSum
-	}
-	r := crosscheck.Reading{Found: true, What: crosscheck.AFile, Record: e.Record, Modified: seconds(e.Modified)}
-	if e.Dir {
-		r.What = crosscheck.AFolder
-		if e.ReparseTag == 0 {
-			r.Names, err = namesIn(v, name)
-		}
-		return r, err
-	}
-	r.Size = e.Size
-	if content {
-		if e.WOF {
-			return crosscheck.Reading{}, beyondWOF
-		}
-		r.Content, err = contentOf(v, name, e.Size)
-	}
-	return r, err
-}
-
-func (v ntfsVolume) totals(name string) (crosscheck.Reading, error) {
-	t, err := v.Tree(name)
-	return crosscheck.Reading{Found: true, What: crosscheck.AFolder, Files: t.Files, Size: t.Size}, err
-}
-
-func (v extVolume) stale() string {
-	if v.Volume().Journal.State == ext4.JournalReplayed {
-		return staleJournal
-	}
-	return ""
-}
-
-func (v extVolume) reread(name string, content bool) (crosscheck.Reading, error) {
-	info, err := v.Lstat(name)
-	if err != nil {
-		return crosscheck.Reading{}, err
-	}
-	r := crosscheck.Reading{Found: true, Modified: seconds(info.ModTime())}
-	switch mode := info.Mode(); {
-	case mode.IsDir():
-		r.What = crosscheck.AFolder
-		r.Names, err = namesIn(v, name)
-	case mode&fs.ModeSymlink != 0:
-		r.What = crosscheck.ALink
-		r.Target, err = v.ReadLink(name)
-	case mode.IsRegular():
-		r.What, r.Size = crosscheck.AFile, info.Size()
-		if content {
-			r.Content, err = contentOf(v, name, r.Size)
-		}
-	default:
-		r.What = crosscheck.Other
-	}
-	if err == nil && escaped(name+r.Target) {
-		err = beyondName
-	}
-	return r, err
-}
-
-func (v extVolume) totals(string) (crosscheck.Reading, error) { return crosscheck.Reading{}, beyondSum }
-
-// escaped says whether a name has bytes that are not UTF-8, which ext4 shows as
-// characters of a private use area.
-func escaped(name string) bool {
-	return strings.ContainsFunc(name, func(r rune) bool { return r >= 0xEF00 && r <= 0xEFFF })
-}
-
-func namesIn(fsys fs.ReadDirFS, name string) (*crosscheck.List, error) {
-	entries, err := fsys.ReadDir(name)
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		if names[i] = e.Name(); escaped(names[i]) {
-			return nil, beyondName
-		}
-	}
-	return crosscheck.ListOf(names), nil
-}
-
-func contentOf(fsys fs.FS, name string, size int64) (string, error) {
-	if size > maxContentAgain {
-		return "", beyondSize
-	}
-	f, err := fsys.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	r, ok := f.(io.ReaderAt)
-	if !ok {
-		return "", beyondSum
-	}
-	return crosscheck.DigestReader(r, size)
 }

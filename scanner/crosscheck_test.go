@@ -23,18 +23,20 @@ import (
 const workerCase = "COLDCHECK_TEST_WORKER_CASE"
 
 func TestMain(m *testing.M) {
+	w := &crosscheck.Worker{}
 	if name := os.Getenv(workerCase); name != "" {
-		w := &crosscheck.Worker{}
 		for _, source := range input(testcases.Find(worker{}, name)).Images {
 			w.Images = append(w.Images, source.Open)
 		}
-		if err := w.Serve(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "coldcheck:", err)
-			os.Exit(1)
-		}
-		return
+	} else if path := os.Getenv(scanner.WorkerImage); path != "" {
+		w.Images = append(w.Images, scanner.File(path).Open)
+	} else {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	if err := w.Serve(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "coldcheck:", err)
+		os.Exit(1)
+	}
 }
 
 // worker is what testcases.Find needs of a test where there is none.

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
@@ -73,6 +74,16 @@ func (q Question) Readers() []string {
 		}
 	}
 	return nil
+}
+
+// reader is the name of the last of the Readers, which messages speak of.
+func (q Question) reader() string {
+	readers := q.Readers()
+	if readers == nil {
+		return ""
+	}
+	name, _, _ := strings.Cut(readers[len(readers)-1], " ")
+	return name
 }
 
 // Reading is what a reader found. The zero value of Modified, Record, Content,
@@ -152,7 +163,7 @@ func copyAt(w io.Writer, r io.ReaderAt, size int64) error {
 		if err == nil || err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return fmt.Errorf("read %d of %d bytes: %w", at, size, err)
+		return fmt.Errorf("%d of %d bytes read: %w", at, size, err)
 	}
 	return nil
 }

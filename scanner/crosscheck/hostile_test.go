@@ -207,7 +207,7 @@ func TestHostileImages(t *testing.T) {
 				t.Errorf("%s, want %s: %+v", got, c.want, answers)
 			}
 			for _, a := range answers {
-				if a.State == Failed && !strings.Contains(a.Reason, c.reason) {
+				if a.State == Failed && !strings.Contains(a.Reason, c.reason) && !raceDetector {
 					t.Errorf("%q, want %q", a.Reason, c.reason)
 				}
 			}
@@ -230,8 +230,8 @@ func TestPeakMemory(t *testing.T) {
 		t.Errorf("%+v", answers[0])
 	}
 	peak := peakMemory(s.last.ProcessState)
-	if peak == 0 {
-		t.Skip("this system does not tell the peak")
+	if peak == 0 || raceDetector {
+		t.Skip("this system does not tell the peak, or the race detector adds to it")
 	}
 	t.Logf("%d MiB", peak>>20)
 	if peak > limit+64<<20 {

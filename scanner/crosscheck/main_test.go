@@ -48,12 +48,9 @@ func TestMain(m *testing.M) {
 
 // openers are what parsers do at their worst, in a Worker that is sound.
 var openers = map[string]func() (*disk.Image, error){
-	"panics": func() (*disk.Image, error) { panic("a parser gives up") },
-	"hangs":  func() (*disk.Image, error) { select {} },
-	"loops": func() (*disk.Image, error) {
-		for {
-		}
-	},
+	"panics":        func() (*disk.Image, error) { panic("a parser gives up") },
+	"hangs":         func() (*disk.Image, error) { select {} },
+	"loops":         func() (*disk.Image, error) { return nil, recurse(loop(1)) },
 	"eats memory":   func() (*disk.Image, error) { return nil, eat() },
 	"eats at once":  func() (*disk.Image, error) { return nil, fmt.Errorf("%d", len(make([]byte, 1<<40))) },
 	"eats stack":    func() (*disk.Image, error) { return nil, recurse(0) },
@@ -73,6 +70,14 @@ func eat() error {
 			return fmt.Errorf("held %d pages", len(held))
 		}
 	}
+}
+
+// loop runs for ever, and no compiler knows.
+func loop(n int) int {
+	for n != 0 {
+		n = n*5 + 2 | 1
+	}
+	return n
 }
 
 func recurse(n int) error {

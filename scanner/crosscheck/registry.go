@@ -140,7 +140,7 @@ func keysBelow(key *regparser.CM_KEY_NODE) ([]*regparser.CM_KEY_NODE, error) {
 	}
 	list := key.Subkeys()
 	if len(list) != want {
-		return nil, fmt.Errorf("regparser reads %d of %d keys below %s", len(list), want, keyName(key))
+		return nil, fmt.Errorf("%d of %d keys read below %s", len(list), want, keyName(key))
 	}
 	return list, nil
 }
@@ -152,7 +152,7 @@ func valuesOf(key *regparser.CM_KEY_NODE) ([]*regparser.CM_KEY_VALUE, error) {
 	}
 	list := key.Values()
 	if len(list) != want {
-		return nil, fmt.Errorf("regparser reads %d of %d values of %s", len(list), want, keyName(key))
+		return nil, fmt.Errorf("%d of %d values read of %s", len(list), want, keyName(key))
 	}
 	return list, nil
 }
@@ -165,7 +165,7 @@ func dataOf(v *regparser.CM_KEY_VALUE) ([]byte, error) {
 		data = data[:size]
 	}
 	if size > int64(len(data)) {
-		return nil, fmt.Errorf("regparser reads %d of %d bytes of %s", len(data), size, valueName(v))
+		return nil, fmt.Errorf("%d of %d bytes read of %s", len(data), size, valueName(v))
 	}
 	return data, nil
 }

@@ -133,11 +133,11 @@ func TestHiveDefects(t *testing.T) {
 		q    Question
 		want string
 	}{
-		{Question{Kind: Value, Key: "A", Value: "looks big"}, "regparser reads 0 of 19 bytes of looks big"},
-		{Question{Kind: Key, Key: "A"}, "regparser reads 0 of 19 bytes of looks big"},
-		{Question{Kind: Key, Key: `C\other`}, "regparser reads 1 of 2 keys below C"},
-		{Question{Kind: Key, Key: `C\lost`}, "regparser reads 1 of 2 keys below C"},
-		{Question{Kind: Value, Key: "D", Value: "lost"}, "regparser reads 0 of 1 values of D"},
+		{Question{Kind: Value, Key: "A", Value: "looks big"}, "0 of 19 bytes read of looks big"},
+		{Question{Kind: Key, Key: "A"}, "0 of 19 bytes read of looks big"},
+		{Question{Kind: Key, Key: `C\other`}, "1 of 2 keys read below C"},
+		{Question{Kind: Key, Key: `C\lost`}, "1 of 2 keys read below C"},
+		{Question{Kind: Value, Key: "D", Value: "lost"}, "0 of 1 values read of D"},
 	} {
 		if r, err := h.read(c.q); err == nil || err.Error() != c.want {
 			t.Errorf("%+v: %+v, %v, want %s", c.q, r, err, c.want)

@@ -117,20 +117,13 @@ func (r result) judge(c Check) Answer {
 	if r.err != nil {
 		return Answer{Failed, shorten(r.err.Error())}
 	}
-	readers := c.Readers()
-	if d := c.Want.difference(r.reading, moduleName(readers[len(readers)-1])); d != "" {
+	if d := c.Want.difference(r.reading, c.reader()); d != "" {
 		return Answer{Differs, shorten(d)}
 	}
 	return Answer{State: Agrees}
 }
 
 func shorten(s string) string { return fmt.Sprintf("%.*s", maxReason, s) }
-
-// moduleName is the name of a reader without its version.
-func moduleName(reader string) string {
-	name, _, _ := strings.Cut(reader, " ")
-	return name
-}
 
 // session asks a child, and another one when that has ended.
 type session struct {
@@ -164,7 +157,7 @@ var (
 )
 
 func (s *session) ask(ctx context.Context, q Question) (Reading, error) {
-	if q.Readers() == nil {
+	if q.reader() == "" {
 		return Reading{}, errNoReader
 	}
 	s.lastID++

@@ -64,7 +64,7 @@ func TestChildren(t *testing.T) {
 		{"chatters", quick, "FFFFF", "an answer without sense"},
 		{"longest answer", quick, "AAAAA", ""},
 		{"too long", quick, "FFFFF", "an answer without sense"},
-		{"panics", quick, "FFFFF", "go-ntfs panicked: a parser gives up"},
+		{"panics", quick, "FFFFF", "go-ntfs: panic: a parser gives up"},
 		{"prints", quick, "FFFFF", "file does not exist"},
 		{"says too much", quick, "FFFFF", "too much too much"},
 		{"hangs", short, "FFFFF", "the second reader ended: no answer in time"},
@@ -115,7 +115,7 @@ func TestMemoryAtOnce(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		want = "out of memory"
 	}
-	if answers[0].State != Failed || !strings.Contains(answers[0].Reason, want) {
+	if answers[0].State != Failed || !strings.Contains(answers[0].Reason, want) && !raceDetector {
 		t.Errorf("%+v, want %q", answers[0], want)
 	}
 }
@@ -138,7 +138,7 @@ func TestLimits(t *testing.T) {
 		{"the same again", "agrees once", func(*Limits) {}, append(questions(1), questions(1)[0], questions(1)[0]), "AAA", "", 1},
 		{"longest question", "agrees", func(*Limits) {}, []Check{longQuestion(t, maxQuestion)}, "A", "", 1},
 		{"too long a question", "agrees", func(*Limits) {}, []Check{longQuestion(t, maxQuestion+1)}, "F", errTooLong.Error(), 0},
-		{"longest question to a Worker", "prints", func(*Limits) {}, []Check{longQuestion(t, maxQuestion)}, "F", "file does not exist", 1},
+		{"longest question to a Worker", "prints", func(*Limits) {}, []Check{longQuestion(t, maxQuestion)}, "F", "go-ntfs: file does not exist", 1},
 		{"no reader", "agrees", func(*Limits) {}, []Check{{Question: Question{Kind: File, Filesystem: disk.FAT}}}, "F", errNoReader.Error(), 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestCancel(t *testing.T) {
 			if took := time.Since(begun); took > 2*time.Second {
 				t.Errorf("took %v", took)
 			}
-			if s.last.ProcessState == nil {
+			if s.last != nil && s.last.ProcessState == nil {
 				t.Error("the child was not waited for")
 			}
 		})

@@ -105,14 +105,18 @@ type opened struct {
 
 // read answers a question. A panic of a parser is its failure.
 func (w *Worker) read(q Question) (r Reading, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			r, err = Reading{}, fmt.Errorf("%s panicked: %v", moduleName(q.Readers()[0]), p)
-		}
-	}()
-	if q.Readers() == nil {
+	name := q.reader()
+	if name == "" {
 		return Reading{}, errNoReader
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+	}()
 	p := place{q.Image, q.Volume}
 	v := w.volumes[p]
 	if v == nil {

@@ -1,0 +1,208 @@
+package scanner
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/coldcheck/coldcheck/ext4"
+	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/crosscheck"
+)
+
+// What follows reads again with the readers of the scan what a cross-check
+// compares with, in the form in which the other parsers tell it.
+
+// rereader is a filesystem that another parser reads too.
+type rereader interface {
+	// reread is what the readers of the scan make of a file, with its content
+	// if that is asked for. The error is fs.ErrNotExist if it is not there, and
+	// beyondError if the other parser is known not to read it.
+	reread(name string, content bool) (crosscheck.Reading, error)
+	// totals adds up what lies below a folder.
+	totals(name string) (crosscheck.Reading, error)
+	// stale says why what lies on the disk may be older than what was judged.
+	stale() string
+}
+
+// beyondError says why something is not asked.
+type beyondError string
+
+func (e beyondError) Error() string { return string(e) }
+
+const (
+	beyondDocument = beyondError("it comes from a document")
+	beyondSum      = beyondError("it is no single file, key or value")
+	beyondLog      = beyondError("it is from the transaction log, which regparser does not apply")
+	beyondHive     = beyondError("the hive was not read")
+	beyondVolume   = beyondError("no other parser for the filesystem")
+	beyondWOF      = beyondError("its content is compressed by the Windows Overlay Filter, which go-ntfs does not read")
+	beyondSize     = beyondError("its content is too large to be read again")
+	beyondName     = beyondError("a name is not in UTF-8")
+)
+
+// Why what lies on the disk may be older than what was judged.
+const (
+	staleHive    = "the hive was recovered from its transaction logs, which regparser does not apply"
+	staleJournal = "the journal was replayed, which go-diskfs does not do"
+)
+
+// maxContentAgain is the size in bytes of the largest file whose content is
+// read again; the databases of AppX and rpm stay below.
+const maxContentAgain = 256 << 20
+
+// seconds is a time as it is compared: 0, not at all, for one that the other
+// parsers do not represent.
+func seconds(t time.Time) int64 {
+	if t.Year() < 1970 || t.Year() > 2261 { // nanoseconds since 1970 in 64 bits end in 2262
+		return 0
+	}
+	return t.Unix()
+}
+
+func (v ntfsVolume) stale() string { return "" }
+
+func (v ntfsVolume) reread(name string, content bool) (crosscheck.Reading, error) {
+	info, err := v.Stat(name)
+	if err != nil {
+		return crosscheck.Reading{}, err
+	}
+	e, ok := info.Sys().(*ntfs.Entry)
+	if !ok {
+		return crosscheck.Reading{}, beyondSum
+	}
+	r := crosscheck.Reading{Found: true, What: crosscheck.AFile, Record: e.Record, Modified: seconds(e.Modified)}
+	if e.Dir {
+		r.What = crosscheck.AFolder
+		if e.ReparseTag == 0 {
+			r.Names, err = namesIn(v, name)
+		}
+		return r, err
+	}
+	r.Size = e.Size
+	if content {
+		if e.WOF {
+			return crosscheck.Reading{}, beyondWOF
+		}
+		r.Content, err = contentOf(v, name, e.Size)
+	}
+	return r, err
+}
+
+func (v ntfsVolume) totals(name string) (crosscheck.Reading, error) {
+	t, err := v.Tree(name)
+	return crosscheck.Reading{Found: true, What: crosscheck.AFolder, Files: t.Files, Size: t.Size}, err
+}
+
+func (v extVolume) stale() string {
+	if v.Volume().Journal.State == ext4.JournalReplayed {
+		return staleJournal
+	}
+	return ""
+}
+
+func (v extVolume) reread(name string, content bool) (crosscheck.Reading, error) {
+	info, err := v.Lstat(name)
+	if err != nil {
+		return crosscheck.Reading{}, err
+	}
+	r := crosscheck.Reading{Found: true, Modified: seconds(info.ModTime())}
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		r.What = crosscheck.AFolder
+		r.Names, err = namesIn(v, name)
+	case mode&fs.ModeSymlink != 0:
+		r.What = crosscheck.ALink
+		r.Target, err = v.ReadLink(name)
+	case mode.IsRegular():
+		r.What, r.Size = crosscheck.AFile, info.Size()
+		if content {
+			r.Content, err = contentOf(v, name, r.Size)
+		}
+	default:
+		r.What = crosscheck.Other
+	}
+	if err == nil && escaped(name+r.Target) {
+		err = beyondName
+	}
+	return r, err
+}
+
+func (v extVolume) totals(string) (crosscheck.Reading, error) { return crosscheck.Reading{}, beyondSum }
+
+// escaped says whether a name has bytes that are not UTF-8, which ext4 shows as
+// characters of a private use area.
+func escaped(name string) bool {
+	return strings.ContainsFunc(name, func(r rune) bool { return r >= 0xEF00 && r <= 0xEFFF })
+}
+
+func namesIn(fsys fs.ReadDirFS, name string) (*crosscheck.List, error) {
+	entries, err := fsys.ReadDir(name)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		if names[i] = e.Name(); escaped(names[i]) {
+			return nil, beyondName
+		}
+	}
+	return crosscheck.ListOf(names), nil
+}
+
+func contentOf(fsys fs.FS, name string, size int64) (string, error) {
+	if size > maxContentAgain {
+		return "", beyondSize
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	r, ok := f.(io.ReaderAt)
+	if !ok {
+		return "", beyondSum
+	}
+	return crosscheck.DigestReader(r, size)
+}
+
+func keyReading(key *registry.Key) (crosscheck.Reading, error) {
+	keys, err := key.Subkeys()
+	if err != nil {
+		return crosscheck.Reading{}, err
+	}
+	values, err := key.Values()
+	if err != nil {
+		return crosscheck.Reading{}, err
+	}
+	var names, lines []string
+	for _, k := range keys {
+		names = append(names, k.Name())
+	}
+	for _, v := range values {
+		data, err := v.Data()
+		if err != nil {
+			return crosscheck.Reading{}, err
+		}
+		lines = append(lines, crosscheck.DescribeValue(v.Name(), uint32(v.Type()), data))
+	}
+	return crosscheck.Reading{Found: true, Modified: seconds(key.LastWrite()), Names: crosscheck.ListOf(names), Values: crosscheck.ListOf(lines)}, nil
+}
+
+// valueReading is a value, or that the key has none of that name.
+func valueReading(key *registry.Key, name string) (crosscheck.Reading, error) {
+	r := crosscheck.Reading{Modified: seconds(key.LastWrite())}
+	v, err := key.Value(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	data, err := v.Data()
+	r.Found, r.Type, r.Size, r.Content = true, uint32(v.Type()), int64(len(data)), crosscheck.Digest(data)
+	return r, err
+}
