@@ -126,8 +126,8 @@ func TestProfileNames(t *testing.T) {
 		}
 	}
 	at := func(path string) Profile { return with(jdoe, func(p *Profile) { p.Path = path }) }
-	known := Profiles{Owners: []string{"CORP", "WSAMZN-1", ""}}
-	blind := Profiles{Owners: []string{"", ""}, OwnersErr: errHive}
+	known := Profiles{Names: joined}
+	blind := Profiles{Names: names{accounts: accounts{SIDErr: errHive}}, NamesErr: errHive}
 	for _, c := range []struct {
 		ps         Profiles
 		path, user string
@@ -150,6 +150,15 @@ func TestProfileNames(t *testing.T) {
 		{known, `D:\Users\jdoe`, "", false, nil},
 		{known, `D:\Users\jd`, "jdoe", false, nil},
 		{known, ``, "jdoe", false, nil},
+		{known, `D:\Users\jdoe`, `CORP\jdoe`, true, nil},
+		{known, `D:\Users\jdoe`, `corp\JDOE`, true, nil},
+		{known, `D:\Users\jdoe`, `jdoe@corp.example.com`, true, nil},
+		{known, `D:\Users\jdoe`, `FABRIKAM\jdoe`, false, nil},
+		{known, `D:\Users\jdoe`, `WSAMZN-1\jdoe`, false, nil},
+		{known, `D:\Users\jdoe`, `.\jdoe`, false, nil},
+		{known, `D:\Users\jdoe`, `AzureAD\jdoe`, false, nil},
+		{blind, `D:\Users\jdoe`, `CORP\jdoe`, false, errHive},
+		{blind, `D:\Users\asmith`, `CORP\jdoe`, false, nil},
 		{blind, `D:\Users\jdoe`, "jdoe", true, nil},
 		{blind, `D:\Users\jdoe.001`, "jdoe", true, nil},
 		{blind, `D:\Users\jdoe.CORP`, "jdoe", false, errHive},
@@ -159,6 +168,13 @@ func TestProfileNames(t *testing.T) {
 		got, err := c.ps.of(c.user)
 		if (got != nil) != c.found || !errors.Is(err, c.err) {
 			t.Errorf("%s of %q: %v, %v", c.path, c.user, got, err)
+		}
+	}
+	for domain, want := range map[string]string{"CORP": "S-1-5-21-1-2-3-1104", "WSAMZN-1": "S-1-5-21-7-8-9-1001", ".": "S-1-5-21-7-8-9-1001", "AzureAD": "S-1-12-1-1-2-3-4", "FABRIKAM": "S-1-5-21-4-4-4-1104"} {
+		for _, sid := range []string{"S-1-5-21-1-2-3-1104", "S-1-5-21-7-8-9-1001", "S-1-5-21-4-4-4-1104", "S-1-5-21-1-2-33-1104"} {
+			if is := joined.owns(domain, sid); is != (sid == want || domain == "FABRIKAM" && sid == "S-1-5-21-1-2-33-1104") {
+				t.Errorf("%s owns %s: %t", domain, sid, is)
+			}
 		}
 	}
 	for path, want := range map[string]string{

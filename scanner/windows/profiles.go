@@ -65,9 +65,9 @@ type Profiles struct {
 	SIDErr   error // why users of a domain and of the machine cannot be told apart; nil if they can
 	Evidence requirement.Evidence
 
-	Directory string   // where Windows makes profiles, "" if it is not written
-	Owners    []string // names of the domain and of the computer, as folders of profiles carry them
-	OwnersErr error    // why there may be more of them
+	Directory string // where Windows makes profiles, "" if it is not written
+	Names     names  // of computer and domain
+	NamesErr  error  // why not all of Names is known
 }
 
 // Profiles reads the ProfileList.
@@ -79,10 +79,8 @@ func (m *Machine) readProfiles() (Profiles, error) {
 	if err != nil {
 		return ps, err
 	}
-	n, err := m.Names()
-	a := n.accounts
-	ps.SIDErr, ps.OwnersErr = a.SIDErr, errors.Join(a.SIDErr, err)
-	ps.Owners = []string{a.Domain, n.Computer, "AzureAD"}
+	ps.Names, err = m.Names()
+	ps.SIDErr, ps.NamesErr = ps.Names.SIDErr, errors.Join(ps.Names.SIDErr, err)
 	list, err := m.key(keyProfileList)
 	if err != nil {
 		return ps, err
@@ -120,7 +118,7 @@ func (m *Machine) readProfiles() (Profiles, error) {
 			p.Evidence.Note = strings.TrimPrefix(fmt.Sprintf("%s; State is 0x%X", p.Evidence.Note, p.State), "; ")
 		}
 		p.SID, p.Backup = strings.CutSuffix(strings.ToUpper(k.Name()), ".BAK")
-		p.Kind = a.profileKind(p.SID)
+		p.Kind = ps.Names.profileKind(p.SID)
 		ps.List = append(ps.List, p)
 	}
 	return ps, nil
@@ -180,7 +178,7 @@ func (m *Machine) readWanted() (Wanted, error) {
 	}
 	if m.in.UserName != "" {
 		w := Wanted{User: bareName(m.in.UserName), Basis: requirement.Observed}
-		w.Profile, err = profiles.of(w.User)
+		w.Profile, err = profiles.of(m.in.UserName)
 		return w, err
 	}
 	var stated *requirement.Evidence
@@ -190,7 +188,7 @@ func (m *Machine) readWanted() (Wanted, error) {
 	}
 	if match.WorkSpace != nil && match.WorkSpace.UserName != "" {
 		w := Wanted{User: bareName(match.WorkSpace.UserName), Basis: requirement.Stated}
-		if w.Profile, err = profiles.of(w.User); w.Profile != nil || err != nil {
+		if w.Profile, err = profiles.of(match.WorkSpace.UserName); w.Profile != nil || err != nil {
 			return w, err
 		}
 		stated = &requirement.Evidence{Source: match.Document.Name, Value: "UserName", Data: match.WorkSpace.UserName}
@@ -232,42 +230,61 @@ func bareName(user string) string {
 	return name
 }
 
-// of returns the profile of a user by the name of its folder. A profile that
-// failed to load (".bak"), or that is of the machine's own account, is returned
-// only if there is no better one. The error says why it is not known whether a
-// profile is the user's.
+// of returns the profile of a user by the name of its folder and, where the
+// name is written DOMAIN\name, by whose account it is. A profile that failed to
+// load (".bak"), or that is of the machine's own account, is returned only if
+// there is no better one. The error says why it is not known whether a profile
+// is the user's.
 func (ps Profiles) of(user string) (*Profile, error) {
+	domain, _, _ := strings.Cut(user, `\`)
+	name := bareName(user)
 	var best *Profile
-	var unknown error
+	unknown := false
 	for i := range ps.List {
 		p := &ps.List[i]
-		behind, ok := cutPrefixFold(p.Folder(), user)
-		if !ok || user == "" || p.Kind == profileSystem || p.Kind == profileService {
+		behind, ok := cutPrefixFold(p.Folder(), name)
+		if !ok || name == "" || p.Kind == profileSystem || p.Kind == profileService {
 			continue
 		}
-		behind, dotted := strings.CutPrefix(behind, ".")
+		suffix, dotted := strings.CutPrefix(behind, ".")
 		switch {
-		case dotted && !ps.ownerSuffix(behind):
-			if ps.OwnersErr != nil {
-				unknown = fmt.Errorf("whether %s is the profile of %s: %w", p.Path, user, ps.OwnersErr)
-			}
-		case !dotted && behind != "":
+		case behind != "" && !dotted:
+		case dotted && !ps.ownerSuffix(suffix), domain != user && !ps.Names.owns(domain, p.SID):
+			unknown = true // unless the names are known
 		case best == nil || better(p, best):
 			best = p
 		}
 	}
-	if best == nil {
-		return nil, unknown
+	if best == nil && unknown && ps.NamesErr != nil {
+		return nil, fmt.Errorf("whether a profile is that of %s: %w", user, ps.NamesErr)
 	}
 	return best, nil
 }
+
+// owns says whether an account is of the domain, or the computer, of that
+// name. Of any other domain are the accounts that are of neither.
+func (n names) owns(domain, sid string) bool {
+	of := func(prefix string) bool { return prefix != "" && strings.HasPrefix(sid, prefix+"-") }
+	switch {
+	case domain == ".", n.Computer != "" && strings.EqualFold(domain, n.Computer):
+		return of(n.MachineSID)
+	case n.Domain != "" && strings.EqualFold(domain, n.Domain):
+		return of(n.DomainSID)
+	case strings.EqualFold(domain, entraDomain):
+		return of("S-1-12-1")
+	}
+	return n.SIDErr == nil && !of(n.MachineSID) && !of(n.DomainSID)
+}
+
+// entraDomain is what Windows calls the domain of accounts of Entra ID.
+const entraDomain = "AzureAD"
 
 // ownerSuffix says whether Windows puts such a text behind a user's name where
 // the folder of that name was taken: the name of the domain or of the computer,
 // then a number (jdoe.CORP, jdoe.CORP.000). Anything else may be another user's
 // name, as john.doe is beside john.
 func (ps Profiles) ownerSuffix(s string) bool {
-	for _, owner := range ps.Owners {
+	for _, owner := range []string{ps.Names.Domain, ps.Names.Computer, entraDomain} {
 		if behind, ok := cutPrefixFold(s, owner); ok && owner != "" && (behind == "" || behind[0] == '.' && allDigits(behind[1:])) {
 			return true
 		}
@@ -310,7 +327,7 @@ func (m *Machine) HasUser(user string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	p, err := profiles.of(bareName(user))
+	p, err := profiles.of(user)
 	return p != nil, err
 }
 
