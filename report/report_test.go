@@ -178,7 +178,7 @@ func TestLogFile(t *testing.T) {
 
 // samples are results of scans that never were.
 func samples() map[string]*scanner.Result {
-	return map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(), "hostile": hostile()}
+	return map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(), "hostile": hostile(), "cross-checked": crossChecked()}
 }
 
 var start = time.Date(2026, 3, 2, 8, 0, 0, 123456789, time.UTC)
@@ -305,6 +305,30 @@ func inconclusive() *scanner.Result {
 		r.Notices = append(r.Notices, requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf("record %d is torn", i), Source: "root"})
 	}
 	r.Verdict, r.ExitCode = scanner.Inconclusive, 0
+	return r
+}
+
+// crossChecked is a scan whose evidence was read again.
+func crossChecked() *scanner.Result {
+	pass := requirement.Find(row("win.rds.enabled", requirement.Required), requirement.Pass("it starts by hand",
+		requirement.Evidence{
+			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Services\TermService`, Value: "Start", Type: "REG_DWORD", Data: "3",
+			ConfirmedBy: "go-ntfs v0.2.1, regparser v0.0.0-20250203141505-31e704a67ef7",
+		},
+		requirement.Evidence{
+			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Services\Backup`, Value: "ObjectName", Note: "from the transaction log",
+			Unconfirmed: "not asked: it is from the transaction log, which regparser does not apply",
+		}))
+	fail := requirement.Find(row("win.reboot.pending", requirement.Required), requirement.Fail("pending.xml is there",
+		requirement.Evidence{Source: "root", Path: "Windows/WinSxS/pending.xml", Data: "383 bytes", Unconfirmed: "differs: its size is 383, and 0 to go-ntfs"},
+		requirement.Evidence{Source: "root", Path: "Windows/WinSxS", Data: "folder", Unconfirmed: "failed: the second reader ended: no answer in time"}))
+	r := result(pass, fail)
+	r.Notices = []requirement.Notice{{
+		Level: requirement.LevelWarning, Source: "root", Path: "Windows/WinSxS/pending.xml",
+		Message: "cross-check: Windows/WinSxS/pending.xml: its size is 383, and 0 to go-ntfs",
+	}}
+	r.CrossCheck = &scanner.CrossCheck{Pieces: 4, Confirmed: 1, Differ: 1, Failed: 1, NotAsked: 1}
+	r.Verdict, r.ExitCode = scanner.NotReady, 1
 	return r
 }
 
