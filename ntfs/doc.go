@@ -26,8 +26,9 @@
 // its way; those of 512 names and more are ordered by hash when first looked
 // into. Opening a file reads its record, and one for each extension record that
 // it has. Reading takes one read a run; compressed files are read and decoded
-// a unit of at most 64 KiB at a time. [FS.Free] reads $Bitmap, a bit a
-// cluster, 1 MiB at a time.
+// a unit of at most 64 KiB at a time, those that WOF compressed a chunk of 4 to
+// 32 KiB with two reads. An open file keeps the last unit and no more.
+// [FS.Free] reads $Bitmap, a bit a cluster, 1 MiB at a time.
 //
 // Only if records are damaged are the directories' own indexes read: by a
 // look-up that found nothing, by ReadDir, and by Tree for every directory of
@@ -42,14 +43,17 @@
 // and extension records of its own. Attribute lists, resident or not, merged by
 // reference and sequence number. Resident, sparse and LZNT1-compressed data,
 // initialized sizes, named streams, hard links, names for DOS, symbolic links,
-// junctions and all other reparse data. The volume's own $UpCase. The backup
-// boot sector and $MFTMirr where the first copy is damaged; [FS.Damage] tells.
+// junctions and all other reparse data. Files that the Windows Overlay Filter
+// compressed (CompactOS) by XPRESS4K, XPRESS8K, XPRESS16K or LZX; what does not
+// decode is [ErrCorrupt] with the chunk's number, but there is no checksum to
+// tell damage that decodes. The volume's own $UpCase. The backup boot sector and
+// $MFTMirr where the first copy is damaged; [FS.Damage] tells.
 //
 // # What is not
 //
-//   - Files compressed by the Windows Overlay Filter (CompactOS) are listed with
-//     their true size; reading them is [ErrUnsupported] and names the algorithm.
-//     So are deduplicated files, and cloud files that are not on the volume.
+//   - Deduplicated files, files in a WIM file (WIMBoot), and cloud files that are
+//     not on the volume are listed with their true size; reading them is
+//     [ErrUnsupported] and names what holds them.
 //   - EFS: listed; reading is [ErrEncrypted].
 //   - $LogFile is not replayed. [Volume].LogFile says whether it should have been;
 //     [Volume].Dirty is the volume's own flag.
