@@ -3,6 +3,7 @@ package ntfs
 import (
 	"bytes"
 	"encoding/binary"
+	"math/rand/v2"
 	"testing"
 	"unicode/utf16"
 )
@@ -329,4 +330,15 @@ func utf16Bytes(s string) []byte {
 		b = binary.LittleEndian.AppendUint16(b, u)
 	}
 	return b
+}
+
+// noise is incompressible, text compresses well.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{1}).Read(b)
+	return b
+}
+
+func text(n int) []byte {
+	return bytes.Repeat([]byte("The quick brown fox jumps over the lazy dog. 0123456789\r\n"), n/57+1)[:n]
 }

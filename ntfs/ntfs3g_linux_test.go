@@ -125,17 +125,6 @@ func (v *volume3g) setReparse(name string, value []byte) {
 	v.check(syscall.Setxattr(v.path(name), "system.ntfs_reparse_data", value, 0))
 }
 
-// noise is incompressible, text compresses well.
-func noise(n int) []byte {
-	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{1}).Read(b)
-	return b
-}
-
-func text(n int) []byte {
-	return bytes.Repeat([]byte("The quick brown fox jumps over the lazy dog. 0123456789\r\n"), n/57+1)[:n]
-}
-
 // fill makes one of everything that ntfs-3g can make on any volume.
 func (v *volume3g) fill() {
 	v.write("empty", nil)

@@ -36,10 +36,15 @@ func BenchmarkWimlib(b *testing.B) {
 			contents := wofContents(b, int(algorithm.chunk))
 			contents = map[string][]byte{"program": contents["large"][:12<<20]}
 			wim := capture(b, algorithm, 50, contents)
+			null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer null.Close()
 			b.SetBytes(12 << 20)
 			for b.Loop() {
 				cmd := exec.Command("wimlib-imagex", "extract", wim, "1", "/program", "--to-stdout")
-				cmd.Stdout, _ = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+				cmd.Stdout = null
 				if err := cmd.Run(); err != nil {
 					b.Fatal(err)
 				}
