@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/report"
+)
+
+// A cross-check adds to the report what it is for, changes nothing else of it,
+// and keeps to the schema.
+func TestCrossCheckAdds(t *testing.T) {
+	schema := schemaOf(t)
+	for _, c := range fixtures.Cases() {
+		if c.ExitCode == 4 {
+			continue
+		}
+		plain := decode(t, printed(t, c.ExitCode, "demo", "--case", c.Name, "-o", "json"))
+		text := printed(t, c.ExitCode, "demo", "--case", c.Name, "-o", "json", "--cross-check")
+		checked := decode(t, text)
+		if err := schema.Validate(checked); err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+		doc := checked.(map[string]any)
+		if doc["cross_check"] == nil {
+			t.Errorf("%s: no cross_check", c.Name)
+		}
+		delete(doc, "cross_check")
+		notices := []any{}
+		for _, n := range doc["notices"].([]any) {
+			if !strings.HasPrefix(n.(map[string]any)["message"].(string), "cross-check: ") {
+				notices = append(notices, n)
+			}
+		}
+		doc["notices"] = notices
+		for _, f := range doc["findings"].([]any) {
+			evidence, _ := f.(map[string]any)["evidence"].([]any)
+			for _, e := range evidence {
+				delete(e.(map[string]any), "confirmed_by")
+				delete(e.(map[string]any), "unconfirmed")
+			}
+		}
+		for _, d := range []any{plain, checked} {
+			scan := d.(map[string]any)["scan"].(map[string]any)
+			delete(scan, "started")
+			delete(scan, "finished")
+		}
+		if diff := cmp.Diff(plain, checked); diff != "" {
+			t.Errorf("%s (-without +with):\n%s", c.Name, diff)
+		}
+	}
+}
+
+func schemaOf(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(string(report.Schema)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AddResource("report.json", document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("report.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+func decode(t *testing.T, text string) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// Whenever the signal comes, the report is there as a whole or not at all, and
+// the other process is gone too: also when this one had no time to end it.
+func TestSignalsInCrossCheck(t *testing.T) {
+	begun := time.Now()
+	if err := coldcheck(t, "demo", "--cross-check", "-o", "json=report.json").Run(); code(t, err) != 1 {
+		t.Fatal(err)
+	}
+	lasts := time.Since(begun)
+	const steps = 12
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		for i := range steps {
+			cmd := coldcheck(t, "demo", "--cross-check", "-o", "json=report.json")
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(lasts * time.Duration(i) / (steps * 3 / 4))
+			cmd.Process.Signal(signal) // it may have ended already
+			sent := time.Now()
+			c := code(t, cmd.Wait())
+			if took := time.Since(sent); took > time.Second {
+				t.Errorf("%v: ended after %v", signal, took)
+			}
+			if path := filepath.Join(cmd.Dir, "report.json"); exists(path) {
+				decode(t, read(t, path))
+			} else if c == 1 {
+				t.Error("exit code 1 and no report")
+			}
+			group := -cmd.Process.Pid
+			for !errors.Is(syscall.Kill(group, 0), syscall.ESRCH) {
+				if time.Since(sent) > 5*time.Second {
+					t.Errorf("%v after %v: the other process is still there", signal, lasts*time.Duration(i)/(steps*3/4))
+					syscall.Kill(group, syscall.SIGKILL)
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+	}
+}
