@@ -97,7 +97,6 @@ type Journal struct {
 type journal struct {
 	disk   *device
 	blocks *blockMap
-	uuid   []byte
 	seed   uint32
 	first  uint32 // block of the log
 	last   uint32 // the one behind the log
