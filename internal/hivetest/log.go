@@ -115,8 +115,7 @@ func entry(hive []byte, pages []page, sequence uint32) []byte {
 	le.PutUint32(e[12:], sequence)
 	le.PutUint32(e[16:], uint32(len(hive)-pageSize))
 	le.PutUint32(e[20:], uint32(len(pages)))
-	le.PutUint64(e[24:], marvin32(e[40:]))
-	le.PutUint64(e[32:], marvin32(e[:32]))
+	FixEntry(e)
 	return e
 }
 
@@ -139,4 +138,10 @@ func marvin32(data []byte) uint64 {
 	block(le.Uint32(last))
 	block(0)
 	return uint64(hi)<<32 | uint64(lo)
+}
+
+// FixEntry sets the hashes of a log entry to what its content asks for.
+func FixEntry(e []byte) {
+	le.PutUint64(e[24:], marvin32(e[40:]))
+	le.PutUint64(e[32:], marvin32(e[:32]))
 }
