@@ -88,7 +88,10 @@ type trouble struct {
 // trouble says what speaks against the component, and what its evidence is. An
 // error says that what was read does not tell.
 func (c component) trouble() (trouble, []requirement.Evidence, error) {
-	evidence := []requirement.Evidence{c.Listed}
+	var evidence []requirement.Evidence
+	if c.Listed.Source != "" { // else there is no database to look in
+		evidence = append(evidence, c.Listed)
+	}
 	if c.Package == nil && c.Err == nil {
 		return trouble{What: c.Title + " is not installed"}, evidence, nil
 	}
