@@ -70,6 +70,8 @@ type Policy struct {
 	Strict bool     // a pass that was inferred counts as undetermined
 	Accept []string // ids whose undetermined findings count as passed
 	FailOn FailOn   // "" is FailOnWarning
+
+	Waivers []requirement.Waiver // findings that they cover do not count
 }
 
 // FailOn says which findings count as not met.
@@ -106,21 +108,24 @@ const (
 )
 
 // conclude sets the verdict, marks what was accepted and applies the policy.
+// What is waived makes the verdict and not the exit code.
 func (r *Result) conclude(p Policy) {
 	r.Verdict = Ready
 	unmet, open := false, false
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		counts := r.Counted[f.ID]
-		notMet := f.Status == requirement.Failed || f.Status == requirement.Warning
 		switch {
-		case counts && notMet:
+		case counts && notMet(f.Status):
 			r.Verdict = NotReady
 		case counts && f.Status == requirement.Undetermined && r.Verdict == Ready:
 			r.Verdict = Inconclusive
 		}
 
-		unknown := f.Status == requirement.Undetermined || p.Strict && f.Status == requirement.Passed && f.Basis == requirement.Inferred
+		if f.Waiver != nil {
+			continue
+		}
+		unknown := p.unknown(*f)
 		if unknown && slices.Contains(p.Accept, f.ID) {
 			f.Accepted = true
 			unknown = false
@@ -144,6 +149,11 @@ func (r *Result) conclude(p Policy) {
 	default:
 		r.ExitCode = ExitReady
 	}
+}
+
+// unknown says whether the finding counts as undetermined.
+func (p Policy) unknown(f requirement.Finding) bool {
+	return f.Status == requirement.Undetermined || p.Strict && f.Status == requirement.Passed && f.Basis == requirement.Inferred
 }
 
 // fails says whether a required finding of that status is not met.

@@ -103,6 +103,9 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 		r.Counted[f.ID] = f.Severity == requirement.Required && (f.Scope == requirement.Disk || svc.uses(f.ID))
 	}
 	r.BytesRead, r.Reads = volumes.counters()
+	for _, n := range r.waive(in.Policy, r.Started) {
+		trail.Notify(n)
+	}
 	r.conclude(in.Policy)
 	if in.CrossCheck != nil {
 		if r.CrossCheck, err = crossCheck(ctx, in, volumes, sys, r.Findings, trail); err != nil {

@@ -115,7 +115,20 @@ func (o Outcome) With(evidence ...Evidence) Outcome {
 type Finding struct {
 	Requirement
 	Outcome
-	Accepted bool // Undetermined, and accepted by the caller
+	Accepted bool    // Undetermined, and accepted by the caller
+	Waiver   *Waiver // covers the finding, so that it does not count; nil if none does
+}
+
+// Waiver is a decision that a finding shall not count for a while. The finding
+// keeps its status.
+type Waiver struct {
+	ID           string    // of the requirement
+	Target       string    // name of a computer or of an image; "" for every scan
+	Reason       string    // why the finding may stay as it is
+	Owner        string    // who answers for that
+	Expiry       time.Time // the last day on which it holds, at 0:00 UTC
+	Undetermined bool      // covers a finding that is undetermined too
+	Source       string    // where it is written, as file:line
 }
 
 // Find joins a requirement and an outcome and holds the outcome to what every
