@@ -4,6 +4,7 @@ import (
 	_ "embed" // for Schema
 	"encoding/json"
 	"io"
+	"time"
 
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -102,6 +103,16 @@ type jsonFinding struct {
 	Evidence     []jsonEvidence       `json:"evidence,omitempty"`
 	Details      any                  `json:"details,omitempty"`
 	Accepted     bool                 `json:"accepted,omitempty"`
+	Waiver       *jsonWaiver          `json:"waiver,omitempty"`
+}
+
+type jsonWaiver struct {
+	Target       string `json:"target,omitempty"`
+	Reason       string `json:"reason"`
+	Owner        string `json:"owner"`
+	Expiry       string `json:"expiry"`
+	Undetermined bool   `json:"undetermined,omitempty"`
+	Source       string `json:"source,omitempty"`
 }
 
 type jsonEvidence struct {
@@ -165,6 +176,9 @@ func document(r *scanner.Result, o Options) jsonReport {
 		}
 		for _, e := range f.Evidence {
 			j.Evidence = append(j.Evidence, evidence(e))
+		}
+		if w := f.Waiver; w != nil {
+			j.Waiver = &jsonWaiver{Target: w.Target, Reason: w.Reason, Owner: w.Owner, Expiry: w.Expiry.Format(time.DateOnly), Undetermined: w.Undetermined, Source: w.Source}
 		}
 		doc.Findings = append(doc.Findings, j)
 	}

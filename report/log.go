@@ -138,6 +138,14 @@ func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 	if f.Accepted {
 		l.put("accepted", "true")
 	}
+	if w := f.Waiver; w != nil {
+		l.put("waived", "true")
+		l.put("waiver_reason", w.Reason)
+		l.put("waiver_owner", w.Owner)
+		l.put("waiver_expiry", w.Expiry.Format(time.DateOnly))
+		l.putIf("waiver_target", w.Target)
+		l.putIf("waiver_source", w.Source)
+	}
 	l.putIf("aws_error_code", f.AWSErrorCode)
 	l.put("demand", f.Demand)
 	l.put("message", f.Message)

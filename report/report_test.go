@@ -178,7 +178,7 @@ func TestLogFile(t *testing.T) {
 
 // samples are results of scans that never were.
 func samples() map[string]*scanner.Result {
-	return map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(), "hostile": hostile(), "cross-checked": crossChecked()}
+	return map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(), "hostile": hostile(), "cross-checked": crossChecked(), "waived": waived()}
 }
 
 var start = time.Date(2026, 3, 2, 8, 0, 0, 123456789, time.UTC)
@@ -305,6 +305,15 @@ func inconclusive() *scanner.Result {
 		r.Notices = append(r.Notices, requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf("record %d is torn", i), Source: "root"})
 	}
 	r.Verdict, r.ExitCode = scanner.Inconclusive, 0
+	return r
+}
+
+// waived is a scan whose findings that are not met have waivers, but for one.
+func waived() *scanner.Result {
+	r := failing()
+	r.Findings[2].Waiver = &requirement.Waiver{ID: r.Findings[2].ID, Reason: "the backup is moved to the new agent in May", Owner: "backup team <backup@example.com>", Expiry: start.AddDate(0, 2, 0).Truncate(24 * time.Hour), Source: "waivers.yaml:2"}
+	r.Findings[4].Waiver = &requirement.Waiver{ID: r.Findings[4].ID, Target: "WSAMZN-7F3K2Q1P", Reason: "counted by hand", Owner: "jdoe", Expiry: start.Truncate(24 * time.Hour), Undetermined: true, Source: "waivers.yaml:9"}
+	r.Findings[8].Waiver = &requirement.Waiver{ID: r.Findings[8].ID, Reason: "caches\x1b[2J stay", Owner: "jdoe", Expiry: start.Truncate(24 * time.Hour)}
 	return r
 }
 

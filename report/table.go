@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/renderer"
@@ -150,12 +151,15 @@ var plainExit = map[scanner.Verdict]int{scanner.Ready: 0, scanner.NotReady: 1, s
 
 // verdict writes the verdict with what it is made of, and what is beside it.
 func (p *page) verdict(r *scanner.Result) {
-	counted := map[requirement.Status]int{}
+	counted, waived := map[requirement.Status]int{}, map[requirement.Status]int{}
 	advice, service := 0, 0
 	for _, f := range r.Findings {
 		switch {
 		case r.Counted[f.ID]:
 			counted[f.Status]++
+			if f.Waiver != nil {
+				waived[f.Status]++
+			}
 		case f.Status == requirement.Warning:
 			advice++
 		case f.Status == requirement.Undetermined && f.Scope == requirement.Service && f.Severity == requirement.Required:
@@ -165,7 +169,11 @@ func (p *page) verdict(r *scanner.Result) {
 	var parts []string
 	for _, s := range requirement.Statuses {
 		if n := counted[s]; n > 0 && s != requirement.NotApplicable {
-			parts = append(parts, plural(n, statusName(s), s == requirement.Warning))
+			part := plural(n, statusName(s), s == requirement.Warning)
+			if waived[s] > 0 {
+				part += fmt.Sprintf(" (%d waived)", waived[s])
+			}
+			parts = append(parts, part)
 		}
 	}
 	v := verdicts[r.Verdict]
@@ -205,20 +213,30 @@ func plural(n int, noun string, countable bool) string {
 }
 
 // blocks writes a paragraph for every finding that asks something of the
-// reader: what counts first, and what is not met before what is not known.
-// What is not known for one and the same reason is told once.
+// reader: what counts first, what is waived last, and what is not met before
+// what is not known. What is not known for one and the same reason is told once.
 func (p *page) blocks(r *scanner.Result) {
-	for _, counts := range []bool{true, false} {
+	const counts, beside, waived = 0, 1, 2
+	round := func(f requirement.Finding) int {
+		switch {
+		case f.Waiver != nil:
+			return waived
+		case r.Counted[f.ID]:
+			return counts
+		}
+		return beside
+	}
+	for now := counts; now <= waived; now++ {
 		for _, status := range []requirement.Status{requirement.Failed, requirement.Warning, requirement.Undetermined} {
 			var groups [][]requirement.Finding
 			for _, f := range r.Findings {
 				// What only the service knows is told in one line with the verdict.
-				unasked := !counts && f.Status == requirement.Undetermined && f.Scope == requirement.Service
-				if f.Status != status || r.Counted[f.ID] != counts || unasked {
+				unasked := now == beside && f.Status == requirement.Undetermined && f.Scope == requirement.Service
+				if f.Status != status || round(f) != now || unasked {
 					continue
 				}
 				same := func(g []requirement.Finding) bool { return g[0].Message == f.Message }
-				if i := slices.IndexFunc(groups, same); i >= 0 && status == requirement.Undetermined {
+				if i := slices.IndexFunc(groups, same); i >= 0 && status == requirement.Undetermined && now != waived {
 					groups[i] = append(groups[i], f)
 				} else {
 					groups = append(groups, []requirement.Finding{f})
@@ -246,6 +264,9 @@ func (p *page) block(group []requirement.Finding) {
 		if f.Accepted {
 			head += "  (accepted)"
 		}
+		if f.Waiver != nil {
+			head += "  (waived)"
+		}
 		heads = append(heads, head)
 	}
 	f := group[0]
@@ -257,6 +278,10 @@ func (p *page) block(group []requirement.Finding) {
 	}
 	p.text("  ", Neutral(f.Message))
 	if len(group) > 1 {
+		return
+	}
+	if w := f.Waiver; w != nil {
+		p.text("  Waived: ", Neutral(fmt.Sprintf("until %s by %s: %s", w.Expiry.Format(time.DateOnly), w.Owner, w.Reason)))
 		return
 	}
 	for i, e := range f.Evidence {
@@ -355,6 +380,8 @@ func (p *page) everything(findings []requirement.Finding) error {
 	for _, f := range findings {
 		status := statusName(f.Status)
 		switch {
+		case f.Waiver != nil:
+			status += " (waived)"
 		case f.Accepted:
 			status += " (accepted)"
 		case f.Basis == requirement.Inferred, f.Basis == requirement.Stated:
