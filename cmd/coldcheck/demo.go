@@ -17,7 +17,7 @@ const defaultCase = "failing"
 
 func (p *program) demoCommand() *cobra.Command {
 	var outputs []string
-	var name string
+	var name, waivers string
 	var list, crossCheck bool
 	c := &cobra.Command{
 		Use:   "demo [--case NAME]",
@@ -42,13 +42,21 @@ nothing but the program, and ends as the scan of such a WorkSpace would.`,
 					return err
 				}
 			}
-			return p.scan(c.Context(), in, outputs, nil)
+			var files []string
+			if waivers != "" {
+				if in.Policy.Waivers, err = readWaivers(waivers); err != nil {
+					return err
+				}
+				files = append(files, waivers)
+			}
+			return p.scan(c.Context(), in, outputs, files)
 		},
 	}
 	c.Flags().StringVar(&name, "case", defaultCase, "scan the images of case `NAME`")
 	c.Flags().BoolVar(&list, "list", false, "list the cases")
 	outputFlag(c, &outputs)
 	crossCheckFlag(c, &crossCheck)
+	waiversFlag(c, &waivers)
 	check(c.RegisterFlagCompletionFunc("case", cobra.CompletionFunc(func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var names []string
 		for _, example := range fixtures.Cases() {

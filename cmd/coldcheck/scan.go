@@ -9,11 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 func (p *program) scanCommand() *cobra.Command {
 	var outputs, with []string
-	var root, user, userName string
+	var root, user, userName, waivers string
 	var policy policyFlags
 	var crossCheck bool
 	c := &cobra.Command{
@@ -54,7 +55,15 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 				}
 				in.With = append(in.With, scanner.Document{Name: name, Data: data})
 			}
-			return p.scan(c.Context(), in, outputs, append(names, with...))
+			names = append(names, with...)
+			if waivers != "" {
+				var err error
+				if in.Policy.Waivers, err = readWaivers(waivers); err != nil {
+					return err
+				}
+				names = append(names, waivers)
+			}
+			return p.scan(c.Context(), in, outputs, names)
 		},
 	}
 	c.Flags().StringVar(&root, "root", "", "`IMAGE` holds the root volume, whatever its content says")
@@ -63,6 +72,7 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 	c.Flags().StringArrayVar(&with, "with", nil, "use `FILE` from outside the disk, repeatable: the output of 'aws workspaces describe-workspaces', of 'aws workspaces describe-workspace-images' or of 'slmgr /dlv'")
 	outputFlag(c, &outputs)
 	crossCheckFlag(c, &crossCheck)
+	waiversFlag(c, &waivers)
 	policy.declare(c)
 	return c
 }
@@ -92,19 +102,34 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 const maxDocument = 64 << 20
 
 func readDocument(name string) ([]byte, error) {
+	data, err := readUpTo(name, maxDocument)
+	if err == nil && len(data) > maxDocument {
+		return nil, usage("", "%s is larger than %d MiB and so no document of a WorkSpace", name, maxDocument>>20)
+	}
+	return data, err
+}
+
+// readUpTo reads a file, or of one that is larger than limit a byte more.
+func readUpTo(name string, limit int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
+	return io.ReadAll(io.LimitReader(f, limit+1))
+}
+
+// waiversFlag declares --waivers.
+func waiversFlag(c *cobra.Command, name *string) {
+	c.Flags().StringVar(name, "waivers", "", "findings that the waivers in `FILE` (YAML) cover do not count for the exit code")
+}
+
+func readWaivers(name string) ([]requirement.Waiver, error) {
+	data, err := readUpTo(name, scanner.MaxWaivers)
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxDocument {
-		return nil, usage("", "%s is larger than %d MiB and so no document of a WorkSpace", name, maxDocument>>20)
-	}
-	return data, nil
+	return scanner.ParseWaivers(name, data)
 }
 
 // policyFlags are the flags that change the exit code.
