@@ -19,6 +19,10 @@ type Input struct {
 	UserName string     // whose profile is meant; "" to find out
 	Policy   Policy
 
+	// ParallelReads is how many reads of the images may be under way at a time:
+	// DefaultParallelReads if 0, at most MaxParallelReads.
+	ParallelReads int
+
 	// CrossCheck starts a child process with a crosscheck.Worker for the same
 	// images, in the order Images, Root, User; nil for no second reading.
 	CrossCheck crosscheck.Start
@@ -111,7 +115,8 @@ const (
 // What is waived makes the verdict and not the exit code.
 func (r *Result) conclude(p Policy) {
 	r.Verdict = Ready
-	unmet, open := false, false
+	r.Unmet = map[string]bool{}
+	open := false
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		counts := r.Counted[f.ID]
@@ -132,17 +137,17 @@ func (r *Result) conclude(p Policy) {
 		}
 		switch {
 		case counts && p.fails(f.Status):
-			unmet = true
+			r.Unmet[f.ID] = true
 		case counts && unknown:
 			open = true
 		case f.Severity == requirement.Recommended && p.FailOn == FailOnRecommended && f.Status == requirement.Warning:
-			unmet = true
+			r.Unmet[f.ID] = true
 		}
 	}
 	switch {
-	case unmet && p.FailOn != FailOnNever:
+	case len(r.Unmet) > 0 && p.FailOn != FailOnNever:
 		r.ExitCode = ExitNotReady
-	case unmet: // never: what is not met passes, and hides nothing else
+	case len(r.Unmet) > 0: // never: what is not met passes, and hides nothing else
 		r.ExitCode = ExitReady
 	case open:
 		r.ExitCode = ExitInconclusive

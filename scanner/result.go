@@ -48,6 +48,7 @@ type Result struct {
 	Verdict  Verdict
 	ExitCode int             // after the Policy
 	Counted  map[string]bool // ids of the findings that the verdict is made of
+	Unmet    map[string]bool // ids of those that count as not met under the Policy, whatever it makes of that
 
 	CrossCheck *CrossCheck // nil if there was none
 }
