@@ -18,14 +18,14 @@ type extVolume struct {
 	told *ext4.FS
 }
 
-func openExt(r io.ReaderAt, size int64) (extVolume, error) {
-	f, err := ext4.Open(r, size)
+func openExt(r io.ReaderAt, size int64, readers int) (extVolume, error) {
+	f, err := ext4.Options{Readers: readers}.Open(r, size)
 	if err != nil {
 		return extVolume{}, err
 	}
 	v := extVolume{f, f}
 	if v.unreplayed() != nil {
-		v.told, err = ext4.Options{Stale: true}.Open(r, size)
+		v.told, err = ext4.Options{Readers: readers, Stale: true}.Open(r, size)
 	}
 	return v, err
 }

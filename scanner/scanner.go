@@ -64,6 +64,9 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	if err := in.Policy.check(); err != nil {
 		return nil, err
 	}
+	if n := in.ParallelReads; n < 0 || n > MaxParallelReads {
+		return nil, fail(ErrUsage, "", "%d reads at a time, from 1 to %d there can be", n, MaxParallelReads)
+	}
 	r := &Result{Started: time.Now().UTC()}
 	trail := &requirement.Trail{}
 	documents, err := parseDocuments(in.With)

@@ -149,11 +149,9 @@ func openVolumes(ctx context.Context, in Input, trail *requirement.Trail) (*volu
 		}
 	}
 	vs := &volumes{}
-	for _, s := range sources {
-		if err := vs.open(ctx, s, in.Progress, trail); err != nil {
-			vs.Close()
-			return nil, err
-		}
+	if err := vs.open(ctx, sources, in, trail); err != nil {
+		vs.Close()
+		return nil, err
 	}
 	imageOf := func(forced *Source) *disk.Image {
 		if forced == nil {
@@ -173,44 +171,63 @@ func openVolumes(ctx context.Context, in Input, trail *requirement.Trail) (*volu
 	return vs, nil
 }
 
-func (vs *volumes) open(ctx context.Context, s Source, progress func(Progress), trail *requirement.Trail) error {
-	image, err := s.Open()
-	switch {
-	case errors.Is(err, disk.ErrNotImage):
-		return fail(ErrNoSystem, hintOf(err), "%w", err)
-	case err != nil:
-		return fail(ErrIO, hintOf(err), "%w", err)
+// open opens the images, and then the filesystems on them, at the same time as
+// far as the reads allow.
+func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *requirement.Trail) error {
+	reads := newReads(in.ParallelReads)
+	images := make([]*disk.Image, len(sources))
+	errs := make([]error, len(sources))
+	reads.each(len(sources), func(i int) { images[i], errs[i] = sources[i].Open() })
+	for _, image := range images {
+		if image != nil {
+			vs.images = append(vs.images, image)
+		}
 	}
-	vs.images = append(vs.images, image)
-	trail.Record("image", "name", image.Name, "format", image.Format, "size", fmt.Sprint(image.Size), "table", image.Table, "sector", fmt.Sprint(image.SectorSize))
-	for _, d := range image.Volumes() {
-		v := &volume{Volume: d, image: image, number: len(vs.images) - 1, role: Other}
-		vs.list = append(vs.list, v)
-		if progress != nil && v.readable() {
-			progress(Progress{Step: "reading " + v.name()})
+	for _, err := range errs {
+		switch {
+		case errors.Is(err, disk.ErrNotImage):
+			return fail(ErrNoSystem, hintOf(err), "%w", err)
+		case err != nil:
+			return fail(ErrIO, hintOf(err), "%w", err)
 		}
-		v.mount(ctx)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+	}
+	for n, image := range vs.images {
+		for _, d := range image.Volumes() {
+			v := &volume{Volume: d, image: image, number: n, role: Other}
+			vs.list = append(vs.list, v)
+			if in.Progress != nil && v.readable() {
+				in.Progress(Progress{Step: "reading " + v.name()})
+			}
 		}
-		trail.Record("volume", "image", image.Name, "partition", fmt.Sprint(v.Partition), "offset", fmt.Sprint(v.Offset),
-			"size", fmt.Sprint(v.Size), "filesystem", string(v.Filesystem), "error", errorText(v.err))
+	}
+	reads.each(len(vs.list), func(i int) { vs.list[i].mount(ctx, reads) })
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	for n, image := range vs.images {
+		trail.Record("image", "name", image.Name, "format", image.Format, "size", fmt.Sprint(image.Size), "table", image.Table, "sector", fmt.Sprint(image.SectorSize))
+		for _, v := range vs.list {
+			if v.number == n {
+				trail.Record("volume", "image", image.Name, "partition", fmt.Sprint(v.Partition), "offset", fmt.Sprint(v.Offset),
+					"size", fmt.Sprint(v.Size), "filesystem", string(v.Filesystem), "error", errorText(v.err))
+			}
+		}
 	}
 	return nil
 }
 
 // mount opens the filesystem on the volume, if it is one that a scan reads.
-func (v *volume) mount(ctx context.Context) {
-	r, size := contextReader{ctx, v.Volume}, v.Size
+func (v *volume) mount(ctx context.Context, reads reads) {
+	r, size := reads.bound(ctx, v.Volume), v.Size
 	switch v.Filesystem {
 	case disk.NTFS:
-		if f, err := ntfs.Open(r, size); err != nil {
+		if f, err := (ntfs.Options{Readers: cap(reads)}).Open(r, size); err != nil {
 			v.err = err
 		} else {
 			v.fs = ntfsVolume{f}
 		}
 	case disk.Ext2, disk.Ext3, disk.Ext4:
-		if f, err := openExt(r, size); err != nil {
+		if f, err := openExt(r, size, cap(reads)); err != nil {
 			v.err = err
 		} else {
 			v.fs, v.err = f, f.unreplayed()
@@ -242,20 +259,6 @@ func hintOf(err error) string {
 		return h.Hint()
 	}
 	return ""
-}
-
-// contextReader makes reads fail once the context has ended, so that no parser
-// goes on then.
-type contextReader struct {
-	ctx context.Context
-	r   io.ReaderAt
-}
-
-func (c contextReader) ReadAt(p []byte, off int64) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
-	}
-	return c.r.ReadAt(p, off)
 }
 
 // findRoot finds the volume with the system. forced is the image it has to be
