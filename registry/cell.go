@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 )
@@ -15,13 +17,17 @@ const (
 // bins is the bins data of a hive: a row of bins, each filled with cells (regf, "Hive bin" and "Cell"). All that is
 // read from a hive after its base block is read through cell.
 type bins struct {
-	data []byte // what the file holds of the bins data, and what logs added
-	size int    // of the bins data as the base block or the last log entry has it; more than len(data) in a truncated file
+	data  []byte // the bins data, if they are held in memory
+	cache *cache // else
+	end   int    // bytes there are: what the file holds of the bins data, and what logs added
+	size  int    // of the bins data as the base block or the last log entry has it; more than end in a truncated file
+
+	memory memory
 
 	bins   []bin
-	ofPage []uint32 // for each page of data the index of its bin
+	ofPage []uint32 // for each page there is the index of its bin
 
-	// cells has a bit for every 8 bytes of data, set where a cell starts. It is filled bin by bin, when a bin is first
+	// cells has a bit for every 8 bytes there are, set where a cell starts. It is filled bin by bin, when a bin is first
 	// looked into, so that a reference into the middle of a cell is not taken for a cell.
 	cells []uint64
 	mu    sync.Mutex // for filling
@@ -35,18 +41,103 @@ type bin struct {
 	filled     atomic.Bool // whether cells has its cells
 }
 
+// indexCost is what bins takes beside the data to know n bytes of them, in bytes.
+func indexCost(n int) int64 {
+	const binCost = 24 // a bin; most are of one page
+	return int64(n)/cellAlignment/8 + int64(n)/pageSize*(4+binCost)
+}
+
+// hold reads n bytes of bins data into memory; fewer if the file ends before.
+func (b *bins) hold(r io.ReaderAt, n int) (err error) {
+	b.data, err = readUpTo(r, baseBlockSize, int64(n))
+	b.end = len(b.data)
+	return err
+}
+
+// leave leaves n bytes of bins data in the file, which then is read for as long as the hive is used.
+func (b *bins) leave(r io.ReaderAt, n int) error {
+	if err := b.memory.take(cacheSize + indexCost(n)); err != nil {
+		return fmt.Errorf("a cache for %d bytes of bins data: %w", n, err)
+	}
+	b.cache = &cache{r: r, there: n, memory: b.memory, pages: map[int][]byte{}, blocks: map[int]*block{}}
+	b.end = n
+	return nil
+}
+
+// write puts data over the bins data, which may grow.
+func (b *bins) write(off int, data []byte) error {
+	end := off + len(data)
+	if b.cache != nil {
+		b.end = max(b.end, end)
+		return b.cache.write(off, data)
+	}
+	if end > cap(b.data) {
+		// Memory is taken in steps: a log adds page after page.
+		room := end + readSize
+		if err := b.memory.take(int64(room - cap(b.data))); err != nil {
+			return err
+		}
+		if err := b.memory.fits(int64(cap(b.data))); err != nil { // both for a moment
+			return err
+		}
+		grown := make([]byte, len(b.data), room)
+		copy(grown, b.data)
+		b.data = grown
+	}
+	if n := len(b.data); end > n {
+		b.data = b.data[:end]
+		clear(b.data[n:])
+	}
+	copy(b.data[off:], data)
+	b.end = len(b.data)
+	return nil
+}
+
+// read returns n bytes at an offset; they are there. They must not be modified.
+func (b *bins) read(off, n int) ([]byte, error) {
+	if b.cache == nil {
+		return b.data[off : off+n : off+n], nil
+	}
+	if err := b.memory.fits(int64(n)); err != nil {
+		return nil, err
+	}
+	p := make([]byte, n)
+	return p, b.cache.readAt(p, off)
+}
+
+// cellSize returns the size field of a cell.
+func (b *bins) cellSize(off int) (int32, error) {
+	if b.cache == nil {
+		return int32(le.Uint32(b.data[off:])), nil
+	}
+	var field [4]byte
+	err := b.cache.readAt(field[:], off)
+	return int32(le.Uint32(field[:])), err
+}
+
 // index finds the bins. It reads one header a bin.
-func (b *bins) index() {
-	pages := (len(b.data) + pageSize - 1) / pageSize
+func (b *bins) index() error {
+	pages := (b.end + pageSize - 1) / pageSize
 	b.bins = make([]bin, 0, pages)
 	b.ofPage = make([]uint32, pages)
-	b.cells = make([]uint64, (len(b.data)/cellAlignment+63)/64)
-	for start := 0; start < len(b.data); {
-		end := b.binEnd(start)
+	b.cells = make([]uint64, (b.end/cellAlignment+63)/64)
+	for start := 0; start < b.end; {
+		end, err := b.binEnd(start)
 		damaged := end == 0
 		if damaged {
-			for end = start + pageSize; end < len(b.data) && b.binEnd(end) == 0; end += pageSize {
+			for end = start + pageSize; err == nil && end < b.end; end += pageSize {
+				var next int
+				if next, err = b.binEnd(end); next != 0 {
+					break
+				}
 			}
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			b.end = start // of a file that is shorter than it was said to be
+			return nil
+		}
+		if err != nil {
+			return err
 		}
 		for p := start / pageSize; p < end/pageSize && p < pages; p++ {
 			b.ofPage[p] = uint32(len(b.bins))
@@ -54,14 +145,22 @@ func (b *bins) index() {
 		b.bins = append(b.bins, bin{start: start, end: end, damaged: damaged})
 		start = end
 	}
+	return nil
 }
 
 // binEnd returns the end of the bin that starts at an offset, 0 if there is no intact header.
-func (b *bins) binEnd(start int) int {
-	if len(b.data)-start < binHeaderSize {
-		return 0
+func (b *bins) binEnd(start int) (int, error) {
+	if b.end-start < binHeaderSize {
+		return 0, nil
 	}
-	return parseBinHeader(b.data[start:], start, b.size)
+	if b.cache == nil {
+		return parseBinHeader(b.data[start:], start, b.size), nil
+	}
+	var header [binHeaderSize]byte
+	if err := b.cache.readAt(header[:], start); err != nil {
+		return 0, err
+	}
+	return parseBinHeader(header[:], start, b.size), nil
 }
 
 // parseBinHeader returns the end of the bin whose header is h and whose offset is start, 0 if the header is not
@@ -74,40 +173,69 @@ func parseBinHeader(h []byte, start, size int) int {
 	return start + int(n)
 }
 
-// cell returns the content of the allocated cell at an offset. It must not be modified.
-func (b *bins) cell(offset uint32) ([]byte, error) {
+// find returns where the content of the allocated cell at an offset begins, and its length.
+func (b *bins) find(offset uint32) (at, n int, err error) {
 	off := int(offset)
 	switch {
 	case offset%cellAlignment != 0 || off+minCellSize > b.size:
-		return nil, corrupt(offset, "no cell can be there, the bins data have %d bytes", b.size)
-	case off+minCellSize > len(b.data):
-		return nil, corrupt(offset, "beyond the end of the file, which is %d bytes short", b.size-len(b.data))
+		return 0, 0, corrupt(offset, "no cell can be there, the bins data have %d bytes", b.size)
+	case off+minCellSize > b.end:
+		return 0, 0, corrupt(offset, "beyond the end of the file, which is %d bytes short", b.size-b.end)
 	}
 	bin := &b.bins[b.ofPage[off/pageSize]]
 	if bin.damaged {
-		return nil, corrupt(offset, "in a bin with a damaged header")
+		return 0, 0, corrupt(offset, "in a bin with a damaged header")
 	}
 	if !bin.filled.Load() {
-		b.fill(bin)
+		if err := b.fill(bin); err != nil {
+			return 0, 0, unread(offset, err)
+		}
 	}
 	if unit := off / cellAlignment; b.cells[unit/64]&(1<<(unit%64)) == 0 {
-		return nil, corrupt(offset, "no cell starts there")
+		return 0, 0, corrupt(offset, "no cell starts there")
 	}
-	size := int32(le.Uint32(b.data[off:]))
+	size, err := b.cellSize(off)
+	if err != nil {
+		return 0, 0, unread(offset, err)
+	}
 	if size >= 0 {
-		return nil, corrupt(offset, "the cell is not allocated")
+		return 0, 0, corrupt(offset, "the cell is not allocated")
 	}
-	end := off - int(size) // fill has checked it
-	return b.data[off+4 : end : end], nil
+	return off + cellHead, -int(size) - cellHead, nil // fill has checked it
+}
+
+// cellHead is the size of a cell up to its content.
+const cellHead = 4
+
+// cell returns the first bytes of the content of the allocated cell at an offset, at most so many, and the length of all
+// of it. They must not be modified.
+func (b *bins) cell(offset uint32, most int) (content []byte, length int, err error) {
+	at, n, err := b.find(offset)
+	if err != nil {
+		return nil, 0, err
+	}
+	if content, err = b.read(at, min(n, most)); err != nil {
+		return nil, 0, unread(offset, err)
+	}
+	return content, n, nil
+}
+
+// unread says which place of the hive could not be read.
+func unread(offset uint32, err error) error {
+	return fmt.Errorf("offset 0x%x: %w", fileOffset(offset), err)
 }
 
 // fill marks where the cells of a bin start. Where the row of cells breaks off, the rest of the bin has none.
-func (b *bins) fill(bin *bin) {
+func (b *bins) fill(bin *bin) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	end := min(bin.end, len(b.data))
+	end := min(bin.end, b.end)
 	for off := bin.start + binHeaderSize; off+minCellSize <= end; {
-		size := int64(int32(le.Uint32(b.data[off:])))
+		field, err := b.cellSize(off)
+		if err != nil {
+			return err
+		}
+		size := int64(field)
 		if size < 0 {
 			size = -size
 		}
@@ -119,6 +247,7 @@ func (b *bins) fill(bin *bin) {
 		off += int(size)
 	}
 	bin.filled.Store(true)
+	return nil
 }
 
 // A damage says what is wrong at an offset of the bins data. It is put into words only when somebody reads it: a

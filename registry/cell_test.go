@@ -37,11 +37,11 @@ func TestCell(t *testing.T) {
 		{"nowhere", noOffset, "no cell can be there"},
 		{"not allocated", p.open().lastFree(), "not allocated"},
 	} {
-		_, err := p.open().bins.cell(tt.offset)
+		_, _, err := p.open().bins.find(tt.offset)
 		isCorrupt(t, tt.name, err, tt.names, fmt.Sprintf("0x%x", fileOffset(tt.offset)))
 	}
-	cell, err := p.open().bins.cell(data)
-	if err != nil || len(cell) < 100 || cap(cell) != len(cell) {
+	cell, length, err := p.open().bins.cell(data, 1<<20)
+	if err != nil || len(cell) < 100 || cap(cell) != len(cell) || length != len(cell) {
 		t.Errorf("cell of %d bytes, capacity %d, %v", len(cell), cap(cell), err)
 	}
 
@@ -50,15 +50,15 @@ func TestCell(t *testing.T) {
 	} {
 		p := patched{t, append([]byte(nil), p.data...)}
 		le.PutUint32(p.size(data), uint32(size))
-		_, err := p.open().bins.cell(data)
+		_, _, err := p.open().bins.find(data)
 		isCorrupt(t, name, err)
 	}
 }
 
 // lastFree returns the offset of the last cell that is not allocated.
 func (h *Hive) lastFree() uint32 {
-	for off := uint32(len(h.bins.data) - 8); ; off -= 8 {
-		if _, err := h.bins.cell(off); errors.Is(err, ErrCorrupt) && err.(*damage).format == "the cell is not allocated" {
+	for off := uint32(h.bins.end - 8); ; off -= 8 {
+		if _, _, err := h.bins.find(off); errors.Is(err, ErrCorrupt) && err.(*damage).format == "the cell is not allocated" {
 			return off
 		}
 	}

@@ -78,6 +78,9 @@ func count(h *Hive) census {
 }
 
 func openBytes(data []byte, o Options) (*Hive, error) {
+	if *throughCache {
+		o.InMemory = -1
+	}
 	return Open(bytes.NewReader(data), int64(len(data)), o)
 }
 
@@ -305,7 +308,7 @@ func TestCorpusLogs(t *testing.T) {
 		{"mkorman90__regipy/regipy_tests/data/UsrClass.dat.LOG1", 287, 290},
 		{"mkorman90__regipy/regipy_tests/data/UsrClass.dat.LOG2", 291, 300},
 	} {
-		f, err := openLog(logOf(c.log, corpusHive(t, c.log)))
+		f, err := openLog(logOf(c.log, corpusHive(t, c.log)), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ func fuzzHive(n uint32, o hivetest.Options, more ...hivetest.Value) []byte {
 // readAll reads everything in a hive, and makes sure that what is listed is also found.
 func readAll(t *testing.T, h *Hive) {
 	c := count(h)
-	if room := len(h.bins.data); c.keys > room/minKeyCell+1 {
+	if room := h.bins.end; c.keys > room/minKeyCell+1 {
 		t.Fatalf("%d keys in %d bytes", c.keys, room)
 	}
 	looked := 0
@@ -69,6 +69,7 @@ func FuzzHive(f *testing.F) {
 			return
 		}
 		readAll(t, h)
+		sameThroughCache(t, h, data, Options{NoRecovery: true})
 	})
 }
 
@@ -143,17 +144,19 @@ func recoverAndRead(t *testing.T, log []byte, broken bool) {
 	if broken {
 		hive = hivetest.BreakBaseBlock(hive)
 	}
-	h, err := openBytes(hive, Options{Logs: []Log{logOf("LOG1", log)}})
+	o := Options{Logs: []Log{logOf("LOG1", log)}}
+	h, err := openBytes(hive, o)
 	if err != nil {
 		return
 	}
 	if r := h.Recovery(); (r.State != Recovered && r.State != Dirty) || (r.State == Dirty) != errors.Is(r.Err, ErrDirty) {
 		t.Fatalf("%+v", r)
 	}
-	if held := len(h.bins.data); held > len(hive)+len(log)+maxHole {
+	if held := h.bins.end; held > len(hive)+len(log)+maxHole {
 		t.Fatalf("%d bytes held", held)
 	}
 	readAll(t, h)
+	sameThroughCache(t, h, hive, o)
 }
 
 func FuzzPol(f *testing.F) {

@@ -1,15 +1,19 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 )
 
-// MaxSize is how many bytes of bins data a hive may have. Hives are held in memory; the largest SOFTWARE hives of real
-// machines stay below 200 MiB.
-const MaxSize = 256 << 20
+// MaxSize is how many bytes of bins data a hive may have: the upper half of all offsets is volatile.
+const MaxSize = 2 << 30
+
+// DefaultInMemory is how many bytes of bins data are held in memory. The largest SOFTWARE hives of real machines stay
+// below 200 MiB; COMPONENTS may grow beyond.
+const DefaultInMemory = 256 << 20
 
 // readSize is how much is read at once. Memory is needed only for what is really there, whatever size a file claims.
 const readSize = 8 << 20
@@ -25,9 +29,18 @@ type Log struct {
 type Options struct {
 	Logs       []Log // the transaction logs beside the hive, in any order
 	NoRecovery bool  // show a dirty hive as it lies
+
+	// InMemory is how many bytes of bins data are held in memory; DefaultInMemory if 0, none if it is negative. A larger
+	// hive is read through a cache of its blocks.
+	InMemory int64
+
+	// Reserve is asked before memory is taken, and told with a negative number of bytes what is not needed any more. If it
+	// has no room for the bins data, the hive is read through a cache as well; an error that it gives otherwise ends
+	// what was asked for. It must be safe for concurrent use. Nil never refuses.
+	Reserve func(n int64) error
 }
 
-// A Hive is a registry hive in memory. It is safe for concurrent use.
+// A Hive is a registry hive. It is safe for concurrent use.
 type Hive struct {
 	base     baseBlock
 	bins     bins
@@ -36,7 +49,8 @@ type Hive struct {
 	hole     int    // bytes that neither the file nor a log has, though pages of a log lie behind them
 }
 
-// Open reads a hive of size bytes from r, whole, and does not use r afterwards. A dirty hive, one whose sequence
+// Open reads a hive of size bytes from r. If it is held in memory it is read whole, and r is not used afterwards; otherwise
+// r is read as long as the hive is used, and must be safe for concurrent use. A dirty hive, one whose sequence
 // numbers differ or whose base block does not fit its checksum, is recovered from o.Logs in memory. Where that is
 // not possible it is opened as it lies, and Recovery says so: the caller decides.
 //
@@ -64,8 +78,8 @@ func Open(r io.ReaderAt, size int64, o Options) (*Hive, error) {
 	if binsSize > MaxSize {
 		return nil, fmt.Errorf("%w: %d bytes of bins data; at most %d are read", ErrUnsupported, binsSize, MaxSize)
 	}
-	h.bins.size = int(binsSize)
-	if h.bins.data, err = readUpTo(r, baseBlockSize, min(available, binsSize)); err != nil {
+	h.bins.size, h.bins.memory = int(binsSize), o.Reserve
+	if err := h.load(r, int(min(available, binsSize)), o.InMemory); err != nil {
 		return nil, err
 	}
 	if damaged != nil || base.primary != base.secondary {
@@ -80,8 +94,27 @@ func Open(r io.ReaderAt, size int64, o Options) (*Hive, error) {
 			return nil, fmt.Errorf("%w; %v", first(h.recovery.Err, damaged), err)
 		}
 	}
-	h.bins.index()
+	if err := h.bins.index(); err != nil {
+		return nil, err
+	}
 	return h, nil
+}
+
+// load reads n bytes of bins data into memory, or has them read when they are wanted.
+func (h *Hive) load(r io.ReaderAt, n int, inMemory int64) error {
+	inMemory = cmp.Or(inMemory, DefaultInMemory)
+	if int64(n) <= inMemory && h.bins.memory.take(int64(n)+indexCost(n)) == nil {
+		return h.bins.hold(r, n)
+	}
+	return h.bins.leave(r, n)
+}
+
+// copied is how much of n bytes that are kept of a cell is not the hive in memory.
+func (h *Hive) copied(n int) int64 {
+	if h.bins.cache == nil {
+		return 0
+	}
+	return int64(n)
 }
 
 // looksLikeHive tells whether the head of a file whose base block is damaged is that of a hive all the same.

@@ -118,7 +118,7 @@ func TestBaseBlock(t *testing.T) {
 		{"a log", set(28, 6), ErrUnsupported, "transaction log"},
 		{"file format", set(32, 2), ErrUnsupported, "file format 2"},
 		{"bins data of the largest size", set(40, MaxSize), nil, ""},
-		{"bins data over the largest size", set(40, MaxSize+4096), ErrUnsupported, "268439552 bytes"},
+		{"bins data over the largest size", set(40, MaxSize+4096), ErrUnsupported, "2147487744 bytes"},
 		{"no bins data", set(40, 0), nil, ""},
 		{"empty", func([]byte) []byte { return nil }, ErrCorrupt, "0 bytes"},
 		{"half a sector", func(b []byte) []byte { return b[:511] }, ErrCorrupt, "511 bytes"},

@@ -13,6 +13,13 @@ const (
 	maxDepth = 512
 	// keyNodeSize is the size of a key node up to the name.
 	keyNodeSize = 76
+	// maxKeyName is the length of the longest name, in bytes: Windows allows 256 characters.
+	maxKeyName = 512
+	// maxDescriptor is the size of the largest security descriptor, in bytes: a header, two lists of at most 65,535 and
+	// two SIDs ([MS-DTYP] 2.4.6, 2.4.5, 2.4.2).
+	maxDescriptor = 20 + 2*65535 + 2*68
+	// keyCost is what a key takes that was read from a hive in memory, in bytes.
+	keyCost = 72
 	// noOffset marks an offset that points nowhere.
 	noOffset = 0xFFFFFFFF
 )
@@ -30,7 +37,7 @@ type Key struct {
 	parent *Key
 	offset uint32
 	depth  int
-	node   []byte // the cell's content; the fixed part and the name are in it
+	node   []byte // the fixed part and the name
 }
 
 // Layout of a key node (regf, "Key node"):
@@ -58,17 +65,22 @@ func (k *Key) name() rawName {
 
 // keyAt returns the key whose node is at an offset, a subkey of parent, or the root if parent is nil.
 func (h *Hive) keyAt(offset uint32, parent *Key) (Key, error) {
-	node, err := h.bins.cell(offset)
+	node, length, err := h.bins.cell(offset, keyNodeSize+maxKeyName)
 	if err != nil {
 		return Key{}, err
 	}
-	if len(node) < keyNodeSize || string(node[:2]) != "nk" {
+	if length < keyNodeSize || string(node[:2]) != "nk" {
 		return Key{}, corrupt(offset, "not a key node")
 	}
 	k := Key{hive: h, parent: parent, offset: offset, node: node}
-	if n := int(le.Uint16(node[72:])); n > len(node)-keyNodeSize || n%2 != 0 && !k.compressedName() {
-		return Key{}, corrupt(offset, "key node: a name of %d bytes in a cell of %d", n, len(node))
+	n := int(le.Uint16(node[72:]))
+	switch {
+	case n > length-keyNodeSize || n%2 != 0 && !k.compressedName():
+		return Key{}, corrupt(offset, "key node: a name of %d bytes in a cell of %d", n, length)
+	case n > maxKeyName:
+		return Key{}, corrupt(offset, "key node: a name of %d bytes; Windows allows %d", n, maxKeyName)
 	}
+	k.node = node[: keyNodeSize+n : keyNodeSize+n]
 	if parent == nil {
 		return k, nil
 	}
@@ -128,6 +140,10 @@ func (k *Key) Subkeys() ([]*Key, error) {
 func (k *Key) subkeys() (result []*Key, damaged int, err error) {
 	var buf [4]leaf
 	leaves, n, err := k.leaves(buf[:0])
+	t := tally{memory: k.hive.bins.memory}
+	if noRoom := t.add(int64(n) * keyCost); noRoom != nil {
+		return nil, 0, k.failList(fmt.Errorf("%d keys: %w", n, noRoom))
+	}
 	keys := make([]Key, 0, n)
 	for _, l := range leaves {
 		for i := range l.count {
@@ -135,6 +151,9 @@ func (k *Key) subkeys() (result []*Key, damaged int, err error) {
 			if keyErr != nil {
 				err = first(err, keyErr)
 				continue
+			}
+			if keyErr := t.add(k.hive.copied(len(key.node))); keyErr != nil {
+				return nil, 0, k.failList(keyErr)
 			}
 			keys = append(keys, key)
 		}
@@ -187,8 +206,11 @@ func (k *Key) Subkey(name string) (*Key, error) {
 	case err != nil:
 	case twice(offsets(leaves)):
 		err = corrupt(k.subkeyListOffset(), errTwice)
-	case !k.inOrder(leaves):
-		err = corrupt(k.subkeyListOffset(), "the list is not in order")
+	default:
+		var ordered bool
+		if ordered, err = k.inOrder(leaves); err == nil && !ordered {
+			err = corrupt(k.subkeyListOffset(), "the list is not in order")
+		}
 	}
 	if err != nil {
 		return nil, k.failList(err)
@@ -221,12 +243,19 @@ func (k *Key) failList(err error) error {
 // A key that is a predefined handle has no values in the file, Windows computes them (Perflib\009): ErrUnsupported.
 func (k *Key) Values() ([]*Value, error) {
 	list, err := k.valueList()
+	t := tally{memory: k.hive.bins.memory}
+	if noRoom := t.add(int64(list.count) * valueCost); noRoom != nil {
+		return nil, k.fail(fmt.Errorf("%d values: %w", list.count, noRoom))
+	}
 	values := make([]Value, 0, list.count)
 	for i := range list.count {
 		v, valueErr := k.valueAt(list.offset(i))
 		if valueErr != nil {
 			err = first(err, valueErr)
 			continue
+		}
+		if noRoom := t.add(k.hive.copied(len(v.record))); noRoom != nil {
+			return nil, k.fail(fmt.Errorf("values: %w", noRoom))
 		}
 		values = append(values, v)
 	}
@@ -277,15 +306,19 @@ func (k *Key) valueList() (leaf, error) {
 	if n == 0 {
 		return l, k.noList("values", l.at)
 	}
-	var err error
-	if l.elements, err = k.hive.bins.cell(l.at); err != nil {
+	_, length, err := k.hive.bins.find(l.at)
+	if err != nil {
 		return l, err
 	}
-	if room := min(len(l.elements)/4, len(k.hive.bins.data)/minValueCell); n > room {
-		n, err = room, corrupt(l.at, "%d values in a list for %d", n, room)
+	var damaged error
+	if room := min(length/l.stride, k.hive.bins.end/minValueCell); n > room {
+		n, damaged = room, corrupt(l.at, "%d values in a list for %d", n, room)
+	}
+	if l.elements, _, err = k.hive.bins.cell(l.at, n*l.stride); err != nil {
+		return l, err
 	}
 	l.count = n
-	return l, err
+	return l, damaged
 }
 
 // SymbolicLink returns the path the key links to, as `\Registry\Machine\…` or `\Registry\User\…`; "" if it is no
@@ -314,14 +347,14 @@ func (k *Key) ClassName() (string, error) {
 	if n == 0 {
 		return "", nil
 	}
-	class, err := k.hive.bins.cell(k.classOffset())
-	if err == nil && n > len(class) {
-		err = corrupt(k.classOffset(), "%d bytes in a cell of %d", n, len(class))
+	class, length, err := k.hive.bins.cell(k.classOffset(), n)
+	if err == nil && n > length {
+		err = corrupt(k.classOffset(), "%d bytes in a cell of %d", n, length)
 	}
 	if err != nil {
 		return "", k.fail(fmt.Errorf("class name: %w", err))
 	}
-	return decodeUTF16(class[:n]), nil
+	return decodeUTF16(class), nil
 }
 
 // SecurityDescriptor returns the key's self-relative security descriptor; it must not be modified. The error is
@@ -332,15 +365,22 @@ func (k *Key) SecurityDescriptor() ([]byte, error) {
 		return nil, k.fail(fmt.Errorf("security descriptor: %w", fs.ErrNotExist))
 	}
 	// regf, "Key security": 0 "sk", 16 length of the descriptor in bytes, 20 descriptor.
-	sk, err := k.hive.bins.cell(off)
-	if err == nil && (len(sk) < 20 || string(sk[:2]) != "sk" || int64(le.Uint32(sk[16:])) > int64(len(sk)-20)) {
+	const head = 20
+	sk, length, err := k.hive.bins.cell(off, head+maxDescriptor)
+	var n int64
+	switch {
+	case err != nil:
+	case length < head || string(sk[:2]) != "sk":
 		err = corrupt(off, "not a key security record")
+	default:
+		if n = int64(le.Uint32(sk[16:])); n > int64(len(sk)-head) {
+			err = corrupt(off, "a security descriptor of %d bytes in a cell of %d", n, length)
+		}
 	}
 	if err != nil {
 		return nil, k.fail(fmt.Errorf("security descriptor: %w", err))
 	}
-	end := 20 + le.Uint32(sk[16:])
-	return sk[20:end:end], nil
+	return sk[head:][:n:n], nil
 }
 
 // Walk calls fn for the key and every key below it, depth first, in the hive's order. If the subkeys of a key
@@ -348,17 +388,25 @@ func (k *Key) SecurityDescriptor() ([]byte, error) {
 // those that could be read, unless there is so much damage that it ends with an error. fs.SkipDir returned by fn
 // leaves out the subkeys, fs.SkipAll ends the walk; any other error ends it and is returned.
 func (k *Key) Walk(fn func(k *Key, err error) error) error {
-	level := []*Key{k} // the keys still to visit on the level of the key at hand
-	var above [][]*Key // the same on the levels above it
+	// The keys of a level, and how many of them were visited.
+	type progress struct {
+		keys []*Key
+		done int
+	}
+	level := progress{keys: []*Key{k}} // that of the key at hand
+	var above []progress               // the levels above it
+	held := int64(0)                   // keys of all these levels
 	var damaged int
 	for {
-		for len(level) == 0 {
+		for level.done == len(level.keys) {
 			if len(above) == 0 {
 				return nil
 			}
+			held -= int64(len(level.keys))
 			level, above = above[len(above)-1], above[:len(above)-1]
 		}
-		k, level = level[0], level[1:]
+		k = level.keys[level.done]
+		level.done++
 		err := fn(k, nil)
 		if err == nil {
 			subkeys, n, listErr := k.subkeys()
@@ -368,8 +416,13 @@ func (k *Key) Walk(fn func(k *Key, err error) error) error {
 			if damaged += n; damaged > maxDamaged && err == nil {
 				err = k.fail(corrupt(k.offset, "the walk ends here, after %d damaged subkeys", damaged))
 			}
+			held += int64(len(subkeys))
+			if noRoom := k.hive.bins.memory.fits(held * (keyCost + k.hive.copied(keyNodeSize))); noRoom != nil && err == nil {
+				err = k.fail(fmt.Errorf("the walk ends here, with %d keys still to visit: %w", held, noRoom))
+			}
 			if err == nil {
-				level, above = subkeys, append(above, level)
+				above = append(above, level)
+				level = progress{keys: subkeys}
 			}
 		}
 		switch err {

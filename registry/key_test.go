@@ -306,7 +306,7 @@ func TestKeyInfo(t *testing.T) {
 	isCorrupt(t, "class name too long", err, "root key", "200 bytes")
 	le.PutUint32(p.cell(a.securityOffset())[16:], 53+8)
 	_, err = p.key("a").SecurityDescriptor()
-	isCorrupt(t, "security descriptor too long", err, `key "a"`, "not a key security record")
+	isCorrupt(t, "security descriptor too long", err, `key "a"`, "a security descriptor of 61 bytes")
 	le.PutUint32(p.node("a")[44:], noOffset)
 	if _, err := p.key("a").SecurityDescriptor(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no security descriptor: %v", err)

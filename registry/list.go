@@ -1,6 +1,9 @@
 package registry
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // maxIndexDepth is how deep index roots may be nested. Windows writes one above the leaves.
 const maxIndexDepth = 4
@@ -12,6 +15,9 @@ const maxDamaged = 1 << 18
 // minKeyCell is the smallest cell of a key: its size, the node and a name of one byte, aligned. A hive has no
 // more keys than that fits into it.
 const minKeyCell = 80
+
+// elementCost is what an element of a list may take before its key is read, in bytes: in the worst case a leaf of its own.
+const elementCost = 72
 
 // A leaf is a list of subkeys or a part of it, lf, lh or li (regf, "Index leaf", "Fast leaf", "Hash leaf"), or a list
 // of values.
@@ -65,9 +71,12 @@ func (k *Key) leaves(buf []leaf) (leaves []leaf, elements int, err error) {
 	if n == 0 {
 		return buf, 0, k.noList("subkeys", at)
 	}
-	if room := len(k.hive.bins.data) / minKeyCell; n > room {
+	if room := k.hive.bins.end / minKeyCell; n > room {
 		err = corrupt(k.offset, "key node: %d subkeys, %d fit into what there is of the hive", n, room)
 		n = room
+	}
+	if noRoom := k.hive.bins.memory.fits(int64(n) * elementCost); noRoom != nil {
+		return buf, 0, fmt.Errorf("a list of %d: %w", n, noRoom)
 	}
 	c := leafCollector{bins: &k.hive.bins, leaves: buf, elements: n, lists: 2*n + maxIndexDepth + 1}
 	err = first(err, c.add(at, 0))
@@ -100,12 +109,13 @@ func (c *leafCollector) add(at uint32, depth int) error {
 	if c.lists--; c.lists == 0 {
 		return corrupt(at, "more lists than subkeys")
 	}
-	cell, err := c.bins.cell(at)
+	// The layout of all four: 0 signature, 2 number of elements, 4 elements. A cell has 4 bytes at least.
+	const listHead = 4
+	cell, length, err := c.bins.cell(at, listHead)
 	if err != nil {
 		return err
 	}
-	// The layout of all four: 0 signature, 2 number of elements, 4 elements. The cell has 4 bytes at least.
-	l := leaf{at: at, elements: cell[4:], count: int(le.Uint16(cell[2:]))}
+	l := leaf{at: at, count: int(le.Uint16(cell[2:]))}
 	kind := string(cell[:2])
 	switch kind {
 	case "lh":
@@ -117,10 +127,19 @@ func (c *leafCollector) add(at uint32, depth int) error {
 	default:
 		return corrupt(at, "not a list of subkeys")
 	}
-	if room := len(l.elements) / l.stride; l.count > room {
-		err = corrupt(at, "%d elements in a list for %d", l.count, room)
+	var damaged error
+	if room := (length - listHead) / l.stride; l.count > room {
+		damaged = corrupt(at, "%d elements in a list for %d", l.count, room)
 		l.count = room
 	}
+	if kind != "ri" && l.count > c.elements {
+		damaged = first(damaged, corrupt(at, "more elements than the key has subkeys"))
+		l.count = c.elements
+	}
+	if l.elements, _, err = c.bins.cell(at, listHead+l.count*l.stride); err != nil {
+		return err
+	}
+	l.elements, err = l.elements[listHead:], damaged
 	if kind == "ri" {
 		if depth == maxIndexDepth {
 			return corrupt(at, "index roots are nested more than %d deep", maxIndexDepth)
@@ -132,10 +151,6 @@ func (c *leafCollector) add(at uint32, depth int) error {
 			err = first(err, c.add(l.offset(i), depth+1))
 		}
 		return err
-	}
-	if l.count > c.elements {
-		err = first(err, corrupt(at, "more elements than the key has subkeys"))
-		l.count = c.elements
 	}
 	if l.count > 0 {
 		c.elements -= l.count
@@ -163,7 +178,7 @@ func offsets(leaves []leaf) []uint32 {
 // inOrder tells whether the subkeys of leaves without hashes are sorted as Windows wants them: a name out of order is
 // not one that was written there. Names that are not ASCII are left out, their order depends on the case tables of the
 // writer.
-func (k *Key) inOrder(leaves []leaf) bool {
+func (k *Key) inOrder(leaves []leaf) (bool, error) {
 	var last rawName
 	for _, l := range leaves {
 		if l.hashed {
@@ -172,19 +187,19 @@ func (k *Key) inOrder(leaves []leaf) bool {
 		for i := range l.count {
 			key, err := k.hive.keyAt(l.offset(i), k)
 			if err != nil {
-				continue
+				return false, err
 			}
 			name := key.name()
 			if _, ascii := name.hash(); !ascii {
 				continue
 			}
 			if last.compare(name) > 0 {
-				return false
+				return false, nil
 			}
 			last = name
 		}
 	}
-	return true
+	return true, nil
 }
 
 // twice tells whether an offset is there twice. It sorts the offsets.

@@ -12,13 +12,15 @@ import (
 
 const (
 	// maxLogSize is how large a log may be. Windows starts a new one long before.
-	maxLogSize = MaxSize
+	maxLogSize = 256 << 20
 	// logReadSize is how much of a log is read at once.
 	logReadSize = 1 << 20
 	// entryHeaderSize is the size of a log entry up to its page references.
 	entryHeaderSize = 40
 	// pageReferenceSize is the size of a page reference.
 	pageReferenceSize = 8
+	// entryCost is what an entry takes for each of its bytes while it is applied: itself, and what is known of its pages.
+	entryCost = 2
 )
 
 // A logFile is a transaction log with an intact base block. It is read from front to end.
@@ -29,20 +31,22 @@ type logFile struct {
 	r    *bufio.Reader
 	left int64  // bytes not yet read
 	buf  []byte // for the entry at hand
+
+	memory memory
 }
 
 // errUnused says that a log was never written to.
 var errUnused = errors.New("the log is not in use")
 
 // openLog reads the base block of a log.
-func openLog(l Log) (*logFile, error) {
+func openLog(l Log, m memory) (*logFile, error) {
 	switch {
 	case l.Size <= 0:
 		return nil, fmt.Errorf("%w: it is empty", errUnused)
 	case l.Size > maxLogSize:
 		return nil, fmt.Errorf("%w: a log of %d bytes; at most %d are read", ErrUnsupported, l.Size, maxLogSize)
 	}
-	f := &logFile{Log: l, left: l.Size, r: bufio.NewReaderSize(io.NewSectionReader(l.R, 0, l.Size), int(max(pageSize, min(l.Size, logReadSize))))}
+	f := &logFile{Log: l, left: l.Size, memory: m, r: bufio.NewReaderSize(io.NewSectionReader(l.R, 0, l.Size), int(max(pageSize, min(l.Size, logReadSize))))}
 	head, err := f.r.Peek(int(min(sectorSize+4, l.Size))) // and the signature of what follows
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
@@ -110,6 +114,9 @@ func (f *logFile) readEntry(sequence uint32) (*logEntry, error) {
 	case size > f.left:
 		return nil, tornError(fmt.Sprintf("the log ends %d bytes before it does", size-f.left))
 	}
+	if err := f.memory.fits(entryCost * size); err != nil {
+		return nil, fmt.Errorf("an entry of %d bytes: %w", size, err)
+	}
 	f.buf = slices.Grow(f.buf[:0], int(size))
 	entry := f.buf[:size]
 	if err := f.read(entry); err != nil {
@@ -128,7 +135,7 @@ func parseEntry(entry []byte) (*logEntry, error) {
 	switch {
 	case binsSize == 0 || binsSize%pageSize != 0 || binsSize > MaxSize:
 		return nil, tornError(fmt.Sprintf("%d bytes of bins data", binsSize))
-	case count > int64(len(references)/pageReferenceSize):
+	case count > int64(len(references)/(pageReferenceSize+sectorSize)): // no page is smaller than a sector
 		return nil, tornError(fmt.Sprintf("%d pages", count))
 	}
 	e := &logEntry{binsSize: int(binsSize), pages: make([]logPage, count)}
@@ -157,7 +164,7 @@ func (v dirtyVector) has(offset int) bool {
 // sectors are there.
 func (f *logFile) readVector() (dirtyVector, error) {
 	const signature = "DIRT"
-	v := make([]byte, len(signature)+int(f.base.binsSize/sectorSize/8))
+	v := make([]byte, len(signature)+int(f.base.binsSize/sectorSize/8)) // half a megabyte at most
 	if err := f.read(v); err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func TestEntryFields(t *testing.T) {
 		{"no bins data", set(16, 0), "0 bytes of bins data"},
 		{"part of a page of bins data", set(16, 4096*8+512), "33280 bytes of bins data"},
 		{"most bins data", set(16, MaxSize), ""},
-		{"too much bins data", set(16, MaxSize+4096), "268439552 bytes of bins data"},
+		{"too much bins data", set(16, MaxSize+4096), "2147487744 bytes of bins data"},
 		{"no pages", set(20, 0), ""},
 		{"more pages than data", set(20, uint32(pages)+1), "a page of"},
 		{"absurd number of pages", set(20, 0xFFFFFFFF), "4294967295 pages"},
@@ -49,7 +49,7 @@ func TestEntryFields(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			log := bytes.Clone(log)
 			tt.change(log)
-			f, err := openLog(logOf("LOG1", rehash(log)))
+			f, err := openLog(logOf("LOG1", rehash(log)), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,9 +76,9 @@ func TestEntryFields(t *testing.T) {
 }
 
 func TestLogBaseBlock(t *testing.T) {
-	for size, want := range map[uint32]string{MaxSize: "", MaxSize + 4096: "268439552 bytes", 4096 + 512: "4608 bytes"} {
+	for size, want := range map[uint32]string{MaxSize: "", MaxSize + 4096: "2147487744 bytes", 4096 + 512: "4608 bytes"} {
 		log := patchBlock(newLog(2, 0, 1), func(b []byte) { le.PutUint32(b[40:], size) })
-		_, err := openLog(logOf("LOG1", log))
+		_, err := openLog(logOf("LOG1", log), nil)
 		if want == "" && err != nil {
 			t.Errorf("%d bytes of bins data: %v", size, err)
 		} else if want != "" {

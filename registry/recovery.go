@@ -51,7 +51,7 @@ func (h *Hive) applyLogs(logs []Log, damaged error) {
 	var left []error   // logs that have nothing for this hive
 	var doubts []error // logs that may have something and cannot be used
 	for _, l := range logs {
-		f, err := openLog(l)
+		f, err := openLog(l, h.bins.memory)
 		if err == nil && damaged == nil {
 			err = sameHive(&h.base, &f.base)
 		}
@@ -202,7 +202,9 @@ func (h *Hive) applyEntries(f *logFile) (n int, err error) {
 		}
 		h.bins.size = e.binsSize
 		for _, p := range e.pages {
-			h.put(p.offset, p.data)
+			if err := h.put(p.offset, p.data); err != nil {
+				return n, fmt.Errorf("%s: %w", f.Name, err)
+			}
 		}
 		n++
 	}
@@ -213,7 +215,7 @@ func (h *Hive) fits(e *logEntry) error {
 	if e == nil {
 		return nil
 	}
-	end, hole := len(h.bins.data), h.hole
+	end, hole := h.bins.end, h.hole
 	for _, p := range e.pages {
 		if hole += max(p.offset-end, 0); hole > maxHole {
 			return tornError(fmt.Sprintf("a page at 0x%x, where the hive ends at 0x%x", p.offset, end))
@@ -228,8 +230,12 @@ func (h *Hive) replaySectors(logs []*logFile, damaged error) (left []error, fail
 	lastWritten := h.base.lastWritten
 	if damaged != nil {
 		lastWritten = 0
-		if len(h.bins.data) >= binHeaderSize {
-			lastWritten = le.Uint64(h.bins.data[20:]) // regf, "Hive bin": a copy in the header of the first
+		if h.bins.end >= binHeaderSize {
+			header, err := h.bins.read(0, binHeaderSize)
+			if err != nil {
+				return nil, err
+			}
+			lastWritten = le.Uint64(header[20:]) // regf, "Hive bin": a copy in the header of the first
 		}
 	}
 	for _, f := range logs {
@@ -268,7 +274,10 @@ func (h *Hive) applySectors(f *logFile, adopt bool) error {
 	size := int(f.base.binsSize)
 	h.bins.size = size
 	for start := 0; start < size; {
-		end := h.bins.binEnd(start)
+		end, err := h.bins.binEnd(start)
+		if err != nil {
+			return err
+		}
 		if dirty.has(start) {
 			header, err := f.r.Peek(binHeaderSize)
 			if err != nil {
@@ -285,14 +294,16 @@ func (h *Hive) applySectors(f *logFile, adopt bool) error {
 			if !dirty.has(start) {
 				continue
 			}
-			if h.hole+start-len(h.bins.data) > maxHole {
-				return fmt.Errorf("%s: %w", f.Name, corrupt(uint32(start), "recovery ends here: the hive ends at 0x%x", len(h.bins.data)))
+			if h.hole+start-h.bins.end > maxHole {
+				return fmt.Errorf("%s: %w", f.Name, corrupt(uint32(start), "recovery ends here: the hive ends at 0x%x", h.bins.end))
 			}
 			sector, err := f.readSector()
+			if err == nil {
+				err = h.put(start, sector)
+			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", f.Name, err)
 			}
-			h.put(start, sector)
 		}
 	}
 	h.recovery.Applied = append(h.recovery.Applied, AppliedLog{f.Name, 1, f.base.primary, f.base.primary})
@@ -305,16 +316,16 @@ func (h *Hive) adopt(base *baseBlock) {
 	h.base.fileType = typePrimary
 }
 
-// put writes a page over the bins data in memory.
-func (h *Hive) put(offset int, page []byte) {
-	end := offset + len(page)
-	h.hole += max(offset-len(h.bins.data), 0)
-	if missing := end - len(h.bins.data); missing > 0 {
-		h.bins.data = append(h.bins.data, make([]byte, missing)...)
+// put writes a page over the bins data, not into the file.
+func (h *Hive) put(offset int, page []byte) error {
+	hole := max(offset-h.bins.end, 0)
+	if err := h.bins.write(offset, page); err != nil {
+		return err
 	}
-	copy(h.bins.data[offset:], page)
-	h.spans = append(h.spans, span{offset, end})
+	h.hole += hole
+	h.spans = append(h.spans, span{offset, offset + len(page)})
 	h.recovery.Pages++
+	return nil
 }
 
 // A span is a stretch of the bins data.

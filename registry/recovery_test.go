@@ -429,8 +429,8 @@ func TestPagesBehindTheEnd(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r := h.Recovery(); r.State != tt.want || len(h.bins.data) > len(before)+tt.hole {
-				t.Errorf("%s format, hole of %d bytes: %+v, %d bytes held", format, tt.hole, r, len(h.bins.data))
+			if r := h.Recovery(); r.State != tt.want || h.bins.end > len(before)+tt.hole {
+				t.Errorf("%s format, hole of %d bytes: %+v, %d bytes held", format, tt.hole, r, h.bins.end)
 			}
 		}
 	}

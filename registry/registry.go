@@ -29,14 +29,17 @@
 //
 // References are followed only to allocated cells, and only to where a cell starts, so that nothing deleted comes back. A
 // key node must name the key whose list it is in as its parent. All lengths, counts and depths are checked before they
-// are used; the limits are constants beside what they limit.
+// are used; the limits are constants beside what they limit. Options.Reserve bounds the memory: it is asked before anything
+// large is held, and its error ends what was asked for.
 //
 // # Cost
 //
-// [Open] reads the bins data once, in large reads, and holds them in memory (at most [MaxSize] bytes, plus 1/64 for what is known of
-// the cells); it looks at one header a bin. A bin's cells are looked at when something in it is first needed. Finding a
+// [Open] reads the bins data once, in large reads, and holds them in memory (at most [DefaultInMemory] bytes, plus 1/40 for what
+// is known of bins and cells); it looks at one header a bin. A larger hive (at most [MaxSize]) is read for these headers, and
+// from then on through a cache of 16 MiB: a walk takes three times as long, and what is returned are copies. A bin's cells are looked at when something in it is first needed. Finding a
 // subkey compares the hashes of its list and reads the node that fits; finding that there is none reads the node
-// of every element. Names, paths and messages are made when they are asked for. Data is not copied, except for big data.
+// of every element. Names, paths and messages are made when they are asked for. Data of a hive in memory is not copied, except
+// for big data.
 //
 // # Not supported
 //

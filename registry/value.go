@@ -46,6 +46,10 @@ const (
 	minValueCell = 24
 	// segmentSize is the size of the segments of big data, and of the largest data that is not big data.
 	segmentSize = 16344
+	// valueCost is what a value takes that was read from a hive in memory, in bytes.
+	valueCost = 56
+	// usualName is how much of a value's name is read with its record, in bytes: nearly all names are shorter.
+	usualName = 256
 	// inlineFlag in the size of the data says that the data lies in the record itself.
 	inlineFlag = 1 << 31
 )
@@ -60,7 +64,7 @@ const (
 type Value struct {
 	key    *Key
 	offset uint32
-	record []byte // the cell's content; the fixed part and the name are in it
+	record []byte // the fixed part and the name
 }
 
 // Layout of a key value record (regf, "Key value"):
@@ -81,17 +85,25 @@ func (v *Value) name() rawName {
 
 // valueAt returns the value whose record is at an offset.
 func (k *Key) valueAt(offset uint32) (Value, error) {
-	record, err := k.hive.bins.cell(offset)
+	bins := &k.hive.bins
+	record, length, err := bins.cell(offset, valueRecordSize+usualName)
 	if err != nil {
 		return Value{}, err
 	}
-	if len(record) < valueRecordSize || string(record[:2]) != "vk" {
+	if length < valueRecordSize || string(record[:2]) != "vk" {
 		return Value{}, corrupt(offset, "not a key value record")
 	}
 	v := Value{key: k, offset: offset, record: record}
-	if n := int(le.Uint16(record[2:])); n > len(record)-valueRecordSize || n%2 != 0 && !v.compressedName() {
-		return Value{}, corrupt(offset, "key value record: a name of %d bytes in a cell of %d", n, len(record))
+	n := int(le.Uint16(record[2:]))
+	if n > length-valueRecordSize || n%2 != 0 && !v.compressedName() {
+		return Value{}, corrupt(offset, "key value record: a name of %d bytes in a cell of %d", n, length)
 	}
+	if n > usualName {
+		if record, _, err = bins.cell(offset, valueRecordSize+n); err != nil {
+			return Value{}, err
+		}
+	}
+	v.record = record[: valueRecordSize+n : valueRecordSize+n]
 	if k.hive.base.minor >= 6 && v.flags()&valueTombstone != 0 {
 		return Value{}, fmt.Errorf("%w: offset 0x%x: value of a differencing hive", ErrUnsupported, fileOffset(offset))
 	}
@@ -113,7 +125,6 @@ func (v *Value) Type() Type { return Type(le.Uint32(v.record[12:])) }
 // Offset returns the offset of the data in the hive file, in bytes; of big data, of its first segment. If there is no
 // data, or it cannot be read, it is the offset of the value's record.
 func (v *Value) Offset() int64 {
-	const cellHead = 4 // bytes of a cell before its content
 	var buf [1]segment
 	switch segments, _ := v.segments(buf[:0]); {
 	case v.size() == 0 || len(segments) == 0:
@@ -121,7 +132,7 @@ func (v *Value) Offset() int64 {
 	case v.inline():
 		return fileOffset(v.offset) + cellHead + 8
 	default:
-		return fileOffset(segments[0].at) + cellHead
+		return fileOffset(segments[0].cell) + cellHead
 	}
 }
 
@@ -133,7 +144,7 @@ func (v *Value) Recovered() bool {
 	var buf [1]segment
 	segments, _ := v.segments(buf[:0])
 	for _, s := range segments {
-		if v.key.hive.recovered(s.at, len(s.data)) {
+		if v.key.hive.recovered(s.cell, s.n) {
 			return true
 		}
 	}
@@ -143,25 +154,43 @@ func (v *Value) Recovered() bool {
 // Data returns the value's data as it lies in the hive; it must not be modified. If its size or a cell it lies in is
 // wrong the error is ErrCorrupt.
 func (v *Value) Data() ([]byte, error) {
-	var buf [1]segment
-	segments, err := v.segments(buf[:0])
+	data, err := v.data()
 	if err != nil {
 		return nil, v.fail(err)
 	}
-	if len(segments) == 1 {
-		return segments[0].data, nil
+	return data, nil
+}
+
+func (v *Value) data() ([]byte, error) {
+	var buf [1]segment
+	segments, err := v.segments(buf[:0])
+	bins, size := &v.key.hive.bins, v.size()
+	switch {
+	case err != nil || size == 0:
+		return nil, err
+	case v.inline():
+		return v.record[8:][:size:size], nil
+	case len(segments) == 1:
+		return bins.read(segments[0].at, size)
 	}
-	data := make([]byte, 0, v.size())
+	if err := bins.memory.fits(int64(size)); err != nil {
+		return nil, fmt.Errorf("%d bytes of data: %w", size, err)
+	}
+	data := make([]byte, 0, size)
 	for _, s := range segments {
-		data = append(data, s.data...)
+		part, err := bins.read(s.at, s.n)
+		if err != nil {
+			return nil, unread(s.cell, err)
+		}
+		data = append(data, part...)
 	}
 	return data, nil
 }
 
 // A segment is a stretch of a value's data.
 type segment struct {
-	at   uint32 // offset of its cell
-	data []byte
+	cell  uint32 // offset of its cell
+	at, n int    // where it lies in the bins data, and its length
 }
 
 // segments appends the data to buf: one segment, or those of big data.
@@ -171,12 +200,12 @@ func (v *Value) segments(buf []segment) ([]segment, error) {
 		if size > 4 {
 			return nil, corrupt(v.offset, "%d bytes of data in a record that has room for 4", size)
 		}
-		return append(buf, segment{v.offset, v.record[8:][:size:size]}), nil
+		return append(buf, segment{v.offset, int(v.offset) + cellHead + 8, size}), nil
 	}
 	if size == 0 {
-		return append(buf, segment{at: v.offset}), nil
+		return append(buf, segment{cell: v.offset}), nil
 	}
-	if size > len(bins.data) {
+	if size > bins.end {
 		return nil, corrupt(v.offset, "%d bytes of data are more than the hive has", size)
 	}
 	if size > segmentSize && v.key.hive.base.minor >= 4 {
@@ -192,21 +221,22 @@ func (v *Value) segments(buf []segment) ([]segment, error) {
 // bigData appends the segments of big data to buf (regf, "Big data"). All but the last have the full size.
 func (b *bins) bigData(buf []segment, at uint32, size int) ([]segment, error) {
 	// 0 "db", 2 number of segments, 4 offset of the list of their offsets.
-	db, err := b.cell(at)
+	const head = 8
+	db, length, err := b.cell(at, head)
 	if err != nil {
 		return nil, err
 	}
 	count := (size + segmentSize - 1) / segmentSize
-	if len(db) < 8 || string(db[:2]) != "db" || int(le.Uint16(db[2:])) != count {
+	if length < head || string(db[:2]) != "db" || int(le.Uint16(db[2:])) != count {
 		return nil, corrupt(at, "not a big data record of %d segments", count)
 	}
 	listAt := le.Uint32(db[4:])
-	list, err := b.cell(listAt)
+	list, length, err := b.cell(listAt, 4*count)
 	if err != nil {
 		return nil, err
 	}
-	if len(list)/4 < count {
-		return nil, corrupt(listAt, "%d segments in a list for %d", count, len(list)/4)
+	if length/4 < count {
+		return nil, corrupt(listAt, "%d segments in a list for %d", count, length/4)
 	}
 	for ; size > 0; size -= segmentSize {
 		s, err := b.segment(le.Uint32(list), min(size, segmentSize))
@@ -218,22 +248,25 @@ func (b *bins) bigData(buf []segment, at uint32, size int) ([]segment, error) {
 	return buf, nil
 }
 
-// segment returns the data of size bytes in the cell at an offset.
-func (b *bins) segment(at uint32, size int) (segment, error) {
-	cell, err := b.cell(at)
-	if err == nil && size > len(cell) {
-		err = corrupt(at, "%d bytes of data in a cell of %d", size, len(cell))
+// segment returns where the data of size bytes in the cell at an offset lies.
+func (b *bins) segment(offset uint32, size int) (segment, error) {
+	at, n, err := b.find(offset)
+	if err == nil && size > n {
+		err = corrupt(offset, "%d bytes of data in a cell of %d", size, n)
 	}
 	if err != nil {
 		return segment{}, err
 	}
-	return segment{at, cell[:size:size]}, nil
+	return segment{offset, at, size}, nil
 }
 
 // String returns the string of a REG_SZ, REG_EXPAND_SZ or REG_LINK value, up to its first NUL. Variables such as
 // %SystemRoot% stay as they are. Another type is ErrType. An odd byte at the end is left out, as Windows does.
 func (v *Value) String() (string, error) {
 	data, err := v.typed(0, SZ, ExpandSZ, Link)
+	if err == nil {
+		err = v.room(textCost * int64(len(data)))
+	}
 	if err != nil {
 		return "", err
 	}
@@ -244,6 +277,9 @@ func (v *Value) String() (string, error) {
 // PendingFileRenameOperations they mean something. Another type is ErrType.
 func (v *Value) Strings() ([]string, error) {
 	data, err := v.typed(0, MultiSZ)
+	if err == nil {
+		err = v.room(listCost * int64(len(data)))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -257,6 +293,21 @@ func (v *Value) Strings() ([]string, error) {
 		list = list[:len(list)-1]
 	}
 	return list, nil
+}
+
+// What text takes for each byte of a value's data, in bytes at most: three bytes of UTF-8 for two, and in a list that
+// is all NULs a string for two.
+const (
+	textCost = 2
+	listCost = textCost + 8
+)
+
+// room makes sure that there is memory for what is made of the value's data.
+func (v *Value) room(n int64) error {
+	if err := v.key.hive.bins.memory.fits(n); err != nil {
+		return v.fail(fmt.Errorf("%d bytes of data: %w", v.size(), err))
+	}
+	return nil
 }
 
 // Uint32 returns the number of a REG_DWORD or REG_DWORD_BIG_ENDIAN value. Another type, or another length than 4

@@ -44,11 +44,10 @@ func (p *program) openHiveWith(open func(name string) (sized, error), name strin
 		defer f.Close()
 		options.Logs = append(options.Logs, registry.Log{Name: base(log), R: f, Size: f.size})
 	}
-	f, err := open(name)
+	f, err := open(name) // and not closed: a large hive is read when its keys are
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	hive, err := registry.Open(f, f.size, options)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
