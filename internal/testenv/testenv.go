@@ -99,9 +99,14 @@ func unpack(name string, packed io.Reader, limit int64) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Tool makes sure that every one of the named programs is installed.
+// Tool makes sure that every one of the named programs is installed. In short
+// mode the test is skipped whatever there is: what real tools make and read
+// takes long.
 func Tool(t testing.TB, names ...string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skipf("not in short mode: runs %s", strings.Join(names, ", "))
+	}
 	var missing []string
 	for _, name := range names {
 		if _, err := exec.LookPath(name); err != nil {

@@ -3,10 +3,12 @@ package testenv
 import (
 	"bytes"
 	"compress/gzip"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,7 +46,29 @@ func outcome(t *testing.T, f func(testing.TB)) string {
 	return p.ended
 }
 
+// short sets or clears short mode for a test.
+func short(t *testing.T, on bool) {
+	t.Helper()
+	was := testing.Short()
+	set := func(on bool) {
+		if err := flag.Set("test.short", strconv.FormatBool(on)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(on)
+	t.Cleanup(func() { set(was) })
+}
+
+func TestShortMode(t *testing.T) {
+	short(t, true)
+	t.Setenv(strictVar, "1")
+	if got := outcome(t, func(t testing.TB) { Tool(t, "go") }); !strings.HasPrefix(got, "skip:") {
+		t.Errorf("%q, want a skip", got)
+	}
+}
+
 func TestMissingTool(t *testing.T) {
+	short(t, false)
 	for _, tt := range []struct{ strict, want string }{
 		{"", "skip: needs no-such-tool, nor-this-one"},
 		{"1", "fatal: needs no-such-tool, nor-this-one"},
