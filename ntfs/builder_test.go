@@ -263,15 +263,22 @@ func (w *recordWriter) resident(kind uint32, value []byte) *recordWriter {
 }
 
 func (w *recordWriter) nonResident(kind uint32, vcn, clusters, size int64, pairs []byte) *recordWriter {
-	a := w.attribute(kind, 64, 64+len(pairs), false)
+	return w.namedRuns(kind, nil, vcn, clusters, size, pairs)
+}
+
+func (w *recordWriter) namedRuns(kind uint32, name []byte, vcn, clusters, size int64, pairs []byte) *recordWriter {
+	at := 64 + (len(name)+7)&^7
+	a := w.attribute(kind, 64, at+len(pairs), false)
+	a[9] = byte(len(name) / 2)
+	copy(a[64:], name)
 	for i, v := range []int64{vcn, vcn + clusters - 1} {
 		binary.LittleEndian.PutUint64(a[16+8*i:], uint64(v))
 	}
-	binary.LittleEndian.PutUint16(a[32:], 64)
+	binary.LittleEndian.PutUint16(a[32:], uint16(at))
 	for i, v := range []int64{(size + 1023) &^ 1023, size, size} {
 		binary.LittleEndian.PutUint64(a[40+8*i:], uint64(v))
 	}
-	copy(a[64:], pairs)
+	copy(a[at:], pairs)
 	return w
 }
 

@@ -57,8 +57,9 @@
 //   - EFS: listed; reading is [ErrEncrypted].
 //   - $LogFile is not replayed. [Volume].LogFile says whether it should have been;
 //     [Volume].Dirty is the volume's own flag.
-//   - Security descriptors, quotas, object ids and the change journal are not
-//     decoded; $Secure, $UsnJrnl and so on can be read as the streams they are.
+//   - Security descriptors are found and not decoded; quotas, object ids and
+//     the change journal are not looked for: $UsnJrnl and so on can be read as
+//     the streams they are.
 //   - Deleted files are not recovered.
 //   - Records of other sizes than 1 and 4 KiB are refused by name.
 //

@@ -115,6 +115,9 @@ func useVolume(t *testing.T, image []byte) {
 	if _, err := v.Tree("."); err != nil {
 		wantKind(t, err)
 	}
+	if _, err := v.Walk(".", func([]byte, *Entry) error { return nil }); err != nil {
+		wantKind(t, err)
+	}
 	buf := make([]byte, 10000)
 	entries := 0
 	err = fs.WalkDir(v, ".", func(name string, d fs.DirEntry, err error) error {
@@ -137,6 +140,9 @@ func useVolume(t *testing.T, image []byte) {
 			wantKind(t, err)
 		}
 		if _, err := v.Reparse(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			wantKind(t, err)
+		}
+		if _, err := v.SecurityDescriptor(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			wantKind(t, err)
 		}
 		if d.IsDir() {

@@ -18,6 +18,7 @@ const (
 	recordVolume  = 3
 	recordRoot    = 5
 	recordBitmap  = 6
+	recordSecure  = 9
 	recordUpcase  = 10
 
 	mirrored = 4 // records from 0 on that $MFTMirr has copies of

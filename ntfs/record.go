@@ -7,6 +7,7 @@ const (
 	typeStandardInformation = 0x10
 	typeAttributeList       = 0x20
 	typeFileName            = 0x30
+	typeSecurityDescriptor  = 0x50
 	typeVolumeName          = 0x60
 	typeVolumeInformation   = 0x70
 	typeData                = 0x80
@@ -21,6 +22,7 @@ var typeNames = map[uint32]string{
 	typeStandardInformation: "$STANDARD_INFORMATION",
 	typeAttributeList:       "$ATTRIBUTE_LIST",
 	typeFileName:            "$FILE_NAME",
+	typeSecurityDescriptor:  "$SECURITY_DESCRIPTOR",
 	typeVolumeName:          "$VOLUME_NAME",
 	typeVolumeInformation:   "$VOLUME_INFORMATION",
 	typeData:                "$DATA",
