@@ -18,6 +18,8 @@ var Schema []byte
 
 const schemaVersion = 1
 
+const toolName = "coldcheck"
+
 // JSON writes the report as one JSON document as Schema describes it. Fields
 // stand in the order below and findings in the order of the catalogue, so that
 // two reports can be compared line by line. Bytes that are not UTF-8 become
@@ -140,7 +142,7 @@ type jsonNotice struct {
 func document(r *scanner.Result, o Options) jsonReport {
 	doc := jsonReport{
 		SchemaVersion: schemaVersion,
-		Tool:          jsonTool{Name: "coldcheck", Version: o.Version, Commit: o.Commit},
+		Tool:          jsonTool{Name: toolName, Version: o.Version, Commit: o.Commit},
 		Scan: jsonScan{
 			Started: timestamp(r.Started), Finished: timestamp(r.Finished),
 			Images: append([]string{}, r.Images...), With: append([]string{}, r.With...),
@@ -169,23 +171,27 @@ func document(r *scanner.Result, o Options) jsonReport {
 		doc.Volumes = append(doc.Volumes, j)
 	}
 	for _, f := range r.Findings {
-		j := jsonFinding{
-			ID: f.ID, Title: f.Demand, Scope: f.Scope, Severity: f.Severity, Status: f.Status, Basis: f.Basis,
-			Message: f.Message, AWSErrorCode: f.AWSErrorCode, Remediation: f.Outcome.Remediation,
-			Reference: f.Reference, Details: f.Details, Accepted: f.Accepted,
-		}
-		for _, e := range f.Evidence {
-			j.Evidence = append(j.Evidence, evidence(e))
-		}
-		if w := f.Waiver; w != nil {
-			j.Waiver = &jsonWaiver{Target: w.Target, Reason: w.Reason, Owner: w.Owner, Expiry: w.Expiry.Format(time.DateOnly), Undetermined: w.Undetermined, Source: w.Source}
-		}
-		doc.Findings = append(doc.Findings, j)
+		doc.Findings = append(doc.Findings, finding(f))
 	}
 	for _, n := range r.Notices {
 		doc.Notices = append(doc.Notices, jsonNotice(n))
 	}
 	return doc
+}
+
+func finding(f requirement.Finding) jsonFinding {
+	j := jsonFinding{
+		ID: f.ID, Title: f.Demand, Scope: f.Scope, Severity: f.Severity, Status: f.Status, Basis: f.Basis,
+		Message: f.Message, AWSErrorCode: f.AWSErrorCode, Remediation: f.Outcome.Remediation,
+		Reference: f.Reference, Details: f.Details, Accepted: f.Accepted,
+	}
+	for _, e := range f.Evidence {
+		j.Evidence = append(j.Evidence, evidence(e))
+	}
+	if w := f.Waiver; w != nil {
+		j.Waiver = &jsonWaiver{Target: w.Target, Reason: w.Reason, Owner: w.Owner, Expiry: w.Expiry.Format(time.DateOnly), Undetermined: w.Undetermined, Source: w.Source}
+	}
+	return j
 }
 
 func evidence(e requirement.Evidence) jsonEvidence {

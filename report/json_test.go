@@ -15,7 +15,7 @@ import (
 
 // Every sample is what the schema promises, times included.
 func TestJSONSchema(t *testing.T) {
-	schema := compiled(t)
+	schema := compiled(t, "")
 	for name, r := range samples() {
 		t.Run(name, func(t *testing.T) {
 			if err := schema.Validate(decoded(t, r)); err != nil {
@@ -25,11 +25,46 @@ func TestJSONSchema(t *testing.T) {
 	}
 }
 
+// Every line of every sample is what the schema promises of one, and a whole
+// finding of the report.
+func TestJSONLSchema(t *testing.T) {
+	schema := compiled(t, "#/$defs/line")
+	for name, r := range samples() {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := JSONL(&b, r, Options{Version: "v1.2.3"}); err != nil {
+				t.Fatal(err)
+			}
+			whole := decoded(t, r).(map[string]any)["findings"].([]any)
+			n := 0
+			for text := range bytes.Lines(b.Bytes()) {
+				doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := schema.Validate(doc); err != nil {
+					t.Error(err)
+				}
+				line := doc.(map[string]any)
+				delete(line, "schema_version")
+				delete(line, "scan")
+				if d := cmp.Diff(whole[n], doc); d != "" {
+					t.Error(d)
+				}
+				n++
+			}
+			if n != len(whole) {
+				t.Errorf("%d lines for %d findings", n, len(whole))
+			}
+		})
+	}
+}
+
 // The schema refuses what the contract forbids: a failed finding without
 // evidence or remediation, an unknown word, a missing field, a time that is
 // none.
 func TestJSONSchemaRefuses(t *testing.T) {
-	schema := compiled(t)
+	schema := compiled(t, "")
 	for name, break1 := range map[string]func(doc, finding map[string]any){
 		"failed without evidence":      func(_, f map[string]any) { delete(f, "evidence") },
 		"failed with empty evidence":   func(_, f map[string]any) { f["evidence"] = []any{} },
@@ -88,7 +123,8 @@ func TestJSONTimesInUTC(t *testing.T) {
 	}
 }
 
-func compiled(t *testing.T) *jsonschema.Schema {
+// compiled is the schema, or the part of it at a fragment.
+func compiled(t *testing.T, fragment string) *jsonschema.Schema {
 	t.Helper()
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
 	if err != nil {
@@ -99,7 +135,7 @@ func compiled(t *testing.T) *jsonschema.Schema {
 	if err := c.AddResource("report.schema.json", doc); err != nil {
 		t.Fatal(err)
 	}
-	schema, err := c.Compile("report.schema.json")
+	schema, err := c.Compile("report.schema.json" + fragment)
 	if err != nil {
 		t.Fatal(err)
 	}

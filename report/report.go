@@ -38,6 +38,7 @@ type Format struct {
 var Formats = []Format{
 	{Name: "table", Summary: "for people", Write: Table},
 	{Name: "json", Summary: "for programs", Write: JSON},
+	{Name: "jsonl", Summary: "a finding a line, for programs that read many scans", Write: JSONL},
 	{Name: "log", Summary: "every step and every piece of evidence, one a line", Write: Log, DefaultFile: logFile},
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,7 +122,7 @@ func TestNoControlCharacters(t *testing.T) {
 			}
 			for _, r := range line {
 				// JSON escapes control characters only: its readers are programs.
-				if unicode.IsControl(r) || f.Name != "json" && unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) {
+				if unicode.IsControl(r) || f.Name != "json" && f.Name != "jsonl" && unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) {
 					t.Errorf("%s: %U in %q", f.Name, r, line)
 				}
 			}
@@ -178,7 +180,7 @@ func TestLogFile(t *testing.T) {
 
 // samples are results of scans that never were.
 func samples() map[string]*scanner.Result {
-	return map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(), "hostile": hostile(), "cross-checked": crossChecked(), "waived": waived()}
+	return map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(), "hostile": hostile(), "cross-checked": crossChecked(), "waived": waived(), "linux-failing": linuxFailing()}
 }
 
 var start = time.Date(2026, 3, 2, 8, 0, 0, 123456789, time.UTC)
@@ -216,8 +218,19 @@ func result(findings ...requirement.Finding) *scanner.Result {
 			{Role: scanner.Root, Image: "win-root.img", Format: "raw", Partition: 2, Offset: 368050176, Size: 85531292672, Free: 65712226304, Filesystem: "ntfs", Label: "Windows", Serial: "4A21-0C55", State: "clean"},
 			{Role: scanner.User, Image: "win-user.img", Format: "raw", Size: 21474836480, Free: -1, Filesystem: "ntfs", State: "dirty"},
 		},
-		Findings: findings, Counted: counted(findings),
+		Findings: findings, Counted: counted(findings), Unmet: unmet(findings),
 	}
+}
+
+// unmet is what the policy makes of findings when no flag changes it.
+func unmet(findings []requirement.Finding) map[string]bool {
+	m := counted(findings)
+	maps.DeleteFunc(m, func(id string, _ bool) bool {
+		return !slices.ContainsFunc(findings, func(f requirement.Finding) bool {
+			return f.ID == id && f.Waiver == nil && (f.Status == requirement.Failed || f.Status == requirement.Warning)
+		})
+	})
+	return m
 }
 
 func failing() *scanner.Result {
@@ -291,6 +304,37 @@ func ready() *scanner.Result {
 	return r
 }
 
+// linuxFailing is a scan of a Linux system, whose findings tell what the image
+// will not hold.
+func linuxFailing() *scanner.Result {
+	linux := func(id string, s requirement.Severity) requirement.Requirement {
+		r := row(id, s)
+		r.Platform = requirement.Linux
+		return r
+	}
+	full := requirement.Find(linux("linux.disk.root-usage", requirement.Required), requirement.Fail("92 percent of the root volume are in use, less than 80 are asked for",
+		requirement.Evidence{Source: "root", Data: "79672799232 of 85896200192 bytes"}))
+	removed := requirement.Pass("1 of 2 paths exists and will be removed: 3 files, 224 bytes", requirement.Evidence{Source: "root", Path: "etc/sudoers.d", Data: "folder", Time: start})
+	removed.Details = []map[string]any{
+		{"path": "/etc/sudoers.d", "state": "present", "files": 3, "bytes": 224, "customer": []string{"/etc/sudoers.d/01-ws-admins", "/etc/sudoers.d/acme-engineers"}},
+		{"path": "/var/backups", "state": "absent"},
+	}
+	shredded := requirement.Pass("1 key exists and will be shredded")
+	shredded.Details = []map[string]any{{"pattern": "/etc/ssh/ssh_host_*_key", "files": []string{"/etc/ssh/ssh_host_rsa_key"}}}
+	r := result(full,
+		requirement.Find(linux("linux.contents.removed", requirement.Info), removed),
+		requirement.Find(linux("linux.contents.shredded", requirement.Info), shredded))
+	r.Platform = scanner.Platform{Family: "linux", Name: "Amazon Linux 2", Version: "2", Architecture: "amd64", ComputerName: "a-1k2m3n4p5q6r7"}
+	r.Images = []string{"linux-root.img", "linux-user.img"}
+	r.Volumes = []scanner.Volume{
+		{Role: scanner.Root, Image: "linux-root.img", Format: "raw", Partition: 1, Offset: 2097152, Size: 85896200192, Free: 6223400960, Filesystem: "ext4", Label: "/", State: "journal replayed"},
+		{Role: scanner.User, Image: "linux-user.img", Format: "raw", Partition: 1, Offset: 1048576, Size: 10734272512, Free: 10525261824, Filesystem: "ext4", Label: "home", State: "clean"},
+	}
+	r.Notices = []requirement.Notice{{Level: requirement.LevelInfo, Source: "root", Message: "the journal was replayed: 3 transactions (7 to 9), 12 blocks"}}
+	r.Verdict, r.ExitCode = scanner.NotReady, 1
+	return r
+}
+
 func inconclusive() *scanner.Result {
 	unknown := requirement.Find(row("win.rearm.nonzero", requirement.Required), requirement.Unknown("the rearm count is not on the disk: give --with the output of slmgr /dlv",
 		requirement.Evidence{Source: "root", Path: "Windows/Panther/setupact.log", Note: "cannot be read"}))
@@ -314,6 +358,7 @@ func waived() *scanner.Result {
 	r.Findings[2].Waiver = &requirement.Waiver{ID: r.Findings[2].ID, Reason: "the backup is moved to the new agent in May", Owner: "backup team <backup@example.com>", Expiry: start.AddDate(0, 2, 0).Truncate(24 * time.Hour), Source: "waivers.yaml:2"}
 	r.Findings[4].Waiver = &requirement.Waiver{ID: r.Findings[4].ID, Target: "WSAMZN-7F3K2Q1P", Reason: "counted by hand", Owner: "jdoe", Expiry: start.Truncate(24 * time.Hour), Undetermined: true, Source: "waivers.yaml:9"}
 	r.Findings[8].Waiver = &requirement.Waiver{ID: r.Findings[8].ID, Reason: "caches\x1b[2J stay", Owner: "jdoe", Expiry: start.Truncate(24 * time.Hour)}
+	r.Unmet = unmet(r.Findings)
 	return r
 }
 

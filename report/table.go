@@ -5,10 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"path"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/renderer"
@@ -80,172 +77,43 @@ func (p *page) painted(color, lead, s string) {
 
 // place says which system this is and where it was read.
 func (p *page) place(r *scanner.Result) {
-	name := r.Platform.Name
-	if v := r.Platform.Version; v != "" && !strings.HasSuffix(name, " "+v) { // "Amazon Linux 2" has it
-		name += " " + v
-	}
-	system := []string{name}
-	for _, s := range []string{r.Platform.ComputerName, r.Platform.UserName} {
-		if s != "" {
-			system = append(system, s)
-		}
-	}
-	p.text("", Neutral(strings.Join(system, ", ")))
-	rank := map[scanner.Role]int{scanner.Root: 0, scanner.User: 1, scanner.Other: 2}
-	volumes := slices.Clone(r.Volumes)
-	slices.SortStableFunc(volumes, func(a, b scanner.Volume) int { return rank[a.Role] - rank[b.Role] })
-	for _, v := range volumes {
-		what := cmp.Or(filesystemNames[v.Filesystem], v.Filesystem, "unknown") + " " + size(v.Size)
-		if v.Free >= 0 {
-			what += ", " + size(v.Free) + " free"
-		}
-		if v.State != "" && v.State != "clean" {
-			what += ", " + v.State
-		}
-		where := v.Image
-		if v.Partition > 0 {
-			where += fmt.Sprintf(", partition %d", v.Partition)
-		}
+	p.text("", Neutral(system(r)))
+	for _, v := range volumes(r) {
+		what, where := volume(v)
 		p.text(fmt.Sprintf("%-5s  ", v.Role), Neutral(what+"  "+where))
 	}
 }
 
-// filesystemNames holds the names that are not written as the scanner does.
-var filesystemNames = map[string]string{
-	"ntfs": "NTFS", "xfs": "XFS", "btrfs": "Btrfs", "fat": "FAT", "exfat": "exFAT", "refs": "ReFS",
-	"lvm2": "LVM2", "luks": "LUKS", "bitlocker": "BitLocker",
-}
-
 // notices writes what the reader must know of the evidence, the worst first.
 func (p *page) notices(notices []requirement.Notice) {
-	rank := map[requirement.Level]int{requirement.LevelError: 0, requirement.LevelWarning: 1, requirement.LevelInfo: 2}
-	notices = slices.Clone(notices)
-	slices.SortStableFunc(notices, func(a, b requirement.Notice) int { return rank[a.Level] - rank[b.Level] })
-	for i, n := range notices {
+	for i, n := range worstFirst(notices) {
 		if i == maxNotices {
 			p.text("       ", fmt.Sprintf("and %d more in the log (-o log)", len(notices)-i))
 			return
 		}
-		s := n.Message
-		if n.Path != "" && !strings.Contains(s, path.Base(n.Path)) {
-			s = n.Path + ": " + s
-		}
-		if n.Source != "" && !strings.Contains(s, n.Source) {
-			s = n.Source + ": " + s
-		}
-		if n.Level != requirement.LevelInfo {
-			s = string(n.Level) + ": " + s
-		}
-		p.text("       ", Neutral(s))
+		p.text("       ", Neutral(notice(n)))
 	}
 }
 
-var verdicts = map[scanner.Verdict]struct{ name, color string }{
-	scanner.Ready:        {"READY", green},
-	scanner.NotReady:     {"NOT READY", red},
-	scanner.Inconclusive: {"INCONCLUSIVE", yellow},
-}
-
-// plainExit is the exit code of a verdict when no flag changes it.
-var plainExit = map[scanner.Verdict]int{scanner.Ready: 0, scanner.NotReady: 1, scanner.Inconclusive: 3}
+var verdictColor = map[scanner.Verdict]string{scanner.Ready: green, scanner.NotReady: red, scanner.Inconclusive: yellow}
 
 // verdict writes the verdict with what it is made of, and what is beside it.
 func (p *page) verdict(r *scanner.Result) {
-	counted, waived := map[requirement.Status]int{}, map[requirement.Status]int{}
-	advice, service := 0, 0
-	for _, f := range r.Findings {
-		switch {
-		case r.Counted[f.ID]:
-			counted[f.Status]++
-			if f.Waiver != nil {
-				waived[f.Status]++
-			}
-		case f.Status == requirement.Warning:
-			advice++
-		case f.Status == requirement.Undetermined && f.Scope == requirement.Service && f.Severity == requirement.Required:
-			service++
+	p.painted(verdictColor[r.Verdict], verdictName[r.Verdict]+": ", tally(r))
+	for _, l := range beside(r) {
+		lead, rest, _ := strings.Cut(l, ": ")
+		if rest != "" {
+			lead += ": "
 		}
+		p.text(lead, rest)
 	}
-	var parts []string
-	for _, s := range requirement.Statuses {
-		if n := counted[s]; n > 0 && s != requirement.NotApplicable {
-			part := plural(n, statusName(s), s == requirement.Warning)
-			if waived[s] > 0 {
-				part += fmt.Sprintf(" (%d waived)", waived[s])
-			}
-			parts = append(parts, part)
-		}
-	}
-	v := verdicts[r.Verdict]
-	line := strings.Join(parts, ", ")
-	if service > 0 {
-		line += " (" + plural(service, "service check", true) + ": --with)"
-	}
-	p.painted(v.color, v.name+": ", line)
-	if advice > 0 {
-		p.line("Beside the verdict: " + plural(advice, "recommendation", true) + " not met")
-	}
-	if c := r.CrossCheck; c != nil {
-		p.text("Evidence: ", confirmation(*c))
-	}
-	if r.ExitCode != plainExit[r.Verdict] {
-		p.line(fmt.Sprintf("Exit code %d instead of %d, as the flags ask", r.ExitCode, plainExit[r.Verdict]))
-	}
-}
-
-// confirmation says how much of the evidence other parsers read the same.
-func confirmation(c scanner.CrossCheck) string {
-	s := fmt.Sprintf("%s, %d confirmed by a second reader", plural(c.Pieces, "piece", true), c.Confirmed)
-	if n := c.NotAsked + c.Failed; n > 0 {
-		s += fmt.Sprintf(", %d not readable by it", n)
-	}
-	if c.Differ > 0 {
-		s += fmt.Sprintf(", %d read differently by it", c.Differ)
-	}
-	return s
-}
-
-func plural(n int, noun string, countable bool) string {
-	if countable && n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // blocks writes a paragraph for every finding that asks something of the
-// reader: what counts first, what is waived last, and what is not met before
-// what is not known. What is not known for one and the same reason is told once.
+// reader.
 func (p *page) blocks(r *scanner.Result) {
-	const counts, beside, waived = 0, 1, 2
-	round := func(f requirement.Finding) int {
-		switch {
-		case f.Waiver != nil:
-			return waived
-		case r.Counted[f.ID]:
-			return counts
-		}
-		return beside
-	}
-	for now := counts; now <= waived; now++ {
-		for _, status := range []requirement.Status{requirement.Failed, requirement.Warning, requirement.Undetermined} {
-			var groups [][]requirement.Finding
-			for _, f := range r.Findings {
-				// What only the service knows is told in one line with the verdict.
-				unasked := now == beside && f.Status == requirement.Undetermined && f.Scope == requirement.Service
-				if f.Status != status || round(f) != now || unasked {
-					continue
-				}
-				same := func(g []requirement.Finding) bool { return g[0].Message == f.Message }
-				if i := slices.IndexFunc(groups, same); i >= 0 && status == requirement.Undetermined && now != waived {
-					groups[i] = append(groups[i], f)
-				} else {
-					groups = append(groups, []requirement.Finding{f})
-				}
-			}
-			for _, g := range groups {
-				p.block(g)
-			}
-		}
+	for _, g := range actions(r) {
+		p.block(g)
 	}
 }
 
@@ -255,17 +123,8 @@ func (p *page) block(group []requirement.Finding) {
 	var heads []string
 	for _, f := range group {
 		head := f.ID
-		if f.AWSErrorCode != "" {
-			head += "  (AWS: " + f.AWSErrorCode + ")"
-		}
-		if f.Severity != requirement.Required {
-			head += "  (" + string(f.Severity) + ")"
-		}
-		if f.Accepted {
-			head += "  (accepted)"
-		}
-		if f.Waiver != nil {
-			head += "  (waived)"
+		for _, m := range marks(f) {
+			head += "  (" + m + ")"
 		}
 		heads = append(heads, head)
 	}
@@ -281,7 +140,7 @@ func (p *page) block(group []requirement.Finding) {
 		return
 	}
 	if w := f.Waiver; w != nil {
-		p.text("  Waived: ", Neutral(fmt.Sprintf("until %s by %s: %s", w.Expiry.Format(time.DateOnly), w.Owner, w.Reason)))
+		p.text("  Waived: ", Neutral(waiver(*w)))
 		return
 	}
 	for i, e := range f.Evidence {
@@ -289,20 +148,18 @@ func (p *page) block(group []requirement.Finding) {
 			p.text("    ", fmt.Sprintf("and %d more in the log (-o log)", len(f.Evidence)-i))
 			break
 		}
-		p.evidence(e)
+		p.evidence("    ", e)
 	}
-	switch {
-	case f.Outcome.Remediation != "":
-		p.text("  Fix: ", Neutral(f.Outcome.Remediation))
-	case f.Status == requirement.Undetermined && f.Live != "":
-		p.text("  Live check: ", Neutral(f.Live))
+	if what, how := advice(f); how != "" {
+		p.text("  "+what+": ", Neutral(how))
 	}
 }
 
 // evidence writes a piece of evidence: where it is, what is there, since when.
-// What does not fit on its line goes on below, further in.
-func (p *page) evidence(e requirement.Evidence) {
-	const lead, below = "    ", "      "
+// What does not fit on its line goes on below, further in. lead begins the first
+// line.
+func (p *page) evidence(lead string, e requirement.Evidence) {
+	below := strings.Repeat(" ", len(lead)+2)
 	columns := p.columns - len(below)
 	var lines []string
 	last := func() *string { return &lines[len(lines)-1] }
@@ -318,30 +175,12 @@ func (p *page) evidence(e requirement.Evidence) {
 		}
 		lines = append(lines, broken(part, columns)...)
 	}
-	switch {
-	case e.Key != "" && hiveRoot(e.Path) != "":
-		add(hiveRoot(e.Path)+`\`+e.Key, fold)
-	case e.Key != "":
-		add(e.Source+" "+e.Path, fold)
-		add(e.Key, fold)
-	default:
-		add(strings.TrimSpace(e.Source+" "+e.Path), fold)
+	where, what := told(e)
+	for _, part := range where {
+		add(part, fold)
 	}
-	value := e.Value
-	if value == "" && hasValue(e) {
-		value = "(Default)"
-	}
-	switch {
-	case value != "" && e.Data != "":
-		add(value+" = "+e.Data, wrap)
-	case value != "" || e.Data != "":
-		add(value+e.Data, wrap)
-	}
-	if timestamp(e.Time) != "" {
-		add(e.Time.UTC().Format("2006-01-02 15:04Z"), wrap)
-	}
-	if e.Note != "" {
-		add("("+e.Note+")", wrap)
+	for _, part := range what {
+		add(part, wrap)
 	}
 	for i, line := range lines {
 		if i == 0 {
@@ -350,22 +189,6 @@ func (p *page) evidence(e requirement.Evidence) {
 			p.line(below + line)
 		}
 	}
-}
-
-// hiveRoot is the name under which Windows shows a machine's hive, "" for any
-// other file: the name that inspect reg takes.
-func hiveRoot(path string) string {
-	i := strings.LastIndexByte(path, '/')
-	if i < 0 || !strings.HasSuffix(strings.ToLower(path[:i]), "system32/config") {
-		return ""
-	}
-	switch name := strings.ToUpper(path[i+1:]); name {
-	case "SYSTEM", "SOFTWARE", "SAM", "SECURITY", "COMPONENTS", "DRIVERS":
-		return `HKLM\` + name
-	case "DEFAULT":
-		return `HKU\.DEFAULT`
-	}
-	return ""
 }
 
 // everything writes the table of all findings in the catalogue's order. Cells
@@ -417,11 +240,6 @@ func (p *page) table(header ...string) *tablewriter.Table {
 	)
 	t.Header(header)
 	return t
-}
-
-// statusName is the status in words.
-func statusName(s requirement.Status) string {
-	return strings.ReplaceAll(string(s), "_", " ")
 }
 
 // Select Graphic Rendition sequences (ECMA-48, 8.3.117).

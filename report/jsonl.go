@@ -1,0 +1,44 @@
+package report
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/coldcheck/coldcheck/scanner"
+)
+
+// JSONL writes a finding a line, in the order of the catalogue, as Schema
+// describes it under "line": the object that JSON has in findings, and before
+// it what tells the lines of one scan from those of another, so that the lines
+// of many scans can be put together.
+func JSONL(w io.Writer, r *scanner.Result, o Options) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	doc := document(r, o)
+	scan := jsonLineScan{
+		Started: doc.Scan.Started, Images: doc.Scan.Images, ComputerName: doc.Platform.ComputerName,
+		UserName: doc.Platform.UserName, Platform: doc.Platform.Family, Verdict: doc.Verdict, Version: doc.Tool.Version,
+	}
+	for _, f := range doc.Findings {
+		if err := e.Encode(jsonLine{doc.SchemaVersion, scan, f}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type jsonLine struct {
+	SchemaVersion int          `json:"schema_version"`
+	Scan          jsonLineScan `json:"scan"`
+	jsonFinding
+}
+
+type jsonLineScan struct {
+	Started      string          `json:"started"`
+	Images       []string        `json:"images"`
+	ComputerName string          `json:"computer_name,omitempty"`
+	UserName     string          `json:"user_name,omitempty"`
+	Platform     string          `json:"platform"`
+	Verdict      scanner.Verdict `json:"verdict"`
+	Version      string          `json:"version"`
+}
