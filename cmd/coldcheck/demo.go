@@ -19,6 +19,7 @@ func (p *program) demoCommand() *cobra.Command {
 	var outputs []string
 	var name, waivers string
 	var list, crossCheck bool
+	var reads parallelReads
 	c := &cobra.Command{
 		Use:   "demo [--case NAME]",
 		Short: "Scan images that are built into the program",
@@ -37,6 +38,7 @@ nothing but the program, and ends as the scan of such a WorkSpace would.`,
 				return err
 			}
 			in := caseInput(example)
+			in.ParallelReads = int(reads)
 			if crossCheck {
 				if in.CrossCheck, err = startWorker("--case", name); err != nil {
 					return err
@@ -56,6 +58,7 @@ nothing but the program, and ends as the scan of such a WorkSpace would.`,
 	c.Flags().BoolVar(&list, "list", false, "list the cases")
 	outputFlag(c, &outputs)
 	crossCheckFlag(c, &crossCheck)
+	parallelReadsFlag(c, &reads)
 	waiversFlag(c, &waivers)
 	check(c.RegisterFlagCompletionFunc("case", cobra.CompletionFunc(func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var names []string
