@@ -1,0 +1,48 @@
+package xfs
+
+// content is what a file holds.
+type content struct {
+	f      *FS
+	size   int64
+	blocks *fork
+	broken error // why it cannot be had
+}
+
+func newContent(f *FS, i inode) *content {
+	c := &content{f: f, size: int64(i.size())}
+	if i.flags()&diflagRealtime != 0 {
+		c.broken = unsupported("the content of inode %d, which is on the realtime device", i.number)
+		return c
+	}
+	c.blocks, c.broken = newDataFork(f, i)
+	return c
+}
+
+// readAt reads all of p, none of which lies past the end of the file. Each
+// piece whose blocks lie beside each other is read in one read.
+func (c *content) readAt(p []byte, off int64) error {
+	if c.broken != nil {
+		return c.broken
+	}
+	s := &c.f.super
+	for len(p) > 0 {
+		r, err := c.blocks.find(uint64(off) >> s.blockBits)
+		if err != nil {
+			return err
+		}
+		skip := off & (s.blockSize - 1)
+		n := int64(len(p))
+		if r.count <= uint64(n)>>s.blockBits+1 {
+			n = min(n, int64(r.count)<<s.blockBits-skip)
+		}
+		if r.kind == runData {
+			if err := c.f.disk.readAt(p[:n], s.offset(r.physical)+skip); err != nil {
+				return wrapInode(c.blocks.number, err)
+			}
+		} else {
+			clear(p[:n])
+		}
+		p, off = p[n:], off+n
+	}
+	return nil
+}

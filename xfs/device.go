@@ -1,0 +1,156 @@
+package xfs
+
+import (
+	"container/list"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"sync"
+)
+
+// Numbers on an XFS volume are big-endian, but for its checksums and what is
+// in the log.
+var (
+	be = binary.BigEndian
+	le = binary.LittleEndian
+)
+
+// sector is the unit in which blocks name their own place, and the log those
+// that it changes, in bytes, whatever the size of the disk's sectors.
+const sector = 512
+
+// device is the image with what is in the log over it.
+type device struct {
+	r     io.ReaderAt
+	size  int64 // of the image, in bytes
+	over  *overlay
+	cache lru[int64, []byte]
+}
+
+// maxBlockCache is how much of single pieces (of inodes, extents, extended
+// attributes) is kept in memory, in bytes.
+const maxBlockCache = 8 << 20
+
+func newDevice(r io.ReaderAt, size int64) *device {
+	return &device{r: r, size: size, cache: lru[int64, []byte]{max: maxBlockCache}}
+}
+
+// readFull reads all of p. The end of the reader within is ErrCorrupt.
+func readFull(r io.ReaderAt, p []byte, off int64) error {
+	n, err := r.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		return corrupt("the image ends at byte %d", off+int64(n))
+	}
+	return fmt.Errorf("reading %d bytes at %d: %w", len(p), off, err)
+}
+
+// readAt reads all of p.
+func (d *device) readAt(p []byte, off int64) error {
+	if off < 0 || off > d.size || int64(len(p)) > d.size-off {
+		return corrupt("%d bytes at %d lie past the end of the image, %d", len(p), off, d.size)
+	}
+	if err := readFull(d.r, p, off); err != nil {
+		return err
+	}
+	if d.over != nil {
+		d.over.apply(p, off)
+	}
+	return nil
+}
+
+// window is how much is read at once where single inodes and blocks are
+// wanted, in bytes: their neighbours are often wanted next.
+const window = 16 << 10
+
+// piece returns size bytes at a place, by windows that are kept. It is shared,
+// and not to be written to. Neither may cross a window's border, unless they
+// begin at one.
+func (d *device) piece(off, size int64) ([]byte, error) {
+	begin := off &^ (window - 1)
+	want := max(window, off-begin+size)
+	b, ok := d.cache.get(begin)
+	if !ok || int64(len(b)) < off-begin+size {
+		if off < 0 || off > d.size || size > d.size-off {
+			return nil, corrupt("%d bytes at %d lie past the end of the image, %d", size, off, d.size)
+		}
+		b = make([]byte, min(want, d.size-begin))
+		if err := d.readAt(b, begin); err != nil {
+			// What was not asked for may be what cannot be read.
+			b = make([]byte, size)
+			return b, d.readAt(b, off)
+		}
+		d.cache.put(begin, b, int64(len(b)))
+	}
+	return b[off-begin : off-begin+size], nil
+}
+
+// replayed reports whether the log changed something of a piece in place: its
+// checksum is then of what it was before.
+func (d *device) replayed(off, size int64) bool {
+	return d.over != nil && d.over.touched(off, size)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum is the CRC-32C of b with zeros in the place of the checksum.
+func checksum(b []byte, at int) uint32 {
+	crc := crc32.Update(0, castagnoli, b[:at])
+	crc = crc32.Update(crc, castagnoli, []byte{0, 0, 0, 0})
+	return crc32.Update(crc, castagnoli, b[at+4:])
+}
+
+// sum reports whether a piece holds its own checksum.
+func sum(b []byte, at int) bool { return checksum(b, at) == le.Uint32(b[at:]) }
+
+// lru keeps what was used last, up to a total size. It is safe for concurrent
+// use.
+type lru[K comparable, V any] struct {
+	max int64
+
+	mu    sync.Mutex
+	used  int64
+	order list.List // of *kept[K, V], the last used first
+	at    map[K]*list.Element
+}
+
+type kept[K comparable, V any] struct {
+	key   K
+	value V
+	size  int64
+}
+
+func (c *lru[K, V]) get(key K) (value V, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.at[key]
+	if !ok {
+		return value, false
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*kept[K, V]).value, true
+}
+
+// put keeps a value, unless it is larger than all that may be kept.
+func (c *lru[K, V]) put(key K, value V, size int64) {
+	if size > c.max {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.at[key]; ok {
+		return
+	}
+	if c.at == nil {
+		c.at = map[K]*list.Element{}
+	}
+	c.at[key] = c.order.PushFront(&kept[K, V]{key, value, size})
+	for c.used += size; c.used > c.max; {
+		last := c.order.Remove(c.order.Back()).(*kept[K, V])
+		delete(c.at, last.key)
+		c.used -= last.size
+	}
+}

@@ -1,0 +1,188 @@
+package xfs
+
+import (
+	"io/fs"
+	"time"
+)
+
+// Entry is what the inode of a file or directory says.
+type Entry struct {
+	Inode      uint64
+	Mode       uint16 // type and permissions, S_IF* and below
+	UID, GID   uint32
+	Links      int
+	Size       int64 // in bytes
+	Allocated  int64 // on the volume, in bytes: st_blocks * 512
+	Accessed   time.Time
+	Modified   time.Time
+	Changed    time.Time // of the inode
+	Created    time.Time // zero where inodes have no room for it
+	Flags      uint16    // XFS_DIFLAG_*
+	Flags2     uint64    // XFS_DIFLAG2_*
+	Generation uint32
+	Project    uint32
+	Major      uint32 // of a device
+	Minor      uint32
+	Realtime   bool // the content is on the realtime device
+	Reflink    bool // the content may share blocks with other files
+}
+
+func (f *FS) entry(i inode) *Entry {
+	e := &Entry{
+		Inode:      i.number,
+		Mode:       i.mode(),
+		UID:        be.Uint32(i.raw[0x8:]),
+		GID:        be.Uint32(i.raw[0xC:]),
+		Links:      int(i.links()),
+		Size:       int64(i.size()),
+		Allocated:  f.allocated(i),
+		Accessed:   i.time(0x20),
+		Modified:   i.time(0x28),
+		Changed:    i.time(0x30),
+		Flags:      i.flags(),
+		Flags2:     i.flags2(),
+		Generation: i.generation(),
+		Project:    uint32(be.Uint16(i.raw[0x14:])) | uint32(be.Uint16(i.raw[0x16:]))<<16,
+		Realtime:   i.flags()&diflagRealtime != 0 && i.kind() == modeRegular,
+		Reflink:    i.flags2()&diflag2Reflink != 0,
+	}
+	if i.raw[4] >= 3 {
+		e.Created = i.time(0x90)
+	}
+	if kind := i.kind(); kind == modeChar || kind == modeBlock {
+		n := be.Uint32(i.dataFork())
+		e.Major, e.Minor = n>>18&0x3FFF, n&0x3FFFF
+	}
+	return e
+}
+
+// allocated is what the inode says that it takes, in bytes.
+func (f *FS) allocated(i inode) int64 {
+	const max = 1<<63 - 1
+	if i.blocks() > max>>f.super.blockBits {
+		return max
+	}
+	return int64(i.blocks()) << f.super.blockBits
+}
+
+// fileMode converts a mode. Nothing may be written, but the permissions are
+// shown as they are.
+func fileMode(mode uint16) fs.FileMode {
+	m := fs.FileMode(mode & 0o777)
+	if mode&0o4000 != 0 {
+		m |= fs.ModeSetuid
+	}
+	if mode&0o2000 != 0 {
+		m |= fs.ModeSetgid
+	}
+	if mode&0o1000 != 0 {
+		m |= fs.ModeSticky
+	}
+	switch mode & modeType {
+	case modeDir:
+		m |= fs.ModeDir
+	case modeSymlink:
+		m |= fs.ModeSymlink
+	case modeFIFO:
+		m |= fs.ModeNamedPipe
+	case modeSocket:
+		m |= fs.ModeSocket
+	case modeBlock:
+		m |= fs.ModeDevice
+	case modeChar:
+		m |= fs.ModeDevice | fs.ModeCharDevice
+	}
+	return m
+}
+
+// kindMode is the type of file that a directory entry says (XFS_DIR3_FT_*). It
+// stands in for that of an inode that cannot be read.
+func kindMode(kind uint8) fs.FileMode {
+	switch kind {
+	case 1:
+		return 0
+	case 2:
+		return fs.ModeDir
+	case 3:
+		return fs.ModeDevice | fs.ModeCharDevice
+	case 4:
+		return fs.ModeDevice
+	case 5:
+		return fs.ModeNamedPipe
+	case 6:
+		return fs.ModeSocket
+	case 7:
+		return fs.ModeSymlink
+	}
+	return fs.ModeIrregular
+}
+
+// info implements fs.FileInfo.
+type info struct {
+	name  string
+	mode  fs.FileMode
+	entry *Entry
+}
+
+func (i *info) Name() string       { return i.name }
+func (i *info) Size() int64        { return i.entry.Size }
+func (i *info) Mode() fs.FileMode  { return i.mode }
+func (i *info) ModTime() time.Time { return i.entry.Modified }
+func (i *info) IsDir() bool        { return i.mode.IsDir() }
+func (i *info) Sys() any           { return i.entry }
+
+func (f *FS) info(name string, i inode) *info {
+	return &info{name: name, mode: fileMode(i.mode()), entry: f.entry(i)}
+}
+
+// dirEntry implements fs.DirEntry.
+type dirEntry struct {
+	name string
+	mode fs.FileMode
+	info *info
+	lost error // why there is no info
+}
+
+func (d *dirEntry) Name() string      { return d.name }
+func (d *dirEntry) IsDir() bool       { return d.mode.IsDir() }
+func (d *dirEntry) Type() fs.FileMode { return d.mode.Type() }
+func (d *dirEntry) String() string    { return fs.FormatDirEntry(d) }
+
+func (d *dirEntry) Info() (fs.FileInfo, error) {
+	if d.lost != nil {
+		return nil, &fs.PathError{Op: "stat", Path: d.name, Err: d.lost}
+	}
+	return d.info, nil
+}
+
+// Stat describes what the name leads to, symbolic links followed; Sys is its
+// *Entry.
+func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.stat("stat", name, true) }
+
+// Lstat is Stat, but for a symbolic link itself if the name is one.
+func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.stat("lstat", name, false) }
+
+func (f *FS) stat(op, name string, follow bool) (fs.FileInfo, error) {
+	i, err := f.resolve(name, follow)
+	if err != nil {
+		return nil, &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	return f.info(base(name), i.inode), nil
+}
+
+// ReadLink returns what a symbolic link says, as it is on the disk, but for
+// bytes that are not UTF-8, which are as in names.
+func (f *FS) ReadLink(name string) (string, error) {
+	i, err := f.resolve(name, false)
+	if err == nil {
+		if i.kind() != modeSymlink {
+			err = fs.ErrInvalid
+		} else {
+			var target []byte
+			if target, err = f.target(i.inode); err == nil {
+				return encodePath(target), nil
+			}
+		}
+	}
+	return "", &fs.PathError{Op: "readlink", Path: name, Err: err}
+}

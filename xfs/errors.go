@@ -1,0 +1,134 @@
+package xfs
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kinds of errors, beside those of io/fs and of the reader below, which pass
+// through. fs.ErrNotExist means that a thing is truly not there: the directory
+// was read whole, and the log was replayed.
+var (
+	// ErrCorrupt is what contradicts itself, fails its checksum, or lies
+	// beyond the end of the image.
+	ErrCorrupt = errors.New("corrupt")
+	// ErrUnsupported is what this package does not read; the message names
+	// the feature.
+	ErrUnsupported = errors.New("unsupported")
+	// ErrLinks is a path that leads through more than 40 symbolic links, or
+	// round in a circle of them.
+	ErrLinks = errors.New("too many symbolic links")
+)
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
+}
+
+func unsupported(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(format, args...))
+}
+
+// recoverable reports whether the error is of what is on the disk, and not of
+// the reader.
+func recoverable(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnsupported)
+}
+
+// reason says what is wrong with an inode or a block. It is an error of kind
+// ErrCorrupt that costs no allocation, since a hostile volume may have
+// millions of them.
+type reason uint8
+
+const (
+	sound reason = iota
+	reasonNumber
+	reasonPastEnd
+	reasonMagic
+	reasonFree
+	reasonChecksum
+	reasonOwner
+	reasonVersion
+	reasonMode
+	reasonFormat
+	reasonSize
+	reasonFork
+	reasonExtentCount
+	reasonExtentOrder
+	reasonExtentLength
+	reasonExtentPlace
+	reasonTreeMagic
+	reasonTreeChecksum
+	reasonTreeOwner
+	reasonTreeLevel
+	reasonTreeCount
+	reasonTreeKeys
+	reasonDirHole
+	reasonDirMagic
+	reasonDirChecksum
+	reasonDirOwner
+	reasonDirFree
+	reasonDirEntry
+	reasonDirName
+	reasonDirInode
+	reasonDirSelf
+	reasonDirIndex
+	reasonTwice
+	reasonTarget
+	reasonXattr
+	reasonXattrChecksum
+	reasonUnfinished
+	reasonUnreplayed
+)
+
+var reasons = [...]string{
+	sound:               "sound",
+	reasonNumber:        "is not one the volume has",
+	reasonPastEnd:       "lies past the end of the image",
+	reasonMagic:         "has no magic",
+	reasonFree:          "is not in use",
+	reasonChecksum:      "fails its checksum",
+	reasonOwner:         "says that it is another, or of another volume",
+	reasonVersion:       "has a version that the volume does not have",
+	reasonMode:          "has a mode of no type of file",
+	reasonFormat:        "has a format that its type of file does not have",
+	reasonSize:          "has a size out of range",
+	reasonFork:          "has attributes that begin out of range",
+	reasonExtentCount:   "has more extents than fit",
+	reasonExtentOrder:   "has extents that overlap or are out of order",
+	reasonExtentLength:  "has an extent whose length is out of range",
+	reasonExtentPlace:   "has an extent that lies outside the volume",
+	reasonTreeMagic:     "has a block of extents without their magic",
+	reasonTreeChecksum:  "has a block of extents that fails its checksum",
+	reasonTreeOwner:     "has a block of extents that is another's",
+	reasonTreeLevel:     "has a block of extents of a wrong level",
+	reasonTreeCount:     "has a block of extents whose number is out of range",
+	reasonTreeKeys:      "has extents that begin elsewhere than their index says",
+	reasonDirHole:       "has a hole in a directory block",
+	reasonDirMagic:      "has a directory block without its magic",
+	reasonDirChecksum:   "has a directory block that fails its checksum",
+	reasonDirOwner:      "has a directory block that is another's",
+	reasonDirFree:       "has a directory block whose free space is damaged",
+	reasonDirEntry:      "has a directory entry that does not fit",
+	reasonDirName:       "has a directory entry with a name that is none",
+	reasonDirInode:      "has a directory entry with an inode that the volume does not have",
+	reasonDirSelf:       "has a first directory block that is not its own",
+	reasonDirIndex:      "has a directory whose index has names that the directory has not",
+	reasonTwice:         "is a directory that has two names",
+	reasonTarget:        "is a symbolic link whose target is damaged",
+	reasonXattr:         "has extended attributes that do not fit",
+	reasonXattrChecksum: "has extended attributes that fail their checksum",
+	reasonUnfinished:    "has a change in the log that is not finished",
+	reasonUnreplayed:    "has a change in the log that cannot be replayed",
+}
+
+func (r reason) Error() string { return reasons[r] }
+
+func (r reason) Unwrap() error { return ErrCorrupt }
+
+// damaged is the error of an inode that cannot be read.
+func damaged(inode uint64, why reason) error {
+	return fmt.Errorf("%w: inode %d %w", ErrCorrupt, inode, why)
+}
+
+// wrapInode adds the inode to the error of something that belongs to it.
+func wrapInode(inode uint64, err error) error { return fmt.Errorf("inode %d: %w", inode, err) }

@@ -1,0 +1,102 @@
+package xfs
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime"
+	"sync"
+)
+
+// FS is one XFS volume. It is safe for concurrent use.
+//
+// Names are those of io/fs: elements with "/" between them, "." for the root.
+// The names on the volume are bytes: those that are not UTF-8 are shown with
+// characters of a private use area, one for each byte, U+EF00 plus the byte,
+// and are opened by these names too. Names are compared byte by byte, but
+// without regard to the case of ASCII letters on a volume made so.
+type FS struct {
+	disk    *device
+	super   superblock
+	options Options
+	volume  Volume
+	unknown error // why nothing can be said of what is there; nil if it can
+	lists   lru[uint64, *dirList]
+
+	pending    map[uint64]error // inodes of which the log has changes that are not finished
+	unfinished error            // why it is not known how much is free; nil if it is
+	freed      int64            // blocks that the log had freed, but for the headers of their groups
+	orphans    int
+	usage      func() (Usage, error)
+	index      func() (*index, error)
+
+	mu     sync.Mutex // protects what follows
+	damage Damage
+}
+
+var _ interface {
+	fs.StatFS
+	fs.ReadDirFS
+	fs.ReadFileFS
+	fs.ReadLinkFS
+} = (*FS)(nil)
+
+// Options bound what a volume may cost. The zero value is good for volumes of
+// a few million files.
+type Options struct {
+	Memory  int64 // bytes that the index behind Tree may take; DefaultMemory if 0
+	Readers int   // reads of Tree at a time; as many as there are processors, at least two, if 0
+	// Stale reads a volume whose log cannot be replayed as it is without that.
+	// Otherwise every name on such a volume is an error, since what is in the
+	// log may change any of them.
+	Stale bool
+}
+
+// DefaultMemory is what the index behind Tree may take, in bytes: about eight
+// million files.
+const DefaultMemory = 400 << 20
+
+// Open opens a volume with the default Options.
+func Open(r io.ReaderAt, size int64) (*FS, error) { return Options{}.Open(r, size) }
+
+// Open reads the superblock and what is in the log: from then on the volume
+// reads as if the kernel had mounted it. The reader must be safe for concurrent
+// use; size is what it holds, in bytes.
+//
+// What is damaged but can do without is reported by Damage, and what came out
+// of the log by Volume; a log that cannot be replayed is an error there, and of
+// every name. The error is ErrCorrupt if there is no usable superblock,
+// ErrUnsupported with the feature's name, or the reader's.
+func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
+	if o.Memory <= 0 {
+		o.Memory = DefaultMemory
+	}
+	if o.Readers <= 0 {
+		o.Readers = max(2, runtime.GOMAXPROCS(0))
+	}
+	f := &FS{options: o, disk: newDevice(r, size), lists: lru[uint64, *dirList]{max: maxListCache}, pending: map[uint64]error{}}
+	f.usage = sync.OnceValues(f.computeUsage)
+	f.index = sync.OnceValues(f.buildIndex)
+	var err error
+	if f.super, err = readSuperblock(f.disk); err != nil {
+		return nil, err
+	}
+	log, err := f.recover()
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	if log.State == LogFailed && !o.Stale {
+		f.unknown = fmt.Errorf("the log holds changes that cannot be replayed: %w", log.Err)
+	}
+	if held := int64(f.super.blocks) << f.super.blockBits; held > size {
+		f.note("the volume has %d bytes, the image only %d", held, size)
+	}
+	f.describe(log)
+	return f, nil
+}
+
+func (f *FS) note(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.damage.Notes = append(f.damage.Notes, fmt.Sprintf(format, args...))
+}
