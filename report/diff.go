@@ -1,0 +1,357 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// Change is what became of a finding between two reports.
+type Change string
+
+// A requirement that one of the reports does not have counts as undetermined
+// there.
+const (
+	Broke   Change = "broke"   // is not met, and was not known to be unmet, or only a warning was
+	Lost    Change = "lost"    // is undetermined, and was decided
+	Fixed   Change = "fixed"   // was not met, and is met or does not apply
+	Decided Change = "decided" // was undetermined, and is met or does not apply
+	Changed Change = "changed" // anything else of status, message or evidence
+	Same    Change = "same"
+)
+
+// Changes lists every Change in the order in which they are told.
+var Changes = []Change{Broke, Lost, Fixed, Decided, Changed, Same}
+
+// Comparison is what changed between two reports.
+type Comparison struct {
+	Old, New    *Saved
+	Differences []Difference // one for each requirement, in the order of the catalogue
+}
+
+// Difference is what became of one requirement's finding.
+type Difference struct {
+	Change   Change
+	Old, New *requirement.Finding // one of them may be nil: the report does not have it
+	Evidence []EvidenceChange
+}
+
+// EvidenceChange is a piece of evidence that is new, gone (New is nil), or says
+// something else.
+type EvidenceChange struct {
+	Old, New *requirement.Evidence
+}
+
+// Compare tells what changed from one report to another.
+func Compare(old, new *Saved) Comparison {
+	c := Comparison{Old: old, New: new}
+	at := map[string]*requirement.Finding{}
+	for i := range new.Findings {
+		at[new.Findings[i].ID] = &new.Findings[i]
+	}
+	// Those that only one report has stand where that report has them.
+	i := 0
+	before := map[string]bool{}
+	for k := range old.Findings {
+		f := &old.Findings[k]
+		before[f.ID] = true
+	}
+	addNew := func(until string) {
+		for ; i < len(new.Findings) && new.Findings[i].ID != until; i++ {
+			if f := &new.Findings[i]; !before[f.ID] {
+				c.Differences = append(c.Differences, difference(nil, f))
+			}
+		}
+	}
+	for k := range old.Findings {
+		f := &old.Findings[k]
+		if at[f.ID] != nil {
+			addNew(f.ID)
+		}
+		c.Differences = append(c.Differences, difference(f, at[f.ID]))
+	}
+	addNew("")
+	return c
+}
+
+func difference(old, new *requirement.Finding) Difference {
+	d := Difference{Old: old, New: new}
+	was, is := statusOf(old), statusOf(new)
+	var wasMessage, isMessage string
+	var before, after []requirement.Evidence
+	if old != nil {
+		wasMessage, before = old.Message, old.Evidence
+	}
+	if new != nil {
+		isMessage, after = new.Message, new.Evidence
+	}
+	d.Evidence = compareEvidence(before, after)
+	open := func(s requirement.Status) bool { return s == "" || s == requirement.Undetermined }
+	unmet := func(s requirement.Status) bool { return s == requirement.Failed || s == requirement.Warning }
+	switch {
+	case unmet(is) && !unmet(was), was == requirement.Warning && is == requirement.Failed:
+		d.Change = Broke
+	case open(is) && !open(was):
+		d.Change = Lost
+	case unmet(was) && !unmet(is):
+		d.Change = Fixed
+	case open(was) && !open(is):
+		d.Change = Decided
+	case was != is, wasMessage != isMessage, len(d.Evidence) > 0:
+		d.Change = Changed
+	default:
+		d.Change = Same
+	}
+	return d
+}
+
+// statusOf is "" for a requirement that a report does not have.
+func statusOf(f *requirement.Finding) requirement.Status {
+	if f == nil {
+		return ""
+	}
+	return f.Status
+}
+
+// compareEvidence pairs what was read at the same place. Where in a file
+// something lies, and what a cross-check said, is not what was found.
+func compareEvidence(old, new []requirement.Evidence) []EvidenceChange {
+	type place struct{ source, path, key, value string }
+	of := func(e requirement.Evidence) place { return place{e.Source, e.Path, e.Key, e.Value} }
+	unpaired := map[place][]int{}
+	for i, e := range old {
+		unpaired[of(e)] = append(unpaired[of(e)], i)
+	}
+	var changes []EvidenceChange
+	paired := make([]bool, len(old))
+	for i := range new {
+		e := &new[i]
+		candidates := unpaired[of(*e)]
+		if len(candidates) == 0 {
+			changes = append(changes, EvidenceChange{New: e})
+			continue
+		}
+		was := &old[candidates[0]]
+		paired[candidates[0]], unpaired[of(*e)] = true, candidates[1:]
+		if was.Type != e.Type || was.Data != e.Data || was.Note != e.Note || !was.Time.Equal(e.Time) {
+			changes = append(changes, EvidenceChange{Old: was, New: e})
+		}
+	}
+	for i := range old {
+		if !paired[i] {
+			changes = append(changes, EvidenceChange{Old: &old[i]})
+		}
+	}
+	return changes
+}
+
+// ExitCode is 1 if something broke that no waiver of the new report covers,
+// else 3 if something required was lost that is neither waived nor accepted
+// there, else 0.
+func (c Comparison) ExitCode() int {
+	code := 0
+	for _, d := range c.Differences {
+		covered := d.New != nil && d.New.Waiver != nil
+		switch {
+		case d.Change == Broke && !covered:
+			return 1
+		case d.Change == Lost && d.Old.Severity == requirement.Required && !covered && (d.New == nil || !d.New.Accepted):
+			code = 3
+		}
+	}
+	return code
+}
+
+// summary counts the differences of each kind.
+func (c Comparison) summary() map[Change]int {
+	n := map[Change]int{}
+	for _, kind := range Changes {
+		n[kind] = 0
+	}
+	for _, d := range c.Differences {
+		n[d.Change]++
+	}
+	return n
+}
+
+// changeWords are the words for each Change, and its colour.
+var changeWords = map[Change]struct{ word, color string }{
+	Broke: {"broke", red}, Lost: {"no longer known", cyan}, Fixed: {"fixed", green},
+	Decided: {"known now", green}, Changed: {"changed", yellow}, Same: {"the same", dim},
+}
+
+// DiffText writes a comparison for people.
+func DiffText(w io.Writer, c Comparison, o Options) error {
+	p := newPage(w, o)
+	for _, r := range []struct {
+		lead  string
+		saved *Saved
+	}{{"old  ", c.Old}, {"new  ", c.New}} {
+		p.text(r.lead, Neutral(fmt.Sprintf("%s  %s  %s  %s", r.saved.Name, r.saved.Started.UTC().Format("2006-01-02 15:04Z"), verdictName[r.saved.Verdict], machine(r.saved.Platform))))
+	}
+	if a, b := c.Old.Platform.ComputerName, c.New.Platform.ComputerName; !strings.EqualFold(a, b) {
+		p.text("     ", Neutral(fmt.Sprintf("The reports are of different computers: %s and %s", named(a), named(b))))
+	}
+	p.line("")
+	n := c.summary()
+	var parts []string
+	for _, kind := range Changes {
+		if n[kind] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[kind], changeWords[kind].word))
+		}
+	}
+	p.text("", strings.Join(parts, ", "))
+	for _, kind := range Changes {
+		for _, d := range c.Differences {
+			if d.Change == kind && kind != Same {
+				p.difference(d)
+			}
+		}
+	}
+	return p.w.Flush()
+}
+
+func machine(p scanner.Platform) string {
+	return strings.Join(slices.DeleteFunc([]string{p.Name, p.ComputerName}, func(s string) bool { return s == "" }), ", ")
+}
+
+func named(s string) string {
+	if s == "" {
+		return "one whose name is not known"
+	}
+	return s
+}
+
+func (p *page) difference(d Difference) {
+	shown := d.New
+	if shown == nil {
+		shown = d.Old
+	}
+	head := Neutral(shown.ID)
+	if shown.Severity != requirement.Required {
+		head += "  (" + string(shown.Severity) + ")"
+	}
+	if shown.Waiver != nil && d.New != nil {
+		head += "  (waived)"
+	}
+	p.line("")
+	p.painted(changeWords[d.Change].color, fmt.Sprintf("%-15s  ", strings.ToUpper(changeWords[d.Change].word)), head)
+	was, is := side(d.Old), side(d.New)
+	if was == is {
+		p.text("  ", is)
+	} else {
+		p.text("  was: ", was)
+		p.text("  now: ", is)
+	}
+	for i, e := range d.Evidence {
+		if i == maxEvidence {
+			p.text("    ", fmt.Sprintf("and %d more (--format json)", len(d.Evidence)-i))
+			break
+		}
+		if e.Old != nil {
+			p.evidence("  - ", *e.Old)
+		}
+		if e.New != nil {
+			p.evidence("  + ", *e.New)
+		}
+	}
+}
+
+// side is what one report says of a requirement.
+func side(f *requirement.Finding) string {
+	if f == nil {
+		return "not in the report"
+	}
+	return Neutral(statusName(f.Status) + ": " + f.Message)
+}
+
+type jsonDiff struct {
+	SchemaVersion int              `json:"schema_version"`
+	Tool          jsonTool         `json:"tool"`
+	Old           jsonDiffReport   `json:"old"`
+	New           jsonDiffReport   `json:"new"`
+	ExitCode      int              `json:"exit_code"`
+	Summary       map[Change]int   `json:"summary"`
+	Changes       []jsonDifference `json:"changes"`
+}
+
+type jsonDiffReport struct {
+	Report       string          `json:"report"`
+	Started      string          `json:"started"`
+	Images       []string        `json:"images"`
+	ComputerName string          `json:"computer_name,omitempty"`
+	Verdict      scanner.Verdict `json:"verdict"`
+}
+
+type jsonDifference struct {
+	ID       string               `json:"id"`
+	Title    string               `json:"title"`
+	Severity requirement.Severity `json:"severity"`
+	Change   Change               `json:"change"`
+	Old      *jsonDiffFinding     `json:"old,omitempty"`
+	New      *jsonDiffFinding     `json:"new,omitempty"`
+	Evidence []jsonEvidenceChange `json:"evidence,omitempty"`
+}
+
+type jsonDiffFinding struct {
+	Status      requirement.Status `json:"status"`
+	Message     string             `json:"message"`
+	Remediation string             `json:"remediation,omitempty"`
+	Waived      bool               `json:"waived,omitempty"`
+}
+
+type jsonEvidenceChange struct {
+	Old *jsonEvidence `json:"old,omitempty"`
+	New *jsonEvidence `json:"new,omitempty"`
+}
+
+// DiffJSON writes a comparison for programs: everything but what is the same.
+func DiffJSON(w io.Writer, c Comparison, o Options) error {
+	doc := jsonDiff{
+		SchemaVersion: schemaVersion, Tool: jsonTool{Name: toolName, Version: o.Version, Commit: o.Commit},
+		Old: diffReport(c.Old), New: diffReport(c.New), ExitCode: c.ExitCode(), Summary: c.summary(), Changes: []jsonDifference{},
+	}
+	for _, d := range c.Differences {
+		if d.Change == Same {
+			continue
+		}
+		shown := d.New
+		if shown == nil {
+			shown = d.Old
+		}
+		j := jsonDifference{ID: shown.ID, Title: shown.Demand, Severity: shown.Severity, Change: d.Change, Old: diffFinding(d.Old), New: diffFinding(d.New)}
+		for _, e := range d.Evidence {
+			j.Evidence = append(j.Evidence, jsonEvidenceChange{Old: evidenceOrNone(e.Old), New: evidenceOrNone(e.New)})
+		}
+		doc.Changes = append(doc.Changes, j)
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(doc)
+}
+
+func diffReport(s *Saved) jsonDiffReport {
+	return jsonDiffReport{Report: s.Name, Started: s.Started.UTC().Format(time.RFC3339Nano), Images: append([]string{}, s.Images...), ComputerName: s.Platform.ComputerName, Verdict: s.Verdict}
+}
+
+func diffFinding(f *requirement.Finding) *jsonDiffFinding {
+	if f == nil {
+		return nil
+	}
+	return &jsonDiffFinding{Status: f.Status, Message: f.Message, Remediation: f.Outcome.Remediation, Waived: f.Waiver != nil}
+}
+
+func evidenceOrNone(e *requirement.Evidence) *jsonEvidence {
+	if e == nil {
+		return nil
+	}
+	j := evidence(*e)
+	return &j
+}

@@ -1,0 +1,130 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// MaxSaved bounds a report that is read back, in bytes: one of an ordinary
+// machine has less than a megabyte, and lists on a crafted image may be long.
+const MaxSaved = 128 << 20
+
+// ErrNotReport: a file is no report that JSON wrote, of a version that is read.
+var ErrNotReport = errors.New("not a report of coldcheck in JSON")
+
+// Saved is a report that was read back, as far as others are made of it.
+type Saved struct {
+	Name     string // of its file
+	Started  time.Time
+	Images   []string
+	Platform scanner.Platform
+	Verdict  scanner.Verdict
+	Findings []requirement.Finding // each id once; of the Requirement what a report holds
+}
+
+// Read reads a report that JSON wrote, in UTF-8 or, as Windows PowerShell
+// redirects it, in UTF-16 with a byte order mark. An error is ErrNotReport.
+func Read(name string, data []byte) (*Saved, error) {
+	s, err := read(data, MaxSaved)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrNotReport, err)
+	}
+	s.Name = name
+	return s, nil
+}
+
+func read(data []byte, limit int) (*Saved, error) {
+	if len(data) > limit {
+		return nil, fmt.Errorf("it is larger than %d MiB", limit>>20)
+	}
+	data, _, err := transform.Bytes(unicode.BOMOverride(encoding.Nop.NewDecoder()), data)
+	if err != nil {
+		return nil, err
+	}
+	var doc jsonReport
+	d := json.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(&doc); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("something follows the report")
+	}
+	switch {
+	case doc.Tool.Name != toolName:
+		return nil, errors.New("no tool.name that says so")
+	case doc.SchemaVersion != schemaVersion:
+		return nil, fmt.Errorf("schema_version %d is not read", doc.SchemaVersion)
+	case !slices.Contains([]scanner.Verdict{scanner.Ready, scanner.NotReady, scanner.Inconclusive}, doc.Verdict):
+		return nil, fmt.Errorf("unknown verdict %q", doc.Verdict)
+	}
+	s := &Saved{Images: doc.Scan.Images, Platform: scanner.Platform(doc.Platform), Verdict: doc.Verdict}
+	if s.Started, err = time.Parse(time.RFC3339Nano, doc.Scan.Started); err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for i, j := range doc.Findings {
+		f, err := j.finding()
+		if err == nil && seen[f.ID] {
+			err = errors.New("it is there twice")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("finding %d (%s): %w", i+1, j.ID, err)
+		}
+		seen[f.ID] = true
+		s.Findings = append(s.Findings, f)
+	}
+	return s, nil
+}
+
+// finding is what the finding was before it was written.
+func (j jsonFinding) finding() (f requirement.Finding, err error) {
+	switch {
+	case j.ID == "":
+		return f, errors.New("no id")
+	case !slices.Contains(requirement.Statuses, j.Status):
+		return f, fmt.Errorf("unknown status %q", j.Status)
+	case !slices.Contains([]requirement.Severity{requirement.Required, requirement.Recommended, requirement.Info}, j.Severity):
+		return f, fmt.Errorf("unknown severity %q", j.Severity)
+	}
+	f = requirement.Finding{
+		Requirement: requirement.Requirement{
+			ID: j.ID, Scope: j.Scope, Severity: j.Severity, AWSErrorCode: j.AWSErrorCode, Demand: j.Title, Reference: j.Reference,
+		},
+		Outcome:  requirement.Outcome{Status: j.Status, Basis: j.Basis, Message: j.Message, Remediation: j.Remediation, Details: j.Details},
+		Accepted: j.Accepted,
+	}
+	for _, e := range j.Evidence {
+		back := requirement.Evidence{
+			Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data, Offset: e.Offset, Note: e.Note,
+			ConfirmedBy: e.ConfirmedBy, Unconfirmed: e.Unconfirmed,
+		}
+		if e.Value != nil {
+			back.Value = *e.Value
+		}
+		if e.Time != "" {
+			if back.Time, err = time.Parse(time.RFC3339Nano, e.Time); err != nil {
+				return f, err
+			}
+		}
+		f.Evidence = append(f.Evidence, back)
+	}
+	if w := j.Waiver; w != nil {
+		f.Waiver = &requirement.Waiver{ID: j.ID, Target: w.Target, Reason: w.Reason, Owner: w.Owner, Undetermined: w.Undetermined, Source: w.Source}
+		if f.Waiver.Expiry, err = time.Parse(time.DateOnly, w.Expiry); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
