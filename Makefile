@@ -8,7 +8,13 @@ STATICCHECK_VERSION = v0.8.2
 PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
 	e2fsprogs exfatprogs fdisk gdisk libhivex-bin libwin-hivex-perl lvm2 mount \
 	ntfs-3g qemu-utils reglookup rpm sleuthkit sqlite3 strace util-linux wimtools \
-	xfsprogs zstd gcc libc6-dev
+	xfsprogs zstd gcc libc6-dev \
+	chromium-headless-shell fonts-dejavu-core libxml2-utils openjdk-17-jre-headless
+
+# What reports are held against: the accessibility checker axe, the HTML checker
+# of the W3C, and the validator of SARIF's authors, which is a program of its
+# own. They come without scripts of their packages being run.
+VALIDATORS = axe-core@4.14.1 vnu-jar@26.9.27 @microsoft/sarif-multitool-linux@5.7.0
 
 PLATFORMS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64
 
@@ -70,6 +76,12 @@ tools:
 		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	fi
 	$(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	@command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends npm
+	@test "$$(cat .cache/validators/installed 2>/dev/null)" = "$(VALIDATORS)" || { \
+		rm -rf .cache/validators && mkdir -p .cache/validators && \
+		npm install --prefix .cache/validators --no-save --no-audit --no-fund --ignore-scripts $(VALIDATORS) && \
+		chmod +x .cache/validators/node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool && \
+		echo "$(VALIDATORS)" > .cache/validators/installed; }
 
 -include fixtures/fixtures.mk
 

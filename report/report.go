@@ -39,6 +39,7 @@ var Formats = []Format{
 	{Name: "table", Summary: "for people", Write: Table},
 	{Name: "json", Summary: "for programs", Write: JSON},
 	{Name: "jsonl", Summary: "a finding a line, for programs that read many scans", Write: JSONL},
+	{Name: "junit", Summary: "JUnit XML, for CI", Write: JUnit},
 	{Name: "log", Summary: "every step and every piece of evidence, one a line", Write: Log, DefaultFile: logFile},
 }
 

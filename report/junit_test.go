@@ -1,0 +1,115 @@
+package report
+
+import (
+	"encoding/xml"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// Every report is what the schema says, and the schema is none that says yes to
+// everything.
+func TestJUnitSchema(t *testing.T) {
+	testenv.Tool(t, "xmllint")
+	reports := files(t, "junit")
+	schema := filepath.Join(filepath.Dir(reports[0]), "junit.xsd")
+	if err := os.WriteFile(schema, JUnitSchema, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	validate := func(files ...string) ([]byte, error) {
+		return exec.Command("xmllint", append([]string{"--nonet", "--noout", "--schema", schema}, files...)...).CombinedOutput()
+	}
+	if out, err := validate(reports...); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	good, err := os.ReadFile(reports[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for old, broken := range map[string]string{
+		`<testcase name="`: `<testcase nam="`,
+		` errors="`:        ` errors="-`,
+		` timestamp="2`:    ` timestamp="Z2`,
+		`<properties>`:     `<properties><other/>`,
+	} {
+		text := strings.Replace(string(good), old, broken, 1)
+		if text == string(good) {
+			t.Fatalf("%s is not in the report", old)
+		}
+		file := filepath.Join(t.TempDir(), "broken.xml")
+		if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := validate(file); err == nil {
+			t.Errorf("the schema accepts %s", broken)
+		}
+	}
+}
+
+// The figures of a suite are those of its cases, each requirement is a case, and
+// what a case is follows from its finding.
+func TestJUnitCases(t *testing.T) {
+	for name, r := range scans(t) {
+		t.Run(name, func(t *testing.T) {
+			var doc struct {
+				Suites []struct {
+					Name                             string `xml:"name,attr"`
+					Tests, Failures, Errors, Skipped int    `xml:",attr"`
+					Cases                            []struct {
+						Name    string    `xml:"name,attr"`
+						Failure *struct{} `xml:"failure"`
+						Error   *struct{} `xml:"error"`
+						Skipped *struct{} `xml:"skipped"`
+					} `xml:"testcase"`
+				} `xml:"testsuite"`
+			}
+			text := strings.NewReplacer("tests=", "Tests=", "failures=", "Failures=", "errors=", "Errors=", "skipped=", "Skipped=").
+				Replace(string(written(t, JUnit, r)))
+			if err := xml.Unmarshal([]byte(text), &doc); err != nil {
+				t.Fatal(err)
+			}
+			if len(doc.Suites) != 1 || len(doc.Suites[0].Cases) != len(r.Findings) {
+				t.Fatalf("%d suites, or not a case for each of %d findings", len(doc.Suites), len(r.Findings))
+			}
+			s := doc.Suites[0]
+			if want := rootImage(r); s.Name != want {
+				t.Errorf("suite %q, want %q", s.Name, want)
+			}
+			n := map[string]int{}
+			for i, c := range s.Cases {
+				f := r.Findings[i]
+				got := "passed"
+				switch {
+				case c.Failure != nil:
+					got = "failure"
+				case c.Error != nil:
+					got = "error"
+				case c.Skipped != nil:
+					got = "skipped"
+				}
+				n[got]++
+				want := map[requirement.Status]string{requirement.NotApplicable: "skipped", requirement.Undetermined: "error"}[f.Status]
+				switch {
+				case f.Waiver != nil, f.Accepted:
+					want = "skipped"
+				case r.Unmet[f.ID]:
+					want = "failure"
+				case want == "":
+					want = "passed"
+				}
+				if c.Name != f.ID || got != want {
+					t.Errorf("%s %s: case %s %s, want %s", f.ID, f.Status, c.Name, got, want)
+				}
+			}
+			if got, want := fmt.Sprint(s.Tests, s.Failures, s.Errors, s.Skipped), fmt.Sprint(len(s.Cases), n["failure"], n["error"], n["skipped"]); got != want {
+				t.Errorf("tests, failures, errors, skipped: %s, want %s", got, want)
+			}
+		})
+	}
+}
