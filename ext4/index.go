@@ -14,8 +14,10 @@ type index struct {
 	dirs   []indexedDir
 	starts []uint32 // where the children of each directory begin
 	kids   []uint32 // inodes
-	memory atomic.Int64
-	limit  int64
+
+	memory  atomic.Int64
+	limit   int64
+	reserve func(n int64) error // may be nil
 }
 
 // chunkNodes is how many inodes share one piece of memory, which is there if
@@ -83,14 +85,32 @@ var errMemory = fmt.Errorf("%w: the index takes more memory than Options allow",
 
 // grow accounts for memory.
 func (x *index) grow(bytes int64) error {
-	if x.memory.Add(bytes) > x.limit {
+	if x.memory.Load()+bytes > x.limit {
 		return errMemory
 	}
+	if x.reserve != nil {
+		if err := x.reserve(bytes); err != nil {
+			return fmt.Errorf("index of files: %w", err)
+		}
+	}
+	x.memory.Add(bytes)
 	return nil
 }
 
-func (f *FS) buildIndex() (*index, error) {
-	s := &indexScan{f: f, x: &index{limit: f.options.Memory}}
+// giveUp says that the index is not used.
+func (x *index) giveUp() {
+	if x.reserve != nil {
+		x.reserve(-x.memory.Load())
+	}
+}
+
+func (f *FS) buildIndex() (x *index, err error) {
+	s := &indexScan{f: f, x: &index{limit: f.options.Memory, reserve: f.options.Reserve}}
+	defer func() {
+		if err != nil {
+			s.x.giveUp()
+		}
+	}()
 	chunks := int64(f.super.inodes)/chunkNodes + 1
 	if err := s.x.grow(8 * chunks); err != nil {
 		return nil, err

@@ -17,6 +17,10 @@ const (
 	scanGap  = 128 << 10
 )
 
+// growth is what a list takes that grows, in times its size: it is copied then,
+// and those of all scanners are put together.
+const growth = 2
+
 // stretch is a piece of the volume that is to be read and decoded.
 type stretch struct {
 	at, size int64  // in bytes; size is at most scanRead
@@ -294,7 +298,7 @@ func (w *scanner) addDir(i inode) error {
 		}
 		w.broken = append(w.broken, brokenDir{dir, why})
 	}
-	return w.x.grow(int64(16 + 24*(len(w.runs)-runs) + 8*(len(w.entries)-entries)))
+	return w.x.grow(growth * int64(16+24*(len(w.runs)-runs)+8*(len(w.entries)-entries)))
 }
 
 func (w *scanner) visit(d dirent) {
@@ -318,7 +322,7 @@ func (w *scanner) entriesOf(t stretch, b []byte) error {
 		}
 		b = b[s.blockSize():]
 	}
-	return w.x.grow(8 * int64(len(w.entries)-before))
+	return w.x.grow(growth * 8 * int64(len(w.entries)-before))
 }
 
 // missing looks at the inodes that entries name and that were not looked at

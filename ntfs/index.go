@@ -1,6 +1,7 @@
 package ntfs
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 )
@@ -83,19 +84,50 @@ type index struct {
 	// In the order of their records.
 	streams []streamTotal
 
-	limit int64        // in bytes
-	used  atomic.Int64 // in bytes
-	mu    sync.Mutex   // protects names and arenas while scanners ask for more
+	limit   int64               // in bytes
+	used    atomic.Int64        // in bytes
+	reserve func(n int64) error // may be nil
+	mu      sync.Mutex          // protects names and arenas while scanners ask for more
 
 	sorted sync.Map // children by hash, of the large directories that were looked into
 }
 
 // grow accounts for n bytes.
 func (x *index) grow(n int64) error {
-	if x.used.Add(n) > x.limit {
+	if x.used.Load()+n > x.limit {
 		return unsupported("an index of more than %d bytes of memory", x.limit)
 	}
+	if x.reserve != nil {
+		if err := x.reserve(n); err != nil {
+			return fmt.Errorf("index of files: %w", err)
+		}
+	}
+	x.used.Add(n)
 	return nil
+}
+
+// lend reserves buffers of a size, up to most of them: one in any case, others
+// while there is memory for several times as much.
+func (x *index) lend(most int, size int64) (int, error) {
+	if x.reserve == nil {
+		return most, nil
+	}
+	if err := x.reserve(size); err != nil {
+		return 0, fmt.Errorf("a buffer of %d bytes: %w", size, err)
+	}
+	const plenty = 8
+	n := 1
+	for ; n < most && x.reserve(plenty*size) == nil; n++ {
+		x.giveBack((plenty - 1) * size)
+	}
+	return n, nil
+}
+
+// giveBack says that so many bytes are not used any more.
+func (x *index) giveBack(n int64) {
+	if x.reserve != nil {
+		x.reserve(-n)
+	}
 }
 
 func (x *index) node(record uint32) *node {

@@ -68,6 +68,11 @@ var _ interface {
 type Options struct {
 	Memory  int64 // bytes that the index may take; DefaultMemory if 0
 	Readers int   // reads of $MFT at a time; as many as there are processors, at least two, if 0
+
+	// Reserve is asked before memory is taken for the index, in bytes, and told
+	// with a negative number what was given up. Its error ends Open. It must be
+	// safe for concurrent use. Nil never refuses.
+	Reserve func(n int64) error
 }
 
 // DefaultMemory is what the index may take, in bytes: about three million
@@ -94,7 +99,7 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 		return nil, err
 	}
 	f := &FS{boot: b, disk: &disk{r: r, size: size, clusterSize: int64(b.clusterSize), clusters: b.clusters}}
-	f.index.limit = o.Memory
+	f.index.limit, f.index.reserve = o.Memory, o.Reserve
 	if note != "" {
 		f.note("%s", note)
 	}
@@ -108,6 +113,7 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 		f.loadVolume,
 	} {
 		if err := step(); err != nil {
+			f.index.giveBack(f.index.used.Load())
 			return nil, err
 		}
 	}

@@ -67,7 +67,11 @@ func (f *FS) scan(readers int) error {
 	}
 	f.index.chunks = make([]*chunk, blocks)
 	s := &scan{f: f, bitmap: bitmap, blocks: blocks}
-	readers = int(min(int64(readers), max(blocks, 1)))
+	buffer := int64(chunkRecords * f.boot.recordSize)
+	if readers, err = f.index.lend(int(min(int64(readers), max(blocks, 1))), buffer); err != nil {
+		return err
+	}
+	defer func() { f.index.giveBack(int64(readers) * buffer) }()
 	scanners := make([]scanner, readers)
 	errs := make([]error, readers)
 	var done sync.WaitGroup
@@ -279,7 +283,8 @@ func (w *scanner) record(number uint32, buf []byte) error {
 
 // memory estimates what the lists take, in bytes.
 func (all *found) memory() int64 {
-	return int64(16*len(all.streams) + 12*len(all.parts) + 96*len(all.extensions) + 24*len(all.names))
+	const growth = 3 // a list that grows is copied, and so are those of all scanners in the end
+	return growth * int64(16*len(all.streams)+12*len(all.parts)+96*len(all.extensions)+24*len(all.names))
 }
 
 // attributes puts what the record says into its node. Of a record that turns

@@ -1,0 +1,70 @@
+package ntfs
+
+import (
+	"errors"
+	"sync"
+	"testing"
+)
+
+// A budget is an Options.Reserve of so many bytes.
+type budget struct {
+	mu          sync.Mutex
+	left, least int64
+}
+
+var errBudget = errors.New("over budget")
+
+func newBudget(n int64) *budget { return &budget{left: n, least: n} }
+
+func (b *budget) reserve(n int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n > b.left {
+		return errBudget
+	}
+	b.left -= n
+	b.least = min(b.least, b.left)
+	return nil
+}
+
+// The index is asked for before it is held: with what it needs the volume
+// opens, with less it does not, and nothing stays taken.
+func TestReserve(t *testing.T) {
+	var b builder
+	for i := range 20000 {
+		b.add(file{name: manyName(i), parent: recordRoot})
+	}
+	image := b.image()
+	open := func(n int64, readers int) (*budget, error) {
+		budget := newBudget(n)
+		_, err := Options{Reserve: budget.reserve, Readers: readers}.Open(&sectionReader{image}, int64(len(image)))
+		return budget, err
+	}
+	const plenty = 1 << 30
+	whole, err := open(plenty, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	needs := plenty - whole.least
+	if kept := plenty - whole.left; kept <= 0 || kept > needs {
+		t.Errorf("%d bytes kept of %d", kept, needs)
+	}
+	for _, n := range []int64{needs, needs + 1} {
+		if _, err := open(n, 1); err != nil {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+	for _, n := range []int64{needs - 1, needs / 2, 1, 0} {
+		budget, err := open(n, 1)
+		if !errors.Is(err, errBudget) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnsupported) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+		if budget.left != n {
+			t.Errorf("%d of %d bytes stay taken", n-budget.left, n)
+		}
+	}
+	// Fewer read at a time where there is no memory for more.
+	if _, err := open(needs+needs/2, 1000); err != nil {
+		t.Errorf("1000 readers: %v", err)
+	}
+}
