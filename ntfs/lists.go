@@ -1,0 +1,50 @@
+package ntfs
+
+import (
+	"bytes"
+	"sync"
+)
+
+// pendingList is an attribute list that is not resident. It is read after the
+// pass, and from what the pass saw of it.
+type pendingList struct {
+	record    uint32
+	attribute attribute
+}
+
+// keepList notes a list whose record is about to be overwritten. Of several in
+// one record the first counts, as it does for load.
+func (w *scanner) keepList(number uint32, a *attribute) {
+	if last := len(w.found.lists) - 1; last >= 0 && w.found.lists[last].record == number {
+		return
+	}
+	kept := *a
+	kept.name, kept.value = nil, bytes.Clone(a.value)
+	w.found.lists = append(w.found.lists, pendingList{number, kept})
+	w.found.listBytes += int64(len(kept.value))
+}
+
+// readLists reads the lists, some at a time since they lie all over the
+// volume, and hands each on in their order.
+func (f *FS) readLists(lists []pendingList, readers int, each func(record uint32, list []byte, err error) error) error {
+	type content struct {
+		list []byte
+		err  error
+	}
+	read := make([]content, readers)
+	for len(lists) > 0 {
+		some := lists[:min(readers, len(lists))]
+		lists = lists[len(some):]
+		var done sync.WaitGroup
+		for i, p := range some {
+			done.Go(func() { read[i].list, read[i].err = readList(f.disk, []attribute{p.attribute}) })
+		}
+		done.Wait()
+		for i, p := range some {
+			if err := each(p.record, read[i].list, read[i].err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
