@@ -175,9 +175,10 @@ func (c *counting) ReadAt(p []byte, off int64) (int, error) {
 	return c.ReaderAt.ReadAt(p, off)
 }
 
-// Open reads $MFT once, in large reads; after that listing, looking up and
-// adding up read nothing, and reading a file takes a read for its record and one
-// for each of its runs.
+// Open reads $MFT once, in large reads. After that adding up and look-ups read
+// nothing, but for the index of a directory that is listed, or in which a name
+// is not found, and that once. Reading a file takes a read for its record and
+// one for each of its runs.
 func TestReads(t *testing.T) {
 	g := newGenerated(100_000)
 	c := &counting{ReaderAt: g}
@@ -193,6 +194,12 @@ func TestReads(t *testing.T) {
 	if _, err := f.Tree("."); err != nil {
 		t.Error(err)
 	}
+	if _, err := f.Stat(generatedName(500)); err != nil {
+		t.Error(err)
+	}
+	if reads := c.reads.Load() - before; reads != 0 {
+		t.Errorf("%d reads", reads)
+	}
 	err = fs.WalkDir(f, generatedName(500), func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -203,10 +210,12 @@ func TestReads(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if _, err := f.Stat("not there"); !errors.Is(err, fs.ErrNotExist) {
-		t.Error(err)
+	for _, name := range []string{"not there", "nor this"} {
+		if _, err := f.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
 	}
-	if reads := c.reads.Load() - before; reads != 0 {
+	if reads := c.reads.Load() - before; reads != 2 { // the records of two directories, whose indexes are in them
 		t.Errorf("%d reads", reads)
 	}
 	e := small(t)

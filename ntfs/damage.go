@@ -40,20 +40,35 @@ func (f *FS) Damage() Damage {
 	return d
 }
 
+// collectDamage counts the records that cannot be read. Of a volume that was in
+// use one is often free already whose bit is yet to be cleared: the deletion is
+// in $LogFile. Of any other it was lost.
 func (f *FS) collectDamage() {
+	if f.volume.LogFile != LogNotClean {
+		for _, record := range f.freed {
+			*f.index.node(record) = node{flags: nodeBad, why: reasonFreed}
+		}
+	}
 	for c, chunk := range f.index.chunks {
 		if chunk == nil {
 			continue
 		}
 		for i := range chunk.nodes {
 			n := &chunk.nodes[i]
-			if n.flags&(nodeBad|nodePartial) == 0 {
-				continue
-			}
-			f.damage.Count++
-			if len(f.damage.Records) < maxDamaged {
-				f.damage.Records = append(f.damage.Records, DamagedRecord{uint64(c*chunkRecords + i), n.why.Error()})
+			if n.flags&(nodeBad|nodePartial) != 0 {
+				f.damaged(uint32(c*chunkRecords+i), n.why)
 			}
 		}
+	}
+	for _, record := range f.cut {
+		f.damaged(record, reasonBeyond)
+	}
+	f.freed, f.cut = nil, nil
+}
+
+func (f *FS) damaged(record uint32, why reason) {
+	f.damage.Count++
+	if len(f.damage.Records) < maxDamaged {
+		f.damage.Records = append(f.damage.Records, DamagedRecord{uint64(record), why.Error()})
 	}
 }

@@ -200,7 +200,11 @@ func TestExtensionOfAnother(t *testing.T) {
 			}
 			e.editRecord(extension, change)
 			f := e.open()
-			if got, want := f.Damage().Records, []DamagedRecord{{uint64(base), reasonExtension.Error()}}; !slices.Equal(got, want) {
+			want := []DamagedRecord{{uint64(base), reasonExtension.Error()}}
+			if name == "in use" {
+				want = append(want, DamagedRecord{uint64(extension), reasonFreed.Error()})
+			}
+			if got := f.Damage().Records; !slices.Equal(got, want) {
 				t.Errorf("damage %v, want %v", got, want)
 			}
 			if _, err := f.ReadFile("scattered"); !errors.Is(err, ErrCorrupt) {
@@ -483,6 +487,89 @@ func TestUpcaseTables(t *testing.T) {
 		t.Errorf("%d letters differ", differ)
 	}
 	t.Logf("%d letters differ", differ)
+}
+
+// What the index of a directory names is not absent, whatever its record says.
+func TestIndexContradictsRecord(t *testing.T) {
+	const dir, file = "deep/1/2/3/4/5/6/7/8/9", "bottom"
+	name := func(change func(value []byte)) func([]byte) {
+		return func(r []byte) {
+			a := find(t, r, typeFileName, "")
+			change(a[binary.LittleEndian.Uint16(a[20:]):])
+		}
+	}
+	for what, change := range map[string]func(record []byte){
+		"another letter":            name(func(v []byte) { v[66] = 'B' + 1 }),
+		"a shorter name":            name(func(v []byte) { v[64]-- }),
+		"another directory":         name(func(v []byte) { v[0] = recordRoot }),
+		"a directory gone by":       name(func(v []byte) { v[6]++ }),
+		"an extension of another":   func(r []byte) { r[32] = 40 },
+		"free":                      func(r []byte) { r[22] &^= recordInUse },
+		"free, and once more again": func(r []byte) { r[22] &^= recordInUse; r[16]++ },
+	} {
+		t.Run(what, func(t *testing.T) {
+			e := small(t)
+			e.edit(dir+"/"+file, change)
+			for state, f := range map[string]*FS{"clean": e.open(), "in use": e.inUse()} {
+				if _, err := f.Stat(dir + "/" + file); !errors.Is(err, ErrCorrupt) {
+					t.Errorf("%s: stat %v", state, err)
+				}
+				list, err := f.ReadDir(dir)
+				if err != nil || !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == file }) {
+					t.Fatalf("%s: %v, %v", state, list, err)
+				}
+				for _, e := range list {
+					if _, err := e.Info(); e.Name() == file && !errors.Is(err, ErrCorrupt) {
+						t.Errorf("%s: info %v", state, err)
+					}
+				}
+				if _, err := f.Stat(dir + "/other"); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s: stat of what never was: %v", state, err)
+				}
+			}
+		})
+	}
+}
+
+// A record that is free, while the bitmap of $MFT has it in use, was lost: unless
+// the volume was in use, where that is on its way.
+func TestFreedRecord(t *testing.T) {
+	e := small(t)
+	number := e.number("deep/1/2/3/4/5/6/7/8/9/bottom")
+	e.editRecord(number, func(r []byte) { r[22] &^= recordInUse })
+	if got, want := e.open().Damage().Records, []DamagedRecord{{uint64(number), reasonFreed.Error()}}; !slices.Equal(got, want) {
+		t.Errorf("damage %v, want %v", got, want)
+	}
+	f := e.inUse()
+	if d := f.Damage(); d.Count != 0 {
+		t.Errorf("in use: damage %v", d.Records)
+	}
+	if totals, err := f.Tree("."); err != nil || totals.Damaged != 0 {
+		t.Errorf("in use: %+v, %v", totals, err)
+	}
+}
+
+// A $MFT that was cut has lost the records that its bitmap still has.
+func TestCutMFT(t *testing.T) {
+	e := small(t)
+	number := e.number("deep/1/2/3/4/5/6/7/8/9/bottom")
+	e.editRecord(recordMFT, func(r []byte) {
+		a := find(t, r, typeData, "")
+		size := uint64(number) * uint64(e.f.boot.recordSize)
+		binary.LittleEndian.PutUint64(a[48:], size)
+		binary.LittleEndian.PutUint64(a[56:], size)
+	})
+	f := e.open()
+	d := f.Damage()
+	if d.Count == 0 || d.Records[0] != (DamagedRecord{uint64(number), reasonBeyond.Error()}) {
+		t.Errorf("damage %v", d.Records)
+	}
+	if _, err := f.Stat("deep/1/2/3/4/5/6/7/8/9/bottom"); !errors.Is(err, ErrCorrupt) {
+		t.Error(err)
+	}
+	if totals, err := f.Tree("deep"); err != nil || totals.Damaged == 0 {
+		t.Errorf("%+v, %v", totals, err)
+	}
 }
 
 // Without the bitmap of $MFT a zero record counts as damaged.

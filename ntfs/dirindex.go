@@ -5,8 +5,9 @@ import (
 	"io/fs"
 )
 
-// A directory's own index, a B-tree of the names in it, is read only where
-// some records are damaged, to learn what they were called.
+// A directory's own index, a B-tree of the names in it, is what Windows looks
+// names up in. Here they come from the records; the index is the second witness
+// for what the records say is not there.
 
 const (
 	minIndexBlock = 512
@@ -16,11 +17,15 @@ const (
 	// read, in bytes: 2 million blocks.
 	maxIndexBitmap = 256 << 10
 
+	// maxIndexAhead is the size of the largest index that is read in one piece,
+	// in bytes: that of 60,000 names. WinSxS has a third of that.
+	maxIndexAhead = 8 << 20
+
 	entryHasNode = 1
 	entryIsLast  = 2
 )
 
-// lostEntry is a name whose record cannot be read.
+// lostEntry is a name that the records do not have.
 type lostEntry struct {
 	name   string
 	record uint32
@@ -29,13 +34,10 @@ type lostEntry struct {
 	err    error
 }
 
-// lost returns the names in a directory that are known from its index alone.
-// With the error the list may lack some. An entry of a record that is free,
-// or used for another file, is what a crash left behind, and ignored.
+// lost returns the names in a directory that are known from its index alone:
+// their records were lost, or say something else. With the error the list may
+// lack some that a damaged record had.
 func (f *FS) lost(dir uint32) ([]lostEntry, error) {
-	if f.damage.Count == 0 {
-		return nil, nil
-	}
 	var lost []lostEntry
 	err := f.walkIndex(dir, func(ref reference, fn fileName) {
 		l := lostEntry{name: decodeName(fn.name), dos: fn.namespace == namespaceDOS}
@@ -48,28 +50,28 @@ func (f *FS) lost(dir uint32) ([]lostEntry, error) {
 			return
 		}
 		l.record = uint32(ref.record())
-		n := f.index.node(l.record)
-		switch {
-		case n.flags&nodeBad != 0:
-		case n.flags&nodePartial != 0 && n.sequence == ref.sequence() && !f.has(dir, l.record, l.name):
-		default:
+		if f.has(dir, l.record, l.name) {
 			return
 		}
-		l.err = damaged(l.record, n.why)
+		switch n := f.index.node(l.record); {
+		case n.flags&(nodeBad|nodePartial) != 0:
+			l.err = damaged(l.record, n.why)
+		case n.flags&nodeBase == 0:
+			l.err = corrupt("record %d, which the index of directory %d names, is free", l.record, dir)
+		default:
+			l.err = corrupt("record %d does not have the name that the index of directory %d has", l.record, dir)
+		}
 		lost = append(lost, l)
 	})
-	if err != nil {
-		return lost, fmt.Errorf("index of directory %d: %w", dir, err)
+	if err == nil || f.damage.Count == 0 && recoverable(err) {
+		return lost, nil // all records were read, and have all the names
 	}
-	return lost, nil
+	return lost, fmt.Errorf("index of directory %d: %w", dir, err)
 }
 
 // lostOnce is lost for look-ups, many of which may ask for the same directory:
 // its answer is kept.
 func (f *FS) lostOnce(dir uint32) ([]lostEntry, error) {
-	if f.damage.Count == 0 {
-		return nil, nil
-	}
 	type answer struct {
 		lost []lostEntry
 		err  error
@@ -90,7 +92,8 @@ const maxKept = 100
 
 // has reports whether the record has the name in the directory.
 func (f *FS) has(dir, record uint32, text string) bool {
-	for _, id := range f.index.children(dir) {
+	hash, _ := f.up.foldName(text)
+	for _, id := range f.candidates(dir, hash) {
 		if n := f.index.name(id); n.record == record && string(f.index.text(n)) == text {
 			return true
 		}
@@ -158,6 +161,12 @@ func (w *indexWalk) blocks(f *FS, ino *inode) error {
 	if unit > w.block {
 		unit = 512
 	}
+	var whole []byte
+	if s.size <= maxIndexAhead {
+		if whole, err = s.readAll(maxIndexAhead); err != nil {
+			return err
+		}
+	}
 	seen := make(map[int64]bool)
 	buf := make([]byte, w.block)
 	for len(w.below) > 0 {
@@ -174,7 +183,9 @@ func (w *indexWalk) blocks(f *FS, ino *inode) error {
 		if number/8 >= int64(len(bitmap)) || bitmap[number/8]>>(number%8)&1 == 0 {
 			return corrupt("block at VCN %d is not in use", vcn)
 		}
-		if err := s.readAt(buf, vcn*unit); err != nil {
+		if at := vcn * unit; at+w.block <= int64(len(whole)) {
+			buf = whole[at : at+w.block]
+		} else if err := s.readAt(buf, at); err != nil {
 			return err
 		}
 		if err := w.decode(buf, vcn); err != nil {

@@ -21,8 +21,8 @@
 // reads ($UpCase, $Volume, $LogFile's head), one for each attribute list
 // that is not resident and two or more for each reparse point that is not.
 //
-// After that [FS.Stat], [FS.ReadDir], [FS.Tree] and the look-up of names read
-// nothing. A look-up takes time proportional to the names in the directories on
+// After that [FS.Stat], [FS.Tree] and the look-up of names read nothing where
+// the name is found. A look-up takes time proportional to the names in the directories on
 // its way; those of 512 names and more are ordered by hash when first looked
 // into. Opening a file reads its record, and one for each extension record that
 // it has. Reading takes one read a run; compressed files are read and decoded
@@ -30,11 +30,12 @@
 // 32 KiB with two reads. An open file keeps the last unit and no more.
 // [FS.Free] reads $Bitmap, a bit a cluster, 1 MiB at a time.
 //
-// Only if records are damaged are the directories' own indexes read: by a
-// look-up that found nothing, by ReadDir, and by Tree for every directory of
-// the subtree. For only these know what the damaged records were called. An entry
-// of an index that leads to a record that is free, or in use for something
-// else, is a ghost that a crash or a deletion left behind; it is ignored.
+// A directory's own index is read by [FS.ReadDir], and once by the look-ups that
+// find nothing in it: a name that only the index has was lost with its record, or
+// changed there. It takes the directory's record, and one read for each run of an
+// index of up to 8 MiB. [FS.Tree] reads the index of every directory of the
+// subtree, but only where records are damaged. An index that cannot be read says
+// nothing; while all records can be, it need not.
 //
 // # What is read
 //

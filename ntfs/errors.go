@@ -48,6 +48,8 @@ const (
 	reasonList
 	reasonExtension
 	reasonReparse
+	reasonFreed
+	reasonBeyond
 )
 
 var reasons = [...]string{
@@ -64,6 +66,8 @@ var reasons = [...]string{
 	reasonList:      "has an attribute list that cannot be read",
 	reasonExtension: "has an extension record that is missing or damaged",
 	reasonReparse:   "has reparse data that cannot be read",
+	reasonFreed:     "is marked as free, but in use by the bitmap of $MFT",
+	reasonBeyond:    "lies past the end of $MFT, but is in use by its bitmap",
 }
 
 func (r reason) Error() string { return reasons[r] }

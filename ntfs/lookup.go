@@ -123,7 +123,7 @@ func (f *FS) absent(dir uint32, element string, folded []uint16) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s may have been lost with a damaged record: %w", element, err)
+		return fmt.Errorf("%s may have been there: %w", element, err)
 	}
 	return fs.ErrNotExist
 }
@@ -135,9 +135,9 @@ func (f *FS) hidden(n *name) bool {
 }
 
 // ReadDir lists a directory, sorted by name. Names that are for DOS only (8.3)
-// are looked up but not listed. With some records damaged, the directory's
-// own index is read too: names that only it has are listed, with an error for
-// their Info, and if it cannot be read the error comes with what is known.
+// are looked up but not listed. The directory's own index is read too: names
+// that only it has are listed, with an error for their Info, and if it cannot be
+// read the error comes with what is known.
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	record, err := f.resolve(name)
 	if err != nil {

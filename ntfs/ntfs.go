@@ -36,9 +36,9 @@ const maxRecords = math.MaxUint32
 // point is followed; a name that leads through a symbolic link or a junction
 // is ErrUnsupported, since what it names may be elsewhere.
 //
-// A name that is in no readable record while some records are damaged is
-// looked for in the directory's own index: if that names it, or is damaged
-// too, the error is ErrCorrupt, and only otherwise fs.ErrNotExist.
+// A name that is in no readable record is looked for in the directory's own
+// index: if that names it, or is damaged too, the error is ErrCorrupt, and only
+// otherwise fs.ErrNotExist.
 type FS struct {
 	boot    boot
 	disk    *disk
@@ -49,6 +49,8 @@ type FS struct {
 	index   index
 	volume  Volume
 	damage  Damage
+	freed   []uint32 // records that are free, but in use by the bitmap of $MFT
+	cut     []uint32 // records in use by the bitmap, behind the end of $MFT
 
 	asked sync.Map // by directory: the names whose records are damaged, see lostOnce
 

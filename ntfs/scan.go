@@ -31,9 +31,9 @@ type found struct {
 	parts      []part
 	extensions []extension
 	names      []extensionName
-	lists      []pendingList
-	listBytes  int64    // that the lists keep of their records
+	lists      []uint32 // records whose attribute list is not resident
 	reparse    []uint32 // records whose reparse data is not resident
+	freed      []uint32 // records that are free, but in use by the bitmap
 }
 
 // part says that a base record has an extension record.
@@ -92,7 +92,10 @@ func (f *FS) scan(readers int) error {
 	for i := range scanners {
 		all.add(&scanners[i].found)
 	}
-	return f.merge(&all, readers)
+	slices.Sort(all.freed)
+	f.freed = all.freed
+	f.cut, f.damage.Count = s.beyond()
+	return f.merge(&all)
 }
 
 func (all *found) add(more *found) {
@@ -104,16 +107,20 @@ func (all *found) add(more *found) {
 	all.extensions = append(all.extensions, more.extensions...)
 	all.names = append(all.names, more.names...)
 	all.lists = append(all.lists, more.lists...)
-	all.listBytes += more.listBytes
 	all.reparse = append(all.reparse, more.reparse...)
+	all.freed = append(all.freed, more.freed...)
 }
+
+// firstUser is the first record that is not kept for the filesystem itself.
+// Those below are in use by the bitmap before anything is in them.
+const firstUser = 24
 
 // maxMFTBitmap is the size of the largest bitmap of $MFT that is held in
 // memory, in bytes; more records than it stands for do not fit the index.
 const maxMFTBitmap = 8 << 20
 
-// mftBitmap reads which records are in use. It only tells a record that was
-// never used from one that was lost, so the pass goes on without it.
+// mftBitmap reads which records are in use. It only tells a record that is not
+// used from one that was lost, so the pass goes on without it.
 func (f *FS) mftBitmap() ([]byte, error) {
 	bitmap, err := func() ([]byte, error) {
 		ino, err := f.load(recordMFT)
@@ -135,8 +142,26 @@ func (f *FS) mftBitmap() ([]byte, error) {
 	return bitmap, nil
 }
 
-func (s *scan) unused(record uint32) bool {
-	return s.bitmap != nil && (int(record/8) >= len(s.bitmap) || s.bitmap[record/8]>>(record%8)&1 == 0)
+func (s *scan) unused(record uint32) bool { return s.bitmap != nil && !s.used(record) }
+
+// used reports whether the bitmap says that the record is in use.
+func (s *scan) used(record uint32) bool {
+	return int(record/8) < len(s.bitmap) && s.bitmap[record/8]>>(record%8)&1 != 0
+}
+
+// beyond lists the records that the bitmap has behind the end of $MFT, those of
+// a $MFT that was cut, as far as Damage lists them, and counts the rest.
+func (s *scan) beyond() (list []uint32, more int64) {
+	for record := s.f.records; int(record/8) < len(s.bitmap); record++ {
+		switch {
+		case !s.used(record):
+		case len(list) < maxDamaged:
+			list = append(list, record)
+		default:
+			more++
+		}
+	}
+	return list, more
 }
 
 // scanner is one of those who share the pass.
@@ -262,7 +287,12 @@ func (w *scanner) record(number uint32, buf []byte) error {
 		return w.bad(number, why)
 	}
 	if r.flags&recordInUse == 0 {
-		return nil
+		if number < firstUser || !w.scan.used(number) {
+			return nil
+		}
+		w.found.freed = append(w.found.freed, number)
+		_, err := w.node(number)
+		return cmp.Or(err, w.scan.f.index.grow(12))
 	}
 	if err := w.reserve(); err != nil {
 		return err
@@ -398,7 +428,7 @@ func (n *node) data(a *attribute) {
 // list notes the extension records that an attribute list names.
 func (w *scanner) list(number uint32, a *attribute) reason {
 	if !a.resident {
-		w.keepList(number, a)
+		w.found.lists = append(w.found.lists, number)
 		return readable
 	}
 	var why reason
@@ -480,9 +510,15 @@ func saturate(a, b int64) int64 {
 
 // merge gives the base records what their extension records hold, and builds
 // the directories.
-func (f *FS) merge(all *found, readers int) error {
+func (f *FS) merge(all *found) error {
 	x := &f.index
-	if err := f.readLists(all.lists, readers, func(number uint32, list []byte, err error) error {
+	for _, number := range all.lists {
+		n := x.node(number)
+		_, attributes, err := f.readRecord(number)
+		var list []byte
+		if err == nil {
+			list, err = readList(f.disk, attributes)
+		}
 		if err != nil && !recoverable(err) {
 			return fmt.Errorf("attribute list of record %d: %w", number, err)
 		}
@@ -494,10 +530,7 @@ func (f *FS) merge(all *found, readers int) error {
 				return err
 			}
 		}
-		x.node(number).lack(why)
-		return nil
-	}); err != nil {
-		return err
+		n.lack(why)
 	}
 	slices.SortFunc(all.parts, comparePart)
 	for _, p := range all.parts {

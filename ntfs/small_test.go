@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -77,6 +78,22 @@ func (e *editable) open() *FS {
 	f, err := openBytes(e.image)
 	if err != nil {
 		e.t.Fatal(err)
+	}
+	return f
+}
+
+// inUse opens the volume as one that was not dismounted.
+func (e *editable) inUse() *FS {
+	e.t.Helper()
+	log, err := e.f.Open("$LogFile")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	other := &editable{t: e.t, image: slices.Clone(e.image), f: e.f}
+	copy(other.image[log.(*File).content.(*stream).runs[0].lcn*e.f.disk.clusterSize:], restartPage(4096, 11, 0, 0))
+	f := other.open()
+	if state := f.Volume().LogFile; state != LogNotClean {
+		e.t.Fatalf("$LogFile is %s", state)
 	}
 	return f
 }

@@ -65,6 +65,9 @@ func (f *FS) tree(start uint32) (Totals, error) {
 				stack = append(stack, n.record)
 			}
 		}
+		if f.damage.Count == 0 {
+			continue
+		}
 		lost, err := f.lost(dir)
 		if err != nil {
 			if !recoverable(err) {
