@@ -189,8 +189,14 @@ func TestReserve(t *testing.T) {
 		if !errors.Is(err, tt.err) || errors.Is(err, ErrCorrupt) || (err == nil) != (tt.err == nil) {
 			t.Errorf("%d bytes: %v", tt.budget, err)
 		}
-		if err == nil && (h.bins.data != nil) != tt.held {
-			t.Errorf("%d bytes: held in memory: %v", tt.budget, h.bins.data != nil)
+		if err == nil {
+			if held := h.bins.data != nil; held != tt.held {
+				t.Errorf("%d bytes: held in memory: %v", tt.budget, held)
+			}
+			h.Close()
+		}
+		if b.left != tt.budget {
+			t.Errorf("%d of %d bytes stay taken", tt.budget-b.left, tt.budget)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,8 +46,9 @@ type Hive struct {
 	base     baseBlock
 	bins     bins
 	recovery Recovery
-	spans    []span // what came out of logs, in order, not overlapping
-	hole     int    // bytes that neither the file nor a log has, though pages of a log lie behind them
+	spans    []span       // what came out of logs, in order, not overlapping
+	taken    atomic.Int64 // of Options.Reserve, in bytes
+	hole     int          // bytes that neither the file nor a log has, though pages of a log lie behind them
 }
 
 // Open reads a hive of size bytes from r. If it is held in memory it is read whole, and r is not used afterwards; otherwise
@@ -57,18 +59,44 @@ type Hive struct {
 // The error is ErrCorrupt if the file is no hive, ErrUnsupported if it is of another version than 1.3 to 1.6 or has
 // more than MaxSize bytes of bins data, else an error of r. Damage below the base block is found when it is met.
 func Open(r io.ReaderAt, size int64, o Options) (*Hive, error) {
-	head, err := readUpTo(r, 0, min(size, baseBlockSize+binHeaderSize))
-	if err != nil {
+	h := &Hive{}
+	if o.Reserve != nil {
+		h.bins.memory = func(n int64) error {
+			err := o.Reserve(n)
+			if err == nil {
+				h.taken.Add(n)
+			}
+			return err
+		}
+	}
+	if err := h.open(r, size, o); err != nil {
+		h.Close()
 		return nil, err
 	}
+	return h, nil
+}
+
+// Close gives back what was taken of Options.Reserve. The hive must not be used afterwards. One that was opened without
+// that need not be closed.
+func (h *Hive) Close() {
+	if h.bins.memory != nil {
+		h.bins.memory(-h.taken.Load())
+	}
+}
+
+func (h *Hive) open(r io.ReaderAt, size int64, o Options) error {
+	head, err := readUpTo(r, 0, min(size, baseBlockSize+binHeaderSize))
+	if err != nil {
+		return err
+	}
 	base, damaged := parseBaseBlock(head)
-	h := &Hive{base: base, recovery: Recovery{Primary: base.primary, Secondary: base.secondary}}
+	h.base, h.recovery = base, Recovery{Primary: base.primary, Secondary: base.secondary}
 	if damaged == nil {
 		if err := base.supported(); err != nil {
-			return nil, err
+			return err
 		}
 	} else if !looksLikeHive(head) {
-		return nil, damaged
+		return damaged
 	}
 
 	available, binsSize := max(size-baseBlockSize, 0), int64(base.binsSize)
@@ -76,11 +104,11 @@ func Open(r io.ReaderAt, size int64, o Options) (*Hive, error) {
 		binsSize = available // the field is as doubtful as the rest
 	}
 	if binsSize > MaxSize {
-		return nil, fmt.Errorf("%w: %d bytes of bins data; at most %d are read", ErrUnsupported, binsSize, MaxSize)
+		return fmt.Errorf("%w: %d bytes of bins data; at most %d are read", ErrUnsupported, binsSize, MaxSize)
 	}
-	h.bins.size, h.bins.memory = int(binsSize), o.Reserve
+	h.bins.size = int(binsSize)
 	if err := h.load(r, int(min(available, binsSize)), o.InMemory); err != nil {
-		return nil, err
+		return err
 	}
 	if damaged != nil || base.primary != base.secondary {
 		if o.NoRecovery {
@@ -91,13 +119,10 @@ func Open(r io.ReaderAt, size int64, o Options) (*Hive, error) {
 	}
 	if damaged != nil {
 		if err := h.base.supported(); err != nil {
-			return nil, fmt.Errorf("%w; %v", first(h.recovery.Err, damaged), err)
+			return fmt.Errorf("%w; %v", first(h.recovery.Err, damaged), err)
 		}
 	}
-	if err := h.bins.index(); err != nil {
-		return nil, err
-	}
-	return h, nil
+	return h.bins.index()
 }
 
 // load reads n bytes of bins data into memory, or has them read when they are wanted.

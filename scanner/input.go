@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -23,11 +24,34 @@ type Input struct {
 	// DefaultParallelReads if 0, at most MaxParallelReads.
 	ParallelReads int
 
+	// MaxMemory is how much memory the process may take while it scans, in bytes,
+	// at least LeastMemory; 0 leaves the readers to their own limits. What does
+	// not fit is an error that is ErrMemory, and undetermined what rests on it.
+	// There may be one scan with a limit at a time.
+	MaxMemory int64
+
 	// CrossCheck starts a child process with a crosscheck.Worker for the same
 	// images, in the order Images, Root, User; nil for no second reading.
 	CrossCheck crosscheck.Start
 
 	Progress func(Progress) // called from one goroutine at a time; may be nil
+}
+
+// LeastMemory is the smallest Input.MaxMemory, in bytes.
+const LeastMemory = memory.Least
+
+// ErrMemory says that something does not fit into Input.MaxMemory.
+var ErrMemory = memory.ErrLimit
+
+// budget returns the memory that the scan may take, nil without a limit.
+func (in *Input) budget() (*memory.Budget, error) {
+	switch {
+	case in.MaxMemory == 0:
+		return nil, nil
+	case in.MaxMemory < LeastMemory:
+		return nil, fail(ErrUsage, "", "a scan needs at least %d bytes of memory", int64(LeastMemory))
+	}
+	return memory.New(in.MaxMemory), nil
 }
 
 // Source is an image that is not open yet.

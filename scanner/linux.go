@@ -18,14 +18,15 @@ type extVolume struct {
 	told *ext4.FS
 }
 
-func openExt(r io.ReaderAt, size int64, readers int) (extVolume, error) {
-	f, err := ext4.Options{Readers: readers}.Open(r, size)
+func openExt(r io.ReaderAt, size int64, o ext4.Options) (extVolume, error) {
+	f, err := o.Open(r, size)
 	if err != nil {
 		return extVolume{}, err
 	}
 	v := extVolume{f, f}
 	if v.unreplayed() != nil {
-		v.told, err = ext4.Options{Readers: readers, Stale: true}.Open(r, size)
+		o.Stale = true
+		v.told, err = o.Open(r, size)
 	}
 	return v, err
 }

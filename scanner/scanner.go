@@ -67,6 +67,11 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	if n := in.ParallelReads; n < 0 || n > MaxParallelReads {
 		return nil, fail(ErrUsage, "", "%d reads at a time, from 1 to %d there can be", n, MaxParallelReads)
 	}
+	budget, err := in.budget()
+	if err != nil {
+		return nil, err
+	}
+	defer budget.Close()
 	r := &Result{Started: time.Now().UTC()}
 	trail := &requirement.Trail{}
 	documents, err := parseDocuments(in.With)
@@ -78,7 +83,7 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 		trail.Record("document", "name", d.Name, "kind", string(d.Kind))
 	}
 
-	volumes, err := openVolumes(ctx, in, trail)
+	volumes, err := openVolumes(ctx, in, budget, trail)
 	if err != nil {
 		return nil, err
 	}

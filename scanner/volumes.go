@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/ext4"
+	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
@@ -22,6 +23,7 @@ type volumes struct {
 	root   *volume
 	user   *volume // nil if there is none
 	noUser error   // why there is none
+	budget *memory.Budget
 }
 
 // A volume of one of the images, as far as it could be opened.
@@ -131,7 +133,7 @@ func (vs *volumes) counters() (bytes, reads int64) {
 
 // openVolumes opens the images and the filesystems on them, and finds which is
 // the root and which the user volume.
-func openVolumes(ctx context.Context, in Input, trail *requirement.Trail) (*volumes, error) {
+func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *requirement.Trail) (*volumes, error) {
 	sources := slices.Clone(in.Images)
 	for _, forced := range []*Source{in.Root, in.User} {
 		if forced != nil {
@@ -148,7 +150,7 @@ func openVolumes(ctx context.Context, in Input, trail *requirement.Trail) (*volu
 			}
 		}
 	}
-	vs := &volumes{}
+	vs := &volumes{budget: budget}
 	if err := vs.open(ctx, sources, in, trail); err != nil {
 		vs.Close()
 		return nil, err
@@ -200,7 +202,7 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 			}
 		}
 	}
-	reads.each(len(vs.list), func(i int) { vs.list[i].mount(ctx, reads) })
+	reads.each(len(vs.list), func(i int) { vs.list[i].mount(ctx, reads, vs.budget) })
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -217,17 +219,17 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 }
 
 // mount opens the filesystem on the volume, if it is one that a scan reads.
-func (v *volume) mount(ctx context.Context, reads reads) {
-	r, size := reads.bound(ctx, v.Volume), v.Size
+func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget) {
+	r, size := reads.bound(ctx, budget.Reader(v.Volume)), v.Size
 	switch v.Filesystem {
 	case disk.NTFS:
-		if f, err := (ntfs.Options{Readers: cap(reads)}).Open(r, size); err != nil {
+		if f, err := (ntfs.Options{Readers: cap(reads), Reserve: budget.Reserve}).Open(r, size); err != nil {
 			v.err = err
 		} else {
 			v.fs = ntfsVolume{f}
 		}
 	case disk.Ext2, disk.Ext3, disk.Ext4:
-		if f, err := openExt(r, size, cap(reads)); err != nil {
+		if f, err := openExt(r, size, ext4.Options{Readers: cap(reads), Reserve: budget.Reserve}); err != nil {
 			v.err = err
 		} else {
 			v.fs, v.err = f, f.unreplayed()
@@ -308,7 +310,7 @@ func isIO(err error) bool {
 	if err == nil {
 		return false
 	}
-	for _, kind := range []error{errNoFilesystem, ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, io.ErrUnexpectedEOF} {
+	for _, kind := range []error{errNoFilesystem, ErrMemory, ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, io.ErrUnexpectedEOF} {
 		if errors.Is(err, kind) {
 			return false
 		}

@@ -91,6 +91,7 @@ func openWindows(vs *volumes, root ntfsVolume, given given) (system, error) {
 		Readable:  vs.judgeReadable,
 		Documents: given.documents,
 		UserName:  given.userName,
+		Reserve:   vs.budget.Reserve,
 		Trail:     given.trail,
 		Now:       given.now,
 	}

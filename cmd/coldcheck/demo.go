@@ -58,6 +58,7 @@ nothing but the program, and ends as the scan of such a WorkSpace would.`,
 	c.Flags().BoolVar(&list, "list", false, "list the cases")
 	outputFlag(c, &outputs)
 	crossCheckFlag(c, &crossCheck)
+	memoryFlag(c, &p.maxMemory)
 	parallelReadsFlag(c, &reads)
 	waiversFlag(c, &waivers)
 	check(c.RegisterFlagCompletionFunc("case", cobra.CompletionFunc(func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

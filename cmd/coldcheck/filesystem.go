@@ -8,6 +8,7 @@ import (
 	"path"
 
 	"github.com/coldcheck/coldcheck/ext4"
+	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
@@ -37,15 +38,15 @@ type node struct {
 
 // openers open the filesystems that are read. Their errors say what is damaged,
 // unsupported or encrypted.
-var openers = map[disk.Filesystem]func(*disk.Volume) (filesystem, error){
+var openers = map[disk.Filesystem]func(*disk.Volume, *memory.Budget) (filesystem, error){
 	disk.NTFS: openNTFS,
 	disk.Ext2: openExt, disk.Ext3: openExt, disk.Ext4: openExt,
 }
 
 // openFilesystem opens the filesystem of a volume.
-func openFilesystem(v *disk.Volume) (filesystem, error) {
+func (p *program) openFilesystem(v *disk.Volume) (filesystem, error) {
 	if open := openers[v.Filesystem]; open != nil {
-		fsys, err := open(v)
+		fsys, err := open(v, p.memory)
 		if err == nil {
 			return fsys, nil
 		}

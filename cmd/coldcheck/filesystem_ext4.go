@@ -5,14 +5,15 @@ import (
 	"io/fs"
 
 	"github.com/coldcheck/coldcheck/ext4"
+	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/linux"
 )
 
 // openExt opens a volume also where its journal cannot be replayed: damage says
 // so then, and what is shown is the volume as it lies.
-func openExt(v *disk.Volume) (filesystem, error) {
-	f, err := ext4.Options{Stale: true}.Open(v, v.Size)
+func openExt(v *disk.Volume, m *memory.Budget) (filesystem, error) {
+	f, err := ext4.Options{Stale: true, Reserve: m.Reserve}.Open(m.Reader(v), v.Size)
 	if err != nil {
 		return nil, err
 	}

@@ -6,13 +6,14 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/windows"
 )
 
-func openNTFS(v *disk.Volume) (filesystem, error) {
-	f, err := ntfs.Open(v, v.Size)
+func openNTFS(v *disk.Volume, m *memory.Budget) (filesystem, error) {
+	f, err := ntfs.Options{Reserve: m.Reserve}.Open(m.Reader(v), v.Size)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func (p *program) openHive(open func(name string) (sized, error), name string, n
 // openHiveWith opens a hive with these logs. Of a log that cannot be opened
 // ignore says whether that is as it should be; otherwise it is an error.
 func (p *program) openHiveWith(open func(name string) (sized, error), name string, logs []string, ignore func(name string, err error) bool, noLogs bool) (*registry.Hive, error) {
-	options := registry.Options{NoRecovery: noLogs}
+	options := registry.Options{NoRecovery: noLogs, Reserve: p.memory.Reserve}
 	for _, log := range logs {
 		f, err := open(log)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
@@ -23,7 +24,9 @@ func (p *program) inspectCommand() *cobra.Command {
 uses. Damage that is met on the way is told on standard error and does not change
 the exit code.`,
 	}
+	c.PersistentPreRun = func(*cobra.Command, []string) { p.memory = memory.New(int64(p.maxMemory)) }
 	group(c, p.inspectVolumesCommand(), p.inspectLsCommand(), p.inspectCatCommand(), p.inspectRegCommand(), p.inspectHiveCommand())
+	memoryFlag(c, &p.maxMemory)
 	return c
 }
 
@@ -71,7 +74,7 @@ func (p *program) chooseVolume(image *disk.Image, number int) (*disk.Volume, fil
 		if i < 0 {
 			return nil, nil, usage("see 'coldcheck inspect volumes'", "%s has no volume %d", image.Name, number)
 		}
-		fsys, err := openFilesystem(volumes[i])
+		fsys, err := p.openFilesystem(volumes[i])
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", image.Name, err)
 		}
@@ -81,7 +84,7 @@ func (p *program) chooseVolume(image *disk.Image, number int) (*disk.Volume, fil
 	var firstFS filesystem
 	var problems []error
 	for _, v := range volumes {
-		fsys, err := openFilesystem(v)
+		fsys, err := p.openFilesystem(v)
 		if err != nil {
 			if openers[v.Filesystem] != nil {
 				p.notice("%s: %v", image.Name, err)

@@ -179,7 +179,7 @@ func (m *machine) userHive(sid string) (filesystem, string, error) {
 		}
 		fsys := m.fsys
 		if v != m.volume {
-			if fsys, err = openFilesystem(v); err != nil {
+			if fsys, err = m.p.openFilesystem(v); err != nil {
 				continue
 			}
 		}

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
@@ -57,6 +58,9 @@ type program struct {
 	help           helpWriter
 	pending        pendingFiles
 	progress       progressLine
+
+	maxMemory memorySize     // --max-memory
+	memory    *memory.Budget // of inspect; scans make their own
 }
 
 // run executes the command line. A panic is a defect; it must not leave report

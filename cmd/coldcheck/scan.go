@@ -73,6 +73,7 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 	c.Flags().StringArrayVar(&with, "with", nil, "use `FILE` from outside the disk, repeatable: the output of 'aws workspaces describe-workspaces', of 'aws workspaces describe-workspace-images' or of 'slmgr /dlv'")
 	outputFlag(c, &outputs)
 	crossCheckFlag(c, &crossCheck)
+	memoryFlag(c, &p.maxMemory)
 	parallelReadsFlag(c, &reads)
 	waiversFlag(c, &waivers)
 	policy.declare(c)
@@ -89,6 +90,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 	if err := p.checkOutputs(outputs, files); err != nil {
 		return err
 	}
+	in.MaxMemory = int64(p.maxMemory)
 	in.Progress = func(s scanner.Progress) { p.progress.show(s.Step, s.Done, s.Total) }
 	result, err := scanner.Scan(ctx, in)
 	if err != nil {

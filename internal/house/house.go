@@ -33,7 +33,7 @@ var rules = map[string][]string{
 	"cmd/coldcheck": {everything},
 	"report":        {"scanner", "scanner/requirement"},
 	"scanner": {
-		"scanner/requirement", "scanner/windows", "scanner/linux", "scanner/linux/packages", "scanner/statement",
+		"internal/memory", "scanner/requirement", "scanner/windows", "scanner/linux", "scanner/linux/packages", "scanner/statement",
 		"scanner/crosscheck", "scanner/disk", "scanner/internal/", "ntfs", "ext4", "xfs", "registry",
 	},
 	"scanner/requirement":    {},
@@ -58,6 +58,7 @@ var rules = map[string][]string{
 
 	"internal/house":    {},
 	"internal/hivetest": {"internal/testenv"},
+	"internal/memory":   {},
 	"internal/testenv":  {},
 }
 

@@ -43,6 +43,8 @@ type Input struct {
 
 	Readable func() requirement.Outcome // judges win.volume.readable
 
+	Reserve func(n int64) error // asked before memory is taken for a hive, see registry.Options
+
 	Trail *requirement.Trail // nil drops events and notices
 	Now   time.Time          // the time of the scan, which decides what has expired
 }

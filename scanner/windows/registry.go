@@ -257,6 +257,12 @@ func (h *hives) set(hive *registry.Hive, ev requirement.Evidence) {
 	h.files[hive] = ev
 }
 
+func (h *hives) forget(hive *registry.Hive) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.files, hive)
+}
+
 func (h *hives) evidence(hive *registry.Hive, key string) requirement.Evidence {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -281,7 +287,7 @@ func (m *Machine) Hive(source, path string) *registry.Hive {
 // openHive opens the hive that a part of the registry lives in, with its
 // transaction logs. A hive that is dirty and whose logs do not make it whole
 // is an error: what Windows would see in it is not known.
-func (m *Machine) openHive(name string) (*registry.Hive, error) {
+func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	win, err := m.hivePath(name)
 	if err != nil {
 		return nil, err
@@ -290,7 +296,7 @@ func (m *Machine) openHive(name string) (*registry.Hive, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hive %s: %w", name, err)
 	}
-	hive, err := openHive(v, file)
+	hive, err := openHive(v, file, m.in.Reserve)
 	if errors.Is(err, fs.ErrNotExist) {
 		// The error must not say of a key that it is truly not there.
 		return nil, fmt.Errorf("%s volume: %s: the hive is not there", v.role, file)
@@ -299,6 +305,12 @@ func (m *Machine) openHive(name string) (*registry.Hive, error) {
 		return nil, err
 	}
 	m.hives.set(hive, requirement.Evidence{Source: v.role, Path: file})
+	defer func() {
+		if opened == nil {
+			m.hives.forget(hive)
+			hive.Close()
+		}
+	}()
 	r := hive.Recovery()
 	v.trail.Record("hive", "source", v.role, "path", file, "state", r.State.String(), "primary", fmt.Sprint(r.Primary), "secondary", fmt.Sprint(r.Secondary))
 	notify := func(level requirement.Level, message string) {
@@ -355,8 +367,8 @@ func (m *Machine) hivePath(name string) (string, error) {
 }
 
 // openHive opens a hive with the logs that lie beside it.
-func openHive(v *volume, file string) (*registry.Hive, error) {
-	var options registry.Options
+func openHive(v *volume, file string, reserve func(n int64) error) (*registry.Hive, error) {
+	options := registry.Options{Reserve: reserve}
 	for _, suffix := range []string{".LOG", ".LOG1", ".LOG2"} {
 		log, size, err := v.open(file + suffix)
 		if errors.Is(err, fs.ErrNotExist) {

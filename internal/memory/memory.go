@@ -1,0 +1,136 @@
+// Package memory keeps what is read from images within a limit.
+//
+// Two things together do that. Readers ask before they hold something large
+// (an index, a hive), so that each decision is the same at every run. And the
+// memory of the process is looked at whenever an image is read: what grows
+// while it is read, and was not asked for, ends with an error before it is too
+// much. Below the limit the garbage collector works as hard as it has to.
+package memory
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// Default is the limit unless another is given, in bytes: enough for a
+	// volume of three million files and the hives of its system.
+	Default = 512 << 20
+	// Least is the smallest limit there can be. A scan of an ordinary
+	// WorkSpace needs most of it.
+	Least = 128 << 20
+
+	// outside is what of the limit is not the heap's: the program itself, and
+	// the memory of SQLite.
+	outside = 40 << 20
+	// lookEvery is how often the memory of the process is looked at.
+	lookEvery = time.Millisecond
+)
+
+// ErrLimit says that something does not fit into the memory it may take.
+var ErrLimit = errors.New("out of the memory that may be used")
+
+// A Budget is the memory that a process may take. It is safe for concurrent
+// use; a nil Budget has no limit.
+type Budget struct {
+	max  int64 // of the process, in bytes
+	heap int64 // from here on no more is read
+	most int64 // that can be reserved
+
+	reserved atomic.Int64
+
+	mu     sync.Mutex
+	looked time.Time
+	full   error
+}
+
+// New returns the budget of a process of so many bytes, and makes the garbage
+// collector keep to it until the budget is closed. There may be one at a time.
+func New(limit int64) *Budget {
+	b := &Budget{max: limit, heap: limit - outside + limit/64, most: limit - outside - limit/8}
+	debug.SetMemoryLimit(limit - outside)
+	return b
+}
+
+// Close ends the budget's reign.
+func (b *Budget) Close() {
+	if b != nil {
+		debug.SetMemoryLimit(noLimit)
+	}
+}
+
+// noLimit is what debug.SetMemoryLimit calls so.
+const noLimit = 1<<63 - 1
+
+// Reserve takes n bytes, or gives them back if n is negative. The error is
+// ErrLimit if there are not as many.
+func (b *Budget) Reserve(n int64) error {
+	if b == nil {
+		return nil
+	}
+	for {
+		reserved := b.reserved.Load()
+		if n > 0 && n > b.most-reserved {
+			return fmt.Errorf("%w: %s more than the %s of %s that are left (--max-memory)",
+				ErrLimit, size(n), size(b.most-reserved), size(b.most))
+		}
+		if b.reserved.CompareAndSwap(reserved, reserved+n) {
+			return nil
+		}
+	}
+}
+
+// look says whether the process takes more than it may. A long read is a
+// reason to look again at once.
+func (b *Budget) look(soon bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if !soon && now.Sub(b.looked) < lookEvery {
+		return b.full
+	}
+	b.looked, b.full = now, nil
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(sample)
+	if used := int64(sample[0].Value.Uint64() - sample[1].Value.Uint64()); used > b.heap {
+		b.full = fmt.Errorf("%w: %s (--max-memory)", ErrLimit, size(b.max))
+	}
+	return b.full
+}
+
+// Reader returns a reader of an image that fails with ErrLimit while the
+// process takes more than it may.
+func (b *Budget) Reader(r io.ReaderAt) io.ReaderAt {
+	if b == nil {
+		return r
+	}
+	return reader{b, r}
+}
+
+type reader struct {
+	budget *Budget
+	r      io.ReaderAt
+}
+
+// longRead is a read that may fill memory faster than it is looked at.
+const longRead = 1 << 20
+
+func (r reader) ReadAt(p []byte, off int64) (int, error) {
+	if err := r.budget.look(len(p) >= longRead); err != nil {
+		return 0, err
+	}
+	return r.r.ReadAt(p, off)
+}
+
+func size(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
