@@ -31,7 +31,8 @@ type found struct {
 	parts      []part
 	extensions []extension
 	names      []extensionName
-	lists      []uint32 // records whose attribute list is not resident
+	lists      []pendingList
+	listBytes  int64    // that the lists keep of their records
 	reparse    []uint32 // records whose reparse data is not resident
 	freed      []uint32 // records that are free, but in use by the bitmap
 }
@@ -95,7 +96,7 @@ func (f *FS) scan(readers int) error {
 	slices.Sort(all.freed)
 	f.freed = all.freed
 	f.cut, f.damage.Count = s.beyond()
-	return f.merge(&all)
+	return f.merge(&all, readers)
 }
 
 func (all *found) add(more *found) {
@@ -107,6 +108,7 @@ func (all *found) add(more *found) {
 	all.extensions = append(all.extensions, more.extensions...)
 	all.names = append(all.names, more.names...)
 	all.lists = append(all.lists, more.lists...)
+	all.listBytes += more.listBytes
 	all.reparse = append(all.reparse, more.reparse...)
 	all.freed = append(all.freed, more.freed...)
 }
@@ -316,7 +318,7 @@ func (w *scanner) record(number uint32, buf []byte) error {
 // memory estimates what the lists take, in bytes.
 func (all *found) memory() int64 {
 	const growth = 3 // a list that grows is copied, and so are those of all scanners in the end
-	return growth * int64(16*len(all.streams)+12*len(all.parts)+96*len(all.extensions)+24*len(all.names))
+	return growth*int64(16*len(all.streams)+12*len(all.parts)+96*len(all.extensions)+24*len(all.names)+128*len(all.lists)) + all.listBytes
 }
 
 // attributes puts what the record says into its node. Of a record that turns
@@ -428,7 +430,7 @@ func (n *node) data(a *attribute) {
 // list notes the extension records that an attribute list names.
 func (w *scanner) list(number uint32, a *attribute) reason {
 	if !a.resident {
-		w.found.lists = append(w.found.lists, number)
+		w.keepList(number, a)
 		return readable
 	}
 	var why reason
@@ -510,15 +512,9 @@ func saturate(a, b int64) int64 {
 
 // merge gives the base records what their extension records hold, and builds
 // the directories.
-func (f *FS) merge(all *found) error {
+func (f *FS) merge(all *found, readers int) error {
 	x := &f.index
-	for _, number := range all.lists {
-		n := x.node(number)
-		_, attributes, err := f.readRecord(number)
-		var list []byte
-		if err == nil {
-			list, err = readList(f.disk, attributes)
-		}
+	if err := f.readLists(all.lists, readers, func(number uint32, list []byte, err error) error {
 		if err != nil && !recoverable(err) {
 			return fmt.Errorf("attribute list of record %d: %w", number, err)
 		}
@@ -530,7 +526,10 @@ func (f *FS) merge(all *found) error {
 				return err
 			}
 		}
-		n.lack(why)
+		x.node(number).lack(why)
+		return nil
+	}); err != nil {
+		return err
 	}
 	slices.SortFunc(all.parts, comparePart)
 	for _, p := range all.parts {
