@@ -30,6 +30,9 @@ func kernel(t testing.TB) {
 	testenv.Tool(t, "losetup", "mount", "umount", "mkfs.xfs")
 }
 
+// full reports whether all is tested, which takes minutes.
+func full() bool { return os.Getenv("COLDCHECK_XFS") == "full" }
+
 // command runs a program that has to succeed.
 func command(t testing.TB, name string, args ...string) string {
 	t.Helper()

@@ -1,5 +1,45 @@
 package xfs
 
+import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
+)
+
+// The log is a stretch of the volume in sectors of 512 bytes: records one
+// behind the other, from its last sector on with the first again. The first
+// four bytes of every sector tell how often the log has gone round: its cycle.
+// ("XFS Algorithms & Data Structures", Journaling Log; where that is silent
+// fs/xfs/xfs_log_recover.c of Linux.)
+const (
+	recordMagic = 0xFEEDBABE
+	// recordSize is how large the kernel's structure of a record's header is,
+	// which the checksum covers: on 64-bit machines, and on 32-bit ones.
+	recordSize   = 328
+	recordSize32 = 324
+	extendedSize = 260 // that of a further header
+	cycleSectors = 64  // whose first bytes are in one header
+	maxRecord    = 256 << 10
+	// maxInFlight is how many records may be written at once, so that any of
+	// them may be torn (XLOG_MAX_ICLOGS).
+	maxInFlight = 8
+	formatLinux = 1 // of the items: little-endian
+	logRead     = 1 << 20
+	// maxLog is the size of the largest log, in bytes (XFS_MAX_LOG_BYTES).
+	maxLog = 2 << 30
+
+	opTransaction = 0x69 // clients of the log
+	opLog         = 0xAA
+	opHeader      = 12
+
+	opStart    = 0x1
+	opCommit   = 0x2
+	opContinue = 0x4
+	opWasCont  = 0x8
+	opEnd      = 0x10
+	opUnmount  = 0x20
+)
+
 // LogState says what became of the log.
 type LogState int
 
@@ -22,12 +62,463 @@ func (s LogState) String() string {
 
 // Log tells what was in the log.
 type Log struct {
-	State    LogState
-	Err      error // why it cannot be replayed, if State is LogFailed; ErrCorrupt or ErrUnsupported
-	External bool  // it is on another device
-	Size     int64 // in bytes
+	State        LogState
+	Err          error // why it cannot be replayed, if State is LogFailed; ErrCorrupt or ErrUnsupported
+	External     bool  // it is on another device
+	Size         int64 // in bytes
+	Records      int   // that were read
+	Transactions int   // that were replayed
+	Buffers      int   // changes of blocks that were replayed
+	Inodes       int   // changes of inodes that were replayed
+	Newer        int   // changes that the volume had already
+	Cancelled    int   // changes of blocks that were given back later
+	// Unfinished are the changes that the log begins and does not end, by the
+	// kernel's names for their items, as "EFI". The kernel ends them when it
+	// mounts the volume; here what they concern is an error.
+	Unfinished []string
 }
 
-func (f *FS) recover() (Log, error) { return Log{}, nil }
+// journal reads the log.
+type journal struct {
+	d       *device
+	s       *superblock
+	off     int64 // in bytes
+	sectors int64
+	buf     []byte // what was read last
+	begin   int64  // sector, and
+	end     int64
+}
 
-func (f *FS) recovered(group uint32, g *agf, i *agi) (recovery, error) { return recovery{}, nil }
+// read returns sectors that lie one behind the other.
+func (j *journal) read(at, count int64) ([]byte, error) {
+	if at < 0 || count < 0 || at+count > j.sectors {
+		return nil, corrupt("sectors %d to %d of a log of %d", at, at+count, j.sectors)
+	}
+	if at < j.begin || at+count > j.end {
+		n := min(max(count, logRead/sector), j.sectors-at)
+		if int64(len(j.buf)) < n*sector {
+			j.buf = make([]byte, n*sector)
+		}
+		j.begin, j.end = 0, 0
+		if err := j.d.readAt(j.buf[:n*sector], j.off+at*sector); err != nil {
+			return nil, err
+		}
+		j.begin, j.end = at, at+n
+	}
+	return j.buf[(at-j.begin)*sector : (at-j.begin+count)*sector], nil
+}
+
+// wrapped returns a copy of sectors that may go on at the begin of the log.
+func (j *journal) wrapped(at, count int64) ([]byte, error) {
+	b := make([]byte, 0, count*sector)
+	for count > 0 {
+		at %= j.sectors
+		n := min(count, j.sectors-at)
+		p, err := j.read(at, n)
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, p...)
+		at, count = at+n, count-n
+	}
+	return b, nil
+}
+
+// cycle is the number of the round in which a sector was written.
+func (j *journal) cycle(at int64) (uint32, error) {
+	b := make([]byte, 8)
+	var err error
+	if at >= j.begin && at < j.end {
+		b = j.buf[(at-j.begin)*sector:]
+	} else {
+		err = j.d.readAt(b, j.off+at*sector)
+	}
+	if be.Uint32(b) == recordMagic {
+		return be.Uint32(b[4:]), err
+	}
+	return be.Uint32(b), err
+}
+
+// record is the header of a record:
+//
+//	 0  4  0xFEEDBABE, 4  4  cycle, 8  4  version, 12  4  bytes behind the header
+//	16  8  its own place, 24  8  where the log begins; cycle and sector, 4 each
+//	32  4  checksum, little-endian, 36  4  record before it, 40  4  operations
+//	44     the first 4 bytes of each sector behind the header, up to 64
+//	300 4  format of the items, 304 16  UUID, 320  4  most bytes of a record
+//
+// In version 2 more headers follow where a record may be larger than 32 KiB:
+// the cycle, and the first bytes of the next 64 sectors.
+type record struct {
+	at         int64 // sector
+	headers    int64 // sectors
+	sectors    int64 // behind them
+	length     uint32
+	cycle      uint32
+	lsn, tail  uint64
+	operations uint32
+	sum        uint32
+	format     uint32
+	uuid       [16]byte
+}
+
+func parseRecord(b []byte, at int64) (record, error) {
+	if be.Uint32(b) != recordMagic {
+		return record{}, corrupt("no record at sector %d", at)
+	}
+	r := record{
+		at: at, headers: 1, cycle: be.Uint32(b[4:]), length: be.Uint32(b[12:]),
+		lsn: be.Uint64(b[16:]), tail: be.Uint64(b[24:]), sum: le.Uint32(b[32:]), operations: be.Uint32(b[40:]),
+		format: be.Uint32(b[300:]), uuid: [16]byte(b[304:320]),
+	}
+	version, size := be.Uint32(b[8:]), be.Uint32(b[320:])
+	if version != 1 && version != 2 {
+		return r, unsupported("version %d of the log", version)
+	}
+	if version == 2 && size > cycleSectors*sector {
+		r.headers = int64(size+cycleSectors*sector-1) / (cycleSectors * sector)
+	}
+	r.sectors = (int64(r.length) + sector - 1) / sector
+	if size > maxRecord || r.length > maxRecord || r.sectors > r.headers*cycleSectors {
+		return r, corrupt("a record of %d bytes at sector %d", r.length, at)
+	}
+	return r, nil
+}
+
+// next is the sector behind a record.
+func (j *journal) next(r *record) int64 { return (r.at + r.headers + r.sectors) % j.sectors }
+
+func (j *journal) header(at int64) (record, error) {
+	b, err := j.read(at, 1)
+	if err != nil {
+		return record{}, err
+	}
+	r, err := parseRecord(b, at)
+	if err == nil && r.uuid != j.s.uuid {
+		err = corrupt("the record at sector %d is another volume's", at)
+	}
+	if err == nil && r.headers+r.sectors > j.sectors {
+		err = corrupt("a record larger than the log")
+	}
+	return r, err
+}
+
+// half finds, between a sector and one that begins with another cycle, the
+// first that does.
+func (j *journal) half(first, last int64, cycle uint32) (int64, error) {
+	for last-first > 1 {
+		mid := (first + last) / 2
+		c, err := j.cycle(mid)
+		if err != nil {
+			return 0, err
+		}
+		if c == cycle {
+			last = mid
+		} else {
+			first = mid
+		}
+	}
+	return last, nil
+}
+
+// first returns the first of some sectors that has a cycle, -1 if none has.
+func (j *journal) first(at, count int64, cycle uint32) (int64, error) {
+	for count > 0 {
+		n := min(count, logRead/sector)
+		if _, err := j.read(at, n); err != nil {
+			return 0, err
+		}
+		for i := at; i < at+n; i++ {
+			if c, err := j.cycle(i); err != nil || c == cycle {
+				return i, err
+			}
+		}
+		at, count = at+n, count-n
+	}
+	return -1, nil
+}
+
+// seek returns the place of the last record before a sector and not before
+// another, -1 if there is none.
+func (j *journal) seek(before, from int64) (int64, error) {
+	for end := before; end > from; {
+		begin := max(from, end-logRead/sector)
+		b, err := j.read(begin, end-begin)
+		if err != nil {
+			return 0, err
+		}
+		for i := end - begin - 1; i >= 0; i-- {
+			if be.Uint32(b[i*sector:]) == recordMagic {
+				return begin + i, nil
+			}
+		}
+		end = begin
+	}
+	return -1, nil
+}
+
+// head finds the sector behind the last record that was written whole
+// (xlog_find_head). A log without a record is one of which nothing is known.
+func (j *journal) head() (int64, error) {
+	first, err := j.cycle(0)
+	if err != nil {
+		return 0, err
+	}
+	last, err := j.cycle(j.sectors - 1)
+	if err != nil {
+		return 0, err
+	}
+	if first == 0 {
+		return 0, corrupt("the log is empty: there is no record in it")
+	}
+	head, stop := j.sectors, last-1
+	switch {
+	case last == 0: // it never went round
+		stop = 0
+		head, err = j.half(0, j.sectors-1, 0)
+	case first != last:
+		stop = last
+		head, err = j.half(0, j.sectors-1, last)
+	}
+	if err != nil {
+		return 0, err
+	}
+	// Records in flight may have been written in any order: the first sector
+	// of those before that was not written is the head.
+	scan := min(j.sectors, maxInFlight*(maxRecord/sector))
+	hole := int64(-1)
+	switch {
+	case head >= scan || last == 0:
+		begin := max(0, head-scan)
+		hole, err = j.first(begin, head-begin, stop)
+	default:
+		begin := j.sectors - (scan - head)
+		if hole, err = j.first(begin, j.sectors-begin, stop-1); err == nil && hole < 0 {
+			hole, err = j.first(0, head, stop)
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	if hole >= 0 {
+		head = hole
+	}
+	// If the last record does not reach up to there, it was not written whole.
+	at, err := j.before(head)
+	if err != nil {
+		return 0, err
+	}
+	r, err := j.header(at)
+	if err != nil {
+		return 0, err
+	}
+	if j.next(&r) != head%j.sectors {
+		head = at
+	}
+	return head % j.sectors, nil
+}
+
+// before returns the place of the last record before a sector.
+func (j *journal) before(head int64) (int64, error) {
+	most := min(j.sectors, 2*maxRecord/sector)
+	at, err := j.seek(head, max(0, head-most))
+	if err == nil && at < 0 && head < most {
+		at, err = j.seek(j.sectors, max(head, j.sectors-(most-head)))
+	}
+	if err == nil && at < 0 {
+		err = corrupt("the log has no record before sector %d", head)
+	}
+	return at, err
+}
+
+// extent is what of the log is to be replayed: the sectors from one to before
+// another, which may lie before it.
+type logExtent struct {
+	tail, head int64
+	clean      bool
+}
+
+// find finds where the log begins and ends (xlog_find_tail).
+func (j *journal) find() (logExtent, error) {
+	head, err := j.head()
+	if err != nil {
+		return logExtent{}, err
+	}
+	e, last, err := j.ending(head)
+	if err != nil || e.clean {
+		return e, err
+	}
+	// A record that was in flight may be torn, although its sectors all are
+	// of this round: the log ends before the first that fails its checksum.
+	begin := last
+	for range maxInFlight - 1 {
+		if begin.at == e.tail {
+			break
+		}
+		at, err := j.before(begin.at)
+		if err != nil {
+			return e, err
+		}
+		prior, err := j.header(at)
+		if err != nil || j.next(&prior) != begin.at {
+			break
+		}
+		begin = prior
+	}
+	torn := int64(-1)
+	if _, err := j.eachRecord(begin.at, head, func(r *record, _ []byte) error {
+		torn = r.at
+		return nil
+	}, func(r *record, err error) error {
+		torn = r.at
+		return err
+	}); err != nil {
+		if !recoverable(err) {
+			return e, err
+		}
+		if torn == begin.at {
+			return e, err
+		}
+		return j.endingAt(torn)
+	}
+	return e, nil
+}
+
+func (j *journal) endingAt(head int64) (logExtent, error) {
+	e, _, err := j.ending(head)
+	return e, err
+}
+
+// ending looks at the last record before the head. One that tells of an
+// unmount, and nothing else, ends a clean log.
+func (j *journal) ending(head int64) (logExtent, record, error) {
+	at, err := j.before(head)
+	if err != nil {
+		return logExtent{}, record{}, err
+	}
+	last, err := j.header(at)
+	if err != nil {
+		return logExtent{}, last, err
+	}
+	e := logExtent{tail: int64(uint32(last.tail)), head: head}
+	if e.tail >= j.sectors {
+		return e, last, corrupt("the log begins at sector %d of %d", e.tail, j.sectors)
+	}
+	if last.operations == 1 && j.next(&last) == head {
+		b, err := j.wrapped(at+last.headers, 1)
+		if err != nil {
+			return e, last, err
+		}
+		e.clean = b[9]&opUnmount != 0
+	}
+	return e, last, nil
+}
+
+// eachRecord visits the records from a sector on up to another, with what is
+// in them. One that cannot be is an error, after which there are no more; bad
+// is told of it.
+func (j *journal) eachRecord(at, head int64, visit func(r *record, body []byte) error, bad func(*record, error) error) (count int, err error) {
+	for left := j.sectors; at != head; count++ {
+		r, err := j.header(at)
+		r.at = at
+		if err != nil {
+			return count, bad(&r, err)
+		}
+		if left -= r.headers + r.sectors; left < 0 {
+			return count, bad(&r, corrupt("the records do not end at sector %d", head))
+		}
+		b, err := j.wrapped(at, r.headers+r.sectors)
+		if err != nil {
+			return count, bad(&r, err)
+		}
+		body := b[r.headers*sector:]
+		if err := j.verify(&r, b); err != nil {
+			return count, bad(&r, err)
+		}
+		// Each sector gets its first bytes back.
+		for i := range r.sectors {
+			if be.Uint32(body[i*sector:]) != r.cycle && (r.at+r.headers+i < j.sectors || be.Uint32(body[i*sector:]) != r.cycle+1) {
+				return count, bad(&r, corrupt("sector %d of the record at sector %d was not written", i, at))
+			}
+			from := b[44+4*i:]
+			if i >= cycleSectors {
+				from = b[i/cycleSectors*sector+4+4*(i%cycleSectors):]
+			}
+			copy(body[i*sector:i*sector+4], from)
+		}
+		if err := visit(&r, body[:r.length]); err != nil {
+			return count, err
+		}
+		at = j.next(&r)
+	}
+	return count, nil
+}
+
+// verify compares the checksum of a record: of the header, of further headers
+// as far as they are needed, and of what is behind. Version 4 of the filesystem
+// may have none.
+func (j *journal) verify(r *record, b []byte) error {
+	if r.sum == 0 && !j.s.checksums() {
+		return nil
+	}
+	for _, size := range []int64{recordSize, recordSize32} {
+		crc := checksum(b[:size], 32)
+		for i := int64(1); i*cycleSectors*sector < int64(r.length) && i < r.headers; i++ {
+			crc = crc32.Update(crc, castagnoli, b[i*sector:i*sector+extendedSize])
+		}
+		if crc32.Update(crc, castagnoli, b[r.headers*sector:r.headers*sector+int64(r.length)]) == r.sum {
+			return nil
+		}
+	}
+	return corrupt("the record at sector %d fails its checksum", r.at)
+}
+
+// recover looks into the log and lays what it holds over the image. The error
+// is the reader's; what is wrong with the log is in its Err.
+func (f *FS) recover() (Log, error) {
+	s := &f.super
+	log := Log{Size: int64(s.logBlocks) << s.blockBits, External: s.logStart == 0}
+	fail := func(err error) (Log, error) {
+		if !recoverable(err) {
+			return log, err
+		}
+		log.State, log.Err = LogFailed, err
+		f.disk.over = nil
+		f.disk.cache = lru[int64, []byte]{max: maxBlockCache}
+		clear(f.pending)
+		return log, nil
+	}
+	if log.External {
+		return fail(unsupported("a log on another device: what is in it is not known"))
+	}
+	if log.Size > maxLog {
+		return fail(corrupt("a log of %d bytes", log.Size))
+	}
+	j := &journal{d: &device{r: f.disk.r, size: f.disk.size}, s: s, off: s.offset(s.logStart), sectors: log.Size / sector}
+	e, err := j.find()
+	if err != nil {
+		return fail(err)
+	}
+	if e.clean {
+		return log, nil
+	}
+	if unknown := s.logIncompat &^ logIncompatXattrs; unknown != 0 {
+		return fail(unsupported("log features %q", featureNames(unknown, logIncompatNames, "log feature")))
+	}
+	log.State = LogReplayed
+	f.disk.over = &overlay{pages: map[int64]*page{}}
+	if err := f.replay(j, e, &log); err != nil {
+		return fail(err)
+	}
+	f.disk.cache = lru[int64, []byte]{max: maxBlockCache}
+	before := *s
+	if *s, err = readSuperblock(f.disk); err != nil {
+		*s = before
+		return fail(fmt.Errorf("after the replay: %w", err))
+	}
+	if s.blockBits != before.blockBits || !bytes.Equal(s.metaUUID[:], before.metaUUID[:]) {
+		*s = before
+		return fail(corrupt("the superblock in the log is of another volume"))
+	}
+	return log, nil
+}

@@ -154,6 +154,3 @@ func treeSize(records, perLeaf, perNode int64) int64 {
 	}
 	return total
 }
-
-// recovery is what the kernel frees in a group when it mounts the volume.
-type recovery struct{ blocks, inodes, freeInodes int64 }

@@ -4,21 +4,20 @@ import "fmt"
 
 // Volume describes a volume as it is after the log's replay.
 type Volume struct {
-	Version         int      // of the filesystem: 4, or 5 with checksums
-	Label           string   // bytes that are not UTF-8 as in names
-	UUID            string   // "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
-	Features        []string // by the names that xfsprogs has for them
-	Clean           bool     // it was unmounted, and needs no recovery
-	BlockSize       int      // in bytes
-	SectorSize      int      // in bytes
-	InodeSize       int      // in bytes
-	DirBlockSize    int      // in bytes
-	Blocks          int64
-	Groups          int64
-	Size            int64 // in bytes
-	Realtime        int64 // of the realtime device, in bytes; its content is not read
-	Log             Log
-	UnlinkedOrphans int // files deleted while they were open, which the kernel frees when it mounts the volume
+	Version      int      // of the filesystem: 4, or 5 with checksums
+	Label        string   // bytes that are not UTF-8 as in names
+	UUID         string   // "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+	Features     []string // by the names that xfsprogs has for them
+	Clean        bool     // it was unmounted, and needs no recovery
+	BlockSize    int      // in bytes
+	SectorSize   int      // in bytes
+	InodeSize    int      // in bytes
+	DirBlockSize int      // in bytes
+	Blocks       int64
+	Groups       int64
+	Size         int64 // in bytes
+	Realtime     int64 // of the realtime device, in bytes; its content is not read
+	Log          Log
 }
 
 // Volume describes the volume as it was when it was opened.
@@ -27,21 +26,20 @@ func (f *FS) Volume() Volume { return f.volume }
 func (f *FS) describe(log Log) {
 	s := &f.super
 	f.volume = Volume{
-		Version:         int(s.version),
-		Label:           encodePath([]byte(s.label)),
-		UUID:            formatUUID(s.uuid),
-		Features:        s.featureList(),
-		Clean:           log.State == LogClean,
-		BlockSize:       int(s.blockSize),
-		SectorSize:      int(s.sectorSize),
-		InodeSize:       s.inodeSize,
-		DirBlockSize:    int(s.dirBlockSize()),
-		Blocks:          int64(s.blocks),
-		Groups:          int64(s.groups),
-		Size:            int64(s.blocks) << s.blockBits,
-		Realtime:        int64(min(s.realtime, 1<<46)) << s.blockBits,
-		Log:             log,
-		UnlinkedOrphans: f.orphans,
+		Version:      int(s.version),
+		Label:        encodePath([]byte(s.label)),
+		UUID:         formatUUID(s.uuid),
+		Features:     s.featureList(),
+		Clean:        log.State == LogClean,
+		BlockSize:    int(s.blockSize),
+		SectorSize:   int(s.sectorSize),
+		InodeSize:    s.inodeSize,
+		DirBlockSize: int(s.dirBlockSize()),
+		Blocks:       int64(s.blocks),
+		Groups:       int64(s.groups),
+		Size:         int64(s.blocks) << s.blockBits,
+		Realtime:     int64(min(s.realtime, 1<<46)) << s.blockBits,
+		Log:          log,
 	}
 }
 

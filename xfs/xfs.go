@@ -26,7 +26,6 @@ type FS struct {
 	pending    map[uint64]error // inodes of which the log has changes that are not finished
 	unfinished error            // why it is not known how much is free; nil if it is
 	freed      int64            // blocks that the log had freed, but for the headers of their groups
-	orphans    int
 	usage      func() (Usage, error)
 	index      func() (*index, error)
 
