@@ -51,11 +51,13 @@ type Image struct {
 	Incomplete error
 
 	volumes []*Volume
-	reader  *countingReader
+	reader  io.ReaderAt // what is read of it is counted by counter
+	counter *countingReader
 	closer  io.Closer
 }
 
-// Open opens an image file or a block device, read-only.
+// Open opens an image file or a block device, read-only. Where the system tells
+// which parts of a file are holes, these are not read.
 func Open(path string) (*Image, error) {
 	// The kind of file is looked at first: opening a named pipe would wait for
 	// its writer.
@@ -78,12 +80,15 @@ func Open(path string) (*Image, error) {
 		f.Close()
 		return nil, err
 	}
-	i, err := OpenReader(path, f, size)
-	if err != nil {
+	i := newImage(path, f, size)
+	i.closer = f
+	if info.Mode().IsRegular() {
+		i.reader = withoutHoles(i.counter, f, size)
+	}
+	if err := i.read(); err != nil {
 		f.Close()
 		return nil, err
 	}
-	i.closer = f
 	return i, nil
 }
 
@@ -100,11 +105,16 @@ func openable(path string, mode fs.FileMode) error {
 // OpenReader opens the image of size bytes that r reads. r has to be safe for
 // concurrent use. name is only for messages.
 func OpenReader(name string, r io.ReaderAt, size int64) (*Image, error) {
-	i := &Image{Name: name, Format: "raw", Size: size, reader: &countingReader{r: r, size: size}}
+	i := newImage(name, r, size)
 	if err := i.read(); err != nil {
 		return nil, err
 	}
 	return i, nil
+}
+
+func newImage(name string, r io.ReaderAt, size int64) *Image {
+	counter := &countingReader{r: r, size: size}
+	return &Image{Name: name, Format: "raw", Size: size, reader: counter, counter: counter}
 }
 
 // Volumes returns the volumes in the order of the partition table, without the
@@ -112,8 +122,8 @@ func OpenReader(name string, r io.ReaderAt, size int64) (*Image, error) {
 func (i *Image) Volumes() []*Volume { return i.volumes }
 
 // Counters returns how many bytes were read from the image so far, and in how
-// many reads.
-func (i *Image) Counters() (bytes, reads int64) { return i.reader.counters() }
+// many reads. Holes of a file are not read.
+func (i *Image) Counters() (bytes, reads int64) { return i.counter.counters() }
 
 // ReadAt reads from the whole disk. It implements io.ReaderAt.
 func (i *Image) ReadAt(p []byte, off int64) (int, error) { return i.reader.ReadAt(p, off) }

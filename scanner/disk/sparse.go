@@ -1,0 +1,79 @@
+package disk
+
+import (
+	"io"
+	"math"
+)
+
+// minHole is the smallest hole that is worth asking for, in bytes: smaller
+// ones are read, and so are smaller pieces.
+const minHole = 64 << 10
+
+// holeSkipper reads a file without its holes, which are zeros: the file tells where
+// they are, and they are most of the image of a disk that is mostly empty.
+type holeSkipper struct {
+	r    io.ReaderAt
+	size int64
+	// data and hole return where the first byte of data, or of a hole, is at
+	// or after off; endOfFile if there is none, which may be since the file
+	// has become shorter.
+	data, hole func(off int64) (int64, error)
+}
+
+const endOfFile = math.MaxInt64
+
+// ReadAt implements io.ReaderAt.
+func (s *holeSkipper) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off > s.size-int64(len(p)) {
+		return s.r.ReadAt(p, off)
+	}
+	done := 0
+	for at, end := off, off+int64(len(p)); end-at >= minHole; at = off + int64(done) {
+		data, ok := s.nextData(at, end)
+		if !ok {
+			break
+		}
+		if data-at >= minHole {
+			clear(p[done : data-off])
+			done = int(data - off)
+			continue
+		}
+		hole := s.nextHole(data, end)
+		n, err := s.r.ReadAt(p[done:hole-off], at)
+		done += n
+		if at+int64(n) < hole {
+			return done, err
+		}
+	}
+	if done == len(p) {
+		return done, nil
+	}
+	n, err := s.r.ReadAt(p[done:], off+int64(done))
+	return done + n, err
+}
+
+// nextData returns where data begins, at most end. It is not ok where that
+// cannot be told.
+func (s *holeSkipper) nextData(at, end int64) (data int64, ok bool) {
+	data, err := s.data(at)
+	if err == nil && data == endOfFile {
+		// A hole, only if the file is still as long as that.
+		var last int64
+		if last, err = s.hole(end - 1); last != end-1 {
+			return 0, false
+		}
+	}
+	return min(data, end), err == nil && data >= at
+}
+
+// nextHole returns where a hole begins that is not to be read, at most end.
+func (s *holeSkipper) nextHole(data, end int64) int64 {
+	hole, err := s.hole(data)
+	if err != nil || hole <= data || hole >= end {
+		return end
+	}
+	if after, err := s.data(hole); err != nil || min(after, end)-hole < minHole {
+		return end
+	}
+	return hole
+}
