@@ -100,7 +100,7 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &FS{boot: b, disk: &disk{r: r, size: size, clusterSize: int64(b.clusterSize), clusters: b.clusters}}
+	f := &FS{boot: b, disk: &disk{r: r, size: size, clusterSize: int64(b.clusterSize), clusters: b.clusters, readers: o.Readers}}
 	f.index.limit, f.index.reserve = o.Memory, o.Reserve
 	if note != "" {
 		f.note("%s", note)

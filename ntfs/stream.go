@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 )
 
 // disk is the image below a volume.
@@ -15,6 +16,7 @@ type disk struct {
 	size        int64 // of the image in bytes; less than the volume's if it was cut off
 	clusterSize int64
 	clusters    int64 // of the volume
+	readers     int   // reads of one stream at a time
 }
 
 func (d *disk) readAt(p []byte, off int64) error {
@@ -172,17 +174,55 @@ func (s *stream) readAt(p []byte, off int64) error {
 		return s.readUnits(p, off)
 	}
 	size := s.disk.clusterSize
-	i := s.runAt(off / size)
-	for ; len(p) > 0; i++ {
+	var pieces []piece
+	for i := s.runAt(off / size); len(p) > 0; i++ {
 		r := s.runs[i]
 		skip := off - r.vcn*size
 		n := min(int64(len(p)), r.n*size-skip)
 		if r.lcn == hole {
 			clear(p[:n])
-		} else if err := s.disk.readAt(p[:n], r.lcn*size+skip); err != nil {
-			return err
+		} else {
+			pieces = append(pieces, piece{p[:n], r.lcn*size + skip})
 		}
 		p, off = p[n:], off+n
+	}
+	return s.disk.readPieces(pieces)
+}
+
+// piece is what is to be read at an offset of the image.
+type piece struct {
+	p   []byte
+	off int64
+}
+
+// readPieces reads pieces that lie apart, some at a time. The error is that of
+// the first that cannot be read.
+func (d *disk) readPieces(pieces []piece) error {
+	if len(pieces) == 1 {
+		return d.readAt(pieces[0].p, pieces[0].off)
+	}
+	errs := make([]error, len(pieces))
+	var next atomic.Int64
+	var failed atomic.Bool
+	var done sync.WaitGroup
+	for range min(max(d.readers, 1), len(pieces)) {
+		done.Go(func() {
+			for !failed.Load() {
+				i := int(next.Add(1) - 1)
+				if i >= len(pieces) {
+					return
+				}
+				if errs[i] = d.readAt(pieces[i].p, pieces[i].off); errs[i] != nil {
+					failed.Store(true)
+				}
+			}
+		})
+	}
+	done.Wait()
+	for _, err := range errs { // those before the first that failed were begun before it
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
