@@ -30,7 +30,10 @@ type Recovery struct {
 	Pages              int          // pages written over the hive in memory; sectors in the old format
 	Primary, Secondary uint32       // sequence numbers of the hive as it lies
 	Err                error        // wraps ErrDirty if State is Dirty, else nil
-	Notes              []string     // what a person should know: logs that were left out, entries that are torn
+	// Lost says that the logs hold more than was applied, and that finished writes are missing before it: the hive is in a
+	// state that Windows would make of it, and was never in. It is ErrCorrupt, or an error of a reader.
+	Lost  error
+	Notes []string // what a person should know: logs that were left out, entries that are torn
 }
 
 // An AppliedLog is a log that was applied to the hive.
@@ -71,7 +74,7 @@ func (h *Hive) applyLogs(logs []Log, damaged error) {
 	}
 
 	r := &h.recovery
-	more, failed := h.replayEntries(newLogs, damaged)
+	more, failed := h.replayEntries(slices.Clone(newLogs), damaged)
 	left = append(left, more...)
 	if len(r.Applied) > 0 || failed != nil {
 		for _, f := range oldLogs {
@@ -90,6 +93,9 @@ func (h *Hive) applyLogs(logs []Log, damaged error) {
 	}
 	if len(r.Applied) > 0 && len(doubts) == 0 {
 		r.State = Recovered
+		if r.Format == "new" {
+			r.Lost = lostBefore(newLogs, r.Applied[len(r.Applied)-1].Last+1)
+		}
 		return
 	}
 

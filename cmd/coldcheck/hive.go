@@ -81,6 +81,9 @@ func (p *program) tellRecovery(name string, r registry.Recovery) {
 	for _, n := range r.Notes {
 		p.notice("%s: %s", name, n)
 	}
+	if r.Lost != nil {
+		p.notice("%s: %v", name, r.Lost)
+	}
 }
 
 // keyLister lists keys with their values.

@@ -327,6 +327,19 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 		notify(requirement.LevelWarning, err.Error())
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	d := hive.Damage()
+	if d.Bins > 0 {
+		notify(requirement.LevelWarning, fmt.Sprintf("%s: %s without an intact header, the first at 0x%x: what lies there cannot be read",
+			path.Base(file), prose.Count(d.Bins, "stretch", "stretches"), d.First))
+	}
+	err = r.Lost
+	if d.Missing > 0 && err == nil {
+		err = fmt.Errorf("%w: the file ends %d bytes before its bins do: its base block and its bins are of different writes", registry.ErrCorrupt, d.Missing)
+	}
+	if err != nil {
+		notify(requirement.LevelWarning, path.Base(file)+": "+err.Error())
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
 	return hive, nil
 }
 

@@ -1,0 +1,54 @@
+package registry
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+)
+
+// Damage is what is wrong with the layout of a hive. What it concerns is an error where it is met; it is told here for
+// those who never meet it.
+type Damage struct {
+	// Missing is how many bytes of bins data the file does not have, though its base block, or the last log entry that
+	// was applied, counts them. Base block and bins are then of different writes; Windows does not load such a hive.
+	Missing int64
+	Bins    int   // stretches of bins data without an intact header
+	First   int64 // where in the file the first of them begins; 0 if there is none
+}
+
+// Damage tells what is wrong with the layout of the hive.
+func (h *Hive) Damage() Damage {
+	d := Damage{Missing: int64(max(h.bins.size-h.bins.end, 0))}
+	for i := range h.bins.bins {
+		b := &h.bins.bins[i]
+		if !b.damaged || b.start >= h.bins.size {
+			continue
+		}
+		if d.Bins++; d.Bins == 1 {
+			d.First = fileOffset(uint32(b.start))
+		}
+	}
+	return d
+}
+
+// lostBefore returns an error if a log holds an entry that is to come after the one with the number next, which is not
+// there or is damaged: it was finished, since others were begun after it, and what it said is lost. What was left behind
+// by an earlier use of the log has lower numbers. Only headers are looked at.
+func lostBefore(logs []*logFile, next uint32) error {
+	for _, f := range logs {
+		r := bufio.NewReaderSize(io.NewSectionReader(f.R, sectorSize, f.Size-sectorSize), logReadSize)
+		for at := int64(sectorSize); at+entryHeaderSize <= f.Size; at += sectorSize {
+			header, err := r.Peek(entryHeaderSize)
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.Name, err)
+			}
+			if string(header[:4]) == "HvLE" && marvin32(header[:32]) == le.Uint64(header[32:]) && int32(le.Uint32(header[12:])-next) > 0 {
+				return fmt.Errorf("%w: finished writes are lost: %s holds entry %d, and entry %d is missing or damaged", ErrCorrupt, f.Name, le.Uint32(header[12:]), next)
+			}
+			if _, err := r.Discard(int(min(sectorSize, f.Size-at))); err != nil {
+				return fmt.Errorf("%s: %w", f.Name, err)
+			}
+		}
+	}
+	return nil
+}
