@@ -12,15 +12,31 @@ import (
 func (m *Machine) Packages() (*packages.Database, error) {
 	return m.packages.Get(func() (*packages.Database, error) {
 		db, err := packages.Open(m.in.Context, m.tree.root.FS)
+		if db != nil {
+			m.notifyOf(db, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("root volume: %w", err)
-		}
-		for _, note := range db.Notes() {
-			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Message: note, Source: "root", Path: db.Path()})
 		}
 		m.in.Trail.Record("packages", "source", "root", "path", db.Path(), "kind", string(db.Kind()))
 		return db, nil
 	})
+}
+
+// notifyOf tells how the database was read, and what is wrong with it.
+func (m *Machine) notifyOf(db *packages.Database, err error) {
+	notify := func(level requirement.Level, path, message string) {
+		m.in.Trail.Notify(requirement.Notice{Level: level, Message: message, Source: "root", Path: path})
+	}
+	for _, note := range db.Notes() {
+		notify(requirement.LevelInfo, db.Path(), note)
+	}
+	if loss := db.Loss(); loss != "" {
+		notify(requirement.LevelWarning, db.Path()+"-wal", loss)
+	}
+	if err != nil {
+		notify(requirement.LevelError, db.Path(), err.Error())
+	}
 }
 
 // installed returns the first installed package whose name is one of names, or

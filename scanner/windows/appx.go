@@ -179,6 +179,14 @@ func (v *volume) readStateRepository(name string, f File) ([]appxPackage, []requ
 	}
 	defer db.Close()
 	v.trail.Record("database", "source", v.role, "path", name, "wal", db.WAL().Applied(), "loss", db.WAL().Loss())
+	loss := db.WAL().Loss()
+	if loss != "" {
+		v.trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.role, Path: name + "-wal", Message: loss})
+	}
+	if err := db.WAL().Err(); err != nil {
+		v.trail.Notify(requirement.Notice{Level: requirement.LevelError, Source: v.role, Path: name + "-wal", Message: err.Error()})
+		return nil, nil, fail(fmt.Errorf("%s: %w", name, err))
+	}
 	packages, err := readPackages(db)
 	if err != nil {
 		return nil, nil, fail(err)
@@ -193,8 +201,7 @@ func (v *volume) readStateRepository(name string, f File) ([]appxPackage, []requ
 	ev := f.Evidence
 	ev.Value = "PackageUser.DeploymentState"
 	ev.Note = db.WAL().Applied()
-	if loss := db.WAL().Loss(); loss != "" {
-		v.trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.role, Path: name + "-wal", Message: loss})
+	if loss != "" {
 		ev.Note = strings.TrimPrefix(ev.Note+"; "+loss, "; ")
 	}
 	for _, note := range db.Notes() {

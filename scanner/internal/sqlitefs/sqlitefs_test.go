@@ -161,15 +161,17 @@ func TestDamagedWriteAheadLog(t *testing.T) {
 		log  []byte
 		want WAL
 	}{
-		"first frame":    {damage(walHeaderSize + frameHeaderSize), WAL{Damaged: frames}},
-		"later frame":    {damage(walHeaderSize + frame*5 + 100), WAL{Frames: 1, Commits: 1, Pending: 4, Damaged: frames - 5}},
-		"page number 0":  {zero(whole, walHeaderSize+frame*2, 4), WAL{Frames: 1, Commits: 1, Pending: 1, Damaged: frames - 2}},
-		"salt of one":    {damage(walHeaderSize + frame*2 + 9), WAL{Frames: 1, Commits: 1, Pending: 1, Damaged: frames - 3}},
+		"first frame":    {damage(walHeaderSize + frameHeaderSize), WAL{Damaged: frames, Lost: 2}},
+		"later frame":    {damage(walHeaderSize + frame*5 + 100), WAL{Frames: 1, Commits: 1, Pending: 4, Damaged: frames - 5, Lost: 2}},
+		"page number 0":  {zero(whole, walHeaderSize+frame*2, 4), WAL{Frames: 1, Commits: 1, Pending: 1, Damaged: frames - 2, Lost: 2}},
+		"salt of one":    {damage(walHeaderSize + frame*2 + 9), WAL{Frames: 1, Commits: 1, Pending: 1, Damaged: frames - 3, Lost: 2}},
 		"torn":           {whole[:walHeaderSize+frame*4+50], WAL{Frames: 1, Commits: 1, Pending: 3, Damaged: 1}},
 		"torn in header": {whole[:walHeaderSize+frame*4+5], WAL{Frames: 1, Commits: 1, Pending: 3}},
 		"older frames":   {stale, WAL{Frames: 1, Commits: 1, Pending: 2}},
 		"header sum":     {damage(24), WAL{Ignored: "the checksum of its header is wrong"}},
 		"magic":          {damage(1), WAL{Ignored: "it does not begin as one"}},
+		"zeros":          {zero(whole, 0, walHeaderSize), WAL{Ignored: "it does not begin as one", Zeros: true}},
+		"last frame":     {damage(len(whole) - 1), WAL{Frames: 9, Commits: 2, Pending: frames - 10, Damaged: 1}},
 		"page size":      {damage(8), WAL{Ignored: "its page size is 16778240"}},
 		"header alone":   {whole[:walHeaderSize], WAL{}},
 	} {
@@ -182,6 +184,9 @@ func TestDamagedWriteAheadLog(t *testing.T) {
 			}
 			if lost := wal.Damaged > 0 || wal.Ignored != ""; lost != (wal.Loss() != "") {
 				t.Errorf("loss: %q", wal.Loss())
+			}
+			if lost := wal.Lost > 0 || wal.Ignored != "" && !wal.Zeros; lost != errors.Is(wal.Err(), ErrCorrupt) || lost != (wal.Err() != nil) {
+				t.Errorf("error: %v", wal.Err())
 			}
 			if want := recoveredCount(t, damaged); n != want {
 				t.Errorf("%d rows, and after SQLite's own recovery %d", n, want)

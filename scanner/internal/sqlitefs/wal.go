@@ -1,6 +1,7 @@
 package sqlitefs
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -16,15 +17,17 @@ type WAL struct {
 	Frames  int // applied, each of them a page
 	Commits int // applied transactions
 	Pending int // whole frames behind the last commit: a transaction that had not ended
-	Damaged int // frames of the same log behind the first that is not whole; none of them is applied
+	Damaged int // frames of the same log from the first that is not whole on; none of them is applied
+	Lost    int // commits behind that frame: of transactions that were finished, most likely
 
 	// Ignored says why SQLite takes no notice of the log at all, "" if it does.
 	Ignored string
+	Zeros   bool // its header is of zeros: nothing of it has reached the disk
 }
 
-// Applied says what of the log is in force, "" if there is no log.
+// Applied says what of the log is in force, "" if nothing is.
 func (w WAL) Applied() string {
-	if !w.Present {
+	if w.Commits == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%d pages of %d transactions applied from the write-ahead log", w.Frames, w.Commits)
@@ -39,6 +42,19 @@ func (w WAL) Loss() string {
 		return fmt.Sprintf("the write-ahead log is damaged behind page %d: %d more are left out, as SQLite would", w.Frames+w.Pending, w.Damaged)
 	}
 	return ""
+}
+
+// Err wraps ErrCorrupt if what is lost is more than the last write, which had
+// not ended when the log was copied: without it the database is not in a state
+// that it ever was in.
+func (w WAL) Err() error {
+	switch {
+	case w.Lost > 0:
+		return fmt.Errorf("%d finished transactions of the write-ahead log are lost behind a damaged page: %w", w.Lost, ErrCorrupt)
+	case w.Ignored != "" && !w.Zeros:
+		return fmt.Errorf("what %d bytes of the write-ahead log say is lost: %s: %w", w.Size, w.Ignored, ErrCorrupt)
+	}
+	return nil
 }
 
 // Layout of the log (SQLite file format, 4.1 and 4.2). Numbers are big endian;
@@ -81,6 +97,7 @@ func readWAL(ctx context.Context, r io.ReaderAt, size int64, dbPage int) (WAL, e
 	switch {
 	case be.Uint32(header)&^1 != walMagic:
 		w.Ignored = "it does not begin as one"
+		w.Zeros = len(bytes.Trim(header, "\x00")) == 0
 	case page < 512 || page > 65536 || page&(page-1) != 0:
 		w.Ignored = fmt.Sprintf("its page size is %d", page)
 	case sum != checksum{be.Uint32(header[24:]), be.Uint32(header[28:])}:
@@ -121,7 +138,9 @@ func readWAL(ctx context.Context, r io.ReaderAt, size int64, dbPage int) (WAL, e
 		}
 		switch {
 		case !whole:
-			w.Damaged++
+			if w.Damaged++; w.Damaged > 1 && err == nil && be.Uint32(frame[4:]) != 0 {
+				w.Lost++
+			}
 		case be.Uint32(frame[4:]) != 0:
 			w.Frames += w.Pending + 1
 			w.Pending = 0

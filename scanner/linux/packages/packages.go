@@ -166,6 +166,7 @@ type Database struct {
 	kind     Kind
 	path     string
 	notes    []string
+	loss     string
 	packages []Package // by name, architecture and age
 	files    fileTable
 
@@ -248,6 +249,10 @@ func (db *Database) Path() string { return db.path }
 
 // Notes says what else there is to know of how the database was read.
 func (db *Database) Notes() []string { return slices.Clone(db.notes) }
+
+// Loss says what of a write-ahead log is left out because it is damaged, "" if
+// nothing is.
+func (db *Database) Loss() string { return db.loss }
 
 // Packages lists all packages by name, those that are not installed too. The
 // error is the one of Open.

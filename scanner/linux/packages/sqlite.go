@@ -20,10 +20,12 @@ func (r *rpmReader) readSQLite(fsys fs.FS) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	wal := db.WAL()
-	for _, note := range []string{wal.Applied(), wal.Loss()} {
-		if note != "" {
-			r.db.note("%s", note)
-		}
+	if applied := wal.Applied(); applied != "" {
+		r.db.note("%s", applied)
+	}
+	r.db.loss = wal.Loss()
+	if err := wal.Err(); err != nil {
+		r.corrupt(sqliteError(err))
 	}
 	err = db.Rows("Packages", []string{"hnum", "blob"}, maxPackages, func(row []driver.Value) error {
 		number, ok := row[0].(int64)
