@@ -188,6 +188,9 @@ func (f *FS) replay(lost bool) (Journal, error) {
 			return fail(err)
 		}
 	}
+	if n := len(log.descriptors); n > 0 && int32(log.descriptors[n-1].id-log.end) >= 0 {
+		f.note("transaction %d of the journal was not finished: like the kernel, this leaves it out", log.end)
+	}
 	if log.failed != nil {
 		result.State, result.Err = JournalFailed, log.failed
 	} else if result.Transactions > 0 {
