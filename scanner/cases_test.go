@@ -3,6 +3,7 @@ package scanner_test
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // input turns a case into what a scan is given.
@@ -33,8 +35,8 @@ func input(c fixtures.Case) scanner.Input {
 // exitNoSystem is the command's exit code where no scan is possible.
 const exitNoSystem = 4
 
-// TestCases scans every fixture and compares the status of each requirement
-// with what its author expects, who derived it from the requirements alone.
+// TestCases scans every fixture and compares the status of each requirement,
+// and what the notices say, with what its author expects, who derived it from the requirements alone.
 func TestCases(t *testing.T) {
 	for _, c := range testcases.All(t) {
 		t.Run(c.Name, func(t *testing.T) {
@@ -69,6 +71,11 @@ func TestCases(t *testing.T) {
 			}
 			if c.ExitCode >= 0 && r.ExitCode != c.ExitCode {
 				t.Errorf("exit code %d, want %d", r.ExitCode, c.ExitCode)
+			}
+			for _, words := range c.Notices {
+				if !slices.ContainsFunc(r.Notices, func(n requirement.Notice) bool { return strings.Contains(n.Message, words) }) {
+					t.Errorf("no notice says %q", words)
+				}
 			}
 			for _, n := range r.Notices {
 				if strings.Contains(n.Message, "\n") {
