@@ -118,6 +118,34 @@ func Tool(t testing.TB, names ...string) {
 	}
 }
 
+// Validator returns the path of a file of one of the npm packages that reports
+// are held against, which lie in the module's folder .cache/validators.
+func Validator(t testing.TB, pkg, name string) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skipf("not in short mode: runs %s", pkg)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		above := filepath.Dir(dir)
+		if above == dir {
+			t.Fatal("the test does not run within a module")
+		}
+		dir = above
+	}
+	file := filepath.Join(dir, ".cache", "validators", "node_modules", filepath.FromSlash(pkg), filepath.FromSlash(name))
+	if _, err := os.Stat(file); err != nil {
+		lack(t, "%s of %s (make tools installs it)", name, pkg)
+	}
+	return file
+}
+
 // Root makes sure that the test runs as root.
 func Root(t testing.TB) {
 	t.Helper()

@@ -85,6 +85,20 @@ func TestMissingTool(t *testing.T) {
 	}
 }
 
+func TestMissingValidator(t *testing.T) {
+	short(t, false)
+	for _, tt := range []struct{ strict, want string }{
+		{"", "skip: needs no-such-file of no-such-package"},
+		{"1", "fatal: needs no-such-file of no-such-package"},
+	} {
+		t.Setenv(strictVar, tt.strict)
+		got := outcome(t, func(t testing.TB) { Validator(t, "no-such-package", "no-such-file") })
+		if !strings.HasPrefix(got, tt.want) {
+			t.Errorf("strict %q: %q, want %q", tt.strict, got, tt.want)
+		}
+	}
+}
+
 func TestCorpusIsOptionalEvenInStrictMode(t *testing.T) {
 	t.Setenv(strictVar, "1")
 	t.Setenv(corpusVar, "")

@@ -1,0 +1,417 @@
+package report
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+const (
+	sarifVersion = "2.1.0"
+	sarifSchema  = "https://json.schemastore.org/sarif-2.1.0.json"
+	projectPage  = "https://github.com/coldcheck/coldcheck"
+	guidePage    = "https://docs.aws.amazon.com/workspaces/latest/adminguide/create-custom-bundle.html"
+)
+
+// GitHub refuses a result of more than a thousand locations and cuts texts of a
+// rule at 1024 characters ("SARIF support for code scanning"). Few enough are
+// written that a person can look at them.
+const (
+	sarifLocations   = 100
+	sarifDescription = 1024
+)
+
+// SARIF writes one run in the Static Analysis Results Interchange Format, 2.1.0
+// (OASIS), with the properties that GitHub's code scanning wants. A rule is
+// written for every requirement that was judged; a result for every finding that
+// is failed, a warning, or makes the verdict inconclusive; waived and accepted
+// ones are suppressed results. What else is undetermined is a notification of
+// the invocation, as the notices are. What passed is not written: GitHub would
+// show it as an alert.
+//
+// Locations are relative to no folder of a repository: their first element is
+// the role of the volume, or the document's name. A result's fingerprint is made
+// of the machine, the requirement and the place of its first piece of evidence,
+// and so stays the same when a figure changes.
+func SARIF(w io.Writer, r *scanner.Result, o Options) error {
+	version := strings.TrimPrefix(o.Version, "v")
+	run := sarifRun{
+		Tool: sarifTool{Driver: sarifDriver{
+			Name: "coldcheck", Organization: "coldcheck", Version: version, InformationURI: projectPage,
+		}},
+		Automation: sarifAutomation{ID: "coldcheck/" + machineName(r) + "/"},
+		ColumnKind: "utf16CodeUnits",
+	}
+	if release.MatchString(version) {
+		run.Tool.Driver.SemanticVersion = version
+	}
+	invocation := sarifInvocation{
+		Successful: true, ExitCode: r.ExitCode, Start: sarifTime(timestamp(r.Started)), End: sarifTime(timestamp(r.Finished)),
+		Notifications: []sarifNotification{},
+	}
+	run.Results = []sarifResult{}
+	for i, f := range r.Findings {
+		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRuleOf(f.Requirement))
+		switch level := sarifLevel(r, f); {
+		case level != "":
+			run.Results = append(run.Results, sarifResultOf(r, i, level))
+		case f.Status == requirement.Undetermined:
+			invocation.Notifications = append(invocation.Notifications, sarifNotification{
+				Level: "note", Message: sarifText("Undetermined: " + f.Message), Rule: &sarifRuleReference{ID: f.ID, Index: i},
+			})
+		}
+	}
+	for _, n := range worstFirst(r.Notices) {
+		level := string(n.Level)
+		if n.Level == requirement.LevelInfo {
+			level = "note"
+		}
+		invocation.Notifications = append(invocation.Notifications, sarifNotification{Level: level, Message: sarifText(notice(n))})
+	}
+	run.Invocations = []sarifInvocation{invocation}
+	for _, name := range r.Images {
+		run.Artifacts = append(run.Artifacts, sarifArtifact{Location: sarifArtifactLocation{URI: relativeURI(filepath.Base(name))}, Roles: []string{"analysisTarget"}})
+	}
+
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(sarifLog{Schema: sarifSchema, Version: sarifVersion, Runs: []sarifRun{run}})
+}
+
+// release is a version by the rules of semver.org without anything after the
+// three numbers.
+var release = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
+
+type sarifLog struct {
+	Schema  string     `json:"$schema"`
+	Version string     `json:"version"`
+	Runs    []sarifRun `json:"runs"`
+}
+
+type sarifRun struct {
+	Tool        sarifTool         `json:"tool"`
+	Automation  sarifAutomation   `json:"automationDetails"`
+	Invocations []sarifInvocation `json:"invocations"`
+	Artifacts   []sarifArtifact   `json:"artifacts,omitempty"`
+	Results     []sarifResult     `json:"results"`
+	ColumnKind  string            `json:"columnKind"`
+}
+
+type sarifTool struct {
+	Driver sarifDriver `json:"driver"`
+}
+
+type sarifDriver struct {
+	Name            string      `json:"name"`
+	Organization    string      `json:"organization"`
+	Version         string      `json:"version,omitempty"`
+	SemanticVersion string      `json:"semanticVersion,omitempty"`
+	InformationURI  string      `json:"informationUri"`
+	Rules           []sarifRule `json:"rules"`
+}
+
+type sarifRule struct {
+	ID            string              `json:"id"`
+	Name          string              `json:"name"`
+	Short         sarifMessage        `json:"shortDescription"`
+	Full          sarifMessage        `json:"fullDescription"`
+	Help          sarifMessage        `json:"help"`
+	HelpURI       string              `json:"helpUri"`
+	Configuration sarifConfiguration  `json:"defaultConfiguration"`
+	Properties    sarifRuleProperties `json:"properties"`
+}
+
+type sarifMessage struct {
+	Text     string `json:"text"`
+	Markdown string `json:"markdown,omitempty"`
+}
+
+type sarifConfiguration struct {
+	Level string `json:"level"`
+}
+
+type sarifRuleProperties struct {
+	Tags         []string `json:"tags"`
+	Precision    string   `json:"precision"`
+	Severity     string   `json:"problem.severity"`
+	AWSErrorCode string   `json:"aws_error_code,omitempty"`
+}
+
+type sarifAutomation struct {
+	ID string `json:"id"`
+}
+
+type sarifInvocation struct {
+	Successful    bool                `json:"executionSuccessful"`
+	ExitCode      int                 `json:"exitCode"`
+	Start         string              `json:"startTimeUtc"`
+	End           string              `json:"endTimeUtc"`
+	Notifications []sarifNotification `json:"toolExecutionNotifications"`
+}
+
+type sarifNotification struct {
+	Level   string              `json:"level"`
+	Message sarifMessage        `json:"message"`
+	Rule    *sarifRuleReference `json:"associatedRule,omitempty"`
+}
+
+type sarifRuleReference struct {
+	ID    string `json:"id"`
+	Index int    `json:"index"`
+}
+
+type sarifArtifact struct {
+	Location sarifArtifactLocation `json:"location"`
+	Roles    []string              `json:"roles"`
+}
+
+type sarifResult struct {
+	RuleID       string             `json:"ruleId"`
+	RuleIndex    int                `json:"ruleIndex"`
+	Level        string             `json:"level"`
+	Message      sarifMessage       `json:"message"`
+	Locations    []sarifLocation    `json:"locations"`
+	Related      []sarifLocation    `json:"relatedLocations,omitempty"`
+	Fingerprints map[string]string  `json:"partialFingerprints"`
+	Suppressions []sarifSuppression `json:"suppressions,omitempty"`
+	Properties   sarifProperties    `json:"properties"`
+}
+
+type sarifProperties struct {
+	Status requirement.Status `json:"status"`
+	Basis  requirement.Basis  `json:"basis,omitempty"`
+}
+
+type sarifSuppression struct {
+	Kind          string `json:"kind"`
+	Status        string `json:"status"`
+	Justification string `json:"justification"`
+}
+
+type sarifLocation struct {
+	ID       int                    `json:"id,omitempty"`
+	Message  *sarifMessage          `json:"message,omitempty"`
+	Physical sarifPhysical          `json:"physicalLocation"`
+	Logical  []sarifLogicalLocation `json:"logicalLocations,omitempty"`
+}
+
+type sarifPhysical struct {
+	Artifact sarifArtifactLocation `json:"artifactLocation"`
+	Region   sarifRegion           `json:"region"`
+}
+
+type sarifArtifactLocation struct {
+	URI string `json:"uri"`
+}
+
+// sarifRegion is the first line always: GitHub wants a line, and what is read is
+// not made of lines.
+type sarifRegion struct {
+	Line int `json:"startLine"`
+}
+
+type sarifLogicalLocation struct {
+	Name string `json:"fullyQualifiedName"`
+	Kind string `json:"kind"`
+}
+
+func sarifRuleOf(r requirement.Requirement) sarifRule {
+	rule := sarifRule{
+		ID: r.ID, Name: pascal(r.ID), HelpURI: guidePage,
+		Short:         sarifText(shortText(sentence(r.Demand), sarifDescription)),
+		Full:          sarifText(shortText(sentence(r.Demand)+" "+sentence(r.Reads), sarifDescription)),
+		Configuration: sarifConfiguration{Level: ruleLevel[r.Severity]},
+		Properties: sarifRuleProperties{
+			Tags: []string{"workspaces", string(r.Platform), string(r.Severity)}, Precision: "high", Severity: problemSeverity[r.Severity],
+			AWSErrorCode: r.AWSErrorCode,
+		},
+	}
+	text, mark := []string{sentence(r.Demand)}, []string{markdown(sentence(r.Demand))}
+	for _, f := range explained(r) {
+		text = append(text, f.name+": "+f.text)
+		shown := markdown(f.text)
+		if f.name == live {
+			shown = code(f.text)
+		}
+		mark = append(mark, "**"+f.name+":** "+shown)
+	}
+	rule.Help = sarifMessage{Text: sarifText(strings.Join(text, "\n")).Text, Markdown: braces(strings.Join(mark, "\n\n"))}
+	return rule
+}
+
+var (
+	ruleLevel       = map[requirement.Severity]string{requirement.Required: "error", requirement.Recommended: "note", requirement.Info: "none"}
+	problemSeverity = map[requirement.Severity]string{requirement.Required: "error", requirement.Recommended: "recommendation", requirement.Info: "recommendation"}
+)
+
+// sarifLevel is the level of a finding's result, "" if it is none.
+func sarifLevel(r *scanner.Result, f requirement.Finding) string {
+	switch {
+	case f.Status == requirement.Failed:
+		return "error"
+	case f.Status == requirement.Warning && f.Severity == requirement.Required:
+		return "warning"
+	case f.Status == requirement.Warning:
+		return "note"
+	case f.Status == requirement.Undetermined && r.Counted[f.ID]:
+		return "warning"
+	}
+	return ""
+}
+
+func sarifResultOf(r *scanner.Result, index int, level string) sarifResult {
+	f := r.Findings[index]
+	message := ended(f.Message)
+	if f.Status == requirement.Undetermined {
+		message = "Undetermined: " + message
+	}
+	if what, how := advice(f); how != "" {
+		message += " " + what + ": " + ended(how)
+	}
+	s := sarifResult{
+		RuleID: f.ID, RuleIndex: index, Level: level, Message: sarifText(message),
+		Properties: sarifProperties{Status: f.Status, Basis: f.Basis},
+	}
+	evidence := f.Evidence
+	if len(evidence) == 0 { // of what could not be read there may be none
+		evidence = []requirement.Evidence{{Source: string(scanner.Root)}}
+	}
+	for i, e := range evidence[:min(len(evidence), sarifLocations)] {
+		l := sarifLocationOf(e)
+		if i == 0 {
+			s.Locations = []sarifLocation{l}
+			continue
+		}
+		l.ID = i
+		s.Related = append(s.Related, l)
+	}
+	s.Fingerprints = fingerprints(r, f.ID, evidence[0])
+	switch {
+	case f.Waiver != nil:
+		s.Suppressions = []sarifSuppression{{Kind: "external", Status: "accepted", Justification: Neutral("waived " + waiver(*f.Waiver))}}
+	case f.Accepted:
+		s.Suppressions = []sarifSuppression{{Kind: "external", Status: "accepted", Justification: "accepted by --accept-undetermined"}}
+	}
+	return s
+}
+
+func sarifLocationOf(e requirement.Evidence) sarifLocation {
+	message := sarifText(line(e))
+	l := sarifLocation{Message: &message}
+	l.Physical.Region.Line = 1
+	place := e.Source
+	if e.Path != "" {
+		place += "/" + e.Path
+	}
+	l.Physical.Artifact.URI = relativeURI(place)
+	if e.Key != "" {
+		name := cmp.Or(hiveRoot(e.Path), filepath.Base(e.Path)) + `\` + e.Key
+		kind := "key"
+		if hasValue(e) {
+			name, kind = name+`\`+e.Value, "value"
+		}
+		l.Logical = []sarifLogicalLocation{{Name: Neutral(name), Kind: kind}}
+	}
+	return l
+}
+
+// fingerprints tells a result from others and finds it again in later scans of
+// the machine. GitHub goes by the first name alone.
+func fingerprints(r *scanner.Result, id string, e requirement.Evidence) map[string]string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{machineName(r), id, e.Source, e.Path, e.Key, e.Value}, "\x00")))
+	text := hex.EncodeToString(sum[:])
+	return map[string]string{"primaryLocationLineHash": text[:16] + ":1", "coldcheckFinding/v1": text}
+}
+
+// machineName is a name of the machine without anything that has a meaning in a
+// path: of the computer, else of the image.
+func machineName(r *scanner.Result) string {
+	return strings.Map(func(c rune) rune {
+		if c < 0x80 && (unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("-_.", c)) {
+			return c
+		}
+		return '_'
+	}, cmp.Or(r.Platform.ComputerName, rootImage(r)))
+}
+
+// relativeURI is a path as a relative reference (RFC 3986, 4.2), whose first
+// element is not taken for a scheme and which leads nowhere above.
+func relativeURI(path string) string {
+	var parts []string
+	for _, p := range strings.Split(strings.ToValidUTF8(path, "\uFFFD"), "/") {
+		switch p {
+		case "", ".":
+			continue
+		case "..":
+			p = "%2E%2E"
+		default:
+			p = strings.ReplaceAll(url.PathEscape(p), ":", "%3A")
+		}
+		parts = append(parts, p)
+	}
+	return cmp.Or(strings.Join(parts, "/"), "image")
+}
+
+// sarifText is a text in which nothing is taken for a placeholder (SARIF 2.1.0,
+// 3.11.5) or for a link (3.11.6), and which ends as a sentence does.
+func sarifText(s string) sarifMessage {
+	var lines []string
+	for l := range strings.SplitSeq(s, "\n") {
+		lines = append(lines, Neutral(l))
+	}
+	s = braces(strings.Join(lines, "\n"))
+	if strings.Contains(s, "](") {
+		s = strings.NewReplacer("[", `\[`, "]", `\]`).Replace(s)
+	}
+	return sarifMessage{Text: ended(s)}
+}
+
+// ended is s with a full stop.
+func ended(s string) string {
+	if strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
+}
+
+func braces(s string) string { return strings.NewReplacer("{", "{{", "}", "}}").Replace(s) }
+
+// shortText cuts a text to at most n characters, with room for what sarifText
+// may add.
+func shortText(s string, n int) string {
+	if c := []rune(s); len(c) > n-32 {
+		return string(c[:n-32]) + "…"
+	}
+	return s
+}
+
+// pascal makes WinDiskCFree of win.disk.c-free.
+func pascal(id string) string {
+	var b strings.Builder
+	for _, p := range strings.FieldsFunc(id, func(c rune) bool { return c == '.' || c == '-' }) {
+		b.WriteString(strings.ToUpper(p[:1]) + p[1:])
+	}
+	return b.String()
+}
+
+// sarifTime is a time with at most a thousandth of a second, as readers of SARIF
+// expect it.
+func sarifTime(t string) string {
+	whole, fraction, ok := strings.Cut(strings.TrimSuffix(t, "Z"), ".")
+	if ok {
+		whole += fmt.Sprintf(".%.3s", fraction+"000")
+	}
+	return whole + "Z"
+}

@@ -1,0 +1,248 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
+)
+
+const sarifValidator = "@microsoft/sarif-multitool-linux"
+
+// Every report is what the schema of SARIF says.
+func TestSARIFSchema(t *testing.T) {
+	text, err := os.ReadFile(testenv.Validator(t, sarifValidator, "sarif-2.1.0.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("sarif.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("sarif.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range scans(t) {
+		text := written(t, SARIF, r)
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(doc); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		broken, err := jsonschema.UnmarshalJSON(bytes.NewReader(bytes.Replace(text, []byte(`"driver"`), []byte(`"pilot"`), 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if schema.Validate(broken) == nil {
+			t.Errorf("%s: the schema accepts a tool without driver", name)
+		}
+	}
+}
+
+// The validator of the format's authors has nothing to say of any report, by the
+// rules of SARIF and those of GitHub's code scanning, but for what is not meant
+// for such a tool. It has something to say of a report without locations.
+func TestSARIFValidator(t *testing.T) {
+	for _, r := range validated(t, files(t, "sarif")) {
+		// Each of these is a note that wants what a scan of disks does not have.
+		switch r.RuleID {
+		case "SARIF2002": // messages by id with arguments
+		case "SARIF2003": // the revision of the code that was analysed
+		case "SARIF2009": // ids of rules in the form ABC1000: ours are those of the catalogue
+		case "SARIF2010": // snippets of the code
+		case "SARIF2011": // snippets of what is around it
+		case "SARIF2012": // no two capitals beside each other in a rule's name: WinDiskCFree
+		case "SARIF2013": // the content of the files
+		default:
+			t.Errorf("%s %s %v", r.RuleID, r.Level, r)
+		}
+	}
+
+	broken := filepath.Join(t.TempDir(), "broken.sarif")
+	text := bytes.ReplaceAll(written(t, SARIF, failing()), []byte(`"locations"`), []byte(`"places"`))
+	if err := os.WriteFile(broken, text, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(validated(t, []string{broken}), func(r sarifVerdict) bool { return r.RuleID == "GH1015" }) {
+		t.Error("a report without locations is accepted")
+	}
+}
+
+type sarifVerdict struct {
+	RuleID    string
+	Level     string
+	Message   struct{ Arguments []string }
+	Locations []struct {
+		PhysicalLocation struct{ ArtifactLocation struct{ URI string } }
+	}
+}
+
+// validated is what the validator says of reports.
+func validated(t *testing.T, reports []string) []sarifVerdict {
+	t.Helper()
+	tool := testenv.Validator(t, sarifValidator, "Sarif.Multitool")
+	dir := t.TempDir()
+	out, config := filepath.Join(dir, "said.sarif"), filepath.Join(dir, "config.xml")
+	// The rule that is disabled fetches every address from the network.
+	err := os.WriteFile(config, []byte(`<?xml version="1.0" encoding="utf-8"?>
+<Properties>
+  <Properties Key="SARIF2006.UrisShouldBeReachable.Options">
+    <Property Key="RuleEnabled" Value="Disabled" Type="Microsoft.CodeAnalysis.Sarif.Driver.RuleEnabledState" />
+  </Properties>
+</Properties>
+`), 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(tool, append([]string{"validate", "--rule-kind", "Sarif;Ghas", "--level", "Error;Warning;Note", "--config", config, "--output", out}, reports...)...)
+	c.Env = append(os.Environ(), "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1")
+	said, ended := c.CombinedOutput()
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatalf("%v %v\n%s", ended, err, said)
+	}
+	if !bytes.Contains(said, fmt.Appendf(nil, "%d files scanned", len(reports))) {
+		t.Errorf("not all of %d reports were looked at:\n%s", len(reports), said)
+	}
+	var log struct {
+		Runs []struct{ Results []sarifVerdict }
+	}
+	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &log); err != nil {
+		t.Fatal(err)
+	}
+	return log.Runs[0].Results
+}
+
+// What GitHub's code scanning refuses or cuts off ("SARIF support for code
+// scanning") does not occur, and a result is found again in a later scan.
+func TestSARIFLimits(t *testing.T) {
+	many := failing()
+	for range 2000 {
+		many.Findings[2].Evidence = append(many.Findings[2].Evidence, many.Findings[2].Evidence[0])
+	}
+	all := scans(t)
+	all["many"] = many
+	for name, r := range all {
+		t.Run(name, func(t *testing.T) {
+			var log struct {
+				Runs []struct {
+					Tool struct {
+						Driver struct {
+							Rules []struct {
+								ID, Name                                string
+								ShortDescription, FullDescription, Help struct{ Text, Markdown string }
+								Properties                              struct{ Tags []string }
+							}
+						}
+					}
+					Results []struct {
+						RuleID                      string
+						Level                       string
+						Message                     struct{ Text string }
+						Locations, RelatedLocations []struct {
+							PhysicalLocation struct {
+								ArtifactLocation struct{ URI string }
+								Region           struct{ StartLine int }
+							}
+						}
+						PartialFingerprints map[string]string
+					}
+				}
+			}
+			text := written(t, SARIF, r)
+			if err := json.Unmarshal(text, &log); err != nil {
+				t.Fatal(err)
+			}
+			if len(text) > 10<<20 || len(log.Runs) != 1 {
+				t.Fatalf("%d bytes, %d runs", len(text), len(log.Runs))
+			}
+			run := log.Runs[0]
+			for i, rule := range run.Tool.Driver.Rules {
+				if rule.ID != r.Findings[i].ID || len(rule.ID) > 255 || len(rule.Name) > 255 || len(rule.Properties.Tags) > 10 {
+					t.Errorf("rule %d: %+v", i, rule)
+				}
+				for _, text := range []string{rule.ShortDescription.Text, rule.FullDescription.Text} {
+					if n := utf8.RuneCountInString(text); n == 0 || n > 1024 {
+						t.Errorf("rule %s: a description of %d characters", rule.ID, n)
+					}
+				}
+				if rule.Help.Text == "" || rule.Help.Markdown == "" {
+					t.Errorf("rule %s has no help", rule.ID)
+				}
+			}
+			seen := map[string]bool{}
+			for _, result := range run.Results {
+				if len(result.Locations) != 1 || len(result.RelatedLocations) >= 1000 {
+					t.Errorf("%s: %d locations, %d related", result.RuleID, len(result.Locations), len(result.RelatedLocations))
+				}
+				for _, l := range slices.Concat(result.Locations, result.RelatedLocations) {
+					u, err := url.Parse(l.PhysicalLocation.ArtifactLocation.URI)
+					if err != nil || u.IsAbs() || strings.HasPrefix(u.Path, "/") || slices.Contains(strings.Split(u.EscapedPath(), "/"), "..") || l.PhysicalLocation.Region.StartLine != 1 {
+						t.Errorf("%s: %+v %v", result.RuleID, l, err)
+					}
+				}
+				print := result.PartialFingerprints["primaryLocationLineHash"]
+				if len(print) != 18 || seen[print] {
+					t.Errorf("%s: fingerprint %q, or a second time", result.RuleID, print)
+				}
+				seen[print] = true
+				if !slices.Contains([]string{"error", "warning", "note"}, result.Level) || result.Message.Text == "" {
+					t.Errorf("%s: level %q, message %q", result.RuleID, result.Level, result.Message.Text)
+				}
+			}
+		})
+	}
+}
+
+// A fingerprint stays when the figures of a finding change, and is another for
+// another machine.
+func TestSARIFFingerprints(t *testing.T) {
+	r := failing()
+	e := r.Findings[2].Evidence[0]
+	was := fingerprints(r, r.Findings[2].ID, e)
+	e.Data, e.Time, e.Offset = "another", e.Time.AddDate(1, 0, 0), nil
+	if d := cmp.Diff(was, fingerprints(r, r.Findings[2].ID, e)); d != "" {
+		t.Error(d)
+	}
+	r.Platform.ComputerName = "ANOTHER"
+	if d := cmp.Diff(was, fingerprints(r, r.Findings[2].ID, e)); d == "" {
+		t.Error("the same for another machine")
+	}
+}
+
+func TestRelativeURI(t *testing.T) {
+	for path, want := range map[string]string{
+		"root/Windows/System32/config/SYSTEM":    "root/Windows/System32/config/SYSTEM",
+		"root/Program Files/a#b?c%d":             "root/Program%20Files/a%23b%3Fc%25d",
+		"C:/x":                                   "C%3A/x",
+		"/etc//passwd":                           "etc/passwd",
+		"../../x":                                "%2E%2E/%2E%2E/x",
+		"root/Users/\xff\u202e":                  "root/Users/%EF%BF%BD%E2%80%AE",
+		"":                                       "image",
+		"root/" + strings.Repeat("a", 300) + "/": "root/" + strings.Repeat("a", 300),
+	} {
+		if got := relativeURI(path); got != want {
+			t.Errorf("%q: %q, want %q", path, got, want)
+		}
+	}
+}
