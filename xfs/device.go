@@ -98,10 +98,10 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checksum is the CRC-32C of b with zeros in the place of the checksum.
 func checksum(b []byte, at int) uint32 {
-	crc := crc32.Update(0, castagnoli, b[:at])
-	crc = crc32.Update(crc, castagnoli, []byte{0, 0, 0, 0})
-	return crc32.Update(crc, castagnoli, b[at+4:])
+	return update(update(update(0, b[:at]), []byte{0, 0, 0, 0}), b[at+4:])
 }
+
+func update(crc uint32, b []byte) uint32 { return crc32.Update(crc, castagnoli, b) }
 
 // sum reports whether a piece holds its own checksum.
 func sum(b []byte, at int) bool { return checksum(b, at) == le.Uint32(b[at:]) }

@@ -15,6 +15,8 @@ type index struct {
 	kids   []uint64 // inodes
 	memory int64
 	limit  int64
+
+	reserve func(n int64) error // may be nil
 }
 
 type nodeChunk [chunkInodes]indexNode
@@ -73,40 +75,58 @@ var errMemory = fmt.Errorf("%w: the index takes more memory than Options allow",
 
 // grow accounts for memory.
 func (x *index) grow(bytes int64) error {
-	if x.memory += bytes; x.memory > x.limit {
+	if x.memory+bytes > x.limit {
 		return errMemory
 	}
+	if x.reserve != nil {
+		if err := x.reserve(bytes); err != nil {
+			return fmt.Errorf("index of files: %w", err)
+		}
+	}
+	x.memory += bytes
 	return nil
 }
 
+// giveUp says that the index is not used.
+func (x *index) giveUp() {
+	if x.reserve != nil {
+		x.reserve(-x.memory)
+	}
+}
+
 func (f *FS) buildIndex() (*index, error) {
-	s := &indexScan{f: f, x: &index{nodes: map[uint64]*nodeChunk{}, limit: f.options.Memory}}
+	s := &indexScan{f: f, x: &index{nodes: map[uint64]*nodeChunk{}, limit: f.options.Memory, reserve: f.options.Reserve}}
+	if err := s.build(); err != nil {
+		s.x.giveUp()
+		return nil, err
+	}
+	f.collectDamage(s.x)
+	return s.x, nil
+}
+
+func (s *indexScan) build() error {
 	if err := s.inodes(); err != nil {
-		return nil, fmt.Errorf("inodes: %w", err)
+		return fmt.Errorf("inodes: %w", err)
 	}
 	total := int64(0) // bytes of directories
 	for entries := 0; len(s.pieces) > 0 || entries < len(s.entries); {
 		pieces := s.pieces
 		s.pieces = nil
-		if total += int64(len(pieces)) * f.super.blockSize; total > f.disk.size {
-			return nil, corrupt("the directories are larger than the image")
+		if total += int64(len(pieces)) * s.f.super.blockSize; total > s.f.disk.size {
+			return corrupt("the directories are larger than the image")
 		}
 		if err := s.directories(pieces); err != nil {
-			return nil, fmt.Errorf("directories: %w", err)
+			return fmt.Errorf("directories: %w", err)
 		}
 		// Inodes may have a name that were not looked at, since they are not
 		// in use by what the groups say.
 		fresh := s.entries[entries:]
 		entries = len(s.entries)
 		if err := s.missing(fresh); err != nil {
-			return nil, fmt.Errorf("inodes: %w", err)
+			return fmt.Errorf("inodes: %w", err)
 		}
 	}
-	if err := s.link(); err != nil {
-		return nil, err
-	}
-	f.collectDamage(s.x)
-	return s.x, nil
+	return s.link()
 }
 
 // link puts the entries in the order of their directories.

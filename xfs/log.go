@@ -3,7 +3,6 @@ package xfs
 import (
 	"bytes"
 	"fmt"
-	"hash/crc32"
 )
 
 // The log is a stretch of the volume in sectors of 512 bytes: records one
@@ -464,9 +463,9 @@ func (j *journal) verify(r *record, b []byte) error {
 	for _, size := range []int64{recordSize, recordSize32} {
 		crc := checksum(b[:size], 32)
 		for i := int64(1); i*cycleSectors*sector < int64(r.length) && i < r.headers; i++ {
-			crc = crc32.Update(crc, castagnoli, b[i*sector:i*sector+extendedSize])
+			crc = update(crc, b[i*sector:i*sector+extendedSize])
 		}
-		if crc32.Update(crc, castagnoli, b[r.headers*sector:r.headers*sector+int64(r.length)]) == r.sum {
+		if update(crc, b[r.headers*sector:r.headers*sector+int64(r.length)]) == r.sum {
 			return nil
 		}
 	}
@@ -479,11 +478,14 @@ func (f *FS) recover() (Log, error) {
 	s := &f.super
 	log := Log{Size: int64(s.logBlocks) << s.blockBits, External: s.logStart == 0}
 	fail := func(err error) (Log, error) {
+		if f.disk.over != nil {
+			f.disk.over.giveUp()
+			f.disk.over = nil
+		}
 		if !recoverable(err) {
 			return log, err
 		}
 		log.State, log.Err = LogFailed, err
-		f.disk.over = nil
 		f.disk.cache = lru[int64, []byte]{max: maxBlockCache}
 		clear(f.pending)
 		return log, nil
@@ -506,7 +508,7 @@ func (f *FS) recover() (Log, error) {
 		return fail(unsupported("log features %q", featureNames(unknown, logIncompatNames, "log feature")))
 	}
 	log.State = LogReplayed
-	f.disk.over = &overlay{pages: map[int64]*page{}}
+	f.disk.over = &overlay{pages: map[int64]*page{}, reserve: f.options.Reserve}
 	if err := f.replay(j, e, &log); err != nil {
 		return fail(err)
 	}

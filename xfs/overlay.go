@@ -1,9 +1,12 @@
 package xfs
 
+import "fmt"
+
 // overlay is what the log changes, over the image: pages of it, as they are
 // after the replay.
 type overlay struct {
-	pages map[int64]*page
+	pages   map[int64]*page
+	reserve func(n int64) error // may be nil
 }
 
 const (
@@ -61,6 +64,11 @@ func (o *overlay) write(d *device, p []byte, off int64, raw bool) error {
 			if len(o.pages) == maxOverlay {
 				return unsupported("a log that changes more than %d MiB", maxOverlay*pageSize>>20)
 			}
+			if o.reserve != nil {
+				if err := o.reserve(pageSize); err != nil {
+					return fmt.Errorf("changes in the log: %w", err)
+				}
+			}
 			g = new(page)
 			if err := readFull(d.r, g.data[:min(pageSize, d.size-n*pageSize)], n*pageSize); err != nil {
 				return err
@@ -75,4 +83,11 @@ func (o *overlay) write(d *device, p []byte, off int64, raw bool) error {
 		at += c
 	}
 	return nil
+}
+
+// giveUp says that the overlay is not used.
+func (o *overlay) giveUp() {
+	if o.reserve != nil {
+		o.reserve(-pageSize * int64(len(o.pages)))
+	}
 }

@@ -1,74 +1,89 @@
 package xfs
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"slices"
 	"sort"
 )
 
-// recovery is what the kernel frees in a group when it mounts the volume.
-type recovery struct{ blocks, inodes, freeInodes int64 }
+// recovery is what the kernel frees when it mounts the volume: files that were
+// deleted while they were open, and what copies on write had reserved. A chunk
+// whose inodes are all free is given back too.
+type recovery struct {
+	f                          *FS
+	blocks, inodes, freeInodes int64
+	shared                     []sharedRun // blocks that more than one file has, in order
+	deleted                    []sharedRun // extents of deleted files that may share blocks
+}
 
-// maxUnlinked is the most inodes of a group without a name that are looked at:
-// so many files that are deleted and still open no machine has.
-const maxUnlinked = 1 << 20
+// sharedRun are blocks that as many files have as count says.
+type sharedRun struct {
+	begin, end uint64
+	count      uint32
+}
 
-// recovered adds up what the kernel frees in a group when it mounts the volume:
-// files that were deleted while they were open, and what copies on write had
-// reserved. A chunk whose inodes are all free is given back too.
-func (f *FS) recovered(group uint32, g *agf, a *agi) (recovery, error) {
-	var r recovery
-	shared, err := f.shared(group, g, &r)
-	if err != nil {
-		return r, err
+// Limits of what is looked at and held in memory: so many files that are
+// deleted and still open no machine has.
+const (
+	maxUnlinked = 1 << 20
+	maxDeleted  = 1 << 20 // extents
+	maxShared   = 4 << 20 // runs of shared blocks, 24 bytes each
+)
+
+// group adds up what is freed in a group.
+func (r *recovery) group(group uint32, g *agf, a *agi) error {
+	if err := r.readShared(group, g); err != nil {
+		return err
 	}
+	f := r.f
 	var gone []uint32
 	for _, n := range a.unlinked {
 		for n != noInode {
 			if len(gone) == maxUnlinked {
-				return r, unsupported("group %d has more than %d inodes without a name, or a list of them that has no end", group, maxUnlinked)
+				return unsupported("group %d has more than %d inodes without a name, or a list of them that has no end", group, maxUnlinked)
 			}
 			gone = append(gone, n)
 			i, err := f.inode(uint64(group)<<f.super.inodeShift() | uint64(n))
 			if err != nil {
-				return r, fmt.Errorf("inodes without a name: %w", err)
+				return fmt.Errorf("inodes without a name: %w", err)
 			}
 			if i.links() != 0 {
-				return r, corrupt("inode %d is in a list of those without a name, and has one", i.number)
+				return corrupt("inode %d is in a list of those without a name, and has one", i.number)
 			}
 			r.blocks += int64(min(i.blocks(), f.super.blocks))
 			r.freeInodes++
 			if i.flags2()&diflag2Reflink != 0 {
-				if err := f.keepShared(i, group, shared, &r); err != nil {
-					return r, err
+				if err := r.delete(i); err != nil {
+					return err
 				}
 			}
 			n = i.next()
 		}
 	}
 	if len(gone) == 0 {
-		return r, nil
+		return nil
 	}
-	return r, f.freeChunks(group, a, gone, &r)
+	return r.freeChunks(group, a, gone)
 }
 
 // freeChunks gives back chunks that have no inode in use any more.
-func (f *FS) freeChunks(group uint32, a *agi, gone []uint32, r *recovery) error {
+func (r *recovery) freeChunks(group uint32, a *agi, gone []uint32) error {
 	slices.Sort(gone)
 	var failed error
-	err := f.eachChunk(group, a, func(c chunk) error {
+	err := r.f.eachChunk(group, a, func(c chunk) error {
 		at := sort.Search(len(gone), func(i int) bool { return gone[i] >= c.first })
 		freed := false
 		for ; at < len(gone) && gone[at]-c.first < chunkInodes; at++ {
 			c.free |= 1 << (gone[at] - c.first)
 			freed = true
 		}
-		if freed && c.free == 1<<64-1 && f.super.inodesInLog <= 6 {
+		if freed && c.free == 1<<64-1 && r.f.super.inodesInLog <= 6 {
 			inodes := int64(chunkInodes - 4*bits.OnesCount16(c.holes))
 			r.inodes -= inodes
 			r.freeInodes -= inodes
-			r.blocks += inodes >> f.super.inodesInLog
+			r.blocks += inodes >> r.f.super.inodesInLog
 		}
 		return nil
 	}, func(err error) { failed = err })
@@ -78,30 +93,29 @@ func (f *FS) freeChunks(group uint32, a *agi, gone []uint32, r *recovery) error 
 	return err
 }
 
-// sharedRun are blocks of a group that more than one file has.
-type sharedRun struct{ begin, end uint32 }
-
-// shared reads the tree of reference counts: which blocks are shared, and, with
-// the highest bit of the first block set, which were reserved for copies on
-// write, which the kernel frees. A record has 4  first block, 4  how many, 4
-// count.
-func (f *FS) shared(group uint32, g *agf, r *recovery) ([]sharedRun, error) {
+// readShared reads the tree of reference counts: which blocks are shared, and,
+// with the highest bit of the first block set, which were reserved for copies
+// on write. A record has 4  first block, 4  how many, 4  count.
+func (r *recovery) readShared(group uint32, g *agf) error {
 	const reserved = 1 << 31
-	if f.super.roCompat&roCompatReflink == 0 {
-		return nil, nil
+	s := &r.f.super
+	if s.roCompat&roCompatReflink == 0 {
+		return nil
 	}
-	var list []sharedRun
 	var failed error
-	_, err := f.eachRecord(&refcountTree, group, g.refcountRoot, g.refcountBits, func(b []byte) error {
+	_, err := r.f.eachRecord(&refcountTree, group, g.refcountRoot, g.refcountBits, func(b []byte) error {
 		for ; len(b) > 0; b = b[12:] {
 			first, count := be.Uint32(b), be.Uint32(b[4:])
-			if at := first &^ reserved; uint64(at)+uint64(count) > g.length {
-				return corrupt("tree of reference counts of group %d: %d blocks at %d", group, count, at)
-			}
-			if first&reserved != 0 {
+			at := uint64(group)<<s.groupBits | uint64(first&^reserved)
+			switch {
+			case !s.valid(at, uint64(count)):
+				return corrupt("tree of reference counts of group %d: %d blocks at %d", group, count, first&^reserved)
+			case first&reserved != 0:
 				r.blocks += int64(count)
-			} else {
-				list = append(list, sharedRun{first, first + count})
+			case len(r.shared) == maxShared:
+				return unsupported("more than %d runs of shared blocks", maxShared)
+			default:
+				r.shared = append(r.shared, sharedRun{at, at + uint64(count), be.Uint32(b[8:])})
 			}
 		}
 		return nil
@@ -109,26 +123,56 @@ func (f *FS) shared(group uint32, g *agf, r *recovery) ([]sharedRun, error) {
 	if err == nil {
 		err = failed
 	}
-	return list, err
+	return err
 }
 
-// keepShared leaves out the blocks of a deleted file that other files have too.
-// Whether these are deleted as well is not looked at: then how much is free is
-// not known.
-func (f *FS) keepShared(i inode, group uint32, shared []sharedRun, r *recovery) error {
-	k, err := newDataFork(f, i)
+// delete notes the extents of a deleted file, which are freed where no other
+// file has them.
+func (r *recovery) delete(i inode) error {
+	k, err := newDataFork(r.f, i)
 	if err != nil {
 		return err
 	}
 	return k.each(maxForkBlocks, func(x run) error {
-		if uint32(x.physical>>f.super.groupBits) != group {
-			return unsupported("inode %d, which is deleted, shares blocks of another group: how much is free is not known", i.number)
+		if len(r.deleted) == maxDeleted {
+			return unsupported("deleted files with more than %d extents", maxDeleted)
 		}
-		begin := uint32(x.physical & (1<<f.super.groupBits - 1))
-		end := begin + uint32(x.count)
-		for at := sort.Search(len(shared), func(n int) bool { return shared[n].end > begin }); at < len(shared) && shared[at].begin < end; at++ {
-			r.blocks -= int64(min(end, shared[at].end) - max(begin, shared[at].begin))
-		}
+		r.blocks -= int64(x.count)
+		r.deleted = append(r.deleted, sharedRun{begin: x.physical, end: x.physical + x.count})
 		return nil
 	})
+}
+
+// unshared counts the blocks of deleted files that no other file has: as many
+// deleted ones have them as all together.
+func (r *recovery) unshared() (blocks int64) {
+	type edge struct {
+		at      uint64
+		deleted int
+		shared  int // beyond the one file that has any block
+	}
+	var edges []edge
+	for _, d := range r.deleted {
+		edges = append(edges, edge{d.begin, 1, 0}, edge{d.end, -1, 0})
+	}
+	slices.SortFunc(r.shared, func(a, b sharedRun) int { return cmp.Compare(a.begin, b.begin) })
+	for _, d := range r.deleted {
+		at := sort.Search(len(r.shared), func(n int) bool { return r.shared[n].end > d.begin })
+		for ; at < len(r.shared) && r.shared[at].begin < d.end; at++ {
+			x := &r.shared[at]
+			if x.count > 1 {
+				edges = append(edges, edge{x.begin, 0, int(x.count) - 1}, edge{x.end, 0, 1 - int(x.count)})
+				x.count = 1 // once
+			}
+		}
+	}
+	slices.SortFunc(edges, func(a, b edge) int { return cmp.Compare(a.at, b.at) })
+	deleted, shared, from := 0, 0, uint64(0)
+	for _, e := range edges {
+		if deleted > 0 && deleted > shared {
+			blocks += int64(e.at - from)
+		}
+		deleted, shared, from = deleted+e.deleted, shared+e.shared, e.at
+	}
+	return blocks
 }

@@ -36,6 +36,7 @@ func (f *FS) computeUsage() (Usage, error) {
 		return Usage{}, f.unfinished
 	}
 	s := &f.super
+	r := recovery{f: f}
 	var free, inodes, freeInodes, kept int64
 	for n := range s.groups {
 		g, err := f.agf(n)
@@ -60,15 +61,13 @@ func (f *FS) computeUsage() (Usage, error) {
 			trees -= int64(g.rmapBlocks) - 1
 		}
 		kept += max(0, trees)
-		r, err := f.recovered(n, &g, &i)
-		if err != nil {
+		if err := r.group(n, &g, &i); err != nil {
 			return Usage{}, err
 		}
-		free += r.blocks
-		inodes += r.inodes
-		freeInodes += r.freeInodes
 	}
-	free += f.freed
+	free += r.blocks + r.unshared() + f.freed
+	inodes += r.inodes
+	freeInodes += r.freeInodes
 	kept += int64(min(s.blocks/20, maxPool)) + setAside*int64(s.groups)
 	size := int64(s.blocks)
 	if s.logStart != 0 {

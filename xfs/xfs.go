@@ -45,6 +45,13 @@ var _ interface {
 type Options struct {
 	Memory  int64 // bytes that the index behind Tree may take; DefaultMemory if 0
 	Readers int   // reads of Tree at a time; as many as there are processors, at least two, if 0
+
+	// Reserve is asked before memory is taken for that index and for what is
+	// in the log, in bytes, and told with a negative number what was given up.
+	// Its error ends Tree or Open. It must be safe for concurrent use. Nil
+	// never refuses.
+	Reserve func(n int64) error
+
 	// Stale reads a volume whose log cannot be replayed as it is without that.
 	// Otherwise every name on such a volume is an error, since what is in the
 	// log may change any of them.

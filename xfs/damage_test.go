@@ -1,0 +1,230 @@
+package xfs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// state is what a volume shows: what is at each path, and what each directory
+// has. Errors take the place of what cannot be read.
+type state map[string]string
+
+const lost = "?"
+
+func stateOf(f *FS, paths []string) state {
+	s := state{}
+	record := func(key, value string, err error) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			value = "not there"
+		case err != nil && recoverable(err):
+			value = lost
+		case err != nil:
+			value = err.Error()
+		}
+		s[key] = value
+	}
+	for _, path := range paths {
+		info, err := f.Lstat(path)
+		if err != nil {
+			record(path, "", err)
+			continue
+		}
+		e := *info.Sys().(*Entry)
+		record(path, fmt.Sprintf("%+v", e), nil)
+		switch {
+		case info.IsDir():
+			list, err := f.ReadDir(path)
+			names := make([]string, len(list))
+			for i, d := range list {
+				names[i] = d.Name() + " " + d.Type().String()
+			}
+			record(path+" lists", strings.Join(names, "\n"), err)
+		case info.Mode()&fs.ModeSymlink != 0:
+			target, err := f.ReadLink(path)
+			record(path+" says", target, err)
+		case info.Mode().IsRegular():
+			file, err := f.Open(path)
+			if err == nil {
+				var sum string
+				sum, err = digestOf(file)
+				record(path+" holds", sum, err)
+			}
+		}
+		list, err := f.LXattrs(path)
+		record(path+" attributes", fmt.Sprint(list), err)
+	}
+	usage, err := f.Usage()
+	record("usage", fmt.Sprintf("%+v", usage), err)
+	totals, err := f.Tree(".")
+	if err == nil && totals.Damaged > 0 {
+		err = ErrCorrupt
+	}
+	record("tree", fmt.Sprintf("%+v", totals), err)
+	return s
+}
+
+func pathsOf(t testing.TB, f *FS) []string {
+	t.Helper()
+	var paths []string
+	err := fs.WalkDir(f, ".", func(path string, _ fs.DirEntry, err error) error {
+		paths = append(paths, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// dataBlocks are the blocks of the content of regular files, which have no
+// checksums.
+func dataBlocks(t testing.TB, f *FS, paths []string) map[int64]bool {
+	t.Helper()
+	blocks := map[int64]bool{}
+	for _, path := range paths {
+		i, err := f.resolve(path, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i.kind() != modeRegular {
+			continue
+		}
+		k, err := newDataFork(f, i.inode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.each(maxForkBlocks, func(r run) error {
+			for n := range r.count {
+				blocks[f.super.offset(r.physical+n)/f.super.blockSize] = true
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return blocks
+}
+
+// On a volume with checksums no damage of what is not content goes unseen: all
+// is as it was, or an error; nothing that was there is said not to be, and
+// nothing else is shown in its place.
+func TestDamageIsSeen(t *testing.T) {
+	trials := 400
+	if testing.Short() {
+		trials = 200
+	}
+	for _, name := range []string{"v5", "dirty"} {
+		t.Run(name, func(t *testing.T) {
+			raw := unpack(t, name)
+			f := openBytes(t, raw)
+			paths := pathsOf(t, f)
+			want := stateOf(f, paths)
+			data := dataBlocks(t, f, paths)
+			size := int(f.super.blockSize)
+			var candidates []int
+			for at := 0; at < len(raw); at += size {
+				if !data[int64(at/size)] && !inLog(&f.super, at) && !bytes.Equal(raw[at:at+size], make([]byte, size)) {
+					candidates = append(candidates, at)
+				}
+			}
+			rnd := rand.New(rand.NewPCG(1, 2))
+			same, seen, refused := 0, 0, 0
+			damaged := slices.Clone(raw)
+			for range trials {
+				// Some bytes of one block: one bit, one byte, a number, or all.
+				at := candidates[rnd.IntN(len(candidates))]
+				place := at + rnd.IntN(size)
+				n := 1
+				switch rnd.IntN(4) {
+				case 0:
+					damaged[place] ^= 1 << rnd.IntN(8)
+				case 1:
+					damaged[place] = byte(rnd.Uint32())
+				case 2:
+					place &^= 3
+					n = 4
+					le.PutUint32(damaged[place:], rnd.Uint32())
+				case 3:
+					place, n = at, size
+					clear(damaged[at : at+size])
+				}
+				f, err := Open(bytes.NewReader(damaged), int64(len(damaged)))
+				if err != nil {
+					refused++
+				} else {
+					got := stateOf(f, paths)
+					equal := true
+					for key, w := range want {
+						g, ok := got[key]
+						if g != w {
+							equal = false
+							// Of what cannot be described nothing else is asked.
+							if ok && g != lost {
+								t.Errorf("%d bytes at %d (block %d, %d): %s is\n%s\ninstead of\n%s", n, place, at/size, place-at, key, g, w)
+							}
+						}
+					}
+					if equal {
+						same++
+					} else {
+						seen++
+					}
+				}
+				copy(damaged[place:place+n], raw[place:])
+				if t.Failed() {
+					t.FailNow()
+				}
+			}
+			t.Logf("%d damaged blocks: %d made no difference, %d were seen, %d volumes were refused", trials, same, seen, refused)
+			if seen == 0 || refused == 0 {
+				t.Error("that was not much of a test")
+			}
+		})
+	}
+}
+
+// inLog reports whether a place is in the log.
+func inLog(s *superblock, at int) bool {
+	begin := s.offset(s.logStart)
+	return int64(at) >= begin && int64(at) < begin+int64(s.logBlocks)<<s.blockBits
+}
+
+// Reading a damaged volume without checksums comes to an end, and within
+// memory, whatever it shows.
+func TestDamageIsSurvived(t *testing.T) {
+	trials := 500
+	if testing.Short() {
+		trials = 100
+	}
+	raw := unpack(t, "v4")
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for range trials {
+		damaged := slices.Clone(raw)
+		for range 1 + rnd.IntN(20) {
+			at := rnd.IntN(300 << 10)
+			switch rnd.IntN(3) {
+			case 0:
+				damaged[at] = byte(rnd.Uint32())
+			case 1:
+				be.PutUint32(damaged[at&^3:], rnd.Uint32N(3000))
+			case 2:
+				le.PutUint32(damaged[at&^3:], rnd.Uint32())
+			}
+		}
+		begin := time.Now()
+		if f, err := Open(bytes.NewReader(damaged), int64(len(damaged))); err == nil {
+			use(f)
+		}
+		if passed := time.Since(begin); passed > 10*time.Second {
+			t.Fatalf("took %v", passed)
+		}
+	}
+}
