@@ -46,16 +46,21 @@ func (v extVolume) holdsSystem() (bool, error) { return linux.IsRoot(v.told) }
 
 // holdsUsers says whether the volume was mounted at /home, or shows a home.
 func (v extVolume) holdsUsers() bool {
-	if v.Volume().LastMounted == "/home" {
-		return true
-	}
-	folders, err := v.told.ReadDir(".")
+	return v.Volume().LastMounted == "/home" || showsHome(v.told)
+}
+
+// mayHoldData leaves out what lies at /boot.
+func (v extVolume) mayHoldData() bool { return !showsBoot(v.told) }
+
+// showsHome says whether a folder of the volume is the home of a user.
+func showsHome(fsys linux.Filesystem) bool {
+	folders, err := fsys.ReadDir(".")
 	if err != nil {
 		return false
 	}
 	for _, f := range folders {
 		for _, dot := range []string{".bashrc", ".bash_profile", ".profile"} {
-			if _, err := v.told.Lstat(f.Name() + "/" + dot); err == nil {
+			if _, err := fsys.Lstat(f.Name() + "/" + dot); err == nil {
 				return true
 			}
 		}
@@ -63,18 +68,18 @@ func (v extVolume) holdsUsers() bool {
 	return false
 }
 
-// mayHoldData leaves out what lies at /boot.
-func (v extVolume) mayHoldData() bool {
-	entries, err := v.told.ReadDir(".")
+// showsBoot says whether the volume is what lies at /boot.
+func showsBoot(fsys linux.Filesystem) bool {
+	entries, err := fsys.ReadDir(".")
 	if err != nil {
-		return true
+		return false
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), "vmlinuz") || strings.HasPrefix(e.Name(), "grub") {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 func (v extVolume) describe(d *Volume) {

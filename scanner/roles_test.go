@@ -43,8 +43,8 @@ func inMemory(name string, data []byte) scanner.Source {
 func TestRoles(t *testing.T) {
 	root, user := image(t, "ready", "root", "root.img"), image(t, "ready", "user", "user.img")
 	otherRoot, otherUser := image(t, "failing", "root", "root2.img"), image(t, "failing", "user", "user2.img")
-	xfs := make([]byte, 1<<20)
-	copy(xfs, "XFSB\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x01\x00") // 256 blocks of 4 KiB
+	btrfs := make([]byte, 1<<20)
+	copy(btrfs[64<<10+0x40:], "_BHRfS_M")
 
 	for name, c := range map[string]struct {
 		in   scanner.Input
@@ -62,7 +62,7 @@ func TestRoles(t *testing.T) {
 		"two users":            {scanner.Input{Images: []scanner.Source{root, user, otherUser}}, scanner.ErrUsage, "two user volumes", 0},
 		"no root":              {scanner.Input{Images: []scanner.Source{user}}, scanner.ErrNoSystem, "ntfs without a system", 0},
 		"roles swapped":        {scanner.Input{Root: &user, User: &root}, scanner.ErrNoSystem, "no supported system", 0},
-		"xfs":                  {scanner.Input{Images: []scanner.Source{inMemory("linux.img", xfs)}}, scanner.ErrNoSystem, "linux.img: xfs, which is not supported yet", 0},
+		"btrfs":                {scanner.Input{Images: []scanner.Source{inMemory("linux.img", btrfs)}}, scanner.ErrNoSystem, "linux.img: btrfs, which is not supported yet", 0},
 		"no image":             {scanner.Input{}, scanner.ErrUsage, "no image", 0},
 		"not a disk":           {scanner.Input{Images: []scanner.Source{inMemory("x.img", bytes.Repeat([]byte("text "), 1000))}}, scanner.ErrNoSystem, "x.img", 0},
 		"unknown acceptance":   {scanner.Input{Images: []scanner.Source{root, user}, Policy: scanner.Policy{Accept: []string{"x"}}}, scanner.ErrUsage, `"x"`, 0},

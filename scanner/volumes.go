@@ -14,6 +14,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/xfs"
 )
 
 // volumes are the images of a scan and what lies on them.
@@ -72,7 +73,7 @@ func (v *volume) content() string {
 		return string(v.Filesystem) + " without a system"
 	case v.Filesystem == disk.Unknown:
 		return "a partition without a filesystem"
-	case v.Filesystem == disk.XFS, v.Filesystem == disk.Btrfs, v.Filesystem == disk.LVM2:
+	case v.Filesystem == disk.Btrfs, v.Filesystem == disk.LVM2:
 		return string(v.Filesystem) + ", which is not supported yet"
 	}
 	return string(v.Filesystem)
@@ -99,7 +100,7 @@ func (v *volume) bare() bool {
 // readable says whether a scan could read the volume, if it is whole.
 func (v *volume) readable() bool {
 	switch v.Filesystem {
-	case disk.NTFS, disk.Ext2, disk.Ext3, disk.Ext4:
+	case disk.NTFS, disk.Ext2, disk.Ext3, disk.Ext4, disk.XFS:
 		return true
 	}
 	return false
@@ -234,6 +235,12 @@ func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget) 
 		} else {
 			v.fs, v.err = f, f.unreplayed()
 		}
+	case disk.XFS:
+		if f, err := openXFS(r, size, xfs.Options{Readers: cap(reads), Reserve: budget.Reserve}); err != nil {
+			v.err = err
+		} else {
+			v.fs, v.err = f, f.unreplayed()
+		}
 	case disk.Unknown:
 		if !v.bare() {
 			v.err = errNoFilesystem
@@ -310,7 +317,7 @@ func isIO(err error) bool {
 	if err == nil {
 		return false
 	}
-	for _, kind := range []error{errNoFilesystem, ErrMemory, ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, io.ErrUnexpectedEOF} {
+	for _, kind := range []error{errNoFilesystem, ErrMemory, ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, xfs.ErrCorrupt, xfs.ErrUnsupported, io.ErrUnexpectedEOF} {
 		if errors.Is(err, kind) {
 			return false
 		}

@@ -8,16 +8,13 @@ import (
 // Features that change how the volume is read ("XFS Algorithms & Data
 // Structures", Superblocks).
 const (
-	flagNLink    = 0x0020
-	flagLogV2    = 0x0400
-	flagSector   = 0x0800
 	flagDirV2    = 0x2000
 	flagFoldCase = 0x4000
 	flagMoreBits = 0x8000
 
-	features2Parent = 0x10
-	features2Proj32 = 0x80
-	features2Ftype  = 0x200
+	features2LazyCount = 0x2
+	features2Parent    = 0x10
+	features2Ftype     = 0x200
 
 	roCompatFinobt      = 0x1
 	roCompatRmapbt      = 0x2

@@ -55,12 +55,13 @@ func (f *FS) computeUsage() (Usage, error) {
 			return Usage{}, err
 		}
 		kept += hidden
-		// Blocks of the trees of free space count as free, but cannot be had.
-		trees := int64(g.btreeBlocks)
-		if s.roCompat&roCompatRmapbt != 0 {
-			trees -= int64(g.rmapBlocks) - 1
+		if f.knowsTrees() {
+			trees := int64(g.btreeBlocks)
+			if s.roCompat&roCompatRmapbt != 0 {
+				trees -= int64(g.rmapBlocks) - 1
+			}
+			kept += max(0, trees)
 		}
-		kept += max(0, trees)
 		if err := r.group(n, &g, &i); err != nil {
 			return Usage{}, err
 		}
@@ -87,6 +88,15 @@ func (f *FS) computeUsage() (Usage, error) {
 		Inodes:     most,
 		FreeInodes: most - (inodes - freeInodes),
 	}, nil
+}
+
+// knowsTrees reports whether the kernel takes off what the trees of free space
+// take, which counts as free but cannot be had: it does for the groups whose
+// headers it has read. When it mounts a volume these are all or none.
+func (f *FS) knowsTrees() bool {
+	s := &f.super
+	return s.roCompat&(roCompatFinobt|roCompatRmapbt|roCompatReflink) != 0 ||
+		f.volume.Log.State != LogClean && (s.version == 5 || s.features2&features2LazyCount != 0)
 }
 
 // inodesAmong is how many inodes there could be: those that there are, and as

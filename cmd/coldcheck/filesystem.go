@@ -11,6 +11,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/xfs"
 )
 
 // filesystem is what inspect needs of a volume's filesystem, whichever it is.
@@ -41,6 +42,7 @@ type node struct {
 var openers = map[disk.Filesystem]func(*disk.Volume, *memory.Budget) (filesystem, error){
 	disk.NTFS: openNTFS,
 	disk.Ext2: openExt, disk.Ext3: openExt, disk.Ext4: openExt,
+	disk.XFS: openXFS,
 }
 
 // openFilesystem opens the filesystem of a volume.
@@ -51,7 +53,7 @@ func (p *program) openFilesystem(v *disk.Volume) (filesystem, error) {
 			return fsys, nil
 		}
 		err = fmt.Errorf("volume %d: %w", v.Number, err)
-		for _, kind := range []error{ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrUnsupported, ext4.ErrEncrypted} {
+		for _, kind := range []error{ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrUnsupported, ext4.ErrEncrypted, xfs.ErrUnsupported} {
 			if errors.Is(err, kind) {
 				return nil, notThatKind("", "%w", err)
 			}
