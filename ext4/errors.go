@@ -67,6 +67,7 @@ const (
 	reasonEntryInode
 	reasonNotOwn
 	reasonTwice
+	reasonKind
 	reasonNoTail
 	reasonDirChecksum
 	reasonIndex
@@ -104,6 +105,7 @@ var reasons = [...]string{
 	reasonEntryInode:     "has a directory entry with an inode that the volume does not have",
 	reasonNotOwn:         "has a first directory block that is not its own",
 	reasonTwice:          "is a directory that has two names",
+	reasonKind:           "is of another type than its directory entry says",
 	reasonNoTail:         "has a directory block without a checksum",
 	reasonDirChecksum:    "has a directory block that fails its checksum",
 	reasonIndex:          "has a damaged directory index",

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -260,6 +261,50 @@ func TestLinks(t *testing.T) {
 	}
 	if _, err := f.ReadLink("etc/os-release"); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("a file as a link: %v", err)
+	}
+}
+
+// An inode that is not of the type that its directory entry says is another
+// file's: without checksums nothing else tells that inodes changed places.
+func TestTypeOfEntry(t *testing.T) {
+	const hard, link, folder = 20, 22, 13 // inodes
+	for name, change := range map[string]func(mode map[int][]byte){
+		"a file is a folder":  func(mode map[int][]byte) { copy(mode[hard], mode[folder]) },
+		"a folder is a file":  func(mode map[int][]byte) { copy(mode[folder], mode[hard]) },
+		"a link is a file":    func(mode map[int][]byte) { copy(mode[link], mode[hard]) },
+		"nothing was changed": func(map[int][]byte) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := unpack(t, "ext2")
+			f := openBytes(t, raw)
+			mode := map[int][]byte{}
+			for _, number := range []int{hard, link, folder} {
+				at, why := f.placeNamed(uint32(number))
+				if why != sound {
+					t.Fatal(why)
+				}
+				mode[number] = raw[at : at+2]
+			}
+			names := map[int]string{hard: "etc/hard", link: "home/os-release", folder: "etc/conf.d"}
+			before := map[int]string{hard: string(mode[hard]), link: string(mode[link]), folder: string(mode[folder])}
+			change(mode)
+			f = openBytes(t, raw)
+			for number, name := range names {
+				changed := before[number] != string(mode[number])
+				if _, err := f.Lstat(name); errors.Is(err, ErrCorrupt) != changed || errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s: %v", name, err)
+				}
+				list, err := f.ReadDir(path.Dir(name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range list {
+					if _, err := e.Info(); e.Name() == path.Base(name) && errors.Is(err, ErrCorrupt) != changed {
+						t.Errorf("%s listed: %v", name, err)
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -37,6 +37,17 @@ type listed struct {
 	again bool // an entry before it has the same inode
 }
 
+// fits says why an inode cannot be what the entry names.
+func (e listed) fits(i inode) reason {
+	switch {
+	case e.kind != 0 && kindMode(e.kind).Type() != fileMode(i.mode()).Type():
+		return reasonKind
+	case e.again && i.kind() == modeDir:
+		return reasonTwice
+	}
+	return sound
+}
+
 func (l *dirList) name(e listed) []byte { return l.names[e.at : e.at+uint32(e.size)] }
 
 // list returns a directory; its own err says whether it is whole. Another
@@ -183,8 +194,8 @@ func (f *FS) readDir(dir located) ([]fs.DirEntry, error) {
 			e.lost = err
 			return
 		}
-		if i.kind() == modeDir && l.entries[order[k]].again {
-			e.lost = damaged(i.number, reasonTwice)
+		if why := l.entries[order[k]].fits(i); why != sound {
+			e.lost = damaged(i.number, why)
 			return
 		}
 		e.info = f.info(e.name, i)

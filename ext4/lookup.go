@@ -144,10 +144,13 @@ func (f *FS) child(dir located, name []byte) (inode, error) {
 		return inode{}, fs.ErrNotExist
 	}
 	i, err := f.named(e.inode)
-	if err == nil && e.again && i.kind() == modeDir {
-		err = damaged(i.number, reasonTwice)
+	if err != nil {
+		return inode{}, err
 	}
-	return i, err
+	if why := e.fits(i); why != sound {
+		return inode{}, damaged(i.number, why)
+	}
+	return i, nil
 }
 
 func encryptedNames(dir uint32) error {
