@@ -41,6 +41,7 @@ var Formats = []Format{
 	{Name: "jsonl", Summary: "a finding a line, for programs that read many scans", Write: JSONL},
 	{Name: "junit", Summary: "JUnit XML, for CI", Write: JUnit},
 	{Name: "sarif", Summary: "SARIF 2.1.0, for code scanning", Write: SARIF},
+	{Name: "markdown", Summary: "a comment for a pull request", Write: Markdown},
 	{Name: "log", Summary: "every step and every piece of evidence, one a line", Write: Log, DefaultFile: logFile},
 }
 

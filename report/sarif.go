@@ -231,7 +231,7 @@ func sarifRuleOf(r requirement.Requirement) sarifRule {
 	rule := sarifRule{
 		ID: r.ID, Name: pascal(r.ID), HelpURI: guidePage,
 		Short:         sarifText(shortText(sentence(r.Demand), sarifDescription)),
-		Full:          sarifText(shortText(sentence(r.Demand)+" "+sentence(r.Reads), sarifDescription)),
+		Full:          sarifText(shortText(strings.TrimSpace(sentence(r.Demand)+" "+sentence(r.Reads)), sarifDescription)),
 		Configuration: sarifConfiguration{Level: ruleLevel[r.Severity]},
 		Properties: sarifRuleProperties{
 			Tags: []string{"workspaces", string(r.Platform), string(r.Severity)}, Precision: "high", Severity: problemSeverity[r.Severity],
