@@ -49,15 +49,31 @@ type Options struct {
 	Memory  int64 // bytes that the index behind Tree may take; DefaultMemory if 0
 	Readers int   // reads of Tree at a time; as many as there are processors, at least two, if 0
 
-	// Reserve is asked before memory is taken for that index, in bytes, and told
-	// with a negative number what was given up. Its error ends Tree. It must be
-	// safe for concurrent use. Nil never refuses.
+	// Reserve is asked before memory is taken for that index and for what a
+	// journal holds, in bytes, and told with a negative number what was given up.
+	// Its error ends Tree, or Open. It must be safe for concurrent use. Nil never
+	// refuses.
 	Reserve func(n int64) error
 
 	// Stale reads a volume whose journal cannot be replayed as it is without
 	// that. Otherwise every name on such a volume is an error, since what is
 	// in the journal may change any of them.
 	Stale bool
+}
+
+// reserve is Reserve, which may be nil.
+func (o *Options) reserve(n int64) error {
+	if o.Reserve == nil {
+		return nil
+	}
+	return o.Reserve(n)
+}
+
+// giveBack says that so many bytes are not used any more.
+func (o *Options) giveBack(n int64) {
+	if o.Reserve != nil {
+		o.Reserve(-n)
+	}
 }
 
 // DefaultMemory is what the index behind Tree may take, in bytes: about ten

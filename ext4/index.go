@@ -17,7 +17,7 @@ type index struct {
 
 	memory  atomic.Int64
 	limit   int64
-	reserve func(n int64) error // may be nil
+	options *Options
 }
 
 // chunkNodes is how many inodes share one piece of memory, which is there if
@@ -88,27 +88,18 @@ func (x *index) grow(bytes int64) error {
 	if x.memory.Load()+bytes > x.limit {
 		return errMemory
 	}
-	if x.reserve != nil {
-		if err := x.reserve(bytes); err != nil {
-			return fmt.Errorf("index of files: %w", err)
-		}
+	if err := x.options.reserve(bytes); err != nil {
+		return fmt.Errorf("index of files: %w", err)
 	}
 	x.memory.Add(bytes)
 	return nil
 }
 
-// giveUp says that the index is not used.
-func (x *index) giveUp() {
-	if x.reserve != nil {
-		x.reserve(-x.memory.Load())
-	}
-}
-
 func (f *FS) buildIndex() (x *index, err error) {
-	s := &indexScan{f: f, x: &index{limit: f.options.Memory, reserve: f.options.Reserve}}
+	s := &indexScan{f: f, x: &index{limit: f.options.Memory, options: &f.options}}
 	defer func() {
 		if err != nil {
-			s.x.giveUp()
+			f.options.giveBack(s.x.memory.Load())
 		}
 	}()
 	chunks := int64(f.super.inodes)/chunkNodes + 1

@@ -175,7 +175,12 @@ func (f *FS) replay(lost bool) (Journal, error) {
 	if result.Transactions = int(log.end - j.id); result.Transactions > 0 {
 		result.First, result.Last = j.id, log.end-1
 	}
+	wants := journalCost(log.tags, len(log.revoked))
+	if err := f.options.reserve(wants); err != nil {
+		return result, fmt.Errorf("journal of %d blocks: %w", log.tags, err)
+	}
 	over, err := j.overlay(log, s.blocks, &result)
+	f.options.giveBack(wants - overlayCost*int64(result.Blocks))
 	if err != nil {
 		return fail(err)
 	}
@@ -201,6 +206,15 @@ func (f *FS) replay(lost bool) (Journal, error) {
 		f.disk.over = over
 	}
 	return result, nil
+}
+
+// overlayCost is what the overlay takes for a block, in bytes, beside its content.
+const overlayCost = 48
+
+// journalCost is what the replay of a journal takes, in bytes: each list is
+// copied as it grows.
+func journalCost(tags uint64, revoked int) int64 {
+	return int64(tags)*(2*24+overlayCost) + int64(revoked)*2*16
 }
 
 // overlay returns the blocks that complete transactions wrote.
@@ -380,6 +394,7 @@ type logScan struct {
 	end         uint32 // the transaction behind the last that is complete
 	failed      error  // what the kernel refuses the volume for
 	descriptors []logBlock
+	tags        uint64 // in them: blocks that they describe
 	revoked     []revoked
 }
 
@@ -445,6 +460,7 @@ func (j *journal) scan(since uint64) (*logScan, error) {
 				return nil, errEndless
 			}
 			left -= tags
+			log.tags += uint64(tags)
 			if j.compat&journalCompatChecksum == 0 || ended {
 				next = j.wrap(next + tags)
 				continue

@@ -29,7 +29,7 @@ const maxReplayCache = 32 << 20
 // counts.
 func newOverlay(bits uint8, written []replayed) *overlay {
 	slices.SortStableFunc(written, func(a, b replayed) int { return cmp.Compare(a.block, b.block) })
-	o := &overlay{bits: bits}
+	o := &overlay{bits: bits, blocks: make([]uint64, 0, len(written)), from: make([]source, 0, len(written))}
 	for i, w := range written {
 		if i+1 < len(written) && written[i+1].block == w.block {
 			continue

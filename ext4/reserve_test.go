@@ -55,3 +55,34 @@ func TestReserve(t *testing.T) {
 		}
 	}
 }
+
+// What a journal holds is asked for before it is collected.
+func TestReserveForJournal(t *testing.T) {
+	raw := unpack(t, "dirty")
+	errBudget := errors.New("over budget")
+	var asked int64
+	f, err := Options{Reserve: func(n int64) error { asked = max(asked, n); return nil }}.Open(bytes.NewReader(raw), int64(len(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := f.Volume().Journal.Blocks
+	if blocks == 0 || asked < int64(blocks)*overlayCost {
+		t.Fatalf("%d bytes asked for %d blocks", asked, blocks)
+	}
+	for left, want := range map[int64]error{asked: nil, asked - 1: errBudget} {
+		taken := int64(0)
+		_, err := Options{Reserve: func(n int64) error {
+			if taken+n > left {
+				return errBudget
+			}
+			taken += n
+			return nil
+		}}.Open(bytes.NewReader(raw), int64(len(raw)))
+		if !errors.Is(err, want) || recoverable(err) {
+			t.Errorf("%d bytes: %v", left, err)
+		}
+		if kept := int64(blocks) * overlayCost; want == nil && taken != kept || want != nil && taken != 0 {
+			t.Errorf("%d bytes: %d kept for %d blocks", left, taken, blocks)
+		}
+	}
+}
