@@ -42,13 +42,17 @@ type Event struct {
 type Trail struct {
 	mu      sync.Mutex
 	events  []Event
+	size    int // of events, in bytes
 	notices []Notice
 	dropped int
 }
 
-// maxEvents bounds the memory of a scan of a crafted image: an ordinary one
-// makes a few thousand events of about 200 bytes.
-const maxEvents = 200_000
+// maxEvents and maxEventBytes bound the memory of a scan of a crafted image: an
+// ordinary one makes a few thousand events of about 200 bytes.
+const (
+	maxEvents     = 200_000
+	maxEventBytes = 32 << 20
+)
 
 // maxNotices is far above what a reader would read; damage is counted, not
 // listed, where it comes in masses.
@@ -60,15 +64,19 @@ func (t *Trail) Record(name string, keyvals ...string) {
 		return
 	}
 	e := Event{Time: time.Now(), Name: name}
+	const eventCost, attrCost = 64, 32 // in memory, beside the text
+	size := eventCost + len(keyvals)/2*attrCost
 	for i := 0; i+1 < len(keyvals); i += 2 {
+		size += len(keyvals[i+1])
 		e.Attrs = append(e.Attrs, Attr{keyvals[i], keyvals[i+1]})
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.events) >= maxEvents {
+	if len(t.events) >= maxEvents || size > maxEventBytes-t.size {
 		t.dropped++
 		return
 	}
+	t.size += size
 	t.events = append(t.events, e)
 }
 

@@ -2,6 +2,7 @@ package requirement
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -45,6 +46,22 @@ func TestTrailBounds(t *testing.T) {
 	}
 	if got := len(trail.Notices()); got != maxNotices {
 		t.Errorf("%d notices", got)
+	}
+}
+
+// TestTrailBytes records just what there is room for, and a byte more.
+func TestTrailBytes(t *testing.T) {
+	var trail Trail
+	const half = maxEventBytes/2 - 64 - 32
+	trail.Record("x", "k", strings.Repeat("v", half))
+	trail.Record("x", "k", strings.Repeat("v", half+1))
+	if events, dropped := trail.Events(); len(events) != 1 || dropped != 1 {
+		t.Errorf("%d events, %d dropped", len(events), dropped)
+	}
+	trail.Record("x", "k", strings.Repeat("v", half))
+	trail.Record("x")
+	if events, dropped := trail.Events(); len(events) != 2 || dropped != 2 {
+		t.Errorf("%d events, %d dropped", len(events), dropped)
 	}
 }
 
