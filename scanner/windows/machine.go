@@ -64,6 +64,7 @@ type Machine struct {
 	volumes    map[string]*volume
 	registry   *registry.Machine
 	hives      hives
+	ahead      map[string]*ahead // by file on the root volume
 
 	facts
 }
@@ -99,6 +100,7 @@ func Open(in Input) (*Machine, error) {
 		"C": {role: roleRoot, fs: in.Root.FS, trail: in.Trail},
 		"D": {role: roleUser, fs: in.User.FS, err: in.User.Err, trail: in.Trail},
 	}
+	m.openAhead()
 	m.registry = registry.NewMachine(m.openHive)
 	m.tellControlSet()
 	m.checkDrives()

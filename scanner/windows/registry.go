@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"strconv"
@@ -296,7 +297,7 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("hive %s: %w", name, err)
 	}
-	hive, err := openHive(v, file, m.in.Reserve)
+	hive, err := m.load(v, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		// The error must not say of a key that it is truly not there.
 		return nil, fmt.Errorf("%s volume: %s: the hive is not there", v.role, file)
@@ -379,9 +380,17 @@ func (m *Machine) hivePath(name string) (string, error) {
 	return "", fmt.Errorf("no profile of %s", sid)
 }
 
-// openHive opens a hive with the logs that lie beside it.
-func openHive(v *volume, file string, reserve func(n int64) error) (*registry.Hive, error) {
-	options := registry.Options{Reserve: reserve}
+// hiveFile is a hive and the logs that lie beside it.
+type hiveFile struct {
+	v       *volume
+	name    string
+	r       io.ReaderAt
+	size    int64
+	options registry.Options
+}
+
+func findHive(v *volume, file string, reserve func(n int64) error) (*hiveFile, error) {
+	h := &hiveFile{v: v, name: file, options: registry.Options{Reserve: reserve}}
 	for _, suffix := range []string{".LOG", ".LOG1", ".LOG2"} {
 		log, size, err := v.open(file + suffix)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -390,15 +399,17 @@ func openHive(v *volume, file string, reserve func(n int64) error) (*registry.Hi
 		if err != nil {
 			return nil, err
 		}
-		options.Logs = append(options.Logs, registry.Log{Name: path.Base(file) + suffix, R: log, Size: size})
+		h.options.Logs = append(h.options.Logs, registry.Log{Name: path.Base(file) + suffix, R: log, Size: size})
 	}
-	r, size, err := v.open(file)
+	var err error
+	h.r, h.size, err = v.open(file)
+	return h, err
+}
+
+func (h *hiveFile) open() (*registry.Hive, error) {
+	hive, err := registry.Open(h.r, h.size, h.options)
 	if err != nil {
-		return nil, err
-	}
-	hive, err := registry.Open(r, size, options)
-	if err != nil {
-		return nil, v.problem(file, err)
+		return nil, h.v.problem(h.name, err)
 	}
 	return hive, nil
 }
