@@ -9,19 +9,22 @@ PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
 	e2fsprogs exfatprogs fdisk gdisk libhivex-bin libwin-hivex-perl lvm2 mount \
 	ntfs-3g qemu-utils reglookup rpm sleuthkit sqlite3 strace util-linux wimtools \
 	xfsprogs zstd gcc libc6-dev \
-	chromium-headless-shell fonts-dejavu-core libxml2-utils openjdk-17-jre-headless
+	chromium-headless-shell fonts-dejavu-core libxml2-utils openjdk-17-jre-headless \
+	dash mandoc shellcheck
 
 # What reports are held against: the accessibility checker axe, the HTML checker
 # of the W3C, and the validator of SARIF's authors, which is a program of its
 # own. They come without scripts of their packages being run.
-VALIDATORS = axe-core@4.14.1 vnu-jar@26.9.27 @microsoft/sarif-multitool-linux@5.7.0
+# tree-sitter's grammar of PowerShell parses the scripts that remediate writes.
+VALIDATORS = axe-core@4.14.1 vnu-jar@26.9.27 @microsoft/sarif-multitool-linux@5.7.0 \
+	tree-sitter-powershell@0.26.4 web-tree-sitter@0.27.1
 
 PLATFORMS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64
 
 export CGO_ENABLED = 0
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
-.PHONY: build demo test race lint fuzz bench cross tools clean
+.PHONY: build demo test race lint fuzz bench bench-go cross tools clean
 
 build:
 	$(GO) build -trimpath -o coldcheck ./cmd/coldcheck
@@ -55,7 +58,13 @@ fuzz:
 		done; \
 	done
 
+# Whole scans of large volumes beside other programs; as root. The volumes are
+# built once, which takes minutes, into BENCH_CACHE or the user's cache folder.
 bench:
+	$(GO) run ./internal/bench $(BENCH_FLAGS)
+
+# The hot functions, for benchstat.
+bench-go:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 cross:

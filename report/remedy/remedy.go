@@ -1,0 +1,149 @@
+// Package remedy makes scripts out of reports: for Windows PowerShell where the
+// report is of Windows, for sh where it is of Linux. A script changes what a
+// finding that is not met says is wrong, and nothing beyond; it asks before each
+// change, leaves alone what is as it should be, and carries as comments what
+// has to be done by hand.
+//
+// A report holds strings of an image that nobody vouches for. A script is of
+// printable ASCII alone. In comments, any other character is written as
+// report.Neutral writes it. In code, PowerShell gets the strings as literals in
+// single quotes, with every character that is not printable ASCII by its
+// number; sh gets none but names of units and paths of a few characters that
+// mean nothing to it. Names that have another form than Windows or systemd give
+// them are left to a person.
+package remedy
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// Summary says what is in a script.
+type Summary struct {
+	Changes int      // how many changes it offers
+	ByHand  []string // ids of findings that it leaves to a person, wholly or in part
+	Waived  []string // ids of findings that it leaves as they are
+}
+
+// A change is one thing that a script does for a finding.
+type change struct {
+	target string // what is changed, in words; may hold strings of the report
+	action string // what is done to it, in words; of this package alone
+
+	settled string // code that says why there is nothing to do, and says nothing if there is
+	apply   string // code that makes the change
+}
+
+// A fixer finds the changes that meet a finding. rest says what is left to a
+// person beside them; none and no rest means: all of it.
+type fixer func(f requirement.Finding, s *report.Saved) (changes []change, rest string)
+
+// language is one kind of script.
+type language struct {
+	fixers map[string]fixer
+	begin  func(s *report.Saved, o report.Options) string
+	change func(id string, c change) string
+	end    string
+}
+
+// Write writes the script for the findings of a report that are not met.
+func Write(w io.Writer, s *report.Saved, o report.Options) (Summary, error) {
+	l := powershell
+	if s.Platform.Family == "linux" {
+		l = shell
+	}
+	b := bufio.NewWriter(w)
+	b.WriteString(l.begin(s, o))
+	var sum Summary
+	for _, f := range s.Findings {
+		if f.Status != requirement.Failed && f.Status != requirement.Warning {
+			continue
+		}
+		b.WriteString("\n# " + strings.Repeat("-", 76) + "\n")
+		comment(b, "", fmt.Sprintf("%s (%s, %s)", f.ID, f.Status, f.Severity))
+		comment(b, "", f.Message)
+		if f.Waiver != nil {
+			comment(b, "Waived, and left as it is: ", fmt.Sprintf("until %s by %s: %s", f.Waiver.Expiry.Format(time.DateOnly), f.Waiver.Owner, f.Waiver.Reason))
+			sum.Waived = append(sum.Waived, f.ID)
+			continue
+		}
+		var changes []change
+		var rest string
+		if fix := l.fixers[f.ID]; fix != nil {
+			changes, rest = fix(f, s)
+		}
+		if len(changes) == 0 {
+			rest = f.Outcome.Remediation
+		}
+		for _, c := range changes {
+			b.WriteString("\n" + l.change(f.ID, c))
+			sum.Changes++
+		}
+		if rest != "" {
+			comment(b, "By hand: ", rest)
+			sum.ByHand = append(sum.ByHand, f.ID)
+		}
+	}
+	b.WriteString(strings.ReplaceAll(l.end, "BYHAND", fmt.Sprint(len(sum.ByHand))))
+	return sum, b.Flush()
+}
+
+// commentColumns is how wide a comment gets; a word that is longer stays whole.
+const commentColumns = 78
+
+// comment writes text as comments, of printable ASCII alone: no character of it
+// ends a line or is taken for code.
+func comment(b io.StringWriter, lead, text string) {
+	line := "# " + lead
+	empty := true
+	for _, word := range strings.Fields(ascii(text)) {
+		if !empty && len(line)+1+len(word) > commentColumns {
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			line, empty = "#   ", true
+		}
+		if !empty {
+			line += " "
+		}
+		line, empty = line+word, false
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
+}
+
+// ascii is report.Neutral with everything marked that is not ASCII.
+func ascii(s string) string {
+	var b strings.Builder
+	for _, r := range report.Neutral(s) {
+		if r < ' ' || r > '~' {
+			fmt.Fprintf(&b, "<U+%04X>", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// last is the last part of a registry key.
+func last(key string) string { return key[strings.LastIndexByte(key, '\\')+1:] }
+
+// inHive says whether evidence is of a value in that hive of the machine.
+func inHive(e requirement.Evidence, name string) bool {
+	return e.Source == "root" && strings.EqualFold(path.Base(e.Path), name) && e.Key != ""
+}
+
+// inProfile says whether evidence is of a value in the user's own hive.
+func inProfile(e requirement.Evidence) bool {
+	return strings.EqualFold(path.Base(e.Path), "NTUSER.DAT") && e.Key != ""
+}
+
+// there says whether the value that evidence names was found.
+func there(e requirement.Evidence) bool { return e.Value != "" && e.Data != "" }
+
+// account is a user's name without its domain.
+func account(name string) string { return last(name) }

@@ -1,0 +1,136 @@
+#!/bin/sh
+# Made by coldcheck v1.2.3 from linux-failing.json, the report of a scan of
+#   2026-03-02 08:00Z.
+# For: a-1k2m3n4p5q6r7, Amazon Linux 2
+#
+# Read it before you run it. Then, on the WorkSpace: sudo sh ./remediate.sh
+# It asks before each change. With --what-if it shows the changes and makes none.
+# What is as it should be is left alone, so that it can be run again.
+set -u
+failures=0
+whatif=
+case "${1-}" in
+'') ;;
+--what-if) whatif=yes ;;
+*)
+	echo "usage: $0 [--what-if]" >&2
+	exit 64
+	;;
+esac
+if [ -z "$whatif" ] && [ "$(id -u)" -ne 0 ]; then
+	echo 'Run it as root: sudo sh ./remediate.sh' >&2
+	exit 1
+fi
+
+# wanted FINDING TARGET ACTION asks whether a change is to be made.
+wanted() {
+	if [ -n "$whatif" ]; then
+		echo "$1: would be done: $3: $2"
+		return 1
+	fi
+	printf '%s: %s: %s? [y/N] ' "$1" "$2" "$3"
+	answer=
+	read -r answer </dev/tty || answer=
+	case "$answer" in
+	[yY] | [yY][eE][sS]) return 0 ;;
+	esac
+	echo "$1: left as it is: $2"
+	return 1
+}
+
+# told STATUS FINDING TARGET says what became of a change.
+told() {
+	if [ "$1" -eq 0 ]; then
+		echo "$2: done: $3"
+	else
+		echo "$2: failed: $3" >&2
+		failures=$((failures + 1))
+	fi
+}
+
+# ----------------------------------------------------------------------------
+# linux.disk.root-97 (failed, required)
+# 97.61 % used (df shows 98 %), less than 97 % is needed
+# By hand: Remove files from the root volume (sudo du -xh / | sort -h), or
+#   enlarge it.
+
+# ----------------------------------------------------------------------------
+# linux.apps.outside-home (failed, required)
+# installed in /home, which image creation removes:
+#   /home/jdoe/acme/bin/acme-cad of package acme-cad,
+#   /home/jdoe/acme/bin/acme-licensed of package acme-cad,
+#   /home/jdoe/acme/lib/libacme.so.12 of package acme-cad,
+#   /home/jdoe/acme/bin/acme-licensed of unit acme-licensed.service,
+#   /home/jdoe/acme/bin/acme-cad by the link /usr/local/bin/acme-cad and 1
+#   more
+# By hand: Remove the application and install it again outside /home, for
+#   example under /opt or /usr/local: image creation removes /home.
+
+# ----------------------------------------------------------------------------
+# linux.component.cloud-init (failed, required)
+# cloud-init: cloud-final.service is masked
+
+if systemctl is-enabled --quiet -- cloud-final.service; then
+	echo 'linux.component.cloud-init: nothing to do: unit cloud-final.service'
+elif wanted 'linux.component.cloud-init' 'unit cloud-final.service' 'unmask and enable it'; then
+	systemctl unmask -- cloud-final.service && systemctl enable -- cloud-final.service
+	told $? 'linux.component.cloud-init' 'unit cloud-final.service'
+fi
+
+# ----------------------------------------------------------------------------
+# linux.component.skylight (failed, required)
+# Skylight agent: skylight-agent.service is disabled, not enabled
+
+if systemctl is-enabled --quiet -- skylight-agent.service; then
+	echo 'linux.component.skylight: nothing to do: unit skylight-agent.service'
+elif wanted 'linux.component.skylight' 'unit skylight-agent.service' 'enable it'; then
+	systemctl enable -- skylight-agent.service
+	told $? 'linux.component.skylight' 'unit skylight-agent.service'
+fi
+
+# ----------------------------------------------------------------------------
+# linux.bp.network (warning, recommended)
+# 1 interface has a fixed address: eth1 (10.20.4.50)
+# By hand: Set the interface to DHCP: BOOTPROTO=dhcp, method=auto, dhcp4: true
+#   or DHCP=yes, and take the fixed addresses out.
+
+# ----------------------------------------------------------------------------
+# linux.bp.antivirus (warning, recommended)
+# antivirus is enabled: ds_agent.service
+
+if ! systemctl is-enabled --quiet -- ds_agent.service; then
+	echo 'linux.bp.antivirus: nothing to do: unit ds_agent.service'
+elif wanted 'linux.bp.antivirus' 'unit ds_agent.service' 'disable it while the image is made (it goes on running until the restart)'; then
+	systemctl disable -- ds_agent.service
+	told $? 'linux.bp.antivirus' 'unit ds_agent.service'
+fi
+
+# ----------------------------------------------------------------------------
+# linux.bp.firewall (warning, recommended)
+# iptables does not let in tcp/4172, udp/4172
+# By hand: Let TCP and UDP 4172 and 4195 and TCP 8200 in, or disable the
+#   firewall while the image is made.
+
+# ----------------------------------------------------------------------------
+# linux.bp.cache (warning, recommended)
+# cached data of root would enter the image: /root/.cache, /root/.mozilla
+
+if [ ! -e /root/.cache ]; then
+	echo 'linux.bp.cache: nothing to do: /root/.cache'
+elif wanted 'linux.bp.cache' '/root/.cache' 'remove it with all that is in it, for good'; then
+	rm -rf -- /root/.cache
+	told $? 'linux.bp.cache' '/root/.cache'
+fi
+
+if [ ! -e /root/.mozilla ]; then
+	echo 'linux.bp.cache: nothing to do: /root/.mozilla'
+elif wanted 'linux.bp.cache' '/root/.mozilla' 'remove it with all that is in it, for good'; then
+	rm -rf -- /root/.mozilla
+	told $? 'linux.bp.cache' '/root/.mozilla'
+fi
+
+# ----------------------------------------------------------------------------
+if [ "$failures" -gt 0 ]; then echo "changes that failed: $failures" >&2; fi
+echo 'Findings left to be done by hand, see the comments in this script: 4'
+echo 'Restart the WorkSpace, and scan new images of it.'
+[ "$failures" -eq 0 ]
