@@ -191,10 +191,19 @@ func (h *Hive) Version() (major, minor uint32) { return h.base.major, h.base.min
 // Root returns the root key.
 func (h *Hive) Root() (*Key, error) {
 	k, err := h.keyAt(h.base.root, nil)
+	if err == nil && k.flags()&flagHiveEntry == 0 && h.isKey(k.parentOffset()) {
+		err = corrupt(k.offset, "key node: it is a subkey of the key at 0x%x", fileOffset(k.parentOffset()))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("root key: %w", err)
 	}
 	return &k, nil
+}
+
+// isKey tells whether a key node is at the offset.
+func (h *Hive) isKey(offset uint32) bool {
+	_, err := h.keyAt(offset, nil)
+	return err == nil
 }
 
 // Key returns the key at a path below the root: names separated by `\`, compared without case; "" is the root.

@@ -252,6 +252,26 @@ func TestKeyPaths(t *testing.T) {
 	}
 }
 
+// A base block that names another key for the root shows a part of the hive as
+// all of it.
+func TestRootIsSubkey(t *testing.T) {
+	root := hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{{Name: "A", Subkeys: []hivetest.Key{{Name: "B"}}}}}
+	for _, path := range []string{"A", `A\B`} {
+		p := build(t, root, hivetest.Options{})
+		le.PutUint32(p.data[36:], p.key(path).offset)
+		hivetest.FixChecksum(p.data)
+		if _, err := p.open().Root(); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	// Not every writer marks the root.
+	p := build(t, root, hivetest.Options{})
+	le.PutUint16(p.node("")[2:], flagCompressedName)
+	if _, err := p.open().Root(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConcurrentUse(t *testing.T) {
 	root := hivetest.Key{Name: "ROOT"}
 	for i := range 200 {

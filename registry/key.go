@@ -26,6 +26,7 @@ const (
 
 // Flags of key nodes.
 const (
+	flagHiveEntry        = 0x0004 // the root
 	flagSymbolicLink     = 0x0010
 	flagCompressedName   = 0x0020
 	flagPredefinedHandle = 0x0040
