@@ -56,6 +56,7 @@ var rules = map[string][]string{
 	"fixtures/make":              {"fixtures/internal/casefile", "fixtures/internal/library", "fixtures/internal/pack", "internal/hivetest"},
 	"fixtures/testcases":         {"fixtures", "fixtures/internal/library"},
 
+	"internal/bench":    {everything, "internal/hivetest"},
 	"internal/house":    {},
 	"internal/hivetest": {"internal/testenv"},
 	"internal/memory":   {},
@@ -63,13 +64,13 @@ var rules = map[string][]string{
 }
 
 // forTests are packages that no program contains.
-var forTests = []string{"internal/house", "internal/hivetest", "internal/testenv", "fixtures/testcases"}
+var forTests = []string{"internal/bench", "internal/house", "internal/hivetest", "internal/testenv", "fixtures/testcases"}
 
 // outsiders are modules of others that only the named packages may import:
 // parsers that hostile images can bring down stay behind guards.
 var outsiders = map[string][]string{
-	"www.velocidex.com/golang/":    {"scanner/crosscheck"},
-	"github.com/diskfs/go-diskfs/": {"scanner/crosscheck", "scanner/disk"},
+	"www.velocidex.com/golang/":    {"scanner/crosscheck", "internal/bench"},
+	"github.com/diskfs/go-diskfs/": {"scanner/crosscheck", "scanner/disk", "internal/bench"},
 }
 
 // libraries are of use to any program and know nothing of this one's subject.
