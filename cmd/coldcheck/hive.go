@@ -129,6 +129,7 @@ func joinKey(prefix, below string) string {
 
 type keyJSON struct {
 	Key       string      `json:"key"`
+	Class     string      `json:"class,omitempty"`
 	LastWrite *string     `json:"last_write"`
 	Values    []valueJSON `json:"values"`
 	Subkeys   []string    `json:"subkeys,omitempty"` // names, where the subtree is not listed
@@ -149,6 +150,9 @@ func (l *keyLister) key(k *registry.Key, name string, subkeys []string) error {
 		l.damage.tell("%v", err)
 	}
 	j := keyJSON{Key: name, LastWrite: jsonTime(k.LastWrite()), Values: make([]valueJSON, 0, len(values)), Subkeys: subkeys}
+	if j.Class, err = k.ClassName(); err != nil {
+		l.damage.tell("%v", err)
+	}
 	for _, v := range values {
 		j.Values = append(j.Values, l.value(v))
 	}
@@ -159,7 +163,11 @@ func (l *keyLister) key(k *registry.Key, name string, subkeys []string) error {
 	if l.listed > 1 {
 		fmt.Fprintln(l.out)
 	}
-	fmt.Fprintf(l.out, "%s  %s\n", report.Neutral(name), textTime(k.LastWrite()))
+	class := ""
+	if j.Class != "" {
+		class = "  class " + report.Neutral(j.Class)
+	}
+	fmt.Fprintf(l.out, "%s  %s%s\n", report.Neutral(name), textTime(k.LastWrite()), class)
 	columns := 0
 	for _, v := range j.Values {
 		columns = max(columns, len([]rune(report.Neutral(v.Name))), len(defaultValue))

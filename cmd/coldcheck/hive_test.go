@@ -35,6 +35,22 @@ func runWith(t *testing.T, files map[string][]byte, args ...string) (stdout, std
 	return out.String(), err.String(), exit
 }
 
+// A class name is shown where there is one, and hides no escape sequence.
+func TestHiveClass(t *testing.T) {
+	hive := hivetest.Build(hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{{Name: "JD", Class: "1a2b3c4d\x1b"}, {Name: "plain"}}}, hivetest.Options{})
+	for _, tt := range []struct{ args, want string }{
+		{"JD --format jsonl", `{"key":"","class":"1a2b3c4d\u001b","last_write":"2020-01-01T00:00:00Z","values":[]}`},
+		{"plain --format jsonl", `{"key":"","last_write":"2020-01-01T00:00:00Z","values":[]}`},
+		{"JD", `JD  2020-01-01 00:00:00Z  class 1a2b3c4d<U+001B>`},
+		{"plain", `plain  2020-01-01 00:00:00Z`},
+	} {
+		stdout, stderr, exit := runWith(t, map[string][]byte{"HIVE": hive}, append([]string{"inspect", "hive", "HIVE"}, strings.Fields(tt.args)...)...)
+		if stdout != tt.want+"\n" || stderr != "" || exit != 0 {
+			t.Errorf("%s: %q, want %q; %s", tt.args, stdout, tt.want, stderr)
+		}
+	}
+}
+
 // Values of every type, of the right length and of a wrong one: data is there
 // where it fits its type, raw always.
 func TestHiveValues(t *testing.T) {
