@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
+
+	"github.com/coldcheck/coldcheck/internal/parallel"
 )
 
 const (
@@ -116,7 +117,7 @@ func (s *indexScan) scan(list []stretch, decode func(*scanner, stretch, []byte) 
 	var failed atomic.Bool
 	scanners := make([]scanner, min(s.f.options.Readers, max(len(reads), 1)))
 	errs := make([]error, len(scanners))
-	var done sync.WaitGroup
+	var done parallel.Group
 	for k := range scanners {
 		w := &scanners[k]
 		w.f, w.x, w.known = s.f, s.x, s.dirs

@@ -2,7 +2,8 @@ package ntfs
 
 import (
 	"bytes"
-	"sync"
+
+	"github.com/coldcheck/coldcheck/internal/parallel"
 )
 
 // pendingList is an attribute list that is not resident. It is read after the
@@ -35,7 +36,7 @@ func (f *FS) readLists(lists []pendingList, readers int, each func(record uint32
 	for len(lists) > 0 {
 		some := lists[:min(readers, len(lists))]
 		lists = lists[len(some):]
-		var done sync.WaitGroup
+		var done parallel.Group
 		for i, p := range some {
 			done.Go(func() { read[i].list, read[i].err = readList(f.disk, []attribute{p.attribute}) })
 		}

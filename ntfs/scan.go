@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
+
+	"github.com/coldcheck/coldcheck/internal/parallel"
 )
 
 // scan is the pass over $MFT: scanners take block after block of it, read it
@@ -76,7 +77,7 @@ func (f *FS) scan(readers int) error {
 	defer func() { f.index.giveBack(int64(readers) * buffer) }()
 	scanners := make([]scanner, readers)
 	errs := make([]error, readers)
-	var done sync.WaitGroup
+	var done parallel.Group
 	for i := range scanners {
 		done.Go(func() {
 			scanners[i].scan = s

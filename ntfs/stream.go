@@ -8,6 +8,8 @@ import (
 	"sort"
 	"sync"
 	"sync/atomic"
+
+	"github.com/coldcheck/coldcheck/internal/parallel"
 )
 
 // disk is the image below a volume.
@@ -204,7 +206,7 @@ func (d *disk) readPieces(pieces []piece) error {
 	errs := make([]error, len(pieces))
 	var next atomic.Int64
 	var failed atomic.Bool
-	var done sync.WaitGroup
+	var done parallel.Group
 	for range min(max(d.readers, 1), len(pieces)) {
 		done.Go(func() {
 			for !failed.Load() {

@@ -4,7 +4,8 @@ import (
 	"cmp"
 	"context"
 	"io"
-	"sync"
+
+	"github.com/coldcheck/coldcheck/internal/parallel"
 )
 
 const (
@@ -27,27 +28,16 @@ func newReads(most int) reads { return make(reads, cmp.Or(most, DefaultParallelR
 // each calls do for 0 to n-1, as many at a time as there may be reads. A panic
 // in one of them comes out of each, where it can be caught.
 func (r reads) each(n int, do func(i int)) {
-	var done sync.WaitGroup
+	var done parallel.Group
 	begun := make(chan struct{}, cap(r))
-	panics := make(chan any, n)
 	for i := range n {
 		begun <- struct{}{}
 		done.Go(func() {
-			defer func() {
-				if p := recover(); p != nil {
-					panics <- p
-				}
-				<-begun
-			}()
+			defer func() { <-begun }()
 			do(i)
 		})
 	}
 	done.Wait()
-	select {
-	case p := <-panics:
-		panic(p)
-	default:
-	}
 }
 
 // bound returns a reader whose reads wait for a place, and which fails once

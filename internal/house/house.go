@@ -33,7 +33,7 @@ var rules = map[string][]string{
 	"cmd/coldcheck": {everything},
 	"report":        {"scanner", "scanner/requirement"},
 	"scanner": {
-		"internal/memory", "scanner/requirement", "scanner/windows", "scanner/linux", "scanner/linux/packages", "scanner/statement",
+		"internal/memory", "internal/parallel", "scanner/requirement", "scanner/windows", "scanner/linux", "scanner/linux/packages", "scanner/statement",
 		"scanner/crosscheck", "scanner/disk", "scanner/internal/", "ntfs", "ext4", "xfs", "registry",
 	},
 	"scanner/requirement":    {},
@@ -44,9 +44,9 @@ var rules = map[string][]string{
 	"scanner/statement":      {},
 	"scanner/crosscheck":     {"scanner/requirement", "scanner/disk"},
 	"scanner/disk":           {},
-	"ntfs":                   {},
-	"ext4":                   {},
-	"xfs":                    {},
+	"ntfs":                   {"internal/parallel"},
+	"ext4":                   {"internal/parallel"},
+	"xfs":                    {"internal/parallel"},
 	"registry":               {},
 
 	"fixtures":                   {"fixtures/internal/library"},
@@ -60,6 +60,7 @@ var rules = map[string][]string{
 	"internal/house":    {},
 	"internal/hivetest": {"internal/testenv"},
 	"internal/memory":   {},
+	"internal/parallel": {},
 	"internal/testenv":  {},
 }
 
