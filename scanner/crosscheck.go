@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -220,8 +219,8 @@ var (
 func (x *crossChecker) piece(ev *requirement.Evidence) (p piece) {
 	p.Evidence = ev
 	defer func() {
-		if r := recover(); r != nil {
-			p.checks, p.beyond = nil, fmt.Sprintf("defect in coldcheck: %v at %s", r, panicPlace(debug.Stack()))
+		if err := defect(recover()); err != nil {
+			p.checks, p.beyond = nil, err.Error()
 		}
 	}()
 	if err := x.ask(&p); err != nil {

@@ -2,11 +2,13 @@ package scanner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/parallel"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -39,10 +41,9 @@ func contain(ctx context.Context, c requirement.Check, trail *requirement.Trail,
 	done := make(chan requirement.Outcome, 1)
 	go func() {
 		defer func() {
-			if p := recover(); p != nil {
-				message := fmt.Sprintf("defect in coldcheck: %v at %s", p, panicPlace(debug.Stack()))
-				trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: c.ID + ": " + message})
-				done <- requirement.Unknown(message)
+			if err := defect(recover()); err != nil {
+				trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: c.ID + ": " + err.Error()})
+				done <- requirement.Unknown(err.Error())
 			}
 		}()
 		done <- c.Decide()
@@ -61,21 +62,48 @@ func contain(ctx context.Context, c requirement.Check, trail *requirement.Trail,
 	}
 }
 
+// errDefect is a panic of our own code, with the place.
+var errDefect = errors.New("defect in coldcheck")
+
+// defect makes an error of what a deferred function recovered; nil if that is
+// nothing.
+func defect(p any) error {
+	if p == nil {
+		return nil
+	}
+	stack := debug.Stack()
+	if carried, ok := p.(*parallel.Panic); ok {
+		stack = carried.Stack
+	}
+	return fmt.Errorf("%w: %v at %s", errDefect, p, panicPlace(stack))
+}
+
+// guard calls f and makes an error of its panic.
+func guard(f func() error) (err error) {
+	defer func() {
+		if d := defect(recover()); d != nil {
+			err = d
+		}
+	}()
+	return f()
+}
+
 // panicPlace finds in a stack the file and line that panicked: the first frame
-// below the call of panic, without the folder it was built in.
+// below the call of panic, without the folder it was built in. Where a panic
+// was passed on, by sync.OnceValue for one, the first call is the last listed.
 func panicPlace(stack []byte) string {
-	_, after, ok := strings.Cut(string(stack), "\npanic(")
-	if !ok {
+	call := strings.LastIndex(string(stack), "\npanic(")
+	if call < 0 {
 		return "an unknown place"
 	}
 	var files []string
-	for line := range strings.Lines(after) {
+	for line := range strings.Lines(string(stack[call+1:])) {
 		if strings.HasPrefix(line, "\t") {
 			files = append(files, strings.TrimSpace(line))
 		}
 	}
 	for _, f := range files[min(1, len(files)):] {
-		if strings.Contains(f, "/runtime/") {
+		if strings.Contains(f, "/runtime/") || strings.Contains(f, "/sync/") {
 			continue
 		}
 		f, _, _ = strings.Cut(f, " +")

@@ -8,6 +8,7 @@ package scanner
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -91,11 +92,22 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	for _, i := range volumes.images {
 		r.Images = append(r.Images, i.Name)
 	}
-	sys, err := openSystem(volumes, given{ctx: ctx, documents: documents, userName: in.UserName, trail: trail, now: r.Started})
+	var sys system
+	err = guard(func() (err error) {
+		sys, err = openSystem(volumes, given{ctx: ctx, documents: documents, userName: in.UserName, trail: trail, now: r.Started})
+		return err
+	})
+	if errors.Is(err, errDefect) {
+		err = fail(ErrNoSystem, "", "%s: %w", volumes.root.name(), err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if r.Platform, err = sys.Platform(); err != nil {
+	err = guard(func() (err error) {
+		r.Platform, err = sys.Platform()
+		return err
+	})
+	if err != nil {
 		// The family is certain. The rest is what the findings report as unread.
 		trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: "version of the system: " + err.Error(), Source: string(Root)})
 	}

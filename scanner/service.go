@@ -61,7 +61,7 @@ type service struct {
 // does not fit the disk is a notice and is not used.
 func newService(documents []*statement.Document, sys system, trail *requirement.Trail) *service {
 	s := &service{documents: documents, system: sys, trail: trail}
-	s.missing = s.find()
+	s.missing = guard(s.find)
 	return s
 }
 

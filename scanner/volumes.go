@@ -112,7 +112,22 @@ func (v *volume) mayHoldData(family requirement.Platform) bool {
 	if !v.readable() && v.encryption() == "" && (v.Filesystem != disk.Unknown || v.bare()) || v.Hidden || v.NoDriveLetter || strings.Contains(strings.ToLower(v.TypeName), "recovery") {
 		return false
 	}
-	return v.fs == nil || v.fs.family() == family && v.fs.mayHoldData()
+	if v.fs == nil {
+		return true
+	}
+	may := true // one that a defect keeps from being looked at, too
+	guard(func() error { may = v.fs.mayHoldData(); return nil })
+	return v.fs.family() == family && may
+}
+
+func (v *volume) holdsSystem() (is bool, err error) {
+	err = guard(func() error { is, err = v.fs.holdsSystem(); return err })
+	return is, err
+}
+
+func (v *volume) holdsUsers() (is bool) {
+	guard(func() error { is = v.fs.holdsUsers(); return nil })
+	return is
 }
 
 // Close closes the images.
@@ -180,7 +195,12 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 	reads := newReads(in.ParallelReads)
 	images := make([]*disk.Image, len(sources))
 	errs := make([]error, len(sources))
-	reads.each(len(sources), func(i int) { images[i], errs[i] = sources[i].Open() })
+	reads.each(len(sources), func(i int) {
+		errs[i] = guard(func() (err error) {
+			images[i], err = sources[i].Open()
+			return err
+		})
+	})
 	for _, image := range images {
 		if image != nil {
 			vs.images = append(vs.images, image)
@@ -203,7 +223,12 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 			}
 		}
 	}
-	reads.each(len(vs.list), func(i int) { vs.list[i].mount(ctx, reads, vs.budget) })
+	reads.each(len(vs.list), func(i int) {
+		v := vs.list[i]
+		if err := guard(func() error { v.mount(ctx, reads, vs.budget); return nil }); err != nil {
+			v.fs, v.err = nil, err
+		}
+	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -286,7 +311,7 @@ func (vs *volumes) findRoot(forced, user *disk.Image) error {
 		case isIO(v.err):
 			return fail(ErrIO, "", "%s: %w", v.name(), v.err)
 		case v.fs != nil:
-			is, err := v.fs.holdsSystem()
+			is, err := v.holdsSystem()
 			if is {
 				found = append(found, v)
 			}
@@ -317,7 +342,7 @@ func isIO(err error) bool {
 	if err == nil {
 		return false
 	}
-	for _, kind := range []error{errNoFilesystem, ErrMemory, ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, xfs.ErrCorrupt, xfs.ErrUnsupported, io.ErrUnexpectedEOF} {
+	for _, kind := range []error{errNoFilesystem, errDefect, ErrMemory, ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, xfs.ErrCorrupt, xfs.ErrUnsupported, io.ErrUnexpectedEOF} {
 		if errors.Is(err, kind) {
 			return false
 		}
@@ -336,10 +361,10 @@ func (vs *volumes) findUser(forced *disk.Image) error {
 			continue
 		}
 		if v.fs != nil {
-			if is, err := v.fs.holdsSystem(); is && err == nil {
+			if is, err := v.holdsSystem(); is && err == nil {
 				continue // the root of another machine
 			}
-			if v.fs.holdsUsers() {
+			if v.holdsUsers() {
 				users = append(users, v)
 			}
 		}
@@ -378,7 +403,10 @@ func (vs *volumes) notify(trail *requirement.Trail) {
 			notices = append(notices, requirement.Notice{Level: requirement.LevelError, Message: v.err.Error()})
 		}
 		if v.fs != nil {
-			notices = append(notices, v.fs.notices()...)
+			err := guard(func() error { notices = append(notices, v.fs.notices()...); return nil })
+			if err != nil {
+				notices = append(notices, requirement.Notice{Level: requirement.LevelError, Message: err.Error()})
+			}
 		}
 		for _, n := range notices {
 			n.Source, n.Message = string(v.role), v.name()+": "+n.Message
@@ -399,7 +427,9 @@ func (vs *volumes) describe() []Volume {
 			d.Filesystem = "unknown"
 		}
 		if v.fs != nil {
-			v.fs.describe(&d)
+			if err := guard(func() error { v.fs.describe(&d); return nil }); err != nil {
+				d.State = "unknown"
+			}
 		}
 		list = append(list, d)
 	}

@@ -171,6 +171,7 @@ func (v *volume) readStateRepository(name string, f File) ([]appxPackage, []requ
 	defer cancel()
 	fail := func(err error) error {
 		v.trail.Record("error", "source", v.role, "path", name, "error", err.Error())
+		v.trail.Notify(requirement.Notice{Level: requirement.LevelError, Source: v.role, Path: name, Message: err.Error()})
 		return fmt.Errorf("%s volume: %w", v.role, err)
 	}
 	db, err := sqlitefs.Open(ctx, v.fs, name)
@@ -184,7 +185,6 @@ func (v *volume) readStateRepository(name string, f File) ([]appxPackage, []requ
 		v.trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.role, Path: name + "-wal", Message: loss})
 	}
 	if err := db.WAL().Err(); err != nil {
-		v.trail.Notify(requirement.Notice{Level: requirement.LevelError, Source: v.role, Path: name + "-wal", Message: err.Error()})
 		return nil, nil, fail(fmt.Errorf("%s: %w", name, err))
 	}
 	packages, err := readPackages(db)
