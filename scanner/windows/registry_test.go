@@ -95,3 +95,20 @@ func TestServiceOfOddTypes(t *testing.T) {
 		})
 	}
 }
+
+// TestNoServices has a list of services that is whole and empty: no Windows has
+// none, so that nothing follows from what is not in it.
+func TestNoServices(t *testing.T) {
+	m := registryOnly(map[string][]hivetest.Value{`SYSTEM\Select`: {dword("Current", 1)}, `SYSTEM\ControlSet001\Services`: nil})
+	if services, err := m.Services(); err == nil {
+		t.Errorf("%d services", len(services))
+	}
+	for name, judge := range map[string]func(*Machine) requirement.Outcome{
+		"stxhd":    (*Machine).decideSTXHD,
+		"accounts": (*Machine).decideAccounts,
+	} {
+		if o := judge(m); o.Status != requirement.Undetermined {
+			t.Errorf("%s: %s: %s", name, o.Status, o.Message)
+		}
+	}
+}
