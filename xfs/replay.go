@@ -453,6 +453,10 @@ const (
 	fieldAttrRoot = 0x100
 	fieldOwner    = 0x200 | 0x400
 
+	// loggedSize4 is how much of the core of an inode up to version 2 is in
+	// the log: all but the next inode without a name.
+	loggedSize4 = 0x60
+
 	fieldsData = fieldData | fieldExtents | fieldRoot
 	fieldsAttr = fieldAttrs | fieldAttrExts | fieldAttrRoot
 )
@@ -497,7 +501,7 @@ func (r *replayer) inode(t *transaction, i *item) error {
 		return err
 	}
 	core := i.regions[1]
-	if be.Uint16(raw) != 0x494E || len(core) < coreSize4 || le.Uint16(core) != 0x494E {
+	if be.Uint16(raw) != 0x494E || len(core) < loggedSize4 || le.Uint16(core) != 0x494E {
 		return corrupt("a change of inode %d, where no inode is", number)
 	}
 	version := core[4]
