@@ -57,7 +57,10 @@ type filesystem interface {
 
 // name is how a person tells the volume apart.
 func (v *volume) name() string {
-	if v.Partition == 0 {
+	switch {
+	case v.LogicalVolume != "":
+		return v.image.Name + ", logical volume " + v.LogicalVolume
+	case v.Partition == 0:
 		return v.image.Name
 	}
 	return fmt.Sprintf("%s, partition %d", v.image.Name, v.Partition)
@@ -73,7 +76,9 @@ func (v *volume) content() string {
 		return string(v.Filesystem) + " without a system"
 	case v.Filesystem == disk.Unknown:
 		return "a partition without a filesystem"
-	case v.Filesystem == disk.Btrfs, v.Filesystem == disk.LVM2:
+	case v.Filesystem == disk.LVM2:
+		return "a physical volume of LVM2"
+	case v.Filesystem == disk.Btrfs:
 		return string(v.Filesystem) + ", which is not supported yet"
 	}
 	return string(v.Filesystem)
@@ -214,6 +219,7 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 			return fail(ErrIO, hintOf(err), "%w", err)
 		}
 	}
+	disk.AssembleLVM(vs.images...)
 	for n, image := range vs.images {
 		for _, d := range image.Volumes() {
 			v := &volume{Volume: d, image: image, number: n, role: Other}
@@ -246,6 +252,9 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 
 // mount opens the filesystem on the volume, if it is one that a scan reads.
 func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget) {
+	if v.err = v.Volume.Err; v.err != nil {
+		return
+	}
 	r, size := reads.bound(ctx, budget.Reader(v.Volume)), v.Size
 	switch v.Filesystem {
 	case disk.NTFS:
@@ -342,7 +351,7 @@ func isIO(err error) bool {
 	if err == nil {
 		return false
 	}
-	for _, kind := range []error{errNoFilesystem, errDefect, ErrMemory, ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, xfs.ErrCorrupt, xfs.ErrUnsupported, io.ErrUnexpectedEOF} {
+	for _, kind := range []error{errNoFilesystem, errDefect, ErrMemory, ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, xfs.ErrCorrupt, xfs.ErrUnsupported, disk.ErrCorrupt, disk.ErrUnsupported, disk.ErrIncomplete, io.ErrUnexpectedEOF} {
 		if errors.Is(err, kind) {
 			return false
 		}

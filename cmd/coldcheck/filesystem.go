@@ -47,6 +47,9 @@ var openers = map[disk.Filesystem]func(*disk.Volume, *memory.Budget) (filesystem
 
 // openFilesystem opens the filesystem of a volume.
 func (p *program) openFilesystem(v *disk.Volume) (filesystem, error) {
+	if v.Err != nil {
+		return nil, notThatKind("", "volume %d: %w", v.Number, v.Err)
+	}
 	if open := openers[v.Filesystem]; open != nil {
 		fsys, err := open(v, p.memory)
 		if err == nil {

@@ -43,6 +43,15 @@ func checkFormat(value string, formats ...string) error {
 	return usage("the formats are "+strings.Join(formats, ", "), "unknown format %q", value)
 }
 
+// openImage opens an image and finds the logical volumes that lie on it.
+func openImage(path string) (*disk.Image, error) {
+	image, err := disk.Open(path)
+	if err == nil {
+		disk.AssembleLVM(image)
+	}
+	return image, err
+}
+
 // volumeFlag declares --volume.
 func volumeFlag(c *cobra.Command, value *int) {
 	c.Flags().IntVar(value, "volume", 0, "take volume `N` as 'inspect volumes' counts them (default: the one that holds the system, else the first that can be read)")

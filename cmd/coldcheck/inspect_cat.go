@@ -5,8 +5,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-
-	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
 func (p *program) inspectCatCommand() *cobra.Command {
@@ -16,7 +14,7 @@ func (p *program) inspectCatCommand() *cobra.Command {
 		Short: "Write a file's bytes to standard output",
 		Args:  arguments(2, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			image, err := disk.Open(args[0])
+			image, err := openImage(args[0])
 			if err != nil {
 				return err
 			}

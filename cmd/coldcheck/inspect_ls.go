@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldcheck/coldcheck/report"
-	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
 func (p *program) inspectLsCommand() *cobra.Command {
@@ -23,7 +22,7 @@ func (p *program) inspectLsCommand() *cobra.Command {
 			if err := checkFormat(format, "text", "jsonl"); err != nil {
 				return err
 			}
-			image, err := disk.Open(args[0])
+			image, err := openImage(args[0])
 			if err != nil {
 				return err
 			}

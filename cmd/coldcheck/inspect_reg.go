@@ -30,7 +30,7 @@ KEY, or with HKLM or HKU alone, every hive. Transaction logs are applied in memo
 			if err := checkFormat(format, "text", "jsonl"); err != nil {
 				return err
 			}
-			image, err := disk.Open(args[0])
+			image, err := openImage(args[0])
 			if err != nil {
 				return err
 			}

@@ -22,7 +22,7 @@ func (p *program) inspectVolumesCommand() *cobra.Command {
 			if err := checkFormat(format, "text", "jsonl"); err != nil {
 				return err
 			}
-			image, err := disk.Open(args[0])
+			image, err := openImage(args[0])
 			if err != nil {
 				return err
 			}
@@ -66,6 +66,11 @@ func volumesText(out lines, image *disk.Image) {
 		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\t%s\n", v.Number, partition, v.Offset, bytesAndUnits(v.Size), report.Neutral(filesystemName(v)), report.Neutral(typeText(v)))
 	}
 	t.Flush()
+	for _, v := range image.Volumes() {
+		if v.Err != nil {
+			fmt.Fprintf(out, "note: volume %d: %s\n", v.Number, report.Neutral(v.Err.Error()))
+		}
+	}
 }
 
 func filesystemName(v *disk.Volume) string {
@@ -78,8 +83,8 @@ func filesystemName(v *disk.Volume) string {
 
 func typeText(v *disk.Volume) string {
 	parts := []string{cmp.Or(v.TypeName, v.Type, "-")}
-	if v.Name != "" {
-		parts = append(parts, `"`+v.Name+`"`)
+	if name := cmp.Or(v.Name, v.LogicalVolume, v.Group); name != "" {
+		parts = append(parts, `"`+name+`"`)
 	}
 	for _, flag := range []struct {
 		set  bool
@@ -130,6 +135,9 @@ type volumeJSON struct {
 	Filesystem    string `json:"filesystem"`
 	Encrypted     bool   `json:"encrypted"`
 	Detail        string `json:"detail,omitempty"`
+	Group         string `json:"group,omitempty"`
+	LogicalVolume string `json:"logical_volume,omitempty"`
+	Error         string `json:"error,omitempty"`
 }
 
 // volumesJSON writes an object for the image, then one for each volume.
@@ -145,11 +153,16 @@ func volumesJSON(out lines, image *disk.Image) error {
 		return err
 	}
 	for _, v := range image.Volumes() {
+		failed := ""
+		if v.Err != nil {
+			failed = v.Err.Error()
+		}
 		if err := out.object(volumeJSON{
 			Number: v.Number, Partition: v.Partition, Offset: v.Offset, Size: v.Size, Declared: v.Declared,
 			Type: v.Type, TypeName: v.TypeName, Name: v.Name, GUID: guidText(v.GUID),
 			Active: v.Active, Hidden: v.Hidden, NoDriveLetter: v.NoDriveLetter,
 			Filesystem: string(v.Filesystem), Encrypted: v.Filesystem.Encrypted(), Detail: v.Detail,
+			Group: v.Group, LogicalVolume: v.LogicalVolume, Error: failed,
 		}); err != nil {
 			return err
 		}

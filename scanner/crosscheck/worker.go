@@ -141,9 +141,13 @@ func (w *Worker) open(q Question) (reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	disk.AssembleLVM(image)
 	for _, v := range image.Volumes() {
 		if v.Number != q.Volume {
 			continue
+		}
+		if v.Err != nil {
+			return nil, v.Err
 		}
 		r := io.NewSectionReader(v, 0, v.Size)
 		if q.Filesystem == disk.NTFS {

@@ -25,6 +25,8 @@ var (
 	ErrNotImage = errors.New("not a raw disk image")
 	// ErrCorrupt: the partition tables contradict themselves.
 	ErrCorrupt = errors.New("damaged partition table")
+	// ErrIncomplete: a physical volume of a group of LVM2 is not there.
+	ErrIncomplete = errors.New("incomplete")
 	// ErrUnsupported: a feature of the partition tables, which the message
 	// names, cannot be read.
 	ErrUnsupported = errors.New("unsupported")
@@ -159,6 +161,14 @@ type Volume struct {
 	// Detail says more of the filesystem: the version of LUKS, the UUID of an
 	// LVM physical volume, the name of one that is not among the constants.
 	Detail string
+
+	// Group is that of LVM2 that a physical or logical volume belongs to, and
+	// LogicalVolume the name of a logical one, as "group/volume"; "" otherwise.
+	// Such a volume has no place on the disk: Offset is 0.
+	Group         string
+	LogicalVolume string
+	// Err says why what AssembleLVM found cannot be read; nil if it can.
+	Err error
 
 	reader io.ReaderAt
 }
