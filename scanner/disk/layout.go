@@ -124,7 +124,7 @@ func (i *Image) layout(r io.ReaderAt, head []byte) (*layout, error) {
 	case l.problems != nil:
 		return nil, fmt.Errorf("%s: %w", i.Name, errors.Join(l.problems...))
 	case iso.matches(head):
-		return nil, &notImage{i.Name, iso.what, iso.hint}
+		return nil, &notImage{i.Name, iso.what, fill(iso.hint, i.Name)}
 	case isMBR:
 		return mbr, nil
 	}
