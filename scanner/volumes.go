@@ -339,11 +339,11 @@ func (vs *volumes) findRoot(forced, user *disk.Image) error {
 		return fail(ErrUsage, "scan one WorkSpace at a time, or name its root volume with --root", "two root volumes: %s and %s", found[0].name(), found[1].name())
 	case len(encrypted) > 0:
 		e := encrypted[0]
-		return fail(ErrNoSystem, "decrypt the volume before the snapshot is taken", "%s is encrypted with %s: its content cannot be judged", e.name(), e.encryption())
+		return fail(ErrNoSystem, decryptHint(e), "%s is encrypted with %s: its content cannot be judged", e.name(), e.encryption())
 	case len(considered) == 0:
 		return fail(ErrNoSystem, "", "no volume was found on the images")
 	}
-	return fail(ErrNoSystem, "a scan needs the root volume of a Windows or Linux WorkSpace", "no supported system: %s", strings.Join(considered, "; "))
+	return fail(ErrNoSystem, vs.rootHint(forced, user), "no supported system: %s", strings.Join(considered, "; "))
 }
 
 // isIO says whether an image could not be read, rather than understood.
