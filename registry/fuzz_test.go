@@ -159,6 +159,25 @@ func recoverAndRead(t *testing.T, log []byte, broken bool) {
 	sameThroughCache(t, h, hive, o)
 }
 
+// FuzzSecurityDescriptor reads a record of key security, and what its length field says of it.
+func FuzzSecurityDescriptor(f *testing.F) {
+	p := patched{f, hivetest.Build(hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "sk", Type: 3, Data: make([]byte, 4096)}}}, hivetest.Options{})}
+	at := p.value("", "sk").dataOffset()
+	le.PutUint32(p.node("")[44:], at)
+	f.Add([]byte("sk"))
+	f.Add(append([]byte("sk"), make([]byte, 100)...))
+	f.Add(p.cell(p.key("").securityOffset())[:80])
+	f.Fuzz(func(t *testing.T, record []byte) {
+		p := patched{t, bytes.Clone(p.data)}
+		copy(p.cell(at)[:4096], record)
+		k := p.key("")
+		sd, err := k.SecurityDescriptor()
+		if err == nil && (len(sd) > 4096-20 || len(sd) != int(le.Uint32(p.cell(at)[16:]))) || err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("%d bytes, %v", len(sd), err)
+		}
+	})
+}
+
 func FuzzPol(f *testing.F) {
 	f.Add(pol(somePolicies...))
 	f.Fuzz(func(t *testing.T, data []byte) {
