@@ -23,7 +23,7 @@ func evaluate(ctx context.Context, checks []requirement.Check, trail *requiremen
 	findings := make([]requirement.Finding, 0, len(checks))
 	for i, c := range checks {
 		if progress != nil {
-			progress(Progress{Step: c.ID, Done: int64(i), Total: int64(len(checks))})
+			progress(Progress{Step: c.ID + ": " + c.Demand, Done: int64(i), Total: int64(len(checks))})
 		}
 		o, err := contain(ctx, c, trail, checkLimit)
 		if err != nil {

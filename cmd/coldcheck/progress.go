@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,16 +44,31 @@ func (l *progressLine) show(step string, done, total int64) {
 		return
 	}
 	l.last = time.Now()
-	line := report.Neutral(step)
-	if total > 0 {
-		line = fmt.Sprintf("%3d%%  %s", min(done*100/total, 100), line)
-	}
 	columns, _, err := term.GetSize(int(l.w.Fd()))
 	if err != nil || columns < 2 {
 		columns = 80
 	}
-	fmt.Fprintf(l.w, "\r\x1b[K%s", displaywidth.TruncateString(line, columns-1, "…"))
+	fmt.Fprintf(l.w, "\r\x1b[K%s", progressText(step, done, total, columns-1))
 	l.shown = true
+}
+
+// barCells is the length of the bar; a terminal needs three times as much to
+// show one.
+const barCells = 20
+
+// progressText is a bar, how much is done, and what is being done, in columns
+// columns. Where the total is not known there is no bar.
+func progressText(step string, done, total int64, columns int) string {
+	line := report.Neutral(step)
+	if total > 0 {
+		share := min(max(float64(done)/float64(total), 0), 1)
+		line = fmt.Sprintf("%3.0f%%  %s", math.Floor(share*100), line)
+		if columns >= 3*barCells {
+			cells := int(share * barCells)
+			line = "[" + strings.Repeat("#", cells) + strings.Repeat(".", barCells-cells) + "] " + line
+		}
+	}
+	return displaywidth.TruncateString(line, columns, "…")
 }
 
 // clear takes the line away.
