@@ -39,6 +39,7 @@ type bin struct {
 	start, end int // offsets in the bins data
 	damaged    bool
 	filled     atomic.Bool // whether cells has its cells
+	broken     bool        // once it is filled: its cells do not fill it, so that one of them lies about its size
 }
 
 // indexCost is what bins takes beside the data to know n bytes of them, in bytes.
@@ -191,6 +192,9 @@ func (b *bins) find(offset uint32) (at, n int, err error) {
 			return 0, 0, unread(offset, err)
 		}
 	}
+	if bin.broken {
+		return 0, 0, corrupt(offset, "in a bin whose cells do not fill it")
+	}
 	if unit := off / cellAlignment; b.cells[unit/64]&(1<<(unit%64)) == 0 {
 		return 0, 0, corrupt(offset, "no cell starts there")
 	}
@@ -225,12 +229,14 @@ func unread(offset uint32, err error) error {
 	return fmt.Errorf("offset 0x%x: %w", fileOffset(offset), err)
 }
 
-// fill marks where the cells of a bin start. Where the row of cells breaks off, the rest of the bin has none.
+// fill marks where the cells of a bin start. Where the row of cells breaks off because the file ends, the rest of the
+// bin has none.
 func (b *bins) fill(bin *bin) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	end := min(bin.end, b.end)
-	for off := bin.start + binHeaderSize; off+minCellSize <= end; {
+	off := bin.start + binHeaderSize
+	for off+minCellSize <= end {
 		field, err := b.cellSize(off)
 		if err != nil {
 			return err
@@ -246,6 +252,7 @@ func (b *bins) fill(bin *bin) error {
 		b.cells[unit/64] |= 1 << (unit % 64)
 		off += int(size)
 	}
+	bin.broken = off != end && end == bin.end
 	bin.filled.Store(true)
 	return nil
 }

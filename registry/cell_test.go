@@ -55,6 +55,38 @@ func TestCell(t *testing.T) {
 	}
 }
 
+// Where the cells of a bin do not fill it one of them lies about its size, and it is not known which: nothing in the bin
+// is taken for what it seems, and what is in other bins is.
+func TestCellsDoNotFillBin(t *testing.T) {
+	whole := sixBins(t)
+	last := whole.open().lastFree()
+	for name, size := range map[string]uint32{"too large": 8, "too small": ^uint32(7), "zero": 0} {
+		p := sixBins(t)
+		field := p.size(last)
+		if size != 0 {
+			size += le.Uint32(field)
+		}
+		le.PutUint32(field, size)
+		h := p.open()
+		broken := h.bins.bins[h.bins.ofPage[last/pageSize]].start
+		refused := 0
+		for i := range 6 {
+			offset := whole.value(fmt.Sprint("key", i), "v").dataOffset()
+			_, _, err := h.bins.find(offset)
+			if (err != nil) != (int(offset) >= broken) {
+				t.Errorf("%s: data of key %d at 0x%x: %v", name, i, offset, err)
+			}
+			if err != nil {
+				refused++
+				isCorrupt(t, name, err, "in a bin whose cells do not fill it")
+			}
+		}
+		if refused != 1 {
+			t.Errorf("%s: %d of 6 values refused, want 1", name, refused)
+		}
+	}
+}
+
 // lastFree returns the offset of the last cell that is not allocated.
 func (h *Hive) lastFree() uint32 {
 	for off := uint32(h.bins.end - 8); ; off -= 8 {

@@ -25,7 +25,8 @@
 // fs.ErrNotExist means that a key or value is not in the hive: every list on the way was read whole, whatever the order
 // or the hashes of its elements say, none of its elements was damaged, and none was there twice in place of another.
 // Everything else that keeps something from being found is ErrCorrupt or ErrUnsupported. Damage is found where it is
-// met: it concerns the keys and values that need the damaged place, and no others.
+// met: it concerns the keys and values that need the damaged place, and no others. Where the cells of a bin do not fill
+// it, the place is the bin.
 //
 // References are followed only to allocated cells, and only to where a cell starts, so that nothing deleted comes back. A
 // key node must name the key whose list it is in as its parent. All lengths, counts and depths are checked before they
