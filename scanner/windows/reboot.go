@@ -77,6 +77,10 @@ func (m *Machine) readPendingKeys(p *PendingReboot) error {
 	return nil
 }
 
+// maxServicing is the most packages of the servicing stack that are looked
+// through. Years of updates leave some ten thousand.
+const maxServicing = 200_000
+
 func (m *Machine) readPendingPackages(p *PendingReboot) error {
 	packages, err := m.key(keyServicing + `\Packages`)
 	if err != nil {
@@ -85,7 +89,7 @@ func (m *Machine) readPendingPackages(p *PendingReboot) error {
 	if !packages.Exists() {
 		return fmt.Errorf("%s: key %s not found", packages.Evidence.Path, packages.Evidence.Key)
 	}
-	list, err := m.subkeys(packages)
+	list, err := m.subkeysUpTo(packages, maxServicing)
 	if err != nil {
 		return err
 	}

@@ -76,12 +76,21 @@ func (m *Machine) whereKey(name string) (requirement.Evidence, error) {
 	return m.hives.evidence(hive, path), nil
 }
 
+// maxSubkeys bounds the memory of facts that are made of every subkey of a key.
+// Services, of which there are most, are below a thousand.
+const maxSubkeys = 20_000
+
 // subkeys returns the subkeys of a key that may not be there.
-func (m *Machine) subkeys(k Key) ([]Key, error) {
+func (m *Machine) subkeys(k Key) ([]Key, error) { return m.subkeysUpTo(k, maxSubkeys) }
+
+func (m *Machine) subkeysUpTo(k Key, most int) ([]Key, error) {
 	if !k.Exists() {
 		return nil, nil
 	}
 	list, err := k.Subkeys()
+	if err == nil && len(list) > most {
+		err = fmt.Errorf("%w: key %s has %d subkeys, more than %d", registry.ErrUnsupported, k.Evidence.Key, len(list), most)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", k.Evidence.Path, err)
 	}

@@ -1,0 +1,44 @@
+package windows
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/registry"
+)
+
+// What is larger than anything of its kind is an error, neither absent nor cut
+// short.
+func TestReadLimit(t *testing.T) {
+	m := fixture(t, "ready")
+	const name = `C:\Windows\System32\config\SYSTEM`
+	f, err := m.file(name)
+	if err != nil || f.Size < 4096 {
+		t.Fatal(f, err)
+	}
+	for limit, want := range map[int64]error{f.Size + 1: nil, f.Size: nil, f.Size - 1: errTooLarge, 0: errTooLarge} {
+		data, read, err := m.read(name, limit)
+		if !errors.Is(err, want) || (err == nil) != (want == nil) || !read.Exists {
+			t.Errorf("%d bytes at most: %v, %v", limit, read.Exists, err)
+		}
+		if err == nil && int64(len(data)) != f.Size {
+			t.Errorf("%d of %d bytes", len(data), f.Size)
+		}
+	}
+}
+
+// A key with more subkeys than a fact can be made of is an error, too.
+func TestSubkeyLimit(t *testing.T) {
+	m := registryOnly(map[string][]hivetest.Value{`SOFTWARE\Many\1`: nil, `SOFTWARE\Many\2`: nil, `SOFTWARE\Many\3`: nil})
+	k, err := m.key(`HKLM\SOFTWARE\Many`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for most, want := range map[int]error{4: nil, 3: nil, 2: registry.ErrUnsupported, 0: registry.ErrUnsupported} {
+		keys, err := m.subkeysUpTo(k, most)
+		if !errors.Is(err, want) || err == nil && len(keys) != 3 {
+			t.Errorf("%d at most: %d, %v", most, len(keys), err)
+		}
+	}
+}
