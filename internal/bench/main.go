@@ -88,6 +88,11 @@ func run(ctx context.Context, cache, program string, rounds int, only *regexp.Re
 		}
 	}
 	s := &session{ctx: ctx, files: files{cache}, program: program, rounds: rounds}
+	for name, images := range s.files.scans() {
+		if err := self(ctx, append([]string{"record", s.files.path(name + ".bytes")}, images...)...); err != nil {
+			return err
+		}
+	}
 	fmt.Println(s.machine())
 	for _, t := range s.tables() {
 		if !only.MatchString(t.title) {

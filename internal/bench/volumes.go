@@ -26,6 +26,15 @@ type files struct{ folder string }
 
 func (f files) path(name string) string { return filepath.Join(f.folder, name) }
 
+// scans are the images that are scanned together.
+func (f files) scans() map[string][]string {
+	return map[string][]string{
+		"windows": {f.path("windows-root.img"), f.path("windows-user.img")},
+		"aged":    {f.path("ready-root.img"), f.path("aged-user.img")},
+		"linux":   {f.path("linux-root.img"), f.path("linux-user.img")},
+	}
+}
+
 // What the volumes hold, beside the files of the case they are made from.
 const (
 	rootFiles  = 200_000
