@@ -44,11 +44,32 @@ func Explain(w io.Writer, rows []requirement.Requirement, o Options) error {
 		}
 		p.text("", r.ID+"  ("+kind(r)+")")
 		p.text("  ", sentence(r.Demand))
+		p.text("  ", meaning(r))
 		for _, field := range explained(r) {
 			p.text(fmt.Sprintf("  %-11s ", field.name+":"), field.text)
 		}
 	}
 	return p.w.Flush()
+}
+
+// meaning says what hangs on a requirement, as a colleague would.
+func meaning(r requirement.Requirement) string {
+	var s string
+	switch r.Severity {
+	case requirement.Required:
+		s = "As long as this is not so, the service makes no image of the WorkSpace, and the verdict is NOT READY."
+	case requirement.Recommended:
+		s = "An image can be made without it. What is not met is a warning beside the verdict; it stops a pipeline only with --fail-on recommended."
+	default:
+		s = "It asks for nothing: it tells what there is to know before the image is made."
+	}
+	if r.AWSErrorCode != "" {
+		s += " When image creation fails because of it, the service says " + r.AWSErrorCode + "."
+	}
+	if r.Scope == requirement.Service {
+		s += " The disk does not hold it: it is undetermined, and does not count, until --with brings the document."
+	}
+	return s
 }
 
 const live = "Live" // its text is a command
