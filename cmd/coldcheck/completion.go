@@ -20,13 +20,13 @@ func (p *program) completionCommand() *cobra.Command {
 			root := c.Root()
 			switch args[0] {
 			case "bash":
-				return root.GenBashCompletionV2(p.stdout, true)
+				return root.GenBashCompletionV2(&p.help, true)
 			case "fish":
-				return root.GenFishCompletion(p.stdout, true)
+				return root.GenFishCompletion(&p.help, true)
 			case "powershell":
-				return root.GenPowerShellCompletionWithDesc(p.stdout)
+				return root.GenPowerShellCompletionWithDesc(&p.help)
 			case "zsh":
-				return root.GenZshCompletion(p.stdout)
+				return root.GenZshCompletion(&p.help)
 			}
 			return usage("the shells are "+strings.Join(shells, ", "), "unknown shell %q", args[0])
 		},

@@ -84,7 +84,8 @@ func (p *program) run(ctx context.Context, args []string) (err error) {
 	return p.help.err
 }
 
-// helpWriter keeps the first error of writing help texts, which cobra drops.
+// helpWriter writes what cobra makes to standard output, and keeps the first
+// error of writing help texts, which cobra drops.
 type helpWriter struct {
 	w   io.Writer
 	err error
@@ -92,8 +93,11 @@ type helpWriter struct {
 
 func (h *helpWriter) Write(text []byte) (int, error) {
 	n, err := h.w.Write(text)
-	if err != nil && h.err == nil {
-		h.err = fmt.Errorf("standard output: %w", err)
+	if err != nil {
+		err = fmt.Errorf("standard output: %w", err)
+		if h.err == nil {
+			h.err = err
+		}
 	}
 	return n, err
 }

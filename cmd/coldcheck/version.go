@@ -14,8 +14,7 @@ func (p *program) versionCommand() *cobra.Command {
 		Short: "Print the version of the program",
 		Args:  arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(p.stdout, version())
-			return err
+			return p.print([]byte(version() + "\n"))
 		},
 	}
 }
