@@ -1,6 +1,9 @@
 GO ?= go
 FUZZTIME ?= 60s
 TIMEOUT ?= 30m
+# Images that make torture damages and scans, and the seed of the first.
+IMAGES ?= 20000
+SEED ?= 0
 STATICCHECK_VERSION = v0.8.2
 
 # Real tools that tests and fixtures are made with and compared to. They need
@@ -24,7 +27,7 @@ PLATFORMS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64
 export CGO_ENABLED = 0
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
-.PHONY: build demo test race lint fuzz bench bench-go cross tools clean
+.PHONY: build demo test race lint fuzz torture bench bench-go cross man tools clean
 
 build:
 	$(GO) build -trimpath -o coldcheck ./cmd/coldcheck
@@ -60,6 +63,11 @@ fuzz:
 
 # Whole scans of large volumes beside other programs; as root. The volumes are
 # built once, which takes minutes, into BENCH_CACHE or the user's cache folder.
+# The fooling test: damaged images, one after the other. As root, with the tools.
+torture:
+	COLDCHECK_TORTURE=$(IMAGES) COLDCHECK_TORTURE_SEED=$(SEED) COLDCHECK_STRICT=1 \
+		$(GO) test ./internal/mutate -run '^TestTorture$$' -count=1 -v -timeout 0
+
 bench:
 	$(GO) run ./internal/bench $(BENCH_FLAGS)
 
@@ -74,6 +82,9 @@ cross:
 		echo "dist/coldcheck_$${os}_$$arch$$suffix"; \
 		GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -o dist/coldcheck_$${os}_$$arch$$suffix ./cmd/coldcheck; \
 	done
+
+man: build
+	./coldcheck man >coldcheck.1
 
 # As root, on Debian.
 tools:
@@ -95,4 +106,4 @@ tools:
 -include fixtures/fixtures.mk
 
 clean:
-	rm -rf coldcheck coldcheck.exe dist
+	rm -rf coldcheck coldcheck.exe coldcheck.1 dist

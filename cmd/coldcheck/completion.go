@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner"
 )
 
 var shells = []string{"bash", "fish", "powershell", "zsh"}
@@ -30,6 +33,43 @@ func (p *program) completionCommand() *cobra.Command {
 			}
 			return usage("the shells are "+strings.Join(shells, ", "), "unknown shell %q", args[0])
 		},
+	}
+}
+
+// completeIDs offers the ids of requirements with what they demand; after a
+// comma the next one, where list is true.
+func completeIDs(list bool) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		before := ""
+		if list {
+			before = typed[:strings.LastIndexByte(typed, ',')+1]
+		}
+		var offers []string
+		for _, r := range scanner.Catalogue() {
+			if !slices.Contains(args, r.ID) && !slices.Contains(strings.Split(before, ","), r.ID) {
+				offers = append(offers, cobra.CompletionWithDesc(before+r.ID, r.Demand))
+			}
+		}
+		return offers, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeOutput offers formats, and files for what follows their "=".
+func completeOutput(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if strings.Contains(typed, "=") {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var offers []string
+	for _, f := range report.Formats {
+		offers = append(offers, cobra.CompletionWithDesc(f.Name, f.Summary))
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeFiles offers files with these suffixes.
+func completeFiles(suffixes ...string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return suffixes, cobra.ShellCompDirectiveFilterFileExt
 	}
 }
 

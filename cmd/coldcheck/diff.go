@@ -18,10 +18,8 @@ broke, what is no longer known, what was fixed, and what changed in the evidence
 
 It ends with 1 if something broke, else 3 if a requirement that was decided is
 undetermined now, else 0.`,
-		Args: arguments(2, 2),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return []string{"json"}, cobra.ShellCompDirectiveFilterFileExt
-		},
+		Args:              arguments(2, 2),
+		ValidArgsFunction: completeFiles("json"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			write := map[string]func(*bytes.Buffer, report.Comparison, report.Options) error{
 				"text": func(b *bytes.Buffer, c report.Comparison, o report.Options) error { return report.DiffText(b, c, o) },

@@ -25,7 +25,7 @@ type output struct {
 func outputFlag(c *cobra.Command, values *[]string) {
 	c.Flags().StringArrayVarP(values, "output", "o", nil,
 		"write `FORMAT[=PATH]`, repeatable: "+strings.Join(formatNames(), ", ")+" (default "+report.Formats[0].Name+")")
-	check(c.RegisterFlagCompletionFunc("output", complete(formatNames()...)))
+	check(c.RegisterFlagCompletionFunc("output", completeOutput))
 }
 
 func formatNames() []string {

@@ -18,10 +18,8 @@ func (p *program) remediateCommand() *cobra.Command {
 or for sh. It changes what the failed findings say is wrong and nothing beyond,
 asks before each change, leaves alone what is as it should be, and tells in its
 comments what has to be done by hand. Nothing is changed by this command itself.`,
-		Args: arguments(1, 1),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return []string{"json"}, cobra.ShellCompDirectiveFilterFileExt
-		},
+		Args:              arguments(1, 1),
+		ValidArgsFunction: completeFiles("json"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			saved, err := readReport(args[0])
 			if err != nil {

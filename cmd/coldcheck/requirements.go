@@ -18,7 +18,7 @@ func (p *program) requirementsCommand() *cobra.Command {
 		Short: "List the requirements, or explain some of them",
 		Long: `List every requirement. Of those that are named, tell what is demanded, which
 evidence is read, how to check it on the running system and how to meet it.`,
-		ValidArgsFunction: complete(requirementIDs()...),
+		ValidArgsFunction: completeIDs(false),
 		RunE: func(_ *cobra.Command, ids []string) error {
 			write, ok := catalogueFormats[format]
 			if !ok {
@@ -60,12 +60,4 @@ func requirementsOf(ids []string) ([]requirement.Requirement, error) {
 		}
 	}
 	return slices.DeleteFunc(all, func(r requirement.Requirement) bool { return !slices.Contains(ids, r.ID) }), nil
-}
-
-func requirementIDs() []string {
-	var ids []string
-	for _, r := range scanner.Catalogue() {
-		ids = append(ids, r.ID)
-	}
-	return ids
 }

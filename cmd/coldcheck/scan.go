@@ -126,6 +126,7 @@ func readUpTo(name string, limit int64) ([]byte, error) {
 // waiversFlag declares --waivers.
 func waiversFlag(c *cobra.Command, name *string) {
 	c.Flags().StringVar(name, "waivers", "", "findings that the waivers in `FILE` (YAML) cover do not count for the exit code")
+	check(c.RegisterFlagCompletionFunc("waivers", completeFiles("yaml", "yml")))
 }
 
 func readWaivers(name string) ([]requirement.Waiver, error) {
@@ -147,7 +148,7 @@ func (f *policyFlags) declare(c *cobra.Command) {
 	c.Flags().BoolVar(&f.strict, "strict", false, "count what passed by inference as undetermined")
 	c.Flags().StringSliceVar(&f.accept, "accept-undetermined", nil, "where `ID,…` are undetermined, count them as passed")
 	c.Flags().StringVar(&f.failOn, "fail-on", string(scanner.FailOnWarning), "end with 1 on `LEVEL`: failed, warning, recommended (their warnings too) or never")
-	check(c.RegisterFlagCompletionFunc("accept-undetermined", complete(requirementIDs()...)))
+	check(c.RegisterFlagCompletionFunc("accept-undetermined", completeIDs(true)))
 	check(c.RegisterFlagCompletionFunc("fail-on", complete("failed", "warning", "recommended", "never")))
 }
 
