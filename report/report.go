@@ -42,6 +42,7 @@ var Formats = []Format{
 	{Name: "junit", Summary: "JUnit XML, for CI", Write: JUnit},
 	{Name: "sarif", Summary: "SARIF 2.1.0, for code scanning", Write: SARIF},
 	{Name: "markdown", Summary: "a comment for a pull request", Write: Markdown},
+	{Name: "html", Summary: "a page for a browser or for print", Write: HTML},
 	{Name: "log", Summary: "every step and every piece of evidence, one a line", Write: Log, DefaultFile: logFile},
 }
 
