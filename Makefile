@@ -4,6 +4,9 @@ TIMEOUT ?= 30m
 # Images that make torture damages and scans, and the seed of the first.
 IMAGES ?= 20000
 SEED ?= 0
+# Images that make torture damages and scans, and the seed of the first.
+IMAGES ?= 20000
+SEED ?= 0
 STATICCHECK_VERSION = v0.8.2
 
 # Real tools that tests and fixtures are made with and compared to. They need
@@ -60,6 +63,11 @@ fuzz:
 			$(GO) test $$package -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x; \
 		done; \
 	done
+
+# The fooling test: damaged images, one after the other. As root, with the tools.
+torture:
+	COLDCHECK_TORTURE=$(IMAGES) COLDCHECK_TORTURE_SEED=$(SEED) COLDCHECK_STRICT=1 \
+		$(GO) test ./internal/mutate -run '^TestTorture$$' -count=1 -v -timeout 0
 
 # Whole scans of large volumes beside other programs; as root. The volumes are
 # built once, which takes minutes, into BENCH_CACHE or the user's cache folder.

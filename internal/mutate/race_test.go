@@ -1,0 +1,5 @@
+//go:build linux && race
+
+package mutate_test
+
+const raceDetector = true
