@@ -91,7 +91,7 @@ func Open(r io.ReaderAt, size int64) (*FS, error) { return Options{}.Open(r, siz
 // of the journal by Volume; a journal that cannot be replayed is an error
 // there, and of every name. The error is ErrCorrupt if there is no usable
 // superblock, ErrUnsupported with the feature's name, or the reader's.
-func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
+func (o Options) Open(r io.ReaderAt, size int64) (fsys *FS, err error) {
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory
 	}
@@ -105,6 +105,15 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 	f := &FS{options: o, super: super, lists: lru[uint32, *dirList]{max: maxListCache}, adopted: map[uint32]uint32{}}
 	f.usage = sync.OnceValues(f.computeUsage)
 	f.index = sync.OnceValues(f.buildIndex)
+	held := groupCost * int64(super.groups)
+	if err := o.reserve(held); err != nil {
+		return nil, fmt.Errorf("%d groups of blocks: %w", super.groups, err)
+	}
+	defer func() {
+		if fsys == nil {
+			o.giveBack(held)
+		}
+	}()
 	f.disk = newDevice(r, size, super.blockBits)
 	var notes []string
 	if f.groups, notes, err = loadGroups(f.disk, &f.super); err != nil {
@@ -123,6 +132,12 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 		if f.super.blockBits != super.blockBits {
 			return nil, corrupt("the superblock in the journal has another block size")
 		}
+		// It may have grown since it was mounted.
+		grown := groupCost*int64(f.super.groups) - held
+		if err := o.reserve(grown); err != nil {
+			return nil, fmt.Errorf("%d groups of blocks: %w", f.super.groups, err)
+		}
+		held += grown
 		if f.groups, notes, err = loadGroups(f.disk, &f.super); err != nil {
 			return nil, err
 		}

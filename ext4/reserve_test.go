@@ -24,13 +24,14 @@ func TestReserve(t *testing.T) {
 		least = min(least, left)
 		return nil
 	}
+	opened := int64(0) // what Open alone keeps
 	tree := func(n int64) error {
 		left, least = n, n
 		f, err := Options{Reserve: reserve, Readers: 1}.Open(bytes.NewReader(raw), int64(len(raw)))
-		if err != nil {
-			t.Fatal(err)
+		opened = n - left
+		if err == nil {
+			_, err = f.Tree(".")
 		}
-		_, err = f.Tree(".")
 		return err
 	}
 	const plenty = 1 << 30
@@ -38,20 +39,20 @@ func TestReserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	needs := plenty - least
-	if needs == 0 {
-		t.Fatal("the index asks for nothing")
+	if opened != groupCost || needs <= opened {
+		t.Fatalf("Open asks for %d bytes, all for %d", opened, needs)
 	}
 	for _, n := range []int64{needs, needs + 1} {
 		if err := tree(n); err != nil {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
-	for _, n := range []int64{needs - 1, needs / 2, 0} {
+	for _, n := range []int64{needs - 1, needs / 2, groupCost, groupCost - 1, 0} {
 		if err := tree(n); !errors.Is(err, errBudget) || recoverable(err) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
-		if left != n {
-			t.Errorf("%d of %d bytes stay taken", n-left, n)
+		if left != n-opened || n < groupCost && opened != 0 {
+			t.Errorf("%d of %d bytes stay taken", n-left-opened, n)
 		}
 	}
 }
@@ -60,29 +61,29 @@ func TestReserve(t *testing.T) {
 func TestReserveForJournal(t *testing.T) {
 	raw := unpack(t, "dirty")
 	errBudget := errors.New("over budget")
-	var asked int64
-	f, err := Options{Reserve: func(n int64) error { asked = max(asked, n); return nil }}.Open(bytes.NewReader(raw), int64(len(raw)))
+	open := func(left int64) (f *FS, most, kept int64, err error) {
+		f, err = Options{Reserve: func(n int64) error {
+			if kept+n > left {
+				return errBudget
+			}
+			kept += n
+			most = max(most, kept)
+			return nil
+		}}.Open(bytes.NewReader(raw), int64(len(raw)))
+		return f, most, kept, err
+	}
+	f, most, kept, err := open(1 << 30)
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := f.Volume().Journal.Blocks
-	if blocks == 0 || asked < int64(blocks)*overlayCost {
-		t.Fatalf("%d bytes asked for %d blocks", asked, blocks)
+	blocks := int64(f.Volume().Journal.Blocks)
+	if want := blocks*overlayCost + groupCost; blocks == 0 || kept != want || most <= kept {
+		t.Fatalf("%d bytes kept of %d for %d blocks, want %d", kept, most, blocks, want)
 	}
-	for left, want := range map[int64]error{asked: nil, asked - 1: errBudget} {
-		taken := int64(0)
-		_, err := Options{Reserve: func(n int64) error {
-			if taken+n > left {
-				return errBudget
-			}
-			taken += n
-			return nil
-		}}.Open(bytes.NewReader(raw), int64(len(raw)))
-		if !errors.Is(err, want) || recoverable(err) {
-			t.Errorf("%d bytes: %v", left, err)
-		}
-		if kept := int64(blocks) * overlayCost; want == nil && taken != kept || want != nil && taken != 0 {
-			t.Errorf("%d bytes: %d kept for %d blocks", left, taken, blocks)
-		}
+	if _, _, _, err := open(most); err != nil {
+		t.Error(err)
+	}
+	if _, _, kept, err := open(most - 1); !errors.Is(err, errBudget) || recoverable(err) || kept != 0 {
+		t.Errorf("%d bytes kept, %v", kept, err)
 	}
 }

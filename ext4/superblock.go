@@ -29,6 +29,10 @@ const (
 // (48 bytes each): 128 TiB in blocks of 4 KiB.
 const maxGroups = 1 << 20
 
+// groupCost is what a group takes, in bytes: its descriptor and, when the free
+// space is counted, where its metadata lie.
+const groupCost = 48 + 64
+
 // superblock holds what the package needs of it.
 type superblock struct {
 	inodes         uint32

@@ -123,6 +123,19 @@ func (x *index) lend(most int, size int64) (int, error) {
 	return n, nil
 }
 
+// fits asks whether n bytes could be reserved, for what the caller of this
+// package holds.
+func (x *index) fits(n int64) error {
+	if x.reserve == nil {
+		return nil
+	}
+	err := x.reserve(n)
+	if err == nil {
+		x.giveBack(n)
+	}
+	return err
+}
+
 // giveBack says that so many bytes are not used any more.
 func (x *index) giveBack(n int64) {
 	if x.reserve != nil {

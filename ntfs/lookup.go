@@ -156,6 +156,10 @@ func (f *FS) readDir(dir uint32) ([]fs.DirEntry, error) {
 		return nil, fmt.Errorf("%w: not a directory", fs.ErrInvalid)
 	}
 	kids := x.children(dir)
+	const entryCost = 128 // bytes, with the name
+	if err := x.fits(entryCost * int64(len(kids))); err != nil {
+		return nil, fmt.Errorf("a list of %d names: %w", len(kids), err)
+	}
 	entries := make([]dirEntry, 0, len(kids))
 	for _, id := range kids {
 		n := x.name(id)

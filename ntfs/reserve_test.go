@@ -68,3 +68,32 @@ func TestReserve(t *testing.T) {
 		t.Errorf("1000 readers: %v", err)
 	}
 }
+
+// A listing is asked for too; what is refused is neither damage nor absence.
+func TestReserveForListing(t *testing.T) {
+	var b builder
+	for i := range 20000 {
+		b.add(file{name: manyName(i), parent: recordRoot})
+	}
+	image := b.image()
+	budget := newBudget(1 << 30)
+	f, err := Options{Reserve: budget.reserve}.Open(&sectionReader{image}, int64(len(image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	budget.least = budget.left
+	before := budget.left
+	if _, err := f.ReadDir("."); err != nil {
+		t.Fatal(err)
+	}
+	needs := before - budget.least
+	if needs < 20000*64 || budget.left != before {
+		t.Errorf("asks for %d bytes and keeps %d", needs, before-budget.left)
+	}
+	for left, want := range map[int64]error{needs: nil, needs - 1: errBudget} {
+		budget.left = left
+		if list, err := f.ReadDir("."); !errors.Is(err, want) || recoverable(err) || (want == nil) != (len(list) > 0) {
+			t.Errorf("%d bytes: %d entries, %v", left, len(list), err)
+		}
+	}
+}
