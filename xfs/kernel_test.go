@@ -324,6 +324,11 @@ func compareUsage(t testing.TB, f *FS, dir string) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		t.Fatal(err)
 	}
+	compareStatfs(t, f, &st)
+}
+
+func compareStatfs(t testing.TB, f *FS, st *unix.Statfs_t) {
+	t.Helper()
 	got, err := f.Usage()
 	if err != nil {
 		t.Error(err)
