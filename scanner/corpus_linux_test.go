@@ -29,6 +29,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/internal/sqlitefs"
 	"github.com/coldcheck/coldcheck/scanner/linux/packages"
 	"github.com/coldcheck/coldcheck/scanner/statement"
+	"github.com/coldcheck/coldcheck/xfs"
 )
 
 const (
@@ -335,9 +336,10 @@ func peakMemory(t *testing.T) int64 {
 
 // reasons are what a file may be refused for.
 var reasons = []error{
-	disk.ErrNotImage, disk.ErrCorrupt, disk.ErrUnsupported,
+	disk.ErrNotImage, disk.ErrCorrupt, disk.ErrUnsupported, disk.ErrIncomplete,
 	ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted,
 	ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, ext4.ErrLinks,
+	xfs.ErrCorrupt, xfs.ErrUnsupported, xfs.ErrLinks,
 	registry.ErrCorrupt, registry.ErrUnsupported, registry.ErrDirty,
 	sqlitefs.ErrCorrupt, sqlitefs.ErrUnsupported, sqlitefs.ErrMissing,
 	packages.ErrCorrupt, packages.ErrUnsupported, packages.ErrNoDatabase,
@@ -532,6 +534,7 @@ func readImage(name string, bad func(error)) error {
 		return err
 	}
 	defer image.Close()
+	disk.AssembleLVM(image)
 	if image.Incomplete != nil {
 		bad(image.Incomplete)
 	}
@@ -562,6 +565,9 @@ type tree interface {
 }
 
 func readVolume(v *disk.Volume, bad func(error)) error {
+	if v.Err != nil {
+		return v.Err
+	}
 	var fsys tree
 	switch v.Filesystem {
 	case disk.NTFS:
@@ -589,6 +595,21 @@ func readVolume(v *disk.Volume, bad func(error)) error {
 		}
 		for range f.Damage().Count {
 			bad(ext4.ErrCorrupt)
+		}
+		fsys = f
+	case disk.XFS:
+		f, err := xfs.Options{Stale: true}.Open(v, v.Size)
+		if err != nil {
+			return err
+		}
+		if err := f.Volume().Log.Err; err != nil {
+			bad(err)
+		}
+		if _, err := f.Tree("."); err != nil {
+			bad(err)
+		}
+		for range f.Damage().Count {
+			bad(xfs.ErrCorrupt)
 		}
 		fsys = f
 	default:
