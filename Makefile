@@ -30,7 +30,7 @@ PLATFORMS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64
 export CGO_ENABLED = 0
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
-.PHONY: build demo test race lint fuzz torture bench bench-go cross man tools clean
+.PHONY: build demo test race lint fuzz torture corpus bench bench-go cross man tools clean
 
 build:
 	$(GO) build -trimpath -o coldcheck ./cmd/coldcheck
@@ -68,6 +68,11 @@ fuzz:
 torture:
 	COLDCHECK_TORTURE=$(IMAGES) COLDCHECK_TORTURE_SEED=$(SEED) COLDCHECK_STRICT=1 \
 		$(GO) test ./internal/mutate -run '^TestTorture$$' -count=1 -v -timeout 0
+
+# All of the corpus, with the files that take long to unpack, and a table of what
+# became of them.
+corpus:
+	COLDCHECK_LONG=1 $(GO) test ./scanner -run '^TestCorpus$$' -count=1 -v -timeout $(TIMEOUT)
 
 # Whole scans of large volumes beside other programs; as root. The volumes are
 # built once, which takes minutes, into BENCH_CACHE or the user's cache folder.
