@@ -18,8 +18,8 @@ const (
 	maxIndexBitmap = 256 << 10
 
 	// maxIndexAhead is the size of the largest index that is read in one piece,
-	// in bytes: that of 60,000 names. WinSxS has a third of that.
-	maxIndexAhead = 8 << 20
+	// in bytes: that of 100,000 long names. WinSxS has a third of that.
+	maxIndexAhead = 32 << 20
 
 	entryHasNode = 1
 	entryIsLast  = 2
