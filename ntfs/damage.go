@@ -13,6 +13,7 @@ type Damage struct {
 	// Count is how many records cannot be read, or lack a part that another
 	// record should hold. See FS for what that does to look-ups.
 	Count   int64
+	Torn    int64           // of these, records of which a write was not finished: fixups do not match
 	Records []DamagedRecord // the first 100 of them, in order
 	// Orphans counts names that are in no listing, since their directory is
 	// gone: its record is damaged, free, or used for something else.
@@ -68,6 +69,9 @@ func (f *FS) collectDamage() {
 
 func (f *FS) damaged(record uint32, why reason) {
 	f.damage.Count++
+	if why == reasonTorn {
+		f.damage.Torn++
+	}
 	if len(f.damage.Records) < maxDamaged {
 		f.damage.Records = append(f.damage.Records, DamagedRecord{uint64(record), why.Error()})
 	}

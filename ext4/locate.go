@@ -1,0 +1,69 @@
+package ext4
+
+import (
+	"io/fs"
+	"sort"
+)
+
+// Locate tells where on the volume, in bytes, the byte at off of a file lies,
+// symbolic links followed: in the journal, where that is what was read. It is not
+// known of what lies in the inode (InodeAt tells where that is), in a hole, or in
+// blocks that were never written.
+func (f *FS) Locate(name string, off int64) (at int64, known bool, err error) {
+	i, err := f.resolve(name, true)
+	if err == nil && (i.kind() != modeRegular || i.has(flagEncrypted)) {
+		return 0, false, nil
+	}
+	if err == nil {
+		c := newContent(f, i.inode)
+		if c.inline || off < 0 || off >= c.size {
+			return 0, false, nil
+		}
+		bits := f.disk.blockBits
+		var r run
+		if r, err = c.blocks.find(uint64(off) >> bits); err == nil {
+			if !r.data() {
+				return 0, false, nil
+			}
+			at, known = f.disk.locate(int64(r.physical)<<bits + off&(1<<bits-1))
+		}
+	}
+	if err != nil {
+		return 0, false, &fs.PathError{Op: "locate", Path: name, Err: err}
+	}
+	return at, known, nil
+}
+
+// InodeAt tells where on the volume, in bytes, the inode of a name begins, that of
+// a symbolic link itself: in the journal, where that is what was read.
+func (f *FS) InodeAt(name string) (at int64, known bool, err error) {
+	i, err := f.resolve(name, false)
+	if err != nil {
+		return 0, false, &fs.PathError{Op: "locate", Path: name, Err: err}
+	}
+	at, why := f.place(i.number)
+	if why != sound {
+		return 0, false, &fs.PathError{Op: "locate", Path: name, Err: damaged(i.number, why)}
+	}
+	at, known = f.disk.locate(at)
+	return at, known, nil
+}
+
+// locate tells where in the image what is read at a place lies. It is not known of
+// the beginning of a block that the journal holds with other bytes in its place.
+func (d *device) locate(at int64) (int64, bool) {
+	if d.over == nil {
+		return at, true
+	}
+	o := d.over
+	block, within := uint64(at)>>o.bits, at&(1<<o.bits-1)
+	i := sort.Search(len(o.blocks), func(i int) bool { return o.blocks[i] >= block })
+	if i == len(o.blocks) || o.blocks[i] != block {
+		return at, true
+	}
+	const magic = 4 // bytes that are escaped
+	if o.from[i].escaped && within < magic {
+		return 0, false
+	}
+	return o.from[i].at + within, true
+}

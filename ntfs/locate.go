@@ -1,0 +1,49 @@
+package ntfs
+
+import "io/fs"
+
+// Locate tells where on the volume, in bytes, the byte at off of a file's unnamed
+// $DATA lies. It is not known of what is resident (RecordAt tells where the record
+// is), compressed, in a hole, or zero since it was never written.
+func (f *FS) Locate(name string, off int64) (at int64, known bool, err error) {
+	record, err := f.resolve(name)
+	var file *File
+	if err == nil {
+		file, err = f.open(name, record, "")
+	}
+	if err != nil {
+		return 0, false, &fs.PathError{Op: "locate", Path: name, Err: err}
+	}
+	s, ok := file.content.(*stream)
+	if !ok || file.refused != nil || off < 0 || off >= s.size {
+		return 0, false, nil
+	}
+	at, known = s.locate(off)
+	return at, known, nil
+}
+
+// RecordAt tells where on the volume, in bytes, the MFT record of a file or
+// directory begins. The last two bytes of each of its sectors are not what they
+// stand for, but the fixup's.
+func (f *FS) RecordAt(name string) (at int64, known bool, err error) {
+	record, err := f.resolve(name)
+	if err != nil {
+		return 0, false, &fs.PathError{Op: "locate", Path: name, Err: err}
+	}
+	at, known = f.mft.locate(int64(record) * int64(f.boot.recordSize))
+	return at, known, nil
+}
+
+// locate tells where on the disk a byte of the stream lies, which must be inside
+// of it.
+func (s *stream) locate(off int64) (at int64, known bool) {
+	if s.resident != nil || s.unit > 0 || s.flags&attrEncrypted != 0 || off >= s.initialized {
+		return 0, false
+	}
+	size := s.disk.clusterSize
+	i := s.runAt(off / size)
+	if i == len(s.runs) || s.runs[i].lcn == hole {
+		return 0, false
+	}
+	return (s.runs[i].lcn-s.runs[i].vcn)*size + off, true
+}
