@@ -128,3 +128,49 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+// Every command line in the documentation is one of the program's: its command,
+// its flags and its formats are there.
+func TestDocumentedCommands(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join(module, "docs/*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`^ {4,}(?:\$ |sudo )*coldcheck (.*)`)
+	word := regexp.MustCompile(`'[^']*'|"[^"]*"|[^\s'"]+`)
+	found := 0
+	for _, page := range append(pages, filepath.Join(module, "README.md")) {
+		for text := range strings.Lines(read(t, page)) {
+			m := line.FindStringSubmatch(text)
+			if m == nil {
+				continue
+			}
+			found++
+			var args []string
+			for _, w := range word.FindAllString(m[1], -1) {
+				if strings.HasPrefix(w, ">") || w == "|" || w == "&&" || w == "#" || w == "2>" {
+					break
+				}
+				args = append(args, strings.Trim(strings.TrimSuffix(w, ";"), `'"`))
+			}
+			p := &program{}
+			c, rest, err := p.rootCommand().Find(args)
+			if err != nil || c.HasSubCommands() {
+				t.Errorf("%s: %s: %v", page, m[1], err)
+				continue
+			}
+			if err := c.ParseFlags(rest); err != nil {
+				t.Errorf("%s: %s: %v", page, m[1], err)
+				continue
+			}
+			if outputs, err := c.Flags().GetStringArray("output"); err == nil {
+				if _, err := parseOutputs(outputs); err != nil {
+					t.Errorf("%s: %s: %v", page, m[1], err)
+				}
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d command lines found", found)
+	}
+}
