@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,9 +54,10 @@ func TestCrashes(t *testing.T) {
 		Images, Replayed, Same, Undetermined int
 		Log
 	}
-	list := crashes
+	list := slices.Clone(crashes)
 	if !full() {
 		list = list[:1]
+		list[0].images = 1
 	}
 	for i, c := range list {
 		t.Run(c.name, func(t *testing.T) {

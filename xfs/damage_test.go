@@ -117,9 +117,9 @@ func dataBlocks(t testing.TB, f *FS, paths []string) map[int64]bool {
 // is as it was, or an error; nothing that was there is said not to be, and
 // nothing else is shown in its place.
 func TestDamageIsSeen(t *testing.T) {
-	trials := 400
-	if testing.Short() {
-		trials = 200
+	trials := 150
+	if full() {
+		trials = 2000
 	}
 	for _, name := range []string{"v5", "dirty"} {
 		t.Run(name, func(t *testing.T) {
@@ -200,9 +200,9 @@ func inLog(s *superblock, at int) bool {
 // Reading a damaged volume without checksums comes to an end, and within
 // memory, whatever it shows.
 func TestDamageIsSurvived(t *testing.T) {
-	trials := 500
-	if testing.Short() {
-		trials = 100
+	trials := 100
+	if full() {
+		trials = 1000
 	}
 	raw := unpack(t, "v4")
 	rnd := rand.New(rand.NewPCG(3, 4))
@@ -225,6 +225,34 @@ func TestDamageIsSurvived(t *testing.T) {
 		}
 		if passed := time.Since(begin); passed > 10*time.Second {
 			t.Fatalf("took %v", passed)
+		}
+	}
+}
+
+// A name of a volume without checksums that was changed, or lost, makes no
+// other name of its directory one that is not there.
+func TestLostName(t *testing.T) {
+	raw := unpack(t, "v4")
+	f := openBytes(t, raw)
+	if _, err := f.Stat("many/nothing"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an undamaged directory: %v", err)
+	}
+	name := []byte("an entry of the large directory, number 31")
+	changed := 0
+	for _, off := range blocksOf(t, f, "many", false) {
+		block := raw[off : off+f.super.blockSize]
+		if at := bytes.Index(block, name); at >= 0 {
+			block[at+len(name)-1] = 'x'
+			changed++
+		}
+	}
+	if changed != 1 {
+		t.Fatalf("it is there %d times", changed)
+	}
+	f = openBytes(t, raw)
+	for _, path := range []string{"many/" + string(name), "many/nothing"} {
+		if _, err := f.Stat(path); !errors.Is(err, ErrCorrupt) || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

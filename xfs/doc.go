@@ -11,7 +11,8 @@
 //
 // All sizes, offsets, counts and depths are checked before use, and what a
 // volume may cost is bounded, by constants and Options. From version 5 of the
-// filesystem on every checksum is verified. Errors say with errors.Is of which
+// filesystem on every checksum is verified; before, a name is taken to be absent
+// only where the directory's index agrees. Errors say with errors.Is of which
 // kind they are.
 //
 // Read: versions 4 and 5, blocks of 512 bytes to 64 KiB, sectors up to 32 KiB;

@@ -25,6 +25,9 @@ type dirList struct {
 	parent  uint64 // by its own entry "..", 0 if that is lost
 	err     error  // why it may not be whole
 
+	check  sync.Once
+	unsure error // why a name that is not there may have been
+
 	fold   sync.Once
 	folded map[string][]uint32 // indexes into entries by folded name
 }

@@ -128,6 +128,13 @@ func (f *FS) child(dir located, name []byte) (inode, error) {
 	if !found && f.super.flags&flagFoldCase != 0 {
 		e, found, ambiguous = list.findFolded(name)
 	}
+	if !found && !f.super.checksums() && dir.format() != formatLocal && list.err == nil {
+		// Nobody else would tell that it had been lost.
+		list.check.Do(func() { list.unsure = f.indexed(dir.inode, list) })
+		if list.unsure != nil {
+			return inode{}, fmt.Errorf("%q may have been lost: %w", name, list.unsure)
+		}
+	}
 	switch {
 	case ambiguous:
 		return inode{}, corrupt("directory, inode %d: two entries have the name %q", dir.number, name)

@@ -1,0 +1,118 @@
+package xfs
+
+import "math/bits"
+
+// Where the index of a directory begins, and where what lists its free space
+// does, in bytes; and the magics of blocks of the index of version 4.
+const (
+	indexSpace    = 32 << 30
+	freeSpace     = 64 << 30
+	indexLeaf1    = 0xD2F1
+	indexLeafN    = 0xD2FF
+	indexInner    = 0xFEBE
+	indexHeader   = 16
+	maxIndexBlock = 1 << 20 // blocks of an index that are looked at
+)
+
+// nameHash is what the index of a directory has of a name (xfs_da_hashname).
+func nameHash(name []byte) (h uint32) {
+	for _, c := range name {
+		h = uint32(c) ^ bits.RotateLeft32(h, 7)
+	}
+	return h
+}
+
+// indexed compares the names of a directory with its index, where there are no
+// checksums: each name is there once, and no other. An error says that a name
+// may have been lost, or is not what it was.
+func (f *FS) indexed(dir inode, l *dirList) error {
+	hashes := map[uint32]int{}
+	err := f.eachHash(dir, func(h uint32) { hashes[h]++ })
+	if err != nil {
+		return err
+	}
+	hashes[nameHash([]byte("."))]--
+	hashes[nameHash([]byte(".."))]--
+	for _, e := range l.entries {
+		name := l.name(e)
+		if f.super.flags&flagFoldCase != 0 {
+			name = foldName(name)
+		}
+		hashes[nameHash(name)]--
+	}
+	for _, n := range hashes {
+		if n != 0 {
+			return damaged(dir.number, reasonDirIndex)
+		}
+	}
+	return nil
+}
+
+// eachHash visits what the index has. If the directory has one block it is at
+// the end of that; else it has blocks of its own, which hold from byte 12 on 2
+// entries, 2  stale ones, and pairs of 4  hash and 4  place, 0 of a stale one.
+func (f *FS) eachHash(dir inode, visit func(uint32)) error {
+	s := &f.super
+	pairs := func(b []byte) {
+		for ; len(b) >= leafEntry; b = b[leafEntry:] {
+			if be.Uint32(b[4:]) != 0 {
+				visit(be.Uint32(b))
+			}
+		}
+	}
+	k, err := newDataFork(f, dir)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, s.dirBlockSize())
+	block := func(n uint64) (bool, error) {
+		p := dirPiece{logical: n}
+		for i := range uint64(1) << s.dirBits {
+			r, err := k.find(n<<s.dirBits + i)
+			if err != nil || r.kind != runData {
+				return false, err
+			}
+			p.blocks = append(p.blocks, r.physical)
+		}
+		return true, f.readDirBlock(p, b)
+	}
+	if there, err := block(0); err != nil || !there {
+		return err
+	}
+	if string(b[:4]) == "XD2B" {
+		count := uint64(be.Uint32(b[len(b)-blockTail:]))
+		if count > uint64(len(b)-blockTail)/leafEntry {
+			return damaged(dir.number, reasonDirEntry)
+		}
+		pairs(b[len(b)-blockTail-leafEntry*int(count) : len(b)-blockTail])
+		return nil
+	}
+	left := maxIndexBlock
+	for n := uint64(indexSpace) >> s.blockBits; n < freeSpace>>s.blockBits; {
+		r, err := k.find(n)
+		if err != nil {
+			return err
+		}
+		if r.kind != runData {
+			n = r.end()
+			continue
+		}
+		if left--; left == 0 {
+			return damaged(dir.number, reasonDirIndex)
+		}
+		there, err := block(n >> s.dirBits)
+		if err != nil {
+			return err
+		}
+		count := int(be.Uint16(b[12:]))
+		switch magic := be.Uint16(b[8:]); {
+		case there && magic == indexInner:
+		case there && (magic == indexLeaf1 || magic == indexLeafN) && count <= (len(b)-indexHeader)/leafEntry:
+			pairs(b[indexHeader : indexHeader+leafEntry*count])
+		default:
+			return damaged(dir.number, reasonDirIndex)
+		}
+		n = (n>>s.dirBits + 1) << s.dirBits
+	}
+	return nil
+}
