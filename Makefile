@@ -4,9 +4,6 @@ TIMEOUT ?= 30m
 # Images that make torture damages and scans, and the seed of the first.
 IMAGES ?= 20000
 SEED ?= 0
-# Images that make torture damages and scans, and the seed of the first.
-IMAGES ?= 20000
-SEED ?= 0
 STATICCHECK_VERSION = v0.8.2
 
 # Real tools that tests and fixtures are made with and compared to. They need
@@ -45,6 +42,11 @@ demo: build
 test:
 	$(GO) test -timeout $(TIMEOUT) ./...
 
+# All kinds of XFS, and all crashes, beside the kernel: ten minutes, as root.
+.PHONY: test-xfs
+test-xfs:
+	COLDCHECK_XFS=full COLDCHECK_STRICT=1 $(GO) test -count=1 -v -timeout $(TIMEOUT) ./xfs
+
 # Without the real tools, whose work under the race detector tells nothing new.
 race:
 	CGO_ENABLED=1 $(GO) test -timeout $(TIMEOUT) -short -race ./...
@@ -76,11 +78,6 @@ corpus:
 
 # Whole scans of large volumes beside other programs; as root. The volumes are
 # built once, which takes minutes, into BENCH_CACHE or the user's cache folder.
-# The fooling test: damaged images, one after the other. As root, with the tools.
-torture:
-	COLDCHECK_TORTURE=$(IMAGES) COLDCHECK_TORTURE_SEED=$(SEED) COLDCHECK_STRICT=1 \
-		$(GO) test ./internal/mutate -run '^TestTorture$$' -count=1 -v -timeout 0
-
 bench:
 	$(GO) run ./internal/bench $(BENCH_FLAGS)
 
