@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // What is larger than anything of its kind is an error, neither absent nor cut
@@ -33,5 +35,36 @@ func TestLinkLimit(t *testing.T) {
 		} else if !whole && (err == nil || f.Exists) {
 			t.Errorf("%d links: %q, %v", maxLinks+1-i, data, err)
 		}
+	}
+}
+
+// Chains that call each other many times over are gone through once each, and
+// as deep as anybody writes them.
+func TestChainLimits(t *testing.T) {
+	rules := func(depth, calls int) string {
+		var b strings.Builder
+		b.WriteString("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j c1\n")
+		for i := 1; i < depth; i++ {
+			fmt.Fprintf(&b, ":c%d - [0:0]\n", i)
+			for range calls {
+				fmt.Fprintf(&b, "-A c%d -j c%d\n", i, i+1)
+			}
+		}
+		fmt.Fprintf(&b, ":c%d - [0:0]\n-A c%d -j DROP\nCOMMIT\n", depth, depth)
+		return b.String()
+	}
+	for depth, blocked := range map[int]bool{maxJumps - 2: true, maxJumps - 1: true, maxJumps: false} {
+		for _, calls := range []int{1, 50} {
+			f := parseIPTables(rules(depth, calls), requirement.Evidence{})
+			if (len(f.Blocked) == len(knownPorts)) != blocked || !blocked && len(f.Blocked) > 0 {
+				t.Errorf("%d chains deep, %d calls: %d ports blocked", depth, calls, len(f.Blocked))
+			}
+		}
+	}
+	// The same chain from two places: what it does not decide the second time is
+	// left to what follows.
+	f := parseIPTables("*filter\n:INPUT ACCEPT [0:0]\n:a - [0:0]\n:b - [0:0]\n-A INPUT -j a\n-A INPUT -j b\n-A a -j b\n-A a -j RETURN\n-A INPUT -j DROP\nCOMMIT\n", requirement.Evidence{})
+	if len(f.Blocked) != len(knownPorts) {
+		t.Errorf("%d ports blocked", len(f.Blocked))
 	}
 }

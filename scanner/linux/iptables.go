@@ -34,7 +34,8 @@ func parseIPTables(text string, ev requirement.Evidence) firewall {
 	chains := parseChains(text)
 	f := firewall{Name: "iptables", Open: chains["INPUT"].policy != "DROP", Evidence: ev}
 	for _, p := range knownPorts {
-		switch walkChain(chains, "INPUT", p, maxJumps) {
+		w := chainWalk{chains: chains, port: p, known: map[string]string{}}
+		switch w.verdict("INPUT", maxJumps) {
 		case "ACCEPT":
 			f.Allowed = append(f.Allowed, p)
 		case "DROP", "REJECT":
@@ -44,18 +45,35 @@ func parseIPTables(text string, ev requirement.Evidence) firewall {
 	return f
 }
 
-// maxJumps bounds how deep chains may call each other; the kernel refuses
-// loops, and a file may hold one all the same.
-const maxJumps = 16
+// maxJumps bounds how deep chains may call each other, far beyond what anybody
+// writes: the kernel's own bound for nftables is 16, and iptables has none.
+const maxJumps = 1000
 
-// walkChain returns what becomes of a packet to a port: ACCEPT, DROP or REJECT,
-// or "" where the chain does not decide.
-func walkChain(chains map[string]chain, name string, p port, jumps int) string {
-	if jumps == 0 {
-		return ""
+// A chainWalk follows a packet to a port. What a chain makes of it does not
+// depend on who called it, so each chain is gone through once: chains that call
+// each other many times over would take for ever otherwise.
+type chainWalk struct {
+	chains map[string]chain
+	port   port
+	known  map[string]string // verdicts by chain; "" while it is gone through, since the kernel refuses loops
+}
+
+// verdict returns what becomes of the packet: ACCEPT, DROP or REJECT, or ""
+// where the chain does not decide.
+func (w *chainWalk) verdict(name string, jumps int) string {
+	v, known := w.known[name]
+	if known || jumps == 0 {
+		return v
 	}
-	for _, r := range chains[name].rules {
-		if !r.fits(p) {
+	w.known[name] = ""
+	v = w.walk(name, jumps)
+	w.known[name] = v
+	return v
+}
+
+func (w *chainWalk) walk(name string, jumps int) string {
+	for _, r := range w.chains[name].rules {
+		if !r.fits(w.port) {
 			continue
 		}
 		switch r.target {
@@ -64,10 +82,10 @@ func walkChain(chains map[string]chain, name string, p port, jumps int) string {
 		case "RETURN":
 			return ""
 		}
-		if _, ok := chains[r.target]; !ok {
+		if _, ok := w.chains[r.target]; !ok {
 			continue // LOG, MARK and the like decide nothing
 		}
-		if verdict := walkChain(chains, r.target, p, jumps-1); verdict != "" || r.goTo {
+		if verdict := w.verdict(r.target, jumps-1); verdict != "" || r.goTo {
 			return verdict
 		}
 	}
