@@ -15,6 +15,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // Errors that callers tell apart with errors.Is. Input and output errors, and
@@ -52,10 +53,15 @@ type Image struct {
 	// ErrUnsupported and input errors, and what it says is among the Notes.
 	Incomplete error
 
+	// Modified is when the file was last changed, as it was when it was opened;
+	// zero for what is no file.
+	Modified time.Time
+
 	volumes []*Volume
 	reader  io.ReaderAt // what is read of it is counted by counter
 	counter *countingReader
-	closer  io.Closer
+	whole   io.ReaderAt // the same, not counted
+	file    *os.File    // nil for OpenReader
 }
 
 // Open opens an image file or a block device, read-only. Where the system tells
@@ -83,9 +89,10 @@ func Open(path string) (*Image, error) {
 		return nil, err
 	}
 	i := newImage(path, f, size)
-	i.closer = f
+	i.file = f
 	if info.Mode().IsRegular() {
-		i.reader = withoutHoles(i.counter, f, size)
+		i.reader, i.whole = withoutHoles(i.counter, f, size), withoutHoles(f, f, size)
+		i.Modified = info.ModTime()
 	}
 	if err := i.read(); err != nil {
 		f.Close()
@@ -116,7 +123,7 @@ func OpenReader(name string, r io.ReaderAt, size int64) (*Image, error) {
 
 func newImage(name string, r io.ReaderAt, size int64) *Image {
 	counter := &countingReader{r: r, size: size}
-	return &Image{Name: name, Format: "raw", Size: size, reader: counter, counter: counter}
+	return &Image{Name: name, Format: "raw", Size: size, reader: counter, counter: counter, whole: r}
 }
 
 // Volumes returns the volumes in the order of the partition table, without the
@@ -132,10 +139,10 @@ func (i *Image) ReadAt(p []byte, off int64) (int, error) { return i.reader.ReadA
 
 // Close closes the image. Its volumes cannot be read afterwards.
 func (i *Image) Close() error {
-	if i.closer == nil {
+	if i.file == nil {
 		return nil
 	}
-	return i.closer.Close()
+	return i.file.Close()
 }
 
 // Volume is a partition, or the whole of an image that has no partitions.
