@@ -82,6 +82,7 @@ type jsonVolume struct {
 	Image      string       `json:"image"`
 	Format     string       `json:"format"`
 	Partition  int          `json:"partition"`
+	Logical    string       `json:"logical_volume,omitempty"`
 	Offset     int64        `json:"offset"`
 	Size       int64        `json:"size"`
 	Free       *int64       `json:"free,omitempty"`
@@ -162,7 +163,7 @@ func document(r *scanner.Result, o Options) jsonReport {
 	}
 	for _, v := range r.Volumes {
 		j := jsonVolume{
-			Role: v.Role, Image: v.Image, Format: v.Format, Partition: v.Partition, Offset: v.Offset,
+			Role: v.Role, Image: v.Image, Format: v.Format, Partition: v.Partition, Logical: v.Logical, Offset: v.Offset,
 			Size: v.Size, Filesystem: v.Filesystem, Label: v.Label, Serial: v.Serial, State: v.State,
 		}
 		if v.Free >= 0 {

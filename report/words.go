@@ -49,6 +49,9 @@ func volume(v scanner.Volume) (what, where string) {
 		what += ", " + v.State
 	}
 	where = v.Image
+	if v.Logical != "" {
+		where += ", " + v.Logical
+	}
 	if v.Partition > 0 {
 		where += fmt.Sprintf(", partition %d", v.Partition)
 	}

@@ -69,7 +69,8 @@ type Volume struct {
 	Image      string // as it was named
 	Format     string // container: "raw"
 	Partition  int    // 1 for the first; 0 where the image is the bare volume
-	Offset     int64  // on the disk, in bytes
+	Logical    string // "group/volume" of a logical volume of LVM2, which has no partition; "" otherwise
+	Offset     int64  // on the disk, in bytes; 0 for a logical volume
 	Size       int64  // in bytes
 	Free       int64  // in bytes; -1 if not known
 	Filesystem string // "ntfs", "ext4", ...

@@ -429,7 +429,7 @@ func (vs *volumes) describe() []Volume {
 	var list []Volume
 	for _, v := range vs.list {
 		d := Volume{
-			Role: v.role, Image: v.image.Name, Format: v.image.Format, Partition: v.Partition,
+			Role: v.role, Image: v.image.Name, Format: v.image.Format, Partition: v.Partition, Logical: v.LogicalVolume,
 			Offset: v.Offset, Size: v.Size, Free: -1, Filesystem: string(v.Filesystem),
 		}
 		if v.Filesystem == disk.Unknown {
