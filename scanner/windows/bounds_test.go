@@ -2,6 +2,7 @@ package windows
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/internal/hivetest"
@@ -39,6 +40,34 @@ func TestSubkeyLimit(t *testing.T) {
 		keys, err := m.subkeysUpTo(k, most)
 		if !errors.Is(err, want) || err == nil && len(keys) != 3 {
 			t.Errorf("%d at most: %d, %v", most, len(keys), err)
+		}
+	}
+}
+
+// A text becomes as long as Windows lets it be. What is all percent signs takes
+// no longer than it is long.
+func TestExpandLimit(t *testing.T) {
+	env := environment{"A": strings.Repeat("a", 1000), "NONE": ""}
+	for length, whole := range map[int]bool{maxExpanded - 1: true, maxExpanded: true, maxExpanded + 1: false} {
+		times := length / 1000
+		s := strings.Repeat("%A%", times) + strings.Repeat("b", length-1000*times) + "%none%"
+		want := strings.Repeat("a", 1000*times) + strings.Repeat("b", length-1000*times)
+		if !whole {
+			want = s
+		}
+		if got := env.expand(s); got != want {
+			t.Errorf("%d bytes: %d", length, len(got))
+		}
+	}
+	if s := strings.Repeat("%A%", 1<<20); env.expand(s) != s {
+		t.Error("a gigabyte was made")
+	}
+	if s := strings.Repeat("%", 4<<20); env.expand(s) != s {
+		t.Error("percent signs were lost")
+	}
+	for s, want := range map[string]string{"%NONE%": "", "100%": "100%", "%%NONE%": "%", "%x%none%%": "%x%", "%x%NONE": "%x%NONE", "": ""} {
+		if got := env.expand(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
 		}
 	}
 }

@@ -71,29 +71,39 @@ func (m *Machine) readEnvironment() (environment, error) {
 	return env, nil
 }
 
+// maxExpanded is what a text may become, in bytes: Windows makes no longer one
+// than 32,767 characters, each of which takes three bytes at most.
+const maxExpanded = 3 * 32767
+
 // expand replaces %NAME% by its value. A variable that is not known stays as
-// it is written, as in Windows; values are not expanded again.
+// it is written, as in Windows; values are not expanded again. A text that
+// would become too long stays as it is.
 func (e environment) expand(s string) string {
 	var b strings.Builder
+	rest := s
 	for {
-		before, rest, ok := strings.Cut(s, "%")
-		if !ok {
+		begin := strings.IndexByte(rest, '%')
+		length := strings.IndexByte(rest[begin+1:], '%')
+		if begin < 0 || length < 0 {
 			break
 		}
-		name, after, ok := strings.Cut(rest, "%")
-		if !ok {
-			break
-		}
-		b.WriteString(before)
-		if value, known := e[strings.ToUpper(name)]; known {
-			b.WriteString(value)
-			s = after
+		end := begin + 1 + length
+		value, known := e[strings.ToUpper(rest[begin+1:end])]
+		if !known {
+			b.WriteString(rest[:end])
+			rest = rest[end:] // the second % may begin a variable
 			continue
 		}
-		b.WriteString("%" + name)
-		s = "%" + after // the second % may begin a variable
+		b.WriteString(rest[:begin])
+		b.WriteString(value)
+		rest = rest[end+1:]
+		if b.Len() > maxExpanded {
+			return s
+		}
 	}
-	b.WriteString(s)
+	if b.WriteString(rest); b.Len() > maxExpanded {
+		return s
+	}
 	return b.String()
 }
 
