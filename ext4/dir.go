@@ -1,5 +1,7 @@
 package ext4
 
+import "bytes"
+
 const (
 	direntSize   = 8  // without the name
 	minDirent    = 12 // with a name of one byte
@@ -23,11 +25,12 @@ type dirFormat struct {
 	number  uint32
 	seed    uint32
 	indexed bool // with the inner nodes of a hashed tree among the blocks
+	cipher  bool // with names that are encrypted, and may hold any byte
 }
 
 func (s *superblock) dirFormat(i inode) dirFormat {
 	const compatDirIndex = 0x20
-	return dirFormat{i.number, s.inodeSeed(i), i.has(flagIndex) && s.compat&compatDirIndex != 0}
+	return dirFormat{i.number, s.inodeSeed(i), i.has(flagIndex) && s.compat&compatDirIndex != 0, i.has(flagEncrypted)}
 }
 
 // dirBlock decodes a block of a directory and calls visit for each entry that
@@ -47,7 +50,7 @@ func (s *superblock) dirBlock(f dirFormat, b []byte, first bool, visit func(dire
 	if first && (le.Uint32(b) != f.number || b[6] != 1 || b[8] != '.') {
 		return reasonNotOwn
 	}
-	return s.dirents(b, visit)
+	return s.dirents(b, f.cipher, visit)
 }
 
 // checkDirTail checks the entry at the end of a block that holds its checksum:
@@ -111,8 +114,9 @@ func (s *superblock) recordSize(b []byte) int {
 //	6  1  length of the name, 7  1  type of file, 8  name
 //
 // Without the filetype feature the length of the name has two bytes, of which
-// only the first is used.
-func (s *superblock) dirents(b []byte, visit func(dirent)) reason {
+// only the first is used. A name has no NUL, unless it is ciphertext: the kernel
+// lists no directory with one.
+func (s *superblock) dirents(b []byte, cipher bool, visit func(dirent)) reason {
 	for len(b) > 0 {
 		if len(b) < direntSize {
 			return reasonEntrySize
@@ -137,7 +141,7 @@ func (s *superblock) dirents(b []byte, visit func(dirent)) reason {
 		if d.inode > s.inodes {
 			return reasonEntryInode
 		}
-		if name == 0 {
+		if name == 0 || !cipher && bytes.IndexByte(d.name, 0) >= 0 {
 			return reasonEntryName
 		}
 		if name > 1 || d.name[0] != '.' {
@@ -158,10 +162,10 @@ func (s *superblock) inlineDir(i inode, visit func(dirent)) reason {
 		return reasonInline
 	}
 	visit(dirent{inode: le.Uint32(i.area()), name: []byte("..")})
-	if why := s.dirents(i.area()[inlineParent:], visit); why != sound {
+	if why := s.dirents(i.area()[inlineParent:], i.has(flagEncrypted), visit); why != sound {
 		return why
 	}
-	return s.dirents(tail, visit)
+	return s.dirents(tail, i.has(flagEncrypted), visit)
 }
 
 // maxDirSize is the size of the largest directory that is read, in bytes: what

@@ -308,6 +308,36 @@ func TestTypeOfEntry(t *testing.T) {
 	}
 }
 
+// A name with a NUL in it is damage, and what the directory lost by it may be any
+// name.
+func TestNULInName(t *testing.T) {
+	for what, change := range map[string]func(entry []byte){
+		"in the name":         func(e []byte) { e[direntSize+3] = 0 },
+		"a name that is long": func(e []byte) { e[6]++ },
+	} {
+		raw := unpack(t, "ext2")
+		entries := 0
+		for at := direntSize; at < len(raw); at++ {
+			if bytes.HasPrefix(raw[at:], []byte("os-release\x00\x00")) && le.Uint32(raw[at-direntSize:]) == 20 {
+				change(raw[at-direntSize:])
+				entries++
+			}
+		}
+		if entries == 0 {
+			t.Fatal("no entry found")
+		}
+		f := openBytes(t, raw)
+		if list, err := f.ReadDir("etc"); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v, %v", what, list, err)
+		}
+		for _, name := range []string{"etc/os-release", "etc/nothing"} {
+			if _, err := f.Lstat(name); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s: %s: %v", what, name, err)
+			}
+		}
+	}
+}
+
 func TestXattrs(t *testing.T) {
 	for _, name := range images {
 		f := openBytes(t, unpack(t, name))
