@@ -113,8 +113,9 @@ func unfold(name string, undamaged pages, image *mutate.Overlay, off, size int64
 	return nil
 }
 
-// mountNTFS returns where the volume is mounted, "" if ntfs-3g refuses it. What
-// hangs is killed, and every read fails then.
+// mountNTFS returns where the volume is mounted, "" if ntfs-3g refuses it. Names
+// are found whatever their case, and listed in lower case. What hangs is killed,
+// and every read fails then.
 func mountNTFS(t *testing.T, image string) string {
 	t.Helper()
 	at := image + ".mnt"
@@ -212,7 +213,7 @@ func (w *tools) readNTFS(i item, mount string) string {
 		entries, err := os.ReadDir(name)
 		var names []string
 		for _, e := range entries {
-			names = append(names, e.Name())
+			names = append(names, strings.ToLower(e.Name()))
 		}
 		return say(listReading(names), err)
 	case "free":
@@ -388,7 +389,7 @@ func (w *tools) appx(i item) string {
 	if err != nil {
 		return failed(err)
 	}
-	said, err := run("sqlite3", filepath.Join(folder, path.Base(i.path)), appxQuery)
+	said, err := run("sqlite3", filepath.Join(folder, strings.ToLower(path.Base(i.path))), appxQuery)
 	if err != nil {
 		return failed(err)
 	}

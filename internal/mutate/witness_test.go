@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/coldcheck/coldcheck/ext4"
 	"github.com/coldcheck/coldcheck/internal/mutate"
@@ -27,7 +28,7 @@ import (
 // tells of it, in words that any other witness uses too:
 //
 //	path      what kind of file is at the path, and its content
-//	list      the names in a folder
+//	list      the names in a folder; on NTFS in lower case
 //	key       the subkeys of a registry key, and its values
 //	free      free space in bytes
 //	tree      the files below a folder, and their bytes
@@ -181,9 +182,16 @@ func (r *readings) look(i item) string {
 		return say(pathReading(fsys, i.path))
 	case "list":
 		entries, err := fsys.ReadDir(i.path)
+		_, windows := fsys.(*ntfs.FS)
 		var names []string
 		for _, e := range entries {
-			names = append(names, e.Name())
+			name := e.Name()
+			if windows {
+				name = strings.ToLower(name)
+			} else {
+				name = asOnDisk(name)
+			}
+			names = append(names, name)
 		}
 		return say(listReading(names), err)
 	case "free":
@@ -229,6 +237,19 @@ func (r *readings) look(i item) string {
 		return listReading(lines)
 	}
 	panic("no such kind: " + i.kind)
+}
+
+// asOnDisk turns what ext4 shows for bytes that are not UTF-8 back into these.
+func asOnDisk(name string) string {
+	var b []byte
+	for _, r := range name {
+		if r >= 0xEF00 && r <= 0xEFFF {
+			b = append(b, byte(r))
+		} else {
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return string(b)
 }
 
 func pathReading(fsys readFS, name string) (string, error) {
