@@ -39,20 +39,26 @@ type lostEntry struct {
 // lack some that a damaged record had.
 func (f *FS) lost(dir uint32) ([]lostEntry, error) {
 	var lost []lostEntry
+	var text []byte
 	err := f.walkIndex(dir, func(ref reference, fn fileName) {
-		l := lostEntry{name: decodeName(fn.name), dos: fn.namespace == namespaceDOS}
+		hash, whole := f.up.hash(fn.name), false
+		if text, whole = appendName(text[:0], fn.name); !whole { // it is looked up as it is shown
+			hash, _ = f.up.foldName(string(text))
+		}
+		there := ref.record() < uint64(f.records)
+		if there && f.has(dir, uint32(ref.record()), hash, text) {
+			return
+		}
+		l := lostEntry{name: string(text), dos: fn.namespace == namespaceDOS}
 		if fn.directory {
 			l.mode = fs.ModeDir
 		}
-		if ref.record() >= uint64(f.records) {
+		if !there {
 			l.err = corrupt("record %d of %d", ref.record(), f.records)
 			lost = append(lost, l)
 			return
 		}
 		l.record = uint32(ref.record())
-		if f.has(dir, l.record, l.name) {
-			return
-		}
 		switch n := f.index.node(l.record); {
 		case n.flags&(nodeBad|nodePartial) != 0:
 			l.err = damaged(l.record, n.why)
@@ -91,10 +97,9 @@ func (f *FS) lostOnce(dir uint32) ([]lostEntry, error) {
 const maxKept = 100
 
 // has reports whether the record has the name in the directory.
-func (f *FS) has(dir, record uint32, text string) bool {
-	hash, _ := f.up.foldName(text)
+func (f *FS) has(dir, record uint32, hash uint16, text []byte) bool {
 	for _, id := range f.candidates(dir, hash) {
-		if n := f.index.name(id); n.record == record && string(f.index.text(n)) == text {
+		if n := f.index.name(id); n.record == record && string(f.index.text(n)) == string(text) {
 			return true
 		}
 	}
