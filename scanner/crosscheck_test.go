@@ -118,7 +118,9 @@ func TestCrossCheckCases(t *testing.T) {
 			if diff := cmp.Diff(decisions(plain), decisions(r)); diff != "" {
 				t.Errorf("the cross-check changed what was decided (-without +with):\n%s", diff)
 			}
-			if n := recount(t, r); n.Differ != 0 {
+			n := recount(t, r)
+			t.Logf("%+v", n)
+			if n.Differ != 0 {
 				t.Errorf("%d differ", n.Differ)
 			}
 			reasons := map[string]bool{}
