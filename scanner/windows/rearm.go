@@ -22,6 +22,7 @@ type Rearm struct {
 	Skip       Setting[uint32] // SkipRearm: Sysprep does not rearm
 	SkipErr    error           // why Skip is not known
 	Answer     answerFile      // the answer file of the agent, which may say so too
+	AnswerErr  error           // why Answer is not known
 	Statements []rearmStatement
 }
 
@@ -30,11 +31,14 @@ const keyProtection = keyCurrentVersion + `\SoftwareProtectionPlatform`
 func (m *Machine) readRearm(s System) Rearm {
 	r := Rearm{Logs: m.SysprepLogs().all()}
 	r.Skip, r.SkipErr = m.dwordAt(keyProtection, "SkipRearm")
-	if agents, err := m.readAgents(s); err == nil {
-		for _, a := range decisive(agents).Answers {
-			if a.Content.SkipRearm {
-				r.Answer = a
-			}
+	var answers []answerFile
+	answers, r.AnswerErr = m.readAnswers(s)
+	for _, a := range answers {
+		if a.Err != nil {
+			r.AnswerErr = a.Err
+		}
+		if a.Content.SkipRearm {
+			r.Answer = a
 		}
 	}
 	for _, d := range m.in.Documents {
@@ -208,6 +212,8 @@ func judgeRearms(s System, r Rearm, h rearmHistory) requirement.Outcome {
 		o := requirement.Warn("the answer file says SkipRearm: Sysprep does not rearm Windows, and its copies share one activation id", r.Answer.File.Evidence)
 		o.Remediation = "Take SkipRearm out of " + r.Answer.File.Evidence.Path + "."
 		return o
+	case r.AnswerErr != nil:
+		return requirement.Unreadable(fmt.Errorf("whether the answer file says SkipRearm (%s): %w", withSlmgr, r.AnswerErr))
 	case s.EditionID == "":
 		return requirement.Unknown("the edition of Windows is not known, and the count is not readable offline; "+seen+" ("+withSlmgr+")", s.Evidence...)
 	case s.Build < build8 || s.Evaluation():

@@ -206,19 +206,7 @@ func (m *Machine) readAgents(s System) ([]launchAgent, error) {
 	if err != nil {
 		return nil, err
 	}
-	programs, data := env["PROGRAMFILES"]+`\Amazon\`, env["PROGRAMDATA"]+`\Amazon\`
-	v2 := []string{data + `EC2Launch\sysprep\unattend.xml`}
-	if s.Client && s.Build >= build11 {
-		v2 = []string{data + `EC2Launch\sysprep\OOBE_unattend.xml`, v2[0]}
-	}
-	known := map[string]struct {
-		folders, answers []string
-		service          string
-	}{
-		agentConfig:   {[]string{programs + `Ec2ConfigService`}, []string{programs + `Ec2ConfigService\sysprep2008.xml`}, "Ec2Config"},
-		agentLaunch:   {[]string{data + `EC2-Windows\Launch`}, []string{data + `EC2-Windows\Launch\Sysprep\Unattend.xml`}, ""},
-		agentLaunchV2: {[]string{data + `EC2Launch`, programs + `EC2Launch`}, v2, "Amazon EC2Launch"},
-	}
+	known := agentPlaces(s, env)
 	var agents []launchAgent
 	for _, name := range agentOrder(s) {
 		a := launchAgent{Name: name}
@@ -249,6 +237,45 @@ func (m *Machine) readAgents(s System) ([]launchAgent, error) {
 		agents = append(agents, a)
 	}
 	return agents, nil
+}
+
+// agentPlace is where an agent shows.
+type agentPlace struct {
+	folders, answers []string
+	service          string // "" if it has none
+}
+
+func agentPlaces(s System, env environment) map[string]agentPlace {
+	programs, data := env["PROGRAMFILES"]+`\Amazon\`, env["PROGRAMDATA"]+`\Amazon\`
+	v2 := []string{data + `EC2Launch\sysprep\unattend.xml`}
+	if s.Client && s.Build >= build11 {
+		v2 = []string{data + `EC2Launch\sysprep\OOBE_unattend.xml`, v2[0]}
+	}
+	return map[string]agentPlace{
+		agentConfig:   {[]string{programs + `Ec2ConfigService`}, []string{programs + `Ec2ConfigService\sysprep2008.xml`}, "Ec2Config"},
+		agentLaunch:   {[]string{data + `EC2-Windows\Launch`}, []string{data + `EC2-Windows\Launch\Sysprep\Unattend.xml`}, ""},
+		agentLaunchV2: {[]string{data + `EC2Launch`, programs + `EC2Launch`}, v2, "Amazon EC2Launch"},
+	}
+}
+
+// readAnswers returns the answer files of the agent that decides or, where it
+// cannot be told which that is, of all there are.
+func (m *Machine) readAnswers(s System) ([]answerFile, error) {
+	if agents, err := m.readAgents(s); err == nil {
+		return decisive(agents).Answers, nil
+	}
+	env, err := m.env()
+	if err != nil {
+		return nil, err
+	}
+	places := agentPlaces(s, env)
+	var answers []answerFile
+	for _, name := range agentOrder(s) {
+		for _, path := range places[name].answers {
+			answers = append(answers, m.readAnswer(path))
+		}
+	}
+	return answers, nil
 }
 
 // sysprepFiles are the files that Sysprep works with.
