@@ -27,7 +27,7 @@ PLATFORMS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64
 export CGO_ENABLED = 0
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
-.PHONY: build demo test race lint fuzz torture corpus bench bench-go cross man tools clean
+.PHONY: build demo test race cross-check lint fuzz torture corpus bench bench-go cross man tools clean
 
 build:
 	$(GO) build -trimpath -o coldcheck ./cmd/coldcheck
@@ -50,6 +50,10 @@ test-xfs:
 # Without the real tools, whose work under the race detector tells nothing new.
 race:
 	CGO_ENABLED=1 $(GO) test -timeout $(TIMEOUT) -short -race ./...
+
+# The evidence of every case read again by other parsers, which takes minutes.
+cross-check:
+	COLDCHECK_CROSS_CHECK_ALL=1 $(GO) test -timeout $(TIMEOUT) -run '^TestCrossCheckCases$$' -v ./scanner
 
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted" >&2; exit 1; }
