@@ -98,6 +98,9 @@ func (w *walk) visit(n *name) error {
 // enter takes a directory as the next one, and counts what is lost of it.
 func (w *walk) enter(dir uint32) error {
 	w.stack = append(w.stack, level{kids: w.f.index.children(dir), path: len(w.path)})
+	if w.f.damage.Count == 0 {
+		return nil
+	}
 	lost, err := w.f.lost(dir)
 	if err != nil {
 		if !recoverable(err) {

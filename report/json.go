@@ -43,6 +43,7 @@ type jsonReport struct {
 	CrossCheck    *jsonCrossCheck            `json:"cross_check,omitempty"`
 	Findings      []jsonFinding              `json:"findings"`
 	Notices       []jsonNotice               `json:"notices"`
+	ImageErrors   []jsonImageError           `json:"image_errors,omitempty"`
 }
 
 type jsonCrossCheck struct {
@@ -133,6 +134,22 @@ type jsonEvidence struct {
 	Unconfirmed string `json:"unconfirmed,omitempty"`
 }
 
+type jsonImageError struct {
+	Document    string             `json:"document"`
+	ImageID     string             `json:"image_id"`
+	Name        string             `json:"name,omitempty"`
+	Code        string             `json:"code"`
+	Message     string             `json:"message,omitempty"`
+	Explained   bool               `json:"explained"`
+	Explanation string             `json:"explanation"`
+	Findings    []jsonErrorFinding `json:"findings"`
+}
+
+type jsonErrorFinding struct {
+	ID     string             `json:"id"`
+	Status requirement.Status `json:"status"`
+}
+
 type jsonNotice struct {
 	Level   requirement.Level `json:"level"`
 	Message string            `json:"message"`
@@ -177,6 +194,9 @@ func document(r *scanner.Result, o Options) jsonReport {
 	for _, n := range r.Notices {
 		doc.Notices = append(doc.Notices, jsonNotice(n))
 	}
+	for _, e := range r.ImageErrors {
+		doc.ImageErrors = append(doc.ImageErrors, imageErrorDocument(e))
+	}
 	return doc
 }
 
@@ -211,4 +231,15 @@ func evidence(e requirement.Evidence) jsonEvidence {
 // value of a registry key, which has none but has a type.
 func hasValue(e requirement.Evidence) bool {
 	return e.Value != "" || e.Key != "" && e.Type != ""
+}
+
+func imageErrorDocument(e scanner.ImageError) jsonImageError {
+	doc := jsonImageError{
+		Document: e.Document, ImageID: e.ImageID, Name: e.ImageName, Code: e.Code, Message: e.Message,
+		Explained: e.Explained, Explanation: e.Explanation(), Findings: make([]jsonErrorFinding, 0, len(e.Findings)),
+	}
+	for _, f := range e.Findings {
+		doc.Findings = append(doc.Findings, jsonErrorFinding{f.ID, f.Status})
+	}
+	return doc
 }

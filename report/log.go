@@ -50,6 +50,9 @@ func Log(w io.Writer, r *scanner.Result, o Options) error {
 		l.put("message", n.Message)
 		l.end()
 	}
+	for _, e := range r.ImageErrors {
+		l.imageError(r.Finished, e)
+	}
 	l.conclusion(r)
 	return l.w.Flush()
 }
@@ -255,6 +258,23 @@ func scalar(v any) (string, bool) {
 		return v, true
 	}
 	return "", false
+}
+
+func (l *logWriter) imageError(t time.Time, e scanner.ImageError) {
+	var findings []string
+	for _, f := range e.Findings {
+		findings = append(findings, f.ID+":"+string(f.Status))
+	}
+	l.begin(t, "image_error")
+	l.put("document", e.Document)
+	l.put("image", e.ImageID)
+	l.putIf("name", e.ImageName)
+	l.put("code", e.Code)
+	l.putIf("message", e.Message)
+	l.put("explained", strconv.FormatBool(e.Explained))
+	l.putIf("findings", strings.Join(findings, ","))
+	l.put("explanation", e.Explanation())
+	l.end()
 }
 
 func (l *logWriter) conclusion(r *scanner.Result) {

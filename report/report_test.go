@@ -348,6 +348,11 @@ func inconclusive() *scanner.Result {
 	for i := range 11 {
 		r.Notices = append(r.Notices, requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf("record %d is torn", i), Source: "root"})
 	}
+	second.Status = requirement.Failed
+	r.ImageErrors = []scanner.ImageError{
+		{Document: "images.json", ImageID: "wsi-8zrgkv1c2", ImageName: "Design", Code: "RemoteDesktopServicesDisabled", Message: "Enable Remote Desktop Services.", Explained: true, Findings: []requirement.Finding{second}},
+		{Document: "images.json", ImageID: "wsi-8zrgkv1c2", Code: "ReservedStorageInUse"},
+	}
 	r.Verdict, r.ExitCode = scanner.Inconclusive, 0
 	return r
 }

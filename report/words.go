@@ -105,7 +105,7 @@ func tally(r *scanner.Result) string {
 			if f.Waiver != nil {
 				waived[f.Status]++
 			}
-		case unasked(r, f):
+		case unasked(r, f) && f.Severity == requirement.Required:
 			service++
 		}
 	}

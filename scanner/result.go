@@ -45,6 +45,8 @@ type Result struct {
 	Events   []requirement.Event // in the order of time
 	Dropped  int                 // events beyond the bound, not in Events
 
+	ImageErrors []ImageError // of images that could not be made, by the documents
+
 	Verdict  Verdict
 	ExitCode int             // after the Policy
 	Counted  map[string]bool // ids of the findings that the verdict is made of

@@ -20,7 +20,9 @@ import (
 
 // Catalogue lists every requirement, in the order of reports.
 func Catalogue() []requirement.Requirement {
-	return slices.Concat(serviceRequirements, windows.Requirements(), linux.Requirements())
+	ofWindows := windows.Requirements()
+	info := slices.IndexFunc(ofWindows, func(r requirement.Requirement) bool { return r.Severity == requirement.Info })
+	return slices.Concat(serviceRequirements, ofWindows[:info], practices, ofWindows[info:], linux.Requirements())
 }
 
 // given is what the systems are told beside the volumes.
@@ -114,13 +116,17 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	r.Volumes = volumes.describe()
 
 	svc := newService(documents, sys, trail)
-	checks := append(svc.checks(), sys.Checks()...)
+	checks := inOrder(slices.Concat(svc.checks(), practiceChecks(volumes, svc), sys.Checks()))
 	if r.Findings, err = evaluate(ctx, checks, trail, in.Progress); err != nil {
 		return nil, err
 	}
 	r.Counted = map[string]bool{}
 	for _, f := range r.Findings {
 		r.Counted[f.ID] = f.Severity == requirement.Required && (f.Scope == requirement.Disk || svc.uses(f.ID))
+	}
+	r.ImageErrors = explainImages(documents, r.Findings)
+	for _, e := range r.ImageErrors {
+		trail.Notify(e.notice())
 	}
 	r.BytesRead, r.Reads = volumes.counters()
 	for _, n := range r.waive(in.Policy, r.Started) {

@@ -33,11 +33,23 @@ const (
 	freeLater  = 2 << 30
 )
 
-func (m *Machine) decideFree() requirement.Outcome {
+// Free is the free space on drive C, in bytes.
+func (m *Machine) Free() (int64, error) { return m.free.Get(m.readFree) }
+
+func (m *Machine) readFree() (int64, error) {
 	root := m.volumes["C"]
 	free, err := root.fs.Free()
 	if err != nil {
-		return requirement.Unreadable(root.problem("$Bitmap", err))
+		return 0, root.problem("$Bitmap", err)
+	}
+	return free, nil
+}
+
+func (m *Machine) decideFree() requirement.Outcome {
+	root := m.volumes["C"]
+	free, err := m.Free()
+	if err != nil {
+		return requirement.Unreadable(err)
 	}
 	ev := requirement.Evidence{Source: root.role, Path: "$Bitmap",
 		Data: fmt.Sprintf("%d bytes free of %d, clusters of %d", free, root.fs.Volume().Size, root.fs.Volume().ClusterSize)}

@@ -72,6 +72,7 @@ type Machine struct {
 // facts are read once each; see fact.
 type facts struct {
 	system      fact.Fact[System]
+	free        fact.Fact[int64]
 	environment fact.Fact[environment]
 	variables   fact.Fact[environment]
 	accounts    fact.Fact[accounts]

@@ -66,6 +66,7 @@ type Profiles struct {
 	Evidence requirement.Evidence
 
 	Directory string // where Windows makes profiles, "" if it is not written
+	Default   string // the folder that new profiles are copied from
 	Names     names  // of computer and domain
 	NamesErr  error  // why not all of Names is known
 }
@@ -94,6 +95,14 @@ func (m *Machine) readProfiles() (Profiles, error) {
 		return ps, err
 	}
 	ps.Directory = env.text(directory)
+	template, err := m.text(list, "Default")
+	if err != nil {
+		return ps, err
+	}
+	ps.Default = `C:\Users\Default`
+	if template.Value != "" {
+		ps.Default = normal(env.text(template))
+	}
 	keys, err := m.subkeys(list)
 	if err != nil {
 		return ps, err

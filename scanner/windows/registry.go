@@ -366,6 +366,10 @@ func applied(r registry.Recovery) string {
 	return strings.Join(parts, ", ") + " applied"
 }
 
+// defaultUser stands for a SID in the name of the hive that new profiles are
+// copied from.
+const defaultUser = "DEFAULT-PROFILE"
+
 // hivePath returns the Windows path of a hive: those of the machine lie in
 // System32\config, that of a user in the profile.
 func (m *Machine) hivePath(name string) (string, error) {
@@ -377,6 +381,9 @@ func (m *Machine) hivePath(name string) (string, error) {
 	profiles, err := m.Profiles()
 	if err != nil {
 		return "", err
+	}
+	if sid == defaultUser {
+		return profiles.Default + `\NTUSER.DAT`, nil
 	}
 	for _, p := range profiles.List {
 		if strings.EqualFold(p.SID, sid) {

@@ -36,6 +36,19 @@ var catalogue = []entry{
 	componentSTXHD,
 	componentSkylight,
 	componentCertificates,
+	userDomainGuests,
+	profileLongPaths,
+	profileACL,
+	profileLockedFiles,
+	gpoNone,
+	bpDefaultProfile,
+	bpAntivirus,
+	bpFirewall,
+	bpCache,
+	bpMail,
+	bpUpdates,
+	contents,
+	logImageChecker,
 }
 
 // Requirements lists what is demanded of a Windows system, in the catalogue's
@@ -45,16 +58,36 @@ func Requirements() []requirement.Requirement { return requirement.List(catalogu
 // Checks binds the requirements to the machine.
 func (m *Machine) Checks() []requirement.Check { return requirement.Bind(catalogue, m) }
 
+// Sections of the document.
 const (
-	sectionRequirements = "Requirements to Create Windows Custom Images"
-	sectionTips         = "Tips for Resolving Issues Detected by the Image Checker"
+	sectionRequirements    = "Requirements to Create Windows Custom Images"
+	sectionPractices       = "Best Practices"
+	sectionTips            = "Tips for Resolving Issues Detected by the Image Checker"
+	sectionTroubleshooting = "Other Troubleshooting Tips"
+	sectionChecker         = "Step 1: Run the Image Checker"
+	sectionIncluded        = "What's Included with Windows WorkSpaces Custom Images"
 )
 
-// required makes the requirement of an entry: of scope disk, and its failure
-// blocks image creation.
+// required makes the requirement of an entry whose failure blocks image
+// creation.
 func required(id, code, demand, reference string, text explanation) requirement.Requirement {
+	return row(requirement.Required, id, code, demand, reference, text)
+}
+
+// recommended makes the requirement of an entry that warns at most.
+func recommended(id, code, demand, reference string, text explanation) requirement.Requirement {
+	return row(requirement.Recommended, id, code, demand, reference, text)
+}
+
+// informative makes the requirement of an entry that carries content and no
+// demand.
+func informative(id, demand, reference string, text explanation) requirement.Requirement {
+	return row(requirement.Info, id, "", demand, reference, text)
+}
+
+func row(severity requirement.Severity, id, code, demand, reference string, text explanation) requirement.Requirement {
 	return requirement.Requirement{
-		ID: id, Platform: requirement.Windows, Scope: requirement.Disk, Severity: requirement.Required,
+		ID: id, Platform: requirement.Windows, Scope: requirement.Disk, Severity: severity,
 		AWSErrorCode: code, Demand: demand, Reference: reference,
 		Reads: text.Reads, Live: text.Live, Remediation: text.Fix,
 	}

@@ -67,7 +67,7 @@ func TestAnswerFile(t *testing.T) {
 			answerContent{Passes: []string{"specialize", "oobeSystem"}}},
 		"what to know": {wrap(`<settings pass="generalize"><component><SkipRearm>1</SkipRearm></component></settings><settings pass="specialize"><component><ComputerName>PC1</ComputerName>` +
 			`<CopyProfile>true</CopyProfile><AdministratorPassword><Value>x</Value><PlainText>true</PlainText></AdministratorPassword></component></settings>`),
-			answerContent{Passes: []string{"generalize", "specialize"}, SkipRearm: true, Notes: []string{
+			answerContent{Passes: []string{"generalize", "specialize"}, SkipRearm: true, CopyProfile: true, Notes: []string{
 				"SkipRearm is 1: Sysprep does not rearm Windows", "ComputerName is PC1: a name of its own is ignored",
 				"CopyProfile is true: the profile is copied to the default one", "a password is written in plain text"}}},
 	} {

@@ -1,0 +1,92 @@
+package scanner
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/statement"
+)
+
+func TestExplainImages(t *testing.T) {
+	d, err := statement.Parse("images.json", []byte(`{"Images": [
+		{"ImageId": "wsi-1", "Name": "Design", "State": "ERROR", "ErrorCode": "ImageCreationFailed", "ErrorDetails": [
+			{"ErrorCode": "InvalidIp", "ErrorMessage": "static"}, {"ErrorCode": "UnsupportedSecurityProtocol"}, {"ErrorCode": "UserProfileMissing"},
+			{"ErrorCode": "SysPrepFileMissing"}, {"ErrorCode": "ReservedStorageInUse"}, {"ErrorCode": "pendingreboot"}]},
+		{"ImageId": "wsi-2", "State": "AVAILABLE"},
+		{"ImageId": "wsi-3", "State": "ERROR", "ErrorCode": "InPlaceUpgrade", "ErrorMessage": "upgraded"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := requirement.Evidence{Source: "root"}
+	find := func(id, code string, o requirement.Outcome) requirement.Finding {
+		return requirement.Find(requirement.Requirement{ID: id, AWSErrorCode: code, Severity: requirement.Required, Remediation: "mend it"}, o)
+	}
+	list := explainImages([]*statement.Document{d}, []requirement.Finding{
+		find("win.net.dhcp", "InvalidIp", requirement.Fail("1 adapter is static", ev)),
+		find("win.tls.tls12", "UnsupportedSecurityProtocol", requirement.Pass("on")),
+		find("win.tls.ssl3", "UnsupportedSecurityProtocol", requirement.Warn("off", ev)),
+		find("win.profile.exists", "UserProfileMissing", requirement.Unknown("no user volume")),
+		find("win.sysprep.file", "SysPrepFileMissing", requirement.Pass("there")),
+		find("win.reboot.pending", "WindowsUpdatesRequired", requirement.Fail("pending.xml", ev)),
+		find("win.upgrade.in-place", "UnsupportedOsUpgrade", requirement.Skip("no")),
+		find("win.profile.size", "", requirement.Fail("large", ev)),
+	})
+	want := []struct {
+		code      string
+		explained bool
+		findings  int
+		says      string
+	}{
+		{"InvalidIp", true, 1, "explained by win.net.dhcp (1 adapter is static)"},
+		{"UnsupportedSecurityProtocol", true, 2, "explained by win.tls.ssl3 (off)"},
+		{"UserProfileMissing", false, 1, "win.profile.exists (no user volume) could not be determined"},
+		{"SysPrepFileMissing", false, 1, "win.sysprep.file (there); what the service met may have been mended"},
+		{"ReservedStorageInUse", false, 0, "no requirement is about it"},
+		{"pendingreboot", true, 1, "explained by win.reboot.pending"},
+		{"InPlaceUpgrade", false, 1, "not explained: win.upgrade.in-place (no)"},
+	}
+	if len(list) != len(want) {
+		t.Fatalf("%d reasons: %+v", len(list), list)
+	}
+	for i, w := range want {
+		e := list[i]
+		if e.Code != w.code || e.Explained != w.explained || len(e.Findings) != w.findings || !strings.Contains(e.Explanation(), w.says) {
+			t.Errorf("%s: explained %t by %d findings: %s", e.Code, e.Explained, len(e.Findings), e.Explanation())
+		}
+		level := map[bool]requirement.Level{true: requirement.LevelInfo, false: requirement.LevelWarning}[w.explained]
+		if n := e.notice(); n.Level != level || n.Source != "images.json" || !strings.Contains(n.Message, e.Image()) {
+			t.Errorf("notice %+v", n)
+		}
+	}
+	if list[0].Image() != "Design (wsi-1)" || list[6].Image() != "wsi-3" || list[0].Message != "static" {
+		t.Errorf("%+v", list)
+	}
+}
+
+// TestOtherCodes makes sure that every code which stands for another one leads
+// to a requirement.
+func TestOtherCodes(t *testing.T) {
+	for other := range otherCodes {
+		found := false
+		for _, r := range Catalogue() {
+			found = found || isAbout(r, other)
+		}
+		if !found {
+			t.Errorf("%s is the code of no requirement", other)
+		}
+	}
+}
+
+func TestImageErrorLimit(t *testing.T) {
+	for n, want := range map[int]int{maxImageErrors - 1: maxImageErrors - 1, maxImageErrors: maxImageErrors, maxImageErrors + 1: maxImageErrors} {
+		d := &statement.Document{Kind: statement.Images}
+		for i := range n {
+			d.Images = append(d.Images, statement.Image{ImageID: fmt.Sprintf("wsi-%d", i), ErrorCode: "UnknownError"})
+		}
+		if got := len(explainImages([]*statement.Document{d}, nil)); got != want {
+			t.Errorf("%d of %d", got, n)
+		}
+	}
+}

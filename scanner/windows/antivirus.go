@@ -1,0 +1,255 @@
+package windows
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var bpAntivirus = entry{
+	Requirement: recommended("win.bp.antivirus", "AntiVirusInstalled", "third-party antivirus is disabled", sectionPractices, explanation{
+		Reads: `SYSTEM: services of known antivirus programs, and filter drivers in the altitudes of antivirus (320000 to 329999); SOFTWARE: Microsoft\Security Center\Provider\Av, with the products' programs. Microsoft's own antivirus is left out, as AWS's own check does.`,
+		Live:  `Get-CimInstance -Namespace root/SecurityCenter2 AntiVirusProduct (clients only); fltmc filters; Get-Service`,
+		Fix:   "Disable the antivirus, or set its services to Disabled, while the image is made; enable it again in the WorkSpaces that are launched from it.",
+	}),
+	Judge: (*Machine).decideAntivirus,
+}
+
+// antivirusServices are the services of antivirus programs; "*" stands for any
+// end.
+var antivirusServices = []string{
+	"SAVService", "SAVAdminService", "Sophos Endpoint Defense Service", "SntpService", "hmpalertsvc", // Sophos
+	"McShield", "mfemms", "mfevtp", "mfetp", "mfefire", // McAfee, Trellix
+	"SepMasterService", "SmcService", "ccSvcHst", "NortonSecurity", "NIS", "N360", // Symantec, Norton
+	"ntrtscan", "TMBMServer", "TmListen", "ds_agent", "Amsp", // Trend Micro
+	"CSFalconService",                       // CrowdStrike
+	"SentinelAgent", "SentinelStaticEngine", // SentinelOne
+	"CbDefense", "CarbonBlack", "CbDefenseSensor", // Carbon Black
+	"ekrn", "EraAgentSvc", // ESET
+	"AVP*", "klim6", "kavfs*", // Kaspersky
+	"EPSecurityService", "EPProtectedService", "VSSERV", "bdredline*", // Bitdefender
+	"avast! Antivirus", "AVG Antivirus", "AntiVirService", "Antivirus*Service", // Avast, AVG, Avira
+	"MBAMService",            // Malwarebytes
+	"CylanceSvc", "cyserver", // Cylance, Cortex XDR
+	"WRSVC", "WRCoreService", // Webroot
+	"FSMA", "fshoster*", // F-Secure, WithSecure
+	"PSUAService", "NanoServiceMain", // Panda
+	"clamd", "ClamWin*", // ClamAV
+	"xagt", "DeepInstinct*", // FireEye, Deep Instinct
+}
+
+// ownFilters are the filter drivers of Microsoft's own antivirus.
+var ownFilters = []string{"WdFilter", "MpFilter"}
+
+// The altitudes of filter drivers for antivirus (Microsoft: Load order groups
+// and altitudes for minifilter drivers, FSFilter Anti-Virus).
+const (
+	lowestAntivirus  = 320000
+	highestAntivirus = 329999
+)
+
+// An antivirus is a sign of a product.
+type antivirus struct {
+	Name     string
+	Enabled  bool
+	Evidence []requirement.Evidence
+}
+
+func (m *Machine) decideAntivirus() requirement.Outcome {
+	services, err := m.Services()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	var found []antivirus
+	var unread error
+	for _, s := range services {
+		a, err := m.antivirusOf(s)
+		if err != nil && unread == nil {
+			unread = err
+		}
+		if a != nil {
+			found = append(found, *a)
+		}
+	}
+	products, looked, err := m.securityCenter()
+	if err != nil && unread == nil {
+		unread = err
+	}
+	found = append(found, products...)
+	where := []requirement.Evidence{looked}
+	if len(services) > 0 {
+		where = append(where, services[0].servicesKey())
+	}
+	return judgeAntivirus(found, unread, where)
+}
+
+// antivirusOf tells whether a service or driver is of an antivirus program;
+// nil if it is not.
+func (m *Machine) antivirusOf(s Service) (*antivirus, error) {
+	a := &antivirus{Name: s.title(), Enabled: s.Start.Value != startDisabled, Evidence: []requirement.Evidence{s.Start.Evidence}}
+	if slices.ContainsFunc(antivirusServices, func(known string) bool { return matchesFold(s.Name, known) }) {
+		if s.Err != nil || !s.Start.Present {
+			return nil, fmt.Errorf("whether %s starts is not known: %w", s.Name, orMissing(s.Err))
+		}
+		return a, nil
+	}
+	if containsFold(ownFilters, s.Name) || !s.driver() {
+		return nil, nil
+	}
+	altitude, err := m.altitude(s)
+	if err != nil || altitude == nil {
+		return nil, err
+	}
+	if s.Err != nil || !s.Start.Present {
+		return nil, fmt.Errorf("whether the filter driver %s starts is not known: %w", s.Name, orMissing(s.Err))
+	}
+	a.Name += " (a filter driver)"
+	a.Evidence = append(a.Evidence, *altitude)
+	return a, nil
+}
+
+// driver says whether the entry is a driver of the kernel or of a filesystem,
+// or may be one.
+func (s Service) driver() bool {
+	return !s.Type.Present || s.Type.Value&(typeOwnProcess|typeShareProcess) == 0
+}
+
+// errNoStart stands where an entry has no start type.
+var errNoStart = fmt.Errorf("it has no Start")
+
+func orMissing(err error) error {
+	if err == nil {
+		return errNoStart
+	}
+	return err
+}
+
+// altitude returns the evidence of a filter driver's place among those of
+// antivirus, nil if it has none there.
+func (m *Machine) altitude(s Service) (*requirement.Evidence, error) {
+	instances, err := m.key(keyServices + `\` + s.Name + `\Instances`)
+	if err != nil {
+		return nil, err
+	}
+	list, err := m.subkeys(instances)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range list {
+		a, err := m.text(k, "Altitude")
+		if err != nil {
+			return nil, err
+		}
+		if isAntivirusAltitude(a.Value) {
+			return &a.Evidence, nil
+		}
+	}
+	return nil, nil
+}
+
+// isAntivirusAltitude reads an altitude, which may have a fraction.
+func isAntivirusAltitude(s string) bool {
+	whole, _, _ := strings.Cut(strings.TrimSpace(s), ".")
+	n, err := strconv.Atoi(whole)
+	return err == nil && n >= lowestAntivirus && n <= highestAntivirus
+}
+
+// matchesFold says whether a name is the one that is known, without case;
+// a "*" in that stands for anything.
+func matchesFold(name, known string) bool {
+	before, after, open := strings.Cut(known, "*")
+	if !open {
+		return strings.EqualFold(name, known)
+	}
+	return len(name) >= len(before)+len(after) && hasPrefixFold(name, before) && strings.EqualFold(name[len(name)-len(after):], after)
+}
+
+// stateEnabled is the digit of a product's STATE that says that it runs (by
+// experience, not documented).
+const stateEnabled = 1
+
+// securityCenter reads the products that registered with the Security Center
+// of a client. One whose program is gone is an entry that was left behind.
+func (m *Machine) securityCenter() (products []antivirus, looked requirement.Evidence, err error) {
+	env, err := m.env()
+	if err != nil {
+		return nil, looked, err
+	}
+	parent, err := m.key(`HKLM\SOFTWARE\Microsoft\Security Center\Provider\Av`)
+	if err != nil {
+		return nil, looked, err
+	}
+	looked = parent.Evidence
+	if parent.Exists() {
+		looked.Note = "every subkey was read"
+	}
+	keys, err := m.subkeys(parent)
+	if err != nil {
+		return nil, looked, err
+	}
+	for _, k := range keys {
+		name, err := m.text(k, "DISPLAYNAME")
+		if err != nil {
+			return nil, looked, err
+		}
+		program, err := m.text(k, "PRODUCTEXE")
+		if err != nil {
+			return nil, looked, err
+		}
+		state, err := m.dword(k, "STATE")
+		if err != nil {
+			return nil, looked, err
+		}
+		if microsoftAntivirus(name.Value) {
+			continue
+		}
+		a := antivirus{Name: name.Value, Enabled: state.Value>>12&0xF == stateEnabled, Evidence: []requirement.Evidence{name.Evidence, state.Evidence}}
+		if path := env.program(env.text(program)); program.Value != "" && len(path) > 2 && path[1] == ':' {
+			f, err := m.file(path)
+			if err != nil {
+				return nil, looked, err
+			}
+			a.Enabled = a.Enabled && f.Exists
+			a.Evidence = append(a.Evidence, f.Evidence)
+		}
+		products = append(products, a)
+	}
+	return products, looked, nil
+}
+
+// microsoftAntivirus recognises Microsoft's own antivirus by its name.
+func microsoftAntivirus(name string) bool {
+	name = strings.ToLower(name)
+	for _, own := range []string{"windows defender", "microsoft defender", "microsoft security essentials"} {
+		if strings.HasPrefix(name, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// judgeAntivirus decides win.bp.antivirus.
+func judgeAntivirus(found []antivirus, unread error, looked []requirement.Evidence) requirement.Outcome {
+	var on, off []string
+	var evidence, offEvidence []requirement.Evidence
+	for _, a := range found {
+		if a.Enabled {
+			on, evidence = append(on, a.Name), append(evidence, a.Evidence...)
+		} else {
+			off, offEvidence = append(off, a.Name), append(offEvidence, a.Evidence...)
+		}
+	}
+	switch {
+	case len(on) > 0:
+		return requirement.Warn("antivirus is enabled: "+prose.Some(on), evidence...)
+	case unread != nil:
+		return requirement.Unreadable(unread)
+	case len(off) > 0:
+		return requirement.Pass("third-party antivirus does not start: "+prose.Some(off), offEvidence...)
+	}
+	return requirement.Pass("no third-party antivirus was found (Microsoft's own is left out)", looked...)
+}

@@ -1,0 +1,317 @@
+package windows
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var bpCache = entry{
+	Requirement: recommended("win.bp.cache", "", "browser history, caches and cookies are deleted", sectionPractices, explanation{
+		Reads: "What the image would include: in the profiles on drive C (on Windows 7 also the user's) the data of Chrome, Edge, Firefox and Internet Explorer; what lies in the Recycle Bin of drive C. Folders for temporary files are named with their sizes and change no status, since Windows itself fills them.",
+		Live:  `Get-ChildItem C:\Users\*\AppData\Local\*\*\'User Data' -Force`,
+		Fix:   "Sign in with the profile, delete the browsing data in the browser's settings and empty the Recycle Bin; or delete the profile's folder of the browser.",
+	}),
+	Judge: (*Machine).decideCache,
+}
+
+var bpMail = entry{
+	Requirement: recommended("win.bp.mail", "", "mail profiles are deleted", sectionPractices, explanation{
+		Reads: `What the image would include: in the profiles on drive C (on Windows 7 also the user's) Outlook's profiles in NTUSER.DAT (Office\*\Outlook\Profiles, Windows Messaging Subsystem\Profiles) and its files (*.ost, *.pst).`,
+		Live:  `Get-ChildItem HKCU:\Software\Microsoft\Office\*\Outlook\Profiles; Get-ChildItem C:\Users -Recurse -Force -Include *.ost, *.pst`,
+		Fix:   "Control Panel, Mail, Show Profiles: remove each profile; then delete its *.ost and *.pst files after saving what is needed.",
+	}),
+	Judge: (*Machine).decideMail,
+}
+
+// browserData are the folders of a profile in which browsers keep history,
+// cache and cookies.
+var browserData = []struct{ name, path string }{
+	{"Chrome", `AppData\Local\Google\Chrome\User Data`},
+	{"Edge", `AppData\Local\Microsoft\Edge\User Data`},
+	{"Edge", `AppData\Local\Packages\Microsoft.MicrosoftEdge_8wekyb3d8bbwe\AC`},
+	{"Firefox", `AppData\Local\Mozilla\Firefox\Profiles`},
+	{"Firefox", `AppData\Roaming\Mozilla\Firefox\Profiles`},
+	{"Internet Explorer", `AppData\Local\Microsoft\Windows\INetCache`},
+	{"Internet Explorer", `AppData\Local\Microsoft\Windows\INetCookies`},
+	{"Internet Explorer", `AppData\Local\Microsoft\Windows\Temporary Internet Files`},
+	{"Internet Explorer", `AppData\Local\Microsoft\Windows\History`},
+	{"Internet Explorer", `AppData\Roaming\Microsoft\Windows\Cookies`},
+}
+
+// emptyNames are files that Windows makes in such folders by itself.
+var emptyNames = []string{"desktop.ini", "container.dat", "index.dat"}
+
+// A cachedData is a folder that holds cached data.
+type cachedData struct {
+	Name     string               `json:"name"`
+	Path     string               `json:"path"`
+	Files    int64                `json:"files"`
+	Bytes    int64                `json:"bytes"`
+	Counts   bool                 `json:"counts"` // false: named, and changes no status
+	Evidence requirement.Evidence `json:"-"`
+}
+
+// A keptProfile is a profile that the image will include.
+type keptProfile struct {
+	Profile
+	Except []string // folders in it, below it, that the image leaves out
+}
+
+// keptProfiles are the profiles that an image of this system will include:
+// those on drive C, and on Windows 7 the user's on D, but for the document's
+// list.
+func (m *Machine) keptProfiles() ([]keptProfile, error) {
+	s, err := m.System()
+	if err != nil {
+		return nil, err
+	}
+	profiles, err := m.Profiles()
+	if err != nil {
+		return nil, err
+	}
+	w, err := m.Wanted()
+	if err != nil {
+		return nil, err
+	}
+	var kept []keptProfile
+	for _, p := range profiles.List {
+		if p.Kind == profileSystem || p.Path == "" {
+			continue
+		}
+		user := w.Profile != nil && p.SID == w.Profile.SID && p.Backup == w.Profile.Backup
+		drive, _, err := m.follow(p.Path)
+		switch {
+		case err != nil:
+			return nil, err
+		case drive == "C":
+			kept = append(kept, keptProfile{Profile: p})
+		case s.Seven() && user:
+			kept = append(kept, keptProfile{p, excludedSeven})
+		}
+	}
+	if s.Seven() && w.Profile == nil {
+		return nil, errors.New("which profile the image includes is not known: see win.profile.exists")
+	}
+	return kept, nil
+}
+
+// leavesOut says whether the image leaves out a folder of the profile.
+func (p keptProfile) leavesOut(folder string) bool {
+	for _, e := range p.Except {
+		if strings.EqualFold(folder, e) || hasPrefixFold(folder, e+`\`) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Machine) decideCache() requirement.Outcome {
+	kept, err := m.keptProfiles()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	var found []cachedData
+	var unread error
+	look := func(name, path string, counts bool) {
+		c, err := m.cachedIn(name, path, counts)
+		unread = errors.Join(unread, err)
+		if c != nil {
+			found = append(found, *c)
+		}
+	}
+	for _, p := range kept {
+		for _, b := range browserData {
+			if !p.leavesOut(b.path) {
+				look(b.name, p.Path+`\`+b.path, true)
+			}
+		}
+		if temp := `AppData\Local\Temp`; !p.leavesOut(temp) {
+			look("temporary files", p.Path+`\`+temp, false)
+		}
+	}
+	look("the Recycle Bin", `C:\$Recycle.Bin`, true)
+	look("temporary files", `C:\`+m.systemRoot+`\Temp`, false)
+	return judgeCache(found, len(kept), unread)
+}
+
+// cachedIn adds up the files of a folder that Windows does not make by itself.
+// It returns nil if there are none.
+func (m *Machine) cachedIn(name, path string, counts bool) (*cachedData, error) {
+	f, err := m.file(path)
+	switch {
+	case errors.Is(err, ErrElsewhere):
+		return nil, nil // the image does not include what lies there
+	case err != nil:
+		return nil, err
+	case !f.Exists || !f.Dir:
+		return nil, nil
+	}
+	v, folder, err := m.locate(path)
+	if err != nil {
+		return nil, err
+	}
+	c := cachedData{Name: name, Path: path, Counts: counts, Evidence: f.Evidence}
+	damaged, err := v.fs.Walk(folder, func(path []byte, e *ntfs.Entry) error {
+		file := string(path[bytes.LastIndexByte(path, '/')+1:])
+		if e.Dir || e.Size == 0 || containsFold(emptyNames, file) {
+			return nil
+		}
+		c.Files++
+		c.Bytes += e.Size
+		return nil
+	})
+	if err != nil {
+		return nil, v.problem(folder, err)
+	}
+	if damaged > 0 && counts {
+		err = fmt.Errorf("%s volume: %s: %s could not be read", v.role, folder, prose.Count(int(damaged), "entry", "entries"))
+	}
+	if c.Files == 0 {
+		return nil, err
+	}
+	c.Evidence.Data = fmt.Sprintf("%s, %d bytes", prose.Count(int(c.Files), "file", "files"), c.Bytes)
+	return &c, err
+}
+
+// judgeCache decides win.bp.cache from the folders that hold something, in so
+// many profiles.
+func judgeCache(found []cachedData, profiles int, unread error) requirement.Outcome {
+	var names []string
+	var evidence []requirement.Evidence
+	for _, c := range found {
+		if c.Counts {
+			names = append(names, fmt.Sprintf("%s (%s, %s)", c.Path, prose.Count(int(c.Files), "file", "files"), prose.GiB(c.Bytes)))
+			evidence = append(evidence, c.Evidence)
+		}
+	}
+	var o requirement.Outcome
+	switch {
+	case len(names) > 0:
+		o = requirement.Warn("cached data would enter the image: "+prose.Some(names), evidence...)
+	case unread != nil:
+		return requirement.Unreadable(unread)
+	default:
+		o = requirement.Pass("no browser data in "+prose.Count(profiles, "profile", "profiles")+" that the image includes, nothing in the Recycle Bin of drive C",
+			requirement.Evidence{Source: roleRoot, Path: "Users", Note: "the folders of browsers were looked for in every profile that the image includes"})
+	}
+	if len(found) > 0 {
+		o.Details = found
+	}
+	return o
+}
+
+// A mailTrace is a mail profile, or a file of one.
+type mailTrace struct {
+	What     string
+	Evidence requirement.Evidence
+}
+
+func (m *Machine) decideMail() requirement.Outcome {
+	kept, err := m.keptProfiles()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	var found []mailTrace
+	var unread error
+	for _, p := range kept {
+		for _, look := range []func(keptProfile) ([]mailTrace, error){m.mailProfiles, m.mailFiles} {
+			traces, err := look(p)
+			unread = errors.Join(unread, err)
+			found = append(found, traces...)
+		}
+	}
+	return judgeMail(found, len(kept), unread)
+}
+
+// mailProfiles reads the mail profiles of a user. A folder without a hive has
+// none.
+func (m *Machine) mailProfiles(p keptProfile) ([]mailTrace, error) {
+	hive, err := m.file(p.Path + `\NTUSER.DAT`)
+	if err != nil || !hive.Exists {
+		return nil, err
+	}
+	user := `HKU\` + p.SID + `\Software\Microsoft\`
+	parents := []string{user + `Windows NT\CurrentVersion\Windows Messaging Subsystem\Profiles`}
+	office, err := m.key(user + "Office")
+	if err != nil {
+		return nil, err
+	}
+	versions, err := m.subkeys(office)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range versions {
+		parents = append(parents, user+`Office\`+v.Name()+`\Outlook\Profiles`)
+	}
+	var found []mailTrace
+	for _, name := range parents {
+		parent, err := m.key(name)
+		if err != nil {
+			return found, err
+		}
+		profiles, err := m.subkeys(parent)
+		if err != nil {
+			return found, err
+		}
+		for _, k := range profiles {
+			found = append(found, mailTrace{fmt.Sprintf("the mail profile %s of %s", short(k.Name()), p.Path), k.Evidence})
+		}
+	}
+	return found, nil
+}
+
+// mailFiles looks for Outlook's files in a profile.
+func (m *Machine) mailFiles(p keptProfile) ([]mailTrace, error) {
+	v, folder, err := m.locate(p.Path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := v.file(folder)
+	if err != nil || !f.Exists || !f.Dir {
+		return nil, err
+	}
+	var found []mailTrace
+	damaged, err := v.fs.Walk(folder, func(path []byte, e *ntfs.Entry) error {
+		name := strings.ReplaceAll(string(path), "/", `\`)
+		lower := strings.ToLower(name)
+		if e.Dir || !strings.HasSuffix(lower, ".ost") && !strings.HasSuffix(lower, ".pst") || p.leavesOut(name) {
+			return nil
+		}
+		if len(found) < maxNamed {
+			found = append(found, mailTrace{p.Path + `\` + name, requirement.Evidence{
+				Source: v.role, Path: folder + "/" + string(path), Time: e.Modified, Data: fmt.Sprintf("%d bytes, MFT record %d", e.Size, e.Record),
+			}})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, v.problem(folder, err)
+	}
+	if damaged > 0 {
+		err = fmt.Errorf("%s volume: %s: %s could not be read", v.role, folder, prose.Count(int(damaged), "entry", "entries"))
+	}
+	return found, err
+}
+
+// judgeMail decides win.bp.mail from what was found in so many profiles.
+func judgeMail(found []mailTrace, profiles int, unread error) requirement.Outcome {
+	var names []string
+	var evidence []requirement.Evidence
+	for _, t := range found {
+		names, evidence = append(names, t.What), append(evidence, t.Evidence)
+	}
+	switch {
+	case len(names) > 0:
+		return requirement.Warn("mail settings would enter the image: "+prose.Some(names), evidence...)
+	case unread != nil:
+		return requirement.Unreadable(unread)
+	}
+	return requirement.Pass("no mail profile or mail file in "+prose.Count(profiles, "profile", "profiles")+" that the image includes",
+		requirement.Evidence{Source: roleRoot, Path: "Users", Note: "every profile that the image includes was looked through"})
+}

@@ -1,0 +1,207 @@
+package windows
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var contents = entry{
+	Requirement: informative("win.contents", "what the image will include and leave out", sectionIncluded, explanation{
+		Reads: `The space in use on drive C; the files of the user's profile, which the image leaves out on Windows 10 and later; on Windows 7 the folders of the profile on the document's list, which it leaves out.`,
+		Live:  `Get-Volume C, D; (Get-ChildItem D:\Users\username -Recurse -Force -File | Measure-Object Length -Sum).Sum`,
+	}),
+	Judge: (*Machine).decideContents,
+}
+
+// excludedSeven are the folders of a profile that an image of Windows 7 leaves
+// out: the document's list, in its order.
+var excludedSeven = []string{
+	"Contacts", "Downloads", "Music", "Pictures", "Saved games", "Videos", "Podcasts", "Virtual machines", ".virtualbox", "Tracing",
+	`AppData\Local\Temp`,
+	`AppData\Roaming\Apple Computer\MobileSync`,
+	`AppData\Roaming\Apple Computer\Logs`,
+	`AppData\Roaming\Apple Computer\iTunes\iPhone Software Updates`,
+	`AppData\Roaming\Macromedia\Flash Player\macromedia.com\support\flashplayer\sys`,
+	`AppData\Roaming\Macromedia\Flash Player\#SharedObjects`,
+	`AppData\Roaming\Adobe\Flash Player\AssetCache`,
+	`AppData\Roaming\Microsoft\Windows\Recent`,
+	`AppData\Roaming\Microsoft\Office\Recent`,
+	`AppData\Roaming\Microsoft Office\Live Meeting`,
+	`AppData\Roaming\Microsoft Shared\LiveMeeting Shared`,
+	`AppData\Roaming\Mozilla\Firefox\Crash Reports`,
+	`AppData\Roaming\McAfee\Common Framework`,
+	`AppData\Local\Microsoft\Feeds Cache`,
+	`AppData\Local\Microsoft\Windows\Temporary Internet Files`,
+	`AppData\Local\Microsoft\Windows\History`,
+	`AppData\Local\Microsoft\Internet Explorer\DOMStore`,
+	`AppData\Local\Microsoft\Internet Explorer\ImageStore`,
+	`AppData\LocalLow\Microsoft\Internet Explorer\IconCache`,
+	`AppData\LocalLow\Microsoft\Internet Explorer\DOMStore`,
+	`AppData\LocalLow\Microsoft\Internet Explorer\ImageStore`,
+	`AppData\Local\Microsoft\Internet Explorer\Recovery`,
+	`AppData\Local\Mozilla\Firefox\Profiles`,
+}
+
+// A part is something that the image includes or leaves out.
+type part struct {
+	Path     string `json:"path"`
+	Included bool   `json:"included"`
+	State    string `json:"state"` // "present", "absent"
+	Files    int64  `json:"files,omitempty"`
+	Bytes    int64  `json:"bytes,omitempty"` // of files; of drive C what is in use
+}
+
+// imageContents is what the image will hold.
+type imageContents struct {
+	Volume   int64 // size of the root volume, in bytes: no bundle of the image can have a smaller one
+	Used     int64 // of it
+	Profile  string
+	Left     []part // what is left out
+	Kept     *part  // the user's profile, where the image includes it
+	Evidence []requirement.Evidence
+}
+
+func (m *Machine) decideContents() requirement.Outcome {
+	c, err := m.readContents()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return reportContents(c)
+}
+
+func (m *Machine) readContents() (imageContents, error) {
+	var c imageContents
+	s, err := m.System()
+	if err != nil {
+		return c, err
+	}
+	if !s.Modern() && !s.Seven() {
+		return c, fmt.Errorf("what an image of %s includes is not documented", s.Name())
+	}
+	root := m.volumes["C"]
+	free, err := m.Free()
+	if err != nil {
+		return c, err
+	}
+	c.Volume = root.fs.Volume().Size
+	c.Used = c.Volume - free
+	c.Evidence = append(c.Evidence, requirement.Evidence{Source: root.role, Path: "$Bitmap", Data: fmt.Sprintf("%d bytes in use of %d", c.Used, c.Volume)})
+	w, err := m.Wanted()
+	if err != nil {
+		return c, err
+	}
+	if w.Profile == nil {
+		return c, errors.New("which profile is the user's is not known: see win.profile.exists")
+	}
+	c.Profile = w.Profile.Path
+	drive, _, err := m.follow(c.Profile)
+	if err != nil {
+		return c, err
+	}
+	profile, ev, err := m.part(c.Profile)
+	if err != nil {
+		return c, err
+	}
+	c.Evidence = append(c.Evidence, ev)
+	switch {
+	case drive == "C": // and so it is in what C includes
+		return c, nil
+	case s.Modern():
+		c.Left = append(c.Left, profile)
+		return c, nil
+	}
+	profile.Included = true
+	for _, folder := range excludedSeven {
+		out, ev, err := m.part(c.Profile + `\` + folder)
+		if err != nil {
+			return c, err
+		}
+		if out.State == "present" {
+			c.Evidence = append(c.Evidence, ev)
+		}
+		profile.Files, profile.Bytes = profile.Files-out.Files, profile.Bytes-out.Bytes
+		c.Left = append(c.Left, out)
+	}
+	c.Kept = &profile
+	return c, nil
+}
+
+// part adds up a folder, which need not be there. What lies behind a link is
+// not in it.
+func (m *Machine) part(win string) (part, requirement.Evidence, error) {
+	p := part{Path: win, State: "absent"}
+	v, name, err := m.locateItself(win)
+	if err != nil {
+		return p, requirement.Evidence{}, err
+	}
+	f, err := v.file(name)
+	if err != nil || !f.Exists {
+		return p, f.Evidence, err
+	}
+	p.State = "present"
+	t, err := v.fs.Tree(name)
+	if err != nil {
+		return p, f.Evidence, v.problem(name, err)
+	}
+	if t.Damaged > 0 {
+		return p, f.Evidence, fmt.Errorf("%s volume: %s: %s could not be read", v.role, name, prose.Count(int(t.Damaged), "entry", "entries"))
+	}
+	p.Files, p.Bytes = t.Files, t.Size
+	f.Evidence.Data = totalsText(t)
+	return p, f.Evidence, nil
+}
+
+// totalsText says how much a folder holds.
+func totalsText(t ntfs.Totals) string {
+	return fmt.Sprintf("%s, %d bytes", prose.Count(int(t.Files), "file", "files"), t.Size)
+}
+
+// locateItself is locate for the name itself: a link at its end is not
+// followed.
+func (m *Machine) locateItself(win string) (*volume, string, error) {
+	i := strings.LastIndexByte(win, '\\')
+	v, folder, err := m.locate(win[:i])
+	if err != nil {
+		return nil, "", err
+	}
+	return v, folder + "/" + win[i+1:], nil
+}
+
+// reportContents reports win.contents.
+func reportContents(c imageContents) requirement.Outcome {
+	message := fmt.Sprintf("included: drive C, %s in use", prose.GiB(c.Used))
+	parts := []part{{Path: `C:\`, Included: true, State: "present", Bytes: c.Used}}
+	if c.Kept != nil {
+		parts = append(parts, *c.Kept)
+		message += fmt.Sprintf(", and of %s %s in %s", c.Kept.Path, prose.GiB(c.Kept.Bytes), prose.Count(int(c.Kept.Files), "file", "files"))
+	}
+	var files, bytes int64
+	present := 0
+	for _, p := range c.Left {
+		files, bytes = files+p.Files, bytes+p.Bytes
+		if p.State == "present" {
+			present++
+		}
+	}
+	switch {
+	case c.Kept != nil:
+		message += fmt.Sprintf("; left out: %d of the %d folders of the document's list exist in it, %s, %s", present, len(c.Left), prose.Count(int(files), "file", "files"), prose.GiB(bytes))
+	case len(c.Left) > 0 && present == 0:
+		message += fmt.Sprintf("; left out: the profile %s, which is not there", c.Profile)
+	case len(c.Left) > 0:
+		message += fmt.Sprintf("; left out: the profile %s, %s, %s", c.Profile, prose.Count(int(files), "file", "files"), prose.GiB(bytes))
+	default:
+		message += ", with the profile " + c.Profile + " on it"
+	}
+	o := requirement.Pass(message, c.Evidence...)
+	o.Details = struct {
+		RootVolume int64  `json:"root_volume_bytes"` // no bundle of the image can have a smaller root volume
+		Parts      []part `json:"parts"`
+	}{c.Volume, append(parts, c.Left...)}
+	return o
+}

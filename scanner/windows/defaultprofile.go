@@ -1,0 +1,257 @@
+package windows
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var bpDefaultProfile = entry{
+	Requirement: recommended("win.bp.default-profile", "", `C:\Users\Default is not customised`, sectionPractices, explanation{
+		Reads: `The default profile: files that were made after Windows was installed and are none of its own; in its NTUSER.DAT keys of other vendors, Run and RunOnce, the wallpaper; LayoutModification.xml; CopyProfile in the answer file of the EC2 agent.`,
+		Live:  `Get-ChildItem C:\Users\Default -Recurse -Force -File | Where-Object CreationTime -gt (Get-CimInstance Win32_OperatingSystem).InstallDate`,
+		Fix:   "Undo the changes to the default profile, and make them by Group Policy after the image is made.",
+	}),
+	Judge: (*Machine).decideDefaultProfile,
+}
+
+// A customisation is a sign that somebody changed the default profile.
+type customisation struct {
+	What     string               `json:"what"`
+	Evidence requirement.Evidence `json:"-"`
+}
+
+// defaultProfile is what was found in the default profile.
+type defaultProfile struct {
+	Path   string
+	Folder File
+	Hive   File
+	Signs  []customisation
+	More   int   // files beyond the bound
+	Unread error // why there may be more signs
+}
+
+func (m *Machine) decideDefaultProfile() requirement.Outcome {
+	d, err := m.readDefaultProfile()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeDefaultProfile(d)
+}
+
+func (m *Machine) readDefaultProfile() (defaultProfile, error) {
+	var d defaultProfile
+	s, err := m.System()
+	if err != nil {
+		return d, err
+	}
+	profiles, err := m.Profiles()
+	if err != nil {
+		return d, err
+	}
+	d.Path = profiles.Default
+	if d.Folder, err = m.file(d.Path); err != nil || !d.Folder.Exists || !d.Folder.Dir {
+		return d, err
+	}
+	if d.Hive, err = m.file(d.Path + `\NTUSER.DAT`); err != nil {
+		return d, err
+	}
+	for _, read := range []func(*defaultProfile, System) error{m.customFiles, m.customLayout, m.customHive, m.copiedProfile} {
+		d.Unread = errors.Join(d.Unread, read(&d, s))
+	}
+	return d, nil
+}
+
+// inboxFiles are what Windows itself writes into the default profile, in lower
+// case, with path.Match's wildcards; "…/" before a name stands for any folder.
+var inboxFiles = []string{
+	"ntuser.dat", "ntuser.dat.log", "ntuser.dat.log1", "ntuser.dat.log2", "ntuser.ini", "ntuser.dat{*}*", "…/desktop.ini",
+	"appdata/local/microsoft/windows/winx/*/*.lnk",
+	"appdata/local/microsoft/windows/shell/defaultlayouts.xml",
+	"appdata/local/microsoft/windows/usrclass.dat*",
+	"appdata/local/microsoft/windows sidebar/*",
+	"appdata/roaming/microsoft/windows/sendto/*",
+	"appdata/roaming/microsoft/internet explorer/quick launch/*.lnk",
+	"appdata/roaming/microsoft/windows/start menu/programs/*/*.lnk",
+	"appdata/roaming/microsoft/windows/start menu/programs/*.lnk",
+	"appdata/roaming/microsoft/windows/start menu/programs/*/*/*.lnk",
+}
+
+// inbox says whether a file of the default profile is Windows' own.
+func inbox(name string) bool {
+	name = strings.ToLower(name)
+	for _, pattern := range inboxFiles {
+		if base, anywhere := strings.CutPrefix(pattern, "…/"); anywhere {
+			if path.Base(name) == base {
+				return true
+			}
+		} else if ok, _ := path.Match(pattern, name); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// customFiles looks for files that were made after Windows was installed.
+// Windows' own are older than that: they come with its image.
+func (m *Machine) customFiles(d *defaultProfile, s System) error {
+	if s.Installed.IsZero() {
+		return errors.New("when Windows was installed is not known, and so not whether files of the default profile are newer")
+	}
+	v, folder, err := m.locate(d.Path)
+	if err != nil {
+		return err
+	}
+	found := 0
+	damaged, err := v.fs.Walk(folder, func(p []byte, e *ntfs.Entry) error {
+		if e.Dir || !e.Created.After(s.Installed) || inbox(string(p)) {
+			return nil
+		}
+		if found++; found > maxNamed {
+			return nil
+		}
+		d.Signs = append(d.Signs, customisation{
+			What: fmt.Sprintf("the file %s of %s", strings.ReplaceAll(string(p), "/", `\`), e.Created.Format(time.DateOnly)),
+			Evidence: requirement.Evidence{Source: v.role, Path: folder + "/" + string(p), Time: e.Modified,
+				Data: fmt.Sprintf("%d bytes, MFT record %d, made on %s", e.Size, e.Record, e.Created.Format(time.RFC3339))},
+		})
+		return nil
+	})
+	d.More = max(0, found-maxNamed)
+	if err != nil {
+		return v.problem(folder, err)
+	}
+	if damaged > 0 {
+		return fmt.Errorf("%s volume: %s: %s could not be read", v.role, folder, prose.Count(int(damaged), "entry", "entries"))
+	}
+	return nil
+}
+
+// customLayout looks for the layout of Start and taskbar that an administrator
+// leaves in the default profile, whenever it was made.
+func (m *Machine) customLayout(d *defaultProfile, _ System) error {
+	f, err := m.file(d.Path + `\AppData\Local\Microsoft\Windows\Shell\LayoutModification.xml`)
+	if err == nil && f.Exists && !d.names(f.Evidence) {
+		d.Signs = append(d.Signs, customisation{"a layout of Start, LayoutModification.xml", f.Evidence})
+	}
+	return err
+}
+
+// names says whether a file is among the signs already.
+func (d *defaultProfile) names(ev requirement.Evidence) bool {
+	for _, s := range d.Signs {
+		if s.Evidence.Source == ev.Source && strings.EqualFold(s.Evidence.Path, ev.Path) {
+			return true
+		}
+	}
+	return false
+}
+
+// ownSoftware are the keys below Software that Windows itself makes in the
+// default profile.
+var ownSoftware = []string{"Microsoft", "Classes", "Policies", "Wow6432Node", "RegisteredApplications", "Clients", "AppDataLow"}
+
+// ownRuns are programs that Windows itself starts at the first logon of a new
+// user.
+var ownRuns = []string{"OneDriveSetup", "OneDrive", "Sidebar", "mctadmin"}
+
+// customHive looks through the registry that new profiles begin with.
+func (m *Machine) customHive(d *defaultProfile, s System) error {
+	if !d.Hive.Exists {
+		return nil
+	}
+	const user = `HKU\` + defaultUser
+	software, err := m.key(user + `\Software`)
+	if err != nil {
+		return err
+	}
+	vendors, err := m.subkeys(software)
+	if err != nil {
+		return err
+	}
+	for _, k := range vendors {
+		if !containsFold(ownSoftware, k.Name()) {
+			d.Signs = append(d.Signs, customisation{"settings of " + short(k.Name()), k.Evidence})
+		}
+	}
+	for _, run := range []string{"Run", "RunOnce"} {
+		values, err := m.runValues(user + `\Software` + keyWindows + `\` + run)
+		if err != nil {
+			return err
+		}
+		for _, v := range values {
+			if !containsFold(ownRuns, v.Evidence.Value) {
+				d.Signs = append(d.Signs, customisation{"the startup program " + short(v.Evidence.Value), v.Evidence})
+			}
+		}
+	}
+	wallpaper, err := m.textAt(user+`\Control Panel\Desktop`, "WallPaper")
+	if err != nil {
+		return err
+	}
+	env, err := m.env()
+	if err != nil {
+		return err
+	}
+	if p := normal(env.expand(wallpaper.Value)); wallpaper.Value != "" && !hasPrefixFold(p, normal(s.SystemRoot)+`\`) {
+		d.Signs = append(d.Signs, customisation{"the wallpaper " + short(wallpaper.Value), wallpaper.Evidence})
+	}
+	return nil
+}
+
+// copiedProfile looks whether Sysprep is told to make the Administrator's
+// profile the default one.
+func (m *Machine) copiedProfile(d *defaultProfile, s System) error {
+	env, err := m.env()
+	if err != nil {
+		return err
+	}
+	places := agentPlaces(env, s)
+	for _, agent := range agentOrder(s) {
+		for _, path := range places[agent].answers {
+			answer := m.readAnswer(path)
+			if answer.Err != nil {
+				return answer.Err
+			}
+			if answer.Content.CopyProfile {
+				d.Signs = append(d.Signs, customisation{"CopyProfile in the answer file of " + agent, answer.File.Evidence})
+			}
+		}
+	}
+	return nil
+}
+
+// judgeDefaultProfile decides win.bp.default-profile.
+func judgeDefaultProfile(d defaultProfile) requirement.Outcome {
+	switch {
+	case !d.Folder.Exists || !d.Folder.Dir:
+		o := requirement.Warn("there is no default profile at "+d.Path, d.Folder.Evidence)
+		o.Remediation = "Restore the default profile from a new WorkSpace of the same version: without it no user can sign in for the first time."
+		return o
+	case len(d.Signs) > 0:
+		var names []string
+		var evidence []requirement.Evidence
+		for _, s := range d.Signs {
+			names, evidence = append(names, s.What), append(evidence, s.Evidence)
+		}
+		o := requirement.Warn(d.Path+" was customised: "+prose.Some(names), evidence...)
+		o.Details = struct {
+			Signs []customisation `json:"signs"`
+			More  int             `json:"more_files,omitempty"`
+		}{d.Signs, d.More}
+		return o
+	case !d.Hive.Exists:
+		o := requirement.Warn("the default profile "+d.Path+" has no NTUSER.DAT", d.Hive.Evidence)
+		o.Remediation = "Restore NTUSER.DAT of the default profile from a new WorkSpace of the same version."
+		return o
+	case d.Unread != nil:
+		return requirement.Unreadable(d.Unread, d.Folder.Evidence)
+	}
+	return requirement.Pass(d.Path+" holds nothing but what Windows puts there", d.Folder.Evidence, d.Hive.Evidence)
+}

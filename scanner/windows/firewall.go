@@ -1,0 +1,364 @@
+package windows
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var bpFirewall = entry{
+	Requirement: recommended("win.bp.firewall", "FirewallEnabled", "no firewall rule blocks the ports WorkSpaces needs", sectionPractices, explanation{
+		Reads: `SYSTEM: Services\SharedAccess\Parameters\FirewallPolicy, SOFTWARE: Policies\Microsoft\WindowsFirewall: the profiles and their rules for what comes in on TCP 8200, and on TCP and UDP 4172 for PCoIP or 4195 for DCV. Firewalls of others are not judged.`,
+		Live:  "Get-NetFirewallProfile; Get-NetFirewallRule -Enabled True -Direction Inbound -Action Block",
+		Fix:   "wf.msc, Inbound Rules: disable the rules that block, and allow TCP 8200 and the ports of the protocol (TCP and UDP 4172 for PCoIP, 4195 for DCV).",
+	}),
+	Judge: (*Machine).decideFirewall,
+}
+
+// A port that has to be reachable, and the programs that listen on it.
+type port struct {
+	Protocol int // 6 for TCP, 17 for UDP
+	Number   int
+	Programs []string
+}
+
+const (
+	protocolTCP = 6
+	protocolUDP = 17
+)
+
+func (p port) String() string {
+	if p.Protocol == protocolTCP {
+		return fmt.Sprintf("TCP %d", p.Number)
+	}
+	return fmt.Sprintf("UDP %d", p.Number)
+}
+
+var (
+	pcoipPrograms = []string{"pcoip_agent.exe", "pcoip_server.exe", "pcoip_server_win32.exe", "pcoip_arbiter_win32.exe"}
+	dcvPrograms   = []string{"dcvserver.exe"}
+
+	pcoipPorts  = []port{{protocolTCP, 4172, pcoipPrograms}, {protocolUDP, 4172, pcoipPrograms}}
+	dcvPorts    = []port{{protocolTCP, 4195, dcvPrograms}, {protocolUDP, 4195, dcvPrograms}}
+	alwaysPorts = []port{{protocolTCP, 8200, []string{"SkyLightWorkspaceConfigService.exe"}}}
+)
+
+// A firewallProfile is what the firewall does on networks of a kind.
+type firewallProfile struct {
+	Name       string // as rules name it: "Domain", "Private", "Public"
+	Enabled    bool
+	BlockAll   bool // no rule lets anything in
+	Open       bool // what no rule names is let in
+	LocalRules bool // the machine's own rules count beside those of Group Policy
+	Evidence   requirement.Evidence
+}
+
+// A firewallRule is an active rule for what comes in.
+type firewallRule struct {
+	Name      string
+	Block     bool
+	Protocol  int      // 0 for any
+	Ports     []string // numbers, ranges, words; none for any
+	Program   string   // file name, "" for any
+	Profiles  []string // none for all
+	Addresses bool     // only for some remote addresses
+	Policy    bool     // by Group Policy
+	Evidence  requirement.Evidence
+}
+
+// firewallState is all of Windows' own firewall that decides.
+type firewallState struct {
+	Off      *requirement.Evidence // the firewall's service is disabled
+	Profiles []firewallProfile
+	Rules    []firewallRule
+}
+
+const (
+	keyFirewall       = keyServices + `\SharedAccess\Parameters\FirewallPolicy`
+	keyFirewallPolicy = `HKLM\SOFTWARE\Policies\Microsoft\WindowsFirewall`
+)
+
+func (m *Machine) decideFirewall() requirement.Outcome {
+	state, err := m.readFirewall()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	protocols, err := m.readProtocols()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeFirewall(state, neededPorts(protocols))
+}
+
+// neededPorts are those of the protocol that is installed, or of both where
+// none is.
+func neededPorts(p protocols) []port {
+	needed := slices.Clone(alwaysPorts)
+	pcoip, dcv := p.PCoIP.Service.Exists(), p.DCV.Service.Exists()
+	if pcoip || !dcv {
+		needed = append(needed, pcoipPorts...)
+	}
+	if dcv || !pcoip {
+		needed = append(needed, dcvPorts...)
+	}
+	return needed
+}
+
+func (m *Machine) readFirewall() (firewallState, error) {
+	var state firewallState
+	service, err := m.Service("mpssvc")
+	if err != nil {
+		return state, err
+	}
+	if service.Exists() && service.Start.Present && service.Start.Value == startDisabled {
+		state.Off = &service.Start.Evidence
+		return state, nil
+	}
+	for _, kind := range []struct{ name, key string }{{"Domain", "DomainProfile"}, {"Private", "StandardProfile"}, {"Public", "PublicProfile"}} {
+		p, err := m.readFirewallProfile(kind.name, kind.key)
+		if err != nil {
+			return state, err
+		}
+		state.Profiles = append(state.Profiles, p)
+	}
+	for _, place := range []struct {
+		key    string
+		policy bool
+	}{{keyFirewall, false}, {keyFirewallPolicy, true}} {
+		rules, err := m.readFirewallRules(place.key+`\FirewallRules`, place.policy)
+		if err != nil {
+			return state, err
+		}
+		state.Rules = append(state.Rules, rules...)
+	}
+	return state, nil
+}
+
+// readFirewallProfile reads a profile: what Group Policy says of it comes
+// before the machine's own settings ([MS-FASP] 2.2.37).
+func (m *Machine) readFirewallProfile(name, key string) (firewallProfile, error) {
+	p := firewallProfile{Name: name}
+	own, err := m.key(keyFirewall + `\` + key)
+	if err != nil {
+		return p, err
+	}
+	policy, err := m.key(keyFirewallPolicy + `\` + key)
+	if err != nil {
+		return p, err
+	}
+	effective := func(value string) (Setting[uint32], error) {
+		s, err := m.dword(policy, value)
+		if err != nil || s.Present {
+			return s, err
+		}
+		return m.dword(own, value)
+	}
+	enabled, err := effective("EnableFirewall")
+	if err != nil {
+		return p, err
+	}
+	action, err := effective("DefaultInboundAction")
+	if err != nil {
+		return p, err
+	}
+	noExceptions, err := effective("DoNotAllowExceptions")
+	if err != nil {
+		return p, err
+	}
+	merge, err := m.dword(policy, "AllowLocalPolicyMerge")
+	if err != nil {
+		return p, err
+	}
+	p.Enabled = enabled.Value != 0 || !enabled.Present // on, where nothing is written
+	p.Open = action.Present && action.Value == 0
+	p.BlockAll = noExceptions.Value != 0
+	p.LocalRules = !merge.Present || merge.Value != 0
+	p.Evidence = enabled.Evidence
+	if p.BlockAll {
+		p.Evidence = noExceptions.Evidence
+	}
+	return p, nil
+}
+
+// readFirewallRules reads the active rules for what comes in. The key need not
+// be there.
+func (m *Machine) readFirewallRules(key string, policy bool) ([]firewallRule, error) {
+	k, err := m.key(key)
+	if err != nil || !k.Exists() {
+		return nil, err
+	}
+	values, err := k.Values()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.Evidence.Path, err)
+	}
+	var rules []firewallRule
+	for _, v := range values {
+		s, err := m.text(k, v.Name())
+		if errors.Is(err, registry.ErrType) {
+			continue // no rule
+		}
+		if err != nil {
+			return nil, err
+		}
+		if r, active := parseFirewallRule(s.Value); active {
+			r.Policy, r.Evidence = policy, s.Evidence
+			rules = append(rules, r)
+		}
+	}
+	return rules, nil
+}
+
+// parseFirewallRule reads a rule, "v2.28|Action=Block|Active=TRUE|Dir=In|…"
+// ([MS-GPFAS] 2.2.2.19). It returns false for a rule that is not active, or is
+// for what goes out.
+func parseFirewallRule(text string) (r firewallRule, active bool) {
+	in := false
+	for field := range strings.SplitSeq(text, "|") {
+		name, value, _ := strings.Cut(field, "=")
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "action":
+			r.Block = strings.EqualFold(value, "Block")
+		case "active":
+			active = strings.EqualFold(value, "TRUE")
+		case "dir":
+			in = strings.EqualFold(value, "In")
+		case "protocol":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				n = -1 // none of those that are asked for
+			}
+			r.Protocol = n
+		case "lport", "lport2_10", "lport2_20", "lport2_24":
+			r.Ports = append(r.Ports, value)
+		case "app":
+			r.Program = value[strings.LastIndexByte(value, '\\')+1:]
+		case "svc":
+			if value != "*" && r.Program == "" {
+				r.Program = "service " + value
+			}
+		case "profile":
+			r.Profiles = append(r.Profiles, value)
+		case "name":
+			r.Name = value
+		case "ra4", "ra6", "ra42", "ra62":
+			r.Addresses = true
+		}
+	}
+	return r, active && in
+}
+
+// covers says whether the rule is about a port in a profile.
+func (r firewallRule) covers(p port, profile firewallProfile) bool {
+	switch {
+	case !r.Policy && !profile.LocalRules:
+		return false
+	case len(r.Profiles) > 0 && !containsFold(r.Profiles, profile.Name):
+		return false
+	case r.Protocol != 0 && r.Protocol != p.Protocol && r.Protocol != anyProtocol:
+		return false
+	case r.Program != "" && !containsFold(p.Programs, r.Program):
+		return false
+	}
+	return len(r.Ports) == 0 || slices.ContainsFunc(r.Ports, func(s string) bool { return holdsPort(s, p.Number) })
+}
+
+// anyProtocol is how a rule may write that the protocol does not matter.
+const anyProtocol = 256
+
+// holdsPort says whether a port is the one that is written, or in the range.
+func holdsPort(text string, number int) bool {
+	from, to, isRange := strings.Cut(text, "-")
+	first, err := strconv.Atoi(from)
+	if err != nil {
+		return false // a word: RPC, IPHTTPSIn
+	}
+	last := first
+	if isRange {
+		if last, err = strconv.Atoi(to); err != nil {
+			return false
+		}
+	}
+	return first <= number && number <= last
+}
+
+// judgeFirewall decides win.bp.firewall: a rule that blocks comes before any
+// that allows, and what no rule names is as the profile says.
+func judgeFirewall(state firewallState, needed []port) requirement.Outcome {
+	if state.Off != nil {
+		return requirement.Pass("the firewall's service is disabled", *state.Off)
+	}
+	var blocked []string
+	var evidence, on []requirement.Evidence
+	var names []string
+	for _, profile := range state.Profiles {
+		if !profile.Enabled {
+			continue
+		}
+		names, on = append(names, profile.Name), append(on, profile.Evidence)
+		for _, p := range needed {
+			why, ev := state.blocks(profile, p)
+			if why == "" {
+				continue
+			}
+			if s := p.String() + " " + why; !slices.Contains(blocked, s) {
+				blocked = append(blocked, s)
+			}
+			if !slices.Contains(evidence, ev) {
+				evidence = append(evidence, ev)
+			}
+		}
+	}
+	switch {
+	case len(blocked) > 0:
+		return requirement.Warn("the firewall does not let in what WorkSpaces needs: "+prose.Some(blocked), evidence...)
+	case len(names) == 0:
+		var off []requirement.Evidence
+		for _, profile := range state.Profiles {
+			off = append(off, profile.Evidence)
+		}
+		return requirement.Pass("the firewall is off in every profile", off...)
+	}
+	return requirement.Pass(fmt.Sprintf("the firewall (on in %s) lets in the ports that WorkSpaces needs: %s", strings.Join(names, ", "), portList(needed)), on...)
+}
+
+func portList(ports []port) string {
+	var list []string
+	for _, p := range ports {
+		list = append(list, p.String())
+	}
+	return strings.Join(list, ", ")
+}
+
+// blocks says why a port is not reachable in a profile, "" if it is.
+func (state firewallState) blocks(profile firewallProfile, p port) (why string, ev requirement.Evidence) {
+	if profile.BlockAll {
+		return "(the " + profile.Name + " profile lets nothing in)", profile.Evidence
+	}
+	allowed := profile.Open
+	for _, r := range state.Rules {
+		if !r.covers(p, profile) {
+			continue
+		}
+		if !r.Block {
+			allowed = true
+			continue
+		}
+		why = "(blocked by the rule " + short(r.Name)
+		if r.Addresses {
+			why += " for some addresses"
+		}
+		return why + ")", r.Evidence
+	}
+	if !allowed {
+		ev := profile.Evidence
+		ev.Note = "what no rule allows is blocked, and none allows " + p.String()
+		return "(no rule allows it)", ev
+	}
+	return "", requirement.Evidence{}
+}

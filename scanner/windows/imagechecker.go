@@ -1,0 +1,201 @@
+package windows
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var logImageChecker = entry{
+	Requirement: informative("win.log.imagechecker", "the newest ImageChecker log on the volume, beside these findings", sectionChecker, explanation{
+		Reads: `C:\Program Files\Amazon\ImageChecker_*.log: the newest by the time in its name; its lines that tell a result, and which of these requirements they are about.`,
+		Live:  `Get-ChildItem 'C:\Program Files\Amazon\ImageChecker_*.log' | Sort-Object Name | Select-Object -Last 1 | Get-Content`,
+	}),
+	Judge: (*Machine).decideCheckerLog,
+}
+
+// checkerTests are the titles of the Image Checker's tests, as the document has
+// them, and the requirements that they are about. The words are those that
+// tell a title from the others.
+var checkerTests = []struct {
+	words string // in lower case
+	ids   []string
+}{
+	{"powershell version", []string{"win.powershell.version"}},
+	{"execution policy", []string{"win.powershell.execpolicy"}},
+	{"only the c and d drives", []string{"win.drives.only-c-d"}},
+	{"no pending reboot", []string{"win.reboot.pending"}},
+	{"sysprep file", []string{"win.sysprep.file"}},
+	{"user profile size", []string{"win.profile.size"}},
+	{"drive c must have enough free space", []string{"win.disk.c-free"}},
+	{"under a domain account", []string{"win.services.domain-account"}},
+	{"application manager", []string{"win.wam.installed"}},
+	{"use dhcp", []string{"win.net.dhcp"}},
+	{"remote desktop services", []string{"win.rds.enabled"}},
+	{"user profile must exist", []string{"win.profile.exists"}},
+	{"environment variable path", []string{"win.env.path"}},
+	{"windows modules installer", []string{"win.trustedinstaller.enabled"}},
+	{"amazon ssm agent", []string{"win.ssm.disabled"}},
+	{"ssl3 and tls", []string{"win.tls.tls12", "win.tls.ssl3"}},
+	{"only one user profile", []string{"win.profile.single"}},
+	{"appx packages", []string{"win.appx.staged"}},
+	{"upgraded from a previous version", []string{"win.upgrade.in-place"}},
+	{"rearm count", []string{"win.rearm.nonzero"}},
+}
+
+// A checkerLine is a line of the log that tells a result.
+type checkerLine struct {
+	Line   int      `json:"line"` // from 1
+	Result string   `json:"result"`
+	Text   string   `json:"text"`
+	IDs    []string `json:"requirements,omitempty"` // our findings about the same
+}
+
+// checkerLog is a log of the Image Checker.
+type checkerLog struct {
+	File  File
+	When  time.Time // by its name; in the time zone of the machine
+	Lines []checkerLine
+	Count map[string]int // how many lines tell each result
+	More  int            // such lines beyond the bound
+	Last  string         // the last line of the log that is not empty
+}
+
+const (
+	// maxCheckerLog is far above what a run of some thirty tests writes, in
+	// bytes.
+	maxCheckerLog = 4 << 20
+	// maxCheckerLines bounds the details.
+	maxCheckerLines = 200
+)
+
+// checkerName is how the Image Checker names its log, by the time at which it
+// began.
+var checkerName = regexp.MustCompile(`(?i)^ImageChecker_(\d{14})\.log$`)
+
+func (m *Machine) decideCheckerLog() requirement.Outcome {
+	env, err := m.env()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	folder := env["PROGRAMFILES"] + `\Amazon`
+	entries, f, err := m.list(folder)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	newest := ""
+	logs := 0
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !checkerName.MatchString(e.Name()) {
+			continue
+		}
+		if logs++; strings.ToLower(e.Name()) > strings.ToLower(newest) {
+			newest = e.Name()
+		}
+	}
+	if logs == 0 {
+		return requirement.Pass("no log of the Image Checker in "+folder, f.Evidence)
+	}
+	data, file, err := m.read(folder+`\`+newest, maxCheckerLog)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	l := parseCheckerLog(decodeText(data))
+	l.File = file
+	l.When, _ = time.Parse("20060102150405", checkerName.FindStringSubmatch(newest)[1])
+	return reportCheckerLog(newest, l, logs)
+}
+
+// checkerResults are the words that tell a result, in the order in which they
+// are looked for in a line.
+var checkerResults = []struct{ word, result string }{
+	{"validation successful", "successful"}, {"validation failed", "failed"},
+	{"failed", "failed"}, {"failure", "failed"}, {"error", "failed"}, {"warning", "warning"}, {"passed", "passed"},
+}
+
+// parseCheckerLog looks for the lines that tell a result. The format of the log
+// is not documented: what is read of it is words.
+func parseCheckerLog(text string) checkerLog {
+	l := checkerLog{Count: map[string]int{}}
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		if line = strings.TrimSpace(strings.TrimRight(line, "\x00\r\n")); line == "" {
+			continue
+		}
+		l.Last = short(line)
+		lower := strings.ToLower(line)
+		c := checkerLine{Line: n, Text: clipLine(line)}
+		for _, r := range checkerResults {
+			if strings.Contains(lower, r.word) {
+				c.Result = r.result
+				break
+			}
+		}
+		if c.Result == "" {
+			continue
+		}
+		for _, t := range checkerTests {
+			if strings.Contains(lower, t.words) {
+				c.IDs = append(c.IDs, t.ids...)
+			}
+		}
+		l.Count[c.Result]++
+		if len(l.Lines) == maxCheckerLines {
+			l.More++
+			continue
+		}
+		l.Lines = append(l.Lines, c)
+	}
+	return l
+}
+
+// clipLine bounds a line of a file of any content.
+func clipLine(s string) string {
+	const most = 300
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most]) + "…"
+	}
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// reportCheckerLog reports win.log.imagechecker from the newest of so many
+// logs.
+func reportCheckerLog(name string, l checkerLog, logs int) requirement.Outcome {
+	message := name
+	if !l.When.IsZero() {
+		message += " of " + l.When.Format(time.DateTime)
+	}
+	switch {
+	case l.Last == "":
+		message += " is empty"
+	case len(l.Lines) == 0:
+		message += " tells no result; its last line: " + l.Last
+	default:
+		var parts []string
+		for _, result := range []string{"failed", "warning", "passed"} {
+			if n := l.Count[result]; n > 0 {
+				parts = append(parts, prose.Count(n, "line ", "lines ")+result)
+			}
+		}
+		if len(parts) > 0 {
+			message += ": " + strings.Join(parts, ", ")
+		}
+		message += "; its last line: " + l.Last
+	}
+	if logs > 1 {
+		message += fmt.Sprintf(" (the newest of %d)", logs)
+	}
+	o := requirement.Pass(message, l.File.Evidence)
+	if len(l.Lines) > 0 {
+		o.Details = struct {
+			Lines []checkerLine `json:"lines"`
+			More  int           `json:"more,omitempty"`
+		}{l.Lines, l.More}
+	}
+	return o
+}

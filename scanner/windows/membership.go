@@ -1,0 +1,125 @@
+package windows
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var userDomainGuests = entry{
+	Requirement: recommended("win.user.domain-guests", "", "the user is not in a Domain Guests group", sectionTroubleshooting, explanation{
+		Reads: `The groups of the user's token, as Group Policy last wrote them: NTUSER.DAT and SOFTWARE: Microsoft\Windows\CurrentVersion\Group Policy, GroupMembership. The domain's own list is not on the disk.`,
+		Live:  "whoami /groups (and, for services under a domain account: see win.services.domain-account)",
+		Fix:   "Take the user out of the Domain Guests group of the domain, then let the user sign in again.",
+	}),
+	Judge: (*Machine).decideGuests,
+}
+
+// membership is a list of groups as Group Policy wrote it when it last ran for
+// the user.
+type membership struct {
+	Groups   []Setting[string] // SIDs
+	Written  time.Time
+	Evidence requirement.Evidence // its key
+}
+
+// maxGroups is how many groups a token of Windows holds at most (Microsoft
+// support article 328889 has 1,015).
+const maxGroups = 1024
+
+const keyGroupPolicy = keyMachineWindows + `\Group Policy`
+
+func (m *Machine) decideGuests() requirement.Outcome {
+	w, err := m.Wanted()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	if w.Profile == nil {
+		return requirement.Unknown("whose groups count is not known: see win.profile.exists")
+	}
+	var lists []membership
+	var looked []requirement.Evidence
+	var unread error
+	for _, key := range []string{
+		`HKU\` + w.Profile.SID + `\Software` + keyWindows + `\Group Policy\GroupMembership`,
+		keyGroupPolicy + `\` + w.Profile.SID + `\GroupMembership`,
+	} {
+		list, where, err := m.readMembership(key)
+		switch {
+		case err != nil:
+			unread = errors.Join(unread, err)
+		case list == nil:
+			looked = append(looked, where)
+		default:
+			lists = append(lists, *list)
+		}
+	}
+	return w.inferred(judgeGuests(lists, looked, unread))
+}
+
+// readMembership returns nil and where it was looked for if there is no list.
+func (m *Machine) readMembership(key string) (*membership, requirement.Evidence, error) {
+	k, err := m.key(key)
+	if err != nil || !k.Exists() {
+		return nil, k.Evidence, err
+	}
+	count, err := m.dword(k, "Count")
+	if err != nil {
+		return nil, k.Evidence, err
+	}
+	if !count.Present {
+		return nil, k.Evidence, fmt.Errorf("%s: %s: without a Count, the list of groups may not be whole", k.Evidence.Path, k.Evidence.Key)
+	}
+	if count.Value > maxGroups {
+		return nil, k.Evidence, fmt.Errorf("%s: %s: %d groups, more than a token holds", k.Evidence.Path, k.Evidence.Key, count.Value)
+	}
+	list := membership{Written: k.LastWrite().UTC(), Evidence: k.Evidence}
+	for i := range count.Value {
+		group, err := m.text(k, fmt.Sprintf("Group%d", i))
+		if err != nil {
+			return nil, k.Evidence, err
+		}
+		if !group.Present {
+			return nil, k.Evidence, fmt.Errorf("%s: %s: Group%d of %d is missing", k.Evidence.Path, k.Evidence.Key, i, count.Value)
+		}
+		list.Groups = append(list.Groups, group)
+	}
+	return &list, k.Evidence, nil
+}
+
+// Groups of guests ([MS-DTYP] 2.4.2.4).
+const (
+	ridDomainGuests = 514
+	sidGuests       = "S-1-5-32-546" // the machine's own
+)
+
+// judgeGuests decides win.user.domain-guests. looked is where no list was.
+func judgeGuests(lists []membership, looked []requirement.Evidence, unread error) requirement.Outcome {
+	for _, list := range lists {
+		for _, g := range list.Groups {
+			sid := strings.ToUpper(strings.TrimSpace(g.Value))
+			when := ", as of " + list.Written.Format(time.DateOnly)
+			switch _, rid := splitSID(sid); {
+			case strings.HasPrefix(sid, "S-1-5-21-") && rid == ridDomainGuests:
+				return requirement.Warn("the user is in the Domain Guests group "+sid+when, g.Evidence)
+			case sid == sidGuests:
+				o := requirement.Warn("the user is in the Guests group of the machine ("+sid+")"+when, g.Evidence)
+				o.Remediation = "Take the user, and the groups the user is in, out of the machine's Guests group (lusrmgr.msc)."
+				return o
+			}
+		}
+	}
+	switch {
+	case unread != nil:
+		return requirement.Unreadable(unread)
+	case len(lists) == 0:
+		return requirement.Unknown("Group Policy has written no list of the user's groups: whether one of them is Domain Guests is not on the disk", looked...)
+	}
+	list := lists[0]
+	list.Evidence.Note = "every group was read"
+	return requirement.Pass(fmt.Sprintf("none of the user's %s is Domain Guests, as of %s", prose.Count(len(list.Groups), "group", "groups"), list.Written.Format(time.DateOnly)), list.Evidence)
+}

@@ -1,0 +1,308 @@
+package windows
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var gpoNone = entry{
+	Requirement: recommended("win.gpo.none", "", "no Group Policy Objects are applied", sectionPractices+"; "+sectionTroubleshooting, explanation{
+		Reads: `SOFTWARE, for machine and user: Group Policy\State\…\GPO-List and Group Policy\History; the user's own History in NTUSER.DAT; ProgramData\Microsoft\Group Policy\History; the local policy's Registry.pol. The Default Domain Policy, which every joined machine has, changes no status.`,
+		Live:  "gpresult /r /scope computer; gpresult /r /scope user",
+		Fix:   "Move the WorkSpace to a new organizational unit with blocked inheritance and no policies applied, run gpupdate /force, then restart.",
+	}),
+	Judge: (*Machine).decidePolicies,
+}
+
+// An appliedPolicy is a Group Policy Object that was applied when the policy
+// last ran.
+type appliedPolicy struct {
+	Name     string               `json:"name"`
+	GUID     string               `json:"guid,omitempty"`
+	Link     string               `json:"link,omitempty"`  // "site", "domain", "organizational unit", or the container's name
+	Scope    string               `json:"scope,omitempty"` // "machine" or "user"
+	local    bool                 // the machine's own
+	Evidence requirement.Evidence `json:"-"`
+}
+
+// defaultDomainPolicy is applied to every member of a domain.
+const defaultDomainPolicy = "{31B2F340-016D-11D2-945F-00C04FB984F9}"
+
+// Values of GPOLink ([MS-GPOL] has them as GPO_LINK, gpapi.h).
+const (
+	linkMachine            = 1
+	linkSite               = 2
+	linkDomain             = 3
+	linkOrganizationalUnit = 4
+)
+
+var linkNames = map[uint32]string{linkSite: "site", linkDomain: "domain", linkOrganizationalUnit: "organizational unit"}
+
+// policies are the Group Policy Objects of machine and user.
+type policies struct {
+	Applied []appliedPolicy
+	Local   []policyFile // the local policy's files
+	RDP     []requirement.Evidence
+	Looked  requirement.Evidence
+	Unread  error // why there may be more of them
+}
+
+func (m *Machine) decidePolicies() requirement.Outcome {
+	w, err := m.Wanted()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	p := m.readPolicies(w)
+	return judgePolicies(p)
+}
+
+func (m *Machine) readPolicies(w Wanted) policies {
+	var p policies
+	note := func(err error) {
+		if err != nil {
+			p.Unread = errors.Join(p.Unread, err)
+		}
+	}
+	root, err := m.key(keyGroupPolicy)
+	note(err)
+	p.Looked = root.Evidence
+	note(m.readPolicyHistory(&p, keyGroupPolicy+`\History`, "machine"))
+	note(m.readPolicyState(&p, keyGroupPolicy+`\State\Machine\GPO-List`, "machine"))
+	if w.Profile != nil {
+		note(m.readPolicyState(&p, keyGroupPolicy+`\State\`+w.Profile.SID+`\GPO-List`, "user"))
+		note(m.readPolicyHistory(&p, keyGroupPolicy+`\`+w.Profile.SID+`\History`, "user"))
+		note(m.readPolicyHistory(&p, `HKU\`+w.Profile.SID+`\Software`+keyWindows+`\Group Policy\History`, "user"))
+	} else {
+		note(errors.New("whose policies count beside the machine's is not known: see win.profile.exists"))
+	}
+	note(m.readPolicyFolders(&p))
+	for _, class := range []string{"Machine", "User"} {
+		file := m.policyFile(class)
+		note(file.Err)
+		p.Local = append(p.Local, file)
+	}
+	note(m.readThumbprint(&p))
+	return p
+}
+
+// readPolicyHistory reads what each extension applied: History\{extension}\n.
+func (m *Machine) readPolicyHistory(p *policies, name, scope string) error {
+	history, err := m.key(name)
+	if err != nil {
+		return err
+	}
+	extensions, err := m.subkeys(history)
+	if err != nil {
+		return err
+	}
+	for _, extension := range extensions {
+		list, err := m.subkeys(extension)
+		if err != nil {
+			return err
+		}
+		for _, k := range list {
+			guid, err := m.text(k, "GPOName")
+			if err != nil {
+				return err
+			}
+			link, err := m.dword(k, "GPOLink")
+			if err != nil {
+				return err
+			}
+			a := appliedPolicy{GUID: guid.Value, Scope: scope, Link: linkNames[link.Value], local: link.Value == linkMachine, Evidence: k.Evidence}
+			if err := m.addPolicy(p, k, a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readPolicyState reads the list of the policies that were found for machine
+// or user, with what kept one of them from being applied (by experience, not
+// documented).
+func (m *Machine) readPolicyState(p *policies, name, scope string) error {
+	list, err := m.key(name)
+	if err != nil {
+		return err
+	}
+	keys, err := m.subkeys(list)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		guid, err := m.text(k, "GPOID")
+		if err != nil {
+			return err
+		}
+		som, err := m.text(k, "SOM")
+		if err != nil {
+			return err
+		}
+		denied, err := m.dword(k, "AccessDenied")
+		if err != nil {
+			return err
+		}
+		disabled, err := m.dword(k, "GPO-Disabled")
+		if err != nil {
+			return err
+		}
+		filter, err := m.dword(k, "WQLFilterPass")
+		if err != nil {
+			return err
+		}
+		if denied.Value != 0 || disabled.Value != 0 || filter.Present && filter.Value == 0 {
+			continue
+		}
+		a := appliedPolicy{GUID: policyGUID(guid.Value), Scope: scope, Link: som.Value, Evidence: k.Evidence}
+		a.local = strings.EqualFold(guid.Value, "LocalGPO") || strings.EqualFold(som.Value, "Local")
+		if err := m.addPolicy(p, k, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// policyGUID takes the identifier out of the name of a container in the
+// directory: CN={31B2…},CN=Policies,CN=System,DC=….
+func policyGUID(name string) string {
+	_, rest, found := strings.Cut(name, "{")
+	guid, _, closed := strings.Cut(rest, "}")
+	if !found || !closed {
+		return name
+	}
+	return "{" + guid + "}"
+}
+
+// addPolicy adds a policy with its name, unless it is there already.
+func (m *Machine) addPolicy(p *policies, k Key, a appliedPolicy) error {
+	name, err := m.text(k, "DisplayName")
+	if err != nil {
+		return err
+	}
+	a.Name = name.Value
+	if a.Name == "" {
+		a.Name = a.GUID
+	}
+	if a.Name == "" {
+		a.Name = "a policy without a name"
+	}
+	a.Evidence.Value, a.Evidence.Data = "DisplayName", name.Value
+	if !slices.ContainsFunc(p.Applied, a.same) {
+		p.Applied = append(p.Applied, a)
+	}
+	return nil
+}
+
+// same says whether two entries are of one policy.
+func (a appliedPolicy) same(b appliedPolicy) bool {
+	return a.Scope == b.Scope && a.local == b.local && strings.EqualFold(a.GUID, b.GUID) && (a.GUID != "" || a.Name == b.Name)
+}
+
+// readPolicyFolders adds policies of which only the folder is left in which
+// preferences keep what they applied.
+func (m *Machine) readPolicyFolders(p *policies) error {
+	env, err := m.env()
+	if err != nil {
+		return err
+	}
+	folder := env["PROGRAMDATA"] + `\Microsoft\Group Policy\History`
+	entries, _, err := m.list(folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), "{") {
+			continue
+		}
+		known := func(a appliedPolicy) bool { return strings.EqualFold(a.GUID, e.Name()) }
+		if slices.ContainsFunc(p.Applied, known) {
+			continue
+		}
+		f, err := m.file(folder + `\` + e.Name())
+		if err != nil {
+			return err
+		}
+		p.Applied = append(p.Applied, appliedPolicy{Name: e.Name(), GUID: e.Name(), Evidence: f.Evidence})
+	}
+	return nil
+}
+
+// readThumbprint reads the policies that may hide the RDP certificate's
+// thumbprint from EC2Config and EC2Launch.
+func (m *Machine) readThumbprint(p *policies) error {
+	for _, s := range []struct{ key, value string }{
+		{`HKLM\SOFTWARE\Policies\Microsoft\Windows NT\Terminal Services`, "CertTemplateName"},
+		{`HKLM\SOFTWARE\Policies\Microsoft\Windows NT\Terminal Services`, "SecurityLayer"},
+	} {
+		k, err := m.key(s.key)
+		if err != nil {
+			return err
+		}
+		if !k.Exists() {
+			continue
+		}
+		_, ev, err := m.value(k, s.value)
+		if err != nil {
+			return err
+		}
+		if ev.Type != "" {
+			ev.Note = "may restrict access to the thumbprint of the RDP certificate"
+			p.RDP = append(p.RDP, ev)
+		}
+	}
+	return nil
+}
+
+// judgePolicies decides win.gpo.none.
+func judgePolicies(p policies) requirement.Outcome {
+	var names, ordinary []string
+	var evidence []requirement.Evidence
+	var details []appliedPolicy
+	for _, a := range p.Applied {
+		switch {
+		case a.local:
+		case strings.EqualFold(a.GUID, defaultDomainPolicy):
+			if !slices.Contains(ordinary, a.Name) {
+				ordinary = append(ordinary, a.Name)
+			}
+		default:
+			if !slices.Contains(names, a.Name) {
+				names = append(names, a.Name)
+			}
+			evidence, details = append(evidence, a.Evidence), append(details, a)
+		}
+	}
+	for _, file := range p.Local {
+		if len(file.Entries) > 0 {
+			names = append(names, fmt.Sprintf("the local policy (%s in %s)", prose.Count(len(file.Entries), "setting", "settings"), file.Path))
+			evidence = append(evidence, requirement.Evidence{Source: roleRoot, Path: file.Path, Data: prose.Count(len(file.Entries), "setting", "settings")})
+		}
+	}
+	switch {
+	case len(names) > 0:
+		o := requirement.Warn("Group Policy is applied: "+prose.Some(names), append(evidence, p.RDP...)...)
+		if len(details) > 0 {
+			o.Details = details
+		} else {
+			o.Remediation = `gpedit.msc: set the settings of the local policy back to "Not configured" before the image is made.`
+		}
+		return o
+	case p.Unread != nil:
+		return requirement.Unreadable(p.Unread)
+	}
+	looked := p.Looked
+	if looked.Note == "" {
+		looked.Note = "every list of applied policies was read"
+	}
+	message := "no Group Policy Object is applied"
+	if len(ordinary) > 0 {
+		message += " but " + strings.Join(ordinary, ", ") + ", which every member of a domain has"
+	}
+	return requirement.Pass(message, append([]requirement.Evidence{looked}, p.RDP...)...)
+}

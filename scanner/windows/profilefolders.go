@@ -1,0 +1,115 @@
+package windows
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var profileLongPaths = entry{
+	Requirement: recommended("win.profile.long-paths", "", "Windows 7: folder paths in the profile are shorter than 261 characters", sectionTroubleshooting, explanation{
+		Reads: "$MFT of the user volume: the path of every folder in the profile, counted in UTF-16 units with drive and backslashes, as Windows counts.",
+		Live:  `Get-ChildItem D:\Users\username -Recurse -Force -Directory | Where-Object { $_.FullName.Length -gt 260 }`,
+		Fix:   "Rename folders on the way, or move the folder to a place nearer to the profile, until its path has no more than 260 characters.",
+	}),
+	Judge: (*Machine).decideLongPaths,
+}
+
+var profileLockedFiles = entry{
+	Requirement: recommended("win.profile.locked-files", "", "Windows 7: no profile file is locked by a process", sectionTroubleshooting, explanation{
+		Reads: "Nothing: which files are locked is known to the running system alone.",
+		Live:  `openfiles /query, or handle.exe D:\Users\username of Sysinternals`,
+		Fix:   "Close all programs and sign out before the image is made.",
+	}),
+	Judge: func(m *Machine) requirement.Outcome {
+		if o := m.onlySeven(); o != nil {
+			return *o
+		}
+		return requirement.Unknown("which files a process has locked is known to the running system alone: close all programs and sign out before the image is made")
+	},
+}
+
+// A longPath is a folder of the profile whose path is too long.
+type longPath struct {
+	Path   string `json:"path"`
+	Length int    `json:"length"` // in UTF-16 units
+}
+
+const (
+	// maxFolderPath is how long the path of a folder may be, in UTF-16 units:
+	// the document asks for less than 261.
+	maxFolderPath = 260
+	// maxNamed bounds the lists in details.
+	maxNamed = 100
+)
+
+func (m *Machine) decideLongPaths() requirement.Outcome {
+	if o := m.onlySeven(); o != nil {
+		return *o
+	}
+	w, v, name, o := m.profileFolder()
+	if o != nil {
+		return *o
+	}
+	base := utf16Length(w.Profile.Path) + 1
+	var long []longPath
+	folders, tooLong, longest := 0, 0, base-1
+	damaged, err := v.fs.Walk(name, func(path []byte, e *ntfs.Entry) error {
+		if !e.Dir {
+			return nil
+		}
+		folders++
+		length := base + utf16Length(path)
+		longest = max(longest, length)
+		if length > maxFolderPath {
+			if tooLong++; len(long) < maxNamed {
+				long = append(long, longPath{w.Profile.Path + `\` + strings.ReplaceAll(string(path), "/", `\`), length})
+			}
+		}
+		return nil
+	})
+	ev := requirement.Evidence{Source: v.role, Path: name, Data: fmt.Sprintf("%d folders, the longest path has %d characters", folders, longest)}
+	if err != nil {
+		return requirement.Unreadable(v.problem(name, err), ev)
+	}
+	return w.inferred(judgeLongPaths(long, tooLong, longest, damaged, ev))
+}
+
+// utf16Length is the length of a text in UTF-16 units.
+func utf16Length[T string | []byte](s T) (n int) {
+	for _, r := range string(s) {
+		n += max(1, utf16.RuneLen(r))
+	}
+	return n
+}
+
+// judgeLongPaths decides win.profile.long-paths. long are the first of the
+// paths that are too long, of which there are so many.
+func judgeLongPaths(long []longPath, tooLong, longest int, damaged int64, ev requirement.Evidence) requirement.Outcome {
+	switch {
+	case tooLong > 0:
+		o := requirement.Warn(fmt.Sprintf("%s in the profile has 261 characters or more, the longest %d: %s", prose.Count(tooLong, "folder path", "folder paths"), longest, clipPath(long[0].Path)), ev)
+		if tooLong > 1 {
+			o.Message = strings.Replace(o.Message, " in the profile has ", " in the profile have ", 1)
+		}
+		o.Details = long
+		return o
+	case damaged > 0:
+		return requirement.Unknown(fmt.Sprintf("%s of the profile could not be read: a folder path may be too long", prose.Count(int(damaged), "entry", "entries")), ev)
+	}
+	return requirement.Pass(fmt.Sprintf("the longest folder path in the profile has %d characters, less than 261", longest), ev)
+}
+
+// clipPath shows both ends of a path that is too long for a message.
+func clipPath(path string) string {
+	const most = 80
+	r := []rune(path)
+	if len(r) <= most {
+		return path
+	}
+	return string(r[:most/2]) + "…" + string(r[len(r)-most/2:])
+}

@@ -1,0 +1,124 @@
+package windows
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var bpUpdates = entry{
+	Requirement: recommended("win.bp.updates", "", "the latest cumulative update is recent", sectionPractices, explanation{
+		Reads: `SOFTWARE: Component Based Servicing\Packages, Package_for_RollupFix that are installed, and when; WindowsUpdate\Auto Update\Results\Install\LastSuccessTime. Whether newer updates exist is not on the disk.`,
+		Live:  "Get-HotFix | Sort-Object InstalledOn | Select-Object -Last 1",
+		Fix:   "Settings, Windows Update: install all updates but feature updates (which make image creation impossible), then restart.",
+	}),
+	Judge: (*Machine).decideUpdates,
+}
+
+// recentUpdates is how old the last update may be: two of Microsoft's monthly
+// releases.
+const recentUpdates = 60 * 24 * time.Hour
+
+// statePackageInstalled is the CurrentState of a package that is installed (by
+// experience, not documented; see stateInstallPending).
+const statePackageInstalled = 0x70
+
+// An update is an installation of updates on record.
+type update struct {
+	Name     string
+	Time     time.Time
+	Evidence requirement.Evidence
+}
+
+func (m *Machine) decideUpdates() requirement.Outcome {
+	s, err := m.System()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	updates, looked, err := m.readRollups()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	last, err := m.textAt(keyWindowsUpdate+`\Auto Update\Results\Install`, "LastSuccessTime")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	if last.Present {
+		// Written in UTC, as "2026-01-14 09:00:00".
+		when, err := time.Parse(time.DateTime, strings.TrimSpace(last.Value))
+		if err != nil {
+			return requirement.Unknown(fmt.Sprintf("LastSuccessTime is %q, which is no time", short(last.Value)), last.Evidence)
+		}
+		updates = append(updates, update{"updates", when, last.Evidence})
+	}
+	return judgeUpdates(s, updates, m.in.Now, looked)
+}
+
+// readRollups reads the cumulative updates that are installed.
+func (m *Machine) readRollups() (updates []update, looked requirement.Evidence, err error) {
+	packages, err := m.key(keyServicing + `\Packages`)
+	if err != nil {
+		return nil, looked, err
+	}
+	if !packages.Exists() {
+		return nil, looked, fmt.Errorf("%s: key %s not found", packages.Evidence.Path, packages.Evidence.Key)
+	}
+	list, err := m.subkeys(packages)
+	if err != nil {
+		return nil, looked, err
+	}
+	for _, k := range list {
+		if !hasPrefixFold(k.Name(), "Package_for_RollupFix~") {
+			continue
+		}
+		state, err := m.dword(k, "CurrentState")
+		if err != nil {
+			return nil, looked, err
+		}
+		high, err := m.dword(k, "InstallTimeHigh")
+		if err != nil {
+			return nil, looked, err
+		}
+		low, err := m.dword(k, "InstallTimeLow")
+		if err != nil {
+			return nil, looked, err
+		}
+		if state.Value != statePackageInstalled || !high.Present || !low.Present {
+			continue
+		}
+		u := update{k.Name(), fromFileTime(uint64(high.Value)<<32 | uint64(low.Value)), k.Evidence}
+		u.Evidence.Value, u.Evidence.Data = "InstallTimeHigh, InstallTimeLow", u.Time.Format(time.RFC3339)
+		updates = append(updates, u)
+	}
+	looked = packages.Evidence
+	looked.Note = "the names of " + prose.Count(len(list), "package", "packages") + " were read"
+	return updates, looked, nil
+}
+
+// fromFileTime is the time of a count of 100 ns since 1601 ([MS-DTYP] 2.3.3).
+func fromFileTime(t uint64) time.Time {
+	const epoch = 11_644_473_600 // seconds from 1601 to 1970
+	return time.Unix(int64(t/10_000_000)-epoch, int64(t%10_000_000)*100).UTC()
+}
+
+// judgeUpdates decides win.bp.updates from the updates on record.
+func judgeUpdates(s System, updates []update, now time.Time, looked requirement.Evidence) requirement.Outcome {
+	if len(updates) == 0 {
+		return requirement.Unknown(fmt.Sprintf("%s: no cumulative update is on record as installed, so that its age is not known", s.Version()), looked)
+	}
+	newest := updates[0]
+	for _, u := range updates {
+		if u.Time.After(newest.Time) {
+			newest = u
+		}
+	}
+	age := now.Sub(newest.Time)
+	message := fmt.Sprintf("%s: updates were last installed on %s, %s before the scan", s.Version(), newest.Time.Format(time.DateOnly), prose.Count(max(0, int(age.Hours()/24)), "day", "days"))
+	if age > recentUpdates {
+		return requirement.Warn(message+", more than 60", newest.Evidence)
+	}
+	return requirement.Infer(message+"; whether newer ones exist is not on the disk", newest.Evidence)
+}
