@@ -27,7 +27,9 @@ type answerContent struct {
 	Passes    []string // "generalize", "specialize", …, in the file's order
 	Processed bool     // every pass is marked as done, as Windows marks its own copy
 	SkipRearm bool     // Sysprep is told not to rearm Windows
-	Notes     []string // settings that a person should know of
+	// CopyProfile: the Administrator's profile becomes the default one.
+	CopyProfile bool
+	Notes       []string // settings that a person should know of
 }
 
 // maxAnswerFile is far above an answer file's size, in bytes: those of the
@@ -154,6 +156,7 @@ func (c *answerContent) note(path []string, value string) {
 		c.SkipRearm = true
 		say("SkipRearm is " + short(value) + ": Sysprep does not rearm Windows")
 	case last == "CopyProfile" && strings.EqualFold(value, "true"):
+		c.CopyProfile = true
 		say("CopyProfile is true: the profile is copied to the default one")
 	case last == "PlainText" && strings.EqualFold(value, "true") && strings.HasSuffix(parent, "Password"):
 		say("a password is written in plain text")
@@ -200,13 +203,32 @@ func agentOrder(s System) []string {
 	return []string{agentConfig, agentLaunch, agentLaunchV2}
 }
 
+// agentPlace is where an agent lies.
+type agentPlace struct {
+	folders, answers []string
+	service          string // "" if it has none
+}
+
+func agentPlaces(env environment, s System) map[string]agentPlace {
+	programs, data := env["PROGRAMFILES"]+`\Amazon\`, env["PROGRAMDATA"]+`\Amazon\`
+	v2 := []string{data + `EC2Launch\sysprep\unattend.xml`}
+	if s.Client && s.Build >= build11 {
+		v2 = []string{data + `EC2Launch\sysprep\OOBE_unattend.xml`, v2[0]}
+	}
+	return map[string]agentPlace{
+		agentConfig:   {[]string{programs + `Ec2ConfigService`}, []string{programs + `Ec2ConfigService\sysprep2008.xml`}, "Ec2Config"},
+		agentLaunch:   {[]string{data + `EC2-Windows\Launch`}, []string{data + `EC2-Windows\Launch\Sysprep\Unattend.xml`}, ""},
+		agentLaunchV2: {[]string{data + `EC2Launch`, programs + `EC2Launch`}, v2, "Amazon EC2Launch"},
+	}
+}
+
 // readAgents returns the agents in the order in which they decide.
 func (m *Machine) readAgents(s System) ([]launchAgent, error) {
 	env, err := m.env()
 	if err != nil {
 		return nil, err
 	}
-	known := agentPlaces(s, env)
+	known := agentPlaces(env, s)
 	var agents []launchAgent
 	for _, name := range agentOrder(s) {
 		a := launchAgent{Name: name}
@@ -239,25 +261,6 @@ func (m *Machine) readAgents(s System) ([]launchAgent, error) {
 	return agents, nil
 }
 
-// agentPlace is where an agent shows.
-type agentPlace struct {
-	folders, answers []string
-	service          string // "" if it has none
-}
-
-func agentPlaces(s System, env environment) map[string]agentPlace {
-	programs, data := env["PROGRAMFILES"]+`\Amazon\`, env["PROGRAMDATA"]+`\Amazon\`
-	v2 := []string{data + `EC2Launch\sysprep\unattend.xml`}
-	if s.Client && s.Build >= build11 {
-		v2 = []string{data + `EC2Launch\sysprep\OOBE_unattend.xml`, v2[0]}
-	}
-	return map[string]agentPlace{
-		agentConfig:   {[]string{programs + `Ec2ConfigService`}, []string{programs + `Ec2ConfigService\sysprep2008.xml`}, "Ec2Config"},
-		agentLaunch:   {[]string{data + `EC2-Windows\Launch`}, []string{data + `EC2-Windows\Launch\Sysprep\Unattend.xml`}, ""},
-		agentLaunchV2: {[]string{data + `EC2Launch`, programs + `EC2Launch`}, v2, "Amazon EC2Launch"},
-	}
-}
-
 // readAnswers returns the answer files of the agent that decides or, where it
 // cannot be told which that is, of all there are.
 func (m *Machine) readAnswers(s System) ([]answerFile, error) {
@@ -268,7 +271,7 @@ func (m *Machine) readAnswers(s System) ([]answerFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	places := agentPlaces(s, env)
+	places := agentPlaces(env, s)
 	var answers []answerFile
 	for _, name := range agentOrder(s) {
 		for _, path := range places[name].answers {
