@@ -32,6 +32,7 @@ const everything = "*"
 var rules = map[string][]string{
 	"cmd/coldcheck": {everything},
 	"report":        {"scanner", "scanner/requirement"},
+	"report/remedy": {"report", "scanner/requirement"},
 	"scanner": {
 		"internal/memory", "internal/parallel", "scanner/requirement", "scanner/windows", "scanner/linux", "scanner/linux/packages", "scanner/statement",
 		"scanner/crosscheck", "scanner/disk", "scanner/internal/", "ntfs", "ext4", "xfs", "registry",
@@ -60,12 +61,13 @@ var rules = map[string][]string{
 	"internal/house":    {},
 	"internal/hivetest": {"internal/testenv"},
 	"internal/memory":   {},
+	"internal/mutate":   {"internal/hivetest"},
 	"internal/parallel": {},
 	"internal/testenv":  {},
 }
 
 // forTests are packages that no program contains.
-var forTests = []string{"internal/bench", "internal/house", "internal/hivetest", "internal/testenv", "fixtures/testcases"}
+var forTests = []string{"internal/bench", "internal/house", "internal/hivetest", "internal/mutate", "internal/testenv", "fixtures/testcases"}
 
 // outsiders are modules of others that only the named packages may import:
 // parsers that hostile images can bring down stay behind guards.
