@@ -5,32 +5,24 @@ import (
 	"sort"
 )
 
-// Locate tells where on the volume, in bytes, the byte at off of a file lies,
-// symbolic links followed: in the journal, where that is what was read. It is not
-// known of what lies in the inode (InodeAt tells where that is), in a hole, or in
-// blocks that were never written.
-func (f *FS) Locate(name string, off int64) (at int64, known bool, err error) {
-	i, err := f.resolve(name, true)
-	if err == nil && (i.kind() != modeRegular || i.has(flagEncrypted)) {
+// Locate tells where on the volume, in bytes, the byte at off of the file lies: in
+// the journal, where that is what is read. It is not known of what lies in the
+// inode (FS.InodeAt tells where that is), in a hole, or in blocks that were never
+// written.
+func (f *File) Locate(off int64) (at int64, known bool, err error) {
+	c := f.content
+	if c.blocks == nil || f.refused != nil || off < 0 || off >= c.size {
 		return 0, false, nil
 	}
-	if err == nil {
-		c := newContent(f, i.inode)
-		if c.inline || off < 0 || off >= c.size {
-			return 0, false, nil
-		}
-		bits := f.disk.blockBits
-		var r run
-		if r, err = c.blocks.find(uint64(off) >> bits); err == nil {
-			if !r.data() {
-				return 0, false, nil
-			}
-			at, known = f.disk.locate(int64(r.physical)<<bits + off&(1<<bits-1))
-		}
-	}
+	bits := c.disk.blockBits
+	r, err := c.blocks.find(uint64(off) >> bits)
 	if err != nil {
-		return 0, false, &fs.PathError{Op: "locate", Path: name, Err: err}
+		return 0, false, f.fail("locate", err)
 	}
+	if !r.data() {
+		return 0, false, nil
+	}
+	at, known = c.disk.locate(int64(r.physical)<<bits + off&(1<<bits-1))
 	return at, known, nil
 }
 

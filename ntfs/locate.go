@@ -2,24 +2,15 @@ package ntfs
 
 import "io/fs"
 
-// Locate tells where on the volume, in bytes, the byte at off of a file's unnamed
-// $DATA lies. It is not known of what is resident (RecordAt tells where the record
-// is), compressed, in a hole, or zero since it was never written.
-func (f *FS) Locate(name string, off int64) (at int64, known bool, err error) {
-	record, err := f.resolve(name)
-	var file *File
-	if err == nil {
-		file, err = f.open(name, record, "")
+// Locate tells where on the volume, in bytes, the byte at off of the file lies. It
+// is not known of what is resident (FS.RecordAt tells where the record is),
+// compressed, in a hole, or zero since it was never written.
+func (f *File) Locate(off int64) (at int64, known bool) {
+	s, ok := f.content.(*stream)
+	if !ok || f.refused != nil || off < 0 || off >= s.size {
+		return 0, false
 	}
-	if err != nil {
-		return 0, false, &fs.PathError{Op: "locate", Path: name, Err: err}
-	}
-	s, ok := file.content.(*stream)
-	if !ok || file.refused != nil || off < 0 || off >= s.size {
-		return 0, false, nil
-	}
-	at, known = s.locate(off)
-	return at, known, nil
+	return s.locate(off)
 }
 
 // RecordAt tells where on the volume, in bytes, the MFT record of a file or

@@ -42,10 +42,7 @@ func TestLocate(t *testing.T) {
 			}
 			defer file.Close()
 			for off := int64(0); off < info.Size(); off += 512 {
-				at, ok, err := f.Locate(path, off)
-				if err != nil {
-					t.Fatalf("%s at %d: %v", path, off, err)
-				}
+				at, ok := file.(*File).Locate(off)
 				if !ok {
 					unknown++
 					continue
@@ -67,13 +64,14 @@ func TestLocate(t *testing.T) {
 		if known < 100 || unknown < 100 {
 			t.Errorf("%s: %d places are known, and %d are not: not enough of both to tell", name, known, unknown)
 		}
-		for _, off := range []int64{-1, 1 << 60} {
-			if _, ok, err := f.Locate("$MFT", off); ok || err != nil {
-				t.Errorf("%s: byte %d of $MFT: %v %v", name, off, ok, err)
-			}
+		mft, err := f.OpenStream("$MFT", "")
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, _, err := f.Locate("no such file", 0); !errors.Is(err, fs.ErrNotExist) {
-			t.Error(err)
+		for _, off := range []int64{-1, mft.Size()} {
+			if at, ok := mft.Locate(off); ok {
+				t.Errorf("%s: byte %d of $MFT at %d", name, off, at)
+			}
 		}
 		if _, _, err := f.RecordAt("no such file"); !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)

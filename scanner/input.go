@@ -19,6 +19,7 @@ type Input struct {
 	With     []Document // documents from outside the disk
 	UserName string     // whose profile is meant; "" to find out
 	Policy   Policy
+	Hash     bool // the images are summed with SHA-256
 
 	// ParallelReads is how many reads of the images may be under way at a time:
 	// DefaultParallelReads if 0, at most MaxParallelReads.

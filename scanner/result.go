@@ -32,8 +32,10 @@ const (
 type Result struct {
 	Started  time.Time
 	Finished time.Time
-	Images   []string // as they were named
-	With     []string // documents from outside the disk, as they were named
+	Images   []string    // as they were named
+	With     []string    // documents from outside the disk, as they were named
+	Files    []ImageFile // what the images are, in their order
+	Hives    []Hive      // of the registry that were opened, by volume and path
 
 	BytesRead int64 // from the images
 	Reads     int64 // how many reads that took
@@ -53,6 +55,40 @@ type Result struct {
 	Unmet    map[string]bool // ids of those that count as not met under the Policy, whatever it makes of that
 
 	CrossCheck *CrossCheck // nil if there was none
+}
+
+// ImageFile is the file or device of an image.
+type ImageFile struct {
+	Name     string    // as it was named
+	Size     int64     // in bytes
+	Modified time.Time // when it was last changed; zero if it is no file
+	SHA256   string    // in hexadecimal; "" if it was not asked for
+}
+
+// Hive is a hive of the registry as it was found, and what was done about it.
+type Hive struct {
+	Source             string // role of the volume
+	Path               string
+	State              string // "clean", "recovered" from its logs, or "dirty"
+	Primary, Secondary uint32 // sequence numbers of the base block
+	Format             string // of the logs that were applied: "", "old" or "new"
+	Applied            []HiveLog
+	Pages              int // that were replayed from the logs; sectors in the old format
+}
+
+// HiveLog is a transaction log that was applied to a hive.
+type HiveLog struct {
+	Name        string
+	Entries     int
+	First, Last uint32 // sequence numbers
+}
+
+// Journal is what was replayed of the journal of a filesystem.
+type Journal struct {
+	State        string // "clean", "replayed" or "failed"; of NTFS, whose $LogFile is not replayed, "clean", "not clean", "empty" or "corrupt"
+	Transactions int
+	First, Last  uint32 // sequence numbers of the transactions
+	Blocks       int    // that are read from the journal
 }
 
 // Platform is the system that was found on the root volume.
@@ -79,6 +115,10 @@ type Volume struct {
 	Label      string
 	Serial     string
 	State      string // "clean", "dirty", "journal replayed"; "" if not known
+
+	Journal *Journal // nil if there is none, or it is not known
+	Damaged int64    // MFT records or inodes that cannot be read, as far as was looked
+	Torn    int64    // of these, records of which a write was not finished
 }
 
 // Summary counts the findings by status.

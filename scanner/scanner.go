@@ -124,6 +124,10 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	for _, f := range r.Findings {
 		r.Counted[f.ID] = f.Severity == requirement.Required && (f.Scope == requirement.Disk || svc.uses(f.ID))
 	}
+	volumes.trace(r)
+	if w, ok := sys.(windowsSystem); ok {
+		r.Hives = w.hives()
+	}
 	r.ImageErrors = explainImages(documents, r.Findings)
 	for _, e := range r.ImageErrors {
 		trail.Notify(e.notice())
@@ -138,6 +142,10 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 			return nil, err
 		}
 	}
+	if r.Files, err = volumes.files(ctx, in.Hash, in.Progress); err != nil {
+		return nil, err
+	}
+	volumes.unchanged(trail)
 	trail.Record("verdict", "verdict", string(r.Verdict))
 	r.Notices = trail.Notices()
 	r.Events, r.Dropped = trail.Events()

@@ -43,9 +43,14 @@ type Evidence struct {
 	Value  string    // name of the value, of the column, of the stream
 	Type   string    // REG_SZ and so on
 	Data   string    // the data as a person would read it
-	Offset *int64    // byte offset in the file at Path, nil if not known
+	Offset *int64    // byte offset in the file at Path: of a value's data, else of a key's cell; nil if not known
 	Time   time.Time // key's last write, or file's mtime; zero if not known
 	Note   string    // what a reader must know: "not found", "from the transaction log"
+
+	// Where another tool finds the same bytes, from the beginning of the image of
+	// the volume; nil where it is not known. A Scan completes them.
+	ImageOffset  *int64 // of the byte at Offset
+	RecordOffset *int64 // of the MFT record or the inode of the file at Path
 
 	// What a cross-check made of it; both are empty if there was none.
 	ConfirmedBy string // other parsers that read the same: "go-ntfs v0.2.1"

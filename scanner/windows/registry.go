@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,7 +63,7 @@ func (m *Machine) key(name string) (Key, error) {
 		return Key{}, err
 	}
 	ev := m.hives.evidence(k.Hive(), k.Path())
-	ev.Time = k.LastWrite().UTC()
+	ev.Time, ev.Offset = k.LastWrite().UTC(), cellOf(k)
 	m.in.Trail.Record("key", "source", ev.Source, "path", ev.Path, "key", ev.Key, "found", "yes", "last_write", ev.Time.Format(time.RFC3339Nano))
 	return Key{Key: k, Evidence: ev}, nil
 }
@@ -106,7 +107,7 @@ func (m *Machine) subkeysUpTo(k Key, most int) ([]Key, error) {
 // subkey looks for one subkey of a key that may not be there.
 func (m *Machine) subkey(k Key, name string) (Key, error) {
 	ev := k.Evidence
-	ev.Key = joinKey(ev.Key, name)
+	ev.Key, ev.Offset = joinKey(ev.Key, name), nil
 	ev.Note = notFound
 	if !k.Exists() {
 		return Key{Evidence: ev}, nil
@@ -126,7 +127,7 @@ func (m *Machine) subkey(k Key, name string) (Key, error) {
 func (m *Machine) below(k Key, s *registry.Key) (Key, error) {
 	ev := k.Evidence
 	ev.Key = joinKey(ev.Key, s.Name())
-	ev.Time = s.LastWrite().UTC()
+	ev.Time, ev.Offset = s.LastWrite().UTC(), cellOf(s)
 	target, err := s.SymbolicLink()
 	if err != nil {
 		return Key{}, fmt.Errorf("%s: %w", ev.Path, err)
@@ -140,6 +141,16 @@ func (m *Machine) below(k Key, s *registry.Key) (Key, error) {
 	}
 	linked.link = s.Name()
 	return linked, nil
+}
+
+// cellOf is where the cell of a key lies in its hive; nil if some of it came out
+// of a transaction log, and so is not there.
+func cellOf(k *registry.Key) *int64 {
+	if k.Recovered() {
+		return nil
+	}
+	at := k.Offset()
+	return &at
 }
 
 func joinKey(key, name string) string {
@@ -254,8 +265,30 @@ func (m *Machine) multiAt(key, name string) (Setting[[]string], error) {
 
 // hives remembers where each hive lies.
 type hives struct {
-	mu    sync.Mutex
-	files map[*registry.Hive]requirement.Evidence // its volume and path
+	mu     sync.Mutex
+	files  map[*registry.Hive]requirement.Evidence // its volume and path
+	opened []OpenedHive
+}
+
+// OpenedHive is a hive that was opened, whether or not it could be used.
+type OpenedHive struct {
+	Source, Path string
+	Recovery     registry.Recovery
+}
+
+// OpenedHives returns the hives that were opened so far, each once.
+func (m *Machine) OpenedHives() []OpenedHive {
+	m.hives.mu.Lock()
+	defer m.hives.mu.Unlock()
+	return slices.Clone(m.hives.opened)
+}
+
+func (h *hives) open(o OpenedHive) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.ContainsFunc(h.opened, func(p OpenedHive) bool { return p.Source == o.Source && p.Path == o.Path }) {
+		h.opened = append(h.opened, o)
+	}
 }
 
 func (h *hives) set(hive *registry.Hive, ev requirement.Evidence) {
@@ -322,6 +355,7 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 		}
 	}()
 	r := hive.Recovery()
+	m.hives.open(OpenedHive{v.role, file, r})
 	v.trail.Record("hive", "source", v.role, "path", file, "state", r.State.String(), "primary", fmt.Sprint(r.Primary), "secondary", fmt.Sprint(r.Secondary))
 	notify := func(level requirement.Level, message string) {
 		v.trail.Notify(requirement.Notice{Level: level, Message: message, Source: v.role, Path: file})

@@ -1,0 +1,39 @@
+package scanner
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/scanner/disk"
+)
+
+// The sums of the images are told where they are asked for, and how far they are;
+// reading for them is not counted.
+func TestFiles(t *testing.T) {
+	content := make([]byte, 9<<20)
+	copy(content, "LUKS\xba\xbe\x00\x02")
+	image, err := disk.OpenReader("a.img", bytes.NewReader(content), int64(len(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	vs := &volumes{images: []*disk.Image{image}}
+	plain, err := vs.files(t.Context(), false, nil)
+	if err != nil || len(plain) != 1 || plain[0] != (ImageFile{Name: "a.img", Size: 9 << 20}) {
+		t.Errorf("%+v, %v", plain, err)
+	}
+	before, _ := vs.counters()
+	var last Progress
+	summed, err := vs.files(t.Context(), true, func(p Progress) { last = p })
+	sum := sha256.Sum256(content)
+	if err != nil || summed[0].SHA256 != hex.EncodeToString(sum[:]) {
+		t.Errorf("%+v, %v", summed, err)
+	}
+	if want := (Progress{Step: "SHA-256 of a.img", Done: 9 << 20, Total: 9 << 20}); last != want {
+		t.Errorf("progress %+v, want %+v", last, want)
+	}
+	if after, _ := vs.counters(); after != before {
+		t.Errorf("%d bytes were counted", after-before)
+	}
+}
