@@ -5,21 +5,24 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync/atomic"
 
 	"github.com/coldcheck/coldcheck/internal/parallel"
 )
 
-// scan is the pass over $MFT: scanners take block after block of it, read it
-// in one piece and put what they find into the index, so that one reads while
-// another parses.
+// scan is the pass over $MFT: readers take block after block of it, each in one
+// piece, and scanners put what is in it into the index, so that some read while
+// others parse.
 type scan struct {
 	f      *FS
 	bitmap []byte // of $MFT; nil if it cannot be read
 	blocks int64
 	next   atomic.Int64
 	failed atomic.Bool
+
+	scanners chan *scanner // that have nothing to do
 }
 
 // found is what has to wait for the end of the pass, because it needs records
@@ -75,13 +78,15 @@ func (f *FS) scan(readers int) error {
 		return err
 	}
 	defer func() { f.index.giveBack(int64(readers) * buffer) }()
-	scanners := make([]scanner, readers)
+	s.scanners = make(chan *scanner, min(readers, max(2, runtime.GOMAXPROCS(0))))
+	for range cap(s.scanners) {
+		s.scanners <- &scanner{scan: s}
+	}
 	errs := make([]error, readers)
 	var done parallel.Group
-	for i := range scanners {
+	for i := range readers {
 		done.Go(func() {
-			scanners[i].scan = s
-			if errs[i] = scanners[i].run(); errs[i] != nil {
+			if errs[i] = s.read(); errs[i] != nil {
 				s.failed.Store(true)
 			}
 		})
@@ -91,8 +96,10 @@ func (f *FS) scan(readers int) error {
 		return fmt.Errorf("$MFT: %w", err)
 	}
 	var all found
-	for i := range scanners {
-		all.add(&scanners[i].found)
+	for range cap(s.scanners) {
+		w := <-s.scanners
+		w.flush()
+		all.add(&w.found)
 	}
 	slices.Sort(all.freed)
 	f.freed = all.freed
@@ -167,7 +174,8 @@ func (s *scan) beyond() (list []uint32, more int64) {
 	return list, more
 }
 
-// scanner is one of those who share the pass.
+// scanner is one of those who parse, of which there are no more than can do so
+// at a time: each has memory of its own for names.
 type scanner struct {
 	scan    *scan
 	found   found
@@ -178,38 +186,51 @@ type scanner struct {
 	arenaID int
 }
 
-func (w *scanner) run() error {
-	f := w.scan.f
-	size := f.boot.recordSize
+// read reads block after block, as one of those who do.
+func (s *scan) read() error {
+	size := s.f.boot.recordSize
 	buf := make([]byte, chunkRecords*size)
-	defer w.flush()
-	for !w.scan.failed.Load() {
-		b := w.scan.next.Add(1) - 1
-		if b >= w.scan.blocks {
+	for !s.failed.Load() {
+		b := s.next.Add(1) - 1
+		if b >= s.blocks {
 			return nil
 		}
 		first := uint32(b * chunkRecords)
-		n := int(min(chunkRecords, f.records-first))
-		block := buf[:n*size]
-		err := f.mft.readAt(block, int64(first)*int64(size))
+		block := buf[:int(min(chunkRecords, s.f.records-first))*size]
+		err := s.f.mft.readAt(block, int64(first)*int64(size))
 		if err != nil && !recoverable(err) {
 			return err
 		}
-		w.chunk = nil
-		for i := range n {
-			record := block[i*size : (i+1)*size]
-			number := first + uint32(i)
-			if err != nil {
-				if rerr := f.mft.readAt(record, int64(number)*int64(size)); rerr != nil {
-					if rerr := w.bad(number, reasonTruncated); rerr != nil {
-						return rerr
-					}
-					continue
-				}
-			}
-			if err := w.record(number, record); err != nil {
+		if err := s.parse(first, block, err == nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parse has a scanner parse a block, once there is one that has nothing to do.
+func (s *scan) parse(first uint32, block []byte, whole bool) error {
+	w := <-s.scanners
+	defer func() { s.scanners <- w }()
+	return w.block(first, block, whole)
+}
+
+// block parses the records of a block, or those of them that can be read.
+func (w *scanner) block(first uint32, block []byte, whole bool) error {
+	f := w.scan.f
+	size := f.boot.recordSize
+	w.chunk = nil
+	for i := range len(block) / size {
+		record := block[i*size : (i+1)*size]
+		number := first + uint32(i)
+		if !whole && f.mft.readAt(record, int64(number)*int64(size)) != nil {
+			if err := w.bad(number, reasonTruncated); err != nil {
 				return err
 			}
+			continue
+		}
+		if err := w.record(number, record); err != nil {
+			return err
 		}
 	}
 	return nil
