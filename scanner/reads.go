@@ -14,8 +14,8 @@ const (
 	// two; one that is far away, or is restored while it is read, answers many
 	// requests in the time of one.
 	DefaultParallelReads = 8
-	// MaxParallelReads bounds the memory that waits for reads: each takes up to
-	// 2 MiB on every volume.
+	// MaxParallelReads bounds the memory that waits for reads: 1 MiB for each on
+	// every volume, and 4 MiB where NTFS has records of 4 KiB.
 	MaxParallelReads = 64
 )
 
