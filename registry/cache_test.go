@@ -176,7 +176,7 @@ func countBins(hive []byte) (n int) {
 func TestReserve(t *testing.T) {
 	root := hivetest.Key{Name: "ROOT", Values: []hivetest.Value{dword("d", 1)}}
 	p := padded(root, 64<<20)
-	inMemory, cached := p.size+indexCost(int(p.size)), cacheSize+indexCost(int(p.size))
+	inMemory, cached := p.size+indexCost(int(p.size))+cacheSize, cacheSize+indexCost(int(p.size))
 	for _, tt := range []struct {
 		budget int64
 		held   bool
@@ -268,16 +268,29 @@ func TestReserveForLogs(t *testing.T) {
 	after := hivetest.Build(hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "v", Type: 3, Data: noise(300_000)}}}, hivetest.Options{})
 	log := hivetest.NewFormatLog(before, after, hivetest.LogOptions{First: 2})
 	hive := hivetest.Dirty(before, 3, 2)
-	for inMemory, little := range map[int64]int64{0: readSize, -1: cacheSize + 200_000} {
-		for left, want := range map[int64]State{100 << 20: Recovered, little: Dirty} {
-			b := newBudget(left)
-			h, err := Open(bytes.NewReader(hive), int64(len(hive)), Options{Logs: []Log{logOf("LOG1", log)}, Reserve: b.reserve, InMemory: inMemory})
+	for _, inMemory := range []int64{0, -1} {
+		for left, want := range map[int64]State{100 << 20: Recovered, 0: Dirty} {
+			b, opened := newBudget(100<<20), false
+			reserve := func(n int64) error {
+				if opened && n > left {
+					return errBudget
+				}
+				opened = opened || b.least < b.left // the bins data were asked for, and then taken
+				if inMemory < 0 {
+					opened = true
+				}
+				return b.reserve(n)
+			}
+			h, err := Open(bytes.NewReader(hive), int64(len(hive)), Options{Logs: []Log{logOf("LOG1", log)}, Reserve: reserve, InMemory: inMemory})
 			if err != nil {
 				t.Fatal(err)
 			}
+			if held := h.bins.data != nil; held != (inMemory == 0) {
+				t.Errorf("held in memory: %v", held)
+			}
 			r := h.Recovery()
 			if r.State != want || (want == Dirty) != errors.Is(r.Err, errBudget) || (want == Dirty) != errors.Is(r.Err, ErrDirty) {
-				t.Errorf("%d bytes: %+v", left, r)
+				t.Errorf("%d bytes left: %+v", left, r)
 			}
 		}
 	}

@@ -128,7 +128,9 @@ func (h *Hive) open(r io.ReaderAt, size int64, o Options) error {
 // load reads n bytes of bins data into memory, or has them read when they are wanted.
 func (h *Hive) load(r io.ReaderAt, n int, inMemory int64) error {
 	inMemory = cmp.Or(inMemory, DefaultInMemory)
-	if int64(n) <= inMemory && h.bins.memory.take(int64(n)+indexCost(n)) == nil {
+	// What is left must do for the cache of another, and for logs and lists.
+	wants := int64(n) + indexCost(n)
+	if int64(n) <= inMemory && h.bins.memory.fits(wants+cacheSize) == nil && h.bins.memory.take(wants) == nil {
 		return h.bins.hold(r, n)
 	}
 	return h.bins.leave(r, n)
