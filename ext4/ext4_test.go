@@ -480,3 +480,20 @@ func TestReaderFails(t *testing.T) {
 		}
 	}
 }
+
+// A superblock that lost the feature which the inodes use is damaged, and with
+// it what df would say.
+func TestExtentsWithoutFeature(t *testing.T) {
+	f := openBytes(t, unpack(t, "ext4"))
+	if _, err := f.Usage(); err != nil {
+		t.Fatal(err)
+	}
+	f = openBytes(t, unpack(t, "ext4"))
+	f.super.incompat &^= incompatExtents
+	if _, err := f.Lstat("."); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("root: %v", err)
+	}
+	if u, err := f.computeUsage(); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("%+v, %v", u, err)
+	}
+}

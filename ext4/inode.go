@@ -184,6 +184,9 @@ func (s *superblock) check(i inode) reason {
 	if i.has(flagInline) && (i.has(flagExtents|flagEAInode) || !s.has(incompatInlineData)) {
 		return reasonSizeFlags
 	}
+	if i.has(flagExtents) && !s.has(incompatExtents) {
+		return reasonSizeFlags
+	}
 	return sound
 }
 

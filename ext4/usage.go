@@ -35,6 +35,9 @@ func (f *FS) computeUsage() (Usage, error) {
 	if f.orphans.err != nil {
 		return Usage{}, f.orphans.err
 	}
+	if _, err := f.root(); err != nil {
+		return Usage{}, err // the features that count may not be the volume's
+	}
 	s := &f.super
 	free, inodes := f.orphans.clusters, f.orphans.inodes
 	for n := range f.groups {
