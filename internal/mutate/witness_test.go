@@ -30,7 +30,7 @@ import (
 //	path      what kind of file is at the path, and its content
 //	list      the names in a folder; on NTFS in lower case
 //	key       the subkeys of a registry key, and its values
-//	free      free space in bytes
+//	free      free space in bytes; on ext4 with what else df goes by
 //	tree      the files below a folder, and their bytes
 //	packages  what the package database has installed
 //	appx      packages of the StateRepository, and their users
@@ -63,6 +63,12 @@ func fileReading(r io.Reader, size int64) string {
 		return fmt.Sprintf("error: %d of %d bytes", n, size)
 	}
 	return fmt.Sprintf("file of %d bytes, %x", size, h.Sum(nil)[:8])
+}
+
+// usageReading is what df goes by: bytes but for the blocks.
+func usageReading(free, reserved, blocks int64, features []string) string {
+	features = slices.Sorted(slices.Values(features))
+	return fmt.Sprintf("%d free, %d reserved, of %d blocks: %s", free, reserved, blocks, strings.Join(features, " "))
 }
 
 func listReading(names []string) string {
@@ -201,7 +207,7 @@ func (r *readings) look(i item) string {
 			return say(fmt.Sprint(n), err)
 		case *ext4.FS:
 			u, err := v.Usage()
-			return say(fmt.Sprint(u.Free), err)
+			return say(usageReading(u.Free, u.Reserved, v.Volume().Blocks, v.Volume().Features), err)
 		}
 	case "tree":
 		if v, ok := fsys.(*ntfs.FS); ok {
