@@ -3,6 +3,7 @@ package scanner
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/scanner/linux"
@@ -83,6 +84,27 @@ func (v xfsVolume) notices() []requirement.Notice {
 		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: note})
 	}
 	return list
+}
+
+func (v xfsVolume) content(name string) (func(int64) (int64, bool, error), error) {
+	f, err := v.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	file, ok := f.(*xfs.File)
+	if !ok {
+		return nil, fs.ErrInvalid // a directory
+	}
+	return file.Locate, nil
+}
+
+func (v xfsVolume) recordAt(name string) (int64, bool, error) { return v.InodeAt(name) }
+
+func (v xfsVolume) damage() (records, torn int64) { return v.Damage().Count, 0 }
+
+func (v xfsVolume) journal() *Journal {
+	log := v.Volume().Log
+	return &Journal{State: log.State.String(), Transactions: log.Transactions, Blocks: log.Buffers}
 }
 
 // linuxVolume is the volume as the judgements of Linux see it.

@@ -420,3 +420,37 @@ func TestReaderFails(t *testing.T) {
 		}
 	}
 }
+
+// What is located is there.
+func TestLocate(t *testing.T) {
+	raw := unpack(t, "v5")
+	f := openBytes(t, raw)
+	opened, err := f.Open("home/user/pieces")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := opened.(*File)
+	for i := range int64(40) {
+		at, known, err := file.Locate(i * 8192)
+		if err != nil || !known || raw[at] != 'x' {
+			t.Errorf("piece %d: %d, %v, %v", i, at, known, err)
+		}
+		if _, known, err := file.Locate(i*8192 + 4096); known || err != nil {
+			t.Errorf("the hole behind piece %d: %v, %v", i, known, err)
+		}
+	}
+	if _, known, _ := file.Locate(file.Size()); known {
+		t.Error("the end")
+	}
+	at, known, err := f.InodeAt("home/user/pieces")
+	if info, _ := f.Stat("home/user/pieces"); err != nil || !known || be.Uint64(raw[at+0x98:]) != info.Sys().(*Entry).Inode {
+		t.Errorf("inode: %d, %v, %v", at, known, err)
+	}
+	if _, _, err := f.InodeAt("nothing"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	dirty := openBytes(t, unpack(t, "dirty"))
+	if _, known, err := dirty.InodeAt("last"); known || err != nil {
+		t.Errorf("what is in the log: %v, %v", known, err)
+	}
+}

@@ -1,0 +1,32 @@
+package xfs
+
+import "io/fs"
+
+// Locate tells where on the volume, in bytes, the byte at off of the file lies.
+// It is not known of what lies in a hole, or in blocks that were never written.
+func (f *File) Locate(off int64) (at int64, known bool, err error) {
+	c := f.content
+	if c.blocks == nil || off < 0 || off >= c.size {
+		return 0, false, nil
+	}
+	s := &c.f.super
+	r, err := c.blocks.find(uint64(off) >> s.blockBits)
+	if err != nil {
+		return 0, false, f.fail("locate", err)
+	}
+	if r.kind != runData {
+		return 0, false, nil
+	}
+	return s.offset(r.physical) + off&(s.blockSize-1), true, nil
+}
+
+// InodeAt tells where on the volume, in bytes, the inode of a name begins, that
+// of a symbolic link itself. It is not known of one that the log changes.
+func (f *FS) InodeAt(name string) (at int64, known bool, err error) {
+	i, err := f.resolve(name, false)
+	if err != nil {
+		return 0, false, &fs.PathError{Op: "locate", Path: name, Err: err}
+	}
+	at = f.super.inodeOffset(i.number)
+	return at, f.disk.over == nil || f.disk.over.pages[at/pageSize] == nil, nil
+}
