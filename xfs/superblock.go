@@ -9,34 +9,32 @@ import (
 // superblock is what the first sector of the volume says ("XFS Algorithms &
 // Data Structures", Superblocks).
 type superblock struct {
-	blockSize    int64 // in bytes
-	blockBits    uint8
-	blocks       uint64
-	realtime     uint64 // blocks of the realtime device
-	uuid         [16]byte
-	metaUUID     [16]byte // that blocks have of the volume
-	logStart     uint64   // block, 0 if the log is on another device
-	logBlocks    uint32
-	root         uint64
-	groupBlocks  uint32
-	groups       uint32
-	groupBits    uint8 // of a block's number within its group
-	version      uint16
-	flags        uint16 // versionnum without the version
-	sectorSize   int64
-	inodeSize    int
-	inodeBits    uint8
-	inodesInLog  uint8 // binary logarithm of how many inodes are in a block
-	label        string
-	maxInodes    uint8 // share of the blocks that inodes may take, in percent
-	dirBits      uint8 // of a directory block's size in blocks
-	logSectorLog uint8
-	logUnit      uint32
-	features2    uint32
-	compat       uint32
-	roCompat     uint32
-	incompat     uint32
-	logIncompat  uint32
+	blockSize   int64 // in bytes
+	blockBits   uint8
+	blocks      uint64
+	realtime    uint64 // blocks of the realtime device
+	uuid        [16]byte
+	metaUUID    [16]byte // that blocks have of the volume
+	logStart    uint64   // block, 0 if the log is on another device
+	logBlocks   uint32
+	root        uint64
+	groupBlocks uint32
+	groups      uint32
+	groupBits   uint8 // of a block's number within its group
+	version     uint16
+	flags       uint16 // versionnum without the version
+	sectorSize  int64
+	inodeSize   int
+	inodeBits   uint8
+	inodesInLog uint8 // binary logarithm of how many inodes are in a block
+	label       string
+	maxInodes   uint8 // share of the blocks that inodes may take, in percent
+	dirBits     uint8 // of a directory block's size in blocks
+	features2   uint32
+	compat      uint32
+	roCompat    uint32
+	incompat    uint32
+	logIncompat uint32
 }
 
 const (
@@ -79,8 +77,6 @@ func readSuperblock(d *device) (superblock, error) {
 //	0x08  8  blocks                       0x80  8  inodes, 0x88  8  free inodes
 //	0x10  8  realtime blocks              0xB4  4  alignment of inodes, in blocks
 //	0x20 16  UUID                         0xC0  1  log2 of blocks of a directory block
-//	0x30  8  first block of the log       0xC1  1  log2 of bytes of a log sector
-//	0x38  8  root inode                   0xC4  4  stripe unit of the log, in bytes
 //	0x54  4  blocks of a group            0xC8  4  more features
 //	0x58  4  groups                       0xD0  4  compatible features
 //	0x60  4  blocks of the log            0xD4  4  read-only compatible features
@@ -98,29 +94,27 @@ func parseSuperblock(b []byte, replayed bool) (superblock, error) {
 	}
 	number := be.Uint16(b[0x64:])
 	s = superblock{
-		blockSize:    int64(be.Uint32(b[0x4:])),
-		blockBits:    b[0x78],
-		blocks:       be.Uint64(b[0x8:]),
-		realtime:     be.Uint64(b[0x10:]),
-		uuid:         [16]byte(b[0x20:0x30]),
-		metaUUID:     [16]byte(b[0x20:0x30]),
-		logStart:     be.Uint64(b[0x30:]),
-		root:         be.Uint64(b[0x38:]),
-		groupBlocks:  be.Uint32(b[0x54:]),
-		groups:       be.Uint32(b[0x58:]),
-		logBlocks:    be.Uint32(b[0x60:]),
-		version:      number & 0xF,
-		flags:        number &^ 0xF,
-		sectorSize:   int64(be.Uint16(b[0x66:])),
-		inodeSize:    int(be.Uint16(b[0x68:])),
-		inodeBits:    b[0x7A],
-		inodesInLog:  b[0x7B],
-		groupBits:    b[0x7C],
-		label:        string(bytes.TrimRight(b[0x6C:0x78], "\x00")),
-		maxInodes:    b[0x7F],
-		dirBits:      b[0xC0],
-		logSectorLog: b[0xC1],
-		logUnit:      be.Uint32(b[0xC4:]),
+		blockSize:   int64(be.Uint32(b[0x4:])),
+		blockBits:   b[0x78],
+		blocks:      be.Uint64(b[0x8:]),
+		realtime:    be.Uint64(b[0x10:]),
+		uuid:        [16]byte(b[0x20:0x30]),
+		metaUUID:    [16]byte(b[0x20:0x30]),
+		logStart:    be.Uint64(b[0x30:]),
+		root:        be.Uint64(b[0x38:]),
+		groupBlocks: be.Uint32(b[0x54:]),
+		groups:      be.Uint32(b[0x58:]),
+		logBlocks:   be.Uint32(b[0x60:]),
+		version:     number & 0xF,
+		flags:       number &^ 0xF,
+		sectorSize:  int64(be.Uint16(b[0x66:])),
+		inodeSize:   int(be.Uint16(b[0x68:])),
+		inodeBits:   b[0x7A],
+		inodesInLog: b[0x7B],
+		groupBits:   b[0x7C],
+		label:       string(bytes.TrimRight(b[0x6C:0x78], "\x00")),
+		maxInodes:   b[0x7F],
+		dirBits:     b[0xC0],
 	}
 	sectorBits := b[0x79]
 	if s.flags&flagMoreBits != 0 {
@@ -171,7 +165,7 @@ func (s *superblock) plausible(inodesInBlock int) error {
 	case s.blocks > uint64(s.groups)*uint64(s.groupBlocks),
 		s.blocks < uint64(s.groups-1)*uint64(s.groupBlocks)+minGroupBlocks, s.blocks >= 1<<63>>s.blockBits:
 		return corrupt("%d blocks in %d groups of %d", s.blocks, s.groups, s.groupBlocks)
-	case s.dirBits+s.blockBits > maxDirBits:
+	case int(s.dirBits)+int(s.blockBits) > maxDirBits:
 		return corrupt("directory blocks of %d bytes", s.blockSize<<s.dirBits)
 	case s.logStart != 0 && (s.logBlocks == 0 || !s.valid(s.logStart, uint64(s.logBlocks))):
 		return corrupt("a log of %d blocks at %d", s.logBlocks, s.logStart)
