@@ -77,8 +77,10 @@ func readSuperblock(d *device) (superblock, error) {
 //	0x08  8  blocks                       0x80  8  inodes, 0x88  8  free inodes
 //	0x10  8  realtime blocks              0xB4  4  alignment of inodes, in blocks
 //	0x20 16  UUID                         0xC0  1  log2 of blocks of a directory block
-//	0x54  4  blocks of a group            0xC8  4  more features
-//	0x58  4  groups                       0xD0  4  compatible features
+//	0x30  8  first block of the log       0xC8  4  more features
+//	0x38  8  root inode                   0xD0  4  compatible features
+//	0x54  4  blocks of a group
+//	0x58  4  groups
 //	0x60  4  blocks of the log            0xD4  4  read-only compatible features
 //	0x64  2  version and features         0xD8  4  incompatible features
 //	0x66  2  bytes of a sector            0xDC  4  incompatible features of the log
