@@ -549,6 +549,22 @@ func TestFreedRecord(t *testing.T) {
 	}
 }
 
+// A directory that is not marked as one is damaged, not a file without content.
+func TestDirectoryNotMarked(t *testing.T) {
+	e := small(t)
+	number := e.number("deep/1")
+	e.editRecord(number, func(r []byte) { r[22] &^= recordDirectory })
+	f := e.open()
+	if got, want := f.Damage().Records, []DamagedRecord{{uint64(number), reasonDirectory.Error()}}; !slices.Equal(got, want) {
+		t.Errorf("damage %v, want %v", got, want)
+	}
+	for _, name := range []string{"deep/1", "deep/1/2", "deep/1/nothing"} {
+		if _, err := f.Stat(name); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A $MFT that was cut has lost the records that its bitmap still has.
 func TestCutMFT(t *testing.T) {
 	e := small(t)

@@ -50,6 +50,7 @@ const (
 	reasonReparse
 	reasonFreed
 	reasonBeyond
+	reasonDirectory
 )
 
 var reasons = [...]string{
@@ -67,6 +68,7 @@ var reasons = [...]string{
 	reasonExtension: "has an extension record that is missing or damaged",
 	reasonReparse:   "has reparse data that cannot be read",
 	reasonFreed:     "is marked as free, but in use by the bitmap of $MFT",
+	reasonDirectory: "has the index of a directory, and is not marked as one",
 	reasonBeyond:    "lies past the end of $MFT, but is in use by its bitmap",
 }
 

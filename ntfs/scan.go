@@ -406,6 +406,10 @@ func (w *scanner) attributes(number uint32, r record, n *node) (why reason) {
 			}
 			e.data = true
 			facts.data(&a)
+		case typeIndexRoot:
+			if r.base == 0 && r.flags&recordDirectory == 0 && a.named("$I30") {
+				return reasonDirectory
+			}
 		case typeReparsePoint:
 			if a.resident && len(a.value) >= 4 {
 				facts.tag = le.Uint32(a.value)
