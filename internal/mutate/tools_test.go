@@ -275,7 +275,7 @@ func debugfs(image, command, name string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), toolTime)
 	defer cancel()
 	if name != "" {
-		command += ` "/` + name + `"`
+		command += ` "/` + asOnDisk(name) + `"`
 	}
 	cmd := exec.CommandContext(ctx, "debugfs", "-c", "-R", command, image) // -c leaves the bitmaps alone
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBUGFS_PAGER=cat")

@@ -143,8 +143,10 @@ func (r *readings) items() map[item]bool {
 			add("list", a["source"], a["path"])
 		case "packages":
 			add("packages", a["source"], a["path"])
+			add("path", a["source"], a["path"]+"-wal")
 		case "database":
 			add("appx", a["source"], a["path"])
+			add("path", a["source"], a["path"]+"-wal")
 		}
 	}
 	return items
