@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	_ "embed" // for the page's template
+	"fmt"
 	"html/template"
 	"io"
 	"strconv"
@@ -70,9 +71,18 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 	for _, n := range worstFirst(r.Notices) {
 		page.Notices = append(page.Notices, htmlNotice{string(n.Level), Neutral(notice(n))})
 	}
-	for _, name := range r.Images {
-		page.Images = append(page.Images, Neutral(name))
+	for i, name := range r.Images {
+		h := htmlImage{Name: Neutral(name)}
+		if i < len(r.Files) {
+			f := r.Files[i]
+			h.Size, h.Modified, h.SHA256 = strconv.FormatInt(f.Size, 10), timestamp(f.Modified), f.SHA256
+		}
+		page.Images = append(page.Images, h)
 	}
+	for _, h := range r.Hives {
+		page.Hives = append(page.Hives, htmlHive{Neutral(h.Source + " " + h.Path), h.State, Neutral(replayed(h)), h.Primary, h.Secondary})
+	}
+	page.Arguments = neutral(o.Arguments)
 	for _, name := range r.With {
 		page.With = append(page.With, Neutral(name))
 	}
@@ -95,7 +105,9 @@ type htmlReport struct {
 	Contents                             []htmlFinding
 	Findings                             []htmlFinding
 	Notices                              []htmlNotice
-	Images, With                         []string
+	Images                               []htmlImage
+	Hives                                []htmlHive
+	With, Arguments                      []string
 	Version, Started, Finished, Read     string
 	Reads                                int64
 
@@ -134,6 +146,22 @@ type htmlEvidence struct {
 	Where, What []string
 	Bytes       string
 	Confirmed   string
+}
+
+type htmlImage struct{ Name, Size, Modified, SHA256 string }
+
+type htmlHive struct {
+	Path, State, Replayed string
+	Primary, Secondary    uint32
+}
+
+// replayed says what of transaction logs was applied to a hive.
+func replayed(h scanner.Hive) string {
+	var parts []string
+	for _, a := range h.Applied {
+		parts = append(parts, fmt.Sprintf("%s: entries %d to %d", a.Name, a.First, a.Last))
+	}
+	return strings.Join(parts, ", ")
 }
 
 type htmlNotice struct{ Level, Text string }
@@ -245,10 +273,16 @@ func neutral(list []string) []string {
 
 // place says at which byte evidence lies.
 func place(e requirement.Evidence) string {
-	if e.Offset == nil {
-		return ""
+	var parts []string
+	for _, p := range []struct {
+		at *int64
+		of string
+	}{{e.Offset, "byte %d of the file"}, {e.ImageOffset, "byte %d of the image"}, {e.RecordOffset, "the file's record at byte %d of the image"}} {
+		if p.at != nil {
+			parts = append(parts, fmt.Sprintf(p.of, *p.at))
+		}
 	}
-	return "byte " + strconv.FormatInt(*e.Offset, 10) + " of the file"
+	return strings.Join(parts, ", ")
 }
 
 func htmlValueOf(v value) htmlValue {

@@ -200,8 +200,8 @@ func TestHTMLDetails(t *testing.T) {
 	}{
 		{"a number", 42, []string{"42"}},
 		{"text", "a <b>", []string{"a &lt;b&gt;"}},
-		{"none", []string{}, []string{"none"}},
-		{"a list", []any{"z", "a", true, nil}, []string{"<li>z</li>", "<li>a</li>", "<li>true</li>", "none"}},
+		{"none", []string{}, []string{"–"}},
+		{"a list", []any{"z", "a", true, nil}, []string{"<li>z</li>", "<li>a</li>", "<li>true</li>", "–"}},
 		{"an object", struct {
 			Z int
 			A []string

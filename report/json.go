@@ -36,7 +36,9 @@ type jsonReport struct {
 	Tool          jsonTool                   `json:"tool"`
 	Scan          jsonScan                   `json:"scan"`
 	Platform      jsonPlatform               `json:"platform"`
+	Images        []jsonImage                `json:"images,omitempty"`
 	Volumes       []jsonVolume               `json:"volumes"`
+	Hives         []jsonHive                 `json:"hives,omitempty"`
 	Verdict       scanner.Verdict            `json:"verdict"`
 	ExitCode      int                        `json:"exit_code"`
 	Summary       map[requirement.Status]int `json:"summary"`
@@ -65,6 +67,7 @@ type jsonScan struct {
 	Finished  string   `json:"finished"`
 	Images    []string `json:"images"`
 	With      []string `json:"with"`
+	Arguments []string `json:"arguments,omitempty"`
 	BytesRead int64    `json:"bytes_read"`
 	Reads     int64    `json:"reads"`
 }
@@ -91,6 +94,42 @@ type jsonVolume struct {
 	Label      string       `json:"label,omitempty"`
 	Serial     string       `json:"serial,omitempty"`
 	State      string       `json:"state,omitempty"`
+	Journal    *jsonJournal `json:"journal,omitempty"`
+	Damaged    int64        `json:"damaged,omitempty"`
+	Torn       int64        `json:"torn,omitempty"`
+}
+
+type jsonImage struct {
+	Name     string `json:"name"`
+	Size     int64  `json:"size"`
+	Modified string `json:"modified,omitempty"`
+	SHA256   string `json:"sha256,omitempty"`
+}
+
+type jsonJournal struct {
+	State        string `json:"state"`
+	Transactions int    `json:"transactions,omitempty"`
+	First        uint32 `json:"first,omitempty"`
+	Last         uint32 `json:"last,omitempty"`
+	Blocks       int    `json:"blocks,omitempty"`
+}
+
+type jsonHive struct {
+	Source    string        `json:"source"`
+	Path      string        `json:"path"`
+	State     string        `json:"state"`
+	Primary   uint32        `json:"primary"`
+	Secondary uint32        `json:"secondary"`
+	LogFormat string        `json:"log_format,omitempty"`
+	Applied   []jsonHiveLog `json:"applied,omitempty"`
+	Pages     int           `json:"pages,omitempty"`
+}
+
+type jsonHiveLog struct {
+	Name    string `json:"name"`
+	Entries int    `json:"entries"`
+	First   uint32 `json:"first"`
+	Last    uint32 `json:"last"`
 }
 
 type jsonFinding struct {
@@ -127,8 +166,12 @@ type jsonEvidence struct {
 	Type   string  `json:"type,omitempty"`
 	Data   string  `json:"data,omitempty"`
 	Offset *int64  `json:"offset,omitempty"`
-	Time   string  `json:"time,omitempty"`
-	Note   string  `json:"note,omitempty"`
+
+	ImageOffset  *int64 `json:"image_offset,omitempty"`
+	RecordOffset *int64 `json:"record_offset,omitempty"`
+
+	Time string `json:"time,omitempty"`
+	Note string `json:"note,omitempty"`
 
 	ConfirmedBy string `json:"confirmed_by,omitempty"`
 	Unconfirmed string `json:"unconfirmed,omitempty"`
@@ -164,7 +207,7 @@ func document(r *scanner.Result, o Options) jsonReport {
 		Scan: jsonScan{
 			Started: timestamp(r.Started), Finished: timestamp(r.Finished),
 			Images: append([]string{}, r.Images...), With: append([]string{}, r.With...),
-			BytesRead: r.BytesRead, Reads: r.Reads,
+			Arguments: o.Arguments, BytesRead: r.BytesRead, Reads: r.Reads,
 		},
 		Platform: jsonPlatform(r.Platform),
 		Volumes:  make([]jsonVolume, 0, len(r.Volumes)),
@@ -178,13 +221,28 @@ func document(r *scanner.Result, o Options) jsonReport {
 		c := jsonCrossCheck(*r.CrossCheck)
 		doc.CrossCheck = &c
 	}
+	for _, i := range r.Files {
+		doc.Images = append(doc.Images, jsonImage{i.Name, i.Size, timestamp(i.Modified), i.SHA256})
+	}
+	for _, h := range r.Hives {
+		j := jsonHive{Source: h.Source, Path: h.Path, State: h.State, Primary: h.Primary, Secondary: h.Secondary, LogFormat: h.Format, Pages: h.Pages}
+		for _, l := range h.Applied {
+			j.Applied = append(j.Applied, jsonHiveLog(l))
+		}
+		doc.Hives = append(doc.Hives, j)
+	}
 	for _, v := range r.Volumes {
 		j := jsonVolume{
 			Role: v.Role, Image: v.Image, Format: v.Format, Partition: v.Partition, Logical: v.Logical, Offset: v.Offset,
 			Size: v.Size, Filesystem: v.Filesystem, Label: v.Label, Serial: v.Serial, State: v.State,
+			Damaged: v.Damaged, Torn: v.Torn,
 		}
 		if v.Free >= 0 {
 			j.Free = &v.Free
+		}
+		if v.Journal.State != "" {
+			journal := jsonJournal(v.Journal)
+			j.Journal = &journal
 		}
 		doc.Volumes = append(doc.Volumes, j)
 	}
@@ -218,7 +276,7 @@ func finding(f requirement.Finding) jsonFinding {
 func evidence(e requirement.Evidence) jsonEvidence {
 	j := jsonEvidence{
 		Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data,
-		Offset: e.Offset, Time: timestamp(e.Time), Note: e.Note,
+		Offset: e.Offset, ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset, Time: timestamp(e.Time), Note: e.Note,
 		ConfirmedBy: e.ConfirmedBy, Unconfirmed: e.Unconfirmed,
 	}
 	if hasValue(e) {

@@ -103,6 +103,20 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 			l.end()
 		}
 	}
+	for _, a := range o.Arguments {
+		l.begin(r.Started, "given")
+		l.put("kind", "argument")
+		l.put("name", a)
+		l.end()
+	}
+	for _, i := range r.Files {
+		l.begin(r.Started, "file")
+		l.put("name", i.Name)
+		l.putInt("size", i.Size)
+		l.putIf("modified", timestamp(i.Modified))
+		l.putIf("sha256", i.SHA256)
+		l.end()
+	}
 	for _, v := range r.Volumes {
 		l.begin(r.Started, "role")
 		l.put("role", string(v.Role))
@@ -118,7 +132,38 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 		l.putIf("label", v.Label)
 		l.putIf("serial", v.Serial)
 		l.putIf("state", v.State)
+		if j := v.Journal; j.State != "" {
+			l.put("journal", j.State)
+			if j.Transactions > 0 {
+				l.putInt("transactions", int64(j.Transactions))
+				l.putInt("first", int64(j.First))
+				l.putInt("last", int64(j.Last))
+				l.putInt("blocks", int64(j.Blocks))
+			}
+		}
+		l.putInt("damaged", v.Damaged)
+		l.putInt("torn", v.Torn)
 		l.end()
+	}
+	for _, h := range r.Hives {
+		l.begin(r.Started, "hive_state")
+		l.put("source", h.Source)
+		l.put("path", h.Path)
+		l.put("state", h.State)
+		l.putInt("primary", int64(h.Primary))
+		l.putInt("secondary", int64(h.Secondary))
+		l.putInt("pages", int64(h.Pages))
+		l.end()
+		for _, a := range h.Applied {
+			l.begin(r.Started, "hive_log")
+			l.put("source", h.Source)
+			l.put("path", h.Path)
+			l.put("log", a.Name)
+			l.putInt("entries", int64(a.Entries))
+			l.putInt("first", int64(a.First))
+			l.putInt("last", int64(a.Last))
+			l.end()
+		}
 	}
 	l.begin(r.Started, "platform")
 	l.put("family", r.Platform.Family)
@@ -168,6 +213,12 @@ func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 		l.putIf("data", e.Data)
 		if e.Offset != nil {
 			l.putInt("offset", *e.Offset)
+		}
+		if e.ImageOffset != nil {
+			l.putInt("image_offset", *e.ImageOffset)
+		}
+		if e.RecordOffset != nil {
+			l.putInt("record_offset", *e.RecordOffset)
 		}
 		l.putIf("modified", timestamp(e.Time))
 		l.putIf("note", e.Note)

@@ -21,6 +21,8 @@ type Options struct {
 	Color   bool   // the table may use colour
 	Version string // of the program
 	Commit  string // of the program; may be ""
+
+	Arguments []string // that the program was called with; nil if it was not by a command line
 }
 
 // Format is one way to write a report.

@@ -287,6 +287,20 @@ func failing() *scanner.Result {
 		}},
 	}
 	r.Dropped = 12
+	image, record := int64(1229604+368050176), int64(368050176+4096)
+	findings[2].Evidence[0].RecordOffset = &record
+	findings[6].Evidence[0].Offset, findings[6].Evidence[0].ImageOffset = &offset, &image
+	r.Files = []scanner.ImageFile{
+		{Name: "win-root.img", Size: 85899345920, Modified: start.Add(-time.Hour), SHA256: strings.Repeat("0123456789abcdef", 4)},
+		{Name: "win-user.img", Size: 21474836480, Modified: start.Add(-time.Hour)},
+	}
+	r.Hives = []scanner.Hive{
+		{Source: "root", Path: "Windows/System32/config/SOFTWARE", State: "clean", Primary: 7, Secondary: 7},
+		{Source: "root", Path: "Windows/System32/config/SYSTEM", State: "recovered", Primary: 13, Secondary: 12, Format: "new", Pages: 3,
+			Applied: []scanner.HiveLog{{Name: "SYSTEM.LOG1", Entries: 2, First: 12, Last: 13}}},
+	}
+	r.Volumes[0].Journal = scanner.Journal{State: "not clean"}
+	r.Volumes[0].Damaged, r.Volumes[0].Torn = 3, 2
 	r.Verdict, r.ExitCode = scanner.NotReady, 1
 	return r
 }
@@ -327,7 +341,7 @@ func linuxFailing() *scanner.Result {
 	r.Platform = scanner.Platform{Family: "linux", Name: "Amazon Linux 2", Version: "2", Architecture: "amd64", ComputerName: "a-1k2m3n4p5q6r7"}
 	r.Images = []string{"linux-root.img", "linux-user.img"}
 	r.Volumes = []scanner.Volume{
-		{Role: scanner.Root, Image: "linux-root.img", Format: "raw", Partition: 1, Offset: 2097152, Size: 85896200192, Free: 6223400960, Filesystem: "ext4", Label: "/", State: "journal replayed"},
+		{Role: scanner.Root, Image: "linux-root.img", Format: "raw", Partition: 1, Offset: 2097152, Size: 85896200192, Free: 6223400960, Filesystem: "ext4", Label: "/", State: "journal replayed", Journal: scanner.Journal{State: "replayed", Transactions: 3, First: 7, Last: 9, Blocks: 12}},
 		{Role: scanner.User, Image: "linux-user.img", Format: "raw", Partition: 1, Offset: 1048576, Size: 10734272512, Free: 10525261824, Filesystem: "ext4", Label: "home", State: "clean"},
 	}
 	r.Notices = []requirement.Notice{{Level: requirement.LevelInfo, Source: "root", Message: "the journal was replayed: 3 transactions (7 to 9), 12 blocks"}}

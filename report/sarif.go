@@ -80,8 +80,16 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		invocation.Notifications = append(invocation.Notifications, sarifNotification{Level: level, Message: sarifText(notice(n))})
 	}
 	run.Invocations = []sarifInvocation{invocation}
-	for _, name := range r.Images {
-		run.Artifacts = append(run.Artifacts, sarifArtifact{Location: sarifArtifactLocation{URI: relativeURI(filepath.Base(name))}, Roles: []string{"analysisTarget"}})
+	for i, name := range r.Images {
+		a := sarifArtifact{Location: sarifArtifactLocation{URI: relativeURI(filepath.Base(name))}, Roles: []string{"analysisTarget"}}
+		if i < len(r.Files) {
+			f := r.Files[i]
+			a.Length = f.Size
+			if f.SHA256 != "" {
+				a.Hashes = map[string]string{"sha-256": f.SHA256}
+			}
+		}
+		run.Artifacts = append(run.Artifacts, a)
 	}
 
 	e := json.NewEncoder(w)
@@ -175,6 +183,8 @@ type sarifRuleReference struct {
 type sarifArtifact struct {
 	Location sarifArtifactLocation `json:"location"`
 	Roles    []string              `json:"roles"`
+	Length   int64                 `json:"length,omitempty"`
+	Hashes   map[string]string     `json:"hashes,omitempty"`
 }
 
 type sarifResult struct {

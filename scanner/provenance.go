@@ -51,7 +51,7 @@ func (v extVolume) recordAt(name string) (int64, bool, error) { return v.InodeAt
 // became of its journal.
 type damageTeller interface {
 	damage() (records, torn int64)
-	journal() *Journal
+	journal() Journal
 }
 
 func (v ntfsVolume) damage() (records, torn int64) {
@@ -59,18 +59,18 @@ func (v ntfsVolume) damage() (records, torn int64) {
 	return d.Count, d.Torn
 }
 
-func (v ntfsVolume) journal() *Journal {
-	return &Journal{State: string(v.Volume().LogFile)}
+func (v ntfsVolume) journal() Journal {
+	return Journal{State: string(v.Volume().LogFile)}
 }
 
 func (v extVolume) damage() (records, torn int64) { return v.Damage().Count, 0 }
 
-func (v extVolume) journal() *Journal {
+func (v extVolume) journal() Journal {
 	j := v.Volume().Journal
 	if j.State == ext4.JournalNone {
-		return nil
+		return Journal{}
 	}
-	return &Journal{State: j.State.String(), Transactions: j.Transactions, First: j.First, Last: j.Last, Blocks: j.Blocks}
+	return Journal{State: j.State.String(), Transactions: j.Transactions, First: j.First, Last: j.Last, Blocks: j.Blocks}
 }
 
 // trace completes what reports show of the volumes and of the evidence with what

@@ -130,7 +130,7 @@ func TestJournalIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range r.Volumes {
-		if j := v.Journal; v.Role == scanner.Root && (j == nil || j.State != "replayed" || j.Transactions == 0 || j.Blocks == 0 || j.Last < j.First) {
+		if j := v.Journal; v.Role == scanner.Root && (j.State != "replayed" || j.Transactions == 0 || j.Blocks == 0 || j.Last < j.First) {
 			t.Errorf("%+v", j)
 		}
 	}

@@ -116,9 +116,9 @@ type Volume struct {
 	Serial     string
 	State      string // "clean", "dirty", "journal replayed"; "" if not known
 
-	Journal *Journal // nil if there is none, or it is not known
-	Damaged int64    // MFT records or inodes that cannot be read, as far as was looked
-	Torn    int64    // of these, records of which a write was not finished
+	Journal Journal // its state is "" if there is none, or it is not known
+	Damaged int64   // MFT records or inodes that cannot be read, as far as was looked
+	Torn    int64   // of these, records of which a write was not finished
 }
 
 // Summary counts the findings by status.

@@ -102,9 +102,9 @@ func (v xfsVolume) recordAt(name string) (int64, bool, error) { return v.InodeAt
 
 func (v xfsVolume) damage() (records, torn int64) { return v.Damage().Count, 0 }
 
-func (v xfsVolume) journal() *Journal {
+func (v xfsVolume) journal() Journal {
 	log := v.Volume().Log
-	return &Journal{State: log.State.String(), Transactions: log.Transactions, Blocks: log.Buffers}
+	return Journal{State: log.State.String(), Transactions: log.Transactions, Blocks: log.Buffers}
 }
 
 // linuxVolume is the volume as the judgements of Linux see it.

@@ -58,6 +58,7 @@ type program struct {
 	help           helpWriter
 	pending        pendingFiles
 	progress       progressLine
+	arguments      []string // as they were given
 
 	maxMemory memorySize     // --max-memory
 	memory    *memory.Budget // of inspect; scans make their own
@@ -78,6 +79,7 @@ func (p *program) run(ctx context.Context, args []string) (err error) {
 	p.help.w = p.stdout
 	root := p.rootCommand()
 	root.SetArgs(args)
+	p.arguments = args
 	if err := root.ExecuteContext(ctx); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ func (p *program) scanCommand() *cobra.Command {
 	var outputs, with []string
 	var root, user, userName, waivers string
 	var policy policyFlags
-	var crossCheck bool
+	var crossCheck, hash bool
 	var reads parallelReads
 	c := &cobra.Command{
 		Use:   "scan IMAGE…",
@@ -28,7 +28,7 @@ the user volume is found from their content; one image of a whole disk may hold 
 It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be said.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			in := scanner.Input{UserName: userName, Policy: policy.policy(), ParallelReads: int(reads)}
+			in := scanner.Input{UserName: userName, Hash: hash, Policy: policy.policy(), ParallelReads: int(reads)}
 			names := slices.Clone(args)
 			for _, a := range args {
 				in.Images = append(in.Images, scanner.File(a))
@@ -73,6 +73,7 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 	c.Flags().StringArrayVar(&with, "with", nil, "use `FILE` from outside the disk, repeatable: the output of 'aws workspaces describe-workspaces', of 'aws workspaces describe-workspace-images' or of 'slmgr /dlv'")
 	outputFlag(c, &outputs)
 	crossCheckFlag(c, &crossCheck)
+	hashFlag(c, &hash)
 	memoryFlag(c, &p.maxMemory)
 	parallelReadsFlag(c, &reads)
 	waiversFlag(c, &waivers)
