@@ -78,7 +78,7 @@ func (s *session) tables() []table {
 			for _, parallel := range []string{"8", "1", "32"} {
 				rows = append(rows, row{
 					name: fmt.Sprintf("%s a read, %s at a time", delay, parallel), slow: delay != "0s",
-					run:  s.child(append([]string{"latency", delay, parallel}, images...)...),
+					run: s.child(append([]string{"latency", delay, parallel}, images...)...),
 				})
 			}
 		}
