@@ -42,15 +42,16 @@ func (r *replayer) intent(i *item) error {
 	}
 	kind, id := i.kind(), le.Uint64(b[8:])
 	if _, ok := intentKinds[kind]; ok {
-		if len(r.intents) == maxIntents {
-			return unsupported("a log with more than %d intents", maxIntents)
-		}
-		r.intents[intentID{kind, id}] = slices.Concat(i.regions...)
-		return nil
+		parts := slices.Concat(i.regions...)
+		r.intents[intentID{kind, id}] = parts
+		return r.hold(len(parts))
 	}
 	for begun, k := range intentKinds {
 		if k.done == kind {
-			delete(r.intents, intentID{begun, id})
+			if parts, ok := r.intents[intentID{begun, id}]; ok {
+				delete(r.intents, intentID{begun, id})
+				r.held -= len(parts) + regionCost
+			}
 			return nil
 		}
 	}

@@ -29,11 +29,14 @@ const (
 
 // Limits of what a log may hold; the largest log has 2 GiB.
 const (
-	maxTransaction = 256 << 20 // bytes of one in memory; the kernel's own take a quarter of the log at most
-	maxOpen        = 1 << 12   // transactions that are begun and not ended
-	maxRegions     = 1 << 16   // of an item
-	maxCancelled   = 1 << 20   // blocks given back
-	maxIntents     = 1 << 20
+	// maxHeld is what transactions that are not ended and intents that are
+	// not done may take in memory, in bytes. The kernel ends a transaction
+	// after 64 MiB at the latest.
+	maxHeld      = 128 << 20
+	regionCost   = 64      // of keeping track of a region, in bytes
+	maxOpen      = 1 << 12 // transactions that are begun and not ended
+	maxRegions   = 1 << 16 // of an item
+	maxCancelled = 1 << 20 // blocks given back
 
 	headerMagic = 0x5452414E // of a transaction
 	headerSize  = 16
@@ -62,6 +65,7 @@ type replayer struct {
 	log       *Log
 	pass      int
 	open      map[uint32]*transaction
+	held      int // bytes
 	cancelled map[span]int
 	given     map[int64]int // blocks given back by their first sector
 	intents   map[intentID][]byte
@@ -76,7 +80,7 @@ type span struct {
 func (f *FS) replay(j *journal, e logExtent, log *Log) error {
 	r := &replayer{f: f, log: log, cancelled: map[span]int{}, given: map[int64]int{}, intents: map[intentID][]byte{}}
 	for r.pass = 1; r.pass <= 2; r.pass++ {
-		r.open = map[uint32]*transaction{}
+		r.open, r.held = map[uint32]*transaction{}, 0
 		count, err := j.eachRecord(e.tail, e.head, r.record, func(_ *record, err error) error { return err })
 		if err != nil {
 			return err
@@ -125,22 +129,32 @@ func (r *replayer) operation(rec *record, id uint32, flags uint8, b []byte) erro
 	if flags &^= opEnd; flags&opWasCont != 0 {
 		flags &^= opContinue
 	}
-	if t.size += len(b); t.size > maxTransaction {
-		return unsupported("a transaction of more than %d bytes", maxTransaction)
+	if err := r.hold(len(b)); err != nil {
+		return err
 	}
+	t.size += len(b) + regionCost
 	switch flags {
 	case 0, opContinue:
 		return t.add(b)
 	case opWasCont:
 		return t.extend(b)
-	case opCommit:
+	case opCommit, opUnmount:
 		delete(r.open, id)
-		return r.commit(t)
-	case opUnmount:
-		delete(r.open, id)
+		r.held -= t.size
+		if flags == opCommit {
+			return r.commit(t)
+		}
 		return nil
 	}
 	return corrupt("an operation with flags 0x%X", flags)
+}
+
+// hold accounts for memory.
+func (r *replayer) hold(bytes int) error {
+	if r.held += bytes + regionCost; r.held > maxHeld {
+		return unsupported("a log with more than %d bytes of changes that are not ended", maxHeld)
+	}
+	return nil
 }
 
 // add takes a region: at first the transaction's header, then those of items.
