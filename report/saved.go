@@ -31,7 +31,7 @@ type Saved struct {
 	Images   []string
 	Platform scanner.Platform
 	Verdict  scanner.Verdict
-	Findings []requirement.Finding // each id once; of the Requirement what a report holds
+	Findings []requirement.Finding // each id once; of the Requirement what a report holds, of evidence no place in an image
 }
 
 // Read reads a report that JSON wrote, in UTF-8 or, as Windows PowerShell
