@@ -31,7 +31,7 @@ type Saved struct {
 	Images   []string
 	Platform scanner.Platform
 	Verdict  scanner.Verdict
-	Findings []requirement.Finding // each id once; of the Requirement what a report holds, of evidence no place in an image
+	Findings []requirement.Finding // each id once; of the Requirement what a report holds
 }
 
 // Read reads a report that JSON wrote, in UTF-8 or, as Windows PowerShell
@@ -108,7 +108,7 @@ func (j jsonFinding) finding() (f requirement.Finding, err error) {
 	for _, e := range j.Evidence {
 		back := requirement.Evidence{
 			Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data, Offset: e.Offset, Note: e.Note,
-			ConfirmedBy: e.ConfirmedBy, Unconfirmed: e.Unconfirmed,
+			ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset, ConfirmedBy: e.ConfirmedBy, Unconfirmed: e.Unconfirmed,
 		}
 		if e.Value != nil {
 			back.Value = *e.Value
