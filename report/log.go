@@ -110,7 +110,7 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 		l.end()
 	}
 	for _, i := range r.Files {
-		l.begin(r.Started, "file")
+		l.begin(r.Started, "image_file")
 		l.put("name", i.Name)
 		l.putInt("size", i.Size)
 		l.putIf("modified", timestamp(i.Modified))

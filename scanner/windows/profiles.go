@@ -634,6 +634,12 @@ func judgeProfileSize(p Profile, folder requirement.Evidence, t ntfs.Totals, bas
 	folder.Data = fmt.Sprintf("%d bytes in %d files, %d allocated, %d more in named streams", t.Size, t.Files, t.Allocated, t.StreamSize)
 	folder.Note = "reparse points not followed, hard links counted once"
 	size := fmt.Sprintf("%s holds %s (%d bytes; %s on the disk)", p.Path, prose.GiB(t.Size), t.Size, prose.GiB(t.Allocated))
+	o := judgeTotals(size, folder, t, basis, modern)
+	o.Details = map[string]int64{"bytes": t.Size, "allocated": t.Allocated, "files": t.Files, "limit": profileLimit}
+	return o
+}
+
+func judgeTotals(size string, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis, modern bool) requirement.Outcome {
 	switch {
 	case t.Size >= profileLimit:
 		message := size + ", and less than 10 GiB is allowed"
