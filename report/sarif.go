@@ -83,10 +83,9 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 	for i, name := range r.Images {
 		a := sarifArtifact{Location: sarifArtifactLocation{URI: relativeURI(filepath.Base(name))}, Roles: []string{"analysisTarget"}}
 		if i < len(r.Files) {
-			f := r.Files[i]
-			a.Length = f.Size
-			if f.SHA256 != "" {
-				a.Hashes = map[string]string{"sha-256": f.SHA256}
+			// Its length is not said: readers that take that for 32 bits fail on disks.
+			if sum := r.Files[i].SHA256; sum != "" {
+				a.Hashes = map[string]string{"sha-256": sum}
 			}
 		}
 		run.Artifacts = append(run.Artifacts, a)
@@ -183,7 +182,6 @@ type sarifRuleReference struct {
 type sarifArtifact struct {
 	Location sarifArtifactLocation `json:"location"`
 	Roles    []string              `json:"roles"`
-	Length   int64                 `json:"length,omitempty"`
 	Hashes   map[string]string     `json:"hashes,omitempty"`
 }
 
