@@ -176,8 +176,15 @@ func (s *stream) readAt(p []byte, off int64) error {
 		return s.readUnits(p, off)
 	}
 	size := s.disk.clusterSize
+	i := s.runAt(off / size)
+	if len(p) > 0 { // nearly always all of it lies in one run
+		r := s.runs[i]
+		if skip := off - r.vcn*size; r.lcn != hole && int64(len(p)) <= r.n*size-skip {
+			return s.disk.readAt(p, r.lcn*size+skip)
+		}
+	}
 	var pieces []piece
-	for i := s.runAt(off / size); len(p) > 0; i++ {
+	for ; len(p) > 0; i++ {
 		r := s.runs[i]
 		skip := off - r.vcn*size
 		n := min(int64(len(p)), r.n*size-skip)
