@@ -275,8 +275,8 @@ func (k *Key) Values() ([]*Value, error) {
 }
 
 // Value returns the value of that name, compared without case; "" is the default value. Of several with the same name
-// it is the first. The error is fs.ErrNotExist only if every value's record could be read and none has the name; a
-// damaged list gives ErrCorrupt.
+// it is the first. The error is fs.ErrNotExist only if every value's record could be read, its data has a place, and none
+// has the name; a damaged list gives ErrCorrupt.
 func (k *Key) Value(name string) (*Value, error) {
 	w := want(name)
 	list, err := k.valueList()
@@ -292,9 +292,28 @@ func (k *Key) Value(name string) (*Value, error) {
 		err = corrupt(list.at, errTwice)
 	}
 	if err == nil {
+		err = k.misplaced(list)
+	}
+	if err == nil {
 		err = errNoValue
 	}
 	return nil, k.fail(fmt.Errorf("value %s: %w", quote(name), err))
+}
+
+// misplaced returns an error if the data of a value in the list lies nowhere. The name of such a value says nothing: the
+// record may have been overwritten, and it had another.
+func (k *Key) misplaced(list leaf) error {
+	var buf [1]segment
+	for i := range list.count {
+		v, err := k.valueAt(list.offset(i))
+		if err == nil && v.size() > 0 {
+			_, err = v.segments(buf[:0])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // valueList returns the list of the values (regf, "Key values list"), as far as it can be read.

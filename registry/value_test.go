@@ -173,7 +173,22 @@ func TestDamagedValueLists(t *testing.T) {
 		})
 	}
 
+	// A record that was overwritten may have had another name.
 	p := build(t, root, hivetest.Options{})
+	b := record(p, "b")
+	le.PutUint32(b[4:], 8)
+	le.PutUint32(b[8:], noOffset)
+	b[20] = 'x'
+	for _, name := range []string{"b", "nothing"} {
+		if _, err := p.key("").Value(name); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s beside a value whose data lies nowhere: %v, want ErrCorrupt", name, err)
+		}
+	}
+	if _, err := p.key("").Value("c"); err != nil {
+		t.Errorf("c beside a value whose data lies nowhere: %v", err)
+	}
+
+	p = build(t, root, hivetest.Options{})
 	_, err := p.key("").Value("d")
 	if want := `root key: value "d": no such value`; !errors.Is(err, fs.ErrNotExist) || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)

@@ -213,7 +213,7 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 	}
 	for _, err := range errs {
 		switch {
-		case errors.Is(err, disk.ErrNotImage):
+		case errors.Is(err, disk.ErrNotImage), errors.Is(err, disk.ErrCorrupt):
 			return fail(ErrNoSystem, hintOf(err), "%w", err)
 		case err != nil:
 			return fail(ErrIO, hintOf(err), "%w", err)
