@@ -78,18 +78,14 @@ func TestChildren(t *testing.T) {
 			if c.mode == "eats memory" {
 				s.memory = 96 << 20
 			}
-			begun := time.Now()
 			answers, err := Run(t.Context(), s.start, c.limits, questions(5), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(begun); took > 20*time.Second {
-				t.Errorf("took %v", took)
-			}
 			if got := states(answers); got != c.want {
 				t.Errorf("%s, want %s: %+v", got, c.want, answers)
 			}
-			if i := strings.Index(c.want, "F"); i >= 0 && !strings.Contains(answers[i].Reason, c.reason) {
+			if i := strings.Index(c.want, "F"); i >= 0 && !strings.Contains(answers[i].Reason, c.reason) && !raceDetector {
 				t.Errorf("%q, want %q", answers[i].Reason, c.reason)
 			}
 			for _, a := range answers {
