@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+
+	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
 // Each limit is met just below it, at it and just above.
@@ -22,9 +24,9 @@ func TestPathLimit(t *testing.T) {
 }
 
 func TestNameLimit(t *testing.T) {
-	for length, want := range map[int]bool{maxName - 1: true, maxName: true, maxName + 1: false} {
+	for length, want := range map[int]bool{bytename.Max - 1: true, bytename.Max: true, bytename.Max + 1: false} {
 		for _, raw := range []string{strings.Repeat("n", length), strings.Repeat("n", length-1) + "\xFF"} {
-			got, ok := decodeName(encodeName([]byte(raw)))
+			got, ok := bytename.Decode(bytename.Encode([]byte(raw)))
 			if ok != want || want && string(got) != raw {
 				t.Errorf("%d bytes: %v", length, ok)
 			}

@@ -1,10 +1,10 @@
 package ext4
 
 import (
-	"container/list"
 	"fmt"
 	"io"
-	"sync"
+
+	"github.com/coldcheck/coldcheck/internal/lru"
 )
 
 // device is the image with the blocks of the journal over it.
@@ -13,7 +13,7 @@ type device struct {
 	size      int64 // of the image, in bytes
 	blockBits uint8
 	over      *overlay // nil without one
-	cache     lru[uint64, []byte]
+	cache     lru.Cache[uint64, []byte]
 }
 
 // maxBlockCache is how much of single blocks (of inodes, extents, extended
@@ -21,7 +21,7 @@ type device struct {
 const maxBlockCache = 8 << 20
 
 func newDevice(r io.ReaderAt, size int64, blockBits uint8) *device {
-	return &device{r: r, size: size, blockBits: blockBits, cache: lru[uint64, []byte]{max: maxBlockCache}}
+	return &device{r: r, size: size, blockBits: blockBits, cache: lru.Cache[uint64, []byte]{Max: maxBlockCache}}
 }
 
 // readFull reads all of p. The end of the reader within is ErrCorrupt.
@@ -52,7 +52,7 @@ func (d *device) readAt(p []byte, off int64) error {
 
 // block returns one block. It is shared, and not to be written to.
 func (d *device) block(n uint64) ([]byte, error) {
-	if b, ok := d.cache.get(n); ok {
+	if b, ok := d.cache.Get(n); ok {
 		return b, nil
 	}
 	if n > uint64(d.size)>>d.blockBits {
@@ -62,55 +62,6 @@ func (d *device) block(n uint64) ([]byte, error) {
 	if err := d.readAt(b, int64(n<<d.blockBits)); err != nil {
 		return nil, err
 	}
-	d.cache.put(n, b, int64(len(b)))
+	d.cache.Put(n, b, int64(len(b)))
 	return b, nil
-}
-
-// lru keeps what was used last, up to a total size. It is safe for concurrent
-// use.
-type lru[K comparable, V any] struct {
-	max int64
-
-	mu    sync.Mutex
-	used  int64
-	order list.List // of *kept[K, V], the last used first
-	at    map[K]*list.Element
-}
-
-type kept[K comparable, V any] struct {
-	key   K
-	value V
-	size  int64
-}
-
-func (c *lru[K, V]) get(key K) (value V, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.at[key]
-	if !ok {
-		return value, false
-	}
-	c.order.MoveToFront(e)
-	return e.Value.(*kept[K, V]).value, true
-}
-
-// put keeps a value, unless it is larger than all that may be kept.
-func (c *lru[K, V]) put(key K, value V, size int64) {
-	if size > c.max {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.at[key]; ok {
-		return
-	}
-	if c.at == nil {
-		c.at = map[K]*list.Element{}
-	}
-	c.at[key] = c.order.PushFront(&kept[K, V]{key, value, size})
-	for c.used += size; c.used > c.max; {
-		last := c.order.Remove(c.order.Back()).(*kept[K, V])
-		delete(c.at, last.key)
-		c.used -= last.size
-	}
 }

@@ -3,6 +3,8 @@ package ext4
 import (
 	"io/fs"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
 // Entry is what the inode of a file or directory says.
@@ -200,7 +202,7 @@ func (f *FS) ReadLink(name string) (string, error) {
 		} else {
 			var target []byte
 			if target, err = f.target(i.inode); err == nil {
-				return encodePath(target), nil
+				return bytename.EncodePath(target), nil
 			}
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"runtime"
 	"sync"
+
+	"github.com/coldcheck/coldcheck/internal/lru"
 )
 
 // FS is one ext2, ext3 or ext4 volume. It is safe for concurrent use.
@@ -22,7 +24,7 @@ type FS struct {
 	options Options
 	volume  Volume
 	unknown error // why nothing can be said of what is there; nil if it can
-	lists   lru[uint32, *dirList]
+	lists   lru.Cache[uint32, *dirList]
 
 	journalBlocks int64 // of a journal on the volume; -1 if that is not known
 
@@ -102,7 +104,7 @@ func (o Options) Open(r io.ReaderAt, size int64) (fsys *FS, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &FS{options: o, super: super, lists: lru[uint32, *dirList]{max: maxListCache}, adopted: map[uint32]uint32{}}
+	f := &FS{options: o, super: super, lists: lru.Cache[uint32, *dirList]{Max: maxListCache}, adopted: map[uint32]uint32{}}
 	f.usage = sync.OnceValues(f.computeUsage)
 	f.index = sync.OnceValues(f.buildIndex)
 	held := groupCost * int64(super.groups)

@@ -18,6 +18,8 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
 // images are those that testdata/mkimages.sh makes.
@@ -123,7 +125,7 @@ func listing(t testing.TB, f *FS) []string {
 func decodePath(path string) (string, bool) {
 	elements := strings.Split(path, "/")
 	for i, e := range elements {
-		raw, ok := decodeName(e)
+		raw, ok := bytename.Decode(e)
 		if !ok {
 			return "", false
 		}

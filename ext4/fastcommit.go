@@ -1,5 +1,7 @@
 package ext4
 
+import "github.com/coldcheck/coldcheck/internal/bytename"
+
 // Fast commits (journal.rst, Fast commits; fs/ext4/fast_commit.h) lie in
 // blocks of their own behind the log. They are tags, little-endian:
 //
@@ -78,7 +80,7 @@ func fastSizeFits(kind uint16, size, inodeSize int) bool {
 	case fastDelRange:
 		return size == 12
 	case fastCreate, fastLink, fastUnlink:
-		return size > 8 && size <= 8+maxName
+		return size > 8 && size <= 8+bytename.Max
 	case fastInode:
 		return size >= 4+oldInodeSize && size <= 4+inodeSize
 	case fastPad:

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sort"
 	"sync"
+
+	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
 // maxDirEntries is the most entries of a directory that are held in memory
@@ -54,13 +56,13 @@ func (l *dirList) name(e listed) []byte { return l.names[e.at : e.at+uint32(e.si
 // error is that of the reader, or of a directory that is too large, or that is
 // said to be elsewhere.
 func (f *FS) list(dir located) (*dirList, error) {
-	l, ok := f.lists.get(dir.number)
+	l, ok := f.lists.Get(dir.number)
 	if !ok {
 		var err error
 		if l, err = f.readList(dir.inode); err != nil {
 			return nil, err
 		}
-		f.lists.put(dir.number, l, int64(16*cap(l.entries)+cap(l.names))+256)
+		f.lists.Put(dir.number, l, int64(16*cap(l.entries)+cap(l.names))+256)
 	}
 	if in := f.parent(l, dir); in != dir.in {
 		return nil, corrupt("directory, inode %d, is found in directory %d, but belongs to directory %d", dir.number, dir.in, in)
@@ -184,7 +186,7 @@ func (f *FS) readDir(dir located) ([]fs.DirEntry, error) {
 	entries := make([]dirEntry, len(l.entries))
 	order := make([]int, len(l.entries))
 	for i, e := range l.entries {
-		entries[i] = dirEntry{name: encodeName(l.name(e)), mode: kindMode(e.kind)}
+		entries[i] = dirEntry{name: bytename.Encode(l.name(e)), mode: kindMode(e.kind)}
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(l.entries[a].inode, l.entries[b].inode) })

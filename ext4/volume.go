@@ -3,6 +3,8 @@ package ext4
 import (
 	"fmt"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
 // Volume describes a volume as it is after the journal's replay.
@@ -42,10 +44,10 @@ func (f *FS) describe(before *superblock, j Journal) {
 	s := &f.super
 	f.volume = Volume{
 		Type:             s.kind(),
-		Label:            encodePath([]byte(s.label)),
+		Label:            bytename.EncodePath([]byte(s.label)),
 		UUID:             formatUUID(s.uuid),
 		Features:         before.features(),
-		LastMounted:      encodePath([]byte(s.lastMounted)),
+		LastMounted:      bytename.EncodePath([]byte(s.lastMounted)),
 		Created:          s.created,
 		Mounted:          s.mounted,
 		Written:          s.written,

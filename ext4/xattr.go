@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
 const (
@@ -86,7 +88,7 @@ func (f *FS) xattrs(i inode) ([]Xattr, error) {
 				return nil, damaged(i.number, reasonXattr)
 			}
 		}
-		list = append(list, Xattr{Name: prefix + encodeName(e.name), Value: slices.Clone(value)})
+		list = append(list, Xattr{Name: prefix + bytename.Encode(e.name), Value: slices.Clone(value)})
 	}
 	slices.SortFunc(list, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil

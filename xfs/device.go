@@ -1,12 +1,12 @@
 package xfs
 
 import (
-	"container/list"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"sync"
+
+	"github.com/coldcheck/coldcheck/internal/lru"
 )
 
 // Numbers on an XFS volume are big-endian, but for its checksums and what is
@@ -25,7 +25,7 @@ type device struct {
 	r     io.ReaderAt
 	size  int64 // of the image, in bytes
 	over  *overlay
-	cache lru[int64, []byte]
+	cache lru.Cache[int64, []byte]
 }
 
 // maxBlockCache is how much of single pieces (of inodes, extents, extended
@@ -33,7 +33,7 @@ type device struct {
 const maxBlockCache = 8 << 20
 
 func newDevice(r io.ReaderAt, size int64) *device {
-	return &device{r: r, size: size, cache: lru[int64, []byte]{max: maxBlockCache}}
+	return &device{r: r, size: size, cache: lru.Cache[int64, []byte]{Max: maxBlockCache}}
 }
 
 // readFull reads all of p. The end of the reader within is ErrCorrupt.
@@ -72,7 +72,7 @@ const window = 16 << 10
 func (d *device) piece(off, size int64) ([]byte, error) {
 	begin := off &^ (window - 1)
 	want := max(window, off-begin+size)
-	b, ok := d.cache.get(begin)
+	b, ok := d.cache.Get(begin)
 	if !ok || int64(len(b)) < off-begin+size {
 		if off < 0 || off > d.size || size > d.size-off {
 			return nil, corrupt("%d bytes at %d lie past the end of the image, %d", size, off, d.size)
@@ -83,7 +83,7 @@ func (d *device) piece(off, size int64) ([]byte, error) {
 			b = make([]byte, size)
 			return b, d.readAt(b, off)
 		}
-		d.cache.put(begin, b, int64(len(b)))
+		d.cache.Put(begin, b, int64(len(b)))
 	}
 	return b[off-begin : off-begin+size], nil
 }
@@ -105,52 +105,3 @@ func update(crc uint32, b []byte) uint32 { return crc32.Update(crc, castagnoli, 
 
 // sum reports whether a piece holds its own checksum.
 func sum(b []byte, at int) bool { return checksum(b, at) == le.Uint32(b[at:]) }
-
-// lru keeps what was used last, up to a total size. It is safe for concurrent
-// use.
-type lru[K comparable, V any] struct {
-	max int64
-
-	mu    sync.Mutex
-	used  int64
-	order list.List // of *kept[K, V], the last used first
-	at    map[K]*list.Element
-}
-
-type kept[K comparable, V any] struct {
-	key   K
-	value V
-	size  int64
-}
-
-func (c *lru[K, V]) get(key K) (value V, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.at[key]
-	if !ok {
-		return value, false
-	}
-	c.order.MoveToFront(e)
-	return e.Value.(*kept[K, V]).value, true
-}
-
-// put keeps a value, unless it is larger than all that may be kept.
-func (c *lru[K, V]) put(key K, value V, size int64) {
-	if size > c.max {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.at[key]; ok {
-		return
-	}
-	if c.at == nil {
-		c.at = map[K]*list.Element{}
-	}
-	c.at[key] = c.order.PushFront(&kept[K, V]{key, value, size})
-	for c.used += size; c.used > c.max; {
-		last := c.order.Remove(c.order.Back()).(*kept[K, V])
-		delete(c.at, last.key)
-		c.used -= last.size
-	}
-}

@@ -3,6 +3,8 @@ package xfs
 import (
 	"io/fs"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
 // Entry is what the inode of a file or directory says.
@@ -180,7 +182,7 @@ func (f *FS) ReadLink(name string) (string, error) {
 		} else {
 			var target []byte
 			if target, err = f.target(i.inode); err == nil {
-				return encodePath(target), nil
+				return bytename.EncodePath(target), nil
 			}
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
+	"github.com/coldcheck/coldcheck/internal/bytename"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -150,7 +151,7 @@ func kernelView(t testing.TB, dir string) map[string]seen {
 	view := map[string]seen{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(dir, path)
-		rel = encodePath([]byte(rel))
+		rel = bytename.EncodePath([]byte(rel))
 		s := seen{}
 		if err == nil {
 			s, err = kernelLook(path)
@@ -185,7 +186,7 @@ func kernelLook(path string) (s seen, err error) {
 		if s.Target, err = os.Readlink(path); err != nil {
 			return s, err
 		}
-		s.Target = encodePath([]byte(s.Target))
+		s.Target = bytename.EncodePath([]byte(s.Target))
 	}
 	if s.Mode.IsRegular() {
 		if s.Content, err = digestFile(path); err != nil {
@@ -232,7 +233,7 @@ func kernelXattrs(path string) ([]Xattr, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		list = append(list, Xattr{encodeName([]byte(name)), bytes.Clone(value[:n])})
+		list = append(list, Xattr{bytename.Encode([]byte(name)), bytes.Clone(value[:n])})
 	}
 	slices.SortFunc(list, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil

@@ -3,6 +3,8 @@ package xfs
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/coldcheck/coldcheck/internal/lru"
 )
 
 // The log is a stretch of the volume in sectors of 512 bytes: records one
@@ -486,7 +488,7 @@ func (f *FS) recover() (Log, error) {
 			return log, err
 		}
 		log.State, log.Err = LogFailed, err
-		f.disk.cache = lru[int64, []byte]{max: maxBlockCache}
+		f.disk.cache = lru.Cache[int64, []byte]{Max: maxBlockCache}
 		clear(f.pending)
 		return log, nil
 	}
@@ -512,7 +514,7 @@ func (f *FS) recover() (Log, error) {
 	if err := f.replay(j, e, &log); err != nil {
 		return fail(err)
 	}
-	f.disk.cache = lru[int64, []byte]{max: maxBlockCache}
+	f.disk.cache = lru.Cache[int64, []byte]{Max: maxBlockCache}
 	before := *s
 	if *s, err = readSuperblock(f.disk); err != nil {
 		*s = before

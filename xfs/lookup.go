@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
 // maxLinks is how many symbolic links one path may lead through, as in the
@@ -37,7 +39,7 @@ func (f *FS) resolve(name string, follow bool) (located, error) {
 	}
 	var path []byte // in the bytes of the volume
 	for element := range strings.SplitSeq(name, "/") {
-		raw, ok := decodeName(element)
+		raw, ok := bytename.Decode(element)
 		if !ok {
 			return located{}, fs.ErrNotExist // no file can have this name
 		}

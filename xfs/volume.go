@@ -1,6 +1,10 @@
 package xfs
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/coldcheck/coldcheck/internal/bytename"
+)
 
 // Volume describes a volume as it is after the log's replay.
 type Volume struct {
@@ -27,7 +31,7 @@ func (f *FS) describe(log Log) {
 	s := &f.super
 	f.volume = Volume{
 		Version:      int(s.version),
-		Label:        encodePath([]byte(s.label)),
+		Label:        bytename.EncodePath([]byte(s.label)),
 		UUID:         formatUUID(s.uuid),
 		Features:     s.featureList(),
 		Clean:        log.State == LogClean,

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
 const (
@@ -85,7 +87,7 @@ func (f *FS) xattrs(i inode) ([]Xattr, error) {
 		case flags&xattrSecure != 0:
 			prefix = "security."
 		}
-		list = append(list, Xattr{Name: prefix + encodeName(name), Value: bytes.Clone(value)})
+		list = append(list, Xattr{Name: prefix + bytename.Encode(name), Value: bytes.Clone(value)})
 		return sound
 	})
 	if err != nil {

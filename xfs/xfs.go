@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"runtime"
 	"sync"
+
+	"github.com/coldcheck/coldcheck/internal/lru"
 )
 
 // FS is one XFS volume. It is safe for concurrent use.
@@ -21,7 +23,7 @@ type FS struct {
 	options Options
 	volume  Volume
 	unknown error // why nothing can be said of what is there; nil if it can
-	lists   lru[uint64, *dirList]
+	lists   lru.Cache[uint64, *dirList]
 
 	pending    map[uint64]error // inodes of which the log has changes that are not finished
 	unfinished error            // why it is not known how much is free; nil if it is
@@ -80,7 +82,7 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 	if o.Readers <= 0 {
 		o.Readers = max(2, runtime.GOMAXPROCS(0))
 	}
-	f := &FS{options: o, disk: newDevice(r, size), lists: lru[uint64, *dirList]{max: maxListCache}, pending: map[uint64]error{}}
+	f := &FS{options: o, disk: newDevice(r, size), lists: lru.Cache[uint64, *dirList]{Max: maxListCache}, pending: map[uint64]error{}}
 	f.usage = sync.OnceValues(f.computeUsage)
 	f.index = sync.OnceValues(f.buildIndex)
 	var err error

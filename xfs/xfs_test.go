@@ -17,6 +17,8 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
 // images are those that testdata/mkimages.sh makes.
@@ -122,7 +124,7 @@ func listing(t testing.TB, f *FS) []string {
 func decodePath(path string) (string, bool) {
 	elements := strings.Split(path, "/")
 	for i, e := range elements {
-		raw, ok := decodeName(e)
+		raw, ok := bytename.Decode(e)
 		if !ok {
 			return "", false
 		}

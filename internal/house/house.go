@@ -46,8 +46,8 @@ var rules = map[string][]string{
 	"scanner/crosscheck":     {"scanner/requirement", "scanner/disk"},
 	"scanner/disk":           {},
 	"ntfs":                   {"internal/parallel"},
-	"ext4":                   {"internal/parallel"},
-	"xfs":                    {"internal/parallel"},
+	"ext4":                   {"internal/bytename", "internal/lru", "internal/parallel"},
+	"xfs":                    {"internal/bytename", "internal/lru", "internal/parallel"},
 	"registry":               {},
 
 	"fixtures":                   {"fixtures/internal/library"},
@@ -57,6 +57,8 @@ var rules = map[string][]string{
 	"fixtures/make":              {"fixtures/internal/casefile", "fixtures/internal/library", "fixtures/internal/pack", "internal/hivetest"},
 	"fixtures/testcases":         {"fixtures", "fixtures/internal/library"},
 
+	"internal/bytename": {},
+	"internal/lru":      {},
 	"internal/bench":    {everything, "internal/hivetest"},
 	"internal/house":    {},
 	"internal/hivetest": {"internal/testenv"},

@@ -1,4 +1,6 @@
-package xfs
+// Package bytename shows names that are bytes, as the filesystems of Unix have
+// them, as elements of a path of io/fs, and gives their bytes back.
+package bytename
 
 import (
 	"bytes"
@@ -10,10 +12,10 @@ import (
 // cannot hold: 256 of them in a private use area.
 const escapes = 0xEF00
 
-// maxName is the length of the longest name, in bytes.
-const maxName = 255
+// Max is the length of the longest name, in bytes: that of ext2 to ext4 and XFS.
+const Max = 255
 
-// encodeName turns the bytes of a name into an element of a path of io/fs.
+// Encode turns the bytes of a name into an element of a path of io/fs.
 // Those are UTF-8 and stay, but for
 //
 //   - bytes that are not UTF-8, and "/", which only a damaged volume has:
@@ -21,11 +23,11 @@ const maxName = 255
 //   - the characters U+EF00 to U+EFFF themselves, whose three bytes become
 //     three characters.
 //
-// So every name has one form, and decodeName gives back its bytes.
-func encodeName(name []byte) string { return encode(name, true) }
+// So every name has one form, and Decode gives back its bytes.
+func Encode(name []byte) string { return encode(name, true) }
 
-// encodePath is encodeName for all elements of a path.
-func encodePath(path []byte) string { return encode(path, false) }
+// EncodePath is Encode for all elements of a path.
+func EncodePath(path []byte) string { return encode(path, false) }
 
 func encode(name []byte, slash bool) string {
 	if utf8.Valid(name) && (!slash || bytes.IndexByte(name, '/') < 0) && bytes.IndexByte(name, 0xEE) < 0 {
@@ -46,11 +48,11 @@ func encode(name []byte, slash bool) string {
 	return b.String()
 }
 
-// decodeName returns the bytes of a name that encodeName gave. Any other name
+// Decode returns the bytes of a name that Encode gave. Any other name
 // is none of a file.
-func decodeName(name string) ([]byte, bool) {
+func Decode(name string) ([]byte, bool) {
 	if !strings.Contains(name, "\xEE") {
-		return []byte(name), len(name) <= maxName
+		return []byte(name), len(name) <= Max
 	}
 	var raw []byte
 	for _, r := range name {
@@ -60,5 +62,5 @@ func decodeName(name string) ([]byte, bool) {
 			raw = utf8.AppendRune(raw, r)
 		}
 	}
-	return raw, len(raw) <= maxName && encodeName(raw) == name
+	return raw, len(raw) <= Max && Encode(raw) == name
 }
