@@ -122,6 +122,9 @@ func (v *Value) Name() string { return v.name().String() }
 // Type returns the type of the data.
 func (v *Value) Type() Type { return Type(le.Uint32(v.record[12:])) }
 
+// Size returns how many bytes of data the value says that it has.
+func (v *Value) Size() int { return v.size() }
+
 // Offset returns the offset of the data in the hive file, in bytes; of big data, of its first segment. If there is no
 // data, or it cannot be read, it is the offset of the value's record.
 func (v *Value) Offset() int64 {

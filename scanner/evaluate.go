@@ -9,23 +9,38 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/parallel"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// checkLimit is how long one requirement may take. All facts of an ordinary
-// machine are read in a few seconds; a volume that is restored lazily from a
-// snapshot may take minutes for the first of them.
-const checkLimit = 10 * time.Minute
+const (
+	// grace is how long a requirement whose time is up may take to say which of
+	// its facts took too long.
+	grace = time.Second
+	// patience is how long a scan waits for requirements that do not end, all of
+	// them together: where the image itself does not answer, none of them does.
+	patience = 4 * fact.Limit
+	// impatient is the limit of a requirement after that.
+	impatient = time.Second
+)
+
+// evaluation judges requirements in turn.
+type evaluation struct {
+	trail  *requirement.Trail
+	waited func() time.Duration // see fact.Patience
+	lost   time.Duration        // that was waited for requirements that did not end
+}
 
 // evaluate judges every requirement in turn. A panic or a time-out in one of
 // them makes it undetermined, and the others are judged all the same.
-func evaluate(ctx context.Context, checks []requirement.Check, trail *requirement.Trail, progress func(Progress)) ([]requirement.Finding, error) {
+func evaluate(ctx context.Context, checks []requirement.Check, trail *requirement.Trail, waited func() time.Duration, progress func(Progress)) ([]requirement.Finding, error) {
+	e := evaluation{trail: trail, waited: waited}
 	findings := make([]requirement.Finding, 0, len(checks))
 	for i, c := range checks {
 		if progress != nil {
 			progress(Progress{Step: c.ID + ": " + c.Demand, Done: int64(i), Total: int64(len(checks))})
 		}
-		o, err := contain(ctx, c, trail, checkLimit)
+		o, err := e.contain(ctx, c)
 		if err != nil {
 			return nil, err
 		}
@@ -36,28 +51,55 @@ func evaluate(ctx context.Context, checks []requirement.Check, trail *requiremen
 	return findings, nil
 }
 
-// contain runs one judgement. The error is that of the context.
-func contain(ctx context.Context, c requirement.Check, trail *requirement.Trail, limit time.Duration) (requirement.Outcome, error) {
-	done := make(chan requirement.Outcome, 1)
+// contain runs one judgement. The error is that of the context. A judgement whose
+// time is up is told so by its context, so that what it still has to read fails.
+// One that does not end even so is left behind.
+func (e *evaluation) contain(ctx context.Context, c requirement.Check) (requirement.Outcome, error) {
+	// What was read may keep the context. It ends with the scan, unless the time
+	// is up before.
+	own, end := context.WithCancelCause(ctx)
+	var err error
+	defer func() {
+		if err != nil {
+			end(err)
+		}
+	}()
+	var outcome requirement.Outcome
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		defer func() {
 			if err := defect(recover()); err != nil {
-				trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: c.ID + ": " + err.Error()})
-				done <- requirement.Unknown(err.Error())
+				e.trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: c.ID + ": " + err.Error()})
+				outcome = requirement.Unknown(err.Error())
 			}
 		}()
-		done <- c.Decide()
+		outcome = c.Decide(own)
 	}()
-	timer := time.NewTimer(limit)
+	limit := fact.Limit
+	if e.lost >= patience {
+		limit = impatient
+	}
+	begun := time.Now()
+	err = fact.Patience{Limit: limit, Waited: e.waited}.Wait(ctx, done)
+	switch {
+	case err == nil:
+		return outcome, nil
+	case ctx.Err() != nil:
+		return requirement.Outcome{}, context.Cause(ctx)
+	}
+	e.lost += time.Since(begun)
+	message := "not decided: " + err.Error()
+	e.trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: c.ID + ": " + message})
+	end(err)
+	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
-	case o := <-done:
-		return o, nil
+	case <-done:
+		return outcome, nil
 	case <-ctx.Done():
 		return requirement.Outcome{}, context.Cause(ctx)
 	case <-timer.C:
-		message := fmt.Sprintf("not decided within %s", limit)
-		trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: c.ID + ": " + message})
 		return requirement.Unknown(message), nil
 	}
 }

@@ -5,35 +5,30 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
+func checkOf(decide func(context.Context) requirement.Outcome) requirement.Check {
+	return requirement.Check{Requirement: requirement.Requirement{ID: "x"}, Decide: decide}
+}
+
 func TestContain(t *testing.T) {
-	check := func(decide func() requirement.Outcome) requirement.Check {
-		return requirement.Check{Requirement: requirement.Requirement{ID: "x"}, Decide: decide}
-	}
 	t.Run("panic", func(t *testing.T) {
 		var trail requirement.Trail
-		o, err := contain(t.Context(), check(func() requirement.Outcome {
+		e := evaluation{trail: &trail}
+		o, err := e.contain(t.Context(), checkOf(func(context.Context) requirement.Outcome {
 			var list []int
 			return requirement.Pass(string(rune(list[len(list)])))
-		}), &trail, time.Hour)
+		}))
 		if err != nil || o.Status != requirement.Undetermined || !strings.Contains(o.Message, "evaluate_test.go:") {
 			t.Errorf("%v, %+v", err, o)
 		}
 		if n := trail.Notices(); len(n) != 1 || n[0].Level != requirement.LevelError {
 			t.Errorf("notices %+v", n)
-		}
-	})
-	t.Run("time-out", func(t *testing.T) {
-		var trail requirement.Trail
-		release := make(chan struct{})
-		defer close(release)
-		o, err := contain(t.Context(), check(func() requirement.Outcome { <-release; return requirement.Pass("late") }), &trail, time.Nanosecond)
-		if err != nil || o.Status != requirement.Undetermined {
-			t.Errorf("%v, %+v", err, o)
 		}
 	})
 	t.Run("cancelled", func(t *testing.T) {
@@ -42,15 +37,139 @@ func TestContain(t *testing.T) {
 		cancel(reason)
 		release := make(chan struct{})
 		defer close(release)
-		_, err := contain(ctx, check(func() requirement.Outcome { <-release; return requirement.Pass("late") }), nil, time.Hour)
+		var e evaluation
+		_, err := e.contain(ctx, checkOf(func(context.Context) requirement.Outcome { <-release; return requirement.Pass("late") }))
 		if !errors.Is(err, reason) {
 			t.Error(err)
 		}
 	})
 	t.Run("outcome", func(t *testing.T) {
-		o, err := contain(t.Context(), check(func() requirement.Outcome { return requirement.Pass("in time") }), nil, time.Hour)
+		var e evaluation
+		o, err := e.contain(t.Context(), checkOf(func(context.Context) requirement.Outcome { return requirement.Pass("in time") }))
 		if err != nil || o.Status != requirement.Passed {
 			t.Errorf("%v, %+v", err, o)
 		}
+	})
+}
+
+// A judgement whose time is up is told so, and says itself what it could not
+// read. One that does not listen is left behind.
+func TestContainTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			decide  func(context.Context) requirement.Outcome
+			after   time.Duration
+			message string
+		}{
+			"listens": {func(ctx context.Context) requirement.Outcome {
+				<-ctx.Done()
+				return requirement.Unknown("units: " + context.Cause(ctx).Error())
+			}, fact.Limit, "units: it takes too long"},
+			"does not listen": {func(context.Context) requirement.Outcome {
+				time.Sleep(time.Hour)
+				return requirement.Pass("late")
+			}, fact.Limit + grace, "not decided: it takes too long"},
+		} {
+			var trail requirement.Trail
+			e := evaluation{trail: &trail}
+			begun := time.Now()
+			o, err := e.contain(t.Context(), checkOf(c.decide))
+			if err != nil || o.Status != requirement.Undetermined || !strings.Contains(o.Message, c.message) {
+				t.Errorf("%s: %v, %+v", name, err, o)
+			}
+			if took := time.Since(begun); took != c.after {
+				t.Errorf("%s: ended after %v, not %v", name, took, c.after)
+			}
+			if n := trail.Notices(); len(n) != 1 {
+				t.Errorf("%s: notices %+v", name, n)
+			}
+		}
+		time.Sleep(time.Hour) // what was left behind ends
+	})
+}
+
+// The time that images take to answer is not the judgement's.
+func TestContainSlowImage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var waited time.Duration
+		e := evaluation{waited: func() time.Duration { return waited }}
+		slow := func(reads int, answers bool) requirement.Check {
+			return checkOf(func(ctx context.Context) requirement.Outcome {
+				for range reads {
+					time.Sleep(10 * time.Second)
+					if answers {
+						waited += 10 * time.Second
+					}
+				}
+				return requirement.Pass("slow")
+			})
+		}
+		for reads, want := range map[int]requirement.Status{30: requirement.Passed, 70: requirement.Undetermined} {
+			if o, err := e.contain(t.Context(), slow(reads, true)); err != nil || o.Status != want {
+				t.Errorf("%d reads: %v, %+v", reads, err, o)
+			}
+		}
+		if o, err := e.contain(t.Context(), slow(30, false)); err != nil || o.Status != requirement.Undetermined {
+			t.Errorf("no read that ended: %v, %+v", err, o)
+		}
+		time.Sleep(time.Hour) // what was left behind ends
+	})
+}
+
+// A fact that hangs is waited for once, however many requirements need it; an
+// image that does not answer at all is not waited for by each of them.
+func TestEvaluateHanging(t *testing.T) {
+	const many = 40
+	checks := func(decide func(context.Context) requirement.Outcome) []requirement.Check {
+		list := make([]requirement.Check, many)
+		for i := range list {
+			list[i] = checkOf(decide)
+		}
+		return list
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var units fact.Fact[int]
+		release := make(chan struct{})
+		defer close(release)
+		list := checks(func(context.Context) requirement.Outcome {
+			if _, err := units.Get(func() (int, error) { <-release; return 1, nil }); err != nil {
+				return requirement.Unreadable(err)
+			}
+			return requirement.Pass("read")
+		})
+		// What needs no such fact is decided.
+		list = append(list, checkOf(func(context.Context) requirement.Outcome { return requirement.Pass("read") }))
+		begun := time.Now()
+		findings, err := evaluate(t.Context(), list, nil, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, f := range findings {
+			if want := i == many; (f.Status == requirement.Passed) != want {
+				t.Errorf("%d: %s: %s", i, f.Status, f.Message)
+			}
+		}
+		if took := time.Since(begun); took != fact.Limit+grace {
+			t.Errorf("it took %v", took)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		findings, err := evaluate(t.Context(), checks(func(context.Context) requirement.Outcome {
+			time.Sleep(time.Hour)
+			return requirement.Pass("read")
+		}), nil, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, f := range findings {
+			if f.Status != requirement.Undetermined {
+				t.Errorf("%d: %s", i, f.Status)
+			}
+		}
+		if took, most := time.Since(begun), patience+many*(impatient+grace)+4*grace; took > most {
+			t.Errorf("it took %v, more than %v", took, most)
+		}
+		time.Sleep(time.Hour)
 	})
 }

@@ -3,6 +3,7 @@ package scanner
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/ext4"
@@ -127,6 +128,12 @@ func (v extVolume) notices() []requirement.Notice {
 func (v extVolume) linuxVolume() linux.Volume {
 	return linux.Volume{
 		FS: v.FS,
+		Inode: func(info fs.FileInfo) uint64 {
+			if e, ok := info.Sys().(*ext4.Entry); ok {
+				return e.Inode
+			}
+			return 0
+		},
 		Usage: func() (linux.Usage, error) {
 			u, err := v.FS.Usage()
 			return linux.Usage{Size: u.Size, Used: u.Used, Available: u.Available}, err

@@ -2,6 +2,7 @@ package scanner
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,7 +50,7 @@ func practiceChecks(vs *volumes, svc *service) []requirement.Check {
 	}
 	var checks []requirement.Check
 	for _, r := range practices {
-		checks = append(checks, requirement.Check{Requirement: r, Decide: decide[r.ID]})
+		checks = append(checks, requirement.Check{Requirement: r, Decide: func(context.Context) requirement.Outcome { return decide[r.ID]() }})
 	}
 	return checks
 }

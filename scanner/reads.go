@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"sync/atomic"
+	"time"
 
 	"github.com/coldcheck/coldcheck/internal/parallel"
 )
@@ -19,17 +21,27 @@ const (
 	MaxParallelReads = 64
 )
 
-// reads bounds how many reads of the images are under way: each that is holds
-// a place in it.
-type reads chan struct{}
+// reads bounds how many reads of the images are under way, and measures them.
+type reads struct {
+	places chan struct{} // each read that is under way holds one
+	took   *atomic.Int64 // how long the reads that ended took, in nanoseconds
+}
 
-func newReads(most int) reads { return make(reads, cmp.Or(most, DefaultParallelReads)) }
+func newReads(most int) reads {
+	return reads{make(chan struct{}, cmp.Or(most, DefaultParallelReads)), &atomic.Int64{}}
+}
+
+// most is how many reads may be under way.
+func (r reads) most() int { return cap(r.places) }
+
+// waited is how long the reads that ended took together.
+func (r reads) waited() time.Duration { return time.Duration(r.took.Load()) }
 
 // each calls do for 0 to n-1, as many at a time as there may be reads. A panic
 // in one of them comes out of each, where it can be caught.
 func (r reads) each(n int, do func(i int)) {
 	var done parallel.Group
-	begun := make(chan struct{}, cap(r))
+	begun := make(chan struct{}, r.most())
 	for i := range n {
 		begun <- struct{}{}
 		done.Go(func() {
@@ -57,8 +69,11 @@ func (b boundReader) ReadAt(p []byte, off int64) (int, error) {
 		return 0, context.Cause(b.ctx)
 	}
 	select {
-	case b.reads <- struct{}{}:
-		defer func() { <-b.reads }()
+	case b.reads.places <- struct{}{}:
+		defer func(begun time.Time) {
+			b.reads.took.Add(int64(time.Since(begun)))
+			<-b.reads.places
+		}(time.Now())
 		return b.from.ReadAt(p, off)
 	case <-b.ctx.Done():
 		return 0, context.Cause(b.ctx)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/linux"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
@@ -70,6 +71,8 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	if n := in.ParallelReads; n < 0 || n > MaxParallelReads {
 		return nil, fail(ErrUsage, "", "%d reads at a time, from 1 to %d there can be", n, MaxParallelReads)
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer end() // of whatever still reads
 	budget, err := in.budget()
 	if err != nil {
 		return nil, err
@@ -106,9 +109,12 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 		return nil, err
 	}
 	err = guard(func() (err error) {
-		r.Platform, err = sys.Platform()
+		r.Platform, err = fact.Within(ctx, fact.Patience{Waited: volumes.reads.waited}, sys.Platform, nil)
 		return err
 	})
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
 		// The family is certain. The rest is what the findings report as unread.
 		trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: "version of the system: " + err.Error(), Source: string(Root)})
@@ -117,7 +123,7 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 
 	svc := newService(documents, sys, trail)
 	checks := inOrder(slices.Concat(svc.checks(), practiceChecks(volumes, svc), sys.Checks()))
-	if r.Findings, err = evaluate(ctx, checks, trail, in.Progress); err != nil {
+	if r.Findings, err = evaluate(ctx, checks, trail, volumes.reads.waited, in.Progress); err != nil {
 		return nil, err
 	}
 	r.Counted = map[string]bool{}

@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -133,7 +134,7 @@ func (s *service) checks() []requirement.Check {
 	}
 	var checks []requirement.Check
 	for _, r := range serviceRequirements {
-		checks = append(checks, requirement.Check{Requirement: r, Decide: decide[r.ID]})
+		checks = append(checks, requirement.Check{Requirement: r, Decide: func(context.Context) requirement.Outcome { return decide[r.ID]() }})
 	}
 	return checks
 }

@@ -76,7 +76,7 @@ func TestWorkSpaceDocuments(t *testing.T) {
 				if !ok {
 					continue
 				}
-				f := requirement.Find(check.Requirement, check.Decide())
+				f := requirement.Find(check.Requirement, check.Decide(t.Context()))
 				if f.Status != want {
 					t.Errorf("%s: %s, want %s: %s", f.ID, f.Status, want, f.Message)
 				}

@@ -25,6 +25,7 @@ type volumes struct {
 	user   *volume // nil if there is none
 	noUser error   // why there is none
 	budget *memory.Budget
+	reads  reads
 }
 
 // A volume of one of the images, as far as it could be opened.
@@ -198,6 +199,7 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 // far as the reads allow.
 func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *requirement.Trail) error {
 	reads := newReads(in.ParallelReads)
+	vs.reads = reads
 	images := make([]*disk.Image, len(sources))
 	errs := make([]error, len(sources))
 	reads.each(len(sources), func(i int) {
@@ -258,19 +260,19 @@ func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget) 
 	r, size := reads.bound(ctx, budget.Reader(v.Volume)), v.Size
 	switch v.Filesystem {
 	case disk.NTFS:
-		if f, err := (ntfs.Options{Readers: cap(reads), Reserve: budget.Reserve}).Open(r, size); err != nil {
+		if f, err := (ntfs.Options{Readers: reads.most(), Reserve: budget.Reserve}).Open(r, size); err != nil {
 			v.err = err
 		} else {
 			v.fs = ntfsVolume{f}
 		}
 	case disk.Ext2, disk.Ext3, disk.Ext4:
-		if f, err := openExt(r, size, ext4.Options{Readers: cap(reads), Reserve: budget.Reserve}); err != nil {
+		if f, err := openExt(r, size, ext4.Options{Readers: reads.most(), Reserve: budget.Reserve}); err != nil {
 			v.err = err
 		} else {
 			v.fs, v.err = f, f.unreplayed()
 		}
 	case disk.XFS:
-		if f, err := openXFS(r, size, xfs.Options{Readers: cap(reads), Reserve: budget.Reserve}); err != nil {
+		if f, err := openXFS(r, size, xfs.Options{Readers: reads.most(), Reserve: budget.Reserve}); err != nil {
 			v.err = err
 		} else {
 			v.fs, v.err = f, f.unreplayed()

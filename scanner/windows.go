@@ -92,6 +92,8 @@ func openWindows(vs *volumes, root ntfsVolume, given given) (system, error) {
 		Documents: given.documents,
 		UserName:  given.userName,
 		Reserve:   vs.budget.Reserve,
+		Context:   given.ctx,
+		Waited:    vs.reads.waited,
 		Trail:     given.trail,
 		Now:       given.now,
 	}

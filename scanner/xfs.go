@@ -111,6 +111,12 @@ func (v xfsVolume) journal() Journal {
 func (v xfsVolume) linuxVolume() linux.Volume {
 	return linux.Volume{
 		FS: v.FS,
+		Inode: func(info fs.FileInfo) uint64 {
+			if e, ok := info.Sys().(*xfs.Entry); ok {
+				return e.Inode
+			}
+			return 0
+		},
 		Usage: func() (linux.Usage, error) {
 			u, err := v.FS.Usage()
 			return linux.Usage{Size: u.Size, Used: u.Used, Available: u.Available}, err

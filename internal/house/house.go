@@ -41,7 +41,7 @@ var rules = map[string][]string{
 	"scanner/windows":        {"scanner/requirement", "scanner/statement", "scanner/internal/", "ntfs", "registry"},
 	"scanner/linux":          {"scanner/requirement", "scanner/statement", "scanner/linux/packages", "scanner/internal/", "ext4", "xfs"},
 	"scanner/linux/packages": {"scanner/internal/"},
-	"scanner/internal/":      {"scanner/requirement"},
+	"scanner/internal/":      {"internal/parallel", "scanner/requirement"},
 	"scanner/statement":      {},
 	"scanner/crosscheck":     {"scanner/requirement", "scanner/disk"},
 	"scanner/disk":           {},

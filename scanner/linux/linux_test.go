@@ -96,7 +96,7 @@ func find(t *testing.T, m *Machine, id string) requirement.Finding {
 	t.Helper()
 	for _, c := range m.Checks() {
 		if c.ID == id {
-			return requirement.Find(c.Requirement, c.Decide())
+			return requirement.Find(c.Requirement, c.Decide(t.Context()))
 		}
 	}
 	t.Fatalf("no requirement %s", id)
@@ -106,7 +106,7 @@ func find(t *testing.T, m *Machine, id string) requirement.Finding {
 func TestReady(t *testing.T) {
 	m := newMachine(t, "")
 	for _, c := range m.Checks() {
-		f := requirement.Find(c.Requirement, c.Decide())
+		f := requirement.Find(c.Requirement, c.Decide(t.Context()))
 		if f.Status != requirement.Passed {
 			t.Errorf("%s: %s: %s", f.ID, f.Status, f.Message)
 		}

@@ -53,6 +53,9 @@ type Volume struct {
 	FS  Filesystem
 	Err error // why FS is nil: not given, encrypted, damaged
 
+	// Inode is the number of the inode that FS describes; nil if it has none.
+	Inode func(fs.FileInfo) uint64
+
 	Usage  func() (Usage, error)
 	Totals func(name string) (Totals, error)
 }
@@ -74,7 +77,7 @@ type Input struct {
 type Machine struct {
 	in   Input
 	tree tree
-	facts
+	*facts
 }
 
 // facts are read once each.
@@ -97,11 +100,30 @@ func Open(in Input) (*Machine, error) {
 	if in.Context == nil {
 		in.Context = context.Background()
 	}
-	return &Machine{in: in, tree: tree{
+	return &Machine{in: in, facts: &facts{}, tree: tree{
+		meter: fact.NewMeter(in.Context),
 		root:  &volume{role: "root", Volume: in.Root},
 		home:  &volume{role: "user", Volume: in.Home},
 		trail: in.Trail,
 	}}, nil
+}
+
+// Within returns the machine as one requirement sees it: facts that are read
+// already are the same, and what it still reads ends with the context and has
+// bounds of its own.
+func (m *Machine) Within(ctx context.Context) *Machine {
+	own := *m
+	own.in.Context = ctx
+	own.tree.meter = fact.NewMeter(ctx)
+	return &own
+}
+
+// next returns the machine for the reading of one fact, which has bounds of its
+// own, whatever else the requirement reads that asks for it.
+func (m *Machine) next() *Machine {
+	own := *m
+	own.tree.meter = m.tree.meter.Next()
+	return &own
 }
 
 // IsRoot says whether a volume holds the root of a Linux system: one that says

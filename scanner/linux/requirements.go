@@ -26,7 +26,7 @@ var catalogue = []entry{
 func Requirements() []requirement.Requirement { return requirement.List(catalogue) }
 
 // Checks binds the requirements to the machine.
-func (m *Machine) Checks() []requirement.Check { return requirement.Bind(catalogue, m) }
+func (m *Machine) Checks() []requirement.Check { return requirement.Bind(catalogue, m.Within) }
 
 const (
 	sectionRequirements = "Requirements to Create Amazon Linux Custom Images"

@@ -30,7 +30,7 @@ func (s System) Major() string {
 }
 
 // System reads which Linux it is.
-func (m *Machine) System() (System, error) { return m.system.Get(m.readSystem) }
+func (m *Machine) System() (System, error) { return m.system.Get(m.next().readSystem) }
 
 func (m *Machine) readSystem() (System, error) {
 	var s System

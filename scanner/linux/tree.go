@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -18,6 +19,7 @@ import (
 type tree struct {
 	root, home *volume
 	trail      *requirement.Trail
+	meter      *fact.Meter // of what is being read; nil without bounds
 }
 
 type volume struct {
@@ -32,6 +34,7 @@ type File struct {
 	Target   string // of a symbolic link that was not followed
 	Size     int64  // in bytes
 	Modified time.Time
+	ID       fact.ID // the same for all names of one file
 	Evidence requirement.Evidence
 }
 
@@ -64,6 +67,9 @@ func (t *tree) at(p string) (*volume, string) {
 // lstat describes a path without following the link that its last part may be.
 func (t *tree) lstat(p string) (fs.FileInfo, *volume, string, error) {
 	v, name := t.at(p)
+	if err := t.meter.Steps(1); err != nil {
+		return nil, v, name, fmt.Errorf("%s: %w", p, err)
+	}
 	if v.FS == nil {
 		return nil, v, name, fmt.Errorf("%s volume: %w", v.role, v.Err)
 	}
@@ -169,6 +175,9 @@ func (t *tree) look(p string, follow bool) (File, error) {
 	}
 	f := File{Exists: true, Dir: info.IsDir(), Size: info.Size(), Modified: info.ModTime(),
 		Evidence: requirement.Evidence{Source: v.role, Path: name, Time: info.ModTime().UTC(), Data: strconv.FormatInt(info.Size(), 10) + " bytes"}}
+	if v.Inode != nil {
+		f.ID = fact.ID{Volume: v.role, Number: v.Inode(info)}
+	}
 	switch {
 	case f.Dir:
 		f.Evidence.Data = "folder"
@@ -199,6 +208,9 @@ func (t *tree) read(p string, limit int64) ([]byte, File, error) {
 	if f.Evidence.Source == t.home.role {
 		v = t.home
 	}
+	if err := t.meter.File(f.Size); err != nil {
+		return nil, f, fmt.Errorf("%s: %w", p, err)
+	}
 	open, err := v.FS.Open(f.Evidence.Path)
 	if err != nil {
 		return nil, f, fmt.Errorf("%s volume: %w", v.role, err)
@@ -215,6 +227,30 @@ func (t *tree) read(p string, limit int64) ([]byte, File, error) {
 	return data, f, nil
 }
 
+// readParsed returns what parse makes of the content of a file of at most limit
+// bytes, the zero value if it does not exist. A file with several names is read
+// and parsed once for each fact. kind tells parsers apart.
+func readParsed[T any](t *tree, p string, limit int64, kind string, parse func([]byte) (T, error)) (T, File, error) {
+	var none T
+	f, err := t.file(p)
+	if err != nil || !f.Exists {
+		return none, f, err
+	}
+	read := func() (T, error) {
+		data, _, err := t.read(p, limit)
+		if err != nil {
+			return none, err
+		}
+		return parse(data)
+	}
+	if f.ID.Number == 0 {
+		parsed, err := read()
+		return parsed, f, err
+	}
+	parsed, err := fact.Parsed(t.meter, f.ID, kind, read)
+	return parsed, f, err
+}
+
 // list returns the entries of a folder. A folder that does not exist is no
 // error: see File.Exists.
 func (t *tree) list(p string) ([]fs.DirEntry, File, error) {
@@ -227,6 +263,9 @@ func (t *tree) list(p string) ([]fs.DirEntry, File, error) {
 		v = t.home
 	}
 	entries, err := v.FS.ReadDir(f.Evidence.Path)
+	if err == nil {
+		err = t.meter.Folder(len(entries))
+	}
 	if err != nil {
 		return nil, f, fmt.Errorf("%s volume: %w", v.role, err)
 	}

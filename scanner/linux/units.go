@@ -70,7 +70,7 @@ func noUnitFile(name string) requirement.Evidence {
 
 // Units reads all units of the system. A unit that is damaged carries its own
 // error.
-func (m *Machine) Units() (unitSet, error) { return m.units.Get(m.readUnits) }
+func (m *Machine) Units() (unitSet, error) { return m.units.Get(m.next().readUnits) }
 
 // maxUnit bounds a unit file, in bytes.
 const maxUnit = 1 << 20

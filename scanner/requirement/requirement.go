@@ -2,6 +2,8 @@
 // found, and what the finding rests on. It knows neither disks nor systems.
 package requirement
 
+import "context"
+
 // Platform is the family of systems that a requirement concerns.
 type Platform string
 
@@ -52,8 +54,9 @@ type Requirement struct {
 // Check is a requirement bound to the facts of one system.
 type Check struct {
 	Requirement
-	// Decide judges the requirement. It is called at most once.
-	Decide func() Outcome
+	// Decide judges the requirement. It is called at most once. When the context
+	// ends, what still has to be read is an error with the context's cause.
+	Decide func(context.Context) Outcome
 }
 
 // Entry is a row of the catalogue of systems of type M: a requirement, and the
@@ -72,11 +75,12 @@ func List[M any](catalogue []Entry[M]) []Requirement {
 	return list
 }
 
-// Bind binds a catalogue to one system.
-func Bind[M any](catalogue []Entry[M], system M) []Check {
+// Bind binds a catalogue to one system. within returns the system as one
+// requirement sees it, whose reading ends with the context.
+func Bind[M any](catalogue []Entry[M], within func(context.Context) M) []Check {
 	checks := make([]Check, len(catalogue))
 	for i, e := range catalogue {
-		checks[i] = Check{Requirement: e.Requirement, Decide: func() Outcome { return e.Judge(system) }}
+		checks[i] = Check{Requirement: e.Requirement, Decide: func(ctx context.Context) Outcome { return e.Judge(within(ctx)) }}
 	}
 	return checks
 }

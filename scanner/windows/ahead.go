@@ -30,7 +30,7 @@ func (m *Machine) openAhead() {
 	go func() {
 		for i, a := range all {
 			v := *m.volumes["C"]
-			v.trail = &a.trail
+			v.trail, v.meter = &a.trail, nil
 			var found *hiveFile
 			a.try(func() { found, a.err = findHive(&v, files[i], m.in.Reserve) })
 			if !a.opened || a.err != nil {
@@ -55,7 +55,7 @@ func (a *ahead) try(step func()) {
 
 // load opens a hive, or waits until it is open.
 func (m *Machine) load(v *volume, file string) (*registry.Hive, error) {
-	if a := m.ahead[file]; a != nil && v == m.volumes["C"] {
+	if a := m.ahead[file]; a != nil && v.role == roleRoot {
 		if <-a.done; a.opened {
 			events, _ := a.trail.Events()
 			for _, e := range events {

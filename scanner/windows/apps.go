@@ -40,7 +40,7 @@ func (a Application) title() string {
 
 // Apps lists the applications that are installed for all users, in the 64-bit
 // view and the 32-bit one.
-func (m *Machine) Apps() ([]Application, error) { return m.apps.Get(m.readApps) }
+func (m *Machine) Apps() ([]Application, error) { return m.apps.Get(m.next().readApps) }
 
 func (m *Machine) readApps() ([]Application, error) {
 	var apps []Application

@@ -34,7 +34,7 @@ const (
 )
 
 // Free is the free space on drive C, in bytes.
-func (m *Machine) Free() (int64, error) { return m.free.Get(m.readFree) }
+func (m *Machine) Free() (int64, error) { return m.free.Get(m.next().readFree) }
 
 func (m *Machine) readFree() (int64, error) {
 	root := m.volumes["C"]

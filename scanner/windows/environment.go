@@ -14,7 +14,7 @@ import (
 // as far as paths in the registry use them.
 type environment map[string]string
 
-func (m *Machine) env() (environment, error) { return m.environment.Get(m.readEnvironment) }
+func (m *Machine) env() (environment, error) { return m.environment.Get(m.next().readEnvironment) }
 
 func (m *Machine) readEnvironment() (environment, error) {
 	system, err := m.System()
@@ -119,7 +119,7 @@ func (e environment) text(s Setting[string]) string {
 // machineVariables are the variables that an administrator may have added to
 // the environment of every program, expanded by those of Windows.
 func (m *Machine) machineVariables() (environment, error) {
-	return m.variables.Get(m.readVariables)
+	return m.variables.Get(m.next().readVariables)
 }
 
 func (m *Machine) readVariables() (environment, error) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -26,6 +27,7 @@ type volume struct {
 	fs    *ntfs.FS
 	err   error // why fs is nil
 	trail *requirement.Trail
+	meter *fact.Meter
 }
 
 // File is a file or folder that was looked for.
@@ -34,6 +36,7 @@ type File struct {
 	Dir      bool
 	Size     int64 // in bytes
 	Modified time.Time
+	ID       fact.ID // the same for all names of one file
 	Evidence requirement.Evidence
 }
 
@@ -76,6 +79,9 @@ func (v *volume) read(name string, limit int64) ([]byte, File, error) {
 	if f.Size > limit {
 		return nil, f, fmt.Errorf("%s: %d bytes: %w", f.Evidence.Path, f.Size, errTooLarge)
 	}
+	if err := v.meter.File(f.Size); err != nil {
+		return nil, f, v.problem(name, err)
+	}
 	open, err := v.fs.Open(name)
 	if err != nil {
 		return nil, f, v.problem(name, err)
@@ -87,6 +93,25 @@ func (v *volume) read(name string, limit int64) ([]byte, File, error) {
 	}
 	v.trail.Record("open", "source", v.role, "path", name, "size", strconv.Itoa(len(data)))
 	return data, f, nil
+}
+
+// readParsed returns what parse makes of the content of a file of at most limit
+// bytes, the zero value if it does not exist. A file with several names is read
+// and parsed once for each fact. kind tells parsers apart.
+func readParsed[T any](v *volume, name string, limit int64, kind string, parse func([]byte) (T, error)) (T, File, error) {
+	var none T
+	f, err := v.file(name)
+	if err != nil || !f.Exists {
+		return none, f, err
+	}
+	parsed, err := fact.Parsed(v.meter, f.ID, kind, func() (T, error) {
+		data, _, err := v.read(name, limit)
+		if err != nil {
+			return none, err
+		}
+		return parse(data)
+	})
+	return parsed, f, err
 }
 
 // walk calls fn for every file below a folder that may not be there. What lies
@@ -108,6 +133,9 @@ func (m *Machine) walk(win string, most int, fn func(v *volume, name string) err
 		}
 		if seen++; seen > most {
 			return fmt.Errorf("%s volume: %s: more than %d entries: %w", v.role, folder, most, ntfs.ErrUnsupported)
+		}
+		if err := v.meter.Steps(1); err != nil {
+			return v.problem(name, err)
 		}
 		if !e.Type().IsRegular() {
 			return nil
@@ -137,6 +165,9 @@ func (m *Machine) list(win string) ([]fs.DirEntry, File, error) {
 		return nil, f, err
 	}
 	entries, err := v.fs.ReadDir(name)
+	if err == nil {
+		err = v.meter.Folder(len(entries))
+	}
 	if err != nil {
 		return nil, f, v.problem(name, err)
 	}
@@ -254,6 +285,9 @@ func isLink(info fs.FileInfo) bool {
 // file looks for a name on the volume.
 func (v *volume) file(name string) (File, error) {
 	ev := requirement.Evidence{Source: v.role, Path: name}
+	if err := v.meter.Steps(1); err != nil {
+		return File{}, v.problem(name, err)
+	}
 	info, err := v.fs.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		v.trail.Record("file", "source", v.role, "path", name, "found", "no")
@@ -268,6 +302,7 @@ func (v *volume) file(name string) (File, error) {
 	record := ""
 	if e, ok := info.Sys().(*ntfs.Entry); ok {
 		record = strconv.FormatUint(e.Record, 10)
+		f.ID = fact.ID{Volume: v.role, Number: e.Record}
 	}
 	if f.Dir {
 		f.Evidence.Data = "folder, MFT record " + record

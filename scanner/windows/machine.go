@@ -15,9 +15,11 @@
 package windows
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"strings"
 	"time"
@@ -45,6 +47,9 @@ type Input struct {
 
 	Reserve func(n int64) error // asked before memory is taken for a hive, see registry.Options
 
+	Context context.Context      // ends what is read for no requirement; nil for none
+	Waited  func() time.Duration // see fact.Patience
+
 	Trail *requirement.Trail // nil drops events and notices
 	Now   time.Time          // the time of the scan, which decides what has expired
 }
@@ -63,10 +68,11 @@ type Machine struct {
 	systemRoot string // folder on the root volume, as it is spelled there: "Windows"
 	volumes    map[string]*volume
 	registry   *registry.Machine
-	hives      hives
+	hives      *hives
 	ahead      map[string]*ahead // by file on the root volume
+	meter      *fact.Meter       // of what is being read; nil without bounds
 
-	facts
+	*facts
 }
 
 // facts are read once each; see fact.
@@ -96,16 +102,51 @@ func Open(in Input) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Machine{in: in, systemRoot: root}
+	if in.Context == nil {
+		in.Context = context.Background()
+	}
+	m := &Machine{in: in, systemRoot: root, hives: &hives{}, facts: &facts{}, meter: fact.NewMeter(in.Context)}
 	m.volumes = map[string]*volume{
 		"C": {role: roleRoot, fs: in.Root.FS, trail: in.Trail},
 		"D": {role: roleUser, fs: in.User.FS, err: in.User.Err, trail: in.Trail},
+	}
+	for _, v := range m.volumes {
+		v.meter = m.meter
 	}
 	m.openAhead()
 	m.registry = registry.NewMachine(m.openHive)
 	m.tellControlSet()
 	m.checkDrives()
 	return m, nil
+}
+
+// Within returns the machine as one requirement sees it: facts that are read
+// already are the same, and what it still reads ends with the context and has
+// bounds of its own.
+func (m *Machine) Within(ctx context.Context) *Machine {
+	own := *m
+	own.in.Context = ctx
+	return own.metered(fact.NewMeter(ctx))
+}
+
+// next returns the machine for the reading of one fact, which has bounds of its
+// own, whatever else the requirement reads that asks for it.
+func (m *Machine) next() *Machine {
+	own := *m
+	return own.metered(m.meter.Next())
+}
+
+// metered charges what the machine reads to a meter. The volumes, which charge it
+// too, are copied.
+func (m *Machine) metered(meter *fact.Meter) *Machine {
+	m.meter = meter
+	m.volumes = maps.Clone(m.volumes)
+	for drive, v := range m.volumes {
+		own := *v
+		own.meter = meter
+		m.volumes[drive] = &own
+	}
+	return m
 }
 
 // tellControlSet says which control set was taken for the current one where

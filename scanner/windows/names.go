@@ -35,7 +35,7 @@ func (m *Machine) ComputerName() (string, error) {
 
 // Accounts reads the domain and the two SIDs.
 func (m *Machine) Accounts() accounts {
-	a, err := m.accounts.Get(m.readAccounts)
+	a, err := m.accounts.Get(m.next().readAccounts)
 	if err != nil {
 		return accounts{SIDErr: err}
 	}

@@ -72,7 +72,7 @@ type Profiles struct {
 }
 
 // Profiles reads the ProfileList.
-func (m *Machine) Profiles() (Profiles, error) { return m.profiles.Get(m.readProfiles) }
+func (m *Machine) Profiles() (Profiles, error) { return m.profiles.Get(m.next().readProfiles) }
 
 func (m *Machine) readProfiles() (Profiles, error) {
 	var ps Profiles
@@ -178,7 +178,7 @@ type Wanted struct {
 
 // Wanted finds whose profile is meant: the user who was named, else the one
 // that a document states for this computer, else the only candidate.
-func (m *Machine) Wanted() (Wanted, error) { return m.wanted.Get(m.readWanted) }
+func (m *Machine) Wanted() (Wanted, error) { return m.wanted.Get(m.next().readWanted) }
 
 func (m *Machine) readWanted() (Wanted, error) {
 	profiles, err := m.Profiles()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -49,6 +50,9 @@ func (k Key) Name() string {
 // key looks for a key by its full name, HKLM\SYSTEM\CurrentControlSet\Services.
 // That it does not exist is no error.
 func (m *Machine) key(name string) (Key, error) {
+	if err := m.meter.Steps(1); err != nil {
+		return Key{}, fmt.Errorf("%s: %w", name, err)
+	}
 	k, err := m.registry.Key(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		ev, err := m.whereKey(name)
@@ -89,6 +93,9 @@ func (m *Machine) subkeysUpTo(k Key, most int) ([]Key, error) {
 		return nil, nil
 	}
 	list, err := k.Subkeys()
+	if err == nil {
+		err = m.meter.Steps(len(list))
+	}
 	if err == nil && len(list) > most {
 		err = fmt.Errorf("%w: key %s has %d subkeys, more than %d", registry.ErrUnsupported, k.Evidence.Key, len(list), most)
 	}
@@ -167,6 +174,9 @@ func (m *Machine) value(k Key, name string) (*registry.Value, requirement.Eviden
 	if !k.Exists() {
 		return nil, ev, nil
 	}
+	if err := m.meter.Steps(1); err != nil {
+		return nil, ev, fmt.Errorf("%s: %s: %w", ev.Path, ev.Key, err)
+	}
 	v, err := k.Value(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		m.in.Trail.Record("value", "source", ev.Source, "path", ev.Path, "key", ev.Key, "name", name, "found", "no")
@@ -175,6 +185,9 @@ func (m *Machine) value(k Key, name string) (*registry.Value, requirement.Eviden
 	}
 	if err != nil {
 		return nil, ev, fmt.Errorf("%s: %w", ev.Path, err)
+	}
+	if err := m.meter.Bytes(int64(v.Size())); err != nil {
+		return nil, ev, fmt.Errorf("%s: %s: %w", ev.Path, ev.Key, err)
 	}
 	ev.Type = v.Type().String()
 	offset := v.Offset()
@@ -339,7 +352,10 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("hive %s: %w", name, err)
 	}
-	hive, err := m.load(v, file)
+	hive, err := fact.Within(m.in.Context, fact.Patience{Waited: m.in.Waited}, func() (*registry.Hive, error) { return m.load(v, file) }, closeLate)
+	if errors.Is(err, fact.ErrTime) {
+		return nil, fmt.Errorf("%s volume: %s: %w", v.role, file, err)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// The error must not say of a key that it is truly not there.
 		return nil, fmt.Errorf("%s volume: %s: the hive is not there", v.role, file)
@@ -385,6 +401,13 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return hive, nil
+}
+
+// closeLate gives back what a hive takes that nobody waits for any more.
+func closeLate(hive *registry.Hive, err error) {
+	if err == nil {
+		hive.Close()
+	}
 }
 
 func applied(r registry.Recovery) string {

@@ -85,7 +85,7 @@ func (s Service) startName() string {
 
 // Services reads every entry below Services, in the hive's order. An entry
 // that is damaged carries its own error.
-func (m *Machine) Services() ([]Service, error) { return m.services.Get(m.readServices) }
+func (m *Machine) Services() ([]Service, error) { return m.services.Get(m.next().readServices) }
 
 func (m *Machine) readServices() ([]Service, error) {
 	parent, err := m.key(keyServices)

@@ -51,7 +51,7 @@ type Task struct {
 }
 
 // Tasks lists the programs of the machine's scheduled tasks.
-func (m *Machine) Tasks() ([]Task, error) { return m.tasks.Get(m.readTasks) }
+func (m *Machine) Tasks() ([]Task, error) { return m.tasks.Get(m.next().readTasks) }
 
 func (m *Machine) readTasks() ([]Task, error) {
 	var tasks []Task

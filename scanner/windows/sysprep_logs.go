@@ -86,7 +86,8 @@ func (l sysprepLogs) all() []sysprepLog { return append(slices.Clip(l.Sysprep), 
 
 // SysprepLogs reads the logs. One that cannot be read carries its own error.
 func (m *Machine) SysprepLogs() sysprepLogs {
-	logs, _ := m.logs.Get(func() (sysprepLogs, error) {
+	logs, err := m.logs.Get(func() (sysprepLogs, error) {
+		m := m.next()
 		var l sysprepLogs
 		for _, name := range []string{"setupact.log", "setuperr.log"} {
 			l.Sysprep = append(l.Sysprep, m.readSysprepLog(`C:\`+m.systemRoot+folderSysprepLogs+name))
@@ -94,6 +95,10 @@ func (m *Machine) SysprepLogs() sysprepLogs {
 		}
 		return l, nil
 	})
+	if err != nil {
+		unread := sysprepLog{File: m.unread(`C:\` + m.systemRoot + folderSysprepLogs + "setupact.log"), Err: err}
+		return sysprepLogs{Sysprep: []sysprepLog{unread}, Setup: []sysprepLog{unread}}
+	}
 	return logs
 }
 

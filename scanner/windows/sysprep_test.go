@@ -2,6 +2,7 @@ package windows
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,7 +22,8 @@ import (
 // `SYSTEM\Setup\Source OS` to its values.
 func registryOnly(keys map[string][]hivetest.Value) *Machine {
 	noVolume := errors.New("not given")
-	m := &Machine{systemRoot: "Windows"}
+	m := &Machine{systemRoot: "Windows", hives: &hives{}, facts: &facts{}}
+	m.in.Context = context.Background()
 	m.volumes = map[string]*volume{"C": {role: "root", err: noVolume}, "D": {role: "user", err: noVolume}}
 	m.registry = registry.NewMachine(func(file string) (*registry.Hive, error) {
 		root := hivetest.Key{Name: "ROOT"}

@@ -27,7 +27,7 @@ type Upgrades struct {
 const keySetup = `HKLM\SYSTEM\Setup`
 
 // Upgrades reads what upgrades in place left behind.
-func (m *Machine) Upgrades() (Upgrades, error) { return m.upgrades.Get(m.readUpgrades) }
+func (m *Machine) Upgrades() (Upgrades, error) { return m.upgrades.Get(m.next().readUpgrades) }
 
 func (m *Machine) readUpgrades() (Upgrades, error) {
 	var u Upgrades

@@ -70,7 +70,7 @@ func (s System) Evaluation() bool {
 }
 
 // System reads the version of Windows.
-func (m *Machine) System() (System, error) { return m.system.Get(m.readSystem) }
+func (m *Machine) System() (System, error) { return m.system.Get(m.next().readSystem) }
 
 func (m *Machine) readSystem() (System, error) {
 	var s System

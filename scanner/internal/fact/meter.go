@@ -1,0 +1,166 @@
+package fact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// What one fact may take. Facts of ordinary machines stay below a tenth of each.
+const (
+	MaxBytes   = 64 << 20  // of files and registry values that it reads
+	MaxFiles   = 50_000    // that it opens
+	MaxFolders = 100_000   // that it lists
+	MaxSteps   = 2_000_000 // names, entries of folders, keys and values that it looks at
+)
+
+// ErrBound says that reading a fact would take more than any fact does. What is
+// left unread may hold anything, so the fact is not known.
+var ErrBound = errors.New("more than is read of any system")
+
+// A Meter bounds what the reading of one fact takes, and ends it when its
+// context ends. From then on every charge is the same error. A nil Meter has no
+// bounds. It may be used from several goroutines.
+type Meter struct {
+	ctx context.Context
+
+	bytes, files, folders, steps atomic.Int64
+
+	mu     sync.Mutex
+	err    error
+	parsed map[parsedKey]any
+}
+
+// NewMeter returns a meter on which nothing is charged yet.
+func NewMeter(ctx context.Context) *Meter { return &Meter{ctx: ctx} }
+
+// Next returns the meter of another fact that the same requirement asks for.
+func (m *Meter) Next() *Meter {
+	if m == nil {
+		return nil
+	}
+	return NewMeter(m.ctx)
+}
+
+// File charges the opening of a file, of which so many bytes will be read.
+func (m *Meter) File(size int64) error {
+	if err := m.charge(meterFiles, 1); err != nil {
+		return err
+	}
+	return m.charge(meterBytes, size)
+}
+
+// Folder charges the listing of a folder with so many entries.
+func (m *Meter) Folder(entries int) error {
+	if err := m.charge(meterFolders, 1); err != nil {
+		return err
+	}
+	return m.Steps(entries)
+}
+
+// Bytes charges what is read elsewhere than from files of their own, such as
+// values of the registry.
+func (m *Meter) Bytes(n int64) error { return m.charge(meterBytes, n) }
+
+// Steps charges looking at so many things.
+func (m *Meter) Steps(n int) error { return m.charge(meterSteps, int64(n)) }
+
+// Usage is what was charged so far.
+type Usage struct{ Bytes, Files, Folders, Steps int64 }
+
+// Usage returns what was charged so far.
+func (m *Meter) Usage() Usage {
+	if m == nil {
+		return Usage{}
+	}
+	return Usage{m.bytes.Load(), m.files.Load(), m.folders.Load(), m.steps.Load()}
+}
+
+// what a Meter counts.
+type quantity int
+
+const (
+	meterBytes quantity = iota
+	meterFiles
+	meterFolders
+	meterSteps
+)
+
+func (m *Meter) charge(what quantity, n int64) error {
+	if m == nil {
+		return nil
+	}
+	if m.ctx.Err() != nil {
+		return context.Cause(m.ctx)
+	}
+	var counter *atomic.Int64
+	var most int64
+	var unit string
+	switch what {
+	case meterBytes:
+		counter, most, unit = &m.bytes, MaxBytes, "bytes"
+	case meterFiles:
+		counter, most, unit = &m.files, MaxFiles, "files"
+	case meterFolders:
+		counter, most, unit = &m.folders, MaxFolders, "folders"
+	case meterSteps:
+		counter, most, unit = &m.steps, MaxSteps, "names, entries, keys and values"
+	}
+	if counter.Add(n) > most {
+		m.fail(fmt.Errorf("it takes more than %d %s: %w", most, unit, ErrBound))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+func (m *Meter) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err == nil {
+		m.err = err
+	}
+}
+
+// ID is the identity of a file, whatever its name: several names may lead to
+// one file.
+type ID struct {
+	Volume string // its role
+	Number uint64 // of the MFT record or the inode
+}
+
+type parsedKey struct {
+	id   ID
+	kind string
+}
+
+// Parsed returns what parse makes of a file, which it is asked for once however
+// many names of the file are looked at. An error is kept, too. kind tells apart
+// what is made of the same file in different ways.
+func Parsed[T any](m *Meter, id ID, kind string, parse func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	if m == nil {
+		return parse()
+	}
+	key := parsedKey{id, kind}
+	m.mu.Lock()
+	kept, ok := m.parsed[key].(result)
+	m.mu.Unlock()
+	if ok {
+		return kept.value, kept.err
+	}
+	var r result
+	r.value, r.err = parse()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.parsed == nil {
+		m.parsed = map[parsedKey]any{}
+	}
+	m.parsed[key] = r
+	return r.value, r.err
+}
