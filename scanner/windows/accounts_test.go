@@ -75,7 +75,7 @@ func TestAccounts(t *testing.T) {
 		"a file system driver":         {[]Service{ok, service("A", 0x2, 2, `\FileSystem\x`)}, passed},
 		"a per-user template":          {[]Service{ok, service("A", 0x50, 2, `CORP\svc`)}, passed},
 		"a per-user instance":          {[]Service{ok, service("A_1f", 0xE0, 2, `CORP\svc`)}, passed},
-		"a key without a program":      {[]Service{ok, noProgram}, passed},
+		"a key without a program":      {[]Service{ok, noProgram}, warning},
 		"one is damaged":               {[]Service{ok, damaged}, undetermined},
 		"one is damaged, one fails":    {[]Service{damaged, service("A", 0x10, 2, `CORP\svc`)}, failed},
 		"one is damaged, one disabled": {[]Service{damaged, service("A", 0x10, 4, `CORP\svc`)}, undetermined},

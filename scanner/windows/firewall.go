@@ -1,13 +1,11 @@
 package windows
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -200,9 +198,6 @@ func (m *Machine) readFirewallRules(key string, policy bool) ([]firewallRule, er
 	var rules []firewallRule
 	for _, v := range values {
 		s, err := m.text(k, v.Name())
-		if errors.Is(err, registry.ErrType) {
-			continue // no rule
-		}
 		if err != nil {
 			return nil, err
 		}

@@ -7,7 +7,8 @@ import (
 
 // names tells local accounts from those of a domain.
 type names struct {
-	Computer string // NetBIOS name
+	Computer string   // NetBIOS name
+	DNS      []string // its names in DNS, with the primary suffix where it has one
 	accounts
 }
 
@@ -23,8 +24,38 @@ type accounts struct {
 func (m *Machine) Names() (names, error) {
 	n := names{accounts: m.Accounts()}
 	var err error
-	n.Computer, err = m.ComputerName()
+	if n.Computer, err = m.ComputerName(); err == nil {
+		n.DNS, err = m.dnsNames()
+	}
 	return n, err
+}
+
+// dnsNames returns the computer's names in DNS, as they are and as they will be
+// after the next start: the host's alone, and with the primary suffix.
+func (m *Machine) dnsNames() ([]string, error) {
+	parameters, err := m.key(keyServices + `\Tcpip\Parameters`)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, prefix := range []string{"", "NV "} {
+		host, err := m.text(parameters, prefix+"Hostname")
+		if err != nil {
+			return nil, err
+		}
+		suffix, err := m.text(parameters, prefix+"Domain")
+		if err != nil {
+			return nil, err
+		}
+		if host.Value == "" {
+			continue
+		}
+		names = append(names, host.Value)
+		if suffix.Value != "" {
+			names = append(names, host.Value+"."+suffix.Value)
+		}
+	}
+	return names, nil
 }
 
 // ComputerName is the machine's NetBIOS name, as it will be at the next start.
@@ -73,6 +104,9 @@ func (m *Machine) readAccounts() (accounts, error) {
 	}
 	if sid, err = read("PolAcDmS"); err != nil {
 		return a, err
+	}
+	if a.DomainSID == "" {
+		a.Domain = "" // what PolPrDmN holds then is the name of the workgroup
 	}
 	a.MachineSID, err = optionalSID(sid)
 	return a, err
@@ -135,7 +169,7 @@ func (n names) classify(account string) accountKind {
 		return accountBuiltIn
 	case isAuthority(domain):
 		return accountBuiltIn
-	case domain == ".", domain == "BUILTIN", n.Computer != "" && domain == strings.ToUpper(n.Computer):
+	case domain == ".", domain == "BUILTIN", n.Computer != "" && domain == strings.ToUpper(n.Computer), containsFold(n.DNS, domain):
 		return accountLocal
 	}
 	return accountDomain

@@ -170,7 +170,7 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 	}
 	p.Read = append(p.Read, k.Evidence)
 	for _, name := range []string{"PendingFileRenameOperations", "PendingFileRenameOperations2"} {
-		s, err := setting(m, k, name, readRenames, func(list []rename) string { return prose.Count(len(list), "operation", "operations") })
+		s, err := setting(m, k, name, nil, readRenames, func(list []rename) string { return prose.Count(len(list), "operation", "operations") })
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
@@ -19,12 +20,15 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// Setting is a registry value that was looked for.
+// Setting is a registry value that was looked for. A value of a type that its
+// reader in Windows does not accept counts as not set, as it does there: it is
+// not Present, and OtherType says that the name exists.
 type Setting[T any] struct {
-	Value    T
-	Present  bool
-	Type     registry.Type
-	Evidence requirement.Evidence
+	Value     T
+	Present   bool
+	OtherType bool
+	Type      registry.Type
+	Evidence  requirement.Evidence
 }
 
 // Key is a registry key that was looked for; the embedded key is nil if it is
@@ -198,11 +202,17 @@ func (m *Machine) value(k Key, name string) (*registry.Value, requirement.Eviden
 	return v, ev, nil
 }
 
-// setting reads a value with one of the typed readers of the registry.
-func setting[T any](m *Machine, k Key, name string, read func(*registry.Value) (T, error), show func(T) string) (Setting[T], error) {
+// setting reads a value with one of the typed readers of the registry. A value
+// of none of the types counts as not set; without types every one is accepted.
+// Data that cannot be read, or whose length does not fit its type, is an error:
+// it is damaged, and what it was is not known.
+func setting[T any](m *Machine, k Key, name string, types []registry.Type, read func(*registry.Value) (T, error), show func(T) string) (Setting[T], error) {
 	v, ev, err := m.value(k, name)
 	if err != nil || v == nil {
 		return Setting[T]{Evidence: ev}, err
+	}
+	if len(types) > 0 && !slices.Contains(types, v.Type()) {
+		return otherType[T](m, v, ev)
 	}
 	s := Setting[T]{Present: true, Type: v.Type(), Evidence: ev}
 	s.Value, err = read(v)
@@ -212,6 +222,24 @@ func setting[T any](m *Machine, k Key, name string, read func(*registry.Value) (
 	s.Evidence.Data = show(s.Value)
 	m.recordValue(v, s.Evidence)
 	return s, nil
+}
+
+// otherType is the setting for a value that counts as not set because of its
+// type. Its data must be readable all the same: what is damaged counts as
+// nothing.
+func otherType[T any](m *Machine, v *registry.Value, ev requirement.Evidence) (Setting[T], error) {
+	data, err := v.Data()
+	if err != nil {
+		return Setting[T]{}, fmt.Errorf("%s: %w", ev.Path, err)
+	}
+	ev.Data = showBytes(data)
+	note := "its type is " + ev.Type + ", so it counts as not set"
+	if ev.Note != "" {
+		note = ev.Note + "; " + note
+	}
+	ev.Note = note
+	m.recordValue(v, ev)
+	return Setting[T]{OtherType: true, Type: v.Type(), Evidence: ev}, nil
 }
 
 // maxRaw is how much raw data of one value goes into the log; the length is
@@ -230,25 +258,76 @@ func (m *Machine) recordValue(v *registry.Value, ev requirement.Evidence) {
 		"length", strconv.Itoa(len(raw)), "raw", hex.EncodeToString(raw[:min(len(raw), maxRaw)]), "data", ev.Data, "note", ev.Note)
 }
 
+// dword reads a number, which Windows accepts as REG_DWORD.
 func (m *Machine) dword(k Key, name string) (Setting[uint32], error) {
-	return setting(m, k, name, (*registry.Value).Uint32, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) })
+	return setting(m, k, name, []registry.Type{registry.DWord}, (*registry.Value).Uint32, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) })
 }
 
+// text reads a string. Where Windows expands variables, see environment.text.
 func (m *Machine) text(k Key, name string) (Setting[string], error) {
-	return setting(m, k, name, (*registry.Value).String, func(s string) string { return s })
+	return setting(m, k, name, []registry.Type{registry.SZ, registry.ExpandSZ}, (*registry.Value).String, func(s string) string { return s })
 }
 
+// looseText reads a string as those parts of Windows do that do not look at its
+// type, such as the service control manager: data of any type, up to the first
+// NUL, if it reads as a string at all.
+func (m *Machine) looseText(k Key, name string) (Setting[string], error) {
+	s, err := m.text(k, name)
+	if err != nil || !s.OtherType {
+		return s, err
+	}
+	v, err := k.Value(name)
+	if err != nil {
+		return Setting[string]{}, fmt.Errorf("%s: %w", k.Evidence.Path, err)
+	}
+	data, err := v.Data()
+	if err != nil {
+		return Setting[string]{}, fmt.Errorf("%s: %w", k.Evidence.Path, err)
+	}
+	if len(data) > maxLooseText || len(data)%2 != 0 {
+		return s, nil
+	}
+	text := utf16String(data)
+	if end := strings.IndexByte(text, 0); end >= 0 {
+		text = text[:end]
+	}
+	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+		return s, nil
+	}
+	s.Value, s.Present, s.OtherType = text, true, false
+	s.Evidence.Data, s.Evidence.Note = text, "its type is "+s.Evidence.Type+", at which its reader does not look"
+	return s, nil
+}
+
+// maxLooseText bounds such a string, in bytes: account names and paths are far
+// shorter.
+const maxLooseText = 64 << 10
+
+// multi reads a list of strings. A single string is a list of one.
 func (m *Machine) multi(k Key, name string) (Setting[[]string], error) {
-	return setting(m, k, name, (*registry.Value).Strings, func(s []string) string { return strings.Join(s, ", ") })
+	return setting(m, k, name, []registry.Type{registry.MultiSZ, registry.SZ, registry.ExpandSZ}, readList, func(s []string) string { return strings.Join(s, ", ") })
+}
+
+func readList(v *registry.Value) ([]string, error) {
+	if v.Type() == registry.MultiSZ {
+		return v.Strings()
+	}
+	s, err := v.String()
+	if err != nil || s == "" {
+		return nil, err
+	}
+	return []string{s}, nil
 }
 
 func (m *Machine) binary(k Key, name string) (Setting[[]byte], error) {
-	return setting(m, k, name, (*registry.Value).Data, func(b []byte) string {
-		if len(b) > 64 {
-			return fmt.Sprintf("%x… (%d bytes)", b[:64], len(b))
-		}
-		return hex.EncodeToString(b)
-	})
+	return setting(m, k, name, nil, (*registry.Value).Data, showBytes)
+}
+
+func showBytes(b []byte) string {
+	if len(b) > 64 {
+		return fmt.Sprintf("%x… (%d bytes)", b[:64], len(b))
+	}
+	return hex.EncodeToString(b)
 }
 
 // dwordAt, textAt and multiAt look for the key and the value in one step.

@@ -66,28 +66,49 @@ func TestLinkedKeys(t *testing.T) {
 	}
 }
 
-// TestServiceOfOddTypes shows which values of a service that are not of their
-// type leave the services undecided.
+// TestServiceOfOddTypes shows what values of a service that are not of their
+// type count for: numbers count as not set, texts are read whatever their type.
 func TestServiceOfOddTypes(t *testing.T) {
 	list := hivetest.Value{Name: "DisplayName", Type: uint32(registry.MultiSZ), Data: utf16LE("NDIS Proxy\x00\x00")}
 	text := func(name string) hivetest.Value { return sz(name, "2") }
+	raw := func(name string, kind registry.Type, data []byte) hivetest.Value {
+		return hivetest.Value{Name: name, Type: uint32(kind), Data: data}
+	}
 	for name, c := range map[string]struct {
 		values []hivetest.Value
 		want   requirement.Status
 	}{
 		"a display name that is a list":     {append(process("LocalSystem"), list), requirement.Passed},
-		"a delay that is a text":            {append(process("LocalSystem"), text("DelayedAutostart")), requirement.Undetermined},
-		"an account that is a number":       {[]hivetest.Value{dword("Type", 0x10), sz("ImagePath", "x.exe"), dword("ObjectName", 2)}, requirement.Undetermined},
+		"a delay that is a text":            {append(process("LocalSystem"), text("DelayedAutostart")), requirement.Passed},
+		"an account that is a number":       {[]hivetest.Value{dword("Type", 0x10), sz("ImagePath", "x.exe"), dword("ObjectName", 2)}, requirement.Passed},
+		"a domain account that is binary":   {[]hivetest.Value{dword("Type", 0x10), sz("ImagePath", "x.exe"), raw("ObjectName", registry.Binary, utf16LE("CORP\\svc\x00"))}, requirement.Failed},
+		"a program that is binary":          {[]hivetest.Value{dword("Type", 0x10), raw("ImagePath", registry.None, utf16LE("x.exe\x00")), sz("ObjectName", `CORP\svc`)}, requirement.Failed},
 		"a driver's account that is one":    {[]hivetest.Value{dword("Type", 1), sz("ImagePath", "x.sys"), dword("ObjectName", 2)}, requirement.Passed},
-		"a type that is a text":             {[]hivetest.Value{text("Type"), sz("ImagePath", "x.exe"), sz("ObjectName", `CORP\svc`)}, requirement.Undetermined},
-		"a type of eight bytes":             {[]hivetest.Value{{Name: "Type", Type: uint32(registry.QWord), Data: make([]byte, 8)}}, requirement.Undetermined},
-		"a type of two bytes":               {[]hivetest.Value{{Name: "Type", Type: uint32(registry.DWord), Data: make([]byte, 2)}}, requirement.Undetermined},
+		"a type that is a text":             {[]hivetest.Value{text("Type"), sz("ImagePath", "x.exe"), sz("ObjectName", `CORP\svc`)}, requirement.Warning},
+		"the same, of a local account":      {[]hivetest.Value{text("Type"), sz("ImagePath", "x.exe"), sz("ObjectName", `.\svc`)}, requirement.Passed},
+		"a type of eight bytes":             {[]hivetest.Value{raw("Type", registry.QWord, make([]byte, 8))}, requirement.Passed},
+		"a type of two bytes":               {[]hivetest.Value{raw("Type", registry.DWord, make([]byte, 2))}, requirement.Undetermined},
+		"a start type that is a text":       {append(process(`CORP\svc`)[:1:1], text("Start"), sz("ImagePath", "x.exe"), sz("ObjectName", `CORP\svc`)), requirement.Failed},
 		"a domain account, and odd details": {append(process(`CORP\svc`), list, text("DelayedAutostart")), requirement.Failed},
+		"marked for deletion":               {append(process(`CORP\svc`), dword("DeleteFlag", 1)), requirement.Passed},
+		"a mark that is a text":             {append(process(`CORP\svc`), text("DeleteFlag")), requirement.Failed},
+		"no program":                        {[]hivetest.Value{dword("Type", 0x10), dword("Start", 2), sz("ObjectName", `CORP\svc`)}, requirement.Warning},
+		"no type":                           {[]hivetest.Value{dword("Start", 2), sz("ImagePath", "x.exe"), sz("ObjectName", `CORP\svc`)}, requirement.Warning},
+		"neither, and deleted":              {[]hivetest.Value{sz("ObjectName", `CORP\svc`), dword("DeleteFlag", 1)}, requirement.Passed},
+		"a template without a program":      {[]hivetest.Value{dword("Type", 0x60), sz("ObjectName", `CORP\svc`)}, requirement.Passed},
+		"the computer's name in DNS":        {process(`wsamzn-1.corp.example.com\svc`), requirement.Passed},
+		"the name that it will have":        {process(`WSAMZN-2\svc`), requirement.Passed},
+		"another computer's name in DNS":    {process(`wsamzn-3.corp.example.com\svc`), requirement.Failed},
+		"the domain's name in DNS":          {process(`corp.example.com\svc`), requirement.Failed},
+		"the workgroup's name":              {process(`WORKGROUP\svc`), requirement.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := registryOnly(workgroup(map[string][]hivetest.Value{
 				`SYSTEM\ControlSet001\Services\Spooler`: process("LocalSystem"),
 				`SYSTEM\ControlSet001\Services\Odd`:     c.values,
+				`SYSTEM\ControlSet001\Services\Tcpip\Parameters`: {
+					sz("Hostname", "WSAMZN-1"), sz("Domain", "corp.example.com"), sz("NV Hostname", "WSAMZN-2"),
+				},
 			})).decideAccounts()
 			if o.Status != c.want {
 				t.Errorf("%s: %s", o.Status, o.Message)

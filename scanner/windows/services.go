@@ -1,12 +1,10 @@
 package windows
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -15,6 +13,7 @@ import (
 const (
 	typeOwnProcess   = 0x10
 	typeShareProcess = 0x20
+	typeDrivers      = 0x0f // of the kernel, a filesystem, an adapter, a recognizer
 	typeUserService  = 0x40 // template of a service that runs as the logged-on user
 	typeUserInstance = 0x80 // instance of such a template
 
@@ -63,8 +62,24 @@ func (s Service) mayProcess() bool {
 	return !s.Type.Present || s.Type.Value&(typeOwnProcess|typeShareProcess) != 0
 }
 
+// mayBecomeProcess says whether the entry is no service as it is written, but
+// would be one if a single value were there: its type or its program. A service
+// that is only half written, or whose value lost its name, looks like this.
+func (s Service) mayBecomeProcess() bool {
+	switch {
+	case s.Process() || s.Deleted:
+		return false
+	case !s.Type.Present:
+		return s.ImagePath.Present
+	}
+	return s.Type.Value&(typeDrivers|typeUserService|typeUserInstance) == 0
+}
+
 // startName is the start type as services.msc calls it.
 func (s Service) startName() string {
+	if !s.Start.Present {
+		return "no start type"
+	}
 	switch s.Start.Value {
 	case startBoot:
 		return "boot"
@@ -135,14 +150,12 @@ func (m *Machine) readService(k Key) Service {
 	note(err)
 	s.Start, err = m.dword(k, "Start")
 	note(err)
-	s.Account, err = m.text(k, "ObjectName")
+	s.Account, err = m.looseText(k, "ObjectName")
 	note(err)
-	s.ImagePath, err = m.text(k, "ImagePath")
+	s.ImagePath, err = m.looseText(k, "ImagePath")
 	note(err)
-	display, err := m.text(k, "DisplayName")
-	if !errors.Is(err, registry.ErrType) { // Windows 7 itself writes one as a list of strings
-		note(err)
-	}
+	display, err := m.text(k, "DisplayName") // Windows 7 itself writes one as a list of strings
+	note(err)
 	s.DisplayName = display.Value
 	delayed, err := m.dword(k, "DelayedAutostart")
 	note(err)
@@ -165,7 +178,7 @@ type domainService struct {
 
 var servicesDomainAccount = entry{
 	Requirement: required("win.services.domain-account", "DomainAccountServicesFound", "no service runs under a domain account", sectionTips+": No services can be running under a domain account", explanation{
-		Reads: `SYSTEM: Services\*\Type, Start, ObjectName, ImagePath; the names and SIDs of computer and domain from SYSTEM and SECURITY. Drivers, per-user services and keys without a program are left out.`,
+		Reads: `SYSTEM: Services\*\Type, Start, ObjectName, ImagePath; the names and SIDs of computer and domain from SYSTEM and SECURITY. Drivers and per-user services are left out; a key without a type, or without a program, that names a domain account is a warning.`,
 		Live:  `Get-WmiObject Win32_Service | Where-Object { $_.StartName -like "*$env:USERDOMAIN*" } (which misses accounts written as user@domain, and finds local ones that contain the domain's name)`,
 		Fix:   "services.msc, the service, Log On: choose the Local System account.",
 	}),
@@ -192,25 +205,35 @@ func (m *Machine) decideAccounts() requirement.Outcome {
 
 // judgeAccounts decides win.services.domain-account.
 func judgeAccounts(services []Service, n names, env environment) requirement.Outcome {
-	var failed, disabled, bare []domainService
-	var evidence, disabledEvidence, bareEvidence []requirement.Evidence
+	var failed, disabled, bare, stubs, deleted []domainService
+	var evidence, disabledEvidence, bareEvidence, stubEvidence, deletedEvidence []requirement.Evidence
 	judged := 0
 	var unread error
 	for _, s := range services {
 		if s.Err != nil && unread == nil && s.mayProcess() {
 			unread = s.Err
 		}
-		if !s.Process() {
+		stub := s.mayBecomeProcess()
+		if !s.Process() && !stub {
+			continue
+		}
+		row := domainService{s.Name, s.startName(), strings.TrimSpace(env.text(s.Account))}
+		kind := n.classify(row.Account)
+		if stub {
+			if kind == accountDomain {
+				stubs, stubEvidence = append(stubs, row), append(stubEvidence, s.Account.Evidence, s.Type.Evidence, s.ImagePath.Evidence)
+			}
 			continue
 		}
 		judged++
-		row := domainService{s.Name, s.startName(), strings.TrimSpace(env.text(s.Account))}
-		switch kind := n.classify(row.Account); {
+		switch {
+		case kind == accountDomain && s.Deleted:
+			deleted, deletedEvidence = append(deleted, row), append(deletedEvidence, s.Account.Evidence)
 		case kind == accountDomain && s.Start.Present && s.Start.Value == startDisabled:
 			disabled, disabledEvidence = append(disabled, row), append(disabledEvidence, s.Account.Evidence, s.Start.Evidence)
 		case kind == accountDomain:
 			failed, evidence = append(failed, row), append(evidence, s.Account.Evidence)
-		case kind == accountBare:
+		case kind == accountBare && !s.Deleted:
 			bare, bareEvidence = append(bare, row), append(bareEvidence, s.Account.Evidence)
 		}
 	}
@@ -231,19 +254,29 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 		return requirement.Unreadable(unread)
 	case len(disabled) > 0:
 		o = requirement.Warn(fmt.Sprintf("%s under a domain account but disabled: %s", prose.Count(len(disabled), "service is", "services are"), listServices(disabled)), disabledEvidence...)
+	case len(stubs) > 0:
+		o = requirement.Warn(fmt.Sprintf("%s a domain account but no type or no program: %s", prose.Count(len(stubs), "service has", "services have"), listServices(stubs)), stubEvidence...)
+		o.Remediation = "Repair the service, or delete it (sc.exe delete NAME), then restart."
 	case len(bare) > 0:
 		o = requirement.Warn(fmt.Sprintf("%s under an account without a domain, which may be of a domain: %s", prose.Count(len(bare), "service runs", "services run"), listServices(bare)), bareEvidence...)
 		o.Remediation = `services.msc, Log On: write .\ before the name of a local account, or choose the Local System account.`
 	case judged == 0:
 		return requirement.Unknown("no service was found: the list of services is not whole")
 	default:
-		return requirement.Pass(fmt.Sprintf("none of %d services runs under a domain account", judged), services[0].servicesKey())
+		message := fmt.Sprintf("none of %d services runs under a domain account", judged)
+		if len(deleted) == 0 {
+			return requirement.Pass(message, services[0].servicesKey())
+		}
+		message += "; Windows deletes at the next start: " + listServices(deleted)
+		o = requirement.Pass(message, append([]requirement.Evidence{services[0].servicesKey()}, deletedEvidence...)...)
 	}
 	o.Details = struct {
 		Running       []domainService `json:"running,omitempty"`
 		Disabled      []domainService `json:"disabled,omitempty"`
+		Incomplete    []domainService `json:"incomplete,omitempty"`
 		WithoutDomain []domainService `json:"without_domain,omitempty"`
-	}{failed, disabled, bare}
+		Deleted       []domainService `json:"deleted,omitempty"`
+	}{failed, disabled, stubs, bare, deleted}
 	return o
 }
 

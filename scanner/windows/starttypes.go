@@ -110,7 +110,7 @@ func judgeStart(s Service, rule startRule, policies []Setting[uint32]) requireme
 func startNames(types []uint32) string {
 	var names []string
 	for _, t := range types {
-		s := Service{Start: Setting[uint32]{Value: t}}
+		s := Service{Start: Setting[uint32]{Value: t, Present: true}}
 		names = append(names, s.startName())
 	}
 	return strings.Join(names, " or ")
