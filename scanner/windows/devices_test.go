@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -25,7 +26,12 @@ func TestDHCP(t *testing.T) {
 		"DHCP":                           {[]Adapter{good}, passed},
 		"DHCP with an empty address":     {[]Adapter{{Enabled: true, DHCP: number(1), Addresses: addresses("0.0.0.0")}}, passed},
 		"a fixed address":                {[]Adapter{good, {Enabled: true, DHCP: number(0), Addresses: addresses("10.0.0.9")}}, failed},
-		"no DHCP and no address":         {[]Adapter{{Enabled: true, DHCP: number(0), Addresses: addresses("")}}, failed},
+		"no DHCP and no address":         {[]Adapter{good, {Enabled: true, DHCP: number(0), Addresses: addresses("")}}, passed},
+		"nothing but that":               {[]Adapter{{Enabled: true, DHCP: number(0), Addresses: addresses("0.0.0.0")}}, undetermined},
+		"an address of another type":     {[]Adapter{good, {Enabled: true, DHCP: number(0), Addresses: Setting[[]string]{OtherType: true}}}, undetermined},
+		"an address of an old device":    {[]Adapter{good, {Old: true, Enabled: true, DHCP: number(0), Addresses: addresses("10.0.0.9")}}, warning},
+		"an old device, removed":         {[]Adapter{good, {Old: true, Removed: true, DHCP: number(0), Addresses: addresses("10.0.0.9")}}, passed},
+		"an old device that uses DHCP":   {[]Adapter{{Old: true, Enabled: true, DHCP: number(1), Addresses: none}}, passed},
 		"nothing written":                {[]Adapter{{Enabled: true, DHCP: absent[uint32](), Addresses: none}}, passed},
 		"only an address":                {[]Adapter{{Enabled: true, DHCP: absent[uint32](), Addresses: addresses("10.0.0.9")}}, failed},
 		"DHCP that keeps an address":     {[]Adapter{{Enabled: true, DHCP: number(1), Addresses: addresses("10.0.0.9")}}, warning},
@@ -64,17 +70,21 @@ func TestAdapters(t *testing.T) {
 		instead []hivetest.Value
 		want    verdict
 	}{
-		"all is there":           {"", nil, failed},
-		"no driver":              {driver, nil, warning},
-		"a driver that is off":   {driver, []hivetest.Value{dword("Start", 4)}, warning},
-		"a device that is off":   {device, []hivetest.Value{sz("Service", "nic"), dword("ConfigFlags", 1)}, warning},
-		"a device of no driver":  {device, []hivetest.Value{dword("ConfigFlags", 0)}, warning},
-		"no device":              {device, nil, undetermined},
-		"a device of no name":    {connection, []hivetest.Value{sz("Name", "Ethernet")}, warning},
-		"no connection":          {connection, nil, warning},
-		"no class":               {class, nil, undetermined},
-		"flags that are a text":  {device, []hivetest.Value{sz("Service", "nic"), sz("ConfigFlags", "0")}, undetermined},
-		"an address in one text": {`SYSTEM\ControlSet001\Services\Tcpip\Parameters\Interfaces\` + guid, []hivetest.Value{sz("IPAddress", "10.0.0.9")}, failed},
+		"all is there":                  {"", nil, failed},
+		"no driver":                     {driver, nil, warning},
+		"a driver that is off":          {driver, []hivetest.Value{dword("Start", 4)}, warning},
+		"a device that is off":          {device, []hivetest.Value{sz("Service", "nic"), dword("ConfigFlags", 1)}, warning},
+		"a device of another class":     {device, []hivetest.Value{sz("Service", "nic"), sz("Driver", `{4d36e972-e325-11ce-bfc1-08002be10318}\0002`)}, undetermined},
+		"a network bridge":              {class, []hivetest.Value{sz("NetCfgInstanceId", guid), sz("ComponentId", "ms_bridgemp"), dword("Characteristics", 1)}, failed},
+		"a hidden bridge":               {class, []hivetest.Value{sz("NetCfgInstanceId", guid), sz("ComponentId", "ms_bridgemp"), dword("Characteristics", 9)}, undetermined},
+		"a miniport that is not hidden": {class, []hivetest.Value{sz("NetCfgInstanceId", guid), sz("ComponentId", "ms_ndiswanip")}, undetermined},
+		"a device of no driver":         {device, []hivetest.Value{dword("ConfigFlags", 0)}, warning},
+		"no device":                     {device, nil, undetermined},
+		"a device of no name":           {connection, []hivetest.Value{sz("Name", "Ethernet")}, warning},
+		"no connection":                 {connection, nil, warning},
+		"no class":                      {class, nil, undetermined},
+		"flags that are a text":         {device, []hivetest.Value{sz("Service", "nic"), sz("ConfigFlags", "1")}, failed},
+		"an address in one text":        {`SYSTEM\ControlSet001\Services\Tcpip\Parameters\Interfaces\` + guid, []hivetest.Value{sz("IPAddress", "10.0.0.9")}, failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := maps.Clone(all)
@@ -84,6 +94,86 @@ func TestAdapters(t *testing.T) {
 			}
 			check(t, netDHCP, registryOnly(keys).decideDHCP(), c.want)
 		})
+	}
+}
+
+// TestDeviceOfAdapter finds the device of an adapter by the class key that it
+// names, whatever the connection remembers, and asks when it came and went.
+func TestDeviceOfAdapter(t *testing.T) {
+	const guid, number = "{C40D2F88-7A16-4C39-B5E2-91F3A60D4B72}", `{4d36e972-e325-11ce-bfc1-08002be10318}\0001`
+	const system = `SYSTEM\ControlSet001\`
+	const dates = `\Properties\{83da6326-97a6-4088-9453-a1923f573b29}\`
+	at := func(hours uint64) []hivetest.Value {
+		return []hivetest.Value{{Type: uint32(typeFileTimeProp), Data: le.AppendUint64(nil, (420_000*24+hours)*3600*1e7)}}
+	}
+	nic := []hivetest.Value{sz("Service", "nic"), sz("Driver", strings.ToUpper(number))}
+	for name, c := range map[string]struct {
+		keys map[string][]hivetest.Value
+		want verdict
+	}{
+		"the connection's device":      {map[string][]hivetest.Value{`Enum\PCI\OLD\1`: nic}, failed},
+		"another device":               {map[string][]hivetest.Value{`Enum\PCI\NEW\1`: nic}, failed},
+		"no device":                    {map[string][]hivetest.Value{`Enum\PCI\NEW\1`: {sz("Driver", "{36fc9e60-c465-11cf-8056-444553540000}\\0001")}}, undetermined},
+		"the other of two was removed": {map[string][]hivetest.Value{`Enum\PCI\A\1`: nic, `Enum\PCI\B\1`: nic, `Enum\PCI\B\1` + dates + deviceArrived: at(1), `Enum\PCI\B\1` + dates + deviceRemoved: at(2)}, failed},
+		"removed":                      {map[string][]hivetest.Value{`Enum\PCI\OLD\1`: nic, `Enum\PCI\OLD\1` + dates + deviceArrived: at(1), `Enum\PCI\OLD\1` + dates + deviceRemoved: at(2)}, undetermined},
+		"removed, and back":            {map[string][]hivetest.Value{`Enum\PCI\OLD\1`: nic, `Enum\PCI\OLD\1` + dates + deviceArrived: at(2), `Enum\PCI\OLD\1` + dates + deviceRemoved: at(1)}, failed},
+		"removed, and the clock went back": {map[string][]hivetest.Value{`Enum\PCI\OLD\1`: nic, `Enum\PCI\OLD\1` + dates + deviceArrived: at(1), `Enum\PCI\OLD\1` + dates + deviceRemoved: at(2),
+			`Enum\PCI\X\1` + dates + deviceInstalled: at(9), `Enum\PCI\X\1` + dates + deviceArrived: at(1)}, failed},
+		"of an earlier start": {map[string][]hivetest.Value{`Enum\PCI\OLD\1`: nic, `Enum\PCI\OLD\1` + dates + deviceArrived: at(1), `Enum\ACPI_HAL\PNP0C08\0` + dates + deviceArrived: at(30)}, warning},
+		"of the last start":   {map[string][]hivetest.Value{`Enum\PCI\OLD\1`: nic, `Enum\PCI\OLD\1` + dates + deviceArrived: at(30), `Enum\ACPI_HAL\PNP0C08\0` + dates + deviceArrived: at(30)}, failed},
+		"by the PCI devices":  {map[string][]hivetest.Value{`Enum\PCI\OLD\1`: nic, `Enum\PCI\OLD\1` + dates + deviceArrived: at(1), `Enum\PCI\X\1` + dates + deviceArrived: at(30)}, warning},
+		"a time of another type": {map[string][]hivetest.Value{`Enum\PCI\OLD\1`: nic, `Enum\PCI\OLD\1` + dates + deviceArrived: at(1),
+			`Enum\PCI\OLD\1` + dates + deviceRemoved: {sz("", "2")}}, failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := map[string][]hivetest.Value{
+				`SYSTEM\Select`: {dword("Current", 1), dword("Default", 1)},
+				system + `Services\Tcpip\Parameters\Interfaces\` + guid:                                   {dword("EnableDHCP", 0), multi("IPAddress", "10.0.0.9")},
+				system + `Services\Tcpip\Linkage`:                                                         {multi("Bind", `\Device\`+guid)},
+				system + `Control\Class\` + number:                                                        {sz("NetCfgInstanceId", guid), sz("DriverDesc", "NIC")},
+				system + `Control\Network\{4D36E972-E325-11CE-BFC1-08002BE10318}\` + guid + `\Connection`: {sz("Name", "Ethernet"), sz("PnpInstanceID", `PCI\OLD\1`)},
+				system + `Services\nic`:                                                                   {dword("Start", 3), dword("Type", 1)},
+			}
+			for key, values := range c.keys {
+				keys[system+key] = values
+			}
+			check(t, netDHCP, registryOnly(keys).decideDHCP(), c.want)
+		})
+	}
+}
+
+// TestPresence asks the times of a device by themselves.
+func TestPresence(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
+	start := lastStart{Time: day(9)}
+	for name, c := range map[string]struct {
+		times    deviceTimes
+		instance string
+		start    lastStart
+		want     devicePresence
+	}{
+		"nothing written":           {deviceTimes{}, `PCI\1`, start, deviceUnknown},
+		"at the last start":         {deviceTimes{Arrived: day(9)}, `PCI\1`, start, deviceHere},
+		"just before it":            {deviceTimes{Arrived: day(9).Add(-startMargin)}, `PCI\1`, start, deviceHere},
+		"clearly before it":         {deviceTimes{Arrived: day(9).Add(-startMargin - 1)}, `PCI\1`, start, deviceOld},
+		"plugged in later":          {deviceTimes{Arrived: day(10)}, `USB\1`, start, deviceHere},
+		"removed":                   {deviceTimes{Arrived: day(9), Removed: day(10)}, `USB\1`, start, deviceGone},
+		"removed, no start known":   {deviceTimes{Arrived: day(9), Removed: day(10)}, `USB\1`, lastStart{}, deviceGone},
+		"removed and back":          {deviceTimes{Arrived: day(10), Removed: day(9)}, `USB\1`, start, deviceHere},
+		"old, no start known":       {deviceTimes{Arrived: day(1)}, `PCI\1`, lastStart{}, deviceUnknown},
+		"old, made by software":     {deviceTimes{Arrived: day(1)}, `root\NET\0000`, start, deviceUnknown},
+		"removed, made by software": {deviceTimes{Arrived: day(1), Removed: day(2)}, `ROOT\NET\0000`, start, deviceGone},
+		"removed, no arrival":       {deviceTimes{Removed: day(2)}, `PCI\1`, start, deviceUnknown},
+		"removed, clock went back":  {deviceTimes{Arrived: day(1), Removed: day(2)}, `PCI\1`, lastStart{ClockBack: true}, deviceUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.times.presence(c.instance, c.start); got != c.want {
+				t.Errorf("%d, want %d", got, c.want)
+			}
+		})
+	}
+	if got := fileTime(0x1d88655fb5e_2b7c); got.Year() != 2022 {
+		t.Error(got)
 	}
 }
 

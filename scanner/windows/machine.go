@@ -83,6 +83,8 @@ type facts struct {
 	variables   fact.Fact[environment]
 	accounts    fact.Fact[accounts]
 	services    fact.Fact[[]Service]
+	started     fact.Fact[lastStart]
+	devices     fact.Fact[map[string]string]
 	profiles    fact.Fact[Profiles]
 	apps        fact.Fact[[]Application]
 	tasks       fact.Fact[[]Task]

@@ -2,8 +2,10 @@ package windows
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -34,11 +36,13 @@ var netDHCP = entry{
 // Adapter is an interface of TCP/IP and the device behind it.
 type Adapter struct {
 	GUID        string
-	Name        string // of the connection: "Ethernet 2"
-	Description string // of the driver
-	Removed     bool   // no device is behind it any more
-	Software    bool   // a hidden component of Windows that is no adapter
-	Enabled     bool   // the device is enabled, its driver is there and TCP/IP is bound to it
+	Name        string                 // of the connection: "Ethernet 2"
+	Description string                 // of the driver
+	Removed     bool                   // no device is behind it any more
+	Old         bool                   // its device arrived at an earlier start than the last
+	Software    bool                   // a hidden component of Windows that is no adapter
+	Enabled     bool                   // the device is enabled, its driver is there and TCP/IP is bound to it
+	Device      []requirement.Evidence // when its device came and went
 
 	DHCP       Setting[uint32]   // EnableDHCP
 	Addresses  Setting[[]string] // IPAddress
@@ -114,11 +118,15 @@ func (m *Machine) readAdapters() ([]Adapter, error) {
 			continue
 		}
 		a.Description, a.Software = class.description, class.software
-		device, err := m.networkDevice(a.GUID, class.instance)
+		if a.Software {
+			adapters = append(adapters, a)
+			continue
+		}
+		device, err := m.networkDevice(a.GUID, class)
 		if err != nil {
 			return nil, err
 		}
-		a.Name = device.name
+		a.Name, a.Old, a.Device = device.name, device.old, device.times
 		a.Removed = !device.present
 		a.Enabled = device.enabled && containsFold(bound.Value, `\Device\`+a.GUID)
 		adapters = append(adapters, a)
@@ -128,23 +136,24 @@ func (m *Machine) readAdapters() ([]Adapter, error) {
 
 // addresses reads IPAddress, which old versions also write as REG_SZ.
 func (m *Machine) addresses(k Key) (Setting[[]string], error) {
-	v, ev, err := m.value(k, "IPAddress")
-	if err != nil || v == nil {
-		return Setting[[]string]{Evidence: ev}, err
+	s, err := m.multi(k, "IPAddress")
+	if err == nil && s.Type != registry.MultiSZ {
+		s.Value = strings.Fields(strings.ReplaceAll(strings.Join(s.Value, " "), ",", " "))
 	}
-	if v.Type().String() != "REG_SZ" {
-		return m.multi(k, "IPAddress")
-	}
-	s, err := m.text(k, "IPAddress")
-	return Setting[[]string]{Value: strings.Fields(strings.ReplaceAll(s.Value, ",", " ")), Present: s.Present, Type: s.Type, Evidence: s.Evidence}, err
+	return s, err
 }
 
 // A networkClass is the driver's side of an adapter.
 type networkClass struct {
+	driver      string // as a device names it: "{4d36e972-…}\0007"
 	description string
 	instance    string // of the device, where the class key has it
 	software    bool
 }
+
+// miniports are the ends of connections that Windows makes for itself, by the
+// beginning of their component: a WAN miniport, a tunnel, the kernel debugger's.
+var miniports = []string{"ms_ndiswan", "ms_pppoeminiport", "ms_pptpminiport", "ms_l2tpminiport", "ms_sstpminiport", "ms_agilevpnminiport", "ms_ptiminiport", "ms_passthru", "ms_kdnic", "ms_irdaminiport"}
 
 // networkClasses returns the installed adapters by upper-case interface GUID.
 func (m *Machine) networkClasses() (map[string]networkClass, error) {
@@ -186,9 +195,10 @@ func (m *Machine) networkClasses() (map[string]networkClass, error) {
 		}
 		hidden := characteristics.Value&ncfHidden != 0 && characteristics.Value&ncfPhysical == 0
 		classes[strings.ToUpper(id.Value)] = networkClass{
+			driver:      classNetwork + `\` + k.Name(),
 			description: description.Value,
 			instance:    instance.Value,
-			software:    hidden || strings.HasPrefix(strings.ToLower(component.Value), "ms_"),
+			software:    hidden || slices.ContainsFunc(miniports, func(name string) bool { return hasPrefixFold(component.Value, name) }),
 		}
 	}
 	return classes, nil
@@ -198,10 +208,15 @@ func (m *Machine) networkClasses() (map[string]networkClass, error) {
 type networkDevice struct {
 	name    string
 	present bool // Enum knows the device, or it is not known which it is
+	old     bool // it did not arrive at the last start
 	enabled bool
+	times   []requirement.Evidence
 }
 
-func (m *Machine) networkDevice(guid, instance string) (networkDevice, error) {
+// networkDevice finds the device of an adapter: the one whose Driver names the
+// adapter's class key. What the connection and the class key remember of the
+// device's name is only where it is looked for first.
+func (m *Machine) networkDevice(guid string, class networkClass) (networkDevice, error) {
 	var d networkDevice
 	connection, err := m.key(keyControl + `\Network\` + classNetwork + `\` + guid + `\Connection`)
 	if err != nil {
@@ -216,18 +231,25 @@ func (m *Machine) networkDevice(guid, instance string) (networkDevice, error) {
 	if err != nil {
 		return d, err
 	}
-	if pnp.Value != "" {
-		instance = pnp.Value
-	}
-	if instance == "" {
-		d.present = true // nothing says that it was removed
-		return d, nil
-	}
-	device, err := m.key(`HKLM\SYSTEM\CurrentControlSet\Enum\` + instance)
-	if err != nil || !device.Exists() {
+	instance, device, err := m.deviceOf(class.driver, pnp.Value, class.instance)
+	if err != nil {
 		return d, err
 	}
-	d.present = true
+	if !device.Exists() {
+		// Without any name of a device nothing says that it was removed.
+		d.present = pnp.Value == "" && class.instance == ""
+		return d, nil
+	}
+	times, err := m.deviceTimes(device)
+	if err != nil {
+		return d, err
+	}
+	start, err := m.LastStart()
+	if err != nil {
+		return d, err
+	}
+	presence := times.presence(instance, start)
+	d.present, d.old, d.times = presence != deviceGone, presence == deviceOld, times.Evidence
 	flags, err := m.dword(device, "ConfigFlags")
 	if err != nil {
 		return d, err
@@ -249,9 +271,10 @@ func (m *Machine) networkDevice(guid, instance string) (networkDevice, error) {
 
 // judgeDHCP decides win.net.dhcp.
 func judgeDHCP(adapters []Adapter) requirement.Outcome {
-	var fixed, off, both, good []string
-	var fixedEvidence, offEvidence, bothEvidence, goodEvidence []requirement.Evidence
-	var removed, servers []string
+	var fixed, off, old, both, good []string
+	var fixedEvidence, offEvidence, oldEvidence, bothEvidence, goodEvidence, goneEvidence []requirement.Evidence
+	var removed, resting, servers []string
+	var unread *requirement.Evidence
 	for _, a := range adapters {
 		addresses := a.fixed()
 		what := a.title()
@@ -259,19 +282,28 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 			what += ": " + strings.Join(addresses, ", ")
 		}
 		// Without EnableDHCP the address decides: no document names a default.
-		static := a.DHCP.Present && a.DHCP.Value == 0 || !a.DHCP.Present && len(addresses) > 0
+		noDHCP := a.DHCP.Present && a.DHCP.Value == 0
+		static := len(addresses) > 0 && (noDHCP || !a.DHCP.Present)
 		if static && !a.DHCP.Present {
 			what += " (without EnableDHCP: by experience, not documented)"
 		}
 		evidence := []requirement.Evidence{a.DHCP.Evidence, a.Addresses.Evidence}
 		switch {
 		case a.Removed:
-			removed = append(removed, a.GUID)
+			removed = append(removed, what)
+			goneEvidence = append(goneEvidence, a.Device...)
 		case a.Software:
+		case noDHCP && a.Addresses.OtherType:
+			unread = &a.Addresses.Evidence
+		case static && a.Old:
+			old, oldEvidence = append(old, what), append(append(oldEvidence, evidence...), a.Device...)
 		case static && a.Enabled:
 			fixed, fixedEvidence = append(fixed, what), append(fixedEvidence, evidence...)
 		case static:
 			off, offEvidence = append(off, what), append(offEvidence, evidence...)
+		case noDHCP:
+			resting = append(resting, what)
+			goneEvidence = append(goneEvidence, evidence...)
 		case len(addresses) > 0:
 			both, bothEvidence = append(both, what), append(bothEvidence, evidence...)
 		default:
@@ -286,10 +318,17 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	switch {
 	case len(fixed) > 0:
 		o = requirement.Fail(prose.Count(len(fixed), "adapter has", "adapters have")+" a fixed address: "+prose.Some(fixed), fixedEvidence...)
+	case unread != nil:
+		return requirement.Unknown(fmt.Sprintf("an adapter does not use DHCP, and whether it has an address is not known: IPAddress is %s", unread.Type), *unread)
 	case len(both) > 0:
 		o = requirement.Warn(prose.Count(len(both), "adapter uses", "adapters use")+" DHCP but keep a fixed address: "+prose.Some(both), bothEvidence...)
 	case len(off) > 0:
 		o = requirement.Warn(prose.Count(len(off), "adapter that is disabled or not bound to TCP/IP has", "adapters that are disabled or not bound to TCP/IP have")+" a fixed address: "+prose.Some(off), offEvidence...)
+	case len(old) > 0:
+		o = requirement.Warn(prose.Count(len(old), "adapter that was not there at the last start has", "adapters that were not there at the last start have")+" a fixed address: "+prose.Some(old), oldEvidence...)
+		o.Remediation = "devmgmt.msc, View, Show hidden devices: uninstall the adapter. If it is in use, set it to obtain an IP address automatically (ncpa.cpl)."
+	case len(good) == 0 && len(resting) > 0:
+		return requirement.Unknown("no network adapter uses DHCP, and every WorkSpace has one that does; without DHCP and without an address: "+prose.Some(resting), goneEvidence...)
 	case len(good) == 0:
 		return requirement.Unknown("no network adapter was found, and every WorkSpace has one")
 	default:
@@ -297,10 +336,19 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 		if len(servers) > 0 {
 			message += "; with fixed name servers, which the service sets itself: " + prose.Some(servers)
 		}
-		o = requirement.Pass(message, goodEvidence...)
+		if len(resting) > 0 {
+			message += "; without DHCP and without an address: " + prose.Some(resting)
+		}
+		if len(removed) > 0 {
+			message += "; removed: " + prose.Some(removed)
+		}
+		o = requirement.Pass(message, append(goodEvidence, goneEvidence...)...)
 	}
-	if len(removed) > 0 {
-		o.Details = map[string][]string{"removed_adapters": removed}
+	if len(removed) > 0 || len(resting) > 0 {
+		o.Details = struct {
+			Removed []string `json:"removed_adapters,omitempty"`
+			Resting []string `json:"adapters_without_address,omitempty"`
+		}{removed, resting}
 	}
 	return o
 }
