@@ -23,18 +23,31 @@ type HiveOpener func(file string) (*Hive, error)
 // start and never writes (volatile keys, such as HKLM\SYSTEM\CurrentControlSet\Control\hivelist) are not there. A
 // Machine is safe for concurrent use.
 type Machine struct {
-	open  HiveOpener
-	mu    sync.Mutex
-	hives map[string]func() (*Hive, error)
+	hives *hiveTable
 
 	controlSet func() (ControlSet, error)
 }
 
+// A hiveTable keeps the hives that were opened.
+type hiveTable struct {
+	open  HiveOpener
+	mu    sync.Mutex
+	hives map[string]func() (*Hive, error)
+}
+
 // NewMachine returns the namespace of the machine whose hives open opens.
 func NewMachine(open HiveOpener) *Machine {
-	m := &Machine{open: open, hives: map[string]func() (*Hive, error){}}
+	m := &Machine{hives: &hiveTable{open: open, hives: map[string]func() (*Hive, error){}}}
 	m.controlSet = sync.OnceValues(m.findControlSet)
 	return m
+}
+
+// AtNextStart returns the namespace as it will be after the next start: the same hives, with CurrentControlSet as
+// NextControlSet has it.
+func (m *Machine) AtNextStart() *Machine {
+	next := &Machine{hives: m.hives}
+	next.controlSet = sync.OnceValues(next.findNextControlSet)
+	return next
 }
 
 // Key returns the key Windows would open under a name:
@@ -121,20 +134,22 @@ func (m *Machine) Resolve(path string) (hive *Hive, hiveName, keyPath string, er
 }
 
 // hive returns the hive of a file, opened at the first call.
-func (m *Machine) hive(file string) (*Hive, error) {
-	m.mu.Lock()
-	open, ok := m.hives[file]
+func (m *Machine) hive(file string) (*Hive, error) { return m.hives.get(file) }
+
+func (t *hiveTable) get(file string) (*Hive, error) {
+	t.mu.Lock()
+	open, ok := t.hives[file]
 	if !ok {
 		open = sync.OnceValues(func() (*Hive, error) {
-			h, err := m.open(file)
+			h, err := t.open(file)
 			if err != nil {
 				err = openError{err}
 			}
 			return h, err
 		})
-		m.hives[file] = open
+		t.hives[file] = open
 	}
-	m.mu.Unlock()
+	t.mu.Unlock()
 	return open()
 }
 
@@ -230,6 +245,32 @@ func (m *Machine) findControlSet() (ControlSet, error) {
 	// Only for the record: a control set is not doubtful because this cannot be read.
 	if set.Failed, err = selected(h, "Failed"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		set.How += "; " + err.Error()
+	}
+	return set, nil
+}
+
+// NextControlSet says which control set the next start uses: the one that Select\Default names. If that is not written,
+// or names one that is not there, the error is ErrCorrupt: Windows writes both.
+func (m *Machine) NextControlSet() (ControlSet, error) { return m.findNextControlSet() }
+
+func (m *Machine) findNextControlSet() (ControlSet, error) {
+	h, err := m.hive("SYSTEM")
+	if err != nil {
+		return ControlSet{}, err
+	}
+	n, err := selected(h, "Default")
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: no Select\\Default", ErrCorrupt)
+	}
+	if err != nil {
+		return ControlSet{}, fmt.Errorf("control set of the next start: %w", err)
+	}
+	set := ControlSet{Name: fmt.Sprintf("ControlSet%03d", n), How: fmt.Sprintf("Select\\Default is %d", n)}
+	if _, err = h.Key(set.Name); errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %s and there is no %s", ErrCorrupt, set.How, set.Name)
+	}
+	if err != nil {
+		return ControlSet{}, fmt.Errorf("control set of the next start: %w", err)
 	}
 	return set, nil
 }

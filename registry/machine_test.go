@@ -324,3 +324,38 @@ func systemFacts(t *testing.T, m *Machine) map[string]any {
 	facts["Services count"] = float64(len(subkeys(set + "Services")))
 	return facts
 }
+
+// TestAtNextStart shows which control set the next start uses, and that the namespace of that moment shares the hives.
+func TestAtNextStart(t *testing.T) {
+	text := hivetest.Value{Name: "Default", Type: uint32(SZ), Data: wide("2")}
+	for name, c := range map[string]struct {
+		selected []hivetest.Value
+		want     string
+		err      error
+	}{
+		"the same":            {[]hivetest.Value{dword("Current", 1), dword("Default", 1)}, "ControlSet001", nil},
+		"another":             {[]hivetest.Value{dword("Current", 1), dword("Default", 2)}, "ControlSet002", nil},
+		"one that is missing": {[]hivetest.Value{dword("Current", 1), dword("Default", 3)}, "", ErrCorrupt},
+		"not written":         {[]hivetest.Value{dword("Current", 1), dword("LastKnownGood", 1)}, "", ErrCorrupt},
+		"written as a text":   {[]hivetest.Value{dword("Current", 1), text}, "", ErrType},
+		"current not written": {[]hivetest.Value{dword("Default", 2)}, "ControlSet002", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, opened := machineOf(t, map[string]hivetest.Key{"SYSTEM": system(c.selected, "ControlSet001", "ControlSet002")})
+			set, err := m.NextControlSet()
+			if set.Name != c.want || !errors.Is(err, c.err) || errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%q, %v", set.Name, err)
+			}
+			k, err := m.AtNextStart().Key(`HKLM\SYSTEM\CurrentControlSet\Services`)
+			if !errors.Is(err, c.err) || err == nil && k.Path() != c.want+`\Services` {
+				t.Errorf("%v, %v", k, err)
+			}
+			if _, err := m.Key(`HKLM\SYSTEM\CurrentControlSet\Services`); err != nil {
+				t.Error(err)
+			}
+			if opened["SYSTEM"] != 1 {
+				t.Errorf("the hive was opened %d times", opened["SYSTEM"])
+			}
+		})
+	}
+}

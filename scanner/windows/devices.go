@@ -84,7 +84,7 @@ func (m *Machine) deviceOf(driver string, known ...string) (instance string, dev
 			namelessInstance, nameless = name, k
 		}
 	}
-	devices, err := m.devices.Get(m.readDevices)
+	devices, err := m.devices.Get(m.next().readDevices)
 	if err != nil {
 		return "", Key{}, err
 	}
@@ -189,7 +189,7 @@ const maxPCIDevices = 4096
 
 // LastStart reads when Windows last started: when the ACPI device arrived that
 // all others are below, else when the newest of the PCI devices did.
-func (m *Machine) LastStart() (lastStart, error) { return m.started.Get(m.readLastStart) }
+func (m *Machine) LastStart() (lastStart, error) { return m.started.Get(m.next().readLastStart) }
 
 func (m *Machine) readLastStart() (lastStart, error) {
 	var start, newest lastStart

@@ -71,6 +71,7 @@ type Machine struct {
 	hives      *hives
 	ahead      map[string]*ahead // by file on the root volume
 	meter      *fact.Meter       // of what is being read; nil without bounds
+	restarted  *Machine          // as it is after the next start, where that may use another control set; else nil
 
 	*facts
 }
@@ -118,6 +119,8 @@ func Open(in Input) (*Machine, error) {
 	m.openAhead()
 	m.registry = registry.NewMachine(m.openHive)
 	m.tellControlSet()
+	m.lookAhead()
+	m.tellOtherSystems()
 	m.checkDrives()
 	return m, nil
 }
@@ -166,6 +169,58 @@ func (m *Machine) tellControlSet() {
 	}
 	if set.Failed != 0 {
 		notify(requirement.LevelInfo, fmt.Sprintf("SYSTEM: Windows failed to start with ControlSet%03d (Select\\Failed)", set.Failed))
+	}
+}
+
+// lookAhead sets up the machine as it will be after the next start, where that
+// does not certainly use the same control set. Image creation restarts the
+// WorkSpace, so that what the next start uses counts as much as what Windows ran
+// on last.
+func (m *Machine) lookAhead() {
+	set, err := m.registry.ControlSet()
+	if err != nil {
+		return // whatever needs it reports it
+	}
+	next, err := m.registry.NextControlSet()
+	if err == nil && next.Name == set.Name {
+		return
+	}
+	// The facts are read anew, since most of them depend on it.
+	restarted := *m
+	restarted.registry, restarted.facts = m.registry.AtNextStart(), &facts{}
+	m.restarted = &restarted
+	message := fmt.Sprintf("Windows ran on %s (%s), and its next start uses %s (%s): both are judged, and the worse result counts", set.Name, set.How, next.Name, next.How)
+	if err != nil {
+		message = fmt.Sprintf("which control set the next start of Windows uses is not known, so that what depends on it is undetermined: %v", err)
+	}
+	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: message, Source: roleRoot, Path: m.systemRoot + "/System32/config/SYSTEM"})
+}
+
+// maxRootFolders bounds the folders of the root volume that are looked at for
+// other systems.
+const maxRootFolders = 256
+
+// tellOtherSystems says which folders of the root volume hold another system:
+// the one that is judged may not be the one that starts.
+func (m *Machine) tellOtherSystems() {
+	v := m.volumes["C"]
+	entries, err := fs.ReadDir(v.fs, ".")
+	if err != nil {
+		return // FindSystemRoot has read it
+	}
+	looked := 0
+	for _, e := range entries {
+		if !e.IsDir() || strings.EqualFold(e.Name(), m.systemRoot) || strings.EqualFold(e.Name(), "Windows.old") {
+			continue
+		}
+		if looked++; looked > maxRootFolders {
+			return
+		}
+		hive := e.Name() + "/System32/config/SYSTEM"
+		if info, err := fs.Stat(v.fs, hive); err == nil && !info.IsDir() {
+			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.role, Path: hive,
+				Message: fmt.Sprintf("the folder %s holds a second Windows; %s is the one that is judged", e.Name(), m.systemRoot)})
+		}
 	}
 }
 

@@ -1,6 +1,10 @@
 package windows
 
-import "github.com/coldcheck/coldcheck/scanner/requirement"
+import (
+	"context"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
 
 type entry = requirement.Entry[*Machine]
 
@@ -55,8 +59,55 @@ var catalogue = []entry{
 // order.
 func Requirements() []requirement.Requirement { return requirement.List(catalogue) }
 
-// Checks binds the requirements to the machine.
-func (m *Machine) Checks() []requirement.Check { return requirement.Bind(catalogue, m.Within) }
+// Checks binds the requirements to the machine. Where the next start may use
+// another control set, each is judged with both.
+func (m *Machine) Checks() []requirement.Check {
+	checks := requirement.Bind(catalogue, m.Within)
+	if m.restarted == nil {
+		return checks
+	}
+	again := requirement.Bind(catalogue, m.restarted.Within)
+	where := ""
+	if set, err := m.registry.NextControlSet(); err == nil {
+		where = "in " + set.Name + ", which the next start uses: "
+	}
+	for i := range checks {
+		if checks[i].Severity == requirement.Info {
+			continue // content, of which the control set is no part
+		}
+		last, next := checks[i].Decide, again[i].Decide
+		checks[i].Decide = func(ctx context.Context) requirement.Outcome { return worse(last(ctx), next(ctx), where) }
+	}
+	return checks
+}
+
+// badness orders the statuses for worse.
+var badness = map[requirement.Status]int{
+	requirement.NotApplicable: 0, requirement.Passed: 1, requirement.Undetermined: 2, requirement.Warning: 3, requirement.Failed: 4,
+}
+
+// worse is the outcome that counts of those that two control sets lead to: that
+// of the one that Windows ran on last, and that of the next start's, before whose
+// message where is put.
+func worse(last, next requirement.Outcome, where string) requirement.Outcome {
+	passed := last.Status == requirement.Passed && next.Status == requirement.Passed
+	switch {
+	case badness[next.Status] > badness[last.Status], passed && next.Basis == requirement.Inferred && last.Basis != requirement.Inferred:
+		next.Message = where + next.Message
+		return next
+	case passed:
+		known := map[string]bool{}
+		for _, ev := range last.Evidence {
+			known[ev.Source+"\x00"+ev.Path+"\x00"+ev.Key+"\x00"+ev.Value] = true
+		}
+		for _, ev := range next.Evidence {
+			if !known[ev.Source+"\x00"+ev.Path+"\x00"+ev.Key+"\x00"+ev.Value] {
+				last = last.With(ev)
+			}
+		}
+	}
+	return last
+}
 
 // Sections of the document.
 const (
