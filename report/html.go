@@ -139,6 +139,7 @@ type htmlFinding struct {
 	Counts                                    bool
 	Evidence                                  []htmlEvidence
 	Details                                   *htmlValue
+	Omitted                                   string
 	Folded                                    bool // evidence and details are long, or the finding asks nothing
 }
 
@@ -258,6 +259,7 @@ func htmlFindingOf(f requirement.Finding) (htmlFinding, error) {
 		h.Details = &shown
 		lines += len(v.parts)
 	}
+	h.Omitted = omitted(f)
 	quiet := f.Status == requirement.Passed || f.Status == requirement.NotApplicable
 	h.Folded = lines > maxOpen || quiet
 	return h, nil

@@ -145,8 +145,15 @@ type jsonFinding struct {
 	Reference    string               `json:"reference,omitempty"`
 	Evidence     []jsonEvidence       `json:"evidence,omitempty"`
 	Details      any                  `json:"details,omitempty"`
+	Omitted      *jsonOmitted         `json:"omitted,omitempty"`
 	Accepted     bool                 `json:"accepted,omitempty"`
 	Waiver       *jsonWaiver          `json:"waiver,omitempty"`
+}
+
+type jsonOmitted struct {
+	Evidence int `json:"evidence"`
+	Details  int `json:"details"`
+	Texts    int `json:"texts"`
 }
 
 type jsonWaiver struct {
@@ -266,6 +273,10 @@ func finding(f requirement.Finding) jsonFinding {
 	}
 	for _, e := range f.Evidence {
 		j.Evidence = append(j.Evidence, evidence(e))
+	}
+	if f.Omitted.Any() {
+		o := jsonOmitted(f.Omitted)
+		j.Omitted = &o
 	}
 	if w := f.Waiver; w != nil {
 		j.Waiver = &jsonWaiver{Target: w.Target, Reason: w.Reason, Owner: w.Owner, Expiry: w.Expiry.Format(time.DateOnly), Undetermined: w.Undetermined, Source: w.Source}

@@ -19,7 +19,7 @@ import (
 const logVersion = 1
 
 // Log writes every step of the scan, every finding with every piece of its
-// evidence and its complete details, one event a line in the order of time, as
+// evidence and its details, one event a line in the order of time, as
 // key=value. docs/log.md describes it. The events written here have other names
 // than those of the steps, which come from the scan.
 func Log(w io.Writer, r *scanner.Result, o Options) error {
@@ -224,6 +224,14 @@ func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 		l.putIf("note", e.Note)
 		l.putIf("confirmed_by", e.ConfirmedBy)
 		l.putIf("unconfirmed", e.Unconfirmed)
+		l.end()
+	}
+	if o := f.Omitted; o.Any() {
+		l.begin(r.Finished, "omitted")
+		l.put("id", f.ID)
+		l.putInt("evidence", int64(o.Evidence))
+		l.putInt("details", int64(o.Details))
+		l.putInt("texts", int64(o.Texts))
 		l.end()
 	}
 	return l.details(r.Finished, f)

@@ -120,6 +120,9 @@ func (j jsonFinding) finding() (f requirement.Finding, err error) {
 		}
 		f.Evidence = append(f.Evidence, back)
 	}
+	if j.Omitted != nil {
+		f.Omitted = requirement.Omitted(*j.Omitted)
+	}
 	if w := j.Waiver; w != nil {
 		f.Waiver = &requirement.Waiver{ID: j.ID, Target: w.Target, Reason: w.Reason, Owner: w.Owner, Undetermined: w.Undetermined, Source: w.Source}
 		if f.Waiver.Expiry, err = time.Parse(time.DateOnly, w.Expiry); err != nil {

@@ -150,6 +150,9 @@ func (p *page) block(group []requirement.Finding) {
 		}
 		p.evidence("    ", e)
 	}
+	if left := omitted(f); left != "" {
+		p.text("    ", left)
+	}
 	if what, how := advice(f); how != "" {
 		p.text("  "+what+": ", Neutral(how))
 	}

@@ -227,6 +227,29 @@ func marks(f requirement.Finding) []string {
 	return list
 }
 
+// omitted says what a finding does not carry; "" if it carries everything.
+func omitted(f requirement.Finding) string {
+	var parts []string
+	for _, part := range []struct {
+		n         int
+		one, many string
+	}{
+		{f.Omitted.Evidence, "piece of evidence", "pieces of evidence"},
+		{f.Omitted.Details, "entry of the details", "entries of the details"},
+	} {
+		switch {
+		case part.n == 1:
+			parts = append(parts, "1 "+part.one)
+		case part.n > 1:
+			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.many))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "Not shown: " + strings.Join(parts, " and ") + "."
+}
+
 // waiver says until when, by whom and why a finding does not count.
 func waiver(w requirement.Waiver) string {
 	return fmt.Sprintf("until %s by %s: %s", w.Expiry.Format(time.DateOnly), w.Owner, w.Reason)

@@ -76,7 +76,8 @@ func Write(w io.Writer, s *report.Saved, o report.Options) (Summary, error) {
 		}
 		var changes []change
 		var rest string
-		if fix := l.fixers[f.ID]; fix != nil {
+		// What a finding does not carry whole, no command mends whole.
+		if fix := l.fixers[f.ID]; fix != nil && !f.Omitted.Any() {
 			changes, rest = fix(f, s)
 		}
 		if len(changes) == 0 {

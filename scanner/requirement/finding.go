@@ -122,6 +122,7 @@ type Finding struct {
 	Outcome
 	Accepted bool    // Undetermined, and accepted by the caller
 	Waiver   *Waiver // covers the finding, so that it does not count; nil if none does
+	Omitted  Omitted // what the finding does not carry of its outcome
 }
 
 // Waiver is a decision that a finding shall not count for a while. The finding
@@ -140,7 +141,8 @@ type Waiver struct {
 // finding promises: a recommended requirement never fails, an info finding
 // passes or is undetermined, and whatever asks for action says what to do and
 // what it rests on. An outcome that breaks the promise is a defect of the
-// judgement and comes out as Undetermined, never as a pass.
+// judgement and comes out as Undetermined, never as a pass. Of an outcome with
+// more than any report needs, the finding carries a part.
 func Find(r Requirement, o Outcome) Finding {
 	if problem := broken(r, o); problem != "" {
 		o = Unknown(fmt.Sprintf("defect in coldcheck: %s (the judgement said %q: %s)", problem, o.Status, o.Message), o.Evidence...)
@@ -151,7 +153,8 @@ func Find(r Requirement, o Outcome) Finding {
 	default:
 		o.Remediation = ""
 	}
-	return Finding{Requirement: r, Outcome: o}
+	o, left := bound(o)
+	return Finding{Requirement: r, Outcome: o, Omitted: left}
 }
 
 func broken(r Requirement, o Outcome) string {

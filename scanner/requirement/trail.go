@@ -1,6 +1,7 @@
 package requirement
 
 import (
+	"fmt"
 	"sync"
 	"time"
 )
@@ -45,18 +46,24 @@ type Trail struct {
 	size    int // of events, in bytes
 	notices []Notice
 	dropped int
+	unsaid  int // notices beyond the bound
 }
 
 // maxEvents and maxEventBytes bound the memory of a scan of a crafted image: an
 // ordinary one makes a few thousand events of about 200 bytes.
 const (
-	maxEvents     = 200_000
-	maxEventBytes = 32 << 20
+	maxEvents     = 100_000
+	maxEventBytes = 8 << 20
+	maxAttr       = 4 << 10 // of one field, in bytes
 )
 
 // maxNotices is far above what a reader would read; damage is counted, not
-// listed, where it comes in masses.
-const maxNotices = 1_000
+// listed, where it comes in masses. maxNotice bounds the texts of one notice, in
+// bytes of JSON.
+const (
+	maxNotices = 1_000
+	maxNotice  = 1 << 10
+)
 
 // Record adds an event. keyvals are names and values in turn.
 func (t *Trail) Record(name string, keyvals ...string) {
@@ -67,8 +74,9 @@ func (t *Trail) Record(name string, keyvals ...string) {
 	const eventCost, attrCost = 64, 32 // in memory, beside the text
 	size := eventCost + len(keyvals)/2*attrCost
 	for i := 0; i+1 < len(keyvals); i += 2 {
-		size += len(keyvals[i+1])
-		e.Attrs = append(e.Attrs, Attr{keyvals[i], keyvals[i+1]})
+		value := Shorten(keyvals[i+1], maxAttr)
+		size += escapedText(value)
+		e.Attrs = append(e.Attrs, Attr{keyvals[i], value})
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -85,7 +93,7 @@ func (t *Trail) Notify(n Notice) {
 	if t == nil {
 		return
 	}
-	n.Message = oneLine(n.Message)
+	n.Message, n.Path = Shorten(oneLine(n.Message), maxNotice), Shorten(n.Path, maxNotice)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, old := range t.notices {
@@ -93,9 +101,11 @@ func (t *Trail) Notify(n Notice) {
 			return
 		}
 	}
-	if len(t.notices) < maxNotices {
-		t.notices = append(t.notices, n)
+	if len(t.notices) >= maxNotices {
+		t.unsaid++
+		return
 	}
+	t.notices = append(t.notices, n)
 }
 
 // Events returns what was recorded so far, and how many events beyond the
@@ -109,12 +119,17 @@ func (t *Trail) Events() (events []Event, dropped int) {
 	return t.events[:len(t.events):len(t.events)], t.dropped
 }
 
-// Notices returns the notices so far.
+// Notices returns the notices so far. Where there are more than the bound, the
+// last says how many.
 func (t *Trail) Notices() []Notice {
 	if t == nil {
 		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.notices[:len(t.notices):len(t.notices)]
+	list := t.notices[:len(t.notices):len(t.notices)]
+	if t.unsaid > 0 {
+		list = append(list, Notice{Level: LevelWarning, Message: fmt.Sprintf("%d more notices are left out", t.unsaid)})
+	}
+	return list
 }

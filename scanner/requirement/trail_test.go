@@ -44,24 +44,40 @@ func TestTrailBounds(t *testing.T) {
 	for i := range maxNotices + 1 {
 		trail.Notify(Notice{Message: fmt.Sprint(i)})
 	}
-	if got := len(trail.Notices()); got != maxNotices {
-		t.Errorf("%d notices", got)
+	got := trail.Notices()
+	if len(got) != maxNotices+1 || got[maxNotices].Message != "1 more notices are left out" {
+		t.Errorf("%d notices, the last %q", len(got), got[len(got)-1].Message)
 	}
 }
 
-// TestTrailBytes records just what there is room for, and a byte more.
+// TestTrailBytes records just what there is room for, and a byte more. A long
+// field is shortened, and counts as what it becomes in a report.
 func TestTrailBytes(t *testing.T) {
 	var trail Trail
-	const half = maxEventBytes/2 - 64 - 32
-	trail.Record("x", "k", strings.Repeat("v", half))
-	trail.Record("x", "k", strings.Repeat("v", half+1))
-	if events, dropped := trail.Events(); len(events) != 1 || dropped != 1 {
+	const event = 64 + 32 + 1000
+	fill := strings.Repeat("v", 1000)
+	for range maxEventBytes/event - 1 {
+		trail.Record("x", "k", fill)
+	}
+	room := event + maxEventBytes%event
+	trail.Record("x", "k", strings.Repeat("v", room-64-32+1))
+	if events, dropped := trail.Events(); len(events) != maxEventBytes/event-1 || dropped != 1 {
 		t.Errorf("%d events, %d dropped", len(events), dropped)
 	}
-	trail.Record("x", "k", strings.Repeat("v", half))
+	trail.Record("x", "k", strings.Repeat("v", room-64-32))
 	trail.Record("x")
-	if events, dropped := trail.Events(); len(events) != 2 || dropped != 2 {
+	if events, dropped := trail.Events(); len(events) != maxEventBytes/event || dropped != 2 {
 		t.Errorf("%d events, %d dropped", len(events), dropped)
+	}
+	var long Trail
+	long.Record("x", "k", strings.Repeat("\x01", maxAttr))
+	events, _ := long.Events()
+	if v := events[0].Attrs[0].Value; !strings.HasSuffix(v, "more bytes)") || long.size > event+6*maxAttr {
+		t.Errorf("%d bytes of a field, %d of all", len(v), long.size)
+	}
+	long.Notify(Notice{Message: strings.Repeat("m", maxNotice+1), Path: strings.Repeat("p", maxNotice+1)})
+	if n := long.Notices()[0]; len(n.Message) > maxNotice+40 || len(n.Path) > maxNotice+40 {
+		t.Errorf("a notice of %d and %d bytes", len(n.Message), len(n.Path))
 	}
 }
 

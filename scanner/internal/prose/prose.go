@@ -3,7 +3,10 @@ package prose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // Count says how many there are of something: "1 service", "2 services".
@@ -25,11 +28,16 @@ func GiB(bytes int64) string {
 	return fmt.Sprintf("%d.%d GiB", whole, tenths)
 }
 
-// Some joins the first few of a list, and says how many more there are.
+// Some joins the first few of a list, shortened where they are long, and says how
+// many more there are.
 func Some(list []string) string {
-	const most = 5
-	if len(list) <= most {
-		return strings.Join(list, ", ")
+	const most, longest = 5, 400
+	some := slices.Clone(list[:min(len(list), most)])
+	for i := range some {
+		some[i] = requirement.Shorten(some[i], longest)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+	if len(list) <= most {
+		return strings.Join(some, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(some, ", "), len(list)-most)
 }

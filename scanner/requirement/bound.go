@@ -1,0 +1,220 @@
+package requirement
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// What a finding carries at most, so that no system fills a report: with these
+// bounds that of any system stays below 16 MiB. Findings of ordinary systems have
+// less than a tenth of each. Sizes are those in JSON, in bytes.
+const (
+	maxEvidence  = 1_000    // pieces
+	maxShare     = 96 << 10 // of all evidence, and of the details
+	maxData      = 8 << 10  // of the data of a piece of evidence
+	maxText      = 4 << 10  // of any other text
+	maxDepth     = 32       // of lists within the details
+	evidenceCost = 512      // of a piece of evidence, beside its texts
+)
+
+// Omitted is what a finding does not carry because there was too much of it. All
+// of it was judged.
+type Omitted struct {
+	Evidence int // pieces that were left out
+	Details  int // entries of lists that were left out
+	Texts    int // that were shortened
+}
+
+// Any says whether anything was left out.
+func (o Omitted) Any() bool { return o != Omitted{} }
+
+// Shorten returns a text of at most so many bytes in JSON, and how many bytes of
+// it were left out where it was longer.
+func Shorten(s string, most int) string {
+	short, _ := shorten(s, most)
+	return short
+}
+
+func shorten(s string, most int) (short string, is bool) {
+	if len(s) <= most/maxEscape {
+		return s, false
+	}
+	size := 0
+	for i, r := range s {
+		if size += escaped(r); size > most {
+			return fmt.Sprintf("%s… (%d more bytes)", s[:i], len(s)-i), true
+		}
+	}
+	return s, false
+}
+
+// maxEscape is how many bytes of JSON one byte of a text becomes at most.
+const maxEscape = 6
+
+// escaped is how many bytes of JSON a character becomes at most: \u and four
+// digits where it is not printable, for each half of a pair.
+func escaped(r rune) int {
+	switch {
+	case r == '"' || r == '\\':
+		return 2
+	case r >= ' ' && r <= '~':
+		return 1
+	case r > 0xFFFF:
+		return 2 * maxEscape
+	}
+	return maxEscape
+}
+
+func escapedText(s string) int {
+	n := 0
+	for _, r := range s {
+		n += escaped(r)
+	}
+	return n
+}
+
+// bound holds an outcome to what a finding carries.
+func bound(o Outcome) (Outcome, Omitted) {
+	var left Omitted
+	cut := func(s *string, most int) {
+		var is bool
+		if *s, is = shorten(*s, most); is {
+			left.Texts++
+		}
+	}
+	cut(&o.Message, maxText)
+	cut(&o.Remediation, maxText)
+	all := o.Evidence
+	o.Evidence = nil
+	room := maxShare
+	for _, e := range all[:min(len(all), maxEvidence)] {
+		before := left.Texts
+		room -= evidenceCost
+		for _, s := range []*string{&e.Source, &e.Path, &e.Key, &e.Value, &e.Type, &e.Note} {
+			cut(s, maxText)
+			room -= escapedText(*s)
+		}
+		cut(&e.Data, maxData)
+		if room -= escapedText(e.Data); room < 0 {
+			left.Texts = before
+			break
+		}
+		o.Evidence = append(o.Evidence, e)
+	}
+	left.Evidence = len(all) - len(o.Evidence)
+	if o.Details != nil {
+		var texts int
+		o.Details, left.Details, texts = boundDetails(o.Details)
+		left.Texts += texts
+	}
+	return o, left
+}
+
+// boundDetails returns details of the same types whose lists and texts are as
+// long as there is room for.
+func boundDetails(details any) (bounded any, entries, texts int) {
+	for _, l := range []limits{{1_000, maxData}, {300, 1 << 10}, {100, 256}, {30, 64}, {10, 64}, {2, 64}} {
+		s := shortener{limits: l}
+		bounded = details
+		s.value(reflect.ValueOf(&bounded).Elem(), 0)
+		text, err := json.MarshalIndent(bounded, "      ", "  ")
+		if err != nil || len(text) <= maxShare {
+			return bounded, s.entries, s.texts // the report tells of the error
+		}
+	}
+	return nil, 1, 0
+}
+
+// limits are the bounds of one list, and of one text in bytes of JSON.
+type limits struct{ most, text int }
+
+// shortener shortens the lists and texts of a value without touching what it
+// shares with others.
+type shortener struct {
+	limits
+	entries, texts int // that were left out, or shortened
+}
+
+// value shortens what lies in v, which can be set.
+func (s *shortener) value(v reflect.Value, depth int) {
+	if depth > maxDepth {
+		v.SetZero()
+		s.entries++
+		return
+	}
+	switch v.Kind() {
+	case reflect.Interface, reflect.Pointer:
+		if v.IsNil() {
+			return
+		}
+		own := reflect.New(v.Elem().Type()).Elem()
+		own.Set(v.Elem())
+		s.value(own, depth+1)
+		if v.Kind() == reflect.Pointer {
+			own = own.Addr()
+		}
+		v.Set(own)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Field(i); f.CanSet() || v.Type().Field(i).Anonymous && f.Kind() == reflect.Struct {
+				s.value(f, depth+1)
+			}
+		}
+	case reflect.Slice:
+		s.slice(v, depth)
+	case reflect.Array:
+		for i := range v.Len() {
+			s.value(v.Index(i), depth+1)
+		}
+	case reflect.Map:
+		s.mapping(v, depth)
+	case reflect.String:
+		if short, is := shorten(v.String(), s.text); is {
+			v.SetString(short)
+			s.texts++
+		}
+	}
+}
+
+func (s *shortener) slice(v reflect.Value, depth int) {
+	if v.IsNil() {
+		return
+	}
+	if v.Type().Elem().Kind() == reflect.Uint8 { // one text in JSON, which has no part
+		if v.Len() > s.text {
+			v.SetZero()
+			s.texts++
+		}
+		return
+	}
+	n := min(v.Len(), s.most)
+	s.entries += v.Len() - n
+	own := reflect.MakeSlice(v.Type(), n, n)
+	reflect.Copy(own, v)
+	for i := range n {
+		s.value(own.Index(i), depth+1)
+	}
+	v.Set(own)
+}
+
+func (s *shortener) mapping(v reflect.Value, depth int) {
+	if v.IsNil() {
+		return
+	}
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	own := reflect.MakeMap(v.Type())
+	for _, k := range keys[:min(len(keys), s.most)] {
+		key, value := reflect.New(k.Type()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		key.Set(k)
+		value.Set(v.MapIndex(k))
+		s.value(key, depth+1)
+		s.value(value, depth+1)
+		own.SetMapIndex(key, value)
+	}
+	s.entries += len(keys) - own.Len()
+	v.Set(own)
+}
