@@ -3,6 +3,7 @@ package linux
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -18,9 +19,16 @@ type component struct {
 	Listed   requirement.Evidence
 	Err      error  // why it is not known whether the package is installed
 	Programs []File // the first that exists counts
-	Units    []Unit
-	Every    bool                   // every unit has to be enabled, not only one of them
+	Units    []componentUnit
+	Every    bool                   // every unit has to start, not only one of them
 	Against  []requirement.Evidence // what turns the component off
+}
+
+// A componentUnit is one of its units, and what keeps it from running although
+// the default target starts it.
+type componentUnit struct {
+	Unit
+	Fault startFault
 }
 
 // A componentRule says what a component is known by.
@@ -74,7 +82,14 @@ func (m *Machine) component(rule componentRule) (component, error) {
 		c.Programs = append(c.Programs, f)
 	}
 	for _, name := range rule.units {
-		c.Units = append(c.Units, units.get(name))
+		u := componentUnit{Unit: units.get(name)}
+		if u.Err == nil && (u.State == unitEnabled || u.State == unitSometimes) {
+			// Without the command lines of the kernel it is not known what they mask.
+			if u.Fault, u.Err = m.obstacle(units, u.Unit); u.Err == nil && !u.Fault.Certain {
+				u.Err = units.bootErr
+			}
+		}
+		c.Units = append(c.Units, u)
 	}
 	return c, nil
 }
@@ -83,6 +98,7 @@ func (m *Machine) component(rule componentRule) (component, error) {
 type trouble struct {
 	What   string // "" if nothing speaks against the component
 	Remedy string // "" for the requirement's own
+	Doubt  bool   // it depends on the boot
 }
 
 // trouble says what speaks against the component, and what its evidence is. An
@@ -101,35 +117,85 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 		if i < 0 {
 			return trouble{What: c.Title + " has no program: /" + c.Programs[0].Evidence.Path + " does not exist"}, append(evidence, c.Programs[0].Evidence), nil
 		}
+		if c.Programs[i].Size == 0 {
+			return trouble{What: c.Title + " has no program: /" + c.Programs[i].Evidence.Path + " is empty"}, append(evidence, c.Programs[i].Evidence), nil
+		}
 		evidence = append(evidence, c.Programs[i].Evidence)
 	}
-	var enabled, off []Unit
+	var started, off, doubtful []componentUnit
 	for _, u := range c.Units {
-		if u.Err != nil {
-			unread = errors.Join(unread, u.Err)
-			continue
-		}
 		switch {
-		case u.State == unitEnabled:
-			enabled = append(enabled, u)
-			evidence = append(evidence, u.WantedBy[0])
+		case u.Err != nil:
+			unread = errors.Join(unread, u.Err)
 		case u.State == unitMasked:
-			return trouble{c.Title + ": " + u.describe(), fmt.Sprintf("sudo systemctl unmask %s && sudo systemctl enable %s", u.Name, u.Name)}, append(evidence, u.File), nil
-		case u.State == unitDisabled && c.Every:
-			return trouble{c.Title + ": " + u.describe(), "sudo systemctl enable " + u.Name}, append(evidence, u.File), nil
-		case u.State != unitMissing:
+			return u.trouble(c.Title), append(evidence, u.evidence()...), nil
+		case u.State == unitMissing:
+		case u.starts():
+			started = append(started, u)
+			evidence = append(evidence, u.WantedBy[0])
+		case u.State == unitSometimes || u.State == unitEnabled && !u.Fault.Certain:
+			doubtful = append(doubtful, u)
+		case c.Every && u.State != unitStatic:
+			return u.trouble(c.Title), append(evidence, u.evidence()...), nil
+		default:
 			off = append(off, u)
 		}
 	}
 	switch {
 	case len(c.Against) > 0:
-		return trouble{c.Title + " is turned off by /" + c.Against[0].Path, "Take out what turns it off: " + c.Against[0].Data + " (/" + c.Against[0].Path + ")."}, append(evidence, c.Against...), nil
-	case len(enabled) > 0 || unread != nil:
+		return trouble{What: c.Title + " is turned off by /" + c.Against[0].Path, Remedy: "Take out what turns it off: " + c.Against[0].Data + " (/" + c.Against[0].Path + ")."}, append(evidence, c.Against...), nil
+	case unread != nil:
 		return trouble{}, evidence, unread
+	case len(doubtful) > 0 && (c.Every || len(started) == 0):
+		return doubtful[0].trouble(c.Title), append(evidence, doubtful[0].evidence()...), nil
+	case len(started) > 0:
+		return trouble{}, evidence, nil
 	case len(off) > 0:
-		return trouble{c.Title + ": " + off[0].describe() + ", not enabled", "sudo systemctl enable " + off[0].Name}, append(evidence, off[0].File), nil
+		return off[0].trouble(c.Title), append(evidence, off[0].evidence()...), nil
 	}
 	return trouble{What: c.Title + " has no unit: " + c.Units[0].Name + " does not exist"}, append(evidence, c.Units[0].File), nil
+}
+
+// starts says whether the default target starts the unit and nothing keeps it
+// from running.
+func (u componentUnit) starts() bool { return u.State == unitEnabled && u.Fault.Why == "" }
+
+// trouble says why the unit does not start, and what mends that.
+func (u componentUnit) trouble(title string) trouble {
+	t := trouble{What: title + ": " + u.describe()}
+	switch u.State {
+	case unitMasked:
+		t.Remedy = fmt.Sprintf("sudo systemctl unmask %s && sudo systemctl enable %s", u.Name, u.Name)
+		if u.Why != "" {
+			t.Remedy = "Take " + u.Why + " out of the boot loader's configuration, and update the boot loader."
+		}
+	case unitDisabled:
+		t.Remedy = "sudo systemctl enable " + u.Name
+	case unitStatic:
+		t.What += ", not enabled"
+		t.Remedy = "sudo systemctl enable " + u.Name
+	case unitRefused, unitUnreached:
+		t.Remedy = fmt.Sprintf("sudo systemctl cat %s; systemctl get-default; systemctl list-dependencies --reverse %s. Mend what the message names, and restart the WorkSpace.", u.Name, u.Name)
+	case unitSometimes:
+		t.Doubt = true
+		t.Remedy = "Remove the boot entry that does not start it, or what that entry's kernel command line says."
+	case unitEnabled:
+		t.What = fmt.Sprintf("%s: %s is enabled but does not start: %s", title, u.Name, u.Fault.Why)
+		if t.Doubt = !u.Fault.Certain; t.Doubt {
+			t.What = fmt.Sprintf("%s: %s is enabled, but may not start: %s", title, u.Name, u.Fault.Why)
+		}
+		t.Remedy = fmt.Sprintf("sudo systemctl cat %s; mend or remove what the message names, then restart the WorkSpace.", u.Name)
+	}
+	return t
+}
+
+// evidence is what shows the unit's state.
+func (u componentUnit) evidence() []requirement.Evidence {
+	list := []requirement.Evidence{u.File}
+	if u.Fault.Evidence.Path != "" && u.Fault.Evidence != u.File {
+		list = append(list, u.Fault.Evidence)
+	}
+	return append(list, u.WantedBy[:min(len(u.WantedBy), 1)]...)
 }
 
 // judgeComponent decides the requirement of one component. missing are the
@@ -140,6 +206,9 @@ func judgeComponent(c component, missing []string) requirement.Outcome {
 	switch {
 	case err != nil:
 		o = requirement.Unreadable(err, evidence...)
+	case trouble.What != "" && trouble.Doubt:
+		o = requirement.Warn(trouble.What, evidence...)
+		o.Remediation = trouble.Remedy
 	case trouble.What != "":
 		o = requirement.Fail(trouble.What, evidence...)
 		o.Remediation = trouble.Remedy
@@ -271,7 +340,7 @@ func (m *Machine) decidePCoIP() requirement.Outcome {
 // judgeProtocols decides linux.component.pcoip: one of the two has to run.
 func judgeProtocols(pcoip, dcv component, missing []string) requirement.Outcome {
 	first, second := judgeComponent(pcoip, missing), judgeComponent(dcv, nil)
-	for _, status := range []requirement.Status{requirement.Passed, requirement.Undetermined} {
+	for _, status := range []requirement.Status{requirement.Passed, requirement.Undetermined, requirement.Warning} {
 		for _, o := range []requirement.Outcome{first, second} {
 			if o.Status == status {
 				return o
@@ -307,8 +376,11 @@ func (m *Machine) decideSkylight() requirement.Outcome {
 	if c.Package == nil && c.Err == nil {
 		c.Package, c.Listed, c.Err = m.ownerOf(skylightFolder, c.Listed)
 	}
-	for _, command := range c.Units[0].Exec {
-		f, err := m.tree.file(program(command)) // its main program is what its unit runs
+	for _, command := range c.Units[0].Facts.Exec {
+		if command.Setting != "ExecStart" || !path.IsAbs(command.Path) || c.Units[0].Facts.RootDirectory != "" {
+			continue
+		}
+		f, err := m.tree.file(command.Path) // its main program is what its unit runs
 		if err != nil {
 			return requirement.Unreadable(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -111,7 +112,8 @@ func (m *Machine) unitsInHome() ([]inHome, error) {
 	unread := units.err
 	for _, u := range units.all() {
 		unread = errors.Join(unread, u.Err)
-		for _, command := range u.Exec {
+		for _, c := range slices.Concat(u.Facts.Exec, u.Facts.Ignored) {
+			command := strings.TrimLeft(c.Raw, "@-:+!|")
 			if program := programInHome(command); program != "" && u.State != unitMasked {
 				ev := u.File
 				ev.Data = command

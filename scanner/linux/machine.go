@@ -84,7 +84,8 @@ type Machine struct {
 type facts struct {
 	system   fact.Fact[System]
 	packages fact.Fact[*packages.Database]
-	units    fact.Fact[unitSet]
+	units    fact.Fact[*unitSet]
+	systemd  fact.Fact[systemdVersion]
 }
 
 // Open finds the system on the root volume. An error that wraps ErrNoLinux says

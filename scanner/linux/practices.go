@@ -38,7 +38,7 @@ var antivirusUnits = []string{
 }
 
 // judgeAntivirus decides linux.bp.antivirus.
-func judgeAntivirus(units unitSet) requirement.Outcome {
+func judgeAntivirus(units *unitSet) requirement.Outcome {
 	var on, off []string
 	var evidence, offEvidence []requirement.Evidence
 	unread := units.err
@@ -50,7 +50,7 @@ func judgeAntivirus(units unitSet) requirement.Outcome {
 		switch {
 		case u.Err != nil:
 			unread = errors.Join(unread, u.Err)
-		case u.State == unitEnabled:
+		case u.State == unitEnabled || u.State == unitSometimes:
 			on = append(on, u.Name)
 			evidence = append(evidence, u.WantedBy...)
 		case u.State != unitMissing:
@@ -161,14 +161,26 @@ func judgeFirewall(all []firewall, needed []port) requirement.Outcome {
 	return requirement.Pass("let in by "+strings.Join(names, ", ")+": the ports that WorkSpaces needs", evidence...)
 }
 
-// enabled says whether a unit is started.
+// enabled says whether a unit is started. One that depends on the boot counts.
 func (m *Machine) enabled(unit string) (bool, error) {
 	units, err := m.Units()
 	if err != nil {
 		return false, err
 	}
 	u := units.get(unit)
-	return u.State == unitEnabled, u.Err
+	if u.Err != nil || u.State != unitEnabled && u.State != unitSometimes {
+		return false, u.Err
+	}
+	// A condition that is not met by any boot entry keeps it off.
+	off := true
+	for _, c := range units.boots {
+		f, err := m.conditions(u.Facts.Conditions, c)
+		if err != nil {
+			return false, err
+		}
+		off = off && f.Certain
+	}
+	return !off, nil
 }
 
 // firewalld reads the default zone (firewalld.zone(5)), with the services that

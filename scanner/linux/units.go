@@ -3,7 +3,6 @@ package linux
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
 	"slices"
@@ -12,307 +11,402 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// unitFolders are where systemd finds units of the system, the one that goes
-// before the others first (systemd.unit(5)). /run is in memory.
-var unitFolders = []string{"/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
-
 // A unitState says whether a unit is started.
 type unitState string
 
 const (
-	unitMissing  unitState = "missing"
-	unitMasked   unitState = "masked"
-	unitEnabled  unitState = "enabled"
-	unitStatic   unitState = "static"   // it has no [Install] section, and nothing pulls it in
-	unitDisabled unitState = "disabled" // nothing pulls it in
+	unitMissing   unitState = "missing"
+	unitMasked    unitState = "masked"
+	unitRefused   unitState = "refused by systemd" // see Unit.Why
+	unitEnabled   unitState = "enabled"            // the default target pulls it in
+	unitStatic    unitState = "static"             // it has no [Install] section, and nothing pulls it in
+	unitDisabled  unitState = "disabled"           // nothing pulls it in
+	unitUnreached unitState = "not reached"        // only what is not started pulls it in
+	unitSometimes unitState = "enabled by some boot entries"
 )
 
-// Unit is a unit of systemd. A link in a .wants or .requires folder makes it
-// enabled; a preset, which only says what would be, does not.
+// Unit is a unit of systemd. It is enabled if the default target pulls it in,
+// directly or through other units, a socket, timer, path or bus name; a preset,
+// which only says what would be, does not.
 type Unit struct {
-	Name     string
+	Name     string // the one that aliases lead to
 	State    unitState
-	Exec     []string // the commands that it runs
+	Why      string // why it is refused or not reached
 	File     requirement.Evidence
-	WantedBy []requirement.Evidence // the links that pull it in
-	Err      error                  // why the rest may not be so; nil if all of the unit was read
+	WantedBy []requirement.Evidence // what pulls it in
+	Facts    *unitFacts
+	Err      error // why the rest may not be so; nil if all of the unit was read
 }
 
-// unitSet is all units of the system by name.
+// unitSet is all units of the system, and which of them start.
 type unitSet struct {
-	units map[string]Unit
-	err   error // why there may be more, or more links that pull them in; nil if all folders were read
+	files   *unitFiles
+	units   map[string]*Unit    // by the name that aliases lead to
+	aliases map[string][]string // the other names of each
+	edges   map[string][]unitEdge
+	boots   []bootChoice
+	reverse map[string][]string // which units pull one in, made when first asked for
+	bootErr error               // why there may be other command lines
+	err     error               // why there may be more, or more links that pull them in; nil if all folders were read
+}
+
+// A unitEdge is that a unit pulls in another.
+type unitEdge struct {
+	To       string
+	Required bool // without it the unit does not start
+	Evidence requirement.Evidence
 }
 
 // all lists the units by name.
-func (s unitSet) all() []Unit {
-	list := slices.Collect(maps.Values(s.units))
-	slices.SortFunc(list, func(a, b Unit) int { return strings.Compare(a.Name, b.Name) })
+func (s *unitSet) all() []Unit {
+	list := make([]Unit, 0, len(s.units))
+	for _, name := range slices.Sorted(maps.Keys(s.units)) {
+		list = append(list, *s.units[name])
+	}
 	return list
 }
 
 // get returns one unit; one that is not there is missing.
-func (s unitSet) get(name string) Unit {
-	u, ok := s.units[name]
-	if !ok {
-		u = Unit{Name: name, State: unitMissing, File: noUnitFile(name)}
+func (s *unitSet) get(name string) Unit {
+	real, _ := s.files.resolve(name)
+	if s.units[real] == nil {
+		u := Unit{Name: name, State: unitMissing, File: noUnitFile(name), Facts: &unitFacts{}}
+		u.Err = s.err
+		return u
 	}
+	u := *s.units[real]
 	// What was not read may hold the unit, mask it, or pull it in.
-	if u.Err == nil && u.State != unitMasked && u.State != unitEnabled {
+	if u.Err == nil && u.State != unitMasked && u.State != unitEnabled && u.State != unitRefused {
 		u.Err = s.err
 	}
 	return u
 }
 
-func noUnitFile(name string) requirement.Evidence {
-	return requirement.Evidence{Source: "root", Path: "usr/lib/systemd/system/" + name, Note: notFound}
+// Units reads all units of the system, and which of them the default target
+// starts. A unit that is damaged carries its own error.
+func (m *Machine) Units() (*unitSet, error) { return m.units.Get(m.next().readUnits) }
+
+const (
+	// maxEdges bounds the dependencies of all units together; real systems have
+	// some thousand.
+	maxEdges = 1_000_000
+	// maxUnitWork bounds how many settings are looked at for all units; drop-ins
+	// of many units count each time.
+	maxUnitWork = 20_000_000
+)
+
+func (m *Machine) readUnits() (*unitSet, error) {
+	files, err := m.readUnitFiles()
+	if err != nil {
+		return nil, err
+	}
+	s := &unitSet{files: files, units: map[string]*Unit{}, aliases: map[string][]string{}, edges: map[string][]unitEdge{}, err: files.err}
+	names := files.names()
+	for _, name := range names {
+		real, f := files.resolve(name)
+		if real != name {
+			s.aliases[real] = append(s.aliases[real], name)
+		}
+		if s.units[real] == nil && (f != nil || real == name) {
+			s.units[real] = &Unit{Name: real}
+		}
+	}
+	ids, err := m.unitNames()
+	if err != nil {
+		s.err = errors.Join(s.err, err)
+	}
+	cache := map[string]*unitFacts{}
+	work := 0
+	for _, name := range slices.Sorted(maps.Keys(s.units)) {
+		m.readUnit(s, name, ids, cache, &work)
+	}
+	if err := s.connect(m); err != nil {
+		s.err = errors.Join(s.err, err)
+	}
+	s.boots, s.bootErr = m.bootChoices()
+	s.start()
+	return s, nil
 }
 
-// Units reads all units of the system. A unit that is damaged carries its own
-// error.
-func (m *Machine) Units() (unitSet, error) { return m.units.Get(m.next().readUnits) }
+// unitNames is what specifiers stand for on this machine.
+func (m *Machine) unitNames() (unitNames, error) {
+	var n unitNames
+	data, _, err := m.tree.read("/etc/machine-id", maxConfig)
+	n.MachineID = strings.TrimSpace(string(data))
+	host, hostErr := m.hostname()
+	n.Hostname = host
+	return n, errors.Join(err, hostErr)
+}
 
-// maxUnit bounds a unit file, in bytes.
-const maxUnit = 1 << 20
-
-func (m *Machine) readUnits() (unitSet, error) {
-	parts := map[string]*unitParts{}
-	part := func(name string) *unitParts {
-		if parts[name] == nil {
-			parts[name] = &unitParts{}
-		}
-		return parts[name]
+// readUnit puts together what is known of one unit.
+func (m *Machine) readUnit(s *unitSet, name string, ids unitNames, cache map[string]*unitFacts, work *int) {
+	u := s.units[name]
+	_, f := s.files.resolve(name)
+	dropIns, inDoubt := s.files.dropInsOf(append([]string{name}, s.aliases[name]...))
+	u.File = noUnitFile(name)
+	if f != nil {
+		u.File = f.File.Evidence
 	}
-	set := unitSet{units: map[string]Unit{}}
-	seen := map[string]bool{}
-	for _, folder := range unitFolders {
-		// /lib is often a link to /usr/lib: read it once.
-		real, err := m.tree.file(folder)
-		if err != nil {
-			set.err = errors.Join(set.err, err)
+	var key strings.Builder
+	settings, literal := 0, true
+	for _, part := range append(slices.Clone(dropIns), f) {
+		if part == nil {
 			continue
 		}
-		if !real.Exists || seen[real.Evidence.Path] {
-			continue
+		settings += len(part.Text.Settings)
+		var first *unitSetting
+		if len(part.Text.Settings) > 0 {
+			first = &part.Text.Settings[0]
+			literal = literal && !strings.Contains(part.Text.joined(), "%")
 		}
-		seen[real.Evidence.Path] = true
-		entries, _, err := m.tree.list(folder)
-		if err != nil {
-			set.err = errors.Join(set.err, err)
-			continue
+		fmt.Fprintf(&key, "%p %v %v;", first, part == f, part.Err)
+	}
+	kind := path.Ext(name)
+	literal = literal && kind == ".service"
+	key.WriteString(kind)
+	if known := cache[key.String()]; known != nil && literal {
+		u.Facts = known
+	} else if *work += settings; *work > maxUnitWork {
+		u.Facts = &unitFacts{err: fmt.Errorf("%s: %w", name, errTooManyUnits)}
+	} else {
+		ids.Name = name
+		facts := readFacts(f, dropIns, s.files.version, ids)
+		u.Facts = &facts
+		cache[key.String()] = u.Facts
+	}
+	u.Err = u.Facts.err
+	if inDoubt && u.Err == nil {
+		u.Err = fmt.Errorf("%s has drop-ins that not every systemd reads, and systemd's version is not known", name)
+	}
+	switch {
+	case f == nil:
+		u.State = unitMissing
+	case f.Masked && f.Err == nil:
+		u.State, u.Err = unitMasked, nil
+	case u.Facts.Refused != "":
+		u.State, u.Why = unitRefused, u.Facts.Refused
+	case u.Facts.Install:
+		u.State = unitDisabled
+	default:
+		u.State = unitStatic
+	}
+}
+
+// joined is one of the values that hold a specifier, "" if none does.
+func (u unitText) joined() string {
+	for _, s := range u.Settings {
+		if strings.Contains(s.Value, "%") {
+			return s.Value
 		}
-		for _, e := range entries {
-			here := path.Join(folder, e.Name())
-			switch ext := path.Ext(e.Name()); {
-			case ext == ".wants" || ext == ".requires":
-				set.err = errors.Join(set.err, m.readWants(here, part))
-			case ext == ".d":
-				p := part(strings.TrimSuffix(e.Name(), ".d"))
-				p.err = errors.Join(p.err, m.readDropIns(here, p))
-			case isUnit(e.Name()) && part(e.Name()).file == nil:
-				p := part(e.Name())
-				p.err = errors.Join(p.err, m.readUnitFile(here, p))
+	}
+	return ""
+}
+
+// standardUnits are units that every systemd brings (systemd.special(7)), with
+// what they pull in. A system without them does not start at all: where the
+// file of one is not there, it is taken as systemd ships it.
+var standardUnits = map[string]unitFacts{
+	"graphical.target":         {Requires: []string{"multi-user.target"}, Wants: []string{"display-manager.service"}},
+	"multi-user.target":        {Requires: []string{"basic.target"}},
+	"basic.target":             {Requires: []string{"sysinit.target"}, Wants: []string{"sockets.target", "timers.target", "paths.target", "slices.target"}},
+	"sysinit.target":           {Wants: []string{"local-fs.target", "swap.target"}},
+	"getty.target":             {},
+	"local-fs.target":          {},
+	"local-fs-pre.target":      {},
+	"remote-fs.target":         {},
+	"remote-fs-pre.target":     {},
+	"swap.target":              {},
+	"sockets.target":           {},
+	"timers.target":            {},
+	"paths.target":             {},
+	"slices.target":            {},
+	"network.target":           {},
+	"network-pre.target":       {},
+	"network-online.target":    {},
+	"nss-lookup.target":        {},
+	"nss-user-lookup.target":   {},
+	"time-sync.target":         {},
+	"time-set.target":          {},
+	"cryptsetup.target":        {},
+	"rescue.target":            {Requires: []string{"sysinit.target", "rescue.service"}},
+	"rescue.service":           {},
+	"emergency.target":         {Requires: []string{"emergency.service"}},
+	"emergency.service":        {},
+	"dbus.socket":              {},
+	"dbus.service":             {},
+	"systemd-journald.service": {},
+	"systemd-journald.socket":  {},
+	"systemd-udevd.service":    {},
+	"systemd-logind.service":   {},
+}
+
+// standard says whether a unit whose file is not there is one that systemd
+// brings, or makes by itself.
+func (s *unitSet) standard(name string) bool {
+	if _, ok := standardUnits[name]; ok {
+		return true
+	}
+	switch path.Ext(name) {
+	case ".slice", ".scope", ".device", ".mount", ".swap", ".automount":
+		return true // made by systemd, by its generators, or for hardware
+	}
+	return strings.HasPrefix(name, "runlevel") && path.Ext(name) == ".target"
+}
+
+// connect finds what each unit pulls in: by its settings, and by the folders of
+// links of all its names.
+func (s *unitSet) connect(m *Machine) error {
+	edges := 0
+	var failed error
+	add := func(from, to string, required bool, ev requirement.Evidence) {
+		if edges++; edges > maxEdges {
+			failed = fmt.Errorf("more than %d dependencies of units: %w", maxEdges, errTooLarge)
+			return
+		}
+		s.edges[from] = append(s.edges[from], unitEdge{to, required, ev})
+	}
+	connect := func(name string, facts *unitFacts) {
+		ev := facts.Fragment
+		for _, to := range facts.Requires {
+			add(name, to, true, noted(ev, "Requires="+to))
+		}
+		for _, to := range facts.Wants {
+			add(name, to, false, noted(ev, "Wants="+to))
+		}
+		kind := path.Ext(name)
+		if facts.DefaultDependencies && (kind == ".service" || kind == ".socket" || kind == ".timer" || kind == ".path") && facts.Fragment.Path != "" {
+			add(name, "sysinit.target", true, ev)
+		}
+		for _, to := range facts.Activates {
+			if !isTemplate(to) {
+				add(name, to, false, noted(ev, "starts "+to))
 			}
 		}
 	}
-	for name, p := range parts {
-		if p.file == nil && p.err == nil {
-			p.template(parts[templateOf(name)])
+	for _, name := range slices.Sorted(maps.Keys(s.units)) {
+		connect(name, s.units[name].Facts)
+	}
+	for name, facts := range standardUnits {
+		real, f := s.files.resolve(name)
+		if f == nil && real == name {
+			connect(name, &facts)
 		}
-		set.units[name] = p.unit(name)
 	}
-	return set, nil
-}
-
-// templateOf is the unit that an instance is made of: "clamd@.service" for
-// "clamd@scan.service"; "" for what is no instance (systemd.unit(5)).
-func templateOf(name string) string {
-	before, after, ok := strings.Cut(name, "@")
-	if !ok {
-		return ""
-	}
-	return before + "@" + path.Ext(after)
-}
-
-// unitParts is what the folders hold of one unit.
-type unitParts struct {
-	file    *File
-	masked  bool
-	text    string
-	dropIns []string
-	wanted  []requirement.Evidence
-	err     error // why this is not all
-}
-
-// template gives an instance what its template holds.
-func (p *unitParts) template(of *unitParts) {
-	if of == nil {
-		return
-	}
-	p.file, p.masked, p.text, p.err = of.file, of.masked, of.text, of.err
-	p.dropIns = append(slices.Clip(of.dropIns), p.dropIns...)
-}
-
-func (p *unitParts) unit(name string) Unit {
-	u := Unit{Name: name, WantedBy: p.wanted, Err: p.err}
-	if p.file != nil {
-		u.File = p.file.Evidence
-	}
-	sections := parseUnit(p.text)
-	for _, d := range p.dropIns {
-		sections.merge(parseUnit(d))
-	}
-	u.Exec = sections.commands()
-	switch {
-	case p.file == nil:
-		u.State = unitMissing
-		u.File = noUnitFile(name)
-	case p.masked:
-		u.State = unitMasked
-	case len(p.wanted) > 0:
-		u.State = unitEnabled
-	case len(sections["Install"]) == 0:
-		u.State = unitStatic
-	default:
-		u.State = unitDisabled
-	}
-	return u
-}
-
-// isUnit says whether a name is that of a unit (systemd.unit(5)).
-func isUnit(name string) bool {
-	return slices.Contains([]string{".service", ".socket", ".target", ".timer", ".mount", ".automount", ".path", ".slice", ".scope", ".swap", ".device"}, path.Ext(name))
-}
-
-// readUnitFile reads a unit's file. A link to /dev/null, and an empty file,
-// masks the unit; a link to a file of another name is an alias for it.
-func (m *Machine) readUnitFile(p string, into *unitParts) error {
-	link, err := m.tree.link(p)
-	if err != nil {
-		return err
-	}
-	if path.Clean(path.Join(path.Dir(p), link.Target)) == "/dev/null" || link.Target == "/dev/null" {
-		into.file, into.masked = &link, true
-		return nil
-	}
-	data, f, err := m.tree.read(p, maxUnit)
-	if err != nil {
-		return err
-	}
-	if !f.Exists {
-		return nil // a link that leads nowhere is no unit
-	}
-	into.file, into.text = &f, string(data)
-	into.masked = len(data) == 0
-	return nil
-}
-
-// readWants reads the links of a .wants or .requires folder. It is their names
-// that count, wherever they lead.
-func (m *Machine) readWants(folder string, part func(string) *unitParts) error {
-	entries, _, err := m.tree.list(folder)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Type()&fs.ModeSymlink == 0 || !isUnit(e.Name()) {
+	for folder := range s.files.links {
+		kind := path.Ext(folder)
+		if kind == ".upholds" && !s.files.version.has(sinceUpholds) {
 			continue
 		}
-		f, err := m.tree.link(path.Join(folder, e.Name()))
+		of := strings.TrimSuffix(folder, kind)
+		targets := []string{of}
+		if isTemplate(of) {
+			targets = nil
+			for name := range s.units {
+				if templateOf(name) == of {
+					targets = append(targets, name)
+				}
+			}
+		}
+		for _, from := range targets {
+			real, _ := s.files.resolve(from)
+			for _, l := range s.files.linked(folder) {
+				if !isTemplate(l.Name) {
+					add(real, l.Name, kind == ".requires", l.Evidence)
+				}
+			}
+		}
+	}
+	on, ev, err := m.cloudInitGenerator()
+	if err != nil {
+		failed = errors.Join(failed, err)
+	}
+	if on {
+		add("multi-user.target", "cloud-init.target", false, ev)
+	}
+	buses, err := m.busNames(s)
+	failed = errors.Join(failed, err)
+	for _, b := range buses {
+		add("dbus.service", b.To, false, b.Evidence)
+	}
+	return failed
+}
+
+// generatorFolders are where systemd finds its generators, the one that goes
+// before the others first (systemd.generator(7)).
+var generatorFolders = []string{"/etc/systemd/system-generators", "/usr/local/lib/systemd/system-generators", "/usr/lib/systemd/system-generators", "/lib/systemd/system-generators"}
+
+// cloudInitGenerator says whether cloud-init's generator is there to be run: it
+// links cloud-init.target to multi-user.target while the system starts. What
+// turns it off is judged with cloud-init.
+func (m *Machine) cloudInitGenerator() (bool, requirement.Evidence, error) {
+	for _, folder := range generatorFolders {
+		p := folder + "/cloud-init-generator"
+		link, err := m.tree.link(p)
 		if err != nil {
-			return err
+			return false, requirement.Evidence{}, err
 		}
-		if f.Target == "/dev/null" {
-			continue // takes back what a folder of lower rank wants
-		}
-		p := part(e.Name())
-		p.wanted = append(p.wanted, f.Evidence)
-	}
-	return nil
-}
-
-func (m *Machine) readDropIns(folder string, into *unitParts) error {
-	entries, _, err := m.tree.list(folder)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if path.Ext(e.Name()) != ".conf" {
+		if !link.Exists {
 			continue
 		}
-		data, _, err := m.tree.read(path.Join(folder, e.Name()), maxUnit)
+		if m.endsAtNull(p) {
+			return false, link.Evidence, nil
+		}
+		executable, _, err := m.executableFile(p)
+		return executable, noted(link.Evidence, "links cloud-init.target to multi-user.target"), err
+	}
+	return false, requirement.Evidence{}, nil
+}
+
+// busFolders are where the bus finds what to activate (dbus-daemon(1)).
+var busFolders = []string{"/etc/dbus-1/system-services", "/usr/local/share/dbus-1/system-services", "/usr/share/dbus-1/system-services", "/lib/dbus-1/system-services", "/usr/lib/dbus-1/system-services"}
+
+// maxBusNames bounds how many services of the bus are looked at.
+const maxBusNames = 2000
+
+// busNames lists the units that the system bus starts when their name is asked
+// for.
+func (m *Machine) busNames(s *unitSet) ([]unitEdge, error) {
+	var list []unitEdge
+	seen := map[string]bool{}
+	n := 0
+	for _, folder := range busFolders {
+		entries, _, err := m.tree.list(folder)
 		if err != nil {
-			return err
+			return list, err
 		}
-		into.dropIns = append(into.dropIns, string(data))
+		for _, e := range entries {
+			if path.Ext(e.Name()) != ".service" || seen[e.Name()] {
+				continue
+			}
+			if n++; n > maxBusNames {
+				return list, fmt.Errorf("%s: more than %d services of the bus: %w", folder, maxBusNames, errTooLarge)
+			}
+			seen[e.Name()] = true
+			data, f, err := m.tree.read(path.Join(folder, e.Name()), maxUnit)
+			if err != nil {
+				return list, err
+			}
+			for _, setting := range parseUnit(string(data))["D-BUS Service"] {
+				if setting[0] == "SystemdService" && isUnit(setting[1]) {
+					list = append(list, unitEdge{To: setting[1], Evidence: noted(f.Evidence, "SystemdService="+setting[1])})
+				}
+			}
+		}
 	}
-	return nil
+	return list, nil
 }
 
-// unitSections are the settings of a unit by section, as NAME=value in their
-// order.
-type unitSections map[string][][2]string
-
-// parseUnit reads a unit's file (systemd.syntax(7)): sections, settings, lines
-// that go on after a backslash, and comments between them.
-func parseUnit(text string) unitSections {
-	sections := unitSections{}
-	section, pending := "", ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
-			continue // also between the lines of one setting
-		}
-		if rest, ok := strings.CutSuffix(line, `\`); ok {
-			pending += rest + " "
-			continue
-		}
-		line, pending = pending+line, ""
-		if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") {
-			section = line[1 : len(line)-1]
-			continue
-		}
-		name, value, ok := strings.Cut(line, "=")
-		if !ok {
-			continue
-		}
-		sections[section] = append(sections[section], [2]string{strings.TrimSpace(name), strings.TrimSpace(value)})
-	}
-	return sections
-}
-
-// merge adds the settings of a drop-in.
-func (s unitSections) merge(more unitSections) {
-	for section, settings := range more {
-		s[section] = append(s[section], settings...)
-	}
-}
-
-// commands returns what the unit runs, without the prefixes that change how.
-// An empty setting takes back those before it.
-func (s unitSections) commands() []string {
-	byName := map[string][]string{}
-	var order []string
-	for _, setting := range s["Service"] {
-		name, value := setting[0], setting[1]
-		if !strings.HasPrefix(name, "Exec") {
-			continue
-		}
-		if value == "" {
-			byName[name] = nil
-			continue
-		}
-		if !slices.Contains(order, name) {
-			order = append(order, name)
-		}
-		byName[name] = append(byName[name], strings.TrimLeft(value, "@-:+!|"))
-	}
-	var commands []string
-	for _, name := range order {
-		commands = append(commands, byName[name]...)
-	}
-	return commands
+// noted is evidence with what it says.
+func noted(ev requirement.Evidence, data string) requirement.Evidence {
+	ev.Data = data
+	return ev
 }
 
 // describe says a unit's state in a message.
-func (u Unit) describe() string { return fmt.Sprintf("%s is %s", u.Name, u.State) }
+func (u Unit) describe() string {
+	text := fmt.Sprintf("%s is %s", u.Name, u.State)
+	if u.Why != "" {
+		text += ": " + u.Why
+	}
+	return text
+}

@@ -1,0 +1,283 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// A bootChoice is what one kernel command line asks of systemd
+// (systemd(1), kernel-command-line(7)).
+type bootChoice struct {
+	Target   string   // "default.target" if the line names none
+	Masked   []string // units that it masks
+	Wants    []string // units that it adds
+	Init     string   // another program instead of systemd, "" if none
+	Words    []string // of the line
+	Evidence requirement.Evidence
+}
+
+// maxBootChoices bounds how many different command lines are told apart; a
+// loader offers a few.
+const maxBootChoices = 16
+
+// bootChoices lists what the kernel command lines of the boot loader ask for,
+// each once. Where none is known, systemd starts the default target.
+func (m *Machine) bootChoices() ([]bootChoice, error) {
+	lines, err := m.kernelCommandLine()
+	var list []bootChoice
+	var seen []string
+	for _, line := range lines {
+		c := parseBootChoice(strings.Fields(line.Text))
+		c.Evidence = line.Evidence
+		key := fmt.Sprint(c.Target, c.Masked, c.Wants, c.Init)
+		if slices.Contains(seen, key) {
+			continue
+		}
+		if len(list) >= maxBootChoices {
+			err = errors.Join(err, fmt.Errorf("more than %d different kernel command lines: %w", maxBootChoices, errTooLarge))
+			break
+		}
+		seen, list = append(seen, key), append(list, c)
+	}
+	if len(list) == 0 {
+		list = []bootChoice{{Target: "default.target"}}
+	}
+	return list, err
+}
+
+// runlevels are the words that choose a target as in System V.
+var runlevels = map[string]string{
+	"1": "rescue.target", "s": "rescue.target", "S": "rescue.target", "single": "rescue.target", "rescue": "rescue.target",
+	"-b": "emergency.target", "emergency": "emergency.target",
+	"2": "runlevel2.target", "3": "runlevel3.target", "4": "runlevel4.target", "5": "runlevel5.target",
+}
+
+func parseBootChoice(words []string) bootChoice {
+	c := bootChoice{Target: "default.target", Words: words}
+	for _, w := range words {
+		w = strings.Trim(w, `"`)
+		name, value, ok := strings.Cut(w, "=")
+		value = strings.Trim(value, `"`)
+		switch name = strings.ReplaceAll(name, "-", "_"); {
+		case runlevels[w] != "":
+			c.Target = runlevels[w]
+		case !ok:
+		case name == "systemd.unit" && isUnit(value):
+			c.Target = value
+		case name == "systemd.mask":
+			c.Masked = append(c.Masked, withSuffix(value))
+		case name == "systemd.wants":
+			c.Wants = append(c.Wants, withSuffix(value))
+		case name == "systemd.run":
+			c.Target = "kernel-command-line.target"
+		case name == "init":
+			c.Init = value
+		}
+	}
+	if strings.HasSuffix(c.Init, "/systemd") || c.Init == "/sbin/init" || c.Init == "/usr/sbin/init" || c.Init == "/bin/init" {
+		c.Init = ""
+	}
+	return c
+}
+
+// withSuffix completes a unit's name as systemd does where one is expected.
+func withSuffix(name string) string {
+	if isUnit(name) {
+		return name
+	}
+	return name + ".service"
+}
+
+// runlevelTargets are the aliases that systemd brings for runlevels.
+var runlevelTargets = map[string]string{
+	"runlevel1.target": "rescue.target", "runlevel2.target": "multi-user.target", "runlevel3.target": "multi-user.target",
+	"runlevel4.target": "multi-user.target", "runlevel5.target": "graphical.target",
+}
+
+// lookup follows a name to its unit, and the aliases of systemd's own where the
+// volume has none.
+func (s *unitSet) lookup(name string) string {
+	real, f := s.files.resolve(name)
+	if to := runlevelTargets[real]; f == nil && to != "" {
+		real, _ = s.files.resolve(to)
+	}
+	return real
+}
+
+// A startRun finds what starts by one command line.
+type startRun struct {
+	set    *unitSet
+	masked map[string]bool
+	why    map[string]string // why a unit cannot start; "" if it can
+	open   map[string]bool   // being looked at, in a circle of requirements
+	pulled map[string][]requirement.Evidence
+}
+
+// maxRequireDepth bounds chains of Requires=; real ones have a few units.
+const maxRequireDepth = 200
+
+// fault says why a unit cannot start, "" if it can: it is not there, masked or
+// refused, or requires one that is.
+func (r *startRun) fault(name string, depth int) string {
+	name = r.set.lookup(name)
+	if why, known := r.why[name]; known {
+		return why
+	}
+	if r.open[name] {
+		return ""
+	}
+	if depth > maxRequireDepth {
+		return "its chain of requirements is too long"
+	}
+	r.open[name] = true
+	why := r.ownFault(name)
+	if why == "" {
+		for _, e := range r.set.edges[name] {
+			if !e.Required {
+				continue
+			}
+			if below := r.fault(e.To, depth+1); below != "" {
+				why = fmt.Sprintf("it requires %s: %s", e.To, below)
+				break
+			}
+		}
+	}
+	delete(r.open, name)
+	r.why[name] = why
+	return why
+}
+
+func (r *startRun) ownFault(name string) string {
+	u := r.set.units[name]
+	switch {
+	case r.masked[name]:
+		return "it is masked"
+	case u == nil || u.State == unitMissing && u.Err == nil:
+		if r.set.standard(name) {
+			return ""
+		}
+		return "it does not exist"
+	case u.State == unitMasked:
+		return "it is masked"
+	case u.State == unitRefused:
+		return u.Why
+	}
+	return ""
+}
+
+// run follows what a target pulls in.
+func (r *startRun) run(c bootChoice) (why string) {
+	if c.Init != "" {
+		return "the kernel starts " + c.Init + " instead of systemd"
+	}
+	target := r.set.lookup(c.Target)
+	if why := r.fault(target, 0); why != "" {
+		return fmt.Sprintf("the system does not start %s: %s", target, why)
+	}
+	queue := []string{target}
+	r.pulled[target] = []requirement.Evidence{c.Evidence}
+	pull := func(name string, ev requirement.Evidence) {
+		name = r.set.lookup(name)
+		if r.fault(name, 0) != "" {
+			return
+		}
+		if r.pulled[name] == nil {
+			queue = append(queue, name)
+		}
+		if len(r.pulled[name]) < maxNamed {
+			r.pulled[name] = append(r.pulled[name], ev)
+		}
+	}
+	for _, w := range c.Wants {
+		pull(w, c.Evidence)
+	}
+	for len(queue) > 0 {
+		name := queue[0]
+		queue = queue[1:]
+		for _, e := range r.set.edges[name] {
+			pull(e.To, e.Evidence)
+		}
+		if name == r.set.lookup("sysinit.target") {
+			pull("dbus.service", c.Evidence) // activated on demand, on every system that has it
+		}
+	}
+	return ""
+}
+
+// start finds which units start, by every command line of the boot loader.
+func (s *unitSet) start() {
+	for i, c := range s.boots {
+		r := &startRun{set: s, masked: map[string]bool{}, why: map[string]string{}, open: map[string]bool{}, pulled: map[string][]requirement.Evidence{}}
+		for _, name := range c.Masked {
+			r.masked[s.lookup(name)] = true
+		}
+		none := r.run(c)
+		for name, u := range s.units {
+			s.judge(u, name, r, c, none, i == 0)
+		}
+	}
+}
+
+// judge takes over what one command line makes of a unit.
+func (s *unitSet) judge(u *Unit, name string, r *startRun, c bootChoice, none string, first bool) {
+	if u.State == unitMissing || u.State == unitMasked || u.State == unitRefused {
+		return
+	}
+	pulled := r.pulled[name]
+	state, why := u.State, u.Why
+	switch fault := r.fault(name, 0); {
+	case len(pulled) > 0:
+		state, why = unitEnabled, ""
+	case r.masked[name]:
+		state, why = unitMasked, "systemd.mask= on the kernel command line"
+	case !s.isPulled(name):
+		// Nothing pulls it in, whatever starts: it is disabled or static.
+	case fault != "":
+		state, why = unitRefused, fault
+	case none != "":
+		state, why = unitUnreached, none
+	default:
+		state, why = unitUnreached, fmt.Sprintf("%s does not start what wants it: %s", s.lookup(c.Target), prosePullers(s, name))
+	}
+	switch {
+	case first:
+		u.State, u.Why = state, why
+	case state != u.State && (state == unitEnabled || u.State == unitEnabled):
+		if u.State == unitEnabled {
+			u.Why = why
+		}
+		u.State = unitSometimes
+	}
+	switch {
+	case len(pulled) > 0 && len(u.WantedBy) == 0:
+		u.WantedBy = pulled
+	case len(pulled) == 0 && c.Evidence.Source != "" && state != unitDisabled && state != unitStatic && len(u.WantedBy) == 0:
+		u.WantedBy = []requirement.Evidence{c.Evidence}
+	}
+}
+
+// isPulled says whether any unit, or a folder of links, names the unit.
+func (s *unitSet) isPulled(name string) bool { return len(s.pullers(name)) > 0 }
+
+// pullers lists the units that would pull one in if they were started.
+func (s *unitSet) pullers(name string) []string {
+	if s.reverse == nil {
+		s.reverse = map[string][]string{}
+		for from, edges := range s.edges {
+			for _, e := range edges {
+				to := s.lookup(e.To)
+				if len(s.reverse[to]) < maxNamed && from != "dbus.service" {
+					s.reverse[to] = append(s.reverse[to], from)
+				}
+			}
+		}
+		for _, list := range s.reverse {
+			slices.Sort(list)
+		}
+	}
+	return s.reverse[name]
+}
