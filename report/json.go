@@ -83,6 +83,8 @@ type jsonPlatform struct {
 
 type jsonVolume struct {
 	Role       scanner.Role `json:"role"`
+	Source     string       `json:"source,omitempty"`
+	Mounted    []string     `json:"mounted_at,omitempty"`
 	Image      string       `json:"image"`
 	Format     string       `json:"format"`
 	Partition  int          `json:"partition"`
@@ -240,7 +242,7 @@ func document(r *scanner.Result, o Options) jsonReport {
 	}
 	for _, v := range r.Volumes {
 		j := jsonVolume{
-			Role: v.Role, Image: v.Image, Format: v.Format, Partition: v.Partition, Logical: v.Logical, Offset: v.Offset,
+			Role: v.Role, Source: v.Source, Mounted: v.Mounted, Image: v.Image, Format: v.Format, Partition: v.Partition, Logical: v.Logical, Offset: v.Offset,
 			Size: v.Size, Filesystem: v.Filesystem, Label: v.Label, Serial: v.Serial, State: v.State,
 			Damaged: v.Damaged, Torn: v.Torn,
 		}

@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -234,15 +235,17 @@ func (x *crossChecker) piece(ev *requirement.Evidence) (p piece) {
 }
 
 func (x *crossChecker) ask(p *piece) error {
+	v := x.volumes.named(p.Source)
 	switch Role(p.Source) {
 	case Root, User, Other:
 	default:
-		return beyondDocument
+		if v == nil {
+			return beyondDocument
+		}
 	}
 	if p.Path == "" {
 		return x.askVolume(p)
 	}
-	v := x.volumeOf(Role(p.Source))
 	if v == nil {
 		return beyondVolume
 	}
@@ -294,7 +297,7 @@ func (x *crossChecker) askFile(p *piece, q crosscheck.Question, r rereader) erro
 // askVolume is for evidence that names a volume, or nothing.
 func (x *crossChecker) askVolume(p *piece) error {
 	for _, v := range x.volumes.list {
-		if string(v.role) != p.Source || v.name() != p.Data {
+		if cmp.Or(v.source, string(v.role)) != p.Source || v.name() != p.Data {
 			continue
 		}
 		q := v.question(crosscheck.Volume)
@@ -305,16 +308,6 @@ func (x *crossChecker) askVolume(p *piece) error {
 		return nil
 	}
 	return beyondSum
-}
-
-func (x *crossChecker) volumeOf(r Role) *volume {
-	switch r {
-	case Root:
-		return x.volumes.root
-	case User:
-		return x.volumes.user
-	}
-	return nil
 }
 
 // question is one about the volume.

@@ -126,8 +126,9 @@ func (v extVolume) notices() []requirement.Notice {
 
 // linuxVolume is the volume as the judgements of Linux see it.
 func (v extVolume) linuxVolume() linux.Volume {
+	info := v.Volume()
 	return linux.Volume{
-		FS: v.FS,
+		FS: v.FS, Type: info.Type, Identity: linux.Identity{UUID: info.UUID, Label: info.Label, LastMounted: info.LastMounted},
 		Inode: func(info fs.FileInfo) uint64 {
 			if e, ok := info.Sys().(*ext4.Entry); ok {
 				return e.Inode
@@ -149,20 +150,12 @@ func (v extVolume) linuxVolume() linux.Volume {
 func openLinux(vs *volumes, root linuxVolume, given given) (system, error) {
 	in := linux.Input{
 		Root:     root.linuxVolume(),
-		Home:     linux.Volume{Err: vs.noUser},
+		Home:     vs.homeVolume(),
+		Layout:   vs.layout.Layout,
 		Readable: vs.judgeReadable,
 		Context:  given.ctx,
 		Trail:    given.trail,
 		Now:      given.now,
-	}
-	if vs.user != nil {
-		in.Home.Err = vs.user.err
-		if f, ok := vs.user.fs.(linuxVolume); ok {
-			in.Home = f.linuxVolume()
-		}
-		if e := vs.user.encryption(); e != "" {
-			in.Home.Err = fmt.Errorf("%s is encrypted with %s", vs.user.name(), e)
-		}
 	}
 	m, err := linux.Open(in)
 	if err != nil {

@@ -133,11 +133,10 @@ func (vs *volumes) place(findings []requirement.Finding) {
 
 // named is the volume that evidence names as its source; nil for a document.
 func (vs *volumes) named(source string) *volume {
-	switch {
-	case source == string(Root):
-		return vs.root
-	case source == string(User):
-		return vs.user
+	for _, v := range vs.list {
+		if v.source == source && source != "" {
+			return v
+		}
 	}
 	return nil
 }

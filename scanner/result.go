@@ -104,14 +104,16 @@ type Platform struct {
 // Volume is a volume of one of the images.
 type Volume struct {
 	Role       Role
-	Image      string // as it was named
-	Format     string // container: "raw"
-	Partition  int    // 1 for the first; 0 where the image is the bare volume
-	Logical    string // "group/volume" of a logical volume of LVM2, which has no partition; "" otherwise
-	Offset     int64  // on the disk, in bytes; 0 for a logical volume
-	Size       int64  // in bytes
-	Free       int64  // in bytes; -1 if not known
-	Filesystem string // "ntfs", "ext4", ...
+	Source     string   // how evidence names it: its role, or "boot", "efi", "var" and so on of what else a Linux system mounts; "" if it never does
+	Mounted    []string // where a Linux system mounts it, as far as its fstab and mount units say
+	Image      string   // as it was named
+	Format     string   // container: "raw"
+	Partition  int      // 1 for the first; 0 where the image is the bare volume
+	Logical    string   // "group/volume" of a logical volume of LVM2, which has no partition; "" otherwise
+	Offset     int64    // on the disk, in bytes; 0 for a logical volume
+	Size       int64    // in bytes
+	Free       int64    // in bytes; -1 if not known
+	Filesystem string   // "ntfs", "ext4", ...
 	Label      string
 	Serial     string
 	State      string // "clean", "dirty", "journal replayed"; "" if not known

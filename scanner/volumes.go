@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type volumes struct {
 	root   *volume
 	user   *volume // nil if there is none
 	noUser error   // why there is none
+	layout layout  // of a Linux system
 	budget *memory.Budget
 	reads  reads
 }
@@ -31,11 +33,13 @@ type volumes struct {
 // A volume of one of the images, as far as it could be opened.
 type volume struct {
 	*disk.Volume
-	image  *disk.Image
-	number int // of the image, from 0
-	role   Role
-	fs     filesystem // nil if it could not be opened, or none is on it that a scan reads
-	err    error      // why it could not be opened, or not be read as the kernel would see it
+	image   *disk.Image
+	number  int // of the image, from 0
+	role    Role
+	source  string     // how evidence names it, "" if it never does
+	mounted []string   // where a Linux system mounts it
+	fs      filesystem // nil if it could not be opened, or none is on it that a scan reads
+	err     error      // why it could not be opened, or not be read as the kernel would see it
 }
 
 // filesystem is what a scan needs of the filesystem on a volume, whichever it
@@ -185,7 +189,7 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 	}
 	err := vs.findRoot(imageOf(in.Root), imageOf(in.User))
 	if err == nil {
-		err = vs.findUser(imageOf(in.User))
+		err = vs.findOthers(imageOf(in.User))
 	}
 	if err != nil {
 		vs.Close()
@@ -335,7 +339,7 @@ func (vs *volumes) findRoot(forced, user *disk.Image) error {
 	switch {
 	case len(found) == 1:
 		vs.root = found[0]
-		vs.root.role = Root
+		vs.root.role, vs.root.source = Root, string(Root)
 		return nil
 	case len(found) > 1:
 		return fail(ErrUsage, "scan one WorkSpace at a time, or name its root volume with --root", "two root volumes: %s and %s", found[0].name(), found[1].name())
@@ -361,10 +365,21 @@ func isIO(err error) bool {
 	return true
 }
 
+// findOthers finds the user volume, and of a Linux system what it mounts.
+func (vs *volumes) findOthers(forced *disk.Image) error {
+	if _, ok := vs.root.fs.(linuxVolume); !ok {
+		return vs.findUser(forced, func(*volume) bool { return true })
+	}
+	if err := vs.layOut(); err != nil {
+		return err
+	}
+	return vs.findHome(forced)
+}
+
 // findUser finds the volume with the profiles or homes: on the image that is
 // named, else the one that shows them, else the only other volume that may
-// hold data, which may be encrypted or damaged.
-func (vs *volumes) findUser(forced *disk.Image) error {
+// hold data, which may be encrypted or damaged. It is one that may be it.
+func (vs *volumes) findUser(forced *disk.Image, may func(*volume) bool) error {
 	family := vs.root.fs.family()
 	var users, others []*volume
 	for _, v := range vs.list {
@@ -375,6 +390,11 @@ func (vs *volumes) findUser(forced *disk.Image) error {
 			if is, err := v.holdsSystem(); is && err == nil {
 				continue // the root of another machine
 			}
+		}
+		if !may(v) {
+			continue
+		}
+		if v.fs != nil {
 			if v.holdsUsers() {
 				users = append(users, v)
 			}
@@ -389,8 +409,7 @@ func (vs *volumes) findUser(forced *disk.Image) error {
 	}
 	switch {
 	case len(users) == 1:
-		vs.user = users[0]
-		vs.user.role = User
+		vs.take(users[0])
 	case len(users) > 1:
 		vs.noUser = fmt.Errorf("not found: %s or %s may be it, name it with --user", users[0].name(), users[1].name())
 	case forced != nil:
@@ -408,6 +427,9 @@ func (vs *volumes) notify(trail *requirement.Trail) {
 			trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: i.Name + ": " + note})
 		}
 	}
+	for _, n := range vs.layout.notices {
+		trail.Notify(n)
+	}
 	for _, v := range vs.list {
 		var notices []requirement.Notice
 		if v.err != nil {
@@ -420,7 +442,7 @@ func (vs *volumes) notify(trail *requirement.Trail) {
 			}
 		}
 		for _, n := range notices {
-			n.Source, n.Message = string(v.role), v.name()+": "+n.Message
+			n.Source, n.Message = cmp.Or(v.source, string(v.role)), v.name()+": "+n.Message
 			trail.Notify(n)
 		}
 	}
@@ -431,7 +453,7 @@ func (vs *volumes) describe() []Volume {
 	var list []Volume
 	for _, v := range vs.list {
 		d := Volume{
-			Role: v.role, Image: v.image.Name, Format: v.image.Format, Partition: v.Partition, Logical: v.LogicalVolume,
+			Role: v.role, Source: v.source, Mounted: v.mounted, Image: v.image.Name, Format: v.image.Format, Partition: v.Partition, Logical: v.LogicalVolume,
 			Offset: v.Offset, Size: v.Size, Free: -1, Filesystem: string(v.Filesystem),
 		}
 		if v.Filesystem == disk.Unknown {
@@ -454,7 +476,7 @@ func (vs *volumes) judgeReadable() requirement.Outcome {
 	var names []string
 	var unread error
 	for _, v := range vs.list {
-		ev := requirement.Evidence{Source: string(v.role), Data: v.name()}
+		ev := requirement.Evidence{Source: cmp.Or(v.source, string(v.role)), Data: v.name()}
 		switch e := v.encryption(); {
 		case e != "":
 			ev.Note = "encrypted with " + e

@@ -109,8 +109,9 @@ func (v xfsVolume) journal() Journal {
 
 // linuxVolume is the volume as the judgements of Linux see it.
 func (v xfsVolume) linuxVolume() linux.Volume {
+	info := v.Volume()
 	return linux.Volume{
-		FS: v.FS,
+		FS: v.FS, Type: "xfs", Identity: linux.Identity{UUID: info.UUID, Label: info.Label},
 		Inode: func(info fs.FileInfo) uint64 {
 			if e, ok := info.Sys().(*xfs.Entry); ok {
 				return e.Inode

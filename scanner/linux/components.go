@@ -401,7 +401,9 @@ func (m *Machine) ownerOf(p string, otherwise requirement.Evidence) (*packages.P
 	}
 	for owned, owner := range under {
 		if owner.IsInstalled() {
-			return &owner, requirement.Evidence{Source: "root", Path: db.Path(), Value: owner.Name, Data: version(owner), Time: owner.Installed.UTC(), Note: "owns " + owned}, nil
+			ev := m.ofPackages(db)
+			ev.Value, ev.Data, ev.Time, ev.Note = owner.Name, version(owner), owner.Installed.UTC(), "owns "+owned
+			return &owner, ev, nil
 		}
 	}
 	return nil, otherwise, nil

@@ -56,17 +56,6 @@ type removed struct {
 	Error    string   `json:"error,omitempty"`
 }
 
-// inMemory says whether a path leads to a filesystem in memory, which is on no
-// volume.
-func inMemory(p string) bool {
-	for _, folder := range []string{"/run", "/dev", "/proc", "/sys"} {
-		if p == folder || strings.HasPrefix(p, folder+"/") {
-			return true
-		}
-	}
-	return false
-}
-
 func (m *Machine) decideRemoved() requirement.Outcome {
 	var rows []removed
 	for _, p := range removedPaths {
@@ -106,10 +95,9 @@ func (m *Machine) describeRemoved(p string) removed {
 	if !f.Dir {
 		row.Files, row.Bytes = 1, f.Size
 	} else {
-		v, name := m.tree.at(real)
-		t, err := v.Totals(name)
+		t, err := m.tree.totals(real)
 		if err != nil {
-			return failed(fmt.Errorf("%s volume: %w", v.role, err))
+			return failed(err)
 		}
 		if t.Damaged > 0 {
 			return failed(fmt.Errorf("%s cannot be read", prose.Count(int(t.Damaged), "entry", "entries")))

@@ -88,17 +88,20 @@ func (m *Machine) packagesInHome() ([]inHome, error) {
 	if err != nil {
 		return nil, err
 	}
-	under, err := db.Under("/home")
-	if err != nil {
-		return nil, fmt.Errorf("root volume: %w", err)
-	}
 	var found []inHome
-	for p, owner := range under {
-		if !isHome(p) || !owner.IsInstalled() || len(found) >= maxNamed {
-			continue
+	for _, place := range m.tree.homePlaces() {
+		under, err := db.Under(place)
+		if err != nil {
+			return nil, fmt.Errorf("root volume: %w", err)
 		}
-		found = append(found, inHome{p + " of package " + owner.Name,
-			requirement.Evidence{Source: "root", Path: db.Path(), Value: owner.Name, Data: p, Time: owner.Installed.UTC()}})
+		for p, owner := range under {
+			if m.tree.homeName(p) == "" || !owner.IsInstalled() || len(found) >= maxNamed {
+				continue
+			}
+			ev := m.ofPackages(db)
+			ev.Value, ev.Data, ev.Time = owner.Name, p, owner.Installed.UTC()
+			found = append(found, inHome{p + " of package " + owner.Name, ev})
+		}
 	}
 	return found, nil
 }

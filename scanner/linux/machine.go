@@ -9,10 +9,11 @@
 // fact undetermined. A file that is not there, although its folder was read
 // whole, is a fact like any other.
 //
-// The tree is the one that the running system sees: the user volume lies at
-// /home, and symbolic links are followed across both volumes. What lives in
-// memory while the system runs (/run, /proc, /sys, and /var/run and /var/lock,
-// which lead into /run) is on no volume.
+// The tree is the one that the running system sees: fstab and the mount units of
+// the root say which of the volumes lies where, the user volume lies at /home,
+// and symbolic links are followed across all of them. What lives in memory while
+// the system runs (/run, /proc, /sys, and /var/run and /var/lock, which lead
+// into /run) is on no volume.
 package linux
 
 import (
@@ -48,10 +49,14 @@ type Totals struct {
 	Damaged     int64 // if not 0, the others are lower bounds
 }
 
-// Volume is one of the two volumes, or the reason why there is none to read.
+// Volume is one of the volumes, or the reason why there is none to read.
 type Volume struct {
 	FS  Filesystem
 	Err error // why FS is nil: not given, encrypted, damaged
+
+	Name string // as a person tells it apart
+	Type string // as mount(8) calls its filesystem: "ext4", "xfs", "vfat"; "" if not known
+	Identity
 
 	// Inode is the number of the inode that FS describes; nil if it has none.
 	Inode func(fs.FileInfo) uint64
@@ -63,7 +68,9 @@ type Volume struct {
 // Input is what a scan knows of one machine before its facts are read.
 type Input struct {
 	Root Volume // the volume with the system
-	Home Volume // the user volume, which is mounted at /home
+	Home Volume // the user volume, which is mounted at /home; zero where Layout has what lies there
+
+	Layout *Layout // of the root volume and the others of the images; nil if there are no others
 
 	Readable func() requirement.Outcome // judges linux.volume.readable
 
@@ -101,12 +108,12 @@ func Open(in Input) (*Machine, error) {
 	if in.Context == nil {
 		in.Context = context.Background()
 	}
-	return &Machine{in: in, facts: &facts{}, tree: tree{
-		meter: fact.NewMeter(in.Context),
-		root:  &volume{role: "root", Volume: in.Root},
-		home:  &volume{role: "user", Volume: in.Home},
-		trail: in.Trail,
-	}}, nil
+	if in.Layout == nil {
+		in.Layout = ReadLayout(in.Root, nil)
+	}
+	m := &Machine{in: in, facts: &facts{}, tree: in.Layout.with(in.Home, in.Trail)}
+	m.tree.meter = fact.NewMeter(in.Context)
+	return m, nil
 }
 
 // Within returns the machine as one requirement sees it: facts that are read

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,31 +12,44 @@ import (
 // Packages opens the database of installed packages.
 func (m *Machine) Packages() (*packages.Database, error) {
 	return m.packages.Get(func() (*packages.Database, error) {
-		db, err := packages.Open(m.in.Context, m.tree.root.FS)
+		db, err := packages.Open(m.in.Context, treeFS{&m.tree})
 		if db != nil {
 			m.notifyOf(db, err)
 		}
-		if err != nil {
+		var placed *volumeError
+		switch {
+		case errors.As(err, &placed):
+			return nil, err
+		case err != nil:
 			return nil, fmt.Errorf("root volume: %w", err)
 		}
-		m.in.Trail.Record("packages", "source", "root", "path", db.Path(), "kind", string(db.Kind()))
+		ev := m.ofPackages(db)
+		m.in.Trail.Record("packages", "source", ev.Source, "path", ev.Path, "kind", string(db.Kind()))
 		return db, nil
 	})
 }
 
+// ofPackages is evidence of the database: the volume that it lies on, and its
+// path there.
+func (m *Machine) ofPackages(db *packages.Database) requirement.Evidence {
+	v, name := m.tree.at(m.tree.place("/" + db.Path()))
+	return requirement.Evidence{Source: v.role, Path: name}
+}
+
 // notifyOf tells how the database was read, and what is wrong with it.
 func (m *Machine) notifyOf(db *packages.Database, err error) {
+	ev := m.ofPackages(db)
 	notify := func(level requirement.Level, path, message string) {
-		m.in.Trail.Notify(requirement.Notice{Level: level, Message: message, Source: "root", Path: path})
+		m.in.Trail.Notify(requirement.Notice{Level: level, Message: message, Source: ev.Source, Path: path})
 	}
 	for _, note := range db.Notes() {
-		notify(requirement.LevelInfo, db.Path(), note)
+		notify(requirement.LevelInfo, ev.Path, note)
 	}
 	if loss := db.Loss(); loss != "" {
-		notify(requirement.LevelWarning, db.Path()+"-wal", loss)
+		notify(requirement.LevelWarning, ev.Path+"-wal", loss)
 	}
 	if err != nil {
-		notify(requirement.LevelError, db.Path(), err.Error())
+		notify(requirement.LevelError, ev.Path, err.Error())
 	}
 }
 
@@ -46,7 +60,8 @@ func (m *Machine) installed(names ...string) (*packages.Package, requirement.Evi
 	if err != nil {
 		return nil, requirement.Evidence{}, err
 	}
-	ev := requirement.Evidence{Source: "root", Path: db.Path(), Value: strings.Join(names, ", ")}
+	ev := m.ofPackages(db)
+	ev.Value = strings.Join(names, ", ")
 	for _, name := range names {
 		list, err := named(db, name)
 		if err != nil {

@@ -399,7 +399,7 @@ func (m *Machine) decideUpdates() requirement.Outcome {
 		return requirement.Unreadable(err)
 	}
 	var newest time.Time
-	ev := requirement.Evidence{Source: "root", Path: db.Path()}
+	ev := m.ofPackages(db)
 	for _, p := range list {
 		if p.IsInstalled() && p.Installed.After(newest) {
 			newest = p.Installed

@@ -89,9 +89,9 @@ func (m *Machine) architecture() (string, error) {
 		if !f.Exists || f.Dir {
 			continue
 		}
-		open, err := m.tree.root.FS.Open(f.Evidence.Path)
+		open, err := m.tree.open(f)
 		if err != nil {
-			return "", fmt.Errorf("root volume: %w", err)
+			return "", err
 		}
 		header := make([]byte, 20)
 		_, err = io.ReadFull(open, header)

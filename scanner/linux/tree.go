@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,16 +15,24 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// tree is the machine's file tree: the root volume, with the user volume at
-// /home.
+// tree is the machine's file tree: the root volume, and what is mounted on it.
 type tree struct {
-	root, home *volume
-	trail      *requirement.Trail
-	meter      *fact.Meter // of what is being read; nil without bounds
+	root    *volume
+	home    *volume             // what lies at /home
+	at0     string              // where /home is, links on the way followed
+	volumes []*volume           // of the images; the first is the root
+	disks   map[string]int      // the images by the names that the kernel is known to give them
+	mounts  map[string]mount    // by mount point
+	above   map[string][]string // the folders above mount points, and what of them lies in each
+	deepest int                 // how many parts the longest mount point has, once index was called
+	trail   *requirement.Trail
+	meter   *fact.Meter // of what is being read; nil without bounds
+
+	mountsHome bool // the system itself mounts /home
 }
 
 type volume struct {
-	role string // "root" or "user", as evidence names it
+	role string // "root", "user", or by where it is mounted, as evidence names it
 	Volume
 }
 
@@ -36,6 +45,9 @@ type File struct {
 	Modified time.Time
 	ID       fact.ID // the same for all names of one file
 	Evidence requirement.Evidence
+
+	volume *volume // that it lies on
+	real   string  // its path, links followed
 }
 
 // maxLinks is how many symbolic links Linux follows on one path (MAXSYMLINKS).
@@ -44,24 +56,72 @@ const maxLinks = 40
 // notFound is the note of evidence for a thing that is not there.
 const notFound = "not found"
 
+// volumeError says on which volume an error was met.
+type volumeError struct {
+	role string
+	err  error
+}
+
+func (e *volumeError) Error() string { return e.role + " volume: " + e.err.Error() }
+
+func (e *volumeError) Unwrap() error { return e.err }
+
 var (
 	errTooManyLinks = errors.New("too many symbolic links on the way")
 	errTooLarge     = errors.New("too large to be read")
+	// errSealed is about the image of a snap: what it holds cannot be read, and
+	// is none of what users keep.
+	errSealed = errors.New("the content of image files is not read")
 )
+
+// maxDepth bounds the parts of a mount point.
+const maxDepth = 64
+
+// index prepares the tree for look-ups, when all is mounted.
+func (t *tree) index() {
+	t.above, t.deepest = map[string][]string{}, 0
+	seen := map[string]bool{}
+	for p := range t.mounts {
+		t.deepest = max(t.deepest, strings.Count(p, "/"))
+		for p != "/" && p != "." && !seen[p] {
+			seen[p] = true
+			dir := path.Dir(p)
+			t.above[dir] = append(t.above[dir], path.Base(p))
+			p = dir
+		}
+	}
+}
+
+// mountOf returns the mount that an absolute path lies on, and its mount point.
+func (t *tree) mountOf(p string) (mount, string) {
+	here := p
+	if t.deepest > 0 { // nothing is mounted deeper
+		parts := 0
+		for i := range p {
+			if p[i] == '/' {
+				if parts++; parts > t.deepest {
+					here = p[:i]
+					break
+				}
+			}
+		}
+	}
+	for ; here != "/"; here = path.Dir(here) {
+		if m, ok := t.mounts[here]; ok {
+			return m, here
+		}
+	}
+	if m, ok := t.mounts["/"]; ok {
+		return m, "/"
+	}
+	return mount{volume: t.root, sub: "."}, "/"
+}
 
 // at says on which volume an absolute path lies, and its name there.
 func (t *tree) at(p string) (*volume, string) {
 	p = path.Clean("/" + p)
-	if rest, ok := strings.CutPrefix(p, "/home"); ok && (rest == "" || rest[0] == '/') {
-		if rest == "" || rest == "/" {
-			return t.home, "."
-		}
-		return t.home, rest[1:]
-	}
-	if p == "/" {
-		return t.root, "."
-	}
-	return t.root, p[1:]
+	m, point := t.mountOf(p)
+	return m.volume, path.Join(m.sub, strings.Trim(strings.TrimPrefix(p, point), "/"))
 }
 
 // lstat describes a path without following the link that its last part may be.
@@ -70,13 +130,20 @@ func (t *tree) lstat(p string) (fs.FileInfo, *volume, string, error) {
 	if err := t.meter.Steps(1); err != nil {
 		return nil, v, name, fmt.Errorf("%s: %w", p, err)
 	}
+	above := len(t.above[path.Clean("/"+p)]) > 0
+	if v.FS == nil && !above {
+		return nil, v, name, &volumeError{v.role, v.Err}
+	}
 	if v.FS == nil {
-		return nil, v, name, fmt.Errorf("%s volume: %w", v.role, v.Err)
+		return madeInfo{path.Base(p), fs.ModeDir | 0o755}, v, name, nil // something else is mounted below it
 	}
 	info, err := v.FS.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) && above {
+		return madeInfo{path.Base(p), fs.ModeDir | 0o755}, v, name, nil // systemd makes folders for mount points
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.trail.Record("error", "source", v.role, "path", name, "error", err.Error())
-		err = fmt.Errorf("%s volume: %w", v.role, err)
+		err = &volumeError{v.role, err}
 	}
 	return info, v, name, err
 }
@@ -88,26 +155,90 @@ func (t *tree) resolve(p string, last bool) (string, error) {
 	return t.follow(p, last, func(string) bool { return false })
 }
 
-// inHome returns the path below /home that a path is or leads to by links, ""
-// if it stays outside. It needs no user volume: the first step into /home
-// tells.
+// inHome returns the path below /home that a path is or leads to, by links or
+// bind mounts, "" if it stays outside. It needs no user volume: the first step
+// into /home tells.
 func (t *tree) inHome(p string) (string, error) {
-	real, err := t.follow(p, true, isHome)
-	if errors.Is(err, fs.ErrNotExist) {
+	real, err := t.follow(p, true, func(p string) bool { return t.homeName(p) != "" })
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errSealed) {
 		return "", nil
 	}
-	if err != nil || !isHome(real) {
+	if err != nil {
 		return "", err
 	}
-	return real, nil
+	return t.homeName(real), nil
+}
+
+// homeName returns what a path is called below /home, if it lies there or is
+// on the user volume; "" otherwise. Links are not followed.
+func (t *tree) homeName(p string) string {
+	p = path.Clean("/" + p)
+	for range maxLinks { // bind mounts that could not be mounted may show each other
+		if isHome(p) {
+			return p
+		}
+		if below, ok := strings.CutPrefix(p, t.at0+"/"); ok && t.at0 != "" {
+			return "/home/" + below
+		}
+		m, point := t.mountOf(p)
+		if m.origin == "" {
+			if m.volume == t.home && m.role == "user" && p != t.at0 {
+				return p
+			}
+			return ""
+		}
+		p = path.Join(m.origin, strings.TrimPrefix(p, point))
+	}
+	return ""
+}
+
+// homePlaces are the folders below which all is in /home or on the user volume.
+func (t *tree) homePlaces() []string {
+	places := []string{"/home"}
+	for point := range t.mounts {
+		if !isHome(point) && point != "/home" && t.homeName(point+"/x") != "" {
+			places = append(places, point)
+		}
+	}
+	slices.Sort(places)
+	return places
+}
+
+// early is the tree as it is when systemd makes units of fstab: nothing is
+// mounted yet but /usr.
+func (t *tree) early() *tree {
+	e := &tree{meter: t.meter, root: t.root, mounts: map[string]mount{}}
+	for p, m := range t.mounts {
+		if _, api := apiMounts[p]; api || p == "/usr" {
+			e.mounts[p] = m
+		}
+	}
+	return e
+}
+
+// place returns where a mount point is, links followed. What does not exist
+// systemd makes, and what cannot be read is no link: systemd mounts on none.
+func (t *tree) place(p string) string {
+	real, err := t.walk(p, true, true, func(string) bool { return false })
+	if err != nil {
+		return path.Clean("/" + p)
+	}
+	return real
 }
 
 // follow resolves a path, and ends early where stop says so of what is left.
 func (t *tree) follow(p string, last bool, stop func(string) bool) (string, error) {
+	return t.walk(p, last, false, stop)
+}
+
+// walk is follow, and with lenient ends where something cannot be found, with
+// the rest of the path as it is.
+func (t *tree) walk(p string, last, lenient bool, stop func(string) bool) (string, error) {
 	left := strings.Split(strings.Trim(path.Clean("/"+p), "/"), "/")
 	here := "/"
 	for links := 0; len(left) > 0; {
-		if ahead := path.Join(here, path.Join(left...)); stop(ahead) {
+		ahead := path.Join(here, path.Join(left...))
+		if stop(ahead) {
 			return ahead, nil
 		}
 		part := left[0]
@@ -124,6 +255,9 @@ func (t *tree) follow(p string, last bool, stop func(string) bool) (string, erro
 			return next, nil
 		}
 		info, v, name, err := t.lstat(next)
+		if err != nil && lenient {
+			return ahead, nil
+		}
 		if err != nil {
 			return "", err
 		}
@@ -136,7 +270,7 @@ func (t *tree) follow(p string, last bool, stop func(string) bool) (string, erro
 		}
 		target, err := v.FS.ReadLink(name)
 		if err != nil {
-			return "", fmt.Errorf("%s volume: %w", v.role, err)
+			return "", &volumeError{v.role, err}
 		}
 		t.trail.Record("follow", "source", v.role, "path", name, "target", target)
 		if path.IsAbs(target) {
@@ -173,7 +307,7 @@ func (t *tree) look(p string, follow bool) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	f := File{Exists: true, Dir: info.IsDir(), Size: info.Size(), Modified: info.ModTime(),
+	f := File{Exists: true, Dir: info.IsDir(), Size: info.Size(), Modified: info.ModTime(), volume: v, real: real,
 		Evidence: requirement.Evidence{Source: v.role, Path: name, Time: info.ModTime().UTC(), Data: strconv.FormatInt(info.Size(), 10) + " bytes"}}
 	if v.Inode != nil {
 		f.ID = fact.ID{Volume: v.role, Number: v.Inode(info)}
@@ -183,7 +317,7 @@ func (t *tree) look(p string, follow bool) (File, error) {
 		f.Evidence.Data = "folder"
 	case info.Mode()&fs.ModeSymlink != 0:
 		if f.Target, err = v.FS.ReadLink(name); err != nil {
-			return File{}, fmt.Errorf("%s volume: %w", v.role, err)
+			return File{}, &volumeError{v.role, err}
 		}
 		f.Evidence.Data = "link to " + f.Target
 	}
@@ -204,21 +338,18 @@ func (t *tree) read(p string, limit int64) ([]byte, File, error) {
 	if f.Size > limit {
 		return nil, f, fmt.Errorf("%s: %d bytes: %w", p, f.Size, errTooLarge)
 	}
-	v := t.root
-	if f.Evidence.Source == t.home.role {
-		v = t.home
-	}
 	if err := t.meter.File(f.Size); err != nil {
 		return nil, f, fmt.Errorf("%s: %w", p, err)
 	}
-	open, err := v.FS.Open(f.Evidence.Path)
+	v := f.volume
+	open, err := t.open(f)
 	if err != nil {
-		return nil, f, fmt.Errorf("%s volume: %w", v.role, err)
+		return nil, f, err
 	}
 	defer open.Close()
 	data, err := io.ReadAll(io.LimitReader(open, limit+1))
 	if err != nil {
-		return nil, f, fmt.Errorf("%s volume: %w", v.role, err)
+		return nil, f, &volumeError{v.role, err}
 	}
 	if int64(len(data)) > limit {
 		return nil, f, fmt.Errorf("%s: %w", p, errTooLarge)
@@ -258,17 +389,108 @@ func (t *tree) list(p string) ([]fs.DirEntry, File, error) {
 	if err != nil || !f.Exists || !f.Dir {
 		return nil, f, err
 	}
-	v := t.root
-	if f.Evidence.Source == t.home.role {
-		v = t.home
+	v := f.volume
+	if v.FS == nil {
+		return nil, f, &volumeError{v.role, v.Err}
 	}
 	entries, err := v.FS.ReadDir(f.Evidence.Path)
 	if err == nil {
 		err = t.meter.Folder(len(entries))
 	}
+	made := t.above[f.real]
+	if errors.Is(err, fs.ErrNotExist) && len(made) > 0 {
+		err = nil // a folder that systemd makes for a mount point
+	}
 	if err != nil {
-		return nil, f, fmt.Errorf("%s volume: %w", v.role, err)
+		return nil, f, &volumeError{v.role, err}
+	}
+	if len(made) > 0 {
+		entries = withMade(entries, made)
 	}
 	t.trail.Record("list", "source", v.role, "path", f.Evidence.Path, "entries", strconv.Itoa(len(entries)))
 	return entries, f, nil
+}
+
+// withMade adds to the entries of a folder what systemd makes for mount points.
+func withMade(entries []fs.DirEntry, made []string) []fs.DirEntry {
+	there := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		there[e.Name()] = true
+	}
+	all := slices.Clone(entries)
+	for _, name := range made {
+		if !there[name] {
+			all = append(all, fs.FileInfoToDirEntry(madeInfo{name, fs.ModeDir | 0o755}))
+		}
+	}
+	slices.SortFunc(all, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return all
+}
+
+// open opens a file that file found, on whatever volume it lies.
+func (t *tree) open(f File) (fs.File, error) {
+	if f.volume == nil {
+		return nil, fmt.Errorf("/%s: %w", f.Evidence.Path, fs.ErrNotExist)
+	}
+	open, err := f.volume.FS.Open(f.Evidence.Path)
+	if err != nil {
+		return nil, &volumeError{f.volume.role, err}
+	}
+	return open, nil
+}
+
+// maxNested bounds the mounts below a folder whose totals are asked for.
+const maxNested = 200
+
+// totals returns those of a folder as the system sees it: with what is mounted
+// below it, and without what that hides. p has no links in it.
+func (t *tree) totals(p string) (Totals, error) {
+	v, name := t.at(p)
+	total, err := v.totals(name)
+	if err != nil {
+		return Totals{}, err
+	}
+	nested := 0
+	prefix := strings.TrimSuffix(p, "/") + "/"
+	for point, m := range t.mounts {
+		if !strings.HasPrefix(point, prefix) {
+			continue
+		}
+		if nested++; nested > maxNested {
+			return Totals{}, fmt.Errorf("%s: more than %d mounts below it: %w", p, maxNested, errTooLarge)
+		}
+		below, err := m.volume.totals(m.sub)
+		if err != nil {
+			return Totals{}, err
+		}
+		parent, hidden := t.below(point)
+		var under Totals
+		if parent.FS != nil {
+			under, err = parent.totals(hidden)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return Totals{}, err
+			}
+		}
+		total.Files += below.Files - under.Files
+		total.Size += below.Size - under.Size
+		total.Damaged += below.Damaged + under.Damaged
+	}
+	return total, nil
+}
+
+// below says what a mount point hides.
+func (t *tree) below(point string) (*volume, string) {
+	m, above := t.mountOf(path.Dir(point))
+	return m.volume, path.Join(m.sub, strings.Trim(strings.TrimPrefix(point, above), "/"))
+}
+
+func (v *volume) totals(name string) (Totals, error) {
+	if v.FS == nil {
+		return Totals{}, &volumeError{v.role, v.Err}
+	}
+	t, err := v.Totals(name)
+	if err != nil {
+		err = &volumeError{v.role, err}
+	}
+	return t, err
 }
