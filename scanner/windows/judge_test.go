@@ -1,8 +1,10 @@
 package windows
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/coldcheck/coldcheck/internal/hivetest"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -196,7 +198,7 @@ func TestPowerShell(t *testing.T) {
 		"7 in the key 3": {words("7.4.1"), absent[string](), there, passed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			check(t, powershellVersion, judgePowerShell(c.v3, c.v1, c.program), c.want)
+			check(t, powershellVersion, judgePowerShell(c.v3, c.v1, c.program, server2019), c.want)
 		})
 	}
 }
@@ -215,16 +217,19 @@ func TestExecutionPolicy(t *testing.T) {
 		"Restricted":                         {[]Setting[string]{words("Restricted")}, server2019, failed},
 		"the first that is set decides":      {[]Setting[string]{absent[string](), words("Restricted"), words("RemoteSigned")}, server2019, failed},
 		"and the other way round":            {[]Setting[string]{absent[string](), words("RemoteSigned"), words("Restricted")}, server2019, passed},
-		"Undefined is nothing":               {[]Setting[string]{words("Undefined"), words("RemoteSigned")}, windows10, passed},
-		"an unknown word is nothing":         {[]Setting[string]{words("Sometimes")}, windows10, failed},
+		"Undefined, written":                 {[]Setting[string]{words("Undefined"), words("RemoteSigned")}, windows10, failed},
+		"an unknown word":                    {[]Setting[string]{words("Sometimes")}, server2019, failed},
+		"a word behind one that decides":     {[]Setting[string]{words("RemoteSigned"), words("Sometimes")}, windows10, passed},
+		"an empty text is nothing":           {[]Setting[string]{words(""), words("RemoteSigned")}, windows10, passed},
+		"blanks alone":                       {[]Setting[string]{words(" "), words("RemoteSigned")}, windows10, failed},
 		"default of a client":                {[]Setting[string]{absent[string]()}, windows10, failed},
 		"default of a server":                {[]Setting[string]{absent[string]()}, server2019, inferred},
 		"default of server 2012 R2":          {[]Setting[string]{absent[string]()}, server2012R2, inferred},
 		"default of server 2012":             {[]Setting[string]{absent[string]()}, server2012, failed},
 		"default of server 2008 R2":          {[]Setting[string]{absent[string]()}, server2008, failed},
 		"Default, written, on a client":      {[]Setting[string]{words("Default")}, windows10, failed},
-		"Default, written, on a server":      {[]Setting[string]{words("Default")}, server2019, passed},
-		"a word with blanks around it":       {[]Setting[string]{words(" RemoteSigned ")}, windows10, passed},
+		"Default, written, on a server":      {[]Setting[string]{words("Default")}, server2019, failed},
+		"a word with a blank behind it":      {[]Setting[string]{words("RemoteSigned ")}, server2019, failed},
 		"no scope at all falls to a default": {nil, server2019, inferred},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -236,6 +241,50 @@ func TestExecutionPolicy(t *testing.T) {
 				scopes = []policyScope{{"Scope", absent[string]()}}
 			}
 			check(t, powershellPolicy, judgeExecutionPolicy(scopes, c.system), c.want)
+		})
+	}
+}
+
+// TestExecutionPolicyRemedy shows that the remedy names the scope that decides.
+func TestExecutionPolicyRemedy(t *testing.T) {
+	for scope, want := range map[string]string{
+		"MachinePolicy": "Computer Configuration", "UserPolicy": "User Configuration", "Process": "PSExecutionPolicyPreference",
+		"CurrentUser": "-Scope CurrentUser", "LocalMachine": "-Scope LocalMachine",
+	} {
+		for _, word := range []string{"Restricted", "Bypass", "Remote-Signed"} {
+			o := judgeExecutionPolicy([]policyScope{{"Other", absent[string]()}, {scope, words(word)}}, server2019)
+			if !strings.Contains(o.Remediation, want) {
+				t.Errorf("%s, %s: %q", scope, word, o.Remediation)
+			}
+		}
+	}
+}
+
+// TestEnableScripts reads the switch of the Group Policy in each type in which
+// PowerShell understands it.
+func TestEnableScripts(t *testing.T) {
+	const key = `SOFTWARE\Policies\Microsoft\Windows\PowerShell`
+	qword := hivetest.Value{Name: "EnableScripts", Type: uint32(registry.QWord), Data: []byte{1, 0, 0, 0, 0, 0, 0, 0}}
+	raw := hivetest.Value{Name: "EnableScripts", Type: uint32(registry.Binary), Data: []byte{0, 0, 0, 0}}
+	for name, c := range map[string]struct {
+		values []hivetest.Value
+		want   string
+		err    bool
+	}{
+		"off":                       {[]hivetest.Value{dword("EnableScripts", 0)}, "Restricted", false},
+		"on":                        {[]hivetest.Value{dword("EnableScripts", 1), sz("ExecutionPolicy", "AllSigned")}, "AllSigned", false},
+		"on, as a large number":     {[]hivetest.Value{qword, sz("ExecutionPolicy", "AllSigned")}, "AllSigned", false},
+		"off, as a text":            {[]hivetest.Value{sz("EnableScripts", "0")}, "Restricted", false},
+		"on, without a policy":      {[]hivetest.Value{dword("EnableScripts", 1)}, "", false},
+		"a number of no meaning":    {[]hivetest.Value{dword("EnableScripts", 2), sz("ExecutionPolicy", "AllSigned")}, "", false},
+		"bytes":                     {[]hivetest.Value{raw, sz("ExecutionPolicy", "AllSigned")}, "", false},
+		"a policy that is a number": {[]hivetest.Value{dword("EnableScripts", 1), dword("ExecutionPolicy", 1)}, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := registryOnly(map[string][]hivetest.Value{key: c.values}).policyOf(`HKLM\SOFTWARE`, "Machine")
+			if s.Value != c.want && !c.err || (err != nil) != c.err {
+				t.Errorf("%q, %v", s.Value, err)
+			}
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -30,36 +31,50 @@ func (m *Machine) decidePowerShellVersion() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	return judgePowerShell(v3, v1, program)
+	system, _ := m.System() // for the remedy alone
+	return judgePowerShell(v3, v1, program, system)
 }
 
 // judgePowerShell decides win.powershell.version. v3 is the version that 3.0
-// and later register, v1 the one that 1.0 and 2.0 do.
-func judgePowerShell(v3, v1 Setting[string], program File) requirement.Outcome {
+// and later register, v1 the one that 1.0 and 2.0 do. Windows 10 and Server 2016
+// bring 5.1 with them, and no package installs it there.
+func judgePowerShell(v3, v1 Setting[string], program File, system System) requirement.Outcome {
+	fail := func(message string, evidence ...requirement.Evidence) requirement.Outcome {
+		o := requirement.Fail(message, evidence...)
+		if system.Modern() {
+			o.Remediation = repairWindows
+		}
+		return o
+	}
 	switch {
 	case !v3.Present && v1.Present:
-		return requirement.Fail("Windows PowerShell "+v1.Value+" is installed, 3.0 or later is needed", v1.Evidence, v3.Evidence)
+		return fail("Windows PowerShell "+v1.Value+" is installed, 3.0 or later is needed", v1.Evidence, v3.Evidence)
 	case !v3.Present && program.Exists:
-		return requirement.Fail("Windows PowerShell is older than 3.0, which would be registered", v3.Evidence, program.Evidence)
+		return fail("Windows PowerShell is older than 3.0, which would be registered", v3.Evidence, program.Evidence)
 	case !v3.Present:
-		return requirement.Fail("Windows PowerShell is not installed", v3.Evidence, program.Evidence)
+		return fail("Windows PowerShell is not installed", v3.Evidence, program.Evidence)
 	}
 	major, _, _ := strings.Cut(v3.Value, ".")
 	n, err := strconv.Atoi(strings.TrimSpace(major))
 	switch {
 	case err != nil:
-		return requirement.Unknown(fmt.Sprintf("%q is no version of Windows PowerShell", v3.Value), v3.Evidence)
+		return requirement.Unknown(fmt.Sprintf("%q is no version of Windows PowerShell", short(v3.Value)), v3.Evidence)
 	case n < 3:
-		return requirement.Fail("Windows PowerShell "+v3.Value+" is installed, 3.0 or later is needed", v3.Evidence)
-	case !program.Exists:
-		return requirement.Fail("Windows PowerShell "+v3.Value+" is registered, but powershell.exe does not exist", v3.Evidence, program.Evidence)
+		return fail("Windows PowerShell "+v3.Value+" is installed, 3.0 or later is needed", v3.Evidence)
+	case !program.Exists || program.Dir || program.Size == 0:
+		o := fail("Windows PowerShell "+v3.Value+" is registered, but powershell.exe does not exist", v3.Evidence, program.Evidence)
+		if program.Exists {
+			o.Message = "Windows PowerShell " + v3.Value + " is registered, but powershell.exe is empty or a folder"
+		}
+		o.Remediation = repairWindows // the package is installed already
+		return o
 	}
 	return requirement.Pass("Windows PowerShell "+v3.Value, v3.Evidence, program.Evidence)
 }
 
 var powershellPolicy = entry{
 	Requirement: required("win.powershell.execpolicy", "", "the effective execution policy is RemoteSigned or Unrestricted", sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
-		Reads: `In the order of precedence: SOFTWARE: Policies\Microsoft\Windows\PowerShell; the same in the user's NTUSER.DAT; the environment variable PSExecutionPolicyPreference of the user and of the machine; NTUSER.DAT and then SOFTWARE: Microsoft\PowerShell\1\ShellIds\Microsoft.PowerShell. Written nowhere, it is RemoteSigned on Server 2012 R2 and later and Restricted on everything else.`,
+		Reads: `In the order of precedence: SOFTWARE: Policies\Microsoft\Windows\PowerShell; the same in the user's NTUSER.DAT; the environment variable PSExecutionPolicyPreference of the user and of the machine; NTUSER.DAT and then SOFTWARE: Microsoft\PowerShell\1\ShellIds\Microsoft.PowerShell. A text that is not empty decides, and one that PowerShell does not know is Restricted. Written nowhere, it is RemoteSigned on Server 2012 R2 and later and Restricted on everything else.`,
 		Live:  "Get-ExecutionPolicy -List",
 		Fix:   "Set-ExecutionPolicy -ExecutionPolicy RemoteSigned (as Administrator; where a Group Policy sets it, change it there).",
 	}),
@@ -137,65 +152,110 @@ func (m *Machine) policyOf(software, class string) (Setting[string], error) {
 	if err != nil {
 		return Setting[string]{}, err
 	}
-	enable, err := m.dword(k, "EnableScripts")
+	enable, err := m.enableScripts(k)
 	if err != nil {
 		return Setting[string]{}, err
 	}
 	file := m.policyFile(class)
 	file.compare("Software"+keyPowerShellPolicy, "EnableScripts", &enable.Evidence)
-	if !enable.Present || enable.Value > 1 {
+	switch enable.Value {
+	case "0":
+		return Setting[string]{Value: "Restricted", Present: true, Evidence: enable.Evidence}, nil
+	case "1":
+	default:
 		return Setting[string]{Evidence: enable.Evidence}, nil
 	}
-	if enable.Value == 0 {
-		return Setting[string]{Value: "Restricted", Present: true, Evidence: enable.Evidence}, nil
-	}
 	policy, err := m.text(k, "ExecutionPolicy")
+	if err == nil && policy.OtherType {
+		err = fmt.Errorf("%s: %s: ExecutionPolicy is %s: what PowerShell makes of it is not known", policy.Evidence.Path, policy.Evidence.Key, policy.Type)
+	}
 	file.compare("Software"+keyPowerShellPolicy, "ExecutionPolicy", &policy.Evidence)
 	return policy, err
 }
 
-var executionPolicies = []string{"Restricted", "AllSigned", "RemoteSigned", "Unrestricted", "Bypass", "Default"}
-
-// defined says whether a scope sets the policy: PowerShell takes Undefined and
-// words that it does not know for nothing.
-func defined(s Setting[string]) bool {
-	return s.Present && containsFold(executionPolicies, strings.TrimSpace(s.Value))
+// enableScripts reads EnableScripts as the text that PowerShell compares: it
+// takes a number of either size and a string for the same.
+func (m *Machine) enableScripts(k Key) (Setting[string], error) {
+	types := []registry.Type{registry.DWord, registry.QWord, registry.SZ, registry.ExpandSZ}
+	return setting(m, k, "EnableScripts", types, func(v *registry.Value) (string, error) {
+		switch v.Type() {
+		case registry.DWord:
+			n, err := v.Uint32()
+			return strconv.FormatUint(uint64(n), 10), err
+		case registry.QWord:
+			n, err := v.Uint64()
+			return strconv.FormatUint(n, 10), err
+		}
+		return v.String()
+	}, func(s string) string { return s })
 }
+
+// allowedPolicies and otherPolicies are the words that PowerShell knows. It
+// compares them whole, without case, and takes any other word for Restricted.
+var (
+	allowedPolicies = []string{"RemoteSigned", "Unrestricted"}
+	otherPolicies   = []string{"Restricted", "AllSigned", "Bypass"}
+)
+
+// defined says whether a scope sets the policy: with any text that is not
+// empty, even Undefined (Set-ExecutionPolicy Undefined removes the value).
+func defined(s Setting[string]) bool { return s.Present && s.Value != "" }
 
 // judgeExecutionPolicy decides win.powershell.execpolicy. scopes are in the
 // order of precedence.
 func judgeExecutionPolicy(scopes []policyScope, system System) requirement.Outcome {
 	restricted := system.Client || system.Build < build81
-	unset := "Restricted"
-	if !restricted {
-		unset = "RemoteSigned"
+	effective, where, basis := "RemoteSigned", fmt.Sprintf("the default of %s, since it is set nowhere", system.Name()), requirement.Inferred
+	if restricted {
+		effective = "Restricted"
 	}
-	effective, where, basis := unset, fmt.Sprintf("the default of %s, since it is set nowhere", system.Name()), requirement.Inferred
 	if restricted && !system.Client { // the documents tell that of later servers and of clients
 		where += "; by experience, not documented"
 	}
+	remedy := ""
 	var evidence []requirement.Evidence
 	for _, s := range scopes {
 		if defined(s.Setting) {
-			effective, where, basis = strings.TrimSpace(s.Setting.Value), "scope "+s.Name, requirement.Observed
+			effective, where, basis = s.Setting.Value, "scope "+s.Name, requirement.Observed
 			evidence = append([]requirement.Evidence{s.Setting.Evidence}, evidence...) // what decides comes first
+			remedy = s.remedy()
 			break
 		}
 		evidence = append(evidence, s.Setting.Evidence)
 	}
-	if strings.EqualFold(effective, "Default") {
-		effective = unset
-	}
 	message := fmt.Sprintf("the execution policy is %s (%s)", effective, where)
-	switch strings.ToLower(effective) {
-	case "remotesigned", "unrestricted":
+	switch {
+	case containsFold(allowedPolicies, effective):
 		o := requirement.Pass(message, evidence...)
 		o.Basis = basis
 		return o
-	case "bypass":
-		return requirement.Warn(message+"; only RemoteSigned and Unrestricted are named as allowed, Bypass is laxer than both", evidence...)
+	case strings.EqualFold(effective, "Bypass"):
+		o := requirement.Warn(message+"; only RemoteSigned and Unrestricted are named as allowed, Bypass is laxer than both", evidence...)
+		o.Remediation = remedy
+		return o
+	case !containsFold(otherPolicies, effective):
+		message = fmt.Sprintf("the execution policy is Restricted (%s is set to %q, which PowerShell does not know)", where, effective[:min(len(effective), 64)])
 	}
-	return requirement.Fail(message+", and it has to be RemoteSigned or Unrestricted", evidence...)
+	o := requirement.Fail(message+", and it has to be RemoteSigned or Unrestricted", evidence...)
+	o.Remediation = remedy
+	return o
+}
+
+// remedy says how to set the policy in the scope.
+func (s policyScope) remedy() string {
+	switch s.Name {
+	case "MachinePolicy", "UserPolicy":
+		class := "Computer"
+		if s.Name == "UserPolicy" {
+			class = "User"
+		}
+		return class + ` Configuration, Administrative Templates, Windows Components, Windows PowerShell, Turn on Script Execution: choose Not Configured, or "Allow local scripts and remote signed scripts", in the Group Policy Object that sets it (scope ` + s.Name + "). Then run gpupdate /force."
+	case "Process":
+		return "Remove the environment variable " + processPolicy + " of the machine and of the user, then sign in again."
+	case "CurrentUser":
+		return "As the WorkSpace's user: Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope CurrentUser."
+	}
+	return "As Administrator: Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope LocalMachine."
 }
 
 // inferred marks an outcome that rests on the settings of a user who was
