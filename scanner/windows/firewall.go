@@ -66,6 +66,7 @@ type firewallRule struct {
 	Program   string   // file name, "" for any
 	Profiles  []string // none for all
 	Addresses bool     // only for some remote addresses
+	Narrow    bool     // only for a package, a user, an interface, or a peer that signs in
 	Policy    bool     // by Group Policy
 	Evidence  requirement.Evidence
 }
@@ -243,14 +244,20 @@ func parseFirewallRule(text string) (r firewallRule, active bool) {
 			r.Name = value
 		case "ra4", "ra6", "ra42", "ra62":
 			r.Addresses = true
+		case "apppkgid", "pfn", "luown", "luauth", "if", "iftype", "ruauth", "rmauth":
+			r.Narrow = r.Narrow || value != "" && !strings.EqualFold(value, "All")
 		}
 	}
 	return r, active && in
 }
 
-// covers says whether the rule is about a port in a profile.
+// covers says whether the rule is about a port in a profile. One that holds only
+// for a package, a user, an interface or a peer that signs in does not concern the
+// agents: it neither opens a port for them nor closes one.
 func (r firewallRule) covers(p port, profile firewallProfile) bool {
 	switch {
+	case r.Narrow:
+		return false
 	case !r.Policy && !profile.LocalRules:
 		return false
 	case len(r.Profiles) > 0 && !containsFold(r.Profiles, profile.Name):
