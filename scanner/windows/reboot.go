@@ -74,8 +74,60 @@ func (m *Machine) readPendingKeys(p *PendingReboot) error {
 	if exclusive.Value != 0 {
 		p.Servicing = append(p.Servicing, pendingTrace{"a servicing session is pending", exclusive.Evidence})
 	}
+	if err := m.readPendingSessions(p); err != nil {
+		return err
+	}
+	return m.readCommitRequired(p)
+}
+
+// readPendingSessions looks for sessions of servicing that have not ended: the
+// keys below SessionsPending without Complete 1.
+func (m *Machine) readPendingSessions(p *PendingReboot) error {
+	parent, err := m.key(keyServicing + `\SessionsPending`)
+	if err != nil {
+		return err
+	}
+	sessions, err := m.subkeys(parent)
+	if err != nil {
+		return err
+	}
+	for _, k := range sessions {
+		complete, err := m.dword(k, "Complete")
+		if err != nil {
+			return err
+		}
+		if complete.Value != 1 {
+			p.Likely = append(p.Likely, pendingTrace{"the servicing session " + short(k.Name()) + " is not complete", complete.Evidence})
+		}
+	}
 	return nil
 }
+
+// readCommitRequired looks for updates that Windows Update has still to commit.
+func (m *Machine) readCommitRequired(p *PendingReboot) error {
+	k, err := m.key(keyWindowsUpdate + `\Auto Update\CommitRequired`)
+	if err != nil || !k.Exists() {
+		return err
+	}
+	values, err := k.Values()
+	if err != nil {
+		return fmt.Errorf("%s: %w", k.Evidence.Path, err)
+	}
+	for _, v := range values {
+		s, err := m.binary(k, v.Name())
+		if err != nil {
+			return err
+		}
+		if !settled(s.Value) {
+			p.Likely = append(p.Likely, pendingTrace{"Windows Update has to commit the update " + short(v.Name()), s.Evidence})
+		}
+	}
+	return nil
+}
+
+// settled says whether data is empty or all zeros, as what is left of a number
+// or a name that no longer counts.
+func settled(data []byte) bool { return strings.Trim(string(data), "\x00") == "" }
 
 // maxServicing is the most packages of the servicing stack that are looked
 // through. Years of updates leave some ten thousand.
@@ -148,12 +200,12 @@ func (m *Machine) readPendingComponents(p *PendingReboot) error {
 	if err != nil {
 		return err
 	}
-	v, ev, err := m.value(root, "PendingXmlIdentifier")
+	identifier, err := m.binary(root, "PendingXmlIdentifier")
 	if err != nil {
 		return err
 	}
-	if v != nil {
-		p.Servicing = append(p.Servicing, pendingTrace{"COMPONENTS names a pending.xml", ev})
+	if !settled(identifier.Value) {
+		p.Servicing = append(p.Servicing, pendingTrace{"COMPONENTS names a pending.xml", identifier.Evidence})
 	}
 	return nil
 }
@@ -186,7 +238,7 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 			ev.Data = prose.Some(servicing)
 			p.Likely = append(p.Likely, pendingTrace{prose.Count(len(servicing), "file of Windows waits", "files of Windows wait") + " to be replaced: " + prose.Some(servicing), ev})
 		case len(s.Value) > 0:
-			p.Other = append(p.Other, pendingTrace{prose.Count(len(s.Value), "file waits", "files wait") + " to be renamed or deleted, none of them into a folder of Windows' servicing", s.Evidence})
+			p.Other = append(p.Other, pendingTrace{prose.Count(len(s.Value), "file waits", "files wait") + " to be renamed or deleted, none of them by Windows' servicing", s.Evidence})
 		}
 	}
 	execute, err := m.multi(k, "SetupExecute")
@@ -222,15 +274,24 @@ func notBlank(list []string) []string {
 // is "" if the file is deleted.
 type rename struct{ From, To string }
 
-// servicing says whether a file is put into a folder that Windows' servicing
-// works in.
+// servicing says whether the operation is one of Windows' servicing: it puts a
+// file into its store, or one out of its store or its downloads into the folders
+// of the system. What an installation of a driver or of another vendor leaves
+// there (SET1A01.tmp beside the driver) comes from elsewhere.
 func (r rename) servicing() bool {
-	to := strings.ToLower(strings.ReplaceAll(r.To, "/", `\`))
-	if strings.Contains(to, `\system32\spool\`) {
+	to, from := lowerPath(r.To), lowerPath(r.From)
+	switch {
+	case strings.Contains(to, `\system32\spool\`):
 		return false
+	case strings.Contains(to, `\winsxs\`), strings.Contains(to, `\softwaredistribution\`):
+		return true
+	case strings.Contains(to, `\system32\`), strings.Contains(to, `\syswow64\`):
+		return strings.Contains(from, `\winsxs\`) || strings.Contains(from, `\servicing\`) || strings.Contains(from, `\softwaredistribution\`)
 	}
-	return strings.Contains(to, `\winsxs\`) || strings.Contains(to, `\system32\`) || strings.Contains(to, `\softwaredistribution\`)
+	return false
 }
+
+func lowerPath(s string) string { return strings.ToLower(strings.ReplaceAll(s, "/", `\`)) }
 
 // readRenames takes the pairs out of a value. Its strings end at a NUL each
 // and may be empty, which is why it is no REG_MULTI_SZ like any other. "!"
@@ -279,7 +340,7 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 		if err != nil {
 			return err
 		}
-		if s.Present && strings.Trim(string(s.Value), "\x00") != "" {
+		if !settled(s.Value) {
 			p.Other = append(p.Other, pendingTrace{value.what, s.Evidence})
 		}
 	}
@@ -329,7 +390,7 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 
 var rebootPending = entry{
 	Requirement: required("win.reboot.pending", "WindowsUpdatesRequired", "no reboot is pending because of Windows updates", sectionTips+": No pending reboot due to Windows Updates can be detected", explanation{
-		Reads: `SOFTWARE: Component Based Servicing (package states, sessions, pending keys), WindowsUpdate; COMPONENTS: PendingXmlIdentifier; WinSxS\pending.xml; SYSTEM: Session Manager (pending renames, SetupExecute). RebootRequired and RebootPending are made in memory only: that they are absent decides nothing. Event logs are not read.`,
+		Reads: `SOFTWARE: Component Based Servicing (package states, sessions, pending keys), WindowsUpdate (CommitRequired); COMPONENTS: PendingXmlIdentifier; WinSxS\pending.xml; SYSTEM: Session Manager (pending renames, SetupExecute). RebootRequired and RebootPending are made in memory only: that they are absent decides nothing. Event logs are not read.`,
 		Live:  `Test-Path 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired', 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending'`,
 		Fix:   "Restart the WorkSpace, install the remaining updates, and restart again until no update asks for it.",
 	}),

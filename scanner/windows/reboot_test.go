@@ -60,19 +60,52 @@ func TestRenames(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	for to, want := range map[string]bool{
-		`C:\Windows\WinSxS\x\y.dll`:                     true,
-		`C:\WINDOWS\SYSTEM32\drivers\x.sys`:             true,
-		`C:/Windows/System32/x.dll`:                     true,
-		`C:\Windows\SoftwareDistribution\x`:             true,
-		`C:\Windows\System32\spool\drivers\x64\3\x.dll`: false,
-		`C:\Windows\Temp\x`:                             false,
-		`C:\Program Files\Vendor\x.dll`:                 false,
-		"":                                              false,
+	const store, downloads = `C:\Windows\WinSxS\Temp\PendingRenames\a`, `C:\Windows\SoftwareDistribution\Download\a`
+	for _, c := range []struct {
+		from, to string
+		want     bool
+	}{
+		{`C:\Windows\Temp\a`, `C:\Windows\WinSxS\x\y.dll`, true},
+		{`C:\Windows\Temp\a`, `C:\Windows\SoftwareDistribution\x`, true},
+		{store, `C:\WINDOWS\SYSTEM32\drivers\x.sys`, true},
+		{store, `C:/Windows/System32/x.dll`, true},
+		{downloads, `C:\Windows\SysWOW64\x.dll`, true},
+		{`C:\Windows\servicing\x`, `C:\Windows\System32\x.dll`, true},
+		{store, `C:\Windows\System32\spool\drivers\x64\3\x.dll`, false},
+		{store, `C:\Windows\Temp\x`, false},
+		{store, "", false},
+		{`C:\Windows\System32\drivers\SET1A01.tmp`, `C:\Windows\System32\drivers\vmhgfs.sys`, false},
+		{`C:\Windows\SysWOW64\SET2B.tmp`, `C:\Windows\SysWOW64\x.dll`, false},
+		{`C:\Users\a\AppData\Local\Temp\x`, `C:\Windows\System32\x.dll`, false},
+		{`C:\Windows\System32\from.dll`, `C:\Program Files\Vendor\x.dll`, false},
 	} {
-		if got := (rename{From: `C:\Windows\System32\from.dll`, To: to}).servicing(); got != want {
-			t.Errorf("into %q: %t, want %t", to, got, want)
+		if got := (rename{From: c.from, To: c.to}).servicing(); got != c.want {
+			t.Errorf("%q into %q: %t, want %t", c.from, c.to, got, c.want)
 		}
+	}
+}
+
+// TestPendingSessions reads sessions of servicing and updates to commit.
+func TestPendingSessions(t *testing.T) {
+	const servicing, update = `SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing`, `SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update`
+	m := registryOnly(map[string][]hivetest.Value{
+		servicing + `\SessionsPending`:         {dword("Exclusive", 0)},
+		servicing + `\SessionsPending\1_done`:  {dword("Complete", 1)},
+		servicing + `\SessionsPending\2_begun`: {dword("Complete", 0)},
+		servicing + `\SessionsPending\3_bare`:  nil,
+		servicing + `\SessionsPending\4_text`:  {sz("Complete", "1")},
+		update + `\CommitRequired`:             {dword("{A}", 1), dword("{B}", 0)},
+	})
+	var p PendingReboot
+	if err := m.readPendingKeys(&p); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"the servicing session 2_begun is not complete", "the servicing session 3_bare is not complete", "the servicing session 4_text is not complete",
+		"Windows Update has to commit the update {A}",
+	}
+	if diff := cmp.Diff(want, whats(p.Likely)); diff != "" || len(p.Servicing) > 0 {
+		t.Error(diff, p.Servicing)
 	}
 }
 
