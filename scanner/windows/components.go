@@ -10,7 +10,7 @@ import (
 
 var componentPVDrivers = entry{
 	Requirement: required("win.component.pv-drivers", "", "the AWS PV drivers (or ENA and NVMe) are installed", sectionRequirements, explanation{
-		Reads: `SYSTEM: Services\xenbus, xeniface, xennet, xenvbd and xenvif, or ena and AWSNVMe, with their Start and the driver files; SOFTWARE: Amazon\PVDriver\Version.`,
+		Reads: `SYSTEM: Services\xenbus, xeniface, xennet, xenvbd and xenvif, or ena and AWSNVMe, with their Start and the driver files; SOFTWARE: Amazon\PVDriver, or the folder Amazon\Xentools, which show that the Xen drivers are AWS's. One set is enough.`,
 		Live:  `Get-CimInstance Win32_SystemDriver | Where-Object Name -in xenbus,xeniface,xennet,xenvbd,xenvif,ena,AWSNVMe | Select-Object Name, StartMode, PathName`,
 		Fix:   "Install the current AWS PV drivers, or the ENA and NVMe drivers on a Nitro bundle, and restart.",
 	}),
@@ -110,39 +110,69 @@ func (m *Machine) decidePVDrivers() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	version, err := m.textAt(`HKLM\SOFTWARE\Amazon\PVDriver`, "Version")
+	mark, err := m.readVendor()
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	return judgePVDrivers(pv, nitro, other, version)
+	return judgePVDrivers(pv, nitro, other, mark)
 }
 
+// A pvVendor is what shows that the Xen drivers are AWS's: drivers of other
+// vendors bring services of the same names.
+type pvVendor struct {
+	Key     Key             // SOFTWARE\Amazon\PVDriver
+	Version Setting[string] // in it
+	Folder  File            // Amazon\Xentools in Program Files
+}
+
+func (m *Machine) readVendor() (pvVendor, error) {
+	var v pvVendor
+	var err error
+	if v.Key, err = m.key(`HKLM\SOFTWARE\Amazon\PVDriver`); err != nil {
+		return v, err
+	}
+	if v.Version, err = m.text(v.Key, "Version"); err != nil {
+		return v, err
+	}
+	env, err := m.env()
+	if err != nil {
+		return v, err
+	}
+	v.Folder, err = m.file(env["PROGRAMFILES"] + `\Amazon\Xentools`)
+	return v, err
+}
+
+func (v pvVendor) amazon() bool { return v.Key.Exists() || v.Folder.Exists && v.Folder.Dir }
+
 // judgePVDrivers decides win.component.pv-drivers. One of the two sets has to
-// be whole: the first serves bundles on Xen, the second those on Nitro. A
-// driver of either set that is installed and does not load fails.
-func judgePVDrivers(pv, nitro, other []driver, version Setting[string]) requirement.Outcome {
+// be whole: the first serves bundles on Xen, the second those on Nitro. Disabled
+// drivers of the other are named. A driver of either set that should start and
+// has no file is an installation that is damaged, and fails.
+func judgePVDrivers(pv, nitro, other []driver, vendor pvVendor) requirement.Outcome {
 	first, second := inspectDrivers(pv), inspectDrivers(nitro)
 	evidence := append(first.evidence, second.evidence...)
 	broken := append(first.broken, second.broken...)
 	switch {
-	case len(broken) > 0:
-		message := "a driver does not load: " + prose.Some(broken)
-		if len(first.broken) == 0 {
-			message += " (which drivers a Nitro bundle needs is by experience, not documented)"
-		}
-		return requirement.Fail(message, append(first.brokenEvidence, second.brokenEvidence...)...)
-	case len(first.missing) == 0:
+	case len(broken) > 0 && (first.whole() || second.whole()):
+		return failDrivers(first, second, broken)
+	case first.whole() && vendor.amazon():
 		message := "AWS PV drivers"
-		if version.Present {
-			message += " " + version.Value
-			evidence = append(evidence, version.Evidence)
+		if vendor.Version.Value != "" {
+			message += " " + vendor.Version.Value
+			evidence = append(evidence, vendor.Version.Evidence)
 		}
-		if len(second.missing) == 0 {
+		if second.whole() {
 			message += ", and the ENA and NVMe drivers"
 		}
-		return requirement.Pass(message, evidence...)
-	case len(second.missing) == 0:
-		return requirement.Pass("ENA and NVMe drivers", second.evidence...)
+		return requirement.Pass(message+second.unneeded(), evidence...)
+	case second.whole():
+		return requirement.Pass("ENA and NVMe drivers"+first.unneeded(), append(second.evidence, first.brokenEvidence...)...)
+	case first.whole():
+		return requirement.Warn("the Xen drivers are installed, but nothing shows that they are AWS's: neither Amazon\\PVDriver in SOFTWARE nor "+vendor.Folder.Evidence.Path+" exists"+second.unneeded(),
+			append(first.evidence, vendor.Key.Evidence, vendor.Folder.Evidence)...)
+	}
+	if broken = append(broken, append(first.disabled, second.disabled...)...); len(broken) > 0 {
+		return failDrivers(first, second, broken)
 	}
 	message := "neither the AWS PV drivers nor the ENA and NVMe drivers are whole: not installed are " + prose.Some(append(first.missing, second.missing...))
 	var foreign []string
@@ -158,13 +188,34 @@ func judgePVDrivers(pv, nitro, other []driver, version Setting[string]) requirem
 	return requirement.Fail(message, evidence...)
 }
 
+func failDrivers(first, second driverSet, broken []string) requirement.Outcome {
+	message := "a driver does not load: " + prose.Some(broken)
+	if len(first.broken)+len(first.disabled) == 0 {
+		message += " (which drivers a Nitro bundle needs is by experience, not documented)"
+	}
+	return requirement.Fail(message, append(first.brokenEvidence, second.brokenEvidence...)...)
+}
+
 // A driverSet says what is wrong with the drivers of a set.
 type driverSet struct {
 	missing  []string // names of those that are not installed
-	broken   []string // why others do not load
+	disabled []string // those that are disabled
+	broken   []string // why others do not load, although they should
 	evidence []requirement.Evidence
 
 	brokenEvidence []requirement.Evidence
+}
+
+// whole says whether every driver of the set is there and loads.
+func (s driverSet) whole() bool { return len(s.missing)+len(s.disabled)+len(s.broken) == 0 }
+
+// unneeded names, for the end of a message, the disabled drivers of a set that is
+// not needed.
+func (s driverSet) unneeded() string {
+	if len(s.disabled) == 0 {
+		return ""
+	}
+	return "; of the drivers that are not needed with these, " + prose.Some(s.disabled)
 }
 
 func inspectDrivers(drivers []driver) driverSet {
@@ -173,6 +224,9 @@ func inspectDrivers(drivers []driver) driverSet {
 		switch p := d.problem(); {
 		case !d.Service.Exists():
 			set.missing = append(set.missing, d.Name)
+		case p != "" && d.Service.Start.Present && d.Service.Start.Value == startDisabled:
+			set.disabled = append(set.disabled, p)
+			set.brokenEvidence = append(set.brokenEvidence, d.evidence()...)
 		case p != "":
 			set.broken = append(set.broken, p)
 			set.brokenEvidence = append(set.brokenEvidence, d.evidence()...)
@@ -290,7 +344,7 @@ func judgeSTXHD(stxhd driver, p protocols) requirement.Outcome {
 	case dcv && disabled:
 		return requirement.Pass("the STXHD service is disabled, as newer agents leave it where DCV is installed", evidence...)
 	case dcv && !stxhd.Service.Exists():
-		return requirement.Warn("the STXHD service is not installed; DCV is installed beside PCoIP, and newer agents remove STXHD then", evidence...)
+		return requirement.Infer("the STXHD service is not installed: DCV is installed as well as PCoIP, and newer agents remove STXHD then", evidence...)
 	}
 	o := requirement.Fail(problem, evidence...)
 	o.Remediation = stxhd.remedy()

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -318,7 +319,7 @@ func TestPVDrivers(t *testing.T) {
 	noFile := func(d *driver) { d.File = missing }
 	empty := func(d *driver) { d.File = File{Exists: true, Evidence: evidence} }
 	folder := func(d *driver) { d.File = File{Exists: true, Dir: true, Size: 1, Evidence: evidence} }
-	none := absent[string]()
+	amazon := pvVendor{Version: words("8.4.3"), Folder: File{Exists: true, Dir: true}}
 	for name, c := range map[string]struct {
 		pv, nitro, other []driver
 		want             verdict
@@ -331,17 +332,37 @@ func TestPVDrivers(t *testing.T) {
 		"PV without one":                  {set(pvDrivers, notThere), gone(nitroDrivers), nil, failed},
 		"PV without one, Nitro":           {set(pvDrivers, notThere), set(nitroDrivers, nil), nil, passed},
 		"one disabled":                    {set(pvDrivers, off), gone(nitroDrivers), nil, failed},
-		"one without its file":            {set(pvDrivers, noFile), set(nitroDrivers, nil), nil, failed},
+		"one disabled, Nitro":             {set(pvDrivers, off), set(nitroDrivers, nil), nil, passed},
+		"one without its file":            {set(pvDrivers, noFile), gone(nitroDrivers), nil, failed},
+		"one without its file, Nitro":     {set(pvDrivers, noFile), set(nitroDrivers, nil), nil, failed},
+		"one of each disabled":            {set(pvDrivers, off), set(nitroDrivers, off), nil, failed},
 		"one with an empty file":          {set(pvDrivers, empty), gone(nitroDrivers), nil, failed},
 		"one with a folder for a file":    {set(pvDrivers, folder), gone(nitroDrivers), nil, failed},
 		"Nitro without NVMe":              {gone(pvDrivers), set(nitroDrivers, notThere), nil, failed},
 		"PV, and Nitro without its file":  {set(pvDrivers, nil), set(nitroDrivers, noFile), nil, failed},
+		"PV, and Nitro disabled":          {set(pvDrivers, nil), set(nitroDrivers, off), nil, passed},
 		"PV, and half of Nitro":           {set(pvDrivers, nil), set(nitroDrivers, notThere), nil, passed},
 		"PV, one without a start type":    {set(pvDrivers, func(d *driver) { d.Service.Start = absent[uint32]() }), gone(nitroDrivers), nil, failed},
 		"PV, one that is going away next": {set(pvDrivers, func(d *driver) { d.Service.Deleted = true }), gone(nitroDrivers), nil, failed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			check(t, componentPVDrivers, judgePVDrivers(c.pv, c.nitro, c.other, none), c.want)
+			check(t, componentPVDrivers, judgePVDrivers(c.pv, c.nitro, c.other, amazon), c.want)
+		})
+	}
+	// Drivers of other vendors have the same names.
+	for name, c := range map[string]struct {
+		vendor pvVendor
+		nitro  []driver
+		want   verdict
+	}{
+		"nobody's":                   {pvVendor{}, gone(nitroDrivers), warning},
+		"nobody's, and Nitro":        {pvVendor{}, set(nitroDrivers, nil), passed},
+		"with AWS's key alone":       {pvVendor{Key: Key{Key: &registry.Key{}}}, gone(nitroDrivers), passed},
+		"with a file for the folder": {pvVendor{Folder: File{Exists: true}}, gone(nitroDrivers), warning},
+		"nobody's, Nitro disabled":   {pvVendor{}, set(nitroDrivers, off), warning},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check(t, componentPVDrivers, judgePVDrivers(set(pvDrivers, nil), c.nitro, nil, c.vendor), c.want)
 		})
 	}
 }
@@ -361,12 +382,12 @@ func TestProtocolComponents(t *testing.T) {
 		"PCoIP, STXHD disabled":     {pcoip: on, dcv: none, stxhd: off, wantPCoIP: passed, wantSTXHD: failed},
 		"PCoIP, STXHD without file": {pcoip: on, dcv: none, stxhd: bare, wantPCoIP: passed, wantSTXHD: failed},
 		"DCV only":                  {pcoip: none, dcv: on, stxhd: none, wantPCoIP: passed, wantSTXHD: skipped},
-		"both, no STXHD":            {pcoip: on, dcv: on, stxhd: none, wantPCoIP: passed, wantSTXHD: warning},
+		"both, no STXHD":            {pcoip: on, dcv: on, stxhd: none, wantPCoIP: passed, wantSTXHD: inferred},
 		"both, STXHD disabled":      {pcoip: on, dcv: on, stxhd: off, wantPCoIP: passed, wantSTXHD: passed},
 		"neither":                   {pcoip: none, dcv: none, stxhd: none, wantPCoIP: failed, wantSTXHD: failed},
 		"PCoIP disabled":            {pcoip: off, dcv: none, stxhd: on, wantPCoIP: failed, wantSTXHD: passed},
 		"PCoIP without its program": {pcoip: bare, dcv: none, stxhd: on, wantPCoIP: failed, wantSTXHD: passed},
-		"PCoIP disabled, DCV on":    {pcoip: off, dcv: on, stxhd: none, wantPCoIP: passed, wantSTXHD: warning},
+		"PCoIP disabled, DCV on":    {pcoip: off, dcv: on, stxhd: none, wantPCoIP: passed, wantSTXHD: inferred},
 		"DCV disabled":              {pcoip: none, dcv: off, stxhd: none, wantPCoIP: failed, wantSTXHD: failed},
 	} {
 		t.Run(name, func(t *testing.T) {

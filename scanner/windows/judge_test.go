@@ -152,10 +152,10 @@ func TestRDS(t *testing.T) {
 		want         verdict
 	}{
 		"allowed":                           {words("x"), there, number(0), absent[uint32](), passed},
-		"denied":                            {words("x"), there, number(1), absent[uint32](), warning},
-		"nothing written means denied":      {words("x"), there, absent[uint32](), absent[uint32](), warning},
+		"denied":                            {words("x"), there, number(1), absent[uint32](), passed},
+		"nothing written means denied":      {words("x"), there, absent[uint32](), absent[uint32](), passed},
 		"policy allows over the setting":    {words("x"), there, number(1), number(0), passed},
-		"policy denies over the setting":    {words("x"), there, number(0), number(1), warning},
+		"policy denies over the setting":    {words("x"), there, number(0), number(1), passed},
 		"no program named":                  {absent[string](), missing, number(0), absent[uint32](), failed},
 		"the program's file is not there":   {words("x"), missing, number(0), absent[uint32](), failed},
 		"no file, and connections denied":   {words("x"), missing, number(1), absent[uint32](), failed},

@@ -153,7 +153,8 @@ func (m *Machine) decideRDS() requirement.Outcome {
 }
 
 // judgeRDS completes win.rds.enabled for a service that may start. Whether
-// connections are let in is another setting; the policy goes before it.
+// connections are let in is another setting, of which every client says no: it is
+// named. The policy goes before it.
 func judgeRDS(start requirement.Outcome, dll Setting[string], program File, deny, policy Setting[uint32]) requirement.Outcome {
 	switch {
 	case !dll.Present:
@@ -165,13 +166,9 @@ func judgeRDS(start requirement.Outcome, dll Setting[string], program File, deny
 		o.Remediation = repairWindows
 		return o
 	case policy.Present && policy.Value != 0:
-		o := requirement.Warn(start.Message+", but a policy denies every connection", append(start.Evidence, policy.Evidence)...)
-		o.Remediation = "Set the policy \"Allow users to connect remotely by using Remote Desktop Services\" to Not Configured or Enabled."
-		return o
+		start.Message += "; a policy denies connections, which is not asked for"
 	case !policy.Present && (!deny.Present || deny.Value != 0):
-		o := requirement.Warn(start.Message+", but connections are denied", append(start.Evidence, deny.Evidence)...)
-		o.Remediation = "sysdm.cpl, Remote: allow remote connections to this computer."
-		return o
+		start.Message += "; connections are denied, which is not asked for"
 	}
 	if policy.Present {
 		return start.With(policy.Evidence)
