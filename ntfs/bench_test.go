@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -80,18 +82,29 @@ func BenchmarkImageWalkDir(b *testing.B) {
 }
 
 // generated is a volume without end: it makes its records when they are read,
-// a directory and 49 files in it, and again.
+// a directory and 49 files in it, and again, and then their indexes.
 type generated struct {
 	head     []byte // what lies before the first of these records
 	template []byte
 	records  int
+	root     []byte // the blocks of the root's index
 }
 
-const filesPerDir = 50
+const (
+	filesPerDir = 50
+	dirBlocks   = 3 // of the index of a directory: two leaves, and one above them
+)
 
 func newGenerated(records int) *generated {
 	g := &generated{records: records, head: make([]byte, 1024*(builderMFT+filesPerDir))}
-	copy(g.head, bootSector(builderMFT+records))
+	var dirs []testEntry
+	for dir := filesPerDir; dir < records; dir += filesPerDir {
+		dirs = append(dirs, testEntry{ref: makeReference(uint32(dir), 1), units: utf16Bytes(generatedName(dir)),
+			parent: makeReference(recordRoot, 1), namespace: 1, dir: true})
+	}
+	value, blocks := testIndex(dirs, 400, testBlock/1024)
+	g.root = slices.Concat(blocks...)
+	copy(g.head, bootSector(int(g.size()/1024)))
 	var b builder
 	mft := newRecord(recordMFT, recordInUse, 0)
 	mft.nonResident(typeData, 0, int64(records), 1024*int64(records), encodeRuns([]run{{lcn: builderMFT, n: int64(records)}}))
@@ -103,20 +116,53 @@ func newGenerated(records int) *generated {
 		resident(typeVolumeInformation, []byte{0, 0, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0}))
 	root := newRecord(recordRoot, recordInUse|recordDirectory, 0)
 	root.fileName(utf16Bytes("."), recordRoot, 1, 3)
+	root.index(value, run{lcn: int64(builderMFT + records), n: int64(len(g.root) / 1024)})
 	b.put(g.head, recordRoot, root)
 	f := file{name: generatedName(0), data: make([]byte, 300)}
 	g.template = f.record(0).end()
 	return g
 }
 
+// index adds the attributes of an index.
+func (w *recordWriter) index(root []byte, blocks run) {
+	name := utf16Bytes("$I30")
+	w.namedResident(typeIndexRoot, name, root)
+	if blocks.n == 0 {
+		return
+	}
+	used := make([]byte, (blocks.n*1024/testBlock+63)/64*8)
+	for i := range blocks.n * 1024 / testBlock {
+		used[i/8] |= 1 << (i % 8)
+	}
+	w.namedRuns(typeIndexAllocation, name, 0, blocks.n, 1024*blocks.n, encodeRuns([]run{blocks}))
+	w.namedResident(typeBitmap, name, used)
+}
+
 func generatedName(record int) string { return fmt.Sprintf("component-%08d.manifest", record) }
 
-func (g *generated) size() int64 { return 1024 * int64(builderMFT+g.records) }
+// size leaves room behind the records for the indexes, first that of the root.
+func (g *generated) size() int64 {
+	return 1024*int64(builderMFT+g.records) + int64(len(g.root)) + testBlock*dirBlocks*int64(g.records/filesPerDir)
+}
+
+// indexOf makes the index of a directory.
+func (g *generated) indexOf(dir int) (root, blocks []byte) {
+	var entries []testEntry
+	for record := dir + 1; record < min(dir+filesPerDir, g.records); record++ {
+		entries = append(entries, testEntry{ref: makeReference(uint32(record), 1), units: utf16Bytes(generatedName(record)),
+			parent: makeReference(uint32(dir), 1), namespace: 1, size: 300})
+	}
+	root, list := testIndex(entries, 400, testBlock/1024)
+	return root, slices.Concat(list...)
+}
 
 // ReadAt makes whole records only.
 func (g *generated) ReadAt(p []byte, off int64) (int, error) {
 	if off >= g.size() {
 		return 0, io.EOF
+	}
+	if behind := 1024 * int64(builderMFT+g.records); off >= behind {
+		return g.readIndex(p, off-behind)
 	}
 	n := 0
 	if off < int64(len(g.head)) {
@@ -125,20 +171,38 @@ func (g *generated) ReadAt(p []byte, off int64) (int, error) {
 	for ; n+1024 <= len(p); n += 1024 {
 		record := int(off+int64(n))/1024 - builderMFT
 		r := p[n : n+1024]
+		if record%filesPerDir == 0 {
+			copy(r, g.directory(record))
+			continue
+		}
 		copy(r, g.template)
 		le.PutUint32(r[44:], uint32(record))
-		parent := record - record%filesPerDir
-		if record == parent {
-			r[22] |= recordDirectory
-			parent = recordRoot
-		}
 		const name = 56 + 72 + 24 // the value of $FILE_NAME
-		le.PutUint64(r[name:], uint64(makeReference(uint32(parent), 1)))
+		le.PutUint64(r[name:], uint64(makeReference(uint32(record-record%filesPerDir), 1)))
 		for digit, rest := 7, record; rest > 0; digit, rest = digit-1, rest/10 {
 			r[name+66+2*(10+digit)] = byte('0' + rest%10)
 		}
 	}
 	return n, nil
+}
+
+func (g *generated) directory(record int) []byte {
+	f := file{name: generatedName(record), parent: recordRoot, dir: true}
+	w := f.record(record)
+	root, blocks := g.indexOf(record)
+	w.index(root, run{lcn: int64(builderMFT+g.records) + int64(len(g.root)/1024) + int64(record/filesPerDir*dirBlocks*testBlock/1024), n: int64(len(blocks) / 1024)})
+	return w.end()
+}
+
+// readIndex reads within the index of one directory.
+func (g *generated) readIndex(p []byte, off int64) (int, error) {
+	if off < int64(len(g.root)) {
+		return copy(p, g.root[off:]), nil
+	}
+	off -= int64(len(g.root))
+	const size = testBlock * dirBlocks
+	_, blocks := g.indexOf(int(off / size * filesPerDir))
+	return copy(p, append(blocks, make([]byte, size-len(blocks))...)[off%size:]), nil
 }
 
 func TestGenerated(t *testing.T) {
@@ -175,10 +239,10 @@ func (c *counting) ReadAt(p []byte, off int64) (int, error) {
 	return c.ReaderAt.ReadAt(p, off)
 }
 
-// Open reads $MFT once, in large reads. After that adding up and look-ups read
-// nothing, but for the index of a directory that is listed, or in which a name
-// is not found, and that once. Reading a file takes a read for its record and
-// one for each of its runs.
+// Open reads $MFT once, in large reads. After that adding up reads nothing, and a
+// look-up the index of each directory on its way that is not in its record, and
+// that once; a listing reads it again where it was not read. Reading a file takes
+// a read for its record and one for each of its runs.
 func TestReads(t *testing.T) {
 	g := newGenerated(100_000)
 	c := &counting{ReaderAt: g}
@@ -194,34 +258,43 @@ func TestReads(t *testing.T) {
 	if _, err := f.Tree("."); err != nil {
 		t.Error(err)
 	}
-	if _, err := f.Stat(generatedName(500)); err != nil {
-		t.Error(err)
-	}
 	if reads := c.reads.Load() - before; reads != 0 {
-		t.Errorf("%d reads", reads)
+		t.Errorf("Tree: %d reads", reads)
 	}
-	err = fs.WalkDir(f, generatedName(500), func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+	look := func(want int64, names ...string) {
+		t.Helper()
+		before := c.reads.Load()
+		for _, name := range names {
+			_, err := f.Stat(name)
+			if there := !strings.Contains(name, "nothing"); there != (err == nil) || !there && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
-		_, err = d.Info()
-		return err
-	})
-	if err != nil {
+		if reads := c.reads.Load() - before; reads != want {
+			t.Errorf("%q: %d reads, want %d", names, reads, want)
+		}
+	}
+	look(2, generatedName(500), generatedName(550), "nothing", generatedName(600)) // the record of the root, and its index
+	look(2, generatedName(500)+"/"+generatedName(501), generatedName(500)+"/nothing")
+	before = c.reads.Load()
+	if _, err := f.CheckedTree(generatedName(550)); err != nil {
 		t.Error(err)
 	}
-	for _, name := range []string{"not there", "nor this"} {
-		if _, err := f.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+	for range 2 {
+		if _, err := f.ReadDir(generatedName(550)); err != nil {
 			t.Error(err)
 		}
 	}
-	if reads := c.reads.Load() - before; reads != 2 { // the records of two directories, whose indexes are in them
+	if reads := c.reads.Load() - before; reads != 2 {
 		t.Errorf("%d reads", reads)
 	}
 	e := small(t)
 	c = &counting{ReaderAt: bytes.NewReader(e.image)}
 	if f, err = Open(c, int64(len(e.image))); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := f.Stat("resident"); err != nil { // now the root's index is known
+		t.Error(err)
 	}
 	for name, want := range map[string]int64{"resident": 1, "noise": 2, "sparse": 3} {
 		before := c.reads.Load()

@@ -9,8 +9,8 @@ import (
 )
 
 // builder makes volumes that no tool makes: crafted ones, and large ones for
-// benchmarks. They have what this package reads: records, and no index blocks.
-// Clusters are of 1 KiB, as the records are.
+// benchmarks. They have what this package reads: records, and the indexes of
+// directories. Clusters are of 1 KiB, as the records are.
 type builder struct {
 	files         []file
 	scatter       bool // $MFT is in pieces of 16 records
@@ -75,7 +75,17 @@ func (b *builder) image() []byte {
 	if b.files == nil {
 		b.files = make([]file, firstFile)
 	}
+	roots, blocks := map[int][]byte{}, map[int][][]byte{}
+	indexes := b.index()
 	clusters := builderMFT + 2*len(b.files) + 16
+	const blockClusters = testBlock / 1024
+	for dir := range b.files {
+		if dir == recordRoot || b.files[dir].dir {
+			roots[dir], blocks[dir] = testIndex(indexes[dir], 400, blockClusters)
+			clusters += blockClusters * len(blocks[dir])
+		}
+	}
+	behind := builderMFT + 2*len(b.files) + 16
 	image := make([]byte, 1024*clusters+512)
 	copy(image, bootSector(clusters))
 	copy(image[1024*clusters:], image[:512])
@@ -96,7 +106,7 @@ func (b *builder) image() []byte {
 	} else {
 		b.spread(image, mft, runs, size)
 	}
-	bits := run{lcn: int64(clusters - 15), n: int64(len(bitmap)+1023) / 1024}
+	bits := run{lcn: int64(behind - 15), n: int64(len(bitmap)+1023) / 1024}
 	mft.nonResident(typeBitmap, 0, bits.n, int64(len(bitmap)), encodeRuns([]run{bits}))
 	copy(image[1024*bits.lcn:], bitmap)
 	b.put(image, recordMFT, mft)
@@ -105,9 +115,23 @@ func (b *builder) image() []byte {
 		resident(typeVolumeInformation, []byte{0, 0, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0}))
 	root := newRecord(recordRoot, recordInUse|recordDirectory, 0)
 	root.fileName(utf16Bytes("."), recordRoot, 1, 3)
+	index := func(dir int, w *recordWriter) {
+		n := len(blocks[dir])
+		for i, block := range blocks[dir] {
+			copy(image[1024*behind+testBlock*i:], block)
+		}
+		r := run{lcn: int64(behind), n: int64(blockClusters * n)}
+		behind += int(r.n)
+		w.index(roots[dir], r)
+	}
+	index(recordRoot, root)
 	b.put(image, recordRoot, root)
 	for record := firstFile; record < len(b.files); record++ {
-		b.put(image, record, b.files[record].record(record))
+		w := b.files[record].record(record)
+		if b.files[record].dir {
+			index(record, w)
+		}
+		b.put(image, record, w)
 	}
 	return image
 }
@@ -171,6 +195,18 @@ func listItem(kind uint32, vcn int64, ref reference, id uint16) []byte {
 	return append(binary.LittleEndian.AppendUint16(b, id), 0, 0, 0, 0, 0, 0)
 }
 
+// nameUnits is the name in UTF-16LE.
+func (f *file) nameUnits() []byte {
+	if f.units == nil {
+		return utf16Bytes(f.name)
+	}
+	var units []byte
+	for _, u := range f.units {
+		units = binary.LittleEndian.AppendUint16(units, u)
+	}
+	return units
+}
+
 // record makes the record of a file.
 func (f *file) record(number int) *recordWriter {
 	flags := uint16(recordInUse)
@@ -179,14 +215,6 @@ func (f *file) record(number int) *recordWriter {
 	}
 	w := newRecord(number, flags, 0)
 	w.resident(typeStandardInformation, make([]byte, 48))
-	name := f.units
-	if name == nil {
-		name = utf16.Encode([]rune(f.name))
-	}
-	var units []byte
-	for _, u := range name {
-		units = binary.LittleEndian.AppendUint16(units, u)
-	}
 	sequence := max(f.parentSequence, 1)
 	namespace := func(dos bool) byte {
 		if dos {
@@ -194,7 +222,7 @@ func (f *file) record(number int) *recordWriter {
 		}
 		return 1
 	}
-	w.fileName(units, f.parent, sequence, namespace(f.dos))
+	w.fileName(f.nameUnits(), f.parent, sequence, namespace(f.dos))
 	for _, l := range f.more {
 		w.fileName(utf16Bytes(l.name), l.parent, 1, namespace(l.dos))
 	}
@@ -259,6 +287,17 @@ func (w *recordWriter) resident(kind uint32, value []byte) *recordWriter {
 	binary.LittleEndian.PutUint32(a[16:], uint32(len(value)))
 	binary.LittleEndian.PutUint16(a[20:], 24)
 	copy(a[24:], value)
+	return w
+}
+
+func (w *recordWriter) namedResident(kind uint32, name, value []byte) *recordWriter {
+	at := 24 + (len(name)+7)&^7
+	a := w.attribute(kind, 24, at+len(value), true)
+	a[9] = byte(len(name) / 2)
+	copy(a[24:], name)
+	le.PutUint32(a[16:], uint32(len(value)))
+	le.PutUint16(a[20:], uint16(at))
+	copy(a[at:], value)
 	return w
 }
 

@@ -21,6 +21,15 @@ type Damage struct {
 	// Notes tell what was read from its second place, or replaced by a
 	// default, and what cannot be shown.
 	Notes []string
+	// InDoubt are the first 100 names that were asked for since, and are
+	// ErrInDoubt.
+	InDoubt []DoubtfulName
+}
+
+// DoubtfulName is a name that is in doubt.
+type DoubtfulName struct {
+	Name string // as it was asked for
+	Err  error  // why; ErrInDoubt
 }
 
 // DamagedRecord is a record of $MFT that cannot be read.
@@ -38,6 +47,7 @@ func (f *FS) Damage() Damage {
 	d := f.damage
 	d.Records = slices.Clone(d.Records)
 	d.Notes = slices.Clone(d.Notes)
+	d.InDoubt = slices.Clone(d.InDoubt)
 	return d
 }
 

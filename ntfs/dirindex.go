@@ -1,13 +1,14 @@
 package ntfs
 
 import (
+	"errors"
 	"fmt"
-	"io/fs"
+	"slices"
 )
 
 // A directory's own index, a B-tree of the names in it, is what Windows looks
-// names up in. Here they come from the records; the index is the second witness
-// for what the records say is not there.
+// names up in. It is read here as Windows walks it: from the root down, in the
+// order of the names, and only the blocks that the tree leads to.
 
 const (
 	minIndexBlock = 512
@@ -21,94 +22,18 @@ const (
 	// in bytes: that of 100,000 long names. WinSxS has a third of that.
 	maxIndexAhead = 32 << 20
 
+	// maxIndexDepth bounds the levels of an index. Blocks of 4 KiB hold six
+	// names at least, and so ten levels any number of files.
+	maxIndexDepth = 24
+
+	// maxCaseTwins bounds the names that differ in case alone.
+	maxCaseTwins = 64
+
 	entryHasNode = 1
 	entryIsLast  = 2
 )
 
-// lostEntry is a name that the records do not have.
-type lostEntry struct {
-	name   string
-	record uint32
-	mode   fs.FileMode
-	dos    bool
-	err    error
-}
-
-// lost returns the names in a directory that are known from its index alone:
-// their records were lost, or say something else. With the error the list may
-// lack some that a damaged record had.
-func (f *FS) lost(dir uint32) ([]lostEntry, error) {
-	var lost []lostEntry
-	var text []byte
-	err := f.walkIndex(dir, func(ref reference, fn fileName) {
-		hash, whole := f.up.hash(fn.name), false
-		if text, whole = appendName(text[:0], fn.name); !whole { // it is looked up as it is shown
-			hash, _ = f.up.foldName(string(text))
-		}
-		there := ref.record() < uint64(f.records)
-		if there && f.has(dir, uint32(ref.record()), hash, text) {
-			return
-		}
-		l := lostEntry{name: string(text), dos: fn.namespace == namespaceDOS}
-		if fn.directory {
-			l.mode = fs.ModeDir
-		}
-		if !there {
-			l.err = corrupt("record %d of %d", ref.record(), f.records)
-			lost = append(lost, l)
-			return
-		}
-		l.record = uint32(ref.record())
-		switch n := f.index.node(l.record); {
-		case n.flags&(nodeBad|nodePartial) != 0:
-			l.err = damaged(l.record, n.why)
-		case n.flags&nodeBase == 0:
-			l.err = corrupt("record %d, which the index of directory %d names, is free", l.record, dir)
-		default:
-			l.err = corrupt("record %d does not have the name that the index of directory %d has", l.record, dir)
-		}
-		lost = append(lost, l)
-	})
-	if err == nil || f.damage.Count == 0 && recoverable(err) {
-		return lost, nil // all records were read, and have all the names
-	}
-	return lost, fmt.Errorf("index of directory %d: %w", dir, err)
-}
-
-// lostOnce is lost for look-ups, many of which may ask for the same directory:
-// its answer is kept.
-func (f *FS) lostOnce(dir uint32) ([]lostEntry, error) {
-	type answer struct {
-		lost []lostEntry
-		err  error
-	}
-	if a, ok := f.asked.Load(dir); ok {
-		return a.(answer).lost, a.(answer).err
-	}
-	lost, err := f.lost(dir)
-	if len(lost) <= maxKept && (err == nil || recoverable(err)) {
-		f.asked.Store(dir, answer{lost, err})
-	}
-	return lost, err
-}
-
-// maxKept is how many names of one directory are kept. There are few damaged
-// records, or the volume is not worth much memory.
-const maxKept = 100
-
-// has reports whether the record has the name in the directory.
-func (f *FS) has(dir, record uint32, hash uint16, text []byte) bool {
-	for _, id := range f.candidates(dir, hash) {
-		if n := f.index.name(id); n.record == record && string(f.index.text(n)) == string(text) {
-			return true
-		}
-	}
-	return false
-}
-
-// walkIndex visits every entry of a directory's index. Without an error all
-// of it was there: every node that another one names, once, and no more than
-// its bitmap has.
+// folder is the index of a directory, opened.
 //
 // The root is resident:
 //
@@ -117,156 +42,467 @@ func (f *FS) has(dir, record uint32, hash uint16, text []byte) bool {
 //	16     header of a node
 //
 // libfsntfs, The index root attribute.
-func (f *FS) walkIndex(dir uint32, visit func(reference, fileName)) error {
+type folder struct {
+	f      *FS
+	dir    uint32
+	root   []byte  // the header of its node and what follows
+	block  int64   // size of a block in bytes
+	unit   int64   // bytes that a VCN counts: a cluster, or a sector of 512 bytes where that is larger than a block
+	blocks *stream // nil where the root holds all
+	bitmap []byte  // which blocks are in use
+	whole  []byte  // the content of blocks, if it was read in one piece
+}
+
+// indexRoot checks the value of $INDEX_ROOT:$I30.
+func indexRoot(value []byte) (node []byte, block int64, err error) {
+	if len(value) < 32 {
+		return nil, 0, corrupt("index root of %d bytes", len(value))
+	}
+	block = int64(le.Uint32(value[8:]))
+	if le.Uint32(value) != typeFileName || !powerOfTwo(int(block), minIndexBlock, maxIndexBlock) {
+		return nil, 0, corrupt("index of 0x%X in blocks of %d bytes", le.Uint32(value), block)
+	}
+	return value[16:], block, nil
+}
+
+// openFolder opens the index of a directory. It reads the directory's record,
+// its extension records, and the index's bitmap where that is not resident.
+func (f *FS) openFolder(dir uint32) (*folder, error) {
 	ino, err := f.load(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	root := ino.find(typeIndexRoot, "$I30")
-	if len(root) != 1 || !root[0].resident || len(root[0].value) < 32 {
-		return corrupt("no index root")
+	if len(root) != 1 || !root[0].resident {
+		return nil, corrupt("no index root")
 	}
-	value := root[0].value
-	w := indexWalk{dir: dir, visit: visit, block: int64(le.Uint32(value[8:]))}
-	if le.Uint32(value) != typeFileName || !powerOfTwo(int(w.block), minIndexBlock, maxIndexBlock) {
-		return corrupt("index of 0x%X in blocks of %d bytes", le.Uint32(value), w.block)
+	w := &folder{f: f, dir: dir, unit: f.disk.clusterSize}
+	if w.root, w.block, err = indexRoot(root[0].value); err != nil {
+		return nil, err
 	}
-	if err := w.node(value[16:]); err != nil {
-		return err
+	if w.unit > w.block {
+		w.unit = 512
 	}
-	if len(w.below) == 0 {
-		return nil
+	leaf, err := isLeaf(w.root)
+	if err != nil || leaf {
+		return w, err
 	}
-	return w.blocks(f, ino)
-}
-
-type indexWalk struct {
-	dir   uint32
-	visit func(reference, fileName)
-	block int64   // size in bytes
-	below []int64 // VCNs of blocks yet to be read
-}
-
-// blocks reads what lies below the root. A VCN counts clusters, or sectors of
-// 512 bytes where a cluster is larger than a block.
-func (w *indexWalk) blocks(f *FS, ino *inode) error {
-	s, err := ino.need(f.disk, typeIndexAllocation, "$I30")
-	if err != nil {
-		return err
+	if w.blocks, err = ino.need(f.disk, typeIndexAllocation, "$I30"); err != nil {
+		return nil, err
 	}
 	b, err := ino.need(f.disk, typeBitmap, "$I30")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	bitmap, err := b.readAll(maxIndexBitmap)
-	if err != nil {
-		return err
-	}
-	unit := f.disk.clusterSize
-	if unit > w.block {
-		unit = 512
-	}
-	var whole []byte
-	if s.size <= maxIndexAhead {
-		if whole, err = s.readAll(maxIndexAhead); err != nil {
-			return err
-		}
-	}
-	seen := make(map[int64]bool)
-	buf := make([]byte, w.block)
-	for len(w.below) > 0 {
-		vcn := w.below[len(w.below)-1]
-		w.below = w.below[:len(w.below)-1]
-		if vcn < 0 || vcn > s.size/unit || vcn*unit%w.block != 0 {
-			return corrupt("block at VCN %d", vcn)
-		}
-		number := vcn * unit / w.block
-		if seen[number] {
-			return corrupt("block at VCN %d hangs in the tree twice", vcn)
-		}
-		seen[number] = true
-		if number/8 >= int64(len(bitmap)) || bitmap[number/8]>>(number%8)&1 == 0 {
-			return corrupt("block at VCN %d is not in use", vcn)
-		}
-		if at := vcn * unit; at+w.block <= int64(len(whole)) {
-			buf = whole[at : at+w.block]
-		} else if err := s.readAt(buf, at); err != nil {
-			return err
-		}
-		if err := w.decode(buf, vcn); err != nil {
-			return fmt.Errorf("block at VCN %d: %w", vcn, err)
-		}
-	}
-	if used := ones(bitmap); used != int64(len(seen)) {
-		return corrupt("%d blocks in use, %d in the tree", used, len(seen))
-	}
-	return nil
+	w.bitmap, err = b.readAll(maxIndexBitmap)
+	return w, err
 }
 
-// decode decodes an index block:
+// isLeaf reports whether no entry of a node has another below it.
+func isLeaf(node []byte) (bool, error) {
+	entries, err := nodeEntries(node)
+	for err == nil {
+		var e indexEntry
+		if e, entries, err = nextIndexEntry(entries); err == nil && (e.hasNode || e.last) {
+			return !e.hasNode, nil
+		}
+	}
+	return false, err
+}
+
+// ahead reads all blocks in one piece where they are not too many.
+func (w *folder) ahead() error {
+	if w.blocks == nil || w.whole != nil || w.blocks.size > maxIndexAhead {
+		return nil
+	}
+	whole, err := w.blocks.readAll(maxIndexAhead)
+	if err == nil {
+		w.whole = whole
+		return nil
+	}
+	if recoverable(err) {
+		return nil // block by block, then: some can be read
+	}
+	return err
+}
+
+// node reads the block at a VCN:
 //
 //	 0  4  "INDX"
 //	 4  2  offset of the update sequence array, 6  2  its length in words
 //	16  8  its VCN
 //	24     header of a node
 //
-// libfsntfs, The index entry (INDX).
-func (w *indexWalk) decode(buf []byte, vcn int64) error {
-	if string(buf[:4]) != "INDX" {
-		return corrupt("no INDX signature")
+// libfsntfs, The index entry (INDX). buf is as large as a block.
+func (w *folder) node(vcn int64, buf []byte) ([]byte, error) {
+	if err := w.place(vcn); err != nil {
+		return nil, err
 	}
-	if why := fixup(buf); why != readable {
-		return fmt.Errorf("it %w", why)
+	if at := vcn * w.unit; at+w.block <= int64(len(w.whole)) {
+		copy(buf, w.whole[at:])
+	} else if err := w.blocks.readAt(buf, at); err != nil {
+		return nil, fmt.Errorf("block at VCN %d: %w", vcn, err)
 	}
-	if int64(le.Uint64(buf[16:])) != vcn {
-		return corrupt("it is the block of VCN %d", le.Uint64(buf[16:]))
+	node, err := indexBlock(buf, vcn)
+	if err != nil {
+		return nil, fmt.Errorf("block at VCN %d: %w", vcn, err)
 	}
-	return w.node(buf[24:])
+	return node, nil
 }
 
-// node decodes the header of a node,
+// place checks that a block lies in the index and is in use.
+func (w *folder) place(vcn int64) error {
+	if w.blocks == nil || vcn < 0 || vcn > w.blocks.size/w.unit || vcn*w.unit%w.block != 0 {
+		return corrupt("block at VCN %d", vcn)
+	}
+	if n := w.number(vcn); n/8 >= int64(len(w.bitmap)) || w.bitmap[n/8]>>(n%8)&1 == 0 {
+		return corrupt("block at VCN %d is not in use", vcn)
+	}
+	return nil
+}
+
+func (w *folder) number(vcn int64) int64 { return vcn * w.unit / w.block }
+
+// indexBlock checks a block, applies its fixups in place and returns its node.
+func indexBlock(buf []byte, vcn int64) ([]byte, error) {
+	if string(buf[:4]) != "INDX" {
+		return nil, corrupt("no INDX signature")
+	}
+	if why := fixup(buf); why != readable {
+		return nil, fmt.Errorf("it %w", why)
+	}
+	if int64(le.Uint64(buf[16:])) != vcn {
+		return nil, corrupt("it is the block of VCN %d", le.Uint64(buf[16:]))
+	}
+	return buf[24:], nil
+}
+
+// nodeEntries checks the header of a node and returns its entries:
 //
 //	0  4  offset of the first entry, 4  4  where the entries end
-//
-// and its entries:
+func nodeEntries(node []byte) ([]byte, error) {
+	first, end := le.Uint32(node), le.Uint32(node[4:])
+	if first < 16 || first > end || uint64(end) > uint64(len(node)) {
+		return nil, corrupt("index entries from %d to %d of %d bytes", first, end, len(node))
+	}
+	return node[first:end], nil
+}
+
+// indexEntry is an entry of a node:
 //
 //	 0  8  reference of the file
 //	 8  2  length of the entry
 //	10  2  length of the key, a $FILE_NAME
 //	12  2  flags
 //	16     key; the last 8 bytes are the VCN of the node below, if it has one
-func (w *indexWalk) node(buf []byte) error {
-	first, end := le.Uint32(buf), le.Uint32(buf[4:])
-	if first < 16 || first > end || uint64(end) > uint64(len(buf)) {
-		return corrupt("index entries from %d to %d of %d bytes", first, end, len(buf))
+//
+// The last entry of a node has no key.
+type indexEntry struct {
+	ref     reference
+	key     fileName
+	below   int64
+	hasNode bool
+	last    bool
+}
+
+// nextIndexEntry decodes the entry at the start of buf and returns what follows
+// it.
+func nextIndexEntry(buf []byte) (e indexEntry, rest []byte, err error) {
+	if len(buf) < 16 {
+		return e, nil, errIndexEnd
 	}
-	for buf = buf[first:end]; len(buf) >= 16; {
-		length, key, flags := int(le.Uint16(buf[8:])), int(le.Uint16(buf[10:])), le.Uint16(buf[12:])
-		below := 0
-		if flags&entryHasNode != 0 {
-			below = 8
+	length, key, flags := int(le.Uint16(buf[8:])), int(le.Uint16(buf[10:])), le.Uint16(buf[12:])
+	e.hasNode, e.last = flags&entryHasNode != 0, flags&entryIsLast != 0
+	need := 16
+	if e.hasNode {
+		need += 8
+	}
+	if !e.last {
+		need += key
+	}
+	if length < need || length%8 != 0 || length > len(buf) {
+		return e, nil, corrupt("index entry of %d bytes", length)
+	}
+	if e.hasNode {
+		e.below = int64(le.Uint64(buf[length-8:]))
+	}
+	if !e.last {
+		var why reason
+		if e.key, why = parseFileName(buf[16 : 16+key]); why != readable {
+			return e, nil, why
 		}
-		if flags&entryIsLast != 0 {
-			key = 0
+		e.ref = reference(le.Uint64(buf))
+	}
+	return e, buf[length:], nil
+}
+
+var errIndexEnd = fmt.Errorf("%w: index entries without an end", ErrCorrupt)
+
+// indexWalk visits every entry of an index in the order of the names.
+type indexWalk struct {
+	*folder
+	visit  func(reference, fileName) error
+	seen   []byte // a bit a block
+	nodes  int64  // that were visited
+	before []byte // name of the entry before
+	began  bool
+	bufs   [][]byte // a block for each level
+}
+
+// each visits every entry that the tree leads to. Without an error the tree is
+// whole: every node that another one names was there, once, and the names are
+// in order. stray is how many blocks are in use outside of the tree.
+func (w *folder) each(visit func(reference, fileName) error) (stray int64, err error) {
+	own := *w // what is read ahead is not kept
+	if err := own.ahead(); err != nil {
+		return 0, err
+	}
+	walk := indexWalk{folder: &own, visit: visit, seen: make([]byte, len(w.bitmap))}
+	if err := walk.entries(w.root, 0); err != nil {
+		return 0, err
+	}
+	return ones(w.bitmap) - walk.nodes, nil
+}
+
+func (w *indexWalk) entries(node []byte, depth int) error {
+	entries, err := nodeEntries(node)
+	if err != nil {
+		return err
+	}
+	for {
+		var e indexEntry
+		if e, entries, err = nextIndexEntry(entries); err != nil {
+			return err
 		}
-		if length < 16+key+below || length%8 != 0 || length > len(buf) {
-			return corrupt("index entry of %d bytes", length)
+		if e.hasNode {
+			if err := w.below(e.below, depth+1); err != nil {
+				return err
+			}
 		}
-		if below > 0 {
-			w.below = append(w.below, int64(le.Uint64(buf[length-8:])))
-		}
-		if flags&entryIsLast != 0 {
+		if e.last {
 			return nil
 		}
-		fn, why := parseFileName(buf[16 : 16+key])
-		if why != readable {
-			return why
+		if w.began && !w.f.inOrder(w.before, e.key.name) {
+			return corrupt("its names are not in order")
 		}
-		ref := reference(le.Uint64(buf))
-		if ref.record() != uint64(w.dir) { // the root lists itself
-			w.visit(ref, fn)
+		w.before, w.began = append(w.before[:0], e.key.name...), true
+		if e.ref.record() == uint64(w.dir) { // the root lists itself
+			continue
 		}
-		buf = buf[length:]
+		if err := w.visit(e.ref, e.key); err != nil {
+			return err
+		}
 	}
-	return corrupt("index entries without an end")
+}
+
+func (w *indexWalk) below(vcn int64, depth int) error {
+	if depth > maxIndexDepth {
+		return corrupt("index of more than %d levels", maxIndexDepth)
+	}
+	if err := w.place(vcn); err != nil {
+		return err
+	}
+	number := w.number(vcn)
+	if w.seen[number/8]>>(number%8)&1 != 0 {
+		return corrupt("block at VCN %d hangs in the tree twice", vcn)
+	}
+	w.seen[number/8] |= 1 << (number % 8)
+	w.nodes++
+	if len(w.bufs) < depth {
+		w.bufs = append(w.bufs, make([]byte, w.block))
+	}
+	node, err := w.node(vcn, w.bufs[depth-1])
+	if err != nil {
+		return err
+	}
+	if err := w.entries(node, depth); err != nil {
+		return fmt.Errorf("block at VCN %d: %w", vcn, err)
+	}
+	return nil
+}
+
+// inOrder reports whether one name may come right before another: by the upper
+// case of their units, and where that is the same by the units themselves.
+// libfsntfs, Index; collation type filename.
+func (f *FS) inOrder(a, b []byte) bool {
+	if f.orderUnknown {
+		return true
+	}
+	c := f.up.compare(a, b)
+	return c < 0 || c == 0 && compareUnits(a, b) < 0
+}
+
+// indexMatch is an entry of an index with a name that was looked for.
+type indexMatch struct {
+	ref  reference
+	name string
+	dir  bool
+	dos  bool
+	size int64 // as the index has it, which may be out of date
+}
+
+func newMatch(ref reference, fn fileName) indexMatch {
+	return indexMatch{ref, decodeName(fn.name), fn.directory, fn.namespace == namespaceDOS, fn.size}
+}
+
+// indexSearch looks for one name.
+type indexSearch struct {
+	*folder
+	folded []uint16
+	found  []indexMatch
+	nodes  int
+}
+
+// find returns the entries whose name is the given one but for case. It reads
+// only the blocks on the way to where the name must be. Without an error there
+// are no others: the nodes on the way are whole, and the names in them are in
+// order and between those that lead to them.
+func (w *folder) find(folded []uint16) ([]indexMatch, error) {
+	s := indexSearch{folder: w, folded: folded}
+	_, err := s.entries(w.root, nil, nil, 0)
+	return s.found, err
+}
+
+var errTwins = fmt.Errorf("%w: more than %d names that differ in case alone", ErrUnsupported, maxCaseTwins)
+
+// entries looks through a node whose names must lie between low and high, nil
+// for no bound. past says that names behind the one looked for were met.
+func (s *indexSearch) entries(node, low, high []byte, depth int) (past bool, err error) {
+	if s.nodes++; depth > maxIndexDepth || s.nodes > maxIndexDepth+2*maxCaseTwins {
+		return false, corrupt("index of more than %d levels", maxIndexDepth)
+	}
+	entries, err := nodeEntries(node)
+	if err != nil {
+		return false, err
+	}
+	begin, before := entries, low
+	for { // all of the node is looked at: whoever looks names up by halving it sees the same
+		var e indexEntry
+		if e, entries, err = nextIndexEntry(entries); err != nil {
+			return false, err
+		}
+		if e.last {
+			if before != nil && high != nil && !s.f.inOrder(before, high) {
+				return false, errOrder
+			}
+			break
+		}
+		if before != nil && !s.f.inOrder(before, e.key.name) {
+			return false, errOrder
+		}
+		before = e.key.name
+	}
+	before = low
+	for entries = begin; ; {
+		var e indexEntry
+		if e, entries, err = nextIndexEntry(entries); err != nil {
+			return false, err
+		}
+		order := 1
+		next := high
+		if !e.last {
+			order, next = s.f.up.compareFolded(e.key.name, s.folded), e.key.name
+		}
+		if order >= 0 && e.hasNode {
+			buf := make([]byte, s.block)
+			below, err := s.cachedNode(e.below, buf)
+			if err != nil {
+				return false, err
+			}
+			if past, err := s.entries(below, before, next, depth+1); past || err != nil {
+				return past, err
+			}
+		}
+		if order > 0 {
+			return !e.last, nil
+		}
+		if order == 0 && e.ref.record() != uint64(s.dir) {
+			if len(s.found) == maxCaseTwins {
+				return false, errTwins
+			}
+			s.found = append(s.found, newMatch(e.ref, e.key))
+		}
+		before = e.key.name
+	}
+}
+
+var errOrder = fmt.Errorf("%w: its names are not in order", ErrCorrupt)
+
+// cachedNode is node by way of what look-ups keep of the blocks that they read.
+func (s *indexSearch) cachedNode(vcn int64, buf []byte) ([]byte, error) {
+	key := blockKey{s.dir, vcn}
+	if node, ok := s.f.nodes.Get(key); ok {
+		return node, nil
+	}
+	node, err := s.node(vcn, buf)
+	if err == nil {
+		s.f.nodes.Put(key, node, int64(len(node)))
+	}
+	return node, err
+}
+
+type blockKey struct {
+	dir uint32
+	vcn int64
+}
+
+// search looks a name up in the index of a directory. The directory's index
+// is kept open, and so are blocks of it, for the next look-ups.
+func (f *FS) search(dir uint32, folded []uint16) ([]indexMatch, error) {
+	w, err := f.folder(dir)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(folded, replacement) { // it may stand for half a surrogate pair
+		return w.findShown(folded)
+	}
+	return w.find(folded)
+}
+
+// folder is openFolder, or what is kept of it. It is shared.
+func (f *FS) folder(dir uint32) (*folder, error) {
+	if w, ok := f.folders.Get(dir); ok {
+		return w, nil
+	}
+	w, err := f.openFolder(dir)
+	if err == nil {
+		f.folders.Put(dir, w, int64(len(w.root)+len(w.bitmap))+f.folderCost(w))
+	}
+	return w, err
+}
+
+// folderCost estimates what keeping an index open takes beside its own bytes.
+func (f *FS) folderCost(w *folder) int64 {
+	const object = 512
+	cost := object + int64(f.boot.recordSize)
+	if w.blocks != nil {
+		cost += 24 * int64(len(w.blocks.runs))
+	}
+	return cost
+}
+
+const replacement = 0xFFFD
+
+// findShown is find for a name as it is shown, where it need not be that of the
+// index, nor have its place.
+func (w *folder) findShown(folded []uint16) (found []indexMatch, err error) {
+	_, err = w.each(func(ref reference, fn fileName) error {
+		if name := decodeName(fn.name); w.f.up.equal([]byte(name), folded) {
+			if len(found) == maxCaseTwins {
+				return errTwins
+			}
+			found = append(found, newMatch(ref, fn))
+		}
+		return nil
+	})
+	return found, err
+}
+
+// indexError says whose index an error is about. That of the reader passes
+// through.
+func indexError(dir uint32, err error) error {
+	if errors.Is(err, ErrInDoubt) || !recoverable(err) {
+		return err
+	}
+	return fmt.Errorf("index of directory %d: %w", dir, err)
 }

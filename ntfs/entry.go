@@ -34,6 +34,7 @@ type Entry struct {
 	Encrypted  bool // by EFS; of a directory: what is made in it will be
 	WOF        bool // compressed by the Windows Overlay Filter, or held in a WIM
 	Resident   bool
+	Doubt      error // why the name is in doubt; only Walk gives such, else nil
 }
 
 // entry returns what the index has of a record.
@@ -46,8 +47,6 @@ func (f *FS) entry(record uint32) (*Entry, error) {
 		Record:     uint64(record),
 		Sequence:   n.sequence,
 		Links:      max(1, int(n.links)),
-		Size:       n.size,
-		Allocated:  n.allocated,
 		Created:    filetime(n.created),
 		Modified:   filetime(n.modified),
 		Changed:    filetime(n.changed),
@@ -61,9 +60,11 @@ func (f *FS) entry(record uint32) (*Entry, error) {
 		WOF:        n.tag == TagWOF,
 		Resident:   n.flags&nodeResident != 0,
 	}
-	if e.Dir {
-		e.Size, e.Allocated, e.Resident = 0, 0, false
+	if e.Dir { // whose node has other things in the place of sizes
+		e.Resident = false
 		e.Attributes |= attributeDirectory
+	} else {
+		e.Size, e.Allocated = n.size, n.allocated
 	}
 	return e, nil
 }
@@ -142,7 +143,7 @@ type dirEntry struct {
 	name   string
 	record uint32
 	mode   fs.FileMode
-	lost   error // the record cannot be read, and only the directory's index tells the name
+	doubt  error // the record cannot be read, or the name is in doubt
 }
 
 func (d *dirEntry) Name() string      { return d.name }
@@ -150,9 +151,13 @@ func (d *dirEntry) IsDir() bool       { return d.mode.IsDir() }
 func (d *dirEntry) Type() fs.FileMode { return d.mode.Type() }
 func (d *dirEntry) String() string    { return fs.FormatDirEntry(d) }
 
+// Doubt says why the name is in doubt, or its record cannot be read; nil if all
+// is well. Info gives the same error.
+func (d *dirEntry) Doubt() error { return d.doubt }
+
 func (d *dirEntry) Info() (fs.FileInfo, error) {
-	if d.lost != nil {
-		return nil, &fs.PathError{Op: "stat", Path: d.name, Err: d.lost}
+	if d.doubt != nil {
+		return nil, &fs.PathError{Op: "stat", Path: d.name, Err: d.doubt}
 	}
 	i, err := d.f.info(d.name, d.record)
 	if err != nil {

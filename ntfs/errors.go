@@ -12,6 +12,11 @@ var (
 	// ErrCorrupt is what contradicts itself, is torn, or lies beyond the end
 	// of the volume.
 	ErrCorrupt = errors.New("corrupt")
+	// ErrInDoubt is a name of which the directory's index and the MFT record
+	// say different things, or that the index does not decide since it cannot
+	// be read: Windows, once it starts, may have the name or not. It is
+	// ErrCorrupt too.
+	ErrInDoubt = fmt.Errorf("%w: in doubt", ErrCorrupt)
 	// ErrUnsupported is what this package does not read; the message names
 	// the feature.
 	ErrUnsupported = errors.New("unsupported")

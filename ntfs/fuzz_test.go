@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -393,6 +394,7 @@ func FuzzIndexBlock(f *testing.F) {
 		}
 		f.Add(block, at)
 	}
+	many := e.number("many")
 	f.Fuzz(func(t *testing.T, block []byte, vcn int64) {
 		if len(block) > 4096 {
 			return
@@ -402,16 +404,41 @@ func FuzzIndexBlock(f *testing.F) {
 			binary.LittleEndian.PutUint16(block[6:], 9)
 			protect(block)
 		}
-		entries := 0
-		w := indexWalk{dir: recordRoot, block: 4096, visit: func(_ reference, fn fileName) {
-			entries++
-			decodeName(fn.name)
-		}}
-		if err := w.decode(block, vcn); err != nil {
+		node, err := indexBlock(block, vcn)
+		if err != nil {
+			wantKind(t, err)
+			return
+		}
+		// The block is the root of an index that is as large as the volume's.
+		w, err := e.f.openFolder(many)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.root = node
+		names := map[string]bool{}
+		_, err = w.each(func(_ reference, fn fileName) error {
+			names[decodeName(fn.name)] = true
+			return nil
+		})
+		if err != nil {
 			wantKind(t, err)
 		}
-		if entries > 4096/16 || len(w.below) > 4096/16 {
-			t.Errorf("%d entries, %d nodes below", entries, len(w.below))
+		if len(names) > (len(w.bitmap)*8+1)*4096/80 {
+			t.Errorf("%d names", len(names))
+		}
+		// Of a whole tree a search finds every name, and no other.
+		for name := range names {
+			_, folded := e.f.up.foldName(name)
+			found, findErr := w.find(folded)
+			if err == nil && findErr == nil && len(found) == 0 && !strings.Contains(name, "\uFFFD") {
+				t.Errorf("%q is in the index and not found", name)
+			}
+			if err == nil && findErr != nil && !errors.Is(findErr, errTwins) && !errors.Is(findErr, ErrCorrupt) {
+				t.Errorf("%q: %v", name, findErr)
+			}
+		}
+		if _, err := w.find([]uint16{'N', 'O'}); err != nil {
+			wantKind(t, err)
 		}
 	})
 }

@@ -151,8 +151,7 @@ func TestGoNTFSCutsFragmentedIndexes(t *testing.T) {
 	if d := f.Damage(); d.Count != 0 {
 		t.Fatalf("%+v", d)
 	}
-	found := 0
-	if err := f.walkIndex(e.number("many"), func(reference, fileName) { found++ }); err != nil || found != manyNames {
+	if found, err := indexNames(f, e.number("many")); err != nil || found != manyNames {
 		t.Errorf("%d names in the index, %v", found, err)
 	}
 	theirs, ours := goNames(t, goNTFS(t, e.image), "many"), ourNames(t, f, "many")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -35,6 +36,7 @@ func (f *FS) resolve(name string) (uint32, error) {
 		}
 		var err error
 		if record, err = f.child(record, element); err != nil {
+			f.remember(name[:at+len(element)], err)
 			return 0, err
 		}
 		at += len(element) + 1
@@ -45,32 +47,27 @@ func (f *FS) resolve(name string) (uint32, error) {
 // child looks a name up in a directory.
 func (f *FS) child(dir uint32, element string) (uint32, error) {
 	hash, folded := f.up.foldName(element)
-	var best *name
-	var other uint32
-	ambiguous := false
+	var claims []*name
 	for _, id := range f.candidates(dir, hash) {
-		n := f.index.name(id)
-		if n.hash != hash || !f.up.equal(f.index.text(n), folded) {
-			continue
-		}
-		if best == nil {
-			best = n
-			continue
-		}
-		switch order := f.prefer(n, best, element); {
-		case order < 0:
-			best, ambiguous = n, false
-		case order == 0 && n.record != best.record:
-			other, ambiguous = n.record, true
+		if n := f.index.name(id); n.hash == hash && f.up.equal(f.index.text(n), folded) {
+			claims = append(claims, n)
 		}
 	}
-	if best == nil {
-		return 0, f.absent(dir, element, folded)
+	ok, err := f.agrees(dir, maxIndexOnce)
+	if err != nil {
+		return 0, err
 	}
-	if ambiguous {
-		return 0, corrupt("%s is the name of records %d and %d", element, best.record, other)
+	if !ok {
+		n, err := f.confirm(dir, element, claims, folded)
+		if err != nil {
+			return 0, err
+		}
+		return n.record, nil
 	}
-	return best.record, nil
+	if len(claims) == 0 {
+		return 0, fs.ErrNotExist
+	}
+	return slices.MinFunc(claims, func(a, b *name) int { return f.prefer(a, b, element) }).record, nil
 }
 
 // prefer orders names that differ in case alone: the wanted one first, then
@@ -113,21 +110,6 @@ func (f *FS) candidates(dir uint32, hash uint16) []uint32 {
 	return kids[begin:end]
 }
 
-// absent says of a name that no readable record has whether it is truly not
-// there.
-func (f *FS) absent(dir uint32, element string, folded []uint16) error {
-	lost, err := f.lostOnce(dir)
-	for _, l := range lost {
-		if f.up.equal([]byte(l.name), folded) {
-			return l.err
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("%s may have been there: %w", element, err)
-	}
-	return fs.ErrNotExist
-}
-
 // hidden reports whether the name is not to be listed: a DOS name of a file
 // that has another one.
 func (f *FS) hidden(n *name) bool {
@@ -135,9 +117,10 @@ func (f *FS) hidden(n *name) bool {
 }
 
 // ReadDir lists a directory, sorted by name. Names that are for DOS only (8.3)
-// are looked up but not listed. The directory's own index is read too: names
-// that only it has are listed, with an error for their Info, and if it cannot be
-// read the error comes with what is known.
+// are looked up but not listed. Names that are in doubt, and those whose record
+// cannot be read, are listed with an error for their Info: ErrInDoubt or
+// ErrCorrupt. If the directory's index cannot be read that is the error, which
+// comes with what is known.
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	record, err := f.resolve(name)
 	if err != nil {
@@ -160,27 +143,39 @@ func (f *FS) readDir(dir uint32) ([]fs.DirEntry, error) {
 	if err := x.fits(entryCost * int64(len(kids))); err != nil {
 		return nil, fmt.Errorf("a list of %d names: %w", len(kids), err)
 	}
+	d, err := f.doubts(dir, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
 	entries := make([]dirEntry, 0, len(kids))
 	for _, id := range kids {
 		n := x.name(id)
-		if text := x.text(n); !f.hidden(n) && sayable(text) {
-			entries = append(entries, dirEntry{f: f, name: string(text), record: n.record, mode: x.node(n.record).mode()})
+		text := x.text(n)
+		if f.hidden(n) || !sayable(text) {
+			continue
 		}
+		e := dirEntry{f: f, name: string(text), record: n.record, mode: x.node(n.record).mode()}
+		if d != nil && d.torn[id] {
+			e.doubt = d.tornError(dir, n.record)
+		}
+		entries = append(entries, e)
 	}
-	lost, err := f.lost(dir)
-	long := map[uint32]bool{}
-	for _, l := range lost {
-		long[l.record] = long[l.record] || !l.dos
-	}
-	for _, l := range lost {
-		if (!l.dos || !long[l.record]) && sayable([]byte(l.name)) {
-			entries = append(entries, dirEntry{f: f, name: l.name, record: l.record, mode: l.mode, lost: l.err})
+	if d != nil {
+		err = d.err
+		for _, l := range d.listed() {
+			e := dirEntry{f: f, name: l.name, record: l.record, doubt: l.err}
+			if l.dir {
+				e.mode = fs.ModeDir
+			}
+			entries = append(entries, e)
 		}
 	}
 	slices.SortFunc(entries, func(a, b dirEntry) int {
 		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.record, b.record))
 	})
-	entries = slices.CompactFunc(entries, func(a, b dirEntry) bool { return a.name == b.name && a.record == b.record })
+	entries = slices.CompactFunc(entries, func(a, b dirEntry) bool {
+		return a.name == b.name && a.record == b.record && a.doubt == nil && b.doubt == nil
+	})
 	list := make([]fs.DirEntry, len(entries))
 	for i := range entries {
 		list[i] = &entries[i]

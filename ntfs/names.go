@@ -1,6 +1,7 @@
 package ntfs
 
 import (
+	"cmp"
 	"fmt"
 	"unicode"
 	"unicode/utf16"
@@ -60,6 +61,36 @@ func (up *upcase) foldName(name string) (uint16, []uint16) {
 		h = (h ^ uint32(units[i])) * fnvPrime
 	}
 	return uint16(h ^ h>>16), units
+}
+
+// compare orders UTF-16LE names by the upper case of their units.
+func (up *upcase) compare(a, b []byte) int {
+	for i := 0; i+1 < len(a) && i+1 < len(b); i += 2 {
+		if c := cmp.Compare(up[le.Uint16(a[i:])], up[le.Uint16(b[i:])]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// compareFolded orders a UTF-16LE name and one in upper case.
+func (up *upcase) compareFolded(a []byte, folded []uint16) int {
+	for i := 0; 2*i+1 < len(a) && i < len(folded); i++ {
+		if c := cmp.Compare(up[le.Uint16(a[2*i:])], folded[i]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(a)/2, len(folded))
+}
+
+// compareUnits orders UTF-16LE names by their units.
+func compareUnits(a, b []byte) int {
+	for i := 0; i+1 < len(a) && i+1 < len(b); i += 2 {
+		if c := cmp.Compare(le.Uint16(a[i:]), le.Uint16(b[i:])); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(a), len(b))
 }
 
 // equal reports whether the name, in UTF-8, is folded but for case.
@@ -158,7 +189,7 @@ func (f *FS) loadUpcase() error {
 			return fmt.Errorf("$UpCase: %w", err)
 		}
 		f.note("$UpCase cannot be read (%v): names are compared by Unicode's upper case", err)
-		up = defaultUpcase()
+		up, f.orderUnknown = defaultUpcase(), true
 	}
 	f.up = up
 	return nil

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
 	"math"
 	"runtime"
 	"sync"
+
+	"github.com/coldcheck/coldcheck/internal/lru"
 )
 
 // Records with a fixed number.
@@ -36,9 +39,11 @@ const maxRecords = math.MaxUint32
 // point is followed; a name that leads through a symbolic link or a junction
 // is ErrUnsupported, since what it names may be elsewhere.
 //
-// A name that is in no readable record is looked for in the directory's own
-// index: if that names it, or is damaged too, the error is ErrCorrupt, and only
-// otherwise fs.ErrNotExist.
+// A name is there if the directory's index has it and the record that the index
+// names is in use and has it too; if only one of them has it, or the index cannot
+// be read, the error is ErrInDoubt; if the record is damaged, ErrCorrupt. It is
+// fs.ErrNotExist only where the index was read and does not have the name, and no
+// record has it.
 type FS struct {
 	boot    boot
 	disk    *disk
@@ -52,7 +57,10 @@ type FS struct {
 	freed   []uint32 // records that are free, but in use by the bitmap of $MFT
 	cut     []uint32 // records in use by the bitmap, behind the end of $MFT
 
-	asked sync.Map // by directory: the names whose records are damaged, see lostOnce
+	seed         maphash.Seed // of fingerprints of directories
+	orderUnknown bool         // $UpCase was not there to say how names are ordered
+	folders      lru.Cache[uint32, *folder]
+	nodes        lru.Cache[blockKey, []byte]
 
 	mu      sync.Mutex // protects damage.Notes and what is below
 	mirrors []byte     // records 0 to 3 of $MFTMirr with fixups yet to apply; nil if not read
@@ -102,6 +110,8 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 	}
 	f := &FS{boot: b, disk: &disk{r: r, size: size, clusterSize: int64(b.clusterSize), clusters: b.clusters, readers: o.Readers}}
 	f.index.limit, f.index.reserve = o.Memory, o.Reserve
+	f.seed = maphash.MakeSeed()
+	f.folders.Max, f.nodes.Max = keptIndexes, keptIndexes
 	if note != "" {
 		f.note("%s", note)
 	}
@@ -122,6 +132,10 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 	f.collectDamage()
 	return f, nil
 }
+
+// keptIndexes is how much look-ups keep of the indexes of directories, and how
+// much of their blocks, in bytes.
+const keptIndexes = 2 << 20
 
 // recoverable reports whether the error is of what is on the disk, and not of
 // the reader.

@@ -501,8 +501,7 @@ func TestFragmented3g(t *testing.T) {
 	if len(f.mft.runs) < 100 || len(s.runs) < 30 || names < 500 {
 		t.Error("not fragmented")
 	}
-	found := 0
-	if err := f.walkIndex(ino.number, func(reference, fileName) { found++ }); err != nil || found != names {
+	if found, err := indexNames(f, ino.number); err != nil || found != names {
 		t.Errorf("%d of %d names in the index, %v", found, names, err)
 	}
 }

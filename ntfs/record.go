@@ -254,6 +254,7 @@ func (a *attribute) named(name string) bool {
 // a directory's index.
 //
 //	 0  8  reference of the parent
+//	48  8  size of the unnamed $DATA, in an index as of when it was last closed
 //	56  4  FILE_ATTRIBUTE_*, with 0x10000000 for a directory
 //	64  1  length of the name in UTF-16 units
 //	65  1  namespace
@@ -265,6 +266,7 @@ type fileName struct {
 	directory bool
 	namespace uint8
 	name      []byte // UTF-16LE
+	size      int64  // in bytes; below 0 where it cannot be
 }
 
 // Namespaces of a name.
@@ -285,6 +287,7 @@ func parseFileName(value []byte) (fileName, reason) {
 		directory: le.Uint32(value[56:])&0x10000000 != 0,
 		namespace: value[65],
 		name:      value[66 : 66+n],
+		size:      int64(le.Uint64(value[48:])),
 	}, readable
 }
 

@@ -184,6 +184,7 @@ type scanner struct {
 	namesID int
 	arena   []byte // not yet in the index
 	arenaID int
+	text    [nameBytes]byte // room for a name
 }
 
 // read reads block after block, as one of those who do.
@@ -367,7 +368,7 @@ func (w *scanner) attributes(number uint32, r record, n *node) (why reason) {
 		}
 		facts = &e.node
 	}
-	streams := int64(0)
+	streams, roots, listed := int64(0), 0, false
 	var a attribute
 	for buf := r.buf; ; {
 		if buf, why = next(buf, &a); why != readable {
@@ -375,6 +376,9 @@ func (w *scanner) attributes(number uint32, r record, n *node) (why reason) {
 		}
 		switch a.kind {
 		case typeEnd:
+			if roots > 1 || roots == 1 && listed && n.allocated >= indexInRecord {
+				n.allocated = indexUnknown // which root counts has to be looked up
+			}
 			if r.base != 0 {
 				e.streams = streams
 				w.found.extensions = append(w.found.extensions, e)
@@ -385,6 +389,7 @@ func (w *scanner) attributes(number uint32, r record, n *node) (why reason) {
 		case typeStandardInformation:
 			facts.standardInformation(&a)
 		case typeAttributeList:
+			listed = true
 			if r.base == 0 {
 				if why := w.list(number, &a); why != readable {
 					return why
@@ -404,11 +409,22 @@ func (w *scanner) attributes(number uint32, r record, n *node) (why reason) {
 				}
 				continue
 			}
+			if r.base == 0 && r.flags&recordDirectory != 0 {
+				continue // a directory has its own use for the sizes
+			}
 			e.data = true
 			facts.data(&a)
 		case typeIndexRoot:
-			if r.base == 0 && r.flags&recordDirectory == 0 && a.named("$I30") {
+			if r.base != 0 || !a.named("$I30") {
+				continue
+			}
+			if r.flags&recordDirectory == 0 {
 				return reasonDirectory
+			}
+			if roots++; a.resident {
+				var print uint64
+				print, n.allocated = w.scan.f.rootPrint(number, a.value, w.text[:0])
+				n.size = int64(print)
 			}
 		case typeReparsePoint:
 			if a.resident && len(a.value) >= 4 {
@@ -633,7 +649,7 @@ func (n *node) lack(why reason) {
 
 // extend adds what an extension record holds.
 func (n *node) extend(e *extension) {
-	if e.data {
+	if e.data && n.flags&nodeDir == 0 {
 		const data = nodeResident | nodeCompressed | nodeSparse | nodeEncrypted
 		n.size, n.allocated = e.node.size, e.node.allocated
 		n.flags |= e.node.flags & data

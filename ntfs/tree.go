@@ -2,7 +2,9 @@ package ntfs
 
 import (
 	"cmp"
+	"errors"
 	"io/fs"
+	"math"
 	"sort"
 )
 
@@ -16,19 +18,32 @@ type Totals struct {
 	Links      int64 // hard links met again: a file counts once
 	Reparse    int64 // reparse points, the start too; what they lead to is not counted
 	// Damaged counts entries whose record cannot be read, and directories
-	// whose index could not be asked for such. If it is not 0, the other
-	// figures are lower bounds.
+	// whose index cannot. If it is not 0, the other figures are lower bounds.
 	Damaged int64
+	// Doubtful counts names in doubt (ErrInDoubt), and all that lies below such
+	// a directory. The other figures leave them out; with all of them Size is
+	// DoubtfulSize more, where an entry of an index that has no record counts
+	// with the size that the index has.
+	Doubtful     int64
+	DoubtfulSize int64
 }
 
 // Tree adds up what lies below a directory, or a single file. It takes the
 // index in memory and reads nothing, but for the directories' own indexes
-// where some records are damaged.
-func (f *FS) Tree(name string) (Totals, error) {
+// where some records are damaged. So it finds what is in doubt in directories
+// that are small or were looked into, and takes all other names for present:
+// Size may be too large, and CheckedTree tells.
+func (f *FS) Tree(name string) (Totals, error) { return f.totals(name, 0) }
+
+// CheckedTree is Tree with the index of every directory of the subtree read: one
+// read or more for each that is not small.
+func (f *FS) CheckedTree(name string) (Totals, error) { return f.totals(name, math.MaxInt64) }
+
+func (f *FS) totals(name string, most int64) (Totals, error) {
 	record, err := f.resolve(name)
 	if err == nil {
 		var t Totals
-		if t, err = f.tree(record); err == nil {
+		if t, err = f.tree(record, most); err == nil {
 			return t, nil
 		}
 	}
@@ -36,12 +51,16 @@ func (f *FS) Tree(name string) (Totals, error) {
 }
 
 // tree goes down with a stack of its own, and meets every directory once,
-// whatever a crafted volume makes its own ancestor.
-func (f *FS) tree(start uint32) (Totals, error) {
+// whatever a crafted volume makes its own ancestor. Indexes of more than most
+// bytes are read only where records are damaged.
+func (f *FS) tree(start uint32, most int64) (Totals, error) {
+	if f.damage.Count > 0 {
+		most = math.MaxInt64
+	}
 	x := &f.index
 	var t Totals
 	seen := make(marks)
-	stack := []uint32{start}
+	stack, doubtful := []uint32{start}, []uint32{}
 	seen.add(start)
 	f.count(&t, start)
 	if x.node(start).flags&nodeDir != 0 {
@@ -50,9 +69,17 @@ func (f *FS) tree(start uint32) (Totals, error) {
 	for len(stack) > 0 {
 		dir := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
+		d, err := f.doubts(dir, most)
+		if err != nil {
+			return Totals{}, err
+		}
 		for _, id := range x.children(dir) {
 			n := x.name(id)
 			if f.hidden(n) {
+				continue
+			}
+			if d != nil && d.torn[id] {
+				doubtful = append(doubtful, n.record)
 				continue
 			}
 			node := x.node(n.record)
@@ -65,23 +92,56 @@ func (f *FS) tree(start uint32) (Totals, error) {
 				stack = append(stack, n.record)
 			}
 		}
-		if f.damage.Count == 0 {
-			continue
-		}
-		lost, err := f.lost(dir)
-		if err != nil {
-			if !recoverable(err) {
-				return Totals{}, err
+		t.lost(d, seen)
+	}
+	f.addDoubtful(&t, doubtful, seen)
+	return t, nil
+}
+
+// lost adds what only a directory's index has.
+func (t *Totals) lost(d *doubts, seen marks) {
+	if d == nil {
+		return
+	}
+	if d.err != nil {
+		t.Damaged++
+	}
+	for _, l := range d.lost {
+		switch {
+		case errors.Is(l.err, ErrInDoubt):
+			if t.Doubtful++; !l.dir {
+				t.DoubtfulSize = saturate(t.DoubtfulSize, max(0, l.size))
 			}
+		case l.record == 0 || seen.add(l.record): // its names for DOS and Windows are one
 			t.Damaged++
 		}
-		for _, l := range lost {
-			if l.record == 0 || seen.add(l.record) { // its names for DOS and Windows are one
-				t.Damaged++
+	}
+}
+
+// addDoubtful adds records whose names are in doubt, and what lies below them,
+// where they have no other name that is not.
+func (f *FS) addDoubtful(t *Totals, records []uint32, seen marks) {
+	x := &f.index
+	for len(records) > 0 {
+		record := records[len(records)-1]
+		records = records[:len(records)-1]
+		if !seen.add(record) {
+			continue
+		}
+		t.Doubtful++
+		node := x.node(record)
+		if node.flags&nodeDir == 0 {
+			if node.flags&nodePartial == 0 {
+				t.DoubtfulSize = saturate(t.DoubtfulSize, node.size)
+			}
+			continue
+		}
+		for _, id := range x.children(record) {
+			if n := x.name(id); !f.hidden(n) {
+				records = append(records, n.record)
 			}
 		}
 	}
-	return t, nil
 }
 
 // count adds one file or directory.

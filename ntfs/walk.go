@@ -1,6 +1,9 @@
 package ntfs
 
-import "io/fs"
+import (
+	"io/fs"
+	"math"
+)
 
 // maxPathBytes bounds the path of a directory below the start of a Walk, in
 // bytes: Windows knows none of more than 32,767 units, each of which is at
@@ -11,16 +14,17 @@ const maxPathBytes = 3 * 32767
 // what is in them, in no other order. path is relative to the start, with "/",
 // and valid until fn returns; a file with several names below the start comes
 // with each of them, a directory once. No link is followed. It takes the index
-// in memory and reads nothing, but for the directories' own indexes where some
-// records are damaged.
+// in memory and reads the index of every directory that is not small.
 //
-// damaged counts what could not be shown: entries whose record cannot be read,
-// and directories whose index could not be asked for such. The error is fn's,
-// or ErrCorrupt where directories lie deeper than any path can say.
+// A name that is in doubt, and one whose record cannot be read, comes with
+// Entry.Doubt, and so does all that lies below such a directory; the other fields
+// are then what is known. damaged counts what could not be shown: directories
+// whose index, or whose record, cannot be read. The error is fn's, or ErrCorrupt
+// where directories lie deeper than any path can say.
 func (f *FS) Walk(name string, fn func(path []byte, e *Entry) error) (damaged int64, err error) {
 	start, err := f.resolve(name)
 	if err == nil {
-		w := walk{f: f, fn: fn, seen: make(marks)}
+		w := walk{f: f, fn: fn, seen: make(marks), doubtful: make(marks)}
 		if err = w.run(start); err == nil {
 			return w.damaged, nil
 		}
@@ -32,86 +36,134 @@ func (f *FS) Walk(name string, fn func(path []byte, e *Entry) error) (damaged in
 }
 
 type walk struct {
-	f       *FS
-	fn      func(path []byte, e *Entry) error
-	told    bool // the error is fn's
-	seen    marks
-	damaged int64
-	stack   []level
-	path    []byte
+	f              *FS
+	fn             func(path []byte, e *Entry) error
+	told           bool  // the error is fn's
+	seen, doubtful marks // directories that were met, and that were met in doubt
+	damaged        int64
+	stack          []level
+	path           []byte
 }
 
 // level is a directory that the walk is in.
 type level struct {
-	kids []uint32 // names that are still to come
-	path int      // length of the directory's own path
+	dir    uint32
+	kids   []uint32 // names that are still to come
+	lost   []lostEntry
+	doubts *doubts
+	doubt  error // of the directory itself
+	path   int   // length of the directory's own path
 }
 
 func (w *walk) run(start uint32) error {
 	w.seen.add(start)
-	if err := w.enter(start); err != nil {
+	if err := w.enter(start, nil); err != nil {
 		return err
 	}
 	for len(w.stack) > 0 {
 		here := &w.stack[len(w.stack)-1]
 		w.path = w.path[:here.path]
-		if len(here.kids) == 0 {
+		switch {
+		case len(here.kids) > 0:
+			id := here.kids[0]
+			here.kids = here.kids[1:]
+			if err := w.visit(here, id); err != nil {
+				return err
+			}
+		case len(here.lost) > 0:
+			l := here.lost[0]
+			here.lost = here.lost[1:]
+			if err := w.visitLost(l); err != nil {
+				return err
+			}
+		default:
 			w.stack = w.stack[:len(w.stack)-1]
-			continue
-		}
-		n := w.f.index.name(here.kids[0])
-		here.kids = here.kids[1:]
-		if w.f.hidden(n) {
-			continue
-		}
-		if err := w.visit(n); err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
-func (w *walk) visit(n *name) error {
-	dir := w.f.index.node(n.record).flags&nodeDir != 0
-	if dir && !w.seen.add(n.record) {
+func (w *walk) visit(here *level, id uint32) error {
+	n := w.f.index.name(id)
+	if w.f.hidden(n) {
 		return nil
 	}
-	if len(w.path) > 0 {
-		w.path = append(w.path, '/')
+	doubt := here.doubt
+	if doubt == nil && here.doubts != nil && here.doubts.torn[id] {
+		doubt = here.doubts.tornError(here.dir, n.record)
 	}
-	if w.path = append(w.path, w.f.index.text(n)...); len(w.path) > maxPathBytes {
-		return corrupt("directories that lie deeper than a path of %d bytes can say", maxPathBytes)
+	met := w.seen
+	if doubt != nil {
+		met = w.doubtful
+	}
+	dir := w.f.index.node(n.record).flags&nodeDir != 0
+	if dir && !met.add(n.record) {
+		return nil
+	}
+	if err := w.extend(w.f.index.text(n)); err != nil {
+		return err
 	}
 	e, err := w.f.entry(n.record)
 	if err != nil {
+		e = &Entry{Record: uint64(n.record), Dir: dir}
+		if doubt == nil {
+			doubt = err
+		}
+	}
+	if e.Doubt = doubt; doubt != nil && dir && err != nil {
 		w.damaged++
-	} else if err := w.fn(w.path, e); err != nil {
-		w.told = true
+	}
+	if err := w.call(e); err != nil {
 		return err
 	}
 	if !dir {
 		return nil
 	}
-	return w.enter(n.record)
+	return w.enter(n.record, doubt)
 }
 
-// enter takes a directory as the next one, and counts what is lost of it.
-func (w *walk) enter(dir uint32) error {
-	w.stack = append(w.stack, level{kids: w.f.index.children(dir), path: len(w.path)})
-	if w.f.damage.Count == 0 {
-		return nil
+// visitLost visits a name that only the directory's index has. What is below a
+// directory of which there is no more is not known.
+func (w *walk) visitLost(l lostEntry) error {
+	if err := w.extend([]byte(l.name)); err != nil {
+		return err
 	}
-	lost, err := w.f.lost(dir)
-	if err != nil {
-		if !recoverable(err) {
-			return err
-		}
+	if l.dir {
 		w.damaged++
 	}
-	for _, l := range lost {
-		if l.record == 0 || w.seen.add(l.record) { // its names for DOS and Windows are one
+	return w.call(&Entry{Record: uint64(l.record), Sequence: l.ref.sequence(), Dir: l.dir, Size: max(0, l.size), Doubt: l.err})
+}
+
+// extend adds an element to the path.
+func (w *walk) extend(name []byte) error {
+	if len(w.path) > 0 {
+		w.path = append(w.path, '/')
+	}
+	if w.path = append(w.path, name...); len(w.path) > maxPathBytes {
+		return corrupt("directories that lie deeper than a path of %d bytes can say", maxPathBytes)
+	}
+	return nil
+}
+
+func (w *walk) call(e *Entry) error {
+	err := w.fn(w.path, e)
+	w.told = err != nil
+	return err
+}
+
+// enter takes a directory as the next one.
+func (w *walk) enter(dir uint32, doubt error) error {
+	l := level{dir: dir, kids: w.f.index.children(dir), doubt: doubt, path: len(w.path)}
+	d, err := w.f.doubts(dir, math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	if d != nil {
+		l.doubts, l.lost = d, d.listed()
+		if d.err != nil {
 			w.damaged++
 		}
 	}
+	w.stack = append(w.stack, l)
 	return nil
 }

@@ -45,7 +45,7 @@ var rules = map[string][]string{
 	"scanner/statement":      {},
 	"scanner/crosscheck":     {"scanner/requirement", "scanner/disk"},
 	"scanner/disk":           {},
-	"ntfs":                   {"internal/parallel"},
+	"ntfs":                   {"internal/lru", "internal/parallel"},
 	"ext4":                   {"internal/bytename", "internal/lru", "internal/parallel"},
 	"xfs":                    {"internal/bytename", "internal/lru", "internal/parallel"},
 	"registry":               {},
