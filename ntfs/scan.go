@@ -309,6 +309,9 @@ func (w *scanner) record(number uint32, buf []byte) error {
 		return err
 	}
 	if why != readable {
+		if w.scan.unused(number) { // whatever is left in it
+			return nil
+		}
 		return w.bad(number, why)
 	}
 	if r.flags&recordInUse == 0 {

@@ -3,6 +3,7 @@ package ntfs
 import (
 	"io/fs"
 	"math"
+	"path"
 )
 
 // maxPathBytes bounds the path of a directory below the start of a Walk, in
@@ -24,7 +25,7 @@ const maxPathBytes = 3 * 32767
 func (f *FS) Walk(name string, fn func(path []byte, e *Entry) error) (damaged int64, err error) {
 	start, err := f.resolve(name)
 	if err == nil {
-		w := walk{f: f, fn: fn, seen: make(marks), doubtful: make(marks)}
+		w := walk{f: f, fn: fn, name: name, seen: make(marks), doubtful: make(marks)}
 		if err = w.run(start); err == nil {
 			return w.damaged, nil
 		}
@@ -38,6 +39,7 @@ func (f *FS) Walk(name string, fn func(path []byte, e *Entry) error) (damaged in
 type walk struct {
 	f              *FS
 	fn             func(path []byte, e *Entry) error
+	name           string
 	told           bool  // the error is fn's
 	seen, doubtful marks // directories that were met, and that were met in doubt
 	damaged        int64
@@ -146,6 +148,9 @@ func (w *walk) extend(name []byte) error {
 }
 
 func (w *walk) call(e *Entry) error {
+	if e.Doubt != nil {
+		w.f.remember(path.Join(w.name, string(w.path)), e.Doubt)
+	}
 	err := w.fn(w.path, e)
 	w.told = err != nil
 	return err

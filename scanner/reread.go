@@ -41,6 +41,7 @@ const (
 	beyondVolume   = beyondError("no other parser for the filesystem")
 	beyondWOF      = beyondError("its content is compressed by the Windows Overlay Filter, which go-ntfs does not read")
 	beyondSize     = beyondError("its content is too large to be read again")
+	beyondDoubt    = beyondError("a name in it is in doubt, or its record cannot be read")
 	beyondName     = beyondError("a name is not in UTF-8")
 )
 
@@ -148,6 +149,9 @@ func namesIn(fsys fs.ReadDirFS, name string) (*crosscheck.List, error) {
 	for i, e := range entries {
 		if names[i] = e.Name(); escaped(names[i]) {
 			return nil, beyondName
+		}
+		if d, ok := e.(interface{ Doubt() error }); ok && d.Doubt() != nil {
+			return nil, beyondDoubt
 		}
 	}
 	return crosscheck.ListOf(names), nil

@@ -448,6 +448,20 @@ func (vs *volumes) notify(trail *requirement.Trail) {
 	}
 }
 
+// notifyDoubts says which names were asked for and are in doubt.
+func (vs *volumes) notifyDoubts(trail *requirement.Trail) {
+	for _, v := range vs.list {
+		f, ok := v.fs.(ntfsVolume)
+		if !ok {
+			continue
+		}
+		if n, ok := f.doubts(); ok {
+			n.Source, n.Message = string(v.role), v.name()+": "+n.Message
+			trail.Notify(n)
+		}
+	}
+}
+
 // describe returns the volumes as reports show them.
 func (vs *volumes) describe() []Volume {
 	var list []Volume

@@ -83,6 +83,20 @@ func (v ntfsVolume) notices() []requirement.Notice {
 	return list
 }
 
+// doubts is the notice of names that were asked for and are in doubt.
+func (v ntfsVolume) doubts() (requirement.Notice, bool) {
+	list := v.Damage().InDoubt
+	if len(list) == 0 {
+		return requirement.Notice{}, false
+	}
+	names := make([]string, len(list))
+	for i, d := range list {
+		names[i] = d.Name
+	}
+	return requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf(
+		"%s in doubt, since the MFT record and the index of the folder disagree: %s", prose.Count(len(list), "name is", "names are"), prose.Some(names))}, true
+}
+
 // openWindows opens the Windows system on the root volume.
 func openWindows(vs *volumes, root ntfsVolume, given given) (system, error) {
 	in := windows.Input{

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 
 	"github.com/spf13/cobra"
 
+	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/report"
 )
 
@@ -83,6 +85,11 @@ func (l *lister) entries(dir string, entries []fs.DirEntry, problem error, seen 
 		name := path.Join(dir, e.Name())
 		info, err := e.Info()
 		if err != nil {
+			if errors.Is(err, ntfs.ErrInDoubt) {
+				if err := l.doubtful(name, e, err); err != nil {
+					return err
+				}
+			}
 			l.damage.tell("%v", err)
 			continue
 		}
@@ -120,6 +127,22 @@ type entryJSON struct {
 	Allocated int64   `json:"allocated"`
 	Mtime     *string `json:"mtime"`
 	ID        uint64  `json:"id"`
+	Doubt     string  `json:"doubt,omitempty"` // why the name is in doubt: size, times and id are not known then
+}
+
+// doubtful writes a line for a name of which it is not certain that the system
+// has it.
+func (l *lister) doubtful(name string, e fs.DirEntry, why error) error {
+	kind := nodeType(e.Type(), node{})
+	if l.json {
+		return l.out.object(entryJSON{Path: name, Type: kind, Doubt: why.Error()})
+	}
+	shown := path.Base(name)
+	if l.recursive {
+		shown = name
+	}
+	_, err := fmt.Fprintf(l.out, "%-7s  %14s  %20s  %s\n", kind+"?", "?", "in doubt", report.Neutral(shown))
+	return err
 }
 
 // entry writes a line for a file or directory.

@@ -157,9 +157,16 @@ func (m *Machine) cachedIn(name, path string, counts bool) (*cachedData, error) 
 		return nil, err
 	}
 	c := cachedData{Name: name, Path: path, Counts: counts, Evidence: f.Evidence}
+	doubtful := int64(0)
 	damaged, err := v.fs.Walk(folder, func(path []byte, e *ntfs.Entry) error {
 		file := string(path[bytes.LastIndexByte(path, '/')+1:])
-		if e.Dir || e.Size == 0 || containsFold(emptyNames, file) {
+		switch {
+		case e.Dir || containsFold(emptyNames, file):
+			return nil
+		case e.Doubt != nil:
+			doubtful++
+			return nil
+		case e.Size == 0:
 			return nil
 		}
 		c.Files++
@@ -169,8 +176,8 @@ func (m *Machine) cachedIn(name, path string, counts bool) (*cachedData, error) 
 	if err != nil {
 		return nil, v.problem(folder, err)
 	}
-	if damaged > 0 && counts {
-		err = fmt.Errorf("%s volume: %s: %s could not be read", v.role, folder, prose.Count(int(damaged), "entry", "entries"))
+	if counts {
+		err = v.unshown(folder, damaged, doubtful)
 	}
 	if c.Files == 0 {
 		return nil, err
@@ -277,10 +284,15 @@ func (m *Machine) mailFiles(p keptProfile) ([]mailTrace, error) {
 		return nil, err
 	}
 	var found []mailTrace
+	doubtful := int64(0)
 	damaged, err := v.fs.Walk(folder, func(path []byte, e *ntfs.Entry) error {
 		name := strings.ReplaceAll(string(path), "/", `\`)
 		lower := strings.ToLower(name)
 		if e.Dir || !strings.HasSuffix(lower, ".ost") && !strings.HasSuffix(lower, ".pst") || p.leavesOut(name) {
+			return nil
+		}
+		if e.Doubt != nil {
+			doubtful++
 			return nil
 		}
 		if len(found) < maxNamed {
@@ -293,10 +305,7 @@ func (m *Machine) mailFiles(p keptProfile) ([]mailTrace, error) {
 	if err != nil {
 		return nil, v.problem(folder, err)
 	}
-	if damaged > 0 {
-		err = fmt.Errorf("%s volume: %s: %s could not be read", v.role, folder, prose.Count(int(damaged), "entry", "entries"))
-	}
-	return found, err
+	return found, v.unshown(folder, damaged, doubtful)
 }
 
 // judgeMail decides win.bp.mail from what was found in so many profiles.

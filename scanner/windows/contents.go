@@ -153,6 +153,9 @@ func (m *Machine) part(win string) (part, requirement.Evidence, error) {
 	}
 	p.Files, p.Bytes = t.Files, t.Size
 	f.Evidence.Data = totalsText(t)
+	if t.Doubtful > 0 {
+		f.Evidence.Note = fmt.Sprintf("without %s in doubt, of %d bytes", prose.Count(int(t.Doubtful), "name", "names"), t.DoubtfulSize)
+	}
 	return p, f.Evidence, nil
 }
 

@@ -108,9 +108,15 @@ func (m *Machine) customFiles(d *defaultProfile, s System) error {
 	if err != nil {
 		return err
 	}
-	found := 0
+	found, doubtful := 0, int64(0)
 	damaged, err := v.fs.Walk(folder, func(p []byte, e *ntfs.Entry) error {
-		if e.Dir || !e.Created.After(s.Installed) || inbox(string(p)) {
+		switch {
+		case e.Dir || inbox(string(p)):
+			return nil
+		case e.Doubt != nil:
+			doubtful++
+			return nil
+		case !e.Created.After(s.Installed):
 			return nil
 		}
 		if found++; found > maxNamed {
@@ -127,10 +133,7 @@ func (m *Machine) customFiles(d *defaultProfile, s System) error {
 	if err != nil {
 		return v.problem(folder, err)
 	}
-	if damaged > 0 {
-		return fmt.Errorf("%s volume: %s: %s could not be read", v.role, folder, prose.Count(int(damaged), "entry", "entries"))
-	}
-	return nil
+	return v.unshown(folder, damaged, doubtful)
 }
 
 // customLayout looks for the layout of Start and taskbar that an administrator

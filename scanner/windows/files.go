@@ -12,6 +12,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -142,6 +143,18 @@ func (m *Machine) walk(win string, most int, fn func(v *volume, name string) err
 		}
 		return fn(v, name)
 	})
+}
+
+// unshown is the error of a folder in which entries could not be read, or are in
+// doubt; nil if there are none.
+func (v *volume) unshown(folder string, damaged, doubtful int64) error {
+	switch {
+	case damaged > 0:
+		return fmt.Errorf("%s volume: %s: %s could not be read", v.role, folder, prose.Count(int(damaged), "entry", "entries"))
+	case doubtful > 0:
+		return fmt.Errorf("%s volume: %s: %s: %w", v.role, folder, prose.Count(int(doubtful), "name", "names"), ntfs.ErrInDoubt)
+	}
+	return nil
 }
 
 // unread is the evidence for a file that could not be looked at.

@@ -58,8 +58,15 @@ func (m *Machine) decideLongPaths() requirement.Outcome {
 	base := utf16Length(w.Profile.Path) + 1
 	var long []longPath
 	folders, tooLong, longest := 0, 0, base-1
+	doubtful := int64(0)
 	damaged, err := v.fs.Walk(name, func(path []byte, e *ntfs.Entry) error {
 		if !e.Dir {
+			return nil
+		}
+		if e.Doubt != nil {
+			if base+utf16Length(path) > maxFolderPath {
+				doubtful++
+			}
 			return nil
 		}
 		folders++
@@ -76,7 +83,7 @@ func (m *Machine) decideLongPaths() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(v.problem(name, err), ev)
 	}
-	return w.inferred(judgeLongPaths(long, tooLong, longest, damaged, ev))
+	return w.inferred(judgeLongPaths(long, tooLong, longest, damaged+doubtful, ev))
 }
 
 // utf16Length is the length of a text in UTF-16 units.

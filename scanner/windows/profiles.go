@@ -649,6 +649,8 @@ func judgeTotals(size string, folder requirement.Evidence, t ntfs.Totals, basis 
 		return requirement.Fail(message, folder)
 	case t.Damaged > 0:
 		return requirement.Unknown(fmt.Sprintf("%s, but %s in it could not be read", size, prose.Count(int(t.Damaged), "entry", "entries")), folder)
+	case t.DoubtfulSize >= profileLimit-t.Size:
+		return requirement.Unknown(fmt.Sprintf("%s, and %d bytes more in %s in doubt", size, t.DoubtfulSize, prose.Count(int(t.Doubtful), "file or folder that is", "files and folders that are")), folder)
 	}
 	o := requirement.Pass(size+", less than 10 GiB", folder)
 	o.Basis = basis
@@ -679,6 +681,9 @@ func (m *Machine) decideProfileSize() requirement.Outcome {
 		return requirement.Unreadable(err)
 	}
 	totals, err := v.fs.Tree(name)
+	if err == nil && totals.Size >= profileLimit { // a name that the folder's index does not have would be no file
+		totals, err = v.fs.CheckedTree(name)
+	}
 	if err != nil {
 		return requirement.Unreadable(v.problem(name, err), f.Evidence)
 	}
