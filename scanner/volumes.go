@@ -189,7 +189,7 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 	}
 	err := vs.findRoot(imageOf(in.Root), imageOf(in.User))
 	if err == nil {
-		err = vs.findOthers(imageOf(in.User))
+		err = vs.findOthers(ctx, in, imageOf(in.User))
 	}
 	if err != nil {
 		vs.Close()
@@ -366,9 +366,13 @@ func isIO(err error) bool {
 }
 
 // findOthers finds the user volume, and of a Linux system what it mounts.
-func (vs *volumes) findOthers(forced *disk.Image) error {
+func (vs *volumes) findOthers(ctx context.Context, in Input, forced *disk.Image) error {
 	if _, ok := vs.root.fs.(linuxVolume); !ok {
 		return vs.findUser(forced, func(*volume) bool { return true })
+	}
+	vs.openFAT(ctx, newReads(in.ParallelReads), vs.budget)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if err := vs.layOut(); err != nil {
 		return err

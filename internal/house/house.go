@@ -35,7 +35,7 @@ var rules = map[string][]string{
 	"report/remedy": {"report", "scanner/requirement"},
 	"scanner": {
 		"internal/memory", "internal/parallel", "scanner/requirement", "scanner/windows", "scanner/linux", "scanner/linux/packages", "scanner/statement",
-		"scanner/crosscheck", "scanner/disk", "scanner/internal/", "ntfs", "ext4", "xfs", "registry",
+		"scanner/crosscheck", "scanner/disk", "scanner/internal/", "ntfs", "ext4", "xfs", "registry", "internal/fat",
 	},
 	"scanner/requirement":    {},
 	"scanner/windows":        {"scanner/requirement", "scanner/statement", "scanner/internal/", "ntfs", "registry"},
@@ -58,6 +58,7 @@ var rules = map[string][]string{
 	"fixtures/testcases":         {"fixtures", "fixtures/internal/library"},
 
 	"internal/bytename": {},
+	"internal/fat":      {},
 	"internal/lru":      {},
 	"internal/bench":    {everything, "internal/hivetest"},
 	"internal/house":    {},
