@@ -12,7 +12,7 @@ import (
 
 var gpoNone = entry{
 	Requirement: recommended("win.gpo.none", "", "no Group Policy Objects are applied", sectionPractices+"; "+sectionTroubleshooting, explanation{
-		Reads: `SOFTWARE, for machine and user: Group Policy\State\…\GPO-List and Group Policy\History; the user's own History in NTUSER.DAT; ProgramData\Microsoft\Group Policy\History; the local policy's Registry.pol. The Default Domain Policy, which every joined machine has, changes no status.`,
+		Reads: `SOFTWARE, for machine and user: Group Policy\State\…\GPO-List and Group Policy\History; the user's own History in NTUSER.DAT; ProgramData\Microsoft\Group Policy\History; the local policy's Registry.pol; the policies CertTemplateName and SecurityLayer of Remote Desktop. The Default Domain Policy, which every joined machine has, changes no status.`,
 		Live:  "gpresult /r /scope computer; gpresult /r /scope user",
 		Fix:   "Move the WorkSpace to a new organizational unit with blocked inheritance and no policies applied, run gpupdate /force, then restart.",
 	}),
@@ -233,31 +233,36 @@ func (m *Machine) readPolicyFolders(p *policies) error {
 	return nil
 }
 
-// readThumbprint reads the policies that may hide the RDP certificate's
-// thumbprint from EC2Config and EC2Launch.
+// readThumbprint reads the policies on the certificate of RDP, of which some
+// restrict access to its thumbprint for EC2Config and EC2Launch.
 func (m *Machine) readThumbprint(p *policies) error {
-	for _, s := range []struct{ key, value string }{
-		{`HKLM\SOFTWARE\Policies\Microsoft\Windows NT\Terminal Services`, "CertTemplateName"},
-		{`HKLM\SOFTWARE\Policies\Microsoft\Windows NT\Terminal Services`, "SecurityLayer"},
-	} {
-		k, err := m.key(s.key)
-		if err != nil {
-			return err
-		}
-		if !k.Exists() {
-			continue
-		}
-		_, ev, err := m.value(k, s.value)
-		if err != nil {
-			return err
-		}
-		if ev.Type != "" {
-			ev.Note = "may restrict access to the thumbprint of the RDP certificate"
-			p.RDP = append(p.RDP, ev)
-		}
+	k, err := m.key(`HKLM\SOFTWARE` + keyTerminalServerPolicy)
+	if err != nil {
+		return err
+	}
+	template, err := m.text(k, "CertTemplateName")
+	if err != nil {
+		return err
+	}
+	layer, err := m.dword(k, "SecurityLayer")
+	if err != nil {
+		return err
+	}
+	add := func(ev requirement.Evidence) {
+		ev.Note = strings.TrimPrefix(ev.Note+"; may restrict access to the thumbprint of the RDP certificate", "; ")
+		p.RDP = append(p.RDP, ev)
+	}
+	if strings.TrimSpace(template.Value) != "" {
+		add(template.Evidence)
+	}
+	if layer.Present {
+		add(layer.Evidence)
 	}
 	return nil
 }
+
+// thumbprintTip is what the document says of policies on the RDP certificate.
+const thumbprintTip = "Move the WorkSpace to a new organizational unit with blocked inheritance and no Group Policy Objects applied, run gpupdate /force, then restart: EC2Config and EC2Launch must be able to read the thumbprint of the RDP certificate while Windows is set up."
 
 // judgePolicies decides win.gpo.none.
 func judgePolicies(p policies) requirement.Outcome {
@@ -284,14 +289,27 @@ func judgePolicies(p policies) requirement.Outcome {
 			evidence = append(evidence, requirement.Evidence{Source: roleRoot, Path: file.Path, Data: prose.Count(len(file.Entries), "setting", "settings")})
 		}
 	}
+	var thumbprint []string
+	for _, ev := range p.RDP {
+		thumbprint = append(thumbprint, ev.Value)
+	}
+	restricted := "a policy that may restrict access to the thumbprint of the RDP certificate is set: " + prose.Some(thumbprint)
 	switch {
 	case len(names) > 0:
 		o := requirement.Warn("Group Policy is applied: "+prose.Some(names), append(evidence, p.RDP...)...)
+		if len(p.RDP) > 0 {
+			o.Message += "; " + restricted
+			o.Remediation = thumbprintTip
+		}
 		if len(details) > 0 {
 			o.Details = details
-		} else {
+		} else if len(p.RDP) == 0 {
 			o.Remediation = `gpedit.msc: set the settings of the local policy back to "Not configured" before the image is made.`
 		}
+		return o
+	case len(p.RDP) > 0:
+		o := requirement.Warn(restricted, p.RDP...)
+		o.Remediation = thumbprintTip
 		return o
 	case p.Unread != nil:
 		return requirement.Unreadable(p.Unread)
@@ -304,5 +322,5 @@ func judgePolicies(p policies) requirement.Outcome {
 	if len(ordinary) > 0 {
 		message += " but " + strings.Join(ordinary, ", ") + ", which every member of a domain has"
 	}
-	return requirement.Pass(message, append([]requirement.Evidence{looked}, p.RDP...)...)
+	return requirement.Pass(message, looked)
 }
