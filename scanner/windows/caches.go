@@ -13,7 +13,7 @@ import (
 
 var bpCache = entry{
 	Requirement: recommended("win.bp.cache", "", "browser history, caches and cookies are deleted", sectionPractices, explanation{
-		Reads: "What the image would include: in the profiles on drive C (on Windows 7 also the user's) the data of Chrome, Edge, Firefox and Internet Explorer; what lies in the Recycle Bin of drive C. Folders for temporary files are named with their sizes and change no status, since Windows itself fills them.",
+		Reads: "What the image would include: in the profiles on drive C, the default profile among them (on Windows 7 also the user's), the data of Chrome, Edge, Firefox and Internet Explorer; what lies in the Recycle Bin of drive C. Folders for temporary files are named with their sizes and change no status, since Windows itself fills them.",
 		Live:  `Get-ChildItem C:\Users\*\AppData\Local\*\*\'User Data' -Force`,
 		Fix:   "Sign in with the profile, delete the browsing data in the browser's settings and empty the Recycle Bin; or delete the profile's folder of the browser.",
 	}),
@@ -101,6 +101,20 @@ func (m *Machine) keptProfiles() ([]keptProfile, error) {
 	return kept, nil
 }
 
+// defaultKept is the default profile, if the image includes it: what is there
+// goes into every new profile as well. It is nil otherwise.
+func (m *Machine) defaultKept() (*keptProfile, error) {
+	profiles, err := m.Profiles()
+	if err != nil {
+		return nil, err
+	}
+	drive, _, err := m.follow(profiles.Default)
+	if err != nil || drive != "C" {
+		return nil, err
+	}
+	return &keptProfile{Profile: Profile{SID: defaultUser, Path: profiles.Default}}, nil
+}
+
 // leavesOut says whether the image leaves out a folder of the profile.
 func (p keptProfile) leavesOut(folder string) bool {
 	for _, e := range p.Except {
@@ -115,6 +129,13 @@ func (m *Machine) decideCache() requirement.Outcome {
 	kept, err := m.keptProfiles()
 	if err != nil {
 		return requirement.Unreadable(err)
+	}
+	template, err := m.defaultKept()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	if template != nil {
+		kept = append(kept, *template)
 	}
 	var found []cachedData
 	var unread error
