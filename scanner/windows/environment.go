@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -199,8 +202,81 @@ func (m *Machine) decidePath() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	return judgePath(p, env)
+	o := judgePath(p, env)
+	if o.Status != requirement.Passed {
+		return o
+	}
+	return m.notePath(o, p, env)
 }
+
+// pathPrograms are programs of System32 that image creation runs.
+var pathPrograms = []string{
+	"powershell", "cmd", "sc", "net", "net1", "reg", "wmic", "cscript", "wscript", "schtasks", "shutdown", "sysprep", "dism", "bcdedit",
+	"netsh", "msiexec", "rundll32", "regsvr32", "robocopy", "xcopy", "icacls", "takeown", "diskpart", "powercfg", "ipconfig", "taskkill", "tasklist", "whoami",
+}
+
+// pathExtensions are those by which Windows finds a program without one first.
+var pathExtensions = []string{".com", ".exe", ".bat", ".cmd"}
+
+// maxPathFolders bounds the folders before System32 that are looked through.
+const maxPathFolders = 64
+
+// usualPath is the length of a Path in characters that every program takes whole.
+const usualPath = 2047
+
+// notePath adds to a pass what may go wrong all the same: programs that are
+// found before those of System32, and a Path that is too long for some.
+func (m *Machine) notePath(o requirement.Outcome, p Setting[string], env environment) requirement.Outcome {
+	system32 := normal(env["SYSTEMROOT"] + `\System32`)
+	looked := 0
+	var found []string
+	for entry := range strings.SplitSeq(p.Value, ";") {
+		folder := pathFolder(p, env, entry)
+		if strings.EqualFold(folder, system32) {
+			break
+		}
+		if len(folder) == 2 && folder[1] == ':' {
+			folder += `\` // the root of a drive
+		}
+		if !isDrivePath(folder) || hasPrefixFold(folder, system32+`\`) {
+			continue
+		}
+		if looked++; looked > maxPathFolders {
+			o.Message += fmt.Sprintf("; more than %d folders come before System32, and the rest was not looked through", maxPathFolders)
+			break
+		}
+		entries, _, err := m.list(folder)
+		if err != nil {
+			o.Message += "; " + short(folder) + ", which comes before System32, could not be looked through"
+			continue
+		}
+		for _, e := range entries {
+			name := strings.ToLower(e.Name())
+			ext := path.Ext(name)
+			if e.IsDir() || !slices.Contains(pathExtensions, ext) || !slices.Contains(pathPrograms, strings.TrimSuffix(name, ext)) {
+				continue
+			}
+			file := strings.TrimSuffix(folder, `\`) + `\` + e.Name()
+			found = append(found, file)
+			if len(found) <= maxTraces {
+				if f, err := m.file(file); err == nil {
+					f.Evidence.Note = "found before the program of the same name in System32"
+					o = o.With(f.Evidence)
+				}
+			}
+		}
+	}
+	if len(found) > 0 {
+		o.Message += "; found before the programs of System32: " + prose.Some(found)
+	}
+	if n := utf8.RuneCountInString(p.Value); n > usualPath {
+		o.Message += fmt.Sprintf("; it has %d characters, and some programs take no more than %d", n, usualPath)
+	}
+	return o
+}
+
+// isDrivePath says whether a path begins with a drive and its root.
+func isDrivePath(p string) bool { return len(p) > 2 && p[1] == ':' && p[2] == '\\' }
 
 // judgePath decides win.env.path.
 func judgePath(p Setting[string], env environment) requirement.Outcome {
@@ -241,17 +317,23 @@ const (
 	pathFound
 )
 
+// pathFolder is the folder that an entry of a Path names, in the form in which
+// paths are compared; "" for an empty entry.
+func pathFolder(p Setting[string], env environment, entry string) string {
+	bare := strings.TrimSpace(strings.Trim(strings.TrimSpace(entry), `"`))
+	if bare == "" {
+		return ""
+	}
+	if p.Type == registry.ExpandSZ {
+		bare = env.expand(bare)
+	}
+	return normal(bare)
+}
+
 func findInPath(p Setting[string], env environment, wanted string) pathEntry {
 	found := pathMissing
 	for entry := range strings.SplitSeq(p.Value, ";") {
-		bare := strings.TrimSpace(strings.Trim(strings.TrimSpace(entry), `"`))
-		if bare == "" {
-			continue
-		}
-		if p.Type == registry.ExpandSZ {
-			bare = env.expand(bare)
-		}
-		if !strings.EqualFold(normal(bare), wanted) {
+		if !strings.EqualFold(pathFolder(p, env, entry), wanted) {
 			continue
 		}
 		if !strings.Contains(entry, `"`) {
