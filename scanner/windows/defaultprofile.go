@@ -3,18 +3,20 @@ package windows
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"strings"
 	"time"
 
 	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 var bpDefaultProfile = entry{
 	Requirement: recommended("win.bp.default-profile", "", `C:\Users\Default is not customised`, sectionPractices, explanation{
-		Reads: `The default profile: files that were made after Windows was installed and are none of its own; in its NTUSER.DAT keys of other vendors, Run and RunOnce, the wallpaper; LayoutModification.xml; CopyProfile in the answer file of the EC2 agent.`,
+		Reads: `The default profile: files that were made after Windows was installed and are none of its own; in its NTUSER.DAT keys of other vendors, Run and RunOnce, the wallpaper and the screen saver, network drives and printers, the start page and the proxy, environment variables, policies; LayoutModification.xml; CopyProfile in the answer file of the EC2 agent.`,
 		Live:  `Get-ChildItem C:\Users\Default -Recurse -Force -File | Where-Object CreationTime -gt (Get-CimInstance Win32_OperatingSystem).InstallDate`,
 		Fix:   "Undo the changes to the default profile, and make them by Group Policy after the image is made.",
 	}),
@@ -204,6 +206,179 @@ func (m *Machine) customHive(d *defaultProfile, s System) error {
 	}
 	if p := normal(env.expand(wallpaper.Value)); wallpaper.Value != "" && !hasPrefixFold(p, normal(s.SystemRoot)+`\`) {
 		d.Signs = append(d.Signs, customisation{"the wallpaper " + short(wallpaper.Value), wallpaper.Evidence})
+	}
+	mail, err := m.mailProfiles(keptProfile{Profile: Profile{SID: defaultUser, Path: d.Path}})
+	if err != nil {
+		return err
+	}
+	for _, t := range mail {
+		d.Signs = append(d.Signs, customisation(t))
+	}
+	for _, read := range []func(*defaultProfile, string) error{m.customConnections, m.customValues, m.customEnvironment, m.customPolicies} {
+		if err := read(d, user); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// customConnections looks for network drives and printers that every new user
+// would get.
+func (m *Machine) customConnections(d *defaultProfile, user string) error {
+	for _, c := range []struct{ key, what string }{{`\Network`, "the network drive "}, {`\Printers\Connections`, "the network printer "}} {
+		parent, err := m.key(user + c.key)
+		if err != nil {
+			return err
+		}
+		list, err := m.subkeys(parent)
+		if err != nil {
+			return err
+		}
+		for _, k := range list {
+			d.Signs = append(d.Signs, customisation{c.what + short(k.Name()), k.Evidence})
+		}
+	}
+	return nil
+}
+
+// customTexts are texts that Windows leaves empty in the default profile, or
+// fills with one that own recognizes.
+var customTexts = []struct {
+	key, value, what string
+	own              func(string) bool
+}{
+	{`\Control Panel\Desktop`, "SCRNSAVE.EXE", "the screen saver ", ownScreenSaver},
+	{`\Software\Microsoft\Internet Explorer\Main`, "Start Page", "the start page ", ownStartPage},
+	{`\Software` + keyWindows + `\Internet Settings`, "ProxyServer", "the proxy ", nil},
+	{`\Software` + keyWindows + `\Internet Settings`, "AutoConfigURL", "the proxy script ", nil},
+}
+
+func (m *Machine) customValues(d *defaultProfile, user string) error {
+	for _, c := range customTexts {
+		s, err := m.textAt(user+c.key, c.value)
+		if err != nil {
+			return err
+		}
+		if text := strings.TrimSpace(s.Value); text != "" && (c.own == nil || !c.own(text)) {
+			d.Signs = append(d.Signs, customisation{c.what + short(text), s.Evidence})
+		}
+	}
+	return nil
+}
+
+// ownScreenSaver recognizes that of the sign-in screen, which servers have.
+func ownScreenSaver(path string) bool {
+	path = strings.ToLower(path)
+	return path == "(none)" || path[strings.LastIndexByte(path, '\\')+1:] == "logon.scr"
+}
+
+// ownStartPage recognizes the pages of Windows itself: blank ones, those of its
+// enhanced security configuration, and Microsoft's own.
+func ownStartPage(page string) bool {
+	u, err := url.Parse(page)
+	if err != nil {
+		return false
+	}
+	switch host := strings.ToLower(u.Hostname()); strings.ToLower(u.Scheme) {
+	case "about", "res":
+		return true
+	case "http", "https":
+		return host == "go.microsoft.com" || host == "msn.com" || strings.HasSuffix(host, ".msn.com")
+	}
+	return false
+}
+
+// ownVariables are those that Windows gives every user.
+var ownVariables = []string{"TEMP", "TMP"}
+
+// customEnvironment looks for variables that every new user would get, a logon
+// script among them.
+func (m *Machine) customEnvironment(d *defaultProfile, user string) error {
+	k, err := m.key(user + `\Environment`)
+	if err != nil || !k.Exists() {
+		return err
+	}
+	values, err := k.Values()
+	if err != nil {
+		return fmt.Errorf("%s: %w", k.Evidence.Path, err)
+	}
+	for _, v := range values {
+		name := v.Name()
+		s, err := m.text(k, name)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !s.Present, containsFold(ownVariables, name):
+		case strings.EqualFold(name, "Path") && ownUserPath(s.Value):
+		case strings.EqualFold(name, "UserInitMprLogonScript"):
+			d.Signs = append(d.Signs, customisation{"the logon script " + short(s.Value), s.Evidence})
+		default:
+			d.Signs = append(d.Signs, customisation{"the environment variable " + short(name), s.Evidence})
+		}
+	}
+	return nil
+}
+
+// ownUserPath recognizes the Path that Windows gives every user.
+func ownUserPath(path string) bool {
+	for entry := range strings.SplitSeq(path, ";") {
+		if entry = strings.TrimSpace(entry); entry != "" && !strings.EqualFold(normal(entry), `%USERPROFILE%\AppData\Local\Microsoft\WindowsApps`) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxPolicyKeys bounds the keys of policies in the default profile. A user with
+// every policy that Windows has has fewer.
+const maxPolicyKeys = 4096
+
+// customPolicies looks for policies that every new user would get.
+func (m *Machine) customPolicies(d *defaultProfile, user string) error {
+	keys := 0
+	var look func(k Key) error
+	look = func(k Key) error {
+		if keys++; keys > maxPolicyKeys {
+			return fmt.Errorf("%w: %s: more than %d keys of policies", registry.ErrUnsupported, k.Evidence.Path, maxPolicyKeys)
+		}
+		values, err := k.Values()
+		if err != nil {
+			return fmt.Errorf("%s: %w", k.Evidence.Path, err)
+		}
+		for _, v := range values {
+			if strings.EqualFold(v.Name(), "NoDriveTypeAutoRun") || v.Name() == "" {
+				continue // Windows up to 7 writes it
+			}
+			s, err := m.binary(k, v.Name())
+			if err != nil {
+				return err
+			}
+			d.Signs = append(d.Signs, customisation{"the policy " + short(v.Name()), s.Evidence})
+		}
+		below, err := m.subkeys(k)
+		if err != nil {
+			return err
+		}
+		for _, sub := range below {
+			if sub.Exists() {
+				if err := look(sub); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	for _, name := range []string{user + `\Software\Policies`, user + `\Software` + keyWindows + `\Policies`} {
+		k, err := m.key(name)
+		if err != nil {
+			return err
+		}
+		if k.Exists() {
+			if err := look(k); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

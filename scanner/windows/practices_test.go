@@ -72,14 +72,15 @@ func TestPolicies(t *testing.T) {
 		p    policies
 		want verdict
 	}{
-		"nothing":                 {policies{}, passed},
-		"the default one":         {policies{Applied: []appliedPolicy{domain}}, passed},
-		"the local one":           {policies{Applied: []appliedPolicy{local}, Local: []policyFile{empty}}, passed},
-		"the local one, set":      {policies{Local: []policyFile{set}}, warning},
-		"one of one's own":        {policies{Applied: []appliedPolicy{domain, own}}, warning},
-		"the same beside damage":  {policies{Applied: []appliedPolicy{own}, Unread: errTorn}, warning},
-		"damage":                  {policies{Applied: []appliedPolicy{domain}, Unread: errTorn}, undetermined},
-		"a template of the agent": {policies{RDP: []requirement.Evidence{evidence}}, passed},
+		"nothing":                {policies{}, passed},
+		"the default one":        {policies{Applied: []appliedPolicy{domain}}, passed},
+		"the local one":          {policies{Applied: []appliedPolicy{local}, Local: []policyFile{empty}}, passed},
+		"the local one, set":     {policies{Local: []policyFile{set}}, warning},
+		"one of one's own":       {policies{Applied: []appliedPolicy{domain, own}}, warning},
+		"the same beside damage": {policies{Applied: []appliedPolicy{own}, Unread: errTorn}, warning},
+		"damage":                 {policies{Applied: []appliedPolicy{domain}, Unread: errTorn}, undetermined},
+		"a certificate template": {policies{RDP: []requirement.Evidence{evidence}}, warning},
+		"one, and not all read":  {policies{RDP: []requirement.Evidence{evidence}, Unread: errHive}, warning},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, gpoNone, judgePolicies(c.p), c.want) })
 	}
@@ -323,6 +324,32 @@ func TestDefaultProfile(t *testing.T) {
 	} {
 		if inbox(name) != want {
 			t.Errorf("%s: %t", name, !want)
+		}
+	}
+}
+
+// TestPathNotes shows what a Path that is as it has to be is told of.
+func TestPathNotes(t *testing.T) {
+	for name, want := range map[string]string{
+		"path-programs-first":  `found before the programs of System32: C:\Tools\cmd.exe, C:\Tools\powershell.exe`,
+		"path-programs-behind": "",
+		"path-long":            "and some programs take no more than 2047",
+		"ready":                "",
+	} {
+		o := fixture(t, name).decidePath()
+		_, note, _ := strings.Cut(o.Message, "; ")
+		if o.Status != requirement.Passed || !strings.HasSuffix(note, want) || want == "" && note != "" {
+			t.Errorf("%s: %s: %s", name, o.Status, o.Message)
+		}
+	}
+}
+
+// TestWorkgroup makes sure that the name of a workgroup is not taken for a
+// domain's.
+func TestWorkgroup(t *testing.T) {
+	for _, name := range []string{"services-workgroup", "services-workgroup-name"} {
+		if o := fixture(t, name).decideAccounts(); o.Status != requirement.Failed || !strings.Contains(o.Message, "the computer is in no domain") {
+			t.Errorf("%s: %s: %s", name, o.Status, o.Message)
 		}
 	}
 }
