@@ -26,6 +26,7 @@ type volumes struct {
 	user   *volume // nil if there is none
 	noUser error   // why there is none
 	layout layout  // of a Linux system
+	forced bool    // user is what the caller named as such
 	budget *memory.Budget
 	reads  reads
 }
@@ -191,6 +192,7 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 	if err == nil {
 		err = vs.findOthers(ctx, in, imageOf(in.User))
 	}
+	vs.forced = in.User != nil
 	if err != nil {
 		vs.Close()
 		return nil, err

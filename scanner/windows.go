@@ -100,16 +100,17 @@ func (v ntfsVolume) doubts() (requirement.Notice, bool) {
 // openWindows opens the Windows system on the root volume.
 func openWindows(vs *volumes, root ntfsVolume, given given) (system, error) {
 	in := windows.Input{
-		Root:      windows.Volume{FS: root.FS, Device: device(vs.root)},
-		User:      windows.Volume{Err: vs.noUser},
-		Readable:  vs.judgeReadable,
-		Documents: given.documents,
-		UserName:  given.userName,
-		Reserve:   vs.budget.Reserve,
-		Context:   given.ctx,
-		Waited:    vs.reads.waited,
-		Trail:     given.trail,
-		Now:       given.now,
+		Root:       windows.Volume{FS: root.FS, Device: device(vs.root)},
+		User:       windows.Volume{Err: vs.noUser},
+		Readable:   vs.judgeReadable,
+		Documents:  given.documents,
+		UserForced: vs.forced,
+		UserName:   given.userName,
+		Reserve:    vs.budget.Reserve,
+		Context:    given.ctx,
+		Waited:     vs.reads.waited,
+		Trail:      given.trail,
+		Now:        given.now,
 	}
 	if vs.user != nil {
 		in.User = windows.Volume{Err: vs.user.err, Device: device(vs.user)}

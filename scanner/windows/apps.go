@@ -12,7 +12,7 @@ import (
 
 var appsOnC = entry{
 	Requirement: required("win.apps.on-c", "", "every application is installed on drive C", sectionRequirements, explanation{
-		Reads: `SOFTWARE, both views: Uninstall, App Paths, Run; Installer\UserData; SYSTEM: Services\*\ImagePath; shortcuts of the common Start menu; scheduled tasks. For installations of the user alone: NTUSER.DAT and AppData of the profile.`,
+		Reads: `SOFTWARE, both views: Uninstall, App Paths, COM servers; Installer\UserData and Installer\Folders; shortcuts of the common Start menu and of the public and default desktops; links under Program Files; folders with programs on drive D. Every command that runs at a start or sign-in (Run keys, services, tasks, Startup folders, policy scripts), by everything that it executes or loads. What one user installed for himself (NTUSER.DAT, AppData, his tasks) is named; it changes the status on Windows 7 only, whose images hold the profile.`,
 		Live:  `Get-ItemProperty HKLM:\SOFTWARE\*\Microsoft\Windows\CurrentVersion\Uninstall\*, HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\* | Select-Object DisplayName, InstallLocation`,
 		Fix:   "Uninstall the application and install it again on drive C, for all users.",
 	}),
@@ -136,21 +136,47 @@ func (m *Machine) offC(path string) (string, error) {
 	return fmt.Sprintf(`%s, which leads to %s:\%s`, path, drive, strings.ReplaceAll(name, "/", `\`)), nil
 }
 
-// place adds a program to a list if it does not lie on C.
+// place adds a file to a list if it does not lie on C.
 func (m *Machine) place(list []placed, env environment, name string, s Setting[string]) ([]placed, error) {
 	value, err := m.expand(env, s.Value)
 	if err != nil || strings.TrimSpace(value) == "" {
 		return list, err
 	}
-	p := env.program(value)
-	if strings.HasPrefix(p, `\`) && !strings.HasPrefix(p, `\\`) {
-		return list, fmt.Errorf("%s: %s: on which drive %s lies is not known", s.Evidence.Path, s.Evidence.Key, p)
+	return m.placePath(list, name, env.program(value), s.Evidence)
+}
+
+// placePath is place for a path that is taken out of its command line already.
+func (m *Machine) placePath(list []placed, name, path string, evidence requirement.Evidence) ([]placed, error) {
+	if strings.HasPrefix(path, `\`) && !strings.HasPrefix(path, `\\`) {
+		return list, fmt.Errorf("%s: %s: on which drive %s lies is not known", evidence.Path, evidence.Key, short(path))
 	}
-	off, err := m.offC(p)
+	off, err := m.offC(path)
 	if off != "" {
-		list = append(list, placed{name, off, s.Evidence})
+		list = append(list, placed{name, off, evidence})
 	}
 	return list, err
+}
+
+// offPlaces are programs that are not on drive C.
+type offPlaces struct {
+	Machine []placed // of the machine or of everybody
+	Own     []placed // of one user
+	Folders []placed // of drive D in which programs are, whoever uses them
+	Named   []string // other paths, which decide nothing
+	Looked  string   // what was looked at
+	Err     error    // why there may be more of them
+}
+
+func (o *offPlaces) note(err error) {
+	if err != nil {
+		o.Err = errors.Join(o.Err, err)
+	}
+}
+
+func (o *offPlaces) name(format string, a ...any) {
+	if len(o.Named) < maxNamedData {
+		o.Named = append(o.Named, fmt.Sprintf(format, a...))
+	}
 }
 
 func (m *Machine) decideApps() requirement.Outcome {
@@ -158,12 +184,20 @@ func (m *Machine) decideApps() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	machine, looked, unread := m.machinePrograms(env)
-	if len(machine) > 0 {
-		return judgeApps(machine, nil, looked, requirement.Evidence{})
+	off := m.machinePrograms(env)
+	if len(off.Machine) > 0 {
+		return judgeApps(off, true, requirement.Evidence{})
 	}
-	if unread != nil {
-		return requirement.Unreadable(unread)
+	off.note(m.programFolders(&off))
+	if len(off.Folders) > 0 {
+		return judgeApps(off, true, requirement.Evidence{})
+	}
+	if off.Err != nil {
+		return requirement.Unreadable(off.Err)
+	}
+	system, err := m.System()
+	if err != nil {
+		return requirement.Unreadable(err)
 	}
 	w, err := m.Wanted()
 	if err != nil {
@@ -172,8 +206,7 @@ func (m *Machine) decideApps() requirement.Outcome {
 	if w.Profile == nil {
 		return requirement.Unknown("whose own installations count is not known: see win.profile.exists")
 	}
-	user, err := m.userPrograms(*w.Profile, env)
-	if err != nil {
+	if err := m.userPrograms(&off, *w.Profile, env); err != nil {
 		return requirement.Unreadable(fmt.Errorf("installations of the user alone: %w", err))
 	}
 	where, err := m.key(machineViews[0] + keyWindows + `\Uninstall`)
@@ -181,86 +214,206 @@ func (m *Machine) decideApps() requirement.Outcome {
 		return requirement.Unreadable(err)
 	}
 	where.Evidence.Note = "every subkey was read, and the other places that the requirement names"
-	return w.inferred(judgeApps(nil, user, looked, where.Evidence))
+	return w.inferred(judgeApps(off, system.Modern(), where.Evidence))
 }
 
-// judgeApps decides win.apps.on-c. machine and user are the programs that do
-// not lie on C, for all users and for the user alone.
-func judgeApps(machine, user []placed, looked string, where requirement.Evidence) requirement.Outcome {
+// judgeApps decides win.apps.on-c. modern says that the profile does not enter
+// the image, so that what one user installed for himself changes no status.
+func judgeApps(off offPlaces, modern bool, where requirement.Evidence) requirement.Outcome {
 	describe := func(list []placed) (string, []requirement.Evidence) {
 		var names, said []string
 		var evidence []requirement.Evidence
 		for _, p := range list {
-			evidence = append(evidence, p.Evidence)
-			if !containsFold(names, p.Name) {
+			if len(evidence) < maxEvidence {
+				evidence = append(evidence, p.Evidence)
+			}
+			if len(names) < maxEvidence && !containsFold(names, p.Name) {
 				names = append(names, p.Name)
-				said = append(said, fmt.Sprintf("%s (%s)", p.Name, p.Path))
+				said = append(said, fmt.Sprintf("%s (%s)", short(p.Name), short(p.Path)))
 			}
 		}
 		return prose.Some(said), evidence
 	}
-	switch {
-	case len(machine) > 0:
-		names, evidence := describe(machine)
-		return requirement.Fail("not on drive C: "+names, evidence...)
-	case len(user) > 0:
-		names, evidence := describe(user)
-		return requirement.Warn("installed for the user alone, in the profile: "+names, evidence...)
+	own, ownEvidence := describe(off.Own)
+	details := struct {
+		Own  []string `json:"own,omitempty"`   // what one user installed for himself
+		Else []string `json:"named,omitempty"` // other paths off drive C
+	}{nil, off.Named}
+	for _, p := range off.Own[:min(len(off.Own), maxEvidence)] {
+		details.Own = append(details.Own, fmt.Sprintf("%s (%s)", short(p.Name), short(p.Path)))
 	}
-	return requirement.Pass(looked+": all on drive C", where)
+	var o requirement.Outcome
+	switch {
+	case len(off.Machine) > 0:
+		names, evidence := describe(off.Machine)
+		o = requirement.Fail("not on drive C: "+names, evidence...)
+	case len(off.Folders) > 0:
+		names, evidence := describe(off.Folders)
+		o = requirement.Warn("programs on drive D, which the image will not hold: "+names, evidence...)
+		o.Remediation = "Move the programs to drive C, or delete them if they are not needed."
+	case len(off.Own) > 0 && !modern:
+		o = requirement.Warn("installed for the user alone, in the profile: "+own, ownEvidence...)
+	default:
+		message := off.Looked + ": all on drive C"
+		if len(off.Own) > 0 {
+			message += "; installed by one user, so not part of the image: " + own
+		}
+		if len(off.Named) > 0 {
+			message += "; other paths off drive C: " + prose.Some(off.Named)
+		}
+		o = requirement.Pass(message, append([]requirement.Evidence{where}, ownEvidence...)...)
+	}
+	if len(details.Own)+len(details.Else) > 0 {
+		o.Details = details
+	}
+	return o
 }
+
+// maxEvidence is how many programs a finding lists; the message counts them all.
+const maxEvidence = 50
 
 // machinePrograms looks everywhere that programs for all users are registered.
 // It goes on after an error, because one program elsewhere decides.
-func (m *Machine) machinePrograms(env environment) (found []placed, looked string, unread error) {
-	note := func(err error) {
-		if err != nil {
-			unread = errors.Join(unread, err)
-		}
-	}
+func (m *Machine) machinePrograms(env environment) offPlaces {
+	var off offPlaces
 	apps, err := m.Apps()
-	note(err)
+	off.note(err)
 	judged := 0
 	for _, a := range apps {
-		if a.SystemComponent {
-			continue
-		}
-		judged++
-		for _, p := range a.Paths {
-			found, err = m.place(found, env, a.title(), p)
-			note(err)
+		if !a.SystemComponent {
+			judged++
+			off.note(m.placeApp(&off, env, a))
 		}
 	}
 	services, err := m.Services()
-	note(err)
+	off.note(err)
 	for _, s := range services {
-		note(s.Err)
-		found, err = m.place(found, env, "service "+s.Name, s.ImagePath)
-		note(err)
+		off.note(s.Err)
+		if s.kernel() && !s.Deleted {
+			off.Machine, err = m.place(off.Machine, env, "driver "+s.Name, s.ImagePath)
+			off.note(err)
+		}
 	}
+	starts := m.MachineStarts()
+	off.note(m.placeStarts(&off, starts))
 	for _, view := range machineViews {
 		more, err := m.appPaths(view+keyWindows+`\App Paths`, env)
-		note(err)
-		found = append(found, more...)
-		more, err = m.runEntries(view+keyWindows+`\Run`, env)
-		note(err)
-		found = append(found, more...)
+		off.note(err)
+		off.Machine = append(off.Machine, more...)
 	}
-	more, err := m.installerProducts(env)
-	note(err)
-	found = append(found, more...)
-	more, shortcuts, err := m.startMenu(env)
-	note(err)
-	found = append(found, more...)
+	off.note(m.installerPrograms(&off, env))
+	servers, err := m.comServers(env)
+	off.note(err)
+	off.Machine = append(off.Machine, servers...)
+	shortcuts, err := m.sharedShortcuts(&off, env)
+	off.note(err)
+	off.note(m.linkedPrograms(&off, env))
 	tasks, err := m.Tasks()
-	note(err)
-	for _, t := range tasks {
-		found, err = m.place(found, env, "task "+t.Name, Setting[string]{Value: t.Command, Evidence: t.Evidence})
-		note(err)
-	}
-	looked = fmt.Sprintf("%s, %s, %s, %s", prose.Count(judged, "application", "applications"), prose.Count(len(services), "service or driver", "services and drivers"),
+	off.note(err)
+	off.Looked = fmt.Sprintf("%s, %s, %s, %s", prose.Count(judged, "application", "applications"), prose.Count(len(services), "service or driver", "services and drivers"),
 		prose.Count(shortcuts, "shortcut", "shortcuts"), prose.Count(len(tasks), "program of a scheduled task", "programs of scheduled tasks"))
-	return found, looked, unread
+	return off
+}
+
+// placeApp judges an entry of Uninstall. Where the application is, InstallLocation
+// says; only where that is not written, the uninstaller and the icon show it. They
+// may be a copy of the set-up that is kept elsewhere.
+func (m *Machine) placeApp(off *offPlaces, env environment, a Application) error {
+	var all error
+	located := false
+	for _, p := range a.Paths {
+		var found []placed
+		var err error
+		switch p.Evidence.Value {
+		case "InstallLocation":
+			found, err = m.place(nil, env, a.title(), p)
+			located = err == nil
+			off.Machine = append(off.Machine, found...)
+		case "UninstallString":
+			found, err = m.placeLine(env, a.title(), p)
+		default:
+			found, err = m.place(nil, env, a.title(), p)
+		}
+		all = errors.Join(all, err)
+		if p.Evidence.Value == "InstallLocation" {
+			continue
+		}
+		if !located {
+			off.Machine = append(off.Machine, found...)
+			continue
+		}
+		for _, f := range found {
+			off.name("%s of %s: %s", p.Evidence.Value, short(f.Name), short(f.Path))
+		}
+	}
+	return all
+}
+
+// placeLine judges a command line that runs when somebody asks for it.
+func (m *Machine) placeLine(env environment, name string, s Setting[string]) ([]placed, error) {
+	r := m.newStartReader(env)
+	r.commands.left = maxCommandLine * maxCommandDepth
+	c := r.commands
+	c.expand = func(text string) (string, error) { return m.expand(env, text) }
+	sh := shell{}
+	c.line(c.replace(s.Value, &sh), &sh, 0)
+	var found []placed
+	err := c.err
+	for _, u := range c.out.Uses {
+		var placeErr error
+		found, placeErr = m.placePath(found, name, env.full(u.Path), s.Evidence)
+		err = errors.Join(err, placeErr)
+	}
+	return found, err
+}
+
+// placeStarts judges what runs at a start or sign-in by all that it executes and
+// loads.
+func (m *Machine) placeStarts(off *offPlaces, starts Starts) error {
+	env, err := m.env()
+	if err != nil {
+		return err
+	}
+	all := starts.Err
+	known := map[string]string{} // where a path leads off drive C
+	for _, s := range starts.List {
+		if s.Err != nil {
+			all = errors.Join(all, s.Err)
+		}
+		for _, u := range s.Does.Uses {
+			where, seen := known[u.Path]
+			if !seen {
+				list, err := m.placePath(nil, "", env.full(u.Path), s.Evidence[0])
+				if err != nil {
+					all = errors.Join(all, fmt.Errorf("%s: %w", s.Name, err))
+				}
+				if len(list) > 0 {
+					where = list[0].Path
+				}
+				known[u.Path] = where
+			}
+			if where == "" {
+				continue
+			}
+			if p := (placed{s.Name, where, s.Evidence[0]}); s.Own {
+				off.Own = append(off.Own, p)
+			} else {
+				off.Machine = append(off.Machine, p)
+			}
+		}
+	}
+	for _, d := range starts.describeData() {
+		off.name("%s", d)
+	}
+	return all
+}
+
+// full is the full path of a file that is named as Windows may name it.
+func (e environment) full(path string) string {
+	if path == "" {
+		return ""
+	}
+	return e.program(quoted(path))
 }
 
 // appPaths reads the programs that can be started by their name alone.
@@ -275,29 +428,23 @@ func (m *Machine) appPaths(key string, env environment) ([]placed, error) {
 	}
 	var found []placed
 	for _, k := range keys {
-		for _, value := range []string{"", "Path"} {
-			s, err := m.text(k, value)
-			if err != nil {
-				return nil, err
-			}
+		program, err := m.text(k, "")
+		if err != nil {
+			return nil, err
+		}
+		if found, err = m.place(found, env, k.Name(), program); err != nil {
+			return found, err
+		}
+		path, err := m.text(k, "Path")
+		if err != nil {
+			return nil, err
+		}
+		for _, folder := range splitQuoted(path.Value, ';') {
+			s := path
+			s.Value = folder
 			if found, err = m.place(found, env, k.Name(), s); err != nil {
 				return found, err
 			}
-		}
-	}
-	return found, nil
-}
-
-// runEntries reads the programs that start at logon.
-func (m *Machine) runEntries(key string, env environment) ([]placed, error) {
-	values, err := m.runValues(key)
-	if err != nil {
-		return nil, err
-	}
-	var found []placed
-	for _, s := range values {
-		if found, err = m.place(found, env, "startup program "+s.Evidence.Value, s); err != nil {
-			return found, err
 		}
 	}
 	return found, nil
@@ -328,93 +475,75 @@ func (m *Machine) runValues(key string) ([]Setting[string], error) {
 	return commands, nil
 }
 
-// installerProducts reads the products that Windows Installer has installed
-// for all users, which it does as LocalSystem.
-func (m *Machine) installerProducts(env environment) ([]placed, error) {
-	return m.productsOf("S-1-5-18", env)
-}
-
-func (m *Machine) productsOf(sid string, env environment) ([]placed, error) {
-	parent, err := m.key(`HKLM\SOFTWARE` + keyWindows + `\Installer\UserData\` + sid + `\Products`)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := m.subkeys(parent)
-	if err != nil {
-		return nil, err
-	}
-	var found []placed
-	for _, k := range keys {
-		properties, err := m.subkey(k, "InstallProperties")
-		if err != nil {
-			return nil, err
-		}
-		name, err := m.text(properties, "DisplayName")
-		if err != nil {
-			return nil, err
-		}
-		location, err := m.text(properties, "InstallLocation")
-		if err != nil {
-			return nil, err
-		}
-		if found, err = m.place(found, env, name.Value, location); err != nil {
-			return found, err
-		}
-	}
-	return found, nil
-}
+// ownPrograms are programs that set themselves up in a profile, by their place
+// below AppData\Local.
+var ownPrograms = []string{`Microsoft\Teams\current\Teams.exe`, `Microsoft\OneDrive\OneDrive.exe`, `Google\Chrome\Application\chrome.exe`}
 
 // userPrograms looks for what is installed for the user alone. Whatever is
 // found counts, wherever it lies: the profile is on drive D.
-func (m *Machine) userPrograms(p Profile, env environment) ([]placed, error) {
+func (m *Machine) userPrograms(off *offPlaces, p Profile, env environment) error {
 	software := `HKU\` + p.SID + `\Software`
-	var found []placed
 	for _, view := range []string{software, software + `\Wow6432Node`} {
 		apps, err := m.uninstall(view + keyWindows + `\Uninstall`)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, a := range apps {
 			if !a.SystemComponent {
-				found = append(found, placed{a.title(), "Uninstall key of the user", a.Evidence})
+				off.Own = append(off.Own, placed{a.title(), "Uninstall key of the user", a.Evidence})
 			}
 		}
+		paths, err := m.appPaths(view+keyWindows+`\App Paths`, env.of(p))
+		if err != nil {
+			return err
+		}
+		off.Own = append(off.Own, paths...)
 	}
 	products, err := m.productsOf(p.SID, env.of(p))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	found = append(found, products...)
-	run, err := m.runEntries(software+keyWindows+`\Run`, env.of(p))
+	off.Own = append(off.Own, products...)
+	components, err := m.componentsOf(p.SID)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	found = append(found, run...)
+	off.Own = append(off.Own, components...)
+	starts := m.UserStarts(p)
+	for i := range starts.List {
+		starts.List[i].Own = true
+	}
+	if err := m.placeStarts(off, starts); err != nil {
+		return err
+	}
+	if err := m.userShortcuts(off, p, env.of(p)); err != nil {
+		return err
+	}
 	programs := p.Path + `\AppData\Local\Programs`
 	entries, _, err := m.list(programs)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, e := range entries {
-		if !e.IsDir() || strings.EqualFold(e.Name(), "Common") {
+		if !e.IsDir() || strings.EqualFold(e.Name(), "Common") || len(off.Own) > maxPrograms {
 			continue
 		}
 		f, err := m.file(programs + `\` + e.Name())
 		if err != nil {
-			return nil, err
+			return err
 		}
-		found = append(found, placed{e.Name(), programs + `\` + e.Name(), f.Evidence})
+		off.Own = append(off.Own, placed{e.Name(), programs + `\` + e.Name(), f.Evidence})
 	}
-	for _, known := range []string{`Microsoft\Teams\current\Teams.exe`, `Microsoft\OneDrive\OneDrive.exe`, `Google\Chrome\Application\chrome.exe`} {
+	for _, known := range ownPrograms {
 		f, err := m.file(p.Path + `\AppData\Local\` + known)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if f.Exists {
-			found = append(found, placed{known[strings.LastIndexByte(known, '\\')+1:], p.Path + `\AppData\Local\` + known, f.Evidence})
+			off.Own = append(off.Own, placed{known[strings.LastIndexByte(known, '\\')+1:], p.Path + `\AppData\Local\` + known, f.Evidence})
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // of returns the environment as a user sees it.
@@ -424,6 +553,12 @@ func (e environment) of(p Profile) environment {
 		"APPDATA":      p.Path + `\AppData\Roaming`,
 		"LOCALAPPDATA": p.Path + `\AppData\Local`,
 		"TEMP":         p.Path + `\AppData\Local\Temp`,
+		"TMP":          p.Path + `\AppData\Local\Temp`,
+		"HOMEDRIVE":    "C:",
+		"HOMEPATH":     strings.TrimPrefix(p.Path, "C:"),
+	}
+	if drive, rest, ok := strings.Cut(p.Path, ":"); ok {
+		user["HOMEDRIVE"], user["HOMEPATH"] = drive+":", rest
 	}
 	for name, value := range e {
 		user[name] = value

@@ -204,7 +204,10 @@ func TestParseMount(t *testing.T) {
 
 func TestDrives(t *testing.T) {
 	partitions := []Partition{{DeviceMBR(1, 1048576), "root.img, partition 1"}, {DeviceMBR(1, 525336576), "root.img, partition 2"}}
-	mount := func(letter, device string) Mount { return Mount{letter, device, true, evidence} }
+	mount := func(letter, device string) Mount { return Mount{Letter: letter, Device: device, Disk: true, Evidence: evidence} }
+	cdrom := func(name string, presence devicePresence) Mount {
+		return Mount{Letter: "E", Device: `\??\` + name + `#{53f56308-b6bf-11d0-94f2-00a0c91efb8b}`, Evidence: evidence, Presence: presence}
+	}
 	cd := []Mount{mount("C", partitions[1].Device), mount("D", DeviceMBR(9, 1))}
 	also := func(more ...Mount) Drives { return Drives{Mounts: append(append([]Mount{}, cd...), more...)} }
 	alias := words(`\??\C:\data`)
@@ -215,9 +218,15 @@ func TestDrives(t *testing.T) {
 	}{
 		"C and D":                        {also(), passed},
 		"E on a partition of the images": {also(mount("E", partitions[0].Device)), failed},
-		"E on another disk":              {also(mount("E", DeviceMBR(7, 1048576))), passed},
-		"a CD-ROM":                       {also(Mount{"E", `\??\SCSI#CdRom&Ven_QEMU`, false, evidence}), passed},
-		"a floppy":                       {also(Mount{"A", `\??\FDC#GENERIC`, false, evidence}), passed},
+		"E on another disk":              {also(mount("E", DeviceMBR(7, 1048576))), inferred},
+		"a CD-ROM":                       {also(cdrom("SCSI#CdRom&Ven_QEMU#1&2", deviceUnknown)), inferred},
+		"a CD-ROM that started":          {also(cdrom("SCSI#CdRom&Ven_QEMU#1&2", deviceHere)), inferred},
+		"a CD-ROM that was removed":      {also(cdrom("SCSI#CdRom&Ven_QEMU#1&2", deviceGone)), passed},
+		"a virtual CD that started":      {also(cdrom("SCSI#CdRom&Ven_ELBY&Prod_CLONEDRIVE#1&2", deviceHere)), failed},
+		"a virtual CD that is old":       {also(cdrom("SCSI#CdRom&Ven_ELBY&Prod_CLONEDRIVE#1&2", deviceOld)), inferred},
+		"a floppy":                       {also(Mount{Letter: "A", Device: `\??\FDC#GENERIC`, Evidence: evidence}), passed},
+		"a stick":                        {also(Mount{Letter: "E", Device: `_??_USBSTOR#Disk`, Evidence: evidence}), inferred},
+		"a script on a share":            {Drives{Mounts: cd, Remote: []string{`\\server\logon.cmd`}}, inferred},
 		"a letter for a folder":          {Drives{Mounts: cd, Aliases: []Setting[string]{alias}}, failed},
 		"a virtual disk at start":        {Drives{Mounts: cd, Attached: []requirement.Evidence{evidence}}, warning},
 		"a page file on E":               {Drives{Mounts: cd, PageFiles: Setting[[]string]{Value: []string{`E:\pagefile.sys 0 0`}}}, warning},
@@ -235,32 +244,11 @@ func TestDrives(t *testing.T) {
 			check(t, drivesOnlyCD, o, c.want)
 		})
 	}
-	share := words(`\\server\home`)
-	share.Evidence.Key = `Network\h`
+	share, lost := words(`\\server\home`), absent[string]()
+	share.Evidence.Key, lost.Evidence.Key = `Network\h`, `Network\i`
 	check(t, drivesOnlyCD, judgeNetworkDrives([]Setting[string]{share}), failed)
-}
-
-func TestMakesDrive(t *testing.T) {
-	for line, want := range map[string]string{
-		`subst X: C:\Data`: "subst X:",
-		`"C:\Windows\System32\SUBST.EXE"  x:  C:\Data`:       "SUBST x:",
-		`cmd /c net use H: \\server\home /persistent:yes`:    "net use H:",
-		`net.exe use h: \\server\home`:                       "net use h:",
-		`C:\Windows\System32\mountvol.exe E: \\?\Volume{1}\`: "mountvol E:",
-		`powershell -c "Mount-DiskImage C:\a.iso"`:           "Mount-DiskImage",
-		`diskpart /s C:\a.txt`:                               "diskpart",
-		`subst D: C:\Data`:                                   "",
-		`net use C: \\server\c`:                              "",
-		`subst X: /D`:                                        "",
-		`net use H: /delete`:                                 "",
-		`C:\substitute\a.exe X:`:                             "",
-		`C:\Program Files\7-Zip\7zFM.exe`:                    "",
-		"":                                                   "",
-	} {
-		if got := makesDrive(line); got != want {
-			t.Errorf("%s makes %q, want %q", line, got, want)
-		}
-	}
+	check(t, drivesOnlyCD, judgeNetworkDrives([]Setting[string]{lost}), warning)
+	check(t, drivesOnlyCD, judgeNetworkDrives([]Setting[string]{lost, share}), failed)
 }
 
 func TestParseDrivesXML(t *testing.T) {
@@ -289,10 +277,22 @@ func TestElsewhere(t *testing.T) {
 
 func TestApps(t *testing.T) {
 	one := []placed{{"Tool", `D:\Tool`, evidence}}
-	check(t, appsOnC, judgeApps(nil, nil, "3 applications", evidence), passed)
-	check(t, appsOnC, judgeApps(one, nil, "", evidence), failed)
-	check(t, appsOnC, judgeApps(nil, one, "", evidence), warning)
-	check(t, appsOnC, judgeApps(one, one, "", evidence), failed)
+	for name, c := range map[string]struct {
+		off    offPlaces
+		modern bool
+		want   verdict
+	}{
+		"nothing":                        {offPlaces{Looked: "3 applications"}, true, passed},
+		"of the machine":                 {offPlaces{Machine: one}, true, failed},
+		"of one user":                    {offPlaces{Own: one}, true, passed},
+		"of one user, Windows 7":         {offPlaces{Own: one}, false, warning},
+		"a folder on D":                  {offPlaces{Folders: one}, true, warning},
+		"a folder and a user":            {offPlaces{Folders: one, Own: one}, true, warning},
+		"of the machine and of one user": {offPlaces{Machine: one, Own: one, Folders: one}, false, failed},
+		"other paths":                    {offPlaces{Named: []string{`D:\data`}}, true, passed},
+	} {
+		t.Run(name, func(t *testing.T) { check(t, appsOnC, judgeApps(c.off, c.modern, evidence), c.want) })
+	}
 }
 
 func TestPVDrivers(t *testing.T) {

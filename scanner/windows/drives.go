@@ -1,12 +1,13 @@
 package windows
 
 import (
+	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -15,7 +16,7 @@ const keyMountedDevices = `HKLM\SYSTEM\MountedDevices`
 
 var drivesOnlyCD = entry{
 	Requirement: required("win.drives.only-c-d", "AdditionalDrivesPresent", "only drives C and D are present, virtual and network drives included", sectionTips+": Only the C and D drives can be present", explanation{
-		Reads: `SYSTEM: MountedDevices, compared with the partitions of the images; Control\Session Manager\DOS Devices, Control\AutoAttachVirtualDisks, the page files, drivers that make drives; the user's Network key; drive maps of Group Policy; commands such as subst in Run keys and scheduled tasks. An entry of a disk that is not among the images may be stale: it is named and decides nothing.`,
+		Reads: `SYSTEM: MountedDevices, compared with the partitions of the images; Control\Session Manager\DOS Devices, Control\AutoAttachVirtualDisks, the page files, drivers that make drives; the user's Network key; drive maps of Group Policy; commands that make drives (subst, net use, Mount-DiskImage, …) in all that runs at a start or sign-in: Run keys, services, scheduled tasks, Startup folders, policy scripts, Active Setup, Winlogon, and the scripts on the volumes that these run. An entry of a disk that is not among the images may be stale: it is named, and a pass is inferred.`,
 		Live:  "Get-CimInstance Win32_LogicalDisk | Select-Object DeviceID, DriveType, ProviderName",
 		Fix:   "Remove the drive: diskmgmt.msc for a volume, net use X: /delete for a network drive, the program's settings for a virtual one.",
 	}),
@@ -46,6 +47,9 @@ type Mount struct {
 	Device   string // DeviceMBR, DeviceGPT, or the path of the device
 	Disk     bool   // Device is one of the first two
 	Evidence requirement.Evidence
+
+	Presence devicePresence         // of a CD-ROM drive
+	Dates    []requirement.Evidence // that show it
 }
 
 // parseMount decodes the data of a drive letter: 12 bytes are the signature of
@@ -61,7 +65,7 @@ func parseMount(data []byte) (device string, disk bool) {
 	return utf16String(data), false
 }
 
-// Drives is what the registry and the scheduled tasks say of drive letters.
+// Drives is what the registry and what starts say of drive letters.
 type Drives struct {
 	Mounts    []Mount
 	Aliases   []Setting[string] // DOS Devices that are drive letters
@@ -70,26 +74,103 @@ type Drives struct {
 	Makers    []Service     // enabled drivers of programs that make drives
 	Maps      []driveMap    // of Group Policy
 	Commands  []driveMaking // that run at every start or logon
+	Remote    []string      // scripts that are not among the images and run then
 	Err       error         // why there may be more of them; nil if all was read
 }
 
 func (m *Machine) readDrives() Drives {
 	var d Drives
 	for _, read := range []func(*Drives) error{
-		func(d *Drives) (err error) { d.Mounts, err = m.readMounts(); return err },
-		m.readAliases, m.readAttached, m.readMakers,
+		m.readLetters, m.readAliases, m.readAttached, m.readMakers,
 		func(d *Drives) (err error) {
 			d.PageFiles, err = m.multiAt(keySessionManager+`\Memory Management`, "PagingFiles")
 			return err
 		},
-		func(d *Drives) (err error) { d.Maps, err = m.driveMaps(); return err },
-		m.readCommands,
+		m.readMachineMaps,
+		func(d *Drives) (err error) { d.Commands, d.Remote, err = m.MachineStarts().makes(); return err },
 	} {
 		if err := read(&d); err != nil && d.Err == nil {
 			d.Err = err
 		}
 	}
 	return d
+}
+
+// readLetters reads MountedDevices, and of CD-ROM drives whether they are there.
+func (m *Machine) readLetters(d *Drives) error {
+	var err error
+	if d.Mounts, err = m.readMounts(); err != nil {
+		return err
+	}
+	for i, mount := range d.Mounts {
+		instance := instanceOf(mount.Device)
+		if mount.Disk || instance == "" || mount.Letter == "C" || mount.Letter == "D" || !mount.optical() {
+			continue
+		}
+		presence, evidence, err := m.devicePresence(instance)
+		if err != nil {
+			return err
+		}
+		d.Mounts[i].Presence, d.Mounts[i].Dates = presence, evidence
+	}
+	return nil
+}
+
+// instanceOf is the name below Enum of the device that a path names:
+// \??\SCSI#CdRom&Ven_X#1&2#{interface}; "" if it names none.
+func instanceOf(device string) string {
+	name := strings.TrimPrefix(device, `\??\`)
+	i := strings.LastIndex(name, "#{")
+	if i < 0 || strings.Count(name[:i], "#") != 2 {
+		return ""
+	}
+	return strings.ReplaceAll(name[:i], "#", `\`)
+}
+
+// optical says whether the letter is that of a CD-ROM or DVD drive.
+func (m Mount) optical() bool {
+	return strings.Contains(strings.ToUpper(m.Device), "#CDROM") || strings.Contains(strings.ToUpper(m.Device), "{53F56308-")
+}
+
+// virtualOptical are what drivers of virtual CD drives call their devices.
+var virtualOptical = []string{"ELBY", "CLONEDRIVE", "VCLONE", "DTSOFT", "DAEMON", "DISCSOFT", "ALCOHOL", "A2F&", "WINCDEMU", "BAZIS", "POWERISO", "SCDEMU", "MAGICISO", "ISODRIVE", "PHANTOM", "IMDISK", "OSFM", "ARSENAL"}
+
+// virtual says whether a program makes the CD drive: its name is that of one.
+func (m Mount) virtual() bool {
+	device := strings.ToUpper(m.Device)
+	return slices.ContainsFunc(virtualOptical, func(name string) bool { return strings.Contains(device, name) })
+}
+
+// notDriveD says why the volume with an identity cannot be drive D of a machine;
+// "" if it can, or if that cannot be compared.
+func notDriveD(mounts []Mount, identity string) string {
+	if identity == "" {
+		return ""
+	}
+	other := ""
+	for _, mount := range mounts {
+		switch {
+		case mount.Letter == "D" && mount.Disk && mount.Device == identity:
+			return ""
+		case mount.Disk && mount.Device == identity && other == "":
+			other = mount.Letter
+		}
+	}
+	for _, mount := range mounts {
+		switch {
+		case mount.Letter != "D":
+		case mount.Disk:
+			return fmt.Sprintf("drive D of this machine is %s, and the user image is %s, perhaps of another machine", mount.Device, identity)
+		case other != "":
+			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is drive %s", short(mount.Device), other)
+		default:
+			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is %s", short(mount.Device), identity)
+		}
+	}
+	if other != "" && other != "D" {
+		return fmt.Sprintf("the user image is drive %s of this machine", other)
+	}
+	return ""
 }
 
 func (m *Machine) readAliases(d *Drives) error {
@@ -109,7 +190,9 @@ func (m *Machine) readAliases(d *Drives) error {
 		if err != nil {
 			return err
 		}
-		d.Aliases = append(d.Aliases, s)
+		if s.Present {
+			d.Aliases = append(d.Aliases, s)
+		}
 	}
 	return nil
 }
@@ -126,17 +209,40 @@ func (m *Machine) readAttached(d *Drives) error {
 	return err
 }
 
+// readMakers finds the drivers by families: their names hold the version.
 func (m *Machine) readMakers(d *Drives) error {
-	for _, name := range driveMakers {
-		s, err := m.Service(name)
-		if err != nil {
-			return err
-		}
-		if s.Exists() && s.Start.Value != startDisabled {
+	services, err := m.Services()
+	for _, s := range services {
+		switch {
+		case s.Deleted || s.Start.Present && s.Start.Value == startDisabled:
+		case s.makesDrives():
 			d.Makers = append(d.Makers, s)
+		case err == nil:
+			err = m.unreadCommand(s)
 		}
 	}
-	return nil
+	return err
+}
+
+// makesDrives says whether a service or driver belongs to a program that makes
+// drives, by its name, the name of its file, or the folder of the program.
+func (s Service) makesDrives() bool {
+	path := strings.ToLower(strings.ReplaceAll(s.ImagePath.Value, "/", `\`))
+	if after, ok := strings.CutPrefix(strings.TrimSpace(path), `"`); ok {
+		path, _, _ = strings.Cut(after, `"`)
+	} else if end := programEnd(path); end > 0 {
+		path = path[:end]
+	}
+	folder, file := "", path
+	if i := strings.LastIndexByte(path, '\\'); i >= 0 {
+		folder, file = path[:i+1], path[i+1:]
+	}
+	for _, family := range driveMakers {
+		if hasPrefixFold(s.Name, family) || strings.HasPrefix(file, family) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(driveMakerFolders, func(name string) bool { return strings.Contains(folder, `\`+name+`\`) })
 }
 
 // driveMaking is a command line that gives something a drive letter.
@@ -146,61 +252,23 @@ type driveMaking struct {
 	Evidence requirement.Evidence
 }
 
-func (m *Machine) readCommands(d *Drives) error {
-	for _, view := range machineViews {
-		if err := m.readRunCommands(d, view+keyWindows); err != nil {
-			return err
-		}
-	}
-	tasks, err := m.Tasks()
-	for _, t := range tasks {
-		if what := makesDrive(t.Command + " " + t.Arguments); what != "" {
-			d.Commands = append(d.Commands, driveMaking{"task " + t.Name, what, t.Evidence})
-		}
-	}
-	return err
+// driveMakers are the beginnings of the names of drivers, in lower case, that
+// give clouds, servers, containers and images of disks a letter.
+var driveMakers = []string{
+	"googledrivefs", "winfsp", "cbfs", "cbdisk", "dokan", "pfmfs", "raidrive", "netdrive", "nd3", "expandrive", "mountainduck", "cloudmounter", "webdrive", "rffsd", "pclouddrive", "coveclouddrive", "covefs_disk", "clouddrive_",
+	"workdocsdrive", "tntdrive", "egnytedrive", "sftpdrive", "sftpnetdrive", // of clouds and servers
+	"veracrypt", "truecrypt", "bcfnt", "freeotfe", "gostcrypt", "ciphershed", // of encrypted containers
+	"imdisk", "awealloc", "deviodrv", "osfmdisk", "osfmount", "phdskmnt", "aim_", "vdkdrv", "filedisk", "mcdbus", "gizmodrv", "bazisvirtualcdbus", "bazisportable", "vclone", "elbycd", "scdemu", "isodrive", "isodrv",
+	"dtsoftbus", "dtscsibus", "dtlitescsibus", "dtliteusbbus", "dtproscsibus", "dtultrascsibus", "dtultrausbbus", "dtcl", "vax347", "a347", "sptd", "phantombus", "nvcdbus", "vcdrom", "vcddrv", // of images of disks
+	"spvdbus", "spvve", "primoramdisk", "fancyrd", "ramdiskve", "ramdriv", "osfrd", "starport", "sftvol", "sftfs", // of memory, and of App-V 4
 }
 
-// readRunCommands reads what starts at logon, of the machine or of a user.
-func (m *Machine) readRunCommands(d *Drives, parent string) error {
-	for _, key := range []string{`\Run`, `\RunOnce`} {
-		commands, err := m.runValues(parent + key)
-		if err != nil {
-			return err
-		}
-		for _, s := range commands {
-			if what := makesDrive(s.Value); what != "" {
-				d.Commands = append(d.Commands, driveMaking{"startup program " + s.Evidence.Value, what, s.Evidence})
-			}
-		}
-	}
-	return nil
+// driveMakerFolders are the folders of such programs, in lower case.
+var driveMakerFolders = []string{
+	"drive file stream", "winfsp", "dokan", "dokany", "imdisk", "osfmount", "arsenal image mounter", "arsenal-image-mounter", "veracrypt", "truecrypt", "raidrive", "netdrive", "netdrive2", "netdrive3", "expandrive", "mountain duck",
+	"cloudmounter", "webdrive", "pcloud drive", "tntdrive", "virtualclonedrive", "elaborate bytes", "daemon tools lite", "daemon tools pro", "daemon tools ultra", "poweriso", "ultraiso", "wincdemu", "magicdisc", "gizmo", "alcohol 120", "alcohol 52",
+	"pismo file mount audit package", "stablebit", "amazon workdocs drive", "softperfect ram disk", "primo ramdisk", "sshfs-win", "rclone",
 }
-
-// driveCommands are commands that make a drive with the letter that is their
-// last part, or make drives of disks.
-var (
-	driveCommands = regexp.MustCompile(`(?i)\b(subst|mountvol|net1? +use)(?:\.exe)?"? +"?([a-bd-z]:)`)
-	diskCommands  = regexp.MustCompile(`(?i)\b(Mount-DiskImage|Mount-VHD|New-PSDrive|diskpart)\b`)
-	undoing       = regexp.MustCompile(`(?i)/d(?:elete)?\b`)
-)
-
-// makesDrive tells which command in a command line makes a drive beside C and
-// D; "" if none does.
-func makesDrive(line string) string {
-	line = strings.ReplaceAll(strings.Join(strings.Fields(line), " "), `net.exe`, "net")
-	if undoing.MatchString(line) {
-		return ""
-	}
-	if found := driveCommands.FindStringSubmatch(line); found != nil && !strings.EqualFold(found[2], "D:") {
-		return found[1] + " " + found[2]
-	}
-	return diskCommands.FindString(line)
-}
-
-// driveMakers are the drivers of programs that give files, clouds or
-// containers a drive letter.
-var driveMakers = []string{"WinFsp", "dokan1", "dokan2", "ImDisk", "googledrivefs", "veracrypt", "truecrypt", "CBFS"}
 
 func (m *Machine) readMounts() ([]Mount, error) {
 	k, err := m.key(keyMountedDevices)
@@ -236,7 +304,8 @@ func isLetter(s string) bool {
 	return len(s) == 2 && s[1] == ':' && (s[0]|0x20) >= 'a' && (s[0]|0x20) <= 'z'
 }
 
-// networkDrives returns the drives that a user's profile maps at every logon.
+// networkDrives returns the drives that a user's profile maps at every logon. A
+// drive without a path is among them: it is not known where it leads.
 func (m *Machine) networkDrives(p Profile) ([]Setting[string], requirement.Evidence, error) {
 	k, err := m.key(`HKU\` + p.SID + `\Network`)
 	if err != nil {
@@ -270,32 +339,44 @@ type driveMap struct {
 const (
 	maxPolicyFiles = 4096
 	maxDrivesXML   = 1 << 20
+	maxDriveMaps   = 10_000
 )
 
-// driveMaps reads the preferences of applied Group Policy.
-func (m *Machine) driveMaps() ([]driveMap, error) {
+// readMachineMaps reads what the machine keeps of the preferences of Group
+// Policy, for every user.
+func (m *Machine) readMachineMaps(d *Drives) error {
 	env, err := m.env()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	d.Maps, err = m.driveMaps(env["PROGRAMDATA"] + `\Microsoft\Group Policy\History`)
+	return err
+}
+
+// driveMaps reads the preferences of applied Group Policy below a folder.
+func (m *Machine) driveMaps(folder string) ([]driveMap, error) {
 	var maps []driveMap
-	err = m.walk(env["PROGRAMDATA"]+`\Microsoft\Group Policy\History`, maxPolicyFiles, func(v *volume, name string) error {
+	seen := map[fact.ID]bool{}
+	err := m.walk(folder, maxPolicyFiles, func(v *volume, name string) error {
 		if !strings.EqualFold(path.Base(name), "Drives.xml") {
 			return nil
 		}
-		data, f, err := v.read(name, maxDrivesXML)
-		if err != nil {
-			return err
-		}
-		found, err := parseDrivesXML(data)
+		found, f, err := readParsed(v, name, maxDrivesXML, "Drives.xml", parseDrivesXML)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		for i := range found {
-			found[i].Evidence = f.Evidence
-			found[i].Evidence.Data = found[i].Letter + ": " + found[i].Path
+		if seen[f.ID] {
+			return nil
 		}
-		maps = append(maps, found...)
+		seen[f.ID] = true
+		for _, g := range found {
+			g.Evidence = f.Evidence
+			g.Evidence.Data = short(g.Letter + ": " + g.Path)
+			maps = append(maps, g)
+		}
+		if len(maps) > maxDriveMaps {
+			return fmt.Errorf("%s: more than %d drive maps: %w", name, maxDriveMaps, errTooLarge)
+		}
 		return nil
 	})
 	return maps, err
@@ -326,7 +407,9 @@ func parseDrivesXML(data []byte) ([]driveMap, error) {
 }
 
 func (m *Machine) decideDrives() requirement.Outcome {
-	machine, evidence := judgeDrives(m.readDrives(), m.in.Partitions)
+	drives := m.readDrives()
+	m.noteRemote(drives.Remote)
+	machine, evidence := judgeDrives(drives, m.in.Partitions)
 	if machine.Status == requirement.Failed {
 		return machine
 	}
@@ -361,23 +444,57 @@ func (m *Machine) decideUserDrives(machine requirement.Outcome, looked []require
 	if len(drives) > 0 {
 		return judgeNetworkDrives(drives)
 	}
-	var own Drives
-	if err := m.readRunCommands(&own, `HKU\`+w.Profile.SID+`\Software`+keyWindows); err != nil {
-		return requirement.Unreadable(fmt.Errorf("what the user starts at logon: %w", err), looked...)
+	own, err := m.readUserDrives(*w.Profile)
+	if err != nil {
+		own.Err = fmt.Errorf("what the user starts at logon: %w", err)
 	}
-	if o, _ := judgeDrives(own, nil); o.Status != requirement.Passed {
+	o, _ := judgeDrives(own, nil)
+	if o.Status != requirement.Passed {
 		return o
+	}
+	if len(own.Remote) > 0 {
+		if machine.Status == requirement.Passed {
+			machine.Basis = requirement.Inferred
+			machine.Message += "; " + someRemote(own.Remote)
+		}
+		m.noteRemote(own.Remote)
 	}
 	return w.inferred(machine.With(key))
 }
 
+// readUserDrives reads what a profile makes at every logon, beside its network
+// drives.
+func (m *Machine) readUserDrives(p Profile) (Drives, error) {
+	var d Drives
+	var err, moreErr error
+	d.Commands, d.Remote, err = m.UserStarts(p).makes()
+	d.Maps, moreErr = m.driveMaps(p.Path + `\AppData\Local\Microsoft\Group Policy\History`)
+	return d, errors.Join(err, moreErr)
+}
+
+// noteRemote says that scripts run which are not among the images.
+func (m *Machine) noteRemote(remote []string) {
+	if len(remote) > 0 {
+		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: roleRoot, Message: someRemote(remote)})
+	}
+}
+
 func judgeNetworkDrives(drives []Setting[string]) requirement.Outcome {
-	var list []string
-	var evidence []requirement.Evidence
+	var list, lost []string
+	var evidence, lostEvidence []requirement.Evidence
 	for _, d := range drives {
-		letter := d.Evidence.Key[len(d.Evidence.Key)-1:]
-		list = append(list, strings.ToUpper(letter)+": "+d.Value)
+		letter := strings.ToUpper(d.Evidence.Key[len(d.Evidence.Key)-1:])
+		if !d.Present {
+			lost, lostEvidence = append(lost, letter+":"), append(lostEvidence, d.Evidence)
+			continue
+		}
+		list = append(list, letter+": "+short(d.Value))
 		evidence = append(evidence, d.Evidence)
+	}
+	if len(list) == 0 {
+		o := requirement.Warn("the user's network drives have no path: "+prose.Some(lost), lostEvidence...)
+		o.Remediation = "As the user: net use X: /delete for each of them."
+		return o
 	}
 	o := requirement.Fail("the user maps "+prose.Count(len(list), "network drive", "network drives")+": "+prose.Some(list), evidence...)
 	o.Remediation = "As the user: net use X: /delete for each of them."
@@ -388,7 +505,7 @@ func judgeNetworkDrives(drives []Setting[string]) requirement.Outcome {
 // win.drives.only-c-d, and returns the evidence it looked at. What is found
 // stands whatever else could not be read.
 func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requirement.Evidence) {
-	var present, doubtful, stale []string
+	var present, doubtful, stale, elsewhere []string
 	var presentEvidence, doubtfulEvidence, evidence []requirement.Evidence
 	for _, mount := range d.Mounts {
 		i := slices.IndexFunc(partitions, func(p Partition) bool { return mount.Disk && p.Device == mount.Device })
@@ -398,19 +515,29 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 		case i >= 0:
 			present = append(present, fmt.Sprintf("%s: is %s", mount.Letter, partitions[i].Name))
 			presentEvidence = append(presentEvidence, mount.Evidence)
-		default:
-			mount.Evidence.Note = "of a disk or device that is not among the images: removed, or never there at once"
-			stale = append(stale, mount.Letter+":")
+		case mount.optical() && mount.Presence == deviceHere && mount.virtual():
+			present = append(present, mount.Letter+": is a virtual CD drive")
+			presentEvidence = append(presentEvidence, append([]requirement.Evidence{mount.Evidence}, mount.Dates...)...)
+		case mount.optical() && mount.Presence == deviceGone:
+			mount.Evidence.Note = "the CD drive was removed"
+			stale = append(stale, mount.Letter+": (a CD drive that was removed)")
+			evidence = append(append(evidence, mount.Evidence), mount.Dates...)
+		case mount.Letter == "A" || mount.Letter == "B":
+			mount.Evidence.Note = "the letter of a floppy drive"
 			evidence = append(evidence, mount.Evidence)
+		default:
+			mount.Evidence.Note = "of a disk or device that is not among the images"
+			elsewhere = append(elsewhere, mount.Letter+":")
+			evidence = append(append(evidence, mount.Evidence), mount.Dates...)
 		}
 	}
 	for _, a := range d.Aliases {
-		present = append(present, fmt.Sprintf("%s stands for %s", a.Evidence.Value, a.Value))
+		present = append(present, fmt.Sprintf("%s stands for %s", a.Evidence.Value, short(a.Value)))
 		presentEvidence = append(presentEvidence, a.Evidence)
 	}
 	for _, g := range d.Maps {
 		if !containsFold([]string{"C", "D"}, g.Letter) {
-			doubtful = append(doubtful, fmt.Sprintf("%s: is mapped to %s by Group Policy", g.Letter, g.Path))
+			doubtful = append(doubtful, fmt.Sprintf("%s: is mapped to %s by Group Policy", short(g.Letter), short(g.Path)))
 			doubtfulEvidence = append(doubtfulEvidence, g.Evidence)
 		}
 	}
@@ -426,7 +553,7 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 		}
 	}
 	for _, s := range d.Makers {
-		doubtful = append(doubtful, "the driver "+s.Name+" makes drives")
+		doubtful = append(doubtful, "the driver "+short(s.Name)+" makes drives")
 		doubtfulEvidence = append(doubtfulEvidence, s.Start.Evidence)
 	}
 	for _, c := range d.Commands {
@@ -441,9 +568,17 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 	case d.Err != nil:
 		return requirement.Unreadable(d.Err, evidence...), evidence
 	}
-	message := "only C and D"
+	o := requirement.Pass("only C and D", evidence...)
 	if len(stale) > 0 {
-		message += "; letters of disks and devices that are not there: " + prose.Some(stale)
+		o.Message += "; left over: " + prose.Some(stale)
 	}
-	return requirement.Pass(message, evidence...), evidence
+	if len(elsewhere) > 0 {
+		o.Basis = requirement.Inferred
+		o.Message += "; letters of disks and devices that are not among the images: " + prose.Some(elsewhere)
+	}
+	if len(d.Remote) > 0 {
+		o.Basis = requirement.Inferred
+		o.Message += "; " + someRemote(d.Remote)
+	}
+	return o, evidence
 }

@@ -41,6 +41,7 @@ type Input struct {
 
 	Partitions []Partition // what drive letters may point to
 	Documents  []*statement.Document
+	UserForced bool   // User is drive D because the caller says so, whatever the registry says
 	UserName   string // whose profile is meant, "" to find out; NAME, DOMAIN\NAME or NAME@DOMAIN
 
 	Readable func() requirement.Outcome // judges win.volume.readable
@@ -89,10 +90,14 @@ type facts struct {
 	profiles    fact.Fact[Profiles]
 	apps        fact.Fact[[]Application]
 	tasks       fact.Fact[[]Task]
-	wanted      fact.Fact[Wanted]
-	upgrades    fact.Fact[Upgrades]
-	logs        fact.Fact[sysprepLogs]
-	appx        fact.Fact[Appx]
+
+	machineStarts fact.Fact[Starts]
+	userStarts    fact.Fact[Starts]
+
+	wanted   fact.Fact[Wanted]
+	upgrades fact.Fact[Upgrades]
+	logs     fact.Fact[sysprepLogs]
+	appx     fact.Fact[Appx]
 }
 
 // Open finds the system on the root volume. It reads as much as that takes;
@@ -225,7 +230,7 @@ func (m *Machine) tellOtherSystems() {
 }
 
 // checkDrives compares the volumes with the disks that the registry has for C
-// and D. A user volume that is provably of another disk is not read: its
+// and D. A user volume that is not drive D of this machine is not read: its
 // profile would be judged in the place of this machine's. The letter C follows
 // the volume that Windows starts from, so another disk there is only said.
 func (m *Machine) checkDrives() {
@@ -234,17 +239,25 @@ func (m *Machine) checkDrives() {
 		return // win.drives.only-c-d reports it
 	}
 	for _, mount := range mounts {
-		switch {
-		case !mount.Disk:
-		case mount.Letter == "C" && m.in.Root.Device != "" && m.in.Root.Device != mount.Device:
+		if mount.Disk && mount.Letter == "C" && m.in.Root.Device != "" && m.in.Root.Device != mount.Device {
 			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: roleRoot,
 				Message: fmt.Sprintf("drive C was last on %s, the root image is %s", mount.Device, m.in.Root.Device)})
-		case mount.Letter == "D" && m.in.User.FS != nil && m.in.User.Device != "" && m.in.User.Device != mount.Device:
-			err := fmt.Errorf("drive D of this machine is %s, and the image is %s: it is of another machine", mount.Device, m.in.User.Device)
-			m.volumes["D"].fs, m.volumes["D"].err = nil, err
-			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: roleUser, Message: err.Error()})
 		}
 	}
+	if m.in.User.FS == nil {
+		return
+	}
+	why := notDriveD(mounts, m.in.User.Device)
+	if why == "" {
+		return
+	}
+	if m.in.UserForced {
+		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: roleUser, Message: "the user volume is used as drive D because --user names it, although " + why})
+		return
+	}
+	err = fmt.Errorf("%s: it is not drive D of this machine (--user uses it anyway)", why)
+	m.volumes["D"].fs, m.volumes["D"].err = nil, err
+	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: roleUser, Message: err.Error()})
 }
 
 // FindSystemRoot returns the folder of a volume that holds Windows, as it is

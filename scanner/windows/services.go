@@ -75,6 +75,12 @@ func (s Service) mayBecomeProcess() bool {
 	return s.Type.Value&(typeDrivers|typeUserService|typeUserInstance) == 0
 }
 
+// kernel says whether the entry is loaded by the kernel, and not run as a
+// process.
+func (s Service) kernel() bool {
+	return s.Type.Present && s.Type.Value&typeDrivers != 0 && s.Type.Value&(typeOwnProcess|typeShareProcess) == 0
+}
+
 // startName is the start type as services.msc calls it.
 func (s Service) startName() string {
 	if !s.Start.Present {

@@ -6,127 +6,214 @@ import (
 	"path"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// Bounds of the searches for shortcuts and tasks, far above what real systems
-// have: about 200 shortcuts of 2 KiB and 300 tasks of 4 KiB.
+// Bounds of the searches for shortcuts, far above what real systems have: about
+// 200 shortcuts of 2 KiB.
 const (
-	maxPrograms = 20_000 // entries of the folders that are looked through
-	maxShortcut = 1 << 20
-	maxTask     = 1 << 20
+	maxPrograms      = 20_000 // entries of the folders that are looked through
+	maxShortcut      = 1 << 20
+	maxShortcutBytes = 64 << 20 // of all shortcuts together
 )
 
 // errNoShortcut says that a file is no shell link.
 var errNoShortcut = errors.New("no shell link")
 
-// startMenu reads the shortcuts of the Start menu that all users share.
-func (m *Machine) startMenu(env environment) (found []placed, seen int, err error) {
-	err = m.walk(env["PROGRAMDATA"]+`\Microsoft\Windows\Start Menu`, maxPrograms, func(v *volume, name string) error {
+// A shortcut is a file that leads to another, perhaps with arguments for it.
+type shortcutFile struct {
+	Name string // of the file
+	shellLink
+	Evidence requirement.Evidence
+}
+
+// line is the command line that opening the shortcut runs.
+func (s shellLink) line() string {
+	if s.Arguments == "" {
+		return quoted(s.Target)
+	}
+	return quoted(s.Target) + " " + s.Arguments
+}
+
+// shortcutReader reads shortcuts, a file of several names once.
+type shortcutReader struct {
+	seen  map[fact.ID]bool
+	bytes int64
+}
+
+// read parses a shortcut; it returns nil for one that was read already.
+func (r *shortcutReader) read(v *volume, name string) (*shortcutFile, error) {
+	f, err := v.file(name)
+	if err != nil || r.seen[f.ID] {
+		return nil, err
+	}
+	if r.seen == nil {
+		r.seen = map[fact.ID]bool{}
+	}
+	r.seen[f.ID] = true
+	data, _, err := v.read(name, maxShortcut)
+	if err != nil {
+		return nil, err
+	}
+	if r.bytes += int64(len(data)); r.bytes > maxShortcutBytes {
+		return nil, fmt.Errorf("%s volume: shortcuts of more than %d bytes: %w", v.role, int64(maxShortcutBytes), errTooLarge)
+	}
+	l, err := parseLink(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	f.Evidence.Data = short(strings.TrimSpace(l.Target + " " + l.Arguments))
+	return &shortcutFile{Name: path.Base(name), shellLink: l, Evidence: f.Evidence}, nil
+}
+
+// shortcutsIn reads the shortcuts below a folder that may not be there.
+func (m *Machine) shortcutsIn(r *shortcutReader, folder string) ([]shortcutFile, error) {
+	var list []shortcutFile
+	err := m.walk(folder, maxPrograms, func(v *volume, name string) error {
 		if !strings.EqualFold(path.Ext(name), ".lnk") {
 			return nil
 		}
-		data, f, err := v.read(name, maxShortcut)
-		if err != nil {
-			return err
+		s, err := r.read(v, name)
+		if s != nil {
+			list = append(list, *s)
 		}
-		target, err := parseShortcut(data)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		seen++
-		f.Evidence.Data = target
-		found, err = m.place(found, env, "shortcut "+path.Base(name), Setting[string]{Value: quoted(target), Evidence: f.Evidence})
 		return err
 	})
-	return found, seen, err
-}
-
-// Task is a program that the Task Scheduler runs.
-type Task struct {
-	Name      string // of its file
-	Command   string
-	Arguments string
-	Evidence  requirement.Evidence
-}
-
-// Tasks lists the programs of the machine's scheduled tasks.
-func (m *Machine) Tasks() ([]Task, error) { return m.tasks.Get(m.next().readTasks) }
-
-func (m *Machine) readTasks() ([]Task, error) {
-	var tasks []Task
-	err := m.walk(`C:\`+m.systemRoot+`\System32\Tasks`, maxPrograms, func(v *volume, name string) error {
-		data, f, err := v.read(name, maxTask)
-		if err != nil {
-			return err
-		}
-		programs, err := parseTask(data)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		for _, t := range programs {
-			t.Name, t.Evidence = path.Base(name), f.Evidence
-			t.Evidence.Data = strings.TrimSpace(t.Command + " " + t.Arguments)
-			tasks = append(tasks, t)
-		}
-		return nil
-	})
-	return tasks, err
+	return list, err
 }
 
 // Flags of a shell link's header ([MS-SHLLINK] 2.1.1).
 const (
 	linkHasTargetIDList = 1 << 0
 	linkHasLinkInfo     = 1 << 1
+	linkHasName         = 1 << 2
+	linkHasRelativePath = 1 << 3
+	linkHasWorkingDir   = 1 << 4
+	linkHasArguments    = 1 << 5
+	linkHasIconLocation = 1 << 6
+	linkIsUnicode       = 1 << 7
+	linkHasExpString    = 1 << 9
 )
 
-// parseShortcut returns the path that a shell link leads to, "" if it leads to
-// something that is no file ([MS-SHLLINK] 2.1 for the header, 2.2 for the
-// target's item identifiers, 2.3 for the path). Of a link without the path only
-// the drive or the share is known.
+// A shellLink is what a shell link says of its target.
+type shellLink struct {
+	Target    string // path; "" if it leads to something that is no file
+	Arguments string
+	Folder    string // the working directory
+}
+
+// parseLink reads a shell link: its target, then what follows it as texts
+// ([MS-SHLLINK] 2.4), then the target with variables (2.5.4), which Windows
+// prefers where it is there.
+func parseLink(b []byte) (shellLink, error) {
+	target, end, err := parseTarget(b)
+	l := shellLink{Target: target}
+	if err != nil {
+		return shellLink{}, err
+	}
+	flags, rest := le.Uint32(b[0x14:]), b[end:]
+	for _, field := range []struct {
+		flag uint32
+		into *string
+	}{{linkHasName, nil}, {linkHasRelativePath, nil}, {linkHasWorkingDir, &l.Folder}, {linkHasArguments, &l.Arguments}, {linkHasIconLocation, nil}} {
+		if flags&field.flag == 0 {
+			continue
+		}
+		if len(rest) < 2 {
+			return shellLink{}, fmt.Errorf("a text runs past the end: %w", errNoShortcut)
+		}
+		size := int(le.Uint16(rest))
+		if flags&linkIsUnicode != 0 {
+			size *= 2
+		}
+		if len(rest) < 2+size {
+			return shellLink{}, fmt.Errorf("a text runs past the end: %w", errNoShortcut)
+		}
+		if field.into != nil {
+			if *field.into = string(rest[2 : 2+size]); flags&linkIsUnicode != 0 {
+				*field.into = utf16String(rest[2 : 2+size])
+			}
+		}
+		rest = rest[2+size:]
+	}
+	// Extra blocks: a size, a signature, data; one below four bytes ends them.
+	const environmentBlock, ansiSize, wideSize = 0xA0000001, 260, 520
+	for flags&linkHasExpString != 0 && len(rest) >= 8 {
+		size := le.Uint32(rest)
+		if size < 8 || uint64(size) > uint64(len(rest)) {
+			break
+		}
+		if le.Uint32(rest[4:]) == environmentBlock && size >= 8+ansiSize+wideSize {
+			if wide := utf16String(rest[8+ansiSize : 8+ansiSize+wideSize]); wide != "" {
+				l.Target, _, _ = strings.Cut(wide, "\x00")
+			}
+		}
+		rest = rest[size:]
+	}
+	return l, nil
+}
+
+// parseShortcut returns the path that a shell link leads to.
 func parseShortcut(b []byte) (string, error) {
+	target, _, err := parseTarget(b)
+	return target, err
+}
+
+// parseTarget returns the path that a shell link leads to, "" if it leads to
+// something that is no file ([MS-SHLLINK] 2.1 for the header, 2.2 for the
+// target's item identifiers, 2.3 for the path), and where the link goes on. Of a
+// link without the path only the drive or the share is known.
+func parseTarget(b []byte) (target string, end int, err error) {
 	const headerSize = 0x4C
 	if len(b) < headerSize || le.Uint32(b) != headerSize {
-		return "", errNoShortcut
+		return "", 0, errNoShortcut
 	}
 	flags := le.Uint32(b[0x14:])
-	rest := b[headerSize:]
+	end = headerSize
 	place := ""
 	if flags&linkHasTargetIDList != 0 {
+		rest := b[end:]
 		if len(rest) < 2 || len(rest) < 2+int(le.Uint16(rest)) {
-			return "", fmt.Errorf("item list runs past the end: %w", errNoShortcut)
+			return "", 0, fmt.Errorf("item list runs past the end: %w", errNoShortcut)
 		}
-		end := 2 + int(le.Uint16(rest))
-		place = placeOfItems(rest[2:end])
-		rest = rest[end:]
+		size := 2 + int(le.Uint16(rest))
+		place = placeOfItems(rest[2:size])
+		end += size
 	}
 	if flags&linkHasLinkInfo == 0 {
-		return place, nil
+		return place, end, nil
 	}
+	rest := b[end:]
 	if len(rest) < 0x1C {
-		return "", fmt.Errorf("link info is cut short: %w", errNoShortcut)
+		return "", 0, fmt.Errorf("link info is cut short: %w", errNoShortcut)
 	}
 	size := le.Uint32(rest)
 	if size < 0x1C || uint64(size) > uint64(len(rest)) {
-		return "", fmt.Errorf("link info of %d bytes: %w", size, errNoShortcut)
+		return "", 0, fmt.Errorf("link info of %d bytes: %w", size, errNoShortcut)
 	}
 	info := rest[:size]
+	end += int(size)
 	const localPath, networkPath = 1, 2
 	switch infoFlags := le.Uint32(info[8:]); {
 	case infoFlags&localPath != 0:
 		if le.Uint32(info[4:]) >= 0x24 && len(info) >= 0x24 {
-			return wideString(info, le.Uint32(info[0x1C:]))
+			place, err = wideString(info, le.Uint32(info[0x1C:]))
+		} else {
+			place, err = byteString(info, le.Uint32(info[0x10:]))
 		}
-		return byteString(info, le.Uint32(info[0x10:]))
 	case infoFlags&networkPath != 0:
 		offset := le.Uint32(info[0x14:])
 		if uint64(offset)+0x14 > uint64(len(info)) {
-			return "", fmt.Errorf("network path runs past the end: %w", errNoShortcut)
+			return "", 0, fmt.Errorf("network path runs past the end: %w", errNoShortcut)
 		}
 		share := info[offset:]
-		return byteString(share, le.Uint32(share[8:]))
+		place, err = byteString(share, le.Uint32(share[8:]))
 	}
-	return place, nil
+	if err != nil {
+		return "", 0, err
+	}
+	return place, end, nil
 }
 
 // Classes of item identifiers, in the upper half of their type (libfwsi,
@@ -180,22 +267,4 @@ func wideString(b []byte, offset uint32) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("path has no end: %w", errNoShortcut)
-}
-
-// parseTask returns the programs that a scheduled task runs ([MS-TSCH] 2.5).
-func parseTask(data []byte) ([]Task, error) {
-	var task struct {
-		Exec []struct {
-			Command   string `xml:"Command"`
-			Arguments string `xml:"Arguments"`
-		} `xml:"Actions>Exec"`
-	}
-	if err := decodeXML(data, &task); err != nil {
-		return nil, err
-	}
-	var programs []Task
-	for _, e := range task.Exec {
-		programs = append(programs, Task{Command: e.Command, Arguments: e.Arguments})
-	}
-	return programs, nil
 }

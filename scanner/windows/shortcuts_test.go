@@ -106,6 +106,7 @@ func TestShortcutWithoutPath(t *testing.T) {
 func TestParseTask(t *testing.T) {
 	task := `<?xml version="1.0" encoding="UTF-16"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
+  <Principals><Principal id="Other"><UserId>CORP\jdoe</UserId></Principal><Principal id="Author"><UserId>S-1-5-18</UserId></Principal></Principals>
   <Actions Context="Author"><Exec><Command>D:\Tool\tool.exe</Command><Arguments>-x</Arguments></Exec><Exec><Command>cmd</Command></Exec></Actions>
 </Task>`
 	wide := []byte{0xFF, 0xFE}
@@ -114,7 +115,7 @@ func TestParseTask(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{"UTF-16": wide, "UTF-16 without a mark": wide[2:], "UTF-8": []byte(task), "UTF-8 with a mark": append([]byte{0xEF, 0xBB, 0xBF}, task...)} {
 		got, err := parseTask(data)
-		if diff := cmp.Diff([]Task{{Command: `D:\Tool\tool.exe`, Arguments: "-x"}, {Command: "cmd"}}, got); diff != "" || err != nil {
+		if diff := cmp.Diff([]Task{{Command: `D:\Tool\tool.exe`, Arguments: "-x", Account: "S-1-5-18"}, {Command: "cmd", Account: "S-1-5-18"}}, got); diff != "" || err != nil {
 			t.Errorf("%s: %v\n%s", name, err, diff)
 		}
 	}

@@ -1,0 +1,255 @@
+package windows
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// sharedShortcuts judges the shortcuts that every user sees: those of the common
+// Start menu, of the public desktop, and those that a new profile begins with. A
+// shortcut to a folder or a document is no application.
+func (m *Machine) sharedShortcuts(off *offPlaces, env environment) (seen int, err error) {
+	profiles, err := m.Profiles()
+	if err != nil {
+		return 0, err
+	}
+	var reader shortcutReader
+	var all error
+	for _, folder := range []string{
+		env["PROGRAMDATA"] + `\Microsoft\Windows\Start Menu`,
+		env["PUBLIC"] + `\Desktop`,
+		profiles.Default + `\Desktop`,
+		profiles.Default + `\AppData\Roaming\Microsoft\Windows\Start Menu`,
+	} {
+		list, err := m.shortcutsIn(&reader, folder)
+		all = errors.Join(all, err)
+		seen += len(list)
+		for _, s := range list {
+			found, err := m.placeShortcut(off, env, s)
+			all = errors.Join(all, err)
+			off.Machine = append(off.Machine, found...)
+		}
+	}
+	return seen, all
+}
+
+// userShortcuts names those of the user's own desktop and Start menu.
+func (m *Machine) userShortcuts(off *offPlaces, p Profile, env environment) error {
+	var reader shortcutReader
+	for _, folder := range []string{p.Path + `\Desktop`, p.Path + `\AppData\Roaming\Microsoft\Windows\Start Menu\Programs`} {
+		list, err := m.shortcutsIn(&reader, folder)
+		if err != nil {
+			return err
+		}
+		for _, s := range list {
+			found, err := m.placeShortcut(off, env, s)
+			if err != nil {
+				return err
+			}
+			off.Own = append(off.Own, found...)
+		}
+	}
+	return nil
+}
+
+// placeShortcut returns where a shortcut leads off drive C, if it starts a
+// program.
+func (m *Machine) placeShortcut(off *offPlaces, env environment, s shortcutFile) ([]placed, error) {
+	setting := Setting[string]{Value: s.line(), Present: true, Evidence: s.Evidence}
+	target, err := m.expand(env, s.Target)
+	if err != nil {
+		return nil, err
+	}
+	if !isProgram(target) {
+		if elsewhere(target) {
+			off.name("shortcut %s: %s", short(s.Name), short(target))
+		}
+		return nil, nil
+	}
+	if s.Arguments == "" {
+		return m.place(nil, env, "shortcut "+s.Name, setting)
+	}
+	return m.placeLine(env, "shortcut "+s.Name, setting)
+}
+
+// isProgram says whether a file is executed when it is opened, by its extension.
+func isProgram(path string) bool {
+	switch extension(path) {
+	case "exe", "com", "scr", "msi", "msc", "cpl", "jar", "jnlp", "appref-ms", "pif", "py", "pyw", "dll":
+		return true
+	}
+	return languageOf(path) != noLanguage
+}
+
+// linkedPrograms looks for folders under Program Files that are links to another
+// drive, as they are made to move an application.
+func (m *Machine) linkedPrograms(off *offPlaces, env environment) error {
+	var all error
+	seen := map[string]bool{}
+	for _, folder := range []string{env["PROGRAMFILES"], env["PROGRAMFILES(X86)"]} {
+		if folder == "" || seen[strings.ToUpper(folder)] {
+			continue
+		}
+		seen[strings.ToUpper(folder)] = true
+		where, err := m.offC(folder)
+		if err != nil {
+			all = errors.Join(all, err)
+			continue
+		}
+		if where != "" {
+			off.Machine = append(off.Machine, placed{folder, where, requirement.Evidence{Source: roleRoot, Path: folder}})
+			continue
+		}
+		all = errors.Join(all, m.linksBelow(off, folder))
+	}
+	return all
+}
+
+func (m *Machine) linksBelow(off *offPlaces, folder string) error {
+	v, name, err := m.locate(folder)
+	if err != nil {
+		return err
+	}
+	start, err := v.file(name)
+	if err != nil || !start.Exists || !start.Dir {
+		return err
+	}
+	var links []string
+	damaged, err := v.fs.Walk(name, func(p []byte, e *ntfs.Entry) error {
+		if err := m.meter.Steps(1); err != nil {
+			return err
+		}
+		if e.ReparseTag&nameSurrogate != 0 && len(links) < maxPrograms {
+			links = append(links, string(p))
+		}
+		return nil
+	})
+	if err != nil {
+		return v.problem(name, err)
+	}
+	for _, p := range links {
+		full := folder + `\` + strings.ReplaceAll(p, "/", `\`)
+		where, err := m.offC(full)
+		if err != nil {
+			return err
+		}
+		if where == "" {
+			continue
+		}
+		ev := requirement.Evidence{Source: v.role, Path: name + "/" + p, Note: "a link", Data: where}
+		off.Machine = append(off.Machine, placed{p[strings.LastIndexByte(p, '/')+1:], where, ev})
+	}
+	if damaged > 0 {
+		return fmt.Errorf("%s volume: %s: %s could not be read", v.role, name, prose.Count(int(damaged), "entry", "entries"))
+	}
+	return nil
+}
+
+// Folders of drive D that hold no installed programs, whatever files are in
+// them: profiles, deleted files, what Windows itself keeps on each volume.
+var dataFolders = []string{"Users", "$Recycle.Bin", "System Volume Information", "RECYCLER", "$Extend"}
+
+// errStop ends a walk that has found what it looked for.
+var errStop = errors.New("found")
+
+// programFolders looks for programs on drive D outside the profiles.
+func (m *Machine) programFolders(off *offPlaces) error {
+	entries, _, err := m.list(`D:\`)
+	if err != nil {
+		return err
+	}
+	v := m.volumes["D"]
+	var all error
+	var loose []placed
+	for _, e := range entries {
+		switch {
+		case containsFold(dataFolders, e.Name()):
+		case e.IsDir():
+			all = errors.Join(all, m.programFolder(off, v, e))
+		case hasSuffixFold(e.Name(), ".exe"):
+			f, err := v.file(e.Name())
+			if err != nil {
+				all = errors.Join(all, err)
+				continue
+			}
+			loose = append(loose, placed{e.Name(), `D:\` + e.Name(), f.Evidence})
+		}
+	}
+	for _, p := range loose {
+		if len(loose) == 1 || looksLikeInstaller(p.Name) {
+			off.name("a program in the root of drive D: %s", short(p.Name))
+		} else {
+			off.Folders = append(off.Folders, p)
+		}
+	}
+	return all
+}
+
+func (m *Machine) programFolder(off *offPlaces, v *volume, e fs.DirEntry) error {
+	if info, err := e.Info(); err != nil {
+		return v.problem(e.Name(), err)
+	} else if isLink(info) {
+		return nil // what it leads to is elsewhere
+	}
+	program := ""
+	damaged, err := v.fs.Walk(e.Name(), func(p []byte, entry *ntfs.Entry) error {
+		if err := m.meter.Steps(1); err != nil {
+			return err
+		}
+		if !entry.Dir && len(p) > 4 && strings.EqualFold(string(p[len(p)-4:]), ".exe") {
+			program = string(p)
+			return errStop
+		}
+		return nil
+	})
+	switch {
+	case err != nil && !errors.Is(err, errStop):
+		return v.problem(e.Name(), err)
+	case program == "" && damaged > 0:
+		return fmt.Errorf("%s volume: %s: %s could not be read", v.role, e.Name(), prose.Count(int(damaged), "entry", "entries"))
+	case program == "":
+		return nil
+	}
+	where := `D:\` + e.Name() + `\` + strings.ReplaceAll(program, "/", `\`)
+	switch {
+	case isUnpacked(e.Name()):
+		off.name("unpacked by an update: %s", short(where))
+		return nil
+	case strings.EqualFold(e.Name(), "WindowsApps"):
+		f, err := v.file(e.Name())
+		if err != nil {
+			return err
+		}
+		off.Machine = append(off.Machine, placed{"applications of the Store", where, f.Evidence})
+		return nil
+	}
+	f, err := v.file(e.Name() + "/" + program)
+	if err != nil {
+		return err
+	}
+	off.Folders = append(off.Folders, placed{"folder " + e.Name(), where, f.Evidence})
+	return nil
+}
+
+// isUnpacked says whether a folder has such a name as updates give the folder in
+// which they unpack themselves: hexadecimal digits, ten at least.
+func isUnpacked(name string) bool {
+	return len(name) >= 10 && strings.Trim(strings.ToLower(name), "0123456789abcdef") == "" && strings.ContainsAny(name, "0123456789")
+}
+
+// looksLikeInstaller says whether a program is named as installers are.
+func looksLikeInstaller(name string) bool {
+	name = strings.ToLower(name)
+	for _, part := range []string{"setup", "install", "redist", "update", "upgrade", "hotfix", "patch", "kb"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}
