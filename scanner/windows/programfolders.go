@@ -27,9 +27,14 @@ func (m *Machine) sharedShortcuts(off *offPlaces, env environment) (seen int, er
 		profiles.Default + `\Desktop`,
 		profiles.Default + `\AppData\Roaming\Microsoft\Windows\Start Menu`,
 	} {
+		reader.lenient = strings.HasSuffix(folder, `\Desktop`)
 		list, err := m.shortcutsIn(&reader, folder)
 		all = errors.Join(all, err)
 		seen += len(list)
+		for _, name := range reader.other {
+			off.name("no shortcut by its content: %s", short(name))
+		}
+		reader.other = nil
 		for _, s := range list {
 			found, err := m.placeShortcut(off, env, s)
 			all = errors.Join(all, err)
@@ -41,7 +46,7 @@ func (m *Machine) sharedShortcuts(off *offPlaces, env environment) (seen int, er
 
 // userShortcuts names those of the user's own desktop and Start menu.
 func (m *Machine) userShortcuts(off *offPlaces, p Profile, env environment) error {
-	var reader shortcutReader
+	reader := shortcutReader{lenient: true}
 	for _, folder := range []string{p.Path + `\Desktop`, p.Path + `\AppData\Roaming\Microsoft\Windows\Start Menu\Programs`} {
 		list, err := m.shortcutsIn(&reader, folder)
 		if err != nil {
@@ -146,9 +151,29 @@ func (m *Machine) linksBelow(off *offPlaces, folder string) error {
 		off.Machine = append(off.Machine, placed{p[strings.LastIndexByte(p, '/')+1:], where, ev})
 	}
 	if damaged > 0 {
-		return fmt.Errorf("%s volume: %s: %s could not be read", v.role, name, prose.Count(int(damaged), "entry", "entries"))
+		return m.unreadFolders(v, name)
 	}
 	return nil
+}
+
+// unreadFolders returns an error if one of the folders below a folder cannot be
+// read, and so may be a link. What is a file by the index of its folder is none.
+func (m *Machine) unreadFolders(v *volume, folder string) error {
+	return fs.WalkDir(v.fs, folder, func(name string, e fs.DirEntry, err error) error {
+		if err := m.meter.Steps(1); err != nil {
+			return err
+		}
+		if err != nil {
+			return v.problem(name, err)
+		}
+		if !e.IsDir() {
+			return nil
+		}
+		if _, err := e.Info(); err != nil {
+			return v.problem(name, err)
+		}
+		return nil
+	})
 }
 
 // Folders of drive D that hold no installed programs, whatever files are in

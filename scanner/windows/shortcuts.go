@@ -21,6 +21,9 @@ const (
 // errNoShortcut says that a file is no shell link.
 var errNoShortcut = errors.New("no shell link")
 
+// errOtherFile says that a file does not even begin as one.
+var errOtherFile = fmt.Errorf("%w at its beginning", errNoShortcut)
+
 // A shortcut is a file that leads to another, perhaps with arguments for it.
 type shortcutFile struct {
 	Name string // of the file
@@ -40,6 +43,11 @@ func (s shellLink) line() string {
 type shortcutReader struct {
 	seen  map[fact.ID]bool
 	bytes int64
+
+	// A file on a desktop that does not begin as a shell link does is named, and
+	// no damage: Windows opens nothing by it.
+	lenient bool
+	other   []string // such files
 }
 
 // read parses a shortcut; it returns nil for one that was read already.
@@ -60,6 +68,12 @@ func (r *shortcutReader) read(v *volume, name string) (*shortcutFile, error) {
 		return nil, fmt.Errorf("%s volume: shortcuts of more than %d bytes: %w", v.role, int64(maxShortcutBytes), errTooLarge)
 	}
 	l, err := parseLink(data)
+	if r.lenient && errors.Is(err, errOtherFile) {
+		if len(r.other) < maxNamedData {
+			r.other = append(r.other, path.Base(name))
+		}
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -166,7 +180,10 @@ func parseShortcut(b []byte) (string, error) {
 // link without the path only the drive or the share is known.
 func parseTarget(b []byte) (target string, end int, err error) {
 	const headerSize = 0x4C
-	if len(b) < headerSize || le.Uint32(b) != headerSize {
+	if len(b) < 4 || le.Uint32(b) != headerSize {
+		return "", 0, errOtherFile
+	}
+	if len(b) < headerSize {
 		return "", 0, errNoShortcut
 	}
 	flags := le.Uint32(b[0x14:])

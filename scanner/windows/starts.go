@@ -159,7 +159,6 @@ func (m *Machine) readMachineStarts() (Starts, error) {
 		r.readRegistry(view+`\Microsoft`, machineUser, env)
 		r.note(r.readActiveSetup(view + `\Microsoft\Active Setup\Installed Components`))
 	}
-	r.note(r.readLogonScript(keyEnvironment, machineUser, env))
 	r.note(r.readPolicyScripts(keyGroupPolicy+`\Scripts`, machineUser, env))
 	r.note(r.readScriptFiles())
 	common, err := r.m.startupFolder(`HKLM\SOFTWARE`, "Common Startup", env["PROGRAMDATA"]+`\Microsoft\Windows\Start Menu\Programs\StartUp`, env)
@@ -274,7 +273,7 @@ func (r *startReader) readRunOnceEx(name string, own bool, env environment) erro
 	return nil
 }
 
-// readLogonScript reads UserInitMprLogonScript, which userinit.exe runs.
+// readLogonScript reads the logon script of a user, which userinit.exe runs.
 func (r *startReader) readLogonScript(key, user string, env environment) error {
 	s, err := r.m.textAt(key, "UserInitMprLogonScript")
 	if err != nil || !s.Present {
@@ -602,8 +601,8 @@ func (r *startReader) readServices() error {
 	return nil
 }
 
-// unreadCommand says why it is not known what a service runs, or whether it
-// starts; nil if both are, whatever else of it is damaged.
+// unreadCommand says why it is not known what a service runs; nil if it is,
+// whatever else of it is damaged. One whose start type is damaged may start.
 func (m *Machine) unreadCommand(s Service) error {
 	if s.Err == nil {
 		return nil
@@ -612,9 +611,7 @@ func (m *Machine) unreadCommand(s Service) error {
 	if err != nil {
 		return err
 	}
-	if _, err = m.dword(k, "Start"); err == nil {
-		_, err = m.looseText(k, "ImagePath")
-	}
+	_, err = m.looseText(k, "ImagePath")
 	return err
 }
 
