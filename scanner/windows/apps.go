@@ -316,29 +316,25 @@ func (m *Machine) machinePrograms(env environment) offPlaces {
 }
 
 // placeApp judges an entry of Uninstall. Where the application is, InstallLocation
-// says; only where that is not written, the uninstaller and the icon show it. They
-// may be a copy of the set-up that is kept elsewhere.
+// says; if that is on drive C, an uninstaller or an icon elsewhere is a copy of
+// the set-up, and only named.
 func (m *Machine) placeApp(off *offPlaces, env environment, a Application) error {
 	var all error
-	located := false
+	onC := false
 	for _, p := range a.Paths {
-		var found []placed
-		var err error
-		switch p.Evidence.Value {
-		case "InstallLocation":
-			found, err = m.place(nil, env, a.title(), p)
-			located = err == nil
-			off.Machine = append(off.Machine, found...)
-		case "UninstallString":
-			found, err = m.placeLine(env, a.title(), p)
-		default:
-			found, err = m.place(nil, env, a.title(), p)
+		place := m.place
+		if p.Evidence.Value == "UninstallString" {
+			place = m.placeLine
 		}
-		all = errors.Join(all, err)
-		if p.Evidence.Value == "InstallLocation" {
+		found, err := place(nil, env, a.title(), p)
+		if err != nil {
+			all = errors.Join(all, err)
 			continue
 		}
-		if !located {
+		if p.Evidence.Value == "InstallLocation" {
+			onC = len(found) == 0
+		}
+		if !onC {
 			off.Machine = append(off.Machine, found...)
 			continue
 		}
@@ -350,14 +346,13 @@ func (m *Machine) placeApp(off *offPlaces, env environment, a Application) error
 }
 
 // placeLine judges a command line that runs when somebody asks for it.
-func (m *Machine) placeLine(env environment, name string, s Setting[string]) ([]placed, error) {
+func (m *Machine) placeLine(found []placed, env environment, name string, s Setting[string]) ([]placed, error) {
 	r := m.newStartReader(env)
 	r.commands.left = maxCommandLine * maxCommandDepth
 	c := r.commands
 	c.expand = func(text string) (string, error) { return m.expand(env, text) }
 	sh := shell{}
 	c.line(c.replace(s.Value, &sh), &sh, 0)
-	var found []placed
 	err := c.err
 	for _, u := range c.out.Uses {
 		var placeErr error

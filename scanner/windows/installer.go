@@ -257,9 +257,7 @@ func (m *Machine) comServer(found []placed, env environment, parent Key, class, 
 			s.Value = quoted(strings.Trim(text, `"`))
 			found, err = m.place(found, env, "COM class "+class.Name(), s)
 		} else {
-			var more []placed
-			more, err = m.placeLine(env, "COM class "+class.Name(), s)
-			found = append(found, more...)
+			found, err = m.placeLine(found, env, "COM class "+class.Name(), s)
 		}
 		if err != nil {
 			return found, err

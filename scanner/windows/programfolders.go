@@ -80,7 +80,7 @@ func (m *Machine) placeShortcut(off *offPlaces, env environment, s shortcutFile)
 	if s.Arguments == "" {
 		return m.place(nil, env, "shortcut "+s.Name, setting)
 	}
-	return m.placeLine(env, "shortcut "+s.Name, setting)
+	return m.placeLine(nil, env, "shortcut "+s.Name, setting)
 }
 
 // isProgram says whether a file is executed when it is opened, by its extension.
