@@ -204,7 +204,9 @@ func TestParseMount(t *testing.T) {
 
 func TestDrives(t *testing.T) {
 	partitions := []Partition{{DeviceMBR(1, 1048576), "root.img, partition 1"}, {DeviceMBR(1, 525336576), "root.img, partition 2"}}
-	mount := func(letter, device string) Mount { return Mount{Letter: letter, Device: device, Disk: true, Evidence: evidence} }
+	mount := func(letter, device string) Mount {
+		return Mount{Letter: letter, Device: device, Disk: true, Evidence: evidence}
+	}
 	cdrom := func(name string, presence devicePresence) Mount {
 		return Mount{Letter: "E", Device: `\??\` + name + `#{53f56308-b6bf-11d0-94f2-00a0c91efb8b}`, Evidence: evidence, Presence: presence}
 	}
