@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,7 +37,7 @@ func (m *Machine) bootChoices() ([]bootChoice, error) {
 			continue
 		}
 		if len(list) >= maxBootChoices {
-			err = errors.Join(err, fmt.Errorf("more than %d different kernel command lines: %w", maxBootChoices, errTooLarge))
+			err = joinErrors(err, fmt.Errorf("more than %d different kernel command lines: %w", maxBootChoices, errTooLarge))
 			break
 		}
 		seen, list = append(seen, key), append(list, c)

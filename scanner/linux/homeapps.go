@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,8 +16,8 @@ import (
 
 var appsOutsideHome = entry{
 	Requirement: demand(requirement.Required, "linux.apps.outside-home", "applications are installed outside the user volume (/home)", sectionRequirements, explanation{
-		Reads: "Files of packages, programs of systemd units, homes of service accounts, alternatives, desktop files, links in /usr/local/bin and PATH entries of /etc/profile.d that lead into /home fail. Programs that users keep in their homes (~/bin, ~/.local, conda, nvm, snap) are a warning.",
-		Live:  "rpm -qal | grep ^/home/ (or dpkg -S /home/)",
+		Reads: "Everything that executes or loads programs for the whole system, followed through links, mounts and variables: files of packages, units with all paths of their commands, cron, init scripts and rc.local, alternatives, links and scripts in /usr/local/bin, /opt and /srv, desktop and autostart files, the library path, PATH, homes of service accounts. What ends in /home fails. Programs that users keep in their homes, in folders that look like an installation, are a warning; snaps, caches and single scripts are not.",
+		Live:  "rpm -qal | grep ^/home/ (or dpkg -S /home/); systemctl cat '*.service' | grep /home/; find -L /opt /usr/local/bin -lname '/home/*'",
 		Fix:   "Remove the application and install it again outside /home, for example under /opt or /usr/local: image creation removes /home.",
 	}),
 	Judge: (*Machine).decideHomeApps,
@@ -28,6 +29,34 @@ type inHome struct {
 	Evidence requirement.Evidence
 }
 
+// homeFindings is what was found in /home, by what it means.
+type homeFindings struct {
+	Installed []inHome // executed or loaded from /home: fails
+	Missed    []inHome // would be missed: a warning
+	Own       []inHome // users' own programs: a warning
+	Named     []inHome // data, and what leads nowhere: no status
+	more      int      // how many of Installed are only counted
+}
+
+// maxNamed bounds how many things of one kind are named.
+const maxNamed = 100
+
+func (f *homeFindings) add(list *[]inHome, what string, ev requirement.Evidence) {
+	if len(*list) >= maxNamed {
+		if list == &f.Installed {
+			f.more++
+		}
+		return
+	}
+	what, ev.Data = shorten(what), shorten(ev.Data)
+	for _, known := range *list {
+		if known.What == what {
+			return
+		}
+	}
+	*list = append(*list, inHome{what, ev})
+}
+
 // isHome says whether a path lies below /home; /home itself is the system's.
 func isHome(p string) bool {
 	p = path.Clean(p)
@@ -35,30 +64,30 @@ func isHome(p string) bool {
 }
 
 func (m *Machine) decideHomeApps() requirement.Outcome {
-	var installed []inHome
+	s := &homeSearch{Machine: m, resolved: map[string]homePath{}, scripts: map[string]bool{}}
 	var unread error
-	for _, find := range []func() ([]inHome, error){
-		m.packagesInHome, m.unitsInHome, m.accountsInHome, m.linksInHome, m.desktopInHome, m.pathsInHome,
+	for _, find := range []func() error{
+		s.packages, s.units, s.accounts, s.links, s.desktop, s.cron, s.initScripts, s.libraries, s.searchPaths, s.localScripts,
 	} {
-		found, err := find()
-		installed = append(installed, found...)
-		unread = errors.Join(unread, err)
+		unread = joinErrors(unread, find())
+		if errors.Is(unread, context.DeadlineExceeded) {
+			break
+		}
 	}
 	switch {
-	case len(installed) > 0:
-		return judgeHomeApps(installed, nil)
+	case len(s.Installed) > 0:
+		return judgeHomeApps(s.homeFindings)
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	}
-	own, err := m.programsOfUsers()
-	if err != nil {
+	if err := s.ownPrograms(); err != nil {
 		return requirement.Unreadable(fmt.Errorf("programs that users keep in their homes: %w", err))
 	}
-	return judgeHomeApps(nil, own)
+	return judgeHomeApps(s.homeFindings)
 }
 
 // judgeHomeApps decides linux.apps.outside-home.
-func judgeHomeApps(installed, own []inHome) requirement.Outcome {
+func judgeHomeApps(f homeFindings) requirement.Outcome {
 	describe := func(list []inHome) (string, []requirement.Evidence) {
 		var what []string
 		var evidence []requirement.Evidence
@@ -68,59 +97,332 @@ func judgeHomeApps(installed, own []inHome) requirement.Outcome {
 		}
 		return prose.Some(what), evidence
 	}
+	var o requirement.Outcome
 	switch {
-	case len(installed) > 0:
-		what, evidence := describe(installed)
-		return requirement.Fail("installed in /home, which image creation removes: "+what, evidence...)
-	case len(own) > 0:
-		what, evidence := describe(own)
-		return requirement.Warn("users keep programs in their homes, which image creation removes: "+what, evidence...)
+	case len(f.Installed) > 0:
+		what, evidence := describe(f.Installed)
+		if f.more > 0 {
+			what += fmt.Sprintf(", and %d more that are not listed", f.more)
+		}
+		o = requirement.Fail("installed in /home, which image creation removes: "+what, evidence...)
+	case len(f.Missed)+len(f.Own) > 0:
+		what, evidence := describe(f.Missed)
+		message := "led to /home, which image creation removes: " + what
+		if len(f.Missed) == 0 {
+			message = ""
+		}
+		if len(f.Own) > 0 {
+			own, more := describe(f.Own)
+			evidence = append(evidence, more...)
+			if message != "" {
+				message += "; "
+			}
+			message += "users keep programs in their homes, which image creation removes: " + own
+		}
+		o = requirement.Warn(message, evidence...)
+	default:
+		message := "nothing that the system executes or loads leads into /home, and no user keeps programs there"
+		named, evidence := describe(f.Named)
+		if len(f.Named) > 0 {
+			message += "; named only: " + named
+		}
+		o = requirement.Pass(message, append([]requirement.Evidence{{Source: "root", Path: "usr/lib/systemd/system", Note: "read with the other places that the requirement names"}}, evidence...)...)
 	}
-	return requirement.Pass("no package, unit, account, link, desktop file or PATH entry leads into /home, and no user keeps programs there",
-		requirement.Evidence{Source: "root", Path: "usr/lib/systemd/system", Note: "read with the other places that the requirement names"})
+	if len(f.Named) > 0 {
+		var named []string
+		for _, i := range f.Named {
+			named = append(named, i.What)
+		}
+		o.Details = map[string][]string{"named_only": named}
+	}
+	return o
 }
 
-// maxNamed bounds how many files of one package are named.
-const maxNamed = 100
+// A homePath is where a path leads, as far as /home is concerned.
+type homePath struct {
+	Home   string // the path below /home that it is or leads to, "" if it stays outside
+	Exists bool   // of one in /home: it is there, or that is not known
+	err    error
+}
 
-func (m *Machine) packagesInHome() ([]inHome, error) {
-	db, err := m.Packages()
-	if err != nil {
-		return nil, err
+// homeSearch looks for what leads into /home. It keeps what it resolved, since
+// the same programs are named over and over.
+type homeSearch struct {
+	*Machine
+	homeFindings
+	resolved map[string]homePath
+	scripts  map[string]bool // that were looked through
+}
+
+// lead says where a path leads.
+func (s *homeSearch) lead(p string) (homePath, error) {
+	if h, known := s.resolved[p]; known {
+		return h, h.err
 	}
-	var found []inHome
-	for _, place := range m.tree.homePlaces() {
+	var h homePath
+	h.Home, h.err = s.tree.inHome(p)
+	if h.err == nil && h.Home != "" {
+		_, err := s.tree.stat(p)
+		h.Exists = !errors.Is(err, fs.ErrNotExist)
+	}
+	s.resolved[p] = h
+	return h, h.err
+}
+
+// A commandSource is where a command line stands, and what it means.
+type commandSource struct {
+	By       string // "unit x.service"
+	Evidence requirement.Evidence
+	Idle     bool // nothing runs it now: what leads nowhere is only named
+	Own      bool // a user's own: a warning
+	depth    int  // how many scripts lead to it
+}
+
+// command looks at everything that a command line names.
+func (s *homeSearch) command(argv []string, c commandContext, by commandSource) error {
+	return s.paths(commandPaths(argv, c), c, by)
+}
+
+// maxCommandPaths bounds how many paths of one command line are looked at.
+const maxCommandPaths = 2000
+
+func (s *homeSearch) paths(list []commandPath, c commandContext, by commandSource) error {
+	if len(list) > maxCommandPaths {
+		list = list[:maxCommandPaths]
+	}
+	var unread error
+	for _, p := range list {
+		unread = joinErrors(unread, s.path(p, c, by))
+	}
+	return unread
+}
+
+func (s *homeSearch) path(p commandPath, c commandContext, by commandSource) error {
+	if !path.IsAbs(p.Path) {
+		found, err := s.inPath(p.Path, c)
+		if found == "" || err != nil {
+			return err
+		}
+		p.Path = found
+	}
+	h, err := s.lead(p.Path)
+	if err != nil {
+		if !p.Executed {
+			return nil // data decides nothing
+		}
+		return err
+	}
+	if h.Home == "" {
+		if p.Executed {
+			return s.script(p.Path, c, by)
+		}
+		return nil
+	}
+	what := h.Home + " by " + by.By
+	if h.Home != path.Clean(p.Path) {
+		what = fmt.Sprintf("%s by %s (through %s)", h.Home, by.By, p.Path)
+	}
+	switch {
+	case !p.Executed:
+		s.add(&s.Named, what+" (data)", by.Evidence)
+	case by.Idle && !h.Exists:
+		s.add(&s.Named, what+" (not there)", by.Evidence)
+	case by.Own:
+		s.add(&s.Missed, what, by.Evidence)
+	default:
+		s.add(&s.Installed, what, by.Evidence)
+	}
+	return nil
+}
+
+// inPath finds a program in the folders of PATH that a context sets. Without
+// one, programs are found in the system's folders, whose links are looked at by
+// themselves.
+func (s *homeSearch) inPath(program string, c commandContext) (string, error) {
+	list, ok := c.Vars["PATH"]
+	if !ok || len(program) > 255 {
+		return "", nil
+	}
+	for i, folder := range strings.Split(list, ":") {
+		if i >= maxNamed || !path.IsAbs(folder) {
+			continue
+		}
+		f, err := s.tree.file(path.Join(folder, program))
+		if err != nil {
+			if isHome(folder) {
+				return path.Join(folder, program), nil
+			}
+			return "", err
+		}
+		if f.Exists && !f.Dir {
+			return path.Join(folder, program), nil
+		}
+	}
+	return "", nil
+}
+
+// Bounds of the scripts that are looked through.
+const (
+	maxScript  = 1 << 20 // bytes
+	maxScripts = 5000
+	// maxScriptDepth is how far scripts that run scripts are followed.
+	maxScriptDepth = 4
+)
+
+// script looks through a shell script that is executed, and at the interpreter
+// that any script names.
+func (s *homeSearch) script(p string, c commandContext, by commandSource) error {
+	if s.scripts[p] || by.depth >= maxScriptDepth {
+		return nil
+	}
+	if len(s.scripts) >= maxScripts {
+		return fmt.Errorf("root volume: more than %d scripts: %w", maxScripts, errTooLarge)
+	}
+	s.scripts[p] = true
+	info, err := s.tree.stat(p)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	head, err := s.head(p, 256)
+	if err != nil {
+		return err
+	}
+	line, is := strings.CutPrefix(string(head), "#!")
+	if !is {
+		return nil
+	}
+	line, _, _ = strings.Cut(line, "\n")
+	by.By = p + ", run by " + by.By
+	by.depth++
+	interpreter := strings.Fields(line)
+	err = s.command(interpreter, commandContext{}, by)
+	if len(interpreter) == 0 || !isShell(interpreter) {
+		return err
+	}
+	if info.Size() > maxScript {
+		return joinErrors(err, fmt.Errorf("%s: %d bytes: %w", p, info.Size(), errTooLarge))
+	}
+	commands, f, readErr := readParsed(&s.tree, p, maxScript, "shell", func(data []byte) ([]shellCommand, error) {
+		return parseShell(string(data), map[string]string{}), nil
+	})
+	if readErr != nil {
+		return joinErrors(err, readErr)
+	}
+	by.Evidence = f.Evidence
+	return joinErrors(err, s.shellCommands(commands, commandContext{Root: c.Root}, by))
+}
+
+// isShell says whether an interpreter line names a shell of the Bourne family.
+func isShell(words []string) bool {
+	return slices.ContainsFunc(words[:min(2, len(words))], func(w string) bool {
+		return slices.Contains(shells[:8], path.Base(w))
+	})
+}
+
+// shellCommands looks at the commands of a script.
+func (s *homeSearch) shellCommands(commands []shellCommand, c commandContext, by commandSource) error {
+	var unread error
+	for _, command := range commands {
+		if !mayMatter(command) {
+			continue
+		}
+		here := c
+		here.Dir = joinDir(c.Dir, command.Dir)
+		here.Vars = map[string]string{}
+		for k, v := range c.Vars {
+			here.Vars[k] = v
+		}
+		source := by
+		source.Evidence.Data = fmt.Sprintf("line %d: %s", command.Line, shorten(strings.ReplaceAll(strings.Join(command.Words, " "), unknownValue, "$…")))
+		unread = joinErrors(unread, s.command(append(slices.Clone(command.Assign), command.Words...), here, source))
+	}
+	return unread
+}
+
+// mayMatter leaves out commands that name no path: most of a script.
+func mayMatter(c shellCommand) bool {
+	has := func(w string) bool { return strings.Contains(w, "/") }
+	return slices.ContainsFunc(c.Words, has) || slices.ContainsFunc(c.Assign, has)
+}
+
+func (s *homeSearch) packages() error {
+	db, err := s.Packages()
+	if err != nil {
+		return err
+	}
+	owned := 0
+	for _, place := range s.tree.homePlaces() {
 		under, err := db.Under(place)
 		if err != nil {
-			return nil, fmt.Errorf("root volume: %w", err)
+			return fmt.Errorf("root volume: %w", err)
 		}
 		for p, owner := range under {
-			if m.tree.homeName(p) == "" || !owner.IsInstalled() || len(found) >= maxNamed {
+			if s.tree.homeName(p) == "" || !owner.IsInstalled() {
 				continue
 			}
-			ev := m.ofPackages(db)
+			if owned++; owned > maxOwned {
+				return fmt.Errorf("root volume: %s: more than %d files in /home: %w", db.Path(), maxOwned, errTooLarge)
+			}
+			ev := s.ofPackages(db)
 			ev.Value, ev.Data, ev.Time = owner.Name, p, owner.Installed.UTC()
-			found = append(found, inHome{p + " of package " + owner.Name, ev})
+			// Nothing of an empty folder is missed.
+			if f, err := s.tree.file(p); err == nil && f.Dir {
+				if entries, _, err := s.tree.list(p); err == nil && len(entries) == 0 {
+					s.add(&s.Named, p+" of package "+owner.Name+" (an empty folder)", ev)
+					continue
+				}
+			}
+			s.add(&s.Installed, p+" of package "+owner.Name, ev)
 		}
 	}
-	return found, nil
+	// Files elsewhere may lie in /home by a link or a bind mount.
+	linked, err := s.linkedFolders()
+	for folder, home := range linked {
+		under, listErr := db.Under(folder)
+		if listErr != nil {
+			return joinErrors(err, fmt.Errorf("root volume: %w", listErr))
+		}
+		for p, owner := range under {
+			if owner.IsInstalled() && p != folder {
+				ev := s.ofPackages(db)
+				ev.Value, ev.Data, ev.Time = owner.Name, p, owner.Installed.UTC()
+				s.add(&s.Installed, fmt.Sprintf("%s of package %s (%s leads to %s)", p, owner.Name, folder, home), ev)
+				break
+			}
+		}
+	}
+	return err
 }
 
-func (m *Machine) unitsInHome() ([]inHome, error) {
-	units, err := m.Units()
-	if err != nil {
-		return nil, err
+// maxOwned bounds how many files of packages in /home are looked at.
+const maxOwned = 20_000
+
+// linkedFolders finds the folders of applications that lie in /home by a link
+// or a bind mount, and where.
+func (s *homeSearch) linkedFolders() (map[string]string, error) {
+	found := map[string]string{}
+	var unread error
+	look := func(p string) {
+		h, err := s.lead(p)
+		if err != nil {
+			unread = joinErrors(unread, err)
+		} else if h.Home != "" {
+			found[p] = h.Home
+		}
 	}
-	var found []inHome
-	unread := units.err
-	for _, u := range units.all() {
-		unread = errors.Join(unread, u.Err)
-		for _, c := range slices.Concat(u.Facts.Exec, u.Facts.Ignored) {
-			command := strings.TrimLeft(c.Raw, "@-:+!|")
-			if program := programInHome(command); program != "" && u.State != unitMasked {
-				ev := u.File
-				ev.Data = command
-				found = append(found, inHome{program + " of unit " + u.Name, ev})
+	for _, folder := range []string{"/opt", "/srv", "/usr/local"} {
+		look(folder)
+		entries, _, err := s.tree.list(folder)
+		if err != nil {
+			unread = joinErrors(unread, err)
+			continue
+		}
+		for i, e := range entries {
+			if i < maxMenu && (e.IsDir() || e.Type()&fs.ModeSymlink != 0) {
+				look(path.Join(folder, e.Name()))
 			}
 		}
 	}
@@ -131,244 +433,41 @@ func (m *Machine) unitsInHome() ([]inHome, error) {
 // services (login.defs(5), UID_MIN).
 const firstUser = 1000
 
-func (m *Machine) accountsInHome() ([]inHome, error) {
-	data, f, err := m.tree.read("/etc/passwd", maxConfig)
+func (s *homeSearch) accounts() error {
+	data, f, err := s.tree.read("/etc/passwd", maxConfig)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var found []inHome
+	n := 0
 	for line := range strings.Lines(string(data)) {
 		fields := strings.Split(strings.TrimSpace(line), ":")
 		if len(fields) < 7 {
 			continue
 		}
 		uid, err := strconv.ParseUint(fields[2], 10, 32)
-		if err != nil || uid == 0 || uid >= firstUser || !isHome(fields[5]) {
+		if err != nil || uid == 0 || uid >= firstUser {
 			continue
 		}
-		// Distributions give some accounts a home that is never made.
-		home, err := m.tree.file(fields[5])
-		if err != nil {
-			return found, err
+		if n++; n > maxMenu {
+			return fmt.Errorf("etc/passwd: more than %d accounts of services: %w", maxMenu, errTooLarge)
 		}
-		if !home.Exists {
-			continue
-		}
-		ev := f.Evidence
-		ev.Data = strings.Join([]string{fields[0], fields[2], fields[5]}, ":")
-		found = append(found, inHome{fields[5] + " of the service account " + fields[0], ev})
-	}
-	return found, nil
-}
-
-// linksInHome looks at the links by which programs are found that lie
-// elsewhere: /usr/local/bin, and the alternatives.
-func (m *Machine) linksInHome() ([]inHome, error) {
-	var found []inHome
-	for _, folder := range []string{"/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/etc/alternatives"} {
-		entries, _, err := m.tree.list(folder)
-		if err != nil {
-			return found, err
-		}
-		for _, e := range entries {
-			if e.Type()&fs.ModeSymlink == 0 {
-				continue
-			}
-			f, err := m.tree.link(path.Join(folder, e.Name()))
-			if err != nil {
-				return found, err
-			}
-			target, err := m.tree.inHome(path.Join(folder, e.Name()))
-			if err != nil {
-				return found, err
-			}
-			if target != "" {
-				found = append(found, inHome{target + " by the link " + path.Join(folder, e.Name()), f.Evidence})
-			}
-		}
-	}
-	return found, nil
-}
-
-// maxMenu bounds how many entries of a folder of desktop files are looked at,
-// with those below it: real ones have a few hundred.
-const maxMenu = 10_000
-
-func (m *Machine) desktopInHome() (found []inHome, err error) {
-	seen := 0
-	var look func(folder string) error
-	look = func(folder string) error {
-		entries, _, err := m.tree.list(folder)
+		h, err := s.lead(fields[5])
 		if err != nil {
 			return err
 		}
-		for _, e := range entries {
-			if seen++; seen > maxMenu {
-				return fmt.Errorf("%s: more than %d entries: %w", folder, maxMenu, errTooLarge)
-			}
-			here := path.Join(folder, e.Name())
-			switch {
-			case e.IsDir():
-				err = look(here)
-			case path.Ext(e.Name()) == ".desktop":
-				var more []inHome
-				more, err = m.desktopFile(here)
-				found = append(found, more...)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	for _, folder := range []string{"/usr/share/applications", "/usr/local/share/applications"} {
-		err = errors.Join(err, look(folder))
-	}
-	return found, err
-}
-
-// desktopFile looks at the entry and the actions of a desktop file.
-func (m *Machine) desktopFile(p string) (found []inHome, err error) {
-	data, f, err := m.tree.read(p, maxConfig)
-	if err != nil {
-		return nil, err
-	}
-	for section, settings := range parseUnit(string(data)) {
-		if section != "Desktop Entry" && !strings.HasPrefix(section, "Desktop Action ") {
+		// Distributions give some accounts a home that is never made.
+		if h.Home == "" || !h.Exists {
 			continue
 		}
-		for _, setting := range settings {
-			program := programInHome(setting[1])
-			if (setting[0] == "Exec" || setting[0] == "TryExec") && program != "" {
-				f.Evidence.Data = setting[0] + "=" + setting[1]
-				found = append(found, inHome{program + " by " + path.Base(p), f.Evidence})
-			}
-		}
-	}
-	return found, nil
-}
-
-// pathsInHome looks for folders of /home in the PATH that all users get.
-func (m *Machine) pathsInHome() ([]inHome, error) {
-	files := []string{"/etc/profile", "/etc/environment", "/etc/bashrc", "/etc/bash.bashrc"}
-	entries, _, err := m.tree.list("/etc/profile.d")
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		files = append(files, "/etc/profile.d/"+e.Name())
-	}
-	var found []inHome
-	for _, p := range files {
-		data, f, err := m.tree.read(p, maxConfig)
+		home, err := s.tree.file(fields[5])
 		if err != nil {
-			return found, err
+			return err
 		}
-		for line := range strings.Lines(string(data)) {
-			if folder := homeInPath(line); folder != "" {
-				f.Evidence.Data = strings.TrimSpace(line)
-				found = append(found, inHome{folder + " in the PATH of " + p, f.Evidence})
-			}
-		}
-	}
-	return found, nil
-}
-
-// homeInPath returns the folder below /home that a line of a shell script adds
-// to PATH, "" if it adds none.
-func homeInPath(line string) string {
-	line = strings.TrimSpace(line)
-	if strings.HasPrefix(line, "#") || !strings.Contains(line, "PATH") && !strings.Contains(line, "pathmunge") {
-		return ""
-	}
-	for _, field := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t:=\"'();", r) }) {
-		if isHome(field) {
-			return field
+		ev := f.Evidence
+		ev.Data = strings.Join([]string{fields[0], fields[2], fields[5]}, ":")
+		if home.Exists {
+			s.add(&s.Installed, fields[5]+" of the service account "+fields[0], ev)
 		}
 	}
-	return ""
-}
-
-// ownPrograms are the places in a home where a user keeps programs; those with
-// a file or folder in them count.
-var ownPrograms = []string{
-	"bin", ".local/bin", ".local/opt", ".local/lib", ".nvm/versions", ".cargo/bin", ".rustup/toolchains", "go/bin",
-	"anaconda3", "miniconda3", "miniforge3", "mambaforge", ".conda/envs", ".pyenv/versions", ".sdkman/candidates", "snap", "Applications",
-}
-
-// sharedData is where applications of a user keep what they need. Data is not
-// what is asked for: files that can be executed count.
-const sharedData = ".local/share"
-
-// Bounds of the search below sharedData: programs lie a few folders down, and
-// a home with more entries is told as not looked through.
-const (
-	sharedDepth   = 8
-	sharedEntries = 200_000
-)
-
-func (m *Machine) programsOfUsers() ([]inHome, error) {
-	homes, _, err := m.tree.list("/home")
-	if err != nil {
-		return nil, err
-	}
-	var found []inHome
-	for _, home := range homes {
-		if !home.IsDir() {
-			continue
-		}
-		for _, place := range ownPrograms {
-			p := path.Join("/home", home.Name(), place)
-			entries, f, err := m.tree.list(p)
-			if err != nil {
-				return found, err
-			}
-			if len(entries) > 0 {
-				found = append(found, inHome{p, f.Evidence})
-			}
-		}
-		seen := 0
-		p, err := m.executable(path.Join("/home", home.Name(), sharedData), sharedDepth, &seen)
-		if err != nil {
-			return found, err
-		}
-		if p != "" {
-			f, err := m.tree.file(p)
-			if err != nil {
-				return found, err
-			}
-			found = append(found, inHome{p, f.Evidence})
-		}
-	}
-	return found, nil
-}
-
-// executable returns the first file below a folder that can be executed, "" if
-// there is none.
-func (m *Machine) executable(folder string, depth int, seen *int) (string, error) {
-	entries, _, err := m.tree.list(folder)
-	if err != nil {
-		return "", err
-	}
-	for _, e := range entries {
-		if *seen++; *seen > sharedEntries {
-			return "", fmt.Errorf("%s: more than %d entries: %w", folder, sharedEntries, errTooLarge)
-		}
-		here := path.Join(folder, e.Name())
-		switch {
-		case e.IsDir() && depth > 0:
-			if p, err := m.executable(here, depth-1, seen); p != "" || err != nil {
-				return p, err
-			}
-		case e.Type().IsRegular():
-			info, err := e.Info()
-			if err != nil {
-				return "", fmt.Errorf("user volume: %s: %w", here, err)
-			}
-			if info.Mode()&0o111 != 0 {
-				return here, nil
-			}
-		}
-	}
-	return "", nil
+	return nil
 }

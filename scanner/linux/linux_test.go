@@ -141,19 +141,19 @@ func TestChanges(t *testing.T) {
 
 		{"a package in home", "linux.apps.outside-home", failed, "/home/app/bin/x of package skylight-agent", "-- var/lib/dpkg/info/skylight-agent.list --\n/usr/lib/skylight/skylight-agent\n/home/app/bin/x\n"},
 		{"a removed package in home", "linux.apps.outside-home", passed, "", "-- var/lib/dpkg/status --\nPackage: old\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n-- var/lib/dpkg/info/old.list --\n/home/app/x\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
-		{"a unit in home", "linux.apps.outside-home", failed, "/home/jdoe/server of unit x.service", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=@/home/jdoe/server server\n"},
+		{"a unit in home", "linux.apps.outside-home", failed, "/home/jdoe/server by unit x.service", "-- home/jdoe/server --\nx\n-- etc/systemd/system/x.service --\n[Service]\nExecStart=@/home/jdoe/server server\n"},
 		{"a unit in home, taken back", "linux.apps.outside-home", passed, "", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=/home/jdoe/server\n-- etc/systemd/system/x.service.d/a.conf --\n[Service]\nExecStart=\nExecStart=/opt/server\n"},
 		{"a service account", "linux.apps.outside-home", failed, "oracle", "-- etc/passwd --\noracle:x:54:54::/home/oracle:/bin/bash\n-- home/oracle/db --\nx\n"},
 		{"a service account without its home", "linux.apps.outside-home", passed, "", "-- etc/passwd --\nsyslog:x:104:110::/home/syslog:/usr/sbin/nologin\n"},
-		{"a script in home", "linux.apps.outside-home", failed, "/home/jdoe/run.py", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=/usr/bin/python3 /home/jdoe/run.py\n"},
+		{"a script in home", "linux.apps.outside-home", failed, "/home/jdoe/run.py", "-- home/jdoe/run.py --\nx\n-- etc/systemd/system/x.service --\n[Service]\nExecStart=/usr/bin/python3 /home/jdoe/run.py\n"},
 		{"data in home", "linux.apps.outside-home", passed, "", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=/usr/sbin/serve --root=/home/jdoe /home/jdoe/data\n"},
-		{"a link by a link", "linux.apps.outside-home", failed, "/home/jdoe/code/bin/code", "-- links --\nusr/local/bin/code -> /opt/code/bin/code\nopt/code -> /home/jdoe/code\n"},
+		{"a link by a link", "linux.apps.outside-home", failed, "/home/jdoe/code/bin/code", "-- home/jdoe/code/bin/code --\nx\n-- links --\nusr/local/bin/code -> /opt/code/bin/code\nopt/code -> /home/jdoe/code\n"},
 		{"a desktop action", "linux.apps.outside-home", failed, "a.desktop", "-- usr/share/applications/sub/a.desktop --\n[Desktop Entry]\nExec=/opt/a\n[Desktop Action New]\nExec=env A=b /home/jdoe/a --new\n"},
-		{"a link", "linux.apps.outside-home", failed, "/usr/local/bin/code", "-- links --\nusr/local/bin/code -> ../../../home/jdoe/code/bin/code\n"},
+		{"a link", "linux.apps.outside-home", failed, "/usr/local/bin/code", "-- home/jdoe/code/bin/code --\nx\n-- links --\nusr/local/bin/code -> ../../../home/jdoe/code/bin/code\n"},
 		{"a desktop file", "linux.apps.outside-home", failed, "ide.desktop", "-- usr/share/applications/ide.desktop --\n[Desktop Entry]\nExec=\"/home/jdoe/ide/bin/ide\" %f\n"},
 		{"a PATH entry", "linux.apps.outside-home", failed, "/home/jdoe/bin", "-- etc/profile.d/x.sh --\nPATH=/home/jdoe/bin:$PATH\n"},
 		{"no PATH entry", "linux.apps.outside-home", passed, "", "-- etc/profile.d/x.sh --\ncd /home/jdoe\n#PATH=/home/a\n"},
-		{"programs of a user", "linux.apps.outside-home", warning, "/home/jdoe/.local/bin", "-- home/jdoe/.local/bin/tool --\nx\n"},
+		{"programs of a user", "linux.apps.outside-home", warning, "/home/jdoe/.local/bin", "-- home/jdoe/.local/bin/tool --\n#!/bin/sh\n"},
 
 		{"cloud-init not installed", "linux.component.cloud-init", failed, "not installed", "-- var/lib/dpkg/status --\nPackage: pcoip-agent-standard\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
 		{"cloud-init removed", "linux.component.cloud-init", failed, "not installed", "-- var/lib/dpkg/status --\nPackage: cloud-init\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
@@ -170,7 +170,7 @@ func TestChanges(t *testing.T) {
 		{"a damaged package database", "linux.component.cloud-init", undetermined, "", "-- var/lib/dpkg/status --\nnot a stanza\n"},
 
 		{"no database, and no program", "linux.component.pcoip", failed, "no program", "-- remove --\nvar/lib/dpkg/status\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\nusr/sbin/pcoip-agent\n"},
-		{"no database, a unit in home", "linux.apps.outside-home", failed, "unit x.service", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=/home/jdoe/server\n-- remove --\nvar/lib/dpkg/status\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"no database, a unit in home", "linux.apps.outside-home", failed, "unit x.service", "-- home/jdoe/server --\nx\n-- etc/systemd/system/x.service --\n[Service]\nExecStart=/home/jdoe/server\n-- remove --\nvar/lib/dpkg/status\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
 		{"neither protocol", "linux.component.pcoip", failed, "neither", "-- var/lib/dpkg/status --\nPackage: cloud-init\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
 		{"pcoip not enabled", "linux.component.pcoip", failed, "pcoip-agent.service is disabled", "-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\n"},
 		{"pcoip without its unit", "linux.component.pcoip", failed, "no unit", "-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\nusr/lib/systemd/system/pcoip-agent.service\n"},
@@ -400,24 +400,6 @@ dangling -> /nowhere/x
 	}
 }
 
-func TestWords(t *testing.T) {
-	for command, want := range map[string][2]string{ // the program, and the one in home
-		"":                                   {"", ""},
-		"/usr/bin/x -a":                      {"/usr/bin/x", ""},
-		`"/home/a b/x" -a`:                   {"/home/a b/x", "/home/a b/x"},
-		"env A=b -i /home/a/x":               {"/home/a/x", "/home/a/x"},
-		"/bin/sh -c '/home/a/x; exit'":       {"/bin/sh", "/home/a/x"},
-		"/usr/bin/python3.9 /home/a/x.py":    {"/usr/bin/python3.9", "/home/a/x.py"},
-		"/usr/bin/tar /home/a":               {"/usr/bin/tar", ""},
-		"/home":                              {"/home", ""},
-		"java -jar '/home/a/app.jar'  -Xmx1": {"java", "/home/a/app.jar"},
-	} {
-		if got := [2]string{program(command), programInHome(command)}; got != want {
-			t.Errorf("%q: %q, want %q", command, got, want)
-		}
-	}
-}
-
 func TestParseAssignments(t *testing.T) {
 	got := parseAssignments("# c\nA=1\nB='a b'\nC=\"x \\\"y\\\"\"\nexport D=e # c\nbad line\nE=\nF=a=b\n G=h\n")
 	want := map[string]string{"A": "1", "B": "a b", "C": `x "y"`, "D": "e", "E": "", "F": "a=b", "G": "h"}
@@ -434,14 +416,12 @@ func FuzzText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		s := parseUnit(text)
 		s.merge(parseUnit(text))
-		programInHome(text)
 		if list, err := parseNetplan([]byte(text)); err == nil && len(list) > len(text) {
 			t.Errorf("%d interfaces in %d bytes", len(list), len(text))
 		}
 		parseIPTables(text, requirement.Evidence{})
 		parseInterfaces(text, requirement.Evidence{})
 		parseAssignments(text)
-		homeInPath(text)
 		if f, err := parseFirewalld([]byte(text)); err == nil {
 			f.ports()
 		}

@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -113,7 +112,7 @@ func (m *Machine) readUnits() (*unitSet, error) {
 	}
 	ids, err := m.unitNames()
 	if err != nil {
-		s.err = errors.Join(s.err, err)
+		s.err = joinErrors(s.err, err)
 	}
 	cache := map[string]*unitFacts{}
 	work := 0
@@ -121,7 +120,7 @@ func (m *Machine) readUnits() (*unitSet, error) {
 		m.readUnit(s, name, ids, cache, &work)
 	}
 	if err := s.connect(m); err != nil {
-		s.err = errors.Join(s.err, err)
+		s.err = joinErrors(s.err, err)
 	}
 	s.boots, s.bootErr = m.bootChoices()
 	s.start()
@@ -135,7 +134,7 @@ func (m *Machine) unitNames() (unitNames, error) {
 	n.MachineID = strings.TrimSpace(string(data))
 	host, hostErr := m.hostname()
 	n.Hostname = host
-	return n, errors.Join(err, hostErr)
+	return n, joinErrors(err, hostErr)
 }
 
 // readUnit puts together what is known of one unit.
@@ -318,13 +317,13 @@ func (s *unitSet) connect(m *Machine) error {
 	}
 	on, ev, err := m.cloudInitGenerator()
 	if err != nil {
-		failed = errors.Join(failed, err)
+		failed = joinErrors(failed, err)
 	}
 	if on {
 		add("multi-user.target", "cloud-init.target", false, ev)
 	}
 	buses, err := m.busNames(s)
-	failed = errors.Join(failed, err)
+	failed = joinErrors(failed, err)
 	for _, b := range buses {
 		add("dbus.service", b.To, false, b.Evidence)
 	}

@@ -71,28 +71,28 @@ func (m *Machine) readUnitFiles() (*unitFiles, error) {
 	s := &unitFiles{version: version, fragments: map[string]*fragment{}, aliases: map[string]string{}, dropIns: map[string]map[string]*fragment{},
 		rank: map[string]map[string]int{}, links: map[string]map[string][]unitLink{}}
 	folders, err := m.unitFolders()
-	s.err = errors.Join(s.err, err)
+	s.err = joinErrors(s.err, err)
 	var pending []*fragment
 	files := 0
 	for rank, folder := range folders {
 		entries, _, err := m.tree.list(folder)
 		if err != nil {
-			s.err = errors.Join(s.err, err)
+			s.err = joinErrors(s.err, err)
 			continue
 		}
 		for _, e := range entries {
 			if files++; files > maxUnitFiles {
-				s.err = errors.Join(s.err, errTooManyUnits)
+				s.err = joinErrors(s.err, errTooManyUnits)
 				break
 			}
 			here := path.Join(folder, e.Name())
 			switch ext := path.Ext(e.Name()); {
 			case ext == ".wants" || ext == ".requires" || ext == ".upholds":
-				s.err = errors.Join(s.err, m.readUnitLinks(here, s, &files))
+				s.err = joinErrors(s.err, m.readUnitLinks(here, s, &files))
 			case ext == ".d":
 				more, err := m.listDropIns(here, rank, s, &files)
 				pending = append(pending, more...)
-				s.err = errors.Join(s.err, err)
+				s.err = joinErrors(s.err, err)
 			case isUnit(e.Name()) && s.fragments[e.Name()] == nil && s.aliases[e.Name()] == "":
 				f, alias := m.unitFile(here, folders)
 				if alias != "" {
@@ -116,7 +116,7 @@ func (m *Machine) unitFolders() (folders []string, err error) {
 		switch {
 		case errors.Is(found, fs.ErrNotExist):
 		case found != nil:
-			err = errors.Join(err, found)
+			err = joinErrors(err, found)
 		case !slices.Contains(folders, real):
 			folders = append(folders, real)
 		}

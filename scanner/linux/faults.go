@@ -1,0 +1,67 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+)
+
+// faults are several errors of one reading, each once and no more than
+// maxFaults: a damaged folder makes one for each path through it.
+type faults struct {
+	list []error
+	more int
+}
+
+const maxFaults = 4
+
+func (f *faults) Error() string {
+	var text string
+	for i, err := range f.list {
+		if i > 0 {
+			text += "; "
+		}
+		text += err.Error()
+	}
+	if f.more > 0 {
+		text += fmt.Sprintf("; and %d more", f.more)
+	}
+	return text
+}
+
+func (f *faults) Unwrap() []error { return f.list }
+
+// joinErrors is errors.Join with bounds: it keeps the first few different
+// errors, and counts the rest.
+func joinErrors(list ...error) error {
+	all := &faults{}
+	for _, err := range list {
+		var several *faults
+		switch {
+		case err == nil:
+		case errors.As(err, &several) && err == error(several):
+			for _, e := range several.list {
+				all.add(e)
+			}
+			all.more += several.more
+		default:
+			all.add(err)
+		}
+	}
+	if len(all.list) == 0 {
+		return nil
+	}
+	return all
+}
+
+func (f *faults) add(err error) {
+	for _, known := range f.list {
+		if known == err || known.Error() == err.Error() {
+			return
+		}
+	}
+	if len(f.list) >= maxFaults {
+		f.more++
+		return
+	}
+	f.list = append(f.list, err)
+}
