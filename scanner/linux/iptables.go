@@ -1,177 +1,371 @@
 package linux
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// A chain is a list of rules, and what becomes of a packet that none of them
-// decides: the policy of a chain of the kernel, back to the caller of others.
-type chain struct {
-	rules  []iptablesRule
-	policy string
-}
-
-// An iptablesRule is what a rule asks of a packet and what it does with it.
-type iptablesRule struct {
-	protocol  string // "" for any
-	ports     []string
-	notPorts  bool   // all but the ports
-	target    string // ACCEPT, DROP, REJECT, RETURN, the name of a chain, or another target
-	goTo      bool   // -g: the rest of this chain is not looked at
-	never     bool   // it fits no packet of a new connection from outside
-	uncertain bool   // it has a condition that is not known here
-}
-
-// parseIPTables reads the chain INPUT of a file of iptables-save as a packet of
-// a new connection from outside goes through it: the first rule that fits a
-// port decides, and the policy where none does. A rule with a condition that is
-// not known here, such as a range of addresses, fits only some packets and is
-// passed over.
-func parseIPTables(text string, ev requirement.Evidence) firewall {
-	chains := parseChains(text)
-	f := firewall{Name: "iptables", Open: chains["INPUT"].policy != "DROP", Evidence: ev}
-	for _, p := range knownPorts {
-		w := chainWalk{chains: chains, port: p, known: map[string]string{}}
-		switch w.verdict("INPUT", maxJumps) {
-		case "ACCEPT":
-			f.Allowed = append(f.Allowed, p)
-		case "DROP", "REJECT":
-			f.Blocked = append(f.Blocked, p)
+// iptables reads the rules that its services load at start.
+func (m *Machine) iptables() ([]firewall, error) {
+	var all []firewall
+	for _, c := range []struct{ unit, file string }{
+		{"iptables.service", "/etc/sysconfig/iptables"},
+		{"netfilter-persistent.service", "/etc/iptables/rules.v4"},
+	} {
+		on, err := m.enabled(c.unit)
+		if err != nil {
+			return nil, err
 		}
-	}
-	return f
-}
-
-// maxJumps bounds how deep chains may call each other, far beyond what anybody
-// writes: the kernel's own bound for nftables is 16, and iptables has none.
-const maxJumps = 1000
-
-// A chainWalk follows a packet to a port. What a chain makes of it does not
-// depend on who called it, so each chain is gone through once: chains that call
-// each other many times over would take for ever otherwise.
-type chainWalk struct {
-	chains map[string]chain
-	port   port
-	known  map[string]string // verdicts by chain; "" while it is gone through, since the kernel refuses loops
-}
-
-// verdict returns what becomes of the packet: ACCEPT, DROP or REJECT, or ""
-// where the chain does not decide.
-func (w *chainWalk) verdict(name string, jumps int) string {
-	v, known := w.known[name]
-	if known || jumps == 0 {
-		return v
-	}
-	w.known[name] = ""
-	v = w.walk(name, jumps)
-	w.known[name] = v
-	return v
-}
-
-func (w *chainWalk) walk(name string, jumps int) string {
-	for _, r := range w.chains[name].rules {
-		if !r.fits(w.port) {
+		if !on {
 			continue
 		}
-		switch r.target {
-		case "ACCEPT", "DROP", "REJECT":
-			return r.target
-		case "RETURN":
-			return ""
+		data, f, err := m.tree.read(c.file, maxConfig)
+		if err != nil {
+			return nil, err
 		}
-		if _, ok := w.chains[r.target]; !ok {
-			continue // LOG, MARK and the like decide nothing
-		}
-		if verdict := w.verdict(r.target, jumps-1); verdict != "" || r.goTo {
-			return verdict
+		if f.Exists {
+			s := parseIPTables(string(data))
+			all = append(all, s.firewall("iptables", f.Evidence, m.managementNames(nil)))
 		}
 	}
-	return ""
+	return all, nil
 }
 
-func parseChains(text string) map[string]chain {
-	chains := map[string]chain{}
-	filter := false
+// ipTables are the chains of one or more files of iptables-save by table.
+type ipTables struct {
+	tables map[string]map[string]*filterChain
+	doubt  string // why this is not all
+}
+
+// parseIPTables reads a file of iptables-save.
+func parseIPTables(text string) ipTables {
+	s := ipTables{tables: map[string]map[string]*filterChain{}}
+	s.add(text)
+	return s
+}
+
+// add reads one more file, as iptables-restore does that flushes nothing: what
+// stands before a COMMIT counts.
+func (s *ipTables) add(text string) {
+	table := ""
+	var pending [][]string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		switch {
-		case strings.HasPrefix(line, "*"):
-			filter = line == "*filter"
-		case !filter:
-		case strings.HasPrefix(line, ":"):
-			fields := strings.Fields(line[1:])
-			if len(fields) >= 2 {
-				c := chains[fields[0]]
-				c.policy = fields[1]
-				chains[fields[0]] = c
+		case line == "" || line[0] == '#':
+		case line[0] == '*':
+			table, pending = line[1:], nil
+			if s.tables[table] == nil {
+				s.tables[table] = map[string]*filterChain{}
 			}
-		case strings.HasPrefix(line, "-A "):
-			fields := words(line)
-			if len(fields) < 3 {
-				continue
+		case line == "COMMIT":
+			for _, fields := range pending {
+				s.command(table, fields)
 			}
-			c := chains[fields[1]]
-			c.rules = append(c.rules, parseRule(fields[2:]))
-			chains[fields[1]] = c
+			table, pending = "", nil
+		case table == "":
+			s.doubt = "a line outside of any table"
+		case line[0] == ':':
+			if fields := strings.Fields(line[1:]); len(fields) >= 2 {
+				policy := map[string]outcome{"ACCEPT": outAccept, "DROP": outDrop}[fields[1]]
+				if policy == 0 {
+					policy = outNext
+				}
+				c := s.chain(table, fields[0])
+				if c.policy = policy; !builtIn(fields[0]) {
+					c.rules = nil // iptables-restore flushes what it is told of
+				}
+			}
+		default:
+			if line[0] == '[' { // counters
+				if _, rest, ok := strings.Cut(line, "]"); ok {
+					line = strings.TrimSpace(rest)
+				}
+			}
+			pending = append(pending, words(line))
 		}
 	}
-	return chains
+	if table != "" {
+		s.doubt = "the table " + table + " has no COMMIT, without which none of it is loaded"
+	}
 }
 
-func (r iptablesRule) fits(p port) bool {
-	if r.never || r.uncertain || r.protocol != "" && r.protocol != p.Protocol {
-		return false
+// chain returns a chain of a table, which is made if it is not there.
+func (s *ipTables) chain(table, name string) *filterChain {
+	if s.tables[table] == nil {
+		s.tables[table] = map[string]*filterChain{}
 	}
-	if len(r.ports) == 0 {
-		return true
+	if s.tables[table][name] == nil {
+		policy := outNext
+		if builtIn(name) {
+			policy = outAccept
+		}
+		s.tables[table][name] = &filterChain{policy: policy}
 	}
-	among := slices.ContainsFunc(r.ports, func(text string) bool { return inRange(text, p.Number, ":") })
-	return among != r.notPorts
+	return s.tables[table][name]
 }
 
-func parseRule(fields []string) (r iptablesRule) {
+// builtIn says whether a chain is one of the kernel's own.
+func builtIn(chain string) bool {
+	return slices.Contains([]string{"INPUT", "PREROUTING", "FORWARD", "OUTPUT", "POSTROUTING"}, chain)
+}
+
+// command does what one line says to a table's chains.
+func (s *ipTables) command(table string, fields []string) {
+	if len(fields) >= 2 && fields[0] == "-t" {
+		table, fields = fields[1], fields[2:]
+	}
+	if len(fields) < 2 {
+		return
+	}
+	c := s.chain(table, fields[1])
+	switch fields[0] {
+	case "-A", "--append":
+		c.rules = append(c.rules, parseRule(fields[2:]))
+	case "-I", "--insert":
+		rest, at := fields[2:], 0
+		if len(rest) > 0 && strings.Trim(rest[0], "0123456789") == "" {
+			if n := parseSmall(rest[0]); n > 0 {
+				at = min(n-1, len(c.rules))
+			}
+			rest = rest[1:]
+		}
+		// A bound, since each moves all rules behind it.
+		if len(c.rules) > 20000 {
+			s.doubt = fmt.Sprintf("the chain %s has more than 20000 rules before one is inserted", fields[1])
+			return
+		}
+		c.rules = slices.Insert(c.rules, at, parseRule(rest))
+	case "-P", "--policy":
+		if len(fields) > 2 {
+			if c.policy = outAccept; fields[2] == "DROP" {
+				c.policy = outDrop
+			}
+		}
+	case "-N", "--new-chain":
+	case "-F", "--flush":
+		c.rules = nil
+	default:
+		s.doubt = "the command " + fields[0]
+	}
+}
+
+// parseSmall reads a number of at most 9 digits; 0 for anything else.
+func parseSmall(s string) (n int) {
+	if len(s) > 9 {
+		return 0
+	}
+	for _, r := range s {
+		if r < '0' || r > '9' {
+			return 0
+		}
+		n = n*10 + int(r-'0')
+	}
+	return n
+}
+
+// inbound are the chains that a packet passes on its way in.
+var inbound = [][2]string{{"raw", "PREROUTING"}, {"mangle", "PREROUTING"}, {"nat", "PREROUTING"}, {"mangle", "INPUT"}, {"filter", "INPUT"}, {"security", "INPUT"}}
+
+// outcome follows a packet through all tables. What one of them accepts goes on
+// to the next.
+func (s ipTables) outcome(p packet) outcome {
+	if s.doubt != "" {
+		return outDoubt
+	}
+	result := outNext
+	for _, at := range inbound {
+		chains := s.tables[at[0]]
+		if chains[at[1]] == nil {
+			continue
+		}
+		o := through(chains, at[1], p)
+		if o&outAccept != 0 {
+			o = o&^outAccept | outNext
+		}
+		result = result.then(func() outcome { return o })
+	}
+	return result.then(func() outcome { return outAccept })
+}
+
+// decided is outcome of the rules alone: outNext where none of them decides.
+func (s ipTables) decided(p packet) outcome {
+	result := outNext
+	for _, at := range inbound {
+		c := s.tables[at[0]][at[1]]
+		if c == nil {
+			continue
+		}
+		chains := maps.Clone(s.tables[at[0]])
+		chains[at[1]] = &filterChain{rules: c.rules, policy: outNext}
+		o := through(chains, at[1], p)
+		if at[0] != "filter" && o&outAccept != 0 {
+			o = o&^outAccept | outNext
+		}
+		result = result.then(func() outcome { return o })
+	}
+	return result
+}
+
+func (s ipTables) firewall(name string, ev requirement.Evidence, names []string) firewall {
+	f := newFirewall(name, ev, names, s.outcome)
+	f.Why = s.doubt
+	return f
+}
+
+// targets are what iptables does with a packet, of those that say no more of it
+// than that it goes on.
+var targets = map[string]action{
+	"ACCEPT": actAccept, "DROP": actDrop, "REJECT": actDrop, "TARPIT": actDrop, "RETURN": actReturn,
+	"DNAT": actDoubt, "REDIRECT": actDoubt, "TPROXY": actDoubt, "QUEUE": actDoubt, "NFQUEUE": actDoubt, "SYNPROXY": actDoubt, "NETMAP": actDoubt,
+	"LOG": actNone, "NFLOG": actNone, "ULOG": actNone, "MARK": actNone, "CONNMARK": actNone, "TCPMSS": actNone, "TCPOPTSTRIP": actNone, "SET": actNone, "AUDIT": actNone,
+	"TRACE": actNone, "CT": actNone, "NOTRACK": actNone, "CHECKSUM": actNone, "CLASSIFY": actNone, "DSCP": actNone, "TOS": actNone, "TTL": actNone, "SECMARK": actNone,
+	"CONNSECMARK": actNone, "RATEEST": actNone, "LED": actNone, "HMARK": actNone, "ECN": actNone, "TEE": actNone,
+}
+
+// parseRule reads the conditions and the target of one rule
+// (iptables-extensions(8)). A condition that is not known here fits perhaps.
+func parseRule(fields []string) (r filterRule) {
+	add := func(not bool, c condition) {
+		if not {
+			r.fits = append(r.fits, func(p packet) fit { return c(p).not(true) })
+			return
+		}
+		r.fits = append(r.fits, c)
+	}
 	for i := 0; i < len(fields); i++ {
 		not := fields[i] == "!"
 		if not {
 			i++
 		}
-		if i+1 >= len(fields) {
-			r.uncertain = true
-			return r
+		if i >= len(fields) {
+			add(false, perhaps)
+			break
 		}
-		name, value := fields[i], fields[i+1]
-		i++
+		name, value := fields[i], ""
+		takesValue := !slices.Contains(flags, name)
+		if takesValue {
+			if i+1 >= len(fields) {
+				add(false, perhaps)
+				break
+			}
+			if i++; fields[i] == "!" && i+1 < len(fields) { // the older form
+				not, i = !not, i+1
+			}
+			value = fields[i]
+		}
 		switch name {
 		case "-p", "--protocol":
-			if not {
-				r.uncertain = true
-			}
-			if value != "all" {
-				r.protocol = value
-			}
-		case "--dport", "--dports", "--destination-port", "--destination-ports":
-			r.ports, r.notPorts = strings.Split(value, ","), not
-		case "-j", "--jump":
-			r.target = value
-		case "-g", "--goto":
-			r.target, r.goTo = value, true
-		case "-m", "--match", "--comment", "--reject-with", "--log-prefix", "--log-level":
+			add(not, func(p packet) fit {
+				v := strings.ToLower(value)
+				return fitIf(v == "all" || v == "0" || v == p.Protocol || v == map[string]string{"tcp": "6", "udp": "17"}[p.Protocol])
+			})
+		case "--dport", "--dports", "--destination-port", "--destination-ports", "--port", "--ports":
+			list := strings.Split(value, ",")
+			add(not, func(p packet) fit {
+				return fitIf(slices.ContainsFunc(list, func(text string) bool { return inRange(text, p.Number, ":") }))
+			})
+		case "--sport", "--sports", "--source-port", "--source-ports":
+			add(not, sourcePort(strings.Split(value, ","), ":"))
+		case "-s", "--source", "--src":
+			list := strings.Split(value, ",")
+			add(not, func(packet) fit { return anyFit(list, sourceFit) })
+		case "--src-range":
+			add(not, func(packet) fit { return sourceFit(value) })
+		case "-d", "--destination", "--dst":
+			list := strings.Split(value, ",")
+			add(not, func(packet) fit { return anyFit(list, destinationFit) })
 		case "-i", "--in-interface":
-			r.never = r.never || (value == "lo") != not // others are those of the network
+			pattern := value
+			if rest, ok := strings.CutSuffix(value, "+"); ok {
+				pattern = rest + "*"
+			}
+			add(not, func(p packet) fit { return interfaceFit(pattern, p) })
+		case "-o", "--out-interface":
+			add(not, never)
 		case "--state", "--ctstate":
-			r.never = r.never || slices.Contains(strings.Split(value, ","), "NEW") == not
-		case "--tcp-flags": // takes two values, and --syn none
-			r.uncertain = true
-			return r
+			add(not, func(packet) fit { return fitIf(slices.Contains(strings.Split(value, ","), "NEW")) })
+		case "--syn":
+			add(not, func(p packet) fit { return fitIf(p.Protocol == "tcp") })
+		case "--tcp-flags": // a mask, and those of it that are set: of a first packet SYN alone
+			set := ""
+			if i+1 < len(fields) {
+				i++
+				set = fields[i]
+			}
+			mask := strings.Split(value, ",")
+			add(not, func(packet) fit {
+				hasSYN := slices.Contains(mask, "SYN") || value == "ALL"
+				return fitIf(hasSYN && set == "SYN" || !hasSYN && (set == "NONE" || set == ""))
+			})
+		case "--dst-type":
+			list := strings.Split(value, ",")
+			add(not, func(packet) fit {
+				return fitIf(slices.Contains(list, "LOCAL") || slices.Contains(list, "UNICAST"))
+			})
+		case "--src-type":
+			add(not, func(packet) fit { return fitIf(strings.Contains(value, "UNICAST")) })
+		case "--pkt-type":
+			add(not, func(packet) fit { return fitIf(value == "unicast" || value == "host") })
+		case "--icmp-type", "--icmpv6-type":
+			add(not, never)
+		case "--limit", "--hashlimit", "--hashlimit-upto", "--connlimit-upto":
+			add(not, always) // the first packets
+		case "--hashlimit-above", "--connlimit-above", "--update", "--rcheck", "-f", "--fragment":
+			add(not, never)
+		case "-j", "--jump", "-g", "--goto":
+			if then, ok := targets[value]; ok && (name == "-j" || name == "--jump") {
+				r.then = then
+			} else if r.then, r.target = actJump, value; name == "-g" || name == "--goto" {
+				r.then = actGoto
+			}
+		case "-m", "--match", "--comment", "--reject-with", "--log-prefix", "--log-level", "--limit-burst", "--set", "--set-mark", "--set-xmark", "--log-uid", "--log-ip-options", "--log-tcp-options", "--log-tcp-sequence",
+			"--seconds", "--hitcount", "--name", "--mask", "--rsource", "--rdest", "--reap", "--rttl", "--hashlimit-burst", "--hashlimit-mode", "--hashlimit-name", "--hashlimit-srcmask", "--hashlimit-dstmask",
+			"--hashlimit-htable-expire", "--hashlimit-htable-size", "--hashlimit-htable-max", "--hashlimit-htable-gcinterval", "--connlimit-mask", "--connlimit-saddr", "--connlimit-daddr",
+			"--nflog-prefix", "--nflog-group", "--nflog-size", "--nflog-threshold", "--nflog-range", "--clamp-mss-to-pmtu", "--save-mark", "--restore-mark", "--nfmask", "--ctmask", "--notrack", "--type", "--to-destination", "--to-ports", "--limit-iface-in", "-c", "--set-counters", "--add-set", "--exist":
+			if name == "-c" || name == "--set-counters" {
+				i++ // packets and bytes
+			}
+			if name == "--add-set" {
+				i++
+			}
 		default:
-			r.uncertain = true
+			add(false, perhaps)
 			if strings.HasPrefix(value, "-") {
 				i-- // a flag without a value
 			}
 		}
 	}
 	return r
+}
+
+// flags are options without a value.
+var flags = []string{"--syn", "-f", "--fragment", "--set", "--update", "--rcheck", "--rsource", "--rdest", "--reap", "--rttl", "--connlimit-saddr", "--connlimit-daddr", "--log-uid", "--log-ip-options", "--log-tcp-options", "--log-tcp-sequence", "--clamp-mss-to-pmtu", "--save-mark", "--restore-mark", "--notrack", "--limit-iface-in", "--exist"}
+
+// anyFit is the best of what each of a list is.
+func anyFit(list []string, of func(string) fit) fit {
+	best := fitNever
+	for _, text := range list {
+		best = max(best, of(text))
+	}
+	return best
+}
+
+// sourcePort says whether a connection may come from one of the ports: from any
+// of them that programs use, from none below, perhaps from some.
+func sourcePort(list []string, separator string) condition {
+	f := fitNever
+	for _, text := range list {
+		switch {
+		case inRange(text, 1024, separator) && inRange(text, 65535, separator):
+			f = fitAlways
+		case inRange(text, 32768, separator) || inRange(text, 60000, separator) || parseSmall(text) >= 1024 || strings.Contains(text, separator):
+			f = max(f, fitMaybe)
+		}
+	}
+	return func(packet) fit { return f }
 }

@@ -1,14 +1,13 @@
 package linux
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -16,7 +15,7 @@ import (
 
 var bpNetwork = entry{
 	Requirement: demand(requirement.Recommended, "linux.bp.network", "network interfaces use DHCP", sectionPractices, explanation{
-		Reads: "/etc/sysconfig/network-scripts/ifcfg-*, keyfiles of NetworkManager, netplan (/etc and /lib), /etc/systemd/network and /etc/network/interfaces. A fixed address of IPv6 counts like one of IPv4.",
+		Reads: "What netplan, systemd-networkd, NetworkManager, the initscripts (ifcfg-*), ifupdown and cloud-init would set for the interfaces of an EC2 instance, from all their folders and drop-ins. ifupdown counts where it is installed and enabled. A fixed address of IPv6 counts like one of IPv4. An interface that is configured without DHCP and without an address does not use DHCP. Loopback, tunnels, wireless interfaces and bridges that no interface of the instance belongs to are only named.",
 		Live:  "nmcli -f ipv4.method connection show; networkctl; ip -4 address",
 		Fix:   "Set the interface to DHCP: BOOTPROTO=dhcp, method=auto, dhcp4: true or DHCP=yes, and take the fixed addresses out.",
 	}),
@@ -26,42 +25,215 @@ var bpNetwork = entry{
 // An addressing says how one interface gets its address.
 type addressing struct {
 	Name     string
-	Fixed    string // the fixed address; "" if it uses DHCP
+	Fixed    string // the fixed address; "" for none
+	None     bool   // it is set up with neither DHCP nor an address
+	Aside    string // why it does not count: no instance has it, or nothing sets it up at start; "" if it counts
+	Doubt    error  // why it is not certain that this is what sets it up
 	Evidence requirement.Evidence
 }
 
 func (m *Machine) decideNetwork() requirement.Outcome {
-	var all []addressing
-	for _, read := range []func() ([]addressing, error){m.ifcfgs, m.keyfiles, m.netplans, m.networkds, m.interfaces} {
-		found, err := read()
-		if err != nil {
-			return requirement.Unreadable(err)
-		}
-		all = append(all, found...)
+	all, err := m.addressings()
+	if o, ok := judgeNetwork(all, err); ok {
+		return o
 	}
-	return judgeNetwork(all)
+	return m.unconfigured()
 }
 
-// judgeNetwork decides linux.bp.network.
-func judgeNetwork(all []addressing) requirement.Outcome {
-	var fixed, dynamic []string
-	var evidence, good []requirement.Evidence
-	for _, a := range all {
-		if a.Fixed != "" {
-			fixed = append(fixed, a.Name+" ("+a.Fixed+")")
-			evidence = append(evidence, a.Evidence)
-			continue
-		}
-		dynamic = append(dynamic, a.Name)
-		good = append(good, a.Evidence)
+// addressings reads what each manager would set. What one of them does not tell
+// keeps nothing of what the others do.
+func (m *Machine) addressings() ([]addressing, error) {
+	var all []addressing
+	var errs error
+	for _, read := range []func() ([]addressing, error){m.netplans, m.networkds, m.keyfiles, m.ifcfgs, m.interfaces, m.cloudNetwork} {
+		found, err := read()
+		errs = errors.Join(errs, err)
+		all = append(all, found...)
 	}
-	switch {
-	case len(fixed) > 0:
-		return requirement.Warn(prose.Count(len(fixed), "interface has", "interfaces have")+" a fixed address: "+prose.Some(fixed), evidence...)
-	case len(dynamic) > 0:
-		return requirement.Pass(prose.Count(len(dynamic), "interface uses", "interfaces use")+" DHCP: "+prose.Some(dynamic), good...)
+	return all, errs
+}
+
+// mostEvidence is how many interfaces a finding quotes.
+const mostEvidence = 20
+
+// judgeNetwork decides linux.bp.network; ok is false where no interface is set
+// up that counts. What is certain is not hidden by what was not read.
+func judgeNetwork(all []addressing, unread error) (o requirement.Outcome, ok bool) {
+	var fixed, none, dynamic, aside []string
+	var bad, good []requirement.Evidence
+	quote := func(list []requirement.Evidence, ev requirement.Evidence) []requirement.Evidence {
+		if len(list) < mostEvidence {
+			list = append(list, ev)
+		}
+		return list
+	}
+	var doubt error
+	for _, a := range all {
+		switch {
+		case a.Aside != "":
+			if len(aside) < mostEvidence {
+				aside = append(aside, a.Name+" ("+a.Aside+")")
+			}
+		case a.Doubt != nil:
+			if doubt == nil {
+				doubt = a.Doubt
+			}
+		case a.Fixed != "":
+			fixed = append(fixed, a.Name+" ("+a.Fixed+")")
+			bad = quote(bad, a.Evidence)
+		case a.None:
+			none = append(none, a.Name)
+			bad = quote(bad, a.Evidence)
+		default:
+			dynamic = append(dynamic, a.Name)
+			good = quote(good, a.Evidence)
+		}
+	}
+	if len(fixed)+len(none) > 0 {
+		var says []string
+		if len(fixed) > 0 {
+			says = append(says, prose.Count(len(fixed), "interface has", "interfaces have")+" a fixed address: "+prose.Some(fixed))
+		}
+		if len(none) > 0 {
+			says = append(says, prose.Count(len(none), "interface is", "interfaces are")+" configured without DHCP and without an address: "+prose.Some(none))
+		}
+		o = requirement.Warn(strings.Join(says, "; "), bad...)
+	} else if unread = errors.Join(unread, doubt); unread != nil {
+		o = requirement.Unreadable(unread)
+	} else if len(dynamic) > 0 {
+		o = requirement.Pass(prose.Count(len(dynamic), "interface uses", "interfaces use")+" DHCP: "+prose.Some(dynamic), good...)
+	} else {
+		return o, false
+	}
+	if len(aside) > 0 {
+		o.Details = map[string][]string{"not_judged": aside}
+	}
+	return o, true
+}
+
+// unconfigured decides where no interface is configured: NetworkManager and
+// cloud-init use DHCP unless they are told not to.
+func (m *Machine) unconfigured() requirement.Outcome {
+	off, ev, err := m.cloudNetworkOff()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	nm, err := m.service("NetworkManager.service")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	auto, autoEvidence, err := m.autoDefault()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	if nm == serviceOn && auto {
+		return requirement.Infer("no interface is configured, so that NetworkManager uses DHCP, its default")
+	}
+	if off {
+		evidence := []requirement.Evidence{ev}
+		if nm == serviceOn {
+			evidence = append(evidence, autoEvidence)
+		}
+		return requirement.Unknown("no interface is configured, and cloud-init is told to leave the network alone: what sets it up is not known", evidence...)
 	}
 	return requirement.Infer("no interface is configured, so that cloud-init and NetworkManager use DHCP, their default")
+}
+
+// A serviceState says whether a service that manages something is in force.
+type serviceState int
+
+const (
+	serviceAbsent serviceState = iota // there is no unit of it
+	serviceOff                        // there is one, and nothing starts it
+	serviceOn
+)
+
+// service says whether any of the units is started. One that depends on the boot
+// counts.
+func (m *Machine) service(names ...string) (serviceState, error) {
+	units, err := m.Units()
+	if err != nil {
+		return serviceAbsent, err
+	}
+	state := serviceAbsent
+	var unread error
+	for _, name := range names {
+		u := units.get(name)
+		switch {
+		case u.Err != nil:
+			unread = errors.Join(unread, u.Err)
+		case u.State == unitEnabled || u.State == unitSometimes:
+			off, err := m.conditionsFail(units, u)
+			if err == nil && !off {
+				return serviceOn, nil
+			}
+			unread = errors.Join(unread, err)
+			state = serviceOff
+		case u.State != unitMissing:
+			state = serviceOff
+		}
+	}
+	return state, unread
+}
+
+// conditionsFail says whether a condition of a unit is met by no boot entry.
+func (m *Machine) conditionsFail(units *unitSet, u Unit) (bool, error) {
+	for _, c := range units.boots {
+		f, err := m.conditions(u.Facts.Conditions, c)
+		if err != nil || !f.Certain {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// noInstanceHas says why an interface of this name is none of an EC2 instance's
+// own; "" if it may be.
+func noInstanceHas(name string) string {
+	for _, group := range []struct {
+		why      string
+		patterns []string
+	}{
+		{"loopback", []string{"lo"}},
+		{"wireless", []string{"wl*", "ww*", "ath*"}},
+		{"a bridge of containers or virtual machines", []string{"docker*", "br-*", "virbr*", "lxdbr*", "lxcbr*", "incusbr*", "cni*", "cbr*", "flannel*", "cali*", "cilium*", "kube-*", "podman*", "nerdctl*", "veth*", "ve-*", "vz-*", "vb-*", "vt-*", "host[0-9]*", "vnet*", "vmnet*", "vboxnet*"}},
+		{"a tunnel", []string{"tun*", "tap*", "wg*", "tailscale*", "zt*", "ppp*", "sit*", "gre*", "ip6tnl*", "tunl*", "vti*", "xfrm*", "ipsec*", "nebula*", "vxlan*", "geneve*", "he-*", "gpd*", "cscotun*"}},
+		{"virtual", []string{"dummy*", "ifb*", "nlmon*", "vcan*", "can[0-9]*", "macvlan*", "ipvlan*", "ib[0-9]*"}},
+	} {
+		if slices.ContainsFunc(group.patterns, func(p string) bool { ok, _ := path.Match(p, name); return ok }) {
+			return group.why
+		}
+	}
+	return ""
+}
+
+// instanceNames are names that the kernel and udev give the interfaces of EC2
+// instances: of all generations, with predictable names and without.
+var instanceNames = func() []string {
+	var names []string
+	for i := range 16 {
+		names = append(names, fmt.Sprintf("eth%d", i), fmt.Sprintf("enX%d", i), fmt.Sprintf("ens%d", i), fmt.Sprintf("enp0s%d", i), fmt.Sprintf("ens%d", 32+i), fmt.Sprintf("enp%ds0", 32+i))
+	}
+	return names
+}()
+
+// instanceDrivers are the kernel's drivers of those interfaces.
+var instanceDrivers = []string{"ena", "efa", "ixgbevf", "vif", "xen_netfront", "xen-netfront"}
+
+// mayNameInstance says whether a pattern fits an interface that an instance may
+// have. One without wildcards is a name that somebody chose.
+func mayNameInstance(pattern string) bool {
+	if !strings.ContainsAny(pattern, "*?[") {
+		return noInstanceHas(pattern) == ""
+	}
+	return anyMatch([]string{pattern}, instanceNames)
+}
+
+// anyMatch says whether one of the patterns fits one of the names.
+func anyMatch(patterns, names []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { ok, err := path.Match(p, n); return ok && err == nil })
+	})
 }
 
 // filesIn reads the files of a folder that may not be there.
@@ -70,6 +242,7 @@ func (m *Machine) filesIn(folder string, want func(name string) bool, use func(n
 	if err != nil {
 		return err
 	}
+	left := maxFolder
 	for _, e := range entries {
 		if !want(e.Name()) {
 			continue
@@ -81,6 +254,10 @@ func (m *Machine) filesIn(folder string, want func(name string) bool, use func(n
 		if !f.Exists {
 			continue
 		}
+		// Even an empty file costs: a folder may hold links to one by the thousand.
+		if left -= len(data) + 1<<10; left < 0 {
+			return fmt.Errorf("%s: more than %d MiB of configuration: %w", folder, maxFolder>>20, errTooLarge)
+		}
 		if err := use(e.Name(), string(data), f); err != nil {
 			return fmt.Errorf("%s: %w", f.Evidence.Path, err)
 		}
@@ -88,224 +265,136 @@ func (m *Machine) filesIn(folder string, want func(name string) bool, use func(n
 	return nil
 }
 
+// maxFolder bounds the files of one folder of configuration together, in bytes.
+const maxFolder = 8 << 20
+
 func hasExt(ext string) func(string) bool {
-	return func(name string) bool { return path.Ext(name) == ext }
+	return func(name string) bool { return path.Ext(name) == ext && name[0] != '.' }
 }
 
-// leftOver are the endings of files that initscripts pass over.
-var leftOver = []string{".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave"}
-
-// ifcfgs reads the interfaces of initscripts.
-func (m *Machine) ifcfgs() (all []addressing, err error) {
-	err = m.filesIn("/etc/sysconfig/network-scripts", func(name string) bool {
-		return strings.HasPrefix(name, "ifcfg-") && name != "ifcfg-lo" && !slices.Contains(leftOver, path.Ext(name)) && !strings.HasSuffix(name, "~")
-	}, func(name, text string, f File) error {
-		values := parseAssignments(text)
-		a := addressing{Name: strings.TrimPrefix(name, "ifcfg-"), Evidence: f.Evidence}
-		a.Evidence.Data = "BOOTPROTO=" + values["BOOTPROTO"]
-		switch strings.ToLower(values["BOOTPROTO"]) {
-		case "dhcp", "bootp":
-		default:
-			for _, key := range []string{"IPADDR", "IPADDR0", "IPADDR1"} {
-				if values[key] != "" && a.Fixed == "" {
-					a.Fixed = values[key]
-					a.Evidence.Data += " " + key + "=" + values[key]
-				}
-			}
-		}
-		all = append(all, a)
-		return nil
-	})
-	return all, err
+// A layered file is one of several folders: the folder of the highest rank that
+// has the name counts.
+type layered struct {
+	Name, Text string
+	File       File
 }
 
-// keyfiles reads the connections of NetworkManager (nm-settings-keyfile(5)).
-// One in /etc goes before one of the same name in /usr/lib.
-func (m *Machine) keyfiles() (all []addressing, err error) {
-	seen := map[string]bool{}
-	for _, folder := range []string{"/etc/NetworkManager/system-connections", "/usr/lib/NetworkManager/system-connections"} {
-		err = m.filesIn(folder, func(name string) bool { return !seen[name] }, func(name, text string, f File) error {
-			seen[name] = true
-			if a, ok := parseKeyfile(text, f.Evidence); ok {
-				a.Name = strings.TrimSuffix(name, ".nmconnection")
-				all = append(all, a)
-			}
-			return nil
-		})
+// layer reads the files of folders, the one with the highest rank first, in the
+// order of their names. A link to /dev/null in a folder of higher rank hides the
+// name, as an empty file does.
+func (m *Machine) layer(folders []string, want func(name string) bool) ([]layered, error) {
+	found := map[string]layered{}
+	seen := map[string]bool{} // folders: /lib is often a link to /usr/lib
+	for _, folder := range folders {
+		f, err := m.tree.file(folder)
 		if err != nil {
 			return nil, err
 		}
-	}
-	return all, nil
-}
-
-// parseKeyfile reads one connection; ok is false for a file that is none.
-func parseKeyfile(text string, ev requirement.Evidence) (a addressing, ok bool) {
-	settings := parseUnit(text) // the same syntax, as far as this goes
-	a.Evidence = ev
-	for _, family := range []string{"ipv4", "ipv6"} {
-		values := map[string]string{}
-		for _, s := range settings[family] {
-			values[s[0]] = s[1]
-		}
-		a.Evidence.Data = strings.TrimSpace(a.Evidence.Data + " " + family + ".method=" + values["method"])
-		if values["method"] == "manual" && a.Fixed == "" {
-			a.Fixed = cmp.Or(values["address1"], values["addresses"], family+".method=manual")
-		}
-	}
-	return a, len(settings["connection"]) > 0
-}
-
-// netplans reads the interfaces of netplan. The files of its folders are merged
-// in the order of their names, so that a later one may set what an earlier one
-// leaves open; a file in /etc hides one of the same name in /lib.
-func (m *Machine) netplans() ([]addressing, error) {
-	type file struct {
-		text string
-		f    File
-	}
-	files := map[string]file{}
-	for _, folder := range []string{"/lib/netplan", "/etc/netplan"} {
-		err := m.filesIn(folder, hasExt(".yaml"), func(name, text string, f File) error {
-			files[name] = file{text, f}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	merged := map[string]*netplanInterface{}
-	var order []string
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		found, err := parseNetplan([]byte(files[name].text))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", files[name].f.Evidence.Path, err)
-		}
-		for _, device := range slices.Sorted(maps.Keys(found)) {
-			i := found[device]
-			if merged[device] == nil {
-				merged[device] = &netplanInterface{}
-				order = append(order, device)
-			}
-			if i.DHCP4 != nil {
-				merged[device].DHCP4 = i.DHCP4
-			}
-			merged[device].Addresses = append(merged[device].Addresses, i.Addresses...)
-			merged[device].evidence = files[name].f.Evidence
-		}
-	}
-	var all []addressing
-	for _, name := range order {
-		i := merged[name]
-		a := addressing{Name: name, Fixed: strings.Join(i.Addresses, ", "), Evidence: i.evidence}
-		a.Evidence.Data = fmt.Sprintf("%s: dhcp4 %t, addresses %v", name, i.DHCP4 != nil && *i.DHCP4, i.Addresses)
-		all = append(all, a)
-	}
-	return all, nil
-}
-
-type netplanInterface struct {
-	DHCP4     *bool
-	Addresses []string
-	evidence  requirement.Evidence
-}
-
-// parseNetplan reads the interfaces of one file of netplan, of every kind that
-// carries addresses.
-func parseNetplan(data []byte) (map[string]netplanInterface, error) {
-	var doc struct {
-		Network map[string]yaml.Node `yaml:"network"`
-	}
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, fmt.Errorf("not netplan's YAML: %w", err)
-	}
-	found := map[string]netplanInterface{}
-	for _, kind := range []string{"ethernets", "wifis", "bonds", "bridges", "vlans"} {
-		node, ok := doc.Network[kind]
-		if !ok || node.Kind != yaml.MappingNode {
+		if !f.Exists || seen[f.Evidence.Path] {
 			continue
 		}
-		var interfaces map[string]struct {
-			DHCP4     *bool       `yaml:"dhcp4"`
-			Addresses []yaml.Node `yaml:"addresses"`
+		seen[f.Evidence.Path] = true
+		entries, _, err := m.tree.list(folder)
+		if err != nil {
+			return nil, err
 		}
-		if err := node.Decode(&interfaces); err != nil {
-			return nil, fmt.Errorf("%s: %w", kind, err)
-		}
-		for name, i := range interfaces {
-			entry := netplanInterface{DHCP4: i.DHCP4}
-			for _, a := range i.Addresses {
-				switch {
-				case a.Kind == yaml.ScalarNode:
-					entry.Addresses = append(entry.Addresses, a.Value)
-				case a.Kind == yaml.MappingNode && len(a.Content) > 0: // address: {label: …}
-					entry.Addresses = append(entry.Addresses, a.Content[0].Value)
-				}
-			}
-			found[name] = entry
-		}
-	}
-	return found, nil
-}
-
-// networkds reads the interfaces of systemd-networkd (systemd.network(5)).
-func (m *Machine) networkds() (all []addressing, err error) {
-	err = m.filesIn("/etc/systemd/network", hasExt(".network"), func(name, text string, f File) error {
-		settings := parseUnit(text)
-		a := addressing{Name: strings.TrimSuffix(name, ".network"), Evidence: f.Evidence}
-		for _, section := range []string{"Network", "Address"} {
-			for _, s := range settings[section] {
-				if s[0] == "DHCP" {
-					a.Evidence.Data = "DHCP=" + s[1]
-				}
-				if s[0] == "Address" && a.Fixed == "" {
-					a.Fixed = s[1]
-				}
-			}
-		}
-		all = append(all, a)
-		return nil
-	})
-	return all, err
-}
-
-// interfaces reads those of ifupdown (interfaces(5)).
-func (m *Machine) interfaces() (all []addressing, err error) {
-	use := func(_, text string, f File) error {
-		all = append(all, parseInterfaces(text, f.Evidence)...)
-		return nil
-	}
-	data, f, err := m.tree.read("/etc/network/interfaces", maxConfig)
-	if err != nil {
-		return nil, err
-	}
-	if f.Exists {
-		use("", string(data), f)
-	}
-	err = m.filesIn("/etc/network/interfaces.d", func(string) bool { return true }, use)
-	return all, err
-}
-
-func parseInterfaces(text string, ev requirement.Evidence) (all []addressing) {
-	current := -1
-	for line := range strings.Lines(text) {
-		fields := strings.Fields(line)
-		switch {
-		case len(fields) == 4 && fields[0] == "iface":
-			current = -1
-			if fields[2] != "inet" || fields[1] == "lo" {
+		masks := map[string]File{}
+		for _, e := range entries {
+			if _, known := found[e.Name()]; known || !want(e.Name()) || e.Type()&fs.ModeSymlink == 0 {
 				continue
 			}
-			a := addressing{Name: fields[1], Evidence: ev}
-			a.Evidence.Data = strings.TrimSpace(line)
-			if fields[3] == "static" {
-				a.Fixed = "static"
+			link, err := m.tree.link(path.Join(folder, e.Name()))
+			if err != nil {
+				return nil, err
 			}
-			all = append(all, a)
-			current = len(all) - 1
-		case len(fields) == 2 && fields[0] == "address" && current >= 0 && all[current].Fixed != "":
-			all[current].Fixed = fields[1]
+			if link.Target == "/dev/null" {
+				masks[e.Name()] = link
+			}
+		}
+		here := map[string]layered{}
+		err = m.filesIn(folder, func(name string) bool {
+			_, known := found[name]
+			_, masked := masks[name]
+			return !known && !masked && want(name)
+		}, func(name, text string, f File) error {
+			here[name] = layered{name, text, f}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		for name, link := range masks {
+			found[name] = layered{Name: name, File: link}
+		}
+		maps.Copy(found, here)
+	}
+	list := make([]layered, 0, len(found))
+	for _, l := range found {
+		list = append(list, l)
+	}
+	slices.SortFunc(list, func(a, b layered) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// ini is a file of sections with settings in their order: NAME=value under
+// [section], and comments that begin with # or ;. A section may come again.
+type ini []iniSection
+
+type iniSection struct {
+	Name     string
+	Settings [][2]string
+}
+
+func parseINI(text string) ini {
+	var all ini
+	pending := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" && pending == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
+			continue
+		}
+		if rest, ok := strings.CutSuffix(line, `\`); ok && len(pending) < maxConfig {
+			pending += rest + " "
+			continue
+		}
+		line, pending = pending+line, ""
+		if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") {
+			all = append(all, iniSection{Name: line[1 : len(line)-1]})
+			continue
+		}
+		if name, value, ok := strings.Cut(line, "="); ok && len(all) > 0 {
+			s := &all[len(all)-1]
+			s.Settings = append(s.Settings, [2]string{strings.TrimSpace(name), strings.TrimSpace(value)})
 		}
 	}
 	return all
+}
+
+// has says whether there is a section of that name.
+func (f ini) has(section string) bool {
+	return slices.ContainsFunc(f, func(s iniSection) bool { return s.Name == section })
+}
+
+// values lists what a setting is given in all sections of that name, in order.
+func (f ini) values(section, name string) (list []string) {
+	for _, s := range f {
+		if s.Name != section {
+			continue
+		}
+		for _, set := range s.Settings {
+			if set[0] == name {
+				list = append(list, set[1])
+			}
+		}
+	}
+	return list
+}
+
+// last is the value that counts where the last one does; "" for none.
+func (f ini) last(section, name string) string {
+	all := f.values(section, name)
+	if len(all) == 0 {
+		return ""
+	}
+	return all[len(all)-1]
 }

@@ -1,0 +1,160 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var bpFirewall = entry{
+	Requirement: demand(requirement.Recommended, "linux.bp.firewall", "no firewall rule blocks the ports WorkSpaces needs", sectionPractices, explanation{
+		Reads: "What is loaded at start: firewalld (the zone of the first interface, its services with what they include, rich rules, policies, direct rules), iptables' saved rules, the rule sets of nftables with what they include, and ufw with its before and after rules. Needed over IPv4 on the first interface: TCP 8200, and TCP and UDP 4172 for PCoIP, 4195 for DCV. firewalld's panic mode is not kept on the disk, and its lockdown opens and blocks nothing.",
+		Live:  "sudo firewall-cmd --list-all-zones; sudo iptables -S; sudo nft list ruleset; sudo ufw status",
+		Fix:   "Let TCP and UDP 4172 and 4195 and TCP 8200 in, or disable the firewall while the image is made.",
+	}),
+	Judge: (*Machine).decideFirewall,
+}
+
+// The ports that have to be reachable, by what needs them.
+var (
+	pcoipPorts  = []port{{"tcp", 4172}, {"udp", 4172}}
+	dcvPorts    = []port{{"tcp", 4195}, {"udp", 4195}}
+	alwaysPorts = []port{{"tcp", 8200}}
+	knownPorts  = slices.Concat(pcoipPorts, dcvPorts, alwaysPorts)
+)
+
+type port struct {
+	Protocol string
+	Number   int
+}
+
+func (p port) String() string { return fmt.Sprintf("%s/%d", p.Protocol, p.Number) }
+
+// A firewall is a rule set that is loaded at start, and what it makes of the
+// ports.
+type firewall struct {
+	Name     string
+	Outcomes map[port]outcome
+	Why      string // what was not followed, where something was not
+	Evidence requirement.Evidence
+}
+
+// newFirewall asks a rule set what it makes of each port; names are those that
+// the interface may have.
+func newFirewall(name string, ev requirement.Evidence, names []string, outcomeOf func(packet) outcome) firewall {
+	f := firewall{Name: name, Evidence: ev, Outcomes: map[port]outcome{}}
+	for _, p := range knownPorts {
+		for _, n := range names {
+			f.Outcomes[p] |= outcomeOf(packet{port: p, Interface: n})
+		}
+	}
+	return f
+}
+
+// with lists those of the ports of which the outcome is as wanted.
+func (f firewall) with(needed []port, want func(outcome) bool) []string {
+	var list []string
+	for _, p := range needed {
+		if want(f.Outcomes[p]) {
+			list = append(list, p.String())
+		}
+	}
+	return list
+}
+
+func (m *Machine) decideFirewall() requirement.Outcome {
+	var all []firewall
+	var unread error
+	for _, read := range []func() ([]firewall, error){m.firewalld, m.iptables, m.nftables, m.ufw} {
+		found, err := read()
+		unread = errors.Join(unread, err)
+		all = append(all, found...)
+	}
+	return judgeFirewall(all, unread, m.neededPorts())
+}
+
+// neededPorts are those of the protocol that is installed, or of both where it
+// is not known which it is.
+func (m *Machine) neededPorts() []port {
+	pcoip, _, err := m.installed(pcoipRule.packages...)
+	dcv, _, dcvErr := m.installed(dcvRule.packages...)
+	if err != nil || dcvErr != nil {
+		return knownPorts
+	}
+	needed := slices.Clone(alwaysPorts)
+	if pcoip != nil || dcv == nil {
+		needed = append(needed, pcoipPorts...)
+	}
+	if dcv != nil || pcoip == nil {
+		needed = append(needed, dcvPorts...)
+	}
+	return needed
+}
+
+// judgeFirewall decides linux.bp.firewall. A port that one firewall blocks is
+// blocked whatever is in doubt elsewhere.
+func judgeFirewall(all []firewall, unread error, needed []port) requirement.Outcome {
+	var evidence []requirement.Evidence
+	var names []string
+	for _, f := range all {
+		names = append(names, f.Name)
+		evidence = append(evidence, f.Evidence)
+		if blocked := f.with(needed, func(o outcome) bool { return o == outDrop }); len(blocked) > 0 {
+			return requirement.Warn(f.Name+" does not let in "+strings.Join(blocked, ", "), f.Evidence)
+		}
+	}
+	if unread != nil {
+		return requirement.Unreadable(unread)
+	}
+	for _, f := range all {
+		if open := f.with(needed, func(o outcome) bool { return o != outAccept }); len(open) > 0 {
+			why := f.Why
+			if why == "" {
+				why = "that depends on the source address or on what only the running system knows"
+			}
+			return requirement.Unknown(fmt.Sprintf("%s: whether it lets in %s is not known: %s", f.Name, strings.Join(open, ", "), why), f.Evidence)
+		}
+	}
+	if len(all) == 0 {
+		return requirement.Pass("no firewall is enabled")
+	}
+	return requirement.Pass("let in by "+strings.Join(names, ", ")+": the ports that WorkSpaces needs", evidence...)
+}
+
+// enabled says whether a unit is started.
+func (m *Machine) enabled(unit string) (bool, error) {
+	state, err := m.service(unit)
+	return state == serviceOn, err
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// inRange says whether a port is the one that is written, or in the range.
+func inRange(text string, number int, separator string) bool {
+	from, to, isRange := strings.Cut(text, separator)
+	first, err := strconv.Atoi(strings.TrimSpace(from))
+	if err != nil {
+		if isRange && strings.TrimSpace(from) == "" { // from the first port on
+			first = 0
+		} else {
+			return namedPorts[strings.TrimSpace(from)] == number
+		}
+	}
+	last := first
+	if isRange {
+		if strings.TrimSpace(to) == "" {
+			last = 65535
+		} else if last, err = strconv.Atoi(strings.TrimSpace(to)); err != nil {
+			return false
+		}
+	}
+	return first <= number && number <= last
+}
+
+// namedPorts are names of the ports that WorkSpaces needs (IANA's registry of
+// service names).
+var namedPorts = map[string]int{"pcoip": 4172, "trivnet1": 8200}
