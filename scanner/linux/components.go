@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/coldcheck/coldcheck/scanner/linux/packages"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -20,8 +19,7 @@ type component struct {
 	Err      error  // why it is not known whether the package is installed
 	Programs []File // the first that exists counts
 	Units    []componentUnit
-	Every    bool                   // every unit has to start, not only one of them
-	Against  []requirement.Evidence // what turns the component off
+	Every    bool // every unit has to start, not only one of them
 }
 
 // A componentUnit is one of its units, and what keeps it from running although
@@ -142,8 +140,6 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 		}
 	}
 	switch {
-	case len(c.Against) > 0:
-		return trouble{What: c.Title + " is turned off by /" + c.Against[0].Path, Remedy: "Take out what turns it off: " + c.Against[0].Data + " (/" + c.Against[0].Path + ")."}, append(evidence, c.Against...), nil
 	case unread != nil:
 		return trouble{}, evidence, unread
 	case len(doubtful) > 0 && (c.Every || len(started) == 0):
@@ -219,71 +215,6 @@ func judgeComponent(c component, missing []string) requirement.Outcome {
 		o.Details = map[string][]string{"protected_paths_missing": missing}
 	}
 	return o
-}
-
-var componentCloudInit = entry{
-	Requirement: demand(requirement.Required, "linux.component.cloud-init", "cloud-init is installed and enabled", sectionRequirements, explanation{
-		Reads: "The package database; /usr/bin/cloud-init; cloud-init's units and the links that enable them; /etc/cloud/cloud-init.disabled; cloud-init=disabled on the kernel's command line (GRUB's files and boot loader entries).",
-		Live:  "cloud-init status --long; systemctl is-enabled cloud-init-local cloud-init cloud-config cloud-final",
-		Fix:   "Install cloud-init again with the package manager, enable its units (systemctl enable), and remove /etc/cloud/cloud-init.disabled and cloud-init=disabled.",
-	}),
-	Judge: (*Machine).decideCloudInit,
-}
-
-// commandLines are where the kernel's command line comes from.
-var commandLines = []string{"/etc/default/grub", "/etc/kernel/cmdline", "/boot/grub2/grub.cfg", "/boot/grub/grub.cfg", "/boot/grub2/grubenv", "/boot/grub/grubenv"}
-
-func (m *Machine) decideCloudInit() requirement.Outcome {
-	c, err := m.component(cloudInitRule)
-	if err != nil {
-		return requirement.Unreadable(err)
-	}
-	disabled, err := m.tree.file("/etc/cloud/cloud-init.disabled")
-	if err != nil {
-		return requirement.Unreadable(err)
-	}
-	if disabled.Exists {
-		disabled.Evidence.Data = "the file itself"
-		c.Against = append(c.Against, disabled.Evidence)
-	}
-	lines := slices.Clone(commandLines)
-	for _, folder := range []string{"/boot/loader/entries", "/etc/default/grub.d"} {
-		entries, _, err := m.tree.list(folder)
-		if err != nil {
-			return requirement.Unreadable(err)
-		}
-		for _, e := range entries {
-			lines = append(lines, folder+"/"+e.Name())
-		}
-	}
-	for _, p := range lines {
-		data, f, err := m.tree.read(p, maxConfig)
-		if err != nil {
-			return requirement.Unreadable(err)
-		}
-		if line := disablingLine(string(data)); line != "" {
-			f.Evidence.Data = line
-			f.Evidence.Note = "cloud-init=disabled on the kernel's command line"
-			c.Against = append(c.Against, f.Evidence)
-		}
-	}
-	o := judgeComponent(c, nil)
-	if c.Package == nil && c.Err == nil {
-		o.Remediation = m.install("cloud-init")
-	}
-	return o
-}
-
-// disablingLine returns the first line that is no comment and turns cloud-init
-// off.
-func disablingLine(text string) string {
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if !strings.HasPrefix(line, "#") && strings.Contains(line, "cloud-init=disabled") {
-			return line
-		}
-	}
-	return ""
 }
 
 var componentPCoIP = entry{

@@ -159,7 +159,7 @@ func TestChanges(t *testing.T) {
 		{"cloud-init removed", "linux.component.cloud-init", failed, "not installed", "-- var/lib/dpkg/status --\nPackage: cloud-init\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
 		{"cloud-init without its program", "linux.component.cloud-init", failed, "no program", "-- remove --\nusr/bin/cloud-init\n"},
 		{"cloud-init disabled by a file", "linux.component.cloud-init", failed, "cloud-init.disabled", "-- etc/cloud/cloud-init.disabled --\n"},
-		{"cloud-init disabled for the kernel", "linux.component.cloud-init", failed, "etc/default/grub", "-- etc/default/grub --\n#x\nGRUB_CMDLINE_LINUX=\"quiet cloud-init=disabled\"\n"},
+		{"cloud-init disabled for the next kernels", "linux.component.cloud-init", warning, "etc/default/grub", "-- etc/default/grub --\n#x\nGRUB_CMDLINE_LINUX=\"quiet cloud-init=disabled\"\n"},
 		{"cloud-init disabled in a comment", "linux.component.cloud-init", passed, "", "-- etc/default/grub --\n# cloud-init=disabled\n"},
 		{"a unit masked", "linux.component.cloud-init", failed, "cloud-final.service is masked", "-- links --\netc/systemd/system/cloud-final.service -> /dev/null\n"},
 		{"a unit masked by an empty file", "linux.component.cloud-init", failed, "cloud-final.service is masked", "-- etc/systemd/system/cloud-final.service --\n"},
@@ -377,6 +377,11 @@ func FuzzText(f *testing.F) {
 		s := parseUnit(text)
 		s.merge(parseUnit(text))
 		parseAssignments(text)
-		path.Clean(disablingLine(text))
+		parseFstab(text)
+		parseGrub(text)
+		parseGrubEnv(text)
+		parseBootEntry(text)
+		parseDatasources([]byte(text))
+		assignShell(text, map[string]string{}, func(string) {})
 	})
 }

@@ -93,6 +93,7 @@ type facts struct {
 	packages fact.Fact[*packages.Database]
 	units    fact.Fact[*unitSet]
 	systemd  fact.Fact[systemdVersion]
+	loader   fact.Fact[bootConfig]
 }
 
 // Open finds the system on the root volume. An error that wraps ErrNoLinux says

@@ -198,6 +198,11 @@ func (l *Layout) mountAll(entries []*mountEntry) error {
 	if l.entry == nil || !slices.Contains(entries, l.entry) {
 		l.home = l.tree.place("/home")
 	}
+	for _, v := range l.tree.volumes {
+		if v.Type == "vfat" && v.FS != nil && v.role == "" {
+			v.role = l.tree.freeRole("efi") // firmware reads it, mounted or not
+		}
+	}
 	if err := l.spread(); err != nil {
 		return err
 	}
