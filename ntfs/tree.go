@@ -17,6 +17,8 @@ type Totals struct {
 	StreamSize int64 // of named $DATA, of directories too; $BadClus in the root has one as large as the volume
 	Links      int64 // hard links met again: a file counts once
 	Reparse    int64 // reparse points, the start too; what they lead to is not counted
+	Cloud      int64 // files that a provider of cloud files keeps elsewhere, in whole or in part
+	Away       int64 // of Size: what of them does not lie on the volume
 	// Damaged counts entries whose record cannot be read, and directories
 	// whose index cannot. If it is not 0, the other figures are lower bounds.
 	Damaged int64
@@ -160,10 +162,18 @@ func (f *FS) count(t *Totals, record uint32) {
 		if n.flags&nodePartial == 0 {
 			t.Size = saturate(t.Size, n.size)
 			t.Allocated = saturate(t.Allocated, n.allocated)
+			if away := n.size - n.allocated; isCloud(n.tag) && away > 0 {
+				t.Cloud++
+				t.Away = saturate(t.Away, away)
+			}
 		}
 	}
 	t.StreamSize = saturate(t.StreamSize, f.index.streamSize(record))
 }
+
+// isCloud says whether a reparse tag is one of IO_REPARSE_TAG_CLOUD to
+// IO_REPARSE_TAG_CLOUD_F, which providers of cloud files use ([MS-FSCC] 2.1.2.1).
+func isCloud(tag uint32) bool { return tag&^0xF000 == 0x9000001A }
 
 func (x *index) streamSize(record uint32) (size int64) {
 	i := sort.Search(len(x.streams), func(i int) bool { return cmp.Compare(x.streams[i].record, record) >= 0 })

@@ -113,6 +113,7 @@ func TestFixers(t *testing.T) {
 		evidence                 evidence
 		version                  string
 		changes                  int
+		byHand                   bool   // beside the changes
 		has                      string // what is in the first change's code
 	}{
 		"a start type":                        {id: "win.winrm.auto", evidence: evidence{start}, changes: 1, has: "ChangeStartMode('Automatic')"},
@@ -144,6 +145,10 @@ func TestFixers(t *testing.T) {
 		"half of a damaged pair":              {id: "win.profile.single", message: extra, evidence: evidence{value(software, list+sid+".bak", "ProfileImagePath", `C:\x`)}},
 		"the other half of a damaged pair":    {id: "win.profile.single", message: extra + " (a corrupt pair: x and x.bak)", evidence: evidence{value(software, list+sid, "ProfileImagePath", `C:\x`)}},
 		"a temporary profile":                 {id: "win.profile.single", message: extra + " (temporary)", evidence: evidence{value(software, list+sid, "ProfileImagePath", `C:\x`)}},
+		"a profile and a temporary one, beyond what the message names": {id: "win.profile.single", message: extra + " and 1 more",
+			evidence: evidence{value(software, list+sid, "ProfileImagePath", `C:\Users\deploy`), value(software, list+sid+"0", "ProfileImagePath", `C:\Users\TEMP.CORP.000`)}, changes: 1, byHand: true, has: "$user[0].Delete()"},
+		"only a temporary one":                {id: "win.profile.single", message: extra, evidence: evidence{value(software, list+sid, "ProfileImagePath", `C:\Users\TEMP`)}},
+		"a temporary one by its note":         {id: "win.profile.single", message: extra, evidence: evidence{note(value(software, list+sid, "ProfileImagePath", `C:\Users\x`), "a temporary profile")}},
 		"profiles of which one is the user's": {id: "win.profile.single", message: "more than one profile may be the user's: a, b", evidence: evidence{value(software, list+sid, "ProfileImagePath", `C:\x`)}},
 		"a Path":                              {id: "win.env.path", evidence: evidence{value(systemHive, `C\Environment`, "Path", "x")}, changes: 2, has: `'\System32')`},
 		"a Path that is not expanded":         {id: "win.env.path", message: "x; its type is REG_SZ, so", evidence: evidence{value(systemHive, `C\Environment`, "Path", "x")}},
@@ -191,7 +196,7 @@ func TestFixers(t *testing.T) {
 			if sum.Changes != c.changes || !strings.Contains(text, c.has) {
 				t.Errorf("%d changes, want %d with %q:\n%s", sum.Changes, c.changes, c.has, text)
 			}
-			if byHand := strings.Contains(text, "\n# By hand: "); byHand != (c.changes == 0 || c.id == "win.appx.staged") || byHand != (len(sum.ByHand) == 1) {
+			if byHand := strings.Contains(text, "\n# By hand: "); byHand != (c.changes == 0 || c.byHand || c.id == "win.appx.staged") || byHand != (len(sum.ByHand) == 1) {
 				t.Errorf("left to a person: %t, %q:\n%s", byHand, sum.ByHand, text)
 			}
 		})

@@ -296,13 +296,19 @@ var (
 )
 
 // deleteProfiles deletes the profiles beside the user's, where it is certain
-// which those are and that none is half of a damaged pair.
+// which those are and that none is half of a damaged pair. A temporary one may
+// stand for that of a user whose own does not load: it is left to a person.
 func deleteProfiles(f requirement.Finding, _ *report.Saved) (changes []change, rest string) {
-	if f.Status != requirement.Failed || !extraProfile.MatchString(f.Message) || strings.Contains(f.Message, "(temporary)") || strings.Contains(f.Message, "(a corrupt pair") {
+	if f.Status != requirement.Failed || !extraProfile.MatchString(f.Message) || strings.Contains(f.Message, "(a corrupt pair") {
 		return nil, ""
 	}
+	temporary := 0
 	for _, e := range f.Evidence {
 		sid := last(e.Key)
+		if isTemporary(e) {
+			temporary++
+			continue
+		}
 		if !inHive(e, "SOFTWARE") || e.Value != "ProfileImagePath" || !there(e) || !personSID.MatchString(sid) {
 			return nil, ""
 		}
@@ -315,7 +321,20 @@ func deleteProfiles(f requirement.Finding, _ *report.Saved) (changes []change, r
 			apply: found + "if ($user[0].Loaded -or $user[0].Special) { throw 'it is in use: log its user off, or restart' }\n$user[0].Delete()",
 		})
 	}
+	switch {
+	case temporary > 0 && len(changes) > 0:
+		return changes, fmt.Sprintf("Temporary profiles (%d): sign their users in and find out why their own do not load, before you delete them.", temporary)
+	case strings.Contains(f.Message, "(temporary)"):
+		return nil, ""
+	}
 	return changes, ""
+}
+
+// isTemporary says whether evidence is of a profile that Windows made in the
+// place of one that does not load: C:\Users\TEMP, TEMP.CORP, TEMP.CORP.000.
+func isTemporary(e requirement.Evidence) bool {
+	name, _, _ := strings.Cut(last(e.Data), ".")
+	return strings.EqualFold(name, "TEMP") || strings.Contains(e.Note, "temporary")
 }
 
 // completePath adds what the machine's Path lacks. A Path that is not there, or

@@ -65,6 +65,11 @@ type Outcome struct {
 	Remediation string // "" for the requirement's own
 	Evidence    []Evidence
 	Details     any // lists too long for the message; marshals to JSON
+
+	// Explains are names of the service for failures of an image creation that
+	// what was found accounts for, beside that of the requirement. A report shows
+	// them with the image that failed.
+	Explains []string
 }
 
 // Pass is an Outcome whose evidence says that the demand is met.

@@ -2,6 +2,7 @@ package windows
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/ntfs"
@@ -91,7 +92,8 @@ func TestProfileKind(t *testing.T) {
 	for sid, want := range map[string]profileKind{
 		"S-1-5-18": profileSystem, "S-1-5-19": profileSystem, "S-1-5-20": profileSystem,
 		"S-1-5-80-1-2": profileService, "S-1-5-82-1": profileService, "S-1-5-90-0-1": profileService,
-		"S-1-5-21-7-8-9-500": profileAdministrator, "S-1-5-21-1-2-3-500": profileAdministrator,
+		"S-1-5-83-1-2": profileService, "S-1-5-94-3": profileService, "S-1-5-96-0-1": profileService,
+		"S-1-5-21-7-8-9-500": profileAdministrator, "S-1-5-21-1-2-3-500": profileDomain, "S-1-5-21-4-4-4-500": profileDomain,
 		"S-1-5-21-1-2-3-1104": profileDomain, "S-1-12-1-1-2-3-4": profileDomain, "S-1-5-21-4-4-4-1104": profileDomain,
 		"S-1-5-21-7-8-9-1001": profileLocal, "S-1-5-21-7-8-9-503": profileLocal,
 		"S-1-9": profileUnknown,
@@ -104,6 +106,9 @@ func TestProfileKind(t *testing.T) {
 	if got := blind.profileKind("S-1-5-21-1-2-3-1104"); got != profileUnknown {
 		t.Errorf("without the SIDs an account is %d", got)
 	}
+	if got := blind.profileKind("S-1-5-21-1-2-3-500"); got != profileAdministrator {
+		t.Errorf("without the SIDs an Administrator is %d", got)
+	}
 }
 
 // Profiles of the tests.
@@ -111,7 +116,7 @@ var (
 	jdoe    = Profile{SID: "S-1-5-21-1-2-3-1104", Path: `D:\Users\jdoe`, Kind: profileDomain, Evidence: evidence}
 	asmith  = Profile{SID: "S-1-5-21-1-2-3-1105", Path: `D:\Users\asmith`, Kind: profileDomain, Evidence: evidence}
 	admin   = Profile{SID: "S-1-5-21-7-8-9-500", Path: `C:\Users\Administrator`, Kind: profileAdministrator, Evidence: evidence}
-	dcAdmin = Profile{SID: "S-1-5-21-1-2-3-500", Path: `C:\Users\Administrator.CORP`, Kind: profileAdministrator, Evidence: evidence}
+	dcAdmin = Profile{SID: "S-1-5-21-1-2-3-500", Path: `C:\Users\Administrator.CORP`, Kind: profileDomain, Evidence: evidence}
 	local   = Profile{SID: "S-1-5-21-7-8-9-1001", Path: `C:\Users\deploy`, Kind: profileLocal, Evidence: evidence}
 	mssql   = Profile{SID: "S-1-5-80-1", Path: `C:\Users\MSSQLSERVER`, Kind: profileService, Evidence: evidence}
 	system  = Profile{SID: "S-1-5-18", Path: `C:\Windows\system32\config\systemprofile`, Kind: profileSystem, Evidence: evidence}
@@ -248,6 +253,8 @@ func TestProfileSingle(t *testing.T) {
 	named := Wanted{User: "jdoe", Profile: &jdoe, Basis: requirement.Observed}
 	candidate := Wanted{Profile: &jdoe, Candidates: []Profile{jdoe}, Basis: requirement.Inferred}
 	twin := with(jdoe, func(p *Profile) { p.Backup = true })
+	gone := with(asmith, func(p *Profile) { p.Gone = true })
+	other := with(local, func(p *Profile) { p.SID = "S-1-5-21-7-8-9-1002"; p.Path = `D:\Users\other` })
 	folder := orphans{Folders: []File{there}}
 	for name, c := range map[string]struct {
 		list   []Profile
@@ -263,8 +270,13 @@ func TestProfileSingle(t *testing.T) {
 		"another of the domain":         {[]Profile{jdoe, asmith}, named, nil, orphans{}, failed},
 		"two candidates":                {[]Profile{jdoe, asmith}, Wanted{Candidates: []Profile{jdoe, asmith}, Basis: requirement.Inferred}, nil, orphans{}, failed},
 		"a corrupt pair":                {[]Profile{jdoe, twin}, named, nil, orphans{}, failed},
-		"a service's profile":           {[]Profile{jdoe, mssql}, named, nil, orphans{}, warning},
-		"two Administrators":            {[]Profile{jdoe, admin, dcAdmin}, named, nil, orphans{}, warning},
+		"a service's profile":           {[]Profile{jdoe, mssql}, named, nil, orphans{}, passed},
+		"two Administrators":            {[]Profile{jdoe, admin, dcAdmin}, named, nil, orphans{}, failed},
+		"an Administrator of somewhere": {[]Profile{jdoe, admin}, named, errHive, orphans{}, undetermined},
+		"an entry without a folder":     {[]Profile{jdoe, gone}, candidate, nil, orphans{}, failed},
+		"no domain, a local user":       {[]Profile{local, admin}, Wanted{Profile: &local, Local: true, Candidates: []Profile{local}, Basis: requirement.Inferred}, nil, orphans{}, inferred},
+		"no domain, two local users":    {[]Profile{local, other}, Wanted{Local: true, Candidates: []Profile{local, other}, Basis: requirement.Inferred}, nil, orphans{}, failed},
+		"Default.migrated":              {[]Profile{jdoe}, named, nil, orphans{Made: []File{there}}, passed},
 		"a folder is left":              {[]Profile{jdoe}, named, nil, folder, warning},
 		"folders unreadable":            {[]Profile{jdoe}, named, nil, orphans{Err: errHive}, undetermined},
 		"folders unreadable, and extra": {[]Profile{jdoe, local}, named, nil, orphans{Err: errHive}, failed},
@@ -280,6 +292,45 @@ func TestProfileSingle(t *testing.T) {
 	}
 }
 
+func TestCandidates(t *testing.T) {
+	workgroup := names{Computer: "WSAMZN-1", accounts: accounts{Domain: "WORKGROUP", MachineSID: "S-1-5-21-7-8-9"}}
+	blind := names{accounts: accounts{SIDErr: errHive}}
+	gone := func(p Profile) Profile { return with(p, func(p *Profile) { p.Gone = true }) }
+	at := func(sid, path string) Profile {
+		return with(local, func(p *Profile) { p.SID, p.Path = "S-1-5-21-7-8-9-"+sid, path })
+	}
+	for name, c := range map[string]struct {
+		names names
+		list  []Profile
+		want  string
+		local bool
+	}{
+		"of the domain":                    {joined, []Profile{system, admin, mssql, jdoe, local}, jdoe.SID, false},
+		"two of the domain":                {joined, []Profile{jdoe, asmith}, jdoe.SID + " " + asmith.SID, false},
+		"one whose folder is gone":         {joined, []Profile{gone(asmith), jdoe}, jdoe.SID, false},
+		"the only one, and gone":           {joined, []Profile{gone(jdoe), admin}, jdoe.SID, false},
+		"a local one, in a domain":         {joined, []Profile{local, admin}, "", false},
+		"a local one, in no domain":        {workgroup, []Profile{local, admin}, local.SID, true},
+		"two local ones":                   {workgroup, []Profile{local, at("1002", `D:\Users\b`)}, local.SID + " S-1-5-21-7-8-9-1002", true},
+		"a local one and one that is gone": {workgroup, []Profile{local, gone(at("1002", `D:\Users\b`))}, local.SID, true},
+		"a local one and accounts of Windows": {workgroup, []Profile{at("503", `C:\Users\DefaultAccount`), at("1000", `C:\Users\defaultuser0`), at("1005", `C:\Users\TEMP`),
+			at("1003", `C:\Users\WsiAccount`), at("504", `C:\Users\WDAGUtilityAccount`), at("1004", `C:\Users\WorkSpaces_BYOL`), local}, local.SID, true},
+		"in no domain, and one of Entra ID": {workgroup, []Profile{local, with(jdoe, func(p *Profile) { p.SID = "S-1-12-1-1" })}, "S-1-12-1-1", false},
+		"unknown which":                     {blind, []Profile{with(local, func(p *Profile) { p.Kind = profileUnknown })}, local.SID, false},
+		"unknown which, and only local":     {blind, []Profile{local}, "", false},
+	} {
+		ps := Profiles{List: c.list, Names: c.names, SIDErr: c.names.SIDErr}
+		list, isLocal := ps.candidates()
+		var got []string
+		for _, p := range list {
+			got = append(got, p.SID)
+		}
+		if strings.Join(got, " ") != c.want || isLocal != c.local {
+			t.Errorf("%s: %v, %t", name, got, isLocal)
+		}
+	}
+}
+
 func TestProfileSize(t *testing.T) {
 	for name, c := range map[string]struct {
 		totals ntfs.Totals
@@ -290,6 +341,8 @@ func TestProfileSize(t *testing.T) {
 		"the bound":                    {ntfs.Totals{Size: 10_737_418_240}, failed},
 		"streams do not count":         {ntfs.Totals{Size: 1, StreamSize: 20 << 30}, passed},
 		"allocated space neither":      {ntfs.Totals{Size: 1, Allocated: 20 << 30}, passed},
+		"held in the cloud":            {ntfs.Totals{Size: 30 << 30, Allocated: 1 << 30, Cloud: 3, Away: 29 << 30}, passed},
+		"in the cloud, and too big":    {ntfs.Totals{Size: 30 << 30, Allocated: 10 << 30, Cloud: 3, Away: 20 << 30}, failed},
 		"damaged":                      {ntfs.Totals{Size: 1, Damaged: 1}, undetermined},
 		"damaged, and already too big": {ntfs.Totals{Size: 10 << 30, Damaged: 1}, failed},
 	} {

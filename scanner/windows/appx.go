@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,8 +71,10 @@ func (p appxPackage) flagged(forUser bool) bool {
 // Appx are the packages of the machine.
 type Appx struct {
 	Packages    []appxPackage
-	Provisioned map[string]bool // families that new users get
-	StoreErr    error           // why Provisioned is not known
+	Provisioned map[string]appxVersion // families that new users get, with the newest version of each
+	Staged      []string               // full names that the registry has as staged and of which the database knows no user
+	StoreErr    error                  // why Provisioned and Staged are not known
+	Store       requirement.Evidence   // the key that they are from
 
 	// Fallback says why Packages are only what the registry has of them, ""
 	// if they are from the database.
@@ -105,14 +108,19 @@ func (m *Machine) readAppx() (Appx, error) {
 	}
 	var a Appx
 	store, err := m.key(keyAppxStore)
+	var staged []string
 	if err == nil {
-		a.Provisioned, err = m.readProvisioned(store)
+		a.Store = store.Evidence
+		if a.Provisioned, err = m.readProvisioned(store); err == nil {
+			staged, err = m.readStaged(store)
+		}
 	}
 	a.StoreErr = err
 	if f.Exists {
 		if a.Packages, a.Evidence, err = v.readStateRepository(name, f); err != nil {
 			return Appx{}, err
 		}
+		a.Staged = a.unknown(staged)
 	} else {
 		old, err := m.file(env["PROGRAMDATA"] + appxRepository + appxOld)
 		if err != nil {
@@ -133,8 +141,8 @@ func (m *Machine) readAppx() (Appx, error) {
 	return a, nil
 }
 
-func (m *Machine) readProvisioned(store Key) (map[string]bool, error) {
-	provisioned := map[string]bool{}
+func (m *Machine) readProvisioned(store Key) (map[string]appxVersion, error) {
+	provisioned := map[string]appxVersion{}
 	for _, name := range []string{"Applications", "InboxApplications"} {
 		k, err := m.subkey(store, name)
 		if err != nil {
@@ -145,10 +153,74 @@ func (m *Machine) readProvisioned(store Key) (map[string]bool, error) {
 			return nil, err
 		}
 		for _, p := range keys {
-			provisioned[appxFamily(p.Name())] = true
+			family, version := appxFamily(p.Name()), versionOfAppx(p.Name())
+			if old, ok := provisioned[family]; !ok || version.newer(old) {
+				provisioned[family] = version
+			}
 		}
 	}
 	return provisioned, nil
+}
+
+// readStaged returns the full names below Staged, which are by family.
+func (m *Machine) readStaged(store Key) ([]string, error) {
+	k, err := m.subkey(store, "Staged")
+	if err != nil {
+		return nil, err
+	}
+	families, err := m.subkeys(k)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, family := range families {
+		packages, err := m.subkeysUpTo(family, maxSubkeys-len(names))
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range packages {
+			names = append(names, p.Name())
+		}
+	}
+	return names, nil
+}
+
+// unknown are the packages of a list that the database does not have, or has
+// for no user at all. Those of types that Get-AppxPackage does not list are
+// not asked for.
+func (a Appx) unknown(staged []string) []string {
+	known := map[string]bool{}
+	for _, p := range a.Packages {
+		if len(p.Users) > 0 || !p.listed() {
+			known[strings.ToLower(p.FullName)] = true
+		}
+	}
+	var names []string
+	for _, name := range staged {
+		if !known[strings.ToLower(name)] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// appxVersion is the version of a package: up to four numbers, 131.0.2903.99.
+type appxVersion [4]uint64
+
+func (v appxVersion) newer(than appxVersion) bool { return slices.Compare(v[:], than[:]) > 0 }
+
+// versionOfAppx takes the version out of a full name. What is no number is 0.
+func versionOfAppx(full string) appxVersion {
+	var v appxVersion
+	parts := strings.Split(full, "_")
+	if len(parts) < 2 {
+		return v
+	}
+	for i, n := range strings.SplitN(parts[1], ".", len(v)) {
+		v[i], _ = strconv.ParseUint(n, 10, 64)
+	}
+	return v
 }
 
 // appxFamily is the family of a full name, Name_Version_Architecture_Resource_Publisher:
@@ -358,34 +430,113 @@ func (m *Machine) readAppxStore(store Key) ([]appxPackage, error) {
 	return packages, nil
 }
 
-// perUserPackages names the packages that are installed for a user and that
-// new users do not get, which commonly stops Sysprep. Frameworks come with
-// what needs them, and what belongs to Windows with it.
-func (m *Machine) perUserPackages() ([]string, error) {
+// codeNameAppX is the service's name for packages that stop Sysprep (API
+// reference, ErrorDetails).
+const codeNameAppX = "AppXPackagesInstalled"
+
+func (m *Machine) decidePerUserPackages() requirement.Outcome {
 	s, err := m.System()
-	if err != nil || s.Build < build8 {
-		return nil, err
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	if s.Build < build8 {
+		return requirement.Pass(s.Name()+" has no AppX packages", s.Evidence...)
 	}
 	a, err := m.Appx()
 	if err != nil {
-		return nil, err
+		return requirement.Unreadable(err)
 	}
-	return a.perUser(), a.StoreErr
+	return judgePerUserPackages(a, s)
 }
 
+// judgePerUserPackages judges the packages that are installed for a user. Of
+// whose family nothing is provisioned stops Sysprep (0x80073CF2); one that the
+// user has in a newer version than is provisioned may.
+func judgePerUserPackages(a Appx, s System) requirement.Outcome {
+	candidates := a.installedByUsers()
+	single := a.perUser()
+	var newer []string
+	for _, p := range candidates {
+		if version, ok := a.Provisioned[appxFamily(p.FullName)]; ok && versionOfAppx(p.FullName).newer(version) {
+			newer = append(newer, p.FullName)
+		}
+	}
+	slices.Sort(newer)
+	switch {
+	case a.Fallback != "":
+		return requirement.Unknown("which AppX packages are installed for a user is not known: "+a.Fallback, a.Evidence...)
+	case a.StoreErr != nil && len(candidates) > 0:
+		return requirement.Unreadable(fmt.Errorf("which AppX packages are provisioned: %w", a.StoreErr), a.Evidence...)
+	case len(single) > 0:
+		var evidence []requirement.Evidence
+		for _, name := range single[:min(len(single), maxTraces)] {
+			ev := a.Evidence[0]
+			ev.Value, ev.Data = name, "installed for a user"
+			evidence = append(evidence, ev)
+		}
+		store := a.Store
+		store.Note = "no package of the family in Applications or InboxApplications"
+		o := requirement.Warn(fmt.Sprintf("%s installed for a user and provisioned for nobody, which stops Sysprep: %s", prose.Count(len(single), "AppX package is", "AppX packages are"), prose.Some(single)), append(evidence, store)...)
+		o.Remediation = removePackages(s, single)
+		o.Explains = []string{codeNameAppX}
+		return o
+	case len(newer) > 0:
+		return requirement.Infer("a user has a newer version than the provisioned one of: "+prose.Some(newer), a.Evidence...)
+	}
+	return requirement.Pass("every AppX package of a user is provisioned, or belongs to Windows", a.Evidence...)
+}
+
+// installedByUsers are the main packages that a user has installed, without
+// those that belong to Windows.
+func (a Appx) installedByUsers() []appxPackage {
+	var list []appxPackage
+	for _, p := range a.Packages {
+		if p.Type&appxMain != 0 && !p.ofWindows() && p.installed() {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// perUser names those of them of whose family nothing is provisioned.
 func (a Appx) perUser() []string {
 	if a.StoreErr != nil {
 		return nil
 	}
 	var names []string
-	for _, p := range a.Packages {
-		if p.Type&appxMain != 0 && !p.Inbox && !a.Provisioned[appxFamily(p.FullName)] &&
-			p.has(func(u appxUser) bool { return u.State == appxInstalled && u.SID != sidSystem }) {
+	for _, p := range a.installedByUsers() {
+		if _, ok := a.Provisioned[appxFamily(p.FullName)]; !ok {
 			names = append(names, p.FullName)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// installed says whether a user has the package, other than the system.
+func (p appxPackage) installed() bool {
+	return p.has(func(u appxUser) bool { return u.State == appxInstalled && u.SID != sidSystem })
+}
+
+// publisherWindows is how the family names of what is signed as a part of
+// Windows end (CN=Microsoft Windows).
+const publisherWindows = "_cw5n1h2txyewy"
+
+// ofWindows says whether the package is a system app.
+func (p appxPackage) ofWindows() bool {
+	return p.Inbox || strings.HasSuffix(appxFamily(p.FullName), publisherWindows)
+}
+
+// mended says whether a package that once stopped Sysprep no longer does:
+// no user has one of its family, or one of its family is provisioned.
+func (a Appx) mended(full string) bool {
+	family := appxFamily(full)
+	if _, ok := a.Provisioned[family]; ok && a.StoreErr == nil {
+		return true
+	}
+	return a.Fallback == "" && !slices.ContainsFunc(a.Packages, func(p appxPackage) bool {
+		return appxFamily(p.FullName) == family && p.installed()
+	})
 }
 
 // appxWanted is the WorkSpace's user, as the test needs it.
@@ -421,7 +572,7 @@ func (m *Machine) appxUser() appxWanted {
 
 var appxStagedPackages = entry{
 	Requirement: required("win.appx.staged", "StagedAppxPackage", "no AppX package is in a staged state", sectionTips+": No AppX packages can be in a staged state", explanation{
-		Reads: `ProgramData\Microsoft\Windows\AppRepository\StateRepository-Machine.srd with its write-ahead log: Package, PackageUser, User; the user by SID, not by name. Without the database SOFTWARE: Appx\AppxAllUserStore, which decides no pass.`,
+		Reads: `ProgramData\Microsoft\Windows\AppRepository\StateRepository-Machine.srd with its write-ahead log: Package, PackageUser, User; the user by SID, not by name. SOFTWARE: Appx\AppxAllUserStore\Staged, which must not name a package that the database does not know; without the database the store alone, which decides no pass.`,
 		Live:  `Get-AppxPackage -AllUsers | Select-Object PackageFullName, PackageUserInformation`,
 		Fix:   "In an elevated PowerShell, as the WorkSpace's user: Remove-AppxPackage <full name> for each package that is named. If that does not help: Get-AppxProvisionedPackage -Online | Remove-AppxProvisionedPackage -Online, then Get-AppxPackage -AllUsers | Remove-AppxPackage.",
 	}),
@@ -514,21 +665,19 @@ func judgeAppx(a Appx, u appxWanted) requirement.Outcome {
 	if len(s.script) > 0 && o.Status != requirement.Undetermined {
 		o.Message += fmt.Sprintf("; the service's script looks for %q anywhere in the text and would judge otherwise: %s", u.Name, prose.Some(s.script))
 	}
-	perUser, storeUnread := a.perUser(), ""
+	storeUnread := ""
 	if a.StoreErr != nil {
 		storeUnread = a.StoreErr.Error()
 	}
-	if len(perUser) > 0 && o.Status == requirement.Passed {
-		o.Message += "; installed for a user only, which stops Sysprep more often: " + prose.Some(perUser)
-	}
 	o.Details = struct {
-		Staged  []appxRow `json:"staged,omitempty"`
-		Open    []appxRow `json:"depends_on_user,omitempty"`
-		Script  []string  `json:"script_differs,omitempty"`
-		Other   []appxRow `json:"other_types,omitempty"`
-		PerUser []string  `json:"installed_per_user,omitempty"`
-		Unread  string    `json:"provisioned_unread,omitempty"`
-	}{appxRows(s.flagged, u), appxRows(s.open, u), s.script, s.other, perUser, storeUnread}
+		Staged   []appxRow `json:"staged,omitempty"`
+		Open     []appxRow `json:"depends_on_user,omitempty"`
+		Script   []string  `json:"script_differs,omitempty"`
+		Other    []appxRow `json:"other_types,omitempty"`
+		Registry []string  `json:"staged_in_registry,omitempty"`
+		PerUser  []string  `json:"installed_per_user,omitempty"`
+		Unread   string    `json:"provisioned_unread,omitempty"`
+	}{appxRows(s.flagged, u), appxRows(s.open, u), s.script, s.other, a.Staged[:min(len(a.Staged), maxNamed)], a.perUser(), storeUnread}
 	return o
 }
 
@@ -551,6 +700,10 @@ func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
 		return requirement.Unknown("the state of AppX packages is not known: "+a.Fallback+"; the registry has none that is staged", evidence...)
 	case len(s.odd) > 0:
 		return requirement.Unknown("the state of an AppX package is none that is known: "+someAppx(s.odd), evidence...)
+	case a.StoreErr != nil:
+		return requirement.Unreadable(fmt.Errorf("what the registry has of staged AppX packages: %w", a.StoreErr), evidence...)
+	case len(a.Staged) > 0:
+		return requirement.Unknown("the registry has AppX packages as staged of which the database knows no user: "+prose.Some(a.Staged), evidence...).With(a.Store)
 	case u.Err != nil:
 		return requirement.Unreadable(fmt.Errorf("whether AppX packages are staged depends on who the user is: %w", u.Err), evidence...)
 	case len(s.open) > 0:

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,7 +119,7 @@ func TestAppxPerUser(t *testing.T) {
 	inbox.Inbox = true
 	framework := pkg("Microsoft.VCLibs_1.0.0.0_x64__xyz", appxUser{sidUser, appxInstalled})
 	framework.Type = appxFramework
-	a := Appx{Provisioned: map[string]bool{"contoso.all_abc": true}, Packages: []appxPackage{
+	a := Appx{Provisioned: map[string]appxVersion{"contoso.all_abc": {1}}, Packages: []appxPackage{
 		inbox, framework,
 		pkg("Contoso.Reader_4.1.0.0_x64__abc", appxUser{sidUser, appxInstalled}),
 		pkg("Contoso.All_1.0.0.0_x64__abc", appxUser{sidUser, appxInstalled}),
@@ -139,6 +140,114 @@ func TestAppxPerUser(t *testing.T) {
 			t.Errorf("%q: %q, want %q", full, got, want)
 		}
 	}
+}
+
+func TestPerUserPackages(t *testing.T) {
+	const provisioned = "contoso.all_abc"
+	one := func(full string, users ...appxUser) []appxPackage { return []appxPackage{pkg(full, users...)} }
+	mine := appxUser{sidUser, appxInstalled}
+	inbox := pkg("Microsoft.Shell_1.0.0.0_neutral__xyz", mine)
+	inbox.Inbox = true
+	framework := pkg("Microsoft.VCLibs_1.0.0.0_x64__xyz", mine)
+	framework.Type = appxFramework
+	resource := pkg("Contoso.Reader_4.1.0.0_neutral_split.language-de_abc", mine)
+	resource.Type = 0x4
+	for name, c := range map[string]struct {
+		appx Appx
+		want verdict
+		says string
+	}{
+		"none":                               {Appx{}, passed, "every AppX package"},
+		"of a user only":                     {Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", mine)}, warning, "Contoso.Reader_4.1.0.0_x64__abc"},
+		"of another user only":               {Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", appxUser{"S-1-5-21-9-9-9-1001", appxInstalled})}, warning, "Contoso.Reader"},
+		"staged for a user":                  {Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", appxUser{sidUser, appxStaged})}, passed, ""},
+		"of the system only":                 {Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", appxUser{sidSystem, appxInstalled})}, passed, ""},
+		"provisioned":                        {Appx{Packages: one("Contoso.All_1.0.0.0_x64__abc", mine)}, passed, ""},
+		"provisioned in a newer version":     {Appx{Packages: one("Contoso.All_0.9.0.0_x64__abc", mine)}, passed, ""},
+		"provisioned in an older version":    {Appx{Packages: one("Contoso.All_131.0.2903.99_neutral__abc", mine)}, inferred, "newer version than the provisioned one of: Contoso.All_131"},
+		"one newer, one of a user only":      {Appx{Packages: append(one("Contoso.All_131.0_x64__abc", mine), one("Contoso.Reader_1.0_x64__abc", mine)...)}, warning, "Contoso.Reader_1.0"},
+		"of Windows":                         {Appx{Packages: []appxPackage{inbox}}, passed, ""},
+		"of the publisher of Windows":        {Appx{Packages: one("Microsoft.LockApp_10.0.17763.1_neutral__cw5n1h2txyewy", mine)}, passed, ""},
+		"a framework":                        {Appx{Packages: []appxPackage{framework}}, passed, ""},
+		"a resource package":                 {Appx{Packages: []appxPackage{resource}}, passed, ""},
+		"no database":                        {Appx{Fallback: "it is not there"}, undetermined, "it is not there"},
+		"provisioned unread":                 {Appx{StoreErr: errHive, Packages: one("Contoso.All_1.0.0.0_x64__abc", mine)}, undetermined, errHive.Error()},
+		"provisioned unread, and no package": {Appx{StoreErr: errHive}, passed, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := c.appx
+			a.Evidence, a.Store = []requirement.Evidence{evidence}, evidence
+			if a.StoreErr == nil {
+				a.Provisioned = map[string]appxVersion{provisioned: {1}}
+			}
+			o := judgePerUserPackages(a, System{Build: 17763})
+			for i := range o.Evidence {
+				o.Evidence[i] = evidence
+			}
+			check(t, sysprepCompatible, o, c.want)
+			if !strings.Contains(o.Message, c.says) {
+				t.Errorf("%q does not say %q", o.Message, c.says)
+			}
+		})
+	}
+}
+
+func TestAppxMended(t *testing.T) {
+	a := Appx{Provisioned: map[string]appxVersion{"contoso.all_abc": {1}}, Packages: []appxPackage{
+		pkg("Contoso.Reader_4.1.0.0_x64__abc", appxUser{sidUser, appxInstalled}),
+		pkg("Contoso.Old_1.0.0.0_x64__abc", appxUser{sidUser, appxNotInstalled}),
+	}}
+	for full, want := range map[string]bool{
+		"Contoso.Reader_4.1.0.0_x64__abc": false,
+		"Contoso.Reader_3.0.0.0_x64__abc": false, // updated since, and still of the user only
+		"contoso.reader_4.1.0.0_x64__ABC": false,
+		"Contoso.Old_1.0.0.0_x64__abc":    true,
+		"Contoso.Gone_1.0.0.0_x64__abc":   true,
+		"Contoso.All_7.0.0.0_x64__abc":    true,
+	} {
+		if got := a.mended(full); got != want {
+			t.Errorf("%s: %t", full, got)
+		}
+	}
+	blind := Appx{Fallback: "not there"}
+	if blind.mended("Contoso.Gone_1.0.0.0_x64__abc") {
+		t.Error("mended without a database")
+	}
+}
+
+func TestAppxVersion(t *testing.T) {
+	for full, want := range map[string]appxVersion{
+		"A_1.2.3.4_x64__p": {1, 2, 3, 4}, "A_131.0_x64__p": {131}, "A_x.2_x64__p": {0, 2}, "A": {}, "": {},
+		"A_1.2.3.4.5_x64__p": {1, 2, 3}, "A_99999999999999999999.1__p": {math.MaxUint64, 1},
+	} {
+		if got := versionOfAppx(full); got != want {
+			t.Errorf("%s: %v, want %v", full, got, want)
+		}
+	}
+	if !(appxVersion{131, 0, 2903, 99}).newer(appxVersion{92, 0, 902, 67}) || (appxVersion{1, 2}).newer(appxVersion{1, 2}) || (appxVersion{1, 9}).newer(appxVersion{1, 10}) {
+		t.Error("versions are not compared by number")
+	}
+}
+
+// TestAppxStagedInRegistry: the registry is a second witness of what is staged.
+func TestAppxStagedInRegistry(t *testing.T) {
+	resource := pkg("Contoso.Reader_4.1.0.0_neutral_split.scale-100_abc")
+	resource.Type = 0x4
+	a := Appx{Evidence: []requirement.Evidence{evidence}, Store: evidence, Packages: []appxPackage{
+		pkg("Contoso.Mine_1.0.0.0_x64__abc", appxUser{sidUser, appxInstalled}), pkg("Contoso.Nobodys_1.0.0.0_x64__abc"), resource,
+	}}
+	got := a.unknown([]string{"CONTOSO.MINE_1.0.0.0_x64__abc", "Contoso.Nobodys_1.0.0.0_x64__abc", resource.FullName, "Contoso.Else_1.0.0.0_x64__abc"})
+	if diff := cmp.Diff([]string{"Contoso.Else_1.0.0.0_x64__abc", "Contoso.Nobodys_1.0.0.0_x64__abc"}, got); diff != "" {
+		t.Error(diff)
+	}
+	user := appxWanted{SID: sidUser, Name: "jdoe", Basis: requirement.Observed}
+	check(t, appxStagedPackages, judgeAppx(a, user), passed)
+	a.Staged = got
+	check(t, appxStagedPackages, judgeAppx(a, user), undetermined)
+	a.Packages = append(a.Packages, pkg("Contoso.Staged_1.0.0.0_x64__abc", appxUser{sidSystem, appxStaged}))
+	check(t, appxStagedPackages, judgeAppx(a, user), failed)
+	a.Packages, a.Staged, a.StoreErr = nil, nil, errHive
+	check(t, appxStagedPackages, judgeAppx(a, user), undetermined)
 }
 
 func sidHex(sid string) string {

@@ -3,6 +3,7 @@ package windows
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/ntfs"
@@ -19,7 +20,7 @@ type profileKind int
 const (
 	profileSystem        profileKind = iota // LocalSystem, LocalService, NetworkService
 	profileService                          // a virtual account, an application pool, a virtual machine
-	profileAdministrator                    // the account with the relative identifier 500
+	profileAdministrator                    // the machine's own account with the relative identifier 500; of any domain where the SIDs are not known
 	profileDomain                           // a user of a domain, or of Entra ID
 	profileLocal                            // another account of this machine
 	profileUnknown                          // which of the two is not known
@@ -32,6 +33,9 @@ type Profile struct {
 	Path   string // `D:\Users\jdoe`, variables expanded; "" if there is none
 	State  uint32 // bits of the profile service
 	Kind   profileKind
+	// Gone: its folder is not there, although its volume was read. Windows makes
+	// a new one when the user signs in, so nobody's settings are in it.
+	Gone bool
 
 	Evidence requirement.Evidence // its ProfileImagePath
 }
@@ -107,6 +111,7 @@ func (m *Machine) readProfiles() (Profiles, error) {
 	if err != nil {
 		return ps, err
 	}
+	people := 0
 	for _, k := range keys {
 		if !strings.HasPrefix(strings.ToUpper(k.Name()), "S-1-") {
 			continue
@@ -128,19 +133,36 @@ func (m *Machine) readProfiles() (Profiles, error) {
 		}
 		p.SID, p.Backup = strings.CutSuffix(strings.ToUpper(k.Name()), ".BAK")
 		p.Kind = ps.Names.profileKind(p.SID)
+		if people++; p.Person() && p.Path != "" && people <= maxProfileFolders {
+			f, err := m.file(p.Path)
+			p.Gone = err == nil && !f.Exists
+		}
 		ps.List = append(ps.List, p)
 	}
 	return ps, nil
 }
 
-// Relative identifiers that every machine and domain has ([MS-DTYP] 2.4.2.4).
-const ridAdministrator = 500
+// maxProfileFolders bounds the folders that are looked for. An entry beyond it
+// is taken for one whose folder is there.
+const maxProfileFolders = 1000
+
+// Relative identifiers that every machine and domain has ([MS-DTYP] 2.4.2.4),
+// and those of accounts that Windows makes for itself.
+const (
+	ridAdministrator  = 500
+	ridGuest          = 501
+	ridDefaultAccount = 503
+	ridWDAGUtility    = 504
+)
+
+// sidsOfServices are what the SIDs of accounts begin with that nobody signs in
+// with: services, application pools, virtual machines, the window manager,
+// remote management, font drivers ([MS-DTYP] 2.4.2.4).
+var sidsOfServices = []string{"S-1-5-80-", "S-1-5-82-", "S-1-5-83-", "S-1-5-90-", "S-1-5-94-", "S-1-5-96-"}
 
 func (a accounts) profileKind(sid string) profileKind {
-	for _, service := range []string{"S-1-5-80-", "S-1-5-82-", "S-1-5-83-", "S-1-5-90-", "S-1-5-96-"} {
-		if strings.HasPrefix(sid, service) {
-			return profileService
-		}
+	if slices.ContainsFunc(sidsOfServices, func(s string) bool { return strings.HasPrefix(sid, s) }) {
+		return profileService
 	}
 	switch sid {
 	case "S-1-5-18", "S-1-5-19", "S-1-5-20":
@@ -151,7 +173,7 @@ func (a accounts) profileKind(sid string) profileKind {
 	}
 	domain, rid := splitSID(sid)
 	switch {
-	case rid == ridAdministrator:
+	case rid == ridAdministrator && (domain == a.MachineSID || a.SIDErr != nil):
 		return profileAdministrator
 	case a.SIDErr != nil:
 		return profileUnknown
@@ -168,6 +190,10 @@ type Wanted struct {
 	User    string            // the name that was given or stated, "" if none was
 	Profile *Profile          // nil if it is not there, or not known which it is
 	Basis   requirement.Basis // how it is known
+
+	// Local says that the machine is in no domain, so that a local profile may
+	// be the user's.
+	Local bool
 
 	// Candidates are the profiles that may be meant where no name was given.
 	Candidates []Profile
@@ -203,15 +229,50 @@ func (m *Machine) readWanted() (Wanted, error) {
 		stated = &requirement.Evidence{Source: match.Document.Name, Value: "UserName", Data: match.WorkSpace.UserName}
 	}
 	w := Wanted{Basis: requirement.Inferred, Stated: stated}
-	for _, p := range profiles.List {
-		if (p.Kind == profileDomain || p.Kind == profileUnknown) && !(p.Backup && profiles.twin(p)) {
-			w.Candidates = append(w.Candidates, p)
-		}
-	}
+	w.Candidates, w.Local = profiles.candidates()
 	if len(w.Candidates) == 1 && profiles.SIDErr == nil {
 		w.Profile = &w.Candidates[0]
 	}
 	return w, nil
+}
+
+// candidates are the profiles of which one may be that of the WorkSpace's user,
+// and whether they are local ones: those of the domain or, on a machine that is
+// in none, of its own accounts. One without a folder counts only if all are.
+func (ps Profiles) candidates() (list []Profile, local bool) {
+	of := func(kinds ...profileKind) (there, gone []Profile) {
+		for _, p := range ps.List {
+			switch {
+			case !slices.Contains(kinds, p.Kind), p.Backup && ps.twin(p), p.Kind == profileLocal && (p.madeByWindows() || p.temporary()):
+			case p.Gone:
+				gone = append(gone, p)
+			default:
+				there = append(there, p)
+			}
+		}
+		return there, gone
+	}
+	there, gone := of(profileDomain, profileUnknown)
+	if len(there) > 0 || len(gone) > 0 || ps.SIDErr != nil || ps.Names.DomainSID != "" {
+		if len(there) > 0 {
+			return there, false
+		}
+		return gone, false
+	}
+	if there, gone = of(profileLocal); len(there) > 0 {
+		return there, true
+	}
+	return gone, true
+}
+
+// madeByWindows says whether Windows, or the import of an image, made the
+// account for itself.
+func (p Profile) madeByWindows() bool {
+	switch _, rid := splitSID(p.SID); rid {
+	case ridGuest, ridDefaultAccount, ridWDAGUtility:
+		return true
+	}
+	return hasPrefixFold(p.Folder(), "defaultuser") || containsFold([]string{"WsiAccount", "WorkSpaces_BYOL"}, p.Folder())
 }
 
 // workSpace finds the machine in the documents, if there are any.
@@ -327,6 +388,9 @@ func better(p, than *Profile) bool {
 	if p.Backup != than.Backup {
 		return than.Backup
 	}
+	if p.Gone != than.Gone {
+		return than.Gone
+	}
 	return p.Kind == profileDomain && than.Kind != profileDomain
 }
 
@@ -421,9 +485,17 @@ func judgeProfileExists(ps Profiles, w Wanted, folder func(Profile) (profileFold
 	o := requirement.Pass(p.Path+" exists, with its NTUSER.DAT", p.Evidence, f.Folder.Evidence, f.Hive.Evidence)
 	o.Basis = w.Basis
 	if w.Basis == requirement.Inferred {
-		o.Message += "; it is taken for the user's because it is the only one of a domain user"
+		o.Message += "; it is taken for the user's because it is " + w.only()
 	}
 	return o
+}
+
+// only says why the only candidate is taken for the user's profile.
+func (w Wanted) only() string {
+	if w.Local {
+		return "the only one of a local user, and the machine is in no domain"
+	}
+	return "the only one of a domain user"
 }
 
 func judgeNoProfile(ps Profiles, w Wanted, listed requirement.Evidence) requirement.Outcome {
@@ -451,8 +523,12 @@ func someProfiles(ps []Profile) string {
 // orphans are profile folders that the ProfileList does not know.
 type orphans struct {
 	Folders []File
-	Err     error // why one of the places could not be looked at
+	Made    []File // that Windows made and nobody signs in with
+	Err     error  // why one of the places could not be looked at
 }
+
+// defaultMigrated is what an upgrade keeps of the Default profile.
+const defaultMigrated = "Default.migrated"
 
 // expectedFolders lie beside the profiles and are none, or are those of the
 // Default and Public profiles, which the ProfileList has in values.
@@ -487,6 +563,10 @@ func (m *Machine) readOrphans(ps Profiles) orphans {
 				continue
 			}
 			f.Evidence.Note = "not in the ProfileList"
+			if strings.EqualFold(e.Name(), defaultMigrated) {
+				o.Made = append(o.Made, f)
+				continue
+			}
 			o.Folders = append(o.Folders, f)
 		}
 	}
@@ -541,10 +621,12 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 			services = append(services, p)
 			continue
 		case p.Backup && ps.twin(p):
+			p.Evidence = noted(p.Evidence, "half of a corrupt pair")
 			extra = append(extra, p)
 			reasons = append(reasons, p.title()+" (a corrupt pair: "+p.SID+" and "+p.SID+".bak)")
 			continue
 		case p.temporary():
+			p.Evidence = noted(p.Evidence, "a temporary profile")
 			extra = append(extra, p)
 			reasons = append(reasons, p.Path+" (temporary)")
 			continue
@@ -552,6 +634,12 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 			administrators++
 			continue
 		case w.Profile != nil && p.SID == w.Profile.SID:
+			continue
+		}
+		if p.Gone {
+			p.Evidence = noted(p.Evidence, "its folder is not there")
+			extra = append(extra, p)
+			reasons = append(reasons, p.title()+" (an entry whose folder is gone)")
 			continue
 		}
 		people++
@@ -568,14 +656,10 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 	switch {
 	case len(extra) > 0:
 		message := prose.Count(len(extra), "profile", "profiles") + " beside the user's and the Administrator's: " + prose.Some(reasons)
-		if w.Profile == nil && w.User == "" {
+		if w.Profile == nil && w.User == "" && len(w.Candidates) > 1 {
 			message = "more than one profile may be the user's: " + someProfiles(w.Candidates)
 		}
 		return requirement.Fail(message, evidence...)
-	case len(services) > 0:
-		return requirement.Warn("a service has a profile of its own, which counts while it runs: "+someProfiles(services), evidenceOf(services)...)
-	case administrators > 1:
-		return requirement.Warn(fmt.Sprintf("%d Administrators have a profile, of the machine and of the domain; the document allows one", administrators), listed)
 	case len(left.Folders) > 0:
 		var names []string
 		var ev []requirement.Evidence
@@ -588,15 +672,29 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 		return o
 	case left.Err != nil:
 		return requirement.Unreadable(fmt.Errorf("whether folders of other users are left over: %w", left.Err), listed)
-	case w.Profile == nil && people > 0 && ps.SIDErr != nil:
-		return requirement.Unreadable(ps.SIDErr, listed)
+	case ps.SIDErr != nil && (w.Profile == nil && people > 0 || administrators > 0):
+		return requirement.Unreadable(fmt.Errorf("whose accounts the profiles are of: %w", ps.SIDErr), listed)
 	}
 	o := requirement.Pass("no profile but the user's, Default and Administrator", listed)
 	if w.Basis == requirement.Inferred && w.Profile != nil {
 		o.Basis = requirement.Inferred
-		o.Message += "; " + w.Profile.Path + " is taken for the user's because it is the only one of a domain user"
+		o.Message += "; " + w.Profile.Path + " is taken for the user's because it is " + w.only()
+	}
+	if len(services) > 0 {
+		o.Message += "; profiles of accounts that Windows makes again, and nobody signs in with: " + someProfiles(services)
+		o = o.With(evidenceOf(services)...)
+	}
+	for _, f := range left.Made {
+		o.Message += "; " + f.Evidence.Path + " is what an upgrade kept of the Default profile"
+		o = o.With(f.Evidence)
 	}
 	return o
+}
+
+// noted is evidence with one more note.
+func noted(ev requirement.Evidence, note string) requirement.Evidence {
+	ev.Note = strings.TrimPrefix(ev.Note+"; "+note, "; ")
+	return ev
 }
 
 func (ps Profiles) twin(p Profile) bool {
@@ -618,7 +716,7 @@ func evidenceOf(ps []Profile) []requirement.Evidence {
 
 var profileSize = entry{
 	Requirement: required("win.profile.size", "", "the user profile is smaller than 10 GiB", sectionTips+": The user profile size must be less than 10 GB", explanation{
-		Reads: "The sizes in $MFT of all files below the profile's folder: logical size of the unnamed data, hard links once, reparse points not followed.",
+		Reads: "The sizes in $MFT of all files below the profile's folder: logical size of the unnamed data, hard links once, reparse points not followed. A file that is held in the cloud counts as what it occupies.",
 		Live:  `(Get-ChildItem D:\Users\username -Recurse -Force -File | Measure-Object Length -Sum).Sum`,
 		Fix:   "Remove files from the profile, or move them out of it, until it is smaller than 10 GiB.",
 	}),
@@ -633,15 +731,19 @@ const profileLimit = 10 << 30
 func judgeProfileSize(p Profile, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis, modern bool) requirement.Outcome {
 	folder.Data = fmt.Sprintf("%d bytes in %d files, %d allocated, %d more in named streams", t.Size, t.Files, t.Allocated, t.StreamSize)
 	folder.Note = "reparse points not followed, hard links counted once"
-	size := fmt.Sprintf("%s holds %s (%d bytes; %s on the disk)", p.Path, prose.GiB(t.Size), t.Size, prose.GiB(t.Allocated))
+	size := fmt.Sprintf("%s holds %s (%d bytes; %s on the disk)", p.Path, prose.GiB(t.Size-t.Away), t.Size-t.Away, prose.GiB(t.Allocated))
+	if t.Away > 0 {
+		folder.Note += fmt.Sprintf("; %d bytes more of %s are held in the cloud", t.Away, prose.Count(int(t.Cloud), "file", "files"))
+		size += fmt.Sprintf(", without %s that are held in the cloud", prose.GiB(t.Away))
+	}
 	o := judgeTotals(size, folder, t, basis, modern)
-	o.Details = map[string]int64{"bytes": t.Size, "allocated": t.Allocated, "files": t.Files, "limit": profileLimit}
+	o.Details = map[string]int64{"bytes": t.Size - t.Away, "in_the_cloud": t.Away, "allocated": t.Allocated, "files": t.Files, "limit": profileLimit}
 	return o
 }
 
 func judgeTotals(size string, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis, modern bool) requirement.Outcome {
 	switch {
-	case t.Size >= profileLimit:
+	case t.Size-t.Away >= profileLimit:
 		message := size + ", and less than 10 GiB is allowed"
 		if modern {
 			message += " (later guides ask this of Windows 7 alone: on this version the profile does not enter the image)"

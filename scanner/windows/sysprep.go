@@ -28,7 +28,7 @@ type sysprepRow struct {
 
 var sysprepCompatible = entry{
 	Requirement: required("win.sysprep.compatible", "", "nothing recorded on the disk stops Sysprep", sectionRequirements, explanation{
-		Reads: `SOFTWARE: Setup\State\ImageState, the providers in Setup\SysPrep and Setup\SysPrepExternal and whether their libraries exist; SYSTEM: Setup (setup in progress, SysprepStatus), roles that cannot be generalized, BitLockerStatus; setupact.log and setuperr.log of the newest run of Sysprep; sysprep.exe; upgrades in place.`,
+		Reads: `SOFTWARE: Setup\State\ImageState, the providers in Setup\SysPrep and Setup\SysPrepExternal and whether their libraries exist, ReserveManager\ActiveScenario, onboarding to Defender for Endpoint; SYSTEM: Setup (setup in progress, SysprepStatus, ChildCompletion), roles that cannot be generalized, BitLockerStatus; setupact.log and setuperr.log of the newest run of Sysprep and Sysprep_succeeded.tag; AppX packages that are installed for a user and provisioned for nobody; sysprep.exe; upgrades in place.`,
 		Live:  `Get-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State; Get-Content C:\Windows\System32\Sysprep\Panther\setuperr.log`,
 		Fix:   "Remove what the finding names, restart, and look at it again.",
 	}),
@@ -43,9 +43,13 @@ func (m *Machine) decideSysprep() requirement.Outcome {
 	}{
 		{"image state", (*Machine).decideImageState},
 		{"setup in progress", (*Machine).decideSetup},
+		{"setup completion", (*Machine).decideChildCompletion},
 		{"sysprep status", (*Machine).decideSysprepStatus},
 		{"last run", (*Machine).decideLastRun},
+		{"reserved storage", (*Machine).decideReservedStorage},
+		{"appx packages", (*Machine).decidePerUserPackages},
 		{"roles", (*Machine).decideRoles},
+		{"defender for endpoint", (*Machine).decideDefenderEndpoint},
 		{"upgrade in place", (*Machine).decideUpgraded},
 		{"bitlocker", (*Machine).decideBitLocker},
 		{"sysprep.exe", (*Machine).decideSysprepProgram},
@@ -53,14 +57,13 @@ func (m *Machine) decideSysprep() requirement.Outcome {
 	} {
 		parts = append(parts, sysprepPart{part.name, part.decide(m)})
 	}
-	packages, err := m.perUserPackages()
-	return judgeSysprep(parts, packages, err)
+	return judgeSysprep(parts)
 }
 
 // judgeSysprep decides win.sysprep.compatible by its parts: the worst of them
-// counts. What is found stands whatever else could not be read. packages are
-// AppX packages installed for a user only: they are named and change nothing.
-func judgeSysprep(parts []sysprepPart, packages []string, packagesErr error) requirement.Outcome {
+// counts. What is found stands whatever else could not be read. A part that
+// passes by inference has something to say that changes no status.
+func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 	rank := []requirement.Status{requirement.Failed, requirement.Warning, requirement.Undetermined, requirement.Passed}
 	worst := requirement.Passed
 	var rows []sysprepRow
@@ -71,40 +74,39 @@ func judgeSysprep(parts []sysprepPart, packages []string, packagesErr error) req
 		rows = append(rows, sysprepRow{p.Name, p.Outcome.Status, p.Outcome.Message})
 	}
 	o := requirement.Outcome{Status: worst, Basis: requirement.Observed}
-	var messages, besides []string
+	var messages, besides, notes, fixes []string
 	for _, p := range parts {
+		o.Explains = append(o.Explains, p.Outcome.Explains...)
 		switch status := p.Outcome.Status; {
+		case status == requirement.Passed:
+			if p.Outcome.Basis == requirement.Inferred {
+				notes = append(notes, p.Outcome.Message)
+			}
 		case status == worst:
 			messages = append(messages, p.Outcome.Message)
 			o.Evidence = append(o.Evidence, p.Outcome.Evidence...)
-			o.Remediation = cmp.Or(o.Remediation, p.Outcome.Remediation)
-		case status != requirement.Passed:
+			if fix := p.Outcome.Remediation; fix != "" && !slices.Contains(fixes, fix) {
+				fixes = append(fixes, fix)
+			}
+		default:
 			besides = append(besides, p.Name)
 		}
 	}
 	o.Message = strings.Join(messages, "; ")
+	o.Remediation = strings.Join(fixes, " ")
 	if len(besides) > 0 {
 		o.Message += " (the details say more of: " + strings.Join(besides, ", ") + ")"
 	}
 	switch worst {
 	case requirement.Passed:
 		o.Basis = requirement.Inferred
-		o.Message = fmt.Sprintf("none of %d things that stop Sysprep is on record", len(parts))
-		if len(packages) > 0 {
-			o.Message += "; installed for a user only, which often does: " + prose.Some(packages)
-		}
+		o.Message = strings.Join(append([]string{fmt.Sprintf("none of %d things that stop Sysprep is on record", len(parts))}, notes...), "; ")
 	case requirement.Undetermined:
 		o.Basis = ""
 	}
-	unread := ""
-	if packagesErr != nil {
-		unread = packagesErr.Error()
-	}
 	o.Details = struct {
-		Parts          []sysprepRow `json:"parts"`
-		PerUser        []string     `json:"packages_per_user,omitempty"`
-		PackagesUnread string       `json:"packages_unread,omitempty"`
-	}{rows, packages, unread}
+		Parts []sysprepRow `json:"parts"`
+	}{rows}
 	return o
 }
 
@@ -209,34 +211,102 @@ func judgeSysprepStatus(generalization, cleanup Setting[uint32]) requirement.Out
 	return requirement.Pass("no Sysprep stopped in the middle", generalization.Evidence, cleanup.Evidence)
 }
 
+// lastRun is what is known of the newest run of Sysprep.
+type lastRun struct {
+	Logs   []sysprepLog
+	Tag    File  // Sysprep_succeeded.tag, which Sysprep deletes when it begins and makes when it ends well
+	TagErr error // why Tag is not known
+
+	// Zone is what is added to the machine's local time to get UTC; ZoneErr says
+	// why it is not known.
+	Zone    time.Duration
+	ZoneErr error
+
+	System  System // zero if it is not known; it only takes errors out that are older than Windows
+	Appx    Appx
+	AppxErr error // why Appx is not known
+}
+
 func (m *Machine) decideLastRun() requirement.Outcome {
-	s, err := m.System()
-	if err != nil {
-		s = System{} // when it was installed only takes older errors out
+	r := lastRun{Logs: m.SysprepLogs().Sysprep}
+	r.Tag, r.TagErr = m.file(`C:\` + m.systemRoot + `\System32\Sysprep\Sysprep_succeeded.tag`)
+	r.Zone, r.ZoneErr = m.zone()
+	if s, err := m.System(); err == nil {
+		r.System = s
 	}
-	return judgeLastRun(m.SysprepLogs().Sysprep, s)
+	r.Appx, r.AppxErr = m.Appx()
+	return judgeLastRun(r)
+}
+
+// zone is what Windows adds to its local time to get UTC.
+func (m *Machine) zone() (time.Duration, error) {
+	k, err := m.key(keyControl + `\TimeZoneInformation`)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range []string{"ActiveTimeBias", "Bias"} {
+		bias, err := m.dword(k, name)
+		if err != nil {
+			return 0, err
+		}
+		if bias.Present {
+			return time.Duration(int32(bias.Value)) * time.Minute, nil
+		}
+	}
+	return 0, fmt.Errorf("%s: key %s has no Bias", k.Evidence.Path, k.Evidence.Key)
+}
+
+// tagged says whether Sysprep ended well after a line of its log. The tag's
+// time is UTC and the line's is local: where the two are closer than the zones
+// that there are, the machine's own zone decides.
+func (r lastRun) tagged(line logLine) bool {
+	if r.TagErr != nil || !r.Tag.Exists || r.Tag.Dir || line.Time.IsZero() {
+		return false
+	}
+	earliest, latest := line.Time.Add(-maxAhead), line.Time.Add(maxBehind)
+	switch tag := r.Tag.Modified; {
+	case tag.Before(earliest):
+		return false
+	case !tag.Before(latest):
+		return true
+	default:
+		return r.ZoneErr == nil && !tag.Before(line.Time.Add(r.Zone))
+	}
 }
 
 // judgeLastRun looks for what stopped the newest run of Sysprep. setupact.log
-// says where it began; what setuperr.log has from before is of older runs.
-func judgeLastRun(logs []sysprepLog, s System) requirement.Outcome {
-	var begun time.Time
+// says where it began and whether it ended well; what setuperr.log has from
+// before is of older runs.
+func judgeLastRun(r lastRun) requirement.Outcome {
+	var begun, ended logLine
 	var unread error
-	var looked, evidence []requirement.Evidence
-	for _, l := range logs {
+	var looked []requirement.Evidence
+	for _, l := range r.Logs {
 		looked = append(looked, l.File.Evidence)
 		if l.Err != nil && unread == nil {
 			unread = l.Err
 		}
-		if l.Run.Time.After(begun) {
-			begun = l.Run.Time
+		if l.Run.Time.After(begun.Time) {
+			begun = l.Run
+		}
+		if l.Ended.Time.After(ended.Time) {
+			ended = l.Ended
 		}
 	}
-	var stopped, seen []string
-	errs, packages := 0, 0
-	for _, l := range logs {
+	if begun.Number > 0 && !r.tagged(begun) {
+		r.Tag = File{}
+	}
+	var open []logLine
+	var evidence []requirement.Evidence
+	var seen []string
+	mended := 0
+	for _, l := range r.Logs {
 		for _, line := range l.Errors.Last {
-			if !line.Time.IsZero() && line.Time.Before(begun) || ageOf(line, s) == ageBefore {
+			if !line.Time.IsZero() && line.Time.Before(begun.Time) || ageOf(line, r.System) == ageBefore {
+				continue
+			}
+			if !line.Time.IsZero() && !line.Time.After(ended.Time) && !ended.Time.Before(begun.Time) || r.tagged(line) {
+				mended++
 				continue
 			}
 			bare := bareLine(line.Text)
@@ -244,27 +314,68 @@ func judgeLastRun(logs []sysprepLog, s System) requirement.Outcome {
 				continue
 			}
 			seen = append(seen, bare)
-			errs++
+			open = append(open, line)
 			evidence = append(evidence, line.evidence(l.File))
-			if name, _, ok := strings.Cut(bare, " was installed for a user"); ok {
-				packages++
-				stopped = append(stopped, strings.TrimPrefix(name, "Package "))
-			}
+		}
+	}
+	if len(open) > 0 {
+		return judgeFailedRun(r, open, evidence)
+	}
+	if unread != nil {
+		return requirement.Unreadable(unread, looked...)
+	}
+	if mended > 0 {
+		if r.Tag.Exists {
+			looked = append(looked, r.Tag.Evidence)
+		}
+		return requirement.Infer("the last run of Sysprep had errors and ended well", looked...)
+	}
+	return requirement.Pass("no error in the logs of Sysprep", looked...)
+}
+
+// judgeFailedRun judges the errors of a run that did not end well. A package
+// that stopped it and is not installed for a user any more, or is provisioned
+// now, is mended, and with it the errors that only pass its code on.
+func judgeFailedRun(r lastRun, open []logLine, evidence []requirement.Evidence) requirement.Outcome {
+	var stopped, mended []string
+	var other []logLine
+	named := false
+	for _, line := range open {
+		switch {
+		case line.Package == "":
+			continue
+		case r.AppxErr == nil && r.Appx.mended(line.Package):
+			mended = append(mended, line.Package)
+		default:
+			stopped = append(stopped, line.Package)
+		}
+		named = true
+	}
+	for _, line := range open {
+		passedOn := named && slices.ContainsFunc(line.Codes, func(c uint32) bool { return sameCode(c, codePackageFailed) })
+		if line.Package == "" && !passedOn {
+			other = append(other, line)
 		}
 	}
 	switch {
-	case packages > 0:
-		o := requirement.Warn(fmt.Sprintf("Sysprep was stopped by %s that %s installed for a user only: %s", prose.Count(packages, "package", "packages"), are(packages), prose.Some(stopped)), evidence...)
-		o.Remediation = "In an elevated PowerShell: Get-AppxPackage -AllUsers -Name <name> | Remove-AppxPackage -AllUsers, for each of them."
+	case len(stopped) > 0:
+		o := requirement.Warn(fmt.Sprintf("Sysprep was stopped by %s that %s installed for a user only: %s", prose.Count(len(stopped), "package", "packages"), are(len(stopped)), prose.Some(stopped)), evidence...)
+		o.Remediation = removePackages(r.System, stopped)
+		o.Explains = []string{codeNameAppX}
 		return o
-	case errs > 0:
-		o := requirement.Warn(fmt.Sprintf("the last run of Sysprep met %s: %s", prose.Count(errs, "error", "errors"), seen[0]), evidence...)
-		o.Remediation = "Find the cause by setuperr.log and remove it. What the log says stays there until Sysprep runs again."
+	case len(other) > 0:
+		o := requirement.Warn(fmt.Sprintf("the last run of Sysprep met %s: %s", prose.Count(len(open), "error", "errors"), bareLine(other[0].Text)), evidence...)
+		o.Remediation = "Find the cause by setuperr.log and remove it." + runAgain
+		if cause, line, ok := causeOf(other); ok {
+			o.Message += " (" + cause.says + ")"
+			o.Remediation = cause.fix(r.System, line)
+			if cause.explains != "" {
+				o.Explains = []string{cause.explains}
+			}
+		}
 		return o
-	case unread != nil:
-		return requirement.Unreadable(unread, looked...)
 	}
-	return requirement.Pass("no error in the logs of Sysprep", looked...)
+	return requirement.Infer("the package that stopped the last run of Sysprep is removed or provisioned since: "+prose.Some(mended), evidence...).With(r.Appx.Evidence...)
 }
 
 func are(n int) string {
@@ -276,19 +387,31 @@ func are(n int) string {
 
 // bareLine is what follows the component of a line.
 func bareLine(text string) string {
-	if _, rest, ok := strings.Cut(text, "SYSPRP "); ok {
+	if _, rest, ok := strings.Cut(text, component+" "); ok {
 		return rest
 	}
 	return text
 }
 
-// Roles that Sysprep cannot generalize, by their services. Only of domain
-// controllers is it documented; the others are by experience.
-var ungeneralizable = []struct{ service, role string }{
-	{"ClusSvc", "Failover Clustering"},
-	{"adfssrv", "Active Directory Federation Services"},
-	{"CertSvc", "Active Directory Certificate Services"},
+// Roles that Sysprep cannot generalize, by their services: Sysprep Support for
+// Server Roles has all but failover clustering, which is by experience.
+var ungeneralizable = []struct {
+	service, role string
+	undocumented  bool
+}{
+	{"ClusSvc", "Failover Clustering", true},
+	{"adfssrv", "Active Directory Federation Services", false},
+	{"CertSvc", "Active Directory Certificate Services", false},
+	{"AdRmsLoggingService", "Active Directory Rights Management Services", false},
+	{"DHCPServer", "DHCP Server", false},
 }
+
+// The service of an instance of AD LDS is named after it and runs dsamain.exe.
+const (
+	roleLDS    = "Active Directory Lightweight Directory Services"
+	prefixLDS  = "ADAM_"
+	programLDS = "dsamain.exe"
+)
 
 func (m *Machine) decideRoles() requirement.Outcome {
 	product, err := m.textAt(keyControl+`\ProductOptions`, "ProductType")
@@ -299,18 +422,33 @@ func (m *Machine) decideRoles() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	roles := map[string]Service{}
+	roles := map[string][]Service{}
 	for _, r := range ungeneralizable {
-		if roles[r.role], err = m.Service(r.service); err != nil {
+		s, err := m.Service(r.service)
+		if err != nil {
 			return requirement.Unreadable(err)
+		}
+		roles[r.role] = []Service{s}
+	}
+	services, err := m.Services()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	for _, s := range services {
+		if isInstanceOfLDS(s) {
+			roles[roleLDS] = append(roles[roleLDS], s)
 		}
 	}
 	return judgeRoles(product, directory, roles)
 }
 
+func isInstanceOfLDS(s Service) bool {
+	return hasPrefixFold(s.Name, prefixLDS) || strings.Contains(strings.ToLower(s.ImagePath.Value), programLDS)
+}
+
 // judgeRoles judges by the product type, the service of a domain controller
 // and those of other roles by the role's name.
-func judgeRoles(product Setting[string], directory Service, roles map[string]Service) requirement.Outcome {
+func judgeRoles(product Setting[string], directory Service, roles map[string][]Service) requirement.Outcome {
 	if strings.EqualFold(product.Value, "LanmanNT") {
 		return requirement.Fail("the computer is a domain controller, which Sysprep cannot generalize", product.Evidence)
 	}
@@ -319,15 +457,28 @@ func judgeRoles(product Setting[string], directory Service, roles map[string]Ser
 	}
 	var found []string
 	var evidence []requirement.Evidence
-	for _, r := range ungeneralizable {
-		if s := roles[r.role]; s.Exists() && !s.Deleted {
-			found = append(found, r.role)
-			evidence = append(evidence, s.Key)
+	look := func(role, note string) {
+		there := slices.DeleteFunc(slices.Clone(roles[role]), func(s Service) bool { return !s.Exists() || s.Deleted })
+		for i, s := range there {
+			if i == 0 {
+				found = append(found, role+note)
+			}
+			if i < maxTraces {
+				evidence = append(evidence, s.Key)
+			}
 		}
 	}
+	for _, r := range ungeneralizable {
+		note := ""
+		if r.undocumented {
+			note = " (by experience, not documented)"
+		}
+		look(r.role, note)
+	}
+	look(roleLDS, "")
 	if len(found) > 0 {
-		o := requirement.Warn("Sysprep does not support a role that is installed (by experience, not documented): "+strings.Join(found, ", "), evidence...)
-		o.Remediation = "Remove the role, and restart."
+		o := requirement.Warn("Sysprep does not support a role that is installed: "+strings.Join(found, ", "), evidence...)
+		o.Remediation = "Remove the role, and restart: " + strings.Join(found, ", ") + "."
 		return o
 	}
 	return requirement.Pass("no role that Sysprep cannot generalize", product.Evidence)
@@ -352,7 +503,7 @@ func (m *Machine) decideBitLocker() requirement.Outcome {
 func judgeBitLocker(status Setting[uint32]) requirement.Outcome {
 	if status.Value != 0 {
 		o := requirement.Warn(fmt.Sprintf("BitLocker was on when Windows last started (BootStatus is %d), which stops Sysprep; the volume itself is not encrypted", status.Value), status.Evidence)
-		o.Remediation = "Turn BitLocker off (manage-bde -off C:), and restart."
+		o.Remediation = fixBitLocker
 		return o
 	}
 	return requirement.Pass("BitLocker is off", status.Evidence)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,6 +24,10 @@ type logLine struct {
 	Time   time.Time // the machine's local time, its zone unknown, as if it were UTC; zero if the line begins with none
 	Text   string
 	Path   string // of the log on the volume
+
+	// Of lines with an error:
+	Codes   []uint32 // the error codes that the line has, without that of success
+	Package string   // full name of the AppX package that stopped Sysprep; "" if none is named
 }
 
 // evidence is the line as evidence from its log.
@@ -68,7 +73,8 @@ type sysprepLog struct {
 	Run          logLine  // where the newest run begins; Number 0 if the log does not say
 	Rearms       logLines // Windows was rearmed
 	RearmsDenied logLines // it could not be, because the count was used up
-	Errors       logLines // since Run: what stopped Sysprep
+	Errors       logLines // since Run: what stopped Sysprep; none where the run ended well after it
+	Ended        logLine  // where the newest run ended well; Number 0 if it did not, or the log does not say
 }
 
 const (
@@ -166,6 +172,10 @@ const (
 	perUserOnly = "was installed for a user, but not provisioned for all users"
 )
 
+// endsWell are what Sysprep writes when all that it had to do is done: it makes
+// Sysprep_succeeded.tag, and then ends.
+var endsWell = []string{"FCreateTagFile:Successfully created tag file", "Exiting application successfully"}
+
 // rearmDenied is SL_REMAPPING_SP_PUB_TS_MAX_REARM_REACHED, which older systems
 // write in decimal.
 var rearmDenied = []string{"0xc004d307", "0xC004D307", "-1073425657"}
@@ -176,38 +186,61 @@ var signs = [][]byte{[]byte(component), []byte(runBegins), []byte(rearm), []byte
 func (l *sysprepLog) line(number int, text string) {
 	has := func(s string) bool { return strings.Contains(text, s) }
 	line := func() logLine { return logLine{Number: number, Time: lineTime(text), Text: short256(text)} }
+	failure := func() logLine {
+		f := line()
+		f.Codes = codesOf(text)
+		if name, _, ok := strings.Cut(bareLine(text), " was installed for a user"); ok && has(perUserOnly) {
+			f.Package = short256(strings.TrimPrefix(name, "Package "))
+		}
+		return f
+	}
 	switch {
 	case has(runBegins):
-		l.Run, l.Errors = line(), logLines{}
+		l.Run, l.Errors, l.Ended = line(), logLines{}, logLine{}
+	case has(component) && slices.ContainsFunc(endsWell, has):
+		l.Ended, l.Errors = line(), logLines{}
 	case has(rearm) && has(succeeded):
 		l.Rearms.add(line())
 	case slices.ContainsFunc(rearmDenied, has):
 		l.RearmsDenied.add(line())
-		l.Errors.add(line())
-	case has(component) && isError(text) && (has(perUserOnly) || hasCode(text)):
-		l.Errors.add(line())
+		l.Errors.add(failure())
+	case has(component) && isError(text) && (has(perUserOnly) || len(codesOf(text)) > 0):
+		l.Errors.add(failure())
 	}
 }
 
+// withoutLevel is how some tools show the log: 02-07-2022 14:24:15.000 SYSPRP …
+// Such lines have no level; one with an error code tells of an error.
+var withoutLevel = regexp.MustCompile(`^\d{2}-\d{2}-\d{4} \d{2}:\d{2}:\d{2}\.\d{3}\s+` + component + ` `)
+
 // isError says whether the level of a line is Error.
 func isError(text string) bool {
+	if withoutLevel.MatchString(text) {
+		return true
+	}
 	if !lineTime(text).IsZero() {
 		text = text[len(time.DateTime):]
 	}
 	return strings.HasPrefix(strings.TrimLeft(text, ", "), "Error")
 }
 
-var errorCode = regexp.MustCompile(`(?:\bhr|\bdwRet|\breturned error code)\s*=?\s*(0x[0-9a-fA-F]{1,8}|-?[0-9]{1,10})\b`)
+var errorCode = regexp.MustCompile(`(?:\bhr|\bdwRet|\breturned error code)\s*=?\s*(0x[0-9a-fA-F]{1,8}|-?[0-9]{1,10})\b|\((0x[89a-fA-F][0-9a-fA-F]{7})\)`)
 
-// hasCode says whether an error code is in the line that is not that of
-// success.
-func hasCode(text string) bool {
+// codesOf returns the error codes of a line that are not that of success. One
+// that is no number of 32 bits is returned as the largest, so that the line
+// counts.
+func codesOf(text string) []uint32 {
+	var codes []uint32
 	for _, found := range errorCode.FindAllStringSubmatch(text, -1) {
-		if code, err := strconv.ParseInt(found[1], 0, 64); err != nil || code != 0 {
-			return true
+		code, err := strconv.ParseInt(found[1]+found[2], 0, 64)
+		switch {
+		case err != nil || code > math.MaxUint32 || code < math.MinInt32:
+			codes = append(codes, math.MaxUint32)
+		case code != 0:
+			codes = append(codes, uint32(code))
 		}
 	}
-	return false
+	return codes
 }
 
 func lineTime(text string) time.Time {

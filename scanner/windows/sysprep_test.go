@@ -111,26 +111,26 @@ func fixture(t *testing.T, name string) *Machine {
 func TestSysprepParts(t *testing.T) {
 	part := func(name string, o requirement.Outcome) sysprepPart { return sysprepPart{name, o} }
 	good := part("good", requirement.Pass("all is well", evidence))
+	note := part("note", requirement.Infer("there was something", evidence))
 	odd := part("odd", requirement.Warn("something is odd", evidence))
 	bad := part("bad", requirement.Fail("it is broken", evidence))
 	worse := part("worse", requirement.Fail("it is gone", evidence))
 	open := part("open", requirement.Unknown("nobody knows", evidence))
 	for name, c := range map[string]struct {
-		parts    []sysprepPart
-		packages []string
-		want     verdict
-		says     string
+		parts []sysprepPart
+		want  verdict
+		says  string
 	}{
-		"all good":              {[]sysprepPart{good, good}, nil, inferred, "none of 2 things"},
-		"packages of a user":    {[]sysprepPart{good}, []string{"Contoso.Reader"}, inferred, "Contoso.Reader"},
-		"one odd":               {[]sysprepPart{good, odd}, []string{"x"}, warning, "something is odd"},
-		"one open":              {[]sysprepPart{good, open}, nil, undetermined, "nobody knows"},
-		"one open, one odd":     {[]sysprepPart{open, odd}, nil, warning, "something is odd (the details say more of: open)"},
-		"one bad":               {[]sysprepPart{open, bad, odd}, nil, failed, "it is broken (the details say more of: open, odd)"},
-		"two of them, both bad": {[]sysprepPart{bad, good, worse}, nil, failed, "it is broken; it is gone"},
+		"all good":              {[]sysprepPart{good, good}, inferred, "none of 2 things"},
+		"a note":                {[]sysprepPart{good, note}, inferred, "; there was something"},
+		"one odd":               {[]sysprepPart{good, odd, note}, warning, "something is odd"},
+		"one open":              {[]sysprepPart{good, open}, undetermined, "nobody knows"},
+		"one open, one odd":     {[]sysprepPart{open, odd}, warning, "something is odd (the details say more of: open)"},
+		"one bad":               {[]sysprepPart{open, bad, odd}, failed, "it is broken (the details say more of: open, odd)"},
+		"two of them, both bad": {[]sysprepPart{bad, good, worse}, failed, "it is broken; it is gone"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := judgeSysprep(c.parts, c.packages, nil)
+			o := judgeSysprep(c.parts)
 			for i := range o.Evidence {
 				o.Evidence[i] = evidence
 			}
@@ -173,8 +173,23 @@ func TestSysprepPartsOneByOne(t *testing.T) {
 		"domain controller":            {judgeRoles(words("lanmannt"), Service{}, nil), failed},
 		"directory service":            {judgeRoles(words("ServerNT"), service(startAuto), nil), failed},
 		"directory service not in use": {judgeRoles(words("ServerNT"), service(startDisabled), nil), passed},
-		"cluster":                      {judgeRoles(words("ServerNT"), Service{}, map[string]Service{"Failover Clustering": service(startAuto)}), warning},
-		"another service":              {judgeRoles(words("ServerNT"), Service{}, map[string]Service{"Spooler": service(startAuto)}), passed},
+		"cluster":                      {judgeRoles(words("ServerNT"), Service{}, map[string][]Service{"Failover Clustering": {service(startAuto)}}), warning},
+		"dhcp server":                  {judgeRoles(words("ServerNT"), Service{}, map[string][]Service{"DHCP Server": {service(startDisabled)}}), warning},
+		"dhcp server to be deleted":    {judgeRoles(words("ServerNT"), Service{}, map[string][]Service{"DHCP Server": {Service{Name: "x", Deleted: true}}}), passed},
+		"instances of AD LDS":          {judgeRoles(words("ServerNT"), Service{}, map[string][]Service{roleLDS: {service(startAuto), service(startAuto)}}), warning},
+		"another service":              {judgeRoles(words("ServerNT"), Service{}, map[string][]Service{"Spooler": {service(startAuto)}}), passed},
+		"setup done":                   {judgeChildCompletion(number(childDone)), passed},
+		"setup not begun":              {judgeChildCompletion(number(0)), passed},
+		"setup not recorded":           {judgeChildCompletion(absent[uint32]()), passed},
+		"setup not done":               {judgeChildCompletion(number(1)), warning},
+		"reserved storage at rest":     {judgeReservedStorage(number(0), System{}), passed},
+		"no reserved storage":          {judgeReservedStorage(absent[uint32](), System{}), passed},
+		"reserved storage in use":      {judgeReservedStorage(number(9), System{}), warning},
+		"not onboarded":                {judgeDefenderEndpoint(absent[uint32](), absent[string]()), passed},
+		"onboarding state 0":           {judgeDefenderEndpoint(number(0), absent[string]()), passed},
+		"onboarded and reset":          {judgeDefenderEndpoint(number(1), absent[string]()), inferred},
+		"offboarded":                   {judgeDefenderEndpoint(number(0), words("5a1d")), inferred},
+		"onboarded":                    {judgeDefenderEndpoint(number(1), words("5a1d")), warning},
 		"bitlocker off":                {judgeBitLocker(number(0)), passed},
 		"bitlocker never seen":         {judgeBitLocker(absent[uint32]()), passed},
 		"bitlocker on":                 {judgeBitLocker(number(1)), warning},
@@ -204,7 +219,7 @@ func TestLastRun(t *testing.T) {
 		"no logs":                    {"", "", false, passed, "no error"},
 		"a good run":                 {"2026-02-20 10:31:02" + begin, "", false, passed, "no error"},
 		"a package":                  {"2026-02-20 10:31:02" + begin + "2026-02-20 10:31:06" + appx, "2026-02-20 10:31:06" + appx, false, warning, "1 package that is installed for a user only: Contoso.Reader_4.1.0.0_x64__abcdefghijkmn"},
-		"an error":                   {"2026-02-20 10:31:02" + begin, "2026-02-20 10:31:06" + fault, false, warning, "1 error: RunDlls:An error occurred"},
+		"an error":                   {"2026-02-20 10:31:02" + begin, "2026-02-20 10:31:06" + fault, false, warning, "1 error: RunDlls:An error occurred; dwRet = 0x1f (an earlier run left Windows in a state"},
 		"an error before it":         {"2026-02-20 10:31:02" + begin, "2026-02-19 10:31:06" + fault, false, passed, "no error"},
 		"an error in its own second": {"2026-02-20 10:31:02" + begin, "2026-02-20 10:31:02" + fault, false, warning, "1 error"},
 		"an error of the image":      {"", "2026-01-10 10:31:06" + fault, false, passed, "no error"},
@@ -223,7 +238,7 @@ func TestLastRun(t *testing.T) {
 			if c.unread {
 				logs = append(logs, sysprepLog{File: there, Err: errors.New("the disk has a bad sector")})
 			}
-			o := judgeLastRun(logs, system)
+			o := judgeLastRun(lastRun{Logs: logs, System: system, AppxErr: errHive})
 			check(t, sysprepCompatible, o, c.want)
 			if !strings.Contains(o.Message, c.says) {
 				t.Errorf("%q does not say %q", o.Message, c.says)
@@ -304,6 +319,7 @@ func TestSysprepFacts(t *testing.T) {
 		`SYSTEM\Setup\Source OS (Updated on 2/3/2025 10:11:12)`: {sz("ProductName", "Windows 10 Pro"), sz("CurrentBuild", "18363")},
 		`SYSTEM\Setup\Upgrade`:                                  nil,
 		`SYSTEM\Setup\AllowStart`:                               nil,
+		`SYSTEM\ControlSet001\Services\ADAM_app`:                {sz("ImagePath", "x")},
 	}
 	m := registryOnly(keys)
 	for name, c := range map[string]struct {

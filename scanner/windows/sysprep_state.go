@@ -1,0 +1,100 @@
+package windows
+
+import (
+	"fmt"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// What Windows keeps of itself in the registry and Sysprep runs into: a setup
+// that did not finish, reserved storage in use, and a sensor that protects its
+// own identity.
+
+func (m *Machine) decideChildCompletion() requirement.Outcome {
+	setup, err := m.dwordAt(keySetup+`\Status\ChildCompletion`, "setup.exe")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeChildCompletion(setup)
+}
+
+// States of a program of Windows Setup below ChildCompletion (by experience,
+// not documented): it has begun, and it is done.
+const (
+	childBegun = 1
+	childDone  = 3
+)
+
+func judgeChildCompletion(setup Setting[uint32]) requirement.Outcome {
+	if setup.Value == childBegun {
+		o := requirement.Warn(fmt.Sprintf(`Windows Setup did not finish: ChildCompletion\setup.exe is %d, and the first start after Sysprep ends in "The computer restarted unexpectedly" (by experience, not documented)`, childBegun), setup.Evidence)
+		o.Remediation = fmt.Sprintf(`Find out from C:\Windows\Panther\setuperr.log what stopped Windows Setup, then set setup.exe to %d below HKLM\SYSTEM\Setup\Status\ChildCompletion.`, childDone)
+		return o
+	}
+	return requirement.Pass("Windows Setup finished", setup.Evidence)
+}
+
+func (m *Machine) decideReservedStorage() requirement.Outcome {
+	scenario, err := m.dwordAt(keyMachineWindows+`\ReserveManager`, "ActiveScenario")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	s, err := m.System()
+	if err != nil {
+		s = System{} // the version only makes the remedy more precise
+	}
+	return judgeReservedStorage(scenario, s)
+}
+
+// judgeReservedStorage: 0, or nothing, says that no update uses it.
+func judgeReservedStorage(scenario Setting[uint32], s System) requirement.Outcome {
+	if scenario.Value != 0 {
+		o := requirement.Warn(fmt.Sprintf("reserved storage is in use, which stops Sysprep with 0x800F0975: ActiveScenario is %d", scenario.Value), scenario.Evidence)
+		o.Remediation = fixReservedStorage(s, logLine{})
+		o.Explains = []string{codeNameReservedStorage}
+		return o
+	}
+	return requirement.Pass("reserved storage is not in use", scenario.Evidence)
+}
+
+const keyDefenderEndpoint = `HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection`
+
+func (m *Machine) decideDefenderEndpoint() requirement.Outcome {
+	k, err := m.key(keyDefenderEndpoint)
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	status, err := m.subkey(k, "Status")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	onboarded, err := m.dword(status, "OnboardingState")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	identity, err := m.text(k, "senseGuid")
+	if err == nil && !identity.Present {
+		identity, err = m.text(status, "senseGuid")
+	}
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeDefenderEndpoint(onboarded, identity)
+}
+
+// judgeDefenderEndpoint: Sysprep has to delete the sensor's identity, which the
+// sensor protects once the computer is onboarded and it has one. A master
+// image that was onboarded and reset has none.
+func judgeDefenderEndpoint(onboarded Setting[uint32], identity Setting[string]) requirement.Outcome {
+	switch {
+	case onboarded.Value == 1 && identity.Value != "":
+		o := requirement.Warn("the computer is onboarded to Microsoft Defender for Endpoint, whose senseGuid Sysprep is not allowed to delete (0x80070005)", onboarded.Evidence, identity.Evidence)
+		o.Remediation = fixDefenderEndpoint
+		return o
+	case onboarded.Value == 1:
+		return requirement.Infer("onboarded to Microsoft Defender for Endpoint, without a senseGuid", onboarded.Evidence, identity.Evidence)
+	case identity.Value != "":
+		return requirement.Infer("a senseGuid of Microsoft Defender for Endpoint is left over; the computer is not onboarded", onboarded.Evidence, identity.Evidence)
+	}
+	return requirement.Pass("not onboarded to Microsoft Defender for Endpoint", onboarded.Evidence)
+}
