@@ -25,7 +25,8 @@ type answerContent struct {
 	Blank     bool     // nothing in it but white space, zeros and byte order marks
 	Problem   string   // why it is no answer file for Sysprep, "" if it is one
 	Passes    []string // "generalize", "specialize", …, in the file's order
-	Processed bool     // every pass is marked as done, as Windows marks its own copy
+	Processed bool     // a pass is marked as done, as Windows marks its own copy
+	Open      []string // passes of a copy that was Processed that are not marked
 	SkipRearm bool     // Sysprep is told not to rearm Windows
 	// CopyProfile: the Administrator's profile becomes the default one.
 	CopyProfile bool
@@ -75,8 +76,11 @@ func parseAnswer(data []byte) answerContent {
 	}
 	var c answerContent
 	if err := c.read(xml.NewDecoder(strings.NewReader(text))); err != nil {
-		c.Problem, c.Processed = "it is not well-formed XML: "+err.Error(), false
+		c.Problem, c.Processed, c.Open = "it is not well-formed XML: "+err.Error(), false, nil
 		return c
+	}
+	if !c.Processed {
+		c.Open = nil
 	}
 	if c.Problem == "" && !slices.Contains(c.Passes, "generalize") && !slices.Contains(c.Passes, "specialize") {
 		c.Problem = "it has neither a generalize nor a specialize pass"
@@ -110,9 +114,12 @@ func (c *answerContent) read(d *xml.Decoder) error {
 					c.Problem = fmt.Sprintf("its root is %q, not unattend of %s", t.Name.Local, unattendNamespace)
 				}
 			case len(path) == 2 && t.Name.Local == "settings":
-				done := attribute(t, "wasPassProcessed") == "true"
-				c.Processed = done && (c.Processed || len(c.Passes) == 0)
 				c.Passes = append(c.Passes, attribute(t, "pass"))
+				if strings.EqualFold(attribute(t, "wasPassProcessed"), "true") {
+					c.Processed = true
+				} else {
+					c.Open = append(c.Open, attribute(t, "pass"))
+				}
 			}
 		case xml.EndElement:
 			path = path[:len(path)-1]
@@ -174,7 +181,8 @@ func short(s string) string {
 // launchAgent is an agent that prepares Windows on EC2, with its answer files.
 type launchAgent struct {
 	Name    string
-	Signs   []requirement.Evidence // why it is taken for installed; none if it is not
+	Signs   []requirement.Evidence // why it is taken for installed: its program, its service; none if it is not
+	Left    []requirement.Evidence // folders of one that is not installed
 	Answers []answerFile           // the first is the one the agent uses, others are as good
 	Foreign string                 // the version of Windows, where the agent is not made for it
 }
@@ -203,10 +211,11 @@ func agentOrder(s System) []string {
 	return []string{agentConfig, agentLaunch, agentLaunchV2}
 }
 
-// agentPlace is where an agent lies.
+// agentPlace is where an agent lies. Its folders may outlive it, with logs and
+// settings; its program does not.
 type agentPlace struct {
-	folders, answers []string
-	service          string // "" if it has none
+	folders, programs, answers []string
+	service                    string // "" if it has none
 }
 
 func agentPlaces(env environment, s System) map[string]agentPlace {
@@ -215,10 +224,12 @@ func agentPlaces(env environment, s System) map[string]agentPlace {
 	if s.Client && s.Build >= build11 {
 		v2 = []string{data + `EC2Launch\sysprep\OOBE_unattend.xml`, v2[0]}
 	}
+	config, launch := programs+`Ec2ConfigService`, data+`EC2-Windows\Launch`
 	return map[string]agentPlace{
-		agentConfig:   {[]string{programs + `Ec2ConfigService`}, []string{programs + `Ec2ConfigService\sysprep2008.xml`}, "Ec2Config"},
-		agentLaunch:   {[]string{data + `EC2-Windows\Launch`}, []string{data + `EC2-Windows\Launch\Sysprep\Unattend.xml`}, ""},
-		agentLaunchV2: {[]string{data + `EC2Launch`, programs + `EC2Launch`}, v2, "Amazon EC2Launch"},
+		agentConfig: {[]string{config}, []string{config + `\Ec2Config.exe`}, []string{config + `\sysprep2008.xml`}, "Ec2Config"},
+		agentLaunch: {[]string{launch}, []string{launch + `\Scripts\InitializeInstance.ps1`, launch + `\Module\Ec2Launch.psd1`, launch + `\Module\Ec2Launch.psm1`},
+			[]string{launch + `\Sysprep\Unattend.xml`}, ""},
+		agentLaunchV2: {[]string{data + `EC2Launch`, programs + `EC2Launch`}, []string{programs + `EC2Launch\EC2Launch.exe`}, v2, "Amazon EC2Launch"},
 	}
 }
 
@@ -235,22 +246,31 @@ func (m *Machine) readAgents(s System) ([]launchAgent, error) {
 		if name == agentConfig && (s.Build >= build11 || s.Build >= build1607 && !s.Client) {
 			a.Foreign = s.Name()
 		}
-		for _, path := range known[name].folders {
+		for _, path := range known[name].programs {
 			f, err := m.file(path)
 			if err != nil {
 				return nil, err
 			}
-			if f.Exists && f.Dir {
+			if f.Exists && !f.Dir {
 				a.Signs = append(a.Signs, f.Evidence)
 			}
 		}
 		if service := known[name].service; service != "" {
 			s, err := m.Service(service)
 			switch {
-			case err == nil && s.Exists():
+			case err == nil && s.Exists() && !s.Deleted:
 				a.Signs = append(a.Signs, s.Key)
 			case err != nil && !a.installed():
 				return nil, err
+			}
+		}
+		for _, path := range known[name].folders {
+			f, err := m.file(path)
+			if err != nil {
+				return nil, err
+			}
+			if f.Exists && f.Dir && !a.installed() {
+				a.Left = append(a.Left, f.Evidence)
 			}
 		}
 		for _, path := range known[name].answers {
@@ -358,6 +378,9 @@ func judgeSysprepFile(f sysprepFiles) requirement.Outcome {
 	var rows []agentRow
 	for _, a := range f.Agents {
 		if !a.installed() {
+			for _, left := range a.Left {
+				rows = append(rows, agentRow{a.Name, left.Path, "left over: the agent is not installed", nil})
+			}
 			continue
 		}
 		for _, answer := range a.Answers {
@@ -394,7 +417,11 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 				looked = append(looked, answer.File.Evidence)
 			}
 		}
-		return requirement.Fail("neither EC2Config nor EC2Launch is installed, so that Sysprep has no answer file", looked...)
+		message := "neither EC2Config nor EC2Launch is installed, so that Sysprep has no answer file"
+		if left := leftOver(f.Agents); left != "" {
+			message += "; left over: " + left
+		}
+		return requirement.Fail(message, looked...)
 	}
 	var there []answerFile
 	for _, a := range agent.Answers {
@@ -433,12 +460,33 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 	if len(used.Content.Notes) > 0 {
 		message += "; " + prose.Some(used.Content.Notes)
 	}
-	return requirement.Pass(message, used.File.Evidence).With(agent.Signs...)
+	o := requirement.Pass(message, used.File.Evidence).With(agent.Signs...)
+	if left := leftOver(f.Agents); left != "" {
+		o.Message += "; left over of an agent that is not installed: " + left
+	}
+	for _, a := range f.Cached {
+		if a.Err == nil && a.File.Exists && len(a.Content.Open) > 0 {
+			o.Message += fmt.Sprintf("; %s is what an earlier setup left: the agent names its own file, but a Sysprep without /unattend would use it (%s not processed)", a.File.Evidence.Path, strings.Join(a.Content.Open, ", "))
+			o = o.With(a.File.Evidence)
+		}
+	}
+	return o
 }
 
-// judgeCached looks for answer files that Windows Setup takes before the
-// agent's. A copy of which every pass is marked as done is what an earlier
-// setup left behind, and is not used again (by experience, not documented).
+// leftOver names the folders of agents that are not installed.
+func leftOver(agents []launchAgent) string {
+	var paths []string
+	for _, a := range agents {
+		for _, left := range a.Left {
+			paths = append(paths, left.Path)
+		}
+	}
+	return prose.Some(paths)
+}
+
+// judgeCached looks for answer files that Windows Setup takes where it is given
+// none. A copy of which a pass is marked as done is what an earlier setup left
+// behind, and the agents name a file of their own.
 func judgeCached(f sysprepFiles) (requirement.Outcome, bool) {
 	if f.UnattendFile.Value != "" {
 		o := requirement.Warn(`SYSTEM\Setup\UnattendFile names another answer file: `+short(f.UnattendFile.Value), f.UnattendFile.Evidence)

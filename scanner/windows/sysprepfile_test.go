@@ -60,11 +60,12 @@ func TestAnswerFile(t *testing.T) {
 		"processed": {wrap(`<settings pass="specialize" wasPassProcessed="true"/><settings pass="oobeSystem" wasPassProcessed="true"/>`),
 			answerContent{Passes: []string{"specialize", "oobeSystem"}, Processed: true}},
 		"processed in part": {wrap(`<settings pass="specialize" wasPassProcessed="true"/><settings pass="oobeSystem"/>`),
-			answerContent{Passes: []string{"specialize", "oobeSystem"}}},
+			answerContent{Passes: []string{"specialize", "oobeSystem"}, Processed: true, Open: []string{"oobeSystem"}}},
 		"processed, and broken": {`<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="specialize" wasPassProcessed="true"/>`,
 			answerContent{Problem: "it is not well-formed XML", Passes: []string{"specialize"}}},
 		"processed but the first": {wrap(`<settings pass="specialize"/><settings pass="oobeSystem" wasPassProcessed="true"/>`),
-			answerContent{Passes: []string{"specialize", "oobeSystem"}}},
+			answerContent{Passes: []string{"specialize", "oobeSystem"}, Processed: true, Open: []string{"specialize"}}},
+		"marked as not processed": {wrap(`<settings pass="specialize" wasPassProcessed="false"/>`), answerContent{Passes: []string{"specialize"}}},
 		"what to know": {wrap(`<settings pass="generalize"><component><SkipRearm>1</SkipRearm></component></settings><settings pass="specialize"><component><ComputerName>PC1</ComputerName>` +
 			`<CopyProfile>true</CopyProfile><AdministratorPassword><Value>x</Value><PlainText>true</PlainText></AdministratorPassword></component></settings>`),
 			answerContent{Passes: []string{"generalize", "specialize"}, SkipRearm: true, CopyProfile: true, Notes: []string{
@@ -97,6 +98,8 @@ func TestSysprepFile(t *testing.T) {
 	}
 	foreign := agent(agentConfig, good)
 	foreign.Foreign = "Windows Server 2019"
+	inPart := answer(answerContent{Passes: []string{"generalize", "specialize"}, Processed: true, Open: []string{"generalize"}})
+	leaves := launchAgent{Name: agentLaunch, Left: []requirement.Evidence{{Path: "ProgramData/Amazon/EC2-Windows/Launch"}}, Answers: []answerFile{gone}}
 	none := func(name string) launchAgent { return launchAgent{Name: name, Answers: []answerFile{gone}} }
 	for name, c := range map[string]struct {
 		files sysprepFiles
@@ -119,6 +122,9 @@ func TestSysprepFile(t *testing.T) {
 		"blank beside unread":    {sysprepFiles{Agents: []launchAgent{agent(agentLaunchV2, unread, blank)}}, failed, "is blank"},
 		"cached one":             {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, Cached: []answerFile{gone, good}}, warning, "still to be processed"},
 		"cached one, done":       {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, Cached: []answerFile{gone, processed, blank}}, passed, "EC2Launch is"},
+		"cached one, in part":    {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, Cached: []answerFile{inPart}}, passed, "would use it (generalize not processed)"},
+		"left over, and another": {sysprepFiles{Agents: []launchAgent{leaves, agent(agentLaunchV2, good)}}, passed, "not installed: ProgramData/Amazon/EC2-Windows/Launch"},
+		"left over alone":        {sysprepFiles{Agents: []launchAgent{leaves, none(agentLaunchV2)}}, failed, "left over: ProgramData/Amazon/EC2-Windows/Launch"},
 		"cached one, unread":     {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, Err: errors.New("no luck")}, undetermined, "no luck"},
 		"named in the registry":  {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, UnattendFile: words(`C:\a.xml`)}, warning, `C:\a.xml`},
 		"nothing named there":    {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, UnattendFile: words("")}, passed, "EC2Launch is"},
