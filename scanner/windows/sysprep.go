@@ -82,6 +82,9 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 			if p.Outcome.Basis == requirement.Inferred {
 				notes = append(notes, p.Outcome.Message)
 			}
+			if worst == requirement.Passed {
+				o.Evidence = append(o.Evidence, p.Outcome.Evidence...)
+			}
 		case status == worst:
 			messages = append(messages, p.Outcome.Message)
 			o.Evidence = append(o.Evidence, p.Outcome.Evidence...)
