@@ -751,7 +751,7 @@ func judgeTotals(size string, folder requirement.Evidence, t ntfs.Totals, basis 
 		return requirement.Fail(message, folder)
 	case t.Damaged > 0:
 		return requirement.Unknown(fmt.Sprintf("%s, but %s in it could not be read", size, prose.Count(int(t.Damaged), "entry", "entries")), folder)
-	case t.DoubtfulSize >= profileLimit-t.Size:
+	case t.DoubtfulSize >= profileLimit-(t.Size-t.Away):
 		return requirement.Unknown(fmt.Sprintf("%s, and %d bytes more in %s in doubt", size, t.DoubtfulSize, prose.Count(int(t.Doubtful), "file or folder that is", "files and folders that are")), folder)
 	}
 	o := requirement.Pass(size+", less than 10 GiB", folder)
