@@ -14,8 +14,8 @@ import (
 // Numbers are in the byte order of the machine that wrote the file.
 //
 //	12 magic, 16 version, 20 page size, 24 encryption, 25 type of the page,
-//	26 flags, 32 number of the last page, 36 number of partitions, 48 flags of
-//	the hash, 72 number of the last bucket, 88 number of records, 96 spares,
+//	26 flags, 28 first page of the free list or 0, 32 number of the last page,
+//	36 number of partitions, 48 flags of the hash, 72 number of the last bucket, 88 number of records, 96 spares,
 //	508 checksum in its last 4 of 20 bytes that begin at 492
 const (
 	metaSize      = 512
@@ -25,6 +25,7 @@ const (
 	metaEncrypted = 24
 	metaType      = 25
 	metaFlags     = 26
+	metaFree      = 28
 	metaLastPage  = 32
 	metaParts     = 36
 	metaHashFlags = 48
@@ -52,7 +53,8 @@ const (
 // Layout of the other pages (PAGE), of which all are of one size.
 //
 //	8 number of the page, 16 number of the next page or 0, 20 number of items,
-//	22 bytes of data of an overflow page, 25 type, 26 offsets of the items of
+//	22 bytes of data of an overflow page, of a bucket where its lowest item
+//	begins, 25 type, 26 offsets of the items of
 //	2 bytes or data
 //
 // With checksums these begin at 32, and the checksum is at 28.
@@ -76,6 +78,7 @@ const (
 	typeHash     = 13
 	typeHashOld  = 2 // of version 8, whose items are not in order
 	typeOverflow = 7
+	typeFree     = 0 // P_INVALID
 )
 
 // Types of items, their first byte.
@@ -102,7 +105,10 @@ type bdb struct {
 	buckets  uint32
 	spares   [32]uint32
 	records  uint32
+	free     uint32   // the first page of the free list, 0 if there is none
 	seen     []uint64 // a bit for each page that was read
+	holes    int      // pages of buckets that were never written, or are zeros by damage
+	loose    int      // pages of buckets that hold more than their items
 }
 
 // readBDB reads the headers of a hash.
@@ -156,7 +162,16 @@ func (r *rpmReader) readBDB(f io.ReaderAt, size int64) error {
 	}
 	switch {
 	case records < db.records:
-		r.corrupt(fmt.Errorf("%d records, and it counts %d: %w", records, db.records, ErrCorrupt))
+		// db_load counts each record twice. Where no page can have held more, the
+		// count is only a hint.
+		if err := db.whole(r.ctx); err != nil {
+			if !errors.Is(err, ErrCorrupt) {
+				return err
+			}
+			r.corrupt(fmt.Errorf("%d records, and it counts %d (%w)", records, db.records, err))
+			break
+		}
+		r.db.note("the database has %d records, and counts %d", records, db.records)
 	case records > db.records:
 		r.db.note("the database has %d records, and counts %d", records, db.records)
 	}
@@ -199,7 +214,7 @@ func (db *bdb) open() error {
 		return fmt.Errorf("%d pages, and the last bucket is %d: %w", db.last, maxBucket, ErrCorrupt)
 	}
 	db.buckets = maxBucket + 1
-	db.records = db.order.Uint32(meta[metaRecords:])
+	db.records, db.free = db.order.Uint32(meta[metaRecords:]), db.order.Uint32(meta[metaFree:])
 	for i := range db.spares {
 		db.spares[i] = db.order.Uint32(meta[metaSpares+4*i:])
 	}
@@ -264,6 +279,58 @@ func (db *bdb) read(n uint32) ([]byte, error) {
 	return page, nil
 }
 
+// whole says whether every page is accounted for: it was read, or is in the
+// free list, or waits empty for a bucket that is not used yet. An error that
+// wraps ErrCorrupt says which may have held more. It is asked after all buckets
+// were read.
+func (db *bdb) whole(ctx context.Context) error {
+	if db.loose > 0 {
+		return fmt.Errorf("%d buckets hold more than their items: %w", db.loose, ErrCorrupt)
+	}
+	if db.holes > 0 {
+		return fmt.Errorf("%d buckets are zeros: %w", db.holes, ErrCorrupt)
+	}
+	for n := db.free; n != 0; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		page, err := db.read(n)
+		if err != nil {
+			return fmt.Errorf("free list: %w", err)
+		}
+		if t := page[pageType]; t != typeFree {
+			return fmt.Errorf("free list: page %d of type %d: %w", n, t, ErrCorrupt)
+		}
+		n = db.order.Uint32(page[pageNext:])
+	}
+	// Buckets are added one by one, but their pages for each power of two at once.
+	spare := map[uint32]bool{}
+	for bucket := db.buckets; bucket < uint32(1)<<bits.Len32(db.buckets-1) && bucket != 0; bucket++ {
+		n := db.first(bucket)
+		if n > db.last {
+			break
+		}
+		spare[n] = true
+	}
+	for n := uint32(1); n <= db.last; n++ {
+		if db.seen[n/64]&(1<<(n%64)) != 0 {
+			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		page, err := db.read(n)
+		if err != nil {
+			return err
+		}
+		empty := db.hole(page) || (page[pageType] == typeHash || page[pageType] == typeHashOld) && db.items(page) == 0
+		if !spare[n] || !empty {
+			return fmt.Errorf("page %d is in no chain: %w", n, ErrCorrupt)
+		}
+	}
+	return nil
+}
+
 // hole reports whether a page was never written: an empty bucket. (db_conv.c,
 // __db_pgin; hash_conv.c, __ham_pgin)
 func (db *bdb) hole(page []byte) bool {
@@ -302,6 +369,7 @@ func (db *bdb) offset(page []byte, i int) int {
 // checkHash tests a page of a bucket and the offsets of its items.
 func (db *bdb) checkHash(page []byte) error {
 	if db.hole(page) {
+		db.holes++
 		clear(page)
 		return nil
 	}
@@ -317,6 +385,9 @@ func (db *bdb) checkHash(page []byte) error {
 		if at := db.offset(page, i); at < front || at >= db.offset(page, i-1) {
 			return fmt.Errorf("item %d at %d: %w", i, at, ErrCorrupt)
 		}
+	}
+	if low := int(db.order.Uint16(page[pageLength:])); n > 0 && low != db.offset(page, n-1) {
+		db.loose++
 	}
 	return nil
 }

@@ -51,6 +51,15 @@ func (f bdbFile) bigItem() int {
 	panic("no such item")
 }
 
+// loosePage adds an overflow page that nothing leads to.
+func (f *bdbFile) loosePage() {
+	n := len(f.data) / f.size
+	f.data = append(f.data, make([]byte, f.size)...)
+	f.put(n*f.size+pageNumber, uint32(n))
+	f.page(n)[pageType] = typeOverflow
+	f.add(metaLastPage, 1)
+}
+
 func TestBDBDamage(t *testing.T) {
 	for name, tt := range map[string]struct {
 		damage func(f *bdbFile)
@@ -84,7 +93,13 @@ func TestBDBDamage(t *testing.T) {
 		"too many buckets":            {func(f *bdbFile) { f.put(metaMaxBucket, f.get(metaLastPage)) }, ErrCorrupt, "the last bucket is", 0},
 		"buckets without end":         {func(f *bdbFile) { f.put(metaMaxBucket, 1<<32-1) }, ErrCorrupt, "the last bucket is", 0},
 		"more buckets than there are": {func(f *bdbFile) { f.put(metaMaxBucket, f.get(metaLastPage)-1) }, ErrCorrupt, "is used twice", 8},
-		"one record is missing":       {func(f *bdbFile) { f.add(metaRecords, 1) }, ErrCorrupt, "9 records, and it counts 10", 8},
+		"counts too many, all whole":  {func(f *bdbFile) { f.add(metaRecords, 9) }, nil, "9 records, and counts 18", 8},
+		"counts too many, two taken": {func(f *bdbFile) {
+			n, _ := f.find(typeHash)
+			f.put16(n, pageItems, f.order.Uint16(f.page(n)[pageItems:])-2)
+		}, ErrCorrupt, "hold more than their items", 7},
+		"counts too many, one loose":  {func(f *bdbFile) { f.add(metaRecords, 1); f.loosePage() }, ErrCorrupt, "is in no chain", 8},
+		"free list of used pages":     {func(f *bdbFile) { f.add(metaRecords, 1); f.put(metaFree, 1) }, ErrCorrupt, "is used twice", 8},
 		"one record too many":         {func(f *bdbFile) { f.add(metaRecords, -1) }, nil, "9 records, and counts 8", 8},
 		"bucket at page 0":            {func(f *bdbFile) { f.put(metaSpares, 0) }, ErrCorrupt, "records, and it counts", 1},
 		"bucket beyond the end":       {func(f *bdbFile) { f.put(metaSpares, 1<<32-1) }, ErrCorrupt, "page 4294967295 of", 1},

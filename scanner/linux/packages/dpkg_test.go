@@ -412,10 +412,28 @@ tool.amd64	/usr/share/doc/lib
 	}
 }
 
+// An empty list is that of a package without files.
+func TestDPKGEmptyList(t *testing.T) {
+	for _, status := range []string{"install ok installed", "deinstall ok config-files"} {
+		db, err := Open(t.Context(), tree(map[string]string{
+			"var/lib/dpkg/status":      "Package: a\nStatus: " + status + "\nVersion: 1\n\nPackage: b\nStatus: install ok installed\nVersion: 1\n",
+			"var/lib/dpkg/info/a.list": "", "var/lib/dpkg/info/b.list": "/b\n",
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files, err := db.Files(db.packages[0]); err != nil || len(files) != 0 {
+			t.Errorf("%s: %q, %v", status, files, err)
+		}
+		if _, err := db.Under("/home"); err != nil {
+			t.Errorf("%s: %v", status, err)
+		}
+	}
+}
+
 func TestDPKGListDamage(t *testing.T) {
 	const status = "Package: a\nStatus: install ok installed\nVersion: 1\n\nPackage: b\nStatus: install ok installed\nVersion: 1\n"
 	for text, says := range map[string]string{
-		"":           "cut off after 0 bytes",
 		"/usr/bin/a": "cut off after 10 bytes",
 		"/.\n\n":     "line 2: no path",
 		"/.\nusr\n":  "line 2: no path",

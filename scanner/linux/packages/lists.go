@@ -158,7 +158,9 @@ func (l *dpkgLists) readList(pkg int, p dpkgPackage) error {
 	if err != nil {
 		return err
 	}
-	if len(data) == 0 || data[len(data)-1] != '\n' {
+	// An empty list is that of a package without files: one of which only
+	// configuration is left, or that never had any.
+	if len(data) > 0 && data[len(data)-1] != '\n' {
 		return fmt.Errorf("info/%s is cut off after %d bytes: %w", name, len(data), ErrCorrupt)
 	}
 	n := 0

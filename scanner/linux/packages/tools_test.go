@@ -81,9 +81,10 @@ func TestRPMReadsTheSame(t *testing.T) {
 
 // Hashes of all sizes of pages and both byte orders, with many buckets, chains
 // of pages in them, and headers on overflow pages. One that was made with an
-// estimate of its size, as rpm never does, counts that too.
+// estimate of its size, as rpm never does, counts that too. The usual repair,
+// db_dump and db_load, counts each record twice.
 func TestBDBOfTool(t *testing.T) {
-	testenv.Tool(t, "rpm", "db5.3_load", "db5.3_verify")
+	testenv.Tool(t, "rpm", "db5.3_dump", "db5.3_load", "db5.3_verify")
 	const count = 700
 	headers := make([][]byte, count)
 	for i := range headers {
@@ -125,6 +126,11 @@ func TestBDBOfTool(t *testing.T) {
 				file := filepath.Join(dir, "Packages")
 				run(t, nil, "db5.3_load", append(args, file)...)
 				run(t, nil, "db5.3_verify", "-q", file)
+				if options == "4096" {
+					again := filepath.Join(dir, "again")
+					run(t, nil, "db5.3_load", "-f", dumpOf(t, file), again)
+					file = again
+				}
 				data, err := os.ReadFile(file)
 				if err != nil {
 					t.Fatal(err)
@@ -136,8 +142,8 @@ func TestBDBOfTool(t *testing.T) {
 						t.Errorf("%v", err)
 					}
 				case strings.Contains(options, "h_nelem"):
-					if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "701 records, and it counts 801") || len(db.packages) != count {
-						t.Errorf("%v", err)
+					if err != nil || !strings.Contains(strings.Join(db.Notes(), "\n"), "701 records, and counts 801") || len(db.packages) != count {
+						t.Errorf("%v, %q", err, db.Notes())
 					}
 				default:
 					compareRPM(t, "Packages", data, count)
@@ -145,6 +151,14 @@ func TestBDBOfTool(t *testing.T) {
 			})
 		}
 	}
+}
+
+// dumpOf writes what db_dump makes of a database to a file beside it.
+func dumpOf(t *testing.T, file string) string {
+	t.Helper()
+	name := file + ".dump"
+	run(t, nil, "db5.3_dump", "-f", name, file)
+	return name
 }
 
 // An encrypted hash is refused, whether or not there is a key.
