@@ -14,7 +14,7 @@ import (
 
 var contentsRemoved = entry{
 	Requirement: demand(requirement.Info, "linux.contents.removed", "what image creation removes from the volume", sectionIncluded, explanation{
-		Reads: "Every path of the document's list: whether it exists, how much it holds, and what in it belongs to no package, so that a customer put it there and would lose it.",
+		Reads: "Every path of the document's list: whether it exists, how much it holds, and what in it belongs to no package, so that a customer put it there and would lose it: also the scripts in /var/lib/cloud/scripts, and what of the homes is not as it came from /etc/skel.",
 		Live:  "sudo du -sh /tmp /var/spool/mail /var/tmp /var/lib/dhcp /var/lib/cloud /var/cache /var/backups /etc/sudoers.d /home",
 	}),
 	Judge: (*Machine).decideRemoved,
@@ -41,6 +41,9 @@ var removedPaths = []string{
 // the system, which nobody misses.
 var customerPlaces = []string{"/etc/sudoers.d", "/var/backups", "/var/cache", "/var/spool/mail"}
 
+// cloudScripts are where cloud-init runs what a customer put there.
+const cloudScripts = "/var/lib/cloud/scripts"
+
 // shreddedPatterns is the document's list of keys.
 var shreddedPatterns = []string{
 	"/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_*_key.pub", "/var/lib/skylight/tls.*", "/var/lib/skylight/private.key", "/var/lib/skylight/public.key",
@@ -52,7 +55,9 @@ type removed struct {
 	State    string   `json:"state"` // "present", "absent", "volatile", "unreadable"
 	Files    int64    `json:"files,omitempty"`
 	Bytes    int64    `json:"bytes,omitempty"`
-	Customer []string `json:"customer,omitempty"` // what no package owns
+	Customer []string `json:"customer,omitempty"`      // what no package owns, up to maxNamed
+	More     int      `json:"customer_more,omitempty"` // how many more of it there are
+	Target   string   `json:"target,omitempty"`        // of a link, which is removed itself
 	Error    string   `json:"error,omitempty"`
 }
 
@@ -70,8 +75,12 @@ func (m *Machine) describeRemoved(p string) removed {
 		row.State, row.Error = "unreadable", err.Error()
 		return row
 	}
-	real, err := m.tree.resolve(p, true)
-	if errors.Is(err, fs.ErrNotExist) {
+	real, err := m.tree.resolve(p, false)
+	var f File
+	if err == nil {
+		f, err = m.tree.link(p)
+	}
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !f.Exists {
 		if parent, err := m.tree.resolve(path.Dir(p), true); err == nil && inMemory(parent) || strings.HasPrefix(p, "/var/lock/") {
 			row.State = "volatile"
 		}
@@ -84,14 +93,11 @@ func (m *Machine) describeRemoved(p string) removed {
 		row.State = "volatile"
 		return row
 	}
-	f, err := m.tree.file(p)
-	if err != nil {
-		return failed(err)
-	}
-	if !f.Exists {
+	row.State = "present"
+	if f.Target != "" { // what it leads to stays
+		row.Files, row.Bytes, row.Target = 1, int64(len(f.Target)), f.Target
 		return row
 	}
-	row.State = "present"
 	if !f.Dir {
 		row.Files, row.Bytes = 1, f.Size
 	} else {
@@ -104,42 +110,105 @@ func (m *Machine) describeRemoved(p string) removed {
 		}
 		row.Files, row.Bytes = t.Files, t.Size
 	}
-	if slices.Contains(customerPlaces, p) {
-		if row.Customer, err = m.unowned(p); err != nil {
-			return failed(err)
+	switch {
+	case slices.Contains(customerPlaces, p):
+		err = m.unowned(p, &row)
+	case p == "/var/lib/cloud":
+		for _, when := range []string{"per-boot", "per-instance", "per-once", "vendor"} {
+			err = joinErrors(err, m.unowned(path.Join(cloudScripts, when), &row))
 		}
+	case p == "/home":
+		err = m.ofUsers(&row)
+	case p == "/etc/security/access.conf":
+		row.Customer, err = m.editedAccess(p)
 	}
-	if p == "/etc/security/access.conf" {
-		if row.Customer, err = m.editedAccess(p); err != nil {
-			return failed(err)
-		}
+	if err != nil {
+		return failed(err)
 	}
 	return row
 }
 
+// customer adds a path that a customer would miss.
+func (r *removed) customer(p string) {
+	if len(r.Customer) >= maxNamed {
+		r.More++
+		return
+	}
+	r.Customer = append(r.Customer, p)
+}
+
+// ofUsers lists what lies directly in the homes and is not as it came from
+// /etc/skel (useradd(8)). Folders without a file are left out.
+func (m *Machine) ofUsers(row *removed) error {
+	homes, _, err := m.tree.list("/home")
+	if err != nil {
+		return err
+	}
+	for _, home := range homes {
+		folder := path.Join("/home", home.Name())
+		if !home.IsDir() {
+			row.customer(folder)
+			continue
+		}
+		entries, _, err := m.tree.list(folder)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			p := path.Join(folder, e.Name())
+			if len(row.Customer) >= maxNamed {
+				row.More++ // no need to look at it
+				continue
+			}
+			f, err := m.tree.link(p)
+			if err != nil {
+				return err
+			}
+			if f.Dir {
+				t, err := m.tree.totals(p)
+				if err != nil {
+					return err
+				}
+				if t.Files == 0 {
+					continue
+				}
+			} else if skeleton, err := m.tree.link(path.Join("/etc/skel", e.Name())); err != nil {
+				return err
+			} else if skeleton.Exists && !skeleton.Dir && skeleton.Size == f.Size && skeleton.Target == f.Target {
+				continue
+			}
+			row.customer(p)
+		}
+	}
+	return nil
+}
+
 // unowned lists what lies directly in a folder and belongs to no package, nor
-// holds anything that does.
-func (m *Machine) unowned(folder string) ([]string, error) {
+// holds anything that does. A link is named itself.
+func (m *Machine) unowned(folder string, row *removed) error {
 	db, err := m.Packages()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	entries, _, err := m.tree.list(folder)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var list []string
 	for _, e := range entries {
 		p := path.Join(folder, e.Name())
+		if len(row.Customer) >= maxNamed {
+			row.More++ // no need to look at it
+			continue
+		}
 		owners, err := db.Owners(p)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if len(owners) == 0 && !systemMade[p] {
-			list = append(list, p)
+			row.customer(p)
 		}
 	}
-	return list, nil
+	return nil
 }
 
 // systemMade are files that no package owns and the system makes by itself.
@@ -176,7 +245,7 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 		case "present":
 			present++
 			bytes, files = bytes+r.Bytes, files+r.Files
-			customer += len(r.Customer)
+			customer += len(r.Customer) + r.More
 			if len(r.Customer) > 0 {
 				lost = append(lost, r.Path)
 			}

@@ -299,7 +299,7 @@ ubuntu ALL=(ALL) NOPASSWD:ALL
 	}
 	for p, want := range map[string]removed{
 		"/tmp":                                 {State: "present", Files: 1, Bytes: 6},
-		"/home":                                {State: "present", Files: 1, Bytes: 6},
+		"/home":                                {State: "present", Files: 1, Bytes: 6, Customer: []string{"/home/jdoe/notes.txt"}},
 		"/var/tmp":                             {State: "absent"},
 		"/var/cache":                           {State: "present", Files: 1, Bytes: 11, Customer: []string{"/var/cache/app"}},
 		"/etc/sudoers.d":                       {State: "present", Files: 2, Bytes: 52, Customer: []string{"/etc/sudoers.d/admins"}},
