@@ -35,8 +35,17 @@ type defaultProfile struct {
 	Folder File
 	Hive   File
 	Signs  []customisation
-	More   int   // files beyond the bound
+	More   int   // signs beyond the bound
 	Unread error // why there may be more signs
+}
+
+// add keeps a sign, or counts it if there are many.
+func (d *defaultProfile) add(sign customisation) {
+	if len(d.Signs) >= maxNamed {
+		d.More++
+		return
+	}
+	d.Signs = append(d.Signs, sign)
 }
 
 func (m *Machine) decideDefaultProfile() requirement.Outcome {
@@ -110,7 +119,7 @@ func (m *Machine) customFiles(d *defaultProfile, s System) error {
 	if err != nil {
 		return err
 	}
-	found, doubtful := 0, int64(0)
+	var doubtful int64
 	damaged, err := v.fs.Walk(folder, func(p []byte, e *ntfs.Entry) error {
 		switch {
 		case e.Dir || inbox(string(p)):
@@ -121,17 +130,13 @@ func (m *Machine) customFiles(d *defaultProfile, s System) error {
 		case !e.Created.After(s.Installed):
 			return nil
 		}
-		if found++; found > maxNamed {
-			return nil
-		}
-		d.Signs = append(d.Signs, customisation{
+		d.add(customisation{
 			What: fmt.Sprintf("the file %s of %s", strings.ReplaceAll(string(p), "/", `\`), e.Created.Format(time.DateOnly)),
 			Evidence: requirement.Evidence{Source: v.role, Path: folder + "/" + string(p), Time: e.Modified,
 				Data: fmt.Sprintf("%d bytes, MFT record %d, made on %s", e.Size, e.Record, e.Created.Format(time.RFC3339))},
 		})
 		return nil
 	})
-	d.More = max(0, found-maxNamed)
 	if err != nil {
 		return v.problem(folder, err)
 	}
@@ -143,7 +148,7 @@ func (m *Machine) customFiles(d *defaultProfile, s System) error {
 func (m *Machine) customLayout(d *defaultProfile, _ System) error {
 	f, err := m.file(d.Path + `\AppData\Local\Microsoft\Windows\Shell\LayoutModification.xml`)
 	if err == nil && f.Exists && !d.names(f.Evidence) {
-		d.Signs = append(d.Signs, customisation{"a layout of Start, LayoutModification.xml", f.Evidence})
+		d.add(customisation{"a layout of Start, LayoutModification.xml", f.Evidence})
 	}
 	return err
 }
@@ -182,7 +187,7 @@ func (m *Machine) customHive(d *defaultProfile, s System) error {
 	}
 	for _, k := range vendors {
 		if !containsFold(ownSoftware, k.Name()) {
-			d.Signs = append(d.Signs, customisation{"settings of " + short(k.Name()), k.Evidence})
+			d.add(customisation{"settings of " + short(k.Name()), k.Evidence})
 		}
 	}
 	for _, run := range []string{"Run", "RunOnce"} {
@@ -192,7 +197,7 @@ func (m *Machine) customHive(d *defaultProfile, s System) error {
 		}
 		for _, v := range values {
 			if !containsFold(ownRuns, v.Evidence.Value) {
-				d.Signs = append(d.Signs, customisation{"the startup program " + short(v.Evidence.Value), v.Evidence})
+				d.add(customisation{"the startup program " + short(v.Evidence.Value), v.Evidence})
 			}
 		}
 	}
@@ -205,14 +210,14 @@ func (m *Machine) customHive(d *defaultProfile, s System) error {
 		return err
 	}
 	if p := normal(env.expand(wallpaper.Value)); wallpaper.Value != "" && !hasPrefixFold(p, normal(s.SystemRoot)+`\`) {
-		d.Signs = append(d.Signs, customisation{"the wallpaper " + short(wallpaper.Value), wallpaper.Evidence})
+		d.add(customisation{"the wallpaper " + short(wallpaper.Value), wallpaper.Evidence})
 	}
 	mail, err := m.mailProfiles(keptProfile{Profile: Profile{SID: defaultUser, Path: d.Path}})
 	if err != nil {
 		return err
 	}
 	for _, t := range mail {
-		d.Signs = append(d.Signs, customisation(t))
+		d.add(customisation(t))
 	}
 	for _, read := range []func(*defaultProfile, string) error{m.customConnections, m.customValues, m.customEnvironment, m.customPolicies} {
 		if err := read(d, user); err != nil {
@@ -235,7 +240,7 @@ func (m *Machine) customConnections(d *defaultProfile, user string) error {
 			return err
 		}
 		for _, k := range list {
-			d.Signs = append(d.Signs, customisation{c.what + short(k.Name()), k.Evidence})
+			d.add(customisation{c.what + short(k.Name()), k.Evidence})
 		}
 	}
 	return nil
@@ -260,7 +265,7 @@ func (m *Machine) customValues(d *defaultProfile, user string) error {
 			return err
 		}
 		if text := strings.TrimSpace(s.Value); text != "" && (c.own == nil || !c.own(text)) {
-			d.Signs = append(d.Signs, customisation{c.what + short(text), s.Evidence})
+			d.add(customisation{c.what + short(text), s.Evidence})
 		}
 	}
 	return nil
@@ -312,9 +317,9 @@ func (m *Machine) customEnvironment(d *defaultProfile, user string) error {
 		case !s.Present, containsFold(ownVariables, name):
 		case strings.EqualFold(name, "Path") && ownUserPath(s.Value):
 		case strings.EqualFold(name, "UserInitMprLogonScript"):
-			d.Signs = append(d.Signs, customisation{"the logon script " + short(s.Value), s.Evidence})
+			d.add(customisation{"the logon script " + short(s.Value), s.Evidence})
 		default:
-			d.Signs = append(d.Signs, customisation{"the environment variable " + short(name), s.Evidence})
+			d.add(customisation{"the environment variable " + short(name), s.Evidence})
 		}
 	}
 	return nil
@@ -354,7 +359,7 @@ func (m *Machine) customPolicies(d *defaultProfile, user string) error {
 			if err != nil {
 				return err
 			}
-			d.Signs = append(d.Signs, customisation{"the policy " + short(v.Name()), s.Evidence})
+			d.add(customisation{"the policy " + short(v.Name()), s.Evidence})
 		}
 		below, err := m.subkeys(k)
 		if err != nil {
@@ -398,7 +403,7 @@ func (m *Machine) copiedProfile(d *defaultProfile, s System) error {
 				return answer.Err
 			}
 			if answer.Content.CopyProfile {
-				d.Signs = append(d.Signs, customisation{"CopyProfile in the answer file of " + agent, answer.File.Evidence})
+				d.add(customisation{"CopyProfile in the answer file of " + agent, answer.File.Evidence})
 			}
 		}
 	}

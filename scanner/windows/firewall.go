@@ -66,7 +66,7 @@ type firewallRule struct {
 	Program   string   // file name, "" for any
 	Profiles  []string // none for all
 	Addresses bool     // only for some remote addresses
-	Narrow    bool     // only for a package, a user, an interface, or a peer that signs in
+	Narrow    bool     // only for a package, a user, an interface, an address of the machine or a peer of some kind
 	Policy    bool     // by Group Policy
 	Evidence  requirement.Evidence
 }
@@ -244,6 +244,8 @@ func parseFirewallRule(text string) (r firewallRule, active bool) {
 			r.Name = value
 		case "ra4", "ra6", "ra42", "ra62":
 			r.Addresses = true
+		case "rport", "rport2_10", "la4", "la6", "ttk", "ttk2_22", "ttk2_27", "ttk2_28":
+			r.Narrow = r.Narrow || value != "" && value != "*"
 		case "apppkgid", "pfn", "luown", "luauth", "if", "iftype", "ruauth", "rmauth":
 			r.Narrow = r.Narrow || value != "" && !strings.EqualFold(value, "All")
 		}
@@ -252,7 +254,7 @@ func parseFirewallRule(text string) (r firewallRule, active bool) {
 }
 
 // covers says whether the rule is about a port in a profile. One that holds only
-// for a package, a user, an interface or a peer that signs in does not concern the
+// for a package, a user, an interface and the like does not concern the
 // agents: it neither opens a port for them nor closes one.
 func (r firewallRule) covers(p port, profile firewallProfile) bool {
 	switch {

@@ -273,7 +273,7 @@ func (m *Machine) networkDevice(guid string, class networkClass) (networkDevice,
 func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	var fixed, off, old, both, good []string
 	var fixedEvidence, offEvidence, oldEvidence, bothEvidence, goodEvidence, goneEvidence []requirement.Evidence
-	var removed, resting, servers []string
+	var removed, named, resting, servers []string
 	var unread *requirement.Evidence
 	for _, a := range adapters {
 		addresses := a.fixed()
@@ -291,6 +291,9 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 		switch {
 		case a.Removed:
 			removed = append(removed, what)
+			if what != a.GUID { // Windows itself has interfaces without an adapter
+				named = append(named, what)
+			}
 			goneEvidence = append(goneEvidence, a.Device...)
 		case a.Software:
 		case noDHCP && a.Addresses.OtherType:
@@ -339,8 +342,8 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 		if len(resting) > 0 {
 			message += "; without DHCP and without an address: " + prose.Some(resting)
 		}
-		if len(removed) > 0 {
-			message += "; removed: " + prose.Some(removed)
+		if len(named) > 0 {
+			message += "; removed: " + prose.Some(named)
 		}
 		o = requirement.Pass(message, append(goodEvidence, goneEvidence...)...)
 	}

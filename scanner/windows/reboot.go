@@ -113,14 +113,21 @@ func (m *Machine) readCommitRequired(p *PendingReboot) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", k.Evidence.Path, err)
 	}
+	found := 0
 	for _, v := range values {
 		s, err := m.binary(k, v.Name())
 		if err != nil {
 			return err
 		}
-		if !settled(s.Value) {
+		if settled(s.Value) {
+			continue
+		}
+		if found++; found <= maxTraces {
 			p.Likely = append(p.Likely, pendingTrace{"Windows Update has to commit the update " + short(v.Name()), s.Evidence})
 		}
+	}
+	if found > maxTraces {
+		p.Likely = append(p.Likely, pendingTrace{"Windows Update has to commit " + prose.Count(found-maxTraces, "more update", "more updates"), k.Evidence})
 	}
 	return nil
 }

@@ -1,0 +1,129 @@
+package windows
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/registry"
+)
+
+// systemOnly is a machine of which only the SYSTEM hive is there.
+func systemOnly(t *testing.T, file string) *Machine {
+	data := testenv.CorpusFile(t, file)
+	noVolume := errors.New("not given")
+	m := &Machine{systemRoot: "Windows", hives: &hives{}, facts: &facts{}}
+	m.in.Context = context.Background()
+	m.volumes = map[string]*volume{"C": {role: "root", err: noVolume}, "D": {role: "user", err: noVolume}}
+	m.registry = registry.NewMachine(func(name string) (*registry.Hive, error) {
+		if name != "SYSTEM" {
+			return nil, errors.New(name + ": not given")
+		}
+		return registry.Open(bytes.NewReader(data), int64(len(data)), registry.Options{})
+	})
+	return m
+}
+
+// TestSystemsOfCorpus reads the SYSTEM hives of two real machines: a Windows 10
+// in a virtual machine whose clock was set back while it was installed, and a
+// Windows 7 of a domain with two fixed addresses.
+func TestSystemsOfCorpus(t *testing.T) {
+	for name, c := range map[string]struct {
+		file                string
+		services, processes int
+		deleted             []string
+		adapters            []string
+		dhcp                verdict
+		clockBack           bool
+		names               []string
+	}{
+		"Windows 10": {
+			file: "hives/fox-it__dissect.regf/tests/_data/SYSTEM.gz", services: 701, processes: 238,
+			adapters: []string{
+				"Bluetooth Network Connection (Bluetooth Device (Personal Area Network)): enabled", "{6251715d-f29b-11ec-85e0-806e6f6e6963}: removed",
+				"Ethernet0 (Intel(R) 82574L Gigabit Network Connection): enabled", "Microsoft Kernel Debug Network Adapter: software",
+			},
+			dhcp: passed, clockBack: true, names: []string{"DESKTOP-M3OSHQU"},
+		},
+		"Windows 7": {
+			file: "hives/mkorman90__regipy/regipy_tests/data/SYSTEM.xz", services: 467, processes: 159, deleted: []string{"mfeavfk01"},
+			adapters: []string{
+				"Local Area Connection 2 (Intel(R) PRO/1000 MT Network Connection): enabled", "Local Area Connection (Intel(R) PRO/1000 MT Network Connection): enabled",
+				"{e29ac6c2-7037-11de-816d-806e6f6e6963}: removed",
+			},
+			dhcp: failed, names: []string{"WKS-WIN732BITA", "WKS-WIN732BITA.shieldbase.local"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := systemOnly(t, c.file)
+			services, err := m.Services()
+			if err != nil {
+				t.Fatal(err)
+			}
+			processes := 0
+			var deleted []string
+			for _, s := range services {
+				if s.Err != nil || s.Type.OtherType || s.Start.OtherType || s.Account.OtherType || s.ImagePath.OtherType || s.mayBecomeProcess() {
+					t.Errorf("%+v", s)
+				}
+				if s.Process() {
+					processes++
+				}
+				if s.Deleted {
+					deleted = append(deleted, s.Name)
+				}
+			}
+			if len(services) != c.services || processes != c.processes {
+				t.Errorf("%d services, %d processes", len(services), processes)
+			}
+			if diff := cmp.Diff(c.deleted, deleted); diff != "" {
+				t.Error(diff)
+			}
+			n, err := m.Names()
+			if err != nil || n.Computer != c.names[0] || !slices.Equal(slices.Compact(slices.Clone(n.DNS[:len(c.names)])), c.names) {
+				t.Errorf("%+v, %v", n, err)
+			}
+			check(t, servicesDomainAccount, judgeAccounts(services, n, environment{}), passed)
+			adapters, err := m.readAdapters()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var list []string
+			for _, a := range adapters {
+				state := "off"
+				switch {
+				case a.Removed:
+					state = "removed"
+				case a.Software:
+					state = "software"
+				case a.Enabled:
+					state = "enabled"
+				}
+				list = append(list, a.title()+": "+state)
+			}
+			if diff := cmp.Diff(c.adapters, list); diff != "" {
+				t.Error(diff)
+			}
+			check(t, netDHCP, judgeDHCP(adapters), c.dhcp)
+			if start, err := m.LastStart(); err != nil || start.ClockBack != c.clockBack || !start.Time.IsZero() {
+				t.Errorf("%+v, %v", start, err)
+			}
+			rules, err := m.readFirewallRules(keyFirewall+`\FirewallRules`, false)
+			if err != nil || len(rules) == 0 {
+				t.Fatalf("%d rules, %v", len(rules), err)
+			}
+			for _, r := range rules { // Windows alone opens none of these ports
+				for _, p := range slices.Concat(alwaysPorts, pcoipPorts, dcvPorts) {
+					if r.covers(p, firewallProfile{Name: "Public", LocalRules: true}) {
+						t.Errorf("%s: %+v", p, r)
+					}
+				}
+			}
+		})
+	}
+}
