@@ -24,6 +24,10 @@ const (
 	typeFileTimeProp = registry.Type(0xFFFF0010)
 )
 
+// dateTypes are the types that a date may have: that of Windows, without its
+// upper half, and what is left of either by tools that know no such types.
+var dateTypes = []registry.Type{typeFileTimeProp, 0x10, registry.Binary}
+
 // deviceTimes are when a device was last installed, last arrived and was last
 // removed. A time that is not written is zero.
 type deviceTimes struct {
@@ -47,7 +51,7 @@ func (m *Machine) deviceTimes(device Key) (deviceTimes, error) {
 		if err != nil {
 			return t, err
 		}
-		s, err := setting(m, k, "", []registry.Type{typeFileTimeProp}, (*registry.Value).Data, showFileTime)
+		s, err := setting(m, k, "", dateTypes, (*registry.Value).Data, showFileTime)
 		if err != nil {
 			return t, err
 		}

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing/fstest"
 
 	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // TestControlSetNotice shows when the reader is told which control set was
@@ -50,6 +52,21 @@ func TestDamagedFolderIsNoSystem(t *testing.T) {
 		_, err := FindSystemRoot(damagedFolders{fstest.MapFS{folder: {Mode: fs.ModeDir}}})
 		if !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", folder, err, want)
+		}
+	}
+}
+
+// TestNextControlSet makes sure that what is wrong in the control set of the
+// next start alone is said of that set, with a remedy that reaches it.
+func TestNextControlSet(t *testing.T) {
+	for _, c := range fixture(t, "control-set-default-other").Checks() {
+		if c.ID != "win.ssm.disabled" {
+			continue
+		}
+		o := requirement.Find(c.Requirement, c.Decide(context.Background())).Outcome
+		if o.Status != requirement.Failed || !strings.HasPrefix(o.Message, "in ControlSet002, which the next start uses: ") ||
+			!strings.HasPrefix(o.Remediation, "Restart the WorkSpace, so that it runs on ControlSet002. services.msc") || !strings.HasPrefix(o.Evidence[0].Key, "ControlSet002") {
+			t.Errorf("%+v", o)
 		}
 	}
 }

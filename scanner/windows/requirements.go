@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -67,16 +68,20 @@ func (m *Machine) Checks() []requirement.Check {
 		return checks
 	}
 	again := requirement.Bind(catalogue, m.restarted.Within)
-	where := ""
-	if set, err := m.registry.NextControlSet(); err == nil {
-		where = "in " + set.Name + ", which the next start uses: "
-	}
+	set, err := m.registry.NextControlSet()
 	for i := range checks {
 		if checks[i].Severity == requirement.Info {
 			continue // content, of which the control set is no part
 		}
-		last, next := checks[i].Decide, again[i].Decide
-		checks[i].Decide = func(ctx context.Context) requirement.Outcome { return worse(last(ctx), next(ctx), where) }
+		last, next, remedy := checks[i].Decide, again[i].Decide, checks[i].Remediation
+		checks[i].Decide = func(ctx context.Context) requirement.Outcome {
+			o := next(ctx)
+			if err == nil {
+				o.Message = "in " + set.Name + ", which the next start uses: " + o.Message
+				o.Remediation = "Restart the WorkSpace, so that it runs on " + set.Name + ". " + cmp.Or(o.Remediation, remedy)
+			}
+			return worse(last(ctx), o)
+		}
 	}
 	return checks
 }
@@ -87,13 +92,11 @@ var badness = map[requirement.Status]int{
 }
 
 // worse is the outcome that counts of those that two control sets lead to: that
-// of the one that Windows ran on last, and that of the next start's, before whose
-// message where is put.
-func worse(last, next requirement.Outcome, where string) requirement.Outcome {
+// of the one that Windows ran on last, and that of the next start's.
+func worse(last, next requirement.Outcome) requirement.Outcome {
 	passed := last.Status == requirement.Passed && next.Status == requirement.Passed
 	switch {
 	case badness[next.Status] > badness[last.Status], passed && next.Basis == requirement.Inferred && last.Basis != requirement.Inferred:
-		next.Message = where + next.Message
 		return next
 	case passed:
 		known := map[string]bool{}
