@@ -13,15 +13,15 @@ import (
 	"github.com/coldcheck/coldcheck/registry"
 )
 
-// systemOnly is a machine of which only the SYSTEM hive is there.
-func systemOnly(t *testing.T, file string) *Machine {
+// hiveOnly is a machine of which only one hive of HKLM is there.
+func hiveOnly(t *testing.T, hive, file string) *Machine {
 	data := testenv.CorpusFile(t, file)
 	noVolume := errors.New("not given")
 	m := &Machine{systemRoot: "Windows", hives: &hives{}, facts: &facts{}}
 	m.in.Context = context.Background()
 	m.volumes = map[string]*volume{"C": {role: "root", err: noVolume}, "D": {role: "user", err: noVolume}}
 	m.registry = registry.NewMachine(func(name string) (*registry.Hive, error) {
-		if name != "SYSTEM" {
+		if name != hive {
 			return nil, errors.New(name + ": not given")
 		}
 		return registry.Open(bytes.NewReader(data), int64(len(data)), registry.Options{})
@@ -60,7 +60,7 @@ func TestSystemsOfCorpus(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := systemOnly(t, c.file)
+			m := hiveOnly(t, "SYSTEM", c.file)
 			services, err := m.Services()
 			if err != nil {
 				t.Fatal(err)
@@ -125,5 +125,33 @@ func TestSystemsOfCorpus(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestUsersOfCorpus looks through hives of real users who have set next to
+// nothing: what Windows gives every user is no sign of a customized default
+// profile.
+func TestUsersOfCorpus(t *testing.T) {
+	for file, want := range map[string][]string{
+		"hives/strozfriedberg__notatin/test_data/NTUSER.DAT.gz":         nil,
+		"hives/log2timeline__dfwinreg/test_data/NTUSER.DAT":             nil,
+		"hives/log2timeline__plaso/test_data/NTUSER-RunTests.DAT":       nil,
+		"hives/EricZimmerman__Registry/Registry.Test/Hives/NTUSER1.DAT": nil,
+		"hives/Velocidex__regparser/testdata/NTUSER.DAT":                nil,
+	} {
+		m := hiveOnly(t, "SOFTWARE", file)
+		var d defaultProfile
+		for _, read := range []func(*defaultProfile, string) error{m.customConnections, m.customValues, m.customEnvironment, m.customPolicies} {
+			if err := read(&d, `HKLM\SOFTWARE`); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
+		var signs []string
+		for _, s := range d.Signs {
+			signs = append(signs, s.What)
+		}
+		if diff := cmp.Diff(want, signs); diff != "" {
+			t.Errorf("%s: %s", file, diff)
+		}
 	}
 }
