@@ -137,7 +137,7 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 		role := []Role{Root, User}[i]
 		s := sizes[i]
 		bytes := s.Bytes
-		if s.Least {
+		if s.Least && bytes >= gib {
 			bytes = bytes / gib * gib
 		}
 		if s.Err == nil {
@@ -153,7 +153,7 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 			byDocument = false
 			inferred = inferred || s.Least
 		}
-		text := fmt.Sprintf("%s %s", role, prose.GiB(bytes))
+		text := fmt.Sprintf("%s %s", role, sizeText(bytes))
 		said = append(said, text)
 		if bytes > limit*gib {
 			large = append(large, fmt.Sprintf("the %s volume has %s (%d bytes), and %d GiB are offered", role, prose.GiB(bytes), bytes, limit))
@@ -181,6 +181,14 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 		o.Message += "; the image does not hold the whole disk, or more than one of them"
 	}
 	return o
+}
+
+// sizeText says the size of a volume in a unit that fits.
+func sizeText(bytes int64) string {
+	if bytes < gib {
+		return fmt.Sprintf("%d MiB", bytes>>20)
+	}
+	return prose.GiB(bytes)
 }
 
 // fits says whether both volumes have exactly the size of a bundle's smallest.

@@ -387,6 +387,8 @@ func roleOf(point string) string {
 		return "efi"
 	case point == "/":
 		return "root"
+	case point == "/home":
+		return "user"
 	}
 	role := strings.ReplaceAll(strings.Trim(point, "/"), "/", "-")
 	return role[:min(len(role), longest)]
@@ -417,32 +419,31 @@ type Home struct {
 // of the service mounts the user volume.
 func (l *Layout) Home() Home {
 	h := Home{Volume: -1, Err: l.guessed}
-	if l.entry != nil {
-		if _, ok := parseDevice(l.entry.what); ok && !l.entry.has("bind", "rbind") {
-			h.Named = l.entry.what
-			if v, err := findDevice(l.tree.volumes, h.Named, l.tree.disks); err == nil && v != l.tree.root && v.FS == nil {
-				h.Volume = slices.Index(l.tree.volumes, v) - 1 // named, and cannot be read
-			}
-		}
-	}
 	if m, unknown := l.tree.mounts["/"]; unknown {
 		h.Err = m.Err
 		return h
 	}
-	m, mounted := l.tree.mounts[l.home]
-	switch {
-	case !mounted:
-		return h
-	case m.FS == nil && h.Named != "":
-		// It is not among the images, or not known which of them it is.
-		h.Err = m.Err
-	case m.FS == nil:
-		h.Set, h.Err = true, m.Err
-	default:
-		h.Set, h.Err = true, nil
-		if i := slices.Index(l.tree.volumes, m.volume); i > 0 {
-			h.Volume = i - 1
+	var named *volume
+	if l.entry != nil && !l.entry.has("bind", "rbind") {
+		if _, ok := parseDevice(l.entry.what); ok {
+			h.Named = l.entry.what
+			named, _ = findDevice(l.tree.volumes, h.Named, l.tree.disks)
 		}
+	}
+	m, mounted := l.tree.mounts[l.home]
+	if !mounted {
+		return h
+	}
+	h.Set, h.Err = true, nil
+	v := m.volume
+	if m.FS == nil {
+		h.Err = m.Err
+		if v = named; v == nil && h.Named != "" && l.entry.err == nil {
+			h.Set = false // it is not among the images, or not known which of them it is
+		}
+	}
+	if i := slices.Index(l.tree.volumes, v); i > 0 {
+		h.Volume = i - 1
 	}
 	return h
 }
