@@ -173,9 +173,9 @@ func TestTemplateStart(t *testing.T) {
 		start uint32
 		ok    bool
 	}{"termservice": {4, true}, "WinRM": {2, true}, "Broken": {0, false}, "Later": {0, false}, "Absent": {0, false}} {
-		start, ok := templateStart(template, service)
+		start, ok := templateStarts(template)[strings.ToLower(service)]
 		if start != want.start || ok != want.ok {
-			t.Errorf("templateStart(%s) = %d, %t", service, start, ok)
+			t.Errorf("start type of %s: %d, %t", service, start, ok)
 		}
 	}
 }

@@ -85,6 +85,7 @@ type facts struct {
 	variables   fact.Fact[environment]
 	accounts    fact.Fact[accounts]
 	services    fact.Fact[[]Service]
+	templates   fact.Fact[[]template]
 	started     fact.Fact[lastStart]
 	devices     fact.Fact[map[string]string]
 	profiles    fact.Fact[Profiles]

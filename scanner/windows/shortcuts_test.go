@@ -156,7 +156,7 @@ func FuzzDecodeText(f *testing.F) {
 		if commands, err := parseTask(data); err == nil && len(commands) > len(data) {
 			t.Errorf("%d commands out of %d bytes", len(commands), len(data))
 		}
-		templateStart(decodeText(data), "x")
+		templateStarts(decodeText(data))
 	})
 }
 

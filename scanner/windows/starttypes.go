@@ -183,53 +183,79 @@ const policyTemplates = `\security\templates\policies`
 // maxTemplate bounds one security template, in bytes: real ones have a few KiB.
 const maxTemplate = 4 << 20
 
+// A template is a security template of an applied Group Policy Object.
+type template struct {
+	File   requirement.Evidence
+	Starts map[string]uint32 // start types, by the services' names in lower case
+}
+
 // servicePolicies returns the start types that Group Policy sets for a service.
 func (m *Machine) servicePolicies(service string) ([]Setting[uint32], error) {
+	templates, err := m.templates.Get(m.next().readTemplates)
+	if err != nil {
+		return nil, err
+	}
+	var policies []Setting[uint32]
+	for _, t := range templates {
+		start, ok := t.Starts[strings.ToLower(service)]
+		if !ok {
+			continue
+		}
+		ev := t.File
+		ev.Value, ev.Data = service, strconv.FormatUint(uint64(start), 10)
+		policies = append(policies, Setting[uint32]{Value: start, Present: true, Evidence: ev})
+	}
+	return policies, nil
+}
+
+func (m *Machine) readTemplates() ([]template, error) {
 	folder := `C:\` + m.systemRoot + policyTemplates
 	entries, _, err := m.list(folder)
 	if err != nil {
 		return nil, err
 	}
-	var policies []Setting[uint32]
+	var templates []template
 	for _, e := range entries {
 		name := strings.ToLower(e.Name())
 		if e.IsDir() || !strings.HasPrefix(name, "gpt") || (path.Ext(name) != ".inf" && path.Ext(name) != ".dom") {
 			continue
 		}
-		data, f, err := m.read(folder+`\`+e.Name(), maxTemplate)
+		v, name, err := m.locate(folder + `\` + e.Name())
 		if err != nil {
 			return nil, err
 		}
-		start, ok := templateStart(decodeText(data), service)
-		if !ok {
-			continue
+		starts, f, err := readParsed(v, name, maxTemplate, "template", func(data []byte) (map[string]uint32, error) {
+			return templateStarts(decodeText(data)), nil
+		})
+		if err != nil {
+			return nil, err
 		}
-		f.Evidence.Value = service
-		f.Evidence.Data = strconv.FormatUint(uint64(start), 10)
-		policies = append(policies, Setting[uint32]{Value: start, Present: true, Evidence: f.Evidence})
+		templates = append(templates, template{f.Evidence, starts})
 	}
-	return policies, nil
+	return templates, nil
 }
 
-// templateStart finds the start type of a service in a security template:
-// lines of the form "Name",4,"D:(A;…)" in the section [Service General Setting].
-func templateStart(template, service string) (uint32, bool) {
+// templateStarts finds the start types of services in a security template, by the
+// services' names in lower case: lines of the form "Name",4,"D:(A;…)" in the
+// section [Service General Setting]. Of several for a service the first counts.
+func templateStarts(text string) map[string]uint32 {
+	starts := map[string]uint32{}
 	inSection := false
-	for line := range strings.Lines(template) {
+	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
 			inSection = strings.EqualFold(line, "[Service General Setting]")
 			continue
 		}
 		fields := strings.SplitN(line, ",", 3)
-		if !inSection || len(fields) < 2 || !strings.EqualFold(strings.Trim(strings.TrimSpace(fields[0]), `"`), service) {
+		if !inSection || len(fields) < 2 {
 			continue
 		}
 		start, err := strconv.ParseUint(strings.TrimSpace(fields[1]), 10, 32)
-		if err != nil {
-			continue
+		service := strings.ToLower(strings.Trim(strings.TrimSpace(fields[0]), `"`))
+		if _, known := starts[service]; err == nil && !known {
+			starts[service] = uint32(start)
 		}
-		return uint32(start), true
 	}
-	return 0, false
+	return starts
 }

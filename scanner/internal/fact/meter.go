@@ -13,7 +13,7 @@ const (
 	MaxBytes   = 64 << 20  // of files and registry values that it reads
 	MaxFiles   = 50_000    // that it opens
 	MaxFolders = 100_000   // that it lists
-	MaxSteps   = 2_000_000 // names, entries of folders, keys and values that it looks at
+	MaxSteps   = 1_000_000 // names, entries of folders, keys and values that it looks at
 )
 
 // ErrBound says that reading a fact would take more than any fact does. What is
