@@ -55,11 +55,11 @@ var hostiles = map[string]hostile{
 	"public desktop":  {"ready", scanner.Root, linksOf(1000, "Users/Public/Desktop", "%05d.lnk", "Users/Public/Desktop/7-Zip File Manager.lnk"), nil},
 	"user's desktop":  {"ready", scanner.User, linksOf(1000, "Users/jdoe/Desktop", "%05d.lnk", "Users/jdoe/Desktop/Notepad.lnk"), nil},
 	"startup scripts": {"ready", scanner.Root, links(1000, "ProgramData/Microsoft/Windows/Start Menu/Programs/Startup", "%05d.cmd", padded("@echo off\r\n", "rem ", "\r\n")), nil},
-	"Drives.xml":      {"ready", scanner.Root, drivesXML(1000), nil},
+	"Drives.xml":      {"ready", scanner.Root, drivesXML(1000), map[string]requirement.Status{"win.gpo.none": requirement.Warning}},
 
-	"services":        {"ready", scanner.Root, services(19_000, 8_000), undetermined("win.services.domain-account", "win.apps.on-c", "win.drives.only-c-d", "win.bp.antivirus", "win.sysprep.compatible", "win.component.pv-drivers")},
+	"services":        {"ready", scanner.Root, services(19_000, 8_000), undetermined("win.services.domain-account", "win.apps.on-c", "win.drives.only-c-d", "win.bp.antivirus", "win.sysprep.compatible", "win.component.pv-drivers", "win.component.stxhd")},
 	"short services":  {"ready", scanner.Root, services(19_000, 20), map[string]requirement.Status{"win.services.domain-account": requirement.Failed}},
-	"profiles":        {"ready", scanner.User, folders(5_000, "Users/user%05d", "AppData"), undetermined("win.profile.single")},
+	"profiles":        {"ready", scanner.User, folders(5_000, "Users/user%05d", "AppData"), map[string]requirement.Status{"win.profile.single": requirement.Warning}},
 	"listed profiles": {"ready", scanner.Root, listedProfiles(19_000), undetermined("win.profile.single")},
 
 	"units":          {"linux-ready", scanner.Root, links(4000, "usr/lib/systemd/system", "x%05d.service", padded("[Unit]\n[Service]\nExecStart=/bin/true\n", "# ", "\n")), nil},
@@ -75,7 +75,7 @@ var hostiles = map[string]hostile{
 	"homes":          {"linux-ready", scanner.User, folders(100_000, "user%06d", ""), undetermined("linux.apps.outside-home", "linux.contents.removed", "linux.bp.cache")},
 	"netplan":        {"linux-ubuntu", scanner.Root, interfaces(70_000), undetermined("linux.bp.network")},
 	"netplan files":  {"linux-ubuntu", scanner.Root, links(4000, "etc/netplan", "x%05d.yaml", padded("network: {version: 2}\n", "# ", "\n")), undetermined("linux.bp.network")},
-	"wants":          {"linux-ready", scanner.Root, wants(20_000), nil},
+	"wants":          {"linux-ready", scanner.Root, wants(20_000), undetermined("linux.component.cloud-init", "linux.component.skylight", "linux.component.pcoip", "linux.bp.antivirus", "linux.bp.firewall", "linux.apps.outside-home")},
 	"package status": {"linux-ubuntu", scanner.Root, links(4000, "var/lib/dpkg/info", "x%05d.list", padded("/.\n", "/usr", "\n")), undetermined("linux.apps.outside-home", "linux.contents.removed", "linux.component.cloud-init", "linux.component.skylight", "linux.component.pcoip", "linux.bp.antivirus", "linux.bp.updates")},
 }
 

@@ -1,10 +1,12 @@
 package windows
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -125,7 +127,12 @@ func (m *Machine) readServices() ([]Service, error) {
 	}
 	services := make([]Service, 0, len(keys))
 	for _, k := range keys {
-		services = append(services, m.readService(k))
+		s := m.readService(k)
+		// Of services beyond the bound not even the names are worth more reading.
+		if errors.Is(s.Err, fact.ErrBound) || errors.Is(s.Err, fact.ErrTime) {
+			return nil, s.Err
+		}
+		services = append(services, s)
 	}
 	return services, nil
 }
