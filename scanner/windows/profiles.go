@@ -111,7 +111,6 @@ func (m *Machine) readProfiles() (Profiles, error) {
 	if err != nil {
 		return ps, err
 	}
-	people := 0
 	for _, k := range keys {
 		if !strings.HasPrefix(strings.ToUpper(k.Name()), "S-1-") {
 			continue
@@ -133,7 +132,7 @@ func (m *Machine) readProfiles() (Profiles, error) {
 		}
 		p.SID, p.Backup = strings.CutSuffix(strings.ToUpper(k.Name()), ".BAK")
 		p.Kind = ps.Names.profileKind(p.SID)
-		if people++; p.Person() && p.Path != "" && people <= maxProfileFolders {
+		if p.Person() && p.Path != "" {
 			f, err := m.file(p.Path)
 			p.Gone = err == nil && !f.Exists
 		}
@@ -141,10 +140,6 @@ func (m *Machine) readProfiles() (Profiles, error) {
 	}
 	return ps, nil
 }
-
-// maxProfileFolders bounds the folders that are looked for. An entry beyond it
-// is taken for one whose folder is there.
-const maxProfileFolders = 1000
 
 // Relative identifiers that every machine and domain has ([MS-DTYP] 2.4.2.4),
 // and those of accounts that Windows makes for itself.
