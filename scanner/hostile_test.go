@@ -57,7 +57,7 @@ var hostiles = map[string]hostile{
 	"start menu":      {"ready", scanner.Root, linksOf(1000, "ProgramData/Microsoft/Windows/Start Menu/Programs", "%05d.lnk", "ProgramData/Microsoft/Windows/Start Menu/Programs/Firefox.lnk"), nil, 0},
 	"public desktop":  {"ready", scanner.Root, linksOf(1000, "Users/Public/Desktop", "%05d.lnk", "Users/Public/Desktop/7-Zip File Manager.lnk"), nil, 0},
 	"user's desktop":  {"ready", scanner.User, linksOf(1000, "Users/jdoe/Desktop", "%05d.lnk", "Users/jdoe/Desktop/Notepad.lnk"), nil, 0},
-	"startup scripts": {"ready", scanner.Root, links(1000, "ProgramData/Microsoft/Windows/Start Menu/Programs/Startup", "%05d.cmd", padded("@echo off\r\n", "rem ", "\r\n")), nil, 0},
+	"startup scripts": {"ready", scanner.Root, links(1000, "ProgramData/Microsoft/Windows/Start Menu/Programs/Startup", "%05d.cmd", padded("@echo off\r\n", "rem ", "\r\n")), undetermined("win.drives.only-c-d", "win.apps.on-c"), 0},
 	"Drives.xml":      {"ready", scanner.Root, drivesXML(600), map[string]requirement.Status{"win.gpo.none": requirement.Warning}, 0},
 
 	"services":        {"ready", scanner.Root, services(19_000, 8_000), undetermined("win.services.domain-account", "win.apps.on-c", "win.drives.only-c-d", "win.bp.antivirus", "win.sysprep.compatible", "win.component.pv-drivers", "win.component.stxhd"), 10},
