@@ -11,11 +11,11 @@ import (
 // A bootChoice is what one kernel command line asks of systemd
 // (systemd(1), kernel-command-line(7)).
 type bootChoice struct {
-	Target   string   // "default.target" if the line names none
-	Masked   []string // units that it masks
-	Wants    []string // units that it adds
-	Init     string   // another program instead of systemd, "" if none
-	Words    []string // of the line
+	Target   string     // "default.target" if the line names none
+	Masked   []string   // units that it masks
+	Wants    []string   // units that it adds
+	Init     string     // another program instead of systemd, "" if none
+	Lines    [][]string // the words of each line that asks for this; nil if none is known
 	Evidence requirement.Evidence
 }
 
@@ -28,19 +28,20 @@ const maxBootChoices = 16
 func (m *Machine) bootChoices() ([]bootChoice, error) {
 	lines, err := m.kernelCommandLine()
 	var list []bootChoice
-	var seen []string
+	index := map[string]int{}
 	for _, line := range lines {
 		c := parseBootChoice(strings.Fields(line.Text))
 		c.Evidence = line.Evidence
 		key := fmt.Sprint(c.Target, c.Masked, c.Wants, c.Init)
-		if slices.Contains(seen, key) {
+		if i, known := index[key]; known {
+			list[i].Lines = append(list[i].Lines, c.Lines...)
 			continue
 		}
 		if len(list) >= maxBootChoices {
 			err = joinErrors(err, fmt.Errorf("more than %d different kernel command lines: %w", maxBootChoices, errTooLarge))
 			break
 		}
-		seen, list = append(seen, key), append(list, c)
+		index[key], list = len(list), append(list, c)
 	}
 	if len(list) == 0 {
 		list = []bootChoice{{Target: "default.target"}}
@@ -56,7 +57,7 @@ var runlevels = map[string]string{
 }
 
 func parseBootChoice(words []string) bootChoice {
-	c := bootChoice{Target: "default.target", Words: words}
+	c := bootChoice{Target: "default.target", Lines: [][]string{words}}
 	for _, w := range words {
 		w = strings.Trim(w, `"`)
 		name, value, ok := strings.Cut(w, "=")

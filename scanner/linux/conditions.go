@@ -206,16 +206,21 @@ func (m *Machine) globCondition(p string) (answer, error) {
 // kernelCondition looks for a word, or for a name with or without a value, on
 // the kernel command line.
 func kernelCondition(arg string, c bootChoice) answer {
-	if c.Words == nil {
+	if c.Lines == nil {
 		return answerDepends // the command line is not known
 	}
-	for _, w := range c.Words {
-		w = strings.ReplaceAll(w, `"`, "")
-		if w == arg || !strings.Contains(arg, "=") && strings.HasPrefix(w, arg+"=") {
-			return answerYes
-		}
+	some, all := answerNo, answerYes
+	for _, line := range c.Lines {
+		has := answerOf(slices.ContainsFunc(line, func(w string) bool {
+			w = strings.ReplaceAll(w, `"`, "")
+			return w == arg || !strings.Contains(arg, "=") && strings.HasPrefix(w, arg+"=")
+		}))
+		some, all = max(some, has), min(all, has)
 	}
-	return answerNo
+	if some != all {
+		return answerDepends // on the entry that is chosen
+	}
+	return all
 }
 
 // environmentCondition looks at what the service manager itself has in its
@@ -224,9 +229,11 @@ func kernelCondition(arg string, c bootChoice) answer {
 func (m *Machine) environmentCondition(arg string, c bootChoice) (answer, error) {
 	name, value, withValue := strings.Cut(arg, "=")
 	known := map[string]string{}
-	for _, w := range c.Words {
-		if n, v, ok := strings.Cut(w, "="); ok && !strings.Contains(n, ".") {
-			known[n] = v
+	for _, line := range c.Lines {
+		for _, w := range line {
+			if n, v, ok := strings.Cut(w, "="); ok && !strings.Contains(n, ".") {
+				known[n] = v
+			}
 		}
 	}
 	data, _, err := m.tree.read("/etc/locale.conf", maxConfig)
@@ -253,7 +260,7 @@ func (m *Machine) environmentCondition(arg string, c bootChoice) (answer, error)
 		return answerOf(!withValue || v == value), nil
 	case name == "PATH" && !withValue:
 		return answerYes, nil
-	case slices.Contains([]string{"PATH", "HOME", "SHELL", "TERM", "USER", "LOGNAME", "LANG", "container"}, name), c.Words == nil:
+	case slices.Contains([]string{"PATH", "HOME", "SHELL", "TERM", "USER", "LOGNAME", "LANG", "container"}, name), c.Lines == nil:
 		return answerDepends, nil
 	}
 	return answerNo, nil
