@@ -47,7 +47,8 @@ func (m *Machine) judgeCloudInit(c component, off []cloudInitSwitch, unread erro
 	if c.Package == nil && c.Err == nil {
 		o.Remediation = m.install("cloud-init")
 	}
-	if o.Status == requirement.Failed {
+	// What turns cloud-init off also fails conditions of its units, and says more.
+	if t, _, err := c.trouble(); o.Status == requirement.Failed && (err != nil || !t.Fault) {
 		return o
 	}
 	say := func(make func(string, ...requirement.Evidence) requirement.Outcome, doubt bool) (requirement.Outcome, bool) {
@@ -66,7 +67,7 @@ func (m *Machine) judgeCloudInit(c component, off []cloudInitSwitch, unread erro
 	if failed, ok := say(requirement.Fail, false); ok {
 		return failed
 	}
-	if o.Status == requirement.Undetermined {
+	if o.Status != requirement.Passed && o.Status != requirement.Warning {
 		return o
 	}
 	if unread != nil {

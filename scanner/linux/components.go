@@ -97,6 +97,7 @@ type trouble struct {
 	What   string // "" if nothing speaks against the component
 	Remedy string // "" for the requirement's own
 	Doubt  bool   // it depends on the boot
+	Fault  bool   // the unit is enabled, and something else keeps it from running
 }
 
 // trouble says what speaks against the component, and what its evidence is. An
@@ -122,11 +123,14 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 	}
 	var started, off, doubtful []componentUnit
 	for _, u := range c.Units {
+		if u.Err == nil && u.State == unitMasked {
+			return u.trouble(c.Title), append(evidence, u.evidence()...), nil
+		}
+	}
+	for _, u := range c.Units {
 		switch {
 		case u.Err != nil:
 			unread = errors.Join(unread, u.Err)
-		case u.State == unitMasked:
-			return u.trouble(c.Title), append(evidence, u.evidence()...), nil
 		case u.State == unitMissing:
 		case u.starts():
 			started = append(started, u)
@@ -176,6 +180,7 @@ func (u componentUnit) trouble(title string) trouble {
 		t.Doubt = true
 		t.Remedy = "Remove the boot entry that does not start it, or what that entry's kernel command line says."
 	case unitEnabled:
+		t.Fault = true
 		t.What = fmt.Sprintf("%s: %s is enabled but does not start: %s", title, u.Name, u.Fault.Why)
 		if t.Doubt = !u.Fault.Certain; t.Doubt {
 			t.What = fmt.Sprintf("%s: %s is enabled, but may not start: %s", title, u.Name, u.Fault.Why)
