@@ -60,7 +60,7 @@ told() {
 #   /home/jdoe/acme/bin/acme-cad of package acme-cad,
 #   /home/jdoe/acme/bin/acme-licensed of package acme-cad,
 #   /home/jdoe/acme/lib/libacme.so.12 of package acme-cad,
-#   /home/jdoe/acme/bin/acme-licensed of unit acme-licensed.service,
+#   /home/jdoe/acme/bin/acme-licensed by unit acme-licensed.service,
 #   /home/jdoe/acme/bin/acme-cad by the link /usr/local/bin/acme-cad and 1
 #   more
 # By hand: Remove the application and install it again outside /home, for
@@ -79,7 +79,7 @@ fi
 
 # ----------------------------------------------------------------------------
 # linux.component.skylight (failed, required)
-# Skylight agent: skylight-agent.service is disabled, not enabled
+# Skylight agent: skylight-agent.service is disabled
 
 if systemctl is-enabled --quiet -- skylight-agent.service; then
 	echo 'linux.component.skylight: nothing to do: unit skylight-agent.service'
