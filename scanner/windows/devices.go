@@ -66,7 +66,8 @@ func (m *Machine) deviceTimes(device Key) (deviceTimes, error) {
 
 // deviceOf finds the device whose Driver names a class key
 // ("{4d36e972-…}\0007"), first by the names under which it was known. A device
-// under one of these without any Driver is taken if there is no better one.
+// that was removed, and then one under these names without any Driver, is taken
+// if there is no better one.
 func (m *Machine) deviceOf(driver string, known ...string) (instance string, device Key, err error) {
 	var nameless Key
 	var namelessInstance string
@@ -79,11 +80,15 @@ func (m *Machine) deviceOf(driver string, known ...string) (instance string, dev
 			return "", Key{}, err
 		}
 		own, err := m.text(k, "Driver")
-		switch {
-		case err != nil:
+		if err != nil {
 			return "", Key{}, err
+		}
+		switch {
 		case strings.EqualFold(own.Value, driver):
-			return name, k, nil
+			times, err := m.deviceTimes(k)
+			if err != nil || !times.Removed.After(times.Arrived) {
+				return name, k, err
+			}
 		case k.Exists() && !own.Present:
 			namelessInstance, nameless = name, k
 		}

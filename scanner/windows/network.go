@@ -193,6 +193,9 @@ func (m *Machine) networkClasses() (map[string]networkClass, error) {
 		if err != nil {
 			return nil, err
 		}
+		if known, twice := classes[strings.ToUpper(id.Value)]; twice && !known.software {
+			continue // Windows makes no two; an adapter counts before what is none
+		}
 		hidden := characteristics.Value&ncfHidden != 0 && characteristics.Value&ncfPhysical == 0
 		classes[strings.ToUpper(id.Value)] = networkClass{
 			driver:      classNetwork + `\` + k.Name(),
