@@ -115,7 +115,7 @@ func (m *Machine) readProfiles() (Profiles, error) {
 		if !strings.HasPrefix(strings.ToUpper(k.Name()), "S-1-") {
 			continue
 		}
-		image, err := m.text(k, "ProfileImagePath")
+		image, err := m.looseText(k, "ProfileImagePath")
 		if err != nil {
 			return ps, err
 		}

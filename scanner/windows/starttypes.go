@@ -166,9 +166,9 @@ func judgeRDS(start requirement.Outcome, dll Setting[string], program File, deny
 		o.Remediation = repairWindows
 		return o
 	case policy.Present && policy.Value != 0:
-		start.Message += "; a policy denies connections, which is not asked for"
+		start.Message += "; a policy denies remote connections, which does not matter here"
 	case !policy.Present && (!deny.Present || deny.Value != 0):
-		start.Message += "; connections are denied, which is not asked for"
+		start.Message += "; remote connections are denied, which does not matter here"
 	}
 	if policy.Present {
 		return start.With(policy.Evidence)
