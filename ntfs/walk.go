@@ -23,9 +23,13 @@ const maxPathBytes = 3 * 32767
 // whose index, or whose record, cannot be read. The error is fn's, or ErrCorrupt
 // where directories lie deeper than any path can say.
 func (f *FS) Walk(name string, fn func(path []byte, e *Entry) error) (damaged int64, err error) {
+	return f.walk(name, fn, false)
+}
+
+func (f *FS) walk(name string, fn func(path []byte, e *Entry) error, records bool) (damaged int64, err error) {
 	start, err := f.resolve(name)
 	if err == nil {
-		w := walk{f: f, fn: fn, name: name, seen: make(marks), doubtful: make(marks)}
+		w := walk{f: f, records: records, fn: fn, name: name, seen: make(marks), doubtful: make(marks)}
 		if err = w.run(start); err == nil {
 			return w.damaged, nil
 		}
@@ -36,8 +40,16 @@ func (f *FS) Walk(name string, fn func(path []byte, e *Entry) error) (damaged in
 	return 0, &fs.PathError{Op: "walk", Path: name, Err: err}
 }
 
+// WalkRecords is Walk by the records alone: it reads no index of a directory,
+// unless records are damaged, so that a name comes also where Windows would not
+// find it. Stat tells of those that matter.
+func (f *FS) WalkRecords(name string, fn func(path []byte, e *Entry) error) (damaged int64, err error) {
+	return f.walk(name, fn, f.damage.Count == 0)
+}
+
 type walk struct {
 	f              *FS
+	records        bool // the indexes of directories are not read
 	fn             func(path []byte, e *Entry) error
 	name           string
 	told           bool  // the error is fn's
@@ -159,6 +171,10 @@ func (w *walk) call(e *Entry) error {
 // enter takes a directory as the next one.
 func (w *walk) enter(dir uint32, doubt error) error {
 	l := level{dir: dir, kids: w.f.index.children(dir), doubt: doubt, path: len(w.path)}
+	if w.records {
+		w.stack = append(w.stack, l)
+		return nil
+	}
 	d, err := w.f.doubts(dir, math.MaxInt64)
 	if err != nil {
 		return err

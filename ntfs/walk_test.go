@@ -68,6 +68,30 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+// TestWalkRecords comes by the same files where every directory's index is whole.
+func TestWalkRecords(t *testing.T) {
+	f := small(t).f
+	for _, start := range []string{".", "links", "many"} {
+		want, _ := walked(t, f, start)
+		var got []string
+		damaged, err := f.WalkRecords(start, func(path []byte, e *Entry) error {
+			p := string(path)
+			if e.Dir {
+				p += "/"
+			}
+			got = append(got, p)
+			return nil
+		})
+		slices.Sort(got)
+		if !slices.Equal(got, want) || damaged != 0 || err != nil || len(got) == 0 {
+			t.Errorf("%s: %d paths, %d damaged, %v; want %d", start, len(got), damaged, err, len(want))
+		}
+	}
+	if _, err := f.WalkRecords("none", nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a name that is not there: %v", err)
+	}
+}
+
 // TestWalkDamage walks past what a torn record hides.
 func TestWalkDamage(t *testing.T) {
 	e := small(t)

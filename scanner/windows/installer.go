@@ -3,7 +3,6 @@ package windows
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/registry"
@@ -228,13 +227,13 @@ func (m *Machine) comServers(env environment) ([]placed, error) {
 // comServer adds a server of a class if it is not on drive C: the default value,
 // and for a class of .NET the place of its code.
 func (m *Machine) comServer(found []placed, env environment, parent Key, class, server *registry.Key, library bool) ([]placed, error) {
-	for _, name := range []string{"", "CodeBase"} {
-		v, err := server.Value(name)
-		if errors.Is(err, fs.ErrNotExist) {
+	values, err := server.Values()
+	if err != nil {
+		return found, err
+	}
+	for _, v := range values {
+		if name := v.Name(); name != "" && !strings.EqualFold(name, "CodeBase") {
 			continue
-		}
-		if err != nil {
-			return found, err
 		}
 		if t := v.Type(); t != registry.SZ && t != registry.ExpandSZ {
 			continue

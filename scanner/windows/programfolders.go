@@ -126,11 +126,15 @@ func (m *Machine) linksBelow(off *offPlaces, folder string) error {
 		return err
 	}
 	var links []string
-	damaged, err := v.fs.Walk(name, func(p []byte, e *ntfs.Entry) error {
+	var doubt error
+	damaged, err := v.fs.WalkRecords(name, func(p []byte, e *ntfs.Entry) error {
 		if err := m.meter.Steps(1); err != nil {
 			return err
 		}
-		if e.ReparseTag&nameSurrogate != 0 && len(links) < maxPrograms {
+		switch {
+		case e.Doubt != nil && e.Dir:
+			doubt = v.problem(name+"/"+string(p), e.Doubt)
+		case e.ReparseTag&nameSurrogate != 0 && len(links) < maxPrograms:
 			links = append(links, string(p))
 		}
 		return nil
@@ -151,29 +155,9 @@ func (m *Machine) linksBelow(off *offPlaces, folder string) error {
 		off.Machine = append(off.Machine, placed{p[strings.LastIndexByte(p, '/')+1:], where, ev})
 	}
 	if damaged > 0 {
-		return m.unreadFolders(v, name)
+		doubt = errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.role, name, prose.Count(int(damaged), "folder", "folders")))
 	}
-	return nil
-}
-
-// unreadFolders returns an error if one of the folders below a folder cannot be
-// read, and so may be a link. What is a file by the index of its folder is none.
-func (m *Machine) unreadFolders(v *volume, folder string) error {
-	return fs.WalkDir(v.fs, folder, func(name string, e fs.DirEntry, err error) error {
-		if err := m.meter.Steps(1); err != nil {
-			return err
-		}
-		if err != nil {
-			return v.problem(name, err)
-		}
-		if !e.IsDir() {
-			return nil
-		}
-		if _, err := e.Info(); err != nil {
-			return v.problem(name, err)
-		}
-		return nil
-	})
+	return doubt
 }
 
 // Folders of drive D that hold no installed programs, whatever files are in
@@ -223,13 +207,23 @@ func (m *Machine) programFolder(off *offPlaces, v *volume, e fs.DirEntry) error 
 		return nil // what it leads to is elsewhere
 	}
 	program := ""
-	damaged, err := v.fs.Walk(e.Name(), func(p []byte, entry *ntfs.Entry) error {
+	var doubt error
+	damaged, err := v.fs.WalkRecords(e.Name(), func(p []byte, entry *ntfs.Entry) error {
 		if err := m.meter.Steps(1); err != nil {
 			return err
 		}
-		if !entry.Dir && len(p) > 4 && strings.EqualFold(string(p[len(p)-4:]), ".exe") {
-			program = string(p)
-			return errStop
+		isProgram := !entry.Dir && len(p) > 4 && strings.EqualFold(string(p[len(p)-4:]), ".exe")
+		switch {
+		case entry.Doubt != nil && (entry.Dir || isProgram):
+			doubt = v.problem(e.Name()+"/"+string(p), entry.Doubt)
+		case isProgram:
+			f, err := v.file(e.Name() + "/" + string(p))
+			if err != nil {
+				doubt = err
+			} else if f.Exists {
+				program = string(p)
+				return errStop
+			}
 		}
 		return nil
 	})
@@ -237,9 +231,9 @@ func (m *Machine) programFolder(off *offPlaces, v *volume, e fs.DirEntry) error 
 	case err != nil && !errors.Is(err, errStop):
 		return v.problem(e.Name(), err)
 	case program == "" && damaged > 0:
-		return fmt.Errorf("%s volume: %s: %s could not be read", v.role, e.Name(), prose.Count(int(damaged), "entry", "entries"))
+		return errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.role, e.Name(), prose.Count(int(damaged), "folder", "folders")))
 	case program == "":
-		return nil
+		return doubt
 	}
 	where := `D:\` + e.Name() + `\` + strings.ReplaceAll(program, "/", `\`)
 	switch {
