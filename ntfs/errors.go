@@ -56,6 +56,7 @@ const (
 	reasonFreed
 	reasonBeyond
 	reasonDirectory
+	reasonPending
 )
 
 var reasons = [...]string{
@@ -74,6 +75,7 @@ var reasons = [...]string{
 	reasonReparse:   "has reparse data that cannot be read",
 	reasonFreed:     "is marked as free, but in use by the bitmap of $MFT",
 	reasonDirectory: "has the index of a directory, and is not marked as one",
+	reasonPending:   "has a change in $LogFile that cannot be applied",
 	reasonBeyond:    "lies past the end of $MFT, but is in use by its bitmap",
 }
 

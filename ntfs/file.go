@@ -103,6 +103,9 @@ func (f *FS) open(path string, record uint32, stream string) (*File, error) {
 	} else if s.flags&attrEncrypted != 0 {
 		file.refused = errEFS
 	}
+	if f.unlogged[record] && s.resident != nil && file.refused == nil && s.size > 0 {
+		file.refused = errUnlogged
+	}
 	switch {
 	case file.refused == nil, errors.Is(file.refused, ErrCorrupt):
 	case errors.Is(file.refused, ErrUnsupported), errors.Is(file.refused, ErrEncrypted):

@@ -447,7 +447,7 @@ func FuzzLogFile(f *testing.F) {
 	f.Add(restartPage(4096, 10, logIsClean, 0))
 	f.Add(append(restartPage(512, 10, 0, 0), restartPage(512, 11, logIsClean, logNoClient)...))
 	f.Fuzz(func(t *testing.T, head []byte) {
-		switch state := parseLog(head); state {
+		switch state, _ := parseLog(head); state {
 		case LogClean, LogNotClean, LogEmpty, LogCorrupt:
 		default:
 			t.Error(state)

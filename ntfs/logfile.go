@@ -11,7 +11,7 @@ type LogState string
 // States of $LogFile.
 const (
 	LogClean    LogState = "clean"     // the volume was dismounted
-	LogNotClean LogState = "not clean" // it was not: some changes may only be in the journal, which this package does not replay
+	LogNotClean LogState = "not clean" // it was not: some changes may only be in the journal, see [Volume].Replay
 	LogEmpty    LogState = "empty"     // all 0xFF, as it is after formatting and after a repair
 	LogCorrupt  LogState = "corrupt"   // it has no valid restart page
 )
@@ -23,19 +23,21 @@ const (
 
 	logHead = 2 * maxLogPage // holds both restart pages
 
+	clientSize  = 160 // bytes of a client, with its name
 	logNoClient = 0xFFFF
 	logIsClean  = 0x0002
 )
 
-// logState reads the restart pages.
-func (f *FS) logState() (LogState, error) {
+// openLog reads the restart pages, and where the volume was in use applies the
+// log.
+func (f *FS) openLog() error {
+	var s *stream
 	head, err := func() ([]byte, error) {
 		ino, err := f.load(recordLogFile)
 		if err != nil {
 			return nil, err
 		}
-		s, err := ino.need(f.disk, typeData, "")
-		if err != nil {
+		if s, err = ino.need(f.disk, typeData, ""); err != nil {
 			return nil, err
 		}
 		head := make([]byte, min(s.size, logHead))
@@ -43,34 +45,47 @@ func (f *FS) logState() (LogState, error) {
 	}()
 	if err != nil {
 		if !recoverable(err) {
-			return "", err
+			return fmt.Errorf("$LogFile: %w", err)
 		}
 		f.note("$LogFile: %v", err)
-		return LogCorrupt, nil
+		f.logState, f.replay.Err = LogCorrupt, err
+		return nil
 	}
-	return parseLog(head), nil
+	var area restartArea
+	switch f.logState, area = parseLog(head); f.logState {
+	case LogCorrupt:
+		f.replay.Err = corrupt("no valid restart page")
+	case LogNotClean:
+		if f.replay, err = f.replayLog(area, s); err != nil {
+			return fmt.Errorf("$LogFile: %w", err)
+		}
+		if f.replay.Blocks > 0 {
+			return f.openMFT() // $MFT itself may have grown
+		}
+	}
+	return nil
 }
 
-func parseLog(head []byte) LogState {
+func parseLog(head []byte) (LogState, restartArea) {
 	if len(head) > 0 && bytes.Count(head, []byte{0xFF}) == len(head) {
-		return LogEmpty
+		return LogEmpty, restartArea{}
 	}
 	// The second page lies at one of the sizes that a page may have; the
 	// newer of the two counts.
-	state, newest := LogCorrupt, int64(-1)
+	state, newest := LogCorrupt, restartArea{}
 	for _, at := range restartPages {
 		if at >= len(head) {
 			break
 		}
-		clean, lsn, err := parseRestart(head[at:], at)
-		if err == nil && lsn > newest {
-			newest = lsn
-			if state = LogNotClean; clean {
+		area, err := parseRestart(head[at:], at)
+		if err == nil && (state == LogCorrupt || area.lsn > newest.lsn) {
+			newest = area
+			if state = LogNotClean; area.clean {
 				state = LogClean
 			}
 		}
 	}
-	return state
+	return state, newest
 }
 
 var restartPages = []int{0, 512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10}
@@ -83,33 +98,50 @@ var restartPages = []int{0, 512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 3
 //	20  4  size of the log's other pages
 //	24  2  offset of the restart area
 //
-// and its restart area:
+// and at byte 26 and 28 the version of the log; behind it lie a restart area and
+// its clients, see restartArea.
 //
-//	 0  8  newest LSN
-//	12  2  first client in use, 0xFFFF if there is none
-//	14  2  flags
-//
-// libfsntfs, Log File service restart page header; Linux, fs/ntfs/logfile.h.
-func parseRestart(page []byte, at int) (clean bool, lsn int64, err error) {
+// libfsntfs, Log File service restart page header; flatcap's NTFS documentation,
+// File - $LogFile.
+func parseRestart(page []byte, at int) (area restartArea, err error) {
 	if len(page) < minLogPage || string(page[:4]) != "RSTR" && string(page[:4]) != "CHKD" {
-		return false, 0, corrupt("no restart page")
+		return restartArea{}, corrupt("no restart page")
 	}
 	size := int(le.Uint32(page[16:]))
 	if !powerOfTwo(size, minLogPage, maxLogPage) || size > len(page) || (at != 0 && at != size) {
-		return false, 0, corrupt("restart page of %d bytes", size)
+		return restartArea{}, corrupt("restart page of %d bytes", size)
 	}
 	page = bytes.Clone(page[:size])
 	if why := fixup(page); why != readable {
-		return false, 0, fmt.Errorf("restart page %w", why)
+		return restartArea{}, fmt.Errorf("restart page %w", why)
 	}
-	area := int(le.Uint16(page[24:]))
-	if area < 30 || area+48 > size {
-		return false, 0, corrupt("restart area at byte %d", area)
+	begin := int(le.Uint16(page[24:]))
+	if begin < 30 || begin+48 > size {
+		return restartArea{}, corrupt("restart area at byte %d", begin)
 	}
-	a := page[area:]
-	lsn = int64(le.Uint64(a))
-	if lsn < 0 {
-		return false, 0, corrupt("LSN %d", lsn)
+	a := page[begin:]
+	if le.Uint64(a) >= 1<<63 {
+		return restartArea{}, corrupt("LSN %d", le.Uint64(a))
 	}
-	return le.Uint16(a[12:]) == logNoClient || le.Uint16(a[14:])&logIsClean != 0, lsn, nil
+	client := int(le.Uint16(a[12:]))
+	area = restartArea{
+		clean:        client == logNoClient || le.Uint16(a[14:])&logIsClean != 0,
+		lsn:          le.Uint64(a),
+		major:        int16(le.Uint16(page[28:])),
+		pageSize:     int64(le.Uint32(page[20:])),
+		sequenceBits: uint(le.Uint32(a[16:])),
+		size:         int64(le.Uint64(a[24:])),
+		dataOffset:   int64(le.Uint16(a[38:])),
+	}
+	if client == logNoClient {
+		client = 0
+	}
+	// A log whose clients cannot be read is one that cannot be applied.
+	at = int(le.Uint16(a[22:])) + clientSize*client
+	if !powerOfTwo(int(min(area.pageSize, maxLogPage+1)), minLogPage, maxLogPage) || at < 40 || at+clientSize > len(a) {
+		area.major = 0
+		return area, nil
+	}
+	area.oldest, area.restart = le.Uint64(a[at:]), le.Uint64(a[at+8:])
+	return area, nil
 }

@@ -430,7 +430,7 @@ func TestLogState(t *testing.T) {
 		{"page of 8 KiB at 4 KiB", log(torn, restartPage(8192, 1, logIsClean, 0)), LogCorrupt},
 		{"cut", clean[:4095], LogCorrupt},
 	} {
-		if got := parseLog(test.head); got != test.want {
+		if got, _ := parseLog(test.head); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}

@@ -45,17 +45,20 @@ const maxRecords = math.MaxUint32
 // fs.ErrNotExist only where the index was read and does not have the name, and no
 // record has it.
 type FS struct {
-	boot    boot
-	disk    *disk
-	mft     *stream
-	records uint32 // of $MFT
-	inUse   int64  // of these
-	up      *upcase
-	index   index
-	volume  Volume
-	damage  Damage
-	freed   []uint32 // records that are free, but in use by the bitmap of $MFT
-	cut     []uint32 // records in use by the bitmap, behind the end of $MFT
+	boot     boot
+	disk     *disk
+	mft      *stream
+	records  uint32 // of $MFT
+	inUse    int64  // of these
+	up       *upcase
+	index    index
+	volume   Volume
+	replay   Replay
+	logState LogState
+	unlogged map[uint32]bool // records of which some of the content is not known
+	damage   Damage
+	freed    []uint32 // records that are free, but in use by the bitmap of $MFT
+	cut      []uint32 // records in use by the bitmap, behind the end of $MFT
 
 	seed         maphash.Seed // of fingerprints of directories
 	orderUnknown bool         // $UpCase was not there to say how names are ordered
@@ -120,6 +123,7 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 	}
 	for _, step := range []func() error{
 		f.openMFT,
+		f.openLog,
 		f.loadUpcase,
 		func() error { return f.scan(o.Readers) },
 		f.loadVolume,

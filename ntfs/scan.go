@@ -224,11 +224,17 @@ func (w *scanner) block(first uint32, block []byte, whole bool) error {
 	for i := range len(block) / size {
 		record := block[i*size : (i+1)*size]
 		number := first + uint32(i)
-		if !whole && f.mft.readAt(record, int64(number)*int64(size)) != nil {
-			if err := w.bad(number, reasonTruncated); err != nil {
-				return err
+		if !whole {
+			if err := f.mft.readAt(record, int64(number)*int64(size)); err != nil {
+				why := reasonTruncated
+				if errors.Is(err, errPending) {
+					why = reasonPending
+				}
+				if err := w.bad(number, why); err != nil {
+					return err
+				}
+				continue
 			}
-			continue
 		}
 		if err := w.record(number, record); err != nil {
 			return err

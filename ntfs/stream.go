@@ -17,15 +17,19 @@ type disk struct {
 	r           io.ReaderAt
 	size        int64 // of the image in bytes; less than the volume's if it was cut off
 	clusterSize int64
-	clusters    int64 // of the volume
-	readers     int   // reads of one stream at a time
+	clusters    int64   // of the volume
+	readers     int     // reads of one stream at a time
+	patches     []patch // of the log, in order
 }
 
 func (d *disk) readAt(p []byte, off int64) error {
 	if off > d.size-int64(len(p)) {
 		return corrupt("%d bytes at byte %d lie past the end of the image (%d bytes)", len(p), off, d.size)
 	}
-	return readFull(d.r, p, off)
+	if err := readFull(d.r, p, off); err != nil || len(d.patches) == 0 {
+		return err
+	}
+	return d.patched(p, off)
 }
 
 // maxUnit is the largest compression unit that NTFS knows, in bytes: 16

@@ -12,6 +12,7 @@ type Volume struct {
 	Version string   // of NTFS: "3.1"
 	Dirty   bool     // the volume's dirty flag: it was not dismounted, or has to be checked
 	LogFile LogState // of the metadata journal
+	Replay  Replay   // what was made of the journal, where it is LogNotClean or LogCorrupt
 	Err     error    // why Label, Version and Dirty are not known; nil if they are
 
 	SectorSize  int   // in bytes
@@ -48,10 +49,7 @@ func (f *FS) loadVolume() error {
 		f.volume.Err = fmt.Errorf("$Volume: %w", err)
 		f.note("%v", f.volume.Err)
 	}
-	var err error
-	if f.volume.LogFile, err = f.logState(); err != nil {
-		return fmt.Errorf("$LogFile: %w", err)
-	}
+	f.volume.LogFile, f.volume.Replay = f.logState, f.replay
 	return nil
 }
 

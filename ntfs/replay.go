@@ -1,0 +1,525 @@
+package ntfs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// What the log of a volume that was in use holds beyond what lies on the disk is
+// applied in memory, as Windows does at the next start: first every change again
+// that its record of $MFT, its index block or its bitmap does not have yet, then
+// those of transactions that were not finished are undone. What cannot be applied
+// makes the record or block one that cannot be read.
+//
+// A record or block has the LSN of its last change at byte 8, so what it has is
+// certain. A bitmap has none: its changes are applied in their order, and end in
+// the same state.
+
+// Operations. flatcap's NTFS documentation, File - $LogFile.
+const (
+	opNoop                 = 0x00
+	opCompensation         = 0x01
+	opInitializeRecord     = 0x02
+	opDeallocateRecord     = 0x03
+	opWriteEndOfRecord     = 0x04
+	opCreateAttribute      = 0x05
+	opDeleteAttribute      = 0x06
+	opUpdateResident       = 0x07
+	opUpdateNonresident    = 0x08
+	opUpdateMappingPairs   = 0x09
+	opDeleteDirtyClusters  = 0x0A
+	opSetSizes             = 0x0B
+	opAddEntryRoot         = 0x0C
+	opDeleteEntryRoot      = 0x0D
+	opAddEntryBlock        = 0x0E
+	opDeleteEntryBlock     = 0x0F
+	opWriteEndOfBlock      = 0x10
+	opSetEntryVCNRoot      = 0x11
+	opSetEntryVCNBlock     = 0x12
+	opUpdateFileNameRoot   = 0x13
+	opUpdateFileNameBlock  = 0x14
+	opSetBits              = 0x15
+	opClearBits            = 0x16
+	opCommit               = 0x1A
+	opForget               = 0x1B
+	opUpdateRecordRoot     = 0x21
+	opUpdateRecordBlock    = 0x22
+	opRelativeDataRoot     = 0x23 // quota and its like: not of names, and left as it is
+	opRelativeDataBlock    = 0x24
+	opZeroEndOfRecord      = 0x25
+	opLast                 = 0x25
+	maxReplay              = 64 << 20 // bytes that changed blocks may take
+	maxTransactionsAtATime = 1 << 16
+)
+
+// Replay tells what was made of the log of a volume that was in use.
+type Replay struct {
+	Records int64 // of the log, that were read
+	Blocks  int   // records of $MFT, index blocks and pieces of bitmaps that differ from the disk
+	Unsure  int   // of these, such as cannot be read since a change could not be applied
+	Undone  int   // transactions that were not finished
+	Err     error // why the log could not be applied; the volume is then as it lies
+}
+
+// replay applies the log.
+type replay struct {
+	f      *FS
+	blocks map[int64]*replayBlock // by where they lie, in bytes
+	used   int64                  // bytes
+	result Replay
+}
+
+// replayBlock is a record of $MFT or an index block without its fixups, or a
+// cluster of something else.
+type replayBlock struct {
+	data      []byte
+	protected bool
+	changed   bool
+	unlogged  bool // some of what the file holds, in its record, is not in the log
+	unsure    error
+}
+
+// replayLog reads the log from the oldest record that is needed and applies it.
+// The error is the reader's.
+func (f *FS) replayLog(area restartArea, s *stream) (Replay, error) {
+	r := replay{f: f, blocks: make(map[int64]*replayBlock)}
+	err := r.run(area, s)
+	if err != nil && !recoverable(err) {
+		return Replay{}, err
+	}
+	if err != nil {
+		r.result.Err = err
+		return r.result, nil
+	}
+	r.install()
+	return r.result, nil
+}
+
+func (r *replay) run(area restartArea, s *stream) error {
+	l, err := newLogReader(area, s.size, s.readAt)
+	if err != nil {
+		return err
+	}
+	oldest := area.oldest
+	if oldest == 0 || area.restart != 0 && area.restart < oldest {
+		oldest = area.restart
+	}
+	if oldest == 0 {
+		return corrupt("no LSN to begin at")
+	}
+	open := make(map[uint32]uint64) // the last record of each transaction that is not finished
+	err = l.records(oldest, func(rec logRecord) error {
+		r.result.Records++
+		if rec.kind != logRecordData {
+			return nil
+		}
+		switch {
+		case rec.transaction == 0:
+		case rec.redo.op == opForget || rec.redo.op == opCommit:
+			delete(open, rec.transaction)
+		default:
+			if open[rec.transaction] = rec.lsn; len(open) > maxTransactionsAtATime {
+				return corrupt("more than %d transactions at a time", maxTransactionsAtATime)
+			}
+		}
+		return r.apply(&rec, rec.redo, false)
+	})
+	if err != nil {
+		return err
+	}
+	return r.undo(l, open)
+}
+
+// undo takes back what transactions did that were not finished, the last change
+// first.
+func (r *replay) undo(l *logReader, open map[uint32]uint64) error {
+	r.result.Undone = len(open)
+	var next []uint64
+	for _, lsn := range open {
+		next = append(next, lsn)
+	}
+	for range maxLogRecords {
+		if len(next) == 0 {
+			return nil
+		}
+		i := slices.Index(next, slices.Max(next))
+		rec, _, err := l.record(next[i])
+		if err == errLogEnd {
+			return corrupt("no record at LSN %d, which is to be undone", next[i])
+		}
+		if err != nil {
+			return err
+		}
+		if rec.kind == logRecordData {
+			if err := r.apply(&rec, rec.undo, true); err != nil {
+				return err
+			}
+		}
+		if rec.undoNext >= next[i] {
+			return corrupt("the record at LSN %d is undone by that at %d", rec.undoNext, next[i])
+		}
+		if next[i] = rec.undoNext; rec.undoNext == 0 {
+			next = slices.Delete(next, i, i+1)
+		}
+	}
+	return corrupt("transactions without an end")
+}
+
+// apply makes one change. What does not fit makes its block unsure. The error is
+// the reader's, or one that ends it all.
+func (r *replay) apply(rec *logRecord, c logChange, undo bool) error {
+	switch c.op {
+	case opInitializeRecord, opDeallocateRecord, opWriteEndOfRecord, opCreateAttribute, opDeleteAttribute, opUpdateResident,
+		opUpdateMappingPairs, opSetSizes, opAddEntryRoot, opDeleteEntryRoot, opSetEntryVCNRoot, opUpdateFileNameRoot, opUpdateRecordRoot,
+		opRelativeDataRoot, opZeroEndOfRecord:
+		return r.applyTo(rec, c, undo, "FILE", c.op == opInitializeRecord, int64(r.f.boot.recordSize))
+	case opAddEntryBlock, opDeleteEntryBlock, opWriteEndOfBlock, opSetEntryVCNBlock, opUpdateFileNameBlock, opUpdateRecordBlock, opRelativeDataBlock:
+		return r.applyTo(rec, c, undo, "INDX", false, 0)
+	case opUpdateNonresident:
+		return r.applyNonresident(rec, c, undo)
+	case opSetBits, opClearBits:
+		return r.applyBits(rec, c)
+	case opDeleteDirtyClusters:
+		r.drop(c.data)
+		return nil
+	}
+	if c.op > opLast {
+		return unsupported("operation 0x%X in the log", c.op)
+	}
+	return nil
+}
+
+// place returns where on the volume a byte lies of the clusters that a record is
+// about.
+func (r *replay) place(rec *logRecord, off int64) (at int64, ok bool) {
+	size := r.f.disk.clusterSize
+	off += rec.clusterOffset
+	i := off / size
+	if off < 0 || i >= int64(len(rec.clusters)) || rec.clusters[i] < 0 || rec.clusters[i] >= r.f.disk.clusters {
+		return 0, false
+	}
+	return rec.clusters[i]*size + off%size, true
+}
+
+// applyTo changes a record of $MFT or an index block, unless it has the change.
+// A block that is neither is not the record's any more.
+func (r *replay) applyTo(rec *logRecord, c logChange, undo bool, magic string, fresh bool, size int64) error {
+	at, ok := r.place(rec, 0)
+	if !ok {
+		return nil // nowhere: its clusters were given up
+	}
+	b, err := r.protected(rec, at, magic, size)
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		if !fresh {
+			return nil
+		}
+		b = &replayBlock{data: make([]byte, size), protected: true}
+		if err := r.keep(at, b); err != nil {
+			return err
+		}
+	}
+	has := string(b.data[:4]) == magic && le.Uint64(b.data[8:]) >= rec.lsn
+	if has != undo || b.unsure != nil && !fresh {
+		return nil
+	}
+	if fresh {
+		b.unsure = nil
+	}
+	b.changed = true
+	if magic == "FILE" {
+		err = changeRecord(b.data, rec, c)
+	} else {
+		err = changeIndexBlock(b.data, rec, c)
+	}
+	if err != nil {
+		b.unsure = fmt.Errorf("a change of it in $LogFile (LSN %d, operation 0x%X) cannot be applied: %w", rec.lsn, c.op, err)
+		return nil
+	}
+	if c.op == opUpdateResident && c.length > len(c.data) {
+		b.unlogged = true
+	}
+	if !undo {
+		le.PutUint64(b.data[8:], rec.lsn)
+	}
+	return nil
+}
+
+// protected returns a block with fixups, nil if there is none such at that place.
+func (r *replay) protected(rec *logRecord, at int64, magic string, size int64) (*replayBlock, error) {
+	if b := r.blocks[at]; b != nil {
+		if !b.protected || size > 0 && int64(len(b.data)) != size {
+			return nil, nil
+		}
+		return b, nil
+	}
+	if size == 0 { // that of an index block its own header tells
+		head := make([]byte, minIndexBlock)
+		if err := r.readClusters(rec, head); err != nil {
+			return nil, ifUnreadable(err)
+		}
+		size = int64(le.Uint16(head[6:])-1) * stride
+		if string(head[:4]) != magic || !powerOfTwo(int(size), minIndexBlock, maxIndexBlock) {
+			return nil, nil
+		}
+	}
+	b := &replayBlock{data: make([]byte, size), protected: true}
+	if err := r.readClusters(rec, b.data); err != nil {
+		return nil, ifUnreadable(err)
+	}
+	if string(b.data[:4]) != magic || fixup(b.data) != readable || !r.oneRun(rec, size) {
+		return nil, nil
+	}
+	return b, r.keep(at, b)
+}
+
+// ifUnreadable leaves errors of the reader.
+func ifUnreadable(err error) error {
+	if recoverable(err) {
+		return nil
+	}
+	return err
+}
+
+// readClusters reads from the beginning of what a record is about.
+func (r *replay) readClusters(rec *logRecord, p []byte) error {
+	at, ok := r.place(rec, 0)
+	if !ok {
+		return corrupt("no cluster")
+	}
+	return r.f.disk.readAt(p, at)
+}
+
+// oneRun reports whether a block lies in one piece on the volume, as all do but
+// those in clusters smaller than they are.
+func (r *replay) oneRun(rec *logRecord, size int64) bool {
+	first, _ := r.place(rec, 0)
+	for off := r.f.disk.clusterSize; off < size; off += r.f.disk.clusterSize {
+		if at, ok := r.place(rec, off); ok && at != first+off {
+			return false
+		}
+	}
+	return true
+}
+
+// keep takes a block into what is kept.
+func (r *replay) keep(at int64, b *replayBlock) error {
+	n := int64(len(b.data)) + 128
+	if r.used += n; r.used > maxReplay {
+		return unsupported("changes of more than %d bytes", maxReplay)
+	}
+	if err := r.f.index.grow(n); err != nil {
+		return err
+	}
+	r.blocks[at] = b
+	return nil
+}
+
+// cluster returns a cluster of what has no fixups.
+func (r *replay) cluster(at int64) (*replayBlock, error) {
+	size := r.f.disk.clusterSize
+	if b := r.blocks[at/size*size]; b != nil {
+		if b.protected {
+			return nil, nil
+		}
+		return b, nil
+	}
+	b := &replayBlock{data: make([]byte, size)}
+	if err := r.f.disk.readAt(b.data, at/size*size); err != nil {
+		return nil, ifUnreadable(err)
+	}
+	return b, r.keep(at/size*size, b)
+}
+
+// applyBits sets or clears bits of a bitmap:
+//
+//	0  4  first bit, 4  4  number of bits
+func (r *replay) applyBits(rec *logRecord, c logChange) error {
+	if len(c.data) < 8 {
+		return corrupt("a range of bits in %d bytes", len(c.data))
+	}
+	first, n := int64(le.Uint32(c.data)), int64(le.Uint32(c.data[4:]))
+	if n > int64(len(rec.clusters)+1)*8*r.f.disk.clusterSize {
+		return corrupt("a range of %d bits", n)
+	}
+	var b *replayBlock
+	last := int64(-1)
+	for bit := first; bit < first+n; bit++ {
+		at, ok := r.place(rec, int64(rec.recordOffset)+bit/8)
+		if !ok {
+			return nil
+		}
+		if size := r.f.disk.clusterSize; at/size != last {
+			var err error
+			if b, err = r.cluster(at); err != nil {
+				return err
+			}
+			last = at / size
+		}
+		if b == nil {
+			continue
+		}
+		b.changed = true
+		p := &b.data[at%r.f.disk.clusterSize]
+		if c.op == opSetBits {
+			*p |= 1 << (bit % 8)
+		} else {
+			*p &^= 1 << (bit % 8)
+		}
+	}
+	return nil
+}
+
+// applyNonresident writes into clusters: a new index block as a whole, else what
+// has no fixups.
+func (r *replay) applyNonresident(rec *logRecord, c logChange, undo bool) error {
+	if len(c.data) == 0 {
+		return nil
+	}
+	if at, ok := r.place(rec, 0); ok && rec.recordOffset == 0 && len(c.data) >= minIndexBlock && string(c.data[:4]) == "INDX" {
+		return r.newIndexBlock(rec, at, c, undo)
+	}
+	for off := 0; off < len(c.data); {
+		at, ok := r.place(rec, int64(rec.recordOffset+off))
+		if !ok {
+			return nil
+		}
+		b, err := r.cluster(at)
+		if err != nil {
+			return err
+		}
+		in := at % r.f.disk.clusterSize
+		n := min(len(c.data)-off, int(r.f.disk.clusterSize-in))
+		if b != nil {
+			copy(b.data[in:], c.data[off:off+n])
+			b.changed = true
+		}
+		off += n
+	}
+	return nil
+}
+
+// newIndexBlock writes an index block as it was when it was made, unless what
+// lies there is of later.
+func (r *replay) newIndexBlock(rec *logRecord, at int64, c logChange, undo bool) error {
+	size := int64(le.Uint16(c.data[6:])-1) * stride
+	if undo || !powerOfTwo(int(size), minIndexBlock, maxIndexBlock) || int64(len(c.data)) > size || !r.oneRun(rec, size) {
+		return nil
+	}
+	b, err := r.protected(rec, at, "INDX", size)
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		if b = r.blocks[at]; b != nil && !b.protected {
+			return nil
+		}
+		b = &replayBlock{data: make([]byte, size), protected: true}
+		if err := r.keep(at, b); err != nil {
+			return err
+		}
+	}
+	if string(b.data[:4]) == "INDX" && le.Uint64(b.data[8:]) >= rec.lsn {
+		return nil
+	}
+	clear(b.data[copy(b.data, c.data):])
+	le.PutUint64(b.data[8:], rec.lsn)
+	b.changed, b.unsure = true, nil
+	return nil
+}
+
+// drop forgets changes of clusters that were given up: an array of
+//
+//	0  8  first cluster, 8  8  number of clusters
+func (r *replay) drop(ranges []byte) {
+	size := r.f.disk.clusterSize
+	for ; len(ranges) >= 16; ranges = ranges[16:] {
+		first, n := int64(le.Uint64(ranges)), int64(le.Uint64(ranges[8:]))
+		if first < 0 || n <= 0 || first > r.f.disk.clusters || n > r.f.disk.clusters-first {
+			continue
+		}
+		for at := range r.blocks {
+			if at >= first*size && at < (first+n)*size {
+				delete(r.blocks, at)
+			}
+		}
+	}
+}
+
+// install lays what was changed over the disk.
+func (r *replay) install() {
+	var list []patch
+	for at, b := range r.blocks {
+		if !b.changed {
+			continue
+		}
+		r.result.Blocks++
+		if b.unlogged && string(b.data[:4]) == "FILE" {
+			if r.f.unlogged == nil {
+				r.f.unlogged = map[uint32]bool{}
+			}
+			r.f.unlogged[le.Uint32(b.data[44:])] = true
+		}
+		if b.protected && b.unsure == nil {
+			b.unsure = protectBlock(b.data)
+		}
+		if b.unsure != nil {
+			r.result.Unsure++
+			b.unsure = fmt.Errorf("%w: %w", errPending, b.unsure)
+		}
+		list = append(list, patch{at, b.data, b.unsure})
+	}
+	slices.SortFunc(list, func(a, b patch) int { return int(min(1, max(-1, a.at-b.at))) })
+	r.f.disk.patches = list
+}
+
+// protectBlock puts the fixups back that fixup took.
+func protectBlock(buf []byte) error {
+	array, words := int(le.Uint16(buf[4:])), int(le.Uint16(buf[6:]))
+	if words != len(buf)/stride+1 || array < 8 || array%2 != 0 || array+2*words > stride-2 {
+		return corrupt("its fixups do not fit")
+	}
+	for i := 1; i < words; i++ {
+		copy(buf[array+2*i:], buf[i*stride-2:i*stride])
+		copy(buf[i*stride-2:i*stride], buf[array:array+2])
+	}
+	return nil
+}
+
+// patch is a piece of the volume that is not what lies on the disk.
+type patch struct {
+	at   int64
+	data []byte
+	err  error // why it is not known
+}
+
+// patched lays the patches over what was read at an offset.
+func (d *disk) patched(p []byte, off int64) error {
+	i, _ := slices.BinarySearchFunc(d.patches, off, func(p patch, off int64) int {
+		if p.at+int64(len(p.data)) <= off {
+			return -1
+		}
+		return 1
+	})
+	for ; i < len(d.patches) && d.patches[i].at < off+int64(len(p)); i++ {
+		c := d.patches[i]
+		if c.err != nil {
+			return c.err
+		}
+		if c.at < off {
+			copy(p, c.data[off-c.at:])
+		} else {
+			copy(p[c.at-off:], c.data)
+		}
+	}
+	return nil
+}
+
+var (
+	errDoesNotFit = errors.New("it does not fit")
+	errUnlogged   = fmt.Errorf("%w: its content was being written, and is not in $LogFile", ErrInDoubt)
+	errPending    = fmt.Errorf("%w: changed by the log", ErrCorrupt)
+)
