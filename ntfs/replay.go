@@ -55,11 +55,12 @@ const (
 
 // Replay tells what was made of the log of a volume that was in use.
 type Replay struct {
-	Records int64 // of the log, that were read
-	Blocks  int   // records of $MFT, index blocks and pieces of bitmaps that differ from the disk
-	Unsure  int   // of these, such as cannot be read since a change could not be applied
-	Undone  int   // transactions that were not finished
-	Err     error // why the log could not be applied; the volume is then as it lies
+	Records  int64 // of the log, that were read
+	Blocks   int   // records of $MFT, index blocks and pieces of bitmaps that differ from the disk
+	Unsure   int   // of these, such as cannot be read since a change could not be applied
+	Finished int64 // transactions that were finished
+	Undone   int   // transactions that were not finished
+	Err      error // why the log could not be applied; the volume is then as it lies
 }
 
 // replay applies the log.
@@ -117,6 +118,9 @@ func (r *replay) run(area restartArea, s *stream) error {
 		switch {
 		case rec.transaction == 0:
 		case rec.redo.op == opForget || rec.redo.op == opCommit:
+			if _, ok := open[rec.transaction]; ok {
+				r.result.Finished++
+			}
 			delete(open, rec.transaction)
 		default:
 			if open[rec.transaction] = rec.lsn; len(open) > maxTransactionsAtATime {

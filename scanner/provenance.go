@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/ext4"
+	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -60,7 +61,11 @@ func (v ntfsVolume) damage() (records, torn int64) {
 }
 
 func (v ntfsVolume) journal() Journal {
-	return Journal{State: string(v.Volume().LogFile)}
+	info := v.Volume()
+	if info.LogFile == ntfs.LogNotClean && info.Replay.Err == nil {
+		return Journal{State: "replayed", Transactions: int(info.Replay.Finished), Blocks: info.Replay.Blocks}
+	}
+	return Journal{State: string(info.LogFile)}
 }
 
 func (v extVolume) damage() (records, torn int64) { return v.Damage().Count, 0 }

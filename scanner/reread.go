@@ -48,6 +48,7 @@ const (
 // Why what lies on the disk may be older than what was judged.
 const (
 	staleHive    = "the hive was recovered from its transaction logs, which regparser does not apply"
+	staleLog     = "$LogFile was applied in memory, which go-ntfs does not do"
 	staleJournal = "the journal was replayed, which go-diskfs does not do"
 )
 
@@ -64,7 +65,12 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-func (v ntfsVolume) stale() string { return "" }
+func (v ntfsVolume) stale() string {
+	if v.Volume().Replay.Blocks > 0 {
+		return staleLog
+	}
+	return ""
+}
 
 func (v ntfsVolume) reread(name string, content bool) (crosscheck.Reading, error) {
 	info, err := v.Stat(name)

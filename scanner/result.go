@@ -85,7 +85,7 @@ type HiveLog struct {
 
 // Journal is what was replayed of the journal of a filesystem.
 type Journal struct {
-	State        string // "clean", "replayed" or "failed"; of NTFS, whose $LogFile is not replayed, "clean", "not clean", "empty" or "corrupt"
+	State        string // "clean", "replayed" or "failed"; of NTFS "not clean" where $LogFile could not be replayed, and "empty" or "corrupt"
 	Transactions int
 	First, Last  uint32 // sequence numbers of the transactions
 	Blocks       int    // that are read from the journal

@@ -126,6 +126,7 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	if r.Findings, err = evaluate(ctx, checks, trail, volumes.reads.waited, in.Progress); err != nil {
 		return nil, err
 	}
+	volumes.infer(r.Findings)
 	volumes.notifyDoubts(trail)
 	r.Counted = map[string]bool{}
 	for _, f := range r.Findings {

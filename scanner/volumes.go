@@ -468,6 +468,27 @@ func (vs *volumes) notifyDoubts(trail *requirement.Trail) {
 	}
 }
 
+// infer marks the findings as inferred that passed by a file on a volume whose log
+// could not be applied: the last changes may be missing.
+func (vs *volumes) infer(findings []requirement.Finding) {
+	roles := map[string]bool{}
+	for _, v := range vs.list {
+		if f, ok := v.fs.(ntfsVolume); ok && f.Volume().Replay.Err != nil {
+			roles[string(v.role)] = true
+		}
+	}
+	if len(roles) == 0 {
+		return
+	}
+	for i := range findings {
+		f := &findings[i]
+		byFile := func(e requirement.Evidence) bool { return roles[e.Source] && e.Key == "" && e.Path != "" }
+		if f.Status == requirement.Passed && f.Basis == requirement.Observed && slices.ContainsFunc(f.Evidence, byFile) {
+			f.Basis = requirement.Inferred
+		}
+	}
+}
+
 // describe returns the volumes as reports show them.
 func (vs *volumes) describe() []Volume {
 	var list []Volume

@@ -63,8 +63,8 @@ func (v ntfsVolume) notices() []requirement.Notice {
 	if info.Dirty {
 		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: "the volume is marked dirty: Windows checks it at the next start"})
 	}
-	if info.LogFile == ntfs.LogNotClean {
-		list = append(list, requirement.Notice{Level: requirement.LevelInfo, Message: "the volume was in use when it was taken: what $LogFile alone may hold of the last changes is not applied"})
+	if n, ok := logNotice(info); ok {
+		list = append(list, n)
 	}
 	if info.Err != nil {
 		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: info.Err.Error()})
@@ -81,6 +81,29 @@ func (v ntfsVolume) notices() []requirement.Notice {
 		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: note})
 	}
 	return list
+}
+
+// logNotice says what became of the log of a volume that was in use.
+func logNotice(v ntfs.Volume) (requirement.Notice, bool) {
+	r := v.Replay
+	switch {
+	case v.LogFile == ntfs.LogCorrupt:
+		return requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf(
+			"$LogFile cannot be read (%v): the last changes may be missing, and what passes by a file is inferred", r.Err)}, true
+	case v.LogFile != ntfs.LogNotClean:
+		return requirement.Notice{}, false
+	case r.Err != nil:
+		return requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf(
+			"the volume was in use when it was taken, and its $LogFile cannot be applied (%v): what passes by a file is inferred", r.Err)}, true
+	}
+	message := fmt.Sprintf("the volume was in use when it was taken: $LogFile was applied in memory, %s", prose.Count(r.Blocks, "block differs", "blocks differ"))
+	if r.Undone > 0 {
+		message += fmt.Sprintf(", %s undone", prose.Count(r.Undone, "transaction was", "transactions were"))
+	}
+	if r.Unsure > 0 {
+		return requirement.Notice{Level: requirement.LevelWarning, Message: message + fmt.Sprintf(", %d cannot be read since a change could not be applied", r.Unsure)}, true
+	}
+	return requirement.Notice{Level: requirement.LevelInfo, Message: message}, true
 }
 
 // doubts is the notice of names that were asked for and are in doubt.
