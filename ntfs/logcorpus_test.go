@@ -2,14 +2,17 @@ package ntfs
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // logHistory reads all records that a log still has, whether the volume was in
@@ -78,13 +81,14 @@ func TestCorpusLogs(t *testing.T) {
 			ops[r.redo.op]++
 		}
 		t.Logf("%s: %d records, LSNs %d to %d, by operation %v", image.name, len(list), list[0].lsn, list[len(list)-1].lsn, ops)
-		want := listAll(t, whole)
+		times := !strings.Contains(image.name, "si-vs-fn") // some of that were set without the log
+		want := listAll(t, whole, times)
 		for _, n := range []int{1, 10, 30, 60, 100, 200, 300, len(list)} {
 			if n > len(list) {
 				continue
 			}
 			old, changed := takeBack(t, whole, l, list, data, n)
-			f, err := Open(bytes.NewReader(old), int64(len(old)))
+			f, err := Open(old, old.size)
 			if err != nil {
 				t.Fatalf("%s: %d changes back: %v", image.name, n, err)
 			}
@@ -93,7 +97,7 @@ func TestCorpusLogs(t *testing.T) {
 			if f.Volume().LogFile != LogNotClean || r.Err != nil || r.Unsure != 0 || r.Records < int64(n) || r.Undone != 0 {
 				t.Errorf("%s: %d changes back: %+v", image.name, n, r)
 			}
-			if diff := cmp.Diff(want, listAll(t, f)); diff != "" {
+			if diff := gocmp.Diff(want, listAll(t, f, times)); diff != "" {
 				t.Errorf("%s: %d changes back: what Windows left (-), with the log applied (+):\n%s", image.name, n, diff)
 			}
 			if changed > 0 {
@@ -107,7 +111,7 @@ func TestCorpusLogs(t *testing.T) {
 }
 
 // listAll is what a volume holds, as text.
-func listAll(t testing.TB, f *FS) []string {
+func listAll(t testing.TB, f *FS, times bool) []string {
 	t.Helper()
 	var lines []string
 	free, err := f.Free()
@@ -125,7 +129,11 @@ func listAll(t testing.TB, f *FS) []string {
 			lines = append(lines, name+": "+err.Error())
 			return nil
 		}
-		lines = append(lines, fmt.Sprintf("%s %+v", name, *info.Sys().(*Entry)))
+		e := *info.Sys().(*Entry)
+		if !times {
+			e.Created, e.Modified, e.Changed, e.Accessed = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+		}
+		lines = append(lines, fmt.Sprintf("%s %+v", name, e))
 		return nil
 	})
 	if err != nil {
@@ -136,9 +144,8 @@ func listAll(t testing.TB, f *FS) []string {
 
 // takeBack undoes the last n changes of a log in a copy of the volume, and marks
 // it as in use. It returns how many records and blocks differ.
-func takeBack(t testing.TB, f *FS, l *logReader, list []logRecord, data []byte, n int) ([]byte, int) {
+func takeBack(t testing.TB, f *FS, l *logReader, list []logRecord, data []byte, n int) (*disk, int) {
 	t.Helper()
-	data = bytes.Clone(data)
 	r := replay{f: f, blocks: map[int64]*replayBlock{}}
 	last := map[int64][]uint64{} // the LSNs of the changes of each block
 	for _, rec := range list {
@@ -187,6 +194,7 @@ func takeBack(t testing.TB, f *FS, l *logReader, list []logRecord, data []byte, 
 			le.PutUint64(b.data[8:], lsn)
 		}
 	}
+	old := &disk{r: bytes.NewReader(data), size: int64(len(data))}
 	changed := 0
 	for at, b := range r.blocks {
 		if !b.changed {
@@ -198,7 +206,7 @@ func takeBack(t testing.TB, f *FS, l *logReader, list []logRecord, data []byte, 
 		if !bytes.Equal(data[at:at+int64(len(b.data))], b.data) {
 			changed++
 		}
-		copy(data[at:], b.data)
+		old.patches = append(old.patches, patch{at: at, data: b.data})
 	}
 	ino, err := f.load(recordLogFile)
 	if err != nil {
@@ -213,13 +221,30 @@ func takeBack(t testing.TB, f *FS, l *logReader, list []logRecord, data []byte, 
 		if !ok {
 			t.Fatal("no restart page")
 		}
-		page := data[at : at+l.pageSize]
+		page := bytes.Clone(data[at : at+l.pageSize])
 		editFixed(t, page, func(p []byte) {
 			area := p[le.Uint16(p[24:]):]
 			le.PutUint16(area[12:], 0)
 			le.PutUint16(area[14:], 0)
 			le.PutUint64(area[le.Uint16(area[22:]):], list[len(list)-n].lsn)
 		})
+		old.patches = append(old.patches, patch{at: at, data: page})
 	}
-	return data, changed
+	slices.SortFunc(old.patches, func(a, b patch) int { return cmp.Compare(a.at, b.at) })
+	return old, changed
+}
+
+// ReadAt reads through the patches.
+func (d *disk) ReadAt(p []byte, off int64) (int, error) {
+	if off >= d.size {
+		return 0, io.EOF
+	}
+	n := min(int64(len(p)), d.size-off)
+	if err := d.readAt(p[:n], off); err != nil {
+		return 0, err
+	}
+	if n < int64(len(p)) {
+		return int(n), io.EOF
+	}
+	return int(n), nil
 }

@@ -24,6 +24,10 @@ import (
 // in bytes: some 15,000 names.
 const maxIndexOnce = 2 << 20
 
+// maxRunsOnce is in how many pieces an index may lie that a look-up reads as a
+// whole: each takes a read, and a look-up in a larger one two or three.
+const maxRunsOnce = 16
+
 // What a directory's node has in the place of sizes, which a directory has not:
 // in allocated one of these, or else the number of names in its index plus
 // indexRead, and in size their fingerprint.
@@ -97,7 +101,7 @@ func (f *FS) agrees(dir uint32, most int64) (bool, error) {
 	switch state := atomic.LoadInt64(&n.allocated); {
 	case state == indexAgrees:
 		return true, nil
-	case state == indexLarge && most == 0:
+	case (state == indexLarge || state == indexUnknown) && most == 0:
 		return false, nil
 	case state == indexLarge, state == indexUnknown:
 	case state >= indexInRecord:
@@ -108,7 +112,7 @@ func (f *FS) agrees(dir uint32, most int64) (bool, error) {
 	}
 	w, err := f.folder(dir)
 	state := int64(indexDiffers)
-	if err == nil && w.blocks != nil && w.blocks.size > most {
+	if err == nil && w.blocks != nil && (w.blocks.size > most || most == maxIndexOnce && len(w.blocks.runs) > maxRunsOnce) {
 		return false, nil
 	}
 	if err == nil {
@@ -225,8 +229,8 @@ func (f *FS) doubts(dir uint32, most int64) (*doubts, error) {
 	if ok, err := f.agrees(dir, most); ok || err != nil {
 		return nil, err
 	}
-	if atomic.LoadInt64(&f.index.node(dir).allocated) == indexLarge {
-		return nil, nil // too large to be looked at for this
+	if state := atomic.LoadInt64(&f.index.node(dir).allocated); state == indexLarge || state == indexUnknown && most == 0 {
+		return nil, nil // it was not read, since it is too large for this
 	}
 	x := &f.index
 	d := &doubts{torn: make(map[uint32]bool)}
