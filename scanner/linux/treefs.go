@@ -33,27 +33,30 @@ func (t treeFS) Open(name string) (fs.File, error) {
 }
 
 func (t treeFS) ReadDir(name string) ([]fs.DirEntry, error) {
-	v, below, err := t.find("open", name, true)
-	if err != nil {
-		return nil, err
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrInvalid}
 	}
-	return v.FS.ReadDir(below)
+	entries, f, err := t.list("/" + name)
+	if err == nil && !f.Dir {
+		err = &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrNotExist}
+	}
+	return entries, err
 }
 
-func (t treeFS) Stat(name string) (fs.FileInfo, error) {
-	v, below, err := t.find("stat", name, true)
-	if err != nil {
-		return nil, err
-	}
-	return v.FS.Lstat(below)
-}
+func (t treeFS) Stat(name string) (fs.FileInfo, error) { return t.describe("stat", name, true) }
 
-func (t treeFS) Lstat(name string) (fs.FileInfo, error) {
-	v, below, err := t.find("lstat", name, false)
+func (t treeFS) Lstat(name string) (fs.FileInfo, error) { return t.describe("lstat", name, false) }
+
+func (t treeFS) describe(op, name string, last bool) (fs.FileInfo, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	real, err := t.resolve("/"+name, last)
 	if err != nil {
 		return nil, err
 	}
-	return v.FS.Lstat(below)
+	info, _, _, err := t.lstat(real)
+	return info, err
 }
 
 func (t treeFS) ReadLink(name string) (string, error) {
@@ -63,3 +66,7 @@ func (t treeFS) ReadLink(name string) (string, error) {
 	}
 	return v.FS.ReadLink(below)
 }
+
+// Files is the file tree of the system as it starts. What cannot be known of it
+// is an error where it is met.
+func (m *Machine) Files() fs.FS { return treeFS{&m.tree} }
