@@ -293,7 +293,7 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 		evidence := []requirement.Evidence{a.DHCP.Evidence, a.Addresses.Evidence}
 		switch {
 		case a.Removed:
-			removed = append(removed, what)
+			removed = append(removed, a.GUID)
 			if what != a.GUID { // Windows itself has interfaces without an adapter
 				named = append(named, what)
 			}
