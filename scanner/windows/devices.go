@@ -12,10 +12,11 @@ import (
 const keyEnum = `HKLM\SYSTEM\CurrentControlSet\Enum`
 
 // Properties of a device in Enum\DEVICE\Properties that say when it came and
-// went (devpkey.h: DEVPKEY_Device_InstallDate, LastArrivalDate and
-// LastRemovalDate). Windows 8 and later keep each in the default value of a key
-// that is named by the property's number. The type of the value is 0xFFFF0000
-// with DEVPROP_TYPE_FILETIME (devpropdef.h). Windows 7 does not have the last two.
+// went (devpkey.h: DEVPKEY_Device_FirstInstallDate, LastArrivalDate and
+// LastRemovalDate, 101 to 103). Windows 8 and later keep each in the default value
+// of a key that is named by the property's number in hex. The type of the value is
+// 0xFFFF0000 with DEVPROP_TYPE_FILETIME (devpropdef.h). Windows 7 keeps the first
+// one otherwise and does not have the last two.
 const (
 	deviceDates      = `Properties\{83da6326-97a6-4088-9453-a1923f573b29}`
 	deviceInstalled  = "0065"
@@ -28,7 +29,7 @@ const (
 // upper half, and what is left of either by tools that know no such types.
 var dateTypes = []registry.Type{typeFileTimeProp, 0x10, registry.Binary}
 
-// deviceTimes are when a device was last installed, last arrived and was last
+// deviceTimes are when a device was first installed, last arrived and was last
 // removed. A time that is not written is zero.
 type deviceTimes struct {
 	Installed, Arrived, Removed time.Time
