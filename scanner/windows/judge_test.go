@@ -247,6 +247,11 @@ func TestExecutionPolicy(t *testing.T) {
 
 // TestExecutionPolicyRemedy shows that the remedy names the scope that decides.
 func TestExecutionPolicyRemedy(t *testing.T) {
+	for name, whose := range map[string]string{"execpolicy-environment": "System variables", "execpolicy-user-environment": "User variables"} {
+		if o := fixture(t, name).decideExecutionPolicy(); !strings.Contains(o.Remediation, whose) {
+			t.Errorf("%s: %q", name, o.Remediation)
+		}
+	}
 	for scope, want := range map[string]string{
 		"MachinePolicy": "Computer Configuration", "UserPolicy": "User Configuration", "Process": "PSExecutionPolicyPreference",
 		"CurrentUser": "-Scope CurrentUser", "LocalMachine": "-Scope LocalMachine",

@@ -251,7 +251,11 @@ func (s policyScope) remedy() string {
 		}
 		return class + ` Configuration, Administrative Templates, Windows Components, Windows PowerShell, Turn on Script Execution: choose Not Configured, or "Allow local scripts and remote signed scripts", in the Group Policy Object that sets it (scope ` + s.Name + "). Then run gpupdate /force."
 	case "Process":
-		return "Remove the environment variable " + processPolicy + " of the machine and of the user, then sign in again."
+		whose := "System variables"
+		if s.Setting.Evidence.Key == "Environment" { // of a user's hive
+			whose = "User variables"
+		}
+		return "Edit the system environment variables, Environment Variables, " + whose + ": delete " + processPolicy + ", then sign in again."
 	case "CurrentUser":
 		return "As the WorkSpace's user: Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope CurrentUser."
 	}
