@@ -80,6 +80,16 @@ torture:
 corpus:
 	COLDCHECK_LONG=1 $(GO) test ./scanner -run '^TestCorpus$$' -count=1 -v -timeout $(TIMEOUT)
 
+# Roots of Debian and Ubuntu by debootstrap, into ROOTS, and what is read of them
+# beside their own tools: dpkg-query, systemctl, netplan, ifquery, cloud-init's
+# generator, and packets sent through their firewalls. As root, with a network;
+# some minutes the first time.
+ROOTS ?= .cache/roots
+.PHONY: roots
+roots:
+	internal/roots/make.sh $(ROOTS)
+	COLDCHECK_ROOTS=$(abspath $(ROOTS)) $(GO) test ./scanner/linux -run '^(TestRoots|TestPackets|TestNetplanGenerate)$$' -count=1 -v -timeout $(TIMEOUT)
+
 # Whole scans of large volumes beside other programs; as root. The volumes are
 # built once, which takes minutes, into BENCH_CACHE or the user's cache folder.
 bench:
