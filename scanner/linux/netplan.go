@@ -38,6 +38,21 @@ func (m *Machine) netplans() ([]addressing, error) {
 	if len(p.definitions) == 0 {
 		return nil, nil
 	}
+	installed, err := m.netplanInstalled()
+	if err != nil {
+		return nil, err
+	}
+	if !installed {
+		var all []addressing
+		for _, d := range p.definitions {
+			all = append(all, addressing{Name: d.ID, Aside: noNetplan, Evidence: d.evidence})
+		}
+		return all, nil
+	}
+	off, _, err := m.cloudNetworkOff()
+	if err != nil {
+		return nil, err
+	}
 	// Whether the service that it is left to starts counts where it uses DHCP.
 	networkd, unread := m.maskedService("systemd-networkd.service")
 	nm, nmUnread := m.service("NetworkManager.service")
@@ -46,11 +61,43 @@ func (m *Machine) netplans() ([]addressing, error) {
 		if a.Fixed != "" || a.None || a.Aside != "" || a.Doubt != nil {
 			continue
 		}
+		if d := p.definitions[i]; off && d.Hardware != "" {
+			// cloud-init would write the address of each new instance.
+			all[i].Doubt = fmt.Errorf("%s: whether %s has the hardware address %s is not on the disk, and cloud-init is told to leave the network alone", d.evidence.Path, d.ID, d.Hardware)
+			continue
+		}
 		if all[i].Doubt = unread; p.rendererOf(p.definitions[i]) == "NetworkManager" {
 			all[i].Doubt = nmUnread
 		}
 	}
 	return all, nil
+}
+
+// noNetplan is why what netplan's files say does not count.
+const noNetplan = "netplan is not installed, or its generator is masked"
+
+// netplanInstalled says whether there is a netplan that reads its files at start.
+func (m *Machine) netplanInstalled() (bool, error) {
+	// systemd runs the generator of the folder with the highest rank.
+	for _, folder := range []string{"/etc/systemd/system-generators", "/usr/local/lib/systemd/system-generators"} {
+		link, err := m.tree.link(folder + "/netplan")
+		if err != nil {
+			return false, err
+		}
+		if link.Target == "/dev/null" || link.Exists && link.Target == "" && link.Size == 0 {
+			return false, nil
+		}
+	}
+	for _, p := range []string{
+		"/usr/sbin/netplan", "/usr/bin/netplan", "/usr/lib/systemd/system-generators/netplan", "/lib/systemd/system-generators/netplan",
+		"/usr/libexec/netplan/generate", "/usr/lib/netplan/generate", "/lib/netplan/generate",
+	} {
+		f, err := m.tree.file(p)
+		if err != nil || f.Exists {
+			return f.Exists, err
+		}
+	}
+	return false, nil
 }
 
 // rendererOf is what sets a device up.
@@ -82,6 +129,7 @@ type netplanDefinition struct {
 	Renderer  string
 	Matched   bool     // it has a match, so that ID is no name
 	Names     []string // patterns of match
+	Hardware  string   // the hardware address of match
 	Drivers   []string
 	Members   []string // of a bridge or bond
 	Link      string   // of a VLAN
@@ -286,6 +334,8 @@ func (d *netplanDefinition) add(w *yamlWalk, n *yaml.Node) error {
 				switch key {
 				case "name":
 					d.Names = []string{value.Value}
+				case "macaddress":
+					d.Hardware = value.Value
 				case "driver":
 					if d.Drivers = []string{value.Value}; value.Kind == yaml.SequenceNode {
 						d.Drivers, err = w.items(value)

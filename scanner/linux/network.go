@@ -37,7 +37,19 @@ func (m *Machine) decideNetwork() requirement.Outcome {
 	if o, ok := judgeNetwork(all, err); ok {
 		return o
 	}
-	return m.unconfigured()
+	var left []string // that nothing reads any more
+	var evidence []requirement.Evidence
+	for _, a := range all {
+		if a.Aside == noNetplan {
+			left = append(left, a.Name)
+			evidence = append(evidence, a.Evidence)
+		}
+	}
+	o := m.unconfigured(len(left) == 0)
+	if o.Status == requirement.Undetermined && len(left) > 0 {
+		return requirement.Warn("no interface is configured: "+noNetplan+", and nothing else reads its files: "+prose.Some(left), evidence[:min(len(evidence), mostEvidence)]...)
+	}
+	return o
 }
 
 // addressings reads what each manager would set. What one of them does not tell
@@ -112,8 +124,9 @@ func judgeNetwork(all []addressing, unread error) (o requirement.Outcome, ok boo
 }
 
 // unconfigured decides where no interface is configured: NetworkManager and
-// cloud-init use DHCP unless they are told not to.
-func (m *Machine) unconfigured() requirement.Outcome {
+// cloud-init use DHCP unless they are told not to. cloud says that cloud-init
+// can be what does it.
+func (m *Machine) unconfigured(cloud bool) requirement.Outcome {
 	off, ev, err := m.cloudNetworkOff()
 	if err != nil {
 		return requirement.Unreadable(err)
@@ -129,7 +142,7 @@ func (m *Machine) unconfigured() requirement.Outcome {
 	if nm == serviceOn && auto {
 		return requirement.Infer("no interface is configured, so that NetworkManager uses DHCP, its default")
 	}
-	if off {
+	if off || !cloud {
 		evidence := []requirement.Evidence{ev}
 		if nm == serviceOn {
 			evidence = append(evidence, autoEvidence)

@@ -77,6 +77,13 @@ func TestNetwork(t *testing.T) {
 		{"netplan without a mapping", undetermined, "mapping", "-- etc/netplan/60-x.yaml --\nnetwork: {ethernets: [ens6]}\n"},
 		{"netplan, empty", passed, "", "-- etc/netplan/60-x.yaml --\n# nothing\n"},
 
+		{"netplan that is not installed", warning, "netplan is not installed", "-- remove --\nusr/sbin/netplan\n"},
+		{"netplan that is not installed, and another", passed, "eth0", "-- etc/sysconfig/network-scripts/ifcfg-eth0 --\nBOOTPROTO=dhcp\n-- remove --\nusr/sbin/netplan\n"},
+		{"netplan whose generator is masked", warning, "masked", "-- links --\netc/systemd/system-generators/netplan -> /dev/null\n"},
+		{"netplan that is not installed, and NetworkManager", passed, "NetworkManager", networkManagerOn + "-- remove --\nusr/sbin/netplan\n"},
+		{"netplan of one address, and cloud-init leaves it", undetermined, "hardware address", "-- etc/netplan/50-cloud-init.yaml --\nnetwork: {ethernets: {ens5: {dhcp4: true, match: {macaddress: '06:00:00:00:00:01'}, set-name: ens5}}}\n-- etc/cloud/cloud.cfg.d/99-x.cfg --\nnetwork: {config: disabled}\n"},
+		{"netplan of one address", passed, "ens5", "-- etc/netplan/50-cloud-init.yaml --\nnetwork: {ethernets: {ens5: {dhcp4: true, match: {macaddress: '06:00:00:00:00:01'}, set-name: ens5}}}\n"},
+
 		{"networkd that is off", passed, "ens5", "-- usr/lib/systemd/system/systemd-networkd.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n-- etc/systemd/network/10-eth.network --\n[Match]\nName=eth0\n[Network]\nAddress=10.0.0.9/24\n"},
 		{"networkd, of the distribution", warning, "10.0.0.9/24", networkdOn + "-- usr/lib/systemd/network/10-eth.network --\n[Match]\nName=eth0\n[Network]\nAddress=10.0.0.9/24\n"},
 		{"networkd, masked", passed, "", networkdOn + "-- usr/lib/systemd/network/10-eth.network --\n[Match]\nName=eth0\n[Network]\nAddress=10.0.0.9/24\n-- etc/systemd/network/10-eth.network --\n"},
