@@ -42,6 +42,7 @@ type Budget struct {
 	max  int64 // of the process, in bytes
 	heap int64 // from here on no more is read
 	most int64 // that can be reserved
+	was  int64 // the limit of the process before, which Close restores
 
 	reserved atomic.Int64
 
@@ -54,19 +55,17 @@ type Budget struct {
 // collector keep to it until the budget is closed. There may be one at a time.
 func New(limit int64) *Budget {
 	b := &Budget{max: limit, heap: limit - outside + limit/64, most: limit - outside - limit/8}
-	debug.SetMemoryLimit(limit - outside)
+	b.was = debug.SetMemoryLimit(limit - outside)
 	return b
 }
 
-// Close ends the budget's reign.
+// Close ends the budget's reign: the limit is what it was before, which the
+// program or GOMEMLIMIT may have set.
 func (b *Budget) Close() {
 	if b != nil {
-		debug.SetMemoryLimit(noLimit)
+		debug.SetMemoryLimit(b.was)
 	}
 }
-
-// noLimit is what debug.SetMemoryLimit calls so.
-const noLimit = 1<<63 - 1
 
 // Reserve takes n bytes, or gives them back if n is negative. The error is
 // ErrLimit if there are not as many.
