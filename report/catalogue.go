@@ -3,7 +3,6 @@ package report
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -126,8 +125,7 @@ func CatalogueJSON(w io.Writer, rows []requirement.Requirement, _ Options) error
 	for _, r := range rows {
 		list = append(list, jsonRequirement(r))
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
+	e := NewJSONEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(list)
 }

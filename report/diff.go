@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -331,8 +330,7 @@ func DiffJSON(w io.Writer, c Comparison, o Options) error {
 		}
 		doc.Changes = append(doc.Changes, j)
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
+	e := NewJSONEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(doc)
 }

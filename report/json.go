@@ -2,7 +2,6 @@ package report
 
 import (
 	_ "embed" // for Schema
-	"encoding/json"
 	"io"
 	"time"
 
@@ -25,8 +24,7 @@ const toolName = "coldcheck"
 // two reports can be compared line by line. Bytes that are not UTF-8 become
 // U+FFFD.
 func JSON(w io.Writer, r *scanner.Result, o Options) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
+	e := NewJSONEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(document(r, o))
 }

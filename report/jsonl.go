@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"io"
 
 	"github.com/coldcheck/coldcheck/scanner"
@@ -12,8 +11,7 @@ import (
 // it what tells the lines of one scan from those of another, so that the lines
 // of many scans can be put together.
 func JSONL(w io.Writer, r *scanner.Result, o Options) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
+	e := NewJSONEncoder(w)
 	doc := document(r, o)
 	scan := jsonLineScan{
 		Started: doc.Scan.Started, Images: doc.Scan.Images, ComputerName: doc.Platform.ComputerName,

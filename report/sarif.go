@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -91,8 +90,7 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		run.Artifacts = append(run.Artifacts, a)
 	}
 
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
+	e := NewJSONEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(sarifLog{Schema: sarifSchema, Version: sarifVersion, Runs: []sarifRun{run}})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldcheck/coldcheck/internal/memory"
+	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
@@ -157,9 +158,7 @@ type lines struct {
 
 func newLines(w io.Writer) lines {
 	b := bufio.NewWriterSize(w, 1<<16)
-	e := json.NewEncoder(b)
-	e.SetEscapeHTML(false)
-	return lines{b, e}
+	return lines{b, report.NewJSONEncoder(b)}
 }
 
 // object writes a JSON object on a line of its own.
