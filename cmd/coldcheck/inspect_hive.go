@@ -70,20 +70,25 @@ hive is dirty; --log names others.`,
 // openOSFile opens a file of this machine. Of a log beside a hive the letters'
 // case may differ: it was copied from Windows, which does not tell it apart.
 func openOSFile(name string) (sized, error) {
-	f, err := os.Open(name)
+	info, err := os.Stat(name)
+	path := name
 	if os.IsNotExist(err) {
 		if other := sameButCase(name); other != "" {
-			f, err = os.Open(other)
+			path = other
+			info, err = os.Stat(other)
 		}
+	}
+	if err == nil && !info.Mode().IsRegular() { // opening a named pipe would wait for its writer
+		err = &fs.PathError{Op: "read", Path: name, Err: errNotRegular}
 	}
 	if err != nil {
 		return sized{}, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "read", Path: name, Err: errNotRegular}
-	}
+	f, err := os.Open(path)
 	if err != nil {
+		return sized{}, err
+	}
+	if info, err = f.Stat(); err != nil {
 		f.Close()
 		return sized{}, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 
@@ -116,12 +117,40 @@ func readDocument(name string) ([]byte, error) {
 
 // readUpTo reads a file, or of one that is larger than limit a byte more.
 func readUpTo(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, limit+1))
+}
+
+// openRegular opens a file that a person named. It refuses what is none: opening
+// a named pipe would wait for its writer, and a device may never end.
+func openRegular(name string) (*os.File, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, usage("save the content to a file, and name that", "%s: %s, not a regular file", name, kindOf(info.Mode()))
+	}
+	return os.Open(name)
+}
+
+// kindOf names what is not a regular file.
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a folder"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "something else"
 }
 
 // waiversFlag declares --waivers.
