@@ -23,8 +23,10 @@ var JUnitSchema []byte
 
 // JUnit writes a test suite, named as the image of the root volume, with a case
 // for every requirement. A case fails if its finding counts as not met under
-// the flags; undetermined is an error; not applicable, waived and accepted are
-// skipped; all else passes, and says in its output what it found.
+// the flags; undetermined is an error where the verdict counts it, and skipped
+// where it does not; not applicable, waived and accepted are skipped; all else
+// passes, and says in its output what it found. Images that changed while they
+// were read are a case of their own, an error.
 func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 	suite := junitSuite{
 		Name:      rootImage(r),
@@ -43,8 +45,17 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 		what, where := volume(v)
 		suite.Properties = append(suite.Properties, junitProperty{"volume." + string(v.Role), Neutral(what + "  " + where)})
 	}
+	cases := make([]junitCase, 0, len(r.Findings)+1)
 	for _, f := range r.Findings {
-		c := junitCaseOf(r, f)
+		cases = append(cases, junitCaseOf(r, f))
+	}
+	if len(r.Changed) > 0 {
+		message := Neutral(strings.Join(r.Changed, "; "))
+		cases = append(cases, junitCase{Name: "images", Class: "coldcheck." + r.Platform.Family, Time: "0",
+			Error: &junitResult{Type: "changed", Message: message, Text: message + "\n"}})
+	}
+	suite.Tests = len(cases)
+	for _, c := range cases {
 		switch {
 		case c.Failure != nil:
 			suite.Failures++
@@ -153,6 +164,9 @@ func junitCaseOf(r *scanner.Result, f requirement.Finding) junitCase {
 		c.Output = &junitText{account(f)}
 	case f.Accepted:
 		c.Skipped = &junitSkip{status + ", and accepted: " + message}
+		c.Output = &junitText{account(f)}
+	case f.Status == requirement.Undetermined && !r.Counted[f.ID]:
+		c.Skipped = &junitSkip{status + ", and the verdict does not depend on it: " + message}
 		c.Output = &junitText{account(f)}
 	case f.Status == requirement.Undetermined:
 		c.Error = &junitResult{Type: status, Message: message, Text: account(f)}

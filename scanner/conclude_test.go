@@ -1,10 +1,19 @@
 package scanner
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
+
+// changedIf is what a Result says of an image that changed.
+func changedIf(changed bool) []string {
+	if changed {
+		return []string{"root.img has changed while it was read"}
+	}
+	return nil
+}
 
 // TestConclude tries every flag that changes the exit code on the kinds of
 // findings that it may count. The verdict never moves with a flag.
@@ -53,9 +62,13 @@ func TestConclude(t *testing.T) {
 		"never":                           {[]requirement.Finding{fail, warn, recommended}, Policy{FailOn: FailOnNever}, NotReady, 0},
 		"never, one is open":              {[]requirement.Finding{open}, Policy{FailOn: FailOnNever}, Inconclusive, 3},
 		"never, failed and open":          {[]requirement.Finding{fail, open}, Policy{FailOn: FailOnNever}, NotReady, 0},
+		"changed, all pass":               {[]requirement.Finding{pass}, Policy{}, Inconclusive, 3},
+		"changed, one fails":              {[]requirement.Finding{pass, fail}, Policy{}, NotReady, 1},
+		"changed, one is accepted":        {[]requirement.Finding{open}, Policy{Accept: []string{"e"}}, Inconclusive, 3},
+		"changed, never":                  {[]requirement.Finding{pass}, Policy{FailOn: FailOnNever}, Inconclusive, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &Result{Findings: append([]requirement.Finding(nil), c.findings...), Counted: map[string]bool{}}
+			r := &Result{Changed: changedIf(strings.HasPrefix(name, "changed")), Findings: append([]requirement.Finding(nil), c.findings...), Counted: map[string]bool{}}
 			for _, f := range c.findings {
 				r.Counted[f.ID] = f.Severity == requirement.Required && f.ID != service.ID
 			}

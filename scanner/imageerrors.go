@@ -19,8 +19,9 @@ type ImageError struct {
 	Code      string // the service's name of the reason
 	Message   string // the service's words; "" if the document has none
 
-	Explained bool                  // a finding is not met that has this code
+	Explained bool                  // a finding is not met that has this code, or Disk is
 	Findings  []requirement.Finding // all those that are about the code, in the catalogue's order
+	Disk      *requirement.Outcome  // what the disk says of a code that is not that of a requirement alone; nil if nothing does
 }
 
 // maxImageErrors bounds what a document of any content makes of a report: an
@@ -40,9 +41,23 @@ var otherCodes = map[string]string{
 	"AppXPackagesInstalled":      "StagedAppxPackage",
 }
 
+// partCodes are names of the service for what is only a part of a requirement.
+// A finding that is not met explains such a failure if it says so itself.
+var partCodes = map[string]string{
+	"ReservedStorageInUse":  "win.sysprep.compatible",
+	"AppXPackagesInstalled": "win.sysprep.compatible",
+}
+
+// codeExplainer is a system that judges failures that no requirement is about.
+type codeExplainer interface {
+	ExplainCode(code string) (o requirement.Outcome, known bool)
+}
+
 // explainImages finds for each reason of each image that could not be made the
-// findings that are about it.
-func explainImages(documents []*statement.Document, findings []requirement.Finding) []ImageError {
+// findings that are about it, and asks the system where none decides.
+func explainImages(documents []*statement.Document, findings []requirement.Finding, sys any) []ImageError {
+	explainer, _ := sys.(codeExplainer)
+	asked := map[string]*requirement.Outcome{} // by code
 	var list []ImageError
 	for _, d := range documents {
 		for _, i := range d.Images {
@@ -52,12 +67,17 @@ func explainImages(documents []*statement.Document, findings []requirement.Findi
 				}
 				x := ImageError{Document: d.Name, ImageID: i.ImageID, ImageName: i.Name, Code: e.ErrorCode, Message: e.ErrorMessage}
 				for _, f := range findings {
-					if !isAbout(f.Requirement, e.ErrorCode) {
+					if !isAbout(f.Requirement, e.ErrorCode) && !isPart(f.Requirement, e.ErrorCode) {
 						continue
 					}
 					x.Findings = append(x.Findings, f)
-					x.Explained = x.Explained || f.Status == requirement.Failed || f.Status == requirement.Warning
+					x.Explained = x.Explained || x.explainedBy(f)
 				}
+				if _, done := asked[e.ErrorCode]; !done && explainer != nil {
+					asked[e.ErrorCode] = ask(explainer, e.ErrorCode)
+				}
+				x.Disk = asked[e.ErrorCode]
+				x.Explained = x.Explained || x.Disk != nil && notMet(x.Disk.Status)
 				list = append(list, x)
 			}
 		}
@@ -87,6 +107,34 @@ func isAbout(r requirement.Requirement, code string) bool {
 	return strings.EqualFold(code, r.AWSErrorCode)
 }
 
+// isPart says whether a code of the service is that of a part of a requirement.
+func isPart(r requirement.Requirement, code string) bool {
+	for part, id := range partCodes {
+		if strings.EqualFold(code, part) {
+			return r.ID == id
+		}
+	}
+	return false
+}
+
+// ask returns what the disk says of a code; nil if it says nothing of it.
+func ask(explainer codeExplainer, code string) *requirement.Outcome {
+	var o requirement.Outcome
+	known := false
+	if err := guard(func() error { o, known = explainer.ExplainCode(code); return nil }); err != nil {
+		o, known = requirement.Unreadable(err), true
+	}
+	if !known {
+		return nil
+	}
+	return &o
+}
+
+// explainedBy says whether a finding that is about the code explains it.
+func (e ImageError) explainedBy(f requirement.Finding) bool {
+	return notMet(f.Status) && (isAbout(f.Requirement, e.Code) || slices.ContainsFunc(f.Explains, func(c string) bool { return strings.EqualFold(c, e.Code) }))
+}
+
 // Image is what a person calls the image.
 func (e ImageError) Image() string {
 	if e.ImageName == "" {
@@ -105,14 +153,32 @@ func (e ImageError) Explanation() string {
 		}
 		return list
 	}
-	if unmet := with(requirement.Failed, requirement.Warning); len(unmet) > 0 {
+	var unmet, beside []string
+	for _, f := range e.Findings {
+		switch {
+		case e.explainedBy(f):
+			unmet = append(unmet, f.ID+" ("+f.Message+")")
+		case notMet(f.Status):
+			beside = append(beside, f.ID+" ("+f.Message+")")
+		}
+	}
+	if e.Disk != nil && notMet(e.Disk.Status) {
+		unmet = append(unmet, "what is on the disk ("+e.Disk.Message+")")
+	}
+	if len(unmet) > 0 {
 		return "explained by " + prose.Some(unmet)
+	}
+	if e.Disk != nil && e.Disk.Status == requirement.Undetermined {
+		return "not explained: " + e.Disk.Message
 	}
 	if open := with(requirement.Undetermined); len(open) > 0 {
 		return "not explained: " + prose.Some(open) + " could not be determined"
 	}
+	if e.Disk != nil {
+		return "not explained: " + e.Disk.Message + "; what the service met may have been mended since, or be of another WorkSpace"
+	}
 	if len(e.Findings) > 0 {
-		return "not explained: " + prose.Some(with(requirement.Passed, requirement.NotApplicable)) + "; what the service met may have been mended since, or be of another WorkSpace"
+		return "not explained: " + prose.Some(append(with(requirement.Passed, requirement.NotApplicable), beside...)) + "; what the service met may have been mended since, or be of another WorkSpace"
 	}
 	return "not explained: no requirement is about it"
 }

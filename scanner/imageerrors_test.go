@@ -32,7 +32,7 @@ func TestExplainImages(t *testing.T) {
 		find("win.reboot.pending", "WindowsUpdatesRequired", requirement.Fail("pending.xml", ev)),
 		find("win.upgrade.in-place", "UnsupportedOsUpgrade", requirement.Skip("no")),
 		find("win.profile.size", "", requirement.Fail("large", ev)),
-	})
+	}, nil)
 	want := []struct {
 		code      string
 		explained bool
@@ -65,6 +65,46 @@ func TestExplainImages(t *testing.T) {
 	}
 }
 
+// codes explains as a disk would.
+type codes map[string]requirement.Outcome
+
+func (c codes) ExplainCode(code string) (requirement.Outcome, bool) { o, ok := c[code]; return o, ok }
+
+func TestExplainParts(t *testing.T) {
+	ev := requirement.Evidence{Source: "root"}
+	sysprep := func(status requirement.Status, explains ...string) requirement.Finding {
+		o := requirement.Outcome{Status: status, Basis: requirement.Observed, Message: "of Sysprep", Evidence: []requirement.Evidence{ev}, Explains: explains}
+		return requirement.Find(requirement.Requirement{ID: "win.sysprep.compatible", Severity: requirement.Required, Remediation: "mend it"}, o)
+	}
+	disk := codes{
+		"MemoryIntegrityIncompatibility": requirement.Warn("memory integrity is on", ev), "ProtocolOSIncompatibility": requirement.Pass("it goes together"),
+		"RestrictedDriveLetterInUse": requirement.Unknown("cannot be told"),
+	}
+	for name, c := range map[string]struct {
+		code      string
+		finding   requirement.Finding
+		explained bool
+		says      string
+	}{
+		"reserved storage":              {"ReservedStorageInUse", sysprep(requirement.Warning, "ReservedStorageInUse"), true, "explained by win.sysprep.compatible (of Sysprep)"},
+		"without regard to case":        {"reservedstorageinuse", sysprep(requirement.Warning, "ReservedStorageInUse"), true, "explained by win.sysprep.compatible"},
+		"Sysprep stops for another":     {"ReservedStorageInUse", sysprep(requirement.Warning, "AppXPackagesInstalled"), false, "not explained: win.sysprep.compatible (of Sysprep)"},
+		"nothing stops Sysprep":         {"ReservedStorageInUse", sysprep(requirement.Passed), false, "not explained: win.sysprep.compatible (of Sysprep); what the service met"},
+		"Sysprep is not known":          {"ReservedStorageInUse", sysprep(requirement.Undetermined), false, "could not be determined"},
+		"packages":                      {"AppXPackagesInstalled", sysprep(requirement.Warning, "AppXPackagesInstalled"), true, "explained by win.sysprep.compatible"},
+		"the disk explains":             {"MemoryIntegrityIncompatibility", sysprep(requirement.Passed), true, "explained by what is on the disk (memory integrity is on)"},
+		"the disk does not explain":     {"ProtocolOSIncompatibility", sysprep(requirement.Warning), false, "not explained: it goes together"},
+		"the disk does not tell":        {"RestrictedDriveLetterInUse", sysprep(requirement.Warning), false, "not explained: cannot be told"},
+		"neither disk nor requirements": {"UnknownError", sysprep(requirement.Warning, "x"), false, "no requirement is about it"},
+	} {
+		d := &statement.Document{Kind: statement.Images, Images: []statement.Image{{ImageID: "wsi-1", ErrorCode: c.code}}}
+		list := explainImages([]*statement.Document{d}, []requirement.Finding{c.finding}, disk)
+		if len(list) != 1 || list[0].Explained != c.explained || !strings.Contains(list[0].Explanation(), c.says) {
+			t.Errorf("%s: explained %t: %s", name, list[0].Explained, list[0].Explanation())
+		}
+	}
+}
+
 // TestOtherCodes makes sure that every code which stands for another one leads
 // to a requirement.
 func TestOtherCodes(t *testing.T) {
@@ -85,7 +125,7 @@ func TestImageErrorLimit(t *testing.T) {
 		for i := range n {
 			d.Images = append(d.Images, statement.Image{ImageID: fmt.Sprintf("wsi-%d", i), ErrorCode: "UnknownError"})
 		}
-		if got := len(explainImages([]*statement.Document{d}, nil)); got != want {
+		if got := len(explainImages([]*statement.Document{d}, nil, nil)); got != want {
 			t.Errorf("%d of %d", got, n)
 		}
 	}

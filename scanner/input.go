@@ -141,14 +141,17 @@ const (
 func (r *Result) conclude(p Policy) {
 	r.Verdict = Ready
 	r.Unmet = map[string]bool{}
-	open := false
+	open := len(r.Changed) > 0
+	if open {
+		r.Verdict = Inconclusive
+	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		counts := r.Counted[f.ID]
 		switch {
 		case counts && notMet(f.Status):
 			r.Verdict = NotReady
-		case counts && f.Status == requirement.Undetermined && r.Verdict == Ready:
+		case counts && f.Status == requirement.Undetermined && r.Verdict != NotReady:
 			r.Verdict = Inconclusive
 		}
 

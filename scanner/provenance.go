@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -171,11 +172,24 @@ func (vs *volumes) files(ctx context.Context, hash bool, progress func(Progress)
 	return list, nil
 }
 
-// unchanged notifies of images that were written to in the meantime.
-func (vs *volumes) unchanged(trail *requirement.Trail) {
+// changed says which images were written to in the meantime, and notifies of
+// them.
+func (vs *volumes) changed(trail *requirement.Trail) (list []string) {
 	for _, i := range vs.images {
 		if err := i.Changed(); err != nil {
+			list = append(list, err.Error())
 			trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: err.Error() + ": what was read of it may not belong together"})
+		}
+	}
+	return list
+}
+
+// inUse notifies of images that a mounted filesystem may be writing to.
+func (vs *volumes) inUse(trail *requirement.Trail) {
+	for _, i := range vs.images {
+		for _, m := range i.WritableMounts() {
+			trail.Notify(requirement.Notice{Level: requirement.LevelWarning,
+				Message: fmt.Sprintf("%s is in use: %s is mounted read-write at %s, and what is read may not belong together; scan a snapshot of it", i.Name, m.Source, m.Point)})
 		}
 	}
 }

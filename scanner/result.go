@@ -21,7 +21,8 @@ const (
 type Verdict string
 
 // The verdict is NotReady if a finding that counts is failed or a warning,
-// else Inconclusive if one is undetermined, else Ready.
+// else Inconclusive if one is undetermined or an image changed while it was
+// read, else Ready.
 const (
 	Ready        Verdict = "ready"
 	NotReady     Verdict = "not_ready"
@@ -48,6 +49,8 @@ type Result struct {
 	Dropped  int                 // events beyond the bound, not in Events
 
 	ImageErrors []ImageError // of images that could not be made, by the documents
+
+	Changed []string // why an image is not what it was when it was opened; the findings may not belong together then
 
 	Verdict  Verdict
 	ExitCode int             // after the Policy

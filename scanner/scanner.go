@@ -97,6 +97,8 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	for _, i := range volumes.images {
 		r.Images = append(r.Images, i.Name)
 	}
+	volumes.inUse(trail)
+	_ = guard(func() error { volumes.differentMoments(r.Started, trail); return nil })
 	var sys system
 	err = guard(func() (err error) {
 		sys, err = openSystem(volumes, given{ctx: ctx, documents: documents, userName: in.UserName, trail: trail, now: r.Started})
@@ -136,15 +138,11 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	if w, ok := sys.(windowsSystem); ok {
 		r.Hives = w.hives()
 	}
-	r.ImageErrors = explainImages(documents, r.Findings)
+	r.ImageErrors = explainImages(documents, r.Findings, sys)
 	for _, e := range r.ImageErrors {
 		trail.Notify(e.notice())
 	}
 	r.BytesRead, r.Reads = volumes.counters()
-	for _, n := range r.waive(in.Policy, r.Started) {
-		trail.Notify(n)
-	}
-	r.conclude(in.Policy)
 	if in.CrossCheck != nil {
 		if r.CrossCheck, err = crossCheck(ctx, in, volumes, sys, r.Findings, trail); err != nil {
 			return nil, err
@@ -153,7 +151,11 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	if r.Files, err = volumes.files(ctx, in.Hash, in.Progress); err != nil {
 		return nil, err
 	}
-	volumes.unchanged(trail)
+	r.Changed = volumes.changed(trail)
+	for _, n := range r.waive(in.Policy, r.Started) {
+		trail.Notify(n)
+	}
+	r.conclude(in.Policy)
 	trail.Record("verdict", "verdict", string(r.Verdict))
 	r.Notices = trail.Notices()
 	r.Events, r.Dropped = trail.Events()

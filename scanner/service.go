@@ -2,6 +2,7 @@ package scanner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -103,11 +104,12 @@ func (s *service) find() error {
 	return nil
 }
 
-// uses says whether a document decides the requirement, so that it counts.
+// uses says whether a document decides the requirement, so that it counts. Two
+// that disagree about this computer are of it all the same, and leave it open.
 func (s *service) uses(id string) bool {
 	switch id {
 	case "ws.state.available", "ws.modification.none", "ws.encryption.none":
-		return s.match.WorkSpace != nil
+		return s.match.WorkSpace != nil || errors.Is(s.missing, statement.ErrDisagree)
 	case "ws.quota.images":
 		return len(s.images()) > 0
 	}

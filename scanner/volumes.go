@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/coldcheck/coldcheck/ext4"
 	"github.com/coldcheck/coldcheck/internal/memory"
@@ -55,6 +56,9 @@ type filesystem interface {
 	// or repairs the system.
 	holdsUsers() bool
 	mayHoldData() bool
+	// newest is the latest time of a change that is not after the given one, as
+	// far as that is known; zero if it is not.
+	newest(until time.Time) time.Time
 	// describe completes what reports show, notices says what the reader of a
 	// report must know of the filesystem's state.
 	describe(*Volume)

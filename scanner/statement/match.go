@@ -6,6 +6,10 @@ import (
 	"strings"
 )
 
+// ErrDisagree says that documents say different things of the same computer. It
+// is an ErrInvalid.
+var ErrDisagree = fmt.Errorf("documents that disagree: %w", ErrInvalid)
+
 // Match is the WorkSpace of the documents that is the machine on the disk.
 type Match struct {
 	WorkSpace *WorkSpace // nil if no document has it
@@ -17,8 +21,8 @@ type Match struct {
 
 // MatchWorkSpace finds the WorkSpace with the computer name of the disk,
 // compared without case. An entry without a computer name fits no disk. Two
-// entries that fit and say different things are an error: which of them is
-// true is not known.
+// entries that fit and say different things are an error that is ErrDisagree:
+// which of them is true is not known.
 func MatchWorkSpace(documents []*Document, computer string) (Match, error) {
 	var m Match
 	for _, d := range documents {
@@ -37,7 +41,7 @@ func MatchWorkSpace(documents []*Document, computer string) (Match, error) {
 				continue
 			}
 			if !reflect.DeepEqual(w, m.WorkSpace) {
-				return Match{}, fmt.Errorf("%s and %s: two entries for computer %s that differ: %w", m.Document.Name, d.Name, computer, ErrInvalid)
+				return Match{}, fmt.Errorf("%s and %s: two entries for computer %s that differ: %w", m.Document.Name, d.Name, computer, ErrDisagree)
 			}
 		}
 		if !fits {

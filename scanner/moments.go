@@ -1,0 +1,98 @@
+package scanner
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// maxApart is how far apart the newest times of the root and the user volume
+// may be. Snapshots of one moment differ by as long as the user was away.
+const maxApart = 24 * time.Hour
+
+// differentMoments notifies of snapshots that seem to be of different moments:
+// what one of them has of the other may be out of date.
+func (vs *volumes) differentMoments(now time.Time, trail *requirement.Trail) {
+	if vs.user == nil || vs.user.fs == nil || vs.root.image == vs.user.image {
+		return
+	}
+	until := now.Add(maxApart) // a clock that goes wrong says nothing
+	root, user := vs.root.fs.newest(until), vs.user.fs.newest(until)
+	if message := apart(root, user); message != "" {
+		trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Message: message})
+	}
+}
+
+// apart compares the newest times of both volumes, which are zero where they
+// are not known.
+func apart(root, user time.Time) string {
+	if root.IsZero() || user.IsZero() || root.Sub(user).Abs() <= maxApart {
+		return ""
+	}
+	const layout = "2006-01-02 15:04:05Z"
+	return fmt.Sprintf("the newest change of the root volume is of %s, that of the user volume of %s, more than %d hours apart: make sure that the snapshots are of the same moment",
+		root.UTC().Format(layout), user.UTC().Format(layout), int(maxApart.Hours()))
+}
+
+func (v ntfsVolume) newest(until time.Time) time.Time { return v.Newest(until) }
+
+// busy are folders of a Linux system, or of a volume of homes, in which
+// something changes while it runs. The times of all inodes are not in the index.
+var busy = []string{".", "var/log", "var/log/journal", "var/lib", "var/lib/systemd", "var/spool", "etc", "run", "home", "root"}
+
+const (
+	maxBusyFolders = 1000
+	maxBusyEntries = 10_000
+)
+
+// newestOf returns the newest time of what lies in the folders that change, and
+// in the folders right below them.
+func newestOf(fsys fs.FS, until time.Time) time.Time {
+	var newest time.Time
+	folders, entries := 0, 0
+	var look func(dir string, deeper int)
+	look = func(dir string, deeper int) {
+		if folders++; folders > maxBusyFolders {
+			return
+		}
+		list, err := fs.ReadDir(fsys, dir)
+		if err != nil {
+			return // what needs the folder reports it
+		}
+		for _, e := range list {
+			if entries++; entries > maxBusyEntries {
+				return
+			}
+			info, err := e.Info()
+			if err != nil {
+				continue
+			}
+			if t := info.ModTime(); t.After(newest) && !t.After(until) {
+				newest = t
+			}
+			if e.IsDir() && deeper > 0 {
+				look(path.Join(dir, e.Name()), deeper-1)
+			}
+		}
+	}
+	for _, dir := range busy {
+		look(dir, 1)
+	}
+	return newest
+}
+
+func (v extVolume) newest(until time.Time) time.Time {
+	newest := newestOf(v.FS, until)
+	if t := v.Volume().Written; t.After(newest) && !t.After(until) {
+		newest = t
+	}
+	return newest
+}
+
+func (v xfsVolume) newest(until time.Time) time.Time { return newestOf(v.FS, until) }
+
+// newest: what starts the system says nothing of when the snapshot was taken.
+func (v fatVolume) newest(time.Time) time.Time { return time.Time{} }

@@ -1,0 +1,121 @@
+package windows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// Names of the service for failures of an image creation, or of the import of
+// an image, that no requirement is about (API reference, ErrorDetails). What
+// they mean is in "Common error messages and their solutions" of the
+// Administration Guide.
+const (
+	codeMemoryIntegrity       = "MemoryIntegrityIncompatibility"
+	codeProtocol              = "ProtocolOSIncompatibility"
+	codeRestrictedDriveLetter = "RestrictedDriveLetterInUse"
+)
+
+// ExplainCode judges by the disk a failure that no requirement is about: a
+// warning is what explains it. known is false for any other name.
+func (m *Machine) ExplainCode(code string) (o requirement.Outcome, known bool) {
+	switch {
+	case strings.EqualFold(code, codeMemoryIntegrity):
+		return m.decideMemoryIntegrity(), true
+	case strings.EqualFold(code, codeProtocol):
+		return m.decideStreaming(), true
+	case strings.EqualFold(code, codeRestrictedDriveLetter):
+		return m.decideDriveLetterD(), true
+	}
+	return requirement.Outcome{}, false
+}
+
+// memoryIntegrity are the settings of memory integrity, and of Credential Guard
+// with which it does not go together. A lock in the firmware keeps them on
+// whatever the registry says.
+type memoryIntegrity struct {
+	Enabled, Locked Setting[uint32] // 1
+	Policy          Setting[uint32] // 1 with a lock in the firmware, 2 without
+	CredentialGuard Setting[uint32] // LsaCfgFlags: 1 with a lock in the firmware, 2 without
+}
+
+func (m *Machine) decideMemoryIntegrity() requirement.Outcome {
+	var s memoryIntegrity
+	for _, field := range []struct {
+		into       *Setting[uint32]
+		key, value string
+	}{
+		{&s.Enabled, keyControl + `\DeviceGuard\Scenarios\HypervisorEnforcedCodeIntegrity`, "Enabled"},
+		{&s.Locked, keyControl + `\DeviceGuard\Scenarios\HypervisorEnforcedCodeIntegrity`, "Locked"},
+		{&s.Policy, `HKLM\SOFTWARE\Policies\Microsoft\Windows\DeviceGuard`, "HypervisorEnforcedCodeIntegrity"},
+		{&s.CredentialGuard, keyControl + `\Lsa`, "LsaCfgFlags"},
+	} {
+		var err error
+		if *field.into, err = m.dwordAt(field.key, field.value); err != nil {
+			return requirement.Unreadable(err)
+		}
+	}
+	return judgeMemoryIntegrity(s)
+}
+
+func judgeMemoryIntegrity(s memoryIntegrity) requirement.Outcome {
+	if s.Enabled.Value != 1 && s.Policy.Value != 1 && s.Policy.Value != 2 {
+		return requirement.Pass("memory integrity is off", s.Enabled.Evidence, s.Policy.Evidence)
+	}
+	message := "memory integrity is on"
+	if s.Locked.Value == 1 || s.Policy.Value == 1 {
+		message += ", with a lock in the firmware"
+	}
+	if flags := s.CredentialGuard.Value; flags == 1 || flags == 2 {
+		message += fmt.Sprintf("; so is Credential Guard (LsaCfgFlags is %d)", flags)
+	}
+	return requirement.Warn(message, s.Enabled.Evidence, s.Locked.Evidence, s.Policy.Evidence, s.CredentialGuard.Evidence)
+}
+
+func (m *Machine) decideStreaming() requirement.Outcome {
+	s, err := m.System()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	agent, err := m.Service("PCoIPAgent")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeStreaming(s, agent)
+}
+
+// judgeStreaming: Windows 11 does not support PCoIP.
+func judgeStreaming(s System, agent Service) requirement.Outcome {
+	if s.Client && s.Build >= build11 && agent.Exists() && !agent.Deleted {
+		return requirement.Warn("the PCoIP agent is installed, and Windows 11 does not support PCoIP", agent.Key).With(s.Evidence...)
+	}
+	return requirement.Pass(s.Name()+" supports the protocols that are installed", s.Evidence...)
+}
+
+func (m *Machine) decideDriveLetterD() requirement.Outcome {
+	mounts, err := m.readMounts()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeDriveLetterD(mounts, m.in.User.Device)
+}
+
+// judgeDriveLetterD: D is the letter of the user volume, and of nothing else.
+// user is the identity of the user image, "" if it has none.
+func judgeDriveLetterD(mounts []Mount, user string) requirement.Outcome {
+	for _, mount := range mounts {
+		switch {
+		case mount.Letter != "D":
+		case !mount.Disk:
+			return requirement.Warn("the letter D is taken by "+short(mount.Device), mount.Evidence)
+		case user == "":
+			return requirement.Unknown("whether the letter D is that of the user volume cannot be told: the image has no identity to compare", mount.Evidence)
+		case mount.Device != user:
+			return requirement.Warn(fmt.Sprintf("the letter D is that of another disk: %s, and the user volume is %s", mount.Device, user), mount.Evidence)
+		default:
+			return requirement.Pass("the letter D is that of the user volume", mount.Evidence)
+		}
+	}
+	return requirement.Pass("the letter D is not in use")
+}
