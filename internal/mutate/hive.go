@@ -235,7 +235,40 @@ func (h *hive) add(cell hiveCell) {
 			}
 			return list
 		}
+		// Most values have a name of a few letters, a type and data of four bytes or
+		// of somewhere else: what a bit of each makes of the value is tried often.
+		s.edits = append(s.edits, edit{"value renamed", renameValue}, edit{"value renamed", renameValue},
+			edit{"value without a name", func(b []byte, r *rand.Rand) string {
+				if le.Uint16(b[6:]) == 0 {
+					return ""
+				}
+				le.PutUint16(b[6:], 0)
+				return "its name has no length"
+			}},
+			edit{"another type", func(b []byte, r *rand.Rand) string {
+				was, is := le.Uint32(b[16:]), uint32(r.IntN(13))
+				if was == is {
+					return ""
+				}
+				le.PutUint32(b[16:], is)
+				return fmt.Sprintf("its type is %d, and was %d", is, was)
+			}},
+			edit{"a bit of its number", func(b []byte, r *rand.Rand) string {
+				if le.Uint32(b[8:])&(1<<31) == 0 {
+					return "" // the data lie elsewhere
+				}
+				b[12+r.IntN(4)] ^= 1 << r.IntN(8)
+				return fmt.Sprintf("its data are %x", b[12:16])
+			}})
 	case "data":
+		s.edits = append(s.edits, edit{"a letter of a text", func(b []byte, r *rand.Rand) string {
+			if len(b) < 6 {
+				return ""
+			}
+			at := 4 + 2*r.IntN((len(b)-4)/2)
+			b[at] ^= 1 << r.IntN(7)
+			return fmt.Sprintf("byte %d of its data is %q", at-4, b[at])
+		}})
 		s.fields = func(b []byte) []field {
 			list := size(b)
 			for at := 4; at < len(b); at += 2 {
@@ -313,6 +346,17 @@ func rename(b []byte, r *rand.Rand) string {
 		return ""
 	}
 	b[at] ^= 1
+	return fmt.Sprintf("a letter of its name is %q", b[at])
+}
+
+// renameValue changes a bit of a value's name.
+func renameValue(b []byte, r *rand.Rand) string {
+	n := int(le.Uint16(b[6:]))
+	if n == 0 || 24+n > len(b) {
+		return ""
+	}
+	at := 24 + r.IntN(n)
+	b[at] ^= 1 << r.IntN(7)
 	return fmt.Sprintf("a letter of its name is %q", b[at])
 }
 

@@ -3,12 +3,14 @@
 package mutate_test
 
 import (
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -34,9 +36,71 @@ func (s *surveyed) judge(t *testing.T, seed uint64) {
 		t.Fatalf("refused, and was not before: %s", r.Error)
 	}
 	before, after := newReadings(s.images, s.result), newReadings(damaged.Images, result)
-	if problem := unexplained(newTools(t, s, damaged.Images, result), after, after.changed(before)); problem != "" {
+	changes := after.changed(before)
+	for id, m := range r.Moves {
+		if m.suspect() && m.Is != requirement.Failed && beside(findingOf(s.result, id).Evidence, before, after, changes) {
+			t.Errorf("%s: %s by %v: none of the values that decided has changed, but others of their keys", id, m, damaged.Steps)
+		}
+	}
+	if problem := unexplained(newTools(t, s, damaged.Images, result), after, changes); problem != "" {
 		t.Errorf("%s\nby %v\n%s", strings.Join(r.suspects(), "\n"), damaged.Steps, problem)
 	}
+}
+
+func findingOf(r *scanner.Result, id string) requirement.Finding {
+	i := slices.IndexFunc(r.Findings, func(f requirement.Finding) bool { return f.ID == id })
+	return r.Findings[i]
+}
+
+// beside says whether the damage changed nothing but values beside those that a
+// finding rests on, in their keys: what that finding said was not mended by it,
+// however certain it is that the values read so. A service that loses the name of
+// its program still has its account.
+func beside(evidence []requirement.Evidence, before, after *readings, changes []item) bool {
+	for _, i := range changes {
+		if i.kind != "key" {
+			return false
+		}
+		names := changedValues(before.read(i), after.read(i))
+		if names == nil {
+			return false // the subkeys, or all of the key
+		}
+		rests := false
+		for _, e := range evidence {
+			if e.Path != i.path || !strings.EqualFold(e.Key, i.key) {
+				continue
+			}
+			if rests = true; e.Value == "" || names[strings.ToLower(e.Value)] {
+				return false
+			}
+		}
+		if !rests {
+			return false
+		}
+	}
+	return len(changes) > 0
+}
+
+// changedValues are the names in lower case of the values in which two readings
+// of a key differ; nil if they differ in more.
+func changedValues(was, is string) map[string]bool {
+	before, values, ok1 := strings.Cut(was, "values ")
+	after, others, ok2 := strings.Cut(is, "values ")
+	if before != after || !ok1 || !ok2 {
+		return nil
+	}
+	names := map[string]bool{}
+	list, other := strings.Fields(values), strings.Fields(others)
+	for _, pair := range [][2][]string{{list, other}, {other, list}} {
+		for _, line := range pair[0] {
+			if !slices.Contains(pair[1], line) {
+				name, _, _ := strings.Cut(line, ":")
+				text, _ := hex.DecodeString(name)
+				names[strings.ToLower(string(text))] = true
+			}
+		}
+	}
+	return names
 }
 
 // suspects are the moves that have to be explained.
@@ -87,4 +151,35 @@ func unexplained(w *tools, after *readings, changes []item) string {
 		return "nothing that was read has changed"
 	}
 	return ""
+}
+
+// TestBeside makes sure that a value beside those that decide explains nothing.
+func TestBeside(t *testing.T) {
+	value := func(name, data string) string { return fmt.Sprintf("%x:1:%x", name, data) }
+	reading := func(values ...string) string { return "keys 61 values " + strings.Join(values, " ") }
+	key := item{kind: "key", role: "root", path: "SYSTEM", key: `services\x`}
+	whole := reading(value("ImagePath", "x.exe"), value("ObjectName", `CORP\svc`))
+	evidence := []requirement.Evidence{{Path: "SYSTEM", Key: `Services\X`, Value: "objectname"}}
+	for name, c := range map[string]struct {
+		after string
+		want  bool
+	}{
+		"another value":     {reading(value("ImagePeth", "x.exe"), value("ObjectName", `CORP\svc`)), true},
+		"the value":         {reading(value("ImagePath", "x.exe"), value("ObjectName", `CORP\svd`)), false},
+		"its name":          {reading(value("ImagePath", "x.exe"), value("ObjectNeme", `CORP\svc`)), false},
+		"a subkey":          {"keys 62 values " + strings.TrimPrefix(whole, "keys 61 values "), false},
+		"the key":           {absent, false},
+		"what is not known": {"error: torn", false},
+	} {
+		before, after := &readings{known: map[item]string{key: whole}}, &readings{known: map[item]string{key: c.after}}
+		if got := beside(evidence, before, after, []item{key}); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+		if beside(evidence, before, after, []item{key, {kind: "path", role: "root", path: "x"}}) {
+			t.Errorf("%s: a file has changed, too", name)
+		}
+	}
+	if beside(evidence, nil, nil, nil) {
+		t.Error("without a change")
+	}
 }

@@ -1,5 +1,5 @@
 // Package mutate damages disk images the way disks, interrupted writes and
-// people do, but with more skill: it knows the structures of NTFS, ext4,
+// people do, but with more skill: it knows the structures of NTFS, ext4, XFS,
 // registry hives, their transaction logs, databases and partition tables,
 // changes fields of them rather than bits, and repairs checksums, fixups and
 // hashes afterwards, so that nothing gives the damage away but what it means.
@@ -47,7 +47,7 @@ type Volume struct {
 	Image        int    // index into Images
 	Role         string // as targets name it
 	Offset, Size int64  // on the image, in bytes
-	Filesystem   string // "ntfs", "ext4"; others are damaged as they come
+	Filesystem   string // "ntfs", "ext4", "xfs"; others are damaged as they come
 }
 
 // Target is a thing that decides something.
@@ -82,6 +82,8 @@ func Survey(s Subject) (*Plan, error) {
 			err = p.surveyNTFS(v)
 		case "ext2", "ext3", "ext4":
 			err = p.surveyExt(v)
+		case "xfs":
+			err = p.surveyXFS(v)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s volume: %w", v.Role, err)

@@ -78,7 +78,7 @@ func pageAt(t *testing.T, o *mutate.Overlay, at int64) []byte {
 // sqlite3. For hives' logs internal/hivetest, which real logs are compared to.
 func TestChecksumsAreRepaired(t *testing.T) {
 	all := map[string]int{}
-	for _, name := range []string{"failing", "dirty", "layout-one-disk", "linux-failing", "linux-ubuntu", "linux-journal", "linux-al2023-removed-in-log"} {
+	for _, name := range []string{"failing", "dirty", "layout-one-disk", "linux-failing", "linux-ubuntu", "linux-journal", "linux-al2023-removed-in-log", "linux-xfs-failing"} {
 		wrong, right := survey(findCase(name)).plan.Resealed()
 		for _, w := range wrong {
 			t.Errorf("%s: %.300s", name, w)
@@ -90,6 +90,7 @@ func TestChecksumsAreRepaired(t *testing.T) {
 	for _, family := range []string{
 		"GPT", "MFT record", "index block", "hive base block", "log base block", "log entry", "WAL header", "WAL frame",
 		"superblock", "group descriptor", "inode", "directory block", "journal block",
+		"xfs superblock", "xfs AGF", "xfs AGI", "xfs AGFL", "xfs btree", "xfs inode", "xfs directory",
 	} {
 		if all[family] == 0 {
 			t.Errorf("no %s was sealed", family)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -33,12 +34,13 @@ import (
 const toolTime = time.Minute
 
 // tools is a witness that shares no code with the readers under test: ntfs-3g
-// for NTFS, debugfs for ext4 (e2fsck replays the journal), hivex for registry
-// hives, rpm, dpkg and sqlite3 for databases.
+// for NTFS, debugfs for ext4 (e2fsck replays the journal), the kernel for XFS,
+// hivex for registry hives, rpm, dpkg and sqlite3 for databases.
 type tools struct {
 	dir  string
 	ntfs map[string]string // where a volume is mounted, by role
 	ext  map[string]string // image of a volume, by role
+	xfs  map[string]string // where a volume is mounted, by role
 }
 
 // newTools needs the volumes as files, and mounts them. It is over with the
@@ -47,7 +49,7 @@ func newTools(t *testing.T, s *surveyed, images []*mutate.Overlay, result *scann
 	t.Helper()
 	testenv.Loop(t)
 	testenv.Tool(t, "lowntfs-3g", "fusermount", "debugfs", "e2fsck", "perl", "sqlite3", "rpm", "dpkg-query")
-	w := &tools{dir: t.TempDir(), ntfs: map[string]string{}, ext: map[string]string{}}
+	w := &tools{dir: t.TempDir(), ntfs: map[string]string{}, ext: map[string]string{}, xfs: map[string]string{}}
 	for _, v := range result.Volumes {
 		if v.Role == scanner.Other {
 			continue
@@ -66,9 +68,31 @@ func newTools(t *testing.T, s *surveyed, images []*mutate.Overlay, result *scann
 			if err := replay(file); err != nil {
 				t.Logf("%s volume: %v", role, err)
 			}
+		case "xfs":
+			w.xfs[role] = mountXFS(t, file)
 		}
 	}
 	return w
+}
+
+// mountXFS returns where the kernel mounted a volume, which replays its log; "" if
+// it refuses it.
+func mountXFS(t *testing.T, image string) string {
+	t.Helper()
+	at := image + ".mnt"
+	if err := os.Mkdir(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run("mount", "-t", "xfs", "-o", "loop,ro,nouuid", image, at); err != nil {
+		t.Logf("%s: %v", image, err)
+		return ""
+	}
+	t.Cleanup(func() {
+		if _, err := run("umount", at); err != nil {
+			t.Error(err)
+		}
+	})
+	return at
 }
 
 // replay writes to an ext4 volume what its journal holds.
@@ -195,6 +219,8 @@ func (w *tools) read(i item) string {
 		return w.readNTFS(i, w.ntfs[i.role])
 	case w.ext[i.role] != "":
 		return w.readExt(i, w.ext[i.role])
+	case w.xfs[i.role] != "":
+		return w.readXFS(i, w.xfs[i.role])
 	}
 	return "error: the volume cannot be read"
 }
@@ -258,6 +284,56 @@ func (w *tools) readNTFS(i item, mount string) string {
 			return nil
 		})
 		return say(fmt.Sprintf("%d files, %d bytes", files, size), err)
+	}
+	panic("no such kind: " + i.kind)
+}
+
+func (w *tools) readXFS(i item, mount string) string {
+	name := mount
+	if i.path != "." {
+		name += "/" + asOnDisk(i.path)
+	}
+	say := func(s string, err error) string {
+		if os.IsNotExist(err) || errors.Is(err, syscall.ENOTDIR) {
+			return absent
+		}
+		if err != nil {
+			return failed(err)
+		}
+		return s
+	}
+	switch i.kind {
+	case "path":
+		info, err := os.Lstat(name)
+		if err != nil {
+			return say("", err)
+		}
+		switch mode := info.Mode(); {
+		case mode.IsDir():
+			return "folder"
+		case mode&fs.ModeSymlink != 0:
+			target, err := os.Readlink(name)
+			return say("link to "+target, err)
+		case !mode.IsRegular():
+			return "special file"
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			return failed(err)
+		}
+		defer f.Close()
+		return fileReading(f, info.Size())
+	case "list":
+		entries, err := os.ReadDir(name)
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return say(listReading(names), err)
+	case "free":
+		var s syscall.Statfs_t
+		err := syscall.Statfs(mount, &s)
+		return say(fmt.Sprint(int64(s.Bfree)*s.Bsize), err)
 	}
 	panic("no such kind: " + i.kind)
 }
@@ -380,7 +456,7 @@ func (w *tools) copyFolder(role, folder string) (string, error) {
 		_, err := debugfs(image, fmt.Sprintf(`rdump "/%s" %s`, folder, to), "")
 		return filepath.Join(to, path.Base(folder)), err
 	}
-	return to, os.CopyFS(to, os.DirFS(filepath.Join(w.ntfs[role], folder)))
+	return to, os.CopyFS(to, os.DirFS(filepath.Join(cmp.Or(w.ntfs[role], w.xfs[role]), folder)))
 }
 
 func (w *tools) packages(i item) string {

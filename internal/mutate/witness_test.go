@@ -22,6 +22,7 @@ import (
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/linux/packages"
+	"github.com/coldcheck/coldcheck/xfs"
 )
 
 // item is one thing that a scan may rest on. Of its kind depends what a witness
@@ -84,7 +85,7 @@ type readings struct {
 	known   map[item]string
 }
 
-// readFS is what ntfs.FS and ext4.FS have in common.
+// readFS is what ntfs.FS, ext4.FS and xfs.FS have in common.
 type readFS interface {
 	fs.StatFS
 	fs.ReadDirFS
@@ -105,6 +106,8 @@ func newReadings(images []*mutate.Overlay, result *scanner.Result) *readings {
 			fsys, err = ntfs.Open(section, v.Size)
 		case "ext2", "ext3", "ext4":
 			fsys, err = ext4.Open(section, v.Size)
+		case "xfs":
+			fsys, err = xfs.Open(section, v.Size)
 		default:
 			continue
 		}
@@ -207,6 +210,9 @@ func (r *readings) look(i item) string {
 		case *ntfs.FS:
 			n, err := v.Free()
 			return say(fmt.Sprint(n), err)
+		case *xfs.FS:
+			u, err := v.Usage()
+			return say(fmt.Sprint(u.Free), err)
 		case *ext4.FS:
 			u, err := v.Usage()
 			return say(usageReading(u.Free, u.Reserved, v.Volume().Blocks, v.Volume().Features), err)
