@@ -2,6 +2,7 @@ package linux
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -218,6 +219,27 @@ func (s *unitSet) start() {
 		none := r.run(c)
 		for name, u := range s.units {
 			s.judge(u, name, r, c, none, i == 0)
+		}
+		s.doubt(r)
+	}
+}
+
+// doubt makes uncertain that units do not start, where one that starts, and may
+// pull them in, could not be read.
+func (s *unitSet) doubt(r *startRun) {
+	var unread error
+	for _, name := range slices.Sorted(maps.Keys(r.pulled)) {
+		if u := s.units[name]; u != nil && u.Err != nil {
+			unread = fmt.Errorf("%s starts, and what it pulls in is not known: %w", name, u.Err)
+			break
+		}
+	}
+	if unread == nil {
+		return
+	}
+	for _, u := range s.units {
+		if u.Err == nil && (u.State == unitUnreached || u.State == unitDisabled || u.State == unitStatic) {
+			u.Err = unread
 		}
 	}
 }
