@@ -2,6 +2,7 @@ package xfs
 
 import (
 	"bytes"
+	"errors"
 )
 
 const (
@@ -66,6 +67,9 @@ type dirPiece struct {
 	blocks  []uint64
 }
 
+// errDirEnd ends the search for blocks of a directory.
+var errDirEnd = errors.New("end of a directory")
+
 // dirBlocks visits the blocks of a directory that hold entries. The error says
 // that some may be missing.
 func (f *FS) dirBlocks(dir inode, visit func(dirPiece) error) error {
@@ -77,6 +81,7 @@ func (f *FS) dirBlocks(dir inode, visit func(dirPiece) error) error {
 	per := uint64(1) << s.dirBits
 	p := dirPiece{blocks: make([]uint64, 0, per)}
 	next := uint64(0) // block that has to come
+	left := dir.blocks()
 	whole := reason(sound)
 	// What is behind the directory's end by its inode is looked at too: the
 	// extents know where it ends.
@@ -90,6 +95,13 @@ func (f *FS) dirBlocks(dir inode, visit func(dirPiece) error) error {
 			whole = reasonDirHole
 		}
 		for next = r.logical; next < r.end(); next++ {
+			// Extents of more blocks than the inode has are damaged: those that
+			// would be all of a volume are not gone through.
+			if left == 0 {
+				whole = reasonDirHole
+				return errDirEnd
+			}
+			left--
 			if len(p.blocks) == 0 && next%per != 0 {
 				continue
 			}
@@ -104,6 +116,9 @@ func (f *FS) dirBlocks(dir inode, visit func(dirPiece) error) error {
 		}
 		return nil
 	})
+	if err == errDirEnd {
+		err = nil
+	}
 	if err == nil && (next == 0 || len(p.blocks) > 0) {
 		whole = reasonDirHole
 	}
