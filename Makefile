@@ -10,7 +10,7 @@ STATICCHECK_VERSION = v0.8.2
 # root, loop devices and /dev/fuse; without them their tests are skipped.
 PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
 	e2fsprogs exfatprogs fdisk gdisk libhivex-bin libwin-hivex-perl lvm2 mount mtools \
-	ntfs-3g qemu-utils reglookup rpm sleuthkit sqlite3 strace util-linux wimtools \
+	ntfs-3g qemu-utils reglookup rpm sleuthkit sqlite3 strace systemd util-linux wimtools \
 	xfsprogs zstd gcc libc6-dev \
 	chromium-headless-shell fonts-dejavu-core libxml2-utils openjdk-17-jre-headless \
 	dash mandoc shellcheck

@@ -116,6 +116,7 @@ type startRun struct {
 	why    map[string]string // why a unit cannot start; "" if it can
 	open   map[string]bool   // being looked at, in a circle of requirements
 	pulled map[string][]requirement.Evidence
+	lacks  map[string]string // what a unit that is pulled in requires and cannot have
 }
 
 // maxRequireDepth bounds chains of Requires=; real ones have a few units.
@@ -176,15 +177,25 @@ func (r *startRun) run(c bootChoice) (why string) {
 		return "the kernel starts " + c.Init + " instead of systemd"
 	}
 	target := r.set.lookup(c.Target)
-	if why := r.fault(target, 0); why != "" {
-		return fmt.Sprintf("the system does not start %s: %s", target, why)
+	if fault := r.fault(target, 0); fault != "" {
+		why = fmt.Sprintf("the system does not start %s: %s", target, fault)
+		if r.ownFault(target) == "" {
+			return why
+		}
+		// systemd falls back to its rescue shell.
+		if target = r.set.lookup("rescue.target"); r.fault(target, 0) != "" {
+			return why
+		}
 	}
 	queue := []string{target}
 	r.pulled[target] = []requirement.Evidence{c.Evidence}
 	pull := func(name string, ev requirement.Evidence) {
 		name = r.set.lookup(name)
-		if r.fault(name, 0) != "" {
-			return
+		if fault := r.fault(name, 0); fault != "" {
+			if r.ownFault(name) != "" || r.set.files.version.has(sinceDroppedJobs) {
+				return
+			}
+			r.lacks[name] = fault
 		}
 		if r.pulled[name] == nil {
 			queue = append(queue, name)
@@ -200,19 +211,22 @@ func (r *startRun) run(c bootChoice) (why string) {
 		name := queue[0]
 		queue = queue[1:]
 		for _, e := range r.set.edges[name] {
-			pull(e.To, e.Evidence)
+			// What a unit wants is not asked for once what it requires has failed.
+			if e.Required || r.lacks[name] == "" {
+				pull(e.To, e.Evidence)
+			}
 		}
 		if name == r.set.lookup("sysinit.target") {
 			pull("dbus.service", c.Evidence) // activated on demand, on every system that has it
 		}
 	}
-	return ""
+	return why
 }
 
 // start finds which units start, by every command line of the boot loader.
 func (s *unitSet) start() {
 	for i, c := range s.boots {
-		r := &startRun{set: s, masked: map[string]bool{}, why: map[string]string{}, open: map[string]bool{}, pulled: map[string][]requirement.Evidence{}}
+		r := &startRun{set: s, masked: map[string]bool{}, why: map[string]string{}, open: map[string]bool{}, pulled: map[string][]requirement.Evidence{}, lacks: map[string]string{}}
 		for _, name := range c.Masked {
 			r.masked[s.lookup(name)] = true
 		}
@@ -253,7 +267,7 @@ func (s *unitSet) judge(u *Unit, name string, r *startRun, c bootChoice, none st
 	state, why := u.State, u.Why
 	switch fault := r.fault(name, 0); {
 	case len(pulled) > 0:
-		state, why = unitEnabled, ""
+		state, why = unitEnabled, r.lacks[name]
 	case r.masked[name]:
 		state, why = unitMasked, "systemd.mask= on the kernel command line"
 	case !s.isPulled(name):

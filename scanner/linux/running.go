@@ -22,6 +22,11 @@ var servicePath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/u
 // boot loader.
 func (m *Machine) obstacle(s *unitSet, u Unit) (startFault, error) {
 	var worst startFault
+	if u.Why != "" && u.State == unitEnabled {
+		// An earlier systemd starts it all the same where another unit pulls it in,
+		// and refuses to where it is started by itself.
+		return startFault{Why: u.Why, Certain: true, Evidence: u.File}, nil
+	}
 	for _, c := range s.boots {
 		f, err := m.obstacleAt(s, u, c, 0)
 		if err != nil {

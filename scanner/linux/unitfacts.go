@@ -183,12 +183,12 @@ func (r *unitReader) unitSetting(s unitSetting) {
 		for _, w := range words {
 			name, known := r.names.expand(w.text)
 			switch {
-			case !known || !isUnit(name) || isTemplate(name) || slices.Contains(*list, name):
+			case !known || !isUnit(name) || slices.Contains(*list, instanceFor(name, r.names.Name)):
 			case len(*list) >= maxDependencies:
 				r.addErr(fmt.Errorf("root volume: %s: more than %d dependencies: %w", r.names.Name, maxDependencies, errTooLarge))
 				return
 			default:
-				*list = append(*list, name)
+				*list = append(*list, instanceFor(name, r.names.Name))
 			}
 		}
 	}

@@ -30,7 +30,7 @@ const (
 type Unit struct {
 	Name     string // the one that aliases lead to
 	State    unitState
-	Why      string // why it is refused or not reached
+	Why      string // why it is refused or not reached; of one that is enabled, what it requires and cannot have
 	File     requirement.Evidence
 	WantedBy []requirement.Evidence // what pulls it in
 	Facts    *unitFacts
@@ -116,8 +116,20 @@ func (m *Machine) readUnits() (*unitSet, error) {
 	}
 	cache := map[string]*unitFacts{}
 	work := 0
-	for _, name := range slices.Sorted(maps.Keys(s.units)) {
+	queue := slices.Sorted(maps.Keys(s.units))
+	for len(queue) > 0 {
+		name := queue[0]
+		queue = queue[1:]
 		m.readUnit(s, name, ids, cache, &work)
+		// Units that are only named, such as instances, are read too.
+		f := s.units[name].Facts
+		for _, to := range slices.Concat(f.Requires, f.Wants, f.Requisite, s.instances(name)) {
+			real, file := files.resolve(to)
+			if s.units[real] == nil && file != nil && len(s.units) < maxUnitFiles {
+				s.units[real] = &Unit{Name: real}
+				queue = append(queue, real)
+			}
+		}
 	}
 	if err := s.connect(m); err != nil {
 		s.err = joinErrors(s.err, err)
@@ -125,6 +137,37 @@ func (m *Machine) readUnits() (*unitSet, error) {
 	s.boots, s.bootErr = m.bootChoices()
 	s.start()
 	return s, nil
+}
+
+// instances lists the instances of templates that the folders of links of a
+// unit pull in.
+func (s *unitSet) instances(name string) (list []string) {
+	for _, of := range append([]string{name}, s.aliases[name]...) {
+		for _, kind := range []string{".wants", ".requires", ".upholds"} {
+			for link := range s.files.links[of+kind] {
+				if isTemplate(link) {
+					list = append(list, instanceFor(link, of))
+				}
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// instanceFor is what a template stands for where a unit names it: the instance
+// of that unit's own instance, else of its prefix.
+func instanceFor(template, unit string) string {
+	if !isTemplate(template) {
+		return template
+	}
+	base := strings.TrimSuffix(unit, path.Ext(unit))
+	prefix, instance, _ := strings.Cut(base, "@")
+	if instance == "" {
+		instance = prefix
+	}
+	ext := path.Ext(template)
+	return strings.TrimSuffix(template, ext) + instance + ext
 }
 
 // unitNames is what specifiers stand for on this machine.
@@ -293,7 +336,7 @@ func (s *unitSet) connect(m *Machine) error {
 	}
 	for folder := range s.files.links {
 		kind := path.Ext(folder)
-		if kind == ".upholds" && !s.files.version.has(sinceUpholds) {
+		if kind == ".upholds" && !s.files.version.has(sinceUpheldFolders) {
 			continue
 		}
 		of := strings.TrimSuffix(folder, kind)
@@ -309,9 +352,7 @@ func (s *unitSet) connect(m *Machine) error {
 		for _, from := range targets {
 			real, _ := s.files.resolve(from)
 			for _, l := range s.files.linked(folder) {
-				if !isTemplate(l.Name) {
-					add(real, l.Name, kind == ".requires", l.Evidence)
-				}
+				add(real, instanceFor(l.Name, from), kind == ".requires", l.Evidence)
 			}
 		}
 	}

@@ -162,6 +162,8 @@ func (m *Machine) unitFile(p string, folders []string) (f *fragment, alias strin
 	}
 	file, err := m.tree.file(p)
 	switch {
+	case errors.Is(err, errTooManyLinks):
+		return nil, "" // a circle leads nowhere too
 	case err != nil:
 		f.Err = err
 	case !file.Exists:

@@ -18,9 +18,11 @@ func (v systemdVersion) has(since int) bool { return v == 0 || int(v) >= since }
 const (
 	sincePrefixDropIns = 239 // foo-.service.d
 	sinceTypeDropIns   = 244 // service.d
-	sinceUpholds       = 249 // Upholds= and .upholds folders
+	sinceUpholds       = 249 // Upholds=
+	sinceUpheldFolders = 254 // .upholds folders
 	sinceMaskedWants   = 233 // a link to /dev/null in a .wants folder takes back a dependency
 	sinceExecCondition = 243
+	sinceDroppedJobs   = 255 // what requires a unit that cannot start has no job; before, only what asks for it by itself is refused
 	sinceExecFault     = 231 // a command that cannot be parsed refuses the unit
 )
 
