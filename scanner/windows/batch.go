@@ -27,21 +27,24 @@ func (r *commandReader) batch(text string, sh *shell, depth int) {
 // caret at the end continues one. Comments and labels are left out.
 func batchLines(text string) []string {
 	var lines []string
-	joined := ""
+	var joined strings.Builder
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n\x1a")
 		// An odd number of carets at the end.
 		if n := len(line) - len(strings.TrimRight(line, "^")); n%2 == 1 {
-			joined += line[:len(line)-1]
+			joined.WriteString(line[:len(line)-1])
 			continue
 		}
-		line, joined = joined+line, ""
+		if joined.Len() > 0 {
+			line = joined.String() + line
+			joined.Reset()
+		}
 		if bare := strings.TrimLeft(line, " \t@,;="); bare != "" && !strings.HasPrefix(bare, ":") && !isRemark(bare) {
 			lines = append(lines, line)
 		}
 	}
-	if joined != "" {
-		lines = append(lines, joined)
+	if joined.Len() > 0 {
+		lines = append(lines, joined.String())
 	}
 	return lines
 }
@@ -98,10 +101,10 @@ func splitBatch(line string) []string {
 // commands: at the beginning, and behind the condition of an if, else or do. The
 // list of a for is none.
 func beginsBlock(before string) bool {
-	s := strings.ToLower(strings.TrimLeft(before, " \t@"))
-	if len(s) > 512 {
+	if len(before) > 512 {
 		return false
 	}
+	s := strings.ToLower(strings.TrimLeft(before, " \t@"))
 	trimmed := strings.TrimSpace(s)
 	switch {
 	case trimmed == "", trimmed == "else", strings.HasSuffix(s, " do "), strings.HasSuffix(s, ") do"), strings.HasSuffix(trimmed, " else"):
@@ -292,12 +295,9 @@ func (r *commandReader) batchStart(s string, sh *shell, depth int) {
 	}
 	for strings.HasPrefix(s, "/") {
 		if after, ok := cutPrefixFold(s, "/d"); ok {
-			words := arguments(after)
-			if len(words) == 0 {
-				return
-			}
-			inner.dir = at(inner.dir, words[0])
-			s = cutWord(strings.TrimSpace(after))
+			after = strings.TrimSpace(after)
+			s = cutWord(after)
+			inner.dir = at(inner.dir, strings.Trim(strings.TrimSuffix(after, s), `" `))
 			continue
 		}
 		takesWord := hasPrefixFold(s, "/node") || hasPrefixFold(s, "/affinity")

@@ -11,8 +11,9 @@ import (
 // machines, with all scripts that they name, are below a megabyte.
 const (
 	maxCommandLine  = 32_767
+	maxPath         = 1024    // of a program without quotes; Windows takes 260
 	maxCommandDepth = 8       // of commands in commands: cmd /c powershell -Command …
-	maxCommandBytes = 8 << 20 // of all command lines and scripts of a machine, counted at each level
+	maxCommandBytes = 4 << 20 // of all command lines and scripts of a machine, counted at each level
 	maxUses         = 50_000  // files that they execute or load
 	maxUsesOfOne    = 2_000   // of one command line with its scripts
 	maxNamedData    = 20      // other paths of one command line
@@ -125,8 +126,16 @@ func (r *commandReader) data(words ...string) {
 }
 
 // replace expands the variables in a text: those that the script has set, then
-// those of the machine.
+// those of the machine. What it grows by counts as a text of its own.
 func (r *commandReader) replace(s string, sh *shell) string {
+	expanded := r.replaced(s, sh)
+	if n := len(expanded) - len(s); n > 0 && !r.take(n, 0) {
+		return s
+	}
+	return expanded
+}
+
+func (r *commandReader) replaced(s string, sh *shell) string {
 	if sh.folder != "" && strings.Contains(s, "%~") {
 		for _, self := range []string{"%~dp0", "%~dps0", "%~DP0"} {
 			s = strings.ReplaceAll(s, self, strings.TrimSuffix(sh.folder, `\`)+`\`)
@@ -186,8 +195,12 @@ func (r *commandReader) split(s string) (program, rest string) {
 		if end := programEnd(s); end > 0 {
 			return s[:end], s[end:]
 		}
-		for i := 0; i < len(s); i++ {
-			if s[i] == ' ' && runsOthers(baseName(s[:i])) {
+		name := 0 // where the last part of the path begins
+		for i := 0; i < len(s) && i < maxPath; i++ {
+			if s[i] == '\\' || s[i] == '/' {
+				name = i + 1
+			}
+			if s[i] == ' ' && runsOthers(baseName(s[name:i])) {
 				return s[:i], s[i:]
 			}
 		}

@@ -94,7 +94,7 @@ var diskpartMakes = regexp.MustCompile(`(?im)\b(?:attach\s+vdisk|assign(?:\s+let
 
 // makeDiskpart: its commands are in the file behind /s, or in what the script
 // that runs it writes for it.
-func makeDiskpart(r *commandReader, _ string, args []string, sh *shell, _ int) {
+func makeDiskpart(r *commandReader, _ string, args []string, sh *shell, depth int) {
 	for i, a := range args {
 		if strings.EqualFold(a, "/s") && i+1 < len(args) {
 			path := at(sh.dir, args[i+1])
@@ -107,7 +107,9 @@ func makeDiskpart(r *commandReader, _ string, args []string, sh *shell, _ int) {
 			}
 		}
 	}
-	r.diskpart(sh.text)
+	if r.take(len(sh.text), depth) {
+		r.diskpart(sh.text)
+	}
 }
 
 // diskpart looks for what makes a drive in commands of diskpart.

@@ -47,7 +47,7 @@ var hostRuns = regexp.MustCompile(`\.(run|exec|shellexecute|create|open)\b`)
 // VBScript goes on behind " _".
 func hostLines(text string) []string {
 	var lines []string
-	joined := ""
+	var joined strings.Builder
 	inBlock := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -69,16 +69,20 @@ func hostLines(text string) []string {
 			line = after
 		}
 		if before, ok := strings.CutSuffix(line, " _"); ok {
-			joined += before + " "
+			joined.WriteString(before)
+			joined.WriteByte(' ')
 			continue
 		}
-		if line = joined + line; line != "" {
+		if joined.Len() > 0 {
+			line = joined.String() + line
+			joined.Reset()
+		}
+		if line != "" {
 			lines = append(lines, line)
 		}
-		joined = ""
 	}
-	if joined != "" {
-		lines = append(lines, joined)
+	if joined.Len() > 0 {
+		lines = append(lines, joined.String())
 	}
 	return lines
 }
@@ -88,61 +92,71 @@ func hostLines(text string) []string {
 // A comment behind the code is left out.
 func hostStrings(line string) (code string, literals []string) {
 	var b strings.Builder
-	text := ""
+	var text strings.Builder
 	open := false // a text that may be joined to the next
 	flush := func() {
-		if open && text != "" {
-			literals = append(literals, text)
+		if open && text.Len() > 0 {
+			literals = append(literals, text.String())
 		}
-		text, open = "", false
+		text.Reset()
+		open = false
 	}
-	between := "" // code since the last text
+	from := 0                          // where the code since the last text begins
+	single := strings.Count(line, "'") // apostrophes that are still to come
 	for i := 0; i < len(line); i++ {
 		c := line[i]
-		if c == '\'' && strings.Count(line[i+1:], "'")%2 == 0 {
-			break // a comment of VBScript
+		if c == '\'' {
+			if single--; single%2 == 0 {
+				from = i
+				break // a comment of VBScript
+			}
 		}
 		if c != '"' && c != '\'' {
 			b.WriteByte(c)
 			if c == '(' || c == ')' || c == ',' || c == ':' || c == ';' || c == '=' {
 				flush()
-				between = ""
-			} else {
-				between += string(c)
+				from = i + 1
 			}
 			continue
 		}
+		between := line[from:i]
 		var lit strings.Builder
 		for i++; i < len(line); i++ {
 			if line[i] == c {
+				if c == '\'' {
+					single--
+				}
 				if c == '"' && i+1 < len(line) && line[i+1] == c {
 					i++
 				} else {
 					break
 				}
+			} else if line[i] == '\'' {
+				single--
 			} else if line[i] == '\\' && i+1 < len(line) && (line[i+1] == '\\' && c == '\'' || line[i+1] == '"' && c == '\'' || line[i+1] == '\'') {
-				i++
+				if i++; line[i] == '\'' {
+					single--
+				}
 			}
 			lit.WriteByte(line[i])
 		}
 		join := strings.Trim(between, " \t")
-		joins := open && (strings.HasPrefix(join, "&") || strings.HasPrefix(join, "+"))
+		joins := open && text.Len() < maxCommandLine && (strings.HasPrefix(join, "&") || strings.HasPrefix(join, "+"))
 		switch {
 		case joins && strings.Trim(join, "&+ \t") == "":
-			text += lit.String()
 		case joins:
-			text += "%?%" + lit.String()
+			text.WriteString("%?%")
 		default:
 			flush()
 			if strings.HasSuffix(join, "&") || strings.HasSuffix(join, "+") {
-				text = "%?%"
+				text.WriteString("%?%")
 			}
-			text += lit.String()
 		}
-		open, between = true, ""
+		text.WriteString(lit.String())
+		open, from = true, min(len(line), i+1)
 	}
-	if join := strings.Trim(between, " \t"); open && len(join) > 1 && (join[0] == '&' || join[0] == '+') {
-		text += "%?%"
+	if join := strings.Trim(line[from:], " \t"); open && len(join) > 1 && (join[0] == '&' || join[0] == '+') {
+		text.WriteString("%?%")
 	}
 	flush()
 	return b.String(), literals

@@ -48,7 +48,7 @@ func extension(path string) string {
 const (
 	maxScripts     = 500     // of a machine
 	maxScript      = 1 << 20 // bytes
-	maxScriptBytes = 8 << 20 // of all scripts together
+	maxScriptBytes = 4 << 20 // of all scripts together
 	maxScriptDepth = 8       // scripts that scripts call
 )
 
