@@ -72,8 +72,8 @@ var hostiles = map[string]hostile{
 	"cron":           {"linux-ready", scanner.Root, links(4000, "etc/cron.d", "x%05d", padded("* * * * * root /bin/true\n", "# ", "\n")), nil, 0},
 	"profile.d":      {"linux-ready", scanner.Root, links(4000, "etc/profile.d", "x%05d.sh", padded("true\n", "# ", "\n")), nil, 0},
 	"sudoers":        {"linux-ready", scanner.Root, links(4000, "etc/sudoers.d", "x%05d", padded("# none\n", "# ", "\n")), nil, 0},
-	"boot links":     {"linux-ready", scanner.Root, links(4000, "boot/loader/entries", "x%05d.conf", padded("title x\nversion 1\nlinux /vmlinuz\noptions root=/dev/xvda1 ro\n", "# ", "\n")), nil, 0},
-	"boot entries":   {"linux-ready", scanner.Root, files(60_000, "boot/loader/entries", "x%05d.conf", "title x\nversion 1\nlinux /vmlinuz\noptions root=/dev/xvda1 ro\n"), undetermined("linux.component.cloud-init", "linux.component.skylight", "linux.component.pcoip", "linux.bp.antivirus", "linux.bp.firewall", "linux.apps.outside-home"), 0},
+	"boot links":     {"linux-ready", scanner.Root, blscfg(links(1900, "boot/loader/entries", "x%05d.conf", padded("title x\nversion 1\nlinux /vmlinuz\noptions root=/dev/xvda1 ro\n", "# ", "\n"))), nil, 0},
+	"boot entries":   {"linux-ready", scanner.Root, blscfg(files(60_000, "boot/loader/entries", "x%05d.conf", "title x\nversion 1\nlinux /vmlinuz\noptions root=/dev/xvda1 ro\n")), undetermined("linux.component.cloud-init", "linux.component.skylight", "linux.component.pcoip", "linux.bp.antivirus", "linux.bp.firewall", "linux.apps.outside-home"), 0},
 	"commands":       {"linux-ready", scanner.Root, commands(150, 30_000), map[string]requirement.Status{"linux.apps.outside-home": requirement.Failed}, 0},
 	"homes":          {"linux-ready", scanner.User, folders(100_000, "user%06d", ""), undetermined("linux.apps.outside-home", "linux.contents.removed", "linux.bp.cache"), 0},
 	"netplan":        {"linux-ubuntu", scanner.Root, interfaces(70_000), undetermined("linux.bp.network"), 0},
@@ -221,6 +221,21 @@ func files(n int, folder, name, text string) func(*testing.T, string) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// blscfg has the boot loader read the entries that are made.
+func blscfg(make func(*testing.T, string)) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		name := filepath.Join(dir, "boot/grub2/grub.cfg")
+		old, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, append(old, "\ninsmod blscfg\nblscfg\n"...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		make(t, dir)
 	}
 }
 
