@@ -69,7 +69,7 @@ func (f firewall) with(needed []port, want func(outcome) bool) []string {
 func (m *Machine) decideFirewall() requirement.Outcome {
 	var all []firewall
 	var unread error
-	for _, read := range []func() ([]firewall, error){m.firewalld, m.iptables, m.nftables, m.ufw} {
+	for _, read := range []func() ([]firewall, error){m.firewalld, m.iptables, m.nftables, m.ufw, m.otherFirewalls} {
 		found, err := read()
 		unread = errors.Join(unread, err)
 		all = append(all, found...)

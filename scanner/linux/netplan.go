@@ -22,21 +22,9 @@ var netplanFolders = []string{"/etc/netplan", "/lib/netplan"}
 // in the order of their names, so that a later one may set what an earlier one
 // leaves open; a file in /etc hides one of the same name in /lib.
 func (m *Machine) netplans() ([]addressing, error) {
-	files, err := m.layer(netplanFolders, hasExt(".yaml"))
-	if err != nil {
+	p, err := m.readNetplan()
+	if err != nil || len(p.definitions) == 0 {
 		return nil, err
-	}
-	p := netplan{byID: map[string]*netplanDefinition{}}
-	for _, f := range files {
-		if f.Text == "" {
-			continue
-		}
-		if err := p.add([]byte(f.Text), f.File.Evidence); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.File.Evidence.Path, err)
-		}
-	}
-	if len(p.definitions) == 0 {
-		return nil, nil
 	}
 	installed, err := m.netplanInstalled()
 	if err != nil {
@@ -71,6 +59,24 @@ func (m *Machine) netplans() ([]addressing, error) {
 		}
 	}
 	return all, nil
+}
+
+// readNetplan reads the files of netplan.
+func (m *Machine) readNetplan() (netplan, error) {
+	p := netplan{byID: map[string]*netplanDefinition{}}
+	files, err := m.layer(netplanFolders, hasExt(".yaml"))
+	if err != nil {
+		return p, err
+	}
+	for _, f := range files {
+		if f.Text == "" {
+			continue
+		}
+		if err := p.add([]byte(f.Text), f.File.Evidence); err != nil {
+			return p, fmt.Errorf("%s: %w", f.File.Evidence.Path, err)
+		}
+	}
+	return p, nil
 }
 
 // noNetplan is why what netplan's files say does not count.

@@ -111,6 +111,10 @@ func TestNetwork(t *testing.T) {
 		{"a keyfile that is not started", passed, "ens5", "-- etc/NetworkManager/system-connections/wired.nmconnection --\n[connection]\nid=wired\ntype=ethernet\nautoconnect=false\n[ipv4]\nmethod=manual\naddress1=10.0.0.9/24\n"},
 		{"a keyfile, and it is off", passed, "ens5", "-- usr/lib/systemd/system/NetworkManager.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n-- etc/NetworkManager/system-connections/wired.nmconnection --\n[connection]\nid=wired\n[ipv4]\nmethod=manual\naddress1=10.0.0.9/24\n"},
 		{"a keyfile of what is left alone", passed, "ens5", "-- etc/NetworkManager/conf.d/x.conf --\n[keyfile]\nunmanaged-devices=interface-name:eth*\n-- etc/NetworkManager/system-connections/wired.nmconnection --\n[connection]\nid=wired\ninterface-name=eth0\n[ipv4]\nmethod=manual\naddress1=10.0.0.9/24\n"},
+		{"a keyfile of what Ubuntu leaves alone", passed, "ens5", ubuntuManaged + "-- etc/NetworkManager/system-connections/wired.nmconnection --\n[connection]\nid=wired\ntype=ethernet\n[ipv4]\nmethod=manual\naddress1=10.0.0.9/24\n"},
+		{"a keyfile of what netplan leaves to it", warning, "10.0.0.9/24", ubuntuManaged + "-- etc/netplan/01-network-manager-all.yaml --\nnetwork: {renderer: NetworkManager}\n-- etc/NetworkManager/system-connections/wired.nmconnection --\n[connection]\nid=wired\ntype=ethernet\n[ipv4]\nmethod=manual\naddress1=10.0.0.9/24\n"},
+		{"networkd, a pattern of other names", warning, "10.0.0.9/24", networkdOn + "-- etc/systemd/network/10-x.network --\n[Match]\nName=ens*\n[Network]\nAddress=10.0.0.9/24\n"},
+		{"networkd, a pattern of no name", passed, "ens5", networkdOn + "-- etc/systemd/network/10-x.network --\n[Match]\nName=usb*\n[Network]\nAddress=10.0.0.9/24\n"},
 		{"a keyfile of a bridge", passed, "ens5", "-- etc/NetworkManager/system-connections/br.nmconnection --\n[connection]\nid=br\ntype=bridge\ninterface-name=br0\n[ipv4]\nmethod=manual\naddress1=10.0.0.9/24\n"},
 		{"a keyfile of a bridge of the instance", warning, "10.0.0.9/24", "-- etc/NetworkManager/system-connections/br.nmconnection --\n[connection]\nid=br\ntype=bridge\ninterface-name=br0\n[ipv4]\nmethod=manual\naddress1=10.0.0.9/24\n-- etc/NetworkManager/system-connections/p.nmconnection --\n[connection]\nid=p\ntype=ethernet\ninterface-name=eth0\ncontroller=br0\n"},
 
@@ -135,6 +139,7 @@ func TestNetwork(t *testing.T) {
 }
 
 const (
+	ubuntuManaged    = "-- usr/lib/NetworkManager/conf.d/10-globally-managed-devices.conf --\n[keyfile]\nunmanaged-devices=*,except:type:wifi,except:type:gsm,except:type:cdma\n"
 	ifupdownOn       = "-- sbin/ifup --\nx\n-- usr/lib/systemd/system/networking.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/networking.service -> /x\n"
 	networkdOn       = "-- usr/lib/systemd/system/systemd-networkd.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/systemd-networkd.service -> /x\n"
 	networkManagerOn = "-- usr/lib/systemd/system/NetworkManager.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/NetworkManager.service -> /x\n"

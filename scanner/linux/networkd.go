@@ -228,6 +228,15 @@ func judgeNetworkFiles(files []networkFile) (all []addressing) {
 		add(instanceNames[1])
 		add(instanceNames[0])
 	}
+	for _, f := range files {
+		for _, pattern := range f.Names { // and one for each pattern
+			if len(names) < 200 && strings.ContainsAny(pattern, "*?[") && !anyMatch([]string{pattern}, names) {
+				if i := slices.IndexFunc(instanceNames, func(n string) bool { return anyMatch([]string{pattern}, []string{n}) }); i >= 0 {
+					add(instanceNames[i])
+				}
+			}
+		}
+	}
 	used := map[string]bool{}
 	for _, name := range names {
 		var fitting []networkFile

@@ -182,6 +182,10 @@ type managerConfig struct {
 	Evidence  requirement.Evidence
 }
 
+// ubuntuUnmanaged is Ubuntu's file that leaves all but wireless devices to
+// others.
+const ubuntuUnmanaged = "10-globally-managed-devices.conf"
+
 // managerConfig reads NetworkManager.conf and the files of conf.d, those of the
 // distribution first: the last setting counts.
 func (m *Machine) managerConfig() (managerConfig, error) {
@@ -194,9 +198,16 @@ func (m *Machine) managerConfig() (managerConfig, error) {
 	if err != nil {
 		return c, err
 	}
+	plan, err := m.readNetplan()
+	if err != nil {
+		return c, err
+	}
 	// Files of /usr/lib, then NetworkManager.conf, then those of /etc.
 	var files []layered
 	for _, l := range vendor {
+		if l.Name == ubuntuUnmanaged && plan.renderer == "NetworkManager" {
+			continue // netplan hides it by an empty file in /run
+		}
 		if strings.HasPrefix(l.File.Evidence.Path, "usr/") {
 			files = append(files, l)
 		}
