@@ -223,6 +223,9 @@ func nextIndexEntry(buf []byte) (e indexEntry, rest []byte, err error) {
 	if length < need || length%8 != 0 || length > len(buf) {
 		return e, nil, corrupt("index entry of %d bytes", length)
 	}
+	if e.last && length != len(buf) {
+		return e, nil, corrupt("%d bytes behind the last entry of an index", len(buf)-length)
+	}
 	if e.hasNode {
 		e.below = int64(le.Uint64(buf[length-8:]))
 	}
