@@ -146,7 +146,7 @@ func listAll(t testing.TB, f *FS, times bool) []string {
 // it as in use. It returns how many records and blocks differ.
 func takeBack(t testing.TB, f *FS, l *logReader, list []logRecord, data []byte, n int) (*disk, int) {
 	t.Helper()
-	r := replay{f: f, blocks: map[int64]*replayBlock{}}
+	r := replay{f: f, blocks: map[int64]*replayBlock{}, misses: map[int64]bool{}}
 	last := map[int64][]uint64{} // the LSNs of the changes of each block
 	for _, rec := range list {
 		if at, ok := r.place(&rec, 0); ok {

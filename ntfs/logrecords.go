@@ -66,6 +66,7 @@ type logReader struct {
 
 	piece       []byte // that was read last
 	pieceNumber int64
+	left        int64 // bytes that may still be read
 }
 
 // logRecord is a record of a log:
@@ -127,6 +128,7 @@ func newLogReader(area restartArea, size int64, read func(p []byte, off int64) e
 		return nil, corrupt("records at byte %d of a page", area.dataOffset)
 	}
 	l.size = area.size / l.pageSize * l.pageSize
+	l.left = 8*l.size + 64<<20
 	for i := int64(2); i < l.first; i++ {
 		if err := l.tail(i); err != nil {
 			return nil, err
@@ -163,13 +165,28 @@ func (l *logReader) tail(number int64) error {
 	return nil
 }
 
-// lastEnd is the LSN of the last record that ends in a page.
-func lastEnd(page []byte) uint64 { return le.Uint64(page[32:]) }
+// lastEnd is the LSN of the last record that ends in a page, 0 if none does.
+func lastEnd(page []byte) uint64 {
+	if le.Uint32(page[16:])&1 == 0 {
+		return 0
+	}
+	return le.Uint64(page[32:])
+}
+
+// newest is the LSN of the last record of which a page holds a part, unless it is
+// a tail page.
+func newest(page []byte) uint64 {
+	if end := lastEnd(page); end != 0 {
+		return end
+	}
+	return le.Uint64(page[8:])
+}
 
 // readPage reads a page:
 //
 //	 0  4  "RCRD"
-//	 8  8  last LSN that begins in it
+//	 8  8  last LSN of which it holds a part
+//	16  4  flags: 1 if a record ends in it
 //	22  2  which page of a write of several this is, from 1 on
 //	32  8  last LSN that ends in it
 //
@@ -201,6 +218,9 @@ func (l *logReader) ahead(at int64) ([]byte, error) {
 		return l.piece, nil
 	}
 	piece := make([]byte, min(logAhead, l.size-number*logAhead))
+	if l.left -= int64(len(piece)); l.left < 0 {
+		return nil, unsupported("a log that is read again and again")
+	}
 	if err := l.read(piece, number*logAhead); err != nil {
 		if !recoverable(err) {
 			return nil, err
@@ -221,7 +241,7 @@ func (l *logReader) page(at int64) ([]byte, error) {
 	}
 	page, err := l.readPage(at)
 	if err == nil {
-		if len(l.pages) >= keptLogPages {
+		if int64(len(l.pages)) >= max(16, keptLog/l.pageSize) {
 			clear(l.pages)
 		}
 		l.pages[at] = page
@@ -229,7 +249,8 @@ func (l *logReader) page(at int64) ([]byte, error) {
 	return page, err
 }
 
-const keptLogPages = 1024
+// keptLog is how much of the log is kept, in bytes.
+const keptLog = 4 << 20
 
 func (l *logReader) offsetOf(lsn uint64) int64 {
 	return int64(lsn&(1<<(64-l.sequenceBits)-1)) << 3
@@ -279,7 +300,7 @@ func (l *logReader) record(lsn uint64) (r logRecord, next uint64, err error) {
 		if page, err = l.page(at); err != nil {
 			return r, 0, err
 		}
-		if page == nil || lastEnd(page) < lsn {
+		if page == nil || newest(page) < lsn {
 			return r, 0, errLogEnd // a write of several pages that did not end
 		}
 		inPage = l.dataOffset
@@ -369,8 +390,8 @@ func (l *logReader) endsAt(last uint64) error {
 		if err != nil {
 			return err
 		}
-		if page != nil && lastEnd(page) > last && (i == 0 || le.Uint16(page[22:]) <= 1) {
-			return corrupt("the log ends at LSN %d, and a page of it holds %d", last, lastEnd(page))
+		if page != nil && newest(page) > last && (i == 0 || le.Uint16(page[22:]) <= 1) {
+			return corrupt("the log ends at LSN %d, and a page of it holds %d", last, newest(page))
 		}
 		if at += l.pageSize; at >= l.size {
 			at = l.first * l.pageSize

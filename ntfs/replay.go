@@ -1,6 +1,7 @@
 package ntfs
 
 import (
+	"container/heap"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,38 +19,41 @@ import (
 
 // Operations. flatcap's NTFS documentation, File - $LogFile.
 const (
-	opNoop                 = 0x00
-	opCompensation         = 0x01
-	opInitializeRecord     = 0x02
-	opDeallocateRecord     = 0x03
-	opWriteEndOfRecord     = 0x04
-	opCreateAttribute      = 0x05
-	opDeleteAttribute      = 0x06
-	opUpdateResident       = 0x07
-	opUpdateNonresident    = 0x08
-	opUpdateMappingPairs   = 0x09
-	opDeleteDirtyClusters  = 0x0A
-	opSetSizes             = 0x0B
-	opAddEntryRoot         = 0x0C
-	opDeleteEntryRoot      = 0x0D
-	opAddEntryBlock        = 0x0E
-	opDeleteEntryBlock     = 0x0F
-	opWriteEndOfBlock      = 0x10
-	opSetEntryVCNRoot      = 0x11
-	opSetEntryVCNBlock     = 0x12
-	opUpdateFileNameRoot   = 0x13
-	opUpdateFileNameBlock  = 0x14
-	opSetBits              = 0x15
-	opClearBits            = 0x16
-	opCommit               = 0x1A
-	opForget               = 0x1B
-	opUpdateRecordRoot     = 0x21
-	opUpdateRecordBlock    = 0x22
-	opRelativeDataRoot     = 0x23 // quota and its like: not of names, and left as it is
-	opRelativeDataBlock    = 0x24
-	opZeroEndOfRecord      = 0x25
-	opLast                 = 0x25
+	opNoop                = 0x00
+	opCompensation        = 0x01
+	opInitializeRecord    = 0x02
+	opDeallocateRecord    = 0x03
+	opWriteEndOfRecord    = 0x04
+	opCreateAttribute     = 0x05
+	opDeleteAttribute     = 0x06
+	opUpdateResident      = 0x07
+	opUpdateNonresident   = 0x08
+	opUpdateMappingPairs  = 0x09
+	opDeleteDirtyClusters = 0x0A
+	opSetSizes            = 0x0B
+	opAddEntryRoot        = 0x0C
+	opDeleteEntryRoot     = 0x0D
+	opAddEntryBlock       = 0x0E
+	opDeleteEntryBlock    = 0x0F
+	opWriteEndOfBlock     = 0x10
+	opSetEntryVCNRoot     = 0x11
+	opSetEntryVCNBlock    = 0x12
+	opUpdateFileNameRoot  = 0x13
+	opUpdateFileNameBlock = 0x14
+	opSetBits             = 0x15
+	opClearBits           = 0x16
+	opCommit              = 0x1A
+	opForget              = 0x1B
+	opUpdateRecordRoot    = 0x21
+	opUpdateRecordBlock   = 0x22
+	opRelativeDataRoot    = 0x23 // quota and its like: not of names, and left as it is
+	opRelativeDataBlock   = 0x24
+	opZeroEndOfRecord     = 0x25
+	opLast                = 0x25
+
 	maxReplay              = 64 << 20 // bytes that changed blocks may take
+	maxReplayMisses        = 1 << 18  // places at which a change finds nothing that it is about
+	maxReplayWork          = 1 << 28  // bits that are set or cleared, blocks that are looked through
 	maxTransactionsAtATime = 1 << 16
 )
 
@@ -68,6 +72,8 @@ type replay struct {
 	f      *FS
 	blocks map[int64]*replayBlock // by where they lie, in bytes
 	used   int64                  // bytes
+	misses map[int64]bool         // places at which there is no such block
+	work   int64
 	result Replay
 }
 
@@ -84,7 +90,7 @@ type replayBlock struct {
 // replayLog reads the log from the oldest record that is needed and applies it.
 // The error is the reader's.
 func (f *FS) replayLog(area restartArea, s *stream) (Replay, error) {
-	r := replay{f: f, blocks: make(map[int64]*replayBlock)}
+	r := replay{f: f, blocks: make(map[int64]*replayBlock), misses: make(map[int64]bool)}
 	err := r.run(area, s)
 	if err != nil && !recoverable(err) {
 		return Replay{}, err
@@ -139,18 +145,18 @@ func (r *replay) run(area restartArea, s *stream) error {
 // first.
 func (r *replay) undo(l *logReader, open map[uint32]uint64) error {
 	r.result.Undone = len(open)
-	var next []uint64
+	var next lsnHeap
 	for _, lsn := range open {
-		next = append(next, lsn)
+		heap.Push(&next, lsn)
 	}
 	for range maxLogRecords {
 		if len(next) == 0 {
 			return nil
 		}
-		i := slices.Index(next, slices.Max(next))
-		rec, _, err := l.record(next[i])
+		lsn := heap.Pop(&next).(uint64)
+		rec, _, err := l.record(lsn)
 		if err == errLogEnd {
-			return corrupt("no record at LSN %d, which is to be undone", next[i])
+			return corrupt("no record at LSN %d, which is to be undone", lsn)
 		}
 		if err != nil {
 			return err
@@ -160,14 +166,29 @@ func (r *replay) undo(l *logReader, open map[uint32]uint64) error {
 				return err
 			}
 		}
-		if rec.undoNext >= next[i] {
-			return corrupt("the record at LSN %d is undone by that at %d", rec.undoNext, next[i])
+		if rec.undoNext >= lsn {
+			return corrupt("after the record at LSN %d that at %d is to be undone", lsn, rec.undoNext)
 		}
-		if next[i] = rec.undoNext; rec.undoNext == 0 {
-			next = slices.Delete(next, i, i+1)
+		if rec.undoNext != 0 {
+			heap.Push(&next, rec.undoNext)
 		}
 	}
 	return corrupt("transactions without an end")
+}
+
+// lsnHeap has the largest LSN first.
+type lsnHeap []uint64
+
+func (h lsnHeap) Len() int           { return len(h) }
+func (h lsnHeap) Less(i, j int) bool { return h[i] > h[j] }
+func (h lsnHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *lsnHeap) Push(lsn any)      { *h = append(*h, lsn.(uint64)) }
+
+func (h *lsnHeap) Pop() any {
+	last := len(*h) - 1
+	lsn := (*h)[last]
+	*h = (*h)[:last]
+	return lsn
 }
 
 // apply makes one change. What does not fit makes its block unsure. The error is
@@ -185,8 +206,7 @@ func (r *replay) apply(rec *logRecord, c logChange, undo bool) error {
 	case opSetBits, opClearBits:
 		return r.applyBits(rec, c)
 	case opDeleteDirtyClusters:
-		r.drop(c.data)
-		return nil
+		return r.drop(c.data)
 	}
 	if c.op > opLast {
 		return unsupported("operation 0x%X in the log", c.op)
@@ -213,14 +233,21 @@ func (r *replay) applyTo(rec *logRecord, c logChange, undo bool, magic string, f
 	if !ok {
 		return nil // nowhere: its clusters were given up
 	}
+	if r.misses[at] && !fresh {
+		return nil
+	}
 	b, err := r.protected(rec, at, magic, size)
 	if err != nil {
 		return err
 	}
 	if b == nil {
 		if !fresh {
+			if r.misses[at] = true; len(r.misses) > maxReplayMisses {
+				return unsupported("changes of more than %d places that hold something else", maxReplayMisses)
+			}
 			return nil
 		}
+		delete(r.misses, at)
 		b = &replayBlock{data: make([]byte, size), protected: true}
 		if err := r.keep(at, b); err != nil {
 			return err
@@ -346,8 +373,8 @@ func (r *replay) applyBits(rec *logRecord, c logChange) error {
 		return corrupt("a range of bits in %d bytes", len(c.data))
 	}
 	first, n := int64(le.Uint32(c.data)), int64(le.Uint32(c.data[4:]))
-	if n > int64(len(rec.clusters)+1)*8*r.f.disk.clusterSize {
-		return corrupt("a range of %d bits", n)
+	if r.work += n; r.work > maxReplayWork {
+		return unsupported("more than %d bits in the log", maxReplayWork)
 	}
 	var b *replayBlock
 	last := int64(-1)
@@ -421,6 +448,7 @@ func (r *replay) newIndexBlock(rec *logRecord, at int64, c logChange, undo bool)
 		if b = r.blocks[at]; b != nil && !b.protected {
 			return nil
 		}
+		delete(r.misses, at)
 		b = &replayBlock{data: make([]byte, size), protected: true}
 		if err := r.keep(at, b); err != nil {
 			return err
@@ -438,12 +466,15 @@ func (r *replay) newIndexBlock(rec *logRecord, at int64, c logChange, undo bool)
 // drop forgets changes of clusters that were given up: an array of
 //
 //	0  8  first cluster, 8  8  number of clusters
-func (r *replay) drop(ranges []byte) {
+func (r *replay) drop(ranges []byte) error {
 	size := r.f.disk.clusterSize
 	for ; len(ranges) >= 16; ranges = ranges[16:] {
 		first, n := int64(le.Uint64(ranges)), int64(le.Uint64(ranges[8:]))
 		if first < 0 || n <= 0 || first > r.f.disk.clusters || n > r.f.disk.clusters-first {
 			continue
+		}
+		if r.work += int64(len(r.blocks)); r.work > maxReplayWork {
+			return unsupported("more than %d changes of clusters that were given up", maxReplayWork)
 		}
 		for at := range r.blocks {
 			if at >= first*size && at < (first+n)*size {
@@ -451,6 +482,7 @@ func (r *replay) drop(ranges []byte) {
 			}
 		}
 	}
+	return nil
 }
 
 // install lays what was changed over the disk.
