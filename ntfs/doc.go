@@ -21,8 +21,10 @@
 // reads ($UpCase, $Volume, $LogFile's head), one for each attribute list
 // that is not resident and two or more for each reparse point that is not.
 //
-// After that [FS.Stat], [FS.Tree] and the look-up of names read nothing where
-// the name is found. A look-up takes time proportional to the names in the directories on
+// After that [FS.Tree] reads nothing, and [FS.Stat] and other look-ups only the
+// indexes of the directories on their way that do not lie in their records: once
+// an index of up to 2 MiB, of a larger or fragmented one the blocks on the way to
+// the name. A look-up takes time proportional to the names in the directories on
 // its way; those of 512 names and more are ordered by hash when first looked
 // into. Opening a file reads its record, and one for each extension record that
 // it has. Reading takes one read a run; compressed files are read and decoded
@@ -30,12 +32,18 @@
 // 32 KiB with two reads. An open file keeps the last unit and no more.
 // [FS.Free] reads $Bitmap, a bit a cluster, 1 MiB at a time.
 //
-// A directory's own index is read by [FS.ReadDir], and once by the look-ups that
-// find nothing in it: a name that only the index has was lost with its record, or
-// changed there. It takes the directory's record, and one read for each run of an
-// index of up to 8 MiB. [FS.Tree] reads the index of every directory of the
-// subtree, but only where records are damaged. An index that cannot be read says
-// nothing; while all records can be, it need not.
+// [FS.ReadDir], [FS.Walk] and [FS.CheckedTree] read the index of each directory
+// that they are about, unless it lies in its record and says what the records say:
+// the directory's record, and one read for each run of an index of up to 32 MiB.
+//
+// The log of a volume that was in use is read from the oldest record on that NTFS
+// needs, 256 KiB at a time, and each record of $MFT and index block that it
+// changes.
+//
+// # Presence
+//
+// A name is there if the directory's index, which is where Windows looks, and the
+// record that the index names agree; see [FS] and [ErrInDoubt].
 //
 // # What is read
 //
@@ -56,7 +64,8 @@
 //     not on the volume are listed with their true size; reading them is
 //     [ErrUnsupported] and names what holds them.
 //   - EFS: listed; reading is [ErrEncrypted].
-//   - $LogFile is not replayed. [Volume].LogFile says whether it should have been;
+//   - $LogFile is applied in memory where the volume was in use, never to the
+//     disk: [Volume].Replay says how far. What files hold is not logged.
 //     [Volume].Dirty is the volume's own flag.
 //   - Security descriptors are found and not decoded; quotas, object ids and
 //     the change journal are not looked for: $UsnJrnl and so on can be read as
@@ -70,8 +79,9 @@
 // ($MFT, $Extend and so on) are listed as what they are. Names may hold any
 // character but "/"; the three names that a path cannot hold (one with a
 // "/", "." and "..") are not listed, count in [FS.Tree], and are told by
-// Damage. Half a surrogate pair is shown as U+FFFD and found by that. If two
-// records have the very same name in a directory, opening it is ErrCorrupt.
+// Damage. Half a surrogate pair is shown as U+FFFD and found by that. Of two
+// records with the very same name in a directory that counts which its index
+// names.
 //
 // # Modes
 //

@@ -155,8 +155,8 @@ func (f *FS) readDir(dir uint32) ([]fs.DirEntry, error) {
 			continue
 		}
 		e := dirEntry{f: f, name: string(text), record: n.record, mode: x.node(n.record).mode()}
-		if d != nil && d.torn[id] {
-			e.doubt = d.tornError(dir, n.record)
+		if d != nil && d.isTorn(id) {
+			e.doubt = d.tornError(dir, id, n.record)
 		}
 		entries = append(entries, e)
 	}

@@ -208,9 +208,9 @@ func (f *FS) unclaimed(dir uint32, m indexMatch) error {
 
 // doubts is what a directory's index and the records do not agree on.
 type doubts struct {
-	torn map[uint32]bool // ids of names that the records have, and the index does not
-	lost []lostEntry     // names that the index has, and no record
-	err  error           // why the index cannot be read, or not to its end
+	torn map[uint32]error // ids of names that the records have and the index does not; nil, or what the index has instead
+	lost []lostEntry      // names that the index has, and no record
+	err  error            // why the index cannot be read, or not to its end
 }
 
 // lostEntry is a name that the index has, and no record.
@@ -233,14 +233,14 @@ func (f *FS) doubts(dir uint32, most int64) (*doubts, error) {
 		return nil, nil // it was not read, since it is too large for this
 	}
 	x := &f.index
-	d := &doubts{torn: make(map[uint32]bool)}
-	const mark = 24 // bytes that a name in the map takes
+	d := &doubts{torn: make(map[uint32]error)}
+	const mark = 48 // bytes that a name in the map takes
 	kids := x.children(dir)
 	if err := x.fits(mark * int64(len(kids))); err != nil {
 		return nil, err
 	}
 	for _, id := range kids {
-		d.torn[id] = true
+		d.torn[id] = nil
 	}
 	var text []byte
 	w, err := f.folder(dir)
@@ -259,6 +259,12 @@ func (f *FS) doubts(dir uint32, most int64) (*doubts, error) {
 				return unsupported("more than %d names that no record has", maxLost)
 			}
 			m := newMatch(ref, fn)
+			if id, ok := f.claimBefore(dir, ref, hash, text); ok {
+				if _, torn := d.torn[id]; torn {
+					d.torn[id] = f.unclaimed(dir, m)
+					return nil
+				}
+			}
 			l := lostEntry{indexMatch: m, err: f.unclaimed(dir, m)}
 			if ref.record() < uint64(f.records) {
 				l.record = uint32(ref.record())
@@ -306,9 +312,28 @@ func (f *FS) claim(dir uint32, ref reference, hash uint16, text []byte) (uint32,
 	return 0, false
 }
 
+// claimBefore is claim for an entry that has the record's number and another
+// sequence number.
+func (f *FS) claimBefore(dir uint32, ref reference, hash uint16, text []byte) (uint32, bool) {
+	for _, id := range f.candidates(dir, hash) {
+		if n := f.index.name(id); uint64(n.record) == ref.record() && string(f.index.text(n)) == string(text) {
+			return id, true
+		}
+	}
+	return 0, false
+}
+
+func (d *doubts) isTorn(id uint32) bool {
+	_, ok := d.torn[id]
+	return ok
+}
+
 // tornError is the error of a name that a record has, and its directory's index
 // does not.
-func (d *doubts) tornError(dir, record uint32) error {
+func (d *doubts) tornError(dir, id, record uint32) error {
+	if err := d.torn[id]; err != nil {
+		return err
+	}
 	if d.err != nil {
 		return fmt.Errorf("%w: %w", ErrInDoubt, d.err)
 	}

@@ -80,7 +80,7 @@ func (f *FS) tree(start uint32, most int64) (Totals, error) {
 			if f.hidden(n) {
 				continue
 			}
-			if d != nil && d.torn[id] {
+			if d != nil && d.isTorn(id) {
 				doubtful = append(doubtful, n.record)
 				continue
 			}

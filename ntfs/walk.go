@@ -103,8 +103,8 @@ func (w *walk) visit(here *level, id uint32) error {
 		return nil
 	}
 	doubt := here.doubt
-	if doubt == nil && here.doubts != nil && here.doubts.torn[id] {
-		doubt = here.doubts.tornError(here.dir, n.record)
+	if doubt == nil && here.doubts != nil && here.doubts.isTorn(id) {
+		doubt = here.doubts.tornError(here.dir, id, n.record)
 	}
 	met := w.seen
 	if doubt != nil {
