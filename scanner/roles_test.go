@@ -120,6 +120,36 @@ func TestOtherMachinesUserVolume(t *testing.T) {
 	}
 }
 
+// TestForcedUserVolume gives the same volume with --user: it is read, and a notice
+// says what speaks against it.
+func TestForcedUserVolume(t *testing.T) {
+	root := image(t, "ready", "root", "root.img")
+	user := image(t, "ready", "user", "user.img")
+	changed := scanner.Source{Name: user.Name, Open: func() (*disk.Image, error) {
+		i, err := user.Open()
+		if err == nil {
+			i.Volumes()[0].GUID[0] ^= 1
+		}
+		return i, err
+	}}
+	r, err := scanner.Scan(t.Context(), scanner.Input{Images: []scanner.Source{root}, User: &changed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Findings {
+		if (f.ID == "win.profile.exists" || f.ID == "win.apps.on-c") && f.Status != requirement.Passed {
+			t.Errorf("%s: %s: %s", f.ID, f.Status, f.Message)
+		}
+	}
+	said := false
+	for _, n := range r.Notices {
+		said = said || strings.Contains(n.Message, "because --user names it, although drive D of this machine is")
+	}
+	if !said || r.Verdict != scanner.Ready {
+		t.Errorf("verdict %s, notices %+v", r.Verdict, r.Notices)
+	}
+}
+
 func TestSameFileTwice(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.img")

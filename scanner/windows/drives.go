@@ -132,8 +132,9 @@ func (m Mount) optical() bool {
 	return strings.Contains(strings.ToUpper(m.Device), "#CDROM") || strings.Contains(strings.ToUpper(m.Device), "{53F56308-")
 }
 
-// virtualOptical are what drivers of virtual CD drives call their devices.
-var virtualOptical = []string{"ELBY", "CLONEDRIVE", "VCLONE", "DTSOFT", "DAEMON", "DISCSOFT", "ALCOHOL", "A2F&", "WINCDEMU", "BAZIS", "POWERISO", "SCDEMU", "MAGICISO", "ISODRIVE", "PHANTOM", "IMDISK", "OSFM", "ARSENAL"}
+// virtualOptical are what drivers of virtual CD drives call their devices; the
+// first is that of Windows, which makes one for an image that is mounted.
+var virtualOptical = []string{"VEN_MSFT&PROD_VIRTUAL", "ELBY", "CLONEDRIVE", "VCLONE", "DTSOFT", "DAEMON", "DISCSOFT", "ALCOHOL", "A2F&", "WINCDEMU", "BAZIS", "POWERISO", "SCDEMU", "MAGICISO", "ISODRIVE", "PHANTOM", "IMDISK", "OSFM", "ARSENAL"}
 
 // virtual says whether a program makes the CD drive: its name is that of one.
 func (m Mount) virtual() bool {
