@@ -2,6 +2,7 @@ package scanner
 
 import (
 	"context"
+	"errors"
 
 	"github.com/coldcheck/coldcheck/internal/fat"
 	"github.com/coldcheck/coldcheck/internal/memory"
@@ -23,13 +24,17 @@ func (vs *volumes) openFAT(ctx context.Context, reads reads, budget *memory.Budg
 			continue
 		}
 		err := guard(func() error {
+			if err := budget.Reserve(fat.Memory); err != nil {
+				return err
+			}
 			f, err := fat.Open(reads.bound(ctx, budget.Reader(v.Volume)), v.Size)
 			if err == nil {
 				v.fs = fatVolume{f}
 			}
 			return err
 		})
-		if err != nil {
+		// One with more files than an EFI system partition has is left as it is.
+		if err != nil && !errors.Is(err, fat.ErrUnsupported) {
 			v.err = err
 		}
 	}

@@ -34,13 +34,16 @@ var (
 
 // Bounds of what Open reads. An EFI system partition stays far below them.
 const (
-	maxEntries   = 100_000
-	maxDirectory = 2 << 20  // in bytes, as in Linux
-	maxListed    = 64 << 20 // bytes of all directories
-	maxClusters  = 8 << 20  // of all chains that are followed
-	maxRuns      = 500_000  // of all chains
+	maxEntries   = 20_000
+	maxDirectory = 2 << 20 // in bytes, as in Linux
+	maxListed    = 8 << 20 // bytes of all directories
+	maxClusters  = 4 << 20 // of all chains that are followed
+	maxRuns      = 100_000 // of all chains
 	maxDepth     = 128
 )
+
+// Memory is the most that an open volume takes, in bytes.
+const Memory = 24 << 20
 
 // Volume describes a volume.
 type Volume struct {

@@ -438,7 +438,7 @@ func (m *Machine) finds(name string) (bool, error) {
 // cloud-init itself looks for each of its own list.
 func (m *Machine) judgeDatasources(identify bool, policy identifyPolicy, lists datasourceLists) ([]cloudInitSwitch, error) {
 	inForce := lists.cloudInit
-	if identify && policy.mode == "search" {
+	if (identify || policy.datasource != "") && policy.mode == "search" {
 		list := lists.identify
 		if policy.datasource != "" {
 			list = datasourceList{[]string{policy.datasource}, policy.evidence}
