@@ -48,6 +48,7 @@ const (
 	reasonGroup
 	reasonTruncated
 	reasonFree
+	reasonUnmarked
 	reasonChecksum
 	reasonExtraSize
 	reasonMode
@@ -86,6 +87,7 @@ var reasons = [...]string{
 	reasonGroup:          "belongs to a group whose descriptor is damaged",
 	reasonTruncated:      "lies past the end of the image",
 	reasonFree:           "is not in use",
+	reasonUnmarked:       "is named by a directory, and free by the bitmap of its group",
 	reasonChecksum:       "fails its checksum",
 	reasonExtraSize:      "has an extra size out of range",
 	reasonMode:           "has a mode of no type of file",

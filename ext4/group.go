@@ -16,6 +16,7 @@ type group struct {
 	inodeTable  uint64
 	freeBlocks  uint32 // clusters with bigalloc
 	freeInodes  uint32
+	bitmapSum   uint32 // checksum of the inode bitmap, as far as the descriptor has room for it
 	unused      uint32 // inodes at the end of the table that were never written
 	state       groupState
 }
@@ -36,6 +37,7 @@ const (
 //	0x0C  2  free blocks, low       0x2C  2  high
 //	0x0E  2  free inodes, low       0x2E  2  high
 //	0x12  2  flags
+//	0x1A  2  checksum of inode bitmap, low  0x3A  2  high
 //	0x1C  2  unused inodes, low     0x32  2  high
 //	0x1E  2  checksum
 //
@@ -48,6 +50,7 @@ func (s *superblock) parseGroup(b []byte, number uint32) group {
 		inodeTable:  uint64(le.Uint32(b[0x8:])),
 		freeBlocks:  uint32(le.Uint16(b[0xC:])),
 		freeInodes:  uint32(le.Uint16(b[0xE:])),
+		bitmapSum:   uint32(le.Uint16(b[0x1A:])),
 		unused:      uint32(le.Uint16(b[0x1C:])),
 	}
 	if s.descSize >= wideDescSize {
@@ -57,6 +60,7 @@ func (s *superblock) parseGroup(b []byte, number uint32) group {
 		g.freeBlocks |= uint32(le.Uint16(b[0x2C:])) << 16
 		g.freeInodes |= uint32(le.Uint16(b[0x2E:])) << 16
 		g.unused |= uint32(le.Uint16(b[0x32:])) << 16
+		g.bitmapSum |= uint32(le.Uint16(b[0x3A:])) << 16
 	}
 	switch {
 	case s.checksums || s.roCompat&roCompatGDTCsum != 0:

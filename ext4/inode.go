@@ -238,10 +238,45 @@ func (f *FS) named(number uint32) (inode, error) {
 		return inode{}, damaged(number, why)
 	}
 	i, err := f.rawInode(number)
-	if err != nil {
-		return inode{}, err
+	if err == nil {
+		err = f.usable(i)
 	}
-	return i, f.usable(i)
+	if err == nil {
+		err = f.marked(number)
+	}
+	return i, err
+}
+
+// marked returns the error of an inode that the bitmap of its group has as free.
+// The kernel does not ask the bitmap before it opens a file; but where that and
+// the directory disagree, the file may be one whose deletion was cut short. A
+// bitmap that cannot be read, or fails its checksum, says nothing.
+func (f *FS) marked(number uint32) error {
+	if f.options.Stale {
+		return nil // nothing agrees before the journal is replayed
+	}
+	used, err := f.inodeUsed(number)
+	if err != nil && !recoverable(err) {
+		return err
+	}
+	if err != nil || used {
+		return nil
+	}
+	g := &f.groups[(number-1)/f.super.inodesPerGroup]
+	if f.super.checksums && g.unused != f.super.inodesPerGroup {
+		b, err := f.disk.block(g.inodeBitmap)
+		if err != nil {
+			return nil
+		}
+		sum := crc32c(f.super.seed, b[:f.super.inodesPerGroup/8])
+		if f.super.descSize < wideDescSize {
+			sum &= 0xFFFF
+		}
+		if sum != g.bitmapSum {
+			return nil
+		}
+	}
+	return damaged(number, reasonUnmarked)
 }
 
 // usable returns the error of an inode that cannot be that of a file with a

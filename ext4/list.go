@@ -265,6 +265,11 @@ func (f *FS) eachInode(n int, number func(k int) uint32, visit func(k int, i ino
 			if err == nil {
 				err = f.usable(i)
 			}
+			if err == nil {
+				if err = f.marked(i.number); err != nil && !recoverable(err) {
+					return err
+				}
+			}
 			visit(k, i, err)
 			k++
 		}
