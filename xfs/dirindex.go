@@ -24,12 +24,12 @@ func nameHash(name []byte) (h uint32) {
 
 // indexed compares the names of a directory with its index, where there are no
 // checksums: each name is there once, and no other. An error says that a name
-// may have been lost, or is not what it was.
-func (f *FS) indexed(dir inode, l *dirList) error {
+// may have been lost, or is not what it was. strays are the hashes of names that
+// the index does not have, nil if it could not be read.
+func (f *FS) indexed(dir inode, l *dirList) (strays map[uint32]bool, err error) {
 	hashes := map[uint32]int{}
-	err := f.eachHash(dir, func(h uint32) { hashes[h]++ })
-	if err != nil {
-		return err
+	if err := f.eachHash(dir, func(h uint32) { hashes[h]++ }); err != nil {
+		return nil, err
 	}
 	hashes[nameHash([]byte("."))]--
 	hashes[nameHash([]byte(".."))]--
@@ -40,12 +40,16 @@ func (f *FS) indexed(dir inode, l *dirList) error {
 		}
 		hashes[nameHash(name)]--
 	}
-	for _, n := range hashes {
+	strays = map[uint32]bool{}
+	for h, n := range hashes {
+		if n < 0 {
+			strays[h] = true
+		}
 		if n != 0 {
-			return damaged(dir.number, reasonDirIndex)
+			err = damaged(dir.number, reasonDirIndex)
 		}
 	}
-	return nil
+	return strays, err
 }
 
 // eachHash visits what the index has. If the directory has one block it is at

@@ -28,7 +28,8 @@ type dirList struct {
 	err     error  // why it may not be whole
 
 	check  sync.Once
-	unsure error // why a name that is not there may have been
+	unsure error           // why a name that is not there may have been
+	strays map[uint32]bool // hashes of names that the index does not have; nil if it could not be read
 
 	fold   sync.Once
 	folded map[string][]uint32 // indexes into entries by folded name

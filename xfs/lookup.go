@@ -130,10 +130,20 @@ func (f *FS) child(dir located, name []byte) (inode, error) {
 	if !found && f.super.flags&flagFoldCase != 0 {
 		e, found, ambiguous = list.findFolded(name)
 	}
-	if !found && !f.super.checksums() && dir.format() != formatLocal && list.err == nil {
-		// Nobody else would tell that it had been lost.
-		list.check.Do(func() { list.unsure = f.indexed(dir.inode, list) })
-		if list.unsure != nil {
+	if !f.super.checksums() && dir.format() != formatLocal && list.err == nil {
+		// Nobody else would tell that it had been lost, or that the kernel, which
+		// looks names up in the index, does not find it.
+		list.check.Do(func() { list.strays, list.unsure = f.indexed(dir.inode, list) })
+		switch key := name; {
+		case list.unsure != nil && found:
+			if f.super.flags&flagFoldCase != 0 {
+				key = foldName(name)
+			}
+			if list.strays != nil && !list.strays[nameHash(key)] {
+				break
+			}
+			return inode{}, fmt.Errorf("%q may not be there: %w", name, list.unsure)
+		case list.unsure != nil:
 			return inode{}, fmt.Errorf("%q may have been lost: %w", name, list.unsure)
 		}
 	}
