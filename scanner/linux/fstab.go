@@ -19,6 +19,8 @@ type mountEntry struct {
 	options []string
 	from    string // where that is written: "/etc/fstab, line 3"
 	err     error  // why what the entry mounts is not known; nil if it is
+
+	conditions [][2]string // of a mount unit
 }
 
 // has says whether one of the options is there. Its last word decides where an

@@ -262,9 +262,26 @@ Where=/over
 [Mount]
 What=UUID=uuid-e
 Where=/under
+-- root/usr/lib/systemd/system/tmp.mount --
+[Unit]
+ConditionPathIsSymbolicLink=!/tmp
+[Mount]
+What=tmpfs
+Where=/tmp
+Type=tmpfs
+-- root/usr/lib/systemd/system/local-fs.target.wants/tmp.mount --
+-- root/tmp/hidden --
+-- root/etc/systemd/system/unmet.mount --
+[Unit]
+ConditionPathExists=/nothing
+[Mount]
+What=UUID=uuid-e
+Where=/unmet
+-- root/etc/systemd/system/local-fs.target.wants/unmet.mount --
+-- root/unmet/x --
 -- root/etc/systemd/system/maybe.mount --
 [Unit]
-ConditionPathExists=/x
+ConditionKernelCommandLine=x
 [Mount]
 What=UUID=uuid-e
 Where=/maybe
@@ -278,7 +295,7 @@ UUID=uuid-a /under ext4
 -- c/x --
 -- d/x --
 -- e/x --
-`, map[string]string{"/a/x": "a:x", "/b/x": "b:x", "/c/x": "-", "/d/e/x": "e:x", "/other/x": "-", "/masked/x": "-", "/over/x": "e:x", "/under/x": "a:x", "/maybe/x": "?"}},
+`, map[string]string{"/a/x": "a:x", "/b/x": "b:x", "/c/x": "-", "/d/e/x": "e:x", "/other/x": "-", "/masked/x": "-", "/over/x": "e:x", "/under/x": "a:x", "/maybe/x": "?", "/tmp/hidden": "-", "/unmet/x": "root:unmet/x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root, others, _ := parseLayout(t, c.text)

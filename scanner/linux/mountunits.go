@@ -87,7 +87,64 @@ func (t *tree) mountUnits(lines map[string]*mountEntry) ([]*mountEntry, error) {
 		entries = append(entries, &e)
 	}
 	slices.SortFunc(entries, func(a, b *mountEntry) int { return strings.Compare(a.where, b.where) })
+	mounted := func(p string) bool {
+		return slices.ContainsFunc(entries, func(e *mountEntry) bool { return strings.HasPrefix(p, e.where+"/") })
+	}
+	for _, e := range entries {
+		t.weigh(e, mounted)
+	}
 	return entries, unread
+}
+
+// weigh looks at the conditions of a mount (systemd.unit(5), "Conditions and
+// Asserts"). One that is not met turns it off; of one that the root volume does
+// not answer it is not known.
+func (t *tree) weigh(e *mountEntry, mounted func(string) bool) {
+	for _, c := range e.conditions {
+		met, known := t.meets(c[0], c[1], mounted)
+		switch {
+		case !known && e.err == nil:
+			e.err = fmt.Errorf("the mount at %s has a condition: %s=%s", e.where, c[0], c[1])
+		case known && !met:
+			e.err, e.what, e.kind, e.options = nil, "", "none", []string{"noauto"}
+			return
+		}
+	}
+}
+
+// meets says whether a condition is met, where the root volume answers it.
+func (t *tree) meets(name, value string, mounted func(string) bool) (met, known bool) {
+	value, negated := strings.CutPrefix(value, "!")
+	answer := func(yes bool) (bool, bool) { return yes != negated, true }
+	what := strings.TrimPrefix(strings.TrimPrefix(name, "Condition"), "Assert")
+	switch what {
+	case "Capability":
+		return answer(true)
+	case "Virtualization":
+		if value == "container" {
+			return answer(false)
+		}
+		return false, false
+	}
+	if !strings.HasPrefix(value, "/") || inMemory(value) || mounted(value) || strings.Contains(value, "%") {
+		return false, false
+	}
+	f, err := t.file(value)
+	link, linkErr := t.link(value)
+	if err != nil || linkErr != nil {
+		return false, false
+	}
+	switch what {
+	case "PathExists":
+		return answer(f.Exists)
+	case "PathIsDirectory":
+		return answer(f.Exists && f.Dir)
+	case "PathIsSymbolicLink":
+		return answer(link.Exists && link.Target != "")
+	case "FileNotEmpty":
+		return answer(f.Exists && !f.Dir && f.Size > 0)
+	}
+	return false, false
 }
 
 // entry is what a unit's file mounts. A unit whose name is not that of its
@@ -127,8 +184,8 @@ func (e *mountEntry) apply(texts []string) {
 			}
 		}
 		for _, s := range sections["Unit"] {
-			if e.err == nil && s[1] != "" && (strings.HasPrefix(s[0], "Condition") || strings.HasPrefix(s[0], "Assert")) {
-				e.err = fmt.Errorf("the mount at %s has a condition: %s=%s", e.where, s[0], s[1])
+			if s[1] != "" && (strings.HasPrefix(s[0], "Condition") || strings.HasPrefix(s[0], "Assert")) {
+				e.conditions = append(e.conditions, s)
 			}
 		}
 	}
