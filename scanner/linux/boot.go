@@ -117,6 +117,8 @@ type startRun struct {
 	open   map[string]bool   // being looked at, in a circle of requirements
 	pulled map[string][]requirement.Evidence
 	lacks  map[string]string // what a unit that is pulled in requires and cannot have
+	unread error             // why more may be pulled in
+	needed error             // why it is not known whether the target starts at all
 }
 
 // maxRequireDepth bounds chains of Requires=; real ones have a few units.
@@ -207,9 +209,13 @@ func (r *startRun) run(c bootChoice) (why string) {
 	for _, w := range c.Wants {
 		pull(w, c.Evidence)
 	}
+	r.needed = r.unreadRequirement(target)
 	for len(queue) > 0 {
 		name := queue[0]
 		queue = queue[1:]
+		if u := r.set.units[name]; u != nil {
+			r.unread = joinErrors(r.unread, u.Err)
+		}
 		for _, e := range r.set.edges[name] {
 			// What a unit wants is not asked for once what it requires has failed.
 			if e.Required || r.lacks[name] == "" {
@@ -221,6 +227,25 @@ func (r *startRun) run(c bootChoice) (why string) {
 		}
 	}
 	return why
+}
+
+// unreadRequirement says which unit could not be read of those without which a
+// target does not start.
+func (r *startRun) unreadRequirement(target string) error {
+	var unread error
+	seen := map[string]bool{target: true}
+	for queue := []string{target}; len(queue) > 0; queue = queue[1:] {
+		if u := r.set.units[queue[0]]; u != nil {
+			unread = joinErrors(unread, u.Err)
+		}
+		for _, e := range r.set.edges[queue[0]] {
+			if to := r.set.lookup(e.To); e.Required && !seen[to] {
+				seen[to] = true
+				queue = append(queue, to)
+			}
+		}
+	}
+	return unread
 }
 
 // start finds which units start, by every command line of the boot loader.
@@ -265,6 +290,13 @@ func (s *unitSet) judge(u *Unit, name string, r *startRun, c bootChoice, none st
 	}
 	pulled := r.pulled[name]
 	state, why := u.State, u.Why
+	switch {
+	case u.Err != nil:
+	case r.needed != nil:
+		u.Err = r.needed
+	case len(pulled) == 0:
+		u.Err = r.unread
+	}
 	switch fault := r.fault(name, 0); {
 	case len(pulled) > 0:
 		state, why = unitEnabled, r.lacks[name]

@@ -137,7 +137,8 @@ func (m *Machine) unitFile(p string, folders []string) (f *fragment, alias strin
 		f.Err = err
 		return f, ""
 	case !link.Exists:
-		return nil, ""
+		f.Err = fmt.Errorf("root volume: %s is listed in its folder, and is not there", p)
+		return f, ""
 	case link.Target == "":
 		return f, ""
 	}
@@ -272,6 +273,9 @@ func (m *Machine) readUnitLinks(folder string, s *unitFiles, files *int) error {
 		f, err := m.tree.link(p)
 		if err != nil {
 			return err
+		}
+		if !f.Exists {
+			return fmt.Errorf("root volume: %s is listed in its folder, and is not there", p)
 		}
 		l := unitLink{Name: e.Name(), Plain: f.Target == "", Evidence: f.Evidence}
 		l.Masked = f.Target != "" && m.endsAtNull(p)
