@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -22,19 +23,23 @@ type commandContext struct {
 // maxWrappers bounds wrappers in wrappers.
 const maxWrappers = 16
 
+var errWrappers = fmt.Errorf("a command line of more than %d wrappers: %w", maxWrappers, errTooLarge)
+
 // commandPaths returns what a command line names. A wrapper such as env, nice,
 // flock or su is taken apart for what it runs; an interpreter loads its script;
 // a shell's -c is a script of its own. A program without a slash is returned as
-// it is, to be looked for in PATH.
-func commandPaths(argv []string, c commandContext) []commandPath {
+// it is, to be looked for in PATH. The error says that there is more than is
+// looked at.
+func commandPaths(argv []string, c commandContext) ([]commandPath, error) {
 	a := &commandAnalysis{context: c}
 	a.command(argv, 0)
-	return a.found
+	return a.found, a.err
 }
 
 type commandAnalysis struct {
 	context commandContext
 	found   []commandPath
+	err     error
 }
 
 func (a *commandAnalysis) add(p string, executed bool) {
@@ -109,7 +114,11 @@ func (a *commandAnalysis) command(argv []string, depth int) {
 		a.assignment(argv[0])
 		argv = argv[1:]
 	}
-	if len(argv) == 0 || depth > maxWrappers {
+	if depth > maxWrappers {
+		a.err = errWrappers
+		return
+	}
+	if len(argv) == 0 {
 		return
 	}
 	program, args := argv[0], argv[1:]
@@ -281,6 +290,7 @@ func (a *commandAnalysis) shellOption(args []string, option string, depth int) {
 // script looks at the commands of a shell script that stands in a word.
 func (a *commandAnalysis) script(text string, depth int) {
 	if depth > maxWrappers {
+		a.err = errWrappers
 		return
 	}
 	vars := map[string]string{}
@@ -288,7 +298,9 @@ func (a *commandAnalysis) script(text string, depth int) {
 		vars[k] = v
 	}
 	dir := a.context.Dir
-	for _, c := range parseShell(text, vars) {
+	commands, err := parseShell(text, vars)
+	a.err = joinErrors(a.err, err)
+	for _, c := range commands {
 		a.context.Dir = joinDir(dir, c.Dir)
 		a.command(append(slices.Clone(c.Assign), c.Words...), depth+1)
 	}

@@ -49,7 +49,11 @@ func TestCommandPaths(t *testing.T) {
 		for _, w := range words {
 			argv = append(argv, w.text)
 		}
-		for _, p := range commandPaths(argv, commandContext{}) {
+		found, err := commandPaths(argv, commandContext{})
+		if err != nil {
+			t.Errorf("%s: %v", c.command, err)
+		}
+		for _, p := range found {
 			if p.Executed {
 				executed = append(executed, p.Path)
 			} else {
@@ -67,11 +71,11 @@ func TestCommandPaths(t *testing.T) {
 
 // What a relative program is in its working directory.
 func TestCommandDirectory(t *testing.T) {
-	found := commandPaths([]string{"/usr/bin/python3", "app.py"}, commandContext{Dir: "/home/acme"})
+	found, _ := commandPaths([]string{"/usr/bin/python3", "app.py"}, commandContext{Dir: "/home/acme"})
 	if !slices.Contains(found, commandPath{"/home/acme/app.py", true}) {
 		t.Errorf("%v", found)
 	}
-	found = commandPaths([]string{"/bin/x"}, commandContext{Root: "/home/root"})
+	found, _ = commandPaths([]string{"/bin/x"}, commandContext{Root: "/home/root"})
 	if !slices.Contains(found, commandPath{"/home/root/bin/x", true}) {
 		t.Errorf("%v", found)
 	}
@@ -117,7 +121,11 @@ func TestScriptPaths(t *testing.T) {
 		"PATH+=:/home/a":                                                                                    "/home/a",
 	} {
 		var got []string
-		entries, _ := scriptPaths(parseShell(text, nil), map[string]bool{})
+		commands, err := parseShell(text, nil)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		entries, _ := scriptPaths(commands, map[string]bool{})
 		for _, e := range entries {
 			got = append(got, e.Folder)
 		}
@@ -131,7 +139,7 @@ func FuzzShell(f *testing.F) {
 	f.Add("a=$(b `c` ${d:-$e}) \"x $y\" | z <<E\nt\nE\n")
 	f.Add("f() { PATH=\"$1:$PATH\"; }\ncase x in a|b) c;; esac\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		commands := parseShell(text, nil)
+		commands, _ := parseShell(text, nil)
 		if len(commands) > maxShellCommands {
 			t.Errorf("%d commands", len(commands))
 		}

@@ -226,7 +226,8 @@ func (s *homeSearch) crontab(p string, system, own bool) error {
 		case job.User == "root" || !system && path.Base(p) == "root":
 			dir, vars["HOME"] = "/root", "/root"
 		}
-		err = joinErrors(err, s.shellCommands(parseShell(job.Command, vars), commandContext{Dir: dir, Vars: vars}, by))
+		commands, more := parseShell(job.Command, vars)
+		err = joinErrors(err, more, s.shellCommands(commands, commandContext{Dir: dir, Vars: vars}, by))
 		if shell := job.Vars["SHELL"]; shell != "" {
 			err = joinErrors(err, s.command([]string{shell}, commandContext{}, by))
 		}
@@ -244,7 +245,8 @@ func (s *homeSearch) anacrontab() error {
 			continue
 		}
 		by := commandSource{By: "/etc/anacrontab", Evidence: noted(f.Evidence, line)}
-		err = joinErrors(err, s.shellCommands(parseShell(strings.Join(fields[3:], " "), nil), commandContext{Dir: "/"}, by))
+		commands, more := parseShell(strings.Join(fields[3:], " "), nil)
+		err = joinErrors(err, more, s.shellCommands(commands, commandContext{Dir: "/"}, by))
 	}
 	return err
 }

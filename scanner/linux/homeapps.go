@@ -180,17 +180,19 @@ type commandSource struct {
 
 // command looks at everything that a command line names.
 func (s *homeSearch) command(argv []string, c commandContext, by commandSource) error {
-	return s.paths(commandPaths(argv, c), c, by)
+	list, err := commandPaths(argv, c)
+	return joinErrors(err, s.paths(list, c, by))
 }
 
 // maxCommandPaths bounds how many paths of one command line are looked at.
 const maxCommandPaths = 2000
 
 func (s *homeSearch) paths(list []commandPath, c commandContext, by commandSource) error {
+	var unread error
 	if len(list) > maxCommandPaths {
 		list = list[:maxCommandPaths]
+		unread = fmt.Errorf("%s: a command line of more than %d paths: %w", by.By, maxCommandPaths, errTooLarge)
 	}
-	var unread error
 	for _, p := range list {
 		unread = joinErrors(unread, s.path(p, c, by))
 	}
@@ -306,7 +308,7 @@ func (s *homeSearch) script(p string, c commandContext, by commandSource) error 
 		return joinErrors(err, fmt.Errorf("%s: %d bytes: %w", p, info.Size(), errTooLarge))
 	}
 	commands, f, readErr := readParsed(&s.tree, p, maxScript, "shell", func(data []byte) ([]shellCommand, error) {
-		return parseShell(string(data), map[string]string{}), nil
+		return parseShell(string(data), map[string]string{})
 	})
 	if readErr != nil {
 		return joinErrors(err, readErr)

@@ -97,7 +97,7 @@ func (s *homeSearch) searchPaths() error {
 			continue
 		}
 		commands, f, err := readParsed(&s.tree, p, maxScript, "shell", func(data []byte) ([]shellCommand, error) {
-			return parseShell(string(data), map[string]string{}), nil
+			return parseShell(string(data), map[string]string{})
 		})
 		if err != nil {
 			unread = joinErrors(unread, err)

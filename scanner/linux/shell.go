@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -17,6 +18,9 @@ type shellCommand struct {
 const (
 	// maxShellCommands bounds how many commands of a script are looked at.
 	maxShellCommands = 20_000
+	// maxShellBytes bounds what is kept of a script's words, in bytes: variables
+	// make them longer than the script.
+	maxShellBytes = 8 << 20
 	// maxShellNesting bounds substitutions in substitutions.
 	maxShellNesting = 20
 )
@@ -39,17 +43,22 @@ type shellReader struct {
 	depth    int // of braces since the function began
 	nesting  int
 	heredocs []string
+	kept     int   // bytes of words
+	err      error // why this is not all
 }
 
-// parseShell returns the commands of a script. vars holds what variables are
-// known before it; it is changed as the script changes them.
-func parseShell(text string, vars map[string]string) []shellCommand {
+var errShellTooLong = fmt.Errorf("a script with more than %d commands or %d MiB of words: %w", maxShellCommands, maxShellBytes>>20, errTooLarge)
+
+// parseShell returns the commands of a script, as many as are looked at; the
+// error says that there are more. vars holds what variables are known before
+// it; it is changed as the script changes them.
+func parseShell(text string, vars map[string]string) ([]shellCommand, error) {
 	if vars == nil {
 		vars = map[string]string{}
 	}
 	r := &shellReader{text: text, line: 1, vars: vars}
 	r.run()
-	return r.commands
+	return r.commands, r.err
 }
 
 // shellKeywords are words that stand before a command.
@@ -110,7 +119,7 @@ func (r *shellReader) run() {
 		r.take(c)
 		c = shellCommand{}
 	}
-	for r.at < len(r.text) && len(r.commands) < maxShellCommands {
+	for r.at < len(r.text) && r.err == nil {
 		ch := r.text[r.at]
 		switch {
 		case ch == '\\':
@@ -221,6 +230,16 @@ func (r *shellReader) take(c shellCommand) {
 	if len(c.Words) == 0 && len(c.Assign) == 0 {
 		return
 	}
+	for _, w := range c.Words {
+		r.kept += len(w)
+	}
+	for _, w := range c.Assign {
+		r.kept += len(w)
+	}
+	if len(r.commands) >= maxShellCommands || r.kept > maxShellBytes {
+		r.err = errShellTooLong
+		return
+	}
 	declared := c.Assign
 	if len(c.Words) > 0 {
 		declared = nil
@@ -253,7 +272,7 @@ func (r *shellReader) take(c shellCommand) {
 // maxShellValue bounds what is kept of a variable, in bytes: a script can
 // double one with each line. maxShellVars bounds how many are kept.
 const (
-	maxShellValue = 64 << 10
+	maxShellValue = 16 << 10
 	maxShellVars  = 2000
 )
 
@@ -429,20 +448,29 @@ func (r *shellReader) nested(text string) string {
 func (r *shellReader) substitute(text string) {
 	line := r.line
 	r.line += strings.Count(text, "\n")
-	if r.nesting >= maxShellNesting || len(r.commands) >= maxShellCommands {
+	if r.nesting >= maxShellNesting {
+		r.err = errShellTooLong
+	}
+	if r.err != nil {
 		return
 	}
 	vars := map[string]string{}
 	for k, v := range r.vars {
 		vars[k] = v
 	}
-	inner := &shellReader{text: text, line: line, vars: vars, dir: r.dir, fn: r.fn, nesting: r.nesting + 1}
+	inner := &shellReader{text: text, line: line, vars: vars, dir: r.dir, fn: r.fn, nesting: r.nesting + 1, kept: r.kept}
 	inner.run()
 	r.adopt(inner)
 }
 
 func (r *shellReader) adopt(inner *shellReader) {
 	room := maxShellCommands - len(r.commands)
+	if r.kept = max(r.kept, inner.kept); len(inner.commands) > room {
+		r.err = errShellTooLong
+	}
+	if inner.err != nil {
+		r.err = inner.err
+	}
 	r.commands = append(r.commands, inner.commands[:min(room, len(inner.commands))]...)
 }
 
