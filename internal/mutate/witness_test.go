@@ -393,6 +393,7 @@ func (r *readings) changed(before *readings) (list []item) {
 				i := hive
 				i.key = path
 				r.known[i] = reading
+				before.known[i] = cmp.Or(was[path], absent)
 				list = append(list, i)
 			}
 		}
