@@ -299,8 +299,12 @@ func FindSystemRoot(fsys fs.FS) (string, error) {
 // volume then, and what depends on the hive will say that it is damaged. A folder
 // that is damaged itself may be any.
 func holdsSystem(fsys fs.FS, folder string) (bool, error) {
-	if _, err := fs.Stat(fsys, folder); errors.Is(err, ntfs.ErrCorrupt) && !strings.EqualFold(folder, "Windows") {
-		return false, nil
+	if !strings.EqualFold(folder, "Windows") {
+		for _, way := range []string{folder, path.Join(folder, "System32"), path.Join(folder, "System32/config")} {
+			if _, err := fs.Stat(fsys, way); errors.Is(err, ntfs.ErrCorrupt) {
+				return false, nil
+			}
+		}
 	}
 	for _, hive := range []string{"SYSTEM", "SOFTWARE"} {
 		_, err := fs.Stat(fsys, path.Join(folder, "System32/config", hive))

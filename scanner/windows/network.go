@@ -47,12 +47,31 @@ type Adapter struct {
 	DHCP       Setting[uint32]   // EnableDHCP
 	Addresses  Setting[[]string] // IPAddress
 	NameServer Setting[string]
+	// Masks and Gateways are written with fixed addresses, and not for an adapter
+	// at rest.
+	Masks, Gateways Setting[[]string]
+}
+
+// leftover is what is written of a fixed address whose own value is not there; nil
+// if nothing is.
+func (a Adapter) leftover() *requirement.Evidence {
+	for _, s := range []Setting[[]string]{a.Masks, a.Gateways} {
+		if given(s.Value) != nil {
+			return &s.Evidence
+		}
+	}
+	return nil
 }
 
 // fixed returns the fixed addresses that are written for the adapter.
 func (a Adapter) fixed() []string {
+	return given(a.Addresses.Value)
+}
+
+// given leaves out what stands for no address.
+func given(addresses []string) []string {
 	var list []string
-	for _, s := range a.Addresses.Value {
+	for _, s := range addresses {
 		if s = strings.TrimSpace(s); s != "" && s != "0.0.0.0" {
 			list = append(list, s)
 		}
@@ -106,6 +125,12 @@ func (m *Machine) readAdapters() ([]Adapter, error) {
 			return nil, err
 		}
 		if a.Addresses, err = m.addresses(k); err != nil {
+			return nil, err
+		}
+		if a.Masks, err = m.multi(k, "SubnetMask"); err != nil {
+			return nil, err
+		}
+		if a.Gateways, err = m.multi(k, "DefaultGateway"); err != nil {
 			return nil, err
 		}
 		if a.NameServer, err = m.text(k, "NameServer"); err != nil {
@@ -277,7 +302,7 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	var fixed, off, old, both, good []string
 	var fixedEvidence, offEvidence, oldEvidence, bothEvidence, goodEvidence, goneEvidence []requirement.Evidence
 	var removed, named, resting, servers []string
-	var unread *requirement.Evidence
+	var unread, halved *requirement.Evidence
 	for _, a := range adapters {
 		addresses := a.fixed()
 		what := a.title()
@@ -307,6 +332,8 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 			fixed, fixedEvidence = append(fixed, what), append(fixedEvidence, evidence...)
 		case static:
 			off, offEvidence = append(off, what), append(offEvidence, evidence...)
+		case noDHCP && a.leftover() != nil:
+			halved = a.leftover()
 		case noDHCP:
 			resting = append(resting, what)
 			goneEvidence = append(goneEvidence, evidence...)
@@ -324,6 +351,8 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	switch {
 	case len(fixed) > 0:
 		o = requirement.Fail(prose.Count(len(fixed), "adapter has", "adapters have")+" a fixed address: "+prose.Some(fixed), fixedEvidence...)
+	case halved != nil:
+		return requirement.Unknown("an adapter does not use DHCP and has no address, but the "+halved.Value+" that belongs to one: "+halved.Data, *halved)
 	case unread != nil:
 		return requirement.Unknown(fmt.Sprintf("an adapter does not use DHCP, and whether it has an address is not known: IPAddress is %s", unread.Type), *unread)
 	case len(both) > 0:
