@@ -47,6 +47,11 @@ test:
 test-xfs:
 	COLDCHECK_XFS=full COLDCHECK_STRICT=1 $(GO) test -count=1 -v -timeout $(TIMEOUT) ./xfs
 
+# All damaged volumes beside ntfs-3g: a minute, as root.
+.PHONY: test-ntfs
+test-ntfs:
+	COLDCHECK_NTFS=full COLDCHECK_STRICT=1 $(GO) test -count=1 -v -run '^TestPresence3g$$' ./ntfs
+
 # Without the real tools, whose work under the race detector tells nothing new.
 race:
 	CGO_ENABLED=1 $(GO) test -timeout $(TIMEOUT) -short -race ./...

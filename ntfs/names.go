@@ -148,6 +148,24 @@ func appendName(dst, units []byte) (name []byte, whole bool) {
 	return dst, whole
 }
 
+// appendUnits appends the UTF-16LE form of a name in UTF-8.
+func appendUnits(dst, name []byte) []byte {
+	for len(name) > 0 {
+		r, n := rune(name[0]), 1
+		if r >= utf8.RuneSelf {
+			r, n = utf8.DecodeRune(name)
+		}
+		name = name[n:]
+		if r >= 1<<16 {
+			high, low := utf16.EncodeRune(r)
+			dst = le.AppendUint16(le.AppendUint16(dst, uint16(high)), uint16(low))
+			continue
+		}
+		dst = le.AppendUint16(dst, uint16(r))
+	}
+	return dst
+}
+
 func decodeName(units []byte) string {
 	name, _ := appendName(nil, units)
 	return string(name)

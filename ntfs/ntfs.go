@@ -61,6 +61,7 @@ type FS struct {
 	cut      []uint32 // records in use by the bitmap, behind the end of $MFT
 
 	seed         maphash.Seed // of fingerprints of directories
+	secret       uint64       // of them too
 	orderUnknown bool         // $UpCase was not there to say how names are ordered
 	folders      lru.Cache[uint32, *folder]
 	nodes        lru.Cache[blockKey, []byte]
@@ -114,6 +115,7 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 	f := &FS{boot: b, disk: &disk{r: r, size: size, clusterSize: int64(b.clusterSize), clusters: b.clusters, readers: o.Readers}}
 	f.index.limit, f.index.reserve = o.Memory, o.Reserve
 	f.seed = maphash.MakeSeed()
+	f.secret = maphash.String(f.seed, "reference")
 	f.folders.Max, f.nodes.Max = keptIndexes, keptIndexes
 	if note != "" {
 		f.note("%s", note)

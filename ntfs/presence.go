@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
+	"math/bits"
 	"slices"
 	"sync/atomic"
 )
@@ -39,9 +40,8 @@ const (
 	indexInRecord        // and more: it has no blocks, and so many names
 )
 
-// rootPrint takes the fingerprint of an index that lies in a record. text is
-// room for a name.
-func (f *FS) rootPrint(number uint32, value []byte, text []byte) (print uint64, state int64) {
+// rootPrint takes the fingerprint of an index that lies in a record.
+func (f *FS) rootPrint(number uint32, value []byte) (print uint64, state int64) {
 	node, _, err := indexRoot(value)
 	if err != nil {
 		return 0, indexUnknown
@@ -65,27 +65,31 @@ func (f *FS) rootPrint(number uint32, value []byte, text []byte) (print uint64, 
 		}
 		before = e.key.name
 		if e.ref.record() != uint64(number) {
-			text, _ = appendName(text[:0], e.key.name)
-			print += f.namePrint(e.ref, text)
+			print += f.namePrint(e.ref, e.key.name)
 			names++
 		}
 	}
 	return 0, indexUnknown
 }
 
-// namePrint is a name's part of a fingerprint, which is the sum of them. Who
-// crafts a volume does not know the seed.
-func (f *FS) namePrint(ref reference, text []byte) uint64 {
-	return maphash.Bytes(f.seed, text) ^ maphash.Comparable(f.seed, ref)*fnvPrime
+// namePrint is the part of a name, in UTF-16LE, in a fingerprint, which is the sum
+// of them. Who crafts a volume does not know the seed.
+func (f *FS) namePrint(ref reference, units []byte) uint64 {
+	high, low := bits.Mul64(maphash.Bytes(f.seed, units), uint64(ref)^f.secret|1)
+	return high ^ low
 }
 
-// recordsPrint is the fingerprint of what the records say of a directory.
+// recordsPrint is the fingerprint of what the records say of a directory. It is
+// another one than that of the index where a name has half a surrogate pair, which
+// is not kept.
 func (f *FS) recordsPrint(dir uint32) (print uint64, names int64) {
 	x := &f.index
 	kids := x.children(dir)
+	var units []byte
 	for _, id := range kids {
 		n := x.name(id)
-		print += f.namePrint(makeReference(n.record, x.node(n.record).sequence), x.text(n))
+		units = appendUnits(units[:0], x.text(n))
+		print += f.namePrint(makeReference(n.record, x.node(n.record).sequence), units)
 	}
 	return print, int64(len(kids))
 }
@@ -118,10 +122,8 @@ func (f *FS) agrees(dir uint32, most int64) (bool, error) {
 	if err == nil {
 		var print uint64
 		var names int64
-		var text []byte
 		_, err = w.each(func(ref reference, fn fileName) error {
-			text, _ = appendName(text[:0], fn.name)
-			print += f.namePrint(ref, text)
+			print += f.namePrint(ref, fn.name)
 			names++
 			return nil
 		})

@@ -184,7 +184,6 @@ type scanner struct {
 	namesID int
 	arena   []byte // not yet in the index
 	arenaID int
-	text    [nameBytes]byte // room for a name
 }
 
 // read reads block after block, as one of those who do.
@@ -432,7 +431,7 @@ func (w *scanner) attributes(number uint32, r record, n *node) (why reason) {
 			}
 			if roots++; a.resident {
 				var print uint64
-				print, n.allocated = w.scan.f.rootPrint(number, a.value, w.text[:0])
+				print, n.allocated = w.scan.f.rootPrint(number, a.value)
 				n.size = int64(print)
 			}
 		case typeReparsePoint:
