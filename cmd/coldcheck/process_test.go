@@ -71,8 +71,8 @@ func TestClosedPipe(t *testing.T) {
 	}
 }
 
-// A signal ends the program within a second, also while it hangs in a read that
-// never ends, and leaves no report.
+// A signal ends the program within a second, also while it hangs in a write that
+// never ends, and leaves nothing incomplete.
 func TestSignals(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs signals")
@@ -86,20 +86,24 @@ func TestSignals(t *testing.T) {
 		{syscall.SIGTERM, 143, "coldcheck: terminated\n"},
 	} {
 		dir := t.TempDir()
-		document := filepath.Join(dir, "document")
-		if out, err := exec.Command("mkfifo", document).CombinedOutput(); err != nil {
+		pipe := filepath.Join(dir, "pipe")
+		if out, err := exec.Command("mkfifo", pipe).CombinedOutput(); err != nil {
 			t.Skipf("mkfifo: %v %s", err, out)
 		}
 		report := filepath.Join(dir, "report.json")
-		cmd := coldcheck(t, "scan", "--with", document, os.DevNull, "-o", "json="+report)
+		cmd := coldcheck(t, "demo", "-o", "json="+report, "-o", "html="+pipe)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// Once the pipe has a writer that does not write, the scan hangs in it.
-		hang, err := os.OpenFile(document, os.O_WRONLY, 0)
+		// Once the pipe has a reader that reads no further, the program hangs in
+		// the rest of the report, which is more than a pipe holds.
+		hang, err := os.Open(pipe)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := hang.Read(make([]byte, 1)); err != nil {
 			t.Fatal(err)
 		}
 		if err := cmd.Process.Signal(c.signal); err != nil {
@@ -114,7 +118,9 @@ func TestSignals(t *testing.T) {
 		if code(t, err) != c.code || stderr.String() != c.message {
 			t.Errorf("%v: %v: %s", c.signal, err, &stderr)
 		}
-		onlyFiles(t, dir, "document")
+		// The files took their places before the pipe was written to.
+		decode(t, read(t, report))
+		onlyFiles(t, dir, "pipe", "report.json")
 	}
 }
 
