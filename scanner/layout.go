@@ -20,8 +20,9 @@ type layout struct {
 	notices []requirement.Notice
 }
 
-// layOut reads what the system on the root volume mounts.
-func (vs *volumes) layOut() error {
+// layOut reads what the system on the root volume mounts. Where a defect ends
+// that, nothing is known of it.
+func (vs *volumes) layOut() {
 	var others []linux.Volume
 	for _, v := range vs.list {
 		if v != vs.root {
@@ -29,18 +30,22 @@ func (vs *volumes) layOut() error {
 			others = append(others, v.linuxVolume())
 		}
 	}
-	return guard(func() error {
+	err := guard(func() error {
 		vs.layout.Layout = linux.ReadLayout(vs.root.linuxVolume(), others)
-		for _, n := range vs.layout.Notices {
-			n.Message = vs.root.name() + ": " + n.Message
-			vs.layout.notices = append(vs.layout.notices, n)
-		}
-		for i, v := range vs.layout.others {
-			v.mounted = vs.layout.Points(i)
-			v.source = vs.layout.Role(i)
-		}
 		return nil
 	})
+	if err != nil {
+		vs.layout.Layout = linux.UnknownLayout(vs.root.linuxVolume(), others, err)
+		vs.layout.notices = append(vs.layout.notices, requirement.Notice{Level: requirement.LevelError, Source: string(Root), Message: vs.root.name() + ": " + err.Error()})
+	}
+	for _, n := range vs.layout.Notices {
+		n.Message = vs.root.name() + ": " + n.Message
+		vs.layout.notices = append(vs.layout.notices, n)
+	}
+	for i, v := range vs.layout.others {
+		v.mounted = vs.layout.Points(i)
+		v.source = vs.layout.Role(i)
+	}
 }
 
 // linuxVolume is the volume as a Linux system sees it, with all that it may be

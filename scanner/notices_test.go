@@ -11,7 +11,7 @@ import (
 // TestNotices shows what the reader of a report is told beside the findings.
 func TestNotices(t *testing.T) {
 	for name, want := range map[string]string{
-		"volume-in-use":       "what $LogFile alone may hold",
+		"volume-in-use":       "its $LogFile cannot be applied",
 		"volume-dirty":        "the volume is marked dirty",
 		"dirty":               "SYSTEM was dirty",
 		"control-set-missing": "CurrentControlSet of SYSTEM is taken to be ControlSet001",

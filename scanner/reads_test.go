@@ -75,10 +75,10 @@ func TestReads(t *testing.T) {
 		"windows7":      {175, 9_300_000},
 		"windows10":     {195, 9_400_000},
 		"windows11":     {200, 9_400_000},
-		"linux-failing": {250, 5_100_000},
-		"linux-ready":   {245, 5_000_000},
-		"linux-journal": {260, 11_700_000},
-		"linux-ubuntu":  {220, 4_200_000},
+		"linux-failing": {415, 5_700_000},
+		"linux-ready":   {395, 5_500_000},
+		"linux-journal": {410, 12_200_000},
+		"linux-ubuntu":  {340, 4_600_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &meter{}

@@ -380,9 +380,7 @@ func (vs *volumes) findOthers(ctx context.Context, in Input, forced *disk.Image)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := vs.layOut(); err != nil {
-		return err
-	}
+	vs.layOut()
 	return vs.findHome(forced)
 }
 

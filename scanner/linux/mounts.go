@@ -46,6 +46,27 @@ var errTooManyMounts = fmt.Errorf("more than %d mounts", maxMounts)
 // ReadLayout reads what the system on the root volume mounts, and finds it
 // among the other volumes of the images.
 func ReadLayout(root Volume, others []Volume) *Layout {
+	l := newLayout(root, others)
+	entries, err := l.readEntries()
+	if err == nil {
+		err = l.mountAll(entries)
+	}
+	if err != nil {
+		l.unknown(err)
+	}
+	return l
+}
+
+// UnknownLayout is the layout of a system on the root volume of which err keeps
+// from being known what it mounts.
+func UnknownLayout(root Volume, others []Volume, err error) *Layout {
+	l := newLayout(root, others)
+	l.unknown(err)
+	return l
+}
+
+// newLayout is a layout in which only what no system can do without is mounted.
+func newLayout(root Volume, others []Volume) *Layout {
 	r := &volume{role: "root", Volume: root}
 	l := &Layout{home: "/home", tree: tree{meter: fact.NewMeter(context.Background()), root: r, volumes: []*volume{r}, mounts: map[string]mount{}}}
 	for _, v := range others {
@@ -53,13 +74,6 @@ func ReadLayout(root Volume, others []Volume) *Layout {
 	}
 	for p, m := range apiMounts {
 		l.tree.mounts[p] = mount{volume: &volume{role: "memory", Volume: Volume{FS: m, Totals: noTotals}}, sub: "."}
-	}
-	entries, err := l.readEntries()
-	if err == nil {
-		err = l.mountAll(entries)
-	}
-	if err != nil {
-		l.unknown(err)
 	}
 	return l
 }
