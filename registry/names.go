@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // A rawName is the name of a key or value as it lies in a hive.
@@ -86,6 +87,10 @@ func decodeUTF16(b []byte) string {
 	var s strings.Builder
 	s.Grow(len(b) / 2)
 	for i := 0; i+1 < len(b); i += 2 {
+		if b[i+1] == 0 && b[i] < utf8.RuneSelf { // as most are
+			s.WriteByte(b[i])
+			continue
+		}
 		r := rune(le.Uint16(b[i:]))
 		if utf16.IsSurrogate(r) {
 			var low rune

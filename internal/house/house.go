@@ -38,7 +38,7 @@ var rules = map[string][]string{
 		"scanner/crosscheck", "scanner/disk", "scanner/internal/", "ntfs", "ext4", "xfs", "registry", "internal/fat",
 	},
 	"scanner/requirement":    {},
-	"scanner/windows":        {"scanner/requirement", "scanner/statement", "scanner/internal/", "ntfs", "registry"},
+	"scanner/windows":        {"internal/parallel", "scanner/requirement", "scanner/statement", "scanner/internal/", "ntfs", "registry"},
 	"scanner/linux":          {"scanner/requirement", "scanner/statement", "scanner/linux/packages", "scanner/internal/", "ext4", "xfs"},
 	"scanner/linux/packages": {"scanner/internal/"},
 	"scanner/internal/":      {"internal/parallel", "scanner/requirement"},

@@ -115,15 +115,9 @@ func componentPath(s string) string {
 
 // parts calls fn for every subkey, without making a fact of each.
 func (m *Machine) parts(parent Key, fn func(k *registry.Key) error) error {
-	keys, err := parent.Subkeys()
+	keys, err := m.listParts(parent)
 	if err != nil {
-		return fmt.Errorf("%s: %w", parent.Evidence.Path, err)
-	}
-	if len(keys) > maxParts {
-		return fmt.Errorf("%s: key %s has %d subkeys, more than %d: %w", parent.Evidence.Path, parent.Evidence.Key, len(keys), maxParts, errTooLarge)
-	}
-	if err := m.meter.Steps(len(keys)); err != nil {
-		return fmt.Errorf("%s: %w", parent.Evidence.Path, err)
+		return err
 	}
 	for _, k := range keys {
 		if err := fn(k); err != nil {
@@ -131,6 +125,21 @@ func (m *Machine) parts(parent Key, fn func(k *registry.Key) error) error {
 		}
 	}
 	return nil
+}
+
+// listParts returns every subkey, without making a fact of each.
+func (m *Machine) listParts(parent Key) ([]*registry.Key, error) {
+	keys, err := parent.Subkeys()
+	if err == nil && len(keys) > maxParts {
+		err = fmt.Errorf("key %s has %d subkeys, more than %d: %w", parent.Evidence.Key, len(keys), maxParts, errTooLarge)
+	}
+	if err == nil {
+		err = m.meter.Steps(len(keys))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", parent.Evidence.Path, err)
+	}
+	return keys, nil
 }
 
 // partEvidence is the evidence for a value below one of many subkeys.
@@ -185,107 +194,4 @@ func (m *Machine) installerFolders(off *offPlaces) error {
 		}
 	}
 	return nil
-}
-
-// comServers reads the programs and libraries of COM classes, in both views.
-func (m *Machine) comServers(env environment) ([]placed, error) {
-	var found []placed
-	for _, name := range []string{`HKLM\SOFTWARE\Classes\CLSID`, `HKLM\SOFTWARE\Classes\Wow6432Node\CLSID`, `HKLM\SOFTWARE\Wow6432Node\Classes\CLSID`} {
-		parent, err := m.key(name)
-		if err != nil {
-			return found, err
-		}
-		if !parent.Exists() {
-			continue
-		}
-		err = m.parts(parent, func(class *registry.Key) error {
-			servers, err := class.Subkeys()
-			if err != nil {
-				return err
-			}
-			if err := m.meter.Steps(len(servers)); err != nil {
-				return err
-			}
-			for _, server := range servers {
-				library := strings.EqualFold(server.Name(), "InprocServer32")
-				if !library && !strings.EqualFold(server.Name(), "LocalServer32") {
-					continue
-				}
-				if found, err = m.comServer(found, env, parent, class, server, library); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return found, err
-		}
-	}
-	return found, nil
-}
-
-// comServer adds a server of a class if it is not on drive C: the default value,
-// and for a class of .NET the place of its code.
-func (m *Machine) comServer(found []placed, env environment, parent Key, class, server *registry.Key, library bool) ([]placed, error) {
-	values, err := server.Values()
-	if err != nil {
-		return found, err
-	}
-	for _, v := range values {
-		if name := v.Name(); name != "" && !strings.EqualFold(name, "CodeBase") {
-			continue
-		}
-		if t := v.Type(); t != registry.SZ && t != registry.ExpandSZ {
-			continue
-		}
-		if err := m.meter.Bytes(int64(v.Size())); err != nil {
-			return found, err
-		}
-		text, err := v.String()
-		if err != nil {
-			return found, err
-		}
-		if rest, ok := cutPrefixFold(text, "file:///"); ok {
-			text = strings.ReplaceAll(rest, "/", `\`)
-		}
-		if !mayLeaveC(text) || len(found) >= maxPrograms {
-			continue
-		}
-		s := Setting[string]{Value: text, Present: true, Type: v.Type(), Evidence: m.partEvidence(parent, server, v)}
-		if library {
-			s.Value = quoted(strings.Trim(text, `"`))
-			found, err = m.place(found, env, "COM class "+class.Name(), s)
-		} else {
-			found, err = m.placeLine(found, env, "COM class "+class.Name(), s)
-		}
-		if err != nil {
-			return found, err
-		}
-	}
-	return found, nil
-}
-
-// mayLeaveC says whether a command line may name a place that is not on drive C:
-// another letter, a share, or a variable other than those of Windows.
-func mayLeaveC(s string) bool {
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == ':' && i > 0 && s[i-1]|0x20 != 'c':
-			return true
-		case s[i] == '\\' && i+1 < len(s) && s[i+1] == '\\':
-			return true
-		case s[i] == '%':
-			end := strings.IndexByte(s[i+1:], '%')
-			if end < 0 {
-				return false
-			}
-			switch strings.ToUpper(s[i+1 : i+1+end]) {
-			case "SYSTEMROOT", "WINDIR", "PROGRAMFILES", "PROGRAMFILES(X86)", "COMMONPROGRAMFILES", "COMMONPROGRAMFILES(X86)", "PROGRAMDATA", "SYSTEMDRIVE":
-			default:
-				return true
-			}
-			i += end + 1
-		}
-	}
-	return false
 }

@@ -71,8 +71,9 @@ type Machine struct {
 	registry   *registry.Machine
 	hives      *hives
 	ahead      map[string]*ahead // by file on the root volume
-	meter      *fact.Meter       // of what is being read; nil without bounds
-	restarted  *Machine          // as it is after the next start, where that may use another control set; else nil
+	com        *comClasses
+	meter      *fact.Meter // of what is being read; nil without bounds
+	restarted  *Machine    // as it is after the next start, where that may use another control set; else nil
 
 	*facts
 }
@@ -114,7 +115,7 @@ func Open(in Input) (*Machine, error) {
 	if in.Context == nil {
 		in.Context = context.Background()
 	}
-	m := &Machine{in: in, systemRoot: root, hives: &hives{}, facts: &facts{}, meter: fact.NewMeter(in.Context)}
+	m := &Machine{in: in, systemRoot: root, hives: &hives{}, facts: &facts{}, com: &comClasses{done: make(chan struct{})}, meter: fact.NewMeter(in.Context)}
 	m.volumes = map[string]*volume{
 		"C": {role: roleRoot, fs: in.Root.FS, trail: in.Trail},
 		"D": {role: roleUser, fs: in.User.FS, err: in.User.Err, trail: in.Trail},
