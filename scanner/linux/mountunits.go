@@ -19,12 +19,11 @@ var errTooManyMountUnits = fmt.Errorf("more than %d mount units", maxMountUnits)
 
 // A mountUnit is what the folders of units hold of one mount.
 type mountUnit struct {
-	text    string // of the unit's file
-	file    string // its path; "" if there is none
-	masked  bool
-	wanted  bool // a link has it mounted, or its automount unit
-	dropIns []string
-	err     error // why this is not all
+	text   string // of the unit's file
+	file   string // its path; "" if there is none
+	masked bool
+	wanted bool  // a link has it mounted, or its automount unit
+	err    error // why this is not all
 }
 
 // mountUnits returns what mount units mount, beside and in the place of the
