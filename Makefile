@@ -9,8 +9,8 @@ STATICCHECK_VERSION = v0.8.2
 # Real tools that tests and fixtures are made with and compared to. They need
 # root, loop devices and /dev/fuse; without them their tests are skipped.
 PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
-	e2fsprogs exfatprogs fdisk gdisk libhivex-bin libwin-hivex-perl lvm2 mount mtools \
-	ntfs-3g qemu-utils reglookup rpm sleuthkit sqlite3 strace systemd util-linux wimtools \
+	e2fsprogs exfatprogs fdisk gdisk iproute2 libhivex-bin libwin-hivex-perl lvm2 mount mtools \
+	ntfs-3g psmisc qemu-utils reglookup rpm sleuthkit sqlite3 strace systemd util-linux wimtools \
 	xfsprogs zstd gcc libc6-dev \
 	chromium-headless-shell fonts-dejavu-core libxml2-utils openjdk-17-jre-headless \
 	dash mandoc shellcheck
