@@ -234,6 +234,9 @@ func unread(offset uint32, err error) error {
 func (b *bins) fill(bin *bin) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if bin.filled.Load() { // by whoever had the lock before, and read since
+		return nil
+	}
 	end := min(bin.end, b.end)
 	off := bin.start + binHeaderSize
 	for off+minCellSize <= end {

@@ -272,6 +272,32 @@ func TestRootIsSubkey(t *testing.T) {
 	}
 }
 
+// The cells of a bin are marked once, whoever comes first to it: the race detector
+// tells.
+func TestConcurrentFirstUse(t *testing.T) {
+	root := hivetest.Key{Name: "ROOT"}
+	for i := range 200 {
+		root.Subkeys = append(root.Subkeys, hivetest.Key{Name: fmt.Sprint("key", i)})
+	}
+	for range 100 {
+		h := build(t, root, hivetest.Options{}).open()
+		begin, done := make(chan struct{}), make(chan error)
+		for range 4 {
+			go func() {
+				<-begin
+				_, err := h.Key("key100")
+				done <- err
+			}()
+		}
+		close(begin)
+		for range 4 {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestConcurrentUse(t *testing.T) {
 	root := hivetest.Key{Name: "ROOT"}
 	for i := range 200 {
