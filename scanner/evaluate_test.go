@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,14 +92,14 @@ func TestContainTime(t *testing.T) {
 // The time that images take to answer is not the judgement's.
 func TestContainSlowImage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var waited time.Duration
-		e := evaluation{waited: func() time.Duration { return waited }}
+		var waited atomic.Int64
+		e := evaluation{waited: func() time.Duration { return time.Duration(waited.Load()) }}
 		slow := func(reads int, answers bool) requirement.Check {
 			return checkOf(func(ctx context.Context) requirement.Outcome {
 				for range reads {
 					time.Sleep(10 * time.Second)
 					if answers {
-						waited += 10 * time.Second
+						waited.Add(int64(10 * time.Second))
 					}
 				}
 				return requirement.Pass("slow")
