@@ -131,11 +131,7 @@ func orMissing(err error) error {
 // altitude returns the evidence of a filter driver's place among those of
 // antivirus, nil if it has none there.
 func (m *Machine) altitude(s Service) (*requirement.Evidence, error) {
-	instances, err := m.key(keyServices + `\` + s.Name + `\Instances`)
-	if err != nil {
-		return nil, err
-	}
-	list, err := m.subkeys(instances)
+	list, err := m.subkeysAt(keyServices + `\` + s.Name + `\Instances`)
 	if err != nil {
 		return nil, err
 	}

@@ -60,11 +60,7 @@ func (m *Machine) readApps() ([]Application, error) {
 var machineViews = []string{`HKLM\SOFTWARE`, `HKLM\SOFTWARE\Wow6432Node`}
 
 func (m *Machine) uninstall(key string) ([]Application, error) {
-	parent, err := m.key(key)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := m.subkeys(parent)
+	keys, err := m.subkeysAt(key)
 	if err != nil {
 		return nil, err
 	}
@@ -413,11 +409,7 @@ func (e environment) full(path string) string {
 
 // appPaths reads the programs that can be started by their name alone.
 func (m *Machine) appPaths(key string, env environment) ([]placed, error) {
-	parent, err := m.key(key)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := m.subkeys(parent)
+	keys, err := m.subkeysAt(key)
 	if err != nil {
 		return nil, err
 	}

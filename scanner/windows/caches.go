@@ -266,11 +266,7 @@ func (m *Machine) mailProfiles(p keptProfile) ([]mailTrace, error) {
 	}
 	user := `HKU\` + p.SID + `\Software\Microsoft\`
 	parents := []string{user + `Windows NT\CurrentVersion\Windows Messaging Subsystem\Profiles`}
-	office, err := m.key(user + "Office")
-	if err != nil {
-		return nil, err
-	}
-	versions, err := m.subkeys(office)
+	versions, err := m.subkeysAt(user + "Office")
 	if err != nil {
 		return nil, err
 	}
@@ -279,11 +275,7 @@ func (m *Machine) mailProfiles(p keptProfile) ([]mailTrace, error) {
 	}
 	var found []mailTrace
 	for _, name := range parents {
-		parent, err := m.key(name)
-		if err != nil {
-			return found, err
-		}
-		profiles, err := m.subkeys(parent)
+		profiles, err := m.subkeysAt(name)
 		if err != nil {
 			return found, err
 		}

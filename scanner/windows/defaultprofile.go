@@ -177,11 +177,7 @@ func (m *Machine) customHive(d *defaultProfile, s System) error {
 		return nil
 	}
 	const user = `HKU\` + defaultUser
-	software, err := m.key(user + `\Software`)
-	if err != nil {
-		return err
-	}
-	vendors, err := m.subkeys(software)
+	vendors, err := m.subkeysAt(user + `\Software`)
 	if err != nil {
 		return err
 	}
@@ -231,11 +227,7 @@ func (m *Machine) customHive(d *defaultProfile, s System) error {
 // would get.
 func (m *Machine) customConnections(d *defaultProfile, user string) error {
 	for _, c := range []struct{ key, what string }{{`\Network`, "the network drive "}, {`\Printers\Connections`, "the network printer "}} {
-		parent, err := m.key(user + c.key)
-		if err != nil {
-			return err
-		}
-		list, err := m.subkeys(parent)
+		list, err := m.subkeysAt(user + c.key)
 		if err != nil {
 			return err
 		}

@@ -199,11 +199,7 @@ func (m *Machine) readAliases(d *Drives) error {
 }
 
 func (m *Machine) readAttached(d *Drives) error {
-	attach, err := m.key(keyControl + `\AutoAttachVirtualDisks`)
-	if err != nil {
-		return err
-	}
-	attached, err := m.subkeys(attach)
+	attached, err := m.subkeysAt(keyControl + `\AutoAttachVirtualDisks`)
 	for _, k := range attached {
 		d.Attached = append(d.Attached, k.Evidence)
 	}

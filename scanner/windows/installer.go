@@ -26,11 +26,7 @@ func (m *Machine) installerPrograms(off *offPlaces, env environment) error {
 
 // productsOf reads where the products of an account are installed.
 func (m *Machine) productsOf(sid string, env environment) ([]placed, error) {
-	parent, err := m.key(keyInstaller + `\UserData\` + sid + `\Products`)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := m.subkeys(parent)
+	keys, err := m.subkeysAt(keyInstaller + `\UserData\` + sid + `\Products`)
 	if err != nil {
 		return nil, err
 	}

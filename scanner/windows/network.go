@@ -182,11 +182,7 @@ var miniports = []string{"ms_ndiswan", "ms_pppoeminiport", "ms_pptpminiport", "m
 
 // networkClasses returns the installed adapters by upper-case interface GUID.
 func (m *Machine) networkClasses() (map[string]networkClass, error) {
-	class, err := m.key(keyControl + `\Class\` + classNetwork)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := m.subkeys(class)
+	keys, err := m.subkeysAt(keyControl + `\Class\` + classNetwork)
 	if err != nil {
 		return nil, err
 	}

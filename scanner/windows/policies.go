@@ -92,11 +92,7 @@ func (m *Machine) readPolicies(w Wanted) policies {
 
 // readPolicyHistory reads what each extension applied: History\{extension}\n.
 func (m *Machine) readPolicyHistory(p *policies, name, scope string) error {
-	history, err := m.key(name)
-	if err != nil {
-		return err
-	}
-	extensions, err := m.subkeys(history)
+	extensions, err := m.subkeysAt(name)
 	if err != nil {
 		return err
 	}
@@ -127,11 +123,7 @@ func (m *Machine) readPolicyHistory(p *policies, name, scope string) error {
 // or user, with what kept one of them from being applied (by experience, not
 // documented).
 func (m *Machine) readPolicyState(p *policies, name, scope string) error {
-	list, err := m.key(name)
-	if err != nil {
-		return err
-	}
-	keys, err := m.subkeys(list)
+	keys, err := m.subkeysAt(name)
 	if err != nil {
 		return err
 	}

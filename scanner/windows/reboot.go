@@ -83,11 +83,7 @@ func (m *Machine) readPendingKeys(p *PendingReboot) error {
 // readPendingSessions looks for sessions of servicing that have not ended: the
 // keys below SessionsPending without Complete 1.
 func (m *Machine) readPendingSessions(p *PendingReboot) error {
-	parent, err := m.key(keyServicing + `\SessionsPending`)
-	if err != nil {
-		return err
-	}
-	sessions, err := m.subkeys(parent)
+	sessions, err := m.subkeysAt(keyServicing + `\SessionsPending`)
 	if err != nil {
 		return err
 	}
@@ -363,11 +359,7 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 			p.Other = append(p.Other, pendingTrace{key.what, k.Evidence})
 		}
 	}
-	pending, err := m.key(keyWindowsUpdate + `\Services\Pending`)
-	if err != nil {
-		return err
-	}
-	services, err := m.subkeys(pending)
+	services, err := m.subkeysAt(keyWindowsUpdate + `\Services\Pending`)
 	if err != nil {
 		return err
 	}

@@ -92,6 +92,15 @@ const maxSubkeys = 20_000
 // subkeys returns the subkeys of a key that may not be there.
 func (m *Machine) subkeys(k Key) ([]Key, error) { return m.subkeysUpTo(k, maxSubkeys) }
 
+// subkeysAt returns the subkeys of the key of that name, which may not be there.
+func (m *Machine) subkeysAt(name string) ([]Key, error) {
+	k, err := m.key(name)
+	if err != nil {
+		return nil, err
+	}
+	return m.subkeys(k)
+}
+
 func (m *Machine) subkeysUpTo(k Key, most int) ([]Key, error) {
 	if !k.Exists() {
 		return nil, nil

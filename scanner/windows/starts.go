@@ -240,11 +240,7 @@ func splitQuoted(s string, by byte) []string {
 // readRunOnceEx reads the commands in the subkeys of RunOnceEx: a program with
 // its arguments behind "||", or library|function|arguments.
 func (r *startReader) readRunOnceEx(name string, own bool, env environment) error {
-	parent, err := r.m.key(name)
-	if err != nil {
-		return err
-	}
-	keys, err := r.m.subkeys(parent)
+	keys, err := r.m.subkeysAt(name)
 	if err != nil {
 		return err
 	}
@@ -286,11 +282,7 @@ func (r *startReader) readLogonScript(key, user string, env environment) error {
 // readActiveSetup reads the commands that run once for each user. A component
 // whose IsInstalled is 0 runs none.
 func (r *startReader) readActiveSetup(name string) error {
-	parent, err := r.m.key(name)
-	if err != nil {
-		return err
-	}
-	keys, err := r.m.subkeys(parent)
+	keys, err := r.m.subkeysAt(name)
 	if err != nil {
 		return err
 	}
@@ -315,11 +307,7 @@ func (r *startReader) readActiveSetup(name string) error {
 // Startup\n\m and Logon\n\m, each with the folder of its policy.
 func (r *startReader) readPolicyScripts(name, user string, env environment) error {
 	for _, event := range []string{"Startup", "Logon"} {
-		parent, err := r.m.key(name + `\` + event)
-		if err != nil {
-			return err
-		}
-		policies, err := r.m.subkeys(parent)
+		policies, err := r.m.subkeysAt(name + `\` + event)
 		if err != nil {
 			return err
 		}
