@@ -64,36 +64,47 @@ func (m *Machine) componentsOf(sid string) ([]placed, error) {
 		return nil, err
 	}
 	var found []placed
-	err = m.parts(parent, func(k *registry.Key) error {
-		values, err := k.Values()
+	keys, err := m.listParts(parent)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if found, err = m.pathsOf(found, parent, k); err != nil {
+			return found, fmt.Errorf("%s: %w", parent.Evidence.Path, err)
+		}
+	}
+	return found, nil
+}
+
+// pathsOf adds the key paths of a component that lead off drive C.
+func (m *Machine) pathsOf(found []placed, parent Key, k *registry.Key) ([]placed, error) {
+	values, err := k.Values()
+	if err != nil {
+		return found, err
+	}
+	if err := m.meter.Steps(len(values)); err != nil {
+		return found, err
+	}
+	for _, v := range values {
+		if t := v.Type(); t != registry.SZ && t != registry.MultiSZ && t != registry.ExpandSZ {
+			continue
+		}
+		if err := m.meter.Bytes(int64(v.Size())); err != nil {
+			return found, err
+		}
+		paths, err := readList(v)
 		if err != nil {
-			return err
+			return found, err
 		}
-		if err := m.meter.Steps(len(values)); err != nil {
-			return err
-		}
-		for _, v := range values {
-			if t := v.Type(); t != registry.SZ && t != registry.MultiSZ && t != registry.ExpandSZ {
+		for _, p := range paths {
+			if !elsewhere(componentPath(p)) || len(found) >= maxPrograms {
 				continue
 			}
-			if err := m.meter.Bytes(int64(v.Size())); err != nil {
-				return err
-			}
-			paths, err := readList(v)
-			if err != nil {
-				return err
-			}
-			for _, p := range paths {
-				if !elsewhere(componentPath(p)) || len(found) >= maxPrograms {
-					continue
-				}
-				ev := m.partEvidence(parent, k, v)
-				found = append(found, placed{"component " + componentPath(p)[strings.LastIndexAny(strings.TrimRight(p, `\`), `\`)+1:], componentPath(p), ev})
-			}
+			ev := m.partEvidence(parent, k, v)
+			found = append(found, placed{"component " + componentPath(p)[strings.LastIndexAny(strings.TrimRight(p, `\`), `\`)+1:], componentPath(p), ev})
 		}
-		return nil
-	})
-	return found, err
+	}
+	return found, nil
 }
 
 // componentPath is the path of a component as Windows opens it. The registry
@@ -107,20 +118,6 @@ func componentPath(s string) string {
 		return ""
 	}
 	return s
-}
-
-// parts calls fn for every subkey, without making a fact of each.
-func (m *Machine) parts(parent Key, fn func(k *registry.Key) error) error {
-	keys, err := m.listParts(parent)
-	if err != nil {
-		return err
-	}
-	for _, k := range keys {
-		if err := fn(k); err != nil {
-			return fmt.Errorf("%s: %w", parent.Evidence.Path, err)
-		}
-	}
-	return nil
 }
 
 // listParts returns every subkey, without making a fact of each.
