@@ -93,7 +93,7 @@ ROOTS ?= .cache/roots
 .PHONY: roots
 roots:
 	internal/roots/make.sh $(ROOTS)
-	COLDCHECK_ROOTS=$(abspath $(ROOTS)) $(GO) test ./scanner/linux -run '^(TestRoots|TestPackets|TestNetplanGenerate)$$' -count=1 -v -timeout $(TIMEOUT)
+	COLDCHECK_ROOTS=$(abspath $(ROOTS)) $(GO) test ./scanner/internal/linux -run '^(TestRoots|TestPackets|TestNetplanGenerate)$$' -count=1 -v -timeout $(TIMEOUT)
 
 # Whole scans of large volumes beside other programs; as root. The volumes are
 # built once, which takes minutes, into BENCH_CACHE or the user's cache folder.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/ext4"
-	"github.com/coldcheck/coldcheck/scanner/linux"
+	"github.com/coldcheck/coldcheck/scanner/internal/linux"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 

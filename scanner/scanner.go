@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
-	"github.com/coldcheck/coldcheck/scanner/linux"
+	"github.com/coldcheck/coldcheck/scanner/internal/linux"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
-	"github.com/coldcheck/coldcheck/scanner/windows"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows"
 )
 
 // Catalogue lists every requirement, in the order of reports.

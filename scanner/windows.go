@@ -9,7 +9,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
-	"github.com/coldcheck/coldcheck/scanner/windows"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows"
 )
 
 // ntfsVolume is an NTFS volume as the scan sees it.

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/coldcheck/coldcheck/scanner/linux"
+	"github.com/coldcheck/coldcheck/scanner/internal/linux"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/xfs"
 )

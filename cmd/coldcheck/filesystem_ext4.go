@@ -6,8 +6,8 @@ import (
 
 	"github.com/coldcheck/coldcheck/ext4"
 	"github.com/coldcheck/coldcheck/internal/memory"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
-	"github.com/coldcheck/coldcheck/scanner/linux"
 )
 
 // openExt opens a volume also where its journal cannot be replayed: damage says
@@ -45,4 +45,4 @@ func (v extVolume) damage() []string {
 	return append(lines, v.Damage().Notes...)
 }
 
-func (v extVolume) holdsSystem() (bool, error) { return linux.IsRoot(v.FS) }
+func (v extVolume) holdsSystem() (bool, error) { return scanner.FindLinux(v.FS) }

@@ -1,15 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
-	"github.com/coldcheck/coldcheck/scanner/windows"
 )
 
 func openNTFS(v *disk.Volume, m *memory.Budget) (filesystem, error) {
@@ -49,9 +48,6 @@ func (v ntfsVolume) damage() []string {
 }
 
 func (v ntfsVolume) holdsSystem() (bool, error) {
-	_, err := windows.FindSystemRoot(v)
-	if errors.Is(err, windows.ErrNoWindows) {
-		return false, nil
-	}
-	return err == nil, err
+	folder, err := scanner.FindWindows(v)
+	return folder != "", err
 }

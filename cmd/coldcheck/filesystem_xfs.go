@@ -5,8 +5,8 @@ import (
 	"io/fs"
 
 	"github.com/coldcheck/coldcheck/internal/memory"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
-	"github.com/coldcheck/coldcheck/scanner/linux"
 	"github.com/coldcheck/coldcheck/xfs"
 )
 
@@ -48,4 +48,4 @@ func (v xfsVolume) damage() []string {
 	return append(lines, v.Damage().Notes...)
 }
 
-func (v xfsVolume) holdsSystem() (bool, error) { return linux.IsRoot(v.FS) }
+func (v xfsVolume) holdsSystem() (bool, error) { return scanner.FindLinux(v.FS) }

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
-	"github.com/coldcheck/coldcheck/scanner/windows"
 )
 
 func (p *program) inspectRegCommand() *cobra.Command {
@@ -71,9 +71,9 @@ func (m *machine) open(p *program, image *disk.Image, volume int) (err error) {
 	if m.volume, m.fsys, err = p.openVolume(image, volume); err != nil {
 		return err
 	}
-	m.root, err = windows.FindSystemRoot(m.fsys)
-	if errors.Is(err, windows.ErrNoWindows) {
-		return notThatKind("a hive of a user can be read by 'coldcheck inspect cat' and 'coldcheck inspect hive'", "%s, volume %d: %w", image.Name, m.volume.Number, err)
+	m.root, err = scanner.FindWindows(m.fsys)
+	if err == nil && m.root == "" {
+		return notThatKind("a hive of a user can be read by 'coldcheck inspect cat' and 'coldcheck inspect hive'", "%s, volume %d: no windows system on the volume", image.Name, m.volume.Number)
 	}
 	m.Machine = registry.NewMachine(m.openHive)
 	return err

@@ -5,7 +5,7 @@
 // Data flows one way, and each package knows only those before it:
 //
 //	image files -> scanner/disk -> ntfs, ext4 -> registry
-//	  -> scanner/windows, scanner/linux -> scanner -> report -> cmd/coldcheck
+//	  -> scanner/internal/windows, scanner/internal/linux -> scanner -> report -> cmd/coldcheck
 package house
 
 import (
@@ -34,21 +34,21 @@ var rules = map[string][]string{
 	"report":        {"scanner", "scanner/requirement"},
 	"report/remedy": {"report", "scanner/requirement"},
 	"scanner": {
-		"internal/memory", "internal/parallel", "scanner/requirement", "scanner/windows", "scanner/linux", "scanner/linux/packages", "scanner/statement",
+		"internal/memory", "internal/parallel", "scanner/requirement", "scanner/statement",
 		"scanner/crosscheck", "scanner/disk", "scanner/internal/", "ntfs", "ext4", "xfs", "registry", "internal/fat",
 	},
-	"scanner/requirement":    {},
-	"scanner/windows":        {"internal/parallel", "scanner/requirement", "scanner/statement", "scanner/internal/", "ntfs", "registry"},
-	"scanner/linux":          {"scanner/requirement", "scanner/statement", "scanner/linux/packages", "scanner/internal/", "ext4", "xfs"},
-	"scanner/linux/packages": {"scanner/internal/"},
-	"scanner/internal/":      {"internal/parallel", "scanner/requirement"},
-	"scanner/statement":      {},
-	"scanner/crosscheck":     {"scanner/requirement", "scanner/disk"},
-	"scanner/disk":           {},
-	"ntfs":                   {"internal/lru", "internal/parallel"},
-	"ext4":                   {"internal/bytename", "internal/lru", "internal/parallel"},
-	"xfs":                    {"internal/bytename", "internal/lru", "internal/parallel"},
-	"registry":               {},
+	"scanner/requirement":       {},
+	"scanner/internal/windows":  {"internal/parallel", "scanner/requirement", "scanner/statement", "scanner/internal/", "ntfs", "registry"},
+	"scanner/internal/linux":    {"scanner/requirement", "scanner/statement", "scanner/internal/", "ext4", "xfs"},
+	"scanner/internal/packages": {"scanner/internal/"},
+	"scanner/internal/":         {"internal/parallel", "scanner/requirement"},
+	"scanner/statement":         {},
+	"scanner/crosscheck":        {"scanner/requirement", "scanner/disk"},
+	"scanner/disk":              {},
+	"ntfs":                      {"internal/lru", "internal/parallel"},
+	"ext4":                      {"internal/bytename", "internal/lru", "internal/parallel"},
+	"xfs":                       {"internal/bytename", "internal/lru", "internal/parallel"},
+	"registry":                  {},
 
 	"fixtures":                   {"fixtures/internal/library"},
 	"fixtures/internal/casefile": {"scanner/requirement"},

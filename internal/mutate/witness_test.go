@@ -21,7 +21,7 @@ import (
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/linux/packages"
+	"github.com/coldcheck/coldcheck/scanner/internal/packages"
 	"github.com/coldcheck/coldcheck/xfs"
 )
 

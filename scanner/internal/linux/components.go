@@ -6,7 +6,7 @@ import (
 	"path"
 	"slices"
 
-	"github.com/coldcheck/coldcheck/scanner/linux/packages"
+	"github.com/coldcheck/coldcheck/scanner/internal/packages"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 

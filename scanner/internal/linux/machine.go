@@ -24,7 +24,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
-	"github.com/coldcheck/coldcheck/scanner/linux/packages"
+	"github.com/coldcheck/coldcheck/scanner/internal/packages"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 

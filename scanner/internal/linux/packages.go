@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/coldcheck/coldcheck/scanner/linux/packages"
+	"github.com/coldcheck/coldcheck/scanner/internal/packages"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
