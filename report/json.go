@@ -143,6 +143,7 @@ type jsonFinding struct {
 	AWSErrorCode string               `json:"aws_error_code,omitempty"`
 	Remediation  string               `json:"remediation,omitempty"`
 	Reference    string               `json:"reference,omitempty"`
+	Subjects     []jsonSubject        `json:"subjects,omitempty"`
 	Evidence     []jsonEvidence       `json:"evidence,omitempty"`
 	Details      any                  `json:"details,omitempty"`
 	Omitted      *jsonOmitted         `json:"omitted,omitempty"`
@@ -152,6 +153,7 @@ type jsonFinding struct {
 
 type jsonOmitted struct {
 	Evidence int `json:"evidence"`
+	Subjects int `json:"subjects,omitempty"`
 	Details  int `json:"details"`
 	Texts    int `json:"texts"`
 }
@@ -165,7 +167,20 @@ type jsonWaiver struct {
 	Source       string `json:"source,omitempty"`
 }
 
+type jsonSubject struct {
+	Kind   requirement.SubjectKind `json:"kind"`
+	ID     string                  `json:"id"`
+	Name   string                  `json:"name,omitempty"`
+	Reason requirement.Reason      `json:"reason,omitempty"`
+	Value  string                  `json:"value,omitempty"`
+}
+
 type jsonEvidence struct {
+	Kind    requirement.Kind   `json:"kind,omitempty"`
+	Origin  requirement.Origin `json:"origin,omitempty"`
+	Found   *bool              `json:"found,omitempty"`
+	Content bool               `json:"content,omitempty"`
+
 	Source string  `json:"source"`
 	Path   string  `json:"path,omitempty"`
 	Key    string  `json:"key,omitempty"`
@@ -271,6 +286,9 @@ func finding(f requirement.Finding) jsonFinding {
 		Message: f.Message, AWSErrorCode: f.AWSErrorCode, Remediation: f.Outcome.Remediation,
 		Reference: f.Reference, Details: f.Details, Accepted: f.Accepted,
 	}
+	for _, s := range f.Subjects {
+		j.Subjects = append(j.Subjects, jsonSubject(s))
+	}
 	for _, e := range f.Evidence {
 		j.Evidence = append(j.Evidence, evidence(e))
 	}
@@ -286,9 +304,13 @@ func finding(f requirement.Finding) jsonFinding {
 
 func evidence(e requirement.Evidence) jsonEvidence {
 	j := jsonEvidence{
+		Kind: e.Kind, Origin: e.Origin, Content: e.Content,
 		Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data,
 		Offset: e.Offset, ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset, Time: timestamp(e.Time), Note: e.Note,
 		ConfirmedBy: e.ConfirmedBy, Unconfirmed: e.Unconfirmed,
+	}
+	if e.Kind != "" {
+		j.Found = &e.Found
 	}
 	if hasValue(e) {
 		j.Value = &e.Value

@@ -105,8 +105,12 @@ func (j jsonFinding) finding() (f requirement.Finding, err error) {
 		Outcome:  requirement.Outcome{Status: j.Status, Basis: j.Basis, Message: j.Message, Remediation: j.Remediation, Details: j.Details},
 		Accepted: j.Accepted,
 	}
+	for _, s := range j.Subjects {
+		f.Subjects = append(f.Subjects, requirement.Subject(s))
+	}
 	for _, e := range j.Evidence {
 		back := requirement.Evidence{
+			Kind: e.Kind, Origin: e.Origin, Found: e.Found != nil && *e.Found, Content: e.Content,
 			Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data, Offset: e.Offset, Note: e.Note,
 			ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset, ConfirmedBy: e.ConfirmedBy, Unconfirmed: e.Unconfirmed,
 		}

@@ -26,8 +26,8 @@ import (
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/disk"
-	"github.com/coldcheck/coldcheck/scanner/internal/sqlitefs"
 	"github.com/coldcheck/coldcheck/scanner/internal/packages"
+	"github.com/coldcheck/coldcheck/scanner/internal/sqlitefs"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 	"github.com/coldcheck/coldcheck/xfs"
 )

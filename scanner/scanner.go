@@ -14,9 +14,9 @@ import (
 
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/linux"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
-	"github.com/coldcheck/coldcheck/scanner/internal/windows"
 )
 
 // Catalogue lists every requirement, in the order of reports.

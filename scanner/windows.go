@@ -8,8 +8,8 @@ import (
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
-	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // ntfsVolume is an NTFS volume as the scan sees it.

@@ -12,18 +12,20 @@ import (
 // bounds that of any system stays below 16 MiB. Findings of ordinary systems have
 // less than a tenth of each. Sizes are those in JSON, in bytes.
 const (
-	maxEvidence  = 1_000    // pieces
-	maxShare     = 96 << 10 // of all evidence, and of the details
+	maxEvidence  = 1_000    // pieces, and subjects
+	maxShare     = 96 << 10 // of all evidence, of all subjects, and of the details
 	maxData      = 8 << 10  // of the data of a piece of evidence
 	maxText      = 4 << 10  // of any other text
 	maxDepth     = 32       // of lists within the details
 	evidenceCost = 512      // of a piece of evidence, beside its texts
+	subjectCost  = 256      // of a subject, beside its texts
 )
 
 // Omitted is what a finding does not carry because there was too much of it. All
 // of it was judged.
 type Omitted struct {
 	Evidence int // pieces that were left out
+	Subjects int
 	Details  int // entries of lists that were left out
 	Texts    int // that were shortened
 }
@@ -105,12 +107,30 @@ func bound(o Outcome) (Outcome, Omitted) {
 		o.Evidence = append(o.Evidence, e)
 	}
 	left.Evidence = len(all) - len(o.Evidence)
+	o.Subjects, left.Subjects = boundSubjects(o.Subjects, cut)
 	if o.Details != nil {
 		var texts int
 		o.Details, left.Details, texts = boundDetails(o.Details)
 		left.Texts += texts
 	}
 	return o, left
+}
+
+// boundSubjects returns the first subjects that there is room for, and how many
+// that leaves out.
+func boundSubjects(all []Subject, cut func(*string, int)) (list []Subject, left int) {
+	room := maxShare
+	for _, s := range all[:min(len(all), maxEvidence)] {
+		for _, text := range []*string{&s.ID, &s.Name, &s.Value} {
+			cut(text, maxText)
+			room -= escapedText(*text)
+		}
+		if room -= subjectCost; room < 0 {
+			break
+		}
+		list = append(list, s)
+	}
+	return list, len(all) - len(list)
 }
 
 // boundDetails returns details of the same types whose lists and texts are as

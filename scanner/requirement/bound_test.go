@@ -74,6 +74,9 @@ func TestBound(t *testing.T) {
 		"pieces": {Fail("x", make([]Evidence, 100_000)...), func(o Outcome, l Omitted) bool {
 			return l == Omitted{Evidence: 100_000 - len(o.Evidence)} && len(o.Evidence) == maxShare/evidenceCost
 		}},
+		"subjects": {Outcome{Subjects: make([]Subject, 100_000)}, func(o Outcome, l Omitted) bool {
+			return l == Omitted{Subjects: 100_000 - len(o.Subjects)} && len(o.Subjects) == maxShare/subjectCost
+		}},
 		"long evidence": {Fail("x", Evidence{Path: strings.Repeat("\x01", maxText), Data: strings.Repeat("d", 1<<20)}, Evidence{Data: strings.Repeat("\x02", 1<<20)}), func(o Outcome, l Omitted) bool {
 			return l == Omitted{Texts: 3} && len(o.Evidence) == 2 && strings.HasSuffix(o.Evidence[0].Data, fmt.Sprintf("(%d more bytes)", 1<<20-maxData))
 		}},

@@ -34,29 +34,6 @@ const (
 	Stated   Basis = "stated"
 )
 
-// Evidence is one thing that was read, told so that another examiner can read
-// it again with another tool.
-type Evidence struct {
-	Source string    // role of the volume ("root", "user", ...), or the name of a document
-	Path   string    // file on the volume, with "/"
-	Key    string    // registry key inside the hive at Path
-	Value  string    // name of the value, of the column, of the stream
-	Type   string    // REG_SZ and so on
-	Data   string    // the data as a person would read it
-	Offset *int64    // byte offset in the file at Path: of a value's data, else of a key's cell; nil if not known
-	Time   time.Time // key's last write, or file's mtime; zero if not known
-	Note   string    // what a reader must know: "not found", "from the transaction log"
-
-	// Where another tool finds the same bytes, from the beginning of the image of
-	// the volume; nil where it is not known. A Scan completes them.
-	ImageOffset  *int64 // of the byte at Offset
-	RecordOffset *int64 // of the MFT record or the inode of the file at Path
-
-	// What a cross-check made of it; both are empty if there was none.
-	ConfirmedBy string // other parsers that read the same: "go-ntfs v0.2.1"
-	Unconfirmed string // why there are none, beginning with "differs: ", "failed: " or "not asked: "
-}
-
 // Outcome is what a judgement says of the facts it was given.
 type Outcome struct {
 	Status      Status
@@ -64,7 +41,8 @@ type Outcome struct {
 	Message     string
 	Remediation string // "" for the requirement's own
 	Evidence    []Evidence
-	Details     any // lists too long for the message; marshals to JSON
+	Subjects    []Subject // the things that the outcome is about, for programs
+	Details     any       // lists too long for the message; marshals to JSON
 
 	// Explains are names of the service for failures of an image creation that
 	// what was found accounts for, beside that of the requirement. A report shows
@@ -114,6 +92,12 @@ func Unreadable(err error, evidence ...Evidence) Outcome {
 
 // oneLine is a text in one line: errors that were joined have one each.
 func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
+
+// About returns the outcome with more subjects.
+func (o Outcome) About(subjects ...Subject) Outcome {
+	o.Subjects = append(slices.Clip(o.Subjects), subjects...)
+	return o
+}
 
 // With returns the outcome with more evidence.
 func (o Outcome) With(evidence ...Evidence) Outcome {
