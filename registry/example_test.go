@@ -104,12 +104,12 @@ func ExampleMachine() {
 	fmt.Println(name, err)
 
 	set, err := machine.ControlSet()
-	fmt.Println(set.Name, "because", set.How, err)
+	fmt.Printf("%s: Select\\%s is %d, %v\n", set.Name, set.Chosen.By, set.Chosen.Number, err)
 
 	_, err = machine.Key(`HKLM\SYSTEM\CurrentControlSet\Services`)
 	fmt.Println(errors.Is(err, fs.ErrNotExist), err)
 	// Output:
 	// WKS-1 <nil>
-	// ControlSet001 because Select\Current is 1 <nil>
+	// ControlSet001: Select\Current is 1, <nil>
 	// true HKLM\SYSTEM\CurrentControlSet\Services: key "ControlSet001\Services": no such key
 }

@@ -46,7 +46,7 @@ func NewMachine(open HiveOpener) *Machine {
 // NextControlSet has it.
 func (m *Machine) AtNextStart() *Machine {
 	next := &Machine{hives: m.hives}
-	next.controlSet = sync.OnceValues(next.findNextControlSet)
+	next.controlSet = sync.OnceValues(next.NextControlSet)
 	return next
 }
 
@@ -192,15 +192,36 @@ func cutName(path string) (name, rest string) {
 // join returns the path a\b, either of which may be empty.
 func join(a, b string) string { return strings.Trim(a+`\`+b, `\`) }
 
-// A ControlSet is the control set that CurrentControlSet stands for.
-type ControlSet struct {
-	Name   string // "ControlSet001"
-	How    string // how it was chosen, in a few words
-	Failed uint32 // Select\Failed: the control set of the last failed start, 0 if none or not written
+// A Selection says what names a control set: a value of HKLM\SYSTEM\Select, or that there is no other.
+type Selection string
+
+// What names a control set.
+const (
+	SelectCurrent       Selection = "Current"       // the control set of the last start
+	SelectDefault       Selection = "Default"       // the one of the next start
+	SelectLastKnownGood Selection = "LastKnownGood" // the one of the last start with a logon
+	SelectOnly          Selection = "only"          // no value: the hive has a single control set
+)
+
+// A Selected is what a Selection names. It names no control set where the value is not written.
+type Selected struct {
+	By      Selection
+	Written bool   // the value is there; false for SelectOnly
+	Number  uint32 // the value, which is the number of the control set; 0 if it is not written
 }
 
-// ControlSet says which control set of HKLM\SYSTEM CurrentControlSet is, and why: the one that Select\Current names,
-// else Select\Default, else Select\LastKnownGood, else the only one. A name counts only if the control set is there; a
+// A ControlSet is a control set of HKLM\SYSTEM, and why it was chosen.
+type ControlSet struct {
+	Name     string     // "ControlSet001"
+	Chosen   Selected   // what names it
+	PassedBy []Selected // what was tried before: values that are not written, and numbers of control sets that are missing
+
+	Failed    uint32 // Select\Failed: the control set of the last failed start, 0 if none or not written
+	FailedErr error  // why Select\Failed cannot be read; the choice does not depend on it
+}
+
+// ControlSet returns the control set that CurrentControlSet stands for: the one that Select\Current names, else
+// Select\Default, else Select\LastKnownGood, else the only one. A value counts only if its control set is there; a
 // value that is there but cannot be read is an error.
 func (m *Machine) ControlSet() (ControlSet, error) { return m.controlSet() }
 
@@ -209,70 +230,76 @@ func (m *Machine) findControlSet() (ControlSet, error) {
 	if err != nil {
 		return ControlSet{}, err
 	}
-	fail := func(err error) (ControlSet, error) {
+	set, err := chooseControlSet(h)
+	if err != nil {
 		return ControlSet{}, fmt.Errorf("CurrentControlSet: %w", err)
 	}
-	var why []string // what did not lead to a control set
-	var set ControlSet
-	for _, name := range []string{"Current", "Default", "LastKnownGood"} {
-		n, err := selected(h, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			why = append(why, "no Select\\"+name)
-			continue
-		}
-		if err != nil {
-			return fail(err)
-		}
-		candidate := fmt.Sprintf("ControlSet%03d", n)
-		_, err = h.Key(candidate)
-		if errors.Is(err, fs.ErrNotExist) {
-			why = append(why, fmt.Sprintf("Select\\%s is %d and there is no %s", name, n, candidate))
-			continue
-		}
-		if err != nil {
-			return fail(err)
-		}
-		set.Name = candidate
-		set.How = strings.Join(append(why, fmt.Sprintf("Select\\%s is %d", name, n)), ", ")
-		break
-	}
-	if set.Name == "" {
-		if set.Name, err = onlyControlSet(h); err != nil {
-			return fail(fmt.Errorf("%s, %w", strings.Join(why, ", "), err))
-		}
-		set.How = strings.Join(append(why, "it is the only one"), ", ")
-	}
-	// Only for the record: a control set is not doubtful because this cannot be read.
 	if set.Failed, err = selected(h, "Failed"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		set.How += "; " + err.Error()
+		set.FailedErr = err
 	}
 	return set, nil
 }
 
-// NextControlSet says which control set the next start uses: the one that Select\Default names. If that is not written,
-// or names one that is not there, the error is ErrCorrupt: Windows writes both.
-func (m *Machine) NextControlSet() (ControlSet, error) { return m.findNextControlSet() }
+func chooseControlSet(h *Hive) (set ControlSet, err error) {
+	var tried []string
+	for _, by := range []Selection{SelectCurrent, SelectDefault, SelectLastKnownGood} {
+		n, err := selected(h, string(by))
+		if errors.Is(err, fs.ErrNotExist) {
+			set.PassedBy = append(set.PassedBy, Selected{By: by})
+			tried = append(tried, "no Select\\"+string(by))
+			continue
+		}
+		if err != nil {
+			return ControlSet{}, err
+		}
+		s := Selected{By: by, Written: true, Number: n}
+		_, err = h.Key(controlSetName(n))
+		if errors.Is(err, fs.ErrNotExist) {
+			set.PassedBy = append(set.PassedBy, s)
+			tried = append(tried, missingControlSet(s))
+			continue
+		}
+		if err != nil {
+			return ControlSet{}, err
+		}
+		set.Name, set.Chosen = controlSetName(n), s
+		return set, nil
+	}
+	set.Chosen = Selected{By: SelectOnly}
+	if set.Name, err = onlyControlSet(h); err != nil {
+		return ControlSet{}, fmt.Errorf("%s, %w", strings.Join(tried, ", "), err)
+	}
+	return set, nil
+}
 
-func (m *Machine) findNextControlSet() (ControlSet, error) {
+// NextControlSet returns the control set that the next start uses: the one that Select\Default names. If that is not
+// written, or names one that is not there, the error is ErrCorrupt: Windows writes both.
+func (m *Machine) NextControlSet() (ControlSet, error) {
 	h, err := m.hive("SYSTEM")
 	if err != nil {
 		return ControlSet{}, err
 	}
-	n, err := selected(h, "Default")
+	n, err := selected(h, string(SelectDefault))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: no Select\\Default", ErrCorrupt)
 	}
 	if err != nil {
 		return ControlSet{}, fmt.Errorf("control set of the next start: %w", err)
 	}
-	set := ControlSet{Name: fmt.Sprintf("ControlSet%03d", n), How: fmt.Sprintf("Select\\Default is %d", n)}
+	set := ControlSet{Name: controlSetName(n), Chosen: Selected{By: SelectDefault, Written: true, Number: n}}
 	if _, err = h.Key(set.Name); errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: %s and there is no %s", ErrCorrupt, set.How, set.Name)
+		err = fmt.Errorf("%w: %s", ErrCorrupt, missingControlSet(set.Chosen))
 	}
 	if err != nil {
 		return ControlSet{}, fmt.Errorf("control set of the next start: %w", err)
 	}
 	return set, nil
+}
+
+func controlSetName(n uint32) string { return fmt.Sprintf("ControlSet%03d", n) }
+
+func missingControlSet(s Selected) string {
+	return fmt.Sprintf("Select\\%s is %d and there is no %s", s.By, s.Number, controlSetName(s.Number))
 }
 
 // selected returns a value of the key Select.

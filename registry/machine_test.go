@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/coldcheck/coldcheck/internal/hivetest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
@@ -133,6 +134,8 @@ func TestMachine(t *testing.T) {
 
 func TestControlSet(t *testing.T) {
 	all := []hivetest.Value{dword("Current", 1), dword("Default", 2), dword("LastKnownGood", 3), dword("Failed", 4)}
+	current, byDefault := Selected{SelectCurrent, true, 1}, Selected{SelectDefault, true, 2}
+	lastGood := Selected{SelectLastKnownGood, true, 3}
 	for _, tt := range []struct {
 		name     string
 		selected []hivetest.Value
@@ -140,21 +143,26 @@ func TestControlSet(t *testing.T) {
 		want     ControlSet
 		err      string
 	}{
-		{"current", all, []string{"ControlSet001", "ControlSet002", "ControlSet003"}, ControlSet{"ControlSet001", `Select\Current is 1`, 4}, ""},
-		{"current not there", all, []string{"ControlSet002", "ControlSet003"}, ControlSet{"ControlSet002", `Select\Current is 1 and there is no ControlSet001, Select\Default is 2`, 4}, ""},
-		{"default not there", all, []string{"ControlSet003", "ControlSet005"}, ControlSet{"ControlSet003", `Select\Current is 1 and there is no ControlSet001, Select\Default is 2 and there is no ControlSet002, Select\LastKnownGood is 3`, 4}, ""},
-		{"current not written", all[1:3], []string{"ControlSet001", "ControlSet002"}, ControlSet{"ControlSet002", `no Select\Current, Select\Default is 2`, 0}, ""},
-		{"the only one", nil, []string{"controlset007", "ControlSetX"}, ControlSet{"controlset007", `no Select\Current, no Select\Default, no Select\LastKnownGood, it is the only one`, 0}, ""},
-		{"two", nil, []string{"ControlSet001", "ControlSet002"}, ControlSet{}, "2 control sets"},
-		{"none", all, nil, ControlSet{}, "0 control sets"},
+		{"current", all, []string{"ControlSet001", "ControlSet002", "ControlSet003"}, ControlSet{Name: "ControlSet001", Chosen: current, Failed: 4}, ""},
+		{"current not there", all, []string{"ControlSet002", "ControlSet003"}, ControlSet{Name: "ControlSet002", Chosen: byDefault, PassedBy: []Selected{current}, Failed: 4}, ""},
+		{"default not there", all, []string{"ControlSet003", "ControlSet005"}, ControlSet{Name: "ControlSet003", Chosen: lastGood, PassedBy: []Selected{current, byDefault}, Failed: 4}, ""},
+		{"current not written", all[1:3], []string{"ControlSet001", "ControlSet002"}, ControlSet{Name: "ControlSet002", Chosen: byDefault, PassedBy: []Selected{{By: SelectCurrent}}}, ""},
+		{"the only one", nil, []string{"controlset007", "ControlSetX"}, ControlSet{Name: "controlset007", Chosen: Selected{By: SelectOnly}, PassedBy: []Selected{{By: SelectCurrent}, {By: SelectDefault}, {By: SelectLastKnownGood}}}, ""},
+		{"two", nil, []string{"ControlSet001", "ControlSet002"}, ControlSet{}, `no Select\Current, no Select\Default, no Select\LastKnownGood, corrupt hive: 2 control sets`},
+		{"none", all, nil, ControlSet{}, `Select\Current is 1 and there is no ControlSet001, Select\Default is 2 and there is no ControlSet002, ` +
+			`Select\LastKnownGood is 3 and there is no ControlSet003, corrupt hive: 0 control sets`},
 		{"of another type", []hivetest.Value{{Name: "Current", Type: 1, Data: wide("1")}, dword("Default", 1)}, []string{"ControlSet001"}, ControlSet{}, "REG_SZ"},
-		{"failed of another type", []hivetest.Value{dword("Current", 1), {Name: "Failed", Type: 1, Data: wide("1")}}, []string{"ControlSet001"}, ControlSet{Name: "ControlSet001", How: `Select\Current is 1; key "Select": value "Failed": registry value of another type: REG_SZ of 2 bytes instead of REG_DWORD`}, ""},
+		{"failed of another type", []hivetest.Value{dword("Current", 1), {Name: "Failed", Type: 1, Data: wide("1")}}, []string{"ControlSet001"}, ControlSet{Name: "ControlSet001", Chosen: current, FailedErr: ErrType}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m, _ := machineOf(t, map[string]hivetest.Key{"SYSTEM": system(tt.selected, tt.sets...)})
 			got, err := m.ControlSet()
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateErrors()); diff != "" {
 				t.Error(diff)
+			}
+			const failed = `key "Select": value "Failed": registry value of another type: REG_SZ of 2 bytes instead of REG_DWORD`
+			if got.FailedErr != nil && got.FailedErr.Error() != failed {
+				t.Errorf("%v, want %s", got.FailedErr, failed)
 			}
 			if (err == nil) != (tt.err == "") || err != nil && (!strings.Contains(err.Error(), tt.err) || errors.Is(err, fs.ErrNotExist)) {
 				t.Errorf("error %v, want %q", err, tt.err)

@@ -21,6 +21,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -171,8 +172,8 @@ func (m *Machine) tellControlSet() {
 	notify := func(level requirement.Level, message string) {
 		m.in.Trail.Notify(requirement.Notice{Level: level, Message: message, Source: roleRoot, Path: m.systemRoot + "/System32/config/SYSTEM"})
 	}
-	if !strings.HasPrefix(set.How, `Select\Current is`) || strings.Contains(set.How, ",") {
-		notify(requirement.LevelWarning, fmt.Sprintf("CurrentControlSet of SYSTEM is taken to be %s: %s", set.Name, set.How))
+	if set.Chosen.By != registry.SelectCurrent {
+		notify(requirement.LevelWarning, fmt.Sprintf("CurrentControlSet of SYSTEM is taken to be %s: %s", set.Name, whyControlSet(set)))
 	}
 	if set.Failed != 0 {
 		notify(requirement.LevelInfo, fmt.Sprintf("SYSTEM: Windows failed to start with ControlSet%03d (Select\\Failed)", set.Failed))
@@ -196,11 +197,34 @@ func (m *Machine) lookAhead() {
 	restarted := *m
 	restarted.registry, restarted.facts = m.registry.AtNextStart(), &facts{}
 	m.restarted = &restarted
-	message := fmt.Sprintf("Windows ran on %s (%s), and its next start uses %s (%s): both are judged, and the worse result counts", set.Name, set.How, next.Name, next.How)
+	message := fmt.Sprintf("Windows ran on %s (%s), and its next start uses %s (%s): both are judged, and the worse result counts",
+		set.Name, whyControlSet(set), next.Name, whyControlSet(next))
 	if err != nil {
 		message = fmt.Sprintf("which control set the next start of Windows uses is not known, so that what depends on it is undetermined: %v", err)
 	}
 	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: message, Source: roleRoot, Path: m.systemRoot + "/System32/config/SYSTEM"})
+}
+
+// whyControlSet says in a few words why a control set was chosen.
+func whyControlSet(set registry.ControlSet) string {
+	var why []string
+	for _, s := range append(slices.Clone(set.PassedBy), set.Chosen) {
+		switch {
+		case s.By == registry.SelectOnly:
+			why = append(why, "it is the only one")
+		case !s.Written:
+			why = append(why, fmt.Sprintf("no Select\\%s", s.By))
+		case s != set.Chosen:
+			why = append(why, fmt.Sprintf("Select\\%s is %d and there is no ControlSet%03d", s.By, s.Number, s.Number))
+		default:
+			why = append(why, fmt.Sprintf("Select\\%s is %d", s.By, s.Number))
+		}
+	}
+	text := strings.Join(why, ", ")
+	if set.FailedErr != nil {
+		text += "; " + set.FailedErr.Error()
+	}
+	return text
 }
 
 // maxRootFolders bounds the folders of the root volume that are looked at for
