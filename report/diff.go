@@ -150,21 +150,21 @@ func compareEvidence(old, new []requirement.Evidence) []EvidenceChange {
 	return changes
 }
 
-// ExitCode is 1 if something broke that no waiver of the new report covers,
-// else 3 if something required was lost that is neither waived nor accepted
-// there, else 0.
-func (c Comparison) ExitCode() int {
-	code := 0
+// Verdict is NotReady if something broke that no waiver of the new report
+// covers, else Inconclusive if something required was lost that is neither
+// waived nor accepted there, else Ready.
+func (c Comparison) Verdict() scanner.Verdict {
+	verdict := scanner.Ready
 	for _, d := range c.Differences {
 		covered := d.New != nil && d.New.Waiver != nil
 		switch {
 		case d.Change == Broke && !covered:
-			return 1
+			return scanner.NotReady
 		case d.Change == Lost && d.Old.Severity == requirement.Required && !covered && (d.New == nil || !d.New.Accepted):
-			code = 3
+			verdict = scanner.Inconclusive
 		}
 	}
-	return code
+	return verdict
 }
 
 // summary counts the differences of each kind.
@@ -275,7 +275,7 @@ type jsonDiff struct {
 	Tool          jsonTool         `json:"tool"`
 	Old           jsonDiffReport   `json:"old"`
 	New           jsonDiffReport   `json:"new"`
-	ExitCode      int              `json:"exit_code"`
+	ExitCode      *int             `json:"exit_code,omitempty"`
 	Summary       map[Change]int   `json:"summary"`
 	Changes       []jsonDifference `json:"changes"`
 }
@@ -314,7 +314,7 @@ type jsonEvidenceChange struct {
 func DiffJSON(w io.Writer, c Comparison, o Options) error {
 	doc := jsonDiff{
 		SchemaVersion: schemaVersion, Tool: jsonTool{Name: toolName, Version: o.Version, Commit: o.Commit},
-		Old: diffReport(c.Old), New: diffReport(c.New), ExitCode: c.ExitCode(), Summary: c.summary(), Changes: []jsonDifference{},
+		Old: diffReport(c.Old), New: diffReport(c.New), ExitCode: o.exitCode(c.Verdict()), Summary: c.summary(), Changes: []jsonDifference{},
 	}
 	for _, d := range c.Differences {
 		if d.Change == Same {

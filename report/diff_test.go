@@ -42,8 +42,8 @@ func TestChange(t *testing.T) {
 				return saved("r.json", requirement.Finding{Requirement: requirement.Requirement{ID: "a", Severity: requirement.Required}, Outcome: requirement.Outcome{Status: s, Message: "m"}})
 			}
 			got := Compare(side(c.old), side(c.new))
-			if len(got.Differences) != 1 || got.Differences[0].Change != c.want || got.ExitCode() != c.exit {
-				t.Errorf("%+v, exit code %d; want %s, %d", got.Differences, got.ExitCode(), c.want, c.exit)
+			if len(got.Differences) != 1 || got.Differences[0].Change != c.want || exitCode(got.Verdict()) != c.exit {
+				t.Errorf("%+v, exit code %d; want %s, %d", got.Differences, exitCode(got.Verdict()), c.want, c.exit)
 			}
 		})
 	}
@@ -73,7 +73,7 @@ func TestDiffExitCode(t *testing.T) {
 		"a recommendation, lost":  {find(requirement.Recommended, requirement.Passed), find(requirement.Recommended, requirement.Undetermined), 0},
 		"lost that was unmet too": {find(requirement.Required, requirement.Failed), find(requirement.Required, requirement.Undetermined), 3},
 	} {
-		if got := Compare(saved("old", c.old), saved("new", c.new)).ExitCode(); got != c.exit {
+		if got := exitCode(Compare(saved("old", c.old), saved("new", c.new)).Verdict()); got != c.exit {
 			t.Errorf("%s: %d, want %d", name, got, c.exit)
 		}
 	}
@@ -178,7 +178,7 @@ func comparison() Comparison {
 func TestDiffGolden(t *testing.T) {
 	for name, write := range map[string]func(io.Writer, Comparison, Options) error{"text": DiffText, "json": DiffJSON} {
 		var b bytes.Buffer
-		if err := write(&b, comparison(), Options{Version: "v1.2.3"}); err != nil {
+		if err := write(&b, comparison(), Options{Version: "v1.2.3", ExitCode: exitCode}); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, "diff."+name, b.Bytes())
@@ -214,7 +214,7 @@ func TestDiffText(t *testing.T) {
 func TestDiffJSON(t *testing.T) {
 	var b bytes.Buffer
 	c := comparison()
-	if err := DiffJSON(&b, c, Options{}); err != nil {
+	if err := DiffJSON(&b, c, Options{ExitCode: exitCode}); err != nil {
 		t.Fatal(err)
 	}
 	var doc struct {

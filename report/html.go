@@ -29,7 +29,7 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		Verdict:  verdictName[r.Verdict],
 		Class:    string(r.Verdict),
 		Tally:    tally(r),
-		Beside:   beside(r),
+		Beside:   beside(r, o),
 		System:   Neutral(system(r)),
 		Version:  Neutral(o.Version),
 		Started:  r.Started.UTC().Format("2006-01-02 15:04:05Z"),
@@ -50,7 +50,7 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		if err != nil {
 			return err
 		}
-		h.Counts = r.Counted[f.ID]
+		h.Counts = f.Counts
 		if b, ok := usage(h.Details); ok {
 			b.Name, b.Text = f.ID, h.Message
 			page.Bars = append(page.Bars, b)

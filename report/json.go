@@ -38,7 +38,7 @@ type jsonReport struct {
 	Volumes       []jsonVolume               `json:"volumes"`
 	Hives         []jsonHive                 `json:"hives,omitempty"`
 	Verdict       scanner.Verdict            `json:"verdict"`
-	ExitCode      int                        `json:"exit_code"`
+	ExitCode      *int                       `json:"exit_code,omitempty"`
 	Summary       map[requirement.Status]int `json:"summary"`
 	CrossCheck    *jsonCrossCheck            `json:"cross_check,omitempty"`
 	Findings      []jsonFinding              `json:"findings"`
@@ -234,7 +234,7 @@ func document(r *scanner.Result, o Options) jsonReport {
 		Platform: jsonPlatform(r.Platform),
 		Volumes:  make([]jsonVolume, 0, len(r.Volumes)),
 		Verdict:  r.Verdict,
-		ExitCode: r.ExitCode,
+		ExitCode: o.exitCode(r.PolicyVerdict),
 		Summary:  r.Summary(),
 		Findings: make([]jsonFinding, 0, len(r.Findings)),
 		Notices:  make([]jsonNotice, 0, len(r.Notices)),

@@ -32,7 +32,7 @@ func TestJSONLSchema(t *testing.T) {
 	for name, r := range samples() {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
-			if err := JSONL(&b, r, Options{Version: "v1.2.3"}); err != nil {
+			if err := JSONL(&b, r, Options{Version: "v1.2.3", ExitCode: exitCode}); err != nil {
 				t.Fatal(err)
 			}
 			whole := decoded(t, r).(map[string]any)["findings"].([]any)
@@ -145,7 +145,7 @@ func compiled(t *testing.T, fragment string) *jsonschema.Schema {
 func encoded(t *testing.T, r *scanner.Result) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := JSON(&b, r, Options{Version: "v1.2.3"}); err != nil {
+	if err := JSON(&b, r, Options{Version: "v1.2.3", ExitCode: exitCode}); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()

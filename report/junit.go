@@ -38,8 +38,10 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 			{"tool", "coldcheck " + o.Version},
 			{"system", Neutral(system(r))},
 			{"verdict", string(r.Verdict)},
-			{"exit_code", strconv.Itoa(r.ExitCode)},
 		},
+	}
+	if code := o.exitCode(r.PolicyVerdict); code != nil {
+		suite.Properties = append(suite.Properties, junitProperty{"exit_code", strconv.Itoa(*code)})
 	}
 	for _, v := range volumes(r) {
 		what, where := volume(v)
@@ -157,7 +159,7 @@ func junitCaseOf(r *scanner.Result, f requirement.Finding) junitCase {
 	c := junitCase{Name: f.ID, Class: "coldcheck." + r.Platform.Family, Time: "0"} // what a requirement costs is shared with others
 	status, message := statusName(f.Status), Neutral(f.Message)
 	switch {
-	case r.Unmet[f.ID]:
+	case f.Unmet:
 		c.Failure = &junitResult{Type: status, Message: message, Text: account(f)}
 	case f.Waiver != nil:
 		c.Skipped = &junitSkip{fmt.Sprintf("%s, and waived %s", status, Neutral(waiver(*f.Waiver)))}
@@ -165,7 +167,7 @@ func junitCaseOf(r *scanner.Result, f requirement.Finding) junitCase {
 	case f.Accepted:
 		c.Skipped = &junitSkip{status + ", and accepted: " + message}
 		c.Output = &junitText{account(f)}
-	case f.Status == requirement.Undetermined && !r.Counted[f.ID]:
+	case f.Status == requirement.Undetermined && !f.Counts:
 		c.Skipped = &junitSkip{status + ", and the verdict does not depend on it: " + message}
 		c.Output = &junitText{account(f)}
 	case f.Status == requirement.Undetermined:

@@ -53,7 +53,7 @@ func Log(w io.Writer, r *scanner.Result, o Options) error {
 	for _, e := range r.ImageErrors {
 		l.imageError(r.Finished, e)
 	}
-	l.conclusion(r)
+	l.conclusion(r, o)
 	return l.w.Flush()
 }
 
@@ -182,7 +182,7 @@ func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 	l.put("severity", string(f.Severity))
 	l.put("scope", string(f.Scope))
 	l.putIf("basis", string(f.Basis))
-	l.put("counted", strconv.FormatBool(r.Counted[f.ID]))
+	l.put("counted", strconv.FormatBool(f.Counts))
 	if f.Accepted {
 		l.put("accepted", "true")
 	}
@@ -336,7 +336,7 @@ func (l *logWriter) imageError(t time.Time, e scanner.ImageError) {
 	l.end()
 }
 
-func (l *logWriter) conclusion(r *scanner.Result) {
+func (l *logWriter) conclusion(r *scanner.Result, o Options) {
 	if c := r.CrossCheck; c != nil {
 		l.begin(r.Finished, "cross_check")
 		l.putInt("pieces", int64(c.Pieces))
@@ -348,7 +348,9 @@ func (l *logWriter) conclusion(r *scanner.Result) {
 	}
 	l.begin(r.Finished, "conclusion")
 	l.put("verdict", string(r.Verdict))
-	l.putInt("exit_code", int64(r.ExitCode))
+	if code := o.exitCode(r.PolicyVerdict); code != nil {
+		l.putInt("exit_code", int64(*code))
+	}
 	n := r.Summary()
 	for _, s := range requirement.Statuses {
 		l.putInt(string(s), int64(n[s]))

@@ -31,7 +31,7 @@ const (
 func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "## %s coldcheck: %s\n\n**%s**\n\n", verdictSign[r.Verdict], verdictName[r.Verdict], prose(tally(r)))
-	for _, l := range beside(r) {
+	for _, l := range beside(r, o) {
 		fmt.Fprintf(&b, "%s  \n", prose(l))
 	}
 	fmt.Fprintf(&b, "System: %s\n\n", prose(system(r)))

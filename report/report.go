@@ -23,6 +23,19 @@ type Options struct {
 	Commit  string // of the program; may be ""
 
 	Arguments []string // that the program was called with; nil if it was not by a command line
+
+	// ExitCode returns what a program ends with on a verdict. Formats that show
+	// an exit code leave it out where ExitCode is nil.
+	ExitCode func(scanner.Verdict) int
+}
+
+// exitCode returns the exit code of a verdict; nil if the program has none.
+func (o Options) exitCode(v scanner.Verdict) *int {
+	if o.ExitCode == nil {
+		return nil
+	}
+	code := o.ExitCode(v)
+	return &code
 }
 
 // Format is one way to write a report.

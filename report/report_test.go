@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +21,11 @@ import (
 )
 
 var update = flag.Bool("update", false, "write the golden files again")
+
+// exitCode is that of a program whose reports are compared.
+func exitCode(v scanner.Verdict) int {
+	return map[scanner.Verdict]int{scanner.Ready: 0, scanner.NotReady: 1, scanner.Inconclusive: 3}[v]
+}
 
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
@@ -46,7 +50,7 @@ func TestGolden(t *testing.T) {
 		for _, f := range Formats {
 			t.Run(name+"/"+f.Name, func(t *testing.T) {
 				var b bytes.Buffer
-				if err := f.Write(&b, r, Options{Version: "v1.2.3", Commit: "0123abc"}); err != nil {
+				if err := f.Write(&b, r, Options{Version: "v1.2.3", Commit: "0123abc", ExitCode: exitCode}); err != nil {
 					t.Fatal(err)
 				}
 				golden(t, name+"."+f.Name, b.Bytes())
@@ -193,20 +197,19 @@ func row(id string, s requirement.Severity) requirement.Requirement {
 	}
 }
 
-func counted(findings []requirement.Finding, service ...string) map[string]bool {
-	m := map[string]bool{}
-	for _, f := range findings {
-		if f.Severity == requirement.Required && f.Scope == requirement.Disk {
-			m[f.ID] = true
-		}
+// count marks the findings that the verdict depends on, and those of them that
+// are not met when no flag changes that. service are ids of findings that a
+// document decided.
+func count(findings []requirement.Finding, service ...string) {
+	for i := range findings {
+		f := &findings[i]
+		f.Counts = f.Severity == requirement.Required && f.Scope == requirement.Disk || slices.Contains(service, f.ID)
+		f.Unmet = f.Counts && f.Waiver == nil && (f.Status == requirement.Failed || f.Status == requirement.Warning)
 	}
-	for _, id := range service {
-		m[id] = true
-	}
-	return m
 }
 
 func result(findings ...requirement.Finding) *scanner.Result {
+	count(findings)
 	return &scanner.Result{
 		Started: start, Finished: start.Add(1500 * time.Millisecond),
 		Images: []string{"win-root.img", "win-user.img"}, BytesRead: 123456, Reads: 78,
@@ -218,19 +221,8 @@ func result(findings ...requirement.Finding) *scanner.Result {
 			{Role: scanner.Root, Image: "win-root.img", Format: "raw", Partition: 2, Offset: 368050176, Size: 85531292672, Free: 65712226304, Filesystem: "ntfs", Label: "Windows", Serial: "4A21-0C55", State: "clean"},
 			{Role: scanner.User, Image: "win-user.img", Format: "raw", Size: 21474836480, Free: -1, Filesystem: "ntfs", State: "dirty"},
 		},
-		Findings: findings, Counted: counted(findings), Unmet: unmet(findings),
+		Findings: findings,
 	}
-}
-
-// unmet is what the policy makes of findings when no flag changes it.
-func unmet(findings []requirement.Finding) map[string]bool {
-	m := counted(findings)
-	maps.DeleteFunc(m, func(id string, _ bool) bool {
-		return !slices.ContainsFunc(findings, func(f requirement.Finding) bool {
-			return f.ID == id && f.Waiver == nil && (f.Status == requirement.Failed || f.Status == requirement.Warning)
-		})
-	})
-	return m
 }
 
 func failing() *scanner.Result {
@@ -301,7 +293,7 @@ func failing() *scanner.Result {
 	}
 	r.Volumes[0].Journal = scanner.Journal{State: "not clean"}
 	r.Volumes[0].Damaged, r.Volumes[0].Torn = 3, 2
-	r.Verdict, r.ExitCode = scanner.NotReady, 1
+	r.Verdict, r.PolicyVerdict = scanner.NotReady, scanner.NotReady
 	return r
 }
 
@@ -312,9 +304,9 @@ func ready() *scanner.Result {
 		requirement.Find(state, requirement.Outcome{Status: requirement.Passed, Basis: requirement.Stated, Message: "AVAILABLE", Evidence: []requirement.Evidence{{Source: "ws.json", Value: "State", Data: "AVAILABLE"}}}),
 		requirement.Find(row("win.disk.c-free", requirement.Required), requirement.Pass("61.2 GiB free, more than 12 are needed")),
 	)
-	r.Counted = counted(r.Findings, "ws.state.available")
+	count(r.Findings, "ws.state.available")
 	r.Platform = scanner.Platform{Family: "linux", Name: "Amazon Linux 2", Version: "2"}
-	r.Verdict, r.ExitCode = scanner.Ready, 0
+	r.Verdict, r.PolicyVerdict = scanner.Ready, scanner.Ready
 	return r
 }
 
@@ -345,7 +337,7 @@ func linuxFailing() *scanner.Result {
 		{Role: scanner.User, Image: "linux-user.img", Format: "raw", Partition: 1, Offset: 1048576, Size: 10734272512, Free: 10525261824, Filesystem: "ext4", Label: "home", State: "clean"},
 	}
 	r.Notices = []requirement.Notice{{Level: requirement.LevelInfo, Source: "root", Message: "the journal was replayed: 3 transactions (7 to 9), 12 blocks"}}
-	r.Verdict, r.ExitCode = scanner.NotReady, 1
+	r.Verdict, r.PolicyVerdict = scanner.NotReady, scanner.NotReady
 	return r
 }
 
@@ -367,7 +359,7 @@ func inconclusive() *scanner.Result {
 		{Document: "images.json", ImageID: "wsi-8zrgkv1c2", ImageName: "Design", Code: "RemoteDesktopServicesDisabled", Message: "Enable Remote Desktop Services.", Explained: true, Findings: []requirement.Finding{second}},
 		{Document: "images.json", ImageID: "wsi-8zrgkv1c2", Code: "ReservedStorageInUse"},
 	}
-	r.Verdict, r.ExitCode = scanner.Inconclusive, 0
+	r.Verdict, r.PolicyVerdict = scanner.Inconclusive, scanner.Ready
 	return r
 }
 
@@ -377,7 +369,7 @@ func waived() *scanner.Result {
 	r.Findings[2].Waiver = &requirement.Waiver{ID: r.Findings[2].ID, Reason: "the backup is moved to the new agent in May", Owner: "backup team <backup@example.com>", Expiry: start.AddDate(0, 2, 0).Truncate(24 * time.Hour), Source: "waivers.yaml:2"}
 	r.Findings[4].Waiver = &requirement.Waiver{ID: r.Findings[4].ID, Target: "WSAMZN-7F3K2Q1P", Reason: "counted by hand", Owner: "jdoe", Expiry: start.Truncate(24 * time.Hour), Undetermined: true, Source: "waivers.yaml:9"}
 	r.Findings[8].Waiver = &requirement.Waiver{ID: r.Findings[8].ID, Reason: "caches\x1b[2J stay", Owner: "jdoe", Expiry: start.Truncate(24 * time.Hour)}
-	r.Unmet = unmet(r.Findings)
+	count(r.Findings)
 	return r
 }
 
@@ -401,7 +393,7 @@ func crossChecked() *scanner.Result {
 		Message: "cross-check: Windows/WinSxS/pending.xml: its size is 383, and 0 to go-ntfs",
 	}}
 	r.CrossCheck = &scanner.CrossCheck{Pieces: 4, Confirmed: 1, Differ: 1, Failed: 1, NotAsked: 1}
-	r.Verdict, r.ExitCode = scanner.NotReady, 1
+	r.Verdict, r.PolicyVerdict = scanner.NotReady, scanner.NotReady
 	return r
 }
 
@@ -425,6 +417,6 @@ func hostile() *scanner.Result {
 	r.Platform.UserName = bidi
 	r.Notices = []requirement.Notice{{Level: requirement.LevelWarning, Message: "file " + bidi + " is damaged", Path: esc}}
 	r.Events = []requirement.Event{{Time: start, Name: "open\nx", Attrs: []requirement.Attr{{Key: "a\nb", Value: "x\ny" + esc}}}}
-	r.Verdict, r.ExitCode = scanner.NotReady, 1
+	r.Verdict, r.PolicyVerdict = scanner.NotReady, scanner.NotReady
 	return r
 }

@@ -56,13 +56,13 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		run.Tool.Driver.SemanticVersion = version
 	}
 	invocation := sarifInvocation{
-		Successful: true, ExitCode: r.ExitCode, Start: sarifTime(timestamp(r.Started)), End: sarifTime(timestamp(r.Finished)),
+		Successful: true, ExitCode: o.exitCode(r.PolicyVerdict), Start: sarifTime(timestamp(r.Started)), End: sarifTime(timestamp(r.Finished)),
 		Notifications: []sarifNotification{},
 	}
 	run.Results = []sarifResult{}
 	for i, f := range r.Findings {
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRuleOf(f.Requirement))
-		switch level := sarifLevel(r, f); {
+		switch level := sarifLevel(f); {
 		case level != "":
 			run.Results = append(run.Results, sarifResultOf(r, i, level))
 		case f.Status == requirement.Undetermined:
@@ -160,7 +160,7 @@ type sarifAutomation struct {
 
 type sarifInvocation struct {
 	Successful    bool                `json:"executionSuccessful"`
-	ExitCode      int                 `json:"exitCode"`
+	ExitCode      *int                `json:"exitCode,omitempty"`
 	Start         string              `json:"startTimeUtc"`
 	End           string              `json:"endTimeUtc"`
 	Notifications []sarifNotification `json:"toolExecutionNotifications"`
@@ -263,7 +263,7 @@ var (
 )
 
 // sarifLevel is the level of a finding's result, "" if it is none.
-func sarifLevel(r *scanner.Result, f requirement.Finding) string {
+func sarifLevel(f requirement.Finding) string {
 	switch {
 	case f.Status == requirement.Failed:
 		return "error"
@@ -271,7 +271,7 @@ func sarifLevel(r *scanner.Result, f requirement.Finding) string {
 		return "warning"
 	case f.Status == requirement.Warning:
 		return "note"
-	case f.Status == requirement.Undetermined && r.Counted[f.ID]:
+	case f.Status == requirement.Undetermined && f.Counts:
 		return "warning"
 	}
 	return ""

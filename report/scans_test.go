@@ -62,7 +62,7 @@ var realScans = sync.OnceValues(func() (map[string]*scanner.Result, error) {
 func written(t *testing.T, f func(w io.Writer, r *scanner.Result, o Options) error, r *scanner.Result) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := f(&b, r, Options{Version: "v1.2.3", Commit: "0123abc"}); err != nil {
+	if err := f(&b, r, Options{Version: "v1.2.3", Commit: "0123abc", ExitCode: exitCode}); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()

@@ -34,7 +34,7 @@ func Table(w io.Writer, r *scanner.Result, o Options) error {
 	p.place(r)
 	p.notices(r.Notices)
 	p.line("")
-	p.verdict(r)
+	p.verdict(r, o)
 	p.blocks(r)
 	p.line("")
 	if err := p.everything(r.Findings); err != nil {
@@ -98,9 +98,9 @@ func (p *page) notices(notices []requirement.Notice) {
 var verdictColor = map[scanner.Verdict]string{scanner.Ready: green, scanner.NotReady: red, scanner.Inconclusive: yellow}
 
 // verdict writes the verdict with what it is made of, and what is beside it.
-func (p *page) verdict(r *scanner.Result) {
+func (p *page) verdict(r *scanner.Result, o Options) {
 	p.painted(verdictColor[r.Verdict], verdictName[r.Verdict]+": ", tally(r))
-	for _, l := range beside(r) {
+	for _, l := range beside(r, o) {
 		lead, rest, _ := strings.Cut(l, ": ")
 		if rest != "" {
 			lead += ": "

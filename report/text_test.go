@@ -246,7 +246,7 @@ func TestLogLines(t *testing.T) {
 	for name, r := range samples() {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
-			if err := Log(&b, r, Options{Version: "v1"}); err != nil {
+			if err := Log(&b, r, Options{Version: "v1", ExitCode: exitCode}); err != nil {
 				t.Fatal(err)
 			}
 			last, count := "", map[string]int{}

@@ -91,21 +91,18 @@ var verdictName = map[scanner.Verdict]string{
 	scanner.Ready: "READY", scanner.NotReady: "NOT READY", scanner.Inconclusive: "INCONCLUSIVE",
 }
 
-// plainExit is the exit code of a verdict when no flag changes it.
-var plainExit = map[scanner.Verdict]int{scanner.Ready: 0, scanner.NotReady: 1, scanner.Inconclusive: 3}
-
 // tally says what the verdict is made of, in figures.
 func tally(r *scanner.Result) string {
 	counted, waived := map[requirement.Status]int{}, map[requirement.Status]int{}
 	service := 0
 	for _, f := range r.Findings {
 		switch {
-		case r.Counted[f.ID]:
+		case f.Counts:
 			counted[f.Status]++
 			if f.Waiver != nil {
 				waived[f.Status]++
 			}
-		case unasked(r, f) && f.Severity == requirement.Required:
+		case unasked(f) && f.Severity == requirement.Required:
 			service++
 		}
 	}
@@ -128,16 +125,16 @@ func tally(r *scanner.Result) string {
 
 // unasked says of a finding that only the service knows, and nobody gave a
 // document that would tell.
-func unasked(r *scanner.Result, f requirement.Finding) bool {
-	return !r.Counted[f.ID] && f.Status == requirement.Undetermined && f.Scope == requirement.Service
+func unasked(f requirement.Finding) bool {
+	return !f.Counts && f.Status == requirement.Undetermined && f.Scope == requirement.Service
 }
 
 // beside says what is to be known beside the verdict, a line each.
-func beside(r *scanner.Result) []string {
+func beside(r *scanner.Result, o Options) []string {
 	var lines []string
 	unmet := 0
 	for _, f := range r.Findings {
-		if !r.Counted[f.ID] && f.Status == requirement.Warning {
+		if !f.Counts && f.Status == requirement.Warning {
 			unmet++
 		}
 	}
@@ -147,8 +144,8 @@ func beside(r *scanner.Result) []string {
 	if c := r.CrossCheck; c != nil {
 		lines = append(lines, "Evidence: "+confirmation(*c))
 	}
-	if r.ExitCode != plainExit[r.Verdict] {
-		lines = append(lines, fmt.Sprintf("Exit code %d instead of %d, as the flags ask", r.ExitCode, plainExit[r.Verdict]))
+	if ends, plain := o.exitCode(r.PolicyVerdict), o.exitCode(r.Verdict); ends != nil && *ends != *plain {
+		lines = append(lines, fmt.Sprintf("Exit code %d instead of %d, as the flags ask", *ends, *plain))
 	}
 	return lines
 }
@@ -182,7 +179,7 @@ func actions(r *scanner.Result) [][]requirement.Finding {
 		switch {
 		case f.Waiver != nil:
 			return waived
-		case r.Counted[f.ID]:
+		case f.Counts:
 			return counts
 		}
 		return beside
@@ -193,7 +190,7 @@ func actions(r *scanner.Result) [][]requirement.Finding {
 			var groups [][]requirement.Finding
 			for _, f := range r.Findings {
 				// What only the service knows is told in one line with the verdict.
-				if f.Status != status || round(f) != now || now == beside && unasked(r, f) {
+				if f.Status != status || round(f) != now || now == beside && unasked(f) {
 					continue
 				}
 				same := func(g []requirement.Finding) bool { return g[0].Message == f.Message }

@@ -15,6 +15,11 @@ func changedIf(changed bool) []string {
 	return nil
 }
 
+// exitOf is the command's exit code for a verdict.
+func exitOf(v Verdict) int {
+	return map[Verdict]int{Ready: 0, NotReady: 1, Inconclusive: 3}[v]
+}
+
 // TestConclude tries every flag that changes the exit code on the kinds of
 // findings that it may count. The verdict never moves with a flag.
 func TestConclude(t *testing.T) {
@@ -68,13 +73,14 @@ func TestConclude(t *testing.T) {
 		"changed, never":                  {[]requirement.Finding{pass}, Policy{FailOn: FailOnNever}, Inconclusive, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &Result{Changed: changedIf(strings.HasPrefix(name, "changed")), Findings: append([]requirement.Finding(nil), c.findings...), Counted: map[string]bool{}}
-			for _, f := range c.findings {
-				r.Counted[f.ID] = f.Severity == requirement.Required && f.ID != service.ID
+			r := &Result{Changed: changedIf(strings.HasPrefix(name, "changed")), Findings: append([]requirement.Finding(nil), c.findings...)}
+			for i := range r.Findings {
+				f := &r.Findings[i]
+				f.Counts = f.Severity == requirement.Required && f.ID != service.ID
 			}
 			r.conclude(c.policy)
-			if r.Verdict != c.verdict || r.ExitCode != c.exit {
-				t.Errorf("%s, %d; want %s, %d", r.Verdict, r.ExitCode, c.verdict, c.exit)
+			if r.Verdict != c.verdict || exitOf(r.PolicyVerdict) != c.exit {
+				t.Errorf("%s, %d; want %s, %d", r.Verdict, exitOf(r.PolicyVerdict), c.verdict, c.exit)
 			}
 			for _, f := range r.Findings {
 				accepted := f.ID == "e" && len(c.policy.Accept) > 0 && c.policy.Accept[0] == "e" || f.ID == "b" && c.policy.Strict && len(c.policy.Accept) > 0

@@ -256,9 +256,9 @@ func TestCrossCheckCancelled(t *testing.T) {
 
 // decisions is all of a result that a cross-check must not change.
 func decisions(r *scanner.Result) []string {
-	list := []string{fmt.Sprint(r.Verdict, r.ExitCode, r.Platform, r.Volumes, r.Counted)}
+	list := []string{fmt.Sprint(r.Verdict, r.PolicyVerdict, r.Platform, r.Volumes)}
 	for _, f := range r.Findings {
-		list = append(list, fmt.Sprint(f.ID, f.Status, f.Basis, f.Message, f.Outcome.Remediation))
+		list = append(list, fmt.Sprint(f.ID, f.Status, f.Counts, f.Unmet, f.Basis, f.Message, f.Outcome.Remediation))
 		for _, e := range f.Evidence {
 			list = append(list, fmt.Sprint(e.Source, e.Path, e.Key, e.Value, e.Type, e.Data, e.Time, e.Note))
 		}

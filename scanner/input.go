@@ -93,7 +93,7 @@ type Progress struct {
 	Done, Total int64 // in steps; Total is 0 where it is not known
 }
 
-// Policy says what of the findings the exit code is made of. It changes
+// Policy says which findings Result.PolicyVerdict is made of. It changes
 // neither statuses nor the verdict.
 type Policy struct {
 	Strict bool     // a pass that was inferred counts as undetermined
@@ -129,29 +129,20 @@ func (p Policy) check() error {
 	return nil
 }
 
-// Exit codes of a scan that came to a result.
-const (
-	ExitReady        = 0
-	ExitNotReady     = 1
-	ExitInconclusive = 3
-)
-
-// conclude sets the verdict, marks what was accepted and applies the policy.
-// What is waived makes the verdict and not the exit code.
+// conclude sets both verdicts, and says of each finding whether it is accepted
+// and whether it is unmet. A waiver changes the policy's verdict only.
 func (r *Result) conclude(p Policy) {
 	r.Verdict = Ready
-	r.Unmet = map[string]bool{}
-	open := len(r.Changed) > 0
+	unmet, open := false, len(r.Changed) > 0
 	if open {
 		r.Verdict = Inconclusive
 	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		counts := r.Counted[f.ID]
 		switch {
-		case counts && notMet(f.Status):
+		case f.Counts && notMet(f.Status):
 			r.Verdict = NotReady
-		case counts && f.Status == requirement.Undetermined && r.Verdict != NotReady:
+		case f.Counts && f.Status == requirement.Undetermined && r.Verdict != NotReady:
 			r.Verdict = Inconclusive
 		}
 
@@ -164,23 +155,24 @@ func (r *Result) conclude(p Policy) {
 			unknown = false
 		}
 		switch {
-		case counts && p.fails(f.Status):
-			r.Unmet[f.ID] = true
-		case counts && unknown:
+		case f.Counts && p.fails(f.Status):
+			f.Unmet = true
+		case f.Counts && unknown:
 			open = true
 		case f.Severity == requirement.Recommended && p.FailOn == FailOnRecommended && f.Status == requirement.Warning:
-			r.Unmet[f.ID] = true
+			f.Unmet = true
 		}
+		unmet = unmet || f.Unmet
 	}
 	switch {
-	case len(r.Unmet) > 0 && p.FailOn != FailOnNever:
-		r.ExitCode = ExitNotReady
-	case len(r.Unmet) > 0: // never: what is not met passes, and hides nothing else
-		r.ExitCode = ExitReady
+	case unmet && p.FailOn != FailOnNever:
+		r.PolicyVerdict = NotReady
+	case unmet: // never: what is not met passes, and hides nothing else
+		r.PolicyVerdict = Ready
 	case open:
-		r.ExitCode = ExitInconclusive
+		r.PolicyVerdict = Inconclusive
 	default:
-		r.ExitCode = ExitReady
+		r.PolicyVerdict = Ready
 	}
 }
 

@@ -52,10 +52,8 @@ type Result struct {
 
 	Changed []string // why an image is not what it was when it was opened; the findings may not belong together then
 
-	Verdict  Verdict
-	ExitCode int             // after the Policy
-	Counted  map[string]bool // ids of the findings that the verdict is made of
-	Unmet    map[string]bool // ids of those that count as not met under the Policy, whatever it makes of that
+	Verdict       Verdict
+	PolicyVerdict Verdict // what the Policy makes of the findings: a program that gates on the scan goes by this
 
 	CrossCheck *CrossCheck // nil if there was none
 }

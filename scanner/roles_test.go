@@ -79,8 +79,8 @@ func TestRoles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.ExitCode != c.exit {
-				t.Errorf("exit code %d, want %d", r.ExitCode, c.exit)
+			if exitCode(r.PolicyVerdict) != c.exit {
+				t.Errorf("exit code %d, want %d", exitCode(r.PolicyVerdict), c.exit)
 			}
 			for _, f := range r.Findings {
 				if f.ID == "win.profile.exists" && !strings.Contains(f.Message, c.says) {

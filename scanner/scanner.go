@@ -130,9 +130,9 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	}
 	volumes.infer(r.Findings)
 	volumes.notifyDoubts(trail)
-	r.Counted = map[string]bool{}
-	for _, f := range r.Findings {
-		r.Counted[f.ID] = f.Severity == requirement.Required && (f.Scope == requirement.Disk || svc.uses(f.ID))
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		f.Counts = f.Severity == requirement.Required && (f.Scope == requirement.Disk || svc.uses(f.ID))
 	}
 	volumes.trace(r)
 	if w, ok := sys.(windowsSystem); ok {

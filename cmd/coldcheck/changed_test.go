@@ -68,8 +68,8 @@ func TestImageThatChanges(t *testing.T) {
 			if limit := debug.SetMemoryLimit(-1); limit != own {
 				t.Errorf("the memory limit is %d after the scan", limit)
 			}
-			if r.Verdict != c.verdict || r.ExitCode != c.exit {
-				t.Errorf("%s, exit code %d", r.Verdict, r.ExitCode)
+			if r.Verdict != c.verdict || verdictExit(r.PolicyVerdict) != c.exit {
+				t.Errorf("%s, exit code %d", r.Verdict, verdictExit(r.PolicyVerdict))
 			}
 			if said := slices.ContainsFunc(r.Notices, func(n requirement.Notice) bool { return strings.Contains(n.Message, "has changed while") }); said != (c.notice != "") {
 				t.Errorf("notices %+v", r.Notices)

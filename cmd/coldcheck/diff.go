@@ -47,7 +47,7 @@ undetermined now, else 0.`,
 			if err := p.print(b.Bytes()); err != nil {
 				return err
 			}
-			return verdictError{comparison.ExitCode()}
+			return verdictError(comparison.Verdict())
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "`FORMAT`: text or json")

@@ -119,7 +119,7 @@ func exitCode(err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &verdict):
-		return verdict.code // 0 ready, 1 not ready, 3 inconclusive, after the flags
+		return verdictExit(scanner.Verdict(verdict))
 	case errors.Is(err, errUsage), errors.Is(err, scanner.ErrUsage):
 		return 64
 	case errors.Is(err, errNotThatKind), errors.Is(err, scanner.ErrNoSystem), errors.Is(err, disk.ErrNotImage):
@@ -133,8 +133,21 @@ func exitCode(err error) int {
 	}
 }
 
-// verdictError carries the exit code of a scan whose reports were written.
-type verdictError struct{ code int }
+// verdictExit is the exit code of a verdict, after the flags that change it.
+func verdictExit(v scanner.Verdict) int {
+	switch v {
+	case scanner.Ready:
+		return 0
+	case scanner.NotReady:
+		return 1
+	default:
+		return 3
+	}
+}
+
+// verdictError is the verdict of a scan, or of a comparison, whose reports were
+// written.
+type verdictError scanner.Verdict
 
 func (verdictError) Error() string { return "the scan has a verdict" }
 

@@ -169,7 +169,7 @@ func (p *program) print(text []byte) error {
 func (p *program) reportOptions() report.Options {
 	var o report.Options
 	o.Version, o.Commit = build()
-	o.Arguments = p.arguments
+	o.Arguments, o.ExitCode = p.arguments, verdictExit
 	if fd := int(p.stdout.Fd()); term.IsTerminal(fd) {
 		o.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		o.Width, _, _ = term.GetSize(fd)

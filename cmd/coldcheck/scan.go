@@ -101,7 +101,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 	if err := p.writeReports(result, outputs); err != nil {
 		return err
 	}
-	return verdictError{result.ExitCode}
+	return verdictError(result.PolicyVerdict)
 }
 
 // maxDocument bounds a --with file: that of a large account has a few megabytes.

@@ -109,8 +109,10 @@ func (o Outcome) With(evidence ...Evidence) Outcome {
 type Finding struct {
 	Requirement
 	Outcome
+	Counts   bool    // the verdict depends on it
+	Unmet    bool    // the caller's policy counts it as not met
 	Accepted bool    // Undetermined, and accepted by the caller
-	Waiver   *Waiver // covers the finding, so that it does not count; nil if none does
+	Waiver   *Waiver // covers the finding, so that the policy leaves it out; nil if none does
 	Omitted  Omitted // what the finding does not carry of its outcome
 }
 
