@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+
+	"github.com/coldcheck/coldcheck/internal/fslog"
 )
 
 var be = binary.BigEndian
@@ -56,28 +58,17 @@ const (
 	maxRevoked = 4 << 20
 )
 
-// JournalState says what became of the journal.
-type JournalState int
+// JournalState says what became of the journal. It is the same type in every
+// filesystem of this module.
+type JournalState = fslog.State
 
 // States of a journal.
 const (
-	JournalNone     JournalState = iota // there is none
-	JournalClean                        // nothing was to be done
-	JournalReplayed                     // what it holds is part of what is read
-	JournalFailed                       // it holds changes that cannot be replayed
+	JournalNone     JournalState = fslog.None     // there is none
+	JournalClean    JournalState = fslog.Clean    // nothing was to be done
+	JournalReplayed JournalState = fslog.Replayed // what it holds is part of what is read
+	JournalFailed   JournalState = fslog.Failed   // it holds changes that cannot be replayed
 )
-
-func (s JournalState) String() string {
-	switch s {
-	case JournalNone:
-		return "none"
-	case JournalClean:
-		return "clean"
-	case JournalReplayed:
-		return "replayed"
-	}
-	return "failed"
-}
 
 // Journal tells what was in the journal.
 type Journal struct {

@@ -7,7 +7,7 @@ import (
 
 // Locate tells where on the volume, in bytes, the byte at off of the file lies: in
 // the journal, where that is what is read. It is not known of what lies in the
-// inode (FS.InodeAt tells where that is), in a hole, or in blocks that were never
+// inode (FS.Locate tells where that is), in a hole, or in blocks that were never
 // written.
 func (f *File) Locate(off int64) (at int64, known bool, err error) {
 	c := f.content
@@ -26,9 +26,9 @@ func (f *File) Locate(off int64) (at int64, known bool, err error) {
 	return at, known, nil
 }
 
-// InodeAt tells where on the volume, in bytes, the inode of a name begins, that of
+// Locate tells where on the volume, in bytes, the inode of a name begins, that of
 // a symbolic link itself: in the journal, where that is what was read.
-func (f *FS) InodeAt(name string) (at int64, known bool, err error) {
+func (f *FS) Locate(name string) (at int64, known bool, err error) {
 	i, err := f.resolve(name, false)
 	if err != nil {
 		return 0, false, &fs.PathError{Op: "locate", Path: name, Err: err}

@@ -19,7 +19,7 @@ func TestLocate(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			at, ok, err := f.InodeAt(path)
+			at, ok, err := f.Locate(path)
 			if err != nil || !ok {
 				t.Fatalf("%s: inode: %v %v", path, ok, err)
 			}
@@ -68,7 +68,7 @@ func TestLocate(t *testing.T) {
 		if known < 50 || name == "dirty" && moved == 0 {
 			t.Errorf("%s: %d places are known, %d are not, %d inodes in the journal: too few to tell", name, known, unknown, moved)
 		}
-		if _, _, err := f.InodeAt("no such file"); !errors.Is(err, fs.ErrNotExist) {
+		if _, _, err := f.Locate("no such file"); !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
 		}
 	}

@@ -107,15 +107,15 @@ var corpusImages = []struct {
 	want   Volume
 }{
 	{"ntfs/ColinFinck__ntfs/testdata/testfs1.gz", 0,
-		Volume{Label: "mylabel", LogFile: LogEmpty, ClusterSize: 512, Clusters: 4095, Records: 581, InUse: 536}},
+		Volume{Label: "mylabel", Journal: Journal{State: JournalEmpty}, ClusterSize: 512, Clusters: 4095, Records: 581, InUse: 536}},
 	{"ntfs/gomod__velocidex__go-ntfs/parser/test_data/test.ntfs.dd.gz", 0,
-		Volume{Label: "Test Volume", LogFile: LogClean, ClusterSize: 1024, Clusters: 10239, Records: 256, InUse: 38}},
+		Volume{Label: "Test Volume", Journal: Journal{State: JournalClean}, ClusterSize: 1024, Clusters: 10239, Records: 256, InUse: 38}},
 	{"ntfs/msuhanov__ntfs-samples/ntfs-lastaccess.raw.gz", 128,
-		Volume{Label: "Last access", LogFile: LogClean, ClusterSize: 4096, Clusters: 64767, Records: 256, InUse: 36}},
+		Volume{Label: "Last access", Journal: Journal{State: JournalClean}, ClusterSize: 4096, Clusters: 64767, Records: 256, InUse: 36}},
 	{"ntfs/msuhanov__ntfs-samples/ntfs-ptrn.raw.gz", 128,
-		Volume{Label: "Slack", LogFile: LogClean, ClusterSize: 4096, Clusters: 261375, Records: 256, InUse: 37}},
+		Volume{Label: "Slack", Journal: Journal{State: JournalClean}, ClusterSize: 4096, Clusters: 261375, Records: 256, InUse: 37}},
 	{"ntfs/msuhanov__ntfs-samples/ntfs-si-vs-fn.raw.gz", 128,
-		Volume{Label: "SI-vs-FN", LogFile: LogClean, ClusterSize: 4096, Clusters: 261375, Records: 256, InUse: 32}},
+		Volume{Label: "SI-vs-FN", Journal: Journal{State: JournalClean}, ClusterSize: 4096, Clusters: 261375, Records: 256, InUse: 32}},
 }
 
 func corpusImage(t testing.TB, name string, sector int64) []byte {
@@ -155,7 +155,7 @@ func TestCorpus(t *testing.T) {
 			if v.Serial == 0 || v.Size != v.Clusters*int64(v.ClusterSize) && v.Size/int64(v.ClusterSize) != v.Clusters {
 				t.Errorf("%+v", v)
 			}
-			got := Volume{Label: v.Label, LogFile: v.LogFile, ClusterSize: v.ClusterSize, Clusters: v.Clusters, Records: v.Records, InUse: v.InUse}
+			got := Volume{Label: v.Label, Journal: v.Journal, ClusterSize: v.ClusterSize, Clusters: v.Clusters, Records: v.Records, InUse: v.InUse}
 			if diff := cmp.Diff(image.want, got); diff != "" {
 				t.Error(diff)
 			}

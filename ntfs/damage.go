@@ -55,7 +55,7 @@ func (f *FS) Damage() Damage {
 // use one is often free already whose bit is yet to be cleared: the deletion is
 // in $LogFile. Of any other it was lost.
 func (f *FS) collectDamage() {
-	if f.volume.LogFile != LogNotClean {
+	if !f.volume.Journal.State.Pending() {
 		for _, record := range f.freed {
 			*f.index.node(record) = node{flags: nodeBad, why: reasonFreed}
 		}

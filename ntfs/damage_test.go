@@ -461,7 +461,7 @@ func TestMirror(t *testing.T) {
 		if lost := v.Err != nil; lost != (number == recordVolume) {
 			t.Errorf("record %d: %+v", number, v)
 		}
-		if lost := v.LogFile == LogCorrupt; lost != (number == recordLogFile) {
+		if lost := v.Journal.State == JournalCorrupt; lost != (number == recordLogFile) {
 			t.Errorf("record %d: %+v", number, v)
 		}
 	}

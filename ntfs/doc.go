@@ -65,7 +65,7 @@
 //     [ErrUnsupported] and names what holds them.
 //   - EFS: listed; reading is [ErrEncrypted].
 //   - $LogFile is applied in memory where the volume was in use, never to the
-//     disk: [Volume].Replay says how far. What files hold is not logged.
+//     disk: [Volume].Journal says how far. What files hold is not logged.
 //     [Volume].Dirty is the volume's own flag.
 //   - Security descriptors are found and not decoded; quotas, object ids and
 //     the change journal are not looked for: $UsnJrnl and so on can be read as

@@ -52,7 +52,7 @@ func ExampleFS_Volume() {
 	volume := openSmall()
 	v := volume.Volume()
 	free, err := volume.Free()
-	fmt.Println(v.Label, v.Version, v.ClusterSize, v.Clusters, v.Dirty, v.LogFile)
+	fmt.Println(v.Label, v.Version, v.ClusterSize, v.Clusters, v.Dirty, v.Journal.State)
 	fmt.Println(free > 0, err)
 	// Output:
 	// Small one 3.1 1024 4095 false empty

@@ -448,7 +448,7 @@ func FuzzLogFile(f *testing.F) {
 	f.Add(append(restartPage(512, 10, 0, 0), restartPage(512, 11, logIsClean, logNoClient)...))
 	f.Fuzz(func(t *testing.T, head []byte) {
 		switch state, _ := parseLog(head); state {
-		case LogClean, LogNotClean, LogEmpty, LogCorrupt:
+		case JournalClean, JournalFailed, JournalEmpty, JournalCorrupt:
 		default:
 			t.Error(state)
 		}

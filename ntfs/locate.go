@@ -3,20 +3,21 @@ package ntfs
 import "io/fs"
 
 // Locate tells where on the volume, in bytes, the byte at off of the file lies. It
-// is not known of what is resident (FS.RecordAt tells where the record is),
+// is not known of what is resident (FS.Locate tells where the record is),
 // compressed, in a hole, or zero since it was never written.
-func (f *File) Locate(off int64) (at int64, known bool) {
+func (f *File) Locate(off int64) (at int64, known bool, err error) {
 	s, ok := f.content.(*stream)
 	if !ok || f.refused != nil || off < 0 || off >= s.size {
-		return 0, false
+		return 0, false, nil
 	}
-	return s.locate(off)
+	at, known = s.locate(off)
+	return at, known, nil
 }
 
-// RecordAt tells where on the volume, in bytes, the MFT record of a file or
+// Locate tells where on the volume, in bytes, the MFT record of a file or
 // directory begins. The last two bytes of each of its sectors are not what they
 // stand for, but the fixup's.
-func (f *FS) RecordAt(name string) (at int64, known bool, err error) {
+func (f *FS) Locate(name string) (at int64, known bool, err error) {
 	record, err := f.resolve(name)
 	if err != nil {
 		return 0, false, &fs.PathError{Op: "locate", Path: name, Err: err}

@@ -26,7 +26,7 @@ func TestLocate(t *testing.T) {
 				return err
 			}
 			record := info.Sys().(*Entry).Record
-			at, ok, err := f.RecordAt(path)
+			at, ok, err := f.Locate(path)
 			if err != nil || !ok {
 				t.Fatalf("%s: record: %v %v", path, ok, err)
 			}
@@ -42,7 +42,10 @@ func TestLocate(t *testing.T) {
 			}
 			defer file.Close()
 			for off := int64(0); off < info.Size(); off += 512 {
-				at, ok := file.(*File).Locate(off)
+				at, ok, err := file.(*File).Locate(off)
+				if err != nil {
+					return err
+				}
 				if !ok {
 					unknown++
 					continue
@@ -69,11 +72,11 @@ func TestLocate(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, off := range []int64{-1, mft.Size()} {
-			if at, ok := mft.Locate(off); ok {
+			if at, ok, err := mft.Locate(off); ok || err != nil {
 				t.Errorf("%s: byte %d of $MFT at %d", name, off, at)
 			}
 		}
-		if _, _, err := f.RecordAt("no such file"); !errors.Is(err, fs.ErrNotExist) {
+		if _, _, err := f.Locate("no such file"); !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
 		}
 	}
@@ -89,7 +92,7 @@ func TestTorn(t *testing.T) {
 	if d := f.Damage(); d.Torn != 0 {
 		t.Fatalf("%d torn records in a volume that is whole", d.Torn)
 	}
-	at, _, err := f.RecordAt("$Extend")
+	at, _, err := f.Locate("$Extend")
 	if err != nil {
 		t.Fatal(err)
 	}

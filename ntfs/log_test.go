@@ -361,8 +361,8 @@ func TestReplay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := newLogged(t)
 			f := g.openWith(test.log(g))
-			r := f.Volume().Replay
-			if state := f.Volume().LogFile; state != LogNotClean {
+			r := f.Volume().Journal
+			if state := f.Volume().Journal.State; !state.Pending() {
 				t.Fatalf("the log is %s", state)
 			}
 			_, err := f.Stat(loggedName)
@@ -397,7 +397,7 @@ func TestReplayUnsure(t *testing.T) {
 	l.add(0x18, opDeleteEntryRoot, opAddEntryRoot, nil, g.entry, c, o, g.root, g.attribute+1000)
 	l.forget(0x18)
 	f := g.openWith(l.bytes(l.lsns[1]))
-	if r := f.Volume().Replay; r.Err != nil || r.Unsure != 1 || r.Blocks != 1 {
+	if r := f.Volume().Journal; r.Err != nil || r.Unsure != 1 || r.Blocks != 1 {
 		t.Errorf("%+v", r)
 	}
 	if _, err := f.Stat(loggedName); !errors.Is(err, ErrCorrupt) {
@@ -421,7 +421,7 @@ func TestReplayHas(t *testing.T) {
 		g.editRecord(number, func(r []byte) { le.PutUint64(r[8:], l.lsns[i]) })
 	}
 	f := g.openWith(l.bytes(l.lsns[2]))
-	if r := f.Volume().Replay; r.Err != nil || r.Blocks != 0 || r.Records != 3 || r.Finished != 1 {
+	if r := f.Volume().Journal; r.Err != nil || r.Blocks != 0 || r.Records != 3 || r.Transactions != 1 {
 		t.Errorf("%+v", r)
 	}
 	if _, err := f.Stat(loggedName); err != nil {

@@ -92,9 +92,9 @@ func TestCorpusLogs(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %d changes back: %v", image.name, n, err)
 			}
-			r := f.Volume().Replay
+			r := f.Volume().Journal
 			t.Logf("%d back: %d blocks taken back; %+v", n, changed, r)
-			if f.Volume().LogFile != LogNotClean || r.Err != nil || r.Unsure != 0 || r.Records < int64(n) || r.Undone != 0 {
+			if !f.Volume().Journal.State.Pending() || r.Err != nil || r.Unsure != 0 || r.Records < int64(n) || r.Undone != 0 {
 				t.Errorf("%s: %d changes back: %+v", image.name, n, r)
 			}
 			if diff := gocmp.Diff(want, listAll(t, f, times)); diff != "" {

@@ -3,18 +3,33 @@ package ntfs
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/coldcheck/coldcheck/internal/fslog"
 )
 
-// LogState is the state of $LogFile, the journal of the metadata.
-type LogState string
+// JournalState says what became of $LogFile, the journal of the metadata. It is
+// the same type in every filesystem of this module.
+type JournalState = fslog.State
 
 // States of $LogFile.
 const (
-	LogClean    LogState = "clean"     // the volume was dismounted
-	LogNotClean LogState = "not clean" // it was not: some changes may only be in the journal, see [Volume].Replay
-	LogEmpty    LogState = "empty"     // all 0xFF, as it is after formatting and after a repair
-	LogCorrupt  LogState = "corrupt"   // it has no valid restart page
+	JournalClean    JournalState = fslog.Clean    // the volume was dismounted
+	JournalEmpty    JournalState = fslog.Empty    // all 0xFF, as it is after formatting and after a repair
+	JournalReplayed JournalState = fslog.Replayed // what it holds is part of what is read
+	JournalFailed   JournalState = fslog.Failed   // it holds changes that cannot be applied: the last may be missing
+	JournalCorrupt  JournalState = fslog.Corrupt  // it has no valid restart page
 )
+
+// Journal tells what was in $LogFile.
+type Journal struct {
+	State        JournalState
+	Err          error // why it cannot be applied; nil if it was, or there was nothing to apply
+	Records      int64 // of the log, that were read
+	Transactions int   // that were finished
+	Undone       int   // transactions that were not finished
+	Blocks       int   // records of $MFT, index blocks and pieces of bitmaps that differ from the disk
+	Unsure       int   // of these, such as cannot be read since a change could not be applied
+}
 
 const (
 	// Restart pages are as large as a page of the system that wrote them.
@@ -48,40 +63,43 @@ func (f *FS) openLog() error {
 			return fmt.Errorf("$LogFile: %w", err)
 		}
 		f.note("$LogFile: %v", err)
-		f.logState, f.replay.Err = LogCorrupt, err
+		f.journal = Journal{State: JournalCorrupt, Err: err}
 		return nil
 	}
-	var area restartArea
-	switch f.logState, area = parseLog(head); f.logState {
-	case LogCorrupt:
-		f.replay.Err = corrupt("no valid restart page")
-	case LogNotClean:
-		if f.replay, err = f.replayLog(area, s); err != nil {
+	state, area := parseLog(head)
+	f.journal.State = state
+	switch state {
+	case JournalCorrupt:
+		f.journal.Err = corrupt("no valid restart page")
+	case JournalFailed:
+		if f.journal, err = f.replayLog(area, s); err != nil {
 			return fmt.Errorf("$LogFile: %w", err)
 		}
-		if f.replay.Blocks > 0 {
+		if f.journal.Blocks > 0 {
 			return f.openMFT() // $MFT itself may have grown
 		}
 	}
 	return nil
 }
 
-func parseLog(head []byte) (LogState, restartArea) {
+// parseLog decodes the restart pages. A log that is to be applied is
+// JournalFailed until it was.
+func parseLog(head []byte) (JournalState, restartArea) {
 	if len(head) > 0 && bytes.Count(head, []byte{0xFF}) == len(head) {
-		return LogEmpty, restartArea{}
+		return JournalEmpty, restartArea{}
 	}
 	// The second page lies at one of the sizes that a page may have; the
 	// newer of the two counts.
-	state, newest := LogCorrupt, restartArea{}
+	state, newest := JournalCorrupt, restartArea{}
 	for _, at := range restartPages {
 		if at >= len(head) {
 			break
 		}
 		area, err := parseRestart(head[at:], at)
-		if err == nil && (state == LogCorrupt || area.lsn > newest.lsn) {
+		if err == nil && (state == JournalCorrupt || area.lsn > newest.lsn) {
 			newest = area
-			if state = LogNotClean; area.clean {
-				state = LogClean
+			if state = JournalFailed; area.clean {
+				state = JournalClean
 			}
 		}
 	}

@@ -360,7 +360,7 @@ func TestFree(t *testing.T) {
 func TestVolume(t *testing.T) {
 	e := small(t)
 	v := e.f.Volume()
-	if v.Label != "Small one" || v.Version != "3.1" || v.Dirty || v.LogFile != LogEmpty || v.Err != nil ||
+	if v.Label != "Small one" || v.Version != "3.1" || v.Dirty || v.Journal.State != JournalEmpty || v.Err != nil ||
 		v.SectorSize != 512 || v.ClusterSize != 1024 || v.RecordSize != 1024 || v.Clusters != 4095 || v.Size != 4095*1024+512 {
 		t.Errorf("%+v", v)
 	}
@@ -410,25 +410,25 @@ func TestLogState(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		head []byte
-		want LogState
+		want JournalState
 	}{
-		{"empty", ff, LogEmpty},
-		{"almost empty", almost, LogCorrupt},
-		{"none", nil, LogCorrupt},
-		{"zero", make([]byte, logHead), LogCorrupt},
-		{"clean", log(clean, clean), LogClean},
-		{"no client", log(restartPage(4096, 10, 0, logNoClient)), LogClean},
-		{"not clean", log(dirty, dirty), LogNotClean},
-		{"the newer is not clean", log(clean, dirty), LogNotClean},
-		{"the newer comes first", log(dirty, clean), LogNotClean},
-		{"the newer is clean", log(dirty, restartPage(4096, 12, logIsClean, 0)), LogClean},
-		{"the newer is torn", log(dirty, torn), LogNotClean},
-		{"first torn", log(torn, clean), LogClean},
-		{"both torn", log(torn, torn), LogCorrupt},
-		{"pages of 512", log(restartPage(512, 1, logIsClean, 0), restartPage(512, 2, 0, 0)), LogNotClean},
-		{"pages of 64 KiB", log(restartPage(65536, 1, 0, 0), restartPage(65536, 2, logIsClean, 0)), LogClean},
-		{"page of 8 KiB at 4 KiB", log(torn, restartPage(8192, 1, logIsClean, 0)), LogCorrupt},
-		{"cut", clean[:4095], LogCorrupt},
+		{"empty", ff, JournalEmpty},
+		{"almost empty", almost, JournalCorrupt},
+		{"none", nil, JournalCorrupt},
+		{"zero", make([]byte, logHead), JournalCorrupt},
+		{"clean", log(clean, clean), JournalClean},
+		{"no client", log(restartPage(4096, 10, 0, logNoClient)), JournalClean},
+		{"not clean", log(dirty, dirty), JournalFailed},
+		{"the newer is not clean", log(clean, dirty), JournalFailed},
+		{"the newer comes first", log(dirty, clean), JournalFailed},
+		{"the newer is clean", log(dirty, restartPage(4096, 12, logIsClean, 0)), JournalClean},
+		{"the newer is torn", log(dirty, torn), JournalFailed},
+		{"first torn", log(torn, clean), JournalClean},
+		{"both torn", log(torn, torn), JournalCorrupt},
+		{"pages of 512", log(restartPage(512, 1, logIsClean, 0), restartPage(512, 2, 0, 0)), JournalFailed},
+		{"pages of 64 KiB", log(restartPage(65536, 1, 0, 0), restartPage(65536, 2, logIsClean, 0)), JournalClean},
+		{"page of 8 KiB at 4 KiB", log(torn, restartPage(8192, 1, logIsClean, 0)), JournalCorrupt},
+		{"cut", clean[:4095], JournalCorrupt},
 	} {
 		if got, _ := parseLog(test.head); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)

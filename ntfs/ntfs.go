@@ -53,8 +53,7 @@ type FS struct {
 	up       *upcase
 	index    index
 	volume   Volume
-	replay   Replay
-	logState LogState
+	journal  Journal
 	unlogged map[uint32]bool // records of which some of the content is not known
 	damage   Damage
 	freed    []uint32 // records that are free, but in use by the bitmap of $MFT

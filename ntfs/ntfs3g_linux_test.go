@@ -392,7 +392,7 @@ func TestVolumes3g(t *testing.T) {
 			f := v.compare(filledStreams)
 			volume := f.Volume()
 			if volume.ClusterSize != test.cluster || volume.RecordSize != test.record || volume.Label != "Läbel" ||
-				volume.Version != "3.1" || volume.Dirty || volume.LogFile != LogEmpty {
+				volume.Version != "3.1" || volume.Dirty || volume.Journal.State != JournalEmpty {
 				t.Errorf("%+v", volume)
 			}
 			v.checkLinks(f)

@@ -57,16 +57,6 @@ const (
 	maxTransactionsAtATime = 1 << 16
 )
 
-// Replay tells what was made of the log of a volume that was in use.
-type Replay struct {
-	Records  int64 // of the log, that were read
-	Blocks   int   // records of $MFT, index blocks and pieces of bitmaps that differ from the disk
-	Unsure   int   // of these, such as cannot be read since a change could not be applied
-	Finished int64 // transactions that were finished
-	Undone   int   // transactions that were not finished
-	Err      error // why the log could not be applied; the volume is then as it lies
-}
-
 // replay applies the log.
 type replay struct {
 	f      *FS
@@ -74,7 +64,7 @@ type replay struct {
 	used   int64                  // bytes
 	misses map[int64]bool         // places at which there is no such block
 	work   int64
-	result Replay
+	result Journal
 }
 
 // replayBlock is a record of $MFT or an index block without its fixups, or a
@@ -89,16 +79,17 @@ type replayBlock struct {
 
 // replayLog reads the log from the oldest record that is needed and applies it.
 // The error is the reader's.
-func (f *FS) replayLog(area restartArea, s *stream) (Replay, error) {
+func (f *FS) replayLog(area restartArea, s *stream) (Journal, error) {
 	r := replay{f: f, blocks: make(map[int64]*replayBlock), misses: make(map[int64]bool)}
 	err := r.run(area, s)
 	if err != nil && !recoverable(err) {
-		return Replay{}, err
+		return Journal{}, err
 	}
 	if err != nil {
-		r.result.Err = err
+		r.result.State, r.result.Err = JournalFailed, err
 		return r.result, nil
 	}
+	r.result.State = JournalReplayed
 	r.install()
 	return r.result, nil
 }
@@ -125,7 +116,7 @@ func (r *replay) run(area restartArea, s *stream) error {
 		case rec.transaction == 0:
 		case rec.redo.op == opForget || rec.redo.op == opCommit:
 			if _, ok := open[rec.transaction]; ok {
-				r.result.Finished++
+				r.result.Transactions++
 			}
 			delete(open, rec.transaction)
 		default:

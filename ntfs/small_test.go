@@ -92,7 +92,7 @@ func (e *editable) inUse() *FS {
 	other := &editable{t: e.t, image: slices.Clone(e.image), f: e.f}
 	copy(other.image[log.(*File).content.(*stream).runs[0].lcn*e.f.disk.clusterSize:], restartPage(4096, 11, 0, 0))
 	f := other.open()
-	if state := f.Volume().LogFile; state != LogNotClean {
+	if state := f.Volume().Journal.State; !state.Pending() {
 		e.t.Fatalf("$LogFile is %s", state)
 	}
 	return f

@@ -8,12 +8,11 @@ import (
 // Volume describes a volume.
 type Volume struct {
 	Label   string
-	Serial  uint64   // as in the boot sector
-	Version string   // of NTFS: "3.1"
-	Dirty   bool     // the volume's dirty flag: it was not dismounted, or has to be checked
-	LogFile LogState // of the metadata journal
-	Replay  Replay   // what was made of the journal, where it is LogNotClean or LogCorrupt
-	Err     error    // why Label, Version and Dirty are not known; nil if they are
+	Serial  uint64  // as in the boot sector
+	Version string  // of NTFS: "3.1"
+	Dirty   bool    // the volume's dirty flag: it was not dismounted, or has to be checked
+	Journal Journal // $LogFile
+	Err     error   // why Label, Version and Dirty are not known; nil if they are
 
 	SectorSize  int   // in bytes
 	ClusterSize int   // in bytes
@@ -49,7 +48,7 @@ func (f *FS) loadVolume() error {
 		f.volume.Err = fmt.Errorf("$Volume: %w", err)
 		f.note("%v", f.volume.Err)
 	}
-	f.volume.LogFile, f.volume.Replay = f.logState, f.replay
+	f.volume.Journal = f.journal
 	return nil
 }
 

@@ -603,7 +603,7 @@ func readVolume(v *disk.Volume, bad func(error)) error {
 		if err != nil {
 			return err
 		}
-		if err := f.Volume().Log.Err; err != nil {
+		if err := f.Volume().Journal.Err; err != nil {
 			bad(err)
 		}
 		if _, err := f.Tree("."); err != nil {

@@ -28,12 +28,11 @@ func (v ntfsVolume) content(name string) (func(int64) (int64, bool, error), erro
 		return nil, err
 	}
 	return func(off int64) (int64, bool, error) {
-		at, known := f.Locate(off)
-		return at, known, nil
+		return f.Locate(off)
 	}, nil
 }
 
-func (v ntfsVolume) recordAt(name string) (int64, bool, error) { return v.RecordAt(name) }
+func (v ntfsVolume) recordAt(name string) (int64, bool, error) { return v.Locate(name) }
 
 func (v extVolume) content(name string) (func(int64) (int64, bool, error), error) {
 	f, err := v.Open(name)
@@ -47,7 +46,7 @@ func (v extVolume) content(name string) (func(int64) (int64, bool, error), error
 	return file.Locate, nil
 }
 
-func (v extVolume) recordAt(name string) (int64, bool, error) { return v.InodeAt(name) }
+func (v extVolume) recordAt(name string) (int64, bool, error) { return v.Locate(name) }
 
 // damageTeller is a filesystem that tells how much of it cannot be read, and what
 // became of its journal.
@@ -62,11 +61,14 @@ func (v ntfsVolume) damage() (records, torn int64) {
 }
 
 func (v ntfsVolume) journal() Journal {
-	info := v.Volume()
-	if info.LogFile == ntfs.LogNotClean && info.Replay.Err == nil {
-		return Journal{State: "replayed", Transactions: int(info.Replay.Finished), Blocks: info.Replay.Blocks}
+	switch j := v.Volume().Journal; j.State {
+	case ntfs.JournalReplayed:
+		return Journal{State: "replayed", Transactions: j.Transactions, Blocks: j.Blocks}
+	case ntfs.JournalFailed:
+		return Journal{State: "not clean"}
+	default:
+		return Journal{State: j.State.String()}
 	}
-	return Journal{State: string(info.LogFile)}
 }
 
 func (v extVolume) damage() (records, torn int64) { return v.Damage().Count, 0 }

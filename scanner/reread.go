@@ -66,7 +66,7 @@ func seconds(t time.Time) int64 {
 }
 
 func (v ntfsVolume) stale() string {
-	if v.Volume().Replay.Blocks > 0 {
+	if v.Volume().Journal.Blocks > 0 {
 		return staleLog
 	}
 	return ""

@@ -475,7 +475,7 @@ func (vs *volumes) notifyDoubts(trail *requirement.Trail) {
 func (vs *volumes) infer(findings []requirement.Finding) {
 	roles := map[string]bool{}
 	for _, v := range vs.list {
-		if f, ok := v.fs.(ntfsVolume); ok && f.Volume().Replay.Err != nil {
+		if f, ok := v.fs.(ntfsVolume); ok && f.Volume().Journal.Err != nil {
 			roles[string(v.role)] = true
 		}
 	}

@@ -47,7 +47,7 @@ func (v ntfsVolume) describe(d *Volume) {
 		d.State = "unknown"
 	case info.Dirty:
 		d.State = "dirty"
-	case info.LogFile == ntfs.LogNotClean:
+	case info.Journal.State.Pending():
 		d.State = "in use when it was taken"
 	default:
 		d.State = "clean"
@@ -85,12 +85,12 @@ func (v ntfsVolume) notices() []requirement.Notice {
 
 // logNotice says what became of the log of a volume that was in use.
 func logNotice(v ntfs.Volume) (requirement.Notice, bool) {
-	r := v.Replay
+	r := v.Journal
 	switch {
-	case v.LogFile == ntfs.LogCorrupt:
+	case r.State == ntfs.JournalCorrupt:
 		return requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf(
 			"$LogFile cannot be read (%v): the last changes may be missing, and what passes by a file is inferred", r.Err)}, true
-	case v.LogFile != ntfs.LogNotClean:
+	case !r.State.Pending():
 		return requirement.Notice{}, false
 	case r.Err != nil:
 		return requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf(

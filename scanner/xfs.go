@@ -35,7 +35,7 @@ func openXFS(r io.ReaderAt, size int64, o xfs.Options) (xfsVolume, error) {
 // unreplayed says why the log cannot be replayed; nil if it was, or had nothing
 // to replay.
 func (v xfsVolume) unreplayed() error {
-	if log := v.Volume().Log; log.State == xfs.LogFailed {
+	if log := v.Volume().Journal; log.State == xfs.JournalFailed {
 		return fmt.Errorf("the log cannot be replayed: %w", log.Err)
 	}
 	return nil
@@ -53,10 +53,10 @@ func (v xfsVolume) describe(d *Volume) {
 	info := v.Volume()
 	d.Label = info.Label
 	d.Serial = info.UUID
-	switch info.Log.State {
-	case xfs.LogReplayed:
+	switch info.Journal.State {
+	case xfs.JournalReplayed:
 		d.State = "log replayed"
-	case xfs.LogFailed:
+	case xfs.JournalFailed:
 		d.State = "log not replayed"
 	default:
 		d.State = "clean"
@@ -68,10 +68,10 @@ func (v xfsVolume) describe(d *Volume) {
 
 func (v xfsVolume) notices() []requirement.Notice {
 	var list []requirement.Notice
-	log, damage := v.Volume().Log, v.Damage()
-	if log.State == xfs.LogReplayed {
+	log, damage := v.Volume().Journal, v.Damage()
+	if log.State == xfs.JournalReplayed {
 		list = append(list, requirement.Notice{Level: requirement.LevelInfo,
-			Message: fmt.Sprintf("the log was replayed: %d transactions, %d changes of blocks, %d of inodes", log.Transactions, log.Buffers, log.Inodes)})
+			Message: fmt.Sprintf("the log was replayed: %d transactions, %d changes of blocks, %d of inodes", log.Transactions, log.Blocks, log.Inodes)})
 	}
 	if len(log.Unfinished) > 0 {
 		list = append(list, requirement.Notice{Level: requirement.LevelWarning,
@@ -98,13 +98,13 @@ func (v xfsVolume) content(name string) (func(int64) (int64, bool, error), error
 	return file.Locate, nil
 }
 
-func (v xfsVolume) recordAt(name string) (int64, bool, error) { return v.InodeAt(name) }
+func (v xfsVolume) recordAt(name string) (int64, bool, error) { return v.Locate(name) }
 
 func (v xfsVolume) damage() (records, torn int64) { return v.Damage().Count, 0 }
 
 func (v xfsVolume) journal() Journal {
-	log := v.Volume().Log
-	return Journal{State: log.State.String(), Transactions: log.Transactions, Blocks: log.Buffers}
+	log := v.Volume().Journal
+	return Journal{State: log.State.String(), Transactions: log.Transactions, Blocks: log.Blocks}
 }
 
 // linuxVolume is the volume as the judgements of Linux see it.

@@ -52,7 +52,7 @@ func TestCrashes(t *testing.T) {
 	t.Cleanup(func() { command(t, "umount", dir) })
 	var all struct {
 		Images, Replayed, Same, Undetermined int
-		Log
+		Journal
 	}
 	list := slices.Clone(crashes)
 	if !full() {
@@ -64,16 +64,16 @@ func TestCrashes(t *testing.T) {
 			images := crash(t, dir, c.args, c.options, c.images, uint64(i))
 			for _, image := range images {
 				f := openImage(t, image, Options{})
-				log := f.Volume().Log
+				log := f.Volume().Journal
 				t.Logf("%+v", log)
 				all.Images++
 				all.Transactions += log.Transactions
-				all.Buffers += log.Buffers
+				all.Blocks += log.Blocks
 				all.Inodes += log.Inodes
 				all.Newer += log.Newer
 				all.Cancelled += log.Cancelled
 				all.Unfinished = append(all.Unfinished, log.Unfinished...)
-				if log.State == LogReplayed {
+				if log.State == JournalReplayed {
 					all.Replayed++
 				}
 				at, umount := mount(t, copyFile(t, image), "noatime")
@@ -110,7 +110,7 @@ func TestCrashes(t *testing.T) {
 		})
 	}
 	t.Logf("%+v", all)
-	if all.Replayed == 0 || all.Inodes == 0 || all.Buffers == 0 {
+	if all.Replayed == 0 || all.Inodes == 0 || all.Blocks == 0 {
 		t.Errorf("too little was to be recovered: %+v", all)
 	}
 }

@@ -52,7 +52,7 @@ func TestIntents(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				log := Log{}
+				log := Journal{}
 				r := &replayer{f: f, log: &log, intents: map[intentID][]byte{}}
 				if err := r.intent(intentItem(tt.begun, 5, tt.parts(f)...)); err != nil {
 					t.Fatal(err)
@@ -88,7 +88,7 @@ func TestIntents(t *testing.T) {
 			}
 		})
 	}
-	r := &replayer{log: &Log{}, intents: map[intentID][]byte{}}
+	r := &replayer{log: &Journal{}, intents: map[intentID][]byte{}}
 	if err := r.intent(intentItem(0x1250, 1)); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "0x1250") {
 		t.Errorf("an item that is not known: %v", err)
 	}
@@ -96,7 +96,7 @@ func TestIntents(t *testing.T) {
 
 // The log is held in memory up to a limit.
 func TestLogLimit(t *testing.T) {
-	r := &replayer{log: &Log{}, open: map[uint32]*transaction{}}
+	r := &replayer{log: &Journal{}, open: map[uint32]*transaction{}}
 	op := func(flags uint8, b []byte) error { return r.operation(&record{}, 1, flags, b) }
 	header := make([]byte, headerSize)
 	le.PutUint32(header, headerMagic)

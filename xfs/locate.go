@@ -20,9 +20,9 @@ func (f *File) Locate(off int64) (at int64, known bool, err error) {
 	return s.offset(r.physical) + off&(s.blockSize-1), true, nil
 }
 
-// InodeAt tells where on the volume, in bytes, the inode of a name begins, that
+// Locate tells where on the volume, in bytes, the inode of a name begins, that
 // of a symbolic link itself. It is not known of one that the log changes.
-func (f *FS) InodeAt(name string) (at int64, known bool, err error) {
+func (f *FS) Locate(name string) (at int64, known bool, err error) {
 	i, err := f.resolve(name, false)
 	if err != nil {
 		return 0, false, &fs.PathError{Op: "locate", Path: name, Err: err}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/coldcheck/coldcheck/internal/fslog"
 	"github.com/coldcheck/coldcheck/internal/lru"
 )
 
@@ -41,35 +42,26 @@ const (
 	opUnmount  = 0x20
 )
 
-// LogState says what became of the log.
-type LogState int
+// JournalState says what became of the log. It is the same type in every
+// filesystem of this module.
+type JournalState = fslog.State
 
-// States of a log.
+// States of the log.
 const (
-	LogClean    LogState = iota // nothing was to be done
-	LogReplayed                 // what it holds is part of what is read
-	LogFailed                   // it holds changes that cannot be replayed
+	JournalClean    JournalState = fslog.Clean    // nothing was to be done
+	JournalReplayed JournalState = fslog.Replayed // what it holds is part of what is read
+	JournalFailed   JournalState = fslog.Failed   // it holds changes that cannot be replayed
 )
 
-func (s LogState) String() string {
-	switch s {
-	case LogClean:
-		return "clean"
-	case LogReplayed:
-		return "replayed"
-	}
-	return "failed"
-}
-
-// Log tells what was in the log.
-type Log struct {
-	State        LogState
-	Err          error // why it cannot be replayed, if State is LogFailed; ErrCorrupt or ErrUnsupported
+// Journal tells what was in the log.
+type Journal struct {
+	State        JournalState
+	Err          error // why it cannot be replayed, if State is JournalFailed; ErrCorrupt or ErrUnsupported
 	External     bool  // it is on another device
 	Size         int64 // in bytes
 	Records      int   // that were read
 	Transactions int   // that were replayed
-	Buffers      int   // changes of blocks that were replayed
+	Blocks       int   // changes of blocks that were replayed
 	Inodes       int   // changes of inodes that were replayed
 	Newer        int   // changes that the volume had already
 	Cancelled    int   // changes of blocks that were given back later
@@ -476,10 +468,10 @@ func (j *journal) verify(r *record, b []byte) error {
 
 // recover looks into the log and lays what it holds over the image. The error
 // is the reader's; what is wrong with the log is in its Err.
-func (f *FS) recover() (Log, error) {
+func (f *FS) recover() (Journal, error) {
 	s := &f.super
-	log := Log{Size: int64(s.logBlocks) << s.blockBits, External: s.logStart == 0}
-	fail := func(err error) (Log, error) {
+	log := Journal{State: JournalClean, Size: int64(s.logBlocks) << s.blockBits, External: s.logStart == 0}
+	fail := func(err error) (Journal, error) {
 		if f.disk.over != nil {
 			f.disk.over.giveUp()
 			f.disk.over = nil
@@ -487,7 +479,7 @@ func (f *FS) recover() (Log, error) {
 		if !recoverable(err) {
 			return log, err
 		}
-		log.State, log.Err = LogFailed, err
+		log.State, log.Err = JournalFailed, err
 		f.disk.cache = lru.Cache[int64, []byte]{Max: maxBlockCache}
 		clear(f.pending)
 		return log, nil
@@ -509,7 +501,7 @@ func (f *FS) recover() (Log, error) {
 	if unknown := s.logIncompat &^ logIncompatXattrs; unknown != 0 {
 		return fail(unsupported("log features %q", featureNames(unknown, logIncompatNames, "log feature")))
 	}
-	log.State = LogReplayed
+	log.State = JournalReplayed
 	f.disk.over = &overlay{pages: map[int64]*page{}, reserve: f.options.Reserve}
 	if err := f.replay(j, e, &log); err != nil {
 		return fail(err)

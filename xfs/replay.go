@@ -62,7 +62,7 @@ func (i *item) kind() uint16 { return le.Uint16(i.regions[0]) }
 // back later must not be changed any more, since something else may be there.
 type replayer struct {
 	f         *FS
-	log       *Log
+	log       *Journal
 	pass      int
 	open      map[uint32]*transaction
 	held      int // bytes
@@ -77,7 +77,7 @@ type span struct {
 	count uint32
 }
 
-func (f *FS) replay(j *journal, e logExtent, log *Log) error {
+func (f *FS) replay(j *journal, e logExtent, log *Journal) error {
 	r := &replayer{f: f, log: log, cancelled: map[span]int{}, given: map[int64]int{}, intents: map[intentID][]byte{}}
 	for r.pass = 1; r.pass <= 2; r.pass++ {
 		r.open, r.held = map[uint32]*transaction{}, 0
@@ -366,7 +366,7 @@ func (r *replayer) buffer(t *transaction, i *item) error {
 		r.log.Newer++
 		return nil
 	}
-	r.log.Buffers++
+	r.log.Blocks++
 	if flags&bufferInodes != 0 {
 		return r.inodeBlock(i, off, size)
 	}
@@ -685,7 +685,7 @@ func (r *replayer) icreate(i *item) error {
 			return err
 		}
 	}
-	r.log.Buffers++
+	r.log.Blocks++
 	return nil
 }
 

@@ -96,7 +96,7 @@ func (f *FS) computeUsage() (Usage, error) {
 func (f *FS) knowsTrees() bool {
 	s := &f.super
 	return s.roCompat&(roCompatFinobt|roCompatRmapbt|roCompatReflink) != 0 ||
-		f.volume.Log.State != LogClean && (s.version == 5 || s.features2&features2LazyCount != 0)
+		f.volume.Journal.State != JournalClean && (s.version == 5 || s.features2&features2LazyCount != 0)
 }
 
 // inodesAmong is how many inodes there could be: those that there are, and as

@@ -92,7 +92,7 @@ func TestVariants(t *testing.T) {
 				t.Errorf("damage: %+v", d)
 			}
 			if v := f.Volume(); !v.Clean {
-				t.Errorf("not clean: %+v", v.Log)
+				t.Errorf("not clean: %+v", v.Journal)
 			}
 		})
 	}

@@ -21,20 +21,20 @@ type Volume struct {
 	Groups       int64
 	Size         int64 // in bytes
 	Realtime     int64 // of the realtime device, in bytes; its content is not read
-	Log          Log
+	Journal      Journal
 }
 
 // Volume describes the volume as it was when it was opened.
 func (f *FS) Volume() Volume { return f.volume }
 
-func (f *FS) describe(log Log) {
+func (f *FS) describe(log Journal) {
 	s := &f.super
 	f.volume = Volume{
 		Version:      int(s.version),
 		Label:        bytename.EncodePath([]byte(s.label)),
 		UUID:         formatUUID(s.uuid),
 		Features:     s.featureList(),
-		Clean:        log.State == LogClean,
+		Clean:        log.State == JournalClean,
 		BlockSize:    int(s.blockSize),
 		SectorSize:   int(s.sectorSize),
 		InodeSize:    s.inodeSize,
@@ -43,7 +43,7 @@ func (f *FS) describe(log Log) {
 		Groups:       int64(s.groups),
 		Size:         int64(s.blocks) << s.blockBits,
 		Realtime:     int64(min(s.realtime, 1<<46)) << s.blockBits,
-		Log:          log,
+		Journal:      log,
 	}
 }
 

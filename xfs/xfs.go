@@ -93,7 +93,7 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
-	if log.State == LogFailed && !o.Stale {
+	if log.State == JournalFailed && !o.Stale {
 		f.unknown = fmt.Errorf("the log holds changes that cannot be replayed: %w", log.Err)
 	}
 	if held := int64(f.super.blocks) << f.super.blockBits; held > size {

@@ -175,9 +175,9 @@ func TestVolume(t *testing.T) {
 	f := openBytes(t, unpack(t, "v5"))
 	v := f.Volume()
 	got := Volume{Version: v.Version, Label: v.Label, Clean: v.Clean, BlockSize: v.BlockSize, SectorSize: v.SectorSize, InodeSize: v.InodeSize,
-		DirBlockSize: v.DirBlockSize, Blocks: v.Blocks, Groups: v.Groups, Size: v.Size, Log: v.Log}
+		DirBlockSize: v.DirBlockSize, Blocks: v.Blocks, Groups: v.Groups, Size: v.Size, Journal: v.Journal}
 	want := Volume{Version: 5, Label: "v5", Clean: true, BlockSize: 1024, SectorSize: 512, InodeSize: 512, DirBlockSize: 4096,
-		Blocks: 16384, Groups: 1, Size: 16 << 20, Log: Log{Size: 4 << 20}}
+		Blocks: 16384, Groups: 1, Size: 16 << 20, Journal: Journal{State: JournalClean, Size: 4 << 20}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -192,7 +192,7 @@ func TestVolume(t *testing.T) {
 
 	f = openBytes(t, unpack(t, "dirty"))
 	v = f.Volume()
-	if v.Clean || v.Log.State != LogReplayed || v.Log.Transactions == 0 || v.Log.Buffers == 0 || v.Log.Inodes == 0 || v.Log.Err != nil {
+	if v.Clean || v.Journal.State != JournalReplayed || v.Journal.Transactions == 0 || v.Journal.Blocks == 0 || v.Journal.Inodes == 0 || v.Journal.Err != nil {
 		t.Errorf("%+v", v)
 	}
 }
@@ -205,7 +205,7 @@ func TestLogMatters(t *testing.T) {
 	at := s.offset(s.logStart)
 	clear(raw[at : at+int64(s.logBlocks)<<s.blockBits])
 	f := openBytes(t, raw)
-	if v := f.Volume(); v.Log.State != LogFailed || !errors.Is(v.Log.Err, ErrCorrupt) {
+	if v := f.Volume(); v.Journal.State != JournalFailed || !errors.Is(v.Journal.Err, ErrCorrupt) {
 		t.Errorf("%+v", v)
 	}
 	for _, name := range []string{".", "before/3", "last", "nothing"} {
@@ -444,15 +444,15 @@ func TestLocate(t *testing.T) {
 	if _, known, _ := file.Locate(file.Size()); known {
 		t.Error("the end")
 	}
-	at, known, err := f.InodeAt("home/user/pieces")
+	at, known, err := f.Locate("home/user/pieces")
 	if info, _ := f.Stat("home/user/pieces"); err != nil || !known || be.Uint64(raw[at+0x98:]) != info.Sys().(*Entry).Inode {
 		t.Errorf("inode: %d, %v, %v", at, known, err)
 	}
-	if _, _, err := f.InodeAt("nothing"); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := f.Locate("nothing"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 	dirty := openBytes(t, unpack(t, "dirty"))
-	if _, known, err := dirty.InodeAt("last"); known || err != nil {
+	if _, known, err := dirty.Locate("last"); known || err != nil {
 		t.Errorf("what is in the log: %v, %v", known, err)
 	}
 }

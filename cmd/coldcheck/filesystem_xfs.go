@@ -36,10 +36,10 @@ func (xfsVolume) name(p string) string { return slashed(p) }
 
 func (v xfsVolume) damage() []string {
 	var lines []string
-	switch log := v.Volume().Log; log.State {
-	case xfs.LogFailed:
+	switch log := v.Volume().Journal; log.State {
+	case xfs.JournalFailed:
 		lines = append(lines, fmt.Sprintf("the log cannot be replayed: %v: shown as it lies", log.Err))
-	case xfs.LogReplayed:
+	case xfs.JournalReplayed:
 		lines = append(lines, fmt.Sprintf("the log was replayed: %d transactions", log.Transactions))
 		for _, name := range log.Unfinished {
 			lines = append(lines, "a change in the log is not finished: "+name)

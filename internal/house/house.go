@@ -45,9 +45,9 @@ var rules = map[string][]string{
 	"scanner/statement":         {},
 	"scanner/crosscheck":        {"scanner/requirement", "scanner/disk"},
 	"scanner/disk":              {},
-	"ntfs":                      {"internal/lru", "internal/parallel"},
-	"ext4":                      {"internal/bytename", "internal/lru", "internal/parallel"},
-	"xfs":                       {"internal/bytename", "internal/lru", "internal/parallel"},
+	"ntfs":                      {"internal/fslog", "internal/lru", "internal/parallel"},
+	"ext4":                      {"internal/bytename", "internal/fslog", "internal/lru", "internal/parallel"},
+	"xfs":                       {"internal/bytename", "internal/fslog", "internal/lru", "internal/parallel"},
 	"registry":                  {},
 
 	"fixtures":                   {"fixtures/internal/library"},
@@ -59,6 +59,7 @@ var rules = map[string][]string{
 
 	"internal/bytename": {},
 	"internal/fat":      {},
+	"internal/fslog":    {},
 	"internal/lru":      {},
 	"internal/bench":    {everything, "internal/hivetest"},
 	"internal/house":    {},
