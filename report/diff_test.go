@@ -124,7 +124,9 @@ func TestCompareEvidence(t *testing.T) {
 		return e
 	}
 	type list = []requirement.Evidence
-	elsewhere := func(e *requirement.Evidence) { e.Offset, e.ConfirmedBy = new(int64), "regparser" }
+	elsewhere := func(e *requirement.Evidence) {
+		e.Offset, e.CrossCheck = new(int64), requirement.CrossCheck{State: requirement.CrossConfirmed, Readers: "regparser"}
+	}
 	later := func(e *requirement.Evidence) { e.Time = e.Time.Add(time.Second) }
 	noted := func(e *requirement.Evidence) { e.Note = "from the transaction log" }
 	retyped := func(e *requirement.Evidence) { e.Type = "REG_DWORD" }

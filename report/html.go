@@ -241,11 +241,10 @@ func htmlFindingOf(f requirement.Finding) (htmlFinding, error) {
 	for _, e := range f.Evidence {
 		where, what := told(e)
 		he := htmlEvidence{Where: neutral(where), What: neutral(what), Bytes: place(e)}
-		switch {
-		case e.ConfirmedBy != "":
-			he.Confirmed = "confirmed by " + Neutral(e.ConfirmedBy)
-		case e.Unconfirmed != "":
-			he.Confirmed = Neutral(e.Unconfirmed)
+		if e.CrossCheck.State == requirement.CrossConfirmed {
+			he.Confirmed = "confirmed by " + Neutral(e.CrossCheck.Readers)
+		} else {
+			he.Confirmed = Neutral(unconfirmed(e.CrossCheck))
 		}
 		h.Evidence = append(h.Evidence, he)
 	}

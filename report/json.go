@@ -3,6 +3,7 @@ package report
 import (
 	_ "embed" // for Schema
 	"io"
+	"strings"
 	"time"
 
 	"github.com/coldcheck/coldcheck/scanner"
@@ -307,7 +308,7 @@ func evidence(e requirement.Evidence) jsonEvidence {
 		Kind: e.Kind, Origin: e.Origin, Content: e.Content,
 		Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data,
 		Offset: e.Offset, ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset, Time: timestamp(e.Time), Note: e.Note,
-		ConfirmedBy: e.ConfirmedBy, Unconfirmed: e.Unconfirmed,
+		ConfirmedBy: e.CrossCheck.Readers, Unconfirmed: unconfirmed(e.CrossCheck),
 	}
 	if e.Kind != "" {
 		j.Found = &e.Found
@@ -316,6 +317,27 @@ func evidence(e requirement.Evidence) jsonEvidence {
 		j.Value = &e.Value
 	}
 	return j
+}
+
+// unconfirmed says why a cross-check did not confirm a piece of evidence: the state and the reason, apart by ": ". It
+// returns "" where other parsers confirmed it, or without a cross-check.
+func unconfirmed(c requirement.CrossCheck) string {
+	if c.State == "" || c.State == requirement.CrossConfirmed {
+		return ""
+	}
+	return string(c.State) + ": " + c.Reason
+}
+
+// crossCheckOf returns what evidence wrote as confirmed_by and unconfirmed.
+func crossCheckOf(confirmedBy, unconfirmed string) requirement.CrossCheck {
+	state, reason, _ := strings.Cut(unconfirmed, ": ")
+	switch s := requirement.CrossCheckState(state); {
+	case confirmedBy != "":
+		return requirement.CrossCheck{State: requirement.CrossConfirmed, Readers: confirmedBy}
+	case s == requirement.CrossDiffers, s == requirement.CrossFailed, s == requirement.CrossNotAsked:
+		return requirement.CrossCheck{State: s, Reason: reason}
+	}
+	return requirement.CrossCheck{}
 }
 
 // hasValue says that the evidence is a value: one with a name, or the default

@@ -222,8 +222,8 @@ func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 		}
 		l.putIf("modified", timestamp(e.Time))
 		l.putIf("note", e.Note)
-		l.putIf("confirmed_by", e.ConfirmedBy)
-		l.putIf("unconfirmed", e.Unconfirmed)
+		l.putIf("confirmed_by", e.CrossCheck.Readers)
+		l.putIf("unconfirmed", unconfirmed(e.CrossCheck))
 		l.end()
 	}
 	if o := f.Omitted; o.Any() {

@@ -378,15 +378,17 @@ func crossChecked() *scanner.Result {
 	pass := requirement.Find(row("win.rds.enabled", requirement.Required), requirement.Pass("it starts by hand",
 		requirement.Evidence{
 			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Services\TermService`, Value: "Start", Type: "REG_DWORD", Data: "3",
-			ConfirmedBy: "go-ntfs v0.2.1, regparser v0.0.0-20250203141505-31e704a67ef7",
+			CrossCheck: requirement.CrossCheck{State: requirement.CrossConfirmed, Readers: "go-ntfs v0.2.1, regparser v0.0.0-20250203141505-31e704a67ef7"},
 		},
 		requirement.Evidence{
 			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Services\Backup`, Value: "ObjectName", Note: "from the transaction log",
-			Unconfirmed: "not asked: it is from the transaction log, which regparser does not apply",
+			CrossCheck: requirement.CrossCheck{State: requirement.CrossNotAsked, Reason: "it is from the transaction log, which regparser does not apply"},
 		}))
 	fail := requirement.Find(row("win.reboot.pending", requirement.Required), requirement.Fail("pending.xml is there",
-		requirement.Evidence{Source: "root", Path: "Windows/WinSxS/pending.xml", Data: "383 bytes", Unconfirmed: "differs: its size is 383, and 0 to go-ntfs"},
-		requirement.Evidence{Source: "root", Path: "Windows/WinSxS", Data: "folder", Unconfirmed: "failed: the second reader ended: no answer in time"}))
+		requirement.Evidence{Source: "root", Path: "Windows/WinSxS/pending.xml", Data: "383 bytes",
+			CrossCheck: requirement.CrossCheck{State: requirement.CrossDiffers, Reason: "its size is 383, and 0 to go-ntfs"}},
+		requirement.Evidence{Source: "root", Path: "Windows/WinSxS", Data: "folder",
+			CrossCheck: requirement.CrossCheck{State: requirement.CrossFailed, Reason: "the second reader ended: no answer in time"}}))
 	r := result(pass, fail)
 	r.Notices = []requirement.Notice{{
 		Level: requirement.LevelWarning, Source: "root", Path: "Windows/WinSxS/pending.xml",

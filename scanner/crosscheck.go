@@ -27,13 +27,6 @@ type CrossCheck struct {
 	NotAsked  int // of documents, out of logs that it does not apply, or of a kind that it does not read
 }
 
-// What Evidence.Unconfirmed begins with.
-const (
-	unconfirmedDiffers  = "differs: "
-	unconfirmedFailed   = "failed: "
-	unconfirmedNotAsked = "not asked: "
-)
-
 // crossCheck has other parsers read the evidence of all findings again, and
 // says in the evidence what came of it. It changes nothing else of a finding.
 // The error is that of the context.
@@ -115,21 +108,21 @@ func (p piece) conclude(answers []crosscheck.Answer, count *CrossCheck, n *disag
 	switch {
 	case p.beyond != "":
 		count.NotAsked++
-		p.Unconfirmed = unconfirmedNotAsked + p.beyond
+		p.CrossCheck = requirement.CrossCheck{State: requirement.CrossNotAsked, Reason: p.beyond}
 	case state == crosscheck.Differs && p.stale != "":
 		count.NotAsked++
-		p.Unconfirmed = unconfirmedNotAsked + p.stale
+		p.CrossCheck = requirement.CrossCheck{State: requirement.CrossNotAsked, Reason: p.stale}
 	case state == crosscheck.Differs:
 		count.Differ++
-		p.Unconfirmed = unconfirmedDiffers + reason
+		p.CrossCheck = requirement.CrossCheck{State: requirement.CrossDiffers, Reason: reason}
 		n.differ(*p.Evidence, reason)
 	case state == crosscheck.Failed:
 		count.Failed++
-		p.Unconfirmed = unconfirmedFailed + reason
+		p.CrossCheck = requirement.CrossCheck{State: requirement.CrossFailed, Reason: reason}
 		n.fail(*p.Evidence, reason)
 	default:
 		count.Confirmed++
-		p.ConfirmedBy = strings.Join(p.checks[0].Readers(), ", ")
+		p.CrossCheck = requirement.CrossCheck{State: requirement.CrossConfirmed, Readers: strings.Join(p.checks[0].Readers(), ", ")}
 	}
 }
 

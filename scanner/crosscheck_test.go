@@ -66,17 +66,19 @@ func crossChecked(c, other fixtures.Case) scanner.Input {
 
 // Why evidence of the built-in cases is not confirmed, as docs/cross-check.md
 // tells it.
-const (
-	fromLog    = "not asked: it is from the transaction log, which regparser does not apply"
-	recovered  = "not asked: the hive was recovered from its transaction logs, which regparser does not apply"
-	noSingle   = "not asked: it is no single file, key or value"
-	noParser   = "not asked: no other parser for the filesystem"
-	noChecksum = "failed: go-diskfs: it reads only filesystems with metadata_csum, which this one has not"
+var (
+	fromLog    = requirement.CrossCheck{State: notAsked, Reason: "it is from the transaction log, which regparser does not apply"}
+	recovered  = requirement.CrossCheck{State: notAsked, Reason: "the hive was recovered from its transaction logs, which regparser does not apply"}
+	noSingle   = requirement.CrossCheck{State: notAsked, Reason: "it is no single file, key or value"}
+	noParser   = requirement.CrossCheck{State: notAsked, Reason: "no other parser for the filesystem"}
+	noChecksum = requirement.CrossCheck{State: requirement.CrossFailed, Reason: "go-diskfs: it reads only filesystems with metadata_csum, which this one has not"}
 )
+
+const notAsked = requirement.CrossNotAsked
 
 // unconfirmed are the reasons that each built-in case shows; all other evidence
 // is confirmed.
-var unconfirmed = map[string][]string{
+var unconfirmed = map[string][]requirement.CrossCheck{
 	"ready":          nil,
 	"failing":        nil,
 	"dirty":          {fromLog, recovered},
@@ -124,20 +126,25 @@ func TestCrossCheckCases(t *testing.T) {
 			if n.Differ != 0 {
 				t.Errorf("%d differ", n.Differ)
 			}
-			reasons := map[string]bool{}
+			reasons := map[requirement.CrossCheck]bool{}
 			for _, f := range r.Findings {
 				for _, e := range f.Evidence {
-					if e.Unconfirmed != "" {
-						reasons[e.Unconfirmed] = true
+					if e.CrossCheck.State != requirement.CrossConfirmed {
+						reasons[e.CrossCheck] = true
 					}
 				}
 			}
 			want, builtIn := unconfirmed[c.Name]
-			if diff := cmp.Diff(want, slices.Sorted(maps.Keys(reasons))); builtIn && diff != "" {
+			if diff := cmp.Diff(want, slices.SortedFunc(maps.Keys(reasons), byReason)); builtIn && diff != "" {
 				t.Errorf("reasons (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// byReason orders failures before what was not asked, and these by their reasons.
+func byReason(a, b requirement.CrossCheck) int {
+	return strings.Compare(string(a.State)+a.Reason, string(b.State)+b.Reason)
 }
 
 // recount counts the evidence itself, and compares with what the result says.
@@ -147,24 +154,24 @@ func recount(t *testing.T, r *scanner.Result) scanner.CrossCheck {
 	for _, f := range r.Findings {
 		for _, e := range f.Evidence {
 			n.Pieces++
-			state, _, _ := strings.Cut(e.Unconfirmed, ": ")
-			switch state {
-			case "":
+			c := e.CrossCheck
+			switch c.State {
+			case requirement.CrossConfirmed:
 				n.Confirmed++
-			case "differs":
+			case requirement.CrossDiffers:
 				n.Differ++
-			case "failed":
+			case requirement.CrossFailed:
 				n.Failed++
-			case "not asked":
+			case requirement.CrossNotAsked:
 				n.NotAsked++
 			default:
-				t.Errorf("%s: unconfirmed %q", f.ID, e.Unconfirmed)
+				t.Errorf("%s: cross-check %+v", f.ID, c)
 			}
-			if state != "" {
-				t.Logf("%s: %s %s %s %s: %s", f.ID, e.Source, e.Path, e.Key, e.Value, e.Unconfirmed)
+			if c.State != requirement.CrossConfirmed {
+				t.Logf("%s: %s %s %s %s: %s: %s", f.ID, e.Source, e.Path, e.Key, e.Value, c.State, c.Reason)
 			}
-			if (e.ConfirmedBy == "") == (state == "") {
-				t.Errorf("%s: confirmed by %q, and %q", f.ID, e.ConfirmedBy, e.Unconfirmed)
+			if (c.Readers == "") == (c.State == requirement.CrossConfirmed) || (c.Reason == "") == (c.State != requirement.CrossConfirmed) {
+				t.Errorf("%s: confirmed by %q, and %s: %q", f.ID, c.Readers, c.State, c.Reason)
 			}
 		}
 	}
@@ -197,8 +204,8 @@ func TestCrossCheckOtherImages(t *testing.T) {
 		for _, e := range f.Evidence {
 			// What was changed to make the case fail bears the time of that.
 			changed := e.Time.Format("2006-01-02") == "2026-03-01"
-			if changed && !strings.HasPrefix(e.Unconfirmed, "differs: ") {
-				t.Errorf("%s: %s %s %s %s was changed, and %s confirms it", f.ID, e.Source, e.Path, e.Key, e.Value, e.ConfirmedBy)
+			if changed && e.CrossCheck.State != requirement.CrossDiffers {
+				t.Errorf("%s: %s %s %s %s was changed, and the cross-check says %+v", f.ID, e.Source, e.Path, e.Key, e.Value, e.CrossCheck)
 			}
 		}
 	}

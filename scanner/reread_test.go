@@ -167,25 +167,32 @@ func TestPieceConclude(t *testing.T) {
 		no   = crosscheck.Answer{State: crosscheck.Differs, Reason: "its size"}
 		lost = crosscheck.Answer{State: crosscheck.Failed, Reason: "no answer"}
 	)
+	var (
+		confirmed = requirement.CrossCheck{State: requirement.CrossConfirmed, Readers: crosscheck.GoNTFS}
+		differs   = requirement.CrossCheck{State: requirement.CrossDiffers, Reason: "its size"}
+		failed    = requirement.CrossCheck{State: requirement.CrossFailed, Reason: "no answer"}
+		notAsked  = func(why string) requirement.CrossCheck {
+			return requirement.CrossCheck{State: requirement.CrossNotAsked, Reason: why}
+		}
+	)
 	for name, c := range map[string]struct {
 		beyond, stale string
 		answers       []crosscheck.Answer
-		confirmed     string
-		unconfirmed   string
+		want          requirement.CrossCheck
 		count         CrossCheck
 		notices       int
 	}{
-		"agrees":               {"", "", []crosscheck.Answer{yes}, crosscheck.GoNTFS, "", CrossCheck{Confirmed: 1}, 0},
-		"differs":              {"", "", []crosscheck.Answer{no}, "", "differs: its size", CrossCheck{Differ: 1}, 1},
-		"fails":                {"", "", []crosscheck.Answer{lost}, "", "failed: no answer", CrossCheck{Failed: 1}, 1},
-		"one of two differs":   {"", "", []crosscheck.Answer{yes, no}, "", "differs: its size", CrossCheck{Differ: 1}, 1},
-		"differs, then fails":  {"", "", []crosscheck.Answer{no, lost}, "", "differs: its size", CrossCheck{Differ: 1}, 1},
-		"fails, then differs":  {"", "", []crosscheck.Answer{lost, no}, "", "differs: its size", CrossCheck{Differ: 1}, 1},
-		"fails, then agrees":   {"", "", []crosscheck.Answer{lost, yes}, "", "failed: no answer", CrossCheck{Failed: 1}, 1},
-		"recovered, agrees":    {"", "from a log", []crosscheck.Answer{yes}, crosscheck.GoNTFS, "", CrossCheck{Confirmed: 1}, 0},
-		"recovered, differs":   {"", "from a log", []crosscheck.Answer{no}, "", "not asked: from a log", CrossCheck{NotAsked: 1}, 0},
-		"recovered, fails":     {"", "from a log", []crosscheck.Answer{lost}, "", "failed: no answer", CrossCheck{Failed: 1}, 1},
-		"there is no question": {"a document", "", nil, "", "not asked: a document", CrossCheck{NotAsked: 1}, 0},
+		"agrees":               {"", "", []crosscheck.Answer{yes}, confirmed, CrossCheck{Confirmed: 1}, 0},
+		"differs":              {"", "", []crosscheck.Answer{no}, differs, CrossCheck{Differ: 1}, 1},
+		"fails":                {"", "", []crosscheck.Answer{lost}, failed, CrossCheck{Failed: 1}, 1},
+		"one of two differs":   {"", "", []crosscheck.Answer{yes, no}, differs, CrossCheck{Differ: 1}, 1},
+		"differs, then fails":  {"", "", []crosscheck.Answer{no, lost}, differs, CrossCheck{Differ: 1}, 1},
+		"fails, then differs":  {"", "", []crosscheck.Answer{lost, no}, differs, CrossCheck{Differ: 1}, 1},
+		"fails, then agrees":   {"", "", []crosscheck.Answer{lost, yes}, failed, CrossCheck{Failed: 1}, 1},
+		"recovered, agrees":    {"", "from a log", []crosscheck.Answer{yes}, confirmed, CrossCheck{Confirmed: 1}, 0},
+		"recovered, differs":   {"", "from a log", []crosscheck.Answer{no}, notAsked("from a log"), CrossCheck{NotAsked: 1}, 0},
+		"recovered, fails":     {"", "from a log", []crosscheck.Answer{lost}, failed, CrossCheck{Failed: 1}, 1},
+		"there is no question": {"a document", "", nil, notAsked("a document"), CrossCheck{NotAsked: 1}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ev := requirement.Evidence{Source: "root", Path: "a"}
@@ -196,7 +203,7 @@ func TestPieceConclude(t *testing.T) {
 			n := &disagreements{}
 			p.conclude(c.answers, &count, n)
 			n.notify(&trail)
-			if ev.ConfirmedBy != c.confirmed || ev.Unconfirmed != c.unconfirmed || count != c.count || len(trail.Notices()) != c.notices {
+			if ev.CrossCheck != c.want || count != c.count || len(trail.Notices()) != c.notices {
 				t.Errorf("%+v, %+v, %+v", ev, count, trail.Notices())
 			}
 		})

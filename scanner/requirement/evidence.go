@@ -50,7 +50,23 @@ type Evidence struct {
 	ImageOffset  *int64 // of the byte at Offset
 	RecordOffset *int64 // of the MFT record or the inode of the file at Path
 
-	// What a cross-check made of it; both are empty if there was none.
-	ConfirmedBy string // other parsers that read the same: "go-ntfs v0.2.1"
-	Unconfirmed string // why there are none, beginning with "differs: ", "failed: " or "not asked: "
+	CrossCheck CrossCheck // what other parsers made of it; the zero value without a cross-check
+}
+
+// CrossCheckState says whether other parsers read the same.
+type CrossCheckState string
+
+// The states of cross-checked evidence.
+const (
+	CrossConfirmed CrossCheckState = "confirmed" // they read the same
+	CrossDiffers   CrossCheckState = "differs"   // they read something else
+	CrossFailed    CrossCheckState = "failed"    // they could not read it
+	CrossNotAsked  CrossCheckState = "not asked" // they do not read evidence of its kind or origin
+)
+
+// CrossCheck is what other parsers made of a piece of evidence.
+type CrossCheck struct {
+	State   CrossCheckState // "" without a cross-check
+	Readers string          // of CrossConfirmed: the parsers with their versions, as "go-ntfs v0.2.1, regparser v0.1.0"
+	Reason  string          // of the other states: what differs, what failed, or why it was not asked
 }
