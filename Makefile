@@ -5,6 +5,7 @@ TIMEOUT ?= 30m
 IMAGES ?= 20000
 SEED ?= 0
 STATICCHECK_VERSION = v0.8.2
+GOVULNCHECK_VERSION = v1.9.0
 
 # Real tools that tests and fixtures are made with and compared to. They need
 # root, loop devices and /dev/fuse; without them their tests are skipped.
@@ -42,28 +43,49 @@ demo: build
 test:
 	$(GO) test -timeout $(TIMEOUT) ./...
 
-# All kinds of XFS, and all crashes, beside the kernel: ten minutes, as root.
+# Everything that takes too long for test: every test at full length, the race
+# detector on all packages, torture, and a minute of each fuzz target. Takes
+# hours. Run it as root, with the tools.
+.PHONY: nightly
+nightly:
+	COLDCHECK_NIGHTLY=1 COLDCHECK_STRICT=1 $(GO) test -count=1 -timeout 0 ./...
+	$(MAKE) race RACE=./...
+	$(MAKE) torture
+	$(MAKE) fuzz
+
+# The tests of XFS at full length, with every kind of volume and all crash
+# images. Takes ten minutes. Run it as root.
 .PHONY: test-xfs
 test-xfs:
-	COLDCHECK_XFS=full COLDCHECK_STRICT=1 $(GO) test -count=1 -v -timeout $(TIMEOUT) ./xfs
+	COLDCHECK_NIGHTLY=1 COLDCHECK_STRICT=1 $(GO) test -count=1 -v -timeout $(TIMEOUT) ./xfs
 
-# All damaged volumes beside ntfs-3g: a minute, as root.
+# All damaged volumes compared with ntfs-3g. Takes a minute. Run it as root.
 .PHONY: test-ntfs
 test-ntfs:
-	COLDCHECK_NTFS=full COLDCHECK_STRICT=1 $(GO) test -count=1 -v -run '^TestPresence3g$$' ./ntfs
+	COLDCHECK_NIGHTLY=1 COLDCHECK_STRICT=1 $(GO) test -count=1 -v -run '^TestPresence3g$$' ./ntfs
 
-# Without the real tools, whose work under the race detector tells nothing new.
+# The packages that start goroutines, and those whose code runs in them. Short
+# mode leaves out the real tools: the race detector does not see into them.
+RACE ?= ./cmd/... ./ext4 ./internal/memory ./internal/mutate ./internal/parallel ./ntfs ./registry ./scanner/... ./xfs
 race:
-	CGO_ENABLED=1 $(GO) test -timeout $(TIMEOUT) -short -race ./...
+	CGO_ENABLED=1 $(GO) test -timeout $(TIMEOUT) -short -race $(RACE)
 
-# The evidence of every case read again by other parsers, which takes minutes.
+# Reads the evidence of every case again with other parsers. Takes minutes.
 cross-check:
-	COLDCHECK_CROSS_CHECK_ALL=1 $(GO) test -timeout $(TIMEOUT) -run '^TestCrossCheckCases$$' -v ./scanner
+	COLDCHECK_NIGHTLY=1 $(GO) test -timeout $(TIMEOUT) -run '^TestCrossCheckCases$$' -v ./scanner
 
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
 	staticcheck ./...
+
+# Known vulnerabilities in what the program calls. The database is on the
+# network; where it cannot be reached, the target says so and succeeds.
+.PHONY: vuln
+vuln:
+	@found=$$(govulncheck ./... 2>&1); status=$$?; echo "$$found"; \
+	case $$found in *"fetching vulnerabilities: "*) echo "vuln: NOT CHECKED: the database cannot be reached" >&2;; \
+	*) exit $$status;; esac
 
 # Each fuzz target in turn, for FUZZTIME.
 fuzz:
@@ -83,7 +105,7 @@ torture:
 # All of the corpus, with the files that take long to unpack, and a table of what
 # became of them.
 corpus:
-	COLDCHECK_LONG=1 $(GO) test ./scanner -run '^TestCorpus$$' -count=1 -v -timeout $(TIMEOUT)
+	COLDCHECK_NIGHTLY=1 $(GO) test ./scanner -run '^TestCorpus$$' -count=1 -v -timeout $(TIMEOUT)
 
 # Roots of Debian and Ubuntu by debootstrap, into ROOTS, and what is read of them
 # beside their own tools: dpkg-query, systemctl, netplan, ifquery, cloud-init's
@@ -125,6 +147,7 @@ tools:
 		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	fi
 	$(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	$(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	@command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends npm
 	@test "$$(cat .cache/validators/installed 2>/dev/null)" = "$(VALIDATORS)" || { \
 		rm -rf .cache/validators && mkdir -p .cache/validators && \

@@ -11,12 +11,14 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 // presenceVolumes is how many damaged volumes are compared with ntfs-3g;
-// COLDCHECK_NTFS=full compares all.
+// make nightly compares all.
 func presenceVolumes() int {
-	if os.Getenv("COLDCHECK_NTFS") == "full" {
+	if testenv.Nightly() {
 		return 200
 	}
 	return 25

@@ -33,9 +33,8 @@ import (
 )
 
 const (
-	// corpusLong, set to 1, has the files read too that are larger than
-	// corpusShort; unpacking them takes a minute.
-	corpusLong  = "COLDCHECK_LONG"
+	// corpusShort is the size of the largest file that is read without make
+	// nightly: unpacking the larger ones takes a minute.
 	corpusShort = 32 << 20
 
 	// What a file may cost: time, and memory beside four times its size.
@@ -61,7 +60,7 @@ type reading struct {
 // bounded time and memory. go test -v prints the table.
 func TestCorpus(t *testing.T) {
 	dir := testenv.Corpus(t)
-	long := os.Getenv(corpusLong) == "1"
+	long := testenv.Nightly()
 	var names []string
 	sizes := map[string]int64{}
 	for _, row := range corpusRows(t, dir) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -92,15 +93,12 @@ var unconfirmed = map[string][]requirement.CrossCheck{
 	"linux-ubuntu":   {noSingle, noParser},
 }
 
-// allCases has every case cross-checked, which takes minutes.
-const allCases = "COLDCHECK_CROSS_CHECK_ALL"
-
 // TestCrossCheckCases has the evidence of the built-in cases, and of some of
-// the others, read again. No status changes, and nothing differs.
+// the others, read again; make nightly has that of all, which takes minutes. No status changes, and nothing differs.
 func TestCrossCheckCases(t *testing.T) {
 	cases := fixtures.Cases()
 	for i, c := range testcases.All(t)[len(cases):] {
-		if i%25 == 0 || os.Getenv(allCases) != "" {
+		if i%25 == 0 || testenv.Nightly() {
 			cases = append(cases, c)
 		}
 	}

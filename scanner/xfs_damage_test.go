@@ -6,10 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -36,7 +36,7 @@ func (p patched) ReadAt(b []byte, off int64) (int, error) {
 // undetermined, or the scan is refused.
 func TestDamagedXFS(t *testing.T) {
 	trials := 40
-	if os.Getenv("COLDCHECK_XFS") == "full" {
+	if testenv.Nightly() {
 		trials = 1000
 	}
 	const begin, size, page = 2 << 20, 81917 << 20, 4096 // of the root partition

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 // crashes are volumes that are caught while they are written to: how they are
@@ -55,7 +57,7 @@ func TestCrashes(t *testing.T) {
 		Journal
 	}
 	list := slices.Clone(crashes)
-	if !full() {
+	if !testenv.Nightly() {
 		list = list[:1]
 		list[0].images = 1
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 // state is what a volume shows: what is at each path, and what each directory
@@ -118,7 +120,7 @@ func dataBlocks(t testing.TB, f *FS, paths []string) map[int64]bool {
 // nothing else is shown in its place.
 func TestDamageIsSeen(t *testing.T) {
 	trials := 150
-	if full() {
+	if testenv.Nightly() {
 		trials = 2000
 	}
 	for _, name := range []string{"v5", "dirty"} {
@@ -201,7 +203,7 @@ func inLog(s *superblock, at int) bool {
 // memory, whatever it shows.
 func TestDamageIsSurvived(t *testing.T) {
 	trials := 100
-	if full() {
+	if testenv.Nightly() {
 		trials = 1000
 	}
 	raw := unpack(t, "v4")

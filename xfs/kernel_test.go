@@ -31,10 +31,6 @@ func kernel(t testing.TB) {
 	testenv.Tool(t, "losetup", "mount", "umount", "mkfs.xfs")
 }
 
-// full reports whether all is tested, which takes ten minutes: what make
-// test-xfs does.
-func full() bool { return os.Getenv("COLDCHECK_XFS") == "full" }
-
 // command runs a program that has to succeed.
 func command(t testing.TB, name string, args ...string) string {
 	t.Helper()

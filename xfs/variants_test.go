@@ -3,6 +3,8 @@ package xfs
 import (
 	"strings"
 	"testing"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 type variant struct {
@@ -72,7 +74,7 @@ var variants4 = []variant{
 func TestVariants(t *testing.T) {
 	kernel(t)
 	list := append(variants, variants4...)
-	if !full() {
+	if !testenv.Nightly() {
 		list = list[:1]
 	}
 	for i, v := range list {

@@ -24,8 +24,9 @@ import (
 )
 
 const (
-	strictVar = "COLDCHECK_STRICT"
-	corpusVar = "COLDCHECK_CORPUS"
+	strictVar  = "COLDCHECK_STRICT"
+	corpusVar  = "COLDCHECK_CORPUS"
+	nightlyVar = "COLDCHECK_NIGHTLY"
 )
 
 // maxCorpusFile bounds what CorpusFile holds in memory. The largest file of
@@ -35,6 +36,11 @@ const maxCorpusFile = 2 << 30
 // Strict reports whether a test that lacks something fails instead of being
 // skipped.
 func Strict() bool { return os.Getenv(strictVar) == "1" }
+
+// Nightly reports whether tests do all of their work, which takes hours: what
+// make nightly does. Otherwise a test whose work is long does a part of it that
+// is the same in every run.
+func Nightly() bool { return os.Getenv(nightlyVar) == "1" }
 
 // Corpus returns the corpus' folder, the value of COLDCHECK_CORPUS. The test is
 // skipped if that is not set, and fails if it names no folder.
