@@ -100,7 +100,7 @@ fuzz:
 # The fooling test: damaged images, one after the other. As root, with the tools.
 torture:
 	COLDCHECK_TORTURE=$(IMAGES) COLDCHECK_TORTURE_SEED=$(SEED) COLDCHECK_STRICT=1 \
-		$(GO) test ./internal/mutate -run '^TestTorture$$' -count=1 -v -timeout 0
+		$(GO) test ./scanner/internal/mutate -run '^TestTorture$$' -count=1 -v -timeout 0
 
 # All of the corpus, with the files that take long to unpack, and a table of what
 # became of them.

@@ -42,6 +42,7 @@ var rules = map[string][]string{
 	"scanner/internal/linux":    {"scanner/requirement", "scanner/statement", "scanner/internal/", "ext4", "xfs"},
 	"scanner/internal/packages": {"scanner/internal/"},
 	"scanner/internal/":         {"internal/parallel", "scanner/requirement"},
+	"scanner/internal/mutate":   {"internal/hivetest"},
 	"scanner/statement":         {},
 	"scanner/crosscheck":        {"scanner/requirement", "scanner/disk"},
 	"scanner/disk":              {},
@@ -65,13 +66,12 @@ var rules = map[string][]string{
 	"internal/house":    {},
 	"internal/hivetest": {"internal/testenv"},
 	"internal/memory":   {},
-	"internal/mutate":   {"internal/hivetest"},
 	"internal/parallel": {},
 	"internal/testenv":  {},
 }
 
 // forTests are packages that no program contains.
-var forTests = []string{"internal/bench", "internal/house", "internal/hivetest", "internal/mutate", "internal/testenv", "fixtures/testcases"}
+var forTests = []string{"internal/bench", "internal/house", "internal/hivetest", "scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
 
 // outsiders are modules of others that only the named packages may import:
 // parsers that hostile images can bring down stay behind guards.

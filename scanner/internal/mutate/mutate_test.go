@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/coldcheck/coldcheck/internal/mutate"
+	"github.com/coldcheck/coldcheck/scanner/internal/mutate"
 )
 
 // What is damaged depends on the case and the seed alone, and the image below

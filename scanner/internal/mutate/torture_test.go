@@ -22,9 +22,9 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
-	"github.com/coldcheck/coldcheck/internal/mutate"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/internal/mutate"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 

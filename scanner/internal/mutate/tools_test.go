@@ -25,9 +25,9 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/hivetest"
-	"github.com/coldcheck/coldcheck/internal/mutate"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/internal/mutate"
 )
 
 // toolTime is how long a tool may take over a damaged volume.

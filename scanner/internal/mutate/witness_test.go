@@ -17,10 +17,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/coldcheck/coldcheck/ext4"
-	"github.com/coldcheck/coldcheck/internal/mutate"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/internal/mutate"
 	"github.com/coldcheck/coldcheck/scanner/internal/packages"
 	"github.com/coldcheck/coldcheck/xfs"
 )
