@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -123,7 +124,7 @@ func FuzzPatched(f *testing.F) {
 			return
 		}
 		copy(raw[int(at)%len(raw):], patch)
-		v, err := Options{Stale: which&0x80 != 0, Memory: 16 << 20, Readers: 1}.Open(bytes.NewReader(raw), int64(len(raw)))
+		v, err := Open(context.Background(), bytes.NewReader(raw), int64(len(raw)), Options{Stale: which&0x80 != 0, Memory: 16 << 20, Readers: 1})
 		if err != nil {
 			if !recoverable(err) {
 				t.Fatalf("an error of no kind: %v", err)

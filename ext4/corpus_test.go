@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -104,7 +105,7 @@ func TestCorpusReplay(t *testing.T) {
 		}
 		t.Run(short, func(t *testing.T) {
 			raw := testenv.CorpusFile(t, name)
-			f, err := Options{Stale: true}.Open(bytes.NewReader(raw), int64(len(raw)))
+			f, err := Open(context.Background(), bytes.NewReader(raw), int64(len(raw)), Options{Stale: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -196,7 +197,7 @@ func TestCorpusAll(t *testing.T) {
 			}
 			volume := raw[min(len(raw), 512*sector):]
 			for _, stale := range []bool{false, true} {
-				f, err := Options{Stale: stale}.Open(bytes.NewReader(volume), int64(len(volume)))
+				f, err := Open(context.Background(), bytes.NewReader(volume), int64(len(volume)), Options{Stale: stale})
 				if err != nil {
 					if !recoverable(err) {
 						t.Errorf("%s: %v", name, err)
@@ -236,7 +237,7 @@ func TestCorpusKernel(t *testing.T) {
 		name := filepath.Base(filepath.Dir(path))
 		rel, _ := filepath.Rel(root, path)
 		raw := testenv.CorpusFile(t, filepath.ToSlash(rel))
-		f, err := Open(bytes.NewReader(raw), int64(len(raw)))
+		f, err := Open(context.Background(), bytes.NewReader(raw), int64(len(raw)), Options{})
 		if err != nil {
 			continue
 		}

@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -155,7 +156,7 @@ func TestDamageIsSeen(t *testing.T) {
 					place, n = at, size
 					clear(damaged[at : at+size])
 				}
-				f, err := Open(bytes.NewReader(damaged), int64(len(damaged)))
+				f, err := Open(context.Background(), bytes.NewReader(damaged), int64(len(damaged)), Options{})
 				if err != nil {
 					refused++
 				} else {
@@ -221,7 +222,7 @@ func TestDamageIsSurvived(t *testing.T) {
 			}
 		}
 		begin := time.Now()
-		if f, err := Open(bytes.NewReader(damaged), int64(len(damaged))); err == nil {
+		if f, err := Open(context.Background(), bytes.NewReader(damaged), int64(len(damaged)), Options{}); err == nil {
 			use(f)
 		}
 		if passed := time.Since(begin); passed > 10*time.Second {

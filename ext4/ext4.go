@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/coldcheck/coldcheck/internal/lru"
+	"github.com/coldcheck/coldcheck/internal/opening"
 )
 
 // FS is one ext2, ext3 or ext4 volume. It is safe for concurrent use.
@@ -82,25 +84,26 @@ func (o *Options) giveBack(n int64) {
 // million files.
 const DefaultMemory = 400 << 20
 
-// Open opens a volume with the default Options.
-func Open(r io.ReaderAt, size int64) (*FS, error) { return Options{}.Open(r, size) }
-
 // Open reads the superblock and the group descriptors, and what is in the
 // journal: from then on the volume reads as if the kernel had mounted it. The
-// reader must be safe for concurrent use; size is what it holds, in bytes.
+// reader must be safe for concurrent use, and is read for as long as the volume
+// is; size is what it holds, in bytes. The context ends opening, and nothing
+// after that.
 //
 // What is damaged but can do without is reported by Damage, and what came out
 // of the journal by Volume; a journal that cannot be replayed is an error
 // there, and of every name. The error is ErrCorrupt if there is no usable
-// superblock, ErrUnsupported with the feature's name, or the reader's.
-func (o Options) Open(r io.ReaderAt, size int64) (fsys *FS, err error) {
+// superblock, ErrUnsupported with the feature's name, the reader's, or the
+// context's cause.
+func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, err error) {
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory
 	}
 	if o.Readers <= 0 {
 		o.Readers = max(2, runtime.GOMAXPROCS(0))
 	}
-	super, note, err := firstSuperblock(r, size)
+	reader := opening.NewReader(ctx, r)
+	super, note, err := firstSuperblock(reader, size)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +119,7 @@ func (o Options) Open(r io.ReaderAt, size int64) (fsys *FS, err error) {
 			o.giveBack(held)
 		}
 	}()
-	f.disk = newDevice(r, size, super.blockBits)
+	f.disk = newDevice(reader, size, super.blockBits)
 	var notes []string
 	if f.groups, notes, err = loadGroups(f.disk, &f.super); err != nil {
 		return nil, err
@@ -162,6 +165,9 @@ func (o Options) Open(r io.ReaderAt, size int64) (fsys *FS, err error) {
 		}
 	}
 	f.describe(&super, j)
+	if err := reader.Done(); err != nil {
+		return nil, err
+	}
 	return f, nil
 }
 

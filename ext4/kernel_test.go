@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -107,7 +108,7 @@ func openImage(t testing.TB, path string, o Options) *FS {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := o.Open(file, info.Size())
+	f, err := Open(context.Background(), file, info.Size(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -27,7 +28,7 @@ func TestReserve(t *testing.T) {
 	opened := int64(0) // what Open alone keeps
 	tree := func(n int64) error {
 		left, least = n, n
-		f, err := Options{Reserve: reserve, Readers: 1}.Open(bytes.NewReader(raw), int64(len(raw)))
+		f, err := Open(context.Background(), bytes.NewReader(raw), int64(len(raw)), Options{Reserve: reserve, Readers: 1})
 		opened = n - left
 		if err == nil {
 			_, err = f.Tree(".")
@@ -62,14 +63,14 @@ func TestReserveForJournal(t *testing.T) {
 	raw := unpack(t, "dirty")
 	errBudget := errors.New("over budget")
 	open := func(left int64) (f *FS, most, kept int64, err error) {
-		f, err = Options{Reserve: func(n int64) error {
+		f, err = Open(context.Background(), bytes.NewReader(raw), int64(len(raw)), Options{Reserve: func(n int64) error {
 			if kept+n > left {
 				return errBudget
 			}
 			kept += n
 			most = max(most, kept)
 			return nil
-		}}.Open(bytes.NewReader(raw), int64(len(raw)))
+		}})
 		return f, most, kept, err
 	}
 	f, most, kept, err := open(1 << 30)

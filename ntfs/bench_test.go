@@ -2,6 +2,7 @@ package ntfs
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -38,7 +39,7 @@ func BenchmarkImageOpen(b *testing.B) {
 	file, size := openImage(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		f, err := Open(file, size)
+		f, err := Open(context.Background(), file, size, Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -48,7 +49,7 @@ func BenchmarkImageOpen(b *testing.B) {
 
 func BenchmarkImageTree(b *testing.B) {
 	file, size := openImage(b)
-	f, err := Open(file, size)
+	f, err := Open(context.Background(), file, size, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func BenchmarkImageTree(b *testing.B) {
 
 func BenchmarkImageWalkDir(b *testing.B) {
 	file, size := openImage(b)
-	f, err := Open(file, size)
+	f, err := Open(context.Background(), file, size, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -207,7 +208,7 @@ func (g *generated) readIndex(p []byte, off int64) (int, error) {
 
 func TestGenerated(t *testing.T) {
 	g := newGenerated(100_000)
-	f, err := Open(g, g.size())
+	f, err := Open(context.Background(), g, g.size(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +247,7 @@ func (c *counting) ReadAt(p []byte, off int64) (int, error) {
 func TestReads(t *testing.T) {
 	g := newGenerated(100_000)
 	c := &counting{ReaderAt: g}
-	f, err := Open(c, g.size())
+	f, err := Open(context.Background(), c, g.size(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +291,7 @@ func TestReads(t *testing.T) {
 	}
 	e := small(t)
 	c = &counting{ReaderAt: bytes.NewReader(e.image)}
-	if f, err = Open(c, int64(len(e.image))); err != nil {
+	if f, err = Open(context.Background(), c, int64(len(e.image)), Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.Stat("resident"); err != nil { // now the root's index is known
@@ -313,7 +314,7 @@ func TestThreeMillionFiles(t *testing.T) {
 		t.Skip("takes 400 MiB")
 	}
 	g := newGenerated(3_000_000)
-	f, err := Open(g, g.size())
+	f, err := Open(context.Background(), g, g.size(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +332,7 @@ func BenchmarkOpen(b *testing.B) {
 			b.SetBytes(1024 * int64(records))
 			b.ReportAllocs()
 			for b.Loop() {
-				f, err := Open(g, g.size())
+				f, err := Open(context.Background(), g, g.size(), Options{})
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -343,7 +344,7 @@ func BenchmarkOpen(b *testing.B) {
 
 func BenchmarkStat(b *testing.B) {
 	g := newGenerated(100_000)
-	f, err := Open(g, g.size())
+	f, err := Open(context.Background(), g, g.size(), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -362,7 +363,7 @@ func BenchmarkStat(b *testing.B) {
 
 func BenchmarkTree(b *testing.B) {
 	g := newGenerated(100_000)
-	f, err := Open(g, g.size())
+	f, err := Open(context.Background(), g, g.size(), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package ntfs
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
@@ -64,7 +65,7 @@ func (b *builder) recordAt(record int) int { return 1024 * b.cluster(record) }
 func (b *builder) open(t testing.TB) *FS {
 	t.Helper()
 	image := b.image()
-	f, err := Open(bytes.NewReader(image), int64(len(image)))
+	f, err := Open(context.Background(), bytes.NewReader(image), int64(len(image)), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

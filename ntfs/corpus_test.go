@@ -3,6 +3,7 @@ package ntfs
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -147,7 +148,7 @@ func TestCorpus(t *testing.T) {
 				t.Fatal(err)
 			}
 			size := info.Size() - 512*image.sector
-			f, err := Open(io.NewSectionReader(file, 512*image.sector, size), size)
+			f, err := Open(context.Background(), io.NewSectionReader(file, 512*image.sector, size), size, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,7 @@ package ntfs
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -682,14 +683,14 @@ func (r failing) ReadAt(p []byte, off int64) (int, error) {
 func TestReadErrors(t *testing.T) {
 	e := small(t)
 	for _, at := range []int64{0, e.f.boot.mft, e.f.boot.mft + 100*1024} {
-		_, err := Open(failing{bytes.NewReader(e.image), at, at + 1}, int64(len(e.image)))
+		_, err := Open(context.Background(), failing{bytes.NewReader(e.image), at, at + 1}, int64(len(e.image)), Options{})
 		if !errors.Is(err, errSpot) || errors.Is(err, ErrCorrupt) {
 			t.Errorf("byte %d: %v", at, err)
 		}
 	}
 	e.tear(recordMFT)
 	mirror := failing{bytes.NewReader(e.image), e.f.boot.mirror, e.f.boot.mirror + 1}
-	if _, err := Open(mirror, int64(len(e.image))); !errors.Is(err, errSpot) {
+	if _, err := Open(context.Background(), mirror, int64(len(e.image)), Options{}); !errors.Is(err, errSpot) {
 		t.Error(err)
 	}
 	file, err := e.f.Open("text")
@@ -697,7 +698,7 @@ func TestReadErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := file.(*File).content.(*stream).runs[0].lcn * e.f.disk.clusterSize
-	f, err := Open(failing{bytes.NewReader(e.image), at, at + 1}, int64(len(e.image)))
+	f, err := Open(context.Background(), failing{bytes.NewReader(e.image), at, at + 1}, int64(len(e.image)), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

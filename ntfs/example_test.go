@@ -2,6 +2,7 @@ package ntfs_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +18,7 @@ func openSmall() *ntfs.FS {
 	if err != nil {
 		log.Fatal(err)
 	}
-	volume, err := ntfs.Open(bytes.NewReader(image), int64(len(image)))
+	volume, err := ntfs.Open(context.Background(), bytes.NewReader(image), int64(len(image)), ntfs.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package ntfs
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -103,7 +104,7 @@ func FuzzVolume(f *testing.F) {
 // useVolume does with a volume all that can be done.
 func useVolume(t *testing.T, image []byte) {
 	t.Helper()
-	v, err := Options{Memory: 8 << 20, Readers: 1}.Open(bytes.NewReader(image), int64(len(image)))
+	v, err := Open(context.Background(), bytes.NewReader(image), int64(len(image)), Options{Memory: 8 << 20, Readers: 1})
 	if err != nil {
 		wantKind(t, err)
 		return

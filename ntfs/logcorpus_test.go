@@ -3,6 +3,7 @@ package ntfs
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +72,7 @@ func TestCorpusLogs(t *testing.T) {
 			continue // their logs hold little
 		}
 		data := corpusImage(t, image.name, image.sector)
-		whole, err := Open(bytes.NewReader(data), int64(len(data)))
+		whole, err := Open(context.Background(), bytes.NewReader(data), int64(len(data)), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +89,7 @@ func TestCorpusLogs(t *testing.T) {
 				continue
 			}
 			old, changed := takeBack(t, whole, l, list, data, n)
-			f, err := Open(old, old.size)
+			f, err := Open(context.Background(), old, old.size, Options{})
 			if err != nil {
 				t.Fatalf("%s: %d changes back: %v", image.name, n, err)
 			}

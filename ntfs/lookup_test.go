@@ -1,6 +1,7 @@
 package ntfs
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io/fs"
@@ -234,19 +235,19 @@ func TestMemoryLimit(t *testing.T) {
 	}
 	reader := func() *sectionReader { return &sectionReader{image} }
 	for _, limit := range []int64{1, used / 4, used / 2} {
-		if _, err := (Options{Memory: limit, Readers: 1}).Open(reader(), int64(len(image))); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "index") {
+		if _, err := Open(context.Background(), reader(), int64(len(image)), Options{Memory: limit, Readers: 1}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "index") {
 			t.Errorf("%d: %v", limit, err)
 		}
 	}
-	single, err := Options{Readers: 1}.Open(reader(), int64(len(image)))
+	single, err := Open(context.Background(), reader(), int64(len(image)), Options{Readers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	used = single.index.used.Load()
-	if _, err := (Options{Memory: used, Readers: 1}).Open(reader(), int64(len(image))); err != nil {
+	if _, err := Open(context.Background(), reader(), int64(len(image)), Options{Memory: used, Readers: 1}); err != nil {
 		t.Error(err)
 	}
-	if _, err := (Options{Memory: used - 1, Readers: 1}).Open(reader(), int64(len(image))); !errors.Is(err, ErrUnsupported) {
+	if _, err := Open(context.Background(), reader(), int64(len(image)), Options{Memory: used - 1, Readers: 1}); !errors.Is(err, ErrUnsupported) {
 		t.Error(err)
 	}
 }
@@ -265,7 +266,7 @@ func TestReaders(t *testing.T) {
 	image := b.image()
 	var want []fs.DirEntry
 	for _, readers := range []int{1, 2, 3, 8, 100} {
-		f, err := Options{Readers: readers}.Open(&sectionReader{image}, int64(len(image)))
+		f, err := Open(context.Background(), &sectionReader{image}, int64(len(image)), Options{Readers: readers})
 		if err != nil {
 			t.Fatal(err)
 		}

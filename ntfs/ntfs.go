@@ -2,6 +2,7 @@ package ntfs
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -12,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/coldcheck/coldcheck/internal/lru"
+	"github.com/coldcheck/coldcheck/internal/opening"
 )
 
 // Records with a fixed number.
@@ -92,26 +94,26 @@ type Options struct {
 // files in folders as Windows has them.
 const DefaultMemory = 400 << 20
 
-// Open opens a volume with the default Options.
-func Open(r io.ReaderAt, size int64) (*FS, error) { return Options{}.Open(r, size) }
-
 // Open reads the boot sector and, in one linear pass, $MFT. The reader must be
-// safe for concurrent use; size is what it holds, in bytes. What is damaged
-// but can do without is reported by Damage; the error is ErrCorrupt if that
-// cannot be, ErrEncrypted for a BitLocker volume, ErrUnsupported, or the
-// reader's.
-func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
+// safe for concurrent use, and is read for as long as the volume is; size is
+// what it holds, in bytes. The context ends opening, and nothing after that.
+//
+// Damage reports what is damaged but not needed to open the volume. Otherwise
+// the error is ErrCorrupt, ErrEncrypted for a BitLocker volume, ErrUnsupported,
+// the reader's, or the context's cause.
+func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error) {
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory
 	}
 	if o.Readers <= 0 {
 		o.Readers = max(2, runtime.GOMAXPROCS(0))
 	}
-	b, note, err := readBoot(r, size)
+	reader := opening.NewReader(ctx, r)
+	b, note, err := readBoot(reader, size)
 	if err != nil {
 		return nil, err
 	}
-	f := &FS{boot: b, disk: &disk{r: r, size: size, clusterSize: int64(b.clusterSize), clusters: b.clusters, readers: o.Readers}}
+	f := &FS{boot: b, disk: &disk{r: reader, size: size, clusterSize: int64(b.clusterSize), clusters: b.clusters, readers: o.Readers}}
 	f.index.limit, f.index.reserve = o.Memory, o.Reserve
 	f.seed = maphash.MakeSeed()
 	f.secret = maphash.String(f.seed, "reference")
@@ -128,6 +130,7 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 		f.loadUpcase,
 		func() error { return f.scan(o.Readers) },
 		f.loadVolume,
+		reader.Done,
 	} {
 		if err := step(); err != nil {
 			f.index.giveBack(f.index.used.Load())

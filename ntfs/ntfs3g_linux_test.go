@@ -2,6 +2,7 @@ package ntfs
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -75,7 +76,7 @@ func (v *volume3g) open() *FS {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	f, err := Open(file, info.Size())
+	f, err := Open(context.Background(), file, info.Size(), Options{})
 	if err != nil {
 		v.t.Fatal(err)
 	}

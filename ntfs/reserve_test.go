@@ -1,6 +1,7 @@
 package ntfs
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -37,7 +38,7 @@ func TestReserve(t *testing.T) {
 	image := b.image()
 	open := func(n int64, readers int) (*budget, error) {
 		budget := newBudget(n)
-		_, err := Options{Reserve: budget.reserve, Readers: readers}.Open(&sectionReader{image}, int64(len(image)))
+		_, err := Open(context.Background(), &sectionReader{image}, int64(len(image)), Options{Reserve: budget.reserve, Readers: readers})
 		return budget, err
 	}
 	const plenty = 1 << 30
@@ -77,7 +78,7 @@ func TestReserveForListing(t *testing.T) {
 	}
 	image := b.image()
 	budget := newBudget(1 << 30)
-	f, err := Options{Reserve: budget.reserve}.Open(&sectionReader{image}, int64(len(image)))
+	f, err := Open(context.Background(), &sectionReader{image}, int64(len(image)), Options{Reserve: budget.reserve})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"io"
 	"os"
@@ -71,7 +72,9 @@ func edit(t testing.TB, image []byte) *editable {
 	return e
 }
 
-func openBytes(image []byte) (*FS, error) { return Open(bytes.NewReader(image), int64(len(image))) }
+func openBytes(image []byte) (*FS, error) {
+	return Open(context.Background(), bytes.NewReader(image), int64(len(image)), Options{})
+}
 
 func (e *editable) open() *FS {
 	e.t.Helper()

@@ -2,6 +2,7 @@ package ntfs
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -435,7 +436,7 @@ func TestWOFDamage(t *testing.T) {
 			}
 		}
 		// An error of the reader is not taken for damage.
-		f, err = Open(failing{bytes.NewReader(wofImage(t)), int64(at), int64(at) + 1}, int64(len(e.image)))
+		f, err = Open(context.Background(), failing{bytes.NewReader(wofImage(t)), int64(at), int64(at) + 1}, int64(len(e.image)), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -450,7 +451,7 @@ func TestWOFDamage(t *testing.T) {
 func TestWOFReads(t *testing.T) {
 	image := wofImage(t)
 	c := &counting{ReaderAt: bytes.NewReader(image)}
-	f, err := Open(c, int64(len(image)))
+	f, err := Open(context.Background(), c, int64(len(image)), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,7 +72,7 @@ func BenchmarkOpen(b *testing.B) {
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	for b.Loop() {
-		h, err := Open(bytes.NewReader(data), int64(len(data)), Options{})
+		h, err := Open(context.Background(), bytes.NewReader(data), int64(len(data)), Options{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -127,7 +128,7 @@ func TestLargeHive(t *testing.T) {
 		}
 		p := padded(root, tt.size)
 		b := newBudget(400 << 20)
-		h, err := Open(p, baseBlockSize+p.size, Options{Reserve: b.reserve})
+		h, err := Open(context.Background(), p, baseBlockSize+p.size, Options{Reserve: b.reserve})
 		if err != nil {
 			t.Fatal(tt.size, err)
 		}
@@ -185,7 +186,7 @@ func TestReserve(t *testing.T) {
 		{inMemory, true, nil}, {inMemory - 1, false, nil}, {cached, false, nil}, {cached - 1, false, errBudget},
 	} {
 		b := newBudget(tt.budget)
-		h, err := Open(p, baseBlockSize+p.size, Options{Reserve: b.reserve})
+		h, err := Open(context.Background(), p, baseBlockSize+p.size, Options{Reserve: b.reserve})
 		if !errors.Is(err, tt.err) || errors.Is(err, ErrCorrupt) || (err == nil) != (tt.err == nil) {
 			t.Errorf("%d bytes: %v", tt.budget, err)
 		}
@@ -281,7 +282,7 @@ func TestReserveForLogs(t *testing.T) {
 				}
 				return b.reserve(n)
 			}
-			h, err := Open(bytes.NewReader(hive), int64(len(hive)), Options{Logs: []Log{logOf("LOG1", log)}, Reserve: reserve, InMemory: inMemory})
+			h, err := Open(context.Background(), bytes.NewReader(hive), int64(len(hive)), Options{Logs: []Log{logOf("LOG1", log)}, Reserve: reserve, InMemory: inMemory})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -299,7 +300,7 @@ func TestReserveForLogs(t *testing.T) {
 // The cache gives blocks up and reads them again; what logs wrote stays.
 func TestCacheIsBounded(t *testing.T) {
 	p := padded(hivetest.Key{Name: "ROOT"}, 3*cacheSize)
-	h, err := Open(p, baseBlockSize+p.size, Options{InMemory: -1})
+	h, err := Open(context.Background(), p, baseBlockSize+p.size, Options{InMemory: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +344,7 @@ func TestReadErrorsThroughCache(t *testing.T) {
 	}
 	data := hivetest.Build(root, hivetest.Options{List: "li"})
 	r := &breaking{bytes.NewReader(data), -1}
-	h, err := Open(r, int64(len(data)), Options{InMemory: -1})
+	h, err := Open(context.Background(), r, int64(len(data)), Options{InMemory: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +354,7 @@ func TestReadErrorsThroughCache(t *testing.T) {
 	}
 	for fails := int64(blockSize); fails < int64(len(data)); fails += 5 * blockSize {
 		r.fails = -1
-		if h, err = Open(r, int64(len(data)), Options{InMemory: -1}); err != nil {
+		if h, err = Open(context.Background(), r, int64(len(data)), Options{InMemory: -1}); err != nil {
 			t.Fatal(err)
 		}
 		clear(h.bins.cache.blocks) // as if others had taken their place
@@ -399,7 +400,7 @@ func TestShortFileThroughCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	cut := data[:len(data)-100_000]
-	h, err := Open(bytes.NewReader(cut), int64(len(data)), Options{InMemory: -1})
+	h, err := Open(context.Background(), bytes.NewReader(cut), int64(len(data)), Options{InMemory: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/csv"
 	"encoding/hex"
@@ -81,7 +82,7 @@ func openBytes(data []byte, o Options) (*Hive, error) {
 	if *throughCache {
 		o.InMemory = -1
 	}
-	return Open(bytes.NewReader(data), int64(len(data)), o)
+	return Open(context.Background(), bytes.NewReader(data), int64(len(data)), o)
 }
 
 func logOf(name string, data []byte) Log { return Log{name, bytes.NewReader(data), int64(len(data))} }

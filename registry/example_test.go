@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,7 +24,7 @@ func exampleHive() *bytes.Reader {
 
 func ExampleOpen() {
 	file := exampleHive()
-	hive, err := registry.Open(file, file.Size(), registry.Options{ /* Logs: the transaction logs beside the file */ })
+	hive, err := registry.Open(context.Background(), file, file.Size(), registry.Options{ /* Logs: the transaction logs beside the file */ })
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -53,7 +54,7 @@ func ExampleOpen() {
 
 func ExampleKey_Walk() {
 	file := exampleHive()
-	hive, err := registry.Open(file, file.Size(), registry.Options{})
+	hive, err := registry.Open(context.Background(), file, file.Size(), registry.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -84,7 +85,7 @@ func ExampleMachine() {
 			return nil, fmt.Errorf("%s: %w", file, fs.ErrNotExist)
 		}
 		system := exampleHive()
-		hive, err := registry.Open(system, system.Size(), registry.Options{})
+		hive, err := registry.Open(context.Background(), system, system.Size(), registry.Options{})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}

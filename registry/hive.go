@@ -2,11 +2,15 @@ package registry
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/opening"
 )
 
 // MaxSize is how many bytes of bins data a hive may have: the upper half of all offsets is volatile.
@@ -55,10 +59,11 @@ type Hive struct {
 // r is read as long as the hive is used, and must be safe for concurrent use. A dirty hive, one whose sequence
 // numbers differ or whose base block does not fit its checksum, is recovered from o.Logs in memory. Where that is
 // not possible it is opened as it lies, and Recovery says so: the caller decides.
+// The context ends opening, and nothing after that.
 //
 // The error is ErrCorrupt if the file is no hive, ErrUnsupported if it is of another version than 1.3 to 1.6 or has
-// more than MaxSize bytes of bins data, else an error of r. Damage below the base block is found when it is met.
-func Open(r io.ReaderAt, size int64, o Options) (*Hive, error) {
+// more than MaxSize bytes of bins data, else an error of r or the context's cause. Damage below the base block is found when it is met.
+func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Hive, error) {
 	h := &Hive{}
 	if o.Reserve != nil {
 		h.bins.memory = func(n int64) error {
@@ -69,7 +74,16 @@ func Open(r io.ReaderAt, size int64, o Options) (*Hive, error) {
 			return err
 		}
 	}
-	if err := h.open(r, size, o); err != nil {
+	reader := opening.NewReader(ctx, r)
+	o.Logs = slices.Clone(o.Logs)
+	for i := range o.Logs {
+		o.Logs[i].R = opening.NewReader(ctx, o.Logs[i].R)
+	}
+	err := h.open(reader, size, o)
+	if err == nil {
+		err = reader.Done()
+	}
+	if err != nil {
 		h.Close()
 		return nil, err
 	}
@@ -77,11 +91,12 @@ func Open(r io.ReaderAt, size int64, o Options) (*Hive, error) {
 }
 
 // Close gives back what was taken of Options.Reserve. The hive must not be used afterwards. One that was opened without
-// that need not be closed.
-func (h *Hive) Close() {
-	if h.bins.memory != nil {
-		h.bins.memory(-h.taken.Load())
+// that need not be closed. The error is that of Options.Reserve.
+func (h *Hive) Close() error {
+	if h.bins.memory == nil {
+		return nil
 	}
+	return h.bins.memory(-h.taken.Load())
 }
 
 func (h *Hive) open(r io.ReaderAt, size int64, o Options) error {

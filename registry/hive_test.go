@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -203,7 +204,7 @@ func (f failing) ReadAt(p []byte, off int64) (int, error) {
 func TestReadErrorsPassThrough(t *testing.T) {
 	data := hivetest.Build(hivetest.Key{Name: "ROOT", Subkeys: keys("a", "b")}, hivetest.Options{})
 	for _, from := range []int64{0, 100, 4096, 8000} {
-		if _, err := Open(failing{bytes.NewReader(data), from}, int64(len(data)), Options{}); !errors.Is(err, errDisk) || errors.Is(err, ErrCorrupt) {
+		if _, err := Open(context.Background(), failing{bytes.NewReader(data), from}, int64(len(data)), Options{}); !errors.Is(err, errDisk) || errors.Is(err, ErrCorrupt) {
 			t.Errorf("failing at %d: %v", from, err)
 		}
 	}
@@ -214,7 +215,7 @@ func TestShortFile(t *testing.T) {
 	data := hivetest.Empty("ROOT")
 	le.PutUint32(data[40:], 200<<20)
 	hivetest.FixChecksum(data)
-	h, err := Open(bytes.NewReader(data), 200<<20, Options{})
+	h, err := Open(context.Background(), bytes.NewReader(data), 200<<20, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

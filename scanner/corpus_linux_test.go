@@ -447,7 +447,7 @@ func readHive(name string, bad func(error)) error {
 		return err
 	}
 	defer f.Close()
-	h, err := registry.Open(f, size, o)
+	h, err := registry.Open(context.Background(), f, size, o)
 	if err != nil {
 		return err
 	}
@@ -571,7 +571,7 @@ func readVolume(v *disk.Volume, bad func(error)) error {
 	var fsys tree
 	switch v.Filesystem {
 	case disk.NTFS:
-		f, err := ntfs.Open(v, v.Size)
+		f, err := ntfs.Open(context.Background(), v, v.Size, ntfs.Options{})
 		if err != nil {
 			return err
 		}
@@ -583,7 +583,7 @@ func readVolume(v *disk.Volume, bad func(error)) error {
 		}
 		fsys = f
 	case disk.Ext2, disk.Ext3, disk.Ext4:
-		f, err := ext4.Options{Stale: true}.Open(v, v.Size)
+		f, err := ext4.Open(context.Background(), v, v.Size, ext4.Options{Stale: true})
 		if err != nil {
 			return err
 		}
@@ -598,7 +598,7 @@ func readVolume(v *disk.Volume, bad func(error)) error {
 		}
 		fsys = f
 	case disk.XFS:
-		f, err := xfs.Options{Stale: true}.Open(v, v.Size)
+		f, err := xfs.Open(context.Background(), v, v.Size, xfs.Options{Stale: true})
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ package scanner_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -291,7 +292,7 @@ func changeHive(t *testing.T, dir, name string, add func(root *hivetest.Key)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := registry.Open(bytes.NewReader(data), int64(len(data)), registry.Options{})
+	h, err := registry.Open(context.Background(), bytes.NewReader(data), int64(len(data)), registry.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,15 +20,15 @@ type extVolume struct {
 	told *ext4.FS
 }
 
-func openExt(r io.ReaderAt, size int64, o ext4.Options) (extVolume, error) {
-	f, err := o.Open(r, size)
+func openExt(ctx context.Context, r io.ReaderAt, size int64, o ext4.Options) (extVolume, error) {
+	f, err := ext4.Open(ctx, r, size, o)
 	if err != nil {
 		return extVolume{}, err
 	}
 	v := extVolume{f, f}
 	if v.unreplayed() != nil {
 		o.Stale = true
-		v.told, err = o.Open(r, size)
+		v.told, err = ext4.Open(ctx, r, size, o)
 	}
 	return v, err
 }

@@ -4,6 +4,7 @@ package scanner_test
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"os"
 	"path/filepath"
@@ -112,7 +113,7 @@ func (h realHive) test(t *testing.T) {
 	m.change(t, h.role, func(dir string) {
 		if h.own {
 			changeHive(t, dir, "SYSTEM", func(own *hivetest.Key) {
-				real, err := registry.Open(bytes.NewReader(data), int64(len(data)), registry.Options{})
+				real, err := registry.Open(context.Background(), bytes.NewReader(data), int64(len(data)), registry.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}

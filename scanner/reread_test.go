@@ -63,13 +63,13 @@ func TestReread(t *testing.T) {
 			var fsys fs.ReadDirFS
 			var r rereader
 			if v.Filesystem == disk.NTFS {
-				f, err := ntfs.Open(v, v.Size)
+				f, err := ntfs.Open(context.Background(), v, v.Size, ntfs.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				fsys, r = f, ntfsVolume{f}
 			} else {
-				f, err := ext4.Open(v, v.Size)
+				f, err := ext4.Open(context.Background(), v, v.Size, ext4.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -270,19 +270,19 @@ func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget) 
 	r, size := reads.bound(ctx, budget.Reader(v.Volume)), v.Size
 	switch v.Filesystem {
 	case disk.NTFS:
-		if f, err := (ntfs.Options{Readers: reads.most(), Reserve: budget.Reserve}).Open(r, size); err != nil {
+		if f, err := ntfs.Open(ctx, r, size, ntfs.Options{Readers: reads.most(), Reserve: budget.Reserve}); err != nil {
 			v.err = err
 		} else {
 			v.fs = ntfsVolume{f}
 		}
 	case disk.Ext2, disk.Ext3, disk.Ext4:
-		if f, err := openExt(r, size, ext4.Options{Readers: reads.most(), Reserve: budget.Reserve}); err != nil {
+		if f, err := openExt(ctx, r, size, ext4.Options{Readers: reads.most(), Reserve: budget.Reserve}); err != nil {
 			v.err = err
 		} else {
 			v.fs, v.err = f, f.unreplayed()
 		}
 	case disk.XFS:
-		if f, err := openXFS(r, size, xfs.Options{Readers: reads.most(), Reserve: budget.Reserve}); err != nil {
+		if f, err := openXFS(ctx, r, size, xfs.Options{Readers: reads.most(), Reserve: budget.Reserve}); err != nil {
 			v.err = err
 		} else {
 			v.fs, v.err = f, f.unreplayed()

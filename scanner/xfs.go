@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,15 +20,15 @@ type xfsVolume struct {
 	told *xfs.FS
 }
 
-func openXFS(r io.ReaderAt, size int64, o xfs.Options) (xfsVolume, error) {
-	f, err := o.Open(r, size)
+func openXFS(ctx context.Context, r io.ReaderAt, size int64, o xfs.Options) (xfsVolume, error) {
+	f, err := xfs.Open(ctx, r, size, o)
 	if err != nil {
 		return xfsVolume{}, err
 	}
 	v := xfsVolume{f, f}
 	if v.unreplayed() != nil {
 		o.Stale = true
-		v.told, err = o.Open(r, size)
+		v.told, err = xfs.Open(ctx, r, size, o)
 	}
 	return v, err
 }

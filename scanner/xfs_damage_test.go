@@ -2,6 +2,7 @@ package scanner_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -74,7 +75,7 @@ func TestDamagedXFS(t *testing.T) {
 	}
 
 	// What is not the content of files, which has no checksums.
-	volume, err := xfs.Open(io.NewSectionReader(root, begin, size), size)
+	volume, err := xfs.Open(context.Background(), io.NewSectionReader(root, begin, size), size, xfs.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package xfs
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -36,7 +37,7 @@ func TestCorpus(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		f, err := Open(io.NewSectionReader(file, image.begin, image.size), image.size)
+		f, err := Open(context.Background(), io.NewSectionReader(file, image.begin, image.size), image.size, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package xfs
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -158,7 +159,7 @@ func TestDamageIsSeen(t *testing.T) {
 					place, n = at, size
 					clear(damaged[at : at+size])
 				}
-				f, err := Open(bytes.NewReader(damaged), int64(len(damaged)))
+				f, err := Open(context.Background(), bytes.NewReader(damaged), int64(len(damaged)), Options{})
 				if err != nil {
 					refused++
 				} else {
@@ -222,7 +223,7 @@ func TestDamageIsSurvived(t *testing.T) {
 			}
 		}
 		begin := time.Now()
-		if f, err := Open(bytes.NewReader(damaged), int64(len(damaged))); err == nil {
+		if f, err := Open(context.Background(), bytes.NewReader(damaged), int64(len(damaged)), Options{}); err == nil {
 			use(f)
 		}
 		if passed := time.Since(begin); passed > 10*time.Second {

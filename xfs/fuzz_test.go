@@ -2,6 +2,7 @@ package xfs
 
 import (
 	"bytes"
+	"context"
 	"io/fs"
 	"testing"
 )
@@ -68,7 +69,7 @@ func fuzzPlaces(f *testing.F, name string, crc int, places func(*FS) []int64, si
 		if crc >= 0 && len(piece) == n {
 			le.PutUint32(piece[crc:], checksum(piece, crc))
 		}
-		if v, err := Open(patched{raw, piece, at}, int64(len(raw))); err == nil {
+		if v, err := Open(context.Background(), patched{raw, piece, at}, int64(len(raw)), Options{}); err == nil {
 			use(v)
 		} else if !recoverable(err) {
 			t.Error(err)
@@ -209,7 +210,7 @@ func FuzzLog(f *testing.F) {
 			crc = update(crc, piece[i*sector:i*sector+extendedSize])
 		}
 		le.PutUint32(piece[32:], update(crc, piece[r.headers*sector:r.headers*sector+int64(r.length)]))
-		if v, err := Open(patched{raw, piece, at}, int64(len(raw))); err == nil {
+		if v, err := Open(context.Background(), patched{raw, piece, at}, int64(len(raw)), Options{}); err == nil {
 			use(v)
 		} else if !recoverable(err) {
 			t.Error(err)
@@ -222,7 +223,7 @@ func FuzzVolume(f *testing.F) {
 	raw := unpack(f, "v4")
 	f.Add(uint32(0), []byte("XFSB"))
 	f.Fuzz(func(t *testing.T, at uint32, data []byte) {
-		if v, err := Open(patched{raw, data[:min(len(data), 64)], int64(at % (1 << 20))}, int64(len(raw))); err == nil {
+		if v, err := Open(context.Background(), patched{raw, data[:min(len(data), 64)], int64(at % (1 << 20))}, int64(len(raw)), Options{}); err == nil {
 			use(v)
 		} else if !recoverable(err) {
 			t.Error(err)

@@ -1,6 +1,7 @@
 package xfs
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/coldcheck/coldcheck/internal/lru"
+	"github.com/coldcheck/coldcheck/internal/opening"
 )
 
 // FS is one XFS volume. It is safe for concurrent use.
@@ -64,25 +66,24 @@ type Options struct {
 // million files.
 const DefaultMemory = 400 << 20
 
-// Open opens a volume with the default Options.
-func Open(r io.ReaderAt, size int64) (*FS, error) { return Options{}.Open(r, size) }
-
 // Open reads the superblock and what is in the log: from then on the volume
 // reads as if the kernel had mounted it. The reader must be safe for concurrent
-// use; size is what it holds, in bytes.
+// use, and is read for as long as the volume is; size is what it holds, in
+// bytes. The context ends opening, and nothing after that.
 //
 // What is damaged but can do without is reported by Damage, and what came out
 // of the log by Volume; a log that cannot be replayed is an error there, and of
 // every name. The error is ErrCorrupt if there is no usable superblock,
-// ErrUnsupported with the feature's name, or the reader's.
-func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
+// ErrUnsupported with the feature's name, the reader's, or the context's cause.
+func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error) {
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory
 	}
 	if o.Readers <= 0 {
 		o.Readers = max(2, runtime.GOMAXPROCS(0))
 	}
-	f := &FS{options: o, disk: newDevice(r, size), lists: lru.Cache[uint64, *dirList]{Max: maxListCache}, pending: map[uint64]error{}}
+	reader := opening.NewReader(ctx, r)
+	f := &FS{options: o, disk: newDevice(reader, size), lists: lru.Cache[uint64, *dirList]{Max: maxListCache}, pending: map[uint64]error{}}
 	f.usage = sync.OnceValues(f.computeUsage)
 	f.index = sync.OnceValues(f.buildIndex)
 	var err error
@@ -100,6 +101,9 @@ func (o Options) Open(r io.ReaderAt, size int64) (*FS, error) {
 		f.note("the volume has %d bytes, the image only %d", held, size)
 	}
 	f.describe(log)
+	if err := reader.Done(); err != nil {
+		return nil, err
+	}
 	return f, nil
 }
 

@@ -3,6 +3,7 @@ package xfs
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func unpack(t testing.TB, name string) []byte {
 
 func openBytes(t testing.TB, raw []byte) *FS {
 	t.Helper()
-	f, err := Open(bytes.NewReader(raw), int64(len(raw)))
+	f, err := Open(context.Background(), bytes.NewReader(raw), int64(len(raw)), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func TestLogMatters(t *testing.T) {
 	if _, err := f.Tree("."); !errors.Is(err, ErrCorrupt) {
 		t.Error(err)
 	}
-	f, err := Options{Stale: true}.Open(bytes.NewReader(raw), int64(len(raw)))
+	f, err := Open(context.Background(), bytes.NewReader(raw), int64(len(raw)), Options{Stale: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +398,7 @@ func TestReaderFails(t *testing.T) {
 		raw := unpack(t, name)
 		for left := 0; ; left++ {
 			r := &failingReader{bytes.NewReader(raw), left}
-			f, err := Options{Readers: 1}.Open(r, int64(len(raw)))
+			f, err := Open(context.Background(), r, int64(len(raw)), Options{Readers: 1})
 			for _, use := range []func() error{
 				func() error { _, err := f.ReadFile("home/os-release"); return err },
 				func() error { _, err := f.ReadDir("many"); return err },

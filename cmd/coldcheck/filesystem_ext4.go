@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 
@@ -13,7 +14,7 @@ import (
 // openExt opens a volume also where its journal cannot be replayed: damage says
 // so then, and what is shown is the volume as it lies.
 func openExt(v *disk.Volume, m *memory.Budget) (filesystem, error) {
-	f, err := ext4.Options{Stale: true, Reserve: m.Reserve}.Open(m.Reader(v), v.Size)
+	f, err := ext4.Open(context.Background(), m.Reader(v), v.Size, ext4.Options{Stale: true, Reserve: m.Reserve})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -12,7 +13,7 @@ import (
 )
 
 func openNTFS(v *disk.Volume, m *memory.Budget) (filesystem, error) {
-	f, err := ntfs.Options{Reserve: m.Reserve}.Open(m.Reader(v), v.Size)
+	f, err := ntfs.Open(context.Background(), m.Reader(v), v.Size, ntfs.Options{Reserve: m.Reserve})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 
@@ -13,7 +14,7 @@ import (
 // openXFS opens a volume also where its log cannot be replayed: damage says
 // so then, and what is shown is the volume as it lies.
 func openXFS(v *disk.Volume, m *memory.Budget) (filesystem, error) {
-	f, err := xfs.Options{Stale: true, Reserve: m.Reserve}.Open(m.Reader(v), v.Size)
+	f, err := xfs.Open(context.Background(), m.Reader(v), v.Size, xfs.Options{Stale: true, Reserve: m.Reserve})
 	if err != nil {
 		return nil, err
 	}

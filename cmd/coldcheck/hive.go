@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (p *program) openHiveWith(open func(name string) (sized, error), name strin
 	if err != nil {
 		return nil, err
 	}
-	hive, err := registry.Open(f, f.size, options)
+	hive, err := registry.Open(context.Background(), f, f.size, options)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
 		signature := make([]byte, 4)

@@ -92,7 +92,7 @@ func readGoNTFS(args []string) error {
 // readExt4 opens a volume and adds up all that is on it.
 func readExt4(args []string) error {
 	return withSection(args[0], func(r *io.SectionReader) error {
-		f, err := ext4.Open(r, r.Size())
+		f, err := ext4.Open(context.Background(), r, r.Size(), ext4.Options{})
 		if err != nil {
 			return err
 		}
@@ -184,7 +184,7 @@ func readRegistry(args []string) error {
 	if err != nil {
 		return err
 	}
-	h, err := registry.Open(hive, info.Size(), o)
+	h, err := registry.Open(context.Background(), hive, info.Size(), o)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -65,7 +66,7 @@ func readHive(volume *ntfs.FS, name string) (hivetest.Key, error) {
 	if err != nil {
 		return hivetest.Key{}, err
 	}
-	hive, err := registry.Open(bytes.NewReader(data), int64(len(data)), o)
+	hive, err := registry.Open(context.Background(), bytes.NewReader(data), int64(len(data)), o)
 	if err != nil {
 		return hivetest.Key{}, err
 	}

@@ -287,7 +287,7 @@ func withNTFS(image string, use func(*ntfs.FS) error) error {
 		return err
 	}
 	defer file.Close()
-	f, err := ntfs.Open(io.NewSectionReader(file, part.start, part.size), part.size)
+	f, err := ntfs.Open(context.Background(), io.NewSectionReader(file, part.start, part.size), part.size, ntfs.Options{})
 	if err != nil {
 		return err
 	}

@@ -46,10 +46,10 @@ var rules = map[string][]string{
 	"scanner/statement":         {},
 	"scanner/crosscheck":        {"scanner/requirement", "scanner/disk"},
 	"scanner/disk":              {},
-	"ntfs":                      {"internal/fslog", "internal/lru", "internal/parallel"},
-	"ext4":                      {"internal/bytename", "internal/fslog", "internal/lru", "internal/parallel"},
-	"xfs":                       {"internal/bytename", "internal/fslog", "internal/lru", "internal/parallel"},
-	"registry":                  {},
+	"ntfs":                      {"internal/fslog", "internal/lru", "internal/opening", "internal/parallel"},
+	"ext4":                      {"internal/bytename", "internal/fslog", "internal/lru", "internal/opening", "internal/parallel"},
+	"xfs":                       {"internal/bytename", "internal/fslog", "internal/lru", "internal/opening", "internal/parallel"},
+	"registry":                  {"internal/opening"},
 
 	"fixtures":                   {"fixtures/internal/library"},
 	"fixtures/internal/casefile": {"scanner/requirement"},
@@ -66,6 +66,7 @@ var rules = map[string][]string{
 	"internal/house":    {},
 	"internal/hivetest": {"internal/testenv"},
 	"internal/memory":   {},
+	"internal/opening":  {},
 	"internal/parallel": {},
 	"internal/testenv":  {},
 }

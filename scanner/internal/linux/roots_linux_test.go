@@ -102,13 +102,13 @@ func openImage(t *testing.T, image string) Volume {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e, err := (ext4.Options{}).Open(f, info.Size()); err == nil {
+	if e, err := ext4.Open(context.Background(), f, info.Size(), ext4.Options{}); err == nil {
 		return Volume{FS: e, Usage: func() (Usage, error) {
 			u, err := e.Usage()
 			return Usage{Size: u.Size, Used: u.Used, Available: u.Available}, err
 		}, Totals: func(string) (Totals, error) { return Totals{}, nil }}
 	}
-	x, err := (xfs.Options{}).Open(f, info.Size())
+	x, err := xfs.Open(context.Background(), f, info.Size(), xfs.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

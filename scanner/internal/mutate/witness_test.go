@@ -103,11 +103,11 @@ func newReadings(images []*mutate.Overlay, result *scanner.Result) *readings {
 		var err error
 		switch v.Filesystem {
 		case "ntfs":
-			fsys, err = ntfs.Open(section, v.Size)
+			fsys, err = ntfs.Open(context.Background(), section, v.Size, ntfs.Options{})
 		case "ext2", "ext3", "ext4":
-			fsys, err = ext4.Open(section, v.Size)
+			fsys, err = ext4.Open(context.Background(), section, v.Size, ext4.Options{})
 		case "xfs":
-			fsys, err = xfs.Open(section, v.Size)
+			fsys, err = xfs.Open(context.Background(), section, v.Size, xfs.Options{})
 		default:
 			continue
 		}
@@ -312,7 +312,7 @@ func (r *readings) hive(i item) *registry.Hive {
 			o.Logs = append(o.Logs, registry.Log{Name: suffix, R: bytes.NewReader(log), Size: int64(len(log))})
 		}
 	}
-	if h, err := registry.Open(bytes.NewReader(data), int64(len(data)), o); err == nil && h.Recovery().Err == nil {
+	if h, err := registry.Open(context.Background(), bytes.NewReader(data), int64(len(data)), o); err == nil && h.Recovery().Err == nil {
 		r.hives[i] = h
 	}
 	return r.hives[i]

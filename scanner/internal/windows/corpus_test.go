@@ -24,7 +24,7 @@ func hiveOnly(t *testing.T, hive, file string) *Machine {
 		if name != hive {
 			return nil, errors.New(name + ": not given")
 		}
-		return registry.Open(bytes.NewReader(data), int64(len(data)), registry.Options{})
+		return registry.Open(context.Background(), bytes.NewReader(data), int64(len(data)), registry.Options{})
 	})
 	return m
 }

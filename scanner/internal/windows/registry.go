@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -571,7 +572,7 @@ func findHive(v *volume, file string, reserve func(n int64) error) (*hiveFile, e
 }
 
 func (h *hiveFile) open() (*registry.Hive, error) {
-	hive, err := registry.Open(h.r, h.size, h.options)
+	hive, err := registry.Open(context.Background(), h.r, h.size, h.options)
 	if err != nil {
 		return nil, h.v.problem(h.name, err)
 	}

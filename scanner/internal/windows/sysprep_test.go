@@ -33,7 +33,7 @@ func registryOnly(keys map[string][]hivetest.Value) *Machine {
 			}
 		}
 		data := hivetest.Build(root, hivetest.Options{})
-		return registry.Open(strings.NewReader(string(data)), int64(len(data)), registry.Options{})
+		return registry.Open(context.Background(), strings.NewReader(string(data)), int64(len(data)), registry.Options{})
 	})
 	return m
 }
@@ -90,7 +90,7 @@ func fixture(t *testing.T, name string) *Machine {
 			if v.Filesystem != disk.NTFS {
 				continue
 			}
-			fsys, err := ntfs.Open(v, v.Size)
+			fsys, err := ntfs.Open(context.Background(), v, v.Size, ntfs.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
