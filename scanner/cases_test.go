@@ -2,6 +2,7 @@ package scanner_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -69,6 +70,9 @@ func TestCases(t *testing.T) {
 					if ev.Source == "" {
 						t.Errorf("%s: evidence from nowhere: %+v", f.ID, ev)
 					}
+					if fault := faultOf(ev); fault != "" && f.Platform == requirement.Windows && f.ID != "win.volume.readable" {
+						t.Errorf("%s: %s: %+v", f.ID, fault, ev)
+					}
 				}
 			}
 			for id := range left {
@@ -90,4 +94,56 @@ func TestCases(t *testing.T) {
 			}
 		})
 	}
+}
+
+// faultOf says what the typed fields of a piece of evidence lack, or where they
+// contradict the others; "" if nothing. Programs that read the evidence again go
+// by those fields alone.
+func faultOf(ev requirement.Evidence) string {
+	switch ev.Kind {
+	case requirement.KindValue, requirement.KindKey:
+		if ev.Path == "" {
+			return "a registry key outside of a hive"
+		}
+	case requirement.KindFile, requirement.KindFolder, requirement.KindTree:
+		if ev.Path == "" || ev.Key != "" {
+			return "a file without a path, or with a key"
+		}
+	case requirement.KindVolume:
+		if ev.Key != "" {
+			return "a volume with a key"
+		}
+	case requirement.KindDocument:
+		if ev.Origin != requirement.OriginDocument || !ev.Found {
+			return "a document that was not given"
+		}
+	default:
+		return fmt.Sprintf("kind %q", ev.Kind)
+	}
+	switch ev.Origin {
+	case requirement.OriginDisk:
+	case requirement.OriginLog:
+		if ev.Key == "" {
+			return "a transaction log of what is no hive"
+		}
+	case requirement.OriginWAL:
+		if ev.Kind != requirement.KindFile || !ev.Content {
+			return "a write-ahead log of what is no database"
+		}
+	case requirement.OriginDocument:
+		if ev.Kind != requirement.KindDocument {
+			return "not a document, but from one"
+		}
+	default:
+		return fmt.Sprintf("origin %q", ev.Origin)
+	}
+	switch {
+	case ev.Content && ev.Kind != requirement.KindFile:
+		return "content of what is no file"
+	case ev.Found && strings.HasPrefix(ev.Note, "not found"):
+		return "found, and not found"
+	case !ev.Found && (ev.Data != "" || ev.Type != "" || ev.Content):
+		return "not found, and with data"
+	}
+	return ""
 }

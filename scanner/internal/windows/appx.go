@@ -271,8 +271,10 @@ func (v *volume) readStateRepository(name string, f File) ([]appxPackage, []requ
 		v.trail.Record("package", "source", v.role, "path", name, "name", p.FullName, "type", fmt.Sprint(p.Type), "users", strings.Join(users, " "))
 	}
 	ev := f.Evidence
-	ev.Value = "PackageUser.DeploymentState"
-	ev.Note = db.WAL().Applied()
+	ev.Content, ev.Value = true, "PackageUser.DeploymentState"
+	if ev.Note = db.WAL().Applied(); ev.Note != "" {
+		ev.Origin = requirement.OriginWAL
+	}
 	if loss != "" {
 		ev.Note = strings.TrimPrefix(ev.Note+"; "+loss, "; ")
 	}

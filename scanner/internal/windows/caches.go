@@ -158,7 +158,7 @@ func (m *Machine) decideCache() requirement.Outcome {
 	}
 	look("the Recycle Bin", `C:\$Recycle.Bin`, true)
 	look("temporary files", `C:\`+m.systemRoot+`\Temp`, false)
-	return judgeCache(found, len(kept), unread)
+	return judgeCache(found, len(kept), unread, m.linkEvidence(usersFolder))
 }
 
 // cachedIn adds up the files of a folder that Windows does not make by itself.
@@ -203,13 +203,16 @@ func (m *Machine) cachedIn(name, path string, counts bool) (*cachedData, error) 
 	if c.Files == 0 {
 		return nil, err
 	}
-	c.Evidence.Data = fmt.Sprintf("%s, %d bytes", prose.Count(int(c.Files), "file", "files"), c.Bytes)
+	c.Evidence = treeEvidence(c.Evidence, fmt.Sprintf("%s, %d bytes", prose.Count(int(c.Files), "file", "files"), c.Bytes))
 	return &c, err
 }
 
+// usersFolder is where the profiles are that every image includes.
+const usersFolder = `C:\Users`
+
 // judgeCache decides win.bp.cache from the folders that hold something, in so
-// many profiles.
-func judgeCache(found []cachedData, profiles int, unread error) requirement.Outcome {
+// many profiles. users is the evidence for where they are.
+func judgeCache(found []cachedData, profiles int, unread error, users requirement.Evidence) requirement.Outcome {
 	var names []string
 	var evidence []requirement.Evidence
 	for _, c := range found {
@@ -225,8 +228,8 @@ func judgeCache(found []cachedData, profiles int, unread error) requirement.Outc
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	default:
-		o = requirement.Pass("no browser data in "+prose.Count(profiles, "profile", "profiles")+" that the image includes, nothing in the Recycle Bin of drive C",
-			requirement.Evidence{Source: roleRoot, Path: "Users", Note: "the folders of browsers were looked for in every profile that the image includes"})
+		users.Note = "the folders of browsers were looked for in every profile that the image includes"
+		o = requirement.Pass("no browser data in "+prose.Count(profiles, "profile", "profiles")+" that the image includes, nothing in the Recycle Bin of drive C", users)
 	}
 	if len(found) > 0 {
 		o.Details = found
@@ -254,7 +257,7 @@ func (m *Machine) decideMail() requirement.Outcome {
 			found = append(found, traces...)
 		}
 	}
-	return judgeMail(found, len(kept), unread)
+	return judgeMail(found, len(kept), unread, m.linkEvidence(usersFolder))
 }
 
 // mailProfiles reads the mail profiles of a user. A folder without a hive has
@@ -309,9 +312,7 @@ func (m *Machine) mailFiles(p keptProfile) ([]mailTrace, error) {
 			return nil
 		}
 		if len(found) < maxNamed {
-			found = append(found, mailTrace{p.Path + `\` + name, requirement.Evidence{
-				Source: v.role, Path: folder + "/" + string(path), Time: e.Modified, Data: fmt.Sprintf("%d bytes, MFT record %d", e.Size, e.Record),
-			}})
+			found = append(found, mailTrace{p.Path + `\` + name, entryEvidence(v.role, folder+"/"+string(path), e)})
 		}
 		return nil
 	})
@@ -322,7 +323,7 @@ func (m *Machine) mailFiles(p keptProfile) ([]mailTrace, error) {
 }
 
 // judgeMail decides win.bp.mail from what was found in so many profiles.
-func judgeMail(found []mailTrace, profiles int, unread error) requirement.Outcome {
+func judgeMail(found []mailTrace, profiles int, unread error, users requirement.Evidence) requirement.Outcome {
 	var names []string
 	var evidence []requirement.Evidence
 	for _, t := range found {
@@ -334,6 +335,6 @@ func judgeMail(found []mailTrace, profiles int, unread error) requirement.Outcom
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	}
-	return requirement.Pass("no mail profile or mail file in "+prose.Count(profiles, "profile", "profiles")+" that the image includes",
-		requirement.Evidence{Source: roleRoot, Path: "Users", Note: "every profile that the image includes was looked through"})
+	users.Note = "every profile that the image includes was looked through"
+	return requirement.Pass("no mail profile or mail file in "+prose.Count(profiles, "profile", "profiles")+" that the image includes", users)
 }

@@ -90,7 +90,7 @@ func (m *Machine) readContents() (imageContents, error) {
 	}
 	c.Volume = root.fs.Volume().Size
 	c.Used = c.Volume - free
-	c.Evidence = append(c.Evidence, requirement.Evidence{Source: root.role, Path: "$Bitmap", Data: fmt.Sprintf("%d bytes in use of %d", c.Used, c.Volume)})
+	c.Evidence = append(c.Evidence, root.bitmapEvidence(fmt.Sprintf("%d bytes in use of %d", c.Used, c.Volume)))
 	w, err := m.Wanted()
 	if err != nil {
 		return c, err
@@ -152,7 +152,7 @@ func (m *Machine) part(win string) (part, requirement.Evidence, error) {
 		return p, f.Evidence, fmt.Errorf("%s volume: %s: %s could not be read", v.role, name, prose.Count(int(t.Damaged), "entry", "entries"))
 	}
 	p.Files, p.Bytes = t.Files, t.Size
-	f.Evidence.Data = totalsText(t)
+	f.Evidence = treeEvidence(f.Evidence, totalsText(t))
 	if t.Doubtful > 0 {
 		f.Evidence.Note = fmt.Sprintf("without %s in doubt, of %d bytes", prose.Count(int(t.Doubtful), "name", "names"), t.DoubtfulSize)
 	}

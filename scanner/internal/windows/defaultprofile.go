@@ -130,11 +130,9 @@ func (m *Machine) customFiles(d *defaultProfile, s System) error {
 		case !e.Created.After(s.Installed):
 			return nil
 		}
-		d.add(customisation{
-			What: fmt.Sprintf("the file %s of %s", strings.ReplaceAll(string(p), "/", `\`), e.Created.Format(time.DateOnly)),
-			Evidence: requirement.Evidence{Source: v.role, Path: folder + "/" + string(p), Time: e.Modified,
-				Data: fmt.Sprintf("%d bytes, MFT record %d, made on %s", e.Size, e.Record, e.Created.Format(time.RFC3339))},
-		})
+		ev := entryEvidence(v.role, folder+"/"+string(p), e)
+		ev.Data += ", made on " + e.Created.Format(time.RFC3339)
+		d.add(customisation{fmt.Sprintf("the file %s of %s", strings.ReplaceAll(string(p), "/", `\`), e.Created.Format(time.DateOnly)), ev})
 		return nil
 	})
 	if err != nil {

@@ -51,8 +51,7 @@ func (m *Machine) decideFree() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	ev := requirement.Evidence{Source: root.role, Path: "$Bitmap",
-		Data: fmt.Sprintf("%d bytes free of %d, clusters of %d", free, root.fs.Volume().Size, root.fs.Volume().ClusterSize)}
+	ev := root.bitmapEvidence(fmt.Sprintf("%d bytes free of %d, clusters of %d", free, root.fs.Volume().Size, root.fs.Volume().ClusterSize))
 	system, err := m.System()
 	o := judgeFree(free, err == nil && system.Modern(), ev) // the version changes only what is said
 	for _, name := range []string{"pagefile.sys", "hiberfil.sys", "swapfile.sys"} {

@@ -93,6 +93,7 @@ func (v *volume) read(name string, limit int64) ([]byte, File, error) {
 		return nil, f, v.problem(name, err)
 	}
 	v.trail.Record("open", "source", v.role, "path", name, "size", strconv.Itoa(len(data)))
+	f.Evidence.Content = true
 	return data, f, nil
 }
 
@@ -112,6 +113,7 @@ func readParsed[T any](v *volume, name string, limit int64, kind string, parse f
 		}
 		return parse(data)
 	})
+	f.Evidence.Content = err == nil
 	return parsed, f, err
 }
 
@@ -157,12 +159,11 @@ func (v *volume) unshown(folder string, damaged, doubtful int64) error {
 	return nil
 }
 
-// unread is the evidence for a file that could not be looked at.
+// unread is the evidence for a file of which not even its name could be looked
+// up. It is not Found: nothing shows that it is there.
 func (m *Machine) unread(win string) File {
-	ev := requirement.Evidence{Path: win, Note: "could not be read"}
-	if drive, name, err := splitDrive(win); err == nil && m.volumes[drive] != nil {
-		ev.Source, ev.Path = m.volumes[drive].role, name
-	}
+	ev := m.pathEvidence(win)
+	ev.Note = "could not be read"
 	return File{Evidence: ev}
 }
 
@@ -297,7 +298,7 @@ func isLink(info fs.FileInfo) bool {
 
 // file looks for a name on the volume.
 func (v *volume) file(name string) (File, error) {
-	ev := requirement.Evidence{Source: v.role, Path: name}
+	ev := fileEvidence(v.role, name)
 	if err := v.meter.Steps(1); err != nil {
 		return File{}, v.problem(name, err)
 	}
@@ -310,7 +311,7 @@ func (v *volume) file(name string) (File, error) {
 	if err != nil {
 		return File{}, v.problem(name, err)
 	}
-	f := File{Exists: true, Dir: info.IsDir(), Size: info.Size(), Modified: info.ModTime(), Evidence: ev}
+	f := File{Exists: true, Dir: info.IsDir(), Size: info.Size(), Modified: info.ModTime(), Evidence: foundEvidence(v.role, name, info.IsDir())}
 	f.Evidence.Time = info.ModTime().UTC()
 	record := ""
 	if e, ok := info.Sys().(*ntfs.Entry); ok {
@@ -355,6 +356,3 @@ func (v *volume) problem(name string, err error) error {
 	}
 	return fmt.Errorf("%s volume: %s: %w", v.role, name, err)
 }
-
-// notFound is the note of evidence for a thing that is not there.
-const notFound = "not found"

@@ -137,11 +137,8 @@ func (m *Machine) listParts(parent Key) ([]*registry.Key, error) {
 
 // partEvidence is the evidence for a value below one of many subkeys.
 func (m *Machine) partEvidence(parent Key, k *registry.Key, v *registry.Value) requirement.Evidence {
-	ev := parent.Evidence
-	ev.Key, ev.Value, ev.Type = k.Path(), v.Name(), v.Type().String()
-	ev.Time = k.LastWrite().UTC()
-	offset := v.Offset()
-	ev.Offset = &offset
+	ev := valueEvidence(keyEvidence(parent.Evidence, k), v.Name(), v)
+	ev.Key = k.Path()
 	if s, err := v.String(); err == nil {
 		ev.Data = short(s)
 	}

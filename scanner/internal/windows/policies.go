@@ -184,6 +184,7 @@ func (m *Machine) addPolicy(p *policies, k Key, a appliedPolicy) error {
 	if a.Name == "" {
 		a.Name = "a policy without a name"
 	}
+	a.Evidence.Kind, a.Evidence.Origin, a.Evidence.Found = requirement.KindValue, name.Evidence.Origin, name.Present
 	a.Evidence.Value, a.Evidence.Data = "DisplayName", name.Value
 	if !slices.ContainsFunc(p.Applied, a.same) {
 		p.Applied = append(p.Applied, a)
@@ -278,7 +279,9 @@ func judgePolicies(p policies) requirement.Outcome {
 	for _, file := range p.Local {
 		if len(file.Entries) > 0 {
 			names = append(names, fmt.Sprintf("the local policy (%s in %s)", prose.Count(len(file.Entries), "setting", "settings"), file.Path))
-			evidence = append(evidence, requirement.Evidence{Source: roleRoot, Path: file.Path, Data: prose.Count(len(file.Entries), "setting", "settings")})
+			ev := foundEvidence(roleRoot, file.Path, false)
+			ev.Content, ev.Data = true, prose.Count(len(file.Entries), "setting", "settings")
+			evidence = append(evidence, ev)
 		}
 	}
 	var thumbprint []string

@@ -284,13 +284,13 @@ func TestCacheAndMail(t *testing.T) {
 		"a browser, damage": {[]cachedData{chrome}, errTorn, warning},
 		"damage":            {[]cachedData{temp}, errTorn, undetermined},
 	} {
-		t.Run("cache "+name, func(t *testing.T) { check(t, bpCache, judgeCache(c.found, 1, c.unread), c.want) })
+		t.Run("cache "+name, func(t *testing.T) { check(t, bpCache, judgeCache(c.found, 1, c.unread, evidence), c.want) })
 	}
 	trace := []mailTrace{{"the mail profile Outlook", evidence}}
-	check(t, bpMail, judgeMail(nil, 1, nil), passed)
-	check(t, bpMail, judgeMail(trace, 1, nil), warning)
-	check(t, bpMail, judgeMail(trace, 1, errTorn), warning)
-	check(t, bpMail, judgeMail(nil, 1, errTorn), undetermined)
+	check(t, bpMail, judgeMail(nil, 1, nil, evidence), passed)
+	check(t, bpMail, judgeMail(trace, 1, nil, evidence), warning)
+	check(t, bpMail, judgeMail(trace, 1, errTorn, evidence), warning)
+	check(t, bpMail, judgeMail(nil, 1, errTorn, evidence), undetermined)
 
 	p := keptProfile{Except: []string{"Downloads", `AppData\Local\Temp`}}
 	for folder, want := range map[string]bool{"downloads": true, `Downloads\a`: true, "Downloads2": false, "AppData": false, `AppData\Local\Temp\a\b`: true, "": false} {

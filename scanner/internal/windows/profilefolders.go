@@ -79,7 +79,7 @@ func (m *Machine) decideLongPaths() requirement.Outcome {
 		}
 		return nil
 	})
-	ev := requirement.Evidence{Source: v.role, Path: name, Data: fmt.Sprintf("%d folders, the longest path has %d characters", folders, longest)}
+	ev := treeEvidence(foundEvidence(v.role, name, true), fmt.Sprintf("%d folders, the longest path has %d characters", folders, longest))
 	if err != nil {
 		return requirement.Unreadable(v.problem(name, err), ev)
 	}

@@ -211,7 +211,7 @@ func (m *Machine) readWanted() (Wanted, error) {
 		w.Profile, err = profiles.of(m.in.UserName)
 		return w, err
 	}
-	var stated *requirement.Evidence
+	var says *requirement.Evidence
 	match, err := m.workSpace()
 	if err != nil {
 		return Wanted{}, err
@@ -221,9 +221,9 @@ func (m *Machine) readWanted() (Wanted, error) {
 		if w.Profile, err = profiles.of(match.WorkSpace.UserName); w.Profile != nil || err != nil {
 			return w, err
 		}
-		stated = &requirement.Evidence{Source: match.Document.Name, Value: "UserName", Data: match.WorkSpace.UserName}
+		says = new(documentEvidence(match.Document.Name, "UserName", match.WorkSpace.UserName))
 	}
-	w := Wanted{Basis: requirement.Inferred, Stated: stated}
+	w := Wanted{Basis: requirement.Inferred, Stated: says}
 	w.Candidates, w.Local = profiles.candidates()
 	if len(w.Candidates) == 1 && profiles.SIDErr == nil {
 		w.Profile = &w.Candidates[0]

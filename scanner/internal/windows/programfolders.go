@@ -8,7 +8,6 @@ import (
 
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
-	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // sharedShortcuts judges the shortcuts that every user sees: those of the common
@@ -108,7 +107,7 @@ func (m *Machine) linkedPrograms(off *offPlaces, env environment) error {
 			continue
 		}
 		if where != "" {
-			off.Machine = append(off.Machine, placed{folder, where, requirement.Evidence{Source: roleRoot, Path: folder}})
+			off.Machine = append(off.Machine, placed{folder, where, m.linkEvidence(folder)})
 			continue
 		}
 		all = errors.Join(all, m.linksBelow(off, folder))
@@ -151,7 +150,8 @@ func (m *Machine) linksBelow(off *offPlaces, folder string) error {
 		if where == "" {
 			continue
 		}
-		ev := requirement.Evidence{Source: v.role, Path: name + "/" + p, Note: "a link", Data: where}
+		ev := foundEvidence(v.role, name+"/"+p, false)
+		ev.Note, ev.Data = "a link", where
 		off.Machine = append(off.Machine, placed{p[strings.LastIndexByte(p, '/')+1:], where, ev})
 	}
 	if damaged > 0 {

@@ -51,7 +51,7 @@ func (m *Machine) readRearm(s System) Rearm {
 			continue
 		}
 		n := d.Slmgr.RemainingWindowsRearm
-		r.Statements = append(r.Statements, rearmStatement{n, requirement.Evidence{Source: d.Name, Value: "Remaining Windows rearm count", Data: fmt.Sprint(n)}})
+		r.Statements = append(r.Statements, rearmStatement{n, documentEvidence(d.Name, "Remaining Windows rearm count", fmt.Sprint(n))})
 	}
 	return r
 }

@@ -137,7 +137,10 @@ func TestRearmDocuments(t *testing.T) {
 	if r.SkipErr != nil {
 		t.Error(r.SkipErr)
 	}
-	want := []rearmStatement{{1001, requirement.Evidence{Source: "slmgr.txt", Value: "Remaining Windows rearm count", Data: "1001"}}}
+	want := []rearmStatement{{1001, requirement.Evidence{
+		Kind: requirement.KindDocument, Origin: requirement.OriginDocument, Found: true,
+		Source: "slmgr.txt", Value: "Remaining Windows rearm count", Data: "1001",
+	}}}
 	if diff := cmp.Diff(want, r.Statements); diff != "" {
 		t.Error(diff)
 	}

@@ -71,8 +71,7 @@ func (m *Machine) key(name string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	ev := m.hives.evidence(k.Hive(), k.Path())
-	ev.Time, ev.Offset = k.LastWrite().UTC(), cellOf(k)
+	ev := keyEvidence(m.hives.evidence(k.Hive(), k.Path()), k)
 	m.in.Trail.Record("key", "source", ev.Source, "path", ev.Path, "key", ev.Key, "found", "yes", "last_write", ev.Time.Format(time.RFC3339Nano))
 	return Key{Key: k, Evidence: ev}, nil
 }
@@ -128,6 +127,7 @@ func (m *Machine) subkeysUpTo(k Key, most int) ([]Key, error) {
 // subkey looks for one subkey of a key that may not be there.
 func (m *Machine) subkey(k Key, name string) (Key, error) {
 	ev := k.Evidence
+	ev.Kind, ev.Found = requirement.KindKey, false
 	ev.Key, ev.Offset = joinKey(ev.Key, name), nil
 	ev.Note = notFound
 	if !k.Exists() {
@@ -146,9 +146,8 @@ func (m *Machine) subkey(k Key, name string) (Key, error) {
 // below is a subkey or, where that is a symbolic link, the key that Windows
 // opens in its place; that one need not exist.
 func (m *Machine) below(k Key, s *registry.Key) (Key, error) {
-	ev := k.Evidence
-	ev.Key = joinKey(ev.Key, s.Name())
-	ev.Time, ev.Offset = s.LastWrite().UTC(), cellOf(s)
+	ev := keyEvidence(k.Evidence, s)
+	ev.Key = joinKey(k.Evidence.Key, s.Name())
 	target, err := s.SymbolicLink()
 	if err != nil {
 		return Key{}, fmt.Errorf("%s: %w", ev.Path, err)
@@ -164,16 +163,6 @@ func (m *Machine) below(k Key, s *registry.Key) (Key, error) {
 	return linked, nil
 }
 
-// cellOf is where the cell of a key lies in its hive; nil if some of it came out
-// of a transaction log, and so is not there.
-func cellOf(k *registry.Key) *int64 {
-	if k.Recovered() {
-		return nil
-	}
-	at := k.Offset()
-	return &at
-}
-
 func joinKey(key, name string) string {
 	if key == "" {
 		return name
@@ -183,8 +172,7 @@ func joinKey(key, name string) string {
 
 // value looks for a value of a key that may not be there.
 func (m *Machine) value(k Key, name string) (*registry.Value, requirement.Evidence, error) {
-	ev := k.Evidence
-	ev.Value = name
+	ev := valueEvidence(k.Evidence, name, nil)
 	if !k.Exists() {
 		return nil, ev, nil
 	}
@@ -203,9 +191,7 @@ func (m *Machine) value(k Key, name string) (*registry.Value, requirement.Eviden
 	if err := m.meter.Bytes(int64(v.Size())); err != nil {
 		return nil, ev, fmt.Errorf("%s: %s: %w", ev.Path, ev.Key, err)
 	}
-	ev.Type = v.Type().String()
-	offset := v.Offset()
-	ev.Offset = &offset
+	ev = valueEvidence(ev, name, v)
 	if v.Recovered() {
 		ev.Note = "from the transaction log"
 	}
@@ -368,7 +354,7 @@ func (m *Machine) multiAt(key, name string) (Setting[[]string], error) {
 // hives remembers where each hive lies.
 type hives struct {
 	mu     sync.Mutex
-	files  map[*registry.Hive]requirement.Evidence // its volume and path
+	files  map[*registry.Hive]requirement.Evidence // for a key in it that is not found yet
 	opened []OpenedHive
 }
 
@@ -452,7 +438,7 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m.hives.set(hive, requirement.Evidence{Source: v.role, Path: file})
+	m.hives.set(hive, requirement.Evidence{Kind: requirement.KindKey, Origin: requirement.OriginDisk, Source: v.role, Path: file})
 	defer func() {
 		if opened == nil {
 			m.hives.forget(hive)

@@ -179,7 +179,7 @@ func (m *Machine) decideProfileACL() requirement.Outcome {
 	if o != nil {
 		return *o
 	}
-	ev := requirement.Evidence{Source: v.role, Path: name}
+	ev := foundEvidence(v.role, name, true)
 	raw, err := v.fs.SecurityDescriptor(name)
 	if err != nil {
 		return requirement.Unreadable(v.problem(name, err), ev)

@@ -60,7 +60,7 @@ func (r *shortcutReader) read(v *volume, name string) (*shortcutFile, error) {
 		r.seen = map[fact.ID]bool{}
 	}
 	r.seen[f.ID] = true
-	data, _, err := v.read(name, maxShortcut)
+	data, f, err := v.read(name, maxShortcut)
 	if err != nil {
 		return nil, err
 	}

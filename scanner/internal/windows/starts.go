@@ -476,7 +476,7 @@ func (m *Machine) startupFolder(software, value, usual string, env environment) 
 func (r *startReader) readFolder(folder, user string, env environment) error {
 	if drive, _, err := splitDrive(folder); err != nil || r.m.volumes[drive] == nil {
 		// On a share or another drive: nothing of it is among the images.
-		r.found.List = append(r.found.List, Start{Kind: startOfFolder, Name: "a Startup folder", Own: user != machineUser, Remote: []string{folder}, Evidence: []requirement.Evidence{{Source: roleRoot, Path: folder}}})
+		r.found.List = append(r.found.List, Start{Kind: startOfFolder, Name: "a Startup folder", Own: user != machineUser, Remote: []string{folder}, Evidence: []requirement.Evidence{fileEvidence(roleRoot, folder)}})
 		return nil
 	}
 	entries, _, err := r.m.list(folder)

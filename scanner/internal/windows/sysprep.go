@@ -584,7 +584,8 @@ func (m *Machine) readProviders(k Key, pass string) ([]sysprepProvider, error) {
 		}
 		f, err := m.file(path)
 		if errors.Is(err, ErrElsewhere) {
-			f, err = File{Evidence: requirement.Evidence{Path: path, Note: notFound}}, nil
+			f, err = File{Evidence: fileEvidence("", path)}, nil
+			f.Evidence.Note = notFound
 		}
 		if err != nil {
 			return nil, err

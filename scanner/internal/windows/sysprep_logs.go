@@ -133,6 +133,7 @@ func (m *Machine) readSysprepLog(path string) sysprepLog {
 	}
 	l, err := parseSysprepLog(io.NewSectionReader(r, 0, size))
 	l.File = f
+	l.File.Evidence.Content = true
 	if err != nil {
 		l.Err = v.problem(name, err)
 	}

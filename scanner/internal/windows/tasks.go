@@ -44,7 +44,7 @@ func (m *Machine) readTasks() ([]Task, error) {
 			return err
 		}
 		seen[f.ID] = true
-		data, _, err := v.read(name, maxTask)
+		data, f, err := v.read(name, maxTask)
 		if err != nil {
 			return err
 		}
