@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/scanner"
@@ -38,7 +39,7 @@ var realScans = sync.OnceValues(func() (map[string]*scanner.Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		var in scanner.Input
+		in := scanner.Input{Now: func() time.Time { return fixtures.Now }}
 		for _, i := range c.Images {
 			in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) {
 				r, err := i.Open()

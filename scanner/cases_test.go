@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
@@ -17,7 +18,7 @@ import (
 
 // input turns a case into what a scan is given.
 func input(c fixtures.Case) scanner.Input {
-	in := scanner.Input{UserName: c.UserName}
+	in := scanner.Input{UserName: c.UserName, Now: func() time.Time { return fixtures.Now }}
 	for _, i := range c.Images {
 		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) {
 			r, err := i.Open()

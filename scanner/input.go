@@ -3,6 +3,7 @@ package scanner
 import (
 	"os"
 	"slices"
+	"time"
 
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
@@ -34,6 +35,10 @@ type Input struct {
 	// CrossCheck starts a child process with a crosscheck.Worker for the same
 	// images, in the order Images, Root, User; nil for no second reading.
 	CrossCheck crosscheck.Start
+
+	// Now is the clock: when the scan began and ended, when each event was, and the
+	// day on which certificates, updates and waivers are judged. nil is time.Now.
+	Now func() time.Time
 
 	Progress func(Progress) // called from one goroutine at a time; may be nil
 }

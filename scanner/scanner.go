@@ -78,8 +78,12 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 		return nil, err
 	}
 	defer budget.Close()
-	r := &Result{Started: time.Now().UTC()}
-	trail := &requirement.Trail{}
+	now := in.Now
+	if now == nil {
+		now = time.Now
+	}
+	r := &Result{Started: now().UTC()}
+	trail := &requirement.Trail{Now: now}
 	documents, err := parseDocuments(in.With)
 	if err != nil {
 		return nil, err
@@ -159,7 +163,7 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	trail.Record("verdict", "verdict", string(r.Verdict))
 	r.Notices = trail.Notices()
 	r.Events, r.Dropped = trail.Events()
-	r.Finished = time.Now().UTC()
+	r.Finished = now().UTC()
 	return r, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -16,6 +17,7 @@ import (
 func TestTimeOfScan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ubuntu, ready := input(testcases.Find(t, "linux-ubuntu")), input(testcases.Find(t, "services-domain-automatic"))
+		ubuntu.Now, ready.Now = nil, nil // the clock of the bubble
 		ready.Policy.Waivers = []requirement.Waiver{{ID: "win.services.domain-account", Reason: "known", Owner: "ops", Expiry: time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC)}}
 		for _, c := range []struct {
 			at                    time.Time
@@ -39,6 +41,30 @@ func TestTimeOfScan(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is ready stays ready: the cases have a clock of their own, and nothing of
+// theirs gets older.
+func TestReadyStaysReady(t *testing.T) {
+	for _, name := range []string{"ready", "linux-ready", "linux-xfs-ready"} {
+		r, err := scanner.Scan(t.Context(), input(testcases.Find(t, name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Started.Equal(fixtures.Now) || !r.Finished.Equal(fixtures.Now) {
+			t.Errorf("%s: from %s to %s, want %s", name, r.Started, r.Finished, fixtures.Now)
+		}
+		for _, e := range r.Events {
+			if !e.Time.Equal(fixtures.Now) {
+				t.Fatalf("%s: event %s at %s", name, e.Name, e.Time)
+			}
+		}
+		for _, f := range r.Findings {
+			if f.Status == requirement.Warning || f.Status == requirement.Failed {
+				t.Errorf("%s: %s: %s: %s", name, f.ID, f.Status, f.Message)
+			}
+		}
+	}
 }
 
 func findingAt(t *testing.T, in scanner.Input, id string) requirement.Finding {

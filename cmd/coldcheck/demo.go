@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -79,9 +80,15 @@ func (p *program) listCases() error {
 	return out.flush(nil)
 }
 
+// clockFrom returns a clock that shows start now.
+func clockFrom(start time.Time) func() time.Time {
+	began := time.Now()
+	return func() time.Time { return start.Add(time.Since(began)) }
+}
+
 // caseInput is what a scan of a case is given.
 func caseInput(c fixtures.Case) scanner.Input {
-	var in scanner.Input
+	in := scanner.Input{Now: clockFrom(fixtures.Now)}
 	for _, i := range c.Images {
 		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) {
 			r, err := i.Open()

@@ -68,11 +68,11 @@ func parseOutputs(values []string) ([]output, error) {
 
 // checkOutputs looks, before a scan, for what would make writing its reports
 // fail or do harm: a report must not replace what is scanned, and is not
-// written over a disk.
-func (p *program) checkOutputs(outputs []output, inputs []string) error {
+// written over a disk. began names the files that have no name.
+func (p *program) checkOutputs(outputs []output, inputs []string, began time.Time) error {
 	taken := map[string]bool{}
 	for _, o := range outputs {
-		path := o.file(time.Now())
+		path := o.file(began)
 		if path == "" {
 			continue
 		}
@@ -101,10 +101,11 @@ func (p *program) checkOutputs(outputs []output, inputs []string) error {
 	return nil
 }
 
-// file is the path that the output is written to, "" for standard output.
-func (o output) file(started time.Time) string {
+// file is the path that the output of a scan that began then is written to, ""
+// for standard output.
+func (o output) file(began time.Time) string {
 	if o.path == "" && o.format.DefaultFile != nil {
-		return o.format.DefaultFile(started)
+		return o.format.DefaultFile(began)
 	}
 	return o.path
 }
@@ -112,7 +113,7 @@ func (o output) file(started time.Time) string {
 // writeReports writes every report. All are rendered before one is written, and
 // all files are complete beside their places before one takes its place; pipes
 // and standard output come last.
-func (p *program) writeReports(r *scanner.Result, outputs []output) error {
+func (p *program) writeReports(r *scanner.Result, outputs []output, began time.Time) error {
 	type stream struct {
 		path string
 		text []byte
@@ -124,7 +125,7 @@ func (p *program) writeReports(r *scanner.Result, outputs []output) error {
 		if err := o.format.Write(&b, r, p.reportOptions()); err != nil {
 			return fmt.Errorf("%s report: %w", o.format.Name, err)
 		}
-		path := o.file(r.Started)
+		path := o.file(began)
 		if path == "" {
 			streams = append(streams, stream{path, b.Bytes()})
 			continue

@@ -164,7 +164,7 @@ func TestCheckOutputs(t *testing.T) {
 			t.Fatal(err)
 		}
 		var p program
-		if err := p.checkOutputs(outputs, []string{path("missing.img"), path("root.img")}); exitCode(err) != c.code {
+		if err := p.checkOutputs(outputs, []string{path("missing.img"), path("root.img")}, time.Now()); exitCode(err) != c.code {
 			t.Errorf("%q: %v", c.values, err)
 		}
 	}

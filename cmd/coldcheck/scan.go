@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -89,7 +90,8 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 	if err != nil {
 		return err
 	}
-	if err := p.checkOutputs(outputs, files); err != nil {
+	began := time.Now()
+	if err := p.checkOutputs(outputs, files, began); err != nil {
 		return err
 	}
 	in.MaxMemory = int64(p.maxMemory)
@@ -98,7 +100,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 	if err != nil {
 		return err
 	}
-	if err := p.writeReports(result, outputs); err != nil {
+	if err := p.writeReports(result, outputs, began); err != nil {
 		return err
 	}
 	return verdictError(result.PolicyVerdict)

@@ -49,7 +49,7 @@ func scan(t *testing.T, name string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var in scanner.Input
+	in := scanner.Input{Now: func() time.Time { return fixtures.Now }}
 	for _, i := range example.Images {
 		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) {
 			r, err := i.Open()

@@ -41,6 +41,8 @@ type Event struct {
 // zero value is ready, a nil *Trail drops what it is told, and all methods
 // may be called from several goroutines.
 type Trail struct {
+	Now func() time.Time // the clock of events; nil for time.Now
+
 	mu      sync.Mutex
 	events  []Event
 	size    int // of events, in bytes
@@ -70,7 +72,7 @@ func (t *Trail) Record(name string, keyvals ...string) {
 	if t == nil {
 		return
 	}
-	e := Event{Time: time.Now(), Name: name}
+	e := Event{Time: t.now(), Name: name}
 	const eventCost, attrCost = 64, 32 // in memory, beside the text
 	size := eventCost + len(keyvals)/2*attrCost
 	for i := 0; i+1 < len(keyvals); i += 2 {
@@ -86,6 +88,13 @@ func (t *Trail) Record(name string, keyvals ...string) {
 	}
 	t.size += size
 	t.events = append(t.events, e)
+}
+
+func (t *Trail) now() time.Time {
+	if t.Now == nil {
+		return time.Now()
+	}
+	return t.Now()
 }
 
 // Notify adds a notice, once: one that is already there is not repeated.

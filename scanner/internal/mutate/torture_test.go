@@ -350,7 +350,7 @@ func findCase(name string) fixtures.Case {
 
 // input is what a scan of the images of a case is given.
 func input(c fixtures.Case, images []*mutate.Overlay) scanner.Input {
-	in := scanner.Input{UserName: c.UserName}
+	in := scanner.Input{UserName: c.UserName, Now: func() time.Time { return fixtures.Now }}
 	for i, image := range c.Images {
 		in.Images = append(in.Images, scanner.Source{Name: image.Name, Open: func() (*disk.Image, error) {
 			return disk.OpenReader(image.Name, images[i], images[i].Size())
