@@ -343,14 +343,8 @@ func (m *Machine) placeApp(off *offPlaces, env environment, a Application) error
 
 // placeLine judges a command line that runs when somebody asks for it.
 func (m *Machine) placeLine(found []placed, env environment, name string, s Setting[string]) ([]placed, error) {
-	r := m.newStartReader(env)
-	r.commands.left = maxCommandLine * maxCommandDepth
-	c := r.commands
-	c.expand = func(text string) (string, error) { return m.expand(env, text) }
-	sh := shell{}
-	c.line(c.replace(s.Value, &sh), &sh, 0)
-	err := c.err
-	for _, u := range c.out.Uses {
+	uses, err := m.usesOf(env, s.Value)
+	for _, u := range uses {
 		var placeErr error
 		found, placeErr = m.placePath(found, name, env.full(u.Path), s.Evidence)
 		err = errors.Join(err, placeErr)

@@ -39,8 +39,8 @@ type comClasses struct {
 	err     error
 }
 
-// readClassesAhead begins to read the COM classes. Whoever opens the hive that
-// holds them calls it.
+// readClassesAhead begins to read the COM classes. It is called when the hive
+// that holds them was opened.
 func (m *Machine) readClassesAhead() {
 	own := *m
 	own.in.Trail = nil // the requirement that asks for them says so

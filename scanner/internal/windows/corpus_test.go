@@ -16,17 +16,12 @@ import (
 // hiveOnly is a machine of which only one hive of HKLM is there.
 func hiveOnly(t *testing.T, hive, file string) *Machine {
 	data := testenv.CorpusFile(t, file)
-	noVolume := errors.New("not given")
-	m := &Machine{systemRoot: "Windows", hives: &hives{}, facts: &facts{}}
-	m.in.Context = context.Background()
-	m.volumes = map[string]*volume{"C": {role: "root", err: noVolume}, "D": {role: "user", err: noVolume}}
-	m.registry = registry.NewMachine(func(name string) (*registry.Hive, error) {
+	return OfHives(func(name string) (*registry.Hive, error) {
 		if name != hive {
 			return nil, errors.New(name + ": not given")
 		}
 		return registry.Open(context.Background(), bytes.NewReader(data), int64(len(data)), registry.Options{})
 	})
-	return m
 }
 
 // TestSystemsOfCorpus reads the SYSTEM hives of two real machines: a Windows 10

@@ -72,6 +72,7 @@ type Machine struct {
 	registry   *registry.Machine
 	hives      *hives
 	ahead      map[string]*ahead // by file on the root volume
+	hiveOpened func(name string) // what a hive that could be opened sets off; nil for nothing
 	com        *comClasses
 	meter      *fact.Meter // of what is being read; nil without bounds
 	restarted  *Machine    // as it is after the next start, where that may use another control set; else nil
@@ -124,6 +125,11 @@ func Open(in Input) (*Machine, error) {
 	for _, v := range m.volumes {
 		v.meter = m.meter
 	}
+	m.hiveOpened = func(name string) {
+		if name == "SOFTWARE" {
+			m.readClassesAhead()
+		}
+	}
 	m.openAhead()
 	m.registry = registry.NewMachine(m.openHive)
 	m.tellControlSet()
@@ -131,6 +137,16 @@ func Open(in Input) (*Machine, error) {
 	m.tellOtherSystems()
 	m.checkDrives()
 	return m, nil
+}
+
+// OfHives returns a machine that has a registry and no volumes. The opener is that of a registry.Machine.
+func OfHives(open registry.HiveOpener) *Machine {
+	none := errors.New("not given")
+	return &Machine{
+		in: Input{Context: context.Background()}, systemRoot: "Windows", hives: &hives{}, facts: &facts{},
+		volumes:  map[string]*volume{"C": {role: roleRoot, err: none}, "D": {role: roleUser, err: none}},
+		registry: registry.NewMachine(open),
+	}
 }
 
 // Within returns the machine as one requirement sees it: facts that are read

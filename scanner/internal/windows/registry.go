@@ -475,8 +475,8 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 		notify(requirement.LevelWarning, path.Base(file)+": "+err.Error())
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	if name == "SOFTWARE" && m.com != nil {
-		m.readClassesAhead()
+	if m.hiveOpened != nil {
+		m.hiveOpened(name)
 	}
 	return hive, nil
 }

@@ -672,6 +672,17 @@ func (r *startReader) readService(s Service) error {
 	return nil
 }
 
+// usesOf returns what a command line executes and loads, where it is no start by itself. With an error there may be
+// more.
+func (m *Machine) usesOf(env environment, line string) ([]use, error) {
+	c := m.newStartReader(env).commands
+	c.left = maxCommandLine * maxCommandDepth
+	c.expand = func(text string) (string, error) { return m.expand(env, text) }
+	sh := shell{}
+	c.line(c.replace(line, &sh), &sh, 0)
+	return c.out.Uses, c.err
+}
+
 // describeData names paths off drive C that commands only mention.
 func (s Starts) describeData() []string {
 	var list []string

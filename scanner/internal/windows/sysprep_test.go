@@ -21,11 +21,7 @@ import (
 // registryOnly is a machine without volumes whose hives hold the given keys:
 // `SYSTEM\Setup\Source OS` to its values.
 func registryOnly(keys map[string][]hivetest.Value) *Machine {
-	noVolume := errors.New("not given")
-	m := &Machine{systemRoot: "Windows", hives: &hives{}, facts: &facts{}}
-	m.in.Context = context.Background()
-	m.volumes = map[string]*volume{"C": {role: "root", err: noVolume}, "D": {role: "user", err: noVolume}}
-	m.registry = registry.NewMachine(func(file string) (*registry.Hive, error) {
+	return OfHives(func(file string) (*registry.Hive, error) {
 		root := hivetest.Key{Name: "ROOT"}
 		for key, values := range keys {
 			if path, ok := strings.CutPrefix(key, file+`\`); ok {
@@ -35,7 +31,6 @@ func registryOnly(keys map[string][]hivetest.Value) *Machine {
 		data := hivetest.Build(root, hivetest.Options{})
 		return registry.Open(context.Background(), strings.NewReader(string(data)), int64(len(data)), registry.Options{})
 	})
-	return m
 }
 
 func add(parent *hivetest.Key, path string, values []hivetest.Value) {
@@ -352,8 +347,7 @@ func TestSysprepFacts(t *testing.T) {
 
 // Every requirement here is undetermined while nothing can be read.
 func TestNothingCanBeRead(t *testing.T) {
-	m := registryOnly(nil)
-	m.registry = registry.NewMachine(func(file string) (*registry.Hive, error) {
+	m := OfHives(func(file string) (*registry.Hive, error) {
 		return nil, fmt.Errorf("%s cannot be read", file)
 	})
 	for _, e := range []entry{rebootPending, upgradeInPlace, sysprepFile, sysprepCompatible, rearmNonzero, appxStagedPackages, componentCertificates} {
