@@ -1,8 +1,9 @@
 package ntfs
 
 import (
-	"errors"
 	"fmt"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
 // Kinds of errors, beside those of io/fs and of the reader below, which pass
@@ -11,7 +12,7 @@ import (
 var (
 	// ErrCorrupt is what contradicts itself, is torn, or lies beyond the end
 	// of the volume.
-	ErrCorrupt = errors.New("corrupt")
+	ErrCorrupt = kind.Corrupt
 	// ErrInDoubt is a name of which the directory's index and the MFT record
 	// say different things, or that the index does not decide since it cannot
 	// be read: Windows, once it starts, may have the name or not. It is
@@ -19,10 +20,10 @@ var (
 	ErrInDoubt = fmt.Errorf("%w: in doubt", ErrCorrupt)
 	// ErrUnsupported is what this package does not read; the message names
 	// the feature.
-	ErrUnsupported = errors.New("unsupported")
+	ErrUnsupported = kind.Unsupported
 	// ErrEncrypted is content that is EFS ciphertext, or a volume that is
 	// BitLocker's.
-	ErrEncrypted = errors.New("encrypted")
+	ErrEncrypted = kind.Encrypted
 
 	errEFS = fmt.Errorf("%w by EFS", ErrEncrypted)
 )

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/ext4"
+	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
@@ -329,7 +330,7 @@ func (vs *volumes) findRoot(forced, user *disk.Image) error {
 		switch {
 		case v.encryption() != "":
 			encrypted = append(encrypted, v)
-		case isIO(v.err):
+		case errors.Is(v.err, kind.IO):
 			return fail(ErrIO, "", "%s: %w", v.name(), v.err)
 		case v.fs != nil:
 			is, err := v.holdsSystem()
@@ -356,19 +357,6 @@ func (vs *volumes) findRoot(forced, user *disk.Image) error {
 		return fail(ErrNoSystem, "", "no volume was found on the images")
 	}
 	return fail(ErrNoSystem, vs.rootHint(forced, user), "no supported system: %s", strings.Join(considered, "; "))
-}
-
-// isIO says whether an image could not be read, rather than understood.
-func isIO(err error) bool {
-	if err == nil {
-		return false
-	}
-	for _, kind := range []error{errNoFilesystem, errDefect, ErrMemory, ntfs.ErrCorrupt, ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrCorrupt, ext4.ErrUnsupported, ext4.ErrEncrypted, xfs.ErrCorrupt, xfs.ErrUnsupported, disk.ErrCorrupt, disk.ErrUnsupported, disk.ErrIncomplete, io.ErrUnexpectedEOF} {
-		if errors.Is(err, kind) {
-			return false
-		}
-	}
-	return true
 }
 
 // findOthers finds the user volume, and of a Linux system what it mounts.

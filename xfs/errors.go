@@ -3,6 +3,8 @@ package xfs
 import (
 	"errors"
 	"fmt"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
 // Kinds of errors, beside those of io/fs and of the reader below, which pass
@@ -11,10 +13,10 @@ import (
 var (
 	// ErrCorrupt is what contradicts itself, fails its checksum, or lies
 	// beyond the end of the image.
-	ErrCorrupt = errors.New("corrupt")
+	ErrCorrupt = kind.Corrupt
 	// ErrUnsupported is what this package does not read; the message names
 	// the feature.
-	ErrUnsupported = errors.New("unsupported")
+	ErrUnsupported = kind.Unsupported
 	// ErrLinks is a path that leads through more than 40 symbolic links, or
 	// round in a circle of them.
 	ErrLinks = errors.New("too many symbolic links")

@@ -7,11 +7,9 @@ import (
 	"io/fs"
 	"path"
 
-	"github.com/coldcheck/coldcheck/ext4"
+	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/memory"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
-	"github.com/coldcheck/coldcheck/xfs"
 )
 
 // filesystem is what inspect needs of a volume's filesystem, whichever it is.
@@ -56,10 +54,8 @@ func (p *program) openFilesystem(v *disk.Volume) (filesystem, error) {
 			return fsys, nil
 		}
 		err = fmt.Errorf("volume %d: %w", v.Number, err)
-		for _, kind := range []error{ntfs.ErrUnsupported, ntfs.ErrEncrypted, ext4.ErrUnsupported, ext4.ErrEncrypted, xfs.ErrUnsupported} {
-			if errors.Is(err, kind) {
-				return nil, notThatKind("", "%w", err)
-			}
+		if errors.Is(err, kind.Unsupported) || errors.Is(err, kind.Encrypted) {
+			return nil, notThatKind("", "%w", err)
 		}
 		return nil, err
 	}

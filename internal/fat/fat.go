@@ -20,16 +20,18 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
 // Errors that callers tell apart with errors.Is. Input and output errors pass
 // through as they are, and names that are not there are fs.ErrNotExist.
 var (
 	// ErrCorrupt: the volume contradicts itself.
-	ErrCorrupt = errors.New("corrupt")
+	ErrCorrupt = kind.Corrupt
 	// ErrUnsupported: the volume is larger than what is read of any, or uses
 	// what the message names.
-	ErrUnsupported = errors.New("unsupported")
+	ErrUnsupported = kind.Unsupported
 )
 
 // Bounds of what Open reads. An EFI system partition stays far below them.

@@ -8,7 +8,6 @@
 package memory
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -16,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
 const (
@@ -34,7 +35,7 @@ const (
 )
 
 // ErrLimit says that something does not fit into the memory it may take.
-var ErrLimit = errors.New("out of the memory that may be used")
+var ErrLimit = kind.New("out of the memory that may be used", kind.Limit)
 
 // A Budget is the memory that a process may take. It is safe for concurrent
 // use; a nil Budget has no limit.

@@ -16,21 +16,23 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
-// Errors that callers tell apart with errors.Is. Input and output errors, and
-// fs.ErrNotExist for an image that is not there, pass through as they are.
+// Errors that callers tell apart with errors.Is. An error of the file below
+// passes through, and is of the kind input/output too.
 var (
 	// ErrNotImage: the file is no raw image of a disk or volume. The message
 	// says what it is, if that is known, and the error has a Hint() string.
 	ErrNotImage = errors.New("not a raw disk image")
 	// ErrCorrupt: the partition tables contradict themselves.
-	ErrCorrupt = errors.New("damaged partition table")
+	ErrCorrupt = kind.New("damaged partition table", kind.Corrupt)
 	// ErrIncomplete: a physical volume of a group of LVM2 is not there.
 	ErrIncomplete = errors.New("incomplete")
 	// ErrUnsupported: a feature of the partition tables, which the message
 	// names, cannot be read.
-	ErrUnsupported = errors.New("unsupported")
+	ErrUnsupported = kind.Unsupported
 )
 
 // Image is an open disk image.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
 var errNegativeOffset = errors.New("negative offset")
@@ -48,6 +50,9 @@ func (c *countingReader) ReadAt(p []byte, off int64) (int, error) {
 	}
 	if err == io.EOF && off+int64(n) < c.size {
 		err = io.ErrUnexpectedEOF // the file has become shorter
+	}
+	if err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) {
+		err = kind.Input(err)
 	}
 	return n, err
 }

@@ -66,6 +66,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
 // Kinds of errors, beside those of the file system and of the context.
@@ -73,10 +75,10 @@ var (
 	// ErrNoDatabase says that the system has none of the databases.
 	ErrNoDatabase = errors.New("no package database")
 	// ErrCorrupt says that a database is damaged.
-	ErrCorrupt = errors.New("corrupt package database")
+	ErrCorrupt = kind.New("corrupt package database", kind.Corrupt)
 	// ErrUnsupported says that a database cannot be read as it lies; the
 	// message names the reason.
-	ErrUnsupported = errors.New("unsupported package database")
+	ErrUnsupported = kind.New("unsupported package database", kind.Unsupported)
 )
 
 // Limits of a database.

@@ -21,15 +21,17 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 	"modernc.org/sqlite/vfs"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
 // Kinds of errors, beside those of the file system and of the context.
 var (
 	// ErrCorrupt says that the file is no SQLite database, or a damaged one.
-	ErrCorrupt = errors.New("corrupt database")
+	ErrCorrupt = kind.New("corrupt database", kind.Corrupt)
 	// ErrUnsupported says that the database cannot be read as it lies; the
 	// message names the reason.
-	ErrUnsupported = errors.New("unsupported database")
+	ErrUnsupported = kind.New("unsupported database", kind.Unsupported)
 	// ErrMissing says that a table or a column is not in the schema.
 	ErrMissing = errors.New("not in the schema")
 )
