@@ -74,7 +74,7 @@ func (vs *volumes) sizes() [2]diskSize {
 			sizes[i] = diskSize{Err: fmt.Errorf("%s volume: %w", role, vs.noUser)}
 			continue
 		}
-		s := diskSize{Bytes: v.image.Size, Evidence: requirement.Evidence{Source: string(role), Data: v.name()}}
+		s := diskSize{Bytes: v.image.Size, Evidence: v.evidence()}
 		shared := vs.user != nil && vs.user.image == vs.root.image
 		switch {
 		case v.image.Incomplete != nil:
@@ -126,8 +126,11 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 		p := match.WorkSpace.Properties
 		smallest = bundleOf(p.ComputeTypeName)
 		gibs = [2]*int64{p.RootVolumeSizeGiB, p.UserVolumeSizeGiB}
-		evidence = append(evidence, requirement.Evidence{Source: match.Document.Name, Value: "WorkspaceProperties",
-			Data: fmt.Sprintf("%s, root %s, user %s", cmp.Or(p.ComputeTypeName, "compute type not given"), gibText(gibs[0]), gibText(gibs[1]))})
+		ev := documentEvidence(match.Document)
+		ev.Value = "WorkspaceProperties"
+		ev.Data = fmt.Sprintf("%s, root %s, user %s", cmp.Or(p.ComputeTypeName, "compute type not given"), gibText(gibs[0]), gibText(gibs[1]))
+		ev.Found = p.ComputeTypeName != "" || gibs[0] != nil || gibs[1] != nil
+		evidence = append(evidence, ev)
 		known = p.ComputeTypeName != ""
 	}
 	var unread error
@@ -219,6 +222,7 @@ func judgeNetwork(match statement.Match) requirement.Outcome {
 		return requirement.Unknown(open + " is not on the disk")
 	}
 	w := match.WorkSpace
-	ev := requirement.Evidence{Source: match.Document.Name, Value: "SubnetId, DirectoryId", Data: w.SubnetID + ", " + w.DirectoryID}
+	ev := documentEvidence(match.Document)
+	ev.Value, ev.Data, ev.Found = "SubnetId, DirectoryId", w.SubnetID+", "+w.DirectoryID, w.SubnetID != "" || w.DirectoryID != ""
 	return requirement.Unknown(fmt.Sprintf("%s is not in the documents: look at the subnet %s and the directory %s", open, cmp.Or(w.SubnetID, "(not given)"), cmp.Or(w.DirectoryID, "(not given)")), ev)
 }

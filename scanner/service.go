@@ -146,9 +146,14 @@ func (s *service) workSpace(judge func(*statement.WorkSpace, requirement.Evidenc
 		if s.missing != nil {
 			return requirement.Unreadable(s.missing)
 		}
-		o := judge(s.match.WorkSpace, requirement.Evidence{Source: s.match.Document.Name})
+		o := judge(s.match.WorkSpace, documentEvidence(s.match.Document))
 		return stated(o)
 	}
+}
+
+// documentEvidence is evidence of something in a document.
+func documentEvidence(d *statement.Document) requirement.Evidence {
+	return requirement.Evidence{Kind: requirement.KindDocument, Origin: requirement.OriginDocument, Found: true, Source: d.Name}
 }
 
 // stated marks an outcome that a document decided.
@@ -160,7 +165,7 @@ func stated(o requirement.Outcome) requirement.Outcome {
 }
 
 func judgeState(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
-	ev.Value, ev.Data = "State", w.State
+	ev.Value, ev.Data, ev.Found = "State", w.State, w.State != ""
 	switch strings.ToUpper(w.State) {
 	case "":
 		return requirement.Unknown("the document does not say the state of the WorkSpace "+w.WorkspaceID, ev)
@@ -181,7 +186,7 @@ func judgeState(w *statement.WorkSpace, ev requirement.Evidence) requirement.Out
 func judgeModification(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
 	ev.Value = "ModificationStates"
 	if len(w.ModificationStates) == 0 {
-		ev.Note = "empty or not given"
+		ev.Found, ev.Note = false, "empty or not given"
 		return requirement.Pass("nothing of WorkSpace "+w.WorkspaceID+" is being modified", ev)
 	}
 	var list []string
@@ -193,6 +198,7 @@ func judgeModification(w *statement.WorkSpace, ev requirement.Evidence) requirem
 }
 
 func judgeEncryption(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
+	ev.Found = w.RootVolumeEncryptionEnabled != nil || w.UserVolumeEncryptionEnabled != nil
 	root, user := w.RootVolumeEncryptionEnabled != nil && *w.RootVolumeEncryptionEnabled, w.UserVolumeEncryptionEnabled != nil && *w.UserVolumeEncryptionEnabled
 	ev.Value = "RootVolumeEncryptionEnabled, UserVolumeEncryptionEnabled"
 	ev.Data = fmt.Sprintf("%t, %t", root, user)
@@ -223,7 +229,9 @@ func judgeQuota(documents []*statement.Document) requirement.Outcome {
 		}
 		truncated = truncated || d.Truncated
 		pages = append(pages, d.Images...)
-		evidence = append(evidence, requirement.Evidence{Source: d.Name, Value: "Images", Data: prose.Count(len(d.Images), "image", "images")})
+		ev := documentEvidence(d)
+		ev.Value, ev.Data = "Images", prose.Count(len(d.Images), "image", "images")
+		evidence = append(evidence, ev)
 	}
 	n := ownImages(longest.Images)
 	if truncated {

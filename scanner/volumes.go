@@ -500,6 +500,14 @@ func (vs *volumes) describe() []Volume {
 	return list
 }
 
+// evidence is evidence of the volume itself.
+func (v *volume) evidence() requirement.Evidence {
+	return requirement.Evidence{
+		Kind: requirement.KindVolume, Origin: requirement.OriginDisk, Found: true,
+		Source: cmp.Or(v.source, string(v.role)), Data: v.name(),
+	}
+}
+
 // judgeReadable decides win.volume.readable and linux.volume.readable: every
 // volume of the images is whole and not encrypted.
 func (vs *volumes) judgeReadable() requirement.Outcome {
@@ -507,7 +515,7 @@ func (vs *volumes) judgeReadable() requirement.Outcome {
 	var names []string
 	var unread error
 	for _, v := range vs.list {
-		ev := requirement.Evidence{Source: cmp.Or(v.source, string(v.role)), Data: v.name()}
+		ev := v.evidence()
 		switch e := v.encryption(); {
 		case e != "":
 			ev.Note = "encrypted with " + e

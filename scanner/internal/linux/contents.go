@@ -253,7 +253,7 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 			unread = append(unread, r.Path+": "+r.Error)
 		}
 	}
-	ev := requirement.Evidence{Source: "root", Note: "every path of the document's list was looked for"}
+	ev := listEvidence("root", "every path of the document's list was looked for")
 	if len(unread) > 0 {
 		o := requirement.Unknown("not all of what image creation removes could be read: "+prose.Some(unread), ev)
 		o.Details = rows
@@ -300,7 +300,9 @@ func (m *Machine) decideShredded() requirement.Outcome {
 	}
 	o := requirement.Pass(prose.Count(total, "key exists and will be shredded", "keys exist and will be shredded"), evidence...)
 	if total == 0 {
-		o.Evidence = []requirement.Evidence{{Source: "root", Path: "etc/ssh", Note: "no key of the document's list was found"}}
+		ev := folderEvidence("root", "etc/ssh")
+		ev.Note = "no key of the document's list was found"
+		o.Evidence = []requirement.Evidence{ev}
 	}
 	o.Details = rows
 	return o

@@ -126,7 +126,9 @@ func judgeHomeApps(f homeFindings) requirement.Outcome {
 		if len(f.Named) > 0 {
 			message += "; named only: " + named
 		}
-		o = requirement.Pass(message, append([]requirement.Evidence{{Source: "root", Path: "usr/lib/systemd/system", Note: "read with the other places that the requirement names"}}, evidence...)...)
+		units := folderEvidence("root", "usr/lib/systemd/system")
+		units.Note = "read with the other places that the requirement names"
+		o = requirement.Pass(message, append([]requirement.Evidence{units}, evidence...)...)
 	}
 	if len(f.Named) > 0 {
 		var named []string

@@ -7,8 +7,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 func (s *homeSearch) units() error {
@@ -450,7 +448,7 @@ func (s *homeSearch) localScripts() error {
 				unread = joinErrors(unread, err)
 				continue // a link, which was looked at
 			}
-			unread = joinErrors(unread, s.script(p, commandContext{}, commandSource{By: "that script", Evidence: requirement.Evidence{Source: "root", Path: p[1:]}}))
+			unread = joinErrors(unread, s.script(p, commandContext{}, commandSource{By: "that script", Evidence: contentEvidence("root", p[1:])}))
 		}
 	}
 	return unread

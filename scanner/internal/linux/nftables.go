@@ -40,6 +40,7 @@ func (m *Machine) nftables() ([]firewall, error) {
 		}
 		if ev.Path == "" {
 			ev = f.Evidence
+			ev.Content = true
 		}
 		if p.file(name, nil, ""); p.err != nil {
 			return nil, p.err

@@ -63,7 +63,7 @@ func (m *Machine) otherFirewalls() ([]firewall, error) {
 			return all, err
 		}
 		if is {
-			f := m.doubtful(Unit{Name: p, File: requirement.Evidence{Source: "root", Path: p[1:]}}, "the rules that a script loads are not followed")
+			f := m.doubtful(Unit{Name: p, File: contentEvidence("root", p[1:])}, "the rules that a script loads are not followed")
 			return append(all, f), nil // the other is the same file, or is not run
 		}
 	}
@@ -174,7 +174,7 @@ func (m *Machine) unitFirewall(u Unit) (f firewall, ok bool, err error) {
 			}
 			ok = true
 			for _, name := range files {
-				ev = requirement.Evidence{Source: "root", Path: strings.TrimPrefix(name, "/")}
+				ev = contentEvidence("root", strings.TrimPrefix(name, "/"))
 				if set.file(name, nil, ""); set.err != nil {
 					return f, false, set.err
 				}

@@ -33,7 +33,14 @@ func (m *Machine) Packages() (*packages.Database, error) {
 // path there.
 func (m *Machine) ofPackages(db *packages.Database) requirement.Evidence {
 	v, name := m.tree.at(m.tree.place("/" + db.Path()))
-	return requirement.Evidence{Source: v.role, Path: name}
+	ev := contentEvidence(v.role, name)
+	if db.Kind() == packages.DPKG {
+		ev.Kind = requirement.KindFolder
+	}
+	if db.Logged() {
+		ev.Origin = requirement.OriginWAL
+	}
+	return ev
 }
 
 // notifyOf tells how the database was read, and what is wrong with it.
@@ -74,7 +81,7 @@ func (m *Machine) installed(names ...string) (*packages.Package, requirement.Evi
 			}
 		}
 	}
-	ev.Note = notFound
+	ev.Found, ev.Note = false, notFound
 	return nil, ev, nil
 }
 

@@ -93,7 +93,7 @@ func (s *homeSearch) searchPaths() error {
 			continue
 		}
 		if h.Home != "" {
-			s.add(&s.Installed, h.Home+", which the profile reads through "+p, requirement.Evidence{Source: "root", Path: p[1:]})
+			s.add(&s.Installed, h.Home+", which the profile reads through "+p, fileEvidence("root", p[1:]))
 			continue
 		}
 		commands, f, err := readParsed(&s.tree, p, maxScript, "shell", func(data []byte) ([]shellCommand, error) {

@@ -53,9 +53,6 @@ type File struct {
 // maxLinks is how many symbolic links Linux follows on one path (MAXSYMLINKS).
 const maxLinks = 40
 
-// notFound is the note of evidence for a thing that is not there.
-const notFound = "not found"
-
 // volumeError says on which volume an error was met.
 type volumeError struct {
 	role string
@@ -290,7 +287,7 @@ func (t *tree) link(p string) (File, error) { return t.look(p, false) }
 
 func (t *tree) look(p string, follow bool) (File, error) {
 	v, name := t.at(p)
-	absent := File{Evidence: requirement.Evidence{Source: v.role, Path: name, Note: notFound}}
+	absent := File{Evidence: absentFile(v.role, name)}
 	real, err := t.resolve(p, follow)
 	if errors.Is(err, fs.ErrNotExist) {
 		t.trail.Record("file", "source", v.role, "path", name, "found", "no")
@@ -308,13 +305,14 @@ func (t *tree) look(p string, follow bool) (File, error) {
 		return File{}, err
 	}
 	f := File{Exists: true, Dir: info.IsDir(), Size: info.Size(), Modified: info.ModTime(), volume: v, real: real,
-		Evidence: requirement.Evidence{Source: v.role, Path: name, Time: info.ModTime().UTC(), Data: strconv.FormatInt(info.Size(), 10) + " bytes"}}
+		Evidence: fileEvidence(v.role, name)}
+	f.Evidence.Time, f.Evidence.Data = info.ModTime().UTC(), strconv.FormatInt(info.Size(), 10)+" bytes"
 	if v.Inode != nil {
 		f.ID = fact.ID{Volume: v.role, Number: v.Inode(info)}
 	}
 	switch {
 	case f.Dir:
-		f.Evidence.Data = "folder"
+		f.Evidence.Kind, f.Evidence.Data = requirement.KindFolder, "folder"
 	case info.Mode()&fs.ModeSymlink != 0:
 		if f.Target, err = v.FS.ReadLink(name); err != nil {
 			return File{}, &volumeError{v.role, err}
@@ -355,6 +353,7 @@ func (t *tree) read(p string, limit int64) ([]byte, File, error) {
 		return nil, f, fmt.Errorf("%s: %w", p, errTooLarge)
 	}
 	t.trail.Record("open", "source", v.role, "path", f.Evidence.Path, "size", strconv.Itoa(len(data)))
+	f.Evidence.Content = true
 	return data, f, nil
 }
 
@@ -376,9 +375,11 @@ func readParsed[T any](t *tree, p string, limit int64, kind string, parse func([
 	}
 	if f.ID.Number == 0 {
 		parsed, err := read()
+		f.Evidence.Content = err == nil
 		return parsed, f, err
 	}
 	parsed, err := fact.Parsed(t.meter, f.ID, kind, read)
+	f.Evidence.Content = err == nil
 	return parsed, f, err
 }
 

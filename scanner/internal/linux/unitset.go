@@ -239,7 +239,7 @@ func (m *Machine) listDropIns(folder string, rank int, s *unitFiles, files *int)
 		p := path.Join(folder, e.Name())
 		f := &fragment{Path: p}
 		if f.File, f.Err = m.tree.file(p); f.Err != nil {
-			f.File.Evidence = requirement.Evidence{Source: "root", Path: p[1:]}
+			f.File.Evidence = fileEvidence("root", p[1:])
 		}
 		f.Masked = m.endsAtNull(p)
 		if f.Err == nil && !f.Masked && !f.File.Exists {
@@ -431,7 +431,7 @@ func (s *unitFiles) dropInsOf(names []string) (list []*fragment, inDoubt bool) {
 }
 
 func noUnitFile(name string) requirement.Evidence {
-	return requirement.Evidence{Source: "root", Path: "usr/lib/systemd/system/" + name, Note: notFound}
+	return absentFile("root", "usr/lib/systemd/system/"+name)
 }
 
 // prosePullers names the units that pull one in.

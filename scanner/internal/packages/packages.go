@@ -169,6 +169,7 @@ type Database struct {
 	path     string
 	notes    []string
 	loss     string
+	logged   bool      // part of it came out of a write-ahead log
 	packages []Package // by name, architecture and age
 	files    fileTable
 
@@ -255,6 +256,10 @@ func (db *Database) Notes() []string { return slices.Clone(db.notes) }
 // Loss says what of a write-ahead log is left out because it is damaged, "" if
 // nothing is.
 func (db *Database) Loss() string { return db.loss }
+
+// Logged reports whether part of the database came out of its write-ahead log,
+// the file at Path with "-wal".
+func (db *Database) Logged() bool { return db.logged }
 
 // Packages lists all packages by name, those that are not installed too. The
 // error is the one of Open.

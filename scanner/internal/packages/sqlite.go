@@ -21,6 +21,7 @@ func (r *rpmReader) readSQLite(fsys fs.FS) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	wal := db.WAL()
 	if applied := wal.Applied(); applied != "" {
+		r.db.logged = true
 		r.db.note("%s", applied)
 	}
 	r.db.loss = wal.Loss()
