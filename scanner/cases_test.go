@@ -115,8 +115,8 @@ func faultOf(ev requirement.Evidence) string {
 			return "a volume with a key"
 		}
 	case requirement.KindDocument:
-		if ev.Origin != requirement.OriginDocument || !ev.Found {
-			return "a document that was not given"
+		if ev.Origin != requirement.OriginDocument {
+			return "a document that is not from one"
 		}
 	default:
 		return fmt.Sprintf("kind %q", ev.Kind)
@@ -143,7 +143,7 @@ func faultOf(ev requirement.Evidence) string {
 		return "content of what is no file"
 	case ev.Found && strings.HasPrefix(ev.Note, "not found"):
 		return "found, and not found"
-	case !ev.Found && (ev.Data != "" || ev.Type != "" || ev.Content):
+	case !ev.Found && (ev.Data != "" || ev.Type != "" || ev.Content && ev.Value == ""): // a database may lack the row
 		return "not found, and with data"
 	}
 	return ""

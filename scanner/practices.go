@@ -129,7 +129,6 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 		ev := documentEvidence(match.Document)
 		ev.Value = "WorkspaceProperties"
 		ev.Data = fmt.Sprintf("%s, root %s, user %s", cmp.Or(p.ComputeTypeName, "compute type not given"), gibText(gibs[0]), gibText(gibs[1]))
-		ev.Found = p.ComputeTypeName != "" || gibs[0] != nil || gibs[1] != nil
 		evidence = append(evidence, ev)
 		known = p.ComputeTypeName != ""
 	}
@@ -223,6 +222,6 @@ func judgeNetwork(match statement.Match) requirement.Outcome {
 	}
 	w := match.WorkSpace
 	ev := documentEvidence(match.Document)
-	ev.Value, ev.Data, ev.Found = "SubnetId, DirectoryId", w.SubnetID+", "+w.DirectoryID, w.SubnetID != "" || w.DirectoryID != ""
+	ev.Value, ev.Data = "SubnetId, DirectoryId", w.SubnetID+", "+w.DirectoryID
 	return requirement.Unknown(fmt.Sprintf("%s is not in the documents: look at the subnet %s and the directory %s", open, cmp.Or(w.SubnetID, "(not given)"), cmp.Or(w.DirectoryID, "(not given)")), ev)
 }

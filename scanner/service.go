@@ -198,7 +198,6 @@ func judgeModification(w *statement.WorkSpace, ev requirement.Evidence) requirem
 }
 
 func judgeEncryption(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
-	ev.Found = w.RootVolumeEncryptionEnabled != nil || w.UserVolumeEncryptionEnabled != nil
 	root, user := w.RootVolumeEncryptionEnabled != nil && *w.RootVolumeEncryptionEnabled, w.UserVolumeEncryptionEnabled != nil && *w.UserVolumeEncryptionEnabled
 	ev.Value = "RootVolumeEncryptionEnabled, UserVolumeEncryptionEnabled"
 	ev.Data = fmt.Sprintf("%t, %t", root, user)

@@ -253,7 +253,8 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 			unread = append(unread, r.Path+": "+r.Error)
 		}
 	}
-	ev := listEvidence("root", "every path of the document's list was looked for")
+	ev := volumeEvidence("root")
+	ev.Note = "every path of the document's list was looked for"
 	if len(unread) > 0 {
 		o := requirement.Unknown("not all of what image creation removes could be read: "+prose.Some(unread), ev)
 		o.Details = rows

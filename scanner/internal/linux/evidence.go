@@ -32,12 +32,8 @@ func folderEvidence(role, name string) requirement.Evidence {
 	return ev
 }
 
-// figuresEvidence is evidence of what a volume's own structures count.
-func figuresEvidence(role, figures string) requirement.Evidence {
-	return requirement.Evidence{Kind: requirement.KindVolume, Origin: requirement.OriginDisk, Found: true, Content: true, Source: role, Data: figures}
-}
-
-// listEvidence is evidence of places too many to be named one by one.
-func listEvidence(role, note string) requirement.Evidence {
-	return requirement.Evidence{Kind: requirement.KindVolume, Origin: requirement.OriginDisk, Found: true, Content: true, Source: role, Note: note}
+// volumeEvidence is evidence of a volume: of what its own structures count, or of
+// places on it that are too many to be named one by one.
+func volumeEvidence(role string) requirement.Evidence {
+	return requirement.Evidence{Kind: requirement.KindVolume, Origin: requirement.OriginDisk, Found: true, Source: role}
 }

@@ -35,7 +35,7 @@ func (m *Machine) ofPackages(db *packages.Database) requirement.Evidence {
 	v, name := m.tree.at(m.tree.place("/" + db.Path()))
 	ev := contentEvidence(v.role, name)
 	if db.Kind() == packages.DPKG {
-		ev.Kind = requirement.KindFolder
+		ev.Kind, ev.Content = requirement.KindFolder, false // the files in it were read
 	}
 	if db.Logged() {
 		ev.Origin = requirement.OriginWAL

@@ -208,7 +208,7 @@ func (m *Machine) decideRoot97() requirement.Outcome {
 // judgeRoot97 decides linux.disk.root-97 by the exact ratio; df rounds its
 // figure up.
 func judgeRoot97(u Usage) requirement.Outcome {
-	ev := figuresEvidence("root", fmt.Sprintf("%d bytes used, %d available, of %d", u.Used, u.Available, u.Size))
+	ev := noted(volumeEvidence("root"), fmt.Sprintf("%d bytes used, %d available, of %d", u.Used, u.Available, u.Size))
 	whole := u.Used + u.Available
 	if u.Used < 0 || u.Available < 0 || whole <= 0 {
 		return requirement.Unknown("the superblock's figures of used space contradict each other", ev)
