@@ -117,7 +117,7 @@ func (m *Machine) readAppx() (Appx, error) {
 	}
 	a.StoreErr = err
 	if f.Exists {
-		if a.Packages, a.Evidence, err = v.readStateRepository(name, f); err != nil {
+		if a.Packages, a.Evidence, err = readStateRepository(v, name, f); err != nil {
 			return Appx{}, err
 		}
 		a.Staged = a.unknown(staged)
@@ -238,7 +238,7 @@ func appxFamily(full string) string {
 const appxTime = 20 * time.Second
 
 // readStateRepository reads the database where it lies.
-func (v *volume) readStateRepository(name string, f File) ([]appxPackage, []requirement.Evidence, error) {
+func readStateRepository(v *volume, name string, f File) ([]appxPackage, []requirement.Evidence, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), appxTime)
 	defer cancel()
 	fail := func(err error) error {

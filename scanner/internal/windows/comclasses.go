@@ -11,7 +11,6 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/parallel"
 	"github.com/coldcheck/coldcheck/registry"
-	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 )
 
 // keysCOM hold the COM classes of the machine, in both views.
@@ -42,12 +41,7 @@ type comClasses struct {
 // readClassesAhead begins to read the COM classes. It is called when the hive
 // that holds them was opened.
 func (m *Machine) readClassesAhead() {
-	own := *m
-	own.in.Trail = nil // the requirement that asks for them says so
-	if own.in.Context == nil {
-		own.in.Context = context.Background()
-	}
-	ahead := own.metered(fact.NewMeter(own.in.Context))
+	ahead := m.unheard() // the requirement that asks for them says so
 	go m.com.once.Do(func() {
 		defer close(m.com.done)
 		defer func() { _ = recover() }()

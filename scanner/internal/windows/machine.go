@@ -165,6 +165,14 @@ func (m *Machine) next() *Machine {
 	return own.metered(m.meter.Next())
 }
 
+// unheard returns the machine for reading that nothing is told of: events of the
+// registry are dropped.
+func (m *Machine) unheard() *Machine {
+	own := *m
+	own.in.Trail = nil
+	return own.metered(fact.NewMeter(own.in.Context))
+}
+
 // metered charges what the machine reads to a meter. The volumes, which charge it
 // too, are copied.
 func (m *Machine) metered(meter *fact.Meter) *Machine {

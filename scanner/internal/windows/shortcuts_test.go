@@ -146,15 +146,24 @@ func FuzzDecodeText(f *testing.F) {
 		if got := decodeText(data); len(got) > 3*len(data) {
 			t.Errorf("%d bytes of text out of %d", len(got), len(data))
 		}
+		if commands, err := parseTask(data); err == nil && len(commands) > len(data) {
+			t.Errorf("%d commands out of %d bytes", len(commands), len(data))
+		}
+	})
+}
+
+// FuzzPolicyText reads files of Group Policy in any encoding.
+func FuzzPolicyText(f *testing.F) {
+	f.Add([]byte{0xFF, 0xFE, 'a', 0})
+	f.Add([]byte{0xFE, 0xFF, 0, 'a', 0})
+	f.Add([]byte("a\x00b\x00"))
+	f.Fuzz(func(t *testing.T, data []byte) {
 		var drives []driveMap
 		if list, err := parseDrivesXML(data); err == nil {
 			drives = list
 		}
 		if len(drives) > len(data) {
 			t.Errorf("%d drives out of %d bytes", len(drives), len(data))
-		}
-		if commands, err := parseTask(data); err == nil && len(commands) > len(data) {
-			t.Errorf("%d commands out of %d bytes", len(commands), len(data))
 		}
 		templateStarts(decodeText(data))
 	})
@@ -181,6 +190,10 @@ func FuzzParseSID(f *testing.F) {
 			t.Error(sid)
 		}
 		lsaString(data)
-		parseMount(data)
 	})
+}
+
+func FuzzParseMount(f *testing.F) {
+	f.Add([]byte{1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, data []byte) { parseMount(data) })
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,33 +21,9 @@ import (
 // `SYSTEM\Setup\Source OS` to its values.
 func registryOnly(keys map[string][]hivetest.Value) *Machine {
 	return OfHives(func(file string) (*registry.Hive, error) {
-		root := hivetest.Key{Name: "ROOT"}
-		for key, values := range keys {
-			if path, ok := strings.CutPrefix(key, file+`\`); ok {
-				add(&root, path, values)
-			}
-		}
-		data := hivetest.Build(root, hivetest.Options{})
+		data := hivetest.Build(hivetest.Tree(file, keys), hivetest.Options{})
 		return registry.Open(context.Background(), strings.NewReader(string(data)), int64(len(data)), registry.Options{})
 	})
-}
-
-func add(parent *hivetest.Key, path string, values []hivetest.Value) {
-	name, rest, more := strings.Cut(path, `\`)
-	i := slices.IndexFunc(parent.Subkeys, func(k hivetest.Key) bool { return k.Name == name })
-	if i < 0 {
-		i = len(parent.Subkeys)
-		parent.Subkeys = append(parent.Subkeys, hivetest.Key{Name: name})
-	}
-	if more {
-		add(&parent.Subkeys[i], rest, values)
-		return
-	}
-	parent.Subkeys[i].Values = append(parent.Subkeys[i].Values, values...)
-	if slices.ContainsFunc(values, func(v hivetest.Value) bool { return v.Type == uint32(registry.Link) }) {
-		const symbolicLink = 0x10 // KEY_SYM_LINK
-		parent.Subkeys[i].Flags |= symbolicLink
-	}
 }
 
 func sz(name, value string) hivetest.Value {
