@@ -45,6 +45,7 @@ func evaluate(ctx context.Context, checks []requirement.Check, trail *requiremen
 			return nil, err
 		}
 		f := requirement.Find(c.Requirement, o)
+		f.Counts = f.Severity == requirement.Required && (c.Counts == nil || c.Counts())
 		trail.Record("finding", "id", f.ID, "status", string(f.Status), "basis", string(f.Basis), "message", f.Message)
 		findings = append(findings, f)
 	}

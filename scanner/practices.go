@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/scanner/internal/prose"
@@ -15,44 +14,35 @@ import (
 
 const practicesSection = "Best Practices"
 
-// practices are recommended for any system.
-var practices = []requirement.Requirement{
-	{ID: "bp.volume-smallest", Platform: requirement.Any, Scope: requirement.Disk, Severity: requirement.Recommended,
+// practices holds what is recommended for any system.
+var practices = []requirement.Entry[practiceFacts]{
+	{Requirement: requirement.Requirement{
+		ID: "bp.volume-smallest", Platform: requirement.Any, Scope: requirement.Disk, Severity: requirement.Recommended,
 		Demand:      "the volumes have the smallest size offered",
 		Reads:       "The sizes of the disks that hold the root and the user volume; describe-workspaces: RootVolumeSizeGib, UserVolumeSizeGib, ComputeTypeName. The smallest are 80 and 10 GiB, for Graphics and GraphicsPro 100 and 100.",
 		Live:        "aws workspaces describe-workspaces --workspace-ids ws-… --query 'Workspaces[].WorkspaceProperties'",
 		Remediation: "Launch a WorkSpace with the smallest volumes and customize that one: volumes cannot be made smaller, and no bundle of the image can have smaller ones.",
-		Reference:   practicesSection},
-	{ID: "bp.network", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Recommended,
+		Reference:   practicesSection,
+	}, Judge: func(f practiceFacts) requirement.Outcome { return judgeSmallest(f.volumes.sizes(), f.match) }},
+	{Requirement: requirement.Requirement{
+		ID: "bp.network", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Recommended,
 		Demand:      "separate VPC, private subnet with NAT, small Simple AD",
 		Reads:       "Nothing: it is neither on the disk nor in the documents. describe-workspaces names the subnet and the directory to look at.",
 		Live:        "aws ec2 describe-subnets --subnet-ids subnet-…; aws ec2 describe-route-tables; aws ds describe-directories --directory-ids d-…",
 		Remediation: "Create images in a VPC of their own, in a private subnet with a NAT gateway, with a small Simple AD directory.",
-		Reference:   practicesSection},
+		Reference:   practicesSection,
+	}, Judge: func(f practiceFacts) requirement.Outcome { return judgeNetwork(f.match) }},
 }
 
-// inOrder sorts checks as the catalogue has their requirements.
-func inOrder(checks []requirement.Check) []requirement.Check {
-	place := map[string]int{}
-	for i, r := range Catalogue() {
-		place[r.ID] = i
-	}
-	slices.SortStableFunc(checks, func(a, b requirement.Check) int { return cmp.Compare(place[a.ID], place[b.ID]) })
-	return checks
+// practiceFacts are the volumes, and the WorkSpace that a document names.
+type practiceFacts struct {
+	volumes *volumes
+	match   statement.Match
 }
 
-// practiceChecks judges them from the volumes and the WorkSpace that is known
-// of a document.
-func practiceChecks(vs *volumes, svc *service) []requirement.Check {
-	decide := map[string]func() requirement.Outcome{
-		"bp.volume-smallest": func() requirement.Outcome { return judgeSmallest(vs.sizes(), svc.match) },
-		"bp.network":         func() requirement.Outcome { return judgeNetwork(svc.match) },
-	}
-	var checks []requirement.Check
-	for _, r := range practices {
-		checks = append(checks, requirement.Check{Requirement: r, Decide: func(context.Context) requirement.Outcome { return decide[r.ID]() }})
-	}
-	return checks
+// checks binds the practices to the facts.
+func (f practiceFacts) checks() []requirement.Check {
+	return requirement.Bind(practices, func(context.Context) practiceFacts { return f })
 }
 
 // A diskSize is how large the disk of a volume is, in bytes.

@@ -52,7 +52,7 @@ func TestSmallest(t *testing.T) {
 		"a compute type that nobody heard of": {disk(80 * gib), disk(10 * gib), said(80, 10, "QUANTUM"), passed, requirement.Stated},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := requirement.Find(practices[0], judgeSmallest([2]diskSize{c.root, c.user}, c.match))
+			f := requirement.Find(practices[0].Requirement, judgeSmallest([2]diskSize{c.root, c.user}, c.match))
 			if f.Status != c.want || f.Basis != c.basis {
 				t.Errorf("%s %s: %s", f.Status, f.Basis, f.Message)
 			}
@@ -66,7 +66,7 @@ func TestNetwork(t *testing.T) {
 		{Document: &statement.Document{Name: "ws.json"}, WorkSpace: &statement.WorkSpace{SubnetID: "subnet-1", DirectoryID: "d-1"}},
 		{Document: &statement.Document{Name: "ws.json"}, WorkSpace: &statement.WorkSpace{}},
 	} {
-		if f := requirement.Find(practices[1], judgeNetwork(match)); f.Status != requirement.Undetermined {
+		if f := requirement.Find(practices[1].Requirement, judgeNetwork(match)); f.Status != requirement.Undetermined {
 			t.Errorf("%s: %s", f.Status, f.Message)
 		}
 	}

@@ -13,18 +13,9 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
-	"github.com/coldcheck/coldcheck/scanner/internal/linux"
-	"github.com/coldcheck/coldcheck/scanner/internal/windows"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
-
-// Catalogue lists every requirement, in the order of reports.
-func Catalogue() []requirement.Requirement {
-	ofWindows := windows.Requirements()
-	info := slices.IndexFunc(ofWindows, func(r requirement.Requirement) bool { return r.Severity == requirement.Info })
-	return slices.Concat(serviceRequirements, ofWindows[:info], practices, ofWindows[info:], linux.Requirements())
-}
 
 // given is what the systems are told beside the volumes.
 type given struct {
@@ -127,17 +118,16 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	}
 	r.Volumes = volumes.describe()
 
-	svc := newService(documents, sys, trail)
-	checks := inOrder(slices.Concat(svc.checks(), practiceChecks(volumes, svc), sys.Checks()))
+	svc := newService(documents, sys)
+	for _, n := range svc.notices {
+		trail.Notify(n)
+	}
+	checks := inOrder(slices.Concat(svc.checks(), practiceFacts{volumes, svc.match}.checks(), sys.Checks()))
 	if r.Findings, err = evaluate(ctx, checks, trail, volumes.reads.waited, in.Progress); err != nil {
 		return nil, err
 	}
 	volumes.infer(r.Findings)
 	volumes.notifyDoubts(trail)
-	for i := range r.Findings {
-		f := &r.Findings[i]
-		f.Counts = f.Severity == requirement.Required && (f.Scope == requirement.Disk || svc.uses(f.ID))
-	}
 	volumes.trace(r)
 	if w, ok := sys.(windowsSystem); ok {
 		r.Hives = w.hives()

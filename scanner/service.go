@@ -21,53 +21,59 @@ const (
 // asked for more.
 const imageQuota = 40
 
-// serviceRequirements are those that the service knows and the disk does not.
-var serviceRequirements = []requirement.Requirement{
-	{ID: "ws.state.available", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
+// serviceCatalogue holds what the service knows and the disk does not.
+var serviceCatalogue = []requirement.Entry[*service]{
+	{Requirement: requirement.Requirement{
+		ID: "ws.state.available", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
 		Demand:      "the WorkSpace's state is AVAILABLE",
 		Reads:       "describe-workspaces: State of the WorkSpace with the disk's computer name.",
 		Live:        "aws workspaces describe-workspaces --workspace-ids ws-…",
 		Remediation: "Start the WorkSpace, or wait until what is under way has ended, until its state is AVAILABLE.",
-		Reference:   stateSection},
-	{ID: "ws.modification.none", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
+		Reference:   stateSection,
+	}, Judge: workSpace(judgeState), Counts: (*service).namesWorkSpace},
+	{Requirement: requirement.Requirement{
+		ID: "ws.modification.none", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
 		Demand:      "the WorkSpace's modification state is None",
 		Reads:       "describe-workspaces: ModificationStates.",
 		Live:        "aws workspaces describe-workspaces --workspace-ids ws-…",
 		Remediation: "Wait until the modification of the WorkSpace has ended.",
-		Reference:   stateSection},
-	{ID: "ws.encryption.none", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
+		Reference:   stateSection,
+	}, Judge: workSpace(judgeModification), Counts: (*service).namesWorkSpace},
+	{Requirement: requirement.Requirement{
+		ID: "ws.encryption.none", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
 		Demand:      "neither the root nor the user volume is encrypted",
 		Reads:       "describe-workspaces: RootVolumeEncryptionEnabled and UserVolumeEncryptionEnabled. This encryption leaves no trace on the volumes.",
 		Live:        "aws workspaces describe-workspaces --workspace-ids ws-…",
 		Remediation: "Launch a WorkSpace without encryption and customize that one: encryption cannot be taken off.",
-		Reference:   stateSection},
-	{ID: "ws.quota.images", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
+		Reference:   stateSection,
+	}, Judge: workSpace(judgeEncryption), Counts: (*service).namesWorkSpace},
+	{Requirement: requirement.Requirement{
+		ID: "ws.quota.images", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
 		Demand:      "the Region's quota of WorkSpace images (40 by default) is not used up",
 		Reads:       "describe-workspace-images: how many images one account owns, over the pages of a list.",
 		Live:        "aws workspaces describe-workspace-images --query 'length(Images)'",
 		Remediation: "Delete images that are no longer needed, or ask for a higher quota.",
-		Reference:   "Best Practices"},
+		Reference:   "Best Practices",
+	}, Judge: (*service).judgeQuota, Counts: (*service).listsImages},
 }
 
 // service judges what the documents say of the machine on the disk.
 type service struct {
 	documents []*statement.Document
-	system    system
-	trail     *requirement.Trail
-
-	match   statement.Match
-	missing error // why no WorkSpace is known; nil if one is
+	match     statement.Match
+	missing   error                // why no WorkSpace is known; nil if one is
+	notices   []requirement.Notice // documents that do not fit the disk
 }
 
 // newService finds the machine's WorkSpace in the documents. A document that
 // does not fit the disk is a notice and is not used.
-func newService(documents []*statement.Document, sys system, trail *requirement.Trail) *service {
-	s := &service{documents: documents, system: sys, trail: trail}
-	s.missing = guard(s.find)
+func newService(documents []*statement.Document, sys system) *service {
+	s := &service{documents: documents}
+	s.missing = guard(func() error { return s.find(sys) })
 	return s
 }
 
-func (s *service) find() error {
+func (s *service) find(sys system) error {
 	given := false
 	for _, d := range s.documents {
 		given = given || d.Kind == statement.WorkSpaces
@@ -75,7 +81,7 @@ func (s *service) find() error {
 	if !given {
 		return fmt.Errorf("not on the disk: %s", passWorkSpaces)
 	}
-	computer, err := s.system.ComputerName()
+	computer, err := sys.ComputerName()
 	if err != nil {
 		return fmt.Errorf("the disk's computer name, which tells its WorkSpace: %w", err)
 	}
@@ -84,19 +90,19 @@ func (s *service) find() error {
 		return err
 	}
 	for _, unused := range match.Unused {
-		s.trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: unused})
+		s.notices = append(s.notices, requirement.Notice{Level: requirement.LevelWarning, Message: unused})
 	}
 	if match.WorkSpace == nil {
 		return fmt.Errorf("no document has a WorkSpace with the computer name %s: %s", computer, passWorkSpaces)
 	}
 	if user := match.WorkSpace.UserName; user != "" {
-		known, err := s.system.HasUser(user)
+		known, err := sys.HasUser(user)
 		if err != nil {
 			return fmt.Errorf("whether the user %s of %s is on the disk: %w", user, match.Document.Name, err)
 		}
 		if !known {
 			err := fmt.Errorf("%s is not used: its user %s has no profile on the disk", match.Document.Name, user)
-			s.trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: err.Error(), Source: match.Document.Name})
+			s.notices = append(s.notices, requirement.Notice{Level: requirement.LevelWarning, Message: err.Error(), Source: match.Document.Name})
 			return err
 		}
 	}
@@ -104,17 +110,15 @@ func (s *service) find() error {
 	return nil
 }
 
-// uses says whether a document decides the requirement, so that it counts. Two
-// that disagree about this computer are of it all the same, and leave it open.
-func (s *service) uses(id string) bool {
-	switch id {
-	case "ws.state.available", "ws.modification.none", "ws.encryption.none":
-		return s.match.WorkSpace != nil || errors.Is(s.missing, statement.ErrDisagree)
-	case "ws.quota.images":
-		return len(s.images()) > 0
-	}
-	return false
+// namesWorkSpace reports whether a document names the WorkSpace, so that what it
+// says of it counts. Two that disagree about this computer are of it all the
+// same, and leave it open.
+func (s *service) namesWorkSpace() bool {
+	return s.match.WorkSpace != nil || errors.Is(s.missing, statement.ErrDisagree)
 }
+
+// listsImages reports whether a document lists images.
+func (s *service) listsImages() bool { return len(s.images()) > 0 }
 
 // images returns the documents that list images.
 func (s *service) images() []*statement.Document {
@@ -127,27 +131,18 @@ func (s *service) images() []*statement.Document {
 	return list
 }
 
+// checks binds the catalogue to the documents.
 func (s *service) checks() []requirement.Check {
-	decide := map[string]func() requirement.Outcome{
-		"ws.state.available":   s.workSpace(judgeState),
-		"ws.modification.none": s.workSpace(judgeModification),
-		"ws.encryption.none":   s.workSpace(judgeEncryption),
-		"ws.quota.images":      func() requirement.Outcome { return judgeQuota(s.images()) },
-	}
-	var checks []requirement.Check
-	for _, r := range serviceRequirements {
-		checks = append(checks, requirement.Check{Requirement: r, Decide: func(context.Context) requirement.Outcome { return decide[r.ID]() }})
-	}
-	return checks
+	return requirement.Bind(serviceCatalogue, func(context.Context) *service { return s })
 }
 
-func (s *service) workSpace(judge func(*statement.WorkSpace, requirement.Evidence) requirement.Outcome) func() requirement.Outcome {
-	return func() requirement.Outcome {
+// workSpace returns the judgment of what a document says of the WorkSpace.
+func workSpace(judge func(*statement.WorkSpace, requirement.Evidence) requirement.Outcome) func(*service) requirement.Outcome {
+	return func(s *service) requirement.Outcome {
 		if s.missing != nil {
 			return requirement.Unreadable(s.missing)
 		}
-		o := judge(s.match.WorkSpace, documentEvidence(s.match.Document))
-		return stated(o)
+		return stated(judge(s.match.WorkSpace, documentEvidence(s.match.Document)))
 	}
 }
 
@@ -155,6 +150,8 @@ func (s *service) workSpace(judge func(*statement.WorkSpace, requirement.Evidenc
 func documentEvidence(d *statement.Document) requirement.Evidence {
 	return requirement.Evidence{Kind: requirement.KindDocument, Origin: requirement.OriginDocument, Found: true, Source: d.Name}
 }
+
+func (s *service) judgeQuota() requirement.Outcome { return judgeQuota(s.images()) }
 
 // stated marks an outcome that a document decided.
 func stated(o requirement.Outcome) requirement.Outcome {

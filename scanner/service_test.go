@@ -3,6 +3,7 @@ package scanner
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,9 +69,8 @@ func TestWorkSpaceDocuments(t *testing.T) {
 		"encryption said to be no": {[]*statement.Document{workSpaces(strings.Replace(good, `{`, `{"UserVolumeEncryptionEnabled": false,`, 1))}, disk, all(requirement.Passed), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var trail requirement.Trail
-			s := newService(c.documents, c.disk, &trail)
-			used := s.uses(available)
+			s := newService(c.documents, c.disk)
+			used := counts(s, available)
 			for _, check := range s.checks() {
 				want, ok := c.want[check.ID]
 				if !ok {
@@ -83,7 +83,7 @@ func TestWorkSpaceDocuments(t *testing.T) {
 				if f.Basis != "" && f.Basis != requirement.Stated {
 					t.Errorf("%s: basis %s", f.ID, f.Basis)
 				}
-				if s.uses(check.ID) != used {
+				if counts(s, check.ID) != used {
 					t.Errorf("%s counts: %t", f.ID, !used)
 				}
 			}
@@ -91,11 +91,17 @@ func TestWorkSpaceDocuments(t *testing.T) {
 			if counts := c.want[encryption] != requirement.Undetermined || name == "two that differ"; used != counts {
 				t.Errorf("the document is used: %t", used)
 			}
-			if n := trail.Notices(); len(n) != c.notices {
+			if n := s.notices; len(n) != c.notices {
 				t.Errorf("notices %+v, want %d", n, c.notices)
 			}
 		})
 	}
+}
+
+// counts reports whether the verdict depends on the requirement.
+func counts(s *service, id string) bool {
+	i := slices.IndexFunc(serviceCatalogue, func(e requirement.Entry[*service]) bool { return e.ID == id })
+	return serviceCatalogue[i].Counts(s)
 }
 
 func TestQuota(t *testing.T) {
@@ -134,11 +140,11 @@ func TestQuota(t *testing.T) {
 		"two, one of them full":   {[]*statement.Document{whole(images("1", 0, 3)...), whole(images("1", 0, 40)...)}, requirement.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newService(c.documents, onDisk{}, nil)
+			s := newService(c.documents, onDisk{})
 			if o := judgeQuota(s.images()); o.Status != c.want {
 				t.Errorf("%s, want %s: %s", o.Status, c.want, o.Message)
 			}
-			if s.uses("ws.quota.images") != (c.documents != nil) {
+			if counts(s, "ws.quota.images") != (c.documents != nil) {
 				t.Error("whether the documents count")
 			}
 		})

@@ -57,13 +57,19 @@ type Check struct {
 	// Decide judges the requirement. It is called at most once. When the context
 	// ends, what still has to be read is an error with the context's cause.
 	Decide func(context.Context) Outcome
+	// Counts reports whether the verdict depends on the finding of a required
+	// requirement. nil means that it does.
+	Counts func() bool
 }
 
-// Entry is a row of the catalogue of systems of type M: a requirement, and the
-// function that brings the system's facts to its judgement.
+// Entry is a row of a catalogue: a requirement, and the function that brings
+// facts of type M to its judgment. A requirement is registered by its row only.
 type Entry[M any] struct {
 	Requirement
 	Judge func(M) Outcome
+	// Counts reports whether the facts settle the requirement, so that the verdict
+	// depends on it if it is required. nil means that it always depends on it.
+	Counts func(M) bool
 }
 
 // List returns the requirements of a catalogue, in its order.
@@ -81,6 +87,9 @@ func Bind[M any](catalogue []Entry[M], within func(context.Context) M) []Check {
 	checks := make([]Check, len(catalogue))
 	for i, e := range catalogue {
 		checks[i] = Check{Requirement: e.Requirement, Decide: func(ctx context.Context) Outcome { return e.Judge(within(ctx)) }}
+		if e.Counts != nil {
+			checks[i].Counts = func() bool { return e.Counts(within(context.Background())) }
+		}
 	}
 	return checks
 }
