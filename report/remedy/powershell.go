@@ -161,15 +161,14 @@ func indent(code string) string {
 	return b.String()
 }
 
-// startMode sets how a service starts, if its start type is what the finding
-// says is wrong: it lets be a service that is not there, has no program, or
-// whose start type a Group Policy writes.
+// startMode sets how a service starts, if its start type is what is wrong: it
+// leaves alone a service that is missing, has no program, or whose start type a
+// Group Policy writes.
 func startMode(service, mode string, good ...string) fixer {
 	return func(f requirement.Finding, _ *report.Saved) ([]change, string) {
-		if f.Status != requirement.Failed || len(f.Evidence) != 1 {
-			return nil, ""
-		}
-		if e := f.Evidence[0]; !inHive(e, "SYSTEM") || e.Value != "Start" || !there(e) || !strings.EqualFold(last(e.Key), service) {
+		about := subjects(f, requirement.SubjectService, requirement.ReasonStartType)
+		if f.Status != requirement.Failed || len(about) != 1 || !strings.EqualFold(about[0].ID, service) ||
+			!shown(f, "SYSTEM", about[0].ID, "Start") {
 			return nil, ""
 		}
 		var list []string
@@ -191,17 +190,16 @@ func useLocalSystem(f requirement.Finding, _ *report.Saved) (changes []change, r
 	if f.Status != requirement.Failed {
 		return nil, ""
 	}
-	for _, e := range f.Evidence {
-		if !inHive(e, "SYSTEM") || e.Value != "ObjectName" || !there(e) {
+	for _, s := range subjects(f, requirement.SubjectService, requirement.ReasonAccount) {
+		if !shown(f, "SYSTEM", s.ID, "ObjectName") {
 			return nil, ""
 		}
-		name := last(e.Key)
 		changes = append(changes, change{
-			target: "service " + name + ", which runs as " + e.Data,
+			target: "service " + s.ID + ", which runs as " + s.Value,
 			action: "let it run under the Local System account",
 			settled: fmt.Sprintf("$account = (Get-OneService %s).StartName\nif ($account -ne %s) { 'it runs as ' + $account + ', and not as the report says' }",
-				psString(name), psString(e.Data)),
-			apply: fmt.Sprintf("$service = Get-OneService %s\nAssert-Zero 'Change' 0 ($service.Change($null, $null, $null, $null, $null, $null, 'LocalSystem', '', $null, $null, $null))", psString(name)),
+				psString(s.ID), psString(s.Value)),
+			apply: fmt.Sprintf("$service = Get-OneService %s\nAssert-Zero 'Change' 0 ($service.Change($null, $null, $null, $null, $null, $null, 'LocalSystem', '', $null, $null, $null))", psString(s.ID)),
 		})
 	}
 	return changes, ""
@@ -211,15 +209,14 @@ func useLocalSystem(f requirement.Finding, _ *report.Saved) (changes []change, r
 // machine where none does. What a Group Policy or an environment variable sets
 // is changed there.
 func setExecutionPolicy(f requirement.Finding, s *report.Saved) ([]change, string) {
-	const shell = `Microsoft\PowerShell\1\ShellIds\Microsoft.PowerShell`
-	decides := slices.IndexFunc(f.Evidence, there)
-	scope, who := "LocalMachine", ""
-	switch {
-	case f.Status != requirement.Failed || decides > 0:
+	about := subjects(f, requirement.SubjectSetting, requirement.ReasonValue, requirement.ReasonMissing)
+	if f.Status != requirement.Failed || len(about) != 1 {
 		return nil, ""
-	case decides < 0: // set nowhere
-	case inHive(f.Evidence[0], "SOFTWARE") && hasSuffixFold(f.Evidence[0].Key, shell):
-	case inProfile(f.Evidence[0]) && hasSuffixFold(f.Evidence[0].Key, shell):
+	}
+	scope, who := "LocalMachine", ""
+	switch about[0].ID {
+	case "LocalMachine.ExecutionPolicy":
+	case "CurrentUser.ExecutionPolicy":
 		user := account(s.Platform.UserName)
 		if user == "" {
 			return nil, ""
@@ -239,6 +236,7 @@ if ((Get-ExecutionPolicy -Scope %[1]s).ToString() -ne 'RemoteSigned') { throw 'i
 	}}, ""
 }
 
+// guid is the form of the identifier of a network adapter.
 var guid = regexp.MustCompile(`^\{[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}$`)
 
 // useDHCP lets the adapters with a fixed address use DHCP.
@@ -246,19 +244,13 @@ func useDHCP(f requirement.Finding, _ *report.Saved) (changes []change, rest str
 	if f.Status != requirement.Failed {
 		return nil, ""
 	}
-	seen := map[string]bool{}
-	for _, e := range f.Evidence {
-		id := last(e.Key)
-		switch {
-		case !inHive(e, "SYSTEM") || e.Value != "EnableDHCP" && e.Value != "IPAddress" || !guid.MatchString(id):
+	for _, s := range subjects(f, requirement.SubjectAdapter, requirement.ReasonStatic) {
+		if !guid.MatchString(s.ID) || !shown(f, "SYSTEM", s.ID, "EnableDHCP") && !shown(f, "SYSTEM", s.ID, "IPAddress") {
 			return nil, ""
-		case seen[id]:
-			continue
 		}
-		seen[id] = true
-		found := fmt.Sprintf("$adapter = @(Get-WmiObject -Class Win32_NetworkAdapterConfiguration | Where-Object { $_.SettingID -eq %s })\n", psString(id))
+		found := fmt.Sprintf("$adapter = @(Get-WmiObject -Class Win32_NetworkAdapterConfiguration | Where-Object { $_.SettingID -eq %s })\n", psString(s.ID))
 		changes = append(changes, change{
-			target:  "network adapter " + id,
+			target:  "network adapter " + s.ID,
 			action:  "obtain an IP address automatically (the connection may break for a while)",
 			settled: found + "if ($adapter.Count -ne 1) { 'there is no such adapter' } elseif ($adapter[0].DHCPEnabled) { 'it uses DHCP' }",
 			apply:   found + "Assert-Zero 'EnableDHCP' 0, 1 ($adapter[0].EnableDHCP())",
@@ -267,83 +259,65 @@ func useDHCP(f requirement.Finding, _ *report.Saved) (changes []change, rest str
 	return changes, ""
 }
 
-var mapped = regexp.MustCompile(`^Network\\([A-Za-z])$`)
-
 // unmapDrives removes the network drives that the user maps, if drives of that
 // kind are all that the finding is about.
 func unmapDrives(f requirement.Finding, _ *report.Saved) (changes []change, rest string) {
-	for _, e := range f.Evidence {
-		m := mapped.FindStringSubmatch(e.Key)
-		if !inProfile(e) || m == nil || e.Value != "RemotePath" || !there(e) {
+	for _, s := range subjects(f, requirement.SubjectDrive, requirement.ReasonMapped) {
+		drive := s.ID
+		if len(drive) != 1 || drive[0] < 'A' || drive[0] > 'Z' || !shown(f, "NTUSER.DAT", drive, "RemotePath") {
 			return nil, ""
 		}
-		drive := strings.ToUpper(m[1])
 		key := psString(`HKCU:\Network\` + drive)
 		changes = append(changes, change{
-			target: "network drive " + drive + ": (" + e.Data + ")",
+			target: "network drive " + drive + ": (" + s.Value + ")",
 			action: "disconnect it",
 			settled: fmt.Sprintf("if (-not (Test-Path -Path %s)) { 'the user who runs this maps no such drive' }\nelseif ((Get-ItemProperty -Path %s).RemotePath -ne %s) { 'the drive leads elsewhere than the report says' }",
-				key, key, psString(e.Data)),
+				key, key, psString(s.Value)),
 			apply: fmt.Sprintf("& net.exe use %s /delete /y | Out-Null\n# A drive that is remembered, and not connected, is left in the registry.\nif (Test-Path -Path %s) { Remove-Item -Path %s -Recurse }", psString(drive+":"), key, key),
 		})
 	}
 	return changes, ""
 }
 
-var (
-	personSID    = regexp.MustCompile(`^S-1-5-21(-[0-9]{1,10}){4}$`)
-	extraProfile = regexp.MustCompile(`^[0-9]+ profiles? beside `)
-)
+// personSID is the form of the SID of an account of a machine or a domain.
+var personSID = regexp.MustCompile(`^S-1-5-21(-[0-9]{1,10}){4}$`)
 
-// deleteProfiles deletes the profiles beside the user's, where it is certain
+// deleteProfiles deletes the profiles that are one too many, where it is certain
 // which those are and that none is half of a damaged pair. A temporary one may
 // stand for that of a user whose own does not load: it is left to a person.
 func deleteProfiles(f requirement.Finding, _ *report.Saved) (changes []change, rest string) {
-	if f.Status != requirement.Failed || !extraProfile.MatchString(f.Message) || strings.Contains(f.Message, "(a corrupt pair") {
+	if f.Status != requirement.Failed {
 		return nil, ""
 	}
 	temporary := 0
-	for _, e := range f.Evidence {
-		sid := last(e.Key)
-		if isTemporary(e) {
+	for _, s := range subjects(f, requirement.SubjectProfile, requirement.ReasonExtra, requirement.ReasonMissing, requirement.ReasonTemporary) {
+		if s.Reason == requirement.ReasonTemporary {
 			temporary++
 			continue
 		}
-		if !inHive(e, "SOFTWARE") || e.Value != "ProfileImagePath" || !there(e) || !personSID.MatchString(sid) {
+		if !personSID.MatchString(s.ID) || !shown(f, "SOFTWARE", s.ID, "ProfileImagePath") {
 			return nil, ""
 		}
-		found := fmt.Sprintf("$user = @(Get-WmiObject -Class Win32_UserProfile | Where-Object { $_.SID -eq %s })\n", psString(sid))
+		found := fmt.Sprintf("$user = @(Get-WmiObject -Class Win32_UserProfile | Where-Object { $_.SID -eq %s })\n", psString(s.ID))
 		changes = append(changes, change{
-			target: "profile " + e.Data + " (" + sid + ")",
+			target: "profile " + s.Value + " (" + s.ID + ")",
 			action: "delete the profile with all its files, for good",
 			settled: found + fmt.Sprintf("if ($user.Count -ne 1) { 'there is no such profile' }\nelseif ($user[0].LocalPath -ne [Environment]::ExpandEnvironmentVariables(%s)) { 'the profile lies elsewhere than the report says' }",
-				psString(e.Data)),
+				psString(s.Value)),
 			apply: found + "if ($user[0].Loaded -or $user[0].Special) { throw 'it is in use: log its user off, or restart' }\n$user[0].Delete()",
 		})
 	}
-	switch {
-	case temporary > 0 && len(changes) > 0:
-		return changes, fmt.Sprintf("Temporary profiles (%d): sign their users in and find out why their own do not load, before you delete them.", temporary)
-	case strings.Contains(f.Message, "(temporary)"):
-		return nil, ""
+	if temporary > 0 && len(changes) > 0 {
+		rest = fmt.Sprintf("Temporary profiles (%d): sign their users in and find out why their own do not load, before you delete them.", temporary)
 	}
-	return changes, ""
-}
-
-// isTemporary says whether evidence is of a profile that Windows made in the
-// place of one that does not load: C:\Users\TEMP, TEMP.CORP, TEMP.CORP.000.
-func isTemporary(e requirement.Evidence) bool {
-	name, _, _ := strings.Cut(last(e.Data), ".")
-	return strings.EqualFold(name, "TEMP") || strings.Contains(e.Note, "temporary")
+	return changes, rest
 }
 
 // completePath adds what the machine's Path lacks. A Path that is not there, or
 // whose variables Windows does not expand, is left to a person.
 func completePath(f requirement.Finding, _ *report.Saved) ([]change, string) {
-	if f.Status != requirement.Failed || len(f.Evidence) != 1 || strings.Contains(f.Message, "; its type is ") {
-		return nil, ""
-	}
-	if e := f.Evidence[0]; !inHive(e, "SYSTEM") || !strings.EqualFold(e.Value, "Path") || !there(e) {
+	about := subjects(f, requirement.SubjectSetting, requirement.ReasonValue)
+	if f.Status != requirement.Failed || len(about) != 1 || about[0].ID != "Path" || !shown(f, "SYSTEM", "Environment", "Path") {
 		return nil, ""
 	}
 	var changes []change
@@ -369,17 +343,17 @@ $opened.Close()`, entry.folder, entry.joined),
 
 const schannel = `SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\`
 
-// ofProtocol says whether all evidence is of values of that protocol.
-func ofProtocol(f requirement.Finding, protocol string) bool {
-	return !slices.ContainsFunc(f.Evidence, func(e requirement.Evidence) bool {
-		return !inHive(e, "SYSTEM") || !hasSuffixFold(e.Key, `\Protocols\`+protocol+`\Client`) && !hasSuffixFold(e.Key, `\Protocols\`+protocol+`\Server`)
-	})
+// isOff says whether a finding is about that protocol being off, and about nothing
+// else.
+func isOff(f requirement.Finding, protocol string) bool {
+	about := subjects(f, requirement.SubjectProtocol, requirement.ReasonDisabled)
+	return len(about) > 0 && !slices.ContainsFunc(about, func(s requirement.Subject) bool { return s.ID != protocol })
 }
 
 // turnOnTLS12 writes both values for both sides, as Windows 7 needs them; later
 // versions get only those changed that are written and turn the protocol off.
 func turnOnTLS12(f requirement.Finding, s *report.Saved) (changes []change, rest string) {
-	if !ofProtocol(f, "TLS 1.2") {
+	if !isOff(f, "TLS 1.2") {
 		return nil, ""
 	}
 	needed := strings.HasPrefix(s.Platform.Version, "6.1.")
@@ -410,7 +384,7 @@ func turnOnTLS12(f requirement.Finding, s *report.Saved) (changes []change, rest
 // leaveSSL3ToWindows removes the values that turn SSL 3.0 off, so that the
 // default of Windows holds. Nothing turns it on.
 func leaveSSL3ToWindows(f requirement.Finding, _ *report.Saved) (changes []change, rest string) {
-	if !ofProtocol(f, "SSL 3.0") {
+	if !isOff(f, "SSL 3.0") {
 		return nil, ""
 	}
 	for _, side := range []string{"Client", "Server"} {
@@ -437,24 +411,21 @@ func removeAppx(f requirement.Finding, s *report.Saved) (changes []change, rest 
 	if strings.HasPrefix(s.Platform.Version, "6.1.") { // no AppX there
 		return nil, ""
 	}
-	for _, e := range f.Evidence {
-		if !packageName.MatchString(e.Value) {
-			continue // evidence of how the database was read
+	for _, about := range subjects(f, requirement.SubjectPackage, requirement.ReasonStaged) {
+		if !packageName.MatchString(about.ID) {
+			continue
 		}
-		found := fmt.Sprintf("$package = @(Get-AppxPackage -AllUsers | Where-Object { $_.PackageFullName -eq %s })\n", psString(e.Value))
+		name := psString(about.ID)
+		found := fmt.Sprintf("$package = @(Get-AppxPackage -AllUsers | Where-Object { $_.PackageFullName -eq %s })\n", name)
 		changes = append(changes, change{
-			target:  "AppX package " + e.Value,
+			target:  "AppX package " + about.ID,
 			action:  "remove it",
 			settled: found + "if ($package.Count -eq 0) { 'there is no such package' }",
-			apply:   fmt.Sprintf("Remove-AppxPackage -Package %s\n", psString(e.Value)) + found + "if ($package.Count -ne 0) { throw 'it is still there: see the comment below' }",
+			apply:   fmt.Sprintf("Remove-AppxPackage -Package %s\n", name) + found + "if ($package.Count -ne 0) { throw 'it is still there: see the comment below' }",
 		})
 	}
 	if len(changes) == 0 {
 		return nil, ""
 	}
 	return changes, "If a package stays, or the finding names more than those: " + f.Outcome.Remediation
-}
-
-func hasSuffixFold(s, suffix string) bool {
-	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,21 +131,30 @@ func ascii(s string) string {
 	return b.String()
 }
 
+// subjects are what a finding is about, if all of it is of that kind and has one
+// of the reasons. There are none where something else is wrong as well, or where
+// the report does not say: reports of earlier versions name no subjects.
+func subjects(f requirement.Finding, kind requirement.SubjectKind, reasons ...requirement.Reason) []requirement.Subject {
+	for _, s := range f.Subjects {
+		if s.Kind != kind || !slices.Contains(reasons, s.Reason) {
+			return nil
+		}
+	}
+	return f.Subjects
+}
+
+// shown says whether the evidence shows a value in a hive, in a key whose last part
+// is key. Hives of the machine are on the root volume.
+func shown(f requirement.Finding, hive, key, value string) bool {
+	return slices.ContainsFunc(f.Evidence, func(e requirement.Evidence) bool {
+		return e.Kind == requirement.KindValue && e.Found && e.Data != "" &&
+			(e.Source == "root" || hive == "NTUSER.DAT") && strings.EqualFold(path.Base(e.Path), hive) &&
+			strings.EqualFold(last(e.Key), key) && strings.EqualFold(e.Value, value)
+	})
+}
+
 // last is the last part of a registry key.
 func last(key string) string { return key[strings.LastIndexByte(key, '\\')+1:] }
-
-// inHive says whether evidence is of a value in that hive of the machine.
-func inHive(e requirement.Evidence, name string) bool {
-	return e.Source == "root" && strings.EqualFold(path.Base(e.Path), name) && e.Key != ""
-}
-
-// inProfile says whether evidence is of a value in the user's own hive.
-func inProfile(e requirement.Evidence) bool {
-	return strings.EqualFold(path.Base(e.Path), "NTUSER.DAT") && e.Key != ""
-}
-
-// there says whether the value that evidence names was found.
-func there(e requirement.Evidence) bool { return e.Value != "" && e.Data != "" }
 
 // account is a user's name without its domain.
 func account(name string) string { return last(name) }

@@ -159,6 +159,25 @@ func TestWaived(t *testing.T) {
 	}
 }
 
+// A report of an earlier version says of no finding what it is about: its messages
+// are not read in place of that, and all of it is left to a person.
+func TestWithoutSubjects(t *testing.T) {
+	for _, name := range []string{"failing", "windows7"} {
+		s := scanned(t, name)
+		var unmet []string
+		for i := range s.Findings {
+			f := &s.Findings[i]
+			f.Subjects = nil
+			if f.Status == requirement.Failed || f.Status == requirement.Warning {
+				unmet = append(unmet, f.ID)
+			}
+		}
+		if _, sum := script(t, s); sum.Changes != 0 || !cmp.Equal(unmet, sum.ByHand) {
+			t.Errorf("%s: %d changes; by hand: %s", name, sum.Changes, cmp.Diff(unmet, sum.ByHand))
+		}
+	}
+}
+
 func TestWriteError(t *testing.T) {
 	full := errors.New("no space left")
 	if _, err := Write(failing{full}, scanned(t, "windows7"), report.Options{}); !errors.Is(err, full) {
@@ -196,6 +215,13 @@ func hostile(t *testing.T, name, text string) *report.Saved {
 				e.Key += text
 			}
 			e.Note = text
+		}
+		for k := range f.Subjects {
+			about := &f.Subjects[k]
+			if about.Reason == requirement.ReasonAccount {
+				about.ID += text
+			}
+			about.Name, about.Value = text, text
 		}
 	}
 	return s

@@ -38,6 +38,8 @@ const (
 	ReasonStaged    Reason = "staged"     // it is staged and not installed
 	ReasonPolicy    Reason = "policy"     // a Group Policy or an environment variable sets it
 	ReasonPresent   Reason = "present"    // it is there and must not be
+	ReasonValue     Reason = "value"      // it has a value that it must not have
+	ReasonAmbiguous Reason = "ambiguous"  // it is one of several, of which one is meant
 )
 
 // Subject is a thing that a finding is about: what a program acts on, where a

@@ -472,20 +472,38 @@ func judgePerUserPackages(a Appx, s System) requirement.Outcome {
 	case len(single) > 0:
 		var evidence []requirement.Evidence
 		for _, name := range single[:min(len(single), maxTraces)] {
-			ev := a.Evidence[0]
-			ev.Value, ev.Data = name, "installed for a user"
-			evidence = append(evidence, ev)
+			evidence = append(evidence, a.ofPackage(name, "installed for a user"))
 		}
 		store := a.Store
 		store.Note = "no package of the family in Applications or InboxApplications"
 		o := requirement.Warn(fmt.Sprintf("%s installed for a user and provisioned for nobody, which stops Sysprep: %s", prose.Count(len(single), "AppX package is", "AppX packages are"), prose.Some(single)), append(evidence, store)...)
 		o.Remediation = removePackages(s, single)
 		o.Explains = []string{codeNameAppX}
-		return o
+		return o.About(packageSubjects(single, requirement.ReasonExtra)...)
 	case len(newer) > 0:
 		return requirement.Infer("a user has a newer version than the provisioned one of: "+prose.Some(newer), a.Evidence...)
 	}
 	return requirement.Pass("every AppX package of a user is provisioned, or belongs to Windows", a.Evidence...)
+}
+
+// ofPackage is the evidence for one package: a row of the database or, where that
+// is not there, what the registry has in its place.
+func (a Appx) ofPackage(name, data string) requirement.Evidence {
+	ev := a.Evidence[0]
+	if a.Fallback != "" {
+		ev = a.Store
+	}
+	ev.Value, ev.Data = name, data
+	return ev
+}
+
+// packageSubjects are packages as a finding names them to programs.
+func packageSubjects(names []string, reason requirement.Reason) []requirement.Subject {
+	var about []requirement.Subject
+	for _, name := range names {
+		about = append(about, requirement.Subject{Kind: requirement.SubjectPackage, ID: name, Reason: reason})
+	}
+	return about
 }
 
 // installedByUsers are the main packages that a user has installed, without
@@ -686,18 +704,20 @@ func judgeAppx(a Appx, u appxWanted) requirement.Outcome {
 func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
 	var evidence []requirement.Evidence
 	for _, p := range s.flagged[:min(len(s.flagged), maxTraces)] {
-		ev := a.Evidence[0]
-		ev.Value = p.FullName
-		ev.Data = strings.Join(p.row(u).Users, ", ")
-		evidence = append(evidence, ev)
+		evidence = append(evidence, a.ofPackage(p.FullName, strings.Join(p.row(u).Users, ", ")))
 	}
 	evidence = append(evidence, a.Evidence...)
+	var names []string
+	for _, p := range s.flagged {
+		names = append(names, p.FullName)
+	}
+	about := packageSubjects(names, requirement.ReasonStaged)
 	message := fmt.Sprintf("%s in a staged state: %s", prose.Count(len(s.flagged), "AppX package is", "AppX packages are"), someAppx(s.flagged))
 	switch {
 	case len(s.flagged) > 0 && a.Fallback != "":
-		return requirement.Warn(message+", by what the registry has of them ("+a.Fallback+")", evidence...)
+		return requirement.Warn(message+", by what the registry has of them ("+a.Fallback+")", evidence...).About(about...)
 	case len(s.flagged) > 0:
-		return requirement.Fail(message, evidence...)
+		return requirement.Fail(message, evidence...).About(about...)
 	case a.Fallback != "":
 		return requirement.Unknown("the state of AppX packages is not known: "+a.Fallback+"; the registry has none that is staged", evidence...)
 	case len(s.odd) > 0:

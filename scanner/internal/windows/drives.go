@@ -479,23 +479,31 @@ func (m *Machine) noteRemote(remote []string) {
 func judgeNetworkDrives(drives []Setting[string]) requirement.Outcome {
 	var list, lost []string
 	var evidence, lostEvidence []requirement.Evidence
+	var about, lostAbout []requirement.Subject
 	for _, d := range drives {
 		letter := strings.ToUpper(d.Evidence.Key[len(d.Evidence.Key)-1:])
 		if !d.Present {
 			lost, lostEvidence = append(lost, letter+":"), append(lostEvidence, d.Evidence)
+			lostAbout = append(lostAbout, driveSubject(letter, requirement.ReasonDamaged, ""))
 			continue
 		}
 		list = append(list, letter+": "+short(d.Value))
 		evidence = append(evidence, d.Evidence)
+		about = append(about, driveSubject(letter, requirement.ReasonMapped, d.Value))
 	}
 	if len(list) == 0 {
-		o := requirement.Warn("the user's network drives have no path: "+prose.Some(lost), lostEvidence...)
+		o := requirement.Warn("the user's network drives have no path: "+prose.Some(lost), lostEvidence...).About(lostAbout...)
 		o.Remediation = "As the user: net use X: /delete for each of them."
 		return o
 	}
-	o := requirement.Fail("the user maps "+prose.Count(len(list), "network drive", "network drives")+": "+prose.Some(list), evidence...)
+	o := requirement.Fail("the user maps "+prose.Count(len(list), "network drive", "network drives")+": "+prose.Some(list), evidence...).About(about...)
 	o.Remediation = "As the user: net use X: /delete for each of them."
 	return o
+}
+
+// driveSubject is a drive as a finding names it to programs.
+func driveSubject(letter string, reason requirement.Reason, where string) requirement.Subject {
+	return requirement.Subject{Kind: requirement.SubjectDrive, ID: strings.ToUpper(strings.TrimSuffix(letter, ":")), Reason: reason, Value: where}
 }
 
 // judgeDrives decides what the machine's part of the registry says for
@@ -504,6 +512,7 @@ func judgeNetworkDrives(drives []Setting[string]) requirement.Outcome {
 func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requirement.Evidence) {
 	var present, doubtful, stale, elsewhere []string
 	var presentEvidence, doubtfulEvidence, evidence []requirement.Evidence
+	var presentAbout, doubtfulAbout []requirement.Subject
 	for _, mount := range d.Mounts {
 		i := slices.IndexFunc(partitions, func(p Partition) bool { return mount.Disk && p.Device == mount.Device })
 		switch {
@@ -512,9 +521,11 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 		case i >= 0:
 			present = append(present, fmt.Sprintf("%s: is %s", mount.Letter, partitions[i].Name))
 			presentEvidence = append(presentEvidence, mount.Evidence)
+			presentAbout = append(presentAbout, driveSubject(mount.Letter, requirement.ReasonPresent, partitions[i].Name))
 		case mount.optical() && mount.Presence == deviceHere && mount.virtual():
 			present = append(present, mount.Letter+": is a virtual CD drive")
 			presentEvidence = append(presentEvidence, append([]requirement.Evidence{mount.Evidence}, mount.Dates...)...)
+			presentAbout = append(presentAbout, driveSubject(mount.Letter, requirement.ReasonPresent, mount.Device))
 		case mount.optical() && mount.Presence == deviceGone:
 			mount.Evidence.Note = "the CD drive was removed"
 			stale = append(stale, mount.Letter+": (a CD drive that was removed)")
@@ -531,37 +542,43 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 	for _, a := range d.Aliases {
 		present = append(present, fmt.Sprintf("%s stands for %s", a.Evidence.Value, short(a.Value)))
 		presentEvidence = append(presentEvidence, a.Evidence)
+		presentAbout = append(presentAbout, driveSubject(a.Evidence.Value, requirement.ReasonPresent, a.Value))
 	}
 	for _, g := range d.Maps {
 		if !containsFold([]string{"C", "D"}, g.Letter) {
 			doubtful = append(doubtful, fmt.Sprintf("%s: is mapped to %s by Group Policy", short(g.Letter), short(g.Path)))
 			doubtfulEvidence = append(doubtfulEvidence, g.Evidence)
+			doubtfulAbout = append(doubtfulAbout, driveSubject(g.Letter, requirement.ReasonPolicy, g.Path))
 		}
 	}
 	for _, ev := range d.Attached {
 		doubtful = append(doubtful, "a virtual disk is attached at every start")
 		doubtfulEvidence = append(doubtfulEvidence, ev)
+		doubtfulAbout = append(doubtfulAbout, requirement.Subject{Kind: requirement.SubjectSetting, ID: ev.Key, Reason: requirement.ReasonEnabled})
 	}
 	for _, p := range d.PageFiles.Value {
 		// "?:\pagefile.sys" leaves the drive to Windows.
 		if len(p) > 1 && p[1] == ':' && !containsFold([]string{"C", "D", "?"}, p[:1]) {
 			doubtful = append(doubtful, "a page file lies on "+strings.ToUpper(p[:2]))
 			doubtfulEvidence = append(doubtfulEvidence, d.PageFiles.Evidence)
+			doubtfulAbout = append(doubtfulAbout, driveSubject(p[:1], requirement.ReasonPresent, p))
 		}
 	}
 	for _, s := range d.Makers {
 		doubtful = append(doubtful, "the driver "+short(s.Name)+" makes drives")
 		doubtfulEvidence = append(doubtfulEvidence, s.Start.Evidence)
+		doubtfulAbout = append(doubtfulAbout, s.subject(requirement.ReasonEnabled, ""))
 	}
 	for _, c := range d.Commands {
 		doubtful = append(doubtful, fmt.Sprintf("%s runs %s", c.Who, c.What))
 		doubtfulEvidence = append(doubtfulEvidence, c.Evidence)
+		doubtfulAbout = append(doubtfulAbout, requirement.Subject{Kind: requirement.SubjectProgram, ID: c.Who, Reason: requirement.ReasonEnabled, Value: c.What})
 	}
 	switch {
 	case len(present) > 0:
-		return requirement.Fail("drives beside C and D: "+prose.Some(present), presentEvidence...), evidence
+		return requirement.Fail("drives beside C and D: "+prose.Some(present), presentEvidence...).About(presentAbout...), evidence
 	case len(doubtful) > 0:
-		return requirement.Warn("a drive beside C and D may be there: "+prose.Some(doubtful), doubtfulEvidence...), evidence
+		return requirement.Warn("a drive beside C and D may be there: "+prose.Some(doubtful), doubtfulEvidence...).About(doubtfulAbout...), evidence
 	case d.Err != nil:
 		return requirement.Unreadable(d.Err, evidence...), evidence
 	}

@@ -298,6 +298,7 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	var fixed, off, old, both, good []string
 	var fixedEvidence, offEvidence, oldEvidence, bothEvidence, goodEvidence, goneEvidence []requirement.Evidence
 	var removed, named, resting, servers []string
+	var fixedAbout, offAbout, oldAbout, bothAbout []requirement.Subject
 	var unread, halved *requirement.Evidence
 	for _, a := range adapters {
 		addresses := a.fixed()
@@ -312,6 +313,7 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 			what += " (without EnableDHCP: by experience, not documented)"
 		}
 		evidence := []requirement.Evidence{a.DHCP.Evidence, a.Addresses.Evidence}
+		subject := requirement.Subject{Kind: requirement.SubjectAdapter, ID: a.GUID, Name: a.Name, Reason: requirement.ReasonStatic, Value: strings.Join(addresses, ", ")}
 		switch {
 		case a.Removed:
 			removed = append(removed, a.GUID)
@@ -324,10 +326,13 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 			unread = &a.Addresses.Evidence
 		case static && a.Old:
 			old, oldEvidence = append(old, what), append(append(oldEvidence, evidence...), a.Device...)
+			oldAbout = append(oldAbout, subject)
 		case static && a.Enabled:
 			fixed, fixedEvidence = append(fixed, what), append(fixedEvidence, evidence...)
+			fixedAbout = append(fixedAbout, subject)
 		case static:
 			off, offEvidence = append(off, what), append(offEvidence, evidence...)
+			offAbout = append(offAbout, subject)
 		case noDHCP && a.leftover() != nil:
 			halved = a.leftover()
 		case noDHCP:
@@ -335,6 +340,7 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 			goneEvidence = append(goneEvidence, evidence...)
 		case len(addresses) > 0:
 			both, bothEvidence = append(both, what), append(bothEvidence, evidence...)
+			bothAbout = append(bothAbout, subject)
 		default:
 			good, goodEvidence = append(good, what), append(goodEvidence, a.DHCP.Evidence)
 			if a.NameServer.Value != "" {
@@ -346,17 +352,17 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	var o requirement.Outcome
 	switch {
 	case len(fixed) > 0:
-		o = requirement.Fail(prose.Count(len(fixed), "adapter has", "adapters have")+" a fixed address: "+prose.Some(fixed), fixedEvidence...)
+		o = requirement.Fail(prose.Count(len(fixed), "adapter has", "adapters have")+" a fixed address: "+prose.Some(fixed), fixedEvidence...).About(fixedAbout...)
 	case halved != nil:
 		return requirement.Unknown("an adapter does not use DHCP and has no address, but the "+halved.Value+" that belongs to one: "+halved.Data, *halved)
 	case unread != nil:
 		return requirement.Unknown(fmt.Sprintf("an adapter does not use DHCP, and whether it has an address is not known: IPAddress is %s", unread.Type), *unread)
 	case len(both) > 0:
-		o = requirement.Warn(prose.Count(len(both), "adapter uses", "adapters use")+" DHCP but keep a fixed address: "+prose.Some(both), bothEvidence...)
+		o = requirement.Warn(prose.Count(len(both), "adapter uses", "adapters use")+" DHCP but keep a fixed address: "+prose.Some(both), bothEvidence...).About(bothAbout...)
 	case len(off) > 0:
-		o = requirement.Warn(prose.Count(len(off), "adapter that is disabled or not bound to TCP/IP has", "adapters that are disabled or not bound to TCP/IP have")+" a fixed address: "+prose.Some(off), offEvidence...)
+		o = requirement.Warn(prose.Count(len(off), "adapter that is disabled or not bound to TCP/IP has", "adapters that are disabled or not bound to TCP/IP have")+" a fixed address: "+prose.Some(off), offEvidence...).About(offAbout...)
 	case len(old) > 0:
-		o = requirement.Warn(prose.Count(len(old), "adapter that was not there at the last start has", "adapters that were not there at the last start have")+" a fixed address: "+prose.Some(old), oldEvidence...)
+		o = requirement.Warn(prose.Count(len(old), "adapter that was not there at the last start has", "adapters that were not there at the last start have")+" a fixed address: "+prose.Some(old), oldEvidence...).About(oldAbout...)
 		o.Remediation = "devmgmt.msc, View, Show hidden devices: uninstall the adapter. If it is in use, set it to obtain an IP address automatically (ncpa.cpl)."
 	case len(good) == 0 && len(resting) > 0:
 		return requirement.Unknown("no network adapter uses DHCP, and every WorkSpace has one that does; without DHCP and without an address: "+prose.Some(resting), goneEvidence...)

@@ -140,7 +140,7 @@ func (m *Machine) decideExecutionPolicy() requirement.Outcome {
 		return requirement.Unreadable(err, local.Evidence)
 	}
 	scopes = append(scopes, policyScope{"UserPolicy", userPolicy}, policyScope{"Process", process},
-		policyScope{"CurrentUser", current}, policyScope{"LocalMachine", local})
+		policyScope{"CurrentUser", current}, policyScope{scopeLocalMachine, local})
 	return w.inferred(judgeExecutionPolicy(scopes, system))
 }
 
@@ -212,13 +212,13 @@ func judgeExecutionPolicy(scopes []policyScope, system System) requirement.Outco
 	if restricted && !system.Client { // the documents tell that of later servers and of clients
 		where += "; by experience, not documented"
 	}
-	remedy := ""
+	remedy, about := "", unsetPolicy(scopes)
 	var evidence []requirement.Evidence
 	for _, s := range scopes {
 		if defined(s.Setting) {
 			effective, where, basis = s.Setting.Value, "scope "+s.Name, requirement.Observed
 			evidence = append([]requirement.Evidence{s.Setting.Evidence}, evidence...) // what decides comes first
-			remedy = s.remedy()
+			remedy, about = s.remedy(), []requirement.Subject{s.subject()}
 			break
 		}
 		evidence = append(evidence, s.Setting.Evidence)
@@ -230,15 +230,45 @@ func judgeExecutionPolicy(scopes []policyScope, system System) requirement.Outco
 		o.Basis = basis
 		return o
 	case strings.EqualFold(effective, "Bypass"):
-		o := requirement.Warn(message+"; only RemoteSigned and Unrestricted are named as allowed, Bypass is laxer than both", evidence...)
+		o := requirement.Warn(message+"; only RemoteSigned and Unrestricted are named as allowed, Bypass is laxer than both", evidence...).About(about...)
 		o.Remediation = remedy
 		return o
 	case !containsFold(otherPolicies, effective):
 		message = fmt.Sprintf("the execution policy is Restricted (%s is set to %q, which PowerShell does not know)", where, effective[:min(len(effective), 64)])
 	}
-	o := requirement.Fail(message+", and it has to be RemoteSigned or Unrestricted", evidence...)
+	o := requirement.Fail(message+", and it has to be RemoteSigned or Unrestricted", evidence...).About(about...)
 	o.Remediation = remedy
 	return o
+}
+
+// scopeLocalMachine is where the policy is set for everybody.
+const scopeLocalMachine = "LocalMachine"
+
+// policySubject is the execution policy of a scope as a finding names it to
+// programs.
+func policySubject(scope string, reason requirement.Reason, value string) requirement.Subject {
+	return requirement.Subject{Kind: requirement.SubjectSetting, ID: scope + ".ExecutionPolicy", Name: "ExecutionPolicy", Reason: reason, Value: value}
+}
+
+// subject is the policy where this scope decides it.
+func (s policyScope) subject() requirement.Subject {
+	reason := requirement.ReasonPolicy
+	if s.Name == "CurrentUser" || s.Name == scopeLocalMachine {
+		reason = requirement.ReasonValue
+	}
+	return policySubject(s.Name, reason, s.Setting.Value)
+}
+
+// unsetPolicy is the subject of a policy that no scope sets. There is none where a
+// scope holds something that PowerShell does not accept: what setting the policy in
+// another scope does then is for a person to see.
+func unsetPolicy(scopes []policyScope) []requirement.Subject {
+	for _, s := range scopes {
+		if s.Setting.Evidence.Found && s.Setting.Evidence.Data != "" {
+			return nil
+		}
+	}
+	return []requirement.Subject{policySubject(scopeLocalMachine, requirement.ReasonMissing, "")}
 }
 
 // remedy says how to set the policy in the scope.

@@ -43,6 +43,11 @@ type Profile struct {
 // Folder is the last part of the profile's path: "jdoe", "jdoe.CORP".
 func (p Profile) Folder() string { return p.Path[strings.LastIndexByte(p.Path, '\\')+1:] }
 
+// subject is the profile as a finding names it to programs.
+func (p Profile) subject(reason requirement.Reason) requirement.Subject {
+	return requirement.Subject{Kind: requirement.SubjectProfile, ID: p.SID, Name: p.Folder(), Reason: reason, Value: p.Evidence.Data}
+}
+
 // title is what a person would call the profile.
 func (p Profile) title() string {
 	if p.Path == "" {
@@ -606,6 +611,7 @@ func (m *Machine) decideProfileSingle() requirement.Outcome {
 func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome {
 	var extra, services []Profile
 	var reasons []string
+	var about []requirement.Subject
 	administrators := 0
 	people := 0
 	for _, p := range ps.List {
@@ -617,12 +623,12 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 			continue
 		case p.Backup && ps.twin(p):
 			p.Evidence = noted(p.Evidence, "half of a corrupt pair")
-			extra = append(extra, p)
+			extra, about = append(extra, p), append(about, p.subject(requirement.ReasonDamaged))
 			reasons = append(reasons, p.title()+" (a corrupt pair: "+p.SID+" and "+p.SID+".bak)")
 			continue
 		case p.temporary():
 			p.Evidence = noted(p.Evidence, "a temporary profile")
-			extra = append(extra, p)
+			extra, about = append(extra, p), append(about, p.subject(requirement.ReasonTemporary))
 			reasons = append(reasons, p.Path+" (temporary)")
 			continue
 		case p.Kind == profileAdministrator && (w.Profile == nil || p.SID != w.Profile.SID):
@@ -633,7 +639,7 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 		}
 		if p.Gone {
 			p.Evidence = noted(p.Evidence, "its folder is not there")
-			extra = append(extra, p)
+			extra, about = append(extra, p), append(about, p.subject(p.extra(requirement.ReasonMissing)))
 			reasons = append(reasons, p.title()+" (an entry whose folder is gone)")
 			continue
 		}
@@ -642,7 +648,7 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 		if w.Profile == nil && w.User == "" && people == 1 && p.Kind != profileLocal {
 			continue
 		}
-		extra = append(extra, p)
+		extra, about = append(extra, p), append(about, p.subject(p.extra(requirement.ReasonExtra)))
 		reasons = append(reasons, p.title())
 	}
 	evidence := evidenceOf(extra)
@@ -653,16 +659,18 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 		message := prose.Count(len(extra), "profile", "profiles") + " beside the user's and the Administrator's: " + prose.Some(reasons)
 		if w.Profile == nil && w.User == "" && len(w.Candidates) > 1 {
 			message = "more than one profile may be the user's: " + someProfiles(w.Candidates)
+			about = ambiguous(w.Candidates, about)
 		}
-		return requirement.Fail(message, evidence...)
+		return requirement.Fail(message, evidence...).About(about...)
 	case len(left.Folders) > 0:
 		var names []string
 		var ev []requirement.Evidence
 		for _, f := range left.Folders {
 			names = append(names, f.Evidence.Path)
 			ev = append(ev, f.Evidence)
+			about = append(about, requirement.Subject{Kind: requirement.SubjectFolder, ID: f.Evidence.Path, Reason: requirement.ReasonExtra})
 		}
-		o := requirement.Warn("folders of users that the ProfileList does not know: "+prose.Some(names), ev...)
+		o := requirement.Warn("folders of users that the ProfileList does not know: "+prose.Some(names), ev...).About(about...)
 		o.Remediation = "Delete the folders that are left over, after saving what is needed from them."
 		return o
 	case left.Err != nil:
@@ -684,6 +692,30 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 		o = o.With(f.Evidence)
 	}
 	return o
+}
+
+// extra is the reason why a profile is one too many: the one that is given, or
+// that it is half of a damaged pair.
+func (p Profile) extra(reason requirement.Reason) requirement.Reason {
+	if p.Backup {
+		return requirement.ReasonDamaged
+	}
+	return reason
+}
+
+// ambiguous are the subjects of a finding that cannot tell which of several
+// profiles is the user's: those, and what is wrong with others.
+func ambiguous(candidates []Profile, others []requirement.Subject) []requirement.Subject {
+	var about []requirement.Subject
+	for _, p := range candidates {
+		about = append(about, p.subject(requirement.ReasonAmbiguous))
+	}
+	for _, s := range others {
+		if !slices.ContainsFunc(candidates, func(p Profile) bool { return p.SID == s.ID }) {
+			about = append(about, s)
+		}
+	}
+	return about
 }
 
 // noted is evidence with one more note.
@@ -724,7 +756,7 @@ const profileLimit = 10 << 30
 // judgeProfileSize decides win.profile.size from the totals of the profile's
 // folder, reparse points not followed and hard links counted once.
 func judgeProfileSize(p Profile, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis, modern bool) requirement.Outcome {
-	folder.Data = fmt.Sprintf("%d bytes in %d files, %d allocated, %d more in named streams", t.Size, t.Files, t.Allocated, t.StreamSize)
+	folder = treeEvidence(folder, fmt.Sprintf("%d bytes in %d files, %d allocated, %d more in named streams", t.Size, t.Files, t.Allocated, t.StreamSize))
 	folder.Note = "reparse points not followed, hard links counted once"
 	size := fmt.Sprintf("%s holds %s (%d bytes; %s on the disk)", p.Path, prose.GiB(t.Size-t.Away), t.Size-t.Away, prose.GiB(t.Allocated))
 	if t.Away > 0 {

@@ -179,6 +179,19 @@ func (m *Machine) readService(k Key) Service {
 	return s
 }
 
+// subject is the service as a finding names it to programs.
+func (s Service) subject(reason requirement.Reason, value string) requirement.Subject {
+	return serviceSubject(s.Name, s.title(), reason, value)
+}
+
+// serviceSubject is a service that need not be there.
+func serviceSubject(name, title string, reason requirement.Reason, value string) requirement.Subject {
+	if title == name {
+		title = ""
+	}
+	return requirement.Subject{Kind: requirement.SubjectService, ID: name, Name: title, Reason: reason, Value: value}
+}
+
 // Exists says whether there is such an entry.
 func (s Service) Exists() bool { return s.Name != "" }
 
@@ -220,6 +233,7 @@ func (m *Machine) decideAccounts() requirement.Outcome {
 func judgeAccounts(services []Service, n names, env environment) requirement.Outcome {
 	var failed, disabled, bare, stubs, deleted []domainService
 	var evidence, disabledEvidence, bareEvidence, stubEvidence, deletedEvidence []requirement.Evidence
+	var about, disabledAbout, bareAbout, stubAbout []requirement.Subject
 	judged := 0
 	var unread error
 	for _, s := range services {
@@ -235,6 +249,7 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 		if stub {
 			if kind == accountDomain {
 				stubs, stubEvidence = append(stubs, row), append(stubEvidence, s.Account.Evidence, s.Type.Evidence, s.ImagePath.Evidence)
+				stubAbout = append(stubAbout, s.subject(requirement.ReasonDamaged, s.Account.Value))
 			}
 			continue
 		}
@@ -244,10 +259,13 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 			deleted, deletedEvidence = append(deleted, row), append(deletedEvidence, s.Account.Evidence)
 		case kind == accountDomain && s.Start.Present && s.Start.Value == startDisabled:
 			disabled, disabledEvidence = append(disabled, row), append(disabledEvidence, s.Account.Evidence, s.Start.Evidence)
+			disabledAbout = append(disabledAbout, s.subject(requirement.ReasonDisabled, s.Account.Value))
 		case kind == accountDomain:
 			failed, evidence = append(failed, row), append(evidence, s.Account.Evidence)
+			about = append(about, s.subject(requirement.ReasonAccount, s.Account.Value))
 		case kind == accountBare && !s.Deleted:
 			bare, bareEvidence = append(bare, row), append(bareEvidence, s.Account.Evidence)
+			bareAbout = append(bareAbout, s.subject(requirement.ReasonAmbiguous, s.Account.Value))
 		}
 	}
 	var o requirement.Outcome
@@ -257,7 +275,7 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 		if n.Domain == "" && n.SIDErr == nil {
 			message += " (the computer is in no domain, so the name is foreign)"
 		}
-		o = requirement.Fail(message, evidence...)
+		o = requirement.Fail(message, evidence...).About(about...)
 		var services []string
 		for _, row := range failed {
 			services = append(services, row.Service)
@@ -266,12 +284,12 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(disabled) > 0:
-		o = requirement.Warn(fmt.Sprintf("%s under a domain account but disabled: %s", prose.Count(len(disabled), "service is", "services are"), listServices(disabled)), disabledEvidence...)
+		o = requirement.Warn(fmt.Sprintf("%s under a domain account but disabled: %s", prose.Count(len(disabled), "service is", "services are"), listServices(disabled)), disabledEvidence...).About(disabledAbout...)
 	case len(stubs) > 0:
-		o = requirement.Warn(fmt.Sprintf("%s a domain account but no type or no program: %s", prose.Count(len(stubs), "service has", "services have"), listServices(stubs)), stubEvidence...)
+		o = requirement.Warn(fmt.Sprintf("%s a domain account but no type or no program: %s", prose.Count(len(stubs), "service has", "services have"), listServices(stubs)), stubEvidence...).About(stubAbout...)
 		o.Remediation = "Repair the service, or delete it (sc.exe delete NAME), then restart."
 	case len(bare) > 0:
-		o = requirement.Warn(fmt.Sprintf("%s under an account without a domain, which may be of a domain: %s", prose.Count(len(bare), "service runs", "services run"), listServices(bare)), bareEvidence...)
+		o = requirement.Warn(fmt.Sprintf("%s under an account without a domain, which may be of a domain: %s", prose.Count(len(bare), "service runs", "services run"), listServices(bare)), bareEvidence...).About(bareAbout...)
 		o.Remediation = `services.msc, Log On: write .\ before the name of a local account, or choose the Local System account.`
 	case judged == 0:
 		return requirement.Unknown("no service was found: the list of services is not whole")

@@ -60,6 +60,11 @@ type startRule struct {
 	absent  bool // the service may be absent
 }
 
+// subject is the rule's service as a finding names it to programs.
+func (r startRule) subject(reason requirement.Reason, value string) requirement.Subject {
+	return serviceSubject(r.name, r.title, reason, value)
+}
+
 func (m *Machine) decideStart(rule startRule) requirement.Outcome {
 	s, err := m.Service(rule.name)
 	if err != nil {
@@ -86,22 +91,23 @@ func judgeStart(s Service, rule startRule, policies []Setting[uint32]) requireme
 		if rule.absent {
 			return requirement.Pass(message, s.Key)
 		}
-		o := requirement.Fail(message, s.Key)
+		o := requirement.Fail(message, s.Key).About(rule.subject(requirement.ReasonMissing, ""))
 		o.Remediation = repairWindows
 		return o
 	}
 	if !s.Start.Present {
-		return requirement.Fail(rule.title+" has no start type", s.Start.Evidence)
+		return requirement.Fail(rule.title+" has no start type", s.Start.Evidence).About(rule.subject(requirement.ReasonDamaged, ""))
 	}
 	message := fmt.Sprintf("%s: %s", rule.title, s.startName())
 	if !slices.Contains(rule.allowed, s.Start.Value) {
-		return requirement.Fail(message+", and it has to be "+startNames(rule.allowed), s.Start.Evidence)
+		o := requirement.Fail(message+", and it has to be "+startNames(rule.allowed), s.Start.Evidence)
+		return o.About(rule.subject(requirement.ReasonStartType, s.startName()))
 	}
 	for _, p := range policies {
 		if !slices.Contains(rule.allowed, p.Value) {
 			o := requirement.Warn(fmt.Sprintf("%s, but a Group Policy sets it to %s when it is next applied", message, startNames([]uint32{p.Value})), s.Start.Evidence, p.Evidence)
 			o.Remediation = "Take the service out of System Services in the Group Policy Object, or move the computer out of its reach."
-			return o
+			return o.About(rule.subject(requirement.ReasonPolicy, startNames([]uint32{p.Value})))
 		}
 	}
 	return requirement.Pass(message, s.Start.Evidence)
@@ -121,8 +127,10 @@ const (
 	keyTerminalServerPolicy = `\Policies\Microsoft\Windows NT\Terminal Services`
 )
 
+var remoteDesktop = startRule{name: "TermService", title: "Remote Desktop Services", allowed: []uint32{startAuto, startManual}}
+
 func (m *Machine) decideRDS() requirement.Outcome {
-	o := m.decideStart(startRule{name: "TermService", title: "Remote Desktop Services", allowed: []uint32{startAuto, startManual}})
+	o := m.decideStart(remoteDesktop)
 	if o.Status != requirement.Passed {
 		return o
 	}
@@ -158,11 +166,13 @@ func (m *Machine) decideRDS() requirement.Outcome {
 func judgeRDS(start requirement.Outcome, dll Setting[string], program File, deny, policy Setting[uint32]) requirement.Outcome {
 	switch {
 	case !dll.Present:
-		o := requirement.Fail("Remote Desktop Services has no program: its ServiceDll is missing", dll.Evidence)
+		o := requirement.Fail("Remote Desktop Services has no program: its ServiceDll is missing", dll.Evidence).
+			About(remoteDesktop.subject(requirement.ReasonDamaged, ""))
 		o.Remediation = repairWindows
 		return o
 	case !program.Exists || program.Dir:
-		o := requirement.Fail("Remote Desktop Services has no program: "+dll.Value+" does not exist", dll.Evidence, program.Evidence)
+		o := requirement.Fail("Remote Desktop Services has no program: "+dll.Value+" does not exist", dll.Evidence, program.Evidence).
+			About(remoteDesktop.subject(requirement.ReasonDamaged, dll.Value))
 		o.Remediation = repairWindows
 		return o
 	case policy.Present && policy.Value != 0:

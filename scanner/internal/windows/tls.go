@@ -9,13 +9,19 @@ import (
 
 const sectionTLS = sectionTips + ": SSL3 and TLS version 1.2 must be enabled"
 
+// The protocols by the names that the registry gives them.
+const (
+	protocolTLS12 = "TLS 1.2"
+	protocolSSL3  = "SSL 3.0"
+)
+
 var tls12 = entry{
 	Requirement: required("win.tls.tls12", "UnsupportedSecurityProtocol", "TLS 1.2 is enabled", sectionTLS, explanation{
 		Reads: `SYSTEM: Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\{Client,Server}\Enabled and DisabledByDefault. Written nowhere, TLS 1.2 is off on Windows 7 and Server 2008 R2 and on since Windows 8 and Server 2012.`,
 		Live:  `Get-ItemProperty 'HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\*'`,
 		Fix:   `In HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client and \Server set Enabled to 1 and DisabledByDefault to 0 (REG_DWORD), then restart.`,
 	}),
-	Judge: func(m *Machine) requirement.Outcome { return m.decideProtocol("TLS 1.2", judgeTLS12) },
+	Judge: func(m *Machine) requirement.Outcome { return m.decideProtocol(protocolTLS12, judgeTLS12) },
 }
 
 var ssl3 = entry{
@@ -24,7 +30,7 @@ var ssl3 = entry{
 		Live:  `Get-ItemProperty 'HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\*'`,
 		Fix:   `Remove Enabled and DisabledByDefault from HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client and \Server (the default of Windows), then restart.`,
 	}),
-	Judge: func(m *Machine) requirement.Outcome { return m.decideProtocol("SSL 3.0", judgeSSL3) },
+	Judge: func(m *Machine) requirement.Outcome { return m.decideProtocol(protocolSSL3, judgeSSL3) },
 }
 
 // A protocolSide is what the registry says of a protocol for one side of a
@@ -41,6 +47,12 @@ func (p protocolSide) off() (requirement.Evidence, bool) {
 		return p.Enabled.Evidence, true
 	}
 	return p.DisabledByDefault.Evidence, p.DisabledByDefault.Present && p.DisabledByDefault.Value != 0
+}
+
+// subject is the protocol of the side, which is off, as a finding names it to
+// programs.
+func (p protocolSide) subject(protocol string) requirement.Subject {
+	return requirement.Subject{Kind: requirement.SubjectProtocol, ID: protocol, Reason: requirement.ReasonDisabled, Value: p.Name}
 }
 
 func (p protocolSide) evidence() []requirement.Evidence {
@@ -73,11 +85,11 @@ func judgeTLS12(client, server protocolSide, system System) requirement.Outcome 
 	all := append(client.evidence(), server.evidence()...)
 	for _, side := range []protocolSide{client, server} {
 		if side.Enabled.Present && side.Enabled.Value == 0 {
-			return requirement.Fail("TLS 1.2 is off for the "+strings.ToLower(side.Name)+" side (Enabled is 0)", side.Enabled.Evidence)
+			return requirement.Fail("TLS 1.2 is off for the "+strings.ToLower(side.Name)+" side (Enabled is 0)", side.Enabled.Evidence).About(side.subject(protocolTLS12))
 		}
 	}
 	if ev, off := client.off(); off {
-		return requirement.Fail("TLS 1.2 is not offered by the client side (DisabledByDefault is 1)", ev)
+		return requirement.Fail("TLS 1.2 is not offered by the client side (DisabledByDefault is 1)", ev).About(client.subject(protocolTLS12))
 	}
 	switch {
 	case system.Build < build7:
@@ -86,7 +98,7 @@ func judgeTLS12(client, server protocolSide, system System) requirement.Outcome 
 		return judgeTLS12Seven(client, server, system, all)
 	}
 	if ev, off := server.off(); off {
-		return requirement.Warn("TLS 1.2 is not offered by the server side (DisabledByDefault is 1)", ev)
+		return requirement.Warn("TLS 1.2 is not offered by the server side (DisabledByDefault is 1)", ev).About(server.subject(protocolTLS12))
 	}
 	if client.Enabled.Present && server.Enabled.Present {
 		return requirement.Pass("TLS 1.2 is on for client and server", all...)
@@ -98,18 +110,20 @@ func judgeTLS12(client, server protocolSide, system System) requirement.Outcome 
 // are written.
 func judgeTLS12Seven(client, server protocolSide, system System, all []requirement.Evidence) requirement.Outcome {
 	var half []string
+	var about []requirement.Subject
 	for _, side := range []protocolSide{client, server} {
 		on := side.Enabled.Present
 		offered := side.DisabledByDefault.Present && side.DisabledByDefault.Value == 0
 		switch {
 		case !on && !offered:
-			return requirement.Fail(fmt.Sprintf("TLS 1.2 is off by default in %s, and nothing turns it on for the %s side", system.Name(), strings.ToLower(side.Name)), side.evidence()...)
+			return requirement.Fail(fmt.Sprintf("TLS 1.2 is off by default in %s, and nothing turns it on for the %s side", system.Name(), strings.ToLower(side.Name)), side.evidence()...).
+				About(side.subject(protocolTLS12))
 		case !on || !offered:
-			half = append(half, strings.ToLower(side.Name))
+			half, about = append(half, strings.ToLower(side.Name)), append(about, side.subject(protocolTLS12))
 		}
 	}
 	if len(half) > 0 {
-		return requirement.Warn(fmt.Sprintf("TLS 1.2 is turned on only by half for %s: %s needs both Enabled 1 and DisabledByDefault 0", strings.Join(half, " and "), system.Name()), all...)
+		return requirement.Warn(fmt.Sprintf("TLS 1.2 is turned on only by half for %s: %s needs both Enabled 1 and DisabledByDefault 0", strings.Join(half, " and "), system.Name()), all...).About(about...)
 	}
 	return requirement.Pass("TLS 1.2 is on for client and server", all...)
 }
@@ -120,7 +134,7 @@ func judgeTLS12Seven(client, server protocolSide, system System, all []requireme
 func judgeSSL3(client, server protocolSide, system System) requirement.Outcome {
 	for _, side := range []protocolSide{client, server} {
 		if ev, off := side.off(); off {
-			return requirement.Fail("SSL 3.0 is turned off for the "+strings.ToLower(side.Name)+" side in the registry", ev)
+			return requirement.Fail("SSL 3.0 is turned off for the "+strings.ToLower(side.Name)+" side in the registry", ev).About(side.subject(protocolSSL3))
 		}
 	}
 	all := append(client.evidence(), server.evidence()...)
