@@ -10,14 +10,15 @@ import (
 	"testing"
 
 	"github.com/coldcheck/coldcheck/internal/bytename"
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // Each limit is met just below it, at it and just above.
 
 func TestPathLimit(t *testing.T) {
 	f := openBytes(t, unpack(t, "ext2"))
-	for length, want := range map[int]error{maxPath - 1: fs.ErrNotExist, maxPath: fs.ErrNotExist, maxPath + 1: ErrUnsupported} {
-		name := strings.Repeat("n/", maxPath)[:length-1] + "n"
+	for length, want := range map[int]error{unixfs.MaxPath - 1: fs.ErrNotExist, unixfs.MaxPath: fs.ErrNotExist, unixfs.MaxPath + 1: ErrUnsupported} {
+		name := strings.Repeat("n/", unixfs.MaxPath)[:length-1] + "n"
 		if _, err := f.Stat(name); !errors.Is(err, want) {
 			t.Errorf("%d bytes: %v, want %v", length, err, want)
 		}

@@ -30,9 +30,11 @@ func newContent(f *FS, i inode) *content {
 	return c
 }
 
-// readAt reads all of p, none of which lies past the end of the file. Each
+func (c *content) Size() int64 { return c.size }
+
+// ReadAt reads all of p, none of which lies past the end of the file. Each
 // piece whose blocks lie beside each other is read in one read.
-func (c *content) readAt(p []byte, off int64) error {
+func (c *content) ReadAt(p []byte, off int64) error {
 	if c.inline {
 		if c.broken != nil {
 			return c.broken

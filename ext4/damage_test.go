@@ -95,10 +95,10 @@ func dataBlocks(t testing.TB, f *FS, paths []string) map[uint64]bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i.kind() == modeDir || i.has(flagInline) || i.kind() == modeSymlink && f.fast(i.inode) {
+		if i.kind() == modeDir || i.has(flagInline) || i.kind() == modeSymlink && f.fast(i) {
 			continue
 		}
-		m := newBlockMap(f.disk, &f.super, i.inode)
+		m := newBlockMap(f.disk, &f.super, i)
 		for at := uint64(0); at < i.size(&f.super)>>f.super.blockBits+1; {
 			r, err := m.find(at)
 			if err != nil {

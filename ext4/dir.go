@@ -1,6 +1,10 @@
 package ext4
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/coldcheck/coldcheck/internal/unixfs"
+)
 
 const (
 	direntSize   = 8  // without the name
@@ -11,14 +15,7 @@ const (
 )
 
 // dirent is an entry of a directory.
-type dirent struct {
-	inode uint32
-	kind  uint8 // of file, 0 if it is not said
-	name  []byte
-}
-
-// parent reports whether the entry is "..".
-func (d *dirent) parent() bool { return len(d.name) == 2 && d.name[0] == '.' && d.name[1] == '.' }
+type dirent = unixfs.Dirent[uint32]
 
 // dirFormat is what is needed to read blocks of a directory.
 type dirFormat struct {
@@ -125,26 +122,26 @@ func (s *superblock) dirents(b []byte, cipher bool, visit func(dirent)) reason {
 		if size < minDirent || size&3 != 0 || size > len(b) {
 			return reasonEntrySize
 		}
-		d := dirent{inode: le.Uint32(b), kind: b[7]}
+		d := dirent{Inode: le.Uint32(b), Kind: b[7]}
 		if !s.has(incompatFiletype) {
-			d.kind = 0
+			d.Kind = 0
 		}
 		name := int(b[6])
 		if direntSize+name > size {
 			return reasonEntryName
 		}
-		d.name = b[direntSize : direntSize+name]
+		d.Name = b[direntSize : direntSize+name]
 		b = b[size:]
-		if d.inode == 0 {
+		if d.Inode == 0 {
 			continue
 		}
-		if d.inode > s.inodes {
+		if d.Inode > s.inodes {
 			return reasonEntryInode
 		}
-		if name == 0 || !cipher && bytes.IndexByte(d.name, 0) >= 0 {
+		if name == 0 || !cipher && bytes.IndexByte(d.Name, 0) >= 0 {
 			return reasonEntryName
 		}
-		if name > 1 || d.name[0] != '.' {
+		if name > 1 || d.Name[0] != '.' {
 			visit(d)
 		}
 	}
@@ -161,7 +158,7 @@ func (s *superblock) inlineDir(i inode, visit func(dirent)) reason {
 	if i.size(s) != uint64(blockArea+len(tail)) {
 		return reasonInline
 	}
-	visit(dirent{inode: le.Uint32(i.area()), name: []byte("..")})
+	visit(dirent{Inode: le.Uint32(i.area()), Name: []byte("..")})
 	if why := s.dirents(i.area()[inlineParent:], i.has(flagEncrypted), visit); why != sound {
 		return why
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/coldcheck/coldcheck/internal/kind"
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // Kinds of errors, beside those of io/fs and of the reader below, which pass
@@ -21,7 +22,7 @@ var (
 	ErrEncrypted = kind.Encrypted
 	// ErrLinks is a path that leads through more than 40 symbolic links, or
 	// round in a circle of them.
-	ErrLinks = errors.New("too many symbolic links")
+	ErrLinks = unixfs.ErrLinks
 )
 
 func corrupt(format string, args ...any) error {

@@ -8,8 +8,8 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/coldcheck/coldcheck/internal/lru"
 	"github.com/coldcheck/coldcheck/internal/opening"
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // FS is one ext2, ext3 or ext4 volume. It is safe for concurrent use.
@@ -20,13 +20,13 @@ import (
 // and are opened by these names too. Names are compared byte by byte, but
 // without regard to case in a directory that has the casefold flag.
 type FS struct {
+	core    *unixfs.FS[uint32, inode]
 	disk    *device
 	super   superblock
 	groups  []group
 	options Options
 	volume  Volume
 	unknown error // why nothing can be said of what is there; nil if it can
-	lists   lru.Cache[uint32, *dirList]
 
 	journalBlocks int64 // of a journal on the volume; -1 if that is not known
 
@@ -107,7 +107,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, 
 	if err != nil {
 		return nil, err
 	}
-	f := &FS{options: o, super: super, lists: lru.Cache[uint32, *dirList]{Max: maxListCache}, adopted: map[uint32]uint32{}}
+	f := &FS{options: o, super: super, adopted: map[uint32]uint32{}}
 	f.usage = sync.OnceValues(f.computeUsage)
 	f.index = sync.OnceValues(f.buildIndex)
 	held := groupCost * int64(super.groups)
@@ -165,6 +165,9 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, 
 		}
 	}
 	f.describe(&super, j)
+	f.core = unixfs.New(store{f}, unixfs.Config{
+		InodeSize: int64(f.super.inodeSize), Window: int64(f.super.blockSize()), Unknown: f.unknown,
+	})
 	if err := reader.Done(); err != nil {
 		return nil, err
 	}

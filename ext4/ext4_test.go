@@ -282,9 +282,9 @@ func TestTypeOfEntry(t *testing.T) {
 			f := openBytes(t, raw)
 			mode := map[int][]byte{}
 			for _, number := range []int{hard, link, folder} {
-				at, why := f.placeNamed(uint32(number))
-				if why != sound {
-					t.Fatal(why)
+				at, err := store{f}.Place(uint32(number))
+				if err != nil {
+					t.Fatal(err)
 				}
 				mode[number] = raw[at : at+2]
 			}

@@ -1,12 +1,10 @@
 package ext4
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"strings"
-	"sync/atomic"
+
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // File is an open file. ReadAt is safe for concurrent use; Read and Seek share
@@ -15,14 +13,7 @@ import (
 // An encrypted file can be opened and described; reading it fails with
 // ErrEncrypted. What is neither a file nor a directory (a device, a socket)
 // has no content.
-type File struct {
-	info    *info
-	content *content
-	path    string
-	refused error
-	at      int64
-	closed  atomic.Bool
-}
+type File struct{ file *unixfs.File }
 
 var _ interface {
 	fs.File
@@ -33,162 +24,55 @@ var _ interface {
 // Open opens a file or directory, symbolic links followed. What is not a
 // directory is a *File.
 func (f *FS) Open(name string) (fs.File, error) {
-	i, err := f.resolve(name, true)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
-	}
-	info := f.info(base(name), i.inode)
-	if info.IsDir() {
-		return &dirFile{f: f, info: info, path: name, dir: i}, nil
-	}
-	file := &File{info: info, path: name, content: &content{}}
-	if i.kind() == modeRegular {
-		file.content = newContent(f, i.inode)
-	}
-	if i.has(flagEncrypted) {
-		file.refused = fmt.Errorf("%w: the content of inode %d", ErrEncrypted, i.number)
-	}
-	return file, nil
+	return f.core.Open(name, func(file *unixfs.File) fs.File { return &File{file} })
 }
 
 // MaxReadFile is the size of the largest file that ReadFile reads, in bytes:
 // a file of a few bytes on the disk may say that it has any size. Larger ones
 // are opened and read piece by piece.
-const MaxReadFile = 256 << 20
+const MaxReadFile = unixfs.MaxReadFile
 
 // ReadFile reads a whole file of at most MaxReadFile bytes.
-func (f *FS) ReadFile(name string) ([]byte, error) {
-	file, err := f.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, ok := file.(*File)
-	if !ok {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("%w: is a directory", fs.ErrInvalid)}
-	}
-	if data.Size() > MaxReadFile {
-		return nil, data.fail("read", unsupported("a file of %d bytes read at once, more than %d", data.Size(), MaxReadFile))
-	}
-	p := make([]byte, data.Size())
-	if _, err := data.ReadAt(p, 0); err != nil && err != io.EOF {
-		return nil, err
-	}
-	return p, nil
-}
+func (f *FS) ReadFile(name string) ([]byte, error) { return f.core.ReadFile(name) }
 
 // Size returns the size of the content in bytes.
-func (f *File) Size() int64 { return f.content.size }
+func (f *File) Size() int64 { return f.file.Size() }
 
 // Stat describes the file.
-func (f *File) Stat() (fs.FileInfo, error) {
-	if f.closed.Load() {
-		return nil, f.fail("stat", fs.ErrClosed)
-	}
-	return f.info, nil
-}
+func (f *File) Stat() (fs.FileInfo, error) { return f.file.Stat() }
 
 // Close makes further use fail.
-func (f *File) Close() error {
-	f.closed.Store(true)
-	return nil
-}
+func (f *File) Close() error { return f.file.Close() }
 
 // ReadAt implements io.ReaderAt. Holes, and blocks that were reserved but
 // never written, read as zeros.
-func (f *File) ReadAt(p []byte, off int64) (int, error) {
-	switch {
-	case f.closed.Load():
-		return 0, f.fail("read", fs.ErrClosed)
-	case off < 0:
-		return 0, f.fail("read", fs.ErrInvalid)
-	case f.refused != nil && f.content.size > 0:
-		return 0, f.fail("read", f.refused)
-	case off >= f.content.size:
-		return 0, io.EOF
-	}
-	n := min(int64(len(p)), f.content.size-off)
-	if err := f.content.readAt(p[:n], off); err != nil {
-		return 0, f.fail("read", err)
-	}
-	if int(n) < len(p) {
-		return int(n), io.EOF
-	}
-	return int(n), nil
-}
+func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadAt(p, off) }
 
 // Read implements io.Reader.
-func (f *File) Read(p []byte) (int, error) {
-	n, err := f.ReadAt(p, f.at)
-	f.at += int64(n)
-	if n > 0 && errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
-}
+func (f *File) Read(p []byte) (int, error) { return f.file.Read(p) }
 
 // Seek implements io.Seeker.
-func (f *File) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekStart:
-	case io.SeekCurrent:
-		offset += f.at
-	case io.SeekEnd:
-		offset += f.content.size
-	default:
-		return 0, f.fail("seek", fs.ErrInvalid)
-	}
-	if offset < 0 {
-		return 0, f.fail("seek", fs.ErrInvalid)
-	}
-	f.at = offset
-	return offset, nil
-}
+func (f *File) Seek(offset int64, whence int) (int64, error) { return f.file.Seek(offset, whence) }
 
-func (f *File) fail(op string, err error) error {
-	return &fs.PathError{Op: op, Path: f.path, Err: err}
-}
+// Locate returns where on the volume, in bytes, the byte at off of the file
+// lies: in the journal, where that is what is read. It is not known of what
+// lies in the inode (FS.Locate returns where that is), in a hole, or in blocks
+// that were never written.
+func (f *File) Locate(off int64) (at int64, known bool, err error) { return f.file.Locate(off) }
 
-// dirFile is an open directory.
-type dirFile struct {
-	f    *FS
-	info *info
-	path string
-	dir  located
-	list []fs.DirEntry
-	err  error // of the listing; it comes after what is known
-	read bool
-}
+// Stat describes what the name leads to, symbolic links followed; Sys is its
+// *Entry.
+func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.core.Stat("stat", name, true) }
 
-func (d *dirFile) Stat() (fs.FileInfo, error) { return d.info, nil }
-func (d *dirFile) Close() error               { return nil }
+// Lstat is Stat, but for a symbolic link itself if the name is one.
+func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.core.Stat("lstat", name, false) }
 
-func (d *dirFile) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: d.path, Err: fmt.Errorf("%w: is a directory", fs.ErrInvalid)}
-}
+// ReadLink returns what a symbolic link says, as it is on the disk, but for
+// bytes that are not UTF-8, which are as in names.
+func (f *FS) ReadLink(name string) (string, error) { return f.core.ReadLink(name) }
 
-// ReadDir implements fs.ReadDirFile.
-func (d *dirFile) ReadDir(n int) ([]fs.DirEntry, error) {
-	if !d.read {
-		if d.list, d.err = d.f.readDir(d.dir); d.err != nil {
-			d.err = &fs.PathError{Op: "readdir", Path: d.path, Err: d.err}
-		}
-		d.read = true
-	}
-	list := d.list
-	if n > 0 && len(list) > n {
-		list = list[:n]
-	}
-	d.list = d.list[len(list):]
-	if n > 0 && len(list) > 0 {
-		return list, nil
-	}
-	err := d.err
-	d.err = nil
-	if n > 0 && err == nil {
-		err = io.EOF
-	}
-	return list, err
-}
-
-func base(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
+// ReadDir lists a directory, sorted by name. The entries' types and infos are
+// those of the inodes, not what the directory says of them; an inode that
+// cannot be read is an error of Info. If the directory cannot be read whole,
+// the error comes with what could be.
+func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) { return f.core.ReadDir(name) }

@@ -3,6 +3,8 @@ package ext4
 import (
 	"math"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // Inodes with a fixed number.
@@ -14,14 +16,14 @@ const (
 
 // Types of files in a mode (S_IFMT).
 const (
-	modeType    = 0xF000
-	modeFIFO    = 0x1000
-	modeChar    = 0x2000
-	modeDir     = 0x4000
-	modeBlock   = 0x6000
-	modeRegular = 0x8000
-	modeSymlink = 0xA000
-	modeSocket  = 0xC000
+	modeType    = unixfs.ModeType
+	modeFIFO    = unixfs.ModeFIFO
+	modeChar    = unixfs.ModeChar
+	modeDir     = unixfs.ModeDir
+	modeBlock   = unixfs.ModeBlock
+	modeRegular = unixfs.ModeRegular
+	modeSymlink = unixfs.ModeSymlink
+	modeSocket  = unixfs.ModeSocket
 )
 
 // Flags of an inode (inodes.rst, i_flags).
@@ -59,6 +61,10 @@ type inode struct {
 	number uint32
 	raw    []byte
 }
+
+// Number and Mode are what package unixfs asks of an inode.
+func (i inode) Number() uint32 { return i.number }
+func (i inode) Mode() uint16   { return i.mode() }
 
 func (i inode) mode() uint16       { return le.Uint16(i.raw) }
 func (i inode) kind() uint16       { return i.mode() & modeType }
@@ -229,22 +235,6 @@ func (f *FS) rawInode(number uint32) (inode, error) {
 	}
 	at &= int64(f.super.blockSize() - 1)
 	return inode{number, block[at : at+int64(f.super.inodeSize)]}, nil
-}
-
-// named reads the inode that a directory entry names: one that is in use, and
-// not reserved for the filesystem itself.
-func (f *FS) named(number uint32) (inode, error) {
-	if why := f.super.nameable(number); why != sound {
-		return inode{}, damaged(number, why)
-	}
-	i, err := f.rawInode(number)
-	if err == nil {
-		err = f.usable(i)
-	}
-	if err == nil {
-		err = f.marked(number)
-	}
-	return i, err
 }
 
 // marked returns the error of an inode that the bitmap of its group has as free.

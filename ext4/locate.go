@@ -5,22 +5,15 @@ import (
 	"sort"
 )
 
-// Locate tells where on the volume, in bytes, the byte at off of the file lies: in
-// the journal, where that is what is read. It is not known of what lies in the
-// inode (FS.Locate tells where that is), in a hole, or in blocks that were never
-// written.
-func (f *File) Locate(off int64) (at int64, known bool, err error) {
-	c := f.content
-	if c.blocks == nil || f.refused != nil || off < 0 || off >= c.size {
+// Locate returns where the byte at off lies.
+func (c *content) Locate(off int64) (at int64, known bool, err error) {
+	if c.blocks == nil {
 		return 0, false, nil
 	}
 	bits := c.disk.blockBits
 	r, err := c.blocks.find(uint64(off) >> bits)
-	if err != nil {
-		return 0, false, f.fail("locate", err)
-	}
-	if !r.data() {
-		return 0, false, nil
+	if err != nil || !r.data() {
+		return 0, false, err
 	}
 	at, known = c.disk.locate(int64(r.physical)<<bits + off&(1<<bits-1))
 	return at, known, nil

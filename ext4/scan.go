@@ -303,8 +303,8 @@ func (w *scanner) addDir(i inode) error {
 }
 
 func (w *scanner) visit(d dirent) {
-	if !d.parent() {
-		w.entries = append(w.entries, entryPair{w.dir, d.inode})
+	if !d.Parent() {
+		w.entries = append(w.entries, entryPair{w.dir, d.Inode})
 	}
 }
 
@@ -342,7 +342,7 @@ func (s *indexScan) missing(entries []entryPair) error {
 	}
 	w := scanner{f: s.f, x: s.x}
 	var failed error
-	err := s.f.eachInode(len(numbers), func(k int) uint32 { return numbers[k] }, func(k int, i inode, err error) {
+	err := s.f.core.EachInode(len(numbers), func(k int) uint32 { return numbers[k] }, func(k int, i inode, err error) {
 		if failed != nil {
 			return
 		}

@@ -55,7 +55,7 @@ func (f *FS) xattrsOf(op, name string, follow bool) ([]Xattr, error) {
 	i, err := f.resolve(name, follow)
 	var list []Xattr
 	if err == nil {
-		list, err = f.xattrs(i.inode)
+		list, err = f.xattrs(i)
 	}
 	if err != nil {
 		return nil, &fs.PathError{Op: op, Path: name, Err: err}
@@ -226,7 +226,7 @@ func (f *FS) xattrInode(owner inode, e xattrEntry) ([]byte, error) {
 		return nil, damaged(e.inode, reasonXattr)
 	}
 	value := make([]byte, e.size)
-	if err := newContent(f, i).readAt(value, 0); err != nil {
+	if err := newContent(f, i).ReadAt(value, 0); err != nil {
 		return nil, err
 	}
 	lustre := le.Uint32(i.raw[0x10:]) == owner.number && i.generation() == owner.generation()

@@ -100,7 +100,7 @@ func dataBlocks(t testing.TB, f *FS, paths []string) map[int64]bool {
 		if i.kind() != modeRegular {
 			continue
 		}
-		k, err := newDataFork(f, i.inode)
+		k, err := newDataFork(f, i)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,8 @@ package xfs
 import (
 	"bytes"
 	"errors"
+
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 const (
@@ -19,13 +21,7 @@ const (
 )
 
 // dirent is an entry of a directory.
-type dirent struct {
-	inode uint64
-	name  []byte
-	kind  uint8 // 0 if it does not say
-}
-
-func (d dirent) parent() bool { return string(d.name) == ".." }
+type dirent = unixfs.Dirent[uint64]
 
 // eachDirent visits the entries of a directory, "." excepted and ".." among
 // them. The error says what could not be read; the rest was visited.
@@ -205,10 +201,10 @@ func (s *superblock) ownEntries(dir inode, b []byte, begin int, visit func(diren
 		if why != sound {
 			return 0, why
 		}
-		if string(d.name) != name || name == "." && d.inode != dir.number {
+		if string(d.Name) != name || name == "." && d.Inode != dir.number {
 			return 0, reasonDirSelf
 		}
-		if d.parent() {
+		if d.Parent() {
 			visit(d)
 		}
 		b, begin = b[size:], begin+size
@@ -234,7 +230,7 @@ func (s *superblock) dirEntries(b []byte, at int, visit func(dirent)) reason {
 		if why != sound {
 			return why
 		}
-		if string(d.name) == "." || string(d.name) == ".." {
+		if string(d.Name) == "." || string(d.Name) == ".." {
 			return reasonDirName
 		}
 		visit(d)
@@ -258,18 +254,18 @@ func (s *superblock) dirent(b []byte, at int) (d dirent, size int, why reason) {
 	if n == 0 || size > len(b) || int(be.Uint16(b[size-2:])) != at&0xFFFF {
 		return d, 0, reasonDirEntry
 	}
-	d = dirent{inode: be.Uint64(b), name: b[fixed : fixed+n]}
+	d = dirent{Inode: be.Uint64(b), Name: b[fixed : fixed+n]}
 	if s.hasFtype() {
-		d.kind = b[fixed+n]
+		d.Kind = b[fixed+n]
 	}
 	return d, size, s.checkDirent(d)
 }
 
 func (s *superblock) checkDirent(d dirent) reason {
 	switch {
-	case bytes.IndexByte(d.name, '/') >= 0 || bytes.IndexByte(d.name, 0) >= 0:
+	case bytes.IndexByte(d.Name, '/') >= 0 || bytes.IndexByte(d.Name, 0) >= 0:
 		return reasonDirName
-	case !s.validInode(d.inode):
+	case !s.validInode(d.Inode):
 		return reasonDirInode
 	}
 	return sound
@@ -299,8 +295,8 @@ func (s *superblock) localDir(dir inode, visit func(dirent)) reason {
 	if len(b) < width {
 		return reasonDirEntry
 	}
-	up := dirent{inode: number(b), name: []byte("..")}
-	if !s.validInode(up.inode) {
+	up := dirent{Inode: number(b), Name: []byte("..")}
+	if !s.validInode(up.Inode) {
 		return reasonDirInode
 	}
 	visit(up)
@@ -316,9 +312,9 @@ func (s *superblock) localDir(dir inode, visit func(dirent)) reason {
 		if n == 0 || len(b) < 3+n+ftype+width {
 			return reasonDirEntry
 		}
-		d := dirent{name: b[3 : 3+n], inode: number(b[3+n+ftype:])}
+		d := dirent{Name: b[3 : 3+n], Inode: number(b[3+n+ftype:])}
 		if ftype > 0 {
-			d.kind = b[3+n]
+			d.Kind = b[3+n]
 		}
 		if why := s.checkDirent(d); why != sound {
 			return why

@@ -1,6 +1,10 @@
 package xfs
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/coldcheck/coldcheck/internal/unixfs"
+)
 
 // Where the index of a directory begins, and where what lists its free space
 // does, in bytes; and the magics of blocks of the index of version 4.
@@ -22,23 +26,27 @@ func nameHash(name []byte) (h uint32) {
 	return h
 }
 
+// nameHash is what the index has of a name on this volume.
+func (f *FS) nameHash(name []byte) uint32 {
+	if f.super.flags&flagFoldCase != 0 {
+		name = foldName(name)
+	}
+	return nameHash(name)
+}
+
 // indexed compares the names of a directory with its index, where there are no
 // checksums: each name is there once, and no other. An error says that a name
 // may have been lost, or is not what it was. strays are the hashes of names that
 // the index does not have, nil if it could not be read.
-func (f *FS) indexed(dir inode, l *dirList) (strays map[uint32]bool, err error) {
+func (f *FS) indexed(dir inode, l *unixfs.List[uint64]) (strays map[uint32]bool, err error) {
 	hashes := map[uint32]int{}
 	if err := f.eachHash(dir, func(h uint32) { hashes[h]++ }); err != nil {
 		return nil, err
 	}
 	hashes[nameHash([]byte("."))]--
 	hashes[nameHash([]byte(".."))]--
-	for _, e := range l.entries {
-		name := l.name(e)
-		if f.super.flags&flagFoldCase != 0 {
-			name = foldName(name)
-		}
-		hashes[nameHash(name)]--
+	for _, e := range l.Entries {
+		hashes[f.nameHash(l.Name(e))]--
 	}
 	strays = map[uint32]bool{}
 	for h, n := range hashes {

@@ -123,9 +123,9 @@ func blocksOf(f testing.TB, v *FS, path string, attributes bool) (list []int64) 
 	if err != nil {
 		f.Fatal(err)
 	}
-	k, err := newDataFork(v, i.inode)
+	k, err := newDataFork(v, i)
 	if attributes {
-		k, err = newFork(v, i.inode, i.attrFork(), i.raw[0x53], i.attrExtents())
+		k, err = newFork(v, i, i.attrFork(), i.raw[0x53], i.attrExtents())
 	}
 	if err != nil {
 		f.Fatal(err)
@@ -160,7 +160,7 @@ func FuzzExtentsTree(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		k, err := newDataFork(v, i.inode)
+		k, err := newDataFork(v, i)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -3,18 +3,20 @@ package xfs
 import (
 	"bytes"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
-// Types of files, in the mode (S_IFMT).
+// Types of files in a mode (S_IFMT).
 const (
-	modeType    = 0xF000
-	modeFIFO    = 0x1000
-	modeChar    = 0x2000
-	modeDir     = 0x4000
-	modeBlock   = 0x6000
-	modeRegular = 0x8000
-	modeSymlink = 0xA000
-	modeSocket  = 0xC000
+	modeType    = unixfs.ModeType
+	modeFIFO    = unixfs.ModeFIFO
+	modeChar    = unixfs.ModeChar
+	modeDir     = unixfs.ModeDir
+	modeBlock   = unixfs.ModeBlock
+	modeRegular = unixfs.ModeRegular
+	modeSymlink = unixfs.ModeSymlink
+	modeSocket  = unixfs.ModeSocket
 )
 
 // Formats of a fork.
@@ -59,6 +61,10 @@ type inode struct {
 	number uint64
 	raw    []byte
 }
+
+// Number and Mode are what package unixfs asks of an inode.
+func (i inode) Number() uint64 { return i.number }
+func (i inode) Mode() uint16   { return i.mode() }
 
 func (i inode) mode() uint16       { return be.Uint16(i.raw[0x2:]) }
 func (i inode) kind() uint16       { return i.mode() & modeType }

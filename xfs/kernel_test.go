@@ -23,6 +23,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/bytename"
 	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // kernel makes sure that the test can mount images through loop devices.
@@ -172,7 +173,7 @@ func kernelLook(path string) (s seen, err error) {
 	}
 	stamp := func(t unix.StatxTimestamp) time.Time { return time.Unix(t.Sec, int64(t.Nsec)).UTC() }
 	s = seen{
-		Inode: st.Ino, Mode: fileMode(st.Mode), UID: st.Uid, GID: st.Gid, Links: int(st.Nlink), Size: int64(st.Size),
+		Inode: st.Ino, Mode: unixfs.FileMode(st.Mode), UID: st.Uid, GID: st.Gid, Links: int(st.Nlink), Size: int64(st.Size),
 		Allocated: int64(st.Blocks) * 512, Modified: stamp(st.Mtime), Changed: stamp(st.Ctime), Accessed: stamp(st.Atime),
 		Major: st.Rdev_major, Minor: st.Rdev_minor,
 	}

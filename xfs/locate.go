@@ -2,20 +2,15 @@ package xfs
 
 import "io/fs"
 
-// Locate tells where on the volume, in bytes, the byte at off of the file lies.
-// It is not known of what lies in a hole, or in blocks that were never written.
-func (f *File) Locate(off int64) (at int64, known bool, err error) {
-	c := f.content
-	if c.blocks == nil || off < 0 || off >= c.size {
+// Locate returns where the byte at off lies.
+func (c *content) Locate(off int64) (at int64, known bool, err error) {
+	if c.blocks == nil {
 		return 0, false, nil
 	}
 	s := &c.f.super
 	r, err := c.blocks.find(uint64(off) >> s.blockBits)
-	if err != nil {
-		return 0, false, f.fail("locate", err)
-	}
-	if r.kind != runData {
-		return 0, false, nil
+	if err != nil || r.kind != runData {
+		return 0, false, err
 	}
 	return s.offset(r.physical) + off&(s.blockSize-1), true, nil
 }

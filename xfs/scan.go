@@ -303,8 +303,8 @@ func (w *scanner) addDir(i inode) {
 }
 
 func (w *scanner) visit(dir uint32, d dirent) {
-	if !d.parent() {
-		w.entries = append(w.entries, entryPair{dir, d.inode})
+	if !d.Parent() {
+		w.entries = append(w.entries, entryPair{dir, d.Inode})
 	}
 }
 

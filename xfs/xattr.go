@@ -49,7 +49,7 @@ func (f *FS) xattrsOf(op, name string, follow bool) ([]Xattr, error) {
 	i, err := f.resolve(name, follow)
 	var list []Xattr
 	if err == nil {
-		list, err = f.xattrs(i.inode)
+		list, err = f.xattrs(i)
 	}
 	if err != nil {
 		return nil, &fs.PathError{Op: op, Path: name, Err: err}

@@ -8,8 +8,8 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/coldcheck/coldcheck/internal/lru"
 	"github.com/coldcheck/coldcheck/internal/opening"
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // FS is one XFS volume. It is safe for concurrent use.
@@ -20,12 +20,12 @@ import (
 // and are opened by these names too. Names are compared byte by byte, but
 // without regard to the case of ASCII letters on a volume made so.
 type FS struct {
+	core    *unixfs.FS[uint64, inode]
 	disk    *device
 	super   superblock
 	options Options
 	volume  Volume
 	unknown error // why nothing can be said of what is there; nil if it can
-	lists   lru.Cache[uint64, *dirList]
 
 	pending    map[uint64]error // inodes of which the log has changes that are not finished
 	unfinished error            // why it is not known how much is free; nil if it is
@@ -83,7 +83,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error
 		o.Readers = max(2, runtime.GOMAXPROCS(0))
 	}
 	reader := opening.NewReader(ctx, r)
-	f := &FS{options: o, disk: newDevice(reader, size), lists: lru.Cache[uint64, *dirList]{Max: maxListCache}, pending: map[uint64]error{}}
+	f := &FS{options: o, disk: newDevice(reader, size), pending: map[uint64]error{}}
 	f.usage = sync.OnceValues(f.computeUsage)
 	f.index = sync.OnceValues(f.buildIndex)
 	var err error
@@ -101,6 +101,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error
 		f.note("the volume has %d bytes, the image only %d", held, size)
 	}
 	f.describe(log)
+	f.core = unixfs.New(store{f}, unixfs.Config{InodeSize: int64(f.super.inodeSize), Window: window, Unknown: f.unknown})
 	if err := reader.Done(); err != nil {
 		return nil, err
 	}

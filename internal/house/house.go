@@ -47,8 +47,8 @@ var rules = map[string][]string{
 	"scanner/crosscheck":        {"scanner/requirement", "scanner/disk"},
 	"scanner/disk":              {"internal/kind"},
 	"ntfs":                      {"internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel"},
-	"ext4":                      {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel"},
-	"xfs":                       {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel"},
+	"ext4":                      {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel", "internal/unixfs"},
+	"xfs":                       {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel", "internal/unixfs"},
 	"registry":                  {"internal/kind", "internal/opening"},
 
 	"fixtures":                   {"fixtures/internal/library"},
@@ -63,6 +63,7 @@ var rules = map[string][]string{
 	"internal/fslog":    {},
 	"internal/kind":     {},
 	"internal/lru":      {},
+	"internal/unixfs":   {"internal/bytename", "internal/kind", "internal/lru", "internal/parallel"},
 	"internal/bench":    {everything, "internal/hivetest"},
 	"internal/house":    {},
 	"internal/hivetest": {"internal/testenv"},
