@@ -14,7 +14,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // scans are the samples and scans of images that are built into the program:
@@ -41,12 +41,12 @@ var realScans = sync.OnceValues(func() (map[string]*scanner.Result, error) {
 		}
 		in := scanner.Input{Now: func() time.Time { return fixtures.Now }}
 		for _, i := range c.Images {
-			in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) {
+			in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
 				r, err := i.Open()
 				if err != nil {
 					return nil, err
 				}
-				return disk.OpenReader(i.Name, r, i.Size)
+				return source.NewReader(ctx, i.Name, r, i.Size), nil
 			}})
 		}
 		for _, d := range c.With {

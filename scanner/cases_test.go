@@ -1,6 +1,7 @@
 package scanner_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,20 +13,20 @@ import (
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // input turns a case into what a scan is given.
 func input(c fixtures.Case) scanner.Input {
 	in := scanner.Input{UserName: c.UserName, Now: func() time.Time { return fixtures.Now }}
 	for _, i := range c.Images {
-		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) {
+		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
 			r, err := i.Open()
 			if err != nil {
 				return nil, err
 			}
-			return disk.OpenReader(i.Name, r, i.Size)
+			return source.NewReader(ctx, i.Name, r, i.Size), nil
 		}})
 	}
 	for _, d := range c.With {

@@ -1,6 +1,7 @@
 package scanner_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -10,8 +11,8 @@ import (
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // panicking is an image on which one read after so many panics: a defect in
@@ -36,12 +37,12 @@ func withPanic(c fixtures.Case, role string, left *atomic.Int64) scanner.Input {
 		if image.Role != role {
 			continue
 		}
-		in.Images[i].Open = func() (*disk.Image, error) {
+		in.Images[i].Open = func(ctx context.Context) (*source.Source, error) {
 			r, err := image.Open()
 			if err != nil {
 				return nil, err
 			}
-			return disk.OpenReader(image.Name, panicking{r, left}, image.Size)
+			return source.NewReader(ctx, image.Name, panicking{r, left}, image.Size), nil
 		}
 	}
 	return in

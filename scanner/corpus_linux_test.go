@@ -25,6 +25,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/internal/packages"
 	"github.com/coldcheck/coldcheck/scanner/internal/sqlitefs"
@@ -529,12 +530,12 @@ func readPackages(name string) error {
 }
 
 func readImage(name string, bad func(error)) error {
-	image, err := disk.Open(name)
+	image, err := scanner.OpenImage(context.Background(), scanner.File(name))
 	if err != nil {
 		return err
 	}
 	defer image.Close()
-	disk.AssembleLVM(image)
+	scanner.AssembleLVM(image)
 	if image.Incomplete != nil {
 		bad(image.Incomplete)
 	}

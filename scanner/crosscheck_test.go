@@ -26,17 +26,15 @@ import (
 const workerCase = "COLDCHECK_TEST_WORKER_CASE"
 
 func TestMain(m *testing.M) {
-	w := &crosscheck.Worker{}
+	var w *crosscheck.Worker
 	if name := os.Getenv(workerCase); name != "" {
-		for _, source := range input(testcases.Find(worker{}, name)).Images {
-			w.Images = append(w.Images, source.Open)
-		}
+		w = scanner.NewWorker(input(testcases.Find(worker{}, name)).Images...)
 	} else if path := os.Getenv(scanner.WorkerImage); path != "" {
-		w.Images = append(w.Images, scanner.File(path).Open)
+		w = scanner.NewWorker(scanner.File(path))
 	} else {
 		os.Exit(m.Run())
 	}
-	if err := w.Serve(os.Stdin, os.Stdout); err != nil {
+	if err := w.Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "coldcheck:", err)
 		os.Exit(1)
 	}

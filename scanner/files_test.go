@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"testing"
-
-	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
 // The sums of the images are told where they are asked for, and how far they are;
@@ -14,11 +12,11 @@ import (
 func TestFiles(t *testing.T) {
 	content := make([]byte, 9<<20)
 	copy(content, "LUKS\xba\xbe\x00\x02")
-	image, err := disk.OpenReader("a.img", bytes.NewReader(content), int64(len(content)))
+	image, err := OpenImage(t.Context(), Reader("a.img", bytes.NewReader(content), int64(len(content))))
 	if err != nil {
 		t.Fatal(err)
 	}
-	vs := &volumes{images: []*disk.Image{image}}
+	vs := &volumes{images: []*Image{image}}
 	plain, err := vs.files(t.Context(), false, nil)
 	if err != nil || len(plain) != 1 || plain[0] != (ImageFile{Name: "a.img", Size: 9 << 20}) {
 		t.Errorf("%+v, %v", plain, err)

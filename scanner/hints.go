@@ -9,7 +9,7 @@ import (
 // rootHint says what may be wrong with the images where no volume holds a
 // system. forced is the image that was named as the root, user the one that was
 // named as the user volume; both may be nil.
-func (vs *volumes) rootHint(forced, user *disk.Image) string {
+func (vs *volumes) rootHint(forced, user *Image) string {
 	isRoot := func(v *volume) bool {
 		if v.fs == nil {
 			return false

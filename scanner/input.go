@@ -1,13 +1,11 @@
 package scanner
 
 import (
-	"os"
 	"slices"
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
-	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -58,32 +56,6 @@ func (in *Input) budget() (*memory.Budget, error) {
 		return nil, fail(ErrUsage, "", "a scan needs at least %d bytes of memory", int64(LeastMemory))
 	}
 	return memory.New(in.MaxMemory), nil
-}
-
-// Source is an image that is not open yet.
-type Source struct {
-	Name string // as it appears in reports and messages
-	Open func() (*disk.Image, error)
-
-	path string // of the file behind it; "" if there is none
-}
-
-// File is the image in a file or block device.
-func File(path string) Source {
-	return Source{Name: path, path: path, Open: func() (*disk.Image, error) { return disk.Open(path) }}
-}
-
-// same says whether two sources are the same file, by whatever path or link.
-func (s Source) same(other Source) bool {
-	if s.path == "" || other.path == "" {
-		return false
-	}
-	a, err := os.Stat(s.path)
-	if err != nil {
-		return false
-	}
-	b, err := os.Stat(other.path)
-	return err == nil && os.SameFile(a, b)
 }
 
 // Document is the content of a document from outside the disk.

@@ -1,6 +1,7 @@
 package scanner_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // stripes is one of two physical volumes over which a partition of another
@@ -94,7 +95,9 @@ segment1 { start_extent = 0 extent_count = 81918 type = "striped" stripe_count =
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole.Images = append(whole.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) { return disk.OpenReader(i.Name, r, i.Size) }})
+		whole.Images = append(whole.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
+			return source.NewReader(ctx, i.Name, r, i.Size), nil
+		}})
 		if i.Role != "root" {
 			sources = append(sources, whole.Images[len(whole.Images)-1])
 			continue
@@ -102,8 +105,8 @@ segment1 { start_extent = 0 extent_count = 81918 type = "striped" stripe_count =
 		for n, id := range ids {
 			pv := stripes{lvmHead(id, text), r, begin, size, int64(n)}
 			name := fmt.Sprintf("disk%d.img", n)
-			sources = append(sources, scanner.Source{Name: name, Open: func() (*disk.Image, error) {
-				return disk.OpenReader(name, pv, headSize+40959<<20)
+			sources = append(sources, scanner.Source{Name: name, Open: func(ctx context.Context) (*source.Source, error) {
+				return source.NewReader(ctx, name, pv, headSize+40959<<20), nil
 			}})
 		}
 	}

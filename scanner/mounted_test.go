@@ -3,6 +3,7 @@
 package scanner_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // machine is a machine of a case whose volumes can be changed by the tools that
@@ -46,13 +47,13 @@ func newMachine(t *testing.T, c fixtures.Case, dir string) *machine {
 		path := filepath.Join(dir, image.Name)
 		m.images[image.Name] = path
 		unpackImage(t, image, path)
-		m.in.Images[i].Open = func() (*disk.Image, error) {
+		m.in.Images[i].Open = func(ctx context.Context) (*source.Source, error) {
 			f, err := os.Open(path)
 			if err != nil {
 				return nil, err
 			}
 			t.Cleanup(func() { f.Close() })
-			return disk.OpenReader(image.Name, f, image.Size)
+			return source.NewReader(ctx, image.Name, f, image.Size), nil
 		}
 	}
 	return m

@@ -153,7 +153,7 @@ func (vs *volumes) named(source string) *volume {
 func (vs *volumes) files(ctx context.Context, hash bool, progress func(Progress)) ([]ImageFile, error) {
 	var list []ImageFile
 	for _, i := range vs.images {
-		f := ImageFile{Name: i.Name, Size: i.Size, Modified: i.Modified}
+		f := ImageFile{Name: i.Name, Size: i.Size, Modified: i.Modified()}
 		if hash {
 			sum, err := i.SHA256(func(done int64) error {
 				if progress != nil {

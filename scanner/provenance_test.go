@@ -12,7 +12,7 @@ import (
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // Where evidence says that it lies in the image, another tool finds it: the cell
@@ -32,7 +32,7 @@ func TestEvidenceLiesInTheImage(t *testing.T) {
 			image := map[string]io.ReaderAt{}
 			for _, v := range r.Volumes {
 				i := slices.IndexFunc(in.Images, func(s scanner.Source) bool { return s.Name == v.Image })
-				open, err := in.Images[i].Open()
+				open, err := in.Images[i].Open(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -164,12 +164,12 @@ func TestHashFails(t *testing.T) {
 	in := input(c)
 	in.Hash = true
 	image := c.Images[0]
-	in.Images[0].Open = func() (*disk.Image, error) {
+	in.Images[0].Open = func(ctx context.Context) (*source.Source, error) {
 		r, err := image.Open()
 		if err != nil {
 			return nil, err
 		}
-		return disk.OpenReader(image.Name, &cutReader{r, image.Size}, image.Size)
+		return source.NewReader(ctx, image.Name, &cutReader{r, image.Size}, image.Size), nil
 	}
 	if _, err := scanner.Scan(t.Context(), in); !errors.Is(err, scanner.ErrIO) {
 		t.Errorf("error %v", err)

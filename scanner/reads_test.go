@@ -1,6 +1,7 @@
 package scanner_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -10,7 +11,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // meter measures what is read through it, and takes its time for each read.
@@ -50,12 +51,12 @@ func scanCase(t *testing.T, name string, parallel int, m *meter) *scanner.Result
 	}
 	in := scanner.Input{ParallelReads: parallel}
 	for _, i := range c.Images {
-		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) {
+		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
 			r, err := i.Open()
 			if err != nil {
 				return nil, err
 			}
-			return disk.OpenReader(i.Name, m.wrap(r), i.Size)
+			return source.NewReader(ctx, i.Name, m.wrap(r), i.Size), nil
 		}})
 	}
 	r, err := scanner.Scan(t.Context(), in)

@@ -54,7 +54,7 @@ func TestReread(t *testing.T) {
 	} {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			path := unpacked(t, name)
-			image, err := disk.Open(path)
+			image, err := OpenImage(t.Context(), File(path))
 			if err != nil {
 				t.Fatal(err)
 			}

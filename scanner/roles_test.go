@@ -3,7 +3,10 @@ package scanner_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,8 +14,8 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // image returns one of the images of a case under a name of its own.
@@ -20,12 +23,12 @@ func image(t *testing.T, of, role, name string) scanner.Source {
 	t.Helper()
 	for _, i := range testcases.Find(t, of).Images {
 		if i.Role == role {
-			return scanner.Source{Name: name, Open: func() (*disk.Image, error) {
+			return scanner.Source{Name: name, Open: func(ctx context.Context) (*source.Source, error) {
 				r, err := i.Open()
 				if err != nil {
 					return nil, err
 				}
-				return disk.OpenReader(name, r, i.Size)
+				return source.NewReader(ctx, name, r, i.Size), nil
 			}}
 		}
 	}
@@ -35,9 +38,7 @@ func image(t *testing.T, of, role, name string) scanner.Source {
 
 // inMemory is an image of these bytes.
 func inMemory(name string, data []byte) scanner.Source {
-	return scanner.Source{Name: name, Open: func() (*disk.Image, error) {
-		return disk.OpenReader(name, bytes.NewReader(data), int64(len(data)))
-	}}
+	return scanner.Reader(name, bytes.NewReader(data), int64(len(data)))
 }
 
 func TestRoles(t *testing.T) {
@@ -91,18 +92,50 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// otherGUID is an image whose first partition has another GUID: in the GPT (UEFI
+// 2.10, section 5.3) the entry is changed, and the checksums with it.
+func otherGUID(t *testing.T, image scanner.Source) scanner.Source {
+	t.Helper()
+	s, err := image.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := make([]byte, 1<<20)
+	if _, err := s.ReadAt(head, 0); err != nil {
+		t.Fatal(err)
+	}
+	le, header := binary.LittleEndian, head[512:]
+	if string(header[:8]) != "EFI PART" {
+		t.Fatalf("%s has no GPT", image.Name)
+	}
+	entries := head[le.Uint64(header[72:])*512:][:le.Uint32(header[80:])*le.Uint32(header[84:])]
+	entries[16] ^= 1
+	le.PutUint32(header[88:], crc32.ChecksumIEEE(entries))
+	le.PutUint32(header[16:], 0)
+	le.PutUint32(header[16:], crc32.ChecksumIEEE(header[:le.Uint32(header[12:])]))
+	return scanner.Reader(image.Name, beginning{s, head}, s.Size())
+}
+
+// beginning is an image that begins with other bytes.
+type beginning struct {
+	io.ReaderAt
+	head []byte
+}
+
+func (b beginning) ReadAt(p []byte, off int64) (int, error) {
+	n, err := b.ReaderAt.ReadAt(p, off)
+	if off < int64(len(b.head)) {
+		copy(p, b.head[off:])
+	}
+	return n, err
+}
+
 // TestOtherMachinesUserVolume gives the user volume of another machine, which
 // MountedDevices shows: its profile must not be judged in the place of ours.
 func TestOtherMachinesUserVolume(t *testing.T) {
 	root := image(t, "ready", "root", "root.img")
 	user := image(t, "ready", "user", "user.img")
-	changed := scanner.Source{Name: user.Name, Open: func() (*disk.Image, error) {
-		i, err := user.Open()
-		if err == nil {
-			i.Volumes()[0].GUID[0] ^= 1
-		}
-		return i, err
-	}}
+	changed := otherGUID(t, user)
 	r, err := scanner.Scan(t.Context(), scanner.Input{Images: []scanner.Source{root, changed}})
 	if err != nil {
 		t.Fatal(err)
@@ -125,13 +158,7 @@ func TestOtherMachinesUserVolume(t *testing.T) {
 func TestForcedUserVolume(t *testing.T) {
 	root := image(t, "ready", "root", "root.img")
 	user := image(t, "ready", "user", "user.img")
-	changed := scanner.Source{Name: user.Name, Open: func() (*disk.Image, error) {
-		i, err := user.Open()
-		if err == nil {
-			i.Volumes()[0].GUID[0] ^= 1
-		}
-		return i, err
-	}}
+	changed := otherGUID(t, user)
 	r, err := scanner.Scan(t.Context(), scanner.Input{Images: []scanner.Source{root}, User: &changed})
 	if err != nil {
 		t.Fatal(err)

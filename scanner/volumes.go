@@ -22,7 +22,7 @@ import (
 
 // volumes are the images of a scan and what lies on them.
 type volumes struct {
-	images []*disk.Image
+	images []*Image
 	list   []*volume
 	root   *volume
 	user   *volume // nil if there is none
@@ -36,7 +36,7 @@ type volumes struct {
 // A volume of one of the images, as far as it could be opened.
 type volume struct {
 	*disk.Volume
-	image   *disk.Image
+	image   *Image
 	number  int // of the image, from 0
 	role    Role
 	source  string     // how evidence names it, "" if it never does
@@ -187,11 +187,11 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 		vs.Close()
 		return nil, err
 	}
-	imageOf := func(forced *Source) *disk.Image {
+	imageOf := func(forced *Source) *Image {
 		if forced == nil {
 			return nil
 		}
-		return vs.images[slices.IndexFunc(vs.images, func(i *disk.Image) bool { return i.Name == forced.Name })]
+		return vs.images[slices.IndexFunc(vs.images, func(i *Image) bool { return i.Name == forced.Name })]
 	}
 	err := vs.findRoot(imageOf(in.Root), imageOf(in.User))
 	if err == nil {
@@ -211,11 +211,11 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *requirement.Trail) error {
 	reads := newReads(in.ParallelReads)
 	vs.reads = reads
-	images := make([]*disk.Image, len(sources))
+	images := make([]*Image, len(sources))
 	errs := make([]error, len(sources))
 	reads.each(len(sources), func(i int) {
 		errs[i] = guard(func() (err error) {
-			images[i], err = sources[i].Open()
+			images[i], err = OpenImage(ctx, sources[i])
 			return err
 		})
 	})
@@ -232,7 +232,7 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 			return fail(ErrIO, hintOf(err), "%w", err)
 		}
 	}
-	disk.AssembleLVM(vs.images...)
+	AssembleLVM(vs.images...)
 	for n, image := range vs.images {
 		for _, d := range image.Volumes() {
 			v := &volume{Volume: d, image: image, number: n, role: Other}
@@ -319,7 +319,7 @@ func hintOf(err error) string {
 
 // findRoot finds the volume with the system. forced is the image it has to be
 // on, user one that it is not on; both may be nil.
-func (vs *volumes) findRoot(forced, user *disk.Image) error {
+func (vs *volumes) findRoot(forced, user *Image) error {
 	var found, encrypted []*volume
 	var considered []string
 	for _, v := range vs.list {
@@ -360,7 +360,7 @@ func (vs *volumes) findRoot(forced, user *disk.Image) error {
 }
 
 // findOthers finds the user volume, and of a Linux system what it mounts.
-func (vs *volumes) findOthers(ctx context.Context, in Input, forced *disk.Image) error {
+func (vs *volumes) findOthers(ctx context.Context, in Input, forced *Image) error {
 	if _, ok := vs.root.fs.(linuxVolume); !ok {
 		return vs.findUser(forced, func(*volume) bool { return true })
 	}
@@ -375,7 +375,7 @@ func (vs *volumes) findOthers(ctx context.Context, in Input, forced *disk.Image)
 // findUser finds the volume with the profiles or homes: on the image that is
 // named, else the one that shows them, else the only other volume that may
 // hold data, which may be encrypted or damaged. It is one that may be it.
-func (vs *volumes) findUser(forced *disk.Image, may func(*volume) bool) error {
+func (vs *volumes) findUser(forced *Image, may func(*volume) bool) error {
 	family := vs.root.fs.family()
 	var users, others []*volume
 	for _, v := range vs.list {

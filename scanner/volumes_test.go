@@ -9,8 +9,8 @@ import (
 )
 
 func TestReadable(t *testing.T) {
-	image := &disk.Image{Name: "a.img"}
-	torn := &disk.Image{Name: "b.img", Incomplete: errors.New("torn table")}
+	image := &Image{Name: "a.img", Image: &disk.Image{}}
+	torn := &Image{Name: "b.img", Image: &disk.Image{Incomplete: errors.New("torn table")}}
 	on := func(f disk.Filesystem, err error) *volume {
 		return &volume{Volume: &disk.Volume{Filesystem: f}, image: image, err: err}
 	}
@@ -24,7 +24,7 @@ func TestReadable(t *testing.T) {
 		"damaged":               {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.NTFS, errors.New("torn"))}}, requirement.Undetermined},
 		"damaged and encrypted": {volumes{list: []*volume{on(disk.NTFS, errors.New("torn")), on(disk.BitLocker, nil)}}, requirement.Failed},
 		"nothing known":         {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.Unknown, errNoFilesystem)}}, requirement.Undetermined},
-		"a table not read":      {volumes{images: []*disk.Image{image, torn}, list: []*volume{on(disk.NTFS, nil)}}, requirement.Undetermined},
+		"a table not read":      {volumes{images: []*Image{image, torn}, list: []*volume{on(disk.NTFS, nil)}}, requirement.Undetermined},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if o := c.volumes.judgeReadable(); o.Status != c.want {

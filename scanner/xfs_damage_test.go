@@ -12,8 +12,8 @@ import (
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
 	"github.com/coldcheck/coldcheck/xfs"
 )
 
@@ -53,11 +53,13 @@ func TestDamagedXFS(t *testing.T) {
 			root, rootSize = r, i.Size
 			continue
 		}
-		sources = append(sources, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) { return disk.OpenReader(i.Name, r, i.Size) }})
+		sources = append(sources, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
+			return source.NewReader(ctx, i.Name, r, i.Size), nil
+		}})
 	}
 	scan := func(r io.ReaderAt) (map[string]requirement.Status, error) {
-		in := scanner.Input{Images: append([]scanner.Source{{Name: "root.img", Open: func() (*disk.Image, error) {
-			return disk.OpenReader("root.img", r, rootSize)
+		in := scanner.Input{Images: append([]scanner.Source{{Name: "root.img", Open: func(ctx context.Context) (*source.Source, error) {
+			return source.NewReader(ctx, "root.img", r, rootSize), nil
 		}}}, sources...)}
 		result, err := scanner.Scan(t.Context(), in)
 		if err != nil {

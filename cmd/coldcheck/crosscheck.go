@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
-	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
 // workerName is the command that --cross-check runs as a child process.
@@ -42,21 +42,19 @@ func (p *program) workerCommand() *cobra.Command {
 		Short:  "Answer the questions of a cross-check, for the program itself",
 		Args:   cobra.ArbitraryArgs,
 		Hidden: true,
-		RunE: func(_ *cobra.Command, args []string) error {
-			w := &crosscheck.Worker{}
+		RunE: func(c *cobra.Command, args []string) error {
+			var sources []scanner.Source
 			for _, path := range args {
-				w.Images = append(w.Images, func() (*disk.Image, error) { return disk.Open(path) })
+				sources = append(sources, scanner.File(path))
 			}
 			if name != "" {
 				example, err := fixtures.Find(name)
 				if err != nil {
 					return err
 				}
-				for _, source := range caseInput(example).Images {
-					w.Images = append(w.Images, source.Open)
-				}
+				sources = append(sources, caseInput(example).Images...)
 			}
-			return w.Serve(os.Stdin, p.stdout)
+			return scanner.NewWorker(sources...).Serve(c.Context(), os.Stdin, p.stdout)
 		},
 	}
 	c.Flags().StringVar(&name, "case", "", "the images of case `NAME`")

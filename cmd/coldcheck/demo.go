@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +12,7 @@ import (
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 const defaultCase = "failing"
@@ -90,12 +91,12 @@ func clockFrom(start time.Time) func() time.Time {
 func caseInput(c fixtures.Case) scanner.Input {
 	in := scanner.Input{Now: clockFrom(fixtures.Now)}
 	for _, i := range c.Images {
-		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) {
+		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
 			r, err := i.Open()
 			if err != nil {
 				return nil, err
 			}
-			return disk.OpenReader(i.Name, r, i.Size)
+			return source.NewReader(ctx, i.Name, r, i.Size), nil
 		}})
 	}
 	for _, d := range c.With {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
@@ -45,10 +47,10 @@ func checkFormat(value string, formats ...string) error {
 }
 
 // openImage opens an image and finds the logical volumes that lie on it.
-func openImage(path string) (*disk.Image, error) {
-	image, err := disk.Open(path)
+func openImage(ctx context.Context, path string) (*scanner.Image, error) {
+	image, err := scanner.OpenImage(ctx, scanner.File(path))
 	if err == nil {
-		disk.AssembleLVM(image)
+		scanner.AssembleLVM(image)
 	}
 	return image, err
 }
@@ -61,7 +63,7 @@ func volumeFlag(c *cobra.Command, value *int) {
 // openVolume opens a volume of an image: the one with that number, or for 0 the
 // one that holds the system, else the first with a filesystem that can be read.
 // What is damaged is told, and what could not be opened on the way.
-func (p *program) openVolume(image *disk.Image, number int) (*disk.Volume, filesystem, error) {
+func (p *program) openVolume(image *scanner.Image, number int) (*disk.Volume, filesystem, error) {
 	if image.Incomplete != nil {
 		p.notice("%s: %v", image.Name, image.Incomplete)
 	}
@@ -77,7 +79,7 @@ func (p *program) openVolume(image *disk.Image, number int) (*disk.Volume, files
 	return v, fsys, nil
 }
 
-func (p *program) chooseVolume(image *disk.Image, number int) (*disk.Volume, filesystem, error) {
+func (p *program) chooseVolume(image *scanner.Image, number int) (*disk.Volume, filesystem, error) {
 	volumes := image.Volumes()
 	if number != 0 {
 		i := slices.IndexFunc(volumes, func(v *disk.Volume) bool { return v.Number == number })

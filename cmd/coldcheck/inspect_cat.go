@@ -13,8 +13,8 @@ func (p *program) inspectCatCommand() *cobra.Command {
 		Use:   "cat IMAGE PATH",
 		Short: "Write a file's bytes to standard output",
 		Args:  arguments(2, 2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			image, err := openImage(args[0])
+		RunE: func(c *cobra.Command, args []string) error {
+			image, err := openImage(c.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -20,11 +20,11 @@ func (p *program) inspectLsCommand() *cobra.Command {
 		Use:   "ls [-R] IMAGE [PATH]",
 		Short: "List a directory",
 		Args:  arguments(1, 2),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkFormat(format, "text", "jsonl"); err != nil {
 				return err
 			}
-			image, err := openImage(args[0])
+			image, err := openImage(c.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -26,11 +26,11 @@ func (p *program) inspectRegCommand() *cobra.Command {
 HKLM\SYSTEM\CurrentControlSet\Services\TermService, HKU\<SID>\Software. Without
 KEY, or with HKLM or HKU alone, every hive. Transaction logs are applied in memory.`,
 		Args: arguments(1, 2),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkFormat(format, "text", "jsonl"); err != nil {
 				return err
 			}
-			image, err := openImage(args[0])
+			image, err := openImage(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -58,7 +58,7 @@ KEY, or with HKLM or HKU alone, every hive. Transaction logs are applied in memo
 // machine is the registry of the Windows on a volume.
 type machine struct {
 	p      *program
-	image  *disk.Image
+	image  *scanner.Image
 	volume *disk.Volume
 	fsys   filesystem
 	root   string // the folder that holds Windows
@@ -66,7 +66,7 @@ type machine struct {
 	*registry.Machine
 }
 
-func (m *machine) open(p *program, image *disk.Image, volume int) (err error) {
+func (m *machine) open(p *program, image *scanner.Image, volume int) (err error) {
 	m.p, m.image = p, image
 	if m.volume, m.fsys, err = p.openVolume(image, volume); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
@@ -18,11 +19,11 @@ func (p *program) inspectVolumesCommand() *cobra.Command {
 		Use:   "volumes IMAGE",
 		Short: "Show the container, the partition table, the volumes and their filesystems",
 		Args:  arguments(1, 1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkFormat(format, "text", "jsonl"); err != nil {
 				return err
 			}
-			image, err := openImage(args[0])
+			image, err := openImage(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -39,7 +40,7 @@ func (p *program) inspectVolumesCommand() *cobra.Command {
 	return c
 }
 
-func volumesText(out lines, image *disk.Image) {
+func volumesText(out lines, image *scanner.Image) {
 	fmt.Fprintf(out, "%s  %s, %s, %d-byte sectors, ", report.Neutral(image.Name), image.Format, bytesAndUnits(image.Size), image.SectorSize)
 	switch image.Table {
 	case "mbr":
@@ -141,7 +142,7 @@ type volumeJSON struct {
 }
 
 // volumesJSON writes an object for the image, then one for each volume.
-func volumesJSON(out lines, image *disk.Image) error {
+func volumesJSON(out lines, image *scanner.Image) error {
 	i := imageJSON{
 		Image: image.Name, Format: image.Format, Size: image.Size, SectorSize: image.SectorSize,
 		Table: image.Table, DiskGUID: guidText(image.DiskGUID), Notes: image.Notes,

@@ -26,7 +26,7 @@ import (
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // children are what this program does in processes of its own, so that it can
@@ -224,9 +224,9 @@ func readRegparser(args []string) error {
 	return errors.New("the value was not found")
 }
 
-// source is an image that is read through a wrapper.
-func source(name string, wrap func(io.ReaderAt) io.ReaderAt) scanner.Source {
-	return scanner.Source{Name: name, Open: func() (*disk.Image, error) {
+// wrapped is an image that is read through a wrapper.
+func wrapped(name string, wrap func(io.ReaderAt) io.ReaderAt) scanner.Source {
+	return scanner.Source{Name: name, Open: func(ctx context.Context) (*source.Source, error) {
 		f, err := os.Open(name)
 		if err != nil {
 			return nil, err
@@ -235,7 +235,7 @@ func source(name string, wrap func(io.ReaderAt) io.ReaderAt) scanner.Source {
 		if err != nil {
 			return nil, err
 		}
-		return disk.OpenReader(name, wrap(f), info.Size())
+		return source.NewReader(ctx, name, wrap(f), info.Size()), nil
 	}}
 }
 
@@ -251,7 +251,7 @@ func latency(args []string) error {
 		return err
 	}
 	for _, name := range args[2:] {
-		in.Images = append(in.Images, source(name, func(r io.ReaderAt) io.ReaderAt { return slow{r, delay} }))
+		in.Images = append(in.Images, wrapped(name, func(r io.ReaderAt) io.ReaderAt { return slow{r, delay} }))
 	}
 	_, err = scanner.Scan(context.Background(), in)
 	return err
@@ -274,7 +274,7 @@ func record(args []string) error {
 	var recorders []*recorder
 	in := scanner.Input{}
 	for _, name := range args[1:] {
-		in.Images = append(in.Images, source(name, func(r io.ReaderAt) io.ReaderAt {
+		in.Images = append(in.Images, wrapped(name, func(r io.ReaderAt) io.ReaderAt {
 			recorders = append(recorders, &recorder{ReaderAt: r})
 			return recorders[len(recorders)-1]
 		}))

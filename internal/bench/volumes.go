@@ -18,7 +18,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/ntfs"
-	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner"
 )
 
 // files are those in the cache folder.
@@ -238,7 +238,7 @@ type slice struct {
 // largest finds the largest volume on an image, which is the one with the
 // files.
 func largest(path string) (slice, error) {
-	i, err := disk.Open(path)
+	i, err := scanner.OpenImage(context.Background(), scanner.File(path))
 	if err != nil {
 		return slice{}, err
 	}

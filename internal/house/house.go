@@ -4,7 +4,7 @@
 //
 // Data flows one way, and each package knows only those before it:
 //
-//	image files -> scanner/disk -> ntfs, ext4 -> registry
+//	scanner/source -> scanner/container -> scanner/disk -> ntfs, ext4 -> registry
 //	  -> scanner/internal/windows, scanner/internal/linux -> scanner -> report -> cmd/coldcheck
 package house
 
@@ -35,7 +35,8 @@ var rules = map[string][]string{
 	"report/remedy": {"report", "scanner/requirement"},
 	"scanner": {
 		"internal/kind", "internal/memory", "internal/parallel", "scanner/requirement", "scanner/statement",
-		"scanner/crosscheck", "scanner/disk", "scanner/internal/", "ntfs", "ext4", "xfs", "registry", "internal/fat",
+		"scanner/crosscheck", "scanner/source", "scanner/container", "scanner/disk",
+		"scanner/internal/", "ntfs", "ext4", "xfs", "registry", "internal/fat",
 	},
 	"scanner/requirement":       {},
 	"scanner/internal/windows":  {"internal/parallel", "scanner/requirement", "scanner/statement", "scanner/internal/", "ntfs", "registry"},
@@ -45,7 +46,9 @@ var rules = map[string][]string{
 	"scanner/internal/mutate":   {"internal/hivetest"},
 	"scanner/statement":         {},
 	"scanner/crosscheck":        {"scanner/requirement", "scanner/disk"},
-	"scanner/disk":              {"internal/kind"},
+	"scanner/disk":              {"internal/bounded", "internal/kind", "internal/opening"},
+	"scanner/source":            {"internal/bounded", "internal/kind"},
+	"scanner/container":         {"internal/kind", "scanner/source"},
 	"ntfs":                      {"internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel"},
 	"ext4":                      {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel", "internal/unixfs"},
 	"xfs":                       {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel", "internal/unixfs"},
@@ -58,6 +61,7 @@ var rules = map[string][]string{
 	"fixtures/make":              {"fixtures/internal/casefile", "fixtures/internal/library", "fixtures/internal/pack", "internal/hivetest"},
 	"fixtures/testcases":         {"fixtures", "fixtures/internal/library"},
 
+	"internal/bounded":  {},
 	"internal/bytename": {},
 	"internal/fat":      {"internal/kind"},
 	"internal/fslog":    {},
@@ -84,7 +88,7 @@ var outsiders = map[string][]string{
 }
 
 // libraries are of use to any program and know nothing of this one's subject.
-var libraries = []string{"ntfs", "ext4", "xfs", "registry"}
+var libraries = []string{"ntfs", "ext4", "xfs", "registry", "scanner/source", "scanner/container", "scanner/disk"}
 
 // subject is the word that the libraries must not say.
 const subject = "workspace"
@@ -124,8 +128,8 @@ func Check(fsys fs.FS) ([]string, error) {
 }
 
 func checkWords(name string, source []byte) []string {
-	top, _, _ := strings.Cut(name, "/")
-	if slices.Contains(libraries, top) && strings.Contains(strings.ToLower(string(source)), subject) {
+	library := slices.ContainsFunc(libraries, func(l string) bool { return strings.HasPrefix(name, l+"/") })
+	if library && strings.Contains(strings.ToLower(string(source)), subject) {
 		return []string{fmt.Sprintf("%s: a library that speaks of %q", name, subject)}
 	}
 	return nil

@@ -2,6 +2,7 @@ package remedy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"io"
@@ -19,8 +20,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 var update = flag.Bool("update", false, "write the golden files again")
@@ -51,12 +52,12 @@ func scan(t *testing.T, name string) []byte {
 	}
 	in := scanner.Input{Now: func() time.Time { return fixtures.Now }}
 	for _, i := range example.Images {
-		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func() (*disk.Image, error) {
+		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
 			r, err := i.Open()
 			if err != nil {
 				return nil, err
 			}
-			return disk.OpenReader(i.Name, r, i.Size)
+			return source.NewReader(ctx, i.Name, r, i.Size), nil
 		}})
 	}
 	result, err := scanner.Scan(t.Context(), in)

@@ -54,11 +54,10 @@ func imageOf(t *testing.T, name string) string {
 // place on the disk.
 func windowsVolume(t *testing.T, path string) (*ntfsReader, *disk.Volume) {
 	t.Helper()
-	image, err := disk.Open(path)
+	image, err := openImage(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { image.Close() })
 	v := image.Volumes()[len(image.Volumes())-1]
 	r, err := openNTFS(io.NewSectionReader(v, 0, v.Size))
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // Run as a child, this program behaves as the variable says; its arguments are
@@ -38,24 +39,38 @@ func TestMain(m *testing.M) {
 		w.Images = append(w.Images, open)
 	}
 	for _, path := range os.Args[1:] {
-		w.Images = append(w.Images, func() (*disk.Image, error) { return disk.Open(path) })
+		w.Images = append(w.Images, func(ctx context.Context) (*disk.Image, error) { return openImage(ctx, path) })
 	}
-	if err := w.Serve(os.Stdin, os.Stdout); err != nil {
+	if err := w.Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "coldcheck:", err)
 		os.Exit(1)
 	}
 }
 
+// openImage opens the raw image in a file.
+func openImage(ctx context.Context, path string) (*disk.Image, error) {
+	s, err := source.Open(ctx, path, source.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return disk.Open(ctx, s, s.Size(), disk.Options{})
+}
+
 // openers are what parsers do at their worst, in a Worker that is sound.
-var openers = map[string]func() (*disk.Image, error){
-	"panics":        func() (*disk.Image, error) { panic("a parser gives up") },
-	"hangs":         func() (*disk.Image, error) { select {} },
-	"loops":         func() (*disk.Image, error) { return nil, recurse(loop(1)) },
-	"eats memory":   func() (*disk.Image, error) { return nil, eat() },
-	"eats at once":  func() (*disk.Image, error) { return nil, fmt.Errorf("%d", len(make([]byte, 1<<40))) },
-	"eats stack":    func() (*disk.Image, error) { return nil, recurse(0) },
-	"prints":        func() (*disk.Image, error) { fmt.Println("what a parser prints"); return nil, os.ErrNotExist },
-	"says too much": func() (*disk.Image, error) { return nil, fmt.Errorf("%s", strings.Repeat("too much ", 100_000)) },
+var openers = map[string]func(context.Context) (*disk.Image, error){
+	"panics":       func(context.Context) (*disk.Image, error) { panic("a parser gives up") },
+	"hangs":        func(context.Context) (*disk.Image, error) { select {} },
+	"loops":        func(context.Context) (*disk.Image, error) { return nil, recurse(loop(1)) },
+	"eats memory":  func(context.Context) (*disk.Image, error) { return nil, eat() },
+	"eats at once": func(context.Context) (*disk.Image, error) { return nil, fmt.Errorf("%d", len(make([]byte, 1<<40))) },
+	"eats stack":   func(context.Context) (*disk.Image, error) { return nil, recurse(0) },
+	"prints": func(context.Context) (*disk.Image, error) {
+		fmt.Println("what a parser prints")
+		return nil, os.ErrNotExist
+	},
+	"says too much": func(context.Context) (*disk.Image, error) {
+		return nil, fmt.Errorf("%s", strings.Repeat("too much ", 100_000))
+	},
 }
 
 func eat() error {

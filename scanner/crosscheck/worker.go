@@ -2,6 +2,7 @@ package crosscheck
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ import (
 type Worker struct {
 	// Images opens the images of the scan, in its order. Each is opened when
 	// it is first asked for.
-	Images []func() (*disk.Image, error)
+	Images []func(context.Context) (*disk.Image, error)
 	Memory int64 // limit in bytes; 0 for DefaultMemory
 
 	volumes map[place]*opened
@@ -34,8 +35,9 @@ const maxStack = 64 << 20
 // Serve answers the questions in in to out until there are no more. It limits
 // the memory and the stack of the process and ends it, at once, when there is
 // too much of either, and when in ends in the middle of an answer: whoever
-// asked is gone. What the parsers print goes to standard error.
-func (w *Worker) Serve(in io.Reader, out io.Writer) error {
+// asked is gone. What the parsers print goes to standard error. The context governs
+// the images.
+func (w *Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	limit := w.Memory
 	if limit == 0 {
 		limit = DefaultMemory
@@ -62,7 +64,7 @@ func (w *Worker) Serve(in io.Reader, out io.Writer) error {
 	answers := json.NewEncoder(out)
 	answers.SetEscapeHTML(false)
 	for line := range lines {
-		r := w.reply(line)
+		r := w.reply(ctx, line)
 		busy.Store(false)
 		if err := answers.Encode(r); err != nil {
 			return err
@@ -77,12 +79,12 @@ const (
 	exitMemory = 6
 )
 
-func (w *Worker) reply(line []byte) reply {
+func (w *Worker) reply(ctx context.Context, line []byte) reply {
 	var q request
 	if err := json.Unmarshal(line, &q); err != nil {
 		return reply{Error: "a question without sense: " + err.Error()}
 	}
-	reading, err := w.read(q.Question)
+	reading, err := w.read(ctx, q.Question)
 	if err != nil {
 		return reply{ID: q.ID, Error: shorten(err.Error())}
 	}
@@ -104,7 +106,7 @@ type opened struct {
 }
 
 // read answers a question. A panic of a parser is its failure.
-func (w *Worker) read(q Question) (r Reading, err error) {
+func (w *Worker) read(ctx context.Context, q Question) (r Reading, err error) {
 	name := q.reader()
 	if name == "" {
 		return Reading{}, errNoReader
@@ -121,7 +123,7 @@ func (w *Worker) read(q Question) (r Reading, err error) {
 	v := w.volumes[p]
 	if v == nil {
 		v = &opened{}
-		v.reader, v.err = w.open(q)
+		v.reader, v.err = w.open(ctx, q)
 		if w.volumes == nil {
 			w.volumes = map[place]*opened{}
 		}
@@ -133,11 +135,11 @@ func (w *Worker) read(q Question) (r Reading, err error) {
 	return v.reader.read(q)
 }
 
-func (w *Worker) open(q Question) (reader, error) {
+func (w *Worker) open(ctx context.Context, q Question) (reader, error) {
 	if q.Image < 0 || q.Image >= len(w.Images) {
 		return nil, fmt.Errorf("no image %d", q.Image)
 	}
-	image, err := w.Images[q.Image]()
+	image, err := w.Images[q.Image](ctx)
 	if err != nil {
 		return nil, err
 	}

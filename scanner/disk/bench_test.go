@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"bytes"
 	"testing"
 )
 
@@ -10,7 +9,7 @@ func BenchmarkOpenGPT(b *testing.B) {
 	copy(image[6144*512:], ntfsBoot(2047))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := OpenReader("bench", bytes.NewReader(image), int64(len(image))); err != nil {
+		if _, err := openBytes(image); err != nil {
 			b.Fatal(err)
 		}
 	}

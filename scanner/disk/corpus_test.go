@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // corpusImages says for every file of the corpus' images what is read of it:
@@ -149,7 +151,7 @@ var blkidOnly = map[string]string{
 
 // describe says what an image is in the words of corpusImages.
 func describe(b []byte) string {
-	i, err := OpenReader("image", bytes.NewReader(b), int64(len(b)))
+	i, err := openSource(source.NewReader(context.Background(), "image", bytes.NewReader(b), int64(len(b))))
 	if err != nil {
 		if !errors.Is(err, ErrNotImage) {
 			return "unexpected kind: " + err.Error()

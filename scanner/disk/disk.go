@@ -1,31 +1,40 @@
-// Package disk opens images of disks and finds the volumes on them: bare
-// volumes, partitions of an MBR with its logical partitions, and of a GPT. It
-// tells by signature which filesystem a volume holds, and whether it is
-// encrypted, and reads no filesystem itself.
+// Package disk finds the volumes on a disk: bare volumes, partitions of an MBR with
+// its logical partitions, and of a GPT, and logical volumes of LVM2. It finds by
+// signature which filesystem a volume holds, and whether it is encrypted, and reads
+// no filesystem itself.
 //
-// Images are opened read-only. Everything reads through io.ReaderAt, is safe
-// for concurrent use and counted. Opening costs a handful of reads: 68 KiB at
-// the beginning of the image and of every volume, both copies of a GPT, and a
-// sector for every logical partition.
+//	image, err := disk.Open(ctx, r, size, disk.Options{})
+//	if err != nil {
+//		return err
+//	}
+//	for _, v := range image.Volumes() {
+//		fmt.Println(v.Number, v.Offset, v.Size, v.Filesystem)
+//	}
+//
+// Everything reads through io.ReaderAt and is safe for concurrent use. Opening
+// costs a handful of reads: HeadSize bytes at the beginning of the disk and of every
+// volume, TailSize bytes at its end, both copies of a GPT, and a sector for every
+// logical partition.
 package disk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"time"
 
+	"github.com/coldcheck/coldcheck/internal/bounded"
 	"github.com/coldcheck/coldcheck/internal/kind"
+	"github.com/coldcheck/coldcheck/internal/opening"
 )
 
-// Errors that callers tell apart with errors.Is. An error of the file below
-// passes through, and is of the kind input/output too.
+// Errors that callers tell apart with errors.Is. Those of the reader pass
+// through as they are.
 var (
-	// ErrNotImage: the file is no raw image of a disk or volume. The message
-	// says what it is, if that is known, and the error has a Hint() string.
-	ErrNotImage = errors.New("not a raw disk image")
+	// ErrNotImage: neither a disk nor a volume is there.
+	ErrNotImage = kind.ErrNotImage
+	// ErrDisc is an ErrNotImage: it is a CD or DVD (ISO 9660).
+	ErrDisc = kind.NotImage("an ISO 9660 image of a CD or DVD", "")
 	// ErrCorrupt: the partition tables contradict themselves.
 	ErrCorrupt = kind.New("damaged partition table", kind.Corrupt)
 	// ErrIncomplete: a physical volume of a group of LVM2 is not there.
@@ -35,10 +44,11 @@ var (
 	ErrUnsupported = kind.Unsupported
 )
 
-// Image is an open disk image.
+// Options say how a disk is opened. There is nothing to choose.
+type Options struct{}
+
+// Image is a disk, as far as its partition tables tell.
 type Image struct {
-	Name          string // as it was named
-	Format        string // of the container: "raw"
 	Size          int64  // in bytes
 	SectorSize    int    // logical, in bytes: 512 or 4096
 	Table         string // "none", "mbr" or "gpt"
@@ -55,97 +65,35 @@ type Image struct {
 	// ErrUnsupported and input errors, and what it says is among the Notes.
 	Incomplete error
 
-	// Modified is when the file was last changed, as it was when it was opened;
-	// zero for what is no file.
-	Modified time.Time
-
 	volumes []*Volume
-	reader  io.ReaderAt // what is read of it is counted by counter
-	counter *countingReader
-	whole   io.ReaderAt // the same, not counted
-	file    *os.File    // nil for OpenReader
+	reader  io.ReaderAt
 }
 
-// Open opens an image file or a block device, read-only. Where the system tells
-// which parts of a file are holes, these are not read.
-func Open(path string) (*Image, error) {
-	// The kind of file is looked at first: opening a named pipe would wait for
-	// its writer.
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := openable(path, info.Mode()); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	size, err := f.Seek(0, io.SeekEnd)
-	if err == nil && size == 0 && info.Mode()&fs.ModeDevice != 0 {
-		err = fmt.Errorf("%s: the system does not tell the size of this device", path)
+// Open finds the volumes on the disk of size bytes that r reads. r has to be safe
+// for concurrent use; it is read as long as the volumes are. The context ends the
+// opening, with its cause. The error is ErrNotImage where neither a partition table
+// nor a known filesystem is found, and ErrCorrupt or ErrUnsupported where a partition
+// table leads to no volume; what can be read in spite of damage is returned with
+// Image.Incomplete.
+func Open(ctx context.Context, r io.ReaderAt, size int64, _ Options) (*Image, error) {
+	begun := opening.NewReader(ctx, whole{r, size})
+	i := &Image{Size: size, reader: begun}
+	err := i.read()
+	if ended := begun.Done(); ended != nil {
+		return nil, ended
 	}
 	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	i := newImage(path, f, size)
-	i.file = f
-	if info.Mode().IsRegular() {
-		i.reader, i.whole = withoutHoles(i.counter, f, size), withoutHoles(f, f, size)
-		i.Modified = info.ModTime()
-	}
-	if err := i.read(); err != nil {
-		f.Close()
 		return nil, err
 	}
 	return i, nil
-}
-
-func openable(path string, mode fs.FileMode) error {
-	switch {
-	case mode.IsRegular(), mode&fs.ModeDevice != 0 && mode&fs.ModeCharDevice == 0:
-		return nil
-	case mode.IsDir():
-		return &notImage{path, "a directory", "name the image file in it"}
-	}
-	return &notImage{path, "neither a file nor a block device", ""}
-}
-
-// OpenReader opens the image of size bytes that r reads. r has to be safe for
-// concurrent use. name is only for messages.
-func OpenReader(name string, r io.ReaderAt, size int64) (*Image, error) {
-	i := newImage(name, r, size)
-	if err := i.read(); err != nil {
-		return nil, err
-	}
-	return i, nil
-}
-
-func newImage(name string, r io.ReaderAt, size int64) *Image {
-	counter := &countingReader{r: r, size: size}
-	return &Image{Name: name, Format: "raw", Size: size, reader: counter, counter: counter, whole: r}
 }
 
 // Volumes returns the volumes in the order of the partition table, without the
 // extended partitions that hold logical ones.
 func (i *Image) Volumes() []*Volume { return i.volumes }
 
-// Counters returns how many bytes were read from the image so far, and in how
-// many reads. Holes of a file are not read.
-func (i *Image) Counters() (bytes, reads int64) { return i.counter.counters() }
-
 // ReadAt reads from the whole disk. It implements io.ReaderAt.
 func (i *Image) ReadAt(p []byte, off int64) (int, error) { return i.reader.ReadAt(p, off) }
-
-// Close closes the image. Its volumes cannot be read afterwards.
-func (i *Image) Close() error {
-	if i.file == nil {
-		return nil
-	}
-	return i.file.Close()
-}
 
 // Volume is a partition, or the whole of an image that has no partitions.
 type Volume struct {
@@ -186,7 +134,7 @@ type Volume struct {
 // Where the image ends before the volume does it returns an error that is
 // io.ErrUnexpectedEOF.
 func (v *Volume) ReadAt(p []byte, off int64) (int, error) {
-	n, err := readClamped(v.reader, p, v.Offset, v.Size, off)
+	n, err := bounded.ReadAt(v.reader, p, v.Offset, v.Size, off)
 	if err == io.EOF && v.Size < v.Declared {
 		err = fmt.Errorf("the image ends %d bytes before the volume does: %w", v.Declared-v.Size, io.ErrUnexpectedEOF)
 	}

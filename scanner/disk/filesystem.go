@@ -33,10 +33,10 @@ const (
 // Encrypted reports whether the content can be read with a key only.
 func (f Filesystem) Encrypted() bool { return f == LUKS || f == BitLocker }
 
-// headSize is how much of an image and of a volume is read to tell what it
-// is: the signature that lies farthest from the beginning is that of Btrfs, in
-// a block at 64 KiB.
-const headSize = 68 << 10
+// HeadSize is how much of a disk and of a volume is read to find what it is, in
+// bytes: the signature that is farthest from the beginning is that of Btrfs, in a
+// block at 64 KiB.
+const HeadSize = 68 << 10
 
 // signature is what the beginning of a volume tells.
 type signature struct {
@@ -61,7 +61,7 @@ var detectors = []func(head []byte) (signature, bool){
 }
 
 // detect tells what the volume that begins with head holds. A head that is
-// shorter than headSize is that of a volume no longer than that.
+// shorter than HeadSize is that of a volume no longer than that.
 func detect(head []byte) signature {
 	var first signature
 	for _, d := range detectors {

@@ -22,7 +22,7 @@ func extSuperblock(blocks, incompat uint32) []byte {
 
 // put returns a head with pieces at offsets.
 func put(pieces ...any) []byte {
-	b := make([]byte, headSize)
+	b := make([]byte, HeadSize)
 	for i := 0; i < len(pieces); i += 2 {
 		switch p := pieces[i+1].(type) {
 		case string:

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"testing"
+
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // FuzzMBR reads boot records: sector 0 and the chain of extended ones, all in
@@ -49,7 +51,7 @@ func FuzzDetect(f *testing.F) {
 	f.Add(put(0, "LUKS\xba\xbe\x00\x02")[:512])
 	f.Add(put(512, "LABELONE", 512+20, "\x20", 512+24, "LVM2 001")[:2048])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s := detect(b[:min(len(b), headSize)])
+		s := detect(b[:min(len(b), HeadSize)])
 		if s.needs < 0 {
 			t.Errorf("a filesystem of %d bytes", s.needs)
 		}
@@ -61,11 +63,12 @@ func FuzzDetect(f *testing.F) {
 // of every image.
 func openAnything(t *testing.T, b []byte, size int64) {
 	image := newSparse(max(size, int64(len(b)))).put(0, b)
-	i, err := OpenReader("fuzz", image, image.size)
+	s := source.NewReader(t.Context(), "fuzz", image, image.size)
+	i, err := Open(t.Context(), s, image.size, Options{})
 	if err != nil {
 		return
 	}
-	_, reads := i.Counters()
+	reads := s.Counters().Reads
 	if limit := int64(8 + maxLogical*8 + 4*maxPartitions); reads > limit {
 		t.Errorf("%d reads", reads)
 	}

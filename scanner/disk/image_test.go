@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -9,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/diskfs/go-diskfs/partition/gpt"
+
+	"github.com/coldcheck/coldcheck/scanner/container"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // sparse is an image in memory of any size: what was not written is zero.
@@ -43,7 +47,7 @@ func (s *sparse) ReadAt(p []byte, off int64) (int, error) {
 
 func (s *sparse) open(t testing.TB) *Image {
 	t.Helper()
-	i, err := OpenReader("test.img", s, s.size)
+	i, err := Open(t.Context(), s, s.size, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,9 +108,18 @@ func writeGPT(t testing.TB, size int64, sectorSize int, partitions ...*gpt.Parti
 	return b
 }
 
-// openBytes opens an image that lies in memory.
+// openBytes opens a disk that lies in memory.
 func openBytes(b []byte) (*Image, error) {
-	return OpenReader("test.img", bytes.NewReader(b), int64(len(b)))
+	return Open(context.Background(), bytes.NewReader(b), int64(len(b)), Options{})
+}
+
+// openSource opens the disk inside an image.
+func openSource(s *source.Source) (*Image, error) {
+	d, err := container.Open(context.Background(), s, container.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return Open(context.Background(), d, d.Size(), Options{})
 }
 
 // lines describes the volumes, one a line, for comparison with what a table

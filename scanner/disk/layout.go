@@ -6,36 +6,34 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
 // minSize is the smallest image: one sector.
 const minSize = 512
 
-// tailSize is how much of the end of an image is read at once. The backup of a
-// GPT of the usual size is in it, with either sector size.
-const tailSize = 32 << 10
+// TailSize is how much of the end of a disk is read at once, in bytes. The backup
+// of a GPT of the usual size is in it, with either sector size.
+const TailSize = 32 << 10
 
 // read finds the volumes.
 func (i *Image) read() error {
 	switch {
 	case i.Size == 0:
-		return &notImage{i.Name, "the file is empty", ""}
+		return kind.NotImage("the file is empty", "")
 	case i.Size < minSize:
-		return &notImage{i.Name, fmt.Sprintf("%d bytes are less than a sector", i.Size), ""}
+		return kind.NotImage(fmt.Sprintf("%d bytes are less than a sector", i.Size), "")
 	}
-	head := make([]byte, min(headSize, i.Size))
+	head := make([]byte, min(HeadSize, i.Size))
 	if _, err := i.reader.ReadAt(head, 0); err != nil {
-		return fmt.Errorf("%s: %w", i.Name, err)
+		return err
 	}
-	// The end tells some formats; that it cannot be read is no reason to give
-	// up the rest.
-	tail := make([]byte, min(tailSize, i.Size))
+	// That the end cannot be read is no reason to give up the rest.
+	tail := make([]byte, min(TailSize, i.Size))
 	_, tailErr := i.reader.ReadAt(tail, i.Size-int64(len(tail)))
 	if tailErr != nil {
 		tail = nil
-	}
-	if err := foreign(i.Name, head, tail); err != nil {
-		return err
 	}
 
 	l, err := i.layout(edges{i.reader, i.Size, head, tail}, head)
@@ -55,6 +53,14 @@ func (i *Image) read() error {
 	i.Incomplete = errors.Join(l.problems...)
 	return nil
 }
+
+// isoMagic is in the first volume descriptor of ISO 9660 (ECMA-119, section 8.1). It
+// is looked for only where nothing else is found: it may be what an earlier use of a
+// partitioned disk left.
+const (
+	isoMagicAt = 32768 + 1
+	isoMagic   = "CD001"
+)
 
 // layout is a partition table with the volumes that it leads to, or the one
 // volume of an image that has no table.
@@ -113,7 +119,7 @@ func (i *Image) layout(r io.ReaderAt, head []byte) (*layout, error) {
 		gpt.note("sector 0 does not hold the protective MBR of the GPT")
 		return i.volumesOf(r, gpt), nil
 	case gptErr != errNoGPT:
-		return nil, fmt.Errorf("%s: %w", i.Name, gptErr)
+		return nil, gptErr
 	}
 
 	// Nothing at the beginning. The end may hold the copy of a boot sector.
@@ -122,9 +128,9 @@ func (i *Image) layout(r io.ReaderAt, head []byte) (*layout, error) {
 	case l.known():
 		return l, nil
 	case l.problems != nil:
-		return nil, fmt.Errorf("%s: %w", i.Name, errors.Join(l.problems...))
-	case iso.matches(head):
-		return nil, &notImage{i.Name, iso.what, fill(iso.hint, i.Name)}
+		return nil, errors.Join(l.problems...)
+	case has(head, isoMagicAt, isoMagic):
+		return nil, ErrDisc
 	case isMBR:
 		return mbr, nil
 	}
@@ -132,7 +138,7 @@ func (i *Image) layout(r io.ReaderAt, head []byte) (*layout, error) {
 	if i.Size%minSize != 0 {
 		what += fmt.Sprintf(", and its %d bytes are no whole number of sectors", i.Size)
 	}
-	return nil, &notImage{i.Name, what, ""}
+	return nil, kind.NotImage(what, "")
 }
 
 // gptTable reads the GPT with either sector size. The error is errNoGPT if
@@ -166,7 +172,7 @@ func (i *Image) gptLayout(r io.ReaderAt, head []byte, entries [4]mbrEntry) (*lay
 		err = fmt.Errorf("%w: the MBR promises a GPT, and none is there", ErrCorrupt)
 	}
 	if len(hybrid.partitions) == 0 {
-		return nil, fmt.Errorf("%s: %w", i.Name, err)
+		return nil, err
 	}
 	hybrid.problem(err)
 	hybrid.note("hybrid MBR: its own partitions were used")
@@ -202,7 +208,7 @@ func (i *Image) bareLayout(r io.ReaderAt, s signature) *layout {
 // volumesOf makes the volumes of a partition table.
 func (i *Image) volumesOf(r io.ReaderAt, t *table) *layout {
 	l := &layout{table: t}
-	head := make([]byte, headSize)
+	head := make([]byte, HeadSize)
 	for n, p := range t.partitions {
 		v := &Volume{
 			Number: n + 1, Partition: p.number, Offset: p.offset, Declared: p.size,
@@ -211,7 +217,7 @@ func (i *Image) volumesOf(r io.ReaderAt, t *table) *layout {
 			Active: p.active, Hidden: p.hidden, NoDriveLetter: p.noLetter,
 			reader: i.reader,
 		}
-		h := head[:min(headSize, v.Size)]
+		h := head[:min(HeadSize, v.Size)]
 		var s signature
 		if _, err := r.ReadAt(h, v.Offset); err != nil && len(h) > 0 {
 			t.problem(fmt.Errorf("partition %d: its beginning: %w", p.number, err))

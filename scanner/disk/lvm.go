@@ -298,7 +298,7 @@ func (i *Image) addLogical(s *lvmSection, g *lvmGroup) {
 		if v.Err != nil {
 			continue
 		}
-		head := make([]byte, min(headSize, v.Size))
+		head := make([]byte, min(HeadSize, v.Size))
 		if _, err := v.ReadAt(head, 0); err != nil && err != io.EOF {
 			v.Err = fmt.Errorf("logical volume %s: its beginning: %w", v.LogicalVolume, err)
 			continue

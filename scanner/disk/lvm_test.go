@@ -82,8 +82,8 @@ func stripedText(start, count int, stripes string) string {
 func openImages(t testing.TB, raw ...[]byte) []*Image {
 	t.Helper()
 	var images []*Image
-	for n, b := range raw {
-		i, err := OpenReader(fmt.Sprint("image ", n), bytes.NewReader(b), int64(len(b)))
+	for _, b := range raw {
+		i, err := openBytes(b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +236,7 @@ func FuzzLVM(f *testing.F) {
 	f.Add(groupText(1, logicalText("v", visible, stripedText(0, 1, `"pv0", 0`))), uint64(1<<20-4200))
 	f.Fuzz(func(t *testing.T, text string, at uint64) {
 		b := physicalVolume('a', text[:min(len(text), 1<<16)], lvmHeader+at%(1<<20-4096-lvmHeader-1<<17))
-		i, err := OpenReader("x", bytes.NewReader(b), int64(len(b)))
+		i, err := openBytes(b)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -243,7 +243,7 @@ func TestUnreadable(t *testing.T) {
 		{"last sector", size - 512, size, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			i, err := OpenReader("test.img", failing{image, tt.from, tt.to}, size)
+			i, err := Open(t.Context(), failing{image, tt.from, tt.to}, size, Options{})
 			if tt.fatal {
 				if !errors.Is(err, errMedium) {
 					t.Errorf("%v", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // emptyImage makes a sparse file.
@@ -55,11 +56,15 @@ func attach(t *testing.T, path string, args ...string) string {
 
 func mustOpen(t *testing.T, path string) *Image {
 	t.Helper()
-	i, err := Open(path)
+	s, err := source.Open(t.Context(), path, source.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { i.Close() })
+	t.Cleanup(func() { s.Close() })
+	i, err := openSource(s)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return i
 }
 

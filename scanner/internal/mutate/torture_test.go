@@ -23,9 +23,9 @@ import (
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/internal/mutate"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // Limits that no damaged image may break. Under the race detector memory is not bounded.
@@ -352,8 +352,8 @@ func findCase(name string) fixtures.Case {
 func input(c fixtures.Case, images []*mutate.Overlay) scanner.Input {
 	in := scanner.Input{UserName: c.UserName, Now: func() time.Time { return fixtures.Now }}
 	for i, image := range c.Images {
-		in.Images = append(in.Images, scanner.Source{Name: image.Name, Open: func() (*disk.Image, error) {
-			return disk.OpenReader(image.Name, images[i], images[i].Size())
+		in.Images = append(in.Images, scanner.Source{Name: image.Name, Open: func(ctx context.Context) (*source.Source, error) {
+			return source.NewReader(ctx, image.Name, images[i], images[i].Size()), nil
 		}})
 	}
 	for _, d := range c.With {

@@ -52,7 +52,7 @@ func fixture(t *testing.T, name string) *Machine {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := disk.OpenReader(image.Name, r, image.Size)
+		d, err := disk.Open(t.Context(), r, image.Size, disk.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

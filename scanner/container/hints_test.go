@@ -1,4 +1,4 @@
-package disk
+package container
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // A hint is a command that can be run as it stands.
@@ -60,7 +62,12 @@ func TestDescriptorHint(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := Open(file)
+			s, err := source.Open(t.Context(), file, source.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			_, err = Open(t.Context(), s, Options{})
 			var hinted interface{ Hint() string }
 			if !errors.Is(err, ErrNotImage) || !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), c.want) {
 				t.Errorf("%v, hint %q, want %q", err, hinted.Hint(), c.want)

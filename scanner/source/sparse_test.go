@@ -1,4 +1,4 @@
-package disk
+package source
 
 import (
 	"bytes"
@@ -66,9 +66,9 @@ func (h *holes) seek(off int64, data bool) (int64, error) {
 }
 
 func (h *holes) skipper() *holeSkipper {
-	return &holeSkipper{r: h, size: int64(len(h.content)),
+	return &holeSkipper{r: h, size: int64(len(h.content)), holeFinder: &holeFinder{
 		data: func(off int64) (int64, error) { return h.seek(off, true) },
-		hole: func(off int64) (int64, error) { return h.seek(off, false) }}
+		hole: func(off int64) (int64, error) { return h.seek(off, false) }}}
 }
 
 func TestSparse(t *testing.T) {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package disk
+package source
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ func TestNamedPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range []string{path, "/dev/null"} {
-		if _, err := Open(p); !errors.Is(err, ErrNotImage) {
+		if _, err := Open(t.Context(), p, Options{}); !errors.Is(err, ErrNotImage) {
 			t.Errorf("%s: %v", p, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package disk
+package source
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ func TestInputKind(t *testing.T) {
 		err error
 		is  bool
 	}{{syscall.EIO, true}, {syscall.EAGAIN, true}, {io.EOF, false}, {io.ErrUnexpectedEOF, false}} {
-		c := &countingReader{r: brokenReader{test.err}, size: 8 << 20}
+		c := NewReader(t.Context(), "broken", brokenReader{test.err}, 8<<20)
 		_, err := c.ReadAt(make([]byte, 512), 4096)
 		if err == nil || errors.Is(err, kind.IO) != test.is {
 			t.Errorf("%v became %v, input/output: %t", test.err, err, errors.Is(err, kind.IO))

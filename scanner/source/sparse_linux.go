@@ -1,14 +1,13 @@
-package disk
+package source
 
 import (
 	"errors"
-	"io"
 	"os"
 	"syscall"
 )
 
-// withoutHoles returns a reader that reads what is data in the file from r.
-func withoutHoles(r io.ReaderAt, f *os.File, size int64) io.ReaderAt {
+// holesOf finds the holes of a file as the system tells them.
+func holesOf(f *os.File) *holeFinder {
 	seek := func(whence int) func(int64) (int64, error) {
 		return func(off int64) (int64, error) {
 			at, err := f.Seek(off, whence)
@@ -19,5 +18,5 @@ func withoutHoles(r io.ReaderAt, f *os.File, size int64) io.ReaderAt {
 		}
 	}
 	const seekData, seekHole = 3, 4 // lseek(2)
-	return &holeSkipper{r: r, size: size, data: seek(seekData), hole: seek(seekHole)}
+	return &holeFinder{data: seek(seekData), hole: seek(seekHole)}
 }

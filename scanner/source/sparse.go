@@ -1,4 +1,4 @@
-package disk
+package source
 
 import (
 	"io"
@@ -12,8 +12,13 @@ const minHole = 64 << 10
 // holeSkipper reads a file without its holes, which are zeros: the file tells where
 // they are, and they are most of the image of a disk that is mostly empty.
 type holeSkipper struct {
+	*holeFinder
 	r    io.ReaderAt
 	size int64
+}
+
+// holeFinder tells where the holes of a file are.
+type holeFinder struct {
 	// data and hole return where the first byte of data, or of a hole, is at
 	// or after off; endOfFile if there is none, which may be since the file
 	// has become shorter.
@@ -76,4 +81,18 @@ func (s *holeSkipper) nextHole(data, end int64) int64 {
 		return end
 	}
 	return hole
+}
+
+// extent returns the first extent of data at or after off, which is within the
+// file; an empty one at the end where only a hole follows.
+func (s *holeSkipper) extent(off int64) (start, end int64) {
+	start, ok := s.nextData(off, s.size)
+	if !ok {
+		return off, s.size
+	}
+	hole, err := s.hole(start)
+	if start == s.size || err != nil || hole <= start {
+		return start, s.size
+	}
+	return start, min(hole, s.size)
 }

@@ -1,0 +1,87 @@
+package scanner
+
+import (
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/scanner/disk"
+)
+
+// TestOpenImageRefuses: what is no image is refused by name, with what to do about it.
+func TestOpenImageRefuses(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	pad := func(magic string, off int) []byte {
+		b := make([]byte, 2048)
+		copy(b[off:], magic)
+		return b
+	}
+	noise := make([]byte, 1<<20)
+	rng := rand.NewChaCha8([32]byte{1})
+	rng.Read(noise)
+
+	for _, tt := range []struct {
+		path string
+		kind error
+		want string // what the message says
+		hint string // what the hint says
+	}{
+		{filepath.Join(dir, "missing.img"), fs.ErrNotExist, "missing.img", ""},
+		{dir, disk.ErrNotImage, "a directory", "name the image file"},
+		{write("empty.img", nil), disk.ErrNotImage, "the file is empty", ""},
+		{write("short.img", make([]byte, 511)), disk.ErrNotImage, "511 bytes are less than a sector", ""},
+		{write("zero.img", make([]byte, 512)), disk.ErrNotImage, "neither a partition table nor a known filesystem is in it", ""},
+		{write("zeros.img", make([]byte, 1<<20)), disk.ErrNotImage, "neither a partition table nor a known filesystem is in it", ""},
+		{write("odd.img", make([]byte, 1000)), disk.ErrNotImage, "1000 bytes are no whole number of sectors", ""},
+		{write("noise.img", noise), disk.ErrNotImage, "neither a partition table nor a known filesystem is in it", ""},
+		{write("text.txt", []byte(strings.Repeat("Not a disk at all.\n", 100))), disk.ErrNotImage, "neither a partition table", ""},
+		{write("a.qcow2", pad("QFI\xfb\x00\x00\x00\x03", 0)), disk.ErrNotImage, "a QCOW image", "qemu-img convert"},
+		{write("a.vmdk", pad("KDMV", 0)), disk.ErrNotImage, "a VMDK image", "qemu-img convert"},
+		{write("b.vmdk", pad("# Disk DescriptorFile\n", 0)), disk.ErrNotImage, "the descriptor of a VMDK image", "qemu-img convert"},
+		{write("a.vhdx", pad("vhdxfile", 0)), disk.ErrNotImage, "a VHDX image", "qemu-img convert"},
+		{write("a.vhd", pad("conectix", 0)), disk.ErrNotImage, "a VHD image", "qemu-img convert"},
+		{write("fixed.vhd", pad("conectix", 1536)), disk.ErrNotImage, "a VHD image of fixed size", "qemu-img convert"},
+		{write("a.vdi", pad("\x7f\x10\xda\xbe", 64)), disk.ErrNotImage, "a VDI image", "qemu-img convert"},
+		{write("a.E01", pad("EVF\x09\x0d\x0a\xff\x00", 0)), disk.ErrNotImage, "an EnCase (E01) image", "ewfexport"},
+		{write("a.wim", pad("MSWIM\x00\x00\x00", 0)), disk.ErrNotImage, "a Windows image (WIM)", "it holds files and no disk"},
+		{write("a.iso", append(make([]byte, 32769), "CD001\x01\x00"...)), disk.ErrNotImage, "an ISO 9660 image", "root volume"},
+		{write("a.gz", pad("\x1f\x8b\x08", 0)), disk.ErrNotImage, "gzip data", "unpack it first: gzip -dc "},
+		{write("a.xz", pad("\xfd7zXZ\x00", 0)), disk.ErrNotImage, "xz data", "unpack"},
+		{write("a.zst", pad("\x28\xb5\x2f\xfd", 0)), disk.ErrNotImage, "Zstandard data", "unpack"},
+		{write("a.zip", pad("PK\x03\x04", 0)), disk.ErrNotImage, "a ZIP archive", "unpack"},
+		{write("a.ova", pad("ustar\x0000", 257)), disk.ErrNotImage, "a tar archive", "unpack"},
+		{write("SYSTEM", pad("regf", 0)), disk.ErrNotImage, "a registry hive", "inspect hive"},
+	} {
+		t.Run(filepath.Base(tt.path), func(t *testing.T) {
+			i, err := OpenImage(t.Context(), File(tt.path))
+			if err == nil {
+				t.Fatalf("opened: %+v", i.Volumes())
+			}
+			if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %q, want %q", err, tt.want)
+			}
+			if strings.Count(err.Error(), filepath.Base(tt.path)) != 1 {
+				t.Errorf("error %q does not name the file once", err)
+			}
+			var hinted interface{ Hint() string }
+			hint := ""
+			if errors.As(err, &hinted) {
+				hint = hinted.Hint()
+			}
+			if !strings.Contains(hint, tt.hint) || (tt.hint == "" && hint != "") {
+				t.Errorf("hint %q, want %q", hint, tt.hint)
+			}
+		})
+	}
+}

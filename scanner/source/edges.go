@@ -1,0 +1,48 @@
+package source
+
+import "sync"
+
+// edges keeps the beginning and the end of a source.
+type edges struct {
+	s          *Source
+	mu         sync.Mutex
+	head, tail int64 // sizes in bytes
+	kept       [2][]byte
+}
+
+// Hold reads the first head and the last tail bytes once, when something of them
+// is asked for, and answers from memory until release is called: the signatures of
+// formats and the tables of partitions are looked for there in small pieces.
+func (s *Source) Hold(head, tail int64) (release func()) {
+	s.edges.Store(&edges{s: s, head: min(head, s.size), tail: min(tail, s.size)})
+	return func() { s.edges.Store(nil) }
+}
+
+// read answers a read that lies within one of the edges. It is not ok for another,
+// and where the edge cannot be read as a whole.
+func (e *edges) read(p []byte, off int64) (n int, ok bool) {
+	end := off + int64(len(p))
+	if off < 0 || end < off {
+		return 0, false
+	}
+	switch {
+	case end <= e.head:
+		return e.from(0, 0, e.head, p, off)
+	case off >= e.s.size-e.tail && end <= e.s.size:
+		return e.from(1, e.s.size-e.tail, e.tail, p, off)
+	}
+	return 0, false
+}
+
+func (e *edges) from(which int, base, size int64, p []byte, off int64) (n int, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.kept[which] == nil {
+		b := make([]byte, size)
+		if n, err := e.s.reader.ReadAt(b, base); n < len(b) && err != nil {
+			return 0, false
+		}
+		e.kept[which] = b
+	}
+	return copy(p, e.kept[which][off-base:]), true
+}

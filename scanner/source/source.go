@@ -1,0 +1,247 @@
+// Package source reads the bytes of disk images from where they are: files and
+// block devices, or whatever a program reads through an io.ReaderAt.
+//
+//	s, err := source.Open(ctx, "root.img", source.Options{})
+//	if err != nil {
+//		return err
+//	}
+//	defer s.Close()
+//	n, err := s.ReadAt(p, off)
+//
+// A Source is opened read-only and is safe for concurrent use. It counts what is
+// read, tells which parts are known to hold zeros and does not read these, and
+// says whether what it reads from has changed since it was opened.
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync/atomic"
+	"time"
+
+	"github.com/coldcheck/coldcheck/internal/bounded"
+	"github.com/coldcheck/coldcheck/internal/kind"
+)
+
+// ErrNotImage is the error of a name that stands for nothing which could be an
+// image: a directory, a named pipe. It may have a Hint() string that says what
+// to do.
+var ErrNotImage = kind.ErrNotImage
+
+// ErrIO is the error of a read that failed; it is ErrPassing too if the same read
+// may succeed later.
+var (
+	ErrIO      = kind.IO
+	ErrPassing = kind.Passing
+)
+
+// Options say how a source is opened. There is nothing to choose for files.
+type Options struct{}
+
+// Source is where the bytes of an image are read from.
+type Source struct {
+	name  string
+	place place
+	size  int64
+	// ctx is the one given to Open, which governs all reading.
+	ctx context.Context
+
+	whole       io.ReaderAt // without holes, not counted
+	reader      io.ReaderAt // the same, counted
+	edges       atomic.Pointer[edges]
+	bytes, many atomic.Int64 // how many bytes were read, in how many reads
+}
+
+// place is what a kind of source implements. Source adds what all kinds have in
+// common. A kind that cannot tell something embeds plain.
+type place interface {
+	// size is the number of bytes; it stays the same while the place is open.
+	size() int64
+	// readAt reads as io.ReaderAt does, from within the size. It returns when
+	// the context ends, with its cause, if it can.
+	readAt(ctx context.Context, p []byte, off int64) (int, error)
+	// holes returns what finds holes; nil if that cannot be told.
+	holes() *holeFinder
+	// modified is when the bytes were last changed; zero if that is not known.
+	modified() time.Time
+	// changed says why the bytes may not be those that were opened; nil if
+	// nothing is known to have changed.
+	changed(ctx context.Context) error
+	// mounts are filesystems that may be writing to the place.
+	mounts() []WritableMount
+	// beside opens what has that name in the same folder. The name is a plain
+	// one.
+	beside(ctx context.Context, name string) (*Source, error)
+	close() error
+}
+
+// kinds are the kinds of sources, in the order in which they are asked whether a
+// name is theirs. Every name that is left is that of a file.
+var kinds = []sourceKind{
+	{func(string) bool { return true }, openFile, sameFile},
+}
+
+// sourceKind is a kind of source.
+type sourceKind struct {
+	owns func(name string) bool
+	open func(ctx context.Context, name string, o Options) (place, error)
+	// same says whether two names stand for the same thing.
+	same func(a, b string) bool
+}
+
+func kindOf(name string) int {
+	for n, k := range kinds {
+		if k.owns(name) {
+			return n
+		}
+	}
+	panic("no kind of source for " + name) // files are the last
+}
+
+// Open opens what name stands for, read-only. The context governs the source for
+// as long as it is open: when it ends, reads fail with its cause. The error is
+// fs.ErrNotExist where nothing has that name, ErrNotImage where something has it
+// that can be no image; errors of the system pass through as they are. It names
+// the source.
+func Open(ctx context.Context, name string, o Options) (*Source, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	p, err := kinds[kindOf(name)].open(ctx, name, o)
+	if err != nil {
+		return nil, err
+	}
+	return newSource(ctx, name, p), nil
+}
+
+// NewReader returns a source of the size bytes that r reads. r has to be safe for
+// concurrent use, and Close leaves it open. The context governs the source as that
+// of Open does.
+func NewReader(ctx context.Context, name string, r io.ReaderAt, size int64) *Source {
+	return newSource(ctx, name, &memory{plain{size}, r})
+}
+
+// Same says whether two names stand for the same thing, by whatever path or link.
+// It opens neither.
+func Same(a, b string) bool {
+	k := kindOf(a)
+	return k == kindOf(b) && kinds[k].same(a, b)
+}
+
+func newSource(ctx context.Context, name string, p place) *Source {
+	s := &Source{name: name, place: p, size: p.size(), ctx: ctx}
+	s.whole, s.reader = uncounted{s}, counted{s}
+	if h := p.holes(); h != nil {
+		s.whole = &holeSkipper{holeFinder: h, r: s.whole, size: s.size}
+		s.reader = &holeSkipper{holeFinder: h, r: s.reader, size: s.size}
+	}
+	return s
+}
+
+// Name is the name that the source was opened by.
+func (s *Source) Name() string { return s.name }
+
+// Size is the size in bytes, as it was when the source was opened.
+func (s *Source) Size() int64 { return s.size }
+
+// ReadAt implements io.ReaderAt. Where the source has become shorter than Size
+// the error is io.ErrUnexpectedEOF; when the context of Open has ended it is its
+// cause; any other but io.EOF is ErrIO.
+func (s *Source) ReadAt(p []byte, off int64) (int, error) {
+	if s.ctx.Err() != nil {
+		return 0, context.Cause(s.ctx)
+	}
+	if e := s.edges.Load(); e != nil {
+		if n, ok := e.read(p, off); ok {
+			return n, nil
+		}
+	}
+	return s.reader.ReadAt(p, off)
+}
+
+// uncounted reads from the place, within its size.
+type uncounted struct{ s *Source }
+
+func (u uncounted) ReadAt(p []byte, off int64) (int, error) {
+	if u.s.ctx.Err() != nil {
+		return 0, context.Cause(u.s.ctx)
+	}
+	n, err := bounded.Whole(inContext{u.s.ctx, u.s.place}, p, u.s.size, off)
+	if err != nil && err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) && u.s.ctx.Err() == nil {
+		err = kind.Input(err)
+	}
+	return n, err
+}
+
+// counted reads as uncounted does, and counts.
+type counted struct{ s *Source }
+
+func (c counted) ReadAt(p []byte, off int64) (int, error) {
+	n, err := uncounted(c).ReadAt(p, off)
+	if n > 0 || err != io.EOF {
+		c.s.many.Add(1)
+		c.s.bytes.Add(int64(n))
+	}
+	return n, err
+}
+
+type inContext struct {
+	ctx   context.Context
+	place place
+}
+
+func (r inContext) ReadAt(p []byte, off int64) (int, error) { return r.place.readAt(r.ctx, p, off) }
+
+// Data returns where the first bytes at or after off are that are not known to be
+// zeros: off <= start <= end <= Size, and start is Size if there are none. What
+// follows end may be zeros or not. Everything counts as data where holes are not
+// told. An off outside the source is taken for its beginning or its end.
+func (s *Source) Data(off int64) (start, end int64) {
+	off = min(max(off, 0), s.size)
+	if h, ok := s.whole.(*holeSkipper); ok {
+		return h.extent(off)
+	}
+	return off, s.size
+}
+
+// Modified is when the file was last changed, as it was when the source was
+// opened; zero for what is no file.
+func (s *Source) Modified() time.Time { return s.place.modified() }
+
+// Changed says why the source is not what it was when it was opened: another has
+// its size or its time of change. Nil means that nothing is known to have changed;
+// of a device, nothing is ever known.
+func (s *Source) Changed() error { return s.place.changed(s.ctx) }
+
+// WritableMounts are the filesystems mounted read-write that lie on the source,
+// which is a block device or the file behind one: on itself, on a partition of
+// it, or on a device that the system made of these. Nothing is known of a source
+// that is neither, nor on systems other than Linux.
+func (s *Source) WritableMounts() []WritableMount { return s.place.mounts() }
+
+// Beside opens what has that name in the folder of the source, as the parts of an
+// image do. The name has to be a plain one, and what it stands for a regular file
+// in that folder; the error is fs.ErrNotExist where there is none, and
+// fs.ErrInvalid for another name.
+func (s *Source) Beside(ctx context.Context, name string) (*Source, error) {
+	if !plainName(name) {
+		return nil, fmt.Errorf("%s: %q is not a plain name of a file beside it: %w", s.name, name, fs.ErrInvalid)
+	}
+	return s.place.beside(ctx, name)
+}
+
+// Counters is what was read from a source so far. What is known to be a hole is
+// not read, nor what Hold keeps a second time.
+type Counters struct {
+	Bytes int64
+	Reads int64 // how many reads that took
+}
+
+// Counters returns what was read so far.
+func (s *Source) Counters() Counters { return Counters{s.bytes.Load(), s.many.Load()} }
+
+// Close ends the reading. The source cannot be read afterwards.
+func (s *Source) Close() error { return s.place.close() }
