@@ -46,7 +46,7 @@ func command(t testing.TB, name string, args ...string) string {
 // mkfs makes an image.
 func mkfs(t testing.TB, size int64, args ...string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "image")
+	path := filepath.Join(testenv.ImageDir(t), "image")
 	truncate(t, path, size)
 	command(t, "mkfs.ext4", append([]string{"-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"}, append(args, path)...)...)
 	return path
@@ -119,7 +119,7 @@ func openImage(t testing.TB, path string, o Options) *FS {
 // copyFile copies a file, without its holes.
 func copyFile(t testing.TB, from string) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), "copy")
+	to := filepath.Join(testenv.ImageDir(t), "copy")
 	command(t, "cp", "--sparse=always", from, to)
 	return to
 }

@@ -30,6 +30,7 @@ func TestOrphans(t *testing.T) {
 		{"inline_data", "-O inline_data -I 512"},
 	} {
 		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
 			rnd := rand.New(rand.NewPCG(uint64(i), 5))
 			image := mkfs(t, 128<<20, strings.Fields(v.args)...)
 			dir, umount := mount(t, image, "")

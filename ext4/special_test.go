@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coldcheck/coldcheck/internal/crashtest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -57,13 +58,13 @@ func TestEncrypted(t *testing.T) {
 	for _, args := range []string{"-O encrypt", "-O encrypt,inline_data", "-O encrypt,^metadata_csum"} {
 		image := mkfs(t, 64<<20, strings.Fields(args)...)
 		dir, umount := mount(t, image, "")
-		populateSome(t, dir)
+		crashtest.Populate(t, dir)
 		secret := filepath.Join(dir, "secret")
 		if err := os.Mkdir(secret, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		encrypt(t, secret)
-		populateSome(t, secret)
+		crashtest.Populate(t, secret)
 		if err := os.Symlink("a target", filepath.Join(secret, "link")); err != nil {
 			t.Fatal(err)
 		}

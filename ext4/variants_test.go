@@ -76,6 +76,7 @@ func TestVariants(t *testing.T) {
 	kernel(t)
 	for i, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
 			image := mkfs(t, v.size<<20, strings.Fields(v.args)...)
 			dir, umount := mount(t, image, "")
 			populate(t, dir, uint64(i))
@@ -125,6 +126,7 @@ func TestUnmountedVariants(t *testing.T) {
 	want := kernelView(t, source)
 	for _, v := range unmounted {
 		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
 			image := mkfs(t, v.size<<20, append(strings.Fields(v.args), "-d", source)...)
 			compare := func() {
 				t.Helper()

@@ -1,20 +1,16 @@
 package xfs
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coldcheck/coldcheck/internal/crashtest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -45,13 +41,7 @@ var crashes = []struct {
 // own recovery, but for what a change concerns that the log does not end.
 func TestCrashes(t *testing.T) {
 	kernel(t)
-	// The image lies on a filesystem that copies a file in one instant.
-	under := filepath.Join(t.TempDir(), "under")
-	truncate(t, under, 8<<30)
-	command(t, "mkfs.xfs", "-q", "-m", "reflink=1", under)
-	dir := t.TempDir()
-	command(t, "mount", "-o", "loop", under, dir)
-	t.Cleanup(func() { command(t, "umount", dir) })
+	dir := crashtest.Dir(t, 8<<30)
 	var all struct {
 		Images, Replayed, Same, Undetermined int
 		Journal
@@ -131,181 +121,7 @@ func crash(t *testing.T, dir, args, options string, n int, seed uint64) (images 
 	if err != nil {
 		t.Fatal(err)
 	}
-	populateSome(t, at)
-	var done sync.WaitGroup
-	stop := make(chan struct{})
-	for w := range 2 {
-		done.Go(func() { load(t, filepath.Join(at, fmt.Sprint(w)), seed*2+uint64(w), stop) })
-	}
-	done.Go(func() { cut(t, filepath.Join(at, "cut"), stop) })
-	rnd := rand.New(rand.NewPCG(seed, 2))
-	for i := range n {
-		time.Sleep(time.Duration(300+rnd.IntN(700)) * time.Millisecond)
-		clone := filepath.Join(dir, fmt.Sprintf("clone%d", i))
-		from, err := os.Open(image)
-		if err != nil {
-			t.Fatal(err)
-		}
-		to, err := os.Create(clone)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd())); err != nil {
-			t.Fatal(err)
-		}
-		from.Close()
-		to.Close()
-		images = append(images, clone)
-	}
-	close(stop)
-	done.Wait()
+	images = crashtest.Take(t, image, at, n, crashtest.Load{Clones: true, Seed: seed})
 	umount()
 	return images
-}
-
-// populateSome makes what is there before the load begins.
-func populateSome(t *testing.T, dir string) {
-	for i := range 30 {
-		d := filepath.Join(dir, fmt.Sprintf("before/%d", i))
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		for k := range 10 {
-			if err := os.WriteFile(filepath.Join(d, fmt.Sprint(k)), bytes.Repeat([]byte{byte(k)}, k*1000), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
-// cut makes files of many pieces and cuts them off, which takes more than one
-// transaction.
-func cut(t *testing.T, path string, stop chan struct{}) {
-	file, err := os.Create(path)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer file.Close()
-	for size := int64(1); ; size = (size*7 + 12345) % 20_000_000 {
-		select {
-		case <-stop:
-			return
-		default:
-		}
-		for k := range int64(1500) {
-			file.WriteAt([]byte{1}, k*20000)
-		}
-		file.Sync()
-		file.Truncate(size)
-	}
-}
-
-// load changes a tree in all ways until it is stopped.
-func load(t *testing.T, dir string, seed uint64, stop chan struct{}) {
-	rnd := rand.New(rand.NewPCG(seed, 3))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Error(err)
-		return
-	}
-	var open []*os.File
-	defer func() {
-		for _, file := range open {
-			file.Close()
-		}
-	}()
-	name := func() string {
-		d := filepath.Join(dir, fmt.Sprint(rnd.IntN(8)))
-		os.Mkdir(d, 0o755)
-		return filepath.Join(d, fmt.Sprintf("file %d", rnd.IntN(60)))
-	}
-	data := make([]byte, 1<<20)
-	for i := range data {
-		data[i] = byte(rnd.Uint32())
-	}
-	for op := 0; ; op++ {
-		select {
-		case <-stop:
-			return
-		default:
-		}
-		path := name()
-		switch rnd.IntN(18) {
-		case 0, 1, 2, 3:
-			n := rnd.IntN(30000)
-			content := bytes.Clone(data[rnd.IntN(1000) : 1000+n])
-			os.WriteFile(path, content, 0o644)
-		case 4:
-			os.Truncate(path, int64(rnd.IntN(20000)))
-		case 5:
-			os.Rename(path, name())
-		case 6:
-			// Deleted while it is open.
-			if file, err := os.Open(path); err == nil {
-				if open = append(open, file); len(open) > 20 {
-					open[0].Close()
-					open = open[1:]
-				}
-			}
-			os.Remove(path)
-		case 7:
-			os.Remove(path)
-		case 8:
-			d := path + ".d"
-			if os.Mkdir(d, 0o755) == nil {
-				for k := range rnd.IntN(100) {
-					os.Symlink("target", filepath.Join(d, fmt.Sprintf("link with a name %d", k)))
-				}
-			} else {
-				os.RemoveAll(d)
-			}
-		case 9:
-			os.Link(path, name())
-		case 10:
-			unix.Setxattr(path, fmt.Sprintf("user.%d", rnd.IntN(4)), data[:rnd.IntN(300)], 0)
-		case 11:
-			os.Chmod(path, os.FileMode(rnd.IntN(0o1000)))
-		case 12:
-			// Large, and cut off again piece by piece.
-			if file, err := os.Create(path + ".large"); err == nil {
-				for k := range int64(24) {
-					file.WriteAt(data[:100000], k*300000)
-				}
-				if rnd.IntN(2) == 0 {
-					file.Sync()
-				}
-				file.Truncate(int64(rnd.IntN(3000000)))
-				if rnd.IntN(3) == 0 {
-					os.Remove(path + ".large")
-				}
-				if rnd.IntN(2) == 0 {
-					open = append(open, file)
-				} else {
-					file.Close()
-				}
-			}
-		case 13:
-			if file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err == nil {
-				unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, int64(rnd.IntN(200000)))
-				file.WriteAt(data[:1+rnd.IntN(5000)], int64(rnd.IntN(100000)))
-				unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE|unix.FALLOC_FL_PUNCH_HOLE, 4096, int64(1+rnd.IntN(50000)))
-				file.Close()
-			}
-		case 14, 15:
-			// Shared blocks, and copies on write of some of them.
-			if from, err := os.Open(path); err == nil {
-				if to, err := os.OpenFile(name(), os.O_RDWR|os.O_CREATE, 0o644); err == nil {
-					unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
-					to.WriteAt(data[:1+rnd.IntN(9000)], int64(rnd.IntN(20000)))
-					to.Close()
-				}
-				from.Close()
-			}
-		default:
-			if file, err := os.Open(path); err == nil {
-				file.Sync()
-				file.Close()
-			}
-		}
-	}
 }

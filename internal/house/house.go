@@ -61,24 +61,25 @@ var rules = map[string][]string{
 	"fixtures/make":              {"fixtures/internal/casefile", "fixtures/internal/library", "fixtures/internal/pack", "internal/hivetest"},
 	"fixtures/testcases":         {"fixtures", "fixtures/internal/library"},
 
-	"internal/bounded":  {},
-	"internal/bytename": {},
-	"internal/fat":      {"internal/kind"},
-	"internal/fslog":    {},
-	"internal/kind":     {},
-	"internal/lru":      {},
-	"internal/unixfs":   {"internal/bytename", "internal/kind", "internal/lru", "internal/parallel"},
-	"internal/bench":    {everything, "internal/hivetest"},
-	"internal/house":    {},
-	"internal/hivetest": {"internal/testenv"},
-	"internal/memory":   {"internal/kind"},
-	"internal/opening":  {},
-	"internal/parallel": {},
-	"internal/testenv":  {},
+	"internal/bounded":   {},
+	"internal/bytename":  {},
+	"internal/crashtest": {"internal/testenv"},
+	"internal/fat":       {"internal/kind"},
+	"internal/fslog":     {},
+	"internal/kind":      {},
+	"internal/lru":       {},
+	"internal/unixfs":    {"internal/bytename", "internal/kind", "internal/lru", "internal/parallel"},
+	"internal/bench":     {everything, "internal/hivetest"},
+	"internal/house":     {},
+	"internal/hivetest":  {"internal/testenv"},
+	"internal/memory":    {"internal/kind"},
+	"internal/opening":   {},
+	"internal/parallel":  {},
+	"internal/testenv":   {},
 }
 
 // forTests are packages that no program contains.
-var forTests = []string{"internal/bench", "internal/house", "internal/hivetest", "scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
+var forTests = []string{"internal/bench", "internal/crashtest", "internal/house", "internal/hivetest", "scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
 
 // outsiders are modules of others that only the named packages may import:
 // parsers that hostile images can bring down stay behind guards.
