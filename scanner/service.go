@@ -161,6 +161,12 @@ func stated(o requirement.Outcome) requirement.Outcome {
 	return o
 }
 
+// setting is a member of the service's description of a WorkSpace that keeps it
+// from becoming an image.
+func setting(name, value string) requirement.Subject {
+	return requirement.Subject{Kind: requirement.SubjectSetting, ID: name, Value: value}
+}
+
 func judgeState(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
 	ev.Value, ev.Data, ev.Found = "State", w.State, w.State != ""
 	switch strings.ToUpper(w.State) {
@@ -169,15 +175,15 @@ func judgeState(w *statement.WorkSpace, ev requirement.Evidence) requirement.Out
 	case "AVAILABLE":
 		return requirement.Pass("WorkSpace "+w.WorkspaceID+" is AVAILABLE", ev)
 	case "STOPPED":
-		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is STOPPED", ev)
+		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is STOPPED", ev).About(setting("State", w.State))
 		o.Remediation = "Start the WorkSpace."
 		return o
 	case "SUSPENDED":
-		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is SUSPENDED, as while an image is made of it", ev)
+		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is SUSPENDED, as while an image is made of it", ev).About(setting("State", w.State))
 		o.Remediation = "Wait until the image that is being made is complete."
 		return o
 	}
-	return requirement.Fail("WorkSpace "+w.WorkspaceID+" is "+w.State, ev)
+	return requirement.Fail("WorkSpace "+w.WorkspaceID+" is "+w.State, ev).About(setting("State", w.State))
 }
 
 func judgeModification(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
@@ -187,24 +193,27 @@ func judgeModification(w *statement.WorkSpace, ev requirement.Evidence) requirem
 		return requirement.Pass("nothing of WorkSpace "+w.WorkspaceID+" is being modified", ev)
 	}
 	var list []string
+	var modified []requirement.Subject
 	for _, m := range w.ModificationStates {
 		list = append(list, m.Resource+" "+m.State)
+		modified = append(modified, setting(m.Resource, m.State))
 	}
 	ev.Data = strings.Join(list, ", ")
-	return requirement.Fail("WorkSpace "+w.WorkspaceID+" is being modified: "+ev.Data, ev)
+	return requirement.Fail("WorkSpace "+w.WorkspaceID+" is being modified: "+ev.Data, ev).About(modified...)
 }
 
 func judgeEncryption(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
 	root, user := w.RootVolumeEncryptionEnabled != nil && *w.RootVolumeEncryptionEnabled, w.UserVolumeEncryptionEnabled != nil && *w.UserVolumeEncryptionEnabled
 	ev.Value = "RootVolumeEncryptionEnabled, UserVolumeEncryptionEnabled"
 	ev.Data = fmt.Sprintf("%t, %t", root, user)
+	rootOn, userOn := setting("RootVolumeEncryptionEnabled", "true"), setting("UserVolumeEncryptionEnabled", "true")
 	switch {
 	case root && user:
-		return requirement.Fail("the root and the user volume of WorkSpace "+w.WorkspaceID+" are encrypted", ev)
+		return requirement.Fail("the root and the user volume of WorkSpace "+w.WorkspaceID+" are encrypted", ev).About(rootOn, userOn)
 	case root:
-		return requirement.Fail("the root volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev)
+		return requirement.Fail("the root volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev).About(rootOn)
 	case user:
-		return requirement.Fail("the user volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev)
+		return requirement.Fail("the user volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev).About(userOn)
 	}
 	return requirement.Pass("no volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev)
 }

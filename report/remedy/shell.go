@@ -2,7 +2,6 @@ package remedy
 
 import (
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -96,46 +95,43 @@ func shellChange(id string, c change) string {
 // for the backslash of escapes and a leading dash.
 var unitName = regexp.MustCompile(`^[A-Za-z0-9_@:.][A-Za-z0-9_@:.-]{0,250}\.(service|target|socket|timer)$`)
 
-var systemctl = regexp.MustCompile(`^sudo systemctl (?:unmask ([^ ]+) && sudo systemctl )?enable ([^ ]+)$`)
-
-// enableUnit does what the finding advises if that is to enable, and perhaps
-// unmask, one of these units.
+// enableUnit enables, and perhaps unmasks, the unit that the finding is about, if
+// it is about nothing else and that is one of these.
 func enableUnit(units ...string) fixer {
 	return func(f requirement.Finding, _ *report.Saved) ([]change, string) {
-		m := systemctl.FindStringSubmatch(f.Outcome.Remediation)
-		if m == nil || !slices.Contains(units, m[2]) || m[1] != "" && m[1] != m[2] {
+		if len(f.Subjects) != 1 || f.Subjects[0].Kind != requirement.SubjectUnit || !slices.Contains(units, f.Subjects[0].ID) {
 			return nil, ""
 		}
+		unit := f.Subjects[0].ID
 		c := change{
-			target:  "unit " + m[2],
+			target:  "unit " + unit,
 			action:  "enable it",
-			settled: "systemctl is-enabled --quiet -- " + m[2],
-			apply:   "systemctl enable -- " + m[2],
+			settled: "systemctl is-enabled --quiet -- " + unit,
+			apply:   "systemctl enable -- " + unit,
 		}
-		if m[1] != "" {
-			c.action, c.apply = "unmask and enable it", "systemctl unmask -- "+m[2]+" && "+c.apply
+		switch f.Subjects[0].Reason {
+		case requirement.ReasonDisabled:
+		case requirement.ReasonMasked:
+			c.action, c.apply = "unmask and enable it", "systemctl unmask -- "+unit+" && "+c.apply
+		default:
+			return nil, ""
 		}
 		return []change{c}, ""
 	}
 }
 
-// disableAntivirus keeps the units that the evidence names from starting.
+// disableAntivirus keeps the units that the finding names from starting, if each
+// of them is enabled.
 func disableAntivirus(f requirement.Finding, _ *report.Saved) (changes []change, rest string) {
-	seen := map[string]bool{}
-	for _, e := range f.Evidence {
-		unit := path.Base(e.Path)
-		switch {
-		case e.Source != "root" || !strings.HasSuffix(path.Dir(e.Path), ".wants") && !strings.HasSuffix(path.Dir(e.Path), ".requires") || !unitName.MatchString(unit):
+	for _, s := range f.Subjects {
+		if s.Kind != requirement.SubjectUnit || s.Reason != requirement.ReasonEnabled || !unitName.MatchString(s.ID) {
 			return nil, ""
-		case seen[unit]:
-			continue
 		}
-		seen[unit] = true
 		changes = append(changes, change{
-			target:  "unit " + unit,
+			target:  "unit " + s.ID,
 			action:  "disable it while the image is made (it goes on running until the restart)",
-			settled: "! systemctl is-enabled --quiet -- " + unit,
-			apply:   "systemctl disable -- " + unit,
+			settled: "! systemctl is-enabled --quiet -- " + s.ID,
+			apply:   "systemctl disable -- " + s.ID,
 		})
 	}
 	return changes, ""
@@ -149,18 +145,19 @@ var cachedPlaces = []string{
 	"root/.thunderbird", "root/.local/share/Trash",
 }
 
-// removeCaches removes what root keeps of his work, as far as the evidence names
-// it.
+// removeCaches removes what root keeps of his work and the finding names, if all
+// of that is on the root volume.
 func removeCaches(f requirement.Finding, _ *report.Saved) (changes []change, rest string) {
-	for _, e := range f.Evidence {
-		if e.Source != "root" || !slices.Contains(cachedPlaces, e.Path) {
+	for _, s := range f.Subjects {
+		isFile := s.Kind == requirement.SubjectFile || s.Kind == requirement.SubjectFolder
+		if !isFile || s.Value != "" || s.Reason != requirement.ReasonPresent || !slices.Contains(cachedPlaces, s.ID) {
 			return nil, ""
 		}
 		changes = append(changes, change{
-			target:  "/" + e.Path,
+			target:  "/" + s.ID,
 			action:  "remove it with all that is in it, for good",
-			settled: "[ ! -e /" + e.Path + " ]",
-			apply:   "rm -rf -- /" + e.Path,
+			settled: "[ ! -e /" + s.ID + " ]",
+			apply:   "rm -rf -- /" + s.ID,
 		})
 	}
 	return changes, ""

@@ -7,15 +7,16 @@ type SubjectKind string
 const (
 	SubjectProfile  SubjectKind = "profile"  // of a user of Windows: ID is the SID, Value the folder
 	SubjectService  SubjectKind = "service"  // of Windows: ID is its name, Value what is wrong with it
-	SubjectUnit     SubjectKind = "unit"     // of systemd: ID is its name with the suffix
+	SubjectUnit     SubjectKind = "unit"     // of systemd: ID is its name with the suffix, Value what keeps it from starting
 	SubjectPackage  SubjectKind = "package"  // of AppX, rpm or dpkg: ID is its full name
 	SubjectAdapter  SubjectKind = "adapter"  // of a network: ID is the GUID of the interface, or its name
-	SubjectProgram  SubjectKind = "program"  // an installed application, or what starts: ID is its name, Value its path
+	SubjectProgram  SubjectKind = "program"  // an installed application, or what starts: ID is its name, or its path where it has none; Value is its path
 	SubjectDrive    SubjectKind = "drive"    // ID is the letter, Value where it leads
 	SubjectSetting  SubjectKind = "setting"  // ID is the name of the setting, Value what it is
 	SubjectProtocol SubjectKind = "protocol" // of TLS: ID is its name, Value the side
-	SubjectFile     SubjectKind = "file"     // ID is the path on the root volume, with "/"
-	SubjectFolder   SubjectKind = "folder"   // ID is the path on the root volume, with "/"
+	SubjectPort     SubjectKind = "port"     // of a network protocol: ID is "tcp/8200", Value the firewall
+	SubjectFile     SubjectKind = "file"     // ID is the path on the volume, with "/"; Value is the volume where that is not the root
+	SubjectFolder   SubjectKind = "folder"   // as of a file
 )
 
 // Reason is a code for what a finding says of a subject.
@@ -40,6 +41,10 @@ const (
 	ReasonPresent   Reason = "present"    // it is there and must not be
 	ReasonValue     Reason = "value"      // it has a value that it must not have
 	ReasonAmbiguous Reason = "ambiguous"  // it is one of several, of which one is meant
+	ReasonBlocked   Reason = "blocked"    // something else keeps it from starting, or from being reached
+	ReasonBoot      Reason = "boot"       // the boot loader's configuration keeps it from starting
+	ReasonPulledIn  Reason = "pulled_in"  // it starts because another unit names it, not because it is enabled
+	ReasonNoAddress Reason = "no_address" // it has no address and no way to get one
 )
 
 // Subject is a thing that a finding is about: what a program acts on, where a

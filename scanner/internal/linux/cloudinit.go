@@ -27,6 +27,7 @@ type cloudInitSwitch struct {
 	What     string // in a message, behind "cloud-init"
 	Remedy   string
 	Doubt    bool // it does not turn it off today
+	Subject  requirement.Subject
 	Evidence requirement.Evidence
 }
 
@@ -60,7 +61,7 @@ func (m *Machine) judgeCloudInit(c component, off []cloudInitSwitch, unread erro
 		for _, s := range off {
 			evidence = append(slices.Clip(evidence), s.Evidence)
 		}
-		made := make("cloud-init "+off[i].What, evidence...)
+		made := make("cloud-init "+off[i].What, evidence...).About(off[i].Subject)
 		made.Remediation = off[i].Remedy
 		return made, true
 	}
@@ -77,6 +78,17 @@ func (m *Machine) judgeCloudInit(c component, off []cloudInitSwitch, unread erro
 		return warned
 	}
 	return o
+}
+
+// settingSubject is a setting that turns something off.
+func settingSubject(name, value string, reason requirement.Reason) requirement.Subject {
+	return requirement.Subject{Kind: requirement.SubjectSetting, ID: name, Value: value, Reason: reason}
+}
+
+// wordSubject is a word NAME=value of a kernel command line.
+func wordSubject(word string) requirement.Subject {
+	name, value, _ := strings.Cut(word, "=")
+	return settingSubject(name, value, requirement.ReasonBoot)
 }
 
 // cloudInitSwitches looks at all that turns cloud-init off, besides its units.
@@ -123,6 +135,7 @@ func (m *Machine) offByCommandLine(lines []bootLine) ([]cloudInitSwitch, error) 
 			return []cloudInitSwitch{{
 				What:     fmt.Sprintf("is turned off by /%s: %s on the kernel's command line", line.Evidence.Path, word),
 				Remedy:   fmt.Sprintf("Remove %s from the boot loader's configuration (grubby --update-kernel=ALL --remove-args=%s, or /etc/default/grub and update-grub).", word, word),
+				Subject:  wordSubject(word),
 				Evidence: line.Evidence,
 			}}, nil
 		}
@@ -145,6 +158,7 @@ func (m *Machine) offByFile(lines []bootLine) ([]cloudInitSwitch, error) {
 	return []cloudInitSwitch{{
 		What:     "is turned off by /etc/cloud/cloud-init.disabled",
 		Remedy:   "sudo rm /etc/cloud/cloud-init.disabled",
+		Subject:  fileSubject(f.Evidence, requirement.ReasonPresent),
 		Evidence: noted(f.Evidence, "the file itself"),
 	}}, nil
 }
@@ -179,6 +193,7 @@ func (m *Machine) offByIdentify(lines []bootLine) ([]cloudInitSwitch, error) {
 		return []cloudInitSwitch{{
 			What:     "is turned off by " + identifyConfig + ": policy disabled",
 			Remedy:   "Remove the policy from " + identifyConfig + ".",
+			Subject:  settingSubject("policy", "disabled", requirement.ReasonPresent),
 			Evidence: policy.evidence,
 		}}, nil
 	}
@@ -206,7 +221,9 @@ func (m *Machine) identify() (present bool, broken []cloudInitSwitch, err error)
 		}
 		if !executable || f.Size == 0 {
 			return false, []cloudInitSwitch{{
-				What: "is damaged: " + p + " cannot be executed", Remedy: "Install cloud-init again with the package manager.",
+				What:     "is damaged: " + p + " cannot be executed",
+				Remedy:   "Install cloud-init again with the package manager.",
+				Subject:  fileSubject(f.Evidence, requirement.ReasonDamaged),
 				Evidence: noted(f.Evidence, "not executable"),
 			}}, nil
 		}
@@ -226,7 +243,10 @@ func (m *Machine) identify() (present bool, broken []cloudInitSwitch, err error)
 				ev := m.ofPackages(db)
 				ev.Value, ev.Data = owner.Name, p
 				return false, []cloudInitSwitch{{
-					What: "is damaged: " + p + " does not exist", Remedy: "Install cloud-init again with the package manager.", Evidence: ev,
+					What:     "is damaged: " + p + " does not exist",
+					Remedy:   "Install cloud-init again with the package manager.",
+					Subject:  requirement.Subject{Kind: requirement.SubjectFile, ID: strings.TrimPrefix(p, "/"), Reason: requirement.ReasonMissing},
+					Evidence: ev,
 				}}, nil
 			}
 		}
@@ -432,6 +452,11 @@ func (m *Machine) finds(name string) (bool, error) {
 	return false, nil
 }
 
+// subject is the setting that names the datasources.
+func (l datasourceList) subject() requirement.Subject {
+	return settingSubject("datasource_list", strings.Join(l.names, ", "), requirement.ReasonPresent)
+}
+
 // judgeDatasources decides by the list in force. ds-identify narrows the list
 // that it reads to what it finds, and turns cloud-init off where that is
 // nothing; a single name it takes unseen. Without it, or where it only reports,
@@ -459,6 +484,7 @@ func (m *Machine) judgeDatasources(identify bool, policy identifyPolicy, lists d
 			return []cloudInitSwitch{{
 				What:     "is turned off by ds-identify, which finds no datasource of the list on EC2: " + list.evidence.Data,
 				Remedy:   "Remove the datasource_list from /" + list.evidence.Path + ", or add Ec2 to it.",
+				Subject:  list.subject(),
 				Evidence: list.evidence,
 			}}, nil
 		}
@@ -474,6 +500,7 @@ func (m *Machine) judgeDatasources(identify bool, policy identifyPolicy, lists d
 	s := cloudInitSwitch{
 		What:     "has no datasource that finds anything on EC2: " + inForce.evidence.Data,
 		Remedy:   "Remove the datasource_list from /" + inForce.evidence.Path + ", or add Ec2 to it.",
+		Subject:  inForce.subject(),
 		Evidence: inForce.evidence,
 	}
 	if slices.Contains(inForce.names, "None") {
@@ -498,6 +525,7 @@ func (m *Machine) offByNextCommandLine(lines []bootLine) ([]cloudInitSwitch, err
 				What:     fmt.Sprintf("will be turned off when the boot loader's configuration is made again: %s in /%s", word, line.Evidence.Path),
 				Remedy:   fmt.Sprintf("Remove %s from /%s.", word, line.Evidence.Path),
 				Doubt:    true,
+				Subject:  wordSubject(word),
 				Evidence: line.Evidence,
 			}}, nil
 		}

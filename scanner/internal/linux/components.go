@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/coldcheck/coldcheck/scanner/internal/packages"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -14,6 +15,7 @@ import (
 // and the units that start it.
 type component struct {
 	Title    string
+	Known    string            // the name of its package, if that is installed without a version in it
 	Package  *packages.Package // nil if it is not installed
 	Listed   requirement.Evidence
 	Err      error  // why it is not known whether the package is installed
@@ -66,7 +68,7 @@ var (
 )
 
 func (m *Machine) component(rule componentRule) (component, error) {
-	c := component{Title: rule.title, Every: rule.every}
+	c := component{Title: rule.title, Known: strings.TrimSuffix(rule.packages[0], "*"), Every: rule.every}
 	c.Package, c.Listed, c.Err = m.installed(rule.packages...)
 	units, err := m.Units()
 	if err != nil {
@@ -94,10 +96,11 @@ func (m *Machine) component(rule componentRule) (component, error) {
 
 // A trouble is why a component does not run, and what to do about it.
 type trouble struct {
-	What   string // "" if nothing speaks against the component
-	Remedy string // "" for the requirement's own
-	Doubt  bool   // it depends on the boot
-	Fault  bool   // the unit is enabled, and something else keeps it from running
+	What    string // "" if nothing speaks against the component
+	Remedy  string // "" for the requirement's own
+	Doubt   bool   // it depends on the boot
+	Fault   bool   // the unit is enabled, and something else keeps it from running
+	Subject requirement.Subject
 }
 
 // trouble says what speaks against the component, and what its evidence is. An
@@ -108,16 +111,27 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 		evidence = append(evidence, c.Listed)
 	}
 	if c.Package == nil && c.Err == nil {
-		return trouble{What: c.Title + " is not installed"}, evidence, nil
+		return trouble{
+			What:    c.Title + " is not installed",
+			Subject: requirement.Subject{Kind: requirement.SubjectPackage, ID: c.Known, Name: c.Title, Reason: requirement.ReasonMissing},
+		}, evidence, nil
 	}
 	unread := c.Err
 	if len(c.Programs) > 0 {
 		i := slices.IndexFunc(c.Programs, func(f File) bool { return f.Exists && !f.Dir })
 		if i < 0 {
-			return trouble{What: c.Title + " has no program: /" + c.Programs[0].Evidence.Path + " does not exist"}, append(evidence, c.Programs[0].Evidence), nil
+			ev := c.Programs[0].Evidence
+			return trouble{
+				What:    c.Title + " has no program: /" + ev.Path + " does not exist",
+				Subject: fileSubject(ev, requirement.ReasonMissing),
+			}, append(evidence, ev), nil
 		}
 		if c.Programs[i].Size == 0 {
-			return trouble{What: c.Title + " has no program: /" + c.Programs[i].Evidence.Path + " is empty"}, append(evidence, c.Programs[i].Evidence), nil
+			ev := c.Programs[i].Evidence
+			return trouble{
+				What:    c.Title + " has no program: /" + ev.Path + " is empty",
+				Subject: fileSubject(ev, requirement.ReasonDamaged),
+			}, append(evidence, ev), nil
 		}
 		evidence = append(evidence, c.Programs[i].Evidence)
 	}
@@ -153,7 +167,10 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 	case len(off) > 0:
 		return off[0].trouble(c.Title), append(evidence, off[0].evidence()...), nil
 	}
-	return trouble{What: c.Title + " has no unit: " + c.Units[0].Name + " does not exist"}, append(evidence, c.Units[0].File), nil
+	return trouble{
+		What:    c.Title + " has no unit: " + c.Units[0].Name + " does not exist",
+		Subject: unitSubject(c.Units[0].Name, requirement.ReasonMissing, ""),
+	}, append(evidence, c.Units[0].File), nil
 }
 
 // starts says whether the default target starts the unit and nothing keeps it
@@ -163,23 +180,30 @@ func (u componentUnit) starts() bool { return u.State == unitEnabled && u.Fault.
 // trouble says why the unit does not start, and what mends that.
 func (u componentUnit) trouble(title string) trouble {
 	t := trouble{What: title + ": " + u.describe()}
+	reason, value := requirement.ReasonBlocked, u.Why
 	switch u.State {
 	case unitMasked:
+		reason = requirement.ReasonMasked
 		t.Remedy = fmt.Sprintf("sudo systemctl unmask %s && sudo systemctl enable %s", u.Name, u.Name)
 		if u.Why != "" {
+			reason = requirement.ReasonBoot
 			t.Remedy = "Take " + u.Why + " out of the boot loader's configuration, and update the boot loader."
 		}
 	case unitDisabled:
+		reason = requirement.ReasonDisabled
 		t.Remedy = "sudo systemctl enable " + u.Name
 	case unitStatic:
+		reason = requirement.ReasonDisabled
 		t.What += ", not enabled"
 		t.Remedy = "sudo systemctl enable " + u.Name
 	case unitRefused, unitUnreached:
 		t.Remedy = fmt.Sprintf("sudo systemctl cat %s; systemctl get-default; systemctl list-dependencies --reverse %s. Mend what the message names, and restart the WorkSpace.", u.Name, u.Name)
 	case unitSometimes:
+		reason = requirement.ReasonBoot
 		t.Doubt = true
 		t.Remedy = "Remove the boot entry that does not start it, or what that entry's kernel command line says."
 	case unitEnabled:
+		value = u.Fault.Why
 		t.Fault = true
 		t.What = fmt.Sprintf("%s: %s is enabled but does not start: %s", title, u.Name, u.Fault.Why)
 		if t.Doubt = !u.Fault.Certain; t.Doubt {
@@ -187,6 +211,7 @@ func (u componentUnit) trouble(title string) trouble {
 		}
 		t.Remedy = fmt.Sprintf("sudo systemctl cat %s; mend or remove what the message names, then restart the WorkSpace.", u.Name)
 	}
+	t.Subject = unitSubject(u.Name, reason, value)
 	return t
 }
 
@@ -208,10 +233,10 @@ func judgeComponent(c component, missing []string) requirement.Outcome {
 	case err != nil:
 		o = requirement.Unreadable(err, evidence...)
 	case trouble.What != "" && trouble.Doubt:
-		o = requirement.Warn(trouble.What, evidence...)
+		o = requirement.Warn(trouble.What, evidence...).About(trouble.Subject)
 		o.Remediation = trouble.Remedy
 	case trouble.What != "":
-		o = requirement.Fail(trouble.What, evidence...)
+		o = requirement.Fail(trouble.What, evidence...).About(trouble.Subject)
 		o.Remediation = trouble.Remedy
 	default:
 		o = requirement.Pass(fmt.Sprintf("%s %s, enabled", c.Title, version(*c.Package)), evidence...)
@@ -288,7 +313,7 @@ func judgeProtocols(pcoip, dcv component, missing []string) requirement.Outcome 
 		return second
 	case pcoip.Package == nil && pcoip.Err == nil && dcv.Package == nil && dcv.Err == nil:
 		first.Message = "neither the PCoIP agent nor the DCV server is installed"
-		return first.With(dcv.Listed)
+		return first.With(dcv.Listed).About(second.Subjects...)
 	}
 	return first
 }

@@ -37,3 +37,21 @@ func folderEvidence(role, name string) requirement.Evidence {
 func volumeEvidence(role string) requirement.Evidence {
 	return requirement.Evidence{Kind: requirement.KindVolume, Origin: requirement.OriginDisk, Found: true, Source: role}
 }
+
+// unitSubject is a unit that a finding is about, and what keeps it from starting.
+func unitSubject(name string, reason requirement.Reason, why string) requirement.Subject {
+	return requirement.Subject{Kind: requirement.SubjectUnit, ID: name, Reason: reason, Value: why}
+}
+
+// fileSubject is the file or folder of a piece of evidence as the subject of a
+// finding.
+func fileSubject(ev requirement.Evidence, reason requirement.Reason) requirement.Subject {
+	s := requirement.Subject{Kind: requirement.SubjectFile, ID: ev.Path, Reason: reason}
+	if ev.Kind == requirement.KindFolder {
+		s.Kind = requirement.SubjectFolder
+	}
+	if ev.Source != "root" {
+		s.Value = ev.Source
+	}
+	return s
+}

@@ -104,7 +104,11 @@ func judgeFirewall(all []firewall, unread error, needed []port) requirement.Outc
 		names = append(names, f.Name)
 		evidence = append(evidence, f.Evidence)
 		if blocked := f.with(needed, func(o outcome) bool { return o == outDrop }); len(blocked) > 0 {
-			return requirement.Warn(f.Name+" does not let in "+strings.Join(blocked, ", "), f.Evidence)
+			o := requirement.Warn(f.Name+" does not let in "+strings.Join(blocked, ", "), f.Evidence)
+			for _, p := range blocked {
+				o = o.About(requirement.Subject{Kind: requirement.SubjectPort, ID: p, Reason: requirement.ReasonBlocked, Value: f.Name})
+			}
+			return o
 		}
 	}
 	if unread != nil {

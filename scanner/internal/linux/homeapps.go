@@ -26,6 +26,7 @@ var appsOutsideHome = entry{
 // An inHome thing is a program that lies below /home, and where that was read.
 type inHome struct {
 	What     string
+	Subject  requirement.Subject
 	Evidence requirement.Evidence
 }
 
@@ -41,7 +42,17 @@ type homeFindings struct {
 // maxNamed bounds how many things of one kind are named.
 const maxNamed = 100
 
-func (f *homeFindings) add(list *[]inHome, what string, ev requirement.Evidence) {
+// homeProgram is a program, a library or a folder of them in /home.
+func homeProgram(p string) requirement.Subject {
+	return requirement.Subject{Kind: requirement.SubjectProgram, ID: p, Reason: requirement.ReasonPresent}
+}
+
+// homePackage is a package that has a file in /home, or where a link leads there.
+func homePackage(name, file string) requirement.Subject {
+	return requirement.Subject{Kind: requirement.SubjectPackage, ID: name, Reason: requirement.ReasonPresent, Value: file}
+}
+
+func (f *homeFindings) add(list *[]inHome, what string, about requirement.Subject, ev requirement.Evidence) {
 	if len(*list) >= maxNamed {
 		if list == &f.Installed {
 			f.more++
@@ -54,7 +65,7 @@ func (f *homeFindings) add(list *[]inHome, what string, ev requirement.Evidence)
 			return
 		}
 	}
-	*list = append(*list, inHome{what, ev})
+	*list = append(*list, inHome{what, about, ev})
 }
 
 // isHome says whether a path lies below /home; /home itself is the system's.
@@ -88,12 +99,16 @@ func (m *Machine) decideHomeApps() requirement.Outcome {
 
 // judgeHomeApps decides linux.apps.outside-home.
 func judgeHomeApps(f homeFindings) requirement.Outcome {
+	var subjects []requirement.Subject
 	describe := func(list []inHome) (string, []requirement.Evidence) {
 		var what []string
 		var evidence []requirement.Evidence
 		for _, i := range list {
 			what = append(what, i.What)
 			evidence = append(evidence, i.Evidence)
+			if !slices.Contains(subjects, i.Subject) {
+				subjects = append(subjects, i.Subject)
+			}
 		}
 		return prose.Some(what), evidence
 	}
@@ -104,7 +119,7 @@ func judgeHomeApps(f homeFindings) requirement.Outcome {
 		if f.more > 0 {
 			what += fmt.Sprintf(", and %d more that are not listed", f.more)
 		}
-		o = requirement.Fail("installed in /home, which image creation removes: "+what, evidence...)
+		o = requirement.Fail("installed in /home, which image creation removes: "+what, evidence...).About(subjects...)
 	case len(f.Missed)+len(f.Own) > 0:
 		what, evidence := describe(f.Missed)
 		message := "led to /home, which image creation removes: " + what
@@ -119,7 +134,7 @@ func judgeHomeApps(f homeFindings) requirement.Outcome {
 			}
 			message += "users keep programs in their homes, which image creation removes: " + own
 		}
-		o = requirement.Warn(message, evidence...)
+		o = requirement.Warn(message, evidence...).About(subjects...)
 	default:
 		message := "nothing that the system executes or loads leads into /home, and no user keeps programs there"
 		named, evidence := describe(f.Named)
@@ -228,13 +243,13 @@ func (s *homeSearch) path(p commandPath, c commandContext, by commandSource) err
 	}
 	switch {
 	case !p.Executed:
-		s.add(&s.Named, what+" (data)", by.Evidence)
+		s.add(&s.Named, what+" (data)", homeProgram(h.Home), by.Evidence)
 	case by.Idle && !h.Exists:
-		s.add(&s.Named, what+" (not there)", by.Evidence)
+		s.add(&s.Named, what+" (not there)", homeProgram(h.Home), by.Evidence)
 	case by.Own:
-		s.add(&s.Missed, what, by.Evidence)
+		s.add(&s.Missed, what, homeProgram(h.Home), by.Evidence)
 	default:
-		s.add(&s.Installed, what, by.Evidence)
+		s.add(&s.Installed, what, homeProgram(h.Home), by.Evidence)
 	}
 	return nil
 }
@@ -375,11 +390,11 @@ func (s *homeSearch) packages() error {
 			// Nothing of an empty folder is missed.
 			if f, err := s.tree.file(p); err == nil && f.Dir {
 				if entries, _, err := s.tree.list(p); err == nil && len(entries) == 0 {
-					s.add(&s.Named, p+" of package "+owner.Name+" (an empty folder)", ev)
+					s.add(&s.Named, p+" of package "+owner.Name+" (an empty folder)", homePackage(owner.Name, p), ev)
 					continue
 				}
 			}
-			s.add(&s.Installed, p+" of package "+owner.Name, ev)
+			s.add(&s.Installed, p+" of package "+owner.Name, homePackage(owner.Name, p), ev)
 		}
 	}
 	// Files elsewhere may lie in /home by a link or a bind mount.
@@ -393,7 +408,8 @@ func (s *homeSearch) packages() error {
 			if owner.IsInstalled() && p != folder {
 				ev := s.ofPackages(db)
 				ev.Value, ev.Data, ev.Time = owner.Name, p, owner.Installed.UTC()
-				s.add(&s.Installed, fmt.Sprintf("%s of package %s (%s leads to %s)", p, owner.Name, folder, home), ev)
+				what := fmt.Sprintf("%s of package %s (%s leads to %s)", p, owner.Name, folder, home)
+				s.add(&s.Installed, what, homePackage(owner.Name, p), ev)
 				break
 			}
 		}
@@ -470,7 +486,7 @@ func (s *homeSearch) accounts() error {
 		ev := f.Evidence
 		ev.Data = strings.Join([]string{fields[0], fields[2], fields[5]}, ":")
 		if home.Exists {
-			s.add(&s.Installed, fields[5]+" of the service account "+fields[0], ev)
+			s.add(&s.Installed, fields[5]+" of the service account "+fields[0], homeProgram(h.Home), ev)
 		}
 	}
 	return nil

@@ -62,7 +62,7 @@ func (s *homeSearch) ownPrograms() error {
 			if err != nil {
 				return err
 			}
-			s.add(&s.Own, w.first, f.Evidence)
+			s.add(&s.Own, w.first, homeProgram(w.first), f.Evidence)
 		}
 		if len(lone) < maxNamed {
 			lone = append(lone, w.lone...)
@@ -73,7 +73,7 @@ func (s *homeSearch) ownPrograms() error {
 		if err != nil {
 			return err
 		}
-		s.add(&s.Named, p+" (a single program)", f.Evidence)
+		s.add(&s.Named, p+" (a single program)", homeProgram(p), f.Evidence)
 	}
 	return nil
 }

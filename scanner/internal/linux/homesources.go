@@ -160,9 +160,9 @@ func (s *homeSearch) wants(units *unitSet) error {
 			// It is the name of the link that counts: where the unit's file lies
 			// elsewhere, the link's target is not read.
 			if u := units.get(l.Name); u.State != unitMissing || !h.Exists {
-				s.add(&s.Named, what, l.Evidence)
+				s.add(&s.Named, what, homeProgram(h.Home), l.Evidence)
 			} else {
-				s.add(&s.Installed, what, l.Evidence)
+				s.add(&s.Installed, what, homeProgram(h.Home), l.Evidence)
 			}
 		}
 	}
@@ -285,7 +285,7 @@ func (s *homeSearch) linkTo(p string, h homePath) error {
 	}
 	what := fmt.Sprintf("%s by the link %s", h.Home, p)
 	if !h.Exists {
-		s.add(&s.Named, what+" (not there)", f.Evidence)
+		s.add(&s.Named, what+" (not there)", homeProgram(h.Home), f.Evidence)
 		return nil
 	}
 	target, err := s.tree.file(p)
@@ -295,11 +295,11 @@ func (s *homeSearch) linkTo(p string, h homePath) error {
 			return err
 		}
 		if programs == "" {
-			s.add(&s.Named, what+" (no programs)", f.Evidence)
+			s.add(&s.Named, what+" (no programs)", homeProgram(h.Home), f.Evidence)
 			return nil
 		}
 	}
-	s.add(&s.Installed, what, f.Evidence)
+	s.add(&s.Installed, what, homeProgram(h.Home), f.Evidence)
 	return nil
 }
 

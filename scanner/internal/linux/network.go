@@ -73,6 +73,7 @@ const mostEvidence = 20
 func judgeNetwork(all []addressing, unread error) (o requirement.Outcome, ok bool) {
 	var fixed, none, dynamic, aside []string
 	var bad, good []requirement.Evidence
+	var adapters []requirement.Subject
 	quote := func(list []requirement.Evidence, ev requirement.Evidence) []requirement.Evidence {
 		if len(list) < mostEvidence {
 			list = append(list, ev)
@@ -93,9 +94,11 @@ func judgeNetwork(all []addressing, unread error) (o requirement.Outcome, ok boo
 		case a.Fixed != "":
 			fixed = append(fixed, a.Name+" ("+a.Fixed+")")
 			bad = quote(bad, a.Evidence)
+			adapters = append(adapters, adapterSubject(a.Name, requirement.ReasonStatic, a.Fixed))
 		case a.None:
 			none = append(none, a.Name)
 			bad = quote(bad, a.Evidence)
+			adapters = append(adapters, adapterSubject(a.Name, requirement.ReasonNoAddress, ""))
 		default:
 			dynamic = append(dynamic, a.Name)
 			good = quote(good, a.Evidence)
@@ -109,7 +112,7 @@ func judgeNetwork(all []addressing, unread error) (o requirement.Outcome, ok boo
 		if len(none) > 0 {
 			says = append(says, prose.Count(len(none), "interface is", "interfaces are")+" configured without DHCP and without an address: "+prose.Some(none))
 		}
-		o = requirement.Warn(strings.Join(says, "; "), bad...)
+		o = requirement.Warn(strings.Join(says, "; "), bad...).About(adapters...)
 	} else if unread = errors.Join(unread, doubt); unread != nil {
 		o = requirement.Unreadable(unread)
 	} else if len(dynamic) > 0 {
@@ -121,6 +124,10 @@ func judgeNetwork(all []addressing, unread error) (o requirement.Outcome, ok boo
 		o.Details = map[string][]string{"not_judged": aside}
 	}
 	return o, true
+}
+
+func adapterSubject(name string, reason requirement.Reason, value string) requirement.Subject {
+	return requirement.Subject{Kind: requirement.SubjectAdapter, ID: name, Reason: reason, Value: value}
 }
 
 // unconfigured decides where no interface is configured: NetworkManager and

@@ -39,6 +39,7 @@ var antivirusUnits = []string{
 func judgeAntivirus(units *unitSet) requirement.Outcome {
 	var on, off []string
 	var evidence, offEvidence []requirement.Evidence
+	var starting []requirement.Subject
 	unread := units.err
 	for _, u := range units.all() {
 		name := strings.TrimSuffix(u.Name, path.Ext(u.Name))
@@ -51,6 +52,7 @@ func judgeAntivirus(units *unitSet) requirement.Outcome {
 		case u.State == unitEnabled || u.State == unitSometimes:
 			on = append(on, u.Name)
 			evidence = append(evidence, u.WantedBy...)
+			starting = append(starting, u.enabledBy()...)
 		case u.State != unitMissing:
 			off = append(off, u.describe())
 			offEvidence = append(offEvidence, u.File)
@@ -58,13 +60,30 @@ func judgeAntivirus(units *unitSet) requirement.Outcome {
 	}
 	switch {
 	case len(on) > 0:
-		return requirement.Warn("antivirus is enabled: "+prose.Some(on), evidence...)
+		return requirement.Warn("antivirus is enabled: "+prose.Some(on), evidence...).About(starting...)
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(off) > 0:
 		return requirement.Pass("antivirus does not start: "+prose.Some(off), offEvidence...)
 	}
 	return requirement.Pass("no unit of a known antivirus program")
+}
+
+// enabledBy names what makes the unit start: the unit as a link on the root volume
+// names it, which disabling removes, and the unit itself where something else
+// pulls it in.
+func (u Unit) enabledBy() []requirement.Subject {
+	var list []requirement.Subject
+	for _, ev := range u.WantedBy {
+		s := unitSubject(path.Base(ev.Path), requirement.ReasonEnabled, "")
+		if folder := path.Ext(path.Dir(ev.Path)); ev.Source != "root" || folder != ".wants" && folder != ".requires" {
+			s = unitSubject(u.Name, requirement.ReasonPulledIn, "")
+		}
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 var bpUpdates = entry{
@@ -136,6 +155,7 @@ var cachePlaces = []string{
 func (m *Machine) decideCache() requirement.Outcome {
 	var names []string
 	var evidence []requirement.Evidence
+	var kept []requirement.Subject
 	for _, p := range cachePlaces {
 		f, err := m.tree.file(p)
 		if err != nil {
@@ -155,9 +175,10 @@ func (m *Machine) decideCache() requirement.Outcome {
 		}
 		names = append(names, p)
 		evidence = append(evidence, f.Evidence)
+		kept = append(kept, fileSubject(f.Evidence, requirement.ReasonPresent))
 	}
 	if len(names) > 0 {
-		return requirement.Warn("cached data of root would enter the image: "+prose.Some(names), evidence...)
+		return requirement.Warn("cached data of root would enter the image: "+prose.Some(names), evidence...).About(kept...)
 	}
 	return requirement.Pass("no cached data of root was found")
 }

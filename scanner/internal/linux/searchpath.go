@@ -93,7 +93,7 @@ func (s *homeSearch) searchPaths() error {
 			continue
 		}
 		if h.Home != "" {
-			s.add(&s.Installed, h.Home+", which the profile reads through "+p, fileEvidence("root", p[1:]))
+			s.add(&s.Installed, h.Home+", which the profile reads through "+p, homeProgram(h.Home), fileEvidence("root", p[1:]))
 			continue
 		}
 		commands, f, err := readParsed(&s.tree, p, maxScript, "shell", func(data []byte) ([]shellCommand, error) {
@@ -123,7 +123,7 @@ func (s *homeSearch) searchPath(folder, p string, ev requirement.Evidence) error
 		return err
 	}
 	if h.Home != "" {
-		s.add(&s.Installed, h.Home+" in the PATH of "+p, ev)
+		s.add(&s.Installed, h.Home+" in the PATH of "+p, homeProgram(h.Home), ev)
 	}
 	return nil
 }
