@@ -121,6 +121,12 @@ func TestFixers(t *testing.T) {
 		e.Source = source
 		return e
 	}
+	unit := func(name string, reason requirement.Reason) []requirement.Subject {
+		return about(requirement.SubjectUnit, name, reason, "")
+	}
+	folder := func(name string) []requirement.Subject {
+		return about(requirement.SubjectFolder, name, requirement.ReasonPresent, "")
+	}
 	for name, c := range map[string]struct {
 		id, message, remediation string
 		status                   requirement.Status // "" for failed
@@ -162,32 +168,37 @@ func TestFixers(t *testing.T) {
 		"a temporary profile":                 {id: "win.profile.single", message: extra + " (temporary)", evidence: evidence{value(software, list+sid, "ProfileImagePath", `C:\x`)}, about: profile(sid, requirement.ReasonTemporary)},
 		"a profile and a temporary one, beyond what the message names": {id: "win.profile.single", message: extra + " and 1 more",
 			evidence: evidence{value(software, list+sid, "ProfileImagePath", `C:\Users\deploy`), value(software, list+sid+"0", "ProfileImagePath", `C:\Users\TEMP.CORP.000`)}, changes: 1, byHand: true, has: "$user[0].Delete()", about: slices.Concat(profile(sid, requirement.ReasonExtra), profile(sid+"0", requirement.ReasonTemporary))},
-		"only a temporary one":                {id: "win.profile.single", message: extra, evidence: evidence{value(software, list+sid, "ProfileImagePath", `C:\Users\TEMP`)}, about: profile(sid, requirement.ReasonTemporary)},
-		"a temporary one by its note":         {id: "win.profile.single", message: extra, evidence: evidence{note(value(software, list+sid, "ProfileImagePath", `C:\Users\x`), "a temporary profile")}, about: profile(sid, requirement.ReasonTemporary)},
-		"profiles of which one is the user's": {id: "win.profile.single", message: "more than one profile may be the user's: a, b", evidence: evidence{value(software, list+sid, "ProfileImagePath", `C:\x`)}, about: profile(sid, requirement.ReasonAmbiguous)},
-		"a Path":                              {id: "win.env.path", evidence: evidence{value(systemHive, `C\Environment`, "Path", "x")}, changes: 2, has: `'\System32')`, about: about(requirement.SubjectSetting, "Path", requirement.ReasonValue, "x")},
-		"a Path that is not expanded":         {id: "win.env.path", message: "x; its type is REG_SZ, so", evidence: evidence{value(systemHive, `C\Environment`, "Path", "x")}, about: about(requirement.SubjectSetting, "Path", requirement.ReasonDamaged, "x")},
-		"no Path":                             {id: "win.env.path", evidence: evidence{note(value(systemHive, `C\Environment`, "Path", ""), "not found")}, about: about(requirement.SubjectSetting, "Path", requirement.ReasonMissing, "")},
-		"TLS 1.2 on a later Windows":          {id: "win.tls.tls12", evidence: evidence{value(systemHive, tls+`TLS 1.2\Server`, "Enabled", "0")}, changes: 4, has: "Windows has the protocol on", about: about(requirement.SubjectProtocol, "TLS 1.2", requirement.ReasonDisabled, "Server")},
-		"TLS 1.2 on Windows 7":                {id: "win.tls.tls12", version: "6.1.7601", evidence: evidence{note(value(systemHive, tls+`TLS 1.2\Client`, "Enabled", ""), "not found")}, changes: 4, has: "if ($found -ne $null -and $found -ne 0)", about: about(requirement.SubjectProtocol, "TLS 1.2", requirement.ReasonDisabled, "Client")},
-		"evidence of another protocol":        {id: "win.tls.tls12", evidence: evidence{value(systemHive, tls+`SSL 2.0\Server`, "Enabled", "0")}, about: about(requirement.SubjectProtocol, "SSL 2.0", requirement.ReasonDisabled, "Server")},
-		"SSL 3.0":                             {id: "win.tls.ssl3", evidence: evidence{value(systemHive, tls+`SSL 3.0\Server`, "Enabled", "0")}, changes: 4, has: "DeleteValue('Enabled')", about: about(requirement.SubjectProtocol, "SSL 3.0", requirement.ReasonDisabled, "Server")},
-		"a staged package":                    {id: "win.appx.staged", evidence: evidence{{Source: "root", Path: "x.srd", Value: "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe"}, {Source: "root", Path: "x.srd", Value: "PackageUser.DeploymentState"}}, changes: 1, has: "Remove-AppxPackage -Package 'Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe'", about: about(requirement.SubjectPackage, "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe", requirement.ReasonStaged, "")},
-		"a package of another form":           {id: "win.appx.staged", evidence: evidence{{Source: "root", Path: "x.srd", Value: "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe; calc"}}, about: about(requirement.SubjectPackage, "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe; calc", requirement.ReasonStaged, "")},
-		"a package on Windows 7":              {id: "win.appx.staged", version: "6.1.7601", evidence: evidence{{Source: "root", Path: "x.srd", Value: "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe"}}, about: about(requirement.SubjectPackage, "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe", requirement.ReasonStaged, "")},
-		"a unit":                              {id: "linux.component.skylight", remediation: "sudo systemctl enable skylight-agent.service", changes: 1, has: "systemctl enable -- skylight-agent.service"},
-		"a masked unit":                       {id: "linux.component.skylight", remediation: "sudo systemctl unmask skylight-agent.service && sudo systemctl enable skylight-agent.service", changes: 1, has: "systemctl unmask -- skylight-agent.service && systemctl enable"},
-		"a unit of another component":         {id: "linux.component.skylight", remediation: "sudo systemctl enable sshd.service"},
-		"two units":                           {id: "linux.component.skylight", remediation: "sudo systemctl unmask sshd.service && sudo systemctl enable skylight-agent.service"},
-		"something else to do":                {id: "linux.component.skylight", remediation: "sudo systemctl enable skylight-agent.service; reboot"},
-		"antivirus":                           {id: "linux.bp.antivirus", status: requirement.Warning, evidence: evidence{{Source: "root", Path: wants + "ds_agent.service"}, {Source: "root", Path: "etc/systemd/system/graphical.target.wants/ds_agent.service"}}, changes: 1, has: "systemctl disable -- ds_agent.service"},
-		"a unit whose name is an option":      {id: "linux.bp.antivirus", status: requirement.Warning, evidence: evidence{{Source: "root", Path: wants + "--now.service"}}},
-		"a unit whose name is code":           {id: "linux.bp.antivirus", status: requirement.Warning, evidence: evidence{{Source: "root", Path: wants + "a$(calc).service"}}},
-		"a file that enables nothing":         {id: "linux.bp.antivirus", status: requirement.Warning, evidence: evidence{{Source: "root", Path: "etc/x/sshd.service"}}},
-		"a cache":                             {id: "linux.bp.cache", status: requirement.Warning, evidence: evidence{{Source: "root", Path: "root/.cache"}}, changes: 1, has: "rm -rf -- /root/.cache"},
-		"a cache that is none":                {id: "linux.bp.cache", status: requirement.Warning, evidence: evidence{{Source: "root", Path: "root/.cache"}, {Source: "root", Path: "root/.cache/../../etc"}}},
-		"a cache on the user volume":          {id: "linux.bp.cache", status: requirement.Warning, evidence: evidence{{Source: "user", Path: "root/.cache"}}},
-		"a finding that no script fixes":      {id: "win.disk.c-free", evidence: evidence{{Source: "root", Path: "$Bitmap"}}},
+		"only a temporary one":                 {id: "win.profile.single", message: extra, evidence: evidence{value(software, list+sid, "ProfileImagePath", `C:\Users\TEMP`)}, about: profile(sid, requirement.ReasonTemporary)},
+		"a temporary one by its note":          {id: "win.profile.single", message: extra, evidence: evidence{note(value(software, list+sid, "ProfileImagePath", `C:\Users\x`), "a temporary profile")}, about: profile(sid, requirement.ReasonTemporary)},
+		"profiles of which one is the user's":  {id: "win.profile.single", message: "more than one profile may be the user's: a, b", evidence: evidence{value(software, list+sid, "ProfileImagePath", `C:\x`)}, about: profile(sid, requirement.ReasonAmbiguous)},
+		"a Path":                               {id: "win.env.path", evidence: evidence{value(systemHive, `C\Environment`, "Path", "x")}, changes: 2, has: `'\System32')`, about: about(requirement.SubjectSetting, "Path", requirement.ReasonValue, "x")},
+		"a Path that is not expanded":          {id: "win.env.path", message: "x; its type is REG_SZ, so", evidence: evidence{value(systemHive, `C\Environment`, "Path", "x")}, about: about(requirement.SubjectSetting, "Path", requirement.ReasonDamaged, "x")},
+		"no Path":                              {id: "win.env.path", evidence: evidence{note(value(systemHive, `C\Environment`, "Path", ""), "not found")}, about: about(requirement.SubjectSetting, "Path", requirement.ReasonMissing, "")},
+		"TLS 1.2 on a later Windows":           {id: "win.tls.tls12", evidence: evidence{value(systemHive, tls+`TLS 1.2\Server`, "Enabled", "0")}, changes: 4, has: "Windows has the protocol on", about: about(requirement.SubjectProtocol, "TLS 1.2", requirement.ReasonDisabled, "Server")},
+		"TLS 1.2 on Windows 7":                 {id: "win.tls.tls12", version: "6.1.7601", evidence: evidence{note(value(systemHive, tls+`TLS 1.2\Client`, "Enabled", ""), "not found")}, changes: 4, has: "if ($found -ne $null -and $found -ne 0)", about: about(requirement.SubjectProtocol, "TLS 1.2", requirement.ReasonDisabled, "Client")},
+		"evidence of another protocol":         {id: "win.tls.tls12", evidence: evidence{value(systemHive, tls+`SSL 2.0\Server`, "Enabled", "0")}, about: about(requirement.SubjectProtocol, "SSL 2.0", requirement.ReasonDisabled, "Server")},
+		"SSL 3.0":                              {id: "win.tls.ssl3", evidence: evidence{value(systemHive, tls+`SSL 3.0\Server`, "Enabled", "0")}, changes: 4, has: "DeleteValue('Enabled')", about: about(requirement.SubjectProtocol, "SSL 3.0", requirement.ReasonDisabled, "Server")},
+		"a staged package":                     {id: "win.appx.staged", evidence: evidence{{Source: "root", Path: "x.srd", Value: "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe"}, {Source: "root", Path: "x.srd", Value: "PackageUser.DeploymentState"}}, changes: 1, has: "Remove-AppxPackage -Package 'Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe'", about: about(requirement.SubjectPackage, "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe", requirement.ReasonStaged, "")},
+		"a package of another form":            {id: "win.appx.staged", evidence: evidence{{Source: "root", Path: "x.srd", Value: "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe; calc"}}, about: about(requirement.SubjectPackage, "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe; calc", requirement.ReasonStaged, "")},
+		"a package on Windows 7":               {id: "win.appx.staged", version: "6.1.7601", evidence: evidence{{Source: "root", Path: "x.srd", Value: "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe"}}, about: about(requirement.SubjectPackage, "Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe", requirement.ReasonStaged, "")},
+		"a unit":                               {id: "linux.component.skylight", about: unit("skylight-agent.service", requirement.ReasonDisabled), changes: 1, has: "systemctl enable -- skylight-agent.service"},
+		"a masked unit":                        {id: "linux.component.skylight", about: unit("skylight-agent.service", requirement.ReasonMasked), changes: 1, has: "systemctl unmask -- skylight-agent.service && systemctl enable"},
+		"a unit of another component":          {id: "linux.component.skylight", about: unit("sshd.service", requirement.ReasonDisabled)},
+		"two units":                            {id: "linux.component.skylight", about: append(unit("sshd.service", requirement.ReasonMasked), unit("skylight-agent.service", requirement.ReasonDisabled)...)},
+		"something else to do":                 {id: "linux.component.skylight", about: unit("skylight-agent.service", requirement.ReasonBlocked)},
+		"a unit that the kernel masks":         {id: "linux.component.skylight", about: unit("skylight-agent.service", requirement.ReasonBoot)},
+		"a service of that name":               {id: "linux.component.skylight", about: []requirement.Subject{{Kind: requirement.SubjectService, ID: "skylight-agent.service", Reason: requirement.ReasonDisabled}}},
+		"a unit in a report of no subjects":    {id: "linux.component.skylight", remediation: "sudo systemctl enable skylight-agent.service"},
+		"antivirus":                            {id: "linux.bp.antivirus", status: requirement.Warning, about: unit("ds_agent.service", requirement.ReasonEnabled), changes: 1, has: "systemctl disable -- ds_agent.service"},
+		"a unit whose name is an option":       {id: "linux.bp.antivirus", status: requirement.Warning, about: unit("--now.service", requirement.ReasonEnabled)},
+		"a unit whose name is code":            {id: "linux.bp.antivirus", status: requirement.Warning, about: unit("a$(calc).service", requirement.ReasonEnabled)},
+		"a file that enables nothing":          {id: "linux.bp.antivirus", status: requirement.Warning, about: unit("sshd.service", requirement.ReasonPulledIn)},
+		"antivirus in a report of no subjects": {id: "linux.bp.antivirus", status: requirement.Warning, evidence: evidence{{Source: "root", Path: wants + "ds_agent.service"}}},
+		"a cache":                              {id: "linux.bp.cache", status: requirement.Warning, about: folder("root/.cache"), changes: 1, has: "rm -rf -- /root/.cache"},
+		"a cache that is none":                 {id: "linux.bp.cache", status: requirement.Warning, about: append(folder("root/.cache"), folder("root/.cache/../../etc")...)},
+		"a cache on the user volume":           {id: "linux.bp.cache", status: requirement.Warning, about: []requirement.Subject{{Kind: requirement.SubjectFolder, ID: "root/.cache", Reason: requirement.ReasonPresent, Value: "user"}}},
+		"a cache in a report of no subjects":   {id: "linux.bp.cache", status: requirement.Warning, evidence: evidence{{Source: "root", Path: "root/.cache"}}},
+		"a finding that no script fixes":       {id: "win.disk.c-free", evidence: evidence{{Source: "root", Path: "$Bitmap"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := requirement.Finding{
