@@ -20,6 +20,7 @@ import (
 // and are opened by these names too. Names are compared byte by byte, but
 // without regard to case in a directory that has the casefold flag.
 type FS struct {
+	account *opening.Account
 	core    *unixfs.FS[uint32, inode]
 	disk    *device
 	super   superblock
@@ -102,12 +103,15 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, 
 	if o.Readers <= 0 {
 		o.Readers = max(2, runtime.GOMAXPROCS(0))
 	}
-	reader := opening.NewReader(ctx, r)
+	reader, account := opening.NewReader(ctx, r), &opening.Account{Ask: o.Reserve}
+	if o.Reserve != nil {
+		o.Reserve = account.Reserve
+	}
 	super, note, err := firstSuperblock(reader, size)
 	if err != nil {
 		return nil, err
 	}
-	f := &FS{options: o, super: super, adopted: map[uint32]uint32{}}
+	f := &FS{account: account, options: o, super: super, adopted: map[uint32]uint32{}}
 	f.usage = sync.OnceValues(f.computeUsage)
 	f.index = sync.OnceValues(f.buildIndex)
 	held := groupCost * int64(super.groups)
@@ -173,6 +177,10 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, 
 	}
 	return f, nil
 }
+
+// Close gives back what was taken of Options.Reserve, whose error it returns. The
+// volume must not be used afterwards. Without Reserve there is nothing to close.
+func (f *FS) Close() error { return f.account.Close() }
 
 func (f *FS) note(format string, args ...any) {
 	f.mu.Lock()

@@ -47,6 +47,7 @@ const maxRecords = math.MaxUint32
 // fs.ErrNotExist only where the index was read and does not have the name, and no
 // record has it.
 type FS struct {
+	account  *opening.Account
 	boot     boot
 	disk     *disk
 	mft      *stream
@@ -108,12 +109,15 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error
 	if o.Readers <= 0 {
 		o.Readers = max(2, runtime.GOMAXPROCS(0))
 	}
-	reader := opening.NewReader(ctx, r)
+	reader, account := opening.NewReader(ctx, r), &opening.Account{Ask: o.Reserve}
+	if o.Reserve != nil {
+		o.Reserve = account.Reserve
+	}
 	b, note, err := readBoot(reader, size)
 	if err != nil {
 		return nil, err
 	}
-	f := &FS{boot: b, disk: &disk{r: reader, size: size, clusterSize: int64(b.clusterSize), clusters: b.clusters, readers: o.Readers}}
+	f := &FS{account: account, boot: b, disk: &disk{r: reader, size: size, clusterSize: int64(b.clusterSize), clusters: b.clusters, readers: o.Readers}}
 	f.index.limit, f.index.reserve = o.Memory, o.Reserve
 	f.seed = maphash.MakeSeed()
 	f.secret = maphash.String(f.seed, "reference")
@@ -253,6 +257,10 @@ func (f *FS) openOrMirror(buf []byte, number uint32) (record, reason, error) {
 	f.noteOnce(fmt.Sprintf("record %d of $MFT is damaged: its copy in $MFTMirr was read", number))
 	return copied, readable, nil
 }
+
+// Close gives back what was taken of Options.Reserve, whose error it returns. The
+// volume must not be used afterwards. Without Reserve there is nothing to close.
+func (f *FS) Close() error { return f.account.Close() }
 
 func (f *FS) note(format string, args ...any) {
 	f.mu.Lock()

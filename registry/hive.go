@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/opening"
@@ -50,9 +49,9 @@ type Hive struct {
 	base     baseBlock
 	bins     bins
 	recovery Recovery
-	spans    []span       // what came out of logs, in order, not overlapping
-	taken    atomic.Int64 // of Options.Reserve, in bytes
-	hole     int          // bytes that neither the file nor a log has, though pages of a log lie behind them
+	spans    []span // what came out of logs, in order, not overlapping
+	held     opening.Account
+	hole     int // bytes that neither the file nor a log has, though pages of a log lie behind them
 }
 
 // Open reads a hive of size bytes from r. If it is held in memory it is read whole, and r is not used afterwards; otherwise
@@ -64,15 +63,9 @@ type Hive struct {
 // The error is ErrCorrupt if the file is no hive, ErrUnsupported if it is of another version than 1.3 to 1.6 or has
 // more than MaxSize bytes of bins data, else an error of r or the context's cause. Damage below the base block is found when it is met.
 func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Hive, error) {
-	h := &Hive{}
+	h := &Hive{held: opening.Account{Ask: o.Reserve}}
 	if o.Reserve != nil {
-		h.bins.memory = func(n int64) error {
-			err := o.Reserve(n)
-			if err == nil {
-				h.taken.Add(n)
-			}
-			return err
-		}
+		h.bins.memory = h.held.Reserve
 	}
 	reader := opening.NewReader(ctx, r)
 	o.Logs = slices.Clone(o.Logs)
@@ -92,12 +85,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Hive, err
 
 // Close gives back what was taken of Options.Reserve. The hive must not be used afterwards. One that was opened without
 // that need not be closed. The error is that of Options.Reserve.
-func (h *Hive) Close() error {
-	if h.bins.memory == nil {
-		return nil
-	}
-	return h.bins.memory(-h.taken.Load())
-}
+func (h *Hive) Close() error { return h.held.Close() }
 
 func (h *Hive) open(r io.ReaderAt, size int64, o Options) error {
 	head, err := readUpTo(r, 0, min(size, baseBlockSize+binHeaderSize))

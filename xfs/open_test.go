@@ -45,3 +45,23 @@ func TestOpenContext(t *testing.T) {
 		}
 	}
 }
+
+// Close gives back all that was taken of Reserve.
+func TestClose(t *testing.T) {
+	raw := unpack(t, images[0])
+	var taken, most int64
+	f, err := Open(t.Context(), bytes.NewReader(raw), int64(len(raw)), Options{Readers: 1, Reserve: func(n int64) error {
+		taken += n
+		most = max(most, taken)
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Tree("."); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil || taken != 0 || most == 0 {
+		t.Errorf("Close: %v, %d of %d bytes are still taken", err, taken, most)
+	}
+}

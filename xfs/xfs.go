@@ -20,6 +20,7 @@ import (
 // and are opened by these names too. Names are compared byte by byte, but
 // without regard to the case of ASCII letters on a volume made so.
 type FS struct {
+	account *opening.Account
 	core    *unixfs.FS[uint64, inode]
 	disk    *device
 	super   superblock
@@ -82,8 +83,11 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error
 	if o.Readers <= 0 {
 		o.Readers = max(2, runtime.GOMAXPROCS(0))
 	}
-	reader := opening.NewReader(ctx, r)
-	f := &FS{options: o, disk: newDevice(reader, size), pending: map[uint64]error{}}
+	reader, account := opening.NewReader(ctx, r), &opening.Account{Ask: o.Reserve}
+	if o.Reserve != nil {
+		o.Reserve = account.Reserve
+	}
+	f := &FS{account: account, options: o, disk: newDevice(reader, size), pending: map[uint64]error{}}
 	f.usage = sync.OnceValues(f.computeUsage)
 	f.index = sync.OnceValues(f.buildIndex)
 	var err error
@@ -107,6 +111,10 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error
 	}
 	return f, nil
 }
+
+// Close gives back what was taken of Options.Reserve, whose error it returns. The
+// volume must not be used afterwards. Without Reserve there is nothing to close.
+func (f *FS) Close() error { return f.account.Close() }
 
 func (f *FS) note(format string, args ...any) {
 	f.mu.Lock()

@@ -49,10 +49,14 @@ var rules = map[string][]string{
 	"scanner/disk":              {"internal/bounded", "internal/kind", "internal/opening"},
 	"scanner/source":            {"internal/bounded", "internal/kind"},
 	"scanner/container":         {"internal/kind", "scanner/source"},
-	"ntfs":                      {"internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel"},
-	"ext4":                      {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel", "internal/unixfs"},
-	"xfs":                       {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel", "internal/unixfs"},
-	"registry":                  {"internal/kind", "internal/opening"},
+	"scanner/volume": {
+		"internal/fat", "internal/fslog", "internal/kind", "internal/opening", "scanner/disk", "scanner/internal/prose",
+		"ntfs", "ext4", "xfs",
+	},
+	"ntfs":     {"internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel"},
+	"ext4":     {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel", "internal/unixfs"},
+	"xfs":      {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel", "internal/unixfs"},
+	"registry": {"internal/kind", "internal/opening"},
 
 	"fixtures":                   {"fixtures/internal/library"},
 	"fixtures/internal/casefile": {"scanner/requirement"},

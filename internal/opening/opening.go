@@ -1,5 +1,5 @@
-// Package opening lets a context end the opening of a file system or a hive
-// without ending the reads that come after it.
+// Package opening has what all that open a volume or a hive share: a context that
+// ends opening and not the reads after it, and an account of the memory taken.
 package opening
 
 import (
@@ -37,4 +37,33 @@ func (r *Reader) Done() error {
 	}
 	r.started.Store(true)
 	return nil
+}
+
+// An Account counts what was taken from a function that hands out memory, so
+// that all of it can be given back. It is safe for concurrent use if the
+// function is.
+type Account struct {
+	Ask   func(n int64) error // a negative number of bytes gives back; nil never refuses
+	taken atomic.Int64
+}
+
+// Reserve takes n bytes, or gives them back if n is negative.
+func (a *Account) Reserve(n int64) error {
+	if a.Ask == nil {
+		return nil
+	}
+	err := a.Ask(n)
+	if err == nil {
+		a.taken.Add(n)
+	}
+	return err
+}
+
+// Close gives back what is still taken. The error is that of Ask.
+func (a *Account) Close() error {
+	n := a.taken.Swap(0)
+	if a.Ask == nil || n == 0 {
+		return nil
+	}
+	return a.Ask(-n)
 }
