@@ -37,7 +37,6 @@ func crossCheck(ctx context.Context, in Input, vs *volumes, sys system, findings
 	var pieces []piece
 	var checks []crosscheck.Check
 	for i := range findings {
-		findings[i].Evidence = slices.Clone(findings[i].Evidence) // facts share theirs
 		for j := range findings[i].Evidence {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)

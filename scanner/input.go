@@ -1,12 +1,10 @@
 package scanner
 
 import (
-	"slices"
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
-	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // Input says what to scan.
@@ -47,15 +45,26 @@ const LeastMemory = memory.Least
 // ErrMemory says that something does not fit into Input.MaxMemory.
 var ErrMemory = memory.ErrLimit
 
-// budget returns the memory that the scan may take, nil without a limit.
-func (in *Input) budget() (*memory.Budget, error) {
-	switch {
-	case in.MaxMemory == 0:
-		return nil, nil
-	case in.MaxMemory < LeastMemory:
-		return nil, fail(ErrUsage, "", "a scan needs at least %d bytes of memory", int64(LeastMemory))
+// check returns an ErrUsage for what no scan can follow.
+func (in *Input) check() error {
+	if err := in.Policy.check(); err != nil {
+		return err
 	}
-	return memory.New(in.MaxMemory), nil
+	if n := in.ParallelReads; n < 0 || n > MaxParallelReads {
+		return fail(ErrUsage, "", "%d reads at a time, from 1 to %d there can be", n, MaxParallelReads)
+	}
+	if in.MaxMemory != 0 && in.MaxMemory < LeastMemory {
+		return fail(ErrUsage, "", "a scan needs at least %d bytes of memory", int64(LeastMemory))
+	}
+	return nil
+}
+
+// budget returns the memory that the scan may take, nil without a limit.
+func (in *Input) budget() *memory.Budget {
+	if in.MaxMemory == 0 {
+		return nil
+	}
+	return memory.New(in.MaxMemory)
 }
 
 // Document is the content of a document from outside the disk.
@@ -68,97 +77,4 @@ type Document struct {
 type Progress struct {
 	Step        string
 	Done, Total int64 // in steps; Total is 0 where it is not known
-}
-
-// Policy says which findings Result.PolicyVerdict is made of. It changes
-// neither statuses nor the verdict.
-type Policy struct {
-	Strict bool     // a pass that was inferred counts as undetermined
-	Accept []string // ids whose undetermined findings count as passed
-	FailOn FailOn   // "" is FailOnWarning
-
-	Waivers []requirement.Waiver // findings that they cover do not count
-}
-
-// FailOn says which findings count as not met.
-type FailOn string
-
-// The values of FailOn.
-const (
-	FailOnFailed      FailOn = "failed"      // failed required findings
-	FailOnWarning     FailOn = "warning"     // failed and warning of required findings
-	FailOnRecommended FailOn = "recommended" // beside them the warnings of recommended findings
-	FailOnNever       FailOn = "never"       // none
-)
-
-var failOns = []FailOn{FailOnFailed, FailOnWarning, FailOnRecommended, FailOnNever}
-
-// check returns an ErrUsage for what no scan can follow.
-func (p Policy) check() error {
-	if p.FailOn != "" && !slices.Contains(failOns, p.FailOn) {
-		return fail(ErrUsage, "one of failed, warning, recommended, never", "unknown level %q to fail on", p.FailOn)
-	}
-	for _, id := range p.Accept {
-		if !slices.ContainsFunc(Catalogue(), func(r requirement.Requirement) bool { return r.ID == id }) {
-			return fail(ErrUsage, "coldcheck requirements lists them", "unknown requirement %q", id)
-		}
-	}
-	return nil
-}
-
-// conclude sets both verdicts, and says of each finding whether it is accepted
-// and whether it is unmet. A waiver changes the policy's verdict only.
-func (r *Result) conclude(p Policy) {
-	r.Verdict = Ready
-	unmet, open := false, len(r.Changed) > 0
-	if open {
-		r.Verdict = Inconclusive
-	}
-	for i := range r.Findings {
-		f := &r.Findings[i]
-		switch {
-		case f.Counts && notMet(f.Status):
-			r.Verdict = NotReady
-		case f.Counts && f.Status == requirement.Undetermined && r.Verdict != NotReady:
-			r.Verdict = Inconclusive
-		}
-
-		if f.Waiver != nil {
-			continue
-		}
-		unknown := p.unknown(*f)
-		if unknown && slices.Contains(p.Accept, f.ID) {
-			f.Accepted = true
-			unknown = false
-		}
-		switch {
-		case f.Counts && p.fails(f.Status):
-			f.Unmet = true
-		case f.Counts && unknown:
-			open = true
-		case f.Severity == requirement.Recommended && p.FailOn == FailOnRecommended && f.Status == requirement.Warning:
-			f.Unmet = true
-		}
-		unmet = unmet || f.Unmet
-	}
-	switch {
-	case unmet && p.FailOn != FailOnNever:
-		r.PolicyVerdict = NotReady
-	case unmet: // never: what is not met passes, and hides nothing else
-		r.PolicyVerdict = Ready
-	case open:
-		r.PolicyVerdict = Inconclusive
-	default:
-		r.PolicyVerdict = Ready
-	}
-}
-
-// unknown says whether the finding counts as undetermined.
-func (p Policy) unknown(f requirement.Finding) bool {
-	return f.Status == requirement.Undetermined || p.Strict && f.Status == requirement.Passed && f.Basis == requirement.Inferred
-}
-
-// fails says whether a required finding of that status is not met.
-func (p Policy) fails(s requirement.Status) bool {
-	return s == requirement.Failed || s == requirement.Warning && p.FailOn != FailOnFailed
 }

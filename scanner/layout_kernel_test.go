@@ -212,11 +212,15 @@ func (l kernelLayout) compare(t *testing.T) (ours, theirs map[string]string) {
 
 	theirs = kernelTree(t, dir, loops, l)
 	trail := &requirement.Trail{}
-	vs, err := openVolumes(t.Context(), Input{Images: []Source{File(disk), File(home)}}, nil, trail)
+	in := Input{Images: []Source{File(disk), File(home)}}
+	vs, err := openVolumes(t.Context(), in, nil, trail)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { vs.Close() })
+	if err := vs.assign(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
 	sys, err := openSystem(vs, given{ctx: t.Context(), trail: trail, now: time.Now()})
 	if err != nil {
 		t.Fatal(err)

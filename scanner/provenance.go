@@ -83,15 +83,15 @@ func (v extVolume) journal() Journal {
 
 // trace completes what reports show of the volumes and of the evidence with what
 // is known when all is judged.
-func (vs *volumes) trace(r *Result) {
+func (vs *volumes) trace(volumes []Volume, findings []requirement.Finding) {
 	for i, v := range vs.list {
 		if t, ok := v.fs.(damageTeller); ok {
-			r.Volumes[i].Damaged, r.Volumes[i].Torn = t.damage()
-			r.Volumes[i].Journal = t.journal()
+			volumes[i].Damaged, volumes[i].Torn = t.damage()
+			volumes[i].Journal = t.journal()
 		}
 	}
 	// What is not known for a defect is not known, and the findings stand.
-	_ = guard(func() error { vs.place(r.Findings); return nil })
+	_ = guard(func() error { vs.place(findings); return nil })
 }
 
 // place completes the evidence of findings with where it lies in the images. What

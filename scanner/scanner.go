@@ -12,149 +12,205 @@ import (
 	"slices"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
 
-// given is what the systems are told beside the volumes.
-type given struct {
-	ctx       context.Context
-	documents []*statement.Document
-	userName  string
-	trail     *requirement.Trail
-	now       time.Time
-}
-
-// openSystem opens the system on the root volume. It is the only place that
-// chooses between systems.
-func openSystem(vs *volumes, g given) (system, error) {
-	var sys system
-	var err error
-	switch root := vs.root.fs.(type) {
-	case ntfsVolume:
-		sys, err = openWindows(vs, root, g)
-	case linuxVolume:
-		sys, err = openLinux(vs, root, g)
-	}
-	if err != nil {
-		return nil, fail(ErrNoSystem, "", "%s: %w", vs.root.name(), err)
-	}
-	return sys, nil
-}
-
-// system is what a scan needs of the system on the root volume, whichever it is.
-type system interface {
-	Platform() (Platform, error)
-	ComputerName() (string, error)
-	HasUser(name string) (bool, error)
-	Checks() []requirement.Check
-}
-
 // Scan judges one WorkSpace. It returns an error that is ErrUsage, ErrNoSystem
 // or ErrIO where there is nothing to judge, and that of the context when it
 // ends; what cannot be read of a system that was found is a finding of the
-// Result, not an error.
+// Result, not an error. Several scans may run at the same time.
 func Scan(ctx context.Context, in Input) (*Result, error) {
-	if err := in.Policy.check(); err != nil {
+	if err := in.check(); err != nil {
 		return nil, err
-	}
-	if n := in.ParallelReads; n < 0 || n > MaxParallelReads {
-		return nil, fail(ErrUsage, "", "%d reads at a time, from 1 to %d there can be", n, MaxParallelReads)
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end() // of whatever still reads
-	budget, err := in.budget()
+	o, err := open(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	defer budget.Close()
+	defer o.Close()
+	m, err := o.identify(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	findings, err := o.judge(ctx, m, in.Progress)
+	if err != nil {
+		return nil, err
+	}
+	a, err := o.annotate(ctx, in, m, findings)
+	if err != nil {
+		return nil, err
+	}
+	return o.conclude(in.Policy, m, a), nil
+}
+
+// opened is what a scan reads from, with what the scan records of it.
+type opened struct {
+	now       func() time.Time
+	started   time.Time
+	trail     *requirement.Trail
+	budget    *memory.Budget
+	documents []*statement.Document
+	volumes   *volumes
+}
+
+// open reads the documents and opens the images and the filesystems on them.
+func open(ctx context.Context, in Input) (*opened, error) {
 	now := in.Now
 	if now == nil {
 		now = time.Now
 	}
-	r := &Result{Started: now().UTC()}
-	trail := &requirement.Trail{Now: now}
-	documents, err := parseDocuments(in.With)
+	o := &opened{now: now, started: now().UTC(), trail: &requirement.Trail{Now: now}, budget: in.budget()}
+	err := o.read(ctx, in)
 	if err != nil {
+		o.Close()
 		return nil, err
 	}
-	for _, d := range documents {
-		r.With = append(r.With, d.Name)
-		trail.Record("document", "name", d.Name, "kind", string(d.Kind))
-	}
+	return o, nil
+}
 
-	volumes, err := openVolumes(ctx, in, budget, trail)
-	if err != nil {
-		return nil, err
+func (o *opened) read(ctx context.Context, in Input) (err error) {
+	if o.documents, err = parseDocuments(in.With); err != nil {
+		return err
 	}
-	defer volumes.Close()
-	for _, i := range volumes.images {
-		r.Images = append(r.Images, i.Name)
+	for _, d := range o.documents {
+		o.trail.Record("document", "name", d.Name, "kind", string(d.Kind))
 	}
-	volumes.inUse(trail)
-	_ = guard(func() error { volumes.differentMoments(r.Started, trail); return nil })
-	var sys system
+	o.volumes, err = openVolumes(ctx, in, o.budget, o.trail)
+	return err
+}
+
+// Close closes the images and gives the memory back.
+func (o *opened) Close() error {
+	defer o.budget.Close()
+	if o.volumes == nil {
+		return nil
+	}
+	return o.volumes.Close()
+}
+
+// machine is what the images are of.
+type machine struct {
+	system
+	platform Platform
+	volumes  []Volume // in the order of the images
+}
+
+// identify finds which volume is which, and which system is on the root volume.
+func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) {
+	if err := o.volumes.assign(ctx, in); err != nil {
+		return m, err
+	}
+	o.volumes.notify(o.trail)
+	o.volumes.inUse(o.trail)
+	_ = guard(func() error { o.volumes.differentMoments(o.started, o.trail); return nil })
 	err = guard(func() (err error) {
-		sys, err = openSystem(volumes, given{ctx: ctx, documents: documents, userName: in.UserName, trail: trail, now: r.Started})
+		m.system, err = openSystem(o.volumes, given{ctx: ctx, documents: o.documents, userName: in.UserName, trail: o.trail, now: o.started})
 		return err
 	})
 	if errors.Is(err, errDefect) {
-		err = fail(ErrNoSystem, "", "%s: %w", volumes.root.name(), err)
+		err = fail(ErrNoSystem, "", "%s: %w", o.volumes.root.name(), err)
 	}
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	err = guard(func() (err error) {
-		r.Platform, err = fact.Within(ctx, fact.Patience{Waited: volumes.reads.waited}, sys.Platform, nil)
+		m.platform, err = fact.Within(ctx, fact.Patience{Waited: o.volumes.reads.waited}, m.Platform, nil)
 		return err
 	})
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return m, context.Cause(ctx)
 	}
 	if err != nil {
 		// The family is certain. The rest is what the findings report as unread.
-		trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: "version of the system: " + err.Error(), Source: string(Root)})
+		o.trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: "version of the system: " + err.Error(), Source: string(Root)})
 	}
-	r.Volumes = volumes.describe()
+	m.volumes = o.volumes.describe()
+	return m, nil
+}
 
-	svc := newService(documents, sys)
-	for _, n := range svc.notices {
-		trail.Notify(n)
+// judge returns a finding for each requirement on the machine, in the
+// catalogue's order. The evidence in them belongs to the facts.
+func (o *opened) judge(ctx context.Context, m machine, progress func(Progress)) ([]requirement.Finding, error) {
+	service := newService(o.documents, m)
+	for _, n := range service.notices {
+		o.trail.Notify(n)
 	}
-	checks := inOrder(slices.Concat(svc.checks(), practiceFacts{volumes, svc.match}.checks(), sys.Checks()))
-	if r.Findings, err = evaluate(ctx, checks, trail, volumes.reads.waited, in.Progress); err != nil {
-		return nil, err
+	practices := practiceFacts{o.volumes, service.match}
+	checks := inOrder(slices.Concat(service.checks(), practices.checks(), m.Checks()))
+	return evaluate(ctx, checks, o.trail, o.volumes.reads.waited, progress)
+}
+
+// annotated is what is known once everything is judged.
+type annotated struct {
+	findings    []requirement.Finding
+	volumes     []Volume
+	hives       []Hive
+	imageErrors []ImageError
+	crossCheck  *CrossCheck
+	files       []ImageFile
+	changed     []string
+	bytes       int64 // that were read to judge
+	reads       int64
+}
+
+// annotate says of the findings where their evidence is and how certain they
+// are, and of the images what was read of them and what became of them.
+func (o *opened) annotate(ctx context.Context, in Input, m machine, findings []requirement.Finding) (a annotated, err error) {
+	a.findings = slices.Clone(findings)
+	for i := range a.findings {
+		a.findings[i].Evidence = slices.Clone(a.findings[i].Evidence) // facts share theirs
 	}
-	volumes.infer(r.Findings)
-	volumes.notifyDoubts(trail)
-	volumes.trace(r)
-	if w, ok := sys.(windowsSystem); ok {
-		r.Hives = w.hives()
+	o.volumes.infer(a.findings)
+	o.volumes.notifyDoubts(o.trail)
+	a.volumes = slices.Clone(m.volumes)
+	o.volumes.trace(a.volumes, a.findings)
+	if w, ok := m.system.(windowsSystem); ok {
+		a.hives = w.hives()
 	}
-	r.ImageErrors = explainImages(documents, r.Findings, sys)
-	for _, e := range r.ImageErrors {
-		trail.Notify(e.notice())
+	a.imageErrors = explainImages(o.documents, a.findings, m.system)
+	for _, e := range a.imageErrors {
+		o.trail.Notify(e.notice())
 	}
-	r.BytesRead, r.Reads = volumes.counters()
+	a.bytes, a.reads = o.volumes.counters()
 	if in.CrossCheck != nil {
-		if r.CrossCheck, err = crossCheck(ctx, in, volumes, sys, r.Findings, trail); err != nil {
-			return nil, err
+		if a.crossCheck, err = crossCheck(ctx, in, o.volumes, m.system, a.findings, o.trail); err != nil {
+			return a, err
 		}
 	}
-	if r.Files, err = volumes.files(ctx, in.Hash, in.Progress); err != nil {
-		return nil, err
+	if a.files, err = o.volumes.files(ctx, in.Hash, in.Progress); err != nil {
+		return a, err
 	}
-	r.Changed = volumes.changed(trail)
-	for _, n := range r.waive(in.Policy, r.Started) {
-		trail.Notify(n)
+	a.changed = o.volumes.changed(o.trail)
+	return a, nil
+}
+
+// conclude applies the waivers and the policy.
+func (o *opened) conclude(p Policy, m machine, a annotated) *Result {
+	r := &Result{
+		Started: o.started, Files: a.files, Hives: a.hives, BytesRead: a.bytes, Reads: a.reads,
+		Platform: m.platform, Volumes: a.volumes, Findings: a.findings,
+		ImageErrors: a.imageErrors, Changed: a.changed, CrossCheck: a.crossCheck,
 	}
-	r.conclude(in.Policy)
-	trail.Record("verdict", "verdict", string(r.Verdict))
-	r.Notices = trail.Notices()
-	r.Events, r.Dropped = trail.Events()
-	r.Finished = now().UTC()
-	return r, nil
+	for _, d := range o.documents {
+		r.With = append(r.With, d.Name)
+	}
+	for _, i := range o.volumes.images {
+		r.Images = append(r.Images, i.Name)
+	}
+	for _, n := range r.waive(p, o.started) {
+		o.trail.Notify(n)
+	}
+	r.conclude(p)
+	o.trail.Record("verdict", "verdict", string(r.Verdict))
+	r.Notices = o.trail.Notices()
+	r.Events, r.Dropped = o.trail.Events()
+	r.Finished = o.now().UTC()
+	return r
 }
 
 func parseDocuments(with []Document) ([]*statement.Document, error) {

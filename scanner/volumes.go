@@ -163,8 +163,7 @@ func (vs *volumes) counters() (bytes, reads int64) {
 	return bytes, reads
 }
 
-// openVolumes opens the images and the filesystems on them, and finds which is
-// the root and which the user volume.
+// openVolumes opens the images and the filesystems on them.
 func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *requirement.Trail) (*volumes, error) {
 	sources := slices.Clone(in.Images)
 	for _, forced := range []*Source{in.Root, in.User} {
@@ -187,23 +186,23 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 		vs.Close()
 		return nil, err
 	}
+	return vs, nil
+}
+
+// assign finds which is the root and which the user volume, and what else the
+// system mounts.
+func (vs *volumes) assign(ctx context.Context, in Input) error {
 	imageOf := func(forced *Source) *Image {
 		if forced == nil {
 			return nil
 		}
 		return vs.images[slices.IndexFunc(vs.images, func(i *Image) bool { return i.Name == forced.Name })]
 	}
-	err := vs.findRoot(imageOf(in.Root), imageOf(in.User))
-	if err == nil {
-		err = vs.findOthers(ctx, in, imageOf(in.User))
-	}
 	vs.forced = in.User != nil
-	if err != nil {
-		vs.Close()
-		return nil, err
+	if err := vs.findRoot(imageOf(in.Root), imageOf(in.User)); err != nil {
+		return err
 	}
-	vs.notify(trail)
-	return vs, nil
+	return vs.findOthers(ctx, in, imageOf(in.User))
 }
 
 // open opens the images, and then the filesystems on them, at the same time as

@@ -1,0 +1,100 @@
+package scanner
+
+import (
+	"slices"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// Policy says which findings Result.PolicyVerdict is made of. It changes
+// neither statuses nor the verdict.
+type Policy struct {
+	Strict bool     // a pass that was inferred counts as undetermined
+	Accept []string // ids whose undetermined findings count as passed
+	FailOn FailOn   // "" is FailOnWarning
+
+	Waivers []requirement.Waiver // findings that they cover do not count
+}
+
+// FailOn says which findings count as not met.
+type FailOn string
+
+// The values of FailOn.
+const (
+	FailOnFailed      FailOn = "failed"      // failed required findings
+	FailOnWarning     FailOn = "warning"     // failed and warning of required findings
+	FailOnRecommended FailOn = "recommended" // beside them the warnings of recommended findings
+	FailOnNever       FailOn = "never"       // none
+)
+
+var failOns = []FailOn{FailOnFailed, FailOnWarning, FailOnRecommended, FailOnNever}
+
+// check returns an ErrUsage for what no scan can follow.
+func (p Policy) check() error {
+	if p.FailOn != "" && !slices.Contains(failOns, p.FailOn) {
+		return fail(ErrUsage, "one of failed, warning, recommended, never", "unknown level %q to fail on", p.FailOn)
+	}
+	for _, id := range p.Accept {
+		if !slices.ContainsFunc(Catalogue(), func(r requirement.Requirement) bool { return r.ID == id }) {
+			return fail(ErrUsage, "coldcheck requirements lists them", "unknown requirement %q", id)
+		}
+	}
+	return nil
+}
+
+// conclude sets both verdicts, and says of each finding whether it is accepted
+// and whether it is unmet. A waiver changes the policy's verdict only.
+func (r *Result) conclude(p Policy) {
+	r.Verdict = Ready
+	unmet, open := false, len(r.Changed) > 0
+	if open {
+		r.Verdict = Inconclusive
+	}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		switch {
+		case f.Counts && notMet(f.Status):
+			r.Verdict = NotReady
+		case f.Counts && f.Status == requirement.Undetermined && r.Verdict != NotReady:
+			r.Verdict = Inconclusive
+		}
+
+		if f.Waiver != nil {
+			continue
+		}
+		unknown := p.unknown(*f)
+		if unknown && slices.Contains(p.Accept, f.ID) {
+			f.Accepted = true
+			unknown = false
+		}
+		switch {
+		case f.Counts && p.fails(f.Status):
+			f.Unmet = true
+		case f.Counts && unknown:
+			open = true
+		case f.Severity == requirement.Recommended && p.FailOn == FailOnRecommended && f.Status == requirement.Warning:
+			f.Unmet = true
+		}
+		unmet = unmet || f.Unmet
+	}
+	switch {
+	case unmet && p.FailOn != FailOnNever:
+		r.PolicyVerdict = NotReady
+	case unmet: // never: what is not met passes, and hides nothing else
+		r.PolicyVerdict = Ready
+	case open:
+		r.PolicyVerdict = Inconclusive
+	default:
+		r.PolicyVerdict = Ready
+	}
+}
+
+// unknown says whether the finding counts as undetermined.
+func (p Policy) unknown(f requirement.Finding) bool {
+	return f.Status == requirement.Undetermined || p.Strict && f.Status == requirement.Passed && f.Basis == requirement.Inferred
+}
+
+// fails says whether a required finding of that status is not met.
+func (p Policy) fails(s requirement.Status) bool {
+	return s == requirement.Failed || s == requirement.Warning && p.FailOn != FailOnFailed
+}
