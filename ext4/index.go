@@ -1,205 +1,182 @@
 package ext4
 
 import (
-	"cmp"
-	"fmt"
-	"slices"
-	"sync/atomic"
+	"errors"
+
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
-// index is what Tree needs of all inodes and directories: 24 bytes of an
-// inode, 4 of an entry.
-type index struct {
-	nodes  []atomic.Pointer[nodeChunk]
-	dirs   []indexedDir
-	starts []uint32 // where the children of each directory begin
-	kids   []uint32 // inodes
-
-	memory  atomic.Int64
-	limit   int64
-	options *Options
-}
-
-// chunkNodes is how many inodes share one piece of memory, which is there if
-// one of them is in use.
-const chunkNodes = 512
-
-type nodeChunk [chunkNodes]indexNode
-
-// indexNode is what the index has of an inode.
-type indexNode struct {
-	size      uint64 // of a regular file; of a directory its place in dirs
-	allocated int64
-	links     uint16
-	state     nodeState
-	flags     uint8
-	why       reason // of a damaged one
-}
-
-type nodeState uint8
-
-const (
-	nodeAbsent nodeState = iota // not in use, or not looked at
-	nodeFile
-	nodeDir
-	nodeDamaged
+type (
+	index   = unixfs.Index[uint32]
+	scanner = unixfs.Scanner[uint32, dirFormat]
 )
 
-const (
-	nodeRegular = 1 << iota
-	nodeSymlink
-	nodeEncrypted
-)
-
-// indexedDir is a directory of the index.
-type indexedDir struct {
-	format dirFormat
-	why    reason // why it is not whole
-}
-
-var noNode indexNode
-
-func (x *index) node(number uint32) *indexNode {
-	if chunk := x.nodes[number/chunkNodes].Load(); chunk != nil {
-		return &chunk[number%chunkNodes]
+// buildIndex goes once through the inode tables and the directories.
+func (f *FS) buildIndex() (*index, error) {
+	x, err := unixfs.BuildIndex(f.core, scan{f}, unixfs.Limits{
+		Memory: f.options.Memory, Readers: f.options.Readers, Reserve: f.options.Reserve,
+	})
+	if err == nil {
+		f.collectDamage(x)
 	}
-	return &noNode
+	return x, err
 }
 
-// slot returns where the node of an inode is to be written. Scanners that
-// decode neighbours may want the same chunk at once.
-func (x *index) slot(number uint32) (*indexNode, error) {
-	at := &x.nodes[number/chunkNodes]
-	if at.Load() == nil {
-		if err := x.grow(chunkNodes * 24); err != nil {
+// scan is what package unixfs asks of a volume to make an index.
+type scan struct{ *FS }
+
+func (f scan) Last() uint32 { return f.super.inodes }
+
+func (f scan) Size() int64 { return f.disk.size }
+
+func (f scan) Lost() uint8 { return uint8(reasonTruncated) }
+
+// Tables lists the parts of the inode tables that may be in use.
+func (f scan) Tables(reserve func(n int64) error) ([]unixfs.Stretch, error) {
+	super := &f.super
+	perBlock := uint32(super.blockSize() / super.inodeSize)
+	most := uint32(unixfs.ScanRead >> super.blockBits) // blocks
+	var list []unixfs.Stretch
+	for n := range super.groups {
+		g := &f.groups[n]
+		if g.state == groupLost || g.state == groupSound && g.freeInodes == super.inodesPerGroup {
+			continue
+		}
+		used := super.inodesPerGroup - g.unused
+		if g.unused == 0 {
+			var err error
+			if used, err = f.lastInode(g); err != nil {
+				return nil, err
+			}
+		}
+		blocks := (used + perBlock - 1) / perBlock
+		for at := uint32(0); at < blocks; at += most {
+			list = append(list, unixfs.Stretch{
+				At:   int64(g.inodeTable+uint64(at)) << super.blockBits,
+				Size: int64(min(most, blocks-at)) << super.blockBits,
+				Item: n*super.inodesPerGroup + at*perBlock + 1,
+			})
+		}
+		if err := reserve(24 * int64(blocks/most+1)); err != nil {
 			return nil, err
 		}
-		at.CompareAndSwap(nil, new(nodeChunk))
 	}
-	return &at.Load()[number%chunkNodes], nil
+	return list, nil
 }
 
-func (x *index) children(dir uint64) []uint32 { return x.kids[x.starts[dir]:x.starts[dir+1]] }
-
-var errMemory = fmt.Errorf("%w: the index takes more memory than Options allow", ErrUnsupported)
-
-// grow accounts for memory.
-func (x *index) grow(bytes int64) error {
-	if x.memory.Load()+bytes > x.limit {
-		return errMemory
+// lastInode returns how many inodes of a group there are up to the last that
+// is in use by its bitmap; if that cannot be read, all.
+func (f *FS) lastInode(g *group) (uint32, error) {
+	n := f.super.inodesPerGroup
+	b, err := f.disk.block(g.inodeBitmap)
+	if err != nil {
+		if recoverable(err) {
+			err = nil
+		}
+		return n, err
 	}
-	if err := x.options.reserve(bytes); err != nil {
-		return fmt.Errorf("index of files: %w", err)
+	for n > 0 && b[(n-1)/8]>>((n-1)%8)&1 == 0 {
+		n--
 	}
-	x.memory.Add(bytes)
+	return n, nil
+}
+
+// Table decodes a part of an inode table, which begins with the inode Item.
+func (f scan) Table(w *scanner, t unixfs.Stretch, b []byte) error {
+	s := &f.super
+	size := s.inodeSize
+	last := min(s.inodes, ((t.Item-1)/s.inodesPerGroup+1)*s.inodesPerGroup)
+	for number := t.Item; number <= last && len(b) >= size; number++ {
+		i := inode{number, b[:size]}
+		b = b[size:]
+		if i.links() == 0 || i.has(flagEAInode) || s.nameable(number) != sound {
+			continue
+		}
+		if err := f.add(w, i, s.check(i)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-func (f *FS) buildIndex() (x *index, err error) {
-	s := &indexScan{f: f, x: &index{limit: f.options.Memory, options: &f.options}}
-	defer func() {
-		if err != nil {
-			f.options.giveBack(s.x.memory.Load())
-		}
-	}()
-	chunks := int64(f.super.inodes)/chunkNodes + 1
-	if err := s.x.grow(8 * chunks); err != nil {
-		return nil, err
+// Named adds an inode that only an entry of a directory names. One that no
+// entry may name is no inode of the volume.
+func (f scan) Named(w *scanner, number uint32, i inode, err error) error {
+	if f.super.nameable(number) != sound {
+		return nil
 	}
-	s.x.nodes = make([]atomic.Pointer[nodeChunk], chunks)
-	tables, err := s.tables()
+	why := sound
 	if err != nil {
-		return nil, err
+		i.number, why = number, reasonTruncated
+		errors.As(err, &why)
 	}
-	if err := s.scan(tables, (*scanner).inodes); err != nil {
-		return nil, fmt.Errorf("inode tables: %w", err)
-	}
-	total := int64(0) // bytes of directories
-	for entries := 0; len(s.runs) > 0 || entries < len(s.entries); {
-		runs := s.runs
-		s.runs = nil
-		size := int64(0)
-		for _, r := range runs {
-			size += r.size
-		}
-		if total += size; total > f.disk.size {
-			return nil, corrupt("the directories are larger than the image")
-		}
-		if err := s.scan(runs, (*scanner).entriesOf); err != nil {
-			return nil, fmt.Errorf("directories: %w", err)
-		}
-		// Inodes may have a name that were not looked at, since they are not
-		// in use by what the groups say.
-		fresh := s.entries[entries:]
-		entries = len(s.entries)
-		if err := s.missing(fresh); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.link(); err != nil {
-		return nil, err
-	}
-	f.collectDamage(s.x)
-	return s.x, nil
+	return f.add(w, i, why)
 }
 
-// link puts the entries in the order of their directories.
-func (s *indexScan) link() error {
-	x := s.x
-	x.dirs = s.dirs
-	if err := x.grow(4 * int64(len(s.dirs)+len(s.entries)+1)); err != nil {
+// add puts an inode into the index.
+func (f scan) add(w *scanner, i inode, why reason) error {
+	if why != sound {
+		return w.AddDamaged(i.number, uint8(why))
+	}
+	if err := w.Add(i.number, unixfs.Counted{
+		Mode: i.mode(), Links: uint32(i.links()), Size: i.size(&f.super), Allocated: f.allocated(i), Encrypted: i.has(flagEncrypted),
+	}); err != nil || i.kind() != modeDir {
 		return err
 	}
-	for i, d := range x.dirs {
-		x.node(d.format.number).size = uint64(i)
+	return f.addDir(w, i)
+}
+
+// addDir takes the entries of a directory if they are in the inode, and
+// otherwise notes where they are.
+func (f scan) addDir(w *scanner, i inode) error {
+	s := &f.super
+	dir := w.AddDir(i.number, s.dirFormat(i))
+	if i.has(flagInline) {
+		if why := s.inlineDir(i, func(d dirent) { w.AddEntry(dir, d) }); why != sound {
+			w.Break(dir, uint8(why))
+		}
+		return nil
 	}
-	x.starts = make([]uint32, len(s.dirs)+1)
-	for _, e := range s.entries {
-		x.starts[e.dir+1]++
+	var failed error
+	err := f.dirRuns(i, func(r run) error {
+		for r.count > 0 && failed == nil {
+			n := min(r.count, unixfs.ScanRead>>s.blockBits)
+			failed = w.AddBlocks(dir, uint32(r.logical), int64(r.physical<<s.blockBits), int64(n<<s.blockBits))
+			r = r.from(r.logical + n)
+		}
+		return failed
+	})
+	if failed != nil || err == nil {
+		return failed
 	}
-	for i := range s.dirs {
-		x.starts[i+1] += x.starts[i]
+	why := reasonTruncated
+	if !errors.As(err, &why) && !recoverable(err) {
+		return err
 	}
-	x.kids = make([]uint32, len(s.entries))
-	next := slices.Clone(x.starts)
-	for _, e := range s.entries {
-		x.kids[next[e.dir]] = e.inode
-		next[e.dir]++
+	w.Break(dir, uint8(why))
+	return nil
+}
+
+// Blocks decodes blocks of a directory.
+func (f scan) Blocks(w *scanner, format dirFormat, t unixfs.Stretch, b []byte) error {
+	s := &f.super
+	visit := func(d dirent) { w.AddEntry(t.Item, d) }
+	for k := uint32(0); len(b) > 0; k++ {
+		if why := s.dirBlock(format, b[:s.blockSize()], t.Part+k == 0, visit); why != sound {
+			w.Break(t.Item, uint8(why))
+		}
+		b = b[s.blockSize():]
 	}
 	return nil
 }
 
 // collectDamage lists what the index could not take.
 func (f *FS) collectDamage(x *index) {
-	var list []DamagedInode
-	count := int64(0)
-	add := func(inode uint32, why reason) {
-		count++
-		list = append(list, DamagedInode{uint64(inode), why.Error()})
-		if len(list) > 2*maxDamaged {
-			slices.SortFunc(list, func(a, b DamagedInode) int { return cmp.Compare(a.Inode, b.Inode) })
-			list = list[:maxDamaged]
-		}
-	}
-	for c := range x.nodes {
-		chunk := x.nodes[c].Load()
-		if chunk == nil {
-			continue
-		}
-		for i := range chunk {
-			if n := &chunk[i]; n.state == nodeDamaged {
-				add(uint32(c*chunkNodes+i), n.why)
-			}
-		}
-	}
-	for _, d := range x.dirs {
-		if d.why != sound {
-			add(d.format.number, d.why)
-		}
-	}
-	slices.SortFunc(list, func(a, b DamagedInode) int { return cmp.Compare(a.Inode, b.Inode) })
+	list, count := x.Damaged(maxDamaged)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.damage.Count = count
-	f.damage.Inodes = list[:min(len(list), maxDamaged)]
+	f.damage.Count, f.damage.Inodes = count, nil
+	for _, d := range list {
+		f.damage.Inodes = append(f.damage.Inodes, DamagedInode{uint64(d.Number), reason(d.Why).Error()})
+	}
 }

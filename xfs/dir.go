@@ -23,6 +23,14 @@ const (
 // dirent is an entry of a directory.
 type dirent = unixfs.Dirent[uint64]
 
+// dirFormat is what blocks of a directory are compared with.
+type dirFormat struct {
+	number uint64
+	size   uint64 // in bytes
+}
+
+func (i inode) dirFormat() dirFormat { return dirFormat{i.number, i.size()} }
+
 // eachDirent visits the entries of a directory, "." excepted and ".." among
 // them. The error says what could not be read; the rest was visited.
 func (f *FS) eachDirent(dir inode, visit func(dirent)) error {
@@ -44,7 +52,7 @@ func (f *FS) eachDirent(dir inode, visit func(dirent)) error {
 			}
 			return nil
 		}
-		if why := f.dirBlock(dir, p, b, visit); why != sound && first == nil {
+		if why := f.dirBlock(dir.dirFormat(), p, b, visit); why != sound && first == nil {
 			first = damaged(dir.number, why)
 		}
 		return nil
@@ -153,7 +161,7 @@ func (f *FS) readDirBlock(p dirPiece, b []byte) error {
 // The only block of a directory has its index at the end: pairs of 4 bytes, and
 // 4  how many, 4  how many of them are stale.
 // ("XFS Algorithms & Data Structures", Directories.)
-func (f *FS) dirBlock(dir inode, p dirPiece, b []byte, visit func(dirent)) reason {
+func (f *FS) dirBlock(dir dirFormat, p dirPiece, b []byte, visit func(dirent)) reason {
 	s := &f.super
 	header, single, many := dirHeader4, "XD2B", "XD2D"
 	if s.checksums() {
@@ -178,7 +186,7 @@ func (f *FS) dirBlock(dir inode, p dirPiece, b []byte, visit func(dirent)) reaso
 	end := len(b)
 	if only {
 		count := uint64(be.Uint32(b[end-blockTail:]))
-		if count > uint64(end-header-blockTail)/leafEntry || dir.size() != uint64(len(b)) {
+		if count > uint64(end-header-blockTail)/leafEntry || dir.size != uint64(len(b)) {
 			return reasonDirEntry
 		}
 		end -= blockTail + leafEntry*int(count)
@@ -195,7 +203,7 @@ func (f *FS) dirBlock(dir inode, p dirPiece, b []byte, visit func(dirent)) reaso
 }
 
 // ownEntries decodes "." and "..", and returns how many bytes are left.
-func (s *superblock) ownEntries(dir inode, b []byte, begin int, visit func(dirent)) (rest int, why reason) {
+func (s *superblock) ownEntries(dir dirFormat, b []byte, begin int, visit func(dirent)) (rest int, why reason) {
 	for _, name := range []string{".", ".."} {
 		d, size, why := s.dirent(b, begin)
 		if why != sound {

@@ -2,187 +2,215 @@ package xfs
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
+
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
-// index is what Tree needs of all inodes and directories: 32 bytes of an
-// inode, 8 of an entry.
-type index struct {
-	nodes  map[uint64]*nodeChunk // by the inode's number / chunkInodes
-	dirs   []indexedDir
-	starts []uint32 // where the children of each directory begin
-	kids   []uint64 // inodes
-	memory int64
-	limit  int64
-
-	reserve func(n int64) error // may be nil
-}
-
-type nodeChunk [chunkInodes]indexNode
-
-// indexNode is what the index has of an inode.
-type indexNode struct {
-	size      uint64 // of a regular file; of a directory its place in dirs
-	allocated int64
-	links     uint32
-	state     nodeState
-	flags     uint8
-	why       reason // of a damaged one
-}
-
-type nodeState uint8
-
-const (
-	nodeAbsent nodeState = iota // not in use, or not looked at
-	nodeFile
-	nodeDir
-	nodeDamaged
+type (
+	index   = unixfs.Index[uint64]
+	scanner = unixfs.Scanner[uint64, dirFormat]
 )
 
-const (
-	nodeRegular = 1 << iota
-	nodeSymlink
-)
-
-// indexedDir is a directory of the index.
-type indexedDir struct {
-	number uint64
-	why    reason // why it is not whole
+// buildIndex goes once through all inodes and the directories.
+func (f *FS) buildIndex() (*index, error) {
+	x, err := unixfs.BuildIndex(f.core, &scan{FS: f}, unixfs.Limits{
+		Memory: f.options.Memory, Readers: f.options.Readers, Reserve: f.options.Reserve,
+	})
+	if err == nil {
+		f.collectDamage(x)
+	}
+	return x, err
 }
 
-var noNode indexNode
-
-func (x *index) node(number uint64) *indexNode {
-	if chunk := x.nodes[number/chunkInodes]; chunk != nil {
-		return &chunk[number%chunkInodes]
-	}
-	return &noNode
+// scan is what package unixfs asks of a volume to make an index.
+type scan struct {
+	*FS
+	chunks []chunk
 }
 
-// slot makes room for the nodes around an inode.
-func (x *index) slot(number uint64) error {
-	if x.nodes[number/chunkInodes] != nil {
-		return nil
+func (f *scan) Last() uint64 { return uint64(f.super.groups)<<f.super.inodeShift() - 1 }
+
+func (f *scan) Size() int64 { return f.disk.size }
+
+func (f *scan) Lost() uint8 { return uint8(reasonPastEnd) }
+
+// Tables lists where the inodes lie that are in use by the trees of the groups.
+// What of these cannot be read is noted.
+func (f *scan) Tables(reserve func(n int64) error) ([]unixfs.Stretch, error) {
+	if err := f.readChunks(reserve); err != nil {
+		return nil, err
 	}
-	x.nodes[number/chunkInodes] = new(nodeChunk)
-	return x.grow(chunkInodes*32 + 64)
-}
-
-func (x *index) children(dir uint64) []uint64 { return x.kids[x.starts[dir]:x.starts[dir+1]] }
-
-var errMemory = fmt.Errorf("%w: the index takes more memory than Options allow", ErrUnsupported)
-
-// grow accounts for memory.
-func (x *index) grow(bytes int64) error {
-	if x.memory+bytes > x.limit {
-		return errMemory
-	}
-	if x.reserve != nil {
-		if err := x.reserve(bytes); err != nil {
-			return fmt.Errorf("index of files: %w", err)
+	var list []unixfs.Stretch
+	size := int64(f.super.inodeSize)
+	for n, c := range f.chunks {
+		// Only what is in use, and without holes within.
+		at := f.super.groupOffset(c.group) + int64(c.first)*size
+		for i := 0; i < chunkInodes; {
+			if !c.used(i) {
+				i++
+				continue
+			}
+			end := i + 1
+			for k := end; k < chunkInodes && c.holes>>(k/4)&1 == 0; k++ {
+				if c.used(k) {
+					end = k + 1
+				}
+			}
+			list = append(list, unixfs.Stretch{At: at + int64(i)*size, Size: int64(end-i) * size, Item: uint32(n)})
+			i = end
 		}
 	}
-	x.memory += bytes
+	return list, nil
+}
+
+// chunkCost is what a chunk and where its inodes lie take, in bytes.
+const chunkCost = 24 + 24
+
+func (f *scan) readChunks(reserve func(n int64) error) error {
+	lost := func(err error) { f.note("%v", err) }
+	for group := range f.super.groups {
+		a, err := f.agi(group)
+		if err != nil {
+			if !recoverable(err) {
+				return err
+			}
+			lost(err)
+			continue
+		}
+		first := len(f.chunks)
+		if err := f.eachChunk(group, &a, func(c chunk) error {
+			f.chunks = append(f.chunks, c)
+			return reserve(chunkCost)
+		}, lost); err != nil {
+			return err
+		}
+		// No inode is decoded twice, whatever a crafted tree says.
+		chunks := f.chunks[first:]
+		slices.SortStableFunc(chunks, func(a, b chunk) int { return cmp.Compare(a.first, b.first) })
+		for i := 1; i < len(chunks); i++ {
+			if over := int64(chunks[i-1].first) + chunkInodes - int64(chunks[i].first); over > 0 {
+				chunks[i].free |= 1<<over - 1
+			}
+		}
+	}
 	return nil
 }
 
-// giveUp says that the index is not used.
-func (x *index) giveUp() {
-	if x.reserve != nil {
-		x.reserve(-x.memory)
+// Table decodes inodes of the chunk Item.
+func (f *scan) Table(w *scanner, t unixfs.Stretch, b []byte) error {
+	c := &f.chunks[t.Item]
+	size := int64(f.super.inodeSize)
+	first := (t.At - f.super.groupOffset(c.group)) / size // in the group
+	for ; len(b) > 0; b = b[size:] {
+		if c.used(int(first) - int(c.first)) {
+			number := uint64(c.group)<<f.super.inodeShift() | uint64(first)
+			if err := f.add(w, inode{number, b[:size]}); err != nil {
+				return err
+			}
+		}
+		first++
 	}
+	return nil
 }
 
-func (f *FS) buildIndex() (*index, error) {
-	s := &indexScan{f: f, x: &index{nodes: map[uint64]*nodeChunk{}, limit: f.options.Memory, reserve: f.options.Reserve}}
-	if err := s.build(); err != nil {
-		s.x.giveUp()
-		return nil, err
+// Named adds an inode that only an entry of a directory names.
+func (f *scan) Named(w *scanner, number uint64, i inode, err error) error {
+	switch {
+	case i.raw == nil:
+		return w.AddDamaged(number, uint8(whyOf(err)))
+	case f.super.check(i) == sound && i.links() == 0:
+		return w.AddDamaged(number, uint8(reasonFree)) // it says that it has no name
 	}
-	f.collectDamage(s.x)
-	return s.x, nil
+	return f.add(w, i)
 }
 
-func (s *indexScan) build() error {
-	if err := s.inodes(); err != nil {
-		return fmt.Errorf("inodes: %w", err)
+// add puts an inode into the index that is in use.
+func (f *scan) add(w *scanner, i inode) error {
+	why := f.super.check(i)
+	if f.pending[i.number] != nil && why == sound {
+		why = reasonUnfinished
 	}
-	total := int64(0) // bytes of directories
-	for entries := 0; len(s.pieces) > 0 || entries < len(s.entries); {
-		pieces := s.pieces
-		s.pieces = nil
-		if total += int64(len(pieces)) * s.f.super.blockSize; total > s.f.disk.size {
-			return corrupt("the directories are larger than the image")
-		}
-		if err := s.directories(pieces); err != nil {
-			return fmt.Errorf("directories: %w", err)
-		}
-		// Inodes may have a name that were not looked at, since they are not
-		// in use by what the groups say.
-		fresh := s.entries[entries:]
-		entries = len(s.entries)
-		if err := s.missing(fresh); err != nil {
-			return fmt.Errorf("inodes: %w", err)
-		}
+	if why != sound {
+		return w.AddDamaged(i.number, uint8(why))
 	}
-	return s.link()
-}
-
-// link puts the entries in the order of their directories.
-func (s *indexScan) link() error {
-	x := s.x
-	x.dirs = s.dirs
-	if err := x.grow(4*int64(len(s.dirs)+1) + 8*int64(len(s.entries))); err != nil {
+	// Those without a name are gone when the volume is mounted.
+	if i.links() == 0 {
+		return nil
+	}
+	if err := w.Add(i.number, unixfs.Counted{
+		Mode: i.mode(), Links: i.links(), Size: i.size(), Allocated: f.allocated(i),
+	}); err != nil || i.kind() != modeDir {
 		return err
 	}
-	for i, d := range x.dirs {
-		x.node(d.number).size = uint64(i)
+	return f.addDir(w, i)
+}
+
+// addDir takes the entries of a directory if they are in the inode, and
+// otherwise notes where they are.
+func (f *scan) addDir(w *scanner, i inode) error {
+	dir := w.AddDir(i.number, i.dirFormat())
+	if i.format() == formatLocal {
+		if why := f.super.localDir(i, func(d dirent) { w.AddEntry(dir, d) }); why != sound {
+			w.Break(dir, uint8(why))
+		}
+		return nil
 	}
-	x.starts = make([]uint32, len(s.dirs)+1)
-	for _, e := range s.entries {
-		x.starts[e.dir+1]++
+	var failed error
+	err := f.dirBlocks(i, func(p dirPiece) error {
+		if last := len(p.blocks) - 1; p.blocks[last] == p.blocks[0]+uint64(last) {
+			failed = w.AddBlocks(dir, uint32(p.logical), f.super.offset(p.blocks[0]), f.super.dirBlockSize())
+		} else {
+			failed = f.pieces(w, dir, i, p)
+		}
+		return failed
+	})
+	if err != nil && failed == nil {
+		w.Break(dir, uint8(whyOf(err)))
 	}
-	for i := range s.dirs {
-		x.starts[i+1] += x.starts[i]
+	return failed
+}
+
+// pieces decodes a block of a directory that does not lie in one piece, as few
+// do.
+func (f *scan) pieces(w *scanner, dir uint32, i inode, p dirPiece) error {
+	b := make([]byte, f.super.dirBlockSize())
+	if err := w.Charge(int64(len(b))); err != nil {
+		return err
 	}
-	x.kids = make([]uint64, len(s.entries))
-	next := slices.Clone(x.starts)
-	for _, e := range s.entries {
-		x.kids[next[e.dir]] = e.inode
-		next[e.dir]++
+	why := reasonPastEnd
+	err := f.readDirBlock(p, b)
+	switch {
+	case err == nil:
+		why = f.dirBlock(i.dirFormat(), p, b, func(d dirent) { w.AddEntry(dir, d) })
+	case !recoverable(err):
+		return err
+	}
+	if why != sound {
+		w.Break(dir, uint8(why))
+	}
+	return nil
+}
+
+// Blocks decodes a block of a directory, which lies in one piece.
+func (f *scan) Blocks(w *scanner, format dirFormat, t unixfs.Stretch, b []byte) error {
+	p := dirPiece{logical: uint64(t.Part)}
+	for block := range uint64(1) << f.super.dirBits {
+		p.blocks = append(p.blocks, f.super.blockAt(t.At)+block)
+	}
+	if why := f.dirBlock(format, p, b, func(d dirent) { w.AddEntry(t.Item, d) }); why != sound {
+		w.Break(t.Item, uint8(why))
 	}
 	return nil
 }
 
 // collectDamage lists what the index could not take.
 func (f *FS) collectDamage(x *index) {
-	var list []DamagedInode
-	count := int64(0)
-	order := func(a, b DamagedInode) int { return cmp.Compare(a.Inode, b.Inode) }
-	add := func(inode uint64, why reason) {
-		count++
-		list = append(list, DamagedInode{inode, why.Error()})
-		if len(list) > 2*maxDamaged {
-			slices.SortFunc(list, order)
-			list = list[:maxDamaged]
-		}
-	}
-	for at, chunk := range x.nodes {
-		for i := range chunk {
-			if n := &chunk[i]; n.state == nodeDamaged {
-				add(at*chunkInodes+uint64(i), n.why)
-			}
-		}
-	}
-	for _, d := range x.dirs {
-		if d.why != sound {
-			add(d.number, d.why)
-		}
-	}
-	slices.SortFunc(list, order)
+	list, count := x.Damaged(maxDamaged)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.damage.Count = count
-	f.damage.Inodes = list[:min(len(list), maxDamaged)]
+	f.damage.Count, f.damage.Inodes = count, nil
+	for _, d := range list {
+		f.damage.Inodes = append(f.damage.Inodes, DamagedInode{uint64(d.Number), reason(d.Why).Error()})
+	}
 }

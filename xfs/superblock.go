@@ -202,6 +202,12 @@ func (s *superblock) offset(block uint64) int64 {
 	return s.groupOffset(uint32(block>>s.groupBits)) + int64(block&(1<<s.groupBits-1))<<s.blockBits
 }
 
+// blockAt is the block that lies at a place.
+func (s *superblock) blockAt(off int64) uint64 {
+	n := uint64(off) >> s.blockBits
+	return n/uint64(s.groupBlocks)<<s.groupBits | n%uint64(s.groupBlocks)
+}
+
 // groupOffset is where a group begins, in bytes.
 func (s *superblock) groupOffset(group uint32) int64 {
 	return int64(group) * int64(s.groupBlocks) << s.blockBits

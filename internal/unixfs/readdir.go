@@ -45,7 +45,7 @@ func (f *FS[N, I]) readDir(dir Located[N, I]) ([]fs.DirEntry, error) {
 	// In the order of the inodes, so that neighbors are read at once.
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(l.Entries[a].Inode, l.Entries[b].Inode) })
 	number := func(k int) N { return l.Entries[order[k]].Inode }
-	err = f.EachInode(len(order), number, func(k int, i I, err error) {
+	err = f.eachInode(len(order), number, func(k int, i I, err error) {
 		e := &entries[order[k]]
 		if err == nil {
 			err = f.store.Fits(l.Entries[order[k]], i)
@@ -75,10 +75,10 @@ const (
 	inodeGap  = 16 << 10
 )
 
-// EachInode reads inodes that entries of a directory name, in ascending order,
+// eachInode reads inodes that entries of a directory name, in ascending order,
 // and calls visit for each; those that cannot be used come with the error. It
 // returns an error of the reader.
-func (f *FS[N, I]) EachInode(n int, number func(k int) N, visit func(k int, i I, err error)) error {
+func (f *FS[N, I]) eachInode(n int, number func(k int) N, visit func(k int, i I, err error)) error {
 	var buf []byte
 	var none I
 	size := f.InodeSize
