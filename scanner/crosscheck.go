@@ -1,13 +1,11 @@
 package scanner
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -31,7 +29,7 @@ type CrossCheck struct {
 // says in the evidence what came of it. It changes nothing else of a finding.
 // The error is that of the context.
 func crossCheck(ctx context.Context, in Input, vs *volumes, sys system, findings []requirement.Finding, trail *requirement.Trail) (*CrossCheck, error) {
-	x := &crossChecker{volumes: vs, opened: contentsRead(trail), known: map[crosscheck.Question]reread{}}
+	x := &crossChecker{volumes: vs, known: map[crosscheck.Question]reread{}}
 	x.hives, _ = sys.(hiveFinder)
 
 	var pieces []piece
@@ -63,28 +61,6 @@ func crossCheck(ctx context.Context, in Input, vs *volumes, sys system, findings
 	}
 	n.notify(trail)
 	return count, nil
-}
-
-// contentsRead are the files whose content was read, by role and path.
-func contentsRead(trail *requirement.Trail) map[[2]string]bool {
-	files := map[[2]string]bool{}
-	events, _ := trail.Events()
-	for _, e := range events {
-		switch e.Name {
-		case "open", "database", "packages":
-			var file [2]string
-			for _, a := range e.Attrs {
-				switch a.Key {
-				case "source":
-					file[0] = a.Value
-				case "path":
-					file[1] = a.Value
-				}
-			}
-			files[file] = true
-		}
-	}
-	return files
 }
 
 // piece is a piece of evidence, with the questions that settle it.
@@ -177,8 +153,7 @@ func (n *disagreements) notify(trail *requirement.Trail) {
 // of the scan what the answers are compared with.
 type crossChecker struct {
 	volumes *volumes
-	hives   hiveFinder // nil where there is no registry
-	opened  map[[2]string]bool
+	hives   hiveFinder                     // nil where there is no registry
 	known   map[crosscheck.Question]reread // much evidence is of the same files
 }
 
@@ -192,20 +167,6 @@ type reread struct {
 type hiveFinder interface {
 	Hive(source, path string) *registry.Hive
 }
-
-// Notes of evidence that tell where it is from.
-const (
-	noteNotFound  = "not found"
-	noteRecovered = "from the transaction log"
-	noteWAL       = "write-ahead log"
-)
-
-// How evidence tells what it is about: the total of what lies below a folder,
-// or no more than what a listing shows. Anything else tells of the content.
-var (
-	treeData = regexp.MustCompile(`^\d+ bytes in \d+ files, `)
-	listData = regexp.MustCompile(`^((folder|\d+ bytes)(, MFT record \d+)?|link to .*|)$`)
-)
 
 // piece asks what settles a piece of evidence. A panic of our readers leaves it
 // unconfirmed.
@@ -227,17 +188,13 @@ func (x *crossChecker) piece(ev *requirement.Evidence) (p piece) {
 }
 
 func (x *crossChecker) ask(p *piece) error {
-	v := x.volumes.named(p.Source)
-	switch Role(p.Source) {
-	case Root, User, Other:
-	default:
-		if v == nil {
-			return beyondDocument
-		}
-	}
-	if p.Path == "" {
+	switch p.Kind {
+	case requirement.KindDocument:
+		return beyondDocument
+	case requirement.KindVolume:
 		return x.askVolume(p)
 	}
+	v := x.volumes.named(p.Source)
 	if v == nil {
 		return beyondVolume
 	}
@@ -248,24 +205,19 @@ func (x *crossChecker) ask(p *piece) error {
 	p.stale = r.stale()
 	q := v.question(crosscheck.File)
 	q.Path = p.Path
-	switch {
-	case strings.HasPrefix(p.Note, noteRecovered):
-		return beyondLog
-	case p.Key != "" || x.hive(p) != nil && p.Value != "":
+	switch p.Kind {
+	case requirement.KindKey, requirement.KindValue:
 		return x.askRegistry(p, q, r)
-	case treeData.MatchString(p.Data):
+	case requirement.KindTree:
 		q.Kind = crosscheck.Tree
 		return x.askFile(p, q, r)
 	}
-	q.Content = x.opened[[2]string{p.Source, p.Path}] || p.Value != "" || !listData.MatchString(p.Data)
-	if err := x.askFile(p, q, r); err != nil {
+	q.Content = p.Content
+	if err := x.askFile(p, q, r); err != nil || p.Origin != requirement.OriginWAL {
 		return err
 	}
-	if strings.Contains(p.Note, noteWAL) {
-		q.Path += "-wal"
-		return x.askFile(p, q, r)
-	}
-	return nil
+	q.Path += "-wal"
+	return x.askFile(p, q, r)
 }
 
 func (x *crossChecker) askFile(p *piece, q crosscheck.Question, r rereader) error {
@@ -286,10 +238,11 @@ func (x *crossChecker) askFile(p *piece, q crosscheck.Question, r rereader) erro
 	return nil
 }
 
-// askVolume is for evidence that names a volume, or nothing.
+// askVolume is for evidence of a volume itself. A figure of its filesystem, such as the space used, is no single file.
 func (x *crossChecker) askVolume(p *piece) error {
 	for _, v := range x.volumes.list {
-		if cmp.Or(v.source, string(v.role)) != p.Source || v.name() != p.Data {
+		itself := v.evidence()
+		if itself.Note = p.Note; *p.Evidence != itself {
 			continue
 		}
 		q := v.question(crosscheck.Volume)
@@ -315,6 +268,9 @@ func (x *crossChecker) hive(p *piece) *registry.Hive {
 }
 
 func (x *crossChecker) askRegistry(p *piece, q crosscheck.Question, r rereader) error {
+	if p.Kind == requirement.KindValue && p.Found && p.Origin == requirement.OriginLog {
+		return beyondLog
+	}
 	hive := x.hive(p)
 	if hive == nil {
 		return beyondHive
@@ -326,7 +282,7 @@ func (x *crossChecker) askRegistry(p *piece, q crosscheck.Question, r rereader) 
 	if err != nil {
 		return err
 	}
-	q.Kind, q.Record, q.Key, q.Value = crosscheck.Key, file.Record, p.Key, p.Value
+	q.Kind, q.Record, q.Key = crosscheck.Key, file.Record, p.Key
 	key, err := hive.Key(p.Key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -335,13 +291,12 @@ func (x *crossChecker) askRegistry(p *piece, q crosscheck.Question, r rereader) 
 	case err != nil:
 		return err
 	}
-	// What is not found in a key that is there is its default value.
-	if p.Value == "" && p.Type == "" && p.Note != noteNotFound {
+	if p.Kind == requirement.KindKey {
 		want, err := keyReading(key)
 		p.checks = []crosscheck.Check{{Question: q, Want: want}}
 		return err
 	}
-	q.Kind = crosscheck.Value
+	q.Kind, q.Value = crosscheck.Value, p.Value
 	want, err := valueReading(key, p.Value)
 	p.checks = []crosscheck.Check{{Question: q, Want: want}}
 	return err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/coldcheck/coldcheck/ext4"
 	"github.com/coldcheck/coldcheck/ntfs"
@@ -124,7 +123,7 @@ func (vs *volumes) place(findings []requirement.Finding) {
 				records[at] = inImage(l.recordAt(e.Path))
 			}
 			e.RecordOffset = records[at]
-			if e.Offset == nil || strings.HasPrefix(e.Note, noteRecovered) {
+			if e.Offset == nil || e.Origin == requirement.OriginLog {
 				continue
 			}
 			content, done := contents[at]
