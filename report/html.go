@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -34,7 +35,7 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		Version:  Neutral(o.Version),
 		Started:  r.Started.UTC().Format("2006-01-02 15:04:05Z"),
 		Finished: r.Finished.UTC().Format("2006-01-02 15:04:05Z"),
-		Read:     size(r.BytesRead),
+		Read:     prose.Size(r.BytesRead),
 		Reads:    r.Reads,
 	}
 	for _, v := range volumes(r) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -30,24 +31,24 @@ const (
 // Nothing of an image is taken for markup, calls a user, or links anywhere.
 func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "## %s coldcheck: %s\n\n**%s**\n\n", verdictSign[r.Verdict], verdictName[r.Verdict], prose(tally(r)))
+	fmt.Fprintf(&b, "## %s coldcheck: %s\n\n**%s**\n\n", verdictSign[r.Verdict], verdictName[r.Verdict], plainText(tally(r)))
 	for _, l := range beside(r, o) {
-		fmt.Fprintf(&b, "%s  \n", prose(l))
+		fmt.Fprintf(&b, "%s  \n", plainText(l))
 	}
-	fmt.Fprintf(&b, "System: %s\n\n", prose(system(r)))
+	fmt.Fprintf(&b, "System: %s\n\n", plainText(system(r)))
 	for _, v := range volumes(r) {
 		what, where := volume(v)
-		fmt.Fprintf(&b, "- %s: %s, %s\n", v.Role, prose(what), span(where))
+		fmt.Fprintf(&b, "- %s: %s, %s\n", v.Role, plainText(what), span(where))
 	}
 	for i, n := range worstFirst(r.Notices) {
 		if i == maxNotices {
 			fmt.Fprintf(&b, "- and %d more notices\n", len(r.Notices)-i)
 			break
 		}
-		fmt.Fprintf(&b, "- %s\n", prose(cut(notice(n), maxCommentText)))
+		fmt.Fprintf(&b, "- %s\n", plainText(cut(notice(n), maxCommentText)))
 	}
 
-	foot := fmt.Sprintf("\n<sub>coldcheck %s, %s</sub>\n", prose(o.Version), r.Finished.UTC().Format("2006-01-02 15:04Z"))
+	foot := fmt.Sprintf("\n<sub>coldcheck %s, %s</sub>\n", plainText(o.Version), r.Finished.UTC().Format("2006-01-02 15:04Z"))
 	room := func() int { return maxComment - utf8.RuneCount(b.Bytes()) - utf8.RuneCountInString(foot) }
 
 	const more = 100 // characters that a line takes which says how many are left out
@@ -64,12 +65,12 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 		b.WriteString(text)
 	}
 
-	head := fmt.Sprintf("\n<details>\n<summary>All %s</summary>\n\n| Requirement | Status | What was found |\n| --- | --- | --- |\n", plural(len(r.Findings), "requirement", true))
+	head := fmt.Sprintf("\n<details>\n<summary>All %s</summary>\n\n| Requirement | Status | What was found |\n| --- | --- | --- |\n", prose.Count(len(r.Findings), "requirement", "requirements"))
 	const tail = "\n</details>\n"
 	if room() > len(head)+len(tail)+more {
 		b.WriteString(head)
 		for i, f := range r.Findings {
-			row := fmt.Sprintf("| %s | %s | %s |\n", code(f.ID), shownStatus(f), prose(cut(f.Message, maxCommentCell)))
+			row := fmt.Sprintf("| %s | %s | %s |\n", code(f.ID), shownStatus(f), plainText(cut(f.Message, maxCommentCell)))
 			if utf8.RuneCountInString(row)+len(tail)+more > room() {
 				fmt.Fprintf(&b, "| and %d more | | |\n", len(r.Findings)-i)
 				break
@@ -93,20 +94,20 @@ func action(g []requirement.Finding) string {
 	for _, f := range g {
 		head := fmt.Sprintf("**%s** %s", statusName(f.Status), code(f.ID))
 		for _, m := range marks(f) {
-			head += " (" + prose(m) + ")"
+			head += " (" + plainText(m) + ")"
 		}
 		lines = append(lines, head)
 	}
 	f := g[0]
-	lines = append(lines, prose(cut(f.Message, maxCommentText)))
+	lines = append(lines, plainText(cut(f.Message, maxCommentText)))
 	var below strings.Builder
 	switch what, how := advice(f); {
 	case len(g) > 1:
 	case f.Waiver != nil:
-		lines = append(lines, "Waived: "+prose(cut(waiver(*f.Waiver), maxCommentText)))
+		lines = append(lines, "Waived: "+plainText(cut(waiver(*f.Waiver), maxCommentText)))
 	default:
 		if f.Outcome.Remediation != "" {
-			lines = append(lines, "**"+what+":** "+prose(cut(how, maxCommentText)))
+			lines = append(lines, "**"+what+":** "+plainText(cut(how, maxCommentText)))
 		} else if how != "" {
 			lines = append(lines, "**"+what+":** "+code(how)) // a command
 		}
@@ -143,11 +144,11 @@ func cut(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// prose is text that stays text in Markdown. Beside the markup of CommonMark it
+// plainText is text that stays text in Markdown. Beside the markup of CommonMark it
 // takes away the meaning of what GitHub and GitLab find in the text itself, where
 // an escape does not help: users, issues, addresses. An empty comment of HTML
 // parts these for the machine and not for the reader.
-func prose(s string) string {
+func plainText(s string) string {
 	s = markdown(Neutral(s))
 	return strings.NewReplacer(
 		"@", "@<!-- -->",

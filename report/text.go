@@ -161,18 +161,6 @@ func shorten(s string, columns int) string {
 	return displaywidth.TruncateString(s, columns, "…")
 }
 
-// size writes a number of bytes in the unit that fits, GiB with one digit,
-// rounded down: what is said to be free is there.
-func size(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%d.%d GiB", n>>30, (n&(1<<30-1))*10>>30)
-	case n >= 1<<20:
-		return fmt.Sprintf("%d MiB", n>>20)
-	}
-	return fmt.Sprintf("%d bytes", n)
-}
-
 // timestamp writes t as RFC 3339 in UTC with its nanoseconds, or "" for the
 // zero time and for the years that RFC 3339 cannot write, which a damaged
 // record may hold.

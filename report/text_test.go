@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 func TestNeutral(t *testing.T) {
@@ -216,7 +218,7 @@ func TestSize(t *testing.T) {
 		0: "0 bytes", 1<<20 - 1: "1048575 bytes", 1 << 20: "1 MiB", 1<<30 - 1: "1023 MiB",
 		1 << 30: "1.0 GiB", 12 << 30: "12.0 GiB", 12<<30 - 1: "11.9 GiB", 13<<30 - 1: "12.9 GiB", 1<<63 - 1: "8589934591.9 GiB",
 	} {
-		if got := size(n); got != want {
+		if got := prose.Size(n); got != want {
 			t.Errorf("size(%d) = %s, want %s", n, got, want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -41,9 +42,9 @@ func volumes(r *scanner.Result) []scanner.Volume {
 
 // volume says what a volume is and where it lies.
 func volume(v scanner.Volume) (what, where string) {
-	what = cmp.Or(filesystemNames[v.Filesystem], v.Filesystem, "unknown") + " " + size(v.Size)
+	what = cmp.Or(filesystemNames[v.Filesystem], v.Filesystem, "unknown") + " " + prose.Size(v.Size)
 	if v.Free >= 0 {
-		what += ", " + size(v.Free) + " free"
+		what += ", " + prose.Size(v.Free) + " free"
 	}
 	if v.State != "" && v.State != "clean" {
 		what += ", " + v.State
@@ -109,7 +110,12 @@ func tally(r *scanner.Result) string {
 	var parts []string
 	for _, s := range requirement.Statuses {
 		if n := counted[s]; n > 0 && s != requirement.NotApplicable {
-			part := plural(n, statusName(s), s == requirement.Warning)
+			one := statusName(s)
+			many := one
+			if s == requirement.Warning {
+				many += "s"
+			}
+			part := prose.Count(n, one, many)
 			if waived[s] > 0 {
 				part += fmt.Sprintf(" (%d waived)", waived[s])
 			}
@@ -118,7 +124,7 @@ func tally(r *scanner.Result) string {
 	}
 	line := strings.Join(parts, ", ")
 	if service > 0 {
-		line += " (" + plural(service, "service check", true) + ": --with)"
+		line += " (" + prose.Count(service, "service check", "service checks") + ": --with)"
 	}
 	return line
 }
@@ -139,7 +145,7 @@ func beside(r *scanner.Result, o Options) []string {
 		}
 	}
 	if unmet > 0 {
-		lines = append(lines, "Beside the verdict: "+plural(unmet, "recommendation", true)+" not met")
+		lines = append(lines, "Beside the verdict: "+prose.Count(unmet, "recommendation", "recommendations")+" not met")
 	}
 	if c := r.CrossCheck; c != nil {
 		lines = append(lines, "Evidence: "+confirmation(*c))
@@ -152,7 +158,7 @@ func beside(r *scanner.Result, o Options) []string {
 
 // confirmation says how much of the evidence other parsers read the same.
 func confirmation(c scanner.CrossCheck) string {
-	s := fmt.Sprintf("%s, %d confirmed by a second reader", plural(c.Pieces, "piece", true), c.Confirmed)
+	s := fmt.Sprintf("%s, %d confirmed by a second reader", prose.Count(c.Pieces, "piece", "pieces"), c.Confirmed)
 	if n := c.NotAsked + c.Failed; n > 0 {
 		s += fmt.Sprintf(", %d not readable by it", n)
 	}
@@ -160,13 +166,6 @@ func confirmation(c scanner.CrossCheck) string {
 		s += fmt.Sprintf(", %d read differently by it", c.Differ)
 	}
 	return s
-}
-
-func plural(n int, noun string, countable bool) string {
-	if countable && n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // actions returns the findings that ask something of the reader: what counts
@@ -234,11 +233,8 @@ func omitted(f requirement.Finding) string {
 		{f.Omitted.Evidence, "piece of evidence", "pieces of evidence"},
 		{f.Omitted.Details, "entry of the details", "entries of the details"},
 	} {
-		switch {
-		case part.n == 1:
-			parts = append(parts, "1 "+part.one)
-		case part.n > 1:
-			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.many))
+		if part.n > 0 {
+			parts = append(parts, prose.Count(part.n, part.one, part.many))
 		}
 	}
 	if len(parts) == 0 {

@@ -6,9 +6,9 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/fat"
 	"github.com/coldcheck/coldcheck/internal/memory"
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/internal/linux"
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 

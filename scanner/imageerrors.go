@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )

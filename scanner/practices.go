@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
@@ -145,7 +145,7 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 			byDocument = false
 			inferred = inferred || s.Least
 		}
-		text := fmt.Sprintf("%s %s", role, sizeText(bytes))
+		text := fmt.Sprintf("%s %s", role, prose.Size(bytes))
 		said = append(said, text)
 		if bytes > limit*gib {
 			large = append(large, fmt.Sprintf("the %s volume has %s (%d bytes), and %d GiB are offered", role, prose.GiB(bytes), bytes, limit))
@@ -173,14 +173,6 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 		o.Message += "; the image does not hold the whole disk, or more than one of them"
 	}
 	return o
-}
-
-// sizeText says the size of a volume in a unit that fits.
-func sizeText(bytes int64) string {
-	if bytes < gib {
-		return fmt.Sprintf("%d MiB", bytes>>20)
-	}
-	return prose.GiB(bytes)
 }
 
 // fits says whether both volumes have exactly the size of a bundle's smallest.

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )

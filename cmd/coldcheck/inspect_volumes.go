@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
@@ -100,13 +101,10 @@ func typeText(v *disk.Volume) string {
 
 // bytesAndUnits writes a size both ways.
 func bytesAndUnits(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%d (%.1f GiB)", n, float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%d (%.1f MiB)", n, float64(n)/(1<<20))
+	if n < 1<<20 {
+		return fmt.Sprint(n)
 	}
-	return fmt.Sprint(n)
+	return fmt.Sprintf("%d (%s)", n, prose.Rounded(n))
 }
 
 type imageJSON struct {

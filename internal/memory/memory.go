@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/kind"
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 const (
@@ -78,7 +79,7 @@ func (b *Budget) Reserve(n int64) error {
 		reserved := b.reserved.Load()
 		if n > 0 && n > b.most-reserved {
 			return fmt.Errorf("%w: %s more than the %s of %s that are left (--max-memory)",
-				ErrLimit, size(n), size(b.most-reserved), size(b.most))
+				ErrLimit, prose.Rounded(n), prose.Rounded(b.most-reserved), prose.Rounded(b.most))
 		}
 		if b.reserved.CompareAndSwap(reserved, reserved+n) {
 			return nil
@@ -99,7 +100,7 @@ func (b *Budget) look(soon bool) error {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(sample)
 	if used := int64(sample[0].Value.Uint64() - sample[1].Value.Uint64()); used > b.heap {
-		b.full = fmt.Errorf("%w: %s (--max-memory)", ErrLimit, size(b.max))
+		b.full = fmt.Errorf("%w: %s (--max-memory)", ErrLimit, prose.Rounded(b.max))
 	}
 	return b.full
 }
@@ -126,11 +127,4 @@ func (r reader) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	return r.r.ReadAt(p, off)
-}
-
-func size(n int64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }

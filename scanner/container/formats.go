@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
@@ -102,20 +103,11 @@ func descriptorHint(ctx context.Context, first *source.Source, p probe) string {
 	switch {
 	case len(missing) > 0:
 		return fmt.Sprintf("it is a text that says where the data is: in %s, not found beside it. Get it too, then %s",
-			some(missing), hintConvert)
+			prose.List(missing, 3), hintConvert)
 	case len(extents) == 1 && len(raw) == 1:
 		return fmt.Sprintf("it is a text that says where the data is: in %s, which is a raw image. Scan that", raw[0])
 	}
 	return hintConvert
-}
-
-// some lists a few names.
-func some(names []string) string {
-	const most = 3
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	return strings.Join(names, ", ")
 }
 
 // fill puts names of files into a hint, as a shell takes them. The image gets

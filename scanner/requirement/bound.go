@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 // What a finding carries at most, so that no system fills a report: with these
@@ -33,57 +35,12 @@ type Omitted struct {
 // Any says whether anything was left out.
 func (o Omitted) Any() bool { return o != Omitted{} }
 
-// Shorten returns a text of at most so many bytes in JSON, and how many bytes of
-// it were left out where it was longer.
-func Shorten(s string, most int) string {
-	short, _ := shorten(s, most)
-	return short
-}
-
-func shorten(s string, most int) (short string, is bool) {
-	if len(s) <= most/maxEscape {
-		return s, false
-	}
-	size := 0
-	for i, r := range s {
-		if size += escaped(r); size > most {
-			return fmt.Sprintf("%s… (%d more bytes)", s[:i], len(s)-i), true
-		}
-	}
-	return s, false
-}
-
-// maxEscape is how many bytes of JSON one byte of a text becomes at most.
-const maxEscape = 6
-
-// escaped is how many bytes of JSON a character becomes at most: \u and four
-// digits where it is not printable, for each half of a pair.
-func escaped(r rune) int {
-	switch {
-	case r == '"' || r == '\\':
-		return 2
-	case r >= ' ' && r <= '~':
-		return 1
-	case r > 0xFFFF:
-		return 2 * maxEscape
-	}
-	return maxEscape
-}
-
-func escapedText(s string) int {
-	n := 0
-	for _, r := range s {
-		n += escaped(r)
-	}
-	return n
-}
-
 // bound holds an outcome to what a finding carries.
 func bound(o Outcome) (Outcome, Omitted) {
 	var left Omitted
 	cut := func(s *string, most int) {
 		var is bool
-		if *s, is = shorten(*s, most); is {
+		if *s, is = prose.Shorten(*s, most); is {
 			left.Texts++
 		}
 	}
@@ -97,10 +54,10 @@ func bound(o Outcome) (Outcome, Omitted) {
 		room -= evidenceCost
 		for _, s := range []*string{&e.Source, &e.Path, &e.Key, &e.Value, &e.Type, &e.Note} {
 			cut(s, maxText)
-			room -= escapedText(*s)
+			room -= prose.JSONSize(*s)
 		}
 		cut(&e.Data, maxData)
-		if room -= escapedText(e.Data); room < 0 {
+		if room -= prose.JSONSize(e.Data); room < 0 {
 			left.Texts = before
 			break
 		}
@@ -123,7 +80,7 @@ func boundSubjects(all []Subject, cut func(*string, int)) (list []Subject, left 
 	for _, s := range all[:min(len(all), maxEvidence)] {
 		for _, text := range []*string{&s.ID, &s.Name, &s.Value} {
 			cut(text, maxText)
-			room -= escapedText(*text)
+			room -= prose.JSONSize(*text)
 		}
 		if room -= subjectCost; room < 0 {
 			break
@@ -192,7 +149,7 @@ func (s *shortener) value(v reflect.Value, depth int) {
 	case reflect.Map:
 		s.mapping(v, depth)
 	case reflect.String:
-		if short, is := shorten(v.String(), s.text); is {
+		if short, is := prose.Shorten(v.String(), s.text); is {
 			v.SetString(short)
 			s.texts++
 		}

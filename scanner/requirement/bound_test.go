@@ -10,28 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestShorten(t *testing.T) {
-	for _, c := range []struct {
-		text string
-		most int
-		want string
-	}{
-		{"", 0, ""},
-		{"abcd", 4, "abcd"},
-		{"abcde", 4, "abcd… (1 more bytes)"},
-		{"äöü", 12, "äö… (2 more bytes)"},
-		{"äöü", 18, "äöü"},
-		{"\x01\x02", 11, "\x01… (1 more bytes)"},
-		{"a\xffb", 6, "a… (2 more bytes)"},
-		{"𝄞𝄞", 13, "𝄞… (4 more bytes)"},
-		{`""""`, 7, `"""… (1 more bytes)`},
-	} {
-		if got := Shorten(c.text, c.most); got != c.want {
-			t.Errorf("%q, %d: %q, want %q", c.text, c.most, got, c.want)
-		}
-	}
-}
-
 // TestBoundOrdinary makes sure that what a finding has room for stays as it is.
 func TestBoundOrdinary(t *testing.T) {
 	o := Fail(strings.Repeat("m", maxText))

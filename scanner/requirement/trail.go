@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 // Level says how much a notice matters.
@@ -76,8 +78,8 @@ func (t *Trail) Record(name string, keyvals ...string) {
 	const eventCost, attrCost = 64, 32 // in memory, beside the text
 	size := eventCost + len(keyvals)/2*attrCost
 	for i := 0; i+1 < len(keyvals); i += 2 {
-		value := Shorten(keyvals[i+1], maxAttr)
-		size += escapedText(value)
+		value, _ := prose.Shorten(keyvals[i+1], maxAttr)
+		size += prose.JSONSize(value)
 		e.Attrs = append(e.Attrs, Attr{keyvals[i], value})
 	}
 	t.mu.Lock()
@@ -102,7 +104,8 @@ func (t *Trail) Notify(n Notice) {
 	if t == nil {
 		return
 	}
-	n.Message, n.Path = Shorten(oneLine(n.Message), maxNotice), Shorten(n.Path, maxNotice)
+	n.Message, _ = prose.Shorten(oneLine(n.Message), maxNotice)
+	n.Path, _ = prose.Shorten(n.Path, maxNotice)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, old := range t.notices {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 // ErrDisagree says that documents say different things of the same computer. It
@@ -58,13 +60,10 @@ func describeComputers(d *Document) string {
 			names = append(names, w.ComputerName)
 		}
 	}
-	switch {
-	case len(names) == 0:
+	if len(names) == 0 {
 		return "it names no computer"
-	case len(names) > 3:
-		return fmt.Sprintf("it is of %s and %d more", strings.Join(names[:3], ", "), len(names)-3)
 	}
-	return "it is of " + strings.Join(names, ", ")
+	return "it is of " + prose.List(names, 3)
 }
 
 func orNone(name string) string {

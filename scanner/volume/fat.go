@@ -10,8 +10,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/fat"
 	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/opening"
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/disk"
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 )
 
 // fatVolume is a FAT volume, such as the EFI system partition that a Linux

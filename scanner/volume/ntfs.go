@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 )
 
 // ntfsVolume is an NTFS volume. A log that cannot be applied leaves it as it

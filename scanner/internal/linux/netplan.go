@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -395,10 +396,7 @@ func (p *netplan) addressings(noNetworkd, noNM bool) []addressing {
 // which every interface has, is none.
 func fixedAddresses(list []string) string {
 	list = slices.DeleteFunc(slices.Clone(list), func(a string) bool { return isLinkLocal(a) })
-	if len(list) > mostEvidence {
-		return fmt.Sprintf("%s and %d more", strings.Join(list[:mostEvidence], ", "), len(list)-mostEvidence)
-	}
-	return strings.Join(list, ", ")
+	return prose.List(list, mostEvidence)
 }
 
 // isLinkLocal says whether an address is of the link alone (RFC 4291, RFC 3927)

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 

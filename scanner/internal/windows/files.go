@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/registry"
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 

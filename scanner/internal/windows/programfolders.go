@@ -6,8 +6,8 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/ntfs"
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 )
 
 // sharedShortcuts judges the shortcuts that every user sees: those of the common

@@ -6,8 +6,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/registry"
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 

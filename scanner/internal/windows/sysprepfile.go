@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/coldcheck/coldcheck/scanner/internal/prose"
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -434,7 +434,7 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 	}
 	for _, a := range there {
 		if a.Err == nil && a.Content.Blank {
-			return requirement.Fail(fmt.Sprintf("the answer file of %s is blank: %s (%s)", agent.Name, a.File.Evidence.Path, bytesOf(a.File.Size)), a.File.Evidence)
+			return requirement.Fail(fmt.Sprintf("the answer file of %s is blank: %s (%s)", agent.Name, a.File.Evidence.Path, prose.Count(a.File.Size, "byte", "bytes")), a.File.Evidence)
 		}
 	}
 	for _, a := range there {
@@ -456,7 +456,7 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 	if o, found := judgeCached(f); found {
 		return o.With(used.File.Evidence)
 	}
-	message := fmt.Sprintf("the answer file of %s is %s (%s), with the passes %s", agent.Name, used.File.Evidence.Path, bytesOf(used.File.Size), strings.Join(used.Content.Passes, ", "))
+	message := fmt.Sprintf("the answer file of %s is %s (%s), with the passes %s", agent.Name, used.File.Evidence.Path, prose.Count(used.File.Size, "byte", "bytes"), strings.Join(used.Content.Passes, ", "))
 	if len(used.Content.Notes) > 0 {
 		message += "; " + prose.Some(used.Content.Notes)
 	}
@@ -504,11 +504,4 @@ func judgeCached(f sysprepFiles) (requirement.Outcome, bool) {
 		return requirement.Unreadable(fmt.Errorf("whether Windows Setup would take another answer file: %w", f.Err)), true
 	}
 	return requirement.Outcome{}, false
-}
-
-func bytesOf(n int64) string {
-	if n == 1 {
-		return "1 byte"
-	}
-	return fmt.Sprintf("%d bytes", n)
 }

@@ -1,0 +1,47 @@
+package prose
+
+import "fmt"
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// Size writes a number of bytes in the unit that fits: GiB with one digit after
+// the point, MiB, or bytes. It rounds towards zero, so that a size below a bound
+// never reads as the bound.
+func Size(bytes int64) string {
+	switch {
+	case bytes >= gib:
+		return tenths(bytes)
+	case bytes >= mib:
+		return fmt.Sprintf("%d MiB", bytes/mib)
+	}
+	return fmt.Sprintf("%d bytes", bytes)
+}
+
+// GiB is Size for what is large as a rule: it writes GiB from a tenth of one on,
+// and for nothing, and MiB else.
+func GiB(bytes int64) string {
+	if bytes > 0 && bytes < gib && bytes*10 < gib {
+		return fmt.Sprintf("%d MiB", bytes/mib)
+	}
+	return tenths(bytes)
+}
+
+func tenths(bytes int64) string {
+	return fmt.Sprintf("%d.%d GiB", bytes/gib, bytes%gib*10/gib)
+}
+
+// Rounded writes a number of bytes with one digit after the point in KiB, MiB or
+// GiB, to the nearest.
+func Rounded(bytes int64) string {
+	switch {
+	case bytes >= gib:
+		return fmt.Sprintf("%.1f GiB", float64(bytes)/gib)
+	case bytes >= mib:
+		return fmt.Sprintf("%.1f MiB", float64(bytes)/mib)
+	}
+	return fmt.Sprintf("%.1f KiB", float64(bytes)/kib)
+}
