@@ -73,6 +73,7 @@ var rules = map[string][]string{
 	"internal/kind":      {},
 	"internal/lru":       {},
 	"internal/unixfs":    {"internal/bytename", "internal/kind", "internal/lru", "internal/parallel"},
+	"internal/fsconform": {"internal/bytename", "internal/kind", "internal/testenv"},
 	"internal/bench":     {everything, "internal/hivetest"},
 	"internal/house":     {},
 	"internal/hivetest":  {"internal/testenv"},
@@ -84,7 +85,7 @@ var rules = map[string][]string{
 }
 
 // forTests are packages that no program contains.
-var forTests = []string{"internal/bench", "internal/crashtest", "internal/house", "internal/hivetest", "scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
+var forTests = []string{"internal/bench", "internal/crashtest", "internal/fsconform", "internal/house", "internal/hivetest", "scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
 
 // outsiders are modules of others that only the named packages may import:
 // parsers that hostile images can bring down stay behind guards.
