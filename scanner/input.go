@@ -22,10 +22,12 @@ type Input struct {
 	// DefaultParallelReads if 0, at most MaxParallelReads.
 	ParallelReads int
 
-	// MaxMemory is how much memory the process may take while it scans, in bytes,
-	// at least LeastMemory; 0 leaves the readers to their own limits. What does
-	// not fit is an error that is ErrMemory, and undetermined what rests on it.
-	// There may be one scan with a limit at a time.
+	// MaxMemory is how much memory the scan may take, in bytes, at least
+	// LeastMemory; 0 leaves the readers to their own limits. What does not fit is
+	// an error that is ErrMemory, and undetermined what rests on it. The process
+	// may take what the limits of all scans that run allow together; what it takes
+	// for anything else counts too. The runtime's memory limit is lowered while
+	// such scans run, and restored after the last of them.
 	MaxMemory int64
 
 	// CrossCheck starts a child process with a crosscheck.Worker for the same

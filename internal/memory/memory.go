@@ -38,13 +38,14 @@ const (
 // ErrLimit says that something does not fit into the memory it may take.
 var ErrLimit = kind.New("out of the memory that may be used", kind.Limit)
 
-// A Budget is the memory that a process may take. It is safe for concurrent
-// use; a nil Budget has no limit.
+// A Budget is the memory that one task of a process may take. It is safe for
+// concurrent use; a nil Budget has no limit. Several may be open at a time: each
+// refuses by itself what is to be reserved, and the process may take what all of
+// them together allow, since what it holds cannot be told apart.
 type Budget struct {
-	max  int64 // of the process, in bytes
-	heap int64 // from here on no more is read
+	max  int64 // in bytes
+	heap int64 // what of the process it allows: from here on no more is read
 	most int64 // that can be reserved
-	was  int64 // the limit of the process before, which Close restores
 
 	reserved atomic.Int64
 
@@ -53,20 +54,66 @@ type Budget struct {
 	full   error
 }
 
-// New returns the budget of a process of so many bytes, and makes the garbage
-// collector keep to it until the budget is closed. There may be one at a time.
+// New opens a budget of so many bytes, and makes the garbage collector keep to
+// what the open budgets allow together until the last of them is closed.
 func New(limit int64) *Budget {
 	b := &Budget{max: limit, heap: limit - outside + limit/64, most: limit - outside - limit/8}
-	b.was = debug.SetMemoryLimit(limit - outside)
+	process.open(b)
 	return b
 }
 
-// Close ends the budget's reign: the limit is what it was before, which the
-// program or GOMEMLIMIT may have set.
+// Close closes the budget. When the last one closes, the limit of the garbage
+// collector is again what it was before the first, which the program or
+// GOMEMLIMIT may have set. A budget may be closed more than once.
 func (b *Budget) Close() {
 	if b != nil {
-		debug.SetMemoryLimit(b.was)
+		process.close(b)
 	}
+}
+
+// process is what the budgets of this process share: the limit of the garbage
+// collector, of which there is only one.
+var process budgets
+
+type budgets struct {
+	mu   sync.Mutex
+	all  map[*Budget]bool // that are open
+	was  int64            // the limit of the process while none is open
+	heap atomic.Int64     // what all of them allow together
+}
+
+func (p *budgets) open(b *Budget) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.all) == 0 {
+		p.all, p.was = map[*Budget]bool{}, debug.SetMemoryLimit(-1)
+	}
+	p.all[b] = true
+	p.limit()
+}
+
+func (p *budgets) close(b *Budget) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.all[b] {
+		return
+	}
+	delete(p.all, b)
+	p.limit()
+}
+
+// limit makes the garbage collector keep to the budgets that are open.
+func (p *budgets) limit() {
+	collector, heap := int64(0), int64(0)
+	for b := range p.all {
+		collector += b.max - outside
+		heap += b.heap
+	}
+	p.heap.Store(heap)
+	if len(p.all) == 0 {
+		collector = p.was
+	}
+	debug.SetMemoryLimit(collector)
 }
 
 // Reserve takes n bytes, or gives them back if n is negative. The error is
@@ -87,8 +134,8 @@ func (b *Budget) Reserve(n int64) error {
 	}
 }
 
-// look says whether the process takes more than it may. A long read is a
-// reason to look again at once.
+// look says whether the process takes more than the open budgets allow. A long
+// read is a reason to look again at once.
 func (b *Budget) look(soon bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -99,7 +146,7 @@ func (b *Budget) look(soon bool) error {
 	b.looked, b.full = now, nil
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(sample)
-	if used := int64(sample[0].Value.Uint64() - sample[1].Value.Uint64()); used > b.heap {
+	if used := int64(sample[0].Value.Uint64() - sample[1].Value.Uint64()); used > max(b.heap, process.heap.Load()) {
 		b.full = fmt.Errorf("%w: %s (--max-memory)", ErrLimit, prose.Rounded(b.max))
 	}
 	return b.full

@@ -115,3 +115,68 @@ func TestGarbageCollector(t *testing.T) {
 		t.Errorf("limit %d", limit)
 	}
 }
+
+// Budgets that are open at the same time share the process: each reserves for
+// itself, the garbage collector keeps to their sum, and the last one to close
+// restores what was, whichever that is.
+func TestSeveral(t *testing.T) {
+	const own = 3 << 30
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(own))
+	limit := func(want int64) {
+		t.Helper()
+		if got := debug.SetMemoryLimit(-1); got != want {
+			t.Errorf("limit %d, want %d", got, want)
+		}
+	}
+	for _, firstCloses := range []bool{true, false} {
+		first, second := New(Least), New(2*Least)
+		limit(3*Least - 2*outside)
+		if err := first.Reserve(first.most); err != nil {
+			t.Error(err)
+		}
+		if err := first.Reserve(1); !errors.Is(err, ErrLimit) {
+			t.Errorf("one byte above its own: %v", err)
+		}
+		if err := second.Reserve(second.most); err != nil {
+			t.Errorf("what the first holds is taken from the second: %v", err)
+		}
+		if !firstCloses {
+			first, second = second, first
+		}
+		first.Close()
+		limit(second.max - outside)
+		first.Close() // once more closes nothing
+		limit(second.max - outside)
+		second.Close()
+		limit(own)
+	}
+}
+
+// A process may hold what its open budgets allow together, and no more once one
+// of them is closed.
+func TestReadersOfSeveral(t *testing.T) {
+	b := New(Least)
+	defer b.Close()
+	other := New(Least)
+	defer other.Close()
+	r := b.Reader(bytes.NewReader(make([]byte, longRead)))
+	read := func() error {
+		_, err := r.ReadAt(make([]byte, longRead), 0)
+		return err
+	}
+	for range Least >> 20 {
+		sink = append(sink, make([]byte, 1<<20))
+	}
+	if err := read(); err != nil {
+		t.Errorf("with %d MiB held of two budgets: %v", len(sink), err)
+	}
+	other.Close()
+	if err := read(); !errors.Is(err, ErrLimit) {
+		t.Errorf("with %d MiB held of one budget: %v", len(sink), err)
+	}
+	sink = nil
+	debug.FreeOSMemory()
+	if err := read(); err != nil {
+		t.Error(err)
+	}
+}
