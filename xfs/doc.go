@@ -1,23 +1,46 @@
-// Package xfs reads XFS volumes, read-only, as io/fs.FS. What it shows is what
-// Linux would show after mounting the volume: the log is replayed in memory,
-// over the image, never into it.
+// Package xfs reads XFS volumes as an [io/fs] filesystem:
 //
-// Open reads the superblock and what is in the log. Looking up a name reads the
-// directories on the way, ReadDir one directory and the inodes it names, all of
-// them kept for the next time. Totals of a tree are different: the first call
-// of Tree reads all inodes that are in use, by the trees of inodes of the
-// groups, and all blocks of directories, once and in large reads, and keeps
-// about 50 bytes for each file; from then on it is answered from memory.
+//	volume, err := xfs.Open(ctx, r, size, xfs.Options{})
+//	if err != nil {
+//		return err
+//	}
+//	defer volume.Close()
+//	data, err := volume.ReadFile("etc/os-release")
+//	totals, err := volume.Tree("home")
 //
-// All sizes, offsets, counts and depths are checked before use, and what a
-// volume may cost is bounded, by constants and Options. From version 5 of the
-// filesystem on every checksum is verified; before, a name is taken to be absent
-// only where the directory's index agrees. Errors say with errors.Is of which
-// kind they are.
+// It shows what Linux would show after mounting the volume: the log is replayed
+// in memory, over the image, never into it. The package never writes.
 //
-// Read: versions 4 and 5, blocks of 512 bytes to 64 KiB, sectors up to 32 KiB;
-// inodes with extents, trees of extents and data of their own; large counts of
-// extents, times in 64 bits, sparse inodes, shared blocks; directories in all
-// forms, with types of files or without; extended attributes in all forms. What
-// is on a realtime device is refused where it is read.
+// # Errors
+//
+// Bad data is an error: it causes no panic, no endless loop, no unbounded memory,
+// and no wrong answer. What cannot be read is never fs.ErrNotExist: that means
+// that the directory was read whole, and does not have the name. Other errors are
+// [ErrCorrupt], [ErrUnsupported], [ErrLinks], or those of the reader. [FS.Damage]
+// lists what was damaged and could be done without.
+//
+// Every checksum of version 5 of the filesystem is verified. Version 4 has none:
+// there a name is absent only if the index of its directory agrees.
+//
+// # Cost
+//
+// [Open] reads the superblock and the log. A look-up reads the directories on the
+// way; [FS.ReadDir] reads one directory and, in large reads, the inodes that it
+// names. Both are kept for the next time.
+//
+// The first call of [FS.Tree] reads the inodes that are in use by the trees of
+// their groups, and all blocks of directories, once, in parallel, up to 1 MiB at a
+// time. It keeps 24 bytes of an inode and 8 of a directory entry; later calls read
+// nothing. Options bound the memory.
+//
+// # What is read
+//
+// Versions 4 and 5, blocks of 512 bytes to 64 KiB, sectors of up to 32 KiB; inodes
+// with extents, with trees of extents, and with data of their own; large counts of
+// extents, times of 64 bits, sparse inodes, shared blocks; directories and
+// extended attributes in all forms. [FS.Usage] is what df shows.
+//
+// A feature that changes the format and is not known is ErrUnsupported, with its
+// name. So is what lies on a realtime device, where it is read, and a log on
+// another device.
 package xfs
