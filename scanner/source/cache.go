@@ -1,0 +1,452 @@
+package source
+
+import (
+	"container/list"
+	"context"
+	"io"
+	"io/fs"
+	"sync"
+
+	"github.com/coldcheck/coldcheck/internal/bounded"
+)
+
+// CacheOptions say how a Cache reads.
+type CacheOptions struct {
+	// Block is the size in bytes in which everything is read; the last block may
+	// be shorter. It has to be positive.
+	Block int64
+	// Bytes bounds the memory of all blocks together, those that are being
+	// fetched included. Below a block nothing is kept, and reads go through as they
+	// come.
+	Bytes int64
+	// Ahead is how many blocks may be read ahead of a reader that reads from front
+	// to back; at most a quarter of what Bytes holds is.
+	Ahead int
+	// Parallel is how many fetches may be under way at a time; 1 if it is less.
+	Parallel int
+}
+
+// Fetch reads all of p at off from something that is slow to read. It returns when
+// the context ends. An error is that of all reads which wait for these bytes.
+type Fetch func(ctx context.Context, p []byte, off int64) error
+
+// Cache reads in blocks, and keeps the blocks that were used last. It is what is put
+// between many small reads and something that takes long to answer each.
+//
+// A block that several readers want is fetched once, and all wait for it. A reader
+// that reads from front to back finds blocks fetched before it asks: the cache learns
+// that from the second block on, for several readers at a time. An error is told to
+// those who wait, and not kept. A fetch for which nobody waits any more is ended.
+//
+// A Cache is safe for concurrent use.
+type Cache struct {
+	fetch  Fetch
+	size   int64
+	block  int64
+	slots  int64 // how many blocks there may be
+	ahead  int64
+	ctx    context.Context
+	end    context.CancelCauseFunc
+	places chan struct{}  // each fetch that is under way holds one
+	done   sync.WaitGroup // of the fetches
+
+	mu       sync.Mutex
+	closed   bool
+	blocks   map[int64]*cached
+	idle     list.List // of *cached that are there and that nobody reads, the last used first
+	buffers  [][]byte  // that were made and are not in use
+	made     int64     // how many buffers were made
+	underWay int       // how many fetches are
+	freed    chan struct{}
+	streams  []stream
+	turn     int64 // counts the reads, to know which stream was used last
+	counters CacheCounters
+}
+
+// CacheCounters is what a Cache did so far.
+type CacheCounters struct {
+	Hits    int64 // how often a block that a reader wanted was there, or under way
+	Fetches int64 // how many blocks were fetched
+	Ahead   int64 // how many of these before a reader wanted them
+	Bytes   int64 // that were fetched
+}
+
+// cached is a block.
+type cached struct {
+	number int64
+	data   []byte
+	err    error
+	panics any           // what the fetch panicked with
+	ready  chan struct{} // closed when data or err is there
+	done   bool          // the same, under the lock
+	users  int           // readers that wait for it or copy from it
+	end    context.CancelFunc
+	place  *list.Element // in Cache.idle; nil if it is not
+}
+
+// NewCache returns a cache of the size bytes that fetch reads. The context governs
+// it: when it ends, fetches are ended and reads fail with its cause.
+func NewCache(ctx context.Context, size int64, fetch Fetch, o CacheOptions) *Cache {
+	block := min(o.Block, max(size, 1))
+	c := &Cache{
+		fetch: fetch, size: size, block: block, slots: o.Bytes / block,
+		places: make(chan struct{}, max(o.Parallel, 1)),
+		blocks: map[int64]*cached{}, freed: make(chan struct{}),
+	}
+	c.ahead = min(int64(o.Ahead), c.slots/4)
+	c.ctx, c.end = context.WithCancelCause(ctx)
+	return c
+}
+
+// Close ends the fetches that are under way and waits for them. Later reads fail with
+// fs.ErrClosed.
+func (c *Cache) Close() error {
+	c.end(fs.ErrClosed)
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.done.Wait()
+	return nil
+}
+
+// Counters returns what the cache did so far.
+func (c *Cache) Counters() CacheCounters {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counters
+}
+
+// ReadAt implements io.ReaderAt.
+func (c *Cache) ReadAt(p []byte, off int64) (int, error) {
+	return c.ReadContext(context.Background(), p, off)
+}
+
+// ReadContext reads as ReadAt does, until the context ends: the error is its cause then, and
+// the fetch goes on for others that wait for the same bytes.
+func (c *Cache) ReadContext(ctx context.Context, p []byte, off int64) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return bounded.ReadAt(inCache{ctx, c}, p, 0, c.size, off)
+}
+
+// inCache reads what is within the size.
+type inCache struct {
+	ctx context.Context
+	c   *Cache
+}
+
+func (r inCache) ReadAt(p []byte, off int64) (int, error) {
+	c := r.c
+	if c.slots == 0 {
+		return c.direct(r.ctx, p, off)
+	}
+	c.foresee(off/c.block, (off+int64(len(p))-1)/c.block)
+	done := 0
+	for done < len(p) {
+		at := off + int64(done)
+		b, err := c.take(r.ctx, at/c.block)
+		if err != nil {
+			return done, err
+		}
+		done += copy(p[done:], b.data[at%c.block:])
+		c.release(b)
+	}
+	return done, nil
+}
+
+// direct reads past the blocks.
+func (c *Cache) direct(ctx context.Context, p []byte, off int64) (int, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(c.ctx, func() { end(context.Cause(c.ctx)) })()
+	select {
+	case c.places <- struct{}{}:
+		defer func() { <-c.places }()
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+	err := c.fetch(ctx, p, off)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counters.Fetches++
+	switch {
+	case ctx.Err() != nil:
+		return 0, context.Cause(ctx)
+	case err != nil:
+		return 0, err
+	}
+	c.counters.Bytes += int64(len(p))
+	return len(p), nil
+}
+
+// take returns a block that is there, and keeps it until release.
+func (c *Cache) take(ctx context.Context, number int64) (*cached, error) {
+	b, err := c.join(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-b.ready:
+	case <-ctx.Done():
+		c.release(b)
+		return nil, context.Cause(ctx)
+	case <-c.ctx.Done(): // the fetch may not heed it
+		c.release(b)
+		return nil, context.Cause(c.ctx)
+	}
+	if b.panics != nil {
+		c.release(b)
+		panic(b.panics) // where the reader can catch it
+	}
+	if b.err != nil {
+		c.release(b)
+		return nil, b.err
+	}
+	return b, nil
+}
+
+// join finds a block or starts to fetch it, and counts a user more. Where all blocks
+// are in use it waits until one is not. Nobody waits who uses a block: there is always
+// one that goes on.
+func (c *Cache) join(ctx context.Context, number int64) (*cached, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		b := c.blocks[number]
+		if b == nil {
+			b = c.start(number)
+		}
+		if b != nil {
+			c.use(b)
+			return b, nil
+		}
+		if c.closed {
+			return nil, context.Cause(c.ctx)
+		}
+		freed := c.freed
+		c.mu.Unlock()
+		var err error
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-c.ctx.Done():
+			err = context.Cause(c.ctx)
+		}
+		c.mu.Lock()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// use counts a user of a block more.
+func (c *Cache) use(b *cached) {
+	b.users++
+	if b.place != nil {
+		c.idle.Remove(b.place)
+		b.place = nil
+	}
+}
+
+// release counts a user of a block less. A fetch that has no user any more is ended,
+// and its block forgotten: who wants it next starts anew.
+func (c *Cache) release(b *cached) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b.users--
+	switch {
+	case b.users > 0:
+	case b.done:
+		c.settle(b)
+	default:
+		b.end()
+		delete(c.blocks, b.number)
+	}
+}
+
+// settle keeps a block that nobody uses, or takes its buffer back if there is nothing
+// to keep.
+func (c *Cache) settle(b *cached) {
+	if c.blocks[b.number] == b {
+		b.place = c.idle.PushFront(b)
+	} else {
+		c.buffers = append(c.buffers, b.data[:cap(b.data)])
+	}
+	close(c.freed)
+	c.freed = make(chan struct{})
+}
+
+// start starts to fetch a block. It returns nil if all blocks are in use, or the cache
+// is closed.
+func (c *Cache) start(number int64) *cached {
+	if c.closed {
+		return nil
+	}
+	buffer := c.buffer()
+	if buffer == nil {
+		return nil
+	}
+	begin := number * c.block
+	b := &cached{number: number, data: buffer[:min(c.block, c.size-begin)], ready: make(chan struct{})}
+	ctx, end := context.WithCancel(c.ctx)
+	b.end = end
+	c.blocks[number] = b
+	c.underWay++
+	c.done.Go(func() {
+		defer end()
+		c.load(ctx, b)
+	})
+	return b
+}
+
+// buffer returns a buffer for a block: one that is free, a new one while there may be
+// more, or that of the block that was used longest ago. It is nil if all are in use.
+func (c *Cache) buffer() []byte {
+	if last := len(c.buffers) - 1; last >= 0 {
+		b := c.buffers[last]
+		c.buffers = c.buffers[:last]
+		return b
+	}
+	if c.made < c.slots {
+		c.made++
+		return make([]byte, c.block)
+	}
+	oldest := c.idle.Back()
+	if oldest == nil {
+		return nil
+	}
+	b := c.idle.Remove(oldest).(*cached)
+	delete(c.blocks, b.number)
+	return b.data[:cap(b.data)]
+}
+
+// load fetches a block.
+func (c *Cache) load(ctx context.Context, b *cached) {
+	err, panics := c.get(ctx, b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.underWay--
+	c.counters.Fetches++
+	if err != nil || panics != nil {
+		if c.blocks[b.number] == b {
+			delete(c.blocks, b.number) // who wants it next asks again
+		}
+	} else {
+		c.counters.Bytes += int64(len(b.data))
+	}
+	b.err, b.panics, b.done = err, panics, true
+	close(b.ready)
+	if b.users == 0 {
+		c.settle(b)
+	}
+}
+
+// get fetches a block when it is its turn.
+func (c *Cache) get(ctx context.Context, b *cached) (err error, panics any) {
+	defer func() { panics = recover() }()
+	select {
+	case c.places <- struct{}{}:
+		defer func() { <-c.places }()
+	case <-ctx.Done():
+		return context.Cause(ctx), nil
+	}
+	err = c.fetch(ctx, b.data, b.number*c.block)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return err, nil
+}
+
+// A stream is a reader that seems to read from front to back.
+type stream struct {
+	next   int64 // the block after the last that it read
+	window int64 // how many blocks are read ahead of it
+	used   int64 // when it was last
+}
+
+// maxStreams is how many readers are followed at a time.
+const maxStreams = 16
+
+// foresee starts to fetch what a read of the blocks first to last needs, and what is
+// likely to be read next, as far as blocks are free. It waits for nothing.
+func (c *Cache) foresee(first, last int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for n := first; n <= last && n < first+c.slots; n++ {
+		if b := c.blocks[n]; b != nil {
+			c.counters.Hits++
+			if b.place != nil {
+				c.idle.MoveToFront(b.place) // what follows must not take its place
+			}
+		}
+	}
+	ahead := c.learn(first, last)
+	for n := first; n <= last && n < first+max(c.slots/2, 1); n++ {
+		if !c.hint(n, cap(c.places)) {
+			return
+		}
+	}
+	for n := last + 1; n <= last+ahead && n*c.block < c.size; n++ {
+		before := c.blocks[n]
+		if !c.hint(n, max(cap(c.places)/2, 1)) {
+			return
+		}
+		if before == nil {
+			c.counters.Ahead++
+		}
+	}
+}
+
+// hint starts to fetch a block that is not there, if fewer than most fetches are under
+// way and a block is free. It is false if not.
+func (c *Cache) hint(number int64, most int) bool {
+	if c.blocks[number] != nil {
+		return true
+	}
+	return c.underWay < most && c.start(number) != nil
+}
+
+// learn returns how many blocks to read ahead of a reader that reads these: none for a
+// read that follows no other, and twice as many each time that the next block is read.
+func (c *Cache) learn(first, last int64) int64 {
+	c.turn++
+	oldest := 0
+	for n := range c.streams {
+		s := &c.streams[n]
+		// Several readers may share the work and come in any order.
+		if first >= s.next-1 && first <= s.next+s.window {
+			s.used = c.turn
+			if last >= s.next {
+				s.next = last + 1
+				s.window = min(max(2*s.window, 1), c.ahead)
+			}
+			return s.window
+		}
+		if s.used < c.streams[oldest].used {
+			oldest = n
+		}
+	}
+	fresh := stream{next: last + 1, used: c.turn}
+	if len(c.streams) < maxStreams {
+		c.streams = append(c.streams, fresh)
+	} else {
+		c.streams[oldest] = fresh
+	}
+	return 0
+}
+
+// FetchFrom is the Fetch of a reader, which no context ends.
+func FetchFrom(r io.ReaderAt) Fetch {
+	return func(_ context.Context, p []byte, off int64) error {
+		n, err := r.ReadAt(p, off)
+		switch {
+		case n == len(p):
+			return nil
+		case err == nil, err == io.EOF:
+			return io.ErrUnexpectedEOF
+		}
+		return err
+	}
+}
