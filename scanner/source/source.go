@@ -46,8 +46,10 @@ type Source struct {
 	name  string
 	place place
 	size  int64
-	// ctx is the one given to Open, which governs all reading.
+	// ctx ends with the one given to Open, and when the source is closed. It governs
+	// all reading.
 	ctx context.Context
+	end context.CancelCauseFunc
 
 	whole       io.ReaderAt // without holes, not counted
 	reader      io.ReaderAt // the same, counted
@@ -132,7 +134,8 @@ func Same(a, b string) bool {
 }
 
 func newSource(ctx context.Context, name string, p place) *Source {
-	s := &Source{name: name, place: p, size: p.size(), ctx: ctx}
+	s := &Source{name: name, place: p, size: p.size()}
+	s.ctx, s.end = context.WithCancelCause(ctx)
 	s.whole, s.reader = uncounted{s}, counted{s}
 	if h := p.holes(); h != nil {
 		s.whole = &holeSkipper{holeFinder: h, r: s.whole, size: s.size}
@@ -243,5 +246,9 @@ type Counters struct {
 // Counters returns what was read so far.
 func (s *Source) Counters() Counters { return Counters{s.bytes.Load(), s.many.Load()} }
 
-// Close ends the reading. The source cannot be read afterwards.
-func (s *Source) Close() error { return s.place.close() }
+// Close ends the reads that are under way and closes the source. Later reads fail
+// with fs.ErrClosed.
+func (s *Source) Close() error {
+	s.end(fs.ErrClosed)
+	return s.place.close()
+}
