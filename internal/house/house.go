@@ -65,27 +65,28 @@ var rules = map[string][]string{
 	"fixtures/make":              {"fixtures/internal/casefile", "fixtures/internal/library", "fixtures/internal/pack", "internal/hivetest"},
 	"fixtures/testcases":         {"fixtures", "fixtures/internal/library"},
 
-	"internal/bounded":   {},
-	"internal/bytename":  {},
-	"internal/crashtest": {"internal/testenv"},
-	"internal/fat":       {"internal/kind"},
-	"internal/fslog":     {},
-	"internal/kind":      {},
-	"internal/lru":       {},
-	"internal/unixfs":    {"internal/bytename", "internal/kind", "internal/lru", "internal/parallel"},
-	"internal/fsconform": {"internal/bytename", "internal/kind", "internal/testenv"},
-	"internal/bench":     {everything, "internal/hivetest"},
-	"internal/house":     {},
-	"internal/hivetest":  {"internal/testenv"},
-	"internal/memory":    {"internal/kind", "internal/prose"},
-	"internal/opening":   {},
-	"internal/parallel":  {},
-	"internal/prose":     {},
-	"internal/testenv":   {},
+	"internal/bounded":    {},
+	"internal/bytename":   {},
+	"internal/crashtest":  {"internal/testenv"},
+	"internal/fat":        {"internal/kind"},
+	"internal/fslog":      {},
+	"internal/imgconform": {},
+	"internal/kind":       {},
+	"internal/lru":        {},
+	"internal/unixfs":     {"internal/bytename", "internal/kind", "internal/lru", "internal/parallel"},
+	"internal/fsconform":  {"internal/bytename", "internal/kind", "internal/testenv"},
+	"internal/bench":      {everything, "internal/hivetest"},
+	"internal/house":      {},
+	"internal/hivetest":   {"internal/testenv"},
+	"internal/memory":     {"internal/kind", "internal/prose"},
+	"internal/opening":    {},
+	"internal/parallel":   {},
+	"internal/prose":      {},
+	"internal/testenv":    {},
 }
 
 // forTests are packages that no program contains.
-var forTests = []string{"internal/bench", "internal/crashtest", "internal/fsconform", "internal/house", "internal/hivetest", "scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
+var forTests = []string{"internal/bench", "internal/crashtest", "internal/fsconform", "internal/house", "internal/hivetest", "internal/imgconform", "scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
 
 // outsiders are modules of others that only the named packages may import:
 // parsers that hostile images can bring down stay behind guards.
