@@ -76,6 +76,7 @@ func TestCases(t *testing.T) {
 						t.Errorf("%s: %s: %+v", f.ID, fault, ev)
 					}
 				}
+				checkSubjects(t, f)
 			}
 			for id := range left {
 				t.Errorf("no finding of %s", id)
@@ -95,6 +96,38 @@ func TestCases(t *testing.T) {
 				t.Logf("notice %s: %s", n.Level, n.Message)
 			}
 		})
+	}
+}
+
+// namesNone are requirements of Windows that may be unmet without a subject, and
+// what their findings are about instead.
+var namesNone = map[string]string{
+	"win.bp.firewall":            "ports, for which there is no kind",
+	"win.bp.updates":             "how old Windows is",
+	"win.component.certificates": "what is in a store as a whole",
+	"win.component.pv-drivers":   "whose the drivers are, of which each is as it should be",
+	"win.disk.c-free":            "the space of a volume",
+	"win.os.supported":           "the version",
+	"win.profile.exists":         "a user of whom there is nothing",
+	"win.rearm.nonzero":          "a count",
+	"win.reboot.pending":         "what a restart settles",
+	"win.sysprep.compatible":     "the state of Windows Setup, among others",
+	"win.user.domain-guests":     "who the user is",
+	"win.volume.readable":        "volumes, which the report describes",
+}
+
+// checkSubjects holds a finding to what programs need of its subjects: there is one
+// wherever there is something that could be named, and each has a kind and a name.
+func checkSubjects(t *testing.T, f requirement.Finding) {
+	t.Helper()
+	unmet := f.Status == requirement.Failed || f.Status == requirement.Warning
+	if f.Platform == requirement.Windows && unmet && len(f.Subjects) == 0 && namesNone[f.ID] == "" {
+		t.Errorf("%s is %s and names no subject: %s", f.ID, f.Status, f.Message)
+	}
+	for _, s := range f.Subjects {
+		if s.Kind == "" || s.ID == "" {
+			t.Errorf("%s: a subject without a kind or a name: %+v", f.ID, s)
+		}
 	}
 }
 

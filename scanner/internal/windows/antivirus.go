@@ -232,16 +232,18 @@ func microsoftAntivirus(name string) bool {
 func judgeAntivirus(found []antivirus, unread error, looked []requirement.Evidence) requirement.Outcome {
 	var on, off []string
 	var evidence, offEvidence []requirement.Evidence
+	var about []requirement.Subject
 	for _, a := range found {
 		if a.Enabled {
 			on, evidence = append(on, a.Name), append(evidence, a.Evidence...)
+			about = append(about, requirement.Subject{Kind: requirement.SubjectProgram, ID: a.Name, Reason: requirement.ReasonEnabled})
 		} else {
 			off, offEvidence = append(off, a.Name), append(offEvidence, a.Evidence...)
 		}
 	}
 	switch {
 	case len(on) > 0:
-		return requirement.Warn("antivirus is enabled: "+prose.Some(on), evidence...)
+		return requirement.Warn("antivirus is enabled: "+prose.Some(on), evidence...).About(about...)
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(off) > 0:

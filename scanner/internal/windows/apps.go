@@ -216,21 +216,23 @@ func (m *Machine) decideApps() requirement.Outcome {
 // judgeApps decides win.apps.on-c. modern says that the profile does not enter
 // the image, so that what one user installed for himself changes no status.
 func judgeApps(off offPlaces, modern bool, where requirement.Evidence) requirement.Outcome {
-	describe := func(list []placed) (string, []requirement.Evidence) {
+	describe := func(list []placed) (string, []requirement.Evidence, []requirement.Subject) {
 		var names, said []string
 		var evidence []requirement.Evidence
+		var about []requirement.Subject
 		for _, p := range list {
 			if len(evidence) < maxEvidence {
 				evidence = append(evidence, p.Evidence)
+				about = append(about, requirement.Subject{Kind: requirement.SubjectProgram, ID: p.Name, Reason: requirement.ReasonPresent, Value: p.Path})
 			}
 			if len(names) < maxEvidence && !containsFold(names, p.Name) {
 				names = append(names, p.Name)
 				said = append(said, fmt.Sprintf("%s (%s)", short(p.Name), short(p.Path)))
 			}
 		}
-		return prose.Some(said), evidence
+		return prose.Some(said), evidence, about
 	}
-	own, ownEvidence := describe(off.Own)
+	own, ownEvidence, ownAbout := describe(off.Own)
 	details := struct {
 		Own  []string `json:"own,omitempty"`   // what one user installed for himself
 		Else []string `json:"named,omitempty"` // other paths off drive C
@@ -241,14 +243,14 @@ func judgeApps(off offPlaces, modern bool, where requirement.Evidence) requireme
 	var o requirement.Outcome
 	switch {
 	case len(off.Machine) > 0:
-		names, evidence := describe(off.Machine)
-		o = requirement.Fail("not on drive C: "+names, evidence...)
+		names, evidence, about := describe(off.Machine)
+		o = requirement.Fail("not on drive C: "+names, evidence...).About(about...)
 	case len(off.Folders) > 0:
-		names, evidence := describe(off.Folders)
-		o = requirement.Warn("programs on drive D, which the image will not hold: "+names, evidence...)
+		names, evidence, about := describe(off.Folders)
+		o = requirement.Warn("programs on drive D, which the image will not hold: "+names, evidence...).About(about...)
 		o.Remediation = "Move the programs to drive C, or delete them if they are not needed."
 	case len(off.Own) > 0 && !modern:
-		o = requirement.Warn("installed for the user alone, in the profile: "+own, ownEvidence...)
+		o = requirement.Warn("installed for the user alone, in the profile: "+own, ownEvidence...).About(ownAbout...)
 	default:
 		message := off.Looked + ": all on drive C"
 		if len(off.Own) > 0 {

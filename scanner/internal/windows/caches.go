@@ -224,7 +224,7 @@ func judgeCache(found []cachedData, profiles int, unread error, users requiremen
 	var o requirement.Outcome
 	switch {
 	case len(names) > 0:
-		o = requirement.Warn("cached data would enter the image: "+prose.Some(names), evidence...)
+		o = requirement.Warn("cached data would enter the image: "+prose.Some(names), evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	default:
@@ -331,7 +331,7 @@ func judgeMail(found []mailTrace, profiles int, unread error, users requirement.
 	}
 	switch {
 	case len(names) > 0:
-		return requirement.Warn("mail settings would enter the image: "+prose.Some(names), evidence...)
+		return requirement.Warn("mail settings would enter the image: "+prose.Some(names), evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	}

@@ -52,6 +52,18 @@ func (d driver) remedy() string {
 	return ""
 }
 
+// subject is the driver, which has a problem, as a finding names it to programs.
+func (d driver) subject() requirement.Subject {
+	switch s := d.Service; {
+	case !s.Exists():
+		return serviceSubject(d.Name, "", requirement.ReasonMissing, "")
+	case s.Start.Present && s.Start.Value == startDisabled:
+		return s.subject(requirement.ReasonDisabled, "")
+	default:
+		return s.subject(requirement.ReasonDamaged, s.ImagePath.Value)
+	}
+}
+
 func (d driver) evidence() []requirement.Evidence {
 	switch {
 	case !d.Service.Exists():
@@ -185,7 +197,7 @@ func judgePVDrivers(pv, nitro, other []driver, vendor pvVendor) requirement.Outc
 	if len(foreign) > 0 {
 		message += "; drivers of another vendor are installed: " + prose.Some(foreign)
 	}
-	return requirement.Fail(message, evidence...)
+	return requirement.Fail(message, evidence...).About(append(first.about, second.about...)...)
 }
 
 func failDrivers(first, second driverSet, broken []string) requirement.Outcome {
@@ -193,7 +205,8 @@ func failDrivers(first, second driverSet, broken []string) requirement.Outcome {
 	if len(first.broken)+len(first.disabled) == 0 {
 		message += " (which drivers a Nitro bundle needs is by experience, not documented)"
 	}
-	return requirement.Fail(message, append(first.brokenEvidence, second.brokenEvidence...)...)
+	return requirement.Fail(message, append(first.brokenEvidence, second.brokenEvidence...)...).
+		About(append(first.brokenAbout, second.brokenAbout...)...)
 }
 
 // A driverSet says what is wrong with the drivers of a set.
@@ -204,6 +217,9 @@ type driverSet struct {
 	evidence []requirement.Evidence
 
 	brokenEvidence []requirement.Evidence
+
+	about       []requirement.Subject // the drivers of missing, disabled and broken
+	brokenAbout []requirement.Subject // those of disabled and broken
 }
 
 // whole says whether every driver of the set is there and loads.
@@ -224,16 +240,22 @@ func inspectDrivers(drivers []driver) driverSet {
 		switch p := d.problem(); {
 		case !d.Service.Exists():
 			set.missing = append(set.missing, d.Name)
+			set.about = append(set.about, d.subject())
 		case p != "" && d.Service.Start.Present && d.Service.Start.Value == startDisabled:
 			set.disabled = append(set.disabled, p)
-			set.brokenEvidence = append(set.brokenEvidence, d.evidence()...)
+			set.addBroken(d)
 		case p != "":
 			set.broken = append(set.broken, p)
-			set.brokenEvidence = append(set.brokenEvidence, d.evidence()...)
+			set.addBroken(d)
 		}
 		set.evidence = append(set.evidence, d.evidence()...)
 	}
 	return set
+}
+
+func (s *driverSet) addBroken(d driver) {
+	s.brokenEvidence = append(s.brokenEvidence, d.evidence()...)
+	s.about, s.brokenAbout = append(s.about, d.subject()), append(s.brokenAbout, d.subject())
 }
 
 // protocols are the two ways in which a WorkSpace shows its screen.
@@ -277,15 +299,15 @@ func judgePCoIP(p protocols) requirement.Outcome {
 	case dcv == "":
 		return requirement.Pass("DCV server: "+p.DCV.Service.startName()+" (this WorkSpace does not use PCoIP)", append(p.DCV.evidence(), p.DCV.File.Evidence)...)
 	case p.PCoIP.Service.Exists():
-		o := requirement.Fail("PCoIP agent: "+pcoip, evidence...)
+		o := requirement.Fail("PCoIP agent: "+pcoip, evidence...).About(p.PCoIP.subject())
 		o.Remediation = p.PCoIP.remedy()
 		return o
 	case p.DCV.Service.Exists():
-		o := requirement.Fail("DCV server: "+dcv, evidence...)
+		o := requirement.Fail("DCV server: "+dcv, evidence...).About(p.DCV.subject())
 		o.Remediation = p.DCV.remedy()
 		return o
 	}
-	return requirement.Fail("neither the PCoIP agent nor the DCV server is installed", evidence...)
+	return requirement.Fail("neither the PCoIP agent nor the DCV server is installed", evidence...).About(p.PCoIP.subject(), p.DCV.subject())
 }
 
 var componentSTXHD = entry{
@@ -346,7 +368,7 @@ func judgeSTXHD(stxhd driver, p protocols) requirement.Outcome {
 	case dcv && !stxhd.Service.Exists():
 		return requirement.Infer("the STXHD service is not installed: DCV is installed as well as PCoIP, and newer agents remove STXHD then", evidence...)
 	}
-	o := requirement.Fail(problem, evidence...)
+	o := requirement.Fail(problem, evidence...).About(stxhd.subject())
 	o.Remediation = stxhd.remedy()
 	return o
 }
@@ -398,11 +420,13 @@ func (m *Machine) decideSkylight() requirement.Outcome {
 // evidence and change no status.
 func judgeSkylight(agent driver, folders []requirement.Evidence) requirement.Outcome {
 	problem := agent.problem()
+	about := agent.subject()
 	if problem == "" && agent.Service.Start.Value != startAuto {
+		about.Reason, about.Value = requirement.ReasonStartType, agent.Service.startName()
 		problem = fmt.Sprintf("%s starts %s, and it has to be automatic", agent.Name, agent.Service.startName())
 	}
 	if problem != "" {
-		return requirement.Fail("Skylight agent: "+problem, append(agent.evidence(), folders...)...)
+		return requirement.Fail("Skylight agent: "+problem, append(agent.evidence(), folders...)...).About(about)
 	}
 	return requirement.Pass("Skylight agent: "+agent.Service.startName(), append(append(agent.evidence(), agent.File.Evidence), folders...)...)
 }

@@ -404,7 +404,7 @@ func (m *Machine) copiedProfile(d *defaultProfile, s System) error {
 func judgeDefaultProfile(d defaultProfile) requirement.Outcome {
 	switch {
 	case !d.Folder.Exists || !d.Folder.Dir:
-		o := requirement.Warn("there is no default profile at "+d.Path, d.Folder.Evidence)
+		o := requirement.Warn("there is no default profile at "+d.Path, d.Folder.Evidence).About(subjectOf(d.Folder.Evidence, requirement.ReasonMissing))
 		o.Remediation = "Restore the default profile from a new WorkSpace of the same version: without it no user can sign in for the first time."
 		return o
 	case len(d.Signs) > 0:
@@ -413,14 +413,14 @@ func judgeDefaultProfile(d defaultProfile) requirement.Outcome {
 		for _, s := range d.Signs {
 			names, evidence = append(names, s.What), append(evidence, s.Evidence)
 		}
-		o := requirement.Warn(d.Path+" was customised: "+prose.Some(names), evidence...)
+		o := requirement.Warn(d.Path+" was customised: "+prose.Some(names), evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
 		o.Details = struct {
 			Signs []customisation `json:"signs"`
 			More  int             `json:"more_files,omitempty"`
 		}{d.Signs, d.More}
 		return o
 	case !d.Hive.Exists:
-		o := requirement.Warn("the default profile "+d.Path+" has no NTUSER.DAT", d.Hive.Evidence)
+		o := requirement.Warn("the default profile "+d.Path+" has no NTUSER.DAT", d.Hive.Evidence).About(subjectOf(d.Hive.Evidence, requirement.ReasonMissing))
 		o.Remediation = "Restore NTUSER.DAT of the default profile from a new WorkSpace of the same version."
 		return o
 	case d.Unread != nil:

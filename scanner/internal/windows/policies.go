@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -192,6 +193,11 @@ func (m *Machine) addPolicy(p *policies, k Key, a appliedPolicy) error {
 	return nil
 }
 
+// subject is the policy as a finding names it to programs.
+func (a appliedPolicy) subject() requirement.Subject {
+	return requirement.Subject{Kind: requirement.SubjectSetting, ID: cmp.Or(a.GUID, a.Name), Name: a.Name, Reason: requirement.ReasonPolicy, Value: a.Scope}
+}
+
 // same says whether two entries are of one policy.
 func (a appliedPolicy) same(b appliedPolicy) bool {
 	return a.Scope == b.Scope && a.local == b.local && strings.EqualFold(a.GUID, b.GUID) && (a.GUID != "" || a.Name == b.Name)
@@ -261,6 +267,7 @@ const thumbprintTip = "Move the WorkSpace to a new organizational unit with bloc
 func judgePolicies(p policies) requirement.Outcome {
 	var names, ordinary []string
 	var evidence []requirement.Evidence
+	var about []requirement.Subject
 	var details []appliedPolicy
 	for _, a := range p.Applied {
 		switch {
@@ -274,6 +281,7 @@ func judgePolicies(p policies) requirement.Outcome {
 				names = append(names, a.Name)
 			}
 			evidence, details = append(evidence, a.Evidence), append(details, a)
+			about = append(about, a.subject())
 		}
 	}
 	for _, file := range p.Local {
@@ -281,17 +289,17 @@ func judgePolicies(p policies) requirement.Outcome {
 			names = append(names, fmt.Sprintf("the local policy (%s in %s)", prose.Count(len(file.Entries), "setting", "settings"), file.Path))
 			ev := foundEvidence(roleRoot, file.Path, false)
 			ev.Content, ev.Data = true, prose.Count(len(file.Entries), "setting", "settings")
-			evidence = append(evidence, ev)
+			evidence, about = append(evidence, ev), append(about, subjectOf(ev, requirement.ReasonPolicy))
 		}
 	}
 	var thumbprint []string
 	for _, ev := range p.RDP {
-		thumbprint = append(thumbprint, ev.Value)
+		thumbprint, about = append(thumbprint, ev.Value), append(about, subjectOf(ev, requirement.ReasonPolicy))
 	}
 	restricted := "a policy that may restrict access to the thumbprint of the RDP certificate is set: " + prose.Some(thumbprint)
 	switch {
 	case len(names) > 0:
-		o := requirement.Warn("Group Policy is applied: "+prose.Some(names), append(evidence, p.RDP...)...)
+		o := requirement.Warn("Group Policy is applied: "+prose.Some(names), append(evidence, p.RDP...)...).About(about...)
 		if len(p.RDP) > 0 {
 			o.Message += "; " + restricted
 			o.Remediation = thumbprintTip
@@ -303,7 +311,7 @@ func judgePolicies(p policies) requirement.Outcome {
 		}
 		return o
 	case len(p.RDP) > 0:
-		o := requirement.Warn(restricted, p.RDP...)
+		o := requirement.Warn(restricted, p.RDP...).About(about...)
 		o.Remediation = thumbprintTip
 		return o
 	case p.Unread != nil:

@@ -39,8 +39,9 @@ func (m *Machine) decidePowerShellVersion() requirement.Outcome {
 // and later register, v1 the one that 1.0 and 2.0 do. Windows 10 and Server 2016
 // bring 5.1 with them, and no package installs it there.
 func judgePowerShell(v3, v1 Setting[string], program File, system System) requirement.Outcome {
+	about := requirement.Subject{Kind: requirement.SubjectProgram, ID: "Windows PowerShell", Reason: requirement.ReasonValue, Value: v3.Value}
 	fail := func(message string, evidence ...requirement.Evidence) requirement.Outcome {
-		o := requirement.Fail(message, evidence...)
+		o := requirement.Fail(message, evidence...).About(about)
 		if system.Modern() {
 			o.Remediation = repairWindows
 		}
@@ -48,10 +49,12 @@ func judgePowerShell(v3, v1 Setting[string], program File, system System) requir
 	}
 	switch {
 	case !v3.Present && v1.Present:
+		about.Value = v1.Value
 		return fail("Windows PowerShell "+v1.Value+" is installed, 3.0 or later is needed", v1.Evidence, v3.Evidence)
 	case !v3.Present && program.Exists:
 		return fail("Windows PowerShell is older than 3.0, which would be registered", v3.Evidence, program.Evidence)
 	case !v3.Present:
+		about.Reason = requirement.ReasonMissing
 		return fail("Windows PowerShell is not installed", v3.Evidence, program.Evidence)
 	}
 	major, _, _ := strings.Cut(v3.Value, ".")
@@ -62,6 +65,7 @@ func judgePowerShell(v3, v1 Setting[string], program File, system System) requir
 	case n < 3:
 		return fail("Windows PowerShell "+v3.Value+" is installed, 3.0 or later is needed", v3.Evidence)
 	case !program.Exists || program.Dir || program.Size == 0:
+		about.Reason = requirement.ReasonDamaged
 		o := fail("Windows PowerShell "+v3.Value+" is registered, but powershell.exe does not exist", v3.Evidence, program.Evidence)
 		if program.Exists {
 			o.Message = "Windows PowerShell " + v3.Value + " is registered, but powershell.exe is empty or a folder"

@@ -456,26 +456,30 @@ func judgeProfileExists(ps Profiles, w Wanted, folder func(Profile) (profileFold
 	p := *w.Profile
 	drive, rest, _ := strings.Cut(p.Path, ":")
 	users, below := strings.CutPrefix(strings.ToUpper(rest), `\USERS\`)
+	fail := func(reason requirement.Reason, message string, evidence ...requirement.Evidence) requirement.Outcome {
+		return requirement.Fail(message, evidence...).About(p.subject(reason))
+	}
 	switch {
 	case p.Path == "":
-		return requirement.Fail("the profile of "+p.SID+" has no path", p.Evidence)
+		return fail(requirement.ReasonDamaged, "the profile of "+p.SID+" has no path", p.Evidence)
 	case p.Backup:
-		return requirement.Fail("the profile "+p.Path+" failed to load: the ProfileList keeps it as "+p.SID+".bak", p.Evidence)
+		return fail(requirement.ReasonDamaged, "the profile "+p.Path+" failed to load: the ProfileList keeps it as "+p.SID+".bak", p.Evidence)
 	case p.temporary():
-		return requirement.Fail("the profile "+p.Path+" is a temporary one", p.Evidence)
+		return fail(requirement.ReasonTemporary, "the profile "+p.Path+" is a temporary one", p.Evidence)
 	case !strings.EqualFold(drive, "D") || !below || strings.Contains(users, `\`):
-		return requirement.Fail(fmt.Sprintf("the profile lies at %s, not at D:\\Users\\%s", p.Path, p.Folder()), p.Evidence)
+		return fail(requirement.ReasonValue, fmt.Sprintf("the profile lies at %s, not at D:\\Users\\%s", p.Path, p.Folder()), p.Evidence)
 	}
 	f, err := folder(p)
 	switch {
 	case err != nil:
 		return requirement.Unreadable(err, p.Evidence)
 	case !f.Folder.Exists || !f.Folder.Dir:
-		return requirement.Fail("the ProfileList has "+p.Path+", and there is no such folder", p.Evidence, f.Folder.Evidence)
+		return fail(requirement.ReasonMissing, "the ProfileList has "+p.Path+", and there is no such folder", p.Evidence, f.Folder.Evidence)
 	case f.Folder.Evidence.Source != roleUser:
-		return requirement.Fail(fmt.Sprintf("the profile %s is not on the user volume: a link on its way leads to %s on the %s volume", p.Path, f.Folder.Evidence.Path, f.Folder.Evidence.Source), p.Evidence, f.Folder.Evidence)
+		return fail(requirement.ReasonValue, fmt.Sprintf("the profile %s is not on the user volume: a link on its way leads to %s on the %s volume",
+			p.Path, f.Folder.Evidence.Path, f.Folder.Evidence.Source), p.Evidence, f.Folder.Evidence)
 	case !f.Hive.Exists:
-		return requirement.Fail("the profile folder "+p.Path+" holds no NTUSER.DAT", p.Evidence, f.Hive.Evidence)
+		return fail(requirement.ReasonDamaged, "the profile folder "+p.Path+" holds no NTUSER.DAT", p.Evidence, f.Hive.Evidence)
 	case f.HiveErr != nil:
 		return requirement.Unreadable(fmt.Errorf("the profile's hive cannot be read: %w", f.HiveErr), p.Evidence, f.Hive.Evidence)
 	case w.Stated != nil:
@@ -668,7 +672,7 @@ func judgeProfileSingle(ps Profiles, w Wanted, left orphans) requirement.Outcome
 		for _, f := range left.Folders {
 			names = append(names, f.Evidence.Path)
 			ev = append(ev, f.Evidence)
-			about = append(about, requirement.Subject{Kind: requirement.SubjectFolder, ID: f.Evidence.Path, Reason: requirement.ReasonExtra})
+			about = append(about, subjectOf(f.Evidence, requirement.ReasonExtra))
 		}
 		o := requirement.Warn("folders of users that the ProfileList does not know: "+prose.Some(names), ev...).About(about...)
 		o.Remediation = "Delete the folders that are left over, after saving what is needed from them."
@@ -775,7 +779,7 @@ func judgeTotals(size string, folder requirement.Evidence, t ntfs.Totals, basis 
 		if modern {
 			message += " (later guides ask this of Windows 7 alone: on this version the profile does not enter the image)"
 		}
-		return requirement.Fail(message, folder)
+		return requirement.Fail(message, folder).About(subjectOf(folder, requirement.ReasonValue))
 	case t.Damaged > 0:
 		return requirement.Unknown(fmt.Sprintf("%s, but %s in it could not be read", size, prose.Count(int(t.Damaged), "entry", "entries")), folder)
 	case t.DoubtfulSize >= profileLimit-(t.Size-t.Away):

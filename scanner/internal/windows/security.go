@@ -240,7 +240,8 @@ func judgeProfileACL(path string, d securityDescriptor, ev requirement.Evidence)
 	case d.NoList:
 		o = requirement.Infer(path+" has no access control list, so that everyone has full control, SYSTEM too", ev)
 	case all&fullControl != fullControl:
-		o = requirement.Warn(fmt.Sprintf("SYSTEM has no full control of %s: of the rights 0x%08X it has 0x%08X", path, fullControl, all&fullControl), ev)
+		o = requirement.Warn(fmt.Sprintf("SYSTEM has no full control of %s: of the rights 0x%08X it has 0x%08X", path, fullControl, all&fullControl), ev).
+			About(subjectOf(ev, requirement.ReasonValue))
 	case own&fullControl == fullControl:
 		o = requirement.Pass("SYSTEM has full control of "+path+" (ALL APPLICATION PACKAGES does not exist on this version)", ev)
 	default:

@@ -87,7 +87,7 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 			}
 		case status == worst:
 			messages = append(messages, p.Outcome.Message)
-			o.Evidence = append(o.Evidence, p.Outcome.Evidence...)
+			o = o.With(p.Outcome.Evidence...).About(p.Outcome.Subjects...)
 			if fix := p.Outcome.Remediation; fix != "" && !slices.Contains(fixes, fix) {
 				fixes = append(fixes, fix)
 			}
@@ -362,7 +362,7 @@ func judgeFailedRun(r lastRun, open []logLine, evidence []requirement.Evidence) 
 	}
 	switch {
 	case len(stopped) > 0:
-		o := requirement.Warn(fmt.Sprintf("Sysprep was stopped by %s that %s installed for a user only: %s", prose.Count(len(stopped), "package", "packages"), are(len(stopped)), prose.Some(stopped)), evidence...)
+		o := requirement.Warn(fmt.Sprintf("Sysprep was stopped by %s that %s installed for a user only: %s", prose.Count(len(stopped), "package", "packages"), are(len(stopped)), prose.Some(stopped)), evidence...).About(packageSubjects(stopped, requirement.ReasonExtra)...)
 		o.Remediation = removePackages(r.System, stopped)
 		o.Explains = []string{codeNameAppX}
 		return o
@@ -456,10 +456,12 @@ func judgeRoles(product Setting[string], directory Service, roles map[string][]S
 		return requirement.Fail("the computer is a domain controller, which Sysprep cannot generalize", product.Evidence)
 	}
 	if directory.Process() && directory.Start.Present && directory.Start.Value == startAuto {
-		return requirement.Fail("Active Directory Domain Services start automatically: Sysprep cannot generalize a domain controller", directory.Start.Evidence)
+		return requirement.Fail("Active Directory Domain Services start automatically: Sysprep cannot generalize a domain controller", directory.Start.Evidence).
+			About(directory.subject(requirement.ReasonEnabled, directory.startName()))
 	}
 	var found []string
 	var evidence []requirement.Evidence
+	var about []requirement.Subject
 	look := func(role, note string) {
 		there := slices.DeleteFunc(slices.Clone(roles[role]), func(s Service) bool { return !s.Exists() || s.Deleted })
 		for i, s := range there {
@@ -468,6 +470,7 @@ func judgeRoles(product Setting[string], directory Service, roles map[string][]S
 			}
 			if i < maxTraces {
 				evidence = append(evidence, s.Key)
+				about = append(about, s.subject(requirement.ReasonPresent, role))
 			}
 		}
 	}
@@ -480,7 +483,7 @@ func judgeRoles(product Setting[string], directory Service, roles map[string][]S
 	}
 	look(roleLDS, "")
 	if len(found) > 0 {
-		o := requirement.Warn("Sysprep does not support a role that is installed: "+strings.Join(found, ", "), evidence...)
+		o := requirement.Warn("Sysprep does not support a role that is installed: "+strings.Join(found, ", "), evidence...).About(about...)
 		o.Remediation = "Remove the role, and restart: " + strings.Join(found, ", ") + "."
 		return o
 	}
@@ -522,7 +525,7 @@ func (m *Machine) decideSysprepProgram() requirement.Outcome {
 
 func judgeSysprepProgram(f File) requirement.Outcome {
 	if !f.Exists || f.Dir {
-		o := requirement.Fail("sysprep.exe is missing", f.Evidence)
+		o := requirement.Fail("sysprep.exe is missing", f.Evidence).About(subjectOf(f.Evidence, requirement.ReasonMissing))
 		o.Remediation = repairWindows
 		return o
 	}
@@ -609,15 +612,17 @@ func providerPath(data, systemRoot string) string {
 func judgeProviders(providers []sysprepProvider) requirement.Outcome {
 	var gone []string
 	var evidence, all []requirement.Evidence
+	var about []requirement.Subject
 	for _, p := range providers {
 		all = append(all, p.Evidence)
 		if !p.Library.Exists || p.Library.Dir {
 			gone = append(gone, fmt.Sprintf("%s (%s)", p.Path, strings.ToLower(p.Pass)))
 			evidence = append(evidence, p.Evidence, p.Library.Evidence)
+			about = append(about, subjectOf(p.Library.Evidence, requirement.ReasonMissing))
 		}
 	}
 	if len(gone) > 0 {
-		o := requirement.Warn(fmt.Sprintf("Sysprep calls %s that %s not there: %s", prose.Count(len(gone), "library", "libraries"), are(len(gone)), prose.Some(gone)), evidence...)
+		o := requirement.Warn(fmt.Sprintf("Sysprep calls %s that %s not there: %s", prose.Count(len(gone), "library", "libraries"), are(len(gone)), prose.Some(gone)), evidence...).About(about...)
 		o.Remediation = "Reinstall the program that the library is from, or delete the value that names it."
 		return o
 	}

@@ -421,7 +421,8 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 		if left := leftOver(f.Agents); left != "" {
 			message += "; left over: " + left
 		}
-		return requirement.Fail(message, looked...)
+		return requirement.Fail(message, looked...).
+			About(requirement.Subject{Kind: requirement.SubjectProgram, ID: agent.Name, Reason: requirement.ReasonMissing})
 	}
 	var there []answerFile
 	for _, a := range agent.Answers {
@@ -430,11 +431,13 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 		}
 	}
 	if len(there) == 0 {
-		return requirement.Fail("the answer file of "+agent.Name+" is missing: "+agent.Answers[0].File.Evidence.Path, agent.Answers[0].File.Evidence).With(agent.Signs...)
+		return requirement.Fail("the answer file of "+agent.Name+" is missing: "+agent.Answers[0].File.Evidence.Path, agent.Answers[0].File.Evidence).With(agent.Signs...).
+			About(subjectOf(agent.Answers[0].File.Evidence, requirement.ReasonMissing))
 	}
 	for _, a := range there {
 		if a.Err == nil && a.Content.Blank {
-			return requirement.Fail(fmt.Sprintf("the answer file of %s is blank: %s (%s)", agent.Name, a.File.Evidence.Path, prose.Count(a.File.Size, "byte", "bytes")), a.File.Evidence)
+			return requirement.Fail(fmt.Sprintf("the answer file of %s is blank: %s (%s)", agent.Name, a.File.Evidence.Path, prose.Count(a.File.Size, "byte", "bytes")), a.File.Evidence).
+				About(subjectOf(a.File.Evidence, requirement.ReasonDamaged))
 		}
 	}
 	for _, a := range there {
@@ -444,12 +447,14 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 	}
 	for _, a := range there {
 		if a.Content.Problem != "" {
-			return requirement.Warn(fmt.Sprintf("the answer file of %s is not one for Sysprep: %s: %s", agent.Name, a.File.Evidence.Path, a.Content.Problem), a.File.Evidence)
+			return requirement.Warn(fmt.Sprintf("the answer file of %s is not one for Sysprep: %s: %s", agent.Name, a.File.Evidence.Path, a.Content.Problem), a.File.Evidence).
+				About(subjectOf(a.File.Evidence, requirement.ReasonDamaged))
 		}
 	}
 	used := there[0]
 	if agent.Foreign != "" {
-		o := requirement.Warn(fmt.Sprintf("the only agent is %s, which is not made for %s: its answer file is %s", agent.Name, agent.Foreign, used.File.Evidence.Path), used.File.Evidence).With(agent.Signs...)
+		o := requirement.Warn(fmt.Sprintf("the only agent is %s, which is not made for %s: its answer file is %s", agent.Name, agent.Foreign, used.File.Evidence.Path), used.File.Evidence).With(agent.Signs...).
+			About(requirement.Subject{Kind: requirement.SubjectProgram, ID: agent.Name, Reason: requirement.ReasonValue})
 		o.Remediation = "Install EC2Launch; AWS Support can repair it."
 		return o
 	}
@@ -489,13 +494,13 @@ func leftOver(agents []launchAgent) string {
 // behind, and the agents name a file of their own.
 func judgeCached(f sysprepFiles) (requirement.Outcome, bool) {
 	if f.UnattendFile.Value != "" {
-		o := requirement.Warn(`SYSTEM\Setup\UnattendFile names another answer file: `+short(f.UnattendFile.Value), f.UnattendFile.Evidence)
+		o := requirement.Warn(`SYSTEM\Setup\UnattendFile names another answer file: `+short(f.UnattendFile.Value), f.UnattendFile.Evidence).About(subjectOf(f.UnattendFile.Evidence, requirement.ReasonValue))
 		o.Remediation = `Delete the value UnattendFile of HKLM\SYSTEM\Setup.`
 		return o, true
 	}
 	for _, a := range f.Cached {
 		if a.Err == nil && a.File.Exists && !a.Content.Blank && !a.Content.Processed {
-			o := requirement.Warn("Windows Setup may take another answer file that is still to be processed: "+a.File.Evidence.Path, a.File.Evidence)
+			o := requirement.Warn("Windows Setup may take another answer file that is still to be processed: "+a.File.Evidence.Path, a.File.Evidence).About(subjectOf(a.File.Evidence, requirement.ReasonPresent))
 			o.Remediation = "Delete " + a.File.Evidence.Path + " if it is not needed."
 			return o, true
 		}

@@ -138,7 +138,8 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 		if len(from) > 0 {
 			message += " from " + prose.Some(from)
 		}
-		return requirement.Fail(fmt.Sprintf("%s to %s: %s", message, now, prose.Some(told)), append(keys, evidence...)...)
+		return requirement.Fail(fmt.Sprintf("%s to %s: %s", message, now, prose.Some(told)), append(keys, evidence...)...).
+			About(subjectsOf(keys, requirement.ReasonPresent)...)
 	case len(u.Others) > 0:
 		var told []string
 		var keys []requirement.Evidence
@@ -146,7 +147,8 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 			told = append(told, other.Name)
 			keys = append(keys, other.Evidence)
 		}
-		o := requirement.Warn(fmt.Sprintf(`no upgrade is on record, but the service's script takes the key %s below SYSTEM\Setup for one`, prose.Some(told)), append(keys, evidence...)...)
+		o := requirement.Warn(fmt.Sprintf(`no upgrade is on record, but the service's script takes the key %s below SYSTEM\Setup for one`, prose.Some(told)), append(keys, evidence...)...).
+			About(subjectsOf(keys, requirement.ReasonAmbiguous)...)
 		o.Remediation = "If this Windows was upgraded, use a WorkSpace whose Windows never was. If it was not, AWS Support can tell what to do."
 		return o
 	case u.Err != nil:

@@ -82,7 +82,7 @@ func hasSuffixFold(s, suffix string) bool {
 // shortcuts that are left of it.
 func judgeWAM(shortcuts []requirement.Evidence) requirement.Outcome {
 	if len(shortcuts) > 0 {
-		return requirement.Warn("Amazon WAM was used, for its shortcut is there, and is not installed", shortcuts...)
+		return requirement.Warn("Amazon WAM was used, for its shortcut is there, and is not installed", shortcuts...).About(subjectsOf(shortcuts, requirement.ReasonPresent)...)
 	}
 	return requirement.Skip("Amazon WAM was not used: neither an installation nor a shortcut of it is there")
 }
