@@ -102,7 +102,6 @@ func TestCases(t *testing.T) {
 // namesNone are requirements of Windows that may be unmet without a subject, and
 // what their findings are about instead.
 var namesNone = map[string]string{
-	"win.bp.firewall":            "ports, for which there is no kind",
 	"win.bp.updates":             "how old Windows is",
 	"win.component.certificates": "what is in a store as a whole",
 	"win.component.pv-drivers":   "whose the drivers are, of which each is as it should be",

@@ -14,7 +14,7 @@ const (
 	SubjectDrive    SubjectKind = "drive"    // ID is the letter, Value where it leads
 	SubjectSetting  SubjectKind = "setting"  // ID is the name of the setting, Value what it is
 	SubjectProtocol SubjectKind = "protocol" // of TLS: ID is its name, Value the side
-	SubjectPort     SubjectKind = "port"     // of a network protocol: ID is "tcp/8200", Value the firewall
+	SubjectPort     SubjectKind = "port"     // of a network protocol: ID is "tcp/8200", Value the firewall or its profile
 	SubjectFile     SubjectKind = "file"     // ID is the path on the volume, with "/"; Value is the volume where that is not the root
 	SubjectFolder   SubjectKind = "folder"   // as of a file
 )

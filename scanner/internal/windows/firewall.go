@@ -38,6 +38,19 @@ func (p port) String() string {
 	return fmt.Sprintf("UDP %d", p.Number)
 }
 
+// subject is the port, which a profile of the firewall blocks, as a finding names it
+// to programs.
+func (p port) subject(profile string) requirement.Subject {
+	protocol := "udp"
+	if p.Protocol == protocolTCP {
+		protocol = "tcp"
+	}
+	return requirement.Subject{
+		Kind: requirement.SubjectPort, ID: fmt.Sprintf("%s/%d", protocol, p.Number), Reason: requirement.ReasonBlocked,
+		Value: profile,
+	}
+}
+
 var (
 	pcoipPrograms = []string{"pcoip_agent.exe", "pcoip_server.exe", "pcoip_server_win32.exe", "pcoip_arbiter_win32.exe"}
 	dcvPrograms   = []string{"dcvserver.exe"}
@@ -299,6 +312,7 @@ func judgeFirewall(state firewallState, needed []port) requirement.Outcome {
 	}
 	var blocked []string
 	var evidence, on []requirement.Evidence
+	var about []requirement.Subject
 	var names []string
 	for _, profile := range state.Profiles {
 		if !profile.Enabled {
@@ -313,6 +327,7 @@ func judgeFirewall(state firewallState, needed []port) requirement.Outcome {
 			if s := p.String() + " " + why; !slices.Contains(blocked, s) {
 				blocked = append(blocked, s)
 			}
+			about = append(about, p.subject(profile.Name))
 			if !slices.Contains(evidence, ev) {
 				evidence = append(evidence, ev)
 			}
@@ -320,7 +335,7 @@ func judgeFirewall(state firewallState, needed []port) requirement.Outcome {
 	}
 	switch {
 	case len(blocked) > 0:
-		return requirement.Warn("the firewall does not let in what WorkSpaces needs: "+prose.Some(blocked), evidence...)
+		return requirement.Warn("the firewall does not let in what WorkSpaces needs: "+prose.Some(blocked), evidence...).About(about...)
 	case len(names) == 0:
 		var off []requirement.Evidence
 		for _, profile := range state.Profiles {
