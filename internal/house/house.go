@@ -129,6 +129,10 @@ func Check(fsys fs.FS) ([]string, error) {
 				return err
 			}
 			broken = append(broken, b...)
+			if b, err = checkProse(name, source); err != nil {
+				return err
+			}
+			broken = append(broken, b...)
 		}
 		return nil
 	})

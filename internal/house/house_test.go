@@ -43,8 +43,26 @@ func TestCheck(t *testing.T) {
 		"registry/README.md":            {Data: []byte("a workspace")},
 		"registry/testdata/x.go":        source(ours("report")),
 		"scanner/words.go":              {Data: []byte("package scanner // WorkSpaces\n")},
-		"attic/a.go":                    source("fmt"),
-		".cache/x.go":                   source(ours("report")),
+		"scanner/prose.go": {Data: []byte(`package scanner
+
+func reads(f finding, err error) bool {
+	switch f.Note {
+	case "not found":
+		return true
+	}
+	return strings.HasPrefix(strings.ToLower(f.Message), "1 profile") || f.Remediation == "reboot" || pattern.MatchString(err.Error())
+}
+
+func writes(f finding) string {
+	if f.Note == "" {
+		return f.Message
+	}
+	return strings.TrimSpace(f.Message + "; " + f.Note)
+}
+`)},
+		"report/words.go": {Data: []byte("package report\n\nfunc same(f, g finding) bool { return f.Message == g.Message }\n")},
+		"attic/a.go":      source("fmt"),
+		".cache/x.go":     source(ours("report")),
 	}
 	got, err := Check(tree)
 	if err != nil {
@@ -59,6 +77,10 @@ func TestCheck(t *testing.T) {
 		"report/table.go: report may not import ntfs",
 		"scanner/internal/fact/f.go: scanner/internal/fact may not import scanner/internal/windows",
 		"scanner/internal/windows/w.go: scanner/internal/windows may not import www.velocidex.com/golang/go-ntfs/parser",
+		"scanner/prose.go:4: reads the prose of Note",
+		"scanner/prose.go:8: reads the prose of Message",
+		"scanner/prose.go:8: reads the prose of Remediation",
+		"scanner/prose.go:8: reads the prose of an error",
 		"scanner/scan.go: scanner may not import report",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
