@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/memory"
@@ -37,6 +38,12 @@ type Input struct {
 	// Now is the clock: when the scan began and ended, when each event was, and the
 	// day on which certificates, updates and waivers are judged. nil is time.Now.
 	Now func() time.Time
+
+	// Log gets each event and each notice when it comes, from several goroutines:
+	// events at the level Debug with their names as messages, notices at Info, Warn
+	// and Error. Texts of the images are in them as they are. nil is none; the
+	// Result has events and notices in any case.
+	Log slog.Handler
 
 	Progress func(Progress) // called from one goroutine at a time; may be nil
 }

@@ -64,7 +64,7 @@ func open(ctx context.Context, in Input) (*opened, error) {
 	if now == nil {
 		now = time.Now
 	}
-	o := &opened{now: now, started: now().UTC(), trail: &requirement.Trail{Now: now}, budget: in.budget()}
+	o := &opened{now: now, started: now().UTC(), trail: &requirement.Trail{Now: now, Log: in.Log}, budget: in.budget()}
 	err := o.read(ctx, in)
 	if err != nil {
 		o.Close()

@@ -1,7 +1,9 @@
 package requirement
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -44,6 +46,7 @@ type Event struct {
 // may be called from several goroutines.
 type Trail struct {
 	Now func() time.Time // the clock of events; nil for time.Now
+	Log slog.Handler     // gets each event and each notice as it comes; nil for none
 
 	mu      sync.Mutex
 	events  []Event
@@ -82,6 +85,7 @@ func (t *Trail) Record(name string, keyvals ...string) {
 		size += prose.JSONSize(value)
 		e.Attrs = append(e.Attrs, Attr{keyvals[i], value})
 	}
+	t.log(slog.LevelDebug, e.Name, e.Time, e.Attrs...)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.events) >= maxEvents || size > maxEventBytes-t.size {
@@ -106,18 +110,47 @@ func (t *Trail) Notify(n Notice) {
 	}
 	n.Message, _ = prose.Shorten(oneLine(n.Message), maxNotice)
 	n.Path, _ = prose.Shorten(n.Path, maxNotice)
+	if t.isNew(n) {
+		t.log(slogLevels[n.Level], n.Message, t.now(), Attr{"source", n.Source}, Attr{"path", n.Path})
+	}
+}
+
+// isNew keeps a notice, unless it is kept already. It returns true for one beyond
+// the bound.
+func (t *Trail) isNew(n Notice) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, old := range t.notices {
 		if old == n {
-			return
+			return false
 		}
 	}
 	if len(t.notices) >= maxNotices {
 		t.unsaid++
-		return
+		return true
 	}
 	t.notices = append(t.notices, n)
+	return true
+}
+
+var slogLevels = map[Level]slog.Level{
+	LevelInfo: slog.LevelInfo, LevelWarning: slog.LevelWarn, LevelError: slog.LevelError,
+}
+
+// log passes a record on, without the attributes that are empty. What the handler
+// returns is its own matter: a scan does not fail because its log does.
+func (t *Trail) log(level slog.Level, message string, at time.Time, attrs ...Attr) {
+	ctx := context.Background()
+	if t.Log == nil || !t.Log.Enabled(ctx, level) {
+		return
+	}
+	r := slog.NewRecord(at, level, message, 0)
+	for _, a := range attrs {
+		if a.Value != "" {
+			r.AddAttrs(slog.String(a.Key, a.Value))
+		}
+	}
+	_ = t.Log.Handle(ctx, r)
 }
 
 // Events returns what was recorded so far, and how many events beyond the

@@ -1,10 +1,15 @@
 package requirement
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestTrail(t *testing.T) {
@@ -98,4 +103,51 @@ func TestTrailConcurrent(t *testing.T) {
 	if events, _ := trail.Events(); len(events) != 800 || len(trail.Notices()) != 8 {
 		t.Errorf("%d events, %d notices", len(events), len(trail.Notices()))
 	}
+}
+
+// A handler gets each event and each notice when it comes, at its level, also
+// those beyond the bounds; a notice that is repeated comes once.
+func TestLog(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for level, want := range map[slog.Level]string{
+		slog.LevelDebug: `time=2026-03-01T12:00:00.000Z level=DEBUG msg=open source=root path=Windows
+time=2026-03-01T12:00:00.000Z level=WARN msg="a record is torn" source=root
+time=2026-03-01T12:00:00.000Z level=ERROR msg="a hive is missing" path=Windows/SYSTEM
+time=2026-03-01T12:00:00.000Z level=INFO msg=replayed
+`,
+		slog.LevelWarn: `time=2026-03-01T12:00:00.000Z level=WARN msg="a record is torn" source=root
+time=2026-03-01T12:00:00.000Z level=ERROR msg="a hive is missing" path=Windows/SYSTEM
+`,
+	} {
+		var b strings.Builder
+		trail := Trail{Now: func() time.Time { return at }, Log: slog.NewTextHandler(&b, &slog.HandlerOptions{Level: level})}
+		trail.Record("open", "source", "root", "path", "Windows", "type", "")
+		for range 2 {
+			trail.Notify(Notice{Level: LevelWarning, Message: "a record is torn", Source: "root"})
+		}
+		trail.Notify(Notice{Level: LevelError, Message: "a hive is missing", Path: "Windows/SYSTEM"})
+		trail.Notify(Notice{Level: LevelInfo, Message: "replayed"})
+		if b.String() != want {
+			t.Errorf("%s:\n%s, want:\n%s", level, b.String(), want)
+		}
+	}
+	n := 0
+	trail := Trail{Log: counter{&n}}
+	for i := range maxNotices + 7 {
+		trail.Notify(Notice{Level: LevelInfo, Message: strconv.Itoa(i)})
+	}
+	if n != maxNotices+7 {
+		t.Errorf("%d notices", n)
+	}
+}
+
+// counter counts records, and fails.
+type counter struct{ n *int }
+
+func (c counter) Enabled(context.Context, slog.Level) bool { return true }
+func (c counter) WithAttrs([]slog.Attr) slog.Handler       { return c }
+func (c counter) WithGroup(string) slog.Handler            { return c }
+func (c counter) Handle(context.Context, slog.Record) error {
+	*c.n++
+	return errors.New("full")
 }
