@@ -15,7 +15,7 @@
 //
 // Bad data is an error: it causes no panic, no endless loop, no unbounded memory,
 // and no wrong answer. What cannot be read is never fs.ErrNotExist: that means
-// that the directory was read whole, and does not have the name. Other errors are
+// that all of the directory was read, and does not have the name. Other errors are
 // [ErrCorrupt], [ErrUnsupported], [ErrEncrypted], [ErrLinks], or those of the
 // reader. [FS.Damage] lists what was damaged and could be done without.
 //
@@ -28,7 +28,7 @@
 // reads the directories on the way; [FS.ReadDir] reads one directory and, in large
 // reads, the inodes that it names. Both are kept for the next time.
 //
-// The first call of [FS.Tree] reads the inode tables as far as they are used, and
+// The first call of [FS.Tree] reads the used parts of the inode tables and
 // all blocks of directories, once, in parallel, up to 1 MiB at a time. It keeps 24
 // bytes of an inode and 4 of a directory entry; later calls read nothing. Options
 // bound the memory.
@@ -43,6 +43,6 @@
 // volume. [FS.Usage] is what df shows.
 //
 // A feature that changes the format and is not known is ErrUnsupported, with its
-// name. So is a journal that has to be replayed and lies on another device, or
+// name. So is a journal that has to be replayed and is on another device, or
 // holds fast commits. What fscrypt encrypted can be described, not read.
 package ext4

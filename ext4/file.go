@@ -27,12 +27,12 @@ func (f *FS) Open(name string) (fs.File, error) {
 	return f.core.Open(name, func(file *unixfs.File) fs.File { return &File{file} })
 }
 
-// MaxReadFile is the size of the largest file that ReadFile reads, in bytes:
-// a file of a few bytes on the disk may say that it has any size. Larger ones
-// are opened and read piece by piece.
+// MaxReadFile is the size of the largest file that ReadFile reads, in bytes: a
+// crafted file of a few bytes can claim any size. Open larger ones and read them
+// in parts.
 const MaxReadFile = unixfs.MaxReadFile
 
-// ReadFile reads a whole file of at most MaxReadFile bytes.
+// ReadFile reads all of a file of at most MaxReadFile bytes.
 func (f *FS) ReadFile(name string) ([]byte, error) { return f.core.ReadFile(name) }
 
 // Size returns the size of the content in bytes.
@@ -54,10 +54,10 @@ func (f *File) Read(p []byte) (int, error) { return f.file.Read(p) }
 // Seek implements io.Seeker.
 func (f *File) Seek(offset int64, whence int) (int64, error) { return f.file.Seek(offset, whence) }
 
-// Locate returns where on the volume, in bytes, the byte at off of the file
-// lies: in the journal, where that is what is read. It is not known of what
-// lies in the inode (FS.Locate returns where that is), in a hole, or in blocks
-// that were never written.
+// Locate returns where on the volume, in bytes, the byte at off of the file is.
+// That is in the journal if the byte is read from there. The place is not known
+// of data in the inode (see FS.Locate), in a hole, or in blocks that were never
+// written.
 func (f *File) Locate(off int64) (at int64, known bool, err error) { return f.file.Locate(off) }
 
 // Stat describes what the name leads to, symbolic links followed; Sys is its
@@ -73,6 +73,6 @@ func (f *FS) ReadLink(name string) (string, error) { return f.core.ReadLink(name
 
 // ReadDir lists a directory, sorted by name. The entries' types and infos are
 // those of the inodes, not what the directory says of them; an inode that
-// cannot be read is an error of Info. If the directory cannot be read whole,
-// the error comes with what could be.
+// cannot be read is an error of Info. If a part of the directory cannot be read,
+// the error comes with the rest.
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) { return f.core.ReadDir(name) }

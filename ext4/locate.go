@@ -5,7 +5,7 @@ import (
 	"sort"
 )
 
-// Locate returns where the byte at off lies.
+// Locate returns where on the volume, in bytes, a byte of the content is.
 func (c *content) Locate(off int64) (at int64, known bool, err error) {
 	if c.blocks == nil {
 		return 0, false, nil
@@ -19,8 +19,9 @@ func (c *content) Locate(off int64) (at int64, known bool, err error) {
 	return at, known, nil
 }
 
-// Locate tells where on the volume, in bytes, the inode of a name begins, that of
-// a symbolic link itself: in the journal, where that is what was read.
+// Locate returns where on the volume, in bytes, the inode of a name begins. That
+// is in the journal if the inode is read from there. A symbolic link is not
+// followed.
 func (f *FS) Locate(name string) (at int64, known bool, err error) {
 	i, err := f.resolve(name, false)
 	if err != nil {
@@ -34,8 +35,8 @@ func (f *FS) Locate(name string) (at int64, known bool, err error) {
 	return at, known, nil
 }
 
-// locate tells where in the image what is read at a place lies. It is not known of
-// the beginning of a block that the journal holds with other bytes in its place.
+// locate returns where in the image the bytes are that are read at a place. That
+// is not known of the first bytes of a block that the journal holds escaped.
 func (d *device) locate(at int64) (int64, bool) {
 	if d.over == nil {
 		return at, true

@@ -73,12 +73,10 @@ func (f store) Entries(dir inode, visit func(dirent)) error {
 	})
 }
 
-// maxAdopted is how many directories are held in memory that do not know any
-// more where they belong.
+// maxAdopted is how many directories with a lost ".." are kept in memory.
 const maxAdopted = 1 << 16
 
-// Parent is the directory in which one was found first whose own entry is
-// lost.
+// Parent returns the directory in which dir was found first.
 func (f store) Parent(dir inode, in uint32, _ error) (uint32, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -100,7 +98,7 @@ func (f store) Fits(e unixfs.Listed[uint32], i inode) error {
 	return nil
 }
 
-// Doubt has none: the blocks of a directory are checked one by one.
+// Doubt is always nil: every block of a directory was checked.
 func (f store) Doubt(inode, *unixfs.List[uint32], []byte, bool) error { return nil }
 
 func (f store) Fold(dir inode) func([]byte) string {

@@ -11,13 +11,12 @@ type Totals struct {
 	Links     int64 // hard links met again: a file counts once
 	Symlinks  int64 // among Files; they are not followed
 	Encrypted int64 // files and directories that are encrypted; they are counted nonetheless
-	// Damaged counts entries whose inode cannot be used, and directories that
-	// cannot be read whole. If it is not 0, the other figures are lower
-	// bounds.
+	// Damaged counts entries whose inode cannot be used, and directories of which
+	// a part cannot be read. If it is not 0, the other figures are lower bounds.
 	Damaged int64
 }
 
-// Tree adds up what lies below a directory, or a single file; a symbolic link
+// Tree adds up what is below a directory, or a single file; a symbolic link
 // that is the name itself is followed. The first call goes once through the
 // inode tables and all blocks of directories, in large reads; from then on it
 // is answered from memory.

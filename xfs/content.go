@@ -20,8 +20,8 @@ func newContent(f *FS, i inode) *content {
 
 func (c *content) Size() int64 { return c.size }
 
-// ReadAt reads all of p, none of which lies past the end of the file. Each
-// piece whose blocks lie beside each other is read in one read.
+// ReadAt fills p, no byte of which is past the end of the file. Adjacent blocks
+// are read in one read.
 func (c *content) ReadAt(p []byte, off int64) error {
 	if c.broken != nil {
 		return c.broken

@@ -15,7 +15,7 @@
 //
 // Bad data is an error: it causes no panic, no endless loop, no unbounded memory,
 // and no wrong answer. What cannot be read is never fs.ErrNotExist: that means
-// that the directory was read whole, and does not have the name. Other errors are
+// that all of the directory was read, and does not have the name. Other errors are
 // [ErrCorrupt], [ErrUnsupported], [ErrLinks], or those of the reader. [FS.Damage]
 // lists what was damaged and could be done without.
 //
@@ -41,6 +41,6 @@
 // extended attributes in all forms. [FS.Usage] is what df shows.
 //
 // A feature that changes the format and is not known is ErrUnsupported, with its
-// name. So is what lies on a realtime device, where it is read, and a log on
+// name. So is what is on a realtime device, where it is read, and a log on
 // another device.
 package xfs

@@ -35,8 +35,8 @@ func (f *scan) Size() int64 { return f.disk.size }
 
 func (f *scan) Lost() uint8 { return uint8(reasonPastEnd) }
 
-// Tables lists where the inodes lie that are in use by the trees of the groups.
-// What of these cannot be read is noted.
+// Tables lists where the inodes are that the trees of the groups mark as used. A
+// part of a tree that cannot be read is noted in Damage.
 func (f *scan) Tables(reserve func(n int64) error) ([]unixfs.Stretch, error) {
 	if err := f.readChunks(reserve); err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (f *scan) Tables(reserve func(n int64) error) ([]unixfs.Stretch, error) {
 	return list, nil
 }
 
-// chunkCost is what a chunk and where its inodes lie take, in bytes.
+// chunkCost is the memory for a chunk and for the place of its inodes, in bytes.
 const chunkCost = 24 + 24
 
 func (f *scan) readChunks(reserve func(n int64) error) error {
@@ -171,8 +171,7 @@ func (f *scan) addDir(w *scanner, i inode) error {
 	return failed
 }
 
-// pieces decodes a block of a directory that does not lie in one piece, as few
-// do.
+// pieces decodes a block of a directory that is not contiguous; few are.
 func (f *scan) pieces(w *scanner, dir uint32, i inode, p dirPiece) error {
 	b := make([]byte, f.super.dirBlockSize())
 	if err := w.Charge(int64(len(b))); err != nil {
@@ -192,7 +191,7 @@ func (f *scan) pieces(w *scanner, dir uint32, i inode, p dirPiece) error {
 	return nil
 }
 
-// Blocks decodes a block of a directory, which lies in one piece.
+// Blocks decodes a block of a directory, which is contiguous.
 func (f *scan) Blocks(w *scanner, format dirFormat, t unixfs.Stretch, b []byte) error {
 	p := dirPiece{logical: uint64(t.Part)}
 	for block := range uint64(1) << f.super.dirBits {

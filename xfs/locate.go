@@ -2,7 +2,7 @@ package xfs
 
 import "io/fs"
 
-// Locate returns where the byte at off lies.
+// Locate returns where on the volume, in bytes, a byte of the content is.
 func (c *content) Locate(off int64) (at int64, known bool, err error) {
 	if c.blocks == nil {
 		return 0, false, nil
@@ -15,8 +15,9 @@ func (c *content) Locate(off int64) (at int64, known bool, err error) {
 	return s.offset(r.physical) + off&(s.blockSize-1), true, nil
 }
 
-// Locate tells where on the volume, in bytes, the inode of a name begins, that
-// of a symbolic link itself. It is not known of one that the log changes.
+// Locate returns where on the volume, in bytes, the inode of a name begins. The
+// place is not known of an inode that the log changes. A symbolic link is not
+// followed.
 func (f *FS) Locate(name string) (at int64, known bool, err error) {
 	i, err := f.resolve(name, false)
 	if err != nil {

@@ -42,13 +42,13 @@ func (f store) Usable(i inode) error { return f.usable(i) }
 
 func (f store) ReadAt(p []byte, off int64) error { return f.disk.readAt(p, off) }
 
-// Listable has no reason against a directory: names are not encrypted.
+// Listable is always nil: XFS encrypts no names.
 func (f store) Listable(inode) error { return nil }
 
 func (f store) Entries(dir inode, visit func(dirent)) error { return f.eachDirent(dir, visit) }
 
-// Parent does not guess: where the entry is lost, so is the directory's first
-// block.
+// Parent returns the error: where ".." is lost, so is the first block of the
+// directory.
 func (f store) Parent(_ inode, _ uint64, lost error) (uint64, error) { return 0, lost }
 
 func (f store) Fits(e unixfs.Listed[uint64], i inode) error {

@@ -26,8 +26,8 @@ func sorted(lines []string) string {
 	return strings.Join(lines, "")
 }
 
-// checkPlaces compares the image where a byte is said to lie with the byte, and
-// where an inode or record is said to lie with its number.
+// checkPlaces compares the bytes at each place that Locate returns with those of
+// the file, and with the number of the inode or record.
 func checkPlaces(t *testing.T, s System) {
 	image := s.Image(t)
 	v := s.open(t, image)
@@ -39,14 +39,14 @@ func checkPlaces(t *testing.T, s System) {
 		}
 		at, ok, err := v.Locate(p)
 		if err != nil || ok && (at < 0 || at >= int64(len(image))) {
-			t.Errorf("%s: its inode or record lies at %d: %v", p, at, err)
+			t.Errorf("%s: its inode or record is at %d: %v", p, at, err)
 			continue
 		}
 		if ok {
 			nodesKnown++
 			if s.Identity != nil {
 				if n, says := s.Identity(image[at:]); says && n != v.Number(info) {
-					t.Errorf("%s: at %d lies %d, not %d", p, at, n, v.Number(info))
+					t.Errorf("%s: at %d is %d, not %d", p, at, n, v.Number(info))
 				}
 			}
 		}
@@ -56,7 +56,7 @@ func checkPlaces(t *testing.T, s System) {
 		bytesKnown += checkPlacesOf(t, v, p, image)
 	}
 	if bytesKnown < 50 || nodesKnown < 10 && !s.InMemory {
-		t.Errorf("%d places of bytes and %d of inodes or records are known: too few to tell", bytesKnown, nodesKnown)
+		t.Errorf("%d places of bytes and %d of inodes or records are known: too few for this check", bytesKnown, nodesKnown)
 	}
 	if _, _, err := v.Locate("no such file"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
@@ -88,12 +88,12 @@ func checkPlacesOf(t *testing.T, v Volume, p string, image []byte) (places int) 
 			t.Errorf("%s at %d: %v", p, off, err)
 		}
 		if !bytes.HasPrefix(image[at:], want) {
-			t.Errorf("%s at %d: other bytes lie at %d", p, off, at)
+			t.Errorf("%s at %d: other bytes are at %d", p, off, at)
 		}
 	}
 	for _, off := range []int64{-1, f.Size(), f.Size() + 1<<40} {
 		if at, ok, err := f.Locate(off); ok || err != nil {
-			t.Errorf("%s: byte %d, which it does not have, lies at %d: %v", p, off, at, err)
+			t.Errorf("%s: byte %d, which it does not have, is at %d: %v", p, off, at, err)
 		}
 	}
 	return places
@@ -106,9 +106,8 @@ func checkJournal(t *testing.T, s System) {
 	}
 }
 
-// checkDamage changes bytes of inodes and records. No name that is there may be
-// said not to be, whatever is changed; and on a protected volume all is as it
-// was, or an error.
+// checkDamage changes bytes of inodes and records. No change may make a name
+// fs.ErrNotExist. On a protected volume every answer is as before, or an error.
 func checkDamage(t *testing.T, s System) {
 	image := s.Image(t)
 	v := s.open(t, image)
@@ -222,7 +221,7 @@ func (f *failing) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // checkReader has the disk fail from each of the first reads on: what needs the
-// disk is its error, and nothing is said not to be there or to be damaged.
+// disk fails with that error, and nothing is absent or damaged.
 func checkReader(t *testing.T, s System) {
 	image := s.Image(t)
 	names := paths(t, s.open(t, image))
@@ -253,7 +252,7 @@ func checkReader(t *testing.T, s System) {
 		}
 	}
 	if opens == 0 || fails == 0 && !s.InMemory {
-		t.Errorf("%d volumes did not open, %d names failed: too few to tell", opens, fails)
+		t.Errorf("%d volumes did not open, %d names failed: too few for this check", opens, fails)
 	}
 }
 
@@ -299,7 +298,12 @@ func checkReserve(t *testing.T, s System) {
 		if !errors.Is(err, errRefused) {
 			t.Errorf("request %d: %v", refuse, err)
 		}
-		if !opened && held.Load() != 0 {
+		if opened {
+			if err := v.Close(); err != nil {
+				t.Errorf("request %d: %v", refuse, err)
+			}
+		}
+		if held.Load() != 0 {
 			t.Errorf("request %d: %d bytes were not given back", refuse, held.Load())
 		}
 		if refuse > 200 {

@@ -58,14 +58,14 @@ type Volume interface {
 	fs.ReadLinkFS
 	io.Closer
 	// Locate returns where on the volume, in bytes, the inode or record of a name
-	// lies.
+	// is.
 	Locate(name string) (at int64, known bool, err error)
 
 	// Number is that of the inode or record of what Lstat described.
 	Number(info fs.FileInfo) uint64
 	// Counts reports whether Totals counts it as a file, and not as a folder.
 	Counts(info fs.FileInfo) bool
-	// Totals is what lies below a folder: files but folders, and the bytes of
+	// Totals is what is below a folder: files but folders, and the bytes of
 	// regular ones, where hard links count once.
 	Totals(name string) (files, size, damaged int64, err error)
 	// Pending reports whether the journal held changes that the volume lacked,
@@ -160,7 +160,7 @@ func paths(t testing.TB, v fs.FS) (list []string) {
 		t.Fatal(err)
 	}
 	if len(list) < 10 {
-		t.Fatalf("%d names: too few to tell", len(list))
+		t.Fatalf("%d names: too few for this check", len(list))
 	}
 	return list
 }

@@ -137,7 +137,7 @@ func checkNames(t *testing.T, s System) {
 		}
 	}
 	if links == 0 || dirs < 3 {
-		t.Errorf("%d symbolic links, %d folders: too few to tell", links, dirs)
+		t.Errorf("%d symbolic links, %d folders: too few for this check", links, dirs)
 	}
 }
 
@@ -226,7 +226,7 @@ func checkFiles(t *testing.T, s System) {
 		checkFile(t, v, p, want)
 	}
 	if files < 5 || large == 0 {
-		t.Errorf("%d files, %d of them large: too few to tell", files, large)
+		t.Errorf("%d files, %d of them large: too few for this check", files, large)
 	}
 }
 

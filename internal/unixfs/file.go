@@ -12,10 +12,10 @@ import (
 // concurrent use.
 type Content interface {
 	Size() int64 // in bytes
-	// ReadAt reads all of p, none of which lies past the end.
+	// ReadAt fills p. No byte of it is past the end.
 	ReadAt(p []byte, off int64) error
-	// Locate returns where on the volume, in bytes, a byte within the content
-	// lies; it is not known of one that has no place of its own.
+	// Locate returns where on the volume, in bytes, a byte of the content is. The
+	// place is not known of a byte that is in a hole, or in an inode.
 	Locate(off int64) (at int64, known bool, err error)
 }
 
@@ -61,10 +61,10 @@ func (f *FS[N, I]) open(name string, info *info, i I) *File {
 }
 
 // MaxReadFile is the size of the largest file that ReadFile reads, in bytes:
-// a file of a few bytes on the disk may say that it has any size.
+// a crafted file of a few bytes can claim any size.
 const MaxReadFile = 256 << 20
 
-// ReadFile reads a whole file of at most MaxReadFile bytes.
+// ReadFile reads all of a file of at most MaxReadFile bytes.
 func (f *FS[N, I]) ReadFile(name string) ([]byte, error) {
 	at, err := f.Resolve(name, true)
 	if err != nil {
@@ -156,7 +156,7 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// Locate returns where on the volume, in bytes, the byte at off lies.
+// Locate returns where on the volume, in bytes, the byte at off is.
 func (f *File) Locate(off int64) (at int64, known bool, err error) {
 	if f.refused != nil || off < 0 || off >= f.size {
 		return 0, false, nil

@@ -11,13 +11,15 @@ import (
 
 // Limits bound what an index may cost.
 type Limits struct {
-	Memory  int64               // bytes
-	Readers int                 // reads at a time
-	Reserve func(n int64) error // asked before memory is taken, and told with a negative number what was given up; may be nil
+	Memory  int64 // bytes
+	Readers int   // reads at a time
+	// Reserve is called before memory is taken, with the number of bytes, and
+	// with a negative number when memory is given back. It may be nil.
+	Reserve func(n int64) error
 }
 
-// Index is what Tree needs of all inodes and directories: 24 bytes of an inode,
-// and of an entry as many as its number has.
+// Index is what Tree needs of all inodes and directories: 24 bytes an inode, and
+// the number of its inode for each entry.
 type Index[N Number] struct {
 	ranges []atomic.Pointer[nodeRange]
 	dirs   []indexedDir[N]
@@ -28,8 +30,8 @@ type Index[N Number] struct {
 	memory atomic.Int64
 }
 
-// Nodes lie in chunks, and chunks in ranges, which are there if one of their
-// inodes is in use.
+// Nodes are kept in chunks, and chunks in ranges. A chunk or a range is allocated
+// when one of its inodes is in use.
 const (
 	chunkBits = 6
 	rangeBits = 15
@@ -71,7 +73,7 @@ const (
 // indexedDir is a directory of the index.
 type indexedDir[N Number] struct {
 	number N
-	why    uint8 // why it is not whole, 0 if it is
+	why    uint8 // why it is incomplete, 0 if it is complete
 }
 
 // newIndex makes an index of inodes up to a number.
@@ -101,8 +103,8 @@ func (x *Index[N]) node(number N) *node {
 	return &noNode
 }
 
-// slot returns where the node of an inode is to be written. Scanners that
-// decode neighbors may want the same chunk at once.
+// slot returns the node of an inode for writing. Scanners that decode neighbors
+// may need the same chunk at the same time.
 func (x *Index[N]) slot(number N) (*node, error) {
 	n := uint64(number)
 	if n>>rangeBits >= uint64(len(x.ranges)) {
@@ -119,7 +121,7 @@ func (x *Index[N]) slot(number N) (*node, error) {
 	return &c[n%uint64(len(c))], nil
 }
 
-// at returns what a pointer leads to, which is made if there is nothing yet.
+// at returns what a pointer points to, and allocates it if it is nil.
 func at[N Number, T any](x *Index[N], p *atomic.Pointer[T], size int64) (*T, error) {
 	if t := p.Load(); t != nil {
 		return t, nil
@@ -135,7 +137,7 @@ func at[N Number, T any](x *Index[N], p *atomic.Pointer[T], size int64) (*T, err
 
 func (x *Index[N]) children(dir uint64) []N { return x.kids[x.starts[dir]:x.starts[dir+1]] }
 
-// errMemory is of a volume that has more files than may be indexed.
+// errMemory is the error of an index that would be larger than Limits.Memory.
 var errMemory = fmt.Errorf("%w: the index takes more memory than Options allow", kind.Unsupported)
 
 // grow accounts for memory.
@@ -168,7 +170,7 @@ func width[N Number]() int64 {
 	return 4
 }
 
-// link puts the entries in the order of their directories.
+// link orders the entries by their directories.
 func (x *Index[N]) link(dirs []indexedDir[N], entries [][]entryPair[N]) error {
 	count := 0
 	for _, list := range entries {
@@ -203,10 +205,10 @@ func (x *Index[N]) link(dirs []indexedDir[N], entries [][]entryPair[N]) error {
 }
 
 // Damaged is an inode that cannot be used although something is in it, or a
-// directory that is not whole.
+// directory that is incomplete.
 type Damaged[N Number] struct {
 	Number N
-	Why    uint8 // what the filesystem said of it
+	Why    uint8 // the filesystem's own number of the reason
 }
 
 // Damaged returns the first of what is damaged, by number, and how many there

@@ -31,7 +31,7 @@ type List[N Number] struct {
 	Entries []Listed[N]
 	names   []byte
 	parent  N     // by its own entry "..", 0 if that is lost
-	err     error // why it may not be whole
+	err     error // why it may be incomplete
 
 	fold   sync.Once
 	folded map[string][]uint32 // indexes into Entries by folded name
@@ -58,9 +58,9 @@ func (l *List[N]) Once(compute func() any) any {
 	return l.memo
 }
 
-// list returns a directory; its own err says whether it is whole. Another
-// error is that of the reader, or of a directory that is too large, or that is
-// said to be elsewhere.
+// list returns a directory, whose field err says whether it is complete. The
+// error is the reader's, or that of a directory that is too large or belongs to
+// another parent.
 func (f *FS[N, I]) list(dir Located[N, I]) (*List[N], error) {
 	number := dir.Inode.Number()
 	l, ok := f.lists.Get(number)
@@ -71,8 +71,8 @@ func (f *FS[N, I]) list(dir Located[N, I]) (*List[N], error) {
 		}
 		f.lists.Put(number, l, int64(16*cap(l.Entries)+cap(l.names))+256)
 	}
-	// Each directory can be reached on one way only, so that those who walk
-	// through a crafted volume come to an end.
+	// Each directory has one parent, so that a walk through a crafted volume
+	// ends.
 	in := l.parent
 	if in == 0 {
 		var err error

@@ -11,8 +11,8 @@ import (
 
 // ReadDir lists a directory, sorted by name. The entries' types and infos are
 // those of the inodes, not what the directory says of them; an inode that
-// cannot be read is an error of Info. If the directory cannot be read whole,
-// the error comes with what could be.
+// cannot be read is an error of Info. If a part of the directory cannot be read,
+// the error comes with the rest.
 func (f *FS[N, I]) ReadDir(name string) ([]fs.DirEntry, error) {
 	at, err := f.Resolve(name, true)
 	var list []fs.DirEntry
@@ -103,7 +103,7 @@ func (f *FS[N, I]) eachInode(n int, number func(k int) N, visit func(k int, i I,
 			if int64(len(buf)) < end-first {
 				buf = make([]byte, end-first)
 			}
-			// What was not asked for may be what cannot be read: then one by one.
+			// If the bytes between inodes cannot be read, read the inodes one by one.
 			err := f.store.ReadAt(buf[:end-first], first)
 			if err != nil && !Recoverable(err) {
 				return err

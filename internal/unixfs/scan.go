@@ -18,23 +18,23 @@ const (
 	scanGap  = 128 << 10
 )
 
-// Scan is what a filesystem knows of where its inodes and directories lie. D is
-// what it needs of a directory to decode its blocks. A reason is its own number
-// of what is wrong, 0 for nothing.
+// Scan is what a filesystem knows of where its inodes and directories are. D is
+// what it needs of a directory to decode its blocks. A reason is the filesystem's
+// own number of what is wrong, 0 if nothing is.
 type Scan[N Number, I Inode[N], D any] interface {
 	// Last is the highest number that an inode can have.
 	Last() N
-	// Size is that of the image, in bytes: directories that are larger are
-	// crafted.
+	// Size is that of the image, in bytes. Directories that are larger together
+	// are crafted.
 	Size() int64
 	// Tables lists the parts of the volume that hold inodes which may be in use.
-	// It asks before it takes memory, in bytes.
+	// It calls reserve before it takes memory, in bytes.
 	Tables(reserve func(n int64) error) ([]Stretch, error)
-	// Table decodes a part, which is nil if it cannot be read: what is not
-	// added is looked at again if something names it.
+	// Table decodes a part; b is nil if it cannot be read. An inode that Table
+	// does not add is passed to Named if an entry names it.
 	Table(w *Scanner[N, D], t Stretch, b []byte) error
-	// Named adds an inode that an entry names and that no table had; err is why
-	// it cannot be used.
+	// Named adds an inode that an entry names and that Table did not add; err is
+	// why it cannot be used.
 	Named(w *Scanner[N, D], number N, i I, err error) error
 	// Blocks decodes blocks of a directory.
 	Blocks(w *Scanner[N, D], dir D, t Stretch, b []byte) error
@@ -71,8 +71,8 @@ type found[N Number, D any] struct {
 	broken  []brokenDir
 }
 
-// What is found takes memory, in bytes: lists that grow are copied, and those of
-// all scanners are put together, so that there are two of them at a time.
+// Costs of what is found, in bytes. Lists that grow are copied, and those of all
+// scanners are joined, so that two copies exist for a time.
 const (
 	entryList   = 8192 // entries
 	dirCost     = 2 * 32
@@ -123,8 +123,7 @@ func (b *builder[N, I, D]) build() error {
 		}); err != nil {
 			return fmt.Errorf("directories: %w", err)
 		}
-		// Inodes may have a name that were not looked at, since they are not
-		// in use by what the filesystem says.
+		// An entry may name an inode that the filesystem does not mark as used.
 		fresh := b.entries[entries:]
 		entries = len(b.entries)
 		if err := b.missing(fresh); err != nil {
@@ -134,9 +133,9 @@ func (b *builder[N, I, D]) build() error {
 	return b.x.link(b.dirs, b.entries)
 }
 
-// each has each stretch read and decoded. Scanners take one read after the
-// other, so that one reads while another decodes; stretches near each other
-// are read at once.
+// each reads and decodes all stretches. Scanners take one read after the other,
+// so that one reads while another decodes. Stretches near each other are read
+// together.
 func (b *builder[N, I, D]) each(list []Stretch, decode func(*Scanner[N, D], Stretch, []byte) error) error {
 	slices.SortFunc(list, func(a, b Stretch) int { return cmp.Compare(a.At, b.At) })
 	reads := together(list)
@@ -170,7 +169,7 @@ func (b *builder[N, I, D]) each(list []Stretch, decode func(*Scanner[N, D], Stre
 	return nil
 }
 
-// together parts a list in ascending order into what is read at once.
+// together splits a list in ascending order into single reads.
 func together(list []Stretch) (reads [][]Stretch) {
 	for len(list) > 0 {
 		n, end := 1, list[0].end()
@@ -184,8 +183,7 @@ func together(list []Stretch) (reads [][]Stretch) {
 	return reads
 }
 
-// missing looks at the inodes that entries name and that were not looked at
-// yet.
+// missing reads the inodes that entries name and that no table had.
 func (b *builder[N, I, D]) missing(entries [][]entryPair[N]) error {
 	var numbers []N
 	for _, list := range entries {
@@ -220,8 +218,8 @@ func (b *builder[N, I, D]) missing(entries [][]entryPair[N]) error {
 	return nil
 }
 
-// merge takes what a scanner found. The places of directories that it found
-// itself begin at 0.
+// merge takes over what a scanner found. The scanner numbered the directories
+// that it found itself from 0.
 func (b *builder[N, I, D]) merge(w *Scanner[N, D]) {
 	if base := uint32(len(b.dirs)); len(w.dirs) > 0 {
 		for i := range w.blocks {
@@ -251,7 +249,7 @@ func (b *builder[N, I, D]) scanner() *Scanner[N, D] {
 	return &Scanner[N, D]{x: b.x, total: &b.total, size: b.scan.Size(), read: b.f.store.ReadAt}
 }
 
-// Scanner is one of those who share a scan.
+// Scanner is one worker of a scan.
 type Scanner[N Number, D any] struct {
 	x     *Index[N]
 	total *atomic.Int64 // bytes of directories
@@ -262,8 +260,8 @@ type Scanner[N Number, D any] struct {
 	settled int64 // bytes of what was found that are accounted for
 }
 
-// readAll reads stretches at once; those that cannot be read so one by one. One
-// that cannot be read is decoded without bytes.
+// readAll reads stretches together or, if that fails, one by one. One that cannot
+// be read is decoded without bytes.
 func (w *Scanner[N, D]) readAll(list []Stretch, decode func(*Scanner[N, D], Stretch, []byte) error) error {
 	begin, end := list[0].At, list[0].end()
 	for _, t := range list {
@@ -295,7 +293,7 @@ func (w *Scanner[N, D]) readAll(list []Stretch, decode func(*Scanner[N, D], Stre
 	return nil
 }
 
-// settle accounts for what was found since.
+// settle accounts for what was found since the last call.
 func (w *Scanner[N, D]) settle() error {
 	cost := int64(len(w.dirs)*dirCost + len(w.blocks)*stretchCost)
 	if n := len(w.entries); n > 0 {
@@ -318,7 +316,7 @@ type Counted struct {
 	Encrypted bool
 }
 
-// Add puts an inode into the index. That of a directory is also for AddDir.
+// Add puts an inode into the index. A directory is also passed to AddDir.
 func (w *Scanner[N, D]) Add(number N, c Counted) error {
 	n, err := w.x.slot(number)
 	if err != nil {
@@ -340,7 +338,7 @@ func (w *Scanner[N, D]) Add(number N, c Counted) error {
 	return nil
 }
 
-// AddDamaged puts an inode into the index that cannot be used, for a reason.
+// AddDamaged puts an inode that cannot be used into the index, with the reason.
 func (w *Scanner[N, D]) AddDamaged(number N, why uint8) error {
 	n, err := w.x.slot(number)
 	if err == nil {
@@ -349,14 +347,14 @@ func (w *Scanner[N, D]) AddDamaged(number N, why uint8) error {
 	return err
 }
 
-// AddDir returns the place of a directory for what is found of it.
+// AddDir adds a directory and returns its place, for its entries and blocks.
 func (w *Scanner[N, D]) AddDir(number N, format D) uint32 {
 	w.dirs = append(w.dirs, indexedDir[N]{number: number})
 	w.formats = append(w.formats, format)
 	return uint32(len(w.dirs) - 1)
 }
 
-// AddEntry takes an entry of a directory, which may be "..".
+// AddEntry adds an entry of a directory; it ignores "..".
 func (w *Scanner[N, D]) AddEntry(dir uint32, d Dirent[N]) {
 	if d.Parent() {
 		return
@@ -373,11 +371,11 @@ func (w *Scanner[N, D]) AddEntry(dir uint32, d Dirent[N]) {
 	w.entries[last] = append(w.entries[last], entryPair[N]{dir, d.Inode})
 }
 
-// AddBlocks notes where blocks of a directory lie: at most ScanRead bytes, of
-// which part is the first block. Its error ends the scan.
+// AddBlocks adds blocks of a directory that are to be decoded: at most ScanRead
+// bytes, of which part is the first block. Its error ends the scan.
 func (w *Scanner[N, D]) AddBlocks(dir, part uint32, at, size int64) error {
 	w.blocks = append(w.blocks, Stretch{At: at, Size: size, Item: dir, Part: part})
-	// One crafted directory may have as many as fill the memory.
+	// One crafted directory may have enough of them to fill the memory.
 	if len(w.blocks)&0xFFFF == 0 {
 		if err := w.settle(); err != nil {
 			return err
@@ -386,7 +384,8 @@ func (w *Scanner[N, D]) AddBlocks(dir, part uint32, at, size int64) error {
 	return w.Charge(size)
 }
 
-// Charge counts bytes of directories, which cannot be more than the image has.
+// Charge counts bytes of directories. Its error says that they are more than the
+// image has.
 func (w *Scanner[N, D]) Charge(size int64) error {
 	if w.total.Add(size) > w.size {
 		return corrupt("the directories are larger than the image")
@@ -394,7 +393,7 @@ func (w *Scanner[N, D]) Charge(size int64) error {
 	return nil
 }
 
-// Break says that a directory is not whole, for a reason.
+// Break marks a directory as incomplete, with the reason.
 func (w *Scanner[N, D]) Break(dir uint32, why uint8) {
 	w.broken = append(w.broken, brokenDir{dir, why})
 }

@@ -9,11 +9,11 @@ type Totals struct {
 	Links     int64 // hard links met again: a file counts once
 	Symlinks  int64 // among Files; they are not followed
 	Encrypted int64 // files and directories that are encrypted; they are counted nonetheless
-	Damaged   int64 // entries whose inode cannot be used, and directories that are not whole
+	Damaged   int64 // entries whose inode cannot be used, and directories that are incomplete
 }
 
-// Tree adds up what lies below an inode. It goes down with a stack of its own,
-// and into each directory once, whatever a crafted volume makes its own ancestor.
+// Tree adds up what is below an inode. It enters each directory once, even if a
+// crafted volume makes one its own ancestor, and does not recurse.
 func (x *Index[N]) Tree(start N) Totals {
 	var t Totals
 	seen := make(marks[N])

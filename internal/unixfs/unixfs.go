@@ -46,12 +46,12 @@ type Store[N Number, I Inode[N]] interface {
 type Inodes[N Number, I Inode[N]] interface {
 	// Root reads the inode of the root directory.
 	Root() (I, error)
-	// Place returns where on the volume, in bytes, the inode lies that an entry
-	// of a directory names.
+	// Place returns where on the volume, in bytes, the inode is that an entry of
+	// a directory names.
 	Place(number N) (int64, error)
 	// Read reads that inode, whatever it holds, and may keep its neighbors.
 	Read(number N) (I, error)
-	// Decode makes an inode of the bytes that lie at its place.
+	// Decode makes an inode of the bytes at its place.
 	Decode(number N, raw []byte) I
 	// Usable returns why an inode cannot be that of a file with a name.
 	Usable(i I) error
@@ -61,27 +61,28 @@ type Inodes[N Number, I Inode[N]] interface {
 
 // Directories reads directories.
 type Directories[N Number, I Inode[N]] interface {
-	// Listable returns why the names in a directory cannot be told; nil if they
+	// Listable returns why the names in a directory cannot be read; nil if they
 	// can.
 	Listable(dir I) error
 	// Entries visits the entries of a directory, ".." among them and "." not.
 	// The name is only valid during the call. The error says that some could
 	// not be read.
 	Entries(dir I, visit func(Dirent[N])) error
-	// Parent returns the directory that one belongs to whose own entry ".." is
-	// lost for the reason lost, and which was found in in.
+	// Parent returns the parent of a directory whose entry ".." is lost, for the
+	// reason lost. The directory was found in in.
 	Parent(dir I, in N, lost error) (N, error)
 	// Fits returns why an inode cannot be what an entry names.
 	Fits(e Listed[N], i I) error
-	// Doubt returns why it is not known whether a directory has a name, which
-	// was found in its list or was not.
+	// Doubt returns why it is unknown whether a directory has a name, although
+	// the name was found in its list, or was not.
 	Doubt(dir I, l *List[N], name []byte, found bool) error
-	// Fold returns what makes names equal that a directory does not tell apart;
-	// nil if it compares byte by byte.
+	// Fold returns a function that maps names which the directory treats as equal
+	// to the same string; nil if it compares byte by byte.
 	Fold(dir I) func(name []byte) string
 }
 
-// Description is what fs.FileInfo shows of an inode beside its name and mode.
+// Description is what fs.FileInfo shows of an inode, apart from its name and
+// mode.
 type Description struct {
 	Sys      any
 	Size     int64 // in bytes
@@ -94,7 +95,8 @@ type Config struct {
 	// Window is how many bytes around an inode Store.Read keeps: as many inodes
 	// are not worth a read of their own.
 	Window int64
-	// Unknown is why nothing can be said of any name; nil if it can.
+	// Unknown is the error of every name: why the volume cannot be read as it is.
+	// It is nil if it can be.
 	Unknown error
 }
 

@@ -14,8 +14,7 @@ import (
 const maxLinks = 40
 
 // MaxPath is the length of the longest name that is looked up, in bytes, as in
-// the kernel (PATH_MAX). It bounds how deep those who walk through a volume
-// get.
+// the kernel (PATH_MAX). It bounds the depth of a walk.
 const MaxPath = 4096
 
 // Resolve returns the inode that the name leads to. Symbolic links are
