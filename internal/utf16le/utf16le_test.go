@@ -36,7 +36,7 @@ func TestDecode(t *testing.T) {
 		"\x34\xd8":                         "\ufffd",
 		"\x1e\xdd\x34\xd8a\x00":            "\ufffd\ufffda",
 		"\x34\xd8\x34\xd8\x1e\xdd\x1e\xdd": "\ufffd𝄞\ufffd",
-		"a\x00\x30\xdd\x30\xddb\x00":         "a\ufffdb", // x/text replaces two that are second halves by one
+		"a\x00\x30\xdd\x30\xddb\x00":       "a\ufffdb", // x/text replaces two that are second halves by one
 		"\x00\x00a\x00":                    "\x00a",
 	} {
 		if got := Decode([]byte(in)); got != want {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 const hiveBase = 4096 // size of a base block; offsets of cells count from its end
@@ -162,7 +163,7 @@ func (h *hive) subkeys(off uint32, path string, depth int) {
 func hiveName(b []byte, n uint16, compressed bool) string {
 	b = b[:min(int(n), len(b))]
 	if !compressed {
-		return utf16String(b)
+		return utf16le.Decode(b)
 	}
 	var s strings.Builder
 	for _, c := range b {

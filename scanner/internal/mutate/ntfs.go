@@ -9,7 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode/utf16"
+
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 // Types of attributes.
@@ -138,7 +139,7 @@ func ntfsAttributes(b []byte) (list []ntfsAttribute) {
 			break
 		}
 		if name := at + int(le.Uint16(b[at+10:])); name+2*int(b[at+9]) <= at+a.n {
-			a.name = utf16String(b[name : name+2*int(b[at+9])])
+			a.name = utf16le.Decode(b[name : name+2*int(b[at+9])])
 		}
 		if a.resident {
 			a.value, a.size = at+int(le.Uint16(b[at+20:])), int(le.Uint32(b[at+16:]))
@@ -152,14 +153,6 @@ func ntfsAttributes(b []byte) (list []ntfsAttribute) {
 		at += a.n
 	}
 	return list
-}
-
-func utf16String(b []byte) string {
-	var units []uint16
-	for ; len(b) >= 2; b = b[2:] {
-		units = append(units, le.Uint16(b))
-	}
-	return string(utf16.Decode(units))
 }
 
 // content returns where an attribute's content lies on the image: in the
@@ -227,7 +220,7 @@ func (n *ntfsLayout) readNames() {
 			if a.kind == ntfsFileName && a.size >= 66 {
 				v := b[a.value : a.value+a.size]
 				parent := le.Uint64(v) & (1<<48 - 1)
-				n.names[parent] = append(n.names[parent], ntfsName{utf16String(v[66:min(66+2*int(v[64]), len(v))]), record})
+				n.names[parent] = append(n.names[parent], ntfsName{utf16le.Decode(v[66:min(66+2*int(v[64]), len(v))]), record})
 			}
 		}
 	}
@@ -661,7 +654,7 @@ func dropEntryAt(b []byte, node int, r *rand.Rand) string {
 	n := int(le.Uint16(b[at+8:]))
 	name := ""
 	if at+82 <= len(b) {
-		name = utf16String(b[at+82 : min(at+82+2*int(b[at+80]), len(b))])
+		name = utf16le.Decode(b[at+82 : min(at+82+2*int(b[at+80]), len(b))])
 	}
 	copy(b[at:], b[at+n:end])
 	le.PutUint32(b[node+4:], uint32(end-n-node))

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/filetime"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -59,7 +60,7 @@ func (m *Machine) deviceTimes(device Key) (deviceTimes, error) {
 		if len(s.Value) != 8 || le.Uint64(s.Value) == 0 {
 			continue
 		}
-		*property.into = fileTime(le.Uint64(s.Value))
+		*property.into = filetime.Exact(le.Uint64(s.Value))
 		t.Evidence = append(t.Evidence, s.Evidence)
 	}
 	return t, nil
@@ -176,13 +177,7 @@ func showFileTime(b []byte) string {
 	if len(b) != 8 {
 		return showBytes(b)
 	}
-	return fileTime(le.Uint64(b)).Format(time.RFC3339)
-}
-
-// fileTime is the time of a FILETIME: units of 100 ns since 1601 ([MS-DTYP] 2.3.3).
-func fileTime(n uint64) time.Time {
-	const second, epoch = 10_000_000, 11_644_473_600 // of 1970, in seconds since 1601
-	return time.Unix(int64(n/second)-epoch, int64(n%second)*100).UTC()
+	return filetime.Exact(le.Uint64(b)).Format(time.RFC3339)
 }
 
 // A lastStart is when Windows last started, by the times of the devices that

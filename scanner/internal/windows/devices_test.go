@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/coldcheck/coldcheck/internal/filetime"
 	"github.com/coldcheck/coldcheck/internal/hivetest"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -177,7 +178,7 @@ func TestPresence(t *testing.T) {
 			}
 		})
 	}
-	if got := fileTime(0x1d88655fb5e_2b7c); got.Year() != 2022 {
+	if got := filetime.Exact(0x1d88655fb5e_2b7c); got.Year() != 2022 {
 		t.Error(got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -62,7 +63,7 @@ func parseMount(data []byte) (device string, disk bool) {
 	case len(data) == 24 && string(data[:8]) == "DMIO:ID:":
 		return DeviceGPT([16]byte(data[8:])), true
 	}
-	return utf16String(data), false
+	return utf16le.Decode(data), false
 }
 
 // Drives is what the registry and what starts say of drive letters.

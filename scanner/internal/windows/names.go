@@ -3,6 +3,8 @@ package windows
 import (
 	"fmt"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 // names tells local accounts from those of a domain.
@@ -128,7 +130,7 @@ func lsaString(b []byte) (string, error) {
 	if len(b) < 8 || int(le.Uint16(b)) > len(b)-8 {
 		return "", fmt.Errorf("%x is no name", b[:min(len(b), 64)])
 	}
-	return utf16String(b[8 : 8+le.Uint16(b)]), nil
+	return utf16le.Decode(b[8 : 8+le.Uint16(b)]), nil
 }
 
 // An accountKind says where the account lives that a service runs under.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -60,7 +61,7 @@ func policyData(e registry.PolEntry) string {
 	case e.Type == registry.DWord && len(e.Data) == 4:
 		return fmt.Sprint(le.Uint32(e.Data))
 	case e.Type == registry.SZ, e.Type == registry.ExpandSZ:
-		text, _, _ := strings.Cut(utf16String(e.Data), "\x00")
+		text, _, _ := strings.Cut(utf16le.Decode(e.Data), "\x00")
 		return text
 	}
 	return fmt.Sprintf("%x", e.Data[:min(len(e.Data), 64)])

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/filetime"
 	"github.com/coldcheck/coldcheck/internal/hivetest"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -117,7 +118,7 @@ func TestUpdates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { check(t, bpUpdates, judgeUpdates(server2019, c.updates, now, evidence), c.want) })
 	}
-	if got := fromFileTime(0x1dc853429c76800).Format(time.RFC3339); got != "2026-01-14T09:00:00Z" {
+	if got := filetime.Exact(0x1dc853429c76800).Format(time.RFC3339); got != "2026-01-14T09:00:00Z" {
 		t.Errorf("file time %s", got)
 	}
 }

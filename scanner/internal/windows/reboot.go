@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -308,7 +309,7 @@ func readRenames(v *registry.Value) ([]rename, error) {
 }
 
 func parseRenames(data []byte) []rename {
-	list := strings.Split(utf16String(data), "\x00")
+	list := strings.Split(utf16le.Decode(data), "\x00")
 	var renames []rename
 	for i := 0; i < len(list) && list[i] != ""; i += 2 {
 		r := rename{From: ntPath(list[i])}

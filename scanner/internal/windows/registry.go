@@ -16,6 +16,7 @@ import (
 	"unicode"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -283,7 +284,7 @@ func (m *Machine) looseText(k Key, name string) (Setting[string], error) {
 	if len(data) > maxLooseText || len(data)%2 != 0 {
 		return s, nil
 	}
-	text := utf16String(data)
+	text := utf16le.Decode(data)
 	if end := strings.IndexByte(text, 0); end >= 0 {
 		text = text[:end]
 	}

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -146,7 +147,7 @@ func parseLink(b []byte) (shellLink, error) {
 		}
 		if field.into != nil {
 			if *field.into = string(rest[2 : 2+size]); flags&linkIsUnicode != 0 {
-				*field.into = utf16String(rest[2 : 2+size])
+				*field.into = utf16le.Decode(rest[2 : 2+size])
 			}
 		}
 		rest = rest[2+size:]
@@ -159,7 +160,7 @@ func parseLink(b []byte) (shellLink, error) {
 			break
 		}
 		if le.Uint32(rest[4:]) == environmentBlock && size >= 8+ansiSize+wideSize {
-			if wide := utf16String(rest[8+ansiSize : 8+ansiSize+wideSize]); wide != "" {
+			if wide := utf16le.Decode(rest[8+ansiSize : 8+ansiSize+wideSize]); wide != "" {
 				l.Target, _, _ = strings.Cut(wide, "\x00")
 			}
 		}
@@ -280,7 +281,7 @@ func byteString(b []byte, offset uint32) (string, error) {
 func wideString(b []byte, offset uint32) (string, error) {
 	for i := uint64(offset); i+1 < uint64(len(b)); i += 2 {
 		if b[i] == 0 && b[i+1] == 0 {
-			return utf16String(b[offset:i]), nil
+			return utf16le.Decode(b[offset:i]), nil
 		}
 	}
 	return "", fmt.Errorf("path has no end: %w", errNoShortcut)

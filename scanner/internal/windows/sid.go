@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 )
 
 var le = binary.LittleEndian
@@ -37,12 +36,4 @@ func splitSID(sid string) (domain string, rid uint32) {
 		return sid, 0
 	}
 	return sid[:i], uint32(n)
-}
-
-func utf16String(b []byte) string {
-	units := make([]uint16, len(b)/2)
-	for i := range units {
-		units[i] = le.Uint16(b[2*i:])
-	}
-	return string(utf16.Decode(units))
 }

@@ -5,6 +5,10 @@ import (
 	"encoding/xml"
 	"fmt"
 	"strings"
+
+	"golang.org/x/text/encoding/unicode"
+
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 // decodeText decodes a text file of Windows: UTF-16 or UTF-8 with a byte order
@@ -13,20 +17,19 @@ import (
 func decodeText(b []byte) string {
 	switch {
 	case bytes.HasPrefix(b, []byte{0xFF, 0xFE}):
-		return utf16String(b[2:])
+		return utf16le.Decode(b[2:])
 	case bytes.HasPrefix(b, []byte{0xFE, 0xFF}):
-		swapped := make([]byte, len(b)-2)
-		for i := 0; i+1 < len(swapped); i += 2 {
-			swapped[i], swapped[i+1] = b[i+3], b[i+2]
-		}
-		return utf16String(swapped)
+		text, _ := utf16BE.NewDecoder().Bytes(b[2 : len(b)&^1]) // replaces what it cannot decode
+		return string(text)
 	case bytes.HasPrefix(b, []byte{0xEF, 0xBB, 0xBF}):
 		return string(b[3:])
 	case len(b) >= 4 && b[1] == 0 && b[3] == 0 && b[0] != 0:
-		return utf16String(b)
+		return utf16le.Decode(b)
 	}
 	return string(b)
 }
+
+var utf16BE = unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)
 
 // decodeXML decodes an XML file of Windows in any of the encodings of
 // decodeText. The declaration is left out: it names the encoding that the text

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/filetime"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -89,19 +90,13 @@ func (m *Machine) readRollups() (updates []update, looked requirement.Evidence, 
 		if state.Value != statePackageInstalled || !high.Present || !low.Present {
 			continue
 		}
-		u := update{k.Name(), fromFileTime(uint64(high.Value)<<32 | uint64(low.Value)), k.Evidence}
+		u := update{k.Name(), filetime.Exact(uint64(high.Value)<<32 | uint64(low.Value)), k.Evidence}
 		u.Evidence.Value, u.Evidence.Data = "InstallTimeHigh, InstallTimeLow", u.Time.Format(time.RFC3339)
 		updates = append(updates, u)
 	}
 	looked = packages.Evidence
 	looked.Note = "the names of " + prose.Count(len(list), "package", "packages") + " were read"
 	return updates, looked, nil
-}
-
-// fromFileTime is the time of a count of 100 ns since 1601 ([MS-DTYP] 2.3.3).
-func fromFileTime(t uint64) time.Time {
-	const epoch = 11_644_473_600 // seconds from 1601 to 1970
-	return time.Unix(int64(t/10_000_000)-epoch, int64(t%10_000_000)*100).UTC()
 }
 
 // judgeUpdates decides win.bp.updates from the updates on record.

@@ -3,6 +3,8 @@ package windows
 import (
 	"encoding/base64"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 // A wrapper is a program that runs or loads what its arguments name. rest is
@@ -208,7 +210,7 @@ func decodeCommand(s string) (string, bool) {
 	if err != nil || len(data)%2 != 0 {
 		return "", false
 	}
-	return utf16String(data), true
+	return utf16le.Decode(data), true
 }
 
 // file notes a file that an interpreter runs, whatever its extension is.
