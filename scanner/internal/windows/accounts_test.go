@@ -2,8 +2,12 @@ package windows
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -288,6 +292,50 @@ func TestProfileSingle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ps := Profiles{List: c.list, SIDErr: c.sidErr, Evidence: evidence}
 			check(t, profileSingle, judgeProfileSingle(ps, c.wanted, c.left), c.want)
+		})
+	}
+}
+
+// Every profile that is one too many is a subject, with its own reason, however many
+// of them the message names.
+func TestProfileSubjects(t *testing.T) {
+	named := Wanted{User: "jdoe", Profile: &jdoe, Basis: requirement.Observed}
+	at := func(n int, folder string) Profile {
+		return with(local, func(p *Profile) {
+			p.SID, p.Path = fmt.Sprintf("S-1-5-21-7-8-9-%d", n), `C:\Users\`+folder
+		})
+	}
+	many := []Profile{jdoe, admin}
+	for n := range 5 {
+		many = append(many, at(1100+n, fmt.Sprintf("u%d", n)))
+	}
+	many = append(many, at(1105, "TEMP.CORP.000"))
+	backup := at(1100, "u0")
+	backup.Backup = true
+	for name, c := range map[string]struct {
+		list   []Profile
+		wanted Wanted
+		want   []requirement.Reason
+	}{
+		"the sixth is temporary": {many, named, []requirement.Reason{
+			requirement.ReasonExtra, requirement.ReasonExtra, requirement.ReasonExtra, requirement.ReasonExtra, requirement.ReasonExtra, requirement.ReasonTemporary}},
+		"a folder is gone":    {[]Profile{jdoe, with(asmith, func(p *Profile) { p.Gone = true })}, named, []requirement.Reason{requirement.ReasonMissing}},
+		"a backup alone":      {[]Profile{jdoe, backup}, named, []requirement.Reason{requirement.ReasonDamaged}},
+		"a corrupt pair":      {[]Profile{jdoe, with(jdoe, func(p *Profile) { p.Backup = true })}, named, []requirement.Reason{requirement.ReasonDamaged}},
+		"one of two is meant": {[]Profile{jdoe, asmith}, Wanted{Candidates: []Profile{jdoe, asmith}}, []requirement.Reason{requirement.ReasonAmbiguous, requirement.ReasonAmbiguous}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := judgeProfileSingle(Profiles{List: c.list, Evidence: evidence}, c.wanted, orphans{})
+			var got []requirement.Reason
+			for _, s := range o.Subjects {
+				got = append(got, s.Reason)
+				if s.Kind != requirement.SubjectProfile || !slices.ContainsFunc(c.list, func(p Profile) bool { return p.SID == s.ID }) {
+					t.Errorf("%+v", s)
+				}
+			}
+			if d := cmp.Diff(c.want, got); d != "" || o.Status != requirement.Failed {
+				t.Errorf("%s: %s", o.Status, d)
+			}
 		})
 	}
 }

@@ -280,10 +280,10 @@ func isDrivePath(p string) bool { return len(p) > 2 && p[1] == ':' && p[2] == '\
 
 // judgePath decides win.env.path.
 func judgePath(p Setting[string], env environment) requirement.Outcome {
-	path := requirement.Subject{Kind: requirement.SubjectSetting, ID: "Path", Reason: requirement.ReasonValue, Value: p.Value}
+	about := requirement.Subject{Kind: requirement.SubjectSetting, ID: "Path", Reason: requirement.ReasonValue, Value: p.Value}
 	if !p.Present {
-		path.Reason = requirement.ReasonMissing
-		return requirement.Fail("the machine has no Path: it needs System32 and WindowsPowerShell\\v1.0", p.Evidence).About(path)
+		about.Reason = requirement.ReasonMissing
+		return requirement.Fail("the machine has no Path: it needs System32 and WindowsPowerShell\\v1.0", p.Evidence).About(about)
 	}
 	wanted := []string{
 		normal(env["SYSTEMROOT"] + `\System32`),
@@ -303,11 +303,11 @@ func judgePath(p Setting[string], env environment) requirement.Outcome {
 		message := "the machine's Path does not hold " + strings.Join(missing, " and ")
 		if p.Type != registry.ExpandSZ && strings.Contains(p.Value, "%") {
 			message += fmt.Sprintf("; its type is %s, so that variables in it are not expanded", p.Type)
-			path.Reason = requirement.ReasonDamaged
+			about.Reason = requirement.ReasonDamaged
 		}
-		return requirement.Fail(message, p.Evidence).About(path)
+		return requirement.Fail(message, p.Evidence).About(about)
 	case len(quoted) > 0:
-		return requirement.Warn("the machine's Path holds "+strings.Join(quoted, " and ")+" only in quotes, which the service may not recognise", p.Evidence).About(path)
+		return requirement.Warn("the machine's Path holds "+strings.Join(quoted, " and ")+" only in quotes, which the service may not recognise", p.Evidence).About(about)
 	}
 	return requirement.Pass("the machine's Path holds "+strings.Join(wanted, " and "), p.Evidence)
 }
