@@ -1,6 +1,8 @@
 package scanner
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"math/rand/v2"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // TestOpenImageRefuses: what is no image is refused by name, with what to do about it.
@@ -81,6 +84,54 @@ func TestOpenImageRefuses(t *testing.T) {
 			}
 			if !strings.Contains(hint, tt.hint) || (tt.hint == "" && hint != "") {
 				t.Errorf("hint %q, want %q", hint, tt.hint)
+			}
+		})
+	}
+}
+
+// TestOpenImageEnds: an image that is refused is closed, and so is one whose opening the
+// context ends, with its cause.
+func TestOpenImageEnds(t *testing.T) {
+	t.Parallel()
+	stop := errors.New("stop")
+	luks := append([]byte("LUKS\xba\xbe\x00\x02"), make([]byte, 4096)...)
+	for name, tt := range map[string]struct {
+		content []byte
+		ended   bool
+		want    error
+	}{
+		"opened":            {luks, false, nil},
+		"another container": {append([]byte("QFI\xfb"), make([]byte, 4096)...), false, disk.ErrNotImage},
+		"no disk":           {make([]byte, 4096), false, disk.ErrNotImage},
+		"the context ended": {luks, true, stop},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			if tt.ended {
+				cancel(stop)
+			}
+			var opened *source.Source
+			image, err := OpenImage(ctx, Source{Name: "x.img", Open: func(ctx context.Context) (*source.Source, error) {
+				opened = source.NewReader(ctx, "x.img", bytes.NewReader(tt.content), int64(len(tt.content)))
+				return opened, nil
+			}})
+			if !errors.Is(err, tt.want) || tt.want != nil && strings.Count(err.Error(), "x.img") != 1 {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+			if err == nil {
+				if image.Name != "x.img" || image.Format != "raw" || image.Volumes()[0].Filesystem != disk.LUKS {
+					t.Errorf("%+v", image)
+				}
+				if _, err := image.ReadAt(make([]byte, 1), 0); err != nil {
+					t.Error(err)
+				}
+				image.Close()
+			}
+			_, err = opened.ReadAt(make([]byte, 1), 0)
+			if want := map[bool]error{false: fs.ErrClosed, true: stop}[tt.ended]; !errors.Is(err, want) {
+				t.Errorf("afterwards: %v, want %v", err, want)
 			}
 		})
 	}

@@ -1,0 +1,43 @@
+package container_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/container"
+	"github.com/coldcheck/coldcheck/scanner/source"
+)
+
+// A raw image is the disk itself.
+func ExampleOpen() {
+	ctx := context.Background()
+	s := source.NewReader(ctx, "root.img", strings.NewReader(strings.Repeat("disk", 256)), 1024)
+	d, err := container.Open(ctx, s, container.Options{})
+	if err != nil {
+		s.Close()
+		log.Fatal(err)
+	}
+	defer d.Close()
+	fmt.Println(d.Format(), d.Size(), len(d.Sources()))
+	// Output: raw 1024 1
+}
+
+// Another format is refused by its name, with the command that helps.
+func ExampleOpen_refused() {
+	ctx := context.Background()
+	content := "QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\x00", 1016)
+	s := source.NewReader(ctx, "root.qcow2", strings.NewReader(content), int64(len(content)))
+	defer s.Close()
+	_, err := container.Open(ctx, s, container.Options{})
+	fmt.Println(err, errors.Is(err, container.ErrNotImage))
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		fmt.Println(hinted.Hint())
+	}
+	// Output:
+	// root.qcow2: not a raw disk image: a QCOW image true
+	// convert it to a raw image: qemu-img convert -O raw root.qcow2 root.img
+}
