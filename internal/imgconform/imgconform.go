@@ -380,7 +380,8 @@ func (f Format) damage(t *testing.T) {
 			t.Errorf("seed %d: closing: %v", seed, err)
 		}
 	}
-	t.Logf("%d damaged images: %d are refused, %d fail when they are read, %d are read", f.Damaged, refused, failed, changed)
+	t.Logf("%d damaged images: %d are refused, %d fail when they are read, %d are read",
+		f.Damaged, refused, failed, changed)
 }
 
 // wound changes some bytes, near the beginning or the end more often, where formats

@@ -64,12 +64,14 @@ var formats = []format{
 const (
 	hintConvert    = "convert it to a raw image: qemu-img convert -O raw {file} {image}"
 	hintConvertVHD = "convert it to a raw image: qemu-img convert -f vpc -O raw {file} {image}"
-	hintExport     = "export it to a raw image: ewfexport -f raw -t {image} {file} (of ewf-tools; it adds .raw to the name)"
-	hintAFF        = "export it to a raw image: affconvert -r {file} (of afflib-tools)"
-	hintLogical    = "it holds files and no disk: take an image of the disk itself, with dd for instance"
-	hintHive       = "look into it: coldcheck inspect hive {file}"
-	hintRestore    = "restore it to a raw image with the program that wrote it"
-	hintTar        = "unpack it first: tar -xf {file} (an OVA holds the disk as a VMDK image, which has to be converted then)"
+	hintExport     = "export it to a raw image: ewfexport -f raw -t {image} {file} " +
+		"(of ewf-tools; it adds .raw to the name)"
+	hintAFF     = "export it to a raw image: affconvert -r {file} (of afflib-tools)"
+	hintLogical = "it holds files and no disk: take an image of the disk itself, with dd for instance"
+	hintHive    = "look into it: coldcheck inspect hive {file}"
+	hintRestore = "restore it to a raw image with the program that wrote it"
+	hintTar     = "unpack it first: tar -xf {file} " +
+		"(an OVA holds the disk as a VMDK image, which has to be converted then)"
 )
 
 // unpack is the hint for a file that a command writes to standard output.

@@ -118,9 +118,11 @@ func product(a, b uint64) int64 {
 // removable volumes ("To Go") it shows a FAT boot sector with a GUID of its
 // own (libyal/libbde, "Volume header").
 const (
-	bitlockerToGo     = "BitLocker To Go"
-	bitlockerGUID     = "\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01" // 4967D63B-2E29-4AD8-8399-F6A339E3D001
-	bitlockerGUIDUsed = "\x3b\x4d\xa8\x92\x80\xdd\x0e\x4d\x9e\x4e\xb1\xe3\x28\x4e\xae\xd8" // 92A84D3B-DD80-4D0E-9E4E-B1E3284EAED8: used space only
+	bitlockerToGo = "BitLocker To Go"
+	// 4967D63B-2E29-4AD8-8399-F6A339E3D001
+	bitlockerGUID = "\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01"
+	// 92A84D3B-DD80-4D0E-9E4E-B1E3284EAED8: used space only
+	bitlockerGUIDUsed = "\x3b\x4d\xa8\x92\x80\xdd\x0e\x4d\x9e\x4e\xb1\xe3\x28\x4e\xae\xd8"
 )
 
 func detectBitLocker(head []byte) (signature, bool) {
@@ -141,11 +143,13 @@ func detectBitLocker(head []byte) (signature, bool) {
 func detectLUKS(head []byte) (signature, bool) {
 	if has(head, 0, "LUKS\xba\xbe") {
 		version := binary.BigEndian.Uint16(at(head, 6, 2))
-		return signature{fs: LUKS, detail: fmt.Sprintf("LUKS%d, UUID %s", version, cString(at(head, 168, 40))), boot: true}, true
+		detail := fmt.Sprintf("LUKS%d, UUID %s", version, cString(at(head, 168, 40)))
+		return signature{fs: LUKS, detail: detail, boot: true}, true
 	}
 	for _, off := range []int{0x4000, 0x8000, 0x10000} {
 		if has(head, off, "SKUL\xba\xbe") {
-			return signature{fs: LUKS, detail: fmt.Sprintf("LUKS2, UUID %s; first header damaged", cString(at(head, off+168, 40)))}, true
+			detail := fmt.Sprintf("LUKS2, UUID %s; first header damaged", cString(at(head, off+168, 40)))
+			return signature{fs: LUKS, detail: detail}, true
 		}
 	}
 	return signature{}, false
@@ -220,7 +224,8 @@ func detectLVM2(head []byte) (signature, bool) {
 		if off := le32(label, 20); off >= 32 && off <= 512-32 {
 			u := cString(at(label, int(off), 32))
 			if len(u) == 32 {
-				s.detail = "physical volume " + strings.Join([]string{u[:6], u[6:10], u[10:14], u[14:18], u[18:22], u[22:26], u[26:]}, "-")
+				parts := []string{u[:6], u[6:10], u[10:14], u[14:18], u[18:22], u[22:26], u[26:]}
+				s.detail = "physical volume " + strings.Join(parts, "-")
 			}
 		}
 		return s, true
@@ -371,5 +376,6 @@ func detectBackup(r io.ReaderAt, end int64, sectorSize int) (signature, error) {
 	if !has(last, 3, "NTFS    ") || !has(last, 510, "\x55\xaa") || ntfsSize(last) == 0 {
 		return signature{}, nil
 	}
-	return signature{fs: NTFS, detail: "boot sector destroyed, its copy at the end of the volume is left", needs: ntfsSize(last)}, nil
+	const detail = "boot sector destroyed, its copy at the end of the volume is left"
+	return signature{fs: NTFS, detail: detail, needs: ntfsSize(last)}, nil
 }

@@ -144,7 +144,8 @@ func readGPT(r io.ReaderAt, size int64, sectorSize int, last uint64) (*table, er
 		if off, ok := sectorOffset(primary.alternate(), sectorSize, size); ok {
 			t.note("the backup GPT is missing at offset %d", off)
 		} else {
-			t.note("the image ends before the backup GPT, which belongs in sector %d: it is shorter than the disk was", primary.alternate())
+			t.note("the image ends before the backup GPT, which belongs in sector %d: it is shorter than the disk was",
+				primary.alternate())
 		}
 	case primaryErr == nil:
 		t.note("the backup GPT is damaged: %v", backupErr)
@@ -206,7 +207,8 @@ const (
 func (t *table) addGPT(p *gpt.Partition, g *gptCopy) {
 	typ := string(p.Type)
 	if p.End < p.Start {
-		t.problem(fmt.Errorf("%w: partition %d ends in sector %d, before it begins in sector %d", ErrCorrupt, p.Index, p.End, p.Start))
+		t.problem(fmt.Errorf("%w: partition %d ends in sector %d, before it begins in sector %d",
+			ErrCorrupt, p.Index, p.End, p.Start))
 		return
 	}
 	hi, end := bits.Mul64(p.End, uint64(t.sectorSize))

@@ -17,7 +17,8 @@ func (g GUID) IsZero() bool { return g == GUID{} }
 // String returns g as "C12A7328-F81F-11D2-BA4B-00A0C93EC93B".
 func (g GUID) String() string {
 	return fmt.Sprintf("%08X-%04X-%04X-%X-%X",
-		binary.LittleEndian.Uint32(g[0:]), binary.LittleEndian.Uint16(g[4:]), binary.LittleEndian.Uint16(g[6:]), g[8:10], g[10:16])
+		binary.LittleEndian.Uint32(g[0:]), binary.LittleEndian.Uint16(g[4:]), binary.LittleEndian.Uint16(g[6:]),
+		g[8:10], g[10:16])
 }
 
 // ParseGUID reads what String writes, in either case.

@@ -136,7 +136,8 @@ func readLVMArea(v *Volume, a lvmRange) (group *lvmSection, name string, seq int
 	}
 	at, size := binary.LittleEndian.Uint64(b[40:]), binary.LittleEndian.Uint64(b[48:])
 	sum, flags := binary.LittleEndian.Uint32(b[56:]), binary.LittleEndian.Uint32(b[60:])
-	if binary.LittleEndian.Uint64(b[24:]) != a.offset || flags&1 != 0 || at < lvmHeader || at >= a.size || size == 0 || size > a.size-lvmHeader {
+	if binary.LittleEndian.Uint64(b[24:]) != a.offset || flags&1 != 0 ||
+		at < lvmHeader || at >= a.size || size == 0 || size > a.size-lvmHeader {
 		return bad("no metadata of the group")
 	}
 	if size > maxLVMText {
@@ -279,7 +280,10 @@ func (i *Image) addLogical(s *lvmSection, g *lvmGroup) {
 		if !slices.Contains(lv.values["status"], "VISIBLE") {
 			continue // a part of another
 		}
-		v := &Volume{Number: len(i.volumes) + 1, Group: g.name, LogicalVolume: g.name + "/" + name, TypeName: "LVM2 logical volume"}
+		v := &Volume{
+			Number: len(i.volumes) + 1, Group: g.name, LogicalVolume: g.name + "/" + name,
+			TypeName: "LVM2 logical volume",
+		}
 		m, err := g.segments(lv)
 		switch {
 		case extentErr != nil:
@@ -306,7 +310,8 @@ func (i *Image) addLogical(s *lvmSection, g *lvmGroup) {
 		found := detect(head)
 		v.Filesystem, v.Detail = found.fs, found.detail
 		if found.needs > v.Size {
-			i.Notes = append(i.Notes, fmt.Sprintf("logical volume %s: has %d bytes, its filesystem needs %d", v.LogicalVolume, v.Size, found.needs))
+			i.Notes = append(i.Notes, fmt.Sprintf("logical volume %s: has %d bytes, its filesystem needs %d",
+				v.LogicalVolume, v.Size, found.needs))
 		}
 	}
 }
@@ -372,7 +377,8 @@ func (g *lvmGroup) segments(lv *lvmSection) (*logical, error) {
 		if err != nil {
 			return m, err
 		}
-		if g.extent == 0 || extents == 0 || extents > (1<<62)/g.extent || start*g.extent != m.size || m.size > 1<<62-extents*g.extent {
+		if g.extent == 0 || extents == 0 || extents > (1<<62)/g.extent ||
+			start*g.extent != m.size || m.size > 1<<62-extents*g.extent {
 			return m, fmt.Errorf("%w: segment %d", ErrCorrupt, n+1)
 		}
 		seg := lvmSegment{begin: m.size, end: m.size + extents*g.extent}

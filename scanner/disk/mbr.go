@@ -143,7 +143,8 @@ func (t *table) add(number int, e mbrEntry, base uint64) {
 // the record, and a link to the next one, which counts from first.
 func (t *table) readLogical(r io.ReaderAt, first, sectors uint64, number int) int {
 	broken := func(format string, args ...any) {
-		t.problem(fmt.Errorf("%w: logical partitions after number %d: %s", ErrCorrupt, number-1, fmt.Sprintf(format, args...)))
+		t.problem(fmt.Errorf("%w: logical partitions after number %d: %s",
+			ErrCorrupt, number-1, fmt.Sprintf(format, args...)))
 	}
 	seen := make(map[uint64]bool)
 	record := make([]byte, 512)

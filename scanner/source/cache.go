@@ -16,27 +16,27 @@ type CacheOptions struct {
 	// be shorter. It has to be positive.
 	Block int64
 	// Bytes bounds the memory of all blocks together, those that are being
-	// fetched included. Below a block nothing is kept, and reads go through as they
-	// come.
+	// fetched included. Below the size of a block nothing is kept, and each read is a
+	// fetch.
 	Bytes int64
-	// Ahead is how many blocks may be read ahead of a reader that reads from front
-	// to back; at most a quarter of what Bytes holds is.
+	// Ahead is the most blocks to read ahead of a reader that reads from front to
+	// back; the cache reads at most a quarter of Bytes ahead.
 	Ahead int
-	// Parallel is how many fetches may be under way at a time; 1 if it is less.
+	// Parallel is the most fetches at a time; 1 if it is less.
 	Parallel int
 }
 
-// Fetch reads all of p at off from something that is slow to read. It returns when
-// the context ends. An error is that of all reads which wait for these bytes.
+// Fetch reads len(p) bytes at off from a place that is slow to read. It must return when
+// the context ends. All reads that wait for these bytes get its error.
 type Fetch func(ctx context.Context, p []byte, off int64) error
 
-// Cache reads in blocks, and keeps the blocks that were used last. It is what is put
-// between many small reads and something that takes long to answer each.
+// Cache reads in blocks and keeps the blocks that were used last. It belongs between
+// many small reads and a place that takes long to answer.
 //
-// A block that several readers want is fetched once, and all wait for it. A reader
-// that reads from front to back finds blocks fetched before it asks: the cache learns
-// that from the second block on, for several readers at a time. An error is told to
-// those who wait, and not kept. A fetch for which nobody waits any more is ended.
+// A block that several readers want is fetched once, and all wait for it. The cache
+// learns from the second block on that a reader reads from front to back, and fetches
+// the next blocks before it asks; it follows several readers at a time. An error goes to
+// the readers that wait and is not kept. A fetch is canceled when no reader waits for it.
 //
 // A Cache is safe for concurrent use.
 type Cache struct {
@@ -109,7 +109,7 @@ func (c *Cache) Close() error {
 	return nil
 }
 
-// Counters returns what the cache did so far.
+// Counters returns what the cache has done so far.
 func (c *Cache) Counters() CacheCounters {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -191,13 +191,13 @@ func (c *Cache) take(ctx context.Context, number int64) (*cached, error) {
 	case <-ctx.Done():
 		c.release(b)
 		return nil, context.Cause(ctx)
-	case <-c.ctx.Done(): // the fetch may not heed it
+	case <-c.ctx.Done(): // the fetch may ignore it
 		c.release(b)
 		return nil, context.Cause(c.ctx)
 	}
 	if b.panics != nil {
 		c.release(b)
-		panic(b.panics) // where the reader can catch it
+		panic(b.panics) // in the reader, which may recover
 	}
 	if b.err != nil {
 		c.release(b)
@@ -206,9 +206,9 @@ func (c *Cache) take(ctx context.Context, number int64) (*cached, error) {
 	return b, nil
 }
 
-// join finds a block or starts to fetch it, and counts a user more. Where all blocks
-// are in use it waits until one is not. Nobody waits who uses a block: there is always
-// one that goes on.
+// join finds a block or starts to fetch it, and adds a user. If all blocks are in use it
+// waits until one is free. A reader that waits here uses no block, so one of the others
+// always goes on.
 func (c *Cache) join(ctx context.Context, number int64) (*cached, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -241,7 +241,7 @@ func (c *Cache) join(ctx context.Context, number int64) (*cached, error) {
 	}
 }
 
-// use counts a user of a block more.
+// use adds a user of a block.
 func (c *Cache) use(b *cached) {
 	b.users++
 	if b.place != nil {
@@ -250,8 +250,8 @@ func (c *Cache) use(b *cached) {
 	}
 }
 
-// release counts a user of a block less. A fetch that has no user any more is ended,
-// and its block forgotten: who wants it next starts anew.
+// release removes a user of a block. A fetch without users is canceled and its block
+// forgotten: the next reader starts another.
 func (c *Cache) release(b *cached) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -266,8 +266,7 @@ func (c *Cache) release(b *cached) {
 	}
 }
 
-// settle keeps a block that nobody uses, or takes its buffer back if there is nothing
-// to keep.
+// settle keeps a block that has no users, or frees its buffer if the fetch failed.
 func (c *Cache) settle(b *cached) {
 	if c.blocks[b.number] == b {
 		b.place = c.idle.PushFront(b)
@@ -331,7 +330,7 @@ func (c *Cache) load(ctx context.Context, b *cached) {
 	c.counters.Fetches++
 	if err != nil || panics != nil {
 		if c.blocks[b.number] == b {
-			delete(c.blocks, b.number) // who wants it next asks again
+			delete(c.blocks, b.number) // the next reader fetches it again
 		}
 	} else {
 		c.counters.Bytes += int64(len(b.data))
@@ -359,18 +358,18 @@ func (c *Cache) get(ctx context.Context, b *cached) (err error, panics any) {
 	return err, nil
 }
 
-// A stream is a reader that seems to read from front to back.
+// stream is a pass from front to back.
 type stream struct {
-	next   int64 // the block after the last that it read
-	window int64 // how many blocks are read ahead of it
-	used   int64 // when it was last
+	next   int64 // the block after the last that was read
+	window int64 // how many blocks are read ahead
+	used   int64 // Cache.turn of the last read
 }
 
-// maxStreams is how many readers are followed at a time.
+// maxStreams is the most passes that are followed at a time.
 const maxStreams = 16
 
-// foresee starts to fetch what a read of the blocks first to last needs, and what is
-// likely to be read next, as far as blocks are free. It waits for nothing.
+// foresee starts to fetch the blocks first to last, which a read needs, and those that
+// are likely to be read next, as far as blocks are free. It does not wait.
 func (c *Cache) foresee(first, last int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -378,7 +377,7 @@ func (c *Cache) foresee(first, last int64) {
 		if b := c.blocks[n]; b != nil {
 			c.counters.Hits++
 			if b.place != nil {
-				c.idle.MoveToFront(b.place) // what follows must not take its place
+				c.idle.MoveToFront(b.place) // the fetches below must not evict it
 			}
 		}
 	}
@@ -400,7 +399,7 @@ func (c *Cache) foresee(first, last int64) {
 }
 
 // hint starts to fetch a block that is not there, if fewer than most fetches are under
-// way and a block is free. It is false if not.
+// way and a buffer is free. It returns false if not.
 func (c *Cache) hint(number int64, most int) bool {
 	if c.blocks[number] != nil {
 		return true
@@ -408,14 +407,14 @@ func (c *Cache) hint(number int64, most int) bool {
 	return c.underWay < most && c.start(number) != nil
 }
 
-// learn returns how many blocks to read ahead of a reader that reads these: none for a
-// read that follows no other, and twice as many each time that the next block is read.
+// learn returns how many blocks to read ahead after a read of these: none if the read
+// follows no other, and twice as many each time that the next block is read.
 func (c *Cache) learn(first, last int64) int64 {
 	c.turn++
 	oldest := 0
 	for n := range c.streams {
 		s := &c.streams[n]
-		// Several readers may share the work and come in any order.
+		// Several goroutines may share one pass and read in any order.
 		if first >= s.next-1 && first <= s.next+s.window {
 			s.used = c.turn
 			if last >= s.next {
@@ -437,7 +436,7 @@ func (c *Cache) learn(first, last int64) int64 {
 	return 0
 }
 
-// FetchFrom is the Fetch of a reader, which no context ends.
+// FetchFrom returns the Fetch of a reader. The context does not end its reads.
 func FetchFrom(r io.ReaderAt) Fetch {
 	return func(_ context.Context, p []byte, off int64) error {
 		n, err := r.ReadAt(p, off)

@@ -10,16 +10,16 @@ type edges struct {
 	kept       [2][]byte
 }
 
-// Hold reads the first head and the last tail bytes once, when something of them
-// is asked for, and answers from memory until release is called: the signatures of
-// formats and the tables of partitions are looked for there in small pieces.
+// Hold keeps the first head and the last tail bytes in memory until release is called.
+// Each is read when something in it is first asked for. The signatures of formats and
+// the partition tables are there, and are read in small pieces.
 func (s *Source) Hold(head, tail int64) (release func()) {
 	s.edges.Store(&edges{s: s, head: min(head, s.size), tail: min(tail, s.size)})
 	return func() { s.edges.Store(nil) }
 }
 
-// read answers a read that lies within one of the edges. It is not ok for another,
-// and where the edge cannot be read as a whole.
+// read answers a read within one of the edges. It is not ok for any other read, and if
+// the edge cannot be read.
 func (e *edges) read(p []byte, off int64) (n int, ok bool) {
 	end := off + int64(len(p))
 	if off < 0 || end < off {
@@ -39,7 +39,7 @@ func (e *edges) from(which int, base, size int64, p []byte, off int64) (n int, o
 	defer e.mu.Unlock()
 	if e.kept[which] == nil {
 		b := make([]byte, size)
-		if n, err := e.s.reader.ReadAt(b, base); n < len(b) && err != nil {
+		if n, err := e.s.counted.ReadAt(b, base); n < len(b) && err != nil {
 			return 0, false
 		}
 		e.kept[which] = b

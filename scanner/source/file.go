@@ -102,7 +102,8 @@ func (f *file) changed(context.Context) error {
 	case info.Size() != f.bytes:
 		return fmt.Errorf("%s has changed while it was read: it was of %d bytes and is of %d", f.path, f.bytes, info.Size())
 	case !info.ModTime().Equal(f.at):
-		return fmt.Errorf("%s has changed while it was read: it was written at %s", f.path, info.ModTime().UTC().Format("2006-01-02 15:04:05Z"))
+		return fmt.Errorf("%s has changed while it was read: it was written at %s",
+			f.path, info.ModTime().UTC().Format("2006-01-02 15:04:05Z"))
 	}
 	return nil
 }

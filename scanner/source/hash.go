@@ -10,10 +10,9 @@ import (
 // reading and summing go on side by side.
 const hashBuffer = 4 << 20
 
-// SHA256 is the sum of the whole source, which is read from front to back; holes
-// of a file, which are zeros, are not read. Counters does not count it. progress
-// is told after each piece how many bytes are done, and its error ends the
-// reading; it may be nil.
+// SHA256 reads the source from front to back and returns its sum. It does not read
+// holes, and Counters does not count it. progress is called after each piece with the
+// number of bytes that are done; its error ends the reading. It may be nil.
 func (s *Source) SHA256(progress func(done int64) error) (sum [sha256.Size]byte, err error) {
 	type piece struct {
 		data []byte
@@ -33,7 +32,7 @@ func (s *Source) SHA256(progress func(done int64) error) (sum [sha256.Size]byte,
 			case <-stop:
 				return
 			}
-			if n, err := s.whole.ReadAt(p.data, at); n < len(p.data) {
+			if n, err := s.uncounted.ReadAt(p.data, at); n < len(p.data) {
 				if err == nil || err == io.EOF {
 					err = io.ErrUnexpectedEOF
 				}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// plain is a place of which nothing is known but its size.
+// plain is a place of which only the size is known.
 type plain struct{ bytes int64 }
 
 func (p plain) size() int64                 { return p.bytes }

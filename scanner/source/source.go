@@ -9,8 +9,8 @@
 //	n, err := s.ReadAt(p, off)
 //
 // A Source is opened read-only and is safe for concurrent use. It counts what is
-// read, tells which parts are known to hold zeros and does not read these, and
-// says whether what it reads from has changed since it was opened.
+// read, skips the parts that are known to be zeros, and reports whether the file has
+// changed since it was opened.
 package source
 
 import (
@@ -26,15 +26,14 @@ import (
 	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
-// ErrNotImage is the error of a name that stands for nothing which could be an
-// image: a directory, a named pipe. It may have a Hint() string that says what
-// to do.
+// ErrNotImage is the error for a name that cannot be an image: a directory, a named
+// pipe. It may have a Hint() string that says what to do.
 var ErrNotImage = kind.ErrNotImage
 
-// ErrIO is the error of a read that failed; it is ErrPassing too if the same read
-// may succeed later.
+// Errors of reads that failed.
 var (
-	ErrIO      = kind.IO
+	ErrIO = kind.IO
+	// ErrPassing is an ErrIO of a read that may succeed later.
 	ErrPassing = kind.Passing
 )
 
@@ -51,37 +50,37 @@ type Source struct {
 	ctx context.Context
 	end context.CancelCauseFunc
 
-	whole       io.ReaderAt // without holes, not counted
-	reader      io.ReaderAt // the same, counted
-	edges       atomic.Pointer[edges]
-	bytes, many atomic.Int64 // how many bytes were read, in how many reads
+	// Both skip holes; what counted reads is in Counters.
+	counted, uncounted io.ReaderAt
+	bytes, reads       atomic.Int64
+	edges              atomic.Pointer[edges]
 }
 
 // place is what a kind of source implements. Source adds what all kinds have in
-// common. A kind that cannot tell something embeds plain.
+// common. A kind embeds plain for what it does not know.
 type place interface {
 	// size is the number of bytes; it stays the same while the place is open.
 	size() int64
 	// readAt reads as io.ReaderAt does, from within the size. It returns when
 	// the context ends, with its cause, if it can.
 	readAt(ctx context.Context, p []byte, off int64) (int, error)
-	// holes returns what finds holes; nil if that cannot be told.
+	// holes returns what finds holes; nil if nothing is known of holes.
 	holes() *holeFinder
-	// modified is when the bytes were last changed; zero if that is not known.
+	// modified is when the bytes were last changed; zero if unknown.
 	modified() time.Time
-	// changed says why the bytes may not be those that were opened; nil if
-	// nothing is known to have changed.
+	// changed returns why the bytes may differ from those that were opened; nil
+	// if no change is known.
 	changed(ctx context.Context) error
 	// mounts are filesystems that may be writing to the place.
 	mounts() []WritableMount
-	// beside opens what has that name in the same folder. The name is a plain
-	// one.
+	// beside opens the file of that name in the same folder. The name has no
+	// separators.
 	beside(ctx context.Context, name string) (*Source, error)
 	close() error
 }
 
-// kinds are the kinds of sources, in the order in which they are asked whether a
-// name is theirs. Every name that is left is that of a file.
+// kinds are the kinds of sources. The first that owns a name opens it; files own
+// every name.
 var kinds = []sourceKind{
 	{func(string) bool { return true }, openFile, sameFile},
 }
@@ -90,7 +89,7 @@ var kinds = []sourceKind{
 type sourceKind struct {
 	owns func(name string) bool
 	open func(ctx context.Context, name string, o Options) (place, error)
-	// same says whether two names stand for the same thing.
+	// same reports whether two names are the same thing.
 	same func(a, b string) bool
 }
 
@@ -103,11 +102,10 @@ func kindOf(name string) int {
 	panic("no kind of source for " + name) // files are the last
 }
 
-// Open opens what name stands for, read-only. The context governs the source for
-// as long as it is open: when it ends, reads fail with its cause. The error is
-// fs.ErrNotExist where nothing has that name, ErrNotImage where something has it
-// that can be no image; errors of the system pass through as they are. It names
-// the source.
+// Open opens a source read-only. The context governs the source for as long as it is
+// open: when it ends, reads fail with its cause. The error names the source. It is
+// fs.ErrNotExist if nothing has that name and ErrNotImage if the name cannot be an
+// image; other errors of the system pass through.
 func Open(ctx context.Context, name string, o Options) (*Source, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -126,8 +124,8 @@ func NewReader(ctx context.Context, name string, r io.ReaderAt, size int64) *Sou
 	return newSource(ctx, name, &memory{plain{size}, r})
 }
 
-// Same says whether two names stand for the same thing, by whatever path or link.
-// It opens neither.
+// Same reports whether two names are the same thing, by any path or link. It opens
+// neither.
 func Same(a, b string) bool {
 	k := kindOf(a)
 	return k == kindOf(b) && kinds[k].same(a, b)
@@ -136,10 +134,10 @@ func Same(a, b string) bool {
 func newSource(ctx context.Context, name string, p place) *Source {
 	s := &Source{name: name, place: p, size: p.size()}
 	s.ctx, s.end = context.WithCancelCause(ctx)
-	s.whole, s.reader = uncounted{s}, counted{s}
+	s.counted, s.uncounted = counted{s}, uncounted{s}
 	if h := p.holes(); h != nil {
-		s.whole = &holeSkipper{holeFinder: h, r: s.whole, size: s.size}
-		s.reader = &holeSkipper{holeFinder: h, r: s.reader, size: s.size}
+		s.counted = &holeSkipper{holeFinder: h, r: s.counted, size: s.size}
+		s.uncounted = &holeSkipper{holeFinder: h, r: s.uncounted, size: s.size}
 	}
 	return s
 }
@@ -162,7 +160,7 @@ func (s *Source) ReadAt(p []byte, off int64) (int, error) {
 			return n, nil
 		}
 	}
-	return s.reader.ReadAt(p, off)
+	return s.counted.ReadAt(p, off)
 }
 
 // uncounted reads from the place, within its size.
@@ -185,7 +183,7 @@ type counted struct{ s *Source }
 func (c counted) ReadAt(p []byte, off int64) (int, error) {
 	n, err := uncounted(c).ReadAt(p, off)
 	if n > 0 || err != io.EOF {
-		c.s.many.Add(1)
+		c.s.reads.Add(1)
 		c.s.bytes.Add(int64(n))
 	}
 	return n, err
@@ -198,13 +196,13 @@ type inContext struct {
 
 func (r inContext) ReadAt(p []byte, off int64) (int, error) { return r.place.readAt(r.ctx, p, off) }
 
-// Data returns where the first bytes at or after off are that are not known to be
-// zeros: off <= start <= end <= Size, and start is Size if there are none. What
-// follows end may be zeros or not. Everything counts as data where holes are not
-// told. An off outside the source is taken for its beginning or its end.
+// Data returns the first run of bytes at or after off that are not known to be zeros:
+// off <= start <= end <= Size, and start is Size if there is none. The bytes after end
+// may be data too. Everything is data where holes are unknown. An off outside the
+// source counts as its beginning or its end.
 func (s *Source) Data(off int64) (start, end int64) {
 	off = min(max(off, 0), s.size)
-	if h, ok := s.whole.(*holeSkipper); ok {
+	if h, ok := s.uncounted.(*holeSkipper); ok {
 		return h.extent(off)
 	}
 	return off, s.size
@@ -214,21 +212,20 @@ func (s *Source) Data(off int64) (start, end int64) {
 // opened; zero for what is no file.
 func (s *Source) Modified() time.Time { return s.place.modified() }
 
-// Changed says why the source is not what it was when it was opened: another has
-// its size or its time of change. Nil means that nothing is known to have changed;
-// of a device, nothing is ever known.
+// Changed returns why the source differs from what was opened: its size or its time of
+// change is another. It is nil if no change is known, and for every device.
 func (s *Source) Changed() error { return s.place.changed(s.ctx) }
 
-// WritableMounts are the filesystems mounted read-write that lie on the source,
-// which is a block device or the file behind one: on itself, on a partition of
-// it, or on a device that the system made of these. Nothing is known of a source
-// that is neither, nor on systems other than Linux.
+// WritableMounts are the filesystems mounted read-write on the source, which is a
+// block device or the file behind one: on the device, on a partition of it, or on a
+// device that the system made of these. There are none for other sources, and on
+// systems other than Linux.
 func (s *Source) WritableMounts() []WritableMount { return s.place.mounts() }
 
-// Beside opens what has that name in the folder of the source, as the parts of an
-// image do. The name has to be a plain one, and what it stands for a regular file
-// in that folder; the error is fs.ErrNotExist where there is none, and
-// fs.ErrInvalid for another name.
+// Beside opens another file in the folder of the source: a part of the same image. The
+// name must have no separators, and the file must be a regular one in that folder. The
+// error is fs.ErrNotExist if there is no such file and fs.ErrInvalid for another name;
+// a link out of the folder is an error of the system.
 func (s *Source) Beside(ctx context.Context, name string) (*Source, error) {
 	if !plainName(name) {
 		return nil, fmt.Errorf("%s: %q is not a plain name of a file beside it: %w", s.name, name, fs.ErrInvalid)
@@ -236,15 +233,15 @@ func (s *Source) Beside(ctx context.Context, name string) (*Source, error) {
 	return s.place.beside(ctx, name)
 }
 
-// Counters is what was read from a source so far. What is known to be a hole is
-// not read, nor what Hold keeps a second time.
+// Counters is what was read from a source so far. Holes are not read, and what Hold
+// keeps is read once.
 type Counters struct {
 	Bytes int64
 	Reads int64 // how many reads that took
 }
 
 // Counters returns what was read so far.
-func (s *Source) Counters() Counters { return Counters{s.bytes.Load(), s.many.Load()} }
+func (s *Source) Counters() Counters { return Counters{s.bytes.Load(), s.reads.Load()} }
 
 // Close ends the reads that are under way and closes the source. Later reads fail
 // with fs.ErrClosed.

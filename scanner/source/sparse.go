@@ -58,7 +58,7 @@ func (s *holeSkipper) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // nextData returns where data begins, at most end. It is not ok where that
-// cannot be told.
+// is unknown.
 func (s *holeSkipper) nextData(at, end int64) (data int64, ok bool) {
 	data, err := s.data(at)
 	if err == nil && data == endOfFile {
