@@ -199,7 +199,8 @@ func (f *FS) eachDirent(i inode, visit func(dirent)) error {
 				return wrapInode(i.number, err)
 			}
 			for k := range n {
-				if why := f.super.dirBlock(format, b[k<<bits:(k+1)<<bits], r.logical+k == 0, visit); why != sound && lost == nil {
+				why := f.super.dirBlock(format, b[k<<bits:(k+1)<<bits], r.logical+k == 0, visit)
+				if why != sound && lost == nil {
 					lost = damaged(i.number, why)
 				}
 			}

@@ -76,7 +76,8 @@ func (s *superblock) parseGroup(b []byte, number uint32) group {
 	if !s.valid(g.blockBitmap, 1) || !s.valid(g.inodeBitmap, 1) || !s.valid(g.inodeTable, uint64(s.tableBlocks())) {
 		return group{state: groupLost}
 	}
-	if g.unused > s.inodesPerGroup || g.freeInodes > s.inodesPerGroup || g.freeBlocks > s.blocksPerGroup>>s.clusterRatio {
+	if g.unused > s.inodesPerGroup || g.freeInodes > s.inodesPerGroup ||
+		g.freeBlocks > s.blocksPerGroup>>s.clusterRatio {
 		g.forget()
 	}
 	return g
@@ -189,7 +190,8 @@ const groupRead = 1 << 20
 // them is free. The notes tell of these.
 func loadGroups(d *device, s *superblock) (groups []group, notes []string, err error) {
 	if int64(s.groups)*int64(s.descSize) > d.size {
-		return nil, nil, corrupt("%d groups of blocks, whose descriptors alone are larger than the image of %d bytes", s.groups, d.size)
+		return nil, nil, corrupt("%d groups of blocks, whose descriptors alone are larger than the image of %d bytes",
+			s.groups, d.size)
 	}
 	groups = make([]group, s.groups)
 	blocks := s.descriptorBlocks()
@@ -198,7 +200,8 @@ func loadGroups(d *device, s *superblock) (groups []group, notes []string, err e
 	for n := uint32(0); n < blocks; {
 		at := s.descriptorBlock(n)
 		count := uint32(1)
-		for n+count < blocks && int(count+1)<<s.blockBits <= len(buf) && s.descriptorBlock(n+count) == at+uint64(count) {
+		for n+count < blocks && int(count+1)<<s.blockBits <= len(buf) &&
+			s.descriptorBlock(n+count) == at+uint64(count) {
 			count++
 		}
 		if err := d.readAt(buf[:int(count)<<s.blockBits], int64(at<<s.blockBits)); err != nil {
@@ -218,10 +221,12 @@ func loadGroups(d *device, s *superblock) (groups []group, notes []string, err e
 		n += count
 	}
 	if stale > 0 {
-		notes = append(notes, fmt.Sprintf("%d group descriptors are damaged: where their inodes are is known, perhaps from a copy, but not what is free", stale))
+		notes = append(notes, fmt.Sprintf("%d group descriptors are damaged: "+
+			"where their inodes are is known, perhaps from a copy, but not what is free", stale))
 	}
 	if lost > 0 {
-		notes = append(notes, fmt.Sprintf("%d group descriptors are damaged, and have no sound copy: the inodes of these groups cannot be read", lost))
+		notes = append(notes, fmt.Sprintf("%d group descriptors are damaged, and have no sound copy: "+
+			"the inodes of these groups cannot be read", lost))
 	}
 	return groups, notes, nil
 }

@@ -119,7 +119,8 @@ func (f scan) add(w *scanner, i inode, why reason) error {
 		return w.AddDamaged(i.number, uint8(why))
 	}
 	if err := w.Add(i.number, unixfs.Counted{
-		Mode: i.mode(), Links: uint32(i.links()), Size: i.size(&f.super), Allocated: f.allocated(i), Encrypted: i.has(flagEncrypted),
+		Mode: i.mode(), Links: uint32(i.links()), Size: i.size(&f.super), Allocated: f.allocated(i),
+		Encrypted: i.has(flagEncrypted),
 	}); err != nil || i.kind() != modeDir {
 		return err
 	}

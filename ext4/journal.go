@@ -275,7 +275,8 @@ func (f *FS) openJournal() (*journal, error) {
 	if unknown := j.flags &^ journalIncompatKnown; unknown != 0 || be.Uint32(b[0x2C:]) != 0 {
 		return nil, unsupported("the journal has features 0x%X", unknown|be.Uint32(b[0x2C:]))
 	}
-	if j.has(journalIncompatChecksumV2) && j.has(journalIncompatChecksumV3) || j.checksums() && j.compat&journalCompatChecksum != 0 {
+	if j.has(journalIncompatChecksumV2) && j.has(journalIncompatChecksumV3) ||
+		j.checksums() && j.compat&journalCompatChecksum != 0 {
 		return nil, corrupt("the journal has checksums of two kinds")
 	}
 	if j.checksums() {

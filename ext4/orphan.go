@@ -80,7 +80,8 @@ func (c *cleanup) list() error {
 			return err
 		}
 		if !ok || c.seen[number] || i.nextOrphan() > c.f.super.inodes {
-			c.f.note("inode %d in the list of orphans is none: like the kernel, this leaves the rest of them alone", number)
+			c.f.note("inode %d in the list of orphans is none: like the kernel, this leaves the rest of them alone",
+				number)
 			return nil
 		}
 		if err := c.process(i); err != nil {
@@ -318,7 +319,8 @@ func (c *cleanup) freedBy(i inode, from uint64) (int64, error) {
 	}
 	t := truncation{c: c, m: newBlockMap(c.f.disk, &c.f.super, i), from: from, last: ^uint64(0)}
 	if t.m.extents {
-		if why := c.f.super.checkExtents(t.m.area[:], int(le.Uint16(t.m.area[6:])), 0, maxLogical, true); why != sound {
+		depth := int(le.Uint16(t.m.area[6:]))
+		if why := c.f.super.checkExtents(t.m.area[:], depth, 0, maxLogical, true); why != sound {
 			return 0, damaged(i.number, why)
 		}
 		_, err := t.extents(t.m.area[:], 0, maxLogical)

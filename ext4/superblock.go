@@ -177,7 +177,8 @@ func parseSuperblock(b []byte) (superblock, error) {
 		return superblock{}, unsupported("an external journal (journal_dev) is no filesystem")
 	}
 	if unknown := s.incompat &^ incompatKnown; unknown != 0 {
-		return superblock{}, unsupported("%s %v", plural(len(featureNames(unknown, incompatNames, "I")), "feature", "features"),
+		return superblock{}, unsupported("%s %v",
+			plural(len(featureNames(unknown, incompatNames, "I")), "feature", "features"),
 			featureNames(unknown, incompatNames, "I"))
 	}
 	s.seed = crc32c(^uint32(0), s.uuid[:])
@@ -210,7 +211,8 @@ func (s *superblock) geometry(b []byte) error {
 			return corrupt("cluster size 1024<<%d", logCluster)
 		}
 		s.clusterRatio = uint8(logCluster - logBlock)
-		if clusters := le.Uint32(b[0x24:]); clusters > bits || uint64(clusters)<<s.clusterRatio != uint64(s.blocksPerGroup) {
+		if clusters := le.Uint32(b[0x24:]); clusters > bits ||
+			uint64(clusters)<<s.clusterRatio != uint64(s.blocksPerGroup) {
 			return corrupt("%d blocks, but %d clusters in a group", s.blocksPerGroup, clusters)
 		}
 	}

@@ -59,7 +59,8 @@ func (f *FS) computeUsage() (Usage, error) {
 		kept = min(int64(s.blocks>>s.clusterRatio)/50, maxReservedClusters) << s.clusterRatio
 	}
 	if s.reserved > s.blocks || size < 0 || free > size {
-		return Usage{}, corrupt("%d blocks, %d of them for the filesystem itself, %d reserved, %d free", s.blocks, overhead<<s.clusterRatio, s.reserved, free)
+		return Usage{}, corrupt("%d blocks, %d of them for the filesystem itself, %d reserved, %d free",
+			s.blocks, overhead<<s.clusterRatio, s.reserved, free)
 	}
 	u := Usage{
 		Size:       size << s.blockBits,
@@ -132,7 +133,8 @@ func (f *FS) metadataClusters() (total int64) {
 	s := &f.super
 	list := make([]clusters, 0, 4*len(f.groups))
 	add := func(block, count uint64) {
-		list = append(list, clusters{(block - uint64(s.firstBlock)) >> s.clusterRatio, (block+count-1-uint64(s.firstBlock))>>s.clusterRatio + 1})
+		block -= uint64(s.firstBlock)
+		list = append(list, clusters{block >> s.clusterRatio, (block+count-1)>>s.clusterRatio + 1})
 	}
 	for n, g := range f.groups {
 		add(g.blockBitmap, 1)

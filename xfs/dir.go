@@ -179,7 +179,8 @@ func (f *FS) dirBlock(dir dirFormat, p dirPiece, b []byte, visit func(dirent)) r
 		switch {
 		case !replayed && !sum(b, 4):
 			return reasonDirChecksum
-		case be.Uint64(b[8:]) != uint64(s.offset(p.blocks[0])/sector), !bytes.Equal(b[24:40], s.metaUUID[:]), be.Uint64(b[40:]) != dir.number:
+		case be.Uint64(b[8:]) != uint64(s.offset(p.blocks[0])/sector), !bytes.Equal(b[24:40], s.metaUUID[:]),
+			be.Uint64(b[40:]) != dir.number:
 			return reasonDirOwner
 		}
 	}

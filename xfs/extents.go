@@ -241,7 +241,8 @@ func (k *fork) block(number uint64, level int) (body []byte, count int, err erro
 		return nil, 0, damaged(k.number, reasonTreeMagic)
 	case s.checksums() && !k.f.disk.replayed(off, s.blockSize) && !sum(b, 0x40):
 		return nil, 0, damaged(k.number, reasonTreeChecksum)
-	case s.checksums() && (be.Uint64(b[0x18:]) != uint64(off/sector) || !bytes.Equal(b[0x28:0x38], s.metaUUID[:]) || be.Uint64(b[0x38:]) != k.number):
+	case s.checksums() && (be.Uint64(b[0x18:]) != uint64(off/sector) || !bytes.Equal(b[0x28:0x38], s.metaUUID[:]) ||
+		be.Uint64(b[0x38:]) != k.number):
 		return nil, 0, damaged(k.number, reasonTreeOwner)
 	case int(be.Uint16(b[4:])) != level:
 		return nil, 0, damaged(k.number, reasonTreeLevel)

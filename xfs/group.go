@@ -77,7 +77,8 @@ func (f *FS) agf(group uint32) (agf, error) {
 		a.refcountRoot = be.Uint32(b[0x58:])
 		a.refcountBits = be.Uint32(b[0x5C:])
 	}
-	if uint64(a.free)+uint64(a.listed) > a.length || uint64(a.btreeBlocks) > a.length || uint64(a.refcounts) > a.length || uint64(a.rmapBlocks) > a.length {
+	if uint64(a.free)+uint64(a.listed) > a.length || uint64(a.btreeBlocks) > a.length ||
+		uint64(a.refcounts) > a.length || uint64(a.rmapBlocks) > a.length {
 		return agf{}, corrupt("free space of group %d: more blocks than it has", group)
 	}
 	return a, nil
@@ -149,7 +150,8 @@ const (
 //	from version 5 on: 16  8  sector where it is, 32 16  UUID, 48  4  group, 52  4  checksum
 //
 // ("XFS Algorithms & Data Structures", Short Format B+trees).
-func (f *FS) eachRecord(t *groupTree, group, root, levels uint32, visit func(records []byte) error, lost func(error)) (blocks int64, err error) {
+func (f *FS) eachRecord(t *groupTree, group, root, levels uint32, visit func(records []byte) error,
+	lost func(error)) (blocks int64, err error) {
 	if levels == 0 || levels > maxTreeLevels {
 		lost(corrupt("tree of %s of group %d: %d levels", t.what, group, levels))
 		return 0, nil
@@ -206,7 +208,8 @@ func (f *FS) treeBlock(t *groupTree, group, block, level uint32) (body []byte, c
 			switch {
 			case !f.disk.replayed(off, s.blockSize) && !sum(b, 52):
 				return nil, 0, corrupt("block %d fails its checksum", block)
-			case be.Uint64(b[16:]) != uint64(off/sector) || !bytes.Equal(b[32:48], s.metaUUID[:]) || be.Uint32(b[48:]) != group:
+			case be.Uint64(b[16:]) != uint64(off/sector) || !bytes.Equal(b[32:48], s.metaUUID[:]) ||
+				be.Uint32(b[48:]) != group:
 				return nil, 0, corrupt("block %d says that it is another", block)
 			}
 		}

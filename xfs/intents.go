@@ -101,7 +101,8 @@ func (f *FS) conclude(kind uint16, b []byte) error {
 		}
 	case itemRUI:
 	case itemCUI:
-		f.unfinished = unsupported("the log has changes of what blocks are shared that are not finished (CUI): how much is free is not known")
+		f.unfinished = unsupported(
+			"the log has changes of what blocks are shared that are not finished (CUI): how much is free is not known")
 	case itemBUI:
 		if int64(len(parts)) < 32*int64(count) {
 			return short
@@ -110,20 +111,23 @@ func (f *FS) conclude(kind uint16, b []byte) error {
 			f.suspend(le.Uint64(parts), unfinished("BUI"))
 			parts = parts[32:]
 		}
-		f.unfinished = unsupported("the log has changes of extents that are not finished (BUI): how much is free is not known")
+		f.unfinished = unsupported(
+			"the log has changes of extents that are not finished (BUI): how much is free is not known")
 	case itemAttrI:
 		if len(parts) < 8 {
 			return short
 		}
 		f.suspend(le.Uint64(parts), unfinished("ATTRI"))
-		f.unfinished = unsupported("the log has changes of attributes that are not finished (ATTRI): how much is free is not known")
+		f.unfinished = unsupported(
+			"the log has changes of attributes that are not finished (ATTRI): how much is free is not known")
 	case itemXMI:
 		if len(parts) < 16 {
 			return short
 		}
 		f.suspend(le.Uint64(parts), unfinished("XMI"))
 		f.suspend(le.Uint64(parts[8:]), unfinished("XMI"))
-		f.unfinished = unsupported("the log has extents exchanged between files that are not finished (XMI): how much is free is not known")
+		f.unfinished = unsupported(
+			"the log has extents exchanged between files that are not finished (XMI): how much is free is not known")
 	}
 	return nil
 }

@@ -410,7 +410,8 @@ func (j *journal) ending(head int64) (logExtent, record, error) {
 // eachRecord visits the records from a sector on up to another, with what is
 // in them. One that cannot be is an error, after which there are no more; bad
 // is told of it.
-func (j *journal) eachRecord(at, head int64, visit func(r *record, body []byte) error, bad func(*record, error) error) (count int, err error) {
+func (j *journal) eachRecord(at, head int64, visit func(r *record, body []byte) error,
+	bad func(*record, error) error) (count int, err error) {
 	for left := j.sectors; at != head; count++ {
 		r, err := j.header(at)
 		r.at = at
@@ -430,7 +431,8 @@ func (j *journal) eachRecord(at, head int64, visit func(r *record, body []byte) 
 		}
 		// Each sector gets its first bytes back.
 		for i := range r.sectors {
-			if be.Uint32(body[i*sector:]) != r.cycle && (r.at+r.headers+i < j.sectors || be.Uint32(body[i*sector:]) != r.cycle+1) {
+			if be.Uint32(body[i*sector:]) != r.cycle &&
+				(r.at+r.headers+i < j.sectors || be.Uint32(body[i*sector:]) != r.cycle+1) {
 				return count, bad(&r, corrupt("sector %d of the record at sector %d was not written", i, at))
 			}
 			from := b[44+4*i:]
@@ -490,7 +492,8 @@ func (f *FS) recover() (Journal, error) {
 	if log.Size > maxLog {
 		return fail(corrupt("a log of %d bytes", log.Size))
 	}
-	j := &journal{d: &device{r: f.disk.r, size: f.disk.size}, s: s, off: s.offset(s.logStart), sectors: log.Size / sector}
+	j := &journal{d: &device{r: f.disk.r, size: f.disk.size}, s: s, off: s.offset(s.logStart),
+		sectors: log.Size / sector}
 	e, err := j.find()
 	if err != nil {
 		return fail(err)

@@ -519,7 +519,8 @@ func (r *replayer) inode(t *transaction, i *item) error {
 		return corrupt("a change of inode %d, where no inode is", number)
 	}
 	version := core[4]
-	if version > 3 || version == 0 || version >= 3 != s.checksums() || version >= 3 && (len(core) < coreSize5 || raw[4] != 3) {
+	if version > 3 || version == 0 || version >= 3 != s.checksums() ||
+		version >= 3 && (len(core) < coreSize5 || raw[4] != 3) {
 		return corrupt("a change of inode %d with version %d", number, version)
 	}
 	if version >= 3 {
@@ -527,10 +528,13 @@ func (r *replayer) inode(t *transaction, i *item) error {
 			r.log.Newer++
 			return nil
 		}
-	} else if logged, seen := le.Uint16(core[30:]), be.Uint16(raw[30:]); logged < seen && (seen != 1<<16-1 || logged >= 1<<15-1) {
+	} else {
 		// The number of times that it was written (di_flushiter).
-		r.log.Newer++
-		return nil
+		logged, seen := le.Uint16(core[30:]), be.Uint16(raw[30:])
+		if logged < seen && (seen != 1<<16-1 || logged >= 1<<15-1) {
+			r.log.Newer++
+			return nil
+		}
 	}
 	r.log.Inodes++
 	putCore(raw, core, t.lsn)
@@ -657,9 +661,11 @@ func (r *replayer) icreate(i *item) error {
 	if len(b) < 28 {
 		return corrupt("new inodes, %d bytes", len(b))
 	}
-	group, block, count, size, length, generation := be.Uint32(b[4:]), be.Uint32(b[8:]), be.Uint32(b[12:]), be.Uint32(b[16:]), be.Uint32(b[20:]), be.Uint32(b[24:])
+	group, block, count := be.Uint32(b[4:]), be.Uint32(b[8:]), be.Uint32(b[12:])
+	size, length, generation := be.Uint32(b[16:]), be.Uint32(b[20:]), be.Uint32(b[24:])
 	first := uint64(group)<<s.groupBits | uint64(block)
-	if int(size) != s.inodeSize || !s.valid(first, uint64(length)) || length == 0 || uint64(count) != uint64(length)<<s.inodesInLog ||
+	if int(size) != s.inodeSize || !s.valid(first, uint64(length)) || length == 0 ||
+		uint64(count) != uint64(length)<<s.inodesInLog ||
 		count > 4*chunkInodes || !s.checksums() {
 		return corrupt("%d new inodes in %d blocks at %d of group %d", count, length, block, group)
 	}

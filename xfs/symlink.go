@@ -59,7 +59,8 @@ func (f *FS) remoteTarget(i inode, size int) ([]byte, error) {
 		}
 		n := min(left, len(b)-linkHeader)
 		if string(b[:4]) != "XSLM" || !f.disk.replayed(off, int64(len(b))) && !sum(b, 12) ||
-			!bytes.Equal(b[16:32], s.metaUUID[:]) || be.Uint64(b[32:]) != i.number || be.Uint64(b[40:]) != uint64(off/sector) ||
+			!bytes.Equal(b[16:32], s.metaUUID[:]) || be.Uint64(b[32:]) != i.number ||
+			be.Uint64(b[40:]) != uint64(off/sector) ||
 			int64(be.Uint32(b[4:])) != int64(len(target)) || int64(be.Uint32(b[8:])) != int64(n) {
 			return damaged(i.number, reasonTarget)
 		}

@@ -30,6 +30,7 @@ func (f *FS) Tree(name string) (Totals, error) {
 	}
 	t := x.Tree(i.number)
 	return Totals{
-		Files: t.Files, Dirs: t.Dirs, Size: t.Size, Allocated: t.Allocated, Links: t.Links, Symlinks: t.Symlinks, Damaged: t.Damaged,
+		Files: t.Files, Dirs: t.Dirs, Size: t.Size, Allocated: t.Allocated, Links: t.Links, Symlinks: t.Symlinks,
+		Damaged: t.Damaged,
 	}, nil
 }

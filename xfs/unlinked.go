@@ -42,7 +42,8 @@ func (r *recovery) group(group uint32, g *agf, a *agi) error {
 	for _, n := range a.unlinked {
 		for n != noInode {
 			if len(gone) == maxUnlinked {
-				return unsupported("group %d has more than %d inodes without a name, or a list of them that has no end", group, maxUnlinked)
+				return unsupported("group %d has more than %d inodes without a name, or a list of them that has no end",
+					group, maxUnlinked)
 			}
 			gone = append(gone, n)
 			i, err := f.inode(uint64(group)<<f.super.inodeShift() | uint64(n))

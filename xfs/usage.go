@@ -75,7 +75,8 @@ func (f *FS) computeUsage() (Usage, error) {
 		size -= int64(s.logBlocks)
 	}
 	if free > size || freeInodes > inodes {
-		return Usage{}, corrupt("%d blocks, %d of them free; %d inodes, %d of them free", size, free, inodes, freeInodes)
+		return Usage{}, corrupt("%d blocks, %d of them free; %d inodes, %d of them free",
+			size, free, inodes, freeInodes)
 	}
 	free = max(0, free-kept)
 	most := s.inodesAmong(inodes, free)
@@ -133,7 +134,8 @@ func (f *FS) reservations(group uint32, g *agf, i *agi) (int64, error) {
 			used += int64(i.finobtBlocks)
 		} else {
 			var failed error
-			count, err := f.eachRecord(&freeInodeTree, group, i.freeRoot, i.freeLvl, func([]byte) error { return nil }, func(err error) { failed = err })
+			count, err := f.eachRecord(&freeInodeTree, group, i.freeRoot, i.freeLvl,
+				func([]byte) error { return nil }, func(err error) { failed = err })
 			if err == nil {
 				err = failed
 			}

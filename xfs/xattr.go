@@ -179,7 +179,8 @@ func (x *xattrReader) block(n uint64) (b []byte, magic uint16, err error) {
 		switch {
 		case !x.f.disk.replayed(off, s.blockSize) && !sum(b, 12):
 			return nil, 0, damaged(x.i.number, reasonXattrChecksum)
-		case be.Uint64(b[16:]) != uint64(off/sector), !bytes.Equal(b[32:48], s.metaUUID[:]), be.Uint64(b[48:]) != x.i.number:
+		case be.Uint64(b[16:]) != uint64(off/sector), !bytes.Equal(b[32:48], s.metaUUID[:]),
+			be.Uint64(b[48:]) != x.i.number:
 			return nil, 0, damaged(x.i.number, reasonXattr)
 		}
 	}
@@ -223,7 +224,8 @@ func (x *xattrReader) firstLeaf() (uint64, error) {
 		if magic == leaf {
 			return n, nil
 		}
-		if magic != node || be.Uint16(b[head:]) == 0 || int(be.Uint16(b[head+2:])) >= level || be.Uint16(b[head+2:]) == 0 {
+		if magic != node || be.Uint16(b[head:]) == 0 || int(be.Uint16(b[head+2:])) >= level ||
+			be.Uint16(b[head+2:]) == 0 {
 			return 0, damaged(x.i.number, reasonXattr)
 		}
 		level = int(be.Uint16(b[head+2:]))
@@ -315,7 +317,8 @@ func (x *xattrReader) remote(n uint64, size uint32) ([]byte, error) {
 				return nil, damaged(x.i.number, reasonXattr)
 			case !x.f.disk.replayed(off, s.blockSize) && !sum(b, 12):
 				return nil, damaged(x.i.number, reasonXattrChecksum)
-			case !bytes.Equal(b[16:32], s.metaUUID[:]), be.Uint64(b[32:]) != x.i.number, be.Uint64(b[40:]) != uint64(off/sector),
+			case !bytes.Equal(b[16:32], s.metaUUID[:]), be.Uint64(b[32:]) != x.i.number,
+				be.Uint64(b[40:]) != uint64(off/sector),
 				int(be.Uint32(b[4:])) != len(value), int(be.Uint32(b[8:])) != used:
 				return nil, damaged(x.i.number, reasonXattr)
 			}

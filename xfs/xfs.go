@@ -105,7 +105,9 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error
 		f.note("the volume has %d bytes, the image only %d", held, size)
 	}
 	f.describe(log)
-	f.core = unixfs.New(store{f}, unixfs.Config{InodeSize: int64(f.super.inodeSize), Window: window, Unknown: f.unknown})
+	f.core = unixfs.New(store{f}, unixfs.Config{
+		InodeSize: int64(f.super.inodeSize), Window: window, Unknown: f.unknown,
+	})
 	if err := reader.Done(); err != nil {
 		return nil, err
 	}

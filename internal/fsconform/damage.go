@@ -56,7 +56,8 @@ func checkPlaces(t *testing.T, s System) {
 		bytesKnown += checkPlacesOf(t, v, p, image)
 	}
 	if bytesKnown < 50 || nodesKnown < 10 && !s.InMemory {
-		t.Errorf("%d places of bytes and %d of inodes or records are known: too few for this check", bytesKnown, nodesKnown)
+		t.Errorf("%d places of bytes and %d of inodes or records are known: too few for this check",
+			bytesKnown, nodesKnown)
 	}
 	if _, _, err := v.Locate("no such file"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
@@ -278,13 +279,14 @@ func checkReserve(t *testing.T, s System) {
 	image := s.Image(t)
 	for refuse := int64(1); ; refuse++ {
 		var held, asked atomic.Int64
-		v, err := s.Open(context.Background(), bytes.NewReader(image), int64(len(image)), Options{Reserve: func(n int64) error {
-			if n > 0 && asked.Add(1) >= refuse {
-				return errRefused
-			}
-			held.Add(n)
-			return nil
-		}})
+		v, err := s.Open(context.Background(), bytes.NewReader(image), int64(len(image)),
+			Options{Reserve: func(n int64) error {
+				if n > 0 && asked.Add(1) >= refuse {
+					return errRefused
+				}
+				held.Add(n)
+				return nil
+			}})
 		opened := err == nil
 		if opened {
 			_, _, _, err = v.Totals(".")

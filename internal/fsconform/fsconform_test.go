@@ -23,32 +23,37 @@ import (
 // systems are the filesystems. A new one needs a row.
 var systems = []fsconform.System{
 	{
-		Name: "NTFS", Image: ntfsImage("../../ntfs/testdata/small.img.gz"), Open: openNTFS, Broken: []string{"wof"}, Identity: recordNumber, Mount: mountNTFS,
+		Name: "NTFS", Image: ntfsImage("../../ntfs/testdata/small.img.gz"), Open: openNTFS,
+		Broken: []string{"wof"}, Identity: recordNumber, Mount: mountNTFS,
 	},
 	{
-		Name: "ext2", Image: image("../../ext4/testdata/ext2.img.gz"), Open: openExt4, MapsModes: true, Mount: mount("ext2"),
+		Name: "ext2", Image: image("../../ext4/testdata/ext2.img.gz"), Open: openExt4,
+		MapsModes: true, Mount: mount("ext2"),
 	},
 	{
-		Name: "ext4", Image: image("../../ext4/testdata/ext4.img.gz"), Open: openExt4, Protected: true, MapsModes: true, Mount: mount("ext4"),
+		Name: "ext4", Image: image("../../ext4/testdata/ext4.img.gz"), Open: openExt4,
+		Protected: true, MapsModes: true, Mount: mount("ext4"),
 	},
 	{
-		Name: "ext4 in use", Image: image("../../ext4/testdata/dirty.img.gz"), Open: openExt4, Protected: true, Replayed: true, MapsModes: true,
-		Mount: mount("ext4"),
+		Name: "ext4 in use", Image: image("../../ext4/testdata/dirty.img.gz"), Open: openExt4,
+		Protected: true, Replayed: true, MapsModes: true, Mount: mount("ext4"),
 	},
 	{
-		Name: "XFS 4", Image: image("../../xfs/testdata/v4.img.gz"), Open: openXFS, MapsModes: true, // the kernel may be without it
+		// Many kernels cannot mount version 4.
+		Name: "XFS 4", Image: image("../../xfs/testdata/v4.img.gz"), Open: openXFS,
+		MapsModes: true,
 	},
 	{
-		Name: "XFS 5", Image: image("../../xfs/testdata/v5.img.gz"), Open: openXFS, Protected: true, Identity: xfsNumber, MapsModes: true,
-		Mount: mount("xfs"),
+		Name: "XFS 5", Image: image("../../xfs/testdata/v5.img.gz"), Open: openXFS,
+		Protected: true, Identity: xfsNumber, MapsModes: true, Mount: mount("xfs"),
 	},
 	{
-		Name: "XFS 5 in use", Image: image("../../xfs/testdata/dirty.img.gz"), Open: openXFS, Protected: true, Replayed: true, InMemory: true, Identity: xfsNumber,
-		MapsModes: true, Mount: mount("xfs"),
+		Name: "XFS 5 in use", Image: image("../../xfs/testdata/dirty.img.gz"), Open: openXFS,
+		Protected: true, Replayed: true, InMemory: true, Identity: xfsNumber, MapsModes: true, Mount: mount("xfs"),
 	},
 }
 
-// TestFilesystems runs the suite on each filesystem and prints what came of it.
+// TestFilesystems runs the suite on each filesystem and prints the results.
 func TestFilesystems(t *testing.T) {
 	table := make([][]string, len(systems))
 	t.Run("all", func(t *testing.T) {

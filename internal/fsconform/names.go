@@ -123,7 +123,8 @@ func checkNames(t *testing.T, s System) {
 				t.Errorf("%s: %v", name, err)
 				continue
 			}
-			if a, b := shown(v, listed), shown(v, looked); a != b || e.Type() != looked.Mode().Type() || e.IsDir() != looked.IsDir() {
+			a, b := shown(v, listed), shown(v, looked)
+			if a != b || e.Type() != looked.Mode().Type() || e.IsDir() != looked.IsDir() {
 				t.Errorf("%s: %s in the listing, %s by its name", name, a, b)
 			}
 			if e.Type()&fs.ModeSymlink != 0 {
@@ -169,7 +170,10 @@ func checkAbsent(t *testing.T, s System) {
 		_, link := v.ReadLink(name)
 		_, _, at := v.Locate(name)
 		_, _, _, tree := v.Totals(name)
-		return map[string]error{"Stat": stat, "Lstat": lstat, "Open": open, "ReadFile": read, "ReadDir": list, "ReadLink": link, "Locate": at, "Totals": tree}
+		return map[string]error{
+			"Stat": stat, "Lstat": lstat, "Open": open, "ReadFile": read,
+			"ReadDir": list, "ReadLink": link, "Locate": at, "Totals": tree,
+		}
 	}
 	expect := func(name string, want error) {
 		t.Helper()
@@ -180,13 +184,17 @@ func checkAbsent(t *testing.T, s System) {
 			}
 		}
 	}
-	for _, name := range []string{"no such file", dir + "/no such file", file + "/below", "no/such/folder", strings.Repeat("n", bytename.Max)} {
+	for _, name := range []string{
+		"no such file", dir + "/no such file", file + "/below", "no/such/folder", strings.Repeat("n", bytename.Max),
+	} {
 		expect(name, fs.ErrNotExist)
 	}
 	for _, name := range []string{"", "/", "/" + dir, dir + "/", "../" + dir, "./" + dir, dir + "//x"} {
 		expect(name, fs.ErrInvalid)
 	}
-	for _, name := range []string{strings.Repeat("n", bytename.Max+1), strings.Repeat("deep/", 2000) + "x", "a\x00b", "\xFF", dir + "/\xFF"} {
+	for _, name := range []string{
+		strings.Repeat("n", bytename.Max+1), strings.Repeat("deep/", 2000) + "x", "a\x00b", "\xFF", dir + "/\xFF",
+	} {
 		for op, err := range ask(name) {
 			if err == nil {
 				t.Errorf("%s of %.40q: no error", op, name)
@@ -256,7 +264,8 @@ func checkFile(t *testing.T, v Volume, p string, want []byte) {
 				continue
 			}
 			b := make([]byte, n)
-			if k, err := f.ReadAt(b, off); int64(k) != n || err != nil && err != io.EOF || !bytes.Equal(b, want[off:off+n]) {
+			if k, err := f.ReadAt(b, off); int64(k) != n || err != nil && err != io.EOF ||
+				!bytes.Equal(b, want[off:off+n]) {
 				t.Errorf("%s: %d bytes at %d are not those of the file: %v", p, n, off, err)
 			}
 		}
@@ -326,7 +335,8 @@ func checkTotals(t *testing.T, s System) {
 	}
 	gotFiles, gotSize, damaged, err := v.Totals(".")
 	if err != nil || damaged != 0 || gotFiles != files || gotSize != size {
-		t.Errorf("%d files of %d bytes, %d damaged (%v); a walk met %d of %d bytes", gotFiles, gotSize, damaged, err, files, size)
+		t.Errorf("%d files of %d bytes, %d damaged (%v); a walk met %d of %d bytes",
+			gotFiles, gotSize, damaged, err, files, size)
 	}
 	if _, err := v.Pending(); err != nil {
 		t.Error(err)

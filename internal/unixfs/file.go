@@ -76,7 +76,8 @@ func (f *FS[N, I]) ReadFile(name string) ([]byte, error) {
 	}
 	file := f.open(name, info, at.Inode)
 	if file.size > MaxReadFile {
-		return nil, file.fail("read", unsupported("a file of %d bytes read at once, more than %d", file.size, MaxReadFile))
+		return nil, file.fail("read",
+			unsupported("a file of %d bytes read at once, more than %d", file.size, MaxReadFile))
 	}
 	p := make([]byte, file.size)
 	if _, err := file.ReadAt(p, 0); err != nil && err != io.EOF {

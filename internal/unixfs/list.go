@@ -81,7 +81,8 @@ func (f *FS[N, I]) list(dir Located[N, I]) (*List[N], error) {
 		}
 	}
 	if in != dir.In {
-		return nil, corrupt("directory, inode %d, is found in directory %d, but belongs to directory %d", number, dir.In, in)
+		return nil, corrupt("directory, inode %d, is found in directory %d, but belongs to directory %d",
+			number, dir.In, in)
 	}
 	return l, nil
 }
@@ -98,7 +99,9 @@ func (f *FS[N, I]) readList(dir I) (*List[N], error) {
 			tooMany = true
 			return
 		}
-		l.Entries = append(l.Entries, Listed[N]{Inode: d.Inode, at: uint32(len(l.names)), size: uint8(len(d.Name)), Kind: d.Kind})
+		l.Entries = append(l.Entries, Listed[N]{
+			Inode: d.Inode, at: uint32(len(l.names)), size: uint8(len(d.Name)), Kind: d.Kind,
+		})
 		l.names = append(l.names, d.Name...)
 	})
 	switch {
