@@ -198,35 +198,34 @@ func (x *crossChecker) ask(p *piece) error {
 	if v == nil {
 		return beyondVolume
 	}
-	r, ok := v.fs.(rereader)
-	if !ok {
+	if !v.asked() {
 		return beyondVolume
 	}
-	p.stale = r.stale()
+	p.stale = v.stale()
 	q := v.question(crosscheck.File)
 	q.Path = p.Path
 	switch p.Kind {
 	case requirement.KindKey, requirement.KindValue:
-		return x.askRegistry(p, q, r)
+		return x.askRegistry(p, q, v)
 	case requirement.KindTree:
 		q.Kind = crosscheck.Tree
-		return x.askFile(p, q, r)
+		return x.askFile(p, q, v)
 	}
 	q.Content = p.Content
-	if err := x.askFile(p, q, r); err != nil || p.Origin != requirement.OriginWAL {
+	if err := x.askFile(p, q, v); err != nil || p.Origin != requirement.OriginWAL {
 		return err
 	}
 	q.Path += "-wal"
-	return x.askFile(p, q, r)
+	return x.askFile(p, q, v)
 }
 
-func (x *crossChecker) askFile(p *piece, q crosscheck.Question, r rereader) error {
+func (x *crossChecker) askFile(p *piece, q crosscheck.Question, v *volume) error {
 	file, ok := x.known[q]
 	if !ok {
 		if q.Kind == crosscheck.Tree {
-			file.Reading, file.err = r.totals(q.Path)
+			file.Reading, file.err = v.totals(q.Path)
 		} else {
-			file.Reading, file.err = r.reread(q.Path, q.Content)
+			file.Reading, file.err = v.reread(q.Path, q.Content)
 		}
 		x.known[q] = file
 	}
@@ -267,7 +266,7 @@ func (x *crossChecker) hive(p *piece) *registry.Hive {
 	return x.hives.Hive(p.Source, p.Path)
 }
 
-func (x *crossChecker) askRegistry(p *piece, q crosscheck.Question, r rereader) error {
+func (x *crossChecker) askRegistry(p *piece, q crosscheck.Question, v *volume) error {
 	if p.Kind == requirement.KindValue && p.Found && p.Origin == requirement.OriginLog {
 		return beyondLog
 	}
@@ -278,7 +277,7 @@ func (x *crossChecker) askRegistry(p *piece, q crosscheck.Question, r rereader) 
 	if hive.Recovery().State == registry.Recovered {
 		p.stale = staleHive
 	}
-	file, err := r.reread(p.Path, false)
+	file, err := v.reread(p.Path, false)
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,10 @@ package scanner
 import (
 	"errors"
 	"io/fs"
+	"time"
 
-	"github.com/coldcheck/coldcheck/scanner/internal/linux"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows"
+	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // FindWindows returns the name of the folder in the root of a volume that holds
@@ -18,8 +19,26 @@ func FindWindows(fsys fs.FS) (folder string, err error) {
 	return folder, err
 }
 
-// LinuxVolume is what FindLinux needs of a filesystem.
-type LinuxVolume = linux.Filesystem
+// HoldsSystem reports whether the root of a system is on a volume.
+func HoldsSystem(system filesystem.System, fsys filesystem.FS) (bool, error) {
+	return families[system].holdsSystem(fsys)
+}
 
-// FindLinux reports whether a volume holds the root of a Linux system.
-func FindLinux(fsys LinuxVolume) (bool, error) { return linux.IsRoot(fsys) }
+// families has what a scan needs to know of each kind of system to find its
+// volumes.
+var families = map[filesystem.System]family{filesystem.Windows: windowsFamily{}, filesystem.Linux: linuxFamily{}}
+
+// family tells the volumes of one kind of system apart. All are asked about
+// filesystems of that kind.
+type family interface {
+	// holdsSystem says whether the root of a system is on the volume.
+	holdsSystem(filesystem.FS) (bool, error)
+	// holdsUsers says whether homes or profiles are on the volume; mayHoldData
+	// whether it may be the user volume at all, and is none that only starts
+	// or repairs the system.
+	holdsUsers(filesystem.FS) bool
+	mayHoldData(filesystem.FS) bool
+	// newest is the latest time of a change that is not after the given one, as
+	// far as that is known; zero if it is not.
+	newest(fsys filesystem.FS, until time.Time) time.Time
+}

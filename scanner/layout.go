@@ -8,6 +8,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/scanner/internal/linux"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // layout is what a Linux system mounts where.
@@ -51,8 +52,8 @@ func (vs *volumes) layOut() {
 // named by.
 func (v *volume) linuxVolume() linux.Volume {
 	l := linux.Volume{Err: v.err}
-	if f, ok := v.fs.(linuxVolume); ok {
-		l = f.linuxVolume()
+	if v.fs != nil && v.system == filesystem.Linux {
+		l = linuxVolume(v.fs)
 	}
 	if l.FS == nil && l.Err == nil {
 		l.Err = errors.New(v.content())

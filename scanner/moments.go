@@ -20,10 +20,19 @@ func (vs *volumes) differentMoments(now time.Time, trail *requirement.Trail) {
 		return
 	}
 	until := now.Add(maxApart) // a clock that goes wrong says nothing
-	root, user := vs.root.fs.newest(until), vs.user.fs.newest(until)
+	root, user := vs.root.newest(until), vs.user.newest(until)
 	if message := apart(root, user); message != "" {
 		trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Message: message})
 	}
+}
+
+// newest is the latest time of a change that is not after the given one, as far
+// as that is known; zero if it is not.
+func (v *volume) newest(until time.Time) time.Time {
+	if !v.readable() {
+		return time.Time{} // what starts a system says nothing of when it was used
+	}
+	return families[v.system].newest(v.fs, until)
 }
 
 // apart compares the newest times of both volumes, which are zero where they
@@ -36,8 +45,6 @@ func apart(root, user time.Time) string {
 	return fmt.Sprintf("the newest change of the root volume is of %s, that of the user volume of %s, more than %d hours apart: make sure that the snapshots are of the same moment",
 		root.UTC().Format(layout), user.UTC().Format(layout), int(maxApart.Hours()))
 }
-
-func (v ntfsVolume) newest(until time.Time) time.Time { return v.Newest(until) }
 
 // busy are folders of a Linux system, or of a volume of homes, in which
 // something changes while it runs. The times of all inodes are not in the index.
@@ -83,16 +90,3 @@ func newestOf(fsys fs.FS, until time.Time) time.Time {
 	}
 	return newest
 }
-
-func (v extVolume) newest(until time.Time) time.Time {
-	newest := newestOf(v.FS, until)
-	if t := v.Volume().Written; t.After(newest) && !t.After(until) {
-		newest = t
-	}
-	return newest
-}
-
-func (v xfsVolume) newest(until time.Time) time.Time { return newestOf(v.FS, until) }
-
-// newest: what starts the system says nothing of when the snapshot was taken.
-func (v fatVolume) newest(time.Time) time.Time { return time.Time{} }

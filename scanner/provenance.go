@@ -8,85 +8,18 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/coldcheck/coldcheck/ext4"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
-
-// locator is a filesystem that tells where on its volume things lie, in bytes.
-type locator interface {
-	// content opens a file and returns what tells where its bytes lie.
-	content(name string) (func(off int64) (at int64, known bool, err error), error)
-	// recordAt tells where the MFT record or the inode of a name lies.
-	recordAt(name string) (at int64, known bool, err error)
-}
-
-func (v ntfsVolume) content(name string) (func(int64) (int64, bool, error), error) {
-	f, err := v.OpenStream(name, "")
-	if err != nil {
-		return nil, err
-	}
-	return func(off int64) (int64, bool, error) {
-		return f.Locate(off)
-	}, nil
-}
-
-func (v ntfsVolume) recordAt(name string) (int64, bool, error) { return v.Locate(name) }
-
-func (v extVolume) content(name string) (func(int64) (int64, bool, error), error) {
-	f, err := v.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	file, ok := f.(*ext4.File)
-	if !ok {
-		return nil, fs.ErrInvalid // a directory
-	}
-	return file.Locate, nil
-}
-
-func (v extVolume) recordAt(name string) (int64, bool, error) { return v.Locate(name) }
-
-// damageTeller is a filesystem that tells how much of it cannot be read, and what
-// became of its journal.
-type damageTeller interface {
-	damage() (records, torn int64)
-	journal() Journal
-}
-
-func (v ntfsVolume) damage() (records, torn int64) {
-	d := v.Damage()
-	return d.Count, d.Torn
-}
-
-func (v ntfsVolume) journal() Journal {
-	switch j := v.Volume().Journal; j.State {
-	case ntfs.JournalReplayed:
-		return Journal{State: "replayed", Transactions: j.Transactions, Blocks: j.Blocks}
-	case ntfs.JournalFailed:
-		return Journal{State: "not clean"}
-	default:
-		return Journal{State: j.State.String()}
-	}
-}
-
-func (v extVolume) damage() (records, torn int64) { return v.Damage().Count, 0 }
-
-func (v extVolume) journal() Journal {
-	j := v.Volume().Journal
-	if j.State == ext4.JournalNone {
-		return Journal{}
-	}
-	return Journal{State: j.State.String(), Transactions: j.Transactions, First: j.First, Last: j.Last, Blocks: j.Blocks}
-}
 
 // trace completes what reports show of the volumes and of the evidence with what
 // is known when all is judged.
 func (vs *volumes) trace(volumes []Volume, findings []requirement.Finding) {
 	for i, v := range vs.list {
-		if t, ok := v.fs.(damageTeller); ok {
-			volumes[i].Damaged, volumes[i].Torn = t.damage()
-			volumes[i].Journal = t.journal()
+		if v.fs != nil {
+			volumes[i].Damaged, volumes[i].Torn = v.fs.Damaged()
+			j := v.fs.Info().Journal
+			volumes[i].Journal = Journal{State: j.Shown, Transactions: j.Transactions, First: j.First, Last: j.Last, Blocks: j.Blocks}
 		}
 	}
 	// What is not known for a defect is not known, and the findings stand.
@@ -99,7 +32,14 @@ func (vs *volumes) trace(volumes []Volume, findings []requirement.Finding) {
 func (vs *volumes) place(findings []requirement.Finding) {
 	type file struct{ source, path string }
 	records := map[file]*int64{}
-	contents := map[file]func(int64) (int64, bool, error){}
+	contents := map[file]filesystem.File{}
+	defer func() {
+		for _, f := range contents {
+			if f != nil {
+				f.Close()
+			}
+		}
+	}()
 	for i := range findings {
 		for j := range findings[i].Evidence {
 			e := &findings[i].Evidence[j]
@@ -107,8 +47,7 @@ func (vs *volumes) place(findings []requirement.Finding) {
 			if v == nil || e.Path == "" || v.LogicalVolume != "" {
 				continue
 			}
-			l, ok := v.fs.(locator)
-			if !ok {
+			if v.fs == nil {
 				continue
 			}
 			inImage := func(at int64, known bool, err error) *int64 {
@@ -120,7 +59,7 @@ func (vs *volumes) place(findings []requirement.Finding) {
 			}
 			at := file{e.Source, e.Path}
 			if _, done := records[at]; !done {
-				records[at] = inImage(l.recordAt(e.Path))
+				records[at] = inImage(v.fs.Locate(e.Path))
 			}
 			e.RecordOffset = records[at]
 			if e.Offset == nil || e.Origin == requirement.OriginLog {
@@ -128,14 +67,29 @@ func (vs *volumes) place(findings []requirement.Finding) {
 			}
 			content, done := contents[at]
 			if !done {
-				content, _ = l.content(e.Path) // what cannot be opened has no place
+				content = openLocatable(v.fs, e.Path)
 				contents[at] = content
 			}
 			if content != nil {
-				e.ImageOffset = inImage(content(*e.Offset))
+				e.ImageOffset = inImage(content.Locate(*e.Offset))
 			}
 		}
 	}
+}
+
+// openLocatable opens a file that can say where it lies; nil if it cannot be opened, or
+// has no one place.
+func openLocatable(fsys fs.FS, name string) filesystem.File {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil
+	}
+	file, ok := f.(filesystem.File)
+	if !ok {
+		f.Close()
+		return nil
+	}
+	return file
 }
 
 // named is the volume that evidence names as its source; nil for a document.

@@ -7,26 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coldcheck/coldcheck/ext4"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
 )
 
 // What follows reads again with the readers of the scan what a cross-check
 // compares with, in the form in which the other parsers tell it.
-
-// rereader is a filesystem that another parser reads too.
-type rereader interface {
-	// reread is what the readers of the scan make of a file, with its content
-	// if that is asked for. The error is fs.ErrNotExist if it is not there, and
-	// beyondError if the other parser is known not to read it.
-	reread(name string, content bool) (crosscheck.Reading, error)
-	// totals adds up what lies below a folder.
-	totals(name string) (crosscheck.Reading, error)
-	// stale says why what lies on the disk may be older than what was judged.
-	stale() string
-}
 
 // beyondError says why something is not asked.
 type beyondError string
@@ -45,12 +31,8 @@ const (
 	beyondName     = beyondError("a name is not in UTF-8")
 )
 
-// Why what lies on the disk may be older than what was judged.
-const (
-	staleHive    = "the hive was recovered from its transaction logs, which regparser does not apply"
-	staleLog     = "$LogFile was applied in memory, which go-ntfs does not do"
-	staleJournal = "the journal was replayed, which go-diskfs does not do"
-)
+// staleHive says why a hive on the disk may be older than what was judged.
+const staleHive = "the hive was recovered from its transaction logs, which regparser does not apply"
 
 // maxContentAgain is the size in bytes of the largest file whose content is
 // read again; the databases of AppX and rpm stay below.
@@ -65,80 +47,67 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-func (v ntfsVolume) stale() string {
-	if v.Volume().Journal.Blocks > 0 {
-		return staleLog
-	}
-	return ""
+// asked says whether another parser reads the filesystem too.
+func (v *volume) asked() bool {
+	return v.fs != nil && v.question(crosscheck.File).Readers() != nil
 }
 
-func (v ntfsVolume) reread(name string, content bool) (crosscheck.Reading, error) {
-	info, err := v.Stat(name)
+// stale says why what lies on the disk may be older than what was judged; "" if
+// it is not.
+func (v *volume) stale() string {
+	applied := v.fs.Info().Journal.Applied
+	if applied == "" {
+		return ""
+	}
+	reader, _, _ := strings.Cut(v.question(crosscheck.File).Readers()[0], " ")
+	return applied + ", which " + reader + " does not do"
+}
+
+// reread is what the readers of the scan make of a file, with its content if
+// that is asked for. The error is fs.ErrNotExist if it is not there, and
+// beyondError if the other parser is known not to read it.
+func (v *volume) reread(name string, content bool) (crosscheck.Reading, error) {
+	info, err := v.fs.Lstat(name)
 	if err != nil {
 		return crosscheck.Reading{}, err
 	}
-	e, ok := info.Sys().(*ntfs.Entry)
-	if !ok {
-		return crosscheck.Reading{}, beyondSum
-	}
-	r := crosscheck.Reading{Found: true, What: crosscheck.AFile, Record: e.Record, Modified: seconds(e.Modified)}
-	if e.Dir {
+	node, mode := v.fs.Node(info), info.Mode()
+	r := crosscheck.Reading{Found: true, Record: node.Record, Modified: seconds(info.ModTime())}
+	switch {
+	case node.Folder:
 		r.What = crosscheck.AFolder
-		if e.ReparseTag == 0 {
-			r.Names, err = namesIn(v, name)
+		if !node.Reparse {
+			r.Names, err = namesIn(v.fs, name)
 		}
-		return r, err
-	}
-	r.Size = e.Size
-	if content {
-		if e.WOF {
+	case node.Reparse, mode.IsRegular():
+		r.What, r.Size = crosscheck.AFile, info.Size()
+		switch {
+		case !content:
+		case node.Overlay:
 			return crosscheck.Reading{}, beyondWOF
+		default:
+			r.Content, err = contentOf(v.fs, name, r.Size)
 		}
-		r.Content, err = contentOf(v, name, e.Size)
-	}
-	return r, err
-}
-
-func (v ntfsVolume) totals(name string) (crosscheck.Reading, error) {
-	t, err := v.Tree(name)
-	return crosscheck.Reading{Found: true, What: crosscheck.AFolder, Files: t.Files, Size: t.Size}, err
-}
-
-func (v extVolume) stale() string {
-	if v.Volume().Journal.State == ext4.JournalReplayed {
-		return staleJournal
-	}
-	return ""
-}
-
-func (v extVolume) reread(name string, content bool) (crosscheck.Reading, error) {
-	info, err := v.Lstat(name)
-	if err != nil {
-		return crosscheck.Reading{}, err
-	}
-	r := crosscheck.Reading{Found: true, Modified: seconds(info.ModTime())}
-	switch mode := info.Mode(); {
-	case mode.IsDir():
-		r.What = crosscheck.AFolder
-		r.Names, err = namesIn(v, name)
 	case mode&fs.ModeSymlink != 0:
 		r.What = crosscheck.ALink
-		r.Target, err = v.ReadLink(name)
-	case mode.IsRegular():
-		r.What, r.Size = crosscheck.AFile, info.Size()
-		if content {
-			r.Content, err = contentOf(v, name, r.Size)
-		}
+		r.Target, err = v.fs.ReadLink(name)
 	default:
 		r.What = crosscheck.Other
 	}
-	if err == nil && escaped(name+r.Target) {
+	if err == nil && v.fs.Info().ByteNames && escaped(name+r.Target) {
 		err = beyondName
 	}
 	return r, err
 }
 
-func (v extVolume) totals(string) (crosscheck.Reading, error) { return crosscheck.Reading{}, beyondSum }
+// totals adds up what lies below a folder.
+func (v *volume) totals(name string) (crosscheck.Reading, error) {
+	if v.question(crosscheck.Tree).Readers() == nil {
+		return crosscheck.Reading{}, beyondSum
+	}
+	t, err := v.fs.Totals(name)
+	return crosscheck.Reading{Found: true, What: crosscheck.AFolder, Files: t.Files, Size: t.Size}, err
+}
 
 // escaped says whether a name has bytes that are not UTF-8, which ext4 shows as
 // characters of a private use area.

@@ -15,11 +15,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/coldcheck/coldcheck/ext4"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // WorkerImage is the variable that makes this program the child of a
@@ -60,21 +59,11 @@ func TestReread(t *testing.T) {
 			}
 			defer image.Close()
 			v := image.Volumes()[0]
-			var fsys fs.ReadDirFS
-			var r rereader
-			if v.Filesystem == disk.NTFS {
-				f, err := ntfs.Open(context.Background(), v, v.Size, ntfs.Options{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				fsys, r = f, ntfsVolume{f}
-			} else {
-				f, err := ext4.Open(context.Background(), v, v.Size, ext4.Options{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				fsys, r = f, extVolume{f, f}
+			fsys, err := filesystem.Supported.Open(t.Context(), v.Filesystem, v, v.Size, filesystem.Options{})
+			if err != nil {
+				t.Fatal(err)
 			}
+			r := &volume{Volume: v, fs: fsys}
 			got := map[string]int{}
 			count := func(name, result string) {
 				got[numbers.ReplaceAllString(result, "${1}N")]++

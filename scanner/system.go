@@ -6,6 +6,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
+	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // given is what the systems are told beside the volumes.
@@ -22,11 +23,11 @@ type given struct {
 func openSystem(vs *volumes, g given) (system, error) {
 	var sys system
 	var err error
-	switch root := vs.root.fs.(type) {
-	case ntfsVolume:
-		sys, err = openWindows(vs, root, g)
-	case linuxVolume:
-		sys, err = openLinux(vs, root, g)
+	switch vs.root.system {
+	case filesystem.Windows:
+		sys, err = openWindows(vs, g)
+	case filesystem.Linux:
+		sys, err = openLinux(vs, g)
 	}
 	if err != nil {
 		return nil, fail(ErrNoSystem, "", "%s: %w", vs.root.name(), err)

@@ -8,16 +8,13 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/coldcheck/coldcheck/ext4"
 	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
-	"github.com/coldcheck/coldcheck/xfs"
+	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // volumes are the images of a scan and what lies on them.
@@ -39,31 +36,14 @@ type volume struct {
 	image   *Image
 	number  int // of the image, from 0
 	role    Role
-	source  string     // how evidence names it, "" if it never does
-	mounted []string   // where a Linux system mounts it
-	fs      filesystem // nil if it could not be opened, or none is on it that a scan reads
-	err     error      // why it could not be opened, or not be read as the kernel would see it
-}
-
-// filesystem is what a scan needs of the filesystem on a volume, whichever it
-// is.
-type filesystem interface {
-	// family is that of the systems which lie on such filesystems.
-	family() requirement.Platform
-	// holdsSystem says whether the root of a system is on the volume.
-	holdsSystem() (bool, error)
-	// holdsUsers says whether homes or profiles are on the volume; mayHoldData
-	// whether it may be the user volume at all, and is none that only starts
-	// or repairs the system.
-	holdsUsers() bool
-	mayHoldData() bool
-	// newest is the latest time of a change that is not after the given one, as
-	// far as that is known; zero if it is not.
-	newest(until time.Time) time.Time
-	// describe completes what reports show, notices says what the reader of a
-	// report must know of the filesystem's state.
-	describe(*Volume)
-	notices() []requirement.Notice
+	source  string            // how evidence names it, "" if it never does
+	mounted []string          // where a Linux system mounts it
+	system  filesystem.System // that lies on such filesystems
+	fs      filesystem.FS     // nil if it could not be opened, or none is on it that a scan reads
+	// raw is fs, or the volume as it lies on the disk where its journal cannot
+	// be replayed: enough to tell what it is, not to judge it.
+	raw filesystem.FS
+	err error // why it could not be opened, or not be read as the kernel would see it
 }
 
 // name is how a person tells the volume apart.
@@ -115,16 +95,12 @@ func (v *volume) bare() bool {
 
 // readable says whether a scan could read the volume, if it is whole.
 func (v *volume) readable() bool {
-	switch v.Filesystem {
-	case disk.NTFS, disk.Ext2, disk.Ext3, disk.Ext4, disk.XFS:
-		return true
-	}
-	return false
+	return filesystem.Supported.Holds(v.Filesystem)
 }
 
-// mayHoldData says whether the volume may be the user volume of a system of
-// the family. One that could not be opened, is damaged or encrypted, may.
-func (v *volume) mayHoldData(family requirement.Platform) bool {
+// mayHoldData says whether the volume may be the user volume of such a system.
+// One that could not be opened, is damaged or encrypted, may.
+func (v *volume) mayHoldData(system filesystem.System) bool {
 	if !v.readable() && v.encryption() == "" && (v.Filesystem != disk.Unknown || v.bare()) || v.Hidden || v.NoDriveLetter || strings.Contains(strings.ToLower(v.TypeName), "recovery") {
 		return false
 	}
@@ -132,23 +108,32 @@ func (v *volume) mayHoldData(family requirement.Platform) bool {
 		return true
 	}
 	may := true // one that a defect keeps from being looked at, too
-	guard(func() error { may = v.fs.mayHoldData(); return nil })
-	return v.fs.family() == family && may
+	guard(func() error { may = families[v.system].mayHoldData(v.raw); return nil })
+	return v.system == system && may
 }
 
 func (v *volume) holdsSystem() (is bool, err error) {
-	err = guard(func() error { is, err = v.fs.holdsSystem(); return err })
+	err = guard(func() error { is, err = families[v.system].holdsSystem(v.raw); return err })
 	return is, err
 }
 
 func (v *volume) holdsUsers() (is bool) {
-	guard(func() error { is = v.fs.holdsUsers(); return nil })
+	guard(func() error { is = families[v.system].holdsUsers(v.raw); return nil })
 	return is
 }
 
-// Close closes the images.
+// Close closes the volumes and the images.
 func (vs *volumes) Close() error {
 	var all error
+	for _, v := range vs.list {
+		if v.fs == nil {
+			continue
+		}
+		all = errors.Join(all, v.fs.Close())
+		if v.raw != v.fs {
+			all = errors.Join(all, v.raw.Close())
+		}
+	}
 	for _, i := range vs.images {
 		all = errors.Join(all, i.Close())
 	}
@@ -244,7 +229,7 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 	reads.each(len(vs.list), func(i int) {
 		v := vs.list[i]
 		if err := guard(func() error { v.mount(ctx, reads, vs.budget); return nil }); err != nil {
-			v.fs, v.err = nil, err
+			v.fs, v.raw, v.err = nil, nil, err
 		}
 	})
 	if ctx.Err() != nil {
@@ -262,38 +247,55 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 	return nil
 }
 
-// mount opens the filesystem on the volume, if it is one that a scan reads.
+// mount opens the filesystem on the volume, if a system may lie on it.
 func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget) {
 	if v.err = v.Volume.Err; v.err != nil {
 		return
 	}
-	r, size := reads.bound(ctx, budget.Reader(v.Volume)), v.Size
-	switch v.Filesystem {
-	case disk.NTFS:
-		if f, err := ntfs.Open(ctx, r, size, ntfs.Options{Readers: reads.most(), Reserve: budget.Reserve}); err != nil {
-			v.err = err
-		} else {
-			v.fs = ntfsVolume{f}
-		}
-	case disk.Ext2, disk.Ext3, disk.Ext4:
-		if f, err := openExt(ctx, r, size, ext4.Options{Readers: reads.most(), Reserve: budget.Reserve}); err != nil {
-			v.err = err
-		} else {
-			v.fs, v.err = f, f.unreplayed()
-		}
-	case disk.XFS:
-		if f, err := openXFS(ctx, r, size, xfs.Options{Readers: reads.most(), Reserve: budget.Reserve}); err != nil {
-			v.err = err
-		} else {
-			v.fs, v.err = f, f.unreplayed()
-		}
-	case disk.Unknown:
-		if !v.bare() {
-			v.err = errNoFilesystem
-		}
+	switch {
+	case v.readable():
+		v.err = v.open(ctx, reads, budget)
+	case v.Filesystem == disk.Unknown && !v.bare():
+		v.err = errNoFilesystem
 	}
 	if v.readable() && v.err == nil && v.Declared > v.Size {
 		v.err = fmt.Errorf("the image holds %d of its %d bytes: %w", v.Size, v.Declared, io.ErrUnexpectedEOF)
+	}
+}
+
+// open opens the filesystem. Of one whose journal cannot be replayed the error
+// says so, and it is open all the same.
+func (v *volume) open(ctx context.Context, reads reads, budget *memory.Budget) error {
+	row, _ := filesystem.Supported.Row(v.Filesystem)
+	r, o := reads.bound(ctx, budget.Reader(v.Volume)), filesystem.Options{Readers: reads.most(), Reserve: budget.Reserve}
+	fsys, err := row.Open(ctx, r, v.Size, o)
+	if err != nil {
+		return err
+	}
+	raw, unreplayed := fsys, fsys.Info().Unreplayed
+	if unreplayed != nil {
+		o.Stale = true
+		if raw, err = row.Open(ctx, r, v.Size, o); err != nil {
+			return errors.Join(err, fsys.Close())
+		}
+	}
+	v.system, v.fs, v.raw = row.System, fsys, raw
+	return unreplayed
+}
+
+// openExtra opens the volumes on which no system lies, and which the system on
+// the root volume may mount.
+func (vs *volumes) openExtra(ctx context.Context, reads reads, budget *memory.Budget) {
+	for _, v := range vs.list {
+		row, _ := filesystem.Supported.Row(v.Filesystem)
+		if !row.Extra || row.System != vs.root.system || v.err != nil || v.fs != nil {
+			continue
+		}
+		err := guard(func() error { return v.open(ctx, reads, budget) })
+		// One that is of no use to a system is left as it is.
+		if err != nil && !errors.Is(err, kind.Unsupported) {
+			v.err = err
+		}
 	}
 }
 
@@ -360,10 +362,10 @@ func (vs *volumes) findRoot(forced, user *Image) error {
 
 // findOthers finds the user volume, and of a Linux system what it mounts.
 func (vs *volumes) findOthers(ctx context.Context, in Input, forced *Image) error {
-	if _, ok := vs.root.fs.(linuxVolume); !ok {
+	if vs.root.system != filesystem.Linux {
 		return vs.findUser(forced, func(*volume) bool { return true })
 	}
-	vs.openFAT(ctx, newReads(in.ParallelReads), vs.budget)
+	vs.openExtra(ctx, newReads(in.ParallelReads), vs.budget)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -375,10 +377,9 @@ func (vs *volumes) findOthers(ctx context.Context, in Input, forced *Image) erro
 // named, else the one that shows them, else the only other volume that may
 // hold data, which may be encrypted or damaged. It is one that may be it.
 func (vs *volumes) findUser(forced *Image, may func(*volume) bool) error {
-	family := vs.root.fs.family()
 	var users, others []*volume
 	for _, v := range vs.list {
-		if v == vs.root || forced != nil && v.image != forced || !v.mayHoldData(family) {
+		if v == vs.root || forced != nil && v.image != forced || !v.mayHoldData(vs.root.system) {
 			continue
 		}
 		if v.fs != nil {
@@ -431,7 +432,7 @@ func (vs *volumes) notify(trail *requirement.Trail) {
 			notices = append(notices, requirement.Notice{Level: requirement.LevelError, Message: v.err.Error()})
 		}
 		if v.fs != nil {
-			err := guard(func() error { notices = append(notices, v.fs.notices()...); return nil })
+			err := guard(func() error { notices = append(notices, asNotices(v.fs.Notices())...); return nil })
 			if err != nil {
 				notices = append(notices, requirement.Notice{Level: requirement.LevelError, Message: err.Error()})
 			}
@@ -446,15 +447,26 @@ func (vs *volumes) notify(trail *requirement.Trail) {
 // notifyDoubts says which names were asked for and are in doubt.
 func (vs *volumes) notifyDoubts(trail *requirement.Trail) {
 	for _, v := range vs.list {
-		f, ok := v.fs.(ntfsVolume)
-		if !ok {
+		if v.fs == nil {
 			continue
 		}
-		if n, ok := f.doubts(); ok {
+		for _, n := range asNotices(v.fs.Doubts()) {
 			n.Source, n.Message = string(v.role), v.name()+": "+n.Message
 			trail.Notify(n)
 		}
 	}
+}
+
+// asNotices turns what a filesystem says into notices of the report.
+func asNotices(list []filesystem.Notice) []requirement.Notice {
+	levels := map[filesystem.Level]requirement.Level{
+		filesystem.Note: requirement.LevelInfo, filesystem.Warning: requirement.LevelWarning, filesystem.Error: requirement.LevelError,
+	}
+	var notices []requirement.Notice
+	for _, n := range list {
+		notices = append(notices, requirement.Notice{Level: levels[n.Level], Message: n.Text})
+	}
+	return notices
 }
 
 // infer marks the findings as inferred that passed by a file on a volume whose log
@@ -462,7 +474,10 @@ func (vs *volumes) notifyDoubts(trail *requirement.Trail) {
 func (vs *volumes) infer(findings []requirement.Finding) {
 	roles := map[string]bool{}
 	for _, v := range vs.list {
-		if f, ok := v.fs.(ntfsVolume); ok && f.Volume().Journal.Err != nil {
+		if v.fs == nil {
+			continue
+		}
+		if info := v.fs.Info(); info.Journal.Err != nil && info.Unreplayed == nil {
 			roles[string(v.role)] = true
 		}
 	}
@@ -490,13 +505,22 @@ func (vs *volumes) describe() []Volume {
 			d.Filesystem = "unknown"
 		}
 		if v.fs != nil {
-			if err := guard(func() error { v.fs.describe(&d); return nil }); err != nil {
-				d.State = "unknown"
+			if err := guard(func() error { d.complete(v.fs); return nil }); err != nil {
+				d.State = string(filesystem.StateUnknown)
 			}
 		}
 		list = append(list, d)
 	}
 	return list
+}
+
+// complete adds what the filesystem says of the volume.
+func (d *Volume) complete(fsys filesystem.FS) {
+	info := fsys.Info()
+	d.Filesystem, d.Label, d.Serial, d.State = string(info.Filesystem), info.Label, info.ID, string(info.State)
+	if usage, err := fsys.Usage(); err == nil {
+		d.Free = usage.Free
+	}
 }
 
 // evidence is evidence of the volume itself.

@@ -4,126 +4,46 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
-	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
-// ntfsVolume is an NTFS volume as the scan sees it.
-type ntfsVolume struct{ *ntfs.FS }
+// windowsFamily tells the volumes of Windows systems apart.
+type windowsFamily struct{}
 
-func (v ntfsVolume) family() requirement.Platform { return requirement.Windows }
-
-func (v ntfsVolume) holdsSystem() (bool, error) {
-	_, err := windows.FindSystemRoot(v.FS)
-	if errors.Is(err, windows.ErrNoWindows) {
-		return false, nil
-	}
-	return err == nil, err
+func (windowsFamily) holdsSystem(fsys filesystem.FS) (bool, error) {
+	folder, err := FindWindows(fsys)
+	return folder != "", err
 }
 
-func (v ntfsVolume) holdsUsers() bool {
-	info, err := v.Stat("Users")
+func (windowsFamily) holdsUsers(fsys filesystem.FS) bool {
+	info, err := fsys.Stat("Users")
 	return err == nil && info.IsDir()
 }
 
-func (v ntfsVolume) mayHoldData() bool {
-	switch strings.ToLower(v.Volume().Label) {
+// mayHoldData leaves out what only starts or repairs a system.
+func (windowsFamily) mayHoldData(fsys filesystem.FS) bool {
+	switch strings.ToLower(fsys.Info().Label) {
 	case "system reserved", "recovery":
 		return false
 	}
 	return true
 }
 
-func (v ntfsVolume) describe(d *Volume) {
-	info := v.Volume()
-	d.Label = info.Label
-	d.Serial = fmt.Sprintf("%016X", info.Serial)
-	switch {
-	case info.Err != nil:
-		d.State = "unknown"
-	case info.Dirty:
-		d.State = "dirty"
-	case info.Journal.State.Pending():
-		d.State = "in use when it was taken"
-	default:
-		d.State = "clean"
-	}
-	if free, err := v.Free(); err == nil {
-		d.Free = free
-	}
-}
-
-func (v ntfsVolume) notices() []requirement.Notice {
-	var list []requirement.Notice
-	info, damage := v.Volume(), v.Damage()
-	if info.Dirty {
-		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: "the volume is marked dirty: Windows checks it at the next start"})
-	}
-	if n, ok := logNotice(info); ok {
-		list = append(list, n)
-	}
-	if info.Err != nil {
-		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: info.Err.Error()})
-	}
-	if damage.Count > 0 {
-		var first []string
-		for _, d := range damage.Records[:min(len(damage.Records), 3)] {
-			first = append(first, d.String())
-		}
-		list = append(list, requirement.Notice{Level: requirement.LevelError,
-			Message: fmt.Sprintf("%s of $MFT cannot be read: %s", prose.Count(int(damage.Count), "record", "records"), strings.Join(first, ", "))})
-	}
-	for _, note := range damage.Notes {
-		list = append(list, requirement.Notice{Level: requirement.LevelWarning, Message: note})
-	}
-	return list
-}
-
-// logNotice says what became of the log of a volume that was in use.
-func logNotice(v ntfs.Volume) (requirement.Notice, bool) {
-	r := v.Journal
-	switch {
-	case r.State == ntfs.JournalCorrupt:
-		return requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf(
-			"$LogFile cannot be read (%v): the last changes may be missing, and what passes by a file is inferred", r.Err)}, true
-	case !r.State.Pending():
-		return requirement.Notice{}, false
-	case r.Err != nil:
-		return requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf(
-			"the volume was in use when it was taken, and its $LogFile cannot be applied (%v): what passes by a file is inferred", r.Err)}, true
-	}
-	message := fmt.Sprintf("the volume was in use when it was taken: $LogFile was applied in memory, %s", prose.Count(r.Blocks, "block differs", "blocks differ"))
-	if r.Undone > 0 {
-		message += fmt.Sprintf(", %s undone", prose.Count(r.Undone, "transaction was", "transactions were"))
-	}
-	if r.Unsure > 0 {
-		return requirement.Notice{Level: requirement.LevelWarning, Message: message + fmt.Sprintf(", %d cannot be read since a change could not be applied", r.Unsure)}, true
-	}
-	return requirement.Notice{Level: requirement.LevelInfo, Message: message}, true
-}
-
-// doubts is the notice of names that were asked for and are in doubt.
-func (v ntfsVolume) doubts() (requirement.Notice, bool) {
-	list := v.Damage().InDoubt
-	if len(list) == 0 {
-		return requirement.Notice{}, false
-	}
-	names := make([]string, len(list))
-	for i, d := range list {
-		names[i] = d.Name
-	}
-	return requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf(
-		"%s in doubt, since the MFT record and the index of the folder disagree: %s", prose.Count(len(list), "name is", "names are"), prose.Some(names))}, true
-}
+func (windowsFamily) newest(fsys filesystem.FS, until time.Time) time.Time { return fsys.Newest(until) }
 
 // openWindows opens the Windows system on the root volume.
-func openWindows(vs *volumes, root ntfsVolume, given given) (system, error) {
+func openWindows(vs *volumes, given given) (system, error) {
+	root, ok := vs.root.fs.(windows.Filesystem)
+	if !ok {
+		return nil, errNotWindows
+	}
 	in := windows.Input{
-		Root:       windows.Volume{FS: root.FS, Device: device(vs.root)},
+		Root:       windows.Volume{FS: root, Device: device(vs.root)},
 		User:       windows.Volume{Err: vs.noUser},
 		Readable:   vs.judgeReadable,
 		Documents:  given.documents,
@@ -137,8 +57,8 @@ func openWindows(vs *volumes, root ntfsVolume, given given) (system, error) {
 	}
 	if vs.user != nil {
 		in.User = windows.Volume{Err: vs.user.err, Device: device(vs.user)}
-		if f, ok := vs.user.fs.(ntfsVolume); ok {
-			in.User.FS = f.FS
+		if f, ok := vs.user.fs.(windows.Filesystem); ok {
+			in.User.FS = f
 		}
 		if e := vs.user.encryption(); e != "" {
 			in.User.Err = fmt.Errorf("%s is encrypted with %s", vs.user.name(), e)
@@ -155,6 +75,9 @@ func openWindows(vs *volumes, root ntfsVolume, given given) (system, error) {
 	}
 	return windowsSystem{m}, nil
 }
+
+// errNotWindows is about a filesystem that lacks what Windows has in files.
+var errNotWindows = errors.New("no windows starts from such a filesystem")
 
 // device is the identity that the registry of Windows gives a partition.
 func device(v *volume) string {

@@ -19,7 +19,7 @@ var logSuffixes = []string{".LOG", ".LOG1", ".LOG2"}
 
 // openHive opens a hive with the logs that lie beside it, or as it lies. open
 // opens a file. What was done about a dirty hive is told.
-func (p *program) openHive(open func(name string) (sized, error), name string, noLogs bool) (*registry.Hive, error) {
+func (p *program) openHive(ctx context.Context, open func(name string) (sized, error), name string, noLogs bool) (*registry.Hive, error) {
 	var logs []string
 	if !noLogs {
 		for _, suffix := range logSuffixes {
@@ -27,12 +27,12 @@ func (p *program) openHive(open func(name string) (sized, error), name string, n
 		}
 	}
 	missing := func(_ string, err error) bool { return errors.Is(err, fs.ErrNotExist) }
-	return p.openHiveWith(open, name, logs, missing, noLogs)
+	return p.openHiveWith(ctx, open, name, logs, missing, noLogs)
 }
 
 // openHiveWith opens a hive with these logs. Of a log that cannot be opened
 // ignore says whether that is as it should be; otherwise it is an error.
-func (p *program) openHiveWith(open func(name string) (sized, error), name string, logs []string, ignore func(name string, err error) bool, noLogs bool) (*registry.Hive, error) {
+func (p *program) openHiveWith(ctx context.Context, open func(name string) (sized, error), name string, logs []string, ignore func(name string, err error) bool, noLogs bool) (*registry.Hive, error) {
 	options := registry.Options{NoRecovery: noLogs, Reserve: p.memory.Reserve}
 	for _, log := range logs {
 		f, err := open(log)
@@ -49,7 +49,7 @@ func (p *program) openHiveWith(open func(name string) (sized, error), name strin
 	if err != nil {
 		return nil, err
 	}
-	hive, err := registry.Open(context.Background(), f, f.size, options)
+	hive, err := registry.Open(ctx, f, f.size, options)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
 		signature := make([]byte, 4)

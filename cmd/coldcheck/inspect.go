@@ -7,16 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 func (p *program) inspectCommand() *cobra.Command {
@@ -63,48 +66,49 @@ func volumeFlag(c *cobra.Command, value *int) {
 // openVolume opens a volume of an image: the one with that number, or for 0 the
 // one that holds the system, else the first with a filesystem that can be read.
 // What is damaged is told, and what could not be opened on the way.
-func (p *program) openVolume(image *scanner.Image, number int) (*disk.Volume, filesystem, error) {
+func (p *program) openVolume(ctx context.Context, image *scanner.Image, number int) (*disk.Volume, volume.FS, error) {
 	if image.Incomplete != nil {
 		p.notice("%s: %v", image.Name, image.Incomplete)
 	}
-	v, fsys, err := p.chooseVolume(image, number)
+	v, fsys, err := p.chooseVolume(ctx, image, number)
 	if err != nil {
 		return nil, nil, err
 	}
 	damage := damageLog{p: p}
-	for _, d := range fsys.damage() {
+	for _, d := range fsys.Problems() {
 		damage.tell("%s, volume %d: %s", image.Name, v.Number, d)
 	}
 	damage.end()
 	return v, fsys, nil
 }
 
-func (p *program) chooseVolume(image *scanner.Image, number int) (*disk.Volume, filesystem, error) {
+func (p *program) chooseVolume(ctx context.Context, image *scanner.Image, number int) (*disk.Volume, volume.FS, error) {
 	volumes := image.Volumes()
 	if number != 0 {
 		i := slices.IndexFunc(volumes, func(v *disk.Volume) bool { return v.Number == number })
 		if i < 0 {
 			return nil, nil, usage("see 'coldcheck inspect volumes'", "%s has no volume %d", image.Name, number)
 		}
-		fsys, err := p.openFilesystem(volumes[i])
+		fsys, err := p.openFilesystem(ctx, volumes[i])
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", image.Name, err)
 		}
 		return volumes[i], fsys, nil
 	}
 	var first *disk.Volume
-	var firstFS filesystem
+	var firstFS volume.FS
 	var problems []error
 	for _, v := range volumes {
-		fsys, err := p.openFilesystem(v)
+		fsys, err := p.openFilesystem(ctx, v)
 		if err != nil {
-			if openers[v.Filesystem] != nil {
+			if volume.Supported.Holds(v.Filesystem) {
 				p.notice("%s: %v", image.Name, err)
 			}
 			problems = append(problems, err)
 			continue
 		}
-		holds, err := fsys.holdsSystem()
+		row, _ := volume.Supported.Row(v.Filesystem)
+		holds, err := scanner.HoldsSystem(row.System, fsys)
 		if err != nil {
 			p.notice("%s: volume %d: %v", image.Name, v.Number, err)
 		}
@@ -131,6 +135,58 @@ func (p *program) chooseVolume(image *scanner.Image, number int) (*disk.Volume, 
 	}
 	return nil, nil, notThatKind("see 'coldcheck inspect volumes'", "no volume of %s can be read", image.Name)
 }
+
+// openFilesystem opens the filesystem of a volume, also where its journal cannot
+// be replayed: what is shown is then the volume as it lies.
+func (p *program) openFilesystem(ctx context.Context, v *disk.Volume) (volume.FS, error) {
+	switch {
+	case v.Err != nil:
+		return nil, notThatKind("", "volume %d: %w", v.Number, v.Err)
+	case volume.Supported.Holds(v.Filesystem):
+		fsys, err := volume.Supported.Open(ctx, v.Filesystem, p.memory.Reader(v), v.Size, volume.Options{Stale: true, Reserve: p.memory.Reserve})
+		if err == nil {
+			return fsys, nil
+		}
+		err = fmt.Errorf("volume %d: %w", v.Number, err)
+		if errors.Is(err, kind.Unsupported) || errors.Is(err, kind.Encrypted) {
+			return nil, notThatKind("", "%w", err)
+		}
+		return nil, err
+	case v.Filesystem == disk.Unknown:
+		return nil, notThatKind("", "volume %d holds no filesystem that is known", v.Number)
+	case v.Filesystem.Encrypted():
+		return nil, notThatKind("decrypt it where it is used, and take the image again", "volume %d is encrypted (%s)", v.Number, filesystemName(v))
+	}
+	return nil, notThatKind("", "volume %d holds %s, which is not read", v.Number, filesystemName(v))
+}
+
+// sized is an open file with its size.
+type sized struct {
+	io.ReaderAt
+	io.Closer
+	size int64
+}
+
+// openFile opens a regular file of a filesystem.
+func openFile(fsys fs.FS, name string) (sized, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return sized{}, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return sized{}, err
+	}
+	r, ok := f.(io.ReaderAt)
+	if !ok {
+		f.Close()
+		return sized{}, &fs.PathError{Op: "read", Path: name, Err: errNotRegular}
+	}
+	return sized{r, f, info.Size()}, nil
+}
+
+var errNotRegular = errors.New("not a regular file")
 
 // damageLog tells the damage that is met on the way, the first in full.
 type damageLog struct {

@@ -8,7 +8,7 @@ import (
 )
 
 func (p *program) inspectCatCommand() *cobra.Command {
-	var volume int
+	var number int
 	c := &cobra.Command{
 		Use:   "cat IMAGE PATH",
 		Short: "Write a file's bytes to standard output",
@@ -19,11 +19,11 @@ func (p *program) inspectCatCommand() *cobra.Command {
 				return err
 			}
 			defer image.Close()
-			_, fsys, err := p.openVolume(image, volume)
+			_, fsys, err := p.openVolume(c.Context(), image, number)
 			if err != nil {
 				return err
 			}
-			name := fsys.name(args[1])
+			name := fsys.Name(args[1])
 			f, err := openFile(fsys, name)
 			if err != nil {
 				return err
@@ -36,6 +36,6 @@ func (p *program) inspectCatCommand() *cobra.Command {
 			return nil
 		},
 	}
-	volumeFlag(c, &volume)
+	volumeFlag(c, &number)
 	return c
 }

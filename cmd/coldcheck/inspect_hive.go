@@ -24,7 +24,7 @@ func (p *program) inspectHiveCommand() *cobra.Command {
 lie beside the hive (HIVE.LOG, HIVE.LOG1, HIVE.LOG2) are applied in memory if the
 hive is dirty; --log names others.`,
 		Args: arguments(1, 2),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkFormat(format, "text", "jsonl"); err != nil {
 				return err
 			}
@@ -34,9 +34,9 @@ hive is dirty; --log names others.`,
 			var hive *registry.Hive
 			var err error
 			if len(logs) > 0 {
-				hive, err = p.openHiveWith(openOSFile, args[0], logs, func(string, error) bool { return false }, false)
+				hive, err = p.openHiveWith(c.Context(), openOSFile, args[0], logs, func(string, error) bool { return false }, false)
 			} else {
-				hive, err = p.openHive(openOSFile, args[0], noLogs)
+				hive, err = p.openHive(c.Context(), openOSFile, args[0], noLogs)
 			}
 			if err != nil {
 				return err

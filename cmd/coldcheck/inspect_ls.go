@@ -8,14 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 func (p *program) inspectLsCommand() *cobra.Command {
 	l := lister{}
 	var format string
-	var volume int
+	var number int
 	c := &cobra.Command{
 		Use:   "ls [-R] IMAGE [PATH]",
 		Short: "List a directory",
@@ -29,14 +29,14 @@ func (p *program) inspectLsCommand() *cobra.Command {
 				return err
 			}
 			defer image.Close()
-			_, fsys, err := p.openVolume(image, volume)
+			_, fsys, err := p.openVolume(c.Context(), image, number)
 			if err != nil {
 				return err
 			}
 			l.fsys, l.json, l.out, l.damage.p = fsys, format == "jsonl", newLines(p.stdout), p
 			name := "."
 			if len(args) > 1 {
-				name = fsys.name(args[1])
+				name = fsys.Name(args[1])
 			}
 			err = l.out.flush(l.list(name))
 			l.damage.end()
@@ -45,13 +45,13 @@ func (p *program) inspectLsCommand() *cobra.Command {
 	}
 	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the whole subtree")
 	formatFlag(c, &format)
-	volumeFlag(c, &volume)
+	volumeFlag(c, &number)
 	return c
 }
 
 // lister lists directories.
 type lister struct {
-	fsys      filesystem
+	fsys      volume.FS
 	recursive bool
 	json      bool
 	out       lines
@@ -76,7 +76,7 @@ func (l *lister) list(name string) error {
 		return err
 	}
 	// Directories have one name: one that is met again is damage.
-	seen := map[uint64]bool{l.fsys.describe(info).id: true}
+	seen := map[uint64]bool{l.fsys.Node(info).ID: true}
 	return l.entries(name, entries, err, seen, 0)
 }
 
@@ -85,7 +85,7 @@ func (l *lister) entries(dir string, entries []fs.DirEntry, problem error, seen 
 		name := path.Join(dir, e.Name())
 		info, err := e.Info()
 		if err != nil {
-			if errors.Is(err, ntfs.ErrInDoubt) {
+			if errors.Is(err, volume.ErrInDoubt) {
 				if err := l.doubtful(name, e, err); err != nil {
 					return err
 				}
@@ -99,7 +99,7 @@ func (l *lister) entries(dir string, entries []fs.DirEntry, problem error, seen 
 		if !l.recursive || !info.IsDir() {
 			continue
 		}
-		id := l.fsys.describe(info).id
+		id := l.fsys.Node(info).ID
 		switch {
 		case seen[id]:
 			l.damage.tell("%s: the directory was listed before under another name", name)
@@ -133,7 +133,7 @@ type entryJSON struct {
 // doubtful writes a line for a name of which it is not certain that the system
 // has it.
 func (l *lister) doubtful(name string, e fs.DirEntry, why error) error {
-	kind := nodeType(e.Type(), node{})
+	kind := nodeType(e.Type(), volume.Node{})
 	if l.json {
 		return l.out.object(entryJSON{Path: name, Type: kind, Doubt: why.Error()})
 	}
@@ -147,11 +147,11 @@ func (l *lister) doubtful(name string, e fs.DirEntry, why error) error {
 
 // entry writes a line for a file or directory.
 func (l *lister) entry(name string, info fs.FileInfo) error {
-	n := l.fsys.describe(info)
+	n := l.fsys.Node(info)
 	if l.json {
 		return l.out.object(entryJSON{
-			Path: name, Type: nodeType(info.Mode(), n), Size: info.Size(), Allocated: n.allocated,
-			Mtime: jsonTime(info.ModTime()), ID: n.id,
+			Path: name, Type: nodeType(info.Mode(), n), Size: info.Size(), Allocated: n.Allocated,
+			Mtime: jsonTime(info.ModTime()), ID: n.ID,
 		})
 	}
 	shown := path.Base(name)
@@ -171,13 +171,13 @@ func (l *lister) entry(name string, info fs.FileInfo) error {
 	return err
 }
 
-func nodeType(m fs.FileMode, n node) string {
+func nodeType(m fs.FileMode, n volume.Node) string {
 	switch {
 	case m.IsDir():
 		return "dir"
 	case m.IsRegular():
 		return "file"
-	case m&fs.ModeSymlink != 0, n.junction:
+	case m&fs.ModeSymlink != 0, n.Junction:
 		return "symlink"
 	}
 	return "other"

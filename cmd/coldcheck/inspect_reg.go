@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,13 +13,14 @@ import (
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 func (p *program) inspectRegCommand() *cobra.Command {
 	l := keyLister{}
 	m := machine{}
 	var format string
-	var volume int
+	var number int
 	c := &cobra.Command{
 		Use:   "reg IMAGE [KEY]",
 		Short: "Read a registry key as Windows would name it",
@@ -35,7 +37,7 @@ KEY, or with HKLM or HKU alone, every hive. Transaction logs are applied in memo
 				return err
 			}
 			defer image.Close()
-			if err := m.open(p, image, volume); err != nil {
+			if err := m.open(c.Context(), p, image, number); err != nil {
 				return err
 			}
 			key := ""
@@ -51,24 +53,25 @@ KEY, or with HKLM or HKU alone, every hive. Transaction logs are applied in memo
 	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the whole subtree")
 	c.Flags().BoolVar(&m.noLogs, "no-logs", false, "show the hives as they lie")
 	formatFlag(c, &format)
-	volumeFlag(c, &volume)
+	volumeFlag(c, &number)
 	return c
 }
 
 // machine is the registry of the Windows on a volume.
 type machine struct {
+	ctx    context.Context // of the command: hives are opened when a key of them is wanted
 	p      *program
 	image  *scanner.Image
 	volume *disk.Volume
-	fsys   filesystem
+	fsys   volume.FS
 	root   string // the folder that holds Windows
 	noLogs bool
 	*registry.Machine
 }
 
-func (m *machine) open(p *program, image *scanner.Image, volume int) (err error) {
-	m.p, m.image = p, image
-	if m.volume, m.fsys, err = p.openVolume(image, volume); err != nil {
+func (m *machine) open(ctx context.Context, p *program, image *scanner.Image, number int) (err error) {
+	m.ctx, m.p, m.image = ctx, p, image
+	if m.volume, m.fsys, err = p.openVolume(ctx, image, number); err != nil {
 		return err
 	}
 	m.root, err = scanner.FindWindows(m.fsys)
@@ -157,18 +160,18 @@ func (m *machine) openHive(name string) (*registry.Hive, error) {
 			return nil, err
 		}
 	}
-	return m.p.openHive(func(name string) (sized, error) { return openFile(fsys, name) }, file, m.noLogs)
+	return m.p.openHive(m.ctx, func(name string) (sized, error) { return openFile(fsys, name) }, file, m.noLogs)
 }
 
 // userHive finds the hive of a user, or of his classes, on the volume with the
 // system or on another volume of the image: in a WorkSpace profiles lie on D.
-func (m *machine) userHive(sid string) (filesystem, string, error) {
+func (m *machine) userHive(sid string) (volume.FS, string, error) {
 	sid, classes := strings.CutSuffix(sid, "_Classes")
 	folder, err := m.profileFolder(sid)
 	if err != nil {
 		return nil, "", fmt.Errorf("profile of %s: %w", sid, err)
 	}
-	file := path.Join(m.fsys.name(folder[2:]), "NTUSER.DAT")
+	file := path.Join(m.fsys.Name(folder[2:]), "NTUSER.DAT")
 	if classes {
 		file = path.Join(path.Dir(file), "AppData/Local/Microsoft/Windows/UsrClass.dat")
 	}
@@ -179,7 +182,7 @@ func (m *machine) userHive(sid string) (filesystem, string, error) {
 		}
 		fsys := m.fsys
 		if v != m.volume {
-			if fsys, err = m.p.openFilesystem(v); err != nil {
+			if fsys, err = m.p.openFilesystem(m.ctx, v); err != nil {
 				continue
 			}
 		}

@@ -4,7 +4,7 @@
 //
 // Data flows one way, and each package knows only those before it:
 //
-//	scanner/source -> scanner/container -> scanner/disk -> ntfs, ext4 -> registry
+//	scanner/source -> scanner/container -> scanner/disk -> ntfs, ext4, xfs -> scanner/volume, registry
 //	  -> scanner/internal/windows, scanner/internal/linux -> scanner -> report -> cmd/coldcheck
 package house
 
@@ -36,11 +36,11 @@ var rules = map[string][]string{
 	"scanner": {
 		"internal/kind", "internal/memory", "internal/parallel", "internal/prose", "scanner/requirement", "scanner/statement",
 		"scanner/crosscheck", "scanner/source", "scanner/container", "scanner/disk",
-		"scanner/internal/", "ntfs", "ext4", "xfs", "registry", "internal/fat",
+		"scanner/volume", "scanner/internal/", "registry",
 	},
 	"scanner/requirement":       {"internal/prose"},
 	"scanner/internal/windows":  {"internal/filetime", "internal/parallel", "internal/utf16le", "internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/", "ntfs", "registry"},
-	"scanner/internal/linux":    {"internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/", "ext4", "xfs"},
+	"scanner/internal/linux":    {"internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/"},
 	"scanner/internal/packages": {"internal/kind", "scanner/internal/"},
 	"scanner/internal/":         {"internal/kind", "internal/parallel", "internal/prose", "scanner/requirement"},
 	"scanner/internal/mutate":   {"internal/utf16le", "internal/hivetest"},

@@ -14,6 +14,8 @@ import (
 // extVolume is an ext2, ext3 or ext4 volume.
 type extVolume struct{ *ext4.FS }
 
+var _ File = (*ext4.File)(nil)
+
 func openExt(ctx context.Context, r io.ReaderAt, size int64, o Options) (FS, error) {
 	f, err := ext4.Open(ctx, r, size, ext4.Options{Readers: o.Readers, Reserve: o.Reserve, Stale: o.Stale})
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 // lies, with or without Options.Stale: Windows checks such a volume and goes on.
 type ntfsVolume struct{ *ntfs.FS }
 
+var _ File = (*ntfs.File)(nil)
+
 func openNTFS(ctx context.Context, r io.ReaderAt, size int64, o Options) (FS, error) {
 	f, err := ntfs.Open(ctx, r, size, ntfs.Options{Readers: o.Readers, Reserve: o.Reserve})
 	if err != nil {
@@ -38,8 +40,11 @@ func (v ntfsVolume) Info() Info {
 		info.State = StateClean
 	}
 	j := volume.Journal
-	info.Journal = Journal{State: j.State, Shown: j.State.String(), Err: j.Err, Transactions: j.Transactions, Blocks: j.Blocks}
-	if j.State == ntfs.JournalFailed {
+	info.Journal = Journal{State: j.State, Shown: j.State.String(), Err: j.Err}
+	switch j.State {
+	case ntfs.JournalReplayed:
+		info.Journal.Transactions, info.Journal.Blocks = j.Transactions, j.Blocks
+	case ntfs.JournalFailed:
 		info.Journal.Shown = "not clean"
 	}
 	if j.Blocks > 0 {

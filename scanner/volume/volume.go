@@ -18,6 +18,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/fslog"
 	"github.com/coldcheck/coldcheck/internal/kind"
+	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
@@ -79,6 +80,9 @@ type File interface {
 	// place that Locate of the FS returns.
 	Locate(off int64) (at int64, known bool, err error)
 }
+
+// ErrInDoubt is about a name of which it is not certain that the system has it.
+var ErrInDoubt = ntfs.ErrInDoubt
 
 // Options say how a volume is opened.
 type Options struct {

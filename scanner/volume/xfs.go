@@ -15,6 +15,8 @@ import (
 // xfsVolume is an XFS volume.
 type xfsVolume struct{ *xfs.FS }
 
+var _ File = (*xfs.File)(nil)
+
 func openXFS(ctx context.Context, r io.ReaderAt, size int64, o Options) (FS, error) {
 	f, err := xfs.Open(ctx, r, size, xfs.Options{Readers: o.Readers, Reserve: o.Reserve, Stale: o.Stale})
 	if err != nil {

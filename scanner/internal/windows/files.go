@@ -25,7 +25,7 @@ const (
 // volume is one of the two drives of a WorkSpace.
 type volume struct {
 	role  string // roleRoot or roleUser
-	fs    *ntfs.FS
+	fs    Filesystem
 	err   error // why fs is nil
 	trail *requirement.Trail
 	meter *fact.Meter

@@ -56,9 +56,26 @@ type Input struct {
 	Now   time.Time          // the time of the scan, which decides what has expired
 }
 
+// Filesystem is a filesystem that Windows starts from: beyond io/fs it has what
+// Windows has in files. Its methods are those of ntfs.FS, which see.
+type Filesystem interface {
+	fs.StatFS
+	fs.ReadDirFS
+	fs.ReadLinkFS
+
+	Volume() ntfs.Volume
+	Free() (int64, error)
+	Tree(name string) (ntfs.Totals, error)
+	CheckedTree(name string) (ntfs.Totals, error)
+	Walk(name string, fn func(path []byte, e *ntfs.Entry) error) (damaged int64, err error)
+	WalkRecords(name string, fn func(path []byte, e *ntfs.Entry) error) (damaged int64, err error)
+	Reparse(name string) (ntfs.Reparse, error)
+	SecurityDescriptor(name string) ([]byte, error)
+}
+
 // Volume is a filesystem, or the reason why there is none to read.
 type Volume struct {
-	FS     *ntfs.FS
+	FS     Filesystem
 	Err    error  // why FS is nil: not given, encrypted, damaged
 	Device string // its identity, see Partition.Device; "" if the image does not tell
 }
