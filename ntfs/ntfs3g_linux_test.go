@@ -34,7 +34,7 @@ func makeVolume(t testing.TB, size int64, mkntfs ...string) *volume3g {
 	t.Helper()
 	testenv.Loop(t)
 	testenv.Tool(t, "mkntfs", "ntfs-3g", "umount")
-	v := &volume3g{t: t, image: filepath.Join(t.TempDir(), "image"), mnt: t.TempDir()}
+	v := &volume3g{t: t, image: filepath.Join(testenv.ImageDir(t), "image"), mnt: t.TempDir()}
 	file, err := os.Create(v.image)
 	if err != nil {
 		t.Fatal(err)
@@ -382,6 +382,7 @@ func TestVolumes3g(t *testing.T) {
 		{"records of 4 KiB in clusters of 64 KiB", 512 << 20, []string{"-s", "4096", "-c", "65536"}, 65536, 4096, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			v := makeVolume(t, test.size, append(test.args, "-L", "Läbel")...)
 			v.mounted(func() {
 				v.fill()
@@ -405,6 +406,7 @@ func TestVolumes3g(t *testing.T) {
 
 // The rules of io/fs hold with records of 4 KiB, too.
 func TestFS3g(t *testing.T) {
+	t.Parallel()
 	v := makeVolume(t, 32<<20, "-c", "4096", "-s", "4096")
 	v.mounted(func() {
 		v.write("a/b/c", text(5000))
@@ -477,6 +479,7 @@ func (v *volume3g) fragment(clusterSize int) {
 
 // Where free space is in small pieces, $MFT and an index grow in pieces.
 func TestFragmented3g(t *testing.T) {
+	t.Parallel()
 	v := makeVolume(t, 8<<20, "-c", "512")
 	names := 0
 	v.mounted(func() {
@@ -591,6 +594,7 @@ func walkTotals(t testing.TB, f *FS, root string) Totals {
 
 // go-ntfs joins 21 extents of an attribute and ends there.
 func TestGoNTFSCutsManyExtents3g(t *testing.T) {
+	t.Parallel()
 	v := makeVolume(t, 64<<20, "-c", "512")
 	v.mounted(func() { v.scatter("scattered", 9000, 512) })
 	f := v.open()

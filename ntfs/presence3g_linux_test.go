@@ -28,6 +28,7 @@ func presenceVolumes() int {
 // this package for every name: what one of them has is never absent for the other.
 // What this package calls in doubt or damaged may be either.
 func TestPresence3g(t *testing.T) {
+	t.Parallel()
 	v := makeVolume(t, 16<<20, "-c", "4096")
 	var names []string
 	dirs := map[string]bool{}

@@ -18,6 +18,7 @@ import (
 // The checker of the W3C finds no error in any page, nor in its style sheet, and
 // does find the one in a page that has one.
 func TestHTMLValid(t *testing.T) {
+	t.Parallel()
 	testenv.Tool(t, "java")
 	checker := testenv.Validator(t, "vnu-jar", "build/dist/vnu.jar")
 	pages := files(t, "html")
@@ -45,6 +46,7 @@ func TestHTMLValid(t *testing.T) {
 // or not, and an accessibility checker finds nothing in it, on a light screen or
 // a dark one.
 func TestHTMLInBrowser(t *testing.T) {
+	t.Parallel()
 	source, err := os.ReadFile(testenv.Validator(t, "axe-core", "axe.min.js"))
 	if err != nil {
 		t.Fatal(err)
@@ -89,6 +91,7 @@ func TestHTMLInBrowser(t *testing.T) {
 
 // What is folded on a screen is to be read in print.
 func TestHTMLInPrint(t *testing.T) {
+	t.Parallel()
 	b := startBrowser(t)
 	dir := t.TempDir()
 	page := filepath.Join(dir, "page.html")

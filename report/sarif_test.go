@@ -63,6 +63,7 @@ func TestSARIFSchema(t *testing.T) {
 // rules of SARIF and those of GitHub's code scanning, but for what is not meant
 // for such a tool. It has something to say of a report without locations.
 func TestSARIFValidator(t *testing.T) {
+	t.Parallel()
 	for _, r := range validated(t, files(t, "sarif")) {
 		// Each of these is a note that wants what a scan of disks does not have.
 		switch r.RuleID {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
@@ -107,7 +108,8 @@ func TestHostile(t *testing.T) {
 }
 
 func (h hostile) test(t *testing.T, name string) {
-	dir := t.TempDir()
+	t.Parallel()
+	dir := testenv.ImageDir(t)
 	if hostileDir != "" {
 		dir = filepath.Join(hostileDir, strings.ReplaceAll(name, " ", "-"))
 		if err := os.MkdirAll(dir, 0o700); err != nil {

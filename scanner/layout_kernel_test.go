@@ -149,7 +149,7 @@ func uuidOf(name string) string {
 }
 
 func (l kernelLayout) compare(t *testing.T) (ours, theirs map[string]string) {
-	dir := t.TempDir()
+	dir := testenv.ImageDir(t)
 	tree := func(volume string) string { return filepath.Join(dir, "files", volume) }
 	write := func(name, content string) {
 		p := filepath.Join(dir, "files", name)

@@ -108,8 +108,9 @@ func TestRealHives(t *testing.T) {
 }
 
 func (h realHive) test(t *testing.T) {
+	t.Parallel()
 	data := testenv.CorpusFile(t, h.file)
-	m := newMachine(t, testcases.Find(t, h.from), t.TempDir())
+	m := newMachine(t, testcases.Find(t, h.from), testenv.ImageDir(t))
 	m.change(t, h.role, func(dir string) {
 		if h.own {
 			changeHive(t, dir, "SYSTEM", func(own *hivetest.Key) {
