@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -56,13 +57,39 @@ func (v *volume3g) run(name string, args ...string) string {
 	return string(out)
 }
 
-// mounted runs use while the volume is mounted.
+// mounted runs use while the volume is mounted. ntfs-3g has written everything
+// when it ends, which is after umount does.
 func (v *volume3g) mounted(use func(), options ...string) {
 	v.t.Helper()
-	options = append([]string{"compression", "streams_interface=windows"}, options...)
-	v.run("ntfs-3g", "-o", strings.Join(options, ","), v.image, v.mnt)
-	defer v.run("umount", v.mnt)
+	options = append([]string{"compression", "streams_interface=windows", "no_detach"}, options...)
+	cmd := exec.Command("ntfs-3g", "-o", strings.Join(options, ","), v.image, v.mnt)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	v.check(cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for !v.isMounted() {
+		select {
+		case err := <-ended:
+			v.t.Fatalf("ntfs-3g: %v\n%s", err, &said)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	defer func() {
+		v.run("umount", v.mnt)
+		if err := <-ended; err != nil {
+			v.t.Errorf("ntfs-3g: %v\n%s", err, &said)
+		}
+	}()
 	use()
+}
+
+// isMounted reports whether the mount point is on another device than the folder
+// that it is in.
+func (v *volume3g) isMounted() bool {
+	var here, above syscall.Stat_t
+	v.check(syscall.Stat(filepath.Dir(v.mnt), &above))
+	return syscall.Stat(v.mnt, &here) == nil && here.Dev != above.Dev
 }
 
 func (v *volume3g) open() *FS {

