@@ -91,6 +91,7 @@ func openLinux(vs *volumes, given given) (system, error) {
 		Layout:   vs.layout.Layout,
 		Readable: vs.judgeReadable,
 		Context:  given.ctx,
+		Waited:   vs.reads.waited,
 		Trail:    given.trail,
 		Now:      given.now,
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // What one fact may take. Facts of ordinary machines stay below a tenth of each.
@@ -20,28 +21,47 @@ const (
 // left unread may hold anything, so the fact is not known.
 var ErrBound = errors.New("more than is read of any system")
 
-// A Meter bounds what the reading of one fact takes, and ends it when its
-// context ends. From then on every charge is the same error. A nil Meter has no
-// bounds. It may be used from several goroutines.
+// A Meter bounds what a scan, a requirement or a fact reads, and ends the reading
+// when its context ends. From then on every charge is the same error. The reading
+// of a fact also ends when it takes longer than Limit. A nil Meter has no bounds.
+// It may be used from several goroutines.
 type Meter struct {
-	ctx context.Context
+	ctx    context.Context
+	scan   context.Context      // ends facts, whichever requirement asks for them
+	waited func() time.Duration // see Patience
 
 	bytes, files, folders, steps atomic.Int64
 
 	mu     sync.Mutex
 	err    error
 	parsed map[parsedKey]any
+	isFact bool
+	begun  time.Time     // when a fact was first charged for
+	before time.Duration // what waited returned then
 }
 
-// NewMeter returns a meter on which nothing is charged yet.
-func NewMeter(ctx context.Context) *Meter { return &Meter{ctx: ctx} }
+// NewMeter returns a meter of a scan that ends with the context, on which nothing
+// is charged yet. waited may be nil.
+func NewMeter(ctx context.Context, waited func() time.Duration) *Meter {
+	return &Meter{ctx: ctx, scan: ctx, waited: waited}
+}
 
-// Next returns the meter of another fact that the same requirement asks for.
+// Within returns the meter of a requirement that is judged until the context
+// ends. That of a nil Meter has bounds, too.
+func (m *Meter) Within(ctx context.Context) *Meter {
+	if m == nil {
+		return NewMeter(ctx, nil)
+	}
+	return &Meter{ctx: ctx, scan: m.scan, waited: m.waited}
+}
+
+// Next returns the meter of a fact. It does not end with the requirement that asks
+// first: a fact that the others need must not be lost since that one took long.
 func (m *Meter) Next() *Meter {
 	if m == nil {
 		return nil
 	}
-	return NewMeter(m.ctx)
+	return &Meter{ctx: m.scan, scan: m.scan, waited: m.waited, isFact: true}
 }
 
 // File charges the opening of a file, of which so many bytes will be read.
@@ -108,20 +128,28 @@ func (m *Meter) charge(what quantity, n int64) error {
 	case meterSteps:
 		counter, most, unit = &m.steps, MaxSteps, "names, entries, keys and values"
 	}
-	if counter.Add(n) > most {
-		m.fail(fmt.Errorf("it takes more than %d %s: %w", most, unit, ErrBound))
-	}
+	over := counter.Add(n) > most
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.err == nil && over {
+		m.err = fmt.Errorf("it takes more than %d %s: %w", most, unit, ErrBound)
+	}
+	if m.err == nil && m.isFact {
+		m.err = m.late()
+	}
 	return m.err
 }
 
-func (m *Meter) fail(err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.err == nil {
-		m.err = err
+// late returns an error that wraps ErrTime when a fact takes too long.
+func (m *Meter) late() error {
+	p := Patience{Waited: m.waited}
+	if m.begun.IsZero() {
+		m.begun, m.before = time.Now(), p.waited()
 	}
+	if time.Since(m.begun) > Limit && p.left(m.begun, m.before) <= 0 {
+		return p.over()
+	}
+	return nil
 }
 
 // ID is the identity of a file, whatever its name: several names may lead to

@@ -32,7 +32,7 @@ func TestMeter(t *testing.T) {
 		"steps":   {MaxSteps, func(m *Meter, n int64) error { return m.Steps(int(n)) }},
 	} {
 		for n, want := range map[int64]error{c.most - 1: nil, c.most: nil, c.most + 1: ErrBound} {
-			m := NewMeter(t.Context())
+			m := NewMeter(t.Context(), nil)
 			if err := c.charge(m, n); !errors.Is(err, want) {
 				t.Errorf("%s: %d: %v", name, n, err)
 			}
@@ -54,7 +54,7 @@ func TestMeter(t *testing.T) {
 // TestMeterEnds makes sure that nothing is read once the context has ended.
 func TestMeterEnds(t *testing.T) {
 	ctx, end := context.WithCancelCause(t.Context())
-	m := NewMeter(ctx)
+	m := NewMeter(ctx, nil)
 	if err := m.File(1); err != nil {
 		t.Error(err)
 	}
@@ -67,10 +67,47 @@ func TestMeterEnds(t *testing.T) {
 	}
 }
 
+// TestMeterOfFact makes sure that a fact has a time of its own: it ends after its
+// limit and what the images took to answer, and not with the requirement that
+// asked for it; what is read for a requirement ends with that.
+func TestMeterOfFact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var waited time.Duration
+		scan := NewMeter(t.Context(), func() time.Duration { return waited })
+		ctx, end := context.WithCancelCause(t.Context())
+		required := scan.Within(ctx)
+		first, second := required.Next(), required.Next()
+		steps := func(m *Meter, want error) {
+			t.Helper()
+			if err := m.Steps(1); !errors.Is(err, want) {
+				t.Errorf("%v, want %v", err, want)
+			}
+		}
+		steps(first, nil)
+		time.Sleep(Limit)
+		steps(first, nil)
+		steps(second, nil) // begins now
+		reason := errors.New("the requirement takes too long")
+		end(reason)
+		steps(required, reason)
+		time.Sleep(1)
+		steps(first, ErrTime)
+		steps(second, nil)
+		time.Sleep(Limit)
+		waited = 2 // of the time since second began
+		steps(second, nil)
+		time.Sleep(1)
+		steps(second, ErrTime)
+		waited = Limit
+		steps(second, ErrTime) // once late, always late
+		steps(scan, nil)       // a scan may take longer
+	})
+}
+
 // TestParsed makes sure that a file of many names is parsed once for a fact, in
 // each way in which it is parsed.
 func TestParsed(t *testing.T) {
-	m := NewMeter(t.Context())
+	m := NewMeter(t.Context(), nil)
 	runs := 0
 	parse := func() (int, error) { runs++; return runs, errors.New("odd") }
 	for range 3 {

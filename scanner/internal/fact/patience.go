@@ -32,12 +32,8 @@ type Patience struct {
 // Wait returns nil when done is closed, the cause of the context when that
 // ends, and an error that wraps ErrTime when the time is up.
 func (p Patience) Wait(ctx context.Context, done <-chan struct{}) error {
-	limit := p.Limit
-	if limit == 0 {
-		limit = Limit
-	}
 	begun, before := time.Now(), p.waited()
-	timer := time.NewTimer(limit)
+	timer := time.NewTimer(p.limit())
 	defer timer.Stop()
 	for {
 		select {
@@ -46,14 +42,30 @@ func (p Patience) Wait(ctx context.Context, done <-chan struct{}) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-timer.C:
-			passed := time.Since(begun)
-			left := min(limit+min(p.waited()-before, passed), max(limit, longest)) - passed
+			left := p.left(begun, before)
 			if left <= 0 {
-				return fmt.Errorf("%w: more than %s", ErrTime, limit)
+				return p.over()
 			}
 			timer.Reset(left)
 		}
 	}
+}
+
+// left returns how much longer something is waited for that began then, when the
+// reads of the images had taken so long.
+func (p Patience) left(begun time.Time, before time.Duration) time.Duration {
+	passed := time.Since(begun)
+	return min(p.limit()+min(p.waited()-before, passed), max(p.limit(), longest)) - passed
+}
+
+// over is the error when the time is up.
+func (p Patience) over() error { return fmt.Errorf("%w: more than %s", ErrTime, p.limit()) }
+
+func (p Patience) limit() time.Duration {
+	if p.Limit == 0 {
+		return Limit
+	}
+	return p.Limit
 }
 
 func (p Patience) waited() time.Duration {

@@ -74,9 +74,10 @@ type Input struct {
 
 	Readable func() requirement.Outcome // judges linux.volume.readable
 
-	Context context.Context    // ends what takes long; nil for none
-	Trail   *requirement.Trail // nil drops events and notices
-	Now     time.Time          // the time of the scan
+	Context context.Context      // ends what takes long; nil for none
+	Waited  func() time.Duration // see fact.Patience
+	Trail   *requirement.Trail   // nil drops events and notices
+	Now     time.Time            // the time of the scan
 }
 
 // Machine is one Linux system and what was read of it so far. Its methods may
@@ -113,7 +114,7 @@ func Open(in Input) (*Machine, error) {
 		in.Layout = ReadLayout(in.Root, nil)
 	}
 	m := &Machine{in: in, facts: &facts{}, tree: in.Layout.with(in.Home, in.Trail)}
-	m.tree.meter = fact.NewMeter(in.Context)
+	m.tree.meter = fact.NewMeter(in.Context, in.Waited)
 	return m, nil
 }
 
@@ -123,7 +124,7 @@ func Open(in Input) (*Machine, error) {
 func (m *Machine) Within(ctx context.Context) *Machine {
 	own := *m
 	own.in.Context = ctx
-	own.tree.meter = fact.NewMeter(ctx)
+	own.tree.meter = m.tree.meter.Within(ctx)
 	return &own
 }
 

@@ -68,7 +68,7 @@ func UnknownLayout(root Volume, others []Volume, err error) *Layout {
 // newLayout is a layout in which only what no system can do without is mounted.
 func newLayout(root Volume, others []Volume) *Layout {
 	r := &volume{role: "root", Volume: root}
-	l := &Layout{home: "/home", tree: tree{meter: fact.NewMeter(context.Background()), root: r, volumes: []*volume{r}, mounts: map[string]mount{}}}
+	l := &Layout{home: "/home", tree: tree{meter: fact.NewMeter(context.Background(), nil), root: r, volumes: []*volume{r}, mounts: map[string]mount{}}}
 	for _, v := range others {
 		l.tree.volumes = append(l.tree.volumes, &volume{Volume: v})
 	}

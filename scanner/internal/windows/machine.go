@@ -134,7 +134,7 @@ func Open(in Input) (*Machine, error) {
 	if in.Context == nil {
 		in.Context = context.Background()
 	}
-	m := &Machine{in: in, systemRoot: root, hives: &hives{}, facts: &facts{}, com: &comClasses{done: make(chan struct{})}, meter: fact.NewMeter(in.Context)}
+	m := &Machine{in: in, systemRoot: root, hives: &hives{}, facts: &facts{}, com: &comClasses{done: make(chan struct{})}, meter: fact.NewMeter(in.Context, in.Waited)}
 	m.volumes = map[string]*volume{
 		"C": {role: roleRoot, fs: in.Root.FS, trail: in.Trail},
 		"D": {role: roleUser, fs: in.User.FS, err: in.User.Err, trail: in.Trail},
@@ -172,7 +172,7 @@ func OfHives(open registry.HiveOpener) *Machine {
 func (m *Machine) Within(ctx context.Context) *Machine {
 	own := *m
 	own.in.Context = ctx
-	return own.metered(fact.NewMeter(ctx))
+	return own.metered(m.meter.Within(ctx))
 }
 
 // next returns the machine for the reading of one fact, which has bounds of its
@@ -187,7 +187,7 @@ func (m *Machine) next() *Machine {
 func (m *Machine) unheard() *Machine {
 	own := *m
 	own.in.Trail = nil
-	return own.metered(fact.NewMeter(own.in.Context))
+	return own.metered(m.meter.Within(own.in.Context))
 }
 
 // metered charges what the machine reads to a meter. The volumes, which charge it
