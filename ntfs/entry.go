@@ -3,6 +3,8 @@ package ntfs
 import (
 	"io/fs"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/filetime"
 )
 
 // Attributes of a file (FILE_ATTRIBUTE_*) that this package goes by.
@@ -47,10 +49,10 @@ func (f *FS) entry(record uint32) (*Entry, error) {
 		Record:     uint64(record),
 		Sequence:   n.sequence,
 		Links:      max(1, int(n.links)),
-		Created:    filetime(n.created),
-		Modified:   filetime(n.modified),
-		Changed:    filetime(n.changed),
-		Accessed:   filetime(n.accessed),
+		Created:    filetime.Time(n.created),
+		Modified:   filetime.Time(n.modified),
+		Changed:    filetime.Time(n.changed),
+		Accessed:   filetime.Time(n.accessed),
 		Attributes: n.attributes,
 		ReparseTag: n.tag,
 		Dir:        n.flags&nodeDir != 0,
@@ -67,20 +69,6 @@ func (f *FS) entry(record uint32) (*Entry, error) {
 		e.Size, e.Allocated = n.size, n.allocated
 	}
 	return e, nil
-}
-
-// filetime converts a count of 100 ns since 1601. No time is the zero Time,
-// and so is one past the year 9999, which time.Time could not marshal.
-func filetime(t uint64) time.Time {
-	const (
-		second = 10_000_000
-		epoch  = 11_644_473_600 // seconds from 1601 to 1970
-		last   = 2_650_467_744_000_000_000
-	)
-	if t == 0 || t >= last {
-		return time.Time{}
-	}
-	return time.Unix(int64(t/second)-epoch, int64(t%second)*100).UTC()
 }
 
 // mode returns the type and permissions: nothing may be written. A reparse

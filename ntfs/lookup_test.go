@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/filetime"
 )
 
 func TestLookup(t *testing.T) {
@@ -174,10 +176,10 @@ func TestTimes(t *testing.T) {
 		{2_650_467_744_000_000_000, time.Time{}},
 		{1<<64 - 1, time.Time{}},
 	} {
-		if got := filetime(test.ticks); !got.Equal(test.want) {
+		if got := filetime.Time(test.ticks); !got.Equal(test.want) {
 			t.Errorf("%d: %v, want %v", test.ticks, got, test.want)
 		}
-		if _, err := filetime(test.ticks).MarshalJSON(); err != nil {
+		if _, err := filetime.Time(test.ticks).MarshalJSON(); err != nil {
 			t.Error(err)
 		}
 	}

@@ -1,6 +1,10 @@
 package ntfs
 
-import "time"
+import (
+	"time"
+
+	"github.com/coldcheck/coldcheck/internal/filetime"
+)
 
 // The metadata files, whose times Windows does not keep up, are in the first
 // records and in the folder $Extend.
@@ -27,7 +31,7 @@ func (f *FS) Newest(until time.Time) time.Time {
 			if n.modified == 0 || i*chunkRecords+j < firstUserRecord || metadata[uint32(i*chunkRecords+j)] {
 				continue
 			}
-			if t := filetime(n.modified); t.After(newest) && !t.After(until) {
+			if t := filetime.Time(n.modified); t.After(newest) && !t.After(until) {
 				newest = t
 			}
 		}

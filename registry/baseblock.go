@@ -3,7 +3,8 @@ package registry
 import (
 	"encoding/binary"
 	"fmt"
-	"time"
+
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 var le = binary.LittleEndian
@@ -58,7 +59,7 @@ func parseBaseBlock(sector []byte) (baseBlock, error) {
 		fileFormat:      le.Uint32(sector[32:]),
 		root:            le.Uint32(sector[36:]),
 		binsSize:        le.Uint32(sector[40:]),
-		fileName:        decodeUTF16(untilNUL(sector[48:112])),
+		fileName:        utf16le.Decode(untilNUL(sector[48:112])),
 		resourceManager: [16]byte(sector[112:128]),
 	}
 	if have, want := le.Uint32(sector[508:]), checksum(sector); have != want {
@@ -93,18 +94,4 @@ func (b *baseBlock) supported() error {
 		return fmt.Errorf("%w: file format %d; only 1 (direct memory load) is read", ErrUnsupported, b.fileFormat)
 	}
 	return nil
-}
-
-// fileTime converts a FILETIME, 100 ns units since 1601, to UTC. Zero and what lies beyond the year 9999, where no
-// clock ever was, give the zero time.
-func fileTime(ft uint64) time.Time {
-	const (
-		unixEpoch = 11_644_473_600 // seconds from 1601 to 1970
-		year10000 = 265_046_774_399
-	)
-	sec := ft / 1e7
-	if ft == 0 || sec > year10000 {
-		return time.Time{}
-	}
-	return time.Unix(int64(sec)-unixEpoch, int64(ft%1e7)*100).UTC()
 }

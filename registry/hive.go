@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/filetime"
 	"github.com/coldcheck/coldcheck/internal/opening"
 )
 
@@ -188,7 +189,7 @@ func (h *Hive) Recovery() Recovery { return h.recovery }
 func (h *Hive) FileName() string { return h.base.fileName }
 
 // LastWritten is the time of the last write as the base block has it, in UTC; the zero time if there is none.
-func (h *Hive) LastWritten() time.Time { return fileTime(h.base.lastWritten) }
+func (h *Hive) LastWritten() time.Time { return filetime.Time(h.base.lastWritten) }
 
 // Version is the version of the hive's format: 1 and 3 to 6.
 func (h *Hive) Version() (major, minor uint32) { return h.base.major, h.base.minor }

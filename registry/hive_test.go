@@ -169,22 +169,6 @@ func TestHiveInfo(t *testing.T) {
 	}
 }
 
-func TestFileTime(t *testing.T) {
-	for ft, want := range map[uint64]string{
-		0:                     "0001-01-01T00:00:00Z",
-		1:                     "1601-01-01T00:00:00.0000001Z",
-		116444736000000000:    "1970-01-01T00:00:00Z",
-		132223104001234567:    "2020-01-01T00:00:00.1234567Z",
-		2650467743999999999:   "9999-12-31T23:59:59.9999999Z",
-		2650467744000000000:   "0001-01-01T00:00:00Z",
-		0xFFFF_FFFF_FFFF_FFFF: "0001-01-01T00:00:00Z",
-	} {
-		if got := fileTime(ft).Format("2006-01-02T15:04:05.9999999Z07:00"); got != want {
-			t.Errorf("fileTime(%d) = %s, want %s", ft, got, want)
-		}
-	}
-}
-
 // failing is a reader that fails from an offset on.
 type failing struct {
 	r    io.ReaderAt

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/filetime"
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 const (
@@ -121,7 +124,7 @@ func (k *Key) Path() string {
 
 // LastWrite returns the time of the last write to the key, in UTC with a resolution of 100 ns. The zero time means that
 // the hive has none, or one beyond the year 9999.
-func (k *Key) LastWrite() time.Time { return fileTime(le.Uint64(k.node[4:])) }
+func (k *Key) LastWrite() time.Time { return filetime.Time(le.Uint64(k.node[4:])) }
 
 // Offset returns the offset of the key's cell in the hive file, in bytes.
 func (k *Key) Offset() int64 { return fileOffset(k.offset) }
@@ -374,7 +377,7 @@ func (k *Key) ClassName() (string, error) {
 	if err != nil {
 		return "", k.fail(fmt.Errorf("class name: %w", err))
 	}
-	return decodeUTF16(class), nil
+	return utf16le.Decode(class), nil
 }
 
 // SecurityDescriptor returns the key's self-relative security descriptor; it must not be modified. The error is

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode"
 	"unicode/utf16"
-	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 // A rawName is the name of a key or value as it lies in a hive.
@@ -18,16 +20,13 @@ type rawName struct {
 
 func (n rawName) String() string {
 	if !n.compressed {
-		return decodeUTF16(n.bytes)
+		return utf16le.Decode(n.bytes)
 	}
 	if isASCII(n.bytes) {
 		return string(n.bytes)
 	}
-	r := make([]rune, len(n.bytes))
-	for i, c := range n.bytes {
-		r[i] = rune(c)
-	}
-	return string(r)
+	text, _ := charmap.ISO8859_1.NewDecoder().Bytes(n.bytes) // decodes every byte
+	return string(text)
 }
 
 // units returns the number of UTF-16 units.
@@ -80,30 +79,6 @@ func addToHash(hash uint32, unit uint16) uint32 { return hash*37 + uint32(unit) 
 
 func isASCII(b []byte) bool {
 	return !slices.ContainsFunc(b, func(c byte) bool { return c >= 0x80 })
-}
-
-// decodeUTF16 decodes UTF-16LE; an odd byte at the end is left out, a lone surrogate becomes U+FFFD.
-func decodeUTF16(b []byte) string {
-	var s strings.Builder
-	s.Grow(len(b) / 2)
-	for i := 0; i+1 < len(b); i += 2 {
-		if b[i+1] == 0 && b[i] < utf8.RuneSelf { // as most are
-			s.WriteByte(b[i])
-			continue
-		}
-		r := rune(le.Uint16(b[i:]))
-		if utf16.IsSurrogate(r) {
-			var low rune
-			if i+3 < len(b) {
-				low = rune(le.Uint16(b[i+2:]))
-			}
-			if r = utf16.DecodeRune(r, low); r != unicode.ReplacementChar {
-				i += 2
-			}
-		}
-		s.WriteRune(r)
-	}
-	return s.String()
 }
 
 // untilNUL cuts UTF-16LE at its first NUL.

@@ -1,6 +1,10 @@
 package registry
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/coldcheck/coldcheck/internal/utf16le"
+)
 
 // A PolEntry is an instruction of a policy file: set this value. Values whose name begins with "**" are instructions
 // to delete (`**del.NAME`, `**delvals.`, `**DeleteValues`, …), [MS-GPREG] 3.2.5.1 lists them.
@@ -81,7 +85,7 @@ func (p *polParser) number() uint32 {
 func (p *polParser) text() string {
 	for i := 0; i+1 < len(p.rest); i += 2 {
 		if le.Uint16(p.rest[i:]) == 0 {
-			text := decodeUTF16(p.rest[:i])
+			text := utf16le.Decode(p.rest[:i])
 			p.take(int64(i) + 2)
 			return text
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/filetime"
 )
 
 // A State says what became of a hive when it was opened.
@@ -251,7 +253,7 @@ func (h *Hive) replaySectors(logs []*logFile, damaged error) (left []error, fail
 		case b.primary != b.secondary:
 			left = append(left, fmt.Errorf("%s: it was not written completely, its sequence numbers are %d and %d", f.Name, b.primary, b.secondary))
 		case b.lastWritten != lastWritten:
-			left = append(left, fmt.Errorf("%s: it is of another write: last written %v, the hive %v", f.Name, fileTime(b.lastWritten), fileTime(lastWritten)))
+			left = append(left, fmt.Errorf("%s: it is of another write: last written %v, the hive %v", f.Name, filetime.Time(b.lastWritten), filetime.Time(lastWritten)))
 		default:
 			err := h.applySectors(f, damaged != nil)
 			switch {

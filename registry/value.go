@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 // A Type is the type of a value's data.
@@ -273,7 +275,7 @@ func (v *Value) String() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return decodeUTF16(untilNUL(data)), nil
+	return utf16le.Decode(untilNUL(data)), nil
 }
 
 // Strings returns the strings of a REG_MULTI_SZ value. Empty strings between others are kept: in
@@ -286,7 +288,7 @@ func (v *Value) Strings() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := decodeUTF16(data)
+	s := utf16le.Decode(data)
 	if strings.Trim(s, "\x00") == "" {
 		return nil, nil
 	}

@@ -5,15 +5,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
-	"unicode/utf16"
 
+	"github.com/coldcheck/coldcheck/internal/filetime"
 	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 )
@@ -79,7 +78,7 @@ func readHive(volume *ntfs.FS, name string) (hivetest.Key, error) {
 
 // readKey recurses as deep as the keys of the case, which are a few.
 func readKey(k *registry.Key) (hivetest.Key, error) {
-	out := hivetest.Key{Name: k.Name(), LastWrite: uint64(k.LastWrite().Sub(time.Date(1601, 1, 1, 0, 0, 0, 0, time.UTC)) / 100)}
+	out := hivetest.Key{Name: k.Name(), LastWrite: filetime.Of(k.LastWrite())}
 	target, err := k.SymbolicLink()
 	if err != nil {
 		return out, err
@@ -186,11 +185,7 @@ func addSystem(root *hivetest.Key) {
 }
 
 func text(name, value string) hivetest.Value {
-	var data []byte
-	for _, u := range utf16.Encode([]rune(value + "\x00")) {
-		data = binary.LittleEndian.AppendUint16(data, u)
-	}
-	return hivetest.Value{Name: name, Type: 1, Data: data}
+	return hivetest.Value{Name: name, Type: 1, Data: utf16le.Encode(value + "\x00")}
 }
 
 // soil returns the hive as it lies on the disk of a running machine, with

@@ -10,9 +10,10 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf16"
 
 	"golang.org/x/text/encoding/charmap"
+
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 // entrySize is the size of an entry of a directory, in bytes.
@@ -218,8 +219,8 @@ func (f *FS) parse(dir *node, data []byte) ([]found, error) {
 // longName collects the entries of a long name, which come before that of the
 // short one, the last part first.
 type longName struct {
-	parts    [][]uint16
-	next     byte // the number of the entry that has to come now
+	parts    [][]byte // in UTF-16LE, the last first
+	next     byte     // the number of the entry that has to come now
 	checksum byte
 }
 
@@ -240,13 +241,7 @@ func (l *longName) add(e []byte) {
 		*l = longName{}
 		return
 	}
-	var part []uint16
-	for _, r := range [][2]int{{1, 11}, {14, 26}, {28, 32}} {
-		for at := r[0]; at < r[1]; at += 2 {
-			part = append(part, binary.LittleEndian.Uint16(e[at:]))
-		}
-	}
-	l.parts = append(l.parts, part)
+	l.parts = append(l.parts, slices.Concat(e[1:11], e[14:26], e[28:32]))
 	l.next--
 }
 
@@ -258,14 +253,17 @@ func (l *longName) take(short []byte) string {
 	if len(got.parts) == 0 || got.next != 0 || got.checksum != sum(short) {
 		return ""
 	}
-	var units []uint16
+	var name []byte
 	for _, p := range slices.Backward(got.parts) {
-		units = append(units, p...)
+		name = append(name, p...)
 	}
-	if end := slices.Index(units, 0); end >= 0 {
-		units = units[:end]
+	for i := 0; i+1 < len(name); i += 2 {
+		if name[i] == 0 && name[i+1] == 0 {
+			name = name[:i]
+			break
+		}
 	}
-	return string(utf16.Decode(units))
+	return utf16le.Decode(name)
 }
 
 // sum is the checksum of a short name that its long entries hold.

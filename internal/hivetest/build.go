@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
+
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 var le = binary.LittleEndian
@@ -77,7 +79,7 @@ func Build(root Key, o Options) []byte {
 	le.PutUint32(hive[36:], rootOff)
 	le.PutUint32(hive[40:], uint32(len(w.bins)))
 	le.PutUint32(hive[44:], 1)
-	name := encode(o.FileName)
+	name := utf16le.Encode(o.FileName)
 	copy(hive[48:112], name[max(0, len(name)-64):])
 	FixChecksum(hive)
 	return append(hive, w.bins...)
@@ -173,7 +175,7 @@ func (w *writer) node(off, parent uint32, k Key, flags uint16) int {
 	le.PutUint16(c[72:], uint16(len(name)))
 	copy(c[76:], name)
 	if k.Class != "" {
-		class := encode(k.Class)
+		class := utf16le.Encode(k.Class)
 		le.PutUint32(c[48:], w.cell(class))
 		le.PutUint16(c[74:], uint16(len(class)))
 	}
@@ -306,19 +308,11 @@ func checksum(block []byte) uint32 {
 func keyName(name string) (b []byte, comp bool) {
 	for _, r := range name {
 		if r > 0xFF {
-			return encode(name), false
+			return utf16le.Encode(name), false
 		}
 		b = append(b, byte(r))
 	}
 	return b, true
-}
-
-func encode(s string) []byte {
-	var b []byte
-	for _, u := range utf16.Encode([]rune(s)) {
-		b = le.AppendUint16(b, u)
-	}
-	return b
 }
 
 // upper returns the upper-case name by which keys are sorted and hashed.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 // The entries of real logs fit their hashes, so the hash written into ours is Windows' own.
@@ -54,7 +55,7 @@ func TestToolsReadOurHives(t *testing.T) {
 	for _, list := range []string{"lf", "lh", "li"} {
 		root := Key{Name: "ROOT", Values: []Value{{"big", 3, make([]byte, 40000)}, {"inline", 4, []byte{1, 2, 3, 4}}}}
 		for _, name := range []string{"zeta", "Alpha", "Größe", "日本", "beta"} {
-			root.Subkeys = append(root.Subkeys, Key{Name: name, Values: []Value{{Name: "名", Type: 1, Data: encode("x")}}})
+			root.Subkeys = append(root.Subkeys, Key{Name: name, Values: []Value{{Name: "名", Type: 1, Data: utf16le.Encode("x")}}})
 		}
 		if err := os.WriteFile(file, Build(root, Options{List: list, MaxLeaf: 2}), 0o644); err != nil {
 			t.Fatal(err)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf16"
 
+	"golang.org/x/text/encoding/charmap"
 	"www.velocidex.com/golang/regparser"
+
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
 // hive is a registry hive, read with regparser as it lies in the file: no
@@ -186,15 +188,9 @@ func valueName(v *regparser.CM_KEY_VALUE) string {
 }
 
 func decodeName(raw string, latin1 bool) string {
-	var units []uint16
 	if latin1 {
-		for i := range len(raw) {
-			units = append(units, uint16(raw[i]))
-		}
-	} else {
-		for i := 0; i+1 < len(raw); i += 2 {
-			units = append(units, uint16(raw[i])|uint16(raw[i+1])<<8)
-		}
+		text, _ := charmap.ISO8859_1.NewDecoder().String(raw) // decodes every byte
+		return text
 	}
-	return string(utf16.Decode(units))
+	return utf16le.Decode([]byte(raw))
 }

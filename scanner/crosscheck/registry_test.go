@@ -2,23 +2,15 @@ package crosscheck
 
 import (
 	"bytes"
-	"encoding/binary"
 	"strings"
 	"testing"
-	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 	"www.velocidex.com/golang/regparser"
 
 	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
-
-func utf16le(s string) (b []byte) {
-	for _, u := range utf16.Encode([]rune(s)) {
-		b = binary.LittleEndian.AppendUint16(b, u)
-	}
-	return b
-}
 
 func openHiveIn(t *testing.T, content []byte) *hive {
 	t.Helper()
@@ -41,12 +33,12 @@ func TestHive(t *testing.T) {
 	}
 	root := hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{
 		{Name: "Empty"},
-		{Name: "Größe", Values: []hivetest.Value{{Name: "Maß", Type: 1, Data: utf16le("x\x00")}}},
+		{Name: "Größe", Values: []hivetest.Value{{Name: "Maß", Type: 1, Data: utf16le.Encode("x\x00")}}},
 		{Name: "日本", Values: []hivetest.Value{{Name: "語", Type: 4, Data: []byte{1, 0, 0, 0}}}},
 		{Name: "with/slash", Subkeys: []hivetest.Key{{Name: "below"}}},
 		{Name: "Many", Subkeys: many},
 		{Name: "Data", Values: []hivetest.Value{
-			{Name: "", Type: 1, Data: utf16le("default\x00")},
+			{Name: "", Type: 1, Data: utf16le.Encode("default\x00")},
 			{Name: "none", Type: 3},
 			{Name: "one", Type: 3, Data: []byte{7}},
 			{Name: "three", Type: 3, Data: []byte{7, 8, 9}},
@@ -54,7 +46,7 @@ func TestHive(t *testing.T) {
 			{Name: "five", Type: 3, Data: []byte{1, 2, 3, 4, 5}},
 			{Name: "quad", Type: 11, Data: []byte{1, 2, 3, 4, 5, 6, 7, 8}},
 			{Name: "long", Type: 3, Data: long},
-			{Name: "odd", Type: 0x12345, Data: utf16le("odd")},
+			{Name: "odd", Type: 0x12345, Data: utf16le.Encode("odd")},
 		}},
 	}}
 	value := func(typ uint32, data []byte) Reading {
@@ -70,9 +62,9 @@ func TestHive(t *testing.T) {
 			{"Missing", "x", Reading{}},
 			{`Empty\Missing`, "x", Reading{}},
 			{"größe", "MASS", Reading{Modified: written}},
-			{"GRÖßE", "MAß", value(1, utf16le("x\x00"))},
+			{"GRÖßE", "MAß", value(1, utf16le.Encode("x\x00"))},
 			{"日本", "語", value(4, []byte{1, 0, 0, 0})},
-			{"Data", "", value(1, utf16le("default\x00"))},
+			{"Data", "", value(1, utf16le.Encode("default\x00"))},
 			{"Data", "none", value(3, nil)},
 			{"Data", "one", value(3, []byte{7})},
 			{"Data", "three", value(3, []byte{7, 8, 9})},
@@ -80,7 +72,7 @@ func TestHive(t *testing.T) {
 			{"Data", "five", value(3, []byte{1, 2, 3, 4, 5})},
 			{"Data", "quad", value(11, []byte{1, 2, 3, 4, 5, 6, 7, 8})},
 			{"Data", "long", value(3, long)},
-			{"Data", "odd", value(0x12345, utf16le("odd"))},
+			{"Data", "odd", value(0x12345, utf16le.Encode("odd"))},
 		} {
 			got, err := h.read(Question{Kind: Value, Key: c.key, Value: c.value})
 			if err != nil {
