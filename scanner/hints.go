@@ -14,13 +14,13 @@ func (vs *volumes) rootHint(forced, user *Image) string {
 		if v.fs == nil {
 			return false
 		}
-		is, err := families[v.system].holdsSystem(v.raw)
+		is, err := families[v.system].holdsSystem(v.raw())
 		return is && err == nil
 	}
 	elsewhere := slices.IndexFunc(vs.list, func(v *volume) bool {
 		return (forced != nil && v.image != forced || user != nil && v.image == user) && isRoot(v)
 	})
-	users := slices.IndexFunc(vs.list, func(v *volume) bool { return v.fs != nil && families[v.system].holdsUsers(v.raw) })
+	users := slices.IndexFunc(vs.list, func(v *volume) bool { return v.fs != nil && families[v.system].holdsUsers(v.raw()) })
 	switch {
 	case elsewhere >= 0 && vs.list[elsewhere].image == user:
 		return "the volumes are swapped: " + user.Name + ", given as the user volume, holds the system. Without --root and --user it is found out which is which"

@@ -40,10 +40,10 @@ type volume struct {
 	mounted []string          // where a Linux system mounts it
 	system  filesystem.System // that lies on such filesystems
 	fs      filesystem.FS     // nil if it could not be opened, or none is on it that a scan reads
-	// raw is fs, or the volume as it lies on the disk where its journal cannot
-	// be replayed: enough to tell what it is, not to judge it.
-	raw filesystem.FS
-	err error // why it could not be opened, or not be read as the kernel would see it
+	// asIs is the volume as it lies on the disk; nil unless its journal cannot be
+	// replayed: enough to tell what it is, not to judge it.
+	asIs filesystem.FS
+	err  error // why it could not be opened, or not be read as the kernel would see it
 }
 
 // name is how a person tells the volume apart.
@@ -108,17 +108,17 @@ func (v *volume) mayHoldData(system filesystem.System) bool {
 		return true
 	}
 	may := true // one that a defect keeps from being looked at, too
-	guard(func() error { may = families[v.system].mayHoldData(v.raw); return nil })
+	guard(func() error { may = families[v.system].mayHoldData(v.raw()); return nil })
 	return v.system == system && may
 }
 
 func (v *volume) holdsSystem() (is bool, err error) {
-	err = guard(func() error { is, err = families[v.system].holdsSystem(v.raw); return err })
+	err = guard(func() error { is, err = families[v.system].holdsSystem(v.raw()); return err })
 	return is, err
 }
 
 func (v *volume) holdsUsers() (is bool) {
-	guard(func() error { is = families[v.system].holdsUsers(v.raw); return nil })
+	guard(func() error { is = families[v.system].holdsUsers(v.raw()); return nil })
 	return is
 }
 
@@ -130,8 +130,8 @@ func (vs *volumes) Close() error {
 			continue
 		}
 		all = errors.Join(all, v.fs.Close())
-		if v.raw != v.fs {
-			all = errors.Join(all, v.raw.Close())
+		if v.asIs != nil {
+			all = errors.Join(all, v.asIs.Close())
 		}
 	}
 	for _, i := range vs.images {
@@ -229,7 +229,7 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 	reads.each(len(vs.list), func(i int) {
 		v := vs.list[i]
 		if err := guard(func() error { v.mount(ctx, reads, vs.budget); return nil }); err != nil {
-			v.fs, v.raw, v.err = nil, nil, err
+			v.fs, v.asIs, v.err = nil, nil, err
 		}
 	})
 	if ctx.Err() != nil {
@@ -272,15 +272,23 @@ func (v *volume) open(ctx context.Context, reads reads, budget *memory.Budget) e
 	if err != nil {
 		return err
 	}
-	raw, unreplayed := fsys, fsys.Info().Unreplayed
+	unreplayed := fsys.Info().Unreplayed
 	if unreplayed != nil {
 		o.Stale = true
-		if raw, err = row.Open(ctx, r, v.Size, o); err != nil {
+		if v.asIs, err = row.Open(ctx, r, v.Size, o); err != nil {
 			return errors.Join(err, fsys.Close())
 		}
 	}
-	v.system, v.fs, v.raw = row.System, fsys, raw
+	v.system, v.fs = row.System, fsys
 	return unreplayed
+}
+
+// raw is the filesystem as it tells what the volume is.
+func (v *volume) raw() filesystem.FS {
+	if v.asIs != nil {
+		return v.asIs
+	}
+	return v.fs
 }
 
 // openExtra opens the volumes on which no system lies, and which the system on
