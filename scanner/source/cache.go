@@ -323,7 +323,7 @@ func (c *Cache) buffer() []byte {
 
 // load fetches a block.
 func (c *Cache) load(ctx context.Context, b *cached) {
-	err, panics := c.get(ctx, b)
+	panics, err := c.get(ctx, b)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.underWay--
@@ -343,19 +343,19 @@ func (c *Cache) load(ctx context.Context, b *cached) {
 }
 
 // get fetches a block when it is its turn.
-func (c *Cache) get(ctx context.Context, b *cached) (err error, panics any) {
+func (c *Cache) get(ctx context.Context, b *cached) (panics any, err error) {
 	defer func() { panics = recover() }()
 	select {
 	case c.places <- struct{}{}:
 		defer func() { <-c.places }()
 	case <-ctx.Done():
-		return context.Cause(ctx), nil
+		return nil, context.Cause(ctx)
 	}
 	err = c.fetch(ctx, b.data, b.number*c.block)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return err, nil
+	return nil, err
 }
 
 // stream is a pass from front to back.
