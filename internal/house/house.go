@@ -70,7 +70,7 @@ var rules = map[string][]string{
 	"internal/crashtest":  {"internal/testenv"},
 	"internal/fat":        {"internal/kind", "internal/utf16le"},
 	"internal/fslog":      {},
-	"internal/imgconform": {},
+	"internal/imgconform": {"internal/testenv"},
 	"internal/kind":       {},
 	"internal/lru":        {},
 	"internal/unixfs":     {"internal/bytename", "internal/kind", "internal/lru", "internal/parallel"},

@@ -20,6 +20,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 // Image is what sources and the disks inside containers have in common.
@@ -50,17 +52,12 @@ type Format struct {
 	// Read returns how many bytes were read for an image so far; nil if that is not
 	// known.
 	Read func(i Image) int64
-	// Damaged is how many damaged images are opened; 100 if it is 0.
-	Damaged int
 }
 
 // Run tests a format.
 func Run(t *testing.T, f Format) {
 	if f.Unit == 0 {
 		f.Unit = 1
-	}
-	if f.Damaged == 0 {
-		f.Damaged = 100
 	}
 	for _, c := range contents(f.Unit) {
 		t.Run(c.name, func(t *testing.T) {
@@ -343,7 +340,8 @@ func (f Format) damage(t *testing.T) {
 	want := f.sample()
 	files := f.files(t, want)
 	refused, failed, changed := 0, 0, 0
-	for seed := range f.Damaged {
+	images := damagedImages()
+	for seed := range images {
 		rng := rand.New(rand.NewPCG(uint64(seed), 77))
 		name := f.write(t, want)
 		path := filepath.Join(filepath.Dir(name), files[rng.IntN(len(files))])
@@ -380,7 +378,18 @@ func (f Format) damage(t *testing.T) {
 		}
 	}
 	t.Logf("%d damaged images: %d are refused, %d fail when they are read, %d are read",
-		f.Damaged, refused, failed, changed)
+		images, refused, failed, changed)
+}
+
+// damagedImages is how many damaged images are opened of each format.
+func damagedImages() int {
+	switch {
+	case testenv.Nightly():
+		return 1000
+	case testing.Short():
+		return 20
+	}
+	return 100
 }
 
 // wound changes some bytes, near the beginning or the end more often, where formats
