@@ -78,7 +78,8 @@ func psString(s string) string {
 
 func powershellBegin(s *report.Saved, o report.Options) string {
 	var b strings.Builder
-	comment(&b, "", fmt.Sprintf("Made by coldcheck %s from %s, the report of a scan of %s.", o.Version, s.Name, s.Started.UTC().Format("2006-01-02 15:04Z")))
+	comment(&b, "", fmt.Sprintf("Made by coldcheck %s from %s, the report of a scan of %s.", o.Version, s.Name,
+		s.Started.UTC().Format("2006-01-02 15:04Z")))
 	comment(&b, "For: ", s.Platform.ComputerName+", "+s.Platform.Name+" "+s.Platform.Version)
 	b.WriteString(`#
 # Read it before you run it. Then, on the WorkSpace, as its user, in an elevated
@@ -93,12 +94,15 @@ $ErrorActionPreference = 'Stop'
 $failures = 0
 
 $identity = New-Object Security.Principal.WindowsPrincipal ([Security.Principal.WindowsIdentity]::GetCurrent())
-if (-not $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) { throw 'Run it as an administrator (elevated).' }
-if ($PSVersionTable.PSVersion.Major -gt 5) { throw 'Run it in Windows PowerShell (powershell.exe), not in PowerShell 7.' }
+if (-not $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) ` +
+		`{ throw 'Run it as an administrator (elevated).' }
+if ($PSVersionTable.PSVersion.Major -gt 5) ` +
+		`{ throw 'Run it in Windows PowerShell (powershell.exe), not in PowerShell 7.' }
 if ($env:PROCESSOR_ARCHITEW6432) { throw 'Run it in the 64-bit Windows PowerShell.' }
 `)
 	if s.Platform.ComputerName != "" {
-		fmt.Fprintf(&b, "$computer = %s\nif ($env:COMPUTERNAME -ne $computer) { throw \"It was made for $computer, and this is $env:COMPUTERNAME.\" }\n", psString(s.Platform.ComputerName))
+		fmt.Fprintf(&b, "$computer = %s\nif ($env:COMPUTERNAME -ne $computer) { throw \"It was made for $computer, "+
+			"and this is $env:COMPUTERNAME.\" }\n", psString(s.Platform.ComputerName))
 	}
 	b.WriteString(`
 # Invoke-Change makes one change of a finding. Settled says why nothing is to be
@@ -149,7 +153,8 @@ function Get-PathEntry {
 }
 
 func powershellChange(id string, c change) string {
-	return fmt.Sprintf("Invoke-Change %s %s %s {\n%s} {\n%s}\n", psString(id), psString(ascii(c.target)), psString(c.action), indent(c.settled), indent(c.apply))
+	return fmt.Sprintf("Invoke-Change %s %s %s {\n%s} {\n%s}\n", psString(id), psString(ascii(c.target)),
+		psString(c.action), indent(c.settled), indent(c.apply))
 }
 
 // indent puts lines of code into a block.
@@ -176,10 +181,14 @@ func startMode(service, mode string, good ...string) fixer {
 			list = append(list, psString(g))
 		}
 		return []change{{
-			target:  "service " + service,
-			action:  "set the startup type to " + mode,
-			settled: fmt.Sprintf("$mode = (Get-OneService %s).StartMode\nif (@(%s) -contains $mode) { 'its startup type is ' + $mode }", psString(service), strings.Join(list, ", ")),
-			apply:   fmt.Sprintf("Assert-Zero 'ChangeStartMode' 0 ((Get-OneService %s).ChangeStartMode(%s))", psString(service), psString(mode)),
+			target: "service " + service,
+			action: "set the startup type to " + mode,
+			settled: fmt.Sprintf(
+				"$mode = (Get-OneService %s).StartMode\n"+
+					"if (@(%s) -contains $mode) { 'its startup type is ' + $mode }",
+				psString(service), strings.Join(list, ", ")),
+			apply: fmt.Sprintf("Assert-Zero 'ChangeStartMode' 0 ((Get-OneService %s).ChangeStartMode(%s))",
+				psString(service), psString(mode)),
 		}}, ""
 	}
 }
@@ -197,9 +206,13 @@ func useLocalSystem(f requirement.Finding, _ *report.Saved) (changes []change, r
 		changes = append(changes, change{
 			target: "service " + s.ID + ", which runs as " + s.Value,
 			action: "let it run under the Local System account",
-			settled: fmt.Sprintf("$account = (Get-OneService %s).StartName\nif ($account -ne %s) { 'it runs as ' + $account + ', and not as the report says' }",
+			settled: fmt.Sprintf(
+				"$account = (Get-OneService %s).StartName\n"+
+					"if ($account -ne %s) { 'it runs as ' + $account + ', and not as the report says' }",
 				psString(s.ID), psString(s.Value)),
-			apply: fmt.Sprintf("$service = Get-OneService %s\nAssert-Zero 'Change' 0 ($service.Change($null, $null, $null, $null, $null, $null, 'LocalSystem', '', $null, $null, $null))", psString(s.ID)),
+			apply: fmt.Sprintf(
+				"$service = Get-OneService %s\nAssert-Zero 'Change' 0 ($service.Change($null, $null, $null, $null, "+
+					"$null, $null, 'LocalSystem', '', $null, $null, $null))", psString(s.ID)),
 		})
 	}
 	return changes, ""
@@ -221,14 +234,17 @@ func setExecutionPolicy(f requirement.Finding, s *report.Saved) ([]change, strin
 		if user == "" {
 			return nil, ""
 		}
-		scope, who = "CurrentUser", fmt.Sprintf("if ($env:USERNAME -ne %s) { throw 'run it as the WorkSpace''s user' }\n", psString(user))
+		scope, who = "CurrentUser",
+			fmt.Sprintf("if ($env:USERNAME -ne %s) { throw 'run it as the WorkSpace''s user' }\n", psString(user))
 	default:
 		return nil, ""
 	}
 	return []change{{
-		target:  "the execution policy of PowerShell, scope " + scope,
-		action:  "set it to RemoteSigned",
-		settled: who + fmt.Sprintf("$policy = (Get-ExecutionPolicy -Scope %s).ToString()\nif (@('RemoteSigned', 'Unrestricted') -contains $policy) { 'it is ' + $policy }", scope),
+		target: "the execution policy of PowerShell, scope " + scope,
+		action: "set it to RemoteSigned",
+		settled: who + fmt.Sprintf(
+			"$policy = (Get-ExecutionPolicy -Scope %s).ToString()\n"+
+				"if (@('RemoteSigned', 'Unrestricted') -contains $policy) { 'it is ' + $policy }", scope),
 		apply: fmt.Sprintf(`# It sets the policy and complains all the same where the policy of this
 # process (-ExecutionPolicy Bypass) goes before it: what it set is looked at.
 try { Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope %[1]s -Force } catch { Write-Verbose ('' + $_) }
@@ -245,15 +261,19 @@ func useDHCP(f requirement.Finding, _ *report.Saved) (changes []change, rest str
 		return nil, ""
 	}
 	for _, s := range subjects(f, requirement.SubjectAdapter, requirement.ReasonStatic) {
-		if !guid.MatchString(s.ID) || !shown(f, "SYSTEM", s.ID, "EnableDHCP") && !shown(f, "SYSTEM", s.ID, "IPAddress") {
+		if !guid.MatchString(s.ID) || !shown(f, "SYSTEM", s.ID, "EnableDHCP") &&
+			!shown(f, "SYSTEM", s.ID, "IPAddress") {
 			return nil, ""
 		}
-		found := fmt.Sprintf("$adapter = @(Get-WmiObject -Class Win32_NetworkAdapterConfiguration | Where-Object { $_.SettingID -eq %s })\n", psString(s.ID))
+		found := fmt.Sprintf(
+			"$adapter = @(Get-WmiObject -Class Win32_NetworkAdapterConfiguration | Where-Object { $_.SettingID -eq "+
+				"%s })\n", psString(s.ID))
 		changes = append(changes, change{
-			target:  "network adapter " + s.ID,
-			action:  "obtain an IP address automatically (the connection may break for a while)",
-			settled: found + "if ($adapter.Count -ne 1) { 'there is no such adapter' } elseif ($adapter[0].DHCPEnabled) { 'it uses DHCP' }",
-			apply:   found + "Assert-Zero 'EnableDHCP' 0, 1 ($adapter[0].EnableDHCP())",
+			target: "network adapter " + s.ID,
+			action: "obtain an IP address automatically (the connection may break for a while)",
+			settled: found + "if ($adapter.Count -ne 1) { 'there is no such adapter' } elseif " +
+				"($adapter[0].DHCPEnabled) { 'it uses DHCP' }",
+			apply: found + "Assert-Zero 'EnableDHCP' 0, 1 ($adapter[0].EnableDHCP())",
 		})
 	}
 	return changes, ""
@@ -271,9 +291,15 @@ func unmapDrives(f requirement.Finding, _ *report.Saved) (changes []change, rest
 		changes = append(changes, change{
 			target: "network drive " + drive + ": (" + s.Value + ")",
 			action: "disconnect it",
-			settled: fmt.Sprintf("if (-not (Test-Path -Path %s)) { 'the user who runs this maps no such drive' }\nelseif ((Get-ItemProperty -Path %s).RemotePath -ne %s) { 'the drive leads elsewhere than the report says' }",
+			settled: fmt.Sprintf(
+				"if (-not (Test-Path -Path %s)) { 'the user who runs this maps no such drive' }\n"+
+					"elseif ((Get-ItemProperty -Path %s).RemotePath -ne %s) { 'the drive leads elsewhere than the "+
+					"report says' }",
 				key, key, psString(s.Value)),
-			apply: fmt.Sprintf("& net.exe use %s /delete /y | Out-Null\n# A drive that is remembered, and not connected, is left in the registry.\nif (Test-Path -Path %s) { Remove-Item -Path %s -Recurse }", psString(drive+":"), key, key),
+			apply: fmt.Sprintf(
+				"& net.exe use %s /delete /y | Out-Null\n"+
+					"# A drive that is remembered, and not connected, is left in the registry.\n"+
+					"if (Test-Path -Path %s) { Remove-Item -Path %s -Recurse }", psString(drive+":"), key, key),
 		})
 	}
 	return changes, ""
@@ -290,7 +316,8 @@ func deleteProfiles(f requirement.Finding, _ *report.Saved) (changes []change, r
 		return nil, ""
 	}
 	temporary := 0
-	for _, s := range subjects(f, requirement.SubjectProfile, requirement.ReasonExtra, requirement.ReasonMissing, requirement.ReasonTemporary) {
+	for _, s := range subjects(f, requirement.SubjectProfile, requirement.ReasonExtra, requirement.ReasonMissing,
+		requirement.ReasonTemporary) {
 		if s.Reason == requirement.ReasonTemporary {
 			temporary++
 			continue
@@ -298,17 +325,24 @@ func deleteProfiles(f requirement.Finding, _ *report.Saved) (changes []change, r
 		if !personSID.MatchString(s.ID) || !shown(f, "SOFTWARE", s.ID, "ProfileImagePath") {
 			return nil, ""
 		}
-		found := fmt.Sprintf("$user = @(Get-WmiObject -Class Win32_UserProfile | Where-Object { $_.SID -eq %s })\n", psString(s.ID))
+		found := fmt.Sprintf("$user = @(Get-WmiObject -Class Win32_UserProfile | Where-Object { $_.SID -eq %s })\n",
+			psString(s.ID))
 		changes = append(changes, change{
 			target: "profile " + s.Value + " (" + s.ID + ")",
 			action: "delete the profile with all its files, for good",
-			settled: found + fmt.Sprintf("if ($user.Count -ne 1) { 'there is no such profile' }\nelseif ($user[0].LocalPath -ne [Environment]::ExpandEnvironmentVariables(%s)) { 'the profile lies elsewhere than the report says' }",
+			settled: found + fmt.Sprintf(
+				"if ($user.Count -ne 1) { 'there is no such profile' }\n"+
+					"elseif ($user[0].LocalPath -ne [Environment]::ExpandEnvironmentVariables(%s)) { 'the profile "+
+					"lies elsewhere than the report says' }",
 				psString(s.Value)),
-			apply: found + "if ($user[0].Loaded -or $user[0].Special) { throw 'it is in use: log its user off, or restart' }\n$user[0].Delete()",
+			apply: found + "if ($user[0].Loaded -or $user[0].Special) { throw 'it is in use: log its user off, or " +
+				"restart' }\n$user[0].Delete()",
 		})
 	}
 	if temporary > 0 && len(changes) > 0 {
-		rest = fmt.Sprintf("Temporary profiles (%d): sign their users in and find out why their own do not load, before you delete them.", temporary)
+		rest = fmt.Sprintf(
+			"Temporary profiles (%d): sign their users in and find out why their own do not load, before you delete "+
+				"them.", temporary)
 	}
 	return changes, rest
 }
@@ -317,7 +351,8 @@ func deleteProfiles(f requirement.Finding, _ *report.Saved) (changes []change, r
 // whose variables Windows does not expand, is left to a person.
 func completePath(f requirement.Finding, _ *report.Saved) ([]change, string) {
 	about := subjects(f, requirement.SubjectSetting, requirement.ReasonValue)
-	if f.Status != requirement.Failed || len(about) != 1 || about[0].ID != "Path" || !shown(f, "SYSTEM", "Environment", "Path") {
+	if f.Status != requirement.Failed || len(about) != 1 || about[0].ID != "Path" ||
+		!shown(f, "SYSTEM", "Environment", "Path") {
 		return nil, ""
 	}
 	var changes []change
@@ -326,9 +361,10 @@ func completePath(f requirement.Finding, _ *report.Saved) ([]change, string) {
 		{`\System32\WindowsPowerShell\v1.0`, `$old.TrimEnd(';') + ';' + $folder + '\'`},
 	} {
 		changes = append(changes, change{
-			target:  "the machine's Path",
-			action:  "add %SystemRoot%" + entry.folder,
-			settled: fmt.Sprintf("if (@(Get-PathEntry) -contains ($env:SystemRoot + '%s')) { 'Path holds it' }", entry.folder),
+			target: "the machine's Path",
+			action: "add %SystemRoot%" + entry.folder,
+			settled: fmt.Sprintf("if (@(Get-PathEntry) -contains ($env:SystemRoot + '%s')) { 'Path holds it' }",
+				entry.folder),
 			apply: fmt.Sprintf(`$opened = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey($environmentKey, $true)
 $old = [string]$opened.GetValue('Path', '', 'DoNotExpandEnvironmentNames')
 $kind = $opened.GetValueKind('Path')
@@ -367,13 +403,17 @@ func turnOnTLS12(f requirement.Finding, s *report.Saved) (changes []change, rest
 			if needed {
 				settled += fmt.Sprintf("if ($found -ne $null -and %s) { 'it is ' + $found }", value.good)
 			} else {
-				settled += fmt.Sprintf("if ($found -eq $null) { 'it is not written, and Windows has the protocol on' }\nelseif (%s) { 'it is ' + $found }", value.good)
+				settled += fmt.Sprintf(
+					"if ($found -eq $null) { 'it is not written, and Windows has the protocol on' }\n"+
+						"elseif (%s) { 'it is ' + $found }", value.good)
 			}
 			changes = append(changes, change{
 				target:  `HKLM\` + key + `, ` + value.name,
 				action:  fmt.Sprintf("set it to %d", value.data),
 				settled: settled,
-				apply: fmt.Sprintf("$opened = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey('%s')\n$opened.SetValue('%s', [int]%d, 'DWord')\n$opened.Close()",
+				apply: fmt.Sprintf(
+					"$opened = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey('%s')\n"+
+						"$opened.SetValue('%s', [int]%d, 'DWord')\n$opened.Close()",
 					key, value.name, value.data),
 			})
 		}
@@ -388,14 +428,19 @@ func leaveSSL3ToWindows(f requirement.Finding, _ *report.Saved) (changes []chang
 		return nil, ""
 	}
 	for _, side := range []string{"Client", "Server"} {
-		for _, value := range []struct{ name, good string }{{"Enabled", "$found -ne 0"}, {"DisabledByDefault", "$found -eq 0"}} {
+		for _, value := range []struct{ name, good string }{{"Enabled", "$found -ne 0"},
+			{"DisabledByDefault", "$found -eq 0"}} {
 			key := schannel + `SSL 3.0\` + side
 			changes = append(changes, change{
 				target: `HKLM\` + key + `, ` + value.name,
 				action: "remove it, so that the default of Windows holds",
-				settled: fmt.Sprintf("$found = Get-MachineValue '%s' '%s'\nif ($found -eq $null) { 'it is not written' } elseif (%s) { 'it is ' + $found }",
+				settled: fmt.Sprintf(
+					"$found = Get-MachineValue '%s' '%s'\n"+
+						"if ($found -eq $null) { 'it is not written' } elseif (%s) { 'it is ' + $found }",
 					key, value.name, value.good),
-				apply: fmt.Sprintf("$opened = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey('%s', $true)\n$opened.DeleteValue('%s')\n$opened.Close()", key, value.name),
+				apply: fmt.Sprintf(
+					"$opened = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey('%s', $true)\n"+
+						"$opened.DeleteValue('%s')\n$opened.Close()", key, value.name),
 			})
 		}
 	}
@@ -404,7 +449,8 @@ func leaveSSL3ToWindows(f requirement.Finding, _ *report.Saved) (changes []chang
 
 // packageName is the full name of an AppX package: name, version, architecture,
 // resource and publisher ([MS-APPX] and the documentation of PACKAGE_ID).
-var packageName = regexp.MustCompile(`^[A-Za-z0-9.-]{3,50}_[0-9]+(\.[0-9]+){3}_[a-z0-9]+_[A-Za-z0-9.-]*_[a-hjkmnp-tv-z0-9]{13}$`)
+var packageName = regexp.MustCompile(
+	`^[A-Za-z0-9.-]{3,50}_[0-9]+(\.[0-9]+){3}_[a-z0-9]+_[A-Za-z0-9.-]*_[a-hjkmnp-tv-z0-9]{13}$`)
 
 // removeAppx removes the packages that are named as staged.
 func removeAppx(f requirement.Finding, s *report.Saved) (changes []change, rest string) {
@@ -416,12 +462,14 @@ func removeAppx(f requirement.Finding, s *report.Saved) (changes []change, rest 
 			continue
 		}
 		name := psString(about.ID)
-		found := fmt.Sprintf("$package = @(Get-AppxPackage -AllUsers | Where-Object { $_.PackageFullName -eq %s })\n", name)
+		found := fmt.Sprintf("$package = @(Get-AppxPackage -AllUsers | Where-Object { $_.PackageFullName -eq %s })\n",
+			name)
 		changes = append(changes, change{
 			target:  "AppX package " + about.ID,
 			action:  "remove it",
 			settled: found + "if ($package.Count -eq 0) { 'there is no such package' }",
-			apply:   fmt.Sprintf("Remove-AppxPackage -Package %s\n", name) + found + "if ($package.Count -ne 0) { throw 'it is still there: see the comment below' }",
+			apply: fmt.Sprintf("Remove-AppxPackage -Package %s\n",
+				name) + found + "if ($package.Count -ne 0) { throw 'it is still there: see the comment below' }",
 		})
 	}
 	if len(changes) == 0 {

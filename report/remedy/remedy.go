@@ -71,7 +71,8 @@ func Write(w io.Writer, s *report.Saved, o report.Options) (Summary, error) {
 		comment(b, "", fmt.Sprintf("%s (%s, %s)", f.ID, f.Status, f.Severity))
 		comment(b, "", f.Message)
 		if f.Waiver != nil {
-			comment(b, "Waived, and left as it is: ", fmt.Sprintf("until %s by %s: %s", f.Waiver.Expiry.Format(time.DateOnly), f.Waiver.Owner, f.Waiver.Reason))
+			comment(b, "Waived, and left as it is: ", fmt.Sprintf("until %s by %s: %s",
+				f.Waiver.Expiry.Format(time.DateOnly), f.Waiver.Owner, f.Waiver.Reason))
 			sum.Waived = append(sum.Waived, f.ID)
 			continue
 		}
@@ -134,7 +135,8 @@ func ascii(s string) string {
 // subjects are what a finding is about, if all of it is of that kind and has one
 // of the reasons. There are none where something else is wrong as well, or where
 // the report does not say: reports of earlier versions name no subjects.
-func subjects(f requirement.Finding, kind requirement.SubjectKind, reasons ...requirement.Reason) []requirement.Subject {
+func subjects(f requirement.Finding, kind requirement.SubjectKind,
+	reasons ...requirement.Reason) []requirement.Subject {
 	for _, s := range f.Subjects {
 		if s.Kind != kind || !slices.Contains(reasons, s.Reason) {
 			return nil

@@ -5,18 +5,22 @@ type SubjectKind string
 
 // The kinds of subjects.
 const (
-	SubjectProfile  SubjectKind = "profile"  // of a user of Windows: ID is the SID, Value the folder
-	SubjectService  SubjectKind = "service"  // of Windows: ID is its name, Value what is wrong with it
-	SubjectUnit     SubjectKind = "unit"     // of systemd: ID is its name with the suffix, Value what keeps it from starting
-	SubjectPackage  SubjectKind = "package"  // of AppX, rpm or dpkg: ID is its full name
-	SubjectAdapter  SubjectKind = "adapter"  // of a network: ID is the GUID of the interface, or its name
-	SubjectProgram  SubjectKind = "program"  // an installed application, or what starts: ID is its name, or its path where it has none; Value is its path
+	SubjectProfile SubjectKind = "profile" // of a user of Windows: ID is the SID, Value the folder
+	SubjectService SubjectKind = "service" // of Windows: ID is its name, Value what is wrong with it
+	// of systemd: ID is its name with the suffix, Value what keeps it from starting
+	SubjectUnit    SubjectKind = "unit"
+	SubjectPackage SubjectKind = "package" // of AppX, rpm or dpkg: ID is its full name
+	SubjectAdapter SubjectKind = "adapter" // of a network: ID is the GUID of the interface, or its name
+	// an installed application, or what starts: ID is its name, or its path where it has none; Value is its path
+	SubjectProgram  SubjectKind = "program"
 	SubjectDrive    SubjectKind = "drive"    // ID is the letter, Value where it leads
 	SubjectSetting  SubjectKind = "setting"  // ID is the name of the setting, Value what it is
 	SubjectProtocol SubjectKind = "protocol" // of TLS: ID is its name, Value the side
-	SubjectPort     SubjectKind = "port"     // of a network protocol: ID is "tcp/8200", Value the firewall or its profile
-	SubjectFile     SubjectKind = "file"     // ID is the path on the volume, with "/"; Value is the volume where that is not the root
-	SubjectFolder   SubjectKind = "folder"   // as of a file
+	// of a network protocol: ID is "tcp/8200", Value the firewall or its profile
+	SubjectPort SubjectKind = "port"
+	// ID is the path on the volume, with "/"; Value is the volume where that is not the root
+	SubjectFile   SubjectKind = "file"
+	SubjectFolder SubjectKind = "folder" // as of a file
 )
 
 // Reason is a code for what a finding says of a subject.
