@@ -28,7 +28,8 @@ var largeHive = sync.OnceValue(func() []byte {
 		for j := range 100 {
 			product := hivetest.Key{Name: fmt.Sprint("Product", j)}
 			for k := range 100 {
-				product.Subkeys = append(product.Subkeys, hivetest.Key{Name: fmt.Sprintf("{%08x-0000-0000-0000-%012x}", i*7919+j, k), Values: values})
+				product.Subkeys = append(product.Subkeys,
+					hivetest.Key{Name: fmt.Sprintf("{%08x-0000-0000-0000-%012x}", i*7919+j, k), Values: values})
 			}
 			top.Subkeys = append(top.Subkeys, product)
 		}
@@ -36,7 +37,8 @@ var largeHive = sync.OnceValue(func() []byte {
 	}
 	classes := hivetest.Key{Name: "CLSID"}
 	for i := range 8000 {
-		classes.Subkeys = append(classes.Subkeys, hivetest.Key{Name: fmt.Sprintf("{%08X-1111-2222-3333-444455556666}", i*7919), Values: values})
+		classes.Subkeys = append(classes.Subkeys,
+			hivetest.Key{Name: fmt.Sprintf("{%08X-1111-2222-3333-444455556666}", i*7919), Values: values})
 	}
 	root.Subkeys = append(root.Subkeys, classes)
 	return hivetest.Build(root, hivetest.Options{})
@@ -53,7 +55,8 @@ type lookup struct {
 var lookups = func() []lookup {
 	var l []lookup
 	for i := range 150 {
-		l = append(l, lookup{fmt.Sprintf(`vendor%d\Product%d\{%08x-0000-0000-0000-%012x}`, i%20, i%100, i%20*7919+i%100, i%90), "inprocserver32", false})
+		l = append(l, lookup{fmt.Sprintf(`vendor%d\Product%d\{%08x-0000-0000-0000-%012x}`, i%20, i%100, i%20*7919+i%100,
+			i%90), "inprocserver32", false})
 	}
 	for i := range 30 {
 		l = append(l, lookup{fmt.Sprintf(`CLSID\{%08x-1111-2222-3333-444455556666}`, i*200*7919), "Data", false})

@@ -19,7 +19,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/hivetest"
 )
 
-var throughCache = flag.Bool("through-cache", false, "read all hives as those are read that are too large for the memory")
+var throughCache = flag.Bool("through-cache", false,
+	"read all hives as those are read that are too large for the memory")
 
 // Every test of this package holds for hives that are not held in memory.
 func TestThroughCache(t *testing.T) {
@@ -116,7 +117,9 @@ func (b *budget) reserve(n int64) error {
 
 // A hive at the bound is held in memory, one above it is read through the cache, and both say the same.
 func TestLargeHive(t *testing.T) {
-	root := hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{{Name: "Select", Values: []hivetest.Value{dword("Current", 1), {Name: "Big", Type: 3, Data: noise(40_000)}}}}}
+	root := hivetest.Key{Name: "ROOT",
+		Subkeys: []hivetest.Key{{Name: "Select",
+			Values: []hivetest.Value{dword("Current", 1), {Name: "Big", Type: 3, Data: noise(40_000)}}}}}
 	for _, tt := range []struct {
 		size     int64
 		inMemory bool
@@ -159,7 +162,8 @@ func TestLargeHive(t *testing.T) {
 			t.Errorf("%d bytes: %v %v", tt.size, c, c.errs)
 		}
 		// The cell in the last bin is there, and free.
-		if _, _, err := h.bins.find(uint32(tt.size - pageSize + binHeaderSize)); err == nil || !strings.Contains(err.Error(), "not allocated") {
+		if _, _, err := h.bins.find(uint32(tt.size - pageSize + binHeaderSize)); err == nil ||
+			!strings.Contains(err.Error(), "not allocated") {
 			t.Errorf("%d bytes: %v", tt.size, err)
 		}
 	}
@@ -212,7 +216,8 @@ func TestReserveForLists(t *testing.T) {
 	}
 	nuls := make([]byte, 1<<20)
 	root := hivetest.Key{Name: "ROOT", Subkeys: many, Values: append(values,
-		hivetest.Value{Name: "list", Type: 7, Data: nuls}, hivetest.Value{Name: "text", Type: 1, Data: wide(strings.Repeat("日", 1<<19))})}
+		hivetest.Value{Name: "list", Type: 7, Data: nuls},
+		hivetest.Value{Name: "text", Type: 1, Data: wide(strings.Repeat("日", 1<<19))})}
 	data := hivetest.Build(root, hivetest.Options{})
 	for _, inMemory := range []int64{0, -1} {
 		b := newBudget(1 << 30)
@@ -266,7 +271,8 @@ func TestReserveForLists(t *testing.T) {
 // A log that makes a hive larger than there is memory for leaves it dirty, and says why.
 func TestReserveForLogs(t *testing.T) {
 	before := hivetest.Build(hivetest.Key{Name: "ROOT"}, hivetest.Options{})
-	after := hivetest.Build(hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "v", Type: 3, Data: noise(300_000)}}}, hivetest.Options{})
+	after := hivetest.Build(hivetest.Key{Name: "ROOT",
+		Values: []hivetest.Value{{Name: "v", Type: 3, Data: noise(300_000)}}}, hivetest.Options{})
 	log := hivetest.NewFormatLog(before, after, hivetest.LogOptions{First: 2})
 	hive := hivetest.Dirty(before, 3, 2)
 	for _, inMemory := range []int64{0, -1} {
@@ -282,7 +288,8 @@ func TestReserveForLogs(t *testing.T) {
 				}
 				return b.reserve(n)
 			}
-			h, err := Open(context.Background(), bytes.NewReader(hive), int64(len(hive)), Options{Logs: []Log{logOf("LOG1", log)}, Reserve: reserve, InMemory: inMemory})
+			h, err := Open(context.Background(), bytes.NewReader(hive), int64(len(hive)),
+				Options{Logs: []Log{logOf("LOG1", log)}, Reserve: reserve, InMemory: inMemory})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -290,7 +297,8 @@ func TestReserveForLogs(t *testing.T) {
 				t.Errorf("held in memory: %v", held)
 			}
 			r := h.Recovery()
-			if r.State != want || (want == Dirty) != errors.Is(r.Err, errBudget) || (want == Dirty) != errors.Is(r.Err, ErrDirty) {
+			if r.State != want || (want == Dirty) != errors.Is(r.Err, errBudget) ||
+				(want == Dirty) != errors.Is(r.Err, ErrDirty) {
 				t.Errorf("%d bytes left: %+v", left, r)
 			}
 		}
@@ -340,7 +348,8 @@ func TestCacheIsBounded(t *testing.T) {
 func TestReadErrorsThroughCache(t *testing.T) {
 	root := hivetest.Key{Name: "ROOT"}
 	for i := range 4000 {
-		root.Subkeys = append(root.Subkeys, hivetest.Key{Name: fmt.Sprint("key", i), Values: []hivetest.Value{{Name: "v", Type: 3, Data: noise(500)}}})
+		root.Subkeys = append(root.Subkeys,
+			hivetest.Key{Name: fmt.Sprint("key", i), Values: []hivetest.Value{{Name: "v", Type: 3, Data: noise(500)}}})
 	}
 	data := hivetest.Build(root, hivetest.Options{List: "li"})
 	r := &breaking{bytes.NewReader(data), -1}
@@ -394,7 +403,8 @@ func (b *breaking) ReadAt(p []byte, off int64) (int, error) {
 
 // A file that ends before it should is read as far as it goes.
 func TestShortFileThroughCache(t *testing.T) {
-	data := hivetest.Build(hivetest.Key{Name: "ROOT", Subkeys: keys("a"), Values: []hivetest.Value{{Name: "v", Type: 3, Data: noise(300_000)}}}, hivetest.Options{})
+	data := hivetest.Build(hivetest.Key{Name: "ROOT", Subkeys: keys("a"),
+		Values: []hivetest.Value{{Name: "v", Type: 3, Data: noise(300_000)}}}, hivetest.Options{})
 	whole, err := openBytes(data, Options{InMemory: -1})
 	if err != nil {
 		t.Fatal(err)

@@ -15,13 +15,15 @@ import (
 func sixBins(t testing.TB) patched {
 	root := hivetest.Key{Name: "ROOT"}
 	for i := range 6 {
-		root.Subkeys = append(root.Subkeys, hivetest.Key{Name: fmt.Sprint("key", i), Values: []hivetest.Value{{Name: "v", Type: 3, Data: make([]byte, 3500)}}})
+		root.Subkeys = append(root.Subkeys,
+			hivetest.Key{Name: fmt.Sprint("key", i), Values: []hivetest.Value{{Name: "v", Type: 3, Data: make([]byte, 3500)}}})
 	}
 	return build(t, root, hivetest.Options{})
 }
 
 func TestCell(t *testing.T) {
-	p := build(t, hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "v", Type: 3, Data: make([]byte, 100)}}}, hivetest.Options{})
+	p := build(t, hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "v", Type: 3, Data: make([]byte, 100)}}},
+		hivetest.Options{})
 	v := p.value("", "v")
 	data := v.dataOffset()
 	end := uint32(len(p.data) - baseBlockSize)
@@ -55,7 +57,8 @@ func TestCell(t *testing.T) {
 	}
 }
 
-// Where the cells of a bin do not fill it one of them lies about its size, and it is not known which: nothing in the bin
+// Where the cells of a bin do not fill it one of them lies about its size, and it is not known which: nothing in the
+// bin
 // is taken for what it seems, and what is in other bins is.
 func TestCellsDoNotFillBin(t *testing.T) {
 	whole := sixBins(t)
@@ -186,7 +189,8 @@ func TestTruncatedHive(t *testing.T) {
 	}
 }
 
-// One wrong bit anywhere in the bins data makes no key of a hive with hashes seem absent, and no value but the one whose
+// One wrong bit anywhere in the bins data makes no key of a hive with hashes seem absent, and no value but the one
+// whose
 // name it is in.
 func TestWrongBits(t *testing.T) {
 	root := hivetest.Key{Name: "ROOT"}
@@ -217,7 +221,8 @@ func TestWrongBits(t *testing.T) {
 				if err == nil {
 					_, err = key.Value(v.Name)
 				}
-				if named := bytes.LastIndex(whole[:at+1], []byte("vk")); errors.Is(err, fs.ErrNotExist) && at-named > valueRecordSize+len(v.Name) {
+				if named := bytes.LastIndex(whole[:at+1], []byte("vk")); errors.Is(err, fs.ErrNotExist) &&
+					at-named > valueRecordSize+len(v.Name) {
 					t.Errorf("a bit at 0x%x: %v", at, err)
 				}
 			}

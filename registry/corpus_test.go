@@ -153,7 +153,8 @@ func TestCorpusHives(t *testing.T) {
 			}
 			counts := fmt.Sprint(c.keys, " ", c.values)
 			said := map[string]int{}
-			y, x, l := yarp.FindStringSubmatch(row.oracle), hivex.FindStringSubmatch(row.oracle), reglookup.FindStringSubmatch(row.oracle)
+			y, x, l := yarp.FindStringSubmatch(row.oracle), hivex.FindStringSubmatch(row.oracle),
+				reglookup.FindStringSubmatch(row.oracle)
 			for _, m := range [][]string{y, x, l} {
 				if m != nil {
 					said[m[1]]++

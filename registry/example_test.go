@@ -16,15 +16,17 @@ func exampleHive() *bytes.Reader {
 	text := []byte("W\x00K\x00S\x00-\x001\x00\x00\x00")
 	return bytes.NewReader(hivetest.Build(hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{
 		{Name: "Select", Values: []hivetest.Value{{Name: "Current", Type: 4, Data: []byte{1, 0, 0, 0}}}},
-		{Name: "ControlSet001", Subkeys: []hivetest.Key{{Name: "Control", Subkeys: []hivetest.Key{{Name: "ComputerName", Subkeys: []hivetest.Key{
-			{Name: "ComputerName", Values: []hivetest.Value{{Name: "ComputerName", Type: 1, Data: text}}},
-		}}}}}},
+		{Name: "ControlSet001", Subkeys: []hivetest.Key{{Name: "Control",
+			Subkeys: []hivetest.Key{{Name: "ComputerName", Subkeys: []hivetest.Key{
+				{Name: "ComputerName", Values: []hivetest.Value{{Name: "ComputerName", Type: 1, Data: text}}},
+			}}}}}},
 	}}, hivetest.Options{}))
 }
 
 func ExampleOpen() {
 	file := exampleHive()
-	hive, err := registry.Open(context.Background(), file, file.Size(), registry.Options{ /* Logs: the transaction logs beside the file */ })
+	hive, err := registry.Open(context.Background(), file, file.Size(),
+		registry.Options{ /* Logs: the transaction logs beside the file */ })
 	if err != nil {
 		fmt.Println(err)
 		return

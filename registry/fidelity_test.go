@@ -17,7 +17,8 @@ func TestDeleted(t *testing.T) {
 			{Name: "gone", Class: "class", Subkeys: keys("below"), Values: []hivetest.Value{dword("d", 1)}}, {Name: "stays"},
 		}, Values: []hivetest.Value{dword("gone", 1), dword("stays", 2)}}, hivetest.Options{List: list})
 		k := p.key("gone")
-		freed := [][]byte{p.size(k.offset), p.size(p.key(`gone\below`).offset), p.size(k.subkeyListOffset()), p.size(k.valueListOffset()),
+		freed := [][]byte{p.size(k.offset), p.size(p.key(`gone\below`).offset), p.size(k.subkeyListOffset()),
+			p.size(k.valueListOffset()),
 			p.size(k.classOffset()), p.size(p.value("gone", "d").offset), p.size(p.value("", "gone").offset)}
 		for _, size := range freed {
 			negate(size)
@@ -60,8 +61,9 @@ func second[T any](_ T, err error) error { return err }
 func TestNamesWithNUL(t *testing.T) {
 	for _, o := range []hivetest.Options{{}, {List: "lf"}, {List: "li"}, {MaxLeaf: 1}} {
 		for _, hidden := range []string{"Run\x00", "\x00Run", "R\x00un", "Run\x00名"} {
-			p := build(t, hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{{Name: hidden, LastWrite: 1}, {Name: "Run", LastWrite: 2}},
-				Values: []hivetest.Value{dword(hidden, 1), dword("Run", 2)}}, o)
+			p := build(t, hivetest.Key{Name: "ROOT",
+				Subkeys: []hivetest.Key{{Name: hidden, LastWrite: 1}, {Name: "Run", LastWrite: 2}},
+				Values:  []hivetest.Value{dword(hidden, 1), dword("Run", 2)}}, o)
 			k := p.key("")
 			subkeys, err := k.Subkeys()
 			if err != nil || len(subkeys) != 2 {
@@ -107,7 +109,8 @@ func TestLengths(t *testing.T) {
 		}
 	}
 	for n, whole := range map[uint32]bool{maxDescriptor - 1: true, maxDescriptor: true, maxDescriptor + 1: false} {
-		p := build(t, hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "sk", Type: 3, Data: make([]byte, maxDescriptor+100)}}}, hivetest.Options{Minor: 3})
+		p := build(t, hivetest.Key{Name: "ROOT",
+			Values: []hivetest.Value{{Name: "sk", Type: 3, Data: make([]byte, maxDescriptor+100)}}}, hivetest.Options{Minor: 3})
 		at := p.value("", "sk").dataOffset()
 		copy(p.cell(at), "sk")
 		le.PutUint32(p.cell(at)[16:], n)

@@ -16,8 +16,10 @@ const maxFuzzInput = 1 << 18
 // fuzzHive is a small hive with one of everything but big data. The number is the value of "dword".
 func fuzzHive(n uint32, o hivetest.Options, more ...hivetest.Value) []byte {
 	return hivetest.Build(hivetest.Key{Name: "ROOT", Class: "class", Subkeys: []hivetest.Key{
-		{Name: "a", Subkeys: keys("1", "2", "3")}, {Name: "Größe"}, {Name: "日本"}, linkTo("link", `\Registry\Machine\Software`),
-	}, Values: append(more, hivetest.Value{Name: "", Type: 1, Data: wide("text\x00")}, hivetest.Value{Name: "list", Type: 7, Data: wide("a\x00b\x00\x00")},
+		{Name: "a", Subkeys: keys("1", "2", "3")}, {Name: "Größe"}, {Name: "日本"},
+		linkTo("link", `\Registry\Machine\Software`),
+	}, Values: append(more, hivetest.Value{Name: "", Type: 1, Data: wide("text\x00")},
+		hivetest.Value{Name: "list", Type: 7, Data: wide("a\x00b\x00\x00")},
 		dword("dword", n), hivetest.Value{Name: "名", Type: 11, Data: noise(8)},
 	)}, o)
 }
@@ -96,7 +98,8 @@ func FuzzBaseBlock(f *testing.F) {
 
 // FuzzNewLog recovers a hive from logs of the new format whose base block and hashes are right.
 func FuzzNewLog(f *testing.F) {
-	before, after := fuzzHive(1, hivetest.Options{}), fuzzHive(2, hivetest.Options{}, hivetest.Value{Name: "new", Type: 3, Data: noise(700)})
+	before, after := fuzzHive(1, hivetest.Options{}),
+		fuzzHive(2, hivetest.Options{}, hivetest.Value{Name: "new", Type: 3, Data: noise(700)})
 	f.Add(hivetest.NewFormatLog(before, after, hivetest.LogOptions{First: 2}), false)
 	f.Add(hivetest.NewFormatLog(before, after, hivetest.LogOptions{First: 2, Entries: 3, PageSize: 512}), true)
 	f.Fuzz(func(t *testing.T, log []byte, broken bool) {
@@ -122,7 +125,8 @@ func FuzzNewLog(f *testing.F) {
 
 // FuzzOldLog recovers a hive from logs of the old format whose base block is right.
 func FuzzOldLog(f *testing.F) {
-	before, after := fuzzHive(1, hivetest.Options{}), fuzzHive(2, hivetest.Options{}, hivetest.Value{Name: "new", Type: 3, Data: noise(700)})
+	before, after := fuzzHive(1, hivetest.Options{}),
+		fuzzHive(2, hivetest.Options{}, hivetest.Value{Name: "new", Type: 3, Data: noise(700)})
 	f.Add(hivetest.OldFormatLog(before, after, hivetest.LogOptions{First: 3}), false)
 	f.Add(hivetest.OldFormatLog(before, after, hivetest.LogOptions{First: 3, PageSize: 512}), true)
 	f.Fuzz(func(t *testing.T, log []byte, broken bool) {
@@ -161,7 +165,8 @@ func recoverAndRead(t *testing.T, log []byte, broken bool) {
 
 // FuzzSecurityDescriptor reads a record of key security, and what its length field says of it.
 func FuzzSecurityDescriptor(f *testing.F) {
-	p := patched{f, hivetest.Build(hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "sk", Type: 3, Data: make([]byte, 4096)}}}, hivetest.Options{})}
+	p := patched{f, hivetest.Build(hivetest.Key{Name: "ROOT",
+		Values: []hivetest.Value{{Name: "sk", Type: 3, Data: make([]byte, 4096)}}}, hivetest.Options{})}
 	at := p.value("", "sk").dataOffset()
 	le.PutUint32(p.node("")[44:], at)
 	f.Add([]byte("sk"))
@@ -172,7 +177,8 @@ func FuzzSecurityDescriptor(f *testing.F) {
 		copy(p.cell(at)[:4096], record)
 		k := p.key("")
 		sd, err := k.SecurityDescriptor()
-		if err == nil && (len(sd) > 4096-20 || len(sd) != int(le.Uint32(p.cell(at)[16:]))) || err != nil && !errors.Is(err, ErrCorrupt) {
+		if err == nil && (len(sd) > 4096-20 || len(sd) != int(le.Uint32(p.cell(at)[16:]))) || err != nil &&
+			!errors.Is(err, ErrCorrupt) {
 			t.Fatalf("%d bytes, %v", len(sd), err)
 		}
 	})

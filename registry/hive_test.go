@@ -154,7 +154,8 @@ func TestChecksum(t *testing.T) {
 }
 
 func TestHiveInfo(t *testing.T) {
-	h := build(t, hivetest.Key{Name: "ROOT"}, hivetest.Options{Minor: 3, FileName: `\??\C:\a\long\enough\path\to\be\cut\Users\x\ntuser.dat`}).open()
+	h := build(t, hivetest.Key{Name: "ROOT"},
+		hivetest.Options{Minor: 3, FileName: `\??\C:\a\long\enough\path\to\be\cut\Users\x\ntuser.dat`}).open()
 	if got := h.FileName(); !strings.HasSuffix(got, `\Users\x\ntuser.dat`) || len(got) != 32 {
 		t.Errorf("FileName = %q", got)
 	}
@@ -188,7 +189,8 @@ func (f failing) ReadAt(p []byte, off int64) (int, error) {
 func TestReadErrorsPassThrough(t *testing.T) {
 	data := hivetest.Build(hivetest.Key{Name: "ROOT", Subkeys: keys("a", "b")}, hivetest.Options{})
 	for _, from := range []int64{0, 100, 4096, 8000} {
-		if _, err := Open(context.Background(), failing{bytes.NewReader(data), from}, int64(len(data)), Options{}); !errors.Is(err, errDisk) || errors.Is(err, ErrCorrupt) {
+		if _, err := Open(context.Background(), failing{bytes.NewReader(data), from}, int64(len(data)),
+			Options{}); !errors.Is(err, errDisk) || errors.Is(err, ErrCorrupt) {
 			t.Errorf("failing at %d: %v", from, err)
 		}
 	}
@@ -212,11 +214,14 @@ func TestShortFile(t *testing.T) {
 }
 
 func TestKeyPaths(t *testing.T) {
-	p := build(t, hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{{Name: "A", Subkeys: []hivetest.Key{{Name: "Größe", Subkeys: keys("日本")}}}}}, hivetest.Options{})
+	p := build(t, hivetest.Key{Name: "ROOT",
+		Subkeys: []hivetest.Key{{Name: "A", Subkeys: []hivetest.Key{{Name: "Größe", Subkeys: keys("日本")}}}}},
+		hivetest.Options{})
 	h := p.open()
 	for path, want := range map[string]string{
-		"": "", `\`: "", "a": "A", `A\größe`: `A\Größe`, `\A\\GRÖSSE`: "-", `a\GRÖßE\日本\`: `A\Größe\日本`, `A\\größe`: `A\Größe`,
-		`A\B`: "-", `B`: "-", "日本": "-",
+		"": "", `\`: "", "a": "A", `A\größe`: `A\Größe`, `\A\\GRÖSSE`: "-", `a\GRÖßE\日本\`: `A\Größe\日本`,
+		`A\\größe`: `A\Größe`,
+		`A\B`:      "-", `B`: "-", "日本": "-",
 	} {
 		k, err := h.Key(path)
 		if want == "-" {
@@ -286,7 +291,8 @@ func TestConcurrentFirstUse(t *testing.T) {
 func TestConcurrentUse(t *testing.T) {
 	root := hivetest.Key{Name: "ROOT"}
 	for i := range 200 {
-		root.Subkeys = append(root.Subkeys, hivetest.Key{Name: fmt.Sprint("key", i), Values: []hivetest.Value{{Name: "v", Type: 3, Data: make([]byte, 500)}}})
+		root.Subkeys = append(root.Subkeys,
+			hivetest.Key{Name: fmt.Sprint("key", i), Values: []hivetest.Value{{Name: "v", Type: 3, Data: make([]byte, 500)}}})
 	}
 	h := build(t, root, hivetest.Options{}).open()
 	done := make(chan census)

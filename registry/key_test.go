@@ -16,11 +16,15 @@ import (
 
 func TestSubkeys(t *testing.T) {
 	want := []string{"Alpha", "beta", "Delta", "GAMMA", "x y", "Ähre", "Größe", "日本"}
-	slices.SortFunc(want, func(a, b string) int { return slices.Compare([]rune(strings.ToUpper(a)), []rune(strings.ToUpper(b))) })
+	slices.SortFunc(want, func(a, b string) int {
+		return slices.Compare([]rune(strings.ToUpper(a)),
+			[]rune(strings.ToUpper(b)))
+	})
 	for _, list := range []string{"lf", "lh", "li"} {
 		for _, maxLeaf := range []int{0, 1, 3} {
 			for minor := uint32(3); minor <= 6; minor++ {
-				p := build(t, hivetest.Key{Name: "ROOT", Subkeys: keys(want...)}, hivetest.Options{List: list, MaxLeaf: maxLeaf, Minor: minor})
+				p := build(t, hivetest.Key{Name: "ROOT", Subkeys: keys(want...)},
+					hivetest.Options{List: list, MaxLeaf: maxLeaf, Minor: minor})
 				got, err := p.key("").Subkeys()
 				if diff := cmp.Diff(strings.Join(want, " "), names(got)); err != nil || diff != "" {
 					t.Fatalf("%s, %d a leaf, 1.%d: %v\n%s", list, maxLeaf, minor, err, diff)
@@ -85,7 +89,8 @@ func TestHashesAndHints(t *testing.T) {
 		}, "größe 名", "", false},
 		{"a hash", "lh", func(p patched) { p.list("")[4+4]++ }, "abcde größe 名 xyz", "", false},
 		{"a name beside its hash", "lh", func(p patched) { p.node("xyz")[76+2] = 'y' }, "ab abcde größe 名", "", false},
-		{"a name that is no longer ASCII", "lh", func(p patched) { p.node("xyz")[76+1] = 0xE9 }, "ab abcde größe 名", "xyy nothing", true},
+		{"a name that is no longer ASCII", "lh", func(p patched) { p.node("xyz")[76+1] = 0xE9 }, "ab abcde größe 名",
+			"xyy nothing", true},
 		{"hints", "lf", func(p patched) {
 			for i := range 5 {
 				copy(p.list("")[4+8*i+4:], "abcq")
@@ -94,8 +99,10 @@ func TestHashesAndHints(t *testing.T) {
 		{"a hint of a short name", "lf", func(p patched) { p.list("")[4+4+3] = 'x' }, "abcde größe 名 xyz", "", false},
 		{"a name beside its hint", "lf", func(p patched) { p.node("xyz")[76+2] = 'y' }, "ab abcde größe 名", "", false},
 		{"case of hints", "lf", func(p patched) { copy(p.list("")[4+8+4:], "ABCD") }, all, "xyy nothing", true},
-		{"a name beside nothing", "li", func(p patched) { p.node("xyz")[76+2] = 'y' }, "ab abcde größe 名 xyy", "xyz nothing", true},
-		{"a name beside nothing, out of order", "li", func(p patched) { p.node("xyz")[76] = 'a'; p.node("ayz")[77] = 'a' }, "ab abcde größe 名", "", true},
+		{"a name beside nothing", "li", func(p patched) { p.node("xyz")[76+2] = 'y' }, "ab abcde größe 名 xyy", "xyz nothing",
+			true},
+		{"a name beside nothing, out of order", "li", func(p patched) { p.node("xyz")[76] = 'a'; p.node("ayz")[77] = 'a' },
+			"ab abcde größe 名", "", true},
 	} {
 		p := build(t, root, hivetest.Options{List: tt.list})
 		tt.damage(p)
@@ -134,24 +141,35 @@ func TestDamagedLists(t *testing.T) {
 		names  string // in the error
 	}{
 		{"list not a list", hivetest.Options{}, func(p patched) { p.list("")[0] = 'x' }, "", "not a list"},
-		{"list not allocated", hivetest.Options{}, func(p patched) { negate(p.size(p.key("").subkeyListOffset())) }, "", "not allocated"},
-		{"count gone, list there", hivetest.Options{}, func(p patched) { clear(p.node("")[20:24]) }, "", "no subkeys, yet a list"},
+		{"list not allocated", hivetest.Options{}, func(p patched) { negate(p.size(p.key("").subkeyListOffset())) }, "",
+			"not allocated"},
+		{"count gone, list there", hivetest.Options{}, func(p patched) { clear(p.node("")[20:24]) }, "",
+			"no subkeys, yet a list"},
 		{"list nowhere", hivetest.Options{}, func(p patched) { le.PutUint32(p.node("")[28:], noOffset) }, "", "0x100000fff"},
-		{"count too large for the cell", hivetest.Options{}, func(p patched) { le.PutUint16(p.list("")[2:], 100) }, "a b c d e f", "100 elements"},
-		{"count larger than the key's", hivetest.Options{}, func(p patched) { le.PutUint32(p.node("")[20:], 5) }, "a b c d e", "more elements"},
-		{"count smaller than the key's", hivetest.Options{}, func(p patched) { le.PutUint32(p.node("")[20:], 7) }, "a b c d e f", "6 of 7"},
-		{"absurd count", hivetest.Options{}, func(p patched) { le.PutUint32(p.node("")[20:], 1<<31) }, "a b c d e f", "fit into"},
-		{"element nowhere", hivetest.Options{}, func(p patched) { le.PutUint32(p.list("")[4+8:], noOffset) }, "a c d e f", "0x100000fff"},
+		{"count too large for the cell", hivetest.Options{}, func(p patched) { le.PutUint16(p.list("")[2:], 100) },
+			"a b c d e f", "100 elements"},
+		{"count larger than the key's", hivetest.Options{}, func(p patched) { le.PutUint32(p.node("")[20:], 5) }, "a b c d e",
+			"more elements"},
+		{"count smaller than the key's", hivetest.Options{}, func(p patched) { le.PutUint32(p.node("")[20:], 7) },
+			"a b c d e f", "6 of 7"},
+		{"absurd count", hivetest.Options{}, func(p patched) { le.PutUint32(p.node("")[20:], 1<<31) }, "a b c d e f",
+			"fit into"},
+		{"element nowhere", hivetest.Options{}, func(p patched) { le.PutUint32(p.list("")[4+8:], noOffset) }, "a c d e f",
+			"0x100000fff"},
 		{"element not a key", hivetest.Options{}, func(p patched) { p.node("b")[1] = 'x' }, "a c d e f", "not a key node"},
-		{"element not allocated", hivetest.Options{}, func(p patched) { negate(p.size(p.key("b").offset)) }, "a c d e f", "not allocated"},
-		{"element of another key", hivetest.Options{}, func(p patched) { le.PutUint32(p.node("b")[16:], p.key("a").offset) }, "a c d e f", "belongs to"},
+		{"element not allocated", hivetest.Options{}, func(p patched) { negate(p.size(p.key("b").offset)) }, "a c d e f",
+			"not allocated"},
+		{"element of another key", hivetest.Options{}, func(p patched) { le.PutUint32(p.node("b")[16:], p.key("a").offset) },
+			"a c d e f", "belongs to"},
 		{"the root as its own subkey", hivetest.Options{}, func(p patched) {
 			root := p.key("").offset
 			le.PutUint32(p.node("")[16:], root)
 			le.PutUint32(p.list("")[4+8:], root)
 		}, "a c d e f", "belongs to"},
-		{"element twice", hivetest.Options{}, func(p patched) { copy(p.list("")[12:20], p.list("")[4:12]) }, "a c d e f", "twice"},
-		{"name longer than the cell", hivetest.Options{}, func(p patched) { le.PutUint16(p.node("b")[72:], 300) }, "a c d e f", "300 bytes"},
+		{"element twice", hivetest.Options{}, func(p patched) { copy(p.list("")[12:20], p.list("")[4:12]) }, "a c d e f",
+			"twice"},
+		{"name longer than the cell", hivetest.Options{}, func(p patched) { le.PutUint16(p.node("b")[72:], 300) },
+			"a c d e f", "300 bytes"},
 		{"odd UTF-16 name", hivetest.Options{}, func(p patched) { clear(p.node("b")[2:4]) }, "a c d e f", "1 bytes"},
 		{"one leaf of an index root", hivetest.Options{MaxLeaf: 2}, func(p patched) {
 			p.cell(le.Uint32(p.list("")[8:]))[0] = 'x'
@@ -165,13 +183,15 @@ func TestDamagedLists(t *testing.T) {
 		{"empty leaf in an index root", hivetest.Options{MaxLeaf: 2}, func(p patched) {
 			clear(p.cell(le.Uint32(p.list("")[8:]))[2:4])
 		}, "a b e f", "4 of 6"},
-		{"key of a differencing hive", hivetest.Options{Minor: 6}, func(p patched) { p.node("b")[13] = 1 }, "a c d e f", "differencing hive"},
+		{"key of a differencing hive", hivetest.Options{Minor: 6}, func(p patched) { p.node("b")[13] = 1 }, "a c d e f",
+			"differencing hive"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := build(t, root, tt.o)
 			tt.damage(p)
 			subkeys, err := p.key("").Subkeys()
-			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), tt.names) || !strings.HasPrefix(err.Error(), "root key: subkeys: ") {
+			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), tt.names) ||
+				!strings.HasPrefix(err.Error(), "root key: subkeys: ") {
 				t.Errorf("error %v, want one that names %q", err, tt.names)
 			}
 			if names(subkeys) != tt.found {
@@ -195,7 +215,8 @@ func negate(size []byte) { le.PutUint32(size, -le.Uint32(size)) }
 // Index roots below index roots are read to a depth that no writer reaches.
 func TestNestedIndexRoots(t *testing.T) {
 	for depth := 1; depth <= maxIndexDepth+1; depth++ {
-		p := build(t, hivetest.Key{Name: "ROOT", Subkeys: keys("a", "b"), Values: spare(maxIndexDepth + 1)}, hivetest.Options{})
+		p := build(t, hivetest.Key{Name: "ROOT", Subkeys: keys("a", "b"), Values: spare(maxIndexDepth + 1)},
+			hivetest.Options{})
 		list := p.key("").subkeyListOffset()
 		for i := range depth {
 			at := p.value("", fmt.Sprint("spare", i)).dataOffset()
@@ -229,7 +250,9 @@ func spare(n int) []hivetest.Value {
 // An index root that names empty leaves without end keeps the reader busy only for as long as the key has subkeys.
 func TestEmptyLeaves(t *testing.T) {
 	const lists = 60000
-	p := build(t, hivetest.Key{Name: "ROOT", Subkeys: keys("a", "b"), Values: append(spare(1), hivetest.Value{Name: "ri", Type: 3, Data: make([]byte, 4+4*lists)})}, hivetest.Options{Minor: 3})
+	p := build(t, hivetest.Key{Name: "ROOT", Subkeys: keys("a", "b"),
+		Values: append(spare(1), hivetest.Value{Name: "ri", Type: 3, Data: make([]byte, 4+4*lists)})},
+		hivetest.Options{Minor: 3})
 	empty, ri := p.value("", "spare0").dataOffset(), p.value("", "ri").dataOffset()
 	copy(p.cell(empty), "lh\x00\x00")
 	c := p.cell(ri)
@@ -244,7 +267,8 @@ func TestEmptyLeaves(t *testing.T) {
 }
 
 func TestDepth(t *testing.T) {
-	for _, tt := range []struct{ depth, keys int }{{maxDepth - 1, maxDepth}, {maxDepth, maxDepth + 1}, {maxDepth + 1, maxDepth + 1}} {
+	for _, tt := range []struct{ depth, keys int }{{maxDepth - 1, maxDepth}, {maxDepth, maxDepth + 1},
+		{maxDepth + 1, maxDepth + 1}} {
 		k := hivetest.Key{Name: fmt.Sprint("k", tt.depth)}
 		for i := tt.depth - 1; i >= 0; i-- {
 			k = hivetest.Key{Name: fmt.Sprint("k", i), Subkeys: []hivetest.Key{k}}
@@ -263,8 +287,10 @@ func TestDepth(t *testing.T) {
 }
 
 func TestDuplicateNames(t *testing.T) {
-	p := build(t, hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{{Name: "same", LastWrite: 1}, {Name: "SAME", LastWrite: 2}},
-		Values: []hivetest.Value{{Name: "v", Type: 4, Data: []byte{1, 0, 0, 0}}, {Name: "V", Type: 4, Data: []byte{2, 0, 0, 0}}}}, hivetest.Options{})
+	p := build(t, hivetest.Key{Name: "ROOT",
+		Subkeys: []hivetest.Key{{Name: "same", LastWrite: 1}, {Name: "SAME", LastWrite: 2}},
+		Values: []hivetest.Value{{Name: "v", Type: 4, Data: []byte{1, 0, 0, 0}},
+			{Name: "V", Type: 4, Data: []byte{2, 0, 0, 0}}}}, hivetest.Options{})
 	k := p.key("")
 	subkeys, err := k.Subkeys()
 	if err != nil || names(subkeys) != "same SAME" {
@@ -279,7 +305,8 @@ func TestDuplicateNames(t *testing.T) {
 }
 
 func TestKeyInfo(t *testing.T) {
-	p := build(t, hivetest.Key{Name: "ROOT", Class: "Größe", Subkeys: []hivetest.Key{{Name: "a", LastWrite: 132223104001234567}}}, hivetest.Options{})
+	p := build(t, hivetest.Key{Name: "ROOT", Class: "Größe",
+		Subkeys: []hivetest.Key{{Name: "a", LastWrite: 132223104001234567}}}, hivetest.Options{})
 	root, a := p.key(""), p.key("a")
 	if class, err := root.ClassName(); class != "Größe" || err != nil {
 		t.Errorf("class name %q, %v", class, err)
@@ -355,7 +382,8 @@ func TestSymbolicLink(t *testing.T) {
 
 func TestWalk(t *testing.T) {
 	p := build(t, hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{
-		{Name: "a", Subkeys: []hivetest.Key{{Name: "1"}, {Name: "2", Subkeys: keys("x")}}}, {Name: "b", Subkeys: keys("3")}, {Name: "c"},
+		{Name: "a", Subkeys: []hivetest.Key{{Name: "1"}, {Name: "2", Subkeys: keys("x")}}}, {Name: "b", Subkeys: keys("3")},
+		{Name: "c"},
 	}}, hivetest.Options{})
 	walk := func(results map[string]error) (visited string, err error) {
 		var paths []string

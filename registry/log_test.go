@@ -57,12 +57,14 @@ func TestEntryFields(t *testing.T) {
 			if _, torn := err.(tornError); tt.says != "" && (!torn || !strings.Contains(err.Error(), tt.says)) {
 				t.Errorf("%v, want an error that says %q", err, tt.says)
 			}
-			if tt.says == "" && (err != nil || len(e.pages) > 0 && !bytes.Equal(e.pages[0].data, log[data:][:len(e.pages[0].data)])) {
+			if tt.says == "" && (err != nil || len(e.pages) > 0 &&
+				!bytes.Equal(e.pages[0].data, log[data:][:len(e.pages[0].data)])) {
 				t.Errorf("%v %v", e, err)
 			}
 		})
 	}
-	for size, says := range map[uint32]string{0: "size of 0", 39: "size of 39", 512 + 8: "size of 520", 0xFFFFFE00: "the log ends"} {
+	for size, says := range map[uint32]string{0: "size of 0", 39: "size of 39", 512 + 8: "size of 520",
+		0xFFFFFE00: "the log ends"} {
 		log := bytes.Clone(log)
 		le.PutUint32(log[512+4:], size)
 		h, err := openBytes(hivetest.Dirty(stage(0), 3, 2), Options{Logs: []Log{logOf("LOG1", rehash(log))}})

@@ -24,7 +24,8 @@ func dword(name string, n uint32) hivetest.Value {
 }
 
 func linkTo(name, target string) hivetest.Key {
-	return hivetest.Key{Name: name, Flags: flagSymbolicLink, Values: []hivetest.Value{{Name: "SymbolicLinkValue", Type: uint32(Link), Data: wide(target)}}}
+	return hivetest.Key{Name: name, Flags: flagSymbolicLink,
+		Values: []hivetest.Value{{Name: "SymbolicLinkValue", Type: uint32(Link), Data: wide(target)}}}
 }
 
 // machineOf returns the machine whose hives have these root keys, and how often each was opened.
@@ -50,7 +51,8 @@ func system(selected []hivetest.Value, sets ...string) hivetest.Key {
 	for _, s := range sets {
 		root.Subkeys = append(root.Subkeys, hivetest.Key{Name: s, Subkeys: []hivetest.Key{
 			{Name: "Services", Subkeys: keys("X")},
-			{Name: "Hardware Profiles", Subkeys: []hivetest.Key{{Name: "0001", Subkeys: keys("Software")}, linkTo("Current", `\Registry\Machine\System\CurrentControlSet\Hardware Profiles\0001`)}},
+			{Name: "Hardware Profiles", Subkeys: []hivetest.Key{{Name: "0001", Subkeys: keys("Software")},
+				linkTo("Current", `\Registry\Machine\System\CurrentControlSet\Hardware Profiles\0001`)}},
 		}})
 	}
 	return root
@@ -61,16 +63,19 @@ func TestMachine(t *testing.T) {
 	chain := hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{{Name: "Classes", Subkeys: keys(".txt", "CLSID")},
 		{Name: "Wow6432Node", Subkeys: []hivetest.Key{linkTo("Classes", `\REGISTRY\MACHINE\SOFTWARE\Classes`)}},
 		linkTo("round", `\Registry\Machine\Software\trip`), linkTo("trip", `\Registry\Machine\Software\round`),
-		linkTo("ghost", `\Registry\Machine\Software\nothing`), linkTo("user", `\Registry\User\S-1-5-21-1-2-3-1001\Environment`),
+		linkTo("ghost", `\Registry\Machine\Software\nothing`),
+		linkTo("user", `\Registry\User\S-1-5-21-1-2-3-1001\Environment`),
 		linkTo("odd", `\Device\Harddisk0`),
 	}}
 	for i := range maxLinks + 1 {
-		chain.Subkeys = append(chain.Subkeys, linkTo(fmt.Sprint("chain", i), fmt.Sprintf(`\Registry\Machine\Software\chain%d`, i+1)))
+		chain.Subkeys = append(chain.Subkeys,
+			linkTo(fmt.Sprint("chain", i), fmt.Sprintf(`\Registry\Machine\Software\chain%d`, i+1)))
 	}
 	chain.Subkeys = append(chain.Subkeys, hivetest.Key{Name: fmt.Sprint("chain", maxLinks+1)})
 	m, opened := machineOf(t, map[string]hivetest.Key{
 		"SYSTEM": system([]hivetest.Value{dword("Current", 2)}, "ControlSet001", "ControlSet002"), "SOFTWARE": chain,
-		"SAM": {Name: "ROOT", Subkeys: []hivetest.Key{{Name: "SAM", Subkeys: keys("Domains")}}}, "DEFAULT": {Name: "ROOT", Subkeys: keys("Console")},
+		"SAM":                     {Name: "ROOT", Subkeys: []hivetest.Key{{Name: "SAM", Subkeys: keys("Domains")}}},
+		"DEFAULT":                 {Name: "ROOT", Subkeys: keys("Console")},
 		`HKU\S-1-5-21-1-2-3-1001`: user, `HKU\S-1-5-21-1-2-3-1001_Classes`: {Name: "ROOT", Subkeys: keys("Local Settings")},
 	})
 	for _, tt := range []struct {
@@ -143,16 +148,26 @@ func TestControlSet(t *testing.T) {
 		want     ControlSet
 		err      string
 	}{
-		{"current", all, []string{"ControlSet001", "ControlSet002", "ControlSet003"}, ControlSet{Name: "ControlSet001", Chosen: current, Failed: 4}, ""},
-		{"current not there", all, []string{"ControlSet002", "ControlSet003"}, ControlSet{Name: "ControlSet002", Chosen: byDefault, PassedBy: []Selected{current}, Failed: 4}, ""},
-		{"default not there", all, []string{"ControlSet003", "ControlSet005"}, ControlSet{Name: "ControlSet003", Chosen: lastGood, PassedBy: []Selected{current, byDefault}, Failed: 4}, ""},
-		{"current not written", all[1:3], []string{"ControlSet001", "ControlSet002"}, ControlSet{Name: "ControlSet002", Chosen: byDefault, PassedBy: []Selected{{By: SelectCurrent}}}, ""},
-		{"the only one", nil, []string{"controlset007", "ControlSetX"}, ControlSet{Name: "controlset007", Chosen: Selected{By: SelectOnly}, PassedBy: []Selected{{By: SelectCurrent}, {By: SelectDefault}, {By: SelectLastKnownGood}}}, ""},
-		{"two", nil, []string{"ControlSet001", "ControlSet002"}, ControlSet{}, `no Select\Current, no Select\Default, no Select\LastKnownGood, corrupt hive: 2 control sets`},
-		{"none", all, nil, ControlSet{}, `Select\Current is 1 and there is no ControlSet001, Select\Default is 2 and there is no ControlSet002, ` +
-			`Select\LastKnownGood is 3 and there is no ControlSet003, corrupt hive: 0 control sets`},
-		{"of another type", []hivetest.Value{{Name: "Current", Type: 1, Data: wide("1")}, dword("Default", 1)}, []string{"ControlSet001"}, ControlSet{}, "REG_SZ"},
-		{"failed of another type", []hivetest.Value{dword("Current", 1), {Name: "Failed", Type: 1, Data: wide("1")}}, []string{"ControlSet001"}, ControlSet{Name: "ControlSet001", Chosen: current, FailedErr: ErrType}, ""},
+		{"current", all, []string{"ControlSet001", "ControlSet002", "ControlSet003"},
+			ControlSet{Name: "ControlSet001", Chosen: current, Failed: 4}, ""},
+		{"current not there", all, []string{"ControlSet002", "ControlSet003"},
+			ControlSet{Name: "ControlSet002", Chosen: byDefault, PassedBy: []Selected{current}, Failed: 4}, ""},
+		{"default not there", all, []string{"ControlSet003", "ControlSet005"},
+			ControlSet{Name: "ControlSet003", Chosen: lastGood, PassedBy: []Selected{current, byDefault}, Failed: 4}, ""},
+		{"current not written", all[1:3], []string{"ControlSet001", "ControlSet002"},
+			ControlSet{Name: "ControlSet002", Chosen: byDefault, PassedBy: []Selected{{By: SelectCurrent}}}, ""},
+		{"the only one", nil, []string{"controlset007", "ControlSetX"},
+			ControlSet{Name: "controlset007", Chosen: Selected{By: SelectOnly},
+				PassedBy: []Selected{{By: SelectCurrent}, {By: SelectDefault}, {By: SelectLastKnownGood}}}, ""},
+		{"two", nil, []string{"ControlSet001", "ControlSet002"}, ControlSet{},
+			`no Select\Current, no Select\Default, no Select\LastKnownGood, corrupt hive: 2 control sets`},
+		{"none", all, nil, ControlSet{},
+			`Select\Current is 1 and there is no ControlSet001, Select\Default is 2 and there is no ControlSet002, ` +
+				`Select\LastKnownGood is 3 and there is no ControlSet003, corrupt hive: 0 control sets`},
+		{"of another type", []hivetest.Value{{Name: "Current", Type: 1, Data: wide("1")}, dword("Default", 1)},
+			[]string{"ControlSet001"}, ControlSet{}, "REG_SZ"},
+		{"failed of another type", []hivetest.Value{dword("Current", 1), {Name: "Failed", Type: 1, Data: wide("1")}},
+			[]string{"ControlSet001"}, ControlSet{Name: "ControlSet001", Chosen: current, FailedErr: ErrType}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m, _ := machineOf(t, map[string]hivetest.Key{"SYSTEM": system(tt.selected, tt.sets...)})
@@ -164,7 +179,8 @@ func TestControlSet(t *testing.T) {
 			if got.FailedErr != nil && got.FailedErr.Error() != failed {
 				t.Errorf("%v, want %s", got.FailedErr, failed)
 			}
-			if (err == nil) != (tt.err == "") || err != nil && (!strings.Contains(err.Error(), tt.err) || errors.Is(err, fs.ErrNotExist)) {
+			if (err == nil) != (tt.err == "") || err != nil &&
+				(!strings.Contains(err.Error(), tt.err) || errors.Is(err, fs.ErrNotExist)) {
 				t.Errorf("error %v, want %q", err, tt.err)
 			}
 		})
@@ -173,7 +189,8 @@ func TestControlSet(t *testing.T) {
 
 // A Select that cannot be read is not one that is not there: no other control set is guessed.
 func TestDamagedSelect(t *testing.T) {
-	p := build(t, system([]hivetest.Value{dword("Current", 1), dword("Default", 2)}, "ControlSet001", "ControlSet002"), hivetest.Options{})
+	p := build(t, system([]hivetest.Value{dword("Current", 1), dword("Default", 2)}, "ControlSet001", "ControlSet002"),
+		hivetest.Options{})
 	p.cell(p.value("Select", "Current").offset)[0] = 'x'
 	m := NewMachine(func(string) (*Hive, error) { return p.open(), nil })
 	_, err := m.Key(`HKLM\SYSTEM\CurrentControlSet\Services`)
@@ -286,27 +303,28 @@ func systemFacts(t *testing.T, m *Machine) map[string]any {
 	const set, absent = `CurrentControlSet\`, "<no value>"
 	facts := map[string]any{}
 	for name, place := range map[string][2]string{
-		"ComputerName":                 {set + `Control\ComputerName\ComputerName`, "ComputerName"},
-		"ProductType":                  {set + `Control\ProductOptions`, "ProductType"},
-		"wuauserv.Start":               {set + `Services\wuauserv`, "Start"},
-		"TrustedInstaller.Start":       {set + `Services\TrustedInstaller`, "Start"},
-		"NoAutoMount":                  {set + `Services\mountmgr`, "NoAutoMount"},
-		"PublicProfile.EnableFirewall": {set + `Services\SharedAccess\Parameters\FirewallPolicy\PublicProfile`, "EnableFirewall"},
-		"RealTimeIsUniversal":          {set + `Control\TimeZoneInformation`, "RealTimeIsUniversal"},
-		"TimeZoneKeyName":              {set + `Control\TimeZoneInformation`, "TimeZoneKeyName"},
-		"SystemStartOptions":           {set + `Control`, "SystemStartOptions"},
-		"fDenyTSConnections":           {set + `Control\Terminal Server`, "fDenyTSConnections"},
-		"PROCESSOR_ARCHITECTURE":       {set + `Control\Session Manager\Environment`, "PROCESSOR_ARCHITECTURE"},
-		"PendingFileRenameOperations":  {set + `Control\Session Manager`, "PendingFileRenameOperations"},
-		"Tcpip.Domain":                 {set + `Services\Tcpip\Parameters`, "Domain"},
-		"CSDBuildNumber":               {set + `Control\Windows`, "CSDBuildNumber"},
-		"ComponentizedBuild":           {set + `Control\Windows`, "ComponentizedBuild"},
-		"FullProcessInformationSID":    {set + `Control\Windows`, "FullProcessInformationSID"},
-		"HibernateEnabled":             {set + `Control\Power`, "HibernateEnabled"},
-		"PartMgr.SanPolicy":            {set + `Services\partmgr\Parameters`, "SanPolicy"},
-		"Setup.SystemSetupInProgress":  {"Setup", "SystemSetupInProgress"},
-		"Setup.CmdLine":                {"Setup", "CmdLine"},
-		"Setup.OOBEInProgress":         {"Setup", "OOBEInProgress"},
+		"ComputerName":           {set + `Control\ComputerName\ComputerName`, "ComputerName"},
+		"ProductType":            {set + `Control\ProductOptions`, "ProductType"},
+		"wuauserv.Start":         {set + `Services\wuauserv`, "Start"},
+		"TrustedInstaller.Start": {set + `Services\TrustedInstaller`, "Start"},
+		"NoAutoMount":            {set + `Services\mountmgr`, "NoAutoMount"},
+		"PublicProfile.EnableFirewall": {set + `Services\SharedAccess\Parameters\FirewallPolicy\PublicProfile`,
+			"EnableFirewall"},
+		"RealTimeIsUniversal":         {set + `Control\TimeZoneInformation`, "RealTimeIsUniversal"},
+		"TimeZoneKeyName":             {set + `Control\TimeZoneInformation`, "TimeZoneKeyName"},
+		"SystemStartOptions":          {set + `Control`, "SystemStartOptions"},
+		"fDenyTSConnections":          {set + `Control\Terminal Server`, "fDenyTSConnections"},
+		"PROCESSOR_ARCHITECTURE":      {set + `Control\Session Manager\Environment`, "PROCESSOR_ARCHITECTURE"},
+		"PendingFileRenameOperations": {set + `Control\Session Manager`, "PendingFileRenameOperations"},
+		"Tcpip.Domain":                {set + `Services\Tcpip\Parameters`, "Domain"},
+		"CSDBuildNumber":              {set + `Control\Windows`, "CSDBuildNumber"},
+		"ComponentizedBuild":          {set + `Control\Windows`, "ComponentizedBuild"},
+		"FullProcessInformationSID":   {set + `Control\Windows`, "FullProcessInformationSID"},
+		"HibernateEnabled":            {set + `Control\Power`, "HibernateEnabled"},
+		"PartMgr.SanPolicy":           {set + `Services\partmgr\Parameters`, "SanPolicy"},
+		"Setup.SystemSetupInProgress": {"Setup", "SystemSetupInProgress"},
+		"Setup.CmdLine":               {"Setup", "CmdLine"},
+		"Setup.OOBEInProgress":        {"Setup", "OOBEInProgress"},
 	} {
 		facts[name] = read(key(place[0]), place[1], absent)
 	}

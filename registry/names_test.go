@@ -19,7 +19,8 @@ func TestUpcaseIsThatOfWindows(t *testing.T) {
 	if err := os.Truncate(image, 4<<20); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("mkntfs", "-q", "-Q", "-F", "-H", "255", "-S", "63", "-p", "0", "-s", "512", image).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mkntfs", "-q", "-Q", "-F", "-H", "255", "-S", "63", "-p", "0", "-s", "512",
+		image).CombinedOutput(); err != nil {
 		t.Fatalf("mkntfs: %v\n%s", err, out)
 	}
 	table, err := exec.Command("icat", image, "10").Output()
@@ -35,7 +36,8 @@ func TestUpcaseIsThatOfWindows(t *testing.T) {
 
 func TestUpcase(t *testing.T) {
 	for c, want := range map[uint16]uint16{
-		'a': 'A', 'z': 'Z', 'A': 'A', '`': '`', '{': '{', '0': '0', 'ä': 'Ä', 'ÿ': 'Ÿ', 'ß': 'ß', 'µ': 'µ', 'ı': 'ı', 'ſ': 'ſ', 'ж': 'Ж', 'σ': 'Σ', 'ς': 'ς',
+		'a': 'A', 'z': 'Z', 'A': 'A', '`': '`', '{': '{', '0': '0', 'ä': 'Ä', 'ÿ': 'Ÿ', 'ß': 'ß', 'µ': 'µ', 'ı': 'ı',
+		'ſ': 'ſ', 'ж': 'Ж', 'σ': 'Σ', 'ς': 'ς',
 		0xD800: 0xD800, 0xFFFF: 0xFFFF,
 	} {
 		if got := upcase(c); got != want {
@@ -74,7 +76,8 @@ func TestWantedName(t *testing.T) {
 
 func TestQuote(t *testing.T) {
 	for s, want := range map[string]string{
-		`A\B`: `"A\B"`, "Größe": `"Größe"`, "a\x00b": `"a\x00b"`, "a\nb": `"a\nb"`, "\x1b[31m": `"\x1b[31m"`, "a\u202eb": `"a\u202eb"`,
+		`A\B`: `"A\B"`, "Größe": `"Größe"`, "a\x00b": `"a\x00b"`, "a\nb": `"a\nb"`, "\x1b[31m": `"\x1b[31m"`,
+		"a\u202eb": `"a\u202eb"`,
 	} {
 		if got := quote(s); got != want {
 			t.Errorf("quote(%q) = %s, want %s", s, got, want)
@@ -88,7 +91,8 @@ func TestDecode(t *testing.T) {
 			t.Errorf("compressed % x: %q, want %q", raw, got, want)
 		}
 	}
-	for raw, want := range map[string]string{"a\x00b\x00": "ab", "a\x00b": "a", "\x3d\xd8\x42\xde": "🙂", "\x3d\xd8": "\ufffd"} {
+	for raw, want := range map[string]string{"a\x00b\x00": "ab", "a\x00b": "a", "\x3d\xd8\x42\xde": "🙂",
+		"\x3d\xd8": "\ufffd"} {
 		if got := (rawName{[]byte(raw), false}).String(); got != want {
 			t.Errorf("UTF-16 % x: %q, want %q", raw, got, want)
 		}

@@ -79,7 +79,8 @@ func TestDamagedPol(t *testing.T) {
 
 // Real policy files are read to the end: written again, they are the same files.
 func TestCorpusPol(t *testing.T) {
-	for file, want := range map[string]int{"pol/goldstar611__registry.pol/Registry.pol": 20, "pol/hubertITSM__passwordRules/Registry.pol": 8} {
+	for file, want := range map[string]int{"pol/goldstar611__registry.pol/Registry.pol": 20,
+		"pol/hubertITSM__passwordRules/Registry.pol": 8} {
 		data := testenv.CorpusFile(t, file)
 		got, err := ParsePol(data)
 		if err != nil || len(got) != want || !bytes.Equal(pol(got...), data) {

@@ -18,9 +18,11 @@ import (
 // stage returns a hive after its n-th write: the value "n" says which one it was, and each write added a key that
 // makes the hive larger.
 func stage(n int) []byte {
-	root := hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "n", Type: uint32(QWord), Data: le.AppendUint64(nil, uint64(n))}}}
+	root := hivetest.Key{Name: "ROOT",
+		Values: []hivetest.Value{{Name: "n", Type: uint32(QWord), Data: le.AppendUint64(nil, uint64(n))}}}
 	for i := range n + 1 {
-		root.Subkeys = append(root.Subkeys, hivetest.Key{Name: fmt.Sprint("write", i), Values: []hivetest.Value{{Name: "v", Type: 3, Data: noise(6000 + i)}}})
+		root.Subkeys = append(root.Subkeys,
+			hivetest.Key{Name: fmt.Sprint("write", i), Values: []hivetest.Value{{Name: "v", Type: 3, Data: noise(6000 + i)}}})
 	}
 	return hivetest.Build(root, hivetest.Options{FileName: `\SystemRoot\System32\Config\TEST`})
 }
@@ -110,52 +112,92 @@ func TestRecoveryNewFormat(t *testing.T) {
 	}{
 		{"one log", dirty(0), [][]byte{newLog(2, 0, 1)}, Recovered, 1, "LOG1 2-2", nil},
 		{"one log, three entries", dirty(0), [][]byte{newLog(2, 0, 3)}, Recovered, 3, "LOG1 2-4", nil},
-		{"one write in three entries", dirty(0), [][]byte{hivetest.NewFormatLog(stage(0), stage(1), hivetest.LogOptions{First: 2, Entries: 3, PageSize: 512})}, Recovered, 1, "LOG1 2-4", nil},
+		{"one write in three entries", dirty(0),
+			[][]byte{hivetest.NewFormatLog(stage(0), stage(1), hivetest.LogOptions{First: 2, Entries: 3, PageSize: 512})},
+			Recovered, 1, "LOG1 2-4", nil},
 		{"two logs", dirty(0), [][]byte{newLog(2, 0, 1), newLog(3, 1, 3)}, Recovered, 3, "LOG1 2-2 LOG2 3-4", nil},
-		{"two logs, the second first", dirty(0), [][]byte{newLog(3, 1, 3), newLog(2, 0, 1)}, Recovered, 3, "LOG2 2-2 LOG1 3-4", nil},
-		{"pages already written", dirty(2), [][]byte{newLog(2, 0, 1), newLog(3, 1, 2)}, Recovered, 2, "LOG1 2-2 LOG2 3-3", nil},
+		{"two logs, the second first", dirty(0), [][]byte{newLog(3, 1, 3), newLog(2, 0, 1)}, Recovered, 3,
+			"LOG2 2-2 LOG1 3-4", nil},
+		{"pages already written", dirty(2), [][]byte{newLog(2, 0, 1), newLog(3, 1, 2)}, Recovered, 2, "LOG1 2-2 LOG2 3-3",
+			nil},
 		{"log starts above the hive", dirty(0), [][]byte{newLog(30, 0, 1)}, Recovered, 1, "LOG1 30-30", nil},
-		{"an empty second log", dirty(0), [][]byte{newLog(2, 0, 1), nil}, Recovered, 1, "LOG1 2-2", []string{"not applied: LOG2", "empty"}},
-		{"a second log of zeros", dirty(0), [][]byte{newLog(2, 0, 1), make([]byte, 8192)}, Recovered, 1, "LOG1 2-2", []string{"not applied: LOG2", "zeros"}},
-		{"a second log with a base block only", dirty(0), [][]byte{newLog(2, 0, 1), newLog(3, 1, 2)[:512]}, Recovered, 1, "LOG1 2-2", []string{"not applied: LOG2", "no entry 3"}},
-		{"older entries behind", dirty(0), [][]byte{append(newLog(2, 0, 1), newLog(1, 0, 2)[512:]...)}, Recovered, 1, "LOG1 2-2", nil},
-		{"a number left out", dirty(0), [][]byte{append(newLog(2, 0, 1), newLog(4, 1, 2)[512:]...)}, Recovered, 1, "LOG1 2-2", nil},
+		{"an empty second log", dirty(0), [][]byte{newLog(2, 0, 1), nil}, Recovered, 1, "LOG1 2-2",
+			[]string{"not applied: LOG2", "empty"}},
+		{"a second log of zeros", dirty(0), [][]byte{newLog(2, 0, 1), make([]byte, 8192)}, Recovered, 1, "LOG1 2-2",
+			[]string{"not applied: LOG2", "zeros"}},
+		{"a second log with a base block only", dirty(0), [][]byte{newLog(2, 0, 1), newLog(3, 1, 2)[:512]}, Recovered, 1,
+			"LOG1 2-2", []string{"not applied: LOG2", "no entry 3"}},
+		{"older entries behind", dirty(0), [][]byte{append(newLog(2, 0, 1), newLog(1, 0, 2)[512:]...)}, Recovered, 1,
+			"LOG1 2-2", nil},
+		{"a number left out", dirty(0), [][]byte{append(newLog(2, 0, 1), newLog(4, 1, 2)[512:]...)}, Recovered, 1, "LOG1 2-2",
+			nil},
 		{"zeros behind", dirty(0), [][]byte{append(newLog(2, 0, 1), make([]byte, 4096)...)}, Recovered, 1, "LOG1 2-2", nil},
-		{"a smaller hive", dirty(2), [][]byte{hivetest.NewFormatLog(stage(2), stage(1), hivetest.LogOptions{First: 2})}, Recovered, 1, "LOG1 2-2", nil},
+		{"a smaller hive", dirty(2), [][]byte{hivetest.NewFormatLog(stage(2), stage(1), hivetest.LogOptions{First: 2})},
+			Recovered, 1, "LOG1 2-2", nil},
 
-		{"a gap between the logs", dirty(0), [][]byte{newLog(2, 0, 1), newLog(4, 1, 2)}, Recovered, 1, "LOG1 2-2", []string{"not applied: LOG2", "starts at 4", "the next entry is 3"}},
-		{"logs that overlap", dirty(0), [][]byte{newLog(2, 0, 2), newLog(3, 1, 2)}, Recovered, 2, "LOG1 2-3", []string{"not applied: LOG2", "the next entry is 4"}},
-		{"two logs alike", dirty(0), [][]byte{newLog(2, 0, 1), newLog(2, 0, 1)}, Recovered, 1, "LOG1 2-2", []string{"not applied: LOG2"}},
-		{"last entry torn", dirty(0), [][]byte{torn(newLog(2, 0, 2), 1)}, Recovered, 1, "LOG1 2-2", []string{"LOG1: entry 3 is torn: the log ends 1 bytes"}},
+		{"a gap between the logs", dirty(0), [][]byte{newLog(2, 0, 1), newLog(4, 1, 2)}, Recovered, 1, "LOG1 2-2",
+			[]string{"not applied: LOG2", "starts at 4", "the next entry is 3"}},
+		{"logs that overlap", dirty(0), [][]byte{newLog(2, 0, 2), newLog(3, 1, 2)}, Recovered, 2, "LOG1 2-3",
+			[]string{"not applied: LOG2", "the next entry is 4"}},
+		{"two logs alike", dirty(0), [][]byte{newLog(2, 0, 1), newLog(2, 0, 1)}, Recovered, 1, "LOG1 2-2",
+			[]string{"not applied: LOG2"}},
+		{"last entry torn", dirty(0), [][]byte{torn(newLog(2, 0, 2), 1)}, Recovered, 1, "LOG1 2-2",
+			[]string{"LOG1: entry 3 is torn: the log ends 1 bytes"}},
 		{"header of the last entry torn", dirty(0), [][]byte{newLog(2, 0, 2)[:entry+39]}, Recovered, 1, "LOG1 2-2", nil},
-		{"data of the last entry", dirty(0), [][]byte{flipped(newLog(2, 0, 2), entry+4000)}, Recovered, 1, "LOG1 2-2", []string{"entry 3 is torn: its pages do not fit"}},
-		{"header of the last entry", dirty(0), [][]byte{flipped(newLog(2, 0, 2), entry+20)}, Recovered, 1, "LOG1 2-2", []string{"entry 3 is torn: its header does not fit"}},
-		{"torn log and the one behind it", dirty(0), [][]byte{torn(newLog(2, 0, 2), 1), newLog(4, 2, 3)}, Recovered, 1, "LOG1 2-2", []string{"entry 3 is torn", "not applied: LOG2", "the next entry is 3"}},
+		{"data of the last entry", dirty(0), [][]byte{flipped(newLog(2, 0, 2), entry+4000)}, Recovered, 1, "LOG1 2-2",
+			[]string{"entry 3 is torn: its pages do not fit"}},
+		{"header of the last entry", dirty(0), [][]byte{flipped(newLog(2, 0, 2), entry+20)}, Recovered, 1, "LOG1 2-2",
+			[]string{"entry 3 is torn: its header does not fit"}},
+		{"torn log and the one behind it", dirty(0), [][]byte{torn(newLog(2, 0, 2), 1), newLog(4, 2, 3)}, Recovered, 1,
+			"LOG1 2-2", []string{"entry 3 is torn", "not applied: LOG2", "the next entry is 3"}},
 
-		{"only entry torn", dirty(0), [][]byte{torn(newLog(2, 0, 1), 1)}, Dirty, 0, "", []string{"sequence numbers 3 and 2", "LOG1", "no entry 2", "torn"}},
-		{"wrong hash in the first entry", dirty(0), [][]byte{hivetest.NewFormatLog(stage(0), stage(1), hivetest.LogOptions{First: 2, Entries: 2, BadHash: 1})}, Dirty, 0, "", []string{"entry 2 is torn"}},
-		{"first log torn, second intact", dirty(0), [][]byte{torn(newLog(2, 0, 1), 1), newLog(3, 1, 2)}, Dirty, 0, "", []string{"LOG2", "the next entry is 2"}},
+		{"only entry torn", dirty(0), [][]byte{torn(newLog(2, 0, 1), 1)}, Dirty, 0, "",
+			[]string{"sequence numbers 3 and 2", "LOG1", "no entry 2", "torn"}},
+		{"wrong hash in the first entry", dirty(0),
+			[][]byte{hivetest.NewFormatLog(stage(0), stage(1), hivetest.LogOptions{First: 2, Entries: 2, BadHash: 1})}, Dirty, 0,
+			"", []string{"entry 2 is torn"}},
+		{"first log torn, second intact", dirty(0), [][]byte{torn(newLog(2, 0, 1), 1), newLog(3, 1, 2)}, Dirty, 0, "",
+			[]string{"LOG2", "the next entry is 2"}},
 		{"no logs", dirty(0), nil, Dirty, 0, "", []string{"no transaction log"}},
-		{"empty logs", dirty(0), [][]byte{nil, nil}, Dirty, 0, "", []string{"LOG1: the log is not in use: it is empty; LOG2"}},
-		{"too old", dirty(0), [][]byte{newLog(1, 0, 2)}, Dirty, 0, "", []string{"LOG1: too old: it starts at 1, the hive is at 2"}},
-		{"one too old", dirty(1), [][]byte{newLog(1, 0, 1), newLog(2, 1, 2)}, Recovered, 2, "LOG2 2-2", []string{"LOG1: too old"}},
-		{"base block of the log", dirty(0), [][]byte{hivetest.NewFormatLog(stage(0), stage(1), hivetest.LogOptions{First: 2, BadBlock: true})}, Dirty, 0, "", []string{"LOG1", "checksum"}},
-		{"base block of the first log", dirty(1), [][]byte{flipped(newLog(2, 0, 1), 100), newLog(3, 1, 2)}, Dirty, 2, "LOG2 3-3", []string{"LOG1", "checksum"}},
-		{"base block of the first log zeroed", dirty(1), [][]byte{append(make([]byte, 512), newLog(2, 0, 1)[512:]...), newLog(3, 1, 2)}, Dirty, 2, "LOG2 3-3", []string{"LOG1", "regf"}},
-		{"file type of the log", dirty(0), [][]byte{patchBlock(newLog(2, 0, 1), func(b []byte) { b[28] = 0 })}, Dirty, 0, "", []string{"LOG1", "file type 0"}},
-		{"log of another name", dirty(0), [][]byte{renamed(newLog(2, 0, 1), `\System32\Config\OTHER`)}, Dirty, 0, "", []string{"LOG1", `another hive, "OTHER" instead of "TEST"`}},
-		{"log of the same name elsewhere", dirty(0), [][]byte{renamed(newLog(2, 0, 1), `\??\C:\Users\test`)}, Recovered, 1, "LOG1 2-2", nil},
-		{"log of another resource manager", manager(dirty(0), 1), [][]byte{manager(newLog(2, 0, 1), 2)}, Dirty, 0, "", []string{"LOG1", "another hive, of resource manager"}},
-		{"log of a hive without resource manager", manager(dirty(0), 1), [][]byte{newLog(2, 0, 1)}, Recovered, 1, "LOG1 2-2", nil},
+		{"empty logs", dirty(0), [][]byte{nil, nil}, Dirty, 0, "",
+			[]string{"LOG1: the log is not in use: it is empty; LOG2"}},
+		{"too old", dirty(0), [][]byte{newLog(1, 0, 2)}, Dirty, 0, "",
+			[]string{"LOG1: too old: it starts at 1, the hive is at 2"}},
+		{"one too old", dirty(1), [][]byte{newLog(1, 0, 1), newLog(2, 1, 2)}, Recovered, 2, "LOG2 2-2",
+			[]string{"LOG1: too old"}},
+		{"base block of the log", dirty(0),
+			[][]byte{hivetest.NewFormatLog(stage(0), stage(1), hivetest.LogOptions{First: 2, BadBlock: true})}, Dirty, 0, "",
+			[]string{"LOG1", "checksum"}},
+		{"base block of the first log", dirty(1), [][]byte{flipped(newLog(2, 0, 1), 100), newLog(3, 1, 2)}, Dirty, 2,
+			"LOG2 3-3", []string{"LOG1", "checksum"}},
+		{"base block of the first log zeroed", dirty(1),
+			[][]byte{append(make([]byte, 512), newLog(2, 0, 1)[512:]...), newLog(3, 1, 2)}, Dirty, 2, "LOG2 3-3",
+			[]string{"LOG1", "regf"}},
+		{"file type of the log", dirty(0), [][]byte{patchBlock(newLog(2, 0, 1), func(b []byte) { b[28] = 0 })}, Dirty, 0, "",
+			[]string{"LOG1", "file type 0"}},
+		{"log of another name", dirty(0), [][]byte{renamed(newLog(2, 0, 1), `\System32\Config\OTHER`)}, Dirty, 0, "",
+			[]string{"LOG1", `another hive, "OTHER" instead of "TEST"`}},
+		{"log of the same name elsewhere", dirty(0), [][]byte{renamed(newLog(2, 0, 1), `\??\C:\Users\test`)}, Recovered, 1,
+			"LOG1 2-2", nil},
+		{"log of another resource manager", manager(dirty(0), 1), [][]byte{manager(newLog(2, 0, 1), 2)}, Dirty, 0, "",
+			[]string{"LOG1", "another hive, of resource manager"}},
+		{"log of a hive without resource manager", manager(dirty(0), 1), [][]byte{newLog(2, 0, 1)}, Recovered, 1, "LOG1 2-2",
+			nil},
 
-		{"numbers wrap around", hivetest.Dirty(stage(0), 0, 0xFFFFFFFF), [][]byte{newLog(0xFFFFFFFF, 0, 2), newLog(1, 2, 3)}, Recovered, 3, "LOG1 4294967295-0 LOG2 1-1", nil},
-		{"numbers wrap around, the second first", hivetest.Dirty(stage(0), 0xFFFFFFFF, 0xFFFFFFFE), [][]byte{newLog(0, 2, 3), newLog(0xFFFFFFFE, 0, 2)}, Recovered, 3, "LOG2 4294967294-4294967295 LOG1 0-0", nil},
-		{"too old around the wrap", hivetest.Dirty(stage(0), 2, 1), [][]byte{newLog(0xFFFFFFFF, 0, 1)}, Dirty, 0, "", []string{"too old"}},
+		{"numbers wrap around", hivetest.Dirty(stage(0), 0, 0xFFFFFFFF), [][]byte{newLog(0xFFFFFFFF, 0, 2), newLog(1, 2, 3)},
+			Recovered, 3, "LOG1 4294967295-0 LOG2 1-1", nil},
+		{"numbers wrap around, the second first", hivetest.Dirty(stage(0), 0xFFFFFFFF, 0xFFFFFFFE),
+			[][]byte{newLog(0, 2, 3), newLog(0xFFFFFFFE, 0, 2)}, Recovered, 3, "LOG2 4294967294-4294967295 LOG1 0-0", nil},
+		{"too old around the wrap", hivetest.Dirty(stage(0), 2, 1), [][]byte{newLog(0xFFFFFFFF, 0, 1)}, Dirty, 0, "",
+			[]string{"too old"}},
 
 		{"bad base block", hivetest.BreakBaseBlock(dirty(0)), [][]byte{newLog(2, 0, 2)}, Recovered, 2, "LOG1 2-3", nil},
-		{"zeroed base block", append(make([]byte, 4096), dirty(0)[4096:]...), [][]byte{newLog(2, 0, 2)}, Recovered, 2, "LOG1 2-3", nil},
-		{"bad base block, two logs", hivetest.BreakBaseBlock(dirty(1)), [][]byte{newLog(2, 0, 1), newLog(3, 1, 2)}, Recovered, 2, "LOG2 3-3", []string{"not applied: LOG1", "no base block"}},
-		{"bad base block, two logs around the wrap", hivetest.BreakBaseBlock(dirty(1)), [][]byte{newLog(0, 1, 2), newLog(0xFFFFFFFF, 0, 1)}, Recovered, 2, "LOG1 0-0", []string{"not applied: LOG2"}},
+		{"zeroed base block", append(make([]byte, 4096), dirty(0)[4096:]...), [][]byte{newLog(2, 0, 2)}, Recovered, 2,
+			"LOG1 2-3", nil},
+		{"bad base block, two logs", hivetest.BreakBaseBlock(dirty(1)), [][]byte{newLog(2, 0, 1), newLog(3, 1, 2)}, Recovered,
+			2, "LOG2 3-3", []string{"not applied: LOG1", "no base block"}},
+		{"bad base block, two logs around the wrap", hivetest.BreakBaseBlock(dirty(1)),
+			[][]byte{newLog(0, 1, 2), newLog(0xFFFFFFFF, 0, 1)}, Recovered, 2, "LOG1 0-0", []string{"not applied: LOG2"}},
 		{"clean", stage(1), [][]byte{newLog(1, 1, 2)}, Clean, 1, "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -232,27 +274,40 @@ func TestRecoveryOldFormat(t *testing.T) {
 		{"one log", dirty(0), [][]byte{log(0, 1, plain)}, Recovered, 1, "LOG1 5-5", nil},
 		{"by sectors", dirty(0), [][]byte{log(0, 1, hivetest.LogOptions{PageSize: 512})}, Recovered, 1, "LOG1 5-5", nil},
 		{"several bins", dirty(0), [][]byte{log(0, 3, plain)}, Recovered, 3, "LOG1 5-5", nil},
-		{"file type 2", dirty(0), [][]byte{patchBlock(log(0, 1, plain), func(b []byte) { b[28] = 2 })}, Recovered, 1, "LOG1 5-5", nil},
-		{"the second log fits", dirty(0), [][]byte{patchBlock(log(0, 2, plain), later), log(0, 1, plain)}, Recovered, 1, "LOG2 5-5", []string{"not applied: LOG1", "another write"}},
-		{"both logs fit", dirty(0), [][]byte{log(0, 1, plain), log(0, 1, plain)}, Recovered, 1, "LOG1 5-5", []string{"not applied: LOG2", "another log"}},
-		{"the first is torn", dirty(0), [][]byte{torn(log(0, 1, plain), 1), log(0, 1, plain)}, Recovered, 1, "LOG2 5-5", []string{"not applied: LOG1", "dirty sectors are there"}},
-		{"behind the end is nothing of it", dirty(0), [][]byte{append(log(0, 1, plain), noise(4096)...)}, Recovered, 1, "LOG1 5-5", nil},
-		{"beside one of the new format", hivetest.Dirty(stage(0), 5, 4), [][]byte{log(0, 2, plain), newLog(4, 0, 1)}, Recovered, 1, "LOG2 4-4", []string{"not applied: LOG1", "old format"}},
+		{"file type 2", dirty(0), [][]byte{patchBlock(log(0, 1, plain), func(b []byte) { b[28] = 2 })}, Recovered, 1,
+			"LOG1 5-5", nil},
+		{"the second log fits", dirty(0), [][]byte{patchBlock(log(0, 2, plain), later), log(0, 1, plain)}, Recovered, 1,
+			"LOG2 5-5", []string{"not applied: LOG1", "another write"}},
+		{"both logs fit", dirty(0), [][]byte{log(0, 1, plain), log(0, 1, plain)}, Recovered, 1, "LOG1 5-5",
+			[]string{"not applied: LOG2", "another log"}},
+		{"the first is torn", dirty(0), [][]byte{torn(log(0, 1, plain), 1), log(0, 1, plain)}, Recovered, 1, "LOG2 5-5",
+			[]string{"not applied: LOG1", "dirty sectors are there"}},
+		{"behind the end is nothing of it", dirty(0), [][]byte{append(log(0, 1, plain), noise(4096)...)}, Recovered, 1,
+			"LOG1 5-5", nil},
+		{"beside one of the new format", hivetest.Dirty(stage(0), 5, 4), [][]byte{log(0, 2, plain), newLog(4, 0, 1)},
+			Recovered, 1, "LOG2 4-4", []string{"not applied: LOG1", "old format"}},
 		{"a smaller hive", dirty(2), [][]byte{log(2, 1, plain)}, Recovered, 1, "LOG1 5-5", nil},
 
-		{"last-written time", dirty(0), [][]byte{patchBlock(log(0, 1, plain), later)}, Dirty, 0, "", []string{"LOG1", "another write"}},
-		{"not finished", dirty(0), [][]byte{patchBlock(log(0, 1, plain), func(b []byte) { b[8]-- })}, Dirty, 0, "", []string{"LOG1", "not written completely", "5 and 4"}},
-		{"base block of the log", dirty(0), [][]byte{log(0, 1, hivetest.LogOptions{BadBlock: true})}, Dirty, 0, "", []string{"LOG1", "checksum"}},
+		{"last-written time", dirty(0), [][]byte{patchBlock(log(0, 1, plain), later)}, Dirty, 0, "",
+			[]string{"LOG1", "another write"}},
+		{"not finished", dirty(0), [][]byte{patchBlock(log(0, 1, plain), func(b []byte) { b[8]-- })}, Dirty, 0, "",
+			[]string{"LOG1", "not written completely", "5 and 4"}},
+		{"base block of the log", dirty(0), [][]byte{log(0, 1, hivetest.LogOptions{BadBlock: true})}, Dirty, 0, "",
+			[]string{"LOG1", "checksum"}},
 		{"torn", dirty(0), [][]byte{torn(log(0, 1, plain), 1)}, Dirty, 0, "", []string{"LOG1", "dirty sectors are there"}},
 		{"torn in the vector", dirty(0), [][]byte{log(0, 1, plain)[:514]}, Dirty, 0, "", []string{"LOG1", "bytes short"}},
 		{"no vector", dirty(0), [][]byte{log(0, 1, plain)[:512]}, Dirty, 0, "", []string{"LOG1", "bytes short"}},
-		{"signature of the vector", dirty(0), [][]byte{flipped(log(0, 1, plain), 512)}, Dirty, 0, "", []string{"LOG1", "no dirty vector"}},
+		{"signature of the vector", dirty(0), [][]byte{flipped(log(0, 1, plain), 512)}, Dirty, 0, "",
+			[]string{"LOG1", "no dirty vector"}},
 		{"nothing dirty", dirty(0), [][]byte{log(0, 0, plain)}, Dirty, 0, "", []string{"LOG1", "no dirty sectors"}},
-		{"first bin's signature", dirty(0), [][]byte{flipped(log(0, 1, plain), pages(log(0, 1, plain)))}, Dirty, 0, "", []string{"LOG1", "recovery ends here", "0x1000"}},
-		{"first bin's offset", dirty(0), [][]byte{flipped(log(0, 1, plain), pages(log(0, 1, plain))+5)}, Dirty, 0, "", []string{"LOG1", "recovery ends here", "0x1000"}},
+		{"first bin's signature", dirty(0), [][]byte{flipped(log(0, 1, plain), pages(log(0, 1, plain)))}, Dirty, 0, "",
+			[]string{"LOG1", "recovery ends here", "0x1000"}},
+		{"first bin's offset", dirty(0), [][]byte{flipped(log(0, 1, plain), pages(log(0, 1, plain))+5)}, Dirty, 0, "",
+			[]string{"LOG1", "recovery ends here", "0x1000"}},
 
 		{"bad base block", hivetest.BreakBaseBlock(dirty(0)), [][]byte{log(0, 1, plain)}, Recovered, 1, "LOG1 5-5", nil},
-		{"bad base block, time not the first bin's", flipped(dirty(0), 508), [][]byte{patchBlock(log(0, 1, plain), later)}, Dirty, 0, "", []string{"another write"}},
+		{"bad base block, time not the first bin's", flipped(dirty(0), 508), [][]byte{patchBlock(log(0, 1, plain), later)},
+			Dirty, 0, "", []string{"another write"}},
 		{"clean", stage(0), [][]byte{log(0, 1, plain)}, Clean, 0, "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -282,14 +337,16 @@ func TestRecoveryOldFormatEndsAtABadBin(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := h.Recovery()
-	if r.State != Dirty || !errors.Is(r.Err, ErrDirty) || r.Pages == 0 || r.Applied != nil || !strings.Contains(r.Err.Error(), "LOG1") {
+	if r.State != Dirty || !errors.Is(r.Err, ErrDirty) || r.Pages == 0 || r.Applied != nil ||
+		!strings.Contains(r.Err.Error(), "LOG1") {
 		t.Errorf("%+v", r)
 	}
 }
 
 func TestNoRecovery(t *testing.T) {
 	o := Options{Logs: []Log{logOf("LOG1", newLog(2, 0, 1))}, NoRecovery: true}
-	for name, hive := range map[string][]byte{"sequence numbers": hivetest.Dirty(stage(0), 3, 2), "checksum": flipped(stage(0), 300)} {
+	for name, hive := range map[string][]byte{"sequence numbers": hivetest.Dirty(stage(0), 3, 2),
+		"checksum": flipped(stage(0), 300)} {
 		h, err := openBytes(hive, o)
 		if err != nil {
 			t.Fatal(err)
@@ -313,14 +370,17 @@ func TestRecoveredValues(t *testing.T) {
 	for i := range 10 {
 		before.Values = append(before.Values, hivetest.Value{Name: fmt.Sprint("v", i), Type: 3, Data: noise(3000)})
 	}
-	before.Values = append(before.Values, hivetest.Value{Name: "inline", Type: 4, Data: []byte{1, 0, 0, 0}}, hivetest.Value{Name: "big", Type: 3, Data: noise(60000)})
+	before.Values = append(before.Values, hivetest.Value{Name: "inline", Type: 4, Data: []byte{1, 0, 0, 0}},
+		hivetest.Value{Name: "big", Type: 3, Data: noise(60000)})
 	after := before
 	after.Values = slices.Clone(before.Values)
 	after.Values[3].Data = append(noise(2999), 1)
 	after.Values[10].Data = []byte{2, 0, 0, 0}
 	after.Values[11].Data = append(noise(59999), 1)
-	log := hivetest.NewFormatLog(hivetest.Build(before, hivetest.Options{}), hivetest.Build(after, hivetest.Options{}), hivetest.LogOptions{First: 2, PageSize: 512})
-	h, err := openBytes(hivetest.Dirty(hivetest.Build(before, hivetest.Options{}), 3, 2), Options{Logs: []Log{logOf("LOG1", log)}})
+	log := hivetest.NewFormatLog(hivetest.Build(before, hivetest.Options{}), hivetest.Build(after, hivetest.Options{}),
+		hivetest.LogOptions{First: 2, PageSize: 512})
+	h, err := openBytes(hivetest.Dirty(hivetest.Build(before, hivetest.Options{}), 3, 2),
+		Options{Logs: []Log{logOf("LOG1", log)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,7 +415,8 @@ func TestMerge(t *testing.T) {
 		offset uint32
 		n      int
 		want   bool
-	}{{0, 4, true}, {1016, 4, true}, {1020, 100, true}, {1024, 100, false}, {4000, 91, false}, {4000, 93, true}, {8696, 4, true}, {8704, 4, false}} {
+	}{{0, 4, true}, {1016, 4, true}, {1020, 100, true}, {1024, 100, false}, {4000, 91, false}, {4000, 93, true},
+		{8696, 4, true}, {8704, 4, false}} {
 		if got := h.recovered(tt.offset, tt.n); got != tt.want {
 			t.Errorf("recovered(%d, %d) = %v", tt.offset, tt.n, got)
 		}
@@ -381,7 +442,8 @@ func TestUnreadableLogs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := h.Recovery(); r.State != Dirty || !errors.Is(r.Err, ErrDirty) || !errors.Is(r.Err, tt.want) || stageOf(t, h) != tt.n {
+		if r := h.Recovery(); r.State != Dirty || !errors.Is(r.Err, ErrDirty) || !errors.Is(r.Err, tt.want) ||
+			stageOf(t, h) != tt.n {
 			t.Errorf("%s: %+v", tt.name, r)
 		}
 	}

@@ -74,7 +74,8 @@ func compare(t *testing.T, ours *Key, theirs *regparser.CM_KEY_NODE) (agree int)
 				got = got[:len(data)]
 			}
 			if other[i].ValueName() != string(v.name().bytes) || other[i].Type() != uint32(v.Type()) || !bytes.Equal(got, data) {
-				t.Errorf("%s: value %q: regparser has %q, type %d, %d bytes; we have type %d, %d bytes", ours.Path(), v.Name(), other[i].ValueName(), other[i].Type(), len(got), v.Type(), len(data))
+				t.Errorf("%s: value %q: regparser has %q, type %d, %d bytes; we have type %d, %d bytes", ours.Path(), v.Name(),
+					other[i].ValueName(), other[i].Type(), len(got), v.Type(), len(data))
 				continue
 			}
 			agree++
@@ -100,10 +101,11 @@ func compare(t *testing.T, ours *Key, theirs *regparser.CM_KEY_NODE) (agree int)
 // is not shown: regparser then fills the stack, which ends the process.)
 func TestRegparserDiffers(t *testing.T) {
 	db := append([]byte("db"), noise(50)...)
-	p := build(t, hivetest.Key{Name: "ROOT", Class: "class", Subkeys: []hivetest.Key{{Name: "Größe"}, {Name: "日本"}}, Values: []hivetest.Value{
-		{Name: "db", Type: 3, Data: db}, {Name: "two", Type: 3, Data: []byte{1, 2}}, {Name: "名", Type: 1, Data: wide("x")},
-		{Name: "list", Type: 7, Data: wide("a\x00\x00b\x00\x00")}, dword("dword", 7),
-	}}, hivetest.Options{})
+	p := build(t, hivetest.Key{Name: "ROOT", Class: "class", Subkeys: []hivetest.Key{{Name: "Größe"}, {Name: "日本"}},
+		Values: []hivetest.Value{
+			{Name: "db", Type: 3, Data: db}, {Name: "two", Type: 3, Data: []byte{1, 2}}, {Name: "名", Type: 1, Data: wide("x")},
+			{Name: "list", Type: 7, Data: wide("a\x00\x00b\x00\x00")}, dword("dword", 7),
+		}}, hivetest.Options{})
 	theirs := func() *regparser.CM_KEY_NODE {
 		r, err := regparser.NewRegistry(bytes.NewReader(p.data))
 		if err != nil {

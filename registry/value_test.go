@@ -63,7 +63,8 @@ func TestDataLengths(t *testing.T) {
 
 func TestDamagedValues(t *testing.T) {
 	root := hivetest.Key{Name: "ROOT", Values: []hivetest.Value{
-		{Name: "inline", Type: 4, Data: []byte{1, 2, 3, 4}}, {Name: "cell", Type: 3, Data: noise(100)}, {Name: "big", Type: 3, Data: noise(40000)}, {Name: "spare", Type: 3, Data: noise(100)},
+		{Name: "inline", Type: 4, Data: []byte{1, 2, 3, 4}}, {Name: "cell", Type: 3, Data: noise(100)},
+		{Name: "big", Type: 3, Data: noise(40000)}, {Name: "spare", Type: 3, Data: noise(100)},
 	}}
 	record := func(p patched, name string) []byte { return p.cell(p.value("", name).offset) }
 	db := func(p patched) []byte { return p.cell(p.value("", "big").dataOffset()) }
@@ -77,16 +78,20 @@ func TestDamagedValues(t *testing.T) {
 		{"inline of 5 bytes", func(p patched) { record(p, "inline")[4] = 5 }, "inline", "room for 4"},
 		{"inline of 2 GiB", func(p patched) { le.PutUint32(record(p, "inline")[4:], noOffset) }, "inline", "room for 4"},
 		{"size over the cell", func(p patched) { record(p, "cell")[4] = 110 }, "cell", "110 bytes of data in a cell of"},
-		{"size over the hive", func(p patched) { le.PutUint32(record(p, "cell")[4:], 1<<30) }, "cell", "more than the hive has"},
-		{"size for big data", func(p patched) { le.PutUint32(record(p, "cell")[4:], 16345) }, "cell", "not a big data record"},
+		{"size over the hive", func(p patched) { le.PutUint32(record(p, "cell")[4:], 1<<30) }, "cell",
+			"more than the hive has"},
+		{"size for big data", func(p patched) { le.PutUint32(record(p, "cell")[4:], 16345) }, "cell",
+			"not a big data record"},
 		{"cell nowhere", func(p patched) { le.PutUint32(record(p, "cell")[8:], noOffset) }, "cell", "no cell"},
 		{"cell not allocated", func(p patched) { negate(p.size(p.value("", "cell").dataOffset())) }, "cell", "not allocated"},
 		{"big data without signature", func(p patched) { db(p)[0] = 0 }, "big", "not a big data record of 3 segments"},
 		{"big data with too many segments", func(p patched) { db(p)[2] = 4 }, "big", "not a big data record of 3 segments"},
 		{"big data with too few segments", func(p patched) { db(p)[2] = 2 }, "big", "not a big data record of 3 segments"},
 		{"big data whose list is nowhere", func(p patched) { le.PutUint32(db(p)[4:], noOffset) }, "big", "no cell"},
-		{"big data whose list is short", func(p patched) { copy(db(p)[4:8], p.spareCell(4)) }, "big", "3 segments in a list for"},
-		{"big data with a short segment", func(p patched) { copy(segments(p)[4:8], p.spareCell(100)) }, "big", "16344 bytes of data in a cell of"},
+		{"big data whose list is short", func(p patched) { copy(db(p)[4:8], p.spareCell(4)) }, "big",
+			"3 segments in a list for"},
+		{"big data with a short segment", func(p patched) { copy(segments(p)[4:8], p.spareCell(100)) }, "big",
+			"16344 bytes of data in a cell of"},
 		{"big data with a segment nowhere", func(p patched) { le.PutUint32(segments(p)[8:], noOffset) }, "big", "no cell"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -121,7 +126,8 @@ func (p patched) spareCell(n int) []byte {
 }
 
 func TestDamagedValueLists(t *testing.T) {
-	root := hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "a", Type: 1}, {Name: "b", Type: 1}, {Name: "c", Type: 1}}}
+	root := hivetest.Key{Name: "ROOT",
+		Values: []hivetest.Value{{Name: "a", Type: 1}, {Name: "b", Type: 1}, {Name: "c", Type: 1}}}
 	record := func(p patched, name string) []byte { return p.cell(p.value("", name).offset) }
 	for _, tt := range []struct {
 		name   string
@@ -134,7 +140,8 @@ func TestDamagedValueLists(t *testing.T) {
 		{"list nowhere", 5, func(p patched) { le.PutUint32(p.node("")[40:], noOffset) }, "", "no cell"},
 		{"more values than the list has", 5, func(p patched) { le.PutUint32(p.node("")[36:], 9) }, "a b c", "9 values"},
 		{"absurd count", 5, func(p patched) { le.PutUint32(p.node("")[36:], noOffset) }, "a b c", "4294967295 values"},
-		{"element nowhere", 5, func(p patched) { le.PutUint32(p.cell(p.key("").valueListOffset())[4:], noOffset) }, "a c", "no cell"},
+		{"element nowhere", 5, func(p patched) { le.PutUint32(p.cell(p.key("").valueListOffset())[4:], noOffset) }, "a c",
+			"no cell"},
 		{"element twice", 5, func(p patched) {
 			list := p.cell(p.key("").valueListOffset())
 			copy(list[4:8], list[:4])
@@ -250,7 +257,8 @@ func TestTypedData(t *testing.T) {
 		{"long number of 4 bytes", QWord, []byte{1, 2, 3, 4}, u64, ErrType},
 		{"long number that is short", DWord, []byte{1, 2, 3, 4}, u64, ErrType},
 	} {
-		p := build(t, hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "v", Type: uint32(tt.typ), Data: tt.data}}}, hivetest.Options{})
+		p := build(t, hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "v", Type: uint32(tt.typ), Data: tt.data}}},
+			hivetest.Options{})
 		v := p.value("", "v")
 		got, err := tt.get(v)
 		if want, ok := tt.want.(error); ok {
@@ -271,7 +279,8 @@ func u32(v *Value) (any, error)  { return v.Uint32() }
 func u64(v *Value) (any, error)  { return v.Uint64() }
 
 func TestTypeNames(t *testing.T) {
-	for typ, want := range map[Type]string{None: "REG_NONE", SZ: "REG_SZ", DWordBigEndian: "REG_DWORD_BIG_ENDIAN", QWord: "REG_QWORD", 12: "0xc", 0xFFFFFFFF: "0xffffffff"} {
+	for typ, want := range map[Type]string{None: "REG_NONE", SZ: "REG_SZ", DWordBigEndian: "REG_DWORD_BIG_ENDIAN",
+		QWord: "REG_QWORD", 12: "0xc", 0xFFFFFFFF: "0xffffffff"} {
 		if got := typ.String(); got != want {
 			t.Errorf("%d: %s, want %s", uint32(typ), got, want)
 		}

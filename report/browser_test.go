@@ -35,8 +35,10 @@ func startBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(program, "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--user-data-dir="+t.TempDir())
+	c := exec.Command(program, "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-quic",
+		"--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+		"--user-data-dir="+t.TempDir())
 	c.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4 there
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
@@ -121,8 +123,11 @@ func (b *browser) open(file string, width int, look string) {
 	if look == "print" {
 		media, scheme = "print", "light"
 	}
-	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil)
-	b.call("Emulation.setEmulatedMedia", map[string]any{"media": media, "features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	b.call("Emulation.setDeviceMetricsOverride",
+		map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil)
+	b.call("Emulation.setEmulatedMedia",
+		map[string]any{"media": media, "features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}},
+		nil)
 	b.call("Page.navigate", map[string]any{"url": "file://" + file}, nil)
 	b.wait(func(m browserMessage) bool { return m.Method == "Page.loadEventFired" })
 }
@@ -185,6 +190,7 @@ func (b *browser) overflow() string {
 func (b *browser) violations(axe string) []string {
 	b.t.Helper()
 	var found []string
-	b.run(axe+"\n;axe.run(document).then(r => r.violations.map(v => v.impact + \" \" + v.id + \": \" + v.help + \" \" + v.nodes[0].html.slice(0, 100)))", &found)
+	b.run(axe+"\n;axe.run(document).then(r => r.violations.map(v => v.impact + \" \" + v.id + \": \" + v.help + \" \" + "+
+		"v.nodes[0].html.slice(0, 100)))", &found)
 	return found
 }

@@ -24,7 +24,8 @@ func TestCatalogue(t *testing.T) {
 			Reference:   "Tips for Resolving Issues Detected by the Image Checker: Remote Desktop Services must be enabled",
 		},
 	}
-	for name, write := range map[string]CatalogueFormat{"table": CatalogueTable, "txt": Explain, "json": CatalogueJSON, "md": CatalogueMarkdown} {
+	for name, write := range map[string]CatalogueFormat{"table": CatalogueTable, "txt": Explain, "json": CatalogueJSON,
+		"md": CatalogueMarkdown} {
 		var b bytes.Buffer
 		if err := write(&b, rows, Options{}); err != nil {
 			t.Fatal(err)

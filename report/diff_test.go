@@ -21,25 +21,33 @@ import (
 // met is never new knowledge only.
 func TestChange(t *testing.T) {
 	const absent = requirement.Status("")
-	const passed, failed, warning, skipped, unknown = requirement.Passed, requirement.Failed, requirement.Warning, requirement.NotApplicable, requirement.Undetermined
+	const passed, failed, warning, skipped, unknown = requirement.Passed, requirement.Failed, requirement.Warning,
+		requirement.NotApplicable, requirement.Undetermined
 	for _, c := range []struct {
 		old, new requirement.Status
 		want     Change
 		exit     int
 	}{
-		{passed, passed, Same, 0}, {passed, failed, Broke, 1}, {passed, warning, Broke, 1}, {passed, skipped, Changed, 0}, {passed, unknown, Lost, 3}, {passed, absent, Lost, 3},
-		{failed, passed, Fixed, 0}, {failed, failed, Same, 0}, {failed, warning, Changed, 0}, {failed, skipped, Fixed, 0}, {failed, unknown, Lost, 3}, {failed, absent, Lost, 3},
-		{warning, passed, Fixed, 0}, {warning, failed, Broke, 1}, {warning, warning, Same, 0}, {warning, skipped, Fixed, 0}, {warning, unknown, Lost, 3}, {warning, absent, Lost, 3},
-		{skipped, passed, Changed, 0}, {skipped, failed, Broke, 1}, {skipped, warning, Broke, 1}, {skipped, skipped, Same, 0}, {skipped, unknown, Lost, 3}, {skipped, absent, Lost, 3},
-		{unknown, passed, Decided, 0}, {unknown, failed, Broke, 1}, {unknown, warning, Broke, 1}, {unknown, skipped, Decided, 0}, {unknown, unknown, Same, 0}, {unknown, absent, Changed, 0},
-		{absent, passed, Decided, 0}, {absent, failed, Broke, 1}, {absent, warning, Broke, 1}, {absent, skipped, Decided, 0}, {absent, unknown, Changed, 0},
+		{passed, passed, Same, 0}, {passed, failed, Broke, 1}, {passed, warning, Broke, 1}, {passed, skipped, Changed, 0},
+		{passed, unknown, Lost, 3}, {passed, absent, Lost, 3},
+		{failed, passed, Fixed, 0}, {failed, failed, Same, 0}, {failed, warning, Changed, 0}, {failed, skipped, Fixed, 0},
+		{failed, unknown, Lost, 3}, {failed, absent, Lost, 3},
+		{warning, passed, Fixed, 0}, {warning, failed, Broke, 1}, {warning, warning, Same, 0}, {warning, skipped, Fixed, 0},
+		{warning, unknown, Lost, 3}, {warning, absent, Lost, 3},
+		{skipped, passed, Changed, 0}, {skipped, failed, Broke, 1}, {skipped, warning, Broke, 1}, {skipped, skipped, Same, 0},
+		{skipped, unknown, Lost, 3}, {skipped, absent, Lost, 3},
+		{unknown, passed, Decided, 0}, {unknown, failed, Broke, 1}, {unknown, warning, Broke, 1},
+		{unknown, skipped, Decided, 0}, {unknown, unknown, Same, 0}, {unknown, absent, Changed, 0},
+		{absent, passed, Decided, 0}, {absent, failed, Broke, 1}, {absent, warning, Broke, 1}, {absent, skipped, Decided, 0},
+		{absent, unknown, Changed, 0},
 	} {
 		t.Run(fmt.Sprintf("%s to %s", c.old, c.new), func(t *testing.T) {
 			side := func(s requirement.Status) *Saved {
 				if s == absent {
 					return saved("r.json")
 				}
-				return saved("r.json", requirement.Finding{Requirement: requirement.Requirement{ID: "a", Severity: requirement.Required}, Outcome: requirement.Outcome{Status: s, Message: "m"}})
+				return saved("r.json", requirement.Finding{Requirement: requirement.Requirement{ID: "a",
+					Severity: requirement.Required}, Outcome: requirement.Outcome{Status: s, Message: "m"}})
 			}
 			got := Compare(side(c.old), side(c.new))
 			if len(got.Differences) != 1 || got.Differences[0].Change != c.want || exitCode(got.Verdict()) != c.exit {
@@ -52,8 +60,10 @@ func TestChange(t *testing.T) {
 // A waiver of the new report covers what broke and what was lost; what is
 // accepted covers what was lost; and only what is required counts when lost.
 func TestDiffExitCode(t *testing.T) {
-	find := func(severity requirement.Severity, status requirement.Status, edit ...func(*requirement.Finding)) requirement.Finding {
-		f := requirement.Finding{Requirement: requirement.Requirement{ID: "a", Severity: severity}, Outcome: requirement.Outcome{Status: status}}
+	find := func(severity requirement.Severity, status requirement.Status,
+		edit ...func(*requirement.Finding)) requirement.Finding {
+		f := requirement.Finding{Requirement: requirement.Requirement{ID: "a", Severity: severity},
+			Outcome: requirement.Outcome{Status: status}}
 		for _, e := range edit {
 			e(&f)
 		}
@@ -65,13 +75,20 @@ func TestDiffExitCode(t *testing.T) {
 		old, new requirement.Finding
 		exit     int
 	}{
-		"broke, waived":           {find(requirement.Required, requirement.Passed), find(requirement.Required, requirement.Failed, waive), 0},
-		"broke, waived before":    {find(requirement.Required, requirement.Passed, waive), find(requirement.Required, requirement.Failed), 1},
-		"a recommendation broke":  {find(requirement.Recommended, requirement.Passed), find(requirement.Recommended, requirement.Warning), 1},
-		"lost, waived":            {find(requirement.Required, requirement.Passed), find(requirement.Required, requirement.Undetermined, waive), 0},
-		"lost, accepted":          {find(requirement.Required, requirement.Passed), find(requirement.Required, requirement.Undetermined, accept), 0},
-		"a recommendation, lost":  {find(requirement.Recommended, requirement.Passed), find(requirement.Recommended, requirement.Undetermined), 0},
-		"lost that was unmet too": {find(requirement.Required, requirement.Failed), find(requirement.Required, requirement.Undetermined), 3},
+		"broke, waived": {find(requirement.Required, requirement.Passed),
+			find(requirement.Required, requirement.Failed, waive), 0},
+		"broke, waived before": {find(requirement.Required, requirement.Passed, waive),
+			find(requirement.Required, requirement.Failed), 1},
+		"a recommendation broke": {find(requirement.Recommended, requirement.Passed),
+			find(requirement.Recommended, requirement.Warning), 1},
+		"lost, waived": {find(requirement.Required, requirement.Passed),
+			find(requirement.Required, requirement.Undetermined, waive), 0},
+		"lost, accepted": {find(requirement.Required, requirement.Passed),
+			find(requirement.Required, requirement.Undetermined, accept), 0},
+		"a recommendation, lost": {find(requirement.Recommended, requirement.Passed),
+			find(requirement.Recommended, requirement.Undetermined), 0},
+		"lost that was unmet too": {find(requirement.Required, requirement.Failed),
+			find(requirement.Required, requirement.Undetermined), 3},
 	} {
 		if got := exitCode(Compare(saved("old", c.old), saved("new", c.new)).Verdict()); got != c.exit {
 			t.Errorf("%s: %d, want %d", name, got, c.exit)
@@ -117,7 +134,8 @@ func TestDiffOrder(t *testing.T) {
 // reader made of it, is no change of what was found.
 func TestCompareEvidence(t *testing.T) {
 	at := func(value, data string, edit ...func(*requirement.Evidence)) requirement.Evidence {
-		e := requirement.Evidence{Source: "root", Path: "SYSTEM", Key: "K", Value: value, Type: "REG_SZ", Data: data, Time: start}
+		e := requirement.Evidence{Source: "root", Path: "SYSTEM", Key: "K", Value: value, Type: "REG_SZ", Data: data,
+			Time: start}
 		for _, f := range edit {
 			f(&e)
 		}
@@ -165,11 +183,15 @@ func TestCompareEvidence(t *testing.T) {
 
 // comparison has a change of every kind.
 func comparison() Comparison {
-	old := &Saved{Name: "old.json", Started: start.AddDate(0, 0, -1), Platform: failing().Platform, Verdict: "inconclusive", Findings: ready().Findings}
+	old := &Saved{Name: "old.json", Started: start.AddDate(0, 0, -1), Platform: failing().Platform,
+		Verdict: "inconclusive", Findings: ready().Findings}
 	old.Findings = append(old.Findings, failing().Findings[2:]...)
 	old.Platform.ComputerName = ""
-	new := &Saved{Name: "new.json", Started: start, Platform: failing().Platform, Verdict: "not_ready", Findings: waived().Findings}
-	new.Findings[1] = requirement.Find(new.Findings[1].Requirement, requirement.Fail("9.2 GiB free, more than 12 are needed", requirement.Evidence{Source: "root", Path: "$Bitmap", Time: start}))
+	new := &Saved{Name: "new.json", Started: start, Platform: failing().Platform, Verdict: "not_ready",
+		Findings: waived().Findings}
+	new.Findings[1] = requirement.Find(new.Findings[1].Requirement,
+		requirement.Fail("9.2 GiB free, more than 12 are needed",
+			requirement.Evidence{Source: "root", Path: "$Bitmap", Time: start}))
 	new.Findings[3] = requirement.Find(new.Findings[3].Requirement, requirement.Pass("the answer file is there"))
 	new.Findings[4].Outcome = requirement.Pass("3 rearms are left")
 	new.Findings[5].Outcome = requirement.Unknown("SYSTEM is damaged")
@@ -192,14 +214,16 @@ func TestDiffGolden(t *testing.T) {
 func TestDiffText(t *testing.T) {
 	bad := &Saved{Name: "\x1b[2J.json", Started: start, Platform: hostile().Platform, Findings: hostile().Findings}
 	bad.Findings[0].ID = "win.\x1b[2J"
-	for _, c := range []Comparison{Compare(saved("r.json"), bad), Compare(bad, saved("r.json")), Compare(bad, bad), comparison()} {
+	for _, c := range []Comparison{Compare(saved("r.json"), bad), Compare(bad, saved("r.json")), Compare(bad, bad),
+		comparison()} {
 		var b bytes.Buffer
 		if err := DiffText(&b, c, Options{Width: 90}); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(b.String()) {
 			line = strings.TrimSuffix(line, "\n")
-			if strings.ContainsFunc(line, func(r rune) bool { return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }) || width(line) > 90 {
+			if strings.ContainsFunc(line, func(r rune) bool { return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }) ||
+				width(line) > 90 {
 				t.Errorf("%q", line)
 			}
 		}

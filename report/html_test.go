@@ -23,7 +23,8 @@ func TestHTMLValid(t *testing.T) {
 	checker := testenv.Validator(t, "vnu-jar", "build/dist/vnu.jar")
 	pages := files(t, "html")
 	check := func(files ...string) (string, error) {
-		out, err := exec.Command("java", append([]string{"-Xss8m", "-jar", checker, "--errors-only"}, files...)...).CombinedOutput()
+		out, err := exec.Command("java",
+			append([]string{"-Xss8m", "-jar", checker, "--errors-only"}, files...)...).CombinedOutput()
 		return string(out), err
 	}
 	if out, err := check(pages...); err != nil {
@@ -52,7 +53,8 @@ func TestHTMLInBrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	axe := string(source)
-	checked := []string{"case-failing", "case-linux-failing", "hostile", "waived", "cross-checked"} // all that a page may hold; the checker takes its time
+	// all that a page may hold; the checker takes its time
+	checked := []string{"case-failing", "case-linux-failing", "hostile", "waived", "cross-checked"}
 	pages := files(t, "html")
 	b := startBrowser(t)
 	for _, page := range pages {
@@ -80,7 +82,9 @@ func TestHTMLInBrowser(t *testing.T) {
 	}
 
 	broken := filepath.Join(t.TempDir(), "broken.html")
-	if err := os.WriteFile(broken, []byte(`<!DOCTYPE html><title>x</title><p style="width: 2000px; color: #ccc; background: #fff">wide and pale</p>`), 0o666); err != nil {
+	if err := os.WriteFile(broken,
+		[]byte(`<!DOCTYPE html><title>x</title><p style="width: 2000px; color: #ccc; background: #fff">wide and pale</p>`),
+		0o666); err != nil {
 		t.Fatal(err)
 	}
 	b.open(broken, 390, "light")
@@ -209,7 +213,8 @@ func TestHTMLDetails(t *testing.T) {
 			Z int
 			A []string
 		}{1, []string{"x"}}, []string{"<dt>Z</dt><dd>1</dd>", "<dt>A</dt>", "<li>x</li>"}},
-		{"a table", []any{map[string]any{"path": "/tmp"}, map[string]any{"path": "/var", "files": 3}}, []string{`<th scope="col">path</th><th scope="col">files</th>`, "/tmp", "/var"}},
+		{"a table", []any{map[string]any{"path": "/tmp"}, map[string]any{"path": "/var", "files": 3}},
+			[]string{`<th scope="col">path</th><th scope="col">files</th>`, "/tmp", "/var"}},
 		{"a mixed list", []any{map[string]any{"path": "/tmp"}, "text"}, []string{"<dt>path</dt>", "<li>text</li>"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -236,7 +241,8 @@ func TestHTMLUsage(t *testing.T) {
 	for _, tt := range []struct {
 		bytes int64
 		want  string
-	}{{0, "0 percent used"}, {5 << 30, "50 percent used"}, {10<<30 - 1, "99 percent used"}, {10 << 30, "100 percent used"}, {25 << 30, `used over" x="0" y="0" width="100.0"`}} {
+	}{{0, "0 percent used"}, {5 << 30, "50 percent used"}, {10<<30 - 1, "99 percent used"}, {10 << 30, "100 percent used"},
+		{25 << 30, `used over" x="0" y="0" width="100.0"`}} {
 		o := requirement.Pass("the profile")
 		o.Details = map[string]any{"bytes": tt.bytes, "limit": int64(10 << 30)}
 		page := string(written(t, HTML, result(requirement.Find(row("win.profile.size", requirement.Required), o))))

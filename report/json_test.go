@@ -75,7 +75,10 @@ func TestJSONSchemaRefuses(t *testing.T) {
 		"summary without undetermined": func(d, _ map[string]any) { delete(d["summary"].(map[string]any), "undetermined") },
 		"time that is none":            func(d, _ map[string]any) { d["scan"].(map[string]any)["started"] = "yesterday" },
 		"another schema version":       func(d, _ map[string]any) { d["schema_version"] = 2 },
-		"evidence without source":      func(_, f map[string]any) { delete(f["evidence"].([]any)[0].(map[string]any), "source") },
+		"evidence without source": func(_, f map[string]any) {
+			delete(f["evidence"].([]any)[0].(map[string]any),
+				"source")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			doc := decoded(t, failing()).(map[string]any)
@@ -92,9 +95,10 @@ func TestJSONSchemaRefuses(t *testing.T) {
 // name, which is not the same as no name.
 func TestJSONAwkward(t *testing.T) {
 	far := time.Date(30828, 9, 14, 2, 48, 5, 0, time.UTC)
-	r := result(requirement.Find(row("win.winrm.auto", requirement.Required), requirement.Fail("\xff", requirement.Evidence{
-		Source: "root", Path: "a\xc3b", Time: far, Key: "K", Type: "REG_SZ",
-	})))
+	r := result(requirement.Find(row("win.winrm.auto", requirement.Required),
+		requirement.Fail("\xff", requirement.Evidence{
+			Source: "root", Path: "a\xc3b", Time: far, Key: "K", Type: "REG_SZ",
+		})))
 	var doc struct {
 		Findings []struct {
 			Message  string
@@ -118,7 +122,8 @@ func TestJSONAwkward(t *testing.T) {
 func TestJSONTimesInUTC(t *testing.T) {
 	r := ready()
 	r.Started = start.In(time.FixedZone("", 5*3600+1800))
-	if got, want := decoded(t, r).(map[string]any)["scan"].(map[string]any)["started"], "2026-03-02T08:00:00.123456789Z"; got != want {
+	if got, want := decoded(t, r).(map[string]any)["scan"].(map[string]any)["started"],
+		"2026-03-02T08:00:00.123456789Z"; got != want {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

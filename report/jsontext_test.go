@@ -12,9 +12,12 @@ import (
 func TestJSONText(t *testing.T) {
 	kinds := map[string]string{
 		"C1 controls": "\u0080\u0085\u009b\u009f", "delete": "\u007f", "C0 controls": "\x00\x1b\n",
-		"embeddings and overrides": "\u202a\u202b\u202c\u202d\u202e", "isolates": "\u2066\u2067\u2068\u2069", "marks": "\u200e\u200f\u061c",
-		"separators": "\u2028\u2029", "of no width": "\u200b\u200c\u200d\u2060\ufeff\u00ad\u034f\u180e", "fillers": "\u115f\u3164\uffa0",
-		"tags": "\U000e0001\U000e0041", "selectors": "\ufe0f\U000e0100", "private": "\ue000\U000f0000\U0010fffd", "unassigned": "\u0378\U0001fffe", "annotations": "\ufff9\ufffb",
+		"embeddings and overrides": "\u202a\u202b\u202c\u202d\u202e", "isolates": "\u2066\u2067\u2068\u2069",
+		"marks":      "\u200e\u200f\u061c",
+		"separators": "\u2028\u2029", "of no width": "\u200b\u200c\u200d\u2060\ufeff\u00ad\u034f\u180e",
+		"fillers": "\u115f\u3164\uffa0",
+		"tags":    "\U000e0001\U000e0041", "selectors": "\ufe0f\U000e0100", "private": "\ue000\U000f0000\U0010fffd",
+		"unassigned": "\u0378\U0001fffe", "annotations": "\ufff9\ufffb",
 	}
 	for name, s := range kinds {
 		var b strings.Builder

@@ -23,7 +23,8 @@ func TestJUnitSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	validate := func(files ...string) ([]byte, error) {
-		return exec.Command("xmllint", append([]string{"--nonet", "--noout", "--schema", schema}, files...)...).CombinedOutput()
+		return exec.Command("xmllint",
+			append([]string{"--nonet", "--noout", "--schema", schema}, files...)...).CombinedOutput()
 	}
 	if out, err := validate(reports...); err != nil {
 		t.Errorf("%v\n%s", err, out)
@@ -69,7 +70,8 @@ func TestJUnitCases(t *testing.T) {
 					} `xml:"testcase"`
 				} `xml:"testsuite"`
 			}
-			text := strings.NewReplacer("tests=", "Tests=", "failures=", "Failures=", "errors=", "Errors=", "skipped=", "Skipped=").
+			text := strings.NewReplacer("tests=", "Tests=", "failures=", "Failures=", "errors=", "Errors=", "skipped=",
+				"Skipped=").
 				Replace(string(written(t, JUnit, r)))
 			if err := xml.Unmarshal([]byte(text), &doc); err != nil {
 				t.Fatal(err)
@@ -94,7 +96,8 @@ func TestJUnitCases(t *testing.T) {
 					got = "skipped"
 				}
 				n[got]++
-				want := map[requirement.Status]string{requirement.NotApplicable: "skipped", requirement.Undetermined: "error"}[f.Status]
+				want := map[requirement.Status]string{requirement.NotApplicable: "skipped",
+					requirement.Undetermined: "error"}[f.Status]
 				if f.Status == requirement.Undetermined && !f.Counts {
 					want = "skipped"
 				}
@@ -110,7 +113,8 @@ func TestJUnitCases(t *testing.T) {
 					t.Errorf("%s %s: case %s %s, want %s", f.ID, f.Status, c.Name, got, want)
 				}
 			}
-			if got, want := fmt.Sprint(s.Tests, s.Failures, s.Errors, s.Skipped), fmt.Sprint(len(s.Cases), n["failure"], n["error"], n["skipped"]); got != want {
+			if got, want := fmt.Sprint(s.Tests, s.Failures, s.Errors, s.Skipped),
+				fmt.Sprint(len(s.Cases), n["failure"], n["error"], n["skipped"]); got != want {
 				t.Errorf("tests, failures, errors, skipped: %s, want %s", got, want)
 			}
 		})

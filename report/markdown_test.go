@@ -37,7 +37,8 @@ func TestMarkdownMarkup(t *testing.T) {
 					return ast.WalkContinue, nil
 				}
 				switch n := n.(type) {
-				case *ast.Link, *ast.AutoLink, *ast.Image, *ast.FencedCodeBlock, *ast.CodeBlock, *ast.Blockquote, *ast.ThematicBreak:
+				case *ast.Link, *ast.AutoLink, *ast.Image, *ast.FencedCodeBlock, *ast.CodeBlock, *ast.Blockquote,
+					*ast.ThematicBreak:
 					t.Errorf("a %s", n.Kind())
 				case *ast.RawHTML:
 					tag := string(n.Segments.Value(source))
@@ -45,7 +46,8 @@ func TestMarkdownMarkup(t *testing.T) {
 						t.Errorf("tag %s", tag)
 					}
 				case *ast.HTMLBlock:
-					if first := string(n.Lines().Value(source)); !strings.HasPrefix(first, "<details>") && !strings.HasPrefix(first, "</details>") {
+					if first := string(n.Lines().Value(source)); !strings.HasPrefix(first, "<details>") &&
+						!strings.HasPrefix(first, "</details>") {
 						t.Errorf("HTML: %s", first)
 					}
 				case *ast.CodeSpan:
@@ -85,8 +87,10 @@ var called = regexp.MustCompile(`@\w|#\d|\w://|(?i)www\.`)
 // attack is a scan of an image whose names are Markdown.
 func attack() *scanner.Result {
 	evil := []string{
-		"@everyone see #1 and https://evil.example or www.evil.example", "![x](https://evil.example/x.png)", "[link](javascript:alert(1))",
-		"<script>alert(1)</script>", "</details>", "a | b | c", "`` ` ``` code", "# heading", "- item", "1. item", "===", "---", "> quote", "<!-- hidden", "***", "~~gone~~", "$x$",
+		"@everyone see #1 and https://evil.example or www.evil.example", "![x](https://evil.example/x.png)",
+		"[link](javascript:alert(1))",
+		"<script>alert(1)</script>", "</details>", "a | b | c", "`` ` ``` code", "# heading", "- item", "1. item", "===",
+		"---", "> quote", "<!-- hidden", "***", "~~gone~~", "$x$",
 		"```", "`", "    code", "&lt;b&gt;", `\`, "trailing\\",
 	}
 	var findings []requirement.Finding

@@ -126,7 +126,8 @@ func TestNoControlCharacters(t *testing.T) {
 			}
 			for _, r := range line {
 				// JSON escapes control characters only: its readers are programs.
-				if unicode.IsControl(r) || !slices.Contains([]string{"json", "jsonl"}, f.Name) && unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) {
+				if unicode.IsControl(r) || !slices.Contains([]string{"json", "jsonl"}, f.Name) &&
+					unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) {
 					t.Errorf("%s: %U in %q", f.Name, r, line)
 				}
 			}
@@ -184,7 +185,8 @@ func TestLogFile(t *testing.T) {
 
 // samples are results of scans that never were.
 func samples() map[string]*scanner.Result {
-	return map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(), "hostile": hostile(), "cross-checked": crossChecked(), "waived": waived(), "linux-failing": linuxFailing()}
+	return map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(),
+		"hostile": hostile(), "cross-checked": crossChecked(), "waived": waived(), "linux-failing": linuxFailing()}
 }
 
 var start = time.Date(2026, 3, 2, 8, 0, 0, 123456789, time.UTC)
@@ -218,8 +220,10 @@ func result(findings ...requirement.Finding) *scanner.Result {
 			Architecture: "amd64", ComputerName: "WSAMZN-7F3K2Q1P", UserName: `CORP\jdoe`,
 		},
 		Volumes: []scanner.Volume{
-			{Role: scanner.Root, Image: "win-root.img", Format: "raw", Partition: 2, Offset: 368050176, Size: 85531292672, Free: 65712226304, Filesystem: "ntfs", Label: "Windows", Serial: "4A21-0C55", State: "clean"},
-			{Role: scanner.User, Image: "win-user.img", Format: "raw", Size: 21474836480, Free: -1, Filesystem: "ntfs", State: "dirty"},
+			{Role: scanner.Root, Image: "win-root.img", Format: "raw", Partition: 2, Offset: 368050176, Size: 85531292672,
+				Free: 65712226304, Filesystem: "ntfs", Label: "Windows", Serial: "4A21-0C55", State: "clean"},
+			{Role: scanner.User, Image: "win-user.img", Format: "raw", Size: 21474836480, Free: -1, Filesystem: "ntfs",
+				State: "dirty"},
 		},
 		Findings: findings,
 	}
@@ -234,11 +238,13 @@ func failing() *scanner.Result {
 	offset := int64(1229604)
 	var many []requirement.Evidence
 	for i := range 8 {
-		many = append(many, requirement.Evidence{Source: "user", Path: fmt.Sprintf("Users/jdoe/AppData/Local/Cache/f_%06d", i), Data: "4.0 MiB"})
+		many = append(many, requirement.Evidence{Source: "user",
+			Path: fmt.Sprintf("Users/jdoe/AppData/Local/Cache/f_%06d", i), Data: "4.0 MiB"})
 	}
 	fail := requirement.Fail(`1 service runs under a domain account: Backup (automatic) as CORP\svc-backup`,
 		requirement.Evidence{
-			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Services\Backup`, Value: "ObjectName", Type: "REG_SZ",
+			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Services\Backup`, Value: "ObjectName",
+			Type: "REG_SZ",
 			Data: `CORP\svc-backup`, Offset: &offset, Time: start.Add(-20 * time.Hour), Note: "from the transaction log",
 		})
 	fail.Details = map[string]any{
@@ -248,34 +254,47 @@ func failing() *scanner.Result {
 		},
 		"checked": 214, "complete": true, "owner": nil,
 	}
-	missing := requirement.Fail("the answer file is not there", requirement.Evidence{Source: "root", Path: "ProgramData/Amazon/EC2-Windows/Launch/Sysprep/Unattend.xml", Note: "not found"})
-	missing.Remediation = "reinstall EC2Launch, or let AWS Support repair it; then run the scan again on new snapshots of both volumes."
+	missing := requirement.Fail("the answer file is not there",
+		requirement.Evidence{Source: "root", Path: "ProgramData/Amazon/EC2-Windows/Launch/Sysprep/Unattend.xml",
+			Note: "not found"})
+	missing.Remediation = "reinstall EC2Launch, or let AWS Support repair it; then run the scan again on new snapshots " +
+		"of both volumes."
 	findings := []requirement.Finding{
 		requirement.Find(state, requirement.Unknown("only the service knows: give --with the output of describe-workspaces")),
-		requirement.Find(row("win.disk.c-free", requirement.Required), requirement.Pass("61.2 GiB free, more than 12 are needed", requirement.Evidence{Source: "root", Path: "$Bitmap", Time: start})),
+		requirement.Find(row("win.disk.c-free", requirement.Required),
+			requirement.Pass("61.2 GiB free, more than 12 are needed",
+				requirement.Evidence{Source: "root", Path: "$Bitmap", Time: start})),
 		requirement.Find(service, fail),
 		requirement.Find(row("win.sysprep.file", requirement.Required), missing),
-		requirement.Find(row("win.rearm.nonzero", requirement.Required), requirement.Unknown("the rearm count is not on the disk: give --with the output of slmgr /dlv")),
-		requirement.Find(ssl, requirement.Infer("nothing is written: SSL 3.0 has its default, off since Windows 10 1607", requirement.Evidence{
-			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0`, Note: "not found",
-		})),
-		requirement.Find(row("win.winrm.auto", requirement.Required), requirement.Warn("it starts by hand", requirement.Evidence{
-			Source: "user", Path: "Users/jdoe/NTUSER.DAT", Key: `Software\Example`, Type: "REG_DWORD", Data: "3",
-		})),
-		requirement.Find(row("win.wam.installed", requirement.Required), requirement.Skip("nothing of Amazon WAM is on the disk")),
+		requirement.Find(row("win.rearm.nonzero", requirement.Required),
+			requirement.Unknown("the rearm count is not on the disk: give --with the output of slmgr /dlv")),
+		requirement.Find(ssl, requirement.Infer("nothing is written: SSL 3.0 has its default, off since Windows 10 1607",
+			requirement.Evidence{
+				Source: "root", Path: "Windows/System32/config/SYSTEM",
+				Key: `ControlSet001\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0`, Note: "not found",
+			})),
+		requirement.Find(row("win.winrm.auto", requirement.Required),
+			requirement.Warn("it starts by hand", requirement.Evidence{
+				Source: "user", Path: "Users/jdoe/NTUSER.DAT", Key: `Software\Example`, Type: "REG_DWORD", Data: "3",
+			})),
+		requirement.Find(row("win.wam.installed", requirement.Required),
+			requirement.Skip("nothing of Amazon WAM is on the disk")),
 		requirement.Find(row("win.bp.cache", requirement.Recommended), requirement.Warn("8 caches hold 32 MiB", many...)),
 	}
 	r := result(findings...)
 	r.With = []string{"slm gr.txt"}
 	r.Notices = []requirement.Notice{
-		{Level: requirement.LevelInfo, Message: "SYSTEM was dirty: 2 log entries applied", Source: "root", Path: "Windows/System32/config/SYSTEM"},
+		{Level: requirement.LevelInfo, Message: "SYSTEM was dirty: 2 log entries applied", Source: "root",
+			Path: "Windows/System32/config/SYSTEM"},
 		{Level: requirement.LevelWarning, Message: "the volume is marked dirty", Source: "user"},
 		{Level: requirement.LevelError, Message: "3 records could not be read"},
 	}
 	r.Events = []requirement.Event{
-		{Time: start.Add(time.Millisecond), Name: "open", Attrs: []requirement.Attr{{Key: "image", Value: "win-root.img"}, {Key: "size", Value: "85899345920"}}},
+		{Time: start.Add(time.Millisecond), Name: "open",
+			Attrs: []requirement.Attr{{Key: "image", Value: "win-root.img"}, {Key: "size", Value: "85899345920"}}},
 		{Time: start.Add(2 * time.Millisecond), Name: "value", Attrs: []requirement.Attr{
-			{Key: "key", Value: `ControlSet001\Services\Old Agent`}, {Key: "value", Value: ""}, {Key: "data", Value: `say "yes"`}, {Key: "un usual", Value: "a=b"},
+			{Key: "key", Value: `ControlSet001\Services\Old Agent`}, {Key: "value", Value: ""},
+			{Key: "data", Value: `say "yes"`}, {Key: "un usual", Value: "a=b"},
 		}},
 	}
 	r.Dropped = 12
@@ -283,12 +302,14 @@ func failing() *scanner.Result {
 	findings[2].Evidence[0].RecordOffset = &record
 	findings[6].Evidence[0].Offset, findings[6].Evidence[0].ImageOffset = &offset, &image
 	r.Files = []scanner.ImageFile{
-		{Name: "win-root.img", Size: 85899345920, Modified: start.Add(-time.Hour), SHA256: strings.Repeat("0123456789abcdef", 4)},
+		{Name: "win-root.img", Size: 85899345920, Modified: start.Add(-time.Hour),
+			SHA256: strings.Repeat("0123456789abcdef", 4)},
 		{Name: "win-user.img", Size: 21474836480, Modified: start.Add(-time.Hour)},
 	}
 	r.Hives = []scanner.Hive{
 		{Source: "root", Path: "Windows/System32/config/SOFTWARE", State: "clean", Primary: 7, Secondary: 7},
-		{Source: "root", Path: "Windows/System32/config/SYSTEM", State: "recovered", Primary: 13, Secondary: 12, Format: "new", Pages: 3,
+		{Source: "root", Path: "Windows/System32/config/SYSTEM", State: "recovered", Primary: 13, Secondary: 12,
+			Format: "new", Pages: 3,
 			Applied: []scanner.HiveLog{{Name: "SYSTEM.LOG1", Entries: 2, First: 12, Last: 13}}},
 	}
 	r.Volumes[0].Journal = scanner.Journal{State: "not clean"}
@@ -301,8 +322,10 @@ func ready() *scanner.Result {
 	state := row("ws.state.available", requirement.Required)
 	state.Scope = requirement.Service
 	r := result(
-		requirement.Find(state, requirement.Outcome{Status: requirement.Passed, Basis: requirement.Stated, Message: "AVAILABLE", Evidence: []requirement.Evidence{{Source: "ws.json", Value: "State", Data: "AVAILABLE"}}}),
-		requirement.Find(row("win.disk.c-free", requirement.Required), requirement.Pass("61.2 GiB free, more than 12 are needed")),
+		requirement.Find(state, requirement.Outcome{Status: requirement.Passed, Basis: requirement.Stated,
+			Message: "AVAILABLE", Evidence: []requirement.Evidence{{Source: "ws.json", Value: "State", Data: "AVAILABLE"}}}),
+		requirement.Find(row("win.disk.c-free", requirement.Required),
+			requirement.Pass("61.2 GiB free, more than 12 are needed")),
 	)
 	count(r.Findings, "ws.state.available")
 	r.Platform = scanner.Platform{Family: "linux", Name: "Amazon Linux 2", Version: "2"}
@@ -318,45 +341,61 @@ func linuxFailing() *scanner.Result {
 		r.Platform = requirement.Linux
 		return r
 	}
-	full := requirement.Find(linux("linux.disk.root-usage", requirement.Required), requirement.Fail("92 percent of the root volume are in use, less than 80 are asked for",
-		requirement.Evidence{Source: "root", Data: "79672799232 of 85896200192 bytes"}))
-	removed := requirement.Pass("1 of 2 paths exists and will be removed: 3 files, 224 bytes", requirement.Evidence{Source: "root", Path: "etc/sudoers.d", Data: "folder", Time: start})
+	full := requirement.Find(linux("linux.disk.root-usage", requirement.Required),
+		requirement.Fail("92 percent of the root volume are in use, less than 80 are asked for",
+			requirement.Evidence{Source: "root", Data: "79672799232 of 85896200192 bytes"}))
+	removed := requirement.Pass("1 of 2 paths exists and will be removed: 3 files, 224 bytes",
+		requirement.Evidence{Source: "root", Path: "etc/sudoers.d", Data: "folder", Time: start})
 	removed.Details = []map[string]any{
-		{"path": "/etc/sudoers.d", "state": "present", "files": 3, "bytes": 224, "customer": []string{"/etc/sudoers.d/01-ws-admins", "/etc/sudoers.d/acme-engineers"}},
+		{"path": "/etc/sudoers.d", "state": "present", "files": 3, "bytes": 224,
+			"customer": []string{"/etc/sudoers.d/01-ws-admins", "/etc/sudoers.d/acme-engineers"}},
 		{"path": "/var/backups", "state": "absent"},
 	}
 	shredded := requirement.Pass("1 key exists and will be shredded")
-	shredded.Details = []map[string]any{{"pattern": "/etc/ssh/ssh_host_*_key", "files": []string{"/etc/ssh/ssh_host_rsa_key"}}}
+	shredded.Details = []map[string]any{{"pattern": "/etc/ssh/ssh_host_*_key",
+		"files": []string{"/etc/ssh/ssh_host_rsa_key"}}}
 	r := result(full,
 		requirement.Find(linux("linux.contents.removed", requirement.Info), removed),
 		requirement.Find(linux("linux.contents.shredded", requirement.Info), shredded))
-	r.Platform = scanner.Platform{Family: "linux", Name: "Amazon Linux 2", Version: "2", Architecture: "amd64", ComputerName: "a-1k2m3n4p5q6r7"}
+	r.Platform = scanner.Platform{Family: "linux", Name: "Amazon Linux 2", Version: "2", Architecture: "amd64",
+		ComputerName: "a-1k2m3n4p5q6r7"}
 	r.Images = []string{"linux-root.img", "linux-user.img"}
 	r.Volumes = []scanner.Volume{
-		{Role: scanner.Root, Image: "linux-root.img", Format: "raw", Partition: 1, Offset: 2097152, Size: 85896200192, Free: 6223400960, Filesystem: "ext4", Label: "/", State: "journal replayed", Journal: scanner.Journal{State: "replayed", Transactions: 3, First: 7, Last: 9, Blocks: 12}},
-		{Role: scanner.User, Image: "linux-user.img", Format: "raw", Partition: 1, Offset: 1048576, Size: 10734272512, Free: 10525261824, Filesystem: "ext4", Label: "home", State: "clean"},
+		{Role: scanner.Root, Image: "linux-root.img", Format: "raw", Partition: 1, Offset: 2097152, Size: 85896200192,
+			Free: 6223400960, Filesystem: "ext4", Label: "/", State: "journal replayed",
+			Journal: scanner.Journal{State: "replayed", Transactions: 3, First: 7, Last: 9, Blocks: 12}},
+		{Role: scanner.User, Image: "linux-user.img", Format: "raw", Partition: 1, Offset: 1048576, Size: 10734272512,
+			Free: 10525261824, Filesystem: "ext4", Label: "home", State: "clean"},
 	}
-	r.Notices = []requirement.Notice{{Level: requirement.LevelInfo, Source: "root", Message: "the journal was replayed: 3 transactions (7 to 9), 12 blocks"}}
+	r.Notices = []requirement.Notice{{Level: requirement.LevelInfo, Source: "root",
+		Message: "the journal was replayed: 3 transactions (7 to 9), 12 blocks"}}
 	r.Verdict, r.PolicyVerdict = scanner.NotReady, scanner.NotReady
 	return r
 }
 
 func inconclusive() *scanner.Result {
-	unknown := requirement.Find(row("win.rearm.nonzero", requirement.Required), requirement.Unknown("the rearm count is not on the disk: give --with the output of slmgr /dlv",
-		requirement.Evidence{Source: "root", Path: "Windows/Panther/setupact.log", Note: "cannot be read"}))
-	accepted := requirement.Find(row("win.sysprep.compatible", requirement.Required), requirement.Unknown("setuperr.log is damaged"))
+	unknown := requirement.Find(row("win.rearm.nonzero", requirement.Required),
+		requirement.Unknown("the rearm count is not on the disk: give --with the output of slmgr /dlv",
+			requirement.Evidence{Source: "root", Path: "Windows/Panther/setupact.log", Note: "cannot be read"}))
+	accepted := requirement.Find(row("win.sysprep.compatible", requirement.Required),
+		requirement.Unknown("setuperr.log is damaged"))
 	accepted.Accepted = true
 	// Two that are unknown for the same reason are told in one paragraph.
-	first := requirement.Find(row("win.tls.tls12", requirement.Required), requirement.Unknown("hive SYSTEM is not there", requirement.Evidence{Source: "root", Path: "Windows/System32/config"}))
-	second := requirement.Find(row("win.rds.enabled", requirement.Required), requirement.Unknown("hive SYSTEM is not there"))
+	first := requirement.Find(row("win.tls.tls12", requirement.Required),
+		requirement.Unknown("hive SYSTEM is not there",
+			requirement.Evidence{Source: "root", Path: "Windows/System32/config"}))
+	second := requirement.Find(row("win.rds.enabled", requirement.Required),
+		requirement.Unknown("hive SYSTEM is not there"))
 	second.AWSErrorCode = "RemoteDesktopServicesDisabled"
 	r := result(first, unknown, accepted, second)
 	for i := range 11 {
-		r.Notices = append(r.Notices, requirement.Notice{Level: requirement.LevelWarning, Message: fmt.Sprintf("record %d is torn", i), Source: "root"})
+		r.Notices = append(r.Notices, requirement.Notice{Level: requirement.LevelWarning,
+			Message: fmt.Sprintf("record %d is torn", i), Source: "root"})
 	}
 	second.Status = requirement.Failed
 	r.ImageErrors = []scanner.ImageError{
-		{Document: "images.json", ImageID: "wsi-8zrgkv1c2", ImageName: "Design", Code: "RemoteDesktopServicesDisabled", Message: "Enable Remote Desktop Services.", Explained: true, Findings: []requirement.Finding{second}},
+		{Document: "images.json", ImageID: "wsi-8zrgkv1c2", ImageName: "Design", Code: "RemoteDesktopServicesDisabled",
+			Message: "Enable Remote Desktop Services.", Explained: true, Findings: []requirement.Finding{second}},
 		{Document: "images.json", ImageID: "wsi-8zrgkv1c2", Code: "ReservedStorageInUse"},
 	}
 	r.Verdict, r.PolicyVerdict = scanner.Inconclusive, scanner.Ready
@@ -366,9 +405,13 @@ func inconclusive() *scanner.Result {
 // waived is a scan whose findings that are not met have waivers, but for one.
 func waived() *scanner.Result {
 	r := failing()
-	r.Findings[2].Waiver = &requirement.Waiver{ID: r.Findings[2].ID, Reason: "the backup is moved to the new agent in May", Owner: "backup team <backup@example.com>", Expiry: start.AddDate(0, 2, 0).Truncate(24 * time.Hour), Source: "waivers.yaml:2"}
-	r.Findings[4].Waiver = &requirement.Waiver{ID: r.Findings[4].ID, Target: "WSAMZN-7F3K2Q1P", Reason: "counted by hand", Owner: "jdoe", Expiry: start.Truncate(24 * time.Hour), Undetermined: true, Source: "waivers.yaml:9"}
-	r.Findings[8].Waiver = &requirement.Waiver{ID: r.Findings[8].ID, Reason: "caches\x1b[2J stay", Owner: "jdoe", Expiry: start.Truncate(24 * time.Hour)}
+	r.Findings[2].Waiver = &requirement.Waiver{ID: r.Findings[2].ID, Reason: "the backup is moved to the new agent in May",
+		Owner: "backup team <backup@example.com>", Expiry: start.AddDate(0, 2, 0).Truncate(24 * time.Hour),
+		Source: "waivers.yaml:2"}
+	r.Findings[4].Waiver = &requirement.Waiver{ID: r.Findings[4].ID, Target: "WSAMZN-7F3K2Q1P", Reason: "counted by hand",
+		Owner: "jdoe", Expiry: start.Truncate(24 * time.Hour), Undetermined: true, Source: "waivers.yaml:9"}
+	r.Findings[8].Waiver = &requirement.Waiver{ID: r.Findings[8].ID, Reason: "caches\x1b[2J stay", Owner: "jdoe",
+		Expiry: start.Truncate(24 * time.Hour)}
 	count(r.Findings)
 	return r
 }
@@ -377,18 +420,23 @@ func waived() *scanner.Result {
 func crossChecked() *scanner.Result {
 	pass := requirement.Find(row("win.rds.enabled", requirement.Required), requirement.Pass("it starts by hand",
 		requirement.Evidence{
-			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Services\TermService`, Value: "Start", Type: "REG_DWORD", Data: "3",
-			CrossCheck: requirement.CrossCheck{State: requirement.CrossConfirmed, Readers: "go-ntfs v0.2.1, regparser v0.0.0-20250203141505-31e704a67ef7"},
+			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Services\TermService`, Value: "Start",
+			Type: "REG_DWORD", Data: "3",
+			CrossCheck: requirement.CrossCheck{State: requirement.CrossConfirmed,
+				Readers: "go-ntfs v0.2.1, regparser v0.0.0-20250203141505-31e704a67ef7"},
 		},
 		requirement.Evidence{
-			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Services\Backup`, Value: "ObjectName", Note: "from the transaction log",
-			CrossCheck: requirement.CrossCheck{State: requirement.CrossNotAsked, Reason: "it is from the transaction log, which regparser does not apply"},
+			Source: "root", Path: "Windows/System32/config/SYSTEM", Key: `ControlSet001\Services\Backup`, Value: "ObjectName",
+			Note: "from the transaction log",
+			CrossCheck: requirement.CrossCheck{State: requirement.CrossNotAsked,
+				Reason: "it is from the transaction log, which regparser does not apply"},
 		}))
 	fail := requirement.Find(row("win.reboot.pending", requirement.Required), requirement.Fail("pending.xml is there",
 		requirement.Evidence{Source: "root", Path: "Windows/WinSxS/pending.xml", Data: "383 bytes",
 			CrossCheck: requirement.CrossCheck{State: requirement.CrossDiffers, Reason: "its size is 383, and 0 to go-ntfs"}},
 		requirement.Evidence{Source: "root", Path: "Windows/WinSxS", Data: "folder",
-			CrossCheck: requirement.CrossCheck{State: requirement.CrossFailed, Reason: "the second reader ended: no answer in time"}}))
+			CrossCheck: requirement.CrossCheck{State: requirement.CrossFailed,
+				Reason: "the second reader ended: no answer in time"}}))
 	r := result(pass, fail)
 	r.Notices = []requirement.Notice{{
 		Level: requirement.LevelWarning, Source: "root", Path: "Windows/WinSxS/pending.xml",
@@ -405,7 +453,8 @@ func hostile() *scanner.Result {
 	bidi := "exe.\u202etxt\u2066"
 	long := strings.Repeat("x", 300) + `\` + strings.Repeat("業務アプリ", 60)
 	f := requirement.Fail("service "+esc+" runs as "+bidi+"\r\nverdict: READY", requirement.Evidence{
-		Source: "root", Path: "Users/\xff\xfe/\u200bname\u3164", Key: long, Value: "a\nb\u2028c\x9bd", Type: "REG_SZ", Data: "日本語のサービス名 " + long + " <U+001B> <b>\ue000", Note: "\ttab",
+		Source: "root", Path: "Users/\xff\xfe/\u200bname\u3164", Key: long, Value: "a\nb\u2028c\x9bd", Type: "REG_SZ",
+		Data: "日本語のサービス名 " + long + " <U+001B> <b>\ue000", Note: "\ttab",
 		Time: time.Date(30828, 9, 14, 2, 48, 5, 0, time.UTC),
 	})
 	f.Details = map[string]any{"ke\ny": "\x1b[31m", "list": []any{"\u202e", map[string]string{"a b": "\x00"}, []string{}}}
@@ -418,7 +467,8 @@ func hostile() *scanner.Result {
 	r.Platform.ComputerName = "PC" + esc
 	r.Platform.UserName = bidi
 	r.Notices = []requirement.Notice{{Level: requirement.LevelWarning, Message: "file " + bidi + " is damaged", Path: esc}}
-	r.Events = []requirement.Event{{Time: start, Name: "open\nx", Attrs: []requirement.Attr{{Key: "a\nb", Value: "x\ny" + esc}}}}
+	r.Events = []requirement.Event{{Time: start, Name: "open\nx",
+		Attrs: []requirement.Attr{{Key: "a\nb", Value: "x\ny" + esc}}}}
 	r.Verdict, r.PolicyVerdict = scanner.NotReady, scanner.NotReady
 	return r
 }

@@ -49,7 +49,8 @@ func TestSARIFSchema(t *testing.T) {
 		if err := schema.Validate(doc); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		broken, err := jsonschema.UnmarshalJSON(bytes.NewReader(bytes.Replace(text, []byte(`"driver"`), []byte(`"pilot"`), 1)))
+		broken, err := jsonschema.UnmarshalJSON(bytes.NewReader(bytes.Replace(text, []byte(`"driver"`), []byte(`"pilot"`),
+			1)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +116,8 @@ func validated(t *testing.T, reports []string) []sarifVerdict {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(tool, append([]string{"validate", "--rule-kind", "Sarif;Ghas", "--level", "Error;Warning;Note", "--config", config, "--output", out}, reports...)...)
+	c := exec.Command(tool, append([]string{"validate", "--rule-kind", "Sarif;Ghas", "--level", "Error;Warning;Note",
+		"--config", config, "--output", out}, reports...)...)
 	c.Env = append(os.Environ(), "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1")
 	said, ended := c.CombinedOutput()
 	text, err := os.ReadFile(out)
@@ -198,7 +200,8 @@ func TestSARIFLimits(t *testing.T) {
 				}
 				for _, l := range slices.Concat(result.Locations, result.RelatedLocations) {
 					u, err := url.Parse(l.PhysicalLocation.ArtifactLocation.URI)
-					if err != nil || u.IsAbs() || strings.HasPrefix(u.Path, "/") || slices.Contains(strings.Split(u.EscapedPath(), "/"), "..") || l.PhysicalLocation.Region.StartLine != 1 {
+					if err != nil || u.IsAbs() || strings.HasPrefix(u.Path, "/") ||
+						slices.Contains(strings.Split(u.EscapedPath(), "/"), "..") || l.PhysicalLocation.Region.StartLine != 1 {
 						t.Errorf("%s: %+v %v", result.RuleID, l, err)
 					}
 				}

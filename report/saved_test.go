@@ -23,12 +23,14 @@ func TestRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s.Name != "r.json" || !s.Started.Equal(r.Started) || s.Verdict != r.Verdict || s.Platform != r.Platform || !cmp.Equal(s.Images, r.Images) {
+			if s.Name != "r.json" || !s.Started.Equal(r.Started) || s.Verdict != r.Verdict || s.Platform != r.Platform ||
+				!cmp.Equal(s.Images, r.Images) {
 				t.Errorf("%+v", s)
 			}
 			var want []requirement.Finding
 			for _, f := range r.Findings {
-				f.Requirement = requirement.Requirement{ID: f.ID, Scope: f.Scope, Severity: f.Severity, AWSErrorCode: f.AWSErrorCode, Demand: f.Demand, Reference: f.Reference}
+				f.Requirement = requirement.Requirement{ID: f.ID, Scope: f.Scope, Severity: f.Severity,
+					AWSErrorCode: f.AWSErrorCode, Demand: f.Demand, Reference: f.Reference}
 				f.Counts, f.Unmet = false, false // of the scan: the document has the verdict
 				want = append(want, f)
 			}
@@ -51,7 +53,8 @@ func TestReadEncodings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, data := range map[string][]byte{"UTF-16": utf16, "UTF-8 with a mark": append([]byte("\xef\xbb\xbf"), text...)} {
+	for name, data := range map[string][]byte{"UTF-16": utf16,
+		"UTF-8 with a mark": append([]byte("\xef\xbb\xbf"), text...)} {
 		if s, err := Read("r.json", data); err != nil || len(s.Findings) != len(failing().Findings) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -79,13 +82,17 @@ func TestReadRefuses(t *testing.T) {
 		"verdict":         {replaced(`"verdict": "not_ready"`, `"verdict": "fine"`), `unknown verdict "fine"`},
 		"start":           {replaced(`"started": "2026-03-02T08`, `"started": "2026-13-02T08`), "month out of range"},
 		"no id":           {replaced(`"id": "ws.state.available"`, `"id": ""`), "finding 1 (): no id"},
-		"id twice":        {replaced(`"id": "win.disk.c-free"`, `"id": "ws.state.available"`), "finding 2 (ws.state.available): it is there twice"},
-		"status":          {replaced(`"status": "failed"`, `"status": "Failed"`), `(win.services.domain-account): unknown status "Failed"`},
-		"severity":        {replaced(`"severity": "recommended"`, `"severity": "nice"`), `(win.bp.cache): unknown severity "nice"`},
+		"id twice": {replaced(`"id": "win.disk.c-free"`, `"id": "ws.state.available"`),
+			"finding 2 (ws.state.available): it is there twice"},
+		"status": {replaced(`"status": "failed"`, `"status": "Failed"`),
+			`(win.services.domain-account): unknown status "Failed"`},
+		"severity": {replaced(`"severity": "recommended"`, `"severity": "nice"`),
+			`(win.bp.cache): unknown severity "nice"`},
 		"evidence's time": {replaced(`"time": "2026-03-01`, `"time": "2026-03-32`), "day out of range"},
 	} {
 		_, err := Read("r.json", []byte(c.text))
-		if !errors.Is(err, ErrNotReport) || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "r.json: ") {
+		if !errors.Is(err, ErrNotReport) || !strings.Contains(err.Error(), c.want) ||
+			!strings.HasPrefix(err.Error(), "r.json: ") {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
@@ -134,5 +141,6 @@ func FuzzRead(f *testing.F) {
 
 // saved is a report of one computer with these findings.
 func saved(name string, findings ...requirement.Finding) *Saved {
-	return &Saved{Name: name, Started: start, Images: []string{"root.img"}, Platform: ready().Platform, Verdict: "ready", Findings: findings}
+	return &Saved{Name: name, Started: start, Images: []string{"root.img"}, Platform: ready().Platform, Verdict: "ready",
+		Findings: findings}
 }

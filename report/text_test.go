@@ -67,7 +67,8 @@ func TestQuote(t *testing.T) {
 // Whatever is quoted stays on its line, is harmless to a terminal and can be
 // read back to the byte.
 func FuzzQuote(f *testing.F) {
-	for _, s := range []string{"", `C:\Program Files\`, `say "yes"`, "a=b\nc", "\x1b[31m\x9b\xff", "gpj.\u202eexe", "<U+001B>", "<0x9B>", "<", "<U+", "日本語"} {
+	for _, s := range []string{"", `C:\Program Files\`, `say "yes"`, "a=b\nc", "\x1b[31m\x9b\xff", "gpj.\u202eexe",
+		"<U+001B>", "<0x9B>", "<", "<U+", "日本語"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -174,7 +175,8 @@ func TestFold(t *testing.T) {
 		want    []string
 	}{
 		{"", 10, []string{""}},
-		{`HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, 40, []string{`HKLM\SOFTWARE\Microsoft\Windows NT\`, "CurrentVersion"}},
+		{`HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, 40,
+			[]string{`HKLM\SOFTWARE\Microsoft\Windows NT\`, "CurrentVersion"}},
 		{"Program Files/Contoso", 10, []string{"Program Fi", "les/", "Contoso"}},
 	} {
 		if d := cmp.Diff(c.want, fold(c.in, c.columns)); d != "" {
@@ -216,7 +218,8 @@ func FuzzWrap(f *testing.F) {
 func TestSize(t *testing.T) {
 	for n, want := range map[int64]string{
 		0: "0 bytes", 1<<20 - 1: "1048575 bytes", 1 << 20: "1 MiB", 1<<30 - 1: "1023 MiB",
-		1 << 30: "1.0 GiB", 12 << 30: "12.0 GiB", 12<<30 - 1: "11.9 GiB", 13<<30 - 1: "12.9 GiB", 1<<63 - 1: "8589934591.9 GiB",
+		1 << 30: "1.0 GiB", 12 << 30: "12.0 GiB", 12<<30 - 1: "11.9 GiB", 13<<30 - 1: "12.9 GiB",
+		1<<63 - 1: "8589934591.9 GiB",
 	} {
 		if got := prose.Size(n); got != want {
 			t.Errorf("size(%d) = %s, want %s", n, got, want)
@@ -265,7 +268,8 @@ func TestLogLines(t *testing.T) {
 				evidence += len(f.Evidence)
 			}
 			want := fmt.Sprint(1, len(r.Findings), evidence, len(r.Notices), 1)
-			if got := fmt.Sprint(count["report"], count["result"], count["evidence"], count["notice"], count["conclusion"]); got != want {
+			if got := fmt.Sprint(count["report"], count["result"], count["evidence"], count["notice"],
+				count["conclusion"]); got != want {
 				t.Errorf("reports, results, evidence, notices, conclusions: %s, want %s", got, want)
 			}
 		})

@@ -37,7 +37,8 @@ func scanned(t *testing.T, name string) *report.Saved {
 		t.Fatal(err)
 	}
 	// What depends on the day of the scan is no part of what is tested here.
-	s.Findings = slices.DeleteFunc(s.Findings, func(f requirement.Finding) bool { return strings.HasSuffix(f.ID, ".bp.updates") })
+	s.Findings = slices.DeleteFunc(s.Findings,
+		func(f requirement.Finding) bool { return strings.HasSuffix(f.ID, ".bp.updates") })
 	return s
 }
 
@@ -89,7 +90,8 @@ func script(t *testing.T, s *report.Saved) (string, Summary) {
 
 // scripts are those of the cases that fail, for Windows Server 2019, Windows 7
 // and Amazon Linux.
-var scripts = map[string]string{"failing": "failing.ps1", "windows7": "windows7.ps1", "linux-failing": "linux-failing.sh"}
+var scripts = map[string]string{"failing": "failing.ps1", "windows7": "windows7.ps1",
+	"linux-failing": "linux-failing.sh"}
 
 // The whole scripts, to be read: what they do for which finding.
 func TestGolden(t *testing.T) {
@@ -114,10 +116,12 @@ func TestGolden(t *testing.T) {
 // Each change is made for its finding, and the others are left to a person.
 func TestSummary(t *testing.T) {
 	for name, want := range map[string]map[string]int{
-		"failing": {"win.profile.single": 1, "win.drives.only-c-d": 1, "win.services.domain-account": 2, "win.powershell.execpolicy": 1, "win.net.dhcp": 1,
+		"failing": {"win.profile.single": 1, "win.drives.only-c-d": 1, "win.services.domain-account": 2,
+			"win.powershell.execpolicy": 1, "win.net.dhcp": 1,
 			"win.winrm.auto": 1, "win.ssm.disabled": 1, "win.env.path": 2, "win.tls.ssl3": 4, "win.appx.staged": 1},
-		"windows7":      {"win.tls.tls12": 4},
-		"linux-failing": {"linux.component.cloud-init": 1, "linux.component.skylight": 1, "linux.bp.antivirus": 1, "linux.bp.cache": 2},
+		"windows7": {"win.tls.tls12": 4},
+		"linux-failing": {"linux.component.cloud-init": 1, "linux.component.skylight": 1, "linux.bp.antivirus": 1,
+			"linux.bp.cache": 2},
 	} {
 		s := scanned(t, name)
 		text, sum := script(t, s)
@@ -155,7 +159,8 @@ func TestWaived(t *testing.T) {
 	}
 	text, sum := script(t, s)
 	if !cmp.Equal(sum.Waived, []string{"win.winrm.auto"}) || slices.Contains(sum.ByHand, "win.winrm.auto") ||
-		strings.Contains(text, "Invoke-Change 'win.winrm.auto'") || !strings.Contains(text, "\n# Waived, and left as it is: until 2026-03-02 by jdoe: started<U+000A>by hand\n") {
+		strings.Contains(text, "Invoke-Change 'win.winrm.auto'") ||
+		!strings.Contains(text, "\n# Waived, and left as it is: until 2026-03-02 by jdoe: started<U+000A>by hand\n") {
 		t.Errorf("%+v\n%s", sum, text)
 	}
 }
@@ -194,9 +199,12 @@ func (f failing) Write([]byte) (int, error) { return 0, f.error }
 // the quotes that PowerShell knows, ends of lines and of comments, and what
 // either shell would put in place of them.
 var evil = []string{
-	`'; Start-Process calc; '`, "\u2018; Start-Process calc; \u2019", "\u201a; Start-Process calc; \u201b", "\u201c; calc; \u201d \u201e",
-	`"; calc; "`, "`n; calc", "$(calc)", "${env:X}", "`calc`", "a\nInvoke-Expression calc", "a\r\ncalc\r", "#> calc <#", "\u2028calc\u0085calc", "@'\ncalc\n'@",
-	"a' + (calc) + 'b", "\x00calc", "--% calc", "; calc", "| calc", "& calc", "\x1b]0;owned\x07", "\u202ecalc", "日本語\U0001f600", "%SystemRoot%", "*", "?[a]", "'", "''", `\`, "a\tb",
+	`'; Start-Process calc; '`, "\u2018; Start-Process calc; \u2019", "\u201a; Start-Process calc; \u201b",
+	"\u201c; calc; \u201d \u201e",
+	`"; calc; "`, "`n; calc", "$(calc)", "${env:X}", "`calc`", "a\nInvoke-Expression calc", "a\r\ncalc\r", "#> calc <#",
+	"\u2028calc\u0085calc", "@'\ncalc\n'@",
+	"a' + (calc) + 'b", "\x00calc", "--% calc", "; calc", "| calc", "& calc", "\x1b]0;owned\x07", "\u202ecalc",
+	"日本語\U0001f600", "%SystemRoot%", "*", "?[a]", "'", "''", `\`, "a\tb",
 }
 
 // hostile is a report in which every string that a fix may use is evil.
@@ -281,8 +289,10 @@ func checkShell(t *testing.T, files ...string) {
 
 // commands are all that a script for PowerShell may run or call.
 var commands = []string{
-	"Add-Member", "Assert-Zero", "ForEach-Object", "Get-AppxPackage", "Get-ExecutionPolicy", "Get-ItemProperty", "Get-MachineValue", "Get-OneService", "Get-PathEntry",
-	"Get-WmiObject", "Invoke-Change", "New-Object", "Out-Null", "Remove-AppxPackage", "Remove-Item", "Set-ExecutionPolicy", "Test-Path", "Where-Object",
+	"Add-Member", "Assert-Zero", "ForEach-Object", "Get-AppxPackage", "Get-ExecutionPolicy", "Get-ItemProperty",
+	"Get-MachineValue", "Get-OneService", "Get-PathEntry",
+	"Get-WmiObject", "Invoke-Change", "New-Object", "Out-Null", "Remove-AppxPackage", "Remove-Item", "Set-ExecutionPolicy",
+	"Test-Path", "Where-Object",
 	"Write-Host", "Write-Verbose", "Write-Warning", "net.exe", "$Settled", "$Apply",
 }
 
@@ -353,7 +363,8 @@ func TestParserRefuses(t *testing.T) {
 	}
 	slices.Sort(files)
 	lines := parsed(t, files...)
-	if len(lines) != 3 || !strings.HasPrefix(lines[0], "error") || !strings.HasPrefix(lines[1], "error") || lines[2] != "good Get-It calc.exe" {
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "error") || !strings.HasPrefix(lines[1], "error") ||
+		lines[2] != "good Get-It calc.exe" {
 		t.Errorf("%q", lines)
 	}
 }
@@ -419,7 +430,8 @@ esac
 	if out, log := run("\n"); log != "" || strings.Count(out, ": left as it is: ") != 5 {
 		t.Errorf("without a yes it did %q:\n%s", log, out)
 	}
-	const all = "systemctl unmask -- cloud-final.service; systemctl enable -- cloud-final.service; systemctl enable -- skylight-agent.service; systemctl disable -- ds_agent.service"
+	const all = "systemctl unmask -- cloud-final.service; systemctl enable -- cloud-final.service; systemctl enable -- " +
+		"skylight-agent.service; systemctl disable -- ds_agent.service"
 	if out, log := run("yes\n"); log != all || strings.Count(out, ": done: ") != 5 {
 		t.Errorf("it did %q:\n%s", log, out)
 	}

@@ -137,7 +137,8 @@ func TestReads(t *testing.T) {
 // TestNotesAreTheSame: the notes of an image never change their order.
 func TestNotesAreTheSame(t *testing.T) {
 	image := newSparse(4*mib).
-		put(0, mbrSector(1, [4]uint32{0, 0x42, 2048, 65536}, [4]uint32{0, 0x83, 2048, 8}, [4]uint32{0, 0x83, 2048, 100000}, [4]uint32{0, 0x05, 3000, 10})).
+		put(0, mbrSector(1, [4]uint32{0, 0x42, 2048, 65536}, [4]uint32{0, 0x83, 2048, 8}, [4]uint32{0, 0x83, 2048, 100000},
+			[4]uint32{0, 0x05, 3000, 10})).
 		put(3000*512, mbrSector(0, [4]uint32{0, 0x83, 1, 1}, [4]uint32{0, 0x05, 0, 1}))
 	want := strings.Join(image.open(t).Notes, "\n")
 	for range 20 {

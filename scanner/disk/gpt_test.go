@@ -14,10 +14,14 @@ import (
 // windowsGPT has the partitions that Windows makes, in sectors of any size.
 func windowsGPT() []*gpt.Partition {
 	return []*gpt.Partition{
-		{Index: 1, Start: 2048, End: 4095, Type: gpt.EFISystemPartition, Name: "EFI system partition", GUID: "11111111-2222-3333-4444-555555555501", Attributes: 1 << 63},
-		{Index: 2, Start: 4096, End: 4127, Type: gpt.MicrosoftReserved, Name: "Microsoft reserved partition", GUID: "11111111-2222-3333-4444-555555555502"},
-		{Index: 4, Start: 6144, End: 8191, Type: gpt.MicrosoftBasicData, Name: "Basic data partition", GUID: "11111111-2222-3333-4444-555555555503"},
-		{Index: 5, Start: 8192, End: 8200, Type: gpt.MicrosoftWindowsRecovery, GUID: "11111111-2222-3333-4444-555555555504", Attributes: 1<<63 | 1<<62 | 1},
+		{Index: 1, Start: 2048, End: 4095, Type: gpt.EFISystemPartition, Name: "EFI system partition",
+			GUID: "11111111-2222-3333-4444-555555555501", Attributes: 1 << 63},
+		{Index: 2, Start: 4096, End: 4127, Type: gpt.MicrosoftReserved, Name: "Microsoft reserved partition",
+			GUID: "11111111-2222-3333-4444-555555555502"},
+		{Index: 4, Start: 6144, End: 8191, Type: gpt.MicrosoftBasicData, Name: "Basic data partition",
+			GUID: "11111111-2222-3333-4444-555555555503"},
+		{Index: 5, Start: 8192, End: 8200, Type: gpt.MicrosoftWindowsRecovery, GUID: "11111111-2222-3333-4444-555555555504",
+			Attributes: 1<<63 | 1<<62 | 1},
 	}
 }
 
@@ -75,30 +79,47 @@ func TestDamagedGPT(t *testing.T) {
 		err    string // what the error says, which is wantErr
 		kind   error
 	}{
-		{"header of the first copy", func(b []byte) []byte { header(b)[60] ^= 1; return b }, "the first GPT is damaged, the backup was used: damaged partition table: GPT header: its checksum", "", nil},
-		{"entries of the first copy", func(b []byte) []byte { b[1024+40] ^= 1; return b }, "the backup was used: damaged partition table: GPT entries: their checksum", "", nil},
-		{"first copy erased", func(b []byte) []byte { clear(header(b)); return b }, "the backup was used: no GPT header", "", nil},
-		{"first copy says it lies elsewhere", func(b []byte) []byte { header(b)[24] = 9; resum(b, 1); return b }, "says that it lies in sector 9", "", nil},
+		{"header of the first copy", func(b []byte) []byte { header(b)[60] ^= 1; return b },
+			"the first GPT is damaged, the backup was used: damaged partition table: GPT header: its checksum", "", nil},
+		{"entries of the first copy", func(b []byte) []byte { b[1024+40] ^= 1; return b },
+			"the backup was used: damaged partition table: GPT entries: their checksum", "", nil},
+		{"first copy erased", func(b []byte) []byte { clear(header(b)); return b }, "the backup was used: no GPT header", "",
+			nil},
+		{"first copy says it lies elsewhere", func(b []byte) []byte { header(b)[24] = 9; resum(b, 1); return b },
+			"says that it lies in sector 9", "", nil},
 		{"header size", func(b []byte) []byte { header(b)[12] = 91; return b }, "GPT header of 91 bytes", "", nil},
-		{"header larger than a sector", func(b []byte) []byte { header(b)[13] = 3; return b }, "GPT header of 860 bytes", "", nil},
-		{"entries outside of the image", func(b []byte) []byte { header(b)[78] = 1; resum(b, 1); return b }, "GPT entries lie outside of the image", "", nil},
-		{"entries over the header", func(b []byte) []byte { header(b)[72] = 0; resum(b, 1); return b }, "GPT entries lie outside of the image", "", nil},
+		{"header larger than a sector", func(b []byte) []byte { header(b)[13] = 3; return b }, "GPT header of 860 bytes", "",
+			nil},
+		{"entries outside of the image", func(b []byte) []byte { header(b)[78] = 1; resum(b, 1); return b },
+			"GPT entries lie outside of the image", "", nil},
+		{"entries over the header", func(b []byte) []byte { header(b)[72] = 0; resum(b, 1); return b },
+			"GPT entries lie outside of the image", "", nil},
 		{"no entries", func(b []byte) []byte { header(b)[80] = 0; resum(b, 1); return b }, "GPT without entries", "", nil},
-		{"backup erased", func(b []byte) []byte { clear(b[lastLBA*512:]); return b }, "the backup GPT is missing at offset 8388096", "", nil},
-		{"backup damaged", func(b []byte) []byte { b[lastLBA*512+60] ^= 1; return b }, "the backup GPT is damaged: damaged partition table: GPT header: its checksum", "", nil},
-		{"backup differs", func(b []byte) []byte { b[(lastLBA-32)*512+56] = 'X'; resum(b, lastLBA); return b }, "the backup GPT differs from the first one, which was used", "", nil},
-		{"image cut off", func(b []byte) []byte { return b[:6*mib] }, "the image ends before the backup GPT, which belongs in sector 16383", "", nil},
-		{"image longer, first copy erased", func(b []byte) []byte { clear(header(b)); return append(b, make([]byte, mib)...) }, "the backup was used", "", nil},
+		{"backup erased", func(b []byte) []byte { clear(b[lastLBA*512:]); return b },
+			"the backup GPT is missing at offset 8388096", "", nil},
+		{"backup damaged", func(b []byte) []byte { b[lastLBA*512+60] ^= 1; return b },
+			"the backup GPT is damaged: damaged partition table: GPT header: its checksum", "", nil},
+		{"backup differs", func(b []byte) []byte { b[(lastLBA-32)*512+56] = 'X'; resum(b, lastLBA); return b },
+			"the backup GPT differs from the first one, which was used", "", nil},
+		{"image cut off", func(b []byte) []byte { return b[:6*mib] },
+			"the image ends before the backup GPT, which belongs in sector 16383", "", nil},
+		{"image longer, first copy erased",
+			func(b []byte) []byte { clear(header(b)); return append(b, make([]byte, mib)...) }, "the backup was used", "", nil},
 		{"image longer, entries of the first copy damaged", func(b []byte) []byte {
 			b[1024] ^= 1
 			copy(b[458:], "\xff\xff\xff\xff")
 			return append(b, make([]byte, mib)...)
 		}, "the backup was used", "", nil},
-		{"both damaged", func(b []byte) []byte { header(b)[60] ^= 1; b[lastLBA*512+61] ^= 1; return b }, "", "both copies of the GPT are damaged", ErrCorrupt},
-		{"first erased, backup damaged", func(b []byte) []byte { clear(header(b)); b[lastLBA*512+61] ^= 1; return b }, "", "the first GPT is missing and its backup is damaged", ErrCorrupt},
-		{"both erased", func(b []byte) []byte { clear(header(b)); clear(b[lastLBA*512:]); return b }, "", "the MBR promises a GPT, and none is there", ErrCorrupt},
-		{"empty MBR", func(b []byte) []byte { clear(b[446:510]); return b }, "sector 0 does not hold the protective MBR of the GPT", "", nil},
-		{"no protective MBR", func(b []byte) []byte { clear(b[:512]); return b }, "sector 0 does not hold the protective MBR of the GPT", "", nil},
+		{"both damaged", func(b []byte) []byte { header(b)[60] ^= 1; b[lastLBA*512+61] ^= 1; return b }, "",
+			"both copies of the GPT are damaged", ErrCorrupt},
+		{"first erased, backup damaged", func(b []byte) []byte { clear(header(b)); b[lastLBA*512+61] ^= 1; return b }, "",
+			"the first GPT is missing and its backup is damaged", ErrCorrupt},
+		{"both erased", func(b []byte) []byte { clear(header(b)); clear(b[lastLBA*512:]); return b }, "",
+			"the MBR promises a GPT, and none is there", ErrCorrupt},
+		{"empty MBR", func(b []byte) []byte { clear(b[446:510]); return b },
+			"sector 0 does not hold the protective MBR of the GPT", "", nil},
+		{"no protective MBR", func(b []byte) []byte { clear(b[:512]); return b },
+			"sector 0 does not hold the protective MBR of the GPT", "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := writeGPT(t, size, 512, windowsGPT()...)
@@ -184,7 +205,8 @@ func TestNonsenseEntries(t *testing.T) {
 		{"ends beyond all disks", 4096, 1<<64 - 1, "ends in sector 18446744073709551615", false, true},
 		{"just representable", 4096, 1<<53 - 1, "it was cut off", true, false},
 		{"just not representable", 4096, 1<<53 + 1, "ends in sector", false, true},
-		{"before the first usable sector", 20, 40, "partition 1: lies outside of the sectors that the GPT gives to partitions", true, false},
+		{"before the first usable sector", 20, 40,
+			"partition 1: lies outside of the sectors that the GPT gives to partitions", true, false},
 		{"from sector 0", 0, 40, "partition 1: begins in sector 0", true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

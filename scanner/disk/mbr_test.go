@@ -23,7 +23,8 @@ func TestMBR(t *testing.T) {
 		{
 			name: "as Windows installs itself: System Reserved, C, recovery",
 			image: newSparse(40*mib).
-				put(0, mbrSector(0xa1b2c3d4, [4]uint32{0x80, 0x07, 2048, 2048}, [4]uint32{0, 0x07, 4096, 32768}, [4]uint32{0, 0x27, 40960, 8192})).
+				put(0, mbrSector(0xa1b2c3d4, [4]uint32{0x80, 0x07, 2048, 2048}, [4]uint32{0, 0x07, 4096, 32768},
+					[4]uint32{0, 0x27, 40960, 8192})).
 				put(1*mib, ntfsBoot(2047)).put(2*mib, ntfsBoot(32767)).put(20*mib, ntfsBoot(8191)),
 			want: []string{
 				"1: p1 1048576+1048576 0x07 active [ntfs]",
@@ -69,7 +70,8 @@ func TestMBR(t *testing.T) {
 		{
 			name: "overlap, and a filesystem larger than its partition",
 			image: newSparse(40*mib).
-				put(0, mbrSector(1, [4]uint32{0, 0x07, 2048, 8192}, [4]uint32{0, 0x83, 4096, 2048}, [4]uint32{0, 0x83, 8192, 4096}, [4]uint32{0, 0x83, 20480, 8})).
+				put(0, mbrSector(1, [4]uint32{0, 0x07, 2048, 8192}, [4]uint32{0, 0x83, 4096, 2048}, [4]uint32{0, 0x83, 8192, 4096},
+					[4]uint32{0, 0x83, 20480, 8})).
 				put(1*mib, ntfsBoot(16383)),
 			want: []string{
 				"1: p1 1048576+4194304 0x07 [ntfs]", "2: p2 2097152+1048576 0x83 []",
@@ -81,9 +83,10 @@ func TestMBR(t *testing.T) {
 			},
 		},
 		{
-			name:  "an entry by cylinder, head and sector only, and one without sectors",
-			image: newSparse(4*mib).put(0, chsOnly(mbrSector(1, [4]uint32{0, 0x06, 0, 0}, [4]uint32{0, 0x83, 100, 0}, [4]uint32{0, 0x83, 200, 8}))),
-			want:  []string{"1: p3 102400+4096 0x83 []"},
+			name: "an entry by cylinder, head and sector only, and one without sectors",
+			image: newSparse(4*mib).put(0,
+				chsOnly(mbrSector(1, [4]uint32{0, 0x06, 0, 0}, [4]uint32{0, 0x83, 100, 0}, [4]uint32{0, 0x83, 200, 8}))),
+			want: []string{"1: p3 102400+4096 0x83 []"},
 			notes: []string{
 				"partition 1: unsupported: it is placed by cylinder, head and sector only",
 				"partition 2: has no sectors",
@@ -107,7 +110,8 @@ func TestMBR(t *testing.T) {
 		{
 			name: "left by an earlier use: an ext4 superblock before the first partition",
 			image: newSparse(4*mib).
-				put(0, mbrSector(1, [4]uint32{0, 0x07, 2048, 2048})).put(1024, extSuperblock(4096, 0x40)).put(1*mib, ntfsBoot(2047)),
+				put(0, mbrSector(1, [4]uint32{0, 0x07, 2048, 2048})).put(1024, extSuperblock(4096, 0x40)).put(1*mib,
+				ntfsBoot(2047)),
 			want:  []string{"1: p1 1048576+1048576 0x07 [ntfs]"},
 			notes: []string{"the beginning of the disk also bears the signature of ext4, left by an earlier use"},
 		},
@@ -172,11 +176,14 @@ func TestBrokenChain(t *testing.T) {
 		want    string
 	}{
 		{"to itself", newSparse(4*mib).put(0, primary).put(at(first), logical(0)), 1, "returns to sector 2048"},
-		{"to an earlier one", newSparse(4*mib).put(0, primary).put(at(first), logical(100)).put(at(first+100), logical(200)).put(at(first+200), logical(100)), 3, "returns to sector 2148"},
+		{"to an earlier one", newSparse(4*mib).put(0, primary).put(at(first), logical(100)).put(at(first+100),
+			logical(200)).put(at(first+200), logical(100)), 3, "returns to sector 2148"},
 		{"to two", newSparse(4*mib).put(0, primary).put(at(first), logical(100, 200)), 1, "names two next ones"},
 		{"outside", newSparse(4*mib).put(0, primary).put(at(first), logical(6000)), 1, "outside of the extended partition"},
-		{"no record", newSparse(4*mib).put(0, primary).put(at(first), logical(100)), 1, "sector 2148 is no extended boot record"},
-		{"past the end", newSparse(2*mib).put(0, primary).put(at(first), logical(5999)), 1, "sector 8047: damaged partition table: the image ends before it"},
+		{"no record", newSparse(4*mib).put(0, primary).put(at(first), logical(100)), 1,
+			"sector 2148 is no extended boot record"},
+		{"past the end", newSparse(2*mib).put(0, primary).put(at(first), logical(5999)), 1,
+			"sector 8047: damaged partition table: the image ends before it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			i := tt.image.open(t)

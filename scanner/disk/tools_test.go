@@ -154,7 +154,8 @@ func TestAgainstSfdisk(t *testing.T) {
 				if !v.GUID.IsZero() {
 					uuid = v.GUID.String()
 				}
-				got = append(got, fmt.Sprintf("%d: %d+%d %s %s %q active=%v%s", v.Partition, v.Offset, v.Size, v.Type, uuid, v.Name, v.Active, attrs))
+				got = append(got, fmt.Sprintf("%d: %d+%d %s %s %q active=%v%s", v.Partition, v.Offset, v.Size, v.Type, uuid, v.Name,
+					v.Active, attrs))
 			}
 			for _, p := range want.Table.Partitions {
 				typ := p.Type
@@ -172,7 +173,8 @@ func TestAgainstSfdisk(t *testing.T) {
 				}
 				ss := int64(tt.sectorSize)
 				active := p.Bootable || strings.Contains(p.Attrs, "LegacyBIOSBootable")
-				exp = append(exp, fmt.Sprintf("%s: %d+%d %s %s %q active=%v%s", strings.TrimPrefix(p.Node, prefix), p.Start*ss, p.Size*ss, typ, p.UUID, p.Name, active, attrs))
+				exp = append(exp, fmt.Sprintf("%s: %d+%d %s %s %q active=%v%s", strings.TrimPrefix(p.Node, prefix), p.Start*ss,
+					p.Size*ss, typ, p.UUID, p.Name, active, attrs))
 			}
 			if diff := cmp.Diff(exp, got); diff != "" {
 				t.Error(diff)
@@ -186,7 +188,8 @@ func TestAgainstSfdisk(t *testing.T) {
 func TestAgainstSgdisk(t *testing.T) {
 	testenv.Tool(t, "sgdisk")
 	path := emptyImage(t, 64*mib)
-	tool(t, "", "sgdisk", "-o", "-n", "1:2048:+4M", "-t", "1:ef00", "-c", "1:EFI", "-n", "3:0:+16M", "-t", "3:0700", "-A", "3:set:63", "-n", "128:0:0", "-t", "128:2700", "-A", "128:set:62", path)
+	tool(t, "", "sgdisk", "-o", "-n", "1:2048:+4M", "-t", "1:ef00", "-c", "1:EFI", "-n", "3:0:+16M", "-t", "3:0700", "-A",
+		"3:set:63", "-n", "128:0:0", "-t", "128:2700", "-A", "128:set:62", path)
 	for _, damaged := range []bool{false, true} {
 		if damaged {
 			f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -251,8 +254,10 @@ var formats = []struct {
 	{"btrfs", Btrfs, 256 * mib, []string{"mkfs.btrfs", "-q"}},
 	{"swap", Swap, 8 * mib, []string{"mkswap", "-q"}},
 	{"swap-64k", Swap, 8 * mib, []string{"mkswap", "-q", "-p", "65536"}},
-	{"luks1", LUKS, 32 * mib, []string{"cryptsetup", "luksFormat", "-q", "--type", "luks1", "--pbkdf-force-iterations", "1000", "--key-file", "/dev/zero", "--keyfile-size", "32"}},
-	{"luks2", LUKS, 32 * mib, []string{"cryptsetup", "luksFormat", "-q", "--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--key-file", "/dev/zero", "--keyfile-size", "32"}},
+	{"luks1", LUKS, 32 * mib, []string{"cryptsetup", "luksFormat", "-q", "--type", "luks1", "--pbkdf-force-iterations",
+		"1000", "--key-file", "/dev/zero", "--keyfile-size", "32"}},
+	{"luks2", LUKS, 32 * mib, []string{"cryptsetup", "luksFormat", "-q", "--type", "luks2", "--pbkdf", "pbkdf2",
+		"--pbkdf-force-iterations", "1000", "--key-file", "/dev/zero", "--keyfile-size", "32"}},
 }
 
 // blkidNames are blkid's names where they differ from ours.
@@ -261,7 +266,8 @@ var blkidNames = map[Filesystem]string{FAT: "vfat", LUKS: "crypto_LUKS", BitLock
 // TestAgainstBlkid formats volumes with the real tools and compares with what
 // blkid sees, bare and behind a partition table.
 func TestAgainstBlkid(t *testing.T) {
-	testenv.Tool(t, "blkid", "mkntfs", "mkfs.ext4", "mkfs.vfat", "mkfs.exfat", "mkfs.xfs", "mkfs.btrfs", "mkswap", "cryptsetup")
+	testenv.Tool(t, "blkid", "mkntfs", "mkfs.ext4", "mkfs.vfat", "mkfs.exfat", "mkfs.xfs", "mkfs.btrfs", "mkswap",
+		"cryptsetup")
 	for _, tt := range formats {
 		t.Run(tt.name, func(t *testing.T) {
 			path := emptyImage(t, tt.size)
@@ -293,7 +299,8 @@ func TestAgainstBlkid(t *testing.T) {
 			}
 			image := newSparse(tt.size+mib).put(0, mbrSector(1, [4]uint32{0, 0x07, 2048, uint32(tt.size / 512)}))
 			image.chunks[mib] = b
-			if i := image.open(t); i.Table != "mbr" || len(i.Volumes()) != 1 || i.Volumes()[0].Filesystem != tt.fs || len(i.Notes) != 0 {
+			if i := image.open(t); i.Table != "mbr" || len(i.Volumes()) != 1 || i.Volumes()[0].Filesystem != tt.fs ||
+				len(i.Notes) != 0 {
 				t.Errorf("in a partition: table %s, volumes %q, notes %q", i.Table, lines(i), i.Notes)
 			}
 			if tt.fs == Swap || tt.fs == LUKS {
@@ -347,7 +354,8 @@ func TestBlockDevice(t *testing.T) {
 	}
 
 	tool(t, "", "sgdisk", "-Z", loop)
-	tool(t, "", "pvcreate", "--quiet", "--config", "devices{use_devicesfile=0} global{use_lvmlockd=0} backup{backup=0 archive=0}", "-ff", "-y", loop)
+	tool(t, "", "pvcreate", "--quiet", "--config",
+		"devices{use_devicesfile=0} global{use_lvmlockd=0} backup{backup=0 archive=0}", "-ff", "-y", loop)
 	i = mustOpen(t, loop)
 	v := i.Volumes()[0]
 	if v.Filesystem != LVM2 {

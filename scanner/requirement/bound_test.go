@@ -25,7 +25,8 @@ func TestBoundOrdinary(t *testing.T) {
 		Any  []any             `json:"any"`
 		Of   *struct{ N *int } `json:"of"`
 		hide []string
-	}{List: strings.Fields(strings.Repeat("x ", 1000)), At: time.Unix(1, 0).UTC(), Raw: json.RawMessage(`{"a":1}`), Any: []any{1, "x", nil}, Of: &struct{ N *int }{}}
+	}{List: strings.Fields(strings.Repeat("x ", 1000)), At: time.Unix(1, 0).UTC(), Raw: json.RawMessage(`{"a":1}`),
+		Any: []any{1, "x", nil}, Of: &struct{ N *int }{}}
 	got, left := bound(o)
 	if left.Any() {
 		t.Errorf("left out: %+v", left)
@@ -47,28 +48,35 @@ func TestBound(t *testing.T) {
 		outcome Outcome
 		left    func(o Outcome, l Omitted) bool
 	}{
-		"message":     {Fail(strings.Repeat("m", maxText+1)), func(o Outcome, l Omitted) bool { return l == Omitted{Texts: 1} }},
-		"remediation": {Outcome{Remediation: strings.Repeat("m", maxText+1)}, func(o Outcome, l Omitted) bool { return l == Omitted{Texts: 1} }},
+		"message": {Fail(strings.Repeat("m", maxText+1)),
+			func(o Outcome, l Omitted) bool { return l == Omitted{Texts: 1} }},
+		"remediation": {Outcome{Remediation: strings.Repeat("m", maxText+1)},
+			func(o Outcome, l Omitted) bool { return l == Omitted{Texts: 1} }},
 		"pieces": {Fail("x", make([]Evidence, 100_000)...), func(o Outcome, l Omitted) bool {
 			return l == Omitted{Evidence: 100_000 - len(o.Evidence)} && len(o.Evidence) == maxShare/evidenceCost
 		}},
 		"subjects": {Outcome{Subjects: make([]Subject, 100_000)}, func(o Outcome, l Omitted) bool {
 			return l == Omitted{Subjects: 100_000 - len(o.Subjects)} && len(o.Subjects) == maxShare/subjectCost
 		}},
-		"long evidence": {Fail("x", Evidence{Path: strings.Repeat("\x01", maxText), Data: strings.Repeat("d", 1<<20)}, Evidence{Data: strings.Repeat("\x02", 1<<20)}), func(o Outcome, l Omitted) bool {
-			return l == Omitted{Texts: 3} && len(o.Evidence) == 2 && strings.HasSuffix(o.Evidence[0].Data, fmt.Sprintf("(%d more bytes)", 1<<20-maxData))
+		"long evidence": {Fail("x", Evidence{Path: strings.Repeat("\x01", maxText), Data: strings.Repeat("d", 1<<20)},
+			Evidence{Data: strings.Repeat("\x02", 1<<20)}), func(o Outcome, l Omitted) bool {
+			return l == Omitted{Texts: 3} && len(o.Evidence) == 2 &&
+				strings.HasSuffix(o.Evidence[0].Data, fmt.Sprintf("(%d more bytes)", 1<<20-maxData))
 		}},
 		"a long list": {Outcome{Details: make([]int, 100_000)}, func(o Outcome, l Omitted) bool {
 			return l == Omitted{Details: 99_000} && len(o.Details.([]int)) == 1_000
 		}},
-		"lists in lists": {Outcome{Details: map[string]any{"a": []inner{{make([]string, 5_000)}}, "b": &inner{make([]string, 4_000)}}}, func(o Outcome, l Omitted) bool {
+		"lists in lists": {Outcome{Details: map[string]any{"a": []inner{{make([]string, 5_000)}},
+			"b": &inner{make([]string, 4_000)}}}, func(o Outcome, l Omitted) bool {
 			return l.Details == 7_000 && len(o.Details.(map[string]any)["b"].(*inner).Texts) == 1_000
 		}},
-		"a list of long texts": {Outcome{Details: map[string][]string{"x": repeat(strings.Repeat("x", 4_000), 900)}}, func(o Outcome, l Omitted) bool {
-			return l.Details > 0 && l.Texts > 0 && l.Details+len(o.Details.(map[string][]string)["x"]) == 900
-		}},
+		"a list of long texts": {Outcome{Details: map[string][]string{"x": repeat(strings.Repeat("x", 4_000), 900)}},
+			func(o Outcome, l Omitted) bool {
+				return l.Details > 0 && l.Texts > 0 && l.Details+len(o.Details.(map[string][]string)["x"]) == 900
+			}},
 		"a map": {Outcome{Details: numbers(5_000)}, func(o Outcome, l Omitted) bool {
-			return l == Omitted{Details: 4_000} && o.Details.(map[string]int)["00000"] == 0 && o.Details.(map[string]int)["00999"] == 999
+			return l == Omitted{Details: 4_000} && o.Details.(map[string]int)["00000"] == 0 &&
+				o.Details.(map[string]int)["00999"] == 999
 		}},
 		"deep": {Outcome{Details: deep(200)}, func(o Outcome, l Omitted) bool { return l.Details == 1 }},
 		"wide": {Outcome{Details: wide(8)}, func(o Outcome, l Omitted) bool { return l.Details > 0 }},

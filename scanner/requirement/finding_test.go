@@ -67,7 +67,8 @@ func TestCatalogue(t *testing.T) {
 		{Requirement: Requirement{ID: "b"}, Judge: func(s system) Outcome { return Pass(strings.Repeat("b", s.n)) }},
 	}
 	list, checks := List(catalogue), Bind(catalogue, func(context.Context) system { return system{3} })
-	if len(list) != 2 || list[1].ID != "b" || len(checks) != 2 || checks[0].Decide(t.Context()).Message != "aaa" || checks[1].Decide(t.Context()).Message != "bbb" {
+	if len(list) != 2 || list[1].ID != "b" || len(checks) != 2 || checks[0].Decide(t.Context()).Message != "aaa" ||
+		checks[1].Decide(t.Context()).Message != "bbb" {
 		t.Errorf("%v, %v", list, checks)
 	}
 }

@@ -16,7 +16,8 @@ func TestTrail(t *testing.T) {
 	var trail Trail
 	trail.Record("file", "path", "a", "odd")
 	events, dropped := trail.Events()
-	if len(events) != 1 || dropped != 0 || len(events[0].Attrs) != 1 || events[0].Attrs[0] != (Attr{"path", "a"}) || events[0].Time.IsZero() {
+	if len(events) != 1 || dropped != 0 || len(events[0].Attrs) != 1 || events[0].Attrs[0] != (Attr{"path", "a"}) ||
+		events[0].Time.IsZero() {
 		t.Errorf("%+v, %d", events, dropped)
 	}
 	n := Notice{Level: LevelInfo, Message: "once"}

@@ -6,7 +6,8 @@ import (
 )
 
 func BenchmarkParse(b *testing.B) {
-	entry := describeWorkspaces[strings.Index(describeWorkspaces, "        {"):strings.Index(describeWorkspaces, "        {\"WorkspaceId\": \"ws-9876")]
+	entry := describeWorkspaces[strings.Index(describeWorkspaces, "        {"):strings.Index(describeWorkspaces,
+		"        {\"WorkspaceId\": \"ws-9876")]
 	list := []byte(`{"Workspaces": [` + strings.TrimRight(strings.Repeat(entry, 1000), ", \n") + "]}")
 	for name, data := range map[string][]byte{"WorkSpaces-1000": list, "slmgr": []byte(english)} {
 		b.Run(name, func(b *testing.B) {

@@ -87,7 +87,8 @@ func TestDescribeWorkspaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{describeWorkspaces, "\xef\xbb\xbf" + describeWorkspaces, "\r\n " + describeWorkspaces, inUTF16} {
+	for _, text := range []string{describeWorkspaces, "\xef\xbb\xbf" + describeWorkspaces, "\r\n " + describeWorkspaces,
+		inUTF16} {
 		d, err := Parse("ws.json", []byte(text))
 		if err != nil {
 			t.Fatal(err)
@@ -104,7 +105,8 @@ func TestDescribeImages(t *testing.T) {
 		Name: "images.json", Kind: Images,
 		Images: []Image{
 			{
-				ImageID: "wsi-0123abcde", Name: "golden", Description: "The golden image", State: "ERROR", OperatingSystem: "WINDOWS",
+				ImageID: "wsi-0123abcde", Name: "golden", Description: "The golden image", State: "ERROR",
+				OperatingSystem: "WINDOWS",
 				RequiredTenancy: "DEFAULT", Created: "2020-01-02T03:04:05.678000+00:00", OwnerAccountID: "012345678901",
 				ErrorCode: "ERR", ErrorMessage: "It failed.",
 				ErrorDetails:    []ErrorDetail{{"PendingReboot", "Reboot."}, {"DHCPDisabled", ""}},
@@ -175,14 +177,19 @@ func TestJSONRefuses(t *testing.T) {
 		{`{"Workspaces": [], "NextToken": 5}`, ErrInvalid, "NextToken: is the number 5, not a text"},
 		{workspace(`"State": true`), ErrInvalid, "Workspaces[0].State: is true, not a text"},
 		{workspace(`"State": "A", "State": "B"`), ErrInvalid, "Workspaces[0].State: is there twice"},
-		{workspace(`"RootVolumeEncryptionEnabled": "false"`), ErrInvalid, "Workspaces[0].RootVolumeEncryptionEnabled: is a text, not true or false"},
-		{workspace(`"UserVolumeEncryptionEnabled": 0`), ErrInvalid, "Workspaces[0].UserVolumeEncryptionEnabled: is the number 0, not true or false"},
+		{workspace(`"RootVolumeEncryptionEnabled": "false"`), ErrInvalid,
+			"Workspaces[0].RootVolumeEncryptionEnabled: is a text, not true or false"},
+		{workspace(`"UserVolumeEncryptionEnabled": 0`), ErrInvalid,
+			"Workspaces[0].UserVolumeEncryptionEnabled: is the number 0, not true or false"},
 		{workspace(`"WorkspaceProperties": []`), ErrInvalid, "Workspaces[0].WorkspaceProperties: is a list, not an object"},
-		{workspace(`"WorkspaceProperties": {"RootVolumeSizeGib": 80.5}`), ErrInvalid, "RootVolumeSizeGib: is the number 80.5, not a whole number"},
+		{workspace(`"WorkspaceProperties": {"RootVolumeSizeGib": 80.5}`), ErrInvalid,
+			"RootVolumeSizeGib: is the number 80.5, not a whole number"},
 		{workspace(`"WorkspaceProperties": {"RootVolumeSizeGib": -1}`), ErrInvalid, "RootVolumeSizeGib: is the number -1"},
-		{workspace(`"WorkspaceProperties": {"RootVolumeSizeGib": 1e99}`), ErrInvalid, "RootVolumeSizeGib: is the number 1e99"},
+		{workspace(`"WorkspaceProperties": {"RootVolumeSizeGib": 1e99}`), ErrInvalid,
+			"RootVolumeSizeGib: is the number 1e99"},
 		{workspace(`"WorkspaceProperties": {"UserVolumeSizeGib": "10"}`), ErrInvalid, "UserVolumeSizeGib: is a text"},
-		{workspace(`"WorkspaceProperties": {"Protocols": ["PCOIP", 1]}`), ErrInvalid, "Protocols[1]: is the number 1, not a text"},
+		{workspace(`"WorkspaceProperties": {"Protocols": ["PCOIP", 1]}`), ErrInvalid,
+			"Protocols[1]: is the number 1, not a text"},
 		{workspace(`"ModificationStates": {}`), ErrInvalid, "ModificationStates: is an object, not a list"},
 		{workspace(`"ModificationStates": ["x"]`), ErrInvalid, "ModificationStates[0]: is a text, not an object"},
 		{workspace(`"Unknown": {"a": 1, "a": 2}`), ErrInvalid, "Unknown: a is there twice"},
@@ -193,7 +200,8 @@ func TestJSONRefuses(t *testing.T) {
 		name := tt.text[:min(len(tt.text), 60)]
 		t.Run(name, func(t *testing.T) {
 			d, err := Parse("doc.json", []byte(tt.text))
-			if !errors.Is(err, tt.kind) || !strings.Contains(fmt.Sprint(err), tt.want) || !strings.HasPrefix(fmt.Sprint(err), "doc.json: ") {
+			if !errors.Is(err, tt.kind) || !strings.Contains(fmt.Sprint(err), tt.want) ||
+				!strings.HasPrefix(fmt.Sprint(err), "doc.json: ") {
 				t.Errorf("%+v, %v; want %v with %q", d, err, tt.kind, tt.want)
 			}
 		})
@@ -214,7 +222,8 @@ func TestLimits(t *testing.T) {
 		return `{"Workspaces": [], "u": ` + strings.Replace(keys(n), `"Workspaces": []`, `"w": 0`, 1) + "}"
 	}
 	entries := func(n int) string {
-		return `{"Workspaces": [{"WorkspaceId": "w", "ModificationStates": [` + strings.TrimSuffix(strings.Repeat("{},", n-1), ",") + `]}]}`
+		return `{"Workspaces": [{"WorkspaceId": "w", "ModificationStates": [` + strings.TrimSuffix(strings.Repeat("{},", n-1),
+			",") + `]}]}`
 	}
 	depth := func(n int) string {
 		return `{"Workspaces": [], "u": ` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}`

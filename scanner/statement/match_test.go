@@ -27,9 +27,12 @@ func TestMatchWorkSpace(t *testing.T) {
 		{"one of two", []*Document{document("d", a, b)}, "beta", "ws-b", nil, nil},
 		{"said twice", []*Document{document("d", a), document("e", a)}, "ALPHA", "ws-a", nil, nil},
 		{"contradictory", []*Document{document("d", a), document("e", encrypted)}, "ALPHA", "", nil, ErrInvalid},
-		{"of another", []*Document{document("d", a), document("e", b)}, "BETA", "ws-b", []string{"d is not used: it is of ALPHA, and the disk's computer is BETA"}, nil},
-		{"of none", []*Document{document("d", WorkSpace{WorkspaceID: "ws-c"})}, "BETA", "", []string{"d is not used: it names no computer, and the disk's computer is BETA"}, nil},
-		{"computer not known", []*Document{document("d", WorkSpace{WorkspaceID: "ws-c"}, a)}, "", "", []string{"d is not used: it is of ALPHA, and the disk's computer is not known"}, nil},
+		{"of another", []*Document{document("d", a), document("e", b)}, "BETA", "ws-b",
+			[]string{"d is not used: it is of ALPHA, and the disk's computer is BETA"}, nil},
+		{"of none", []*Document{document("d", WorkSpace{WorkspaceID: "ws-c"})}, "BETA", "",
+			[]string{"d is not used: it names no computer, and the disk's computer is BETA"}, nil},
+		{"computer not known", []*Document{document("d", WorkSpace{WorkspaceID: "ws-c"}, a)}, "", "",
+			[]string{"d is not used: it is of ALPHA, and the disk's computer is not known"}, nil},
 		{"other kinds", []*Document{{Name: "i", Kind: Images}}, "BETA", "", nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -15,9 +15,11 @@ import (
 )
 
 const (
-	windowsIDs = "Activation ID: 21c56779-b449-4d20-adfc-eece0e1ad74b\nApplication ID: 55c92734-d682-4d71-983e-d6ec3f16059f\n"
-	officeIDs  = "Activation ID: d450596f-894d-49e0-966a-fd39ed4c4c64\nApplication ID: 0ff1ce15-a989-479d-af46-f275c6370663\n"
-	english    = `Microsoft (R) Windows Script Host Version 5.812
+	windowsIDs = "Activation ID: 21c56779-b449-4d20-adfc-eece0e1ad74b\nApplication ID: " +
+		"55c92734-d682-4d71-983e-d6ec3f16059f\n"
+	officeIDs = "Activation ID: d450596f-894d-49e0-966a-fd39ed4c4c64\nApplication ID: " +
+		"0ff1ce15-a989-479d-af46-f275c6370663\n"
+	english = `Microsoft (R) Windows Script Host Version 5.812
 Copyright (C) Microsoft Corporation. All rights reserved.
 
 Software licensing service version: 10.0.17763.1
@@ -133,9 +135,11 @@ Trusted time: 1/2/2020 3:04:05 AM
 )
 
 func TestSlmgr(t *testing.T) {
-	redacted := strings.NewReplacer("21c56779-b449-4d20-adfc-eece0e1ad74b", "*", "55c92734-d682-4d71-983e-d6ec3f16059f", "*")
+	redacted := strings.NewReplacer("21c56779-b449-4d20-adfc-eece0e1ad74b", "*", "55c92734-d682-4d71-983e-d6ec3f16059f",
+		"*")
 	count := func(n int) *int { return &n }
-	server := &Slmgr{"Windows(R), ServerDatacenter edition", "Windows(R) Operating System, VOLUME_KMSCLIENT channel", "VOLUME_KMSCLIENT", "Licensed", 1001, count(1000)}
+	server := &Slmgr{"Windows(R), ServerDatacenter edition", "Windows(R) Operating System, VOLUME_KMSCLIENT channel",
+		"VOLUME_KMSCLIENT", "Licensed", 1001, count(1000)}
 	for _, tt := range []struct {
 		name string
 		text string
@@ -144,23 +148,45 @@ func TestSlmgr(t *testing.T) {
 		{"English", english, server},
 		{"with the line ends of Windows", strings.ReplaceAll(english, "\n", "\r\n"), server},
 		{"with doubled line ends", strings.ReplaceAll(english, "\n", "\r\r\n"), server},
-		{"copied from the dialog", "---------------------------\nWindows Script Host\n---------------------------\n" + english + "\n---------------------------\nOK   \n", server},
+		{"copied from the dialog", "---------------------------\nWindows Script Host\n---------------------------\n" +
+			english + "\n---------------------------\nOK   \n", server},
 		{"indented", strings.ReplaceAll(english, "\n", "\n\t "), server},
 		{"IDs made unreadable", redacted.Replace(english), server},
-		{"Windows 7", windows7, &Slmgr{"Windows(R) 7, Enterprise edition", "Windows Operating System - Windows(R) 7, VOLUME_KMSCLIENT channel", "VOLUME_KMSCLIENT", "Initial grace period", 3, nil}},
-		{"no count left", strings.Replace(windows7, "count: 3", "count: 0", 1), &Slmgr{"Windows(R) 7, Enterprise edition", "Windows Operating System - Windows(R) 7, VOLUME_KMSCLIENT channel", "VOLUME_KMSCLIENT", "Initial grace period", 0, nil}},
-		{"German, with a product key of digits", german, &Slmgr{"Windows(R), Enterprise edition", "Windows(R) Operating System, VOLUME_MAK channel", "VOLUME_MAK", "Lizenziert für immer", 1000, count(1001)}},
-		{"French, with spaces before the colons", french, &Slmgr{"Windows(R), Professional edition", "Windows(R) Operating System, RETAIL channel", "RETAIL", "avec licence", 999, count(998)}},
-		{"French, with spaces that do not break", strings.ReplaceAll(french, " :", "\u00a0:"), &Slmgr{"Windows(R), Professional edition", "Windows(R) Operating System, RETAIL channel", "RETAIL", "avec licence", 999, count(998)}},
-		{"Chinese", chinese, &Slmgr{"Windows(R), EnterpriseS edition", "Windows(R) Operating System, VOLUME_KMSCLIENT channel", "VOLUME_KMSCLIENT", "已授权", 1001, count(1000)}},
-		{"Chinese, IDs made unreadable", redacted.Replace(chinese), &Slmgr{"Windows(R), EnterpriseS edition", "Windows(R) Operating System, VOLUME_KMSCLIENT channel", "VOLUME_KMSCLIENT", "已授权", 1001, count(1000)}},
-		{"Japanese", japanese_, &Slmgr{"Windows(R), Enterprise edition", "Windows(R) Operating System, VOLUME_KMSCLIENT channel", "VOLUME_KMSCLIENT", "ライセンスされています", 1001, count(1000)}},
+		{"Windows 7", windows7, &Slmgr{"Windows(R) 7, Enterprise edition",
+			"Windows Operating System - Windows(R) 7, VOLUME_KMSCLIENT channel", "VOLUME_KMSCLIENT", "Initial grace period", 3,
+			nil}},
+		{"no count left", strings.Replace(windows7, "count: 3", "count: 0", 1),
+			&Slmgr{"Windows(R) 7, Enterprise edition", "Windows Operating System - Windows(R) 7, VOLUME_KMSCLIENT channel",
+				"VOLUME_KMSCLIENT", "Initial grace period", 0, nil}},
+		{"German, with a product key of digits", german,
+			&Slmgr{"Windows(R), Enterprise edition", "Windows(R) Operating System, VOLUME_MAK channel", "VOLUME_MAK",
+				"Lizenziert für immer", 1000, count(1001)}},
+		{"French, with spaces before the colons", french,
+			&Slmgr{"Windows(R), Professional edition", "Windows(R) Operating System, RETAIL channel", "RETAIL", "avec licence",
+				999, count(998)}},
+		{"French, with spaces that do not break", strings.ReplaceAll(french, " :", "\u00a0:"),
+			&Slmgr{"Windows(R), Professional edition", "Windows(R) Operating System, RETAIL channel", "RETAIL", "avec licence",
+				999, count(998)}},
+		{"Chinese", chinese, &Slmgr{"Windows(R), EnterpriseS edition",
+			"Windows(R) Operating System, VOLUME_KMSCLIENT channel", "VOLUME_KMSCLIENT", "已授权", 1001, count(1000)}},
+		{"Chinese, IDs made unreadable", redacted.Replace(chinese),
+			&Slmgr{"Windows(R), EnterpriseS edition", "Windows(R) Operating System, VOLUME_KMSCLIENT channel",
+				"VOLUME_KMSCLIENT", "已授权", 1001, count(1000)}},
+		{"Japanese", japanese_, &Slmgr{"Windows(R), Enterprise edition",
+			"Windows(R) Operating System, VOLUME_KMSCLIENT channel", "VOLUME_KMSCLIENT", "ライセンスされています", 1001, count(1000)}},
 		{"right to left", strings.ReplaceAll(english, ": ", "\u200f: \u200e"), server},
-		{"labels of another script", foreign, &Slmgr{"Windows(R), Enterprise edition", "Windows(R) Operating System, OEM_DM channel", "OEM_DM", "Η", 5, count(4)}},
+		{"labels of another script", foreign,
+			&Slmgr{"Windows(R), Enterprise edition", "Windows(R) Operating System, OEM_DM channel", "OEM_DM", "Η", 5, count(4)}},
 		{"Office before Windows", office + "\n" + english, server},
 		{"Windows before Office", english + "\n" + office, server},
-		{"an add-on with a key of its own", english + "\nName: Windows(R), Add-on edition\nDescription: Windows(R) Operating System, VOLUME_MAK channel\n" + windowsIDs + "Partial Product Key: AAAAA\nLicense Status: Licensed\nRemaining Windows rearm count: 1001\nRemaining SKU rearm count: 1000\n", &Slmgr{"", "", "", "", 1001, count(1000)}},
-		{"an edition without a key", english + "\nName: Windows(R), Other edition\nDescription: Windows(R) Operating System, VOLUME_MAK channel\n" + windowsIDs + "This license is not in use.\nLicense Status: Unlicensed\nRemaining Windows rearm count: 1001\nRemaining SKU rearm count: 1000\n", server},
+		{"an add-on with a key of its own",
+			english + "\nName: Windows(R), Add-on edition\nDescription: Windows(R) Operating System, VOLUME_MAK channel\n" +
+				windowsIDs + "Partial Product Key: AAAAA\nLicense Status: Licensed\nRemaining Windows rearm count: " +
+				"1001\nRemaining SKU rearm count: 1000\n", &Slmgr{"", "", "", "", 1001, count(1000)}},
+		{"an edition without a key", english +
+			"\nName: Windows(R), Other edition\nDescription: Windows(R) Operating System, VOLUME_MAK channel\n" + windowsIDs +
+			"This license is not in use.\nLicense Status: Unlicensed\nRemaining Windows rearm count: 1001\nRemaining SKU " +
+			"rearm count: 1000\n", server},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d, err := Parse("slmgr.txt", []byte(tt.text))
@@ -189,15 +215,20 @@ func TestSlmgrRefuses(t *testing.T) {
 	}{
 		{"empty", "", ErrUnknownKind, ""},
 		{"prose", "Remaining: 5\nWindows: 3\n", ErrUnknownKind, ""},
-		{"/dli, which has no count", "Name: Windows(R), Professional edition\nDescription: Windows(R) Operating System, RETAIL channel\nPartial Product Key: 3V66T\nLicense Status: Licensed\n", ErrInvalid, "for certain"},
+		{"/dli, which has no count", "Name: Windows(R), Professional edition\nDescription: Windows(R) Operating System, " +
+			"RETAIL channel\nPartial Product Key: 3V66T\nLicense Status: Licensed\n", ErrInvalid, "for certain"},
 		{"Office alone", office, ErrUnknownKind, ""},
 		{"without the count", drop(english, "Remaining Windows rearm count: 1001\n"), ErrInvalid, "for certain"},
 		{"cut off before the number", english[:strings.Index(english, "1001\n")], ErrInvalid, "for certain"},
 		{"not a number", strings.Replace(english, "count: 1001", "count: many", 1), ErrInvalid, "for certain"},
 		{"negative", strings.Replace(english, "count: 1001", "count: -1", 1), ErrInvalid, "for certain"},
-		{"a number of ten digits", strings.Replace(english, "count: 1001", "count: 1000000000", 1), ErrInvalid, "for certain"},
-		{"two that differ", english + "\n" + strings.Replace(english, "count: 1001", "count: 1", 1), ErrInvalid, "two remaining Windows rearm counts, 1001 and 1"},
-		{"Windows 7 in another language, IDs made unreadable", strings.NewReplacer("Remaining Windows rearm count", "Übrige Windows-Rearms", "21c56779-b449-4d20-adfc-eece0e1ad74b", "*", "55c92734-d682-4d71-983e-d6ec3f16059f", "*").Replace(windows7), ErrInvalid, "for certain"},
+		{"a number of ten digits", strings.Replace(english, "count: 1001", "count: 1000000000", 1), ErrInvalid,
+			"for certain"},
+		{"two that differ", english + "\n" + strings.Replace(english, "count: 1001", "count: 1", 1), ErrInvalid,
+			"two remaining Windows rearm counts, 1001 and 1"},
+		{"Windows 7 in another language, IDs made unreadable",
+			strings.NewReplacer("Remaining Windows rearm count", "Übrige Windows-Rearms", "21c56779-b449-4d20-adfc-eece0e1ad74b",
+				"*", "55c92734-d682-4d71-983e-d6ec3f16059f", "*").Replace(windows7), ErrInvalid, "for certain"},
 		{"another script without the SKU", drop(foreign, " SKU"), ErrInvalid, "for certain"},
 		{"too many lines", strings.Repeat("a\n", maxLines) + english, ErrUnknownKind, ""},
 	} {
@@ -246,7 +277,8 @@ func TestEncodings(t *testing.T) {
 		{"code page 437", german, charmap.CodePage437, ""},
 		{"Windows-1252, ASCII status", strings.ReplaceAll(german, "für immer", ""), charmap.Windows1252, "Lizenziert"},
 		{"GBK", chinese, simplifiedchinese.GBK, ""},
-		{"GBK, full-width colons alone", strings.NewReplacer(": ", "：", ":2", "：2").Replace(chinese), simplifiedchinese.GBK, ""},
+		{"GBK, full-width colons alone", strings.NewReplacer(": ", "：", ":2", "：2").Replace(chinese), simplifiedchinese.GBK,
+			""},
 		{"Shift JIS", japanese_, japanese.ShiftJIS, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -262,7 +294,8 @@ func TestEncodings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d.Slmgr.RemainingWindowsRearm != want.Slmgr.RemainingWindowsRearm || d.Slmgr.Name != want.Slmgr.Name || d.Slmgr.Status != tt.status {
+			if d.Slmgr.RemainingWindowsRearm != want.Slmgr.RemainingWindowsRearm || d.Slmgr.Name != want.Slmgr.Name ||
+				d.Slmgr.Status != tt.status {
 				t.Errorf("%+v, want %+v", d.Slmgr, want.Slmgr)
 			}
 		})

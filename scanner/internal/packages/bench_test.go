@@ -28,7 +28,8 @@ func benchHeader(i int) []byte {
 		dirs = append(dirs, fmt.Sprintf("/usr/share/package%d/dir%d/", i, j))
 	}
 	return headerBlob(
-		[]tag{{tagName, fmt.Sprintf("package%d", i)}, {tagVersion, "1.2.3"}, {tagRelease, "4.amzn2"}, {tagVendor, "Vendor"}, {tagArch, "x86_64"},
+		[]tag{{tagName, fmt.Sprintf("package%d", i)}, {tagVersion, "1.2.3"}, {tagRelease, "4.amzn2"}, {tagVendor, "Vendor"},
+			{tagArch, "x86_64"},
 			{tagDirIndexes, indexes}, {tagBaseNames, names}, {tagDirNames, dirs}},
 		[]tag{{tagInstallTime, []uint32{1700000000}}})
 }
@@ -75,7 +76,9 @@ func BenchmarkOpenDPKG(b *testing.B) {
 	var status []byte
 	size := 0
 	for i := range benchPackages {
-		status = fmt.Appendf(status, "Package: package%d\nStatus: install ok installed\nPriority: optional\nSection: libs\nInstalled-Size: 1\nMaintainer: M <m@example.com>\nArchitecture: amd64\nVersion: 1:2.3-4\nDepends: libc6 (>= 2.34)\nDescription: text\n more text about the package\n .\n and more\nHomepage: https://example.com\n\n", i)
+		status = fmt.Appendf(status, "Package: package%d\nStatus: install ok installed\nPriority: optional\nSection: "+
+			"libs\nInstalled-Size: 1\nMaintainer: M <m@example.com>\nArchitecture: amd64\nVersion: 1:2.3-4\nDepends: libc6 "+
+			"(>= 2.34)\nDescription: text\n more text about the package\n .\n and more\nHomepage: https://example.com\n\n", i)
 		list := []byte("/.\n")
 		for j := range benchFiles {
 			list = fmt.Appendf(list, "/usr/share/package%d/dir%d/file-%d-%d.ext\n", i, j/10, i, j)

@@ -76,7 +76,8 @@ Architecture: amd64
 
 // dpkgLine is a package in one line.
 func dpkgLine(p Package) string {
-	return fmt.Sprintf("%s:%s %s %s reinstall=%v installed=%v", p.Name, p.Arch, p.EVR(), p.State, p.Reinstall, p.IsInstalled())
+	return fmt.Sprintf("%s:%s %s %s reinstall=%v installed=%v", p.Name, p.Arch, p.EVR(), p.State, p.Reinstall,
+		p.IsInstalled())
 }
 
 func dpkgLines(db *Database) []string {
@@ -121,7 +122,8 @@ func TestDPKGStatus(t *testing.T) {
 }
 
 func TestDPKGDamage(t *testing.T) {
-	const first, last = "Package: first\nStatus: install ok installed\nVersion: 1\n\n", "\nPackage: last\nStatus: install ok installed\nVersion: 1\n"
+	const first, last = "Package: first\nStatus: install ok installed\nVersion: 1\n\n",
+		"\nPackage: last\nStatus: install ok installed\nVersion: 1\n"
 	long := strings.Repeat("x", maxField)
 	for text, says := range map[string]string{
 		"Package bad\n":                      "status: line 5: no field",
@@ -159,7 +161,8 @@ func TestDPKGDamage(t *testing.T) {
 		"Package: " + long + "x\n":                                            "a field package of 4097 bytes",
 	} {
 		db, err := Open(t.Context(), tree(map[string]string{"var/lib/dpkg/status": first + text + last}))
-		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), says) || !strings.HasPrefix(err.Error(), "var/lib/dpkg: ") {
+		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), says) ||
+			!strings.HasPrefix(err.Error(), "var/lib/dpkg: ") {
 			t.Errorf("%q: %v, want %q", text, err, says)
 		}
 		if len(db.packages) != 2 {
@@ -187,7 +190,8 @@ func TestDPKGDamage(t *testing.T) {
 // middle of a line was damaged.
 func TestDPKGStatusCutOff(t *testing.T) {
 	for _, n := range []int{len(dpkgSample) - 1, 40, 20, 9, 3} {
-		if _, err := Open(t.Context(), tree(map[string]string{"var/lib/dpkg/status": dpkgSample[:n]})); !errors.Is(err, ErrCorrupt) {
+		if _, err := Open(t.Context(), tree(map[string]string{"var/lib/dpkg/status": dpkgSample[:n]})); !errors.Is(err,
+			ErrCorrupt) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
@@ -233,19 +237,23 @@ func TestDPKGLimits(t *testing.T) {
 	}
 
 	const p = "Package: a\nStatus: install ok installed\nVersion: 1\n"
-	root := tree(map[string]string{"var/lib/dpkg/status": p, "var/lib/dpkg/info/a.list": "/.\n", "var/lib/dpkg/info/format": "1", "var/lib/dpkg/diversions": "", "var/lib/dpkg/updates/0000": p})
+	root := tree(map[string]string{"var/lib/dpkg/status": p, "var/lib/dpkg/info/a.list": "/.\n",
+		"var/lib/dpkg/info/format": "1", "var/lib/dpkg/diversions": "", "var/lib/dpkg/updates/0000": p})
 	for name, limit := range map[string]int64{
-		"var/lib/dpkg/status": maxStatus, "var/lib/dpkg/updates/0000": maxStatus, "var/lib/dpkg/info/format": maxFormat, "var/lib/dpkg/info/a.list": maxList, "var/lib/dpkg/diversions": maxDiversions,
+		"var/lib/dpkg/status": maxStatus, "var/lib/dpkg/updates/0000": maxStatus, "var/lib/dpkg/info/format": maxFormat,
+		"var/lib/dpkg/info/a.list": maxList, "var/lib/dpkg/diversions": maxDiversions,
 	} {
 		// What is not a limit's error is one of the zeros.
 		if _, err := Open(t.Context(), hugeFS{FS: root, name: name, size: limit}); errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s of %d bytes: %v", name, limit, err)
 		}
-		if _, err := Open(t.Context(), hugeFS{FS: root, name: name, size: limit + 1}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), name) {
+		if _, err := Open(t.Context(), hugeFS{FS: root, name: name, size: limit + 1}); !errors.Is(err, ErrUnsupported) ||
+			!strings.Contains(err.Error(), name) {
 			t.Errorf("%s of %d bytes: %v", name, limit+1, err)
 		}
 		broken := errors.New("the disk is broken")
-		if _, err := Open(t.Context(), hugeFS{root, name, 1, broken}); !errors.Is(err, broken) || !strings.Contains(err.Error(), name) {
+		if _, err := Open(t.Context(), hugeFS{root, name, 1, broken}); !errors.Is(err, broken) ||
+			!strings.Contains(err.Error(), name) {
 			t.Errorf("%s that cannot be read: %v", name, err)
 		}
 	}
@@ -255,7 +263,8 @@ func TestDPKGLimits(t *testing.T) {
 		for i := range n {
 			root[fmt.Sprintf("var/lib/dpkg/updates/%04d", i)] = &fstest.MapFile{Data: []byte(p)}
 		}
-		if _, err := Open(t.Context(), root); n > maxUpdates && !errors.Is(err, ErrUnsupported) || n <= maxUpdates && err != nil {
+		if _, err := Open(t.Context(), root); n > maxUpdates && !errors.Is(err, ErrUnsupported) || n <= maxUpdates &&
+			err != nil {
 			t.Errorf("%d updates: %v", n, err)
 		}
 	}
@@ -269,12 +278,14 @@ func TestDPKGLimits(t *testing.T) {
 
 func TestDPKGUpdates(t *testing.T) {
 	stanza := func(name, arch, version, status string, more ...string) string {
-		return fmt.Sprintf("Package: %s\nStatus: install ok %s\nArchitecture: %s\nVersion: %s\n%s", name, status, arch, version, strings.Join(more, ""))
+		return fmt.Sprintf("Package: %s\nStatus: install ok %s\nArchitecture: %s\nVersion: %s\n%s", name, status, arch,
+			version, strings.Join(more, ""))
 	}
 	same := "Multi-Arch: same\n"
 	db, err := Open(t.Context(), tree(map[string]string{
 		"var/lib/dpkg/status": strings.Join([]string{
-			stanza("kept", "amd64", "1", "installed"), stanza("upgraded", "amd64", "1", "installed"), stanza("removed", "amd64", "1", "installed"),
+			stanza("kept", "amd64", "1", "installed"), stanza("upgraded", "amd64", "1", "installed"),
+			stanza("removed", "amd64", "1", "installed"),
 			stanza("moved", "i386", "1", "installed"), stanza("lib", "i386", "1", "installed", same),
 		}, "\n"),
 		"var/lib/dpkg/updates/0000":  stanza("upgraded", "amd64", "2", "unpacked"),
@@ -289,7 +300,8 @@ func TestDPKGUpdates(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"kept:amd64 1 installed", "lib:amd64 2 installed", "lib:i386 1 installed", "moved:amd64 2 installed", "new:amd64 1 half-installed", "upgraded:amd64 2 installed",
+		"kept:amd64 1 installed", "lib:amd64 2 installed", "lib:i386 1 installed", "moved:amd64 2 installed",
+		"new:amd64 1 half-installed", "upgraded:amd64 2 installed",
 	}
 	var got []string
 	for _, p := range db.packages {
@@ -310,7 +322,8 @@ func TestDPKGUpdates(t *testing.T) {
 		"no package":        {"var/lib/dpkg/updates/1": "nonsense\n"},
 	} {
 		files["var/lib/dpkg/status"] = ""
-		if _, err := Open(t.Context(), tree(files)); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "updates") {
+		if _, err := Open(t.Context(), tree(files)); !errors.Is(err, ErrCorrupt) ||
+			!strings.Contains(err.Error(), "updates") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -391,7 +404,8 @@ tool.amd64	/usr/share/doc/lib
 
 	// Format 0 has no architectures in names.
 	delete(files, "var/lib/dpkg/info/format")
-	files["var/lib/dpkg/status"] = "Package: lib\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nVersion: 1\n"
+	files["var/lib/dpkg/status"] = "Package: lib\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: " +
+		"same\nVersion: 1\n"
 	files["var/lib/dpkg/info/lib.list"] = "/lib\n"
 	db, err = Open(t.Context(), tree(files))
 	if err != nil {
@@ -416,7 +430,8 @@ tool.amd64	/usr/share/doc/lib
 func TestDPKGEmptyList(t *testing.T) {
 	for _, status := range []string{"install ok installed", "deinstall ok config-files"} {
 		db, err := Open(t.Context(), tree(map[string]string{
-			"var/lib/dpkg/status":      "Package: a\nStatus: " + status + "\nVersion: 1\n\nPackage: b\nStatus: install ok installed\nVersion: 1\n",
+			"var/lib/dpkg/status": "Package: a\nStatus: " + status +
+				"\nVersion: 1\n\nPackage: b\nStatus: install ok installed\nVersion: 1\n",
 			"var/lib/dpkg/info/a.list": "", "var/lib/dpkg/info/b.list": "/b\n",
 		}))
 		if err != nil {
@@ -432,7 +447,8 @@ func TestDPKGEmptyList(t *testing.T) {
 }
 
 func TestDPKGListDamage(t *testing.T) {
-	const status = "Package: a\nStatus: install ok installed\nVersion: 1\n\nPackage: b\nStatus: install ok installed\nVersion: 1\n"
+	const status = "Package: a\nStatus: install ok installed\nVersion: 1\n\nPackage: b\nStatus: install ok " +
+		"installed\nVersion: 1\n"
 	for text, says := range map[string]string{
 		"/usr/bin/a": "cut off after 10 bytes",
 		"/.\n\n":     "line 2: no path",
@@ -440,7 +456,8 @@ func TestDPKGListDamage(t *testing.T) {
 		"/a\x00b\n":  "line 1: no path",
 		"missing":    "info/a.list is missing",
 	} {
-		files := map[string]string{"var/lib/dpkg/status": status, "var/lib/dpkg/info/a.list": text, "var/lib/dpkg/info/b.list": "/b\n"}
+		files := map[string]string{"var/lib/dpkg/status": status, "var/lib/dpkg/info/a.list": text,
+			"var/lib/dpkg/info/b.list": "/b\n"}
 		if text == "missing" {
 			delete(files, "var/lib/dpkg/info/a.list")
 		}
@@ -455,7 +472,8 @@ func TestDPKGListDamage(t *testing.T) {
 		owners, ownersErr := db.Owners("/b")
 		_, underErr := db.Under("/home")
 		for what, err := range map[string]error{"Files": filesErr, "Owners": ownersErr, "Under": underErr} {
-			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), says) || !strings.HasPrefix(err.Error(), "var/lib/dpkg: files of package a: ") {
+			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), says) ||
+				!strings.HasPrefix(err.Error(), "var/lib/dpkg: files of package a: ") {
 				t.Errorf("%q: %s: %v, want %q", text, what, err, says)
 			}
 		}
@@ -477,7 +495,8 @@ func TestDPKGListDamage(t *testing.T) {
 		"no other path":     {"diversions", "/a\n\nc\n", ErrCorrupt},
 		"no package":        {"diversions", "/a\n/b\n\n", ErrCorrupt},
 	} {
-		db, err := Open(t.Context(), tree(map[string]string{"var/lib/dpkg/status": status, "var/lib/dpkg/" + tt.file: tt.text}))
+		db, err := Open(t.Context(), tree(map[string]string{"var/lib/dpkg/status": status,
+			"var/lib/dpkg/" + tt.file: tt.text}))
 		if !errors.Is(err, tt.want) || db == nil || !strings.Contains(err.Error(), "var/lib/dpkg/") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -486,10 +505,11 @@ func TestDPKGListDamage(t *testing.T) {
 
 func TestDPKGStatusD(t *testing.T) {
 	db, err := Open(t.Context(), tree(map[string]string{
-		"var/lib/dpkg/status":                     "Package: b\nStatus: install ok installed\nVersion: 2\nArchitecture: all\n",
-		"var/lib/dpkg/info/b.list":                "/b\n",
-		"var/lib/dpkg/status.d/a":                 "Package: a\nVersion: 1\nArchitecture: all",
-		"var/lib/dpkg/status.d/a.md5sums":         "0123456789abcdef0123456789abcdef  usr/share/a  b\n0123456789abcdef0123456789abcdef  ./usr/share/c\n",
+		"var/lib/dpkg/status":      "Package: b\nStatus: install ok installed\nVersion: 2\nArchitecture: all\n",
+		"var/lib/dpkg/info/b.list": "/b\n",
+		"var/lib/dpkg/status.d/a":  "Package: a\nVersion: 1\nArchitecture: all",
+		"var/lib/dpkg/status.d/a.md5sums": "0123456789abcdef0123456789abcdef  usr/share/a  " +
+			"b\n0123456789abcdef0123456789abcdef  ./usr/share/c\n",
 		"var/lib/dpkg/status.d/a.preinst":         "#!/bin/sh\n",
 		"var/lib/dpkg/status.d/b":                 "Package: b\nVersion: 1\nArchitecture: all\n",
 		"var/lib/dpkg/status.d/cHl0aG9uMy4xMQ==":  "Package: python3.11\nVersion: 3.11.2-6\nArchitecture: amd64\n",
@@ -508,10 +528,12 @@ func TestDPKGStatusD(t *testing.T) {
 	if diff := cmp.Diff(want, dpkgLines(db)); diff != "" {
 		t.Error(diff)
 	}
-	if files, err := db.Files(db.packages[0]); err != nil || !slices.Equal(files, []string{"/usr/share/a  b", "/usr/share/c"}) {
+	if files, err := db.Files(db.packages[0]); err != nil ||
+		!slices.Equal(files, []string{"/usr/share/a  b", "/usr/share/c"}) {
 		t.Errorf("files: %q, %v", files, err)
 	}
-	for i, says := range map[int]string{2: "status.d/cHl0aG9uMy4xMQ==.md5sums is missing", 3: "status.d/python3.9.md5sums: line 1: no checksum"} {
+	for i, says := range map[int]string{2: "status.d/cHl0aG9uMy4xMQ==.md5sums is missing",
+		3: "status.d/python3.9.md5sums: line 1: no checksum"} {
 		if _, err := db.Files(db.packages[i]); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), says) {
 			t.Errorf("files of %s: %v", db.packages[i].Name, err)
 		}
@@ -520,7 +542,8 @@ func TestDPKGStatusD(t *testing.T) {
 		t.Errorf("installed: %s", db.packages[0].Installed)
 	}
 
-	if _, err := Open(t.Context(), tree(map[string]string{"var/lib/dpkg/status.d/a": "nonsense\n"})); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "status.d/a: line 1") {
+	if _, err := Open(t.Context(), tree(map[string]string{"var/lib/dpkg/status.d/a": "nonsense\n"})); !errors.Is(err,
+		ErrCorrupt) || !strings.Contains(err.Error(), "status.d/a: line 1") {
 		t.Errorf("damaged: %v", err)
 	}
 }
@@ -528,8 +551,11 @@ func TestDPKGStatusD(t *testing.T) {
 // What an error of the file system hides is no file that is not there.
 func TestDPKGUnreadableFolders(t *testing.T) {
 	const p = "Package: a\nStatus: install ok installed\nVersion: 1\n"
-	root := tree(map[string]string{"var/lib/dpkg/status": p, "var/lib/dpkg/info/a.list": "/.\n", "var/lib/dpkg/updates/0000": p, "var/lib/dpkg/status.d/b": p, "var/lib/dpkg/info/format": "1", "var/lib/dpkg/diversions": ""})
-	for _, name := range []string{"var/lib/dpkg/status", "var/lib/dpkg/updates", "var/lib/dpkg/info", "var/lib/dpkg/status.d", "var/lib/dpkg/diversions", "var/lib/dpkg/info/format"} {
+	root := tree(map[string]string{"var/lib/dpkg/status": p, "var/lib/dpkg/info/a.list": "/.\n",
+		"var/lib/dpkg/updates/0000": p, "var/lib/dpkg/status.d/b": p, "var/lib/dpkg/info/format": "1",
+		"var/lib/dpkg/diversions": ""})
+	for _, name := range []string{"var/lib/dpkg/status", "var/lib/dpkg/updates", "var/lib/dpkg/info",
+		"var/lib/dpkg/status.d", "var/lib/dpkg/diversions", "var/lib/dpkg/info/format"} {
 		if _, err := Open(t.Context(), refusing{root, name}); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%s: %v", name, err)
 		}

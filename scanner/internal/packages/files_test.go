@@ -25,7 +25,8 @@ func TestFileTable(t *testing.T) {
 	}
 	table.finish([]uint32{3, 2, 1, 0}) // the other way round
 	for pkg, want := range []string{
-		"/usr/bin/a /usr/bin/a", "", "relative / /usr /usr-x/a /usr/lib /usr//double /usr/bin/ab", "/ /usr /usr/bin /usr/bin/a /usr/bin/b",
+		"/usr/bin/a /usr/bin/a", "", "relative / /usr /usr-x/a /usr/lib /usr//double /usr/bin/ab",
+		"/ /usr /usr/bin /usr/bin/a /usr/bin/b",
 	} {
 		if got := strings.Join(table.of(pkg), " "); got != want {
 			t.Errorf("package %d: %q, want %q", pkg, got, want)
@@ -33,7 +34,8 @@ func TestFileTable(t *testing.T) {
 	}
 	for path, want := range map[string][]uint32{
 		"/": {2, 3}, "/usr": {2, 3}, "/usr/": {2, 3}, "/usr/bin/a": {0, 3}, "/usr/bin/ab": {2}, "/usr/bin/abc": nil,
-		"/usr/bin/": {3}, "/us": nil, "/relative": nil, "/usr//double": {2}, "/usr/double": nil, "/usr/lib": {2}, "/usr/lib//": {2},
+		"/usr/bin/": {3}, "/us": nil, "/relative": nil, "/usr//double": {2}, "/usr/double": nil, "/usr/lib": {2},
+		"/usr/lib//": {2},
 	} {
 		if got := table.owners(path); !slices.Equal(got, want) {
 			t.Errorf("owners of %s: %d, want %d", path, got, want)

@@ -13,9 +13,10 @@ import (
 
 func TestNoDatabase(t *testing.T) {
 	for name, root := range map[string]fstest.MapFS{
-		"empty":   {},
-		"folders": tree(map[string]string{"var/lib/rpm/Name": "x", "var/lib/rpm/__db.001": "x", "var/lib/dpkg/info/a.list": "/.\n", "usr/lib/sysimage/rpm/x": ""}),
-		"opkg":    tree(map[string]string{"var/lib/opkg/status": "Package: a\n"}),
+		"empty": {},
+		"folders": tree(map[string]string{"var/lib/rpm/Name": "x", "var/lib/rpm/__db.001": "x",
+			"var/lib/dpkg/info/a.list": "/.\n", "usr/lib/sysimage/rpm/x": ""}),
+		"opkg": tree(map[string]string{"var/lib/opkg/status": "Package: a\n"}),
 	} {
 		if db, err := Open(t.Context(), root); db != nil || !errors.Is(err, ErrNoDatabase) || errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v, %v", name, db, err)
@@ -26,29 +27,41 @@ func TestNoDatabase(t *testing.T) {
 func TestWhichRPMDatabase(t *testing.T) {
 	const (
 		oldBDB, oldNDB, oldSQLite = "var/lib/rpm/Packages", "var/lib/rpm/Packages.db", "var/lib/rpm/rpmdb.sqlite"
-		newBDB, newNDB, newSQLite = "usr/lib/sysimage/rpm/Packages", "usr/lib/sysimage/rpm/Packages.db", "usr/lib/sysimage/rpm/rpmdb.sqlite"
+		newBDB, newNDB, newSQLite = "usr/lib/sysimage/rpm/Packages", "usr/lib/sysimage/rpm/Packages.db",
+			"usr/lib/sysimage/rpm/rpmdb.sqlite"
 	)
 	for name, tt := range map[string]struct {
 		files  []string
 		macros map[string]string
 		want   string
 	}{
-		"one, whatever the macros say": {[]string{oldBDB}, map[string]string{"usr/lib/rpm/macros": "%_db_backend sqlite\n"}, oldBDB},
-		"no macros":                    {[]string{oldBDB, oldNDB, oldSQLite}, nil, oldSQLite},
-		"no macros, no SQLite":         {[]string{oldBDB, oldNDB}, nil, oldNDB},
-		"no macros, both folders":      {[]string{oldSQLite, newBDB}, nil, newBDB},
-		"macros of old rpm":            {[]string{oldBDB, oldNDB, oldSQLite}, map[string]string{"usr/lib/rpm/macros": "%_dbpath\t\t%{_var}/lib/rpm\n"}, oldBDB},
-		"macros of RHEL 8":             {[]string{oldBDB, oldSQLite}, map[string]string{"usr/lib/rpm/macros": "%_dbpath %{_var}/lib/rpm\n%_db_backend\t      bdb\n"}, oldBDB},
-		"macros of RHEL 9":             {[]string{oldBDB, oldSQLite}, map[string]string{"usr/lib/rpm/macros": "%_dbpath\t\t%{_var}/lib/rpm\n%_db_backend\t      sqlite\n"}, oldSQLite},
-		"macros of Fedora":             {[]string{oldBDB, newSQLite}, map[string]string{"usr/lib/rpm/macros": "%_dbpath %{_prefix}/lib/sysimage/rpm\n%_db_backend sqlite\n"}, newSQLite},
-		"macros of SUSE":               {[]string{newSQLite, newNDB}, map[string]string{"usr/lib/rpm/macros": "%_dbpath %{_usr}/lib/sysimage/rpm\n%_db_backend ndb\n"}, newNDB},
-		"old folder by the macros":     {[]string{oldBDB, newSQLite}, map[string]string{"usr/lib/rpm/macros": "%_dbpath %{_var}/lib/rpm\n%_db_backend bdb\n"}, oldBDB},
-		"a folder without one":         {[]string{newBDB, newNDB}, map[string]string{"usr/lib/rpm/macros": "%_dbpath %{_var}/lib/rpm\n%_db_backend ndb\n"}, newNDB},
-		"a form that is not there":     {[]string{oldBDB, oldNDB}, map[string]string{"usr/lib/rpm/macros": "%_db_backend sqlite\n"}, oldNDB},
+		"one, whatever the macros say": {[]string{oldBDB}, map[string]string{"usr/lib/rpm/macros": "%_db_backend sqlite\n"},
+			oldBDB},
+		"no macros":               {[]string{oldBDB, oldNDB, oldSQLite}, nil, oldSQLite},
+		"no macros, no SQLite":    {[]string{oldBDB, oldNDB}, nil, oldNDB},
+		"no macros, both folders": {[]string{oldSQLite, newBDB}, nil, newBDB},
+		"macros of old rpm": {[]string{oldBDB, oldNDB, oldSQLite},
+			map[string]string{"usr/lib/rpm/macros": "%_dbpath\t\t%{_var}/lib/rpm\n"}, oldBDB},
+		"macros of RHEL 8": {[]string{oldBDB, oldSQLite},
+			map[string]string{"usr/lib/rpm/macros": "%_dbpath %{_var}/lib/rpm\n%_db_backend\t      bdb\n"}, oldBDB},
+		"macros of RHEL 9": {[]string{oldBDB, oldSQLite},
+			map[string]string{"usr/lib/rpm/macros": "%_dbpath\t\t%{_var}/lib/rpm\n%_db_backend\t      sqlite\n"}, oldSQLite},
+		"macros of Fedora": {[]string{oldBDB, newSQLite},
+			map[string]string{"usr/lib/rpm/macros": "%_dbpath %{_prefix}/lib/sysimage/rpm\n%_db_backend sqlite\n"}, newSQLite},
+		"macros of SUSE": {[]string{newSQLite, newNDB},
+			map[string]string{"usr/lib/rpm/macros": "%_dbpath %{_usr}/lib/sysimage/rpm\n%_db_backend ndb\n"}, newNDB},
+		"old folder by the macros": {[]string{oldBDB, newSQLite},
+			map[string]string{"usr/lib/rpm/macros": "%_dbpath %{_var}/lib/rpm\n%_db_backend bdb\n"}, oldBDB},
+		"a folder without one": {[]string{newBDB, newNDB},
+			map[string]string{"usr/lib/rpm/macros": "%_dbpath %{_var}/lib/rpm\n%_db_backend ndb\n"}, newNDB},
+		"a form that is not there": {[]string{oldBDB, oldNDB},
+			map[string]string{"usr/lib/rpm/macros": "%_db_backend sqlite\n"}, oldNDB},
 		"a later file": {[]string{oldBDB, oldSQLite}, map[string]string{
-			"usr/lib/rpm/macros": "%_db_backend sqlite\n", "usr/lib/rpm/macros.d/macros.x": "%_db_backend ndb\n", "etc/rpm/macros.db": "%_db_backend  bdb_ro\n"}, oldBDB},
+			"usr/lib/rpm/macros": "%_db_backend sqlite\n", "usr/lib/rpm/macros.d/macros.x": "%_db_backend ndb\n",
+			"etc/rpm/macros.db": "%_db_backend  bdb_ro\n"}, oldBDB},
 		"the administrator's file": {[]string{oldBDB, oldSQLite}, map[string]string{
-			"usr/lib/rpm/macros": "%_db_backend bdb\n", "etc/rpm/macros.z": "%_db_backend bdb\n", "etc/rpm/macros": "# none\n%_db_backend sqlite\n"}, oldSQLite},
+			"usr/lib/rpm/macros": "%_db_backend bdb\n", "etc/rpm/macros.z": "%_db_backend bdb\n",
+			"etc/rpm/macros": "# none\n%_db_backend sqlite\n"}, oldSQLite},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := tree(tt.macros)
@@ -119,7 +132,8 @@ func TestLinkedFolder(t *testing.T) {
 func TestTransactionLogs(t *testing.T) {
 	root := rpmRoot("var/lib/rpm/Packages", testdata(t, "Packages-1234-512.gz"))
 	for name, unsupported := range map[string]bool{
-		"log.0000000001": true, "log.0123456789": true, "log.1": false, "log.00000000a1": false, "__db.001": false, "log.": false, "Name": false,
+		"log.0000000001": true, "log.0123456789": true, "log.1": false, "log.00000000a1": false, "__db.001": false,
+		"log.": false, "Name": false,
 	} {
 		db, err := Open(t.Context(), with(root, "var/lib/rpm/"+name, nil))
 		if db == nil || len(db.packages) != 8 || errors.Is(err, ErrUnsupported) != unsupported || !unsupported && err != nil {
@@ -150,15 +164,21 @@ func TestBothKinds(t *testing.T) {
 		err  error
 		note string
 	}{
-		"more of rpm":         {with(rpm, "var/lib/dpkg/status", []byte(status(7))), RPMBDB, nil, "var/lib/dpkg, with 7 installed"},
-		"as many":             {with(rpm, "var/lib/dpkg/status", []byte(status(8))), RPMBDB, nil, "var/lib/dpkg, with 8 installed"},
-		"more of dpkg":        {with(rpm, "var/lib/dpkg/status", []byte(status(9))), DPKG, nil, "var/lib/rpm/Packages, with 8 installed"},
-		"rpm damaged":         {with(rpmRoot("var/lib/rpm/Packages", damaged), "var/lib/dpkg/status", []byte(status(9))), RPMBDB, ErrCorrupt, "var/lib/dpkg, with 9 installed"},
-		"dpkg damaged":        {with(rpm, "var/lib/dpkg/status", []byte("Package a\n")), DPKG, ErrCorrupt, "var/lib/rpm/Packages, with 8 installed"},
+		"more of rpm": {with(rpm, "var/lib/dpkg/status", []byte(status(7))), RPMBDB, nil,
+			"var/lib/dpkg, with 7 installed"},
+		"as many": {with(rpm, "var/lib/dpkg/status", []byte(status(8))), RPMBDB, nil,
+			"var/lib/dpkg, with 8 installed"},
+		"more of dpkg": {with(rpm, "var/lib/dpkg/status", []byte(status(9))), DPKG, nil,
+			"var/lib/rpm/Packages, with 8 installed"},
+		"rpm damaged": {with(rpmRoot("var/lib/rpm/Packages", damaged), "var/lib/dpkg/status", []byte(status(9))),
+			RPMBDB, ErrCorrupt, "var/lib/dpkg, with 9 installed"},
+		"dpkg damaged": {with(rpm, "var/lib/dpkg/status", []byte("Package a\n")), DPKG, ErrCorrupt,
+			"var/lib/rpm/Packages, with 8 installed"},
 		"dpkg of no packages": {with(rpm, "var/lib/dpkg/status", nil), RPMBDB, nil, "var/lib/dpkg, with 0 installed"},
 	} {
 		db, err := Open(t.Context(), tt.root)
-		if db == nil || db.Kind() != tt.want || !errors.Is(err, tt.err) || tt.err == nil && err != nil || !strings.Contains(strings.Join(db.Notes(), ";"), tt.note) {
+		if db == nil || db.Kind() != tt.want || !errors.Is(err, tt.err) || tt.err == nil && err != nil ||
+			!strings.Contains(strings.Join(db.Notes(), ";"), tt.note) {
 			t.Errorf("%s: %v, notes %q", name, err, db.Notes())
 		}
 	}

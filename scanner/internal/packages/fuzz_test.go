@@ -47,8 +47,10 @@ func checkAny(t *testing.T, root fs.FS) {
 func must2[T any](v T, _ error) T { return v }
 
 func FuzzHeader(f *testing.F) {
-	f.Add(named("a", tag{tagEpoch, []uint32{1}}, tag{tagDirIndexes, []uint32{0, 1}}, tag{tagBaseNames, []string{"x", "y"}}, tag{tagDirNames, []string{"/", "/usr/"}}))
-	f.Add(headerBlob([]tag{{tagName, "b"}, {tagVersion, "1"}, {tagRelease, "2"}, {tagOldFileNames, []string{"/b", "/usr/"}}}, []tag{{tagInstallTime, []uint32{1700000000}}, {tagName, "c"}}))
+	f.Add(named("a", tag{tagEpoch, []uint32{1}}, tag{tagDirIndexes, []uint32{0, 1}}, tag{tagBaseNames, []string{"x", "y"}},
+		tag{tagDirNames, []string{"/", "/usr/"}}))
+	f.Add(headerBlob([]tag{{tagName, "b"}, {tagVersion, "1"}, {tagRelease, "2"},
+		{tagOldFileNames, []string{"/b", "/usr/"}}}, []tag{{tagInstallTime, []uint32{1700000000}}, {tagName, "c"}}))
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		checkAny(t, rpmRoot("var/lib/rpm/Packages.db", ndb(ndbHeader{1, blob})))
 	})
@@ -61,7 +63,8 @@ func smallBDB(order binary.ByteOrder, first, second []byte) []byte {
 	pages := 2 + (len(second)+size-overhead-1)/(size-overhead)
 	file := make([]byte, pages*size)
 	for at, n := range map[int]uint32{
-		metaMagic: magicHash, metaVersion: 9, metaPageSize: size, metaLastPage: uint32(pages - 1), metaRecords: 3, metaSpares: 1,
+		metaMagic: magicHash, metaVersion: 9, metaPageSize: size, metaLastPage: uint32(pages - 1), metaRecords: 3,
+		metaSpares: 1,
 	} {
 		order.PutUint32(file[at:], n)
 	}
@@ -72,7 +75,8 @@ func smallBDB(order binary.ByteOrder, first, second []byte) []byte {
 	order.PutUint16(page[pageItems:], 6)
 	end := size
 	for i, item := range [][]byte{
-		{itemData, 0, 0, 0, 0}, {itemData, 2, 0, 0, 0}, {itemData, 1, 1, 1, 1}, append([]byte{itemData}, first...), {itemData, 2, 2, 2, 2}, make([]byte, overflowItemSize),
+		{itemData, 0, 0, 0, 0}, {itemData, 2, 0, 0, 0}, {itemData, 1, 1, 1, 1}, append([]byte{itemData}, first...),
+		{itemData, 2, 2, 2, 2}, make([]byte, overflowItemSize),
 	} {
 		end -= copy(page[end-len(item):end], item)
 		order.PutUint16(page[overhead+2*i:], uint16(end))
@@ -111,7 +115,8 @@ func FuzzNDB(f *testing.F) {
 }
 
 func FuzzDPKG(f *testing.F) {
-	f.Add([]byte(dpkgSample[len(dpkgSample)/2:]), []byte("Package: vim\nStatus: install ok unpacked\nVersion: 3\n"), []byte("/.\n/usr\n/usr/bin/vim\n"), []byte("/usr\n/usr.real\n:\n"))
+	f.Add([]byte(dpkgSample[len(dpkgSample)/2:]), []byte("Package: vim\nStatus: install ok unpacked\nVersion: 3\n"),
+		[]byte("/.\n/usr\n/usr/bin/vim\n"), []byte("/usr\n/usr.real\n:\n"))
 	f.Add([]byte(twoLibraries), []byte{}, []byte("/lib\n"), []byte{})
 	f.Fuzz(func(t *testing.T, status, update, list, diversions []byte) {
 		root := fstest.MapFS{

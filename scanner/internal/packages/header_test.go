@@ -27,19 +27,21 @@ func TestHeaderDamage(t *testing.T) {
 		damage func(b []byte) []byte
 		says   string // "" if it is no damage
 	}{
-		"whole":                 {func(b []byte) []byte { return b }, ""},
-		"7 bytes":               {func(b []byte) []byte { return b[:7] }, "header of 7 bytes"},
-		"no entries":            {func(b []byte) []byte { clear(b[:4]); return b }, "with 0 entries"},
-		"too many entries":      {func(b []byte) []byte { b[1] = 1; return b }, "entries and"},
-		"2^32 entries":          {func(b []byte) []byte { be.PutUint32(b, 1<<32-1); return b }, "4294967295 entries"},
-		"one entry more":        {func(b []byte) []byte { b[3]++; return b }, "header of"},
-		"too much data":         {func(b []byte) []byte { b[4] = 0x10; return b }, "bytes of data"},
-		"2^32 bytes of data":    {func(b []byte) []byte { be.PutUint32(b[4:], 1<<32-1); return b }, "4294967295 bytes of data"},
-		"a byte short":          {func(b []byte) []byte { return b[:len(b)-1] }, "header of"},
-		"a byte more":           {func(b []byte) []byte { return append(b, 0) }, "header of"},
-		"region is a string":    {func(b []byte) []byte { b[8+7] = typeString; return b }, "header region"},
-		"region of 15 bytes":    {func(b []byte) []byte { b[8+15] = 15; return b }, "header region"},
-		"region beyond":         {func(b []byte) []byte { be.PutUint32(b[8+8:], uint32(len(b)-data-entrySize+1)); return b }, "header region"},
+		"whole":            {func(b []byte) []byte { return b }, ""},
+		"7 bytes":          {func(b []byte) []byte { return b[:7] }, "header of 7 bytes"},
+		"no entries":       {func(b []byte) []byte { clear(b[:4]); return b }, "with 0 entries"},
+		"too many entries": {func(b []byte) []byte { b[1] = 1; return b }, "entries and"},
+		"2^32 entries":     {func(b []byte) []byte { be.PutUint32(b, 1<<32-1); return b }, "4294967295 entries"},
+		"one entry more":   {func(b []byte) []byte { b[3]++; return b }, "header of"},
+		"too much data":    {func(b []byte) []byte { b[4] = 0x10; return b }, "bytes of data"},
+		"2^32 bytes of data": {func(b []byte) []byte { be.PutUint32(b[4:], 1<<32-1); return b },
+			"4294967295 bytes of data"},
+		"a byte short":       {func(b []byte) []byte { return b[:len(b)-1] }, "header of"},
+		"a byte more":        {func(b []byte) []byte { return append(b, 0) }, "header of"},
+		"region is a string": {func(b []byte) []byte { b[8+7] = typeString; return b }, "header region"},
+		"region of 15 bytes": {func(b []byte) []byte { b[8+15] = 15; return b }, "header region"},
+		"region beyond": {func(b []byte) []byte { be.PutUint32(b[8+8:], uint32(len(b)-data-entrySize+1)); return b },
+			"header region"},
 		"region far beyond":     {func(b []byte) []byte { be.PutUint32(b[8+8:], 1<<32-1); return b }, "header region"},
 		"end of another region": {func(b []byte) []byte { b[end+3] = tagHeaderImage; return b }, "end of the header region"},
 		"end is a string":       {func(b []byte) []byte { b[end+7] = typeString; return b }, "end of the header region"},
@@ -48,34 +50,43 @@ func TestHeaderDamage(t *testing.T) {
 		"region of 1.5 entries": {func(b []byte) []byte { b[end+11] -= 8; return b }, "end of the header region"},
 		"region of 7 entries":   {func(b []byte) []byte { b[end+11] -= 2 * entrySize; return b }, "end of the header region"},
 		"region of all":         {func(b []byte) []byte { b[end+11] -= entrySize; return b }, ""},
-		"region backwards":      {func(b []byte) []byte { be.PutUint32(b[end+8:], entrySize); return b }, "end of the header region"},
-		"tag 99":                {func(b []byte) []byte { be.PutUint32(b[name:], 99); return b }, "no tag"},
-		"tag 100":               {func(b []byte) []byte { be.PutUint32(b[added:], 100); return b }, ""},
-		"tag below 0":           {func(b []byte) []byte { be.PutUint32(b[name:], 1<<31); return b }, "no tag"},
-		"type 10":               {func(b []byte) []byte { b[name+7] = 10; return b }, "unknown type"},
-		"type 2^32-1":           {func(b []byte) []byte { be.PutUint32(b[name+4:], 1<<32-1); return b }, "unknown type"},
-		"type null":             {func(b []byte) []byte { b[name+7] = 0; return b }, "not of this type"},
-		"count 0":               {func(b []byte) []byte { b[name+15] = 0; return b }, "no data"},
-		"2 strings in one":      {func(b []byte) []byte { b[name+15] = 2; return b }, "not of this type"},
-		"overlapping":           {func(b []byte) []byte { b[version+11]--; return b }, "overlap"},
-		"not aligned":           {func(b []byte) []byte { b[epoch+11]++; return b }, "not aligned"},
-		"offset at the end":     {func(b []byte) []byte { be.PutUint32(b[added+8:], uint32(len(b)-data)); return b }, "beyond"},
-		"offset beyond":         {func(b []byte) []byte { be.PutUint32(b[added+8:], 1<<32-4); return b }, "beyond"},
-		"count beyond":          {func(b []byte) []byte { b[added+15]++; return b }, "beyond"},
-		"count of 2^32":         {func(b []byte) []byte { be.PutUint32(b[added+12:], 1<<32-1); return b }, "beyond"},
-		"2^30 times 4":          {func(b []byte) []byte { be.PutUint32(b[added+12:], 1<<30); return b }, "beyond"},
+		"region backwards": {func(b []byte) []byte { be.PutUint32(b[end+8:], entrySize); return b },
+			"end of the header region"},
+		"tag 99":            {func(b []byte) []byte { be.PutUint32(b[name:], 99); return b }, "no tag"},
+		"tag 100":           {func(b []byte) []byte { be.PutUint32(b[added:], 100); return b }, ""},
+		"tag below 0":       {func(b []byte) []byte { be.PutUint32(b[name:], 1<<31); return b }, "no tag"},
+		"type 10":           {func(b []byte) []byte { b[name+7] = 10; return b }, "unknown type"},
+		"type 2^32-1":       {func(b []byte) []byte { be.PutUint32(b[name+4:], 1<<32-1); return b }, "unknown type"},
+		"type null":         {func(b []byte) []byte { b[name+7] = 0; return b }, "not of this type"},
+		"count 0":           {func(b []byte) []byte { b[name+15] = 0; return b }, "no data"},
+		"2 strings in one":  {func(b []byte) []byte { b[name+15] = 2; return b }, "not of this type"},
+		"overlapping":       {func(b []byte) []byte { b[version+11]--; return b }, "overlap"},
+		"not aligned":       {func(b []byte) []byte { b[epoch+11]++; return b }, "not aligned"},
+		"offset at the end": {func(b []byte) []byte { be.PutUint32(b[added+8:], uint32(len(b)-data)); return b }, "beyond"},
+		"offset beyond":     {func(b []byte) []byte { be.PutUint32(b[added+8:], 1<<32-4); return b }, "beyond"},
+		"count beyond":      {func(b []byte) []byte { b[added+15]++; return b }, "beyond"},
+		"count of 2^32":     {func(b []byte) []byte { be.PutUint32(b[added+12:], 1<<32-1); return b }, "beyond"},
+		"2^30 times 4":      {func(b []byte) []byte { be.PutUint32(b[added+12:], 1<<30); return b }, "beyond"},
 		"string at the end": {func(b []byte) []byte {
 			b[added+7] = typeString
 			be.PutUint32(b[added+8:], uint32(len(b)-data))
 			return b
 		}, "strings beyond"},
-		"string without an end": {func(b []byte) []byte { b[added+7] = typeString; copy(b[len(b)-4:], "abcd"); return b }, "strings beyond"},
-		"array without an end":  {func(b []byte) []byte { b[added+7] = typeStringArray; b[added+15] = 9; return b }, "strings beyond"},
-		"array of 2^32":         {func(b []byte) []byte { b[added+7] = typeStringArray; be.PutUint32(b[added+12:], 1<<32-1); return b }, "strings beyond"},
+		"string without an end": {func(b []byte) []byte { b[added+7] = typeString; copy(b[len(b)-4:], "abcd"); return b },
+			"strings beyond"},
+		"array without an end": {func(b []byte) []byte { b[added+7] = typeStringArray; b[added+15] = 9; return b },
+			"strings beyond"},
+		"array of 2^32": {func(b []byte) []byte {
+			b[added+7] = typeStringArray
+			be.PutUint32(b[added+12:],
+				1<<32-1)
+			return b
+		}, "strings beyond"},
 	} {
 		var h header
 		err := h.parse(tt.damage(slices.Clone(whole)))
-		if tt.says == "" && err != nil || tt.says != "" && (!errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), tt.says)) {
+		if tt.says == "" && err != nil || tt.says != "" &&
+			(!errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), tt.says)) {
 			t.Errorf("%s: %v, want %q", name, err, tt.says)
 		}
 	}
@@ -170,7 +181,8 @@ func TestHeaderWithManyStrings(t *testing.T) {
 	}
 	blob = append(blob, bytes.Repeat([]byte{0}, 1<<24)...)
 	var h header
-	if err := h.parse(blob); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "entry 1, ") || !strings.Contains(err.Error(), "overlap") {
+	if err := h.parse(blob); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "entry 1, ") ||
+		!strings.Contains(err.Error(), "overlap") {
 		t.Errorf("%v", err)
 	}
 }

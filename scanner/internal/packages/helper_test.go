@@ -66,7 +66,8 @@ func packageLines(db *Database) string {
 		if !p.Installed.IsZero() {
 			at = p.Installed.Unix()
 		}
-		lines = append(lines, fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%d\t%s\t%s\n", p.Name, p.Epoch, p.Version, p.Release, p.Arch, at, p.Vendor, p.Packager))
+		lines = append(lines, fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%d\t%s\t%s\n", p.Name, p.Epoch, p.Version, p.Release, p.Arch,
+			at, p.Vendor, p.Packager))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "")

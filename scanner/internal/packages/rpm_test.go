@@ -77,11 +77,13 @@ func TestQueries(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, err := db.Packages()
-	if err != nil || len(all) != 8 || !slices.IsSortedFunc(all, func(a, b Package) int { return strings.Compare(a.Name, b.Name) }) {
+	if err != nil || len(all) != 8 ||
+		!slices.IsSortedFunc(all, func(a, b Package) int { return strings.Compare(a.Name, b.Name) }) {
 		t.Errorf("packages: %v, %v", all, err)
 	}
 	kernels, err := db.Find("kernel")
-	if err != nil || len(kernels) != 2 || kernels[0].EVR() != "5.10.1-1" || kernels[1].EVR() != "5.10.2-1" || !kernels[0].IsInstalled() {
+	if err != nil || len(kernels) != 2 || kernels[0].EVR() != "5.10.1-1" || kernels[1].EVR() != "5.10.2-1" ||
+		!kernels[0].IsInstalled() {
 		t.Errorf("kernels: %v, %v", kernels, err)
 	}
 	if beta, err := db.Find("beta"); err != nil || len(beta) != 1 || beta[0].EVR() != "2:2.10.3-20.amzn2.0.1" {
@@ -175,7 +177,8 @@ func must[T any](v T, err error) T {
 // A header of rpm 3 has no region and whole paths, one of the database has
 // tags behind the region that take the place of others.
 func TestHeaderForms(t *testing.T) {
-	old := headerBlob([]tag{{tagName, "old"}, {tagVersion, "1"}, {tagRelease, "2"}, {tagOldFileNames, []string{"/bin/a", "/bin/b", "/"}}}, nil)
+	old := headerBlob([]tag{{tagName, "old"}, {tagVersion, "1"}, {tagRelease, "2"},
+		{tagOldFileNames, []string{"/bin/a", "/bin/b", "/"}}}, nil)
 	// Cut out the region: its entry, and the data at the end.
 	old = slices.Concat(old[:8], old[8+entrySize:len(old)-entrySize])
 	old[3]--
@@ -185,9 +188,11 @@ func TestHeaderForms(t *testing.T) {
 		[]tag{{tagName, "replaced"}, {tagVersion, "1"}, {tagRelease, "2"}, {tagInstallTime, []uint32{1}}},
 		[]tag{{tagInstallTime, []uint32{2}}, {tagEpoch, []uint32{7, 8}}, {tagInstallTime, []uint32{3}}})
 
-	dirs := named("self", tag{tagDirIndexes, []uint32{0, 1, 1}}, tag{tagBaseNames, []string{"", "", "x"}}, tag{tagDirNames, []string{"/", "/usr/"}})
+	dirs := named("self", tag{tagDirIndexes, []uint32{0, 1, 1}}, tag{tagBaseNames, []string{"", "", "x"}},
+		tag{tagDirNames, []string{"/", "/usr/"}})
 
-	db, err := Open(t.Context(), rpmRoot("var/lib/rpm/Packages.db", ndb(ndbHeader{1, old}, ndbHeader{2, replaced}, ndbHeader{3, dirs})))
+	db, err := Open(t.Context(), rpmRoot("var/lib/rpm/Packages.db",
+		ndb(ndbHeader{1, old}, ndbHeader{2, replaced}, ndbHeader{3, dirs})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,27 +220,31 @@ func TestDamagedPackage(t *testing.T) {
 		files bool // it is only the files
 		says  string
 	}{
-		"nothing":             {nil, false, "header 2: header of 0 bytes"},
-		"no name":             {headerBlob([]tag{{tagVersion, "1"}, {tagRelease, "2"}}, nil), false, "without a name"},
-		"no version":          {headerBlob([]tag{{tagName, "bad"}, {tagRelease, "2"}}, nil), false, "without a name"},
-		"no release":          {headerBlob([]tag{{tagName, "bad"}, {tagVersion, "1"}}, nil), false, "without a name"},
-		"empty name":          {named(""), false, "without a name"},
-		"name too long":       {named(long + "x"), false, "tag 1000 of 4097 bytes"},
-		"name of a list":      {headerBlob([]tag{{tagName, []string{"bad"}}, {tagVersion, "1"}, {tagRelease, "2"}}, nil), false, "tag 1000 of type 8"},
-		"epoch in letters":    {named("bad", tag{tagEpoch, "1"}), false, "tag 1003 of type 6"},
-		"time in letters":     {named("bad", tag{tagInstallTime, "1"}), false, "tag 1008 of type 6"},
-		"fewer indexes":       {files([]string{"/"}, []uint32{0}, "a", "b"), true, "2 files and 1 directory indexes"},
-		"no indexes":          {named("bad", tag{tagBaseNames, []string{"a"}}), true, "1 files and 0 directory indexes"},
-		"no such directory":   {files([]string{"/"}, []uint32{0, 1}, "a", "b"), true, "directory index 1 of 1"},
-		"huge index":          {files([]string{"/"}, []uint32{1<<32 - 1}, "a"), true, "directory index 4294967295 of 1"},
-		"no directories":      {named("bad", tag{tagDirIndexes, []uint32{0}}, tag{tagBaseNames, []string{"a"}}), true, "directory index 0 of 0"},
+		"nothing":       {nil, false, "header 2: header of 0 bytes"},
+		"no name":       {headerBlob([]tag{{tagVersion, "1"}, {tagRelease, "2"}}, nil), false, "without a name"},
+		"no version":    {headerBlob([]tag{{tagName, "bad"}, {tagRelease, "2"}}, nil), false, "without a name"},
+		"no release":    {headerBlob([]tag{{tagName, "bad"}, {tagVersion, "1"}}, nil), false, "without a name"},
+		"empty name":    {named(""), false, "without a name"},
+		"name too long": {named(long + "x"), false, "tag 1000 of 4097 bytes"},
+		"name of a list": {headerBlob([]tag{{tagName, []string{"bad"}}, {tagVersion, "1"}, {tagRelease, "2"}}, nil),
+			false, "tag 1000 of type 8"},
+		"epoch in letters":  {named("bad", tag{tagEpoch, "1"}), false, "tag 1003 of type 6"},
+		"time in letters":   {named("bad", tag{tagInstallTime, "1"}), false, "tag 1008 of type 6"},
+		"fewer indexes":     {files([]string{"/"}, []uint32{0}, "a", "b"), true, "2 files and 1 directory indexes"},
+		"no indexes":        {named("bad", tag{tagBaseNames, []string{"a"}}), true, "1 files and 0 directory indexes"},
+		"no such directory": {files([]string{"/"}, []uint32{0, 1}, "a", "b"), true, "directory index 1 of 1"},
+		"huge index":        {files([]string{"/"}, []uint32{1<<32 - 1}, "a"), true, "directory index 4294967295 of 1"},
+		"no directories": {named("bad", tag{tagDirIndexes, []uint32{0}}, tag{tagBaseNames, []string{"a"}}), true,
+			"directory index 0 of 0"},
 		"directory, no slash": {files([]string{"/usr"}, []uint32{0}, "a"), true, `directory "/usr"`},
 		"slash in a name":     {files([]string{"/usr/"}, []uint32{0}, "a/b"), true, `file name "a/b"`},
 		"names are numbers":   {named("bad", tag{tagBaseNames, []uint32{1}}), true, "tag 1117 of type 4"},
-		"dirs are numbers":    {named("bad", tag{tagBaseNames, []string{"a"}}, tag{tagDirNames, []uint32{1}}), true, "tag 1118 of type 4"},
-		"indexes in letters":  {named("bad", tag{tagDirIndexes, "a"}, tag{tagBaseNames, []string{"a"}}, tag{tagDirNames, []string{"/"}}), true, "tag 1116 of type 6"},
-		"old names, numbers":  {named("bad", tag{tagOldFileNames, []uint32{1}}), true, "tag 1027 of type 4"},
-		"number used twice":   {nil, false, "two headers with the number 1"},
+		"dirs are numbers": {named("bad", tag{tagBaseNames, []string{"a"}}, tag{tagDirNames, []uint32{1}}), true,
+			"tag 1118 of type 4"},
+		"indexes in letters": {named("bad", tag{tagDirIndexes, "a"}, tag{tagBaseNames, []string{"a"}},
+			tag{tagDirNames, []string{"/"}}), true, "tag 1116 of type 6"},
+		"old names, numbers": {named("bad", tag{tagOldFileNames, []uint32{1}}), true, "tag 1027 of type 4"},
+		"number used twice":  {nil, false, "two headers with the number 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			number := uint32(2)
@@ -243,7 +252,8 @@ func TestDamagedPackage(t *testing.T) {
 				number, tt.blob = 1, named("bad")
 			}
 			db, err := Open(t.Context(), rpmRoot("var/lib/rpm/Packages.db", ndb(
-				ndbHeader{1, named("first", tag{tagOldFileNames, []string{"/bin/first"}})}, ndbHeader{number, tt.blob}, ndbHeader{3, named("third")})))
+				ndbHeader{1, named("first", tag{tagOldFileNames, []string{"/bin/first"}})}, ndbHeader{number, tt.blob},
+				ndbHeader{3, named("third")})))
 			if db == nil {
 				t.Fatal(err)
 			}
@@ -263,7 +273,8 @@ func TestDamagedPackage(t *testing.T) {
 				}
 			}
 			for what, err := range map[string]error{"error": err, "Owners": ownersErr, "Under": underErr} {
-				if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), tt.says) || !strings.HasPrefix(err.Error(), "var/lib/rpm/Packages.db: ") {
+				if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), tt.says) ||
+					!strings.HasPrefix(err.Error(), "var/lib/rpm/Packages.db: ") {
 					t.Errorf("%s: %v, want %q", what, err, tt.says)
 				}
 			}
@@ -288,7 +299,8 @@ func TestManyErrorsAreCounted(t *testing.T) {
 		headers = append(headers, ndbHeader{i + 1, []byte("no header")})
 	}
 	_, err := Open(t.Context(), rpmRoot("var/lib/rpm/Packages.db", ndb(headers...)))
-	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "header 1:") || !strings.Contains(err.Error(), "(and 4 more errors)") {
+	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "header 1:") ||
+		!strings.Contains(err.Error(), "(and 4 more errors)") {
 		t.Errorf("%v", err)
 	}
 }
@@ -339,7 +351,8 @@ func TestReadErrorsPass(t *testing.T) {
 	} {
 		data := testdata(t, file)
 		_, err := Open(t.Context(), hugeFS{rpmRoot(path, data), path, int64(len(data)), broken})
-		if !errors.Is(err, broken) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNoDatabase) || !strings.Contains(err.Error(), path) {
+		if !errors.Is(err, broken) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNoDatabase) ||
+			!strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -357,7 +370,8 @@ func TestContextEndsTheReading(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if _, err := Open(ctx, tree(map[string]string{"var/lib/dpkg/status": "Package: a\n"})); !errors.Is(err, context.Canceled) {
+	if _, err := Open(ctx, tree(map[string]string{"var/lib/dpkg/status": "Package: a\n"})); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("dpkg: %v", err)
 	}
 }
@@ -421,7 +435,9 @@ func TestErrorsAreTogether(t *testing.T) {
 	data := ndb(ndbHeader{1, []byte("no header")}, ndbHeader{2, named("second")})
 	root := cutFS{rpmRoot("var/lib/rpm/Packages.db", data), int64(len(data)) - 40}
 	db, err := Open(t.Context(), root)
-	if !errors.Is(err, ErrCorrupt) || !errors.Is(err, errCut) || !strings.Contains(err.Error(), "after 1 errors, the first of them: var/lib/rpm/Packages.db: header 1:") || len(db.packages) != 0 {
+	if !errors.Is(err, ErrCorrupt) || !errors.Is(err, errCut) ||
+		!strings.Contains(err.Error(), "after 1 errors, the first of them: var/lib/rpm/Packages.db: header 1:") ||
+		len(db.packages) != 0 {
 		t.Errorf("%v", err)
 	}
 }

@@ -39,7 +39,8 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 // askRPM asks rpm of the database in a folder.
 func askRPM(t *testing.T, dir, backend, format string) string {
 	t.Helper()
-	lines := strings.SplitAfter(run(t, nil, "rpm", "--dbpath", dir, "--define", "_db_backend "+backend, "-qa", "--qf", format), "\n")
+	lines := strings.SplitAfter(run(t, nil, "rpm", "--dbpath", dir, "--define", "_db_backend "+backend, "-qa", "--qf",
+		format), "\n")
 	slices.Sort(lines)
 	return strings.Join(lines, "")
 }
@@ -96,10 +97,12 @@ func TestBDBOfTool(t *testing.T) {
 		}
 		var files []tag
 		if names != nil {
-			files = []tag{{tagDirIndexes, indexes}, {tagBaseNames, names}, {tagDirNames, []string{fmt.Sprintf("/usr/share/p%d/", i), "/usr/lib/"}}}
+			files = []tag{{tagDirIndexes, indexes}, {tagBaseNames, names},
+				{tagDirNames, []string{fmt.Sprintf("/usr/share/p%d/", i), "/usr/lib/"}}}
 		}
 		headers[i] = headerBlob(
-			append([]tag{{tagName, fmt.Sprintf("p%d", i)}, {tagVersion, "1"}, {tagRelease, fmt.Sprint(i)}, {tagArch, "noarch"}}, files...),
+			append([]tag{{tagName, fmt.Sprintf("p%d", i)}, {tagVersion, "1"}, {tagRelease, fmt.Sprint(i)}, {tagArch, "noarch"}},
+				files...),
 			[]tag{{tagInstallTime, []uint32{uint32(1e9 + i)}}})
 	}
 	for lorder, order := range map[string]binary.AppendByteOrder{"1234": binary.LittleEndian, "4321": binary.BigEndian} {
@@ -110,7 +113,8 @@ func TestBDBOfTool(t *testing.T) {
 			fmt.Fprintf(&dump, " %x\n %x\n", order.AppendUint32(nil, uint32(i+1)), h)
 		}
 		dump.WriteString("DATA=END\n")
-		for _, options := range []string{"512", "1024 chksum=1", "2048", "4096", "4096 h_nelem=100", "8192 chksum=1", "32768", "65536", "65536 h_ffactor=2"} {
+		for _, options := range []string{"512", "1024 chksum=1", "2048", "4096", "4096 h_nelem=100", "8192 chksum=1", "32768",
+			"65536", "65536 h_ffactor=2"} {
 			t.Run(lorder+" "+options, func(t *testing.T) {
 				dir := t.TempDir()
 				args := []string{"-f", filepath.Join(dir, "dump"), "-c", "db_lorder=" + lorder}
@@ -142,7 +146,8 @@ func TestBDBOfTool(t *testing.T) {
 						t.Errorf("%v", err)
 					}
 				case strings.Contains(options, "h_nelem"):
-					if err != nil || !strings.Contains(strings.Join(db.Notes(), "\n"), "701 records, and counts 801") || len(db.packages) != count {
+					if err != nil || !strings.Contains(strings.Join(db.Notes(), "\n"), "701 records, and counts 801") ||
+						len(db.packages) != count {
 						t.Errorf("%v, %q", err, db.Notes())
 					}
 				default:
@@ -166,7 +171,8 @@ func TestEncryptedBDBOfTool(t *testing.T) {
 	testenv.Tool(t, "db5.3_load")
 	dir := t.TempDir()
 	dump := filepath.Join(dir, "dump")
-	if err := os.WriteFile(dump, []byte("VERSION=3\nformat=bytevalue\ntype=hash\nHEADER=END\n 00000000\n 01000000\nDATA=END\n"), 0o644); err != nil {
+	if err := os.WriteFile(dump, []byte(
+		"VERSION=3\nformat=bytevalue\ntype=hash\nHEADER=END\n 00000000\n 01000000\nDATA=END\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	run(t, nil, "db5.3_load", "-P", "secret", "-f", dump, filepath.Join(dir, "Packages"))
@@ -174,7 +180,8 @@ func TestEncryptedBDBOfTool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), rpmRoot("var/lib/rpm/Packages", data)); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "encrypted") {
+	if _, err := Open(t.Context(), rpmRoot("var/lib/rpm/Packages", data)); !errors.Is(err, ErrUnsupported) ||
+		!strings.Contains(err.Error(), "encrypted") {
 		t.Errorf("%v", err)
 	}
 }
@@ -196,12 +203,16 @@ func TestRPMWritesIt(t *testing.T) {
 	check(0)
 	for _, name := range []string{"one", "two"} {
 		spec := filepath.Join(dir, name+".spec")
-		text := fmt.Sprintf("Name: %s\nVersion: 1.%%{?x}0\nRelease: 3\nEpoch: 4\nSummary: s\nLicense: l\nBuildArch: noarch\n%%description\nd\n%%install\nmkdir -p %%{buildroot}/usr/share/%s %%{buildroot}/home\ntouch %%{buildroot}/usr/share/%s/file\n%%files\n/usr/share/%s\n%%dir /home\n%%ghost /var/log/%s\n", name, name, name, name, name)
+		text := fmt.Sprintf("Name: %s\nVersion: 1.%%{?x}0\nRelease: 3\nEpoch: 4\nSummary: s\nLicense: l\nBuildArch: "+
+			"noarch\n%%description\nd\n%%install\nmkdir -p %%{buildroot}/usr/share/%s %%{buildroot}/home\ntouch "+
+			"%%{buildroot}/usr/share/%s/file\n%%files\n/usr/share/%s\n%%dir /home\n%%ghost /var/log/%s\n", name, name, name,
+			name, name)
 		if err := os.WriteFile(spec, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		run(t, nil, "rpmbuild", "-bb", "--quiet", "--define", "_topdir "+filepath.Join(dir, "build"), spec)
-		run(t, nil, "rpm", "--dbpath", dbpath, "-i", "--justdb", "--nodeps", "--force", filepath.Join(dir, "build/RPMS/noarch", name+"-1.0-3.noarch.rpm"))
+		run(t, nil, "rpm", "--dbpath", dbpath, "-i", "--justdb", "--nodeps", "--force",
+			filepath.Join(dir, "build/RPMS/noarch", name+"-1.0-3.noarch.rpm"))
 	}
 	check(2)
 	run(t, nil, "rpm", "--dbpath", dbpath, "-e", "--justdb", "one")
@@ -219,18 +230,21 @@ func TestSQLiteOfOthers(t *testing.T) {
 		says string
 		rest int
 	}{
-		"empty":            {schema, nil, "", 0},
-		"one":              {schema + "INSERT INTO Packages VALUES (7, " + header + ")", nil, "", 1},
-		"no table":         {"CREATE TABLE Other (a)", ErrCorrupt, "Packages", 0},
-		"no blob":          {"CREATE TABLE Packages (hnum INTEGER PRIMARY KEY)", ErrCorrupt, "blob", 0},
-		"a view":           {"CREATE VIEW Packages AS SELECT 1 AS hnum, 2 AS blob", ErrUnsupported, "Packages", 0},
-		"text":             {schema + "INSERT INTO Packages VALUES (1, 'text'), (2, " + header + ")", ErrCorrupt, "row 1 ", 1},
-		"empty blob":       {schema + "INSERT INTO Packages VALUES (1, x''), (2, " + header + ")", ErrCorrupt, "", 1},
-		"number 0":         {schema + "INSERT INTO Packages VALUES (0, " + header + ")", ErrCorrupt, "row 0 ", 0},
-		"number below 0":   {schema + "INSERT INTO Packages VALUES (-1, " + header + ")", ErrCorrupt, "row -1 ", 0},
-		"largest number":   {schema + "INSERT INTO Packages VALUES (4294967295, " + header + ")", nil, "", 1},
-		"number of 2^32":   {schema + "INSERT INTO Packages VALUES (4294967296, " + header + ")", ErrCorrupt, "row 4294967296 ", 0},
-		"number is text":   {"CREATE TABLE Packages (hnum, blob); INSERT INTO Packages VALUES ('x', " + header + ")", ErrCorrupt, "row x ", 0},
+		"empty":    {schema, nil, "", 0},
+		"one":      {schema + "INSERT INTO Packages VALUES (7, " + header + ")", nil, "", 1},
+		"no table": {"CREATE TABLE Other (a)", ErrCorrupt, "Packages", 0},
+		"no blob":  {"CREATE TABLE Packages (hnum INTEGER PRIMARY KEY)", ErrCorrupt, "blob", 0},
+		"a view":   {"CREATE VIEW Packages AS SELECT 1 AS hnum, 2 AS blob", ErrUnsupported, "Packages", 0},
+		"text": {schema + "INSERT INTO Packages VALUES (1, 'text'), (2, " + header + ")", ErrCorrupt, "row 1 ",
+			1},
+		"empty blob":     {schema + "INSERT INTO Packages VALUES (1, x''), (2, " + header + ")", ErrCorrupt, "", 1},
+		"number 0":       {schema + "INSERT INTO Packages VALUES (0, " + header + ")", ErrCorrupt, "row 0 ", 0},
+		"number below 0": {schema + "INSERT INTO Packages VALUES (-1, " + header + ")", ErrCorrupt, "row -1 ", 0},
+		"largest number": {schema + "INSERT INTO Packages VALUES (4294967295, " + header + ")", nil, "", 1},
+		"number of 2^32": {schema + "INSERT INTO Packages VALUES (4294967296, " + header + ")", ErrCorrupt,
+			"row 4294967296 ", 0},
+		"number is text": {"CREATE TABLE Packages (hnum, blob); INSERT INTO Packages VALUES ('x', " + header + ")",
+			ErrCorrupt, "row x ", 0},
 		"header is no one": {schema + "INSERT INTO Packages VALUES (1, x'00')", ErrCorrupt, "header 1: ", 0},
 	} {
 		file := filepath.Join(t.TempDir(), "rpmdb.sqlite")
@@ -240,7 +254,8 @@ func TestSQLiteOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		db, err := Open(t.Context(), rpmRoot("var/lib/rpm/rpmdb.sqlite", data))
-		if !errors.Is(err, tt.want) || tt.want == nil && err != nil || err != nil && !strings.Contains(err.Error(), tt.says) || len(db.packages) != tt.rest {
+		if !errors.Is(err, tt.want) || tt.want == nil && err != nil || err != nil &&
+			!strings.Contains(err.Error(), tt.says) || len(db.packages) != tt.rest {
 			t.Errorf("%s: %d packages, %v", name, len(db.packages), err)
 		}
 	}
@@ -366,15 +381,20 @@ func TestDPKGWritesIt(t *testing.T) {
 	}
 	dpkg := func(args ...string) {
 		t.Helper()
-		run(t, nil, "dpkg", append([]string{"--root=" + root, "--force-script-chrootless", "--force-architecture", "--log=" + filepath.Join(dir, "log")}, args...)...)
+		run(t, nil, "dpkg", append([]string{"--root=" + root, "--force-script-chrootless", "--force-architecture",
+			"--log=" + filepath.Join(dir, "log")}, args...)...)
 	}
 	compareDPKG(t, root, 0)
 
 	dpkg("-i",
-		deb(t, dir, "Package: one\nVersion: 2:1.0-3\nArchitecture: all\n", map[string]string{"usr/share/one/ä b": "", "etc/one.conf": "1", "DEBIAN/conffiles": "/etc/one.conf\n"}),
-		deb(t, dir, "Package: two\nVersion: 1~rc1\nArchitecture: amd64\n", map[string]string{"usr/bin/tool": "", "home/two/data": ""}),
-		deb(t, dir, "Package: lib\nVersion: 1\nArchitecture: amd64\nMulti-Arch: same\n", map[string]string{"usr/lib/a/lib": "", "usr/share/doc/lib": ""}),
-		deb(t, dir, "Package: lib\nVersion: 1\nArchitecture: i386\nMulti-Arch: same\n", map[string]string{"usr/lib/b/lib": "", "usr/share/doc/lib": ""}),
+		deb(t, dir, "Package: one\nVersion: 2:1.0-3\nArchitecture: all\n",
+			map[string]string{"usr/share/one/ä b": "", "etc/one.conf": "1", "DEBIAN/conffiles": "/etc/one.conf\n"}),
+		deb(t, dir, "Package: two\nVersion: 1~rc1\nArchitecture: amd64\n",
+			map[string]string{"usr/bin/tool": "", "home/two/data": ""}),
+		deb(t, dir, "Package: lib\nVersion: 1\nArchitecture: amd64\nMulti-Arch: same\n",
+			map[string]string{"usr/lib/a/lib": "", "usr/share/doc/lib": ""}),
+		deb(t, dir, "Package: lib\nVersion: 1\nArchitecture: i386\nMulti-Arch: same\n",
+			map[string]string{"usr/lib/b/lib": "", "usr/share/doc/lib": ""}),
 	)
 	db := compareDPKG(t, root, 4)
 	if p := must(db.Find("one"))[0]; p.Installed.IsZero() {
@@ -386,11 +406,13 @@ func TestDPKGWritesIt(t *testing.T) {
 
 	// One is removed and leaves its configuration, one takes another's file.
 	dpkg("-r", "one")
-	run(t, nil, "dpkg-divert", "--root="+root, "--package", "three", "--divert", "/usr/bin/tool.two", "--rename", "/usr/bin/tool")
+	run(t, nil, "dpkg-divert", "--root="+root, "--package", "three", "--divert", "/usr/bin/tool.two", "--rename",
+		"/usr/bin/tool")
 	run(t, nil, "dpkg-divert", "--root="+root, "--local", "--rename", "/home/two/data")
 	dpkg("-i", deb(t, dir, "Package: three\nVersion: 1-1-1\nArchitecture: amd64\n", map[string]string{"usr/bin/tool": ""}))
 	db = compareDPKG(t, root, 5)
-	for path, want := range map[string]string{"/usr/bin/tool": "three", "/usr/bin/tool.two": "two", "/home/two/data.distrib": "two", "/etc/one.conf": "one"} {
+	for path, want := range map[string]string{"/usr/bin/tool": "three", "/usr/bin/tool.two": "two",
+		"/home/two/data.distrib": "two", "/etc/one.conf": "one"} {
 		if owners := must(db.Owners(path)); len(owners) != 1 || owners[0].Name != want {
 			t.Errorf("owners of %s: %v, want %s", path, owners, want)
 		}
@@ -400,15 +422,18 @@ func TestDPKGWritesIt(t *testing.T) {
 	}
 
 	// dpkg is killed, so that the last states are only in updates/.
-	four := deb(t, dir, "Package: four\nVersion: 1\nArchitecture: all\n", map[string]string{"usr/share/four": "", "DEBIAN/postinst": "#!/bin/sh\nkill -9 $PPID\n"})
-	if err := exec.Command("dpkg", "--root="+root, "--force-script-chrootless", "--log="+filepath.Join(dir, "log"), "-i", four).Run(); err == nil {
+	four := deb(t, dir, "Package: four\nVersion: 1\nArchitecture: all\n",
+		map[string]string{"usr/share/four": "", "DEBIAN/postinst": "#!/bin/sh\nkill -9 $PPID\n"})
+	if err := exec.Command("dpkg", "--root="+root, "--force-script-chrootless", "--log="+filepath.Join(dir, "log"), "-i",
+		four).Run(); err == nil {
 		t.Fatal("dpkg was not killed")
 	}
 	if entries, err := os.ReadDir(filepath.Join(root, "var/lib/dpkg/updates")); err != nil || len(entries) < 2 {
 		t.Fatalf("updates: %v, %v", entries, err)
 	}
 	db = compareDPKG(t, root, 6)
-	if p := must(db.Find("four"))[0]; p.State != "half-configured" || p.IsInstalled() || !strings.Contains(strings.Join(db.Notes(), ";"), "not yet in the status file") {
+	if p := must(db.Find("four"))[0]; p.State != "half-configured" || p.IsInstalled() ||
+		!strings.Contains(strings.Join(db.Notes(), ";"), "not yet in the status file") {
 		t.Errorf("%+v, %q", p, db.Notes())
 	}
 }
@@ -420,8 +445,10 @@ func TestDPKGRefusesTheSame(t *testing.T) {
 	corpus := filepath.Join(testenv.Corpus(t), "linux")
 	var names []string
 	for _, pattern := range []string{
-		"google__osv-scalibr/extractor/filesystem/os/dpkg/testdata/*/*", "anchore__syft/syft/pkg/cataloger/debian/testdata/var/lib/*/*",
-		"anchore__syft/syft/pkg/cataloger/debian/testdata/*/var/lib/dpkg/*", "anchore__syft/syft/pkg/cataloger/debian/testdata/var/lib/dpkg/status.d/*",
+		"google__osv-scalibr/extractor/filesystem/os/dpkg/testdata/*/*",
+		"anchore__syft/syft/pkg/cataloger/debian/testdata/var/lib/*/*",
+		"anchore__syft/syft/pkg/cataloger/debian/testdata/*/var/lib/dpkg/*",
+		"anchore__syft/syft/pkg/cataloger/debian/testdata/var/lib/dpkg/status.d/*",
 	} {
 		found, err := filepath.Glob(filepath.Join(corpus, pattern))
 		if err != nil {
@@ -451,7 +478,8 @@ func TestDPKGRefusesTheSame(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(admin, "status"), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		out, dpkgErr := exec.Command("dpkg-query", "--admindir", admin, "-W", "-f", `${Package} ${Version} ${Architecture} ${db:Status-Status}\n`).Output()
+		out, dpkgErr := exec.Command("dpkg-query", "--admindir", admin, "-W", "-f",
+			`${Package} ${Version} ${Architecture} ${db:Status-Status}\n`).Output()
 		db, err := Open(t.Context(), rpmRoot("var/lib/dpkg/status", data))
 		if (err == nil) != (dpkgErr == nil) {
 			t.Errorf("%s: %v, dpkg: %v", name, err, dpkgErr)

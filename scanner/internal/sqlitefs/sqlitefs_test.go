@@ -57,8 +57,10 @@ var inWAL = []string{
 	"INSERT INTO T VALUES (1, 'a', NULL), (2, 'b', X'00FF'), (3, 'c', X'')",
 	"PRAGMA wal_checkpoint(TRUNCATE)",
 	"INSERT INTO T VALUES (4, 'd', NULL)",
-	"WITH RECURSIVE c(n) AS (SELECT 5 UNION ALL SELECT n+1 FROM c WHERE n < 300) INSERT INTO T SELECT n, 'in the log', NULL FROM c",
-	"WITH RECURSIVE c(n) AS (SELECT 301 UNION ALL SELECT n+1 FROM c WHERE n < 600) INSERT INTO T SELECT n, 'in the log', NULL FROM c",
+	"WITH RECURSIVE c(n) AS (SELECT 5 UNION ALL SELECT n+1 FROM c WHERE n < 300) INSERT INTO T SELECT n, 'in the log', " +
+		"NULL FROM c",
+	"WITH RECURSIVE c(n) AS (SELECT 301 UNION ALL SELECT n+1 FROM c WHERE n < 600) INSERT INTO T SELECT n, 'in the " +
+		"log', NULL FROM c",
 }
 
 func count(t testing.TB, files fs.FS) (int, WAL) {
@@ -121,7 +123,8 @@ func TestRows(t *testing.T) {
 func TestWriteAheadLogIsRead(t *testing.T) {
 	files := makeDB(t, inWAL...)
 	n, wal := count(t, files)
-	if n != 600 || wal.Commits != 3 || wal.Damaged != 0 || wal.Pending != 0 || !strings.Contains(wal.Applied(), "3 transactions") || wal.Loss() != "" {
+	if n != 600 || wal.Commits != 3 || wal.Damaged != 0 || wal.Pending != 0 ||
+		!strings.Contains(wal.Applied(), "3 transactions") || wal.Loss() != "" {
 		t.Errorf("%d rows, %+v", n, wal)
 	}
 	if (len(files["x.db-wal"].Data)-walHeaderSize)/(frameHeaderSize+1024) != wal.Frames {
@@ -161,10 +164,13 @@ func TestDamagedWriteAheadLog(t *testing.T) {
 		log  []byte
 		want WAL
 	}{
-		"first frame":    {damage(walHeaderSize + frameHeaderSize), WAL{Damaged: frames, Lost: 2}},
-		"later frame":    {damage(walHeaderSize + frame*5 + 100), WAL{Frames: 1, Commits: 1, Pending: 4, Damaged: frames - 5, Lost: 2}},
-		"page number 0":  {zero(whole, walHeaderSize+frame*2, 4), WAL{Frames: 1, Commits: 1, Pending: 1, Damaged: frames - 2, Lost: 2}},
-		"salt of one":    {damage(walHeaderSize + frame*2 + 9), WAL{Frames: 1, Commits: 1, Pending: 1, Damaged: frames - 3, Lost: 2}},
+		"first frame": {damage(walHeaderSize + frameHeaderSize), WAL{Damaged: frames, Lost: 2}},
+		"later frame": {damage(walHeaderSize + frame*5 + 100),
+			WAL{Frames: 1, Commits: 1, Pending: 4, Damaged: frames - 5, Lost: 2}},
+		"page number 0": {zero(whole, walHeaderSize+frame*2, 4),
+			WAL{Frames: 1, Commits: 1, Pending: 1, Damaged: frames - 2, Lost: 2}},
+		"salt of one": {damage(walHeaderSize + frame*2 + 9),
+			WAL{Frames: 1, Commits: 1, Pending: 1, Damaged: frames - 3, Lost: 2}},
 		"torn":           {whole[:walHeaderSize+frame*4+50], WAL{Frames: 1, Commits: 1, Pending: 3, Damaged: 1}},
 		"torn in header": {whole[:walHeaderSize+frame*4+5], WAL{Frames: 1, Commits: 1, Pending: 3}},
 		"older frames":   {stale, WAL{Frames: 1, Commits: 1, Pending: 2}},
@@ -185,7 +191,8 @@ func TestDamagedWriteAheadLog(t *testing.T) {
 			if lost := wal.Damaged > 0 || wal.Ignored != ""; lost != (wal.Loss() != "") {
 				t.Errorf("loss: %q", wal.Loss())
 			}
-			if lost := wal.Lost > 0 || wal.Ignored != "" && !wal.Zeros; lost != errors.Is(wal.Err(), ErrCorrupt) || lost != (wal.Err() != nil) {
+			if lost := wal.Lost > 0 || wal.Ignored != "" && !wal.Zeros; lost != errors.Is(wal.Err(), ErrCorrupt) ||
+				lost != (wal.Err() != nil) {
 				t.Errorf("error: %v", wal.Err())
 			}
 			if want := recoveredCount(t, damaged); n != want {
@@ -242,7 +249,8 @@ func TestOpenRefuses(t *testing.T) {
 		"truncated journal":    {journal(""), nil},
 		"log cannot be looked": {failing{good, "x.db-wal", 0}, errDisk},
 		"journal cannot be":    {failing{journal("x"), "x.db-journal", 0}, errDisk},
-		"log of other pages":   {fstest.MapFS{"x.db": {Data: zero(good["x.db"].Data, 16, 1)}, "x.db-wal": good["x.db-wal"]}, ErrCorrupt},
+		"log of other pages": {fstest.MapFS{"x.db": {Data: zero(good["x.db"].Data, 16, 1)}, "x.db-wal": good["x.db-wal"]},
+			ErrCorrupt},
 	} {
 		db, err := Open(t.Context(), tt.files, "x.db")
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
@@ -304,7 +312,8 @@ func TestErrorsOfTheDiskComeThrough(t *testing.T) {
 
 func TestDamagedPagesAreFound(t *testing.T) {
 	files := makeDB(t, append(inWAL[:5:5],
-		"WITH RECURSIVE c(n) AS (SELECT 5 UNION ALL SELECT n+1 FROM c WHERE n < 600) INSERT INTO T SELECT n, 'long enough for some pages', NULL FROM c",
+		"WITH RECURSIVE c(n) AS (SELECT 5 UNION ALL SELECT n+1 FROM c WHERE n < 600) INSERT INTO T SELECT n, 'long enough "+
+			"for some pages', NULL FROM c",
 		"PRAGMA wal_checkpoint(TRUNCATE)")...)
 	whole := files["x.db"].Data
 	for name, change := range map[string]func([]byte) []byte{
@@ -398,11 +407,14 @@ func TestCorpus(t *testing.T) {
 		log, table, column string
 		rows               int
 	}{
-		"sqlite/log2timeline__plaso/test_data/wal_database.db":                                  {"sqlite/log2timeline__plaso/test_data/wal_database.db-wal", "MyTable", "Field1", 11},
-		"sqlite/log2timeline__plaso/test_data/windows/ActivitiesCache.db":                       {"", "Activity", "Id", 112},
-		"linux/knqyf263__go-rpmdb/pkg/testdata/cbl-mariner-2.0/rpmdb.sqlite.gz":                 {"", "Packages", "blob", 129},
-		"linux/gomod__google__osv-scalibr/extractor/filesystem/os/rpm/testdata/rpmdb.sqlite.gz": {"", "Packages", "blob", 141},
-		"hives/msuhanov__yarp/hives_for_tests/SqliteFragment.sqlite":                            {"", "values", "name", 17},
+		"sqlite/log2timeline__plaso/test_data/wal_database.db": {
+			"sqlite/log2timeline__plaso/test_data/wal_database.db-wal", "MyTable", "Field1", 11},
+		"sqlite/log2timeline__plaso/test_data/windows/ActivitiesCache.db": {"", "Activity", "Id", 112},
+		"linux/knqyf263__go-rpmdb/pkg/testdata/cbl-mariner-2.0/rpmdb.sqlite.gz": {"", "Packages", "blob",
+			129},
+		"linux/gomod__google__osv-scalibr/extractor/filesystem/os/rpm/testdata/rpmdb.sqlite.gz": {"", "Packages", "blob",
+			141},
+		"hives/msuhanov__yarp/hives_for_tests/SqliteFragment.sqlite": {"", "values", "name", 17},
 	} {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			files := fstest.MapFS{"x.db": {Data: testenv.CorpusFile(t, name)}}
