@@ -1,9 +1,24 @@
-// Package scanner decides from the images of a WorkSpace's volumes whether the
-// WorkSpace may become an image.
+// Package scanner decides from disk images, without booting them, whether an
+// Amazon WorkSpace may become an image:
 //
-// Scan opens the images read-only, finds which volume is which and what system
-// is on the root volume, evaluates every requirement of that system, and
-// returns one Result. Reports are made of the Result alone.
+//	r, err := scanner.Scan(ctx, scanner.Input{
+//		Images: []scanner.Source{scanner.File("root.img"), scanner.File("user.img")},
+//	})
+//	if err != nil {
+//		return err // no scan was possible
+//	}
+//	fmt.Println(r.Verdict) // ready, not_ready or inconclusive
+//	for _, f := range r.Findings {
+//		fmt.Println(f.Status, f.ID, f.Message)
+//	}
+//
+// The images are given in any order and are only read. A Scan opens them, finds
+// which volume is which and which system is on the root volume, judges every
+// requirement on that system, adds where the evidence is, and concludes. What
+// cannot be read is a finding that is undetermined, never one that passes.
+//
+// A Result is all that reports are made of (package report). Catalogue lists the
+// requirements without a scan. Several scans may run at the same time.
 package scanner
 
 import (
@@ -18,10 +33,10 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
 
-// Scan judges one WorkSpace. It returns an error that is ErrUsage, ErrNoSystem
-// or ErrIO where there is nothing to judge, and that of the context when it
-// ends; what cannot be read of a system that was found is a finding of the
-// Result, not an error. Several scans may run at the same time.
+// Scan judges one WorkSpace. Where there is nothing to judge, the error is
+// ErrUsage, ErrNoSystem or ErrIO; when the context ends, it is the context's
+// cause. What cannot be read of a system that was found is an undetermined
+// finding of the Result.
 func Scan(ctx context.Context, in Input) (*Result, error) {
 	if err := in.check(); err != nil {
 		return nil, err
