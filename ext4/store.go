@@ -39,7 +39,12 @@ func (f store) Place(number uint32) (int64, error) {
 	return 0, damaged(number, why)
 }
 
-func (f store) Read(number uint32) (inode, error) { return f.rawInode(number) }
+func (f store) Read(number uint32) (inode, error) {
+	if why := f.super.nameable(number); why != sound {
+		return inode{}, damaged(number, why)
+	}
+	return f.rawInode(number)
+}
 
 func (f store) Decode(number uint32, raw []byte) inode { return inode{number, raw} }
 

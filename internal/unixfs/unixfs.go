@@ -49,7 +49,8 @@ type Inodes[N Number, I Inode[N]] interface {
 	// Place returns where on the volume, in bytes, the inode is that an entry of
 	// a directory names.
 	Place(number N) (int64, error)
-	// Read reads that inode, whatever it holds, and may keep its neighbors.
+	// Read reads such an inode, whatever it holds, and may keep its neighbors. Its
+	// error is that of Place where Place has one.
 	Read(number N) (I, error)
 	// Decode makes an inode of the bytes at its place.
 	Decode(number N, raw []byte) I

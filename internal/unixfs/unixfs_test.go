@@ -63,6 +63,9 @@ func (v *toy) Place(number uint32) (int64, error) {
 }
 
 func (v *toy) Read(number uint32) (toyI, error) {
+	if _, err := v.Place(number); err != nil {
+		return toyI{}, err
+	}
 	b := make([]byte, toyInode)
 	return toyI{number, b}, v.ReadAt(b, int64(number)*toyInode)
 }

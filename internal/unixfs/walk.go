@@ -131,9 +131,6 @@ func (f *FS[N, I]) child(dir Located[N, I], name []byte) (none I, err error) {
 	case !found:
 		return none, fs.ErrNotExist
 	}
-	if _, err := f.store.Place(e.Inode); err != nil {
-		return none, err
-	}
 	i, err := f.store.Read(e.Inode)
 	if err == nil {
 		err = f.store.Usable(i)
