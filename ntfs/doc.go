@@ -1,23 +1,26 @@
-// Package ntfs reads NTFS volumes from an [io.ReaderAt], as an [io/fs]
-// filesystem and beyond: free space, streams, reparse points, totals of whole
-// trees, and what is damaged. It never writes, follows no link, and has no
-// state but its memory.
+// Package ntfs reads NTFS volumes as an [io/fs] filesystem:
+//
+//	volume, err := ntfs.Open(ctx, file, size, ntfs.Options{})
+//	data, err := volume.ReadFile("Windows/System32/config/SOFTWARE")
+//
+// It also reads what io/fs has no words for: free space, named streams, reparse
+// points, security descriptors, totals of trees, and where the bytes of a file
+// lie. It reports damage. It never writes and follows no link.
 //
 // # Goals
 //
 // In this order. Bad data is an error: it causes no panic, no endless loop, no
-// unbounded memory, and above all no wrong answer; what cannot be read is
-// never "not there". The package follows the standard library's filesystem
-// interfaces. It is fast.
+// unbounded memory and no wrong answer; what cannot be read is never "not
+// there". The package follows the interfaces of the standard library. It is fast.
 //
 // # How it reads, and what that costs
 //
 // [Open] reads the boot sector and then all of $MFT from front to back, 1 MiB
 // at a time (4 MiB where records are of 4 KiB), by as many readers as there are
-// processors, so that one reads while another parses. What
-// listings, look-ups and totals need is kept: 68 bytes a record, 24 bytes a
+// processors, so that one reads while another parses. It
+// keeps what listings, look-ups and totals need: 68 bytes a record, 24 bytes a
 // name, and the name in UTF-8, about 120 bytes a file. A million files are 1 GiB
-// of $MFT, read in a thousand reads. Beside that Open makes about ten small
+// of $MFT, read in a thousand reads. In addition Open makes about ten small
 // reads ($UpCase, $Volume, $LogFile's head), one for each attribute list
 // that is not resident and two or more for each reparse point that is not.
 //
@@ -54,9 +57,10 @@
 // initialized sizes, named streams, hard links, names for DOS, symbolic links,
 // junctions and all other reparse data. Files that the Windows Overlay Filter
 // compressed (CompactOS) by XPRESS4K, XPRESS8K, XPRESS16K or LZX; what does not
-// decode is [ErrCorrupt] with the chunk's number, but there is no checksum to
-// tell damage that decodes. The volume's own $UpCase. The backup boot sector and
-// $MFTMirr where the first copy is damaged; [FS.Damage] tells.
+// decode is [ErrCorrupt] with the chunk's number, but no checksum shows damage
+// that decodes. The volume's own $UpCase. The backup boot sector and
+// $MFTMirr where the first copy is damaged; [FS.Damage]
+// reports it.
 //
 // # What is not
 //
@@ -64,8 +68,8 @@
 //     not on the volume are listed with their true size; reading them is
 //     [ErrUnsupported] and names what holds them.
 //   - EFS: listed; reading is [ErrEncrypted].
-//   - $LogFile is applied in memory where the volume was in use, never to the
-//     disk: [Volume].Journal says how far. What files hold is not logged.
+//   - $LogFile is applied in memory if the volume was in use, never to the
+//     disk: [Volume].Journal says how far. NTFS does not log what files hold.
 //     [Volume].Dirty is the volume's own flag.
 //   - Security descriptors are found and not decoded; quotas, object ids and
 //     the change journal are not looked for: $UsnJrnl and so on can be read as
@@ -78,10 +82,9 @@
 // Paths are those of io/fs, relative to the root directory. The metadata files
 // ($MFT, $Extend and so on) are listed as what they are. Names may hold any
 // character but "/"; the three names that a path cannot hold (one with a
-// "/", "." and "..") are not listed, count in [FS.Tree], and are told by
-// Damage. Half a surrogate pair is shown as U+FFFD and found by that. Of two
-// records with the very same name in a directory that counts which its index
-// names.
+// "/", "." and "..") are not listed; [FS.Tree] counts them and Damage reports
+// them. Half a surrogate pair is shown as U+FFFD and found by that. If two
+// records have the same name in a directory, the one that its index names counts.
 //
 // # Modes
 //

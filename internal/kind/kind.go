@@ -9,6 +9,8 @@
 // once for each format.
 package kind
 
+//lint:file-ignore ST1012 the package name says what the sentinels are: kind.IO, not kind.ErrIO
+
 import (
 	"errors"
 )

@@ -1,0 +1,41 @@
+package registry
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
+)
+
+// Kinds of errors, for errors.Is. Besides them fs.ErrNotExist means that a key or value is truly not in the hive,
+// and input/output errors of the underlying reader pass through.
+var (
+	// ErrCorrupt says that a structure of the hive is damaged; the message names the key and the offset.
+	ErrCorrupt = kind.New("corrupt hive", kind.Corrupt)
+	// ErrUnsupported says that the hive or a part of it needs a feature this package does not have; the message names it.
+	ErrUnsupported = kind.New("unsupported hive feature", kind.Unsupported)
+	// ErrDirty says that the hive was not written completely and that its transaction logs are missing, empty or
+	// cannot be applied.
+	ErrDirty = errors.New("dirty hive")
+	// ErrType says that a value's data is not of the type or length that was asked for.
+	ErrType = errors.New("registry value of another type")
+)
+
+// A notExist is an fs.ErrNotExist that says what is not there.
+type notExist string
+
+const (
+	errNoKey   = notExist("no such key")
+	errNoValue = notExist("no such value")
+)
+
+func (e notExist) Error() string        { return string(e) }
+func (e notExist) Is(target error) bool { return target == fs.ErrNotExist }
+
+// first returns the first error of two.
+func first(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
