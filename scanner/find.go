@@ -5,15 +5,15 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/coldcheck/coldcheck/scanner/internal/windows"
+	ground "github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // FindWindows returns the name of the folder in the root of a volume that holds
 // Windows, as it is spelled there; "" if the volume holds no Windows.
 func FindWindows(fsys fs.FS) (folder string, err error) {
-	folder, err = windows.FindSystemRoot(fsys)
-	if errors.Is(err, windows.ErrNoWindows) {
+	folder, err = ground.FindSystemRoot(fsys)
+	if errors.Is(err, ground.ErrNoWindows) {
 		return "", nil
 	}
 	return folder, err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows"
+	ground "github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
@@ -38,26 +39,28 @@ func (windowsFamily) newest(fsys filesystem.FS, until time.Time) time.Time { ret
 
 // openWindows opens the Windows system on the root volume.
 func openWindows(vs *volumes, given given) (system, error) {
-	root, ok := vs.root.fs.(windows.Filesystem)
+	root, ok := vs.root.fs.(ground.Filesystem)
 	if !ok {
 		return nil, errNotWindows
 	}
 	in := windows.Input{
-		Root:       windows.Volume{FS: root, Device: device(vs.root)},
-		User:       windows.Volume{Err: vs.noUser},
+		Input: ground.Input{
+			Root:      ground.Volume{FS: root, Device: device(vs.root)},
+			User:      ground.Volume{Err: vs.noUser},
+			Documents: given.documents,
+			UserName:  given.userName,
+			Reserve:   vs.budget.Reserve,
+			Context:   given.ctx,
+			Waited:    vs.reads.waited,
+			Trail:     given.trail,
+			Now:       given.now,
+		},
 		Readable:   vs.judgeReadable,
-		Documents:  given.documents,
 		UserForced: vs.forced,
-		UserName:   given.userName,
-		Reserve:    vs.budget.Reserve,
-		Context:    given.ctx,
-		Waited:     vs.reads.waited,
-		Trail:      given.trail,
-		Now:        given.now,
 	}
 	if vs.user != nil {
-		in.User = windows.Volume{Err: vs.user.err, Device: device(vs.user)}
-		if f, ok := vs.user.fs.(windows.Filesystem); ok {
+		in.User = ground.Volume{Err: vs.user.err, Device: device(vs.user)}
+		if f, ok := vs.user.fs.(ground.Filesystem); ok {
 			in.User.FS = f
 		}
 		if e := vs.user.encryption(); e != "" {

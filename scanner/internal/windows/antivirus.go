@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -82,22 +84,22 @@ func (m *Machine) decideAntivirus() requirement.Outcome {
 	found = append(found, products...)
 	where := []requirement.Evidence{looked}
 	if len(services) > 0 {
-		where = append(where, services[0].servicesKey())
+		where = append(where, services[0].ServicesKey())
 	}
 	return judgeAntivirus(found, unread, where)
 }
 
 // antivirusOf tells whether a service or driver is of an antivirus program;
 // nil if it is not.
-func (m *Machine) antivirusOf(s Service) (*antivirus, error) {
-	a := &antivirus{Name: s.title(), Enabled: s.Start.Value != startDisabled, Evidence: []requirement.Evidence{s.Start.Evidence}}
+func (m *Machine) antivirusOf(s machine.Service) (*antivirus, error) {
+	a := &antivirus{Name: s.Title(), Enabled: s.Start.Value != machine.StartDisabled, Evidence: []requirement.Evidence{s.Start.Evidence}}
 	if slices.ContainsFunc(antivirusServices, func(known string) bool { return matchesFold(s.Name, known) }) {
 		if s.Err != nil || !s.Start.Present {
 			return nil, fmt.Errorf("whether %s starts is not known: %w", s.Name, orMissing(s.Err))
 		}
 		return a, nil
 	}
-	if containsFold(ownFilters, s.Name) || !s.driver() {
+	if fold.Contains(ownFilters, s.Name) || !s.Driver() {
 		return nil, nil
 	}
 	altitude, err := m.altitude(s)
@@ -112,12 +114,6 @@ func (m *Machine) antivirusOf(s Service) (*antivirus, error) {
 	return a, nil
 }
 
-// driver says whether the entry is a driver of the kernel or of a filesystem,
-// or may be one.
-func (s Service) driver() bool {
-	return !s.Type.Present || s.Type.Value&(typeOwnProcess|typeShareProcess) == 0
-}
-
 // errNoStart stands where an entry has no start type.
 var errNoStart = fmt.Errorf("it has no Start")
 
@@ -130,13 +126,13 @@ func orMissing(err error) error {
 
 // altitude returns the evidence of a filter driver's place among those of
 // antivirus, nil if it has none there.
-func (m *Machine) altitude(s Service) (*requirement.Evidence, error) {
-	list, err := m.subkeysAt(keyServices + `\` + s.Name + `\Instances`)
+func (m *Machine) altitude(s machine.Service) (*requirement.Evidence, error) {
+	list, err := m.SubkeysAt(machine.KeyServices + `\` + s.Name + `\Instances`)
 	if err != nil {
 		return nil, err
 	}
 	for _, k := range list {
-		a, err := m.text(k, "Altitude")
+		a, err := m.Text(k, "Altitude")
 		if err != nil {
 			return nil, err
 		}
@@ -161,7 +157,7 @@ func matchesFold(name, known string) bool {
 	if !open {
 		return strings.EqualFold(name, known)
 	}
-	return len(name) >= len(before)+len(after) && hasPrefixFold(name, before) && strings.EqualFold(name[len(name)-len(after):], after)
+	return len(name) >= len(before)+len(after) && fold.HasPrefix(name, before) && strings.EqualFold(name[len(name)-len(after):], after)
 }
 
 // stateEnabled is the digit of a product's STATE that says that it runs (by
@@ -171,11 +167,11 @@ const stateEnabled = 1
 // securityCenter reads the products that registered with the Security Center
 // of a client. One whose program is gone is an entry that was left behind.
 func (m *Machine) securityCenter() (products []antivirus, looked requirement.Evidence, err error) {
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return nil, looked, err
 	}
-	parent, err := m.key(`HKLM\SOFTWARE\Microsoft\Security Center\Provider\Av`)
+	parent, err := m.Key(`HKLM\SOFTWARE\Microsoft\Security Center\Provider\Av`)
 	if err != nil {
 		return nil, looked, err
 	}
@@ -183,20 +179,20 @@ func (m *Machine) securityCenter() (products []antivirus, looked requirement.Evi
 	if parent.Exists() {
 		looked.Note = "every subkey was read"
 	}
-	keys, err := m.subkeys(parent)
+	keys, err := m.Subkeys(parent)
 	if err != nil {
 		return nil, looked, err
 	}
 	for _, k := range keys {
-		name, err := m.text(k, "DISPLAYNAME")
+		name, err := m.Text(k, "DISPLAYNAME")
 		if err != nil {
 			return nil, looked, err
 		}
-		program, err := m.text(k, "PRODUCTEXE")
+		program, err := m.Text(k, "PRODUCTEXE")
 		if err != nil {
 			return nil, looked, err
 		}
-		state, err := m.dword(k, "STATE")
+		state, err := m.DWord(k, "STATE")
 		if err != nil {
 			return nil, looked, err
 		}
@@ -204,8 +200,8 @@ func (m *Machine) securityCenter() (products []antivirus, looked requirement.Evi
 			continue
 		}
 		a := antivirus{Name: name.Value, Enabled: state.Value>>12&0xF == stateEnabled, Evidence: []requirement.Evidence{name.Evidence, state.Evidence}}
-		if path := env.program(env.text(program)); program.Value != "" && len(path) > 2 && path[1] == ':' {
-			f, err := m.file(path)
+		if path := env.Program(env.Text(program)); program.Value != "" && len(path) > 2 && path[1] == ':' {
+			f, err := m.File(path)
 			if err != nil {
 				return nil, looked, err
 			}

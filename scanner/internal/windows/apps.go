@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -19,14 +20,12 @@ var appsOnC = entry{
 	Judge: (*Machine).decideApps,
 }
 
-const keyWindows = `\Microsoft\Windows\CurrentVersion`
-
 // Application is an entry of one of the Uninstall keys.
 type Application struct {
 	Key             string // name of its key
 	Name            string // DisplayName
 	SystemComponent bool
-	Paths           []Setting[string] // InstallLocation, UninstallString, DisplayIcon
+	Paths           []machine.Setting[string] // InstallLocation, UninstallString, DisplayIcon
 	Evidence        requirement.Evidence
 }
 
@@ -44,8 +43,8 @@ func (m *Machine) Apps() ([]Application, error) { return m.apps.Get(m.next().rea
 
 func (m *Machine) readApps() ([]Application, error) {
 	var apps []Application
-	for _, view := range machineViews {
-		list, err := m.uninstall(view + keyWindows + `\Uninstall`)
+	for _, view := range machine.SoftwareViews {
+		list, err := m.uninstall(view + machine.KeyWindows + `\Uninstall`)
 		if err != nil {
 			return nil, err
 		}
@@ -54,31 +53,26 @@ func (m *Machine) readApps() ([]Application, error) {
 	return apps, nil
 }
 
-// machineViews are the two places where software registers itself for all
-// users: the second is that of 32-bit programs, and is not there on a 32-bit
-// system.
-var machineViews = []string{`HKLM\SOFTWARE`, `HKLM\SOFTWARE\Wow6432Node`}
-
 func (m *Machine) uninstall(key string) ([]Application, error) {
-	keys, err := m.subkeysAt(key)
+	keys, err := m.SubkeysAt(key)
 	if err != nil {
 		return nil, err
 	}
 	var apps []Application
 	for _, k := range keys {
 		a := Application{Key: k.Name(), Evidence: k.Evidence}
-		name, err := m.text(k, "DisplayName")
+		name, err := m.Text(k, "DisplayName")
 		if err != nil {
 			return nil, err
 		}
 		a.Name = name.Value
-		system, err := m.dword(k, "SystemComponent")
+		system, err := m.DWord(k, "SystemComponent")
 		if err != nil {
 			return nil, err
 		}
 		a.SystemComponent = system.Value == 1
 		for _, value := range []string{"InstallLocation", "UninstallString", "DisplayIcon"} {
-			s, err := m.text(k, value)
+			s, err := m.Text(k, value)
 			if err != nil {
 				return nil, err
 			}
@@ -98,31 +92,19 @@ type placed struct {
 	Evidence requirement.Evidence
 }
 
-// elsewhere says whether a path leads off drive C: to another drive letter or
-// to a share. What is neither lies on C.
-func elsewhere(path string) bool {
-	switch {
-	case strings.HasPrefix(path, `\\`):
-		return true
-	case len(path) > 1 && path[1] == ':':
-		return !strings.EqualFold(path[:1], "C")
-	}
-	return false
-}
-
 // offC returns where a path leads if that is not on drive C, be it for a link
 // on its way; "" if it is.
 func (m *Machine) offC(path string) (string, error) {
 	switch {
-	case elsewhere(path):
+	case machine.Elsewhere(path):
 		return path, nil
 	case len(path) < 3 || path[1] != ':' || path[2] != '\\':
 		return "", nil
 	}
 	// A name in a code page is found by none, but a link may be before it.
-	drive, name, err := m.follow(strings.ToValidUTF8(path, "\uFFFD"))
+	drive, name, err := m.Follow(strings.ToValidUTF8(path, "\uFFFD"))
 	switch {
-	case errors.Is(err, ErrElsewhere):
+	case errors.Is(err, machine.ErrElsewhere):
 		return path + ", which leads off the drive", nil
 	case err != nil:
 		return "", err
@@ -133,18 +115,18 @@ func (m *Machine) offC(path string) (string, error) {
 }
 
 // place adds a file to a list if it does not lie on C.
-func (m *Machine) place(list []placed, env environment, name string, s Setting[string]) ([]placed, error) {
-	value, err := m.expand(env, s.Value)
+func (m *Machine) place(list []placed, env machine.Environment, name string, s machine.Setting[string]) ([]placed, error) {
+	value, err := m.Expand(env, s.Value)
 	if err != nil || strings.TrimSpace(value) == "" {
 		return list, err
 	}
-	return m.placePath(list, name, env.program(value), s.Evidence)
+	return m.placePath(list, name, env.Program(value), s.Evidence)
 }
 
 // placePath is place for a path that is taken out of its command line already.
 func (m *Machine) placePath(list []placed, name, path string, evidence requirement.Evidence) ([]placed, error) {
 	if strings.HasPrefix(path, `\`) && !strings.HasPrefix(path, `\\`) {
-		return list, fmt.Errorf("%s: %s: on which drive %s lies is not known", evidence.Path, evidence.Key, short(path))
+		return list, fmt.Errorf("%s: %s: on which drive %s lies is not known", evidence.Path, evidence.Key, prose.Short(path))
 	}
 	off, err := m.offC(path)
 	if off != "" {
@@ -170,13 +152,13 @@ func (o *offPlaces) note(err error) {
 }
 
 func (o *offPlaces) name(format string, a ...any) {
-	if len(o.Named) < maxNamedData {
+	if len(o.Named) < machine.MaxNamedData {
 		o.Named = append(o.Named, fmt.Sprintf(format, a...))
 	}
 }
 
 func (m *Machine) decideApps() requirement.Outcome {
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -205,12 +187,12 @@ func (m *Machine) decideApps() requirement.Outcome {
 	if err := m.userPrograms(&off, *w.Profile, env); err != nil {
 		return requirement.Unreadable(fmt.Errorf("installations of the user alone: %w", err))
 	}
-	where, err := m.key(machineViews[0] + keyWindows + `\Uninstall`)
+	where, err := m.Key(machine.SoftwareViews[0] + machine.KeyWindows + `\Uninstall`)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
 	where.Evidence.Note = "every subkey was read, and the other places that the requirement names"
-	return w.inferred(judgeApps(off, system.Modern(), where.Evidence))
+	return w.Inferred(judgeApps(off, system.Modern(), where.Evidence))
 }
 
 // judgeApps decides win.apps.on-c. modern says that the profile does not enter
@@ -225,9 +207,9 @@ func judgeApps(off offPlaces, modern bool, where requirement.Evidence) requireme
 				evidence = append(evidence, p.Evidence)
 				about = append(about, requirement.Subject{Kind: requirement.SubjectProgram, ID: p.Name, Reason: requirement.ReasonPresent, Value: p.Path})
 			}
-			if len(names) < maxEvidence && !containsFold(names, p.Name) {
+			if len(names) < maxEvidence && !fold.Contains(names, p.Name) {
 				names = append(names, p.Name)
-				said = append(said, fmt.Sprintf("%s (%s)", short(p.Name), short(p.Path)))
+				said = append(said, fmt.Sprintf("%s (%s)", prose.Short(p.Name), prose.Short(p.Path)))
 			}
 		}
 		return prose.Some(said), evidence, about
@@ -238,7 +220,7 @@ func judgeApps(off offPlaces, modern bool, where requirement.Evidence) requireme
 		Else []string `json:"named,omitempty"` // other paths off drive C
 	}{nil, off.Named}
 	for _, p := range off.Own[:min(len(off.Own), maxEvidence)] {
-		details.Own = append(details.Own, fmt.Sprintf("%s (%s)", short(p.Name), short(p.Path)))
+		details.Own = append(details.Own, fmt.Sprintf("%s (%s)", prose.Short(p.Name), prose.Short(p.Path)))
 	}
 	var o requirement.Outcome
 	switch {
@@ -272,7 +254,7 @@ const maxEvidence = 50
 
 // machinePrograms looks everywhere that programs for all users are registered.
 // It goes on after an error, because one program elsewhere decides.
-func (m *Machine) machinePrograms(env environment) offPlaces {
+func (m *Machine) machinePrograms(env machine.Environment) offPlaces {
 	var off offPlaces
 	apps, err := m.Apps()
 	off.note(err)
@@ -287,15 +269,15 @@ func (m *Machine) machinePrograms(env environment) offPlaces {
 	off.note(err)
 	for _, s := range services {
 		off.note(s.Err)
-		if s.kernel() && !s.Deleted {
+		if s.Kernel() && !s.Deleted {
 			off.Machine, err = m.place(off.Machine, env, "driver "+s.Name, s.ImagePath)
 			off.note(err)
 		}
 	}
 	starts := m.MachineStarts()
 	off.note(m.placeStarts(&off, starts))
-	for _, view := range machineViews {
-		more, err := m.appPaths(view+keyWindows+`\App Paths`, env)
+	for _, view := range machine.SoftwareViews {
+		more, err := m.appPaths(view+machine.KeyWindows+`\App Paths`, env)
 		off.note(err)
 		off.Machine = append(off.Machine, more...)
 	}
@@ -316,7 +298,7 @@ func (m *Machine) machinePrograms(env environment) offPlaces {
 // placeApp judges an entry of Uninstall. Where the application is, InstallLocation
 // says; if that is on drive C, an uninstaller or an icon elsewhere is a copy of
 // the set-up, and only named.
-func (m *Machine) placeApp(off *offPlaces, env environment, a Application) error {
+func (m *Machine) placeApp(off *offPlaces, env machine.Environment, a Application) error {
 	var all error
 	onC := false
 	for _, p := range a.Paths {
@@ -337,18 +319,18 @@ func (m *Machine) placeApp(off *offPlaces, env environment, a Application) error
 			continue
 		}
 		for _, f := range found {
-			off.name("%s of %s: %s", p.Evidence.Value, short(f.Name), short(f.Path))
+			off.name("%s of %s: %s", p.Evidence.Value, prose.Short(f.Name), prose.Short(f.Path))
 		}
 	}
 	return all
 }
 
 // placeLine judges a command line that runs when somebody asks for it.
-func (m *Machine) placeLine(found []placed, env environment, name string, s Setting[string]) ([]placed, error) {
-	uses, err := m.usesOf(env, s.Value)
+func (m *Machine) placeLine(found []placed, env machine.Environment, name string, s machine.Setting[string]) ([]placed, error) {
+	uses, err := m.UsesOf(env, s.Value)
 	for _, u := range uses {
 		var placeErr error
-		found, placeErr = m.placePath(found, name, env.full(u.Path), s.Evidence)
+		found, placeErr = m.placePath(found, name, env.Full(u.Path), s.Evidence)
 		err = errors.Join(err, placeErr)
 	}
 	return found, err
@@ -356,8 +338,8 @@ func (m *Machine) placeLine(found []placed, env environment, name string, s Sett
 
 // placeStarts judges what runs at a start or sign-in by all that it executes and
 // loads.
-func (m *Machine) placeStarts(off *offPlaces, starts Starts) error {
-	env, err := m.env()
+func (m *Machine) placeStarts(off *offPlaces, starts machine.Starts) error {
+	env, err := m.Environment()
 	if err != nil {
 		return err
 	}
@@ -370,7 +352,7 @@ func (m *Machine) placeStarts(off *offPlaces, starts Starts) error {
 		for _, u := range s.Does.Uses {
 			where, seen := known[u.Path]
 			if !seen {
-				list, err := m.placePath(nil, "", env.full(u.Path), s.Evidence[0])
+				list, err := m.placePath(nil, "", env.Full(u.Path), s.Evidence[0])
 				if err != nil {
 					all = errors.Join(all, fmt.Errorf("%s: %w", s.Name, err))
 				}
@@ -389,40 +371,32 @@ func (m *Machine) placeStarts(off *offPlaces, starts Starts) error {
 			}
 		}
 	}
-	for _, d := range starts.describeData() {
+	for _, d := range starts.DescribeData() {
 		off.name("%s", d)
 	}
 	return all
 }
 
-// full is the full path of a file that is named as Windows may name it.
-func (e environment) full(path string) string {
-	if path == "" {
-		return ""
-	}
-	return e.program(quoted(path))
-}
-
 // appPaths reads the programs that can be started by their name alone.
-func (m *Machine) appPaths(key string, env environment) ([]placed, error) {
-	keys, err := m.subkeysAt(key)
+func (m *Machine) appPaths(key string, env machine.Environment) ([]placed, error) {
+	keys, err := m.SubkeysAt(key)
 	if err != nil {
 		return nil, err
 	}
 	var found []placed
 	for _, k := range keys {
-		program, err := m.text(k, "")
+		program, err := m.Text(k, "")
 		if err != nil {
 			return nil, err
 		}
 		if found, err = m.place(found, env, k.Name(), program); err != nil {
 			return found, err
 		}
-		path, err := m.text(k, "Path")
+		path, err := m.Text(k, "Path")
 		if err != nil {
 			return nil, err
 		}
-		for _, folder := range splitQuoted(path.Value, ';') {
+		for _, folder := range machine.SplitQuoted(path.Value, ';') {
 			s := path
 			s.Value = folder
 			if found, err = m.place(found, env, k.Name(), s); err != nil {
@@ -433,41 +407,16 @@ func (m *Machine) appPaths(key string, env environment) ([]placed, error) {
 	return found, nil
 }
 
-// runValues reads the command lines of a Run key, which may not be there.
-// Windows starts those alone that are texts.
-func (m *Machine) runValues(key string) ([]Setting[string], error) {
-	k, err := m.key(key)
-	if err != nil || !k.Exists() {
-		return nil, err
-	}
-	values, err := k.Values()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", k.Evidence.Path, err)
-	}
-	var commands []Setting[string]
-	for _, v := range values {
-		if t := v.Type(); t != registry.SZ && t != registry.ExpandSZ {
-			continue
-		}
-		s, err := m.text(k, v.Name())
-		if err != nil {
-			return nil, err
-		}
-		commands = append(commands, s)
-	}
-	return commands, nil
-}
-
 // ownPrograms are programs that set themselves up in a profile, by their place
 // below AppData\Local.
 var ownPrograms = []string{`Microsoft\Teams\current\Teams.exe`, `Microsoft\OneDrive\OneDrive.exe`, `Google\Chrome\Application\chrome.exe`}
 
 // userPrograms looks for what is installed for the user alone. Whatever is
 // found counts, wherever it lies: the profile is on drive D.
-func (m *Machine) userPrograms(off *offPlaces, p Profile, env environment) error {
+func (m *Machine) userPrograms(off *offPlaces, p machine.Profile, env machine.Environment) error {
 	software := `HKU\` + p.SID + `\Software`
 	for _, view := range []string{software, software + `\Wow6432Node`} {
-		apps, err := m.uninstall(view + keyWindows + `\Uninstall`)
+		apps, err := m.uninstall(view + machine.KeyWindows + `\Uninstall`)
 		if err != nil {
 			return err
 		}
@@ -476,13 +425,13 @@ func (m *Machine) userPrograms(off *offPlaces, p Profile, env environment) error
 				off.Own = append(off.Own, placed{a.title(), "Uninstall key of the user", a.Evidence})
 			}
 		}
-		paths, err := m.appPaths(view+keyWindows+`\App Paths`, env.of(p))
+		paths, err := m.appPaths(view+machine.KeyWindows+`\App Paths`, env.Of(p))
 		if err != nil {
 			return err
 		}
 		off.Own = append(off.Own, paths...)
 	}
-	products, err := m.productsOf(p.SID, env.of(p))
+	products, err := m.productsOf(p.SID, env.Of(p))
 	if err != nil {
 		return err
 	}
@@ -499,26 +448,26 @@ func (m *Machine) userPrograms(off *offPlaces, p Profile, env environment) error
 	if err := m.placeStarts(off, starts); err != nil {
 		return err
 	}
-	if err := m.userShortcuts(off, p, env.of(p)); err != nil {
+	if err := m.userShortcuts(off, p, env.Of(p)); err != nil {
 		return err
 	}
 	programs := p.Path + `\AppData\Local\Programs`
-	entries, _, err := m.list(programs)
+	entries, _, err := m.List(programs)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if !e.IsDir() || strings.EqualFold(e.Name(), "Common") || len(off.Own) > maxPrograms {
+		if !e.IsDir() || strings.EqualFold(e.Name(), "Common") || len(off.Own) > machine.MaxPrograms {
 			continue
 		}
-		f, err := m.file(programs + `\` + e.Name())
+		f, err := m.File(programs + `\` + e.Name())
 		if err != nil {
 			return err
 		}
 		off.Own = append(off.Own, placed{e.Name(), programs + `\` + e.Name(), f.Evidence})
 	}
 	for _, known := range ownPrograms {
-		f, err := m.file(p.Path + `\AppData\Local\` + known)
+		f, err := m.File(p.Path + `\AppData\Local\` + known)
 		if err != nil {
 			return err
 		}
@@ -527,24 +476,4 @@ func (m *Machine) userPrograms(off *offPlaces, p Profile, env environment) error
 		}
 	}
 	return nil
-}
-
-// of returns the environment as a user sees it.
-func (e environment) of(p Profile) environment {
-	user := environment{
-		"USERPROFILE":  p.Path,
-		"APPDATA":      p.Path + `\AppData\Roaming`,
-		"LOCALAPPDATA": p.Path + `\AppData\Local`,
-		"TEMP":         p.Path + `\AppData\Local\Temp`,
-		"TMP":          p.Path + `\AppData\Local\Temp`,
-		"HOMEDRIVE":    "C:",
-		"HOMEPATH":     strings.TrimPrefix(p.Path, "C:"),
-	}
-	if drive, rest, ok := strings.Cut(p.Path, ":"); ok {
-		user["HOMEDRIVE"], user["HOMEPATH"] = drive+":", rest
-	}
-	for name, value := range e {
-		user[name] = value
-	}
-	return user
 }

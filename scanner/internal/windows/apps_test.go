@@ -23,7 +23,7 @@ func TestPlace(t *testing.T) {
 		`SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList`: nil,
 		`SOFTWARE\Microsoft\Windows\CurrentVersion`:                nil,
 	})
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestPlace(t *testing.T) {
 // variables that cannot be read.
 func TestPlaceByVariable(t *testing.T) {
 	m := fixture(t, "path-damaged")
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/internal/sqlitefs"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -86,7 +88,7 @@ const (
 	appxRepository = `\Microsoft\Windows\AppRepository\`
 	appxDatabase   = "StateRepository-Machine.srd"
 	appxOld        = "PackageRepository.edb" // of Windows 8 and 8.1
-	keyAppxStore   = keyMachineWindows + `\Appx\AppxAllUserStore`
+	keyAppxStore   = machine.KeyMachineWindows + `\Appx\AppxAllUserStore`
 )
 
 // Appx reads the packages, from the database of the state repository or, where
@@ -94,20 +96,20 @@ const (
 func (m *Machine) Appx() (Appx, error) { return m.appx.Get(m.next().readAppx) }
 
 func (m *Machine) readAppx() (Appx, error) {
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return Appx{}, err
 	}
-	v, name, err := m.locate(env["PROGRAMDATA"] + appxRepository + appxDatabase)
+	v, name, err := m.Locate(env["PROGRAMDATA"] + appxRepository + appxDatabase)
 	if err != nil {
 		return Appx{}, err
 	}
-	f, err := v.file(name)
+	f, err := v.File(name)
 	if err != nil {
 		return Appx{}, err
 	}
 	var a Appx
-	store, err := m.key(keyAppxStore)
+	store, err := m.Key(keyAppxStore)
 	var staged []string
 	if err == nil {
 		a.Store = store.Evidence
@@ -122,7 +124,7 @@ func (m *Machine) readAppx() (Appx, error) {
 		}
 		a.Staged = a.unknown(staged)
 	} else {
-		old, err := m.file(env["PROGRAMDATA"] + appxRepository + appxOld)
+		old, err := m.File(env["PROGRAMDATA"] + appxRepository + appxOld)
 		if err != nil {
 			return Appx{}, err
 		}
@@ -141,14 +143,14 @@ func (m *Machine) readAppx() (Appx, error) {
 	return a, nil
 }
 
-func (m *Machine) readProvisioned(store Key) (map[string]appxVersion, error) {
+func (m *Machine) readProvisioned(store machine.Key) (map[string]appxVersion, error) {
 	provisioned := map[string]appxVersion{}
 	for _, name := range []string{"Applications", "InboxApplications"} {
-		k, err := m.subkey(store, name)
+		k, err := m.Subkey(store, name)
 		if err != nil {
 			return nil, err
 		}
-		keys, err := m.subkeys(k)
+		keys, err := m.Subkeys(k)
 		if err != nil {
 			return nil, err
 		}
@@ -163,18 +165,18 @@ func (m *Machine) readProvisioned(store Key) (map[string]appxVersion, error) {
 }
 
 // readStaged returns the full names below Staged, which are by family.
-func (m *Machine) readStaged(store Key) ([]string, error) {
-	k, err := m.subkey(store, "Staged")
+func (m *Machine) readStaged(store machine.Key) ([]string, error) {
+	k, err := m.Subkey(store, "Staged")
 	if err != nil {
 		return nil, err
 	}
-	families, err := m.subkeys(k)
+	families, err := m.Subkeys(k)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, family := range families {
-		packages, err := m.subkeysUpTo(family, maxSubkeys-len(names))
+		packages, err := m.SubkeysUpTo(family, machine.MaxSubkeys-len(names))
 		if err != nil {
 			return nil, err
 		}
@@ -238,23 +240,23 @@ func appxFamily(full string) string {
 const appxTime = 20 * time.Second
 
 // readStateRepository reads the database where it lies.
-func readStateRepository(v *volume, name string, f File) ([]appxPackage, []requirement.Evidence, error) {
+func readStateRepository(v *machine.Drive, name string, f machine.File) ([]appxPackage, []requirement.Evidence, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), appxTime)
 	defer cancel()
 	fail := func(err error) error {
-		v.trail.Record("error", "source", v.role, "path", name, "error", err.Error())
-		v.trail.Notify(requirement.Notice{Level: requirement.LevelError, Source: v.role, Path: name, Message: err.Error()})
-		return fmt.Errorf("%s volume: %w", v.role, err)
+		v.Trail.Record("error", "source", v.Role, "path", name, "error", err.Error())
+		v.Trail.Notify(requirement.Notice{Level: requirement.LevelError, Source: v.Role, Path: name, Message: err.Error()})
+		return fmt.Errorf("%s volume: %w", v.Role, err)
 	}
-	db, err := sqlitefs.Open(ctx, v.fs, name)
+	db, err := sqlitefs.Open(ctx, v.FS, name)
 	if err != nil {
 		return nil, nil, fail(err)
 	}
 	defer db.Close()
-	v.trail.Record("database", "source", v.role, "path", name, "wal", db.WAL().Applied(), "loss", db.WAL().Loss())
+	v.Trail.Record("database", "source", v.Role, "path", name, "wal", db.WAL().Applied(), "loss", db.WAL().Loss())
 	loss := db.WAL().Loss()
 	if loss != "" {
-		v.trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.role, Path: name + "-wal", Message: loss})
+		v.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.Role, Path: name + "-wal", Message: loss})
 	}
 	if err := db.WAL().Err(); err != nil {
 		return nil, nil, fail(fmt.Errorf("%s: %w", name, err))
@@ -268,7 +270,7 @@ func readStateRepository(v *volume, name string, f File) ([]appxPackage, []requi
 		for _, u := range p.Users {
 			users = append(users, fmt.Sprintf("%s:%d", u.SID, u.State))
 		}
-		v.trail.Record("package", "source", v.role, "path", name, "name", p.FullName, "type", fmt.Sprint(p.Type), "users", strings.Join(users, " "))
+		v.Trail.Record("package", "source", v.Role, "path", name, "name", p.FullName, "type", fmt.Sprint(p.Type), "users", strings.Join(users, " "))
 	}
 	ev := f.Evidence
 	ev.Content, ev.Value = true, "PackageUser.DeploymentState"
@@ -279,7 +281,7 @@ func readStateRepository(v *volume, name string, f File) ([]appxPackage, []requi
 		ev.Note = strings.TrimPrefix(ev.Note+"; "+loss, "; ")
 	}
 	for _, note := range db.Notes() {
-		v.trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: v.role, Path: name, Message: note})
+		v.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: v.Role, Path: name, Message: note})
 	}
 	return packages, []requirement.Evidence{ev}, nil
 }
@@ -310,7 +312,7 @@ func readPackages(db *sqlitefs.DB) ([]appxPackage, error) {
 	byID := map[int64]*appxPackage{} // nil if its transaction is not done
 	var packages []*appxPackage
 	columns := appxTables["Package"]
-	if have, err := db.Columns("Package"); err == nil && containsFold(have, columnInbox) {
+	if have, err := db.Columns("Package"); err == nil && fold.Contains(have, columnInbox) {
 		columns = append(slices.Clip(columns), columnInbox)
 	}
 	err := db.Rows("Package", columns, maxAppxPackages, func(row []sqlitefs.Value) error {
@@ -336,7 +338,7 @@ func readPackages(db *sqlitefs.DB) ([]appxPackage, error) {
 		if id == nil || !ok {
 			return fmt.Errorf("a row of User is %v: %w", shown(row), sqlitefs.ErrCorrupt)
 		}
-		s, err := parseSID(sid)
+		s, err := machine.ParseSID(sid)
 		if err != nil {
 			return fmt.Errorf("user %d: %w: %w", *id, err, sqlitefs.ErrCorrupt)
 		}
@@ -386,11 +388,11 @@ func integer(v sqlitefs.Value) *int64 {
 }
 
 // shown is a row for a message.
-func shown(row []sqlitefs.Value) string { return short(fmt.Sprintf("%.40v", row)) }
+func shown(row []sqlitefs.Value) string { return prose.Short(fmt.Sprintf("%.40v", row)) }
 
 // readAppxStore reads what the registry has of the packages: those that are
 // staged, and those that a user has installed.
-func (m *Machine) readAppxStore(store Key) ([]appxPackage, error) {
+func (m *Machine) readAppxStore(store machine.Key) ([]appxPackage, error) {
 	var packages []appxPackage
 	index := map[string]int{}
 	add := func(full, sid string, state int64) {
@@ -403,19 +405,19 @@ func (m *Machine) readAppxStore(store Key) ([]appxPackage, error) {
 		}
 		packages[i].Users = append(packages[i].Users, appxUser{sid, state})
 	}
-	keys, err := m.subkeys(store)
+	keys, err := m.Subkeys(store)
 	if err != nil {
 		return nil, err
 	}
 	for _, k := range keys {
-		below, err := m.subkeys(k)
+		below, err := m.Subkeys(k)
 		if err != nil {
 			return nil, err
 		}
 		switch {
 		case strings.EqualFold(k.Name(), "Staged"):
 			for _, family := range below {
-				staged, err := m.subkeys(family)
+				staged, err := m.Subkeys(family)
 				if err != nil {
 					return nil, err
 				}
@@ -441,7 +443,7 @@ func (m *Machine) decidePerUserPackages() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	if s.Build < build8 {
+	if s.Build < machine.Build8 {
 		return requirement.Pass(s.Name()+" has no AppX packages", s.Evidence...)
 	}
 	a, err := m.Appx()
@@ -454,7 +456,7 @@ func (m *Machine) decidePerUserPackages() requirement.Outcome {
 // judgePerUserPackages judges the packages that are installed for a user. Of
 // whose family nothing is provisioned stops Sysprep (0x80073CF2); one that the
 // user has in a newer version than is provisioned may.
-func judgePerUserPackages(a Appx, s System) requirement.Outcome {
+func judgePerUserPackages(a Appx, s machine.System) requirement.Outcome {
 	candidates := a.installedByUsers()
 	single := a.perUser()
 	var newer []string
@@ -579,8 +581,8 @@ func (m *Machine) appxUser() appxWanted {
 	}
 	u := appxWanted{Name: w.User, Basis: w.Basis, Names: map[string]string{}}
 	for _, p := range profiles.List {
-		if p.Person() || p.Kind == profileAdministrator {
-			u.Names[p.SID] = profiles.userName(p)
+		if p.Person() || p.Kind == machine.ProfileAdministrator {
+			u.Names[p.SID] = profiles.UserName(p)
 		}
 	}
 	if w.Profile != nil {
@@ -604,7 +606,7 @@ func (m *Machine) decideAppx() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	if s.Build < build8 {
+	if s.Build < machine.Build8 {
 		return requirement.Skip(s.Name()+" has no AppX packages", s.Evidence...)
 	}
 	a, err := m.Appx()

@@ -3,6 +3,7 @@ package windows
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/hivetest"
 	"github.com/coldcheck/coldcheck/scanner/internal/sqlitefs"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -180,7 +182,7 @@ func TestPerUserPackages(t *testing.T) {
 			if a.StoreErr == nil {
 				a.Provisioned = map[string]appxVersion{provisioned: {1}}
 			}
-			o := judgePerUserPackages(a, System{Build: 17763})
+			o := judgePerUserPackages(a, machine.System{Build: 17763})
 			for i := range o.Evidence {
 				o.Evidence[i] = evidence
 			}
@@ -259,7 +261,7 @@ func sidHex(sid string) string {
 	}
 	b := []byte{1, byte(len(parts)), 0, 0, 0, 0, 0, 5}
 	for _, p := range parts {
-		b = le.AppendUint32(b, p)
+		b = binary.LittleEndian.AppendUint32(b, p)
 	}
 	return "X'" + hex.EncodeToString(b) + "'"
 }
@@ -352,7 +354,7 @@ func TestAppxStore(t *testing.T) {
 		store + `\Applications\B_1_neutral_~_abc`:         nil,
 		store + `\EndOfLife\` + sidUser + `\D_1_x64__abc`: nil,
 	})
-	k, err := m.key(keyAppxStore)
+	k, err := m.Key(keyAppxStore)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -59,7 +61,7 @@ type cachedData struct {
 
 // A keptProfile is a profile that the image will include.
 type keptProfile struct {
-	Profile
+	machine.Profile
 	Except []string // folders in it, below it, that the image leaves out
 }
 
@@ -81,11 +83,11 @@ func (m *Machine) keptProfiles() ([]keptProfile, error) {
 	}
 	var kept []keptProfile
 	for _, p := range profiles.List {
-		if p.Kind == profileSystem || p.Path == "" {
+		if p.Kind == machine.ProfileSystem || p.Path == "" {
 			continue
 		}
 		user := w.Profile != nil && p.SID == w.Profile.SID && p.Backup == w.Profile.Backup
-		drive, _, err := m.follow(p.Path)
+		drive, _, err := m.Follow(p.Path)
 		switch {
 		case err != nil:
 			return nil, err
@@ -108,17 +110,17 @@ func (m *Machine) defaultKept() (*keptProfile, error) {
 	if err != nil {
 		return nil, err
 	}
-	drive, _, err := m.follow(profiles.Default)
+	drive, _, err := m.Follow(profiles.Default)
 	if err != nil || drive != "C" {
 		return nil, err
 	}
-	return &keptProfile{Profile: Profile{SID: defaultUser, Path: profiles.Default}}, nil
+	return &keptProfile{Profile: machine.Profile{SID: machine.DefaultUser, Path: profiles.Default}}, nil
 }
 
 // leavesOut says whether the image leaves out a folder of the profile.
 func (p keptProfile) leavesOut(folder string) bool {
 	for _, e := range p.Except {
-		if strings.EqualFold(folder, e) || hasPrefixFold(folder, e+`\`) {
+		if strings.EqualFold(folder, e) || fold.HasPrefix(folder, e+`\`) {
 			return true
 		}
 	}
@@ -157,32 +159,32 @@ func (m *Machine) decideCache() requirement.Outcome {
 		}
 	}
 	look("the Recycle Bin", `C:\$Recycle.Bin`, true)
-	look("temporary files", `C:\`+m.systemRoot+`\Temp`, false)
-	return judgeCache(found, len(kept), unread, m.linkEvidence(usersFolder))
+	look("temporary files", `C:\`+m.SystemRoot+`\Temp`, false)
+	return judgeCache(found, len(kept), unread, m.LinkEvidence(usersFolder))
 }
 
 // cachedIn adds up the files of a folder that Windows does not make by itself.
 // It returns nil if there are none.
 func (m *Machine) cachedIn(name, path string, counts bool) (*cachedData, error) {
-	f, err := m.file(path)
+	f, err := m.File(path)
 	switch {
-	case errors.Is(err, ErrElsewhere):
+	case errors.Is(err, machine.ErrElsewhere):
 		return nil, nil // the image does not include what lies there
 	case err != nil:
 		return nil, err
 	case !f.Exists || !f.Dir:
 		return nil, nil
 	}
-	v, folder, err := m.locate(path)
+	v, folder, err := m.Locate(path)
 	if err != nil {
 		return nil, err
 	}
 	c := cachedData{Name: name, Path: path, Counts: counts, Evidence: f.Evidence}
 	doubtful := int64(0)
-	damaged, err := v.fs.Walk(folder, func(path []byte, e *ntfs.Entry) error {
+	damaged, err := v.FS.Walk(folder, func(path []byte, e *ntfs.Entry) error {
 		file := string(path[bytes.LastIndexByte(path, '/')+1:])
 		switch {
-		case e.Dir || containsFold(emptyNames, file):
+		case e.Dir || fold.Contains(emptyNames, file):
 			return nil
 		case e.Doubt != nil:
 			doubtful++
@@ -195,15 +197,15 @@ func (m *Machine) cachedIn(name, path string, counts bool) (*cachedData, error) 
 		return nil
 	})
 	if err != nil {
-		return nil, v.problem(folder, err)
+		return nil, v.Problem(folder, err)
 	}
 	if counts {
-		err = v.unshown(folder, damaged, doubtful)
+		err = v.Unshown(folder, damaged, doubtful)
 	}
 	if c.Files == 0 {
 		return nil, err
 	}
-	c.Evidence = treeEvidence(c.Evidence, fmt.Sprintf("%s, %d bytes", prose.Count(int(c.Files), "file", "files"), c.Bytes))
+	c.Evidence = machine.TreeEvidence(c.Evidence, fmt.Sprintf("%s, %d bytes", prose.Count(int(c.Files), "file", "files"), c.Bytes))
 	return &c, err
 }
 
@@ -257,19 +259,19 @@ func (m *Machine) decideMail() requirement.Outcome {
 			found = append(found, traces...)
 		}
 	}
-	return judgeMail(found, len(kept), unread, m.linkEvidence(usersFolder))
+	return judgeMail(found, len(kept), unread, m.LinkEvidence(usersFolder))
 }
 
 // mailProfiles reads the mail profiles of a user. A folder without a hive has
 // none.
 func (m *Machine) mailProfiles(p keptProfile) ([]mailTrace, error) {
-	hive, err := m.file(p.Path + `\NTUSER.DAT`)
+	hive, err := m.File(p.Path + `\NTUSER.DAT`)
 	if err != nil || !hive.Exists {
 		return nil, err
 	}
 	user := `HKU\` + p.SID + `\Software\Microsoft\`
 	parents := []string{user + `Windows NT\CurrentVersion\Windows Messaging Subsystem\Profiles`}
-	versions, err := m.subkeysAt(user + "Office")
+	versions, err := m.SubkeysAt(user + "Office")
 	if err != nil {
 		return nil, err
 	}
@@ -278,12 +280,12 @@ func (m *Machine) mailProfiles(p keptProfile) ([]mailTrace, error) {
 	}
 	var found []mailTrace
 	for _, name := range parents {
-		profiles, err := m.subkeysAt(name)
+		profiles, err := m.SubkeysAt(name)
 		if err != nil {
 			return found, err
 		}
 		for _, k := range profiles {
-			found = append(found, mailTrace{fmt.Sprintf("the mail profile %s of %s", short(k.Name()), p.Path), k.Evidence})
+			found = append(found, mailTrace{fmt.Sprintf("the mail profile %s of %s", prose.Short(k.Name()), p.Path), k.Evidence})
 		}
 	}
 	return found, nil
@@ -291,17 +293,17 @@ func (m *Machine) mailProfiles(p keptProfile) ([]mailTrace, error) {
 
 // mailFiles looks for Outlook's files in a profile.
 func (m *Machine) mailFiles(p keptProfile) ([]mailTrace, error) {
-	v, folder, err := m.locate(p.Path)
+	v, folder, err := m.Locate(p.Path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := v.file(folder)
+	f, err := v.File(folder)
 	if err != nil || !f.Exists || !f.Dir {
 		return nil, err
 	}
 	var found []mailTrace
 	doubtful := int64(0)
-	damaged, err := v.fs.Walk(folder, func(path []byte, e *ntfs.Entry) error {
+	damaged, err := v.FS.Walk(folder, func(path []byte, e *ntfs.Entry) error {
 		name := strings.ReplaceAll(string(path), "/", `\`)
 		lower := strings.ToLower(name)
 		if e.Dir || !strings.HasSuffix(lower, ".ost") && !strings.HasSuffix(lower, ".pst") || p.leavesOut(name) {
@@ -312,14 +314,14 @@ func (m *Machine) mailFiles(p keptProfile) ([]mailTrace, error) {
 			return nil
 		}
 		if len(found) < maxNamed {
-			found = append(found, mailTrace{p.Path + `\` + name, entryEvidence(v.role, folder+"/"+string(path), e)})
+			found = append(found, mailTrace{p.Path + `\` + name, machine.EntryEvidence(v.Role, folder+"/"+string(path), e)})
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, v.problem(folder, err)
+		return nil, v.Problem(folder, err)
 	}
-	return found, v.unshown(folder, damaged, doubtful)
+	return found, v.Unshown(folder, damaged, doubtful)
 }
 
 // judgeMail decides win.bp.mail from what was found in so many profiles.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -56,11 +58,11 @@ func (m *Machine) readCertificates() (Certificates, error) {
 	var c Certificates
 	for _, place := range certificatePlaces {
 		for _, store := range certificateStores {
-			parent, err := m.key(place + `\` + store + `\Certificates`)
+			parent, err := m.Key(place + `\` + store + `\Certificates`)
 			if err != nil {
 				return c, err
 			}
-			keys, err := m.subkeys(parent)
+			keys, err := m.Subkeys(parent)
 			if err != nil {
 				return c, err
 			}
@@ -80,8 +82,8 @@ func (m *Machine) readCertificates() (Certificates, error) {
 	return c, nil
 }
 
-func (m *Machine) readCertificate(store string, k Key) Certificate {
-	blob, err := m.binary(k, "Blob")
+func (m *Machine) readCertificate(store string, k machine.Key) Certificate {
+	blob, err := m.Binary(k, "Blob")
 	if err != nil {
 		return Certificate{Store: store, Thumbprint: strings.ToUpper(k.Name()), Evidence: k.Evidence, Err: err}
 	}
@@ -154,7 +156,7 @@ func certificateInBlob(blob []byte) ([]byte, error) {
 		if len(rest) < propertyHeader {
 			return nil, fmt.Errorf("the certificate's blob ends in the middle of a property, %d bytes before its end", len(rest))
 		}
-		number, size := le.Uint32(rest), le.Uint32(rest[8:])
+		number, size := binary.LittleEndian.Uint32(rest), binary.LittleEndian.Uint32(rest[8:])
 		rest = rest[propertyHeader:]
 		if uint64(size) > uint64(len(rest)) {
 			return nil, fmt.Errorf("property %d of the certificate's blob has %d bytes, and %d are left", number, size, len(rest))

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/big"
@@ -99,9 +100,9 @@ func selfSigned(t testing.TB, subject pkix.Name, serial int64) (der []byte, thum
 func thumbprintOf(der []byte) string { return fmt.Sprintf("%X", sha1.Sum(der)) }
 
 func property(number uint32, data []byte) []byte {
-	b := le.AppendUint32(nil, number)
-	b = le.AppendUint32(b, 1)
-	b = le.AppendUint32(b, uint32(len(data)))
+	b := binary.LittleEndian.AppendUint32(nil, number)
+	b = binary.LittleEndian.AppendUint32(b, 1)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(data)))
 	return append(b, data...)
 }
 

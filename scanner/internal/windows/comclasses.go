@@ -9,8 +9,10 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/parallel"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 )
 
 // keysCOM hold the COM classes of the machine, in both views.
@@ -23,8 +25,8 @@ const maxServers = 20_000
 // comServer is a server of a COM class that may not be on drive C.
 type comServer struct {
 	Class   string
-	Library bool            // loaded, not run
-	Path    Setting[string] // a file if Library, else a command line
+	Library bool                    // loaded, not run
+	Path    machine.Setting[string] // a file if Library, else a command line
 }
 
 // comClasses are the servers of the COM classes. A machine has tens of thousands
@@ -51,9 +53,9 @@ func (m *Machine) readClassesAhead() {
 }
 
 // comServers adds the servers of COM classes that are not on drive C.
-func (m *Machine) comServers(env environment) ([]placed, error) {
+func (m *Machine) comServers(env machine.Environment) ([]placed, error) {
 	for _, name := range keysCOM {
-		if _, err := m.key(name); err != nil {
+		if _, err := m.Key(name); err != nil {
 			return nil, err
 		}
 	}
@@ -85,7 +87,7 @@ func (m *Machine) comServers(env environment) ([]placed, error) {
 func (m *Machine) readServers() ([]comServer, error) {
 	var found []comServer
 	for _, name := range keysCOM {
-		parent, err := m.key(name)
+		parent, err := m.Key(name)
 		if err != nil {
 			return nil, err
 		}
@@ -101,14 +103,14 @@ func (m *Machine) readServers() ([]comServer, error) {
 			return nil, fmt.Errorf("%s: %w", parent.Evidence.Path, err)
 		}
 		if found = append(found, servers...); len(found) > maxServers {
-			return nil, fmt.Errorf("%s: more than %d COM servers that may be on another drive: %w", parent.Evidence.Path, maxServers, errTooLarge)
+			return nil, fmt.Errorf("%s: more than %d COM servers that may be on another drive: %w", parent.Evidence.Path, maxServers, machine.ErrTooLarge)
 		}
 	}
 	return found, nil
 }
 
 // serversOfAll reads the servers of classes on all processors.
-func (m *Machine) serversOfAll(parent Key, classes []*registry.Key) ([]comServer, error) {
+func (m *Machine) serversOfAll(parent machine.Key, classes []*registry.Key) ([]comServer, error) {
 	chunks := slices.Collect(slices.Chunk(classes, len(classes)/runtime.GOMAXPROCS(0)+1))
 	servers, errs := make([][]comServer, len(chunks)), make([]error, len(chunks))
 	var group parallel.Group
@@ -119,14 +121,14 @@ func (m *Machine) serversOfAll(parent Key, classes []*registry.Key) ([]comServer
 	return slices.Concat(servers...), errors.Join(errs...)
 }
 
-func (m *Machine) serversOfSome(parent Key, classes []*registry.Key) ([]comServer, error) {
+func (m *Machine) serversOfSome(parent machine.Key, classes []*registry.Key) ([]comServer, error) {
 	var found []comServer
 	for _, class := range classes {
 		keys, err := class.Subkeys()
 		if err != nil {
 			return nil, err
 		}
-		if err := m.meter.Steps(len(keys)); err != nil {
+		if err := m.Meter.Steps(len(keys)); err != nil {
 			return nil, err
 		}
 		for _, k := range keys {
@@ -144,7 +146,7 @@ func (m *Machine) serversOfSome(parent Key, classes []*registry.Key) ([]comServe
 
 // serversOf adds what a key of a class names as its server: the default value,
 // and for a class of .NET the place of its code.
-func (m *Machine) serversOf(found []comServer, parent Key, class, k *registry.Key, library bool) ([]comServer, error) {
+func (m *Machine) serversOf(found []comServer, parent machine.Key, class, k *registry.Key, library bool) ([]comServer, error) {
 	values, err := k.Values()
 	if err != nil {
 		return nil, err
@@ -156,14 +158,14 @@ func (m *Machine) serversOf(found []comServer, parent Key, class, k *registry.Ke
 		if t := v.Type(); t != registry.SZ && t != registry.ExpandSZ {
 			continue
 		}
-		if err := m.meter.Bytes(int64(v.Size())); err != nil {
+		if err := m.Meter.Bytes(int64(v.Size())); err != nil {
 			return nil, err
 		}
 		text, err := v.String()
 		if err != nil {
 			return nil, err
 		}
-		if rest, ok := cutPrefixFold(text, "file:///"); ok {
+		if rest, ok := fold.CutPrefix(text, "file:///"); ok {
 			text = strings.ReplaceAll(rest, "/", `\`)
 		}
 		if !mayLeaveC(text) {
@@ -173,9 +175,9 @@ func (m *Machine) serversOf(found []comServer, parent Key, class, k *registry.Ke
 			return found, nil // whoever counts them all says so
 		}
 		if library {
-			text = quoted(strings.Trim(text, `"`))
+			text = machine.Quoted(strings.Trim(text, `"`))
 		}
-		found = append(found, comServer{class.Name(), library, Setting[string]{Value: text, Present: true, Type: v.Type(), Evidence: m.partEvidence(parent, k, v)}})
+		found = append(found, comServer{class.Name(), library, machine.Setting[string]{Value: text, Present: true, Type: v.Type(), Evidence: m.partEvidence(parent, k, v)}})
 	}
 	return found, nil
 }

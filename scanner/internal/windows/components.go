@@ -2,9 +2,10 @@ package windows
 
 import (
 	"fmt"
-	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -20,8 +21,8 @@ var componentPVDrivers = entry{
 // A driver is a service of a component and the file that it loads.
 type driver struct {
 	Name    string
-	Service Service
-	File    File
+	Service machine.Service
+	File    machine.File
 }
 
 // problem says why the driver does not load; "" if nothing speaks against it.
@@ -33,7 +34,7 @@ func (d driver) problem() string {
 		return d.Name + " is marked for deletion"
 	case !d.Service.Start.Present:
 		return d.Name + " has no start type"
-	case d.Service.Start.Value == startDisabled:
+	case d.Service.Start.Value == machine.StartDisabled:
 		return d.Name + " is disabled"
 	case !d.File.Exists || d.File.Dir:
 		return d.Name + " has no file " + d.File.Evidence.Path
@@ -46,8 +47,8 @@ func (d driver) problem() string {
 // remedy says what to do where the service only has to be enabled; "" for
 // what the requirement says.
 func (d driver) remedy() string {
-	if d.Service.Exists() && !d.Service.Deleted && d.Service.Start.Present && d.Service.Start.Value == startDisabled {
-		return fmt.Sprintf("services.msc, %s, Startup type: choose Automatic.", d.Service.title())
+	if d.Service.Exists() && !d.Service.Deleted && d.Service.Start.Present && d.Service.Start.Value == machine.StartDisabled {
+		return fmt.Sprintf("services.msc, %s, Startup type: choose Automatic.", d.Service.Title())
 	}
 	return ""
 }
@@ -56,11 +57,11 @@ func (d driver) remedy() string {
 func (d driver) subject() requirement.Subject {
 	switch s := d.Service; {
 	case !s.Exists():
-		return serviceSubject(d.Name, "", requirement.ReasonMissing, "")
-	case s.Start.Present && s.Start.Value == startDisabled:
-		return s.subject(requirement.ReasonDisabled, "")
+		return machine.ServiceSubject(d.Name, "", requirement.ReasonMissing, "")
+	case s.Start.Present && s.Start.Value == machine.StartDisabled:
+		return s.Subject(requirement.ReasonDisabled, "")
 	default:
-		return s.subject(requirement.ReasonDamaged, s.ImagePath.Value)
+		return s.Subject(requirement.ReasonDamaged, s.ImagePath.Value)
 	}
 }
 
@@ -85,7 +86,7 @@ var (
 // that they load: a driver without an ImagePath loads its own name from
 // System32\drivers.
 func (m *Machine) readDrivers(names []string) ([]driver, error) {
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +97,11 @@ func (m *Machine) readDrivers(names []string) ([]driver, error) {
 			return nil, err
 		}
 		if d.Service.Exists() {
-			image := env.text(d.Service.ImagePath)
+			image := env.Text(d.Service.ImagePath)
 			if image == "" {
 				image = `system32\drivers\` + name + ".sys"
 			}
-			if d.File, err = m.file(env.program(image)); err != nil {
+			if d.File, err = m.File(env.Program(image)); err != nil {
 				return nil, err
 			}
 		}
@@ -132,25 +133,25 @@ func (m *Machine) decidePVDrivers() requirement.Outcome {
 // A pvVendor is what shows that the Xen drivers are AWS's: drivers of other
 // vendors bring services of the same names.
 type pvVendor struct {
-	Key     Key             // SOFTWARE\Amazon\PVDriver
-	Version Setting[string] // in it
-	Folder  File            // Amazon\Xentools in Program Files
+	Key     machine.Key             // SOFTWARE\Amazon\PVDriver
+	Version machine.Setting[string] // in it
+	Folder  machine.File            // Amazon\Xentools in Program Files
 }
 
 func (m *Machine) readVendor() (pvVendor, error) {
 	var v pvVendor
 	var err error
-	if v.Key, err = m.key(`HKLM\SOFTWARE\Amazon\PVDriver`); err != nil {
+	if v.Key, err = m.Key(`HKLM\SOFTWARE\Amazon\PVDriver`); err != nil {
 		return v, err
 	}
-	if v.Version, err = m.text(v.Key, "Version"); err != nil {
+	if v.Version, err = m.Text(v.Key, "Version"); err != nil {
 		return v, err
 	}
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return v, err
 	}
-	v.Folder, err = m.file(env["PROGRAMFILES"] + `\Amazon\Xentools`)
+	v.Folder, err = m.File(env["PROGRAMFILES"] + `\Amazon\Xentools`)
 	return v, err
 }
 
@@ -241,7 +242,7 @@ func inspectDrivers(drivers []driver) driverSet {
 		case !d.Service.Exists():
 			set.missing = append(set.missing, d.Name)
 			set.about = append(set.about, d.subject())
-		case p != "" && d.Service.Start.Present && d.Service.Start.Value == startDisabled:
+		case p != "" && d.Service.Start.Present && d.Service.Start.Value == machine.StartDisabled:
 			set.disabled = append(set.disabled, p)
 			set.addBroken(d)
 		case p != "":
@@ -295,9 +296,9 @@ func judgePCoIP(p protocols) requirement.Outcome {
 	evidence := append(p.PCoIP.evidence(), p.DCV.evidence()...)
 	switch {
 	case pcoip == "":
-		return requirement.Pass("PCoIP agent: "+p.PCoIP.Service.startName(), append(p.PCoIP.evidence(), p.PCoIP.File.Evidence)...)
+		return requirement.Pass("PCoIP agent: "+p.PCoIP.Service.StartName(), append(p.PCoIP.evidence(), p.PCoIP.File.Evidence)...)
 	case dcv == "":
-		return requirement.Pass("DCV server: "+p.DCV.Service.startName()+" (this WorkSpace does not use PCoIP)", append(p.DCV.evidence(), p.DCV.File.Evidence)...)
+		return requirement.Pass("DCV server: "+p.DCV.Service.StartName()+" (this WorkSpace does not use PCoIP)", append(p.DCV.evidence(), p.DCV.File.Evidence)...)
 	case p.PCoIP.Service.Exists():
 		o := requirement.Fail("PCoIP agent: "+pcoip, evidence...).About(p.PCoIP.subject())
 		o.Remediation = p.PCoIP.remedy()
@@ -328,9 +329,9 @@ func (m *Machine) decideSTXHD() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	stxhd := driver{Name: "the STXHD service", Service: Service{Key: services[0].servicesKey()}}
+	stxhd := driver{Name: "the STXHD service", Service: machine.Service{Key: services[0].ServicesKey()}}
 	for _, s := range services {
-		if !hasPrefixFold(s.DisplayName, "STXHD") && !hasPrefixFold(s.Name, "STXHD") {
+		if !fold.HasPrefix(s.DisplayName, "STXHD") && !fold.HasPrefix(s.Name, "STXHD") {
 			continue
 		}
 		if s.Err != nil {
@@ -357,10 +358,10 @@ func judgeSTXHD(stxhd driver, p protocols) requirement.Outcome {
 	dcv := p.DCV.problem() == ""
 	evidence := append(stxhd.evidence(), p.PCoIP.evidence()...)
 	evidence = append(evidence, p.DCV.evidence()...)
-	disabled := stxhd.Service.Exists() && stxhd.Service.Start.Value == startDisabled && stxhd.Service.Start.Present
+	disabled := stxhd.Service.Exists() && stxhd.Service.Start.Value == machine.StartDisabled && stxhd.Service.Start.Present
 	switch {
 	case problem == "":
-		return requirement.Pass(fmt.Sprintf("%s: %s", stxhd.Service.title(), stxhd.Service.startName()), append(stxhd.evidence(), stxhd.File.Evidence)...)
+		return requirement.Pass(fmt.Sprintf("%s: %s", stxhd.Service.Title(), stxhd.Service.StartName()), append(stxhd.evidence(), stxhd.File.Evidence)...)
 	case dcv && !p.PCoIP.Service.Exists():
 		return requirement.Skip("only DCV is installed, and STXHD belongs to PCoIP", evidence...)
 	case dcv && disabled:
@@ -371,10 +372,6 @@ func judgeSTXHD(stxhd driver, p protocols) requirement.Outcome {
 	o := requirement.Fail(problem, evidence...).About(stxhd.subject())
 	o.Remediation = stxhd.remedy()
 	return o
-}
-
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
 var componentSkylight = entry{
@@ -407,7 +404,7 @@ func (m *Machine) decideSkylight() requirement.Outcome {
 	}
 	var folders []requirement.Evidence
 	for _, folder := range protectedFolders {
-		f, err := m.file(folder)
+		f, err := m.File(folder)
 		if err != nil {
 			return requirement.Unreadable(err)
 		}
@@ -421,12 +418,12 @@ func (m *Machine) decideSkylight() requirement.Outcome {
 func judgeSkylight(agent driver, folders []requirement.Evidence) requirement.Outcome {
 	problem := agent.problem()
 	about := agent.subject()
-	if problem == "" && agent.Service.Start.Value != startAuto {
-		about.Reason, about.Value = requirement.ReasonStartType, agent.Service.startName()
-		problem = fmt.Sprintf("%s starts %s, and it has to be automatic", agent.Name, agent.Service.startName())
+	if problem == "" && agent.Service.Start.Value != machine.StartAuto {
+		about.Reason, about.Value = requirement.ReasonStartType, agent.Service.StartName()
+		problem = fmt.Sprintf("%s starts %s, and it has to be automatic", agent.Name, agent.Service.StartName())
 	}
 	if problem != "" {
 		return requirement.Fail("Skylight agent: "+problem, append(agent.evidence(), folders...)...).About(about)
 	}
-	return requirement.Pass("Skylight agent: "+agent.Service.startName(), append(append(agent.evidence(), agent.File.Evidence), folders...)...)
+	return requirement.Pass("Skylight agent: "+agent.Service.StartName(), append(append(agent.evidence(), agent.File.Evidence), folders...)...)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -83,14 +84,14 @@ func (m *Machine) readContents() (imageContents, error) {
 	if !s.Modern() && !s.Seven() {
 		return c, fmt.Errorf("what an image of %s includes is not documented", s.Name())
 	}
-	root := m.volumes["C"]
+	root := m.Drive("C")
 	free, err := m.Free()
 	if err != nil {
 		return c, err
 	}
-	c.Volume = root.fs.Volume().Size
+	c.Volume = root.FS.Volume().Size
 	c.Used = c.Volume - free
-	c.Evidence = append(c.Evidence, root.bitmapEvidence(fmt.Sprintf("%d bytes in use of %d", c.Used, c.Volume)))
+	c.Evidence = append(c.Evidence, root.BitmapEvidence(fmt.Sprintf("%d bytes in use of %d", c.Used, c.Volume)))
 	w, err := m.Wanted()
 	if err != nil {
 		return c, err
@@ -99,7 +100,7 @@ func (m *Machine) readContents() (imageContents, error) {
 		return c, errors.New("which profile is the user's is not known: see win.profile.exists")
 	}
 	c.Profile = w.Profile.Path
-	drive, _, err := m.follow(c.Profile)
+	drive, _, err := m.Follow(c.Profile)
 	if err != nil {
 		return c, err
 	}
@@ -139,20 +140,20 @@ func (m *Machine) part(win string) (part, requirement.Evidence, error) {
 	if err != nil {
 		return p, requirement.Evidence{}, err
 	}
-	f, err := v.file(name)
+	f, err := v.File(name)
 	if err != nil || !f.Exists {
 		return p, f.Evidence, err
 	}
 	p.State = "present"
-	t, err := v.fs.Tree(name)
+	t, err := v.FS.Tree(name)
 	if err != nil {
-		return p, f.Evidence, v.problem(name, err)
+		return p, f.Evidence, v.Problem(name, err)
 	}
 	if t.Damaged > 0 {
-		return p, f.Evidence, fmt.Errorf("%s volume: %s: %s could not be read", v.role, name, prose.Count(int(t.Damaged), "entry", "entries"))
+		return p, f.Evidence, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, name, prose.Count(int(t.Damaged), "entry", "entries"))
 	}
 	p.Files, p.Bytes = t.Files, t.Size
-	f.Evidence = treeEvidence(f.Evidence, totalsText(t))
+	f.Evidence = machine.TreeEvidence(f.Evidence, totalsText(t))
 	if t.Doubtful > 0 {
 		f.Evidence.Note = fmt.Sprintf("without %s in doubt, of %d bytes", prose.Count(int(t.Doubtful), "name", "names"), t.DoubtfulSize)
 	}
@@ -166,9 +167,9 @@ func totalsText(t ntfs.Totals) string {
 
 // locateItself is locate for the name itself: a link at its end is not
 // followed.
-func (m *Machine) locateItself(win string) (*volume, string, error) {
+func (m *Machine) locateItself(win string) (*machine.Drive, string, error) {
 	i := strings.LastIndexByte(win, '\\')
-	v, folder, err := m.locate(win[:i])
+	v, folder, err := m.Locate(win[:i])
 	if err != nil {
 		return nil, "", err
 	}

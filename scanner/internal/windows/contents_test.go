@@ -33,7 +33,7 @@ func TestContents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := fixture(t, "contents-windows7").volumes["D"].fs.Tree("Users/jdoe")
+	all, err := fixture(t, "contents-windows7").Drive("D").FS.Tree("Users/jdoe")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 )
 
 // hiveOnly is a machine of which only one hive of HKLM is there.
@@ -63,7 +64,7 @@ func TestSystemsOfCorpus(t *testing.T) {
 			processes := 0
 			var deleted []string
 			for _, s := range services {
-				if s.Err != nil || s.Type.OtherType || s.Start.OtherType || s.Account.OtherType || s.ImagePath.OtherType || s.mayBecomeProcess() {
+				if s.Err != nil || s.Type.OtherType || s.Start.OtherType || s.Account.OtherType || s.ImagePath.OtherType || s.MayBecomeProcess() {
 					t.Errorf("%+v", s)
 				}
 				if s.Process() {
@@ -83,7 +84,7 @@ func TestSystemsOfCorpus(t *testing.T) {
 			if err != nil || n.Computer != c.names[0] || !slices.Equal(slices.Compact(slices.Clone(n.DNS[:len(c.names)])), c.names) {
 				t.Errorf("%+v, %v", n, err)
 			}
-			check(t, servicesDomainAccount, judgeAccounts(services, n, environment{}), passed)
+			check(t, servicesDomainAccount, judgeAccounts(services, n, machine.Environment{}), passed)
 			adapters, err := m.readAdapters()
 			if err != nil {
 				t.Fatal(err)

@@ -8,9 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -32,8 +34,8 @@ type customisation struct {
 // defaultProfile is what was found in the default profile.
 type defaultProfile struct {
 	Path   string
-	Folder File
-	Hive   File
+	Folder machine.File
+	Hive   machine.File
 	Signs  []customisation
 	More   int   // signs beyond the bound
 	Unread error // why there may be more signs
@@ -67,13 +69,13 @@ func (m *Machine) readDefaultProfile() (defaultProfile, error) {
 		return d, err
 	}
 	d.Path = profiles.Default
-	if d.Folder, err = m.file(d.Path); err != nil || !d.Folder.Exists || !d.Folder.Dir {
+	if d.Folder, err = m.File(d.Path); err != nil || !d.Folder.Exists || !d.Folder.Dir {
 		return d, err
 	}
-	if d.Hive, err = m.file(d.Path + `\NTUSER.DAT`); err != nil {
+	if d.Hive, err = m.File(d.Path + `\NTUSER.DAT`); err != nil {
 		return d, err
 	}
-	for _, read := range []func(*defaultProfile, System) error{m.customFiles, m.customLayout, m.customHive, m.copiedProfile} {
+	for _, read := range []func(*defaultProfile, machine.System) error{m.customFiles, m.customLayout, m.customHive, m.copiedProfile} {
 		d.Unread = errors.Join(d.Unread, read(&d, s))
 	}
 	return d, nil
@@ -111,16 +113,16 @@ func inbox(name string) bool {
 
 // customFiles looks for files that were made after Windows was installed.
 // Windows' own are older than that: they come with its image.
-func (m *Machine) customFiles(d *defaultProfile, s System) error {
+func (m *Machine) customFiles(d *defaultProfile, s machine.System) error {
 	if s.Installed.IsZero() {
 		return errors.New("when Windows was installed is not known, and so not whether files of the default profile are newer")
 	}
-	v, folder, err := m.locate(d.Path)
+	v, folder, err := m.Locate(d.Path)
 	if err != nil {
 		return err
 	}
 	var doubtful int64
-	damaged, err := v.fs.Walk(folder, func(p []byte, e *ntfs.Entry) error {
+	damaged, err := v.FS.Walk(folder, func(p []byte, e *ntfs.Entry) error {
 		switch {
 		case e.Dir || inbox(string(p)):
 			return nil
@@ -130,21 +132,21 @@ func (m *Machine) customFiles(d *defaultProfile, s System) error {
 		case !e.Created.After(s.Installed):
 			return nil
 		}
-		ev := entryEvidence(v.role, folder+"/"+string(p), e)
+		ev := machine.EntryEvidence(v.Role, folder+"/"+string(p), e)
 		ev.Data += ", made on " + e.Created.Format(time.RFC3339)
 		d.add(customisation{fmt.Sprintf("the file %s of %s", strings.ReplaceAll(string(p), "/", `\`), e.Created.Format(time.DateOnly)), ev})
 		return nil
 	})
 	if err != nil {
-		return v.problem(folder, err)
+		return v.Problem(folder, err)
 	}
-	return v.unshown(folder, damaged, doubtful)
+	return v.Unshown(folder, damaged, doubtful)
 }
 
 // customLayout looks for the layout of Start and taskbar that an administrator
 // leaves in the default profile, whenever it was made.
-func (m *Machine) customLayout(d *defaultProfile, _ System) error {
-	f, err := m.file(d.Path + `\AppData\Local\Microsoft\Windows\Shell\LayoutModification.xml`)
+func (m *Machine) customLayout(d *defaultProfile, _ machine.System) error {
+	f, err := m.File(d.Path + `\AppData\Local\Microsoft\Windows\Shell\LayoutModification.xml`)
 	if err == nil && f.Exists && !d.names(f.Evidence) {
 		d.add(customisation{"a layout of Start, LayoutModification.xml", f.Evidence})
 	}
@@ -170,43 +172,43 @@ var ownSoftware = []string{"Microsoft", "Classes", "Policies", "Wow6432Node", "R
 var ownRuns = []string{"OneDriveSetup", "OneDrive", "Sidebar", "mctadmin"}
 
 // customHive looks through the registry that new profiles begin with.
-func (m *Machine) customHive(d *defaultProfile, s System) error {
+func (m *Machine) customHive(d *defaultProfile, s machine.System) error {
 	if !d.Hive.Exists {
 		return nil
 	}
-	const user = `HKU\` + defaultUser
-	vendors, err := m.subkeysAt(user + `\Software`)
+	const user = `HKU\` + machine.DefaultUser
+	vendors, err := m.SubkeysAt(user + `\Software`)
 	if err != nil {
 		return err
 	}
 	for _, k := range vendors {
-		if !containsFold(ownSoftware, k.Name()) {
-			d.add(customisation{"settings of " + short(k.Name()), k.Evidence})
+		if !fold.Contains(ownSoftware, k.Name()) {
+			d.add(customisation{"settings of " + prose.Short(k.Name()), k.Evidence})
 		}
 	}
 	for _, run := range []string{"Run", "RunOnce"} {
-		values, err := m.runValues(user + `\Software` + keyWindows + `\` + run)
+		values, err := m.RunValues(user + `\Software` + machine.KeyWindows + `\` + run)
 		if err != nil {
 			return err
 		}
 		for _, v := range values {
-			if !containsFold(ownRuns, v.Evidence.Value) {
-				d.add(customisation{"the startup program " + short(v.Evidence.Value), v.Evidence})
+			if !fold.Contains(ownRuns, v.Evidence.Value) {
+				d.add(customisation{"the startup program " + prose.Short(v.Evidence.Value), v.Evidence})
 			}
 		}
 	}
-	wallpaper, err := m.textAt(user+`\Control Panel\Desktop`, "WallPaper")
+	wallpaper, err := m.TextAt(user+`\Control Panel\Desktop`, "WallPaper")
 	if err != nil {
 		return err
 	}
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return err
 	}
-	if p := normal(env.expand(wallpaper.Value)); wallpaper.Value != "" && !hasPrefixFold(p, normal(s.SystemRoot)+`\`) {
-		d.add(customisation{"the wallpaper " + short(wallpaper.Value), wallpaper.Evidence})
+	if p := machine.Normal(env.Expand(wallpaper.Value)); wallpaper.Value != "" && !fold.HasPrefix(p, machine.Normal(s.SystemRoot)+`\`) {
+		d.add(customisation{"the wallpaper " + prose.Short(wallpaper.Value), wallpaper.Evidence})
 	}
-	mail, err := m.mailProfiles(keptProfile{Profile: Profile{SID: defaultUser, Path: d.Path}})
+	mail, err := m.mailProfiles(keptProfile{Profile: machine.Profile{SID: machine.DefaultUser, Path: d.Path}})
 	if err != nil {
 		return err
 	}
@@ -225,12 +227,12 @@ func (m *Machine) customHive(d *defaultProfile, s System) error {
 // would get.
 func (m *Machine) customConnections(d *defaultProfile, user string) error {
 	for _, c := range []struct{ key, what string }{{`\Network`, "the network drive "}, {`\Printers\Connections`, "the network printer "}} {
-		list, err := m.subkeysAt(user + c.key)
+		list, err := m.SubkeysAt(user + c.key)
 		if err != nil {
 			return err
 		}
 		for _, k := range list {
-			d.add(customisation{c.what + short(k.Name()), k.Evidence})
+			d.add(customisation{c.what + prose.Short(k.Name()), k.Evidence})
 		}
 	}
 	return nil
@@ -244,18 +246,18 @@ var customTexts = []struct {
 }{
 	{`\Control Panel\Desktop`, "SCRNSAVE.EXE", "the screen saver ", ownScreenSaver},
 	{`\Software\Microsoft\Internet Explorer\Main`, "Start Page", "the start page ", ownStartPage},
-	{`\Software` + keyWindows + `\Internet Settings`, "ProxyServer", "the proxy ", nil},
-	{`\Software` + keyWindows + `\Internet Settings`, "AutoConfigURL", "the proxy script ", nil},
+	{`\Software` + machine.KeyWindows + `\Internet Settings`, "ProxyServer", "the proxy ", nil},
+	{`\Software` + machine.KeyWindows + `\Internet Settings`, "AutoConfigURL", "the proxy script ", nil},
 }
 
 func (m *Machine) customValues(d *defaultProfile, user string) error {
 	for _, c := range customTexts {
-		s, err := m.textAt(user+c.key, c.value)
+		s, err := m.TextAt(user+c.key, c.value)
 		if err != nil {
 			return err
 		}
 		if text := strings.TrimSpace(s.Value); text != "" && (c.own == nil || !c.own(text)) {
-			d.add(customisation{c.what + short(text), s.Evidence})
+			d.add(customisation{c.what + prose.Short(text), s.Evidence})
 		}
 	}
 	return nil
@@ -289,7 +291,7 @@ var ownVariables = []string{"TEMP", "TMP"}
 // customEnvironment looks for variables that every new user would get, a logon
 // script among them.
 func (m *Machine) customEnvironment(d *defaultProfile, user string) error {
-	k, err := m.key(user + `\Environment`)
+	k, err := m.Key(user + `\Environment`)
 	if err != nil || !k.Exists() {
 		return err
 	}
@@ -299,17 +301,17 @@ func (m *Machine) customEnvironment(d *defaultProfile, user string) error {
 	}
 	for _, v := range values {
 		name := v.Name()
-		s, err := m.text(k, name)
+		s, err := m.Text(k, name)
 		if err != nil {
 			return err
 		}
 		switch {
-		case !s.Present, containsFold(ownVariables, name):
+		case !s.Present, fold.Contains(ownVariables, name):
 		case strings.EqualFold(name, "Path") && ownUserPath(s.Value):
 		case strings.EqualFold(name, "UserInitMprLogonScript"):
-			d.add(customisation{"the logon script " + short(s.Value), s.Evidence})
+			d.add(customisation{"the logon script " + prose.Short(s.Value), s.Evidence})
 		default:
-			d.add(customisation{"the environment variable " + short(name), s.Evidence})
+			d.add(customisation{"the environment variable " + prose.Short(name), s.Evidence})
 		}
 	}
 	return nil
@@ -318,7 +320,7 @@ func (m *Machine) customEnvironment(d *defaultProfile, user string) error {
 // ownUserPath recognizes the Path that Windows gives every user.
 func ownUserPath(path string) bool {
 	for entry := range strings.SplitSeq(path, ";") {
-		if entry = strings.TrimSpace(entry); entry != "" && !strings.EqualFold(normal(entry), `%USERPROFILE%\AppData\Local\Microsoft\WindowsApps`) {
+		if entry = strings.TrimSpace(entry); entry != "" && !strings.EqualFold(machine.Normal(entry), `%USERPROFILE%\AppData\Local\Microsoft\WindowsApps`) {
 			return false
 		}
 	}
@@ -332,8 +334,8 @@ const maxPolicyKeys = 4096
 // customPolicies looks for policies that every new user would get.
 func (m *Machine) customPolicies(d *defaultProfile, user string) error {
 	keys := 0
-	var look func(k Key) error
-	look = func(k Key) error {
+	var look func(k machine.Key) error
+	look = func(k machine.Key) error {
 		if keys++; keys > maxPolicyKeys {
 			return fmt.Errorf("%w: %s: more than %d keys of policies", registry.ErrUnsupported, k.Evidence.Path, maxPolicyKeys)
 		}
@@ -345,13 +347,13 @@ func (m *Machine) customPolicies(d *defaultProfile, user string) error {
 			if strings.EqualFold(v.Name(), "NoDriveTypeAutoRun") || v.Name() == "" {
 				continue // Windows up to 7 writes it
 			}
-			s, err := m.binary(k, v.Name())
+			s, err := m.Binary(k, v.Name())
 			if err != nil {
 				return err
 			}
-			d.add(customisation{"the policy " + short(v.Name()), s.Evidence})
+			d.add(customisation{"the policy " + prose.Short(v.Name()), s.Evidence})
 		}
-		below, err := m.subkeys(k)
+		below, err := m.Subkeys(k)
 		if err != nil {
 			return err
 		}
@@ -364,8 +366,8 @@ func (m *Machine) customPolicies(d *defaultProfile, user string) error {
 		}
 		return nil
 	}
-	for _, name := range []string{user + `\Software\Policies`, user + `\Software` + keyWindows + `\Policies`} {
-		k, err := m.key(name)
+	for _, name := range []string{user + `\Software\Policies`, user + `\Software` + machine.KeyWindows + `\Policies`} {
+		k, err := m.Key(name)
 		if err != nil {
 			return err
 		}
@@ -380,8 +382,8 @@ func (m *Machine) customPolicies(d *defaultProfile, user string) error {
 
 // copiedProfile looks whether Sysprep is told to make the Administrator's
 // profile the default one.
-func (m *Machine) copiedProfile(d *defaultProfile, s System) error {
-	env, err := m.env()
+func (m *Machine) copiedProfile(d *defaultProfile, s machine.System) error {
+	env, err := m.Environment()
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,15 @@
 package windows
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/filetime"
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -39,7 +42,7 @@ type deviceTimes struct {
 
 // deviceTimes reads the times of the device that a key below Enum is of; the
 // key may be absent.
-func (m *Machine) deviceTimes(device Key) (deviceTimes, error) {
+func (m *Machine) deviceTimes(device machine.Key) (deviceTimes, error) {
 	var t deviceTimes
 	dates, err := m.subkeyPath(device, deviceDates)
 	if err != nil {
@@ -49,18 +52,18 @@ func (m *Machine) deviceTimes(device Key) (deviceTimes, error) {
 		key  string
 		into *time.Time
 	}{{deviceInstalled, &t.Installed}, {deviceArrived, &t.Arrived}, {deviceRemoved, &t.Removed}} {
-		k, err := m.subkey(dates, property.key)
+		k, err := m.Subkey(dates, property.key)
 		if err != nil {
 			return t, err
 		}
-		s, err := setting(m, k, "", dateTypes, (*registry.Value).Data, showFileTime)
+		s, err := machine.ReadSetting(m.Machine, k, "", dateTypes, (*registry.Value).Data, showFileTime)
 		if err != nil {
 			return t, err
 		}
-		if len(s.Value) != 8 || le.Uint64(s.Value) == 0 {
+		if len(s.Value) != 8 || binary.LittleEndian.Uint64(s.Value) == 0 {
 			continue
 		}
-		*property.into = filetime.Exact(le.Uint64(s.Value))
+		*property.into = filetime.Exact(binary.LittleEndian.Uint64(s.Value))
 		t.Evidence = append(t.Evidence, s.Evidence)
 	}
 	return t, nil
@@ -70,20 +73,20 @@ func (m *Machine) deviceTimes(device Key) (deviceTimes, error) {
 // ("{4d36e972-…}\0007"), first by the names under which it was known. A device
 // that was removed, and then one under these names without any Driver, is taken
 // if there is no better one.
-func (m *Machine) deviceOf(driver string, known ...string) (instance string, device Key, err error) {
-	var nameless Key
+func (m *Machine) deviceOf(driver string, known ...string) (instance string, device machine.Key, err error) {
+	var nameless machine.Key
 	var namelessInstance string
 	for _, name := range known {
 		if name == "" {
 			continue
 		}
-		k, err := m.key(keyEnum + `\` + name)
+		k, err := m.Key(keyEnum + `\` + name)
 		if err != nil {
-			return "", Key{}, err
+			return "", machine.Key{}, err
 		}
-		own, err := m.text(k, "Driver")
+		own, err := m.Text(k, "Driver")
 		if err != nil {
-			return "", Key{}, err
+			return "", machine.Key{}, err
 		}
 		switch {
 		case strings.EqualFold(own.Value, driver):
@@ -97,10 +100,10 @@ func (m *Machine) deviceOf(driver string, known ...string) (instance string, dev
 	}
 	devices, err := m.devices.Get(m.next().readDevices)
 	if err != nil {
-		return "", Key{}, err
+		return "", machine.Key{}, err
 	}
 	if name, found := devices[strings.ToUpper(driver)]; found {
-		k, err := m.key(keyEnum + `\` + name)
+		k, err := m.Key(keyEnum + `\` + name)
 		return name, k, err
 	}
 	return namelessInstance, nameless, nil
@@ -114,23 +117,23 @@ const maxDevices = 50_000
 // class key that they name. Where two name one, as no Windows does, the one that
 // was not removed counts.
 func (m *Machine) readDevices() (map[string]string, error) {
-	enum, err := m.key(keyEnum)
+	enum, err := m.Key(keyEnum)
 	if err != nil {
 		return nil, err
 	}
-	buses, err := m.subkeys(enum)
+	buses, err := m.Subkeys(enum)
 	if err != nil {
 		return nil, err
 	}
 	devices := map[string]string{}
 	seen := 0
 	for _, bus := range buses {
-		kinds, err := m.subkeys(bus)
+		kinds, err := m.Subkeys(bus)
 		if err != nil {
 			return nil, err
 		}
 		for _, kind := range kinds {
-			instances, err := m.subkeys(kind)
+			instances, err := m.Subkeys(kind)
 			if err != nil {
 				return nil, err
 			}
@@ -138,7 +141,7 @@ func (m *Machine) readDevices() (map[string]string, error) {
 				return nil, fmt.Errorf("%w: %s: %s has more than %d devices", registry.ErrUnsupported, enum.Evidence.Path, enum.Evidence.Key, maxDevices)
 			}
 			for _, k := range instances {
-				driver, err := m.text(k, "Driver")
+				driver, err := m.Text(k, "Driver")
 				if err != nil {
 					return nil, err
 				}
@@ -163,11 +166,11 @@ func (m *Machine) readDevices() (map[string]string, error) {
 }
 
 // subkeyPath looks for a key some levels below another, which may be absent.
-func (m *Machine) subkeyPath(k Key, path string) (Key, error) {
+func (m *Machine) subkeyPath(k machine.Key, path string) (machine.Key, error) {
 	var err error
 	for name := range strings.SplitSeq(path, `\`) {
-		if k, err = m.subkey(k, name); err != nil {
-			return Key{}, err
+		if k, err = m.Subkey(k, name); err != nil {
+			return machine.Key{}, err
 		}
 	}
 	return k, nil
@@ -175,9 +178,9 @@ func (m *Machine) subkeyPath(k Key, path string) (Key, error) {
 
 func showFileTime(b []byte) string {
 	if len(b) != 8 {
-		return showBytes(b)
+		return machine.ShowBytes(b)
 	}
-	return filetime.Exact(le.Uint64(b)).Format(time.RFC3339)
+	return filetime.Exact(binary.LittleEndian.Uint64(b)).Format(time.RFC3339)
 }
 
 // A lastStart is when Windows last started, by the times of the devices that
@@ -198,11 +201,11 @@ func (m *Machine) LastStart() (lastStart, error) { return m.started.Get(m.next()
 
 func (m *Machine) readLastStart() (lastStart, error) {
 	var start, newest lastStart
-	root, err := m.key(keyEnum + `\ACPI_HAL\PNP0C08`)
+	root, err := m.Key(keyEnum + `\ACPI_HAL\PNP0C08`)
 	if err != nil {
 		return start, err
 	}
-	boards, err := m.subkeysUpTo(root, maxPCIDevices)
+	boards, err := m.SubkeysUpTo(root, maxPCIDevices)
 	if err != nil {
 		return start, err
 	}
@@ -213,16 +216,16 @@ func (m *Machine) readLastStart() (lastStart, error) {
 		}
 		start.later(t)
 	}
-	pci, err := m.key(keyEnum + `\PCI`)
+	pci, err := m.Key(keyEnum + `\PCI`)
 	if err != nil {
 		return start, err
 	}
-	kinds, err := m.subkeysUpTo(pci, maxPCIDevices)
+	kinds, err := m.SubkeysUpTo(pci, maxPCIDevices)
 	if err != nil {
 		return start, err
 	}
 	for _, kind := range kinds {
-		instances, err := m.subkeysUpTo(kind, maxPCIDevices)
+		instances, err := m.SubkeysUpTo(kind, maxPCIDevices)
 		if err != nil {
 			return start, err
 		}
@@ -279,7 +282,7 @@ func (t deviceTimes) presence(instance string, start lastStart) devicePresence {
 		return deviceUnknown
 	case !t.Arrived.IsZero() && t.Removed.After(t.Arrived):
 		return deviceGone
-	case t.Arrived.IsZero(), start.Time.IsZero(), hasPrefixFold(instance, `ROOT\`):
+	case t.Arrived.IsZero(), start.Time.IsZero(), fold.HasPrefix(instance, `ROOT\`):
 		return deviceUnknown
 	case t.Arrived.Before(start.Time.Add(-startMargin)):
 		return deviceOld
@@ -291,7 +294,7 @@ func (t deviceTimes) presence(instance string, start lastStart) devicePresence {
 // name below Enum ("SCSI\CdRom&Ven_X\5&1"), with the evidence. It is
 // deviceUnknown for one that Enum does not know.
 func (m *Machine) devicePresence(instance string) (devicePresence, []requirement.Evidence, error) {
-	device, err := m.key(keyEnum + `\` + instance)
+	device, err := m.Key(keyEnum + `\` + instance)
 	if err != nil {
 		return deviceUnknown, nil, err
 	}

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"maps"
 	"strings"
@@ -12,12 +13,13 @@ import (
 	"github.com/coldcheck/coldcheck/internal/filetime"
 	"github.com/coldcheck/coldcheck/internal/hivetest"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 func TestDHCP(t *testing.T) {
-	addresses := func(list ...string) Setting[[]string] {
-		return Setting[[]string]{Value: list, Present: true, Evidence: evidence}
+	addresses := func(list ...string) machine.Setting[[]string] {
+		return machine.Setting[[]string]{Value: list, Present: true, Evidence: evidence}
 	}
 	none := absent[[]string]()
 	good := Adapter{GUID: "{1}", Enabled: true, DHCP: number(1), Addresses: none}
@@ -30,7 +32,7 @@ func TestDHCP(t *testing.T) {
 		"a fixed address":                {[]Adapter{good, {Enabled: true, DHCP: number(0), Addresses: addresses("10.0.0.9")}}, failed},
 		"no DHCP and no address":         {[]Adapter{good, {Enabled: true, DHCP: number(0), Addresses: addresses("")}}, passed},
 		"nothing but that":               {[]Adapter{{Enabled: true, DHCP: number(0), Addresses: addresses("0.0.0.0")}}, undetermined},
-		"an address of another type":     {[]Adapter{good, {Enabled: true, DHCP: number(0), Addresses: Setting[[]string]{OtherType: true}}}, undetermined},
+		"an address of another type":     {[]Adapter{good, {Enabled: true, DHCP: number(0), Addresses: machine.Setting[[]string]{OtherType: true}}}, undetermined},
 		"an address of an old device":    {[]Adapter{good, {Old: true, Enabled: true, DHCP: number(0), Addresses: addresses("10.0.0.9")}}, warning},
 		"an old device, removed":         {[]Adapter{good, {Old: true, Removed: true, DHCP: number(0), Addresses: addresses("10.0.0.9")}}, passed},
 		"an old device that uses DHCP":   {[]Adapter{{Old: true, Enabled: true, DHCP: number(1), Addresses: none}}, passed},
@@ -106,7 +108,7 @@ func TestDeviceOfAdapter(t *testing.T) {
 	const system = `SYSTEM\ControlSet001\`
 	const dates = `\Properties\{83da6326-97a6-4088-9453-a1923f573b29}\`
 	at := func(hours uint64) []hivetest.Value {
-		return []hivetest.Value{{Type: uint32(typeFileTimeProp), Data: le.AppendUint64(nil, (420_000*24+hours)*3600*1e7)}}
+		return []hivetest.Value{{Type: uint32(typeFileTimeProp), Data: binary.LittleEndian.AppendUint64(nil, (420_000*24+hours)*3600*1e7)}}
 	}
 	nic := []hivetest.Value{sz("Service", "nic"), sz("Driver", strings.ToUpper(number))}
 	for name, c := range map[string]struct {
@@ -234,14 +236,14 @@ func TestDrives(t *testing.T) {
 		"a floppy":                       {also(Mount{Letter: "A", Device: `\??\FDC#GENERIC`, Evidence: evidence}), passed},
 		"a stick":                        {also(Mount{Letter: "E", Device: `_??_USBSTOR#Disk`, Evidence: evidence}), inferred},
 		"a script on a share":            {Drives{Mounts: cd, Remote: []string{`\\server\logon.cmd`}}, inferred},
-		"a letter for a folder":          {Drives{Mounts: cd, Aliases: []Setting[string]{alias}}, failed},
+		"a letter for a folder":          {Drives{Mounts: cd, Aliases: []machine.Setting[string]{alias}}, failed},
 		"a virtual disk at start":        {Drives{Mounts: cd, Attached: []requirement.Evidence{evidence}}, warning},
-		"a page file on E":               {Drives{Mounts: cd, PageFiles: Setting[[]string]{Value: []string{`E:\pagefile.sys 0 0`}}}, warning},
-		"page files on C, D and any":     {Drives{Mounts: cd, PageFiles: Setting[[]string]{Value: []string{`c:\pagefile.sys`, `D:\x`, `?:\pagefile.sys`}}}, passed},
-		"a driver of drives":             {Drives{Mounts: cd, Makers: []Service{{Name: "WinFsp", Start: number(2)}}}, warning},
+		"a page file on E":               {Drives{Mounts: cd, PageFiles: machine.Setting[[]string]{Value: []string{`E:\pagefile.sys 0 0`}}}, warning},
+		"page files on C, D and any":     {Drives{Mounts: cd, PageFiles: machine.Setting[[]string]{Value: []string{`c:\pagefile.sys`, `D:\x`, `?:\pagefile.sys`}}}, passed},
+		"a driver of drives":             {Drives{Mounts: cd, Makers: []machine.Service{{Name: "WinFsp", Start: number(2)}}}, warning},
 		"a policy maps H":                {Drives{Mounts: cd, Maps: []driveMap{{Letter: "H", Path: `\\server\home`}}}, warning},
 		"a policy maps D":                {Drives{Mounts: cd, Maps: []driveMap{{Letter: "d", Path: `\\server\home`}}}, passed},
-		"a task makes X":                 {Drives{Mounts: cd, Commands: []driveMaking{{"task Backup", "subst X:", evidence}}}, warning},
+		"a task makes X":                 {Drives{Mounts: cd, Commands: []machine.DriveMaking{{Who: "task Backup", What: "subst X:", Evidence: evidence}}}, warning},
 		"not all was read":               {Drives{Mounts: cd, Err: errHive}, undetermined},
 		"not all was read, and E":        {Drives{Mounts: []Mount{mount("E", partitions[0].Device)}, Err: errHive}, failed},
 		"nothing is mounted":             {Drives{}, passed},
@@ -253,9 +255,9 @@ func TestDrives(t *testing.T) {
 	}
 	share, lost := words(`\\server\home`), absent[string]()
 	share.Evidence.Key, lost.Evidence.Key = `Network\h`, `Network\i`
-	check(t, drivesOnlyCD, judgeNetworkDrives([]Setting[string]{share}), failed)
-	check(t, drivesOnlyCD, judgeNetworkDrives([]Setting[string]{lost}), warning)
-	check(t, drivesOnlyCD, judgeNetworkDrives([]Setting[string]{lost, share}), failed)
+	check(t, drivesOnlyCD, judgeNetworkDrives([]machine.Setting[string]{share}), failed)
+	check(t, drivesOnlyCD, judgeNetworkDrives([]machine.Setting[string]{lost}), warning)
+	check(t, drivesOnlyCD, judgeNetworkDrives([]machine.Setting[string]{lost, share}), failed)
 }
 
 func TestParseDrivesXML(t *testing.T) {
@@ -271,14 +273,6 @@ func TestParseDrivesXML(t *testing.T) {
 	}
 	if _, err := parseDrivesXML([]byte("<Drives>")); err == nil {
 		t.Error("a file that is cut short is read as one without drives")
-	}
-}
-
-func TestElsewhere(t *testing.T) {
-	for path, want := range map[string]bool{`D:\x`: true, `c:\x`: false, `\\server\x`: true, `\\?\x`: true, "": false, "x": false} {
-		if got := elsewhere(path); got != want {
-			t.Errorf("elsewhere(%q) = %t", path, got)
-		}
 	}
 }
 
@@ -306,7 +300,7 @@ func TestPVDrivers(t *testing.T) {
 	set := func(names []string, change func(*driver)) []driver {
 		var list []driver
 		for i, name := range names {
-			d := driver{Name: name, Service: Service{Name: name, Start: number(0), Key: evidence}, File: there}
+			d := driver{Name: name, Service: machine.Service{Name: name, Start: number(0), Key: evidence}, File: there}
 			if i == len(names)-1 && change != nil {
 				change(&d)
 			}
@@ -317,16 +311,16 @@ func TestPVDrivers(t *testing.T) {
 	gone := func(names []string) []driver {
 		var list []driver
 		for _, name := range names {
-			list = append(list, driver{Name: name, Service: Service{Key: evidence}})
+			list = append(list, driver{Name: name, Service: machine.Service{Key: evidence}})
 		}
 		return list
 	}
-	notThere := func(d *driver) { d.Service = Service{Key: evidence} }
-	off := func(d *driver) { d.Service.Start = number(startDisabled) }
+	notThere := func(d *driver) { d.Service = machine.Service{Key: evidence} }
+	off := func(d *driver) { d.Service.Start = number(machine.StartDisabled) }
 	noFile := func(d *driver) { d.File = missing }
-	empty := func(d *driver) { d.File = File{Exists: true, Evidence: evidence} }
-	folder := func(d *driver) { d.File = File{Exists: true, Dir: true, Size: 1, Evidence: evidence} }
-	amazon := pvVendor{Version: words("8.4.3"), Folder: File{Exists: true, Dir: true}}
+	empty := func(d *driver) { d.File = machine.File{Exists: true, Evidence: evidence} }
+	folder := func(d *driver) { d.File = machine.File{Exists: true, Dir: true, Size: 1, Evidence: evidence} }
+	amazon := pvVendor{Version: words("8.4.3"), Folder: machine.File{Exists: true, Dir: true}}
 	for name, c := range map[string]struct {
 		pv, nitro, other []driver
 		want             verdict
@@ -364,8 +358,8 @@ func TestPVDrivers(t *testing.T) {
 	}{
 		"nobody's":                   {pvVendor{}, gone(nitroDrivers), warning},
 		"nobody's, and Nitro":        {pvVendor{}, set(nitroDrivers, nil), passed},
-		"with AWS's key alone":       {pvVendor{Key: Key{Key: &registry.Key{}}}, gone(nitroDrivers), passed},
-		"with a file for the folder": {pvVendor{Folder: File{Exists: true}}, gone(nitroDrivers), warning},
+		"with AWS's key alone":       {pvVendor{Key: machine.Key{Key: &registry.Key{}}}, gone(nitroDrivers), passed},
+		"with a file for the folder": {pvVendor{Folder: machine.File{Exists: true}}, gone(nitroDrivers), warning},
 		"nobody's, Nitro disabled":   {pvVendor{}, set(nitroDrivers, off), warning},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -375,10 +369,10 @@ func TestPVDrivers(t *testing.T) {
 }
 
 func TestProtocolComponents(t *testing.T) {
-	on := driver{Name: "X", Service: Service{Name: "X", DisplayName: "STXHD Hosted Application Service", Start: number(2), Key: evidence}, File: there}
-	none := driver{Name: "X", Service: Service{Key: evidence}}
+	on := driver{Name: "X", Service: machine.Service{Name: "X", DisplayName: "STXHD Hosted Application Service", Start: number(2), Key: evidence}, File: there}
+	none := driver{Name: "X", Service: machine.Service{Key: evidence}}
 	off, bare := on, on
-	off.Service.Start = number(startDisabled)
+	off.Service.Start = number(machine.StartDisabled)
 	bare.File = missing
 	for name, c := range map[string]struct {
 		pcoip, dcv, stxhd    driver
@@ -407,7 +401,7 @@ func TestProtocolComponents(t *testing.T) {
 
 func TestSkylight(t *testing.T) {
 	agent := func(start uint32) driver {
-		return driver{Name: "SkyLight", Service: Service{Name: "SkyLight", Start: number(start), Key: evidence}, File: there}
+		return driver{Name: "SkyLight", Service: machine.Service{Name: "SkyLight", Start: number(start), Key: evidence}, File: there}
 	}
 	bare := agent(2)
 	bare.File = missing
@@ -419,7 +413,7 @@ func TestSkylight(t *testing.T) {
 		"manual":        {agent(3), failed},
 		"disabled":      {agent(4), failed},
 		"no program":    {bare, failed},
-		"not installed": {driver{Name: "SkyLight", Service: Service{Key: evidence}}, failed},
+		"not installed": {driver{Name: "SkyLight", Service: machine.Service{Key: evidence}}, failed},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, componentSkylight, judgeSkylight(c.agent, nil), c.want) })
 	}

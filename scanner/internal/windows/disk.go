@@ -37,25 +37,25 @@ const (
 func (m *Machine) Free() (int64, error) { return m.free.Get(m.next().readFree) }
 
 func (m *Machine) readFree() (int64, error) {
-	root := m.volumes["C"]
-	free, err := root.fs.Free()
+	root := m.Drive("C")
+	free, err := root.FS.Free()
 	if err != nil {
-		return 0, root.problem("$Bitmap", err)
+		return 0, root.Problem("$Bitmap", err)
 	}
 	return free, nil
 }
 
 func (m *Machine) decideFree() requirement.Outcome {
-	root := m.volumes["C"]
+	root := m.Drive("C")
 	free, err := m.Free()
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	ev := root.bitmapEvidence(fmt.Sprintf("%d bytes free of %d, clusters of %d", free, root.fs.Volume().Size, root.fs.Volume().ClusterSize))
+	ev := root.BitmapEvidence(fmt.Sprintf("%d bytes free of %d, clusters of %d", free, root.FS.Volume().Size, root.FS.Volume().ClusterSize))
 	system, err := m.System()
 	o := judgeFree(free, err == nil && system.Modern(), ev) // the version changes only what is said
 	for _, name := range []string{"pagefile.sys", "hiberfil.sys", "swapfile.sys"} {
-		f, err := root.file(name)
+		f, err := root.File(name)
 		if err == nil && f.Exists {
 			f.Evidence.Note = "its size changes what is free"
 			o = o.With(f.Evidence)

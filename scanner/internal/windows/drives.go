@@ -1,15 +1,18 @@
 package windows
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/internal/utf16le"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -39,7 +42,7 @@ func DeviceMBR(signature uint32, offset int64) string {
 // DeviceGPT is the identity that MountedDevices gives a partition of a GPT
 // disk: its unique GUID, as it lies on the disk.
 func DeviceGPT(guid [16]byte) string {
-	return fmt.Sprintf("GPT {%08X-%04X-%04X-%X-%X}", le.Uint32(guid[:]), le.Uint16(guid[4:]), le.Uint16(guid[6:]), guid[8:10], guid[10:])
+	return fmt.Sprintf("GPT {%08X-%04X-%04X-%X-%X}", binary.LittleEndian.Uint32(guid[:]), binary.LittleEndian.Uint16(guid[4:]), binary.LittleEndian.Uint16(guid[6:]), guid[8:10], guid[10:])
 }
 
 // A Mount is a drive letter in MountedDevices.
@@ -59,7 +62,7 @@ type Mount struct {
 func parseMount(data []byte) (device string, disk bool) {
 	switch {
 	case len(data) == 12:
-		return DeviceMBR(le.Uint32(data), int64(le.Uint64(data[4:]))), true
+		return DeviceMBR(binary.LittleEndian.Uint32(data), int64(binary.LittleEndian.Uint64(data[4:]))), true
 	case len(data) == 24 && string(data[:8]) == "DMIO:ID:":
 		return DeviceGPT([16]byte(data[8:])), true
 	}
@@ -69,14 +72,14 @@ func parseMount(data []byte) (device string, disk bool) {
 // Drives is what the registry and what starts say of drive letters.
 type Drives struct {
 	Mounts    []Mount
-	Aliases   []Setting[string] // DOS Devices that are drive letters
+	Aliases   []machine.Setting[string] // DOS Devices that are drive letters
 	Attached  []requirement.Evidence
-	PageFiles Setting[[]string]
-	Makers    []Service     // enabled drivers of programs that make drives
-	Maps      []driveMap    // of Group Policy
-	Commands  []driveMaking // that run at every start or logon
-	Remote    []string      // scripts that are not among the images and run then
-	Err       error         // why there may be more of them; nil if all was read
+	PageFiles machine.Setting[[]string]
+	Makers    []machine.Service     // enabled drivers of programs that make drives
+	Maps      []driveMap            // of Group Policy
+	Commands  []machine.DriveMaking // that run at every start or logon
+	Remote    []string              // scripts that are not among the images and run then
+	Err       error                 // why there may be more of them; nil if all was read
 }
 
 func (m *Machine) readDrives() Drives {
@@ -84,11 +87,11 @@ func (m *Machine) readDrives() Drives {
 	for _, read := range []func(*Drives) error{
 		m.readLetters, m.readAliases, m.readAttached, m.readMakers,
 		func(d *Drives) (err error) {
-			d.PageFiles, err = m.multiAt(keySessionManager+`\Memory Management`, "PagingFiles")
+			d.PageFiles, err = m.MultiAt(keySessionManager+`\Memory Management`, "PagingFiles")
 			return err
 		},
 		m.readMachineMaps,
-		func(d *Drives) (err error) { d.Commands, d.Remote, err = m.MachineStarts().makes(); return err },
+		func(d *Drives) (err error) { d.Commands, d.Remote, err = m.MachineStarts().Makes(); return err },
 	} {
 		if err := read(&d); err != nil && d.Err == nil {
 			d.Err = err
@@ -164,9 +167,9 @@ func notDriveD(mounts []Mount, identity string) string {
 		case mount.Disk:
 			return fmt.Sprintf("drive D of this machine is %s, and the user image is %s, perhaps of another machine", mount.Device, identity)
 		case other != "":
-			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is drive %s", short(mount.Device), other)
+			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is drive %s", prose.Short(mount.Device), other)
 		default:
-			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is %s", short(mount.Device), identity)
+			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is %s", prose.Short(mount.Device), identity)
 		}
 	}
 	if other != "" && other != "D" {
@@ -176,7 +179,7 @@ func notDriveD(mounts []Mount, identity string) string {
 }
 
 func (m *Machine) readAliases(d *Drives) error {
-	aliases, err := m.key(keySessionManager + `\DOS Devices`)
+	aliases, err := m.Key(keySessionManager + `\DOS Devices`)
 	if err != nil || !aliases.Exists() {
 		return err
 	}
@@ -185,10 +188,10 @@ func (m *Machine) readAliases(d *Drives) error {
 		return fmt.Errorf("%s: %w", aliases.Evidence.Path, err)
 	}
 	for _, v := range values {
-		if !isLetter(v.Name()) {
+		if !machine.IsLetter(v.Name()) {
 			continue
 		}
-		s, err := m.text(aliases, v.Name())
+		s, err := m.Text(aliases, v.Name())
 		if err != nil {
 			return err
 		}
@@ -200,7 +203,7 @@ func (m *Machine) readAliases(d *Drives) error {
 }
 
 func (m *Machine) readAttached(d *Drives) error {
-	attached, err := m.subkeysAt(keyControl + `\AutoAttachVirtualDisks`)
+	attached, err := m.SubkeysAt(machine.KeyControl + `\AutoAttachVirtualDisks`)
 	for _, k := range attached {
 		d.Attached = append(d.Attached, k.Evidence)
 	}
@@ -212,64 +215,18 @@ func (m *Machine) readMakers(d *Drives) error {
 	services, err := m.Services()
 	for _, s := range services {
 		switch {
-		case s.Deleted || s.Start.Present && s.Start.Value == startDisabled:
-		case s.makesDrives():
+		case s.Deleted || s.Start.Present && s.Start.Value == machine.StartDisabled:
+		case s.MakesDrives():
 			d.Makers = append(d.Makers, s)
 		case err == nil:
-			err = m.unreadCommand(s)
+			err = m.UnreadCommand(s)
 		}
 	}
 	return err
 }
 
-// makesDrives says whether a service or driver belongs to a program that makes
-// drives, by its name, the name of its file, or the folder of the program.
-func (s Service) makesDrives() bool {
-	path := strings.ToLower(strings.ReplaceAll(s.ImagePath.Value, "/", `\`))
-	if after, ok := strings.CutPrefix(strings.TrimSpace(path), `"`); ok {
-		path, _, _ = strings.Cut(after, `"`)
-	} else if end := programEnd(path); end > 0 {
-		path = path[:end]
-	}
-	folder, file := "", path
-	if i := strings.LastIndexByte(path, '\\'); i >= 0 {
-		folder, file = path[:i+1], path[i+1:]
-	}
-	for _, family := range driveMakers {
-		if hasPrefixFold(s.Name, family) || strings.HasPrefix(file, family) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(driveMakerFolders, func(name string) bool { return strings.Contains(folder, `\`+name+`\`) })
-}
-
-// driveMaking is a command line that gives something a drive letter.
-type driveMaking struct {
-	Who      string // "task Backup"
-	What     string // "subst X:"
-	Evidence requirement.Evidence
-}
-
-// driveMakers are the beginnings of the names of drivers, in lower case, that
-// give clouds, servers, containers and images of disks a letter.
-var driveMakers = []string{
-	"googledrivefs", "winfsp", "cbfs", "cbdisk", "dokan", "pfmfs", "raidrive", "netdrive", "nd3", "expandrive", "mountainduck", "cloudmounter", "webdrive", "rffsd", "pclouddrive", "coveclouddrive", "covefs_disk", "clouddrive_",
-	"workdocsdrive", "tntdrive", "egnytedrive", "sftpdrive", "sftpnetdrive", // of clouds and servers
-	"veracrypt", "truecrypt", "bcfnt", "freeotfe", "gostcrypt", "ciphershed", // of encrypted containers
-	"imdisk", "awealloc", "deviodrv", "osfmdisk", "osfmount", "phdskmnt", "aim_", "vdkdrv", "filedisk", "mcdbus", "gizmodrv", "bazisvirtualcdbus", "bazisportable", "vclone", "elbycd", "scdemu", "isodrive", "isodrv",
-	"dtsoftbus", "dtscsibus", "dtlitescsibus", "dtliteusbbus", "dtproscsibus", "dtultrascsibus", "dtultrausbbus", "dtcl", "vax347", "a347", "sptd", "phantombus", "nvcdbus", "vcdrom", "vcddrv", // of images of disks
-	"spvdbus", "spvve", "primoramdisk", "fancyrd", "ramdiskve", "ramdriv", "osfrd", "starport", "sftvol", "sftfs", // of memory, and of App-V 4
-}
-
-// driveMakerFolders are the folders of such programs, in lower case.
-var driveMakerFolders = []string{
-	"drive file stream", "winfsp", "dokan", "dokany", "imdisk", "osfmount", "arsenal image mounter", "arsenal-image-mounter", "veracrypt", "truecrypt", "raidrive", "netdrive", "netdrive2", "netdrive3", "expandrive", "mountain duck",
-	"cloudmounter", "webdrive", "pcloud drive", "tntdrive", "virtualclonedrive", "elaborate bytes", "daemon tools lite", "daemon tools pro", "daemon tools ultra", "poweriso", "ultraiso", "wincdemu", "magicdisc", "gizmo", "alcohol 120", "alcohol 52",
-	"pismo file mount audit package", "stablebit", "amazon workdocs drive", "softperfect ram disk", "primo ramdisk", "sshfs-win", "rclone",
-}
-
 func (m *Machine) readMounts() ([]Mount, error) {
-	k, err := m.key(keyMountedDevices)
+	k, err := m.Key(keyMountedDevices)
 	if err != nil {
 		return nil, err
 	}
@@ -283,10 +240,10 @@ func (m *Machine) readMounts() ([]Mount, error) {
 	var mounts []Mount
 	for _, v := range values {
 		letter, ok := strings.CutPrefix(strings.ToUpper(v.Name()), `\DOSDEVICES\`)
-		if !ok || !isLetter(letter) {
+		if !ok || !machine.IsLetter(letter) {
 			continue
 		}
-		s, err := m.binary(k, v.Name())
+		s, err := m.Binary(k, v.Name())
 		if err != nil {
 			return nil, err
 		}
@@ -298,24 +255,20 @@ func (m *Machine) readMounts() ([]Mount, error) {
 	return mounts, nil
 }
 
-func isLetter(s string) bool {
-	return len(s) == 2 && s[1] == ':' && (s[0]|0x20) >= 'a' && (s[0]|0x20) <= 'z'
-}
-
 // networkDrives returns the drives that a user's profile maps at every logon. A
 // drive without a path is among them: it is not known where it leads.
-func (m *Machine) networkDrives(p Profile) ([]Setting[string], requirement.Evidence, error) {
-	k, err := m.key(`HKU\` + p.SID + `\Network`)
+func (m *Machine) networkDrives(p machine.Profile) ([]machine.Setting[string], requirement.Evidence, error) {
+	k, err := m.Key(`HKU\` + p.SID + `\Network`)
 	if err != nil {
 		return nil, k.Evidence, err
 	}
-	keys, err := m.subkeys(k)
+	keys, err := m.Subkeys(k)
 	if err != nil {
 		return nil, k.Evidence, err
 	}
-	var drives []Setting[string]
+	var drives []machine.Setting[string]
 	for _, letter := range keys {
-		path, err := m.text(letter, "RemotePath")
+		path, err := m.Text(letter, "RemotePath")
 		if err != nil {
 			return nil, k.Evidence, err
 		}
@@ -335,15 +288,14 @@ type driveMap struct {
 // Bounds of the search for drive maps: real machines have a few folders a
 // policy, and files of a few KiB.
 const (
-	maxPolicyFiles = 4096
-	maxDrivesXML   = 1 << 20
-	maxDriveMaps   = 10_000
+	maxDrivesXML = 1 << 20
+	maxDriveMaps = 10_000
 )
 
 // readMachineMaps reads what the machine keeps of the preferences of Group
 // Policy, for every user.
 func (m *Machine) readMachineMaps(d *Drives) error {
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return err
 	}
@@ -355,11 +307,11 @@ func (m *Machine) readMachineMaps(d *Drives) error {
 func (m *Machine) driveMaps(folder string) ([]driveMap, error) {
 	var maps []driveMap
 	seen := map[fact.ID]bool{}
-	err := m.walk(folder, maxPolicyFiles, func(v *volume, name string) error {
+	err := m.Walk(folder, machine.MaxPolicyFiles, func(v *machine.Drive, name string) error {
 		if !strings.EqualFold(path.Base(name), "Drives.xml") {
 			return nil
 		}
-		found, f, err := readParsed(v, name, maxDrivesXML, "Drives.xml", parseDrivesXML)
+		found, f, err := machine.ReadParsed(v, name, maxDrivesXML, "Drives.xml", parseDrivesXML)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -369,11 +321,11 @@ func (m *Machine) driveMaps(folder string) ([]driveMap, error) {
 		seen[f.ID] = true
 		for _, g := range found {
 			g.Evidence = f.Evidence
-			g.Evidence.Data = short(g.Letter + ": " + g.Path)
+			g.Evidence.Data = prose.Short(g.Letter + ": " + g.Path)
 			maps = append(maps, g)
 		}
 		if len(maps) > maxDriveMaps {
-			return fmt.Errorf("%s: more than %d drive maps: %w", name, maxDriveMaps, errTooLarge)
+			return fmt.Errorf("%s: more than %d drive maps: %w", name, maxDriveMaps, machine.ErrTooLarge)
 		}
 		return nil
 	})
@@ -392,7 +344,7 @@ func parseDrivesXML(data []byte) ([]driveMap, error) {
 			} `xml:"Properties"`
 		} `xml:"Drive"`
 	}
-	if err := decodeXML(data, &doc); err != nil {
+	if err := machine.DecodeXML(data, &doc); err != nil {
 		return nil, err
 	}
 	var maps []driveMap
@@ -407,27 +359,27 @@ func parseDrivesXML(data []byte) ([]driveMap, error) {
 func (m *Machine) decideDrives() requirement.Outcome {
 	drives := m.readDrives()
 	m.noteRemote(drives.Remote)
-	machine, evidence := judgeDrives(drives, m.in.Partitions)
-	if machine.Status == requirement.Failed {
-		return machine
+	ofMachine, evidence := judgeDrives(drives, m.in.Partitions)
+	if ofMachine.Status == requirement.Failed {
+		return ofMachine
 	}
-	user := m.decideUserDrives(machine, evidence)
+	user := m.decideUserDrives(ofMachine, evidence)
 	for _, status := range []requirement.Status{requirement.Failed, requirement.Warning} {
-		for _, o := range []requirement.Outcome{machine, user} {
+		for _, o := range []requirement.Outcome{ofMachine, user} {
 			if o.Status == status {
 				return o
 			}
 		}
 	}
-	if machine.Status == requirement.Undetermined {
-		return machine
+	if ofMachine.Status == requirement.Undetermined {
+		return ofMachine
 	}
 	return user
 }
 
 // decideUserDrives judges the drives that the user's profile makes at every
 // logon: where there are none, what was found of the machine's stands.
-func (m *Machine) decideUserDrives(machine requirement.Outcome, looked []requirement.Evidence) requirement.Outcome {
+func (m *Machine) decideUserDrives(ofMachine requirement.Outcome, looked []requirement.Evidence) requirement.Outcome {
 	w, err := m.Wanted()
 	if err != nil {
 		return requirement.Unreadable(err, looked...)
@@ -451,21 +403,21 @@ func (m *Machine) decideUserDrives(machine requirement.Outcome, looked []require
 		return o
 	}
 	if len(own.Remote) > 0 {
-		if machine.Status == requirement.Passed {
-			machine.Basis = requirement.Inferred
-			machine.Message += "; " + someRemote(own.Remote)
+		if ofMachine.Status == requirement.Passed {
+			ofMachine.Basis = requirement.Inferred
+			ofMachine.Message += "; " + machine.SomeRemote(own.Remote)
 		}
 		m.noteRemote(own.Remote)
 	}
-	return w.inferred(machine.With(key))
+	return w.Inferred(ofMachine.With(key))
 }
 
 // readUserDrives reads what a profile makes at every logon, beside its network
 // drives.
-func (m *Machine) readUserDrives(p Profile) (Drives, error) {
+func (m *Machine) readUserDrives(p machine.Profile) (Drives, error) {
 	var d Drives
 	var err, moreErr error
-	d.Commands, d.Remote, err = m.UserStarts(p).makes()
+	d.Commands, d.Remote, err = m.UserStarts(p).Makes()
 	d.Maps, moreErr = m.driveMaps(p.Path + `\AppData\Local\Microsoft\Group Policy\History`)
 	return d, errors.Join(err, moreErr)
 }
@@ -473,11 +425,11 @@ func (m *Machine) readUserDrives(p Profile) (Drives, error) {
 // noteRemote says that scripts run which are not among the images.
 func (m *Machine) noteRemote(remote []string) {
 	if len(remote) > 0 {
-		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: roleRoot, Message: someRemote(remote)})
+		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: machine.RoleRoot, Message: machine.SomeRemote(remote)})
 	}
 }
 
-func judgeNetworkDrives(drives []Setting[string]) requirement.Outcome {
+func judgeNetworkDrives(drives []machine.Setting[string]) requirement.Outcome {
 	var list, lost []string
 	var evidence, lostEvidence []requirement.Evidence
 	var about, lostAbout []requirement.Subject
@@ -488,7 +440,7 @@ func judgeNetworkDrives(drives []Setting[string]) requirement.Outcome {
 			lostAbout = append(lostAbout, driveSubject(letter, requirement.ReasonDamaged, ""))
 			continue
 		}
-		list = append(list, letter+": "+short(d.Value))
+		list = append(list, letter+": "+prose.Short(d.Value))
 		evidence = append(evidence, d.Evidence)
 		about = append(about, driveSubject(letter, requirement.ReasonMapped, d.Value))
 	}
@@ -541,13 +493,13 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 		}
 	}
 	for _, a := range d.Aliases {
-		present = append(present, fmt.Sprintf("%s stands for %s", a.Evidence.Value, short(a.Value)))
+		present = append(present, fmt.Sprintf("%s stands for %s", a.Evidence.Value, prose.Short(a.Value)))
 		presentEvidence = append(presentEvidence, a.Evidence)
 		presentAbout = append(presentAbout, driveSubject(a.Evidence.Value, requirement.ReasonPresent, a.Value))
 	}
 	for _, g := range d.Maps {
-		if !containsFold([]string{"C", "D"}, g.Letter) {
-			doubtful = append(doubtful, fmt.Sprintf("%s: is mapped to %s by Group Policy", short(g.Letter), short(g.Path)))
+		if !fold.Contains([]string{"C", "D"}, g.Letter) {
+			doubtful = append(doubtful, fmt.Sprintf("%s: is mapped to %s by Group Policy", prose.Short(g.Letter), prose.Short(g.Path)))
 			doubtfulEvidence = append(doubtfulEvidence, g.Evidence)
 			doubtfulAbout = append(doubtfulAbout, driveSubject(g.Letter, requirement.ReasonPolicy, g.Path))
 		}
@@ -559,16 +511,16 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 	}
 	for _, p := range d.PageFiles.Value {
 		// "?:\pagefile.sys" leaves the drive to Windows.
-		if len(p) > 1 && p[1] == ':' && !containsFold([]string{"C", "D", "?"}, p[:1]) {
+		if len(p) > 1 && p[1] == ':' && !fold.Contains([]string{"C", "D", "?"}, p[:1]) {
 			doubtful = append(doubtful, "a page file lies on "+strings.ToUpper(p[:2]))
 			doubtfulEvidence = append(doubtfulEvidence, d.PageFiles.Evidence)
 			doubtfulAbout = append(doubtfulAbout, driveSubject(p[:1], requirement.ReasonPresent, p))
 		}
 	}
 	for _, s := range d.Makers {
-		doubtful = append(doubtful, "the driver "+short(s.Name)+" makes drives")
+		doubtful = append(doubtful, "the driver "+prose.Short(s.Name)+" makes drives")
 		doubtfulEvidence = append(doubtfulEvidence, s.Start.Evidence)
-		doubtfulAbout = append(doubtfulAbout, s.subject(requirement.ReasonEnabled, ""))
+		doubtfulAbout = append(doubtfulAbout, s.Subject(requirement.ReasonEnabled, ""))
 	}
 	for _, c := range d.Commands {
 		doubtful = append(doubtful, fmt.Sprintf("%s runs %s", c.Who, c.What))
@@ -593,7 +545,7 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 	}
 	if len(d.Remote) > 0 {
 		o.Basis = requirement.Inferred
-		o.Message += "; " + someRemote(d.Remote)
+		o.Message += "; " + machine.SomeRemote(d.Remote)
 	}
 	return o, evidence
 }

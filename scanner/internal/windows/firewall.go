@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -92,7 +94,7 @@ type firewallState struct {
 }
 
 const (
-	keyFirewall       = keyServices + `\SharedAccess\Parameters\FirewallPolicy`
+	keyFirewall       = machine.KeyServices + `\SharedAccess\Parameters\FirewallPolicy`
 	keyFirewallPolicy = `HKLM\SOFTWARE\Policies\Microsoft\WindowsFirewall`
 )
 
@@ -128,7 +130,7 @@ func (m *Machine) readFirewall() (firewallState, error) {
 	if err != nil {
 		return state, err
 	}
-	if service.Exists() && service.Start.Present && service.Start.Value == startDisabled {
+	if service.Exists() && service.Start.Present && service.Start.Value == machine.StartDisabled {
 		state.Off = &service.Start.Evidence
 		return state, nil
 	}
@@ -156,20 +158,20 @@ func (m *Machine) readFirewall() (firewallState, error) {
 // before the machine's own settings ([MS-FASP] 2.2.37).
 func (m *Machine) readFirewallProfile(name, key string) (firewallProfile, error) {
 	p := firewallProfile{Name: name}
-	own, err := m.key(keyFirewall + `\` + key)
+	own, err := m.Key(keyFirewall + `\` + key)
 	if err != nil {
 		return p, err
 	}
-	policy, err := m.key(keyFirewallPolicy + `\` + key)
+	policy, err := m.Key(keyFirewallPolicy + `\` + key)
 	if err != nil {
 		return p, err
 	}
-	effective := func(value string) (Setting[uint32], error) {
-		s, err := m.dword(policy, value)
+	effective := func(value string) (machine.Setting[uint32], error) {
+		s, err := m.DWord(policy, value)
 		if err != nil || s.Present {
 			return s, err
 		}
-		return m.dword(own, value)
+		return m.DWord(own, value)
 	}
 	enabled, err := effective("EnableFirewall")
 	if err != nil {
@@ -183,7 +185,7 @@ func (m *Machine) readFirewallProfile(name, key string) (firewallProfile, error)
 	if err != nil {
 		return p, err
 	}
-	merge, err := m.dword(policy, "AllowLocalPolicyMerge")
+	merge, err := m.DWord(policy, "AllowLocalPolicyMerge")
 	if err != nil {
 		return p, err
 	}
@@ -201,7 +203,7 @@ func (m *Machine) readFirewallProfile(name, key string) (firewallProfile, error)
 // readFirewallRules reads the active rules for what comes in. The key need not
 // be there.
 func (m *Machine) readFirewallRules(key string, policy bool) ([]firewallRule, error) {
-	k, err := m.key(key)
+	k, err := m.Key(key)
 	if err != nil || !k.Exists() {
 		return nil, err
 	}
@@ -211,7 +213,7 @@ func (m *Machine) readFirewallRules(key string, policy bool) ([]firewallRule, er
 	}
 	var rules []firewallRule
 	for _, v := range values {
-		s, err := m.text(k, v.Name())
+		s, err := m.Text(k, v.Name())
 		if err != nil {
 			return nil, err
 		}
@@ -275,11 +277,11 @@ func (r firewallRule) covers(p port, profile firewallProfile) bool {
 		return false
 	case !r.Policy && !profile.LocalRules:
 		return false
-	case len(r.Profiles) > 0 && !containsFold(r.Profiles, profile.Name):
+	case len(r.Profiles) > 0 && !fold.Contains(r.Profiles, profile.Name):
 		return false
 	case r.Protocol != 0 && r.Protocol != p.Protocol && r.Protocol != anyProtocol:
 		return false
-	case r.Program != "" && !containsFold(p.Programs, r.Program):
+	case r.Program != "" && !fold.Contains(p.Programs, r.Program):
 		return false
 	}
 	return len(r.Ports) == 0 || slices.ContainsFunc(r.Ports, func(s string) bool { return holdsPort(s, p.Number) })
@@ -368,7 +370,7 @@ func (state firewallState) blocks(profile firewallProfile, p port) (why string, 
 			allowed = true
 			continue
 		}
-		why = "(blocked by the rule " + short(r.Name)
+		why = "(blocked by the rule " + prose.Short(r.Name)
 		if r.Addresses {
 			why += " for some addresses"
 		}

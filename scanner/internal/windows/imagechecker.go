@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -57,7 +58,7 @@ type checkerLine struct {
 
 // checkerLog is a log of the Image Checker.
 type checkerLog struct {
-	File  File
+	File  machine.File
 	When  time.Time // by its name; in the time zone of the machine
 	Lines []checkerLine
 	Count map[string]int // how many lines tell each result
@@ -78,12 +79,12 @@ const (
 var checkerName = regexp.MustCompile(`(?i)^ImageChecker_(\d{14})\.log$`)
 
 func (m *Machine) decideCheckerLog() requirement.Outcome {
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
 	folder := env["PROGRAMFILES"] + `\Amazon`
-	entries, f, err := m.list(folder)
+	entries, f, err := m.List(folder)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -100,11 +101,11 @@ func (m *Machine) decideCheckerLog() requirement.Outcome {
 	if logs == 0 {
 		return requirement.Pass("no log of the Image Checker in "+folder, f.Evidence)
 	}
-	data, file, err := m.read(folder+`\`+newest, maxCheckerLog)
+	data, file, err := m.ReadFile(folder+`\`+newest, maxCheckerLog)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	l := parseCheckerLog(decodeText(data))
+	l := parseCheckerLog(machine.DecodeText(data))
 	l.File = file
 	l.When, _ = time.Parse("20060102150405", checkerName.FindStringSubmatch(newest)[1])
 	return reportCheckerLog(newest, l, logs)
@@ -127,7 +128,7 @@ func parseCheckerLog(text string) checkerLog {
 		if line = strings.TrimSpace(strings.TrimRight(line, "\x00\r\n")); line == "" {
 			continue
 		}
-		l.Last = short(line)
+		l.Last = prose.Short(line)
 		lower := strings.ToLower(line)
 		c := checkerLine{Line: n, Text: clipLine(line)}
 		for _, r := range checkerResults {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -35,24 +37,24 @@ func (m *Machine) ExplainCode(code string) (o requirement.Outcome, known bool) {
 // with which it does not go together. A lock in the firmware keeps them on
 // whatever the registry says.
 type memoryIntegrity struct {
-	Enabled, Locked Setting[uint32] // 1
-	Policy          Setting[uint32] // 1 with a lock in the firmware, 2 without
-	CredentialGuard Setting[uint32] // LsaCfgFlags: 1 with a lock in the firmware, 2 without
+	Enabled, Locked machine.Setting[uint32] // 1
+	Policy          machine.Setting[uint32] // 1 with a lock in the firmware, 2 without
+	CredentialGuard machine.Setting[uint32] // LsaCfgFlags: 1 with a lock in the firmware, 2 without
 }
 
 func (m *Machine) decideMemoryIntegrity() requirement.Outcome {
 	var s memoryIntegrity
 	for _, field := range []struct {
-		into       *Setting[uint32]
+		into       *machine.Setting[uint32]
 		key, value string
 	}{
-		{&s.Enabled, keyControl + `\DeviceGuard\Scenarios\HypervisorEnforcedCodeIntegrity`, "Enabled"},
-		{&s.Locked, keyControl + `\DeviceGuard\Scenarios\HypervisorEnforcedCodeIntegrity`, "Locked"},
+		{&s.Enabled, machine.KeyControl + `\DeviceGuard\Scenarios\HypervisorEnforcedCodeIntegrity`, "Enabled"},
+		{&s.Locked, machine.KeyControl + `\DeviceGuard\Scenarios\HypervisorEnforcedCodeIntegrity`, "Locked"},
 		{&s.Policy, `HKLM\SOFTWARE\Policies\Microsoft\Windows\DeviceGuard`, "HypervisorEnforcedCodeIntegrity"},
-		{&s.CredentialGuard, keyControl + `\Lsa`, "LsaCfgFlags"},
+		{&s.CredentialGuard, machine.KeyControl + `\Lsa`, "LsaCfgFlags"},
 	} {
 		var err error
-		if *field.into, err = m.dwordAt(field.key, field.value); err != nil {
+		if *field.into, err = m.DWordAt(field.key, field.value); err != nil {
 			return requirement.Unreadable(err)
 		}
 	}
@@ -86,8 +88,8 @@ func (m *Machine) decideStreaming() requirement.Outcome {
 }
 
 // judgeStreaming: Windows 11 does not support PCoIP.
-func judgeStreaming(s System, agent Service) requirement.Outcome {
-	if s.Client && s.Build >= build11 && agent.Exists() && !agent.Deleted {
+func judgeStreaming(s machine.System, agent machine.Service) requirement.Outcome {
+	if s.Client && s.Build >= machine.Build11 && agent.Exists() && !agent.Deleted {
 		return requirement.Warn("the PCoIP agent is installed, and Windows 11 does not support PCoIP", agent.Key).With(s.Evidence...)
 	}
 	return requirement.Pass(s.Name()+" supports the protocols that are installed", s.Evidence...)
@@ -108,7 +110,7 @@ func judgeDriveLetterD(mounts []Mount, user string) requirement.Outcome {
 		switch {
 		case mount.Letter != "D":
 		case !mount.Disk:
-			return requirement.Warn("the letter D is taken by "+short(mount.Device), mount.Evidence)
+			return requirement.Warn("the letter D is taken by "+prose.Short(mount.Device), mount.Evidence)
 		case user == "":
 			return requirement.Unknown("whether the letter D is that of the user volume cannot be told: the image has no identity to compare", mount.Evidence)
 		case mount.Device != user:

@@ -5,18 +5,21 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-const keyInstaller = `HKLM\SOFTWARE` + keyWindows + `\Installer`
+const keyInstaller = `HKLM\SOFTWARE` + machine.KeyWindows + `\Installer`
 
 // localSystem is the account as which Windows Installer installs for all users.
 const localSystem = "S-1-5-18"
 
 // installerPrograms reads what Windows Installer has on record of products that
 // are installed for all users.
-func (m *Machine) installerPrograms(off *offPlaces, env environment) error {
+func (m *Machine) installerPrograms(off *offPlaces, env machine.Environment) error {
 	products, err := m.productsOf(localSystem, env)
 	off.Machine = append(off.Machine, products...)
 	components, moreErr := m.componentsOf(localSystem)
@@ -25,22 +28,22 @@ func (m *Machine) installerPrograms(off *offPlaces, env environment) error {
 }
 
 // productsOf reads where the products of an account are installed.
-func (m *Machine) productsOf(sid string, env environment) ([]placed, error) {
-	keys, err := m.subkeysAt(keyInstaller + `\UserData\` + sid + `\Products`)
+func (m *Machine) productsOf(sid string, env machine.Environment) ([]placed, error) {
+	keys, err := m.SubkeysAt(keyInstaller + `\UserData\` + sid + `\Products`)
 	if err != nil {
 		return nil, err
 	}
 	var found []placed
 	for _, k := range keys {
-		properties, err := m.subkey(k, "InstallProperties")
+		properties, err := m.Subkey(k, "InstallProperties")
 		if err != nil {
 			return nil, err
 		}
-		name, err := m.text(properties, "DisplayName")
+		name, err := m.Text(properties, "DisplayName")
 		if err != nil {
 			return nil, err
 		}
-		location, err := m.text(properties, "InstallLocation")
+		location, err := m.Text(properties, "InstallLocation")
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +62,7 @@ const maxParts = 500_000
 // account: a value for each product, with the path of a file or folder, or of a
 // registry key ("02:\Software\…"). A "?" may be written for the ":".
 func (m *Machine) componentsOf(sid string) ([]placed, error) {
-	parent, err := m.key(keyInstaller + `\UserData\` + sid + `\Components`)
+	parent, err := m.Key(keyInstaller + `\UserData\` + sid + `\Components`)
 	if err != nil || !parent.Exists() {
 		return nil, err
 	}
@@ -77,27 +80,27 @@ func (m *Machine) componentsOf(sid string) ([]placed, error) {
 }
 
 // pathsOf adds the key paths of a component that lead off drive C.
-func (m *Machine) pathsOf(found []placed, parent Key, k *registry.Key) ([]placed, error) {
+func (m *Machine) pathsOf(found []placed, parent machine.Key, k *registry.Key) ([]placed, error) {
 	values, err := k.Values()
 	if err != nil {
 		return found, err
 	}
-	if err := m.meter.Steps(len(values)); err != nil {
+	if err := m.Meter.Steps(len(values)); err != nil {
 		return found, err
 	}
 	for _, v := range values {
 		if t := v.Type(); t != registry.SZ && t != registry.MultiSZ && t != registry.ExpandSZ {
 			continue
 		}
-		if err := m.meter.Bytes(int64(v.Size())); err != nil {
+		if err := m.Meter.Bytes(int64(v.Size())); err != nil {
 			return found, err
 		}
-		paths, err := readList(v)
+		paths, err := machine.ReadList(v)
 		if err != nil {
 			return found, err
 		}
 		for _, p := range paths {
-			if !elsewhere(componentPath(p)) || len(found) >= maxPrograms {
+			if !machine.Elsewhere(componentPath(p)) || len(found) >= machine.MaxPrograms {
 				continue
 			}
 			ev := m.partEvidence(parent, k, v)
@@ -121,13 +124,13 @@ func componentPath(s string) string {
 }
 
 // listParts returns every subkey, without making a fact of each.
-func (m *Machine) listParts(parent Key) ([]*registry.Key, error) {
+func (m *Machine) listParts(parent machine.Key) ([]*registry.Key, error) {
 	keys, err := parent.Subkeys()
 	if err == nil && len(keys) > maxParts {
-		err = fmt.Errorf("key %s has %d subkeys, more than %d: %w", parent.Evidence.Key, len(keys), maxParts, errTooLarge)
+		err = fmt.Errorf("key %s has %d subkeys, more than %d: %w", parent.Evidence.Key, len(keys), maxParts, machine.ErrTooLarge)
 	}
 	if err == nil {
-		err = m.meter.Steps(len(keys))
+		err = m.Meter.Steps(len(keys))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", parent.Evidence.Path, err)
@@ -136,11 +139,11 @@ func (m *Machine) listParts(parent Key) ([]*registry.Key, error) {
 }
 
 // partEvidence is the evidence for a value below one of many subkeys.
-func (m *Machine) partEvidence(parent Key, k *registry.Key, v *registry.Value) requirement.Evidence {
-	ev := valueEvidence(keyEvidence(parent.Evidence, k), v.Name(), v)
+func (m *Machine) partEvidence(parent machine.Key, k *registry.Key, v *registry.Value) requirement.Evidence {
+	ev := machine.ValueEvidence(machine.KeyEvidence(parent.Evidence, k), v.Name(), v)
 	ev.Key = k.Path()
 	if s, err := v.String(); err == nil {
-		ev.Data = short(s)
+		ev.Data = prose.Short(s)
 	}
 	return ev
 }
@@ -149,7 +152,7 @@ func (m *Machine) partEvidence(parent Key, k *registry.Key, v *registry.Value) r
 // all products together, and keeps what was removed: a folder counts where it is
 // on drive D, and one in a profile is of what that user installed.
 func (m *Machine) installerFolders(off *offPlaces) error {
-	folders, err := m.key(keyInstaller + `\Folders`)
+	folders, err := m.Key(keyInstaller + `\Folders`)
 	if err != nil || !folders.Exists() {
 		return err
 	}
@@ -157,19 +160,19 @@ func (m *Machine) installerFolders(off *offPlaces) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", folders.Evidence.Path, err)
 	}
-	if err := m.meter.Steps(len(values)); err != nil {
+	if err := m.Meter.Steps(len(values)); err != nil {
 		return fmt.Errorf("%s: %w", folders.Evidence.Path, err)
 	}
 	for _, v := range values {
 		folder := componentPath(v.Name())
-		if !elsewhere(folder) {
+		if !machine.Elsewhere(folder) {
 			continue
 		}
 		ev := m.partEvidence(folders, folders.Key, v)
-		f, err := m.file(folder)
+		f, err := m.File(folder)
 		switch {
-		case errors.Is(err, ErrElsewhere):
-			off.name("a folder of Windows Installer: %s", short(folder))
+		case errors.Is(err, machine.ErrElsewhere):
+			off.name("a folder of Windows Installer: %s", prose.Short(folder))
 			continue
 		case err != nil:
 			return err
@@ -177,7 +180,7 @@ func (m *Machine) installerFolders(off *offPlaces) error {
 			continue
 		}
 		p := placed{"folder of Windows Installer", folder, ev}
-		if hasPrefixFold(folder, `D:\Users\`) {
+		if fold.HasPrefix(folder, `D:\Users\`) {
 			off.Own = append(off.Own, p)
 		} else {
 			off.Machine = append(off.Machine, p)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/hivetest"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -35,36 +36,36 @@ func check(t *testing.T, e entry, o requirement.Outcome, want verdict) {
 	}
 }
 
-func number(n uint32) Setting[uint32] {
-	return Setting[uint32]{Value: n, Present: true, Type: registry.DWord, Evidence: evidence}
+func number(n uint32) machine.Setting[uint32] {
+	return machine.Setting[uint32]{Value: n, Present: true, Type: registry.DWord, Evidence: evidence}
 }
 
-func words(s string) Setting[string] {
-	return Setting[string]{Value: s, Present: true, Type: registry.SZ, Evidence: evidence}
+func words(s string) machine.Setting[string] {
+	return machine.Setting[string]{Value: s, Present: true, Type: registry.SZ, Evidence: evidence}
 }
 
-func absent[T any]() Setting[T] { return Setting[T]{Evidence: evidence} }
+func absent[T any]() machine.Setting[T] { return machine.Setting[T]{Evidence: evidence} }
 
 // evidence stands for whatever a fact was read from.
 var evidence = requirement.Evidence{Source: "root", Path: "Windows/System32/config/SYSTEM"}
 
 var (
-	there   = File{Exists: true, Size: 1, Evidence: evidence}
-	missing = File{Evidence: evidence}
+	there   = machine.File{Exists: true, Size: 1, Evidence: evidence}
+	missing = machine.File{Evidence: evidence}
 )
 
 var (
-	server2019 = System{ProductName: "Windows Server 2019 Datacenter", EditionID: "ServerDatacenter", Major: 10, Build: 17763, Evidence: []requirement.Evidence{evidence}}
-	server2012 = System{ProductName: "Windows Server 2012 Standard", Major: 6, Minor: 2, Build: 9200, Evidence: []requirement.Evidence{evidence}}
-	server2008 = System{ProductName: "Windows Server 2008 R2 Standard", Major: 6, Minor: 1, Build: 7601, Evidence: []requirement.Evidence{evidence}}
-	windows7   = System{ProductName: "Windows 7 Enterprise", Major: 6, Minor: 1, Build: 7601, Client: true, Evidence: []requirement.Evidence{evidence}}
-	windows10  = System{ProductName: "Windows 10 Enterprise", Major: 10, Build: 19045, Client: true, Evidence: []requirement.Evidence{evidence}}
+	server2019 = machine.System{ProductName: "Windows Server 2019 Datacenter", EditionID: "ServerDatacenter", Major: 10, Build: 17763, Evidence: []requirement.Evidence{evidence}}
+	server2012 = machine.System{ProductName: "Windows Server 2012 Standard", Major: 6, Minor: 2, Build: 9200, Evidence: []requirement.Evidence{evidence}}
+	server2008 = machine.System{ProductName: "Windows Server 2008 R2 Standard", Major: 6, Minor: 1, Build: 7601, Evidence: []requirement.Evidence{evidence}}
+	windows7   = machine.System{ProductName: "Windows 7 Enterprise", Major: 6, Minor: 1, Build: 7601, Client: true, Evidence: []requirement.Evidence{evidence}}
+	windows10  = machine.System{ProductName: "Windows 10 Enterprise", Major: 10, Build: 19045, Client: true, Evidence: []requirement.Evidence{evidence}}
 )
 
 func TestSupported(t *testing.T) {
-	at := func(s System, build int) System { s.Build = build; return s }
+	at := func(s machine.System, build int) machine.System { s.Build = build; return s }
 	for name, c := range map[string]struct {
-		system System
+		system machine.System
 		byol   string
 		want   verdict
 	}{
@@ -107,18 +108,20 @@ func TestFree(t *testing.T) {
 }
 
 func TestStart(t *testing.T) {
-	service := func(start uint32) Service { return Service{Name: "X", Start: number(start), Key: evidence} }
-	manualOrAuto := startRule{name: "X", title: "X", allowed: []uint32{startAuto, startManual}}
-	auto := startRule{name: "X", title: "X", allowed: []uint32{startAuto}}
-	disabled := startRule{name: "X", title: "X", allowed: []uint32{startDisabled}, absent: true}
-	deleted := service(startAuto)
+	service := func(start uint32) machine.Service {
+		return machine.Service{Name: "X", Start: number(start), Key: evidence}
+	}
+	manualOrAuto := startRule{name: "X", title: "X", allowed: []uint32{machine.StartAuto, machine.StartManual}}
+	auto := startRule{name: "X", title: "X", allowed: []uint32{machine.StartAuto}}
+	disabled := startRule{name: "X", title: "X", allowed: []uint32{machine.StartDisabled}, absent: true}
+	deleted := service(machine.StartAuto)
 	deleted.Deleted = true
-	delayed := service(startAuto)
+	delayed := service(machine.StartAuto)
 	delayed.Delayed = true
 	for name, c := range map[string]struct {
-		service  Service
+		service  machine.Service
 		rule     startRule
-		policies []Setting[uint32]
+		policies []machine.Setting[uint32]
 		want     verdict
 	}{
 		"auto":                       {service(2), manualOrAuto, nil, passed},
@@ -128,16 +131,16 @@ func TestStart(t *testing.T) {
 		"no such type":               {service(5), manualOrAuto, nil, failed},
 		"manual where auto is due":   {service(3), auto, nil, failed},
 		"delayed counts as auto":     {delayed, auto, nil, passed},
-		"not there":                  {Service{Key: evidence}, auto, nil, failed},
+		"not there":                  {machine.Service{Key: evidence}, auto, nil, failed},
 		"marked for deletion":        {deleted, auto, nil, failed},
-		"no start type":              {Service{Name: "X", Start: absent[uint32](), Key: evidence}, auto, nil, failed},
-		"policy agrees":              {service(2), auto, []Setting[uint32]{number(2)}, passed},
-		"policy will change it":      {service(2), auto, []Setting[uint32]{number(4)}, warning},
+		"no start type":              {machine.Service{Name: "X", Start: absent[uint32](), Key: evidence}, auto, nil, failed},
+		"policy agrees":              {service(2), auto, []machine.Setting[uint32]{number(2)}, passed},
+		"policy will change it":      {service(2), auto, []machine.Setting[uint32]{number(4)}, warning},
 		"agent disabled":             {service(4), disabled, nil, passed},
-		"agent not there":            {Service{Key: evidence}, disabled, nil, passed},
+		"agent not there":            {machine.Service{Key: evidence}, disabled, nil, passed},
 		"agent manual":               {service(3), disabled, nil, failed},
-		"agent, policy turns it on":  {service(4), disabled, []Setting[uint32]{number(2)}, warning},
-		"agent auto, policy says no": {service(2), disabled, []Setting[uint32]{number(4)}, failed},
+		"agent, policy turns it on":  {service(4), disabled, []machine.Setting[uint32]{number(2)}, warning},
+		"agent auto, policy says no": {service(2), disabled, []machine.Setting[uint32]{number(4)}, failed},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, ssmDisabled, judgeStart(c.service, c.rule, c.policies), c.want) })
 	}
@@ -146,9 +149,9 @@ func TestStart(t *testing.T) {
 func TestRDS(t *testing.T) {
 	start := requirement.Pass("manual", evidence)
 	for name, c := range map[string]struct {
-		dll          Setting[string]
-		program      File
-		deny, policy Setting[uint32]
+		dll          machine.Setting[string]
+		program      machine.File
+		deny, policy machine.Setting[uint32]
 		want         verdict
 	}{
 		"allowed":                           {words("x"), there, number(0), absent[uint32](), passed},
@@ -182,8 +185,8 @@ func TestTemplateStart(t *testing.T) {
 
 func TestPowerShell(t *testing.T) {
 	for name, c := range map[string]struct {
-		v3, v1  Setting[string]
-		program File
+		v3, v1  machine.Setting[string]
+		program machine.File
 		want    verdict
 	}{
 		"5.1":            {words("5.1.17763.1"), words("2.0"), there, passed},
@@ -204,32 +207,32 @@ func TestPowerShell(t *testing.T) {
 }
 
 func TestExecutionPolicy(t *testing.T) {
-	server2012R2 := System{ProductName: "Windows Server 2012 R2", Build: 9600}
+	server2012R2 := machine.System{ProductName: "Windows Server 2012 R2", Build: 9600}
 	for name, c := range map[string]struct {
-		scopes []Setting[string] // in the order of precedence
-		system System
+		scopes []machine.Setting[string] // in the order of precedence
+		system machine.System
 		want   verdict
 	}{
-		"RemoteSigned":                       {[]Setting[string]{words("RemoteSigned")}, windows10, passed},
-		"unrestricted, without case":         {[]Setting[string]{words("UNRESTRICTED")}, windows10, passed},
-		"Bypass":                             {[]Setting[string]{words("Bypass")}, server2019, warning},
-		"AllSigned":                          {[]Setting[string]{words("AllSigned")}, server2019, failed},
-		"Restricted":                         {[]Setting[string]{words("Restricted")}, server2019, failed},
-		"the first that is set decides":      {[]Setting[string]{absent[string](), words("Restricted"), words("RemoteSigned")}, server2019, failed},
-		"and the other way round":            {[]Setting[string]{absent[string](), words("RemoteSigned"), words("Restricted")}, server2019, passed},
-		"Undefined, written":                 {[]Setting[string]{words("Undefined"), words("RemoteSigned")}, windows10, failed},
-		"an unknown word":                    {[]Setting[string]{words("Sometimes")}, server2019, failed},
-		"a word behind one that decides":     {[]Setting[string]{words("RemoteSigned"), words("Sometimes")}, windows10, passed},
-		"an empty text is nothing":           {[]Setting[string]{words(""), words("RemoteSigned")}, windows10, passed},
-		"blanks alone":                       {[]Setting[string]{words(" "), words("RemoteSigned")}, windows10, failed},
-		"default of a client":                {[]Setting[string]{absent[string]()}, windows10, failed},
-		"default of a server":                {[]Setting[string]{absent[string]()}, server2019, inferred},
-		"default of server 2012 R2":          {[]Setting[string]{absent[string]()}, server2012R2, inferred},
-		"default of server 2012":             {[]Setting[string]{absent[string]()}, server2012, failed},
-		"default of server 2008 R2":          {[]Setting[string]{absent[string]()}, server2008, failed},
-		"Default, written, on a client":      {[]Setting[string]{words("Default")}, windows10, failed},
-		"Default, written, on a server":      {[]Setting[string]{words("Default")}, server2019, failed},
-		"a word with a blank behind it":      {[]Setting[string]{words("RemoteSigned ")}, server2019, failed},
+		"RemoteSigned":                       {[]machine.Setting[string]{words("RemoteSigned")}, windows10, passed},
+		"unrestricted, without case":         {[]machine.Setting[string]{words("UNRESTRICTED")}, windows10, passed},
+		"Bypass":                             {[]machine.Setting[string]{words("Bypass")}, server2019, warning},
+		"AllSigned":                          {[]machine.Setting[string]{words("AllSigned")}, server2019, failed},
+		"Restricted":                         {[]machine.Setting[string]{words("Restricted")}, server2019, failed},
+		"the first that is set decides":      {[]machine.Setting[string]{absent[string](), words("Restricted"), words("RemoteSigned")}, server2019, failed},
+		"and the other way round":            {[]machine.Setting[string]{absent[string](), words("RemoteSigned"), words("Restricted")}, server2019, passed},
+		"Undefined, written":                 {[]machine.Setting[string]{words("Undefined"), words("RemoteSigned")}, windows10, failed},
+		"an unknown word":                    {[]machine.Setting[string]{words("Sometimes")}, server2019, failed},
+		"a word behind one that decides":     {[]machine.Setting[string]{words("RemoteSigned"), words("Sometimes")}, windows10, passed},
+		"an empty text is nothing":           {[]machine.Setting[string]{words(""), words("RemoteSigned")}, windows10, passed},
+		"blanks alone":                       {[]machine.Setting[string]{words(" "), words("RemoteSigned")}, windows10, failed},
+		"default of a client":                {[]machine.Setting[string]{absent[string]()}, windows10, failed},
+		"default of a server":                {[]machine.Setting[string]{absent[string]()}, server2019, inferred},
+		"default of server 2012 R2":          {[]machine.Setting[string]{absent[string]()}, server2012R2, inferred},
+		"default of server 2012":             {[]machine.Setting[string]{absent[string]()}, server2012, failed},
+		"default of server 2008 R2":          {[]machine.Setting[string]{absent[string]()}, server2008, failed},
+		"Default, written, on a client":      {[]machine.Setting[string]{words("Default")}, windows10, failed},
+		"Default, written, on a server":      {[]machine.Setting[string]{words("Default")}, server2019, failed},
+		"a word with a blank behind it":      {[]machine.Setting[string]{words("RemoteSigned ")}, server2019, failed},
 		"no scope at all falls to a default": {nil, server2019, inferred},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -296,18 +299,18 @@ func TestEnableScripts(t *testing.T) {
 
 func TestProtocols(t *testing.T) {
 	none := absent[uint32]()
-	type side struct{ enabled, disabledByDefault Setting[uint32] }
+	type side struct{ enabled, disabledByDefault machine.Setting[uint32] }
 	unset := side{none, none}
 	on := side{number(1), number(0)}
 	for name, c := range map[string]struct {
 		client, server side
-		system         System
+		system         machine.System
 		tls12, ssl3    verdict
 	}{
 		"nothing written, server 2019":        {unset, unset, server2019, inferred, inferred},
 		"nothing written, windows 8 family":   {unset, unset, server2012, inferred, inferred},
 		"nothing written, windows 7 family":   {unset, unset, server2008, failed, inferred},
-		"nothing written, before windows 7":   {unset, unset, System{Build: 6002}, undetermined, inferred},
+		"nothing written, before windows 7":   {unset, unset, machine.System{Build: 6002}, undetermined, inferred},
 		"on":                                  {on, on, server2019, passed, passed},
 		"on with all bits":                    {side{number(0xffffffff), none}, side{number(0xffffffff), none}, server2019, passed, passed},
 		"on, windows 7":                       {on, on, windows7, passed, passed},
@@ -330,10 +333,10 @@ func TestProtocols(t *testing.T) {
 }
 
 func TestPath(t *testing.T) {
-	env := environment{"SYSTEMROOT": `C:\Windows`, "WINDIR": `C:\Windows`}
-	expand := func(s string) Setting[string] { p := words(s); p.Type = registry.ExpandSZ; return p }
+	env := machine.Environment{"SYSTEMROOT": `C:\Windows`, "WINDIR": `C:\Windows`}
+	expand := func(s string) machine.Setting[string] { p := words(s); p.Type = registry.ExpandSZ; return p }
 	for name, c := range map[string]struct {
-		path Setting[string]
+		path machine.Setting[string]
 		want verdict
 	}{
 		"as Windows writes it":      {expand(`%SystemRoot%\system32;%SystemRoot%;%SystemRoot%\System32\WindowsPowerShell\v1.0\`), passed},
@@ -353,46 +356,9 @@ func TestPath(t *testing.T) {
 	}
 }
 
-func TestExpand(t *testing.T) {
-	env := environment{"A": "x", "SYSTEMROOT": `C:\Windows`, "SYSTEMDRIVE": "C:"}
-	for in, want := range map[string]string{
-		"": "", "%A%": "x", "%a%b": "xb", "100%": "100%", "%%": "%%", "%B%A%": "%Bx", "%B%": "%B%", "%A": "%A", "a%A%%A%": "axx",
-	} {
-		if got := env.expand(in); got != want {
-			t.Errorf("expand(%q) = %q, want %q", in, got, want)
-		}
-	}
-	for in, want := range map[string]string{
-		`"D:\Program Files\a.exe" -x`:          `D:\Program Files\a.exe`,
-		`D:\Program Files\a.exe -x C:\b.exe`:   `D:\Program Files\a.exe`,
-		`\SystemRoot\System32\drivers\x.sys`:   `C:\Windows\System32\drivers\x.sys`,
-		`system32\drivers\x.sys`:               `C:\Windows\system32\drivers\x.sys`,
-		`\??\C:\x.sys`:                         `C:\x.sys`,
-		`\DosDevices\D:\x.sys`:                 `D:\x.sys`,
-		`\GLOBAL??\D:\x.sys`:                   `D:\x.sys`,
-		`\??\UNC\server\share\x.sys`:           `\\server\share\x.sys`,
-		`\\?\UNC\server\share\x.exe`:           `\\server\share\x.exe`,
-		`//server/share/x.exe`:                 `\\server\share\x.exe`,
-		`D:/App/app.exe`:                       `D:\App\app.exe`,
-		`\Device\HarddiskVolume3\x.sys`:        `\Device\HarddiskVolume3\x.sys`,
-		`MsiExec.exe /X{0}`:                    `C:\Windows\System32\MsiExec.exe`,
-		`\\server\share\setup.exe /u`:          `\\server\share\setup.exe`,
-		`\Tools\a.exe`:                         `C:\Tools\a.exe`,
-		`%SystemRoot%\system32\svchost.exe -k`: `C:\Windows\system32\svchost.exe`,
-		`D:\App\app.exe,0`:                     `D:\App\app.exe`,
-		`D:\App`:                               `D:\App`,
-		`D:\Program Files\Contoso\`:            `D:\Program Files\Contoso\`,
-		`E:\my.exe.files\run.cmd`:              `E:\my.exe.files\run.cmd`,
-	} {
-		if got := env.program(env.expand(in)); got != want {
-			t.Errorf("program(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 // TestWorse takes the outcome that counts of those of two control sets.
 func TestWorse(t *testing.T) {
-	ev := func(key string) requirement.Evidence { return requirement.Evidence{Source: roleRoot, Key: key} }
+	ev := func(key string) requirement.Evidence { return requirement.Evidence{Source: machine.RoleRoot, Key: key} }
 	outcomes := map[string]requirement.Outcome{
 		"failed": requirement.Fail("f", ev("A")), "warning": requirement.Warn("w", ev("A")), "undetermined": requirement.Unknown("u"),
 		"passed": requirement.Pass("p", ev("A")), "inferred": requirement.Infer("i", ev("A")), "not applicable": requirement.Skip("n"),

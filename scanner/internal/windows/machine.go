@@ -1,154 +1,75 @@
-// Package windows reads the facts of a Windows system from its volumes and
-// judges the requirements of image creation by them.
+// Package windows judges the requirements of image creation by the facts of a Windows system.
 //
 // A file is about one topic: its facts, which are typed values with the
 // evidence they were read from, and beside them the judgements, which are pure
-// functions of those facts. Facts are read lazily, once, and kept. What cannot
-// be read is an error, and an error makes every requirement that needs the
-// fact undetermined. A key, value or file that is not there, although its hive
-// or folder was read whole, is a fact like any other.
-//
-// The snapshot was taken from a running system, so what is read is what
-// Windows would see at its next start: hives after recovery from their
-// transaction logs, databases with their write-ahead log. Volatile keys exist
-// only in memory and are in no file: that they are absent says nothing.
+// functions of those facts. Facts that several topics share are those of package
+// machine, the ground floor. An error of a fact makes every requirement that
+// needs it undetermined.
 package windows
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"path"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
-	"github.com/coldcheck/coldcheck/scanner/statement"
 )
-
-// ErrNoWindows says that a volume holds no Windows system.
-var ErrNoWindows = errors.New("no windows system on the volume")
 
 // Input is what a scan knows of one machine before its facts are read.
 type Input struct {
-	Root Volume // the volume with the system, drive C
-	User Volume // the volume with the profiles, drive D
+	machine.Input
 
 	Partitions []Partition // what drive letters may point to
-	Documents  []*statement.Document
-	UserForced bool   // User is drive D because the caller says so, whatever the registry says
-	UserName   string // whose profile is meant, "" to find out; NAME, DOMAIN\NAME or NAME@DOMAIN
+	UserForced bool        // User is drive D because the caller says so, whatever the registry says
 
 	Readable func() requirement.Outcome // judges win.volume.readable
-
-	Reserve func(n int64) error // asked before memory is taken for a hive, see registry.Options
-
-	Context context.Context      // ends what is read for no requirement; nil for none
-	Waited  func() time.Duration // see fact.Patience
-
-	Trail *requirement.Trail // nil drops events and notices
-	Now   time.Time          // the time of the scan, which decides what has expired
-}
-
-// Filesystem is a filesystem that Windows starts from: beyond io/fs it has what
-// Windows has in files. Its methods are those of ntfs.FS, which see.
-type Filesystem interface {
-	fs.StatFS
-	fs.ReadDirFS
-	fs.ReadLinkFS
-
-	Volume() ntfs.Volume
-	Free() (int64, error)
-	Tree(name string) (ntfs.Totals, error)
-	CheckedTree(name string) (ntfs.Totals, error)
-	Walk(name string, fn func(path []byte, e *ntfs.Entry) error) (damaged int64, err error)
-	WalkRecords(name string, fn func(path []byte, e *ntfs.Entry) error) (damaged int64, err error)
-	Reparse(name string) (ntfs.Reparse, error)
-	SecurityDescriptor(name string) ([]byte, error)
-}
-
-// Volume is a filesystem, or the reason why there is none to read.
-type Volume struct {
-	FS     Filesystem
-	Err    error  // why FS is nil: not given, encrypted, damaged
-	Device string // its identity, see Partition.Device; "" if the image does not tell
 }
 
 // Machine is one Windows system and what was read of it so far. Its methods
 // may be called from several goroutines.
 type Machine struct {
-	in         Input
-	systemRoot string // folder on the root volume, as it is spelled there: "Windows"
-	volumes    map[string]*volume
-	registry   *registry.Machine
-	hives      *hives
-	ahead      map[string]*ahead // by file on the root volume
-	hiveOpened func(name string) // what a hive that could be opened sets off; nil for nothing
-	com        *comClasses
-	meter      *fact.Meter // of what is being read; nil without bounds
-	restarted  *Machine    // as it is after the next start, where that may use another control set; else nil
+	*machine.Machine
+
+	in        Input
+	com       *comClasses
+	restarted *Machine // as it is after the next start, where that may use another control set; else nil
 
 	*facts
 }
 
 // facts are read once each; see fact.
 type facts struct {
-	system      fact.Fact[System]
-	free        fact.Fact[int64]
-	environment fact.Fact[environment]
-	variables   fact.Fact[environment]
-	accounts    fact.Fact[accounts]
-	services    fact.Fact[[]Service]
-	templates   fact.Fact[[]template]
-	started     fact.Fact[lastStart]
-	devices     fact.Fact[map[string]string]
-	profiles    fact.Fact[Profiles]
-	apps        fact.Fact[[]Application]
-	tasks       fact.Fact[[]Task]
-
-	machineStarts fact.Fact[Starts]
-	userStarts    fact.Fact[Starts]
-
-	wanted   fact.Fact[Wanted]
-	upgrades fact.Fact[Upgrades]
-	logs     fact.Fact[sysprepLogs]
-	appx     fact.Fact[Appx]
+	free      fact.Fact[int64]
+	templates fact.Fact[[]template]
+	started   fact.Fact[lastStart]
+	devices   fact.Fact[map[string]string]
+	apps      fact.Fact[[]Application]
+	upgrades  fact.Fact[Upgrades]
+	logs      fact.Fact[sysprepLogs]
+	appx      fact.Fact[Appx]
 }
 
 // Open finds the system on the root volume. It reads as much as that takes;
-// an error that wraps ErrNoWindows says that there is none.
+// an error that wraps machine.ErrNoWindows says that there is none.
 func Open(in Input) (*Machine, error) {
-	if in.Root.FS == nil {
-		return nil, fmt.Errorf("root volume: %w", in.Root.Err)
-	}
-	root, err := FindSystemRoot(in.Root.FS)
-	if err != nil {
-		return nil, err
-	}
 	if in.Context == nil {
 		in.Context = context.Background()
 	}
-	m := &Machine{in: in, systemRoot: root, hives: &hives{}, facts: &facts{}, com: &comClasses{done: make(chan struct{})}, meter: fact.NewMeter(in.Context, in.Waited)}
-	m.volumes = map[string]*volume{
-		"C": {role: roleRoot, fs: in.Root.FS, trail: in.Trail},
-		"D": {role: roleUser, fs: in.User.FS, err: in.User.Err, trail: in.Trail},
-	}
-	for _, v := range m.volumes {
-		v.meter = m.meter
-	}
-	m.hiveOpened = func(name string) {
+	m := &Machine{in: in, com: &comClasses{done: make(chan struct{})}, facts: &facts{}}
+	in.HiveOpened = func(name string) {
 		if name == "SOFTWARE" {
 			m.readClassesAhead()
 		}
 	}
-	m.openAhead()
-	m.registry = registry.NewMachine(m.openHive)
+	var err error
+	if m.Machine, err = machine.Open(in.Input); err != nil {
+		return nil, err
+	}
 	m.tellControlSet()
 	m.lookAhead()
 	m.tellOtherSystems()
@@ -158,11 +79,8 @@ func Open(in Input) (*Machine, error) {
 
 // OfHives returns a machine that has a registry and no volumes. The opener is that of a registry.Machine.
 func OfHives(open registry.HiveOpener) *Machine {
-	none := errors.New("not given")
 	return &Machine{
-		in: Input{Context: context.Background()}, systemRoot: "Windows", hives: &hives{}, facts: &facts{},
-		volumes:  map[string]*volume{"C": {role: roleRoot, err: none}, "D": {role: roleUser, err: none}},
-		registry: registry.NewMachine(open),
+		Machine: machine.OfHives(open), in: Input{Input: machine.Input{Context: context.Background()}}, facts: &facts{},
 	}
 }
 
@@ -171,47 +89,35 @@ func OfHives(open registry.HiveOpener) *Machine {
 // bounds of its own.
 func (m *Machine) Within(ctx context.Context) *Machine {
 	own := *m
-	own.in.Context = ctx
-	return own.metered(m.meter.Within(ctx))
+	own.in.Context, own.Machine = ctx, m.Machine.Within(ctx)
+	return &own
 }
 
 // next returns the machine for the reading of one fact, which has bounds of its
 // own, whatever else the requirement reads that asks for it.
 func (m *Machine) next() *Machine {
 	own := *m
-	return own.metered(m.meter.Next())
+	own.Machine = m.Machine.Next()
+	return &own
 }
 
 // unheard returns the machine for reading that nothing is told of: events of the
 // registry are dropped.
 func (m *Machine) unheard() *Machine {
 	own := *m
-	own.in.Trail = nil
-	return own.metered(m.meter.Within(own.in.Context))
-}
-
-// metered charges what the machine reads to a meter. The volumes, which charge it
-// too, are copied.
-func (m *Machine) metered(meter *fact.Meter) *Machine {
-	m.meter = meter
-	m.volumes = maps.Clone(m.volumes)
-	for drive, v := range m.volumes {
-		own := *v
-		own.meter = meter
-		m.volumes[drive] = &own
-	}
-	return m
+	own.Machine = m.Machine.Unheard()
+	return &own
 }
 
 // tellControlSet says which control set was taken for the current one where
 // that is not plain, and that another failed to start.
 func (m *Machine) tellControlSet() {
-	set, err := m.registry.ControlSet()
+	set, err := m.Registry.ControlSet()
 	if err != nil {
 		return // whatever needs it reports it
 	}
 	notify := func(level requirement.Level, message string) {
-		m.in.Trail.Notify(requirement.Notice{Level: level, Message: message, Source: roleRoot, Path: m.systemRoot + "/System32/config/SYSTEM"})
+		m.in.Trail.Notify(requirement.Notice{Level: level, Message: message, Source: machine.RoleRoot, Path: m.SystemRoot + "/System32/config/SYSTEM"})
 	}
 	if set.Chosen.By != registry.SelectCurrent {
 		notify(requirement.LevelWarning, fmt.Sprintf("CurrentControlSet of SYSTEM is taken to be %s: %s", set.Name, whyControlSet(set)))
@@ -226,24 +132,24 @@ func (m *Machine) tellControlSet() {
 // WorkSpace, so that what the next start uses counts as much as what Windows ran
 // on last.
 func (m *Machine) lookAhead() {
-	set, err := m.registry.ControlSet()
+	set, err := m.Registry.ControlSet()
 	if err != nil {
 		return // whatever needs it reports it
 	}
-	next, err := m.registry.NextControlSet()
+	next, err := m.Registry.NextControlSet()
 	if err == nil && next.Name == set.Name {
 		return
 	}
 	// The facts are read anew, since most of them depend on it.
 	restarted := *m
-	restarted.registry, restarted.facts = m.registry.AtNextStart(), &facts{}
+	restarted.Machine, restarted.facts = m.Machine.AtNextStart(), &facts{}
 	m.restarted = &restarted
 	message := fmt.Sprintf("Windows ran on %s (%s), and its next start uses %s (%s): both are judged, and the worse result counts",
 		set.Name, whyControlSet(set), next.Name, whyControlSet(next))
 	if err != nil {
 		message = fmt.Sprintf("which control set the next start of Windows uses is not known, so that what depends on it is undetermined: %v", err)
 	}
-	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: message, Source: roleRoot, Path: m.systemRoot + "/System32/config/SYSTEM"})
+	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: message, Source: machine.RoleRoot, Path: m.SystemRoot + "/System32/config/SYSTEM"})
 }
 
 // whyControlSet says in a few words why a control set was chosen.
@@ -275,23 +181,23 @@ const maxRootFolders = 256
 // tellOtherSystems says which folders of the root volume hold another system:
 // the one that is judged may not be the one that starts.
 func (m *Machine) tellOtherSystems() {
-	v := m.volumes["C"]
-	entries, err := fs.ReadDir(v.fs, ".")
+	v := m.Drive("C")
+	entries, err := fs.ReadDir(v.FS, ".")
 	if err != nil {
 		return // FindSystemRoot has read it
 	}
 	looked := 0
 	for _, e := range entries {
-		if !e.IsDir() || strings.EqualFold(e.Name(), m.systemRoot) || strings.EqualFold(e.Name(), "Windows.old") {
+		if !e.IsDir() || strings.EqualFold(e.Name(), m.SystemRoot) || strings.EqualFold(e.Name(), "Windows.old") {
 			continue
 		}
 		if looked++; looked > maxRootFolders {
 			return
 		}
 		hive := e.Name() + "/System32/config/SYSTEM"
-		if info, err := fs.Stat(v.fs, hive); err == nil && !info.IsDir() {
-			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.role, Path: hive,
-				Message: fmt.Sprintf("the folder %s holds a second Windows; %s is the one that is judged", e.Name(), m.systemRoot)})
+		if info, err := fs.Stat(v.FS, hive); err == nil && !info.IsDir() {
+			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.Role, Path: hive,
+				Message: fmt.Sprintf("the folder %s holds a second Windows; %s is the one that is judged", e.Name(), m.SystemRoot)})
 		}
 	}
 }
@@ -307,7 +213,7 @@ func (m *Machine) checkDrives() {
 	}
 	for _, mount := range mounts {
 		if mount.Disk && mount.Letter == "C" && m.in.Root.Device != "" && m.in.Root.Device != mount.Device {
-			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: roleRoot,
+			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: machine.RoleRoot,
 				Message: fmt.Sprintf("drive C was last on %s, the root image is %s", mount.Device, m.in.Root.Device)})
 		}
 	}
@@ -319,67 +225,11 @@ func (m *Machine) checkDrives() {
 		return
 	}
 	if m.in.UserForced {
-		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: roleUser, Message: "the user volume is used as drive D because --user names it, although " + why})
+		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: machine.RoleUser, Message: "the user volume is used as drive D because --user names it, although " + why})
 		return
 	}
 	err = fmt.Errorf("%s: it is not drive D of this machine (--user uses it anyway)", why)
-	m.volumes["D"].fs, m.volumes["D"].err = nil, err
-	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: roleUser, Message: err.Error()})
-}
-
-// FindSystemRoot returns the folder of a volume that holds Windows, as it is
-// spelled there: the one with System32\config\SYSTEM or SOFTWARE in it. The
-// error wraps ErrNoWindows if there is none, or if there are several and none
-// of them is called Windows.
-func FindSystemRoot(fsys fs.FS) (string, error) {
-	entries, err := fs.ReadDir(fsys, ".")
-	if err != nil {
-		return "", fmt.Errorf("root folder: %w", err)
-	}
-	var found []string
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		is, err := holdsSystem(fsys, e.Name())
-		if err != nil {
-			return "", err
-		}
-		if is && strings.EqualFold(e.Name(), "Windows") {
-			return e.Name(), nil
-		}
-		if is {
-			found = append(found, e.Name())
-		}
-	}
-	switch len(found) {
-	case 0:
-		return "", ErrNoWindows
-	case 1:
-		return found[0], nil
-	}
-	return "", fmt.Errorf("%w that can be told apart: %s", ErrNoWindows, strings.Join(found, ", "))
-}
-
-// holdsSystem takes a damaged hive for one that is there: Windows is on the
-// volume then, and what depends on the hive will say that it is damaged. A folder
-// that is damaged itself may be any.
-func holdsSystem(fsys fs.FS, folder string) (bool, error) {
-	if !strings.EqualFold(folder, "Windows") {
-		for _, way := range []string{folder, path.Join(folder, "System32"), path.Join(folder, "System32/config")} {
-			if _, err := fs.Stat(fsys, way); errors.Is(err, ntfs.ErrCorrupt) {
-				return false, nil
-			}
-		}
-	}
-	for _, hive := range []string{"SYSTEM", "SOFTWARE"} {
-		_, err := fs.Stat(fsys, path.Join(folder, "System32/config", hive))
-		switch {
-		case err == nil, errors.Is(err, ntfs.ErrCorrupt):
-			return true, nil
-		case !errors.Is(err, fs.ErrNotExist):
-			return false, err
-		}
-	}
-	return false, nil
+	d := m.Drive("D")
+	d.FS, d.Err = nil, err
+	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: machine.RoleUser, Message: err.Error()})
 }

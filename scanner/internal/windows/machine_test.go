@@ -2,13 +2,9 @@ package windows
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"strings"
 	"testing"
-	"testing/fstest"
 
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -31,27 +27,6 @@ func TestControlSetNotice(t *testing.T) {
 		}
 		if !strings.Contains(said, want) || want == "" && said != "" {
 			t.Errorf("%s: %q, want %q", name, said, want)
-		}
-	}
-}
-
-// damagedFolders is a volume whose folders in the root cannot be read.
-type damagedFolders struct{ fstest.MapFS }
-
-func (d damagedFolders) Stat(name string) (fs.FileInfo, error) {
-	if name == "." {
-		return d.MapFS.Stat(name)
-	}
-	return nil, &fs.PathError{Op: "stat", Path: name, Err: ntfs.ErrCorrupt}
-}
-
-// TestDamagedFolderIsNoSystem keeps a damaged folder of a user volume from
-// being taken for the system, but for one that says that it is.
-func TestDamagedFolderIsNoSystem(t *testing.T) {
-	for folder, want := range map[string]error{"$Extend": ErrNoWindows, "Users": ErrNoWindows, "WINDOWS": nil} {
-		_, err := FindSystemRoot(damagedFolders{fstest.MapFS{folder: {Mode: fs.ModeDir}}})
-		if !errors.Is(err, want) {
-			t.Errorf("%s: %v, want %v", folder, err, want)
 		}
 	}
 }

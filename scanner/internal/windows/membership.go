@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -22,7 +23,7 @@ var userDomainGuests = entry{
 // membership is a list of groups as Group Policy wrote it when it last ran for
 // the user.
 type membership struct {
-	Groups   []Setting[string] // SIDs
+	Groups   []machine.Setting[string] // SIDs
 	Written  time.Time
 	Evidence requirement.Evidence // its key
 }
@@ -30,8 +31,6 @@ type membership struct {
 // maxGroups is how many groups a token of Windows holds at most (Microsoft
 // support article 328889 has 1,015).
 const maxGroups = 1024
-
-const keyGroupPolicy = keyMachineWindows + `\Group Policy`
 
 func (m *Machine) decideGuests() requirement.Outcome {
 	w, err := m.Wanted()
@@ -45,8 +44,8 @@ func (m *Machine) decideGuests() requirement.Outcome {
 	var looked []requirement.Evidence
 	var unread error
 	for _, key := range []string{
-		`HKU\` + w.Profile.SID + `\Software` + keyWindows + `\Group Policy\GroupMembership`,
-		keyGroupPolicy + `\` + w.Profile.SID + `\GroupMembership`,
+		`HKU\` + w.Profile.SID + `\Software` + machine.KeyWindows + `\Group Policy\GroupMembership`,
+		machine.KeyGroupPolicy + `\` + w.Profile.SID + `\GroupMembership`,
 	} {
 		list, where, err := m.readMembership(key)
 		switch {
@@ -58,16 +57,16 @@ func (m *Machine) decideGuests() requirement.Outcome {
 			lists = append(lists, *list)
 		}
 	}
-	return w.inferred(judgeGuests(lists, looked, unread))
+	return w.Inferred(judgeGuests(lists, looked, unread))
 }
 
 // readMembership returns nil and where it was looked for if there is no list.
 func (m *Machine) readMembership(key string) (*membership, requirement.Evidence, error) {
-	k, err := m.key(key)
+	k, err := m.Key(key)
 	if err != nil || !k.Exists() {
 		return nil, k.Evidence, err
 	}
-	count, err := m.dword(k, "Count")
+	count, err := m.DWord(k, "Count")
 	if err != nil {
 		return nil, k.Evidence, err
 	}
@@ -79,7 +78,7 @@ func (m *Machine) readMembership(key string) (*membership, requirement.Evidence,
 	}
 	list := membership{Written: k.LastWrite().UTC(), Evidence: k.Evidence}
 	for i := range count.Value {
-		group, err := m.text(k, fmt.Sprintf("Group%d", i))
+		group, err := m.Text(k, fmt.Sprintf("Group%d", i))
 		if err != nil {
 			return nil, k.Evidence, err
 		}
@@ -103,7 +102,7 @@ func judgeGuests(lists []membership, looked []requirement.Evidence, unread error
 		for _, g := range list.Groups {
 			sid := strings.ToUpper(strings.TrimSpace(g.Value))
 			when := ", as of " + list.Written.Format(time.DateOnly)
-			switch _, rid := splitSID(sid); {
+			switch _, rid := machine.SplitSID(sid); {
 			case strings.HasPrefix(sid, "S-1-5-21-") && rid == ridDomainGuests:
 				return requirement.Warn("the user is in the Domain Guests group "+sid+when, g.Evidence)
 			case sid == sidGuests:

@@ -5,13 +5,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 const (
-	keyInterfaces = keyServices + `\Tcpip\Parameters\Interfaces`
+	keyInterfaces = machine.KeyServices + `\Tcpip\Parameters\Interfaces`
 	classNetwork  = `{4d36e972-e325-11ce-bfc1-08002be10318}` // GUID_DEVCLASS_NET
 )
 
@@ -44,18 +46,18 @@ type Adapter struct {
 	Enabled     bool                   // the device is enabled, its driver is there and TCP/IP is bound to it
 	Device      []requirement.Evidence // when its device came and went
 
-	DHCP       Setting[uint32]   // EnableDHCP
-	Addresses  Setting[[]string] // IPAddress
-	NameServer Setting[string]
+	DHCP       machine.Setting[uint32]   // EnableDHCP
+	Addresses  machine.Setting[[]string] // IPAddress
+	NameServer machine.Setting[string]
 	// Masks and Gateways are written with fixed addresses, and not for an adapter
 	// at rest.
-	Masks, Gateways Setting[[]string]
+	Masks, Gateways machine.Setting[[]string]
 }
 
 // leftover is what is written of a fixed address whose own value is not there; nil
 // if nothing is.
 func (a Adapter) leftover() *requirement.Evidence {
-	for _, s := range []Setting[[]string]{a.Masks, a.Gateways} {
+	for _, s := range []machine.Setting[[]string]{a.Masks, a.Gateways} {
 		if given(s.Value) != nil {
 			return &s.Evidence
 		}
@@ -99,14 +101,14 @@ func (m *Machine) decideDHCP() requirement.Outcome {
 }
 
 func (m *Machine) readAdapters() ([]Adapter, error) {
-	interfaces, err := m.key(keyInterfaces)
+	interfaces, err := m.Key(keyInterfaces)
 	if err != nil {
 		return nil, err
 	}
 	if !interfaces.Exists() {
 		return nil, fmt.Errorf("%s: key %s not found", interfaces.Evidence.Path, interfaces.Evidence.Key)
 	}
-	keys, err := m.subkeys(interfaces)
+	keys, err := m.Subkeys(interfaces)
 	if err != nil {
 		return nil, err
 	}
@@ -114,26 +116,26 @@ func (m *Machine) readAdapters() ([]Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
-	bound, err := m.multiAt(keyServices+`\Tcpip\Linkage`, "Bind")
+	bound, err := m.MultiAt(machine.KeyServices+`\Tcpip\Linkage`, "Bind")
 	if err != nil {
 		return nil, err
 	}
 	var adapters []Adapter
 	for _, k := range keys {
 		a := Adapter{GUID: k.Name()}
-		if a.DHCP, err = m.dword(k, "EnableDHCP"); err != nil {
+		if a.DHCP, err = m.DWord(k, "EnableDHCP"); err != nil {
 			return nil, err
 		}
 		if a.Addresses, err = m.addresses(k); err != nil {
 			return nil, err
 		}
-		if a.Masks, err = m.multi(k, "SubnetMask"); err != nil {
+		if a.Masks, err = m.Multi(k, "SubnetMask"); err != nil {
 			return nil, err
 		}
-		if a.Gateways, err = m.multi(k, "DefaultGateway"); err != nil {
+		if a.Gateways, err = m.Multi(k, "DefaultGateway"); err != nil {
 			return nil, err
 		}
-		if a.NameServer, err = m.text(k, "NameServer"); err != nil {
+		if a.NameServer, err = m.Text(k, "NameServer"); err != nil {
 			return nil, err
 		}
 		class, ok := classes[strings.ToUpper(a.GUID)]
@@ -153,15 +155,15 @@ func (m *Machine) readAdapters() ([]Adapter, error) {
 		}
 		a.Name, a.Old, a.Device = device.name, device.old, device.times
 		a.Removed = !device.present
-		a.Enabled = device.enabled && containsFold(bound.Value, `\Device\`+a.GUID)
+		a.Enabled = device.enabled && fold.Contains(bound.Value, `\Device\`+a.GUID)
 		adapters = append(adapters, a)
 	}
 	return adapters, nil
 }
 
 // addresses reads IPAddress, which old versions also write as REG_SZ.
-func (m *Machine) addresses(k Key) (Setting[[]string], error) {
-	s, err := m.multi(k, "IPAddress")
+func (m *Machine) addresses(k machine.Key) (machine.Setting[[]string], error) {
+	s, err := m.Multi(k, "IPAddress")
 	if err == nil && s.Type != registry.MultiSZ {
 		s.Value = strings.Fields(strings.ReplaceAll(strings.Join(s.Value, " "), ",", " "))
 	}
@@ -182,7 +184,7 @@ var miniports = []string{"ms_ndiswan", "ms_pppoeminiport", "ms_pptpminiport", "m
 
 // networkClasses returns the installed adapters by upper-case interface GUID.
 func (m *Machine) networkClasses() (map[string]networkClass, error) {
-	keys, err := m.subkeysAt(keyControl + `\Class\` + classNetwork)
+	keys, err := m.SubkeysAt(machine.KeyControl + `\Class\` + classNetwork)
 	if err != nil {
 		return nil, err
 	}
@@ -191,26 +193,26 @@ func (m *Machine) networkClasses() (map[string]networkClass, error) {
 		if len(k.Name()) != 4 { // "0007"; "Configuration" and "Properties" are no drivers
 			continue
 		}
-		id, err := m.text(k, "NetCfgInstanceId")
+		id, err := m.Text(k, "NetCfgInstanceId")
 		if err != nil {
 			return nil, err
 		}
 		if !id.Present {
 			continue
 		}
-		description, err := m.text(k, "DriverDesc")
+		description, err := m.Text(k, "DriverDesc")
 		if err != nil {
 			return nil, err
 		}
-		component, err := m.text(k, "ComponentId")
+		component, err := m.Text(k, "ComponentId")
 		if err != nil {
 			return nil, err
 		}
-		characteristics, err := m.dword(k, "Characteristics")
+		characteristics, err := m.DWord(k, "Characteristics")
 		if err != nil {
 			return nil, err
 		}
-		instance, err := m.text(k, "DeviceInstanceID")
+		instance, err := m.Text(k, "DeviceInstanceID")
 		if err != nil {
 			return nil, err
 		}
@@ -222,7 +224,7 @@ func (m *Machine) networkClasses() (map[string]networkClass, error) {
 			driver:      classNetwork + `\` + k.Name(),
 			description: description.Value,
 			instance:    instance.Value,
-			software:    hidden || slices.ContainsFunc(miniports, func(name string) bool { return hasPrefixFold(component.Value, name) }),
+			software:    hidden || slices.ContainsFunc(miniports, func(name string) bool { return fold.HasPrefix(component.Value, name) }),
 		}
 	}
 	return classes, nil
@@ -242,16 +244,16 @@ type networkDevice struct {
 // device's name is only where it is looked for first.
 func (m *Machine) networkDevice(guid string, class networkClass) (networkDevice, error) {
 	var d networkDevice
-	connection, err := m.key(keyControl + `\Network\` + classNetwork + `\` + guid + `\Connection`)
+	connection, err := m.Key(machine.KeyControl + `\Network\` + classNetwork + `\` + guid + `\Connection`)
 	if err != nil {
 		return d, err
 	}
-	name, err := m.text(connection, "Name")
+	name, err := m.Text(connection, "Name")
 	if err != nil {
 		return d, err
 	}
 	d.name = name.Value
-	pnp, err := m.text(connection, "PnpInstanceID")
+	pnp, err := m.Text(connection, "PnpInstanceID")
 	if err != nil {
 		return d, err
 	}
@@ -274,11 +276,11 @@ func (m *Machine) networkDevice(guid string, class networkClass) (networkDevice,
 	}
 	presence := times.presence(instance, start)
 	d.present, d.old, d.times = presence != deviceGone, presence == deviceOld, times.Evidence
-	flags, err := m.dword(device, "ConfigFlags")
+	flags, err := m.DWord(device, "ConfigFlags")
 	if err != nil {
 		return d, err
 	}
-	driver, err := m.text(device, "Service")
+	driver, err := m.Text(device, "Service")
 	if err != nil {
 		return d, err
 	}
@@ -289,7 +291,7 @@ func (m *Machine) networkDevice(guid string, class networkClass) (networkDevice,
 	if err != nil {
 		return d, err
 	}
-	d.enabled = flags.Value&configFlagDisabled == 0 && service.Exists() && service.Start.Value != startDisabled
+	d.enabled = flags.Value&configFlagDisabled == 0 && service.Exists() && service.Start.Value != machine.StartDisabled
 	return d, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -62,22 +63,22 @@ func (m *Machine) decidePolicies() requirement.Outcome {
 	return judgePolicies(p)
 }
 
-func (m *Machine) readPolicies(w Wanted) policies {
+func (m *Machine) readPolicies(w machine.Wanted) policies {
 	var p policies
 	note := func(err error) {
 		if err != nil {
 			p.Unread = errors.Join(p.Unread, err)
 		}
 	}
-	root, err := m.key(keyGroupPolicy)
+	root, err := m.Key(machine.KeyGroupPolicy)
 	note(err)
 	p.Looked = root.Evidence
-	note(m.readPolicyHistory(&p, keyGroupPolicy+`\History`, "machine"))
-	note(m.readPolicyState(&p, keyGroupPolicy+`\State\Machine\GPO-List`, "machine"))
+	note(m.readPolicyHistory(&p, machine.KeyGroupPolicy+`\History`, "machine"))
+	note(m.readPolicyState(&p, machine.KeyGroupPolicy+`\State\Machine\GPO-List`, "machine"))
 	if w.Profile != nil {
-		note(m.readPolicyState(&p, keyGroupPolicy+`\State\`+w.Profile.SID+`\GPO-List`, "user"))
-		note(m.readPolicyHistory(&p, keyGroupPolicy+`\`+w.Profile.SID+`\History`, "user"))
-		note(m.readPolicyHistory(&p, `HKU\`+w.Profile.SID+`\Software`+keyWindows+`\Group Policy\History`, "user"))
+		note(m.readPolicyState(&p, machine.KeyGroupPolicy+`\State\`+w.Profile.SID+`\GPO-List`, "user"))
+		note(m.readPolicyHistory(&p, machine.KeyGroupPolicy+`\`+w.Profile.SID+`\History`, "user"))
+		note(m.readPolicyHistory(&p, `HKU\`+w.Profile.SID+`\Software`+machine.KeyWindows+`\Group Policy\History`, "user"))
 	} else {
 		note(errors.New("whose policies count beside the machine's is not known: see win.profile.exists"))
 	}
@@ -93,21 +94,21 @@ func (m *Machine) readPolicies(w Wanted) policies {
 
 // readPolicyHistory reads what each extension applied: History\{extension}\n.
 func (m *Machine) readPolicyHistory(p *policies, name, scope string) error {
-	extensions, err := m.subkeysAt(name)
+	extensions, err := m.SubkeysAt(name)
 	if err != nil {
 		return err
 	}
 	for _, extension := range extensions {
-		list, err := m.subkeys(extension)
+		list, err := m.Subkeys(extension)
 		if err != nil {
 			return err
 		}
 		for _, k := range list {
-			guid, err := m.text(k, "GPOName")
+			guid, err := m.Text(k, "GPOName")
 			if err != nil {
 				return err
 			}
-			link, err := m.dword(k, "GPOLink")
+			link, err := m.DWord(k, "GPOLink")
 			if err != nil {
 				return err
 			}
@@ -124,28 +125,28 @@ func (m *Machine) readPolicyHistory(p *policies, name, scope string) error {
 // or user, with what kept one of them from being applied (by experience, not
 // documented).
 func (m *Machine) readPolicyState(p *policies, name, scope string) error {
-	keys, err := m.subkeysAt(name)
+	keys, err := m.SubkeysAt(name)
 	if err != nil {
 		return err
 	}
 	for _, k := range keys {
-		guid, err := m.text(k, "GPOID")
+		guid, err := m.Text(k, "GPOID")
 		if err != nil {
 			return err
 		}
-		som, err := m.text(k, "SOM")
+		som, err := m.Text(k, "SOM")
 		if err != nil {
 			return err
 		}
-		denied, err := m.dword(k, "AccessDenied")
+		denied, err := m.DWord(k, "AccessDenied")
 		if err != nil {
 			return err
 		}
-		disabled, err := m.dword(k, "GPO-Disabled")
+		disabled, err := m.DWord(k, "GPO-Disabled")
 		if err != nil {
 			return err
 		}
-		filter, err := m.dword(k, "WQLFilterPass")
+		filter, err := m.DWord(k, "WQLFilterPass")
 		if err != nil {
 			return err
 		}
@@ -173,8 +174,8 @@ func policyGUID(name string) string {
 }
 
 // addPolicy adds a policy with its name, unless it is there already.
-func (m *Machine) addPolicy(p *policies, k Key, a appliedPolicy) error {
-	name, err := m.text(k, "DisplayName")
+func (m *Machine) addPolicy(p *policies, k machine.Key, a appliedPolicy) error {
+	name, err := m.Text(k, "DisplayName")
 	if err != nil {
 		return err
 	}
@@ -206,12 +207,12 @@ func (a appliedPolicy) same(b appliedPolicy) bool {
 // readPolicyFolders adds policies of which only the folder is left in which
 // preferences keep what they applied.
 func (m *Machine) readPolicyFolders(p *policies) error {
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return err
 	}
 	folder := env["PROGRAMDATA"] + `\Microsoft\Group Policy\History`
-	entries, _, err := m.list(folder)
+	entries, _, err := m.List(folder)
 	if err != nil {
 		return err
 	}
@@ -223,7 +224,7 @@ func (m *Machine) readPolicyFolders(p *policies) error {
 		if slices.ContainsFunc(p.Applied, known) {
 			continue
 		}
-		f, err := m.file(folder + `\` + e.Name())
+		f, err := m.File(folder + `\` + e.Name())
 		if err != nil {
 			return err
 		}
@@ -235,15 +236,15 @@ func (m *Machine) readPolicyFolders(p *policies) error {
 // readThumbprint reads the policies on the certificate of RDP, of which some
 // restrict access to its thumbprint for EC2Config and EC2Launch.
 func (m *Machine) readThumbprint(p *policies) error {
-	k, err := m.key(`HKLM\SOFTWARE` + keyTerminalServerPolicy)
+	k, err := m.Key(`HKLM\SOFTWARE` + keyTerminalServerPolicy)
 	if err != nil {
 		return err
 	}
-	template, err := m.text(k, "CertTemplateName")
+	template, err := m.Text(k, "CertTemplateName")
 	if err != nil {
 		return err
 	}
-	layer, err := m.dword(k, "SecurityLayer")
+	layer, err := m.DWord(k, "SecurityLayer")
 	if err != nil {
 		return err
 	}
@@ -287,7 +288,7 @@ func judgePolicies(p policies) requirement.Outcome {
 	for _, file := range p.Local {
 		if len(file.Entries) > 0 {
 			names = append(names, fmt.Sprintf("the local policy (%s in %s)", prose.Count(len(file.Entries), "setting", "settings"), file.Path))
-			ev := foundEvidence(roleRoot, file.Path, false)
+			ev := machine.FoundEvidence(machine.RoleRoot, file.Path, false)
 			ev.Content, ev.Data = true, prose.Count(len(file.Entries), "setting", "settings")
 			evidence, about = append(evidence, ev), append(about, subjectOf(ev, requirement.ReasonPolicy))
 		}

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -24,7 +25,7 @@ const maxPolicy = 16 << 20
 
 // policyFile reads the file of a class of policies, "Machine" or "User".
 func (m *Machine) policyFile(class string) policyFile {
-	data, f, err := m.read(`C:\`+m.systemRoot+`\System32\GroupPolicy\`+class+`\Registry.pol`, maxPolicy)
+	data, f, err := m.ReadFile(`C:\`+m.SystemRoot+`\System32\GroupPolicy\`+class+`\Registry.pol`, maxPolicy)
 	if err != nil || !f.Exists {
 		return policyFile{Err: err}
 	}
@@ -59,7 +60,7 @@ func (p policyFile) compare(key, value string, ev *requirement.Evidence) {
 func policyData(e registry.PolEntry) string {
 	switch {
 	case e.Type == registry.DWord && len(e.Data) == 4:
-		return fmt.Sprint(le.Uint32(e.Data))
+		return fmt.Sprint(binary.LittleEndian.Uint32(e.Data))
 	case e.Type == registry.SZ, e.Type == registry.ExpandSZ:
 		text, _, _ := strings.Cut(utf16le.Decode(e.Data), "\x00")
 		return text

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -18,7 +19,7 @@ func TestPolicyFile(t *testing.T) {
 	word := entry(`Software\Policies\X`, "EnableScripts", registry.SZ, utf16LE("AllSigned\x00"))
 	odd := entry(`Software\Policies\X`, "EnableScripts", registry.DWord, []byte{1})
 	number, text := requirement.Evidence{Type: "REG_DWORD", Data: "1"}, requirement.Evidence{Type: "REG_SZ", Data: "AllSigned"}
-	none := requirement.Evidence{Note: notFound}
+	none := requirement.Evidence{Note: machine.NotFound}
 	for name, c := range map[string]struct {
 		file policyFile
 		ev   requirement.Evidence

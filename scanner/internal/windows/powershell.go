@@ -5,7 +5,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -19,15 +22,15 @@ var powershellVersion = entry{
 }
 
 func (m *Machine) decidePowerShellVersion() requirement.Outcome {
-	v3, err := m.textAt(`HKLM\SOFTWARE\Microsoft\PowerShell\3\PowerShellEngine`, "PowerShellVersion")
+	v3, err := m.TextAt(`HKLM\SOFTWARE\Microsoft\PowerShell\3\PowerShellEngine`, "PowerShellVersion")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	v1, err := m.textAt(`HKLM\SOFTWARE\Microsoft\PowerShell\1\PowerShellEngine`, "PowerShellVersion")
+	v1, err := m.TextAt(`HKLM\SOFTWARE\Microsoft\PowerShell\1\PowerShellEngine`, "PowerShellVersion")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	program, err := m.file(`C:\` + m.systemRoot + `\System32\WindowsPowerShell\v1.0\powershell.exe`)
+	program, err := m.File(`C:\` + m.SystemRoot + `\System32\WindowsPowerShell\v1.0\powershell.exe`)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -38,7 +41,7 @@ func (m *Machine) decidePowerShellVersion() requirement.Outcome {
 // judgePowerShell decides win.powershell.version. v3 is the version that 3.0
 // and later register, v1 the one that 1.0 and 2.0 do. Windows 10 and Server 2016
 // bring 5.1 with them, and no package installs it there.
-func judgePowerShell(v3, v1 Setting[string], program File, system System) requirement.Outcome {
+func judgePowerShell(v3, v1 machine.Setting[string], program machine.File, system machine.System) requirement.Outcome {
 	about := requirement.Subject{Kind: requirement.SubjectProgram, ID: "Windows PowerShell", Reason: requirement.ReasonValue, Value: v3.Value}
 	fail := func(message string, evidence ...requirement.Evidence) requirement.Outcome {
 		o := requirement.Fail(message, evidence...).About(about)
@@ -61,7 +64,7 @@ func judgePowerShell(v3, v1 Setting[string], program File, system System) requir
 	n, err := strconv.Atoi(strings.TrimSpace(major))
 	switch {
 	case err != nil:
-		return requirement.Unknown(fmt.Sprintf("%q is no version of Windows PowerShell", short(v3.Value)), v3.Evidence)
+		return requirement.Unknown(fmt.Sprintf("%q is no version of Windows PowerShell", prose.Short(v3.Value)), v3.Evidence)
 	case n < 3:
 		return fail("Windows PowerShell "+v3.Value+" is installed, 3.0 or later is needed", v3.Evidence)
 	case !program.Exists || program.Dir || program.Size == 0:
@@ -88,7 +91,7 @@ var powershellPolicy = entry{
 // A policyScope is one of the places that may set the execution policy.
 type policyScope struct {
 	Name    string // as Get-ExecutionPolicy -List shows it
-	Setting Setting[string]
+	Setting machine.Setting[string]
 }
 
 const (
@@ -108,11 +111,11 @@ func (m *Machine) decideExecutionPolicy() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	local, err := m.textAt(`HKLM\SOFTWARE`+keyPowerShellShell, "ExecutionPolicy")
+	local, err := m.TextAt(`HKLM\SOFTWARE`+keyPowerShellShell, "ExecutionPolicy")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	process, err := m.textAt(keyEnvironment, processPolicy)
+	process, err := m.TextAt(machine.KeyEnvironment, processPolicy)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -132,44 +135,44 @@ func (m *Machine) decideExecutionPolicy() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err, local.Evidence)
 	}
-	own, err := m.textAt(`HKU\`+w.Profile.SID+`\Environment`, processPolicy)
+	own, err := m.TextAt(`HKU\`+w.Profile.SID+`\Environment`, processPolicy)
 	if err != nil {
 		return requirement.Unreadable(err, local.Evidence)
 	}
 	if own.Present { // a variable of the user's takes the place of the machine's
 		process = own
 	}
-	current, err := m.textAt(user+keyPowerShellShell, "ExecutionPolicy")
+	current, err := m.TextAt(user+keyPowerShellShell, "ExecutionPolicy")
 	if err != nil {
 		return requirement.Unreadable(err, local.Evidence)
 	}
 	scopes = append(scopes, policyScope{"UserPolicy", userPolicy}, policyScope{"Process", process},
 		policyScope{"CurrentUser", current}, policyScope{scopeLocalMachine, local})
-	return w.inferred(judgeExecutionPolicy(scopes, system))
+	return w.Inferred(judgeExecutionPolicy(scopes, system))
 }
 
 // policyOf reads the execution policy that Group Policy sets: EnableScripts 0
 // is Restricted, 1 lets ExecutionPolicy decide, and with anything else, or
 // without it, there is none. class is that of the policy file to compare with.
-func (m *Machine) policyOf(software, class string) (Setting[string], error) {
-	k, err := m.key(software + keyPowerShellPolicy)
+func (m *Machine) policyOf(software, class string) (machine.Setting[string], error) {
+	k, err := m.Key(software + keyPowerShellPolicy)
 	if err != nil {
-		return Setting[string]{}, err
+		return machine.Setting[string]{}, err
 	}
 	enable, err := m.enableScripts(k)
 	if err != nil {
-		return Setting[string]{}, err
+		return machine.Setting[string]{}, err
 	}
 	file := m.policyFile(class)
 	file.compare("Software"+keyPowerShellPolicy, "EnableScripts", &enable.Evidence)
 	switch enable.Value {
 	case "0":
-		return Setting[string]{Value: "Restricted", Present: true, Evidence: enable.Evidence}, nil
+		return machine.Setting[string]{Value: "Restricted", Present: true, Evidence: enable.Evidence}, nil
 	case "1":
 	default:
-		return Setting[string]{Evidence: enable.Evidence}, nil
+		return machine.Setting[string]{Evidence: enable.Evidence}, nil
 	}
-	policy, err := m.text(k, "ExecutionPolicy")
+	policy, err := m.Text(k, "ExecutionPolicy")
 	if err == nil && policy.OtherType {
 		err = fmt.Errorf("%s: %s: ExecutionPolicy is %s: what PowerShell makes of it is not known", policy.Evidence.Path, policy.Evidence.Key, policy.Type)
 	}
@@ -179,9 +182,9 @@ func (m *Machine) policyOf(software, class string) (Setting[string], error) {
 
 // enableScripts reads EnableScripts as the text that PowerShell compares: it
 // takes a number of either size and a string for the same.
-func (m *Machine) enableScripts(k Key) (Setting[string], error) {
+func (m *Machine) enableScripts(k machine.Key) (machine.Setting[string], error) {
 	types := []registry.Type{registry.DWord, registry.QWord, registry.SZ, registry.ExpandSZ}
-	return setting(m, k, "EnableScripts", types, func(v *registry.Value) (string, error) {
+	return machine.ReadSetting(m.Machine, k, "EnableScripts", types, func(v *registry.Value) (string, error) {
 		switch v.Type() {
 		case registry.DWord:
 			n, err := v.Uint32()
@@ -203,11 +206,11 @@ var (
 
 // defined says whether a scope sets the policy: with any text that is not
 // empty, even Undefined (Set-ExecutionPolicy Undefined removes the value).
-func defined(s Setting[string]) bool { return s.Present && s.Value != "" }
+func defined(s machine.Setting[string]) bool { return s.Present && s.Value != "" }
 
 // judgeExecutionPolicy decides win.powershell.execpolicy. scopes are in the
 // order of precedence.
-func judgeExecutionPolicy(scopes []policyScope, system System) requirement.Outcome {
+func judgeExecutionPolicy(scopes []policyScope, system machine.System) requirement.Outcome {
 	restricted := system.Client || system.Build < build81
 	effective, where, basis := "RemoteSigned", fmt.Sprintf("the default of %s, since it is set nowhere", system.Name()), requirement.Inferred
 	if restricted {
@@ -229,7 +232,7 @@ func judgeExecutionPolicy(scopes []policyScope, system System) requirement.Outco
 	}
 	message := fmt.Sprintf("the execution policy is %s (%s)", effective, where)
 	switch {
-	case containsFold(allowedPolicies, effective):
+	case fold.Contains(allowedPolicies, effective):
 		o := requirement.Pass(message, evidence...)
 		o.Basis = basis
 		return o
@@ -237,7 +240,7 @@ func judgeExecutionPolicy(scopes []policyScope, system System) requirement.Outco
 		o := requirement.Warn(message+"; only RemoteSigned and Unrestricted are named as allowed, Bypass is laxer than both", evidence...).About(about...)
 		o.Remediation = remedy
 		return o
-	case !containsFold(otherPolicies, effective):
+	case !fold.Contains(otherPolicies, effective):
 		message = fmt.Sprintf("the execution policy is Restricted (%s is set to %q, which PowerShell does not know)", where, effective[:min(len(effective), 64)])
 	}
 	o := requirement.Fail(message+", and it has to be RemoteSigned or Unrestricted", evidence...).About(about...)
@@ -294,14 +297,4 @@ func (s policyScope) remedy() string {
 		return "As the WorkSpace's user: Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope CurrentUser."
 	}
 	return "As Administrator: Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope LocalMachine."
-}
-
-// inferred marks an outcome that rests on the settings of a user who was
-// found, not named.
-func (w Wanted) inferred(o requirement.Outcome) requirement.Outcome {
-	if o.Status == requirement.Passed && w.Basis == requirement.Inferred {
-		o.Basis = requirement.Inferred
-		o.Message += "; " + w.Profile.Path + " is taken for the user's profile because it is the only one of a domain user"
-	}
-	return o
 }

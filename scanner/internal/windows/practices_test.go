@@ -11,6 +11,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/filetime"
 	"github.com/coldcheck/coldcheck/internal/hivetest"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -164,13 +165,13 @@ func TestAntivirus(t *testing.T) {
 // start is not known then.
 func TestAntivirusOf(t *testing.T) {
 	m := registryOnly(nil)
-	known := Service{Name: "McShield", Type: number(0x10), Start: number(startDisabled), Key: evidence}
+	known := machine.Service{Name: "McShield", Type: number(0x10), Start: number(machine.StartDisabled), Key: evidence}
 	if a, err := m.antivirusOf(known); err != nil || a == nil || a.Enabled {
 		t.Errorf("disabled: %+v, %v", a, err)
 	}
-	for name, change := range map[string]func(*Service){
-		"damaged":         func(s *Service) { s.Err = errTorn },
-		"without a start": func(s *Service) { s.Start = absent[uint32]() },
+	for name, change := range map[string]func(*machine.Service){
+		"damaged":         func(s *machine.Service) { s.Err = errTorn },
+		"without a start": func(s *machine.Service) { s.Start = absent[uint32]() },
 	} {
 		s := known
 		change(&s)
@@ -178,7 +179,7 @@ func TestAntivirusOf(t *testing.T) {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
-	if a, err := m.antivirusOf(Service{Name: "Spooler", Type: number(0x10), Start: number(startAuto)}); a != nil || err != nil {
+	if a, err := m.antivirusOf(machine.Service{Name: "Spooler", Type: number(0x10), Start: number(machine.StartAuto)}); a != nil || err != nil {
 		t.Errorf("another service: %+v, %v", a, err)
 	}
 }
@@ -255,7 +256,7 @@ func TestFirewall(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { check(t, bpFirewall, judgeFirewall(c.state, needed), c.want) })
 	}
-	there, gone := Service{Name: "x"}, Service{}
+	there, gone := machine.Service{Name: "x"}, machine.Service{}
 	for _, c := range []struct {
 		p    protocols
 		want int
@@ -302,7 +303,7 @@ func TestCacheAndMail(t *testing.T) {
 }
 
 func TestDefaultProfile(t *testing.T) {
-	folder := File{Exists: true, Dir: true, Evidence: evidence}
+	folder := machine.File{Exists: true, Dir: true, Evidence: evidence}
 	sign := []customisation{{"the file a", evidence}}
 	for name, c := range map[string]struct {
 		d    defaultProfile

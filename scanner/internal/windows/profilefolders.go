@@ -7,6 +7,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -59,7 +60,7 @@ func (m *Machine) decideLongPaths() requirement.Outcome {
 	var long []longPath
 	folders, tooLong, longest := 0, 0, base-1
 	doubtful := int64(0)
-	damaged, err := v.fs.Walk(name, func(path []byte, e *ntfs.Entry) error {
+	damaged, err := v.FS.Walk(name, func(path []byte, e *ntfs.Entry) error {
 		if !e.Dir {
 			return nil
 		}
@@ -79,11 +80,11 @@ func (m *Machine) decideLongPaths() requirement.Outcome {
 		}
 		return nil
 	})
-	ev := treeEvidence(foundEvidence(v.role, name, true), fmt.Sprintf("%d folders, the longest path has %d characters", folders, longest))
+	ev := machine.TreeEvidence(machine.FoundEvidence(v.Role, name, true), fmt.Sprintf("%d folders, the longest path has %d characters", folders, longest))
 	if err != nil {
-		return requirement.Unreadable(v.problem(name, err), ev)
+		return requirement.Unreadable(v.Problem(name, err), ev)
 	}
-	return w.inferred(judgeLongPaths(long, tooLong, longest, damaged+doubtful, ev))
+	return w.Inferred(judgeLongPaths(long, tooLong, longest, damaged+doubtful, ev))
 }
 
 // utf16Length is the length of a text in UTF-16 units.

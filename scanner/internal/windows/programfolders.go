@@ -6,19 +6,21 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 )
 
 // sharedShortcuts judges the shortcuts that every user sees: those of the common
 // Start menu, of the public desktop, and those that a new profile begins with. A
 // shortcut to a folder or a document is no application.
-func (m *Machine) sharedShortcuts(off *offPlaces, env environment) (seen int, err error) {
+func (m *Machine) sharedShortcuts(off *offPlaces, env machine.Environment) (seen int, err error) {
 	profiles, err := m.Profiles()
 	if err != nil {
 		return 0, err
 	}
-	var reader shortcutReader
+	var reader machine.ShortcutReader
 	var all error
 	for _, folder := range []string{
 		env["PROGRAMDATA"] + `\Microsoft\Windows\Start Menu`,
@@ -26,14 +28,14 @@ func (m *Machine) sharedShortcuts(off *offPlaces, env environment) (seen int, er
 		profiles.Default + `\Desktop`,
 		profiles.Default + `\AppData\Roaming\Microsoft\Windows\Start Menu`,
 	} {
-		reader.lenient = strings.HasSuffix(folder, `\Desktop`)
-		list, err := m.shortcutsIn(&reader, folder)
+		reader.Lenient = strings.HasSuffix(folder, `\Desktop`)
+		list, err := m.ShortcutsIn(&reader, folder)
 		all = errors.Join(all, err)
 		seen += len(list)
-		for _, name := range reader.other {
-			off.name("no shortcut by its content: %s", short(name))
+		for _, name := range reader.Other {
+			off.name("no shortcut by its content: %s", prose.Short(name))
 		}
-		reader.other = nil
+		reader.Other = nil
 		for _, s := range list {
 			found, err := m.placeShortcut(off, env, s)
 			all = errors.Join(all, err)
@@ -44,10 +46,10 @@ func (m *Machine) sharedShortcuts(off *offPlaces, env environment) (seen int, er
 }
 
 // userShortcuts names those of the user's own desktop and Start menu.
-func (m *Machine) userShortcuts(off *offPlaces, p Profile, env environment) error {
-	reader := shortcutReader{lenient: true}
+func (m *Machine) userShortcuts(off *offPlaces, p machine.Profile, env machine.Environment) error {
+	reader := machine.ShortcutReader{Lenient: true}
 	for _, folder := range []string{p.Path + `\Desktop`, p.Path + `\AppData\Roaming\Microsoft\Windows\Start Menu\Programs`} {
-		list, err := m.shortcutsIn(&reader, folder)
+		list, err := m.ShortcutsIn(&reader, folder)
 		if err != nil {
 			return err
 		}
@@ -64,15 +66,15 @@ func (m *Machine) userShortcuts(off *offPlaces, p Profile, env environment) erro
 
 // placeShortcut returns where a shortcut leads off drive C, if it starts a
 // program.
-func (m *Machine) placeShortcut(off *offPlaces, env environment, s shortcutFile) ([]placed, error) {
-	setting := Setting[string]{Value: s.line(), Present: true, Evidence: s.Evidence}
-	target, err := m.expand(env, s.Target)
+func (m *Machine) placeShortcut(off *offPlaces, env machine.Environment, s machine.ShortcutFile) ([]placed, error) {
+	setting := machine.Setting[string]{Value: s.Line(), Present: true, Evidence: s.Evidence}
+	target, err := m.Expand(env, s.Target)
 	if err != nil {
 		return nil, err
 	}
 	if !isProgram(target) {
-		if elsewhere(target) {
-			off.name("shortcut %s: %s", short(s.Name), short(target))
+		if machine.Elsewhere(target) {
+			off.name("shortcut %s: %s", prose.Short(s.Name), prose.Short(target))
 		}
 		return nil, nil
 	}
@@ -84,16 +86,16 @@ func (m *Machine) placeShortcut(off *offPlaces, env environment, s shortcutFile)
 
 // isProgram says whether a file is executed when it is opened, by its extension.
 func isProgram(path string) bool {
-	switch extension(path) {
+	switch machine.Extension(path) {
 	case "exe", "com", "scr", "msi", "msc", "cpl", "jar", "jnlp", "appref-ms", "pif", "py", "pyw", "dll":
 		return true
 	}
-	return languageOf(path) != noLanguage
+	return machine.LanguageOf(path) != machine.NoLanguage
 }
 
 // linkedPrograms looks for folders under Program Files that are links to another
 // drive, as they are made to move an application.
-func (m *Machine) linkedPrograms(off *offPlaces, env environment) error {
+func (m *Machine) linkedPrograms(off *offPlaces, env machine.Environment) error {
 	var all error
 	seen := map[string]bool{}
 	for _, folder := range []string{env["PROGRAMFILES"], env["PROGRAMFILES(X86)"]} {
@@ -107,7 +109,7 @@ func (m *Machine) linkedPrograms(off *offPlaces, env environment) error {
 			continue
 		}
 		if where != "" {
-			off.Machine = append(off.Machine, placed{folder, where, m.linkEvidence(folder)})
+			off.Machine = append(off.Machine, placed{folder, where, m.LinkEvidence(folder)})
 			continue
 		}
 		all = errors.Join(all, m.linksBelow(off, folder))
@@ -116,30 +118,30 @@ func (m *Machine) linkedPrograms(off *offPlaces, env environment) error {
 }
 
 func (m *Machine) linksBelow(off *offPlaces, folder string) error {
-	v, name, err := m.locate(folder)
+	v, name, err := m.Locate(folder)
 	if err != nil {
 		return err
 	}
-	start, err := v.file(name)
+	start, err := v.File(name)
 	if err != nil || !start.Exists || !start.Dir {
 		return err
 	}
 	var links []string
 	var doubt error
-	damaged, err := v.fs.WalkRecords(name, func(p []byte, e *ntfs.Entry) error {
-		if err := m.meter.Steps(1); err != nil {
+	damaged, err := v.FS.WalkRecords(name, func(p []byte, e *ntfs.Entry) error {
+		if err := m.Meter.Steps(1); err != nil {
 			return err
 		}
 		switch {
 		case e.Doubt != nil && e.Dir:
-			doubt = v.problem(name+"/"+string(p), e.Doubt)
-		case e.ReparseTag&nameSurrogate != 0 && len(links) < maxPrograms:
+			doubt = v.Problem(name+"/"+string(p), e.Doubt)
+		case e.ReparseTag&machine.NameSurrogate != 0 && len(links) < machine.MaxPrograms:
 			links = append(links, string(p))
 		}
 		return nil
 	})
 	if err != nil {
-		return v.problem(name, err)
+		return v.Problem(name, err)
 	}
 	for _, p := range links {
 		full := folder + `\` + strings.ReplaceAll(p, "/", `\`)
@@ -150,12 +152,12 @@ func (m *Machine) linksBelow(off *offPlaces, folder string) error {
 		if where == "" {
 			continue
 		}
-		ev := foundEvidence(v.role, name+"/"+p, false)
+		ev := machine.FoundEvidence(v.Role, name+"/"+p, false)
 		ev.Note, ev.Data = "a link", where
 		off.Machine = append(off.Machine, placed{p[strings.LastIndexByte(p, '/')+1:], where, ev})
 	}
 	if damaged > 0 {
-		doubt = errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.role, name, prose.Count(int(damaged), "folder", "folders")))
+		doubt = errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, name, prose.Count(int(damaged), "folder", "folders")))
 	}
 	return doubt
 }
@@ -169,20 +171,20 @@ var errStop = errors.New("found")
 
 // programFolders looks for programs on drive D outside the profiles.
 func (m *Machine) programFolders(off *offPlaces) error {
-	entries, _, err := m.list(`D:\`)
+	entries, _, err := m.List(`D:\`)
 	if err != nil {
 		return err
 	}
-	v := m.volumes["D"]
+	v := m.Drive("D")
 	var all error
 	var loose []placed
 	for _, e := range entries {
 		switch {
-		case containsFold(dataFolders, e.Name()):
+		case fold.Contains(dataFolders, e.Name()):
 		case e.IsDir():
 			all = errors.Join(all, m.programFolder(off, v, e))
-		case hasSuffixFold(e.Name(), ".exe"):
-			f, err := v.file(e.Name())
+		case fold.HasSuffix(e.Name(), ".exe"):
+			f, err := v.File(e.Name())
 			if err != nil {
 				all = errors.Join(all, err)
 				continue
@@ -192,7 +194,7 @@ func (m *Machine) programFolders(off *offPlaces) error {
 	}
 	for _, p := range loose {
 		if len(loose) == 1 || looksLikeInstaller(p.Name) {
-			off.name("a program in the root of drive D: %s", short(p.Name))
+			off.name("a program in the root of drive D: %s", prose.Short(p.Name))
 		} else {
 			off.Folders = append(off.Folders, p)
 		}
@@ -200,24 +202,24 @@ func (m *Machine) programFolders(off *offPlaces) error {
 	return all
 }
 
-func (m *Machine) programFolder(off *offPlaces, v *volume, e fs.DirEntry) error {
+func (m *Machine) programFolder(off *offPlaces, v *machine.Drive, e fs.DirEntry) error {
 	if info, err := e.Info(); err != nil {
-		return v.problem(e.Name(), err)
-	} else if isLink(info) {
+		return v.Problem(e.Name(), err)
+	} else if machine.IsLink(info) {
 		return nil // what it leads to is elsewhere
 	}
 	program := ""
 	var doubt error
-	damaged, err := v.fs.WalkRecords(e.Name(), func(p []byte, entry *ntfs.Entry) error {
-		if err := m.meter.Steps(1); err != nil {
+	damaged, err := v.FS.WalkRecords(e.Name(), func(p []byte, entry *ntfs.Entry) error {
+		if err := m.Meter.Steps(1); err != nil {
 			return err
 		}
 		isProgram := !entry.Dir && len(p) > 4 && strings.EqualFold(string(p[len(p)-4:]), ".exe")
 		switch {
 		case entry.Doubt != nil && (entry.Dir || isProgram):
-			doubt = v.problem(e.Name()+"/"+string(p), entry.Doubt)
+			doubt = v.Problem(e.Name()+"/"+string(p), entry.Doubt)
 		case isProgram:
-			f, err := v.file(e.Name() + "/" + string(p))
+			f, err := v.File(e.Name() + "/" + string(p))
 			if err != nil {
 				doubt = err
 			} else if f.Exists {
@@ -229,26 +231,26 @@ func (m *Machine) programFolder(off *offPlaces, v *volume, e fs.DirEntry) error 
 	})
 	switch {
 	case err != nil && !errors.Is(err, errStop):
-		return v.problem(e.Name(), err)
+		return v.Problem(e.Name(), err)
 	case program == "" && damaged > 0:
-		return errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.role, e.Name(), prose.Count(int(damaged), "folder", "folders")))
+		return errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, e.Name(), prose.Count(int(damaged), "folder", "folders")))
 	case program == "":
 		return doubt
 	}
 	where := `D:\` + e.Name() + `\` + strings.ReplaceAll(program, "/", `\`)
 	switch {
 	case isUnpacked(e.Name()):
-		off.name("unpacked by an update: %s", short(where))
+		off.name("unpacked by an update: %s", prose.Short(where))
 		return nil
 	case strings.EqualFold(e.Name(), "WindowsApps"):
-		f, err := v.file(e.Name())
+		f, err := v.File(e.Name())
 		if err != nil {
 			return err
 		}
 		off.Machine = append(off.Machine, placed{"applications of the Store", where, f.Evidence})
 		return nil
 	}
-	f, err := v.file(e.Name() + "/" + program)
+	f, err := v.File(e.Name() + "/" + program)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -19,18 +20,18 @@ type rearmStatement struct {
 // Rearm is what is known of the rearm count.
 type Rearm struct {
 	Logs       []sysprepLog
-	Skip       Setting[uint32] // SkipRearm: Sysprep does not rearm
-	SkipErr    error           // why Skip is not known
-	Answer     answerFile      // the answer file of the agent, which may say so too
-	AnswerErr  error           // why Answer is not known
+	Skip       machine.Setting[uint32] // SkipRearm: Sysprep does not rearm
+	SkipErr    error                   // why Skip is not known
+	Answer     answerFile              // the answer file of the agent, which may say so too
+	AnswerErr  error                   // why Answer is not known
 	Statements []rearmStatement
 }
 
-const keyProtection = keyCurrentVersion + `\SoftwareProtectionPlatform`
+const keyProtection = machine.KeyCurrentVersion + `\SoftwareProtectionPlatform`
 
-func (m *Machine) readRearm(s System) Rearm {
+func (m *Machine) readRearm(s machine.System) Rearm {
 	r := Rearm{Logs: m.SysprepLogs().all()}
-	r.Skip, r.SkipErr = m.dwordAt(keyProtection, "SkipRearm")
+	r.Skip, r.SkipErr = m.DWordAt(keyProtection, "SkipRearm")
 	var answers []answerFile
 	answers, r.AnswerErr = m.readAnswers(s)
 	for _, a := range answers {
@@ -47,11 +48,11 @@ func (m *Machine) readRearm(s System) Rearm {
 		}
 		if !ofEdition(d.Slmgr.Name, s.EditionID) {
 			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: d.Name,
-				Message: fmt.Sprintf("%s is not used: it is of %q, and the disk's edition is %s", d.Name, short(d.Slmgr.Name), s.EditionID)})
+				Message: fmt.Sprintf("%s is not used: it is of %q, and the disk's edition is %s", d.Name, prose.Short(d.Slmgr.Name), s.EditionID)})
 			continue
 		}
 		n := d.Slmgr.RemainingWindowsRearm
-		r.Statements = append(r.Statements, rearmStatement{n, documentEvidence(d.Name, "Remaining Windows rearm count", fmt.Sprint(n))})
+		r.Statements = append(r.Statements, rearmStatement{n, machine.DocumentEvidence(d.Name, "Remaining Windows rearm count", fmt.Sprint(n))})
 	}
 	return r
 }
@@ -92,7 +93,7 @@ const (
 const withSlmgr = "pass --with the output of slmgr /dlv"
 
 // judgeRearm decides win.rearm.nonzero.
-func judgeRearm(s System, r Rearm) requirement.Outcome {
+func judgeRearm(s machine.System, r Rearm) requirement.Outcome {
 	h := rearmsIn(r.Logs, s)
 	o := judgeRearms(s, r, h)
 	o.Evidence = append(slices.Clip(o.Evidence), h.evidence...)
@@ -113,7 +114,7 @@ type rearmHistory struct {
 	evidence []requirement.Evidence // the lines, denials first, and then the logs
 }
 
-func rearmsIn(logs []sysprepLog, s System) rearmHistory {
+func rearmsIn(logs []sysprepLog, s machine.System) rearmHistory {
 	var h rearmHistory
 	var denials, rearms, files []requirement.Evidence
 	for _, l := range logs {
@@ -184,7 +185,7 @@ func (h rearmHistory) stands() (logLine, bool) {
 	return last(standing), len(standing) > 0
 }
 
-func judgeRearms(s System, r Rearm, h rearmHistory) requirement.Outcome {
+func judgeRearms(s machine.System, r Rearm, h rearmHistory) requirement.Outcome {
 	denied, standing := h.stands()
 	when := fmt.Sprintf("Sysprep could not rearm Windows on %s (0xC004D307, the count was used up): %s, line %d", denied.when(), denied.Path, denied.Number)
 	certain := standing && ageOf(denied, s) == ageAfter
@@ -216,7 +217,7 @@ func judgeRearms(s System, r Rearm, h rearmHistory) requirement.Outcome {
 		return requirement.Unreadable(fmt.Errorf("whether the answer file says SkipRearm (%s): %w", withSlmgr, r.AnswerErr))
 	case s.EditionID == "":
 		return requirement.Unknown("the edition of Windows is not known, and the count is not readable offline; "+seen+" ("+withSlmgr+")", s.Evidence...)
-	case s.Build < build8 || s.Evaluation():
+	case s.Build < machine.Build8 || s.Evaluation():
 		kind := "evaluations have few rearms"
 		if !s.Evaluation() {
 			kind = fmt.Sprintf("%s has %d rearms", s.Name(), rearmsOfSeven)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
@@ -20,7 +21,10 @@ const (
 
 func TestRearm(t *testing.T) {
 	installed := time.Date(2026, 1, 14, 9, 0, 0, 0, time.UTC)
-	at := func(s System, edition string) System { s.EditionID, s.Installed = edition, installed; return s }
+	at := func(s machine.System, edition string) machine.System {
+		s.EditionID, s.Installed = edition, installed
+		return s
+	}
 	server, eval := at(server2019, "ServerDatacenter"), at(server2019, "ServerDatacenterEval")
 	eight, seven, r2 := at(server2012, "ServerStandard"), at(windows7, "Enterprise"), at(server2008, "ServerStandard")
 	log := func(t *testing.T, path string, lines ...string) sysprepLog {
@@ -33,7 +37,7 @@ func TestRearm(t *testing.T) {
 		return rearmStatement{n, requirement.Evidence{Source: "slmgr.txt"}}
 	}
 	for name, c := range map[string]struct {
-		system     System
+		system     machine.System
 		act, err   string // the logs
 		unread     bool   // a third one
 		skip       uint32
@@ -133,7 +137,7 @@ func TestRearmDocuments(t *testing.T) {
 		{Name: "workspaces.json", Kind: statement.WorkSpaces},
 		{Name: "slmgr.txt", Kind: statement.Licence, Slmgr: &statement.Slmgr{Name: "Windows(R), ServerDatacenter edition", RemainingWindowsRearm: 1001}},
 	}
-	r := m.readRearm(System{EditionID: "ServerDatacenter"})
+	r := m.readRearm(machine.System{EditionID: "ServerDatacenter"})
 	if r.SkipErr != nil {
 		t.Error(r.SkipErr)
 	}

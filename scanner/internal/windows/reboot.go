@@ -7,6 +7,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/internal/utf16le"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -27,9 +28,8 @@ type PendingReboot struct {
 }
 
 const (
-	keyMachineWindows = `HKLM\SOFTWARE` + keyWindows
-	keyServicing      = keyMachineWindows + `\Component Based Servicing`
-	keyWindowsUpdate  = keyMachineWindows + `\WindowsUpdate`
+	keyServicing     = machine.KeyMachineWindows + `\Component Based Servicing`
+	keyWindowsUpdate = machine.KeyMachineWindows + `\WindowsUpdate`
 )
 
 // Package states of component based servicing that wait for a start (by
@@ -60,7 +60,7 @@ func (m *Machine) readPendingKeys(p *PendingReboot) error {
 		keyServicing + `\RebootInProgress`,
 		keyServicing + `\PackagesPending`,
 	} {
-		k, err := m.key(name)
+		k, err := m.Key(name)
 		if err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func (m *Machine) readPendingKeys(p *PendingReboot) error {
 			p.Servicing = append(p.Servicing, pendingTrace{"the key " + k.Name() + " exists", k.Evidence})
 		}
 	}
-	exclusive, err := m.dwordAt(keyServicing+`\SessionsPending`, "Exclusive")
+	exclusive, err := m.DWordAt(keyServicing+`\SessionsPending`, "Exclusive")
 	if err != nil {
 		return err
 	}
@@ -84,17 +84,17 @@ func (m *Machine) readPendingKeys(p *PendingReboot) error {
 // readPendingSessions looks for sessions of servicing that have not ended: the
 // keys below SessionsPending without Complete 1.
 func (m *Machine) readPendingSessions(p *PendingReboot) error {
-	sessions, err := m.subkeysAt(keyServicing + `\SessionsPending`)
+	sessions, err := m.SubkeysAt(keyServicing + `\SessionsPending`)
 	if err != nil {
 		return err
 	}
 	for _, k := range sessions {
-		complete, err := m.dword(k, "Complete")
+		complete, err := m.DWord(k, "Complete")
 		if err != nil {
 			return err
 		}
 		if complete.Value != 1 {
-			p.Likely = append(p.Likely, pendingTrace{"the servicing session " + short(k.Name()) + " is not complete", complete.Evidence})
+			p.Likely = append(p.Likely, pendingTrace{"the servicing session " + prose.Short(k.Name()) + " is not complete", complete.Evidence})
 		}
 	}
 	return nil
@@ -102,7 +102,7 @@ func (m *Machine) readPendingSessions(p *PendingReboot) error {
 
 // readCommitRequired looks for updates that Windows Update has still to commit.
 func (m *Machine) readCommitRequired(p *PendingReboot) error {
-	k, err := m.key(keyWindowsUpdate + `\Auto Update\CommitRequired`)
+	k, err := m.Key(keyWindowsUpdate + `\Auto Update\CommitRequired`)
 	if err != nil || !k.Exists() {
 		return err
 	}
@@ -112,7 +112,7 @@ func (m *Machine) readCommitRequired(p *PendingReboot) error {
 	}
 	found := 0
 	for _, v := range values {
-		s, err := m.binary(k, v.Name())
+		s, err := m.Binary(k, v.Name())
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (m *Machine) readCommitRequired(p *PendingReboot) error {
 			continue
 		}
 		if found++; found <= maxTraces {
-			p.Likely = append(p.Likely, pendingTrace{"Windows Update has to commit the update " + short(v.Name()), s.Evidence})
+			p.Likely = append(p.Likely, pendingTrace{"Windows Update has to commit the update " + prose.Short(v.Name()), s.Evidence})
 		}
 	}
 	if found > maxTraces {
@@ -138,19 +138,19 @@ func settled(data []byte) bool { return strings.Trim(string(data), "\x00") == ""
 const maxServicing = 200_000
 
 func (m *Machine) readPendingPackages(p *PendingReboot) error {
-	packages, err := m.key(keyServicing + `\Packages`)
+	packages, err := m.Key(keyServicing + `\Packages`)
 	if err != nil {
 		return err
 	}
 	if !packages.Exists() {
 		return fmt.Errorf("%s: key %s not found", packages.Evidence.Path, packages.Evidence.Key)
 	}
-	list, err := m.subkeysUpTo(packages, maxServicing)
+	list, err := m.SubkeysUpTo(packages, maxServicing)
 	if err != nil {
 		return err
 	}
 	for _, k := range list {
-		state, err := m.dword(k, "CurrentState")
+		state, err := m.DWord(k, "CurrentState")
 		if err != nil {
 			return err
 		}
@@ -170,15 +170,15 @@ func (m *Machine) readPendingPackages(p *PendingReboot) error {
 }
 
 func (m *Machine) readPendingStore(p *PendingReboot) error {
-	store := `C:\` + m.systemRoot + `\WinSxS`
-	folder, err := m.file(store)
+	store := `C:\` + m.SystemRoot + `\WinSxS`
+	folder, err := m.File(store)
 	if err != nil {
 		return err
 	}
 	if !folder.Exists || !folder.Dir {
 		return fmt.Errorf("%s volume: folder %s not found", folder.Evidence.Source, folder.Evidence.Path)
 	}
-	pending, err := m.file(store + `\pending.xml`)
+	pending, err := m.File(store + `\pending.xml`)
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (m *Machine) readPendingStore(p *PendingReboot) error {
 // readPendingComponents reads the hive of the component store. Windows loads
 // it when it is needed; a system that has none has nothing in it that waits.
 func (m *Machine) readPendingComponents(p *PendingReboot) error {
-	f, err := m.file(`C:\` + m.systemRoot + `\System32\config\COMPONENTS`)
+	f, err := m.File(`C:\` + m.SystemRoot + `\System32\config\COMPONENTS`)
 	if err != nil {
 		return err
 	}
@@ -200,11 +200,11 @@ func (m *Machine) readPendingComponents(p *PendingReboot) error {
 	if !f.Exists {
 		return nil
 	}
-	root, err := m.key(`HKLM\COMPONENTS`)
+	root, err := m.Key(`HKLM\COMPONENTS`)
 	if err != nil {
 		return err
 	}
-	identifier, err := m.binary(root, "PendingXmlIdentifier")
+	identifier, err := m.Binary(root, "PendingXmlIdentifier")
 	if err != nil {
 		return err
 	}
@@ -214,10 +214,10 @@ func (m *Machine) readPendingComponents(p *PendingReboot) error {
 	return nil
 }
 
-const keySessionManager = keyControl + `\Session Manager`
+const keySessionManager = machine.KeyControl + `\Session Manager`
 
 func (m *Machine) readPendingRenames(p *PendingReboot) error {
-	k, err := m.key(keySessionManager)
+	k, err := m.Key(keySessionManager)
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 	}
 	p.Read = append(p.Read, k.Evidence)
 	for _, name := range []string{"PendingFileRenameOperations", "PendingFileRenameOperations2"} {
-		s, err := setting(m, k, name, nil, readRenames, func(list []rename) string { return prose.Count(len(list), "operation", "operations") })
+		s, err := machine.ReadSetting(m.Machine, k, name, nil, readRenames, func(list []rename) string { return prose.Count(len(list), "operation", "operations") })
 		if err != nil {
 			return err
 		}
@@ -245,14 +245,14 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 			p.Other = append(p.Other, pendingTrace{prose.Count(len(s.Value), "file waits", "files wait") + " to be renamed or deleted, none of them by Windows' servicing", s.Evidence})
 		}
 	}
-	execute, err := m.multi(k, "SetupExecute")
+	execute, err := m.Multi(k, "SetupExecute")
 	if err != nil {
 		return err
 	}
 	if programs := notBlank(execute.Value); len(programs) > 0 {
 		p.Likely = append(p.Likely, pendingTrace{prose.Some(programs) + " runs before anything else", execute.Evidence})
 	}
-	boot, err := m.multi(k, "BootExecute")
+	boot, err := m.Multi(k, "BootExecute")
 	if err != nil {
 		return err
 	}
@@ -327,20 +327,20 @@ func ntPath(s string) string { return strings.TrimPrefix(strings.TrimPrefix(s, "
 // of Windows Update, or that are there at rest as well.
 var pendingValues = []struct{ key, value, what string }{
 	{`HKLM\SOFTWARE\Microsoft\Updates`, "UpdateExeVolatile", "an update installer has not finished"},
-	{keyMachineWindows + `\RunOnce`, "DVDRebootSignal", "a program asked for a reboot"},
+	{machine.KeyMachineWindows + `\RunOnce`, "DVDRebootSignal", "a program asked for a reboot"},
 	{`HKLM\SOFTWARE\Microsoft\ServerManager`, "CurrentRebootAttempts", "the Server Manager waits for a reboot"},
-	{keyServices + `\Netlogon`, "JoinDomain", "joining a domain waits for a reboot"},
-	{keyServices + `\Netlogon`, "AvoidSpnSet", "joining a domain waits for a reboot"},
+	{machine.KeyServices + `\Netlogon`, "JoinDomain", "joining a domain waits for a reboot"},
+	{machine.KeyServices + `\Netlogon`, "AvoidSpnSet", "joining a domain waits for a reboot"},
 	{`HKLM\SOFTWARE\Microsoft\WindowsUpdate\Orchestrator`, "InstallAtShutdown", "updates are installed at shutdown"},
 }
 
 func (m *Machine) readPendingOther(p *PendingReboot) error {
 	for _, value := range pendingValues {
-		k, err := m.key(value.key)
+		k, err := m.Key(value.key)
 		if err != nil {
 			return err
 		}
-		s, err := m.binary(k, value.value)
+		s, err := m.Binary(k, value.value)
 		if err != nil {
 			return err
 		}
@@ -352,7 +352,7 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 		{keyWindowsUpdate + `\Auto Update\PostRebootReporting`, "Windows Update reports after the next start"},
 		{`HKLM\SOFTWARE\Microsoft\ServerManager\CurrentRebootAttempts`, "the Server Manager waits for a reboot"},
 	} {
-		k, err := m.key(key.key)
+		k, err := m.Key(key.key)
 		if err != nil {
 			return err
 		}
@@ -360,29 +360,29 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 			p.Other = append(p.Other, pendingTrace{key.what, k.Evidence})
 		}
 	}
-	services, err := m.subkeysAt(keyWindowsUpdate + `\Services\Pending`)
+	services, err := m.SubkeysAt(keyWindowsUpdate + `\Services\Pending`)
 	if err != nil {
 		return err
 	}
 	if len(services) > 0 {
 		p.Other = append(p.Other, pendingTrace{"an update service waits to be registered", services[0].Evidence})
 	}
-	host, err := m.textAt(keyServices+`\Tcpip\Parameters`, "Hostname")
+	host, err := m.TextAt(machine.KeyServices+`\Tcpip\Parameters`, "Hostname")
 	if err != nil {
 		return err
 	}
-	next, err := m.textAt(keyServices+`\Tcpip\Parameters`, "NV Hostname")
+	next, err := m.TextAt(machine.KeyServices+`\Tcpip\Parameters`, "NV Hostname")
 	if err != nil {
 		return err
 	}
 	if host.Present && next.Present && !strings.EqualFold(host.Value, next.Value) {
-		p.Other = append(p.Other, pendingTrace{"the computer's name changes to " + short(next.Value), next.Evidence})
+		p.Other = append(p.Other, pendingTrace{"the computer's name changes to " + prose.Short(next.Value), next.Evidence})
 	}
 	installer, err := m.Service("TrustedInstaller")
 	if err != nil {
 		return err
 	}
-	if installer.Start.Present && installer.Start.Value == startAuto {
+	if installer.Start.Present && installer.Start.Value == machine.StartAuto {
 		p.Other = append(p.Other, pendingTrace{"Windows Modules Installer starts automatically, as it does while it has work", installer.Start.Evidence})
 	}
 	return nil

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
@@ -40,7 +41,7 @@ func TestReboot(t *testing.T) {
 func utf16LE(s string) []byte {
 	var b []byte
 	for _, u := range utf16.Encode([]rune(s)) {
-		b = le.AppendUint16(b, u)
+		b = binary.LittleEndian.AppendUint16(b, u)
 	}
 	return b
 }

@@ -4,17 +4,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // TestRemedies makes sure that what is advised helps against what was found:
 // no start type mends a service that is not there.
 func TestRemedies(t *testing.T) {
-	gone := Service{Key: evidence}
-	rule := startRule{name: "X", title: "X", allowed: []uint32{startAuto}}
-	off := driver{Name: "PCoIPAgent", Service: Service{Name: "PCoIPAgent", DisplayName: "PCoIP Standard Agent", Start: number(startDisabled), Key: evidence}, File: there}
+	gone := machine.Service{Key: evidence}
+	rule := startRule{name: "X", title: "X", allowed: []uint32{machine.StartAuto}}
+	off := driver{Name: "PCoIPAgent", Service: machine.Service{Name: "PCoIPAgent", DisplayName: "PCoIP Standard Agent", Start: number(machine.StartDisabled), Key: evidence}, File: there}
 	bare := off
-	bare.Service.Start, bare.File = number(startAuto), missing
+	bare.Service.Start, bare.File = number(machine.StartAuto), missing
 	none := driver{Name: "dcvserver", Service: gone}
 	upgrade := Upgrades{Others: []upgradeTrace{{Name: "Upgrade", Evidence: evidence}}}
 	for name, c := range map[string]struct {
@@ -23,14 +24,14 @@ func TestRemedies(t *testing.T) {
 		says    string
 	}{
 		"a service that is not there":       {winRMAuto, judgeStart(gone, rule, nil), "Repair Windows"},
-		"a service that is disabled":        {winRMAuto, judgeStart(Service{Name: "X", Start: number(4), Key: evidence}, rule, nil), "services.msc"},
-		"a service without a program":       {rdsEnabled, judgeRDS(requirement.Pass("x"), absent[string](), File{}, number(0), number(0)), "Repair Windows"},
+		"a service that is disabled":        {winRMAuto, judgeStart(machine.Service{Name: "X", Start: number(4), Key: evidence}, rule, nil), "services.msc"},
+		"a service without a program":       {rdsEnabled, judgeRDS(requirement.Pass("x"), absent[string](), machine.File{}, number(0), number(0)), "Repair Windows"},
 		"a service whose program is gone":   {rdsEnabled, judgeRDS(requirement.Pass("x"), words("x.dll"), missing, number(0), number(0)), "Repair Windows"},
 		"an agent that is disabled":         {componentPCoIP, judgePCoIP(protocols{PCoIP: off, DCV: none}), "services.msc, PCoIP Standard Agent, "},
 		"an agent whose file is gone":       {componentPCoIP, judgePCoIP(protocols{PCoIP: bare, DCV: none}), "Restart the WorkSpace"},
 		"an agent that is not there":        {componentPCoIP, judgePCoIP(protocols{PCoIP: none, DCV: none}), "Restart the WorkSpace"},
 		"a key that looks like an upgrade":  {upgradeInPlace, judgeUpgrade(upgrade, ""), "If it was not"},
-		"two services of the domain":        {servicesDomainAccount, judgeAccounts([]Service{ofDomain("A"), ofDomain("B")}, joined, environment{}), "services.msc, A, B, Log On"},
+		"two services of the domain":        {servicesDomainAccount, judgeAccounts([]machine.Service{ofDomain("A"), ofDomain("B")}, joined, machine.Environment{}), "services.msc, A, B, Log On"},
 		"sysprep.exe is gone":               {sysprepFile, judgeSysprepProgram(missing), "Repair Windows"},
 		"a page that is blank for an agent": {sysprepFile, judgeSysprepFile(sysprepFiles{Program: there, Agents: []launchAgent{{Name: agentLaunch, Signs: []requirement.Evidence{evidence}, Answers: []answerFile{{File: there, Content: answerContent{Blank: true}}}}}}), "Reinstall EC2Launch;"},
 	} {
@@ -40,6 +41,6 @@ func TestRemedies(t *testing.T) {
 	}
 }
 
-func ofDomain(name string) Service {
-	return Service{Name: name, Type: number(typeOwnProcess), Start: number(startAuto), Account: words(`CORP\svc`), ImagePath: words("x.exe"), Key: evidence}
+func ofDomain(name string) machine.Service {
+	return machine.Service{Name: name, Type: number(machine.TypeOwnProcess), Start: number(machine.StartAuto), Account: words(`CORP\svc`), ImagePath: words("x.exe"), Key: evidence}
 }

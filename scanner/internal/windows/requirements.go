@@ -68,7 +68,7 @@ func (m *Machine) Checks() []requirement.Check {
 		return checks
 	}
 	again := requirement.Bind(catalogue, m.restarted.Within)
-	set, err := m.registry.NextControlSet()
+	set, err := m.Registry.NextControlSet()
 	for i := range checks {
 		if checks[i].Severity == requirement.Info {
 			continue // content, of which the control set is no part

@@ -1,9 +1,12 @@
 package windows
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -62,20 +65,20 @@ var errDescriptor = errors.New("the security descriptor contradicts itself")
 // each of which has its kind (1), flags (1), size (2), rights (4) and SID.
 func parseDescriptor(b []byte) (securityDescriptor, error) {
 	var d securityDescriptor
-	if len(b) < 20 || b[0] != 1 || le.Uint16(b[2:])&selfRelative == 0 {
+	if len(b) < 20 || b[0] != 1 || binary.LittleEndian.Uint16(b[2:])&selfRelative == 0 {
 		return d, fmt.Errorf("%w: no header", errDescriptor)
 	}
-	if owner := le.Uint32(b[4:]); owner != 0 {
+	if owner := binary.LittleEndian.Uint32(b[4:]); owner != 0 {
 		if uint64(owner) > uint64(len(b)) {
 			return d, fmt.Errorf("%w: the owner lies at byte %d of %d", errDescriptor, owner, len(b))
 		}
 		var err error
-		if d.Owner, err = parseSID(b[owner:]); err != nil {
+		if d.Owner, err = machine.ParseSID(b[owner:]); err != nil {
 			return d, fmt.Errorf("%w: owner: %w", errDescriptor, err)
 		}
 	}
-	at := le.Uint32(b[16:])
-	if le.Uint16(b[2:])&daclPresent == 0 || at == 0 {
+	at := binary.LittleEndian.Uint32(b[16:])
+	if binary.LittleEndian.Uint16(b[2:])&daclPresent == 0 || at == 0 {
 		d.NoList = true
 		return d, nil
 	}
@@ -83,16 +86,16 @@ func parseDescriptor(b []byte) (securityDescriptor, error) {
 		return d, fmt.Errorf("%w: the list lies at byte %d of %d", errDescriptor, at, len(b))
 	}
 	list := b[at:]
-	size, count := int(le.Uint16(list[2:])), int(le.Uint16(list[4:]))
+	size, count := int(binary.LittleEndian.Uint16(list[2:])), int(binary.LittleEndian.Uint16(list[4:]))
 	if size < 8 || size > len(list) {
 		return d, fmt.Errorf("%w: a list of %d bytes in %d", errDescriptor, size, len(list))
 	}
 	list = list[8:size]
 	for range count {
-		if len(list) < 4 || int(le.Uint16(list[2:])) < 4 || int(le.Uint16(list[2:])) > len(list) {
+		if len(list) < 4 || int(binary.LittleEndian.Uint16(list[2:])) < 4 || int(binary.LittleEndian.Uint16(list[2:])) > len(list) {
 			return d, fmt.Errorf("%w: an entry that does not fit", errDescriptor)
 		}
-		e := list[:le.Uint16(list[2:])]
+		e := list[:binary.LittleEndian.Uint16(list[2:])]
 		list = list[len(e):]
 		switch e[0] {
 		case aceAllowed, aceDenied:
@@ -104,11 +107,11 @@ func parseDescriptor(b []byte) (securityDescriptor, error) {
 		if len(e) < 16 {
 			return d, fmt.Errorf("%w: an entry of %d bytes", errDescriptor, len(e))
 		}
-		sid, err := parseSID(e[8:])
+		sid, err := machine.ParseSID(e[8:])
 		if err != nil {
 			return d, fmt.Errorf("%w: entry: %w", errDescriptor, err)
 		}
-		d.Entries = append(d.Entries, accessEntry{Deny: e[0] == aceDenied, Flags: e[1], Mask: le.Uint32(e[4:]), SID: sid})
+		d.Entries = append(d.Entries, accessEntry{Deny: e[0] == aceDenied, Flags: e[1], Mask: binary.LittleEndian.Uint32(e[4:]), SID: sid})
 	}
 	return d, nil
 }
@@ -130,7 +133,7 @@ func (d securityDescriptor) grants(token ...string) uint32 {
 	}
 	var granted, denied uint32
 	for _, e := range d.Entries {
-		if e.Flags&aceInheritOnly != 0 || !containsFold(token, e.SID) {
+		if e.Flags&aceInheritOnly != 0 || !fold.Contains(token, e.SID) {
 			continue
 		}
 		if e.Deny {
@@ -179,24 +182,24 @@ func (m *Machine) decideProfileACL() requirement.Outcome {
 	if o != nil {
 		return *o
 	}
-	ev := foundEvidence(v.role, name, true)
-	raw, err := v.fs.SecurityDescriptor(name)
+	ev := machine.FoundEvidence(v.Role, name, true)
+	raw, err := v.FS.SecurityDescriptor(name)
 	if err != nil {
-		return requirement.Unreadable(v.problem(name, err), ev)
+		return requirement.Unreadable(v.Problem(name, err), ev)
 	}
 	d, err := parseDescriptor(raw)
 	if err != nil {
-		return requirement.Unreadable(v.problem(name, err), ev)
+		return requirement.Unreadable(v.Problem(name, err), ev)
 	}
-	v.trail.Record("security", "source", v.role, "path", name, "owner", d.Owner, "entries", fmt.Sprint(len(d.Entries)))
-	return w.inferred(judgeProfileACL(w.Profile.Path, d, ev))
+	v.Trail.Record("security", "source", v.Role, "path", name, "owner", d.Owner, "entries", fmt.Sprint(len(d.Entries)))
+	return w.Inferred(judgeProfileACL(w.Profile.Path, d, ev))
 }
 
 // profileFolder finds the folder of the wanted profile. The outcome is nil if
 // it is there.
-func (m *Machine) profileFolder() (Wanted, *volume, string, *requirement.Outcome) {
-	fail := func(o requirement.Outcome) (Wanted, *volume, string, *requirement.Outcome) {
-		return Wanted{}, nil, "", &o
+func (m *Machine) profileFolder() (machine.Wanted, *machine.Drive, string, *requirement.Outcome) {
+	fail := func(o requirement.Outcome) (machine.Wanted, *machine.Drive, string, *requirement.Outcome) {
+		return machine.Wanted{}, nil, "", &o
 	}
 	w, err := m.Wanted()
 	if err != nil {
@@ -205,11 +208,11 @@ func (m *Machine) profileFolder() (Wanted, *volume, string, *requirement.Outcome
 	if w.Profile == nil {
 		return fail(requirement.Unknown("there is no profile of the user: see win.profile.exists"))
 	}
-	v, name, err := m.locate(w.Profile.Path)
+	v, name, err := m.Locate(w.Profile.Path)
 	if err != nil {
 		return fail(requirement.Unreadable(err, w.Profile.Evidence))
 	}
-	f, err := v.file(name)
+	f, err := v.File(name)
 	if err != nil {
 		return fail(requirement.Unreadable(err, w.Profile.Evidence))
 	}

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 	"testing"
@@ -10,27 +11,27 @@ import (
 func sidBytes(subs ...uint32) []byte {
 	b := []byte{1, byte(len(subs)), 0, 0, 0, 0, 0, 5}
 	for _, s := range subs {
-		b = le.AppendUint32(b, s)
+		b = binary.LittleEndian.AppendUint32(b, s)
 	}
 	return b
 }
 
 func aceBytes(kind, flags byte, mask uint32, sid []byte) []byte {
-	b := le.AppendUint16([]byte{kind, flags}, uint16(8+len(sid)))
-	return append(le.AppendUint32(b, mask), sid...)
+	b := binary.LittleEndian.AppendUint16([]byte{kind, flags}, uint16(8+len(sid)))
+	return append(binary.LittleEndian.AppendUint32(b, mask), sid...)
 }
 
 // descriptorBytes makes a descriptor of the administrators with a list.
 func descriptorBytes(aces ...[]byte) []byte {
 	list := slices.Concat(aces...)
 	owner := sidBytes(32, 544)
-	b := le.AppendUint16([]byte{1, 0}, selfRelative|daclPresent)
+	b := binary.LittleEndian.AppendUint16([]byte{1, 0}, selfRelative|daclPresent)
 	for _, at := range []int{20, 0, 0, 20 + len(owner)} {
-		b = le.AppendUint32(b, uint32(at))
+		b = binary.LittleEndian.AppendUint32(b, uint32(at))
 	}
 	b = append(b, owner...)
-	b = le.AppendUint16(append(b, 2, 0), uint16(8+len(list)))
-	return append(le.AppendUint32(b, uint32(len(aces))), list...)
+	b = binary.LittleEndian.AppendUint16(append(b, 2, 0), uint16(8+len(list)))
+	return append(binary.LittleEndian.AppendUint32(b, uint32(len(aces))), list...)
 }
 
 func TestParseDescriptor(t *testing.T) {

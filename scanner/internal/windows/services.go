@@ -1,199 +1,14 @@
 package windows
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/scanner/internal/fact"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
-
-// Service types and start types ([MS-SCMR] 2.2.15).
-const (
-	typeOwnProcess   = 0x10
-	typeShareProcess = 0x20
-	typeDrivers      = 0x0f // of the kernel, a filesystem, an adapter, a recognizer
-	typeUserService  = 0x40 // template of a service that runs as the logged-on user
-	typeUserInstance = 0x80 // instance of such a template
-
-	startBoot     = 0
-	startSystem   = 1
-	startAuto     = 2
-	startManual   = 3
-	startDisabled = 4
-)
-
-// Service is a service or driver as the service control manager will find it.
-type Service struct {
-	Name        string // of its key
-	DisplayName string // as written: it may be a reference into a resource
-	Type        Setting[uint32]
-	Start       Setting[uint32]
-	Delayed     bool
-	Account     Setting[string] // ObjectName
-	ImagePath   Setting[string]
-	Deleted     bool // DeleteFlag: it goes away at the next start
-	Key         requirement.Evidence
-	Err         error // why the other fields may be incomplete; nil if they were all read
-}
-
-// title is what services.msc calls the service, as far as that is written and
-// no reference into a resource.
-func (s Service) title() string {
-	if s.DisplayName == "" || strings.HasPrefix(s.DisplayName, "@") {
-		return s.Name
-	}
-	return s.DisplayName
-}
-
-// Process says whether the entry is a service that runs as a process under
-// the account that it names: no driver, no template of a per-user service and
-// no instance of one, no key that only holds settings.
-func (s Service) Process() bool {
-	return s.Type.Present && s.Type.Value&(typeOwnProcess|typeShareProcess) != 0 &&
-		s.Type.Value&(typeUserService|typeUserInstance) == 0 && s.ImagePath.Present
-}
-
-// mayProcess says whether the entry may be such a service, as far as it could
-// be read: one whose type says that it is a driver is none, whatever else of it
-// is damaged.
-func (s Service) mayProcess() bool {
-	return !s.Type.Present || s.Type.Value&(typeOwnProcess|typeShareProcess) != 0
-}
-
-// mayBecomeProcess says whether the entry is no service as it is written, but
-// would be one if a single value were there: its type or its program. A service
-// that is only half written, or whose value lost its name, looks like this.
-func (s Service) mayBecomeProcess() bool {
-	switch {
-	case s.Process() || s.Deleted:
-		return false
-	case !s.Type.Present:
-		return s.ImagePath.Present
-	}
-	return s.Type.Value&(typeDrivers|typeUserService|typeUserInstance) == 0
-}
-
-// kernel says whether the entry is loaded by the kernel, and not run as a
-// process.
-func (s Service) kernel() bool {
-	return s.Type.Present && s.Type.Value&typeDrivers != 0 && s.Type.Value&(typeOwnProcess|typeShareProcess) == 0
-}
-
-// startName is the start type as services.msc calls it.
-func (s Service) startName() string {
-	if !s.Start.Present {
-		return "no start type"
-	}
-	switch s.Start.Value {
-	case startBoot:
-		return "boot"
-	case startSystem:
-		return "system"
-	case startAuto:
-		if s.Delayed {
-			return "automatic, delayed"
-		}
-		return "automatic"
-	case startManual:
-		return "manual"
-	case startDisabled:
-		return "disabled"
-	}
-	return fmt.Sprintf("start type %d", s.Start.Value)
-}
-
-// Services reads every entry below Services, in the hive's order. An entry
-// that is damaged carries its own error.
-func (m *Machine) Services() ([]Service, error) { return m.services.Get(m.next().readServices) }
-
-func (m *Machine) readServices() ([]Service, error) {
-	parent, err := m.key(keyServices)
-	if err != nil {
-		return nil, err
-	}
-	if !parent.Exists() {
-		return nil, fmt.Errorf("%s: key %s not found", parent.Evidence.Path, parent.Evidence.Key)
-	}
-	keys, err := m.subkeys(parent)
-	if err != nil {
-		return nil, err
-	}
-	if len(keys) == 0 { // what the file has is whole, and cannot be all
-		return nil, fmt.Errorf("%s: key %s has no subkeys, and no Windows is without services", parent.Evidence.Path, parent.Evidence.Key)
-	}
-	services := make([]Service, 0, len(keys))
-	for _, k := range keys {
-		s := m.readService(k)
-		// Of services beyond the bound not even the names are worth more reading.
-		if errors.Is(s.Err, fact.ErrBound) || errors.Is(s.Err, fact.ErrTime) {
-			return nil, s.Err
-		}
-		services = append(services, s)
-	}
-	return services, nil
-}
-
-// Service reads one entry by the name of its key; it may be absent, see
-// Service.Exists. It does not need the list of all to be whole.
-func (m *Machine) Service(name string) (Service, error) {
-	k, err := m.key(keyServices + `\` + name)
-	if err != nil {
-		return Service{}, err
-	}
-	if !k.Exists() {
-		return Service{Key: k.Evidence}, nil
-	}
-	s := m.readService(k)
-	return s, s.Err
-}
-
-func (m *Machine) readService(k Key) Service {
-	s := Service{Name: k.Name(), Key: k.Evidence}
-	note := func(err error) {
-		if s.Err == nil {
-			s.Err = err
-		}
-	}
-	var err error
-	s.Type, err = m.dword(k, "Type")
-	note(err)
-	s.Start, err = m.dword(k, "Start")
-	note(err)
-	s.Account, err = m.looseText(k, "ObjectName")
-	note(err)
-	s.ImagePath, err = m.looseText(k, "ImagePath")
-	note(err)
-	display, err := m.text(k, "DisplayName") // Windows 7 itself writes one as a list of strings
-	note(err)
-	s.DisplayName = display.Value
-	delayed, err := m.dword(k, "DelayedAutostart")
-	note(err)
-	s.Delayed = delayed.Value != 0
-	deleted, err := m.dword(k, "DeleteFlag")
-	note(err)
-	s.Deleted = deleted.Value != 0
-	return s
-}
-
-// subject is the service as a finding names it to programs.
-func (s Service) subject(reason requirement.Reason, value string) requirement.Subject {
-	return serviceSubject(s.Name, s.title(), reason, value)
-}
-
-// serviceSubject is a service that need not be there.
-func serviceSubject(name, title string, reason requirement.Reason, value string) requirement.Subject {
-	if title == name {
-		title = ""
-	}
-	return requirement.Subject{Kind: requirement.SubjectService, ID: name, Name: title, Reason: reason, Value: value}
-}
-
-// Exists says whether there is such an entry.
-func (s Service) Exists() bool { return s.Name != "" }
 
 // domainService is a row of the details of win.services.domain-account.
 type domainService struct {
@@ -220,9 +35,9 @@ func (m *Machine) decideAccounts() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	var env environment
-	if slices.ContainsFunc(services, func(s Service) bool { return strings.Contains(s.Account.Value, "%") }) {
-		if env, err = m.env(); err != nil {
+	var env machine.Environment
+	if slices.ContainsFunc(services, func(s machine.Service) bool { return strings.Contains(s.Account.Value, "%") }) {
+		if env, err = m.Environment(); err != nil {
 			return requirement.Unreadable(err)
 		}
 	}
@@ -230,42 +45,42 @@ func (m *Machine) decideAccounts() requirement.Outcome {
 }
 
 // judgeAccounts decides win.services.domain-account.
-func judgeAccounts(services []Service, n names, env environment) requirement.Outcome {
+func judgeAccounts(services []machine.Service, n machine.Names, env machine.Environment) requirement.Outcome {
 	var failed, disabled, bare, stubs, deleted []domainService
 	var evidence, disabledEvidence, bareEvidence, stubEvidence, deletedEvidence []requirement.Evidence
 	var about, disabledAbout, bareAbout, stubAbout []requirement.Subject
 	judged := 0
 	var unread error
 	for _, s := range services {
-		if s.Err != nil && unread == nil && s.mayProcess() {
+		if s.Err != nil && unread == nil && s.MayProcess() {
 			unread = s.Err
 		}
-		stub := s.mayBecomeProcess()
+		stub := s.MayBecomeProcess()
 		if !s.Process() && !stub {
 			continue
 		}
-		row := domainService{s.Name, s.startName(), strings.TrimSpace(env.text(s.Account))}
-		kind := n.classify(row.Account)
+		row := domainService{s.Name, s.StartName(), strings.TrimSpace(env.Text(s.Account))}
+		kind := n.Classify(row.Account)
 		if stub {
-			if kind == accountDomain {
+			if kind == machine.AccountDomain {
 				stubs, stubEvidence = append(stubs, row), append(stubEvidence, s.Account.Evidence, s.Type.Evidence, s.ImagePath.Evidence)
-				stubAbout = append(stubAbout, s.subject(requirement.ReasonDamaged, s.Account.Value))
+				stubAbout = append(stubAbout, s.Subject(requirement.ReasonDamaged, s.Account.Value))
 			}
 			continue
 		}
 		judged++
 		switch {
-		case kind == accountDomain && s.Deleted:
+		case kind == machine.AccountDomain && s.Deleted:
 			deleted, deletedEvidence = append(deleted, row), append(deletedEvidence, s.Account.Evidence)
-		case kind == accountDomain && s.Start.Present && s.Start.Value == startDisabled:
+		case kind == machine.AccountDomain && s.Start.Present && s.Start.Value == machine.StartDisabled:
 			disabled, disabledEvidence = append(disabled, row), append(disabledEvidence, s.Account.Evidence, s.Start.Evidence)
-			disabledAbout = append(disabledAbout, s.subject(requirement.ReasonDisabled, s.Account.Value))
-		case kind == accountDomain:
+			disabledAbout = append(disabledAbout, s.Subject(requirement.ReasonDisabled, s.Account.Value))
+		case kind == machine.AccountDomain:
 			failed, evidence = append(failed, row), append(evidence, s.Account.Evidence)
-			about = append(about, s.subject(requirement.ReasonAccount, s.Account.Value))
-		case kind == accountBare && !s.Deleted:
+			about = append(about, s.Subject(requirement.ReasonAccount, s.Account.Value))
+		case kind == machine.AccountBare && !s.Deleted:
 			bare, bareEvidence = append(bare, row), append(bareEvidence, s.Account.Evidence)
-			bareAbout = append(bareAbout, s.subject(requirement.ReasonAmbiguous, s.Account.Value))
+			bareAbout = append(bareAbout, s.Subject(requirement.ReasonAmbiguous, s.Account.Value))
 		}
 	}
 	var o requirement.Outcome
@@ -296,10 +111,10 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 	default:
 		message := fmt.Sprintf("none of %d services runs under a domain account", judged)
 		if len(deleted) == 0 {
-			return requirement.Pass(message, services[0].servicesKey())
+			return requirement.Pass(message, services[0].ServicesKey())
 		}
 		message += "; Windows deletes at the next start: " + listServices(deleted)
-		o = requirement.Pass(message, append([]requirement.Evidence{services[0].servicesKey()}, deletedEvidence...)...)
+		o = requirement.Pass(message, append([]requirement.Evidence{services[0].ServicesKey()}, deletedEvidence...)...)
 	}
 	o.Details = struct {
 		Running       []domainService `json:"running,omitempty"`
@@ -309,14 +124,6 @@ func judgeAccounts(services []Service, n names, env environment) requirement.Out
 		Deleted       []domainService `json:"deleted,omitempty"`
 	}{failed, disabled, stubs, bare, deleted}
 	return o
-}
-
-// servicesKey is the evidence for the list of services as a whole.
-func (s Service) servicesKey() requirement.Evidence {
-	ev := s.Key
-	ev.Key = strings.TrimSuffix(ev.Key, `\`+s.Name)
-	ev.Note = "every subkey was read"
-	return ev
 }
 
 func listServices(rows []domainService) string {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -26,7 +27,7 @@ var trustedInstallerEnabled = entry{
 		Fix:   "services.msc, Windows Modules Installer, Startup type: choose Manual or Automatic.",
 	}),
 	Judge: func(m *Machine) requirement.Outcome {
-		return m.decideStart(startRule{name: "TrustedInstaller", title: "Windows Modules Installer", allowed: []uint32{startAuto, startManual}})
+		return m.decideStart(startRule{name: "TrustedInstaller", title: "Windows Modules Installer", allowed: []uint32{machine.StartAuto, machine.StartManual}})
 	},
 }
 
@@ -37,7 +38,7 @@ var winRMAuto = entry{
 		Fix:   "services.msc, Windows Remote Management (WS-Management), Startup type: choose Automatic.",
 	}),
 	Judge: func(m *Machine) requirement.Outcome {
-		return m.decideStart(startRule{name: "WinRM", title: "Windows Remote Management", allowed: []uint32{startAuto}})
+		return m.decideStart(startRule{name: "WinRM", title: "Windows Remote Management", allowed: []uint32{machine.StartAuto}})
 	},
 }
 
@@ -48,7 +49,7 @@ var ssmDisabled = entry{
 		Fix:   "services.msc, Amazon SSM Agent, Startup type: choose Disabled.",
 	}),
 	Judge: func(m *Machine) requirement.Outcome {
-		return m.decideStart(startRule{name: "AmazonSSMAgent", title: "Amazon SSM Agent", allowed: []uint32{startDisabled}, absent: true})
+		return m.decideStart(startRule{name: "AmazonSSMAgent", title: "Amazon SSM Agent", allowed: []uint32{machine.StartDisabled}, absent: true})
 	},
 }
 
@@ -62,7 +63,7 @@ type startRule struct {
 
 // subject is the rule's service as a finding names it to programs.
 func (r startRule) subject(reason requirement.Reason, value string) requirement.Subject {
-	return serviceSubject(r.name, r.title, reason, value)
+	return machine.ServiceSubject(r.name, r.title, reason, value)
 }
 
 func (m *Machine) decideStart(rule startRule) requirement.Outcome {
@@ -82,7 +83,7 @@ const repairWindows = "Repair Windows (DISM /Online /Cleanup-Image /RestoreHealt
 
 // judgeStart decides a requirement on the start type of one service. policies
 // are start types that a Group Policy writes again when it is next applied.
-func judgeStart(s Service, rule startRule, policies []Setting[uint32]) requirement.Outcome {
+func judgeStart(s machine.Service, rule startRule, policies []machine.Setting[uint32]) requirement.Outcome {
 	if !s.Exists() || s.Deleted {
 		message := rule.title + " is not installed"
 		if s.Deleted {
@@ -98,10 +99,10 @@ func judgeStart(s Service, rule startRule, policies []Setting[uint32]) requireme
 	if !s.Start.Present {
 		return requirement.Fail(rule.title+" has no start type", s.Start.Evidence).About(rule.subject(requirement.ReasonDamaged, ""))
 	}
-	message := fmt.Sprintf("%s: %s", rule.title, s.startName())
+	message := fmt.Sprintf("%s: %s", rule.title, s.StartName())
 	if !slices.Contains(rule.allowed, s.Start.Value) {
 		o := requirement.Fail(message+", and it has to be "+startNames(rule.allowed), s.Start.Evidence)
-		return o.About(rule.subject(requirement.ReasonStartType, s.startName()))
+		return o.About(rule.subject(requirement.ReasonStartType, s.StartName()))
 	}
 	for _, p := range policies {
 		if !slices.Contains(rule.allowed, p.Value) {
@@ -116,43 +117,43 @@ func judgeStart(s Service, rule startRule, policies []Setting[uint32]) requireme
 func startNames(types []uint32) string {
 	var names []string
 	for _, t := range types {
-		s := Service{Start: Setting[uint32]{Value: t, Present: true}}
-		names = append(names, s.startName())
+		s := machine.Service{Start: machine.Setting[uint32]{Value: t, Present: true}}
+		names = append(names, s.StartName())
 	}
 	return strings.Join(names, " or ")
 }
 
 const (
-	keyTerminalServer       = keyControl + `\Terminal Server`
+	keyTerminalServer       = machine.KeyControl + `\Terminal Server`
 	keyTerminalServerPolicy = `\Policies\Microsoft\Windows NT\Terminal Services`
 )
 
-var remoteDesktop = startRule{name: "TermService", title: "Remote Desktop Services", allowed: []uint32{startAuto, startManual}}
+var remoteDesktop = startRule{name: "TermService", title: "Remote Desktop Services", allowed: []uint32{machine.StartAuto, machine.StartManual}}
 
 func (m *Machine) decideRDS() requirement.Outcome {
 	o := m.decideStart(remoteDesktop)
 	if o.Status != requirement.Passed {
 		return o
 	}
-	dll, err := m.textAt(keyServices+`\TermService\Parameters`, "ServiceDll")
+	dll, err := m.TextAt(machine.KeyServices+`\TermService\Parameters`, "ServiceDll")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	var program File
+	var program machine.File
 	if dll.Present {
-		env, err := m.env()
+		env, err := m.Environment()
 		if err != nil {
 			return requirement.Unreadable(err)
 		}
-		if program, err = m.file(env.program(env.text(dll))); err != nil {
+		if program, err = m.File(env.Program(env.Text(dll))); err != nil {
 			return requirement.Unreadable(err, dll.Evidence)
 		}
 	}
-	deny, err := m.dwordAt(keyTerminalServer, "fDenyTSConnections")
+	deny, err := m.DWordAt(keyTerminalServer, "fDenyTSConnections")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	policy, err := m.dwordAt(`HKLM\SOFTWARE`+keyTerminalServerPolicy, "fDenyTSConnections")
+	policy, err := m.DWordAt(`HKLM\SOFTWARE`+keyTerminalServerPolicy, "fDenyTSConnections")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -163,7 +164,7 @@ func (m *Machine) decideRDS() requirement.Outcome {
 // judgeRDS completes win.rds.enabled for a service that may start. Whether
 // connections are let in is another setting, of which every client says no: it is
 // named. The policy goes before it.
-func judgeRDS(start requirement.Outcome, dll Setting[string], program File, deny, policy Setting[uint32]) requirement.Outcome {
+func judgeRDS(start requirement.Outcome, dll machine.Setting[string], program machine.File, deny, policy machine.Setting[uint32]) requirement.Outcome {
 	switch {
 	case !dll.Present:
 		o := requirement.Fail("Remote Desktop Services has no program: its ServiceDll is missing", dll.Evidence).
@@ -200,12 +201,12 @@ type template struct {
 }
 
 // servicePolicies returns the start types that Group Policy sets for a service.
-func (m *Machine) servicePolicies(service string) ([]Setting[uint32], error) {
+func (m *Machine) servicePolicies(service string) ([]machine.Setting[uint32], error) {
 	templates, err := m.templates.Get(m.next().readTemplates)
 	if err != nil {
 		return nil, err
 	}
-	var policies []Setting[uint32]
+	var policies []machine.Setting[uint32]
 	for _, t := range templates {
 		start, ok := t.Starts[strings.ToLower(service)]
 		if !ok {
@@ -213,14 +214,14 @@ func (m *Machine) servicePolicies(service string) ([]Setting[uint32], error) {
 		}
 		ev := t.File
 		ev.Value, ev.Data = service, strconv.FormatUint(uint64(start), 10)
-		policies = append(policies, Setting[uint32]{Value: start, Present: true, Evidence: ev})
+		policies = append(policies, machine.Setting[uint32]{Value: start, Present: true, Evidence: ev})
 	}
 	return policies, nil
 }
 
 func (m *Machine) readTemplates() ([]template, error) {
-	folder := `C:\` + m.systemRoot + policyTemplates
-	entries, _, err := m.list(folder)
+	folder := `C:\` + m.SystemRoot + policyTemplates
+	entries, _, err := m.List(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -230,12 +231,12 @@ func (m *Machine) readTemplates() ([]template, error) {
 		if e.IsDir() || !strings.HasPrefix(name, "gpt") || (path.Ext(name) != ".inf" && path.Ext(name) != ".dom") {
 			continue
 		}
-		v, name, err := m.locate(folder + `\` + e.Name())
+		v, name, err := m.Locate(folder + `\` + e.Name())
 		if err != nil {
 			return nil, err
 		}
-		starts, f, err := readParsed(v, name, maxTemplate, "template", func(data []byte) (map[string]uint32, error) {
-			return templateStarts(decodeText(data)), nil
+		starts, f, err := machine.ReadParsed(v, name, maxTemplate, "template", func(data []byte) (map[string]uint32, error) {
+			return templateStarts(machine.DecodeText(data)), nil
 		})
 		if err != nil {
 			return nil, err

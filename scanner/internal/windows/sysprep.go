@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -114,16 +116,16 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 }
 
 func (m *Machine) decideImageState() requirement.Outcome {
-	state, err := m.textAt(keyMachineWindows+`\Setup\State`, "ImageState")
+	state, err := m.TextAt(machine.KeyMachineWindows+`\Setup\State`, "ImageState")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
 	return judgeImageState(state)
 }
 
-func judgeImageState(state Setting[string]) requirement.Outcome {
+func judgeImageState(state machine.Setting[string]) requirement.Outcome {
 	if !strings.EqualFold(state.Value, "IMAGE_STATE_COMPLETE") {
-		is := short(state.Value)
+		is := prose.Short(state.Value)
 		if !state.Present {
 			is = "not written"
 		}
@@ -135,13 +137,13 @@ func judgeImageState(state Setting[string]) requirement.Outcome {
 }
 
 func (m *Machine) decideSetup() requirement.Outcome {
-	k, err := m.key(keySetup)
+	k, err := m.Key(keySetup)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	var list []Setting[uint32]
+	var list []machine.Setting[uint32]
 	for _, value := range []string{"SystemSetupInProgress", "OOBEInProgress", "SetupType"} {
-		s, err := m.dword(k, value)
+		s, err := m.DWord(k, value)
 		if err != nil {
 			return requirement.Unreadable(err)
 		}
@@ -151,7 +153,7 @@ func (m *Machine) decideSetup() requirement.Outcome {
 }
 
 // judgeSetup judges values that are 0, or not there, while no setup runs.
-func judgeSetup(list []Setting[uint32]) requirement.Outcome {
+func judgeSetup(list []machine.Setting[uint32]) requirement.Outcome {
 	var running []string
 	var bad, all []requirement.Evidence
 	for _, s := range list {
@@ -170,15 +172,15 @@ func judgeSetup(list []Setting[uint32]) requirement.Outcome {
 }
 
 func (m *Machine) decideSysprepStatus() requirement.Outcome {
-	k, err := m.key(keySetup + `\Status\SysprepStatus`)
+	k, err := m.Key(keySetup + `\Status\SysprepStatus`)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	generalization, err := m.dword(k, "GeneralizationState")
+	generalization, err := m.DWord(k, "GeneralizationState")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	cleanup, err := m.dword(k, "CleanupState")
+	cleanup, err := m.DWord(k, "CleanupState")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -193,11 +195,11 @@ const (
 	cleanupDone        = 2
 )
 
-func judgeSysprepStatus(generalization, cleanup Setting[uint32]) requirement.Outcome {
+func judgeSysprepStatus(generalization, cleanup machine.Setting[uint32]) requirement.Outcome {
 	var odd []string
 	var evidence []requirement.Evidence
 	for _, s := range []struct {
-		Setting[uint32]
+		machine.Setting[uint32]
 		name string
 		rest uint32
 	}{{generalization, "GeneralizationState", generalizationDone}, {cleanup, "CleanupState", cleanupDone}} {
@@ -217,22 +219,22 @@ func judgeSysprepStatus(generalization, cleanup Setting[uint32]) requirement.Out
 // lastRun is what is known of the newest run of Sysprep.
 type lastRun struct {
 	Logs   []sysprepLog
-	Tag    File  // Sysprep_succeeded.tag, which Sysprep deletes when it begins and makes when it ends well
-	TagErr error // why Tag is not known
+	Tag    machine.File // Sysprep_succeeded.tag, which Sysprep deletes when it begins and makes when it ends well
+	TagErr error        // why Tag is not known
 
 	// Zone is what is added to the machine's local time to get UTC; ZoneErr says
 	// why it is not known.
 	Zone    time.Duration
 	ZoneErr error
 
-	System  System // zero if it is not known; it only takes errors out that are older than Windows
+	System  machine.System // zero if it is not known; it only takes errors out that are older than Windows
 	Appx    Appx
 	AppxErr error // why Appx is not known
 }
 
 func (m *Machine) decideLastRun() requirement.Outcome {
 	r := lastRun{Logs: m.SysprepLogs().Sysprep}
-	r.Tag, r.TagErr = m.file(`C:\` + m.systemRoot + `\System32\Sysprep\Sysprep_succeeded.tag`)
+	r.Tag, r.TagErr = m.File(`C:\` + m.SystemRoot + `\System32\Sysprep\Sysprep_succeeded.tag`)
 	r.Zone, r.ZoneErr = m.zone()
 	if s, err := m.System(); err == nil {
 		r.System = s
@@ -243,12 +245,12 @@ func (m *Machine) decideLastRun() requirement.Outcome {
 
 // zone is what Windows adds to its local time to get UTC.
 func (m *Machine) zone() (time.Duration, error) {
-	k, err := m.key(keyControl + `\TimeZoneInformation`)
+	k, err := m.Key(machine.KeyControl + `\TimeZoneInformation`)
 	if err != nil {
 		return 0, err
 	}
 	for _, name := range []string{"ActiveTimeBias", "Bias"} {
-		bias, err := m.dword(k, name)
+		bias, err := m.DWord(k, name)
 		if err != nil {
 			return 0, err
 		}
@@ -297,7 +299,7 @@ func judgeLastRun(r lastRun) requirement.Outcome {
 		}
 	}
 	if begun.Number > 0 && !r.tagged(begun) {
-		r.Tag = File{}
+		r.Tag = machine.File{}
 	}
 	var open []logLine
 	var evidence []requirement.Evidence
@@ -417,7 +419,7 @@ const (
 )
 
 func (m *Machine) decideRoles() requirement.Outcome {
-	product, err := m.textAt(keyControl+`\ProductOptions`, "ProductType")
+	product, err := m.TextAt(machine.KeyControl+`\ProductOptions`, "ProductType")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -425,13 +427,13 @@ func (m *Machine) decideRoles() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	roles := map[string][]Service{}
+	roles := map[string][]machine.Service{}
 	for _, r := range ungeneralizable {
 		s, err := m.Service(r.service)
 		if err != nil {
 			return requirement.Unreadable(err)
 		}
-		roles[r.role] = []Service{s}
+		roles[r.role] = []machine.Service{s}
 	}
 	services, err := m.Services()
 	if err != nil {
@@ -445,32 +447,32 @@ func (m *Machine) decideRoles() requirement.Outcome {
 	return judgeRoles(product, directory, roles)
 }
 
-func isInstanceOfLDS(s Service) bool {
-	return hasPrefixFold(s.Name, prefixLDS) || strings.Contains(strings.ToLower(s.ImagePath.Value), programLDS)
+func isInstanceOfLDS(s machine.Service) bool {
+	return fold.HasPrefix(s.Name, prefixLDS) || strings.Contains(strings.ToLower(s.ImagePath.Value), programLDS)
 }
 
 // judgeRoles judges by the product type, the service of a domain controller
 // and those of other roles by the role's name.
-func judgeRoles(product Setting[string], directory Service, roles map[string][]Service) requirement.Outcome {
+func judgeRoles(product machine.Setting[string], directory machine.Service, roles map[string][]machine.Service) requirement.Outcome {
 	if strings.EqualFold(product.Value, "LanmanNT") {
 		return requirement.Fail("the computer is a domain controller, which Sysprep cannot generalize", product.Evidence)
 	}
-	if directory.Process() && directory.Start.Present && directory.Start.Value == startAuto {
+	if directory.Process() && directory.Start.Present && directory.Start.Value == machine.StartAuto {
 		return requirement.Fail("Active Directory Domain Services start automatically: Sysprep cannot generalize a domain controller", directory.Start.Evidence).
-			About(directory.subject(requirement.ReasonEnabled, directory.startName()))
+			About(directory.Subject(requirement.ReasonEnabled, directory.StartName()))
 	}
 	var found []string
 	var evidence []requirement.Evidence
 	var about []requirement.Subject
 	look := func(role, note string) {
-		there := slices.DeleteFunc(slices.Clone(roles[role]), func(s Service) bool { return !s.Exists() || s.Deleted })
+		there := slices.DeleteFunc(slices.Clone(roles[role]), func(s machine.Service) bool { return !s.Exists() || s.Deleted })
 		for i, s := range there {
 			if i == 0 {
 				found = append(found, role+note)
 			}
 			if i < maxTraces {
 				evidence = append(evidence, s.Key)
-				about = append(about, s.subject(requirement.ReasonPresent, role))
+				about = append(about, s.Subject(requirement.ReasonPresent, role))
 			}
 		}
 	}
@@ -497,7 +499,7 @@ func (m *Machine) decideUpgraded() requirement.Outcome {
 }
 
 func (m *Machine) decideBitLocker() requirement.Outcome {
-	status, err := m.dwordAt(keyControl+`\BitLockerStatus`, "BootStatus")
+	status, err := m.DWordAt(machine.KeyControl+`\BitLockerStatus`, "BootStatus")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -506,7 +508,7 @@ func (m *Machine) decideBitLocker() requirement.Outcome {
 
 // judgeBitLocker judges what Windows noted at its last start. The root volume
 // itself is not encrypted, or nothing of it would have been read.
-func judgeBitLocker(status Setting[uint32]) requirement.Outcome {
+func judgeBitLocker(status machine.Setting[uint32]) requirement.Outcome {
 	if status.Value != 0 {
 		o := requirement.Warn(fmt.Sprintf("BitLocker was on when Windows last started (BootStatus is %d), which stops Sysprep; the volume itself is not encrypted", status.Value), status.Evidence)
 		o.Remediation = fixBitLocker
@@ -516,14 +518,14 @@ func judgeBitLocker(status Setting[uint32]) requirement.Outcome {
 }
 
 func (m *Machine) decideSysprepProgram() requirement.Outcome {
-	f, err := m.file(`C:\` + m.systemRoot + `\System32\Sysprep\sysprep.exe`)
+	f, err := m.File(`C:\` + m.SystemRoot + `\System32\Sysprep\sysprep.exe`)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
 	return judgeSysprepProgram(f)
 }
 
-func judgeSysprepProgram(f File) requirement.Outcome {
+func judgeSysprepProgram(f machine.File) requirement.Outcome {
 	if !f.Exists || f.Dir {
 		o := requirement.Fail("sysprep.exe is missing", f.Evidence).About(subjectOf(f.Evidence, requirement.ReasonMissing))
 		o.Remediation = repairWindows
@@ -535,7 +537,7 @@ func judgeSysprepProgram(f File) requirement.Outcome {
 // sysprepProvider is a library that Sysprep calls.
 type sysprepProvider struct {
 	Pass     string // "Generalize", …
-	Library  File
+	Library  machine.File
 	Path     string
 	Evidence requirement.Evidence // of the value that names it
 }
@@ -544,7 +546,7 @@ func (m *Machine) decideProviders() requirement.Outcome {
 	var providers []sysprepProvider
 	for _, parent := range []string{`\Setup\SysPrep\`, `\Setup\SysPrepExternal\`} {
 		for _, pass := range []string{"Cleanup", "Generalize", "Specialize"} {
-			k, err := m.key(keyMachineWindows + parent + pass)
+			k, err := m.Key(machine.KeyMachineWindows + parent + pass)
 			if err != nil {
 				return requirement.Unreadable(err)
 			}
@@ -560,11 +562,11 @@ func (m *Machine) decideProviders() requirement.Outcome {
 
 // readProviders reads the values of a key, each of which names a library and
 // a function in it: "C:\Windows\System32\x.dll,Function".
-func (m *Machine) readProviders(k Key, pass string) ([]sysprepProvider, error) {
+func (m *Machine) readProviders(k machine.Key, pass string) ([]sysprepProvider, error) {
 	if !k.Exists() {
 		return nil, nil
 	}
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return nil, err
 	}
@@ -577,18 +579,18 @@ func (m *Machine) readProviders(k Key, pass string) ([]sysprepProvider, error) {
 		if t := v.Type(); t != registry.SZ && t != registry.ExpandSZ {
 			continue
 		}
-		s, err := m.text(k, v.Name())
+		s, err := m.Text(k, v.Name())
 		if err != nil {
 			return nil, err
 		}
-		path := providerPath(env.text(s), `C:\`+m.systemRoot)
+		path := providerPath(env.Text(s), `C:\`+m.SystemRoot)
 		if path == "" {
 			continue
 		}
-		f, err := m.file(path)
-		if errors.Is(err, ErrElsewhere) {
-			f, err = File{Evidence: fileEvidence("", path)}, nil
-			f.Evidence.Note = notFound
+		f, err := m.File(path)
+		if errors.Is(err, machine.ErrElsewhere) {
+			f, err = machine.File{Evidence: machine.FileEvidence("", path)}, nil
+			f.Evidence.Note = machine.NotFound
 		}
 		if err != nil {
 			return nil, err

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 )
 
 // build2004 is where DISM got the command that turns reserved storage off.
@@ -47,7 +49,7 @@ type sysprepCause struct {
 	words    []string // one of which is in the line, compared without case; none: any line
 	codes    []uint32 // one of which is in the line; none: any
 	says     string   // what went wrong, for a message
-	fix      func(s System, line logLine) string
+	fix      func(s machine.System, line logLine) string
 	explains string // the service's own code for it, "" if it has none
 }
 
@@ -60,8 +62,8 @@ func (c sysprepCause) is(line logLine) bool {
 }
 
 // always is a remedy that is the same on every version of Windows.
-func always(text string) func(System, logLine) string {
-	return func(System, logLine) string { return text }
+func always(text string) func(machine.System, logLine) string {
+	return func(machine.System, logLine) string { return text }
 }
 
 const runAgain = " What the log says stays there until Sysprep runs again."
@@ -119,7 +121,7 @@ func causeOf(lines []logLine) (sysprepCause, logLine, bool) {
 }
 
 // fixReservedStorage: the command is of Windows 10 2004 and later.
-func fixReservedStorage(s System, _ logLine) string {
+func fixReservedStorage(s machine.System, _ logLine) string {
 	fix := "Install every Windows update that is waiting, and restart until none is left: an update that is not finished uses reserved storage."
 	if s.Build == 0 || s.Build >= build2004 {
 		fix += " Then turn it off: DISM.exe /Online /Set-ReservedStorageState /State:Disabled, and restart."
@@ -132,7 +134,7 @@ const fixBitLocker = "Turn BitLocker off (manage-bde -off C:), wait until manage
 const fixDefenderEndpoint = `Offboard the computer from Microsoft Defender for Endpoint before the image is made (the offboarding package of the Defender portal), restart, and delete the value senseGuid of HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection if it is still there. Onboard the WorkSpaces that are made from the image.`
 
 // fixUnnamedPackage is for a log that does not name the package.
-func fixUnnamedPackage(s System, _ logLine) string {
+func fixUnnamedPackage(s machine.System, _ logLine) string {
 	return "Find the packages that are installed for a user and not provisioned: compare Get-AppxPackage -AllUsers with Get-AppxProvisionedPackage -Online. " + removePackages(s, []string{"FULLNAME"})
 }
 
@@ -141,7 +143,7 @@ const maxFixPackages = 10
 
 // removePackages says how packages are removed that are named by their full
 // name, which Get-AppxPackage -Name does not take.
-func removePackages(s System, names []string) string {
+func removePackages(s machine.System, names []string) string {
 	more := ""
 	if len(names) > maxFixPackages {
 		more = fmt.Sprintf(" (and for the %d others)", len(names)-maxFixPackages)
@@ -163,7 +165,7 @@ func removePackages(s System, names []string) string {
 }
 
 // fixProvider names the library that is between quotes in the line.
-func fixProvider(_ System, line logLine) string {
+func fixProvider(_ machine.System, line logLine) string {
 	_, rest, _ := strings.Cut(line.Text, "executing '")
 	library, _, _ := strings.Cut(rest, "'")
 	if _, from, ok := strings.Cut(rest, "' from "); ok {
@@ -177,6 +179,6 @@ func fixProvider(_ System, line logLine) string {
 }
 
 // fixAccess: what is protected is in the line.
-func fixAccess(System, logLine) string {
+func fixAccess(machine.System, logLine) string {
 	return "Run Sysprep as an administrator, and turn off what protects the key or file that the line in setuperr.log names: an antivirus or its tamper protection, or changed permissions." + runAgain
 }

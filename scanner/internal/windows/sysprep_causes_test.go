@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -31,7 +32,7 @@ func logsOf(t *testing.T, act, errs string) []sysprepLog {
 // TestRunThatEndedWell: its success line, or the tag, settles the errors.
 func TestRunThatEndedWell(t *testing.T) {
 	const tagged = "2026-02-20 10:31:40, Info       [0x0f007d] SYSPRP FCreateTagFile:Successfully created tag file C:\\Windows\\System32\\Sysprep\\Sysprep_succeeded.tag\n"
-	at := func(day, hour, minute int) File {
+	at := func(day, hour, minute int) machine.File {
 		f := there
 		f.Modified = time.Date(2026, 2, day, hour, minute, 0, 0, time.UTC)
 		return f
@@ -39,7 +40,7 @@ func TestRunThatEndedWell(t *testing.T) {
 	noZone := errors.New("the zone is not known")
 	for name, c := range map[string]struct {
 		act, err string
-		tag      File
+		tag      machine.File
 		zone     time.Duration
 		zoneErr  error
 		want     verdict
@@ -137,7 +138,7 @@ func TestFailedRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := c.appx
 			a.Evidence = []requirement.Evidence{evidence}
-			o := judgeLastRun(lastRun{Logs: logsOf(t, beginOfRun, c.lines), Tag: missing, System: System{Build: c.build}, Appx: a})
+			o := judgeLastRun(lastRun{Logs: logsOf(t, beginOfRun, c.lines), Tag: missing, System: machine.System{Build: c.build}, Appx: a})
 			check(t, sysprepCompatible, o, c.want)
 			if !strings.Contains(o.Message, c.says) || !strings.Contains(o.Remediation, c.fix) {
 				t.Errorf("%q does not say %q, or %q not %q", o.Message, c.says, o.Remediation, c.fix)
@@ -154,7 +155,7 @@ func TestRemovePackagesIsBounded(t *testing.T) {
 	for i := range names {
 		names[i] = "Contoso.X_1.0.0.0_x64__abc"
 	}
-	if fix := removePackages(System{Build: 19045}, names); strings.Count(fix, "Remove-AppxPackage") != maxFixPackages || !strings.Contains(fix, "3 others") {
+	if fix := removePackages(machine.System{Build: 19045}, names); strings.Count(fix, "Remove-AppxPackage") != maxFixPackages || !strings.Contains(fix, "3 others") {
 		t.Error(fix)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -31,7 +32,7 @@ type logLine struct {
 }
 
 // evidence is the line as evidence from its log.
-func (l logLine) evidence(log File) requirement.Evidence {
+func (l logLine) evidence(log machine.File) requirement.Evidence {
 	ev := log.Evidence
 	ev.Value = fmt.Sprintf("line %d", l.Number)
 	ev.Data = l.Text
@@ -67,7 +68,7 @@ func (l *logLines) add(line logLine) {
 
 // sysprepLog is what a log tells of Sysprep.
 type sysprepLog struct {
-	File File
+	File machine.File
 	Err  error // why it cannot be read to its end; nil if it can, or if it is not there
 
 	Run          logLine  // where the newest run begins; Number 0 if the log does not say
@@ -96,13 +97,13 @@ func (m *Machine) SysprepLogs() sysprepLogs {
 		m := m.next()
 		var l sysprepLogs
 		for _, name := range []string{"setupact.log", "setuperr.log"} {
-			l.Sysprep = append(l.Sysprep, m.readSysprepLog(`C:\`+m.systemRoot+folderSysprepLogs+name))
-			l.Setup = append(l.Setup, m.readSysprepLog(`C:\`+m.systemRoot+folderSetupLogs+name))
+			l.Sysprep = append(l.Sysprep, m.readSysprepLog(`C:\`+m.SystemRoot+folderSysprepLogs+name))
+			l.Setup = append(l.Setup, m.readSysprepLog(`C:\`+m.SystemRoot+folderSetupLogs+name))
 		}
 		return l, nil
 	})
 	if err != nil {
-		unread := sysprepLog{File: m.unread(`C:\` + m.systemRoot + folderSysprepLogs + "setupact.log"), Err: err}
+		unread := sysprepLog{File: m.UnreadFile(`C:\` + m.SystemRoot + folderSysprepLogs + "setupact.log"), Err: err}
 		return sysprepLogs{Sysprep: []sysprepLog{unread}, Setup: []sysprepLog{unread}}
 	}
 	return logs
@@ -113,21 +114,21 @@ func (m *Machine) SysprepLogs() sysprepLogs {
 const maxLog = 64 << 20
 
 func (m *Machine) readSysprepLog(path string) sysprepLog {
-	v, name, err := m.locate(path)
+	v, name, err := m.Locate(path)
 	if err != nil {
-		return sysprepLog{File: m.unread(path), Err: err}
+		return sysprepLog{File: m.UnreadFile(path), Err: err}
 	}
-	f, err := v.file(name)
+	f, err := v.File(name)
 	if err != nil {
-		f = m.unread(path)
+		f = m.UnreadFile(path)
 	}
 	if err != nil || !f.Exists {
 		return sysprepLog{File: f, Err: err}
 	}
 	if f.Size > maxLog {
-		return sysprepLog{File: f, Err: fmt.Errorf("%s: %d bytes: %w", name, f.Size, errTooLarge)}
+		return sysprepLog{File: f, Err: fmt.Errorf("%s: %d bytes: %w", name, f.Size, machine.ErrTooLarge)}
 	}
-	r, size, err := v.open(name)
+	r, size, err := v.Open(name)
 	if err != nil {
 		return sysprepLog{File: f, Err: err}
 	}
@@ -135,7 +136,7 @@ func (m *Machine) readSysprepLog(path string) sysprepLog {
 	l.File = f
 	l.File.Evidence.Content = true
 	if err != nil {
-		l.Err = v.problem(name, err)
+		l.Err = v.Problem(name, err)
 	}
 	return l
 }
@@ -321,7 +322,7 @@ const (
 // two are comparable only up to the zones that there are. Setup writes the
 // time of installation again after Sysprep, so that what is older happened to
 // the image that this machine was made from.
-func ageOf(line logLine, s System) age {
+func ageOf(line logLine, s machine.System) age {
 	switch {
 	case line.Time.IsZero() || s.Installed.IsZero():
 		return ageUnknown

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 )
 
 // sysprepRun is a log of two runs, as Windows 10 writes it: the first rearms
@@ -146,14 +147,14 @@ func TestAge(t *testing.T) {
 	installed := time.Date(2026, 1, 14, 9, 0, 0, 0, time.UTC)
 	for hours, want := range map[time.Duration]age{-13: ageBefore, -12: ageUnknown, 0: ageUnknown, 14: ageUnknown, 15: ageAfter} {
 		line := logLine{Time: installed.Add(hours * time.Hour)}
-		if got := ageOf(line, System{Installed: installed}); got != want {
+		if got := ageOf(line, machine.System{Installed: installed}); got != want {
 			t.Errorf("%d hours: %d, want %d", hours, got, want)
 		}
-		if got := ageOf(line, System{}); got != ageUnknown {
+		if got := ageOf(line, machine.System{}); got != ageUnknown {
 			t.Errorf("%d hours, not known when installed: %d", hours, got)
 		}
 	}
-	if got := ageOf(logLine{}, System{Installed: installed}); got != ageUnknown {
+	if got := ageOf(logLine{}, machine.System{Installed: installed}); got != ageUnknown {
 		t.Errorf("a line without time: %d", got)
 	}
 }
@@ -196,12 +197,12 @@ func BenchmarkSysprepLog(b *testing.B) {
 // evidence.
 func TestUnreadLog(t *testing.T) {
 	for _, l := range fixture(t, "sysprep-log-unreadable").SysprepLogs().all() {
-		if l.File.Evidence.Source != roleRoot || l.File.Evidence.Path == "" {
+		if l.File.Evidence.Source != machine.RoleRoot || l.File.Evidence.Path == "" {
 			t.Errorf("evidence %+v, %v", l.File.Evidence, l.Err)
 		}
 	}
 	for _, l := range registryOnly(nil).SysprepLogs().all() {
-		if l.Err == nil || l.File.Evidence.Source != roleRoot || l.File.Evidence.Note != "could not be read" {
+		if l.Err == nil || l.File.Evidence.Source != machine.RoleRoot || l.File.Evidence.Note != "could not be read" {
 			t.Errorf("without a volume: evidence %+v, %v", l.File.Evidence, l.Err)
 		}
 	}

@@ -3,6 +3,7 @@ package windows
 import (
 	"fmt"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -11,7 +12,7 @@ import (
 // own identity.
 
 func (m *Machine) decideChildCompletion() requirement.Outcome {
-	setup, err := m.dwordAt(keySetup+`\Status\ChildCompletion`, "setup.exe")
+	setup, err := m.DWordAt(keySetup+`\Status\ChildCompletion`, "setup.exe")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -25,7 +26,7 @@ const (
 	childDone  = 3
 )
 
-func judgeChildCompletion(setup Setting[uint32]) requirement.Outcome {
+func judgeChildCompletion(setup machine.Setting[uint32]) requirement.Outcome {
 	if setup.Value == childBegun {
 		o := requirement.Warn(fmt.Sprintf(`Windows Setup did not finish: ChildCompletion\setup.exe is %d, and the first start after Sysprep ends in "The computer restarted unexpectedly" (by experience, not documented)`, childBegun), setup.Evidence)
 		o.Remediation = fmt.Sprintf(`Find out from C:\Windows\Panther\setuperr.log what stopped Windows Setup, then set setup.exe to %d below HKLM\SYSTEM\Setup\Status\ChildCompletion.`, childDone)
@@ -35,19 +36,19 @@ func judgeChildCompletion(setup Setting[uint32]) requirement.Outcome {
 }
 
 func (m *Machine) decideReservedStorage() requirement.Outcome {
-	scenario, err := m.dwordAt(keyMachineWindows+`\ReserveManager`, "ActiveScenario")
+	scenario, err := m.DWordAt(machine.KeyMachineWindows+`\ReserveManager`, "ActiveScenario")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
 	s, err := m.System()
 	if err != nil {
-		s = System{} // the version only makes the remedy more precise
+		s = machine.System{} // the version only makes the remedy more precise
 	}
 	return judgeReservedStorage(scenario, s)
 }
 
 // judgeReservedStorage: 0, or nothing, says that no update uses it.
-func judgeReservedStorage(scenario Setting[uint32], s System) requirement.Outcome {
+func judgeReservedStorage(scenario machine.Setting[uint32], s machine.System) requirement.Outcome {
 	if scenario.Value != 0 {
 		o := requirement.Warn(fmt.Sprintf("reserved storage is in use, which stops Sysprep with 0x800F0975: ActiveScenario is %d", scenario.Value), scenario.Evidence)
 		o.Remediation = fixReservedStorage(s, logLine{})
@@ -60,21 +61,21 @@ func judgeReservedStorage(scenario Setting[uint32], s System) requirement.Outcom
 const keyDefenderEndpoint = `HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection`
 
 func (m *Machine) decideDefenderEndpoint() requirement.Outcome {
-	k, err := m.key(keyDefenderEndpoint)
+	k, err := m.Key(keyDefenderEndpoint)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	status, err := m.subkey(k, "Status")
+	status, err := m.Subkey(k, "Status")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	onboarded, err := m.dword(status, "OnboardingState")
+	onboarded, err := m.DWord(status, "OnboardingState")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	identity, err := m.text(k, "senseGuid")
+	identity, err := m.Text(k, "senseGuid")
 	if err == nil && !identity.Present {
-		identity, err = m.text(status, "senseGuid")
+		identity, err = m.Text(status, "senseGuid")
 	}
 	if err != nil {
 		return requirement.Unreadable(err)
@@ -85,7 +86,7 @@ func (m *Machine) decideDefenderEndpoint() requirement.Outcome {
 // judgeDefenderEndpoint: Sysprep has to delete the sensor's identity, which the
 // sensor protects once the computer is onboarded and it has one. A master
 // image that was onboarded and reset has none.
-func judgeDefenderEndpoint(onboarded Setting[uint32], identity Setting[string]) requirement.Outcome {
+func judgeDefenderEndpoint(onboarded machine.Setting[uint32], identity machine.Setting[string]) requirement.Outcome {
 	switch {
 	case onboarded.Value == 1 && identity.Value != "":
 		o := requirement.Warn("the computer is onboarded to Microsoft Defender for Endpoint, whose senseGuid Sysprep is not allowed to delete (0x80070005)", onboarded.Evidence, identity.Evidence)

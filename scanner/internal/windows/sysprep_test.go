@@ -3,6 +3,7 @@ package windows
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -40,13 +42,13 @@ func link(target string) hivetest.Value {
 }
 
 func dword(name string, n uint32) hivetest.Value {
-	return hivetest.Value{Name: name, Type: uint32(registry.DWord), Data: le.AppendUint32(nil, n)}
+	return hivetest.Value{Name: name, Type: uint32(registry.DWord), Data: binary.LittleEndian.AppendUint32(nil, n)}
 }
 
 // fixture is the machine on the images of a case.
 func fixture(t *testing.T, name string) *Machine {
 	t.Helper()
-	in := Input{Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Trail: &requirement.Trail{}}
+	in := Input{Input: machine.Input{Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Trail: &requirement.Trail{}}}
 	for _, image := range testcases.Find(t, name).Images {
 		r, err := image.Open()
 		if err != nil {
@@ -64,10 +66,10 @@ func fixture(t *testing.T, name string) *Machine {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := FindSystemRoot(fsys); err == nil {
-				in.Root = Volume{FS: fsys}
+			if _, err := machine.FindSystemRoot(fsys); err == nil {
+				in.Root = machine.Volume{FS: fsys}
 			} else {
-				in.User = Volume{FS: fsys}
+				in.User = machine.Volume{FS: fsys}
 			}
 		}
 	}
@@ -113,12 +115,15 @@ func TestSysprepParts(t *testing.T) {
 }
 
 func TestSysprepPartsOneByOne(t *testing.T) {
-	with := func(s Setting[uint32], name string) Setting[uint32] { s.Evidence.Value = name; return s }
-	library := func(f File) []sysprepProvider {
+	with := func(s machine.Setting[uint32], name string) machine.Setting[uint32] {
+		s.Evidence.Value = name
+		return s
+	}
+	library := func(f machine.File) []sysprepProvider {
 		return []sysprepProvider{{"Generalize", f, `C:\Windows\System32\x.dll`, evidence}, {"Generalize", there, `C:\Windows\System32\y.dll`, evidence}}
 	}
-	service := func(start uint32) Service {
-		return Service{Name: "x", Type: number(typeOwnProcess), Start: number(start), ImagePath: words("x.exe"), Key: evidence}
+	service := func(start uint32) machine.Service {
+		return machine.Service{Name: "x", Type: number(machine.TypeOwnProcess), Start: number(start), ImagePath: words("x.exe"), Key: evidence}
 	}
 	folder := there
 	folder.Dir = true
@@ -131,30 +136,30 @@ func TestSysprepPartsOneByOne(t *testing.T) {
 		"image state of another kind":  {judgeImageState(words("IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE")), failed},
 		"image state empty":            {judgeImageState(words("")), failed},
 		"image state absent":           {judgeImageState(absent[string]()), failed},
-		"no setup":                     {judgeSetup([]Setting[uint32]{number(0), absent[uint32](), number(0)}), passed},
-		"setup in progress":            {judgeSetup([]Setting[uint32]{with(number(1), "SystemSetupInProgress"), number(0)}), failed},
-		"setup type":                   {judgeSetup([]Setting[uint32]{number(0), with(number(2), "SetupType")}), failed},
+		"no setup":                     {judgeSetup([]machine.Setting[uint32]{number(0), absent[uint32](), number(0)}), passed},
+		"setup in progress":            {judgeSetup([]machine.Setting[uint32]{with(number(1), "SystemSetupInProgress"), number(0)}), failed},
+		"setup type":                   {judgeSetup([]machine.Setting[uint32]{number(0), with(number(2), "SetupType")}), failed},
 		"states at rest":               {judgeSysprepStatus(number(7), number(2)), passed},
 		"states not written":           {judgeSysprepStatus(absent[uint32](), absent[uint32]()), passed},
 		"generalization not at rest":   {judgeSysprepStatus(number(3), number(2)), warning},
 		"cleanup not at rest":          {judgeSysprepStatus(number(7), number(0)), warning},
-		"workstation":                  {judgeRoles(words("WinNT"), Service{}, nil), passed},
-		"server":                       {judgeRoles(words("ServerNT"), Service{}, nil), passed},
-		"domain controller":            {judgeRoles(words("lanmannt"), Service{}, nil), failed},
-		"directory service":            {judgeRoles(words("ServerNT"), service(startAuto), nil), failed},
-		"directory service not in use": {judgeRoles(words("ServerNT"), service(startDisabled), nil), passed},
-		"cluster":                      {judgeRoles(words("ServerNT"), Service{}, map[string][]Service{"Failover Clustering": {service(startAuto)}}), warning},
-		"dhcp server":                  {judgeRoles(words("ServerNT"), Service{}, map[string][]Service{"DHCP Server": {service(startDisabled)}}), warning},
-		"dhcp server to be deleted":    {judgeRoles(words("ServerNT"), Service{}, map[string][]Service{"DHCP Server": {Service{Name: "x", Deleted: true}}}), passed},
-		"instances of AD LDS":          {judgeRoles(words("ServerNT"), Service{}, map[string][]Service{roleLDS: {service(startAuto), service(startAuto)}}), warning},
-		"another service":              {judgeRoles(words("ServerNT"), Service{}, map[string][]Service{"Spooler": {service(startAuto)}}), passed},
+		"workstation":                  {judgeRoles(words("WinNT"), machine.Service{}, nil), passed},
+		"server":                       {judgeRoles(words("ServerNT"), machine.Service{}, nil), passed},
+		"domain controller":            {judgeRoles(words("lanmannt"), machine.Service{}, nil), failed},
+		"directory service":            {judgeRoles(words("ServerNT"), service(machine.StartAuto), nil), failed},
+		"directory service not in use": {judgeRoles(words("ServerNT"), service(machine.StartDisabled), nil), passed},
+		"cluster":                      {judgeRoles(words("ServerNT"), machine.Service{}, map[string][]machine.Service{"Failover Clustering": {service(machine.StartAuto)}}), warning},
+		"dhcp server":                  {judgeRoles(words("ServerNT"), machine.Service{}, map[string][]machine.Service{"DHCP Server": {service(machine.StartDisabled)}}), warning},
+		"dhcp server to be deleted":    {judgeRoles(words("ServerNT"), machine.Service{}, map[string][]machine.Service{"DHCP Server": {machine.Service{Name: "x", Deleted: true}}}), passed},
+		"instances of AD LDS":          {judgeRoles(words("ServerNT"), machine.Service{}, map[string][]machine.Service{roleLDS: {service(machine.StartAuto), service(machine.StartAuto)}}), warning},
+		"another service":              {judgeRoles(words("ServerNT"), machine.Service{}, map[string][]machine.Service{"Spooler": {service(machine.StartAuto)}}), passed},
 		"setup done":                   {judgeChildCompletion(number(childDone)), passed},
 		"setup not begun":              {judgeChildCompletion(number(0)), passed},
 		"setup not recorded":           {judgeChildCompletion(absent[uint32]()), passed},
 		"setup not done":               {judgeChildCompletion(number(1)), warning},
-		"reserved storage at rest":     {judgeReservedStorage(number(0), System{}), passed},
-		"no reserved storage":          {judgeReservedStorage(absent[uint32](), System{}), passed},
-		"reserved storage in use":      {judgeReservedStorage(number(9), System{}), warning},
+		"reserved storage at rest":     {judgeReservedStorage(number(0), machine.System{}), passed},
+		"no reserved storage":          {judgeReservedStorage(absent[uint32](), machine.System{}), passed},
+		"reserved storage in use":      {judgeReservedStorage(number(9), machine.System{}), warning},
 		"not onboarded":                {judgeDefenderEndpoint(absent[uint32](), absent[string]()), passed},
 		"onboarding state 0":           {judgeDefenderEndpoint(number(0), absent[string]()), passed},
 		"onboarded and reset":          {judgeDefenderEndpoint(number(1), absent[string]()), inferred},
@@ -179,7 +184,7 @@ func TestLastRun(t *testing.T) {
 	const begin = ", Info                  SYSPRP ===          Beginning of a new sysprep run          ===\n"
 	const appx = ", Error                 SYSPRP Package Contoso.Reader_4.1.0.0_x64__abcdefghijkmn was installed for a user, but not provisioned for all users. This package will not function properly in the sysprep image.\n"
 	const fault = ", Error      [0x0f0070] SYSPRP RunDlls:An error occurred; dwRet = 0x1f\n"
-	system := System{Installed: time.Date(2026, 1, 14, 9, 0, 0, 0, time.UTC)}
+	system := machine.System{Installed: time.Date(2026, 1, 14, 9, 0, 0, 0, time.UTC)}
 	for name, c := range map[string]struct {
 		act, err string
 		unread   bool
@@ -261,7 +266,7 @@ func TestFactsOfFixtures(t *testing.T) {
 			if err != nil || good != want.good {
 				t.Errorf("roots: %d, %v", good, err)
 			}
-			h := rearmsIn(m.SysprepLogs().all(), System{})
+			h := rearmsIn(m.SysprepLogs().all(), machine.System{})
 			if h.unread != nil || len(h.rearms) != want.rearms || len(h.denied) != want.denied {
 				t.Errorf("rearms: %d, denied %d, %v", len(h.rearms), len(h.denied), h.unread)
 			}

@@ -10,12 +10,13 @@ import (
 	"unicode"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // answerFile is an answer file of Windows Setup.
 type answerFile struct {
-	File    File
+	File    machine.File
 	Content answerContent
 	Err     error // why it cannot be read; nil if it can, or if it is not there
 }
@@ -38,9 +39,9 @@ type answerContent struct {
 const maxAnswerFile = 1 << 20
 
 func (m *Machine) readAnswer(path string) answerFile {
-	data, f, err := m.read(path, maxAnswerFile)
+	data, f, err := m.ReadFile(path, maxAnswerFile)
 	if err != nil {
-		return answerFile{File: m.unread(path), Err: err}
+		return answerFile{File: m.UnreadFile(path), Err: err}
 	}
 	if !f.Exists {
 		return answerFile{File: f}
@@ -64,7 +65,7 @@ const unattendNamespace = "urn:schemas-microsoft-com:unattend"
 
 // parseAnswer reads an answer file (Unattended Windows Setup Reference).
 func parseAnswer(data []byte) answerContent {
-	text := strings.TrimFunc(decodeText(data), func(r rune) bool { return unicode.IsSpace(r) || r == 0 || r == '\uFEFF' })
+	text := strings.TrimFunc(machine.DecodeText(data), func(r rune) bool { return unicode.IsSpace(r) || r == 0 || r == '\uFEFF' })
 	if text == "" {
 		return answerContent{Blank: true}
 	}
@@ -158,24 +159,16 @@ func (c *answerContent) note(path []string, value string) {
 	last, parent := path[len(path)-1], path[len(path)-2]
 	switch {
 	case last == "ComputerName" && pass == "specialize" && value != "*":
-		say("ComputerName is " + short(value) + ": a name of its own is ignored")
+		say("ComputerName is " + prose.Short(value) + ": a name of its own is ignored")
 	case last == "SkipRearm" && value != "0":
 		c.SkipRearm = true
-		say("SkipRearm is " + short(value) + ": Sysprep does not rearm Windows")
+		say("SkipRearm is " + prose.Short(value) + ": Sysprep does not rearm Windows")
 	case last == "CopyProfile" && strings.EqualFold(value, "true"):
 		c.CopyProfile = true
 		say("CopyProfile is true: the profile is copied to the default one")
 	case last == "PlainText" && strings.EqualFold(value, "true") && strings.HasSuffix(parent, "Password"):
 		say("a password is written in plain text")
 	}
-}
-
-// short keeps a value from a file of any content printable in one line.
-func short(s string) string {
-	if runes := []rune(s); len(runes) > 64 {
-		s = string(runes[:64]) + "…"
-	}
-	return strings.Join(strings.Fields(s), " ")
 }
 
 // launchAgent is an agent that prepares Windows on EC2, with its answer files.
@@ -201,7 +194,7 @@ const build2022 = 20348
 
 // agentOrder says which agent prepares a version of Windows, and which do
 // where that one is not installed.
-func agentOrder(s System) []string {
+func agentOrder(s machine.System) []string {
 	switch {
 	case s.Build >= build2022:
 		return []string{agentLaunchV2, agentLaunch, agentConfig}
@@ -218,10 +211,10 @@ type agentPlace struct {
 	service                    string // "" if it has none
 }
 
-func agentPlaces(env environment, s System) map[string]agentPlace {
+func agentPlaces(env machine.Environment, s machine.System) map[string]agentPlace {
 	programs, data := env["PROGRAMFILES"]+`\Amazon\`, env["PROGRAMDATA"]+`\Amazon\`
 	v2 := []string{data + `EC2Launch\sysprep\unattend.xml`}
-	if s.Client && s.Build >= build11 {
+	if s.Client && s.Build >= machine.Build11 {
 		v2 = []string{data + `EC2Launch\sysprep\OOBE_unattend.xml`, v2[0]}
 	}
 	config, launch := programs+`Ec2ConfigService`, data+`EC2-Windows\Launch`
@@ -234,8 +227,8 @@ func agentPlaces(env environment, s System) map[string]agentPlace {
 }
 
 // readAgents returns the agents in the order in which they decide.
-func (m *Machine) readAgents(s System) ([]launchAgent, error) {
-	env, err := m.env()
+func (m *Machine) readAgents(s machine.System) ([]launchAgent, error) {
+	env, err := m.Environment()
 	if err != nil {
 		return nil, err
 	}
@@ -243,11 +236,11 @@ func (m *Machine) readAgents(s System) ([]launchAgent, error) {
 	var agents []launchAgent
 	for _, name := range agentOrder(s) {
 		a := launchAgent{Name: name}
-		if name == agentConfig && (s.Build >= build11 || s.Build >= build1607 && !s.Client) {
+		if name == agentConfig && (s.Build >= machine.Build11 || s.Build >= build1607 && !s.Client) {
 			a.Foreign = s.Name()
 		}
 		for _, path := range known[name].programs {
-			f, err := m.file(path)
+			f, err := m.File(path)
 			if err != nil {
 				return nil, err
 			}
@@ -265,7 +258,7 @@ func (m *Machine) readAgents(s System) ([]launchAgent, error) {
 			}
 		}
 		for _, path := range known[name].folders {
-			f, err := m.file(path)
+			f, err := m.File(path)
 			if err != nil {
 				return nil, err
 			}
@@ -283,11 +276,11 @@ func (m *Machine) readAgents(s System) ([]launchAgent, error) {
 
 // readAnswers returns the answer files of the agent that decides or, where it
 // cannot be told which that is, of all there are.
-func (m *Machine) readAnswers(s System) ([]answerFile, error) {
+func (m *Machine) readAnswers(s machine.System) ([]answerFile, error) {
 	if agents, err := m.readAgents(s); err == nil {
 		return decisive(agents).Answers, nil
 	}
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return nil, err
 	}
@@ -303,19 +296,19 @@ func (m *Machine) readAnswers(s System) ([]answerFile, error) {
 
 // sysprepFiles are the files that Sysprep works with.
 type sysprepFiles struct {
-	Program      File // sysprep.exe
+	Program      machine.File // sysprep.exe
 	Agents       []launchAgent
-	AgentsErr    error           // why Agents are not known
-	Cached       []answerFile    // answer files that Windows Setup finds without being told
-	UnattendFile Setting[string] // the one that the registry names
-	Err          error           // why Cached or UnattendFile is not known
+	AgentsErr    error                   // why Agents are not known
+	Cached       []answerFile            // answer files that Windows Setup finds without being told
+	UnattendFile machine.Setting[string] // the one that the registry names
+	Err          error                   // why Cached or UnattendFile is not known
 }
 
 func (m *Machine) readSysprepFiles() (sysprepFiles, error) {
 	var f sysprepFiles
 	var err error
-	root := `C:\` + m.systemRoot
-	if f.Program, err = m.file(root + `\System32\Sysprep\sysprep.exe`); err != nil {
+	root := `C:\` + m.SystemRoot
+	if f.Program, err = m.File(root + `\System32\Sysprep\sysprep.exe`); err != nil {
 		return f, err
 	}
 	s, err := m.System()
@@ -330,7 +323,7 @@ func (m *Machine) readSysprepFiles() (sysprepFiles, error) {
 		}
 		f.Cached = append(f.Cached, a)
 	}
-	unattend, err := m.textAt(keySetup, "UnattendFile")
+	unattend, err := m.TextAt(keySetup, "UnattendFile")
 	if err != nil && f.Err == nil {
 		f.Err = err
 	}
@@ -494,7 +487,7 @@ func leftOver(agents []launchAgent) string {
 // behind, and the agents name a file of their own.
 func judgeCached(f sysprepFiles) (requirement.Outcome, bool) {
 	if f.UnattendFile.Value != "" {
-		o := requirement.Warn(`SYSTEM\Setup\UnattendFile names another answer file: `+short(f.UnattendFile.Value), f.UnattendFile.Evidence).About(subjectOf(f.UnattendFile.Evidence, requirement.ReasonValue))
+		o := requirement.Warn(`SYSTEM\Setup\UnattendFile names another answer file: `+prose.Short(f.UnattendFile.Value), f.UnattendFile.Evidence).About(subjectOf(f.UnattendFile.Evidence, requirement.ReasonValue))
 		o.Remediation = `Delete the value UnattendFile of HKLM\SYSTEM\Setup.`
 		return o, true
 	}

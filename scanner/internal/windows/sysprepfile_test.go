@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -146,9 +147,9 @@ func TestSysprepFile(t *testing.T) {
 }
 
 func TestAgentOrder(t *testing.T) {
-	at := func(s System, build int) System { s.Build = build; return s }
+	at := func(s machine.System, build int) machine.System { s.Build = build; return s }
 	for name, c := range map[string]struct {
-		system System
+		system machine.System
 		want   string
 	}{
 		"windows 7":        {windows7, agentConfig},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -37,8 +38,8 @@ var ssl3 = entry{
 // connection.
 type protocolSide struct {
 	Name              string // "Client" or "Server"
-	Enabled           Setting[uint32]
-	DisabledByDefault Setting[uint32]
+	Enabled           machine.Setting[uint32]
+	DisabledByDefault machine.Setting[uint32]
 }
 
 // off says whether the registry turns the protocol off for the side, and how.
@@ -59,21 +60,21 @@ func (p protocolSide) evidence() []requirement.Evidence {
 	return []requirement.Evidence{p.Enabled.Evidence, p.DisabledByDefault.Evidence}
 }
 
-func (m *Machine) decideProtocol(name string, judge func(client, server protocolSide, system System) requirement.Outcome) requirement.Outcome {
+func (m *Machine) decideProtocol(name string, judge func(client, server protocolSide, system machine.System) requirement.Outcome) requirement.Outcome {
 	system, err := m.System()
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
 	sides := [2]protocolSide{{Name: "Client"}, {Name: "Server"}}
 	for i := range sides {
-		k, err := m.key(keyControl + `\SecurityProviders\SCHANNEL\Protocols\` + name + `\` + sides[i].Name)
+		k, err := m.Key(machine.KeyControl + `\SecurityProviders\SCHANNEL\Protocols\` + name + `\` + sides[i].Name)
 		if err != nil {
 			return requirement.Unreadable(err)
 		}
-		if sides[i].Enabled, err = m.dword(k, "Enabled"); err != nil {
+		if sides[i].Enabled, err = m.DWord(k, "Enabled"); err != nil {
 			return requirement.Unreadable(err)
 		}
-		if sides[i].DisabledByDefault, err = m.dword(k, "DisabledByDefault"); err != nil {
+		if sides[i].DisabledByDefault, err = m.DWord(k, "DisabledByDefault"); err != nil {
 			return requirement.Unreadable(err)
 		}
 	}
@@ -81,7 +82,7 @@ func (m *Machine) decideProtocol(name string, judge func(client, server protocol
 }
 
 // judgeTLS12 decides win.tls.tls12.
-func judgeTLS12(client, server protocolSide, system System) requirement.Outcome {
+func judgeTLS12(client, server protocolSide, system machine.System) requirement.Outcome {
 	all := append(client.evidence(), server.evidence()...)
 	for _, side := range []protocolSide{client, server} {
 		if side.Enabled.Present && side.Enabled.Value == 0 {
@@ -92,9 +93,9 @@ func judgeTLS12(client, server protocolSide, system System) requirement.Outcome 
 		return requirement.Fail("TLS 1.2 is not offered by the client side (DisabledByDefault is 1)", ev).About(client.subject(protocolTLS12))
 	}
 	switch {
-	case system.Build < build7:
+	case system.Build < machine.Build7:
 		return requirement.Unknown(fmt.Sprintf("what %s does by default is not known", system.Name()), all...)
-	case system.Build < build8:
+	case system.Build < machine.Build8:
 		return judgeTLS12Seven(client, server, system, all)
 	}
 	if ev, off := server.off(); off {
@@ -108,7 +109,7 @@ func judgeTLS12(client, server protocolSide, system System) requirement.Outcome 
 
 // judgeTLS12Seven judges the versions where TLS 1.2 is off unless both values
 // are written.
-func judgeTLS12Seven(client, server protocolSide, system System, all []requirement.Evidence) requirement.Outcome {
+func judgeTLS12Seven(client, server protocolSide, system machine.System, all []requirement.Evidence) requirement.Outcome {
 	var half []string
 	var about []requirement.Subject
 	for _, side := range []protocolSide{client, server} {
@@ -131,7 +132,7 @@ func judgeTLS12Seven(client, server protocolSide, system System, all []requireme
 // judgeSSL3 decides win.tls.ssl3. The document's literal demand contradicts
 // the default of every current Windows, from which images are made all the
 // same: only what is written against it fails.
-func judgeSSL3(client, server protocolSide, system System) requirement.Outcome {
+func judgeSSL3(client, server protocolSide, system machine.System) requirement.Outcome {
 	for _, side := range []protocolSide{client, server} {
 		if ev, off := side.off(); off {
 			return requirement.Fail("SSL 3.0 is turned off for the "+strings.ToLower(side.Name)+" side in the registry", ev).About(side.subject(protocolSSL3))

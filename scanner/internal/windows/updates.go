@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/filetime"
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -43,7 +45,7 @@ func (m *Machine) decideUpdates() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	last, err := m.textAt(keyWindowsUpdate+`\Auto Update\Results\Install`, "LastSuccessTime")
+	last, err := m.TextAt(keyWindowsUpdate+`\Auto Update\Results\Install`, "LastSuccessTime")
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -51,7 +53,7 @@ func (m *Machine) decideUpdates() requirement.Outcome {
 		// Written in UTC, as "2026-01-14 09:00:00".
 		when, err := time.Parse(time.DateTime, strings.TrimSpace(last.Value))
 		if err != nil {
-			return requirement.Unknown(fmt.Sprintf("LastSuccessTime is %q, which is no time", short(last.Value)), last.Evidence)
+			return requirement.Unknown(fmt.Sprintf("LastSuccessTime is %q, which is no time", prose.Short(last.Value)), last.Evidence)
 		}
 		updates = append(updates, update{"updates", when, last.Evidence})
 	}
@@ -60,30 +62,30 @@ func (m *Machine) decideUpdates() requirement.Outcome {
 
 // readRollups reads the cumulative updates that are installed.
 func (m *Machine) readRollups() (updates []update, looked requirement.Evidence, err error) {
-	packages, err := m.key(keyServicing + `\Packages`)
+	packages, err := m.Key(keyServicing + `\Packages`)
 	if err != nil {
 		return nil, looked, err
 	}
 	if !packages.Exists() {
 		return nil, looked, fmt.Errorf("%s: key %s not found", packages.Evidence.Path, packages.Evidence.Key)
 	}
-	list, err := m.subkeys(packages)
+	list, err := m.Subkeys(packages)
 	if err != nil {
 		return nil, looked, err
 	}
 	for _, k := range list {
-		if !hasPrefixFold(k.Name(), "Package_for_RollupFix~") {
+		if !fold.HasPrefix(k.Name(), "Package_for_RollupFix~") {
 			continue
 		}
-		state, err := m.dword(k, "CurrentState")
+		state, err := m.DWord(k, "CurrentState")
 		if err != nil {
 			return nil, looked, err
 		}
-		high, err := m.dword(k, "InstallTimeHigh")
+		high, err := m.DWord(k, "InstallTimeHigh")
 		if err != nil {
 			return nil, looked, err
 		}
-		low, err := m.dword(k, "InstallTimeLow")
+		low, err := m.DWord(k, "InstallTimeLow")
 		if err != nil {
 			return nil, looked, err
 		}
@@ -100,7 +102,7 @@ func (m *Machine) readRollups() (updates []update, looked requirement.Evidence, 
 }
 
 // judgeUpdates decides win.bp.updates from the updates on record.
-func judgeUpdates(s System, updates []update, now time.Time, looked requirement.Evidence) requirement.Outcome {
+func judgeUpdates(s machine.System, updates []update, now time.Time, looked requirement.Evidence) requirement.Outcome {
 	if len(updates) == 0 {
 		return requirement.Unknown(fmt.Sprintf("%s: no cumulative update is on record as installed, so that its age is not known", s.Version()), looked)
 	}

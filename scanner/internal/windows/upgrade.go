@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -31,7 +32,7 @@ func (m *Machine) Upgrades() (Upgrades, error) { return m.upgrades.Get(m.next().
 
 func (m *Machine) readUpgrades() (Upgrades, error) {
 	var u Upgrades
-	setup, err := m.key(keySetup)
+	setup, err := m.Key(keySetup)
 	if err != nil {
 		return u, err
 	}
@@ -40,7 +41,7 @@ func (m *Machine) readUpgrades() (Upgrades, error) {
 	}
 	u.Parent = setup.Evidence
 	u.Parent.Note = "every subkey was read"
-	keys, err := m.subkeys(setup)
+	keys, err := m.Subkeys(setup)
 	if err != nil {
 		return u, err
 	}
@@ -60,7 +61,7 @@ func (m *Machine) readUpgrades() (Upgrades, error) {
 func (m *Machine) readLeftovers() ([]upgradeTrace, error) {
 	var list []upgradeTrace
 	for _, folder := range []string{`C:\Windows.old`, `C:\$WINDOWS.~BT`, `C:\$Windows.~WS`} {
-		f, err := m.file(folder)
+		f, err := m.File(folder)
 		if err != nil {
 			return list, err
 		}
@@ -73,11 +74,11 @@ func (m *Machine) readLeftovers() ([]upgradeTrace, error) {
 
 // readSource reads the version before an upgrade. The key alone decides, so a
 // value that cannot be read is only missing from the message.
-func (m *Machine) readSource(k Key) upgradeTrace {
+func (m *Machine) readSource(k machine.Key) upgradeTrace {
 	t := upgradeTrace{Name: k.Name(), Evidence: k.Evidence}
 	var parts []string
 	for _, name := range []string{"ProductName", "ReleaseId", "CurrentBuild"} {
-		s, err := m.text(k, name)
+		s, err := m.Text(k, name)
 		if err != nil {
 			t.Evidence.Note = err.Error()
 		}

@@ -3,6 +3,7 @@ package windows
 import (
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -25,7 +26,7 @@ func (m *Machine) decideWAM() requirement.Outcome {
 			return requirement.Pass(a.Name+" is installed", a.Evidence)
 		}
 	}
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
@@ -57,14 +58,14 @@ func isWAM(name string) bool {
 
 // wamShortcuts returns the shortcuts to Amazon WAM on a desktop.
 func (m *Machine) wamShortcuts(desktop string) ([]requirement.Evidence, error) {
-	entries, _, err := m.list(desktop)
+	entries, _, err := m.List(desktop)
 	if err != nil {
 		return nil, err
 	}
 	var found []requirement.Evidence
 	for _, e := range entries {
-		if isWAM(e.Name()) && hasSuffixFold(e.Name(), ".lnk") {
-			f, err := m.file(desktop + `\` + e.Name())
+		if isWAM(e.Name()) && fold.HasSuffix(e.Name(), ".lnk") {
+			f, err := m.File(desktop + `\` + e.Name())
 			if err != nil {
 				return nil, err
 			}
@@ -72,10 +73,6 @@ func (m *Machine) wamShortcuts(desktop string) ([]requirement.Evidence, error) {
 		}
 	}
 	return found, nil
-}
-
-func hasSuffixFold(s, suffix string) bool {
-	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
 
 // judgeWAM decides win.wam.installed where it is not installed, from the

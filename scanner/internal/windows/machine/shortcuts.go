@@ -1,4 +1,4 @@
-package windows
+package machine
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/internal/utf16le"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -14,7 +15,7 @@ import (
 // Bounds of the searches for shortcuts, far above what real systems have: about
 // 200 shortcuts of 2 KiB.
 const (
-	maxPrograms      = 20_000 // entries of the folders that are looked through
+	MaxPrograms      = 20_000 // entries of the folders that are looked through
 	maxShortcut      = 1 << 20
 	maxShortcutBytes = 64 << 20 // of all shortcuts together
 )
@@ -26,34 +27,34 @@ var errNoShortcut = errors.New("no shell link")
 var errOtherFile = fmt.Errorf("%w at its beginning", errNoShortcut)
 
 // A shortcut is a file that leads to another, perhaps with arguments for it.
-type shortcutFile struct {
+type ShortcutFile struct {
 	Name string // of the file
 	shellLink
 	Evidence requirement.Evidence
 }
 
-// line is the command line that opening the shortcut runs.
-func (s shellLink) line() string {
+// Line is the command line that opening the shortcut runs.
+func (s shellLink) Line() string {
 	if s.Arguments == "" {
-		return quoted(s.Target)
+		return Quoted(s.Target)
 	}
-	return quoted(s.Target) + " " + s.Arguments
+	return Quoted(s.Target) + " " + s.Arguments
 }
 
-// shortcutReader reads shortcuts, a file of several names once.
-type shortcutReader struct {
+// ShortcutReader reads shortcuts, a file of several names once.
+type ShortcutReader struct {
 	seen  map[fact.ID]bool
 	bytes int64
 
 	// A file on a desktop that does not begin as a shell link does is named, and
 	// no damage: Windows opens nothing by it.
-	lenient bool
-	other   []string // such files
+	Lenient bool
+	Other   []string // such files
 }
 
 // read parses a shortcut; it returns nil for one that was read already.
-func (r *shortcutReader) read(v *volume, name string) (*shortcutFile, error) {
-	f, err := v.file(name)
+func (r *ShortcutReader) read(v *Drive, name string) (*ShortcutFile, error) {
+	f, err := v.File(name)
 	if err != nil || r.seen[f.ID] {
 		return nil, err
 	}
@@ -66,26 +67,26 @@ func (r *shortcutReader) read(v *volume, name string) (*shortcutFile, error) {
 		return nil, err
 	}
 	if r.bytes += int64(len(data)); r.bytes > maxShortcutBytes {
-		return nil, fmt.Errorf("%s volume: shortcuts of more than %d bytes: %w", v.role, int64(maxShortcutBytes), errTooLarge)
+		return nil, fmt.Errorf("%s volume: shortcuts of more than %d bytes: %w", v.Role, int64(maxShortcutBytes), ErrTooLarge)
 	}
 	l, err := parseLink(data)
-	if r.lenient && errors.Is(err, errOtherFile) {
-		if len(r.other) < maxNamedData {
-			r.other = append(r.other, path.Base(name))
+	if r.Lenient && errors.Is(err, errOtherFile) {
+		if len(r.Other) < MaxNamedData {
+			r.Other = append(r.Other, path.Base(name))
 		}
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	f.Evidence.Data = short(strings.TrimSpace(l.Target + " " + l.Arguments))
-	return &shortcutFile{Name: path.Base(name), shellLink: l, Evidence: f.Evidence}, nil
+	f.Evidence.Data = prose.Short(strings.TrimSpace(l.Target + " " + l.Arguments))
+	return &ShortcutFile{Name: path.Base(name), shellLink: l, Evidence: f.Evidence}, nil
 }
 
-// shortcutsIn reads the shortcuts below a folder that may not be there.
-func (m *Machine) shortcutsIn(r *shortcutReader, folder string) ([]shortcutFile, error) {
-	var list []shortcutFile
-	err := m.walk(folder, maxPrograms, func(v *volume, name string) error {
+// ShortcutsIn reads the shortcuts below a folder that may not be there.
+func (m *Machine) ShortcutsIn(r *ShortcutReader, folder string) ([]ShortcutFile, error) {
+	var list []ShortcutFile
+	err := m.Walk(folder, MaxPrograms, func(v *Drive, name string) error {
 		if !strings.EqualFold(path.Ext(name), ".lnk") {
 			return nil
 		}

@@ -1,30 +1,32 @@
-package windows
+package machine
 
 import (
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
-// names tells local accounts from those of a domain.
-type names struct {
+// Names tells local accounts from those of a domain.
+type Names struct {
 	Computer string   // NetBIOS name
 	DNS      []string // its names in DNS, with the primary suffix where it has one
-	accounts
+	Accounts
 }
 
-// accounts are the SIDs that accounts of the machine and of its domain begin
+// Accounts are the SIDs that accounts of the machine and of its domain begin
 // with.
-type accounts struct {
+type Accounts struct {
 	Domain     string // NetBIOS name of the joined domain, "" in a workgroup
 	DomainSID  string // "" in a workgroup
 	MachineSID string
 	SIDErr     error // why the others are not known; nil if they are
 }
 
-func (m *Machine) Names() (names, error) {
-	n := names{accounts: m.Accounts()}
+// Names reads the names and SIDs of the computer and its domain. With an error, what could be read is there.
+func (m *Machine) Names() (Names, error) {
+	n := Names{Accounts: m.Accounts()}
 	var err error
 	if n.Computer, err = m.ComputerName(); err == nil {
 		n.DNS, err = m.dnsNames()
@@ -35,17 +37,17 @@ func (m *Machine) Names() (names, error) {
 // dnsNames returns the computer's names in DNS, as they are and as they will be
 // after the next start: the host's alone, and with the primary suffix.
 func (m *Machine) dnsNames() ([]string, error) {
-	parameters, err := m.key(keyServices + `\Tcpip\Parameters`)
+	parameters, err := m.Key(KeyServices + `\Tcpip\Parameters`)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, prefix := range []string{"", "NV "} {
-		host, err := m.text(parameters, prefix+"Hostname")
+		host, err := m.Text(parameters, prefix+"Hostname")
 		if err != nil {
 			return nil, err
 		}
-		suffix, err := m.text(parameters, prefix+"Domain")
+		suffix, err := m.Text(parameters, prefix+"Domain")
 		if err != nil {
 			return nil, err
 		}
@@ -62,39 +64,39 @@ func (m *Machine) dnsNames() ([]string, error) {
 
 // ComputerName is the machine's NetBIOS name, as it will be at the next start.
 func (m *Machine) ComputerName() (string, error) {
-	s, err := m.textAt(keyControl+`\ComputerName\ComputerName`, "ComputerName")
+	s, err := m.TextAt(KeyControl+`\ComputerName\ComputerName`, "ComputerName")
 	return s.Value, err
 }
 
 // Accounts reads the domain and the two SIDs.
-func (m *Machine) Accounts() accounts {
-	a, err := m.accounts.Get(m.next().readAccounts)
+func (m *Machine) Accounts() Accounts {
+	a, err := m.accounts.Get(m.Next().readAccounts)
 	if err != nil {
-		return accounts{SIDErr: err}
+		return Accounts{SIDErr: err}
 	}
 	return a
 }
 
 // readAccounts reads them from the LSA's policy. Each of its keys keeps its
 // data in the default value.
-func (m *Machine) readAccounts() (accounts, error) {
-	var a accounts
+func (m *Machine) readAccounts() (Accounts, error) {
+	var a Accounts
 	read := func(key string) ([]byte, error) {
-		k, err := m.key(`HKLM\SECURITY\Policy\` + key)
+		k, err := m.Key(`HKLM\SECURITY\Policy\` + key)
 		if err != nil {
 			return nil, err
 		}
 		if !k.Exists() {
 			return nil, fmt.Errorf("%s: key %s not found", k.Evidence.Path, k.Evidence.Key)
 		}
-		s, err := m.binary(k, "")
+		s, err := m.Binary(k, "")
 		return s.Value, err
 	}
 	domain, err := read("PolPrDmN")
 	if err != nil {
 		return a, err
 	}
-	if a.Domain, err = lsaString(domain); err != nil {
+	if a.Domain, err = LSAString(domain); err != nil {
 		return a, fmt.Errorf("PolPrDmN: %w", err)
 	}
 	sid, err := read("PolPrDmS")
@@ -118,12 +120,12 @@ func optionalSID(b []byte) (string, error) {
 	if len(b) == 0 {
 		return "", nil
 	}
-	return parseSID(b)
+	return ParseSID(b)
 }
 
-// lsaString decodes the UNICODE_STRING of an LSA policy value: length and
+// LSAString decodes the UNICODE_STRING of an LSA policy value: length and
 // maximum length (2 bytes each), offset (4 bytes) and then the characters.
-func lsaString(b []byte) (string, error) {
+func LSAString(b []byte) (string, error) {
 	if len(b) == 0 {
 		return "", nil
 	}
@@ -139,13 +141,13 @@ type accountKind int
 const (
 	accountBuiltIn accountKind = iota // LocalSystem, LocalService, NetworkService, virtual and pool accounts
 	accountLocal                      // of this machine
-	accountBare                       // a name without a domain: looked up locally first
-	accountDomain                     // of a domain, or of another machine
+	AccountBare                       // a name without a domain: looked up locally first
+	AccountDomain                     // of a domain, or of another machine
 )
 
-// classify tells the account of a service, with variables expanded, from its
+// Classify tells the account of a service, with variables expanded, from its
 // ObjectName. An empty name is LocalSystem.
-func (n names) classify(account string) accountKind {
+func (n Names) Classify(account string) accountKind {
 	account = strings.TrimSpace(account)
 	upper := strings.ToUpper(account)
 	switch upper {
@@ -159,22 +161,22 @@ func (n names) classify(account string) accountKind {
 		case n.MachineSID != "" && strings.HasPrefix(upper, n.MachineSID+"-"), strings.HasPrefix(upper, "S-1-5-32-"):
 			return accountLocal
 		}
-		return accountDomain
+		return AccountDomain
 	}
 	domain, _, ok := strings.Cut(upper, `\`)
 	switch {
 	case !ok && strings.Contains(upper, "@"):
-		return accountDomain
+		return AccountDomain
 	case !ok:
-		return accountBare
+		return AccountBare
 	case domain == "NT SERVICE", domain == "IIS APPPOOL":
 		return accountBuiltIn
 	case isAuthority(domain):
 		return accountBuiltIn
-	case domain == ".", domain == "BUILTIN", n.Computer != "" && domain == strings.ToUpper(n.Computer), containsFold(n.DNS, domain):
+	case domain == ".", domain == "BUILTIN", n.Computer != "" && domain == strings.ToUpper(n.Computer), fold.Contains(n.DNS, domain):
 		return accountLocal
 	}
-	return accountDomain
+	return AccountDomain
 }
 
 // isAuthority recognises NT AUTHORITY as the languages of Windows spell it,

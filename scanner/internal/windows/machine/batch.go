@@ -1,7 +1,9 @@
-package windows
+package machine
 
 import (
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/fold"
 )
 
 // batch takes commands apart as cmd.exe does: a script's text, or what follows
@@ -51,7 +53,7 @@ func batchLines(text string) []string {
 
 // isRemark says whether a command is rem and nothing else.
 func isRemark(s string) bool {
-	rest, ok := cutPrefixFold(s, "rem")
+	rest, ok := fold.CutPrefix(s, "rem")
 	return ok && (rest == "" || strings.ContainsRune(" \t.:;,=/\\", rune(rest[0])))
 }
 
@@ -156,7 +158,7 @@ func (r *commandReader) batchCommand(s string, sh *shell, depth int) {
 		}
 	case "cd", "chdir", "pushd":
 		dir := strings.TrimSpace(rest)
-		if after, ok := cutPrefixFold(dir, "/d"); ok {
+		if after, ok := fold.CutPrefix(dir, "/d"); ok {
 			dir = strings.TrimSpace(after)
 		}
 		if dir = strings.Trim(r.replace(dir, sh), `" `); dir != "" {
@@ -166,7 +168,7 @@ func (r *commandReader) batchCommand(s string, sh *shell, depth int) {
 		switch {
 		case builtIns[lower]:
 			r.data(arguments(r.replace(rest, sh))...)
-		case isLetter(word) && strings.TrimSpace(rest) == "":
+		case IsLetter(word) && strings.TrimSpace(rest) == "":
 			sh.dir = strings.ToUpper(word) + `\`
 		default:
 			r.line(r.replace(s, sh), sh, depth+1)
@@ -294,13 +296,13 @@ func (r *commandReader) batchStart(s string, sh *shell, depth int) {
 		s = strings.TrimSpace(rest)
 	}
 	for strings.HasPrefix(s, "/") {
-		if after, ok := cutPrefixFold(s, "/d"); ok {
+		if after, ok := fold.CutPrefix(s, "/d"); ok {
 			after = strings.TrimSpace(after)
 			s = cutWord(after)
 			inner.dir = at(inner.dir, strings.Trim(strings.TrimSuffix(after, s), `" `))
 			continue
 		}
-		takesWord := hasPrefixFold(s, "/node") || hasPrefixFold(s, "/affinity")
+		takesWord := fold.HasPrefix(s, "/node") || fold.HasPrefix(s, "/affinity")
 		s = cutWord(s)
 		if takesWord {
 			s = cutWord(s)

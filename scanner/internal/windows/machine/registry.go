@@ -1,4 +1,4 @@
-package windows
+package machine
 
 import (
 	"context"
@@ -53,62 +53,63 @@ func (k Key) Name() string {
 	return k.Key.Name()
 }
 
-// key looks for a key by its full name, HKLM\SYSTEM\CurrentControlSet\Services.
+// Key looks for a key by its full name, HKLM\SYSTEM\CurrentControlSet\Services.
 // That it does not exist is no error.
-func (m *Machine) key(name string) (Key, error) {
-	if err := m.meter.Steps(1); err != nil {
+func (m *Machine) Key(name string) (Key, error) {
+	if err := m.Meter.Steps(1); err != nil {
 		return Key{}, fmt.Errorf("%s: %w", name, err)
 	}
-	k, err := m.registry.Key(name)
+	k, err := m.Registry.Key(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		ev, err := m.whereKey(name)
 		if err != nil {
 			return Key{}, err
 		}
 		m.in.Trail.Record("key", "source", ev.Source, "path", ev.Path, "key", ev.Key, "found", "no")
-		ev.Note = notFound
+		ev.Note = NotFound
 		return Key{Evidence: ev}, nil
 	}
 	if err != nil {
 		return Key{}, err
 	}
-	ev := keyEvidence(m.hives.evidence(k.Hive(), k.Path()), k)
+	ev := KeyEvidence(m.hives.evidence(k.Hive(), k.Path()), k)
 	m.in.Trail.Record("key", "source", ev.Source, "path", ev.Path, "key", ev.Key, "found", "yes", "last_write", ev.Time.Format(time.RFC3339Nano))
 	return Key{Key: k, Evidence: ev}, nil
 }
 
 // whereKey tells where a key that is not there was looked for.
 func (m *Machine) whereKey(name string) (requirement.Evidence, error) {
-	hive, _, path, err := m.registry.Resolve(name)
+	hive, _, path, err := m.Registry.Resolve(name)
 	if err != nil {
 		return requirement.Evidence{}, err
 	}
 	return m.hives.evidence(hive, path), nil
 }
 
-// maxSubkeys bounds the memory of facts that are made of every subkey of a key.
+// MaxSubkeys bounds the memory of facts that are made of every subkey of a key.
 // Services, of which there are most, are below a thousand.
-const maxSubkeys = 20_000
+const MaxSubkeys = 20_000
 
-// subkeys returns the subkeys of a key that may not be there.
-func (m *Machine) subkeys(k Key) ([]Key, error) { return m.subkeysUpTo(k, maxSubkeys) }
+// Subkeys returns the subkeys of a key that may not be there.
+func (m *Machine) Subkeys(k Key) ([]Key, error) { return m.SubkeysUpTo(k, MaxSubkeys) }
 
-// subkeysAt returns the subkeys of the key of that name, which may not be there.
-func (m *Machine) subkeysAt(name string) ([]Key, error) {
-	k, err := m.key(name)
+// SubkeysAt returns the subkeys of the key of that name, which may not be there.
+func (m *Machine) SubkeysAt(name string) ([]Key, error) {
+	k, err := m.Key(name)
 	if err != nil {
 		return nil, err
 	}
-	return m.subkeys(k)
+	return m.Subkeys(k)
 }
 
-func (m *Machine) subkeysUpTo(k Key, most int) ([]Key, error) {
+// SubkeysUpTo returns the subkeys of a key that may not be there. More than most are an error.
+func (m *Machine) SubkeysUpTo(k Key, most int) ([]Key, error) {
 	if !k.Exists() {
 		return nil, nil
 	}
 	list, err := k.Subkeys()
 	if err == nil {
-		err = m.meter.Steps(len(list))
+		err = m.Meter.Steps(len(list))
 	}
 	if err == nil && len(list) > most {
 		err = fmt.Errorf("%w: key %s has %d subkeys, more than %d", registry.ErrUnsupported, k.Evidence.Key, len(list), most)
@@ -125,12 +126,12 @@ func (m *Machine) subkeysUpTo(k Key, most int) ([]Key, error) {
 	return keys, nil
 }
 
-// subkey looks for one subkey of a key that may not be there.
-func (m *Machine) subkey(k Key, name string) (Key, error) {
+// Subkey looks for one subkey of a key that may not be there.
+func (m *Machine) Subkey(k Key, name string) (Key, error) {
 	ev := k.Evidence
 	ev.Kind, ev.Found = requirement.KindKey, false
-	ev.Key, ev.Offset = joinKey(ev.Key, name), nil
-	ev.Note = notFound
+	ev.Key, ev.Offset = JoinKey(ev.Key, name), nil
+	ev.Note = NotFound
 	if !k.Exists() {
 		return Key{Evidence: ev}, nil
 	}
@@ -147,8 +148,8 @@ func (m *Machine) subkey(k Key, name string) (Key, error) {
 // below is a subkey or, where that is a symbolic link, the key that Windows
 // opens in its place; that one need not exist.
 func (m *Machine) below(k Key, s *registry.Key) (Key, error) {
-	ev := keyEvidence(k.Evidence, s)
-	ev.Key = joinKey(k.Evidence.Key, s.Name())
+	ev := KeyEvidence(k.Evidence, s)
+	ev.Key = JoinKey(k.Evidence.Key, s.Name())
 	target, err := s.SymbolicLink()
 	if err != nil {
 		return Key{}, fmt.Errorf("%s: %w", ev.Path, err)
@@ -156,7 +157,7 @@ func (m *Machine) below(k Key, s *registry.Key) (Key, error) {
 	if target == "" {
 		return Key{Key: s, Evidence: ev}, nil
 	}
-	linked, err := m.key(target)
+	linked, err := m.Key(target)
 	if err != nil {
 		return Key{}, fmt.Errorf("%s: %s is a link: %w", ev.Path, ev.Key, err)
 	}
@@ -164,7 +165,8 @@ func (m *Machine) below(k Key, s *registry.Key) (Key, error) {
 	return linked, nil
 }
 
-func joinKey(key, name string) string {
+// JoinKey returns the path of a subkey or a value of a key; the key may be the root.
+func JoinKey(key, name string) string {
 	if key == "" {
 		return name
 	}
@@ -173,37 +175,37 @@ func joinKey(key, name string) string {
 
 // value looks for a value of a key that may not be there.
 func (m *Machine) value(k Key, name string) (*registry.Value, requirement.Evidence, error) {
-	ev := valueEvidence(k.Evidence, name, nil)
+	ev := ValueEvidence(k.Evidence, name, nil)
 	if !k.Exists() {
 		return nil, ev, nil
 	}
-	if err := m.meter.Steps(1); err != nil {
+	if err := m.Meter.Steps(1); err != nil {
 		return nil, ev, fmt.Errorf("%s: %s: %w", ev.Path, ev.Key, err)
 	}
 	v, err := k.Value(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		m.in.Trail.Record("value", "source", ev.Source, "path", ev.Path, "key", ev.Key, "name", name, "found", "no")
-		ev.Note = notFound
+		ev.Note = NotFound
 		return nil, ev, nil
 	}
 	if err != nil {
 		return nil, ev, fmt.Errorf("%s: %w", ev.Path, err)
 	}
-	if err := m.meter.Bytes(int64(v.Size())); err != nil {
+	if err := m.Meter.Bytes(int64(v.Size())); err != nil {
 		return nil, ev, fmt.Errorf("%s: %s: %w", ev.Path, ev.Key, err)
 	}
-	ev = valueEvidence(ev, name, v)
+	ev = ValueEvidence(ev, name, v)
 	if v.Recovered() {
 		ev.Note = "from the transaction log"
 	}
 	return v, ev, nil
 }
 
-// setting reads a value with one of the typed readers of the registry. A value
+// ReadSetting reads a value with one of the typed readers of the registry. A value
 // of none of the types counts as not set; without types every one is accepted.
 // Data that cannot be read, or whose length does not fit its type, is an error:
 // it is damaged, and what it was is not known.
-func setting[T any](m *Machine, k Key, name string, types []registry.Type, read func(*registry.Value) (T, error), show func(T) string) (Setting[T], error) {
+func ReadSetting[T any](m *Machine, k Key, name string, types []registry.Type, read func(*registry.Value) (T, error), show func(T) string) (Setting[T], error) {
 	v, ev, err := m.value(k, name)
 	if err != nil || v == nil {
 		return Setting[T]{Evidence: ev}, err
@@ -229,7 +231,7 @@ func otherType[T any](m *Machine, v *registry.Value, ev requirement.Evidence) (S
 	if err != nil {
 		return Setting[T]{}, fmt.Errorf("%s: %w", ev.Path, err)
 	}
-	ev.Data = showBytes(data)
+	ev.Data = ShowBytes(data)
 	note := "its type is " + ev.Type + ", so it counts as not set"
 	if ev.Note != "" {
 		note = ev.Note + "; " + note
@@ -255,21 +257,21 @@ func (m *Machine) recordValue(v *registry.Value, ev requirement.Evidence) {
 		"length", strconv.Itoa(len(raw)), "raw", hex.EncodeToString(raw[:min(len(raw), maxRaw)]), "data", ev.Data, "note", ev.Note)
 }
 
-// dword reads a number, which Windows accepts as REG_DWORD.
-func (m *Machine) dword(k Key, name string) (Setting[uint32], error) {
-	return setting(m, k, name, []registry.Type{registry.DWord}, (*registry.Value).Uint32, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) })
+// DWord reads a number, which Windows accepts as REG_DWORD.
+func (m *Machine) DWord(k Key, name string) (Setting[uint32], error) {
+	return ReadSetting(m, k, name, []registry.Type{registry.DWord}, (*registry.Value).Uint32, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) })
 }
 
-// text reads a string. Where Windows expands variables, see environment.text.
-func (m *Machine) text(k Key, name string) (Setting[string], error) {
-	return setting(m, k, name, []registry.Type{registry.SZ, registry.ExpandSZ}, (*registry.Value).String, func(s string) string { return s })
+// Text reads a string. Where Windows expands variables, see Environment.Text.
+func (m *Machine) Text(k Key, name string) (Setting[string], error) {
+	return ReadSetting(m, k, name, []registry.Type{registry.SZ, registry.ExpandSZ}, (*registry.Value).String, func(s string) string { return s })
 }
 
 // looseText reads a string as those parts of Windows do that do not look at its
 // type, such as the service control manager: data of any type, up to the first
 // NUL, if it reads as a string at all.
 func (m *Machine) looseText(k Key, name string) (Setting[string], error) {
-	s, err := m.text(k, name)
+	s, err := m.Text(k, name)
 	if err != nil || !s.OtherType {
 		return s, err
 	}
@@ -300,12 +302,13 @@ func (m *Machine) looseText(k Key, name string) (Setting[string], error) {
 // shorter.
 const maxLooseText = 64 << 10
 
-// multi reads a list of strings. A single string is a list of one.
-func (m *Machine) multi(k Key, name string) (Setting[[]string], error) {
-	return setting(m, k, name, []registry.Type{registry.MultiSZ, registry.SZ, registry.ExpandSZ}, readList, func(s []string) string { return strings.Join(s, ", ") })
+// Multi reads a list of strings. A single string is a list of one.
+func (m *Machine) Multi(k Key, name string) (Setting[[]string], error) {
+	return ReadSetting(m, k, name, []registry.Type{registry.MultiSZ, registry.SZ, registry.ExpandSZ}, ReadList, func(s []string) string { return strings.Join(s, ", ") })
 }
 
-func readList(v *registry.Value) ([]string, error) {
+// ReadList reads a value as a list of strings. A single string is a list of one.
+func ReadList(v *registry.Value) ([]string, error) {
 	if v.Type() == registry.MultiSZ {
 		return v.Strings()
 	}
@@ -316,40 +319,44 @@ func readList(v *registry.Value) ([]string, error) {
 	return []string{s}, nil
 }
 
-func (m *Machine) binary(k Key, name string) (Setting[[]byte], error) {
-	return setting(m, k, name, nil, (*registry.Value).Data, showBytes)
+// Binary reads the data of a value of any type.
+func (m *Machine) Binary(k Key, name string) (Setting[[]byte], error) {
+	return ReadSetting(m, k, name, nil, (*registry.Value).Data, ShowBytes)
 }
 
-func showBytes(b []byte) string {
+// ShowBytes shows binary data in hex, shortened where it is long.
+func ShowBytes(b []byte) string {
 	if len(b) > 64 {
 		return fmt.Sprintf("%x… (%d bytes)", b[:64], len(b))
 	}
 	return hex.EncodeToString(b)
 }
 
-// dwordAt, textAt and multiAt look for the key and the value in one step.
-func (m *Machine) dwordAt(key, name string) (Setting[uint32], error) {
-	k, err := m.key(key)
+// DWordAt looks for a key by its full name and reads a number in it.
+func (m *Machine) DWordAt(key, name string) (Setting[uint32], error) {
+	k, err := m.Key(key)
 	if err != nil {
 		return Setting[uint32]{}, err
 	}
-	return m.dword(k, name)
+	return m.DWord(k, name)
 }
 
-func (m *Machine) textAt(key, name string) (Setting[string], error) {
-	k, err := m.key(key)
+// TextAt looks for a key by its full name and reads a string in it.
+func (m *Machine) TextAt(key, name string) (Setting[string], error) {
+	k, err := m.Key(key)
 	if err != nil {
 		return Setting[string]{}, err
 	}
-	return m.text(k, name)
+	return m.Text(k, name)
 }
 
-func (m *Machine) multiAt(key, name string) (Setting[[]string], error) {
-	k, err := m.key(key)
+// MultiAt looks for a key by its full name and reads a list of strings in it.
+func (m *Machine) MultiAt(key, name string) (Setting[[]string], error) {
+	k, err := m.Key(key)
 	if err != nil {
 		return Setting[[]string]{}, err
 	}
-	return m.multi(k, name)
+	return m.Multi(k, name)
 }
 
 // hives remembers where each hive lies.
@@ -424,22 +431,22 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	if err != nil {
 		return nil, err
 	}
-	v, file, err := m.locate(win)
+	v, file, err := m.Locate(win)
 	if err != nil {
 		return nil, fmt.Errorf("hive %s: %w", name, err)
 	}
 	hive, err := fact.Within(m.in.Context, fact.Patience{Waited: m.in.Waited}, func() (*registry.Hive, error) { return m.load(v, file) }, closeLate)
 	if errors.Is(err, fact.ErrTime) {
-		return nil, fmt.Errorf("%s volume: %s: %w", v.role, file, err)
+		return nil, fmt.Errorf("%s volume: %s: %w", v.Role, file, err)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// The error must not say of a key that it is truly not there.
-		return nil, fmt.Errorf("%s volume: %s: the hive is not there", v.role, file)
+		return nil, fmt.Errorf("%s volume: %s: the hive is not there", v.Role, file)
 	}
 	if err != nil {
 		return nil, err
 	}
-	m.hives.set(hive, requirement.Evidence{Kind: requirement.KindKey, Origin: requirement.OriginDisk, Source: v.role, Path: file})
+	m.hives.set(hive, requirement.Evidence{Kind: requirement.KindKey, Origin: requirement.OriginDisk, Source: v.Role, Path: file})
 	defer func() {
 		if opened == nil {
 			m.hives.forget(hive)
@@ -447,10 +454,10 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 		}
 	}()
 	r := hive.Recovery()
-	m.hives.open(OpenedHive{v.role, file, r})
-	v.trail.Record("hive", "source", v.role, "path", file, "state", r.State.String(), "primary", fmt.Sprint(r.Primary), "secondary", fmt.Sprint(r.Secondary))
+	m.hives.open(OpenedHive{v.Role, file, r})
+	v.Trail.Record("hive", "source", v.Role, "path", file, "state", r.State.String(), "primary", fmt.Sprint(r.Primary), "secondary", fmt.Sprint(r.Secondary))
 	notify := func(level requirement.Level, message string) {
-		v.trail.Notify(requirement.Notice{Level: level, Message: message, Source: v.role, Path: file})
+		v.Trail.Notify(requirement.Notice{Level: level, Message: message, Source: v.Role, Path: file})
 	}
 	for _, note := range r.Notes {
 		notify(requirement.LevelInfo, path.Base(file)+": "+note)
@@ -476,8 +483,8 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 		notify(requirement.LevelWarning, path.Base(file)+": "+err.Error())
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	if m.hiveOpened != nil {
-		m.hiveOpened(name)
+	if m.in.HiveOpened != nil {
+		m.in.HiveOpened(name)
 	}
 	return hive, nil
 }
@@ -502,23 +509,23 @@ func applied(r registry.Recovery) string {
 	return strings.Join(parts, ", ") + " applied"
 }
 
-// defaultUser stands for a SID in the name of the hive that new profiles are
+// DefaultUser stands for a SID in the name of the hive that new profiles are
 // copied from.
-const defaultUser = "DEFAULT-PROFILE"
+const DefaultUser = "DEFAULT-PROFILE"
 
 // hivePath returns the Windows path of a hive: those of the machine lie in
 // System32\config, that of a user in the profile.
 func (m *Machine) hivePath(name string) (string, error) {
 	sid, isUser := strings.CutPrefix(strings.ToUpper(name), `HKU\`)
 	if !isUser {
-		return `C:\` + m.systemRoot + `\System32\config\` + name, nil
+		return `C:\` + m.SystemRoot + `\System32\config\` + name, nil
 	}
 	sid, classes := strings.CutSuffix(sid, "_CLASSES")
 	profiles, err := m.Profiles()
 	if err != nil {
 		return "", err
 	}
-	if sid == defaultUser {
+	if sid == DefaultUser {
 		return profiles.Default + `\NTUSER.DAT`, nil
 	}
 	for _, p := range profiles.List {
@@ -534,17 +541,17 @@ func (m *Machine) hivePath(name string) (string, error) {
 
 // hiveFile is a hive and the logs that lie beside it.
 type hiveFile struct {
-	v       *volume
+	v       *Drive
 	name    string
 	r       io.ReaderAt
 	size    int64
 	options registry.Options
 }
 
-func findHive(v *volume, file string, reserve func(n int64) error) (*hiveFile, error) {
+func findHive(v *Drive, file string, reserve func(n int64) error) (*hiveFile, error) {
 	h := &hiveFile{v: v, name: file, options: registry.Options{Reserve: reserve}}
 	for _, suffix := range []string{".LOG", ".LOG1", ".LOG2"} {
-		log, size, err := v.open(file + suffix)
+		log, size, err := v.Open(file + suffix)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -554,14 +561,14 @@ func findHive(v *volume, file string, reserve func(n int64) error) (*hiveFile, e
 		h.options.Logs = append(h.options.Logs, registry.Log{Name: path.Base(file) + suffix, R: log, Size: size})
 	}
 	var err error
-	h.r, h.size, err = v.open(file)
+	h.r, h.size, err = v.Open(file)
 	return h, err
 }
 
 func (h *hiveFile) open() (*registry.Hive, error) {
 	hive, err := registry.Open(context.Background(), h.r, h.size, h.options)
 	if err != nil {
-		return nil, h.v.problem(h.name, err)
+		return nil, h.v.Problem(h.name, err)
 	}
 	return hive, nil
 }

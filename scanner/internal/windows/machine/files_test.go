@@ -1,4 +1,4 @@
-package windows
+package machine
 
 import (
 	"errors"
@@ -45,7 +45,7 @@ func TestFollow(t *testing.T) {
 		`D:\Users\jdoe\My Documents`:                         "user Users/jdoe/Documents",
 		`D:\Users\jdoe\AppData\Local\Application Data\x`:     "",
 	} {
-		f, err := m.file(win)
+		f, err := m.File(win)
 		if err != nil || f.Exists != (want != "") {
 			t.Errorf("%s: %+v, %v", win, f, err)
 		}
@@ -53,11 +53,11 @@ func TestFollow(t *testing.T) {
 			t.Errorf("%s is %s", win, got)
 		}
 	}
-	m.volumes["D"].fs, m.volumes["D"].err = nil, errors.New("not given")
-	if _, err := m.file(`D:\Users`); err == nil || errors.Is(err, ErrElsewhere) {
+	m.volumes["D"].FS, m.volumes["D"].Err = nil, errors.New("not given")
+	if _, err := m.File(`D:\Users`); err == nil || errors.Is(err, ErrElsewhere) {
 		t.Errorf("a file on a volume that is not given: %v", err)
 	}
-	if _, err := m.file(`E:\Users`); !errors.Is(err, ErrElsewhere) {
+	if _, err := m.File(`E:\Users`); !errors.Is(err, ErrElsewhere) {
 		t.Errorf("a file on a drive that is not there: %v", err)
 	}
 }

@@ -1,9 +1,10 @@
-package windows
+package machine
 
 import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
@@ -46,8 +47,8 @@ func (r *commandReader) run(name, rest string, sh *shell, depth int) {
 		return
 	}
 	path := r.program(name, sh)
-	lang := languageOf(path)
-	if lang != noLanguage {
+	lang := LanguageOf(path)
+	if lang != NoLanguage {
 		r.script(path, "script", sh)
 		r.data(arguments(rest)...)
 		return
@@ -65,7 +66,7 @@ func (r *commandReader) run(name, rest string, sh *shell, depth int) {
 func (r *commandReader) script(path, what string, sh *shell) {
 	path = at(sh.dir, path)
 	r.use(path, what)
-	if lang := languageOf(path); lang != noLanguage && len(r.out.Scripts) < maxScripts+1 {
+	if lang := LanguageOf(path); lang != NoLanguage && len(r.out.Scripts) < maxScripts+1 {
 		s := scriptUse{Path: path, Dir: sh.dir, Language: lang}
 		if sh.folder != "" {
 			s.Of = sh
@@ -217,7 +218,7 @@ func decodeCommand(s string) (string, bool) {
 func (r *commandReader) file(path string, sh *shell, lang language) {
 	path = at(sh.dir, path)
 	r.use(path, "script")
-	if lang != noLanguage && len(r.out.Scripts) < maxScripts+1 {
+	if lang != NoLanguage && len(r.out.Scripts) < maxScripts+1 {
 		s := scriptUse{Path: path, Dir: sh.dir, Language: lang}
 		if sh.folder != "" {
 			s.Of = sh
@@ -241,7 +242,7 @@ func runScriptHost(r *commandReader, _ string, args []string, sh *shell, _ int) 
 func runMshta(r *commandReader, rest string, args []string, sh *shell, depth int) {
 	text := strings.TrimSpace(strings.Trim(strings.TrimSpace(rest), `"`))
 	for _, scheme := range []string{"vbscript:", "javascript:", "about:"} {
-		if hasPrefixFold(text, scheme) {
+		if fold.HasPrefix(text, scheme) {
 			inner := *sh
 			r.host(text[len(scheme):], &inner, depth+1)
 			return
@@ -481,7 +482,7 @@ func runDotnet(r *commandReader, _ string, args []string, sh *shell, _ int) {
 // runExplorer: a folder is shown, a program or a script is started.
 func runExplorer(r *commandReader, rest string, args []string, sh *shell, depth int) {
 	for _, a := range args {
-		if lower := strings.ToLower(a); programEnd(lower) == len(lower) && len(lower) > 0 || languageOf(a) != noLanguage {
+		if lower := strings.ToLower(a); programEnd(lower) == len(lower) && len(lower) > 0 || LanguageOf(a) != NoLanguage {
 			r.run(a, "", sh, depth+1)
 		} else {
 			r.data(a)

@@ -1,11 +1,11 @@
-package windows
+package machine
 
 import "testing"
 
 // A defect that opening a hive ahead meets is not the end of the program: it
 // is met again by the requirement that asks for the hive, and contained there.
 func TestAheadContainsDefects(t *testing.T) {
-	m := &Machine{systemRoot: "Windows", volumes: map[string]*volume{"C": {role: roleRoot}}} // without a filesystem
+	m := &Machine{SystemRoot: "Windows", volumes: map[string]*Drive{"C": {Role: RoleRoot}}} // without a filesystem
 	m.openAhead()
 	for file, a := range m.ahead {
 		if <-a.done; a.opened || a.hive != nil {

@@ -1,4 +1,4 @@
-package windows
+package machine
 
 import (
 	"errors"
@@ -18,16 +18,16 @@ import (
 
 // What evidence calls the volumes.
 const (
-	roleRoot = "root"
-	roleUser = "user"
+	RoleRoot = "root"
+	RoleUser = "user"
 )
 
-// volume is one of the two drives of a WorkSpace.
-type volume struct {
-	role  string // roleRoot or roleUser
-	fs    Filesystem
-	err   error // why fs is nil
-	trail *requirement.Trail
+// Drive is one of the two drives of a WorkSpace.
+type Drive struct {
+	Role  string // RoleRoot or RoleUser
+	FS    Filesystem
+	Err   error // why fs is nil
+	Trail *requirement.Trail
 	meter *fact.Meter
 }
 
@@ -45,64 +45,64 @@ type File struct {
 // to a volume that is not among the images.
 var ErrElsewhere = errors.New("is not among the images")
 
-// errTooLarge says that a file is larger than anything of its kind.
-var errTooLarge = errors.New("too large to be read")
+// ErrTooLarge says that a file is larger than anything of its kind.
+var ErrTooLarge = errors.New("too large to be read")
 
 // Windows follows at most 63 reparse points on one path ([MS-FSCC] 2.1.2.1
 // leaves the number open; MAXIMUM_REPARSE_COUNT of its I/O manager is 64).
 const maxLinks = 63
 
-// file looks for a file or folder by its Windows path, "C:\Windows\explorer.exe".
+// File looks for a file or folder by its Windows path, "C:\Windows\explorer.exe".
 // That it does not exist is no error.
-func (m *Machine) file(win string) (File, error) {
-	v, name, err := m.locate(win)
+func (m *Machine) File(win string) (File, error) {
+	v, name, err := m.Locate(win)
 	if err != nil {
 		return File{}, err
 	}
-	return v.file(name)
+	return v.File(name)
 }
 
-// read returns the content of a file of at most limit bytes. A file that does
+// ReadFile returns the content of a file of at most limit bytes. A file that does
 // not exist is no error: see File.Exists.
-func (m *Machine) read(win string, limit int64) ([]byte, File, error) {
-	v, name, err := m.locate(win)
+func (m *Machine) ReadFile(win string, limit int64) ([]byte, File, error) {
+	v, name, err := m.Locate(win)
 	if err != nil {
 		return nil, File{}, err
 	}
 	return v.read(name, limit)
 }
 
-func (v *volume) read(name string, limit int64) ([]byte, File, error) {
-	f, err := v.file(name)
+func (v *Drive) read(name string, limit int64) ([]byte, File, error) {
+	f, err := v.File(name)
 	if err != nil || !f.Exists {
 		return nil, f, err
 	}
 	if f.Size > limit {
-		return nil, f, fmt.Errorf("%s: %d bytes: %w", f.Evidence.Path, f.Size, errTooLarge)
+		return nil, f, fmt.Errorf("%s: %d bytes: %w", f.Evidence.Path, f.Size, ErrTooLarge)
 	}
 	if err := v.meter.File(f.Size); err != nil {
-		return nil, f, v.problem(name, err)
+		return nil, f, v.Problem(name, err)
 	}
-	open, err := v.fs.Open(name)
+	open, err := v.FS.Open(name)
 	if err != nil {
-		return nil, f, v.problem(name, err)
+		return nil, f, v.Problem(name, err)
 	}
 	defer open.Close()
 	data, err := io.ReadAll(io.LimitReader(open, limit+1))
 	if err != nil {
-		return nil, f, v.problem(name, err)
+		return nil, f, v.Problem(name, err)
 	}
-	v.trail.Record("open", "source", v.role, "path", name, "size", strconv.Itoa(len(data)))
+	v.Trail.Record("open", "source", v.Role, "path", name, "size", strconv.Itoa(len(data)))
 	f.Evidence.Content = true
 	return data, f, nil
 }
 
-// readParsed returns what parse makes of the content of a file of at most limit
+// ReadParsed returns what parse makes of the content of a file of at most limit
 // bytes, the zero value if it does not exist. A file with several names is read
 // and parsed once for each fact. kind tells parsers apart.
-func readParsed[T any](v *volume, name string, limit int64, kind string, parse func([]byte) (T, error)) (T, File, error) {
+func ReadParsed[T any](v *Drive, name string, limit int64, kind string, parse func([]byte) (T, error)) (T, File, error) {
 	var none T
-	f, err := v.file(name)
+	f, err := v.File(name)
 	if err != nil || !f.Exists {
 		return none, f, err
 	}
@@ -117,28 +117,28 @@ func readParsed[T any](v *volume, name string, limit int64, kind string, parse f
 	return parsed, f, err
 }
 
-// walk calls fn for every file below a folder that may not be there. What lies
+// Walk calls fn for every file below a folder that may not be there. What lies
 // behind a reparse point in it is left out. More entries than most are an
 // error.
-func (m *Machine) walk(win string, most int, fn func(v *volume, name string) error) error {
-	v, folder, err := m.locate(win)
+func (m *Machine) Walk(win string, most int, fn func(v *Drive, name string) error) error {
+	v, folder, err := m.Locate(win)
 	if err != nil {
 		return err
 	}
-	start, err := v.file(folder)
+	start, err := v.File(folder)
 	if err != nil || !start.Exists {
 		return err
 	}
 	seen := 0
-	return fs.WalkDir(v.fs, folder, func(name string, e fs.DirEntry, err error) error {
+	return fs.WalkDir(v.FS, folder, func(name string, e fs.DirEntry, err error) error {
 		if err != nil {
-			return v.problem(name, err)
+			return v.Problem(name, err)
 		}
 		if seen++; seen > most {
-			return fmt.Errorf("%s volume: %s: more than %d entries: %w", v.role, folder, most, ntfs.ErrUnsupported)
+			return fmt.Errorf("%s volume: %s: more than %d entries: %w", v.Role, folder, most, ntfs.ErrUnsupported)
 		}
 		if err := v.meter.Steps(1); err != nil {
-			return v.problem(name, err)
+			return v.Problem(name, err)
 		}
 		if !e.Type().IsRegular() {
 			return nil
@@ -147,52 +147,52 @@ func (m *Machine) walk(win string, most int, fn func(v *volume, name string) err
 	})
 }
 
-// unshown is the error of a folder in which entries could not be read, or are in
+// Unshown is the error of a folder in which entries could not be read, or are in
 // doubt; nil if there are none.
-func (v *volume) unshown(folder string, damaged, doubtful int64) error {
+func (v *Drive) Unshown(folder string, damaged, doubtful int64) error {
 	switch {
 	case damaged > 0:
-		return fmt.Errorf("%s volume: %s: %s could not be read", v.role, folder, prose.Count(int(damaged), "entry", "entries"))
+		return fmt.Errorf("%s volume: %s: %s could not be read", v.Role, folder, prose.Count(int(damaged), "entry", "entries"))
 	case doubtful > 0:
-		return fmt.Errorf("%s volume: %s: %s: %w", v.role, folder, prose.Count(int(doubtful), "name", "names"), ntfs.ErrInDoubt)
+		return fmt.Errorf("%s volume: %s: %s: %w", v.Role, folder, prose.Count(int(doubtful), "name", "names"), ntfs.ErrInDoubt)
 	}
 	return nil
 }
 
-// unread is the evidence for a file of which not even its name could be looked
+// UnreadFile is the evidence for a file of which not even its name could be looked
 // up. It is not Found: nothing shows that it is there.
-func (m *Machine) unread(win string) File {
+func (m *Machine) UnreadFile(win string) File {
 	ev := m.pathEvidence(win)
 	ev.Note = "could not be read"
 	return File{Evidence: ev}
 }
 
-// list returns the entries of a folder. A folder that does not exist is no
+// List returns the entries of a folder. A folder that does not exist is no
 // error: see File.Exists.
-func (m *Machine) list(win string) ([]fs.DirEntry, File, error) {
-	v, name, err := m.locate(win)
+func (m *Machine) List(win string) ([]fs.DirEntry, File, error) {
+	v, name, err := m.Locate(win)
 	if err != nil {
 		return nil, File{}, err
 	}
-	f, err := v.file(name)
+	f, err := v.File(name)
 	if err != nil || !f.Exists || !f.Dir {
 		return nil, f, err
 	}
-	entries, err := v.fs.ReadDir(name)
+	entries, err := v.FS.ReadDir(name)
 	if err == nil {
 		err = v.meter.Folder(len(entries))
 	}
 	if err != nil {
-		return nil, f, v.problem(name, err)
+		return nil, f, v.Problem(name, err)
 	}
-	v.trail.Record("list", "source", v.role, "path", name, "entries", strconv.Itoa(len(entries)))
+	v.Trail.Record("list", "source", v.Role, "path", name, "entries", strconv.Itoa(len(entries)))
 	return entries, f, nil
 }
 
-// locate finds the volume and the name on it that a Windows path leads to,
+// Locate finds the volume and the name on it that a Windows path leads to,
 // through the junctions and symbolic links on its way.
-func (m *Machine) locate(win string) (*volume, string, error) {
-	drive, name, err := m.follow(win)
+func (m *Machine) Locate(win string) (*Drive, string, error) {
+	drive, name, err := m.Follow(win)
 	if err != nil {
 		return nil, "", err
 	}
@@ -200,28 +200,28 @@ func (m *Machine) locate(win string) (*volume, string, error) {
 	if !ok {
 		return nil, "", fmt.Errorf("drive %s: of %s %w", drive, win, ErrElsewhere)
 	}
-	if v.fs == nil {
-		return nil, "", fmt.Errorf("%s volume: %w", v.role, v.err)
+	if v.FS == nil {
+		return nil, "", fmt.Errorf("%s volume: %w", v.Role, v.Err)
 	}
 	return v, name, nil
 }
 
-// follow finds the drive and the name on it that a Windows path leads to. It
+// Follow finds the drive and the name on it that a Windows path leads to. It
 // follows links as far as the volumes are there to be read.
-func (m *Machine) follow(win string) (drive, name string, err error) {
+func (m *Machine) Follow(win string) (drive, name string, err error) {
 	for range maxLinks + 1 {
 		if drive, name, err = splitDrive(win); err != nil {
 			return "", "", err
 		}
 		v, ok := m.volumes[drive]
-		if !ok || v.fs == nil {
+		if !ok || v.FS == nil {
 			return drive, name, nil
 		}
 		target, err := v.followed(drive, name)
 		if err != nil || target == "" {
 			return drive, name, err
 		}
-		v.trail.Record("follow", "source", v.role, "path", name, "target", target)
+		v.Trail.Record("follow", "source", v.Role, "path", name, "target", target)
 		win = target
 	}
 	return "", "", fmt.Errorf("%s: more than %d links on the way: %w", win, maxLinks, ntfs.ErrCorrupt)
@@ -244,33 +244,33 @@ func splitDrive(win string) (drive, name string, err error) {
 	return strings.ToUpper(win[:1]), name, nil
 }
 
-// nameSurrogate marks the reparse tags that stand for another file: junctions
+// NameSurrogate marks the reparse tags that stand for another file: junctions
 // and symbolic links ([MS-FSCC] 2.1.2.1, bit N).
-const nameSurrogate = 0x2000_0000
+const NameSurrogate = 0x2000_0000
 
 // followed returns the Windows path that the first junction or symbolic link
 // on the way to name leads to, with the rest of the way joined to it; "" if
 // there is none.
-func (v *volume) followed(drive, name string) (string, error) {
-	if info, err := v.fs.Stat(name); err == nil && !isLink(info) {
+func (v *Drive) followed(drive, name string) (string, error) {
+	if info, err := v.FS.Stat(name); err == nil && !IsLink(info) {
 		return "", nil
 	}
 	parts := strings.Split(name, "/")
 	for i := range parts {
 		here := path.Join(parts[:i+1]...)
-		info, err := v.fs.Stat(here)
+		info, err := v.FS.Stat(here)
 		if errors.Is(err, fs.ErrNotExist) {
 			return "", nil
 		}
 		if err != nil {
-			return "", v.problem(here, err)
+			return "", v.Problem(here, err)
 		}
-		if !isLink(info) {
+		if !IsLink(info) {
 			continue
 		}
-		r, err := v.fs.Reparse(here)
+		r, err := v.FS.Reparse(here)
 		if err != nil {
-			return "", v.problem(here, err)
+			return "", v.Problem(here, err)
 		}
 		return behindLink(drive, parts[:i], r, parts[i+1:]), nil
 	}
@@ -291,68 +291,69 @@ func behindLink(drive string, before []string, link ntfs.Reparse, rest []string)
 	return strings.Join(way, `\`)
 }
 
-func isLink(info fs.FileInfo) bool {
+// IsLink reports whether a name is a junction or symbolic link.
+func IsLink(info fs.FileInfo) bool {
 	e, ok := info.Sys().(*ntfs.Entry)
-	return ok && e.ReparseTag&nameSurrogate != 0
+	return ok && e.ReparseTag&NameSurrogate != 0
 }
 
-// file looks for a name on the volume.
-func (v *volume) file(name string) (File, error) {
-	ev := fileEvidence(v.role, name)
+// File looks for a name on the volume.
+func (v *Drive) File(name string) (File, error) {
+	ev := FileEvidence(v.Role, name)
 	if err := v.meter.Steps(1); err != nil {
-		return File{}, v.problem(name, err)
+		return File{}, v.Problem(name, err)
 	}
-	info, err := v.fs.Stat(name)
+	info, err := v.FS.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		v.trail.Record("file", "source", v.role, "path", name, "found", "no")
-		ev.Note = notFound
+		v.Trail.Record("file", "source", v.Role, "path", name, "found", "no")
+		ev.Note = NotFound
 		return File{Evidence: ev}, nil
 	}
 	if err != nil {
-		return File{}, v.problem(name, err)
+		return File{}, v.Problem(name, err)
 	}
-	f := File{Exists: true, Dir: info.IsDir(), Size: info.Size(), Modified: info.ModTime(), Evidence: foundEvidence(v.role, name, info.IsDir())}
+	f := File{Exists: true, Dir: info.IsDir(), Size: info.Size(), Modified: info.ModTime(), Evidence: FoundEvidence(v.Role, name, info.IsDir())}
 	f.Evidence.Time = info.ModTime().UTC()
 	record := ""
 	if e, ok := info.Sys().(*ntfs.Entry); ok {
 		record = strconv.FormatUint(e.Record, 10)
-		f.ID = fact.ID{Volume: v.role, Number: e.Record}
+		f.ID = fact.ID{Volume: v.Role, Number: e.Record}
 	}
 	if f.Dir {
 		f.Evidence.Data = "folder, MFT record " + record
 	} else {
 		f.Evidence.Data = fmt.Sprintf("%d bytes, MFT record %s", f.Size, record)
 	}
-	v.trail.Record("file", "source", v.role, "path", name, "found", "yes", "size", strconv.FormatInt(f.Size, 10), "record", record)
+	v.Trail.Record("file", "source", v.Role, "path", name, "found", "yes", "size", strconv.FormatInt(f.Size, 10), "record", record)
 	return f, nil
 }
 
-// open opens a file for reading anywhere in it. The error is fs.ErrNotExist
+// Open opens a file for reading anywhere in it. The error is fs.ErrNotExist
 // only if the file is truly not there.
-func (v *volume) open(name string) (io.ReaderAt, int64, error) {
-	file, err := v.fs.Open(name)
+func (v *Drive) Open(name string) (io.ReaderAt, int64, error) {
+	file, err := v.FS.Open(name)
 	if err != nil {
-		return nil, 0, v.problem(name, err)
+		return nil, 0, v.Problem(name, err)
 	}
 	info, err := file.Stat()
 	if err != nil {
-		return nil, 0, v.problem(name, err)
+		return nil, 0, v.Problem(name, err)
 	}
 	r, ok := file.(io.ReaderAt)
 	if !ok {
-		return nil, 0, v.problem(name, fmt.Errorf("a folder where a file was expected: %w", ntfs.ErrCorrupt))
+		return nil, 0, v.Problem(name, fmt.Errorf("a folder where a file was expected: %w", ntfs.ErrCorrupt))
 	}
-	v.trail.Record("open", "source", v.role, "path", name, "size", strconv.FormatInt(info.Size(), 10))
+	v.Trail.Record("open", "source", v.Role, "path", name, "size", strconv.FormatInt(info.Size(), 10))
 	return r, info.Size(), nil
 }
 
-// problem says which file of which volume an error is about. The ntfs errors
+// Problem says which file of which volume an error is about. The ntfs errors
 // name the file already where they are *fs.PathError.
-func (v *volume) problem(name string, err error) error {
-	v.trail.Record("error", "source", v.role, "path", name, "error", err.Error())
+func (v *Drive) Problem(name string, err error) error {
+	v.Trail.Record("error", "source", v.Role, "path", name, "error", err.Error())
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
-		return fmt.Errorf("%s volume: %w", v.role, err)
+		return fmt.Errorf("%s volume: %w", v.Role, err)
 	}
-	return fmt.Errorf("%s volume: %s: %w", v.role, name, err)
+	return fmt.Errorf("%s volume: %s: %w", v.Role, name, err)
 }

@@ -1,4 +1,4 @@
-package windows
+package machine
 
 import (
 	"io/fs"

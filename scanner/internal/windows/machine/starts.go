@@ -1,4 +1,4 @@
-package windows
+package machine
 
 import (
 	"errors"
@@ -6,9 +6,41 @@ import (
 	"path"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+// RunValues reads the command lines of a Run key, which may not be there.
+// Windows starts those alone that are texts.
+func (m *Machine) RunValues(key string) ([]Setting[string], error) {
+	k, err := m.Key(key)
+	if err != nil || !k.Exists() {
+		return nil, err
+	}
+	values, err := k.Values()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.Evidence.Path, err)
+	}
+	var commands []Setting[string]
+	for _, v := range values {
+		if t := v.Type(); t != registry.SZ && t != registry.ExpandSZ {
+			continue
+		}
+		s, err := m.Text(k, v.Name())
+		if err != nil {
+			return nil, err
+		}
+		commands = append(commands, s)
+	}
+	return commands, nil
+}
+
+// Bounds of the search for drive maps: real machines have a few folders a
+// policy, and files of a few KiB.
+const (
+	MaxPolicyFiles = 4096
 )
 
 // A startKind says from where a command runs at a start or sign-in.
@@ -43,18 +75,18 @@ type Starts struct {
 	Err  error // why there may be more of them; nil if every place was read
 }
 
-// makes returns the starts that make drives, and the scripts elsewhere that may.
-func (s Starts) makes() (list []driveMaking, remote []string, err error) {
+// Makes returns the starts that make drives, and the scripts elsewhere that may.
+func (s Starts) Makes() (list []DriveMaking, remote []string, err error) {
 	err = s.Err
 	for _, start := range s.List {
 		if start.Disabled {
 			continue
 		}
 		for _, what := range start.Does.Makes {
-			list = append(list, driveMaking{start.Name, what, start.Evidence[0]})
+			list = append(list, DriveMaking{start.Name, what, start.Evidence[0]})
 		}
 		for _, path := range start.Remote {
-			remote = append(remote, fmt.Sprintf("%s (%s)", short(path), start.Name))
+			remote = append(remote, fmt.Sprintf("%s (%s)", prose.Short(path), start.Name))
 		}
 		if start.Err != nil && len(start.Does.Makes) == 0 {
 			err = errors.Join(err, start.Err)
@@ -66,14 +98,14 @@ func (s Starts) makes() (list []driveMaking, remote []string, err error) {
 // MachineStarts are those of the machine: they run for everybody, or as the user
 // that a task names.
 func (m *Machine) MachineStarts() Starts {
-	s, err := m.machineStarts.Get(m.next().readMachineStarts)
+	s, err := m.machineStarts.Get(m.Next().readMachineStarts)
 	s.Err = errors.Join(s.Err, err)
 	return s
 }
 
 // UserStarts are those that a user's profile holds.
 func (m *Machine) UserStarts(p Profile) Starts {
-	s, err := m.userStarts.Get(func() (Starts, error) { return m.next().readUserStarts(p) })
+	s, err := m.userStarts.Get(func() (Starts, error) { return m.Next().readUserStarts(p) })
 	s.Err = errors.Join(s.Err, err)
 	return s
 }
@@ -81,23 +113,23 @@ func (m *Machine) UserStarts(p Profile) Starts {
 // A startReader collects starts.
 type startReader struct {
 	m         *Machine
-	env       environment
+	env       Environment
 	commands  *commandReader // what may still be taken apart
 	scripts   scriptReader
-	shortcuts shortcutReader
+	shortcuts ShortcutReader
 	found     Starts
 }
 
 // maxStarts bounds the memory of what starts.
 const maxStarts = 60_000
 
-func (m *Machine) newStartReader(env environment) *startReader {
+func (m *Machine) newStartReader(env Environment) *startReader {
 	r := &startReader{m: m, env: env, commands: newCommandReader(), scripts: scriptReader{m: m}}
 	known := map[string]bool{}
 	r.commands.exists = func(path string) bool {
 		is, ok := known[path]
-		if !ok && len(known) < maxPrograms && len(path) < 1024 {
-			f, err := m.file(path)
+		if !ok && len(known) < MaxPrograms && len(path) < 1024 {
+			f, err := m.File(path)
 			is = err == nil && f.Exists && !f.Dir
 			known[path] = is
 		}
@@ -114,28 +146,28 @@ func (r *startReader) note(err error) {
 
 // add takes the command line of a start apart and reads the scripts that it
 // names.
-func (r *startReader) add(s Start, line, dir string, env environment) {
+func (r *startReader) add(s Start, line, dir string, env Environment) {
 	r.addCommand(s, env, func(c *commandReader) {
 		sh := shell{dir: dir}
 		c.line(c.replace(line, &sh), &sh, 0)
 	})
 }
 
-func (r *startReader) addCommand(s Start, env environment, does func(*commandReader)) {
+func (r *startReader) addCommand(s Start, env Environment, does func(*commandReader)) {
 	if len(r.found.List) >= maxStarts {
 		if len(r.found.List) == maxStarts {
 			r.found.List = append(r.found.List, Start{Disabled: true, Evidence: []requirement.Evidence{{}}})
-			r.note(fmt.Errorf("more than %d commands that start: %w", maxStarts, errTooLarge))
+			r.note(fmt.Errorf("more than %d commands that start: %w", maxStarts, ErrTooLarge))
 		}
 		return
 	}
 	c := r.commands
 	c.out, c.err = commands{}, nil
-	c.expand = func(text string) (string, error) { return r.m.expand(env, text) }
+	c.expand = func(text string) (string, error) { return r.m.Expand(env, text) }
 	does(c)
 	remote, evidence, err := r.scripts.follow(c, env)
 	s.Does, s.Remote = c.out, remote
-	s.Evidence = append(s.Evidence, evidence[:min(len(evidence), maxNamedData)]...)
+	s.Evidence = append(s.Evidence, evidence[:min(len(evidence), MaxNamedData)]...)
 	s.Err = errors.Join(err, c.err)
 	for _, doubt := range c.out.Doubts {
 		s.Err = errors.Join(s.Err, errors.New(doubt))
@@ -150,16 +182,16 @@ func (r *startReader) addCommand(s Start, env environment, does func(*commandRea
 const machineUser = ""
 
 func (m *Machine) readMachineStarts() (Starts, error) {
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return Starts{}, err
 	}
 	r := m.newStartReader(env)
-	for _, view := range machineViews {
+	for _, view := range SoftwareViews {
 		r.readRegistry(view+`\Microsoft`, machineUser, env)
 		r.note(r.readActiveSetup(view + `\Microsoft\Active Setup\Installed Components`))
 	}
-	r.note(r.readPolicyScripts(keyGroupPolicy+`\Scripts`, machineUser, env))
+	r.note(r.readPolicyScripts(KeyGroupPolicy+`\Scripts`, machineUser, env))
 	r.note(r.readScriptFiles())
 	common, err := r.m.startupFolder(`HKLM\SOFTWARE`, "Common Startup", env["PROGRAMDATA"]+`\Microsoft\Windows\Start Menu\Programs\StartUp`, env)
 	r.note(err)
@@ -172,21 +204,21 @@ func (m *Machine) readMachineStarts() (Starts, error) {
 }
 
 func (m *Machine) readUserStarts(p Profile) (Starts, error) {
-	env, err := m.env()
+	env, err := m.Environment()
 	if err != nil {
 		return Starts{}, err
 	}
-	env = env.of(p)
+	env = env.Of(p)
 	r := m.newStartReader(env)
 	user := `HKU\` + p.SID
-	if _, err := m.key(user); err != nil {
+	if _, err := m.Key(user); err != nil {
 		return Starts{}, err
 	}
 	for _, view := range []string{`\Software`, `\Software\Wow6432Node`} {
 		r.readRegistry(user+view+`\Microsoft`, p.SID, env)
 	}
 	r.note(r.readLogonScript(user+`\Environment`, p.SID, env))
-	r.note(r.readPolicyScripts(user+`\Software`+keyWindows+`\Group Policy\Scripts`, p.SID, env))
+	r.note(r.readPolicyScripts(user+`\Software`+KeyWindows+`\Group Policy\Scripts`, p.SID, env))
 	folders, err := m.startupFolder(user+`\Software`, "Startup", p.Path+`\AppData\Roaming\Microsoft\Windows\Start Menu\Programs\Startup`, env)
 	r.note(err)
 	for _, folder := range folders {
@@ -197,30 +229,30 @@ func (m *Machine) readUserStarts(p Profile) (Starts, error) {
 
 // readRegistry reads the keys of one view whose values are commands. parent is
 // its key Microsoft.
-func (r *startReader) readRegistry(parent, user string, env environment) {
+func (r *startReader) readRegistry(parent, user string, env Environment) {
 	own := user != machineUser
 	current := parent + `\Windows\CurrentVersion`
 	for _, key := range []string{`\Run`, `\RunOnce`, `\Policies\Explorer\Run`, `\RunOnce\Setup`} {
-		commands, err := r.m.runValues(current + key)
+		commands, err := r.m.RunValues(current + key)
 		r.note(err)
 		for _, s := range commands {
-			r.add(Start{Kind: startOfRun, Name: "startup program " + short(s.Evidence.Value), Own: own, Evidence: []requirement.Evidence{s.Evidence}}, s.Value, "", env)
+			r.add(Start{Kind: startOfRun, Name: "startup program " + prose.Short(s.Evidence.Value), Own: own, Evidence: []requirement.Evidence{s.Evidence}}, s.Value, "", env)
 		}
 	}
 	r.note(r.readRunOnceEx(current+`\RunOnceEx`, own, env))
-	winlogon, err := r.m.key(parent + `\Windows NT\CurrentVersion\Winlogon`)
+	winlogon, err := r.m.Key(parent + `\Windows NT\CurrentVersion\Winlogon`)
 	r.note(err)
 	for _, name := range []string{"Userinit", "Shell"} {
-		s, err := r.m.text(winlogon, name)
+		s, err := r.m.Text(winlogon, name)
 		r.note(err)
-		for _, line := range splitQuoted(s.Value, ',') {
+		for _, line := range SplitQuoted(s.Value, ',') {
 			r.add(Start{Kind: startOfLogon, Name: `Winlogon\` + name, Own: own, Evidence: []requirement.Evidence{s.Evidence}}, line, "", env)
 		}
 	}
 }
 
-// splitQuoted separates a list; what is in quotes stays whole.
-func splitQuoted(s string, by byte) []string {
+// SplitQuoted separates a list; what is in quotes stays whole.
+func SplitQuoted(s string, by byte) []string {
 	var list []string
 	begin, quoted := 0, false
 	for i := 0; i <= len(s); i++ {
@@ -239,8 +271,8 @@ func splitQuoted(s string, by byte) []string {
 
 // readRunOnceEx reads the commands in the subkeys of RunOnceEx: a program with
 // its arguments behind "||", or library|function|arguments.
-func (r *startReader) readRunOnceEx(name string, own bool, env environment) error {
-	keys, err := r.m.subkeysAt(name)
+func (r *startReader) readRunOnceEx(name string, own bool, env Environment) error {
+	keys, err := r.m.SubkeysAt(name)
 	if err != nil {
 		return err
 	}
@@ -250,7 +282,7 @@ func (r *startReader) readRunOnceEx(name string, own bool, env environment) erro
 			return fmt.Errorf("%s: %w", k.Evidence.Path, err)
 		}
 		for _, v := range values {
-			s, err := r.m.text(k, v.Name())
+			s, err := r.m.Text(k, v.Name())
 			if err != nil {
 				return err
 			}
@@ -259,19 +291,19 @@ func (r *startReader) readRunOnceEx(name string, own bool, env environment) erro
 			}
 			line := s.Value
 			if library, after, ok := strings.Cut(line, "|"); ok && library != "" {
-				line = "rundll32.exe " + quoted(library) + "," + strings.Replace(after, "|", " ", 1)
+				line = "rundll32.exe " + Quoted(library) + "," + strings.Replace(after, "|", " ", 1)
 			} else {
 				line = strings.TrimLeft(line, "|")
 			}
-			r.add(Start{Kind: startOfRun, Name: "startup program " + short(v.Name()), Own: own, Evidence: []requirement.Evidence{s.Evidence}}, line, "", env)
+			r.add(Start{Kind: startOfRun, Name: "startup program " + prose.Short(v.Name()), Own: own, Evidence: []requirement.Evidence{s.Evidence}}, line, "", env)
 		}
 	}
 	return nil
 }
 
 // readLogonScript reads the logon script of a user, which userinit.exe runs.
-func (r *startReader) readLogonScript(key, user string, env environment) error {
-	s, err := r.m.textAt(key, "UserInitMprLogonScript")
+func (r *startReader) readLogonScript(key, user string, env Environment) error {
+	s, err := r.m.TextAt(key, "UserInitMprLogonScript")
 	if err != nil || !s.Present {
 		return err
 	}
@@ -282,50 +314,50 @@ func (r *startReader) readLogonScript(key, user string, env environment) error {
 // readActiveSetup reads the commands that run once for each user. A component
 // whose IsInstalled is 0 runs none.
 func (r *startReader) readActiveSetup(name string) error {
-	keys, err := r.m.subkeysAt(name)
+	keys, err := r.m.SubkeysAt(name)
 	if err != nil {
 		return err
 	}
 	for _, k := range keys {
-		stub, err := r.m.text(k, "StubPath")
+		stub, err := r.m.Text(k, "StubPath")
 		if err != nil {
 			return err
 		}
 		if strings.TrimSpace(stub.Value) == "" {
 			continue
 		}
-		installed, err := r.m.dword(k, "IsInstalled")
+		installed, err := r.m.DWord(k, "IsInstalled")
 		if err != nil {
 			return err
 		}
-		r.add(Start{Kind: startOfSetup, Name: "Active Setup " + short(k.Name()), Disabled: installed.Present && installed.Value == 0, Evidence: []requirement.Evidence{stub.Evidence}}, stub.Value, "", r.env)
+		r.add(Start{Kind: startOfSetup, Name: "Active Setup " + prose.Short(k.Name()), Disabled: installed.Present && installed.Value == 0, Evidence: []requirement.Evidence{stub.Evidence}}, stub.Value, "", r.env)
 	}
 	return nil
 }
 
 // readPolicyScripts reads the scripts that Group Policy last applied:
 // Startup\n\m and Logon\n\m, each with the folder of its policy.
-func (r *startReader) readPolicyScripts(name, user string, env environment) error {
+func (r *startReader) readPolicyScripts(name, user string, env Environment) error {
 	for _, event := range []string{"Startup", "Logon"} {
-		policies, err := r.m.subkeysAt(name + `\` + event)
+		policies, err := r.m.SubkeysAt(name + `\` + event)
 		if err != nil {
 			return err
 		}
 		for _, policy := range policies {
-			folder, err := r.m.text(policy, "FileSysPath")
+			folder, err := r.m.Text(policy, "FileSysPath")
 			if err != nil {
 				return err
 			}
-			scripts, err := r.m.subkeys(policy)
+			scripts, err := r.m.Subkeys(policy)
 			if err != nil {
 				return err
 			}
 			for _, k := range scripts {
-				script, err := r.m.text(k, "Script")
+				script, err := r.m.Text(k, "Script")
 				if err != nil {
 					return err
 				}
-				parameters, err := r.m.text(k, "Parameters")
+				parameters, err := r.m.Text(k, "Parameters")
 				if err != nil {
 					return err
 				}
@@ -336,7 +368,7 @@ func (r *startReader) readPolicyScripts(name, user string, env environment) erro
 				if folder.Value != "" {
 					dir = strings.TrimSuffix(folder.Value, `\`) + `\Scripts\` + event
 				}
-				r.addScript(Start{Kind: startOfPolicy, Name: "policy script " + short(script.Value), Own: user != machineUser, Evidence: []requirement.Evidence{script.Evidence}},
+				r.addScript(Start{Kind: startOfPolicy, Name: "policy script " + prose.Short(script.Value), Own: user != machineUser, Evidence: []requirement.Evidence{script.Evidence}},
 					script.Value, parameters.Value, dir, env)
 			}
 		}
@@ -345,7 +377,7 @@ func (r *startReader) readPolicyScripts(name, user string, env environment) erro
 }
 
 // addScript adds a script that is named without quotes and runs in a folder.
-func (r *startReader) addScript(s Start, script, parameters, dir string, env environment) {
+func (r *startReader) addScript(s Start, script, parameters, dir string, env Environment) {
 	r.addCommand(s, env, func(c *commandReader) {
 		sh := shell{dir: c.replace(dir, &shell{})}
 		if c.take(len(script)+len(parameters), 0) {
@@ -363,15 +395,15 @@ const (
 // readScriptFiles reads the lists of scripts in the local policy, in that of
 // single users, and in the copies of the domain's.
 func (r *startReader) readScriptFiles() error {
-	system32 := `C:\` + r.m.systemRoot + `\System32\`
+	system32 := `C:\` + r.m.SystemRoot + `\System32\`
 	var all error
 	for _, folder := range []string{"GroupPolicy", "GroupPolicyUsers"} {
-		err := r.m.walk(system32+folder, maxPolicyFiles, func(v *volume, name string) error {
+		err := r.m.Walk(system32+folder, MaxPolicyFiles, func(v *Drive, name string) error {
 			base := strings.ToLower(path.Base(name))
 			if base != "scripts.ini" && base != "psscripts.ini" {
 				return nil
 			}
-			listed, f, err := readParsed(v, name, maxScriptList, "scripts.ini", parseScriptList)
+			listed, f, err := ReadParsed(v, name, maxScriptList, "scripts.ini", parseScriptList)
 			if err != nil {
 				return err
 			}
@@ -382,13 +414,13 @@ func (r *startReader) readScriptFiles() error {
 			for _, s := range listed {
 				dir := `C:\` + strings.ReplaceAll(path.Dir(name), "/", `\`) + `\` + s.event
 				evidence := f.Evidence
-				evidence.Data = short(strings.TrimSpace(s.script + " " + s.parameters))
+				evidence.Data = prose.Short(strings.TrimSpace(s.script + " " + s.parameters))
 				script := at(dir, s.script)
 				if strings.Contains(strings.ToLower(name), "/datastore/") && !r.commands.exists(script) && script != s.script && !strings.Contains(s.script, ":") {
 					// The copy holds the list; the script is where the policy is.
 					script = `\\` + strings.ReplaceAll(behind(name, "/sysvol/"), "/", `\`) + `\` + s.script
 				}
-				r.addScript(Start{Kind: startOfPolicy, Name: "policy script " + short(s.script), Own: strings.HasPrefix(own, "S-1-5-21-"), Evidence: []requirement.Evidence{evidence}},
+				r.addScript(Start{Kind: startOfPolicy, Name: "policy script " + prose.Short(s.script), Own: strings.HasPrefix(own, "S-1-5-21-"), Evidence: []requirement.Evidence{evidence}},
 					script, s.parameters, dir, r.env)
 			}
 			return nil
@@ -416,7 +448,7 @@ func parseScriptList(data []byte) ([]listedScript, error) {
 	var list []listedScript
 	places := map[string]int{}
 	event := ""
-	for line := range strings.Lines(decodeText(data)) {
+	for line := range strings.Lines(DecodeText(data)) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
 			event = strings.Trim(line, "[]")
@@ -428,14 +460,14 @@ func parseScriptList(data []byte) ([]listedScript, error) {
 		}
 		name, value, ok := strings.Cut(line, "=")
 		number := strings.TrimRight(strings.ToLower(strings.TrimSpace(name)), "abcdefghijklmnopqrstuvwxyz")
-		what, _ := cutPrefixFold(strings.TrimSpace(name), number)
+		what, _ := fold.CutPrefix(strings.TrimSpace(name), number)
 		if !ok || number == "" {
 			continue
 		}
 		i, known := places[number]
 		if !known {
 			if len(list) >= maxListed {
-				return nil, fmt.Errorf("more than %d scripts: %w", maxListed, errTooLarge)
+				return nil, fmt.Errorf("more than %d scripts: %w", maxListed, ErrTooLarge)
 			}
 			i = len(list)
 			places[number] = i
@@ -453,18 +485,18 @@ func parseScriptList(data []byte) ([]listedScript, error) {
 
 // startupFolder returns where the shell looks for startup programs: the usual
 // folder, or the one that the registry names.
-func (m *Machine) startupFolder(software, value, usual string, env environment) ([]string, error) {
+func (m *Machine) startupFolder(software, value, usual string, env Environment) ([]string, error) {
 	for _, key := range []string{"User Shell Folders", "Shell Folders"} {
-		s, err := m.textAt(software+keyWindows+`\Explorer\`+key, value)
+		s, err := m.TextAt(software+KeyWindows+`\Explorer\`+key, value)
 		if err != nil {
 			return []string{usual}, err
 		}
-		folder, err := m.expand(env, s.Value)
+		folder, err := m.Expand(env, s.Value)
 		if err != nil {
 			return []string{usual}, err
 		}
-		folder = normal(folder)
-		if s.Value != "" && !strings.EqualFold(folder, normal(usual)) {
+		folder = Normal(folder)
+		if s.Value != "" && !strings.EqualFold(folder, Normal(usual)) {
 			return []string{folder, usual}, nil
 		}
 	}
@@ -473,18 +505,18 @@ func (m *Machine) startupFolder(software, value, usual string, env environment) 
 
 // readFolder reads a Startup folder: shortcuts, scripts and programs. What is
 // below another folder in it does not start.
-func (r *startReader) readFolder(folder, user string, env environment) error {
+func (r *startReader) readFolder(folder, user string, env Environment) error {
 	if drive, _, err := splitDrive(folder); err != nil || r.m.volumes[drive] == nil {
 		// On a share or another drive: nothing of it is among the images.
-		r.found.List = append(r.found.List, Start{Kind: startOfFolder, Name: "a Startup folder", Own: user != machineUser, Remote: []string{folder}, Evidence: []requirement.Evidence{fileEvidence(roleRoot, folder)}})
+		r.found.List = append(r.found.List, Start{Kind: startOfFolder, Name: "a Startup folder", Own: user != machineUser, Remote: []string{folder}, Evidence: []requirement.Evidence{FileEvidence(RoleRoot, folder)}})
 		return nil
 	}
-	entries, _, err := r.m.list(folder)
+	entries, _, err := r.m.List(folder)
 	if err != nil {
 		return err
 	}
-	if len(entries) > maxPrograms {
-		return fmt.Errorf("%s: more than %d entries: %w", folder, maxPrograms, errTooLarge)
+	if len(entries) > MaxPrograms {
+		return fmt.Errorf("%s: more than %d entries: %w", folder, MaxPrograms, ErrTooLarge)
 	}
 	for _, e := range entries {
 		if e.IsDir() || strings.EqualFold(e.Name(), "desktop.ini") {
@@ -492,11 +524,11 @@ func (r *startReader) readFolder(folder, user string, env environment) error {
 		}
 		full := folder + `\` + e.Name()
 		start := Start{Kind: startOfFolder, Name: e.Name() + " in the Startup folder", Own: user != machineUser}
-		v, name, err := r.m.locate(full)
+		v, name, err := r.m.Locate(full)
 		if err != nil {
 			return err
 		}
-		if hasSuffixFold(e.Name(), ".lnk") {
+		if fold.HasSuffix(e.Name(), ".lnk") {
 			s, err := r.shortcuts.read(v, name)
 			if err != nil {
 				return err
@@ -505,15 +537,15 @@ func (r *startReader) readFolder(folder, user string, env environment) error {
 				continue
 			}
 			start.Evidence = []requirement.Evidence{s.Evidence}
-			r.add(start, s.line(), strings.Trim(s.Folder, `"`), env)
+			r.add(start, s.Line(), strings.Trim(s.Folder, `"`), env)
 			continue
 		}
-		f, err := v.file(name)
+		f, err := v.File(name)
 		if err != nil {
 			return err
 		}
 		start.Evidence = []requirement.Evidence{f.Evidence}
-		r.add(start, quoted(full), folder, env)
+		r.add(start, Quoted(full), folder, env)
 	}
 	return nil
 }
@@ -527,21 +559,21 @@ func (r *startReader) readTasks() error {
 	n, _ := r.m.Names() // a name that is not known is a user's
 	for _, t := range tasks {
 		env := r.env
-		own := t.Group == "" && t.Account != "" && n.classify(t.Account) != accountBuiltIn && !isBuiltInName(t.Account)
+		own := t.Group == "" && t.Account != "" && n.Classify(t.Account) != accountBuiltIn && !isBuiltInName(t.Account)
 		if own {
 			if !known {
 				profiles, _ = r.m.Profiles() // without them variables of the user stay as they are
 				known = true
 			}
 			if p := profiles.account(t.Account); p != nil {
-				env = r.env.of(*p)
+				env = r.env.Of(*p)
 			}
 		}
 		line := t.Command
 		if !strings.HasPrefix(line, `"`) {
-			line = quoted(line) // the whole element is the program
+			line = Quoted(line) // the whole element is the program
 		}
-		r.add(Start{Kind: startOfTask, Name: "task " + short(t.Name), Own: own, Disabled: t.Disabled, Evidence: []requirement.Evidence{t.Evidence}}, line+" "+t.Arguments, t.Folder, env)
+		r.add(Start{Kind: startOfTask, Name: "task " + prose.Short(t.Name), Own: own, Disabled: t.Disabled, Evidence: []requirement.Evidence{t.Evidence}}, line+" "+t.Arguments, t.Folder, env)
 	}
 	return err
 }
@@ -549,7 +581,7 @@ func (r *startReader) readTasks() error {
 // isBuiltInName recognizes the accounts of Windows by the names that tasks use
 // without a domain.
 func isBuiltInName(account string) bool {
-	return containsFold([]string{"SYSTEM", "LocalSystem", "LOCAL SERVICE", "LocalService", "NETWORK SERVICE", "NetworkService", "INTERACTIVE", "Users", "Everyone"}, account)
+	return fold.Contains([]string{"SYSTEM", "LocalSystem", "LOCAL SERVICE", "LocalService", "NETWORK SERVICE", "NetworkService", "INTERACTIVE", "Users", "Everyone"}, account)
 }
 
 // account finds the profile of an account that is written as a SID or a name.
@@ -575,10 +607,10 @@ func (r *startReader) readServices() error {
 		return err
 	}
 	for _, s := range services {
-		if s.Deleted || s.kernel() {
+		if s.Deleted || s.Kernel() {
 			continue
 		}
-		r.note(r.m.unreadCommand(s))
+		r.note(r.m.UnreadCommand(s))
 		if err := r.readService(s); err != nil {
 			r.note(err)
 			if errors.Is(err, registry.ErrCorrupt) {
@@ -589,13 +621,13 @@ func (r *startReader) readServices() error {
 	return nil
 }
 
-// unreadCommand says why it is not known what a service runs; nil if it is,
+// UnreadCommand says why it is not known what a service runs; nil if it is,
 // whatever else of it is damaged. One whose start type is damaged may start.
-func (m *Machine) unreadCommand(s Service) error {
+func (m *Machine) UnreadCommand(s Service) error {
 	if s.Err == nil {
 		return nil
 	}
-	k, err := m.key(keyServices + `\` + s.Name)
+	k, err := m.Key(KeyServices + `\` + s.Name)
 	if err != nil {
 		return err
 	}
@@ -604,7 +636,7 @@ func (m *Machine) unreadCommand(s Service) error {
 }
 
 func (r *startReader) readService(s Service) error {
-	start := Start{Kind: startOfService, Name: "service " + short(s.Name), Disabled: s.Start.Value == startDisabled}
+	start := Start{Kind: startOfService, Name: "service " + prose.Short(s.Name), Disabled: s.Start.Value == StartDisabled}
 	if strings.TrimSpace(s.ImagePath.Value) != "" {
 		start.Evidence = []requirement.Evidence{s.ImagePath.Evidence}
 		r.addCommand(start, r.env, func(c *commandReader) {
@@ -616,16 +648,16 @@ func (r *startReader) readService(s Service) error {
 			}
 		})
 	}
-	service, err := r.m.key(keyServices + `\` + s.Name)
+	service, err := r.m.Key(KeyServices + `\` + s.Name)
 	if err != nil {
 		return err
 	}
-	parameters, err := r.m.subkey(service, "Parameters")
+	parameters, err := r.m.Subkey(service, "Parameters")
 	if err != nil {
 		return err
 	}
 	for _, k := range []Key{service, parameters} {
-		dll, err := r.m.text(k, "ServiceDll")
+		dll, err := r.m.Text(k, "ServiceDll")
 		if err != nil {
 			return err
 		}
@@ -637,15 +669,15 @@ func (r *startReader) readService(s Service) error {
 			c.use(c.program(strings.Trim(c.replace(dll.Value, &shell{}), `" `), &shell{}), "library")
 		})
 	}
-	application, err := r.m.text(parameters, "Application")
+	application, err := r.m.Text(parameters, "Application")
 	if err != nil || strings.TrimSpace(application.Value) == "" {
 		return err
 	}
-	arguments, err := r.m.text(parameters, "AppParameters")
+	arguments, err := r.m.Text(parameters, "AppParameters")
 	if err != nil {
 		return err
 	}
-	folder, err := r.m.text(parameters, "AppDirectory")
+	folder, err := r.m.Text(parameters, "AppDirectory")
 	if err != nil {
 		return err
 	}
@@ -672,23 +704,23 @@ func (r *startReader) readService(s Service) error {
 	return nil
 }
 
-// usesOf returns what a command line executes and loads, where it is no start by itself. With an error there may be
+// UsesOf returns what a command line executes and loads, where it is no start by itself. With an error there may be
 // more.
-func (m *Machine) usesOf(env environment, line string) ([]use, error) {
+func (m *Machine) UsesOf(env Environment, line string) ([]use, error) {
 	c := m.newStartReader(env).commands
 	c.left = maxCommandLine * maxCommandDepth
-	c.expand = func(text string) (string, error) { return m.expand(env, text) }
+	c.expand = func(text string) (string, error) { return m.Expand(env, text) }
 	sh := shell{}
 	c.line(c.replace(line, &sh), &sh, 0)
 	return c.out.Uses, c.err
 }
 
-// describeData names paths off drive C that commands only mention.
-func (s Starts) describeData() []string {
+// DescribeData names paths off drive C that commands only mention.
+func (s Starts) DescribeData() []string {
 	var list []string
 	for _, start := range s.List {
 		for _, d := range start.Does.Data {
-			if list = append(list, fmt.Sprintf("%s (%s)", short(d), start.Name)); len(list) >= maxNamedData {
+			if list = append(list, fmt.Sprintf("%s (%s)", prose.Short(d), start.Name)); len(list) >= MaxNamedData {
 				return list
 			}
 		}
@@ -696,7 +728,7 @@ func (s Starts) describeData() []string {
 	return list
 }
 
-// someRemote tells of scripts that are not among the images.
-func someRemote(remote []string) string {
+// SomeRemote tells of scripts that are not among the images.
+func SomeRemote(remote []string) string {
 	return "scripts that are not among the images may make drives: " + prose.Some(remote)
 }

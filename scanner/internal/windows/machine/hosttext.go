@@ -1,4 +1,4 @@
-package windows
+package machine
 
 import (
 	"regexp"
@@ -167,7 +167,7 @@ func (r *commandReader) scan(text string) {
 	if strings.Contains(strings.ToLower(text), "mapnetworkdrive") {
 		r.makes("MapNetworkDrive")
 	}
-	for _, m := range scanned.FindAllString(text, maxNamedData) {
+	for _, m := range scanned.FindAllString(text, MaxNamedData) {
 		sh := shell{}
 		r.line(m, &sh, maxCommandDepth)
 	}

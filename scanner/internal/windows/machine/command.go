@@ -1,9 +1,11 @@
-package windows
+package machine
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/fold"
 )
 
 // Bounds of taking command lines apart. Windows starts no longer command line
@@ -16,7 +18,7 @@ const (
 	maxCommandBytes = 4 << 20 // of all command lines and scripts of a machine, counted at each level
 	maxUses         = 50_000  // files that they execute or load
 	maxUsesOfOne    = 2_000   // of one command line with its scripts
-	maxNamedData    = 20      // other paths of one command line
+	MaxNamedData    = 20      // other paths of one command line
 )
 
 // A use is a file that a command line executes or loads.
@@ -83,7 +85,7 @@ func (r *commandReader) take(n, depth int) bool {
 		r.doubt(fmt.Sprintf("commands are nested deeper than %d", maxCommandDepth))
 		return false
 	case n > r.left:
-		r.err = fmt.Errorf("command lines and scripts of more than %d bytes: %w", maxCommandBytes, errTooLarge)
+		r.err = fmt.Errorf("command lines and scripts of more than %d bytes: %w", maxCommandBytes, ErrTooLarge)
 		return false
 	}
 	r.left -= n
@@ -91,25 +93,25 @@ func (r *commandReader) take(n, depth int) bool {
 }
 
 func (r *commandReader) doubt(why string) {
-	if len(r.out.Doubts) < maxNamedData && !slices.Contains(r.out.Doubts, why) {
+	if len(r.out.Doubts) < MaxNamedData && !slices.Contains(r.out.Doubts, why) {
 		r.out.Doubts = append(r.out.Doubts, why)
 	}
 }
 
 func (r *commandReader) makes(what string) {
-	if len(r.out.Makes) < maxNamedData && !slices.Contains(r.out.Makes, what) {
+	if len(r.out.Makes) < MaxNamedData && !slices.Contains(r.out.Makes, what) {
 		r.out.Makes = append(r.out.Makes, what)
 	}
 }
 
 func (r *commandReader) use(path, what string) {
 	u := use{path, what}
-	if path == "" || slices.Contains(r.out.Uses[max(0, len(r.out.Uses)-maxNamedData):], u) {
+	if path == "" || slices.Contains(r.out.Uses[max(0, len(r.out.Uses)-MaxNamedData):], u) {
 		return
 	}
 	if r.uses--; r.uses < 0 || len(r.out.Uses) >= maxUsesOfOne {
 		if r.err == nil {
-			r.err = fmt.Errorf("commands run more than %d programs: %w", maxUsesOfOne, errTooLarge)
+			r.err = fmt.Errorf("commands run more than %d programs: %w", maxUsesOfOne, ErrTooLarge)
 		}
 		return
 	}
@@ -119,7 +121,7 @@ func (r *commandReader) use(path, what string) {
 // data notes a path that is neither executed nor loaded, if it is not on C.
 func (r *commandReader) data(words ...string) {
 	for _, w := range words {
-		if elsewhere(w) && len(w) < 1024 && len(r.out.Data) < maxNamedData && !slices.Contains(r.out.Data, w) {
+		if Elsewhere(w) && len(w) < 1024 && len(r.out.Data) < MaxNamedData && !slices.Contains(r.out.Data, w) {
 			r.out.Data = append(r.out.Data, w)
 		}
 	}
@@ -142,9 +144,9 @@ func (r *commandReader) replaced(s string, sh *shell) string {
 		}
 	}
 	if len(sh.vars) > 0 && strings.ContainsAny(s, "%!") {
-		s = environment(sh.vars).expand(s)
+		s = Environment(sh.vars).Expand(s)
 		if strings.Count(s, "!") > 1 { // delayed expansion
-			s = strings.ReplaceAll(environment(sh.vars).expand(strings.ReplaceAll(s, "!", "%")), "%", "%")
+			s = strings.ReplaceAll(Environment(sh.vars).Expand(strings.ReplaceAll(s, "!", "%")), "%", "%")
 		}
 	}
 	if r.expand == nil || !strings.Contains(s, "%") {
@@ -293,7 +295,7 @@ func baseName(path string) string {
 func at(dir, path string) string {
 	path = devicePath(strings.ReplaceAll(path, "/", `\`))
 	switch {
-	case path == "" || dir == "" || elsewhere(path) || len(path) > 1 && path[1] == ':':
+	case path == "" || dir == "" || Elsewhere(path) || len(path) > 1 && path[1] == ':':
 		return path
 	case strings.HasPrefix(path, `\`):
 		if len(dir) > 1 && dir[1] == ':' {
@@ -344,7 +346,7 @@ var windowsPrograms = map[string]bool{
 // none.
 func driveOf(word string) string {
 	word = strings.TrimSuffix(strings.Trim(word, `"`), `\`)
-	if isLetter(word) {
+	if IsLetter(word) {
 		return strings.ToUpper(word)
 	}
 	return ""
@@ -354,8 +356,8 @@ func driveOf(word string) string {
 // path outright.
 func devicePath(s string) string {
 	for _, prefix := range []string{`\??\`, `\\?\`, `\\.\`, `\DosDevices\`, `\GLOBAL??\`} {
-		if rest, ok := cutPrefixFold(s, prefix); ok {
-			if share, ok := cutPrefixFold(rest, `UNC\`); ok {
+		if rest, ok := fold.CutPrefix(s, prefix); ok {
+			if share, ok := fold.CutPrefix(rest, `UNC\`); ok {
 				return `\\` + share
 			}
 			return rest

@@ -1,8 +1,13 @@
-package windows
+package machine
 
 import (
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/fold"
+	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // Commands that make drives. A letter C or D is no drive too many; a letter
@@ -25,7 +30,7 @@ func makeSubst(r *commandReader, _ string, args []string, _ *shell, _ int) {
 	case letter != "" && otherLetter(letter):
 		r.makes("subst " + letter)
 	case letter == "" && isVariable(args[0]):
-		r.makes("subst " + short(args[0]))
+		r.makes("subst " + prose.Short(args[0]))
 	}
 	r.data(args[1:]...)
 }
@@ -71,7 +76,7 @@ func makeNetUse(r *commandReader, _ string, args []string, _ *shell, _ int) {
 		}
 	}
 	if device != "" && (share || home) {
-		r.makes("net use " + short(device))
+		r.makes("net use " + prose.Short(device))
 	}
 }
 
@@ -84,7 +89,7 @@ func makeMountvol(r *commandReader, _ string, args []string, _ *shell, _ int) {
 	if letter := driveOf(args[0]); letter != "" && otherLetter(letter) {
 		r.makes("mountvol " + letter)
 	} else if letter == "" && isVariable(args[0]) {
-		r.makes("mountvol " + short(args[0]))
+		r.makes("mountvol " + prose.Short(args[0]))
 	}
 }
 
@@ -115,7 +120,7 @@ func makeDiskpart(r *commandReader, _ string, args []string, sh *shell, depth in
 // diskpart looks for what makes a drive in commands of diskpart.
 func (r *commandReader) diskpart(text string) {
 	for line := range strings.Lines(text) {
-		if bare := strings.TrimSpace(line); hasPrefixFold(bare, "rem ") || strings.HasPrefix(bare, "::") {
+		if bare := strings.TrimSpace(line); fold.HasPrefix(bare, "rem ") || strings.HasPrefix(bare, "::") {
 			continue
 		}
 		m := diskpartMakes.FindStringSubmatch(line)
@@ -148,7 +153,7 @@ func makeImdisk(r *commandReader, _ string, args []string, _ *shell, _ int) {
 	for i, a := range args {
 		if (strings.EqualFold(a, "-m") || strings.EqualFold(a, "--mount")) && i+1 < len(args) {
 			if letter := driveOf(args[i+1]); letter == "" || otherLetter(letter) {
-				r.makes("a virtual disk " + short(args[i+1]))
+				r.makes("a virtual disk " + prose.Short(args[i+1]))
 			}
 			return
 		}
@@ -172,7 +177,7 @@ func makeVolume(r *commandReader, _ string, args []string, _ *shell, _ int) {
 func makeMounted(r *commandReader, _ string, args []string, _ *shell, _ int) {
 	for _, a := range args {
 		if letter := driveOf(a); letter != "" && otherLetter(letter) || a == "*" {
-			r.makes("a mounted drive " + short(a))
+			r.makes("a mounted drive " + prose.Short(a))
 			return
 		}
 	}
@@ -230,4 +235,50 @@ func (r *commandReader) powerShellDrive(name string, words []psWord) bool {
 		return false
 	}
 	return true
+}
+
+// MakesDrives says whether a service or driver belongs to a program that makes
+// drives, by its name, the name of its file, or the folder of the program.
+func (s Service) MakesDrives() bool {
+	path := strings.ToLower(strings.ReplaceAll(s.ImagePath.Value, "/", `\`))
+	if after, ok := strings.CutPrefix(strings.TrimSpace(path), `"`); ok {
+		path, _, _ = strings.Cut(after, `"`)
+	} else if end := programEnd(path); end > 0 {
+		path = path[:end]
+	}
+	folder, file := "", path
+	if i := strings.LastIndexByte(path, '\\'); i >= 0 {
+		folder, file = path[:i+1], path[i+1:]
+	}
+	for _, family := range driveMakers {
+		if fold.HasPrefix(s.Name, family) || strings.HasPrefix(file, family) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(driveMakerFolders, func(name string) bool { return strings.Contains(folder, `\`+name+`\`) })
+}
+
+// DriveMaking is a command line that gives something a drive letter.
+type DriveMaking struct {
+	Who      string // "task Backup"
+	What     string // "subst X:"
+	Evidence requirement.Evidence
+}
+
+// driveMakers are the beginnings of the names of drivers, in lower case, that
+// give clouds, servers, containers and images of disks a letter.
+var driveMakers = []string{
+	"googledrivefs", "winfsp", "cbfs", "cbdisk", "dokan", "pfmfs", "raidrive", "netdrive", "nd3", "expandrive", "mountainduck", "cloudmounter", "webdrive", "rffsd", "pclouddrive", "coveclouddrive", "covefs_disk", "clouddrive_",
+	"workdocsdrive", "tntdrive", "egnytedrive", "sftpdrive", "sftpnetdrive", // of clouds and servers
+	"veracrypt", "truecrypt", "bcfnt", "freeotfe", "gostcrypt", "ciphershed", // of encrypted containers
+	"imdisk", "awealloc", "deviodrv", "osfmdisk", "osfmount", "phdskmnt", "aim_", "vdkdrv", "filedisk", "mcdbus", "gizmodrv", "bazisvirtualcdbus", "bazisportable", "vclone", "elbycd", "scdemu", "isodrive", "isodrv",
+	"dtsoftbus", "dtscsibus", "dtlitescsibus", "dtliteusbbus", "dtproscsibus", "dtultrascsibus", "dtultrausbbus", "dtcl", "vax347", "a347", "sptd", "phantombus", "nvcdbus", "vcdrom", "vcddrv", // of images of disks
+	"spvdbus", "spvve", "primoramdisk", "fancyrd", "ramdiskve", "ramdriv", "osfrd", "starport", "sftvol", "sftfs", // of memory, and of App-V 4
+}
+
+// driveMakerFolders are the folders of such programs, in lower case.
+var driveMakerFolders = []string{
+	"drive file stream", "winfsp", "dokan", "dokany", "imdisk", "osfmount", "arsenal image mounter", "arsenal-image-mounter", "veracrypt", "truecrypt", "raidrive", "netdrive", "netdrive2", "netdrive3", "expandrive", "mountain duck",
+	"cloudmounter", "webdrive", "pcloud drive", "tntdrive", "virtualclonedrive", "elaborate bytes", "daemon tools lite", "daemon tools pro", "daemon tools ultra", "poweriso", "ultraiso", "wincdemu", "magicdisc", "gizmo", "alcohol 120", "alcohol 52",
+	"pismo file mount audit package", "stablebit", "amazon workdocs drive", "softperfect ram disk", "primo ramdisk", "sshfs-win", "rclone",
 }

@@ -1,7 +1,9 @@
-package windows
+package machine
 
 import (
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/fold"
 )
 
 // A psWord is a word of a PowerShell command.
@@ -153,7 +155,7 @@ func (r *commandReader) psExpand(s string, sh *shell) string {
 			continue
 		}
 		value, known := sh.vars["$"+strings.ToUpper(name)]
-		if variable, ok := cutPrefixFold(name, "env:"); ok {
+		if variable, ok := fold.CutPrefix(name, "env:"); ok {
 			value = r.replace("%"+variable+"%", sh)
 			known = value != "%"+variable+"%"
 		} else if strings.EqualFold(name, "PSScriptRoot") && sh.folder != "" {
@@ -290,7 +292,7 @@ func isCmdlet(name string) bool {
 // isCommandName says whether a bare word may be the name of a program, and is
 // no keyword or part of an expression.
 func isCommandName(name string) bool {
-	if strings.ContainsAny(name, `\/`) || runsOthers(baseName(name)) || languageOf(name) != noLanguage {
+	if strings.ContainsAny(name, `\/`) || runsOthers(baseName(name)) || LanguageOf(name) != NoLanguage {
 		return !strings.HasPrefix(name, "/") && !strings.ContainsAny(name, "=<>*?\n")
 	}
 	lower := strings.ToLower(name)

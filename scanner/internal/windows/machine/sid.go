@@ -1,4 +1,4 @@
-package windows
+package machine
 
 import (
 	"encoding/binary"
@@ -9,8 +9,8 @@ import (
 
 var le = binary.LittleEndian
 
-// parseSID decodes a binary security identifier ([MS-DTYP] 2.4.2.2).
-func parseSID(b []byte) (string, error) {
+// ParseSID decodes a binary security identifier ([MS-DTYP] 2.4.2.2).
+func ParseSID(b []byte) (string, error) {
 	if len(b) < 8 || b[0] != 1 || b[1] > 15 || len(b) < 8+4*int(b[1]) {
 		return "", fmt.Errorf("%x is no security identifier", b[:min(len(b), 68)])
 	}
@@ -24,9 +24,9 @@ func parseSID(b []byte) (string, error) {
 	return s.String(), nil
 }
 
-// splitSID takes S-1-5-21-1-2-3-500 apart into the SID of its domain and its
+// SplitSID takes S-1-5-21-1-2-3-500 apart into the SID of its domain and its
 // relative identifier.
-func splitSID(sid string) (domain string, rid uint32) {
+func SplitSID(sid string) (domain string, rid uint32) {
 	i := strings.LastIndexByte(sid, '-')
 	if i < 0 {
 		return sid, 0

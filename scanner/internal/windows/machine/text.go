@@ -1,4 +1,4 @@
-package windows
+package machine
 
 import (
 	"bytes"
@@ -11,10 +11,10 @@ import (
 	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
-// decodeText decodes a text file of Windows: UTF-16 or UTF-8 with a byte order
+// DecodeText decodes a text file of Windows: UTF-16 or UTF-8 with a byte order
 // mark, UTF-16 without one if every other byte of its beginning is zero, else
 // bytes as they are.
-func decodeText(b []byte) string {
+func DecodeText(b []byte) string {
 	switch {
 	case bytes.HasPrefix(b, []byte{0xFF, 0xFE}):
 		return utf16le.Decode(b[2:])
@@ -31,11 +31,11 @@ func decodeText(b []byte) string {
 
 var utf16BE = unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)
 
-// decodeXML decodes an XML file of Windows in any of the encodings of
-// decodeText. The declaration is left out: it names the encoding that the text
+// DecodeXML decodes an XML file of Windows in any of the encodings of
+// DecodeText. The declaration is left out: it names the encoding that the text
 // no longer has.
-func decodeXML(b []byte, into any) error {
-	text := strings.TrimSpace(decodeText(b))
+func DecodeXML(b []byte, into any) error {
+	text := strings.TrimSpace(DecodeText(b))
 	if strings.HasPrefix(text, "<?xml") {
 		if _, rest, ok := strings.Cut(text, "?>"); ok {
 			text = rest

@@ -1,10 +1,11 @@
-package windows
+package machine
 
 import (
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -13,16 +14,16 @@ import (
 type language int
 
 const (
-	noLanguage         language = iota // a program, or a script that is not read
+	NoLanguage         language = iota // a program, or a script that is not read
 	languageBatch                      // cmd.exe
 	languagePowerShell                 // powershell.exe
 	languageHost                       // VBScript and JScript, alone, in a .wsf or in an .hta
 	languageDiskpart                   // commands of diskpart
 )
 
-// languageOf tells the language of a script by its extension.
-func languageOf(path string) language {
-	switch extension(path) {
+// LanguageOf tells the language of a script by its extension.
+func LanguageOf(path string) language {
+	switch Extension(path) {
 	case "cmd", "bat":
 		return languageBatch
 	case "ps1", "psm1":
@@ -30,12 +31,12 @@ func languageOf(path string) language {
 	case "vbs", "vbe", "js", "jse", "wsf", "wsh", "hta":
 		return languageHost
 	}
-	return noLanguage
+	return NoLanguage
 }
 
-// extension is that of a file, in lower case and without the dot; "" if it has
+// Extension is that of a file, in lower case and without the dot; "" if it has
 // none.
-func extension(path string) string {
+func Extension(path string) string {
 	lower := strings.ToLower(path)
 	if i := strings.LastIndexAny(lower, `.\/`); i >= 0 && lower[i] == '.' {
 		return lower[i+1:]
@@ -78,14 +79,14 @@ func (r *scriptReader) elsewhereScript(path string) bool {
 
 // read returns the text of a script; found is false if it is not there.
 func (r *scriptReader) read(path string) (text string, f File, err error) {
-	v, name, err := r.m.locate(path)
+	v, name, err := r.m.Locate(path)
 	if errors.Is(err, ErrElsewhere) {
 		return "", File{}, nil
 	}
 	if err != nil {
-		return "", File{}, fmt.Errorf("script %s: %w", short(path), err)
+		return "", File{}, fmt.Errorf("script %s: %w", prose.Short(path), err)
 	}
-	f, err = v.file(name)
+	f, err = v.File(name)
 	if err != nil || !f.Exists || f.Dir {
 		f.Exists = f.Exists && !f.Dir
 		return "", f, err
@@ -94,18 +95,18 @@ func (r *scriptReader) read(path string) (text string, f File, err error) {
 		return text, f, nil
 	}
 	if r.count++; r.count > maxScripts {
-		return "", f, fmt.Errorf("more than %d scripts: %w", maxScripts, errTooLarge)
+		return "", f, fmt.Errorf("more than %d scripts: %w", maxScripts, ErrTooLarge)
 	}
 	data, _, err := v.read(name, maxScript)
 	if err != nil {
 		return "", f, err
 	}
 	if r.bytes += int64(len(data)); r.bytes > maxScriptBytes {
-		return "", f, fmt.Errorf("scripts of more than %d bytes: %w", int64(maxScriptBytes), errTooLarge)
+		return "", f, fmt.Errorf("scripts of more than %d bytes: %w", int64(maxScriptBytes), ErrTooLarge)
 	}
-	text = decodeText(data)
+	text = DecodeText(data)
 	if strings.ContainsRune(text, 0) {
-		return "", f, fmt.Errorf("%s volume: %s: %w", v.role, name, errScript)
+		return "", f, fmt.Errorf("%s volume: %s: %w", v.Role, name, errScript)
 	}
 	if r.seen == nil {
 		r.seen = map[fact.ID]string{}
@@ -117,8 +118,8 @@ func (r *scriptReader) read(path string) (text string, f File, err error) {
 // candidates are the places where a script may be that is named without a
 // drive: the working directory, then the folder of the script that names it,
 // then where Windows looks for programs.
-func (s scriptUse) candidates(env environment) []string {
-	if elsewhere(s.Path) || len(s.Path) > 1 && s.Path[1] == ':' || strings.HasPrefix(s.Path, "%") {
+func (s scriptUse) candidates(env Environment) []string {
+	if Elsewhere(s.Path) || len(s.Path) > 1 && s.Path[1] == ':' || strings.HasPrefix(s.Path, "%") {
 		return []string{s.Path}
 	}
 	var list []string
@@ -133,7 +134,7 @@ func (s scriptUse) candidates(env environment) []string {
 
 // follow reads the scripts that a command line runs, and those that they run,
 // and adds what they do to it.
-func (r *scriptReader) follow(reader *commandReader, env environment) (remote []string, evidence []requirement.Evidence, err error) {
+func (r *scriptReader) follow(reader *commandReader, env Environment) (remote []string, evidence []requirement.Evidence, err error) {
 	type next struct {
 		use   scriptUse
 		depth int
@@ -155,10 +156,10 @@ func (r *scriptReader) follow(reader *commandReader, env environment) (remote []
 			continue
 		}
 		if done[key] = true; len(done) > maxScripts {
-			return remote, evidence, errors.Join(err, fmt.Errorf("one command runs more than %d scripts: %w", maxScripts, errTooLarge))
+			return remote, evidence, errors.Join(err, fmt.Errorf("one command runs more than %d scripts: %w", maxScripts, ErrTooLarge))
 		}
 		if s.depth > maxScriptDepth {
-			err = errors.Join(err, fmt.Errorf("scripts call each other more than %d deep: %w", maxScriptDepth, errTooLarge))
+			err = errors.Join(err, fmt.Errorf("scripts call each other more than %d deep: %w", maxScriptDepth, ErrTooLarge))
 			continue
 		}
 		for _, path := range s.use.candidates(env) {

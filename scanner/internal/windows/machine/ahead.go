@@ -1,4 +1,4 @@
-package windows
+package machine
 
 import (
 	"github.com/coldcheck/coldcheck/registry"
@@ -23,14 +23,14 @@ func (m *Machine) openAhead() {
 	var files []string
 	for _, name := range []string{"SYSTEM", "SOFTWARE"} {
 		a := &ahead{done: make(chan struct{})}
-		file := m.systemRoot + "/System32/config/" + name
+		file := m.SystemRoot + "/System32/config/" + name
 		m.ahead[file] = a
 		all, files = append(all, a), append(files, file)
 	}
 	go func() {
 		for i, a := range all {
 			v := *m.volumes["C"]
-			v.trail, v.meter = &a.trail, nil
+			v.Trail, v.meter = &a.trail, nil
 			var found *hiveFile
 			a.try(func() { found, a.err = findHive(&v, files[i], m.in.Reserve) })
 			if !a.opened || a.err != nil {
@@ -54,8 +54,8 @@ func (a *ahead) try(step func()) {
 }
 
 // load opens a hive, or waits until it is open.
-func (m *Machine) load(v *volume, file string) (*registry.Hive, error) {
-	if a := m.ahead[file]; a != nil && v.role == roleRoot {
+func (m *Machine) load(v *Drive, file string) (*registry.Hive, error) {
+	if a := m.ahead[file]; a != nil && v.Role == RoleRoot {
 		if <-a.done; a.opened {
 			events, _ := a.trail.Events()
 			for _, e := range events {
@@ -63,7 +63,7 @@ func (m *Machine) load(v *volume, file string) (*registry.Hive, error) {
 				for _, attr := range e.Attrs {
 					attrs = append(attrs, attr.Key, attr.Value)
 				}
-				v.trail.Record(e.Name, attrs...)
+				v.Trail.Record(e.Name, attrs...)
 			}
 			return a.hive, a.err
 		}

@@ -1,10 +1,11 @@
-package windows
+package machine
 
 import (
 	"fmt"
 	"path"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -32,14 +33,14 @@ type Task struct {
 
 // Tasks lists the programs of the machine's scheduled tasks. A file that has
 // several names is read once.
-func (m *Machine) Tasks() ([]Task, error) { return m.tasks.Get(m.next().readTasks) }
+func (m *Machine) Tasks() ([]Task, error) { return m.tasks.Get(m.Next().readTasks) }
 
 func (m *Machine) readTasks() ([]Task, error) {
 	var tasks []Task
 	seen := map[fact.ID]bool{}
 	bytes := int64(0)
-	err := m.walk(`C:\`+m.systemRoot+`\System32\Tasks`, maxTaskFiles, func(v *volume, name string) error {
-		f, err := v.file(name)
+	err := m.Walk(`C:\`+m.SystemRoot+`\System32\Tasks`, maxTaskFiles, func(v *Drive, name string) error {
+		f, err := v.File(name)
 		if err != nil || seen[f.ID] {
 			return err
 		}
@@ -49,18 +50,18 @@ func (m *Machine) readTasks() ([]Task, error) {
 			return err
 		}
 		if bytes += int64(len(data)); bytes > maxTaskBytes {
-			return fmt.Errorf("%s volume: tasks of more than %d bytes: %w", v.role, int64(maxTaskBytes), errTooLarge)
+			return fmt.Errorf("%s volume: tasks of more than %d bytes: %w", v.Role, int64(maxTaskBytes), ErrTooLarge)
 		}
 		programs, err := parseTask(data)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if len(tasks)+len(programs) > maxTasks {
-			return fmt.Errorf("%s volume: tasks with more than %d programs: %w", v.role, maxTasks, errTooLarge)
+			return fmt.Errorf("%s volume: tasks with more than %d programs: %w", v.Role, maxTasks, ErrTooLarge)
 		}
 		for _, t := range programs {
 			t.Name, t.Evidence = path.Base(name), f.Evidence
-			t.Evidence.Data = short(strings.TrimSpace(t.Command + " " + t.Arguments))
+			t.Evidence.Data = prose.Short(strings.TrimSpace(t.Command + " " + t.Arguments))
 			tasks = append(tasks, t)
 		}
 		return nil
@@ -87,7 +88,7 @@ func parseTask(data []byte) ([]Task, error) {
 			} `xml:"Exec"`
 		} `xml:"Actions"`
 	}
-	if err := decodeXML(data, &task); err != nil {
+	if err := DecodeXML(data, &task); err != nil {
 		return nil, err
 	}
 	var programs []Task

@@ -1,4 +1,4 @@
-package windows
+package machine
 
 import (
 	"encoding/base64"
@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/internal/fold"
 )
 
 // uses takes a command line apart and lists what it executes or loads.
 func uses(line string, exists ...string) []string {
 	r := newCommandReader()
-	r.exists = func(path string) bool { return containsFold(exists, path) }
+	r.exists = func(path string) bool { return fold.Contains(exists, path) }
 	sh := shell{}
 	r.line(line, &sh, 0)
 	var list []string
@@ -108,7 +110,7 @@ func TestSplit(t *testing.T) {
 		{`"C:\a b\c.exe"-x`, nil, `C:\a b\c.exe`},
 	} {
 		r := newCommandReader()
-		r.exists = func(path string) bool { return containsFold(c.exists, path) }
+		r.exists = func(path string) bool { return fold.Contains(c.exists, path) }
 		if got, _ := r.split(c.line); got != c.want {
 			t.Errorf("%s: %q, want %q", c.line, got, c.want)
 		}
@@ -132,8 +134,8 @@ func TestRelative(t *testing.T) {
 		{`tool`, `D:\Acme`, []string{`C:\Windows\System32\tool.exe`}, []string{`C:\Windows\System32\tool`}},
 	} {
 		r := newCommandReader()
-		r.exists = func(path string) bool { return containsFold(c.exists, path) }
-		r.expand = func(s string) (string, error) { return environment{"SYSTEMROOT": `C:\Windows`}.expand(s), nil }
+		r.exists = func(path string) bool { return fold.Contains(c.exists, path) }
+		r.expand = func(s string) (string, error) { return Environment{"SYSTEMROOT": `C:\Windows`}.Expand(s), nil }
 		sh := shell{dir: c.dir}
 		r.line(c.line, &sh, 0)
 		var got []string

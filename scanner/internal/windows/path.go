@@ -1,0 +1,178 @@
+package windows
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/coldcheck/coldcheck/internal/fold"
+	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
+
+var envPath = entry{
+	Requirement: required("win.env.path", "EnvironmentVariablesPathMissingEntries", "the machine's PATH holds System32 and Windows PowerShell v1.0", sectionTips+": The environment variable path must be properly configured", explanation{
+		Reads: `SYSTEM: Control\Session Manager\Environment\Path, expanded as Windows would: only if it is REG_EXPAND_SZ. The Path of a user does not count.`,
+		Live:  `[Environment]::GetEnvironmentVariable('Path', 'Machine')`,
+		Fix:   `Edit the system environment variables, Environment Variables, System variables, Path: add C:\Windows\System32 and C:\Windows\System32\WindowsPowerShell\v1.0\, then restart.`,
+	}),
+	Judge: (*Machine).decidePath,
+}
+
+func (m *Machine) decidePath() requirement.Outcome {
+	env, err := m.Variables()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	p, err := m.TextAt(machine.KeyEnvironment, "Path")
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	o := judgePath(p, env)
+	if o.Status != requirement.Passed {
+		return o
+	}
+	return m.notePath(o, p, env)
+}
+
+// pathPrograms are programs of System32 that image creation runs.
+var pathPrograms = []string{
+	"powershell", "cmd", "sc", "net", "net1", "reg", "wmic", "cscript", "wscript", "schtasks", "shutdown", "sysprep", "dism", "bcdedit",
+	"netsh", "msiexec", "rundll32", "regsvr32", "robocopy", "xcopy", "icacls", "takeown", "diskpart", "powercfg", "ipconfig", "taskkill", "tasklist", "whoami",
+}
+
+// pathExtensions are those by which Windows finds a program without one first.
+var pathExtensions = []string{".com", ".exe", ".bat", ".cmd"}
+
+// maxPathFolders bounds the folders before System32 that are looked through.
+const maxPathFolders = 64
+
+// usualPath is the length of a Path in characters that every program takes whole.
+const usualPath = 2047
+
+// notePath adds to a pass what may go wrong all the same: programs that are
+// found before those of System32, and a Path that is too long for some.
+func (m *Machine) notePath(o requirement.Outcome, p machine.Setting[string], env machine.Environment) requirement.Outcome {
+	system32 := machine.Normal(env["SYSTEMROOT"] + `\System32`)
+	looked := 0
+	var found []string
+	for entry := range strings.SplitSeq(p.Value, ";") {
+		folder := pathFolder(p, env, entry)
+		if strings.EqualFold(folder, system32) {
+			break
+		}
+		if len(folder) == 2 && folder[1] == ':' {
+			folder += `\` // the root of a drive
+		}
+		if !isDrivePath(folder) || fold.HasPrefix(folder, system32+`\`) {
+			continue
+		}
+		if looked++; looked > maxPathFolders {
+			o.Message += fmt.Sprintf("; more than %d folders come before System32, and the rest was not looked through", maxPathFolders)
+			break
+		}
+		entries, _, err := m.List(folder)
+		if err != nil {
+			o.Message += "; " + prose.Short(folder) + ", which comes before System32, could not be looked through"
+			continue
+		}
+		for _, e := range entries {
+			name := strings.ToLower(e.Name())
+			ext := path.Ext(name)
+			if e.IsDir() || !slices.Contains(pathExtensions, ext) || !slices.Contains(pathPrograms, strings.TrimSuffix(name, ext)) {
+				continue
+			}
+			file := strings.TrimSuffix(folder, `\`) + `\` + e.Name()
+			found = append(found, file)
+			if len(found) <= maxTraces {
+				if f, err := m.File(file); err == nil {
+					f.Evidence.Note = "found before the program of the same name in System32"
+					o = o.With(f.Evidence)
+				}
+			}
+		}
+	}
+	if len(found) > 0 {
+		o.Message += "; found before the programs of System32: " + prose.Some(found)
+	}
+	if n := utf8.RuneCountInString(p.Value); n > usualPath {
+		o.Message += fmt.Sprintf("; it has %d characters, and some programs take no more than %d", n, usualPath)
+	}
+	return o
+}
+
+// isDrivePath says whether a path begins with a drive and its root.
+func isDrivePath(p string) bool { return len(p) > 2 && p[1] == ':' && p[2] == '\\' }
+
+// judgePath decides win.env.path.
+func judgePath(p machine.Setting[string], env machine.Environment) requirement.Outcome {
+	about := requirement.Subject{Kind: requirement.SubjectSetting, ID: "Path", Reason: requirement.ReasonValue, Value: p.Value}
+	if !p.Present {
+		about.Reason = requirement.ReasonMissing
+		return requirement.Fail("the machine has no Path: it needs System32 and WindowsPowerShell\\v1.0", p.Evidence).About(about)
+	}
+	wanted := []string{
+		machine.Normal(env["SYSTEMROOT"] + `\System32`),
+		machine.Normal(env["SYSTEMROOT"] + `\System32\WindowsPowerShell\v1.0`),
+	}
+	var missing, quoted []string
+	for _, w := range wanted {
+		switch findInPath(p, env, w) {
+		case pathQuoted:
+			quoted = append(quoted, w)
+		case pathMissing:
+			missing = append(missing, w)
+		}
+	}
+	switch {
+	case len(missing) > 0:
+		message := "the machine's Path does not hold " + strings.Join(missing, " and ")
+		if p.Type != registry.ExpandSZ && strings.Contains(p.Value, "%") {
+			message += fmt.Sprintf("; its type is %s, so that variables in it are not expanded", p.Type)
+			about.Reason = requirement.ReasonDamaged
+		}
+		return requirement.Fail(message, p.Evidence).About(about)
+	case len(quoted) > 0:
+		return requirement.Warn("the machine's Path holds "+strings.Join(quoted, " and ")+" only in quotes, which the service may not recognise", p.Evidence).About(about)
+	}
+	return requirement.Pass("the machine's Path holds "+strings.Join(wanted, " and "), p.Evidence)
+}
+
+type pathEntry int
+
+const (
+	pathMissing pathEntry = iota
+	pathQuoted
+	pathFound
+)
+
+// pathFolder is the folder that an entry of a Path names, in the form in which
+// paths are compared; "" for an empty entry.
+func pathFolder(p machine.Setting[string], env machine.Environment, entry string) string {
+	bare := strings.TrimSpace(strings.Trim(strings.TrimSpace(entry), `"`))
+	if bare == "" {
+		return ""
+	}
+	if p.Type == registry.ExpandSZ {
+		bare = env.Expand(bare)
+	}
+	return machine.Normal(bare)
+}
+
+func findInPath(p machine.Setting[string], env machine.Environment, wanted string) pathEntry {
+	found := pathMissing
+	for entry := range strings.SplitSeq(p.Value, ";") {
+		if !strings.EqualFold(pathFolder(p, env, entry), wanted) {
+			continue
+		}
+		if !strings.Contains(entry, `"`) {
+			return pathFound
+		}
+		found = pathQuoted
+	}
+	return found
+}
