@@ -2,8 +2,8 @@
 // inodes and directories: how a path leads to an inode, symbolic links,
 // listings, open files, and what a subtree adds up to.
 //
-// A filesystem implements [Store] and makes an [FS] of it; what it implements
-// besides, [Scan], makes the [Index] behind FS.Tree.
+// A filesystem implements [Store], from which [New] makes an [FS], and [Scan], from
+// which [BuildIndex] makes an [Index] that adds up subtrees.
 package unixfs
 
 import (

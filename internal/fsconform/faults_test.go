@@ -14,11 +14,11 @@ import (
 	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
-// lies are filesystems that break one promise each, and the check that has to
+// faults are filesystems that break one promise each, and the check that has to
 // find it.
-var lies = map[string]struct {
+var faults = map[string]struct {
 	check string
-	tell  func(fsconform.Volume) fsconform.Volume
+	wrap  func(fsconform.Volume) fsconform.Volume
 }{
 	"another size in listings": {"names lead to what listings show",
 		func(v fsconform.Volume) fsconform.Volume { return wrongListing{v} }},
@@ -26,7 +26,7 @@ var lies = map[string]struct {
 		func(v fsconform.Volume) fsconform.Volume { return anyName{v} }},
 	"one file more": {"totals are those of a walk",
 		func(v fsconform.Volume) fsconform.Volume { return wrongTotals{v} }},
-	"places beside": {"places of files, inodes and records",
+	"places next to the right ones": {"places of files, inodes and records",
 		func(v fsconform.Volume) fsconform.Volume { return wrongPlace{v} }},
 	"damage is absence": {"damaged inodes and records",
 		func(v fsconform.Volume) fsconform.Volume { return absent{v} }},
@@ -34,14 +34,14 @@ var lies = map[string]struct {
 	"a journal not replayed": {"journal", func(v fsconform.Volume) fsconform.Volume { return pending{v} }},
 }
 
-const lieVar = "COLDCHECK_CONFORMANCE_LIE"
+const faultVar = "COLDCHECK_CONFORMANCE_FAULT"
 
-// TestLie runs the suite on a filesystem that lies, in the process that TestLies
+// TestFault runs the suite on a filesystem with a fault, in the process that TestFaults
 // starts.
-func TestLie(t *testing.T) {
-	lie, ok := lies[os.Getenv(lieVar)]
+func TestFault(t *testing.T) {
+	fault, ok := faults[os.Getenv(faultVar)]
 	if !ok {
-		return // not started by TestLies
+		return // not started by TestFaults
 	}
 	s := systems[2]
 	s.Mount = nil
@@ -50,26 +50,26 @@ func TestLie(t *testing.T) {
 		if err != nil {
 			return v, err
 		}
-		return lie.tell(v), nil
+		return fault.wrap(v), nil
 	}
 	fsconform.Run(t, s)
 }
 
-// TestLies shows that each check fails for a filesystem that breaks what it
+// TestFaults shows that each check fails for a filesystem that breaks what it
 // checks.
-func TestLies(t *testing.T) {
+func TestFaults(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, lie := range lies {
+	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command(self, "-test.run=^TestLie$", "-test.v")
-			cmd.Env = append(os.Environ(), lieVar+"="+name)
+			cmd := exec.Command(self, "-test.run=^TestFault$", "-test.v")
+			cmd.Env = append(os.Environ(), faultVar+"="+name)
 			out, err := cmd.CombinedOutput()
 			var exit *exec.ExitError
-			if want := "--- FAIL: TestLie/" + strings.ReplaceAll(lie.check, " ", "_"); !errors.As(err, &exit) ||
+			if want := "--- FAIL: TestFault/" + strings.ReplaceAll(fault.check, " ", "_"); !errors.As(err, &exit) ||
 				!strings.Contains(string(out), want) {
 				t.Errorf("%v, without %q:\n%s", err, want, out)
 			}
@@ -135,7 +135,7 @@ func (f wrongFile) Locate(off int64) (at int64, known bool, err error) {
 // replaced is an error in the place of another.
 func replaced(err, kind, by error) error {
 	if errors.Is(err, kind) {
-		return &fs.PathError{Op: "lie", Err: by}
+		return &fs.PathError{Op: "fault", Err: by}
 	}
 	return err
 }
