@@ -1,14 +1,14 @@
 GO ?= go
 FUZZTIME ?= 60s
 TIMEOUT ?= 30m
-# Images that make torture damages and scans, and the seed of the first.
+# How many images make torture damages and scans, and the seed of the first.
 IMAGES ?= 20000
 SEED ?= 0
 STATICCHECK_VERSION = v0.8.2
 GOVULNCHECK_VERSION = v1.9.0
 
-# Real tools that tests and fixtures are made with and compared to. They need
-# root, loop devices and /dev/fuse; without them their tests are skipped.
+# Real tools that make fixtures and that tests compare with. They need root, loop
+# devices and /dev/fuse. Tests without their tools are skipped.
 PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
 	e2fsprogs exfatprogs fdisk gdisk iproute2 libhivex-bin libwin-hivex-perl lvm2 mount mtools \
 	ntfs-3g psmisc qemu-utils reglookup rpm sleuthkit sqlite3 strace systemd util-linux wimtools \
@@ -16,10 +16,10 @@ PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
 	chromium-headless-shell fonts-dejavu-core libxml2-utils openjdk-17-jre-headless \
 	dash mandoc shellcheck
 
-# What reports are held against: the accessibility checker axe, the HTML checker
-# of the W3C, and the validator of SARIF's authors, which is a program of its
-# own. They come without scripts of their packages being run.
+# What checks reports: the accessibility checker axe, the HTML checker of the W3C,
+# and the SARIF validator of the format's authors, which is a program of its own.
 # tree-sitter's grammar of PowerShell parses the scripts that remediate writes.
+# npm does not run the scripts of these packages.
 VALIDATORS = axe-core@4.14.1 vnu-jar@26.9.27 @microsoft/sarif-multitool-linux@5.7.0 \
 	tree-sitter-powershell@0.26.4 web-tree-sitter@0.27.1
 
@@ -33,13 +33,13 @@ export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 build:
 	$(GO) build -trimpath -o coldcheck ./cmd/coldcheck
 
-# The case ends with 1, not ready, as it should.
+# The case must end with exit code 1, not ready.
 demo: build
 	@./coldcheck demo --case failing; status=$$?; \
 	test $$status -eq 1 || { echo "demo: ended with $$status, not 1" >&2; exit 1; }
 
-# COLDCHECK_STRICT=1 lets nothing be skipped, COLDCHECK_CORPUS names the folder
-# of the corpus.
+# COLDCHECK_STRICT=1 fails tests instead of skipping them. COLDCHECK_CORPUS names
+# the folder with the corpus of real images and hives.
 test:
 	$(GO) test -timeout $(TIMEOUT) ./...
 
@@ -90,7 +90,7 @@ vuln:
 	case $$found in *"fetching vulnerabilities: "*) echo "vuln: NOT CHECKED: the database cannot be reached" >&2;; \
 	*) exit $$status;; esac
 
-# Each fuzz target in turn, for FUZZTIME.
+# Runs each fuzz target in turn for FUZZTIME.
 fuzz:
 	@set -e; for package in $$($(GO) list ./...); do \
 		listed=$$($(GO) test -list '^Fuzz' $$package); \
@@ -100,32 +100,35 @@ fuzz:
 		done; \
 	done
 
-# The fooling test: damaged images, one after the other. As root, with the tools.
+# Scans damaged images one after the other (docs/torture.md). Run it as root, with
+# the tools.
 torture:
 	COLDCHECK_TORTURE=$(IMAGES) COLDCHECK_TORTURE_SEED=$(SEED) COLDCHECK_STRICT=1 \
 		$(GO) test ./scanner/internal/mutate -run '^TestTorture$$' -count=1 -v -timeout 0
 
-# All of the corpus, with the files that take long to unpack, and a table of what
-# became of them.
+# Reads the whole corpus, with the files that take long to unpack, and prints a
+# table of the results.
 corpus:
 	COLDCHECK_NIGHTLY=1 $(GO) test ./scanner -run '^TestCorpus$$' -count=1 -v -timeout $(TIMEOUT)
 
-# Roots of Debian and Ubuntu by debootstrap, into ROOTS, and what is read of them
-# beside their own tools: dpkg-query, systemctl, netplan, ifquery, cloud-init's
-# generator, and packets sent through their firewalls. As root, with a network;
-# some minutes the first time.
+# Makes roots of Debian and Ubuntu with debootstrap in ROOTS, and compares what is
+# read of them with their own tools: dpkg-query, systemctl, netplan, ifquery,
+# cloud-init's generator, and packets sent through their firewalls. Run it as root,
+# with a network. Takes some minutes the first time.
 ROOTS ?= .cache/roots
 .PHONY: roots
 roots:
 	internal/roots/make.sh $(ROOTS)
-	COLDCHECK_ROOTS=$(abspath $(ROOTS)) $(GO) test ./scanner/internal/linux -run '^(TestRoots|TestPackets|TestNetplanGenerate)$$' -count=1 -v -timeout $(TIMEOUT)
+	COLDCHECK_ROOTS=$(abspath $(ROOTS)) $(GO) test ./scanner/internal/linux \
+		-run '^(TestRoots|TestPackets|TestNetplanGenerate)$$' -count=1 -v -timeout $(TIMEOUT)
 
-# Whole scans of large volumes beside other programs; as root. The volumes are
-# built once, which takes minutes, into BENCH_CACHE or the user's cache folder.
+# Compares whole scans of large volumes with other programs (docs/performance.md).
+# Run it as root. Builds the volumes once, which takes minutes, in BENCH_CACHE or
+# the user's cache folder.
 bench:
 	$(GO) run ./internal/bench $(BENCH_FLAGS)
 
-# The hot functions, for benchstat.
+# Measures the hot functions, for benchstat.
 bench-go:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
@@ -140,7 +143,7 @@ cross:
 man: build
 	./coldcheck man >coldcheck.1
 
-# As root, on Debian.
+# Installs what tests need. Run it as root on Debian.
 tools:
 	@set -e; missing=; for package in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q ' installed$$' || missing="$$missing $$package"; \

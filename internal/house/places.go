@@ -1,0 +1,68 @@
+package house
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// toys are what tests add to show how many places a change touches: each is a
+// file of tests in which the whole of the addition is, its row included. A toy
+// report format, say, is a function and a row, and no other file knows of it.
+var toys = map[string]string{
+	"a filesystem": "scanner/toyfs_test.go",
+	"a container":  "scanner/container/toy_test.go",
+	"a source":     "scanner/source/toy_test.go",
+}
+
+// Places returns what breaks the promise of the toys in the module whose root is
+// fsys: a toy whose file is missing, and any other file in its folder, or file of
+// the program, that speaks of a toy.
+func Places(fsys fs.FS) ([]string, error) {
+	var broken []string
+	var files, folders []string
+	for _, change := range sortedKeys(toys) {
+		file := toys[change]
+		if _, err := fs.Stat(fsys, file); err != nil {
+			broken = append(broken, fmt.Sprintf("%s: no toy: %v", change, err))
+		}
+		files = append(files, file)
+		folders = append(folders, file[:strings.LastIndex(file, "/")])
+	}
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if base := d.Name(); name != "." && (base == "testdata" || strings.HasPrefix(base, ".")) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		test := strings.HasSuffix(name, "_test.go")
+		beside := test && slices.Contains(folders, name[:max(0, strings.LastIndex(name, "/"))])
+		if !strings.HasSuffix(name, ".go") || slices.Contains(files, name) || test && !beside ||
+			strings.HasPrefix(name, "internal/house/") {
+			return nil
+		}
+		source, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(strings.ToLower(string(source)), "toy") {
+			broken = append(broken, name+": speaks of a toy")
+		}
+		return nil
+	})
+	return broken, err
+}
+
+func sortedKeys(m map[string]string) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
