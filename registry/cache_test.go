@@ -27,6 +27,9 @@ func TestThroughCache(t *testing.T) {
 	if *throughCache {
 		return
 	}
+	if testing.Short() {
+		t.Skip("not in short mode: runs all tests again")
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
