@@ -160,7 +160,8 @@ func (c Comparison) Verdict() scanner.Verdict {
 		switch {
 		case d.Change == Broke && !covered:
 			return scanner.NotReady
-		case d.Change == Lost && d.Old.Severity == requirement.Required && !covered && (d.New == nil || !d.New.Accepted):
+		case d.Change == Lost && d.Old.Severity == requirement.Required && !covered &&
+			(d.New == nil || !d.New.Accepted):
 			verdict = scanner.Inconclusive
 		}
 	}
@@ -192,7 +193,9 @@ func DiffText(w io.Writer, c Comparison, o Options) error {
 		lead  string
 		saved *Saved
 	}{{"old  ", c.Old}, {"new  ", c.New}} {
-		p.text(r.lead, Neutral(fmt.Sprintf("%s  %s  %s  %s", r.saved.Name, r.saved.Started.UTC().Format("2006-01-02 15:04Z"), verdictName[r.saved.Verdict], machine(r.saved.Platform))))
+		started := r.saved.Started.UTC().Format("2006-01-02 15:04Z")
+		p.text(r.lead, Neutral(fmt.Sprintf("%s  %s  %s  %s",
+			r.saved.Name, started, verdictName[r.saved.Verdict], machine(r.saved.Platform))))
 	}
 	if a, b := c.Old.Platform.ComputerName, c.New.Platform.ComputerName; !strings.EqualFold(a, b) {
 		p.text("     ", Neutral(fmt.Sprintf("The reports are of different computers: %s and %s", named(a), named(b))))
@@ -217,7 +220,8 @@ func DiffText(w io.Writer, c Comparison, o Options) error {
 }
 
 func machine(p scanner.Platform) string {
-	return strings.Join(slices.DeleteFunc([]string{p.Name, p.ComputerName}, func(s string) bool { return s == "" }), ", ")
+	known := slices.DeleteFunc([]string{p.Name, p.ComputerName}, func(s string) bool { return s == "" })
+	return strings.Join(known, ", ")
 }
 
 func named(s string) string {
@@ -314,7 +318,8 @@ type jsonEvidenceChange struct {
 func DiffJSON(w io.Writer, c Comparison, o Options) error {
 	doc := jsonDiff{
 		SchemaVersion: schemaVersion, Tool: jsonTool{Name: toolName, Version: o.Version, Commit: o.Commit},
-		Old: diffReport(c.Old), New: diffReport(c.New), ExitCode: o.exitCode(c.Verdict()), Summary: c.summary(), Changes: []jsonDifference{},
+		Old: diffReport(c.Old), New: diffReport(c.New), ExitCode: o.exitCode(c.Verdict()),
+		Summary: c.summary(), Changes: []jsonDifference{},
 	}
 	for _, d := range c.Differences {
 		if d.Change == Same {
@@ -324,7 +329,14 @@ func DiffJSON(w io.Writer, c Comparison, o Options) error {
 		if shown == nil {
 			shown = d.Old
 		}
-		j := jsonDifference{ID: shown.ID, Title: shown.Demand, Severity: shown.Severity, Change: d.Change, Old: diffFinding(d.Old), New: diffFinding(d.New)}
+		j := jsonDifference{
+			ID:       shown.ID,
+			Title:    shown.Demand,
+			Severity: shown.Severity,
+			Change:   d.Change,
+			Old:      diffFinding(d.Old),
+			New:      diffFinding(d.New),
+		}
 		for _, e := range d.Evidence {
 			j.Evidence = append(j.Evidence, jsonEvidenceChange{Old: evidenceOrNone(e.Old), New: evidenceOrNone(e.New)})
 		}
@@ -336,14 +348,25 @@ func DiffJSON(w io.Writer, c Comparison, o Options) error {
 }
 
 func diffReport(s *Saved) jsonDiffReport {
-	return jsonDiffReport{Report: s.Name, Started: s.Started.UTC().Format(time.RFC3339Nano), Images: append([]string{}, s.Images...), ComputerName: s.Platform.ComputerName, Verdict: s.Verdict}
+	return jsonDiffReport{
+		Report:       s.Name,
+		Started:      s.Started.UTC().Format(time.RFC3339Nano),
+		Images:       append([]string{}, s.Images...),
+		ComputerName: s.Platform.ComputerName,
+		Verdict:      s.Verdict,
+	}
 }
 
 func diffFinding(f *requirement.Finding) *jsonDiffFinding {
 	if f == nil {
 		return nil
 	}
-	return &jsonDiffFinding{Status: f.Status, Message: f.Message, Remediation: f.Outcome.Remediation, Waived: f.Waiver != nil}
+	return &jsonDiffFinding{
+		Status:      f.Status,
+		Message:     f.Message,
+		Remediation: f.Outcome.Remediation,
+		Waived:      f.Waiver != nil,
+	}
 }
 
 func evidenceOrNone(e *requirement.Evidence) *jsonEvidence {

@@ -40,7 +40,11 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 	}
 	for _, v := range volumes(r) {
 		what, where := volume(v)
-		b := htmlBar{Name: strings.ToUpper(string(v.Role[:1])) + string(v.Role[1:]) + " volume", Text: Neutral(what), Where: Neutral(where)}
+		b := htmlBar{
+			Name:  strings.ToUpper(string(v.Role[:1])) + string(v.Role[1:]) + " volume",
+			Text:  Neutral(what),
+			Where: Neutral(where),
+		}
 		if v.Free >= 0 {
 			b.fill(v.Size-v.Free, v.Size)
 		}
@@ -81,7 +85,10 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		page.Images = append(page.Images, h)
 	}
 	for _, h := range r.Hives {
-		page.Hives = append(page.Hives, htmlHive{Neutral(h.Source + " " + h.Path), h.State, Neutral(replayed(h)), h.Primary, h.Secondary})
+		page.Hives = append(
+			page.Hives,
+			htmlHive{Neutral(h.Source + " " + h.Path), h.State, Neutral(replayed(h)), h.Primary, h.Secondary},
+		)
 	}
 	page.Arguments = neutral(o.Arguments)
 	for _, name := range r.With {
@@ -227,7 +234,8 @@ const maxOpen = 12
 
 func htmlFindingOf(f requirement.Finding) (htmlFinding, error) {
 	h := htmlFinding{
-		ID: f.ID, Demand: sentence(f.Demand), Status: statusName(f.Status), Class: string(f.Status), Shown: shownStatus(f),
+		ID: f.ID, Demand: sentence(f.Demand), Status: statusName(f.Status), Class: string(f.Status),
+		Shown:   shownStatus(f),
 		Message: Neutral(f.Message), Reference: f.Reference, Basis: string(f.Basis),
 	}
 	for _, m := range marks(f) {
@@ -279,7 +287,11 @@ func place(e requirement.Evidence) string {
 	for _, p := range []struct {
 		at *int64
 		of string
-	}{{e.Offset, "byte %d of the file"}, {e.ImageOffset, "byte %d of the image"}, {e.RecordOffset, "the file's record at byte %d of the image"}} {
+	}{
+		{e.Offset, "byte %d of the file"},
+		{e.ImageOffset, "byte %d of the image"},
+		{e.RecordOffset, "the file's record at byte %d of the image"},
+	} {
 		if p.at != nil {
 			parts = append(parts, fmt.Sprintf(p.of, *p.at))
 		}

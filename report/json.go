@@ -248,7 +248,15 @@ func document(r *scanner.Result, o Options) jsonReport {
 		doc.Images = append(doc.Images, jsonImage{i.Name, i.Size, timestamp(i.Modified), i.SHA256})
 	}
 	for _, h := range r.Hives {
-		j := jsonHive{Source: h.Source, Path: h.Path, State: h.State, Primary: h.Primary, Secondary: h.Secondary, LogFormat: h.Format, Pages: h.Pages}
+		j := jsonHive{
+			Source:    h.Source,
+			Path:      h.Path,
+			State:     h.State,
+			Primary:   h.Primary,
+			Secondary: h.Secondary,
+			LogFormat: h.Format,
+			Pages:     h.Pages,
+		}
 		for _, l := range h.Applied {
 			j.Applied = append(j.Applied, jsonHiveLog(l))
 		}
@@ -256,7 +264,8 @@ func document(r *scanner.Result, o Options) jsonReport {
 	}
 	for _, v := range r.Volumes {
 		j := jsonVolume{
-			Role: v.Role, Source: v.Source, Mounted: v.Mounted, Image: v.Image, Format: v.Format, Partition: v.Partition, Logical: v.Logical, Offset: v.Offset,
+			Role: v.Role, Source: v.Source, Mounted: v.Mounted, Image: v.Image, Format: v.Format,
+			Partition: v.Partition, Logical: v.Logical, Offset: v.Offset,
 			Size: v.Size, Filesystem: v.Filesystem, Label: v.Label, Serial: v.Serial, State: v.State,
 			Damaged: v.Damaged, Torn: v.Torn,
 		}
@@ -298,7 +307,14 @@ func finding(f requirement.Finding) jsonFinding {
 		j.Omitted = &o
 	}
 	if w := f.Waiver; w != nil {
-		j.Waiver = &jsonWaiver{Target: w.Target, Reason: w.Reason, Owner: w.Owner, Expiry: w.Expiry.Format(time.DateOnly), Undetermined: w.Undetermined, Source: w.Source}
+		j.Waiver = &jsonWaiver{
+			Target:       w.Target,
+			Reason:       w.Reason,
+			Owner:        w.Owner,
+			Expiry:       w.Expiry.Format(time.DateOnly),
+			Undetermined: w.Undetermined,
+			Source:       w.Source,
+		}
 	}
 	return j
 }
@@ -307,7 +323,8 @@ func evidence(e requirement.Evidence) jsonEvidence {
 	j := jsonEvidence{
 		Kind: e.Kind, Origin: e.Origin, Content: e.Content,
 		Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data,
-		Offset: e.Offset, ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset, Time: timestamp(e.Time), Note: e.Note,
+		Offset: e.Offset, ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset,
+		Time: timestamp(e.Time), Note: e.Note,
 		ConfirmedBy: e.CrossCheck.Readers, Unconfirmed: unconfirmed(e.CrossCheck),
 	}
 	if e.Kind != "" {

@@ -45,7 +45,10 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 	}
 	for _, v := range volumes(r) {
 		what, where := volume(v)
-		suite.Properties = append(suite.Properties, junitProperty{"volume." + string(v.Role), Neutral(what + "  " + where)})
+		suite.Properties = append(
+			suite.Properties,
+			junitProperty{"volume." + string(v.Role), Neutral(what + "  " + where)},
+		)
 	}
 	cases := make([]junitCase, 0, len(r.Findings)+1)
 	for _, f := range r.Findings {
@@ -75,7 +78,15 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 	if notices.Len() > 0 {
 		suite.Output = &junitText{notices.String()}
 	}
-	doc := junitSuites{Name: "coldcheck", Tests: suite.Tests, Failures: suite.Failures, Errors: suite.Errors, Skipped: suite.Skipped, Time: suite.Time, Suites: []junitSuite{suite}}
+	doc := junitSuites{
+		Name:     "coldcheck",
+		Tests:    suite.Tests,
+		Failures: suite.Failures,
+		Errors:   suite.Errors,
+		Skipped:  suite.Skipped,
+		Time:     suite.Time,
+		Suites:   []junitSuite{suite},
+	}
 
 	b := bufio.NewWriter(w)
 	b.WriteString(xml.Header)
@@ -156,7 +167,8 @@ type junitSkip struct {
 }
 
 func junitCaseOf(r *scanner.Result, f requirement.Finding) junitCase {
-	c := junitCase{Name: f.ID, Class: "coldcheck." + r.Platform.Family, Time: "0"} // what a requirement costs is shared with others
+	// The time is 0: what a requirement costs is shared with others.
+	c := junitCase{Name: f.ID, Class: "coldcheck." + r.Platform.Family, Time: "0"}
 	status, message := statusName(f.Status), Neutral(f.Message)
 	switch {
 	case f.Unmet:

@@ -56,7 +56,8 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		run.Tool.Driver.SemanticVersion = version
 	}
 	invocation := sarifInvocation{
-		Successful: true, ExitCode: o.exitCode(r.PolicyVerdict), Start: sarifTime(timestamp(r.Started)), End: sarifTime(timestamp(r.Finished)),
+		Successful: true, ExitCode: o.exitCode(r.PolicyVerdict),
+		Start: sarifTime(timestamp(r.Started)), End: sarifTime(timestamp(r.Finished)),
 		Notifications: []sarifNotification{},
 	}
 	run.Results = []sarifResult{}
@@ -67,7 +68,8 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 			run.Results = append(run.Results, sarifResultOf(r, i, level))
 		case f.Status == requirement.Undetermined:
 			invocation.Notifications = append(invocation.Notifications, sarifNotification{
-				Level: "note", Message: sarifText("Undetermined: " + f.Message), Rule: &sarifRuleReference{ID: f.ID, Index: i},
+				Level: "note", Message: sarifText("Undetermined: " + f.Message),
+				Rule: &sarifRuleReference{ID: f.ID, Index: i},
 			})
 		}
 	}
@@ -76,11 +78,17 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		if n.Level == requirement.LevelInfo {
 			level = "note"
 		}
-		invocation.Notifications = append(invocation.Notifications, sarifNotification{Level: level, Message: sarifText(notice(n))})
+		invocation.Notifications = append(
+			invocation.Notifications,
+			sarifNotification{Level: level, Message: sarifText(notice(n))},
+		)
 	}
 	run.Invocations = []sarifInvocation{invocation}
 	for i, name := range r.Images {
-		a := sarifArtifact{Location: sarifArtifactLocation{URI: relativeURI(filepath.Base(name))}, Roles: []string{"analysisTarget"}}
+		a := sarifArtifact{
+			Location: sarifArtifactLocation{URI: relativeURI(filepath.Base(name))},
+			Roles:    []string{"analysisTarget"},
+		}
 		if i < len(r.Files) {
 			// Its length is not said: readers that take that for 32 bits fail on disks.
 			if sum := r.Files[i].SHA256; sum != "" {
@@ -236,11 +244,14 @@ type sarifLogicalLocation struct {
 func sarifRuleOf(r requirement.Requirement) sarifRule {
 	rule := sarifRule{
 		ID: r.ID, Name: pascal(r.ID), HelpURI: guidePage,
-		Short:         sarifText(shortText(sentence(r.Demand), sarifDescription)),
-		Full:          sarifText(shortText(strings.TrimSpace(sentence(r.Demand)+" "+sentence(r.Reads)), sarifDescription)),
+		Short: sarifText(shortText(sentence(r.Demand), sarifDescription)),
+		Full: sarifText(
+			shortText(strings.TrimSpace(sentence(r.Demand)+" "+sentence(r.Reads)), sarifDescription),
+		),
 		Configuration: sarifConfiguration{Level: ruleLevel[r.Severity]},
 		Properties: sarifRuleProperties{
-			Tags: []string{"workspaces", string(r.Platform), string(r.Severity)}, Precision: "high", Severity: problemSeverity[r.Severity],
+			Tags:      []string{"workspaces", string(r.Platform), string(r.Severity)},
+			Precision: "high", Severity: problemSeverity[r.Severity],
 			AWSErrorCode: r.AWSErrorCode,
 		},
 	}
@@ -253,13 +264,24 @@ func sarifRuleOf(r requirement.Requirement) sarifRule {
 		}
 		mark = append(mark, "**"+f.name+":** "+shown)
 	}
-	rule.Help = sarifMessage{Text: sarifText(strings.Join(text, "\n")).Text, Markdown: braces(strings.Join(mark, "\n\n"))}
+	rule.Help = sarifMessage{
+		Text:     sarifText(strings.Join(text, "\n")).Text,
+		Markdown: braces(strings.Join(mark, "\n\n")),
+	}
 	return rule
 }
 
 var (
-	ruleLevel       = map[requirement.Severity]string{requirement.Required: "error", requirement.Recommended: "note", requirement.Info: "none"}
-	problemSeverity = map[requirement.Severity]string{requirement.Required: "error", requirement.Recommended: "recommendation", requirement.Info: "recommendation"}
+	ruleLevel = map[requirement.Severity]string{
+		requirement.Required:    "error",
+		requirement.Recommended: "note",
+		requirement.Info:        "none",
+	}
+	problemSeverity = map[requirement.Severity]string{
+		requirement.Required:    "error",
+		requirement.Recommended: "recommendation",
+		requirement.Info:        "recommendation",
+	}
 )
 
 // sarifLevel is the level of a finding's result, "" if it is none.
@@ -306,9 +328,13 @@ func sarifResultOf(r *scanner.Result, index int, level string) sarifResult {
 	s.Fingerprints = fingerprints(r, f.ID, evidence[0])
 	switch {
 	case f.Waiver != nil:
-		s.Suppressions = []sarifSuppression{{Kind: "external", Status: "accepted", Justification: Neutral("waived " + waiver(*f.Waiver))}}
+		s.Suppressions = []sarifSuppression{
+			{Kind: "external", Status: "accepted", Justification: Neutral("waived " + waiver(*f.Waiver))},
+		}
 	case f.Accepted:
-		s.Suppressions = []sarifSuppression{{Kind: "external", Status: "accepted", Justification: "accepted by --accept-undetermined"}}
+		s.Suppressions = []sarifSuppression{
+			{Kind: "external", Status: "accepted", Justification: "accepted by --accept-undetermined"},
+		}
 	}
 	return s
 }

@@ -13,7 +13,13 @@ import (
 func Catalogue() []requirement.Requirement {
 	ofWindows := windows.Requirements()
 	info := slices.IndexFunc(ofWindows, func(r requirement.Requirement) bool { return r.Severity == requirement.Info })
-	return slices.Concat(requirement.List(serviceCatalogue), ofWindows[:info], requirement.List(practices), ofWindows[info:], linux.Requirements())
+	return slices.Concat(
+		requirement.List(serviceCatalogue),
+		ofWindows[:info],
+		requirement.List(practices),
+		ofWindows[info:],
+		linux.Requirements(),
+	)
 }
 
 // inOrder sorts checks as the catalogue has their requirements.

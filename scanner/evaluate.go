@@ -33,7 +33,10 @@ type evaluation struct {
 
 // evaluate judges every requirement in turn. A panic or a time-out in one of
 // them makes it undetermined, and the others are judged all the same.
-func evaluate(ctx context.Context, checks []requirement.Check, trail *requirement.Trail, waited func() time.Duration, progress func(Progress)) ([]requirement.Finding, error) {
+func evaluate(
+	ctx context.Context, checks []requirement.Check, trail *requirement.Trail,
+	waited func() time.Duration, progress func(Progress),
+) ([]requirement.Finding, error) {
 	e := evaluation{trail: trail, waited: waited}
 	findings := make([]requirement.Finding, 0, len(checks))
 	for i, c := range checks {

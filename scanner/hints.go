@@ -20,10 +20,13 @@ func (vs *volumes) rootHint(forced, user *Image) string {
 	elsewhere := slices.IndexFunc(vs.list, func(v *volume) bool {
 		return (forced != nil && v.image != forced || user != nil && v.image == user) && isRoot(v)
 	})
-	users := slices.IndexFunc(vs.list, func(v *volume) bool { return v.fs != nil && families[v.system].holdsUsers(v.raw()) })
+	users := slices.IndexFunc(vs.list, func(v *volume) bool {
+		return v.fs != nil && families[v.system].holdsUsers(v.raw())
+	})
 	switch {
 	case elsewhere >= 0 && vs.list[elsewhere].image == user:
-		return "the volumes are swapped: " + user.Name + ", given as the user volume, holds the system. Without --root and --user it is found out which is which"
+		return "the volumes are swapped: " + user.Name + ", given as the user volume, holds the system. " +
+			"Without --root and --user it is found out which is which"
 	case elsewhere >= 0:
 		return vs.list[elsewhere].image.Name + " holds the system: name that as the root volume, or leave --root out"
 	case users >= 0:
@@ -35,7 +38,9 @@ func (vs *volumes) rootHint(forced, user *Image) string {
 // decryptHint says how an encrypted root volume comes to be readable.
 func decryptHint(v *volume) string {
 	if v.Filesystem == disk.BitLocker {
-		return "on the WorkSpace turn BitLocker off (manage-bde -off C:), wait until manage-bde -status says that the volume is decrypted, then take the image again"
+		return "on the WorkSpace turn BitLocker off (manage-bde -off C:), " +
+			"wait until manage-bde -status says that the volume is decrypted, then take the image again"
 	}
-	return "no image can be made of such a WorkSpace: launch one without encryption of its own, or decrypt the volume before the snapshot is taken"
+	return "no image can be made of such a WorkSpace: " +
+		"launch one without encryption of its own, or decrypt the volume before the snapshot is taken"
 }

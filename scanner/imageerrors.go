@@ -21,7 +21,9 @@ type ImageError struct {
 
 	Explained bool                  // a finding is not met that has this code, or Disk is
 	Findings  []requirement.Finding // all those that are about the code, in the catalogue's order
-	Disk      *requirement.Outcome  // what the disk says of a code that is not that of a requirement alone; nil if nothing does
+	// Disk is what the disk says of a code that is not that of a requirement alone;
+	// nil if it says nothing.
+	Disk *requirement.Outcome
 }
 
 // maxImageErrors bounds what a document of any content makes of a report: an
@@ -65,7 +67,13 @@ func explainImages(documents []*statement.Document, findings []requirement.Findi
 				if len(list) == maxImageErrors {
 					return list
 				}
-				x := ImageError{Document: d.Name, ImageID: i.ImageID, ImageName: i.Name, Code: e.ErrorCode, Message: e.ErrorMessage}
+				x := ImageError{
+					Document:  d.Name,
+					ImageID:   i.ImageID,
+					ImageName: i.Name,
+					Code:      e.ErrorCode,
+					Message:   e.ErrorMessage,
+				}
 				for _, f := range findings {
 					if !isAbout(f.Requirement, e.ErrorCode) && !isPart(f.Requirement, e.ErrorCode) {
 						continue
@@ -132,7 +140,8 @@ func ask(explainer codeExplainer, code string) *requirement.Outcome {
 
 // explainedBy says whether a finding that is about the code explains it.
 func (e ImageError) explainedBy(f requirement.Finding) bool {
-	return notMet(f.Status) && (isAbout(f.Requirement, e.Code) || slices.ContainsFunc(f.Explains, func(c string) bool { return strings.EqualFold(c, e.Code) }))
+	named := func(code string) bool { return strings.EqualFold(code, e.Code) }
+	return notMet(f.Status) && (isAbout(f.Requirement, e.Code) || slices.ContainsFunc(f.Explains, named))
 }
 
 // Image is what a person calls the image.
@@ -142,6 +151,9 @@ func (e ImageError) Image() string {
 	}
 	return e.ImageName + " (" + e.ImageID + ")"
 }
+
+// sinceThen is why the disk may not show what the service met.
+const sinceThen = "; what the service met may have been mended since, or be of another WorkSpace"
 
 // Explanation says in a sentence what the findings say of the reason.
 func (e ImageError) Explanation() string {
@@ -175,10 +187,11 @@ func (e ImageError) Explanation() string {
 		return "not explained: " + prose.Some(open) + " could not be determined"
 	}
 	if e.Disk != nil {
-		return "not explained: " + e.Disk.Message + "; what the service met may have been mended since, or be of another WorkSpace"
+		return "not explained: " + e.Disk.Message + sinceThen
 	}
 	if len(e.Findings) > 0 {
-		return "not explained: " + prose.Some(append(with(requirement.Passed, requirement.NotApplicable), beside...)) + "; what the service met may have been mended since, or be of another WorkSpace"
+		met := append(with(requirement.Passed, requirement.NotApplicable), beside...)
+		return "not explained: " + prose.Some(met) + sinceThen
 	}
 	return "not explained: no requirement is about it"
 }

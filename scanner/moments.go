@@ -42,13 +42,17 @@ func apart(root, user time.Time) string {
 		return ""
 	}
 	const layout = "2006-01-02 15:04:05Z"
-	return fmt.Sprintf("the newest change of the root volume is of %s, that of the user volume of %s, more than %d hours apart: make sure that the snapshots are of the same moment",
+	return fmt.Sprintf(
+		"the newest change of the root volume is of %s, that of the user volume of %s, "+
+			"more than %d hours apart: make sure that the snapshots are of the same moment",
 		root.UTC().Format(layout), user.UTC().Format(layout), int(maxApart.Hours()))
 }
 
 // busy are folders of a Linux system, or of a volume of homes, in which
 // something changes while it runs. The times of all inodes are not in the index.
-var busy = []string{".", "var/log", "var/log/journal", "var/lib", "var/lib/systemd", "var/spool", "etc", "run", "home", "root"}
+var busy = []string{
+	".", "var/log", "var/log/journal", "var/lib", "var/lib/systemd", "var/spool", "etc", "run", "home", "root",
+}
 
 const (
 	maxBusyFolders = 1000

@@ -91,7 +91,8 @@ func (r *Result) conclude(p Policy) {
 
 // unknown says whether the finding counts as undetermined.
 func (p Policy) unknown(f requirement.Finding) bool {
-	return f.Status == requirement.Undetermined || p.Strict && f.Status == requirement.Passed && f.Basis == requirement.Inferred
+	return f.Status == requirement.Undetermined ||
+		p.Strict && f.Status == requirement.Passed && f.Basis == requirement.Inferred
 }
 
 // fails says whether a required finding of that status is not met.

@@ -18,19 +18,25 @@ const practicesSection = "Best Practices"
 var practices = []requirement.Entry[practiceFacts]{
 	{Requirement: requirement.Requirement{
 		ID: "bp.volume-smallest", Platform: requirement.Any, Scope: requirement.Disk, Severity: requirement.Recommended,
-		Demand:      "the volumes have the smallest size offered",
-		Reads:       "The sizes of the disks that hold the root and the user volume; describe-workspaces: RootVolumeSizeGib, UserVolumeSizeGib, ComputeTypeName. The smallest are 80 and 10 GiB, for Graphics and GraphicsPro 100 and 100.",
-		Live:        "aws workspaces describe-workspaces --workspace-ids ws-… --query 'Workspaces[].WorkspaceProperties'",
-		Remediation: "Launch a WorkSpace with the smallest volumes and customize that one: volumes cannot be made smaller, and no bundle of the image can have smaller ones.",
-		Reference:   practicesSection,
+		Demand: "the volumes have the smallest size offered",
+		Reads: "The sizes of the disks that hold the root and the user volume; " +
+			"describe-workspaces: RootVolumeSizeGib, UserVolumeSizeGib, ComputeTypeName. " +
+			"The smallest are 80 and 10 GiB, for Graphics and GraphicsPro 100 and 100.",
+		Live: "aws workspaces describe-workspaces --workspace-ids ws-… --query 'Workspaces[].WorkspaceProperties'",
+		Remediation: "Launch a WorkSpace with the smallest volumes and customize that one: " +
+			"volumes cannot be made smaller, and no bundle of the image can have smaller ones.",
+		Reference: practicesSection,
 	}, Judge: func(f practiceFacts) requirement.Outcome { return judgeSmallest(f.volumes.sizes(), f.match) }},
 	{Requirement: requirement.Requirement{
 		ID: "bp.network", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Recommended,
-		Demand:      "separate VPC, private subnet with NAT, small Simple AD",
-		Reads:       "Nothing: it is neither on the disk nor in the documents. describe-workspaces names the subnet and the directory to look at.",
-		Live:        "aws ec2 describe-subnets --subnet-ids subnet-…; aws ec2 describe-route-tables; aws ds describe-directories --directory-ids d-…",
-		Remediation: "Create images in a VPC of their own, in a private subnet with a NAT gateway, with a small Simple AD directory.",
-		Reference:   practicesSection,
+		Demand: "separate VPC, private subnet with NAT, small Simple AD",
+		Reads: "Nothing: it is neither on the disk nor in the documents. describe-workspaces names the subnet " +
+			"and the directory to look at.",
+		Live: "aws ec2 describe-subnets --subnet-ids subnet-…; aws ec2 describe-route-tables; " +
+			"aws ds describe-directories --directory-ids d-…",
+		Remediation: "Create images in a VPC of their own, in a private subnet with a NAT gateway, " +
+			"with a small Simple AD directory.",
+		Reference: practicesSection,
 	}, Judge: func(f practiceFacts) requirement.Outcome { return judgeNetwork(f.match) }},
 }
 
@@ -70,7 +76,8 @@ func (vs *volumes) sizes() [2]diskSize {
 		case v.image.Incomplete != nil:
 			s.Err = fmt.Errorf("%s: %w", v.image.Name, v.image.Incomplete)
 		case v.Declared > v.Size:
-			s.Err = fmt.Errorf("%s: the image holds %d of its %d bytes: how large the disk is is not known", v.name(), v.Size, v.Declared)
+			s.Err = fmt.Errorf("%s: the image holds %d of its %d bytes: how large the disk is is not known",
+				v.name(), v.Size, v.Declared)
 		case v.Partition == 0 || shared:
 			s.Bytes, s.Least = v.Size, true
 			s.Evidence.Note = fmt.Sprintf("a volume of %d bytes", s.Bytes)
@@ -118,7 +125,8 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 		gibs = [2]*int64{p.RootVolumeSizeGiB, p.UserVolumeSizeGiB}
 		ev := documentEvidence(match.Document)
 		ev.Value = "WorkspaceProperties"
-		ev.Data = fmt.Sprintf("%s, root %s, user %s", cmp.Or(p.ComputeTypeName, "compute type not given"), gibText(gibs[0]), gibText(gibs[1]))
+		ev.Data = fmt.Sprintf("%s, root %s, user %s",
+			cmp.Or(p.ComputeTypeName, "compute type not given"), gibText(gibs[0]), gibText(gibs[1]))
 		evidence = append(evidence, ev)
 		known = p.ComputeTypeName != ""
 	}
@@ -148,13 +156,15 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 		text := fmt.Sprintf("%s %s", role, prose.Size(bytes))
 		said = append(said, text)
 		if bytes > limit*gib {
-			large = append(large, fmt.Sprintf("the %s volume has %s (%d bytes), and %d GiB are offered", role, prose.GiB(bytes), bytes, limit))
+			large = append(large, fmt.Sprintf("the %s volume has %s (%d bytes), and %d GiB are offered",
+				role, prose.GiB(bytes), bytes, limit))
 		}
 	}
 	graphics := !known && unread == nil && fits(sizes, gibs, graphicsBundle)
 	switch {
 	case len(large) > 0 && graphics:
-		return requirement.Unknown(strings.Join(said, ", ")+": the smallest of a Graphics WorkSpace, and more than any other needs; which it is is not on the disk ("+passWorkSpaces+")", evidence...)
+		return requirement.Unknown(strings.Join(said, ", ")+": the smallest of a Graphics WorkSpace, "+
+			"and more than any other needs; which it is is not on the disk ("+passWorkSpaces+")", evidence...)
 	case len(large) > 0:
 		o := requirement.Warn(strings.Join(large, "; "), evidence...)
 		if byDocument {
@@ -164,7 +174,7 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 	case unread != nil:
 		return requirement.Unreadable(unread, evidence...)
 	}
-	o := requirement.Pass(fmt.Sprintf("the volumes have the smallest size offered: %s", strings.Join(said, ", ")), evidence...)
+	o := requirement.Pass("the volumes have the smallest size offered: "+strings.Join(said, ", "), evidence...)
 	switch {
 	case byDocument:
 		return stated(o)
@@ -205,5 +215,7 @@ func judgeNetwork(match statement.Match) requirement.Outcome {
 	w := match.WorkSpace
 	ev := documentEvidence(match.Document)
 	ev.Value, ev.Data = "SubnetId, DirectoryId", w.SubnetID+", "+w.DirectoryID
-	return requirement.Unknown(fmt.Sprintf("%s is not in the documents: look at the subnet %s and the directory %s", open, cmp.Or(w.SubnetID, "(not given)"), cmp.Or(w.DirectoryID, "(not given)")), ev)
+	subnet, directory := cmp.Or(w.SubnetID, "(not given)"), cmp.Or(w.DirectoryID, "(not given)")
+	return requirement.Unknown(fmt.Sprintf(
+		"%s is not in the documents: look at the subnet %s and the directory %s", open, subnet, directory), ev)
 }

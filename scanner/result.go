@@ -86,7 +86,9 @@ type HiveLog struct {
 
 // Journal is what was replayed of the journal of a filesystem.
 type Journal struct {
-	State        string // "clean", "replayed" or "failed"; of NTFS "not clean" where $LogFile could not be replayed, and "empty" or "corrupt"
+	// State is "clean", "replayed" or "failed"; of NTFS "not clean" where $LogFile
+	// could not be replayed, and "empty" or "corrupt".
+	State        string
 	Transactions int
 	First, Last  uint32 // sequence numbers of the transactions
 	Blocks       int    // that are read from the journal
@@ -105,7 +107,7 @@ type Platform struct {
 // Volume is a volume of one of the images.
 type Volume struct {
 	Role       Role
-	Source     string   // how evidence names it: its role, or "boot", "efi", "var" and so on of what else a Linux system mounts; "" if it never does
+	Source     string   // how evidence names it: its role, or "boot", "efi", "var" and so on; "" if it never does
 	Mounted    []string // where a Linux system mounts it, as far as its fstab and mount units say
 	Image      string   // as it was named
 	Format     string   // container: "raw"

@@ -124,7 +124,8 @@ func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) 
 	o.volumes.inUse(o.trail)
 	_ = guard(func() error { o.volumes.differentMoments(o.started, o.trail); return nil })
 	err = guard(func() (err error) {
-		m.system, err = openSystem(o.volumes, given{ctx: ctx, documents: o.documents, userName: in.UserName, trail: o.trail, now: o.started})
+		g := given{ctx: ctx, documents: o.documents, userName: in.UserName, trail: o.trail, now: o.started}
+		m.system, err = openSystem(o.volumes, g)
 		return err
 	})
 	if errors.Is(err, errDefect) {
@@ -142,7 +143,9 @@ func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) 
 	}
 	if err != nil {
 		// The family is certain. The rest is what the findings report as unread.
-		o.trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: "version of the system: " + err.Error(), Source: string(Root)})
+		o.trail.Notify(requirement.Notice{
+			Level: requirement.LevelError, Message: "version of the system: " + err.Error(), Source: string(Root),
+		})
 	}
 	m.volumes = o.volumes.describe()
 	return m, nil
@@ -175,7 +178,9 @@ type annotated struct {
 
 // annotate says of the findings where their evidence is and how certain they
 // are, and of the images what was read of them and what became of them.
-func (o *opened) annotate(ctx context.Context, in Input, m machine, findings []requirement.Finding) (a annotated, err error) {
+func (o *opened) annotate(
+	ctx context.Context, in Input, m machine, findings []requirement.Finding,
+) (a annotated, err error) {
 	a.findings = slices.Clone(findings)
 	for i := range a.findings {
 		a.findings[i].Evidence = slices.Clone(a.findings[i].Evidence) // facts share theirs
@@ -233,7 +238,9 @@ func parseDocuments(with []Document) ([]*statement.Document, error) {
 	for _, w := range with {
 		d, err := statement.Parse(w.Name, w.Data)
 		if err != nil {
-			return nil, fail(ErrUsage, "JSON of aws workspaces describe-workspaces or describe-workspace-images, or the text of slmgr /dlv", "document %w", err)
+			const hint = "JSON of aws workspaces describe-workspaces or describe-workspace-images, " +
+				"or the text of slmgr /dlv"
+			return nil, fail(ErrUsage, hint, "document %w", err)
 		}
 		documents = append(documents, d)
 	}

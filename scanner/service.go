@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	stateSection        = "Requirements to Create Windows Custom Images; Requirements to Create Amazon Linux Custom Images"
+	stateSection = "Requirements to Create Windows Custom Images; " +
+		"Requirements to Create Amazon Linux Custom Images"
 	passWorkSpaces      = "pass --with the output of aws workspaces describe-workspaces"
 	passWorkSpaceImages = "pass --with the output of aws workspaces describe-workspace-images"
 )
@@ -32,7 +33,8 @@ var serviceCatalogue = []requirement.Entry[*service]{
 		Reference:   stateSection,
 	}, Judge: workSpace(judgeState), Counts: (*service).namesWorkSpace},
 	{Requirement: requirement.Requirement{
-		ID: "ws.modification.none", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
+		ID: "ws.modification.none", Platform: requirement.Any,
+		Scope: requirement.Service, Severity: requirement.Required,
 		Demand:      "the WorkSpace's modification state is None",
 		Reads:       "describe-workspaces: ModificationStates.",
 		Live:        "aws workspaces describe-workspaces --workspace-ids ws-…",
@@ -41,8 +43,9 @@ var serviceCatalogue = []requirement.Entry[*service]{
 	}, Judge: workSpace(judgeModification), Counts: (*service).namesWorkSpace},
 	{Requirement: requirement.Requirement{
 		ID: "ws.encryption.none", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
-		Demand:      "neither the root nor the user volume is encrypted",
-		Reads:       "describe-workspaces: RootVolumeEncryptionEnabled and UserVolumeEncryptionEnabled. This encryption leaves no trace on the volumes.",
+		Demand: "neither the root nor the user volume is encrypted",
+		Reads: "describe-workspaces: RootVolumeEncryptionEnabled and UserVolumeEncryptionEnabled. " +
+			"This encryption leaves no trace on the volumes.",
 		Live:        "aws workspaces describe-workspaces --workspace-ids ws-…",
 		Remediation: "Launch a WorkSpace without encryption and customize that one: encryption cannot be taken off.",
 		Reference:   stateSection,
@@ -102,7 +105,10 @@ func (s *service) find(sys system) error {
 		}
 		if !known {
 			err := fmt.Errorf("%s is not used: its user %s has no profile on the disk", match.Document.Name, user)
-			s.notices = append(s.notices, requirement.Notice{Level: requirement.LevelWarning, Message: err.Error(), Source: match.Document.Name})
+			s.notices = append(
+				s.notices,
+				requirement.Notice{Level: requirement.LevelWarning, Message: err.Error(), Source: match.Document.Name},
+			)
 			return err
 		}
 	}
@@ -137,7 +143,9 @@ func (s *service) checks() []requirement.Check {
 }
 
 // workSpace returns the judgment of what a document says of the WorkSpace.
-func workSpace(judge func(*statement.WorkSpace, requirement.Evidence) requirement.Outcome) func(*service) requirement.Outcome {
+func workSpace(
+	judge func(*statement.WorkSpace, requirement.Evidence) requirement.Outcome,
+) func(*service) requirement.Outcome {
 	return func(s *service) requirement.Outcome {
 		if s.missing != nil {
 			return requirement.Unreadable(s.missing)
@@ -148,7 +156,12 @@ func workSpace(judge func(*statement.WorkSpace, requirement.Evidence) requiremen
 
 // documentEvidence is evidence of something in a document.
 func documentEvidence(d *statement.Document) requirement.Evidence {
-	return requirement.Evidence{Kind: requirement.KindDocument, Origin: requirement.OriginDocument, Found: true, Source: d.Name}
+	return requirement.Evidence{
+		Kind:   requirement.KindDocument,
+		Origin: requirement.OriginDocument,
+		Found:  true,
+		Source: d.Name,
+	}
 }
 
 func (s *service) judgeQuota() requirement.Outcome { return judgeQuota(s.images()) }
@@ -179,7 +192,8 @@ func judgeState(w *statement.WorkSpace, ev requirement.Evidence) requirement.Out
 		o.Remediation = "Start the WorkSpace."
 		return o
 	case "SUSPENDED":
-		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is SUSPENDED, as while an image is made of it", ev).About(setting("State", w.State))
+		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is SUSPENDED, as while an image is made of it", ev).
+			About(setting("State", w.State))
 		o.Remediation = "Wait until the image that is being made is complete."
 		return o
 	}
@@ -203,13 +217,15 @@ func judgeModification(w *statement.WorkSpace, ev requirement.Evidence) requirem
 }
 
 func judgeEncryption(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
-	root, user := w.RootVolumeEncryptionEnabled != nil && *w.RootVolumeEncryptionEnabled, w.UserVolumeEncryptionEnabled != nil && *w.UserVolumeEncryptionEnabled
+	root := w.RootVolumeEncryptionEnabled != nil && *w.RootVolumeEncryptionEnabled
+	user := w.UserVolumeEncryptionEnabled != nil && *w.UserVolumeEncryptionEnabled
 	ev.Value = "RootVolumeEncryptionEnabled, UserVolumeEncryptionEnabled"
 	ev.Data = fmt.Sprintf("%t, %t", root, user)
 	rootOn, userOn := setting("RootVolumeEncryptionEnabled", "true"), setting("UserVolumeEncryptionEnabled", "true")
 	switch {
 	case root && user:
-		return requirement.Fail("the root and the user volume of WorkSpace "+w.WorkspaceID+" are encrypted", ev).About(rootOn, userOn)
+		return requirement.Fail("the root and the user volume of WorkSpace "+w.WorkspaceID+" are encrypted", ev).
+			About(rootOn, userOn)
 	case root:
 		return requirement.Fail("the root volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev).About(rootOn)
 	case user:
@@ -247,7 +263,8 @@ func judgeQuota(documents []*statement.Document) requirement.Outcome {
 	case n >= imageQuota:
 		return stated(requirement.Fail(message+" (unless the account has a higher quota)", evidence...))
 	case truncated:
-		return requirement.Unknown("at least "+message+", and a document says that the list goes on: pass --with the whole list in one document", evidence...)
+		return requirement.Unknown("at least "+message+
+			", and a document says that the list goes on: pass --with the whole list in one document", evidence...)
 	}
 	return stated(requirement.Pass(message, evidence...))
 }

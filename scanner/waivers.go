@@ -27,7 +27,9 @@ const expiryLayout = time.DateOnly
 func ParseWaivers(name string, data []byte) ([]requirement.Waiver, error) {
 	list, err := parseWaivers(name, data)
 	if err != nil {
-		return nil, fail(ErrUsage, "waivers: a list of mappings with id, reason, owner, expiry and, where wanted, target and undetermined", "%w", err)
+		const hint = "waivers: a list of mappings with id, reason, owner, expiry and, " +
+			"where wanted, target and undetermined"
+		return nil, fail(ErrUsage, hint, "%w", err)
 	}
 	return list, nil
 }
@@ -101,7 +103,8 @@ func parseWaiver(n *yaml.Node, at nodeError) (w requirement.Waiver, err error) {
 		into *string
 	}{{"id", &w.ID}, {"target", &w.Target}, {"reason", &w.Reason}, {"owner", &w.Owner}} {
 		if v := given[text.key]; v != nil {
-			if *text.into = strings.Join(strings.Fields(v.Value), " "); v.Kind != yaml.ScalarNode || *text.into == "" || v.Tag == "!!null" {
+			*text.into = strings.Join(strings.Fields(v.Value), " ")
+			if v.Kind != yaml.ScalarNode || *text.into == "" || v.Tag == "!!null" {
 				return w, at(v, "%s is not a text", text.key)
 			}
 		}
@@ -145,7 +148,8 @@ func fields(n *yaml.Node, keys []string, at nodeError) (map[string]*yaml.Node, e
 func (r *Result) waive(p Policy, day time.Time) []requirement.Notice {
 	var notices []requirement.Notice
 	tell := func(level requirement.Level, w requirement.Waiver, format string, args ...any) {
-		notices = append(notices, requirement.Notice{Level: level, Message: fmt.Sprintf("waiver %s of %s: ", w.Source, w.ID) + fmt.Sprintf(format, args...)})
+		message := fmt.Sprintf("waiver %s of %s: ", w.Source, w.ID) + fmt.Sprintf(format, args...)
+		notices = append(notices, requirement.Notice{Level: level, Message: message})
 	}
 	others := 0
 	for _, w := range p.Waivers {
@@ -163,9 +167,11 @@ func (r *Result) waive(p Policy, day time.Time) []requirement.Notice {
 			f := &r.Findings[i]
 			switch open := p.unknown(*f); {
 			case open && !w.Undetermined:
-				tell(requirement.LevelInfo, w, "unused: the finding is undetermined, and the waiver does not say \"undetermined: true\"")
+				tell(requirement.LevelInfo, w,
+					"unused: the finding is undetermined, and the waiver does not say \"undetermined: true\"")
 			case !open && !notMet(f.Status):
-				tell(requirement.LevelInfo, w, "unused: the finding is %s", strings.ReplaceAll(string(f.Status), "_", " "))
+				status := strings.ReplaceAll(string(f.Status), "_", " ")
+				tell(requirement.LevelInfo, w, "unused: the finding is %s", status)
 			case f.Waiver != nil:
 				tell(requirement.LevelInfo, w, "unused: %s covers the finding already", f.Waiver.Source)
 			default:
@@ -174,7 +180,8 @@ func (r *Result) waive(p Policy, day time.Time) []requirement.Notice {
 		}
 	}
 	if others > 0 {
-		notices = append(notices, requirement.Notice{Level: requirement.LevelInfo, Message: fmt.Sprintf("waivers unused because they are for other targets: %d", others)})
+		message := fmt.Sprintf("waivers unused because they are for other targets: %d", others)
+		notices = append(notices, requirement.Notice{Level: requirement.LevelInfo, Message: message})
 	}
 	return notices
 }

@@ -63,13 +63,14 @@ nothing but the program, and ends as the scan of such a WorkSpace would.`,
 	memoryFlag(c, &p.maxMemory)
 	parallelReadsFlag(c, &reads)
 	waiversFlag(c, &waivers)
-	check(c.RegisterFlagCompletionFunc("case", cobra.CompletionFunc(func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	completeCase := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var names []string
 		for _, example := range fixtures.Cases() {
 			names = append(names, example.Name)
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
-	})))
+	}
+	check(c.RegisterFlagCompletionFunc("case", completeCase))
 	return c
 }
 
@@ -91,13 +92,14 @@ func clockFrom(start time.Time) func() time.Time {
 func caseInput(c fixtures.Case) scanner.Input {
 	in := scanner.Input{Now: clockFrom(fixtures.Now)}
 	for _, i := range c.Images {
-		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
+		open := func(ctx context.Context) (*source.Source, error) {
 			r, err := i.Open()
 			if err != nil {
 				return nil, err
 			}
 			return source.NewReader(ctx, i.Name, r, i.Size), nil
-		}})
+		}
+		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: open})
 	}
 	for _, d := range c.With {
 		in.With = append(in.With, scanner.Document(d))

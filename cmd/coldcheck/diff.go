@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -21,9 +22,9 @@ undetermined now, else 0.`,
 		Args:              arguments(2, 2),
 		ValidArgsFunction: completeFiles("json"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			write := map[string]func(*bytes.Buffer, report.Comparison, report.Options) error{
-				"text": func(b *bytes.Buffer, c report.Comparison, o report.Options) error { return report.DiffText(b, c, o) },
-				"json": func(b *bytes.Buffer, c report.Comparison, o report.Options) error { return report.DiffJSON(b, c, o) },
+			write := map[string]func(io.Writer, report.Comparison, report.Options) error{
+				"text": report.DiffText,
+				"json": report.DiffJSON,
 			}[format]
 			if write == nil {
 				return usage("the formats are text, json", "unknown format %q", format)

@@ -56,7 +56,8 @@ func parseOutputs(values []string) ([]output, error) {
 		}
 		if path == "-" || !hasPath && f.DefaultFile == nil {
 			if toStdout != "" {
-				return nil, usage(fmt.Sprintf("name a file for one of them: -o %s=PATH", name), "two formats to standard output: %s and %s", toStdout, name)
+				hint := fmt.Sprintf("name a file for one of them: -o %s=PATH", name)
+				return nil, usage(hint, "two formats to standard output: %s and %s", toStdout, name)
 			}
 			toStdout, path = name, ""
 			f.DefaultFile = nil

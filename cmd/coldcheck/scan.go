@@ -72,7 +72,9 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 	c.Flags().StringVar(&root, "root", "", "`IMAGE` holds the root volume, whatever its content says")
 	c.Flags().StringVar(&user, "user", "", "`IMAGE` holds the user volume, whatever its content says")
 	c.Flags().StringVar(&userName, "user-name", "", "judge the profile of the user `NAME`")
-	c.Flags().StringArrayVar(&with, "with", nil, "use `FILE` from outside the disk, repeatable: the output of 'aws workspaces describe-workspaces', of 'aws workspaces describe-workspace-images' or of 'slmgr /dlv'")
+	c.Flags().StringArrayVar(&with, "with", nil,
+		"use `FILE` from outside the disk, repeatable: the output of 'aws workspaces describe-workspaces', "+
+			"of 'aws workspaces describe-workspace-images' or of 'slmgr /dlv'")
 	outputFlag(c, &outputs)
 	crossCheckFlag(c, &crossCheck)
 	hashFlag(c, &hash)
@@ -135,7 +137,8 @@ func openRegular(name string) (*os.File, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, usage("save the content to a file, and name that", "%s: %s, not a regular file", name, kindOf(info.Mode()))
+		const hint = "save the content to a file, and name that"
+		return nil, usage(hint, "%s: %s, not a regular file", name, kindOf(info.Mode()))
 	}
 	return os.Open(name)
 }
@@ -157,7 +160,8 @@ func kindOf(mode fs.FileMode) string {
 
 // waiversFlag declares --waivers.
 func waiversFlag(c *cobra.Command, name *string) {
-	c.Flags().StringVar(name, "waivers", "", "findings that the waivers in `FILE` (YAML) cover do not count for the exit code")
+	c.Flags().StringVar(name, "waivers", "",
+		"findings that the waivers in `FILE` (YAML) cover do not count for the exit code")
 	check(c.RegisterFlagCompletionFunc("waivers", completeFiles("yaml", "yml")))
 }
 
@@ -178,8 +182,10 @@ type policyFlags struct {
 
 func (f *policyFlags) declare(c *cobra.Command) {
 	c.Flags().BoolVar(&f.strict, "strict", false, "count what passed by inference as undetermined")
-	c.Flags().StringSliceVar(&f.accept, "accept-undetermined", nil, "where `ID,…` are undetermined, count them as passed")
-	c.Flags().StringVar(&f.failOn, "fail-on", string(scanner.FailOnWarning), "end with 1 on `LEVEL`: failed, warning, recommended (their warnings too) or never")
+	c.Flags().StringSliceVar(&f.accept, "accept-undetermined", nil,
+		"where `ID,…` are undetermined, count them as passed")
+	c.Flags().StringVar(&f.failOn, "fail-on", string(scanner.FailOnWarning),
+		"end with 1 on `LEVEL`: failed, warning, recommended (their warnings too) or never")
 	check(c.RegisterFlagCompletionFunc("accept-undetermined", completeIDs(true)))
 	check(c.RegisterFlagCompletionFunc("fail-on", complete("failed", "warning", "recommended", "never")))
 }

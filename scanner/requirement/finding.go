@@ -136,7 +136,9 @@ type Waiver struct {
 // more than any report needs, the finding carries a part.
 func Find(r Requirement, o Outcome) Finding {
 	if problem := broken(r, o); problem != "" {
-		o = Unknown(fmt.Sprintf("defect in coldcheck: %s (the judgement said %q: %s)", problem, o.Status, o.Message), o.Evidence...)
+		o = Unknown(
+			fmt.Sprintf("defect in coldcheck: %s (the judgement said %q: %s)", problem, o.Status, o.Message),
+			o.Evidence...)
 	}
 	switch o.Status {
 	case Failed, Warning:

@@ -86,7 +86,10 @@ func List[M any](catalogue []Entry[M]) []Requirement {
 func Bind[M any](catalogue []Entry[M], within func(context.Context) M) []Check {
 	checks := make([]Check, len(catalogue))
 	for i, e := range catalogue {
-		checks[i] = Check{Requirement: e.Requirement, Decide: func(ctx context.Context) Outcome { return e.Judge(within(ctx)) }}
+		checks[i] = Check{
+			Requirement: e.Requirement,
+			Decide:      func(ctx context.Context) Outcome { return e.Judge(within(ctx)) },
+		}
 		if e.Counts != nil {
 			checks[i].Counts = func() bool { return e.Counts(within(context.Background())) }
 		}
