@@ -44,7 +44,7 @@ const (
 	ReasonPolicy    Reason = "policy"     // a Group Policy or an environment variable sets it
 	ReasonPresent   Reason = "present"    // it is there and must not be
 	ReasonValue     Reason = "value"      // it has a value that it must not have
-	ReasonAmbiguous Reason = "ambiguous"  // it is one of several, of which one is meant
+	ReasonAmbiguous Reason = "ambiguous"  // it may be what is meant or not: which, cannot be told
 	ReasonBlocked   Reason = "blocked"    // something else keeps it from starting, or from being reached
 	ReasonBoot      Reason = "boot"       // the boot loader's configuration keeps it from starting
 	ReasonPulledIn  Reason = "pulled_in"  // it starts because another unit names it, not because it is enabled
