@@ -13,11 +13,16 @@ import (
 )
 
 var bpAntivirus = entry{
-	Requirement: recommended("win.bp.antivirus", "AntiVirusInstalled", "third-party antivirus is disabled", sectionPractices, explanation{
-		Reads: `SYSTEM: services of known antivirus programs, and filter drivers in the altitudes of antivirus (320000 to 329999); SOFTWARE: Microsoft\Security Center\Provider\Av, with the products' programs. Microsoft's own antivirus is left out, as AWS's own check does.`,
-		Live:  `Get-CimInstance -Namespace root/SecurityCenter2 AntiVirusProduct (clients only); fltmc filters; Get-Service`,
-		Fix:   "Disable the antivirus, or set its services to Disabled, while the image is made; enable it again in the WorkSpaces that are launched from it.",
-	}),
+	Requirement: recommended("win.bp.antivirus", "AntiVirusInstalled", "third-party antivirus is disabled",
+		sectionPractices, explanation{
+			Reads: `SYSTEM: services of known antivirus programs, and filter drivers in the altitudes of antivirus ` +
+				`(320000 to 329999); SOFTWARE: Microsoft\Security Center\Provider\Av, with the products' programs. ` +
+				`Microsoft's own antivirus is left out, as AWS's own check does.`,
+			Live: `Get-CimInstance -Namespace root/SecurityCenter2 AntiVirusProduct (clients only); fltmc filters; ` +
+				`Get-Service`,
+			Fix: "Disable the antivirus, or set its services to Disabled, while the image is made; enable it again " +
+				"in the WorkSpaces that are launched from it.",
+		}),
 	Judge: (*Machine).decideAntivirus,
 }
 
@@ -92,7 +97,8 @@ func (m *Machine) decideAntivirus() requirement.Outcome {
 // antivirusOf tells whether a service or driver is of an antivirus program;
 // nil if it is not.
 func (m *Machine) antivirusOf(s machine.Service) (*antivirus, error) {
-	a := &antivirus{Name: s.Title(), Enabled: s.Start.Value != machine.StartDisabled, Evidence: []requirement.Evidence{s.Start.Evidence}}
+	a := &antivirus{Name: s.Title(), Enabled: s.Start.Value != machine.StartDisabled,
+		Evidence: []requirement.Evidence{s.Start.Evidence}}
 	if slices.ContainsFunc(antivirusServices, func(known string) bool { return matchesFold(s.Name, known) }) {
 		if s.Err != nil || !s.Start.Present {
 			return nil, fmt.Errorf("whether %s starts is not known: %w", s.Name, orMissing(s.Err))
@@ -157,7 +163,8 @@ func matchesFold(name, known string) bool {
 	if !open {
 		return strings.EqualFold(name, known)
 	}
-	return len(name) >= len(before)+len(after) && fold.HasPrefix(name, before) && strings.EqualFold(name[len(name)-len(after):], after)
+	return len(name) >= len(before)+len(after) && fold.HasPrefix(name, before) &&
+		strings.EqualFold(name[len(name)-len(after):], after)
 }
 
 // stateEnabled is the digit of a product's STATE that says that it runs (by
@@ -199,7 +206,8 @@ func (m *Machine) securityCenter() (products []antivirus, looked requirement.Evi
 		if microsoftAntivirus(name.Value) {
 			continue
 		}
-		a := antivirus{Name: name.Value, Enabled: state.Value>>12&0xF == stateEnabled, Evidence: []requirement.Evidence{name.Evidence, state.Evidence}}
+		a := antivirus{Name: name.Value, Enabled: state.Value>>12&0xF == stateEnabled,
+			Evidence: []requirement.Evidence{name.Evidence, state.Evidence}}
 		if path := env.Program(env.Text(program)); program.Value != "" && len(path) > 2 && path[1] == ':' {
 			f, err := m.File(path)
 			if err != nil {
@@ -232,7 +240,8 @@ func judgeAntivirus(found []antivirus, unread error, looked []requirement.Eviden
 	for _, a := range found {
 		if a.Enabled {
 			on, evidence = append(on, a.Name), append(evidence, a.Evidence...)
-			about = append(about, requirement.Subject{Kind: requirement.SubjectProgram, ID: a.Name, Reason: requirement.ReasonEnabled})
+			about = append(about, requirement.Subject{Kind: requirement.SubjectProgram, ID: a.Name,
+				Reason: requirement.ReasonEnabled})
 		} else {
 			off, offEvidence = append(off, a.Name), append(offEvidence, a.Evidence...)
 		}

@@ -12,11 +12,19 @@ import (
 )
 
 var appsOnC = entry{
-	Requirement: required("win.apps.on-c", "", "every application is installed on drive C", sectionRequirements, explanation{
-		Reads: `SOFTWARE, both views: Uninstall, App Paths, COM servers; Installer\UserData and Installer\Folders; shortcuts of the common Start menu and of the public and default desktops; links under Program Files; folders with programs on drive D. Every command that runs at a start or sign-in (Run keys, services, tasks, Startup folders, policy scripts), by everything that it executes or loads. What one user installed for himself (NTUSER.DAT, AppData, his tasks) is named; it changes the status on Windows 7 only, whose images hold the profile.`,
-		Live:  `Get-ItemProperty HKLM:\SOFTWARE\*\Microsoft\Windows\CurrentVersion\Uninstall\*, HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\* | Select-Object DisplayName, InstallLocation`,
-		Fix:   "Uninstall the application and install it again on drive C, for all users.",
-	}),
+	Requirement: required("win.apps.on-c", "", "every application is installed on drive C", sectionRequirements,
+		explanation{
+			Reads: `SOFTWARE, both views: Uninstall, App Paths, COM servers; Installer\UserData and ` +
+				`Installer\Folders; shortcuts of the common Start menu and of the public and default desktops; ` +
+				`links under Program Files; folders with programs on drive D. Every command that runs at a start or ` +
+				`sign-in (Run keys, services, tasks, Startup folders, policy scripts), by everything that it ` +
+				`executes or loads. What one user installed for himself (NTUSER.DAT, AppData, his tasks) is named; ` +
+				`it changes the status on Windows 7 only, whose images hold the profile.`,
+			Live: `Get-ItemProperty HKLM:\SOFTWARE\*\Microsoft\Windows\CurrentVersion\Uninstall\*, ` +
+				`HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\* | Select-Object DisplayName, ` +
+				`InstallLocation`,
+			Fix: "Uninstall the application and install it again on drive C, for all users.",
+		}),
 	Judge: (*Machine).decideApps,
 }
 
@@ -115,7 +123,8 @@ func (m *Machine) offC(path string) (string, error) {
 }
 
 // place adds a file to a list if it does not lie on C.
-func (m *Machine) place(list []placed, env machine.Environment, name string, s machine.Setting[string]) ([]placed, error) {
+func (m *Machine) place(list []placed, env machine.Environment, name string, s machine.Setting[string]) ([]placed,
+	error) {
 	value, err := m.Expand(env, s.Value)
 	if err != nil || strings.TrimSpace(value) == "" {
 		return list, err
@@ -126,7 +135,8 @@ func (m *Machine) place(list []placed, env machine.Environment, name string, s m
 // placePath is place for a path that is taken out of its command line already.
 func (m *Machine) placePath(list []placed, name, path string, evidence requirement.Evidence) ([]placed, error) {
 	if strings.HasPrefix(path, `\`) && !strings.HasPrefix(path, `\\`) {
-		return list, fmt.Errorf("%s: %s: on which drive %s lies is not known", evidence.Path, evidence.Key, prose.Short(path))
+		return list, fmt.Errorf("%s: %s: on which drive %s lies is not known", evidence.Path, evidence.Key,
+			prose.Short(path))
 	}
 	off, err := m.offC(path)
 	if off != "" {
@@ -205,7 +215,8 @@ func judgeApps(off offPlaces, modern bool, where requirement.Evidence) requireme
 		for _, p := range list {
 			if len(evidence) < maxEvidence {
 				evidence = append(evidence, p.Evidence)
-				about = append(about, requirement.Subject{Kind: requirement.SubjectProgram, ID: p.Name, Reason: requirement.ReasonPresent, Value: p.Path})
+				about = append(about, requirement.Subject{Kind: requirement.SubjectProgram, ID: p.Name,
+					Reason: requirement.ReasonPresent, Value: p.Path})
 			}
 			if len(names) < maxEvidence && !fold.Contains(names, p.Name) {
 				names = append(names, p.Name)
@@ -229,7 +240,8 @@ func judgeApps(off offPlaces, modern bool, where requirement.Evidence) requireme
 		o = requirement.Fail("not on drive C: "+names, evidence...).About(about...)
 	case len(off.Folders) > 0:
 		names, evidence, about := describe(off.Folders)
-		o = requirement.Warn("programs on drive D, which the image will not hold: "+names, evidence...).About(about...)
+		o = requirement.Warn("programs on drive D, which the image will not hold: "+names,
+			evidence...).About(about...)
 		o.Remediation = "Move the programs to drive C, or delete them if they are not needed."
 	case len(off.Own) > 0 && !modern:
 		o = requirement.Warn("installed for the user alone, in the profile: "+own, ownEvidence...).About(ownAbout...)
@@ -290,8 +302,10 @@ func (m *Machine) machinePrograms(env machine.Environment) offPlaces {
 	off.note(m.linkedPrograms(&off, env))
 	tasks, err := m.Tasks()
 	off.note(err)
-	off.Looked = fmt.Sprintf("%s, %s, %s, %s", prose.Count(judged, "application", "applications"), prose.Count(len(services), "service or driver", "services and drivers"),
-		prose.Count(shortcuts, "shortcut", "shortcuts"), prose.Count(len(tasks), "program of a scheduled task", "programs of scheduled tasks"))
+	off.Looked = fmt.Sprintf("%s, %s, %s, %s", prose.Count(judged, "application", "applications"),
+		prose.Count(len(services), "service or driver", "services and drivers"),
+		prose.Count(shortcuts, "shortcut", "shortcuts"),
+		prose.Count(len(tasks), "program of a scheduled task", "programs of scheduled tasks"))
 	return off
 }
 
@@ -326,7 +340,8 @@ func (m *Machine) placeApp(off *offPlaces, env machine.Environment, a Applicatio
 }
 
 // placeLine judges a command line that runs when somebody asks for it.
-func (m *Machine) placeLine(found []placed, env machine.Environment, name string, s machine.Setting[string]) ([]placed, error) {
+func (m *Machine) placeLine(found []placed, env machine.Environment, name string,
+	s machine.Setting[string]) ([]placed, error) {
 	uses, err := m.UsesOf(env, s.Value)
 	for _, u := range uses {
 		var placeErr error
@@ -409,7 +424,8 @@ func (m *Machine) appPaths(key string, env machine.Environment) ([]placed, error
 
 // ownPrograms are programs that set themselves up in a profile, by their place
 // below AppData\Local.
-var ownPrograms = []string{`Microsoft\Teams\current\Teams.exe`, `Microsoft\OneDrive\OneDrive.exe`, `Google\Chrome\Application\chrome.exe`}
+var ownPrograms = []string{`Microsoft\Teams\current\Teams.exe`, `Microsoft\OneDrive\OneDrive.exe`,
+	`Google\Chrome\Application\chrome.exe`}
 
 // userPrograms looks for what is installed for the user alone. Whatever is
 // found counts, wherever it lies: the profile is on drive D.
@@ -472,7 +488,8 @@ func (m *Machine) userPrograms(off *offPlaces, p machine.Profile, env machine.En
 			return err
 		}
 		if f.Exists {
-			off.Own = append(off.Own, placed{known[strings.LastIndexByte(known, '\\')+1:], p.Path + `\AppData\Local\` + known, f.Evidence})
+			off.Own = append(off.Own, placed{known[strings.LastIndexByte(known, '\\')+1:],
+				p.Path + `\AppData\Local\` + known, f.Evidence})
 		}
 	}
 	return nil

@@ -42,7 +42,8 @@ type appxUser struct {
 // text is how Get-AppxPackage prints the state. name is the account's, which
 // the system does not find for itself.
 func (u appxUser) text(name string) string {
-	states := map[int64]string{appxNotInstalled: "NotInstalled", appxStaged: "Staged", appxInstalled: "Installed", appxPaused: "Paused"}
+	states := map[int64]string{appxNotInstalled: "NotInstalled", appxStaged: "Staged", appxInstalled: "Installed",
+		appxPaused: "Paused"}
 	return fmt.Sprintf("%s [%s]: %s", u.SID, cmp.Or(name, "Unknown user"), states[u.State])
 }
 
@@ -74,9 +75,10 @@ func (p appxPackage) flagged(forUser bool) bool {
 type Appx struct {
 	Packages    []appxPackage
 	Provisioned map[string]appxVersion // families that new users get, with the newest version of each
-	Staged      []string               // full names that the registry has as staged and of which the database knows no user
-	StoreErr    error                  // why Provisioned and Staged are not known
-	Store       requirement.Evidence   // the key that they are from
+	// full names that the registry has as staged and of which the database knows no user
+	Staged   []string
+	StoreErr error                // why Provisioned and Staged are not known
+	Store    requirement.Evidence // the key that they are from
 
 	// Fallback says why Packages are only what the registry has of them, ""
 	// if they are from the database.
@@ -240,12 +242,14 @@ func appxFamily(full string) string {
 const appxTime = 20 * time.Second
 
 // readStateRepository reads the database where it lies.
-func readStateRepository(v *machine.Drive, name string, f machine.File) ([]appxPackage, []requirement.Evidence, error) {
+func readStateRepository(v *machine.Drive, name string, f machine.File) ([]appxPackage, []requirement.Evidence,
+	error) {
 	ctx, cancel := context.WithTimeout(context.Background(), appxTime)
 	defer cancel()
 	fail := func(err error) error {
 		v.Trail.Record("error", "source", v.Role, "path", name, "error", err.Error())
-		v.Trail.Notify(requirement.Notice{Level: requirement.LevelError, Source: v.Role, Path: name, Message: err.Error()})
+		v.Trail.Notify(requirement.Notice{Level: requirement.LevelError, Source: v.Role, Path: name,
+			Message: err.Error()})
 		return fmt.Errorf("%s volume: %w", v.Role, err)
 	}
 	db, err := sqlitefs.Open(ctx, v.FS, name)
@@ -256,7 +260,8 @@ func readStateRepository(v *machine.Drive, name string, f machine.File) ([]appxP
 	v.Trail.Record("database", "source", v.Role, "path", name, "wal", db.WAL().Applied(), "loss", db.WAL().Loss())
 	loss := db.WAL().Loss()
 	if loss != "" {
-		v.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.Role, Path: name + "-wal", Message: loss})
+		v.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.Role, Path: name + "-wal",
+			Message: loss})
 	}
 	if err := db.WAL().Err(); err != nil {
 		return nil, nil, fail(fmt.Errorf("%s: %w", name, err))
@@ -270,7 +275,8 @@ func readStateRepository(v *machine.Drive, name string, f machine.File) ([]appxP
 		for _, u := range p.Users {
 			users = append(users, fmt.Sprintf("%s:%d", u.SID, u.State))
 		}
-		v.Trail.Record("package", "source", v.Role, "path", name, "name", p.FullName, "type", fmt.Sprint(p.Type), "users", strings.Join(users, " "))
+		v.Trail.Record("package", "source", v.Role, "path", name, "name", p.FullName, "type", fmt.Sprint(p.Type),
+			"users", strings.Join(users, " "))
 	}
 	ev := f.Evidence
 	ev.Content, ev.Value = true, "PackageUser.DeploymentState"
@@ -358,7 +364,8 @@ func readPackages(db *sqlitefs.DB) ([]appxPackage, error) {
 		}
 		p, ok := byID[*of]
 		if !ok {
-			return fmt.Errorf("a row of PackageUser is of package %d, which is not there: %w", *of, sqlitefs.ErrCorrupt)
+			return fmt.Errorf("a row of PackageUser is of package %d, which is not there: %w", *of,
+				sqlitefs.ErrCorrupt)
 		}
 		sid, ok := users[*user]
 		if !ok {
@@ -468,9 +475,11 @@ func judgePerUserPackages(a Appx, s machine.System) requirement.Outcome {
 	slices.Sort(newer)
 	switch {
 	case a.Fallback != "":
-		return requirement.Unknown("which AppX packages are installed for a user is not known: "+a.Fallback, a.Evidence...)
+		return requirement.Unknown("which AppX packages are installed for a user is not known: "+a.Fallback,
+			a.Evidence...)
 	case a.StoreErr != nil && len(candidates) > 0:
-		return requirement.Unreadable(fmt.Errorf("which AppX packages are provisioned: %w", a.StoreErr), a.Evidence...)
+		return requirement.Unreadable(fmt.Errorf("which AppX packages are provisioned: %w", a.StoreErr),
+			a.Evidence...)
 	case len(single) > 0:
 		var evidence []requirement.Evidence
 		for _, name := range single[:min(len(single), maxTraces)] {
@@ -478,12 +487,16 @@ func judgePerUserPackages(a Appx, s machine.System) requirement.Outcome {
 		}
 		store := a.Store
 		store.Note = "no package of the family in Applications or InboxApplications"
-		o := requirement.Warn(fmt.Sprintf("%s installed for a user and provisioned for nobody, which stops Sysprep: %s", prose.Count(len(single), "AppX package is", "AppX packages are"), prose.Some(single)), append(evidence, store)...)
+		o := requirement.Warn(
+			fmt.Sprintf("%s installed for a user and provisioned for nobody, which stops Sysprep: %s",
+				prose.Count(len(single), "AppX package is", "AppX packages are"), prose.Some(single)),
+			append(evidence, store)...)
 		o.Remediation = removePackages(s, single)
 		o.Explains = []string{codeNameAppX}
 		return o.About(packageSubjects(single, requirement.ReasonExtra)...)
 	case len(newer) > 0:
-		return requirement.Infer("a user has a newer version than the provisioned one of: "+prose.Some(newer), a.Evidence...)
+		return requirement.Infer("a user has a newer version than the provisioned one of: "+prose.Some(newer),
+			a.Evidence...)
 	}
 	return requirement.Pass("every AppX package of a user is provisioned, or belongs to Windows", a.Evidence...)
 }
@@ -593,11 +606,17 @@ func (m *Machine) appxUser() appxWanted {
 }
 
 var appxStagedPackages = entry{
-	Requirement: required("win.appx.staged", "StagedAppxPackage", "no AppX package is in a staged state", sectionTips+": No AppX packages can be in a staged state", explanation{
-		Reads: `ProgramData\Microsoft\Windows\AppRepository\StateRepository-Machine.srd with its write-ahead log: Package, PackageUser, User; the user by SID, not by name. SOFTWARE: Appx\AppxAllUserStore\Staged, which must not name a package that the database does not know; without the database the store alone, which decides no pass.`,
-		Live:  `Get-AppxPackage -AllUsers | Select-Object PackageFullName, PackageUserInformation`,
-		Fix:   "In an elevated PowerShell, as the WorkSpace's user: Remove-AppxPackage <full name> for each package that is named. If that does not help: Get-AppxProvisionedPackage -Online | Remove-AppxProvisionedPackage -Online, then Get-AppxPackage -AllUsers | Remove-AppxPackage.",
-	}),
+	Requirement: required("win.appx.staged", "StagedAppxPackage", "no AppX package is in a staged state",
+		sectionTips+": No AppX packages can be in a staged state", explanation{
+			Reads: `ProgramData\Microsoft\Windows\AppRepository\StateRepository-Machine.srd with its write-ahead ` +
+				`log: Package, PackageUser, User; the user by SID, not by name. SOFTWARE: ` +
+				`Appx\AppxAllUserStore\Staged, which must not name a package that the database does not know; ` +
+				`without the database the store alone, which decides no pass.`,
+			Live: `Get-AppxPackage -AllUsers | Select-Object PackageFullName, PackageUserInformation`,
+			Fix: "In an elevated PowerShell, as the WorkSpace's user: Remove-AppxPackage <full name> for each " +
+				"package that is named. If that does not help: Get-AppxProvisionedPackage -Online | " +
+				"Remove-AppxProvisionedPackage -Online, then Get-AppxPackage -AllUsers | Remove-AppxPackage.",
+		}),
 	Judge: (*Machine).decideAppx,
 }
 
@@ -648,7 +667,8 @@ func sortAppx(a Appx, u appxWanted) appxSorted {
 		}) {
 			s.odd = append(s.odd, p)
 		}
-		depends := p.flagged(true) != p.flagged(false) && p.has(func(row appxUser) bool { return row.SID != sidSystem })
+		depends := p.flagged(true) != p.flagged(false) &&
+			p.has(func(row appxUser) bool { return row.SID != sidSystem })
 		forUser := u.SID != "" && p.has(func(row appxUser) bool { return row.SID == u.SID })
 		switch {
 		case depends && u.SID == "":
@@ -685,7 +705,9 @@ func judgeAppx(a Appx, u appxWanted) requirement.Outcome {
 	s := sortAppx(a, u)
 	o := judgeSorted(a, u, s)
 	if len(s.script) > 0 && o.Status != requirement.Undetermined {
-		o.Message += fmt.Sprintf("; the service's script looks for %q anywhere in the text and would judge otherwise: %s", u.Name, prose.Some(s.script))
+		o.Message += fmt.Sprintf(
+			"; the service's script looks for %q anywhere in the text and would judge otherwise: %s", u.Name,
+			prose.Some(s.script))
 	}
 	storeUnread := ""
 	if a.StoreErr != nil {
@@ -699,7 +721,8 @@ func judgeAppx(a Appx, u appxWanted) requirement.Outcome {
 		Registry []string  `json:"staged_in_registry,omitempty"`
 		PerUser  []string  `json:"installed_per_user,omitempty"`
 		Unread   string    `json:"provisioned_unread,omitempty"`
-	}{appxRows(s.flagged, u), appxRows(s.open, u), s.script, s.other, a.Staged[:min(len(a.Staged), maxNamed)], a.perUser(), storeUnread}
+	}{appxRows(s.flagged, u), appxRows(s.open, u), s.script, s.other, a.Staged[:min(len(a.Staged), maxNamed)],
+		a.perUser(), storeUnread}
 	return o
 }
 
@@ -714,24 +737,35 @@ func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
 		names = append(names, p.FullName)
 	}
 	about := packageSubjects(names, requirement.ReasonStaged)
-	message := fmt.Sprintf("%s in a staged state: %s", prose.Count(len(s.flagged), "AppX package is", "AppX packages are"), someAppx(s.flagged))
+	message := fmt.Sprintf("%s in a staged state: %s",
+		prose.Count(len(s.flagged), "AppX package is", "AppX packages are"), someAppx(s.flagged))
 	switch {
 	case len(s.flagged) > 0 && a.Fallback != "":
-		return requirement.Warn(message+", by what the registry has of them ("+a.Fallback+")", evidence...).About(about...)
+		return requirement.Warn(message+", by what the registry has of them ("+a.Fallback+")",
+			evidence...).About(about...)
 	case len(s.flagged) > 0:
 		return requirement.Fail(message, evidence...).About(about...)
 	case a.Fallback != "":
-		return requirement.Unknown("the state of AppX packages is not known: "+a.Fallback+"; the registry has none that is staged", evidence...)
+		return requirement.Unknown(
+			"the state of AppX packages is not known: "+a.Fallback+"; the registry has none that is staged",
+			evidence...)
 	case len(s.odd) > 0:
-		return requirement.Unknown("the state of an AppX package is none that is known: "+someAppx(s.odd), evidence...)
+		return requirement.Unknown("the state of an AppX package is none that is known: "+someAppx(s.odd),
+			evidence...)
 	case a.StoreErr != nil:
-		return requirement.Unreadable(fmt.Errorf("what the registry has of staged AppX packages: %w", a.StoreErr), evidence...)
+		return requirement.Unreadable(fmt.Errorf("what the registry has of staged AppX packages: %w", a.StoreErr),
+			evidence...)
 	case len(a.Staged) > 0:
-		return requirement.Unknown("the registry has AppX packages as staged of which the database knows no user: "+prose.Some(a.Staged), evidence...).With(a.Store)
+		return requirement.Unknown(
+			"the registry has AppX packages as staged of which the database knows no user: "+prose.Some(a.Staged),
+			evidence...).With(a.Store)
 	case u.Err != nil:
-		return requirement.Unreadable(fmt.Errorf("whether AppX packages are staged depends on who the user is: %w", u.Err), evidence...)
+		return requirement.Unreadable(fmt.Errorf("whether AppX packages are staged depends on who the user is: %w",
+			u.Err), evidence...)
 	case len(s.open) > 0:
-		return requirement.Unknown("whether AppX packages are staged depends on who the user is (name the user with --user-name): "+someAppx(s.open), evidence...)
+		return requirement.Unknown(
+			"whether AppX packages are staged depends on who the user is (name the user with --user-name): "+someAppx(
+				s.open), evidence...)
 	}
 	o := requirement.Pass(fmt.Sprintf("none of %d AppX packages is staged", s.judged), evidence...)
 	if s.depends {

@@ -14,19 +14,28 @@ import (
 )
 
 var bpCache = entry{
-	Requirement: recommended("win.bp.cache", "", "browser history, caches and cookies are deleted", sectionPractices, explanation{
-		Reads: "What the image would include: in the profiles on drive C, the default profile among them (on Windows 7 also the user's), the data of Chrome, Edge, Firefox and Internet Explorer; what lies in the Recycle Bin of drive C. Folders for temporary files are named with their sizes and change no status, since Windows itself fills them.",
-		Live:  `Get-ChildItem C:\Users\*\AppData\Local\*\*\'User Data' -Force`,
-		Fix:   "Sign in with the profile, delete the browsing data in the browser's settings and empty the Recycle Bin; or delete the profile's folder of the browser.",
-	}),
+	Requirement: recommended("win.bp.cache", "", "browser history, caches and cookies are deleted", sectionPractices,
+		explanation{
+			Reads: "What the image would include: in the profiles on drive C, the default profile among them (on " +
+				"Windows 7 also the user's), the data of Chrome, Edge, Firefox and Internet Explorer; what lies in " +
+				"the Recycle Bin of drive C. Folders for temporary files are named with their sizes and change no " +
+				"status, since Windows itself fills them.",
+			Live: `Get-ChildItem C:\Users\*\AppData\Local\*\*\'User Data' -Force`,
+			Fix: "Sign in with the profile, delete the browsing data in the browser's settings and empty the " +
+				"Recycle Bin; or delete the profile's folder of the browser.",
+		}),
 	Judge: (*Machine).decideCache,
 }
 
 var bpMail = entry{
 	Requirement: recommended("win.bp.mail", "", "mail profiles are deleted", sectionPractices, explanation{
-		Reads: `What the image would include: in the profiles on drive C (on Windows 7 also the user's) Outlook's profiles in NTUSER.DAT (Office\*\Outlook\Profiles, Windows Messaging Subsystem\Profiles) and its files (*.ost, *.pst).`,
-		Live:  `Get-ChildItem HKCU:\Software\Microsoft\Office\*\Outlook\Profiles; Get-ChildItem C:\Users -Recurse -Force -Include *.ost, *.pst`,
-		Fix:   "Control Panel, Mail, Show Profiles: remove each profile; then delete its *.ost and *.pst files after saving what is needed.",
+		Reads: `What the image would include: in the profiles on drive C (on Windows 7 also the user's) Outlook's ` +
+			`profiles in NTUSER.DAT (Office\*\Outlook\Profiles, Windows Messaging Subsystem\Profiles) and its files ` +
+			`(*.ost, *.pst).`,
+		Live: `Get-ChildItem HKCU:\Software\Microsoft\Office\*\Outlook\Profiles; Get-ChildItem C:\Users -Recurse ` +
+			`-Force -Include *.ost, *.pst`,
+		Fix: "Control Panel, Mail, Show Profiles: remove each profile; then delete its *.ost and *.pst files after " +
+			"saving what is needed.",
 	}),
 	Judge: (*Machine).decideMail,
 }
@@ -205,7 +214,8 @@ func (m *Machine) cachedIn(name, path string, counts bool) (*cachedData, error) 
 	if c.Files == 0 {
 		return nil, err
 	}
-	c.Evidence = machine.TreeEvidence(c.Evidence, fmt.Sprintf("%s, %d bytes", prose.Count(int(c.Files), "file", "files"), c.Bytes))
+	c.Evidence = machine.TreeEvidence(c.Evidence, fmt.Sprintf("%s, %d bytes",
+		prose.Count(int(c.Files), "file", "files"), c.Bytes))
 	return &c, err
 }
 
@@ -219,19 +229,22 @@ func judgeCache(found []cachedData, profiles int, unread error, users requiremen
 	var evidence []requirement.Evidence
 	for _, c := range found {
 		if c.Counts {
-			names = append(names, fmt.Sprintf("%s (%s, %s)", c.Path, prose.Count(int(c.Files), "file", "files"), prose.GiB(c.Bytes)))
+			names = append(names, fmt.Sprintf("%s (%s, %s)", c.Path, prose.Count(int(c.Files), "file", "files"),
+				prose.GiB(c.Bytes)))
 			evidence = append(evidence, c.Evidence)
 		}
 	}
 	var o requirement.Outcome
 	switch {
 	case len(names) > 0:
-		o = requirement.Warn("cached data would enter the image: "+prose.Some(names), evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
+		o = requirement.Warn("cached data would enter the image: "+prose.Some(names),
+			evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	default:
 		users.Note = "the folders of browsers were looked for in every profile that the image includes"
-		o = requirement.Pass("no browser data in "+prose.Count(profiles, "profile", "profiles")+" that the image includes, nothing in the Recycle Bin of drive C", users)
+		o = requirement.Pass("no browser data in "+prose.Count(profiles, "profile",
+			"profiles")+" that the image includes, nothing in the Recycle Bin of drive C", users)
 	}
 	if len(found) > 0 {
 		o.Details = found
@@ -285,7 +298,8 @@ func (m *Machine) mailProfiles(p keptProfile) ([]mailTrace, error) {
 			return found, err
 		}
 		for _, k := range profiles {
-			found = append(found, mailTrace{fmt.Sprintf("the mail profile %s of %s", prose.Short(k.Name()), p.Path), k.Evidence})
+			found = append(found, mailTrace{fmt.Sprintf("the mail profile %s of %s", prose.Short(k.Name()), p.Path),
+				k.Evidence})
 		}
 	}
 	return found, nil
@@ -314,7 +328,8 @@ func (m *Machine) mailFiles(p keptProfile) ([]mailTrace, error) {
 			return nil
 		}
 		if len(found) < maxNamed {
-			found = append(found, mailTrace{p.Path + `\` + name, machine.EntryEvidence(v.Role, folder+"/"+string(path), e)})
+			found = append(found, mailTrace{p.Path + `\` + name,
+				machine.EntryEvidence(v.Role, folder+"/"+string(path), e)})
 		}
 		return nil
 	})
@@ -333,10 +348,12 @@ func judgeMail(found []mailTrace, profiles int, unread error, users requirement.
 	}
 	switch {
 	case len(names) > 0:
-		return requirement.Warn("mail settings would enter the image: "+prose.Some(names), evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
+		return requirement.Warn("mail settings would enter the image: "+prose.Some(names),
+			evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	}
 	users.Note = "every profile that the image includes was looked through"
-	return requirement.Pass("no mail profile or mail file in "+prose.Count(profiles, "profile", "profiles")+" that the image includes", users)
+	return requirement.Pass("no mail profile or mail file in "+prose.Count(profiles, "profile",
+		"profiles")+" that the image includes", users)
 }

@@ -67,7 +67,8 @@ func (m *Machine) readCertificates() (Certificates, error) {
 				return c, err
 			}
 			if len(keys) > maxCertificates {
-				return c, fmt.Errorf("%s: %s: %d certificates, more than a store holds", parent.Evidence.Path, parent.Evidence.Key, len(keys))
+				return c, fmt.Errorf("%s: %s: %d certificates, more than a store holds", parent.Evidence.Path,
+					parent.Evidence.Key, len(keys))
 			}
 			ev := parent.Evidence
 			if parent.Exists() {
@@ -97,7 +98,8 @@ func (m *Machine) readCertificate(store string, k machine.Key) Certificate {
 		c.Err = fmt.Errorf("%s: %s: %w", k.Evidence.Path, k.Evidence.Key, err)
 		return c
 	}
-	c.Evidence.Data = fmt.Sprintf("%s, valid until %s", certificateName(c.Subject), c.NotAfter.UTC().Format(time.DateOnly))
+	c.Evidence.Data = fmt.Sprintf("%s, valid until %s", certificateName(c.Subject),
+		c.NotAfter.UTC().Format(time.DateOnly))
 	return c
 }
 
@@ -154,12 +156,14 @@ const (
 func certificateInBlob(blob []byte) ([]byte, error) {
 	for rest := blob; len(rest) > 0; {
 		if len(rest) < propertyHeader {
-			return nil, fmt.Errorf("the certificate's blob ends in the middle of a property, %d bytes before its end", len(rest))
+			return nil, fmt.Errorf("the certificate's blob ends in the middle of a property, %d bytes before its end",
+				len(rest))
 		}
 		number, size := binary.LittleEndian.Uint32(rest), binary.LittleEndian.Uint32(rest[8:])
 		rest = rest[propertyHeader:]
 		if uint64(size) > uint64(len(rest)) {
-			return nil, fmt.Errorf("property %d of the certificate's blob has %d bytes, and %d are left", number, size, len(rest))
+			return nil, fmt.Errorf("property %d of the certificate's blob has %d bytes, and %d are left", number,
+				size, len(rest))
 		}
 		if number == propertyCertificate {
 			return rest[:size], nil
@@ -207,15 +211,21 @@ func (c Certificate) related() bool {
 		return true
 	}
 	names := strings.ToLower(c.Subject.String() + c.Issuer.String())
-	return strings.Contains(names, "amazon") || strings.Contains(names, "workspaces") || strings.Contains(names, "skylight")
+	return strings.Contains(names, "amazon") || strings.Contains(names, "workspaces") ||
+		strings.Contains(names, "skylight")
 }
 
 var componentCertificates = entry{
-	Requirement: required("win.component.certificates", "", "the AWS and WorkSpaces certificates are installed", sectionRequirements, explanation{
-		Reads: `SOFTWARE: SystemCertificates (of the machine, of its policies and of the enterprise), stores ROOT, AuthRoot, CA, MY and Disallowed. Roots of Amazon and Starfield are told by their subject; which certificates the service asks for is not published.`,
-		Live:  `Get-ChildItem Cert:\LocalMachine\Root, Cert:\LocalMachine\AuthRoot | Where-Object Subject -Match 'Amazon|Starfield' | Select-Object Subject, NotAfter`,
-		Fix:   "Install the current Amazon root certificates (amazontrust.com/repository) into the Trusted Root Certification Authorities of the local computer, and remove them from Untrusted Certificates.",
-	}),
+	Requirement: required("win.component.certificates", "", "the AWS and WorkSpaces certificates are installed",
+		sectionRequirements, explanation{
+			Reads: `SOFTWARE: SystemCertificates (of the machine, of its policies and of the enterprise), stores ` +
+				`ROOT, AuthRoot, CA, MY and Disallowed. Roots of Amazon and Starfield are told by their subject; ` +
+				`which certificates the service asks for is not published.`,
+			Live: `Get-ChildItem Cert:\LocalMachine\Root, Cert:\LocalMachine\AuthRoot | Where-Object Subject -Match ` +
+				`'Amazon|Starfield' | Select-Object Subject, NotAfter`,
+			Fix: "Install the current Amazon root certificates (amazontrust.com/repository) into the Trusted Root " +
+				"Certification Authorities of the local computer, and remove them from Untrusted Certificates.",
+		}),
 	Judge: (*Machine).decideCertificates,
 }
 
@@ -271,9 +281,13 @@ func judgeCertificates(c Certificates, now time.Time) requirement.Outcome {
 		case banned[cert.Thumbprint]:
 			bad, reasons = append(bad, cert), append(reasons, certificateName(cert.Subject)+" (disallowed)")
 		case now.After(cert.NotAfter):
-			bad, reasons = append(bad, cert), append(reasons, fmt.Sprintf("%s (expired on %s)", certificateName(cert.Subject), cert.NotAfter.UTC().Format(time.DateOnly)))
+			bad, reasons = append(bad, cert), append(reasons,
+				fmt.Sprintf("%s (expired on %s)", certificateName(cert.Subject),
+					cert.NotAfter.UTC().Format(time.DateOnly)))
 		case now.Before(cert.NotBefore):
-			bad, reasons = append(bad, cert), append(reasons, fmt.Sprintf("%s (valid from %s)", certificateName(cert.Subject), cert.NotBefore.UTC().Format(time.DateOnly)))
+			bad, reasons = append(bad, cert), append(reasons,
+				fmt.Sprintf("%s (valid from %s)", certificateName(cert.Subject),
+					cert.NotBefore.UTC().Format(time.DateOnly)))
 		default:
 			good = append(good, cert)
 		}
@@ -284,17 +298,25 @@ func judgeCertificates(c Certificates, now time.Time) requirement.Outcome {
 	var o requirement.Outcome
 	switch {
 	case len(good) > 0 && len(disallowed) > 0:
-		o = requirement.Warn("a root of Amazon is trusted ("+someCertificates(good)+"), but there are such among the disallowed certificates: "+someCertificates(disallowed),
+		o = requirement.Warn("a root of Amazon is trusted ("+someCertificates(
+			good)+"), but there are such among the disallowed certificates: "+someCertificates(disallowed),
 			evidenceOfCertificates(good, disallowed)...)
 	case len(good) > 0 && unreadBanned != nil:
-		o = requirement.Unreadable(fmt.Errorf("whether a root of Amazon is disallowed: %w", unreadBanned), evidenceOfCertificates(good)...)
+		o = requirement.Unreadable(fmt.Errorf("whether a root of Amazon is disallowed: %w", unreadBanned),
+			evidenceOfCertificates(good)...)
 	case len(good) > 0:
-		o = requirement.Infer(fmt.Sprintf("%s trusted, the last valid until %s: %s (which ones the service asks for is not published)",
-			prose.Count(len(good), "root of Amazon or Starfield is", "roots of Amazon or Starfield are"), lastExpiry(good).UTC().Format(time.DateOnly), someCertificates(good)), evidenceOfCertificates(good)...)
+		o = requirement.Infer(
+			fmt.Sprintf("%s trusted, the last valid until %s: %s (which ones the service asks for is not published)",
+				prose.Count(len(good), "root of Amazon or Starfield is", "roots of Amazon or Starfield are"),
+				lastExpiry(good).UTC().Format(time.DateOnly), someCertificates(good)),
+			evidenceOfCertificates(good)...)
 	case unread != nil:
-		o = requirement.Unreadable(fmt.Errorf("no valid root of Amazon was found, and not every certificate could be read: %w", unread), c.Stores...)
+		o = requirement.Unreadable(
+			fmt.Errorf("no valid root of Amazon was found, and not every certificate could be read: %w", unread),
+			c.Stores...)
 	case len(bad) > 0:
-		o = requirement.Fail("no root of Amazon or Starfield is valid: "+prose.Some(reasons), evidenceOfCertificates(bad, disallowed)...)
+		o = requirement.Fail("no root of Amazon or Starfield is valid: "+prose.Some(reasons),
+			evidenceOfCertificates(bad, disallowed)...)
 	default:
 		o = requirement.Fail("no root certificate of Amazon or Starfield in the machine's stores", c.Stores...)
 	}

@@ -16,7 +16,8 @@ import (
 )
 
 // keysCOM hold the COM classes of the machine, in both views.
-var keysCOM = []string{`HKLM\SOFTWARE\Classes\CLSID`, `HKLM\SOFTWARE\Classes\Wow6432Node\CLSID`, `HKLM\SOFTWARE\Wow6432Node\Classes\CLSID`}
+var keysCOM = []string{`HKLM\SOFTWARE\Classes\CLSID`, `HKLM\SOFTWARE\Classes\Wow6432Node\CLSID`,
+	`HKLM\SOFTWARE\Wow6432Node\Classes\CLSID`}
 
 // maxServers bounds the COM servers that may not be on drive C. An ordinary
 // machine has a few.
@@ -103,7 +104,8 @@ func (m *Machine) readServers() ([]comServer, error) {
 			return nil, fmt.Errorf("%s: %w", parent.Evidence.Path, err)
 		}
 		if found = append(found, servers...); len(found) > maxServers {
-			return nil, fmt.Errorf("%s: more than %d COM servers that may be on another drive: %w", parent.Evidence.Path, maxServers, machine.ErrTooLarge)
+			return nil, fmt.Errorf("%s: more than %d COM servers that may be on another drive: %w",
+				parent.Evidence.Path, maxServers, machine.ErrTooLarge)
 		}
 	}
 	return found, nil
@@ -146,7 +148,8 @@ func (m *Machine) serversOfSome(parent machine.Key, classes []*registry.Key) ([]
 
 // serversOf adds what a key of a class names as its server: the default value,
 // and for a class of .NET the place of its code.
-func (m *Machine) serversOf(found []comServer, parent machine.Key, class, k *registry.Key, library bool) ([]comServer, error) {
+func (m *Machine) serversOf(found []comServer, parent machine.Key, class, k *registry.Key, library bool) ([]comServer,
+	error) {
 	values, err := k.Values()
 	if err != nil {
 		return nil, err
@@ -177,7 +180,9 @@ func (m *Machine) serversOf(found []comServer, parent machine.Key, class, k *reg
 		if library {
 			text = machine.Quoted(strings.Trim(text, `"`))
 		}
-		found = append(found, comServer{class.Name(), library, machine.Setting[string]{Value: text, Present: true, Type: v.Type(), Evidence: m.partEvidence(parent, k, v)}})
+		found = append(found, comServer{class.Name(), library,
+			machine.Setting[string]{Value: text, Present: true, Type: v.Type(),
+				Evidence: m.partEvidence(parent, k, v)}})
 	}
 	return found, nil
 }
@@ -197,7 +202,8 @@ func mayLeaveC(s string) bool {
 				return false
 			}
 			switch strings.ToUpper(s[i+1 : i+1+end]) {
-			case "SYSTEMROOT", "WINDIR", "PROGRAMFILES", "PROGRAMFILES(X86)", "COMMONPROGRAMFILES", "COMMONPROGRAMFILES(X86)", "PROGRAMDATA", "SYSTEMDRIVE":
+			case "SYSTEMROOT", "WINDIR", "PROGRAMFILES", "PROGRAMFILES(X86)", "COMMONPROGRAMFILES",
+				"COMMONPROGRAMFILES(X86)", "PROGRAMDATA", "SYSTEMDRIVE":
 			default:
 				return true
 			}

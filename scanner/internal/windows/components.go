@@ -10,11 +10,15 @@ import (
 )
 
 var componentPVDrivers = entry{
-	Requirement: required("win.component.pv-drivers", "", "the AWS PV drivers (or ENA and NVMe) are installed", sectionRequirements, explanation{
-		Reads: `SYSTEM: Services\xenbus, xeniface, xennet, xenvbd and xenvif, or ena and AWSNVMe, with their Start and the driver files; SOFTWARE: Amazon\PVDriver, or the folder Amazon\Xentools, which show that the Xen drivers are AWS's. One set is enough.`,
-		Live:  `Get-CimInstance Win32_SystemDriver | Where-Object Name -in xenbus,xeniface,xennet,xenvbd,xenvif,ena,AWSNVMe | Select-Object Name, StartMode, PathName`,
-		Fix:   "Install the current AWS PV drivers, or the ENA and NVMe drivers on a Nitro bundle, and restart.",
-	}),
+	Requirement: required("win.component.pv-drivers", "", "the AWS PV drivers (or ENA and NVMe) are installed",
+		sectionRequirements, explanation{
+			Reads: `SYSTEM: Services\xenbus, xeniface, xennet, xenvbd and xenvif, or ena and AWSNVMe, with their ` +
+				`Start and the driver files; SOFTWARE: Amazon\PVDriver, or the folder Amazon\Xentools, which show ` +
+				`that the Xen drivers are AWS's. One set is enough.`,
+			Live: `Get-CimInstance Win32_SystemDriver | Where-Object Name -in ` +
+				`xenbus,xeniface,xennet,xenvbd,xenvif,ena,AWSNVMe | Select-Object Name, StartMode, PathName`,
+			Fix: "Install the current AWS PV drivers, or the ENA and NVMe drivers on a Nitro bundle, and restart.",
+		}),
 	Judge: (*Machine).decidePVDrivers,
 }
 
@@ -47,7 +51,8 @@ func (d driver) problem() string {
 // remedy says what to do where the service only has to be enabled; "" for
 // what the requirement says.
 func (d driver) remedy() string {
-	if d.Service.Exists() && !d.Service.Deleted && d.Service.Start.Present && d.Service.Start.Value == machine.StartDisabled {
+	if d.Service.Exists() && !d.Service.Deleted && d.Service.Start.Present &&
+		d.Service.Start.Value == machine.StartDisabled {
 		return fmt.Sprintf("services.msc, %s, Startup type: choose Automatic.", d.Service.Title())
 	}
 	return ""
@@ -179,15 +184,19 @@ func judgePVDrivers(pv, nitro, other []driver, vendor pvVendor) requirement.Outc
 		}
 		return requirement.Pass(message+second.unneeded(), evidence...)
 	case second.whole():
-		return requirement.Pass("ENA and NVMe drivers"+first.unneeded(), append(second.evidence, first.brokenEvidence...)...)
+		return requirement.Pass("ENA and NVMe drivers"+first.unneeded(),
+			append(second.evidence, first.brokenEvidence...)...)
 	case first.whole():
-		return requirement.Warn("the Xen drivers are installed, but nothing shows that they are AWS's: neither Amazon\\PVDriver in SOFTWARE nor "+vendor.Folder.Evidence.Path+" exists"+second.unneeded(),
+		return requirement.Warn(
+			"the Xen drivers are installed, but nothing shows that they are AWS's: neither Amazon\\PVDriver in "+
+				"SOFTWARE nor "+vendor.Folder.Evidence.Path+" exists"+second.unneeded(),
 			append(first.evidence, vendor.Key.Evidence, vendor.Folder.Evidence)...)
 	}
 	if broken = append(broken, append(first.disabled, second.disabled...)...); len(broken) > 0 {
 		return failDrivers(first, second, broken)
 	}
-	message := "neither the AWS PV drivers nor the ENA and NVMe drivers are whole: not installed are " + prose.Some(append(first.missing, second.missing...))
+	message := "neither the AWS PV drivers nor the ENA and NVMe drivers are whole: not installed are " + prose.Some(
+		append(first.missing, second.missing...))
 	var foreign []string
 	for _, d := range other {
 		if d.Service.Exists() {
@@ -274,11 +283,14 @@ func (m *Machine) readProtocols() (protocols, error) {
 }
 
 var componentPCoIP = entry{
-	Requirement: required("win.component.pcoip", "", "the PCoIP agent and drivers (or DCV) are installed", sectionRequirements, explanation{
-		Reads: `SYSTEM: Services\PCoIPAgent, or Services\dcvserver, with Start and ImagePath; the program's file. Either one satisfies it.`,
-		Live:  `Get-CimInstance Win32_Service | Where-Object Name -in PCoIPAgent,dcvserver | Select-Object Name, StartMode, PathName`,
-		Fix:   "Restart the WorkSpace, which installs the agent of its protocol again; if that fails, rebuild it.",
-	}),
+	Requirement: required("win.component.pcoip", "", "the PCoIP agent and drivers (or DCV) are installed",
+		sectionRequirements, explanation{
+			Reads: `SYSTEM: Services\PCoIPAgent, or Services\dcvserver, with Start and ImagePath; the program's ` +
+				`file. Either one satisfies it.`,
+			Live: `Get-CimInstance Win32_Service | Where-Object Name -in PCoIPAgent,dcvserver | Select-Object Name, ` +
+				`StartMode, PathName`,
+			Fix: "Restart the WorkSpace, which installs the agent of its protocol again; if that fails, rebuild it.",
+		}),
 	Judge: (*Machine).decidePCoIP,
 }
 
@@ -296,9 +308,11 @@ func judgePCoIP(p protocols) requirement.Outcome {
 	evidence := append(p.PCoIP.evidence(), p.DCV.evidence()...)
 	switch {
 	case pcoip == "":
-		return requirement.Pass("PCoIP agent: "+p.PCoIP.Service.StartName(), append(p.PCoIP.evidence(), p.PCoIP.File.Evidence)...)
+		return requirement.Pass("PCoIP agent: "+p.PCoIP.Service.StartName(),
+			append(p.PCoIP.evidence(), p.PCoIP.File.Evidence)...)
 	case dcv == "":
-		return requirement.Pass("DCV server: "+p.DCV.Service.StartName()+" (this WorkSpace does not use PCoIP)", append(p.DCV.evidence(), p.DCV.File.Evidence)...)
+		return requirement.Pass("DCV server: "+p.DCV.Service.StartName()+" (this WorkSpace does not use PCoIP)",
+			append(p.DCV.evidence(), p.DCV.File.Evidence)...)
 	case p.PCoIP.Service.Exists():
 		o := requirement.Fail("PCoIP agent: "+pcoip, evidence...).About(p.PCoIP.subject())
 		o.Remediation = p.PCoIP.remedy()
@@ -308,15 +322,19 @@ func judgePCoIP(p protocols) requirement.Outcome {
 		o.Remediation = p.DCV.remedy()
 		return o
 	}
-	return requirement.Fail("neither the PCoIP agent nor the DCV server is installed", evidence...).About(p.PCoIP.subject(), p.DCV.subject())
+	return requirement.Fail("neither the PCoIP agent nor the DCV server is installed",
+		evidence...).About(p.PCoIP.subject(), p.DCV.subject())
 }
 
 var componentSTXHD = entry{
-	Requirement: required("win.component.stxhd", "", "the STXHD agents and drivers are installed", sectionRequirements, explanation{
-		Reads: `SYSTEM: the service whose name or DisplayName begins with STXHD, its Start and ImagePath, and its file. It belongs to PCoIP: where only DCV is installed it does not apply.`,
-		Live:  `Get-CimInstance Win32_Service | Where-Object DisplayName -like 'STXHD*' | Select-Object Name, StartMode, PathName`,
-		Fix:   "Restart the WorkSpace, which installs its components again; if that fails, rebuild it.",
-	}),
+	Requirement: required("win.component.stxhd", "", "the STXHD agents and drivers are installed",
+		sectionRequirements, explanation{
+			Reads: `SYSTEM: the service whose name or DisplayName begins with STXHD, its Start and ImagePath, and ` +
+				`its file. It belongs to PCoIP: where only DCV is installed it does not apply.`,
+			Live: `Get-CimInstance Win32_Service | Where-Object DisplayName -like 'STXHD*' | Select-Object Name, ` +
+				`StartMode, PathName`,
+			Fix: "Restart the WorkSpace, which installs its components again; if that fails, rebuild it.",
+		}),
 	Judge: (*Machine).decideSTXHD,
 }
 
@@ -358,16 +376,21 @@ func judgeSTXHD(stxhd driver, p protocols) requirement.Outcome {
 	dcv := p.DCV.problem() == ""
 	evidence := append(stxhd.evidence(), p.PCoIP.evidence()...)
 	evidence = append(evidence, p.DCV.evidence()...)
-	disabled := stxhd.Service.Exists() && stxhd.Service.Start.Value == machine.StartDisabled && stxhd.Service.Start.Present
+	disabled := stxhd.Service.Exists() && stxhd.Service.Start.Value == machine.StartDisabled &&
+		stxhd.Service.Start.Present
 	switch {
 	case problem == "":
-		return requirement.Pass(fmt.Sprintf("%s: %s", stxhd.Service.Title(), stxhd.Service.StartName()), append(stxhd.evidence(), stxhd.File.Evidence)...)
+		return requirement.Pass(fmt.Sprintf("%s: %s", stxhd.Service.Title(), stxhd.Service.StartName()),
+			append(stxhd.evidence(), stxhd.File.Evidence)...)
 	case dcv && !p.PCoIP.Service.Exists():
 		return requirement.Skip("only DCV is installed, and STXHD belongs to PCoIP", evidence...)
 	case dcv && disabled:
-		return requirement.Pass("the STXHD service is disabled, as newer agents leave it where DCV is installed", evidence...)
+		return requirement.Pass("the STXHD service is disabled, as newer agents leave it where DCV is installed",
+			evidence...)
 	case dcv && !stxhd.Service.Exists():
-		return requirement.Infer("the STXHD service is not installed: DCV is installed as well as PCoIP, and newer agents remove STXHD then", evidence...)
+		return requirement.Infer(
+			"the STXHD service is not installed: DCV is installed as well as PCoIP, and newer agents remove "+
+				"STXHD then", evidence...)
 	}
 	o := requirement.Fail(problem, evidence...).About(stxhd.subject())
 	o.Remediation = stxhd.remedy()
@@ -375,11 +398,15 @@ func judgeSTXHD(stxhd driver, p protocols) requirement.Outcome {
 }
 
 var componentSkylight = entry{
-	Requirement: required("win.component.skylight", "", "the Skylight agent is installed and starts automatically", sectionRequirements, explanation{
-		Reads: `SYSTEM: Services\SkyLightWorkspaceConfigService, its Start and ImagePath, and its file; the folders of Amazon, NICE and Teradici that AWS says not to delete.`,
-		Live:  `Get-CimInstance Win32_Service -Filter "Name like 'SkyLight%'" | Select-Object Name, StartMode, PathName`,
-		Fix:   "services.msc, SkyLightWorkspaceConfigService, Startup type: choose Automatic. If it is missing, restart the WorkSpace, or rebuild it.",
-	}),
+	Requirement: required("win.component.skylight", "", "the Skylight agent is installed and starts automatically",
+		sectionRequirements, explanation{
+			Reads: `SYSTEM: Services\SkyLightWorkspaceConfigService, its Start and ImagePath, and its file; the ` +
+				`folders of Amazon, NICE and Teradici that AWS says not to delete.`,
+			Live: `Get-CimInstance Win32_Service -Filter "Name like 'SkyLight%'" | Select-Object Name, StartMode, ` +
+				`PathName`,
+			Fix: "services.msc, SkyLightWorkspaceConfigService, Startup type: choose Automatic. If it is missing, " +
+				"restart the WorkSpace, or rebuild it.",
+		}),
 	Judge: (*Machine).decideSkylight,
 }
 
@@ -425,5 +452,6 @@ func judgeSkylight(agent driver, folders []requirement.Evidence) requirement.Out
 	if problem != "" {
 		return requirement.Fail("Skylight agent: "+problem, append(agent.evidence(), folders...)...).About(about)
 	}
-	return requirement.Pass("Skylight agent: "+agent.Service.StartName(), append(append(agent.evidence(), agent.File.Evidence), folders...)...)
+	return requirement.Pass("Skylight agent: "+agent.Service.StartName(),
+		append(append(agent.evidence(), agent.File.Evidence), folders...)...)
 }

@@ -12,17 +12,22 @@ import (
 )
 
 var contents = entry{
-	Requirement: informative("win.contents", "what the image will include and leave out", sectionIncluded, explanation{
-		Reads: `The space in use on drive C; the files of the user's profile, which the image leaves out on Windows 10 and later; on Windows 7 the folders of the profile on the document's list, which it leaves out.`,
-		Live:  `Get-Volume C, D; (Get-ChildItem D:\Users\username -Recurse -Force -File | Measure-Object Length -Sum).Sum`,
-	}),
+	Requirement: informative("win.contents", "what the image will include and leave out", sectionIncluded,
+		explanation{
+			Reads: `The space in use on drive C; the files of the user's profile, which the image leaves out on ` +
+				`Windows 10 and later; on Windows 7 the folders of the profile on the document's list, which it ` +
+				`leaves out.`,
+			Live: `Get-Volume C, D; (Get-ChildItem D:\Users\username -Recurse -Force -File | Measure-Object Length ` +
+				`-Sum).Sum`,
+		}),
 	Judge: (*Machine).decideContents,
 }
 
 // excludedSeven are the folders of a profile that an image of Windows 7 leaves
 // out: the document's list, in its order.
 var excludedSeven = []string{
-	"Contacts", "Downloads", "Music", "Pictures", "Saved games", "Videos", "Podcasts", "Virtual machines", ".virtualbox", "Tracing",
+	"Contacts", "Downloads", "Music", "Pictures", "Saved games", "Videos", "Podcasts", "Virtual machines",
+	".virtualbox", "Tracing",
 	`AppData\Local\Temp`,
 	`AppData\Roaming\Apple Computer\MobileSync`,
 	`AppData\Roaming\Apple Computer\Logs`,
@@ -150,12 +155,14 @@ func (m *Machine) part(win string) (part, requirement.Evidence, error) {
 		return p, f.Evidence, v.Problem(name, err)
 	}
 	if t.Damaged > 0 {
-		return p, f.Evidence, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, name, prose.Count(int(t.Damaged), "entry", "entries"))
+		return p, f.Evidence, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, name,
+			prose.Count(int(t.Damaged), "entry", "entries"))
 	}
 	p.Files, p.Bytes = t.Files, t.Size
 	f.Evidence = machine.TreeEvidence(f.Evidence, totalsText(t))
 	if t.Doubtful > 0 {
-		f.Evidence.Note = fmt.Sprintf("without %s in doubt, of %d bytes", prose.Count(int(t.Doubtful), "name", "names"), t.DoubtfulSize)
+		f.Evidence.Note = fmt.Sprintf("without %s in doubt, of %d bytes",
+			prose.Count(int(t.Doubtful), "name", "names"), t.DoubtfulSize)
 	}
 	return p, f.Evidence, nil
 }
@@ -182,7 +189,8 @@ func reportContents(c imageContents) requirement.Outcome {
 	parts := []part{{Path: `C:\`, Included: true, State: "present", Bytes: c.Used}}
 	if c.Kept != nil {
 		parts = append(parts, *c.Kept)
-		message += fmt.Sprintf(", and of %s %s in %s", c.Kept.Path, prose.GiB(c.Kept.Bytes), prose.Count(int(c.Kept.Files), "file", "files"))
+		message += fmt.Sprintf(", and of %s %s in %s", c.Kept.Path, prose.GiB(c.Kept.Bytes),
+			prose.Count(int(c.Kept.Files), "file", "files"))
 	}
 	var files, bytes int64
 	present := 0
@@ -194,11 +202,13 @@ func reportContents(c imageContents) requirement.Outcome {
 	}
 	switch {
 	case c.Kept != nil:
-		message += fmt.Sprintf("; left out: %d of the %d folders of the document's list exist in it, %s, %s", present, len(c.Left), prose.Count(int(files), "file", "files"), prose.GiB(bytes))
+		message += fmt.Sprintf("; left out: %d of the %d folders of the document's list exist in it, %s, %s", present,
+			len(c.Left), prose.Count(int(files), "file", "files"), prose.GiB(bytes))
 	case len(c.Left) > 0 && present == 0:
 		message += fmt.Sprintf("; left out: the profile %s, which is not there", c.Profile)
 	case len(c.Left) > 0:
-		message += fmt.Sprintf("; left out: the profile %s, %s, %s", c.Profile, prose.Count(int(files), "file", "files"), prose.GiB(bytes))
+		message += fmt.Sprintf("; left out: the profile %s, %s, %s", c.Profile,
+			prose.Count(int(files), "file", "files"), prose.GiB(bytes))
 	default:
 		message += ", with the profile " + c.Profile + " on it"
 	}

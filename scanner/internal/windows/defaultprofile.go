@@ -17,11 +17,16 @@ import (
 )
 
 var bpDefaultProfile = entry{
-	Requirement: recommended("win.bp.default-profile", "", `C:\Users\Default is not customised`, sectionPractices, explanation{
-		Reads: `The default profile: files that were made after Windows was installed and are none of its own; in its NTUSER.DAT keys of other vendors, Run and RunOnce, the wallpaper and the screen saver, network drives and printers, the start page and the proxy, environment variables, policies; LayoutModification.xml; CopyProfile in the answer file of the EC2 agent.`,
-		Live:  `Get-ChildItem C:\Users\Default -Recurse -Force -File | Where-Object CreationTime -gt (Get-CimInstance Win32_OperatingSystem).InstallDate`,
-		Fix:   "Undo the changes to the default profile, and make them by Group Policy after the image is made.",
-	}),
+	Requirement: recommended("win.bp.default-profile", "", `C:\Users\Default is not customised`, sectionPractices,
+		explanation{
+			Reads: `The default profile: files that were made after Windows was installed and are none of its own; ` +
+				`in its NTUSER.DAT keys of other vendors, Run and RunOnce, the wallpaper and the screen saver, ` +
+				`network drives and printers, the start page and the proxy, environment variables, policies; ` +
+				`LayoutModification.xml; CopyProfile in the answer file of the EC2 agent.`,
+			Live: `Get-ChildItem C:\Users\Default -Recurse -Force -File | Where-Object CreationTime -gt ` +
+				`(Get-CimInstance Win32_OperatingSystem).InstallDate`,
+			Fix: "Undo the changes to the default profile, and make them by Group Policy after the image is made.",
+		}),
 	Judge: (*Machine).decideDefaultProfile,
 }
 
@@ -75,7 +80,8 @@ func (m *Machine) readDefaultProfile() (defaultProfile, error) {
 	if d.Hive, err = m.File(d.Path + `\NTUSER.DAT`); err != nil {
 		return d, err
 	}
-	for _, read := range []func(*defaultProfile, machine.System) error{m.customFiles, m.customLayout, m.customHive, m.copiedProfile} {
+	for _, read := range []func(*defaultProfile, machine.System) error{m.customFiles, m.customLayout, m.customHive,
+		m.copiedProfile} {
 		d.Unread = errors.Join(d.Unread, read(&d, s))
 	}
 	return d, nil
@@ -84,7 +90,8 @@ func (m *Machine) readDefaultProfile() (defaultProfile, error) {
 // inboxFiles are what Windows itself writes into the default profile, in lower
 // case, with path.Match's wildcards; "…/" before a name stands for any folder.
 var inboxFiles = []string{
-	"ntuser.dat", "ntuser.dat.log", "ntuser.dat.log1", "ntuser.dat.log2", "ntuser.ini", "ntuser.dat{*}*", "…/desktop.ini",
+	"ntuser.dat", "ntuser.dat.log", "ntuser.dat.log1", "ntuser.dat.log2", "ntuser.ini", "ntuser.dat{*}*",
+	"…/desktop.ini",
 	"appdata/local/microsoft/windows/winx/*/*.lnk",
 	"appdata/local/microsoft/windows/shell/defaultlayouts.xml",
 	"appdata/local/microsoft/windows/usrclass.dat*",
@@ -115,7 +122,8 @@ func inbox(name string) bool {
 // Windows' own are older than that: they come with its image.
 func (m *Machine) customFiles(d *defaultProfile, s machine.System) error {
 	if s.Installed.IsZero() {
-		return errors.New("when Windows was installed is not known, and so not whether files of the default profile are newer")
+		return errors.New(
+			"when Windows was installed is not known, and so not whether files of the default profile are newer")
 	}
 	v, folder, err := m.Locate(d.Path)
 	if err != nil {
@@ -134,7 +142,8 @@ func (m *Machine) customFiles(d *defaultProfile, s machine.System) error {
 		}
 		ev := machine.EntryEvidence(v.Role, folder+"/"+string(p), e)
 		ev.Data += ", made on " + e.Created.Format(time.RFC3339)
-		d.add(customisation{fmt.Sprintf("the file %s of %s", strings.ReplaceAll(string(p), "/", `\`), e.Created.Format(time.DateOnly)), ev})
+		d.add(customisation{fmt.Sprintf("the file %s of %s", strings.ReplaceAll(string(p), "/", `\`),
+			e.Created.Format(time.DateOnly)), ev})
 		return nil
 	})
 	if err != nil {
@@ -165,7 +174,8 @@ func (d *defaultProfile) names(ev requirement.Evidence) bool {
 
 // ownSoftware are the keys below Software that Windows itself makes in the
 // default profile.
-var ownSoftware = []string{"Microsoft", "Classes", "Policies", "Wow6432Node", "RegisteredApplications", "Clients", "AppDataLow"}
+var ownSoftware = []string{"Microsoft", "Classes", "Policies", "Wow6432Node", "RegisteredApplications", "Clients",
+	"AppDataLow"}
 
 // ownRuns are programs that Windows itself starts at the first logon of a new
 // user.
@@ -205,7 +215,8 @@ func (m *Machine) customHive(d *defaultProfile, s machine.System) error {
 	if err != nil {
 		return err
 	}
-	if p := machine.Normal(env.Expand(wallpaper.Value)); wallpaper.Value != "" && !fold.HasPrefix(p, machine.Normal(s.SystemRoot)+`\`) {
+	if p := machine.Normal(env.Expand(wallpaper.Value)); wallpaper.Value != "" &&
+		!fold.HasPrefix(p, machine.Normal(s.SystemRoot)+`\`) {
 		d.add(customisation{"the wallpaper " + prose.Short(wallpaper.Value), wallpaper.Evidence})
 	}
 	mail, err := m.mailProfiles(keptProfile{Profile: machine.Profile{SID: machine.DefaultUser, Path: d.Path}})
@@ -215,7 +226,8 @@ func (m *Machine) customHive(d *defaultProfile, s machine.System) error {
 	for _, t := range mail {
 		d.add(customisation(t))
 	}
-	for _, read := range []func(*defaultProfile, string) error{m.customConnections, m.customValues, m.customEnvironment, m.customPolicies} {
+	for _, read := range []func(*defaultProfile, string) error{m.customConnections, m.customValues,
+		m.customEnvironment, m.customPolicies} {
 		if err := read(d, user); err != nil {
 			return err
 		}
@@ -226,7 +238,8 @@ func (m *Machine) customHive(d *defaultProfile, s machine.System) error {
 // customConnections looks for network drives and printers that every new user
 // would get.
 func (m *Machine) customConnections(d *defaultProfile, user string) error {
-	for _, c := range []struct{ key, what string }{{`\Network`, "the network drive "}, {`\Printers\Connections`, "the network printer "}} {
+	for _, c := range []struct{ key, what string }{{`\Network`, "the network drive "},
+		{`\Printers\Connections`, "the network printer "}} {
 		list, err := m.SubkeysAt(user + c.key)
 		if err != nil {
 			return err
@@ -320,7 +333,8 @@ func (m *Machine) customEnvironment(d *defaultProfile, user string) error {
 // ownUserPath recognizes the Path that Windows gives every user.
 func ownUserPath(path string) bool {
 	for entry := range strings.SplitSeq(path, ";") {
-		if entry = strings.TrimSpace(entry); entry != "" && !strings.EqualFold(machine.Normal(entry), `%USERPROFILE%\AppData\Local\Microsoft\WindowsApps`) {
+		if entry = strings.TrimSpace(entry); entry != "" &&
+			!strings.EqualFold(machine.Normal(entry), `%USERPROFILE%\AppData\Local\Microsoft\WindowsApps`) {
 			return false
 		}
 	}
@@ -337,7 +351,8 @@ func (m *Machine) customPolicies(d *defaultProfile, user string) error {
 	var look func(k machine.Key) error
 	look = func(k machine.Key) error {
 		if keys++; keys > maxPolicyKeys {
-			return fmt.Errorf("%w: %s: more than %d keys of policies", registry.ErrUnsupported, k.Evidence.Path, maxPolicyKeys)
+			return fmt.Errorf("%w: %s: more than %d keys of policies", registry.ErrUnsupported, k.Evidence.Path,
+				maxPolicyKeys)
 		}
 		values, err := k.Values()
 		if err != nil {
@@ -366,7 +381,8 @@ func (m *Machine) customPolicies(d *defaultProfile, user string) error {
 		}
 		return nil
 	}
-	for _, name := range []string{user + `\Software\Policies`, user + `\Software` + machine.KeyWindows + `\Policies`} {
+	for _, name := range []string{user + `\Software\Policies`,
+		user + `\Software` + machine.KeyWindows + `\Policies`} {
 		k, err := m.Key(name)
 		if err != nil {
 			return err
@@ -406,8 +422,10 @@ func (m *Machine) copiedProfile(d *defaultProfile, s machine.System) error {
 func judgeDefaultProfile(d defaultProfile) requirement.Outcome {
 	switch {
 	case !d.Folder.Exists || !d.Folder.Dir:
-		o := requirement.Warn("there is no default profile at "+d.Path, d.Folder.Evidence).About(subjectOf(d.Folder.Evidence, requirement.ReasonMissing))
-		o.Remediation = "Restore the default profile from a new WorkSpace of the same version: without it no user can sign in for the first time."
+		o := requirement.Warn("there is no default profile at "+d.Path,
+			d.Folder.Evidence).About(subjectOf(d.Folder.Evidence, requirement.ReasonMissing))
+		o.Remediation = "Restore the default profile from a new WorkSpace of the same version: without it no user " +
+			"can sign in for the first time."
 		return o
 	case len(d.Signs) > 0:
 		var names []string
@@ -415,14 +433,16 @@ func judgeDefaultProfile(d defaultProfile) requirement.Outcome {
 		for _, s := range d.Signs {
 			names, evidence = append(names, s.What), append(evidence, s.Evidence)
 		}
-		o := requirement.Warn(d.Path+" was customised: "+prose.Some(names), evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
+		o := requirement.Warn(d.Path+" was customised: "+prose.Some(names),
+			evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
 		o.Details = struct {
 			Signs []customisation `json:"signs"`
 			More  int             `json:"more_files,omitempty"`
 		}{d.Signs, d.More}
 		return o
 	case !d.Hive.Exists:
-		o := requirement.Warn("the default profile "+d.Path+" has no NTUSER.DAT", d.Hive.Evidence).About(subjectOf(d.Hive.Evidence, requirement.ReasonMissing))
+		o := requirement.Warn("the default profile "+d.Path+" has no NTUSER.DAT",
+			d.Hive.Evidence).About(subjectOf(d.Hive.Evidence, requirement.ReasonMissing))
 		o.Remediation = "Restore NTUSER.DAT of the default profile from a new WorkSpace of the same version."
 		return o
 	case d.Unread != nil:

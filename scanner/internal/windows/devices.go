@@ -138,7 +138,8 @@ func (m *Machine) readDevices() (map[string]string, error) {
 				return nil, err
 			}
 			if seen += len(instances) + 1; seen > maxDevices {
-				return nil, fmt.Errorf("%w: %s: %s has more than %d devices", registry.ErrUnsupported, enum.Evidence.Path, enum.Evidence.Key, maxDevices)
+				return nil, fmt.Errorf("%w: %s: %s has more than %d devices", registry.ErrUnsupported,
+					enum.Evidence.Path, enum.Evidence.Key, maxDevices)
 			}
 			for _, k := range instances {
 				driver, err := m.Text(k, "Driver")

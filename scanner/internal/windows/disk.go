@@ -8,20 +8,25 @@ import (
 )
 
 var volumeReadable = entry{
-	Requirement: required("win.volume.readable", "", "the volumes are not encrypted on disk (BitLocker) and can be read", "Requirements to Create Windows Custom Images", explanation{
-		Reads: "The first sectors of every volume of the images, and whether its filesystem opens. The encryption of the service (EBS) leaves no trace on a volume: see ws.encryption.none.",
-		Live:  "manage-bde -status",
-		Fix:   "manage-bde -off X:, wait until the volume is decrypted, then take the snapshot again.",
-	}),
+	Requirement: required("win.volume.readable", "",
+		"the volumes are not encrypted on disk (BitLocker) and can be read",
+		"Requirements to Create Windows Custom Images", explanation{
+			Reads: "The first sectors of every volume of the images, and whether its filesystem opens. The " +
+				"encryption of the service (EBS) leaves no trace on a volume: see ws.encryption.none.",
+			Live: "manage-bde -status",
+			Fix:  "manage-bde -off X:, wait until the volume is decrypted, then take the snapshot again.",
+		}),
 	Judge: func(m *Machine) requirement.Outcome { return m.in.Readable() },
 }
 
 var diskFree = entry{
-	Requirement: required("win.disk.c-free", "InsufficientDiskSpace", "drive C has more than 12 GiB free", sectionTips+": Drive C must have enough free space", explanation{
-		Reads: "The clear bits of $Bitmap on the root volume times its cluster size.",
-		Live:  "(Get-Volume C).SizeRemaining",
-		Fix:   "Remove files from drive C (cleanmgr.exe, Settings, Storage), or enlarge the root volume, until more than 12 GiB are free.",
-	}),
+	Requirement: required("win.disk.c-free", "InsufficientDiskSpace", "drive C has more than 12 GiB free",
+		sectionTips+": Drive C must have enough free space", explanation{
+			Reads: "The clear bits of $Bitmap on the root volume times its cluster size.",
+			Live:  "(Get-Volume C).SizeRemaining",
+			Fix: "Remove files from drive C (cleanmgr.exe, Settings, Storage), or enlarge the root volume, until " +
+				"more than 12 GiB are free.",
+		}),
 	Judge: (*Machine).decideFree,
 }
 
@@ -51,7 +56,8 @@ func (m *Machine) decideFree() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	ev := root.BitmapEvidence(fmt.Sprintf("%d bytes free of %d, clusters of %d", free, root.FS.Volume().Size, root.FS.Volume().ClusterSize))
+	ev := root.BitmapEvidence(fmt.Sprintf("%d bytes free of %d, clusters of %d", free, root.FS.Volume().Size,
+		root.FS.Volume().ClusterSize))
 	system, err := m.System()
 	o := judgeFree(free, err == nil && system.Modern(), ev) // the version changes only what is said
 	for _, name := range []string{"pagefile.sys", "hiberfil.sys", "swapfile.sys"} {

@@ -19,11 +19,20 @@ import (
 const keyMountedDevices = `HKLM\SYSTEM\MountedDevices`
 
 var drivesOnlyCD = entry{
-	Requirement: required("win.drives.only-c-d", "AdditionalDrivesPresent", "only drives C and D are present, virtual and network drives included", sectionTips+": Only the C and D drives can be present", explanation{
-		Reads: `SYSTEM: MountedDevices, compared with the partitions of the images; Control\Session Manager\DOS Devices, Control\AutoAttachVirtualDisks, the page files, drivers that make drives; the user's Network key; drive maps of Group Policy; commands that make drives (subst, net use, Mount-DiskImage, …) in all that runs at a start or sign-in: Run keys, services, scheduled tasks, Startup folders, policy scripts, Active Setup, Winlogon, and the scripts on the volumes that these run. An entry of a disk that is not among the images may be stale: it is named, and a pass is inferred.`,
-		Live:  "Get-CimInstance Win32_LogicalDisk | Select-Object DeviceID, DriveType, ProviderName",
-		Fix:   "Remove the drive: diskmgmt.msc for a volume, net use X: /delete for a network drive, the program's settings for a virtual one.",
-	}),
+	Requirement: required("win.drives.only-c-d", "AdditionalDrivesPresent",
+		"only drives C and D are present, virtual and network drives included",
+		sectionTips+": Only the C and D drives can be present", explanation{
+			Reads: `SYSTEM: MountedDevices, compared with the partitions of the images; Control\Session Manager\DOS ` +
+				`Devices, Control\AutoAttachVirtualDisks, the page files, drivers that make drives; the user's ` +
+				`Network key; drive maps of Group Policy; commands that make drives (subst, net use, ` +
+				`Mount-DiskImage, …) in all that runs at a start or sign-in: Run keys, services, scheduled tasks, ` +
+				`Startup folders, policy scripts, Active Setup, Winlogon, and the scripts on the volumes that these ` +
+				`run. An entry of a disk that is not among the images may be stale: it is named, and a pass is ` +
+				`inferred.`,
+			Live: "Get-CimInstance Win32_LogicalDisk | Select-Object DeviceID, DriveType, ProviderName",
+			Fix: "Remove the drive: diskmgmt.msc for a volume, net use X: /delete for a network drive, the " +
+				"program's settings for a virtual one.",
+		}),
 	Judge: (*Machine).decideDrives,
 }
 
@@ -42,7 +51,8 @@ func DeviceMBR(signature uint32, offset int64) string {
 // DeviceGPT is the identity that MountedDevices gives a partition of a GPT
 // disk: its unique GUID, as it lies on the disk.
 func DeviceGPT(guid [16]byte) string {
-	return fmt.Sprintf("GPT {%08X-%04X-%04X-%X-%X}", binary.LittleEndian.Uint32(guid[:]), binary.LittleEndian.Uint16(guid[4:]), binary.LittleEndian.Uint16(guid[6:]), guid[8:10], guid[10:])
+	return fmt.Sprintf("GPT {%08X-%04X-%04X-%X-%X}", binary.LittleEndian.Uint32(guid[:]),
+		binary.LittleEndian.Uint16(guid[4:]), binary.LittleEndian.Uint16(guid[6:]), guid[8:10], guid[10:])
 }
 
 // A Mount is a drive letter in MountedDevices.
@@ -133,12 +143,15 @@ func instanceOf(device string) string {
 
 // optical says whether the letter is that of a CD-ROM or DVD drive.
 func (m Mount) optical() bool {
-	return strings.Contains(strings.ToUpper(m.Device), "#CDROM") || strings.Contains(strings.ToUpper(m.Device), "{53F56308-")
+	return strings.Contains(strings.ToUpper(m.Device), "#CDROM") ||
+		strings.Contains(strings.ToUpper(m.Device), "{53F56308-")
 }
 
 // virtualOptical are what drivers of virtual CD drives call their devices; the
 // first is that of Windows, which makes one for an image that is mounted.
-var virtualOptical = []string{"VEN_MSFT&PROD_VIRTUAL", "ELBY", "CLONEDRIVE", "VCLONE", "DTSOFT", "DAEMON", "DISCSOFT", "ALCOHOL", "A2F&", "WINCDEMU", "BAZIS", "POWERISO", "SCDEMU", "MAGICISO", "ISODRIVE", "PHANTOM", "IMDISK", "OSFM", "ARSENAL"}
+var virtualOptical = []string{"VEN_MSFT&PROD_VIRTUAL", "ELBY", "CLONEDRIVE", "VCLONE", "DTSOFT", "DAEMON", "DISCSOFT",
+	"ALCOHOL", "A2F&", "WINCDEMU", "BAZIS", "POWERISO", "SCDEMU", "MAGICISO", "ISODRIVE", "PHANTOM", "IMDISK", "OSFM",
+	"ARSENAL"}
 
 // virtual says whether a program makes the CD drive: its name is that of one.
 func (m Mount) virtual() bool {
@@ -165,11 +178,14 @@ func notDriveD(mounts []Mount, identity string) string {
 		switch {
 		case mount.Letter != "D":
 		case mount.Disk:
-			return fmt.Sprintf("drive D of this machine is %s, and the user image is %s, perhaps of another machine", mount.Device, identity)
+			return fmt.Sprintf("drive D of this machine is %s, and the user image is %s, perhaps of another machine",
+				mount.Device, identity)
 		case other != "":
-			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is drive %s", prose.Short(mount.Device), other)
+			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is drive %s",
+				prose.Short(mount.Device), other)
 		default:
-			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is %s", prose.Short(mount.Device), identity)
+			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is %s",
+				prose.Short(mount.Device), identity)
 		}
 	}
 	if other != "" && other != "D" {
@@ -350,7 +366,8 @@ func parseDrivesXML(data []byte) ([]driveMap, error) {
 	var maps []driveMap
 	for _, d := range doc.Drives {
 		if d.Properties.Action != "D" && d.Properties.Letter != "" {
-			maps = append(maps, driveMap{Letter: strings.TrimSuffix(d.Properties.Letter, ":"), Path: d.Properties.Path})
+			maps = append(maps, driveMap{Letter: strings.TrimSuffix(d.Properties.Letter, ":"),
+				Path: d.Properties.Path})
 		}
 	}
 	return maps, nil
@@ -425,7 +442,8 @@ func (m *Machine) readUserDrives(p machine.Profile) (Drives, error) {
 // noteRemote says that scripts run which are not among the images.
 func (m *Machine) noteRemote(remote []string) {
 	if len(remote) > 0 {
-		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: machine.RoleRoot, Message: machine.SomeRemote(remote)})
+		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: machine.RoleRoot,
+			Message: machine.SomeRemote(remote)})
 	}
 }
 
@@ -445,18 +463,21 @@ func judgeNetworkDrives(drives []machine.Setting[string]) requirement.Outcome {
 		about = append(about, driveSubject(letter, requirement.ReasonMapped, d.Value))
 	}
 	if len(list) == 0 {
-		o := requirement.Warn("the user's network drives have no path: "+prose.Some(lost), lostEvidence...).About(lostAbout...)
+		o := requirement.Warn("the user's network drives have no path: "+prose.Some(lost),
+			lostEvidence...).About(lostAbout...)
 		o.Remediation = "As the user: net use X: /delete for each of them."
 		return o
 	}
-	o := requirement.Fail("the user maps "+prose.Count(len(list), "network drive", "network drives")+": "+prose.Some(list), evidence...).About(about...)
+	o := requirement.Fail("the user maps "+prose.Count(len(list), "network drive",
+		"network drives")+": "+prose.Some(list), evidence...).About(about...)
 	o.Remediation = "As the user: net use X: /delete for each of them."
 	return o
 }
 
 // driveSubject is a drive as a finding names it to programs.
 func driveSubject(letter string, reason requirement.Reason, where string) requirement.Subject {
-	return requirement.Subject{Kind: requirement.SubjectDrive, ID: strings.ToUpper(strings.TrimSuffix(letter, ":")), Reason: reason, Value: where}
+	return requirement.Subject{Kind: requirement.SubjectDrive, ID: strings.ToUpper(strings.TrimSuffix(letter, ":")),
+		Reason: reason, Value: where}
 }
 
 // judgeDrives decides what the machine's part of the registry says for
@@ -474,10 +495,12 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 		case i >= 0:
 			present = append(present, fmt.Sprintf("%s: is %s", mount.Letter, partitions[i].Name))
 			presentEvidence = append(presentEvidence, mount.Evidence)
-			presentAbout = append(presentAbout, driveSubject(mount.Letter, requirement.ReasonPresent, partitions[i].Name))
+			presentAbout = append(presentAbout, driveSubject(mount.Letter, requirement.ReasonPresent,
+				partitions[i].Name))
 		case mount.optical() && mount.Presence == deviceHere && mount.virtual():
 			present = append(present, mount.Letter+": is a virtual CD drive")
-			presentEvidence = append(presentEvidence, append([]requirement.Evidence{mount.Evidence}, mount.Dates...)...)
+			presentEvidence = append(presentEvidence, append([]requirement.Evidence{mount.Evidence},
+				mount.Dates...)...)
 			presentAbout = append(presentAbout, driveSubject(mount.Letter, requirement.ReasonPresent, mount.Device))
 		case mount.optical() && mount.Presence == deviceGone:
 			mount.Evidence.Note = "the CD drive was removed"
@@ -499,7 +522,8 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 	}
 	for _, g := range d.Maps {
 		if !fold.Contains([]string{"C", "D"}, g.Letter) {
-			doubtful = append(doubtful, fmt.Sprintf("%s: is mapped to %s by Group Policy", prose.Short(g.Letter), prose.Short(g.Path)))
+			doubtful = append(doubtful, fmt.Sprintf("%s: is mapped to %s by Group Policy", prose.Short(g.Letter),
+				prose.Short(g.Path)))
 			doubtfulEvidence = append(doubtfulEvidence, g.Evidence)
 			doubtfulAbout = append(doubtfulAbout, driveSubject(g.Letter, requirement.ReasonPolicy, g.Path))
 		}
@@ -507,7 +531,8 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 	for _, ev := range d.Attached {
 		doubtful = append(doubtful, "a virtual disk is attached at every start")
 		doubtfulEvidence = append(doubtfulEvidence, ev)
-		doubtfulAbout = append(doubtfulAbout, requirement.Subject{Kind: requirement.SubjectSetting, ID: ev.Key, Reason: requirement.ReasonEnabled})
+		doubtfulAbout = append(doubtfulAbout, requirement.Subject{Kind: requirement.SubjectSetting, ID: ev.Key,
+			Reason: requirement.ReasonEnabled})
 	}
 	for _, p := range d.PageFiles.Value {
 		// "?:\pagefile.sys" leaves the drive to Windows.
@@ -525,13 +550,16 @@ func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requi
 	for _, c := range d.Commands {
 		doubtful = append(doubtful, fmt.Sprintf("%s runs %s", c.Who, c.What))
 		doubtfulEvidence = append(doubtfulEvidence, c.Evidence)
-		doubtfulAbout = append(doubtfulAbout, requirement.Subject{Kind: requirement.SubjectProgram, ID: c.Who, Reason: requirement.ReasonEnabled, Value: c.What})
+		doubtfulAbout = append(doubtfulAbout, requirement.Subject{Kind: requirement.SubjectProgram, ID: c.Who,
+			Reason: requirement.ReasonEnabled, Value: c.What})
 	}
 	switch {
 	case len(present) > 0:
-		return requirement.Fail("drives beside C and D: "+prose.Some(present), presentEvidence...).About(presentAbout...), evidence
+		return requirement.Fail("drives beside C and D: "+prose.Some(present),
+			presentEvidence...).About(presentAbout...), evidence
 	case len(doubtful) > 0:
-		return requirement.Warn("a drive beside C and D may be there: "+prose.Some(doubtful), doubtfulEvidence...).About(doubtfulAbout...), evidence
+		return requirement.Warn("a drive beside C and D may be there: "+prose.Some(doubtful),
+			doubtfulEvidence...).About(doubtfulAbout...), evidence
 	case d.Err != nil:
 		return requirement.Unreadable(d.Err, evidence...), evidence
 	}

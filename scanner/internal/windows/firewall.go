@@ -13,11 +13,15 @@ import (
 )
 
 var bpFirewall = entry{
-	Requirement: recommended("win.bp.firewall", "FirewallEnabled", "no firewall rule blocks the ports WorkSpaces needs", sectionPractices, explanation{
-		Reads: `SYSTEM: Services\SharedAccess\Parameters\FirewallPolicy, SOFTWARE: Policies\Microsoft\WindowsFirewall: the profiles and their rules for what comes in on TCP 8200, and on TCP and UDP 4172 for PCoIP or 4195 for DCV. Firewalls of others are not judged.`,
-		Live:  "Get-NetFirewallProfile; Get-NetFirewallRule -Enabled True -Direction Inbound -Action Block",
-		Fix:   "wf.msc, Inbound Rules: disable the rules that block, and allow TCP 8200 and the ports of the protocol (TCP and UDP 4172 for PCoIP, 4195 for DCV).",
-	}),
+	Requirement: recommended("win.bp.firewall", "FirewallEnabled",
+		"no firewall rule blocks the ports WorkSpaces needs", sectionPractices, explanation{
+			Reads: `SYSTEM: Services\SharedAccess\Parameters\FirewallPolicy, SOFTWARE: ` +
+				`Policies\Microsoft\WindowsFirewall: the profiles and their rules for what comes in on TCP 8200, ` +
+				`and on TCP and UDP 4172 for PCoIP or 4195 for DCV. Firewalls of others are not judged.`,
+			Live: "Get-NetFirewallProfile; Get-NetFirewallRule -Enabled True -Direction Inbound -Action Block",
+			Fix: "wf.msc, Inbound Rules: disable the rules that block, and allow TCP 8200 and the ports of the " +
+				"protocol (TCP and UDP 4172 for PCoIP, 4195 for DCV).",
+		}),
 	Judge: (*Machine).decideFirewall,
 }
 
@@ -48,14 +52,16 @@ func (p port) subject(profile string) requirement.Subject {
 		protocol = "tcp"
 	}
 	return requirement.Subject{
-		Kind: requirement.SubjectPort, ID: fmt.Sprintf("%s/%d", protocol, p.Number), Reason: requirement.ReasonBlocked,
-		Value: profile,
+		Kind: requirement.SubjectPort, ID: fmt.Sprintf("%s/%d", protocol, p.Number),
+		Reason: requirement.ReasonBlocked,
+		Value:  profile,
 	}
 }
 
 var (
-	pcoipPrograms = []string{"pcoip_agent.exe", "pcoip_server.exe", "pcoip_server_win32.exe", "pcoip_arbiter_win32.exe"}
-	dcvPrograms   = []string{"dcvserver.exe"}
+	pcoipPrograms = []string{"pcoip_agent.exe", "pcoip_server.exe", "pcoip_server_win32.exe",
+		"pcoip_arbiter_win32.exe"}
+	dcvPrograms = []string{"dcvserver.exe"}
 
 	pcoipPorts  = []port{{protocolTCP, 4172, pcoipPrograms}, {protocolUDP, 4172, pcoipPrograms}}
 	dcvPorts    = []port{{protocolTCP, 4195, dcvPrograms}, {protocolUDP, 4195, dcvPrograms}}
@@ -134,7 +140,8 @@ func (m *Machine) readFirewall() (firewallState, error) {
 		state.Off = &service.Start.Evidence
 		return state, nil
 	}
-	for _, kind := range []struct{ name, key string }{{"Domain", "DomainProfile"}, {"Private", "StandardProfile"}, {"Public", "PublicProfile"}} {
+	for _, kind := range []struct{ name, key string }{{"Domain", "DomainProfile"}, {"Private", "StandardProfile"},
+		{"Public", "PublicProfile"}} {
 		p, err := m.readFirewallProfile(kind.name, kind.key)
 		if err != nil {
 			return state, err
@@ -337,7 +344,8 @@ func judgeFirewall(state firewallState, needed []port) requirement.Outcome {
 	}
 	switch {
 	case len(blocked) > 0:
-		return requirement.Warn("the firewall does not let in what WorkSpaces needs: "+prose.Some(blocked), evidence...).About(about...)
+		return requirement.Warn("the firewall does not let in what WorkSpaces needs: "+prose.Some(blocked),
+			evidence...).About(about...)
 	case len(names) == 0:
 		var off []requirement.Evidence
 		for _, profile := range state.Profiles {
@@ -345,7 +353,8 @@ func judgeFirewall(state firewallState, needed []port) requirement.Outcome {
 		}
 		return requirement.Pass("the firewall is off in every profile", off...)
 	}
-	return requirement.Pass(fmt.Sprintf("the firewall (on in %s) lets in the ports that WorkSpaces needs: %s", strings.Join(names, ", "), portList(needed)), on...)
+	return requirement.Pass(fmt.Sprintf("the firewall (on in %s) lets in the ports that WorkSpaces needs: %s",
+		strings.Join(names, ", "), portList(needed)), on...)
 }
 
 func portList(ports []port) string {

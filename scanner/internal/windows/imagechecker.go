@@ -12,10 +12,13 @@ import (
 )
 
 var logImageChecker = entry{
-	Requirement: informative("win.log.imagechecker", "the newest ImageChecker log on the volume, beside these findings", sectionChecker, explanation{
-		Reads: `C:\Program Files\Amazon\ImageChecker_*.log: the newest by the time in its name; its lines that tell a result, and which of these requirements they are about.`,
-		Live:  `Get-ChildItem 'C:\Program Files\Amazon\ImageChecker_*.log' | Sort-Object Name | Select-Object -Last 1 | Get-Content`,
-	}),
+	Requirement: informative("win.log.imagechecker",
+		"the newest ImageChecker log on the volume, beside these findings", sectionChecker, explanation{
+			Reads: `C:\Program Files\Amazon\ImageChecker_*.log: the newest by the time in its name; its lines that ` +
+				`tell a result, and which of these requirements they are about.`,
+			Live: `Get-ChildItem 'C:\Program Files\Amazon\ImageChecker_*.log' | Sort-Object Name | Select-Object ` +
+				`-Last 1 | Get-Content`,
+		}),
 	Judge: (*Machine).decideCheckerLog,
 }
 

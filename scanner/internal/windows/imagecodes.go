@@ -72,7 +72,8 @@ func judgeMemoryIntegrity(s memoryIntegrity) requirement.Outcome {
 	if flags := s.CredentialGuard.Value; flags == 1 || flags == 2 {
 		message += fmt.Sprintf("; so is Credential Guard (LsaCfgFlags is %d)", flags)
 	}
-	return requirement.Warn(message, s.Enabled.Evidence, s.Locked.Evidence, s.Policy.Evidence, s.CredentialGuard.Evidence)
+	return requirement.Warn(message, s.Enabled.Evidence, s.Locked.Evidence, s.Policy.Evidence,
+		s.CredentialGuard.Evidence)
 }
 
 func (m *Machine) decideStreaming() requirement.Outcome {
@@ -90,7 +91,8 @@ func (m *Machine) decideStreaming() requirement.Outcome {
 // judgeStreaming: Windows 11 does not support PCoIP.
 func judgeStreaming(s machine.System, agent machine.Service) requirement.Outcome {
 	if s.Client && s.Build >= machine.Build11 && agent.Exists() && !agent.Deleted {
-		return requirement.Warn("the PCoIP agent is installed, and Windows 11 does not support PCoIP", agent.Key).With(s.Evidence...)
+		return requirement.Warn("the PCoIP agent is installed, and Windows 11 does not support PCoIP",
+			agent.Key).With(s.Evidence...)
 	}
 	return requirement.Pass(s.Name()+" supports the protocols that are installed", s.Evidence...)
 }
@@ -112,9 +114,12 @@ func judgeDriveLetterD(mounts []Mount, user string) requirement.Outcome {
 		case !mount.Disk:
 			return requirement.Warn("the letter D is taken by "+prose.Short(mount.Device), mount.Evidence)
 		case user == "":
-			return requirement.Unknown("whether the letter D is that of the user volume cannot be told: the image has no identity to compare", mount.Evidence)
+			return requirement.Unknown(
+				"whether the letter D is that of the user volume cannot be told: the image has no identity to "+
+					"compare", mount.Evidence)
 		case mount.Device != user:
-			return requirement.Warn(fmt.Sprintf("the letter D is that of another disk: %s, and the user volume is %s", mount.Device, user), mount.Evidence)
+			return requirement.Warn(fmt.Sprintf("the letter D is that of another disk: %s, and the user volume is %s",
+				mount.Device, user), mount.Evidence)
 		default:
 			return requirement.Pass("the letter D is that of the user volume", mount.Evidence)
 		}

@@ -104,7 +104,8 @@ func (m *Machine) pathsOf(found []placed, parent machine.Key, k *registry.Key) (
 				continue
 			}
 			ev := m.partEvidence(parent, k, v)
-			found = append(found, placed{"component " + componentPath(p)[strings.LastIndexAny(strings.TrimRight(p, `\`), `\`)+1:], componentPath(p), ev})
+			found = append(found, placed{"component " + componentPath(
+				p)[strings.LastIndexAny(strings.TrimRight(p, `\`), `\`)+1:], componentPath(p), ev})
 		}
 	}
 	return found, nil
@@ -127,7 +128,8 @@ func componentPath(s string) string {
 func (m *Machine) listParts(parent machine.Key) ([]*registry.Key, error) {
 	keys, err := parent.Subkeys()
 	if err == nil && len(keys) > maxParts {
-		err = fmt.Errorf("key %s has %d subkeys, more than %d: %w", parent.Evidence.Key, len(keys), maxParts, machine.ErrTooLarge)
+		err = fmt.Errorf("key %s has %d subkeys, more than %d: %w", parent.Evidence.Key, len(keys), maxParts,
+			machine.ErrTooLarge)
 	}
 	if err == nil {
 		err = m.Meter.Steps(len(keys))

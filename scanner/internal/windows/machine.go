@@ -80,7 +80,8 @@ func Open(in Input) (*Machine, error) {
 // OfHives returns a machine that has a registry and no volumes. The opener is that of a registry.Machine.
 func OfHives(open registry.HiveOpener) *Machine {
 	return &Machine{
-		Machine: machine.OfHives(open), in: Input{Input: machine.Input{Context: context.Background()}}, facts: &facts{},
+		Machine: machine.OfHives(open), in: Input{Input: machine.Input{Context: context.Background()}},
+		facts: &facts{},
 	}
 }
 
@@ -117,13 +118,16 @@ func (m *Machine) tellControlSet() {
 		return // whatever needs it reports it
 	}
 	notify := func(level requirement.Level, message string) {
-		m.in.Trail.Notify(requirement.Notice{Level: level, Message: message, Source: machine.RoleRoot, Path: m.SystemRoot + "/System32/config/SYSTEM"})
+		m.in.Trail.Notify(requirement.Notice{Level: level, Message: message, Source: machine.RoleRoot,
+			Path: m.SystemRoot + "/System32/config/SYSTEM"})
 	}
 	if set.Chosen.By != registry.SelectCurrent {
-		notify(requirement.LevelWarning, fmt.Sprintf("CurrentControlSet of SYSTEM is taken to be %s: %s", set.Name, whyControlSet(set)))
+		notify(requirement.LevelWarning, fmt.Sprintf("CurrentControlSet of SYSTEM is taken to be %s: %s", set.Name,
+			whyControlSet(set)))
 	}
 	if set.Failed != 0 {
-		notify(requirement.LevelInfo, fmt.Sprintf("SYSTEM: Windows failed to start with ControlSet%03d (Select\\Failed)", set.Failed))
+		notify(requirement.LevelInfo,
+			fmt.Sprintf("SYSTEM: Windows failed to start with ControlSet%03d (Select\\Failed)", set.Failed))
 	}
 }
 
@@ -144,12 +148,16 @@ func (m *Machine) lookAhead() {
 	restarted := *m
 	restarted.Machine, restarted.facts = m.Machine.AtNextStart(), &facts{}
 	m.restarted = &restarted
-	message := fmt.Sprintf("Windows ran on %s (%s), and its next start uses %s (%s): both are judged, and the worse result counts",
+	message := fmt.Sprintf(
+		"Windows ran on %s (%s), and its next start uses %s (%s): both are judged, and the worse result counts",
 		set.Name, whyControlSet(set), next.Name, whyControlSet(next))
 	if err != nil {
-		message = fmt.Sprintf("which control set the next start of Windows uses is not known, so that what depends on it is undetermined: %v", err)
+		message = fmt.Sprintf(
+			"which control set the next start of Windows uses is not known, so that what depends on it is "+
+				"undetermined: %v", err)
 	}
-	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: message, Source: machine.RoleRoot, Path: m.SystemRoot + "/System32/config/SYSTEM"})
+	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: message, Source: machine.RoleRoot,
+		Path: m.SystemRoot + "/System32/config/SYSTEM"})
 }
 
 // whyControlSet says in a few words why a control set was chosen.
@@ -162,7 +170,8 @@ func whyControlSet(set registry.ControlSet) string {
 		case !s.Written:
 			why = append(why, fmt.Sprintf("no Select\\%s", s.By))
 		case s != set.Chosen:
-			why = append(why, fmt.Sprintf("Select\\%s is %d and there is no ControlSet%03d", s.By, s.Number, s.Number))
+			why = append(why, fmt.Sprintf("Select\\%s is %d and there is no ControlSet%03d", s.By, s.Number,
+				s.Number))
 		default:
 			why = append(why, fmt.Sprintf("Select\\%s is %d", s.By, s.Number))
 		}
@@ -197,7 +206,8 @@ func (m *Machine) tellOtherSystems() {
 		hive := e.Name() + "/System32/config/SYSTEM"
 		if info, err := fs.Stat(v.FS, hive); err == nil && !info.IsDir() {
 			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.Role, Path: hive,
-				Message: fmt.Sprintf("the folder %s holds a second Windows; %s is the one that is judged", e.Name(), m.SystemRoot)})
+				Message: fmt.Sprintf("the folder %s holds a second Windows; %s is the one that is judged", e.Name(),
+					m.SystemRoot)})
 		}
 	}
 }
@@ -225,11 +235,13 @@ func (m *Machine) checkDrives() {
 		return
 	}
 	if m.in.UserForced {
-		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: machine.RoleUser, Message: "the user volume is used as drive D because --user names it, although " + why})
+		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: machine.RoleUser,
+			Message: "the user volume is used as drive D because --user names it, although " + why})
 		return
 	}
 	err = fmt.Errorf("%s: it is not drive D of this machine (--user uses it anyway)", why)
 	d := m.Drive("D")
 	d.FS, d.Err = nil, err
-	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: machine.RoleUser, Message: err.Error()})
+	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: machine.RoleUser,
+		Message: err.Error()})
 }

@@ -12,11 +12,14 @@ import (
 )
 
 var userDomainGuests = entry{
-	Requirement: recommended("win.user.domain-guests", "", "the user is not in a Domain Guests group", sectionTroubleshooting, explanation{
-		Reads: `The groups of the user's token, as Group Policy last wrote them: NTUSER.DAT and SOFTWARE: Microsoft\Windows\CurrentVersion\Group Policy, GroupMembership. The domain's own list is not on the disk.`,
-		Live:  "whoami /groups (and, for services under a domain account: see win.services.domain-account)",
-		Fix:   "Take the user out of the Domain Guests group of the domain, then let the user sign in again.",
-	}),
+	Requirement: recommended("win.user.domain-guests", "", "the user is not in a Domain Guests group",
+		sectionTroubleshooting, explanation{
+			Reads: `The groups of the user's token, as Group Policy last wrote them: NTUSER.DAT and SOFTWARE: ` +
+				`Microsoft\Windows\CurrentVersion\Group Policy, GroupMembership. The domain's own list is not on ` +
+				`the disk.`,
+			Live: "whoami /groups (and, for services under a domain account: see win.services.domain-account)",
+			Fix:  "Take the user out of the Domain Guests group of the domain, then let the user sign in again.",
+		}),
 	Judge: (*Machine).decideGuests,
 }
 
@@ -71,10 +74,12 @@ func (m *Machine) readMembership(key string) (*membership, requirement.Evidence,
 		return nil, k.Evidence, err
 	}
 	if !count.Present {
-		return nil, k.Evidence, fmt.Errorf("%s: %s: without a Count, the list of groups may not be whole", k.Evidence.Path, k.Evidence.Key)
+		return nil, k.Evidence, fmt.Errorf("%s: %s: without a Count, the list of groups may not be whole",
+			k.Evidence.Path, k.Evidence.Key)
 	}
 	if count.Value > maxGroups {
-		return nil, k.Evidence, fmt.Errorf("%s: %s: %d groups, more than a token holds", k.Evidence.Path, k.Evidence.Key, count.Value)
+		return nil, k.Evidence, fmt.Errorf("%s: %s: %d groups, more than a token holds", k.Evidence.Path,
+			k.Evidence.Key, count.Value)
 	}
 	list := membership{Written: k.LastWrite().UTC(), Evidence: k.Evidence}
 	for i := range count.Value {
@@ -83,7 +88,8 @@ func (m *Machine) readMembership(key string) (*membership, requirement.Evidence,
 			return nil, k.Evidence, err
 		}
 		if !group.Present {
-			return nil, k.Evidence, fmt.Errorf("%s: %s: Group%d of %d is missing", k.Evidence.Path, k.Evidence.Key, i, count.Value)
+			return nil, k.Evidence, fmt.Errorf("%s: %s: Group%d of %d is missing", k.Evidence.Path, k.Evidence.Key, i,
+				count.Value)
 		}
 		list.Groups = append(list.Groups, group)
 	}
@@ -107,7 +113,8 @@ func judgeGuests(lists []membership, looked []requirement.Evidence, unread error
 				return requirement.Warn("the user is in the Domain Guests group "+sid+when, g.Evidence)
 			case sid == sidGuests:
 				o := requirement.Warn("the user is in the Guests group of the machine ("+sid+")"+when, g.Evidence)
-				o.Remediation = "Take the user, and the groups the user is in, out of the machine's Guests group (lusrmgr.msc)."
+				o.Remediation = "Take the user, and the groups the user is in, out of the machine's Guests group " +
+					"(lusrmgr.msc)."
 				return o
 			}
 		}
@@ -116,9 +123,12 @@ func judgeGuests(lists []membership, looked []requirement.Evidence, unread error
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(lists) == 0:
-		return requirement.Unknown("Group Policy has written no list of the user's groups: whether one of them is Domain Guests is not on the disk", looked...)
+		return requirement.Unknown(
+			"Group Policy has written no list of the user's groups: whether one of them is Domain Guests is not on "+
+				"the disk", looked...)
 	}
 	list := lists[0]
 	list.Evidence.Note = "every group was read"
-	return requirement.Pass(fmt.Sprintf("none of the user's %s is Domain Guests, as of %s", prose.Count(len(list.Groups), "group", "groups"), list.Written.Format(time.DateOnly)), list.Evidence)
+	return requirement.Pass(fmt.Sprintf("none of the user's %s is Domain Guests, as of %s",
+		prose.Count(len(list.Groups), "group", "groups"), list.Written.Format(time.DateOnly)), list.Evidence)
 }

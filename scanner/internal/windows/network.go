@@ -27,11 +27,15 @@ const (
 const configFlagDisabled = 0x1
 
 var netDHCP = entry{
-	Requirement: required("win.net.dhcp", "InvalidIp", "every network adapter uses DHCP", sectionTips+": The WorkSpace must be configured to use DHCP", explanation{
-		Reads: `SYSTEM: Services\Tcpip\Parameters\Interfaces\*\EnableDHCP and IPAddress; Control\Class and Control\Network, Enum and Services\Tcpip\Linkage, for which of them are adapters, enabled and bound to TCP/IP.`,
-		Live:  "Get-CimInstance Win32_NetworkAdapterConfiguration -Filter IPEnabled=true | Select-Object Description, DHCPEnabled",
-		Fix:   "ncpa.cpl, the adapter, Properties, Internet Protocol Version 4: obtain an IP address automatically.",
-	}),
+	Requirement: required("win.net.dhcp", "InvalidIp", "every network adapter uses DHCP",
+		sectionTips+": The WorkSpace must be configured to use DHCP", explanation{
+			Reads: `SYSTEM: Services\Tcpip\Parameters\Interfaces\*\EnableDHCP and IPAddress; Control\Class and ` +
+				`Control\Network, Enum and Services\Tcpip\Linkage, for which of them are adapters, enabled and ` +
+				`bound to TCP/IP.`,
+			Live: "Get-CimInstance Win32_NetworkAdapterConfiguration -Filter IPEnabled=true | Select-Object " +
+				"Description, DHCPEnabled",
+			Fix: "ncpa.cpl, the adapter, Properties, Internet Protocol Version 4: obtain an IP address automatically.",
+		}),
 	Judge: (*Machine).decideDHCP,
 }
 
@@ -180,7 +184,8 @@ type networkClass struct {
 
 // miniports are the ends of connections that Windows makes for itself, by the
 // beginning of their component: a WAN miniport, a tunnel, the kernel debugger's.
-var miniports = []string{"ms_ndiswan", "ms_pppoeminiport", "ms_pptpminiport", "ms_l2tpminiport", "ms_sstpminiport", "ms_agilevpnminiport", "ms_ptiminiport", "ms_passthru", "ms_kdnic", "ms_irdaminiport"}
+var miniports = []string{"ms_ndiswan", "ms_pppoeminiport", "ms_pptpminiport", "ms_l2tpminiport", "ms_sstpminiport",
+	"ms_agilevpnminiport", "ms_ptiminiport", "ms_passthru", "ms_kdnic", "ms_irdaminiport"}
 
 // networkClasses returns the installed adapters by upper-case interface GUID.
 func (m *Machine) networkClasses() (map[string]networkClass, error) {
@@ -224,7 +229,8 @@ func (m *Machine) networkClasses() (map[string]networkClass, error) {
 			driver:      classNetwork + `\` + k.Name(),
 			description: description.Value,
 			instance:    instance.Value,
-			software:    hidden || slices.ContainsFunc(miniports, func(name string) bool { return fold.HasPrefix(component.Value, name) }),
+			software: hidden || slices.ContainsFunc(miniports,
+				func(name string) bool { return fold.HasPrefix(component.Value, name) }),
 		}
 	}
 	return classes, nil
@@ -291,7 +297,8 @@ func (m *Machine) networkDevice(guid string, class networkClass) (networkDevice,
 	if err != nil {
 		return d, err
 	}
-	d.enabled = flags.Value&configFlagDisabled == 0 && service.Exists() && service.Start.Value != machine.StartDisabled
+	d.enabled = flags.Value&configFlagDisabled == 0 && service.Exists() &&
+		service.Start.Value != machine.StartDisabled
 	return d, nil
 }
 
@@ -315,7 +322,8 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 			what += " (without EnableDHCP: by experience, not documented)"
 		}
 		evidence := []requirement.Evidence{a.DHCP.Evidence, a.Addresses.Evidence}
-		subject := requirement.Subject{Kind: requirement.SubjectAdapter, ID: a.GUID, Name: a.Name, Reason: requirement.ReasonStatic, Value: strings.Join(addresses, ", ")}
+		subject := requirement.Subject{Kind: requirement.SubjectAdapter, ID: a.GUID, Name: a.Name,
+			Reason: requirement.ReasonStatic, Value: strings.Join(addresses, ", ")}
 		switch {
 		case a.Removed:
 			removed = append(removed, a.GUID)
@@ -354,20 +362,33 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	var o requirement.Outcome
 	switch {
 	case len(fixed) > 0:
-		o = requirement.Fail(prose.Count(len(fixed), "adapter has", "adapters have")+" a fixed address: "+prose.Some(fixed), fixedEvidence...).About(fixedAbout...)
+		o = requirement.Fail(prose.Count(len(fixed), "adapter has",
+			"adapters have")+" a fixed address: "+prose.Some(fixed), fixedEvidence...).About(fixedAbout...)
 	case halved != nil:
-		return requirement.Unknown("an adapter does not use DHCP and has no address, but the "+halved.Value+" that belongs to one: "+halved.Data, *halved)
+		return requirement.Unknown(
+			"an adapter does not use DHCP and has no address, but the "+halved.Value+" that belongs to one: "+
+				halved.Data, *halved)
 	case unread != nil:
-		return requirement.Unknown(fmt.Sprintf("an adapter does not use DHCP, and whether it has an address is not known: IPAddress is %s", unread.Type), *unread)
+		return requirement.Unknown(
+			fmt.Sprintf("an adapter does not use DHCP, and whether it has an address is not known: IPAddress is %s",
+				unread.Type), *unread)
 	case len(both) > 0:
-		o = requirement.Warn(prose.Count(len(both), "adapter uses", "adapters use")+" DHCP but keep a fixed address: "+prose.Some(both), bothEvidence...).About(bothAbout...)
+		o = requirement.Warn(prose.Count(len(both), "adapter uses",
+			"adapters use")+" DHCP but keep a fixed address: "+prose.Some(both), bothEvidence...).About(bothAbout...)
 	case len(off) > 0:
-		o = requirement.Warn(prose.Count(len(off), "adapter that is disabled or not bound to TCP/IP has", "adapters that are disabled or not bound to TCP/IP have")+" a fixed address: "+prose.Some(off), offEvidence...).About(offAbout...)
+		o = requirement.Warn(prose.Count(len(off), "adapter that is disabled or not bound to TCP/IP has",
+			"adapters that are disabled or not bound to TCP/IP have")+" a fixed address: "+prose.Some(off),
+			offEvidence...).About(offAbout...)
 	case len(old) > 0:
-		o = requirement.Warn(prose.Count(len(old), "adapter that was not there at the last start has", "adapters that were not there at the last start have")+" a fixed address: "+prose.Some(old), oldEvidence...).About(oldAbout...)
-		o.Remediation = "devmgmt.msc, View, Show hidden devices: uninstall the adapter. If it is in use, set it to obtain an IP address automatically (ncpa.cpl)."
+		o = requirement.Warn(prose.Count(len(old), "adapter that was not there at the last start has",
+			"adapters that were not there at the last start have")+" a fixed address: "+prose.Some(old),
+			oldEvidence...).About(oldAbout...)
+		o.Remediation = "devmgmt.msc, View, Show hidden devices: uninstall the adapter. If it is in use, set it to " +
+			"obtain an IP address automatically (ncpa.cpl)."
 	case len(good) == 0 && len(resting) > 0:
-		return requirement.Unknown("no network adapter uses DHCP, and every WorkSpace has one that does; without DHCP and without an address: "+prose.Some(resting), goneEvidence...)
+		return requirement.Unknown(
+			"no network adapter uses DHCP, and every WorkSpace has one that does; without DHCP and without an "+
+				"address: "+prose.Some(resting), goneEvidence...)
 	case len(good) == 0:
 		return requirement.Unknown("no network adapter was found, and every WorkSpace has one")
 	default:

@@ -15,11 +15,15 @@ import (
 )
 
 var envPath = entry{
-	Requirement: required("win.env.path", "EnvironmentVariablesPathMissingEntries", "the machine's PATH holds System32 and Windows PowerShell v1.0", sectionTips+": The environment variable path must be properly configured", explanation{
-		Reads: `SYSTEM: Control\Session Manager\Environment\Path, expanded as Windows would: only if it is REG_EXPAND_SZ. The Path of a user does not count.`,
-		Live:  `[Environment]::GetEnvironmentVariable('Path', 'Machine')`,
-		Fix:   `Edit the system environment variables, Environment Variables, System variables, Path: add C:\Windows\System32 and C:\Windows\System32\WindowsPowerShell\v1.0\, then restart.`,
-	}),
+	Requirement: required("win.env.path", "EnvironmentVariablesPathMissingEntries",
+		"the machine's PATH holds System32 and Windows PowerShell v1.0",
+		sectionTips+": The environment variable path must be properly configured", explanation{
+			Reads: `SYSTEM: Control\Session Manager\Environment\Path, expanded as Windows would: only if it is ` +
+				`REG_EXPAND_SZ. The Path of a user does not count.`,
+			Live: `[Environment]::GetEnvironmentVariable('Path', 'Machine')`,
+			Fix: `Edit the system environment variables, Environment Variables, System variables, Path: add ` +
+				`C:\Windows\System32 and C:\Windows\System32\WindowsPowerShell\v1.0\, then restart.`,
+		}),
 	Judge: (*Machine).decidePath,
 }
 
@@ -41,8 +45,10 @@ func (m *Machine) decidePath() requirement.Outcome {
 
 // pathPrograms are programs of System32 that image creation runs.
 var pathPrograms = []string{
-	"powershell", "cmd", "sc", "net", "net1", "reg", "wmic", "cscript", "wscript", "schtasks", "shutdown", "sysprep", "dism", "bcdedit",
-	"netsh", "msiexec", "rundll32", "regsvr32", "robocopy", "xcopy", "icacls", "takeown", "diskpart", "powercfg", "ipconfig", "taskkill", "tasklist", "whoami",
+	"powershell", "cmd", "sc", "net", "net1", "reg", "wmic", "cscript", "wscript", "schtasks", "shutdown", "sysprep",
+	"dism", "bcdedit",
+	"netsh", "msiexec", "rundll32", "regsvr32", "robocopy", "xcopy", "icacls", "takeown", "diskpart", "powercfg",
+	"ipconfig", "taskkill", "tasklist", "whoami",
 }
 
 // pathExtensions are those by which Windows finds a program without one first.
@@ -56,7 +62,8 @@ const usualPath = 2047
 
 // notePath adds to a pass what may go wrong all the same: programs that are
 // found before those of System32, and a Path that is too long for some.
-func (m *Machine) notePath(o requirement.Outcome, p machine.Setting[string], env machine.Environment) requirement.Outcome {
+func (m *Machine) notePath(o requirement.Outcome, p machine.Setting[string],
+	env machine.Environment) requirement.Outcome {
 	system32 := machine.Normal(env["SYSTEMROOT"] + `\System32`)
 	looked := 0
 	var found []string
@@ -72,7 +79,8 @@ func (m *Machine) notePath(o requirement.Outcome, p machine.Setting[string], env
 			continue
 		}
 		if looked++; looked > maxPathFolders {
-			o.Message += fmt.Sprintf("; more than %d folders come before System32, and the rest was not looked through", maxPathFolders)
+			o.Message += fmt.Sprintf(
+				"; more than %d folders come before System32, and the rest was not looked through", maxPathFolders)
 			break
 		}
 		entries, _, err := m.List(folder)
@@ -83,7 +91,8 @@ func (m *Machine) notePath(o requirement.Outcome, p machine.Setting[string], env
 		for _, e := range entries {
 			name := strings.ToLower(e.Name())
 			ext := path.Ext(name)
-			if e.IsDir() || !slices.Contains(pathExtensions, ext) || !slices.Contains(pathPrograms, strings.TrimSuffix(name, ext)) {
+			if e.IsDir() || !slices.Contains(pathExtensions, ext) ||
+				!slices.Contains(pathPrograms, strings.TrimSuffix(name, ext)) {
 				continue
 			}
 			file := strings.TrimSuffix(folder, `\`) + `\` + e.Name()
@@ -110,10 +119,12 @@ func isDrivePath(p string) bool { return len(p) > 2 && p[1] == ':' && p[2] == '\
 
 // judgePath decides win.env.path.
 func judgePath(p machine.Setting[string], env machine.Environment) requirement.Outcome {
-	about := requirement.Subject{Kind: requirement.SubjectSetting, ID: "Path", Reason: requirement.ReasonValue, Value: p.Value}
+	about := requirement.Subject{Kind: requirement.SubjectSetting, ID: "Path", Reason: requirement.ReasonValue,
+		Value: p.Value}
 	if !p.Present {
 		about.Reason = requirement.ReasonMissing
-		return requirement.Fail("the machine has no Path: it needs System32 and WindowsPowerShell\\v1.0", p.Evidence).About(about)
+		return requirement.Fail("the machine has no Path: it needs System32 and WindowsPowerShell\\v1.0",
+			p.Evidence).About(about)
 	}
 	wanted := []string{
 		machine.Normal(env["SYSTEMROOT"] + `\System32`),
@@ -137,7 +148,8 @@ func judgePath(p machine.Setting[string], env machine.Environment) requirement.O
 		}
 		return requirement.Fail(message, p.Evidence).About(about)
 	case len(quoted) > 0:
-		return requirement.Warn("the machine's Path holds "+strings.Join(quoted, " and ")+" only in quotes, which the service may not recognise", p.Evidence).About(about)
+		return requirement.Warn("the machine's Path holds "+strings.Join(quoted,
+			" and ")+" only in quotes, which the service may not recognise", p.Evidence).About(about)
 	}
 	return requirement.Pass("the machine's Path holds "+strings.Join(wanted, " and "), p.Evidence)
 }

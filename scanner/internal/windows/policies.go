@@ -13,20 +13,26 @@ import (
 )
 
 var gpoNone = entry{
-	Requirement: recommended("win.gpo.none", "", "no Group Policy Objects are applied", sectionPractices+"; "+sectionTroubleshooting, explanation{
-		Reads: `SOFTWARE, for machine and user: Group Policy\State\…\GPO-List and Group Policy\History; the user's own History in NTUSER.DAT; ProgramData\Microsoft\Group Policy\History; the local policy's Registry.pol; the policies CertTemplateName and SecurityLayer of Remote Desktop. The Default Domain Policy, which every joined machine has, changes no status.`,
-		Live:  "gpresult /r /scope computer; gpresult /r /scope user",
-		Fix:   "Move the WorkSpace to a new organizational unit with blocked inheritance and no policies applied, run gpupdate /force, then restart.",
-	}),
+	Requirement: recommended("win.gpo.none", "", "no Group Policy Objects are applied",
+		sectionPractices+"; "+sectionTroubleshooting, explanation{
+			Reads: `SOFTWARE, for machine and user: Group Policy\State\…\GPO-List and Group Policy\History; the ` +
+				`user's own History in NTUSER.DAT; ProgramData\Microsoft\Group Policy\History; the local policy's ` +
+				`Registry.pol; the policies CertTemplateName and SecurityLayer of Remote Desktop. The Default ` +
+				`Domain Policy, which every joined machine has, changes no status.`,
+			Live: "gpresult /r /scope computer; gpresult /r /scope user",
+			Fix: "Move the WorkSpace to a new organizational unit with blocked inheritance and no policies " +
+				"applied, run gpupdate /force, then restart.",
+		}),
 	Judge: (*Machine).decidePolicies,
 }
 
 // An appliedPolicy is a Group Policy Object that was applied when the policy
 // last ran.
 type appliedPolicy struct {
-	Name     string               `json:"name"`
-	GUID     string               `json:"guid,omitempty"`
-	Link     string               `json:"link,omitempty"`  // "site", "domain", "organizational unit", or the container's name
+	Name string `json:"name"`
+	GUID string `json:"guid,omitempty"`
+	// "site", "domain", "organizational unit", or the container's name
+	Link     string               `json:"link,omitempty"`
 	Scope    string               `json:"scope,omitempty"` // "machine" or "user"
 	local    bool                 // the machine's own
 	Evidence requirement.Evidence `json:"-"`
@@ -43,7 +49,8 @@ const (
 	linkOrganizationalUnit = 4
 )
 
-var linkNames = map[uint32]string{linkSite: "site", linkDomain: "domain", linkOrganizationalUnit: "organizational unit"}
+var linkNames = map[uint32]string{linkSite: "site", linkDomain: "domain",
+	linkOrganizationalUnit: "organizational unit"}
 
 // policies are the Group Policy Objects of machine and user.
 type policies struct {
@@ -78,7 +85,8 @@ func (m *Machine) readPolicies(w machine.Wanted) policies {
 	if w.Profile != nil {
 		note(m.readPolicyState(&p, machine.KeyGroupPolicy+`\State\`+w.Profile.SID+`\GPO-List`, "user"))
 		note(m.readPolicyHistory(&p, machine.KeyGroupPolicy+`\`+w.Profile.SID+`\History`, "user"))
-		note(m.readPolicyHistory(&p, `HKU\`+w.Profile.SID+`\Software`+machine.KeyWindows+`\Group Policy\History`, "user"))
+		note(m.readPolicyHistory(&p, `HKU\`+w.Profile.SID+`\Software`+machine.KeyWindows+`\Group Policy\History`,
+			"user"))
 	} else {
 		note(errors.New("whose policies count beside the machine's is not known: see win.profile.exists"))
 	}
@@ -112,7 +120,8 @@ func (m *Machine) readPolicyHistory(p *policies, name, scope string) error {
 			if err != nil {
 				return err
 			}
-			a := appliedPolicy{GUID: guid.Value, Scope: scope, Link: linkNames[link.Value], local: link.Value == linkMachine, Evidence: k.Evidence}
+			a := appliedPolicy{GUID: guid.Value, Scope: scope, Link: linkNames[link.Value],
+				local: link.Value == linkMachine, Evidence: k.Evidence}
 			if err := m.addPolicy(p, k, a); err != nil {
 				return err
 			}
@@ -196,12 +205,14 @@ func (m *Machine) addPolicy(p *policies, k machine.Key, a appliedPolicy) error {
 
 // subject is the policy as a finding names it to programs.
 func (a appliedPolicy) subject() requirement.Subject {
-	return requirement.Subject{Kind: requirement.SubjectSetting, ID: cmp.Or(a.GUID, a.Name), Name: a.Name, Reason: requirement.ReasonPolicy, Value: a.Scope}
+	return requirement.Subject{Kind: requirement.SubjectSetting, ID: cmp.Or(a.GUID, a.Name), Name: a.Name,
+		Reason: requirement.ReasonPolicy, Value: a.Scope}
 }
 
 // same says whether two entries are of one policy.
 func (a appliedPolicy) same(b appliedPolicy) bool {
-	return a.Scope == b.Scope && a.local == b.local && strings.EqualFold(a.GUID, b.GUID) && (a.GUID != "" || a.Name == b.Name)
+	return a.Scope == b.Scope && a.local == b.local && strings.EqualFold(a.GUID, b.GUID) &&
+		(a.GUID != "" || a.Name == b.Name)
 }
 
 // readPolicyFolders adds policies of which only the folder is left in which
@@ -262,7 +273,9 @@ func (m *Machine) readThumbprint(p *policies) error {
 }
 
 // thumbprintTip is what the document says of policies on the RDP certificate.
-const thumbprintTip = "Move the WorkSpace to a new organizational unit with blocked inheritance and no Group Policy Objects applied, run gpupdate /force, then restart: EC2Config and EC2Launch must be able to read the thumbprint of the RDP certificate while Windows is set up."
+const thumbprintTip = "Move the WorkSpace to a new organizational unit with blocked inheritance and no Group Policy " +
+	"Objects applied, run gpupdate /force, then restart: EC2Config and EC2Launch must be able to read the " +
+	"thumbprint of the RDP certificate while Windows is set up."
 
 // judgePolicies decides win.gpo.none.
 func judgePolicies(p policies) requirement.Outcome {
@@ -287,7 +300,8 @@ func judgePolicies(p policies) requirement.Outcome {
 	}
 	for _, file := range p.Local {
 		if len(file.Entries) > 0 {
-			names = append(names, fmt.Sprintf("the local policy (%s in %s)", prose.Count(len(file.Entries), "setting", "settings"), file.Path))
+			names = append(names, fmt.Sprintf("the local policy (%s in %s)",
+				prose.Count(len(file.Entries), "setting", "settings"), file.Path))
 			ev := machine.FoundEvidence(machine.RoleRoot, file.Path, false)
 			ev.Content, ev.Data = true, prose.Count(len(file.Entries), "setting", "settings")
 			evidence, about = append(evidence, ev), append(about, subjectOf(ev, requirement.ReasonPolicy))
@@ -297,10 +311,12 @@ func judgePolicies(p policies) requirement.Outcome {
 	for _, ev := range p.RDP {
 		thumbprint, about = append(thumbprint, ev.Value), append(about, subjectOf(ev, requirement.ReasonPolicy))
 	}
-	restricted := "a policy that may restrict access to the thumbprint of the RDP certificate is set: " + prose.Some(thumbprint)
+	restricted := "a policy that may restrict access to the thumbprint of the RDP certificate is set: " + prose.Some(
+		thumbprint)
 	switch {
 	case len(names) > 0:
-		o := requirement.Warn("Group Policy is applied: "+prose.Some(names), append(evidence, p.RDP...)...).About(about...)
+		o := requirement.Warn("Group Policy is applied: "+prose.Some(names),
+			append(evidence, p.RDP...)...).About(about...)
 		if len(p.RDP) > 0 {
 			o.Message += "; " + restricted
 			o.Remediation = thumbprintTip
@@ -308,7 +324,8 @@ func judgePolicies(p policies) requirement.Outcome {
 		if len(details) > 0 {
 			o.Details = details
 		} else if len(p.RDP) == 0 {
-			o.Remediation = `gpedit.msc: set the settings of the local policy back to "Not configured" before the image is made.`
+			o.Remediation = `gpedit.msc: set the settings of the local policy back to "Not configured" before the ` +
+				`image is made.`
 		}
 		return o
 	case len(p.RDP) > 0:

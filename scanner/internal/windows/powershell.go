@@ -13,11 +13,14 @@ import (
 )
 
 var powershellVersion = entry{
-	Requirement: required("win.powershell.version", "OutdatedPowershellVersion", "Windows PowerShell 3.0 or later is installed", sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
-		Reads: `SOFTWARE: Microsoft\PowerShell\3\PowerShellEngine\PowerShellVersion, else Microsoft\PowerShell\1\PowerShellEngine; powershell.exe. PowerShell 7 does not count.`,
-		Live:  "$PSVersionTable.PSVersion",
-		Fix:   "Install Windows Management Framework 5.1, which brings Windows PowerShell 5.1.",
-	}),
+	Requirement: required("win.powershell.version", "OutdatedPowershellVersion",
+		"Windows PowerShell 3.0 or later is installed",
+		sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
+			Reads: `SOFTWARE: Microsoft\PowerShell\3\PowerShellEngine\PowerShellVersion, else ` +
+				`Microsoft\PowerShell\1\PowerShellEngine; powershell.exe. PowerShell 7 does not count.`,
+			Live: "$PSVersionTable.PSVersion",
+			Fix:  "Install Windows Management Framework 5.1, which brings Windows PowerShell 5.1.",
+		}),
 	Judge: (*Machine).decidePowerShellVersion,
 }
 
@@ -41,8 +44,10 @@ func (m *Machine) decidePowerShellVersion() requirement.Outcome {
 // judgePowerShell decides win.powershell.version. v3 is the version that 3.0
 // and later register, v1 the one that 1.0 and 2.0 do. Windows 10 and Server 2016
 // bring 5.1 with them, and no package installs it there.
-func judgePowerShell(v3, v1 machine.Setting[string], program machine.File, system machine.System) requirement.Outcome {
-	about := requirement.Subject{Kind: requirement.SubjectProgram, ID: "Windows PowerShell", Reason: requirement.ReasonValue, Value: v3.Value}
+func judgePowerShell(v3, v1 machine.Setting[string], program machine.File,
+	system machine.System) requirement.Outcome {
+	about := requirement.Subject{Kind: requirement.SubjectProgram, ID: "Windows PowerShell",
+		Reason: requirement.ReasonValue, Value: v3.Value}
 	fail := func(message string, evidence ...requirement.Evidence) requirement.Outcome {
 		o := requirement.Fail(message, evidence...).About(about)
 		if system.Modern() {
@@ -64,12 +69,14 @@ func judgePowerShell(v3, v1 machine.Setting[string], program machine.File, syste
 	n, err := strconv.Atoi(strings.TrimSpace(major))
 	switch {
 	case err != nil:
-		return requirement.Unknown(fmt.Sprintf("%q is no version of Windows PowerShell", prose.Short(v3.Value)), v3.Evidence)
+		return requirement.Unknown(fmt.Sprintf("%q is no version of Windows PowerShell", prose.Short(v3.Value)),
+			v3.Evidence)
 	case n < 3:
 		return fail("Windows PowerShell "+v3.Value+" is installed, 3.0 or later is needed", v3.Evidence)
 	case !program.Exists || program.Dir || program.Size == 0:
 		about.Reason = requirement.ReasonDamaged
-		o := fail("Windows PowerShell "+v3.Value+" is registered, but powershell.exe does not exist", v3.Evidence, program.Evidence)
+		o := fail("Windows PowerShell "+v3.Value+" is registered, but powershell.exe does not exist", v3.Evidence,
+			program.Evidence)
 		if program.Exists {
 			o.Message = "Windows PowerShell " + v3.Value + " is registered, but powershell.exe is empty or a folder"
 		}
@@ -80,11 +87,18 @@ func judgePowerShell(v3, v1 machine.Setting[string], program machine.File, syste
 }
 
 var powershellPolicy = entry{
-	Requirement: required("win.powershell.execpolicy", "", "the effective execution policy is RemoteSigned or Unrestricted", sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
-		Reads: `In the order of precedence: SOFTWARE: Policies\Microsoft\Windows\PowerShell; the same in the user's NTUSER.DAT; the environment variable PSExecutionPolicyPreference of the user and of the machine; NTUSER.DAT and then SOFTWARE: Microsoft\PowerShell\1\ShellIds\Microsoft.PowerShell. A text that is not empty decides, and one that PowerShell does not know is Restricted. Written nowhere, it is RemoteSigned on Server 2012 R2 and later and Restricted on everything else.`,
-		Live:  "Get-ExecutionPolicy -List",
-		Fix:   "Set-ExecutionPolicy -ExecutionPolicy RemoteSigned (as Administrator; where a Group Policy sets it, change it there).",
-	}),
+	Requirement: required("win.powershell.execpolicy", "",
+		"the effective execution policy is RemoteSigned or Unrestricted",
+		sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
+			Reads: `In the order of precedence: SOFTWARE: Policies\Microsoft\Windows\PowerShell; the same in the ` +
+				`user's NTUSER.DAT; the environment variable PSExecutionPolicyPreference of the user and of the ` +
+				`machine; NTUSER.DAT and then SOFTWARE: Microsoft\PowerShell\1\ShellIds\Microsoft.PowerShell. A ` +
+				`text that is not empty decides, and one that PowerShell does not know is Restricted. Written ` +
+				`nowhere, it is RemoteSigned on Server 2012 R2 and later and Restricted on everything else.`,
+			Live: "Get-ExecutionPolicy -List",
+			Fix: "Set-ExecutionPolicy -ExecutionPolicy RemoteSigned (as Administrator; where a Group Policy sets " +
+				"it, change it there).",
+		}),
 	Judge: (*Machine).decideExecutionPolicy,
 }
 
@@ -174,7 +188,8 @@ func (m *Machine) policyOf(software, class string) (machine.Setting[string], err
 	}
 	policy, err := m.Text(k, "ExecutionPolicy")
 	if err == nil && policy.OtherType {
-		err = fmt.Errorf("%s: %s: ExecutionPolicy is %s: what PowerShell makes of it is not known", policy.Evidence.Path, policy.Evidence.Key, policy.Type)
+		err = fmt.Errorf("%s: %s: ExecutionPolicy is %s: what PowerShell makes of it is not known",
+			policy.Evidence.Path, policy.Evidence.Key, policy.Type)
 	}
 	file.compare("Software"+keyPowerShellPolicy, "ExecutionPolicy", &policy.Evidence)
 	return policy, err
@@ -212,7 +227,8 @@ func defined(s machine.Setting[string]) bool { return s.Present && s.Value != ""
 // order of precedence.
 func judgeExecutionPolicy(scopes []policyScope, system machine.System) requirement.Outcome {
 	restricted := system.Client || system.Build < build81
-	effective, where, basis := "RemoteSigned", fmt.Sprintf("the default of %s, since it is set nowhere", system.Name()), requirement.Inferred
+	effective, where, basis := "RemoteSigned", fmt.Sprintf("the default of %s, since it is set nowhere",
+		system.Name()), requirement.Inferred
 	if restricted {
 		effective = "Restricted"
 	}
@@ -237,11 +253,14 @@ func judgeExecutionPolicy(scopes []policyScope, system machine.System) requireme
 		o.Basis = basis
 		return o
 	case strings.EqualFold(effective, "Bypass"):
-		o := requirement.Warn(message+"; only RemoteSigned and Unrestricted are named as allowed, Bypass is laxer than both", evidence...).About(about...)
+		o := requirement.Warn(
+			message+"; only RemoteSigned and Unrestricted are named as allowed, Bypass is laxer than both",
+			evidence...).About(about...)
 		o.Remediation = remedy
 		return o
 	case !fold.Contains(otherPolicies, effective):
-		message = fmt.Sprintf("the execution policy is Restricted (%s is set to %q, which PowerShell does not know)", where, effective[:min(len(effective), 64)])
+		message = fmt.Sprintf("the execution policy is Restricted (%s is set to %q, which PowerShell does not know)",
+			where, effective[:min(len(effective), 64)])
 	}
 	o := requirement.Fail(message+", and it has to be RemoteSigned or Unrestricted", evidence...).About(about...)
 	o.Remediation = remedy
@@ -254,7 +273,8 @@ const scopeLocalMachine = "LocalMachine"
 // policySubject is the execution policy of a scope as a finding names it to
 // programs.
 func policySubject(scope string, reason requirement.Reason, value string) requirement.Subject {
-	return requirement.Subject{Kind: requirement.SubjectSetting, ID: scope + ".ExecutionPolicy", Name: "ExecutionPolicy", Reason: reason, Value: value}
+	return requirement.Subject{Kind: requirement.SubjectSetting, ID: scope + ".ExecutionPolicy",
+		Name: "ExecutionPolicy", Reason: reason, Value: value}
 }
 
 // subject is the policy where this scope decides it.
@@ -286,13 +306,16 @@ func (s policyScope) remedy() string {
 		if s.Name == "UserPolicy" {
 			class = "User"
 		}
-		return class + ` Configuration, Administrative Templates, Windows Components, Windows PowerShell, Turn on Script Execution: choose Not Configured, or "Allow local scripts and remote signed scripts", in the Group Policy Object that sets it (scope ` + s.Name + "). Then run gpupdate /force."
+		return class + ` Configuration, Administrative Templates, Windows Components, Windows PowerShell, Turn on ` +
+			`Script Execution: choose Not Configured, or "Allow local scripts and remote signed scripts", in the ` +
+			`Group Policy Object that sets it (scope ` + s.Name + "). Then run gpupdate /force."
 	case "Process":
 		whose := "System variables"
 		if s.Setting.Evidence.Key == "Environment" { // of a user's hive
 			whose = "User variables"
 		}
-		return "Edit the system environment variables, Environment Variables, " + whose + ": delete " + processPolicy + ", then sign in again."
+		return "Edit the system environment variables, Environment Variables, " + whose + ": delete " +
+			processPolicy + ", then sign in again."
 	case "CurrentUser":
 		return "As the WorkSpace's user: Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope CurrentUser."
 	}

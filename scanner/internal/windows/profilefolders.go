@@ -12,25 +12,32 @@ import (
 )
 
 var profileLongPaths = entry{
-	Requirement: recommended("win.profile.long-paths", "", "Windows 7: folder paths in the profile are shorter than 261 characters", sectionTroubleshooting, explanation{
-		Reads: "$MFT of the user volume: the path of every folder in the profile, counted in UTF-16 units with drive and backslashes, as Windows counts.",
-		Live:  `Get-ChildItem D:\Users\username -Recurse -Force -Directory | Where-Object { $_.FullName.Length -gt 260 }`,
-		Fix:   "Rename folders on the way, or move the folder to a place nearer to the profile, until its path has no more than 260 characters.",
-	}),
+	Requirement: recommended("win.profile.long-paths", "",
+		"Windows 7: folder paths in the profile are shorter than 261 characters", sectionTroubleshooting, explanation{
+			Reads: "$MFT of the user volume: the path of every folder in the profile, counted in UTF-16 units with " +
+				"drive and backslashes, as Windows counts.",
+			Live: `Get-ChildItem D:\Users\username -Recurse -Force -Directory | Where-Object { $_.FullName.Length ` +
+				`-gt 260 }`,
+			Fix: "Rename folders on the way, or move the folder to a place nearer to the profile, until its path " +
+				"has no more than 260 characters.",
+		}),
 	Judge: (*Machine).decideLongPaths,
 }
 
 var profileLockedFiles = entry{
-	Requirement: recommended("win.profile.locked-files", "", "Windows 7: no profile file is locked by a process", sectionTroubleshooting, explanation{
-		Reads: "Nothing: which files are locked is known to the running system alone.",
-		Live:  `openfiles /query, or handle.exe D:\Users\username of Sysinternals`,
-		Fix:   "Close all programs and sign out before the image is made.",
-	}),
+	Requirement: recommended("win.profile.locked-files", "", "Windows 7: no profile file is locked by a process",
+		sectionTroubleshooting, explanation{
+			Reads: "Nothing: which files are locked is known to the running system alone.",
+			Live:  `openfiles /query, or handle.exe D:\Users\username of Sysinternals`,
+			Fix:   "Close all programs and sign out before the image is made.",
+		}),
 	Judge: func(m *Machine) requirement.Outcome {
 		if o := m.onlySeven(); o != nil {
 			return *o
 		}
-		return requirement.Unknown("which files a process has locked is known to the running system alone: close all programs and sign out before the image is made")
+		return requirement.Unknown(
+			"which files a process has locked is known to the running system alone: close all programs and sign out " +
+				"before the image is made")
 	},
 }
 
@@ -75,12 +82,14 @@ func (m *Machine) decideLongPaths() requirement.Outcome {
 		longest = max(longest, length)
 		if length > maxFolderPath {
 			if tooLong++; len(long) < maxNamed {
-				long = append(long, longPath{w.Profile.Path + `\` + strings.ReplaceAll(string(path), "/", `\`), length})
+				long = append(long, longPath{w.Profile.Path + `\` + strings.ReplaceAll(string(path), "/", `\`),
+					length})
 			}
 		}
 		return nil
 	})
-	ev := machine.TreeEvidence(machine.FoundEvidence(v.Role, name, true), fmt.Sprintf("%d folders, the longest path has %d characters", folders, longest))
+	ev := machine.TreeEvidence(machine.FoundEvidence(v.Role, name, true),
+		fmt.Sprintf("%d folders, the longest path has %d characters", folders, longest))
 	if err != nil {
 		return requirement.Unreadable(v.Problem(name, err), ev)
 	}
@@ -97,10 +106,12 @@ func utf16Length[T string | []byte](s T) (n int) {
 
 // judgeLongPaths decides win.profile.long-paths. long are the first of the
 // paths that are too long, of which there are so many.
-func judgeLongPaths(long []longPath, tooLong, longest int, damaged int64, ev requirement.Evidence) requirement.Outcome {
+func judgeLongPaths(long []longPath, tooLong, longest int, damaged int64,
+	ev requirement.Evidence) requirement.Outcome {
 	switch {
 	case tooLong > 0:
-		o := requirement.Warn(fmt.Sprintf("%s in the profile has 261 characters or more, the longest %d: %s", prose.Count(tooLong, "folder path", "folder paths"), longest, clipPath(long[0].Path)), ev).
+		o := requirement.Warn(fmt.Sprintf("%s in the profile has 261 characters or more, the longest %d: %s",
+			prose.Count(tooLong, "folder path", "folder paths"), longest, clipPath(long[0].Path)), ev).
 			About(subjectOf(ev, requirement.ReasonValue))
 		if tooLong > 1 {
 			o.Message = strings.Replace(o.Message, " in the profile has ", " in the profile have ", 1)
@@ -108,9 +119,11 @@ func judgeLongPaths(long []longPath, tooLong, longest int, damaged int64, ev req
 		o.Details = long
 		return o
 	case damaged > 0:
-		return requirement.Unknown(fmt.Sprintf("%s of the profile could not be read: a folder path may be too long", prose.Count(int(damaged), "entry", "entries")), ev)
+		return requirement.Unknown(fmt.Sprintf("%s of the profile could not be read: a folder path may be too long",
+			prose.Count(int(damaged), "entry", "entries")), ev)
 	}
-	return requirement.Pass(fmt.Sprintf("the longest folder path in the profile has %d characters, less than 261", longest), ev)
+	return requirement.Pass(fmt.Sprintf("the longest folder path in the profile has %d characters, less than 261",
+		longest), ev)
 }
 
 // clipPath shows both ends of a path that is too long for a message.

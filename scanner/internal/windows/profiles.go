@@ -34,11 +34,16 @@ func (m *Machine) readProfileFolder(p machine.Profile) (profileFolder, error) {
 }
 
 var profileExists = entry{
-	Requirement: required("win.profile.exists", "UserProfileMissing", `the user profile exists and lies at D:\Users\username`, sectionTips+": A user profile must exist", explanation{
-		Reads: `SOFTWARE: Microsoft\Windows NT\CurrentVersion\ProfileList; SECURITY: Policy, for the SIDs of machine and domain; the profile's folder and its NTUSER.DAT on the user volume.`,
-		Live:  "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, Loaded",
-		Fix:   "Log in to the WorkSpace once as its user, so that the profile is made; if it lies elsewhere or is damaged, rebuild the WorkSpace or contact AWS Support.",
-	}),
+	Requirement: required("win.profile.exists", "UserProfileMissing",
+		`the user profile exists and lies at D:\Users\username`, sectionTips+": A user profile must exist",
+		explanation{
+			Reads: `SOFTWARE: Microsoft\Windows NT\CurrentVersion\ProfileList; SECURITY: Policy, for the SIDs of ` +
+				`machine and domain; the profile's folder and its NTUSER.DAT on the user volume.`,
+			Live: "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, " +
+				"Loaded",
+			Fix: "Log in to the WorkSpace once as its user, so that the profile is made; if it lies elsewhere or is " +
+				"damaged, rebuild the WorkSpace or contact AWS Support.",
+		}),
 	Judge: (*Machine).decideProfileExists,
 }
 
@@ -56,7 +61,8 @@ func (m *Machine) decideProfileExists() requirement.Outcome {
 
 // judgeProfileExists decides win.profile.exists. folder is called only for a
 // profile that lies where it should.
-func judgeProfileExists(ps machine.Profiles, w machine.Wanted, folder func(machine.Profile) (profileFolder, error)) requirement.Outcome {
+func judgeProfileExists(ps machine.Profiles, w machine.Wanted,
+	folder func(machine.Profile) (profileFolder, error)) requirement.Outcome {
 	listed := ps.Evidence
 	listed.Note = "every subkey was read"
 	if w.Profile == nil {
@@ -72,27 +78,35 @@ func judgeProfileExists(ps machine.Profiles, w machine.Wanted, folder func(machi
 	case p.Path == "":
 		return fail(requirement.ReasonDamaged, "the profile of "+p.SID+" has no path", p.Evidence)
 	case p.Backup:
-		return fail(requirement.ReasonDamaged, "the profile "+p.Path+" failed to load: the ProfileList keeps it as "+p.SID+".bak", p.Evidence)
+		return fail(requirement.ReasonDamaged,
+			"the profile "+p.Path+" failed to load: the ProfileList keeps it as "+p.SID+".bak", p.Evidence)
 	case p.Temporary():
 		return fail(requirement.ReasonTemporary, "the profile "+p.Path+" is a temporary one", p.Evidence)
 	case !strings.EqualFold(drive, "D") || !below || strings.Contains(users, `\`):
-		return fail(requirement.ReasonValue, fmt.Sprintf("the profile lies at %s, not at D:\\Users\\%s", p.Path, p.Folder()), p.Evidence)
+		return fail(requirement.ReasonValue, fmt.Sprintf("the profile lies at %s, not at D:\\Users\\%s", p.Path,
+			p.Folder()), p.Evidence)
 	}
 	f, err := folder(p)
 	switch {
 	case err != nil:
 		return requirement.Unreadable(err, p.Evidence)
 	case !f.Folder.Exists || !f.Folder.Dir:
-		return fail(requirement.ReasonMissing, "the ProfileList has "+p.Path+", and there is no such folder", p.Evidence, f.Folder.Evidence)
+		return fail(requirement.ReasonMissing, "the ProfileList has "+p.Path+", and there is no such folder",
+			p.Evidence, f.Folder.Evidence)
 	case f.Folder.Evidence.Source != machine.RoleUser:
-		return fail(requirement.ReasonValue, fmt.Sprintf("the profile %s is not on the user volume: a link on its way leads to %s on the %s volume",
+		return fail(requirement.ReasonValue, fmt.Sprintf(
+			"the profile %s is not on the user volume: a link on its way leads to %s on the %s volume",
 			p.Path, f.Folder.Evidence.Path, f.Folder.Evidence.Source), p.Evidence, f.Folder.Evidence)
 	case !f.Hive.Exists:
-		return fail(requirement.ReasonDamaged, "the profile folder "+p.Path+" holds no NTUSER.DAT", p.Evidence, f.Hive.Evidence)
+		return fail(requirement.ReasonDamaged, "the profile folder "+p.Path+" holds no NTUSER.DAT", p.Evidence,
+			f.Hive.Evidence)
 	case f.HiveErr != nil:
-		return requirement.Unreadable(fmt.Errorf("the profile's hive cannot be read: %w", f.HiveErr), p.Evidence, f.Hive.Evidence)
+		return requirement.Unreadable(fmt.Errorf("the profile's hive cannot be read: %w", f.HiveErr), p.Evidence,
+			f.Hive.Evidence)
 	case w.Stated != nil:
-		return requirement.Warn(fmt.Sprintf("%s, the user of this computer as %s says, has no profile; the only profile of a user is %s", w.Stated.Data, w.Stated.Source, p.Path),
+		return requirement.Warn(
+			fmt.Sprintf("%s, the user of this computer as %s says, has no profile; the only profile of a user is %s",
+				w.Stated.Data, w.Stated.Source, p.Path),
 			*w.Stated, p.Evidence, f.Hive.Evidence)
 	}
 	o := requirement.Pass(p.Path+" exists, with its NTUSER.DAT", p.Evidence, f.Folder.Evidence, f.Hive.Evidence)
@@ -108,11 +122,17 @@ func judgeNoProfile(ps machine.Profiles, w machine.Wanted, listed requirement.Ev
 	case w.User != "":
 		return requirement.Fail("the ProfileList has no profile of "+w.User, listed)
 	case len(w.Candidates) > 0 && ps.SIDErr != nil:
-		return requirement.Unreadable(fmt.Errorf("domain and local users cannot be told apart, name the user with --user-name: %w", ps.SIDErr), listed)
+		return requirement.Unreadable(
+			fmt.Errorf("domain and local users cannot be told apart, name the user with --user-name: %w", ps.SIDErr),
+			listed)
 	case len(w.Candidates) > 1:
-		return requirement.Unknown("several profiles may be the user's: "+someProfiles(w.Candidates)+" (name the user with --user-name, or pass --with the output of aws workspaces describe-workspaces)", listed)
+		return requirement.Unknown("several profiles may be the user's: "+someProfiles(w.Candidates)+
+			" (name the user with --user-name, or pass --with the output of aws workspaces "+
+			"describe-workspaces)", listed)
 	case w.Stated != nil:
-		return requirement.Fail(fmt.Sprintf("the ProfileList has no profile of %s, the user of this computer as %s says, nor of any other user", w.Stated.Data, w.Stated.Source), listed, *w.Stated)
+		return requirement.Fail(
+			fmt.Sprintf("the ProfileList has no profile of %s, the user of this computer as %s says, nor of any "+
+				"other user", w.Stated.Data, w.Stated.Source), listed, *w.Stated)
 	}
 	return requirement.Fail("the ProfileList has no profile of a domain user", listed)
 }
@@ -192,11 +212,16 @@ func (m *Machine) real(path string) string {
 }
 
 var profileSingle = entry{
-	Requirement: required("win.profile.single", "MultipleUserProfiles", "no profile but the user's, Default and Administrator", sectionTips+": Only one user profile can exist on the WorkSpace", explanation{
-		Reads: `SOFTWARE: ProfileList; the folders in C:\Users, D:\Users and its ProfilesDirectory that it does not know.`,
-		Live:  "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, Loaded",
-		Fix:   "sysdm.cpl, Advanced, User Profiles, Settings: delete every profile but the user's, Default and Administrator, then restart.",
-	}),
+	Requirement: required("win.profile.single", "MultipleUserProfiles",
+		"no profile but the user's, Default and Administrator",
+		sectionTips+": Only one user profile can exist on the WorkSpace", explanation{
+			Reads: `SOFTWARE: ProfileList; the folders in C:\Users, D:\Users and its ProfilesDirectory that it does ` +
+				`not know.`,
+			Live: "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, " +
+				"Loaded",
+			Fix: "sysdm.cpl, Advanced, User Profiles, Settings: delete every profile but the user's, Default and " +
+				"Administrator, then restart.",
+		}),
 	Judge: (*Machine).decideProfileSingle,
 }
 
@@ -261,7 +286,8 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 	listed.Note = "every subkey was read"
 	switch {
 	case len(extra) > 0:
-		message := prose.Count(len(extra), "profile", "profiles") + " beside the user's and the Administrator's: " + prose.Some(reasons)
+		message := prose.Count(len(extra), "profile", "profiles") +
+			" beside the user's and the Administrator's: " + prose.Some(reasons)
 		if w.Profile == nil && w.User == "" && len(w.Candidates) > 1 {
 			message = "more than one profile may be the user's: " + someProfiles(w.Candidates)
 			about = ambiguous(w.Candidates, about)
@@ -275,11 +301,13 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 			ev = append(ev, f.Evidence)
 			about = append(about, subjectOf(f.Evidence, requirement.ReasonExtra))
 		}
-		o := requirement.Warn("folders of users that the ProfileList does not know: "+prose.Some(names), ev...).About(about...)
+		o := requirement.Warn("folders of users that the ProfileList does not know: "+prose.Some(names),
+			ev...).About(about...)
 		o.Remediation = "Delete the folders that are left over, after saving what is needed from them."
 		return o
 	case left.Err != nil:
-		return requirement.Unreadable(fmt.Errorf("whether folders of other users are left over: %w", left.Err), listed)
+		return requirement.Unreadable(fmt.Errorf("whether folders of other users are left over: %w", left.Err),
+			listed)
 	case ps.SIDErr != nil && (w.Profile == nil && people > 0 || administrators > 0):
 		return requirement.Unreadable(fmt.Errorf("whose accounts the profiles are of: %w", ps.SIDErr), listed)
 	}
@@ -289,7 +317,8 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 		o.Message += "; " + w.Profile.Path + " is taken for the user's because it is " + w.Only()
 	}
 	if len(services) > 0 {
-		o.Message += "; profiles of accounts that Windows makes again, and nobody signs in with: " + someProfiles(services)
+		o.Message += "; profiles of accounts that Windows makes again, and nobody signs in with: " +
+			someProfiles(services)
 		o = o.With(evidenceOf(services)...)
 	}
 	for _, f := range left.Made {
@@ -329,11 +358,14 @@ func evidenceOf(ps []machine.Profile) []requirement.Evidence {
 }
 
 var profileSize = entry{
-	Requirement: required("win.profile.size", "", "the user profile is smaller than 10 GiB", sectionTips+": The user profile size must be less than 10 GB", explanation{
-		Reads: "The sizes in $MFT of all files below the profile's folder: logical size of the unnamed data, hard links once, reparse points not followed. A file that is held in the cloud counts as what it occupies.",
-		Live:  `(Get-ChildItem D:\Users\username -Recurse -Force -File | Measure-Object Length -Sum).Sum`,
-		Fix:   "Remove files from the profile, or move them out of it, until it is smaller than 10 GiB.",
-	}),
+	Requirement: required("win.profile.size", "", "the user profile is smaller than 10 GiB",
+		sectionTips+": The user profile size must be less than 10 GB", explanation{
+			Reads: "The sizes in $MFT of all files below the profile's folder: logical size of the unnamed data, " +
+				"hard links once, reparse points not followed. A file that is held in the cloud counts as what it " +
+				"occupies.",
+			Live: `(Get-ChildItem D:\Users\username -Recurse -Force -File | Measure-Object Length -Sum).Sum`,
+			Fix:  "Remove files from the profile, or move them out of it, until it is smaller than 10 GiB.",
+		}),
 	Judge: (*Machine).decideProfileSize,
 }
 
@@ -342,31 +374,40 @@ const profileLimit = 10 << 30
 
 // judgeProfileSize decides win.profile.size from the totals of the profile's
 // folder, reparse points not followed and hard links counted once.
-func judgeProfileSize(p machine.Profile, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis, modern bool) requirement.Outcome {
-	folder = machine.TreeEvidence(folder, fmt.Sprintf("%d bytes in %d files, %d allocated, %d more in named streams", t.Size, t.Files, t.Allocated, t.StreamSize))
+func judgeProfileSize(p machine.Profile, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis,
+	modern bool) requirement.Outcome {
+	folder = machine.TreeEvidence(folder, fmt.Sprintf("%d bytes in %d files, %d allocated, %d more in named streams",
+		t.Size, t.Files, t.Allocated, t.StreamSize))
 	folder.Note = "reparse points not followed, hard links counted once"
-	size := fmt.Sprintf("%s holds %s (%d bytes; %s on the disk)", p.Path, prose.GiB(t.Size-t.Away), t.Size-t.Away, prose.GiB(t.Allocated))
+	size := fmt.Sprintf("%s holds %s (%d bytes; %s on the disk)", p.Path, prose.GiB(t.Size-t.Away), t.Size-t.Away,
+		prose.GiB(t.Allocated))
 	if t.Away > 0 {
-		folder.Note += fmt.Sprintf("; %d bytes more of %s are held in the cloud", t.Away, prose.Count(int(t.Cloud), "file", "files"))
+		folder.Note += fmt.Sprintf("; %d bytes more of %s are held in the cloud", t.Away,
+			prose.Count(int(t.Cloud), "file", "files"))
 		size += fmt.Sprintf(", without %s that are held in the cloud", prose.GiB(t.Away))
 	}
 	o := judgeTotals(size, folder, t, basis, modern)
-	o.Details = map[string]int64{"bytes": t.Size - t.Away, "in_the_cloud": t.Away, "allocated": t.Allocated, "files": t.Files, "limit": profileLimit}
+	o.Details = map[string]int64{"bytes": t.Size - t.Away, "in_the_cloud": t.Away, "allocated": t.Allocated,
+		"files": t.Files, "limit": profileLimit}
 	return o
 }
 
-func judgeTotals(size string, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis, modern bool) requirement.Outcome {
+func judgeTotals(size string, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis,
+	modern bool) requirement.Outcome {
 	switch {
 	case t.Size-t.Away >= profileLimit:
 		message := size + ", and less than 10 GiB is allowed"
 		if modern {
-			message += " (later guides ask this of Windows 7 alone: on this version the profile does not enter the image)"
+			message += " (later guides ask this of Windows 7 alone: on this version the profile does not enter the " +
+				"image)"
 		}
 		return requirement.Fail(message, folder).About(subjectOf(folder, requirement.ReasonValue))
 	case t.Damaged > 0:
-		return requirement.Unknown(fmt.Sprintf("%s, but %s in it could not be read", size, prose.Count(int(t.Damaged), "entry", "entries")), folder)
+		return requirement.Unknown(fmt.Sprintf("%s, but %s in it could not be read", size,
+			prose.Count(int(t.Damaged), "entry", "entries")), folder)
 	case t.DoubtfulSize >= profileLimit-(t.Size-t.Away):
-		return requirement.Unknown(fmt.Sprintf("%s, and %d bytes more in %s in doubt", size, t.DoubtfulSize, prose.Count(int(t.Doubtful), "file or folder that is", "files and folders that are")), folder)
+		return requirement.Unknown(fmt.Sprintf("%s, and %d bytes more in %s in doubt", size, t.DoubtfulSize,
+			prose.Count(int(t.Doubtful), "file or folder that is", "files and folders that are")), folder)
 	}
 	o := requirement.Pass(size+", less than 10 GiB", folder)
 	o.Basis = basis
@@ -390,7 +431,8 @@ func (m *Machine) decideProfileSize() requirement.Outcome {
 		return requirement.Unreadable(err, w.Profile.Evidence)
 	}
 	if !f.Exists || !f.Dir {
-		return requirement.Unknown("there is no folder "+w.Profile.Path+": see win.profile.exists", w.Profile.Evidence, f.Evidence)
+		return requirement.Unknown("there is no folder "+w.Profile.Path+": see win.profile.exists",
+			w.Profile.Evidence, f.Evidence)
 	}
 	v, name, err := m.Locate(w.Profile.Path)
 	if err != nil {

@@ -48,7 +48,8 @@ func (m *Machine) sharedShortcuts(off *offPlaces, env machine.Environment) (seen
 // userShortcuts names those of the user's own desktop and Start menu.
 func (m *Machine) userShortcuts(off *offPlaces, p machine.Profile, env machine.Environment) error {
 	reader := machine.ShortcutReader{Lenient: true}
-	for _, folder := range []string{p.Path + `\Desktop`, p.Path + `\AppData\Roaming\Microsoft\Windows\Start Menu\Programs`} {
+	for _, folder := range []string{p.Path + `\Desktop`,
+		p.Path + `\AppData\Roaming\Microsoft\Windows\Start Menu\Programs`} {
 		list, err := m.ShortcutsIn(&reader, folder)
 		if err != nil {
 			return err
@@ -157,7 +158,8 @@ func (m *Machine) linksBelow(off *offPlaces, folder string) error {
 		off.Machine = append(off.Machine, placed{p[strings.LastIndexByte(p, '/')+1:], where, ev})
 	}
 	if damaged > 0 {
-		doubt = errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, name, prose.Count(int(damaged), "folder", "folders")))
+		doubt = errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, name,
+			prose.Count(int(damaged), "folder", "folders")))
 	}
 	return doubt
 }
@@ -233,7 +235,8 @@ func (m *Machine) programFolder(off *offPlaces, v *machine.Drive, e fs.DirEntry)
 	case err != nil && !errors.Is(err, errStop):
 		return v.Problem(e.Name(), err)
 	case program == "" && damaged > 0:
-		return errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, e.Name(), prose.Count(int(damaged), "folder", "folders")))
+		return errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, e.Name(),
+			prose.Count(int(damaged), "folder", "folders")))
 	case program == "":
 		return doubt
 	}
@@ -261,7 +264,8 @@ func (m *Machine) programFolder(off *offPlaces, v *machine.Drive, e fs.DirEntry)
 // isUnpacked says whether a folder has such a name as updates give the folder in
 // which they unpack themselves: hexadecimal digits, ten at least.
 func isUnpacked(name string) bool {
-	return len(name) >= 10 && strings.Trim(strings.ToLower(name), "0123456789abcdef") == "" && strings.ContainsAny(name, "0123456789")
+	return len(name) >= 10 && strings.Trim(strings.ToLower(name), "0123456789abcdef") == "" &&
+		strings.ContainsAny(name, "0123456789")
 }
 
 // looksLikeInstaller says whether a program is named as installers are.

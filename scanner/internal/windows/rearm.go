@@ -48,11 +48,13 @@ func (m *Machine) readRearm(s machine.System) Rearm {
 		}
 		if !ofEdition(d.Slmgr.Name, s.EditionID) {
 			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: d.Name,
-				Message: fmt.Sprintf("%s is not used: it is of %q, and the disk's edition is %s", d.Name, prose.Short(d.Slmgr.Name), s.EditionID)})
+				Message: fmt.Sprintf("%s is not used: it is of %q, and the disk's edition is %s", d.Name,
+					prose.Short(d.Slmgr.Name), s.EditionID)})
 			continue
 		}
 		n := d.Slmgr.RemainingWindowsRearm
-		r.Statements = append(r.Statements, rearmStatement{n, machine.DocumentEvidence(d.Name, "Remaining Windows rearm count", fmt.Sprint(n))})
+		r.Statements = append(r.Statements, rearmStatement{n,
+			machine.DocumentEvidence(d.Name, "Remaining Windows rearm count", fmt.Sprint(n))})
 	}
 	return r
 }
@@ -66,11 +68,15 @@ func ofEdition(product, edition string) bool {
 }
 
 var rearmNonzero = entry{
-	Requirement: required("win.rearm.nonzero", "InsufficientRearmCount", "the Windows rearm count is not 0", sectionTips+": The Windows rearm count must not be 0", explanation{
-		Reads: `The count lies in a store that only Windows can read. A document with the output of slmgr /dlv states it. Else: setupact.log and setuperr.log of Sysprep and of Windows Setup, which record every rearm and the error 0xC004D307; the edition, which says how many there were; SOFTWARE: SoftwareProtectionPlatform\SkipRearm.`,
-		Live:  `cscript C:\Windows\System32\slmgr.vbs /dlv`,
-		Fix:   "Make the image from a WorkSpace of a newer image: the count of an installation does not grow.",
-	}),
+	Requirement: required("win.rearm.nonzero", "InsufficientRearmCount", "the Windows rearm count is not 0",
+		sectionTips+": The Windows rearm count must not be 0", explanation{
+			Reads: `The count lies in a store that only Windows can read. A document with the output of slmgr /dlv ` +
+				`states it. Else: setupact.log and setuperr.log of Sysprep and of Windows Setup, which record every ` +
+				`rearm and the error 0xC004D307; the edition, which says how many there were; SOFTWARE: ` +
+				`SoftwareProtectionPlatform\SkipRearm.`,
+			Live: `cscript C:\Windows\System32\slmgr.vbs /dlv`,
+			Fix:  "Make the image from a WorkSpace of a newer image: the count of an installation does not grow.",
+		}),
 	Judge: (*Machine).decideRearm,
 }
 
@@ -123,7 +129,8 @@ func rearmsIn(logs []sysprepLog, s machine.System) rearmHistory {
 		}
 		ev := l.File.Evidence
 		if l.File.Exists {
-			ev.Note = fmt.Sprintf("%s, %d denied", prose.Count(l.Rearms.Count, "rearm", "rearms"), l.RearmsDenied.Count)
+			ev.Note = fmt.Sprintf("%s, %d denied", prose.Count(l.Rearms.Count, "rearm", "rearms"),
+				l.RearmsDenied.Count)
 		}
 		files = append(files, ev)
 		for _, line := range l.Rearms.Last {
@@ -165,7 +172,8 @@ func quotes(lines []logLine) []string {
 func last(lines []logLine) logLine {
 	var newest logLine
 	for i, l := range lines {
-		if i == 0 || l.Time.After(newest.Time) || l.Time.Equal(newest.Time) && l.Path == newest.Path && l.Number > newest.Number {
+		if i == 0 || l.Time.After(newest.Time) || l.Time.Equal(newest.Time) && l.Path == newest.Path &&
+			l.Number > newest.Number {
 			newest = l
 		}
 	}
@@ -187,7 +195,8 @@ func (h rearmHistory) stands() (logLine, bool) {
 
 func judgeRearms(s machine.System, r Rearm, h rearmHistory) requirement.Outcome {
 	denied, standing := h.stands()
-	when := fmt.Sprintf("Sysprep could not rearm Windows on %s (0xC004D307, the count was used up): %s, line %d", denied.when(), denied.Path, denied.Number)
+	when := fmt.Sprintf("Sysprep could not rearm Windows on %s (0xC004D307, the count was used up): %s, line %d",
+		denied.when(), denied.Path, denied.Number)
 	certain := standing && ageOf(denied, s) == ageAfter
 	if len(r.Statements) > 0 {
 		return judgeRearmStatements(r.Statements, certain, when)
@@ -202,21 +211,29 @@ func judgeRearms(s machine.System, r Rearm, h rearmHistory) requirement.Outcome 
 	case h.unread != nil:
 		return requirement.Unreadable(fmt.Errorf("whether Sysprep ran out of rearms (%s): %w", withSlmgr, h.unread))
 	case standing:
-		return requirement.Unknown(when + "; whether that was before this Windows was installed is not certain (" + withSlmgr + ")")
+		return requirement.Unknown(
+			when + "; whether that was before this Windows was installed is not certain (" + withSlmgr + ")")
 	case r.SkipErr != nil:
 		return requirement.Unreadable(r.SkipErr)
 	case r.Skip.Value != 0:
-		o := requirement.Warn(fmt.Sprintf("SkipRearm is %d: Sysprep does not rearm Windows, and its copies share one activation id", r.Skip.Value), r.Skip.Evidence)
+		o := requirement.Warn(
+			fmt.Sprintf("SkipRearm is %d: Sysprep does not rearm Windows, and its copies share one activation id",
+				r.Skip.Value), r.Skip.Evidence)
 		o.Remediation = `Set SkipRearm below HKLM\` + keyProtection[len(`HKLM\`):] + ` to 0.`
 		return o
 	case r.Answer.Content.SkipRearm:
-		o := requirement.Warn("the answer file says SkipRearm: Sysprep does not rearm Windows, and its copies share one activation id", r.Answer.File.Evidence)
+		o := requirement.Warn(
+			"the answer file says SkipRearm: Sysprep does not rearm Windows, and its copies share one activation id",
+			r.Answer.File.Evidence)
 		o.Remediation = "Take SkipRearm out of " + r.Answer.File.Evidence.Path + "."
 		return o
 	case r.AnswerErr != nil:
-		return requirement.Unreadable(fmt.Errorf("whether the answer file says SkipRearm (%s): %w", withSlmgr, r.AnswerErr))
+		return requirement.Unreadable(fmt.Errorf("whether the answer file says SkipRearm (%s): %w", withSlmgr,
+			r.AnswerErr))
 	case s.EditionID == "":
-		return requirement.Unknown("the edition of Windows is not known, and the count is not readable offline; "+seen+" ("+withSlmgr+")", s.Evidence...)
+		return requirement.Unknown(
+			"the edition of Windows is not known, and the count is not readable offline; "+seen+" ("+withSlmgr+")",
+			s.Evidence...)
 	case s.Build < machine.Build8 || s.Evaluation():
 		kind := "evaluations have few rearms"
 		if !s.Evaluation() {
@@ -225,9 +242,11 @@ func judgeRearms(s machine.System, r Rearm, h rearmHistory) requirement.Outcome 
 		if len(h.rearms) >= rearmsOfSeven {
 			return requirement.Warn(fmt.Sprintf("%s, and %s", kind, seen), s.Evidence...)
 		}
-		return requirement.Unknown(fmt.Sprintf("the count is not readable offline: %s, and %s (%s)", kind, seen, withSlmgr), s.Evidence...)
+		return requirement.Unknown(fmt.Sprintf("the count is not readable offline: %s, and %s (%s)", kind, seen,
+			withSlmgr), s.Evidence...)
 	}
-	return requirement.Infer(fmt.Sprintf("the count is not readable offline: %s starts at about %d, and %s", s.EditionID, rearmsSinceEight, seen), s.Evidence...)
+	return requirement.Infer(fmt.Sprintf("the count is not readable offline: %s starts at about %d, and %s",
+		s.EditionID, rearmsSinceEight, seen), s.Evidence...)
 }
 
 // judgeRearmStatements decides by what documents state. The disk has the last
@@ -238,7 +257,8 @@ func judgeRearmStatements(list []rearmStatement, denied bool, when string) requi
 	for _, s := range list {
 		evidence = append(evidence, s.Evidence)
 		if (s.Count > 0) != (first.Count > 0) {
-			return requirement.Unknown(fmt.Sprintf("the documents contradict each other: %s states %d, %s states %d", first.Evidence.Source, first.Count, s.Evidence.Source, s.Count), evidence...)
+			return requirement.Unknown(fmt.Sprintf("the documents contradict each other: %s states %d, %s states %d",
+				first.Evidence.Source, first.Count, s.Evidence.Source, s.Count), evidence...)
 		}
 	}
 	stated := fmt.Sprintf("%d rearms are left, as %s states", first.Count, first.Evidence.Source)

@@ -42,7 +42,8 @@ const (
 func (m *Machine) readPendingReboot() PendingReboot {
 	var p PendingReboot
 	for _, read := range []func(*PendingReboot) error{
-		m.readPendingKeys, m.readPendingPackages, m.readPendingStore, m.readPendingComponents, m.readPendingRenames, m.readPendingOther,
+		m.readPendingKeys, m.readPendingPackages, m.readPendingStore, m.readPendingComponents, m.readPendingRenames,
+		m.readPendingOther,
 	} {
 		if err := read(&p); err != nil {
 			p.Errs = append(p.Errs, err)
@@ -94,7 +95,8 @@ func (m *Machine) readPendingSessions(p *PendingReboot) error {
 			return err
 		}
 		if complete.Value != 1 {
-			p.Likely = append(p.Likely, pendingTrace{"the servicing session " + prose.Short(k.Name()) + " is not complete", complete.Evidence})
+			p.Likely = append(p.Likely, pendingTrace{"the servicing session " + prose.Short(
+				k.Name()) + " is not complete", complete.Evidence})
 		}
 	}
 	return nil
@@ -120,11 +122,13 @@ func (m *Machine) readCommitRequired(p *PendingReboot) error {
 			continue
 		}
 		if found++; found <= maxTraces {
-			p.Likely = append(p.Likely, pendingTrace{"Windows Update has to commit the update " + prose.Short(v.Name()), s.Evidence})
+			p.Likely = append(p.Likely, pendingTrace{"Windows Update has to commit the update " + prose.Short(
+				v.Name()), s.Evidence})
 		}
 	}
 	if found > maxTraces {
-		p.Likely = append(p.Likely, pendingTrace{"Windows Update has to commit " + prose.Count(found-maxTraces, "more update", "more updates"), k.Evidence})
+		p.Likely = append(p.Likely, pendingTrace{"Windows Update has to commit " + prose.Count(found-maxTraces,
+			"more update", "more updates"), k.Evidence})
 	}
 	return nil
 }
@@ -226,7 +230,8 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 	}
 	p.Read = append(p.Read, k.Evidence)
 	for _, name := range []string{"PendingFileRenameOperations", "PendingFileRenameOperations2"} {
-		s, err := machine.ReadSetting(m.Machine, k, name, nil, readRenames, func(list []rename) string { return prose.Count(len(list), "operation", "operations") })
+		s, err := machine.ReadSetting(m.Machine, k, name, nil, readRenames,
+			func(list []rename) string { return prose.Count(len(list), "operation", "operations") })
 		if err != nil {
 			return err
 		}
@@ -240,9 +245,11 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 		case len(servicing) > 0:
 			ev := s.Evidence
 			ev.Data = prose.Some(servicing)
-			p.Likely = append(p.Likely, pendingTrace{prose.Count(len(servicing), "file of Windows waits", "files of Windows wait") + " to be replaced: " + prose.Some(servicing), ev})
+			p.Likely = append(p.Likely, pendingTrace{prose.Count(len(servicing), "file of Windows waits",
+				"files of Windows wait") + " to be replaced: " + prose.Some(servicing), ev})
 		case len(s.Value) > 0:
-			p.Other = append(p.Other, pendingTrace{prose.Count(len(s.Value), "file waits", "files wait") + " to be renamed or deleted, none of them by Windows' servicing", s.Evidence})
+			p.Other = append(p.Other, pendingTrace{prose.Count(len(s.Value), "file waits",
+				"files wait") + " to be renamed or deleted, none of them by Windows' servicing", s.Evidence})
 		}
 	}
 	execute, err := m.Multi(k, "SetupExecute")
@@ -250,7 +257,8 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 		return err
 	}
 	if programs := notBlank(execute.Value); len(programs) > 0 {
-		p.Likely = append(p.Likely, pendingTrace{prose.Some(programs) + " runs before anything else", execute.Evidence})
+		p.Likely = append(p.Likely, pendingTrace{prose.Some(programs) + " runs before anything else",
+			execute.Evidence})
 	}
 	boot, err := m.Multi(k, "BootExecute")
 	if err != nil {
@@ -290,7 +298,8 @@ func (r rename) servicing() bool {
 	case strings.Contains(to, `\winsxs\`), strings.Contains(to, `\softwaredistribution\`):
 		return true
 	case strings.Contains(to, `\system32\`), strings.Contains(to, `\syswow64\`):
-		return strings.Contains(from, `\winsxs\`) || strings.Contains(from, `\servicing\`) || strings.Contains(from, `\softwaredistribution\`)
+		return strings.Contains(from, `\winsxs\`) || strings.Contains(from, `\servicing\`) ||
+			strings.Contains(from, `\softwaredistribution\`)
 	}
 	return false
 }
@@ -376,24 +385,35 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 		return err
 	}
 	if host.Present && next.Present && !strings.EqualFold(host.Value, next.Value) {
-		p.Other = append(p.Other, pendingTrace{"the computer's name changes to " + prose.Short(next.Value), next.Evidence})
+		p.Other = append(p.Other, pendingTrace{"the computer's name changes to " + prose.Short(next.Value),
+			next.Evidence})
 	}
 	installer, err := m.Service("TrustedInstaller")
 	if err != nil {
 		return err
 	}
 	if installer.Start.Present && installer.Start.Value == machine.StartAuto {
-		p.Other = append(p.Other, pendingTrace{"Windows Modules Installer starts automatically, as it does while it has work", installer.Start.Evidence})
+		p.Other = append(p.Other,
+			pendingTrace{"Windows Modules Installer starts automatically, as it does while it has work",
+				installer.Start.Evidence})
 	}
 	return nil
 }
 
 var rebootPending = entry{
-	Requirement: required("win.reboot.pending", "WindowsUpdatesRequired", "no reboot is pending because of Windows updates", sectionTips+": No pending reboot due to Windows Updates can be detected", explanation{
-		Reads: `SOFTWARE: Component Based Servicing (package states, sessions, pending keys), WindowsUpdate (CommitRequired); COMPONENTS: PendingXmlIdentifier; WinSxS\pending.xml; SYSTEM: Session Manager (pending renames, SetupExecute). RebootRequired and RebootPending are made in memory only: that they are absent decides nothing. Event logs are not read.`,
-		Live:  `Test-Path 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired', 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending'`,
-		Fix:   "Restart the WorkSpace, install the remaining updates, and restart again until no update asks for it.",
-	}),
+	Requirement: required("win.reboot.pending", "WindowsUpdatesRequired",
+		"no reboot is pending because of Windows updates",
+		sectionTips+": No pending reboot due to Windows Updates can be detected", explanation{
+			Reads: `SOFTWARE: Component Based Servicing (package states, sessions, pending keys), WindowsUpdate ` +
+				`(CommitRequired); COMPONENTS: PendingXmlIdentifier; WinSxS\pending.xml; SYSTEM: Session Manager ` +
+				`(pending renames, SetupExecute). RebootRequired and RebootPending are made in memory only: that ` +
+				`they are absent decides nothing. Event logs are not read.`,
+			Live: `Test-Path 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto ` +
+				`Update\RebootRequired', 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based ` +
+				`Servicing\RebootPending'`,
+			Fix: "Restart the WorkSpace, install the remaining updates, and restart again until no update asks " +
+				"for it.",
+		}),
 	Judge: func(m *Machine) requirement.Outcome { return judgeReboot(m.readPendingReboot()) },
 }
 
@@ -409,7 +429,8 @@ func judgeReboot(p PendingReboot) requirement.Outcome {
 	case len(p.Errs) > 0:
 		return requirement.Unreadable(p.Errs[0], p.Read...)
 	default:
-		message := "no servicing waits for a reboot in SOFTWARE, SYSTEM, COMPONENTS and WinSxS; event logs are not read"
+		message := "no servicing waits for a reboot in SOFTWARE, SYSTEM, COMPONENTS and WinSxS; event logs are " +
+			"not read"
 		if len(p.Other) > 0 {
 			message += "; not of Windows Update: " + someTraces(p.Other)
 		}

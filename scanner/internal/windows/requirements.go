@@ -78,7 +78,8 @@ func (m *Machine) Checks() []requirement.Check {
 			o := next(ctx)
 			if err == nil {
 				o.Message = "in " + set.Name + ", which the next start uses: " + o.Message
-				o.Remediation = "Restart the WorkSpace, so that it runs on " + set.Name + ". " + cmp.Or(o.Remediation, remedy)
+				o.Remediation = "Restart the WorkSpace, so that it runs on " + set.Name + ". " + cmp.Or(o.Remediation,
+					remedy)
 			}
 			return worse(last(ctx), o)
 		}
@@ -88,7 +89,8 @@ func (m *Machine) Checks() []requirement.Check {
 
 // badness orders the statuses for worse.
 var badness = map[requirement.Status]int{
-	requirement.NotApplicable: 0, requirement.Passed: 1, requirement.Undetermined: 2, requirement.Warning: 3, requirement.Failed: 4,
+	requirement.NotApplicable: 0, requirement.Passed: 1, requirement.Undetermined: 2, requirement.Warning: 3,
+	requirement.Failed: 4,
 }
 
 // worse is the outcome that counts of those that two control sets lead to: that
@@ -96,7 +98,8 @@ var badness = map[requirement.Status]int{
 func worse(last, next requirement.Outcome) requirement.Outcome {
 	passed := last.Status == requirement.Passed && next.Status == requirement.Passed
 	switch {
-	case badness[next.Status] > badness[last.Status], passed && next.Basis == requirement.Inferred && last.Basis != requirement.Inferred:
+	case badness[next.Status] > badness[last.Status], passed && next.Basis == requirement.Inferred &&
+		last.Basis != requirement.Inferred:
 		return next
 	case passed:
 		known := map[string]bool{}
@@ -139,7 +142,8 @@ func informative(id, demand, reference string, text explanation) requirement.Req
 	return row(requirement.Info, id, "", demand, reference, text)
 }
 
-func row(severity requirement.Severity, id, code, demand, reference string, text explanation) requirement.Requirement {
+func row(severity requirement.Severity, id, code, demand, reference string,
+	text explanation) requirement.Requirement {
 	return requirement.Requirement{
 		ID: id, Platform: requirement.Windows, Scope: requirement.Disk, Severity: severity,
 		AWSErrorCode: code, Demand: demand, Reference: reference,

@@ -92,7 +92,8 @@ func parseDescriptor(b []byte) (securityDescriptor, error) {
 	}
 	list = list[8:size]
 	for range count {
-		if len(list) < 4 || int(binary.LittleEndian.Uint16(list[2:])) < 4 || int(binary.LittleEndian.Uint16(list[2:])) > len(list) {
+		if len(list) < 4 || int(binary.LittleEndian.Uint16(list[2:])) < 4 ||
+			int(binary.LittleEndian.Uint16(list[2:])) > len(list) {
 			return d, fmt.Errorf("%w: an entry that does not fit", errDescriptor)
 		}
 		e := list[:binary.LittleEndian.Uint16(list[2:])]
@@ -111,7 +112,8 @@ func parseDescriptor(b []byte) (securityDescriptor, error) {
 		if err != nil {
 			return d, fmt.Errorf("%w: entry: %w", errDescriptor, err)
 		}
-		d.Entries = append(d.Entries, accessEntry{Deny: e[0] == aceDenied, Flags: e[1], Mask: binary.LittleEndian.Uint32(e[4:]), SID: sid})
+		d.Entries = append(d.Entries, accessEntry{Deny: e[0] == aceDenied, Flags: e[1],
+			Mask: binary.LittleEndian.Uint32(e[4:]), SID: sid})
 	}
 	return d, nil
 }
@@ -150,11 +152,14 @@ func (d securityDescriptor) grants(token ...string) uint32 {
 var systemToken = []string{sidSystem, "S-1-5-32-544", "S-1-1-0", "S-1-5-11"}
 
 var profileACL = entry{
-	Requirement: recommended("win.profile.acl", "", "Windows 7: SYSTEM has full control of the profile", sectionTroubleshooting, explanation{
-		Reads: "The security descriptor of the profile's folder, in $Secure of the user volume or in the folder's own record. ALL APPLICATION PACKAGES, which the document names too, does not exist on Windows 7.",
-		Live:  `icacls D:\Users\username`,
-		Fix:   `icacls D:\Users\username /grant "SYSTEM:(OI)(CI)F"`,
-	}),
+	Requirement: recommended("win.profile.acl", "", "Windows 7: SYSTEM has full control of the profile",
+		sectionTroubleshooting, explanation{
+			Reads: "The security descriptor of the profile's folder, in $Secure of the user volume or in the " +
+				"folder's own record. ALL APPLICATION PACKAGES, which the document names too, does not exist on " +
+				"Windows 7.",
+			Live: `icacls D:\Users\username`,
+			Fix:  `icacls D:\Users\username /grant "SYSTEM:(OI)(CI)F"`,
+		}),
 	Judge: (*Machine).decideProfileACL,
 }
 
@@ -191,7 +196,8 @@ func (m *Machine) decideProfileACL() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(v.Problem(name, err), ev)
 	}
-	v.Trail.Record("security", "source", v.Role, "path", name, "owner", d.Owner, "entries", fmt.Sprint(len(d.Entries)))
+	v.Trail.Record("security", "source", v.Role, "path", name, "owner", d.Owner, "entries",
+		fmt.Sprint(len(d.Entries)))
 	return w.Inferred(judgeProfileACL(w.Profile.Path, d, ev))
 }
 
@@ -217,7 +223,8 @@ func (m *Machine) profileFolder() (machine.Wanted, *machine.Drive, string, *requ
 		return fail(requirement.Unreadable(err, w.Profile.Evidence))
 	}
 	if !f.Exists || !f.Dir {
-		return fail(requirement.Unknown("there is no folder "+w.Profile.Path+": see win.profile.exists", w.Profile.Evidence, f.Evidence))
+		return fail(requirement.Unknown("there is no folder "+w.Profile.Path+": see win.profile.exists",
+			w.Profile.Evidence, f.Evidence))
 	}
 	return w, v, name, nil
 }
@@ -234,7 +241,8 @@ type accessRow struct {
 func judgeProfileACL(path string, d securityDescriptor, ev requirement.Evidence) requirement.Outcome {
 	rows := make([]accessRow, 0, len(d.Entries))
 	for _, e := range d.Entries {
-		rows = append(rows, accessRow{SID: e.SID, Deny: e.Deny, Rights: fmt.Sprintf("0x%08X", e.Mask), Inherit: e.Flags&aceInheritOnly != 0})
+		rows = append(rows, accessRow{SID: e.SID, Deny: e.Deny, Rights: fmt.Sprintf("0x%08X", e.Mask),
+			Inherit: e.Flags&aceInheritOnly != 0})
 	}
 	ev.Value, ev.Data = "security descriptor", fmt.Sprintf("owner %s, %d entries", d.Owner, len(d.Entries))
 	own, all := d.grants(sidSystem), d.grants(systemToken...)
@@ -243,10 +251,12 @@ func judgeProfileACL(path string, d securityDescriptor, ev requirement.Evidence)
 	case d.NoList:
 		o = requirement.Infer(path+" has no access control list, so that everyone has full control, SYSTEM too", ev)
 	case all&fullControl != fullControl:
-		o = requirement.Warn(fmt.Sprintf("SYSTEM has no full control of %s: of the rights 0x%08X it has 0x%08X", path, fullControl, all&fullControl), ev).
+		o = requirement.Warn(fmt.Sprintf("SYSTEM has no full control of %s: of the rights 0x%08X it has 0x%08X", path,
+			fullControl, all&fullControl), ev).
 			About(subjectOf(ev, requirement.ReasonValue))
 	case own&fullControl == fullControl:
-		o = requirement.Pass("SYSTEM has full control of "+path+" (ALL APPLICATION PACKAGES does not exist on this version)", ev)
+		o = requirement.Pass(
+			"SYSTEM has full control of "+path+" (ALL APPLICATION PACKAGES does not exist on this version)", ev)
 	default:
 		o = requirement.Infer("SYSTEM has full control of "+path+" as a member of the groups that are granted it", ev)
 	}

@@ -18,11 +18,16 @@ type domainService struct {
 }
 
 var servicesDomainAccount = entry{
-	Requirement: required("win.services.domain-account", "DomainAccountServicesFound", "no service runs under a domain account", sectionTips+": No services can be running under a domain account", explanation{
-		Reads: `SYSTEM: Services\*\Type, Start, ObjectName, ImagePath; the names and SIDs of computer and domain from SYSTEM and SECURITY. Drivers and per-user services are left out; a key without a type, or without a program, that names a domain account is a warning.`,
-		Live:  `Get-WmiObject Win32_Service | Where-Object { $_.StartName -like "*$env:USERDOMAIN*" } (which misses accounts written as user@domain, and finds local ones that contain the domain's name)`,
-		Fix:   "services.msc, the service, Log On: choose the Local System account.",
-	}),
+	Requirement: required("win.services.domain-account", "DomainAccountServicesFound",
+		"no service runs under a domain account", sectionTips+": No services can be running under a domain account",
+		explanation{
+			Reads: `SYSTEM: Services\*\Type, Start, ObjectName, ImagePath; the names and SIDs of computer and ` +
+				`domain from SYSTEM and SECURITY. Drivers and per-user services are left out; a key without a type, ` +
+				`or without a program, that names a domain account is a warning.`,
+			Live: `Get-WmiObject Win32_Service | Where-Object { $_.StartName -like "*$env:USERDOMAIN*" } (which ` +
+				`misses accounts written as user@domain, and finds local ones that contain the domain's name)`,
+			Fix: "services.msc, the service, Log On: choose the Local System account.",
+		}),
 	Judge: (*Machine).decideAccounts,
 }
 
@@ -63,7 +68,8 @@ func judgeAccounts(services []machine.Service, n machine.Names, env machine.Envi
 		kind := n.Classify(row.Account)
 		if stub {
 			if kind == machine.AccountDomain {
-				stubs, stubEvidence = append(stubs, row), append(stubEvidence, s.Account.Evidence, s.Type.Evidence, s.ImagePath.Evidence)
+				stubs, stubEvidence = append(stubs, row),
+					append(stubEvidence, s.Account.Evidence, s.Type.Evidence, s.ImagePath.Evidence)
 				stubAbout = append(stubAbout, s.Subject(requirement.ReasonDamaged, s.Account.Value))
 			}
 			continue
@@ -73,7 +79,8 @@ func judgeAccounts(services []machine.Service, n machine.Names, env machine.Envi
 		case kind == machine.AccountDomain && s.Deleted:
 			deleted, deletedEvidence = append(deleted, row), append(deletedEvidence, s.Account.Evidence)
 		case kind == machine.AccountDomain && s.Start.Present && s.Start.Value == machine.StartDisabled:
-			disabled, disabledEvidence = append(disabled, row), append(disabledEvidence, s.Account.Evidence, s.Start.Evidence)
+			disabled, disabledEvidence = append(disabled, row),
+				append(disabledEvidence, s.Account.Evidence, s.Start.Evidence)
 			disabledAbout = append(disabledAbout, s.Subject(requirement.ReasonDisabled, s.Account.Value))
 		case kind == machine.AccountDomain:
 			failed, evidence = append(failed, row), append(evidence, s.Account.Evidence)
@@ -86,7 +93,8 @@ func judgeAccounts(services []machine.Service, n machine.Names, env machine.Envi
 	var o requirement.Outcome
 	switch {
 	case len(failed) > 0:
-		message := fmt.Sprintf("%s under a domain account: %s", prose.Count(len(failed), "service runs", "services run"), listServices(failed))
+		message := fmt.Sprintf("%s under a domain account: %s",
+			prose.Count(len(failed), "service runs", "services run"), listServices(failed))
 		if n.Domain == "" && n.SIDErr == nil {
 			message += " (the computer is in no domain, so the name is foreign)"
 		}
@@ -95,17 +103,25 @@ func judgeAccounts(services []machine.Service, n machine.Names, env machine.Envi
 		for _, row := range failed {
 			services = append(services, row.Service)
 		}
-		o.Remediation = fmt.Sprintf("services.msc, %s, Log On: choose the Local System account.", prose.Some(services))
+		o.Remediation = fmt.Sprintf("services.msc, %s, Log On: choose the Local System account.",
+			prose.Some(services))
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(disabled) > 0:
-		o = requirement.Warn(fmt.Sprintf("%s under a domain account but disabled: %s", prose.Count(len(disabled), "service is", "services are"), listServices(disabled)), disabledEvidence...).About(disabledAbout...)
+		o = requirement.Warn(fmt.Sprintf("%s under a domain account but disabled: %s",
+			prose.Count(len(disabled), "service is", "services are"), listServices(disabled)),
+			disabledEvidence...).About(disabledAbout...)
 	case len(stubs) > 0:
-		o = requirement.Warn(fmt.Sprintf("%s a domain account but no type or no program: %s", prose.Count(len(stubs), "service has", "services have"), listServices(stubs)), stubEvidence...).About(stubAbout...)
+		o = requirement.Warn(fmt.Sprintf("%s a domain account but no type or no program: %s",
+			prose.Count(len(stubs), "service has", "services have"), listServices(stubs)),
+			stubEvidence...).About(stubAbout...)
 		o.Remediation = "Repair the service, or delete it (sc.exe delete NAME), then restart."
 	case len(bare) > 0:
-		o = requirement.Warn(fmt.Sprintf("%s under an account without a domain, which may be of a domain: %s", prose.Count(len(bare), "service runs", "services run"), listServices(bare)), bareEvidence...).About(bareAbout...)
-		o.Remediation = `services.msc, Log On: write .\ before the name of a local account, or choose the Local System account.`
+		o = requirement.Warn(fmt.Sprintf("%s under an account without a domain, which may be of a domain: %s",
+			prose.Count(len(bare), "service runs", "services run"), listServices(bare)),
+			bareEvidence...).About(bareAbout...)
+		o.Remediation = `services.msc, Log On: write .\ before the name of a local account, or choose the Local ` +
+			`System account.`
 	case judged == 0:
 		return requirement.Unknown("no service was found: the list of services is not whole")
 	default:
@@ -114,7 +130,8 @@ func judgeAccounts(services []machine.Service, n machine.Names, env machine.Envi
 			return requirement.Pass(message, services[0].ServicesKey())
 		}
 		message += "; Windows deletes at the next start: " + listServices(deleted)
-		o = requirement.Pass(message, append([]requirement.Evidence{services[0].ServicesKey()}, deletedEvidence...)...)
+		o = requirement.Pass(message, append([]requirement.Evidence{services[0].ServicesKey()},
+			deletedEvidence...)...)
 	}
 	o.Details = struct {
 		Running       []domainService `json:"running,omitempty"`

@@ -12,44 +12,56 @@ import (
 )
 
 var rdsEnabled = entry{
-	Requirement: required("win.rds.enabled", "RemoteDesktopServicesDisabled", "Remote Desktop Services starts manually or automatically", sectionTips+": Remote Desktop Services must be enabled", explanation{
-		Reads: `SYSTEM: Services\TermService\Start and Parameters\ServiceDll, Control\Terminal Server\fDenyTSConnections; SOFTWARE: the policy that overrides it; start types that a Group Policy sets again.`,
-		Live:  `Get-CimInstance Win32_Service -Filter "Name='TermService'" | Select-Object StartMode`,
-		Fix:   "services.msc, Remote Desktop Services, Startup type: choose Manual or Automatic.",
-	}),
+	Requirement: required("win.rds.enabled", "RemoteDesktopServicesDisabled",
+		"Remote Desktop Services starts manually or automatically",
+		sectionTips+": Remote Desktop Services must be enabled", explanation{
+			Reads: `SYSTEM: Services\TermService\Start and Parameters\ServiceDll, Control\Terminal ` +
+				`Server\fDenyTSConnections; SOFTWARE: the policy that overrides it; start types that a Group Policy ` +
+				`sets again.`,
+			Live: `Get-CimInstance Win32_Service -Filter "Name='TermService'" | Select-Object StartMode`,
+			Fix:  "services.msc, Remote Desktop Services, Startup type: choose Manual or Automatic.",
+		}),
 	Judge: (*Machine).decideRDS,
 }
 
 var trustedInstallerEnabled = entry{
-	Requirement: required("win.trustedinstaller.enabled", "WindowsModulesInstallerDisabled", "Windows Modules Installer starts manually or automatically", sectionTips+": Windows Modules Installer must be enabled", explanation{
-		Reads: `SYSTEM: Services\TrustedInstaller\Start; start types that a Group Policy sets again.`,
-		Live:  `Get-CimInstance Win32_Service -Filter "Name='TrustedInstaller'" | Select-Object StartMode`,
-		Fix:   "services.msc, Windows Modules Installer, Startup type: choose Manual or Automatic.",
-	}),
+	Requirement: required("win.trustedinstaller.enabled", "WindowsModulesInstallerDisabled",
+		"Windows Modules Installer starts manually or automatically",
+		sectionTips+": Windows Modules Installer must be enabled", explanation{
+			Reads: `SYSTEM: Services\TrustedInstaller\Start; start types that a Group Policy sets again.`,
+			Live:  `Get-CimInstance Win32_Service -Filter "Name='TrustedInstaller'" | Select-Object StartMode`,
+			Fix:   "services.msc, Windows Modules Installer, Startup type: choose Manual or Automatic.",
+		}),
 	Judge: func(m *Machine) requirement.Outcome {
-		return m.decideStart(startRule{name: "TrustedInstaller", title: "Windows Modules Installer", allowed: []uint32{machine.StartAuto, machine.StartManual}})
+		return m.decideStart(startRule{name: "TrustedInstaller", title: "Windows Modules Installer",
+			allowed: []uint32{machine.StartAuto, machine.StartManual}})
 	},
 }
 
 var winRMAuto = entry{
-	Requirement: required("win.winrm.auto", "", "Windows Remote Management starts automatically", sectionRequirements, explanation{
-		Reads: `SYSTEM: Services\WinRM\Start and DelayedAutostart; start types that a Group Policy sets again.`,
-		Live:  `Get-CimInstance Win32_Service -Filter "Name='WinRM'" | Select-Object StartMode`,
-		Fix:   "services.msc, Windows Remote Management (WS-Management), Startup type: choose Automatic.",
-	}),
+	Requirement: required("win.winrm.auto", "", "Windows Remote Management starts automatically", sectionRequirements,
+		explanation{
+			Reads: `SYSTEM: Services\WinRM\Start and DelayedAutostart; start types that a Group Policy sets again.`,
+			Live:  `Get-CimInstance Win32_Service -Filter "Name='WinRM'" | Select-Object StartMode`,
+			Fix:   "services.msc, Windows Remote Management (WS-Management), Startup type: choose Automatic.",
+		}),
 	Judge: func(m *Machine) requirement.Outcome {
-		return m.decideStart(startRule{name: "WinRM", title: "Windows Remote Management", allowed: []uint32{machine.StartAuto}})
+		return m.decideStart(startRule{name: "WinRM", title: "Windows Remote Management",
+			allowed: []uint32{machine.StartAuto}})
 	},
 }
 
 var ssmDisabled = entry{
-	Requirement: required("win.ssm.disabled", "AmazonSsmAgentEnabled", "Amazon SSM Agent is disabled", sectionTips+": Amazon SSM Agent must be disabled", explanation{
-		Reads: `SYSTEM: Services\AmazonSSMAgent\Start; start types that a Group Policy sets again. An agent that is not installed has nothing to disable.`,
-		Live:  `Get-CimInstance Win32_Service -Filter "Name='AmazonSSMAgent'" | Select-Object StartMode`,
-		Fix:   "services.msc, Amazon SSM Agent, Startup type: choose Disabled.",
-	}),
+	Requirement: required("win.ssm.disabled", "AmazonSsmAgentEnabled", "Amazon SSM Agent is disabled",
+		sectionTips+": Amazon SSM Agent must be disabled", explanation{
+			Reads: `SYSTEM: Services\AmazonSSMAgent\Start; start types that a Group Policy sets again. An agent ` +
+				`that is not installed has nothing to disable.`,
+			Live: `Get-CimInstance Win32_Service -Filter "Name='AmazonSSMAgent'" | Select-Object StartMode`,
+			Fix:  "services.msc, Amazon SSM Agent, Startup type: choose Disabled.",
+		}),
 	Judge: func(m *Machine) requirement.Outcome {
-		return m.decideStart(startRule{name: "AmazonSSMAgent", title: "Amazon SSM Agent", allowed: []uint32{machine.StartDisabled}, absent: true})
+		return m.decideStart(startRule{name: "AmazonSSMAgent", title: "Amazon SSM Agent",
+			allowed: []uint32{machine.StartDisabled}, absent: true})
 	},
 }
 
@@ -79,7 +91,8 @@ func (m *Machine) decideStart(rule startRule) requirement.Outcome {
 }
 
 // repairWindows brings back what is Windows' own.
-const repairWindows = "Repair Windows (DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow), or use another WorkSpace."
+const repairWindows = "Repair Windows (DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow), or use " +
+	"another WorkSpace."
 
 // judgeStart decides a requirement on the start type of one service. policies
 // are start types that a Group Policy writes again when it is next applied.
@@ -97,7 +110,8 @@ func judgeStart(s machine.Service, rule startRule, policies []machine.Setting[ui
 		return o
 	}
 	if !s.Start.Present {
-		return requirement.Fail(rule.title+" has no start type", s.Start.Evidence).About(rule.subject(requirement.ReasonDamaged, ""))
+		return requirement.Fail(rule.title+" has no start type",
+			s.Start.Evidence).About(rule.subject(requirement.ReasonDamaged, ""))
 	}
 	message := fmt.Sprintf("%s: %s", rule.title, s.StartName())
 	if !slices.Contains(rule.allowed, s.Start.Value) {
@@ -106,8 +120,10 @@ func judgeStart(s machine.Service, rule startRule, policies []machine.Setting[ui
 	}
 	for _, p := range policies {
 		if !slices.Contains(rule.allowed, p.Value) {
-			o := requirement.Warn(fmt.Sprintf("%s, but a Group Policy sets it to %s when it is next applied", message, startNames([]uint32{p.Value})), s.Start.Evidence, p.Evidence)
-			o.Remediation = "Take the service out of System Services in the Group Policy Object, or move the computer out of its reach."
+			o := requirement.Warn(fmt.Sprintf("%s, but a Group Policy sets it to %s when it is next applied", message,
+				startNames([]uint32{p.Value})), s.Start.Evidence, p.Evidence)
+			o.Remediation = "Take the service out of System Services in the Group Policy Object, or move the " +
+				"computer out of its reach."
 			return o.About(rule.subject(requirement.ReasonPolicy, startNames([]uint32{p.Value})))
 		}
 	}
@@ -128,7 +144,8 @@ const (
 	keyTerminalServerPolicy = `\Policies\Microsoft\Windows NT\Terminal Services`
 )
 
-var remoteDesktop = startRule{name: "TermService", title: "Remote Desktop Services", allowed: []uint32{machine.StartAuto, machine.StartManual}}
+var remoteDesktop = startRule{name: "TermService", title: "Remote Desktop Services",
+	allowed: []uint32{machine.StartAuto, machine.StartManual}}
 
 func (m *Machine) decideRDS() requirement.Outcome {
 	o := m.decideStart(remoteDesktop)
@@ -164,7 +181,8 @@ func (m *Machine) decideRDS() requirement.Outcome {
 // judgeRDS completes win.rds.enabled for a service that may start. Whether
 // connections are let in is another setting, of which every client says no: it is
 // named. The policy goes before it.
-func judgeRDS(start requirement.Outcome, dll machine.Setting[string], program machine.File, deny, policy machine.Setting[uint32]) requirement.Outcome {
+func judgeRDS(start requirement.Outcome, dll machine.Setting[string], program machine.File, deny,
+	policy machine.Setting[uint32]) requirement.Outcome {
 	switch {
 	case !dll.Present:
 		o := requirement.Fail("Remote Desktop Services has no program: its ServiceDll is missing", dll.Evidence).
@@ -172,7 +190,8 @@ func judgeRDS(start requirement.Outcome, dll machine.Setting[string], program ma
 		o.Remediation = repairWindows
 		return o
 	case !program.Exists || program.Dir:
-		o := requirement.Fail("Remote Desktop Services has no program: "+dll.Value+" does not exist", dll.Evidence, program.Evidence).
+		o := requirement.Fail("Remote Desktop Services has no program: "+dll.Value+" does not exist", dll.Evidence,
+			program.Evidence).
 			About(remoteDesktop.subject(requirement.ReasonDamaged, dll.Value))
 		o.Remediation = repairWindows
 		return o
@@ -235,9 +254,10 @@ func (m *Machine) readTemplates() ([]template, error) {
 		if err != nil {
 			return nil, err
 		}
-		starts, f, err := machine.ReadParsed(v, name, maxTemplate, "template", func(data []byte) (map[string]uint32, error) {
-			return templateStarts(machine.DecodeText(data)), nil
-		})
+		starts, f, err := machine.ReadParsed(v, name, maxTemplate, "template",
+			func(data []byte) (map[string]uint32, error) {
+				return templateStarts(machine.DecodeText(data)), nil
+			})
 		if err != nil {
 			return nil, err
 		}

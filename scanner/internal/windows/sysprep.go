@@ -29,11 +29,18 @@ type sysprepRow struct {
 }
 
 var sysprepCompatible = entry{
-	Requirement: required("win.sysprep.compatible", "", "nothing recorded on the disk stops Sysprep", sectionRequirements, explanation{
-		Reads: `SOFTWARE: Setup\State\ImageState, the providers in Setup\SysPrep and Setup\SysPrepExternal and whether their libraries exist, ReserveManager\ActiveScenario, onboarding to Defender for Endpoint; SYSTEM: Setup (setup in progress, SysprepStatus, ChildCompletion), roles that cannot be generalized, BitLockerStatus; setupact.log and setuperr.log of the newest run of Sysprep and Sysprep_succeeded.tag; AppX packages that are installed for a user and provisioned for nobody; sysprep.exe; upgrades in place.`,
-		Live:  `Get-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State; Get-Content C:\Windows\System32\Sysprep\Panther\setuperr.log`,
-		Fix:   "Remove what the finding names, restart, and look at it again.",
-	}),
+	Requirement: required("win.sysprep.compatible", "", "nothing recorded on the disk stops Sysprep",
+		sectionRequirements, explanation{
+			Reads: `SOFTWARE: Setup\State\ImageState, the providers in Setup\SysPrep and Setup\SysPrepExternal and ` +
+				`whether their libraries exist, ReserveManager\ActiveScenario, onboarding to Defender for Endpoint; ` +
+				`SYSTEM: Setup (setup in progress, SysprepStatus, ChildCompletion), roles that cannot be ` +
+				`generalized, BitLockerStatus; setupact.log and setuperr.log of the newest run of Sysprep and ` +
+				`Sysprep_succeeded.tag; AppX packages that are installed for a user and provisioned for nobody; ` +
+				`sysprep.exe; upgrades in place.`,
+			Live: `Get-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State; Get-Content ` +
+				`C:\Windows\System32\Sysprep\Panther\setuperr.log`,
+			Fix: "Remove what the finding names, restart, and look at it again.",
+		}),
 	Judge: (*Machine).decideSysprep,
 }
 
@@ -66,7 +73,8 @@ func (m *Machine) decideSysprep() requirement.Outcome {
 // counts. What is found stands whatever else could not be read. A part that
 // passes by inference has something to say that changes no status.
 func judgeSysprep(parts []sysprepPart) requirement.Outcome {
-	rank := []requirement.Status{requirement.Failed, requirement.Warning, requirement.Undetermined, requirement.Passed}
+	rank := []requirement.Status{requirement.Failed, requirement.Warning, requirement.Undetermined,
+		requirement.Passed}
 	worst := requirement.Passed
 	var rows []sysprepRow
 	for _, p := range parts {
@@ -105,7 +113,8 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 	switch worst {
 	case requirement.Passed:
 		o.Basis = requirement.Inferred
-		o.Message = strings.Join(append([]string{fmt.Sprintf("none of %d things that stop Sysprep is on record", len(parts))}, notes...), "; ")
+		o.Message = strings.Join(append([]string{fmt.Sprintf("none of %d things that stop Sysprep is on record",
+			len(parts))}, notes...), "; ")
 	case requirement.Undetermined:
 		o.Basis = ""
 	}
@@ -210,7 +219,9 @@ func judgeSysprepStatus(generalization, cleanup machine.Setting[uint32]) require
 	}
 	if len(odd) > 0 {
 		o := requirement.Warn("an earlier Sysprep did not finish: "+strings.Join(odd, ", "), evidence...)
-		o.Remediation = fmt.Sprintf(`Find out from setuperr.log why, then set GeneralizationState to %d and CleanupState to %d below HKLM\SYSTEM\Setup\Status\SysprepStatus.`, generalizationDone, cleanupDone)
+		o.Remediation = fmt.Sprintf(
+			`Find out from setuperr.log why, then set GeneralizationState to %d and CleanupState to %d below `+
+				`HKLM\SYSTEM\Setup\Status\SysprepStatus.`, generalizationDone, cleanupDone)
 		return o
 	}
 	return requirement.Pass("no Sysprep stopped in the middle", generalization.Evidence, cleanup.Evidence)
@@ -310,7 +321,8 @@ func judgeLastRun(r lastRun) requirement.Outcome {
 			if !line.Time.IsZero() && line.Time.Before(begun.Time) || ageOf(line, r.System) == ageBefore {
 				continue
 			}
-			if !line.Time.IsZero() && !line.Time.After(ended.Time) && !ended.Time.Before(begun.Time) || r.tagged(line) {
+			if !line.Time.IsZero() && !line.Time.After(ended.Time) && !ended.Time.Before(begun.Time) ||
+				r.tagged(line) {
 				mended++
 				continue
 			}
@@ -357,19 +369,23 @@ func judgeFailedRun(r lastRun, open []logLine, evidence []requirement.Evidence) 
 		named = true
 	}
 	for _, line := range open {
-		passedOn := named && slices.ContainsFunc(line.Codes, func(c uint32) bool { return sameCode(c, codePackageFailed) })
+		passedOn := named && slices.ContainsFunc(line.Codes,
+			func(c uint32) bool { return sameCode(c, codePackageFailed) })
 		if line.Package == "" && !passedOn {
 			other = append(other, line)
 		}
 	}
 	switch {
 	case len(stopped) > 0:
-		o := requirement.Warn(fmt.Sprintf("Sysprep was stopped by %s that %s installed for a user only: %s", prose.Count(len(stopped), "package", "packages"), are(len(stopped)), prose.Some(stopped)), evidence...).About(packageSubjects(stopped, requirement.ReasonExtra)...)
+		o := requirement.Warn(fmt.Sprintf("Sysprep was stopped by %s that %s installed for a user only: %s",
+			prose.Count(len(stopped), "package", "packages"), are(len(stopped)), prose.Some(stopped)),
+			evidence...).About(packageSubjects(stopped, requirement.ReasonExtra)...)
 		o.Remediation = removePackages(r.System, stopped)
 		o.Explains = []string{codeNameAppX}
 		return o
 	case len(other) > 0:
-		o := requirement.Warn(fmt.Sprintf("the last run of Sysprep met %s: %s", prose.Count(len(open), "error", "errors"), bareLine(other[0].Text)), evidence...)
+		o := requirement.Warn(fmt.Sprintf("the last run of Sysprep met %s: %s",
+			prose.Count(len(open), "error", "errors"), bareLine(other[0].Text)), evidence...)
 		o.Remediation = "Find the cause by setuperr.log and remove it." + runAgain
 		if cause, line, ok := causeOf(other); ok {
 			o.Message += " (" + cause.says + ")"
@@ -380,7 +396,9 @@ func judgeFailedRun(r lastRun, open []logLine, evidence []requirement.Evidence) 
 		}
 		return o
 	}
-	return requirement.Infer("the package that stopped the last run of Sysprep is removed or provisioned since: "+prose.Some(mended), evidence...).With(r.Appx.Evidence...)
+	return requirement.Infer(
+		"the package that stopped the last run of Sysprep is removed or provisioned since: "+prose.Some(mended),
+		evidence...).With(r.Appx.Evidence...)
 }
 
 func are(n int) string {
@@ -453,19 +471,24 @@ func isInstanceOfLDS(s machine.Service) bool {
 
 // judgeRoles judges by the product type, the service of a domain controller
 // and those of other roles by the role's name.
-func judgeRoles(product machine.Setting[string], directory machine.Service, roles map[string][]machine.Service) requirement.Outcome {
+func judgeRoles(product machine.Setting[string], directory machine.Service,
+	roles map[string][]machine.Service) requirement.Outcome {
 	if strings.EqualFold(product.Value, "LanmanNT") {
-		return requirement.Fail("the computer is a domain controller, which Sysprep cannot generalize", product.Evidence)
+		return requirement.Fail("the computer is a domain controller, which Sysprep cannot generalize",
+			product.Evidence)
 	}
 	if directory.Process() && directory.Start.Present && directory.Start.Value == machine.StartAuto {
-		return requirement.Fail("Active Directory Domain Services start automatically: Sysprep cannot generalize a domain controller", directory.Start.Evidence).
+		return requirement.Fail(
+			"Active Directory Domain Services start automatically: Sysprep cannot generalize a domain controller",
+			directory.Start.Evidence).
 			About(directory.Subject(requirement.ReasonEnabled, directory.StartName()))
 	}
 	var found []string
 	var evidence []requirement.Evidence
 	var about []requirement.Subject
 	look := func(role, note string) {
-		there := slices.DeleteFunc(slices.Clone(roles[role]), func(s machine.Service) bool { return !s.Exists() || s.Deleted })
+		there := slices.DeleteFunc(slices.Clone(roles[role]),
+			func(s machine.Service) bool { return !s.Exists() || s.Deleted })
 		for i, s := range there {
 			if i == 0 {
 				found = append(found, role+note)
@@ -485,7 +508,8 @@ func judgeRoles(product machine.Setting[string], directory machine.Service, role
 	}
 	look(roleLDS, "")
 	if len(found) > 0 {
-		o := requirement.Warn("Sysprep does not support a role that is installed: "+strings.Join(found, ", "), evidence...).About(about...)
+		o := requirement.Warn("Sysprep does not support a role that is installed: "+strings.Join(found, ", "),
+			evidence...).About(about...)
 		o.Remediation = "Remove the role, and restart: " + strings.Join(found, ", ") + "."
 		return o
 	}
@@ -510,7 +534,9 @@ func (m *Machine) decideBitLocker() requirement.Outcome {
 // itself is not encrypted, or nothing of it would have been read.
 func judgeBitLocker(status machine.Setting[uint32]) requirement.Outcome {
 	if status.Value != 0 {
-		o := requirement.Warn(fmt.Sprintf("BitLocker was on when Windows last started (BootStatus is %d), which stops Sysprep; the volume itself is not encrypted", status.Value), status.Evidence)
+		o := requirement.Warn(
+			fmt.Sprintf("BitLocker was on when Windows last started (BootStatus is %d), which stops Sysprep; the "+
+				"volume itself is not encrypted", status.Value), status.Evidence)
 		o.Remediation = fixBitLocker
 		return o
 	}
@@ -527,7 +553,8 @@ func (m *Machine) decideSysprepProgram() requirement.Outcome {
 
 func judgeSysprepProgram(f machine.File) requirement.Outcome {
 	if !f.Exists || f.Dir {
-		o := requirement.Fail("sysprep.exe is missing", f.Evidence).About(subjectOf(f.Evidence, requirement.ReasonMissing))
+		o := requirement.Fail("sysprep.exe is missing",
+			f.Evidence).About(subjectOf(f.Evidence, requirement.ReasonMissing))
 		o.Remediation = repairWindows
 		return o
 	}
@@ -624,7 +651,9 @@ func judgeProviders(providers []sysprepProvider) requirement.Outcome {
 		}
 	}
 	if len(gone) > 0 {
-		o := requirement.Warn(fmt.Sprintf("Sysprep calls %s that %s not there: %s", prose.Count(len(gone), "library", "libraries"), are(len(gone)), prose.Some(gone)), evidence...).About(about...)
+		o := requirement.Warn(fmt.Sprintf("Sysprep calls %s that %s not there: %s",
+			prose.Count(len(gone), "library", "libraries"), are(len(gone)), prose.Some(gone)),
+			evidence...).About(about...)
 		o.Remediation = "Reinstall the program that the library is from, or delete the value that names it."
 		return o
 	}

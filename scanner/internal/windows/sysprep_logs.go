@@ -21,10 +21,11 @@ import (
 
 // logLine is a line of a log of Windows Setup or Sysprep.
 type logLine struct {
-	Number int       // from 1
-	Time   time.Time // the machine's local time, its zone unknown, as if it were UTC; zero if the line begins with none
-	Text   string
-	Path   string // of the log on the volume
+	Number int // from 1
+	// the machine's local time, its zone unknown, as if it were UTC; zero if the line begins with none
+	Time time.Time
+	Text string
+	Path string // of the log on the volume
 
 	// Of lines with an error:
 	Codes   []uint32 // the error codes that the line has, without that of success
@@ -183,7 +184,8 @@ var endsWell = []string{"FCreateTagFile:Successfully created tag file", "Exiting
 var rearmDenied = []string{"0xc004d307", "0xC004D307", "-1073425657"}
 
 // signs are in every line of interest.
-var signs = [][]byte{[]byte(component), []byte(runBegins), []byte(rearm), []byte(rearmDenied[0]), []byte(rearmDenied[1]), []byte(rearmDenied[2])}
+var signs = [][]byte{[]byte(component), []byte(runBegins), []byte(rearm), []byte(rearmDenied[0]),
+	[]byte(rearmDenied[1]), []byte(rearmDenied[2])}
 
 func (l *sysprepLog) line(number int, text string) {
 	has := func(s string) bool { return strings.Contains(text, s) }
@@ -226,7 +228,9 @@ func isError(text string) bool {
 	return strings.HasPrefix(strings.TrimLeft(text, ", "), "Error")
 }
 
-var errorCode = regexp.MustCompile(`(?:\bhr|\bdwRet|\breturned error code)\s*=?\s*(0x[0-9a-fA-F]{1,8}|-?[0-9]{1,10})\b|\((0x[89a-fA-F][0-9a-fA-F]{7})\)`)
+var errorCode = regexp.MustCompile(
+	`(?:\bhr|\bdwRet|\breturned error ` +
+		`code)\s*=?\s*(0x[0-9a-fA-F]{1,8}|-?[0-9]{1,10})\b|\((0x[89a-fA-F][0-9a-fA-F]{7})\)`)
 
 // codesOf returns the error codes of a line that are not that of success. One
 // that is no number of 32 bits is returned as the largest, so that the line

@@ -28,8 +28,13 @@ const (
 
 func judgeChildCompletion(setup machine.Setting[uint32]) requirement.Outcome {
 	if setup.Value == childBegun {
-		o := requirement.Warn(fmt.Sprintf(`Windows Setup did not finish: ChildCompletion\setup.exe is %d, and the first start after Sysprep ends in "The computer restarted unexpectedly" (by experience, not documented)`, childBegun), setup.Evidence)
-		o.Remediation = fmt.Sprintf(`Find out from C:\Windows\Panther\setuperr.log what stopped Windows Setup, then set setup.exe to %d below HKLM\SYSTEM\Setup\Status\ChildCompletion.`, childDone)
+		o := requirement.Warn(
+			fmt.Sprintf(`Windows Setup did not finish: ChildCompletion\setup.exe is %d, and the first start after `+
+				`Sysprep ends in "The computer restarted unexpectedly" (by experience, not documented)`, childBegun),
+			setup.Evidence)
+		o.Remediation = fmt.Sprintf(
+			`Find out from C:\Windows\Panther\setuperr.log what stopped Windows Setup, then set setup.exe to %d `+
+				`below HKLM\SYSTEM\Setup\Status\ChildCompletion.`, childDone)
 		return o
 	}
 	return requirement.Pass("Windows Setup finished", setup.Evidence)
@@ -50,7 +55,9 @@ func (m *Machine) decideReservedStorage() requirement.Outcome {
 // judgeReservedStorage: 0, or nothing, says that no update uses it.
 func judgeReservedStorage(scenario machine.Setting[uint32], s machine.System) requirement.Outcome {
 	if scenario.Value != 0 {
-		o := requirement.Warn(fmt.Sprintf("reserved storage is in use, which stops Sysprep with 0x800F0975: ActiveScenario is %d", scenario.Value), scenario.Evidence)
+		o := requirement.Warn(
+			fmt.Sprintf("reserved storage is in use, which stops Sysprep with 0x800F0975: ActiveScenario is %d",
+				scenario.Value), scenario.Evidence)
 		o.Remediation = fixReservedStorage(s, logLine{})
 		o.Explains = []string{codeNameReservedStorage}
 		return o
@@ -89,13 +96,18 @@ func (m *Machine) decideDefenderEndpoint() requirement.Outcome {
 func judgeDefenderEndpoint(onboarded machine.Setting[uint32], identity machine.Setting[string]) requirement.Outcome {
 	switch {
 	case onboarded.Value == 1 && identity.Value != "":
-		o := requirement.Warn("the computer is onboarded to Microsoft Defender for Endpoint, whose senseGuid Sysprep is not allowed to delete (0x80070005)", onboarded.Evidence, identity.Evidence)
+		o := requirement.Warn(
+			"the computer is onboarded to Microsoft Defender for Endpoint, whose senseGuid Sysprep is not allowed "+
+				"to delete (0x80070005)", onboarded.Evidence, identity.Evidence)
 		o.Remediation = fixDefenderEndpoint
 		return o
 	case onboarded.Value == 1:
-		return requirement.Infer("onboarded to Microsoft Defender for Endpoint, without a senseGuid", onboarded.Evidence, identity.Evidence)
+		return requirement.Infer("onboarded to Microsoft Defender for Endpoint, without a senseGuid",
+			onboarded.Evidence, identity.Evidence)
 	case identity.Value != "":
-		return requirement.Infer("a senseGuid of Microsoft Defender for Endpoint is left over; the computer is not onboarded", onboarded.Evidence, identity.Evidence)
+		return requirement.Infer(
+			"a senseGuid of Microsoft Defender for Endpoint is left over; the computer is not onboarded",
+			onboarded.Evidence, identity.Evidence)
 	}
 	return requirement.Pass("not onboarded to Microsoft Defender for Endpoint", onboarded.Evidence)
 }

@@ -65,7 +65,8 @@ const unattendNamespace = "urn:schemas-microsoft-com:unattend"
 
 // parseAnswer reads an answer file (Unattended Windows Setup Reference).
 func parseAnswer(data []byte) answerContent {
-	text := strings.TrimFunc(machine.DecodeText(data), func(r rune) bool { return unicode.IsSpace(r) || r == 0 || r == '\uFEFF' })
+	text := strings.TrimFunc(machine.DecodeText(data),
+		func(r rune) bool { return unicode.IsSpace(r) || r == 0 || r == '\uFEFF' })
 	if text == "" {
 		return answerContent{Blank: true}
 	}
@@ -219,10 +220,13 @@ func agentPlaces(env machine.Environment, s machine.System) map[string]agentPlac
 	}
 	config, launch := programs+`Ec2ConfigService`, data+`EC2-Windows\Launch`
 	return map[string]agentPlace{
-		agentConfig: {[]string{config}, []string{config + `\Ec2Config.exe`}, []string{config + `\sysprep2008.xml`}, "Ec2Config"},
-		agentLaunch: {[]string{launch}, []string{launch + `\Scripts\InitializeInstance.ps1`, launch + `\Module\Ec2Launch.psd1`, launch + `\Module\Ec2Launch.psm1`},
+		agentConfig: {[]string{config}, []string{config + `\Ec2Config.exe`}, []string{config + `\sysprep2008.xml`},
+			"Ec2Config"},
+		agentLaunch: {[]string{launch}, []string{launch + `\Scripts\InitializeInstance.ps1`,
+			launch + `\Module\Ec2Launch.psd1`, launch + `\Module\Ec2Launch.psm1`},
 			[]string{launch + `\Sysprep\Unattend.xml`}, ""},
-		agentLaunchV2: {[]string{data + `EC2Launch`, programs + `EC2Launch`}, []string{programs + `EC2Launch\EC2Launch.exe`}, v2, "Amazon EC2Launch"},
+		agentLaunchV2: {[]string{data + `EC2Launch`, programs + `EC2Launch`},
+			[]string{programs + `EC2Launch\EC2Launch.exe`}, v2, "Amazon EC2Launch"},
 	}
 }
 
@@ -316,7 +320,8 @@ func (m *Machine) readSysprepFiles() (sysprepFiles, error) {
 		f.Agents, err = m.readAgents(s)
 	}
 	f.AgentsErr = err
-	for _, path := range []string{`\Panther\Unattend\unattend.xml`, `\Panther\unattend.xml`, `\System32\Sysprep\unattend.xml`} {
+	for _, path := range []string{`\Panther\Unattend\unattend.xml`, `\Panther\unattend.xml`,
+		`\System32\Sysprep\unattend.xml`} {
 		a := m.readAnswer(root + path)
 		if a.Err != nil && f.Err == nil {
 			f.Err = a.Err
@@ -332,11 +337,16 @@ func (m *Machine) readSysprepFiles() (sysprepFiles, error) {
 }
 
 var sysprepFile = entry{
-	Requirement: required("win.sysprep.file", "SysPrepFileMissing", "the Sysprep answer file of the EC2 agent exists and is not blank", sectionTips+": The Sysprep file must exist and can't be blank", explanation{
-		Reads: `The answer file of the installed agent: Ec2ConfigService\sysprep2008.xml (EC2Config), EC2-Windows\Launch\Sysprep\Unattend.xml (EC2Launch), EC2Launch\sysprep\unattend.xml (EC2Launch v2). Where several are installed, the one made for this version of Windows decides. sysprep.exe; answer files that Windows Setup would find before it.`,
-		Live:  `Get-Content C:\ProgramData\Amazon\EC2-Windows\Launch\Sysprep\Unattend.xml`,
-		Fix:   "Reinstall the EC2 agent; AWS Support can repair it.",
-	}),
+	Requirement: required("win.sysprep.file", "SysPrepFileMissing",
+		"the Sysprep answer file of the EC2 agent exists and is not blank",
+		sectionTips+": The Sysprep file must exist and can't be blank", explanation{
+			Reads: `The answer file of the installed agent: Ec2ConfigService\sysprep2008.xml (EC2Config), ` +
+				`EC2-Windows\Launch\Sysprep\Unattend.xml (EC2Launch), EC2Launch\sysprep\unattend.xml (EC2Launch ` +
+				`v2). Where several are installed, the one made for this version of Windows decides. sysprep.exe; ` +
+				`answer files that Windows Setup would find before it.`,
+			Live: `Get-Content C:\ProgramData\Amazon\EC2-Windows\Launch\Sysprep\Unattend.xml`,
+			Fix:  "Reinstall the EC2 agent; AWS Support can repair it.",
+		}),
 	Judge: (*Machine).decideSysprepFile,
 }
 
@@ -415,7 +425,8 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 			message += "; left over: " + left
 		}
 		return requirement.Fail(message, looked...).
-			About(requirement.Subject{Kind: requirement.SubjectProgram, ID: agent.Name, Reason: requirement.ReasonMissing})
+			About(requirement.Subject{Kind: requirement.SubjectProgram, ID: agent.Name,
+				Reason: requirement.ReasonMissing})
 	}
 	var there []answerFile
 	for _, a := range agent.Answers {
@@ -424,12 +435,14 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 		}
 	}
 	if len(there) == 0 {
-		return requirement.Fail("the answer file of "+agent.Name+" is missing: "+agent.Answers[0].File.Evidence.Path, agent.Answers[0].File.Evidence).With(agent.Signs...).
+		return requirement.Fail("the answer file of "+agent.Name+" is missing: "+agent.Answers[0].File.Evidence.Path,
+			agent.Answers[0].File.Evidence).With(agent.Signs...).
 			About(subjectOf(agent.Answers[0].File.Evidence, requirement.ReasonMissing))
 	}
 	for _, a := range there {
 		if a.Err == nil && a.Content.Blank {
-			return requirement.Fail(fmt.Sprintf("the answer file of %s is blank: %s (%s)", agent.Name, a.File.Evidence.Path, prose.Count(a.File.Size, "byte", "bytes")), a.File.Evidence).
+			return requirement.Fail(fmt.Sprintf("the answer file of %s is blank: %s (%s)", agent.Name,
+				a.File.Evidence.Path, prose.Count(a.File.Size, "byte", "bytes")), a.File.Evidence).
 				About(subjectOf(a.File.Evidence, requirement.ReasonDamaged))
 		}
 	}
@@ -440,21 +453,26 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 	}
 	for _, a := range there {
 		if a.Content.Problem != "" {
-			return requirement.Warn(fmt.Sprintf("the answer file of %s is not one for Sysprep: %s: %s", agent.Name, a.File.Evidence.Path, a.Content.Problem), a.File.Evidence).
+			return requirement.Warn(fmt.Sprintf("the answer file of %s is not one for Sysprep: %s: %s", agent.Name,
+				a.File.Evidence.Path, a.Content.Problem), a.File.Evidence).
 				About(subjectOf(a.File.Evidence, requirement.ReasonDamaged))
 		}
 	}
 	used := there[0]
 	if agent.Foreign != "" {
-		o := requirement.Warn(fmt.Sprintf("the only agent is %s, which is not made for %s: its answer file is %s", agent.Name, agent.Foreign, used.File.Evidence.Path), used.File.Evidence).With(agent.Signs...).
-			About(requirement.Subject{Kind: requirement.SubjectProgram, ID: agent.Name, Reason: requirement.ReasonValue})
+		o := requirement.Warn(fmt.Sprintf("the only agent is %s, which is not made for %s: its answer file is %s",
+			agent.Name, agent.Foreign, used.File.Evidence.Path), used.File.Evidence).With(agent.Signs...).
+			About(requirement.Subject{Kind: requirement.SubjectProgram, ID: agent.Name,
+				Reason: requirement.ReasonValue})
 		o.Remediation = "Install EC2Launch; AWS Support can repair it."
 		return o
 	}
 	if o, found := judgeCached(f); found {
 		return o.With(used.File.Evidence)
 	}
-	message := fmt.Sprintf("the answer file of %s is %s (%s), with the passes %s", agent.Name, used.File.Evidence.Path, prose.Count(used.File.Size, "byte", "bytes"), strings.Join(used.Content.Passes, ", "))
+	message := fmt.Sprintf("the answer file of %s is %s (%s), with the passes %s", agent.Name,
+		used.File.Evidence.Path, prose.Count(used.File.Size, "byte", "bytes"),
+		strings.Join(used.Content.Passes, ", "))
 	if len(used.Content.Notes) > 0 {
 		message += "; " + prose.Some(used.Content.Notes)
 	}
@@ -464,7 +482,9 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 	}
 	for _, a := range f.Cached {
 		if a.Err == nil && a.File.Exists && len(a.Content.Open) > 0 {
-			o.Message += fmt.Sprintf("; %s is what an earlier setup left: the agent names its own file, but a Sysprep without /unattend would use it (%s not processed)", a.File.Evidence.Path, strings.Join(a.Content.Open, ", "))
+			o.Message += fmt.Sprintf(
+				"; %s is what an earlier setup left: the agent names its own file, but a Sysprep without /unattend "+
+					"would use it (%s not processed)", a.File.Evidence.Path, strings.Join(a.Content.Open, ", "))
 			o = o.With(a.File.Evidence)
 		}
 	}
@@ -487,19 +507,24 @@ func leftOver(agents []launchAgent) string {
 // behind, and the agents name a file of their own.
 func judgeCached(f sysprepFiles) (requirement.Outcome, bool) {
 	if f.UnattendFile.Value != "" {
-		o := requirement.Warn(`SYSTEM\Setup\UnattendFile names another answer file: `+prose.Short(f.UnattendFile.Value), f.UnattendFile.Evidence).About(subjectOf(f.UnattendFile.Evidence, requirement.ReasonValue))
+		o := requirement.Warn(`SYSTEM\Setup\UnattendFile names another answer file: `+prose.Short(
+			f.UnattendFile.Value), f.UnattendFile.Evidence).About(
+			subjectOf(f.UnattendFile.Evidence, requirement.ReasonValue))
 		o.Remediation = `Delete the value UnattendFile of HKLM\SYSTEM\Setup.`
 		return o, true
 	}
 	for _, a := range f.Cached {
 		if a.Err == nil && a.File.Exists && !a.Content.Blank && !a.Content.Processed {
-			o := requirement.Warn("Windows Setup may take another answer file that is still to be processed: "+a.File.Evidence.Path, a.File.Evidence).About(subjectOf(a.File.Evidence, requirement.ReasonPresent))
+			o := requirement.Warn(
+				"Windows Setup may take another answer file that is still to be processed: "+a.File.Evidence.Path,
+				a.File.Evidence).About(subjectOf(a.File.Evidence, requirement.ReasonPresent))
 			o.Remediation = "Delete " + a.File.Evidence.Path + " if it is not needed."
 			return o, true
 		}
 	}
 	if f.Err != nil {
-		return requirement.Unreadable(fmt.Errorf("whether Windows Setup would take another answer file: %w", f.Err)), true
+		return requirement.Unreadable(fmt.Errorf("whether Windows Setup would take another answer file: %w", f.Err)),
+			true
 	}
 	return requirement.Outcome{}, false
 }

@@ -13,11 +13,15 @@ import (
 )
 
 var bpUpdates = entry{
-	Requirement: recommended("win.bp.updates", "", "the latest cumulative update is recent", sectionPractices, explanation{
-		Reads: `SOFTWARE: Component Based Servicing\Packages, Package_for_RollupFix that are installed, and when; WindowsUpdate\Auto Update\Results\Install\LastSuccessTime. Whether newer updates exist is not on the disk.`,
-		Live:  "Get-HotFix | Sort-Object InstalledOn | Select-Object -Last 1",
-		Fix:   "Settings, Windows Update: install all updates but feature updates (which make image creation impossible), then restart.",
-	}),
+	Requirement: recommended("win.bp.updates", "", "the latest cumulative update is recent", sectionPractices,
+		explanation{
+			Reads: `SOFTWARE: Component Based Servicing\Packages, Package_for_RollupFix that are installed, and ` +
+				`when; WindowsUpdate\Auto Update\Results\Install\LastSuccessTime. Whether newer updates exist is ` +
+				`not on the disk.`,
+			Live: "Get-HotFix | Sort-Object InstalledOn | Select-Object -Last 1",
+			Fix: "Settings, Windows Update: install all updates but feature updates (which make image creation " +
+				"impossible), then restart.",
+		}),
 	Judge: (*Machine).decideUpdates,
 }
 
@@ -53,7 +57,8 @@ func (m *Machine) decideUpdates() requirement.Outcome {
 		// Written in UTC, as "2026-01-14 09:00:00".
 		when, err := time.Parse(time.DateTime, strings.TrimSpace(last.Value))
 		if err != nil {
-			return requirement.Unknown(fmt.Sprintf("LastSuccessTime is %q, which is no time", prose.Short(last.Value)), last.Evidence)
+			return requirement.Unknown(fmt.Sprintf("LastSuccessTime is %q, which is no time",
+				prose.Short(last.Value)), last.Evidence)
 		}
 		updates = append(updates, update{"updates", when, last.Evidence})
 	}
@@ -102,9 +107,12 @@ func (m *Machine) readRollups() (updates []update, looked requirement.Evidence, 
 }
 
 // judgeUpdates decides win.bp.updates from the updates on record.
-func judgeUpdates(s machine.System, updates []update, now time.Time, looked requirement.Evidence) requirement.Outcome {
+func judgeUpdates(s machine.System, updates []update, now time.Time,
+	looked requirement.Evidence) requirement.Outcome {
 	if len(updates) == 0 {
-		return requirement.Unknown(fmt.Sprintf("%s: no cumulative update is on record as installed, so that its age is not known", s.Version()), looked)
+		return requirement.Unknown(
+			fmt.Sprintf("%s: no cumulative update is on record as installed, so that its age is not known",
+				s.Version()), looked)
 	}
 	newest := updates[0]
 	for _, u := range updates {
@@ -113,7 +121,8 @@ func judgeUpdates(s machine.System, updates []update, now time.Time, looked requ
 		}
 	}
 	age := now.Sub(newest.Time)
-	message := fmt.Sprintf("%s: updates were last installed on %s, %s before the scan", s.Version(), newest.Time.Format(time.DateOnly), prose.Count(max(0, int(age.Hours()/24)), "day", "days"))
+	message := fmt.Sprintf("%s: updates were last installed on %s, %s before the scan", s.Version(),
+		newest.Time.Format(time.DateOnly), prose.Count(max(0, int(age.Hours()/24)), "day", "days"))
 	if age > recentUpdates {
 		return requirement.Warn(message+", more than 60", newest.Evidence)
 	}

@@ -95,11 +95,15 @@ func (m *Machine) readSource(k machine.Key) upgradeTrace {
 }
 
 var upgradeInPlace = entry{
-	Requirement: required("win.upgrade.in-place", "UnsupportedOsUpgrade", "Windows was not upgraded in place from an earlier version", sectionTips+": Windows must not have been upgraded from a previous version", explanation{
-		Reads: `SYSTEM: the subkeys of Setup that are called "Source OS…" or have "Upgrade" in their name, as the service's script looks for them. Windows.old and the folders of Windows Setup are named beside them. Cumulative updates and enablement packages leave no such key.`,
-		Live:  `Get-ChildItem HKLM:\SYSTEM\Setup | Where-Object PSChildName -Match 'Source OS|Upgrade'`,
-		Fix:   "Use a WorkSpace whose Windows was never upgraded to another version.",
-	}),
+	Requirement: required("win.upgrade.in-place", "UnsupportedOsUpgrade",
+		"Windows was not upgraded in place from an earlier version",
+		sectionTips+": Windows must not have been upgraded from a previous version", explanation{
+			Reads: `SYSTEM: the subkeys of Setup that are called "Source OS…" or have "Upgrade" in their name, as ` +
+				`the service's script looks for them. Windows.old and the folders of Windows Setup are named beside ` +
+				`them. Cumulative updates and enablement packages leave no such key.`,
+			Live: `Get-ChildItem HKLM:\SYSTEM\Setup | Where-Object PSChildName -Match 'Source OS|Upgrade'`,
+			Fix:  "Use a WorkSpace whose Windows was never upgraded to another version.",
+		}),
 	Judge: (*Machine).decideUpgrade,
 }
 
@@ -139,7 +143,8 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 		if len(from) > 0 {
 			message += " from " + prose.Some(from)
 		}
-		return requirement.Fail(fmt.Sprintf("%s to %s: %s", message, now, prose.Some(told)), append(keys, evidence...)...).
+		return requirement.Fail(fmt.Sprintf("%s to %s: %s", message, now, prose.Some(told)),
+			append(keys, evidence...)...).
 			About(subjectsOf(keys, requirement.ReasonPresent)...)
 	case len(u.Others) > 0:
 		var told []string
@@ -148,9 +153,12 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 			told = append(told, other.Name)
 			keys = append(keys, other.Evidence)
 		}
-		o := requirement.Warn(fmt.Sprintf(`no upgrade is on record, but the service's script takes the key %s below SYSTEM\Setup for one`, prose.Some(told)), append(keys, evidence...)...).
+		o := requirement.Warn(
+			fmt.Sprintf(`no upgrade is on record, but the service's script takes the key %s below SYSTEM\Setup `+
+				`for one`, prose.Some(told)), append(keys, evidence...)...).
 			About(subjectsOf(keys, requirement.ReasonAmbiguous)...)
-		o.Remediation = "If this Windows was upgraded, use a WorkSpace whose Windows never was. If it was not, AWS Support can tell what to do."
+		o.Remediation = "If this Windows was upgraded, use a WorkSpace whose Windows never was. If it was not, AWS " +
+			"Support can tell what to do."
 		return o
 	case u.Err != nil:
 		return requirement.Unreadable(u.Err, u.Parent)

@@ -14,11 +14,14 @@ const (
 )
 
 var osSupported = entry{
-	Requirement: required("win.os.supported", "OSNotSupported", "the Windows version is one from which an image can be created (not a public Windows 7 bundle)", "Create a Custom WorkSpaces Image and Bundle", explanation{
-		Reads: `SOFTWARE: Microsoft\Windows NT\CurrentVersion; SYSTEM: Control\ProductOptions\ProductType. Public Windows 7 bundles run Server 2008 R2, public Windows 10 bundles Server 2016 and later.`,
-		Live:  "Get-ComputerInfo OsName, OsVersion, OsProductType",
-		Fix:   "Migrate the WorkSpace to a Windows 10 bundle and customize that one.",
-	}),
+	Requirement: required("win.os.supported", "OSNotSupported",
+		"the Windows version is one from which an image can be created (not a public Windows 7 bundle)",
+		"Create a Custom WorkSpaces Image and Bundle", explanation{
+			Reads: `SOFTWARE: Microsoft\Windows NT\CurrentVersion; SYSTEM: Control\ProductOptions\ProductType. ` +
+				`Public Windows 7 bundles run Server 2008 R2, public Windows 10 bundles Server 2016 and later.`,
+			Live: "Get-ComputerInfo OsName, OsVersion, OsProductType",
+			Fix:  "Migrate the WorkSpace to a Windows 10 bundle and customize that one.",
+		}),
 	Judge: (*Machine).decideSupported,
 }
 
@@ -51,13 +54,22 @@ func judgeSupported(s machine.System, byol string) requirement.Outcome {
 	case s.Modern():
 		return requirement.Pass(name, s.Evidence...)
 	case s.Seven() && !s.Client:
-		return requirement.Fail(name+" is what public Windows 7 bundles run; no image can be made from it since 14 January 2020", s.Evidence...)
+		return requirement.Fail(
+			name+" is what public Windows 7 bundles run; no image can be made from it since 14 January 2020",
+			s.Evidence...)
 	case s.Seven() && byol != "":
-		o := requirement.Pass(name+" is a client, which public bundles are not, and "+byol+" shows that the account brings its own licences", s.Evidence...)
+		o := requirement.Pass(
+			name+" is a client, which public bundles are not, and "+byol+" shows that the account brings its own "+
+				"licences", s.Evidence...)
 		o.Basis = requirement.Stated
 		return o
 	case s.Seven():
-		return requirement.Unknown(name+": whether its bundle is public or brings its own licence is not on the disk (pass --with the output of aws workspaces describe-workspace-images that shows an image with dedicated tenancy)", s.Evidence...)
+		return requirement.Unknown(
+			name+": whether its bundle is public or brings its own licence is not on the disk (pass --with the "+
+				"output of aws workspaces describe-workspace-images that shows an image with dedicated tenancy)",
+			s.Evidence...)
 	}
-	return requirement.Warn(name+" is not among the systems that images are made from: Windows 7 with an own licence, Windows 10 and 11, Server 2016 and later", s.Evidence...)
+	return requirement.Warn(
+		name+" is not among the systems that images are made from: Windows 7 with an own licence, Windows 10 and "+
+			"11, Server 2016 and later", s.Evidence...)
 }

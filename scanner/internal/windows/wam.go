@@ -8,11 +8,14 @@ import (
 )
 
 var wamInstalled = entry{
-	Requirement: required("win.wam.installed", "", "Amazon WAM is installed where it was used", sectionTips+": Amazon WorkSpaces Application Manager (Amazon WAM) must be installed", explanation{
-		Reads: "SOFTWARE: the Uninstall keys; shortcuts called Amazon WAM on the desktops of the user and of all users. Where neither is found it was not used, and later guides no longer ask for it.",
-		Live:  `Get-ItemProperty HKLM:\SOFTWARE\*\Microsoft\Windows\CurrentVersion\Uninstall\* | Where-Object DisplayName -like 'Amazon W*'`,
-		Fix:   "Install Amazon WAM again if it is used; otherwise delete the shortcut that is left of it.",
-	}),
+	Requirement: required("win.wam.installed", "", "Amazon WAM is installed where it was used",
+		sectionTips+": Amazon WorkSpaces Application Manager (Amazon WAM) must be installed", explanation{
+			Reads: "SOFTWARE: the Uninstall keys; shortcuts called Amazon WAM on the desktops of the user and of " +
+				"all users. Where neither is found it was not used, and later guides no longer ask for it.",
+			Live: `Get-ItemProperty HKLM:\SOFTWARE\*\Microsoft\Windows\CurrentVersion\Uninstall\* | Where-Object ` +
+				`DisplayName -like 'Amazon W*'`,
+			Fix: "Install Amazon WAM again if it is used; otherwise delete the shortcut that is left of it.",
+		}),
 	Judge: (*Machine).decideWAM,
 }
 
@@ -79,7 +82,8 @@ func (m *Machine) wamShortcuts(desktop string) ([]requirement.Evidence, error) {
 // shortcuts that are left of it.
 func judgeWAM(shortcuts []requirement.Evidence) requirement.Outcome {
 	if len(shortcuts) > 0 {
-		return requirement.Warn("Amazon WAM was used, for its shortcut is there, and is not installed", shortcuts...).About(subjectsOf(shortcuts, requirement.ReasonPresent)...)
+		return requirement.Warn("Amazon WAM was used, for its shortcut is there, and is not installed",
+			shortcuts...).About(subjectsOf(shortcuts, requirement.ReasonPresent)...)
 	}
 	return requirement.Skip("Amazon WAM was not used: neither an installation nor a shortcut of it is there")
 }

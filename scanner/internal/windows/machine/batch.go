@@ -88,7 +88,8 @@ func splitBatch(line string) []string {
 		case c == '(' && beginsBlock(b.String()):
 			depth++
 			end()
-		case c == ')' && (depth > 0 || strings.TrimSpace(b.String()) == ""): // of a block, which may begin on a line before
+		case c == ')' && (depth > 0 || strings.TrimSpace(
+			b.String()) == ""): // of a block, which may begin on a line before
 			depth = max(0, depth-1)
 			end()
 		default:
@@ -109,9 +110,11 @@ func beginsBlock(before string) bool {
 	s := strings.ToLower(strings.TrimLeft(before, " \t@"))
 	trimmed := strings.TrimSpace(s)
 	switch {
-	case trimmed == "", trimmed == "else", strings.HasSuffix(s, " do "), strings.HasSuffix(s, ") do"), strings.HasSuffix(trimmed, " else"):
+	case trimmed == "", trimmed == "else", strings.HasSuffix(s, " do "), strings.HasSuffix(s, ") do"),
+		strings.HasSuffix(trimmed, " else"):
 		return true
-	case strings.HasPrefix(trimmed, "if ") || strings.HasPrefix(trimmed, "if/") || strings.HasPrefix(trimmed, "else if "):
+	case strings.HasPrefix(trimmed, "if ") || strings.HasPrefix(trimmed, "if/") ||
+		strings.HasPrefix(trimmed, "else if "):
 		return strings.HasSuffix(s, " ") || strings.HasSuffix(s, `"`)
 	}
 	return false
@@ -119,9 +122,12 @@ func beginsBlock(before string) bool {
 
 // builtIns are commands of cmd.exe itself, and programs, that start nothing.
 var builtIns = map[string]bool{
-	"echo": true, "title": true, "color": true, "cls": true, "pause": true, "exit": true, "setlocal": true, "endlocal": true, "shift": true, "del": true, "erase": true, "copy": true, "move": true,
-	"ren": true, "rename": true, "md": true, "mkdir": true, "rd": true, "rmdir": true, "goto": true, "popd": true, "ver": true, "verify": true, "vol": true, "path": true, "prompt": true, "type": true,
-	"date": true, "time": true, "assoc": true, "ftype": true, "dir": true, "break": true, "chcp": true, "mklink": true, "rem": true,
+	"echo": true, "title": true, "color": true, "cls": true, "pause": true, "exit": true, "setlocal": true,
+	"endlocal": true, "shift": true, "del": true, "erase": true, "copy": true, "move": true,
+	"ren": true, "rename": true, "md": true, "mkdir": true, "rd": true, "rmdir": true, "goto": true, "popd": true,
+	"ver": true, "verify": true, "vol": true, "path": true, "prompt": true, "type": true,
+	"date": true, "time": true, "assoc": true, "ftype": true, "dir": true, "break": true, "chcp": true,
+	"mklink": true, "rem": true,
 }
 
 func (r *commandReader) batchCommand(s string, sh *shell, depth int) {
@@ -197,9 +203,11 @@ func batchWord(s string) (word, rest string) {
 			continue
 		}
 		name := strings.ToLower(s[:i])
-		own := builtIns[name] || name == "cd" || name == "chdir" || name == "pushd" || name == "if" || name == "for" || name == "set" || name == "call" || name == "start" || name == "else" || name == "do"
+		own := builtIns[name] || name == "cd" || name == "chdir" || name == "pushd" || name == "if" ||
+			name == "for" || name == "set" || name == "call" || name == "start" || name == "else" || name == "do"
 		switch {
-		case own && strings.ContainsRune(" \t/\\.,;=:+[]()", rune(c)) && !strings.HasPrefix(s[i:], ".exe") && !strings.HasPrefix(s[i:], ".com"):
+		case own && strings.ContainsRune(" \t/\\.,;=:+[]()", rune(c)) && !strings.HasPrefix(s[i:], ".exe") &&
+			!strings.HasPrefix(s[i:], ".com"):
 			return s[:i], s[i:]
 		case c == ' ' || c == '\t':
 			return s[:i], s[i:]

@@ -321,7 +321,8 @@ func (r *commandReader) program(name string, sh *shell) string {
 				return here + ext
 			}
 		}
-		for _, folder := range []string{`%SystemRoot%\System32`, `%SystemRoot%`, `%SystemRoot%\System32\Wbem`, `%SystemRoot%\System32\WindowsPowerShell\v1.0`} {
+		for _, folder := range []string{`%SystemRoot%\System32`, `%SystemRoot%`, `%SystemRoot%\System32\Wbem`,
+			`%SystemRoot%\System32\WindowsPowerShell\v1.0`} {
 			full := r.replace(folder, sh) + `\` + name
 			if r.exists(full) || r.exists(full+".exe") {
 				return full
@@ -337,9 +338,12 @@ func (r *commandReader) program(name string, sh *shell) string {
 // windowsPrograms are programs of Windows that need no folder, beside those
 // that run others.
 var windowsPrograms = map[string]bool{
-	"subst": true, "net": true, "net1": true, "mountvol": true, "diskpart": true, "wmic": true, "reg": true, "sc": true, "ping": true, "timeout": true, "explorer": true, "notepad": true,
-	"robocopy": true, "xcopy": true, "taskkill": true, "tasklist": true, "attrib": true, "icacls": true, "find": true, "findstr": true, "ipconfig": true, "gpupdate": true, "wevtutil": true,
-	"whoami": true, "shutdown": true, "regedit": true, "bcdedit": true, "netsh": true, "certutil": true, "fsutil": true, "dism": true, "control": true, "userinit": true, "taskeng": true, "hostname": true,
+	"subst": true, "net": true, "net1": true, "mountvol": true, "diskpart": true, "wmic": true, "reg": true,
+	"sc": true, "ping": true, "timeout": true, "explorer": true, "notepad": true,
+	"robocopy": true, "xcopy": true, "taskkill": true, "tasklist": true, "attrib": true, "icacls": true, "find": true,
+	"findstr": true, "ipconfig": true, "gpupdate": true, "wevtutil": true,
+	"whoami": true, "shutdown": true, "regedit": true, "bcdedit": true, "netsh": true, "certutil": true,
+	"fsutil": true, "dism": true, "control": true, "userinit": true, "taskeng": true, "hostname": true,
 }
 
 // driveOf tells the letter that a word names as a drive, "X:"; "" if it names

@@ -124,7 +124,8 @@ func (r *commandReader) diskpart(text string) {
 			continue
 		}
 		m := diskpartMakes.FindStringSubmatch(line)
-		if m == nil || m[1] != "" && !otherLetter(strings.ToUpper(m[1])+":") || strings.Contains(strings.ToLower(m[0]), "mount") {
+		if m == nil || m[1] != "" && !otherLetter(strings.ToUpper(m[1])+":") ||
+			strings.Contains(strings.ToLower(m[0]), "mount") {
 			continue
 		}
 		r.makes("diskpart: " + strings.ToLower(strings.Join(strings.Fields(m[0]), " ")))
@@ -210,7 +211,7 @@ func (r *commandReader) powerShellDrive(name string, words []psWord) bool {
 		}
 	case "mount-diskimage", "mount-vhd":
 		if !has("nodriveletter", "nod") {
-			r.makes(map[string]string{"mount-vhd": "Mount-VHD"}[name] + map[string]string{"mount-diskimage": "Mount-DiskImage"}[name])
+			r.makes(map[string]string{"mount-vhd": "Mount-VHD", "mount-diskimage": "Mount-DiskImage"}[name])
 		}
 	case "set-partition":
 		if letter("newdriveletter", "newd") {
@@ -221,7 +222,8 @@ func (r *commandReader) powerShellDrive(name string, words []psWord) bool {
 			r.makes("New-Partition with a drive letter")
 		}
 	case "add-partitionaccesspath":
-		if path, ok := psParameter(words, "accesspath", "ac"); ok && (driveOf(path) == "" || !otherLetter(driveOf(path))) {
+		if path, ok := psParameter(words, "accesspath", "ac"); ok &&
+			(driveOf(path) == "" || !otherLetter(driveOf(path))) {
 			break
 		}
 		r.makes("Add-PartitionAccessPath")
@@ -255,7 +257,10 @@ func (s Service) MakesDrives() bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(driveMakerFolders, func(name string) bool { return strings.Contains(folder, `\`+name+`\`) })
+	return slices.ContainsFunc(driveMakerFolders, func(
+		name string) bool {
+		return strings.Contains(folder, `\`+name+`\`)
+	})
 }
 
 // DriveMaking is a command line that gives something a drive letter.
@@ -268,17 +273,27 @@ type DriveMaking struct {
 // driveMakers are the beginnings of the names of drivers, in lower case, that
 // give clouds, servers, containers and images of disks a letter.
 var driveMakers = []string{
-	"googledrivefs", "winfsp", "cbfs", "cbdisk", "dokan", "pfmfs", "raidrive", "netdrive", "nd3", "expandrive", "mountainduck", "cloudmounter", "webdrive", "rffsd", "pclouddrive", "coveclouddrive", "covefs_disk", "clouddrive_",
+	"googledrivefs", "winfsp", "cbfs", "cbdisk", "dokan", "pfmfs", "raidrive", "netdrive", "nd3", "expandrive",
+	"mountainduck", "cloudmounter", "webdrive", "rffsd", "pclouddrive", "coveclouddrive", "covefs_disk",
+	"clouddrive_",
 	"workdocsdrive", "tntdrive", "egnytedrive", "sftpdrive", "sftpnetdrive", // of clouds and servers
 	"veracrypt", "truecrypt", "bcfnt", "freeotfe", "gostcrypt", "ciphershed", // of encrypted containers
-	"imdisk", "awealloc", "deviodrv", "osfmdisk", "osfmount", "phdskmnt", "aim_", "vdkdrv", "filedisk", "mcdbus", "gizmodrv", "bazisvirtualcdbus", "bazisportable", "vclone", "elbycd", "scdemu", "isodrive", "isodrv",
-	"dtsoftbus", "dtscsibus", "dtlitescsibus", "dtliteusbbus", "dtproscsibus", "dtultrascsibus", "dtultrausbbus", "dtcl", "vax347", "a347", "sptd", "phantombus", "nvcdbus", "vcdrom", "vcddrv", // of images of disks
-	"spvdbus", "spvve", "primoramdisk", "fancyrd", "ramdiskve", "ramdriv", "osfrd", "starport", "sftvol", "sftfs", // of memory, and of App-V 4
+	"imdisk", "awealloc", "deviodrv", "osfmdisk", "osfmount", "phdskmnt", "aim_", "vdkdrv", "filedisk", "mcdbus",
+	"gizmodrv", "bazisvirtualcdbus", "bazisportable", "vclone", "elbycd", "scdemu", "isodrive", "isodrv",
+	"dtsoftbus", "dtscsibus", "dtlitescsibus", "dtliteusbbus", "dtproscsibus", "dtultrascsibus", "dtultrausbbus",
+	"dtcl", "vax347", "a347", "sptd", "phantombus", "nvcdbus", "vcdrom", "vcddrv", // of images of disks
+	"spvdbus", "spvve", "primoramdisk", "fancyrd", "ramdiskve", "ramdriv", "osfrd", "starport", "sftvol", "sftfs",
+	// of memory, and of App-V 4
 }
 
 // driveMakerFolders are the folders of such programs, in lower case.
 var driveMakerFolders = []string{
-	"drive file stream", "winfsp", "dokan", "dokany", "imdisk", "osfmount", "arsenal image mounter", "arsenal-image-mounter", "veracrypt", "truecrypt", "raidrive", "netdrive", "netdrive2", "netdrive3", "expandrive", "mountain duck",
-	"cloudmounter", "webdrive", "pcloud drive", "tntdrive", "virtualclonedrive", "elaborate bytes", "daemon tools lite", "daemon tools pro", "daemon tools ultra", "poweriso", "ultraiso", "wincdemu", "magicdisc", "gizmo", "alcohol 120", "alcohol 52",
-	"pismo file mount audit package", "stablebit", "amazon workdocs drive", "softperfect ram disk", "primo ramdisk", "sshfs-win", "rclone",
+	"drive file stream", "winfsp", "dokan", "dokany", "imdisk", "osfmount", "arsenal image mounter",
+	"arsenal-image-mounter", "veracrypt", "truecrypt", "raidrive", "netdrive", "netdrive2", "netdrive3",
+	"expandrive", "mountain duck",
+	"cloudmounter", "webdrive", "pcloud drive", "tntdrive", "virtualclonedrive", "elaborate bytes",
+	"daemon tools lite", "daemon tools pro", "daemon tools ultra", "poweriso", "ultraiso", "wincdemu",
+	"magicdisc", "gizmo", "alcohol 120", "alcohol 52",
+	"pismo file mount audit package", "stablebit", "amazon workdocs drive", "softperfect ram disk", "primo ramdisk",
+	"sshfs-win", "rclone",
 }

@@ -53,7 +53,8 @@ func (m *Machine) readEnvironment() (Environment, error) {
 		return nil, err
 	}
 	if root := `C:\` + m.SystemRoot; !strings.EqualFold(Normal(system.SystemRoot), root) {
-		return nil, fmt.Errorf("SystemRoot of SOFTWARE is %s, and Windows lies at %s: which drive is C is not known", prose.Short(system.SystemRoot), root)
+		return nil, fmt.Errorf("SystemRoot of SOFTWARE is %s, and Windows lies at %s: which drive is C is not known",
+			prose.Short(system.SystemRoot), root)
 	}
 	drive, _, _ := strings.Cut(system.SystemRoot, `\`)
 	env := Environment{

@@ -100,7 +100,8 @@ func (v *Drive) read(name string, limit int64) ([]byte, File, error) {
 // ReadParsed returns what parse makes of the content of a file of at most limit
 // bytes, the zero value if it does not exist. A file with several names is read
 // and parsed once for each fact. kind tells parsers apart.
-func ReadParsed[T any](v *Drive, name string, limit int64, kind string, parse func([]byte) (T, error)) (T, File, error) {
+func ReadParsed[T any](v *Drive, name string, limit int64, kind string, parse func([]byte) (T, error)) (T, File,
+	error) {
 	var none T
 	f, err := v.File(name)
 	if err != nil || !f.Exists {
@@ -152,9 +153,11 @@ func (m *Machine) Walk(win string, most int, fn func(v *Drive, name string) erro
 func (v *Drive) Unshown(folder string, damaged, doubtful int64) error {
 	switch {
 	case damaged > 0:
-		return fmt.Errorf("%s volume: %s: %s could not be read", v.Role, folder, prose.Count(int(damaged), "entry", "entries"))
+		return fmt.Errorf("%s volume: %s: %s could not be read", v.Role, folder,
+			prose.Count(int(damaged), "entry", "entries"))
 	case doubtful > 0:
-		return fmt.Errorf("%s volume: %s: %s: %w", v.Role, folder, prose.Count(int(doubtful), "name", "names"), ntfs.ErrInDoubt)
+		return fmt.Errorf("%s volume: %s: %s: %w", v.Role, folder, prose.Count(int(doubtful), "name", "names"),
+			ntfs.ErrInDoubt)
 	}
 	return nil
 }
@@ -312,7 +315,8 @@ func (v *Drive) File(name string) (File, error) {
 	if err != nil {
 		return File{}, v.Problem(name, err)
 	}
-	f := File{Exists: true, Dir: info.IsDir(), Size: info.Size(), Modified: info.ModTime(), Evidence: FoundEvidence(v.Role, name, info.IsDir())}
+	f := File{Exists: true, Dir: info.IsDir(), Size: info.Size(), Modified: info.ModTime(),
+		Evidence: FoundEvidence(v.Role, name, info.IsDir())}
 	f.Evidence.Time = info.ModTime().UTC()
 	record := ""
 	if e, ok := info.Sys().(*ntfs.Entry); ok {
@@ -324,7 +328,8 @@ func (v *Drive) File(name string) (File, error) {
 	} else {
 		f.Evidence.Data = fmt.Sprintf("%d bytes, MFT record %s", f.Size, record)
 	}
-	v.Trail.Record("file", "source", v.Role, "path", name, "found", "yes", "size", strconv.FormatInt(f.Size, 10), "record", record)
+	v.Trail.Record("file", "source", v.Role, "path", name, "found", "yes", "size", strconv.FormatInt(f.Size, 10),
+		"record", record)
 	return f, nil
 }
 

@@ -133,7 +133,8 @@ func hostStrings(line string) (code string, literals []string) {
 				}
 			} else if line[i] == '\'' {
 				single--
-			} else if line[i] == '\\' && i+1 < len(line) && (line[i+1] == '\\' && c == '\'' || line[i+1] == '"' && c == '\'' || line[i+1] == '\'') {
+			} else if line[i] == '\\' && i+1 < len(line) &&
+				(line[i+1] == '\\' && c == '\'' || line[i+1] == '"' && c == '\'' || line[i+1] == '\'') {
 				if i++; line[i] == '\'' {
 					single--
 				}

@@ -121,7 +121,8 @@ func Open(in Input) (*Machine, error) {
 	if in.Context == nil {
 		in.Context = context.Background()
 	}
-	m := &Machine{in: in, SystemRoot: root, hives: &hives{}, facts: &facts{}, Meter: fact.NewMeter(in.Context, in.Waited)}
+	m := &Machine{in: in, SystemRoot: root, hives: &hives{}, facts: &facts{},
+		Meter: fact.NewMeter(in.Context, in.Waited)}
 	m.volumes = map[string]*Drive{
 		"C": {Role: RoleRoot, FS: in.Root.FS, Trail: in.Trail},
 		"D": {Role: RoleUser, FS: in.User.FS, Err: in.User.Err, Trail: in.Trail},
@@ -147,7 +148,8 @@ func OfHives(open registry.HiveOpener) *Machine {
 // Drive returns drive C or D, and nil for any other letter. Its filesystem may not be there to be read.
 func (m *Machine) Drive(letter string) *Drive { return m.volumes[letter] }
 
-// AtNextStart returns the machine as it is after the next start, with the control set of that. Its facts are read anew,
+// AtNextStart returns the machine as it is after the next start, with the control set of that. Its facts are read
+// anew,
 // since most of them depend on it.
 func (m *Machine) AtNextStart() *Machine {
 	own := *m

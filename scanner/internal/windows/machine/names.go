@@ -156,7 +156,8 @@ func (n Names) Classify(account string) accountKind {
 	}
 	if strings.HasPrefix(upper, "S-1-") {
 		switch {
-		case strings.HasPrefix(upper, "S-1-5-80-"), strings.HasPrefix(upper, "S-1-5-82-"), strings.HasPrefix(upper, "S-1-5-83-"):
+		case strings.HasPrefix(upper, "S-1-5-80-"), strings.HasPrefix(upper, "S-1-5-82-"),
+			strings.HasPrefix(upper, "S-1-5-83-"):
 			return accountBuiltIn
 		case n.MachineSID != "" && strings.HasPrefix(upper, n.MachineSID+"-"), strings.HasPrefix(upper, "S-1-5-32-"):
 			return accountLocal
@@ -173,7 +174,8 @@ func (n Names) Classify(account string) accountKind {
 		return accountBuiltIn
 	case isAuthority(domain):
 		return accountBuiltIn
-	case domain == ".", domain == "BUILTIN", n.Computer != "" && domain == strings.ToUpper(n.Computer), fold.Contains(n.DNS, domain):
+	case domain == ".", domain == "BUILTIN", n.Computer != "" &&
+		domain == strings.ToUpper(n.Computer), fold.Contains(n.DNS, domain):
 		return accountLocal
 	}
 	return AccountDomain
@@ -183,7 +185,8 @@ func (n Names) Classify(account string) accountKind {
 // since ObjectName is written in the language of the system.
 func isAuthority(domain string) bool {
 	switch domain {
-	case "NT AUTHORITY", "NT-AUTORITÄT", "AUTORITE NT", "AUTORITÀ NT", "NT-INSTANS", "NT INSTANS", "AUTORIDADE NT", "AUTORIDAD NT", "NT-MYNDIGHET", "NT-HALLINTA", "ZARZĄDZANIE NT", "NT-TEKINTÉLY":
+	case "NT AUTHORITY", "NT-AUTORITÄT", "AUTORITE NT", "AUTORITÀ NT", "NT-INSTANS", "NT INSTANS", "AUTORIDADE NT",
+		"AUTORIDAD NT", "NT-MYNDIGHET", "NT-HALLINTA", "ZARZĄDZANIE NT", "NT-TEKINTÉLY":
 		return true
 	}
 	return false

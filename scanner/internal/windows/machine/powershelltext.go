@@ -135,7 +135,8 @@ func psName(s string) (name string, length int) {
 		return s[2:end], end + 1
 	}
 	i := 1
-	for i < len(s) && (s[i] == '_' || s[i] == ':' && i+1 < len(s) && s[i+1] != '\\' || s[i] >= '0' && s[i] <= '9' || s[i]|0x20 >= 'a' && s[i]|0x20 <= 'z') {
+	for i < len(s) && (s[i] == '_' || s[i] == ':' && i+1 < len(s) && s[i+1] != '\\' || s[i] >= '0' && s[i] <= '9' ||
+		s[i]|0x20 >= 'a' && s[i]|0x20 <= 'z') {
 		i++
 	}
 	return s[1:i], i
@@ -209,7 +210,8 @@ func psPositional(words []psWord) string {
 }
 
 func (r *commandReader) powerShellStatement(words []psWord, sh *shell, depth int) {
-	if len(words) > 2 && !words[0].quoted && strings.HasPrefix(words[0].text, "$") && (words[1].text == "=" || words[1].text == "+=") {
+	if len(words) > 2 && !words[0].quoted && strings.HasPrefix(words[0].text, "$") &&
+		(words[1].text == "=" || words[1].text == "+=") {
 		if name, _ := psName(words[0].text); len(words) == 3 && words[1].text == "=" {
 			sh.set("$"+name, r.psExpand(words[2].text, sh))
 		}
@@ -224,7 +226,8 @@ func (r *commandReader) powerShellStatement(words []psWord, sh *shell, depth int
 		}
 	}
 	called := false
-	for len(words) > 0 && !words[0].quoted && (words[0].text == "&" || words[0].text == "." || strings.EqualFold(words[0].text, "return") || strings.EqualFold(words[0].text, "else")) {
+	for len(words) > 0 && !words[0].quoted && (words[0].text == "&" || words[0].text == "." ||
+		strings.EqualFold(words[0].text, "return") || strings.EqualFold(words[0].text, "else")) {
 		called = called || words[0].text == "&" || words[0].text == "."
 		words = words[1:]
 	}
@@ -261,10 +264,12 @@ func (r *commandReader) powerShellStatement(words []psWord, sh *shell, depth int
 			}
 		}
 	default:
-		if strings.Contains(strings.ToLower(name), "]::loadfrom") || strings.Contains(strings.ToLower(name), "]::loadfile") {
+		if strings.Contains(strings.ToLower(name), "]::loadfrom") ||
+			strings.Contains(strings.ToLower(name), "]::loadfile") {
 			return
 		}
-		if !called && (strings.HasPrefix(name, "$") || strings.HasPrefix(name, "[") || strings.HasPrefix(name, "@") || isCmdlet(name)) {
+		if !called && (strings.HasPrefix(name, "$") || strings.HasPrefix(name, "[") || strings.HasPrefix(name, "@") ||
+			isCmdlet(name)) {
 			for _, w := range rest {
 				r.data(w.text)
 			}
@@ -319,7 +324,9 @@ func (r *commandReader) startProcess(words []psWord, sh *shell, depth int) {
 				i++
 			case strings.HasPrefix("argumentlist", name) || name == "args":
 				inArguments = true
-			case strings.HasPrefix("wait", name) && len(name) > 1, strings.HasPrefix("passthru", name), strings.HasPrefix("nonewwindow", name), strings.HasPrefix("usenewenvironment", name), strings.HasPrefix("loaduserprofile", name):
+			case strings.HasPrefix("wait", name) && len(name) > 1, strings.HasPrefix("passthru", name),
+				strings.HasPrefix("nonewwindow", name), strings.HasPrefix("usenewenvironment", name),
+				strings.HasPrefix("loaduserprofile", name):
 			default:
 				i++ // a parameter with a value
 			}

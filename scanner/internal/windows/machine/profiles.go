@@ -16,7 +16,8 @@ import (
 func (w Wanted) Inferred(o requirement.Outcome) requirement.Outcome {
 	if o.Status == requirement.Passed && w.Basis == requirement.Inferred {
 		o.Basis = requirement.Inferred
-		o.Message += "; " + w.Profile.Path + " is taken for the user's profile because it is the only one of a domain user"
+		o.Message += "; " + w.Profile.Path + " is taken for the user's profile because it is the only one of a " +
+			"domain user"
 	}
 	return o
 }
@@ -25,12 +26,13 @@ func (w Wanted) Inferred(o requirement.Outcome) requirement.Outcome {
 type profileKind int
 
 const (
-	ProfileSystem        profileKind = iota // LocalSystem, LocalService, NetworkService
-	ProfileService                          // a virtual account, an application pool, a virtual machine
-	ProfileAdministrator                    // the machine's own account with the relative identifier 500; of any domain where the SIDs are not known
-	ProfileDomain                           // a user of a domain, or of Entra ID
-	ProfileLocal                            // another account of this machine
-	ProfileUnknown                          // which of the two is not known
+	ProfileSystem  profileKind = iota // LocalSystem, LocalService, NetworkService
+	ProfileService                    // a virtual account, an application pool, a virtual machine
+	// the machine's own account with the relative identifier 500; of any domain where the SIDs are not known
+	ProfileAdministrator
+	ProfileDomain  // a user of a domain, or of Entra ID
+	ProfileLocal   // another account of this machine
+	ProfileUnknown // which of the two is not known
 )
 
 // Profile is an entry of the ProfileList.
@@ -52,7 +54,8 @@ func (p Profile) Folder() string { return p.Path[strings.LastIndexByte(p.Path, '
 
 // Subject is the profile as a finding names it to programs.
 func (p Profile) Subject(reason requirement.Reason) requirement.Subject {
-	return requirement.Subject{Kind: requirement.SubjectProfile, ID: p.SID, Name: p.Folder(), Reason: reason, Value: p.Evidence.Data}
+	return requirement.Subject{Kind: requirement.SubjectProfile, ID: p.SID, Name: p.Folder(), Reason: reason,
+		Value: p.Evidence.Data}
 }
 
 // Title is what a person would call the profile.
@@ -250,7 +253,8 @@ func (ps Profiles) candidates() (list []Profile, local bool) {
 	of := func(kinds ...profileKind) (there, gone []Profile) {
 		for _, p := range ps.List {
 			switch {
-			case !slices.Contains(kinds, p.Kind), p.Backup && ps.Twin(p), p.Kind == ProfileLocal && (p.madeByWindows() || p.Temporary()):
+			case !slices.Contains(kinds, p.Kind), p.Backup && ps.Twin(p), p.Kind == ProfileLocal &&
+				(p.madeByWindows() || p.Temporary()):
 			case p.Gone:
 				gone = append(gone, p)
 			default:
@@ -279,7 +283,8 @@ func (p Profile) madeByWindows() bool {
 	case ridGuest, ridDefaultAccount, ridWDAGUtility:
 		return true
 	}
-	return fold.HasPrefix(p.Folder(), "defaultuser") || fold.Contains([]string{"WsiAccount", "WorkSpaces_BYOL"}, p.Folder())
+	return fold.HasPrefix(p.Folder(), "defaultuser") ||
+		fold.Contains([]string{"WsiAccount", "WorkSpaces_BYOL"}, p.Folder())
 }
 
 // workSpace finds the machine in the documents, if there are any.
@@ -362,7 +367,8 @@ const entraDomain = "AzureAD"
 // name, as john.doe is beside john.
 func (ps Profiles) ownerSuffix(s string) bool {
 	for _, owner := range []string{ps.Names.Domain, ps.Names.Computer, entraDomain} {
-		if behind, ok := fold.CutPrefix(s, owner); ok && owner != "" && (behind == "" || behind[0] == '.' && allDigits(behind[1:])) {
+		if behind, ok := fold.CutPrefix(s, owner); ok && owner != "" &&
+			(behind == "" || behind[0] == '.' && allDigits(behind[1:])) {
 			return true
 		}
 	}

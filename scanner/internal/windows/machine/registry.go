@@ -73,7 +73,8 @@ func (m *Machine) Key(name string) (Key, error) {
 		return Key{}, err
 	}
 	ev := KeyEvidence(m.hives.evidence(k.Hive(), k.Path()), k)
-	m.in.Trail.Record("key", "source", ev.Source, "path", ev.Path, "key", ev.Key, "found", "yes", "last_write", ev.Time.Format(time.RFC3339Nano))
+	m.in.Trail.Record("key", "source", ev.Source, "path", ev.Path, "key", ev.Key, "found", "yes", "last_write",
+		ev.Time.Format(time.RFC3339Nano))
 	return Key{Key: k, Evidence: ev}, nil
 }
 
@@ -112,7 +113,8 @@ func (m *Machine) SubkeysUpTo(k Key, most int) ([]Key, error) {
 		err = m.Meter.Steps(len(list))
 	}
 	if err == nil && len(list) > most {
-		err = fmt.Errorf("%w: key %s has %d subkeys, more than %d", registry.ErrUnsupported, k.Evidence.Key, len(list), most)
+		err = fmt.Errorf("%w: key %s has %d subkeys, more than %d", registry.ErrUnsupported, k.Evidence.Key,
+			len(list), most)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", k.Evidence.Path, err)
@@ -205,7 +207,8 @@ func (m *Machine) value(k Key, name string) (*registry.Value, requirement.Eviden
 // of none of the types counts as not set; without types every one is accepted.
 // Data that cannot be read, or whose length does not fit its type, is an error:
 // it is damaged, and what it was is not known.
-func ReadSetting[T any](m *Machine, k Key, name string, types []registry.Type, read func(*registry.Value) (T, error), show func(T) string) (Setting[T], error) {
+func ReadSetting[T any](m *Machine, k Key, name string, types []registry.Type, read func(*registry.Value) (T, error),
+	show func(T) string) (Setting[T], error) {
 	v, ev, err := m.value(k, name)
 	if err != nil || v == nil {
 		return Setting[T]{Evidence: ev}, err
@@ -254,17 +257,20 @@ func (m *Machine) recordValue(v *registry.Value, ev requirement.Evidence) {
 		return // the typed reader has said so already
 	}
 	m.in.Trail.Record("value", "source", ev.Source, "path", ev.Path, "key", ev.Key, "name", ev.Value, "type", ev.Type,
-		"length", strconv.Itoa(len(raw)), "raw", hex.EncodeToString(raw[:min(len(raw), maxRaw)]), "data", ev.Data, "note", ev.Note)
+		"length", strconv.Itoa(len(raw)), "raw", hex.EncodeToString(raw[:min(len(raw), maxRaw)]), "data", ev.Data,
+		"note", ev.Note)
 }
 
 // DWord reads a number, which Windows accepts as REG_DWORD.
 func (m *Machine) DWord(k Key, name string) (Setting[uint32], error) {
-	return ReadSetting(m, k, name, []registry.Type{registry.DWord}, (*registry.Value).Uint32, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) })
+	return ReadSetting(m, k, name, []registry.Type{registry.DWord}, (*registry.Value).Uint32,
+		func(n uint32) string { return strconv.FormatUint(uint64(n), 10) })
 }
 
 // Text reads a string. Where Windows expands variables, see Environment.Text.
 func (m *Machine) Text(k Key, name string) (Setting[string], error) {
-	return ReadSetting(m, k, name, []registry.Type{registry.SZ, registry.ExpandSZ}, (*registry.Value).String, func(s string) string { return s })
+	return ReadSetting(m, k, name, []registry.Type{registry.SZ, registry.ExpandSZ}, (*registry.Value).String,
+		func(s string) string { return s })
 }
 
 // looseText reads a string as those parts of Windows do that do not look at its
@@ -290,7 +296,10 @@ func (m *Machine) looseText(k Key, name string) (Setting[string], error) {
 	if end := strings.IndexByte(text, 0); end >= 0 {
 		text = text[:end]
 	}
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+	if text == "" || strings.ContainsFunc(text, func(r rune) bool {
+		return !unicode.IsPrint(r) ||
+			r == unicode.ReplacementChar
+	}) {
 		return s, nil
 	}
 	s.Value, s.Present, s.OtherType = text, true, false
@@ -304,7 +313,8 @@ const maxLooseText = 64 << 10
 
 // Multi reads a list of strings. A single string is a list of one.
 func (m *Machine) Multi(k Key, name string) (Setting[[]string], error) {
-	return ReadSetting(m, k, name, []registry.Type{registry.MultiSZ, registry.SZ, registry.ExpandSZ}, ReadList, func(s []string) string { return strings.Join(s, ", ") })
+	return ReadSetting(m, k, name, []registry.Type{registry.MultiSZ, registry.SZ, registry.ExpandSZ}, ReadList,
+		func(s []string) string { return strings.Join(s, ", ") })
 }
 
 // ReadList reads a value as a list of strings. A single string is a list of one.
@@ -435,7 +445,8 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("hive %s: %w", name, err)
 	}
-	hive, err := fact.Within(m.in.Context, fact.Patience{Waited: m.in.Waited}, func() (*registry.Hive, error) { return m.load(v, file) }, closeLate)
+	hive, err := fact.Within(m.in.Context, fact.Patience{Waited: m.in.Waited},
+		func() (*registry.Hive, error) { return m.load(v, file) }, closeLate)
 	if errors.Is(err, fact.ErrTime) {
 		return nil, fmt.Errorf("%s volume: %s: %w", v.Role, file, err)
 	}
@@ -446,7 +457,8 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m.hives.set(hive, requirement.Evidence{Kind: requirement.KindKey, Origin: requirement.OriginDisk, Source: v.Role, Path: file})
+	m.hives.set(hive, requirement.Evidence{Kind: requirement.KindKey, Origin: requirement.OriginDisk, Source: v.Role,
+		Path: file})
 	defer func() {
 		if opened == nil {
 			m.hives.forget(hive)
@@ -455,7 +467,8 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	}()
 	r := hive.Recovery()
 	m.hives.open(OpenedHive{v.Role, file, r})
-	v.Trail.Record("hive", "source", v.Role, "path", file, "state", r.State.String(), "primary", fmt.Sprint(r.Primary), "secondary", fmt.Sprint(r.Secondary))
+	v.Trail.Record("hive", "source", v.Role, "path", file, "state", r.State.String(), "primary",
+		fmt.Sprint(r.Primary), "secondary", fmt.Sprint(r.Secondary))
 	notify := func(level requirement.Level, message string) {
 		v.Trail.Notify(requirement.Notice{Level: level, Message: message, Source: v.Role, Path: file})
 	}
@@ -472,12 +485,15 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	}
 	d := hive.Damage()
 	if d.Bins > 0 {
-		notify(requirement.LevelWarning, fmt.Sprintf("%s: %s without an intact header, the first at 0x%x: what lies there cannot be read",
-			path.Base(file), prose.Count(d.Bins, "stretch", "stretches"), d.First))
+		notify(requirement.LevelWarning,
+			fmt.Sprintf("%s: %s without an intact header, the first at 0x%x: what lies there cannot be read",
+				path.Base(file), prose.Count(d.Bins, "stretch", "stretches"), d.First))
 	}
 	err = r.Lost
 	if d.Missing > 0 && err == nil {
-		err = fmt.Errorf("%w: the file ends %d bytes before its bins do: its base block and its bins are of different writes", registry.ErrCorrupt, d.Missing)
+		err = fmt.Errorf(
+			"%w: the file ends %d bytes before its bins do: its base block and its bins are of different writes",
+			registry.ErrCorrupt, d.Missing)
 	}
 	if err != nil {
 		notify(requirement.LevelWarning, path.Base(file)+": "+err.Error())
@@ -501,7 +517,8 @@ func applied(r registry.Recovery) string {
 	for _, a := range r.Applied {
 		switch r.Format {
 		case "new":
-			parts = append(parts, fmt.Sprintf("%s from %s (sequence numbers %d to %d)", prose.Count(a.Entries, "log entry", "log entries"), a.Name, a.First, a.Last))
+			parts = append(parts, fmt.Sprintf("%s from %s (sequence numbers %d to %d)",
+				prose.Count(a.Entries, "log entry", "log entries"), a.Name, a.First, a.Last))
 		default:
 			parts = append(parts, fmt.Sprintf("%s from %s", prose.Count(r.Pages, "page", "pages"), a.Name))
 		}

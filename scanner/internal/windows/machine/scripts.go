@@ -69,7 +69,8 @@ type scriptReader struct {
 func (r *scriptReader) elsewhereScript(path string) bool {
 	upper := strings.ToUpper(path)
 	switch {
-	case strings.HasPrefix(path, `\\`), strings.HasPrefix(upper, "%LOGONSERVER%"), strings.HasPrefix(upper, `%USERDNSDOMAIN%`):
+	case strings.HasPrefix(path, `\\`), strings.HasPrefix(upper, "%LOGONSERVER%"),
+		strings.HasPrefix(upper, `%USERDNSDOMAIN%`):
 		return true
 	case len(path) > 2 && path[1] == ':' && path[2] == '\\':
 		return r.m.volumes[upper[:1]] == nil
@@ -134,7 +135,8 @@ func (s scriptUse) candidates(env Environment) []string {
 
 // follow reads the scripts that a command line runs, and those that they run,
 // and adds what they do to it.
-func (r *scriptReader) follow(reader *commandReader, env Environment) (remote []string, evidence []requirement.Evidence, err error) {
+func (r *scriptReader) follow(reader *commandReader, env Environment) (remote []string,
+	evidence []requirement.Evidence, err error) {
 	type next struct {
 		use   scriptUse
 		depth int
@@ -156,10 +158,12 @@ func (r *scriptReader) follow(reader *commandReader, env Environment) (remote []
 			continue
 		}
 		if done[key] = true; len(done) > maxScripts {
-			return remote, evidence, errors.Join(err, fmt.Errorf("one command runs more than %d scripts: %w", maxScripts, ErrTooLarge))
+			return remote, evidence, errors.Join(err, fmt.Errorf("one command runs more than %d scripts: %w",
+				maxScripts, ErrTooLarge))
 		}
 		if s.depth > maxScriptDepth {
-			err = errors.Join(err, fmt.Errorf("scripts call each other more than %d deep: %w", maxScriptDepth, ErrTooLarge))
+			err = errors.Join(err, fmt.Errorf("scripts call each other more than %d deep: %w", maxScriptDepth,
+				ErrTooLarge))
 			continue
 		}
 		for _, path := range s.use.candidates(env) {

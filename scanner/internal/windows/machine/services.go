@@ -127,7 +127,8 @@ func (m *Machine) readServices() ([]Service, error) {
 		return nil, err
 	}
 	if len(keys) == 0 { // what the file has is whole, and cannot be all
-		return nil, fmt.Errorf("%s: key %s has no subkeys, and no Windows is without services", parent.Evidence.Path, parent.Evidence.Key)
+		return nil, fmt.Errorf("%s: key %s has no subkeys, and no Windows is without services", parent.Evidence.Path,
+			parent.Evidence.Key)
 	}
 	services := make([]Service, 0, len(keys))
 	for _, k := range keys {

@@ -67,7 +67,8 @@ func (r *ShortcutReader) read(v *Drive, name string) (*ShortcutFile, error) {
 		return nil, err
 	}
 	if r.bytes += int64(len(data)); r.bytes > maxShortcutBytes {
-		return nil, fmt.Errorf("%s volume: shortcuts of more than %d bytes: %w", v.Role, int64(maxShortcutBytes), ErrTooLarge)
+		return nil, fmt.Errorf("%s volume: shortcuts of more than %d bytes: %w", v.Role, int64(maxShortcutBytes),
+			ErrTooLarge)
 	}
 	l, err := parseLink(data)
 	if r.Lenient && errors.Is(err, errOtherFile) {
@@ -132,7 +133,8 @@ func parseLink(b []byte) (shellLink, error) {
 	for _, field := range []struct {
 		flag uint32
 		into *string
-	}{{linkHasName, nil}, {linkHasRelativePath, nil}, {linkHasWorkingDir, &l.Folder}, {linkHasArguments, &l.Arguments}, {linkHasIconLocation, nil}} {
+	}{{linkHasName, nil}, {linkHasRelativePath, nil}, {linkHasWorkingDir, &l.Folder},
+		{linkHasArguments, &l.Arguments}, {linkHasIconLocation, nil}} {
 		if flags&field.flag == 0 {
 			continue
 		}

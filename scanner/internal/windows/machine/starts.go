@@ -193,7 +193,8 @@ func (m *Machine) readMachineStarts() (Starts, error) {
 	}
 	r.note(r.readPolicyScripts(KeyGroupPolicy+`\Scripts`, machineUser, env))
 	r.note(r.readScriptFiles())
-	common, err := r.m.startupFolder(`HKLM\SOFTWARE`, "Common Startup", env["PROGRAMDATA"]+`\Microsoft\Windows\Start Menu\Programs\StartUp`, env)
+	common, err := r.m.startupFolder(`HKLM\SOFTWARE`, "Common Startup",
+		env["PROGRAMDATA"]+`\Microsoft\Windows\Start Menu\Programs\StartUp`, env)
 	r.note(err)
 	for _, folder := range common {
 		r.note(r.readFolder(folder, machineUser, env))
@@ -219,7 +220,8 @@ func (m *Machine) readUserStarts(p Profile) (Starts, error) {
 	}
 	r.note(r.readLogonScript(user+`\Environment`, p.SID, env))
 	r.note(r.readPolicyScripts(user+`\Software`+KeyWindows+`\Group Policy\Scripts`, p.SID, env))
-	folders, err := m.startupFolder(user+`\Software`, "Startup", p.Path+`\AppData\Roaming\Microsoft\Windows\Start Menu\Programs\Startup`, env)
+	folders, err := m.startupFolder(user+`\Software`, "Startup",
+		p.Path+`\AppData\Roaming\Microsoft\Windows\Start Menu\Programs\Startup`, env)
 	r.note(err)
 	for _, folder := range folders {
 		r.note(r.readFolder(folder, p.SID, env))
@@ -236,7 +238,8 @@ func (r *startReader) readRegistry(parent, user string, env Environment) {
 		commands, err := r.m.RunValues(current + key)
 		r.note(err)
 		for _, s := range commands {
-			r.add(Start{Kind: startOfRun, Name: "startup program " + prose.Short(s.Evidence.Value), Own: own, Evidence: []requirement.Evidence{s.Evidence}}, s.Value, "", env)
+			r.add(Start{Kind: startOfRun, Name: "startup program " + prose.Short(s.Evidence.Value), Own: own,
+				Evidence: []requirement.Evidence{s.Evidence}}, s.Value, "", env)
 		}
 	}
 	r.note(r.readRunOnceEx(current+`\RunOnceEx`, own, env))
@@ -246,7 +249,8 @@ func (r *startReader) readRegistry(parent, user string, env Environment) {
 		s, err := r.m.Text(winlogon, name)
 		r.note(err)
 		for _, line := range SplitQuoted(s.Value, ',') {
-			r.add(Start{Kind: startOfLogon, Name: `Winlogon\` + name, Own: own, Evidence: []requirement.Evidence{s.Evidence}}, line, "", env)
+			r.add(Start{Kind: startOfLogon, Name: `Winlogon\` + name, Own: own,
+				Evidence: []requirement.Evidence{s.Evidence}}, line, "", env)
 		}
 	}
 }
@@ -295,7 +299,8 @@ func (r *startReader) readRunOnceEx(name string, own bool, env Environment) erro
 			} else {
 				line = strings.TrimLeft(line, "|")
 			}
-			r.add(Start{Kind: startOfRun, Name: "startup program " + prose.Short(v.Name()), Own: own, Evidence: []requirement.Evidence{s.Evidence}}, line, "", env)
+			r.add(Start{Kind: startOfRun, Name: "startup program " + prose.Short(v.Name()), Own: own,
+				Evidence: []requirement.Evidence{s.Evidence}}, line, "", env)
 		}
 	}
 	return nil
@@ -307,7 +312,8 @@ func (r *startReader) readLogonScript(key, user string, env Environment) error {
 	if err != nil || !s.Present {
 		return err
 	}
-	r.add(Start{Kind: startOfLogon, Name: "UserInitMprLogonScript", Own: user != machineUser, Evidence: []requirement.Evidence{s.Evidence}}, s.Value, "", env)
+	r.add(Start{Kind: startOfLogon, Name: "UserInitMprLogonScript", Own: user != machineUser,
+		Evidence: []requirement.Evidence{s.Evidence}}, s.Value, "", env)
 	return nil
 }
 
@@ -330,7 +336,8 @@ func (r *startReader) readActiveSetup(name string) error {
 		if err != nil {
 			return err
 		}
-		r.add(Start{Kind: startOfSetup, Name: "Active Setup " + prose.Short(k.Name()), Disabled: installed.Present && installed.Value == 0, Evidence: []requirement.Evidence{stub.Evidence}}, stub.Value, "", r.env)
+		r.add(Start{Kind: startOfSetup, Name: "Active Setup " + prose.Short(k.Name()), Disabled: installed.Present &&
+			installed.Value == 0, Evidence: []requirement.Evidence{stub.Evidence}}, stub.Value, "", r.env)
 	}
 	return nil
 }
@@ -368,7 +375,8 @@ func (r *startReader) readPolicyScripts(name, user string, env Environment) erro
 				if folder.Value != "" {
 					dir = strings.TrimSuffix(folder.Value, `\`) + `\Scripts\` + event
 				}
-				r.addScript(Start{Kind: startOfPolicy, Name: "policy script " + prose.Short(script.Value), Own: user != machineUser, Evidence: []requirement.Evidence{script.Evidence}},
+				r.addScript(Start{Kind: startOfPolicy, Name: "policy script " + prose.Short(script.Value),
+					Own: user != machineUser, Evidence: []requirement.Evidence{script.Evidence}},
 					script.Value, parameters.Value, dir, env)
 			}
 		}
@@ -416,11 +424,13 @@ func (r *startReader) readScriptFiles() error {
 				evidence := f.Evidence
 				evidence.Data = prose.Short(strings.TrimSpace(s.script + " " + s.parameters))
 				script := at(dir, s.script)
-				if strings.Contains(strings.ToLower(name), "/datastore/") && !r.commands.exists(script) && script != s.script && !strings.Contains(s.script, ":") {
+				if strings.Contains(strings.ToLower(name), "/datastore/") && !r.commands.exists(script) &&
+					script != s.script && !strings.Contains(s.script, ":") {
 					// The copy holds the list; the script is where the policy is.
 					script = `\\` + strings.ReplaceAll(behind(name, "/sysvol/"), "/", `\`) + `\` + s.script
 				}
-				r.addScript(Start{Kind: startOfPolicy, Name: "policy script " + prose.Short(s.script), Own: strings.HasPrefix(own, "S-1-5-21-"), Evidence: []requirement.Evidence{evidence}},
+				r.addScript(Start{Kind: startOfPolicy, Name: "policy script " + prose.Short(s.script),
+					Own: strings.HasPrefix(own, "S-1-5-21-"), Evidence: []requirement.Evidence{evidence}},
 					script, s.parameters, dir, r.env)
 			}
 			return nil
@@ -508,7 +518,9 @@ func (m *Machine) startupFolder(software, value, usual string, env Environment) 
 func (r *startReader) readFolder(folder, user string, env Environment) error {
 	if drive, _, err := splitDrive(folder); err != nil || r.m.volumes[drive] == nil {
 		// On a share or another drive: nothing of it is among the images.
-		r.found.List = append(r.found.List, Start{Kind: startOfFolder, Name: "a Startup folder", Own: user != machineUser, Remote: []string{folder}, Evidence: []requirement.Evidence{FileEvidence(RoleRoot, folder)}})
+		r.found.List = append(r.found.List, Start{Kind: startOfFolder, Name: "a Startup folder",
+			Own: user != machineUser, Remote: []string{folder},
+			Evidence: []requirement.Evidence{FileEvidence(RoleRoot, folder)}})
 		return nil
 	}
 	entries, _, err := r.m.List(folder)
@@ -559,7 +571,8 @@ func (r *startReader) readTasks() error {
 	n, _ := r.m.Names() // a name that is not known is a user's
 	for _, t := range tasks {
 		env := r.env
-		own := t.Group == "" && t.Account != "" && n.Classify(t.Account) != accountBuiltIn && !isBuiltInName(t.Account)
+		own := t.Group == "" && t.Account != "" && n.Classify(t.Account) != accountBuiltIn &&
+			!isBuiltInName(t.Account)
 		if own {
 			if !known {
 				profiles, _ = r.m.Profiles() // without them variables of the user stay as they are
@@ -573,7 +586,8 @@ func (r *startReader) readTasks() error {
 		if !strings.HasPrefix(line, `"`) {
 			line = Quoted(line) // the whole element is the program
 		}
-		r.add(Start{Kind: startOfTask, Name: "task " + prose.Short(t.Name), Own: own, Disabled: t.Disabled, Evidence: []requirement.Evidence{t.Evidence}}, line+" "+t.Arguments, t.Folder, env)
+		r.add(Start{Kind: startOfTask, Name: "task " + prose.Short(t.Name), Own: own, Disabled: t.Disabled,
+			Evidence: []requirement.Evidence{t.Evidence}}, line+" "+t.Arguments, t.Folder, env)
 	}
 	return err
 }
@@ -581,7 +595,8 @@ func (r *startReader) readTasks() error {
 // isBuiltInName recognizes the accounts of Windows by the names that tasks use
 // without a domain.
 func isBuiltInName(account string) bool {
-	return fold.Contains([]string{"SYSTEM", "LocalSystem", "LOCAL SERVICE", "LocalService", "NETWORK SERVICE", "NetworkService", "INTERACTIVE", "Users", "Everyone"}, account)
+	return fold.Contains([]string{"SYSTEM", "LocalSystem", "LOCAL SERVICE", "LocalService", "NETWORK SERVICE",
+		"NetworkService", "INTERACTIVE", "Users", "Everyone"}, account)
 }
 
 // account finds the profile of an account that is written as a SID or a name.
@@ -636,7 +651,8 @@ func (m *Machine) UnreadCommand(s Service) error {
 }
 
 func (r *startReader) readService(s Service) error {
-	start := Start{Kind: startOfService, Name: "service " + prose.Short(s.Name), Disabled: s.Start.Value == StartDisabled}
+	start := Start{Kind: startOfService, Name: "service " + prose.Short(s.Name),
+		Disabled: s.Start.Value == StartDisabled}
 	if strings.TrimSpace(s.ImagePath.Value) != "" {
 		start.Evidence = []requirement.Evidence{s.ImagePath.Evidence}
 		r.addCommand(start, r.env, func(c *commandReader) {

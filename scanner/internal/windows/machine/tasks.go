@@ -93,7 +93,8 @@ func parseTask(data []byte) ([]Task, error) {
 	}
 	var programs []Task
 	for _, e := range task.Actions.Exec {
-		t := Task{Command: strings.TrimSpace(e.Command), Arguments: strings.TrimSpace(e.Arguments), Folder: strings.Trim(strings.TrimSpace(e.Folder), `"`)}
+		t := Task{Command: strings.TrimSpace(e.Command), Arguments: strings.TrimSpace(e.Arguments),
+			Folder: strings.Trim(strings.TrimSpace(e.Folder), `"`)}
 		enabled := strings.TrimSpace(task.Enabled)
 		t.Disabled = strings.EqualFold(enabled, "false") || enabled == "0"
 		for _, p := range task.Principals {

@@ -119,13 +119,15 @@ func (m *Machine) readSystem() (System, error) {
 	}
 	s.Build, err = strconv.Atoi(strings.TrimSpace(build.Value))
 	if err != nil || s.Build <= 0 {
-		return s, fmt.Errorf("%s: %s: CurrentBuild %q is no build number", build.Evidence.Path, build.Evidence.Key, build.Value)
+		return s, fmt.Errorf("%s: %s: CurrentBuild %q is no build number", build.Evidence.Path, build.Evidence.Key,
+			build.Value)
 	}
 	s.Major, s.Minor = int(major.Value), int(minor.Value)
 	if !major.Present {
 		// Before Windows 10 the version is only in a string.
 		if _, err := fmt.Sscanf(version.Value, "%d.%d", &s.Major, &s.Minor); err != nil {
-			return s, fmt.Errorf("%s: %s: CurrentVersion %q is no version", version.Evidence.Path, version.Evidence.Key, version.Value)
+			return s, fmt.Errorf("%s: %s: CurrentVersion %q is no version", version.Evidence.Path,
+				version.Evidence.Key, version.Value)
 		}
 	}
 	s.ProductName, s.EditionID, s.Revision = product.Value, edition.Value, ubr.Value
@@ -155,7 +157,8 @@ func (m *Machine) readProductType(s *System, installation Setting[string]) error
 	case err != nil:
 		return err
 	default:
-		return fmt.Errorf("%s: neither ProductType nor InstallationType tells a client from a server", product.Evidence.Path)
+		return fmt.Errorf("%s: neither ProductType nor InstallationType tells a client from a server",
+			product.Evidence.Path)
 	}
 	return nil
 }

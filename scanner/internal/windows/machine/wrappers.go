@@ -22,18 +22,25 @@ func init() {
 		"wscript": runScriptHost, "cscript": runScriptHost,
 		"mshta":    runMshta,
 		"rundll32": runRundll,
-		"regsvr32": loadAll("library"), "regasm": loadAll("library"), "installutil": loadAll("library"), "odbcconf": runOdbcconf,
-		"java": runJava, "javaw": runJava, "jjs": runJava,
+		"regsvr32": loadAll("library"), "regasm": loadAll("library"), "installutil": loadAll("library"),
+		"odbcconf": runOdbcconf,
+		"java":     runJava, "javaw": runJava, "jjs": runJava,
 		"msiexec": runMsiexec,
-		"conhost": runConhost, "forfiles": runForfiles, "schtasks": runSchtasks, "runas": runLast, "pcalua": runPcalua, "scriptrunner": runScriptRunner,
+		"conhost": runConhost, "forfiles": runForfiles, "schtasks": runSchtasks, "runas": runLast,
+		"pcalua": runPcalua, "scriptrunner": runScriptRunner,
 		"nssm": runNothing, "srvany": runNothing, "svchost": runNothing, // the service's parameters say what
-		"python": runInterpreter, "pythonw": runInterpreter, "py": runInterpreter, "pyw": runInterpreter, "python3": runInterpreter, "perl": runInterpreter, "wperl": runInterpreter, "ruby": runInterpreter, "rubyw": runInterpreter,
-		"node": runInterpreter, "php": runInterpreter, "php-win": runInterpreter, "tclsh": runInterpreter, "wish": runInterpreter, "lua": runInterpreter, "rscript": runInterpreter,
+		"python": runInterpreter, "pythonw": runInterpreter, "py": runInterpreter, "pyw": runInterpreter,
+		"python3": runInterpreter, "perl": runInterpreter, "wperl": runInterpreter, "ruby": runInterpreter,
+		"rubyw": runInterpreter,
+		"node":  runInterpreter, "php": runInterpreter, "php-win": runInterpreter, "tclsh": runInterpreter,
+		"wish": runInterpreter, "lua": runInterpreter, "rscript": runInterpreter,
 		"dotnet": runDotnet, "autohotkey": runInterpreter, "autoit3": runInterpreter, "mono": runInterpreter,
 		"explorer": runExplorer, "control": loadAll("library"),
-		"subst": makeSubst, "net": makeNetUse, "net1": makeNetUse, "mountvol": makeMountvol, "diskpart": makeDiskpart, "wmic": makeWmic,
+		"subst": makeSubst, "net": makeNetUse, "net1": makeNetUse, "mountvol": makeMountvol, "diskpart": makeDiskpart,
+		"wmic":   makeWmic,
 		"rclone": makeRclone, "imdisk": makeImdisk, "aim_ll": makeImdisk, "osfmount": makeImdisk,
-		"veracrypt": makeVolume, "truecrypt": makeVolume, "bestcrypt": makeVolume, "sshfs": makeMounted, "sshfs-win": makeMounted, "vcdmount": makeMounted, "batchmnt": makeMounted, "batchmnt64": makeMounted,
+		"veracrypt": makeVolume, "truecrypt": makeVolume, "bestcrypt": makeVolume, "sshfs": makeMounted,
+		"sshfs-win": makeMounted, "vcdmount": makeMounted, "batchmnt": makeMounted, "batchmnt64": makeMounted,
 	}
 }
 
@@ -113,7 +120,8 @@ func commandText(text string) string {
 		return strings.TrimPrefix(text, `"`)
 	}
 	inner := text[1:last]
-	if strings.Count(text, `"`) == 2 && strings.ContainsAny(inner, " ") && !strings.ContainsAny(inner, "&<>()@^|") && programEnd(inner) == len(inner) {
+	if strings.Count(text, `"`) == 2 && strings.ContainsAny(inner, " ") && !strings.ContainsAny(inner, "&<>()@^|") &&
+		programEnd(inner) == len(inner) {
 		return text
 	}
 	return inner + text[last+1:]
@@ -126,11 +134,16 @@ var powerShellParameters = []struct {
 	name, least string
 	words       int
 }{
-	{"command", "c", -1}, {"file", "f", -1}, {"encodedcommand", "e", 1}, {"ec", "ec", 1}, {"commandwithargs", "commandwithargs", -1}, {"cwa", "cwa", -1},
-	{"executionpolicy", "ex", 1}, {"ep", "ep", 1}, {"windowstyle", "w", 1}, {"workingdirectory", "wo", 1}, {"wd", "wd", 1},
-	{"version", "v", 1}, {"psconsolefile", "p", 1}, {"inputformat", "i", 1}, {"if", "if", 1}, {"outputformat", "o", 1}, {"of", "of", 1},
-	{"configurationname", "config", 1}, {"configurationfile", "configurationf", 1}, {"custompipename", "cus", 1}, {"settingsfile", "settings", 1}, {"encodedarguments", "encodeda", 1}, {"ea", "ea", 1},
-	{"noexit", "noe", 0}, {"noprofile", "nop", 0}, {"noninteractive", "noni", 0}, {"nologo", "nol", 0}, {"sta", "s", 0}, {"mta", "mta", 0}, {"login", "l", 0}, {"interactive", "i", 0},
+	{"command", "c", -1}, {"file", "f", -1}, {"encodedcommand", "e", 1}, {"ec", "ec", 1},
+	{"commandwithargs", "commandwithargs", -1}, {"cwa", "cwa", -1},
+	{"executionpolicy", "ex", 1}, {"ep", "ep", 1}, {"windowstyle", "w", 1}, {"workingdirectory", "wo", 1},
+	{"wd", "wd", 1},
+	{"version", "v", 1}, {"psconsolefile", "p", 1}, {"inputformat", "i", 1}, {"if", "if", 1},
+	{"outputformat", "o", 1}, {"of", "of", 1},
+	{"configurationname", "config", 1}, {"configurationfile", "configurationf", 1}, {"custompipename", "cus", 1},
+	{"settingsfile", "settings", 1}, {"encodedarguments", "encodeda", 1}, {"ea", "ea", 1},
+	{"noexit", "noe", 0}, {"noprofile", "nop", 0}, {"noninteractive", "noni", 0}, {"nologo", "nol", 0},
+	{"sta", "s", 0}, {"mta", "mta", 0}, {"login", "l", 0}, {"interactive", "i", 0},
 }
 
 // powerShellParameter finds what an abbreviated parameter means; words is -1
@@ -278,7 +291,8 @@ func runRundll(r *commandReader, rest string, _ []string, sh *shell, depth int) 
 	r.use(r.program(dll, sh), "library")
 	entry, arguments_, _ := strings.Cut(strings.TrimLeft(s, ", \t"), " ")
 	switch strings.ToLower(strings.TrimSpace(entry)) {
-	case "shellexec_rundll", "shellexec_rundlla", "shellexec_rundllw", "routethecall", "openas_rundll", "fileprotocolhandler", "openurl", "registerocx":
+	case "shellexec_rundll", "shellexec_rundlla", "shellexec_rundllw", "routethecall", "openas_rundll",
+		"fileprotocolhandler", "openurl", "registerocx":
 		r.line(arguments_, sh, depth+1)
 	case "control_rundll", "control_rundlla", "control_rundllw", "control_rundllasuser":
 		if words := arguments(arguments_); len(words) > 0 {
@@ -340,7 +354,8 @@ func runJava(r *commandReader, _ string, args []string, sh *shell, _ int) {
 			r.use(at(sh.dir, next), "archive")
 			r.data(args[min(len(args), i+2):]...)
 			return
-		case a == "-cp", a == "-classpath", a == "--class-path", a == "-p", a == "--module-path", a == "--upgrade-module-path":
+		case a == "-cp", a == "-classpath", a == "--class-path", a == "-p", a == "--module-path",
+			a == "--upgrade-module-path":
 			list(next)
 			i++
 		case a == "-m", a == "--module":
@@ -353,7 +368,9 @@ func runJava(r *commandReader, _ string, args []string, sh *shell, _ int) {
 		case strings.HasPrefix(a, "-Xbootclasspath"):
 			_, paths, _ := strings.Cut(a, ":")
 			list(strings.TrimPrefix(paths, "/a:"))
-		case strings.HasPrefix(a, "--class-path="), strings.HasPrefix(a, "--module-path="), strings.HasPrefix(a, "-Djava.library.path="), strings.HasPrefix(a, "-Djava.class.path="), strings.HasPrefix(a, "-Djava.ext.dirs="):
+		case strings.HasPrefix(a, "--class-path="), strings.HasPrefix(a, "--module-path="),
+			strings.HasPrefix(a, "-Djava.library.path="), strings.HasPrefix(a, "-Djava.class.path="),
+			strings.HasPrefix(a, "-Djava.ext.dirs="):
 			_, paths, _ := strings.Cut(a, "=")
 			list(paths)
 		case strings.HasPrefix(a, "@"):
@@ -377,7 +394,8 @@ func runMsiexec(r *commandReader, _ string, args []string, sh *shell, _ int) {
 	for i := 0; i < len(args); i++ {
 		a := strings.ToLower(args[i])
 		if len(a) < 2 || a[0] != '/' && a[0] != '-' {
-			if name, value, ok := strings.Cut(args[i], "="); ok && (strings.EqualFold(name, "TRANSFORMS") || strings.EqualFold(name, "PATCH")) {
+			if name, value, ok := strings.Cut(args[i], "="); ok &&
+				(strings.EqualFold(name, "TRANSFORMS") || strings.EqualFold(name, "PATCH")) {
 				r.use(at(sh.dir, value), "package")
 			} else {
 				r.data(value, args[i])
@@ -389,7 +407,8 @@ func runMsiexec(r *commandReader, _ string, args []string, sh *shell, _ int) {
 		}
 		value := args[i][2:]
 		switch {
-		case strings.HasPrefix(a[1:], "package"), strings.HasPrefix(a[1:], "uninstall"), strings.HasPrefix(a[1:], "update"), a[1] == 'f', a[1] == 'j', len(a) == 2:
+		case strings.HasPrefix(a[1:], "package"), strings.HasPrefix(a[1:], "uninstall"),
+			strings.HasPrefix(a[1:], "update"), a[1] == 'f', a[1] == 'j', len(a) == 2:
 			value = ""
 			if i+1 < len(args) {
 				value = args[i+1]
@@ -482,7 +501,8 @@ func runDotnet(r *commandReader, _ string, args []string, sh *shell, _ int) {
 // runExplorer: a folder is shown, a program or a script is started.
 func runExplorer(r *commandReader, rest string, args []string, sh *shell, depth int) {
 	for _, a := range args {
-		if lower := strings.ToLower(a); programEnd(lower) == len(lower) && len(lower) > 0 || LanguageOf(a) != NoLanguage {
+		if lower := strings.ToLower(a); programEnd(lower) == len(lower) && len(lower) > 0 ||
+			LanguageOf(a) != NoLanguage {
 			r.run(a, "", sh, depth+1)
 		} else {
 			r.data(a)
