@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"github.com/coldcheck/coldcheck/internal/fslog"
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 var be = binary.BigEndian
@@ -143,7 +144,7 @@ func (f *FS) replay(lost bool) (Journal, error) {
 		if wanted = s.has(incompatRecover); !wanted {
 			return result, nil
 		}
-		return fail(unsupported("the journal is on another device (UUID %s)", formatUUID(s.journalUUID)))
+		return fail(unsupported("the journal is on another device (UUID %s)", unixfs.UUID(s.journalUUID)))
 	}
 	j, err := f.openJournal()
 	if err != nil {

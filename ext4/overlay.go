@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"sort"
+
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // overlay are the blocks of the volume whose content is in the journal.
@@ -65,7 +67,7 @@ func (o *overlay) load(r io.ReaderAt) error {
 			count++
 		}
 		buf := make([]byte, int64(count)*size)
-		if err := readFull(r, buf, begin); err != nil {
+		if err := unixfs.ReadFull(r, buf, begin); err != nil {
 			return err
 		}
 		for i, k := range order[:count] {
@@ -97,7 +99,7 @@ func (o *overlay) apply(r io.ReaderAt, p []byte, off int64) error {
 		block := s.data
 		if block == nil {
 			block = make([]byte, 1<<o.bits)
-			if err := readFull(r, block, s.at); err != nil {
+			if err := unixfs.ReadFull(r, block, s.at); err != nil {
 				return err
 			}
 			s.unescape(block)

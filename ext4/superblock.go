@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 var le = binary.LittleEndian
@@ -285,7 +287,7 @@ func readSuperblockAt(r io.ReaderAt, size, at int64) (superblock, error) {
 		return superblock{}, corrupt("the image has %d bytes, too few for a superblock", size)
 	}
 	b := make([]byte, superblockSize)
-	if err := readFull(r, b, at); err != nil {
+	if err := unixfs.ReadFull(r, b, at); err != nil {
 		return superblock{}, err
 	}
 	return parseSuperblock(b)

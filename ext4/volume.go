@@ -1,10 +1,10 @@
 package ext4
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/bytename"
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // Volume describes a volume as it is after the journal's replay.
@@ -45,7 +45,7 @@ func (f *FS) describe(before *superblock, j Journal) {
 	f.volume = Volume{
 		Type:             s.kind(),
 		Label:            bytename.EncodePath([]byte(s.label)),
-		UUID:             formatUUID(s.uuid),
+		UUID:             unixfs.UUID(s.uuid),
 		Features:         before.features(),
 		LastMounted:      bytename.EncodePath([]byte(s.lastMounted)),
 		Created:          s.created,
@@ -76,8 +76,4 @@ func (s *superblock) kind() string {
 		return "ext3"
 	}
 	return "ext2"
-}
-
-func formatUUID(u [16]byte) string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }

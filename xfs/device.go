@@ -2,11 +2,11 @@ package xfs
 
 import (
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
 	"io"
 
 	"github.com/coldcheck/coldcheck/internal/lru"
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // Numbers on an XFS volume are big-endian, but for its checksums and what is
@@ -36,24 +36,12 @@ func newDevice(r io.ReaderAt, size int64) *device {
 	return &device{r: r, size: size, cache: lru.Cache[int64, []byte]{Max: maxBlockCache}}
 }
 
-// readFull reads all of p. The end of the reader within is ErrCorrupt.
-func readFull(r io.ReaderAt, p []byte, off int64) error {
-	n, err := r.ReadAt(p, off)
-	if n == len(p) {
-		return nil
-	}
-	if err == nil || err == io.EOF {
-		return corrupt("the image ends at byte %d", off+int64(n))
-	}
-	return fmt.Errorf("reading %d bytes at %d: %w", len(p), off, err)
-}
-
 // readAt reads all of p.
 func (d *device) readAt(p []byte, off int64) error {
 	if off < 0 || off > d.size || int64(len(p)) > d.size-off {
 		return corrupt("%d bytes at %d lie past the end of the image, %d", len(p), off, d.size)
 	}
-	if err := readFull(d.r, p, off); err != nil {
+	if err := unixfs.ReadFull(d.r, p, off); err != nil {
 		return err
 	}
 	if d.over != nil {

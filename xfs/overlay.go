@@ -1,6 +1,10 @@
 package xfs
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/coldcheck/coldcheck/internal/unixfs"
+)
 
 // overlay is what the log changes, over the image: pages of it, as they are
 // after the replay.
@@ -70,7 +74,7 @@ func (o *overlay) write(d *device, p []byte, off int64, raw bool) error {
 				}
 			}
 			g = new(page)
-			if err := readFull(d.r, g.data[:min(pageSize, d.size-n*pageSize)], n*pageSize); err != nil {
+			if err := unixfs.ReadFull(d.r, g.data[:min(pageSize, d.size-n*pageSize)], n*pageSize); err != nil {
 				return err
 			}
 			o.pages[n] = g

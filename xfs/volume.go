@@ -1,9 +1,8 @@
 package xfs
 
 import (
-	"fmt"
-
 	"github.com/coldcheck/coldcheck/internal/bytename"
+	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // Volume describes a volume as it is after the log's replay.
@@ -32,7 +31,7 @@ func (f *FS) describe(log Journal) {
 	f.volume = Volume{
 		Version:      int(s.version),
 		Label:        bytename.EncodePath([]byte(s.label)),
-		UUID:         formatUUID(s.uuid),
+		UUID:         unixfs.UUID(s.uuid),
 		Features:     s.featureList(),
 		Clean:        log.State == JournalClean,
 		BlockSize:    int(s.blockSize),
@@ -45,8 +44,4 @@ func (f *FS) describe(log Journal) {
 		Realtime:     int64(min(s.realtime, 1<<46)) << s.blockBits,
 		Journal:      log,
 	}
-}
-
-func formatUUID(u [16]byte) string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
