@@ -193,7 +193,8 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("%w: is a directory", fs.ErrInvalid)}
 	}
 	if data.Size() > MaxReadFile {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: unsupported("a file of %d bytes read at once, more than %d", data.Size(), MaxReadFile)}
+		return nil, &fs.PathError{Op: "read", Path: name,
+			Err: unsupported("a file of %d bytes read at once, more than %d", data.Size(), MaxReadFile)}
 	}
 	p := make([]byte, data.Size())
 	if _, err := data.ReadAt(p, 0); err != nil && err != io.EOF {

@@ -60,7 +60,8 @@ func (f *FS) load(number uint32) (*inode, error) {
 
 // missing says that what the entry names is not where it says.
 func (e listEntry) missing() string {
-	return fmt.Sprintf("%s with id %d is not in record %d", attributeName(e.kind, decodeName(e.name)), e.id, e.ref.record())
+	return fmt.Sprintf("%s with id %d is not in record %d", attributeName(e.kind, decodeName(e.name)), e.id,
+		e.ref.record())
 }
 
 func (e listEntry) names(a attribute) bool {

@@ -117,7 +117,8 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error
 	if err != nil {
 		return nil, err
 	}
-	f := &FS{account: account, boot: b, disk: &disk{r: reader, size: size, clusterSize: int64(b.clusterSize), clusters: b.clusters, readers: o.Readers}}
+	f := &FS{account: account, boot: b, disk: &disk{r: reader, size: size, clusterSize: int64(b.clusterSize),
+		clusters: b.clusters, readers: o.Readers}}
 	f.index.limit, f.index.reserve = o.Memory, o.Reserve
 	f.seed = maphash.MakeSeed()
 	f.secret = maphash.String(f.seed, "reference")
@@ -198,7 +199,8 @@ func (f *FS) openMFT() error {
 		if err != nil {
 			return fmt.Errorf("$MFT: %w", err)
 		}
-		f.mft = &stream{disk: f.disk, runs: runs, clusters: clusters, size: clusters * f.disk.clusterSize, initialized: math.MaxInt64}
+		f.mft = &stream{disk: f.disk, runs: runs, clusters: clusters, size: clusters * f.disk.clusterSize,
+			initialized: math.MaxInt64}
 		there, err := f.readExtension(e.ref, self)
 		if err != nil {
 			return fmt.Errorf("$MFT: %w", err)

@@ -116,7 +116,8 @@ func (f *FS) agrees(dir uint32, most int64) (bool, error) {
 	}
 	w, err := f.folder(dir)
 	state := int64(indexDiffers)
-	if err == nil && w.blocks != nil && (w.blocks.size > most || most == maxIndexOnce && len(w.blocks.runs) > maxRunsOnce) {
+	if err == nil && w.blocks != nil &&
+		(w.blocks.size > most || most == maxIndexOnce && len(w.blocks.runs) > maxRunsOnce) {
 		return false, nil
 	}
 	if err == nil {

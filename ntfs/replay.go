@@ -186,11 +186,12 @@ func (h *lsnHeap) Pop() any {
 // the reader's, or one that ends it all.
 func (r *replay) apply(rec *logRecord, c logChange, undo bool) error {
 	switch c.op {
-	case opInitializeRecord, opDeallocateRecord, opWriteEndOfRecord, opCreateAttribute, opDeleteAttribute, opUpdateResident,
-		opUpdateMappingPairs, opSetSizes, opAddEntryRoot, opDeleteEntryRoot, opSetEntryVCNRoot, opUpdateFileNameRoot, opUpdateRecordRoot,
-		opRelativeDataRoot, opZeroEndOfRecord:
+	case opInitializeRecord, opDeallocateRecord, opWriteEndOfRecord, opCreateAttribute, opDeleteAttribute,
+		opUpdateResident, opUpdateMappingPairs, opSetSizes, opAddEntryRoot, opDeleteEntryRoot, opSetEntryVCNRoot,
+		opUpdateFileNameRoot, opUpdateRecordRoot, opRelativeDataRoot, opZeroEndOfRecord:
 		return r.applyTo(rec, c, undo, "FILE", c.op == opInitializeRecord, int64(r.f.boot.recordSize))
-	case opAddEntryBlock, opDeleteEntryBlock, opWriteEndOfBlock, opSetEntryVCNBlock, opUpdateFileNameBlock, opUpdateRecordBlock, opRelativeDataBlock:
+	case opAddEntryBlock, opDeleteEntryBlock, opWriteEndOfBlock, opSetEntryVCNBlock, opUpdateFileNameBlock,
+		opUpdateRecordBlock, opRelativeDataBlock:
 		return r.applyTo(rec, c, undo, "INDX", false, 0)
 	case opUpdateNonresident:
 		return r.applyNonresident(rec, c, undo)
@@ -401,7 +402,8 @@ func (r *replay) applyNonresident(rec *logRecord, c logChange, undo bool) error 
 	if len(c.data) == 0 {
 		return nil
 	}
-	if at, ok := r.place(rec, 0); ok && rec.recordOffset == 0 && len(c.data) >= minIndexBlock && string(c.data[:4]) == "INDX" {
+	if at, ok := r.place(rec, 0); ok && rec.recordOffset == 0 && len(c.data) >= minIndexBlock &&
+		string(c.data[:4]) == "INDX" {
 		return r.newIndexBlock(rec, at, c, undo)
 	}
 	for off := 0; off < len(c.data); {

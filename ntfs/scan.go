@@ -349,7 +349,8 @@ func (w *scanner) record(number uint32, buf []byte) error {
 // memory estimates what the lists take, in bytes.
 func (all *found) memory() int64 {
 	const growth = 3 // a list that grows is copied, and so are those of all scanners in the end
-	return growth*int64(16*len(all.streams)+12*len(all.parts)+96*len(all.extensions)+24*len(all.names)+128*len(all.lists)) + all.listBytes
+	return all.listBytes + growth*int64(16*len(all.streams)+12*len(all.parts)+96*len(all.extensions)+
+		24*len(all.names)+128*len(all.lists))
 }
 
 // attributes puts what the record says into its node. Of a record that turns

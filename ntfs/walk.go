@@ -145,7 +145,8 @@ func (w *walk) visitLost(l lostEntry) error {
 	if l.dir {
 		w.damaged++
 	}
-	return w.call(&Entry{Record: uint64(l.record), Sequence: l.ref.sequence(), Dir: l.dir, Size: max(0, l.size), Doubt: l.err})
+	return w.call(&Entry{Record: uint64(l.record), Sequence: l.ref.sequence(), Dir: l.dir, Size: max(0, l.size),
+		Doubt: l.err})
 }
 
 // extend adds an element to the path.

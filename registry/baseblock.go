@@ -47,7 +47,8 @@ func parseBaseBlock(sector []byte) (baseBlock, error) {
 		return baseBlock{}, fmt.Errorf("%w: %d bytes are too few for a base block", ErrCorrupt, len(sector))
 	}
 	if string(sector[:4]) != "regf" {
-		return baseBlock{}, fmt.Errorf("%w: no base block: the file begins with % x instead of \"regf\"", ErrCorrupt, sector[:4])
+		return baseBlock{}, fmt.Errorf("%w: no base block: the file begins with % x instead of \"regf\"", ErrCorrupt,
+			sector[:4])
 	}
 	b := baseBlock{
 		primary:         le.Uint32(sector[4:]),

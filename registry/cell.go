@@ -168,7 +168,8 @@ func (b *bins) binEnd(start int) (int, error) {
 // intact or the bin runs past the end of the bins data.
 func parseBinHeader(h []byte, start, size int) int {
 	n := int64(le.Uint32(h[8:]))
-	if string(h[:4]) != "hbin" || int64(le.Uint32(h[4:])) != int64(start) || n == 0 || n%pageSize != 0 || int64(start)+n > int64(size) {
+	if string(h[:4]) != "hbin" || int64(le.Uint32(h[4:])) != int64(start) || n == 0 || n%pageSize != 0 ||
+		int64(start)+n > int64(size) {
 		return 0
 	}
 	return start + int(n)
@@ -211,8 +212,8 @@ func (b *bins) find(offset uint32) (at, n int, err error) {
 // cellHead is the size of a cell up to its content.
 const cellHead = 4
 
-// cell returns the first bytes of the content of the allocated cell at an offset, at most so many, and the length of all
-// of it. They must not be modified.
+// cell returns the first bytes of the content of the allocated cell at an offset, at most so many, and the length of
+// all of it. They must not be modified.
 func (b *bins) cell(offset uint32, most int) (content []byte, length int, err error) {
 	at, n, err := b.find(offset)
 	if err != nil {

@@ -31,9 +31,9 @@ func (h *Hive) Damage() Damage {
 	return d
 }
 
-// lostBefore returns an error if a log holds an entry that is to come after the one with the number next, which is not
-// there or is damaged: it was finished, since others were begun after it, and what it said is lost. What was left behind
-// by an earlier use of the log has lower numbers. Only headers are looked at.
+// lostBefore returns an error if a log holds an entry that is to come after the one with the number next, which is
+// not there or is damaged: it was finished, since others were begun after it, and what it said is lost. What was left
+// behind by an earlier use of the log has lower numbers. Only headers are looked at.
 func lostBefore(logs []*logFile, next uint32) error {
 	for _, f := range logs {
 		r := bufio.NewReaderSize(io.NewSectionReader(f.R, sectorSize, f.Size-sectorSize), logReadSize)
@@ -42,8 +42,10 @@ func lostBefore(logs []*logFile, next uint32) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", f.Name, err)
 			}
-			if string(header[:4]) == "HvLE" && marvin32(header[:32]) == le.Uint64(header[32:]) && int32(le.Uint32(header[12:])-next) > 0 {
-				return fmt.Errorf("%w: finished writes are lost: %s holds entry %d, and entry %d is missing or damaged", ErrCorrupt, f.Name, le.Uint32(header[12:]), next)
+			if string(header[:4]) == "HvLE" && marvin32(header[:32]) == le.Uint64(header[32:]) &&
+				int32(le.Uint32(header[12:])-next) > 0 {
+				return fmt.Errorf("%w: finished writes are lost: %s holds entry %d, and entry %d is missing or damaged",
+					ErrCorrupt, f.Name, le.Uint32(header[12:]), next)
 			}
 			if _, err := r.Discard(int(min(sectorSize, f.Size-at))); err != nil {
 				return fmt.Errorf("%s: %w", f.Name, err)

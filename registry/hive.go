@@ -55,14 +55,15 @@ type Hive struct {
 	hole     int // bytes that neither the file nor a log has, though pages of a log lie behind them
 }
 
-// Open reads a hive of size bytes from r. If it is held in memory it is read whole, and r is not used afterwards; otherwise
-// r is read as long as the hive is used, and must be safe for concurrent use. A dirty hive, one whose sequence
-// numbers differ or whose base block does not fit its checksum, is recovered from o.Logs in memory. Where that is
-// not possible it is opened as it lies, and Recovery says so: the caller decides.
-// The context ends opening, and nothing after that.
+// Open reads a hive of size bytes from r. If it is held in memory it is read whole, and r is not used afterwards;
+// otherwise r is read as long as the hive is used, and must be safe for concurrent use. A dirty hive, one whose
+// sequence numbers differ or whose base block does not fit its checksum, is recovered from o.Logs in memory. Where
+// that is not possible it is opened as it lies, and Recovery says so: the caller decides. The context ends opening,
+// and nothing after that.
 //
 // The error is ErrCorrupt if the file is no hive, ErrUnsupported if it is of another version than 1.3 to 1.6 or has
-// more than MaxSize bytes of bins data, else an error of r or the context's cause. Damage below the base block is found when it is met.
+// more than MaxSize bytes of bins data, else an error of r or the context's cause. Damage below the base block is
+// found when it is met.
 func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Hive, error) {
 	h := &Hive{held: opening.Account{Ask: o.Reserve}}
 	if o.Reserve != nil {

@@ -278,8 +278,8 @@ func (k *Key) Values() ([]*Value, error) {
 }
 
 // Value returns the value of that name, compared without case; "" is the default value. Of several with the same name
-// it is the first. The error is fs.ErrNotExist only if every value's record could be read, its data has a place, and none
-// has the name; a damaged list gives ErrCorrupt.
+// it is the first. The error is fs.ErrNotExist only if every value's record could be read, its data has a place, and
+// none has the name; a damaged list gives ErrCorrupt.
 func (k *Key) Value(name string) (*Value, error) {
 	w := want(name)
 	list, err := k.valueList()
@@ -303,8 +303,8 @@ func (k *Key) Value(name string) (*Value, error) {
 	return nil, k.fail(fmt.Errorf("value %s: %w", quote(name), err))
 }
 
-// misplaced returns an error if the data of a value in the list lies nowhere. The name of such a value says nothing: the
-// record may have been overwritten, and it had another.
+// misplaced returns an error if the data of a value in the list lies nowhere. The name of such a value says nothing:
+// the record may have been overwritten, and it had another.
 func (k *Key) misplaced(list leaf) error {
 	var buf [1]segment
 	for i := range list.count {

@@ -16,7 +16,8 @@ const maxDamaged = 1 << 18
 // more keys than that fits into it.
 const minKeyCell = 80
 
-// elementCost is what an element of a list may take before its key is read, in bytes: in the worst case a leaf of its own.
+// elementCost is what an element of a list may take before its key is read, in bytes: in the worst case a leaf of its
+// own.
 const elementCost = 72
 
 // A leaf is a list of subkeys or a part of it, lf, lh or li (regf, "Index leaf", "Fast leaf", "Hash leaf"), or a list

@@ -46,7 +46,8 @@ func openLog(l Log, m memory) (*logFile, error) {
 	case l.Size > maxLogSize:
 		return nil, fmt.Errorf("%w: a log of %d bytes; at most %d are read", ErrUnsupported, l.Size, maxLogSize)
 	}
-	f := &logFile{Log: l, left: l.Size, memory: m, r: bufio.NewReaderSize(io.NewSectionReader(l.R, 0, l.Size), int(max(pageSize, min(l.Size, logReadSize))))}
+	f := &logFile{Log: l, left: l.Size, memory: m,
+		r: bufio.NewReaderSize(io.NewSectionReader(l.R, 0, l.Size), int(max(pageSize, min(l.Size, logReadSize))))}
 	head, err := f.r.Peek(int(min(sectorSize+4, l.Size))) // and the signature of what follows
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
@@ -141,7 +142,8 @@ func parseEntry(entry []byte) (*logEntry, error) {
 	e := &logEntry{binsSize: int(binsSize), pages: make([]logPage, count)}
 	data := references[count*pageReferenceSize:]
 	for i := range e.pages {
-		offset, size := int64(le.Uint32(references[i*pageReferenceSize:])), int64(le.Uint32(references[i*pageReferenceSize+4:]))
+		reference := references[i*pageReferenceSize:]
+		offset, size := int64(le.Uint32(reference)), int64(le.Uint32(reference[4:]))
 		if size == 0 || size > int64(len(data)) || size%sectorSize != 0 || offset%sectorSize != 0 || offset+size > binsSize {
 			return nil, tornError(fmt.Sprintf("a page of %d bytes at 0x%x", size, offset))
 		}

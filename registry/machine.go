@@ -13,10 +13,10 @@ import (
 const maxLinks = 16
 
 // A HiveOpener opens the hive of a file: "SYSTEM", "SOFTWARE", "SAM", "SECURITY", "DEFAULT", "COMPONENTS", "DRIVERS",
-// or of a user: `HKU\<SID>` and `HKU\<SID>_Classes`, the SID in upper case. It is called once for each, when the hive is
-// first needed. Its error is kept and passed through, but never as fs.ErrNotExist: of keys in a hive that is not there, it
-// is not known whether they are. An opener that must not read a dirty hive as it lies returns the Err of the hive's
-// Recovery.
+// or of a user: `HKU\<SID>` and `HKU\<SID>_Classes`, the SID in upper case. It is called once for each, when the hive
+// is first needed. Its error is kept and passed through, but never as fs.ErrNotExist: of keys in a hive that is not
+// there, it is not known whether they are. An opener that must not read a dirty hive as it lies returns the Err of
+// the hive's Recovery.
 type HiveOpener func(file string) (*Hive, error)
 
 // A Machine is the namespace of a machine's registry as its hive files have it. Keys that Windows makes anew at every

@@ -15,8 +15,8 @@ type PolEntry struct {
 	Data  []byte // aliases what was parsed
 }
 
-// ParsePol reads a policy file (Registry.pol). If it is damaged the entries before the damage are returned with an error
-// that is ErrCorrupt; a file of another version is ErrUnsupported.
+// ParsePol reads a policy file (Registry.pol). If it is damaged the entries before the damage are returned with an
+// error that is ErrCorrupt; a file of another version is ErrUnsupported.
 func ParsePol(data []byte) ([]PolEntry, error) {
 	// [MS-GPREG] 2.2.1: signature, version, then for each entry, all in UTF-16LE except for the numbers and the data:
 	// [key NUL;value NUL;type;size;data]

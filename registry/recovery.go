@@ -126,7 +126,8 @@ func sameHive(hive, log *baseBlock) error {
 	case a != "" && b != "" && !strings.EqualFold(a, b):
 		return fmt.Errorf("it is the log of another hive, %s instead of %s", quote(b), quote(a))
 	case hive.resourceManager != none && log.resourceManager != none && hive.resourceManager != log.resourceManager:
-		return fmt.Errorf("it is the log of another hive, of resource manager %x instead of %x", log.resourceManager, hive.resourceManager)
+		return fmt.Errorf("it is the log of another hive, of resource manager %x instead of %x", log.resourceManager,
+			hive.resourceManager)
 	}
 	return nil
 }
@@ -144,7 +145,8 @@ func (h *Hive) replayEntries(logs []*logFile, damaged error) (left []error, fail
 		last := slices.MaxFunc(logs, func(a, b *logFile) int { return int(int32(a.base.primary - b.base.primary)) })
 		for _, f := range logs {
 			if f != last {
-				leave(f, "%s starts at %d, it at %d, and the hive has no base block to say which are needed", last.Name, last.base.primary, f.base.primary)
+				leave(f, "%s starts at %d, it at %d, and the hive has no base block to say which are needed", last.Name,
+					last.base.primary, f.base.primary)
 			}
 		}
 		logs = []*logFile{last}
@@ -158,7 +160,9 @@ func (h *Hive) replayEntries(logs []*logFile, damaged error) (left []error, fail
 			}
 			return old
 		})
-		slices.SortStableFunc(logs, func(a, b *logFile) int { return cmp.Compare(a.base.primary-secondary, b.base.primary-secondary) })
+		slices.SortStableFunc(logs, func(a, b *logFile) int {
+			return cmp.Compare(a.base.primary-secondary, b.base.primary-secondary)
+		})
 	}
 	var next uint32 // number of the entry to come
 	for i, f := range logs {
@@ -251,9 +255,11 @@ func (h *Hive) replaySectors(logs []*logFile, damaged error) (left []error, fail
 		case len(h.recovery.Applied) > 0:
 			left = append(left, fmt.Errorf("%s: another log was applied", f.Name))
 		case b.primary != b.secondary:
-			left = append(left, fmt.Errorf("%s: it was not written completely, its sequence numbers are %d and %d", f.Name, b.primary, b.secondary))
+			left = append(left, fmt.Errorf("%s: it was not written completely, its sequence numbers are %d and %d", f.Name,
+				b.primary, b.secondary))
 		case b.lastWritten != lastWritten:
-			left = append(left, fmt.Errorf("%s: it is of another write: last written %v, the hive %v", f.Name, filetime.Time(b.lastWritten), filetime.Time(lastWritten)))
+			left = append(left, fmt.Errorf("%s: it is of another write: last written %v, the hive %v", f.Name,
+				filetime.Time(b.lastWritten), filetime.Time(lastWritten)))
 		default:
 			err := h.applySectors(f, damaged != nil)
 			switch {

@@ -36,7 +36,9 @@ func (vs *volumes) layOut() {
 	})
 	if err != nil {
 		vs.layout.Layout = linux.UnknownLayout(vs.root.linuxVolume(), others, err)
-		vs.layout.notices = append(vs.layout.notices, requirement.Notice{Level: requirement.LevelError, Source: string(Root), Message: vs.root.name() + ": " + err.Error()})
+		vs.layout.notices = append(vs.layout.notices,
+			requirement.Notice{Level: requirement.LevelError, Source: string(Root),
+				Message: vs.root.name() + ": " + err.Error()})
 	}
 	for _, n := range vs.layout.Notices {
 		n.Message = vs.root.name() + ": " + n.Message
@@ -124,15 +126,20 @@ func (vs *volumes) findHome(forced *Image) error {
 		vs.noUser = h.Err
 	case vs.user != nil:
 		if is := vs.layout.Unlike(slices.Index(vs.layout.others, vs.user)); is != "" {
-			vs.layout.notice(vs.user, fmt.Sprintf("fstab mounts %s at /home, and this volume has the %s: it is the user volume because it was named so", h.Named, is))
+			vs.layout.notice(vs.user,
+				fmt.Sprintf("fstab mounts %s at /home, and this volume has the %s: it is the user volume because it was named so",
+					h.Named, is))
 		}
 	case len(strangers) == 1:
 		vs.take(strangers[0])
 		is := vs.layout.Unlike(slices.Index(vs.layout.others, vs.user))
-		vs.layout.home = fmt.Errorf("%s is not this machine's: fstab mounts %s at /home, and it has the %s", vs.user.name(), h.Named, is)
-		vs.layout.notice(vs.user, fmt.Sprintf("this is another machine's user volume: fstab mounts %s at /home, and it has the %s", h.Named, is))
+		vs.layout.home = fmt.Errorf("%s is not this machine's: fstab mounts %s at /home, and it has the %s", vs.user.name(),
+			h.Named, is)
+		vs.layout.notice(vs.user,
+			fmt.Sprintf("this is another machine's user volume: fstab mounts %s at /home, and it has the %s", h.Named, is))
 	case len(strangers) > 1:
-		vs.noUser = fmt.Errorf("fstab mounts %s at /home, which is not among the images: give the image of the user volume too", h.Named)
+		vs.noUser = fmt.Errorf("fstab mounts %s at /home, which is not among the images: give the image of the user "+
+			"volume too", h.Named)
 	case len(elsewhere) > 0:
 		vs.noUser = fmt.Errorf("%w (%s)", vs.noUser, strings.Join(elsewhere[:min(len(elsewhere), 3)], ", "))
 	}
@@ -146,7 +153,8 @@ func (vs *volumes) take(v *volume) {
 }
 
 func (l *layout) notice(v *volume, message string) {
-	l.notices = append(l.notices, requirement.Notice{Level: requirement.LevelWarning, Source: string(User), Message: v.name() + ": " + message})
+	l.notices = append(l.notices, requirement.Notice{Level: requirement.LevelWarning, Source: string(User),
+		Message: v.name() + ": " + message})
 }
 
 // homeVolume is the user volume as the judgements of Linux see it; zero where the

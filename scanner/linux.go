@@ -67,7 +67,8 @@ func showsBoot(fsys linux.Filesystem) bool {
 func linuxVolume(fsys filesystem.FS) linux.Volume {
 	info := fsys.Info()
 	v := linux.Volume{
-		FS: fsys, Type: info.MountType, Identity: linux.Identity{UUID: info.ID, Label: info.Label, LastMounted: info.LastMounted},
+		FS: fsys, Type: info.MountType,
+		Identity: linux.Identity{UUID: info.ID, Label: info.Label, LastMounted: info.LastMounted},
 		Usage: func() (linux.Usage, error) {
 			u, err := fsys.Usage()
 			return linux.Usage{Size: u.Size, Used: u.Used, Available: u.Available}, err

@@ -19,7 +19,8 @@ func (vs *volumes) trace(volumes []Volume, findings []requirement.Finding) {
 		if v.fs != nil {
 			volumes[i].Damaged, volumes[i].Torn = v.fs.Damaged()
 			j := v.fs.Info().Journal
-			volumes[i].Journal = Journal{State: j.Shown, Transactions: j.Transactions, First: j.First, Last: j.Last, Blocks: j.Blocks}
+			volumes[i].Journal = Journal{State: j.Shown, Transactions: j.Transactions, First: j.First, Last: j.Last,
+				Blocks: j.Blocks}
 		}
 	}
 	// What is not known for a defect is not known, and the findings stand.
@@ -133,7 +134,8 @@ func (vs *volumes) changed(trail *requirement.Trail) (list []string) {
 	for _, i := range vs.images {
 		if err := i.Changed(); err != nil {
 			list = append(list, err.Error())
-			trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: err.Error() + ": what was read of it may not belong together"})
+			trail.Notify(requirement.Notice{Level: requirement.LevelError,
+				Message: err.Error() + ": what was read of it may not belong together"})
 		}
 	}
 	return list
@@ -144,7 +146,8 @@ func (vs *volumes) inUse(trail *requirement.Trail) {
 	for _, i := range vs.images {
 		for _, m := range i.WritableMounts() {
 			trail.Notify(requirement.Notice{Level: requirement.LevelWarning,
-				Message: fmt.Sprintf("%s is in use: %s is mounted read-write at %s, and what is read may not belong together; scan a snapshot of it", i.Name, m.Source, m.Point)})
+				Message: fmt.Sprintf("%s is in use: %s is mounted read-write at %s, and what is read may not belong together; "+
+					"scan a snapshot of it", i.Name, m.Source, m.Point)})
 		}
 	}
 }
@@ -154,7 +157,8 @@ func (w windowsSystem) hives() []Hive {
 	var list []Hive
 	for _, o := range w.OpenedHives() {
 		h := Hive{
-			Source: o.Source, Path: o.Path, State: o.Recovery.State.String(), Primary: o.Recovery.Primary, Secondary: o.Recovery.Secondary,
+			Source: o.Source, Path: o.Path, State: o.Recovery.State.String(),
+			Primary: o.Recovery.Primary, Secondary: o.Recovery.Secondary,
 			Format: o.Recovery.Format, Pages: o.Recovery.Pages,
 		}
 		for _, a := range o.Recovery.Applied {
@@ -162,6 +166,8 @@ func (w windowsSystem) hives() []Hive {
 		}
 		list = append(list, h)
 	}
-	slices.SortFunc(list, func(a, b Hive) int { return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Path, b.Path)) })
+	slices.SortFunc(list, func(a, b Hive) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Path, b.Path))
+	})
 	return list
 }

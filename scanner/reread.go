@@ -168,7 +168,8 @@ func keyReading(key *registry.Key) (crosscheck.Reading, error) {
 		}
 		lines = append(lines, crosscheck.DescribeValue(v.Name(), uint32(v.Type()), data))
 	}
-	return crosscheck.Reading{Found: true, Modified: seconds(key.LastWrite()), Names: crosscheck.ListOf(names), Values: crosscheck.ListOf(lines)}, nil
+	return crosscheck.Reading{Found: true, Modified: seconds(key.LastWrite()), Names: crosscheck.ListOf(names),
+		Values: crosscheck.ListOf(lines)}, nil
 }
 
 // valueReading is a value, or that the key has none of that name.

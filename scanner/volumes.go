@@ -101,7 +101,8 @@ func (v *volume) readable() bool {
 // mayHoldData says whether the volume may be the user volume of such a system.
 // One that could not be opened, is damaged or encrypted, may.
 func (v *volume) mayHoldData(system filesystem.System) bool {
-	if !v.readable() && v.encryption() == "" && (v.Filesystem != disk.Unknown || v.bare()) || v.Hidden || v.NoDriveLetter || strings.Contains(strings.ToLower(v.TypeName), "recovery") {
+	if !v.readable() && v.encryption() == "" && (v.Filesystem != disk.Unknown || v.bare()) || v.Hidden ||
+		v.NoDriveLetter || strings.Contains(strings.ToLower(v.TypeName), "recovery") {
 		return false
 	}
 	if v.fs == nil {
@@ -236,7 +237,8 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 		return context.Cause(ctx)
 	}
 	for n, image := range vs.images {
-		trail.Record("image", "name", image.Name, "format", image.Format, "size", fmt.Sprint(image.Size), "table", image.Table, "sector", fmt.Sprint(image.SectorSize))
+		trail.Record("image", "name", image.Name, "format", image.Format, "size", fmt.Sprint(image.Size), "table",
+			image.Table, "sector", fmt.Sprint(image.SectorSize))
 		for _, v := range vs.list {
 			if v.number == n {
 				trail.Record("volume", "image", image.Name, "partition", fmt.Sprint(v.Partition), "offset", fmt.Sprint(v.Offset),
@@ -358,10 +360,12 @@ func (vs *volumes) findRoot(forced, user *Image) error {
 		vs.root.role, vs.root.source = Root, string(Root)
 		return nil
 	case len(found) > 1:
-		return fail(ErrUsage, "scan one WorkSpace at a time, or name its root volume with --root", "two root volumes: %s and %s", found[0].name(), found[1].name())
+		return fail(ErrUsage, "scan one WorkSpace at a time, or name its root volume with --root",
+			"two root volumes: %s and %s", found[0].name(), found[1].name())
 	case len(encrypted) > 0:
 		e := encrypted[0]
-		return fail(ErrNoSystem, decryptHint(e), "%s is encrypted with %s: its content cannot be judged", e.name(), e.encryption())
+		return fail(ErrNoSystem, decryptHint(e), "%s is encrypted with %s: its content cannot be judged", e.name(),
+			e.encryption())
 	case len(considered) == 0:
 		return fail(ErrNoSystem, "", "no volume was found on the images")
 	}
@@ -406,7 +410,8 @@ func (vs *volumes) findUser(forced *Image, may func(*volume) bool) error {
 		others = append(others, v)
 	}
 	if len(users) > 1 {
-		return fail(ErrUsage, "scan one WorkSpace at a time, or name its user volume with --user", "two user volumes: %s and %s", users[0].name(), users[1].name())
+		return fail(ErrUsage, "scan one WorkSpace at a time, or name its user volume with --user",
+			"two user volumes: %s and %s", users[0].name(), users[1].name())
 	}
 	if len(users) == 0 {
 		users = others
@@ -468,7 +473,8 @@ func (vs *volumes) notifyDoubts(trail *requirement.Trail) {
 // asNotices turns what a filesystem says into notices of the report.
 func asNotices(list []filesystem.Notice) []requirement.Notice {
 	levels := map[filesystem.Level]requirement.Level{
-		filesystem.Note: requirement.LevelInfo, filesystem.Warning: requirement.LevelWarning, filesystem.Error: requirement.LevelError,
+		filesystem.Note: requirement.LevelInfo, filesystem.Warning: requirement.LevelWarning,
+		filesystem.Error: requirement.LevelError,
 	}
 	var notices []requirement.Notice
 	for _, n := range list {
@@ -506,7 +512,8 @@ func (vs *volumes) describe() []Volume {
 	var list []Volume
 	for _, v := range vs.list {
 		d := Volume{
-			Role: v.role, Source: v.source, Mounted: v.mounted, Image: v.image.Name, Format: v.image.Format, Partition: v.Partition, Logical: v.LogicalVolume,
+			Role: v.role, Source: v.source, Mounted: v.mounted, Image: v.image.Name, Format: v.image.Format,
+			Partition: v.Partition, Logical: v.LogicalVolume,
 			Offset: v.Offset, Size: v.Size, Free: -1, Filesystem: string(v.Filesystem),
 		}
 		if v.Filesystem == disk.Unknown {
@@ -566,5 +573,6 @@ func (vs *volumes) judgeReadable() requirement.Outcome {
 	if unread != nil {
 		return requirement.Unreadable(unread, good...)
 	}
-	return requirement.Pass(prose.Count(len(good), "volume opens", "volumes open")+" and none is encrypted: "+prose.Some(names), good...)
+	opens := prose.Count(len(good), "volume opens", "volumes open")
+	return requirement.Pass(opens+" and none is encrypted: "+prose.Some(names), good...)
 }

@@ -19,7 +19,8 @@ var logSuffixes = []string{".LOG", ".LOG1", ".LOG2"}
 
 // openHive opens a hive with the logs that lie beside it, or as it lies. open
 // opens a file. What was done about a dirty hive is told.
-func (p *program) openHive(ctx context.Context, open func(name string) (sized, error), name string, noLogs bool) (*registry.Hive, error) {
+func (p *program) openHive(ctx context.Context, open func(name string) (sized, error), name string,
+	noLogs bool) (*registry.Hive, error) {
 	var logs []string
 	if !noLogs {
 		for _, suffix := range logSuffixes {
@@ -32,7 +33,8 @@ func (p *program) openHive(ctx context.Context, open func(name string) (sized, e
 
 // openHiveWith opens a hive with these logs. Of a log that cannot be opened
 // ignore says whether that is as it should be; otherwise it is an error.
-func (p *program) openHiveWith(ctx context.Context, open func(name string) (sized, error), name string, logs []string, ignore func(name string, err error) bool, noLogs bool) (*registry.Hive, error) {
+func (p *program) openHiveWith(ctx context.Context, open func(name string) (sized, error), name string, logs []string,
+	ignore func(name string, err error) bool, noLogs bool) (*registry.Hive, error) {
 	options := registry.Options{NoRecovery: noLogs, Reserve: p.memory.Reserve}
 	for _, log := range logs {
 		f, err := open(log)
@@ -53,7 +55,8 @@ func (p *program) openHiveWith(ctx context.Context, open func(name string) (size
 	if err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
 		signature := make([]byte, 4)
-		if _, e := f.ReadAt(signature, 0); e == nil && string(signature) != "regf" || e == io.EOF || errors.Is(err, registry.ErrUnsupported) {
+		if _, e := f.ReadAt(signature, 0); e == nil && string(signature) != "regf" || e == io.EOF ||
+			errors.Is(err, registry.ErrUnsupported) {
 			return nil, notThatKind("", "%w", err)
 		}
 		return nil, err
@@ -150,7 +153,8 @@ func (l *keyLister) key(k *registry.Key, name string, subkeys []string) error {
 	if err != nil {
 		l.damage.tell("%v", err)
 	}
-	j := keyJSON{Key: name, LastWrite: jsonTime(k.LastWrite()), Values: make([]valueJSON, 0, len(values)), Subkeys: subkeys}
+	j := keyJSON{Key: name, LastWrite: jsonTime(k.LastWrite()), Values: make([]valueJSON, 0, len(values)),
+		Subkeys: subkeys}
 	if j.Class, err = k.ClassName(); err != nil {
 		l.damage.tell("%v", err)
 	}

@@ -31,7 +31,8 @@ uses. Damage that is met on the way is told on standard error and does not chang
 the exit code.`,
 	}
 	c.PersistentPreRun = func(*cobra.Command, []string) { p.memory = memory.New(int64(p.maxMemory)) }
-	group(c, p.inspectVolumesCommand(), p.inspectLsCommand(), p.inspectCatCommand(), p.inspectRegCommand(), p.inspectHiveCommand())
+	group(c, p.inspectVolumesCommand(), p.inspectLsCommand(), p.inspectCatCommand(), p.inspectRegCommand(),
+		p.inspectHiveCommand())
 	memoryFlag(c, &p.maxMemory)
 	return c
 }
@@ -60,7 +61,9 @@ func openImage(ctx context.Context, path string) (*scanner.Image, error) {
 
 // volumeFlag declares --volume.
 func volumeFlag(c *cobra.Command, value *int) {
-	c.Flags().IntVar(value, "volume", 0, "take volume `N` as 'inspect volumes' counts them (default: the one that holds the system, else the first that can be read)")
+	c.Flags().IntVar(value, "volume", 0,
+		"take volume `N` as 'inspect volumes' counts them (default: the one that holds "+
+			"the system, else the first that can be read)")
 }
 
 // openVolume opens a volume of an image: the one with that number, or for 0 the
@@ -143,7 +146,8 @@ func (p *program) openFilesystem(ctx context.Context, v *disk.Volume) (volume.FS
 	case v.Err != nil:
 		return nil, notThatKind("", "volume %d: %w", v.Number, v.Err)
 	case volume.Supported.Holds(v.Filesystem):
-		fsys, err := volume.Supported.Open(ctx, v.Filesystem, p.memory.Reader(v), v.Size, volume.Options{Stale: true, Reserve: p.memory.Reserve})
+		fsys, err := volume.Supported.Open(ctx, v.Filesystem, p.memory.Reader(v), v.Size,
+			volume.Options{Stale: true, Reserve: p.memory.Reserve})
 		if err == nil {
 			return fsys, nil
 		}
@@ -155,7 +159,8 @@ func (p *program) openFilesystem(ctx context.Context, v *disk.Volume) (volume.FS
 	case v.Filesystem == disk.Unknown:
 		return nil, notThatKind("", "volume %d holds no filesystem that is known", v.Number)
 	case v.Filesystem.Encrypted():
-		return nil, notThatKind("decrypt it where it is used, and take the image again", "volume %d is encrypted (%s)", v.Number, filesystemName(v))
+		return nil, notThatKind("decrypt it where it is used, and take the image again", "volume %d is encrypted (%s)",
+			v.Number, filesystemName(v))
 	}
 	return nil, notThatKind("", "volume %d holds %s, which is not read", v.Number, filesystemName(v))
 }

@@ -61,7 +61,8 @@ hive is dirty; --log names others.`,
 		},
 	}
 	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the whole subtree")
-	c.Flags().StringArrayVar(&logs, "log", nil, "apply transaction log `FILE`, repeatable (default: those beside the hive)")
+	c.Flags().StringArrayVar(&logs, "log", nil,
+		"apply transaction log `FILE`, repeatable (default: those beside the hive)")
 	c.Flags().BoolVar(&noLogs, "no-logs", false, "show the hive as it lies")
 	formatFlag(c, &format)
 	return c

@@ -76,7 +76,8 @@ func (m *machine) open(ctx context.Context, p *program, image *scanner.Image, nu
 	}
 	m.root, err = scanner.FindWindows(m.fsys)
 	if err == nil && m.root == "" {
-		return notThatKind("a hive of a user can be read by 'coldcheck inspect cat' and 'coldcheck inspect hive'", "%s, volume %d: no windows system on the volume", image.Name, m.volume.Number)
+		return notThatKind("a hive of a user can be read by 'coldcheck inspect cat' and 'coldcheck inspect hive'",
+			"%s, volume %d: no windows system on the volume", image.Name, m.volume.Number)
 	}
 	m.Machine = registry.NewMachine(m.openHive)
 	return err
@@ -190,8 +191,10 @@ func (m *machine) userHive(sid string) (volume.FS, string, error) {
 			return fsys, file, err
 		}
 	}
-	return nil, "", problem{fmt.Errorf("profile of %s: no volume of %s holds %s", sid, m.image.Name, folder), fs.ErrNotExist,
-		"if another image holds it, take the hive out of that with 'coldcheck inspect cat' and read it with 'coldcheck inspect hive'"}
+	return nil, "", problem{fmt.Errorf("profile of %s: no volume of %s holds %s", sid, m.image.Name, folder),
+		fs.ErrNotExist,
+		"if another image holds it, take the hive out of that with 'coldcheck inspect cat' and read it with " +
+			"'coldcheck inspect hive'"}
 }
 
 // profileFolder is where the ProfileList says that a profile lies: `D:\Users\jdoe`.
@@ -208,7 +211,8 @@ func (m *machine) profileFolder(sid string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for variable, value := range map[string]string{"%SystemDrive%": "C:", "%SystemRoot%": `C:\` + m.root, "%windir%": `C:\` + m.root} {
+	for variable, value := range map[string]string{"%SystemDrive%": "C:", "%SystemRoot%": `C:\` + m.root,
+		"%windir%": `C:\` + m.root} {
 		if len(folder) >= len(variable) && strings.EqualFold(folder[:len(variable)], variable) {
 			folder = value + folder[len(variable):]
 		}

@@ -42,7 +42,8 @@ func (p *program) inspectVolumesCommand() *cobra.Command {
 }
 
 func volumesText(out lines, image *scanner.Image) {
-	fmt.Fprintf(out, "%s  %s, %s, %d-byte sectors, ", report.Neutral(image.Name), image.Format, bytesAndUnits(image.Size), image.SectorSize)
+	fmt.Fprintf(out, "%s  %s, %s, %d-byte sectors, ", report.Neutral(image.Name), image.Format, bytesAndUnits(image.Size),
+		image.SectorSize)
 	switch image.Table {
 	case "mbr":
 		fmt.Fprintf(out, "MBR, signature 0x%08X\n", image.DiskSignature)
@@ -65,7 +66,8 @@ func volumesText(out lines, image *scanner.Image) {
 		if v.Partition > 0 {
 			partition = fmt.Sprint(v.Partition)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\t%s\n", v.Number, partition, v.Offset, bytesAndUnits(v.Size), report.Neutral(filesystemName(v)), report.Neutral(typeText(v)))
+		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\t%s\n", v.Number, partition, v.Offset, bytesAndUnits(v.Size),
+			report.Neutral(filesystemName(v)), report.Neutral(typeText(v)))
 	}
 	t.Flush()
 	for _, v := range image.Volumes() {

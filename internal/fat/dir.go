@@ -317,5 +317,6 @@ func dosTime(date, clock uint16) time.Time {
 	if date == 0 {
 		return time.Time{}
 	}
-	return time.Date(1980+int(date>>9), time.Month(date>>5&0xf), int(date&0x1f), int(clock>>11), int(clock>>5&0x3f), int(clock&0x1f)*2, 0, time.UTC)
+	return time.Date(1980+int(date>>9), time.Month(date>>5&0xf), int(date&0x1f), int(clock>>11), int(clock>>5&0x3f),
+		int(clock&0x1f)*2, 0, time.UTC)
 }

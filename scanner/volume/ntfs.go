@@ -28,7 +28,8 @@ func openNTFS(ctx context.Context, r io.ReaderAt, size int64, o Options) (FS, er
 
 func (v ntfsVolume) Info() Info {
 	volume := v.Volume()
-	info := Info{Filesystem: disk.NTFS, MountType: "ntfs", Label: volume.Label, ID: fmt.Sprintf("%016X", volume.Serial), Numbered: true}
+	info := Info{Filesystem: disk.NTFS, MountType: "ntfs", Label: volume.Label, ID: fmt.Sprintf("%016X", volume.Serial),
+		Numbered: true}
 	switch {
 	case volume.Err != nil:
 		info.State = StateUnknown
@@ -119,7 +120,8 @@ func logNotice(j ntfs.Journal) (Notice, bool) {
 		return Notice{}, false
 	case j.Err != nil:
 		return Notice{Warning, fmt.Sprintf(
-			"the volume was in use when it was taken, and its $LogFile cannot be applied (%v): what passes by a file is inferred", j.Err)}, true
+			"the volume was in use when it was taken, and its $LogFile cannot be applied (%v): what passes by a file is "+
+				"inferred", j.Err)}, true
 	}
 	message := fmt.Sprintf("the volume was in use when it was taken: $LogFile was applied in memory, %s",
 		prose.Count(j.Blocks, "block differs", "blocks differ"))
@@ -127,7 +129,8 @@ func logNotice(j ntfs.Journal) (Notice, bool) {
 		message += fmt.Sprintf(", %s undone", prose.Count(j.Undone, "transaction was", "transactions were"))
 	}
 	if j.Unsure > 0 {
-		return Notice{Warning, message + fmt.Sprintf(", %d cannot be read since a change could not be applied", j.Unsure)}, true
+		return Notice{Warning, message + fmt.Sprintf(", %d cannot be read since a change could not be applied",
+			j.Unsure)}, true
 	}
 	return Notice{Note, message}, true
 }

@@ -30,7 +30,8 @@ func (v xfsVolume) Info() Info {
 	j := volume.Journal
 	info := Info{
 		Filesystem: disk.XFS, MountType: "xfs", Label: volume.Label, ID: volume.UUID, State: StateClean,
-		Journal:  Journal{State: j.State, Shown: j.State.String(), Err: j.Err, Transactions: j.Transactions, Blocks: j.Blocks},
+		Journal: Journal{State: j.State, Shown: j.State.String(), Err: j.Err, Transactions: j.Transactions,
+			Blocks: j.Blocks},
 		Numbered: true, ByteNames: true,
 	}
 	switch j.State {
@@ -74,11 +75,13 @@ func (v xfsVolume) Notices() []Notice {
 	var list []Notice
 	j, damage := v.Volume().Journal, v.Damage()
 	if j.State == xfs.JournalReplayed {
-		list = append(list, Notice{Note, fmt.Sprintf("the log was replayed: %d transactions, %d changes of blocks, %d of inodes",
-			j.Transactions, j.Blocks, j.Inodes)})
+		list = append(list,
+			Notice{Note, fmt.Sprintf("the log was replayed: %d transactions, %d changes of blocks, %d of inodes",
+				j.Transactions, j.Blocks, j.Inodes)})
 	}
 	if len(j.Unfinished) > 0 {
-		list = append(list, Notice{Warning, "the log begins changes that it does not end: " + strings.Join(j.Unfinished, ", ")})
+		list = append(list, Notice{Warning, "the log begins changes that it does not end: " +
+			strings.Join(j.Unfinished, ", ")})
 	}
 	return append(list, inodeNotices(damage.Count, damage.Notes)...)
 }
