@@ -61,9 +61,10 @@ func writes(f finding) string {
 	return strings.TrimSpace(f.Message + "; " + f.Note)
 }
 `)},
-		"report/words.go": {Data: []byte("package report\n\nfunc same(f, g finding) bool { return f.Message == g.Message }\n")},
-		"attic/a.go":      source("fmt"),
-		".cache/x.go":     source(ours("report")),
+		"report/words.go": {Data: []byte(
+			"package report\n\nfunc same(f, g finding) bool { return f.Message == g.Message }\n")},
+		"attic/a.go":  source("fmt"),
+		".cache/x.go": source(ours("report")),
 	}
 	got, err := Check(tree)
 	if err != nil {
