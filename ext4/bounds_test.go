@@ -17,7 +17,8 @@ import (
 
 func TestPathLimit(t *testing.T) {
 	f := openBytes(t, unpack(t, "ext2"))
-	for length, want := range map[int]error{unixfs.MaxPath - 1: fs.ErrNotExist, unixfs.MaxPath: fs.ErrNotExist, unixfs.MaxPath + 1: ErrUnsupported} {
+	for length, want := range map[int]error{unixfs.MaxPath - 1: fs.ErrNotExist, unixfs.MaxPath: fs.ErrNotExist,
+		unixfs.MaxPath + 1: ErrUnsupported} {
 		name := strings.Repeat("n/", unixfs.MaxPath)[:length-1] + "n"
 		if _, err := f.Stat(name); !errors.Is(err, want) {
 			t.Errorf("%d bytes: %v, want %v", length, err, want)
@@ -56,7 +57,8 @@ func TestExtentLimits(t *testing.T) {
 		count     uint64
 		unwritten bool
 	}{
-		maxExtentBlocks - 1: {maxExtentBlocks - 1, false}, maxExtentBlocks: {maxExtentBlocks, false}, maxExtentBlocks + 1: {1, true}, 0xFFFF: {maxExtentBlocks - 1, true},
+		maxExtentBlocks - 1: {maxExtentBlocks - 1, false}, maxExtentBlocks: {maxExtentBlocks, false},
+		maxExtentBlocks + 1: {1, true}, 0xFFFF: {maxExtentBlocks - 1, true},
 	} {
 		e := make([]byte, extentSize)
 		le.PutUint16(e[4:], length)
@@ -65,7 +67,8 @@ func TestExtentLimits(t *testing.T) {
 		}
 	}
 	f := openBytes(t, unpack(t, "ext4"))
-	for depth, want := range map[int]reason{maxExtentDepth - 1: sound, maxExtentDepth: sound, maxExtentDepth + 1: reasonExtentDepth} {
+	for depth, want := range map[int]reason{maxExtentDepth - 1: sound, maxExtentDepth: sound,
+		maxExtentDepth + 1: reasonExtentDepth} {
 		node := make([]byte, blockArea)
 		le.PutUint16(node, extentMagic)
 		le.PutUint16(node[2:], 1)
@@ -99,7 +102,8 @@ func TestGeometryLimits(t *testing.T) {
 		le.PutUint32(b[0x18:], tt.logBlock)
 		le.PutUint32(b[0x1C:], tt.logCluster)
 		perGroup := uint32(512) // inodes, of which a block of any size holds no more
-		s := superblock{blocksPerGroup: 4096, inodesPerGroup: perGroup, inodes: perGroup * uint32(tt.groups), inodeSize: oldInodeSize, firstInode: 11, blocks: 4096 * tt.groups}
+		s := superblock{blocksPerGroup: 4096, inodesPerGroup: perGroup, inodes: perGroup * uint32(tt.groups),
+			inodeSize: oldInodeSize, firstInode: 11, blocks: 4096 * tt.groups}
 		if tt.logCluster > 0 {
 			s.roCompat = roCompatBigalloc
 			s.blocksPerGroup = 1 << (tt.logCluster - tt.logBlock)
@@ -107,7 +111,8 @@ func TestGeometryLimits(t *testing.T) {
 			le.PutUint32(b[0x24:], 1) // clusters in a group
 		}
 		err := s.geometry(b)
-		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || err != nil && !strings.Contains(err.Error(), tt.says) {
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || err != nil &&
+			!strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
@@ -125,7 +130,8 @@ func FuzzPatched(f *testing.F) {
 			return
 		}
 		copy(raw[int(at)%len(raw):], patch)
-		v, err := Open(context.Background(), bytes.NewReader(raw), int64(len(raw)), Options{Stale: which&0x80 != 0, Memory: 16 << 20, Readers: 1})
+		v, err := Open(context.Background(), bytes.NewReader(raw), int64(len(raw)),
+			Options{Stale: which&0x80 != 0, Memory: 16 << 20, Readers: 1})
 		if err != nil {
 			if !recoverable(err) {
 				t.Fatalf("an error of no kind: %v", err)

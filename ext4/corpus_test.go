@@ -111,8 +111,10 @@ func TestCorpusReplay(t *testing.T) {
 			}
 			d := differ[short]
 			lines := slices.DeleteFunc(flsLines(t, f), func(line string) bool { return slices.Contains(d.more, line) })
-			if count := int(want.After[0].(float64)); len(lines)+d.less != count || d.less == 0 && digest(lines) != want.After[1] {
-				t.Errorf("%d lines with digest %s, want %v; journal %+v, damage %+v", len(lines), digest(lines), want.After, f.Volume().Journal, f.Damage())
+			if count := int(want.After[0].(float64)); len(lines)+d.less != count || d.less == 0 &&
+				digest(lines) != want.After[1] {
+				t.Errorf("%d lines with digest %s, want %v; journal %+v, damage %+v", len(lines), digest(lines), want.After,
+					f.Volume().Journal, f.Damage())
 			}
 		})
 	}
@@ -215,7 +217,8 @@ func TestCorpusAll(t *testing.T) {
 					outcome = "opened, all refused"
 				}
 				outcomes[fmt.Sprintf("%s, stale %v", outcome, stale)]++
-				t.Logf("%s+%d: %s: %d read, %d refused; journal %v, damage %+v", name, sector, outcome, read, refused, f.Volume().Journal.State, f.Damage())
+				t.Logf("%s+%d: %s: %d read, %d refused; journal %v, damage %+v", name, sector, outcome, read, refused,
+					f.Volume().Journal.State, f.Damage())
 			}
 		}
 	}
@@ -306,7 +309,8 @@ func TestCorpusKernel(t *testing.T) {
 			same++
 		}
 	}
-	t.Logf("%d images, %d of them mounted, %d the same in all; %d files only the kernel shows, %d only this package", len(images), mounted, same, refused, more)
+	t.Logf("%d images, %d of them mounted, %d the same in all; %d files only the kernel shows, %d only this package",
+		len(images), mounted, same, refused, more)
 }
 
 // writeSparse writes an image, but for what is zero.

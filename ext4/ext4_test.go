@@ -92,7 +92,8 @@ func listing(t testing.TB, f *FS) []string {
 		if !ok {
 			t.Errorf("%q is no path", path)
 		}
-		line := fmt.Sprintf("%d %x %d %d %d %d %d %d %s", e.Inode, e.Mode, e.Links, e.UID, e.GID, e.Size, e.Allocated/512, e.Modified.Unix(), quote(raw))
+		line := fmt.Sprintf("%d %x %d %d %d %d %d %d %s", e.Inode, e.Mode, e.Links, e.UID, e.GID, e.Size, e.Allocated/512,
+			e.Modified.Unix(), quote(raw))
 		switch info.Mode().Type() {
 		case fs.ModeSymlink:
 			target, err := f.ReadLink(path)
@@ -167,7 +168,8 @@ func TestFSTest(t *testing.T) {
 	// takes for errors.
 	for _, name := range []string{"ext4", "dirty"} {
 		f := openBytes(t, unpack(t, name))
-		if err := fstest.TestFS(f, "etc/os-release", "home/user/größe", "home/user/bytes\uefff\ueffe", "home/user/deep/er/small", "many"); err != nil {
+		if err := fstest.TestFS(f, "etc/os-release", "home/user/größe", "home/user/bytes\uefff\ueffe",
+			"home/user/deep/er/small", "many"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -176,14 +178,16 @@ func TestFSTest(t *testing.T) {
 func TestVolume(t *testing.T) {
 	f := openBytes(t, unpack(t, "ext4"))
 	v := f.Volume()
-	got := Volume{Type: v.Type, Label: v.Label, Clean: v.Clean, BlockSize: v.BlockSize, ClusterSize: v.ClusterSize, InodeSize: v.InodeSize,
-		Blocks: v.Blocks, Groups: v.Groups, Inodes: v.Inodes, Size: v.Size, Journal: v.Journal}
+	got := Volume{Type: v.Type, Label: v.Label, Clean: v.Clean, BlockSize: v.BlockSize, ClusterSize: v.ClusterSize,
+		InodeSize: v.InodeSize,
+		Blocks:    v.Blocks, Groups: v.Groups, Inodes: v.Inodes, Size: v.Size, Journal: v.Journal}
 	want := Volume{Type: "ext4", Label: "ext4", Clean: true, BlockSize: 1024, ClusterSize: 1024, InodeSize: 256,
 		Blocks: 2048, Groups: 1, Inodes: 296, Size: 2 << 20}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if len(v.UUID) != 36 || v.Created.IsZero() || v.Mounted.IsZero() || v.Written.IsZero() || !slices.Contains(v.Features, "inline_data") || v.LastMounted == "" {
+	if len(v.UUID) != 36 || v.Created.IsZero() || v.Mounted.IsZero() || v.Written.IsZero() ||
+		!slices.Contains(v.Features, "inline_data") || v.LastMounted == "" {
 		t.Errorf("%+v", v)
 	}
 
@@ -194,7 +198,8 @@ func TestVolume(t *testing.T) {
 
 	f = openBytes(t, unpack(t, "dirty"))
 	v = f.Volume()
-	if v.Clean || v.Type != "ext4" || v.Journal.State != JournalReplayed || v.Journal.Transactions == 0 || v.Journal.Blocks == 0 ||
+	if v.Clean || v.Type != "ext4" || v.Journal.State != JournalReplayed || v.Journal.Transactions == 0 ||
+		v.Journal.Blocks == 0 ||
 		int(v.Journal.Last-v.Journal.First)+1 != v.Journal.Transactions || v.Journal.Err != nil || v.DeletedOrphans != 1 {
 		t.Errorf("%+v", v)
 	}
@@ -353,7 +358,8 @@ func TestXattrs(t *testing.T) {
 		if got, err := f.LXattrs("home/os-release"); err != nil || len(got) != 0 {
 			t.Errorf("%s: those of the link itself: %v, %v", name, got, err)
 		}
-		if got, err := f.Xattrs("home/user/z"); err != nil || len(got) != 1 || string(got[0].Value) != strings.Repeat("v", 700) {
+		if got, err := f.Xattrs("home/user/z"); err != nil || len(got) != 1 ||
+			string(got[0].Value) != strings.Repeat("v", 700) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 		if _, err := f.Xattrs("nothing"); !errors.Is(err, fs.ErrNotExist) {

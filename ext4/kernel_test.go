@@ -49,7 +49,8 @@ func mkfs(t testing.TB, size int64, args ...string) string {
 	t.Helper()
 	path := filepath.Join(testenv.ImageDir(t), "image")
 	truncate(t, path, size)
-	command(t, "mkfs.ext4", append([]string{"-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"}, append(args, path)...)...)
+	command(t, "mkfs.ext4", append([]string{"-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"},
+		append(args, path)...)...)
 	return path
 }
 
@@ -346,8 +347,9 @@ func compareUsage(t testing.TB, f *FS, dir string) {
 	}
 	bs := st.Frsize
 	want := Usage{
-		Size: int64(st.Blocks) * bs, Used: int64(st.Blocks-st.Bfree) * bs, Free: int64(st.Bfree) * bs, Available: int64(st.Bavail) * bs,
-		Reserved: got.Reserved, Inodes: int64(st.Files), FreeInodes: int64(st.Ffree),
+		Size: int64(st.Blocks) * bs, Used: int64(st.Blocks-st.Bfree) * bs, Free: int64(st.Bfree) * bs,
+		Available: int64(st.Bavail) * bs,
+		Reserved:  got.Reserved, Inodes: int64(st.Files), FreeInodes: int64(st.Ffree),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("usage (-statfs +got): %s", diff)
@@ -431,7 +433,8 @@ func populate(t testing.TB, dir string, seed uint64) {
 	}
 
 	// Sizes around those of the inode's room, of blocks and of clusters.
-	for _, n := range []int{0, 1, 59, 60, 61, 100, 155, 156, 157, 160, 1000, 1023, 1024, 1025, 4095, 4096, 4097, 65536, 65537, 300000} {
+	for _, n := range []int{0, 1, 59, 60, 61, 100, 155, 156, 157, 160, 1000, 1023, 1024, 1025, 4095, 4096, 4097, 65536,
+		65537, 300000} {
 		write(fmt.Sprintf("sizes/%d", n), content(n))
 	}
 	write("sizes/large", content(3<<20))
@@ -504,12 +507,14 @@ func populate(t testing.TB, dir string, seed uint64) {
 	}
 	for i, sec := range []int64{-1, 0, 1, 1 << 31, 1<<32 + 5, 1 << 33, -(1 << 31), 1<<34 - 1<<31 - 1} {
 		path := write(fmt.Sprintf("special/time%d", i), nil)
-		must(unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Sec: sec, Nsec: 123456789}, {Sec: sec, Nsec: 987654321}}, 0))
+		must(unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Sec: sec, Nsec: 123456789}, {Sec: sec, Nsec: 987654321}},
+			0))
 	}
 
 	// Names.
 	for _, name := range []string{
-		strings.Repeat("n", 255), "größe", "日本語", "with space ", "new\nline", "bytes\xff\xfe\x80", "\xee\xbe\x80 is in the private area",
+		strings.Repeat("n", 255), "größe", "日本語", "with space ", "new\nline", "bytes\xff\xfe\x80",
+		"\xee\xbe\x80 is in the private area",
 		"\xc3", "half \xe6\x97", "..more", "...", "-", "back\\slash", "a:b",
 	} {
 		write("names/"+name, []byte(name))

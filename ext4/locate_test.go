@@ -66,7 +66,8 @@ func TestLocate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if known < 50 || name == "dirty" && moved == 0 {
-			t.Errorf("%s: %d places are known, %d are not, %d inodes in the journal: too few to tell", name, known, unknown, moved)
+			t.Errorf("%s: %d places are known, %d are not, %d inodes in the journal: too few to tell", name, known, unknown,
+				moved)
 		}
 		if _, _, err := f.Locate("no such file"); !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)

@@ -28,7 +28,8 @@ func TestPresence(t *testing.T) {
 		"the inode has no links":        {"sif dir/x links_count 0", ErrCorrupt, true},
 		"the directory's inode is free": {"freei dir", ErrCorrupt, false},
 	} {
-		for _, features := range []string{"metadata_csum,64bit", "^metadata_csum,^64bit,uninit_bg", "^metadata_csum,^64bit,^uninit_bg,^dir_index"} {
+		for _, features := range []string{"metadata_csum,64bit", "^metadata_csum,^64bit,uninit_bg",
+			"^metadata_csum,^64bit,^uninit_bg,^dir_index"} {
 			t.Run(name+", "+features, func(t *testing.T) {
 				dir := t.TempDir()
 				files, image := filepath.Join(dir, "files"), filepath.Join(dir, "image")
@@ -36,7 +37,8 @@ func TestPresence(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i := range 200 { // more than a block, so that there is an index
-					if err := os.WriteFile(filepath.Join(files, "dir", fmt.Sprintf("a file with a name that takes some room %d", i)), nil, 0o644); err != nil {
+					if err := os.WriteFile(filepath.Join(files, "dir", fmt.Sprintf("a file with a name that takes some room %d", i)),
+						nil, 0o644); err != nil {
 						t.Fatal(err)
 					}
 				}

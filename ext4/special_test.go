@@ -100,7 +100,8 @@ func TestEncrypted(t *testing.T) {
 			t.Errorf("%v, %v", list, err)
 		}
 		totals, err := f.Tree("secret")
-		if err != nil || totals.Files != 301 || totals.Dirs != 31 || totals.Encrypted != 333 || totals.Symlinks != 1 || totals.Damaged != 0 || totals.Size != 30*45*1000 {
+		if err != nil || totals.Files != 301 || totals.Dirs != 31 || totals.Encrypted != 333 || totals.Symlinks != 1 ||
+			totals.Damaged != 0 || totals.Size != 30*45*1000 {
 			t.Errorf("%+v, %v", totals, err)
 		}
 

@@ -67,7 +67,8 @@ var variants = []struct {
 	{"resize_inode-off", 96, "-O ^resize_inode", ""},
 	{"small-groups", 96, "-b 1024 -g 1024", ""},
 	{"reserved", 96, "-m 20", ""},
-	{"everything", 400, "-b 1024 -O metadata_csum,64bit,inline_data,ea_inode,large_dir,meta_bg,^resize_inode,orphan_file,fast_commit,metadata_csum_seed,encrypt", "project,quota"},
+	{"everything", 400, "-b 1024 -O " +
+		"metadata_csum,64bit,inline_data,ea_inode,large_dir,meta_bg,^resize_inode,orphan_file,fast_commit,metadata_csum_seed,encrypt", "project,quota"},
 }
 
 // The kernel's view of every kind of volume is the view of this package: tree,
@@ -146,7 +147,8 @@ func TestUnmountedVariants(t *testing.T) {
 			}
 			compare()
 			// Rebuild all directories, with an index where they are large.
-			if out, err := exec.Command("e2fsck", "-f", "-y", "-D", image).CombinedOutput(); err != nil && err.(*exec.ExitError).ExitCode() > 1 {
+			if out, err := exec.Command("e2fsck", "-f", "-y", "-D", image).CombinedOutput(); err != nil &&
+				err.(*exec.ExitError).ExitCode() > 1 {
 				t.Fatalf("e2fsck: %v: %s", err, out)
 			}
 			compare()

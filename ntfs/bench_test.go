@@ -108,7 +108,8 @@ func newGenerated(records int) *generated {
 	copy(g.head, bootSector(int(g.size()/1024)))
 	var b builder
 	mft := newRecord(recordMFT, recordInUse, 0)
-	mft.nonResident(typeData, 0, int64(records), 1024*int64(records), encodeRuns([]run{{lcn: builderMFT, n: int64(records)}}))
+	mft.nonResident(typeData, 0, int64(records), 1024*int64(records),
+		encodeRuns([]run{{lcn: builderMFT, n: int64(records)}}))
 	bitmap := make([]byte, (filesPerDir+7)/8) // the rest is not needed: no other record is zero
 	bitmap[0], bitmap[1] = 1<<recordMFT|1<<recordVolume|1<<recordRoot, 0
 	mft.resident(typeBitmap, bitmap)
@@ -191,7 +192,8 @@ func (g *generated) directory(record int) []byte {
 	f := file{name: generatedName(record), parent: recordRoot, dir: true}
 	w := f.record(record)
 	root, blocks := g.indexOf(record)
-	w.index(root, run{lcn: int64(builderMFT+g.records) + int64(len(g.root)/1024) + int64(record/filesPerDir*dirBlocks*testBlock/1024), n: int64(len(blocks) / 1024)})
+	w.index(root, run{lcn: int64(builderMFT+g.records) + int64(len(g.root)/1024) +
+		int64(record/filesPerDir*dirBlocks*testBlock/1024), n: int64(len(blocks) / 1024)})
 	return w.end()
 }
 

@@ -98,25 +98,31 @@ func TestCorruptRuns(t *testing.T) {
 				p[0] = 0x01
 			}
 		}, ErrCorrupt, "run"},
-		{"too short for the size", "noise", func(a []byte) { put64(a, 48, 7000) }, ErrCorrupt, "runs of 6 clusters for 7000 bytes"},
+		{"too short for the size", "noise", func(a []byte) { put64(a, 48, 7000) }, ErrCorrupt,
+			"runs of 6 clusters for 7000 bytes"},
 		{"highest VCN too low", "noise", func(a []byte) { put64(a, 24, 4) }, ErrCorrupt, "runs end at cluster 6, not 5"},
 		{"highest VCN too high", "noise", func(a []byte) { put64(a, 24, 9) }, ErrCorrupt, "runs end at cluster 6, not 10"},
 		{"lowest VCN not 0", "noise", func(a []byte) { put64(a, 16, 1) }, ErrCorrupt, "begins at cluster 1, not 0"},
-		{"past the volume", "noise", func(a []byte) { copy(pairs(a), "\x21\x06\xFE\x7F\x00") }, ErrCorrupt, "run of 6 clusters at cluster 32766 of 4095"},
-		{"at the end of the volume", "noise", func(a []byte) { copy(pairs(a), "\x21\x06\xFA\x0F\x00") }, ErrCorrupt, "run of 6 clusters at cluster 4090 of 4095"},
+		{"past the volume", "noise", func(a []byte) { copy(pairs(a), "\x21\x06\xFE\x7F\x00") }, ErrCorrupt,
+			"run of 6 clusters at cluster 32766 of 4095"},
+		{"at the end of the volume", "noise", func(a []byte) { copy(pairs(a), "\x21\x06\xFA\x0F\x00") }, ErrCorrupt,
+			"run of 6 clusters at cluster 4090 of 4095"},
 		{"before the volume", "noise", func(a []byte) { copy(pairs(a), "\x11\x06\xFF\x00") }, ErrCorrupt, "at cluster -1"},
 		{"length of 0", "noise", func(a []byte) { copy(pairs(a), "\x11\x00\x01\x00") }, ErrCorrupt, "run of 0 clusters"},
 		{"length below 0", "noise", func(a []byte) { copy(pairs(a), "\x11\xFF\x01\x00") }, ErrCorrupt, "run of -1 clusters"},
 		{"no length", "noise", func(a []byte) { copy(pairs(a), "\x10\x01\x00") }, ErrCorrupt, "lengths of 0 and 1 bytes"},
-		{"length of 9 bytes", "noise", func(a []byte) { copy(pairs(a), "\x19\x01\x00") }, ErrCorrupt, "lengths of 9 and 1 bytes"},
-		{"distance of 9 bytes", "noise", func(a []byte) { copy(pairs(a), "\x91\x01\x00") }, ErrCorrupt, "lengths of 1 and 9 bytes"},
+		{"length of 9 bytes", "noise", func(a []byte) { copy(pairs(a), "\x19\x01\x00") }, ErrCorrupt,
+			"lengths of 9 and 1 bytes"},
+		{"distance of 9 bytes", "noise", func(a []byte) { copy(pairs(a), "\x91\x01\x00") }, ErrCorrupt,
+			"lengths of 1 and 9 bytes"},
 		{"pairs in the header", "noise", func(a []byte) { a[32] = 8 }, ErrCorrupt, "attribute that does not fit"},
 		{"pairs behind the end", "noise", func(a []byte) { a[33] = 8 }, ErrCorrupt, "attribute that does not fit"},
 		{"negative size", "noise", func(a []byte) { put64(a, 48, 1<<63) }, ErrCorrupt, "attribute that does not fit"},
 		{"compression method 2", "packed/text", func(a []byte) { a[12] = 2 }, ErrUnsupported, "compression method 2"},
 		{"compressed without a unit", "packed/text", func(a []byte) { a[34] = 0 }, ErrCorrupt, "without a compression unit"},
 		{"units of 128 KiB", "packed/text", func(a []byte) { a[34] = 7 }, ErrUnsupported, "compression unit of 2^7 clusters"},
-		{"units of 2^200", "packed/text", func(a []byte) { a[34] = 200 }, ErrUnsupported, "compression unit of 2^200 clusters"},
+		{"units of 2^200", "packed/text", func(a []byte) { a[34] = 200 }, ErrUnsupported,
+			"compression unit of 2^200 clusters"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := small(t)
@@ -259,7 +265,8 @@ func TestStreams(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if data, err := readStream(f, "streams", "zone.IDENTIFIER"); err != nil || string(data) != "[ZoneTransfer]\r\nZoneId=3\r\n" {
+	if data, err := readStream(f, "streams", "zone.IDENTIFIER"); err != nil ||
+		string(data) != "[ZoneTransfer]\r\nZoneId=3\r\n" {
 		t.Errorf("%q, %v", data, err)
 	}
 	if data, err := readStream(f, "links", "stream"); err != nil || string(data) != "of a directory" {
@@ -325,7 +332,8 @@ func TestReparse(t *testing.T) {
 		want Reparse
 		link string
 	}{
-		{"junction", Reparse{Tag: TagMountPoint, Substitute: `\??\C:\Program Files`, Print: `C:\Program Files`}, `C:\Program Files`},
+		{"junction", Reparse{Tag: TagMountPoint, Substitute: `\??\C:\Program Files`, Print: `C:\Program Files`},
+			`C:\Program Files`},
 		{"symlink", Reparse{Tag: TagSymlink, Substitute: "resident", Print: "resident", Relative: true}, "resident"},
 		{"unknown", Reparse{Tag: 0x8000BEEF}, ""},
 	} {
@@ -415,9 +423,11 @@ func TestLZNT1(t *testing.T) {
 		// The examples of libfsntfs' description of the format, the last
 		// token of the second put right.
 		{"spaces", "\x03\xB0\x02\x20\xFC\x0F", 4096, spaces, ""},
-		{"text", "\x1E\xB0\x00#include\x00 <ntfs.h\x04>\n\x07\x88stdio\x01\x01\x48", 4096, []byte("#include <ntfs.h>\n#include <stdio.h>\n"), ""},
+		{"text", "\x1E\xB0\x00#include\x00 <ntfs.h\x04>\n\x07\x88stdio\x01\x01\x48", 4096,
+			[]byte("#include <ntfs.h>\n#include <stdio.h>\n"), ""},
 		{"two chunks", "\x03\xB0\x02\x20\xFC\x0F\x03\xB0\x02\x20\xFC\x0F", 8192, append(spaces, spaces...), ""},
-		{"short chunk and another", "\x01\xB0\x00a\x01\xB0\x00b", 8192, append(append([]byte{'a'}, make([]byte, 4095)...), 'b'), ""},
+		{"short chunk and another", "\x01\xB0\x00a\x01\xB0\x00b", 8192,
+			append(append([]byte{'a'}, make([]byte, 4095)...), 'b'), ""},
 		{"stored", "\x03\x30abcd", 10, []byte("abcd"), ""},
 		{"more than is wanted", "\x03\xB0\x02\x20\xFC\x0F\x03\xB0\x02\x20\xFC\x0F", 4096, spaces, ""},
 		{"signature", "\x03\xA0\x02\x20\xFC\x0F", 4096, nil, "signature"},
@@ -477,7 +487,8 @@ func TestCorruptUnit(t *testing.T) {
 		{{0, 100, 4}, {4, hole, 4}, {8, 200, 8}},
 	} {
 		s := &stream{disk: e.f.disk, runs: runs, clusters: 16, size: 16 << 10, initialized: 16 << 10, unit: 16}
-		if err := s.readAt(make([]byte, 10), 0); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "hole before its end") {
+		if err := s.readAt(make([]byte, 10), 0); !errors.Is(err, ErrCorrupt) ||
+			!strings.Contains(err.Error(), "hole before its end") {
 			t.Error(err)
 		}
 	}

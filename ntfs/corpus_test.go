@@ -108,15 +108,20 @@ var corpusImages = []struct {
 	want   Volume
 }{
 	{"ntfs/ColinFinck__ntfs/testdata/testfs1.gz", 0,
-		Volume{Label: "mylabel", Journal: Journal{State: JournalEmpty}, ClusterSize: 512, Clusters: 4095, Records: 581, InUse: 536}},
+		Volume{Label: "mylabel", Journal: Journal{State: JournalEmpty}, ClusterSize: 512, Clusters: 4095, Records: 581,
+			InUse: 536}},
 	{"ntfs/gomod__velocidex__go-ntfs/parser/test_data/test.ntfs.dd.gz", 0,
-		Volume{Label: "Test Volume", Journal: Journal{State: JournalClean}, ClusterSize: 1024, Clusters: 10239, Records: 256, InUse: 38}},
+		Volume{Label: "Test Volume", Journal: Journal{State: JournalClean}, ClusterSize: 1024, Clusters: 10239, Records: 256,
+			InUse: 38}},
 	{"ntfs/msuhanov__ntfs-samples/ntfs-lastaccess.raw.gz", 128,
-		Volume{Label: "Last access", Journal: Journal{State: JournalClean}, ClusterSize: 4096, Clusters: 64767, Records: 256, InUse: 36}},
+		Volume{Label: "Last access", Journal: Journal{State: JournalClean}, ClusterSize: 4096, Clusters: 64767, Records: 256,
+			InUse: 36}},
 	{"ntfs/msuhanov__ntfs-samples/ntfs-ptrn.raw.gz", 128,
-		Volume{Label: "Slack", Journal: Journal{State: JournalClean}, ClusterSize: 4096, Clusters: 261375, Records: 256, InUse: 37}},
+		Volume{Label: "Slack", Journal: Journal{State: JournalClean}, ClusterSize: 4096, Clusters: 261375, Records: 256,
+			InUse: 37}},
 	{"ntfs/msuhanov__ntfs-samples/ntfs-si-vs-fn.raw.gz", 128,
-		Volume{Label: "SI-vs-FN", Journal: Journal{State: JournalClean}, ClusterSize: 4096, Clusters: 261375, Records: 256, InUse: 32}},
+		Volume{Label: "SI-vs-FN", Journal: Journal{State: JournalClean}, ClusterSize: 4096, Clusters: 261375, Records: 256,
+			InUse: 32}},
 }
 
 func corpusImage(t testing.TB, name string, sector int64) []byte {
@@ -156,7 +161,8 @@ func TestCorpus(t *testing.T) {
 			if v.Serial == 0 || v.Size != v.Clusters*int64(v.ClusterSize) && v.Size/int64(v.ClusterSize) != v.Clusters {
 				t.Errorf("%+v", v)
 			}
-			got := Volume{Label: v.Label, Journal: v.Journal, ClusterSize: v.ClusterSize, Clusters: v.Clusters, Records: v.Records, InUse: v.InUse}
+			got := Volume{Label: v.Label, Journal: v.Journal, ClusterSize: v.ClusterSize, Clusters: v.Clusters,
+				Records: v.Records, InUse: v.InUse}
 			if diff := cmp.Diff(image.want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -173,7 +179,8 @@ func TestCorpus(t *testing.T) {
 			}
 			want := flsLive(testenv.CorpusFile(t, "_oracle/"+strings.ReplaceAll(image.name, "/", "_")+suffix))
 			if f := features[image.name][0]; len(want) != f.Live || digest(want) != f.Digest {
-				t.Fatalf("the oracle's list has %d entries with digest %s, its features say %d with %s", len(want), digest(want), f.Live, f.Digest)
+				t.Fatalf("the oracle's list has %d entries with digest %s, its features say %d with %s", len(want), digest(want),
+					f.Live, f.Digest)
 			}
 			if diff := cmp.Diff(listed(f, t, want), flsLines(t, f)); diff != "" {
 				t.Error(diff)
@@ -297,7 +304,8 @@ func TestCorpusContainers(t *testing.T) {
 		sector, length int64
 	}{
 		{"images/gomod__google__osv-scalibr/extractor/filesystem/embeddedfs/vdi/testdata/valid-ext-exfat-fat32-ntfs-dynamic.vdi.gz", 30720, 10207},
-		{"images/google__osv-scalibr/extractor/filesystem/embeddedfs/qcow2/testdata/valid-ext-exfat-fat32-ntfs.qcow2.gz", 393216, 129024},
+		{"images/google__osv-scalibr/extractor/filesystem/embeddedfs/qcow2/testdata/valid-ext-exfat-fat32-ntfs.qcow2.gz",
+			393216, 129024},
 	} {
 		t.Run(filepath.Base(image.name), func(t *testing.T) {
 			dir := t.TempDir()
@@ -376,7 +384,8 @@ func TestCorpusRecords(t *testing.T) {
 		}
 		t.Logf("%d records in use with %d names", inUse, names)
 	})
-	for _, name := range []string{"samples/entry_data_run_at_offset", "samples/entry_single_file", "testdata/entry_long_name_and_res_ads_002"} {
+	for _, name := range []string{"samples/entry_data_run_at_offset", "samples/entry_single_file",
+		"testdata/entry_long_name_and_res_ads_002"} {
 		t.Run(name, func(t *testing.T) {
 			record := testenv.CorpusFile(t, "ntfs/omerbenamram__mft/"+name)
 			number := uint32(0)

@@ -251,7 +251,10 @@ func TestDamagedRecords(t *testing.T) {
 		{"first attribute in the header", false, put16(20, 48), reasonHeader},
 		{"first attribute not aligned", false, put16(20, 57), reasonHeader},
 		{"another record", false, put32(44, 7), reasonNumber},
-		{"no end", false, func(r []byte) { binary.LittleEndian.PutUint32(r[24:], uint32(binary.LittleEndian.Uint16(r[20:]))) }, reasonAttribute},
+		{"no end", false, func(r []byte) {
+			binary.LittleEndian.PutUint32(r[24:],
+				uint32(binary.LittleEndian.Uint16(r[20:])))
+		}, reasonAttribute},
 		{"attribute of no length", false, in(typeFileName, put32(4, 0)), reasonAttribute},
 		{"attribute of 16 bytes", false, in(typeFileName, put32(4, 16)), reasonAttribute},
 		{"attribute of an odd length", false, in(typeFileName, put32(4, 105)), reasonAttribute},
@@ -281,7 +284,8 @@ func TestDamagedRecords(t *testing.T) {
 			if _, err := f.ReadFile("resident"); !errors.Is(err, ErrCorrupt) || errors.Is(err, fs.ErrNotExist) {
 				t.Error(err)
 			}
-			if list, err := f.ReadDir("."); err != nil || !slices.ContainsFunc(list, func(d fs.DirEntry) bool { return d.Name() == "resident" }) {
+			if list, err := f.ReadDir("."); err != nil ||
+				!slices.ContainsFunc(list, func(d fs.DirEntry) bool { return d.Name() == "resident" }) {
 				t.Error("not listed", err)
 			}
 		})
@@ -404,7 +408,8 @@ func TestDamagedIndex(t *testing.T) {
 			}
 			e.tear(torn)
 			f = e.open()
-			if _, err := f.Stat("many/a name of some length 1116"); !errors.Is(err, ErrCorrupt) || errors.Is(err, fs.ErrNotExist) {
+			if _, err := f.Stat("many/a name of some length 1116"); !errors.Is(err, ErrCorrupt) ||
+				errors.Is(err, fs.ErrNotExist) {
 				t.Error(err)
 			}
 			list, err = f.ReadDir("many")
@@ -554,7 +559,8 @@ func TestFreedRecord(t *testing.T) {
 	e := small(t)
 	number := e.number("deep/1/2/3/4/5/6/7/8/9/bottom")
 	e.editRecord(number, func(r []byte) { r[22] &^= recordInUse })
-	if got, want := e.open().Damage().Records, []DamagedRecord{{uint64(number), reasonFreed.Error()}}; !slices.Equal(got, want) {
+	if got, want := e.open().Damage().Records,
+		[]DamagedRecord{{uint64(number), reasonFreed.Error()}}; !slices.Equal(got, want) {
 		t.Errorf("damage %v, want %v", got, want)
 	}
 	f := e.inUse()
@@ -572,7 +578,8 @@ func TestDirectoryNotMarked(t *testing.T) {
 	number := e.number("deep/1")
 	e.editRecord(number, func(r []byte) { r[22] &^= recordDirectory })
 	f := e.open()
-	if got, want := f.Damage().Records, []DamagedRecord{{uint64(number), reasonDirectory.Error()}}; !slices.Equal(got, want) {
+	if got, want := f.Damage().Records,
+		[]DamagedRecord{{uint64(number), reasonDirectory.Error()}}; !slices.Equal(got, want) {
 		t.Errorf("damage %v, want %v", got, want)
 	}
 	for _, name := range []string{"deep/1", "deep/1/2", "deep/1/nothing"} {
@@ -702,7 +709,8 @@ func TestReadErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.ReadFile("text"); !errors.Is(err, errSpot) || errors.Is(err, ErrCorrupt) || errors.Is(err, fs.ErrNotExist) {
+	if _, err := f.ReadFile("text"); !errors.Is(err, errSpot) || errors.Is(err, ErrCorrupt) ||
+		errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 	if _, err := f.ReadFile("noise"); err != nil {
@@ -739,7 +747,8 @@ func TestManyDamaged(t *testing.T) {
 func TestReadAllLimit(t *testing.T) {
 	for _, limit := range []int64{maxList, maxReparse, maxIndexBitmap, maxMFTBitmap} {
 		for _, size := range []int64{limit - 1, limit, limit + 1, 1 << 60} {
-			s := &stream{disk: &disk{clusterSize: 4096}, runs: []run{{0, hole, 1 << 50}}, clusters: 1 << 50, size: size, initialized: size}
+			s := &stream{disk: &disk{clusterSize: 4096}, runs: []run{{0, hole, 1 << 50}}, clusters: 1 << 50, size: size,
+				initialized: size}
 			data, err := s.readAll(limit)
 			if size <= limit && (err != nil || int64(len(data)) != size) || size > limit && !errors.Is(err, ErrCorrupt) {
 				t.Errorf("%d of %d: %d bytes, %v", size, limit, len(data), err)

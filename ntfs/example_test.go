@@ -115,5 +115,6 @@ func ExampleFile_ReadAt_refused() {
 	_, err = file.Read(make([]byte, 1))
 	fmt.Println(info.Size(), errors.Is(err, ntfs.ErrUnsupported), err)
 	// Output:
-	// 5000 true read dedup: unsupported: deduplication (reparse tag 0x80000013): the content is not on the volume, or not all of it
+	// 5000 true read dedup: unsupported: deduplication (reparse tag 0x80000013): the content is not on the volume, or not
+	// all of it
 }

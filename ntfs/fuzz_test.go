@@ -43,7 +43,8 @@ func wantKind(t *testing.T, err error) {
 // fixups repaired, and reads all of the volume.
 func FuzzRecord(f *testing.F) {
 	e := small(f)
-	for _, name := range []string{"text", "scattered", "links", "links/first", "many", "streams", "packed/mixed", "junction", "long symlink", "wof", "sparse"} {
+	for _, name := range []string{"text", "scattered", "links", "links/first", "many", "streams", "packed/mixed",
+		"junction", "long symlink", "wof", "sparse"} {
 		record := bytes.Clone(e.record(e.number(name)))
 		fixup(record)
 		f.Add(record, uint16(e.number(name)))
@@ -63,7 +64,8 @@ func FuzzRecord(f *testing.F) {
 		defer copy(e.image, image) // what others read
 		clear(place)
 		copy(place, record)
-		if array := int(binary.LittleEndian.Uint16(place[4:])); array+6 <= len(place) && binary.LittleEndian.Uint16(place[6:]) == 3 {
+		if array := int(binary.LittleEndian.Uint16(place[4:])); array+6 <= len(place) &&
+			binary.LittleEndian.Uint16(place[6:]) == 3 {
 			protect(place)
 		}
 		useVolume(t, e.image)

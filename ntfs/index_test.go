@@ -152,7 +152,8 @@ func (b *builder) index() map[int][]testEntry {
 		}
 		ref := makeReference(uint32(record), 1)
 		add := func(units []byte, parent int, sequence uint16, dos bool) {
-			e := testEntry{ref: ref, units: units, parent: makeReference(uint32(parent), sequence), namespace: 1, dir: f.dir, size: int64(len(f.data))}
+			e := testEntry{ref: ref, units: units, parent: makeReference(uint32(parent), sequence), namespace: 1, dir: f.dir,
+				size: int64(len(f.data))}
 			if dos {
 				e.namespace = namespaceDOS
 			}

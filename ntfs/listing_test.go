@@ -99,7 +99,8 @@ func keepReadable(dir string, list []fs.DirEntry) []fs.DirEntry {
 
 func TestSmallFollowsTheRulesOfFS(t *testing.T) {
 	f := small(t).f
-	if err := fstest.TestFS(readableFS{f}, "scattered", "packed/mixed", "deep/1/2/3/4/5/6/7/8/9/bottom", "symlink", "junction"); err != nil {
+	if err := fstest.TestFS(readableFS{f}, "scattered", "packed/mixed", "deep/1/2/3/4/5/6/7/8/9/bottom", "symlink",
+		"junction"); err != nil {
 		t.Error(err)
 	}
 }

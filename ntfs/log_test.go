@@ -26,7 +26,8 @@ type testLog struct {
 const testPage = 4096
 
 func newTestLog(size int64, major int16, begin int64) *testLog {
-	l := &testLog{size: size, major: major, begin: begin, round: 5, before: map[uint32]uint64{}, log: bytes.Repeat([]byte{0xFF}, int(size))}
+	l := &testLog{size: size, major: major, begin: begin, round: 5, before: map[uint32]uint64{},
+		log: bytes.Repeat([]byte{0xFF}, int(size))}
 	l.open(begin * testPage)
 	return l
 }
@@ -59,7 +60,8 @@ func (l *testLog) open(at int64) {
 }
 
 // add writes a record. The place is a cluster, and an offset in it in bytes.
-func (l *testLog) add(transaction uint32, redo, undo uint16, redoData, undoData []byte, cluster int64, offset, record, attribute int) uint64 {
+func (l *testLog) add(transaction uint32, redo, undo uint16, redoData, undoData []byte, cluster int64, offset, record,
+	attribute int) uint64 {
 	if l.off%testPage == 0 || testPage-l.off%testPage < logRecordHeader {
 		l.open(l.page + testPage)
 	}

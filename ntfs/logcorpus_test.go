@@ -81,7 +81,8 @@ func TestCorpusLogs(t *testing.T) {
 		for _, r := range list {
 			ops[r.redo.op]++
 		}
-		t.Logf("%s: %d records, LSNs %d to %d, by operation %v", image.name, len(list), list[0].lsn, list[len(list)-1].lsn, ops)
+		t.Logf("%s: %d records, LSNs %d to %d, by operation %v", image.name, len(list), list[0].lsn, list[len(list)-1].lsn,
+			ops)
 		times := !strings.Contains(image.name, "si-vs-fn") // some of that were set without the log
 		want := listAll(t, whole, times)
 		for _, n := range []int{1, 10, 30, 60, 100, 200, 300, len(list)} {

@@ -129,7 +129,8 @@ func TestCraftedNames(t *testing.T) {
 		}
 		return names
 	}
-	if got, want := names("dir"), []string{"TWIN", "twin", "twin", "x\uFFFD", "\uFFFDx", "\uFFFD𝄞"}; !slices.Equal(got, want) {
+	if got, want := names("dir"), []string{"TWIN", "twin", "twin", "x\uFFFD", "\uFFFDx", "\uFFFD𝄞"}; !slices.Equal(got,
+		want) {
 		t.Errorf("%q", got)
 	}
 	if got, want := names("other"), []string{"ONLY.DOS", "a long name", "loop"}; !slices.Equal(got, want) {
@@ -154,7 +155,8 @@ func TestCraftedNames(t *testing.T) {
 	if err != nil || totals.Dirs != 2 || totals.Files != 2 || totals.Links != 1 || totals.Size != 6 {
 		t.Errorf("%+v, %v", totals, err)
 	}
-	if totals, err = f.Tree("dir"); err != nil || totals.Files != 8 || totals.Size != 1+1+5+4+3+4+3+15 || totals.Doubtful != 1 || totals.DoubtfulSize != 1 {
+	if totals, err = f.Tree("dir"); err != nil || totals.Files != 8 || totals.Size != 1+1+5+4+3+4+3+15 ||
+		totals.Doubtful != 1 || totals.DoubtfulSize != 1 {
 		t.Errorf("%+v, %v", totals, err)
 	}
 	info, err := f.Stat("other/a long name")
@@ -237,7 +239,8 @@ func TestMemoryLimit(t *testing.T) {
 	}
 	reader := func() *sectionReader { return &sectionReader{image} }
 	for _, limit := range []int64{1, used / 4, used / 2} {
-		if _, err := Open(context.Background(), reader(), int64(len(image)), Options{Memory: limit, Readers: 1}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "index") {
+		if _, err := Open(context.Background(), reader(), int64(len(image)),
+			Options{Memory: limit, Readers: 1}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "index") {
 			t.Errorf("%d: %v", limit, err)
 		}
 	}
@@ -249,7 +252,8 @@ func TestMemoryLimit(t *testing.T) {
 	if _, err := Open(context.Background(), reader(), int64(len(image)), Options{Memory: used, Readers: 1}); err != nil {
 		t.Error(err)
 	}
-	if _, err := Open(context.Background(), reader(), int64(len(image)), Options{Memory: used - 1, Readers: 1}); !errors.Is(err, ErrUnsupported) {
+	if _, err := Open(context.Background(), reader(), int64(len(image)),
+		Options{Memory: used - 1, Readers: 1}); !errors.Is(err, ErrUnsupported) {
 		t.Error(err)
 	}
 }
@@ -364,7 +368,8 @@ func TestVolume(t *testing.T) {
 	e := small(t)
 	v := e.f.Volume()
 	if v.Label != "Small one" || v.Version != "3.1" || v.Dirty || v.Journal.State != JournalEmpty || v.Err != nil ||
-		v.SectorSize != 512 || v.ClusterSize != 1024 || v.RecordSize != 1024 || v.Clusters != 4095 || v.Size != 4095*1024+512 {
+		v.SectorSize != 512 || v.ClusterSize != 1024 || v.RecordSize != 1024 || v.Clusters != 4095 ||
+		v.Size != 4095*1024+512 {
 		t.Errorf("%+v", v)
 	}
 	e.editRecord(recordVolume, func(r []byte) {

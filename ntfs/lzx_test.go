@@ -141,11 +141,14 @@ func lzxCases() []lzxCase {
 	none := func(n int) []uint8 { return make([]uint8, n) }
 	cases := []lzxCase{
 		{name: "literals", src: w().verbatim(5).literals("hello").bytes(), want: "hello"},
-		{name: "matches", src: w().verbatim(23).literals("abcdef").match(2, 3, 0, 0).match(3, 6, 1, 2).match(2, 5, 1, 1).match(10, 4, 1, 1).bytes(),
+		{name: "matches", src: w().verbatim(23).literals("abcdef").match(2, 3, 0, 0).match(3, 6, 1, 2).match(2, 5, 1,
+			1).match(10, 4, 1, 1).bytes(),
 			want: "abcdef" + "ff" + "bcd" + "ff" + "dffdffdffd"},
-		{name: "recent distances", src: w().verbatim(21).literals("abcdef").match(3, 0, 0, 0).match(2, 6, 0, 2).match(2, 1, 0, 0).match(2, 2, 0, 0).match(2, 1, 0, 0).match(4, 0, 0, 0).bytes(),
+		{name: "recent distances", src: w().verbatim(21).literals("abcdef").match(3, 0, 0, 0).match(2, 6, 0, 2).match(2, 1, 0,
+			0).match(2, 2, 0, 0).match(2, 1, 0, 0).match(4, 0, 0, 0).bytes(),
 			want: "abcdef" + "fff" + "de" + "ee" + "ee" + "de" + "eeee"},
-		{name: "longest match", src: w().verbatim(258).literals("z").match(257, 3, 0, 0).bytes(), want: strings.Repeat("z", 258)},
+		{name: "longest match", src: w().verbatim(258).literals("z").match(257, 3, 0, 0).bytes(),
+			want: strings.Repeat("z", 258)},
 		{name: "low bits", src: func() []byte {
 			w := w().aligned(60, lzxLowSkew).literals("0123456789abcdefghijklmnopqrstuvwxyzABCD")
 			w.match(4, 8, 0, 0)
@@ -156,15 +159,23 @@ func lzxCases() []lzxCase {
 			lzxLowSkew.put(&w.bitWriter, 0)                      // 32 + 8 + 0 - 2
 			return w.match(4, 7, 3, 2).match(4, 0, 0, 0).bytes() // 12 + 3 - 2
 		}(), want: "0123456789abcdefghijklmnopqrstuvwxyzABCD" + "opqr" + "fghi" + "abcd" + "Dopq" + "rfgh"},
-		{name: "stored, odd and even", src: w().stored(odd, 1, 1, 1).stored(even, 1, 1, 1).stored(odd, 1, 1, 1).bytes(), want: odd + even + odd},
-		{name: "stored as whole chunk", src: w().stored(strings.Repeat("s", lzxChunk), 1, 1, 1).bytes(), want: strings.Repeat("s", lzxChunk)},
-		{name: "stored sets recent distances", src: w().stored(even, 3, 5, 8).verbatim(9).match(3, 0, 0, 0).match(3, 1, 0, 0).match(3, 2, 0, 0).bytes(),
+		{name: "stored, odd and even", src: w().stored(odd, 1, 1, 1).stored(even, 1, 1, 1).stored(odd, 1, 1, 1).bytes(),
+			want: odd + even + odd},
+		{name: "stored as whole chunk", src: w().stored(strings.Repeat("s", lzxChunk), 1, 1, 1).bytes(),
+			want: strings.Repeat("s", lzxChunk)},
+		{name: "stored sets recent distances",
+			src:  w().stored(even, 3, 5, 8).verbatim(9).match(3, 0, 0, 0).match(3, 1, 0, 0).match(3, 2, 0, 0).bytes(),
 			want: even + " by" + "by " + "by "},
-		{name: "codes go on after stored", src: w().verbatim(3).literals("abc").stored(odd, 1, 1, 1).verbatim(3).literals("def").bytes(), want: "abc" + odd + "def"},
-		{name: "recent distances go on", src: w().verbatim(4).literals("ab").match(2, 4, 0, 1).aligned(2, lzxLow).match(2, 0, 0, 0).bytes(), want: "ababab"},
-		{name: "farthest match", src: w().stored(strings.Repeat("ab", lzxChunk/2-3)+"cd", 1, 1, 1).verbatim(4).match(4, 29, 32764-24574, 13).bytes(),
+		{name: "codes go on after stored",
+			src:  w().verbatim(3).literals("abc").stored(odd, 1, 1, 1).verbatim(3).literals("def").bytes(),
+			want: "abc" + odd + "def"},
+		{name: "recent distances go on",
+			src: w().verbatim(4).literals("ab").match(2, 4, 0, 1).aligned(2, lzxLow).match(2, 0, 0, 0).bytes(), want: "ababab"},
+		{name: "farthest match", src: w().stored(strings.Repeat("ab", lzxChunk/2-3)+"cd", 1, 1, 1).verbatim(4).match(4, 29,
+			32764-24574, 13).bytes(),
 			want: strings.Repeat("ab", lzxChunk/2-3) + "cd" + "abab"},
-		{name: "calls of all blocks", src: w().stored("0123\xE8\x10", 1, 1, 1).verbatim(14).literals("\x00\x00\x00\xE8\x03\x00\x00\x00\xE8\x01\x00\x00\x00\x00").bytes(),
+		{name: "calls of all blocks", src: w().stored("0123\xE8\x10", 1, 1,
+			1).verbatim(14).literals("\x00\x00\x00\xE8\x03\x00\x00\x00\xE8\x01\x00\x00\x00\x00").bytes(),
 			want: "0123\xE8\x0C\x00\x00\x00\xE8\xFA\xFF\xFF\xFF\xE8\x01\x00\x00\x00\x00"},
 		{name: "many blocks", src: many.bytes(), want: strings.Repeat("x", 100)},
 
@@ -172,29 +183,51 @@ func lzxCases() []lzxCase {
 		{name: "kind 0", src: w().header(0, 5).bytes(), n: 5, err: "of kind 0"},
 		{name: "kind 4", src: w().header(4, 5).bytes(), n: 5, err: "of kind 4"},
 		{name: "block of nothing", src: w().header(lzxVerbatim, 0).bytes(), n: 5, err: "block of 0 bytes at byte 0 of 5"},
-		{name: "block too large", src: w().verbatim(6).literals("hello!").bytes(), n: 5, err: "block of 6 bytes at byte 0 of 5"},
-		{name: "block of 32 KiB too large", src: w().verbatim(lzxChunk).literals("hello!").bytes(), n: 5, err: "block of 32768 bytes at byte 0 of 5"},
-		{name: "second block too large", src: w().stored(odd, 1, 1, 1).stored(odd, 1, 1, 1).bytes(), n: 13, err: "block of 7 bytes at byte 7 of 13"},
+		{name: "block too large", src: w().verbatim(6).literals("hello!").bytes(), n: 5,
+			err: "block of 6 bytes at byte 0 of 5"},
+		{name: "block of 32 KiB too large", src: w().verbatim(lzxChunk).literals("hello!").bytes(), n: 5,
+			err: "block of 32768 bytes at byte 0 of 5"},
+		{name: "second block too large", src: w().stored(odd, 1, 1, 1).stored(odd, 1, 1, 1).bytes(), n: 13,
+			err: "block of 7 bytes at byte 7 of 13"},
 		{name: "one block only", src: w().verbatim(5).literals("hello").bytes(), n: 6, err: "LZX"},
 		{name: "stored is cut", src: w().stored(even, 1, 1, 1).bytes()[:23], n: 8, err: "19 bytes for a stored block of 8"},
-		{name: "stored distances are cut", src: w().stored(even, 1, 1, 1).bytes()[:15], n: 8, err: "11 bytes for a stored block of 8"},
-		{name: "stored distance of 0", src: w().stored(even, 1, 0, 1).verbatim(3).match(3, 1, 0, 0).bytes(), n: 11, err: "0 back, at byte 8"},
-		{name: "stored distance of 9", src: w().stored(even, 9, 1, 1).verbatim(3).match(3, 0, 0, 0).bytes(), n: 11, err: "9 back, at byte 8"},
-		{name: "stored distance of 2^32-1", src: w().stored(even, 1, 1, 1<<32-1).verbatim(3).match(3, 2, 0, 0).bytes(), n: 11, err: "4294967295 back, at byte 8"},
-		{name: "match before the start", src: w().verbatim(5).literals("a").match(4, 4, 0, 1).bytes(), n: 5, err: "4 bytes, 2 back, at byte 1 of 5"},
-		{name: "match at the start", src: w().verbatim(5).match(5, 0, 0, 0).bytes(), n: 5, err: "5 bytes, 1 back, at byte 0 of 5"},
-		{name: "match too long", src: w().verbatim(5).literals("a").match(5, 3, 0, 0).bytes(), n: 5, err: "5 bytes, 1 back, at byte 1 of 5"},
-		{name: "match too long for the block", src: w().verbatim(5).literals("a").match(5, 3, 0, 0).bytes(), n: 50, err: "5 bytes, 1 back, at byte 1 of 5"},
-		{name: "main code with a codeword less", src: w().header(lzxVerbatim, 5).codes(without(lzxMain.lengths, 65), lzxLength.lengths).bytes(), n: 5, err: "main code is not complete"},
-		{name: "no main code", src: w().header(lzxVerbatim, 5).codes(none(lzxMainSymbols), lzxLength.lengths).bytes(), n: 5, err: "no main code"},
-		{name: "code of lengths with a codeword less", src: w().header(lzxVerbatim, 5).codes(lzxMain.lengths, without(lzxLength.lengths, 248)).bytes(), n: 5, err: "code of lengths is not complete"},
-		{name: "no code of lengths", src: w().header(lzxVerbatim, 20).codes(lzxMain.lengths, none(lzxLenSymbols)).literals("a").match(9, 3, 0, 0).bytes(), n: 20, err: "no code of lengths"},
-		{name: "no code of lengths needed", src: w().header(lzxVerbatim, 9).codes(lzxMain.lengths, none(lzxLenSymbols)).literals("a").match(8, 3, 0, 0).bytes(), want: "aaaaaaaaa"},
-		{name: "code of low bits with a codeword less", src: w().aligned(5, newCode(3, 3, 3, 3, 3, 3, 3, 0)).bytes(), n: 5, err: "low bits is not complete"},
-		{name: "no code of codewords", src: append(w().header(lzxVerbatim, 5).bytes(), make([]byte, 100)...), n: 5, err: "code of codewords is not complete"},
+		{name: "stored distances are cut", src: w().stored(even, 1, 1, 1).bytes()[:15], n: 8,
+			err: "11 bytes for a stored block of 8"},
+		{name: "stored distance of 0", src: w().stored(even, 1, 0, 1).verbatim(3).match(3, 1, 0, 0).bytes(), n: 11,
+			err: "0 back, at byte 8"},
+		{name: "stored distance of 9", src: w().stored(even, 9, 1, 1).verbatim(3).match(3, 0, 0, 0).bytes(), n: 11,
+			err: "9 back, at byte 8"},
+		{name: "stored distance of 2^32-1", src: w().stored(even, 1, 1, 1<<32-1).verbatim(3).match(3, 2, 0, 0).bytes(), n: 11,
+			err: "4294967295 back, at byte 8"},
+		{name: "match before the start", src: w().verbatim(5).literals("a").match(4, 4, 0, 1).bytes(), n: 5,
+			err: "4 bytes, 2 back, at byte 1 of 5"},
+		{name: "match at the start", src: w().verbatim(5).match(5, 0, 0, 0).bytes(), n: 5,
+			err: "5 bytes, 1 back, at byte 0 of 5"},
+		{name: "match too long", src: w().verbatim(5).literals("a").match(5, 3, 0, 0).bytes(), n: 5,
+			err: "5 bytes, 1 back, at byte 1 of 5"},
+		{name: "match too long for the block", src: w().verbatim(5).literals("a").match(5, 3, 0, 0).bytes(), n: 50,
+			err: "5 bytes, 1 back, at byte 1 of 5"},
+		{name: "main code with a codeword less",
+			src: w().header(lzxVerbatim, 5).codes(without(lzxMain.lengths, 65), lzxLength.lengths).bytes(), n: 5,
+			err: "main code is not complete"},
+		{name: "no main code", src: w().header(lzxVerbatim, 5).codes(none(lzxMainSymbols), lzxLength.lengths).bytes(), n: 5,
+			err: "no main code"},
+		{name: "code of lengths with a codeword less",
+			src: w().header(lzxVerbatim, 5).codes(lzxMain.lengths, without(lzxLength.lengths, 248)).bytes(), n: 5,
+			err: "code of lengths is not complete"},
+		{name: "no code of lengths", src: w().header(lzxVerbatim, 20).codes(lzxMain.lengths,
+			none(lzxLenSymbols)).literals("a").match(9, 3, 0, 0).bytes(), n: 20, err: "no code of lengths"},
+		{name: "no code of lengths needed",
+			src:  w().header(lzxVerbatim, 9).codes(lzxMain.lengths, none(lzxLenSymbols)).literals("a").match(8, 3, 0, 0).bytes(),
+			want: "aaaaaaaaa"},
+		{name: "code of low bits with a codeword less", src: w().aligned(5, newCode(3, 3, 3, 3, 3, 3, 3, 0)).bytes(), n: 5,
+			err: "low bits is not complete"},
+		{name: "no code of codewords", src: append(w().header(lzxVerbatim, 5).bytes(), make([]byte, 100)...), n: 5,
+			err: "code of codewords is not complete"},
 	}
 	for bits := range 16 {
-		cases = append(cases, lzxCase{name: "stored behind some bits", src: pad(bits).stored(odd, 1, 1, 1).bytes(), want: strings.Repeat("-", padded(bits)) + odd})
+		cases = append(cases, lzxCase{name: "stored behind some bits", src: pad(bits).stored(odd, 1, 1, 1).bytes(),
+			want: strings.Repeat("-", padded(bits)) + odd})
 	}
 	// Runs of lengths.
 	runs := func(symbols func(put func(...int), w *bitWriter)) []byte {
@@ -249,18 +282,20 @@ func lzxCases() []lzxCase {
 			put(0)
 			put(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 		})},
-		lzxCase{name: "run of a run", n: 5, err: "run of lengths by symbol 17", src: runs(func(put func(...int), w *bitWriter) {
-			put(19)
-			w.put(0, 1)
-			put(17)
-		})},
-		lzxCase{name: "run of the same past the end", n: 5, err: "5 lengths where 4 are left", src: runs(func(put func(...int), w *bitWriter) {
-			letters(put, w)
-			rest(put, w, 140)
-			put(19)
-			w.put(1, 1)
-			put(0)
-		})})
+		lzxCase{name: "run of a run", n: 5, err: "run of lengths by symbol 17",
+			src: runs(func(put func(...int), w *bitWriter) {
+				put(19)
+				w.put(0, 1)
+				put(17)
+			})},
+		lzxCase{name: "run of the same past the end", n: 5, err: "5 lengths where 4 are left",
+			src: runs(func(put func(...int), w *bitWriter) {
+				letters(put, w)
+				rest(put, w, 140)
+				put(19)
+				w.put(1, 1)
+				put(0)
+			})})
 	return cases
 }
 

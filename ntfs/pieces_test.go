@@ -109,7 +109,8 @@ func TestReadPiecesAtATime(t *testing.T) {
 			if err := scattered(l, 50, readers).readAt(make([]byte, 50<<10), 0); err != nil {
 				t.Fatal(err)
 			}
-			if took, want := time.Since(start), time.Duration((40+readers-1)/readers)*time.Millisecond; took != want || l.most.Load() != int64(readers) {
+			if took, want := time.Since(start), time.Duration((40+readers-1)/readers)*time.Millisecond; took != want ||
+				l.most.Load() != int64(readers) {
 				t.Errorf("%d readers: %v, at most %d at a time, want %v", readers, took, l.most.Load(), want)
 			}
 		})

@@ -74,7 +74,8 @@ func TestPresence3g(t *testing.T) {
 	var sum struct{ volumes, both, neither, doubtThere, doubtNot, unreadable int }
 	kinds := map[string]int{}
 	for seed := range presenceVolumes() {
-		d := &presenceDamage{editable: edit(t, bytes.Clone(whole)), rand: rand.New(rand.NewPCG(uint64(seed), 33)), dirs: []string{"small", "some", "many", "many", "deep/one"}, names: names}
+		d := &presenceDamage{editable: edit(t, bytes.Clone(whole)), rand: rand.New(rand.NewPCG(uint64(seed), 33)),
+			dirs: []string{"small", "some", "many", "many", "deep/one"}, names: names}
 		var done []string
 		for range 1 + d.rand.IntN(3) {
 			if what := d.one(); what != "" {
@@ -180,7 +181,8 @@ func (d *presenceDamage) record(kind int) string {
 
 // fileName changes the first name in a record.
 func (d *presenceDamage) fileName(r []byte, change func(value []byte)) {
-	for at := int(le.Uint16(r[20:])); at+24 < len(r) && le.Uint32(r[at:]) != typeEnd; at += max(8, int(le.Uint32(r[at+4:]))) {
+	for at := int(le.Uint16(r[20:])); at+24 < len(r) &&
+		le.Uint32(r[at:]) != typeEnd; at += max(8, int(le.Uint32(r[at+4:]))) {
 		if le.Uint32(r[at:]) == typeFileName {
 			change(r[at+int(le.Uint16(r[at+20:])):])
 			return
@@ -193,7 +195,8 @@ func (d *presenceDamage) bitmap(dir string) string {
 	number := d.number(dir)
 	done := ""
 	editFixed(d.t, d.editable.record(number), func(r []byte) {
-		for at := int(le.Uint16(r[20:])); at+24 < len(r) && le.Uint32(r[at:]) != typeEnd; at += max(8, int(le.Uint32(r[at+4:]))) {
+		for at := int(le.Uint16(r[20:])); at+24 < len(r) &&
+			le.Uint32(r[at:]) != typeEnd; at += max(8, int(le.Uint32(r[at+4:]))) {
 			if le.Uint32(r[at:]) == typeBitmap && r[at+8] == 0 {
 				bit := d.rand.IntN(20)
 				r[at+int(le.Uint16(r[at+20:]))+bit/8] &^= 1 << (bit % 8)
@@ -251,7 +254,8 @@ func (d *presenceDamage) entries(dir string, kind int) (done string) {
 	}
 	defer protect(block)
 	if node == 0 {
-		for at := int(le.Uint16(block[20:])); at+24 < len(block) && le.Uint32(block[at:]) != typeEnd; at += max(8, int(le.Uint32(block[at+4:]))) {
+		for at := int(le.Uint16(block[20:])); at+24 < len(block) &&
+			le.Uint32(block[at:]) != typeEnd; at += max(8, int(le.Uint32(block[at+4:]))) {
 			if le.Uint32(block[at:]) == typeIndexRoot {
 				node = at + int(le.Uint16(block[at+20:])) + 16
 			}
@@ -265,7 +269,8 @@ func (d *presenceDamage) entries(dir string, kind int) (done string) {
 		return ""
 	}
 	var at []int
-	for i := node + int(le.Uint32(block[node:])); i+16 <= end && le.Uint16(block[i+8:]) >= 16; i += int(le.Uint16(block[i+8:])) {
+	for i := node + int(le.Uint32(block[node:])); i+16 <= end &&
+		le.Uint16(block[i+8:]) >= 16; i += int(le.Uint16(block[i+8:])) {
 		at = append(at, i)
 	}
 	if len(at) < 2 {

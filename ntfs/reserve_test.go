@@ -38,7 +38,8 @@ func TestReserve(t *testing.T) {
 	image := b.image()
 	open := func(n int64, readers int) (*budget, error) {
 		budget := newBudget(n)
-		_, err := Open(context.Background(), &sectionReader{image}, int64(len(image)), Options{Reserve: budget.reserve, Readers: readers})
+		_, err := Open(context.Background(), &sectionReader{image}, int64(len(image)),
+			Options{Reserve: budget.reserve, Readers: readers})
 		return budget, err
 	}
 	const plenty = 1 << 30

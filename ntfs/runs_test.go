@@ -31,13 +31,17 @@ func TestAppendRuns(t *testing.T) {
 			[]run{{0, 0x20, 0x30}, {0x30, hole, 0x60}, {0x90, 0x50, 0x10}}, ""},
 		{"touching runs are one", "\x11\x10\x20\x11\x08\x10\x11\x01\x09\x00", 0, []run{{0, 0x20, 0x18}, {0x18, 0x39, 1}}, ""},
 		{"touching holes are one", "\x01\x10\x01\x08\x00", 0, []run{{0, hole, 0x18}}, ""},
-		{"numbers of 8 bytes", "\x88\x02\x00\x00\x00\x00\x00\x00\x00\xFF\xFF\x00\x00\x00\x00\x00\x00\x00", 0, []run{{0, 0xFFFF, 2}}, ""},
+		{"numbers of 8 bytes", "\x88\x02\x00\x00\x00\x00\x00\x00\x00\xFF\xFF\x00\x00\x00\x00\x00\x00\x00", 0,
+			[]run{{0, 0xFFFF, 2}}, ""},
 		{"longest hole", "\x08\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F\x00", 0, []run{{0, hole, math.MaxInt64}}, ""},
 		{"last cluster", "\x61\x01\xFF\xFF\xFF\xFF\xFF\x00\x00", 0, []run{{0, clusters - 1, 1}}, ""},
-		{"past the last cluster", "\x61\x02\xFF\xFF\xFF\xFF\xFF\x00\x00", 0, nil, "run of 2 clusters at cluster 1099511627775"},
+		{"past the last cluster", "\x61\x02\xFF\xFF\xFF\xFF\xFF\x00\x00", 0, nil,
+			"run of 2 clusters at cluster 1099511627775"},
 		{"VCN wraps", "\x08\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F\x00", 1, nil, "run of 9223372036854775807 clusters"},
-		{"LCN wraps", "\x81\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F\x00", 0, nil, "run of 1 clusters at cluster 9223372036854775807"},
-		{"LCN wraps below 0", "\x11\x01\x01\x81\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F\x00", 0, nil, "at cluster -9223372036854775808"},
+		{"LCN wraps", "\x81\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F\x00", 0, nil,
+			"run of 1 clusters at cluster 9223372036854775807"},
+		{"LCN wraps below 0", "\x11\x01\x01\x81\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F\x00", 0, nil,
+			"at cluster -9223372036854775808"},
 		{"nothing", "", 0, nil, "without an end"},
 		{"no end", "\x11\x01\x05", 0, nil, "without an end"},
 		{"cut", "\x21\x01\x05", 0, nil, "lengths of 1 and 2 bytes"},
@@ -84,18 +88,23 @@ func TestJoinRuns(t *testing.T) {
 	}{
 		{"two", []attribute{extent(0, 9, "\x11\x0A\x05\x00"), extent(10, 14, "\x11\x05\x20\x00")}, ""},
 		{"empty", []attribute{extent(0, -1, "\x00")}, ""},
-		{"gap", []attribute{extent(0, 9, "\x11\x0A\x05\x00"), extent(11, 15, "\x11\x05\x20\x00")}, "begins at cluster 11, not 10"},
-		{"overlap", []attribute{extent(0, 9, "\x11\x0A\x05\x00"), extent(9, 13, "\x11\x05\x20\x00")}, "begins at cluster 9, not 10"},
-		{"twice", []attribute{extent(0, 9, "\x11\x0A\x05\x00"), extent(0, 9, "\x11\x0A\x05\x00")}, "begins at cluster 0, not 10"},
+		{"gap", []attribute{extent(0, 9, "\x11\x0A\x05\x00"), extent(11, 15, "\x11\x05\x20\x00")},
+			"begins at cluster 11, not 10"},
+		{"overlap", []attribute{extent(0, 9, "\x11\x0A\x05\x00"), extent(9, 13, "\x11\x05\x20\x00")},
+			"begins at cluster 9, not 10"},
+		{"twice", []attribute{extent(0, 9, "\x11\x0A\x05\x00"), extent(0, 9, "\x11\x0A\x05\x00")},
+			"begins at cluster 0, not 10"},
 		{"first missing", []attribute{extent(10, 14, "\x11\x05\x20\x00")}, "begins at cluster 10, not 0"},
 		{"runs too long", []attribute{extent(0, 8, "\x11\x0A\x05\x00")}, "end at cluster 10, not 9"},
 		{"resident", []attribute{{resident: true}, extent(0, 9, "\x11\x0A\x05\x00")}, "begins at"},
 		{"as many clusters as the volume", []attribute{extent(0, 99, "\x11\x32\x05\x11\x32\x05\x00")}, ""},
 		{"more clusters than the volume", []attribute{extent(0, 100, "\x11\x32\x05\x11\x33\x05\x00")}, "more clusters than"},
-		{"more bytes than there are numbers", []attribute{extent(0, math.MaxInt64/1024, "\x07\x00\x00\x00\x00\x00\x00\x20\x00")}, "runs of"},
+		{"more bytes than there are numbers",
+			[]attribute{extent(0, math.MaxInt64/1024, "\x07\x00\x00\x00\x00\x00\x00\x20\x00")}, "runs of"},
 	} {
 		_, _, err := joinRuns(d, test.extents)
-		if test.err == "" && err != nil || test.err != "" && (!errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), test.err)) {
+		if test.err == "" && err != nil || test.err != "" &&
+			(!errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), test.err)) {
 			t.Errorf("%s: %v, want …%s…", test.name, err, test.err)
 		}
 	}

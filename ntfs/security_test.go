@@ -48,29 +48,32 @@ func TestFindInBlock(t *testing.T) {
 		want  []byte
 		whole bool
 	}{
-		"the first":                        {good, 0, 256, a, true},
-		"the second":                       {good, 0, 257, b, true},
-		"one that is not there":            {good, 0, 258, nil, true},
-		"zeros behind the last":            {append(bytes.Clone(good), make([]byte, 100)...), 0, 257, b, true},
-		"nothing":                          {nil, 0, 256, nil, true},
-		"zeros":                            {make([]byte, 100), 0, 256, nil, true},
-		"a later block":                    {sdsBlockOf(2*sdsBlock, a, b), 2 * sdsBlock, 257, b, true},
-		"a block of another place":         {good, 2 * sdsBlock, 256, nil, false},
-		"a descriptor of no bytes":         {sdsBlockOf(0, nil), 0, 256, []byte{}, true},
-		"a size below the header's":        {edited(16, sdsHeader-1), 0, 257, nil, false},
-		"a size of the header alone":       {edited(16, sdsHeader), 0, 256, nil, false}, // another hash
-		"a size of zero with a number":     {edited(16, 0), 0, 257, nil, false},
-		"a size up to the end":             {edited(second+16, sdsHeader+64), 0, 257, b, true},
-		"a size past the end":              {edited(second+16, sdsHeader+65), 0, 257, nil, false},
-		"a wrong hash":                     {edited(0, 1), 0, 256, nil, false},
-		"a wrong hash of another":          {edited(0, 1), 0, 257, b, true},
-		"damage behind the one":            {edited(second+8, 1), 0, 256, a, false},
-		"damage before the one":            {edited(8, 1), 0, 257, nil, false},
-		"a header that is cut off":         {good[:second+sdsHeader-1], 0, 257, nil, true},
-		"the largest descriptor":           {sdsBlockOf(0, make([]byte, maxDescriptor)), 0, 256, make([]byte, maxDescriptor), true},
-		"one byte more than that":          {sdsBlockOf(0, make([]byte, maxDescriptor+1)), 0, 256, nil, false},
-		"one byte less than the largest":   {sdsBlockOf(0, make([]byte, maxDescriptor-1)), 0, 256, make([]byte, maxDescriptor-1), true},
-		"the same number twice in a block": {append(append(bytes.Clone(good[:second]), sdsEntry(256, int64(second), b)...), 0), 0, 256, nil, false},
+		"the first":                    {good, 0, 256, a, true},
+		"the second":                   {good, 0, 257, b, true},
+		"one that is not there":        {good, 0, 258, nil, true},
+		"zeros behind the last":        {append(bytes.Clone(good), make([]byte, 100)...), 0, 257, b, true},
+		"nothing":                      {nil, 0, 256, nil, true},
+		"zeros":                        {make([]byte, 100), 0, 256, nil, true},
+		"a later block":                {sdsBlockOf(2*sdsBlock, a, b), 2 * sdsBlock, 257, b, true},
+		"a block of another place":     {good, 2 * sdsBlock, 256, nil, false},
+		"a descriptor of no bytes":     {sdsBlockOf(0, nil), 0, 256, []byte{}, true},
+		"a size below the header's":    {edited(16, sdsHeader-1), 0, 257, nil, false},
+		"a size of the header alone":   {edited(16, sdsHeader), 0, 256, nil, false}, // another hash
+		"a size of zero with a number": {edited(16, 0), 0, 257, nil, false},
+		"a size up to the end":         {edited(second+16, sdsHeader+64), 0, 257, b, true},
+		"a size past the end":          {edited(second+16, sdsHeader+65), 0, 257, nil, false},
+		"a wrong hash":                 {edited(0, 1), 0, 256, nil, false},
+		"a wrong hash of another":      {edited(0, 1), 0, 257, b, true},
+		"damage behind the one":        {edited(second+8, 1), 0, 256, a, false},
+		"damage before the one":        {edited(8, 1), 0, 257, nil, false},
+		"a header that is cut off":     {good[:second+sdsHeader-1], 0, 257, nil, true},
+		"the largest descriptor": {sdsBlockOf(0, make([]byte, maxDescriptor)), 0, 256, make([]byte, maxDescriptor),
+			true},
+		"one byte more than that": {sdsBlockOf(0, make([]byte, maxDescriptor+1)), 0, 256, nil, false},
+		"one byte less than the largest": {sdsBlockOf(0, make([]byte, maxDescriptor-1)), 0, 256,
+			make([]byte, maxDescriptor-1), true},
+		"the same number twice in a block": {append(append(bytes.Clone(good[:second]), sdsEntry(256, int64(second), b)...),
+			0), 0, 256, nil, false},
 	} {
 		got, whole := findInBlock(c.block, c.first, c.id)
 		if !bytes.Equal(got, c.want) || (got == nil) != (c.want == nil) || whole != c.whole {
@@ -236,7 +239,8 @@ func TestSecurityOwn(t *testing.T) {
 func TestSecurityLimit(t *testing.T) {
 	f := secured(t, nil, 1024)
 	for size, want := range map[int64]error{maxSDS - 1: nil, maxSDS: nil, maxSDS + 1: ErrUnsupported} {
-		s := &stream{disk: f.disk, size: size, runs: []run{{lcn: hole, n: size/1024 + 1}}, clusters: size/1024 + 1, initialized: size}
+		s := &stream{disk: f.disk, size: size, runs: []run{{lcn: hole, n: size/1024 + 1}}, clusters: size/1024 + 1,
+			initialized: size}
 		if _, err := findInList(s, 256); !errors.Is(err, want) {
 			t.Errorf("%d bytes: %v", size, err)
 		}

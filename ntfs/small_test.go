@@ -48,7 +48,8 @@ func unpackImage(name string) ([]byte, error) {
 		return nil, err
 	}
 	for i := 2; i < len(image); i += 2 {
-		binary.LittleEndian.PutUint16(image[i:], binary.LittleEndian.Uint16(image[i:])+binary.LittleEndian.Uint16(image[i-2:]))
+		binary.LittleEndian.PutUint16(image[i:],
+			binary.LittleEndian.Uint16(image[i:])+binary.LittleEndian.Uint16(image[i-2:]))
 	}
 	return image, nil
 }

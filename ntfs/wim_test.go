@@ -95,7 +95,8 @@ func wimResources(t testing.TB, wim []byte) map[[sha1.Size]byte]wimResource {
 	}
 	resource := func(p []byte) wimResource {
 		stored := le.Uint64(p)
-		return wimResource{stored: stored & (1<<56 - 1), flags: byte(stored >> 56), offset: le.Uint64(p[8:]), size: le.Uint64(p[16:])}
+		return wimResource{stored: stored & (1<<56 - 1), flags: byte(stored >> 56), offset: le.Uint64(p[8:]),
+			size: le.Uint64(p[16:])}
 	}
 	table := resource(wim[48:])
 	if table.flags&wimCompressed != 0 {

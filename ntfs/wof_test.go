@@ -192,8 +192,10 @@ func TestWOFRefused(t *testing.T) {
 		says string
 	}{
 		{"as it is", func([]byte, testing.TB) {}, size, nil, ""},
-		{"in a WIM file", func(r []byte, t testing.TB) { find(t, r, typeReparsePoint, "")[24+8+4] = 1 }, size, ErrUnsupported, "WIMBoot"},
-		{"reparse data is cut", func(r []byte, t testing.TB) { find(t, r, typeReparsePoint, "")[24+4] = 12 }, size, ErrCorrupt, "reparse data of 12 bytes"},
+		{"in a WIM file", func(r []byte, t testing.TB) { find(t, r, typeReparsePoint, "")[24+8+4] = 1 }, size, ErrUnsupported,
+			"WIMBoot"},
+		{"reparse data is cut", func(r []byte, t testing.TB) { find(t, r, typeReparsePoint, "")[24+4] = 12 }, size,
+			ErrCorrupt, "reparse data of 12 bytes"},
 		{"no stream", func(r []byte, t testing.TB) {
 			a := find(t, r, typeData, wofStream)
 			a[le.Uint16(a[10:])] = 'X'
@@ -201,15 +203,19 @@ func TestWOFRefused(t *testing.T) {
 		{"stream is encrypted", func(r []byte, t testing.TB) {
 			find(t, r, typeData, wofStream)[13] |= attrEncrypted >> 8
 		}, size, ErrEncrypted, "by EFS"},
-		{"file is encrypted", func(r []byte, t testing.TB) { find(t, r, typeData, "")[13] |= attrEncrypted >> 8 }, size, ErrEncrypted, "by EFS"},
-		{"stream is shorter than its table", func(r []byte, t testing.TB) { le.PutUint64(find(t, r, typeData, wofStream)[48:], 3) }, size, ErrCorrupt, "3 bytes of LZX for 40000"},
+		{"file is encrypted", func(r []byte, t testing.TB) { find(t, r, typeData, "")[13] |= attrEncrypted >> 8 }, size,
+			ErrEncrypted, "by EFS"},
+		{"stream is shorter than its table",
+			func(r []byte, t testing.TB) { le.PutUint64(find(t, r, typeData, wofStream)[48:], 3) }, size, ErrCorrupt,
+			"3 bytes of LZX for 40000"},
 		{"no unnamed $DATA", func(r []byte, t testing.TB) {
 			a := find(t, r, typeData, "")
 			at := cap(r) - cap(a)
 			copy(r[at:], r[at+len(a):])
 			le.PutUint32(r[24:], le.Uint32(r[24:])-uint32(len(a)))
 		}, 0, ErrCorrupt, "bytes of LZX for 0"},
-		{"of no bytes", func(r []byte, t testing.TB) { le.PutUint64(find(t, r, typeData, "")[48:], 0) }, 0, ErrCorrupt, "bytes of LZX for 0"},
+		{"of no bytes", func(r []byte, t testing.TB) { le.PutUint64(find(t, r, typeData, "")[48:], 0) }, 0, ErrCorrupt,
+			"bytes of LZX for 0"},
 		{"of no bytes, in a WIM file", func(r []byte, t testing.TB) {
 			le.PutUint64(find(t, r, typeData, "")[48:], 0)
 			find(t, r, typeReparsePoint, "")[24+8+4] = 1
@@ -335,7 +341,8 @@ func TestWOFLarge(t *testing.T) {
 	// A chunk inside the table.
 	le.PutUint64(stored, math.MaxUint64-19)
 	le.PutUint64(stored[8:], math.MaxUint64-9)
-	if err := open().readAt(make([]byte, 1), lzxChunk); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "bytes -20 to -10 of") {
+	if err := open().readAt(make([]byte, 1), lzxChunk); !errors.Is(err, ErrCorrupt) ||
+		!strings.Contains(err.Error(), "bytes -20 to -10 of") {
 		t.Error(err)
 	}
 	// Entries beyond all that there is.
@@ -364,7 +371,8 @@ func TestWOFEntries(t *testing.T) {
 					if err != nil || !bytes.Equal(p, want[:len(p)]) {
 						t.Errorf("%s: chunk %d: %v", name, number, err)
 					}
-				} else if says := fmt.Sprintf("WOF: XPRESS4K chunk %d: ", number); !errors.Is(err, ErrCorrupt) || !strings.HasPrefix(err.Error(), says) {
+				} else if says := fmt.Sprintf("WOF: XPRESS4K chunk %d: ", number); !errors.Is(err, ErrCorrupt) ||
+					!strings.HasPrefix(err.Error(), says) {
 					t.Errorf("%s: chunk %d: %v, want %s", name, number, err, says)
 				}
 			}
@@ -436,7 +444,8 @@ func TestWOFDamage(t *testing.T) {
 			}
 		}
 		// An error of the reader is not taken for damage.
-		f, err = Open(context.Background(), failing{bytes.NewReader(wofImage(t)), int64(at), int64(at) + 1}, int64(len(e.image)), Options{})
+		f, err = Open(context.Background(), failing{bytes.NewReader(wofImage(t)), int64(at), int64(at) + 1},
+			int64(len(e.image)), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,8 +23,10 @@ func exitOf(v Verdict) int {
 // TestConclude tries every flag that changes the exit code on the kinds of
 // findings that it may count. The verdict never moves with a flag.
 func TestConclude(t *testing.T) {
-	find := func(id string, severity requirement.Severity, status requirement.Status, basis requirement.Basis) requirement.Finding {
-		return requirement.Finding{Requirement: requirement.Requirement{ID: id, Severity: severity}, Outcome: requirement.Outcome{Status: status, Basis: basis}}
+	find := func(id string, severity requirement.Severity, status requirement.Status,
+		basis requirement.Basis) requirement.Finding {
+		return requirement.Finding{Requirement: requirement.Requirement{ID: id, Severity: severity},
+			Outcome: requirement.Outcome{Status: status, Basis: basis}}
 	}
 	var (
 		pass        = find("a", requirement.Required, requirement.Passed, requirement.Observed)
@@ -43,37 +45,44 @@ func TestConclude(t *testing.T) {
 		verdict  Verdict
 		exit     int
 	}{
-		"all pass":                        {[]requirement.Finding{pass, infer, skip}, Policy{}, Ready, 0},
-		"nothing at all":                  {nil, Policy{}, Ready, 0},
-		"one fails":                       {[]requirement.Finding{pass, fail}, Policy{}, NotReady, 1},
-		"one warns":                       {[]requirement.Finding{pass, warn}, Policy{}, NotReady, 1},
-		"one is open":                     {[]requirement.Finding{pass, open}, Policy{}, Inconclusive, 3},
-		"open before failed":              {[]requirement.Finding{open, fail}, Policy{}, NotReady, 1},
-		"a tip warns":                     {[]requirement.Finding{pass, recommended}, Policy{}, Ready, 0},
-		"a tip is open":                   {[]requirement.Finding{pass, unknownTip}, Policy{FailOn: FailOnRecommended}, Ready, 0},
-		"service without a document":      {[]requirement.Finding{pass, service}, Policy{}, Ready, 0},
-		"strict":                          {[]requirement.Finding{pass, infer}, Policy{Strict: true}, Ready, 3},
-		"strict, all observed":            {[]requirement.Finding{pass}, Policy{Strict: true}, Ready, 0},
-		"strict, and one fails":           {[]requirement.Finding{infer, fail}, Policy{Strict: true}, NotReady, 1},
-		"accepted":                        {[]requirement.Finding{pass, open}, Policy{Accept: []string{"e"}}, Inconclusive, 0},
-		"another is accepted":             {[]requirement.Finding{pass, open}, Policy{Accept: []string{"a"}}, Inconclusive, 3},
-		"a failure cannot be accepted":    {[]requirement.Finding{fail}, Policy{Accept: []string{"c"}}, NotReady, 1},
-		"strict, accepted":                {[]requirement.Finding{infer}, Policy{Strict: true, Accept: []string{"b"}}, Ready, 0},
-		"fail on failed, one warns":       {[]requirement.Finding{warn}, Policy{FailOn: FailOnFailed}, NotReady, 0},
-		"fail on failed, one fails":       {[]requirement.Finding{fail}, Policy{FailOn: FailOnFailed}, NotReady, 1},
-		"fail on failed, one is open":     {[]requirement.Finding{warn, open}, Policy{FailOn: FailOnFailed}, NotReady, 3},
-		"fail on recommended":             {[]requirement.Finding{pass, recommended}, Policy{FailOn: FailOnRecommended}, Ready, 1},
+		"all pass":           {[]requirement.Finding{pass, infer, skip}, Policy{}, Ready, 0},
+		"nothing at all":     {nil, Policy{}, Ready, 0},
+		"one fails":          {[]requirement.Finding{pass, fail}, Policy{}, NotReady, 1},
+		"one warns":          {[]requirement.Finding{pass, warn}, Policy{}, NotReady, 1},
+		"one is open":        {[]requirement.Finding{pass, open}, Policy{}, Inconclusive, 3},
+		"open before failed": {[]requirement.Finding{open, fail}, Policy{}, NotReady, 1},
+		"a tip warns":        {[]requirement.Finding{pass, recommended}, Policy{}, Ready, 0},
+		"a tip is open": {[]requirement.Finding{pass, unknownTip}, Policy{FailOn: FailOnRecommended}, Ready,
+			0},
+		"service without a document": {[]requirement.Finding{pass, service}, Policy{}, Ready, 0},
+		"strict":                     {[]requirement.Finding{pass, infer}, Policy{Strict: true}, Ready, 3},
+		"strict, all observed":       {[]requirement.Finding{pass}, Policy{Strict: true}, Ready, 0},
+		"strict, and one fails":      {[]requirement.Finding{infer, fail}, Policy{Strict: true}, NotReady, 1},
+		"accepted": {[]requirement.Finding{pass, open}, Policy{Accept: []string{"e"}}, Inconclusive,
+			0},
+		"another is accepted": {[]requirement.Finding{pass, open}, Policy{Accept: []string{"a"}}, Inconclusive,
+			3},
+		"a failure cannot be accepted": {[]requirement.Finding{fail}, Policy{Accept: []string{"c"}}, NotReady, 1},
+		"strict, accepted": {[]requirement.Finding{infer}, Policy{Strict: true, Accept: []string{"b"}}, Ready,
+			0},
+		"fail on failed, one warns":   {[]requirement.Finding{warn}, Policy{FailOn: FailOnFailed}, NotReady, 0},
+		"fail on failed, one fails":   {[]requirement.Finding{fail}, Policy{FailOn: FailOnFailed}, NotReady, 1},
+		"fail on failed, one is open": {[]requirement.Finding{warn, open}, Policy{FailOn: FailOnFailed}, NotReady, 3},
+		"fail on recommended": {[]requirement.Finding{pass, recommended}, Policy{FailOn: FailOnRecommended},
+			Ready, 1},
 		"fail on recommended, none warns": {[]requirement.Finding{pass}, Policy{FailOn: FailOnRecommended}, Ready, 0},
-		"never":                           {[]requirement.Finding{fail, warn, recommended}, Policy{FailOn: FailOnNever}, NotReady, 0},
-		"never, one is open":              {[]requirement.Finding{open}, Policy{FailOn: FailOnNever}, Inconclusive, 3},
-		"never, failed and open":          {[]requirement.Finding{fail, open}, Policy{FailOn: FailOnNever}, NotReady, 0},
-		"changed, all pass":               {[]requirement.Finding{pass}, Policy{}, Inconclusive, 3},
-		"changed, one fails":              {[]requirement.Finding{pass, fail}, Policy{}, NotReady, 1},
-		"changed, one is accepted":        {[]requirement.Finding{open}, Policy{Accept: []string{"e"}}, Inconclusive, 3},
-		"changed, never":                  {[]requirement.Finding{pass}, Policy{FailOn: FailOnNever}, Inconclusive, 3},
+		"never": {[]requirement.Finding{fail, warn, recommended}, Policy{FailOn: FailOnNever},
+			NotReady, 0},
+		"never, one is open":       {[]requirement.Finding{open}, Policy{FailOn: FailOnNever}, Inconclusive, 3},
+		"never, failed and open":   {[]requirement.Finding{fail, open}, Policy{FailOn: FailOnNever}, NotReady, 0},
+		"changed, all pass":        {[]requirement.Finding{pass}, Policy{}, Inconclusive, 3},
+		"changed, one fails":       {[]requirement.Finding{pass, fail}, Policy{}, NotReady, 1},
+		"changed, one is accepted": {[]requirement.Finding{open}, Policy{Accept: []string{"e"}}, Inconclusive, 3},
+		"changed, never":           {[]requirement.Finding{pass}, Policy{FailOn: FailOnNever}, Inconclusive, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &Result{Changed: changedIf(strings.HasPrefix(name, "changed")), Findings: append([]requirement.Finding(nil), c.findings...)}
+			r := &Result{Changed: changedIf(strings.HasPrefix(name, "changed")),
+				Findings: append([]requirement.Finding(nil), c.findings...)}
 			for i := range r.Findings {
 				f := &r.Findings[i]
 				f.Counts = f.Severity == requirement.Required && f.ID != service.ID
@@ -83,7 +92,8 @@ func TestConclude(t *testing.T) {
 				t.Errorf("%s, %d; want %s, %d", r.Verdict, exitOf(r.PolicyVerdict), c.verdict, c.exit)
 			}
 			for _, f := range r.Findings {
-				accepted := f.ID == "e" && len(c.policy.Accept) > 0 && c.policy.Accept[0] == "e" || f.ID == "b" && c.policy.Strict && len(c.policy.Accept) > 0
+				accepted := f.ID == "e" && len(c.policy.Accept) > 0 && c.policy.Accept[0] == "e" || f.ID == "b" &&
+					c.policy.Strict && len(c.policy.Accept) > 0
 				if f.Accepted != accepted {
 					t.Errorf("%s is accepted: %t", f.ID, f.Accepted)
 				}

@@ -71,7 +71,8 @@ func TestPanicAnywhere(t *testing.T) {
 					break // there are not so many reads
 				}
 				if err != nil {
-					if !strings.Contains(err.Error(), "defect for a test at ") || !errors.Is(err, scanner.ErrNoSystem) && !errors.Is(err, scanner.ErrIO) {
+					if !strings.Contains(err.Error(), "defect for a test at ") || !errors.Is(err, scanner.ErrNoSystem) &&
+						!errors.Is(err, scanner.ErrIO) {
 						t.Errorf("%s, %s, read %d: %v", name, role, read, err)
 					}
 					continue
@@ -88,7 +89,8 @@ func TestPanicAnywhere(t *testing.T) {
 					switch {
 					case f.Status == before[f.ID]:
 					case !told:
-						t.Errorf("%s, %s, read %d: %s is %s, and was %s, and no notice says why: %s", name, role, read, f.ID, f.Status, before[f.ID], f.Message)
+						t.Errorf("%s, %s, read %d: %s is %s, and was %s, and no notice says why: %s", name, role, read, f.ID, f.Status,
+							before[f.ID], f.Message)
 					case f.Status != requirement.Undetermined:
 						t.Errorf("%s, %s, read %d: %s is %s, and was %s", name, role, read, f.ID, f.Status, before[f.ID])
 					}

@@ -206,7 +206,8 @@ func corpusTable(results map[string]reading, sizes map[string]int64, left map[st
 			kinds = append(kinds, fmt.Sprintf("%s %d", k, n))
 		}
 		slices.Sort(kinds)
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%v\t%s\n", c, r.files, r.read, r.damaged, r.refused, r.left, r.bytes>>20, r.peak>>20,
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%v\t%s\n", c, r.files, r.read, r.damaged, r.refused, r.left,
+			r.bytes>>20, r.peak>>20,
 			r.took.Round(time.Millisecond), strings.Join(kinds, ", "))
 	}
 	w.Flush()
@@ -502,7 +503,8 @@ func readDatabase(name string) error {
 // readPackages reads a file in the place of each kind of package database.
 func readPackages(name string) error {
 	var all error
-	for _, place := range []string{"var/lib/rpm/Packages", "var/lib/rpm/Packages.db", "var/lib/rpm/rpmdb.sqlite", "var/lib/dpkg/status"} {
+	for _, place := range []string{"var/lib/rpm/Packages", "var/lib/rpm/Packages.db", "var/lib/rpm/rpmdb.sqlite",
+		"var/lib/dpkg/status"} {
 		root, err := os.MkdirTemp(filepath.Dir(name), "root")
 		if err != nil {
 			return err

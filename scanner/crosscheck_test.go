@@ -66,11 +66,14 @@ func crossChecked(c, other fixtures.Case) scanner.Input {
 // Why evidence of the built-in cases is not confirmed, as docs/cross-check.md
 // tells it.
 var (
-	fromLog    = requirement.CrossCheck{State: notAsked, Reason: "it is from the transaction log, which regparser does not apply"}
-	recovered  = requirement.CrossCheck{State: notAsked, Reason: "the hive was recovered from its transaction logs, which regparser does not apply"}
+	fromLog = requirement.CrossCheck{State: notAsked,
+		Reason: "it is from the transaction log, which regparser does not apply"}
+	recovered = requirement.CrossCheck{State: notAsked,
+		Reason: "the hive was recovered from its transaction logs, which regparser does not apply"}
 	noSingle   = requirement.CrossCheck{State: notAsked, Reason: "it is no single file, key or value"}
 	noParser   = requirement.CrossCheck{State: notAsked, Reason: "no other parser for the filesystem"}
-	noChecksum = requirement.CrossCheck{State: requirement.CrossFailed, Reason: "go-diskfs: it reads only filesystems with metadata_csum, which this one has not"}
+	noChecksum = requirement.CrossCheck{State: requirement.CrossFailed,
+		Reason: "go-diskfs: it reads only filesystems with metadata_csum, which this one has not"}
 )
 
 const notAsked = requirement.CrossNotAsked
@@ -166,7 +169,8 @@ func recount(t *testing.T, r *scanner.Result) scanner.CrossCheck {
 			if c.State != requirement.CrossConfirmed {
 				t.Logf("%s: %s %s %s %s: %s: %s", f.ID, e.Source, e.Path, e.Key, e.Value, c.State, c.Reason)
 			}
-			if (c.Readers == "") == (c.State == requirement.CrossConfirmed) || (c.Reason == "") == (c.State != requirement.CrossConfirmed) {
+			if (c.Readers == "") == (c.State == requirement.CrossConfirmed) ||
+				(c.Reason == "") == (c.State != requirement.CrossConfirmed) {
 				t.Errorf("%s: confirmed by %q, and %s: %q", f.ID, c.Readers, c.State, c.Reason)
 			}
 		}
@@ -201,7 +205,8 @@ func TestCrossCheckOtherImages(t *testing.T) {
 			// What was changed to make the case fail bears the time of that.
 			changed := e.Time.Format("2006-01-02") == "2026-03-01"
 			if changed && e.CrossCheck.State != requirement.CrossDiffers {
-				t.Errorf("%s: %s %s %s %s was changed, and the cross-check says %+v", f.ID, e.Source, e.Path, e.Key, e.Value, e.CrossCheck)
+				t.Errorf("%s: %s %s %s %s was changed, and the cross-check says %+v", f.ID, e.Source, e.Path, e.Key, e.Value,
+					e.CrossCheck)
 			}
 		}
 	}

@@ -39,14 +39,18 @@ func TestContain(t *testing.T) {
 		release := make(chan struct{})
 		defer close(release)
 		var e evaluation
-		_, err := e.contain(ctx, checkOf(func(context.Context) requirement.Outcome { <-release; return requirement.Pass("late") }))
+		_, err := e.contain(ctx, checkOf(func(context.Context) requirement.Outcome {
+			<-release
+			return requirement.Pass("late")
+		}))
 		if !errors.Is(err, reason) {
 			t.Error(err)
 		}
 	})
 	t.Run("outcome", func(t *testing.T) {
 		var e evaluation
-		o, err := e.contain(t.Context(), checkOf(func(context.Context) requirement.Outcome { return requirement.Pass("in time") }))
+		o, err := e.contain(t.Context(),
+			checkOf(func(context.Context) requirement.Outcome { return requirement.Pass("in time") }))
 		if err != nil || o.Status != requirement.Passed {
 			t.Errorf("%v, %+v", err, o)
 		}

@@ -54,34 +54,74 @@ type hostile struct {
 }
 
 var hostiles = map[string]hostile{
-	"tasks":           {"ready", scanner.Root, links(1000, "Windows/System32/Tasks", ".", padded(taskXML, "<!--", "-->")), nil, 0},
-	"templates":       {"ready", scanner.Root, links(1000, "Windows/security/templates/policies", "gpt%05d.inf", padded("[Version]\r\nsignature=\"$CHICAGO$\"\r\n", "; ", "\r\n")), nil, 0},
-	"start menu":      {"ready", scanner.Root, linksOf(1000, "ProgramData/Microsoft/Windows/Start Menu/Programs", "%05d.lnk", "ProgramData/Microsoft/Windows/Start Menu/Programs/Firefox.lnk"), nil, 0},
-	"public desktop":  {"ready", scanner.Root, linksOf(1000, "Users/Public/Desktop", "%05d.lnk", "Users/Public/Desktop/7-Zip File Manager.lnk"), nil, 0},
-	"user's desktop":  {"ready", scanner.User, linksOf(1000, "Users/jdoe/Desktop", "%05d.lnk", "Users/jdoe/Desktop/Notepad.lnk"), nil, 0},
-	"startup scripts": {"ready", scanner.Root, links(1000, "ProgramData/Microsoft/Windows/Start Menu/Programs/Startup", "%05d.cmd", padded("@echo off\r\n", "rem ", "\r\n")), undetermined("win.drives.only-c-d", "win.apps.on-c"), 0},
-	"Drives.xml":      {"ready", scanner.Root, drivesXML(600), map[string]requirement.Status{"win.gpo.none": requirement.Warning}, 0},
+	"tasks": {"ready", scanner.Root, links(1000, "Windows/System32/Tasks", ".", padded(taskXML, "<!--", "-->")),
+		nil, 0},
+	"templates": {"ready", scanner.Root,
+		links(1000, "Windows/security/templates/policies", "gpt%05d.inf",
+			padded("[Version]\r\nsignature=\"$CHICAGO$\"\r\n", "; ", "\r\n")), nil, 0},
+	"start menu": {"ready", scanner.Root,
+		linksOf(1000, "ProgramData/Microsoft/Windows/Start Menu/Programs", "%05d.lnk",
+			"ProgramData/Microsoft/Windows/Start Menu/Programs/Firefox.lnk"), nil, 0},
+	"public desktop": {"ready", scanner.Root,
+		linksOf(1000, "Users/Public/Desktop", "%05d.lnk", "Users/Public/Desktop/7-Zip File Manager.lnk"), nil, 0},
+	"user's desktop": {"ready", scanner.User,
+		linksOf(1000, "Users/jdoe/Desktop", "%05d.lnk", "Users/jdoe/Desktop/Notepad.lnk"), nil, 0},
+	"startup scripts": {"ready", scanner.Root,
+		links(1000, "ProgramData/Microsoft/Windows/Start Menu/Programs/Startup", "%05d.cmd",
+			padded("@echo off\r\n", "rem ", "\r\n")), undetermined("win.drives.only-c-d", "win.apps.on-c"), 0},
+	"Drives.xml": {"ready", scanner.Root, drivesXML(600),
+		map[string]requirement.Status{"win.gpo.none": requirement.Warning}, 0},
 
-	"services":        {"ready", scanner.Root, services(19_000, 8_000), undetermined("win.services.domain-account", "win.apps.on-c", "win.drives.only-c-d", "win.bp.antivirus", "win.sysprep.compatible", "win.component.pv-drivers", "win.component.stxhd"), 10},
-	"short services":  {"ready", scanner.Root, services(19_000, 20), map[string]requirement.Status{"win.services.domain-account": requirement.Failed}, 0},
-	"profiles":        {"ready", scanner.User, folders(5_000, "Users/user%05d", "AppData"), map[string]requirement.Status{"win.profile.single": requirement.Warning}, 0},
-	"listed profiles": {"ready", scanner.Root, listedProfiles(19_000), map[string]requirement.Status{"win.profile.single": requirement.Failed}, 0},
+	"services": {"ready", scanner.Root, services(19_000, 8_000),
+		undetermined("win.services.domain-account", "win.apps.on-c", "win.drives.only-c-d", "win.bp.antivirus",
+			"win.sysprep.compatible", "win.component.pv-drivers", "win.component.stxhd"), 10},
+	"short services": {"ready", scanner.Root, services(19_000, 20),
+		map[string]requirement.Status{"win.services.domain-account": requirement.Failed}, 0},
+	"profiles": {"ready", scanner.User, folders(5_000, "Users/user%05d", "AppData"),
+		map[string]requirement.Status{"win.profile.single": requirement.Warning}, 0},
+	"listed profiles": {"ready", scanner.Root, listedProfiles(19_000),
+		map[string]requirement.Status{"win.profile.single": requirement.Failed}, 0},
 
-	"units":          {"linux-ready", scanner.Root, links(4000, "usr/lib/systemd/system", "x%05d.service", padded("[Unit]\n[Service]\nExecStart=/bin/true\n", "# ", "\n")), nil, 0},
-	"drop-ins":       {"linux-ready", scanner.Root, links(4000, "etc/systemd/system/sshd.service.d", "%05d.conf", padded("[Unit]\n", "# ", "\n")), nil, 0},
-	"desktop files":  {"linux-ready", scanner.Root, links(4000, "usr/share/applications", "x%05d.desktop", padded("[Desktop Entry]\nType=Application\nExec=/usr/bin/true\n", "# ", "\n")), nil, 0},
-	"autostart":      {"linux-ready", scanner.Root, links(4000, "etc/xdg/autostart", "x%05d.desktop", padded("[Desktop Entry]\nType=Application\nExec=/usr/bin/true\n", "# ", "\n")), nil, 0},
-	"cron":           {"linux-ready", scanner.Root, links(4000, "etc/cron.d", "x%05d", padded("* * * * * root /bin/true\n", "# ", "\n")), nil, 0},
-	"profile.d":      {"linux-ready", scanner.Root, links(4000, "etc/profile.d", "x%05d.sh", padded("true\n", "# ", "\n")), nil, 0},
-	"sudoers":        {"linux-ready", scanner.Root, links(4000, "etc/sudoers.d", "x%05d", padded("# none\n", "# ", "\n")), nil, 0},
-	"boot links":     {"linux-ready", scanner.Root, blscfg(links(1900, "boot/loader/entries", "x%05d.conf", padded("title x\nversion 1\nlinux /vmlinuz\noptions root=/dev/xvda1 ro\n", "# ", "\n"))), nil, 0},
-	"boot entries":   {"linux-ready", scanner.Root, blscfg(files(60_000, "boot/loader/entries", "x%05d.conf", "title x\nversion 1\nlinux /vmlinuz\noptions root=/dev/xvda1 ro\n")), undetermined("linux.component.cloud-init", "linux.component.skylight", "linux.component.pcoip", "linux.bp.antivirus", "linux.bp.firewall", "linux.apps.outside-home"), 0},
-	"commands":       {"linux-ready", scanner.Root, commands(150, 30_000), map[string]requirement.Status{"linux.apps.outside-home": requirement.Failed}, 0},
-	"homes":          {"linux-ready", scanner.User, folders(100_000, "user%06d", ""), undetermined("linux.apps.outside-home", "linux.contents.removed", "linux.bp.cache"), 0},
-	"netplan":        {"linux-ubuntu", scanner.Root, interfaces(70_000), undetermined("linux.bp.network"), 0},
-	"netplan files":  {"linux-ubuntu", scanner.Root, links(4000, "etc/netplan", "x%05d.yaml", padded("network: {version: 2}\n", "# ", "\n")), undetermined("linux.bp.network"), 0},
-	"wants":          {"linux-ready", scanner.Root, wants(20_000), undetermined("linux.component.cloud-init", "linux.component.skylight", "linux.component.pcoip", "linux.bp.antivirus", "linux.bp.firewall", "linux.apps.outside-home"), 0},
-	"package status": {"linux-ubuntu", scanner.Root, links(4000, "var/lib/dpkg/info", "x%05d.list", padded("/.\n", "/usr", "\n")), undetermined("linux.apps.outside-home", "linux.contents.removed", "linux.component.cloud-init", "linux.component.skylight", "linux.component.pcoip", "linux.bp.antivirus", "linux.bp.updates"), 0},
+	"units": {"linux-ready", scanner.Root,
+		links(4000, "usr/lib/systemd/system", "x%05d.service",
+			padded("[Unit]\n[Service]\nExecStart=/bin/true\n", "# ", "\n")), nil, 0},
+	"drop-ins": {"linux-ready", scanner.Root,
+		links(4000, "etc/systemd/system/sshd.service.d", "%05d.conf", padded("[Unit]\n", "# ", "\n")), nil, 0},
+	"desktop files": {"linux-ready", scanner.Root,
+		links(4000, "usr/share/applications", "x%05d.desktop",
+			padded("[Desktop Entry]\nType=Application\nExec=/usr/bin/true\n", "# ", "\n")), nil, 0},
+	"autostart": {"linux-ready", scanner.Root,
+		links(4000, "etc/xdg/autostart", "x%05d.desktop",
+			padded("[Desktop Entry]\nType=Application\nExec=/usr/bin/true\n", "# ", "\n")), nil, 0},
+	"cron": {"linux-ready", scanner.Root,
+		links(4000, "etc/cron.d", "x%05d", padded("* * * * * root /bin/true\n", "# ", "\n")), nil, 0},
+	"profile.d": {"linux-ready", scanner.Root, links(4000, "etc/profile.d", "x%05d.sh", padded("true\n", "# ", "\n")),
+		nil, 0},
+	"sudoers": {"linux-ready", scanner.Root, links(4000, "etc/sudoers.d", "x%05d", padded("# none\n", "# ", "\n")),
+		nil, 0},
+	"boot links": {"linux-ready", scanner.Root,
+		blscfg(links(1900, "boot/loader/entries", "x%05d.conf",
+			padded("title x\nversion 1\nlinux /vmlinuz\noptions root=/dev/xvda1 ro\n", "# ", "\n"))), nil, 0},
+	"boot entries": {"linux-ready", scanner.Root,
+		blscfg(files(60_000, "boot/loader/entries", "x%05d.conf",
+			"title x\nversion 1\nlinux /vmlinuz\noptions root=/dev/xvda1 ro\n")),
+		undetermined("linux.component.cloud-init", "linux.component.skylight", "linux.component.pcoip", "linux.bp.antivirus",
+			"linux.bp.firewall", "linux.apps.outside-home"), 0},
+	"commands": {"linux-ready", scanner.Root, commands(150, 30_000),
+		map[string]requirement.Status{"linux.apps.outside-home": requirement.Failed}, 0},
+	"homes": {"linux-ready", scanner.User, folders(100_000, "user%06d", ""),
+		undetermined("linux.apps.outside-home", "linux.contents.removed", "linux.bp.cache"), 0},
+	"netplan": {"linux-ubuntu", scanner.Root, interfaces(70_000), undetermined("linux.bp.network"), 0},
+	"netplan files": {"linux-ubuntu", scanner.Root,
+		links(4000, "etc/netplan", "x%05d.yaml", padded("network: {version: 2}\n", "# ", "\n")),
+		undetermined("linux.bp.network"), 0},
+	"wants": {"linux-ready", scanner.Root, wants(20_000),
+		undetermined("linux.component.cloud-init", "linux.component.skylight", "linux.component.pcoip", "linux.bp.antivirus",
+			"linux.bp.firewall", "linux.apps.outside-home"), 0},
+	"package status": {"linux-ubuntu", scanner.Root,
+		links(4000, "var/lib/dpkg/info", "x%05d.list", padded("/.\n", "/usr", "\n")),
+		undetermined("linux.apps.outside-home", "linux.contents.removed", "linux.component.cloud-init",
+			"linux.component.skylight", "linux.component.pcoip", "linux.bp.antivirus", "linux.bp.updates"), 0},
 }
 
 func undetermined(ids ...string) map[string]requirement.Status {
@@ -124,7 +164,8 @@ func (h hostile) test(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%v of processor time, %v, %d reads, %d KiB", processorTime()-cpu, time.Since(begun).Round(time.Millisecond), r.Reads, r.BytesRead>>10)
+	t.Logf("%v of processor time, %v, %d reads, %d KiB", processorTime()-cpu, time.Since(begun).Round(time.Millisecond),
+		r.Reads, r.BytesRead>>10)
 	if more := r.Reads - m.before.Reads; more > hostileReads {
 		t.Errorf("%d more reads than without it", more)
 	}
@@ -262,8 +303,11 @@ const taskXML = `<?xml version="1.0" encoding="UTF-8"?>
 // drivesXML gives as many policies the same map of drives, which makes none.
 func drivesXML(n int) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
-		const name = "ProgramData/Microsoft/Group Policy/History/{%08d-0000-0000-0000-000000000000}/Machine/Preferences/Drives/Drives.xml"
-		first := place(t, dir, fmt.Sprintf(name, 0), []byte(padded("<?xml version=\"1.0\"?>\n<Drives clsid=\"{8FDDCC1A-0C3C-43cd-A6B4-71A6DF20DA8C}\"></Drives>\n", "<!--", "-->\n")))
+		const name = "ProgramData/Microsoft/Group " +
+			"Policy/History/{%08d-0000-0000-0000-000000000000}/Machine/Preferences/Drives/Drives.xml"
+		first := place(t, dir, fmt.Sprintf(name, 0),
+			[]byte(padded("<?xml version=\"1.0\"?>\n<Drives clsid=\"{8FDDCC1A-0C3C-43cd-A6B4-71A6DF20DA8C}\"></Drives>\n",
+				"<!--", "-->\n")))
 		for i := 1; i < n; i++ {
 			path := filepath.Join(dir, fmt.Sprintf(name, i))
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -360,7 +404,8 @@ func services(n, length int) func(*testing.T, string) {
 			for i := range n {
 				list.Subkeys = append(list.Subkeys, hivetest.Key{Name: fmt.Sprintf("x%05d", i), Values: []hivetest.Value{
 					{Name: "Type", Type: 4, Data: number(0x10)}, {Name: "Start", Type: 4, Data: number(2)},
-					{Name: "ImagePath", Type: 2, Data: text16(`C:\Windows\System32\notepad.exe`)}, {Name: "ObjectName", Type: 1, Data: account},
+					{Name: "ImagePath", Type: 2, Data: text16(`C:\Windows\System32\notepad.exe`)},
+					{Name: "ObjectName", Type: 1, Data: account},
 				}})
 			}
 		})
@@ -373,9 +418,10 @@ func listedProfiles(n int) func(*testing.T, string) {
 		changeHive(t, dir, "SOFTWARE", func(root *hivetest.Key) {
 			list := below(root, "Microsoft", "Windows NT", "CurrentVersion", "ProfileList")
 			for i := range n {
-				list.Subkeys = append(list.Subkeys, hivetest.Key{Name: fmt.Sprintf("S-1-5-21-1-2-3-%d", 2000+i), Values: []hivetest.Value{
-					{Name: "ProfileImagePath", Type: 2, Data: text16(fmt.Sprintf(`D:\Users\gone%05d`, i))},
-				}})
+				list.Subkeys = append(list.Subkeys,
+					hivetest.Key{Name: fmt.Sprintf("S-1-5-21-1-2-3-%d", 2000+i), Values: []hivetest.Value{
+						{Name: "ProfileImagePath", Type: 2, Data: text16(fmt.Sprintf(`D:\Users\gone%05d`, i))},
+					}})
 			}
 		})
 	}

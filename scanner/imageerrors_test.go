@@ -21,7 +21,8 @@ func TestExplainImages(t *testing.T) {
 	}
 	ev := requirement.Evidence{Source: "root"}
 	find := func(id, code string, o requirement.Outcome) requirement.Finding {
-		return requirement.Find(requirement.Requirement{ID: id, AWSErrorCode: code, Severity: requirement.Required, Remediation: "mend it"}, o)
+		return requirement.Find(requirement.Requirement{ID: id, AWSErrorCode: code, Severity: requirement.Required,
+			Remediation: "mend it"}, o)
 	}
 	list := explainImages([]*statement.Document{d}, []requirement.Finding{
 		find("win.net.dhcp", "InvalidIp", requirement.Fail("1 adapter is static", ev)),
@@ -52,7 +53,8 @@ func TestExplainImages(t *testing.T) {
 	}
 	for i, w := range want {
 		e := list[i]
-		if e.Code != w.code || e.Explained != w.explained || len(e.Findings) != w.findings || !strings.Contains(e.Explanation(), w.says) {
+		if e.Code != w.code || e.Explained != w.explained || len(e.Findings) != w.findings ||
+			!strings.Contains(e.Explanation(), w.says) {
 			t.Errorf("%s: explained %t by %d findings: %s", e.Code, e.Explained, len(e.Findings), e.Explanation())
 		}
 		level := map[bool]requirement.Level{true: requirement.LevelInfo, false: requirement.LevelWarning}[w.explained]
@@ -73,12 +75,15 @@ func (c codes) ExplainCode(code string) (requirement.Outcome, bool) { o, ok := c
 func TestExplainParts(t *testing.T) {
 	ev := requirement.Evidence{Source: "root"}
 	sysprep := func(status requirement.Status, explains ...string) requirement.Finding {
-		o := requirement.Outcome{Status: status, Basis: requirement.Observed, Message: "of Sysprep", Evidence: []requirement.Evidence{ev}, Explains: explains}
-		return requirement.Find(requirement.Requirement{ID: "win.sysprep.compatible", Severity: requirement.Required, Remediation: "mend it"}, o)
+		o := requirement.Outcome{Status: status, Basis: requirement.Observed, Message: "of Sysprep",
+			Evidence: []requirement.Evidence{ev}, Explains: explains}
+		return requirement.Find(requirement.Requirement{ID: "win.sysprep.compatible", Severity: requirement.Required,
+			Remediation: "mend it"}, o)
 	}
 	disk := codes{
-		"MemoryIntegrityIncompatibility": requirement.Warn("memory integrity is on", ev), "ProtocolOSIncompatibility": requirement.Pass("it goes together"),
-		"RestrictedDriveLetterInUse": requirement.Unknown("cannot be told"),
+		"MemoryIntegrityIncompatibility": requirement.Warn("memory integrity is on", ev),
+		"ProtocolOSIncompatibility":      requirement.Pass("it goes together"),
+		"RestrictedDriveLetterInUse":     requirement.Unknown("cannot be told"),
 	}
 	for name, c := range map[string]struct {
 		code      string
@@ -86,16 +91,26 @@ func TestExplainParts(t *testing.T) {
 		explained bool
 		says      string
 	}{
-		"reserved storage":              {"ReservedStorageInUse", sysprep(requirement.Warning, "ReservedStorageInUse"), true, "explained by win.sysprep.compatible (of Sysprep)"},
-		"without regard to case":        {"reservedstorageinuse", sysprep(requirement.Warning, "ReservedStorageInUse"), true, "explained by win.sysprep.compatible"},
-		"Sysprep stops for another":     {"ReservedStorageInUse", sysprep(requirement.Warning, "AppXPackagesInstalled"), false, "not explained: win.sysprep.compatible (of Sysprep)"},
-		"nothing stops Sysprep":         {"ReservedStorageInUse", sysprep(requirement.Passed), false, "not explained: win.sysprep.compatible (of Sysprep); what the service met"},
-		"Sysprep is not known":          {"ReservedStorageInUse", sysprep(requirement.Undetermined), false, "could not be determined"},
-		"packages":                      {"AppXPackagesInstalled", sysprep(requirement.Warning, "AppXPackagesInstalled"), true, "explained by win.sysprep.compatible"},
-		"the disk explains":             {"MemoryIntegrityIncompatibility", sysprep(requirement.Passed), true, "explained by what is on the disk (memory integrity is on)"},
-		"the disk does not explain":     {"ProtocolOSIncompatibility", sysprep(requirement.Warning), false, "not explained: it goes together"},
-		"the disk does not tell":        {"RestrictedDriveLetterInUse", sysprep(requirement.Warning), false, "not explained: cannot be told"},
-		"neither disk nor requirements": {"UnknownError", sysprep(requirement.Warning, "x"), false, "no requirement is about it"},
+		"reserved storage": {"ReservedStorageInUse", sysprep(requirement.Warning, "ReservedStorageInUse"), true,
+			"explained by win.sysprep.compatible (of Sysprep)"},
+		"without regard to case": {"reservedstorageinuse", sysprep(requirement.Warning, "ReservedStorageInUse"), true,
+			"explained by win.sysprep.compatible"},
+		"Sysprep stops for another": {"ReservedStorageInUse", sysprep(requirement.Warning, "AppXPackagesInstalled"),
+			false, "not explained: win.sysprep.compatible (of Sysprep)"},
+		"nothing stops Sysprep": {"ReservedStorageInUse", sysprep(requirement.Passed), false,
+			"not explained: win.sysprep.compatible (of Sysprep); what the service met"},
+		"Sysprep is not known": {"ReservedStorageInUse", sysprep(requirement.Undetermined), false,
+			"could not be determined"},
+		"packages": {"AppXPackagesInstalled", sysprep(requirement.Warning, "AppXPackagesInstalled"),
+			true, "explained by win.sysprep.compatible"},
+		"the disk explains": {"MemoryIntegrityIncompatibility", sysprep(requirement.Passed), true,
+			"explained by what is on the disk (memory integrity is on)"},
+		"the disk does not explain": {"ProtocolOSIncompatibility", sysprep(requirement.Warning), false,
+			"not explained: it goes together"},
+		"the disk does not tell": {"RestrictedDriveLetterInUse", sysprep(requirement.Warning), false,
+			"not explained: cannot be told"},
+		"neither disk nor requirements": {"UnknownError", sysprep(requirement.Warning, "x"), false,
+			"no requirement is about it"},
 	} {
 		d := &statement.Document{Kind: statement.Images, Images: []statement.Image{{ImageID: "wsi-1", ErrorCode: c.code}}}
 		list := explainImages([]*statement.Document{d}, []requirement.Finding{c.finding}, disk)
@@ -120,7 +135,8 @@ func TestOtherCodes(t *testing.T) {
 }
 
 func TestImageErrorLimit(t *testing.T) {
-	for n, want := range map[int]int{maxImageErrors - 1: maxImageErrors - 1, maxImageErrors: maxImageErrors, maxImageErrors + 1: maxImageErrors} {
+	for n, want := range map[int]int{maxImageErrors - 1: maxImageErrors - 1, maxImageErrors: maxImageErrors,
+		maxImageErrors + 1: maxImageErrors} {
 		d := &statement.Document{Kind: statement.Images}
 		for i := range n {
 			d.Images = append(d.Images, statement.Image{ImageID: fmt.Sprintf("wsi-%d", i), ErrorCode: "UnknownError"})

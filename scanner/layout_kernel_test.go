@@ -44,52 +44,73 @@ type kernelMount struct {
 var kernelLayouts = map[string]kernelLayout{
 	"one volume": {fstab: "LABEL=root / ext4\n", files: []string{"root/usr/bin/x"}},
 	"homes": {
-		fstab: "UUID=@home /home ext4 nofail\n", files: []string{"root/home/hidden", "home/jdoe/.bashrc", "root/opt/app -> /home/jdoe", "home/jdoe/etc -> ../../etc"},
-		mounts: []kernelMount{{Source: "home", Target: "/home"}}, paths: []string{"/opt/app/.bashrc", "/home/jdoe/etc/fstab", "/home/hidden"},
+		fstab:  "UUID=@home /home ext4 nofail\n",
+		files:  []string{"root/home/hidden", "home/jdoe/.bashrc", "root/opt/app -> /home/jdoe", "home/jdoe/etc -> ../../etc"},
+		mounts: []kernelMount{{Source: "home", Target: "/home"}},
+		paths:  []string{"/opt/app/.bashrc", "/home/jdoe/etc/fstab", "/home/hidden"},
 	},
 	"boot": {
-		parts: []string{"boot"}, fstab: "LABEL=boot /boot ext4 defaults 1 2\n", files: []string{"root/boot/grub/grub.cfg", "boot/grub2/grub.cfg", "boot/boot -> .", "root/vmlinuz -> boot/vmlinuz", "boot/vmlinuz"},
-		mounts: []kernelMount{{Source: "boot", Target: "/boot"}}, paths: []string{"/vmlinuz", "/boot/boot/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"},
+		parts: []string{"boot"}, fstab: "LABEL=boot /boot ext4 defaults 1 2\n",
+		files: []string{"root/boot/grub/grub.cfg", "boot/grub2/grub.cfg", "boot/boot -> .", "root/vmlinuz -> boot/vmlinuz",
+			"boot/vmlinuz"},
+		mounts: []kernelMount{{Source: "boot", Target: "/boot"}},
+		paths:  []string{"/vmlinuz", "/boot/boot/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"},
 	},
 	"usr by PARTUUID": {
-		parts: []string{"usr"}, fstab: "PARTUUID=@usr /usr ext4\n", files: []string{"usr/bin/sh", "root/bin -> usr/bin", "usr/tmp -> ../var/tmp", "root/var/tmp/x"},
+		parts: []string{"usr"}, fstab: "PARTUUID=@usr /usr ext4\n",
+		files:  []string{"usr/bin/sh", "root/bin -> usr/bin", "usr/tmp -> ../var/tmp", "root/var/tmp/x"},
 		mounts: []kernelMount{{Source: "usr", Target: "/usr"}}, paths: []string{"/bin/sh", "/usr/tmp/x"},
 	},
 	"nested, in the wrong order": {
-		parts: []string{"log", "var"}, fstab: "UUID=@log /var/log/ ext4\nUUID=@var /var ext4\n", files: []string{"root/var/old", "root/var/log/old", "var/new", "var/log/hidden", "log/messages"},
-		mounts: []kernelMount{{Source: "var", Target: "/var"}, {Source: "log", Target: "/var/log"}}, paths: []string{"/var/log/../new", "/var/log/hidden"},
+		parts: []string{"log", "var"}, fstab: "UUID=@log /var/log/ ext4\nUUID=@var /var ext4\n",
+		files:  []string{"root/var/old", "root/var/log/old", "var/new", "var/log/hidden", "log/messages"},
+		mounts: []kernelMount{{Source: "var", Target: "/var"}, {Source: "log", Target: "/var/log"}},
+		paths:  []string{"/var/log/../new", "/var/log/hidden"},
 	},
 	"noauto": {
 		parts: []string{"data"}, fstab: "UUID=@data /data ext4 noauto\n", files: []string{"root/data/seen", "data/not"},
 	},
 	"noauto that another needs": {
-		parts: []string{"a", "b"}, fstab: "UUID=@a /a ext4 noauto\nUUID=@b /a/b ext4\n", files: []string{"root/a/x", "a/b/y", "b/z"},
+		parts: []string{"a", "b"}, fstab: "UUID=@a /a ext4 noauto\nUUID=@b /a/b ext4\n",
+		files:  []string{"root/a/x", "a/b/y", "b/z"},
 		mounts: []kernelMount{{Source: "a", Target: "/a"}, {Source: "b", Target: "/a/b"}},
 	},
 	"bind mounts from the homes": {
-		fstab: "UUID=@home /home ext4\n/home/opt /opt none bind\n/home/etc/a.conf /etc/a.conf none bind 0 0\n", files: []string{"root/opt/hidden", "root/etc/a.conf", "home/opt/acme/run", "home/etc/a.conf", "home/opt/up -> ../etc"},
-		mounts: []kernelMount{{Source: "home", Target: "/home"}, {Source: "/home/opt", Target: "/opt"}, {Source: "/home/etc/a.conf", Target: "/etc/a.conf"}},
-		paths:  []string{"/opt/up/a.conf", "/home/opt/up/a.conf", "/opt/acme/../acme/run"},
+		fstab: "UUID=@home /home ext4\n/home/opt /opt none bind\n/home/etc/a.conf /etc/a.conf none bind 0 0\n",
+		files: []string{"root/opt/hidden", "root/etc/a.conf", "home/opt/acme/run", "home/etc/a.conf",
+			"home/opt/up -> ../etc"},
+		mounts: []kernelMount{{Source: "home", Target: "/home"}, {Source: "/home/opt", Target: "/opt"},
+			{Source: "/home/etc/a.conf", Target: "/etc/a.conf"}},
+		paths: []string{"/opt/up/a.conf", "/home/opt/up/a.conf", "/opt/acme/../acme/run"},
 	},
 	"bind mounts of what is mounted": {
-		parts: []string{"srv", "sub"}, fstab: "/srv /all none rbind\nUUID=@srv /srv ext4\nUUID=@sub /srv/sub ext4\n/srv/deep /deep none bind\n", files: []string{"srv/x", "srv/sub/hidden", "srv/deep/y", "sub/z", "root/all/hidden"},
-		mounts: []kernelMount{{Source: "srv", Target: "/srv"}, {Source: "sub", Target: "/srv/sub"}, {Source: "/srv", Target: "/all", Deep: true}, {Source: "/srv/deep", Target: "/deep"}},
-		paths:  []string{"/all/sub/z", "/deep/y", "/all/hidden"},
+		parts: []string{"srv", "sub"},
+		fstab: "/srv /all none rbind\nUUID=@srv /srv ext4\nUUID=@sub /srv/sub ext4\n/srv/deep /deep none bind\n",
+		files: []string{"srv/x", "srv/sub/hidden", "srv/deep/y", "sub/z", "root/all/hidden"},
+		mounts: []kernelMount{{Source: "srv", Target: "/srv"}, {Source: "sub", Target: "/srv/sub"},
+			{Source: "/srv", Target: "/all", Deep: true}, {Source: "/srv/deep", Target: "/deep"}},
+		paths: []string{"/all/sub/z", "/deep/y", "/all/hidden"},
 	},
 	"a bind mount of a bind mount": {
 		fstab: "/a /b none bind\n/b/c /d none bind\n", files: []string{"root/a/c/x", "root/d/hidden", "root/b/hidden"},
-		mounts: []kernelMount{{Source: "/a", Target: "/b"}, {Source: "/b/c", Target: "/d"}}, paths: []string{"/d/x", "/b/c/x", "/b/hidden"},
+		mounts: []kernelMount{{Source: "/a", Target: "/b"}, {Source: "/b/c", Target: "/d"}},
+		paths:  []string{"/d/x", "/b/c/x", "/b/hidden"},
 	},
 	"a mount point that is a link": {
-		parts: []string{"data", "www"}, fstab: "UUID=@data /data ext4\nUUID=@www /srv/www ext4\n", files: []string{"root/data -> mnt/disk", "root/mnt/disk/hidden", "data/x", "root/srv -> data2", "root/data2/www/old", "www/index"},
-		mounts: []kernelMount{{Source: "data", Target: "/mnt/disk"}, {Source: "www", Target: "/data2/www"}}, paths: []string{"/data/x", "/srv/www/index", "/mnt/disk/x"},
+		parts: []string{"data", "www"}, fstab: "UUID=@data /data ext4\nUUID=@www /srv/www ext4\n",
+		files: []string{"root/data -> mnt/disk", "root/mnt/disk/hidden", "data/x", "root/srv -> data2", "root/data2/www/old",
+			"www/index"},
+		mounts: []kernelMount{{Source: "data", Target: "/mnt/disk"}, {Source: "www", Target: "/data2/www"}},
+		paths:  []string{"/data/x", "/srv/www/index", "/mnt/disk/x"},
 	},
 	"memory": {
-		fstab: "tmpfs /tmp tmpfs defaults 0 0\n/swapfile none swap sw\n", files: []string{"root/tmp/hidden", "root/swapfile", "root/var/tmp -> ../tmp"},
+		fstab:  "tmpfs /tmp tmpfs defaults 0 0\n/swapfile none swap sw\n",
+		files:  []string{"root/tmp/hidden", "root/swapfile", "root/var/tmp -> ../tmp"},
 		mounts: []kernelMount{{Source: "tmpfs", Target: "/tmp"}}, paths: []string{"/var/tmp/hidden"},
 	},
 	"names with blanks": {
-		parts: []string{"data"}, fstab: "/dev/disk/by-uuid/@data /my\\040data\\011x ext4 ro,nofail\n", files: []string{"data/x", "root/my data\tx/hidden"},
+		parts: []string{"data"}, fstab: "/dev/disk/by-uuid/@data /my\\040data\\011x ext4 ro,nofail\n",
+		files:  []string{"data/x", "root/my data\tx/hidden"},
 		mounts: []kernelMount{{Source: "data", Target: "/my data\tx"}},
 	},
 	"the first of two lines": {
@@ -97,19 +118,25 @@ var kernelLayouts = map[string]kernelLayout{
 		mounts: []kernelMount{{Source: "a", Target: "/data"}},
 	},
 	"a folder of a volume": {
-		parts: []string{"a"}, fstab: "UUID=@a /data ext4 X-mount.subdir=in/here\n", files: []string{"a/in/here/x", "a/in/y", "a/in/here/up -> ../y"},
+		parts: []string{"a"}, fstab: "UUID=@a /data ext4 X-mount.subdir=in/here\n",
+		files:  []string{"a/in/here/x", "a/in/y", "a/in/here/up -> ../y"},
 		mounts: []kernelMount{{Source: "a", Target: "/data", Sub: "in/here"}}, paths: []string{"/data/up", "/data/../data/x"},
 	},
 	"XFS in ext4 in XFS": {
-		parts: []string{"a:xfs", "b", "c:xfs"}, fstab: "LABEL=a /a xfs\nLABEL=b /a/b ext4\nLABEL=c /a/b/c auto\n", files: []string{"a/x", "a/b/hidden", "b/y", "b/c/hidden", "c/z", "c/up -> ../../x"},
-		mounts: []kernelMount{{Source: "a", Target: "/a"}, {Source: "b", Target: "/a/b"}, {Source: "c", Target: "/a/b/c"}}, paths: []string{"/a/b/c/up"},
+		parts: []string{"a:xfs", "b", "c:xfs"}, fstab: "LABEL=a /a xfs\nLABEL=b /a/b ext4\nLABEL=c /a/b/c auto\n",
+		files:  []string{"a/x", "a/b/hidden", "b/y", "b/c/hidden", "c/z", "c/up -> ../../x"},
+		mounts: []kernelMount{{Source: "a", Target: "/a"}, {Source: "b", Target: "/a/b"}, {Source: "c", Target: "/a/b/c"}},
+		paths:  []string{"/a/b/c/up"},
 	},
 	"a logical volume": {
-		parts: []string{"var:lvm"}, fstab: "/dev/mapper/vg--x-var /var ext4\n", files: []string{"var/lib/x", "root/var/hidden"},
+		parts: []string{"var:lvm"}, fstab: "/dev/mapper/vg--x-var /var ext4\n",
+		files:  []string{"var/lib/x", "root/var/hidden"},
 		mounts: []kernelMount{{Source: "var", Target: "/var"}},
 	},
 	"a mount unit": {
-		parts: []string{"a"}, files: []string{"a/x", "root/data/hidden", "root/etc/systemd/system/local-fs.target.wants/data.mount -> ../data.mount", "root/etc/systemd/system/data.mount=[Mount]\nWhat=LABEL=a\nWhere=/data\n"},
+		parts: []string{"a"}, files: []string{"a/x", "root/data/hidden",
+			"root/etc/systemd/system/local-fs.target.wants/data.mount -> ../data.mount",
+			"root/etc/systemd/system/data.mount=[Mount]\nWhat=LABEL=a\nWhere=/data\n"},
 		mounts: []kernelMount{{Source: "a", Target: "/data"}},
 	},
 	"a device of the root's disk": {
@@ -145,7 +172,8 @@ const mib = 1 << 20
 
 // uuidOf is the UUID of a volume of a test, and of its partition.
 func uuidOf(name string) string {
-	return fmt.Sprintf("%08x-1234-4abc-8def-%012x", len(name)*1000003+int(name[0])<<8+int(name[len(name)-1]), len(name)*7919+int(name[0]))
+	return fmt.Sprintf("%08x-1234-4abc-8def-%012x", len(name)*1000003+int(name[0])<<8+int(name[len(name)-1]),
+		len(name)*7919+int(name[0]))
 }
 
 func (l kernelLayout) compare(t *testing.T) (ours, theirs map[string]string) {
@@ -198,7 +226,8 @@ func (l kernelLayout) compare(t *testing.T) (ours, theirs map[string]string) {
 	const size = 320 * mib
 	for i, p := range parts {
 		name, _, _ := strings.Cut(p, ":")
-		script += fmt.Sprintf("start=%d, size=%d, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid=%s, name=%s\n", (mib+i*size)/512, size/512, uuidOf(name), name)
+		script += fmt.Sprintf("start=%d, size=%d, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid=%s, name=%s\n",
+			(mib+i*size)/512, size/512, uuidOf(name), name)
 	}
 	tool(t, "", "truncate", "--size", fmt.Sprint(2*mib+len(parts)*size), disk)
 	tool(t, script, "sfdisk", "--quiet", disk)
@@ -252,7 +281,8 @@ func walked(files readFS, paths []string, agent bool) map[string]string {
 		for _, e := range entries {
 			name := path.Join(dir, e.Name())
 			switch {
-			case e.Name() == "lost+found", dir == "." && slices.Contains([]string{"proc", "sys", "dev", "run"}, name), agent && name == "home":
+			case e.Name() == "lost+found", dir == "." && slices.Contains([]string{"proc", "sys", "dev", "run"}, name), agent &&
+				name == "home":
 			case e.IsDir():
 				all[name] = "folder"
 				walk(name)
@@ -295,7 +325,8 @@ func tool(t *testing.T, stdin, name string, args ...string) string {
 func format(t *testing.T, image string, offset, size int64, name, kind, files string) string {
 	t.Helper()
 	attach := func(file string, offset, size int64) string {
-		loop := tool(t, "", "losetup", "--find", "--show", "--offset", fmt.Sprint(offset), "--sizelimit", fmt.Sprint(size), file)
+		loop := tool(t, "", "losetup", "--find", "--show", "--offset", fmt.Sprint(offset), "--sizelimit", fmt.Sprint(size),
+			file)
 		t.Cleanup(func() { tool(t, "", "losetup", "--detach", loop) })
 		return loop
 	}
@@ -307,9 +338,11 @@ func format(t *testing.T, image string, offset, size int64, name, kind, files st
 		config := fmt.Sprintf(`devices { filter = [ "a|^%s$|", "r|.*|" ] use_devicesfile = 0 } backup { backup = 0 archive = 0 }`, loop)
 		tool(t, "", "pvcreate", "--quiet", "--config", config, loop)
 		tool(t, "", "vgcreate", "--quiet", "--config", config, "vg-x", loop)
-		tool(t, "", "lvcreate", "--quiet", "--config", config, "--driverloaded", "n", "--activate", "n", "--zero", "n", "--wipesignatures", "n", "--extents", "100%FREE", "--name", name, "vg-x")
+		tool(t, "", "lvcreate", "--quiet", "--config", config, "--driverloaded", "n", "--activate", "n", "--zero", "n",
+			"--wipesignatures", "n", "--extents", "100%FREE", "--name", name, "vg-x")
 		var start, used int64
-		if _, err := fmt.Sscan(tool(t, "", "pvs", "--config", config, "--noheadings", "--nosuffix", "--units", "b", "--options", "pe_start,pv_used", loop), &start, &used); err != nil {
+		if _, err := fmt.Sscan(tool(t, "", "pvs", "--config", config, "--noheadings", "--nosuffix", "--units", "b",
+			"--options", "pe_start,pv_used", loop), &start, &used); err != nil {
 			t.Fatal(err)
 		}
 		loop = attach(image, offset+start, used)
@@ -328,7 +361,8 @@ func format(t *testing.T, image string, offset, size int64, name, kind, files st
 		}
 		return loop
 	}
-	tool(t, "", "mke2fs", "-q", "-t", "ext4", "-U", uuidOf(name), "-L", name, "-O", "^has_journal", "-E", "nodiscard", "-d", files, loop)
+	tool(t, "", "mke2fs", "-q", "-t", "ext4", "-U", uuidOf(name), "-L", name, "-O", "^has_journal", "-E", "nodiscard",
+		"-d", files, loop)
 	return loop
 }
 
@@ -349,7 +383,8 @@ const mountOrderVar = "COLDCHECK_MOUNT_ORDER"
 // tree, with that as its root.
 func kernelTree(t *testing.T, dir string, loops map[string]string, l kernelLayout) map[string]string {
 	t.Helper()
-	order := mountOrder{Root: filepath.Join(dir, "mounted"), Loops: loops, Mounts: l.mounts, Paths: l.paths, Out: filepath.Join(dir, "tree.json")}
+	order := mountOrder{Root: filepath.Join(dir, "mounted"), Loops: loops, Mounts: l.mounts, Paths: l.paths,
+		Out: filepath.Join(dir, "tree.json")}
 	order.Agent = !slices.ContainsFunc(l.mounts, func(m kernelMount) bool { return m.Target == "/home" })
 	for _, p := range l.parts {
 		if name, kind, _ := strings.Cut(p, ":"); kind == "xfs" {

@@ -11,7 +11,8 @@ import (
 // are, in volumes as in evidence, and one that is named as the user volume is it
 // whatever fstab says.
 func TestLinuxSources(t *testing.T) {
-	root, user := image(t, "linux-mounts-boot-disabled", "root", "root.img"), image(t, "linux-mounts-boot-disabled", "user", "user.img")
+	root, user := image(t, "linux-mounts-boot-disabled", "root", "root.img"),
+		image(t, "linux-mounts-boot-disabled", "user", "user.img")
 	r, err := scanner.Scan(t.Context(), scanner.Input{Images: []scanner.Source{user, root}})
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +31,8 @@ func TestLinuxSources(t *testing.T) {
 	found := false
 	for _, f := range r.Findings {
 		for _, ev := range f.Evidence {
-			found = found || f.ID == "linux.component.cloud-init" && ev.Source == "boot" && ev.Path == "grub/grub.cfg" && ev.RecordOffset != nil
+			found = found || f.ID == "linux.component.cloud-init" && ev.Source == "boot" && ev.Path == "grub/grub.cfg" &&
+				ev.RecordOffset != nil
 		}
 	}
 	if !found {
@@ -39,7 +41,8 @@ func TestLinuxSources(t *testing.T) {
 }
 
 func TestLinuxUserNamed(t *testing.T) {
-	root, user := image(t, "linux-home-another-uuid", "root", "root.img"), image(t, "linux-home-another-uuid", "user", "user.img")
+	root, user := image(t, "linux-home-another-uuid", "root", "root.img"),
+		image(t, "linux-home-another-uuid", "user", "user.img")
 	r, err := scanner.Scan(t.Context(), scanner.Input{Images: []scanner.Source{root}, User: &user})
 	if err != nil {
 		t.Fatal(err)

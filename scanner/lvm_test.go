@@ -95,9 +95,10 @@ segment1 { start_extent = 0 extent_count = 81918 type = "striped" stripe_count =
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole.Images = append(whole.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
-			return source.NewReader(ctx, i.Name, r, i.Size), nil
-		}})
+		whole.Images = append(whole.Images,
+			scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
+				return source.NewReader(ctx, i.Name, r, i.Size), nil
+			}})
 		if i.Role != "root" {
 			sources = append(sources, whole.Images[len(whole.Images)-1])
 			continue
@@ -137,7 +138,8 @@ segment1 { start_extent = 0 extent_count = 81918 type = "striped" stripe_count =
 			continue
 		}
 		some := append(append([]scanner.Source{}, sources[:n]...), sources[n+1:]...)
-		if _, err := scanner.Scan(t.Context(), scanner.Input{Images: some}); !errors.Is(err, scanner.ErrNoSystem) || !strings.Contains(err.Error(), "not among the images") {
+		if _, err := scanner.Scan(t.Context(), scanner.Input{Images: some}); !errors.Is(err, scanner.ErrNoSystem) ||
+			!strings.Contains(err.Error(), "not among the images") {
 			t.Errorf("without %s: %v", s.Name, err)
 		}
 	}

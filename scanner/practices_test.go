@@ -17,7 +17,8 @@ func TestSmallest(t *testing.T) {
 	gone := diskSize{Err: errors.New("not given")}
 	said := func(root, user int64, compute string) statement.Match {
 		return statement.Match{Document: &statement.Document{Name: "ws.json"}, WorkSpace: &statement.WorkSpace{
-			Properties: statement.WorkSpaceProperties{RootVolumeSizeGiB: &root, UserVolumeSizeGiB: &user, ComputeTypeName: compute}}}
+			Properties: statement.WorkSpaceProperties{RootVolumeSizeGiB: &root, UserVolumeSizeGiB: &user,
+				ComputeTypeName: compute}}}
 	}
 	var none statement.Match
 	silent := statement.Match{Document: &statement.Document{Name: "ws.json"}, WorkSpace: &statement.WorkSpace{}}
@@ -28,28 +29,35 @@ func TestSmallest(t *testing.T) {
 		want       requirement.Status
 		basis      requirement.Basis
 	}{
-		"the smallest":                        {disk(80 * gib), disk(10 * gib), none, passed, requirement.Observed},
-		"smaller":                             {disk(79 * gib), disk(9 * gib), none, passed, requirement.Observed},
-		"the root a byte larger":              {disk(80*gib + 1), disk(10 * gib), none, warning, requirement.Observed},
-		"the user a byte larger":              {disk(80 * gib), disk(10*gib + 1), none, warning, requirement.Observed},
-		"bare volumes":                        {part(80*gib - 1), part(10*gib - 1), none, passed, requirement.Inferred},
-		"bare volumes of a little more":       {part(81*gib - 1), part(11*gib - 1), none, passed, requirement.Inferred},
-		"bare volumes of a GiB more":          {part(81 * gib), part(10 * gib), none, warning, requirement.Observed},
-		"no user volume":                      {disk(80 * gib), gone, none, undetermined, ""},
-		"no user volume, a large root":        {disk(175 * gib), gone, none, warning, requirement.Observed},
-		"graphics, perhaps":                   {disk(100 * gib), disk(100 * gib), none, undetermined, ""},
-		"graphics, perhaps, bare":             {part(100*gib - 5), part(100*gib - 5), none, undetermined, ""},
-		"a byte more than graphics":           {disk(100*gib + 1), disk(100 * gib), none, warning, requirement.Observed},
-		"a gib less than graphics":            {disk(100 * gib), disk(99 * gib), none, warning, requirement.Observed},
-		"graphics, stated":                    {disk(100 * gib), disk(100 * gib), said(100, 100, "GRAPHICS"), passed, requirement.Stated},
-		"graphics pro, stated":                {disk(100 * gib), disk(100 * gib), said(100, 100, "graphicspro"), passed, requirement.Stated},
-		"no graphics, stated":                 {disk(100 * gib), disk(100 * gib), said(100, 100, "POWER"), warning, requirement.Stated},
-		"stated":                              {disk(80 * gib), disk(10 * gib), said(80, 10, "VALUE"), passed, requirement.Stated},
-		"stated, without images of the user":  {disk(80 * gib), gone, said(80, 10, "VALUE"), passed, requirement.Stated},
-		"a document that is silent":           {disk(80 * gib), disk(10 * gib), silent, passed, requirement.Observed},
-		"a disk larger than stated":           {disk(90 * gib), disk(10 * gib), said(80, 10, "VALUE"), warning, requirement.Observed},
-		"a disk smaller than stated":          {disk(80 * gib), disk(10 * gib), said(81, 10, "VALUE"), warning, requirement.Stated},
-		"a compute type that nobody heard of": {disk(80 * gib), disk(10 * gib), said(80, 10, "QUANTUM"), passed, requirement.Stated},
+		"the smallest":                  {disk(80 * gib), disk(10 * gib), none, passed, requirement.Observed},
+		"smaller":                       {disk(79 * gib), disk(9 * gib), none, passed, requirement.Observed},
+		"the root a byte larger":        {disk(80*gib + 1), disk(10 * gib), none, warning, requirement.Observed},
+		"the user a byte larger":        {disk(80 * gib), disk(10*gib + 1), none, warning, requirement.Observed},
+		"bare volumes":                  {part(80*gib - 1), part(10*gib - 1), none, passed, requirement.Inferred},
+		"bare volumes of a little more": {part(81*gib - 1), part(11*gib - 1), none, passed, requirement.Inferred},
+		"bare volumes of a GiB more":    {part(81 * gib), part(10 * gib), none, warning, requirement.Observed},
+		"no user volume":                {disk(80 * gib), gone, none, undetermined, ""},
+		"no user volume, a large root":  {disk(175 * gib), gone, none, warning, requirement.Observed},
+		"graphics, perhaps":             {disk(100 * gib), disk(100 * gib), none, undetermined, ""},
+		"graphics, perhaps, bare":       {part(100*gib - 5), part(100*gib - 5), none, undetermined, ""},
+		"a byte more than graphics":     {disk(100*gib + 1), disk(100 * gib), none, warning, requirement.Observed},
+		"a gib less than graphics":      {disk(100 * gib), disk(99 * gib), none, warning, requirement.Observed},
+		"graphics, stated": {disk(100 * gib), disk(100 * gib), said(100, 100, "GRAPHICS"), passed,
+			requirement.Stated},
+		"graphics pro, stated": {disk(100 * gib), disk(100 * gib), said(100, 100, "graphicspro"), passed,
+			requirement.Stated},
+		"no graphics, stated": {disk(100 * gib), disk(100 * gib), said(100, 100, "POWER"), warning,
+			requirement.Stated},
+		"stated": {disk(80 * gib), disk(10 * gib), said(80, 10, "VALUE"), passed,
+			requirement.Stated},
+		"stated, without images of the user": {disk(80 * gib), gone, said(80, 10, "VALUE"), passed, requirement.Stated},
+		"a document that is silent":          {disk(80 * gib), disk(10 * gib), silent, passed, requirement.Observed},
+		"a disk larger than stated": {disk(90 * gib), disk(10 * gib), said(80, 10, "VALUE"), warning,
+			requirement.Observed},
+		"a disk smaller than stated": {disk(80 * gib), disk(10 * gib), said(81, 10, "VALUE"), warning,
+			requirement.Stated},
+		"a compute type that nobody heard of": {disk(80 * gib), disk(10 * gib), said(80, 10, "QUANTUM"), passed,
+			requirement.Stated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := requirement.Find(practices[0].Requirement, judgeSmallest([2]diskSize{c.root, c.user}, c.match))
@@ -63,7 +71,8 @@ func TestSmallest(t *testing.T) {
 func TestNetwork(t *testing.T) {
 	for _, match := range []statement.Match{
 		{},
-		{Document: &statement.Document{Name: "ws.json"}, WorkSpace: &statement.WorkSpace{SubnetID: "subnet-1", DirectoryID: "d-1"}},
+		{Document: &statement.Document{Name: "ws.json"},
+			WorkSpace: &statement.WorkSpace{SubnetID: "subnet-1", DirectoryID: "d-1"}},
 		{Document: &statement.Document{Name: "ws.json"}, WorkSpace: &statement.WorkSpace{}},
 	} {
 		if f := requirement.Find(practices[1].Requirement, judgeNetwork(match)); f.Status != requirement.Undetermined {
@@ -89,7 +98,8 @@ func TestInOrder(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
-	if i := slices.Index(want, "bp.volume-smallest"); want[i-1] != "win.bp.updates" || want[i+1] != "bp.network" || want[i+2] != "win.contents" {
+	if i := slices.Index(want, "bp.volume-smallest"); want[i-1] != "win.bp.updates" || want[i+1] != "bp.network" ||
+		want[i+2] != "win.contents" {
 		t.Errorf("%q", want[i-1:i+3])
 	}
 }

@@ -114,7 +114,8 @@ func TestRecoveredEvidenceHasNoPlace(t *testing.T) {
 	if i < 0 {
 		t.Fatalf("hives: %+v", r.Hives)
 	}
-	if h := r.Hives[i]; h.State != "recovered" || h.Primary == h.Secondary || len(h.Applied) == 0 || h.Applied[0].Entries == 0 || h.Pages == 0 {
+	if h := r.Hives[i]; h.State != "recovered" || h.Primary == h.Secondary || len(h.Applied) == 0 ||
+		h.Applied[0].Entries == 0 || h.Pages == 0 {
 		t.Errorf("%+v", h)
 	}
 }
@@ -130,7 +131,8 @@ func TestJournalIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range r.Volumes {
-		if j := v.Journal; v.Role == scanner.Root && (j.State != "replayed" || j.Transactions == 0 || j.Blocks == 0 || j.Last < j.First) {
+		if j := v.Journal; v.Role == scanner.Root &&
+			(j.State != "replayed" || j.Transactions == 0 || j.Blocks == 0 || j.Last < j.First) {
 			t.Errorf("%+v", j)
 		}
 	}

@@ -75,27 +75,41 @@ var noGroups = map[string]differs{"win.user.domain-guests": {requirement.Undeter
 // dirty is what rests on a hive that was being written.
 var dirty = func() map[string]differs {
 	all := map[string]differs{}
-	for _, id := range []string{"win.profile.exists", "win.drives.only-c-d", "win.apps.on-c", "win.powershell.execpolicy", "win.user.domain-guests", "win.gpo.none"} {
+	for _, id := range []string{"win.profile.exists", "win.drives.only-c-d", "win.apps.on-c", "win.powershell.execpolicy",
+		"win.user.domain-guests", "win.gpo.none"} {
 		all[id] = differs{requirement.Undetermined, "the sequence numbers are 5161 and 5160, and no log is there"}
 	}
 	return all
 }()
 
 var realHives = map[string]realHive{
-	"dissect":     {from: "windows10", file: "hives/fox-it__dissect.regf/tests/_data/SYSTEM.gz", role: scanner.Root, path: systemHive, differs: outside},
-	"dissect own": {from: "windows10", file: "hives/fox-it__dissect.regf/tests/_data/SYSTEM.gz", role: scanner.Root, own: true, differs: outside},
-	"regipy":      {from: "windows7", file: "hives/mkorman90__regipy/regipy_tests/data/SYSTEM.xz", role: scanner.Root, path: systemHive, differs: windows7},
-	"regipy own":  {from: "windows7", file: "hives/mkorman90__regipy/regipy_tests/data/SYSTEM.xz", role: scanner.Root, own: true, differs: windows7},
+	"dissect": {from: "windows10", file: "hives/fox-it__dissect.regf/tests/_data/SYSTEM.gz", role: scanner.Root,
+		path: systemHive, differs: outside},
+	"dissect own": {from: "windows10", file: "hives/fox-it__dissect.regf/tests/_data/SYSTEM.gz", role: scanner.Root,
+		own: true, differs: outside},
+	"regipy": {from: "windows7", file: "hives/mkorman90__regipy/regipy_tests/data/SYSTEM.xz", role: scanner.Root,
+		path: systemHive, differs: windows7},
+	"regipy own": {from: "windows7", file: "hives/mkorman90__regipy/regipy_tests/data/SYSTEM.xz", role: scanner.Root,
+		own: true, differs: windows7},
 
-	"user with WinSCP":          {from: "windows10", file: "hives/mkorman90__regipy/regipy_tests/data/NTUSER_with_winscp.DAT.xz", role: scanner.User, path: userHive, differs: dirty},
-	"user with WinSCP, settled": {from: "windows10", file: "hives/mkorman90__regipy/regipy_tests/data/NTUSER_with_winscp.DAT.xz", role: scanner.User, path: userHive, settled: true},
-	"user with OneDrive":        {from: "windows10", file: "hives/strozfriedberg__notatin/test_data/NTUSER.DAT.gz", role: scanner.User, path: userHive},
-	"user of XP":                {from: "windows10", file: "hives/Velocidex__regparser/testdata/NTUSER.DAT", role: scanner.User, path: userHive},
-	"user with Spotify": {from: "windows7", file: "hives/log2timeline__dfwinreg/test_data/NTUSER.DAT", role: scanner.User, path: userHive, differs: map[string]differs{
-		"win.apps.on-c": {requirement.Warning, "Uninstall has Spotify in the profile, which is copied on Windows 7"},
-	}},
-	"user without programs": {from: "windows10", file: "hives/EricZimmerman__Registry/Registry.Test/Hives/NTUSER1.DAT", role: scanner.User, path: userHive, differs: noGroups},
-	"user with RunOnce":     {from: "windows10", file: "hives/log2timeline__plaso/test_data/NTUSER-RunTests.DAT", role: scanner.User, path: userHive, differs: noGroups},
+	"user with WinSCP": {from: "windows10",
+		file: "hives/mkorman90__regipy/regipy_tests/data/NTUSER_with_winscp.DAT.xz", role: scanner.User, path: userHive,
+		differs: dirty},
+	"user with WinSCP, settled": {from: "windows10",
+		file: "hives/mkorman90__regipy/regipy_tests/data/NTUSER_with_winscp.DAT.xz", role: scanner.User, path: userHive,
+		settled: true},
+	"user with OneDrive": {from: "windows10", file: "hives/strozfriedberg__notatin/test_data/NTUSER.DAT.gz",
+		role: scanner.User, path: userHive},
+	"user of XP": {from: "windows10", file: "hives/Velocidex__regparser/testdata/NTUSER.DAT", role: scanner.User,
+		path: userHive},
+	"user with Spotify": {from: "windows7", file: "hives/log2timeline__dfwinreg/test_data/NTUSER.DAT", role: scanner.User,
+		path: userHive, differs: map[string]differs{
+			"win.apps.on-c": {requirement.Warning, "Uninstall has Spotify in the profile, which is copied on Windows 7"},
+		}},
+	"user without programs": {from: "windows10", file: "hives/EricZimmerman__Registry/Registry.Test/Hives/NTUSER1.DAT",
+		role: scanner.User, path: userHive, differs: noGroups},
+	"user with RunOnce": {from: "windows10", file: "hives/log2timeline__plaso/test_data/NTUSER-RunTests.DAT",
+		role: scanner.User, path: userHive, differs: noGroups},
 }
 
 // TestRealHives scans machines of cases with hives of real machines in the place

@@ -41,15 +41,18 @@ func TestReread(t *testing.T) {
 		// One of everything. What is deduplicated or in the cloud we do not read.
 		"../ntfs/testdata/small.img.gz": {
 			agrees: 109, wof: 1, shortLZNT1: 1,
-			"not asked: N of N bytes read: read cloud: unsupported: cloud file (reparse tag 0x9000601A): the content is not on the volume, or not all of it":    1,
-			"not asked: N of N bytes read: read dedup: unsupported: deduplication (reparse tag 0x80000013): the content is not on the volume, or not all of it": 1,
+			"not asked: N of N bytes read: read cloud: unsupported: cloud file (reparse tag 0x9000601A): the content is not " +
+				"on the volume, or not all of it": 1,
+			"not asked: N of N bytes read: read dedup: unsupported: deduplication (reparse tag 0x80000013): the content is " +
+				"not on the volume, or not all of it": 1,
 		},
 		"../ntfs/testdata/wof.img.gz": {agrees: 19, wof: 16},
 		// Folders with inline data.
 		"../ext4/testdata/ext4.img.gz": {agrees: 62, nilPointer: 22, noUTF8: 2},
 		// Nearly all is in the journal: a scan does not ask then, see stale.
-		"../ext4/testdata/dirty.img.gz": {agrees: 1, noUTF8: 2, "differs: go-diskfs does not find it": 83, "differs: it has N names, and N to go-diskfs": 1},
-		"../ext4/testdata/ext2.img.gz":  {noChecksum: 86, noUTF8: 2},
+		"../ext4/testdata/dirty.img.gz": {agrees: 1, noUTF8: 2, "differs: go-diskfs does not find it": 83,
+			"differs: it has N names, and N to go-diskfs": 1},
+		"../ext4/testdata/ext2.img.gz": {noChecksum: 86, noUTF8: 2},
 	} {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			path := unpacked(t, name)
@@ -171,15 +174,16 @@ func TestPieceConclude(t *testing.T) {
 		count         CrossCheck
 		notices       int
 	}{
-		"agrees":               {"", "", []crosscheck.Answer{yes}, confirmed, CrossCheck{Confirmed: 1}, 0},
-		"differs":              {"", "", []crosscheck.Answer{no}, differs, CrossCheck{Differ: 1}, 1},
-		"fails":                {"", "", []crosscheck.Answer{lost}, failed, CrossCheck{Failed: 1}, 1},
-		"one of two differs":   {"", "", []crosscheck.Answer{yes, no}, differs, CrossCheck{Differ: 1}, 1},
-		"differs, then fails":  {"", "", []crosscheck.Answer{no, lost}, differs, CrossCheck{Differ: 1}, 1},
-		"fails, then differs":  {"", "", []crosscheck.Answer{lost, no}, differs, CrossCheck{Differ: 1}, 1},
-		"fails, then agrees":   {"", "", []crosscheck.Answer{lost, yes}, failed, CrossCheck{Failed: 1}, 1},
-		"recovered, agrees":    {"", "from a log", []crosscheck.Answer{yes}, confirmed, CrossCheck{Confirmed: 1}, 0},
-		"recovered, differs":   {"", "from a log", []crosscheck.Answer{no}, notAsked("from a log"), CrossCheck{NotAsked: 1}, 0},
+		"agrees":              {"", "", []crosscheck.Answer{yes}, confirmed, CrossCheck{Confirmed: 1}, 0},
+		"differs":             {"", "", []crosscheck.Answer{no}, differs, CrossCheck{Differ: 1}, 1},
+		"fails":               {"", "", []crosscheck.Answer{lost}, failed, CrossCheck{Failed: 1}, 1},
+		"one of two differs":  {"", "", []crosscheck.Answer{yes, no}, differs, CrossCheck{Differ: 1}, 1},
+		"differs, then fails": {"", "", []crosscheck.Answer{no, lost}, differs, CrossCheck{Differ: 1}, 1},
+		"fails, then differs": {"", "", []crosscheck.Answer{lost, no}, differs, CrossCheck{Differ: 1}, 1},
+		"fails, then agrees":  {"", "", []crosscheck.Answer{lost, yes}, failed, CrossCheck{Failed: 1}, 1},
+		"recovered, agrees":   {"", "from a log", []crosscheck.Answer{yes}, confirmed, CrossCheck{Confirmed: 1}, 0},
+		"recovered, differs": {"", "from a log", []crosscheck.Answer{no}, notAsked("from a log"), CrossCheck{NotAsked: 1},
+			0},
 		"recovered, fails":     {"", "from a log", []crosscheck.Answer{lost}, failed, CrossCheck{Failed: 1}, 1},
 		"there is no question": {"a document", "", nil, notAsked("a document"), CrossCheck{NotAsked: 1}, 0},
 	} {

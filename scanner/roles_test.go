@@ -53,21 +53,28 @@ func TestRoles(t *testing.T) {
 		says string // in the error, or in the message of win.profile.exists
 		exit int
 	}{
-		"root and user":        {scanner.Input{Images: []scanner.Source{root, user}}, nil, "", 0},
-		"user and root":        {scanner.Input{Images: []scanner.Source{user, root}}, nil, "", 0},
-		"named":                {scanner.Input{Root: &root, User: &user}, nil, "", 0},
-		"user named":           {scanner.Input{Images: []scanner.Source{root}, User: &user}, nil, "", 0},
-		"no user volume":       {scanner.Input{Images: []scanner.Source{root}}, nil, "not among the images", 3},
-		"two roots":            {scanner.Input{Images: []scanner.Source{root, otherRoot}}, scanner.ErrUsage, "root.img, partition 2 and root2.img", 0},
+		"root and user":  {scanner.Input{Images: []scanner.Source{root, user}}, nil, "", 0},
+		"user and root":  {scanner.Input{Images: []scanner.Source{user, root}}, nil, "", 0},
+		"named":          {scanner.Input{Root: &root, User: &user}, nil, "", 0},
+		"user named":     {scanner.Input{Images: []scanner.Source{root}, User: &user}, nil, "", 0},
+		"no user volume": {scanner.Input{Images: []scanner.Source{root}}, nil, "not among the images", 3},
+		"two roots": {scanner.Input{Images: []scanner.Source{root, otherRoot}}, scanner.ErrUsage,
+			"root.img, partition 2 and root2.img", 0},
 		"two roots, one named": {scanner.Input{Images: []scanner.Source{otherRoot, user}, Root: &root}, nil, "", 0},
-		"two users":            {scanner.Input{Images: []scanner.Source{root, user, otherUser}}, scanner.ErrUsage, "two user volumes", 0},
-		"no root":              {scanner.Input{Images: []scanner.Source{user}}, scanner.ErrNoSystem, "ntfs without a system", 0},
-		"roles swapped":        {scanner.Input{Root: &user, User: &root}, scanner.ErrNoSystem, "no supported system", 0},
-		"btrfs":                {scanner.Input{Images: []scanner.Source{inMemory("linux.img", btrfs)}}, scanner.ErrNoSystem, "linux.img: btrfs, which is not supported yet", 0},
-		"no image":             {scanner.Input{}, scanner.ErrUsage, "no image", 0},
-		"not a disk":           {scanner.Input{Images: []scanner.Source{inMemory("x.img", bytes.Repeat([]byte("text "), 1000))}}, scanner.ErrNoSystem, "x.img", 0},
-		"unknown acceptance":   {scanner.Input{Images: []scanner.Source{root, user}, Policy: scanner.Policy{Accept: []string{"x"}}}, scanner.ErrUsage, `"x"`, 0},
-		"unknown document":     {scanner.Input{Images: []scanner.Source{root}, With: []scanner.Document{{Name: "a.txt", Data: []byte("hello")}}}, scanner.ErrUsage, "a.txt", 0},
+		"two users": {scanner.Input{Images: []scanner.Source{root, user, otherUser}}, scanner.ErrUsage,
+			"two user volumes", 0},
+		"no root": {scanner.Input{Images: []scanner.Source{user}}, scanner.ErrNoSystem, "ntfs without a system",
+			0},
+		"roles swapped": {scanner.Input{Root: &user, User: &root}, scanner.ErrNoSystem, "no supported system", 0},
+		"btrfs": {scanner.Input{Images: []scanner.Source{inMemory("linux.img", btrfs)}}, scanner.ErrNoSystem,
+			"linux.img: btrfs, which is not supported yet", 0},
+		"no image": {scanner.Input{}, scanner.ErrUsage, "no image", 0},
+		"not a disk": {scanner.Input{
+			Images: []scanner.Source{inMemory("x.img", bytes.Repeat([]byte("text "), 1000))}}, scanner.ErrNoSystem, "x.img", 0},
+		"unknown acceptance": {scanner.Input{Images: []scanner.Source{root, user},
+			Policy: scanner.Policy{Accept: []string{"x"}}}, scanner.ErrUsage, `"x"`, 0},
+		"unknown document": {scanner.Input{Images: []scanner.Source{root},
+			With: []scanner.Document{{Name: "a.txt", Data: []byte("hello")}}}, scanner.ErrUsage, "a.txt", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := scanner.Scan(t.Context(), c.in)

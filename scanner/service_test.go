@@ -48,25 +48,52 @@ func TestWorkSpaceDocuments(t *testing.T) {
 		want      map[string]requirement.Status
 		notices   int
 	}{
-		"no document":              {nil, disk, all(requirement.Undetermined), 0},
-		"available":                {[]*statement.Document{workSpaces(good)}, disk, all(requirement.Passed), 0},
-		"one of several":           {[]*statement.Document{workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "PC2", "State": "ERROR"}`, good)}, disk, all(requirement.Passed), 0},
-		"of another computer":      {[]*statement.Document{workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "PC2", "State": "AVAILABLE"}`)}, disk, all(requirement.Undetermined), 1},
-		"without a computer name":  {[]*statement.Document{workSpaces(`{"WorkspaceId": "ws-2", "UserName": "jdoe", "State": "AVAILABLE"}`)}, disk, all(requirement.Undetermined), 1},
-		"of another user":          {[]*statement.Document{workSpaces(good)}, onDisk{computer: "PC1", user: "asmith"}, all(requirement.Undetermined), 1},
-		"disk without a name":      {[]*statement.Document{workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "", "State": "AVAILABLE"}`)}, onDisk{}, all(requirement.Undetermined), 1},
-		"name unreadable":          {[]*statement.Document{workSpaces(good)}, onDisk{err: errors.New("damaged")}, all(requirement.Undetermined), 0},
-		"another beside it":        {[]*statement.Document{workSpaces(good), workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "PC2", "State": "AVAILABLE"}`)}, disk, all(requirement.Passed), 1},
-		"two that differ":          {[]*statement.Document{workSpaces(good), workSpaces(strings.Replace(good, "AVAILABLE", "STOPPED", 1))}, disk, all(requirement.Undetermined), 0},
-		"two that agree":           {[]*statement.Document{workSpaces(good), workSpaces(good)}, disk, all(requirement.Passed), 0},
-		"stopped":                  {[]*statement.Document{workSpaces(strings.Replace(good, "AVAILABLE", "STOPPED", 1))}, disk, passedBut(available, requirement.Failed), 0},
-		"suspended":                {[]*statement.Document{workSpaces(strings.Replace(good, "AVAILABLE", "SUSPENDED", 1))}, disk, passedBut(available, requirement.Failed), 0},
-		"state not given":          {[]*statement.Document{workSpaces(strings.Replace(good, `"AVAILABLE"`, `""`, 1))}, disk, passedBut(available, requirement.Undetermined), 0},
-		"being modified":           {[]*statement.Document{workSpaces(strings.Replace(good, `{`, `{"ModificationStates": [{"Resource": "ROOT_VOLUME", "State": "UPDATE_IN_PROGRESS"}],`, 1))}, disk, passedBut(modification, requirement.Failed), 0},
-		"no modification, empty":   {[]*statement.Document{workSpaces(strings.Replace(good, `{`, `{"ModificationStates": [],`, 1))}, disk, all(requirement.Passed), 0},
-		"root encrypted":           {[]*statement.Document{workSpaces(strings.Replace(good, `{`, `{"RootVolumeEncryptionEnabled": true,`, 1))}, disk, passedBut(encryption, requirement.Failed), 0},
-		"user encrypted":           {[]*statement.Document{workSpaces(strings.Replace(good, `{`, `{"UserVolumeEncryptionEnabled": true,`, 1))}, disk, passedBut(encryption, requirement.Failed), 0},
-		"encryption said to be no": {[]*statement.Document{workSpaces(strings.Replace(good, `{`, `{"UserVolumeEncryptionEnabled": false,`, 1))}, disk, all(requirement.Passed), 0},
+		"no document": {nil, disk, all(requirement.Undetermined), 0},
+		"available":   {[]*statement.Document{workSpaces(good)}, disk, all(requirement.Passed), 0},
+		"one of several": {[]*statement.Document{
+			workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "PC2", "State": "ERROR"}`, good)}, disk, all(requirement.Passed),
+			0},
+		"of another computer": {[]*statement.Document{
+			workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "PC2", "State": "AVAILABLE"}`)}, disk,
+			all(requirement.Undetermined), 1},
+		"without a computer name": {[]*statement.Document{
+			workSpaces(`{"WorkspaceId": "ws-2", "UserName": "jdoe", "State": "AVAILABLE"}`)}, disk,
+			all(requirement.Undetermined), 1},
+		"of another user": {[]*statement.Document{workSpaces(good)}, onDisk{computer: "PC1", user: "asmith"},
+			all(requirement.Undetermined), 1},
+		"disk without a name": {[]*statement.Document{
+			workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "", "State": "AVAILABLE"}`)}, onDisk{},
+			all(requirement.Undetermined), 1},
+		"name unreadable": {[]*statement.Document{workSpaces(good)}, onDisk{err: errors.New("damaged")},
+			all(requirement.Undetermined), 0},
+		"another beside it": {[]*statement.Document{workSpaces(good),
+			workSpaces(`{"WorkspaceId": "ws-2", "ComputerName": "PC2", "State": "AVAILABLE"}`)}, disk, all(requirement.Passed),
+			1},
+		"two that differ": {[]*statement.Document{workSpaces(good),
+			workSpaces(strings.Replace(good, "AVAILABLE", "STOPPED", 1))}, disk, all(requirement.Undetermined), 0},
+		"two that agree": {[]*statement.Document{workSpaces(good), workSpaces(good)}, disk, all(requirement.Passed),
+			0},
+		"stopped": {[]*statement.Document{workSpaces(strings.Replace(good, "AVAILABLE", "STOPPED", 1))},
+			disk, passedBut(available, requirement.Failed), 0},
+		"suspended": {[]*statement.Document{workSpaces(strings.Replace(good, "AVAILABLE", "SUSPENDED", 1))},
+			disk, passedBut(available, requirement.Failed), 0},
+		"state not given": {[]*statement.Document{workSpaces(strings.Replace(good, `"AVAILABLE"`, `""`, 1))}, disk,
+			passedBut(available, requirement.Undetermined), 0},
+		"being modified": {[]*statement.Document{
+			workSpaces(strings.Replace(good, `{`,
+				`{"ModificationStates": [{"Resource": "ROOT_VOLUME", "State": "UPDATE_IN_PROGRESS"}],`, 1))}, disk,
+			passedBut(modification, requirement.Failed), 0},
+		"no modification, empty": {[]*statement.Document{
+			workSpaces(strings.Replace(good, `{`, `{"ModificationStates": [],`, 1))}, disk, all(requirement.Passed), 0},
+		"root encrypted": {[]*statement.Document{
+			workSpaces(strings.Replace(good, `{`, `{"RootVolumeEncryptionEnabled": true,`, 1))}, disk,
+			passedBut(encryption, requirement.Failed), 0},
+		"user encrypted": {[]*statement.Document{
+			workSpaces(strings.Replace(good, `{`, `{"UserVolumeEncryptionEnabled": true,`, 1))}, disk,
+			passedBut(encryption, requirement.Failed), 0},
+		"encryption said to be no": {[]*statement.Document{
+			workSpaces(strings.Replace(good, `{`, `{"UserVolumeEncryptionEnabled": false,`, 1))}, disk, all(requirement.Passed),
+			0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(c.documents, c.disk)
@@ -124,20 +151,26 @@ func TestQuota(t *testing.T) {
 		documents []*statement.Document
 		want      requirement.Status
 	}{
-		"none given":              {nil, requirement.Undetermined},
-		"no image":                {[]*statement.Document{whole()}, requirement.Passed},
-		"one below":               {[]*statement.Document{whole(images("1", 0, 39)...)}, requirement.Passed},
-		"the quota":               {[]*statement.Document{whole(images("1", 0, 40)...)}, requirement.Failed},
-		"above":                   {[]*statement.Document{whole(images("1", 0, 41)...)}, requirement.Failed},
-		"owner not named":         {[]*statement.Document{whole(images("", 0, 40)...)}, requirement.Failed},
-		"shared by others":        {[]*statement.Document{whole(append(images("1", 0, 30), images("2", 0, 20)...)...)}, requirement.Passed},
-		"more pages":              {[]*statement.Document{page(images("1", 0, 3)...)}, requirement.Undetermined},
-		"more pages, and enough":  {[]*statement.Document{page(images("1", 0, 40)...)}, requirement.Failed},
-		"two pages, and enough":   {[]*statement.Document{page(images("1", 0, 20)...), whole(images("1", 20, 40)...)}, requirement.Failed},
-		"a page and a longer one": {[]*statement.Document{page(images("1", 0, 10)...), whole(images("1", 10, 39)...)}, requirement.Undetermined},
-		"the same page twice":     {[]*statement.Document{page(images("1", 0, 25)...), page(images("1", 0, 25)...)}, requirement.Undetermined},
-		"two whole lists":         {[]*statement.Document{whole(images("1", 0, 30)...), whole(images("1", 30, 60)...)}, requirement.Passed},
-		"two, one of them full":   {[]*statement.Document{whole(images("1", 0, 3)...), whole(images("1", 0, 40)...)}, requirement.Failed},
+		"none given":      {nil, requirement.Undetermined},
+		"no image":        {[]*statement.Document{whole()}, requirement.Passed},
+		"one below":       {[]*statement.Document{whole(images("1", 0, 39)...)}, requirement.Passed},
+		"the quota":       {[]*statement.Document{whole(images("1", 0, 40)...)}, requirement.Failed},
+		"above":           {[]*statement.Document{whole(images("1", 0, 41)...)}, requirement.Failed},
+		"owner not named": {[]*statement.Document{whole(images("", 0, 40)...)}, requirement.Failed},
+		"shared by others": {[]*statement.Document{whole(append(images("1", 0, 30), images("2", 0, 20)...)...)},
+			requirement.Passed},
+		"more pages":             {[]*statement.Document{page(images("1", 0, 3)...)}, requirement.Undetermined},
+		"more pages, and enough": {[]*statement.Document{page(images("1", 0, 40)...)}, requirement.Failed},
+		"two pages, and enough": {[]*statement.Document{page(images("1", 0, 20)...), whole(images("1", 20, 40)...)},
+			requirement.Failed},
+		"a page and a longer one": {[]*statement.Document{page(images("1", 0, 10)...), whole(images("1", 10, 39)...)},
+			requirement.Undetermined},
+		"the same page twice": {[]*statement.Document{page(images("1", 0, 25)...), page(images("1", 0, 25)...)},
+			requirement.Undetermined},
+		"two whole lists": {[]*statement.Document{whole(images("1", 0, 30)...), whole(images("1", 30, 60)...)},
+			requirement.Passed},
+		"two, one of them full": {[]*statement.Document{whole(images("1", 0, 3)...), whole(images("1", 0, 40)...)},
+			requirement.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(c.documents, onDisk{})

@@ -18,7 +18,8 @@ func TestTimeOfScan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ubuntu, ready := input(testcases.Find(t, "linux-ubuntu")), input(testcases.Find(t, "services-domain-automatic"))
 		ubuntu.Now, ready.Now = nil, nil // the clock of the bubble
-		ready.Policy.Waivers = []requirement.Waiver{{ID: "win.services.domain-account", Reason: "known", Owner: "ops", Expiry: time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC)}}
+		ready.Policy.Waivers = []requirement.Waiver{{ID: "win.services.domain-account", Reason: "known", Owner: "ops",
+			Expiry: time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC)}}
 		for _, c := range []struct {
 			at                    time.Time
 			updates, certificates requirement.Status

@@ -125,12 +125,14 @@ func TestToyFilesystem(t *testing.T) { // not parallel: it changes the table
 		t.Errorf("the system is %+v", r.Platform)
 	}
 	v := r.Volumes[0]
-	if v.Role != Root || v.Filesystem != "btrfs" || v.Label != "toy" || v.Serial != "7" || v.State != "clean" || v.Free != 60 || v.Damaged != 3 || v.Torn != 1 {
+	if v.Role != Root || v.Filesystem != "btrfs" || v.Label != "toy" || v.Serial != "7" || v.State != "clean" ||
+		v.Free != 60 || v.Damaged != 3 || v.Torn != 1 {
 		t.Errorf("the volume is %+v", v)
 	}
 	warned := false
 	for _, n := range r.Notices {
-		warned = warned || n == requirement.Notice{Level: requirement.LevelWarning, Source: "root", Message: "toy.img: it is a toy"}
+		warned = warned || n == requirement.Notice{Level: requirement.LevelWarning, Source: "root",
+			Message: "toy.img: it is a toy"}
 	}
 	if !warned {
 		t.Errorf("the notices are %v", r.Notices)
@@ -165,7 +167,8 @@ func (f failingAt) ReadAt(p []byte, off int64) (int, error) {
 // kind of the error.
 func TestToyFilesystemFails(t *testing.T) { // not parallel: it changes the table
 	defer func(was filesystem.Table) { filesystem.Supported = was }(filesystem.Supported)
-	filesystem.Supported = filesystem.Table{{Filesystems: []disk.Filesystem{disk.Btrfs}, System: filesystem.Linux, Open: openToy}}
+	filesystem.Supported = filesystem.Table{{Filesystems: []disk.Filesystem{disk.Btrfs}, System: filesystem.Linux,
+		Open: openToy}}
 
 	image := make([]byte, 1<<20)
 	copy(image[64<<10+0x40:], "_BHRfS_M")

@@ -18,13 +18,17 @@ func TestReadable(t *testing.T) {
 		volumes volumes
 		want    requirement.Status
 	}{
-		"whole":                 {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.FAT, nil)}}, requirement.Passed},
-		"BitLocker":             {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.BitLocker, nil)}}, requirement.Failed},
-		"LUKS":                  {volumes{list: []*volume{on(disk.Ext4, nil), on(disk.LUKS, nil)}}, requirement.Failed},
-		"damaged":               {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.NTFS, errors.New("torn"))}}, requirement.Undetermined},
-		"damaged and encrypted": {volumes{list: []*volume{on(disk.NTFS, errors.New("torn")), on(disk.BitLocker, nil)}}, requirement.Failed},
-		"nothing known":         {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.Unknown, errNoFilesystem)}}, requirement.Undetermined},
-		"a table not read":      {volumes{images: []*Image{image, torn}, list: []*volume{on(disk.NTFS, nil)}}, requirement.Undetermined},
+		"whole":     {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.FAT, nil)}}, requirement.Passed},
+		"BitLocker": {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.BitLocker, nil)}}, requirement.Failed},
+		"LUKS":      {volumes{list: []*volume{on(disk.Ext4, nil), on(disk.LUKS, nil)}}, requirement.Failed},
+		"damaged": {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.NTFS, errors.New("torn"))}},
+			requirement.Undetermined},
+		"damaged and encrypted": {volumes{list: []*volume{on(disk.NTFS, errors.New("torn")), on(disk.BitLocker, nil)}},
+			requirement.Failed},
+		"nothing known": {volumes{list: []*volume{on(disk.NTFS, nil), on(disk.Unknown, errNoFilesystem)}},
+			requirement.Undetermined},
+		"a table not read": {volumes{images: []*Image{image, torn}, list: []*volume{on(disk.NTFS, nil)}},
+			requirement.Undetermined},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if o := c.volumes.judgeReadable(); o.Status != c.want {

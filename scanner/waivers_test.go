@@ -29,8 +29,10 @@ waivers:
 		t.Fatal(err)
 	}
 	want := []requirement.Waiver{
-		{ID: "win.disk.c-free", Target: "WSAMZN-7F3K2Q1P", Reason: "the volume grows in May", Owner: "desktop team", Expiry: day("2026-05-31"), Source: "w.yaml:3"},
-		{ID: "win.rearm.nonzero", Reason: "counted", Owner: "j", Expiry: day("2026-06-01"), Undetermined: true, Source: "w.yaml:10"},
+		{ID: "win.disk.c-free", Target: "WSAMZN-7F3K2Q1P", Reason: "the volume grows in May", Owner: "desktop team",
+			Expiry: day("2026-05-31"), Source: "w.yaml:3"},
+		{ID: "win.rearm.nonzero", Reason: "counted", Owner: "j", Expiry: day("2026-06-01"), Undetermined: true,
+			Source: "w.yaml:10"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -56,18 +58,21 @@ func TestParseWaiversRefuses(t *testing.T) {
 		"waivers: [\n":               "w.yaml: line 1: did not find expected node content",
 		"waivers: []\n---\na\n":      "w.yaml:2: a second document",
 		"waivers: []\nwaivers: []\n": "w.yaml:2: the key waivers is there twice",
-		item("id: a, reason: r, owner: o, expiry: 2026-05-31, untill: 2"):             `w.yaml:3: unknown key "untill"`,
-		item("id: a, reason: r, owner: o, Expiry: 2026-05-31"):                        `w.yaml:3: unknown key "Expiry"`,
-		item("reason: r, owner: o, expiry: 2026-05-31"):                               "w.yaml:3: the waiver has no id",
-		item("id: a, owner: o, expiry: 2026-05-31"):                                   "w.yaml:3: the waiver has no reason",
-		item("id: a, reason: r, expiry: 2026-05-31"):                                  "w.yaml:3: the waiver has no owner",
-		item("id: a, reason: r, owner: o"):                                            "w.yaml:3: the waiver has no expiry",
-		item("id: a, reason: r, owner: o, expiry: never"):                             "w.yaml:3: expiry is not a date like 2027-01-31",
-		item("id: a, reason: r, owner: o, expiry: 2026-02-30"):                        "w.yaml:3: expiry is not a date like 2027-01-31",
-		item("id: a, reason: ' ', owner: o, expiry: 2026-05-31"):                      "w.yaml:3: reason is not a text",
-		item("id: a, reason: r, owner: [o], expiry: 2026-05-31"):                      "w.yaml:3: owner is not a text",
-		item("id: a, target: , reason: r, owner: o, expiry: 2026-05-31"):              "w.yaml:3: target is not a text",
-		item("id: a, reason: r, owner: o, expiry: 2026-05-31, undetermined: please"):  "w.yaml:3: undetermined is neither true nor false",
+		item("id: a, reason: r, owner: o, expiry: 2026-05-31, untill: 2"): `w.yaml:3: unknown key "untill"`,
+		item("id: a, reason: r, owner: o, Expiry: 2026-05-31"):            `w.yaml:3: unknown key "Expiry"`,
+		item("reason: r, owner: o, expiry: 2026-05-31"):                   "w.yaml:3: the waiver has no id",
+		item("id: a, owner: o, expiry: 2026-05-31"):                       "w.yaml:3: the waiver has no reason",
+		item("id: a, reason: r, expiry: 2026-05-31"):                      "w.yaml:3: the waiver has no owner",
+		item("id: a, reason: r, owner: o"):                                "w.yaml:3: the waiver has no expiry",
+		item("id: a, reason: r, owner: o, expiry: never"): "w.yaml:3: expiry is not a date " +
+			"like 2027-01-31",
+		item("id: a, reason: r, owner: o, expiry: 2026-02-30"): "w.yaml:3: expiry is not a date " +
+			"like 2027-01-31",
+		item("id: a, reason: ' ', owner: o, expiry: 2026-05-31"):         "w.yaml:3: reason is not a text",
+		item("id: a, reason: r, owner: [o], expiry: 2026-05-31"):         "w.yaml:3: owner is not a text",
+		item("id: a, target: , reason: r, owner: o, expiry: 2026-05-31"): "w.yaml:3: target is not a text",
+		item("id: a, reason: r, owner: o, expiry: 2026-05-31, undetermined: please"): "w.yaml:3: undetermined is neither " +
+			"true nor false",
 		"waivers:\n  - &a {id: a, reason: r, owner: o, expiry: 2026-05-31}\n  - *a\n": "w.yaml:3: not a mapping",
 		item("id: &i a, reason: *i, owner: o, expiry: 2026-05-31"):                    "w.yaml:3: an alias (*i) is not read",
 		item("id: a, id: b, reason: r, owner: o, expiry: 2026-05-31"):                 "w.yaml:3: the key id is there twice",
@@ -149,12 +154,16 @@ func TestWaive(t *testing.T) {
 		exit    int
 		notices []string
 	}{
-		"none":           {exit: 1},
-		"expires today":  {waivers: []requirement.Waiver{waiver(fails, "2026-03-02"), waiver(opens, "2026-03-02", open)}, covered: fails + " w:02, " + opens + " w:02"},
-		"until midnight": {now: "2026-03-02T23:59:59.999999999Z", waivers: []requirement.Waiver{waiver(fails, "2026-03-02")}, covered: fails + " w:02", exit: 3},
-		"expired at midnight": {now: "2026-03-03T00:00:00Z", waivers: []requirement.Waiver{waiver(fails, "2026-03-02")}, exit: 1,
+		"none": {exit: 1},
+		"expires today": {waivers: []requirement.Waiver{waiver(fails, "2026-03-02"), waiver(opens, "2026-03-02", open)},
+			covered: fails + " w:02, " + opens + " w:02"},
+		"until midnight": {now: "2026-03-02T23:59:59.999999999Z", waivers: []requirement.Waiver{waiver(fails, "2026-03-02")},
+			covered: fails + " w:02", exit: 3},
+		"expired at midnight": {now: "2026-03-03T00:00:00Z", waivers: []requirement.Waiver{waiver(fails, "2026-03-02")},
+			exit:    1,
 			notices: []string{"warning: waiver w:02 of " + fails + ": expired after 2026-03-02: it covers nothing"}},
-		"the day is that of UTC": {now: "2026-03-03T01:00:00+02:00", waivers: []requirement.Waiver{waiver(fails, "2026-03-02")}, covered: fails + " w:02", exit: 3},
+		"the day is that of UTC": {now: "2026-03-03T01:00:00+02:00",
+			waivers: []requirement.Waiver{waiver(fails, "2026-03-02")}, covered: fails + " w:02", exit: 3},
 		"expired yesterday": {waivers: []requirement.Waiver{waiver(fails, "2026-03-01")}, exit: 1,
 			notices: []string{"warning: waiver w:01 of " + fails + ": expired after 2026-03-01: it covers nothing"}},
 		"unknown id": {waivers: []requirement.Waiver{waiver("win.disk.c-fre", "2026-03-05")}, exit: 1,
@@ -163,24 +172,39 @@ func TestWaive(t *testing.T) {
 			notices: []string{"info: waiver w:05 of " + good + ": unused: the finding is passed"}},
 		"unused, another system": {waivers: []requirement.Waiver{waiver(other, "2026-03-05")}, exit: 1,
 			notices: []string{"info: waiver w:05 of " + other + ": unused: the requirement does not concern this system"}},
-		"undetermined is not covered": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05"), waiver(opens, "2026-03-05")}, covered: fails + " w:05", exit: 3,
-			notices: []string{"info: waiver w:05 of " + opens + `: unused: the finding is undetermined, and the waiver does not say "undetermined: true"`}},
-		"one that covers undetermined covers failed": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", open)}, covered: fails + " w:05", exit: 3},
-		"two for one": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05"), waiver(fails, "2026-03-06")}, covered: fails + " w:05", exit: 3,
+		"undetermined is not covered": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05"),
+			waiver(opens, "2026-03-05")}, covered: fails + " w:05", exit: 3,
+			notices: []string{"info: waiver w:05 of " + opens +
+				`: unused: the finding is undetermined, and the waiver does not say "undetermined: true"`}},
+		"one that covers undetermined covers failed": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", open)},
+			covered: fails + " w:05", exit: 3},
+		"two for one": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05"), waiver(fails, "2026-03-06")},
+			covered: fails + " w:05", exit: 3,
 			notices: []string{"info: waiver w:06 of " + fails + ": unused: w:05 covers the finding already"}},
-		"two for one, the first expired": {waivers: []requirement.Waiver{waiver(fails, "2026-03-01"), waiver(fails, "2026-03-06")}, covered: fails + " w:06", exit: 3,
+		"two for one, the first expired": {waivers: []requirement.Waiver{waiver(fails, "2026-03-01"),
+			waiver(fails, "2026-03-06")}, covered: fails + " w:06", exit: 3,
 			notices: []string{"warning: waiver w:01 of " + fails + ": expired after 2026-03-01: it covers nothing"}},
-		"for this computer":        {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", target("wsamzn-1"))}, covered: fails + " w:05", exit: 3},
-		"for this image":           {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", target("root.img"))}, covered: fails + " w:05", exit: 3},
-		"for this image's path":    {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", target("/images/root.img"))}, covered: fails + " w:05", exit: 3},
-		"for this image elsewhere": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", target(`user.img`))}, covered: fails + " w:05", exit: 3},
-		"for others": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", target("WSAMZN-2")), waiver(opens, "2026-03-05", open, target("oot.img"))}, exit: 1,
+		"for this computer": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", target("wsamzn-1"))},
+			covered: fails + " w:05", exit: 3},
+		"for this image": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", target("root.img"))},
+			covered: fails + " w:05", exit: 3},
+		"for this image's path": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", target("/images/root.img"))},
+			covered: fails + " w:05", exit: 3},
+		"for this image elsewhere": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", target(`user.img`))},
+			covered: fails + " w:05", exit: 3},
+		"for others": {waivers: []requirement.Waiver{waiver(fails, "2026-03-05", target("WSAMZN-2")),
+			waiver(opens, "2026-03-05", open, target("oot.img"))}, exit: 1,
 			notices: []string{"info: waivers unused because they are for other targets: 2"}},
-		"strict asks for undetermined: true": {policy: Policy{Strict: true}, exit: 3, covered: fails + " w:05, " + opens + " w:06",
-			waivers: []requirement.Waiver{waiver(fails, "2026-03-05"), waiver(opens, "2026-03-06", open), waiver(infer, "2026-03-07")},
-			notices: []string{"info: waiver w:07 of " + infer + `: unused: the finding is undetermined, and the waiver does not say "undetermined: true"`}},
-		"a tip that a flag counts": {policy: Policy{FailOn: FailOnRecommended}, exit: 0, covered: fails + " w:05, " + opens + " w:05, " + tip + " w:05",
-			waivers: []requirement.Waiver{waiver(fails, "2026-03-05"), waiver(opens, "2026-03-05", open), waiver(tip, "2026-03-05")}},
+		"strict asks for undetermined: true": {policy: Policy{Strict: true}, exit: 3,
+			covered: fails + " w:05, " + opens + " w:06",
+			waivers: []requirement.Waiver{waiver(fails, "2026-03-05"), waiver(opens, "2026-03-06", open),
+				waiver(infer, "2026-03-07")},
+			notices: []string{"info: waiver w:07 of " + infer +
+				`: unused: the finding is undetermined, and the waiver does not say "undetermined: true"`}},
+		"a tip that a flag counts": {policy: Policy{FailOn: FailOnRecommended}, exit: 0,
+			covered: fails + " w:05, " + opens + " w:05, " + tip + " w:05",
+			waivers: []requirement.Waiver{waiver(fails, "2026-03-05"), waiver(opens, "2026-03-05", open),
+				waiver(tip, "2026-03-05")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now, err := time.Parse(time.RFC3339Nano, "2026-03-02"+noon)
@@ -190,14 +214,18 @@ func TestWaive(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			find := func(id string, severity requirement.Severity, status requirement.Status, basis requirement.Basis) requirement.Finding {
-				return requirement.Finding{Requirement: requirement.Requirement{ID: id, Severity: severity}, Outcome: requirement.Outcome{Status: status, Basis: basis}}
+			find := func(id string, severity requirement.Severity, status requirement.Status,
+				basis requirement.Basis) requirement.Finding {
+				return requirement.Finding{Requirement: requirement.Requirement{ID: id, Severity: severity},
+					Outcome: requirement.Outcome{Status: status, Basis: basis}}
 			}
 			r := &Result{
 				Images: []string{"/images/root.img", `C:\images\user.img`}, Platform: Platform{ComputerName: "WSAMZN-1"},
 				Findings: []requirement.Finding{
-					find(fails, requirement.Required, requirement.Failed, requirement.Observed), find(opens, requirement.Required, requirement.Undetermined, ""),
-					find(good, requirement.Required, requirement.Passed, requirement.Observed), find(infer, requirement.Required, requirement.Passed, requirement.Inferred),
+					find(fails, requirement.Required, requirement.Failed, requirement.Observed),
+					find(opens, requirement.Required, requirement.Undetermined, ""),
+					find(good, requirement.Required, requirement.Passed, requirement.Observed),
+					find(infer, requirement.Required, requirement.Passed, requirement.Inferred),
 					find(tip, requirement.Recommended, requirement.Warning, requirement.Observed),
 				},
 			}
@@ -217,8 +245,10 @@ func TestWaive(t *testing.T) {
 					covered = append(covered, f.ID+" "+f.Waiver.Source)
 				}
 			}
-			if got := strings.Join(covered, ", "); got != c.covered || exitOf(r.PolicyVerdict) != c.exit || r.Verdict != NotReady {
-				t.Errorf("covered %q, exit code %d, %s; want %q, %d, %s", got, exitOf(r.PolicyVerdict), r.Verdict, c.covered, c.exit, NotReady)
+			if got := strings.Join(covered, ", "); got != c.covered || exitOf(r.PolicyVerdict) != c.exit ||
+				r.Verdict != NotReady {
+				t.Errorf("covered %q, exit code %d, %s; want %q, %d, %s", got, exitOf(r.PolicyVerdict), r.Verdict, c.covered,
+					c.exit, NotReady)
 			}
 			if d := cmp.Diff(c.notices, notices); d != "" {
 				t.Error(d)

@@ -58,9 +58,10 @@ func TestDamagedXFS(t *testing.T) {
 		}})
 	}
 	scan := func(r io.ReaderAt) (map[string]requirement.Status, error) {
-		in := scanner.Input{Images: append([]scanner.Source{{Name: "root.img", Open: func(ctx context.Context) (*source.Source, error) {
-			return source.NewReader(ctx, "root.img", r, rootSize), nil
-		}}}, sources...)}
+		in := scanner.Input{Images: append([]scanner.Source{{Name: "root.img",
+			Open: func(ctx context.Context) (*source.Source, error) {
+				return source.NewReader(ctx, "root.img", r, rootSize), nil
+			}}}, sources...)}
 		result, err := scanner.Scan(t.Context(), in)
 		if err != nil {
 			return nil, err
@@ -161,7 +162,8 @@ func TestDamagedXFS(t *testing.T) {
 			same++
 		}
 	}
-	t.Logf("%d places; %d made no difference, %d left something undetermined, %d scans were refused", len(places), same, undetermined, refused)
+	t.Logf("%d places; %d made no difference, %d left something undetermined, %d scans were refused", len(places), same,
+		undetermined, refused)
 	if undetermined == 0 {
 		t.Error("that was not much of a test")
 	}

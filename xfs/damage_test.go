@@ -186,7 +186,8 @@ func TestDamageIsSeen(t *testing.T) {
 					t.FailNow()
 				}
 			}
-			t.Logf("%d damaged blocks: %d made no difference, %d were seen, %d volumes were refused", trials, same, seen, refused)
+			t.Logf("%d damaged blocks: %d made no difference, %d were seen, %d volumes were refused", trials, same, seen,
+				refused)
 			if seen == 0 || refused == 0 {
 				t.Error("that was not much of a test")
 			}

@@ -181,7 +181,8 @@ func FuzzLog(f *testing.F) {
 	v := openBytes(f, raw)
 	s := &v.super
 	off := s.offset(s.logStart)
-	j := &journal{d: newDevice(bytes.NewReader(raw), int64(len(raw))), s: s, off: off, sectors: int64(s.logBlocks) << s.blockBits / sector}
+	j := &journal{d: newDevice(bytes.NewReader(raw), int64(len(raw))), s: s, off: off,
+		sectors: int64(s.logBlocks) << s.blockBits / sector}
 	e, err := j.find()
 	if err != nil {
 		f.Fatal(err)
@@ -223,7 +224,8 @@ func FuzzVolume(f *testing.F) {
 	raw := unpack(f, "v4")
 	f.Add(uint32(0), []byte("XFSB"))
 	f.Fuzz(func(t *testing.T, at uint32, data []byte) {
-		if v, err := Open(context.Background(), patched{raw, data[:min(len(data), 64)], int64(at % (1 << 20))}, int64(len(raw)), Options{}); err == nil {
+		if v, err := Open(context.Background(), patched{raw, data[:min(len(data), 64)], int64(at % (1 << 20))},
+			int64(len(raw)), Options{}); err == nil {
 			use(v)
 		} else if !recoverable(err) {
 			t.Error(err)

@@ -69,7 +69,8 @@ func TestIntents(t *testing.T) {
 					t.Fatal(err)
 				}
 				wantFile, wantFree := tt.file && !done, tt.free && !done
-				if _, err := f.Stat(path); (err != nil) != wantFile || errors.Is(err, fs.ErrNotExist) || wantFile && (!errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), tt.name)) {
+				if _, err := f.Stat(path); (err != nil) != wantFile || errors.Is(err, fs.ErrNotExist) || wantFile &&
+					(!errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), tt.name)) {
 					t.Errorf("done %v: the file: %v", done, err)
 				}
 				if totals, err := f.Tree("."); err != nil || (totals.Damaged != 0) != wantFile {
@@ -89,7 +90,8 @@ func TestIntents(t *testing.T) {
 		})
 	}
 	r := &replayer{log: &Journal{}, intents: map[intentID][]byte{}}
-	if err := r.intent(intentItem(0x1250, 1)); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "0x1250") {
+	if err := r.intent(intentItem(0x1250, 1)); !errors.Is(err, ErrUnsupported) ||
+		!strings.Contains(err.Error(), "0x1250") {
 		t.Errorf("an item that is not known: %v", err)
 	}
 }

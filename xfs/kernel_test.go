@@ -75,7 +75,8 @@ func tryMount(t testing.TB, image, options string) (dir string, umount func(), e
 	if options != "" {
 		options = "," + options
 	}
-	if out, err := exec.Command("mount", "-t", "xfs", "-o", "loop,nouuid"+options, image, dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "xfs", "-o", "loop,nouuid"+options, image,
+		dir).CombinedOutput(); err != nil {
 		return "", nil, fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
 	}
 	mounted := true
@@ -351,8 +352,9 @@ func compareStatfs(t testing.TB, f *FS, st *unix.Statfs_t) {
 	}
 	bs := st.Frsize
 	want := Usage{
-		Size: int64(st.Blocks) * bs, Used: int64(st.Blocks-st.Bfree) * bs, Free: int64(st.Bfree) * bs, Available: int64(st.Bavail) * bs,
-		Reserved: got.Reserved, Inodes: int64(st.Files), FreeInodes: int64(st.Ffree),
+		Size: int64(st.Blocks) * bs, Used: int64(st.Blocks-st.Bfree) * bs, Free: int64(st.Bfree) * bs,
+		Available: int64(st.Bavail) * bs,
+		Reserved:  got.Reserved, Inodes: int64(st.Files), FreeInodes: int64(st.Ffree),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("usage (-statfs +got): %s", diff)
@@ -443,7 +445,8 @@ func populate(t testing.TB, dir string, seed uint64) {
 	}
 
 	// Sizes around those of the inode's room, of blocks and of clusters.
-	for _, n := range []int{0, 1, 59, 60, 61, 100, 155, 156, 157, 160, 1000, 1023, 1024, 1025, 4095, 4096, 4097, 65536, 65537, 300000} {
+	for _, n := range []int{0, 1, 59, 60, 61, 100, 155, 156, 157, 160, 1000, 1023, 1024, 1025, 4095, 4096, 4097, 65536,
+		65537, 300000} {
 		write(fmt.Sprintf("sizes/%d", n), content(n))
 	}
 	write("sizes/large", content(3<<20))
@@ -516,12 +519,14 @@ func populate(t testing.TB, dir string, seed uint64) {
 	}
 	for i, sec := range []int64{-1, 0, 1, 1 << 31, 1<<32 + 5, 1 << 33, -(1 << 31), 1<<34 - 1<<31 - 1} {
 		path := write(fmt.Sprintf("special/time%d", i), nil)
-		must(unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Sec: sec, Nsec: 123456789}, {Sec: sec, Nsec: 987654321}}, 0))
+		must(unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Sec: sec, Nsec: 123456789}, {Sec: sec, Nsec: 987654321}},
+			0))
 	}
 
 	// Names.
 	for _, name := range []string{
-		strings.Repeat("n", 255), "größe", "日本語", "with space ", "new\nline", "bytes\xff\xfe\x80", "\xee\xbe\x80 is in the private area",
+		strings.Repeat("n", 255), "größe", "日本語", "with space ", "new\nline", "bytes\xff\xfe\x80",
+		"\xee\xbe\x80 is in the private area",
 		"\xc3", "half \xe6\x97", "..more", "...", "-", "back\\slash", "a:b",
 	} {
 		write("names/"+name, []byte(name))

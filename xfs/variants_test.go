@@ -47,7 +47,8 @@ var variants = []variant{
 	{"log-stripes", 160, "-l su=32k"},
 	{"data-stripes", 320, "-d su=64k,sw=4"},
 	{"maxpct", 160, "-i maxpct=5"},
-	{"everything", 400, "-b size=1024 -n size=16384 -i nrext64=1,size=512 -m rmapbt=1,reflink=1,finobt=1,inobtcount=1,bigtime=1 -s size=1024"},
+	{"everything", 400, "-b size=1024 -n size=16384 -i nrext64=1,size=512 -m " +
+		"rmapbt=1,reflink=1,finobt=1,inobtcount=1,bigtime=1 -s size=1024"},
 }
 
 // variants4 are of version 4 of the filesystem, which few kernels still mount.

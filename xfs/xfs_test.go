@@ -91,7 +91,8 @@ func listing(t testing.TB, f *FS) []string {
 		if !ok {
 			t.Errorf("%q is no path", path)
 		}
-		line := fmt.Sprintf("%d %x %d %d %d %d %d %d %s", e.Inode, e.Mode, e.Links, e.UID, e.GID, e.Size, e.Allocated/512, e.Modified.Unix(), quote(raw))
+		line := fmt.Sprintf("%d %x %d %d %d %d %d %d %s", e.Inode, e.Mode, e.Links, e.UID, e.GID, e.Size, e.Allocated/512,
+			e.Modified.Unix(), quote(raw))
 		switch info.Mode().Type() {
 		case fs.ModeSymlink:
 			target, err := f.ReadLink(path)
@@ -166,7 +167,8 @@ func TestFSTest(t *testing.T) {
 	// takes for errors.
 	for _, name := range []string{"v5", "dirty"} {
 		f := openBytes(t, unpack(t, name))
-		if err := fstest.TestFS(f, "etc/os-release", "home/user/größe", "home/user/bytes\uefff\ueffe", "home/user/deep/er/small", "many"); err != nil {
+		if err := fstest.TestFS(f, "etc/os-release", "home/user/größe", "home/user/bytes\uefff\ueffe",
+			"home/user/deep/er/small", "many"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -175,10 +177,12 @@ func TestFSTest(t *testing.T) {
 func TestVolume(t *testing.T) {
 	f := openBytes(t, unpack(t, "v5"))
 	v := f.Volume()
-	got := Volume{Version: v.Version, Label: v.Label, Clean: v.Clean, BlockSize: v.BlockSize, SectorSize: v.SectorSize, InodeSize: v.InodeSize,
+	got := Volume{Version: v.Version, Label: v.Label, Clean: v.Clean, BlockSize: v.BlockSize, SectorSize: v.SectorSize,
+		InodeSize:    v.InodeSize,
 		DirBlockSize: v.DirBlockSize, Blocks: v.Blocks, Groups: v.Groups, Size: v.Size, Journal: v.Journal}
-	want := Volume{Version: 5, Label: "v5", Clean: true, BlockSize: 1024, SectorSize: 512, InodeSize: 512, DirBlockSize: 4096,
-		Blocks: 16384, Groups: 1, Size: 16 << 20, Journal: Journal{State: JournalClean, Size: 4 << 20}}
+	want := Volume{Version: 5, Label: "v5", Clean: true, BlockSize: 1024, SectorSize: 512, InodeSize: 512,
+		DirBlockSize: 4096,
+		Blocks:       16384, Groups: 1, Size: 16 << 20, Journal: Journal{State: JournalClean, Size: 4 << 20}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -193,7 +197,8 @@ func TestVolume(t *testing.T) {
 
 	f = openBytes(t, unpack(t, "dirty"))
 	v = f.Volume()
-	if v.Clean || v.Journal.State != JournalReplayed || v.Journal.Transactions == 0 || v.Journal.Blocks == 0 || v.Journal.Inodes == 0 || v.Journal.Err != nil {
+	if v.Clean || v.Journal.State != JournalReplayed || v.Journal.Transactions == 0 || v.Journal.Blocks == 0 ||
+		v.Journal.Inodes == 0 || v.Journal.Err != nil {
 		t.Errorf("%+v", v)
 	}
 }
@@ -293,7 +298,8 @@ func TestXattrs(t *testing.T) {
 		if got, err := f.LXattrs("home/os-release"); err != nil || len(got) != 0 {
 			t.Errorf("%s: those of the link itself: %v, %v", name, got, err)
 		}
-		if got, err := f.Xattrs("home/user/z"); err != nil || len(got) != 1 || string(got[0].Value) != strings.Repeat("v", 700) {
+		if got, err := f.Xattrs("home/user/z"); err != nil || len(got) != 1 ||
+			string(got[0].Value) != strings.Repeat("v", 700) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 		if _, err := f.Xattrs("nothing"); !errors.Is(err, fs.ErrNotExist) {
@@ -446,7 +452,8 @@ func TestLocate(t *testing.T) {
 		t.Error("the end")
 	}
 	at, known, err := f.Locate("home/user/pieces")
-	if info, _ := f.Stat("home/user/pieces"); err != nil || !known || be.Uint64(raw[at+0x98:]) != info.Sys().(*Entry).Inode {
+	if info, _ := f.Stat("home/user/pieces"); err != nil || !known ||
+		be.Uint64(raw[at+0x98:]) != info.Sys().(*Entry).Inode {
 		t.Errorf("inode: %d, %v, %v", at, known, err)
 	}
 	if _, _, err := f.Locate("nothing"); !errors.Is(err, fs.ErrNotExist) {

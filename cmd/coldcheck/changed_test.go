@@ -71,7 +71,8 @@ func TestImageThatChanges(t *testing.T) {
 			if r.Verdict != c.verdict || verdictExit(r.PolicyVerdict) != c.exit {
 				t.Errorf("%s, exit code %d", r.Verdict, verdictExit(r.PolicyVerdict))
 			}
-			if said := slices.ContainsFunc(r.Notices, func(n requirement.Notice) bool { return strings.Contains(n.Message, "has changed while") }); said != (c.notice != "") {
+			if said := slices.ContainsFunc(r.Notices,
+				func(n requirement.Notice) bool { return strings.Contains(n.Message, "has changed while") }); said != (c.notice != "") {
 				t.Errorf("notices %+v", r.Notices)
 			}
 			var b strings.Builder

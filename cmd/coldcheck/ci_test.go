@@ -81,7 +81,8 @@ func runJob(t *testing.T, text, snapshots string, want int) string {
 	}
 	cmd := exec.Command("bash", "-e", "-c", text)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "ROOT_SNAPSHOT=snap-1", "USER_SNAPSHOT=snap-2", "GITHUB_STEP_SUMMARY="+filepath.Join(dir, "summary"), "CI_PROJECT_DIR="+dir)
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "ROOT_SNAPSHOT=snap-1", "USER_SNAPSHOT=snap-2",
+		"GITHUB_STEP_SUMMARY="+filepath.Join(dir, "summary"), "CI_PROJECT_DIR="+dir)
 	out, err := cmd.CombinedOutput()
 	got := 0
 	var exit *exec.ExitError

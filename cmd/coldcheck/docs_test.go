@@ -54,7 +54,8 @@ func TestReadme(t *testing.T) {
 		t.Fatalf("the report has %d lines", len(report))
 	}
 	block := "```text\n$ coldcheck demo\n" + strings.Join(report[:lines], "") + "…\n```"
-	readme := regexp.MustCompile("(?s)```text\n\\$ coldcheck demo\n.*?```").ReplaceAllLiteralString(read(t, filepath.Join(module, "README.md")), block)
+	readme := regexp.MustCompile("(?s)```text\n\\$ coldcheck demo\n.*?```").ReplaceAllLiteralString(read(t,
+		filepath.Join(module, "README.md")), block)
 	current(t, "README.md", readme)
 	if !strings.Contains(readme, block) {
 		t.Error("the README has no block that begins with '$ coldcheck demo'")

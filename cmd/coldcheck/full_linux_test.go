@@ -25,7 +25,8 @@ func fails(t *testing.T, stdout *os.File, place string, args ...string) {
 		cmd.Stdout = stdout
 	}
 	err := cmd.Run()
-	if code(t, err) != 74 || !strings.HasPrefix(stderr.String(), "coldcheck: ") || !strings.Contains(stderr.String(), place) || strings.Contains(stderr.String(), ".tmp") {
+	if code(t, err) != 74 || !strings.HasPrefix(stderr.String(), "coldcheck: ") ||
+		!strings.Contains(stderr.String(), place) || strings.Contains(stderr.String(), ".tmp") {
 		t.Errorf("%q: %v: %s", args, err, &stderr)
 	}
 	onlyFiles(t, cmd.Dir, "coldcheck")
@@ -67,7 +68,8 @@ func TestFullFilesystem(t *testing.T) {
 		fails(t, nil, "no space left", "demo", "-o", format+"="+filepath.Join(dir, "report"))
 		fails(t, nil, "no space left", "demo", "-o", format+"="+filepath.Join(dir, "kept.json"))
 		// One of two reports would fit: none is written.
-		fails(t, nil, "no space left", "demo", "-o", "table", "-o", "log="+filepath.Join(dir, "report"), "-o", "json="+filepath.Join(dir, "kept.json"))
+		fails(t, nil, "no space left", "demo", "-o", "table", "-o", "log="+filepath.Join(dir, "report"), "-o",
+			"json="+filepath.Join(dir, "kept.json"))
 		onlyFiles(t, dir, "kept.json")
 		if text := read(t, filepath.Join(dir, "kept.json")); text != "kept" {
 			t.Errorf("%s: the file that was there holds %q", format, text)

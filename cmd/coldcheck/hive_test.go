@@ -37,14 +37,16 @@ func runWith(t *testing.T, files map[string][]byte, args ...string) (stdout, std
 
 // A class name is shown where there is one, and hides no escape sequence.
 func TestHiveClass(t *testing.T) {
-	hive := hivetest.Build(hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{{Name: "JD", Class: "1a2b3c4d\x1b"}, {Name: "plain"}}}, hivetest.Options{})
+	hive := hivetest.Build(hivetest.Key{Name: "ROOT",
+		Subkeys: []hivetest.Key{{Name: "JD", Class: "1a2b3c4d\x1b"}, {Name: "plain"}}}, hivetest.Options{})
 	for _, tt := range []struct{ args, want string }{
 		{"JD --format jsonl", `{"key":"","class":"1a2b3c4d\u001b","last_write":"2020-01-01T00:00:00Z","values":[]}`},
 		{"plain --format jsonl", `{"key":"","last_write":"2020-01-01T00:00:00Z","values":[]}`},
 		{"JD", `JD  2020-01-01 00:00:00Z  class 1a2b3c4d<U+001B>`},
 		{"plain", `plain  2020-01-01 00:00:00Z`},
 	} {
-		stdout, stderr, exit := runWith(t, map[string][]byte{"HIVE": hive}, append([]string{"inspect", "hive", "HIVE"}, strings.Fields(tt.args)...)...)
+		stdout, stderr, exit := runWith(t, map[string][]byte{"HIVE": hive},
+			append([]string{"inspect", "hive", "HIVE"}, strings.Fields(tt.args)...)...)
 		if stdout != tt.want+"\n" || stderr != "" || exit != 0 {
 			t.Errorf("%s: %q, want %q; %s", tt.args, stdout, tt.want, stderr)
 		}
@@ -113,8 +115,9 @@ func TestHiveValues(t *testing.T) {
 func TestHiveNeutral(t *testing.T) {
 	evil := "\x1b]0;owned\x07\x1b[2J\r\n\u202egpj.exe\u2028"
 	hive := hivetest.Build(hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{{
-		Name:   "key" + evil,
-		Values: []hivetest.Value{{Name: "name" + evil, Type: 1, Data: utf16Bytes(evil + "\x00")}, {Name: "list", Type: 7, Data: utf16Bytes(evil + "\x00\x00")}},
+		Name: "key" + evil,
+		Values: []hivetest.Value{{Name: "name" + evil, Type: 1, Data: utf16Bytes(evil + "\x00")},
+			{Name: "list", Type: 7, Data: utf16Bytes(evil + "\x00\x00")}},
 	}}}, hivetest.Options{})
 	files := map[string][]byte{"HIVE": hive}
 	for _, args := range [][]string{
@@ -145,7 +148,8 @@ func TestHiveNeutral(t *testing.T) {
 // and which of the two is told.
 func TestHiveLogs(t *testing.T) {
 	build := func(n byte) []byte {
-		return hivetest.Build(hivetest.Key{Name: "ROOT", Values: []hivetest.Value{{Name: "n", Type: 4, Data: []byte{n, 0, 0, 0}}}}, hivetest.Options{})
+		return hivetest.Build(hivetest.Key{Name: "ROOT",
+			Values: []hivetest.Value{{Name: "n", Type: 4, Data: []byte{n, 0, 0, 0}}}}, hivetest.Options{})
 	}
 	before, after := build(1), build(2)
 	dirty := hivetest.Dirty(before, 6, 5)
@@ -157,15 +161,20 @@ func TestHiveLogs(t *testing.T) {
 		n      string
 		stderr string
 	}{
-		{"the log beside it", map[string][]byte{"HIVE": dirty, "HIVE.LOG1": log}, nil, "2 (0x2)", "HIVE was dirty: recovered from HIVE.LOG1"},
-		{"the log beside it in other letters", map[string][]byte{"HIVE": dirty, "hive.log1": log}, nil, "2 (0x2)", "HIVE was dirty: recovered from"},
-		{"another log", map[string][]byte{"HIVE": dirty, "other": log}, []string{"--log", "other"}, "2 (0x2)", "HIVE was dirty: recovered from other"},
-		{"as it lies", map[string][]byte{"HIVE": dirty, "HIVE.LOG1": log}, []string{"--no-logs"}, "1 (0x1)", "HIVE is dirty (sequence numbers 6 and 5): shown as it lies"},
+		{"the log beside it", map[string][]byte{"HIVE": dirty, "HIVE.LOG1": log}, nil, "2 (0x2)",
+			"HIVE was dirty: recovered from HIVE.LOG1"},
+		{"the log beside it in other letters", map[string][]byte{"HIVE": dirty, "hive.log1": log}, nil, "2 (0x2)",
+			"HIVE was dirty: recovered from"},
+		{"another log", map[string][]byte{"HIVE": dirty, "other": log}, []string{"--log", "other"}, "2 (0x2)",
+			"HIVE was dirty: recovered from other"},
+		{"as it lies", map[string][]byte{"HIVE": dirty, "HIVE.LOG1": log}, []string{"--no-logs"}, "1 (0x1)",
+			"HIVE is dirty (sequence numbers 6 and 5): shown as it lies"},
 		{"no log", map[string][]byte{"HIVE": dirty}, nil, "1 (0x1)", "HIVE: dirty hive"},
 		{"clean", map[string][]byte{"HIVE": before, "HIVE.LOG1": log}, nil, "1 (0x1)", ""},
 	} {
 		stdout, stderr, exit := runWith(t, c.files, append([]string{"inspect", "hive", "HIVE"}, c.args...)...)
-		if exit != 0 || !strings.Contains(stdout, "REG_DWORD      "+c.n) || !strings.Contains(stderr, c.stderr) || (c.stderr == "") != (stderr == "") {
+		if exit != 0 || !strings.Contains(stdout, "REG_DWORD      "+c.n) || !strings.Contains(stderr, c.stderr) ||
+			(c.stderr == "") != (stderr == "") {
 			t.Errorf("%s: exit code %d\n%s%s", c.name, exit, stdout, stderr)
 		}
 	}

@@ -74,7 +74,8 @@ func TestManPageLint(t *testing.T) {
 
 func TestRoff(t *testing.T) {
 	for s, want := range map[string]string{
-		"a b": "a b", ".x": `\&.x`, "'x": `\&\(aqx`, `HKLM\SYSTEM`: `HKLM\eSYSTEM`, "-o": `\-o`, `"x"`: `\(dqx\(dq`, "IMAGE…": `IMAGE\[u2026]`, "a.b": "a.b",
+		"a b": "a b", ".x": `\&.x`, "'x": `\&\(aqx`, `HKLM\SYSTEM`: `HKLM\eSYSTEM`, "-o": `\-o`, `"x"`: `\(dqx\(dq`,
+		"IMAGE…": `IMAGE\[u2026]`, "a.b": "a.b",
 	} {
 		if got := roff(s); got != want {
 			t.Errorf("%q: %q, want %q", s, got, want)

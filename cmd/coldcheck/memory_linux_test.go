@@ -271,7 +271,8 @@ func packagesImage(t *testing.T, dir string) string {
 	root, image := filepath.Join(dir, "root"), filepath.Join(dir, "linux.img")
 	var status bytes.Buffer
 	for i := 0; status.Len() < 100<<20; i++ {
-		fmt.Fprintf(&status, "Package: p%d\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\nMaintainer: %0500d\nDescription: %0500d\n\n", i, i, i)
+		fmt.Fprintf(&status, "Package: p%d\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n"+
+			"Maintainer: %0500d\nDescription: %0500d\n\n", i, i, i)
 	}
 	for name, data := range map[string][]byte{
 		"etc/os-release":      []byte("ID=ubuntu\nVERSION_ID=\"22.04\"\nNAME=Ubuntu\n"),

@@ -43,7 +43,8 @@ func TestParseOutputs(t *testing.T) {
 			t.Errorf("%q:\n%s", c.values, d)
 		}
 	}
-	for _, values := range [][]string{{"xml"}, {""}, {"=x"}, {"json="}, {"JSON"}, {"table", "json"}, {"json", "json"}, {"table", "log=-"}, {"json=-", "table"}} {
+	for _, values := range [][]string{{"xml"}, {""}, {"=x"}, {"json="}, {"JSON"}, {"table", "json"}, {"json", "json"},
+		{"table", "log=-"}, {"json=-", "table"}} {
 		if _, err := parseOutputs(values); exitCode(err) != 64 {
 			t.Errorf("%q: %v", values, err)
 		}
@@ -101,7 +102,8 @@ func TestPendingFilesFail(t *testing.T) {
 	if err := os.Mkdir(taken.place, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.commit(); err == nil || !strings.Contains(err.Error(), "write "+taken.path) || strings.Contains(err.Error(), ".tmp") {
+	if err := p.commit(); err == nil || !strings.Contains(err.Error(), "write "+taken.path) ||
+		strings.Contains(err.Error(), ".tmp") {
 		t.Errorf("commit: %v", err)
 	}
 	p.discard()
@@ -164,7 +166,8 @@ func TestCheckOutputs(t *testing.T) {
 			t.Fatal(err)
 		}
 		var p program
-		if err := p.checkOutputs(outputs, []string{path("missing.img"), path("root.img")}, time.Now()); exitCode(err) != c.code {
+		if err := p.checkOutputs(outputs, []string{path("missing.img"), path("root.img")},
+			time.Now()); exitCode(err) != c.code {
 			t.Errorf("%q: %v", c.values, err)
 		}
 	}

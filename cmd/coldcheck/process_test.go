@@ -54,7 +54,8 @@ func code(t *testing.T, err error) int {
 // A reader that has gone away is a write error, not a death by signal: the exit
 // code still tells.
 func TestClosedPipe(t *testing.T) {
-	for _, args := range [][]string{{"demo"}, {"demo", "-o", "json"}, {"requirements"}, {"version"}, {"completion", "bash"}} {
+	for _, args := range [][]string{{"demo"}, {"demo", "-o", "json"}, {"requirements"}, {"version"},
+		{"completion", "bash"}} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
@@ -186,7 +187,8 @@ func TestImagesAreNotTouched(t *testing.T) {
 	} {
 		trace := filepath.Join(dir, "trace")
 		command := coldcheck(t, args...)
-		cmd := exec.Command("strace", append([]string{"-f", "-o", trace, "-e", "trace=%file,%desc", "-e", "signal=none", command.Path}, args...)...)
+		cmd := exec.Command("strace", append([]string{"-f", "-o", trace, "-e", "trace=%file,%desc", "-e", "signal=none",
+			command.Path}, args...)...)
 		cmd.Dir = dir
 		cmd.Run() // with the exit code of the verdict
 		opened := 0
@@ -210,7 +212,8 @@ func TestImagesAreNotTouched(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !after.ModTime().Equal(before[name].ModTime()) || after.Size() != before[name].Size() {
-			t.Errorf("%s: %v, %d bytes; before %v, %d bytes", name, after.ModTime(), after.Size(), before[name].ModTime(), before[name].Size())
+			t.Errorf("%s: %v, %d bytes; before %v, %d bytes", name, after.ModTime(), after.Size(), before[name].ModTime(),
+				before[name].Size())
 		}
 		sameContent(t, image, name)
 	}

@@ -23,7 +23,8 @@ func toyReport(w io.Writer, r *scanner.Result, o report.Options) error {
 func TestToyFormat(t *testing.T) {
 	before := report.Formats
 	t.Cleanup(func() { report.Formats = before })
-	report.Formats = append(slices.Clip(report.Formats), report.Format{Name: "toy", Summary: "for this test", Write: toyReport})
+	report.Formats = append(slices.Clip(report.Formats),
+		report.Format{Name: "toy", Summary: "for this test", Write: toyReport})
 
 	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
 	if err != nil {
@@ -32,7 +33,8 @@ func TestToyFormat(t *testing.T) {
 	defer out.Close()
 	file := filepath.Join(t.TempDir(), "report")
 	p := &program{stdout: out, stderr: out}
-	if code := exitCode(p.run(t.Context(), []string{"demo", "--case", "linux-failing", "-o", "toy", "-o", "toy=" + file})); code != 1 {
+	if code := exitCode(p.run(t.Context(),
+		[]string{"demo", "--case", "linux-failing", "-o", "toy", "-o", "toy=" + file})); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
 	const want = "not_ready, 20 findings, exit code 1\n"

@@ -41,7 +41,8 @@ func TestTerminalWithoutColour(t *testing.T) {
 
 func longestLine(text string) int {
 	longest := 0
-	for _, line := range regexp.MustCompile(`[\r\n]`).Split(regexp.MustCompile(`\x1b\[[0-9;]*[mK]`).ReplaceAllString(text, ""), -1) {
+	for _, line := range regexp.MustCompile(`[\r\n]`).Split(regexp.MustCompile(`\x1b\[[0-9;]*[mK]`).ReplaceAllString(text,
+		""), -1) {
 		longest = max(longest, len([]rune(line)))
 	}
 	return longest

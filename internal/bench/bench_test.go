@@ -77,11 +77,14 @@ func TestUsage(t *testing.T) {
 func TestMarkdown(t *testing.T) {
 	of := func(walls ...int) (runs []usage) {
 		for _, w := range walls {
-			runs = append(runs, usage{wall: time.Duration(w) * time.Millisecond, cpu: time.Millisecond, peak: int64(w) << 20, read: 2e6, reads: 3})
+			runs = append(runs, usage{wall: time.Duration(w) * time.Millisecond, cpu: time.Millisecond, peak: int64(w) << 20,
+				read: 2e6, reads: 3})
 		}
 		return runs
 	}
-	table := table{title: "A title", rows: []row{{name: "ours", runs: of(30, 10, 20)}, {name: "slow", runs: of(500)}, {name: "none", why: "not installed"}}}
+	table := table{title: "A title",
+		rows: []row{{name: "ours", runs: of(30, 10, 20)}, {name: "slow", runs: of(500)},
+			{name: "none", why: "not installed"}}}
 	want := `### A title
 
 | | wall | CPU | peak memory | read | reads | × wall of the first |

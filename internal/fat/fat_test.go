@@ -48,7 +48,8 @@ func build(t *testing.T, kib int, options ...string) []byte {
 	testenv.Tool(t, "mkfs.fat", "mcopy", "mmd")
 	dir := t.TempDir()
 	image := filepath.Join(dir, "fat.img")
-	execute(t, "mkfs.fat", append(append([]string{"-C", "-i", "1234ABCD", "-n", "ESP"}, options...), image, fmt.Sprint(kib))...)
+	execute(t, "mkfs.fat", append(append([]string{"-C", "-i", "1234ABCD", "-n", "ESP"}, options...), image,
+		fmt.Sprint(kib))...)
 	made := map[string]bool{}
 	files := contents()
 	var names []string
@@ -280,16 +281,17 @@ func TestDamage(t *testing.T) {
 		broken string // names that cannot be read
 		open   error
 	}{
-		"nothing":                      {func([]byte) {}, "", nil},
-		"a loop":                       {func(b []byte) { fat(4, 3)(b); le.PutUint32(b[1536+28:], 5000) }, "ONE.TXT", nil},
-		"a loop behind the end":        {fat(4, 3), "", nil},
-		"a chain that ends":            {fat(3, 0x0fffffff), "ONE.TXT", nil},
-		"a free cluster in a chain":    {fat(3, 0), "ONE.TXT", nil},
-		"a bad cluster in a chain":     {fat(3, 0x0ffffff7), "ONE.TXT", nil},
-		"a chain to nowhere":           {fat(3, 0x0fff0000), "ONE.TXT", nil},
-		"two files of one cluster":     {start(2, 1, 4), "ONE.TXT TWO.TXT", nil},
-		"a file in a directory":        {start(2, 1, 6), "DIR TWO.TXT", nil},
-		"a directory in itself":        {func(b []byte) { copy(b[1536+4*512+64:], "SUB        \x10"); start(6, 2, 6)(b) }, "DIR/SUB", nil},
+		"nothing":                   {func([]byte) {}, "", nil},
+		"a loop":                    {func(b []byte) { fat(4, 3)(b); le.PutUint32(b[1536+28:], 5000) }, "ONE.TXT", nil},
+		"a loop behind the end":     {fat(4, 3), "", nil},
+		"a chain that ends":         {fat(3, 0x0fffffff), "ONE.TXT", nil},
+		"a free cluster in a chain": {fat(3, 0), "ONE.TXT", nil},
+		"a bad cluster in a chain":  {fat(3, 0x0ffffff7), "ONE.TXT", nil},
+		"a chain to nowhere":        {fat(3, 0x0fff0000), "ONE.TXT", nil},
+		"two files of one cluster":  {start(2, 1, 4), "ONE.TXT TWO.TXT", nil},
+		"a file in a directory":     {start(2, 1, 6), "DIR TWO.TXT", nil},
+		"a directory in itself": {func(b []byte) { copy(b[1536+4*512+64:], "SUB        \x10"); start(6, 2, 6)(b) },
+			"DIR/SUB", nil},
 		"a directory that is the root": {start(2, 2, 2), "DIR", nil},
 		"a directory of nothing":       {start(2, 2, 0), "DIR", nil},
 		"a loop of a directory":        {fat(6, 6), "DIR", nil},
@@ -323,7 +325,8 @@ func TestDamage(t *testing.T) {
 				} else if statErr != nil {
 					err = statErr
 				}
-				want := slices.ContainsFunc(broken, func(b string) bool { return b == name || b == "." || strings.HasPrefix(name, b+"/") })
+				want := slices.ContainsFunc(broken,
+					func(b string) bool { return b == name || b == "." || strings.HasPrefix(name, b+"/") })
 				if errors.Is(err, fs.ErrNotExist) && !want {
 					continue
 				}

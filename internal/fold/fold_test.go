@@ -14,7 +14,8 @@ func TestFold(t *testing.T) {
 			t.Errorf("suffix of %q: %v", s, !want)
 		}
 	}
-	if list := []string{"S-1-5-18", "Everyone"}; !Contains(list, "EVERYONE") || Contains(list, "every") || Contains(nil, "") {
+	if list := []string{"S-1-5-18", "Everyone"}; !Contains(list, "EVERYONE") || Contains(list, "every") ||
+		Contains(nil, "") {
 		t.Error("Contains")
 	}
 }

@@ -48,14 +48,16 @@ func TestToolsReadOurHives(t *testing.T) {
 	}
 	run(t, "hivexregedit", "--merge", file, reg)
 	run(t, "hivexml", file)
-	if got := run(t, "reglookup", file); !strings.Contains(got, "/Foo/a,DWORD,0x00000005") || !strings.Contains(got, "/Foo/Bar/,BINARY,%01%02") {
+	if got := run(t, "reglookup", file); !strings.Contains(got, "/Foo/a,DWORD,0x00000005") ||
+		!strings.Contains(got, "/Foo/Bar/,BINARY,%01%02") {
 		t.Errorf("reglookup prints\n%s", got)
 	}
 
 	for _, list := range []string{"lf", "lh", "li"} {
 		root := Key{Name: "ROOT", Values: []Value{{"big", 3, make([]byte, 40000)}, {"inline", 4, []byte{1, 2, 3, 4}}}}
 		for _, name := range []string{"zeta", "Alpha", "Größe", "日本", "beta"} {
-			root.Subkeys = append(root.Subkeys, Key{Name: name, Values: []Value{{Name: "名", Type: 1, Data: utf16le.Encode("x")}}})
+			root.Subkeys = append(root.Subkeys,
+				Key{Name: name, Values: []Value{{Name: "名", Type: 1, Data: utf16le.Encode("x")}}})
 		}
 		if err := os.WriteFile(file, Build(root, Options{List: list, MaxLeaf: 2}), 0o644); err != nil {
 			t.Fatal(err)

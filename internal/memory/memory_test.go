@@ -17,7 +17,8 @@ func TestReserve(t *testing.T) {
 		take, n int64
 		refused bool
 	}{
-		{0, b.most, false}, {0, b.most + 1, true}, {b.most, 0, false}, {b.most, 1, true}, {b.most - 1, 1, false}, {0, 1<<63 - 1, true}, {1, 1<<63 - 1, true},
+		{0, b.most, false}, {0, b.most + 1, true}, {b.most, 0, false}, {b.most, 1, true}, {b.most - 1, 1, false},
+		{0, 1<<63 - 1, true}, {1, 1<<63 - 1, true},
 	} {
 		if err := b.Reserve(tt.take); err != nil {
 			t.Fatal(err)
@@ -35,7 +36,8 @@ func TestReserve(t *testing.T) {
 		}
 	}
 	err := b.Reserve(b.most + 1<<20)
-	if want := "73.0 MiB more than the 72.0 MiB of 72.0 MiB that are left"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "73.0 MiB more than the 72.0 MiB of 72.0 MiB that are left"; err == nil ||
+		!strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %q", err, want)
 	}
 }

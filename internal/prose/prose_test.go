@@ -18,8 +18,10 @@ func TestGiB(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	for n, want := range map[int64][2]string{
-		0: {"0 bytes", "0.0 KiB"}, 1<<20 - 1: {"1048575 bytes", "1024.0 KiB"}, 1 << 20: {"1 MiB", "1.0 MiB"}, 1<<30 - 1: {"1023 MiB", "1024.0 MiB"},
-		1 << 30: {"1.0 GiB", "1.0 GiB"}, 3<<30 - 1: {"2.9 GiB", "3.0 GiB"}, 1<<63 - 1: {"8589934591.9 GiB", "8589934592.0 GiB"},
+		0: {"0 bytes", "0.0 KiB"}, 1<<20 - 1: {"1048575 bytes", "1024.0 KiB"}, 1 << 20: {"1 MiB", "1.0 MiB"},
+		1<<30 - 1: {"1023 MiB", "1024.0 MiB"},
+		1 << 30:   {"1.0 GiB", "1.0 GiB"}, 3<<30 - 1: {"2.9 GiB", "3.0 GiB"},
+		1<<63 - 1: {"8589934591.9 GiB", "8589934592.0 GiB"},
 	} {
 		if got := [2]string{Size(n), Rounded(n)}; got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
@@ -43,7 +45,8 @@ func TestList(t *testing.T) {
 func TestCountAndSome(t *testing.T) {
 	for _, c := range [][2]string{
 		{Count(0, "file", "files"), "0 files"}, {Count(1, "file", "files"), "1 file"}, {Count(2, "file", "files"), "2 files"},
-		{Some(nil), ""}, {Some([]string{"a", "b"}), "a, b"}, {Some([]string{"1", "2", "3", "4", "5"}), "1, 2, 3, 4, 5"}, {Some([]string{"1", "2", "3", "4", "5", "6", "7"}), "1, 2, 3, 4, 5 and 2 more"},
+		{Some(nil), ""}, {Some([]string{"a", "b"}), "a, b"}, {Some([]string{"1", "2", "3", "4", "5"}), "1, 2, 3, 4, 5"},
+		{Some([]string{"1", "2", "3", "4", "5", "6", "7"}), "1, 2, 3, 4, 5 and 2 more"},
 	} {
 		if c[0] != c[1] {
 			t.Errorf("%q, want %q", c[0], c[1])

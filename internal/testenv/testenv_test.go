@@ -141,7 +141,8 @@ func TestCorpusFile(t *testing.T) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	for limit, ok := range map[int64]bool{int64(len(want)) - 1: false, int64(len(want)): true, int64(len(want)) + 1: true} {
+	for limit, ok := range map[int64]bool{int64(len(want)) - 1: false, int64(len(want)): true,
+		int64(len(want)) + 1: true} {
 		if _, err := unpack("f.gz", bytes.NewReader(gz.Bytes()), limit); (err == nil) != ok {
 			t.Errorf("limit %d: %v", limit, err)
 		}

@@ -68,7 +68,8 @@ func FuzzDecode(f *testing.F) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	for name, text := range map[string]string{"ascii": "C:\\Windows\\System32\\drivers\\etc\\hosts", "german": "C:\\Users\\Müller\\AppData\\Örtlich", "japanese": "日本語のフォルダー名"} {
+	for name, text := range map[string]string{"ascii": "C:\\Windows\\System32\\drivers\\etc\\hosts",
+		"german": "C:\\Users\\Müller\\AppData\\Örtlich", "japanese": "日本語のフォルダー名"} {
 		data := encode(text)
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

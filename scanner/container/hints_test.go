@@ -26,7 +26,8 @@ func TestFill(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
-	for name, want := range map[string]string{"root.img.gz": "gzip -dc root.img.gz >root.img", "root.RAW.gz": "gzip -dc root.RAW.gz >root.RAW", "root.gz": "gzip -dc root.gz >root.img"} {
+	for name, want := range map[string]string{"root.img.gz": "gzip -dc root.img.gz >root.img",
+		"root.RAW.gz": "gzip -dc root.RAW.gz >root.RAW", "root.gz": "gzip -dc root.gz >root.img"} {
 		if got := fill(unpack("gzip -dc"), name); !strings.HasSuffix(got, want) {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
@@ -35,18 +36,24 @@ func TestFill(t *testing.T) {
 
 // The descriptor of a VMDK image is what people give who mean its extents.
 func TestDescriptorHint(t *testing.T) {
-	const head = "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n\n# Extent description\n"
+	const head = "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n\n" +
+		"# Extent description\n"
 	for name, c := range map[string]struct {
 		lines  string
 		beside string // a file that is there
 		want   string
 	}{
-		"its extent is missing":      {"RW 8192 FLAT \"root-flat.vmdk\" 0\n", "", "in root-flat.vmdk, not found beside it. Get it too"},
-		"its extent is there":        {"RW 8192 FLAT \"root-flat.vmdk\" 0\r\n", "root-flat.vmdk", "in root-flat.vmdk, which is a raw image. Scan that"},
-		"a sparse extent":            {"RW 8192 SPARSE \"root-s001.vmdk\"\n", "root-s001.vmdk", hintConvert[:30]},
-		"one of two is missing":      {"RW 8192 FLAT \"a.vmdk\" 0\nRW 8192 FLAT \"b.vmdk\" 0\n", "a.vmdk", "in b.vmdk, not found"},
-		"many are missing":           {strings.Repeat("RW 8192 SPARSE \"a.vmdk\"\n", 5), "", "in a.vmdk, a.vmdk, a.vmdk and 2 more, not found"},
-		"in another folder":          {"RW 8192 FLAT \"../../etc/b-flat.vmdk\" 0\n", "b-flat.vmdk", "in b-flat.vmdk, which is a raw image"},
+		"its extent is missing": {"RW 8192 FLAT \"root-flat.vmdk\" 0\n", "",
+			"in root-flat.vmdk, not found beside it. Get it too"},
+		"its extent is there": {"RW 8192 FLAT \"root-flat.vmdk\" 0\r\n", "root-flat.vmdk",
+			"in root-flat.vmdk, which is a raw image. Scan that"},
+		"a sparse extent": {"RW 8192 SPARSE \"root-s001.vmdk\"\n", "root-s001.vmdk", hintConvert[:30]},
+		"one of two is missing": {"RW 8192 FLAT \"a.vmdk\" 0\nRW 8192 FLAT \"b.vmdk\" 0\n", "a.vmdk",
+			"in b.vmdk, not found"},
+		"many are missing": {strings.Repeat("RW 8192 SPARSE \"a.vmdk\"\n", 5), "",
+			"in a.vmdk, a.vmdk, a.vmdk and 2 more, not found"},
+		"in another folder": {"RW 8192 FLAT \"../../etc/b-flat.vmdk\" 0\n", "b-flat.vmdk",
+			"in b-flat.vmdk, which is a raw image"},
 		"no extent":                  {"", "", hintConvert[:30]},
 		"a line that is none of one": {"RW x FLAT \"b.vmdk\"\n", "", hintConvert[:30]},
 	} {

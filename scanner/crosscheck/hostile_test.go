@@ -159,7 +159,8 @@ func ringOfLists(t *testing.T, path, hiveName string) {
 func TestHostileImages(t *testing.T) {
 	const system, software = system32 + "/config/SYSTEM", system32 + "/config/SOFTWARE"
 	ask := func(kind Kind, path, key string) Check {
-		c := Check{Question: Question{Kind: kind, Volume: 2, Filesystem: disk.NTFS, Path: path, Key: key}, Want: Reading{Found: true}}
+		c := Check{Question: Question{Kind: kind, Volume: 2, Filesystem: disk.NTFS, Path: path, Key: key},
+			Want: Reading{Found: true}}
 		if kind == File {
 			c.Want.What = AFolder
 		}
@@ -173,12 +174,14 @@ func TestHostileImages(t *testing.T) {
 	}{
 		"huge index": {
 			hugeIndex,
-			[]Check{ask(File, "Users", ""), ask(File, "Windows", ""), ask(File, system32, ""), ask(Key, system, "Select"), ask(File, "Windows/WinSxS", "")},
+			[]Check{ask(File, "Users", ""), ask(File, "Windows", ""), ask(File, system32, ""), ask(Key, system, "Select"),
+				ask(File, "Windows/WinSxS", "")},
 			"AAFFA", "the second reader ended: more than 512 MiB of memory",
 		},
 		"ring of lists": {
 			func(t *testing.T, path string) { ringOfLists(t, path, software) },
-			[]Check{ask(Key, system, "Select"), ask(Key, software, "Microsoft"), ask(Key, software, "Classes"), ask(File, system32, "")},
+			[]Check{ask(Key, system, "Select"), ask(Key, software, "Microsoft"), ask(Key, software, "Classes"),
+				ask(File, system32, "")},
 			"AFFA", "the second reader ended: stack overflow",
 		},
 	} {

@@ -123,15 +123,16 @@ var misbehaving = map[string]func(){
 	"both": func() {
 		answer(func(id int) string { return fmt.Sprintf(`{"id":%d,"error":"e","reading":{"found":true}}`, id) })
 	},
-	"ends":           func() { answer(func(int) string { os.Exit(3); return "" }) },
-	"ends at once":   func() {},
-	"crashes":        func() { answer(func(int) string { panic("index out of range") }) },
-	"ends midway":    func() { answer(endMidway) },
-	"never reads":    func() { time.Sleep(time.Hour) },
-	"closes":         func() { os.Stdout.Close(); time.Sleep(time.Hour) },
-	"floods":         func() { flood(strings.Repeat("x", 1<<16)) },
-	"chatters":       func() { flood("{}\n") },
-	"longest answer": func() { answer(func(id int) string { return answerOf(id, maxAnswer-2) }) }, // and the end of the line
+	"ends":         func() { answer(func(int) string { os.Exit(3); return "" }) },
+	"ends at once": func() {},
+	"crashes":      func() { answer(func(int) string { panic("index out of range") }) },
+	"ends midway":  func() { answer(endMidway) },
+	"never reads":  func() { time.Sleep(time.Hour) },
+	"closes":       func() { os.Stdout.Close(); time.Sleep(time.Hour) },
+	"floods":       func() { flood(strings.Repeat("x", 1<<16)) },
+	"chatters":     func() { flood("{}\n") },
+	// and the end of the line
+	"longest answer": func() { answer(func(id int) string { return answerOf(id, maxAnswer-2) }) },
 	"too long":       func() { answer(func(id int) string { return answerOf(id, maxAnswer) }) },
 }
 

@@ -135,7 +135,8 @@ func TestHiveDefects(t *testing.T) {
 			t.Errorf("%+v: %+v, %v, want %s", c.q, r, err, c.want)
 		}
 	}
-	if r, err := h.read(Question{Kind: Value, Key: "B", Value: "short"}); err != nil || r.Size != 2 || r.Content != Digest([]byte{1, 2}) {
+	if r, err := h.read(Question{Kind: Value, Key: "B", Value: "short"}); err != nil || r.Size != 2 ||
+		r.Content != Digest([]byte{1, 2}) {
 		t.Errorf("a short number: %+v, %v", r, err)
 	}
 }

@@ -128,15 +128,22 @@ func TestLimits(t *testing.T) {
 		children   int
 	}{
 		{"questions", "agrees", func(l *Limits) { l.Questions = 5 }, questions(5), "AAAAA", "", 1},
-		{"one question too many", "agrees", func(l *Limits) { l.Questions = 4 }, questions(5), "AAAAF", "not asked: more than 4 questions", 1},
-		{"children", "ends", func(l *Limits) { l.Children = 5 }, questions(5), "FFFFF", "the second reader ended: exit status 3", 5},
+		{"one question too many", "agrees", func(l *Limits) { l.Questions = 4 }, questions(5), "AAAAF",
+			"not asked: more than 4 questions", 1},
+		{"children", "ends", func(l *Limits) { l.Children = 5 }, questions(5), "FFFFF",
+			"the second reader ended: exit status 3", 5},
 		{"one child too many", "ends", func(l *Limits) { l.Children = 4 }, questions(5), "FFFFF", errManyEnded.Error(), 4},
-		{"time is up", "hangs", func(l *Limits) { l.Total = 300 * time.Millisecond }, questions(5), "FFFFF", errTimeIsUp.Error(), 1},
-		{"the same again", "agrees once", func(*Limits) {}, append(questions(1), questions(1)[0], questions(1)[0]), "AAA", "", 1},
+		{"time is up", "hangs", func(l *Limits) { l.Total = 300 * time.Millisecond }, questions(5), "FFFFF",
+			errTimeIsUp.Error(), 1},
+		{"the same again", "agrees once", func(*Limits) {}, append(questions(1), questions(1)[0], questions(1)[0]), "AAA", "",
+			1},
 		{"longest question", "agrees", func(*Limits) {}, []Check{longQuestion(t, maxQuestion)}, "A", "", 1},
-		{"too long a question", "agrees", func(*Limits) {}, []Check{longQuestion(t, maxQuestion+1)}, "F", errTooLong.Error(), 0},
-		{"longest question to a Worker", "prints", func(*Limits) {}, []Check{longQuestion(t, maxQuestion)}, "F", "go-ntfs: file does not exist", 1},
-		{"no reader", "agrees", func(*Limits) {}, []Check{{Question: Question{Kind: File, Filesystem: disk.FAT}}}, "F", errNoReader.Error(), 0},
+		{"too long a question", "agrees", func(*Limits) {}, []Check{longQuestion(t, maxQuestion+1)}, "F", errTooLong.Error(),
+			0},
+		{"longest question to a Worker", "prints", func(*Limits) {}, []Check{longQuestion(t, maxQuestion)}, "F",
+			"go-ntfs: file does not exist", 1},
+		{"no reader", "agrees", func(*Limits) {}, []Check{{Question: Question{Kind: File, Filesystem: disk.FAT}}}, "F",
+			errNoReader.Error(), 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -193,7 +200,9 @@ func TestOrder(t *testing.T) {
 
 // A program that is not there fails every question with the same reason.
 func TestNoChild(t *testing.T) {
-	answers, err := Run(t.Context(), func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, "/no/such/program") }, patient, questions(3), nil)
+	answers, err := Run(t.Context(),
+		func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, "/no/such/program") }, patient, questions(3),
+		nil)
 	if err != nil || states(answers) != "FFF" || answers[0].Reason != answers[2].Reason {
 		t.Errorf("%v, %+v", err, answers)
 	}

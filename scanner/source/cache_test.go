@@ -272,12 +272,15 @@ func TestCacheAhead(t *testing.T) {
 		"then twice as many each time": {many, []int64{7, 8, 9, 10}, []int64{7, 8, 9, 10, 11, 12, 13, 14}},
 		"backwards":                    {many, []int64{9, 8, 7, 6}, []int64{6, 7, 8, 9}},
 		"random":                       {many, []int64{50, 3, 77, 20}, []int64{3, 20, 50, 77}},
-		"two readers":                  {many, []int64{10, 50, 11, 51, 12, 52}, []int64{10, 11, 12, 13, 14, 50, 51, 52, 53, 54}},
-		"at the end":                   {many, []int64{97, 98, 99}, []int64{97, 98, 99}},
-		"the same block again":         {many, []int64{5, 5, 5}, []int64{5}},
-		"not asked for":                {CacheOptions{Block: block, Bytes: 64 * block, Parallel: 16}, []int64{1, 2, 3}, []int64{1, 2, 3}},
-		"a quarter of a small cache":   {CacheOptions{Block: block, Bytes: 4 * block, Ahead: 8, Parallel: 16}, []int64{1, 2, 3}, []int64{1, 2, 3, 4}},
-		"no room":                      {CacheOptions{Block: block, Bytes: 3 * block, Ahead: 8, Parallel: 16}, []int64{1, 2, 3}, []int64{1, 2, 3}},
+		"two readers": {many, []int64{10, 50, 11, 51, 12, 52},
+			[]int64{10, 11, 12, 13, 14, 50, 51, 52, 53, 54}},
+		"at the end":           {many, []int64{97, 98, 99}, []int64{97, 98, 99}},
+		"the same block again": {many, []int64{5, 5, 5}, []int64{5}},
+		"not asked for": {CacheOptions{Block: block, Bytes: 64 * block, Parallel: 16}, []int64{1, 2, 3},
+			[]int64{1, 2, 3}},
+		"a quarter of a small cache": {CacheOptions{Block: block, Bytes: 4 * block, Ahead: 8, Parallel: 16}, []int64{1, 2, 3},
+			[]int64{1, 2, 3, 4}},
+		"no room": {CacheOptions{Block: block, Bytes: 3 * block, Ahead: 8, Parallel: 16}, []int64{1, 2, 3}, []int64{1, 2, 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -313,7 +316,8 @@ func TestCacheAheadTime(t *testing.T) {
 	}{{0, blocks * time.Second}, {16, 16 * time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSlow(blocks * block)
-			c := NewCache(t.Context(), blocks*block, s.fetch, CacheOptions{Block: block, Bytes: 64 * block, Ahead: tt.ahead, Parallel: 32})
+			c := NewCache(t.Context(), blocks*block, s.fetch,
+				CacheOptions{Block: block, Bytes: 64 * block, Ahead: tt.ahead, Parallel: 32})
 			begun := time.Now()
 			for off := int64(0); off < blocks*block; off += 50 {
 				s.expect(t, c, off, 50)

@@ -47,7 +47,8 @@ junk
 	if got := mountsOf(root, []string{"8:17"}); got != nil {
 		t.Errorf("what is mounted read-only: %q", got)
 	}
-	if got, want := mountsOf(root, usersOf(root, []string{"8:1"})), []WritableMount{{"/dev/sda1", "/"}}; !slices.Equal(got, want) {
+	if got, want := mountsOf(root, usersOf(root, []string{"8:1"})),
+		[]WritableMount{{"/dev/sda1", "/"}}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got := mountsOf(t.TempDir(), devices); got != nil {
@@ -89,7 +90,8 @@ func TestWritableMountsOfAFile(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, "proc/self"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(root, "proc/self/mountinfo"), []byte("40 1 7:7 / /mnt rw - ext4 /dev/loop7 rw\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "proc/self/mountinfo"), []byte("40 1 7:7 / /mnt rw - ext4 /dev/loop7 rw\n"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := writableMounts(root, info), []WritableMount{{"/dev/loop7", "/mnt"}}; !slices.Equal(got, want) {

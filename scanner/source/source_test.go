@@ -34,9 +34,11 @@ func folder(t *testing.T, files map[string]string) string {
 // else is opened.
 func TestBeside(t *testing.T) {
 	t.Parallel()
-	dir := folder(t, map[string]string{"images/disk.001": "one", "images/disk.002": "two", "images/sub/x": "x", "secret": "s"})
+	dir := folder(t, map[string]string{"images/disk.001": "one", "images/disk.002": "two", "images/sub/x": "x",
+		"secret": "s"})
 	images := filepath.Join(dir, "images")
-	for link, target := range map[string]string{"within": "disk.002", "out": "../secret", "absolute": filepath.Join(dir, "secret"), "gone": "nothing"} {
+	for link, target := range map[string]string{"within": "disk.002", "out": "../secret",
+		"absolute": filepath.Join(dir, "secret"), "gone": "nothing"} {
 		if err := os.Symlink(target, filepath.Join(images, link)); err != nil {
 			t.Skip("needs symbolic links: ", err)
 		}
@@ -71,7 +73,8 @@ func TestBeside(t *testing.T) {
 				t.Errorf("%q: %v", name, err)
 				continue
 			}
-			if _, err := s.ReadAt(p, 0); err != nil || s.Name() != filepath.Join(images, name) || name == "disk.002" && string(p) != "two" {
+			if _, err := s.ReadAt(p, 0); err != nil || s.Name() != filepath.Join(images, name) || name == "disk.002" &&
+				string(p) != "two" {
 				t.Errorf("%q: %q of %s, %v", name, p, s.Name(), err)
 			}
 			s.Close()
@@ -92,7 +95,8 @@ func TestBeside(t *testing.T) {
 	if _, err := first.Beside(ctx, "disk.002"); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the context ended: %v", err)
 	}
-	if _, err := NewReader(t.Context(), "r", strings.NewReader("r"), 1).Beside(t.Context(), "r"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := NewReader(t.Context(), "r", strings.NewReader("r"), 1).Beside(t.Context(), "r"); !errors.Is(err,
+		fs.ErrNotExist) {
 		t.Errorf("beside a reader: %v", err)
 	}
 }
@@ -103,7 +107,8 @@ var errAny = errors.New("any error")
 func TestSame(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"a": "1", "b": "1"})
-	a, b, hard, soft := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "hard"), filepath.Join(dir, "soft")
+	a, b, hard, soft := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "hard"),
+		filepath.Join(dir, "soft")
 	if err := errors.Join(os.Link(a, hard), os.Symlink("a", soft)); err != nil {
 		t.Skip("needs links: ", err)
 	}
@@ -112,7 +117,8 @@ func TestSame(t *testing.T) {
 		want bool
 	}{
 		{a, a, true}, {a, filepath.Join(dir, ".", "x", "..", "a"), true}, {a, hard, true}, {soft, a, true},
-		{a, b, false}, {a, filepath.Join(dir, "missing"), false}, {filepath.Join(dir, "missing"), filepath.Join(dir, "missing"), false},
+		{a, b, false}, {a, filepath.Join(dir, "missing"), false},
+		{filepath.Join(dir, "missing"), filepath.Join(dir, "missing"), false},
 	} {
 		if got := Same(tt.a, tt.b); got != tt.want {
 			t.Errorf("%s and %s: %t", tt.a, tt.b, got)
@@ -169,7 +175,8 @@ func TestHold(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for name, want := range map[string]error{dir: ErrNotImage, filepath.Join(dir, "missing"): fs.ErrNotExist, "": fs.ErrNotExist} {
+	for name, want := range map[string]error{dir: ErrNotImage, filepath.Join(dir, "missing"): fs.ErrNotExist,
+		"": fs.ErrNotExist} {
 		s, err := Open(t.Context(), name, Options{})
 		if err == nil {
 			s.Close()

@@ -108,7 +108,8 @@ func TestSparseShorter(t *testing.T) {
 	h.content, h.data, h.strict = h.content[:100*testPage], h.data[:100], false
 	for _, off := range []int64{20 * testPage, 99 * testPage, 150 * testPage} {
 		want := max(0, 100*testPage-int(off))
-		if n, err := s.ReadAt(make([]byte, 50*testPage), off); off == 20*testPage && (n != 50*testPage || err != nil) || off > 20*testPage && (n != want || err == nil) {
+		if n, err := s.ReadAt(make([]byte, 50*testPage), off); off == 20*testPage && (n != 50*testPage || err != nil) ||
+			off > 20*testPage && (n != want || err == nil) {
 			t.Errorf("at %d: %d bytes, %v", off, n, err)
 		}
 	}

@@ -46,7 +46,8 @@ func TestMeter(t *testing.T) {
 		}
 	}
 	var none *Meter
-	if err := errors.Join(none.File(1<<40), none.Folder(1<<40), none.Next().Steps(1<<40)); err != nil || none.Usage() != (Usage{}) {
+	if err := errors.Join(none.File(1<<40), none.Folder(1<<40), none.Next().Steps(1<<40)); err != nil ||
+		none.Usage() != (Usage{}) {
 		t.Error(err)
 	}
 }
@@ -137,7 +138,8 @@ func TestWithin(t *testing.T) {
 			t.Errorf("%d, %v", n, err)
 		}
 		begun, late := time.Now(), make(chan int, 1)
-		n, err = Within(t.Context(), Patience{Limit: time.Minute}, func() (int, error) { time.Sleep(time.Hour); return 7, nil }, func(n int, _ error) { late <- n })
+		n, err = Within(t.Context(), Patience{Limit: time.Minute},
+			func() (int, error) { time.Sleep(time.Hour); return 7, nil }, func(n int, _ error) { late <- n })
 		if n != 0 || !errors.Is(err, ErrTime) || time.Since(begun) != time.Minute {
 			t.Errorf("%d, %v after %v", n, err, time.Since(begun))
 		}

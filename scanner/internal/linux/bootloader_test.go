@@ -81,7 +81,8 @@ submenu 'Advanced options for Ubuntu' $menuentry_id_option 'gnulinux-advanced' {
 -- root/boot/grub/grubenv --
 # GRUB Environment Block
 ##########
-`, []string{"root=PARTUUID=x ro console=tty1", "root=PARTUUID=x ro console=tty1 vt.handoff=7", "root=PARTUUID=x ro console=tty1 extra"}},
+`, []string{"root=PARTUUID=x ro console=tty1", "root=PARTUUID=x ro console=tty1 vt.handoff=7",
+			"root=PARTUUID=x ro console=tty1 extra"}},
 		"Red Hat": {`
 -- root/boot/grub2/grub.cfg --
 if [ -f ${config_directory}/grubenv ]; then
@@ -170,9 +171,12 @@ menuentry x { linux /vmlinuz $how
 menuentry y { linux /vmlinuz on=$grub_platform
 }
 `, []string{"efi", "bios", "?"}},
-		"a script that is cut off":               {"-- root/boot/grub/grub.cfg --\nmenuentry x {\n linux /vmlinuz a\n", []string{"?"}},
-		"a quote without an end":                 {"-- root/boot/grub/grub.cfg --\nmenuentry 'x {\n linux /vmlinuz a\n}\n", []string{"?"}},
-		"a volume for /boot that is not mounted": {"-- boot/grub/grub.cfg --\nmenuentry x {\n linux /vmlinuz a\n}\n", []string{"a"}},
+		"a script that is cut off": {"-- root/boot/grub/grub.cfg --\nmenuentry x {\n linux /vmlinuz a\n",
+			[]string{"?"}},
+		"a quote without an end": {"-- root/boot/grub/grub.cfg --\nmenuentry 'x {\n linux /vmlinuz a\n}\n",
+			[]string{"?"}},
+		"a volume for /boot that is not mounted": {"-- boot/grub/grub.cfg --\nmenuentry x {\n linux /vmlinuz a\n}\n",
+			[]string{"a"}},
 		"a volume for /boot": {`
 -- root/etc/fstab --
 LABEL=BOOT /boot ext4
@@ -207,8 +211,10 @@ title x
 linux /x/linux
 options root=x ro $literal
 `, []string{"root=x ro $literal"}},
-		"extlinux":       {"-- root/boot/extlinux/extlinux.conf --\nLABEL x\n LINUX /vmlinuz\n APPEND root=x ro\n", []string{"root=x ro"}},
-		"menu.lst":       {"-- root/boot/grub/menu.lst --\ntitle x\nroot (hd0)\nkernel /boot/vmlinuz root=LABEL=/ console=hvc0\n", []string{"/boot/vmlinuz root=LABEL=/ console=hvc0"}},
+		"extlinux": {"-- root/boot/extlinux/extlinux.conf --\nLABEL x\n LINUX /vmlinuz\n APPEND root=x ro\n",
+			[]string{"root=x ro"}},
+		"menu.lst": {"-- root/boot/grub/menu.lst --\ntitle x\nroot (hd0)\n" +
+			"kernel /boot/vmlinuz root=LABEL=/ console=hvc0\n", []string{"/boot/vmlinuz root=LABEL=/ console=hvc0"}},
 		"recovery alone": {"-- root/boot/grub/grub.cfg --\nmenuentry x {\n linux /vmlinuz single\n}\n", []string{"single"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -246,14 +252,19 @@ options root=x ro $literal
 // Scripts without end end, and what comes of them is bounded.
 func TestGrubBounds(t *testing.T) {
 	for name, script := range map[string]string{
-		"it reads itself":      "source $prefix/grub.cfg\nsource $prefix/grub.cfg\n",
-		"it calls itself":      "function f { f; f; }\nf\n",
-		"blocks in blocks":     strings.Repeat("if true; then\n", 100) + strings.Repeat("fi\n", 100),
-		"branches in branches": strings.Repeat("if unknown; then set a=1; else set a=2; fi\n", 20_000) + "menuentry x { linux /vmlinuz $a\n}\n",
-		"branches of calls":    "function f { if unknown; then g; else g; fi; }\nfunction g { if unknown; then h; else h; fi; }\nfunction h { if unknown; then i; else i; fi; }\n" + strings.Repeat("f\n", 50_000),
-		"many values":          strings.Repeat("if unknown; then set a=${a}x; fi\n", 1000) + "menuentry x { linux /vmlinuz $a $a $a\n}\n",
-		"a value that doubles": strings.Repeat("set a=$a$a\n", 64) + "set a=xxxxxxxxxxxxxxxxxxxx\n" + strings.Repeat("set a=$a$a\n", 64) + "menuentry x { linux /vmlinuz $a\n}\n",
-		"many kernels":         strings.Repeat("menuentry x { linux /vmlinuz a\n}\n", 60_000),
+		"it reads itself":  "source $prefix/grub.cfg\nsource $prefix/grub.cfg\n",
+		"it calls itself":  "function f { f; f; }\nf\n",
+		"blocks in blocks": strings.Repeat("if true; then\n", 100) + strings.Repeat("fi\n", 100),
+		"branches in branches": strings.Repeat("if unknown; then set a=1; else set a=2; fi\n", 20_000) +
+			"menuentry x { linux /vmlinuz $a\n}\n",
+		"branches of calls": "function f { if unknown; then g; else g; fi; }\n" +
+			"function g { if unknown; then h; else h; fi; }\nfunction h { if unknown; then i; else i; fi; }\n" +
+			strings.Repeat("f\n", 50_000),
+		"many values": strings.Repeat("if unknown; then set a=${a}x; fi\n", 1000) +
+			"menuentry x { linux /vmlinuz $a $a $a\n}\n",
+		"a value that doubles": strings.Repeat("set a=$a$a\n", 64) + "set a=xxxxxxxxxxxxxxxxxxxx\n" +
+			strings.Repeat("set a=$a$a\n", 64) + "menuentry x { linux /vmlinuz $a\n}\n",
+		"many kernels": strings.Repeat("menuentry x { linux /vmlinuz a\n}\n", 60_000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := fstest.MapFS{"etc/os-release": {Data: []byte("ID=x\n")}, "boot/grub/grub.cfg": {Data: []byte(script)}}
@@ -292,51 +303,84 @@ func TestBootEntriesBound(t *testing.T) {
 // TestCloudInitOff changes one thing of the ready machine.
 func TestCloudInitOff(t *testing.T) {
 	const (
-		passed, failed, warning, undetermined = requirement.Passed, requirement.Failed, requirement.Warning, requirement.Undetermined
-		identify                              = "-- usr/lib/cloud-init/ds-identify --\nx\n"
+		passed, failed, warning, undetermined = requirement.Passed, requirement.Failed, requirement.Warning,
+			requirement.Undetermined
+		identify = "-- usr/lib/cloud-init/ds-identify --\nx\n"
 	)
 	for name, c := range map[string]struct {
 		want    requirement.Status
 		says    string
 		changes string
 	}{
-		"the file":                               {failed, "cloud-init.disabled", "-- etc/cloud/cloud-init.disabled --\n"},
-		"a folder of that name":                  {passed, "", "-- etc/cloud/cloud-init.disabled/x --\n"},
-		"a link to nowhere of that name":         {passed, "", "-- links --\netc/cloud/cloud-init.disabled -> /nowhere\n"},
-		"both files":                             {passed, "", "-- etc/cloud/cloud-init.disabled --\n-- etc/cloud/cloud-init.enabled --\n"},
-		"the file, and the kernel's word":        {passed, "", "-- etc/cloud/cloud-init.disabled --\n-- boot/grub/grub.cfg --\nmenuentry x { linux /vmlinuz cloud-init=enabled\n}\n"},
-		"the last word counts":                   {passed, "", "-- boot/grub/grub.cfg --\nmenuentry x { linux /vmlinuz cloud-init=disabled cloud-init=enabled\n}\n"},
-		"one of two kernels":                     {failed, "cloud-init=disabled", "-- boot/grub/grub.cfg --\nmenuentry x { linux /vmlinuz a\n}\nmenuentry y { linux /vmlinuz cloud-init=disabled\n}\n"},
-		"a longer word":                          {passed, "", "-- boot/grub/grub.cfg --\nmenuentry x { linux /vmlinuz cloud-init=disabled.not my-cloud-init=disabled\n}\n"},
-		"the policy of the kernel":               {failed, "ci.di.policy=disabled", "-- boot/grub/grub.cfg --\nmenuentry x { linux /vmlinuz ci.di.policy=disabled\n}\n"},
-		"no loader":                              {undetermined, "boot loader", "-- remove --\nboot/grub/grub.cfg\n"},
-		"the policy":                             {failed, "policy disabled", "-- etc/cloud/ds-identify.cfg --\npolicy: disabled\n"},
-		"the policy, quoted":                     {failed, "policy disabled", "-- etc/cloud/ds-identify.cfg --\n# x\n policy : \"disabled\" # why\n"},
-		"the last policy":                        {passed, "", "-- etc/cloud/ds-identify.cfg --\npolicy: disabled\npolicy: enabled\n"},
-		"a policy of the usual kind":             {passed, "", "-- etc/cloud/ds-identify.cfg --\npolicy: search,found=all,maybe=all,notfound=disabled\n#policy: disabled\n"},
-		"two names":                              {failed, "NoCloud, ConfigDrive", "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, ConfigDrive ]\n"},
-		"two names, found by ds-identify":        {failed, "NoCloud, ConfigDrive", identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, ConfigDrive ]\n"},
-		"with Ec2":                               {passed, "", "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, Ec2 ]\n"},
-		"the last file counts":                   {passed, "", "-- etc/cloud/cloud.cfg.d/10.cfg --\ndatasource_list: [ NoCloud, ConfigDrive ]\n-- etc/cloud/cloud.cfg.d/20.cfg --\ndatasource_list: [ Ec2 ]\n"},
-		"a file that is not read":                {passed, "", "-- etc/cloud/cloud.cfg.d/99.cfg.dpkg-old --\ndatasource_list: [ NoCloud ]\n"},
-		"a comment":                              {passed, "", "-- etc/cloud/cloud.cfg.d/99.cfg --\n# datasource_list: [ NoCloud ]\n"},
-		"a list of lines":                        {failed, "NoCloud", "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list:\n - NoCloud\n - ConfigDrive\n"},
-		"None alone":                             {warning, "None", "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ None ]\n"},
-		"a name that is not one":                 {failed, "ec2", "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ ec2 ]\n"},
-		"a seed":                                 {passed, "", "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, ConfigDrive ]\n-- var/lib/cloud/seed/nocloud/meta-data --\n-- var/lib/cloud/seed/nocloud/user-data --\n"},
-		"no YAML":                                {undetermined, "99.cfg", "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud\nx: {\n"},
-		"no YAML that matters":                   {passed, "", "-- etc/cloud/cloud.cfg.d/99.cfg --\nx: {\n"},
-		"the next kernels":                       {warning, "made again", "-- etc/default/grub.d/50-x.cfg --\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX cloud-init=disabled\"\n"},
-		"a copy that is not read":                {passed, "", "-- etc/default/grub.d/50-x.cfg.bak --\nGRUB_CMDLINE_LINUX=\"cloud-init=disabled\"\n"},
-		"the next kernels, taken back":           {passed, "", "-- etc/default/grub.d/50-x.cfg --\nGRUB_CMDLINE_LINUX=cloud-init=disabled\n-- etc/default/grub.d/60-x.cfg --\nGRUB_CMDLINE_LINUX=quiet\n"},
-		"kernel-install's next":                  {warning, "etc/kernel/cmdline", "-- etc/kernel/cmdline --\nroot=x cloud-init=disabled\n"},
-		"ds-identify that is empty":              {failed, "ds-identify", "-- usr/lib/cloud-init/ds-identify --\n"},
-		"lines, which ds-identify does not read": {passed, "", identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list:\n - NoCloud\n - ConfigDrive\n"},
-		"one name, taken by ds-identify":         {failed, "NoCloud", identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud ]\n"},
-		"None at the end, with ds-identify":      {failed, "finds no datasource", identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, ConfigDrive, None ]\n"},
-		"one name and None":                      {warning, "None", identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, None ]\n"},
-		"ds-identify's own name":                 {passed, "", identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, ConfigDrive ]\n-- etc/cloud/ds-identify.cfg --\ndatasource: Ec2\n"},
-		"ds-identify that the package lost":      {failed, "ds-identify", "-- var/lib/dpkg/info/cloud-init.list --\n/usr/bin/cloud-init\n/usr/lib/cloud-init/ds-identify\n"},
+		"the file":                       {failed, "cloud-init.disabled", "-- etc/cloud/cloud-init.disabled --\n"},
+		"a folder of that name":          {passed, "", "-- etc/cloud/cloud-init.disabled/x --\n"},
+		"a link to nowhere of that name": {passed, "", "-- links --\netc/cloud/cloud-init.disabled -> /nowhere\n"},
+		"both files": {passed, "",
+			"-- etc/cloud/cloud-init.disabled --\n-- etc/cloud/cloud-init.enabled --\n"},
+		"the file, and the kernel's word": {passed, "", "-- etc/cloud/cloud-init.disabled --\n" +
+			"-- boot/grub/grub.cfg --\nmenuentry x { linux /vmlinuz cloud-init=enabled\n}\n"},
+		"the last word counts": {passed, "",
+			"-- boot/grub/grub.cfg --\nmenuentry x { linux /vmlinuz cloud-init=disabled cloud-init=enabled\n}\n"},
+		"one of two kernels": {failed, "cloud-init=disabled", "-- boot/grub/grub.cfg --\n" +
+			"menuentry x { linux /vmlinuz a\n}\nmenuentry y { linux /vmlinuz cloud-init=disabled\n}\n"},
+		"a longer word": {passed, "",
+			"-- boot/grub/grub.cfg --\nmenuentry x { linux /vmlinuz cloud-init=disabled.not my-cloud-init=disabled\n}\n"},
+		"the policy of the kernel": {failed, "ci.di.policy=disabled",
+			"-- boot/grub/grub.cfg --\nmenuentry x { linux /vmlinuz ci.di.policy=disabled\n}\n"},
+		"no loader": {undetermined, "boot loader", "-- remove --\nboot/grub/grub.cfg\n"},
+		"the policy": {failed, "policy disabled",
+			"-- etc/cloud/ds-identify.cfg --\npolicy: disabled\n"},
+		"the policy, quoted": {failed, "policy disabled",
+			"-- etc/cloud/ds-identify.cfg --\n# x\n policy : \"disabled\" # why\n"},
+		"the last policy": {passed, "",
+			"-- etc/cloud/ds-identify.cfg --\npolicy: disabled\npolicy: enabled\n"},
+		"a policy of the usual kind": {passed, "",
+			"-- etc/cloud/ds-identify.cfg --\npolicy: search,found=all,maybe=all,notfound=disabled\n#policy: disabled\n"},
+		"two names": {failed, "NoCloud, ConfigDrive",
+			"-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, ConfigDrive ]\n"},
+		"two names, found by ds-identify": {failed, "NoCloud, ConfigDrive",
+			identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, ConfigDrive ]\n"},
+		"with Ec2": {passed, "",
+			"-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, Ec2 ]\n"},
+		"the last file counts": {passed, "", "-- etc/cloud/cloud.cfg.d/10.cfg --\n" +
+			"datasource_list: [ NoCloud, ConfigDrive ]\n-- etc/cloud/cloud.cfg.d/20.cfg --\ndatasource_list: [ Ec2 ]\n"},
+		"a file that is not read": {passed, "",
+			"-- etc/cloud/cloud.cfg.d/99.cfg.dpkg-old --\ndatasource_list: [ NoCloud ]\n"},
+		"a comment": {passed, "",
+			"-- etc/cloud/cloud.cfg.d/99.cfg --\n# datasource_list: [ NoCloud ]\n"},
+		"a list of lines": {failed, "NoCloud",
+			"-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list:\n - NoCloud\n - ConfigDrive\n"},
+		"None alone": {warning, "None",
+			"-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ None ]\n"},
+		"a name that is not one": {failed, "ec2",
+			"-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ ec2 ]\n"},
+		"a seed": {passed, "", "-- etc/cloud/cloud.cfg.d/99.cfg --\n" +
+			"datasource_list: [ NoCloud, ConfigDrive ]\n-- var/lib/cloud/seed/nocloud/meta-data --\n" +
+			"-- var/lib/cloud/seed/nocloud/user-data --\n"},
+		"no YAML": {undetermined, "99.cfg",
+			"-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud\nx: {\n"},
+		"no YAML that matters": {passed, "", "-- etc/cloud/cloud.cfg.d/99.cfg --\nx: {\n"},
+		"the next kernels": {warning, "made again",
+			"-- etc/default/grub.d/50-x.cfg --\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX cloud-init=disabled\"\n"},
+		"a copy that is not read": {passed, "",
+			"-- etc/default/grub.d/50-x.cfg.bak --\nGRUB_CMDLINE_LINUX=\"cloud-init=disabled\"\n"},
+		"the next kernels, taken back": {passed, "", "-- etc/default/grub.d/50-x.cfg --\n" +
+			"GRUB_CMDLINE_LINUX=cloud-init=disabled\n-- etc/default/grub.d/60-x.cfg --\nGRUB_CMDLINE_LINUX=quiet\n"},
+		"kernel-install's next": {warning, "etc/kernel/cmdline",
+			"-- etc/kernel/cmdline --\nroot=x cloud-init=disabled\n"},
+		"ds-identify that is empty": {failed, "ds-identify", "-- usr/lib/cloud-init/ds-identify --\n"},
+		"lines, which ds-identify does not read": {passed, "",
+			identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list:\n - NoCloud\n - ConfigDrive\n"},
+		"one name, taken by ds-identify": {failed, "NoCloud",
+			identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud ]\n"},
+		"None at the end, with ds-identify": {failed, "finds no datasource",
+			identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, ConfigDrive, None ]\n"},
+		"one name and None": {warning, "None",
+			identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\ndatasource_list: [ NoCloud, None ]\n"},
+		"ds-identify's own name": {passed, "", identify + "-- etc/cloud/cloud.cfg.d/99.cfg --\n" +
+			"datasource_list: [ NoCloud, ConfigDrive ]\n-- etc/cloud/ds-identify.cfg --\ndatasource: Ec2\n"},
+		"ds-identify that the package lost": {failed, "ds-identify",
+			"-- var/lib/dpkg/info/cloud-init.list --\n/usr/bin/cloud-init\n/usr/lib/cloud-init/ds-identify\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := find(t, newMachine(t, c.changes), "linux.component.cloud-init")

@@ -65,7 +65,8 @@ func TestFolderLimit(t *testing.T) {
 		}
 		return b.String()
 	}
-	for bytes, want := range map[int]requirement.Status{maxFolder / 2: requirement.Passed, maxFolder - 8192: requirement.Passed, maxFolder + 8192: requirement.Undetermined} {
+	for bytes, want := range map[int]requirement.Status{maxFolder / 2: requirement.Passed,
+		maxFolder - 8192: requirement.Passed, maxFolder + 8192: requirement.Undetermined} {
 		if f := find(t, newMachine(t, files(bytes)), "linux.bp.network"); f.Status != want {
 			t.Errorf("%d bytes: %s: %s", bytes, f.Status, f.Message)
 		}
@@ -83,7 +84,8 @@ func TestIncludeLimits(t *testing.T) {
 		}
 		return b.String()
 	}
-	for n, want := range map[int]requirement.Status{maxSources - 1: requirement.Passed, maxSources: requirement.Passed, maxSources + 1: requirement.Undetermined} {
+	for n, want := range map[int]requirement.Status{maxSources - 1: requirement.Passed, maxSources: requirement.Passed,
+		maxSources + 1: requirement.Undetermined} {
 		if f := find(t, newMachine(t, interfaces(n)), "linux.bp.network"); f.Status != want {
 			t.Errorf("%d files: %s: %s", n, f.Status, f.Message)
 		}
@@ -96,13 +98,16 @@ func TestIncludeLimits(t *testing.T) {
 		}
 		return b.String()
 	}
-	for n, want := range map[int]requirement.Status{maxIncludes - 1: requirement.Passed, maxIncludes: requirement.Passed, maxIncludes + 1: requirement.Undetermined} {
+	for n, want := range map[int]requirement.Status{maxIncludes - 1: requirement.Passed, maxIncludes: requirement.Passed,
+		maxIncludes + 1: requirement.Undetermined} {
 		if f := find(t, newMachine(t, rules(n)), "linux.bp.firewall"); f.Status != want {
 			t.Errorf("%d files: %s: %s", n, f.Status, f.Message)
 		}
 	}
 	// One that includes itself ends.
-	if f := find(t, newMachine(t, nftablesOn+"-- etc/nftables.conf --\ninclude \"/etc/nftables.conf\"\ninclude \"/etc/nftables.conf\"\n"), "linux.bp.firewall"); f.Status != requirement.Undetermined {
+	if f := find(t, newMachine(t, nftablesOn+
+		"-- etc/nftables.conf --\ninclude \"/etc/nftables.conf\"\ninclude \"/etc/nftables.conf\"\n"),
+		"linux.bp.firewall"); f.Status != requirement.Undetermined {
 		t.Errorf("%s: %s", f.Status, f.Message)
 	}
 	services := func(n int) string {
@@ -113,7 +118,8 @@ func TestIncludeLimits(t *testing.T) {
 		}
 		return b.String() + "</zone>\n"
 	}
-	for n, want := range map[int]requirement.Status{maxServices - 1: requirement.Passed, maxServices: requirement.Passed, maxServices + 1: requirement.Undetermined} {
+	for n, want := range map[int]requirement.Status{maxServices - 1: requirement.Passed, maxServices: requirement.Passed,
+		maxServices + 1: requirement.Undetermined} {
 		if f := find(t, newMachine(t, services(n)), "linux.bp.firewall"); f.Status != want {
 			t.Errorf("%d services: %s: %s", n, f.Status, f.Message)
 		}

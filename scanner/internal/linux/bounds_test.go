@@ -51,7 +51,8 @@ func TestChainLimits(t *testing.T) {
 		fmt.Fprintf(&b, ":c%d - [0:0]\n-A c%d -j DROP\nCOMMIT\n", depth, depth)
 		return b.String()
 	}
-	for depth, want := range map[int]outcome{maxJumps - 2: outDrop, maxJumps - 1: outDrop, maxJumps: outDoubt | outAccept} {
+	for depth, want := range map[int]outcome{maxJumps - 2: outDrop, maxJumps - 1: outDrop,
+		maxJumps: outDoubt | outAccept} {
 		for _, calls := range []int{1, 50} {
 			s := parseIPTables(rules(depth, calls))
 			for _, p := range knownPorts {
@@ -64,7 +65,8 @@ func TestChainLimits(t *testing.T) {
 	}
 	// The same chain from two places: what it does not decide the second time is
 	// left to what follows.
-	s := parseIPTables("*filter\n:INPUT ACCEPT [0:0]\n:a - [0:0]\n:b - [0:0]\n-A INPUT -j a\n-A INPUT -j b\n-A a -j b\n-A a -j RETURN\n-A INPUT -j DROP\nCOMMIT\n")
+	s := parseIPTables("*filter\n:INPUT ACCEPT [0:0]\n:a - [0:0]\n:b - [0:0]\n-A INPUT -j a\n-A INPUT -j b\n-A a -j b\n" +
+		"-A a -j RETURN\n-A INPUT -j DROP\nCOMMIT\n")
 	if got := s.outcome(packet{port: alwaysPorts[0], Interface: "eth0"}); got != outDrop {
 		t.Errorf("%b", got)
 	}

@@ -82,11 +82,13 @@ func TestCommandDirectory(t *testing.T) {
 }
 
 func TestParseCrontab(t *testing.T) {
-	jobs, err := parseCrontab("# c\nSHELL=/bin/bash\nPATH = \"/home/a/bin:/usr/bin\"\n*/5 * * * * root  /home/a/x %in\n@reboot acme cd /home/a && ./y\\%z\n1 2 3 4\n", true)
+	jobs, err := parseCrontab("# c\nSHELL=/bin/bash\nPATH = \"/home/a/bin:/usr/bin\"\n*/5 * * * * root  /home/a/x %in\n"+
+		"@reboot acme cd /home/a && ./y\\%z\n1 2 3 4\n", true)
 	if err != nil || len(jobs) != 2 {
 		t.Fatalf("%v, %v", jobs, err)
 	}
-	if j := jobs[0]; j.User != "root" || j.Command != "/home/a/x" && j.Command != "/home/a/x " || j.Vars["PATH"] != "/home/a/bin:/usr/bin" || j.Line != 4 {
+	if j := jobs[0]; j.User != "root" || j.Command != "/home/a/x" && j.Command != "/home/a/x " ||
+		j.Vars["PATH"] != "/home/a/bin:/usr/bin" || j.Line != 4 {
 		t.Errorf("%+v", j)
 	}
 	if j := jobs[1]; j.User != "acme" || j.Command != "cd /home/a && ./y%z" {

@@ -43,7 +43,8 @@ func FuzzNetworkFiles(f *testing.F) {
 
 func FuzzIPTables(f *testing.F) {
 	f.Add("*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp --dport 1:2 -j ACCEPT\nCOMMIT\n")
-	f.Add("*nat\n:PREROUTING ACCEPT [0:0]\n[1:2] -I PREROUTING 1 ! -s 10.0.0.0/255.0.0.0 -m set --match-set a src -g x\n:x - [0:0]\nCOMMIT\n")
+	f.Add("*nat\n:PREROUTING ACCEPT [0:0]\n" +
+		"[1:2] -I PREROUTING 1 ! -s 10.0.0.0/255.0.0.0 -m set --match-set a src -g x\n:x - [0:0]\nCOMMIT\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		s := parseIPTables(text)
 		checkOutcomes(t, s.outcome)
@@ -53,8 +54,11 @@ func FuzzIPTables(f *testing.F) {
 }
 
 func FuzzNFTables(f *testing.F) {
-	f.Add("flush ruleset\ntable inet f {\n set s { type inet_service; elements = { 22, 4172 }\n }\n chain i {\n type filter hook input priority 0; policy drop;\n tcp dport @s accept\n ct state vmap { new : jump x, established : accept }\n }\n chain x { limit rate over 1/second drop; }\n}\n")
-	f.Add("define a = { 1, 2 }\nadd rule ip f i tcp dport $a counter packets 1 bytes 2 log prefix \"x\" level info reject with tcp reset\ninclude \"/etc/*.nft\"\n")
+	f.Add("flush ruleset\ntable inet f {\n set s { type inet_service; elements = { 22, 4172 }\n }\n chain i {\n" +
+		" type filter hook input priority 0; policy drop;\n tcp dport @s accept\n" +
+		" ct state vmap { new : jump x, established : accept }\n }\n chain x { limit rate over 1/second drop; }\n}\n")
+	f.Add("define a = { 1, 2 }\nadd rule ip f i tcp dport $a counter packets 1 bytes 2 log prefix \"x\" level info " +
+		"reject with tcp reset\ninclude \"/etc/*.nft\"\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		p := nftParser{rules: newNFT(), left: maxNFT, vars: map[string][]string{}}
 		p.include = func(name string) ([]string, bool, error) { return []string{name}, strings.Contains(name, "x"), nil }
@@ -65,8 +69,10 @@ func FuzzNFTables(f *testing.F) {
 }
 
 func FuzzFirewalld(f *testing.F) {
-	f.Add("<zone target=\"DROP\"><interface name=\"eth0\"/><source address=\"10.0.0.0/8\"/><port port=\"1-2\" protocol=\"tcp\"/><rule priority=\"-1\"><source address=\"1.2.3.4\" invert=\"True\"/><reject/></rule></zone>")
-	f.Add("<policy target=\"CONTINUE\" priority=\"-1\"><ingress-zone name=\"ANY\"/><egress-zone name=\"HOST\"/><protocol value=\"udp\"/></policy>")
+	f.Add("<zone target=\"DROP\"><interface name=\"eth0\"/><source address=\"10.0.0.0/8\"/><port port=\"1-2\" " +
+		"protocol=\"tcp\"/><rule priority=\"-1\"><source address=\"1.2.3.4\" invert=\"True\"/><reject/></rule></zone>")
+	f.Add("<policy target=\"CONTINUE\" priority=\"-1\"><ingress-zone name=\"ANY\"/><egress-zone " +
+		"name=\"HOST\"/><protocol value=\"udp\"/></policy>")
 	f.Fuzz(func(t *testing.T, text string) {
 		d := &daemon{zones: map[string]*zone{}, services: map[string]*zoneService{}, defaultZone: "a"}
 		m := &Machine{}

@@ -104,7 +104,8 @@ x /run/user tmpfs
 		theirs[where] = what
 	}
 
-	l := &Layout{tree: tree{root: &volume{role: "root", Volume: Volume{FS: fstest.MapFS{"etc/fstab": {Data: []byte(fstab)}}}}, mounts: map[string]mount{}}}
+	l := &Layout{tree: tree{root: &volume{role: "root",
+		Volume: Volume{FS: fstest.MapFS{"etc/fstab": {Data: []byte(fstab)}}}}, mounts: map[string]mount{}}}
 	entries, _ := parseFstab(fstab)
 	started, err := l.readEntries()
 	if err != nil {
@@ -112,7 +113,8 @@ x /run/user tmpfs
 	}
 	ours := map[string]string{}
 	for _, e := range entries {
-		if _, ok := ours[e.where]; ok || e.err != nil && e.where == "/home" || e.where == "/" || underAPI(e.where) || e.kind == "autofs" {
+		if _, ok := ours[e.where]; ok || e.err != nil && e.where == "/home" || e.where == "/" || underAPI(e.where) ||
+			e.kind == "autofs" {
 			continue
 		}
 		what := e.what

@@ -44,7 +44,8 @@ func TestManyCommands(t *testing.T) {
 	root := fstest.MapFS{}
 	text := "[Service]\n" + strings.Repeat("ExecStartPre=/home/a\n", 30_000) + "ExecStart=/bin/true\n"
 	for i := range 150 {
-		root[fmt.Sprintf("usr/lib/systemd/system/h%d.service", i)] = &fstest.MapFile{Data: []byte(text), Mode: 0o644, ModTime: now}
+		root[fmt.Sprintf("usr/lib/systemd/system/h%d.service", i)] = &fstest.MapFile{Data: []byte(text), Mode: 0o644,
+			ModTime: now}
 	}
 	m := hostile(t, root, fstest.MapFS{"a": &fstest.MapFile{Data: []byte("#!/bin/sh\n"), Mode: 0o755, ModTime: now}})
 	f := find(t, m, "linux.apps.outside-home")
@@ -64,10 +65,12 @@ func TestManyNamesOfOneUnit(t *testing.T) {
 	root := fstest.MapFS{}
 	text := []byte("[Service]\nExecStart=/bin/true\n#" + strings.Repeat("x", 1<<20-100) + "\n")
 	for i := range 4000 {
-		root[fmt.Sprintf("usr/lib/systemd/system/h%d.service", i)] = &fstest.MapFile{Data: text, Mode: 0o644, ModTime: now, Sys: uint64(77)}
+		root[fmt.Sprintf("usr/lib/systemd/system/h%d.service", i)] = &fstest.MapFile{Data: text, Mode: 0o644, ModTime: now,
+			Sys: uint64(77)}
 	}
 	m := hostile(t, root, fstest.MapFS{})
-	for _, id := range []string{"linux.component.skylight", "linux.component.pcoip", "linux.component.cloud-init", "linux.apps.outside-home", "linux.bp.antivirus"} {
+	for _, id := range []string{"linux.component.skylight", "linux.component.pcoip", "linux.component.cloud-init",
+		"linux.apps.outside-home", "linux.bp.antivirus"} {
 		if f := find(t, m, id); f.Status != requirement.Passed {
 			t.Errorf("%s: %s: %s", id, f.Status, f.Message)
 		}
@@ -94,7 +97,8 @@ func TestManyLargeUnits(t *testing.T) {
 // What bounds the parts of one unit, one script and one table.
 func TestTextLimits(t *testing.T) {
 	for n, more := range map[int]bool{maxSettings - 1: false, maxSettings: false, maxSettings + 1: true} {
-		if u := parseUnitFile("[Unit]\n"+strings.Repeat("A=b\n", n), 252); u.More != more || len(u.Settings) != min(n, maxSettings) {
+		if u := parseUnitFile("[Unit]\n"+strings.Repeat("A=b\n", n), 252); u.More != more ||
+			len(u.Settings) != min(n, maxSettings) {
 			t.Errorf("%d settings: %d, more %v", n, len(u.Settings), u.More)
 		}
 	}
@@ -103,10 +107,13 @@ func TestTextLimits(t *testing.T) {
 			t.Errorf("%d commands: %d, %v", n, len(got), err)
 		}
 	}
-	if jobs, err := parseCrontab(strings.Repeat("* * * * * x\n", maxCronJobs+1), false); err == nil || len(jobs) != maxCronJobs {
+	if jobs, err := parseCrontab(strings.Repeat("* * * * * x\n", maxCronJobs+1), false); err == nil ||
+		len(jobs) != maxCronJobs {
 		t.Errorf("%d jobs, %v", len(jobs), err)
 	}
-	for _, text := range []string{strings.Repeat("$(", 1<<19), strings.Repeat("${", 1<<19), strings.Repeat("a)", 1<<19), strings.Repeat("`", 1<<20), strings.Repeat("A=$A$A\n", 1<<16), strings.Repeat("<<E ", 1<<18), strings.Repeat(`"$(`, 1<<18)} {
+	for _, text := range []string{strings.Repeat("$(", 1<<19), strings.Repeat("${", 1<<19), strings.Repeat("a)", 1<<19),
+		strings.Repeat("`", 1<<20), strings.Repeat("A=$A$A\n", 1<<16), strings.Repeat("<<E ", 1<<18),
+		strings.Repeat(`"$(`, 1<<18)} {
 		commands, _ := parseShell(text, map[string]string{"A": "xx"})
 		kept := 0
 		for _, c := range commands {

@@ -44,7 +44,8 @@ func newMachine(t *testing.T, changes string) *Machine {
 		}
 	}
 	m, err := Open(Input{
-		Root:     Volume{FS: root, Totals: totals(root), Usage: func() (Usage, error) { return Usage{Size: 100, Used: 50, Available: 50}, nil }},
+		Root: Volume{FS: root, Totals: totals(root),
+			Usage: func() (Usage, error) { return Usage{Size: 100, Used: 50, Available: 50}, nil }},
 		Home:     Volume{FS: home, Totals: totals(home)},
 		Readable: func() requirement.Outcome { return requirement.Pass("both volumes open") },
 		Trail:    &requirement.Trail{},
@@ -87,7 +88,8 @@ func apply(t *testing.T, a *txtar.Archive, root, home fstest.MapFS) {
 			}
 		default:
 			mode := fs.FileMode(0o644)
-			if base := path.Base(path.Dir(f.Name)); base == "bin" || base == "sbin" || base == "system-generators" || string(f.Data) == "x\n" {
+			if base := path.Base(path.Dir(f.Name)); base == "bin" || base == "sbin" || base == "system-generators" ||
+				string(f.Data) == "x\n" {
 				mode = 0o755
 			}
 			put(f.Name, &fstest.MapFile{Data: f.Data, Mode: mode})
@@ -125,7 +127,8 @@ func TestReady(t *testing.T) {
 // requirement that decides, and how.
 func TestChanges(t *testing.T) {
 	const (
-		passed, failed, warning, undetermined = requirement.Passed, requirement.Failed, requirement.Warning, requirement.Undetermined
+		passed, failed, warning, undetermined = requirement.Passed, requirement.Failed, requirement.Warning,
+			requirement.Undetermined
 	)
 	for _, c := range []struct {
 		name, id string
@@ -133,59 +136,132 @@ func TestChanges(t *testing.T) {
 		says     string
 		changes  string
 	}{
-		{"amazon linux 2", "linux.os.supported", passed, "", "-- etc/os-release --\nID=\"amzn\"\nVERSION_ID=\"2\"\nPRETTY_NAME=\"Amazon Linux 2\"\n"},
-		{"only in usr/lib", "linux.os.supported", passed, "", "-- usr/lib/os-release --\nID=rocky\nVERSION_ID=8.9\n-- remove --\netc/os-release\n"},
-		{"an old ubuntu", "linux.os.supported", warning, "20.04", "-- etc/os-release --\nID=ubuntu\nVERSION_ID=20.04\nPRETTY_NAME=\"Ubuntu 20.04\"\n"},
+		{"amazon linux 2", "linux.os.supported", passed, "",
+			"-- etc/os-release --\nID=\"amzn\"\nVERSION_ID=\"2\"\nPRETTY_NAME=\"Amazon Linux 2\"\n"},
+		{"only in usr/lib", "linux.os.supported", passed, "",
+			"-- usr/lib/os-release --\nID=rocky\nVERSION_ID=8.9\n-- remove --\netc/os-release\n"},
+		{"an old ubuntu", "linux.os.supported", warning, "20.04",
+			"-- etc/os-release --\nID=ubuntu\nVERSION_ID=20.04\nPRETTY_NAME=\"Ubuntu 20.04\"\n"},
 		{"a new red hat", "linux.os.supported", warning, "", "-- etc/os-release --\nID=rhel\nVERSION_ID=9.3\n"},
 		{"no name", "linux.os.supported", undetermined, "", "-- etc/os-release --\nNAME=x\n"},
 
-		{"a package in home", "linux.apps.outside-home", failed, "/home/app/bin/x of package skylight-agent", "-- var/lib/dpkg/info/skylight-agent.list --\n/usr/lib/skylight/skylight-agent\n/home/app/bin/x\n"},
-		{"a removed package in home", "linux.apps.outside-home", passed, "", "-- var/lib/dpkg/status --\nPackage: old\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n-- var/lib/dpkg/info/old.list --\n/home/app/x\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
-		{"a unit in home", "linux.apps.outside-home", failed, "/home/jdoe/server by unit x.service", "-- home/jdoe/server --\nx\n-- etc/systemd/system/x.service --\n[Service]\nExecStart=@/home/jdoe/server server\n"},
-		{"a unit in home, taken back", "linux.apps.outside-home", passed, "", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=/home/jdoe/server\n-- etc/systemd/system/x.service.d/a.conf --\n[Service]\nExecStart=\nExecStart=/opt/server\n"},
-		{"a service account", "linux.apps.outside-home", failed, "oracle", "-- etc/passwd --\noracle:x:54:54::/home/oracle:/bin/bash\n-- home/oracle/db --\nx\n"},
-		{"a service account without its home", "linux.apps.outside-home", passed, "", "-- etc/passwd --\nsyslog:x:104:110::/home/syslog:/usr/sbin/nologin\n"},
-		{"a script in home", "linux.apps.outside-home", failed, "/home/jdoe/run.py", "-- home/jdoe/run.py --\nx\n-- etc/systemd/system/x.service --\n[Service]\nExecStart=/usr/bin/python3 /home/jdoe/run.py\n"},
-		{"data in home", "linux.apps.outside-home", passed, "", "-- etc/systemd/system/x.service --\n[Service]\nExecStart=/usr/sbin/serve --root=/home/jdoe /home/jdoe/data\n"},
-		{"a link by a link", "linux.apps.outside-home", failed, "/home/jdoe/code/bin/code", "-- home/jdoe/code/bin/code --\nx\n-- links --\nusr/local/bin/code -> /opt/code/bin/code\nopt/code -> /home/jdoe/code\n"},
-		{"a desktop action", "linux.apps.outside-home", failed, "a.desktop", "-- usr/share/applications/sub/a.desktop --\n[Desktop Entry]\nExec=/opt/a\n[Desktop Action New]\nExec=env A=b /home/jdoe/a --new\n"},
-		{"a link", "linux.apps.outside-home", failed, "/usr/local/bin/code", "-- home/jdoe/code/bin/code --\nx\n-- links --\nusr/local/bin/code -> ../../../home/jdoe/code/bin/code\n"},
-		{"a desktop file", "linux.apps.outside-home", failed, "ide.desktop", "-- usr/share/applications/ide.desktop --\n[Desktop Entry]\nExec=\"/home/jdoe/ide/bin/ide\" %f\n"},
-		{"a PATH entry", "linux.apps.outside-home", failed, "/home/jdoe/bin", "-- etc/profile.d/x.sh --\nPATH=/home/jdoe/bin:$PATH\n"},
+		{"a package in home", "linux.apps.outside-home", failed, "/home/app/bin/x of package skylight-agent",
+			"-- var/lib/dpkg/info/skylight-agent.list --\n/usr/lib/skylight/skylight-agent\n/home/app/bin/x\n"},
+		{"a removed package in home", "linux.apps.outside-home", passed, "", "-- var/lib/dpkg/status --\nPackage: old\n" +
+			"Status: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n-- var/lib/dpkg/info/old.list --\n" +
+			"/home/app/x\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\n" +
+			"var/lib/dpkg/info/skylight-agent.list\n"},
+		{"a unit in home", "linux.apps.outside-home", failed, "/home/jdoe/server by unit x.service",
+			"-- home/jdoe/server --\nx\n-- etc/systemd/system/x.service --\n[Service]\nExecStart=@/home/jdoe/server server\n"},
+		{"a unit in home, taken back", "linux.apps.outside-home", passed, "", "-- etc/systemd/system/x.service --\n" +
+			"[Service]\nExecStart=/home/jdoe/server\n-- etc/systemd/system/x.service.d/a.conf --\n[Service]\nExecStart=\n" +
+			"ExecStart=/opt/server\n"},
+		{"a service account", "linux.apps.outside-home", failed, "oracle",
+			"-- etc/passwd --\noracle:x:54:54::/home/oracle:/bin/bash\n-- home/oracle/db --\nx\n"},
+		{"a service account without its home", "linux.apps.outside-home", passed, "",
+			"-- etc/passwd --\nsyslog:x:104:110::/home/syslog:/usr/sbin/nologin\n"},
+		{"a script in home", "linux.apps.outside-home", failed, "/home/jdoe/run.py", "-- home/jdoe/run.py --\nx\n" +
+			"-- etc/systemd/system/x.service --\n[Service]\nExecStart=/usr/bin/python3 /home/jdoe/run.py\n"},
+		{"data in home", "linux.apps.outside-home", passed, "",
+			"-- etc/systemd/system/x.service --\n[Service]\nExecStart=/usr/sbin/serve --root=/home/jdoe /home/jdoe/data\n"},
+		{"a link by a link", "linux.apps.outside-home", failed, "/home/jdoe/code/bin/code", "-- home/jdoe/code/bin/code " +
+			"--\nx\n-- links --\nusr/local/bin/code -> /opt/code/bin/code\nopt/code -> /home/jdoe/code\n"},
+		{"a desktop action", "linux.apps.outside-home", failed, "a.desktop", "-- usr/share/applications/sub/a.desktop --\n" +
+			"[Desktop Entry]\nExec=/opt/a\n[Desktop Action New]\nExec=env A=b /home/jdoe/a --new\n"},
+		{"a link", "linux.apps.outside-home", failed, "/usr/local/bin/code",
+			"-- home/jdoe/code/bin/code --\nx\n-- links --\nusr/local/bin/code -> ../../../home/jdoe/code/bin/code\n"},
+		{"a desktop file", "linux.apps.outside-home", failed, "ide.desktop",
+			"-- usr/share/applications/ide.desktop --\n[Desktop Entry]\nExec=\"/home/jdoe/ide/bin/ide\" %f\n"},
+		{"a PATH entry", "linux.apps.outside-home", failed, "/home/jdoe/bin",
+			"-- etc/profile.d/x.sh --\nPATH=/home/jdoe/bin:$PATH\n"},
 		{"no PATH entry", "linux.apps.outside-home", passed, "", "-- etc/profile.d/x.sh --\ncd /home/jdoe\n#PATH=/home/a\n"},
-		{"programs of a user", "linux.apps.outside-home", warning, "/home/jdoe/.local/bin", "-- home/jdoe/.local/bin/tool --\n#!/bin/sh\n"},
+		{"programs of a user", "linux.apps.outside-home", warning, "/home/jdoe/.local/bin",
+			"-- home/jdoe/.local/bin/tool --\n#!/bin/sh\n"},
 
-		{"cloud-init not installed", "linux.component.cloud-init", failed, "not installed", "-- var/lib/dpkg/status --\nPackage: pcoip-agent-standard\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
-		{"cloud-init removed", "linux.component.cloud-init", failed, "not installed", "-- var/lib/dpkg/status --\nPackage: cloud-init\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
-		{"cloud-init without its program", "linux.component.cloud-init", failed, "no program", "-- remove --\nusr/bin/cloud-init\n"},
-		{"cloud-init disabled by a file", "linux.component.cloud-init", failed, "cloud-init.disabled", "-- etc/cloud/cloud-init.disabled --\n"},
-		{"cloud-init disabled for the next kernels", "linux.component.cloud-init", warning, "etc/default/grub", "-- etc/default/grub --\n#x\nGRUB_CMDLINE_LINUX=\"quiet cloud-init=disabled\"\n"},
-		{"cloud-init disabled in a comment", "linux.component.cloud-init", passed, "", "-- etc/default/grub --\n# cloud-init=disabled\n"},
-		{"a unit masked", "linux.component.cloud-init", failed, "cloud-final.service is masked", "-- links --\netc/systemd/system/cloud-final.service -> /dev/null\n"},
-		{"a unit masked by an empty file", "linux.component.cloud-init", failed, "cloud-final.service is masked", "-- etc/systemd/system/cloud-final.service --\n"},
-		{"a unit not enabled", "linux.component.cloud-init", failed, "cloud-config.service is disabled", "-- remove --\netc/systemd/system/cloud-init.target.wants/cloud-config.service\n"},
-		{"a preset enables nothing", "linux.component.cloud-init", failed, "cloud-config.service is disabled", "-- usr/lib/systemd/system-preset/90.preset --\nenable cloud-config.service\n-- remove --\netc/systemd/system/cloud-init.target.wants/cloud-config.service\n"},
-		{"enabled by requires", "linux.component.cloud-init", passed, "", "-- remove --\netc/systemd/system/cloud-init.target.wants/cloud-config.service\n-- links --\nusr/lib/systemd/system/basic.target.requires/cloud-config.service -> ../cloud-config.service\n"},
-		{"no package database", "linux.component.cloud-init", undetermined, "", "-- remove --\nvar/lib/dpkg/status\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
-		{"a damaged package database", "linux.component.cloud-init", undetermined, "", "-- var/lib/dpkg/status --\nnot a stanza\n"},
+		{"cloud-init not installed", "linux.component.cloud-init", failed, "not installed", "-- var/lib/dpkg/status --\n" +
+			"Package: pcoip-agent-standard\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n-- remove --\n" +
+			"var/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"cloud-init removed", "linux.component.cloud-init", failed, "not installed", "-- var/lib/dpkg/status --\n" +
+			"Package: cloud-init\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n-- remove --\n" +
+			"var/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"cloud-init without its program", "linux.component.cloud-init", failed, "no program",
+			"-- remove --\nusr/bin/cloud-init\n"},
+		{"cloud-init disabled by a file", "linux.component.cloud-init", failed, "cloud-init.disabled",
+			"-- etc/cloud/cloud-init.disabled --\n"},
+		{"cloud-init disabled for the next kernels", "linux.component.cloud-init", warning, "etc/default/grub",
+			"-- etc/default/grub --\n#x\nGRUB_CMDLINE_LINUX=\"quiet cloud-init=disabled\"\n"},
+		{"cloud-init disabled in a comment", "linux.component.cloud-init", passed, "",
+			"-- etc/default/grub --\n# cloud-init=disabled\n"},
+		{"a unit masked", "linux.component.cloud-init", failed, "cloud-final.service is masked",
+			"-- links --\netc/systemd/system/cloud-final.service -> /dev/null\n"},
+		{"a unit masked by an empty file", "linux.component.cloud-init", failed, "cloud-final.service is masked",
+			"-- etc/systemd/system/cloud-final.service --\n"},
+		{"a unit not enabled", "linux.component.cloud-init", failed, "cloud-config.service is disabled",
+			"-- remove --\netc/systemd/system/cloud-init.target.wants/cloud-config.service\n"},
+		{"a preset enables nothing", "linux.component.cloud-init", failed, "cloud-config.service is disabled",
+			"-- usr/lib/systemd/system-preset/90.preset --\nenable cloud-config.service\n-- remove --\n" +
+				"etc/systemd/system/cloud-init.target.wants/cloud-config.service\n"},
+		{"enabled by requires", "linux.component.cloud-init", passed, "",
+			"-- remove --\netc/systemd/system/cloud-init.target.wants/cloud-config.service\n-- links --\n" +
+				"usr/lib/systemd/system/basic.target.requires/cloud-config.service -> ../cloud-config.service\n"},
+		{"no package database", "linux.component.cloud-init", undetermined, "", "-- remove --\nvar/lib/dpkg/status\n" +
+			"var/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\n" +
+			"var/lib/dpkg/info/skylight-agent.list\n"},
+		{"a damaged package database", "linux.component.cloud-init", undetermined, "",
+			"-- var/lib/dpkg/status --\nnot a stanza\n"},
 
-		{"no database, and no program", "linux.component.pcoip", failed, "no program", "-- remove --\nvar/lib/dpkg/status\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\nusr/sbin/pcoip-agent\n"},
-		{"no database, a unit in home", "linux.apps.outside-home", failed, "unit x.service", "-- home/jdoe/server --\nx\n-- etc/systemd/system/x.service --\n[Service]\nExecStart=/home/jdoe/server\n-- remove --\nvar/lib/dpkg/status\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
-		{"neither protocol", "linux.component.pcoip", failed, "neither", "-- var/lib/dpkg/status --\nPackage: cloud-init\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
-		{"pcoip not enabled", "linux.component.pcoip", failed, "pcoip-agent.service is disabled", "-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\n"},
-		{"pcoip without its unit", "linux.component.pcoip", failed, "no unit", "-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\nusr/lib/systemd/system/pcoip-agent.service\n"},
-		{"pcoip by its other unit", "linux.component.pcoip", passed, "", "-- usr/lib/systemd/system/pcoip.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/pcoip.service -> /x\n-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\n"},
-		{"dcv instead", "linux.component.pcoip", passed, "DCV", "-- var/lib/dpkg/status --\nPackage: nice-dcv-server\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2023.1\n\n-- usr/bin/dcv --\nx\n-- usr/lib/systemd/system/dcvserver.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/dcvserver.service -> /x\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"no database, and no program", "linux.component.pcoip", failed, "no program",
+			"-- remove --\nvar/lib/dpkg/status\nvar/lib/dpkg/info/cloud-init.list\n" +
+				"var/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\nusr/sbin/pcoip-agent\n"},
+		{"no database, a unit in home", "linux.apps.outside-home", failed, "unit x.service", "-- home/jdoe/server --\nx\n" +
+			"-- etc/systemd/system/x.service --\n[Service]\nExecStart=/home/jdoe/server\n-- remove --\nvar/lib/dpkg/status\n" +
+			"var/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\n" +
+			"var/lib/dpkg/info/skylight-agent.list\n"},
+		{"neither protocol", "linux.component.pcoip", failed, "neither", "-- var/lib/dpkg/status --\nPackage: cloud-init\n" +
+			"Status: install ok installed\nArchitecture: all\nVersion: 1\n\n-- remove --\n" +
+			"var/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"pcoip not enabled", "linux.component.pcoip", failed, "pcoip-agent.service is disabled",
+			"-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\n"},
+		{"pcoip without its unit", "linux.component.pcoip", failed, "no unit",
+			"-- remove --\netc/systemd/system/multi-user.target.wants/pcoip-agent.service\n" +
+				"usr/lib/systemd/system/pcoip-agent.service\n"},
+		{"pcoip by its other unit", "linux.component.pcoip", passed, "", "-- usr/lib/systemd/system/pcoip.service --\n" +
+			"[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n-- links --\n" +
+			"etc/systemd/system/multi-user.target.wants/pcoip.service -> /x\n-- remove --\n" +
+			"etc/systemd/system/multi-user.target.wants/pcoip-agent.service\n"},
+		{"dcv instead", "linux.component.pcoip", passed, "DCV", "-- var/lib/dpkg/status --\nPackage: nice-dcv-server\n" +
+			"Status: install ok installed\nArchitecture: amd64\nVersion: 2023.1\n\n-- usr/bin/dcv --\nx\n" +
+			"-- usr/lib/systemd/system/dcvserver.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\n" +
+			"WantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/dcvserver.service -> /x\n-- remove --\n" +
+			"var/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\n" +
+			"var/lib/dpkg/info/skylight-agent.list\n"},
 
-		{"skylight masked", "linux.component.skylight", failed, "masked", "-- links --\netc/systemd/system/skylight-agent.service -> /dev/null\n"},
-		{"skylight static", "linux.component.skylight", failed, "static", "-- usr/lib/systemd/system/skylight-agent.service --\n[Service]\nExecStart=/usr/lib/skylight/skylight-agent\n-- remove --\netc/systemd/system/multi-user.target.wants/skylight-agent.service\n"},
-		{"skylight without its program", "linux.component.skylight", failed, "no program", "-- remove --\nusr/lib/skylight/skylight-agent\n"},
-		{"skylight of another package", "linux.component.skylight", passed, "", "-- var/lib/dpkg/status --\nPackage: workspaces-agent\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n-- var/lib/dpkg/info/workspaces-agent.list --\n/usr/lib/skylight\n/usr/lib/skylight/skylight-agent\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
-		{"skylight of no package", "linux.component.skylight", failed, "not installed", "-- var/lib/dpkg/status --\nPackage: cloud-init\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n-- remove --\nvar/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
+		{"skylight masked", "linux.component.skylight", failed, "masked",
+			"-- links --\netc/systemd/system/skylight-agent.service -> /dev/null\n"},
+		{"skylight static", "linux.component.skylight", failed, "static",
+			"-- usr/lib/systemd/system/skylight-agent.service --\n[Service]\nExecStart=/usr/lib/skylight/skylight-agent\n" +
+				"-- remove --\netc/systemd/system/multi-user.target.wants/skylight-agent.service\n"},
+		{"skylight without its program", "linux.component.skylight", failed, "no program",
+			"-- remove --\nusr/lib/skylight/skylight-agent\n"},
+		{"skylight of another package", "linux.component.skylight", passed, "", "-- var/lib/dpkg/status --\n" +
+			"Package: workspaces-agent\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n" +
+			"-- var/lib/dpkg/info/workspaces-agent.list --\n/usr/lib/skylight\n/usr/lib/skylight/skylight-agent\n" +
+			"-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\n" +
+			"var/lib/dpkg/info/skylight-agent.list\n"},
+		{"skylight of no package", "linux.component.skylight", failed, "not installed", "-- var/lib/dpkg/status --\n" +
+			"Package: cloud-init\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n-- remove --\n" +
+			"var/lib/dpkg/info/pcoip-agent-standard.list\nvar/lib/dpkg/info/skylight-agent.list\n"},
 
-		{"antivirus", "linux.bp.antivirus", warning, "falcon-sensor.service", "-- usr/lib/systemd/system/falcon-sensor.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/falcon-sensor.service -> /x\n"},
-		{"antivirus, an instance", "linux.bp.antivirus", warning, "clamd@scan.service", "-- usr/lib/systemd/system/clamd@.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/clamd@scan.service -> /usr/lib/systemd/system/clamd@.service\n"},
-		{"antivirus, off", "linux.bp.antivirus", passed, "clamd@scan.service is disabled", "-- usr/lib/systemd/system/clamd@scan.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n"},
+		{"antivirus", "linux.bp.antivirus", warning, "falcon-sensor.service",
+			"-- usr/lib/systemd/system/falcon-sensor.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\n" +
+				"WantedBy=x\n-- links --\netc/systemd/system/multi-user.target.wants/falcon-sensor.service -> /x\n"},
+		{"antivirus, an instance", "linux.bp.antivirus", warning, "clamd@scan.service",
+			"-- usr/lib/systemd/system/clamd@.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\nWantedBy=x\n" +
+				"-- links --\netc/systemd/system/multi-user.target.wants/clamd@scan.service -> " +
+				"/usr/lib/systemd/system/clamd@.service\n"},
+		{"antivirus, off", "linux.bp.antivirus", passed, "clamd@scan.service is disabled",
+			"-- usr/lib/systemd/system/clamd@scan.service --\n[Service]\nExecStart=/usr/sbin/pcoip-agent\n[Install]\n" +
+				"WantedBy=x\n"},
 
 		{"cache of root", "linux.bp.cache", warning, "/root/.bash_history", "-- root/.bash_history --\nls\n"},
 		{"an empty history", "linux.bp.cache", passed, "", "-- root/.bash_history --\n"},
@@ -224,7 +300,8 @@ func TestRoot97(t *testing.T) {
 	for _, c := range []struct {
 		used, whole int64
 		want        uint64
-	}{{0, 1, 0}, {1, 100, 1}, {1, 1000, 1}, {961, 1000, 97}, {97, 100, 97}, {1, 1, 100}, {1 << 62, 1 << 62, 100}, {1<<62 - 1, 1 << 62, 100}} {
+	}{{0, 1, 0}, {1, 100, 1}, {1, 1000, 1}, {961, 1000, 97}, {97, 100, 97}, {1, 1, 100}, {1 << 62, 1 << 62, 100},
+		{1<<62 - 1, 1 << 62, 100}} {
 		if got := dfPercent(c.used, c.whole); got != c.want {
 			t.Errorf("dfPercent(%d, %d) = %d, want %d", c.used, c.whole, got, c.want)
 		}
@@ -244,7 +321,8 @@ func TestUpdates(t *testing.T) {
 		"years ago, long": {now.AddDate(-9, 0, 0), requirement.Warning},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if o := requirement.Find(bpUpdates.Requirement, judgeUpdates(c.newest, now, requirement.Evidence{Source: "root"})); o.Status != c.want {
+			if o := requirement.Find(bpUpdates.Requirement,
+				judgeUpdates(c.newest, now, requirement.Evidence{Source: "root"})); o.Status != c.want {
 				t.Errorf("%s: %s", o.Status, o.Message)
 			}
 		})
@@ -271,7 +349,8 @@ func TestNoHome(t *testing.T) {
 
 func TestHasUser(t *testing.T) {
 	m := newMachine(t, "-- home/CORP/asmith/x --\n\n")
-	for user, want := range map[string]bool{"jdoe": true, `CORP\jdoe`: true, "JDOE": true, "asmith": true, "bob": false, "": false} {
+	for user, want := range map[string]bool{"jdoe": true, `CORP\jdoe`: true, "JDOE": true, "asmith": true, "bob": false,
+		"": false} {
 		if got, err := m.HasUser(user); got != want || err != nil {
 			t.Errorf("HasUser(%q) = %t, %v", user, got, err)
 		}
@@ -298,14 +377,18 @@ ubuntu ALL=(ALL) NOPASSWD:ALL
 		rows[r.Path] = r
 	}
 	for p, want := range map[string]removed{
-		"/tmp":                                 {State: "present", Files: 1, Bytes: 6},
-		"/home":                                {State: "present", Files: 1, Bytes: 6, Customer: []string{"/home/jdoe/notes.txt"}},
-		"/var/tmp":                             {State: "absent"},
-		"/var/cache":                           {State: "present", Files: 1, Bytes: 11, Customer: []string{"/var/cache/app"}},
-		"/etc/sudoers.d":                       {State: "present", Files: 2, Bytes: 52, Customer: []string{"/etc/sudoers.d/admins"}},
-		"/etc/security/access.conf":            {State: "present", Files: 1, Bytes: 34, Customer: []string{"-:ALL EXCEPT root:LOCAL"}},
-		"/var/lock/.skylight.domain-join.lock": {State: "volatile"},
-		"/var/lib/skylight/configuration-data": {State: "absent"},
+		"/tmp": {State: "present", Files: 1, Bytes: 6},
+		"/home": {State: "present", Files: 1, Bytes: 6,
+			Customer: []string{"/home/jdoe/notes.txt"}},
+		"/var/tmp": {State: "absent"},
+		"/var/cache": {State: "present", Files: 1, Bytes: 11,
+			Customer: []string{"/var/cache/app"}},
+		"/etc/sudoers.d": {State: "present", Files: 2, Bytes: 52,
+			Customer: []string{"/etc/sudoers.d/admins"}},
+		"/etc/security/access.conf": {State: "present", Files: 1, Bytes: 34,
+			Customer: []string{"-:ALL EXCEPT root:LOCAL"}},
+		"/var/lock/.skylight.domain-join.lock":        {State: "volatile"},
+		"/var/lib/skylight/configuration-data":        {State: "absent"},
 		"/etc/network/interfaces.d/50-cloud-init.cfg": {State: "absent"},
 	} {
 		want.Path = p

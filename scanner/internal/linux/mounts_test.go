@@ -46,7 +46,8 @@ func parseLayout(t *testing.T, text string) (root Volume, others []Volume, names
 	slices.Sort(names)
 	describe := func(name string, disk, partition int) Volume {
 		return Volume{FS: volumes[name], Name: name, Type: "ext4", Totals: noTotals,
-			Identity: Identity{UUID: "uuid-" + name, Label: strings.ToUpper(name), PartUUID: "part-" + name, PartLabel: "the " + name, Logical: "vg-0/" + name, Disk: disk, Partition: partition}}
+			Identity: Identity{UUID: "uuid-" + name, Label: strings.ToUpper(name), PartUUID: "part-" + name,
+				PartLabel: "the " + name, Logical: "vg-0/" + name, Disk: disk, Partition: partition}}
 	}
 	root = describe("root", 0, 1)
 	root.Logical = ""
@@ -87,7 +88,8 @@ UUID=UUID-A /k ext4
 -- h/x --
 -- i/x --
 `, map[string]string{
-			"/a/x": "a:x", "/b/x": "b:x", "/c/x": "c:x", "/d/x": "d:x", "/e/x": "e:x", "/f/x": "f:x", "/g/x": "g:x", "/h/x": "h:x", "/i/x": "i:x",
+			"/a/x": "a:x", "/b/x": "b:x", "/c/x": "c:x", "/d/x": "d:x", "/e/x": "e:x", "/f/x": "f:x", "/g/x": "g:x",
+			"/h/x": "h:x", "/i/x": "i:x",
 			"/j/x": "?", "/k/x": "?", "/etc/fstab": "root:etc/fstab",
 		}},
 		"what a mount point hides": {`
@@ -137,7 +139,8 @@ UUID=uuid-e /e ext4 noauto,auto,nofail
 -- c/x --
 -- d/x --
 -- e/x --
-`, map[string]string{"/a/x": "-", "/a/old": "root:a/old", "/b/x": "b:x", "/b/c/x": "c:x", "/d/x": "d:x", "/e/x": "e:x"}},
+`, map[string]string{"/a/x": "-", "/a/old": "root:a/old", "/b/x": "b:x", "/b/c/x": "c:x", "/d/x": "d:x",
+			"/e/x": "e:x"}},
 		"what is not among the images": {`
 -- root/etc/fstab --
 UUID=gone /var ext4 nofail
@@ -152,7 +155,8 @@ sshfs#a@b: /fuse fuse defaults
 -- log/messages --
 -- xfs/x --
 -- root/other --
-`, map[string]string{"/var/old": "?", "/var/log/messages": "log:messages", "/srv/x": "?", "/mnt/cifs/x": "?", "/merged/x": "?", "/loop/x": "?", "/typed/x": "?", "/fuse/x": "?", "/other": "root:other"}},
+`, map[string]string{"/var/old": "?", "/var/log/messages": "log:messages", "/srv/x": "?", "/mnt/cifs/x": "?",
+			"/merged/x": "?", "/loop/x": "?", "/typed/x": "?", "/fuse/x": "?", "/other": "root:other"}},
 		"memory": {`
 -- root/etc/fstab --
 tmpfs /tmp tmpfs defaults,noatime 0 0
@@ -166,7 +170,8 @@ none /shared none shared
 -- root/dev/null2 --
 -- links --
 root/var/run -> ../run
-`, map[string]string{"/tmp/old": "-", "/run/old": "-", "/var/run/old": "-", "/proc/1": "-", "/shared/x": "root:shared/x", "/dev/null2": "-", "/dev/null": "memory:null"}},
+`, map[string]string{"/tmp/old": "-", "/run/old": "-", "/var/run/old": "-", "/proc/1": "-",
+			"/shared/x": "root:shared/x", "/dev/null2": "-", "/dev/null": "memory:null"}},
 		"bind mounts": {`
 -- root/etc/fstab --
 /srv/opt /opt none bind 0 0
@@ -183,7 +188,8 @@ UUID=uuid-sub /srv/sub ext4
 -- srv/opt/app --
 -- srv/opt/deep/x --
 -- sub/y --
-`, map[string]string{"/opt/app": "srv:opt/app", "/opt/hidden": "-", "/deep/x": "srv:opt/deep/x", "/etc/a.conf": "root:etc/real.conf", "/g/x": "?",
+`, map[string]string{"/opt/app": "srv:opt/app", "/opt/hidden": "-", "/deep/x": "srv:opt/deep/x",
+			"/etc/a.conf": "root:etc/real.conf", "/g/x": "?",
 			"/all/opt/app": "srv:opt/app", "/all/sub/y": "sub:y", "/some/opt/app": "srv:opt/app", "/some/sub/y": "?"}},
 		"bind mounts in a circle": {`
 -- root/etc/fstab --
@@ -295,7 +301,8 @@ UUID=uuid-a /under ext4
 -- c/x --
 -- d/x --
 -- e/x --
-`, map[string]string{"/a/x": "a:x", "/b/x": "b:x", "/c/x": "-", "/d/e/x": "e:x", "/other/x": "-", "/masked/x": "-", "/over/x": "e:x", "/under/x": "a:x", "/maybe/x": "?", "/tmp/hidden": "-", "/unmet/x": "root:unmet/x"}},
+`, map[string]string{"/a/x": "a:x", "/b/x": "b:x", "/c/x": "-", "/d/e/x": "e:x", "/other/x": "-", "/masked/x": "-",
+			"/over/x": "e:x", "/under/x": "a:x", "/maybe/x": "?", "/tmp/hidden": "-", "/unmet/x": "root:unmet/x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root, others, _ := parseLayout(t, c.text)
@@ -339,7 +346,9 @@ func TestLayoutBounds(t *testing.T) {
 			return b.String()
 		}, false},
 		"100,000 comments": {func() string { return strings.Repeat("# /home is elsewhere\n", 100_000) }, true},
-		"rbind of rbind":   {func() string { return "/ /a none rbind\n/a /b none rbind\n/b /c none rbind\n/ /d none rbind\n" }, false},
+		"rbind of rbind": {func() string {
+			return "/ /a none rbind\n/a /b none rbind\n/b /c none rbind\n/ /d none rbind\n"
+		}, false},
 		"a chain of bind mounts": {func() string {
 			var b strings.Builder
 			for i := range 2000 {

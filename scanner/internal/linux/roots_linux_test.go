@@ -133,7 +133,8 @@ func TestRoots(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			m, err := Open(Input{Root: openImage(t, image), Home: openImage(t, filepath.Join(folder, "home.img")),
-				Readable: func() requirement.Outcome { return requirement.Pass("both volumes open") }, Trail: &requirement.Trail{}, Now: time.Now()})
+				Readable: func() requirement.Outcome { return requirement.Pass("both volumes open") }, Trail: &requirement.Trail{},
+				Now: time.Now()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,7 +175,8 @@ func abs(n int64) int64 { return max(n, -n) }
 
 // comparePackages compares with dpkg-query, of all packages that it lists.
 func comparePackages(t *testing.T, m *Machine, mounted string) {
-	out := run(t, "dpkg-query", "--admindir", filepath.Join(mounted, "var/lib/dpkg"), "-W", "-f", "${binary:Package} ${Version} ${db:Status-Status}\n")
+	out := run(t, "dpkg-query", "--admindir", filepath.Join(mounted, "var/lib/dpkg"), "-W", "-f",
+		"${binary:Package} ${Version} ${db:Status-Status}\n")
 	want := map[string]bool{}
 	for line := range strings.Lines(out) {
 		fields := strings.Fields(line)
@@ -223,19 +225,22 @@ func comparePackages(t *testing.T, m *Machine, mounted string) {
 			continue
 		}
 		name := p.Name
-		if out, err := exec.Command("dpkg-query", "--admindir", filepath.Join(mounted, "var/lib/dpkg"), "-L", name).Output(); err == nil {
+		if out, err := exec.Command("dpkg-query", "--admindir", filepath.Join(mounted, "var/lib/dpkg"), "-L",
+			name).Output(); err == nil {
 			var want []string
 			for line := range strings.Lines(string(out)) {
 				line = strings.TrimSpace(line)
 				if _, to, ok := strings.Cut(line, " to: "); ok && strings.HasPrefix(line, "diverted by ") && len(want) > 0 {
 					want[len(want)-1] = to // where the package's file is
 				}
-				if line != "/." && line != "" && !strings.HasPrefix(line, "diverted") && !strings.HasPrefix(line, "locally") && !strings.HasPrefix(line, "package diverts") {
+				if line != "/." && line != "" && !strings.HasPrefix(line, "diverted") && !strings.HasPrefix(line, "locally") &&
+					!strings.HasPrefix(line, "package diverts") {
 					want = append(want, line)
 				}
 			}
 			slices.Sort(want)
-			have := slices.Sorted(slices.Values(slices.DeleteFunc(slices.Clone(got), func(s string) bool { return s == "/" || s == "/." })))
+			have := slices.Sorted(slices.Values(slices.DeleteFunc(slices.Clone(got),
+				func(s string) bool { return s == "/" || s == "/." })))
 			if !slices.Equal(slices.Compact(want), slices.Compact(have)) {
 				t.Errorf("%s: %d files for dpkg-query, %d for the scan", name, len(want), len(have))
 			}
@@ -262,7 +267,8 @@ func compareUnits(t *testing.T, m *Machine, mounted string) {
 	}
 	names := units.files.names()
 	names = slices.DeleteFunc(names, func(n string) bool {
-		return strings.Contains(n, "@.") || !slices.Contains([]string{".service", ".socket", ".timer", ".path", ".target"}, filepath.Ext(n))
+		return strings.Contains(n, "@.") ||
+			!slices.Contains([]string{".service", ".socket", ".timer", ".path", ".target"}, filepath.Ext(n))
 	})
 	agree := 0
 	var differ []string
@@ -314,7 +320,9 @@ func compareCloudInit(t *testing.T, m *Machine, mounted string) {
 	root := writable(t, mounted)
 	dmi := filepath.Join(root, "run/dmi")
 	os.MkdirAll(dmi, 0o755)
-	for name, text := range map[string]string{"product_uuid": "ec2f1a7c-3d9b-4e50-8a6b-7c8d9e0f1a2b", "product_serial": "ec2f1a7c-3d9b-4e50-8a6b-7c8d9e0f1a2b", "sys_vendor": "Amazon EC2", "product_name": "t3.large", "chassis_asset_tag": "Amazon EC2", "board_asset_tag": "i-0123456789abcdef0"} {
+	for name, text := range map[string]string{"product_uuid": "ec2f1a7c-3d9b-4e50-8a6b-7c8d9e0f1a2b",
+		"product_serial": "ec2f1a7c-3d9b-4e50-8a6b-7c8d9e0f1a2b", "sys_vendor": "Amazon EC2", "product_name": "t3.large",
+		"chassis_asset_tag": "Amazon EC2", "board_asset_tag": "i-0123456789abcdef0"} {
 		os.WriteFile(filepath.Join(dmi, name), []byte(text+"\n"), 0o644)
 	}
 	os.MkdirAll(filepath.Join(root, "run/out/normal"), 0o755)
@@ -322,7 +330,8 @@ func compareCloudInit(t *testing.T, m *Machine, mounted string) {
 	os.MkdirAll(filepath.Join(root, "run/out/late"), 0o755)
 	os.WriteFile(filepath.Join(root, "run/cmdline"), []byte("root=LABEL=root ro console=ttyS0\n"), 0o644)
 	cmd := exec.Command("chroot", root, generator, "/run/out/normal", "/run/out/early", "/run/out/late")
-	cmd.Env = append(os.Environ(), "PATH_SYS_CLASS_DMI_ID=/run/dmi", "KERNEL_CMDLINE=root=LABEL=root ro console=ttyS0", "PATH_PROC_CMDLINE=/run/cmdline", "DI_KERNEL_CMDLINE=root=LABEL=root ro console=ttyS0")
+	cmd.Env = append(os.Environ(), "PATH_SYS_CLASS_DMI_ID=/run/dmi", "KERNEL_CMDLINE=root=LABEL=root ro console=ttyS0",
+		"PATH_PROC_CMDLINE=/run/cmdline", "DI_KERNEL_CMDLINE=root=LABEL=root ro console=ttyS0")
 	out, err := cmd.CombinedOutput()
 	_, on := os.Lstat(filepath.Join(root, "run/out/early/multi-user.target.wants/cloud-init.target"))
 	log, _ := os.ReadFile(filepath.Join(root, "run/cloud-init/ds-identify.log"))
@@ -362,7 +371,8 @@ func compareNetwork(t *testing.T, m *Machine, mounted string) {
 				continue
 			}
 			want, ok := got[a.Name]
-			if !ok || want.dhcp != (!a.None && a.Fixed == "") && len(want.addresses) == 0 || (len(want.addresses) > 0) != (a.Fixed != "") {
+			if !ok || want.dhcp != (!a.None && a.Fixed == "") && len(want.addresses) == 0 ||
+				(len(want.addresses) > 0) != (a.Fixed != "") {
 				t.Errorf("%s: netplan generates %+v (%t), the scan has fixed %q, none %t", a.Name, want, ok, a.Fixed, a.None)
 			}
 		}
@@ -424,17 +434,35 @@ func TestNetplanGenerate(t *testing.T) {
 		}
 		agree := 0
 		for _, d := range []string{
-			"network: {ethernets: {a: {dhcp4: true}}}", "network: {version: 2, ethernets: {a: {dhcp4: 'true'}}}", "network: {ethernets: {a: {dhcp4: On}}}", "network: {ethernets: {a: {dhcp4: Y}}}",
-			"network: {ethernets: {a: {dhcp4: 'NO'}}}", "network: {ethernets: {a: {dhcp4: maybe}}}", "network: {ethernets: {a: {dhcp4: 1}}}", "network: {ethernets: {a: {dhcp4: }}}", "network: {ethernets: {a: {dhcp4: ~}}}",
-			"network: {ethernets: {a: {}}}", "network: {ethernets: {a: }}", "network: {ethernets: }", "network: {ethernets: [a]}", "network: []", "network:", "{}", "",
-			"network: {ethernets: {a: {addresses: [10.0.0.9/24, 'fd00::9/64']}}}", "network: {ethernets: {a: {addresses: [10.0.0.9]}}}", "network: {ethernets: {a: {addresses: 10.0.0.9/24}}}", "network: {ethernets: {a: {addresses: [{10.0.0.9/24: {label: x}}]}}}",
-			"network: {ethernets: {a: {dhcp4: true, addresses: [10.0.0.9/24]}}}", "network: {ethernets: {a: {dhcp6: true}}}", "network: {ethernets: {a: {match: {name: 'en*'}, dhcp4: true}}}",
-			"network: {ethernets: {a: {match: {macaddress: '06:00:00:00:00:01'}, set-name: x, dhcp4: yes}}}", "network: {ethernets: {a: &x {dhcp4: true}, b: *x}}", "network: {ethernets: {a: &x {dhcp4: true}, b: {<<: *x}}}",
-			"network: {ethernets: {a: {dhcp4: true, dhcp4: false}}}", "network: {ethernets: {a: {}, b: {}}, bridges: {br0: {interfaces: [a, b], dhcp4: true}}}", "network: {bridges: {br0: {addresses: [10.0.0.9/24]}}}",
-			"network: {ethernets: {a: {}}, bonds: {bond0: {interfaces: [a], addresses: [10.0.0.9/24]}}}", "network: {ethernets: {a: {dhcp4: true}}, vlans: {v: {id: 3, link: a, addresses: [10.0.0.9/24]}}}",
-			"network: {renderer: NetworkManager, ethernets: {a: {dhcp4: true}}}", "network: {ethernets: {renderer: NetworkManager, a: {dhcp4: true}}}", "network: {ethernets: {a: {renderer: NetworkManager, addresses: [10.0.0.9/24]}}}",
-			"network: {ethernets: {a: {dhcp4: true}}}\n---\nnetwork: {ethernets: {b: {addresses: [10.0.0.9/24]}}}", "network: {ethernets: {a: {unknown: true}}}", "network: {ethernets: {\"a\": {\"dhcp4\": \"on\"}}}", "network:\n\tethernets: {}", "ethernets: {a: {addresses: [10.0.0.9/24]}}",
-			"network: {ethernets: {a: {addresses: [], dhcp4: no}}}", "network: {ethernets: {a: {dhcp4: true, activation-mode: manual}}}", "network: {ethernets: {a: {dhcp4: no, link-local: []}}}", "network: {dummy-devices: {d: {addresses: [10.0.0.9/24]}}}",
+			"network: {ethernets: {a: {dhcp4: true}}}", "network: {version: 2, ethernets: {a: {dhcp4: 'true'}}}",
+			"network: {ethernets: {a: {dhcp4: On}}}", "network: {ethernets: {a: {dhcp4: Y}}}",
+			"network: {ethernets: {a: {dhcp4: 'NO'}}}", "network: {ethernets: {a: {dhcp4: maybe}}}",
+			"network: {ethernets: {a: {dhcp4: 1}}}", "network: {ethernets: {a: {dhcp4: }}}",
+			"network: {ethernets: {a: {dhcp4: ~}}}",
+			"network: {ethernets: {a: {}}}", "network: {ethernets: {a: }}", "network: {ethernets: }",
+			"network: {ethernets: [a]}", "network: []", "network:", "{}", "",
+			"network: {ethernets: {a: {addresses: [10.0.0.9/24, 'fd00::9/64']}}}",
+			"network: {ethernets: {a: {addresses: [10.0.0.9]}}}", "network: {ethernets: {a: {addresses: 10.0.0.9/24}}}",
+			"network: {ethernets: {a: {addresses: [{10.0.0.9/24: {label: x}}]}}}",
+			"network: {ethernets: {a: {dhcp4: true, addresses: [10.0.0.9/24]}}}", "network: {ethernets: {a: {dhcp6: true}}}",
+			"network: {ethernets: {a: {match: {name: 'en*'}, dhcp4: true}}}",
+			"network: {ethernets: {a: {match: {macaddress: '06:00:00:00:00:01'}, set-name: x, dhcp4: yes}}}",
+			"network: {ethernets: {a: &x {dhcp4: true}, b: *x}}", "network: {ethernets: {a: &x {dhcp4: true}, b: {<<: *x}}}",
+			"network: {ethernets: {a: {dhcp4: true, dhcp4: false}}}",
+			"network: {ethernets: {a: {}, b: {}}, bridges: {br0: {interfaces: [a, b], dhcp4: true}}}",
+			"network: {bridges: {br0: {addresses: [10.0.0.9/24]}}}",
+			"network: {ethernets: {a: {}}, bonds: {bond0: {interfaces: [a], addresses: [10.0.0.9/24]}}}",
+			"network: {ethernets: {a: {dhcp4: true}}, vlans: {v: {id: 3, link: a, addresses: [10.0.0.9/24]}}}",
+			"network: {renderer: NetworkManager, ethernets: {a: {dhcp4: true}}}",
+			"network: {ethernets: {renderer: NetworkManager, a: {dhcp4: true}}}",
+			"network: {ethernets: {a: {renderer: NetworkManager, addresses: [10.0.0.9/24]}}}",
+			"network: {ethernets: {a: {dhcp4: true}}}\n---\nnetwork: {ethernets: {b: {addresses: [10.0.0.9/24]}}}",
+			"network: {ethernets: {a: {unknown: true}}}", "network: {ethernets: {\"a\": {\"dhcp4\": \"on\"}}}",
+			"network:\n\tethernets: {}", "ethernets: {a: {addresses: [10.0.0.9/24]}}",
+			"network: {ethernets: {a: {addresses: [], dhcp4: no}}}",
+			"network: {ethernets: {a: {dhcp4: true, activation-mode: manual}}}",
+			"network: {ethernets: {a: {dhcp4: no, link-local: []}}}",
+			"network: {dummy-devices: {d: {addresses: [10.0.0.9/24]}}}",
 		} {
 			t.Run(system, func(t *testing.T) {
 				root := writable(t, filepath.Join(folder, system))
@@ -466,7 +494,8 @@ func TestNetplanGenerate(t *testing.T) {
 					want, ok := got[a.Name]
 					dhcp := p.byID[a.Name].DHCP4 != nil && *p.byID[a.Name].DHCP4
 					if ok && (want.dhcp != dhcp || len(want.addresses) != len(p.byID[a.Name].Addresses)) {
-						t.Errorf("%s: %s: netplan makes %+v of it, the scan has DHCP %t, addresses %v", d, a.Name, want, dhcp, p.byID[a.Name].Addresses)
+						t.Errorf("%s: %s: netplan makes %+v of it, the scan has DHCP %t, addresses %v", d, a.Name, want, dhcp,
+							p.byID[a.Name].Addresses)
 					}
 				}
 				agree++
@@ -489,7 +518,8 @@ type bench struct {
 // has that name.
 func newBench(t *testing.T, name string) *bench {
 	t.Helper()
-	b := &bench{inner: fmt.Sprintf("cc-in-%d", os.Getpid()), outer: fmt.Sprintf("cc-out-%d", os.Getpid()), address: "10.99.0.2"}
+	b := &bench{inner: fmt.Sprintf("cc-in-%d", os.Getpid()), outer: fmt.Sprintf("cc-out-%d", os.Getpid()),
+		address: "10.99.0.2"}
 	for _, ns := range []string{b.inner, b.outer} {
 		exec.Command("ip", "netns", "delete", ns).Run()
 		run(t, "ip", "netns", "add", ns)
@@ -634,7 +664,8 @@ func TestPackets(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(nft, "etc/nftables.conf")); err != nil {
 				continue
 			}
-			load, read = exec.Command("ip", "netns", "exec", b.inner, "chroot", nft, "nft", "-f", "/etc/nftables.conf"), m.nftables
+			load, read = exec.Command("ip", "netns", "exec", b.inner, "chroot", nft, "nft", "-f", "/etc/nftables.conf"),
+				m.nftables
 		case strings.HasPrefix(c.name, "iptables"):
 			load, read = exec.Command("ip", "netns", "exec", b.inner, "chroot", tables, "iptables-restore"), m.iptables
 			for _, f := range archive.Files {
@@ -672,7 +703,8 @@ func TestPackets(t *testing.T) {
 			exact, possible = exact+e, possible+p
 		})
 	}
-	t.Logf("packets to ports: %d as said, %d among what was said to be possible; %d rule sets are refused", exact, possible, refused)
+	t.Logf("packets to ports: %d as said, %d among what was said to be possible; %d rule sets are refused", exact,
+		possible, refused)
 }
 
 // compareFirewall starts the root's firewall in a network of its own, and sends
@@ -746,7 +778,8 @@ func startFirewalld(t *testing.T, b *bench, root, name string) ([]byte, func(), 
 	var out []byte
 	err := errors.New("not running")
 	for range 200 {
-		if out, err = inside("firewall-cmd", "--state"); err == nil && strings.Contains(string(out), "running") && !strings.Contains(string(out), "not running") {
+		if out, err = inside("firewall-cmd", "--state"); err == nil && strings.Contains(string(out), "running") &&
+			!strings.Contains(string(out), "not running") {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)

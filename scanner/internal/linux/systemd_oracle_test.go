@@ -35,9 +35,11 @@ type unitTree map[string]string
 // baseTree is what every tree has.
 func baseTree() unitTree {
 	return unitTree{
-		"etc/os-release": "ID=test\nVERSION_ID=1\n", "etc/machine-id": "ec2f1a7c3d9b4e508a6b7c8d9e0f1a2b\n", "etc/hostname": "host\n",
-		usrUnits + "sysinit.target":        "[Unit]\nDefaultDependencies=no\n",
-		usrUnits + "basic.target":          "[Unit]\nRequires=sysinit.target\nWants=sockets.target timers.target paths.target\n",
+		"etc/os-release": "ID=test\nVERSION_ID=1\n", "etc/machine-id": "ec2f1a7c3d9b4e508a6b7c8d9e0f1a2b\n",
+		"etc/hostname":              "host\n",
+		usrUnits + "sysinit.target": "[Unit]\nDefaultDependencies=no\n",
+		usrUnits + "basic.target": "[Unit]\nRequires=sysinit.target\n" +
+			"Wants=sockets.target timers.target paths.target\n",
 		usrUnits + "sockets.target":        "[Unit]\nDescription=Sockets\n",
 		usrUnits + "timers.target":         "[Unit]\nDefaultDependencies=no\n",
 		usrUnits + "paths.target":          "[Unit]\nDescription=Paths\n",
@@ -72,93 +74,158 @@ func systemdTrees() map[string]unitTree {
 	wanted := func(more ...string) unitTree { return baseTree().with(a...).with(more...) }
 	drop := func(text string) unitTree { return wanted(etcUnits+"a.service.d/10.conf", text) }
 	return map[string]unitTree{
-		"nothing wanted":                     base(),
-		"wanted":                             wanted(),
-		"wanted by usr":                      base(usrUnits+"multi-user.target.wants/a.service", "-> ../a.service"),
-		"required":                           base(etcUnits+"graphical.target.requires/a.service", "-> /usr/lib/systemd/system/a.service"),
-		"upheld":                             base(etcUnits+"multi-user.target.upholds/a.service", "-> /usr/lib/systemd/system/a.service"),
-		"Upholds=":                           base(etcUnits+"multi-user.target.d/x.conf", "[Unit]\nUpholds=a.service\n"),
-		"Wants= in a drop-in":                base(etcUnits+"multi-user.target.d/x.conf", "[Unit]\nWants=a.service b.service\n"),
-		"masked by /dev/null":                wanted(etcUnits+"a.service", "-> /dev/null"),
-		"masked by an empty file":            wanted(etcUnits+"a.service", ""),
-		"masked by a chain":                  wanted(etcUnits+"a.service", "-> ../off", "etc/systemd/off", "-> /etc/systemd/off2", "etc/systemd/off2", "-> ../../dev/null"),
-		"masked in usr, unit in etc":         wanted(usrUnits+"a.service", "-> /dev/null", etcUnits+"a.service", "[Service]\nExecStart=/bin/true etc\n"),
-		"overridden in etc":                  wanted(etcUnits+"a.service", "[Service]\nExecStart=/bin/true etc\n"),
-		"overridden in usr/local":            wanted(localUnits+"a.service", "[Service]\nExecStart=/bin/true local\n"),
-		"linked unit":                        wanted(usrUnits+"a.service", "-> /etc/systemd/elsewhere.service", "etc/systemd/elsewhere.service", "[Service]\nExecStart=/bin/true x\n"),
-		"alias wanted":                       base(etcUnits+"z.service", "-> /usr/lib/systemd/system/a.service", etcUnits+"multi-user.target.wants/z.service", "-> ../z.service"),
-		"alias chain wanted":                 base(etcUnits+"z.service", "-> y.service", etcUnits+"y.service", "-> /usr/lib/systemd/system/a.service", etcUnits+"multi-user.target.wants/z.service", "-> ../z.service"),
-		"alias to a name that etc overrides": base(usrUnits+"z.service", "-> a.service", etcUnits+"a.service", "[Service]\nExecStart=/bin/true etc\n", etcUnits+"multi-user.target.wants/z.service", "-> ../z.service"),
-		"drop-in of an alias":                wanted(etcUnits+"z.service", "-> /usr/lib/systemd/system/a.service", etcUnits+"z.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true alias\n"),
-		"alias of another type":              base(etcUnits+"z.target", "-> /usr/lib/systemd/system/a.service", etcUnits+"multi-user.target.wants/z.target", "-> ../z.target"),
-		"alias that leads nowhere":           base(etcUnits+"z.service", "-> /usr/lib/systemd/system/none.service", etcUnits+"multi-user.target.wants/z.service", "-> ../z.service"),
-		"template instance":                  base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true %i %n\n", etcUnits+"multi-user.target.wants/t@one.service", "-> /usr/lib/systemd/system/t@.service"),
-		"instance with its own file":         base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true t\n", usrUnits+"t@one.service", "[Service]\nExecStart=/bin/true own\n", etcUnits+"multi-user.target.wants/t@one.service", "-> /usr/lib/systemd/system/t@one.service"),
-		"instance masked":                    base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true t\n", etcUnits+"t@one.service", "-> /dev/null", etcUnits+"multi-user.target.wants/t@one.service", "-> /usr/lib/systemd/system/t@.service"),
-		"template drop-in":                   base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true t\n", etcUnits+"t@.service.d/5.conf", "[Service]\nExecStart=\nExecStart=/bin/true dropped\n", etcUnits+"multi-user.target.wants/t@one.service", "-> /usr/lib/systemd/system/t@.service"),
-		"template alias":                     base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true %i\n", etcUnits+"u@.service", "-> /usr/lib/systemd/system/t@.service", etcUnits+"multi-user.target.wants/u@one.service", "-> /usr/lib/systemd/system/t@.service"),
-		"template itself wanted":             base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true %i\n", etcUnits+"multi-user.target.wants/t@.service", "-> /usr/lib/systemd/system/t@.service"),
-		"drop-in empties ExecStart":          drop("[Service]\nExecStart=\n"),
-		"drop-in replaces ExecStart":         drop("[Service]\nExecStart=\nExecStart=/bin/true new\n"),
-		"drop-in adds a second ExecStart":    drop("[Service]\nExecStart=/bin/true two\n"),
-		"two ExecStart of a oneshot":         drop("[Service]\nType=oneshot\nExecStart=/bin/true two\n"),
-		"drop-in masked":                     wanted(usrUnits+"a.service.d/5.conf", "[Service]\nExecStart=\n", etcUnits+"a.service.d/5.conf", "-> /dev/null"),
-		"drop-in overridden":                 wanted(usrUnits+"a.service.d/5.conf", "[Service]\nExecStart=\n", etcUnits+"a.service.d/5.conf", "[Service]\nNice=1\n"),
-		"drop-ins by name":                   wanted(etcUnits+"a.service.d/10.conf", "[Service]\nExecStart=\nExecStart=/bin/true ten\n", usrUnits+"a.service.d/20.conf", "[Service]\nExecStart=\nExecStart=/bin/true twenty\n"),
-		"drop-in that is no .conf":           wanted(etcUnits+"a.service.d/10.bak", "[Service]\nExecStart=\n"),
-		"type-wide drop-in":                  wanted(etcUnits+"service.d/10.conf", "[Service]\nExecStart=\nExecStart=/bin/true type\n"),
-		"type-wide below its own":            wanted(etcUnits+"service.d/10.conf", "[Service]\nExecStart=\nExecStart=/bin/true type\n", usrUnits+"a.service.d/10.conf", "[Service]\nExecStart=\nExecStart=/bin/true own\n"),
-		"prefix drop-in":                     base(usrUnits+"foo-bar-baz.service", "[Service]\nExecStart=/bin/true x\n", etcUnits+"foo-.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true foo\n", etcUnits+"multi-user.target.wants/foo-bar-baz.service", "-> /usr/lib/systemd/system/foo-bar-baz.service"),
-		"two prefix drop-ins":                base(usrUnits+"foo-bar-baz.service", "[Service]\nExecStart=/bin/true x\n", etcUnits+"foo-.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true foo\n", etcUnits+"foo-bar-.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true foobar\n", etcUnits+"multi-user.target.wants/foo-bar-baz.service", "-> /usr/lib/systemd/system/foo-bar-baz.service"),
-		"prefix in etc over own in usr":      base(usrUnits+"foo-bar.service", "[Service]\nExecStart=/bin/true x\n", etcUnits+"foo-.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true foo\n", usrUnits+"foo-bar.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true own\n", etcUnits+"multi-user.target.wants/foo-bar.service", "-> /usr/lib/systemd/system/foo-bar.service"),
-		"system.control":                     wanted("etc/systemd/system.control/a.service.d/50.conf", "[Service]\nExecStart=\nExecStart=/bin/true control\n"),
-		"no ExecStart":                       wanted(etcUnits+"a.service", "[Service]\nExecStrat=/bin/true\n"),
-		"no section":                         wanted(etcUnits+"a.service", "ExecStart=/bin/true\n"),
-		"oneshot with ExecStop only":         wanted(etcUnits+"a.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop=/bin/true\n"),
-		"ExecStop only":                      wanted(etcUnits+"a.service", "[Service]\nExecStop=/bin/true\n"),
-		"dbus without a name":                wanted(etcUnits+"a.service", "[Service]\nType=dbus\nExecStart=/bin/true\n"),
-		"an unknown type":                    wanted(etcUnits+"a.service", "[Service]\nType=nonsense\nExecStart=/bin/true\n"),
-		"a relative program":                 wanted(etcUnits+"a.service", "[Service]\nExecStart=true x\n"),
-		"a relative path":                    wanted(etcUnits+"a.service", "[Service]\nExecStart=./true x\n"),
-		"a quotation that does not end":      wanted(etcUnits+"a.service", "[Service]\nExecStart=/bin/true \"x\n"),
-		"a bad section":                      wanted(etcUnits+"a.service", "[Service\nExecStart=/bin/true\n"),
-		"a bad section in a drop-in":         drop("[Service]\nExecStart=\nExecStart=/bin/true new\n[Unit\nRequires=none.service\n"),
-		"a bad command in a drop-in":         drop("[Service]\nExecStart=\nExecStart=./x\nExecStart=/bin/true new\n"),
-		"continued lines":                    wanted(etcUnits+"a.service", "[Service]\nExecStart=/bin/true \\\n  one \\\n# comment\n; another\n  two\n"),
-		"prefixes":                           wanted(etcUnits+"a.service", "[Service]\nExecStart=-@+/bin/true argv0 x\n"),
-		"two commands in a line":             wanted(etcUnits+"a.service", "[Service]\nType=oneshot\nExecStart=/bin/true a ; /bin/true b \\; c\n"),
-		"requires what is missing":           drop("[Unit]\nRequires=none.service\n"),
-		"requires what is masked":            drop("[Unit]\nRequires=b.service\n").with(etcUnits+"b.service", "-> /dev/null"),
-		"requires what is refused":           drop("[Unit]\nRequires=b.service\n").with(etcUnits+"b.service", "[Service]\nType=simple\n"),
-		"requires what requires a missing":   drop("[Unit]\nRequires=b.service\n").with(etcUnits+"b.service.d/1.conf", "[Unit]\nBindsTo=none.service\n"),
-		"wants what is missing":              drop("[Unit]\nWants=none.service\n"),
-		"pulls in by Requires=":              drop("[Unit]\nRequires=b.service\n"),
-		"a circle of requirements":           drop("[Unit]\nRequires=b.service\n").with(etcUnits+"b.service.d/1.conf", "[Unit]\nRequires=a.service\n"),
-		"pulled in only by one that fails":   base(etcUnits+"multi-user.target.wants/b.service", "-> /usr/lib/systemd/system/b.service", etcUnits+"b.service.d/1.conf", "[Unit]\nRequires=none.service\nWants=a.service\n"),
-		"default is multi-user":              wanted(etcUnits+"default.target", "-> /usr/lib/systemd/system/multi-user.target"),
-		"default is rescue":                  wanted(etcUnits+"default.target", "-> /usr/lib/systemd/system/rescue.target"),
-		"default's own wants":                base(etcUnits+"default.target.wants/a.service", "-> /usr/lib/systemd/system/a.service"),
-		"graphical only, default multi-user": base(etcUnits+"default.target", "-> /usr/lib/systemd/system/multi-user.target", etcUnits+"graphical.target.wants/a.service", "-> /usr/lib/systemd/system/a.service"),
-		"a socket":                           base(usrUnits+"a.socket", "[Socket]\nListenStream=/run/a\n", etcUnits+"sockets.target.wants/a.socket", "-> /usr/lib/systemd/system/a.socket"),
-		"a socket that is refused":           base(usrUnits+"a.socket", "[Socket]\nSocketMode=0600\n", etcUnits+"sockets.target.wants/a.socket", "-> /usr/lib/systemd/system/a.socket"),
-		"a socket for another service":       base(usrUnits+"x.socket", "[Socket]\nListenStream=/run/a\nService=b.service\n", etcUnits+"sockets.target.wants/x.socket", "-> /usr/lib/systemd/system/x.socket"),
-		"a timer":                            base(usrUnits+"a.timer", "[Timer]\nOnBootSec=1\n", etcUnits+"timers.target.wants/a.timer", "-> /usr/lib/systemd/system/a.timer"),
-		"a timer for another":                base(usrUnits+"x.timer", "[Timer]\nOnBootSec=1\nUnit=b.service\n", etcUnits+"timers.target.wants/x.timer", "-> /usr/lib/systemd/system/x.timer"),
-		"a path":                             base(usrUnits+"a.path", "[Path]\nPathExists=/x\n", etcUnits+"paths.target.wants/a.path", "-> /usr/lib/systemd/system/a.path"),
-		"a wants link to /dev/null":          base(usrUnits+"multi-user.target.wants/a.service", "-> ../a.service", etcUnits+"multi-user.target.wants/a.service", "-> /dev/null"),
-		"a plain file in a wants folder":     base(etcUnits+"multi-user.target.wants/a.service", "[Service]\nExecStart=/bin/true\n"),
-		"wanted by a target that is wanted":  base(usrUnits+"t.target", "[Unit]\nDescription=t\n", etcUnits+"t.target.wants/a.service", "-> /usr/lib/systemd/system/a.service", etcUnits+"multi-user.target.wants/t.target", "-> /usr/lib/systemd/system/t.target"),
-		"wanted by a target that is not":     base(usrUnits+"t.target", "[Unit]\nDescription=t\n", etcUnits+"t.target.wants/a.service", "-> /usr/lib/systemd/system/a.service"),
-		"wants of an alias of the target":    base(usrUnits+"t.target", "-> multi-user.target", etcUnits+"t.target.wants/a.service", "-> /usr/lib/systemd/system/a.service"),
-		"requires an alias":                  drop("[Unit]\nRequires=z.service\n").with(etcUnits+"z.service", "-> /usr/lib/systemd/system/b.service"),
-		"wants link of a missing unit":       base(etcUnits+"multi-user.target.wants/none.service", "-> /usr/lib/systemd/system/none.service"),
+		"nothing wanted": base(),
+		"wanted":         wanted(),
+		"wanted by usr":  base(usrUnits+"multi-user.target.wants/a.service", "-> ../a.service"),
+		"required": base(etcUnits+"graphical.target.requires/a.service",
+			"-> /usr/lib/systemd/system/a.service"),
+		"upheld": base(etcUnits+"multi-user.target.upholds/a.service",
+			"-> /usr/lib/systemd/system/a.service"),
+		"Upholds=": base(etcUnits+"multi-user.target.d/x.conf", "[Unit]\nUpholds=a.service\n"),
+		"Wants= in a drop-in": base(etcUnits+"multi-user.target.d/x.conf",
+			"[Unit]\nWants=a.service b.service\n"),
+		"masked by /dev/null":     wanted(etcUnits+"a.service", "-> /dev/null"),
+		"masked by an empty file": wanted(etcUnits+"a.service", ""),
+		"masked by a chain": wanted(etcUnits+"a.service", "-> ../off", "etc/systemd/off",
+			"-> /etc/systemd/off2", "etc/systemd/off2", "-> ../../dev/null"),
+		"masked in usr, unit in etc": wanted(usrUnits+"a.service", "-> /dev/null", etcUnits+"a.service",
+			"[Service]\nExecStart=/bin/true etc\n"),
+		"overridden in etc":       wanted(etcUnits+"a.service", "[Service]\nExecStart=/bin/true etc\n"),
+		"overridden in usr/local": wanted(localUnits+"a.service", "[Service]\nExecStart=/bin/true local\n"),
+		"linked unit": wanted(usrUnits+"a.service", "-> /etc/systemd/elsewhere.service",
+			"etc/systemd/elsewhere.service", "[Service]\nExecStart=/bin/true x\n"),
+		"alias wanted": base(etcUnits+"z.service", "-> /usr/lib/systemd/system/a.service",
+			etcUnits+"multi-user.target.wants/z.service", "-> ../z.service"),
+		"alias chain wanted": base(etcUnits+"z.service", "-> y.service", etcUnits+"y.service",
+			"-> /usr/lib/systemd/system/a.service", etcUnits+"multi-user.target.wants/z.service", "-> ../z.service"),
+		"alias to a name that etc overrides": base(usrUnits+"z.service", "-> a.service", etcUnits+"a.service",
+			"[Service]\nExecStart=/bin/true etc\n", etcUnits+"multi-user.target.wants/z.service", "-> ../z.service"),
+		"drop-in of an alias": wanted(etcUnits+"z.service", "-> /usr/lib/systemd/system/a.service",
+			etcUnits+"z.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true alias\n"),
+		"alias of another type": base(etcUnits+"z.target", "-> /usr/lib/systemd/system/a.service",
+			etcUnits+"multi-user.target.wants/z.target", "-> ../z.target"),
+		"alias that leads nowhere": base(etcUnits+"z.service", "-> /usr/lib/systemd/system/none.service",
+			etcUnits+"multi-user.target.wants/z.service", "-> ../z.service"),
+		"template instance": base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true %i %n\n",
+			etcUnits+"multi-user.target.wants/t@one.service", "-> /usr/lib/systemd/system/t@.service"),
+		"instance with its own file": base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true t\n",
+			usrUnits+"t@one.service", "[Service]\nExecStart=/bin/true own\n", etcUnits+"multi-user.target.wants/t@one.service",
+			"-> /usr/lib/systemd/system/t@one.service"),
+		"instance masked": base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true t\n",
+			etcUnits+"t@one.service", "-> /dev/null", etcUnits+"multi-user.target.wants/t@one.service",
+			"-> /usr/lib/systemd/system/t@.service"),
+		"template drop-in": base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true t\n",
+			etcUnits+"t@.service.d/5.conf", "[Service]\nExecStart=\nExecStart=/bin/true dropped\n",
+			etcUnits+"multi-user.target.wants/t@one.service", "-> /usr/lib/systemd/system/t@.service"),
+		"template alias": base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true %i\n",
+			etcUnits+"u@.service", "-> /usr/lib/systemd/system/t@.service", etcUnits+"multi-user.target.wants/u@one.service",
+			"-> /usr/lib/systemd/system/t@.service"),
+		"template itself wanted": base(usrUnits+"t@.service", "[Service]\nExecStart=/bin/true %i\n",
+			etcUnits+"multi-user.target.wants/t@.service", "-> /usr/lib/systemd/system/t@.service"),
+		"drop-in empties ExecStart":       drop("[Service]\nExecStart=\n"),
+		"drop-in replaces ExecStart":      drop("[Service]\nExecStart=\nExecStart=/bin/true new\n"),
+		"drop-in adds a second ExecStart": drop("[Service]\nExecStart=/bin/true two\n"),
+		"two ExecStart of a oneshot":      drop("[Service]\nType=oneshot\nExecStart=/bin/true two\n"),
+		"drop-in masked": wanted(usrUnits+"a.service.d/5.conf", "[Service]\nExecStart=\n",
+			etcUnits+"a.service.d/5.conf", "-> /dev/null"),
+		"drop-in overridden": wanted(usrUnits+"a.service.d/5.conf", "[Service]\nExecStart=\n",
+			etcUnits+"a.service.d/5.conf", "[Service]\nNice=1\n"),
+		"drop-ins by name": wanted(etcUnits+"a.service.d/10.conf",
+			"[Service]\nExecStart=\nExecStart=/bin/true ten\n", usrUnits+"a.service.d/20.conf",
+			"[Service]\nExecStart=\nExecStart=/bin/true twenty\n"),
+		"drop-in that is no .conf": wanted(etcUnits+"a.service.d/10.bak", "[Service]\nExecStart=\n"),
+		"type-wide drop-in": wanted(etcUnits+"service.d/10.conf",
+			"[Service]\nExecStart=\nExecStart=/bin/true type\n"),
+		"type-wide below its own": wanted(etcUnits+"service.d/10.conf",
+			"[Service]\nExecStart=\nExecStart=/bin/true type\n", usrUnits+"a.service.d/10.conf",
+			"[Service]\nExecStart=\nExecStart=/bin/true own\n"),
+		"prefix drop-in": base(usrUnits+"foo-bar-baz.service", "[Service]\nExecStart=/bin/true x\n",
+			etcUnits+"foo-.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true foo\n",
+			etcUnits+"multi-user.target.wants/foo-bar-baz.service", "-> /usr/lib/systemd/system/foo-bar-baz.service"),
+		"two prefix drop-ins": base(usrUnits+"foo-bar-baz.service", "[Service]\nExecStart=/bin/true x\n",
+			etcUnits+"foo-.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true foo\n",
+			etcUnits+"foo-bar-.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true foobar\n",
+			etcUnits+"multi-user.target.wants/foo-bar-baz.service", "-> /usr/lib/systemd/system/foo-bar-baz.service"),
+		"prefix in etc over own in usr": base(usrUnits+"foo-bar.service", "[Service]\nExecStart=/bin/true x\n",
+			etcUnits+"foo-.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true foo\n",
+			usrUnits+"foo-bar.service.d/1.conf", "[Service]\nExecStart=\nExecStart=/bin/true own\n",
+			etcUnits+"multi-user.target.wants/foo-bar.service", "-> /usr/lib/systemd/system/foo-bar.service"),
+		"system.control": wanted("etc/systemd/system.control/a.service.d/50.conf",
+			"[Service]\nExecStart=\nExecStart=/bin/true control\n"),
+		"no ExecStart": wanted(etcUnits+"a.service", "[Service]\nExecStrat=/bin/true\n"),
+		"no section":   wanted(etcUnits+"a.service", "ExecStart=/bin/true\n"),
+		"oneshot with ExecStop only": wanted(etcUnits+"a.service",
+			"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop=/bin/true\n"),
+		"ExecStop only":                 wanted(etcUnits+"a.service", "[Service]\nExecStop=/bin/true\n"),
+		"dbus without a name":           wanted(etcUnits+"a.service", "[Service]\nType=dbus\nExecStart=/bin/true\n"),
+		"an unknown type":               wanted(etcUnits+"a.service", "[Service]\nType=nonsense\nExecStart=/bin/true\n"),
+		"a relative program":            wanted(etcUnits+"a.service", "[Service]\nExecStart=true x\n"),
+		"a relative path":               wanted(etcUnits+"a.service", "[Service]\nExecStart=./true x\n"),
+		"a quotation that does not end": wanted(etcUnits+"a.service", "[Service]\nExecStart=/bin/true \"x\n"),
+		"a bad section":                 wanted(etcUnits+"a.service", "[Service\nExecStart=/bin/true\n"),
+		"a bad section in a drop-in": drop(
+			"[Service]\nExecStart=\nExecStart=/bin/true new\n[Unit\nRequires=none.service\n"),
+		"a bad command in a drop-in": drop("[Service]\nExecStart=\nExecStart=./x\nExecStart=/bin/true new\n"),
+		"continued lines": wanted(etcUnits+"a.service",
+			"[Service]\nExecStart=/bin/true \\\n  one \\\n# comment\n; another\n  two\n"),
+		"prefixes": wanted(etcUnits+"a.service", "[Service]\nExecStart=-@+/bin/true argv0 x\n"),
+		"two commands in a line": wanted(etcUnits+"a.service",
+			"[Service]\nType=oneshot\nExecStart=/bin/true a ; /bin/true b \\; c\n"),
+		"requires what is missing": drop("[Unit]\nRequires=none.service\n"),
+		"requires what is masked":  drop("[Unit]\nRequires=b.service\n").with(etcUnits+"b.service", "-> /dev/null"),
+		"requires what is refused": drop("[Unit]\nRequires=b.service\n").with(etcUnits+"b.service",
+			"[Service]\nType=simple\n"),
+		"requires what requires a missing": drop("[Unit]\nRequires=b.service\n").with(etcUnits+"b.service.d/1.conf",
+			"[Unit]\nBindsTo=none.service\n"),
+		"wants what is missing": drop("[Unit]\nWants=none.service\n"),
+		"pulls in by Requires=": drop("[Unit]\nRequires=b.service\n"),
+		"a circle of requirements": drop("[Unit]\nRequires=b.service\n").with(etcUnits+"b.service.d/1.conf",
+			"[Unit]\nRequires=a.service\n"),
+		"pulled in only by one that fails": base(etcUnits+"multi-user.target.wants/b.service",
+			"-> /usr/lib/systemd/system/b.service", etcUnits+"b.service.d/1.conf",
+			"[Unit]\nRequires=none.service\nWants=a.service\n"),
+		"default is multi-user": wanted(etcUnits+"default.target",
+			"-> /usr/lib/systemd/system/multi-user.target"),
+		"default is rescue": wanted(etcUnits+"default.target", "-> /usr/lib/systemd/system/rescue.target"),
+		"default's own wants": base(etcUnits+"default.target.wants/a.service",
+			"-> /usr/lib/systemd/system/a.service"),
+		"graphical only, default multi-user": base(etcUnits+"default.target", "-> /usr/lib/systemd/system/multi-user.target",
+			etcUnits+"graphical.target.wants/a.service", "-> /usr/lib/systemd/system/a.service"),
+		"a socket": base(usrUnits+"a.socket", "[Socket]\nListenStream=/run/a\n",
+			etcUnits+"sockets.target.wants/a.socket", "-> /usr/lib/systemd/system/a.socket"),
+		"a socket that is refused": base(usrUnits+"a.socket", "[Socket]\nSocketMode=0600\n",
+			etcUnits+"sockets.target.wants/a.socket", "-> /usr/lib/systemd/system/a.socket"),
+		"a socket for another service": base(usrUnits+"x.socket", "[Socket]\nListenStream=/run/a\nService=b.service\n",
+			etcUnits+"sockets.target.wants/x.socket", "-> /usr/lib/systemd/system/x.socket"),
+		"a timer": base(usrUnits+"a.timer", "[Timer]\nOnBootSec=1\n",
+			etcUnits+"timers.target.wants/a.timer", "-> /usr/lib/systemd/system/a.timer"),
+		"a timer for another": base(usrUnits+"x.timer", "[Timer]\nOnBootSec=1\nUnit=b.service\n",
+			etcUnits+"timers.target.wants/x.timer", "-> /usr/lib/systemd/system/x.timer"),
+		"a path": base(usrUnits+"a.path", "[Path]\nPathExists=/x\n",
+			etcUnits+"paths.target.wants/a.path", "-> /usr/lib/systemd/system/a.path"),
+		"a wants link to /dev/null": base(usrUnits+"multi-user.target.wants/a.service", "-> ../a.service",
+			etcUnits+"multi-user.target.wants/a.service", "-> /dev/null"),
+		"a plain file in a wants folder": base(etcUnits+"multi-user.target.wants/a.service",
+			"[Service]\nExecStart=/bin/true\n"),
+		"wanted by a target that is wanted": base(usrUnits+"t.target", "[Unit]\nDescription=t\n",
+			etcUnits+"t.target.wants/a.service", "-> /usr/lib/systemd/system/a.service",
+			etcUnits+"multi-user.target.wants/t.target", "-> /usr/lib/systemd/system/t.target"),
+		"wanted by a target that is not": base(usrUnits+"t.target", "[Unit]\nDescription=t\n",
+			etcUnits+"t.target.wants/a.service", "-> /usr/lib/systemd/system/a.service"),
+		"wants of an alias of the target": base(usrUnits+"t.target", "-> multi-user.target",
+			etcUnits+"t.target.wants/a.service", "-> /usr/lib/systemd/system/a.service"),
+		"requires an alias": drop("[Unit]\nRequires=z.service\n").with(etcUnits+"z.service",
+			"-> /usr/lib/systemd/system/b.service"),
+		"wants link of a missing unit": base(etcUnits+"multi-user.target.wants/none.service",
+			"-> /usr/lib/systemd/system/none.service"),
 	}
 }
 
 // randomTree puts units, links and drop-ins together by chance.
 func randomTree(r *rand.Rand) unitTree {
 	u := baseTree()
-	units := []string{"a.service", "b.service", "foo-bar.service", "t@.service", "t@one.service", "x.target", "y.target", "s.socket", "k.timer"}
+	units := []string{"a.service", "b.service", "foo-bar.service", "t@.service", "t@one.service", "x.target", "y.target",
+		"s.socket", "k.timer"}
 	folders := []string{etcUnits, localUnits, usrUnits}
 	pick := func(list []string) string { return list[r.IntN(len(list))] }
 	plain := func() string {
@@ -213,7 +280,8 @@ func randomTree(r *rand.Rand) unitTree {
 		}
 	}
 	for range r.IntN(5) {
-		of := pick([]string{"a.service", "foo-bar.service", "foo-.service", "service", "t@.service", "t@one.service", "x.target", "target", "multi-user.target"})
+		of := pick([]string{"a.service", "foo-bar.service", "foo-.service", "service", "t@.service", "t@one.service",
+			"x.target", "target", "multi-user.target"})
 		kind := of
 		if !strings.Contains(of, ".") {
 			kind = "x." + of
@@ -227,10 +295,12 @@ func randomTree(r *rand.Rand) unitTree {
 	}
 	for range 1 + r.IntN(6) {
 		name := plain()
-		u[pick(folders)+pick([]string{"multi-user.target", "graphical.target", "basic.target", "x.target", "default.target"})+pick([]string{".wants/", ".wants/", ".requires/", ".upholds/"})+name] = "-> /usr/lib/systemd/system/" + name
+		u[pick(folders)+pick([]string{"multi-user.target", "graphical.target", "basic.target", "x.target", "default.target"})+
+			pick([]string{".wants/", ".wants/", ".requires/", ".upholds/"})+name] = "-> /usr/lib/systemd/system/" + name
 	}
 	if r.IntN(4) == 0 {
-		u[etcUnits+"default.target"] = "-> /usr/lib/systemd/system/" + pick([]string{"multi-user.target", "x.target", "rescue.target"})
+		u[etcUnits+"default.target"] = "-> /usr/lib/systemd/system/" +
+			pick([]string{"multi-user.target", "x.target", "rescue.target"})
 	}
 	return u
 }
@@ -283,7 +353,8 @@ exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/tmp XDG_RUNTIM
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
-	s := systemdSays{started: map[string]bool{}, exec: map[string][]string{}, loaded: map[string]bool{}, files: map[string][]string{}}
+	s := systemdSays{started: map[string]bool{}, exec: map[string][]string{}, loaded: map[string]bool{},
+		files: map[string][]string{}}
 	if !strings.Contains(out.String(), "-> By units") && !strings.Contains(out.String(), "-> Unit ") {
 		s.failed = strings.TrimSpace(errs.String())
 		if err == nil || s.failed == "" {
@@ -345,7 +416,8 @@ func systemdProgram() string {
 // machineAt is a machine of a tree on the disk.
 func machineAt(t *testing.T, root string) *Machine {
 	t.Helper()
-	m, err := Open(Input{Root: Volume{FS: os.DirFS(root).(Filesystem)}, Home: Volume{Err: fs.ErrNotExist}, Trail: &requirement.Trail{}, Now: now})
+	m, err := Open(Input{Root: Volume{FS: os.DirFS(root).(Filesystem)}, Home: Volume{Err: fs.ErrNotExist},
+		Trail: &requirement.Trail{}, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -442,7 +514,8 @@ func TestSystemdAgrees(t *testing.T) {
 			files += compareFiles(t, root, set, said)
 		})
 	}
-	t.Logf("%d trees, %d left out, %d units, %d of them started, %d lists of files", len(trees), left, units, started, files)
+	t.Logf("%d trees, %d left out, %d units, %d of them started, %d lists of files", len(trees), left, units, started,
+		files)
 }
 
 // compareFiles compares masks, and the files that make up each unit.

@@ -77,7 +77,8 @@ func pageAt(t *testing.T, o *mutate.Overlay, at int64) []byte {
 // sqlite3. For hives' logs internal/hivetest, which real logs are compared to.
 func TestChecksumsAreRepaired(t *testing.T) {
 	all := map[string]int{}
-	for _, name := range []string{"failing", "dirty", "layout-one-disk", "linux-failing", "linux-ubuntu", "linux-journal", "linux-al2023-removed-in-log", "linux-xfs-failing"} {
+	for _, name := range []string{"failing", "dirty", "layout-one-disk", "linux-failing", "linux-ubuntu", "linux-journal",
+		"linux-al2023-removed-in-log", "linux-xfs-failing"} {
 		wrong, right := survey(findCase(name)).plan.Resealed()
 		for _, w := range wrong {
 			t.Errorf("%s: %.300s", name, w)

@@ -363,7 +363,8 @@ func debugfs(image, command, name string) (string, error) {
 	_, said, _ := strings.Cut(complaint.String(), "\n") // behind its version
 	said = strings.Replace(said, image+": catastrophic mode - not reading inode or group bitmaps", "", 1)
 	switch said = strings.TrimSpace(said); {
-	case strings.HasSuffix(said, "File not found by ext2_lookup"), strings.HasSuffix(said, "Ext2 inode is not a directory"):
+	case strings.HasSuffix(said, "File not found by ext2_lookup"),
+		strings.HasSuffix(said, "Ext2 inode is not a directory"):
 		return "", fs.ErrNotExist
 	case said != "":
 		return "", fmt.Errorf("debugfs: %s", said)
@@ -440,7 +441,8 @@ func (w *tools) readExt(i item, image string) string {
 			free += number(n[1])
 		}
 		size := number(field("Block size"))
-		return usageReading(free*size, number(field("Reserved block count"))*size, number(field("Block count")), strings.Fields(field("Filesystem features")))
+		return usageReading(free*size, number(field("Reserved block count"))*size, number(field("Block count")),
+			strings.Fields(field("Filesystem features")))
 	}
 	panic("no such kind: " + i.kind)
 }
@@ -476,7 +478,8 @@ func (w *tools) packages(i item) string {
 		said = installed.String()
 	} else {
 		backend := map[string]string{"Packages": "bdb_ro", "Packages.db": "ndb", "rpmdb.sqlite": "sqlite"}[base]
-		said, err = run("rpm", "-qa", "--dbpath", folder, "--define", "_db_backend "+backend, "--qf", "%{NAME} %|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\n")
+		said, err = run("rpm", "-qa", "--dbpath", folder, "--define", "_db_backend "+backend, "--qf",
+			"%{NAME} %|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\n")
 	}
 	if err != nil {
 		return failed(err)
@@ -582,7 +585,8 @@ func recovered(hive []byte, logs [][]byte) []byte {
 	}
 	var chain []entry
 	for _, log := range logs {
-		if len(log) < 512 || string(log[:4]) != "regf" || u32(log[4:]) != u32(log[8:]) || !bytes.Equal(log[:512], sealed(log[:512])) {
+		if len(log) < 512 || string(log[:4]) != "regf" || u32(log[4:]) != u32(log[8:]) ||
+			!bytes.Equal(log[:512], sealed(log[:512])) {
 			continue
 		}
 		if len(log) > 1024 && string(log[512:516]) == "DIRT" {

@@ -60,13 +60,19 @@ var tortured = []struct {
 	{20, []string{"failing", "linux-failing"}},
 	{8, []string{"ready", "linux-ready", "linux-xfs-failing"}},
 	{2, []string{
-		"dirty", "dirty-old-format", "windows7", "layout-one-disk", "appx-installed-system", "appx-checkpointed", "apps-driver-on-d", "certificates-none",
-		"control-set-second", "drives-network", "execpolicy-restricted", "free-12-gib", "network-static", "path-no-powershell", "pcoip-missing", "powershell-none",
-		"profile-defaultuser0", "profile-not-in-registry", "profile-on-c", "pv-file-missing", "rds-missing", "rearm-used-up", "reboot-packages-pending",
-		"reboot-pending-xml", "services-domain-automatic", "size-above-10-gib", "skylight-missing", "stxhd-missing", "sysprep-domain-controller",
+		"dirty", "dirty-old-format", "windows7", "layout-one-disk", "appx-installed-system", "appx-checkpointed",
+		"apps-driver-on-d", "certificates-none",
+		"control-set-second", "drives-network", "execpolicy-restricted", "free-12-gib", "network-static",
+		"path-no-powershell", "pcoip-missing", "powershell-none",
+		"profile-defaultuser0", "profile-not-in-registry", "profile-on-c", "pv-file-missing", "rds-missing", "rearm-used-up",
+		"reboot-packages-pending",
+		"reboot-pending-xml", "services-domain-automatic", "size-above-10-gib", "skylight-missing", "stxhd-missing",
+		"sysprep-domain-controller",
 		"sysprep-file-missing", "tls-12-server-off", "trustedinstaller-missing", "upgrade-source-os",
-		"linux-al2023-package-in-home", "linux-al2023-removed-in-log", "linux-apps-unit", "linux-cloud-init-kernel-argument", "linux-journal-user",
-		"linux-one-disk", "linux-pcoip-none", "linux-skylight-package-missing", "linux-ubuntu-dcv-not-enabled", "linux-ubuntu-package-in-home",
+		"linux-al2023-package-in-home", "linux-al2023-removed-in-log", "linux-apps-unit", "linux-cloud-init-kernel-argument",
+		"linux-journal-user",
+		"linux-one-disk", "linux-pcoip-none", "linux-skylight-package-missing", "linux-ubuntu-dcv-not-enabled",
+		"linux-ubuntu-package-in-home",
 		"linux-ubuntu-usage-above", "linux-usage-above", "linux-usage-journal",
 	}},
 }
@@ -275,9 +281,11 @@ func (a *tally) add(r report) {
 // String is the summary.
 func (a *tally) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d images (%d of them as they were, %d refused): %d crashes, %d hangs, %d contained panics, %d false verdicts, %d moves explained; at most %d MiB and %d ms\n",
+	fmt.Fprintf(&b, "%d images (%d of them as they were, %d refused): %d crashes, %d hangs, %d contained panics, %d "+
+		"false verdicts, %d moves explained; at most %d MiB and %d ms\n",
 		a.images, a.undamaged, a.refused, a.crashes, a.hangs, a.panics, a.wrong, a.explained, a.peakKB>>10, a.slowest)
-	for _, m := range slices.SortedFunc(maps.Keys(a.moves), func(x, y move) int { return cmp.Compare(x.String(), y.String()) }) {
+	for _, m := range slices.SortedFunc(maps.Keys(a.moves),
+		func(x, y move) int { return cmp.Compare(x.String(), y.String()) }) {
 		fmt.Fprintf(&b, "%8d %s\n", a.moves[m], m)
 	}
 	fmt.Fprintf(&b, "%-20s %8s %8s %8s\n", "structure", "images", "refused", "with undetermined")
@@ -384,9 +392,10 @@ func findCase(name string) fixtures.Case {
 func input(c fixtures.Case, images []*mutate.Overlay) scanner.Input {
 	in := scanner.Input{UserName: c.UserName, Now: func() time.Time { return fixtures.Now }}
 	for i, image := range c.Images {
-		in.Images = append(in.Images, scanner.Source{Name: image.Name, Open: func(ctx context.Context) (*source.Source, error) {
-			return source.NewReader(ctx, image.Name, images[i], images[i].Size()), nil
-		}})
+		in.Images = append(in.Images, scanner.Source{Name: image.Name,
+			Open: func(ctx context.Context) (*source.Source, error) {
+				return source.NewReader(ctx, image.Name, images[i], images[i].Size()), nil
+			}})
 	}
 	for _, d := range c.With {
 		in.With = append(in.With, scanner.Document{Name: d.Name, Data: d.Data})
@@ -433,7 +442,8 @@ func survey(c fixtures.Case) *surveyed {
 	}
 	for _, v := range s.result.Volumes {
 		i := slices.Index(s.result.Images, v.Image)
-		subject.Volumes = append(subject.Volumes, mutate.Volume{Image: i, Role: string(v.Role), Offset: v.Offset, Size: v.Size, Filesystem: v.Filesystem})
+		subject.Volumes = append(subject.Volumes,
+			mutate.Volume{Image: i, Role: string(v.Role), Offset: v.Offset, Size: v.Size, Filesystem: v.Filesystem})
 	}
 	s.plan, err = mutate.Survey(subject)
 	must(err)
@@ -519,7 +529,8 @@ func targets(r *scanner.Result) []mutate.Target {
 		list = append(list, t)
 	}
 	slices.SortFunc(list, func(a, b mutate.Target) int {
-		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Value, b.Value))
+		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Key, b.Key),
+			cmp.Compare(a.Value, b.Value))
 	})
 	return list
 }

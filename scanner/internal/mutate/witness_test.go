@@ -95,7 +95,8 @@ type readFS interface {
 }
 
 func newReadings(images []*mutate.Overlay, result *scanner.Result) *readings {
-	r := &readings{result: result, volumes: map[string]readFS{}, hives: map[item]*registry.Hive{}, known: map[item]string{}}
+	r := &readings{result: result, volumes: map[string]readFS{}, hives: map[item]*registry.Hive{},
+		known: map[item]string{}}
 	for _, v := range result.Volumes {
 		image := images[slices.Index(result.Images, v.Image)]
 		section := io.NewSectionReader(image, v.Offset, v.Size)
@@ -312,7 +313,8 @@ func (r *readings) hive(i item) *registry.Hive {
 			o.Logs = append(o.Logs, registry.Log{Name: suffix, R: bytes.NewReader(log), Size: int64(len(log))})
 		}
 	}
-	if h, err := registry.Open(context.Background(), bytes.NewReader(data), int64(len(data)), o); err == nil && h.Recovery().Err == nil {
+	if h, err := registry.Open(context.Background(), bytes.NewReader(data), int64(len(data)), o); err == nil &&
+		h.Recovery().Err == nil {
 		r.hives[i] = h
 	}
 	return r.hives[i]
@@ -399,7 +401,8 @@ func (r *readings) changed(before *readings) (list []item) {
 		}
 	}
 	slices.SortFunc(list, func(a, b item) int {
-		return cmp.Or(strings.Compare(a.kind, b.kind), strings.Compare(a.role, b.role), strings.Compare(a.path, b.path), strings.Compare(a.key, b.key))
+		return cmp.Or(strings.Compare(a.kind, b.kind), strings.Compare(a.role, b.role), strings.Compare(a.path, b.path),
+			strings.Compare(a.key, b.key))
 	})
 	return list
 }

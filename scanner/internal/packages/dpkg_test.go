@@ -371,7 +371,8 @@ func TestDPKGLists(t *testing.T) {
 		"var/lib/dpkg/info/tool.md5sums":   "x",
 		"var/lib/dpkg/info/gone.list":      "/etc/gone.conf\n",
 		"var/lib/dpkg/info/wish.list":      "/.\n",
-		"var/lib/dpkg/diversions":          "/usr/bin/tool\n/usr/bin/tool.real\nlib\n/usr/share/doc/lib\n/usr/share/doc/lib.other\ntool\n/home/tool\n/home/other\n:\n",
+		"var/lib/dpkg/diversions": "/usr/bin/tool\n/usr/bin/tool.real\nlib\n/usr/share/doc/lib\n" +
+			"/usr/share/doc/lib.other\ntool\n/home/tool\n/home/other\n:\n",
 	}
 	root := tree(files)
 	root["var/lib/dpkg/info/tool.list"].ModTime = time.Date(2024, 5, 6, 7, 8, 9, 0, time.FixedZone("", 3600))

@@ -17,9 +17,11 @@ func TestPlace(t *testing.T) {
 		`SYSTEM\Select`: {dword("Current", 1)},
 		`SYSTEM\ControlSet001\Control\ProductOptions`: {sz("ProductType", "ServerNT")},
 		`SYSTEM\ControlSet001\Control\Session Manager\Environment`: {
-			expandSZ("Apps", `%AppRoot%\x`), sz("AppRoot", `D:\Apps`), sz("Literal", `%SystemRoot%`), expandSZ("Own", `%ProgramFiles%\Contoso`),
+			expandSZ("Apps", `%AppRoot%\x`), sz("AppRoot", `D:\Apps`), sz("Literal", `%SystemRoot%`),
+			expandSZ("Own", `%ProgramFiles%\Contoso`),
 		},
-		`SOFTWARE\Microsoft\Windows NT\CurrentVersion`:             {sz("CurrentBuild", "17763"), sz("CurrentVersion", "6.3"), sz("SystemRoot", `C:\Windows`)},
+		`SOFTWARE\Microsoft\Windows NT\CurrentVersion`: {sz("CurrentBuild", "17763"), sz("CurrentVersion", "6.3"),
+			sz("SystemRoot", `C:\Windows`)},
 		`SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList`: nil,
 		`SOFTWARE\Microsoft\Windows\CurrentVersion`:                nil,
 	})

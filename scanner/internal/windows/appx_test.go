@@ -62,7 +62,8 @@ func TestAppxFilter(t *testing.T) {
 }
 
 func TestAppx(t *testing.T) {
-	known := appxWanted{SID: sidUser, Name: "jdoe", Basis: requirement.Inferred, Names: map[string]string{sidUser: "jdoe", sidAdmin: "Administrator"}}
+	known := appxWanted{SID: sidUser, Name: "jdoe", Basis: requirement.Inferred,
+		Names: map[string]string{sidUser: "jdoe", sidAdmin: "Administrator"}}
 	named := func(name string) appxWanted {
 		u := known
 		u.Name, u.Names = name, map[string]string{sidUser: name, sidAdmin: "Administrator"}
@@ -82,16 +83,20 @@ func TestAppx(t *testing.T) {
 		want     verdict
 		says     string
 	}{
-		"none":                         {nil, known, "", passed, "none of 0 AppX packages is staged"},
-		"installed":                    {[]appxPackage{installed}, known, "", passed, "none of 1 AppX packages"},
-		"staged":                       {[]appxPackage{installed, staged}, known, "", failed, "1 AppX package is in a staged state: Contoso.Writer"},
-		"two staged":                   {[]appxPackage{staged, forUser}, known, "", failed, "2 AppX packages are"},
-		"staged, user known":           {[]appxPackage{both}, known, "", inferred, "none of 1"},
-		"staged, user not known":       {[]appxPackage{both}, appxWanted{}, "", undetermined, "depends on who the user is (name the user with --user-name): Contoso.Both"},
-		"installed, user not known":    {[]appxPackage{installed}, appxWanted{}, "", passed, "none of 1"},
-		"no user at all":               {[]appxPackage{staged}, appxWanted{}, "", failed, "Contoso.Writer"},
-		"staged, profiles unread":      {[]appxPackage{both}, appxWanted{Err: errors.New("the ProfileList is damaged")}, "", undetermined, "depends on who the user is: the ProfileList is damaged"},
-		"installed, profiles unread":   {[]appxPackage{installed}, appxWanted{Err: errors.New("the ProfileList is damaged")}, "", undetermined, "the ProfileList is damaged"},
+		"none":      {nil, known, "", passed, "none of 0 AppX packages is staged"},
+		"installed": {[]appxPackage{installed}, known, "", passed, "none of 1 AppX packages"},
+		"staged": {[]appxPackage{installed, staged}, known, "", failed,
+			"1 AppX package is in a staged state: Contoso.Writer"},
+		"two staged":         {[]appxPackage{staged, forUser}, known, "", failed, "2 AppX packages are"},
+		"staged, user known": {[]appxPackage{both}, known, "", inferred, "none of 1"},
+		"staged, user not known": {[]appxPackage{both}, appxWanted{}, "", undetermined,
+			"depends on who the user is (name the user with --user-name): Contoso.Both"},
+		"installed, user not known": {[]appxPackage{installed}, appxWanted{}, "", passed, "none of 1"},
+		"no user at all":            {[]appxPackage{staged}, appxWanted{}, "", failed, "Contoso.Writer"},
+		"staged, profiles unread": {[]appxPackage{both}, appxWanted{Err: errors.New("the ProfileList is damaged")}, "",
+			undetermined, "depends on who the user is: the ProfileList is damaged"},
+		"installed, profiles unread": {[]appxPackage{installed}, appxWanted{Err: errors.New("the ProfileList is damaged")},
+			"", undetermined, "the ProfileList is damaged"},
 		"for the user, not known":      {[]appxPackage{forUser}, appxWanted{}, "", undetermined, "Contoso.Player"},
 		"a framework":                  {[]appxPackage{of(staged, appxFramework)}, known, "", failed, "Contoso.Writer"},
 		"a resource package":           {[]appxPackage{of(staged, 4)}, known, "", passed, "none of 0"},
@@ -99,12 +104,17 @@ func TestAppx(t *testing.T) {
 		"a state that is not known":    {[]appxPackage{strange}, known, "", undetermined, "Contoso.Strange"},
 		"such a state beside a staged": {[]appxPackage{strange, staged}, known, "", failed, "Contoso.Writer"},
 		"of the administrator":         {[]appxPackage{admin}, known, "", failed, "Contoso.Admin"},
-		"the script sees him":          {[]appxPackage{admin}, named("adm"), "", failed, `looks for "adm" anywhere in the text and would judge otherwise: Contoso.Admin`},
-		"the script sees a state":      {[]appxPackage{staged}, named("stage"), "", failed, "would judge otherwise"},
-		"the script sees nobody":       {[]appxPackage{both}, appxWanted{SID: sidUser, Name: "jdoe", Basis: requirement.Observed}, "", passed, "would judge otherwise: Contoso.Both"},
-		"registry, staged":             {[]appxPackage{staged}, known, "the database is not there", warning, "by what the registry has of them (the database is not there)"},
-		"registry, none staged":        {[]appxPackage{installed}, known, "the database is not there", undetermined, "the database is not there"},
-		"registry, user not known":     {[]appxPackage{both}, appxWanted{}, "the database is not there", undetermined, "the database is not there"},
+		"the script sees him": {[]appxPackage{admin}, named("adm"), "", failed,
+			`looks for "adm" anywhere in the text and would judge otherwise: Contoso.Admin`},
+		"the script sees a state": {[]appxPackage{staged}, named("stage"), "", failed, "would judge otherwise"},
+		"the script sees nobody": {[]appxPackage{both}, appxWanted{SID: sidUser, Name: "jdoe", Basis: requirement.Observed},
+			"", passed, "would judge otherwise: Contoso.Both"},
+		"registry, staged": {[]appxPackage{staged}, known, "the database is not there", warning,
+			"by what the registry has of them (the database is not there)"},
+		"registry, none staged": {[]appxPackage{installed}, known, "the database is not there", undetermined,
+			"the database is not there"},
+		"registry, user not known": {[]appxPackage{both}, appxWanted{}, "the database is not there", undetermined,
+			"the database is not there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := judgeAppx(Appx{Packages: c.packages, Fallback: c.fallback, Evidence: []requirement.Evidence{evidence}}, c.user)
@@ -159,21 +169,31 @@ func TestPerUserPackages(t *testing.T) {
 		want verdict
 		says string
 	}{
-		"none":                               {Appx{}, passed, "every AppX package"},
-		"of a user only":                     {Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", mine)}, warning, "Contoso.Reader_4.1.0.0_x64__abc"},
-		"of another user only":               {Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", appxUser{"S-1-5-21-9-9-9-1001", appxInstalled})}, warning, "Contoso.Reader"},
-		"staged for a user":                  {Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", appxUser{sidUser, appxStaged})}, passed, ""},
-		"of the system only":                 {Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", appxUser{sidSystem, appxInstalled})}, passed, ""},
-		"provisioned":                        {Appx{Packages: one("Contoso.All_1.0.0.0_x64__abc", mine)}, passed, ""},
-		"provisioned in a newer version":     {Appx{Packages: one("Contoso.All_0.9.0.0_x64__abc", mine)}, passed, ""},
-		"provisioned in an older version":    {Appx{Packages: one("Contoso.All_131.0.2903.99_neutral__abc", mine)}, inferred, "newer version than the provisioned one of: Contoso.All_131"},
-		"one newer, one of a user only":      {Appx{Packages: append(one("Contoso.All_131.0_x64__abc", mine), one("Contoso.Reader_1.0_x64__abc", mine)...)}, warning, "Contoso.Reader_1.0"},
-		"of Windows":                         {Appx{Packages: []appxPackage{inbox}}, passed, ""},
-		"of the publisher of Windows":        {Appx{Packages: one("Microsoft.LockApp_10.0.17763.1_neutral__cw5n1h2txyewy", mine)}, passed, ""},
-		"a framework":                        {Appx{Packages: []appxPackage{framework}}, passed, ""},
-		"a resource package":                 {Appx{Packages: []appxPackage{resource}}, passed, ""},
-		"no database":                        {Appx{Fallback: "it is not there"}, undetermined, "it is not there"},
-		"provisioned unread":                 {Appx{StoreErr: errHive, Packages: one("Contoso.All_1.0.0.0_x64__abc", mine)}, undetermined, errHive.Error()},
+		"none": {Appx{}, passed, "every AppX package"},
+		"of a user only": {Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", mine)}, warning,
+			"Contoso.Reader_4.1.0.0_x64__abc"},
+		"of another user only": {
+			Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", appxUser{"S-1-5-21-9-9-9-1001", appxInstalled})}, warning,
+			"Contoso.Reader"},
+		"staged for a user": {
+			Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", appxUser{sidUser, appxStaged})}, passed, ""},
+		"of the system only": {
+			Appx{Packages: one("Contoso.Reader_4.1.0.0_x64__abc", appxUser{sidSystem, appxInstalled})}, passed, ""},
+		"provisioned":                    {Appx{Packages: one("Contoso.All_1.0.0.0_x64__abc", mine)}, passed, ""},
+		"provisioned in a newer version": {Appx{Packages: one("Contoso.All_0.9.0.0_x64__abc", mine)}, passed, ""},
+		"provisioned in an older version": {Appx{Packages: one("Contoso.All_131.0.2903.99_neutral__abc", mine)}, inferred,
+			"newer version than the provisioned one of: Contoso.All_131"},
+		"one newer, one of a user only": {
+			Appx{Packages: append(one("Contoso.All_131.0_x64__abc", mine), one("Contoso.Reader_1.0_x64__abc", mine)...)},
+			warning, "Contoso.Reader_1.0"},
+		"of Windows": {Appx{Packages: []appxPackage{inbox}}, passed, ""},
+		"of the publisher of Windows": {
+			Appx{Packages: one("Microsoft.LockApp_10.0.17763.1_neutral__cw5n1h2txyewy", mine)}, passed, ""},
+		"a framework":        {Appx{Packages: []appxPackage{framework}}, passed, ""},
+		"a resource package": {Appx{Packages: []appxPackage{resource}}, passed, ""},
+		"no database":        {Appx{Fallback: "it is not there"}, undetermined, "it is not there"},
+		"provisioned unread": {Appx{StoreErr: errHive, Packages: one("Contoso.All_1.0.0.0_x64__abc", mine)},
+			undetermined, errHive.Error()},
 		"provisioned unread, and no package": {Appx{StoreErr: errHive}, passed, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -226,7 +246,8 @@ func TestAppxVersion(t *testing.T) {
 			t.Errorf("%s: %v, want %v", full, got, want)
 		}
 	}
-	if !(appxVersion{131, 0, 2903, 99}).newer(appxVersion{92, 0, 902, 67}) || (appxVersion{1, 2}).newer(appxVersion{1, 2}) || (appxVersion{1, 9}).newer(appxVersion{1, 10}) {
+	if !(appxVersion{131, 0, 2903, 99}).newer(appxVersion{92, 0, 902, 67}) ||
+		(appxVersion{1, 2}).newer(appxVersion{1, 2}) || (appxVersion{1, 9}).newer(appxVersion{1, 10}) {
 		t.Error("versions are not compared by number")
 	}
 }
@@ -236,9 +257,11 @@ func TestAppxStagedInRegistry(t *testing.T) {
 	resource := pkg("Contoso.Reader_4.1.0.0_neutral_split.scale-100_abc")
 	resource.Type = 0x4
 	a := Appx{Evidence: []requirement.Evidence{evidence}, Store: evidence, Packages: []appxPackage{
-		pkg("Contoso.Mine_1.0.0.0_x64__abc", appxUser{sidUser, appxInstalled}), pkg("Contoso.Nobodys_1.0.0.0_x64__abc"), resource,
+		pkg("Contoso.Mine_1.0.0.0_x64__abc", appxUser{sidUser, appxInstalled}), pkg("Contoso.Nobodys_1.0.0.0_x64__abc"),
+		resource,
 	}}
-	got := a.unknown([]string{"CONTOSO.MINE_1.0.0.0_x64__abc", "Contoso.Nobodys_1.0.0.0_x64__abc", resource.FullName, "Contoso.Else_1.0.0.0_x64__abc"})
+	got := a.unknown([]string{"CONTOSO.MINE_1.0.0.0_x64__abc", "Contoso.Nobodys_1.0.0.0_x64__abc", resource.FullName,
+		"Contoso.Else_1.0.0.0_x64__abc"})
 	if diff := cmp.Diff([]string{"Contoso.Else_1.0.0.0_x64__abc", "Contoso.Nobodys_1.0.0.0_x64__abc"}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -268,12 +291,15 @@ func sidHex(sid string) string {
 
 var appxSchema = []string{
 	"PRAGMA page_size = 512",
-	"CREATE TABLE Package (_PackageID INTEGER PRIMARY KEY, _WorkId INTEGER, PackageFullName TEXT COLLATE NOCASE, PackageType, IsInbox INTEGER)",
+	"CREATE TABLE Package (_PackageID INTEGER PRIMARY KEY, _WorkId INTEGER, PackageFullName TEXT COLLATE NOCASE, " +
+		"PackageType, IsInbox INTEGER)",
 	"CREATE TABLE User (_UserID INTEGER PRIMARY KEY, UserSid BLOB)",
-	"CREATE TABLE PackageUser (_PackageUserID INTEGER PRIMARY KEY, _WorkId INTEGER, Package INTEGER, User INTEGER, DeploymentState INTEGER)",
+	"CREATE TABLE PackageUser (_PackageUserID INTEGER PRIMARY KEY, _WorkId INTEGER, Package INTEGER, User INTEGER, " +
+		"DeploymentState INTEGER)",
 	"CREATE TRIGGER T AFTER INSERT ON PackageUser WHEN is_srjournal_enabled() BEGIN SELECT now(); END",
 	"INSERT INTO User VALUES (1, " + sidHex(sidSystem) + "), (2, " + sidHex(sidUser) + ")",
-	"INSERT INTO Package VALUES (1, 0, 'A_1_x64__abc', 1, 0), (2, 0, 'B_1_x64__abc', 2, 1), (3, 9, 'C_1_x64__abc', 1, NULL)",
+	"INSERT INTO Package VALUES (1, 0, 'A_1_x64__abc', 1, 0), (2, 0, 'B_1_x64__abc', 2, 1), (3, 9, 'C_1_x64__abc', 1, " +
+		"NULL)",
 	"DROP TRIGGER T",
 	"INSERT INTO PackageUser VALUES (1, 0, 1, 1, 1), (2, 0, 1, 2, 2), (3, 0, 2, 2, 2), (4, 9, 2, 1, 1), (5, 0, 3, 1, 1)",
 }
@@ -322,20 +348,21 @@ func TestStateRepository(t *testing.T) {
 		change string
 		want   error
 	}{
-		"no table":                {"DROP TABLE User", sqlitefs.ErrMissing},
-		"no column":               {"ALTER TABLE PackageUser RENAME COLUMN DeploymentState TO State", sqlitefs.ErrMissing},
-		"no work column":          {"ALTER TABLE Package DROP COLUMN _WorkId", sqlitefs.ErrMissing},
-		"no column that decides":  {"ALTER TABLE Package DROP COLUMN IsInbox", nil},
-		"package of nothing":      {"INSERT INTO PackageUser VALUES (9, 0, 8, 1, 1)", sqlitefs.ErrCorrupt},
-		"user of nothing":         {"INSERT INTO PackageUser VALUES (9, 0, 1, 8, 1)", sqlitefs.ErrCorrupt},
-		"no state":                {"INSERT INTO PackageUser VALUES (9, 0, 1, 1, NULL)", sqlitefs.ErrCorrupt},
-		"a state of text":         {"INSERT INTO PackageUser VALUES (9, 0, 1, 1, 'x')", sqlitefs.ErrCorrupt},
-		"no type":                 {"UPDATE Package SET PackageType = NULL", sqlitefs.ErrCorrupt},
-		"no name":                 {"UPDATE Package SET PackageFullName = ''", sqlitefs.ErrCorrupt},
-		"a name that fits":        {fmt.Sprintf("UPDATE Package SET PackageFullName = printf('%%%dd', 1)", maxAppxName), nil},
-		"a name that is too long": {fmt.Sprintf("UPDATE Package SET PackageFullName = printf('%%%dd', 1)", maxAppxName+1), sqlitefs.ErrCorrupt},
-		"a broken sid":            {"UPDATE User SET UserSid = X'0102'", sqlitefs.ErrCorrupt},
-		"a view":                  {"ALTER TABLE User RENAME TO U; CREATE VIEW User AS SELECT * FROM U", sqlitefs.ErrUnsupported},
+		"no table":               {"DROP TABLE User", sqlitefs.ErrMissing},
+		"no column":              {"ALTER TABLE PackageUser RENAME COLUMN DeploymentState TO State", sqlitefs.ErrMissing},
+		"no work column":         {"ALTER TABLE Package DROP COLUMN _WorkId", sqlitefs.ErrMissing},
+		"no column that decides": {"ALTER TABLE Package DROP COLUMN IsInbox", nil},
+		"package of nothing":     {"INSERT INTO PackageUser VALUES (9, 0, 8, 1, 1)", sqlitefs.ErrCorrupt},
+		"user of nothing":        {"INSERT INTO PackageUser VALUES (9, 0, 1, 8, 1)", sqlitefs.ErrCorrupt},
+		"no state":               {"INSERT INTO PackageUser VALUES (9, 0, 1, 1, NULL)", sqlitefs.ErrCorrupt},
+		"a state of text":        {"INSERT INTO PackageUser VALUES (9, 0, 1, 1, 'x')", sqlitefs.ErrCorrupt},
+		"no type":                {"UPDATE Package SET PackageType = NULL", sqlitefs.ErrCorrupt},
+		"no name":                {"UPDATE Package SET PackageFullName = ''", sqlitefs.ErrCorrupt},
+		"a name that fits":       {fmt.Sprintf("UPDATE Package SET PackageFullName = printf('%%%dd', 1)", maxAppxName), nil},
+		"a name that is too long": {fmt.Sprintf("UPDATE Package SET PackageFullName = printf('%%%dd', 1)", maxAppxName+1),
+			sqlitefs.ErrCorrupt},
+		"a broken sid": {"UPDATE User SET UserSid = X'0102'", sqlitefs.ErrCorrupt},
+		"a view":       {"ALTER TABLE User RENAME TO U; CREATE VIEW User AS SELECT * FROM U", sqlitefs.ErrUnsupported},
 	} {
 		_, err := packagesIn(t.Context(), stateRepository(t, c.change))
 		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
@@ -396,7 +423,8 @@ func FuzzStateRepository(f *testing.F) {
 		defer cancel()
 		packages, err := packagesIn(ctx, all)
 		if err != nil {
-			if !errors.Is(err, sqlitefs.ErrCorrupt) && !errors.Is(err, sqlitefs.ErrUnsupported) && !errors.Is(err, sqlitefs.ErrMissing) {
+			if !errors.Is(err, sqlitefs.ErrCorrupt) && !errors.Is(err, sqlitefs.ErrUnsupported) &&
+				!errors.Is(err, sqlitefs.ErrMissing) {
 				t.Errorf("an error of no kind: %v", err)
 			}
 			return
@@ -406,7 +434,8 @@ func FuzzStateRepository(f *testing.F) {
 				t.Errorf("a name of %d bytes", len(p.FullName))
 			}
 		}
-		o := judgeAppx(Appx{Packages: packages, Evidence: []requirement.Evidence{evidence}}, appxWanted{SID: sidUser, Name: "jdoe"})
+		o := judgeAppx(Appx{Packages: packages, Evidence: []requirement.Evidence{evidence}},
+			appxWanted{SID: sidUser, Name: "jdoe"})
 		if strings.ContainsRune(o.Message, '\n') {
 			t.Errorf("a message of several lines: %q", o.Message)
 		}

@@ -19,8 +19,9 @@ import (
 
 var (
 	amazon    = pkix.Name{CommonName: "Amazon Root CA 1", Organization: []string{"Amazon"}, Country: []string{"US"}}
-	starfield = pkix.Name{OrganizationalUnit: []string{"Starfield Class 2 Certification Authority"}, Organization: []string{"Starfield Technologies, Inc."}}
-	stranger  = pkix.Name{CommonName: "Amazonas Forestry Root", Organization: []string{"Amazonas Forestry"}}
+	starfield = pkix.Name{OrganizationalUnit: []string{"Starfield Class 2 Certification Authority"},
+		Organization: []string{"Starfield Technologies, Inc."}}
+	stranger = pkix.Name{CommonName: "Amazonas Forestry Root", Organization: []string{"Amazonas Forestry"}}
 )
 
 func TestCertificates(t *testing.T) {
@@ -33,7 +34,8 @@ func TestCertificates(t *testing.T) {
 		return at(subject, store, thumbprint, now.AddDate(10, 0, 0))
 	}
 	damaged := func(store, thumbprint string) Certificate {
-		return Certificate{Store: store, Thumbprint: thumbprint, Err: errors.New("the certificate is damaged"), Evidence: evidence}
+		return Certificate{Store: store, Thumbprint: thumbprint, Err: errors.New("the certificate is damaged"),
+			Evidence: evidence}
 	}
 	intermediate := root(amazon, "ROOT", "01")
 	intermediate.SelfIssued = false
@@ -46,28 +48,42 @@ func TestCertificates(t *testing.T) {
 		want verdict
 		says string
 	}{
-		"amazon":                        {[]Certificate{root(amazon, "ROOT", "01")}, inferred, "1 root of Amazon or Starfield is trusted, the last valid until 2036-03-01: Amazon Root CA 1"},
-		"amazon and starfield":          {[]Certificate{root(amazon, "ROOT", "01"), root(starfield, "AuthRoot", "02")}, inferred, "2 roots"},
-		"starfield alone":               {[]Certificate{root(starfield, "AuthRoot", "02")}, inferred, "Starfield Class 2"},
-		"none":                          {nil, failed, "no root certificate"},
-		"a stranger":                    {[]Certificate{root(stranger, "ROOT", "03")}, failed, "no root certificate"},
-		"where roots are not trusted":   {[]Certificate{root(amazon, "CA", "01"), root(amazon, "MY", "01")}, failed, "no root certificate"},
-		"no root":                       {[]Certificate{intermediate}, failed, "no root certificate"},
-		"valid until now":               {[]Certificate{at(amazon, "ROOT", "01", now)}, inferred, "until 2026-03-01"},
-		"expired a second ago":          {[]Certificate{at(amazon, "ROOT", "01", now.Add(-time.Second))}, failed, "Amazon Root CA 1 (expired on 2026-03-01)"},
-		"one of two expired":            {[]Certificate{at(amazon, "ROOT", "01", now.Add(-time.Second)), root(starfield, "ROOT", "02")}, inferred, "1 root"},
-		"not yet valid":                 {[]Certificate{later}, failed, "valid from 2026-03-01"},
-		"valid from now":                {[]Certificate{began}, inferred, "1 root"},
-		"disallowed":                    {[]Certificate{root(amazon, "ROOT", "01"), root(amazon, "Disallowed", "01")}, failed, "Amazon Root CA 1 (disallowed)"},
-		"one of two disallowed":         {[]Certificate{root(amazon, "ROOT", "01"), root(starfield, "ROOT", "02"), root(amazon, "Disallowed", "01")}, warning, "disallowed certificates: Amazon Root CA 1"},
-		"another of its name":           {[]Certificate{root(amazon, "ROOT", "01"), root(amazon, "Disallowed", "09")}, warning, "disallowed certificates"},
-		"a stranger disallowed":         {[]Certificate{root(amazon, "ROOT", "01"), root(stranger, "Disallowed", "03")}, inferred, "1 root"},
-		"one unread beside it":          {[]Certificate{root(amazon, "ROOT", "01"), damaged("ROOT", "04")}, inferred, "1 root"},
-		"one unread, none found":        {[]Certificate{damaged("AuthRoot", "04")}, undetermined, "not every certificate could be read"},
-		"one unread, found one expired": {[]Certificate{at(amazon, "ROOT", "01", now.Add(-time.Second)), damaged("ROOT", "04")}, undetermined, "not every"},
-		"own one unread, none found":    {[]Certificate{damaged("MY", "04")}, failed, "no root certificate"},
-		"disallowed one unread":         {[]Certificate{root(amazon, "ROOT", "01"), damaged("Disallowed", "04")}, undetermined, "whether a root of Amazon is disallowed"},
-		"itself disallowed, unread":     {[]Certificate{root(amazon, "ROOT", "01"), damaged("Disallowed", "01")}, failed, "disallowed"},
+		"amazon": {[]Certificate{root(amazon, "ROOT", "01")}, inferred,
+			"1 root of Amazon or Starfield is trusted, the last valid until 2036-03-01: Amazon Root CA 1"},
+		"amazon and starfield": {[]Certificate{root(amazon, "ROOT", "01"), root(starfield, "AuthRoot", "02")},
+			inferred, "2 roots"},
+		"starfield alone": {[]Certificate{root(starfield, "AuthRoot", "02")}, inferred, "Starfield Class 2"},
+		"none":            {nil, failed, "no root certificate"},
+		"a stranger":      {[]Certificate{root(stranger, "ROOT", "03")}, failed, "no root certificate"},
+		"where roots are not trusted": {[]Certificate{root(amazon, "CA", "01"), root(amazon, "MY", "01")}, failed,
+			"no root certificate"},
+		"no root":         {[]Certificate{intermediate}, failed, "no root certificate"},
+		"valid until now": {[]Certificate{at(amazon, "ROOT", "01", now)}, inferred, "until 2026-03-01"},
+		"expired a second ago": {[]Certificate{at(amazon, "ROOT", "01", now.Add(-time.Second))}, failed,
+			"Amazon Root CA 1 (expired on 2026-03-01)"},
+		"one of two expired": {[]Certificate{at(amazon, "ROOT", "01", now.Add(-time.Second)),
+			root(starfield, "ROOT", "02")}, inferred, "1 root"},
+		"not yet valid":  {[]Certificate{later}, failed, "valid from 2026-03-01"},
+		"valid from now": {[]Certificate{began}, inferred, "1 root"},
+		"disallowed": {[]Certificate{root(amazon, "ROOT", "01"), root(amazon, "Disallowed", "01")}, failed,
+			"Amazon Root CA 1 (disallowed)"},
+		"one of two disallowed": {[]Certificate{root(amazon, "ROOT", "01"), root(starfield, "ROOT", "02"),
+			root(amazon, "Disallowed", "01")}, warning, "disallowed certificates: Amazon Root CA 1"},
+		"another of its name": {[]Certificate{root(amazon, "ROOT", "01"), root(amazon, "Disallowed", "09")},
+			warning, "disallowed certificates"},
+		"a stranger disallowed": {[]Certificate{root(amazon, "ROOT", "01"), root(stranger, "Disallowed", "03")},
+			inferred, "1 root"},
+		"one unread beside it": {[]Certificate{root(amazon, "ROOT", "01"), damaged("ROOT", "04")}, inferred,
+			"1 root"},
+		"one unread, none found": {[]Certificate{damaged("AuthRoot", "04")}, undetermined,
+			"not every certificate could be read"},
+		"one unread, found one expired": {[]Certificate{at(amazon, "ROOT", "01", now.Add(-time.Second)),
+			damaged("ROOT", "04")}, undetermined, "not every"},
+		"own one unread, none found": {[]Certificate{damaged("MY", "04")}, failed, "no root certificate"},
+		"disallowed one unread": {[]Certificate{root(amazon, "ROOT", "01"), damaged("Disallowed", "04")}, undetermined,
+			"whether a root of Amazon is disallowed"},
+		"itself disallowed, unread": {[]Certificate{root(amazon, "ROOT", "01"), damaged("Disallowed", "01")}, failed,
+			"disallowed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			certs := Certificates{List: c.list}
@@ -118,14 +134,15 @@ func TestCertificateBlob(t *testing.T) {
 		thumbprint string
 		err        string // "" if it is read
 	}{
-		"with properties":      {whole, thumbprint, ""},
-		"lower-case name":      {whole, strings.ToLower(thumbprint), ""},
-		"properties after it":  {append(property(propertyCertificate, der), friendly...), thumbprint, ""},
-		"empty":                {nil, thumbprint, "holds no certificate"},
-		"without certificate":  {friendly, thumbprint, "holds no certificate"},
-		"cut in a header":      {friendly[:11], thumbprint, "ends in the middle"},
-		"cut in the data":      {whole[:len(whole)-1], thumbprint, "bytes, and"},
-		"length past the end":  {[]byte{32, 0, 0, 0, 1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF}, thumbprint, "bytes, and 0 are left"},
+		"with properties":     {whole, thumbprint, ""},
+		"lower-case name":     {whole, strings.ToLower(thumbprint), ""},
+		"properties after it": {append(property(propertyCertificate, der), friendly...), thumbprint, ""},
+		"empty":               {nil, thumbprint, "holds no certificate"},
+		"without certificate": {friendly, thumbprint, "holds no certificate"},
+		"cut in a header":     {friendly[:11], thumbprint, "ends in the middle"},
+		"cut in the data":     {whole[:len(whole)-1], thumbprint, "bytes, and"},
+		"length past the end": {[]byte{32, 0, 0, 0, 1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF}, thumbprint,
+			"bytes, and 0 are left"},
 		"changed":              {property(propertyCertificate, broken), thumbprint, "is damaged"},
 		"of another key":       {whole, strings.Repeat("0", 40), "is damaged"},
 		"no certificate in it": {property(propertyCertificate, garbage), thumbprintOf(garbage), "cannot be read"},
@@ -138,7 +155,8 @@ func TestCertificateBlob(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || got.Subject.CommonName != amazon.CommonName || !got.SelfIssued || !serviceName(got.Subject) || got.NotAfter.Year() != 2038 || got.Thumbprint != thumbprint {
+			if err != nil || got.Subject.CommonName != amazon.CommonName || !got.SelfIssued || !serviceName(got.Subject) ||
+				got.NotAfter.Year() != 2038 || got.Thumbprint != thumbprint {
 				t.Errorf("%+v, %v", got, err)
 			}
 		})

@@ -14,13 +14,21 @@ func TestContents(t *testing.T) {
 	out := part{Path: `D:\Users\jdoe`, State: "present", Files: 7, Bytes: 3 << 30}
 	gone := part{Path: `D:\Users\jdoe\Videos`, State: "absent"}
 	kept := part{Path: `D:\Users\jdoe`, Included: true, State: "present", Files: 5, Bytes: 2 << 30}
-	base := imageContents{Volume: 80 << 30, Used: 30 << 30, Profile: `D:\Users\jdoe`, Evidence: []requirement.Evidence{evidence}}
+	base := imageContents{Volume: 80 << 30, Used: 30 << 30, Profile: `D:\Users\jdoe`,
+		Evidence: []requirement.Evidence{evidence}}
 	with := func(change func(*imageContents)) imageContents { c := base; change(&c); return c }
 	for says, c := range map[string]imageContents{
-		`drive C, 30.0 GiB in use; left out: the profile D:\Users\jdoe, 7 files, 3.0 GiB`: with(func(c *imageContents) { c.Left = []part{out} }),
-		`left out: the profile D:\Users\jdoe, which is not there`:                         with(func(c *imageContents) { c.Left = []part{gone} }),
-		`and of D:\Users\jdoe 2.0 GiB in 5 files; left out: 1 of the 2 folders`:           with(func(c *imageContents) { c.Left, c.Kept = []part{out, gone}, &kept }),
-		`with the profile D:\Users\jdoe on it`:                                            base,
+		`drive C, 30.0 GiB in use; left out: the profile D:\Users\jdoe, 7 files, 3.0 GiB`: with(func(c *imageContents) {
+			c.Left = []part{out}
+		}),
+		`left out: the profile D:\Users\jdoe, which is not there`: with(func(c *imageContents) {
+			c.Left = []part{gone}
+		}),
+		`and of D:\Users\jdoe 2.0 GiB in 5 files; left out: 1 of the 2 folders`: with(func(c *imageContents) {
+			c.Left,
+				c.Kept = []part{out, gone}, &kept
+		}),
+		`with the profile D:\Users\jdoe on it`: base,
 	} {
 		o := reportContents(c)
 		check(t, contents, o, passed)
@@ -50,15 +58,18 @@ func TestContents(t *testing.T) {
 }
 
 func TestParseCheckerLog(t *testing.T) {
-	l := parseCheckerLog("started\r\n\r\nPASSED PowerShell version 3.0 or later must be installed\nFAILED SSL3 and TLS version 1.2 must be enabled\nWarning: x\nValidation failed\n\x00")
-	if len(l.Lines) != 4 || l.Last != "Validation failed" || l.Count["failed"] != 2 || l.Count["passed"] != 1 || l.Count["warning"] != 1 {
+	l := parseCheckerLog("started\r\n\r\nPASSED PowerShell version 3.0 or later must be installed\n" +
+		"FAILED SSL3 and TLS version 1.2 must be enabled\nWarning: x\nValidation failed\n\x00")
+	if len(l.Lines) != 4 || l.Last != "Validation failed" || l.Count["failed"] != 2 || l.Count["passed"] != 1 ||
+		l.Count["warning"] != 1 {
 		t.Errorf("%+v", l)
 	}
 	if l.Lines[0].Line != 3 || len(l.Lines[1].IDs) != 2 || l.Lines[1].IDs[0] != "win.tls.tls12" {
 		t.Errorf("%+v", l.Lines)
 	}
 	for n, more := range map[int]int{maxCheckerLines - 1: 0, maxCheckerLines: 0, maxCheckerLines + 1: 1} {
-		if l := parseCheckerLog(strings.Repeat("FAILED\n", n)); l.More != more || len(l.Lines) != min(n, maxCheckerLines) || l.Count["failed"] != n {
+		if l := parseCheckerLog(strings.Repeat("FAILED\n", n)); l.More != more || len(l.Lines) != min(n, maxCheckerLines) ||
+			l.Count["failed"] != n {
 			t.Errorf("%d lines: %d and %d more", n, len(l.Lines), l.More)
 		}
 	}
@@ -111,7 +122,8 @@ func TestLongPaths(t *testing.T) {
 	check(t, profileLongPaths, judgeLongPaths(nil, 0, 260, 1, evidence), undetermined)
 	check(t, profileLongPaths, judgeLongPaths(long, 1, 261, 0, evidence), warning)
 	check(t, profileLongPaths, judgeLongPaths(long, 1, 261, 1, evidence), warning)
-	if o := judgeLongPaths(long, 2, 300, 0, evidence); !strings.Contains(o.Message, "2 folder paths in the profile have") || len(o.Message) > 250 {
+	if o := judgeLongPaths(long, 2, 300, 0, evidence); !strings.Contains(o.Message,
+		"2 folder paths in the profile have") || len(o.Message) > 250 {
 		t.Errorf("%s", o.Message)
 	}
 	for s, want := range map[string]int{"": 0, "abc": 3, "ä€": 2, "😀": 2, "\uFFFD": 1} {

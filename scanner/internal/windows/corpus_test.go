@@ -41,15 +41,19 @@ func TestSystemsOfCorpus(t *testing.T) {
 		"Windows 10": {
 			file: "hives/fox-it__dissect.regf/tests/_data/SYSTEM.gz", services: 701, processes: 238,
 			adapters: []string{
-				"Bluetooth Network Connection (Bluetooth Device (Personal Area Network)): enabled", "{6251715d-f29b-11ec-85e0-806e6f6e6963}: removed",
-				"Ethernet0 (Intel(R) 82574L Gigabit Network Connection): enabled", "Microsoft Kernel Debug Network Adapter: software",
+				"Bluetooth Network Connection (Bluetooth Device (Personal Area Network)): enabled",
+				"{6251715d-f29b-11ec-85e0-806e6f6e6963}: removed",
+				"Ethernet0 (Intel(R) 82574L Gigabit Network Connection): enabled",
+				"Microsoft Kernel Debug Network Adapter: software",
 			},
 			dhcp: passed, clockBack: true, names: []string{"DESKTOP-M3OSHQU"},
 		},
 		"Windows 7": {
-			file: "hives/mkorman90__regipy/regipy_tests/data/SYSTEM.xz", services: 467, processes: 159, deleted: []string{"mfeavfk01"},
+			file: "hives/mkorman90__regipy/regipy_tests/data/SYSTEM.xz", services: 467, processes: 159,
+			deleted: []string{"mfeavfk01"},
 			adapters: []string{
-				"Local Area Connection 2 (Intel(R) PRO/1000 MT Network Connection): enabled", "Local Area Connection (Intel(R) PRO/1000 MT Network Connection): enabled",
+				"Local Area Connection 2 (Intel(R) PRO/1000 MT Network Connection): enabled",
+				"Local Area Connection (Intel(R) PRO/1000 MT Network Connection): enabled",
 				"{e29ac6c2-7037-11de-816d-806e6f6e6963}: removed",
 			},
 			dhcp: failed, names: []string{"WKS-WIN732BITA", "WKS-WIN732BITA.shieldbase.local"},
@@ -64,7 +68,8 @@ func TestSystemsOfCorpus(t *testing.T) {
 			processes := 0
 			var deleted []string
 			for _, s := range services {
-				if s.Err != nil || s.Type.OtherType || s.Start.OtherType || s.Account.OtherType || s.ImagePath.OtherType || s.MayBecomeProcess() {
+				if s.Err != nil || s.Type.OtherType || s.Start.OtherType || s.Account.OtherType || s.ImagePath.OtherType ||
+					s.MayBecomeProcess() {
 					t.Errorf("%+v", s)
 				}
 				if s.Process() {
@@ -81,7 +86,8 @@ func TestSystemsOfCorpus(t *testing.T) {
 				t.Error(diff)
 			}
 			n, err := m.Names()
-			if err != nil || n.Computer != c.names[0] || !slices.Equal(slices.Compact(slices.Clone(n.DNS[:len(c.names)])), c.names) {
+			if err != nil || n.Computer != c.names[0] ||
+				!slices.Equal(slices.Compact(slices.Clone(n.DNS[:len(c.names)])), c.names) {
 				t.Errorf("%+v, %v", n, err)
 			}
 			check(t, servicesDomainAccount, judgeAccounts(services, n, machine.Environment{}), passed)
@@ -137,7 +143,8 @@ func TestUsersOfCorpus(t *testing.T) {
 	} {
 		m := hiveOnly(t, "SOFTWARE", file)
 		var d defaultProfile
-		for _, read := range []func(*defaultProfile, string) error{m.customConnections, m.customValues, m.customEnvironment, m.customPolicies} {
+		for _, read := range []func(*defaultProfile, string) error{m.customConnections, m.customValues, m.customEnvironment,
+			m.customPolicies} {
 			if err := read(&d, `HKLM\SOFTWARE`); err != nil {
 				t.Errorf("%s: %v", file, err)
 			}

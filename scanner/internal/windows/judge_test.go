@@ -55,11 +55,16 @@ var (
 )
 
 var (
-	server2019 = machine.System{ProductName: "Windows Server 2019 Datacenter", EditionID: "ServerDatacenter", Major: 10, Build: 17763, Evidence: []requirement.Evidence{evidence}}
-	server2012 = machine.System{ProductName: "Windows Server 2012 Standard", Major: 6, Minor: 2, Build: 9200, Evidence: []requirement.Evidence{evidence}}
-	server2008 = machine.System{ProductName: "Windows Server 2008 R2 Standard", Major: 6, Minor: 1, Build: 7601, Evidence: []requirement.Evidence{evidence}}
-	windows7   = machine.System{ProductName: "Windows 7 Enterprise", Major: 6, Minor: 1, Build: 7601, Client: true, Evidence: []requirement.Evidence{evidence}}
-	windows10  = machine.System{ProductName: "Windows 10 Enterprise", Major: 10, Build: 19045, Client: true, Evidence: []requirement.Evidence{evidence}}
+	server2019 = machine.System{ProductName: "Windows Server 2019 Datacenter", EditionID: "ServerDatacenter", Major: 10,
+		Build: 17763, Evidence: []requirement.Evidence{evidence}}
+	server2012 = machine.System{ProductName: "Windows Server 2012 Standard", Major: 6, Minor: 2, Build: 9200,
+		Evidence: []requirement.Evidence{evidence}}
+	server2008 = machine.System{ProductName: "Windows Server 2008 R2 Standard", Major: 6, Minor: 1, Build: 7601,
+		Evidence: []requirement.Evidence{evidence}}
+	windows7 = machine.System{ProductName: "Windows 7 Enterprise", Major: 6, Minor: 1, Build: 7601, Client: true,
+		Evidence: []requirement.Evidence{evidence}}
+	windows10 = machine.System{ProductName: "Windows 10 Enterprise", Major: 10, Build: 19045, Client: true,
+		Evidence: []requirement.Evidence{evidence}}
 )
 
 func TestSupported(t *testing.T) {
@@ -171,7 +176,8 @@ func TestRDS(t *testing.T) {
 }
 
 func TestTemplateStart(t *testing.T) {
-	template := "[Unicode]\r\nUnicode=yes\r\n[Service General Setting]\r\n\"TermService\",4,\"D:AR\"\r\nWinRM,2,\"\"\r\n\"Broken\",x,\"\"\r\n[Registry Values]\r\n\"Later\",4,\"\"\r\n"
+	template := "[Unicode]\r\nUnicode=yes\r\n[Service General Setting]\r\n\"TermService\",4,\"D:AR\"\r\n" +
+		"WinRM,2,\"\"\r\n\"Broken\",x,\"\"\r\n[Registry Values]\r\n\"Later\",4,\"\"\r\n"
 	for service, want := range map[string]struct {
 		start uint32
 		ok    bool
@@ -213,18 +219,24 @@ func TestExecutionPolicy(t *testing.T) {
 		system machine.System
 		want   verdict
 	}{
-		"RemoteSigned":                       {[]machine.Setting[string]{words("RemoteSigned")}, windows10, passed},
-		"unrestricted, without case":         {[]machine.Setting[string]{words("UNRESTRICTED")}, windows10, passed},
-		"Bypass":                             {[]machine.Setting[string]{words("Bypass")}, server2019, warning},
-		"AllSigned":                          {[]machine.Setting[string]{words("AllSigned")}, server2019, failed},
-		"Restricted":                         {[]machine.Setting[string]{words("Restricted")}, server2019, failed},
-		"the first that is set decides":      {[]machine.Setting[string]{absent[string](), words("Restricted"), words("RemoteSigned")}, server2019, failed},
-		"and the other way round":            {[]machine.Setting[string]{absent[string](), words("RemoteSigned"), words("Restricted")}, server2019, passed},
-		"Undefined, written":                 {[]machine.Setting[string]{words("Undefined"), words("RemoteSigned")}, windows10, failed},
-		"an unknown word":                    {[]machine.Setting[string]{words("Sometimes")}, server2019, failed},
-		"a word behind one that decides":     {[]machine.Setting[string]{words("RemoteSigned"), words("Sometimes")}, windows10, passed},
-		"an empty text is nothing":           {[]machine.Setting[string]{words(""), words("RemoteSigned")}, windows10, passed},
-		"blanks alone":                       {[]machine.Setting[string]{words(" "), words("RemoteSigned")}, windows10, failed},
+		"RemoteSigned":               {[]machine.Setting[string]{words("RemoteSigned")}, windows10, passed},
+		"unrestricted, without case": {[]machine.Setting[string]{words("UNRESTRICTED")}, windows10, passed},
+		"Bypass":                     {[]machine.Setting[string]{words("Bypass")}, server2019, warning},
+		"AllSigned":                  {[]machine.Setting[string]{words("AllSigned")}, server2019, failed},
+		"Restricted":                 {[]machine.Setting[string]{words("Restricted")}, server2019, failed},
+		"the first that is set decides": {[]machine.Setting[string]{absent[string](), words("Restricted"),
+			words("RemoteSigned")}, server2019, failed},
+		"and the other way round": {[]machine.Setting[string]{absent[string](), words("RemoteSigned"),
+			words("Restricted")}, server2019, passed},
+		"Undefined, written": {[]machine.Setting[string]{words("Undefined"), words("RemoteSigned")},
+			windows10, failed},
+		"an unknown word": {[]machine.Setting[string]{words("Sometimes")}, server2019, failed},
+		"a word behind one that decides": {[]machine.Setting[string]{words("RemoteSigned"), words("Sometimes")},
+			windows10, passed},
+		"an empty text is nothing": {[]machine.Setting[string]{words(""), words("RemoteSigned")}, windows10,
+			passed},
+		"blanks alone": {[]machine.Setting[string]{words(" "), words("RemoteSigned")}, windows10,
+			failed},
 		"default of a client":                {[]machine.Setting[string]{absent[string]()}, windows10, failed},
 		"default of a server":                {[]machine.Setting[string]{absent[string]()}, server2019, inferred},
 		"default of server 2012 R2":          {[]machine.Setting[string]{absent[string]()}, server2012R2, inferred},
@@ -250,13 +262,15 @@ func TestExecutionPolicy(t *testing.T) {
 
 // TestExecutionPolicyRemedy shows that the remedy names the scope that decides.
 func TestExecutionPolicyRemedy(t *testing.T) {
-	for name, whose := range map[string]string{"execpolicy-environment": "System variables", "execpolicy-user-environment": "User variables"} {
+	for name, whose := range map[string]string{"execpolicy-environment": "System variables",
+		"execpolicy-user-environment": "User variables"} {
 		if o := fixture(t, name).decideExecutionPolicy(); !strings.Contains(o.Remediation, whose) {
 			t.Errorf("%s: %q", name, o.Remediation)
 		}
 	}
 	for scope, want := range map[string]string{
-		"MachinePolicy": "Computer Configuration", "UserPolicy": "User Configuration", "Process": "PSExecutionPolicyPreference",
+		"MachinePolicy": "Computer Configuration", "UserPolicy": "User Configuration",
+		"Process":     "PSExecutionPolicyPreference",
 		"CurrentUser": "-Scope CurrentUser", "LocalMachine": "-Scope LocalMachine",
 	} {
 		for _, word := range []string{"Restricted", "Bypass", "Remote-Signed"} {
@@ -279,12 +293,14 @@ func TestEnableScripts(t *testing.T) {
 		want   string
 		err    bool
 	}{
-		"off":                       {[]hivetest.Value{dword("EnableScripts", 0)}, "Restricted", false},
-		"on":                        {[]hivetest.Value{dword("EnableScripts", 1), sz("ExecutionPolicy", "AllSigned")}, "AllSigned", false},
-		"on, as a large number":     {[]hivetest.Value{qword, sz("ExecutionPolicy", "AllSigned")}, "AllSigned", false},
-		"off, as a text":            {[]hivetest.Value{sz("EnableScripts", "0")}, "Restricted", false},
-		"on, without a policy":      {[]hivetest.Value{dword("EnableScripts", 1)}, "", false},
-		"a number of no meaning":    {[]hivetest.Value{dword("EnableScripts", 2), sz("ExecutionPolicy", "AllSigned")}, "", false},
+		"off": {[]hivetest.Value{dword("EnableScripts", 0)}, "Restricted", false},
+		"on": {[]hivetest.Value{dword("EnableScripts", 1), sz("ExecutionPolicy", "AllSigned")},
+			"AllSigned", false},
+		"on, as a large number": {[]hivetest.Value{qword, sz("ExecutionPolicy", "AllSigned")}, "AllSigned", false},
+		"off, as a text":        {[]hivetest.Value{sz("EnableScripts", "0")}, "Restricted", false},
+		"on, without a policy":  {[]hivetest.Value{dword("EnableScripts", 1)}, "", false},
+		"a number of no meaning": {[]hivetest.Value{dword("EnableScripts", 2), sz("ExecutionPolicy", "AllSigned")}, "",
+			false},
 		"bytes":                     {[]hivetest.Value{raw, sz("ExecutionPolicy", "AllSigned")}, "", false},
 		"a policy that is a number": {[]hivetest.Value{dword("EnableScripts", 1), dword("ExecutionPolicy", 1)}, "", true},
 	} {
@@ -307,12 +323,13 @@ func TestProtocols(t *testing.T) {
 		system         machine.System
 		tls12, ssl3    verdict
 	}{
-		"nothing written, server 2019":        {unset, unset, server2019, inferred, inferred},
-		"nothing written, windows 8 family":   {unset, unset, server2012, inferred, inferred},
-		"nothing written, windows 7 family":   {unset, unset, server2008, failed, inferred},
-		"nothing written, before windows 7":   {unset, unset, machine.System{Build: 6002}, undetermined, inferred},
-		"on":                                  {on, on, server2019, passed, passed},
-		"on with all bits":                    {side{number(0xffffffff), none}, side{number(0xffffffff), none}, server2019, passed, passed},
+		"nothing written, server 2019":      {unset, unset, server2019, inferred, inferred},
+		"nothing written, windows 8 family": {unset, unset, server2012, inferred, inferred},
+		"nothing written, windows 7 family": {unset, unset, server2008, failed, inferred},
+		"nothing written, before windows 7": {unset, unset, machine.System{Build: 6002}, undetermined, inferred},
+		"on":                                {on, on, server2019, passed, passed},
+		"on with all bits": {side{number(0xffffffff), none}, side{number(0xffffffff), none}, server2019,
+			passed, passed},
 		"on, windows 7":                       {on, on, windows7, passed, passed},
 		"windows 7 without DisabledByDefault": {side{number(1), none}, on, windows7, warning, passed},
 		"windows 7, client only":              {on, unset, windows7, failed, inferred},
@@ -339,18 +356,21 @@ func TestPath(t *testing.T) {
 		path machine.Setting[string]
 		want verdict
 	}{
-		"as Windows writes it":      {expand(`%SystemRoot%\system32;%SystemRoot%;%SystemRoot%\System32\WindowsPowerShell\v1.0\`), passed},
+		"as Windows writes it": {
+			expand(`%SystemRoot%\system32;%SystemRoot%;%SystemRoot%\System32\WindowsPowerShell\v1.0\`), passed},
 		"without variables":         {words(`C:\Windows\System32;C:\Windows\System32\WindowsPowerShell\v1.0`), passed},
 		"other slashes and dots":    {words(`C:/Windows/./System32/;C:\Windows\\System32\WindowsPowerShell\v1.0\`), passed},
 		"blanks around the entries": {words(` C:\Windows\System32 ; C:\Windows\System32\WindowsPowerShell\v1.0 `), passed},
 		"variables in a plain text": {words(`%SystemRoot%\system32;%SystemRoot%\System32\WindowsPowerShell\v1.0\`), failed},
 		"no PowerShell":             {expand(`%SystemRoot%\system32;%SystemRoot%`), failed},
 		"no System32":               {expand(`%SystemRoot%;%SystemRoot%\System32\WindowsPowerShell\v1.0\`), failed},
-		"SysWOW64 does not count":   {words(`C:\Windows\SysWOW64;C:\Windows\Sysnative;C:\Windows\System32\WindowsPowerShell\v1.0`), failed},
-		"only in quotes":            {words(`"C:\Windows\System32";C:\Windows\System32\WindowsPowerShell\v1.0`), warning},
-		"in quotes and without":     {words(`"C:\Windows\System32";C:\Windows\System32;C:\Windows\System32\WindowsPowerShell\v1.0`), passed},
-		"empty":                     {words(""), failed},
-		"not there":                 {absent[string](), failed},
+		"SysWOW64 does not count": {
+			words(`C:\Windows\SysWOW64;C:\Windows\Sysnative;C:\Windows\System32\WindowsPowerShell\v1.0`), failed},
+		"only in quotes": {words(`"C:\Windows\System32";C:\Windows\System32\WindowsPowerShell\v1.0`), warning},
+		"in quotes and without": {words(
+			`"C:\Windows\System32";C:\Windows\System32;C:\Windows\System32\WindowsPowerShell\v1.0`), passed},
+		"empty":     {words(""), failed},
+		"not there": {absent[string](), failed},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, envPath, judgePath(c.path, env), c.want) })
 	}
@@ -360,8 +380,10 @@ func TestPath(t *testing.T) {
 func TestWorse(t *testing.T) {
 	ev := func(key string) requirement.Evidence { return requirement.Evidence{Source: machine.RoleRoot, Key: key} }
 	outcomes := map[string]requirement.Outcome{
-		"failed": requirement.Fail("f", ev("A")), "warning": requirement.Warn("w", ev("A")), "undetermined": requirement.Unknown("u"),
-		"passed": requirement.Pass("p", ev("A")), "inferred": requirement.Infer("i", ev("A")), "not applicable": requirement.Skip("n"),
+		"failed": requirement.Fail("f", ev("A")), "warning": requirement.Warn("w", ev("A")),
+		"undetermined": requirement.Unknown("u"),
+		"passed":       requirement.Pass("p", ev("A")), "inferred": requirement.Infer("i", ev("A")),
+		"not applicable": requirement.Skip("n"),
 	}
 	order := []string{"failed", "warning", "undetermined", "inferred", "passed", "not applicable"}
 	for i, a := range order {

@@ -40,7 +40,8 @@ func TestNextControlSet(t *testing.T) {
 		}
 		o := requirement.Find(c.Requirement, c.Decide(context.Background())).Outcome
 		if o.Status != requirement.Failed || !strings.HasPrefix(o.Message, "in ControlSet002, which the next start uses: ") ||
-			!strings.HasPrefix(o.Remediation, "Restart the WorkSpace, so that it runs on ControlSet002. services.msc") || !strings.HasPrefix(o.Evidence[0].Key, "ControlSet002") {
+			!strings.HasPrefix(o.Remediation, "Restart the WorkSpace, so that it runs on ControlSet002. services.msc") ||
+			!strings.HasPrefix(o.Evidence[0].Key, "ControlSet002") {
 			t.Errorf("%+v", o)
 		}
 	}

@@ -68,7 +68,8 @@ func TestPolicies(t *testing.T) {
 	domain := appliedPolicy{Name: "Default Domain Policy", GUID: strings.ToLower(defaultDomainPolicy), Evidence: evidence}
 	own := appliedPolicy{Name: "Lockdown", GUID: "{7D2C5A1E-3B4F-4C6D-8E9F-0A1B2C3D4E5F}", Evidence: evidence}
 	local := appliedPolicy{Name: "Local Group Policy", local: true, Evidence: evidence}
-	set := policyFile{Path: "Windows/System32/GroupPolicy/Machine/Registry.pol", Entries: []registry.PolEntry{{Key: "k", Value: "v"}}}
+	set := policyFile{Path: "Windows/System32/GroupPolicy/Machine/Registry.pol",
+		Entries: []registry.PolEntry{{Key: "k", Value: "v"}}}
 	empty := policyFile{Path: set.Path}
 	for name, c := range map[string]struct {
 		p    policies
@@ -125,7 +126,8 @@ func TestUpdates(t *testing.T) {
 }
 
 func TestAntivirus(t *testing.T) {
-	on, off := antivirus{"Falcon", true, []requirement.Evidence{evidence}}, antivirus{"Sophos", false, []requirement.Evidence{evidence}}
+	on, off := antivirus{"Falcon", true, []requirement.Evidence{evidence}},
+		antivirus{"Sophos", false, []requirement.Evidence{evidence}}
 	for name, c := range map[string]struct {
 		found  []antivirus
 		unread error
@@ -143,18 +145,22 @@ func TestAntivirus(t *testing.T) {
 		})
 	}
 	for altitude, want := range map[string]bool{
-		"319999": false, "320000": true, "328010": true, "329999": true, "329999.99": true, "330000": false, " 321000.5 ": true, "": false, "32800x": false, "-321000": false,
+		"319999": false, "320000": true, "328010": true, "329999": true, "329999.99": true, "330000": false,
+		" 321000.5 ": true, "": false, "32800x": false, "-321000": false,
 	} {
 		if got := isAntivirusAltitude(altitude); got != want {
 			t.Errorf("altitude %q: %t", altitude, got)
 		}
 	}
-	for name, want := range map[string]bool{"AVP": true, "avp21.3": true, "AV": false, "Antivirus4Service": true, "AntivirusService": true, "AntiviruService": false, "mcshield": true, "McShield2": false} {
-		if got := slices.ContainsFunc(antivirusServices, func(known string) bool { return matchesFold(name, known) }); got != want {
+	for name, want := range map[string]bool{"AVP": true, "avp21.3": true, "AV": false, "Antivirus4Service": true,
+		"AntivirusService": true, "AntiviruService": false, "mcshield": true, "McShield2": false} {
+		if got := slices.ContainsFunc(antivirusServices,
+			func(known string) bool { return matchesFold(name, known) }); got != want {
 			t.Errorf("service %s: %t", name, got)
 		}
 	}
-	for name, want := range map[string]bool{"Windows Defender": true, "Microsoft Defender Antivirus": true, "Contoso for Windows Defender": false} {
+	for name, want := range map[string]bool{"Windows Defender": true, "Microsoft Defender Antivirus": true,
+		"Contoso for Windows Defender": false} {
 		if microsoftAntivirus(name) != want {
 			t.Errorf("product %s", name)
 		}
@@ -179,14 +185,17 @@ func TestAntivirusOf(t *testing.T) {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
-	if a, err := m.antivirusOf(machine.Service{Name: "Spooler", Type: number(0x10), Start: number(machine.StartAuto)}); a != nil || err != nil {
+	if a, err := m.antivirusOf(machine.Service{Name: "Spooler", Type: number(0x10),
+		Start: number(machine.StartAuto)}); a != nil || err != nil {
 		t.Errorf("another service: %+v, %v", a, err)
 	}
 }
 
 func TestParseFirewallRule(t *testing.T) {
-	r, active := parseFirewallRule(`v2.28|Action=Block|Active=TRUE|Dir=In|Protocol=6|LPort=80|LPort2_10=4000-5000|App=C:\a\b.exe|Profile=Domain|Profile=Public|RA4=10.0.0.1|Name=x|`)
-	if !active || !r.Block || r.Protocol != 6 || !slices.Equal(r.Ports, []string{"80", "4000-5000"}) || r.Program != "b.exe" || len(r.Profiles) != 2 || !r.Addresses || r.Name != "x" {
+	r, active := parseFirewallRule(
+		`v2.28|Action=Block|Active=TRUE|Dir=In|Protocol=6|LPort=80|LPort2_10=4000-5000|App=C:\a\b.exe|Profile=Domain|Profile=Public|RA4=10.0.0.1|Name=x|`)
+	if !active || !r.Block || r.Protocol != 6 || !slices.Equal(r.Ports, []string{"80", "4000-5000"}) ||
+		r.Program != "b.exe" || len(r.Profiles) != 2 || !r.Addresses || r.Name != "x" {
 		t.Errorf("%+v, %t", r, active)
 	}
 	for text, want := range map[string]bool{
@@ -202,7 +211,8 @@ func TestParseFirewallRule(t *testing.T) {
 	if r, _ := parseFirewallRule("v2.28|Active=TRUE|Dir=In|Protocol=ICMP"); r.Protocol == 0 {
 		t.Error("a protocol that is no number counts for any")
 	}
-	for text, want := range map[string]bool{"4172": true, "4171": false, "4173": false, "4172-4172": true, "4000-4171": false, "4173-5000": false, "4171-4173": true, "RPC": false, "1-": false, "": false} {
+	for text, want := range map[string]bool{"4172": true, "4171": false, "4173": false, "4172-4172": true,
+		"4000-4171": false, "4173-5000": false, "4171-4173": true, "RPC": false, "1-": false, "": false} {
 		if holdsPort(text, 4172) != want {
 			t.Errorf("ports %q", text)
 		}
@@ -235,24 +245,38 @@ func TestFirewall(t *testing.T) {
 		state firewallState
 		want  verdict
 	}{
-		"the service is off":     {firewallState{Off: &evidence}, passed},
-		"no profile is on":       {firewallState{Profiles: profile(func(p *firewallProfile) { p.Enabled = false })}, passed},
-		"no rule":                {firewallState{Profiles: []firewallProfile{public}}, warning},
-		"no rule, open":          {firewallState{Profiles: profile(func(p *firewallProfile) { p.Open = true })}, passed},
-		"allowed":                {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{allow}}, passed},
-		"allowed and blocked":    {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{allow, block}}, warning},
-		"blocked and allowed":    {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{block, allow}}, warning},
-		"open and blocked":       {firewallState{Profiles: profile(func(p *firewallProfile) { p.Open = true }), Rules: []firewallRule{block}}, warning},
-		"nothing comes in":       {firewallState{Profiles: profile(func(p *firewallProfile) { p.BlockAll = true }), Rules: []firewallRule{allow}}, warning},
-		"own rules do not count": {firewallState{Profiles: profile(func(p *firewallProfile) { p.LocalRules = false }), Rules: []firewallRule{allow}}, warning},
-		"policy rules count":     {firewallState{Profiles: profile(func(p *firewallProfile) { p.LocalRules = false }), Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Policy = true })}}, passed},
-		"of another profile":     {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Profiles = []string{"Domain"} })}}, warning},
-		"of this profile":        {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Profiles = []string{"Domain", "public"} })}}, passed},
-		"of another program":     {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Program = "a.exe" })}}, warning},
-		"of the program":         {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Program = "PCOIP_SERVER.EXE" })}}, passed},
-		"of another protocol":    {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Protocol = protocolUDP })}}, warning},
-		"of any protocol":        {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Protocol = anyProtocol })}}, passed},
-		"one of two profiles":    {firewallState{Profiles: []firewallProfile{{Name: "Domain", Enabled: true, Open: true, LocalRules: true, Evidence: evidence}, public}}, warning},
+		"the service is off": {firewallState{Off: &evidence}, passed},
+		"no profile is on":   {firewallState{Profiles: profile(func(p *firewallProfile) { p.Enabled = false })}, passed},
+		"no rule":            {firewallState{Profiles: []firewallProfile{public}}, warning},
+		"no rule, open":      {firewallState{Profiles: profile(func(p *firewallProfile) { p.Open = true })}, passed},
+		"allowed":            {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{allow}}, passed},
+		"allowed and blocked": {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{allow, block}},
+			warning},
+		"blocked and allowed": {firewallState{Profiles: []firewallProfile{public}, Rules: []firewallRule{block, allow}},
+			warning},
+		"open and blocked": {firewallState{Profiles: profile(func(p *firewallProfile) { p.Open = true }),
+			Rules: []firewallRule{block}}, warning},
+		"nothing comes in": {firewallState{Profiles: profile(func(p *firewallProfile) { p.BlockAll = true }),
+			Rules: []firewallRule{allow}}, warning},
+		"own rules do not count": {firewallState{Profiles: profile(func(p *firewallProfile) { p.LocalRules = false }),
+			Rules: []firewallRule{allow}}, warning},
+		"policy rules count": {firewallState{Profiles: profile(func(p *firewallProfile) { p.LocalRules = false }),
+			Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Policy = true })}}, passed},
+		"of another profile": {firewallState{Profiles: []firewallProfile{public},
+			Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Profiles = []string{"Domain"} })}}, warning},
+		"of this profile": {firewallState{Profiles: []firewallProfile{public},
+			Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Profiles = []string{"Domain", "public"} })}}, passed},
+		"of another program": {firewallState{Profiles: []firewallProfile{public},
+			Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Program = "a.exe" })}}, warning},
+		"of the program": {firewallState{Profiles: []firewallProfile{public},
+			Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Program = "PCOIP_SERVER.EXE" })}}, passed},
+		"of another protocol": {firewallState{Profiles: []firewallProfile{public},
+			Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Protocol = protocolUDP })}}, warning},
+		"of any protocol": {firewallState{Profiles: []firewallProfile{public},
+			Rules: []firewallRule{with(allow, func(r *firewallRule) { r.Protocol = anyProtocol })}}, passed},
+		"one of two profiles": {firewallState{
+			Profiles: []firewallProfile{{Name: "Domain", Enabled: true, Open: true, LocalRules: true, Evidence: evidence},
+				public}}, warning},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, bpFirewall, judgeFirewall(c.state, needed), c.want) })
 	}
@@ -295,7 +319,8 @@ func TestCacheAndMail(t *testing.T) {
 	check(t, bpMail, judgeMail(nil, 1, errTorn, evidence), undetermined)
 
 	p := keptProfile{Except: []string{"Downloads", `AppData\Local\Temp`}}
-	for folder, want := range map[string]bool{"downloads": true, `Downloads\a`: true, "Downloads2": false, "AppData": false, `AppData\Local\Temp\a\b`: true, "": false} {
+	for folder, want := range map[string]bool{"downloads": true, `Downloads\a`: true, "Downloads2": false,
+		"AppData": false, `AppData\Local\Temp\a\b`: true, "": false} {
 		if p.leavesOut(folder) != want {
 			t.Errorf("leaves out %q", folder)
 		}
@@ -320,9 +345,12 @@ func TestDefaultProfile(t *testing.T) {
 		t.Run(name, func(t *testing.T) { check(t, bpDefaultProfile, judgeDefaultProfile(c.d), c.want) })
 	}
 	for name, want := range map[string]bool{
-		"NTUSER.DAT": true, "NTUSER.DAT{1c37}.TM.blf": true, "NTUSER.DAT2": false, "Documents/NTUSER.DAT": false, "Documents/Desktop.ini": true, "desktop.ini": true,
-		"AppData/Local/Microsoft/Windows/WinX/Group1/1 - Desktop.lnk": true, "AppData/Local/Microsoft/Windows/WinX/Group1/a/b.lnk": false, "Desktop/a.lnk": false,
-		"AppData/Roaming/Microsoft/Windows/Start Menu/Programs/Accessories/Notepad.lnk": true, "AppData/Roaming/Microsoft/Windows/Start Menu/Programs/Startup/run.cmd": false,
+		"NTUSER.DAT": true, "NTUSER.DAT{1c37}.TM.blf": true, "NTUSER.DAT2": false, "Documents/NTUSER.DAT": false,
+		"Documents/Desktop.ini": true, "desktop.ini": true,
+		"AppData/Local/Microsoft/Windows/WinX/Group1/1 - Desktop.lnk": true,
+		"AppData/Local/Microsoft/Windows/WinX/Group1/a/b.lnk":         false, "Desktop/a.lnk": false,
+		"AppData/Roaming/Microsoft/Windows/Start Menu/Programs/Accessories/Notepad.lnk": true,
+		"AppData/Roaming/Microsoft/Windows/Start Menu/Programs/Startup/run.cmd":         false,
 	} {
 		if inbox(name) != want {
 			t.Errorf("%s: %t", name, !want)
@@ -350,7 +378,8 @@ func TestPathNotes(t *testing.T) {
 // domain's.
 func TestWorkgroup(t *testing.T) {
 	for _, name := range []string{"services-workgroup", "services-workgroup-name"} {
-		if o := fixture(t, name).decideAccounts(); o.Status != requirement.Failed || !strings.Contains(o.Message, "the computer is in no domain") {
+		if o := fixture(t, name).decideAccounts(); o.Status != requirement.Failed ||
+			!strings.Contains(o.Message, "the computer is in no domain") {
 			t.Errorf("%s: %s: %s", name, o.Status, o.Message)
 		}
 	}

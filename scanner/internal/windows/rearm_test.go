@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	rearmed  = ", Info                  SYSPRP LaunchDll:Successfully executed 'C:\\Windows\\System32\\slc.dll,SLReArmWindows' without error\n"
-	deniedAt = ", Error      [0x0f00a8] SYSPRP WinMain:Hit failure while processing sysprep generalize internal providers; hr = 0xc004d307\n"
+	rearmed = ", Info                  SYSPRP LaunchDll:Successfully executed " +
+		"'C:\\Windows\\System32\\slc.dll,SLReArmWindows' without error\n"
+	deniedAt = ", Error      [0x0f00a8] SYSPRP WinMain:Hit failure while processing sysprep generalize internal " +
+		"providers; hr = 0xc004d307\n"
 )
 
 func TestRearm(t *testing.T) {
@@ -46,43 +48,74 @@ func TestRearm(t *testing.T) {
 		want       verdict
 		says       string
 	}{
-		"nothing on record":            {system: server, want: inferred, says: "ServerDatacenter starts at about 1000, and no rearm is on record"},
-		"windows 8":                    {system: eight, want: inferred, says: "starts at about 1000"},
-		"one rearm":                    {system: server, act: "2026-01-10 18:04:32" + rearmed, want: inferred, says: "1 rearm is on record, the last on 2026-01-10 18:04:32"},
-		"denied":                       {system: server, err: "2026-02-20 10:31:17" + deniedAt, want: failed, says: "2026-02-20 10:31:17"},
-		"denied, and rearmed later":    {system: server, act: "2026-02-21 10:00:00" + rearmed, err: "2026-02-20 10:31:17" + deniedAt, want: inferred, says: "1 rearm"},
-		"rearmed, and denied later":    {system: server, act: "2026-02-19 10:00:00" + rearmed, err: "2026-02-20 10:31:17" + deniedAt, want: failed, says: "setuperr.log, line 1"},
-		"both in one second":           {system: server, act: "2026-02-20 10:31:17" + rearmed, err: "2026-02-20 10:31:17" + deniedAt, want: failed, says: "0xC004D307"},
-		"one after the other in it":    {system: server, act: "2026-02-20 10:31:17" + deniedAt + "2026-02-20 10:31:17" + rearmed, want: inferred, says: "1 rearm"},
-		"one before the other in it":   {system: server, act: "2026-02-20 10:31:17" + rearmed + "2026-02-20 10:31:17" + deniedAt, want: failed, says: "line 2"},
-		"denied before installation":   {system: server, err: "2026-01-10 10:31:17" + deniedAt, want: inferred, says: "no rearm"},
-		"denied around installation":   {system: server, err: "2026-01-14 10:00:00" + deniedAt, want: undetermined, says: "is not certain"},
-		"denied without a time":        {system: server, err: "someday" + deniedAt, want: undetermined, says: "a day that is not written"},
-		"denied, and one log unread":   {system: server, err: "2026-02-20 10:31:17" + deniedAt, unread: true, want: failed, says: "0xC004D307"},
-		"one log unread":               {system: server, unread: true, want: undetermined, says: "bad sector"},
-		"rearm is skipped":             {system: server, skip: 1, want: warning, says: "SkipRearm is 1"},
-		"skip unread":                  {system: server, skipUnread: true, want: undetermined, says: "SkipRearm is damaged"},
-		"skip unread, denied":          {system: server, skipUnread: true, err: "2026-02-20 10:31:17" + deniedAt, want: failed, says: "0xC004D307"},
-		"edition not known":            {system: at(server2019, ""), want: undetermined, says: "edition"},
-		"evaluation":                   {system: eval, want: undetermined, says: "evaluations have few rearms"},
-		"evaluation, denied":           {system: eval, err: "2026-02-20 10:31:17" + deniedAt, want: failed, says: "0xC004D307"},
-		"windows 7":                    {system: seven, want: undetermined, says: "Windows 7 Enterprise has 3 rearms, and no rearm is on record"},
-		"server 2008 r2":               {system: r2, want: undetermined, says: "has 3 rearms"},
-		"windows 7, two rearms":        {system: seven, act: "2025-01-10 18:04:32" + rearmed + "2025-02-10 18:04:32" + rearmed, want: undetermined, says: "2 rearms"},
-		"windows 7, three rearms":      {system: seven, act: "2025-01-10 18:04:32" + rearmed + "2025-02-10 18:04:32" + rearmed + "2025-03-10 18:04:32" + rearmed, want: warning, says: "3 rearms are on record"},
-		"windows 7, one of them twice": {system: seven, act: "2025-01-10 18:04:32" + rearmed + "2025-02-10 18:04:32" + rearmed, err: "2025-02-10 18:04:32" + rearmed, want: undetermined, says: "2 rearms"},
-		"stated":                       {system: server, statements: []rearmStatement{states(1001)}, want: stated, says: "1001 rearms are left, as slmgr.txt states"},
-		"one is stated":                {system: seven, statements: []rearmStatement{states(1)}, want: stated, says: "1 rearm is left"},
-		"none is stated":               {system: server, statements: []rearmStatement{states(0)}, want: verdict{requirement.Failed, requirement.Stated}, says: "no rearm is left"},
-		"stated, and denied":           {system: server, err: "2026-02-20 10:31:17" + deniedAt, statements: []rearmStatement{states(5)}, want: warning, says: "but Sysprep could not rearm"},
-		"none stated, and denied":      {system: server, err: "2026-02-20 10:31:17" + deniedAt, statements: []rearmStatement{states(0)}, want: verdict{requirement.Failed, requirement.Stated}, says: "no rearm is left"},
-		"stated, and denied before":    {system: server, err: "2026-01-10 10:31:17" + deniedAt, statements: []rearmStatement{states(5)}, want: stated, says: "5 rearms"},
-		"stated, one log unread":       {system: server, unread: true, statements: []rearmStatement{states(5)}, want: stated, says: "5 rearms"},
-		"stated twice":                 {system: server, statements: []rearmStatement{states(5), states(4)}, want: stated, says: "5 rearms"},
-		"stated in two ways":           {system: server, statements: []rearmStatement{states(5), states(0)}, want: undetermined, says: "contradict each other"},
+		"nothing on record": {system: server, want: inferred,
+			says: "ServerDatacenter starts at about 1000, and no rearm is on record"},
+		"windows 8": {system: eight, want: inferred, says: "starts at about 1000"},
+		"one rearm": {system: server, act: "2026-01-10 18:04:32" + rearmed, want: inferred,
+			says: "1 rearm is on record, the last on 2026-01-10 18:04:32"},
+		"denied": {system: server, err: "2026-02-20 10:31:17" + deniedAt, want: failed,
+			says: "2026-02-20 10:31:17"},
+		"denied, and rearmed later": {system: server, act: "2026-02-21 10:00:00" + rearmed,
+			err: "2026-02-20 10:31:17" + deniedAt, want: inferred, says: "1 rearm"},
+		"rearmed, and denied later": {system: server, act: "2026-02-19 10:00:00" + rearmed,
+			err: "2026-02-20 10:31:17" + deniedAt, want: failed, says: "setuperr.log, line 1"},
+		"both in one second": {system: server, act: "2026-02-20 10:31:17" + rearmed,
+			err: "2026-02-20 10:31:17" + deniedAt, want: failed, says: "0xC004D307"},
+		"one after the other in it": {system: server,
+			act: "2026-02-20 10:31:17" + deniedAt + "2026-02-20 10:31:17" + rearmed, want: inferred, says: "1 rearm"},
+		"one before the other in it": {system: server,
+			act: "2026-02-20 10:31:17" + rearmed + "2026-02-20 10:31:17" + deniedAt, want: failed, says: "line 2"},
+		"denied before installation": {system: server, err: "2026-01-10 10:31:17" + deniedAt, want: inferred,
+			says: "no rearm"},
+		"denied around installation": {system: server, err: "2026-01-14 10:00:00" + deniedAt, want: undetermined,
+			says: "is not certain"},
+		"denied without a time": {system: server, err: "someday" + deniedAt, want: undetermined,
+			says: "a day that is not written"},
+		"denied, and one log unread": {system: server, err: "2026-02-20 10:31:17" + deniedAt, unread: true, want: failed,
+			says: "0xC004D307"},
+		"one log unread":   {system: server, unread: true, want: undetermined, says: "bad sector"},
+		"rearm is skipped": {system: server, skip: 1, want: warning, says: "SkipRearm is 1"},
+		"skip unread":      {system: server, skipUnread: true, want: undetermined, says: "SkipRearm is damaged"},
+		"skip unread, denied": {system: server, skipUnread: true, err: "2026-02-20 10:31:17" + deniedAt,
+			want: failed, says: "0xC004D307"},
+		"edition not known": {system: at(server2019, ""), want: undetermined, says: "edition"},
+		"evaluation":        {system: eval, want: undetermined, says: "evaluations have few rearms"},
+		"evaluation, denied": {system: eval, err: "2026-02-20 10:31:17" + deniedAt, want: failed,
+			says: "0xC004D307"},
+		"windows 7": {system: seven, want: undetermined,
+			says: "Windows 7 Enterprise has 3 rearms, and no rearm is on record"},
+		"server 2008 r2": {system: r2, want: undetermined, says: "has 3 rearms"},
+		"windows 7, two rearms": {system: seven,
+			act: "2025-01-10 18:04:32" + rearmed + "2025-02-10 18:04:32" + rearmed, want: undetermined, says: "2 rearms"},
+		"windows 7, three rearms": {system: seven,
+			act:  "2025-01-10 18:04:32" + rearmed + "2025-02-10 18:04:32" + rearmed + "2025-03-10 18:04:32" + rearmed,
+			want: warning, says: "3 rearms are on record"},
+		"windows 7, one of them twice": {system: seven,
+			act: "2025-01-10 18:04:32" + rearmed + "2025-02-10 18:04:32" + rearmed, err: "2025-02-10 18:04:32" + rearmed,
+			want: undetermined, says: "2 rearms"},
+		"stated": {system: server, statements: []rearmStatement{states(1001)}, want: stated,
+			says: "1001 rearms are left, as slmgr.txt states"},
+		"one is stated": {system: seven, statements: []rearmStatement{states(1)}, want: stated,
+			says: "1 rearm is left"},
+		"none is stated": {system: server, statements: []rearmStatement{states(0)},
+			want: verdict{requirement.Failed, requirement.Stated}, says: "no rearm is left"},
+		"stated, and denied": {system: server, err: "2026-02-20 10:31:17" + deniedAt,
+			statements: []rearmStatement{states(5)}, want: warning, says: "but Sysprep could not rearm"},
+		"none stated, and denied": {system: server, err: "2026-02-20 10:31:17" + deniedAt,
+			statements: []rearmStatement{states(0)}, want: verdict{requirement.Failed, requirement.Stated},
+			says: "no rearm is left"},
+		"stated, and denied before": {system: server, err: "2026-01-10 10:31:17" + deniedAt,
+			statements: []rearmStatement{states(5)}, want: stated, says: "5 rearms"},
+		"stated, one log unread": {system: server, unread: true, statements: []rearmStatement{states(5)}, want: stated,
+			says: "5 rearms"},
+		"stated twice": {system: server, statements: []rearmStatement{states(5), states(4)}, want: stated,
+			says: "5 rearms"},
+		"stated in two ways": {system: server, statements: []rearmStatement{states(5), states(0)}, want: undetermined,
+			says: "contradict each other"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := Rearm{Logs: []sysprepLog{log(t, "setupact.log", c.act), log(t, "setuperr.log", c.err), {File: missing}}, Statements: c.statements, Skip: absent[uint32]()}
+			r := Rearm{Logs: []sysprepLog{log(t, "setupact.log", c.act), log(t, "setuperr.log", c.err), {File: missing}},
+				Statements: c.statements, Skip: absent[uint32]()}
 			if c.unread {
 				r.Logs[2] = sysprepLog{File: there, Err: errors.New("the disk has a bad sector")}
 			}
@@ -133,9 +166,11 @@ func TestRearmDocuments(t *testing.T) {
 	m := registryOnly(nil)
 	m.in.Trail = &trail
 	m.in.Documents = []*statement.Document{
-		{Name: "other.txt", Kind: statement.Licence, Slmgr: &statement.Slmgr{Name: "Windows(R), Professional edition", RemainingWindowsRearm: 3}},
+		{Name: "other.txt", Kind: statement.Licence,
+			Slmgr: &statement.Slmgr{Name: "Windows(R), Professional edition", RemainingWindowsRearm: 3}},
 		{Name: "workspaces.json", Kind: statement.WorkSpaces},
-		{Name: "slmgr.txt", Kind: statement.Licence, Slmgr: &statement.Slmgr{Name: "Windows(R), ServerDatacenter edition", RemainingWindowsRearm: 1001}},
+		{Name: "slmgr.txt", Kind: statement.Licence,
+			Slmgr: &statement.Slmgr{Name: "Windows(R), ServerDatacenter edition", RemainingWindowsRearm: 1001}},
 	}
 	r := m.readRearm(machine.System{EditionID: "ServerDatacenter"})
 	if r.SkipErr != nil {
@@ -149,7 +184,8 @@ func TestRearmDocuments(t *testing.T) {
 		t.Error(diff)
 	}
 	notices := trail.Notices()
-	if len(notices) != 1 || !strings.Contains(notices[0].Message, `other.txt is not used: it is of "Windows(R), Professional edition", and the disk's edition is ServerDatacenter`) {
+	if len(notices) != 1 || !strings.Contains(notices[0].Message,
+		`other.txt is not used: it is of "Windows(R), Professional edition", and the disk's edition is ServerDatacenter`) {
 		t.Errorf("%+v", notices)
 	}
 	for _, l := range r.Logs {

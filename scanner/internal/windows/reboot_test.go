@@ -20,13 +20,19 @@ func TestReboot(t *testing.T) {
 		want    verdict
 		says    string
 	}{
-		"nothing waits":            {PendingReboot{}, inferred, "event logs are not read"},
-		"programs wait":            {PendingReboot{Other: trace("a printer driver waits")}, inferred, "a printer driver waits"},
-		"servicing waits":          {PendingReboot{Servicing: trace("pending.xml lies in WinSxS"), Likely: trace("more")}, failed, "pending.xml"},
-		"servicing, not all read":  {PendingReboot{Servicing: trace("pending.xml lies in WinSxS"), Errs: unread}, failed, "pending.xml"},
-		"files of windows wait":    {PendingReboot{Likely: trace("1 file of Windows waits")}, warning, "1 file of Windows waits"},
-		"files wait, not all read": {PendingReboot{Likely: trace("1 file of Windows waits"), Errs: unread}, warning, "1 file of Windows waits"},
-		"not all read":             {PendingReboot{Other: trace("a printer driver waits"), Errs: unread}, undetermined, "COMPONENTS cannot be read"},
+		"nothing waits": {PendingReboot{}, inferred, "event logs are not read"},
+		"programs wait": {PendingReboot{Other: trace("a printer driver waits")}, inferred,
+			"a printer driver waits"},
+		"servicing waits": {PendingReboot{Servicing: trace("pending.xml lies in WinSxS"), Likely: trace("more")},
+			failed, "pending.xml"},
+		"servicing, not all read": {PendingReboot{Servicing: trace("pending.xml lies in WinSxS"), Errs: unread}, failed,
+			"pending.xml"},
+		"files of windows wait": {PendingReboot{Likely: trace("1 file of Windows waits")}, warning,
+			"1 file of Windows waits"},
+		"files wait, not all read": {PendingReboot{Likely: trace("1 file of Windows waits"), Errs: unread}, warning,
+			"1 file of Windows waits"},
+		"not all read": {PendingReboot{Other: trace("a printer driver waits"), Errs: unread}, undetermined,
+			"COMPONENTS cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := judgeReboot(c.pending)
@@ -51,11 +57,12 @@ func TestRenames(t *testing.T) {
 		data string
 		want []rename
 	}{
-		"none":              {"", nil},
-		"only the end":      {"\x00", nil},
-		"a deletion":        {"\\??\\C:\\a\x00\x00\x00", []rename{{`C:\a`, ""}}},
-		"not ended":         {"\\??\\C:\\a", []rename{{`C:\a`, ""}}},
-		"deletion and move": {"\\??\\C:\\a\x00\x00\\??\\C:\\b\x00!\\??\\C:\\c\x00\x00", []rename{{`C:\a`, ""}, {`C:\b`, `C:\c`}}},
+		"none":         {"", nil},
+		"only the end": {"\x00", nil},
+		"a deletion":   {"\\??\\C:\\a\x00\x00\x00", []rename{{`C:\a`, ""}}},
+		"not ended":    {"\\??\\C:\\a", []rename{{`C:\a`, ""}}},
+		"deletion and move": {"\\??\\C:\\a\x00\x00\\??\\C:\\b\x00!\\??\\C:\\c\x00\x00",
+			[]rename{{`C:\a`, ""}, {`C:\b`, `C:\c`}}},
 	} {
 		if diff := cmp.Diff(c.want, parseRenames(utf16LE(c.data))); diff != "" {
 			t.Errorf("%s: %s", name, diff)
@@ -88,7 +95,8 @@ func TestRenames(t *testing.T) {
 
 // TestPendingSessions reads sessions of servicing and updates to commit.
 func TestPendingSessions(t *testing.T) {
-	const servicing, update = `SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing`, `SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update`
+	const servicing, update = `SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing`,
+		`SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update`
 	m := registryOnly(map[string][]hivetest.Value{
 		servicing + `\SessionsPending`:         {dword("Exclusive", 0)},
 		servicing + `\SessionsPending\1_done`:  {dword("Complete", 1)},
@@ -102,7 +110,8 @@ func TestPendingSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"the servicing session 2_begun is not complete", "the servicing session 3_bare is not complete", "the servicing session 4_text is not complete",
+		"the servicing session 2_begun is not complete", "the servicing session 3_bare is not complete",
+		"the servicing session 4_text is not complete",
 		"Windows Update has to commit the update {A}",
 	}
 	if diff := cmp.Diff(want, whats(p.Likely)); diff != "" || len(p.Servicing) > 0 {
@@ -115,11 +124,14 @@ func TestPendingSessions(t *testing.T) {
 func TestSignsOfOtherReboots(t *testing.T) {
 	m := registryOnly(map[string][]hivetest.Value{
 		`SYSTEM\Select`: {dword("Current", 1)},
-		`SYSTEM\ControlSet001\Services\Tcpip\Parameters`:                                          {sz("Hostname", "WSAMZN-1"), sz("NV Hostname", "WSAMZN-2")},
-		`SYSTEM\ControlSet001\Services\Netlogon`:                                                  {dword("JoinDomain", 1), dword("AvoidSpnSet", 0)},
-		`SYSTEM\ControlSet001\Services\TrustedInstaller`:                                          {dword("Start", 2)},
-		`SOFTWARE\Microsoft\Updates`:                                                              {dword("UpdateExeVolatile", 0)},
-		`SOFTWARE\Microsoft\ServerManager`:                                                        {dword("CurrentRebootAttempts", 1)},
+		`SYSTEM\ControlSet001\Services\Tcpip\Parameters`: {sz("Hostname",
+			"WSAMZN-1"), sz("NV Hostname", "WSAMZN-2")},
+		`SYSTEM\ControlSet001\Services\Netlogon`: {dword("JoinDomain", 1),
+			dword("AvoidSpnSet", 0)},
+		`SYSTEM\ControlSet001\Services\TrustedInstaller`: {dword("Start", 2)},
+		`SOFTWARE\Microsoft\Updates`: {dword("UpdateExeVolatile",
+			0)},
+		`SOFTWARE\Microsoft\ServerManager`: {dword("CurrentRebootAttempts", 1)},
 		`SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\PostRebootReporting`: nil,
 		`SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Services\Pending\{1}`:            nil,
 	})
@@ -128,7 +140,8 @@ func TestSignsOfOtherReboots(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"the Server Manager waits for a reboot", "joining a domain waits for a reboot", "Windows Update reports after the next start",
+		"the Server Manager waits for a reboot", "joining a domain waits for a reboot",
+		"Windows Update reports after the next start",
 		"an update service waits to be registered", "the computer's name changes to WSAMZN-2",
 		"Windows Modules Installer starts automatically, as it does while it has work",
 	}

@@ -27,7 +27,8 @@ func workgroup(more map[string][]hivetest.Value) map[string][]hivetest.Value {
 
 // process are the values of a service that runs as a process.
 func process(account string) []hivetest.Value {
-	return []hivetest.Value{dword("Type", 0x10), dword("Start", 2), sz("ImagePath", `C:\agent.exe`), sz("ObjectName", account)}
+	return []hivetest.Value{dword("Type", 0x10), dword("Start", 2), sz("ImagePath", `C:\agent.exe`),
+		sz("ObjectName", account)}
 }
 
 // TestLinkedKeys makes sure that a key which is a symbolic link is judged by
@@ -78,29 +79,43 @@ func TestServiceOfOddTypes(t *testing.T) {
 		values []hivetest.Value
 		want   requirement.Status
 	}{
-		"a display name that is a list":     {append(process("LocalSystem"), list), requirement.Passed},
-		"a delay that is a text":            {append(process("LocalSystem"), text("DelayedAutostart")), requirement.Passed},
-		"an account that is a number":       {[]hivetest.Value{dword("Type", 0x10), sz("ImagePath", "x.exe"), dword("ObjectName", 2)}, requirement.Passed},
-		"a domain account that is binary":   {[]hivetest.Value{dword("Type", 0x10), sz("ImagePath", "x.exe"), raw("ObjectName", registry.Binary, utf16LE("CORP\\svc\x00"))}, requirement.Failed},
-		"a program that is binary":          {[]hivetest.Value{dword("Type", 0x10), raw("ImagePath", registry.None, utf16LE("x.exe\x00")), sz("ObjectName", `CORP\svc`)}, requirement.Failed},
-		"a driver's account that is one":    {[]hivetest.Value{dword("Type", 1), sz("ImagePath", "x.sys"), dword("ObjectName", 2)}, requirement.Passed},
-		"a type that is a text":             {[]hivetest.Value{text("Type"), sz("ImagePath", "x.exe"), sz("ObjectName", `CORP\svc`)}, requirement.Warning},
-		"the same, of a local account":      {[]hivetest.Value{text("Type"), sz("ImagePath", "x.exe"), sz("ObjectName", `.\svc`)}, requirement.Passed},
-		"a type of eight bytes":             {[]hivetest.Value{raw("Type", registry.QWord, make([]byte, 8))}, requirement.Passed},
-		"a type of two bytes":               {[]hivetest.Value{raw("Type", registry.DWord, make([]byte, 2))}, requirement.Undetermined},
-		"a start type that is a text":       {append(process(`CORP\svc`)[:1:1], text("Start"), sz("ImagePath", "x.exe"), sz("ObjectName", `CORP\svc`)), requirement.Failed},
-		"a domain account, and odd details": {append(process(`CORP\svc`), list, text("DelayedAutostart")), requirement.Failed},
-		"marked for deletion":               {append(process(`CORP\svc`), dword("DeleteFlag", 1)), requirement.Passed},
-		"a mark that is a text":             {append(process(`CORP\svc`), text("DeleteFlag")), requirement.Failed},
-		"no program":                        {[]hivetest.Value{dword("Type", 0x10), dword("Start", 2), sz("ObjectName", `CORP\svc`)}, requirement.Warning},
-		"no type":                           {[]hivetest.Value{dword("Start", 2), sz("ImagePath", "x.exe"), sz("ObjectName", `CORP\svc`)}, requirement.Warning},
-		"neither, and deleted":              {[]hivetest.Value{sz("ObjectName", `CORP\svc`), dword("DeleteFlag", 1)}, requirement.Passed},
-		"a template without a program":      {[]hivetest.Value{dword("Type", 0x60), sz("ObjectName", `CORP\svc`)}, requirement.Passed},
-		"the computer's name in DNS":        {process(`wsamzn-1.corp.example.com\svc`), requirement.Passed},
-		"the name that it will have":        {process(`WSAMZN-2\svc`), requirement.Passed},
-		"another computer's name in DNS":    {process(`wsamzn-3.corp.example.com\svc`), requirement.Failed},
-		"the domain's name in DNS":          {process(`corp.example.com\svc`), requirement.Failed},
-		"the workgroup's name":              {process(`WORKGROUP\svc`), requirement.Failed},
+		"a display name that is a list": {append(process("LocalSystem"), list), requirement.Passed},
+		"a delay that is a text":        {append(process("LocalSystem"), text("DelayedAutostart")), requirement.Passed},
+		"an account that is a number": {[]hivetest.Value{dword("Type", 0x10), sz("ImagePath", "x.exe"),
+			dword("ObjectName", 2)}, requirement.Passed},
+		"a domain account that is binary": {[]hivetest.Value{dword("Type", 0x10), sz("ImagePath", "x.exe"),
+			raw("ObjectName", registry.Binary, utf16LE("CORP\\svc\x00"))}, requirement.Failed},
+		"a program that is binary": {[]hivetest.Value{dword("Type", 0x10),
+			raw("ImagePath", registry.None, utf16LE("x.exe\x00")), sz("ObjectName", `CORP\svc`)}, requirement.Failed},
+		"a driver's account that is one": {[]hivetest.Value{dword("Type", 1), sz("ImagePath", "x.sys"),
+			dword("ObjectName", 2)}, requirement.Passed},
+		"a type that is a text": {[]hivetest.Value{text("Type"), sz("ImagePath", "x.exe"),
+			sz("ObjectName", `CORP\svc`)}, requirement.Warning},
+		"the same, of a local account": {[]hivetest.Value{text("Type"), sz("ImagePath", "x.exe"),
+			sz("ObjectName", `.\svc`)}, requirement.Passed},
+		"a type of eight bytes": {[]hivetest.Value{raw("Type", registry.QWord, make([]byte, 8))},
+			requirement.Passed},
+		"a type of two bytes": {[]hivetest.Value{raw("Type", registry.DWord, make([]byte, 2))},
+			requirement.Undetermined},
+		"a start type that is a text": {append(process(`CORP\svc`)[:1:1], text("Start"), sz("ImagePath", "x.exe"),
+			sz("ObjectName", `CORP\svc`)), requirement.Failed},
+		"a domain account, and odd details": {append(process(`CORP\svc`), list, text("DelayedAutostart")),
+			requirement.Failed},
+		"marked for deletion":   {append(process(`CORP\svc`), dword("DeleteFlag", 1)), requirement.Passed},
+		"a mark that is a text": {append(process(`CORP\svc`), text("DeleteFlag")), requirement.Failed},
+		"no program": {[]hivetest.Value{dword("Type", 0x10), dword("Start", 2),
+			sz("ObjectName", `CORP\svc`)}, requirement.Warning},
+		"no type": {[]hivetest.Value{dword("Start", 2), sz("ImagePath", "x.exe"),
+			sz("ObjectName", `CORP\svc`)}, requirement.Warning},
+		"neither, and deleted": {[]hivetest.Value{sz("ObjectName", `CORP\svc`), dword("DeleteFlag", 1)},
+			requirement.Passed},
+		"a template without a program": {[]hivetest.Value{dword("Type", 0x60), sz("ObjectName", `CORP\svc`)},
+			requirement.Passed},
+		"the computer's name in DNS":     {process(`wsamzn-1.corp.example.com\svc`), requirement.Passed},
+		"the name that it will have":     {process(`WSAMZN-2\svc`), requirement.Passed},
+		"another computer's name in DNS": {process(`wsamzn-3.corp.example.com\svc`), requirement.Failed},
+		"the domain's name in DNS":       {process(`corp.example.com\svc`), requirement.Failed},
+		"the workgroup's name":           {process(`WORKGROUP\svc`), requirement.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := registryOnly(workgroup(map[string][]hivetest.Value{
@@ -120,7 +135,8 @@ func TestServiceOfOddTypes(t *testing.T) {
 // TestNoServices has a list of services that is whole and empty: no Windows has
 // none, so that nothing follows from what is not in it.
 func TestNoServices(t *testing.T) {
-	m := registryOnly(map[string][]hivetest.Value{`SYSTEM\Select`: {dword("Current", 1)}, `SYSTEM\ControlSet001\Services`: nil})
+	m := registryOnly(map[string][]hivetest.Value{`SYSTEM\Select`: {dword("Current", 1)},
+		`SYSTEM\ControlSet001\Services`: nil})
 	if services, err := m.Services(); err == nil {
 		t.Errorf("%d services", len(services))
 	}

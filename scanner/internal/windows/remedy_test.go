@@ -13,7 +13,9 @@ import (
 func TestRemedies(t *testing.T) {
 	gone := machine.Service{Key: evidence}
 	rule := startRule{name: "X", title: "X", allowed: []uint32{machine.StartAuto}}
-	off := driver{Name: "PCoIPAgent", Service: machine.Service{Name: "PCoIPAgent", DisplayName: "PCoIP Standard Agent", Start: number(machine.StartDisabled), Key: evidence}, File: there}
+	off := driver{Name: "PCoIPAgent",
+		Service: machine.Service{Name: "PCoIPAgent", DisplayName: "PCoIP Standard Agent",
+			Start: number(machine.StartDisabled), Key: evidence}, File: there}
 	bare := off
 	bare.Service.Start, bare.File = number(machine.StartAuto), missing
 	none := driver{Name: "dcvserver", Service: gone}
@@ -23,17 +25,28 @@ func TestRemedies(t *testing.T) {
 		outcome requirement.Outcome
 		says    string
 	}{
-		"a service that is not there":       {winRMAuto, judgeStart(gone, rule, nil), "Repair Windows"},
-		"a service that is disabled":        {winRMAuto, judgeStart(machine.Service{Name: "X", Start: number(4), Key: evidence}, rule, nil), "services.msc"},
-		"a service without a program":       {rdsEnabled, judgeRDS(requirement.Pass("x"), absent[string](), machine.File{}, number(0), number(0)), "Repair Windows"},
-		"a service whose program is gone":   {rdsEnabled, judgeRDS(requirement.Pass("x"), words("x.dll"), missing, number(0), number(0)), "Repair Windows"},
-		"an agent that is disabled":         {componentPCoIP, judgePCoIP(protocols{PCoIP: off, DCV: none}), "services.msc, PCoIP Standard Agent, "},
-		"an agent whose file is gone":       {componentPCoIP, judgePCoIP(protocols{PCoIP: bare, DCV: none}), "Restart the WorkSpace"},
-		"an agent that is not there":        {componentPCoIP, judgePCoIP(protocols{PCoIP: none, DCV: none}), "Restart the WorkSpace"},
-		"a key that looks like an upgrade":  {upgradeInPlace, judgeUpgrade(upgrade, ""), "If it was not"},
-		"two services of the domain":        {servicesDomainAccount, judgeAccounts([]machine.Service{ofDomain("A"), ofDomain("B")}, joined, machine.Environment{}), "services.msc, A, B, Log On"},
-		"sysprep.exe is gone":               {sysprepFile, judgeSysprepProgram(missing), "Repair Windows"},
-		"a page that is blank for an agent": {sysprepFile, judgeSysprepFile(sysprepFiles{Program: there, Agents: []launchAgent{{Name: agentLaunch, Signs: []requirement.Evidence{evidence}, Answers: []answerFile{{File: there, Content: answerContent{Blank: true}}}}}}), "Reinstall EC2Launch;"},
+		"a service that is not there": {winRMAuto, judgeStart(gone, rule, nil), "Repair Windows"},
+		"a service that is disabled": {winRMAuto,
+			judgeStart(machine.Service{Name: "X", Start: number(4), Key: evidence}, rule, nil), "services.msc"},
+		"a service without a program": {rdsEnabled,
+			judgeRDS(requirement.Pass("x"), absent[string](), machine.File{}, number(0), number(0)), "Repair Windows"},
+		"a service whose program is gone": {rdsEnabled,
+			judgeRDS(requirement.Pass("x"), words("x.dll"), missing, number(0), number(0)), "Repair Windows"},
+		"an agent that is disabled": {componentPCoIP, judgePCoIP(protocols{PCoIP: off, DCV: none}),
+			"services.msc, PCoIP Standard Agent, "},
+		"an agent whose file is gone": {componentPCoIP, judgePCoIP(protocols{PCoIP: bare, DCV: none}),
+			"Restart the WorkSpace"},
+		"an agent that is not there": {componentPCoIP, judgePCoIP(protocols{PCoIP: none, DCV: none}),
+			"Restart the WorkSpace"},
+		"a key that looks like an upgrade": {upgradeInPlace, judgeUpgrade(upgrade, ""), "If it was not"},
+		"two services of the domain": {servicesDomainAccount,
+			judgeAccounts([]machine.Service{ofDomain("A"), ofDomain("B")}, joined, machine.Environment{}),
+			"services.msc, A, B, Log On"},
+		"sysprep.exe is gone": {sysprepFile, judgeSysprepProgram(missing), "Repair Windows"},
+		"a page that is blank for an agent": {sysprepFile,
+			judgeSysprepFile(sysprepFiles{Program: there,
+				Agents: []launchAgent{{Name: agentLaunch, Signs: []requirement.Evidence{evidence},
+					Answers: []answerFile{{File: there, Content: answerContent{Blank: true}}}}}}), "Reinstall EC2Launch;"},
 	} {
 		if f := requirement.Find(c.entry.Requirement, c.outcome); !strings.Contains(f.Outcome.Remediation, c.says) {
 			t.Errorf("%s: %s: %q, want %q", name, f.Status, f.Outcome.Remediation, c.says)
@@ -42,5 +55,6 @@ func TestRemedies(t *testing.T) {
 }
 
 func ofDomain(name string) machine.Service {
-	return machine.Service{Name: name, Type: number(machine.TypeOwnProcess), Start: number(machine.StartAuto), Account: words(`CORP\svc`), ImagePath: words("x.exe"), Key: evidence}
+	return machine.Service{Name: name, Type: number(machine.TypeOwnProcess), Start: number(machine.StartAuto),
+		Account: words(`CORP\svc`), ImagePath: words("x.exe"), Key: evidence}
 }

@@ -67,11 +67,13 @@ func TestParseDescriptor(t *testing.T) {
 		"an entry smaller than its header": {edited(list+8+2, 3), "does not fit", 0},
 		"an entry past the end":            {edited(list+8+2, byte(len(system)+1)), "does not fit", 0},
 		"an entry without a whole SID":     {descriptorBytes(aceBytes(aceAllowed, 0, 1, nil)), "an entry of", 0},
-		"a SID that is none":               {descriptorBytes(aceBytes(aceAllowed, 0, 1, []byte{2, 1, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0})), "no security identifier", 0},
-		"an empty list":                    {descriptorBytes(), "", 0},
-		"a label":                          {descriptorBytes(aceBytes(0x11, 0, 1, sidBytes(18)), system), "", 1},
-		"a condition":                      {descriptorBytes(aceBytes(aceAllowedCallback, 0, 1, sidBytes(18))), "not judged", 0},
-		"a denial with a condition":        {descriptorBytes(aceBytes(aceDeniedCallback, 0, 1, sidBytes(18))), "not judged", 0},
+		"a SID that is none": {
+			descriptorBytes(aceBytes(aceAllowed, 0, 1, []byte{2, 1, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0})), "no security identifier",
+			0},
+		"an empty list":             {descriptorBytes(), "", 0},
+		"a label":                   {descriptorBytes(aceBytes(0x11, 0, 1, sidBytes(18)), system), "", 1},
+		"a condition":               {descriptorBytes(aceBytes(aceAllowedCallback, 0, 1, sidBytes(18))), "not judged", 0},
+		"a denial with a condition": {descriptorBytes(aceBytes(aceDeniedCallback, 0, 1, sidBytes(18))), "not judged", 0},
 	} {
 		d, err := parseDescriptor(c.raw)
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
@@ -82,13 +84,15 @@ func TestParseDescriptor(t *testing.T) {
 		}
 	}
 	d, err := parseDescriptor(whole)
-	if err != nil || d.Owner != "S-1-5-32-544" || d.Entries[0] != (accessEntry{Flags: 3, Mask: fullControl, SID: sidSystem}) {
+	if err != nil || d.Owner != "S-1-5-32-544" ||
+		d.Entries[0] != (accessEntry{Flags: 3, Mask: fullControl, SID: sidSystem}) {
 		t.Errorf("%+v, %v", d, err)
 	}
 }
 
 func FuzzDescriptor(f *testing.F) {
-	f.Add(descriptorBytes(aceBytes(aceAllowed, 3, fullControl, sidBytes(18)), aceBytes(aceDenied, 0, 1, sidBytes(21, 1, 2, 3, 4))))
+	f.Add(descriptorBytes(aceBytes(aceAllowed, 3, fullControl, sidBytes(18)),
+		aceBytes(aceDenied, 0, 1, sidBytes(21, 1, 2, 3, 4))))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		d, err := parseDescriptor(raw)
@@ -125,7 +129,9 @@ func TestProfileACL(t *testing.T) {
 		"denied to another":           {list(deny(fullControl, "S-1-5-21-1-2-3-4"), allow(fullControl, sidSystem)), passed},
 		"the generic right is denied": {list(deny(genericAll, sidSystem), allow(fullControl, sidSystem)), warning},
 		"for what is in it":           {list(accessEntry{Mask: fullControl, SID: sidSystem, Flags: aceInheritOnly}), warning},
-		"denied to what is in it":     {list(accessEntry{Deny: true, Mask: fullControl, SID: sidSystem, Flags: aceInheritOnly}, allow(fullControl, sidSystem)), passed},
+		"denied to what is in it": {
+			list(accessEntry{Deny: true, Mask: fullControl, SID: sidSystem, Flags: aceInheritOnly},
+				allow(fullControl, sidSystem)), passed},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, profileACL, judgeProfileACL(`D:\Users\jdoe`, c.d, evidence), c.want) })
 	}

@@ -52,7 +52,8 @@ func TestInstanceOf(t *testing.T) {
 
 // TestComponentPath reads the key paths of Windows Installer.
 func TestComponentPath(t *testing.T) {
-	for s, want := range map[string]string{`D:\a.exe`: `D:\a.exe`, `D?\a.exe`: `D:\a.exe`, `02:\Software\X`: "", `22:\D:\x`: "", `C:\`: `C:\`, "": "", `\\server\x`: `\\server\x`} {
+	for s, want := range map[string]string{`D:\a.exe`: `D:\a.exe`, `D?\a.exe`: `D:\a.exe`, `02:\Software\X`: "",
+		`22:\D:\x`: "", `C:\`: `C:\`, "": "", `\\server\x`: `\\server\x`} {
 		if got := componentPath(s); got != want && machine.Elsewhere(got) != machine.Elsewhere(want) {
 			t.Errorf("%s: %q", s, got)
 		}
@@ -61,7 +62,8 @@ func TestComponentPath(t *testing.T) {
 
 func TestMayLeaveC(t *testing.T) {
 	for s, want := range map[string]bool{
-		`C:\a.dll`: false, `shell32.dll`: false, `%SystemRoot%\a.dll`: false, `"C:\a b.exe" -x`: false, `%ProgramFiles(x86)%\a.dll`: false, "": false, "%": false,
+		`C:\a.dll`: false, `shell32.dll`: false, `%SystemRoot%\a.dll`: false, `"C:\a b.exe" -x`: false,
+		`%ProgramFiles(x86)%\a.dll`: false, "": false, "%": false,
 		`D:\a.dll`: true, `"D:\a.exe"`: true, `\\s\x`: true, `%APPS%\a.dll`: true, `C:\a.exe D:\x`: true,
 	} {
 		if got := mayLeaveC(s); got != want {
@@ -72,12 +74,14 @@ func TestMayLeaveC(t *testing.T) {
 
 // TestUnpacked and what is an installer.
 func TestUnpacked(t *testing.T) {
-	for name, want := range map[string]bool{"3f2a9b7c1d5e8a4602": true, "0123456789": true, "012345678": false, "deadbeefcafe": false, "Tools": false, "3f2a9b7c1d5e8a460g": false} {
+	for name, want := range map[string]bool{"3f2a9b7c1d5e8a4602": true, "0123456789": true, "012345678": false,
+		"deadbeefcafe": false, "Tools": false, "3f2a9b7c1d5e8a460g": false} {
 		if got := isUnpacked(name); got != want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
-	for name, want := range map[string]bool{"npp.Installer.exe": true, "Setup.exe": true, "KB5034441.exe": true, "putty.exe": false} {
+	for name, want := range map[string]bool{"npp.Installer.exe": true, "Setup.exe": true, "KB5034441.exe": true,
+		"putty.exe": false} {
 		if got := looksLikeInstaller(name); got != want {
 			t.Errorf("%s: %t", name, got)
 		}

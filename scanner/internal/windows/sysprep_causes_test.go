@@ -10,7 +10,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-const beginOfRun = "2026-02-20 10:31:02, Info                  SYSPRP ===          Beginning of a new sysprep run          ===\n"
+const beginOfRun = "2026-02-20 10:31:02, Info                  SYSPRP ===          Beginning of a new sysprep run    " +
+	"      ===\n"
 
 // mrt are lines that Sysprep writes on servers whose Windows Defender is not
 // what it expects, and then ends well.
@@ -31,7 +32,8 @@ func logsOf(t *testing.T, act, errs string) []sysprepLog {
 
 // TestRunThatEndedWell: its success line, or the tag, settles the errors.
 func TestRunThatEndedWell(t *testing.T) {
-	const tagged = "2026-02-20 10:31:40, Info       [0x0f007d] SYSPRP FCreateTagFile:Successfully created tag file C:\\Windows\\System32\\Sysprep\\Sysprep_succeeded.tag\n"
+	const tagged = "2026-02-20 10:31:40, Info       [0x0f007d] SYSPRP FCreateTagFile:Successfully created tag file " +
+		"C:\\Windows\\System32\\Sysprep\\Sysprep_succeeded.tag\n"
 	at := func(day, hour, minute int) machine.File {
 		f := there
 		f.Modified = time.Date(2026, 2, day, hour, minute, 0, 0, time.UTC)
@@ -45,13 +47,16 @@ func TestRunThatEndedWell(t *testing.T) {
 		zoneErr  error
 		want     verdict
 	}{
-		"no sign of an end":             {beginOfRun, mrt, missing, 0, nil, warning},
-		"a line of success":             {beginOfRun + mrt + tagged, mrt, missing, 0, nil, inferred},
-		"an error behind it":            {beginOfRun + mrt + tagged + strings.ReplaceAll(mrt, "10:31:2", "10:32:2"), mrt, missing, 0, nil, warning},
-		"success of an earlier run":     {beginOfRun + mrt + tagged + strings.ReplaceAll(beginOfRun+mrt, "2026-02-20", "2026-02-21"), mrt, missing, 0, nil, warning},
-		"a tag of the run":              {beginOfRun, mrt, at(20, 10, 32), 0, nil, inferred},
-		"a tag from before the run":     {beginOfRun, mrt, at(20, 10, 30), 0, nil, warning},
-		"a tag between begin and error": {beginOfRun, strings.ReplaceAll(mrt, "10:31:2", "10:41:2"), at(20, 10, 35), 0, nil, warning},
+		"no sign of an end": {beginOfRun, mrt, missing, 0, nil, warning},
+		"a line of success": {beginOfRun + mrt + tagged, mrt, missing, 0, nil, inferred},
+		"an error behind it": {beginOfRun + mrt + tagged + strings.ReplaceAll(mrt, "10:31:2", "10:32:2"), mrt,
+			missing, 0, nil, warning},
+		"success of an earlier run": {beginOfRun + mrt + tagged + strings.ReplaceAll(beginOfRun+mrt, "2026-02-20",
+			"2026-02-21"), mrt, missing, 0, nil, warning},
+		"a tag of the run":          {beginOfRun, mrt, at(20, 10, 32), 0, nil, inferred},
+		"a tag from before the run": {beginOfRun, mrt, at(20, 10, 30), 0, nil, warning},
+		"a tag between begin and error": {beginOfRun, strings.ReplaceAll(mrt, "10:31:2", "10:41:2"), at(20, 10, 35), 0, nil,
+			warning},
 		"a tag of an older run":         {beginOfRun, mrt, at(14, 9, 10), 0, nil, warning},
 		"a tag of a later day":          {beginOfRun, mrt, at(22, 9, 10), 0, noZone, inferred},
 		"a tag, and no zone":            {beginOfRun, mrt, at(20, 10, 32), 0, noZone, warning},
@@ -62,7 +67,8 @@ func TestRunThatEndedWell(t *testing.T) {
 		"a tag, and an error later":     {"", mrt, at(20, 10, 31), 0, nil, warning},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := judgeLastRun(lastRun{Logs: logsOf(t, c.act, c.err), Tag: c.tag, Zone: c.zone, ZoneErr: c.zoneErr, AppxErr: errHive})
+			o := judgeLastRun(lastRun{Logs: logsOf(t, c.act, c.err), Tag: c.tag, Zone: c.zone, ZoneErr: c.zoneErr,
+				AppxErr: errHive})
 			for i := range o.Evidence {
 				o.Evidence[i] = evidence
 			}
@@ -103,42 +109,80 @@ func TestFailedRun(t *testing.T) {
 		says  string
 		fix   string
 	}{
-		"a package":                                {appx, installed, 19045, warning, "1 package that is installed for a user only: Contoso.Reader_4.1.0.0_x64__abc", "Remove-AppxPackage -AllUsers -Package Contoso.Reader_4.1.0.0_x64__abc"},
-		"a package, Server 2016":                   {appx, installed, 14393, warning, "", "Signed in as each user who has the package: Remove-AppxPackage -Package Contoso.Reader_4.1.0.0_x64__abc"},
-		"a package that is gone":                   {appx, Appx{}, 19045, inferred, "removed or provisioned since: Contoso.Reader_4.1.0.0_x64__abc", ""},
-		"a package that is provisioned":            {appx, provisioned, 19045, inferred, "removed or provisioned since", ""},
-		"a package that is gone, and more":         {appx + reserved, Appx{}, 19045, warning, "reserved storage", "DISM.exe /Online /Set-ReservedStorageState"},
-		"a package that is there, and more":        {appx + reserved, installed, 19045, warning, "Contoso.Reader", "-Package Contoso.Reader"},
-		"a package without a name":                 {line("RunDlls:An error occurred; dwRet = 0x3cf2"), Appx{}, 19045, warning, "a user only", "Get-AppxProvisionedPackage"},
-		"reserved storage":                         {reserved, Appx{}, 19045, warning, "(reserved storage was in use)", "DISM.exe /Online /Set-ReservedStorageState /State:Disabled"},
-		"reserved storage, before Windows 10 2004": {reserved, Appx{}, 18363, warning, "(reserved storage was in use)", "Install every Windows update"},
-		"reserved storage, low half":               {line("RunDlls:An error occurred; dwRet = 0x975"), Appx{}, 22631, warning, "reserved storage", "DISM.exe"},
-		"reserved storage, shown otherwise":        {"02-07-2022 14:24:15.000 SYSPRP Sysprep_Clean_Validate_Opk: Audit mode cannot be turned on if reserved storage is in use.; hr = 0x800F0975\n", Appx{}, 22631, warning, "reserved storage", "DISM.exe"},
-		"bitlocker":                                {line("BitLocker-Sysprep: BitLocker is on for the OS volume. Turn BitLocker off to run Sysprep. (0x80310039)"), Appx{}, 19045, warning, "(BitLocker was on)", "manage-bde -off C:"},
-		"bitlocker's library":                      {line(`ActionPlatform::LaunchModule: Failure occurred while executing 'ValidateBitLockerState' from C:\Windows\System32\BdeSysprep.dll; dwRet = 0x80310039`), Appx{}, 19045, warning, "(BitLocker was on)", "manage-bde -off C:"},
-		"defender for endpoint":                    {sense, Appx{}, 19045, warning, "senseGuid", "Offboard"},
-		"appx service disabled":                    {line(`ActionPlatform::LaunchModule: Failure occurred while executing 'SysprepGeneralizeValidate' from C:\Windows\System32\AppxSysprep.dll; dwRet = 0x422`), Appx{}, 26100, warning, "deployment service is disabled", "AppXSvc"},
-		"rearm":                                    {line(`WinMain:Hit failure while processing sysprep generalize providers; hr = 0xc004d307`), Appx{}, 7601, warning, "the rearm count was used up", "win.rearm.nonzero"},
-		"rearm in decimal":                         {line(`LaunchDll: Failure occurred while executing 'C:\Windows\System32\slc.dll, SLReArmWindows', returned error code -1073425657`), Appx{}, 7601, warning, "the rearm count was used up", "win.rearm.nonzero"},
-		"desired state configuration":              {line(`LaunchDll:Failure occurred while executing 'DscCore.dll,SysPrep_Cleanup', returned error code 0x2`), Appx{}, 17763, warning, "Desired State Configuration", "Remove-DscConfigurationDocument"},
-		"boot configuration":                       {line(`LaunchDll:Failure occurred while executing 'C:\Windows\System32\spbcd.dll,Sysprep_Generalize_Bcd', returned error code 2[gle=0x00000012]`), Appx{}, 7601, warning, "BCD", "bcdboot"},
-		"event logs elsewhere":                     {line(`ActionPlatform::LaunchModule: Failure occurred while executing 'EvtIntSysprepCleanup' from C:\Windows\System32\wevtapi.dll; dwRet = 0x3`), Appx{}, 17763, warning, "event log", "winevt"},
-		"a provider that is missing":               {line(`LaunchDll:Failure occurred while executing 'C:\Program Files\Contoso\prep.dll,Generalize', returned error code 0x7e`), Appx{}, 17763, warning, "missing", `C:\Program Files\Contoso\prep.dll`},
-		"a provider of another kind":               {line(`LaunchDll:Failure occurred while executing 'C:\Program Files\Contoso\prep.dll,Generalize', returned error code 0xc1`), Appx{}, 17763, warning, "architecture", `C:\Program Files\Contoso\prep.dll`},
-		"access denied":                            {line("WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80070005"), Appx{}, 17763, warning, "access was denied", "administrator"},
-		"element not found":                        {line("WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80070490"), Appx{}, 17763, warning, "component store", "RestoreHealth"},
-		"path not found":                           {line("WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80070003"), Appx{}, 17763, warning, "a file or folder is missing", "Put back"},
-		"bad format":                               {line("WinMain:Hit failure while processing sysprep generalize providers; hr = 0x8007000b"), Appx{}, 17763, warning, "wrong format", "architecture"},
-		"invalid state":                            {state, Appx{}, 17763, warning, "refuses to run", "GeneralizationState to 7"},
-		"unspecified":                              {line("WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80004005"), Appx{}, 17763, warning, "nothing of its cause", "setupact.log"},
-		"windows defender":                         {mrt, Appx{}, 17763, warning, "Windows Defender", "WinDefend"},
-		"unknown":                                  {line("WinMain:Hit failure; hr = 0x80131234"), Appx{}, 17763, warning, "1 error: WinMain:Hit failure", "Find the cause"},
-		"known in the second line":                 {line("RunDlls:oh; dwRet = 0x12345") + sense, Appx{}, 17763, warning, "Defender for Endpoint", "Offboard"},
+		"a package": {appx, installed, 19045, warning,
+			"1 package that is installed for a user only: Contoso.Reader_4.1.0.0_x64__abc",
+			"Remove-AppxPackage -AllUsers -Package Contoso.Reader_4.1.0.0_x64__abc"},
+		"a package, Server 2016": {appx, installed, 14393, warning, "",
+			"Signed in as each user who has the package: Remove-AppxPackage -Package Contoso.Reader_4.1.0.0_x64__abc"},
+		"a package that is gone": {appx, Appx{}, 19045, inferred,
+			"removed or provisioned since: Contoso.Reader_4.1.0.0_x64__abc", ""},
+		"a package that is provisioned": {appx, provisioned, 19045, inferred, "removed or provisioned since", ""},
+		"a package that is gone, and more": {appx + reserved, Appx{}, 19045, warning, "reserved storage",
+			"DISM.exe /Online /Set-ReservedStorageState"},
+		"a package that is there, and more": {appx + reserved, installed, 19045, warning, "Contoso.Reader",
+			"-Package Contoso.Reader"},
+		"a package without a name": {line("RunDlls:An error occurred; dwRet = 0x3cf2"), Appx{}, 19045,
+			warning, "a user only", "Get-AppxProvisionedPackage"},
+		"reserved storage": {reserved, Appx{}, 19045, warning, "(reserved storage was in use)",
+			"DISM.exe /Online /Set-ReservedStorageState /State:Disabled"},
+		"reserved storage, before Windows 10 2004": {reserved, Appx{}, 18363, warning, "(reserved storage was in use)",
+			"Install every Windows update"},
+		"reserved storage, low half": {line("RunDlls:An error occurred; dwRet = 0x975"), Appx{}, 22631, warning,
+			"reserved storage", "DISM.exe"},
+		"reserved storage, shown otherwise": {
+			"02-07-2022 14:24:15.000 SYSPRP Sysprep_Clean_Validate_Opk: Audit mode cannot be turned on if reserved storage is " +
+				"in use.; hr = 0x800F0975\n", Appx{}, 22631, warning, "reserved storage", "DISM.exe"},
+		"bitlocker": {
+			line("BitLocker-Sysprep: BitLocker is on for the OS volume. Turn BitLocker off to run Sysprep. (0x80310039)"),
+			Appx{}, 19045, warning, "(BitLocker was on)", "manage-bde -off C:"},
+		"bitlocker's library": {
+			line(`ActionPlatform::LaunchModule: Failure occurred while executing 'ValidateBitLockerState' from C:\Windows\System32\BdeSysprep.dll; dwRet = 0x80310039`), Appx{}, 19045, warning, "(BitLocker was on)", "manage-bde -off C:"},
+		"defender for endpoint": {sense, Appx{}, 19045, warning, "senseGuid", "Offboard"},
+		"appx service disabled": {
+			line(`ActionPlatform::LaunchModule: Failure occurred while executing 'SysprepGeneralizeValidate' from C:\Windows\System32\AppxSysprep.dll; dwRet = 0x422`), Appx{}, 26100, warning, "deployment service is disabled", "AppXSvc"},
+		"rearm": {
+			line(`WinMain:Hit failure while processing sysprep generalize providers; hr = 0xc004d307`), Appx{}, 7601, warning,
+			"the rearm count was used up", "win.rearm.nonzero"},
+		"rearm in decimal": {
+			line(`LaunchDll: Failure occurred while executing 'C:\Windows\System32\slc.dll, SLReArmWindows', returned error code -1073425657`), Appx{}, 7601, warning, "the rearm count was used up", "win.rearm.nonzero"},
+		"desired state configuration": {
+			line(`LaunchDll:Failure occurred while executing 'DscCore.dll,SysPrep_Cleanup', returned error code 0x2`), Appx{},
+			17763, warning, "Desired State Configuration", "Remove-DscConfigurationDocument"},
+		"boot configuration": {
+			line(`LaunchDll:Failure occurred while executing 'C:\Windows\System32\spbcd.dll,Sysprep_Generalize_Bcd', returned error code 2[gle=0x00000012]`), Appx{}, 7601, warning, "BCD", "bcdboot"},
+		"event logs elsewhere": {
+			line(`ActionPlatform::LaunchModule: Failure occurred while executing 'EvtIntSysprepCleanup' from C:\Windows\System32\wevtapi.dll; dwRet = 0x3`), Appx{}, 17763, warning, "event log", "winevt"},
+		"a provider that is missing": {
+			line(`LaunchDll:Failure occurred while executing 'C:\Program Files\Contoso\prep.dll,Generalize', returned error code 0x7e`), Appx{}, 17763, warning, "missing", `C:\Program Files\Contoso\prep.dll`},
+		"a provider of another kind": {
+			line(`LaunchDll:Failure occurred while executing 'C:\Program Files\Contoso\prep.dll,Generalize', returned error code 0xc1`), Appx{}, 17763, warning, "architecture", `C:\Program Files\Contoso\prep.dll`},
+		"access denied": {line(
+			"WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80070005"), Appx{}, 17763, warning,
+			"access was denied", "administrator"},
+		"element not found": {line(
+			"WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80070490"), Appx{}, 17763, warning,
+			"component store", "RestoreHealth"},
+		"path not found": {line(
+			"WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80070003"), Appx{}, 17763, warning,
+			"a file or folder is missing", "Put back"},
+		"bad format": {line(
+			"WinMain:Hit failure while processing sysprep generalize providers; hr = 0x8007000b"), Appx{}, 17763, warning,
+			"wrong format", "architecture"},
+		"invalid state": {state, Appx{}, 17763, warning, "refuses to run", "GeneralizationState to 7"},
+		"unspecified": {line(
+			"WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80004005"), Appx{}, 17763, warning,
+			"nothing of its cause", "setupact.log"},
+		"windows defender": {mrt, Appx{}, 17763, warning, "Windows Defender", "WinDefend"},
+		"unknown": {line("WinMain:Hit failure; hr = 0x80131234"), Appx{}, 17763, warning,
+			"1 error: WinMain:Hit failure", "Find the cause"},
+		"known in the second line": {line("RunDlls:oh; dwRet = 0x12345") + sense, Appx{}, 17763, warning,
+			"Defender for Endpoint", "Offboard"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := c.appx
 			a.Evidence = []requirement.Evidence{evidence}
-			o := judgeLastRun(lastRun{Logs: logsOf(t, beginOfRun, c.lines), Tag: missing, System: machine.System{Build: c.build}, Appx: a})
+			o := judgeLastRun(lastRun{Logs: logsOf(t, beginOfRun, c.lines), Tag: missing, System: machine.System{Build: c.build},
+				Appx: a})
 			check(t, sysprepCompatible, o, c.want)
 			if !strings.Contains(o.Message, c.says) || !strings.Contains(o.Remediation, c.fix) {
 				t.Errorf("%q does not say %q, or %q not %q", o.Message, c.says, o.Remediation, c.fix)
@@ -155,7 +199,8 @@ func TestRemovePackagesIsBounded(t *testing.T) {
 	for i := range names {
 		names[i] = "Contoso.X_1.0.0.0_x64__abc"
 	}
-	if fix := removePackages(machine.System{Build: 19045}, names); strings.Count(fix, "Remove-AppxPackage") != maxFixPackages || !strings.Contains(fix, "3 others") {
+	if fix := removePackages(machine.System{Build: 19045}, names); strings.Count(fix,
+		"Remove-AppxPackage") != maxFixPackages || !strings.Contains(fix, "3 others") {
 		t.Error(fix)
 	}
 }

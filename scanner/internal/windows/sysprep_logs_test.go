@@ -61,7 +61,8 @@ func TestSysprepLog(t *testing.T) {
 		"no end of line":      strings.TrimSpace(windows),
 	} {
 		l := parseLog(t, data)
-		if got, want := fmt.Sprintf("%d; %s; %s; %s", l.Run.Number, numbers(l.Rearms), numbers(l.RearmsDenied), numbers(l.Errors)), "5; 4; 11 12; 7 11 12"; got != want {
+		if got, want := fmt.Sprintf("%d; %s; %s; %s", l.Run.Number, numbers(l.Rearms), numbers(l.RearmsDenied),
+			numbers(l.Errors)), "5; 4; 11 12; 7 11 12"; got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 		if want := time.Date(2026, 1, 10, 18, 4, 32, 0, time.UTC); !l.Rearms.Last[0].Time.Equal(want) {
@@ -126,7 +127,8 @@ func TestSysprepLogCorpus(t *testing.T) {
 	if l.Run.Number != 15 || l.Run.Time.Year() != 2026 || l.Errors.Count != 0 {
 		t.Errorf("run in line %d, %d errors", l.Run.Number, l.Errors.Count)
 	}
-	before, _, _ := strings.Cut(string(testenv.CorpusFile(t, "windows_logs/_public_excerpts/sysprep_setupact_excerpts.txt")), "# [D]")
+	before, _, _ := strings.Cut(string(testenv.CorpusFile(t,
+		"windows_logs/_public_excerpts/sysprep_setupact_excerpts.txt")), "# [D]")
 	l = parseLog(t, before)
 	packages := 0
 	for _, line := range l.Errors.Last {
@@ -145,7 +147,8 @@ func TestSysprepLogCorpus(t *testing.T) {
 
 func TestAge(t *testing.T) {
 	installed := time.Date(2026, 1, 14, 9, 0, 0, 0, time.UTC)
-	for hours, want := range map[time.Duration]age{-13: ageBefore, -12: ageUnknown, 0: ageUnknown, 14: ageUnknown, 15: ageAfter} {
+	for hours, want := range map[time.Duration]age{-13: ageBefore, -12: ageUnknown, 0: ageUnknown, 14: ageUnknown,
+		15: ageAfter} {
 		line := logLine{Time: installed.Add(hours * time.Hour)}
 		if got := ageOf(line, machine.System{Installed: installed}); got != want {
 			t.Errorf("%d hours: %d, want %d", hours, got, want)

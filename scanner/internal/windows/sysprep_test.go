@@ -33,7 +33,8 @@ func sz(name, value string) hivetest.Value {
 }
 
 func multi(name string, values ...string) hivetest.Value {
-	return hivetest.Value{Name: name, Type: uint32(registry.MultiSZ), Data: utf16LE(strings.Join(values, "\x00") + "\x00\x00")}
+	return hivetest.Value{Name: name, Type: uint32(registry.MultiSZ),
+		Data: utf16LE(strings.Join(values, "\x00") + "\x00\x00")}
 }
 
 // link makes a symbolic link of the key that holds it.
@@ -120,10 +121,12 @@ func TestSysprepPartsOneByOne(t *testing.T) {
 		return s
 	}
 	library := func(f machine.File) []sysprepProvider {
-		return []sysprepProvider{{"Generalize", f, `C:\Windows\System32\x.dll`, evidence}, {"Generalize", there, `C:\Windows\System32\y.dll`, evidence}}
+		return []sysprepProvider{{"Generalize", f, `C:\Windows\System32\x.dll`, evidence},
+			{"Generalize", there, `C:\Windows\System32\y.dll`, evidence}}
 	}
 	service := func(start uint32) machine.Service {
-		return machine.Service{Name: "x", Type: number(machine.TypeOwnProcess), Start: number(start), ImagePath: words("x.exe"), Key: evidence}
+		return machine.Service{Name: "x", Type: number(machine.TypeOwnProcess), Start: number(start),
+			ImagePath: words("x.exe"), Key: evidence}
 	}
 	folder := there
 	folder.Dir = true
@@ -131,14 +134,17 @@ func TestSysprepPartsOneByOne(t *testing.T) {
 		outcome requirement.Outcome
 		want    verdict
 	}{
-		"image state complete":         {judgeImageState(words("IMAGE_STATE_COMPLETE")), passed},
-		"image state in lower case":    {judgeImageState(words("image_state_complete")), passed},
-		"image state of another kind":  {judgeImageState(words("IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE")), failed},
-		"image state empty":            {judgeImageState(words("")), failed},
-		"image state absent":           {judgeImageState(absent[string]()), failed},
-		"no setup":                     {judgeSetup([]machine.Setting[uint32]{number(0), absent[uint32](), number(0)}), passed},
-		"setup in progress":            {judgeSetup([]machine.Setting[uint32]{with(number(1), "SystemSetupInProgress"), number(0)}), failed},
-		"setup type":                   {judgeSetup([]machine.Setting[uint32]{number(0), with(number(2), "SetupType")}), failed},
+		"image state complete":        {judgeImageState(words("IMAGE_STATE_COMPLETE")), passed},
+		"image state in lower case":   {judgeImageState(words("image_state_complete")), passed},
+		"image state of another kind": {judgeImageState(words("IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE")), failed},
+		"image state empty":           {judgeImageState(words("")), failed},
+		"image state absent":          {judgeImageState(absent[string]()), failed},
+		"no setup": {judgeSetup([]machine.Setting[uint32]{number(0), absent[uint32](), number(0)}),
+			passed},
+		"setup in progress": {
+			judgeSetup([]machine.Setting[uint32]{with(number(1), "SystemSetupInProgress"), number(0)}), failed},
+		"setup type": {judgeSetup([]machine.Setting[uint32]{number(0), with(number(2), "SetupType")}),
+			failed},
 		"states at rest":               {judgeSysprepStatus(number(7), number(2)), passed},
 		"states not written":           {judgeSysprepStatus(absent[uint32](), absent[uint32]()), passed},
 		"generalization not at rest":   {judgeSysprepStatus(number(3), number(2)), warning},
@@ -148,33 +154,38 @@ func TestSysprepPartsOneByOne(t *testing.T) {
 		"domain controller":            {judgeRoles(words("lanmannt"), machine.Service{}, nil), failed},
 		"directory service":            {judgeRoles(words("ServerNT"), service(machine.StartAuto), nil), failed},
 		"directory service not in use": {judgeRoles(words("ServerNT"), service(machine.StartDisabled), nil), passed},
-		"cluster":                      {judgeRoles(words("ServerNT"), machine.Service{}, map[string][]machine.Service{"Failover Clustering": {service(machine.StartAuto)}}), warning},
-		"dhcp server":                  {judgeRoles(words("ServerNT"), machine.Service{}, map[string][]machine.Service{"DHCP Server": {service(machine.StartDisabled)}}), warning},
-		"dhcp server to be deleted":    {judgeRoles(words("ServerNT"), machine.Service{}, map[string][]machine.Service{"DHCP Server": {machine.Service{Name: "x", Deleted: true}}}), passed},
-		"instances of AD LDS":          {judgeRoles(words("ServerNT"), machine.Service{}, map[string][]machine.Service{roleLDS: {service(machine.StartAuto), service(machine.StartAuto)}}), warning},
-		"another service":              {judgeRoles(words("ServerNT"), machine.Service{}, map[string][]machine.Service{"Spooler": {service(machine.StartAuto)}}), passed},
-		"setup done":                   {judgeChildCompletion(number(childDone)), passed},
-		"setup not begun":              {judgeChildCompletion(number(0)), passed},
-		"setup not recorded":           {judgeChildCompletion(absent[uint32]()), passed},
-		"setup not done":               {judgeChildCompletion(number(1)), warning},
-		"reserved storage at rest":     {judgeReservedStorage(number(0), machine.System{}), passed},
-		"no reserved storage":          {judgeReservedStorage(absent[uint32](), machine.System{}), passed},
-		"reserved storage in use":      {judgeReservedStorage(number(9), machine.System{}), warning},
-		"not onboarded":                {judgeDefenderEndpoint(absent[uint32](), absent[string]()), passed},
-		"onboarding state 0":           {judgeDefenderEndpoint(number(0), absent[string]()), passed},
-		"onboarded and reset":          {judgeDefenderEndpoint(number(1), absent[string]()), inferred},
-		"offboarded":                   {judgeDefenderEndpoint(number(0), words("5a1d")), inferred},
-		"onboarded":                    {judgeDefenderEndpoint(number(1), words("5a1d")), warning},
-		"bitlocker off":                {judgeBitLocker(number(0)), passed},
-		"bitlocker never seen":         {judgeBitLocker(absent[uint32]()), passed},
-		"bitlocker on":                 {judgeBitLocker(number(1)), warning},
-		"sysprep there":                {judgeSysprepProgram(there), passed},
-		"sysprep missing":              {judgeSysprepProgram(missing), failed},
-		"sysprep a folder":             {judgeSysprepProgram(folder), failed},
-		"no providers":                 {judgeProviders(nil), passed},
-		"libraries there":              {judgeProviders(library(there)), passed},
-		"library missing":              {judgeProviders(library(missing)), warning},
-		"library a folder":             {judgeProviders(library(folder)), warning},
+		"cluster": {judgeRoles(words("ServerNT"), machine.Service{},
+			map[string][]machine.Service{"Failover Clustering": {service(machine.StartAuto)}}), warning},
+		"dhcp server": {judgeRoles(words("ServerNT"), machine.Service{},
+			map[string][]machine.Service{"DHCP Server": {service(machine.StartDisabled)}}), warning},
+		"dhcp server to be deleted": {judgeRoles(words("ServerNT"), machine.Service{},
+			map[string][]machine.Service{"DHCP Server": {machine.Service{Name: "x", Deleted: true}}}), passed},
+		"instances of AD LDS": {judgeRoles(words("ServerNT"), machine.Service{},
+			map[string][]machine.Service{roleLDS: {service(machine.StartAuto), service(machine.StartAuto)}}), warning},
+		"another service": {judgeRoles(words("ServerNT"), machine.Service{},
+			map[string][]machine.Service{"Spooler": {service(machine.StartAuto)}}), passed},
+		"setup done":               {judgeChildCompletion(number(childDone)), passed},
+		"setup not begun":          {judgeChildCompletion(number(0)), passed},
+		"setup not recorded":       {judgeChildCompletion(absent[uint32]()), passed},
+		"setup not done":           {judgeChildCompletion(number(1)), warning},
+		"reserved storage at rest": {judgeReservedStorage(number(0), machine.System{}), passed},
+		"no reserved storage":      {judgeReservedStorage(absent[uint32](), machine.System{}), passed},
+		"reserved storage in use":  {judgeReservedStorage(number(9), machine.System{}), warning},
+		"not onboarded":            {judgeDefenderEndpoint(absent[uint32](), absent[string]()), passed},
+		"onboarding state 0":       {judgeDefenderEndpoint(number(0), absent[string]()), passed},
+		"onboarded and reset":      {judgeDefenderEndpoint(number(1), absent[string]()), inferred},
+		"offboarded":               {judgeDefenderEndpoint(number(0), words("5a1d")), inferred},
+		"onboarded":                {judgeDefenderEndpoint(number(1), words("5a1d")), warning},
+		"bitlocker off":            {judgeBitLocker(number(0)), passed},
+		"bitlocker never seen":     {judgeBitLocker(absent[uint32]()), passed},
+		"bitlocker on":             {judgeBitLocker(number(1)), warning},
+		"sysprep there":            {judgeSysprepProgram(there), passed},
+		"sysprep missing":          {judgeSysprepProgram(missing), failed},
+		"sysprep a folder":         {judgeSysprepProgram(folder), failed},
+		"no providers":             {judgeProviders(nil), passed},
+		"libraries there":          {judgeProviders(library(there)), passed},
+		"library missing":          {judgeProviders(library(missing)), warning},
+		"library a folder":         {judgeProviders(library(folder)), warning},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, sysprepCompatible, c.outcome, c.want) })
 	}
@@ -182,7 +193,8 @@ func TestSysprepPartsOneByOne(t *testing.T) {
 
 func TestLastRun(t *testing.T) {
 	const begin = ", Info                  SYSPRP ===          Beginning of a new sysprep run          ===\n"
-	const appx = ", Error                 SYSPRP Package Contoso.Reader_4.1.0.0_x64__abcdefghijkmn was installed for a user, but not provisioned for all users. This package will not function properly in the sysprep image.\n"
+	const appx = ", Error                 SYSPRP Package Contoso.Reader_4.1.0.0_x64__abcdefghijkmn was installed for a " +
+		"user, but not provisioned for all users. This package will not function properly in the sysprep image.\n"
 	const fault = ", Error      [0x0f0070] SYSPRP RunDlls:An error occurred; dwRet = 0x1f\n"
 	system := machine.System{Installed: time.Date(2026, 1, 14, 9, 0, 0, 0, time.UTC)}
 	for name, c := range map[string]struct {
@@ -191,17 +203,23 @@ func TestLastRun(t *testing.T) {
 		want     verdict
 		says     string
 	}{
-		"no logs":                    {"", "", false, passed, "no error"},
-		"a good run":                 {"2026-02-20 10:31:02" + begin, "", false, passed, "no error"},
-		"a package":                  {"2026-02-20 10:31:02" + begin + "2026-02-20 10:31:06" + appx, "2026-02-20 10:31:06" + appx, false, warning, "1 package that is installed for a user only: Contoso.Reader_4.1.0.0_x64__abcdefghijkmn"},
-		"an error":                   {"2026-02-20 10:31:02" + begin, "2026-02-20 10:31:06" + fault, false, warning, "1 error: RunDlls:An error occurred; dwRet = 0x1f (an earlier run left Windows in a state"},
-		"an error before it":         {"2026-02-20 10:31:02" + begin, "2026-02-19 10:31:06" + fault, false, passed, "no error"},
-		"an error in its own second": {"2026-02-20 10:31:02" + begin, "2026-02-20 10:31:02" + fault, false, warning, "1 error"},
-		"an error of the image":      {"", "2026-01-10 10:31:06" + fault, false, passed, "no error"},
-		"an error around it":         {"", "2026-01-14 09:31:06" + fault, false, warning, "1 error"},
-		"an error without time":      {"2026-02-20 10:31:02" + begin, "Error SYSPRP oh; dwRet = 0x1f", false, warning, "1 error: oh"},
-		"one log unread":             {"2026-02-20 10:31:02" + begin, "", true, undetermined, "bad sector"},
-		"an error, one log unread":   {"", "2026-02-20 10:31:06" + fault, true, warning, "1 error"},
+		"no logs":    {"", "", false, passed, "no error"},
+		"a good run": {"2026-02-20 10:31:02" + begin, "", false, passed, "no error"},
+		"a package": {"2026-02-20 10:31:02" + begin + "2026-02-20 10:31:06" + appx,
+			"2026-02-20 10:31:06" + appx, false, warning,
+			"1 package that is installed for a user only: Contoso.Reader_4.1.0.0_x64__abcdefghijkmn"},
+		"an error": {"2026-02-20 10:31:02" + begin, "2026-02-20 10:31:06" + fault, false, warning,
+			"1 error: RunDlls:An error occurred; dwRet = 0x1f (an earlier run left Windows in a state"},
+		"an error before it": {"2026-02-20 10:31:02" + begin, "2026-02-19 10:31:06" + fault, false, passed,
+			"no error"},
+		"an error in its own second": {"2026-02-20 10:31:02" + begin, "2026-02-20 10:31:02" + fault, false, warning,
+			"1 error"},
+		"an error of the image": {"", "2026-01-10 10:31:06" + fault, false, passed, "no error"},
+		"an error around it":    {"", "2026-01-14 09:31:06" + fault, false, warning, "1 error"},
+		"an error without time": {"2026-02-20 10:31:02" + begin, "Error SYSPRP oh; dwRet = 0x1f", false, warning,
+			"1 error: oh"},
+		"one log unread":           {"2026-02-20 10:31:02" + begin, "", true, undetermined, "bad sector"},
+		"an error, one log unread": {"", "2026-02-20 10:31:06" + fault, true, warning, "1 error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var logs []sysprepLog
@@ -271,11 +289,13 @@ func TestFactsOfFixtures(t *testing.T) {
 				t.Errorf("rearms: %d, denied %d, %v", len(h.rearms), len(h.denied), h.unread)
 			}
 			files, err := m.readSysprepFiles()
-			if err != nil || files.Err != nil || !files.Program.Exists || !files.Agents[0].installed() || files.Agents[1].installed() || files.Agents[0].Answers[0].Content.Blank != (name == "failing") {
+			if err != nil || files.Err != nil || !files.Program.Exists || !files.Agents[0].installed() ||
+				files.Agents[1].installed() || files.Agents[0].Answers[0].Content.Blank != (name == "failing") {
 				t.Errorf("sysprep: %+v, %v", files, err)
 			}
 			appx, err := m.Appx()
-			if err != nil || appx.Fallback != "" || len(appx.Packages) != want.packages || !strings.Contains(appx.Evidence[0].Note, "write-ahead log") {
+			if err != nil || appx.Fallback != "" || len(appx.Packages) != want.packages ||
+				!strings.Contains(appx.Evidence[0].Note, "write-ahead log") {
 				t.Errorf("appx: %+v, %v", appx, err)
 			}
 		})
@@ -289,12 +309,14 @@ func TestSysprepFacts(t *testing.T) {
 		`SYSTEM\Select`: {dword("Current", 1)},
 		`SYSTEM\ControlSet001\Control\ProductOptions`:  {sz("ProductType", "LanmanNT")},
 		`SYSTEM\ControlSet001\Control\BitLockerStatus`: {dword("BootStatus", 1)},
-		`SYSTEM\Setup`:                                          {dword("SystemSetupInProgress", 0), dword("OOBEInProgress", 1)},
-		`SYSTEM\Setup\Status\SysprepStatus`:                     {dword("GeneralizationState", 3), dword("CleanupState", 2)},
-		`SYSTEM\Setup\Source OS (Updated on 2/3/2025 10:11:12)`: {sz("ProductName", "Windows 10 Pro"), sz("CurrentBuild", "18363")},
-		`SYSTEM\Setup\Upgrade`:                                  nil,
-		`SYSTEM\Setup\AllowStart`:                               nil,
-		`SYSTEM\ControlSet001\Services\ADAM_app`:                {sz("ImagePath", "x")},
+		`SYSTEM\Setup`: {dword("SystemSetupInProgress", 0),
+			dword("OOBEInProgress", 1)},
+		`SYSTEM\Setup\Status\SysprepStatus`: {dword("GeneralizationState", 3), dword("CleanupState", 2)},
+		`SYSTEM\Setup\Source OS (Updated on 2/3/2025 10:11:12)`: {sz("ProductName", "Windows 10 Pro"),
+			sz("CurrentBuild", "18363")},
+		`SYSTEM\Setup\Upgrade`:                   nil,
+		`SYSTEM\Setup\AllowStart`:                nil,
+		`SYSTEM\ControlSet001\Services\ADAM_app`: {sz("ImagePath", "x")},
 	}
 	m := registryOnly(keys)
 	for name, c := range map[string]struct {
@@ -330,7 +352,8 @@ func TestNothingCanBeRead(t *testing.T) {
 	m := OfHives(func(file string) (*registry.Hive, error) {
 		return nil, fmt.Errorf("%s cannot be read", file)
 	})
-	for _, e := range []entry{rebootPending, upgradeInPlace, sysprepFile, sysprepCompatible, rearmNonzero, appxStagedPackages, componentCertificates} {
+	for _, e := range []entry{rebootPending, upgradeInPlace, sysprepFile, sysprepCompatible, rearmNonzero,
+		appxStagedPackages, componentCertificates} {
 		o := e.Judge(m)
 		check(t, e, o, undetermined)
 		if !strings.Contains(o.Message, "cannot be read") && !strings.Contains(o.Message, "not given") {

@@ -49,24 +49,31 @@ func TestAnswerFile(t *testing.T) {
 		"only a mark":                {"\xEF\xBB\xBF", answerContent{Blank: true}},
 		"only a mark of utf-16":      {"\xFF\xFE", answerContent{Blank: true}},
 		"marks and spaces of utf-16": {"\xFF\xFE" + string(utf16LE("\uFEFF \r\n")), answerContent{Blank: true}},
-		"not ended":                  {answerXML[:200], answerContent{Problem: "it is not well-formed XML", Passes: []string{"generalize"}}},
-		"not even begun":             {"just words", answerContent{Problem: "it is not well-formed XML"}},
-		"only a declaration":         {`<?xml version="1.0"?>`, answerContent{Problem: "it is not well-formed XML: it has no element"}},
-		"two roots":                  {wrap("") + wrap(""), answerContent{Problem: "it is not well-formed XML: it has a second element"}},
-		"text behind it":             {answerXML + "text", answerContent{Problem: "it is not well-formed XML: there is text", Passes: good.Passes}},
-		"another root":               {"<unattended/>", answerContent{Problem: `its root is "unattended"`}},
-		"another namespace":          {"<unattend/>", answerContent{Problem: `its root is "unattend"`}},
-		"no pass that counts":        {wrap(`<settings pass="oobeSystem"/>`), answerContent{Problem: "it has neither", Passes: []string{"oobeSystem"}}},
-		"one pass that counts":       {wrap(`<settings pass="specialize"/>`), answerContent{Passes: []string{"specialize"}}},
+		"not ended": {answerXML[:200],
+			answerContent{Problem: "it is not well-formed XML", Passes: []string{"generalize"}}},
+		"not even begun": {"just words", answerContent{Problem: "it is not well-formed XML"}},
+		"only a declaration": {`<?xml version="1.0"?>`,
+			answerContent{Problem: "it is not well-formed XML: it has no element"}},
+		"two roots": {wrap("") + wrap(""),
+			answerContent{Problem: "it is not well-formed XML: it has a second element"}},
+		"text behind it": {answerXML + "text",
+			answerContent{Problem: "it is not well-formed XML: there is text", Passes: good.Passes}},
+		"another root":      {"<unattended/>", answerContent{Problem: `its root is "unattended"`}},
+		"another namespace": {"<unattend/>", answerContent{Problem: `its root is "unattend"`}},
+		"no pass that counts": {wrap(`<settings pass="oobeSystem"/>`),
+			answerContent{Problem: "it has neither", Passes: []string{"oobeSystem"}}},
+		"one pass that counts": {wrap(`<settings pass="specialize"/>`), answerContent{Passes: []string{"specialize"}}},
 		"processed": {wrap(`<settings pass="specialize" wasPassProcessed="true"/><settings pass="oobeSystem" wasPassProcessed="true"/>`),
 			answerContent{Passes: []string{"specialize", "oobeSystem"}, Processed: true}},
 		"processed in part": {wrap(`<settings pass="specialize" wasPassProcessed="true"/><settings pass="oobeSystem"/>`),
 			answerContent{Passes: []string{"specialize", "oobeSystem"}, Processed: true, Open: []string{"oobeSystem"}}},
 		"processed, and broken": {`<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="specialize" wasPassProcessed="true"/>`,
 			answerContent{Problem: "it is not well-formed XML", Passes: []string{"specialize"}}},
-		"processed but the first": {wrap(`<settings pass="specialize"/><settings pass="oobeSystem" wasPassProcessed="true"/>`),
+		"processed but the first": {wrap(
+			`<settings pass="specialize"/><settings pass="oobeSystem" wasPassProcessed="true"/>`),
 			answerContent{Passes: []string{"specialize", "oobeSystem"}, Processed: true, Open: []string{"specialize"}}},
-		"marked as not processed": {wrap(`<settings pass="specialize" wasPassProcessed="false"/>`), answerContent{Passes: []string{"specialize"}}},
+		"marked as not processed": {wrap(`<settings pass="specialize" wasPassProcessed="false"/>`),
+			answerContent{Passes: []string{"specialize"}}},
 		"what to know": {wrap(`<settings pass="generalize"><component><SkipRearm>1</SkipRearm></component></settings><settings pass="specialize"><component><ComputerName>PC1</ComputerName>` +
 			`<CopyProfile>true</CopyProfile><AdministratorPassword><Value>x</Value><PlainText>true</PlainText></AdministratorPassword></component></settings>`),
 			answerContent{Passes: []string{"generalize", "specialize"}, SkipRearm: true, CopyProfile: true, Notes: []string{
@@ -99,37 +106,61 @@ func TestSysprepFile(t *testing.T) {
 	}
 	foreign := agent(agentConfig, good)
 	foreign.Foreign = "Windows Server 2019"
-	inPart := answer(answerContent{Passes: []string{"generalize", "specialize"}, Processed: true, Open: []string{"generalize"}})
-	leaves := launchAgent{Name: agentLaunch, Left: []requirement.Evidence{{Path: "ProgramData/Amazon/EC2-Windows/Launch"}}, Answers: []answerFile{gone}}
+	inPart := answer(answerContent{Passes: []string{"generalize", "specialize"}, Processed: true,
+		Open: []string{"generalize"}})
+	leaves := launchAgent{Name: agentLaunch, Left: []requirement.Evidence{{Path: "ProgramData/Amazon/EC2-Windows/Launch"}},
+		Answers: []answerFile{gone}}
 	none := func(name string) launchAgent { return launchAgent{Name: name, Answers: []answerFile{gone}} }
 	for name, c := range map[string]struct {
 		files sysprepFiles
 		want  verdict
 		says  string
 	}{
-		"good":                   {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}}, passed, "the answer file of EC2Launch is"},
-		"missing":                {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, gone)}}, failed, "is missing"},
-		"blank":                  {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, blank)}}, failed, "is blank"},
-		"no answer file":         {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, odd)}}, warning, "its root is another"},
-		"unreadable":             {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, unread)}}, undetermined, "bad sector"},
-		"no agent":               {sysprepFiles{Agents: []launchAgent{none(agentLaunch), none(agentConfig)}}, failed, "neither EC2Config nor EC2Launch"},
-		"another agent":          {sysprepFiles{Agents: []launchAgent{none(agentLaunch), agent(agentLaunchV2, good)}}, passed, "EC2Launch v2"},
-		"one for older Windows":  {sysprepFiles{Agents: []launchAgent{none(agentLaunch), foreign}}, warning, "not made for Windows Server 2019"},
-		"and its file is blank":  {sysprepFiles{Agents: []launchAgent{{Name: agentConfig, Signs: foreign.Signs, Answers: []answerFile{blank}, Foreign: "x"}}}, failed, "is blank"},
-		"two agents":             {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good), agent(agentConfig, blank)}}, passed, "EC2Launch is"},
-		"two agents, other way":  {sysprepFiles{Agents: []launchAgent{agent(agentConfig, blank), agent(agentLaunch, good)}}, failed, "EC2Config is blank"},
-		"second name of it":      {sysprepFiles{Agents: []launchAgent{agent(agentLaunchV2, gone, good)}}, passed, "EC2Launch v2"},
-		"second one blank":       {sysprepFiles{Agents: []launchAgent{agent(agentLaunchV2, good, blank)}}, failed, "is blank"},
-		"blank beside unread":    {sysprepFiles{Agents: []launchAgent{agent(agentLaunchV2, unread, blank)}}, failed, "is blank"},
-		"cached one":             {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, Cached: []answerFile{gone, good}}, warning, "still to be processed"},
-		"cached one, done":       {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, Cached: []answerFile{gone, processed, blank}}, passed, "EC2Launch is"},
-		"cached one, in part":    {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, Cached: []answerFile{inPart}}, passed, "would use it (generalize not processed)"},
-		"left over, and another": {sysprepFiles{Agents: []launchAgent{leaves, agent(agentLaunchV2, good)}}, passed, "not installed: ProgramData/Amazon/EC2-Windows/Launch"},
-		"left over alone":        {sysprepFiles{Agents: []launchAgent{leaves, none(agentLaunchV2)}}, failed, "left over: ProgramData/Amazon/EC2-Windows/Launch"},
-		"cached one, unread":     {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, Err: errors.New("no luck")}, undetermined, "no luck"},
-		"named in the registry":  {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, UnattendFile: words(`C:\a.xml`)}, warning, `C:\a.xml`},
-		"nothing named there":    {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, UnattendFile: words("")}, passed, "EC2Launch is"},
-		"blank and a cached one": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, blank)}, Cached: []answerFile{good}}, failed, "is blank"},
+		"good": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}}, passed,
+			"the answer file of EC2Launch is"},
+		"missing": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, gone)}}, failed, "is missing"},
+		"blank":   {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, blank)}}, failed, "is blank"},
+		"no answer file": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, odd)}}, warning,
+			"its root is another"},
+		"unreadable": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, unread)}}, undetermined,
+			"bad sector"},
+		"no agent": {sysprepFiles{Agents: []launchAgent{none(agentLaunch), none(agentConfig)}}, failed,
+			"neither EC2Config nor EC2Launch"},
+		"another agent": {sysprepFiles{Agents: []launchAgent{none(agentLaunch), agent(agentLaunchV2, good)}}, passed,
+			"EC2Launch v2"},
+		"one for older Windows": {sysprepFiles{Agents: []launchAgent{none(agentLaunch), foreign}}, warning,
+			"not made for Windows Server 2019"},
+		"and its file is blank": {sysprepFiles{
+			Agents: []launchAgent{{Name: agentConfig, Signs: foreign.Signs, Answers: []answerFile{blank}, Foreign: "x"}}},
+			failed, "is blank"},
+		"two agents": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good), agent(agentConfig, blank)}},
+			passed, "EC2Launch is"},
+		"two agents, other way": {sysprepFiles{Agents: []launchAgent{agent(agentConfig, blank), agent(agentLaunch, good)}},
+			failed, "EC2Config is blank"},
+		"second name of it": {sysprepFiles{Agents: []launchAgent{agent(agentLaunchV2, gone, good)}}, passed,
+			"EC2Launch v2"},
+		"second one blank": {sysprepFiles{Agents: []launchAgent{agent(agentLaunchV2, good, blank)}}, failed,
+			"is blank"},
+		"blank beside unread": {sysprepFiles{Agents: []launchAgent{agent(agentLaunchV2, unread, blank)}}, failed,
+			"is blank"},
+		"cached one": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)},
+			Cached: []answerFile{gone, good}}, warning, "still to be processed"},
+		"cached one, done": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)},
+			Cached: []answerFile{gone, processed, blank}}, passed, "EC2Launch is"},
+		"cached one, in part": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)},
+			Cached: []answerFile{inPart}}, passed, "would use it (generalize not processed)"},
+		"left over, and another": {sysprepFiles{Agents: []launchAgent{leaves, agent(agentLaunchV2, good)}}, passed,
+			"not installed: ProgramData/Amazon/EC2-Windows/Launch"},
+		"left over alone": {sysprepFiles{Agents: []launchAgent{leaves, none(agentLaunchV2)}}, failed,
+			"left over: ProgramData/Amazon/EC2-Windows/Launch"},
+		"cached one, unread": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, Err: errors.New("no luck")},
+			undetermined, "no luck"},
+		"named in the registry": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)},
+			UnattendFile: words(`C:\a.xml`)}, warning, `C:\a.xml`},
+		"nothing named there": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, good)}, UnattendFile: words("")},
+			passed, "EC2Launch is"},
+		"blank and a cached one": {sysprepFiles{Agents: []launchAgent{agent(agentLaunch, blank)}, Cached: []answerFile{good}},
+			failed, "is blank"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.files.Program = there
@@ -174,7 +205,8 @@ func FuzzAnswerFile(f *testing.F) {
 	f.Add([]byte(answerXML))
 	f.Add(append([]byte{0xFF, 0xFE}, utf16LE(answerXML)...))
 	f.Add(append([]byte{0xFE, 0xFF}, bigEndian(utf16LE(answerXML))...))
-	f.Add([]byte("<unattend xmlns='urn:schemas-microsoft-com:unattend'><settings pass='generalize' wasPassProcessed='true'><a><SkipRearm>1</SkipRearm></a></settings></unattend>"))
+	f.Add([]byte("<unattend xmlns='urn:schemas-microsoft-com:unattend'><settings pass='generalize' " +
+		"wasPassProcessed='true'><a><SkipRearm>1</SkipRearm></a></settings></unattend>"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := parseAnswer(data)
 		if c.Blank && strings.ContainsRune(string(data), '<') && !strings.ContainsRune(string(data), 0) {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-var joined = Names{Computer: "WSAMZN-1", Accounts: Accounts{Domain: "CORP", DomainSID: "S-1-5-21-1-2-3", MachineSID: "S-1-5-21-7-8-9"}}
+var joined = Names{Computer: "WSAMZN-1",
+	Accounts: Accounts{Domain: "CORP", DomainSID: "S-1-5-21-1-2-3", MachineSID: "S-1-5-21-7-8-9"}}
 
 func TestClassify(t *testing.T) {
 	for account, want := range map[string]accountKind{
@@ -73,10 +74,12 @@ func TestProfileKind(t *testing.T) {
 var (
 	jdoe   = Profile{SID: "S-1-5-21-1-2-3-1104", Path: `D:\Users\jdoe`, Kind: ProfileDomain, Evidence: evidence}
 	asmith = Profile{SID: "S-1-5-21-1-2-3-1105", Path: `D:\Users\asmith`, Kind: ProfileDomain, Evidence: evidence}
-	admin  = Profile{SID: "S-1-5-21-7-8-9-500", Path: `C:\Users\Administrator`, Kind: ProfileAdministrator, Evidence: evidence}
+	admin  = Profile{SID: "S-1-5-21-7-8-9-500", Path: `C:\Users\Administrator`, Kind: ProfileAdministrator,
+		Evidence: evidence}
 	local  = Profile{SID: "S-1-5-21-7-8-9-1001", Path: `C:\Users\deploy`, Kind: ProfileLocal, Evidence: evidence}
 	mssql  = Profile{SID: "S-1-5-80-1", Path: `C:\Users\MSSQLSERVER`, Kind: ProfileService, Evidence: evidence}
-	system = Profile{SID: "S-1-5-18", Path: `C:\Windows\system32\config\systemprofile`, Kind: ProfileSystem, Evidence: evidence}
+	system = Profile{SID: "S-1-5-18", Path: `C:\Windows\system32\config\systemprofile`, Kind: ProfileSystem,
+		Evidence: evidence}
 )
 
 func with(p Profile, change func(*Profile)) Profile { change(&p); return p }
@@ -132,15 +135,18 @@ func TestProfileNames(t *testing.T) {
 			t.Errorf("%s of %q: %v, %v", c.path, c.user, got, err)
 		}
 	}
-	for domain, want := range map[string]string{"CORP": "S-1-5-21-1-2-3-1104", "WSAMZN-1": "S-1-5-21-7-8-9-1001", ".": "S-1-5-21-7-8-9-1001", "AzureAD": "S-1-12-1-1-2-3-4", "FABRIKAM": "S-1-5-21-4-4-4-1104"} {
-		for _, sid := range []string{"S-1-5-21-1-2-3-1104", "S-1-5-21-7-8-9-1001", "S-1-5-21-4-4-4-1104", "S-1-5-21-1-2-33-1104"} {
+	for domain, want := range map[string]string{"CORP": "S-1-5-21-1-2-3-1104", "WSAMZN-1": "S-1-5-21-7-8-9-1001",
+		".": "S-1-5-21-7-8-9-1001", "AzureAD": "S-1-12-1-1-2-3-4", "FABRIKAM": "S-1-5-21-4-4-4-1104"} {
+		for _, sid := range []string{"S-1-5-21-1-2-3-1104", "S-1-5-21-7-8-9-1001", "S-1-5-21-4-4-4-1104",
+			"S-1-5-21-1-2-33-1104"} {
 			if is := joined.owns(domain, sid); is != (sid == want || domain == "FABRIKAM" && sid == "S-1-5-21-1-2-33-1104") {
 				t.Errorf("%s owns %s: %t", domain, sid, is)
 			}
 		}
 	}
 	for path, want := range map[string]string{
-		`D:\Users\jdoe`: "jdoe", `D:\Users\jdoe.CORP`: "jdoe", `D:\Users\jdoe.CORP.000`: "jdoe", `D:\Users\john.doe`: "john.doe", `D:\Users\john.doe.corp`: "john.doe",
+		`D:\Users\jdoe`: "jdoe", `D:\Users\jdoe.CORP`: "jdoe", `D:\Users\jdoe.CORP.000`: "jdoe",
+		`D:\Users\john.doe`: "john.doe", `D:\Users\john.doe.corp`: "john.doe",
 	} {
 		if got := known.UserName(at(path)); got != want {
 			t.Errorf("%s is of %q", path, got)
@@ -148,7 +154,8 @@ func TestProfileNames(t *testing.T) {
 	}
 	backup := with(jdoe, func(p *Profile) { p.Backup = true })
 	stranger := with(local, func(p *Profile) { p.Path = `C:\Users\jdoe` })
-	for name, list := range map[string][]Profile{"a broken one first": {backup, jdoe}, "a local one first": {stranger, jdoe}, "it comes first": {jdoe, backup, stranger}} {
+	for name, list := range map[string][]Profile{"a broken one first": {backup, jdoe},
+		"a local one first": {stranger, jdoe}, "it comes first": {jdoe, backup, stranger}} {
 		if got, err := (Profiles{List: list}).of("jdoe"); got == nil || *got != jdoe || err != nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
@@ -171,19 +178,24 @@ func TestCandidates(t *testing.T) {
 		want  string
 		local bool
 	}{
-		"of the domain":                    {joined, []Profile{system, admin, mssql, jdoe, local}, jdoe.SID, false},
-		"two of the domain":                {joined, []Profile{jdoe, asmith}, jdoe.SID + " " + asmith.SID, false},
-		"one whose folder is gone":         {joined, []Profile{gone(asmith), jdoe}, jdoe.SID, false},
-		"the only one, and gone":           {joined, []Profile{gone(jdoe), admin}, jdoe.SID, false},
-		"a local one, in a domain":         {joined, []Profile{local, admin}, "", false},
-		"a local one, in no domain":        {workgroup, []Profile{local, admin}, local.SID, true},
-		"two local ones":                   {workgroup, []Profile{local, at("1002", `D:\Users\b`)}, local.SID + " S-1-5-21-7-8-9-1002", true},
+		"of the domain":             {joined, []Profile{system, admin, mssql, jdoe, local}, jdoe.SID, false},
+		"two of the domain":         {joined, []Profile{jdoe, asmith}, jdoe.SID + " " + asmith.SID, false},
+		"one whose folder is gone":  {joined, []Profile{gone(asmith), jdoe}, jdoe.SID, false},
+		"the only one, and gone":    {joined, []Profile{gone(jdoe), admin}, jdoe.SID, false},
+		"a local one, in a domain":  {joined, []Profile{local, admin}, "", false},
+		"a local one, in no domain": {workgroup, []Profile{local, admin}, local.SID, true},
+		"two local ones": {workgroup, []Profile{local, at("1002", `D:\Users\b`)},
+			local.SID + " S-1-5-21-7-8-9-1002", true},
 		"a local one and one that is gone": {workgroup, []Profile{local, gone(at("1002", `D:\Users\b`))}, local.SID, true},
-		"a local one and accounts of Windows": {workgroup, []Profile{at("503", `C:\Users\DefaultAccount`), at("1000", `C:\Users\defaultuser0`), at("1005", `C:\Users\TEMP`),
-			at("1003", `C:\Users\WsiAccount`), at("504", `C:\Users\WDAGUtilityAccount`), at("1004", `C:\Users\WorkSpaces_BYOL`), local}, local.SID, true},
-		"in no domain, and one of Entra ID": {workgroup, []Profile{local, with(jdoe, func(p *Profile) { p.SID = "S-1-12-1-1" })}, "S-1-12-1-1", false},
-		"unknown which":                     {blind, []Profile{with(local, func(p *Profile) { p.Kind = ProfileUnknown })}, local.SID, false},
-		"unknown which, and only local":     {blind, []Profile{local}, "", false},
+		"a local one and accounts of Windows": {workgroup,
+			[]Profile{at("503", `C:\Users\DefaultAccount`), at("1000", `C:\Users\defaultuser0`), at("1005", `C:\Users\TEMP`),
+				at("1003", `C:\Users\WsiAccount`), at("504", `C:\Users\WDAGUtilityAccount`), at("1004", `C:\Users\WorkSpaces_BYOL`),
+				local}, local.SID, true},
+		"in no domain, and one of Entra ID": {workgroup,
+			[]Profile{local, with(jdoe, func(p *Profile) { p.SID = "S-1-12-1-1" })}, "S-1-12-1-1", false},
+		"unknown which": {blind, []Profile{with(local, func(p *Profile) { p.Kind = ProfileUnknown })},
+			local.SID, false},
+		"unknown which, and only local": {blind, []Profile{local}, "", false},
 	} {
 		ps := Profiles{List: c.list, Names: c.names, SIDErr: c.names.SIDErr}
 		list, isLocal := ps.candidates()

@@ -65,7 +65,8 @@ func TestExpandLimit(t *testing.T) {
 	if s := strings.Repeat("%", 4<<20); env.Expand(s) != s {
 		t.Error("percent signs were lost")
 	}
-	for s, want := range map[string]string{"%NONE%": "", "100%": "100%", "%%NONE%": "%", "%x%none%%": "%x%", "%x%NONE": "%x%NONE", "": ""} {
+	for s, want := range map[string]string{"%NONE%": "", "100%": "100%", "%%NONE%": "%", "%x%none%%": "%x%",
+		"%x%NONE": "%x%NONE", "": ""} {
 		if got := env.Expand(s); got != want {
 			t.Errorf("%q: %q, want %q", s, got, want)
 		}

@@ -5,7 +5,8 @@ import "testing"
 func TestExpand(t *testing.T) {
 	env := Environment{"A": "x", "SYSTEMROOT": `C:\Windows`, "SYSTEMDRIVE": "C:"}
 	for in, want := range map[string]string{
-		"": "", "%A%": "x", "%a%b": "xb", "100%": "100%", "%%": "%%", "%B%A%": "%Bx", "%B%": "%B%", "%A": "%A", "a%A%%A%": "axx",
+		"": "", "%A%": "x", "%a%b": "xb", "100%": "100%", "%%": "%%", "%B%A%": "%Bx", "%B%": "%B%", "%A": "%A",
+		"a%A%%A%": "axx",
 	} {
 		if got := env.Expand(in); got != want {
 			t.Errorf("expand(%q) = %q, want %q", in, got, want)

@@ -26,12 +26,15 @@ func TestBehindLink(t *testing.T) {
 			t.Errorf("%+v leads to %s, %v", c.link, got, err)
 		}
 	}
-	for _, target := range []string{`\??\Volume{8d6bc7c0-2f4e-4b1a-9b77-3e5d0c41a2f6}\`, `\??\UNC\server\share`, "/mnt/c", ""} {
-		if _, _, err := splitDrive(behindLink("C", before, ntfs.Reparse{Substitute: target}, rest)); !errors.Is(err, ErrElsewhere) {
+	for _, target := range []string{`\??\Volume{8d6bc7c0-2f4e-4b1a-9b77-3e5d0c41a2f6}\`, `\??\UNC\server\share`, "/mnt/c",
+		""} {
+		if _, _, err := splitDrive(behindLink("C", before, ntfs.Reparse{Substitute: target}, rest)); !errors.Is(err,
+			ErrElsewhere) {
 			t.Errorf("%q: %v", target, err)
 		}
 	}
-	if _, name, err := splitDrive(behindLink("C", nil, ntfs.Reparse{Substitute: `Data`, Relative: true}, nil)); name != "Data" || err != nil {
+	if _, name, err := splitDrive(behindLink("C", nil, ntfs.Reparse{Substitute: `Data`, Relative: true},
+		nil)); name != "Data" || err != nil {
 		t.Errorf("from the root to %q, %v", name, err)
 	}
 }

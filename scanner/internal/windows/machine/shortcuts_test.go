@@ -113,9 +113,11 @@ func TestParseTask(t *testing.T) {
 	for _, u := range utf16.Encode([]rune(task)) {
 		wide = binary.LittleEndian.AppendUint16(wide, u)
 	}
-	for name, data := range map[string][]byte{"UTF-16": wide, "UTF-16 without a mark": wide[2:], "UTF-8": []byte(task), "UTF-8 with a mark": append([]byte{0xEF, 0xBB, 0xBF}, task...)} {
+	for name, data := range map[string][]byte{"UTF-16": wide, "UTF-16 without a mark": wide[2:], "UTF-8": []byte(task),
+		"UTF-8 with a mark": append([]byte{0xEF, 0xBB, 0xBF}, task...)} {
 		got, err := parseTask(data)
-		if diff := cmp.Diff([]Task{{Command: `D:\Tool\tool.exe`, Arguments: "-x", Account: "S-1-5-18"}, {Command: "cmd", Account: "S-1-5-18"}}, got); diff != "" || err != nil {
+		if diff := cmp.Diff([]Task{{Command: `D:\Tool\tool.exe`, Arguments: "-x", Account: "S-1-5-18"},
+			{Command: "cmd", Account: "S-1-5-18"}}, got); diff != "" || err != nil {
 			t.Errorf("%s: %v\n%s", name, err, diff)
 		}
 	}

@@ -43,9 +43,11 @@ func TestMakesDrives(t *testing.T) {
 
 // TestScriptList reads lists of policy scripts in both encodings.
 func TestScriptList(t *testing.T) {
-	text := "\r\n[Logon]\r\n0CmdLine=a.cmd\r\n0Parameters=/x y\r\n1CmdLine=b.ps1\r\n[Logoff]\r\n0CmdLine=c.cmd\r\n[startup]\r\n0cmdline=d.vbs\r\n[ScriptsConfig]\r\nEndExecutePSFirst=true\r\n"
+	text := "\r\n[Logon]\r\n0CmdLine=a.cmd\r\n0Parameters=/x y\r\n1CmdLine=b.ps1\r\n[Logoff]\r\n0CmdLine=c.cmd\r\n" +
+		"[startup]\r\n0cmdline=d.vbs\r\n[ScriptsConfig]\r\nEndExecutePSFirst=true\r\n"
 	want := []listedScript{{"Logon", "a.cmd", "/x y"}, {"Logon", "b.ps1", ""}, {"startup", "d.vbs", ""}}
-	for name, data := range map[string][]byte{"UTF-16": append([]byte{0xFF, 0xFE}, utf16LE(text)...), "bytes": []byte(text)} {
+	for name, data := range map[string][]byte{"UTF-16": append([]byte{0xFF, 0xFE}, utf16LE(text)...),
+		"bytes": []byte(text)} {
 		got, err := parseScriptList(data)
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(listedScript{})); diff != "" || err != nil {
 			t.Errorf("%s: %v\n%s", name, err, diff)
@@ -89,7 +91,8 @@ func TestCommandBounds(t *testing.T) {
 			t.Errorf("%d uses: %v, %v", n, r.out.Uses, r.err)
 		}
 	}
-	for n, whole := range map[int]bool{maxUsesOfOne - 2: true, maxUsesOfOne - 1: true, maxUsesOfOne: false} { // and cmd itself
+	// and cmd itself
+	for n, whole := range map[int]bool{maxUsesOfOne - 2: true, maxUsesOfOne - 1: true, maxUsesOfOne: false} {
 		var b strings.Builder
 		b.WriteString("cmd /c x")
 		for i := range n - 1 {
@@ -100,19 +103,24 @@ func TestCommandBounds(t *testing.T) {
 			t.Errorf("%d commands: %d uses, %v", n, len(r.out.Uses), r.err)
 		}
 	}
-	for n, whole := range map[int]bool{maxCommandDepth/2 - 1: true, maxCommandDepth / 2: true, maxCommandDepth/2 + 1: false} {
+	for n, whole := range map[int]bool{maxCommandDepth/2 - 1: true, maxCommandDepth / 2: true,
+		maxCommandDepth/2 + 1: false} {
 		r := read(func(*commandReader) {}, strings.Repeat("cmd /c ", n)+"subst X: C:\\")
 		if (len(r.out.Doubts) == 0) != whole || whole != (len(r.out.Makes) == 1) {
 			t.Errorf("%d deep: %v, %v", n, r.out.Makes, r.out.Doubts)
 		}
 	}
 	for _, hostile := range []string{
-		strings.Repeat("cmd /c ", 4000), strings.Repeat(`"`, 30_000), strings.Repeat(`\`, 30_000), strings.Repeat("&", 30_000), strings.Repeat("(", 30_000),
-		"cmd /c " + strings.Repeat("if x==y ", 4000), "cmd /c " + strings.Repeat("for %i in (1) do ", 1800), "powershell " + strings.Repeat("-c ", 10_000), "powershell -c " + strings.Repeat("$x=$x$x;", 4000),
-		"cmd /c " + strings.Repeat("set a=%a%%a%&", 2000), "rundll32 " + strings.Repeat("-", 30_000), "mshta vbscript:" + strings.Repeat(`Execute("`, 3000), "conhost " + strings.Repeat("- ", 15_000),
+		strings.Repeat("cmd /c ", 4000), strings.Repeat(`"`, 30_000), strings.Repeat(`\`, 30_000),
+		strings.Repeat("&", 30_000), strings.Repeat("(", 30_000),
+		"cmd /c " + strings.Repeat("if x==y ", 4000), "cmd /c " + strings.Repeat("for %i in (1) do ", 1800),
+		"powershell " + strings.Repeat("-c ", 10_000), "powershell -c " + strings.Repeat("$x=$x$x;", 4000),
+		"cmd /c " + strings.Repeat("set a=%a%%a%&", 2000), "rundll32 " + strings.Repeat("-", 30_000),
+		"mshta vbscript:" + strings.Repeat(`Execute("`, 3000), "conhost " + strings.Repeat("- ", 15_000),
 	} {
 		r := read(func(*commandReader) {}, hostile)
-		if len(r.out.Uses) > maxUsesOfOne || len(r.out.Makes) > MaxNamedData || len(r.out.Doubts) > MaxNamedData || len(r.out.Scripts) > maxScripts+1 {
+		if len(r.out.Uses) > maxUsesOfOne || len(r.out.Makes) > MaxNamedData || len(r.out.Doubts) > MaxNamedData ||
+			len(r.out.Scripts) > maxScripts+1 {
 			t.Errorf("%.20s…: %d uses, %d scripts", hostile, len(r.out.Uses), len(r.out.Scripts))
 		}
 	}
@@ -129,7 +137,8 @@ func TestScriptBounds(t *testing.T) {
 		}
 	}
 	size := int64(len("call \"%~dp0lib\\drives.bat\" /q\n"))
-	for bytes, whole := range map[int64]bool{maxScriptBytes - size - 1: true, maxScriptBytes - size: true, maxScriptBytes - size + 1: false} {
+	for bytes, whole := range map[int64]bool{maxScriptBytes - size - 1: true, maxScriptBytes - size: true,
+		maxScriptBytes - size + 1: false} {
 		r := scriptReader{m: m, bytes: bytes}
 		if _, _, err := r.read(path); (err == nil) != whole || err != nil && !errors.Is(err, ErrTooLarge) {
 			t.Errorf("after %d bytes: %v", bytes, err)
@@ -146,7 +155,8 @@ func TestScriptBounds(t *testing.T) {
 // TestScriptsElsewhere shows which scripts cannot be among the images.
 func TestScriptsElsewhere(t *testing.T) {
 	r := scriptReader{m: registryOnly(map[string][]hivetest.Value{})}
-	for path, want := range map[string]bool{`\\corp\netlogon\a.cmd`: true, `%LOGONSERVER%\netlogon\a.cmd`: true, `Z:\a.cmd`: true, `C:\a.cmd`: false, `D:\a.cmd`: false, `a.cmd`: false} {
+	for path, want := range map[string]bool{`\\corp\netlogon\a.cmd`: true, `%LOGONSERVER%\netlogon\a.cmd`: true,
+		`Z:\a.cmd`: true, `C:\a.cmd`: false, `D:\a.cmd`: false, `a.cmd`: false} {
 		if got := r.elsewhereScript(path); got != want {
 			t.Errorf("%s: %t", path, got)
 		}
@@ -173,7 +183,9 @@ func TestLinkArguments(t *testing.T) {
 }
 
 func FuzzCommandLine(f *testing.F) {
-	for _, s := range []string{`cmd /c subst X: /d & subst X: C:\Data`, `"C:\a b.exe" -x "D:\y"`, `powershell -enc QQA=`, `rundll32 "D:\a.dll",Main`, `java -cp a;b -jar c`, `mshta vbscript:Execute("x")`, `cmd /c if not exist x (a) else b`} {
+	for _, s := range []string{`cmd /c subst X: /d & subst X: C:\Data`, `"C:\a b.exe" -x "D:\y"`, `powershell -enc QQA=`,
+		`rundll32 "D:\a.dll",Main`, `java -cp a;b -jar c`, `mshta vbscript:Execute("x")`,
+		`cmd /c if not exist x (a) else b`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -190,7 +202,8 @@ func FuzzCommandLine(f *testing.F) {
 
 func checkCommands(t *testing.T, r *commandReader, size int) {
 	t.Helper()
-	if len(r.out.Uses) > maxUsesOfOne || len(r.out.Makes) > MaxNamedData || len(r.out.Data) > MaxNamedData || len(r.out.Doubts) > MaxNamedData || len(r.out.Scripts) > maxScripts+1 {
+	if len(r.out.Uses) > maxUsesOfOne || len(r.out.Makes) > MaxNamedData || len(r.out.Data) > MaxNamedData ||
+		len(r.out.Doubts) > MaxNamedData || len(r.out.Scripts) > maxScripts+1 {
 		t.Errorf("%+v", r.out)
 	}
 	if taken := maxCommandBytes - r.left; r.err == nil && taken > (size+maxCommandLine)*2*(maxCommandDepth+2) {
@@ -199,7 +212,8 @@ func checkCommands(t *testing.T, r *commandReader, size int) {
 }
 
 func FuzzScript(f *testing.F) {
-	for _, s := range []string{"@echo off\r\nset X=Y:\r\nsubst %X% C:\\\r\n", "<# #> & 'a' -b; New-PSDrive -Persist @x", "' x\ns.Run \"a \" & b & \" c\" _\n, 0", "attach vdisk\nassign letter=x", "@\"\n\"@\n`"} {
+	for _, s := range []string{"@echo off\r\nset X=Y:\r\nsubst %X% C:\\\r\n", "<# #> & 'a' -b; New-PSDrive -Persist @x",
+		"' x\ns.Run \"a \" & b & \" c\" _\n, 0", "attach vdisk\nassign letter=x", "@\"\n\"@\n`"} {
 		for l := byte(0); l < 4; l++ {
 			f.Add(l, s)
 		}
