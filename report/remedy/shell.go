@@ -14,11 +14,12 @@ import (
 // what unitName and cachedPlaces let through.
 var shell = language{
 	fixers: map[string]fixer{
-		"linux.component.cloud-init": enableUnit("cloud-init.service", "cloud-init-local.service", "cloud-config.service", "cloud-final.service", "cloud-init.target"),
-		"linux.component.pcoip":      enableUnit("pcoip.service", "pcoip-agent.service", "dcvserver.service"),
-		"linux.component.skylight":   enableUnit("skylight-agent.service"),
-		"linux.bp.antivirus":         disableAntivirus,
-		"linux.bp.cache":             removeCaches,
+		"linux.component.cloud-init": enableUnit("cloud-init.service", "cloud-init-local.service",
+			"cloud-config.service", "cloud-final.service", "cloud-init.target"),
+		"linux.component.pcoip":    enableUnit("pcoip.service", "pcoip-agent.service", "dcvserver.service"),
+		"linux.component.skylight": enableUnit("skylight-agent.service"),
+		"linux.bp.antivirus":       disableAntivirus,
+		"linux.bp.cache":           removeCaches,
 	},
 	begin:  shellBegin,
 	change: shellChange,
@@ -34,7 +35,8 @@ echo 'Restart the WorkSpace, and scan new images of it.'
 func shellBegin(s *report.Saved, o report.Options) string {
 	var b strings.Builder
 	b.WriteString("#!/bin/sh\n")
-	comment(&b, "", fmt.Sprintf("Made by coldcheck %s from %s, the report of a scan of %s.", o.Version, s.Name, s.Started.UTC().Format("2006-01-02 15:04Z")))
+	comment(&b, "", fmt.Sprintf("Made by coldcheck %s from %s, the report of a scan of %s.", o.Version, s.Name,
+		s.Started.UTC().Format("2006-01-02 15:04Z")))
 	comment(&b, "For: ", s.Platform.ComputerName+", "+s.Platform.Name)
 	b.WriteString(`#
 # Read it before you run it. Then, on the WorkSpace: sudo sh ./remediate.sh
@@ -88,7 +90,9 @@ told() {
 // shellChange writes a change whose settled is a command that succeeds if there
 // is nothing to do. Targets are checked strings: none holds a quote.
 func shellChange(id string, c change) string {
-	return fmt.Sprintf("if %[1]s; then\n\techo '%[2]s: nothing to do: %[3]s'\nelif wanted '%[2]s' '%[3]s' '%[4]s'; then\n\t%[5]s\n\ttold $? '%[2]s' '%[3]s'\nfi\n", c.settled, id, c.target, c.action, c.apply)
+	return fmt.Sprintf(
+		"if %[1]s; then\n\techo '%[2]s: nothing to do: %[3]s'\nelif wanted '%[2]s' '%[3]s' '%[4]s'; "+
+			"then\n\t%[5]s\n\ttold $? '%[2]s' '%[3]s'\nfi\n", c.settled, id, c.target, c.action, c.apply)
 }
 
 // unitName is what systemd allows in the name of a unit (systemd.unit(5)), but
@@ -99,7 +103,8 @@ var unitName = regexp.MustCompile(`^[A-Za-z0-9_@:.][A-Za-z0-9_@:.-]{0,250}\.(ser
 // it is about nothing else and that is one of these.
 func enableUnit(units ...string) fixer {
 	return func(f requirement.Finding, _ *report.Saved) ([]change, string) {
-		if len(f.Subjects) != 1 || f.Subjects[0].Kind != requirement.SubjectUnit || !slices.Contains(units, f.Subjects[0].ID) {
+		if len(f.Subjects) != 1 || f.Subjects[0].Kind != requirement.SubjectUnit ||
+			!slices.Contains(units, f.Subjects[0].ID) {
 			return nil, ""
 		}
 		unit := f.Subjects[0].ID
@@ -140,8 +145,10 @@ func disableAntivirus(f requirement.Finding, _ *report.Saved) (changes []change,
 // cachedPlaces are the folders and files of root's that may be removed: those
 // that the requirement names.
 var cachedPlaces = []string{
-	"root/.cache", "root/.mozilla", "root/.config/google-chrome", "root/.config/chromium", "root/.config/microsoft-edge",
-	"root/.bash_history", "root/.zsh_history", "root/.python_history", "root/.mysql_history", "root/.psql_history", "root/.lesshst", "root/.viminfo",
+	"root/.cache", "root/.mozilla", "root/.config/google-chrome", "root/.config/chromium",
+	"root/.config/microsoft-edge",
+	"root/.bash_history", "root/.zsh_history", "root/.python_history", "root/.mysql_history", "root/.psql_history",
+	"root/.lesshst", "root/.viminfo",
 	"root/.thunderbird", "root/.local/share/Trash",
 }
 

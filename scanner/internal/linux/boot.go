@@ -39,7 +39,8 @@ func (m *Machine) bootChoices() ([]bootChoice, error) {
 			continue
 		}
 		if len(list) >= maxBootChoices {
-			err = joinErrors(err, fmt.Errorf("more than %d different kernel command lines: %w", maxBootChoices, errTooLarge))
+			err = joinErrors(err, fmt.Errorf("more than %d different kernel command lines: %w", maxBootChoices,
+				errTooLarge))
 			break
 		}
 		index[key], list = len(list), append(list, c)
@@ -52,8 +53,9 @@ func (m *Machine) bootChoices() ([]bootChoice, error) {
 
 // runlevels are the words that choose a target as in System V.
 var runlevels = map[string]string{
-	"1": "rescue.target", "s": "rescue.target", "S": "rescue.target", "single": "rescue.target", "rescue": "rescue.target",
-	"-b": "emergency.target", "emergency": "emergency.target",
+	"1": "rescue.target", "s": "rescue.target", "S": "rescue.target", "single": "rescue.target",
+	"rescue": "rescue.target",
+	"-b":     "emergency.target", "emergency": "emergency.target",
 	"2": "runlevel2.target", "3": "runlevel3.target", "4": "runlevel4.target", "5": "runlevel5.target",
 }
 
@@ -79,7 +81,8 @@ func parseBootChoice(words []string) bootChoice {
 			c.Init = value
 		}
 	}
-	if strings.HasSuffix(c.Init, "/systemd") || c.Init == "/sbin/init" || c.Init == "/usr/sbin/init" || c.Init == "/bin/init" {
+	if strings.HasSuffix(c.Init, "/systemd") || c.Init == "/sbin/init" || c.Init == "/usr/sbin/init" ||
+		c.Init == "/bin/init" {
 		c.Init = ""
 	}
 	return c
@@ -95,7 +98,8 @@ func withSuffix(name string) string {
 
 // runlevelTargets are the aliases that systemd brings for runlevels.
 var runlevelTargets = map[string]string{
-	"runlevel1.target": "rescue.target", "runlevel2.target": "multi-user.target", "runlevel3.target": "multi-user.target",
+	"runlevel1.target": "rescue.target", "runlevel2.target": "multi-user.target",
+	"runlevel3.target": "multi-user.target",
 	"runlevel4.target": "multi-user.target", "runlevel5.target": "graphical.target",
 }
 
@@ -251,7 +255,8 @@ func (r *startRun) unreadRequirement(target string) error {
 // start finds which units start, by every command line of the boot loader.
 func (s *unitSet) start() {
 	for i, c := range s.boots {
-		r := &startRun{set: s, masked: map[string]bool{}, why: map[string]string{}, open: map[string]bool{}, pulled: map[string][]requirement.Evidence{}, lacks: map[string]string{}}
+		r := &startRun{set: s, masked: map[string]bool{}, why: map[string]string{}, open: map[string]bool{},
+			pulled: map[string][]requirement.Evidence{}, lacks: map[string]string{}}
 		for _, name := range c.Masked {
 			r.masked[s.lookup(name)] = true
 		}
@@ -309,7 +314,8 @@ func (s *unitSet) judge(u *Unit, name string, r *startRun, c bootChoice, none st
 	case none != "":
 		state, why = unitUnreached, none
 	default:
-		state, why = unitUnreached, fmt.Sprintf("%s does not start what wants it: %s", s.lookup(c.Target), prosePullers(s, name))
+		state, why = unitUnreached, fmt.Sprintf("%s does not start what wants it: %s", s.lookup(c.Target),
+			prosePullers(s, name))
 	}
 	switch {
 	case first:
@@ -323,7 +329,8 @@ func (s *unitSet) judge(u *Unit, name string, r *startRun, c bootChoice, none st
 	switch {
 	case len(pulled) > 0 && len(u.WantedBy) == 0:
 		u.WantedBy = pulled
-	case len(pulled) == 0 && c.Evidence.Source != "" && state != unitDisabled && state != unitStatic && len(u.WantedBy) == 0:
+	case len(pulled) == 0 && c.Evidence.Source != "" && state != unitDisabled && state != unitStatic &&
+		len(u.WantedBy) == 0:
 		u.WantedBy = []requirement.Evidence{c.Evidence}
 	}
 }

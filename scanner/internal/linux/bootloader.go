@@ -77,7 +77,8 @@ func (m *Machine) readLoader() bootConfig {
 // makes such a script whenever it is configured.
 func (m *Machine) readsEntries() bool {
 	s, err := m.System()
-	return err != nil || slices.Contains([]string{"rhel", "rocky", "almalinux", "centos", "fedora", "ol"}, s.ID) || s.ID == "amzn" && s.VersionID != "2"
+	return err != nil || slices.Contains([]string{"rhel", "rocky", "almalinux", "centos", "fedora", "ol"}, s.ID) ||
+		s.ID == "amzn" && s.VersionID != "2"
 }
 
 // only is a tree of one volume.
@@ -112,7 +113,8 @@ func (l *loader) add(text string, ev requirement.Evidence) {
 var errTooManyLines = fmt.Errorf("more than %d different kernel command lines", maxBootLines)
 
 // repairs are words of the command lines that distributions offer for repairs.
-var repairs = []string{"recovery", "single", "rescue", "emergency", "systemd.unit=rescue.target", "systemd.unit=emergency.target"}
+var repairs = []string{"recovery", "single", "rescue", "emergency", "systemd.unit=rescue.target",
+	"systemd.unit=emergency.target"}
 
 // ordinary leaves out the command lines for repairs, if there are others.
 func (l *loader) ordinary() []bootLine {
@@ -161,8 +163,10 @@ func (l *loader) grub(t *tree, boot string, entries bool) {
 // and whether it reads the entries of the Boot Loader Specification.
 func (l *loader) script(t *tree, p, boot string) (env grubEnv, entries bool) {
 	folder := path.Dir(p)
-	env = grubEnv{"prefix": {"(device)" + folder}, "config_directory": {"(device)" + folder}, "config_file": {"(device)" + p}}
-	g := &grubRun{tree: t, boot: []string{"/", boot}, folder: folder, functions: map[string][]grubStatement{}, lines: l.add}
+	env = grubEnv{"prefix": {"(device)" + folder}, "config_directory": {"(device)" + folder},
+		"config_file": {"(device)" + p}}
+	g := &grubRun{tree: t, boot: []string{"/", boot}, folder: folder, functions: map[string][]grubStatement{},
+		lines: l.add}
 	g.bls = func(env grubEnv) {
 		entries = true
 		dir := path.Join(boot, "loader/entries")
@@ -201,7 +205,8 @@ func (l *loader) entries(t *tree, folder string, env grubEnv) {
 			return
 		}
 		p := path.Join(folder, e.Name())
-		entry, f, err := readParsed(t, p, maxConfig, "boot entry", func(data []byte) (bootEntry, error) { return parseBootEntry(string(data)), nil })
+		entry, f, err := readParsed(t, p, maxConfig, "boot entry",
+			func(data []byte) (bootEntry, error) { return parseBootEntry(string(data)), nil })
 		switch {
 		case err != nil:
 			l.fail(err)
@@ -287,7 +292,8 @@ func grubText(text string) grubWord {
 
 // legacy reads the menus of GRUB 0.97 and of extlinux.
 func (l *loader) legacy(t *tree, boot string) {
-	for _, name := range []string{"grub/menu.lst", "grub/grub.conf", "extlinux/extlinux.conf", "syslinux/syslinux.cfg"} {
+	for _, name := range []string{"grub/menu.lst", "grub/grub.conf", "extlinux/extlinux.conf",
+		"syslinux/syslinux.cfg"} {
 		data, f, err := t.read(path.Join(boot, name), maxConfig)
 		if err != nil {
 			l.fail(err)
@@ -297,7 +303,8 @@ func (l *loader) legacy(t *tree, boot string) {
 			fields := strings.Fields(line)
 			switch {
 			case len(fields) == 0:
-			case strings.EqualFold(fields[0], "kernel") && len(fields) > 2, strings.EqualFold(fields[0], "append") && len(fields) > 1:
+			case strings.EqualFold(fields[0], "kernel") && len(fields) > 2, strings.EqualFold(fields[0], "append") &&
+				len(fields) > 1:
 				text := strings.Join(fields[1:], " ")
 				l.add(text, noted(f.Evidence, text))
 			}

@@ -14,11 +14,17 @@ import (
 )
 
 var componentCloudInit = entry{
-	Requirement: demand(requirement.Required, "linux.component.cloud-init", "cloud-init is installed and enabled", sectionRequirements, explanation{
-		Reads: "The package database; /usr/bin/cloud-init; cloud-init's units and what starts them; its generator and ds-identify; /etc/cloud/cloud-init.disabled and ds-identify.cfg; datasource_list in /etc/cloud; the kernel command lines of the boot loader (GRUB's scripts and environment, boot loader entries, the EFI system partition), and /etc/default/grub for the next ones.",
-		Live:  "cloud-init status --long; systemctl is-enabled cloud-init-local cloud-init cloud-config cloud-final; cat /proc/cmdline /etc/cloud/ds-identify.cfg; cloud-id",
-		Fix:   "Install cloud-init again with the package manager, enable its units (systemctl enable), and remove /etc/cloud/cloud-init.disabled and cloud-init=disabled.",
-	}),
+	Requirement: demand(requirement.Required, "linux.component.cloud-init", "cloud-init is installed and enabled",
+		sectionRequirements, explanation{
+			Reads: "The package database; /usr/bin/cloud-init; cloud-init's units and what starts them; its " +
+				"generator and ds-identify; /etc/cloud/cloud-init.disabled and ds-identify.cfg; datasource_list in " +
+				"/etc/cloud; the kernel command lines of the boot loader (GRUB's scripts and environment, boot " +
+				"loader entries, the EFI system partition), and /etc/default/grub for the next ones.",
+			Live: "cloud-init status --long; systemctl is-enabled cloud-init-local cloud-init cloud-config " +
+				"cloud-final; cat /proc/cmdline /etc/cloud/ds-identify.cfg; cloud-id",
+			Fix: "Install cloud-init again with the package manager, enable its units (systemctl enable), and " +
+				"remove /etc/cloud/cloud-init.disabled and cloud-init=disabled.",
+		}),
 	Judge: (*Machine).decideCloudInit,
 }
 
@@ -52,7 +58,8 @@ func (m *Machine) judgeCloudInit(c component, off []cloudInitSwitch, unread erro
 	if t, _, err := c.trouble(); o.Status == requirement.Failed && (err != nil || !t.Fault) {
 		return o
 	}
-	say := func(make func(string, ...requirement.Evidence) requirement.Outcome, doubt bool) (requirement.Outcome, bool) {
+	type maker = func(string, ...requirement.Evidence) requirement.Outcome
+	say := func(make maker, doubt bool) (requirement.Outcome, bool) {
 		i := slices.IndexFunc(off, func(s cloudInitSwitch) bool { return s.Doubt == doubt })
 		if i < 0 {
 			return requirement.Outcome{}, false
@@ -98,7 +105,8 @@ func (m *Machine) cloudInitSwitches() (off []cloudInitSwitch, unread error) {
 	if err != nil {
 		unread = errors.Join(unread, fmt.Errorf("the kernel's command line is not known: %w", err))
 	}
-	for _, s := range []func([]bootLine) ([]cloudInitSwitch, error){m.offByCommandLine, m.offByFile, m.offByIdentify, m.offByNextCommandLine} {
+	for _, s := range []func([]bootLine) ([]cloudInitSwitch, error){m.offByCommandLine, m.offByFile, m.offByIdentify,
+		m.offByNextCommandLine} {
 		more, err := s(lines)
 		off = append(off, more...)
 		unread = errors.Join(unread, err)
@@ -133,8 +141,11 @@ func (m *Machine) offByCommandLine(lines []bootLine) ([]cloudInitSwitch, error) 
 	for _, line := range lines {
 		if word := disabling(line.Text); word != "" {
 			return []cloudInitSwitch{{
-				What:     fmt.Sprintf("is turned off by /%s: %s on the kernel's command line", line.Evidence.Path, word),
-				Remedy:   fmt.Sprintf("Remove %s from the boot loader's configuration (grubby --update-kernel=ALL --remove-args=%s, or /etc/default/grub and update-grub).", word, word),
+				What: fmt.Sprintf("is turned off by /%s: %s on the kernel's command line", line.Evidence.Path,
+					word),
+				Remedy: fmt.Sprintf(
+					"Remove %s from the boot loader's configuration (grubby --update-kernel=ALL --remove-args=%s, or "+
+						"/etc/default/grub and update-grub).", word, word),
 				Subject:  wordSubject(word),
 				Evidence: line.Evidence,
 			}}, nil
@@ -146,7 +157,8 @@ func (m *Machine) offByCommandLine(lines []bootLine) ([]cloudInitSwitch, error) 
 // offByFile looks for the file that turns cloud-init off. Its generator asks the
 // kernel's command line first, and then for the file that turns it on.
 func (m *Machine) offByFile(lines []bootLine) ([]cloudInitSwitch, error) {
-	enabled := len(lines) > 0 && !slices.ContainsFunc(lines, func(l bootLine) bool { return kernelWord(l.Text, "cloud-init") != "enabled" })
+	enabled := len(lines) > 0 && !slices.ContainsFunc(lines,
+		func(l bootLine) bool { return kernelWord(l.Text, "cloud-init") != "enabled" })
 	on, err := m.tree.file("/etc/cloud/cloud-init.enabled")
 	if err != nil {
 		return nil, err
@@ -243,9 +255,10 @@ func (m *Machine) identify() (present bool, broken []cloudInitSwitch, err error)
 				ev := m.ofPackages(db)
 				ev.Value, ev.Data = owner.Name, p
 				return false, []cloudInitSwitch{{
-					What:     "is damaged: " + p + " does not exist",
-					Remedy:   "Install cloud-init again with the package manager.",
-					Subject:  requirement.Subject{Kind: requirement.SubjectFile, ID: strings.TrimPrefix(p, "/"), Reason: requirement.ReasonMissing},
+					What:   "is damaged: " + p + " does not exist",
+					Remedy: "Install cloud-init again with the package manager.",
+					Subject: requirement.Subject{Kind: requirement.SubjectFile, ID: strings.TrimPrefix(p, "/"),
+						Reason: requirement.ReasonMissing},
 					Evidence: ev,
 				}}, nil
 			}
@@ -357,10 +370,12 @@ func (m *Machine) datasources() (datasourceLists, error) {
 			return lists, fmt.Errorf("%s: %w", p, err)
 		}
 		if read.identify != nil {
-			lists.identify = datasourceList{read.identify, noted(f.Evidence, "datasource_list: ["+strings.Join(read.identify, ", ")+"]")}
+			lists.identify = datasourceList{read.identify,
+				noted(f.Evidence, "datasource_list: ["+strings.Join(read.identify, ", ")+"]")}
 		}
 		if read.cloudInit != nil {
-			lists.cloudInit = datasourceList{read.cloudInit, noted(f.Evidence, "datasource_list: ["+strings.Join(read.cloudInit, ", ")+"]")}
+			lists.cloudInit = datasourceList{read.cloudInit,
+				noted(f.Evidence, "datasource_list: ["+strings.Join(read.cloudInit, ", ")+"]")}
 		}
 	}
 	return lists, nil
@@ -461,7 +476,9 @@ func (l datasourceList) subject() requirement.Subject {
 // that it reads to what it finds, and turns cloud-init off where that is
 // nothing; a single name it takes unseen. Without it, or where it only reports,
 // cloud-init itself looks for each of its own list.
-func (m *Machine) judgeDatasources(identify bool, policy identifyPolicy, lists datasourceLists) ([]cloudInitSwitch, error) {
+func (m *Machine) judgeDatasources(
+	identify bool, policy identifyPolicy, lists datasourceLists,
+) ([]cloudInitSwitch, error) {
 	inForce := lists.cloudInit
 	if (identify || policy.datasource != "") && policy.mode == "search" {
 		list := lists.identify
@@ -482,7 +499,8 @@ func (m *Machine) judgeDatasources(identify bool, policy identifyPolicy, lists d
 				}
 			}
 			return []cloudInitSwitch{{
-				What:     "is turned off by ds-identify, which finds no datasource of the list on EC2: " + list.evidence.Data,
+				What: "is turned off by ds-identify, which finds no datasource of the list on EC2: " +
+					list.evidence.Data,
 				Remedy:   "Remove the datasource_list from /" + list.evidence.Path + ", or add Ec2 to it.",
 				Subject:  list.subject(),
 				Evidence: list.evidence,
@@ -522,7 +540,9 @@ func (m *Machine) offByNextCommandLine(lines []bootLine) ([]cloudInitSwitch, err
 	for _, line := range next {
 		if word := disabling(line.Text); word != "" {
 			return []cloudInitSwitch{{
-				What:     fmt.Sprintf("will be turned off when the boot loader's configuration is made again: %s in /%s", word, line.Evidence.Path),
+				What: fmt.Sprintf(
+					"will be turned off when the boot loader's configuration is made again: %s in /%s", word,
+					line.Evidence.Path),
 				Remedy:   fmt.Sprintf("Remove %s from /%s.", word, line.Evidence.Path),
 				Doubt:    true,
 				Subject:  wordSubject(word),
@@ -594,7 +614,8 @@ func assignShell(text string, values map[string]string, set func(name string)) {
 		name, value, ok := strings.Cut(line, "=")
 		more := strings.HasSuffix(name, "+")
 		name = strings.TrimSuffix(name, "+")
-		if !ok || name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		if !ok || name == "" ||
+			strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
 			continue
 		}
 		value = expandShell(value, values)

@@ -154,7 +154,8 @@ func cloudVersion1(w *yamlWalk, n *yaml.Node, ev requirement.Evidence) (all []ad
 		}
 		a := addressing{Name: name, Aside: noInstanceHas(name), Fixed: fixedAddresses(addresses), Evidence: ev}
 		a.None = !dhcp && a.Fixed == ""
-		a.Evidence.Data = fmt.Sprintf("%s: DHCP of IPv4 %t, addresses %v", name, dhcp, addresses[:min(len(addresses), mostEvidence)])
+		a.Evidence.Data = fmt.Sprintf("%s: DHCP of IPv4 %t, addresses %v", name, dhcp,
+			addresses[:min(len(addresses), mostEvidence)])
 		all = append(all, a)
 	}
 	return all, nil

@@ -85,26 +85,48 @@ func (a *commandAnalysis) data(words []string) {
 
 // valued lists the options of wrappers that take a value in the next word.
 var valued = map[string]string{
-	"env": "-u --unset -C --chdir", "nice": "-n --adjustment", "ionice": "-c --class -n --classdata -p", "chrt": "-T -P -D", "taskset": "", "timeout": "-k --kill-after -s --signal",
-	"stdbuf": "-i -o -e --input --output --error", "setpriv": "--reuid --regid --groups --inh-caps --ambient-caps --bounding-set --securebits --selinux-label --apparmor-profile",
-	"sudo": "-u --user -g --group -C -h --host -p --prompt -r -t -T -U -D --chdir -R --chroot", "doas": "-u -C", "runuser": "-u --user -g --group -G --supp-group -s --shell -w", "su": "-g --group -G --supp-group -s --shell -w",
-	"chroot": "", "unshare": "-S --setuid -G --setgid -R --root -w --wd", "nsenter": "-t --target -S -G -r -w", "systemd-run": "-u --unit -p --property -E --setenv -d --slice -t --uid --gid --working-directory --on-calendar --on-boot --on-active",
-	"systemd-cat": "-t --identifier -p --priority", "flock": "-w --wait --timeout -E --conflict-exit-code", "numactl": "-N -m -C -i -p", "cgexec": "-g", "firejail": "", "strace": "-e -o -p -s -u -E", "xvfb-run": "-n -s -f -e -p -w",
-	"time": "-f -o", "setsid": "", "nohup": "", "exec": "-a", "command": "", "builtin": "", "setarch": "", "linux64": "", "linux32": "", "catchsegv": "", "eatmydata": "", "dbus-launch": "", "dbus-run-session": "--config-file",
-	"tini": "-p -e", "dumb-init": "", "gosu": "", "su-exec": "", "chpst": "-u -U -b -d -n -l -L -/ -e", "softlimit": "", "ssh-agent": "-t -a", "watch": "-n -d", "prlimit": "", "nocache": "", "unbuffer": "", "primusrun": "", "optirun": "", "gdb": "", "valgrind": "",
-	"start-stop-daemon": "", "daemonize": "-a -c -e -E -l -o -p -u", "daemon": "", "xargs": "-I -n -P -L -d -s -a -E", "screen": "-S -c -h -t -T -s -e -p", "logsave": "", "chronic": "", "ifne": "", "ts": "", "sg": "", "setuidgid": "", "authbind": "--depth", "wine": "", "qemu-x86_64": "", "box64": "",
+	"env": "-u --unset -C --chdir", "nice": "-n --adjustment", "ionice": "-c --class -n --classdata -p",
+	"chrt": "-T -P -D", "taskset": "", "timeout": "-k --kill-after -s --signal",
+	"stdbuf": "-i -o -e --input --output --error",
+	"setpriv": "--reuid --regid --groups --inh-caps --ambient-caps --bounding-set --securebits --selinux-label " +
+		"--apparmor-profile",
+	"sudo": "-u --user -g --group -C -h --host -p --prompt -r -t -T -U -D --chdir -R --chroot", "doas": "-u -C",
+	"runuser": "-u --user -g --group -G --supp-group -s --shell -w",
+	"su":      "-g --group -G --supp-group -s --shell -w",
+	"chroot":  "", "unshare": "-S --setuid -G --setgid -R --root -w --wd", "nsenter": "-t --target -S -G -r -w",
+	"systemd-run": "-u --unit -p --property -E --setenv -d --slice -t --uid --gid --working-directory --on-calendar " +
+		"--on-boot --on-active",
+	"systemd-cat": "-t --identifier -p --priority", "flock": "-w --wait --timeout -E --conflict-exit-code",
+	"numactl": "-N -m -C -i -p", "cgexec": "-g", "firejail": "", "strace": "-e -o -p -s -u -E",
+	"xvfb-run": "-n -s -f -e -p -w",
+	"time":     "-f -o", "setsid": "", "nohup": "", "exec": "-a", "command": "", "builtin": "", "setarch": "",
+	"linux64": "", "linux32": "", "catchsegv": "", "eatmydata": "", "dbus-launch": "",
+	"dbus-run-session": "--config-file",
+	"tini":             "-p -e", "dumb-init": "", "gosu": "", "su-exec": "", "chpst": "-u -U -b -d -n -l -L -/ -e",
+	"softlimit": "",
+	"ssh-agent": "-t -a", "watch": "-n -d", "prlimit": "", "nocache": "", "unbuffer": "", "primusrun": "",
+	"optirun": "", "gdb": "", "valgrind": "",
+	"start-stop-daemon": "", "daemonize": "-a -c -e -E -l -o -p -u", "daemon": "", "xargs": "-I -n -P -L -d -s -a -E",
+	"screen": "-S -c -h -t -T -s -e -p", "logsave": "", "chronic": "", "ifne": "", "ts": "", "sg": "",
+	"setuidgid": "", "authbind": "--depth", "wine": "", "qemu-x86_64": "", "box64": "",
 }
 
 // operands is how many words of a wrapper stand before the command that it
 // runs.
-var operands = map[string]int{"timeout": 1, "flock": 1, "taskset": 1, "chrt": 1, "chroot": 1, "setuidgid": 1, "gosu": 1, "su-exec": 1, "logsave": 1, "setarch": 1}
+var operands = map[string]int{"timeout": 1, "flock": 1, "taskset": 1, "chrt": 1, "chroot": 1, "setuidgid": 1, "gosu": 1,
+	"su-exec": 1, "logsave": 1, "setarch": 1}
 
 // interpreters run the script that is their first operand; the options are
 // those that take a value in the next word.
 var interpreters = map[string]string{
-	"python": "-W -X -Q -m -c", "perl": "-e -E -I -M -m", "ruby": "-e -I -r -C", "node": "-r --require --import --loader -e --eval -p", "nodejs": "-r --require -e", "php": "-c -d -r -z", "php-cgi": "-c", "lua": "-e -l",
-	"Rscript": "-e", "mono": "", "dotnet": "", "guile": "-l -e -c", "tclsh": "", "wish": "", "expect": "-c -f", "gjs": "-I", "pwsh": "", "deno": "", "bun": "", "julia": "", "gawk": "-f -v -F", "awk": "-f -v -F", "wine": "", "wine64": "",
-	"ld-linux-x86-64.so.2": "--library-path --preload", "ld-linux-aarch64.so.1": "--library-path --preload", "ld.so": "--library-path", "groovy": "", "scala": "", "uwsgi": "",
+	"python": "-W -X -Q -m -c", "perl": "-e -E -I -M -m", "ruby": "-e -I -r -C",
+	"node": "-r --require --import --loader -e --eval -p", "nodejs": "-r --require -e", "php": "-c -d -r -z",
+	"php-cgi": "-c", "lua": "-e -l",
+	"Rscript": "-e", "mono": "", "dotnet": "", "guile": "-l -e -c", "tclsh": "", "wish": "", "expect": "-c -f",
+	"gjs": "-I", "pwsh": "", "deno": "", "bun": "", "julia": "", "gawk": "-f -v -F", "awk": "-f -v -F", "wine": "",
+	"wine64":               "",
+	"ld-linux-x86-64.so.2": "--library-path --preload", "ld-linux-aarch64.so.1": "--library-path --preload",
+	"ld.so": "--library-path", "groovy": "", "scala": "", "uwsgi": "",
 }
 
 var shells = []string{"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "rbash", "fish", "csh", "tcsh"}
@@ -225,7 +247,8 @@ func (a *commandAnalysis) wrapper(base string, args []string, depth int) {
 			if base == "chroot" {
 				a.context.Root = w
 			}
-			if left--; base == "flock" && left == 0 && i+1 < len(args) && (args[i+1] == "-c" || args[i+1] == "--command") {
+			if left--; base == "flock" && left == 0 && i+1 < len(args) &&
+				(args[i+1] == "-c" || args[i+1] == "--command") {
 				a.script(strings.Join(args[i+2:], " "), depth)
 				return
 			}
@@ -245,9 +268,11 @@ func (a *commandAnalysis) chdir(base, option string, rest []string) {
 	}
 	switch {
 	case base == "env" && (name == "-C" || name == "--chdir"), base == "sudo" && (name == "-D" || name == "--chdir"),
-		base == "systemd-run" && name == "--working-directory", base == "unshare" && (name == "-w" || name == "--wd"), base == "daemonize" && name == "-c":
+		base == "systemd-run" && name == "--working-directory", base == "unshare" &&
+			(name == "-w" || name == "--wd"), base == "daemonize" && name == "-c":
 		a.context.Dir = value
-	case base == "unshare" && (name == "-R" || name == "--root"), base == "sudo" && (name == "-R" || name == "--chroot"):
+	case base == "unshare" && (name == "-R" || name == "--root"), base == "sudo" &&
+		(name == "-R" || name == "--chroot"):
 		a.context.Root = value
 	}
 }
@@ -266,7 +291,8 @@ func (a *commandAnalysis) shell(args []string, depth int) {
 				a.script(args[i], depth)
 				if a.data(args[i+1:]); i+1 < len(args) && strings.Contains(args[i], "$") {
 					for _, w := range args[i+1:] {
-						a.add(w, strings.Contains(args[i], "$0") || strings.Contains(args[i], "$@") || strings.Contains(args[i], "$1"))
+						a.add(w, strings.Contains(args[i], "$0") || strings.Contains(args[i], "$@") ||
+							strings.Contains(args[i], "$1"))
 					}
 				}
 			}
@@ -332,7 +358,8 @@ func (a *commandAnalysis) interpreter(base string, args, takes []string) {
 		case w == "-m" && strings.HasPrefix(base, "python"):
 			a.data(args[min(i+2, len(args)):])
 			return
-		case w == "-f" && (strings.HasSuffix(base, "awk") || base == "expect"), w == "-r" || w == "--require" || w == "--import" || w == "--loader", w == "-I":
+		case w == "-f" && (strings.HasSuffix(base, "awk") || base == "expect"), w == "-r" || w == "--require" ||
+			w == "--import" || w == "--loader", w == "-I":
 			if i++; i < len(args) && strings.Contains(args[i], "/") {
 				a.load(args[i])
 			}

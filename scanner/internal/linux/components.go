@@ -45,8 +45,9 @@ var (
 		title:    "cloud-init",
 		packages: []string{"cloud-init"},
 		programs: []string{"/usr/bin/cloud-init"},
-		units:    []string{"cloud-init-local.service", "cloud-init.service", "cloud-init-main.service", "cloud-init-network.service", "cloud-config.service", "cloud-final.service"},
-		every:    true,
+		units: []string{"cloud-init-local.service", "cloud-init.service", "cloud-init-main.service",
+			"cloud-init-network.service", "cloud-config.service", "cloud-final.service"},
+		every: true,
 	}
 	pcoipRule = componentRule{
 		title:    "PCoIP agent",
@@ -112,8 +113,9 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 	}
 	if c.Package == nil && c.Err == nil {
 		return trouble{
-			What:    c.Title + " is not installed",
-			Subject: requirement.Subject{Kind: requirement.SubjectPackage, ID: c.Known, Name: c.Title, Reason: requirement.ReasonMissing},
+			What: c.Title + " is not installed",
+			Subject: requirement.Subject{Kind: requirement.SubjectPackage, ID: c.Known, Name: c.Title,
+				Reason: requirement.ReasonMissing},
 		}, evidence, nil
 	}
 	unread := c.Err
@@ -197,7 +199,9 @@ func (u componentUnit) trouble(title string) trouble {
 		t.What += ", not enabled"
 		t.Remedy = "sudo systemctl enable " + u.Name
 	case unitRefused, unitUnreached:
-		t.Remedy = fmt.Sprintf("sudo systemctl cat %s; systemctl get-default; systemctl list-dependencies --reverse %s. Mend what the message names, and restart the WorkSpace.", u.Name, u.Name)
+		t.Remedy = fmt.Sprintf(
+			"sudo systemctl cat %s; systemctl get-default; systemctl list-dependencies --reverse %s. Mend what the "+
+				"message names, and restart the WorkSpace.", u.Name, u.Name)
 	case unitSometimes:
 		reason = requirement.ReasonBoot
 		t.Doubt = true
@@ -209,7 +213,8 @@ func (u componentUnit) trouble(title string) trouble {
 		if t.Doubt = !u.Fault.Certain; t.Doubt {
 			t.What = fmt.Sprintf("%s: %s is enabled, but may not start: %s", title, u.Name, u.Fault.Why)
 		}
-		t.Remedy = fmt.Sprintf("sudo systemctl cat %s; mend or remove what the message names, then restart the WorkSpace.", u.Name)
+		t.Remedy = fmt.Sprintf(
+			"sudo systemctl cat %s; mend or remove what the message names, then restart the WorkSpace.", u.Name)
 	}
 	t.Subject = unitSubject(u.Name, reason, value)
 	return t
@@ -248,19 +253,25 @@ func judgeComponent(c component, missing []string) requirement.Outcome {
 }
 
 var componentPCoIP = entry{
-	Requirement: demand(requirement.Required, "linux.component.pcoip", "the PCoIP agent and drivers (or DCV) are installed and enabled", sectionRequirements, explanation{
-		Reads: "The package database; /usr/sbin/pcoip-agent or /usr/bin/dcv; pcoip.service, pcoip-agent.service or dcvserver.service and the links that enable them. Either protocol satisfies it.",
-		Live:  "systemctl is-enabled pcoip pcoip-agent dcvserver",
-		Fix:   "Restart the WorkSpace, which installs the agent of its protocol again; sudo systemctl unmask and enable its unit; if that fails, rebuild the WorkSpace.",
-	}),
+	Requirement: demand(requirement.Required, "linux.component.pcoip",
+		"the PCoIP agent and drivers (or DCV) are installed and enabled", sectionRequirements, explanation{
+			Reads: "The package database; /usr/sbin/pcoip-agent or /usr/bin/dcv; pcoip.service, pcoip-agent.service " +
+				"or dcvserver.service and the links that enable them. Either protocol satisfies it.",
+			Live: "systemctl is-enabled pcoip pcoip-agent dcvserver",
+			Fix: "Restart the WorkSpace, which installs the agent of its protocol again; sudo systemctl unmask and " +
+				"enable its unit; if that fails, rebuild the WorkSpace.",
+		}),
 	Judge: (*Machine).decidePCoIP,
 }
 
 // pcoipPaths are those of the agent that AWS says not to delete.
 var pcoipPaths = []string{
-	"/etc/pcoip-agent", "/usr/lib/pcoip-agent", "/usr/share/pcoip-agent", "/etc/pam.d/pcoip", "/etc/pam.d/pcoip-session",
-	"/usr/lib/modules-load.d/usb-vhci.conf", "/usr/share/selinux/packages/pcoip-agent.pp", "/usr/lib/systemd/system/pcoip.service.d",
-	"/etc/logrotate.d/pcoip-agent", "/etc/logrotate.d/pcoip-server", "/usr/bin/pcoip-fne-view-license", "/usr/bin/pcoip-list-licenses",
+	"/etc/pcoip-agent", "/usr/lib/pcoip-agent", "/usr/share/pcoip-agent", "/etc/pam.d/pcoip",
+	"/etc/pam.d/pcoip-session",
+	"/usr/lib/modules-load.d/usb-vhci.conf", "/usr/share/selinux/packages/pcoip-agent.pp",
+	"/usr/lib/systemd/system/pcoip.service.d",
+	"/etc/logrotate.d/pcoip-agent", "/etc/logrotate.d/pcoip-server", "/usr/bin/pcoip-fne-view-license",
+	"/usr/bin/pcoip-list-licenses",
 	"/usr/bin/pcoip-validate-license", "/usr/sbin/pcoip-register-host", "/usr/sbin/pcoip-support-bundler",
 	"/usr/lib/firewalld/services/pcoip-agent.xml", "/usr/lib/tmpfiles.d/pcoip-agent.conf",
 }
@@ -268,7 +279,8 @@ var pcoipPaths = []string{
 // systemPaths are the others.
 var systemPaths = []string{
 	"/etc/dhcp/dhclient.conf", "/etc/profile.d/system-restart-check.sh", "/etc/X11/default-display-manager",
-	"/etc/yum/pluginconf.d/halt_os_update_check.conf", "/usr/lib/yum-plugins/halt_os_update_check.py", "/lib64/security/pam_self.so", "/etc/os-release",
+	"/etc/yum/pluginconf.d/halt_os_update_check.conf", "/usr/lib/yum-plugins/halt_os_update_check.py",
+	"/lib64/security/pam_self.so", "/etc/os-release",
 }
 
 // missing returns those of the paths that are not there, or cannot be looked
@@ -319,11 +331,14 @@ func judgeProtocols(pcoip, dcv component, missing []string) requirement.Outcome 
 }
 
 var componentSkylight = entry{
-	Requirement: demand(requirement.Required, "linux.component.skylight", "the Skylight agent is installed and enabled", sectionRequirements, explanation{
-		Reads: "The package that owns /usr/lib/skylight or is called skylight; /usr/lib/skylight; skylight-agent.service, the program it runs and the links that enable it.",
-		Live:  "systemctl is-enabled skylight-agent",
-		Fix:   "sudo systemctl unmask skylight-agent; sudo systemctl enable skylight-agent. If it is missing, restart the WorkSpace, or rebuild it.",
-	}),
+	Requirement: demand(requirement.Required, "linux.component.skylight", "the Skylight agent is installed and enabled",
+		sectionRequirements, explanation{
+			Reads: "The package that owns /usr/lib/skylight or is called skylight; /usr/lib/skylight; " +
+				"skylight-agent.service, the program it runs and the links that enable it.",
+			Live: "systemctl is-enabled skylight-agent",
+			Fix: "sudo systemctl unmask skylight-agent; sudo systemctl enable skylight-agent. If it is missing, " +
+				"restart the WorkSpace, or rebuild it.",
+		}),
 	Judge: (*Machine).decideSkylight,
 }
 

@@ -77,7 +77,8 @@ func (m *Machine) conditions(list []unitCondition, c bootChoice) (startFault, er
 func (m *Machine) condition(cond unitCondition, c bootChoice) (answer, error) {
 	arg := cond.Argument
 	switch cond.Kind {
-	case "PathExists", "PathIsDirectory", "PathIsSymbolicLink", "DirectoryNotEmpty", "FileNotEmpty", "FileIsExecutable", "PathExistsGlob", "PathIsReadWrite", "PathIsMountPoint", "PathIsEncrypted", "PathIsSocket":
+	case "PathExists", "PathIsDirectory", "PathIsSymbolicLink", "DirectoryNotEmpty", "FileNotEmpty", "FileIsExecutable",
+		"PathExistsGlob", "PathIsReadWrite", "PathIsMountPoint", "PathIsEncrypted", "PathIsSocket":
 		return m.pathCondition(cond.Kind, arg)
 	case "KernelCommandLine":
 		return kernelCondition(arg, c), nil
@@ -93,7 +94,8 @@ func (m *Machine) condition(cond unitCondition, c bootChoice) (answer, error) {
 		switch arg {
 		case "yes", "vm", "true", "1", "on":
 			return answerYes, nil
-		case "no", "container", "private-users", "false", "0", "off", "docker", "lxc", "lxc-libvirt", "systemd-nspawn", "podman", "rkt", "wsl", "proot", "openvz",
+		case "no", "container", "private-users", "false", "0", "off", "docker", "lxc", "lxc-libvirt", "systemd-nspawn",
+			"podman", "rkt", "wsl", "proot", "openvz",
 			"oracle", "vmware", "microsoft", "parallels", "bhyve", "qnx", "acrn", "powervm", "uml", "zvm", "bochs":
 			return answerNo, nil
 		}
@@ -260,7 +262,8 @@ func (m *Machine) environmentCondition(arg string, c bootChoice) (answer, error)
 		return answerOf(!withValue || v == value), nil
 	case name == "PATH" && !withValue:
 		return answerYes, nil
-	case slices.Contains([]string{"PATH", "HOME", "SHELL", "TERM", "USER", "LOGNAME", "LANG", "container"}, name), c.Lines == nil:
+	case slices.Contains([]string{"PATH", "HOME", "SHELL", "TERM", "USER", "LOGNAME", "LANG", "container"}, name),
+		c.Lines == nil:
 		return answerDepends, nil
 	}
 	return answerNo, nil

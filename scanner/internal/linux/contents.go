@@ -13,27 +13,35 @@ import (
 )
 
 var contentsRemoved = entry{
-	Requirement: demand(requirement.Info, "linux.contents.removed", "what image creation removes from the volume", sectionIncluded, explanation{
-		Reads: "Every path of the document's list: whether it exists, how much it holds, and what in it belongs to no package, so that a customer put it there and would lose it: also the scripts in /var/lib/cloud/scripts, and what of the homes is not as it came from /etc/skel.",
-		Live:  "sudo du -sh /tmp /var/spool/mail /var/tmp /var/lib/dhcp /var/lib/cloud /var/cache /var/backups /etc/sudoers.d /home",
-	}),
+	Requirement: demand(requirement.Info, "linux.contents.removed", "what image creation removes from the volume",
+		sectionIncluded, explanation{
+			Reads: "Every path of the document's list: whether it exists, how much it holds, and what in it belongs " +
+				"to no package, so that a customer put it there and would lose it: also the scripts in " +
+				"/var/lib/cloud/scripts, and what of the homes is not as it came from /etc/skel.",
+			Live: "sudo du -sh /tmp /var/spool/mail /var/tmp /var/lib/dhcp /var/lib/cloud /var/cache /var/backups " +
+				"/etc/sudoers.d /home",
+		}),
 	Judge: (*Machine).decideRemoved,
 }
 
 var contentsShredded = entry{
-	Requirement: demand(requirement.Info, "linux.contents.shredded", "which keys image creation shreds", sectionIncluded, explanation{
-		Reads: "Every key of the document's list: whether it exists.",
-		Live:  "sudo ls -l /etc/ssh/ssh_host_*_key* /var/lib/skylight/tls.* /var/lib/skylight/*.key",
-	}),
+	Requirement: demand(requirement.Info, "linux.contents.shredded", "which keys image creation shreds",
+		sectionIncluded, explanation{
+			Reads: "Every key of the document's list: whether it exists.",
+			Live:  "sudo ls -l /etc/ssh/ssh_host_*_key* /var/lib/skylight/tls.* /var/lib/skylight/*.key",
+		}),
 	Judge: (*Machine).decideShredded,
 }
 
 // removedPaths is the document's list, in its order.
 var removedPaths = []string{
-	"/tmp", "/var/spool/mail", "/var/tmp", "/var/lib/dhcp", "/var/lib/cloud", "/var/cache", "/var/backups", "/etc/sudoers.d",
-	"/etc/udev/rules.d/70-persistent-net.rules", "/etc/network/interfaces.d/50-cloud-init.cfg", "/etc/security/access.conf",
+	"/tmp", "/var/spool/mail", "/var/tmp", "/var/lib/dhcp", "/var/lib/cloud", "/var/cache", "/var/backups",
+	"/etc/sudoers.d",
+	"/etc/udev/rules.d/70-persistent-net.rules", "/etc/network/interfaces.d/50-cloud-init.cfg",
+	"/etc/security/access.conf",
 	"/var/log/amazon/ssm", "/var/log/pcoip-agent", "/var/log/skylight", "/var/lock/.skylight.domain-join.lock",
-	"/var/lib/skylight/domain-join-status", "/var/lib/skylight/configuration-data", "/var/lib/skylight/config-data.json", "/home",
+	"/var/lib/skylight/domain-join-status", "/var/lib/skylight/configuration-data",
+	"/var/lib/skylight/config-data.json", "/home",
 }
 
 // customerPlaces are those of the list in which a customer keeps things of his
@@ -46,7 +54,8 @@ const cloudScripts = "/var/lib/cloud/scripts"
 
 // shreddedPatterns is the document's list of keys.
 var shreddedPatterns = []string{
-	"/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_*_key.pub", "/var/lib/skylight/tls.*", "/var/lib/skylight/private.key", "/var/lib/skylight/public.key",
+	"/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_*_key.pub", "/var/lib/skylight/tls.*",
+	"/var/lib/skylight/private.key", "/var/lib/skylight/public.key",
 }
 
 // A removed path is a row of the details of linux.contents.removed.
@@ -81,7 +90,8 @@ func (m *Machine) describeRemoved(p string) removed {
 		f, err = m.tree.link(p)
 	}
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !f.Exists {
-		if parent, err := m.tree.resolve(path.Dir(p), true); err == nil && inMemory(parent) || strings.HasPrefix(p, "/var/lock/") {
+		if parent, err := m.tree.resolve(path.Dir(p), true); err == nil && inMemory(parent) ||
+			strings.HasPrefix(p, "/var/lock/") {
 			row.State = "volatile"
 		}
 		return row
@@ -214,9 +224,12 @@ func (m *Machine) unowned(folder string, row *removed) error {
 // systemMade are files that no package owns and the system makes by itself.
 var systemMade = map[string]bool{
 	"/etc/sudoers.d/90-cloud-init-users": true,
-	"/var/cache/ldconfig":                true, "/var/cache/man": true, "/var/cache/yum": true, "/var/cache/dnf": true, "/var/cache/apt": true, "/var/cache/debconf": true,
-	"/var/cache/fontconfig": true, "/var/cache/cups": true, "/var/cache/ibus": true, "/var/cache/PackageKit": true, "/var/cache/private": true, "/var/cache/motd-news": true,
-	"/var/cache/app-info": true, "/var/cache/swcatalog": true, "/var/cache/snapd": true, "/var/cache/pollinate": true, "/var/cache/adduser": true, "/var/cache/dictionaries-common": true,
+	"/var/cache/ldconfig":                true, "/var/cache/man": true, "/var/cache/yum": true, "/var/cache/dnf": true,
+	"/var/cache/apt": true, "/var/cache/debconf": true,
+	"/var/cache/fontconfig": true, "/var/cache/cups": true, "/var/cache/ibus": true, "/var/cache/PackageKit": true,
+	"/var/cache/private": true, "/var/cache/motd-news": true,
+	"/var/cache/app-info": true, "/var/cache/swcatalog": true, "/var/cache/snapd": true, "/var/cache/pollinate": true,
+	"/var/cache/adduser": true, "/var/cache/dictionaries-common": true,
 }
 
 // editedAccess returns the lines of access.conf that are no comments: a new
@@ -260,9 +273,11 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 		o.Details = rows
 		return o
 	}
-	message := fmt.Sprintf("%d of %d paths exist and will be removed: %s, %s", present, len(rows), prose.Count(int(files), "file", "files"), prose.GiB(bytes))
+	message := fmt.Sprintf("%d of %d paths exist and will be removed: %s, %s", present, len(rows),
+		prose.Count(int(files), "file", "files"), prose.GiB(bytes))
 	if customer > 0 {
-		message += fmt.Sprintf("; %s that no package put there, in %s", prose.Count(customer, "entry", "entries"), prose.Some(lost))
+		message += fmt.Sprintf("; %s that no package put there, in %s", prose.Count(customer, "entry", "entries"),
+			prose.Some(lost))
 	}
 	o := requirement.Pass(message, ev)
 	o.Details = rows
@@ -299,7 +314,8 @@ func (m *Machine) decideShredded() requirement.Outcome {
 		}
 		rows = append(rows, row)
 	}
-	o := requirement.Pass(prose.Count(total, "key exists and will be shredded", "keys exist and will be shredded"), evidence...)
+	o := requirement.Pass(prose.Count(total, "key exists and will be shredded", "keys exist and will be shredded"),
+		evidence...)
 	if total == 0 {
 		ev := folderEvidence("root", "etc/ssh")
 		ev.Note = "no key of the document's list was found"

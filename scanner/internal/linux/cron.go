@@ -154,7 +154,8 @@ func (s *homeSearch) runScript(p, what string) error {
 // isLeftOver says whether a name is that of a copy that editors and package
 // managers leave, which neither cron nor run-parts reads.
 func isLeftOver(name string) bool {
-	for _, end := range []string{"~", ".rpmsave", ".rpmorig", ".rpmnew", ".cfsaved", ".swp", ",v", ".dpkg-old", ".dpkg-dist", ".dpkg-new", ".dpkg-tmp", ".bak"} {
+	for _, end := range []string{"~", ".rpmsave", ".rpmorig", ".rpmnew", ".cfsaved", ".swp", ",v", ".dpkg-old",
+		".dpkg-dist", ".dpkg-new", ".dpkg-tmp", ".bak"} {
 		if strings.HasSuffix(name, end) {
 			return true
 		}
@@ -210,12 +211,14 @@ func (s *homeSearch) crontab(p string, system, own bool) error {
 	if system {
 		kind = "system crontab"
 	}
-	jobs, f, err := readParsed(&s.tree, p, maxUnit, kind, func(data []byte) ([]cronJob, error) { return parseCrontab(string(data), system) })
+	jobs, f, err := readParsed(&s.tree, p, maxUnit, kind,
+		func(data []byte) ([]cronJob, error) { return parseCrontab(string(data), system) })
 	if err != nil {
 		err = fmt.Errorf("%s: %w", p, err)
 	}
 	for _, job := range jobs {
-		by := commandSource{By: p, Evidence: noted(f.Evidence, fmt.Sprintf("line %d: %s", job.Line, shorten(job.Command))), Own: own}
+		by := commandSource{By: p, Evidence: noted(f.Evidence,
+			fmt.Sprintf("line %d: %s", job.Line, shorten(job.Command))), Own: own}
 		vars := map[string]string{}
 		for k, v := range job.Vars {
 			vars[k] = v
@@ -238,7 +241,8 @@ func (s *homeSearch) crontab(p string, system, own bool) error {
 // anacrontab reads anacron's table: period, delay, name, command
 // (anacrontab(5)).
 func (s *homeSearch) anacrontab() error {
-	lines, f, err := readParsed(&s.tree, "/etc/anacrontab", maxUnit, "lines", func(data []byte) ([]string, error) { return configLines(string(data)), nil })
+	lines, f, err := readParsed(&s.tree, "/etc/anacrontab", maxUnit, "lines",
+		func(data []byte) ([]string, error) { return configLines(string(data)), nil })
 	for _, line := range lines {
 		fields := strings.Fields(line)
 		if _, _, variable := cronVariable(line); variable || len(fields) < 4 {

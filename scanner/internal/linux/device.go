@@ -28,7 +28,8 @@ type device struct {
 
 // byTag are the folders in which udev links devices.
 var byTag = map[string]string{
-	"/dev/disk/by-uuid/": "UUID", "/dev/disk/by-label/": "LABEL", "/dev/disk/by-partuuid/": "PARTUUID", "/dev/disk/by-partlabel/": "PARTLABEL",
+	"/dev/disk/by-uuid/": "UUID", "/dev/disk/by-label/": "LABEL", "/dev/disk/by-partuuid/": "PARTUUID",
+	"/dev/disk/by-partlabel/": "PARTLABEL",
 }
 
 // kernelNames are disks and partitions as the kernel calls them (Linux,
@@ -58,7 +59,8 @@ func parseDevice(what string) (d device, ok bool) {
 		d.partition, _ = strconv.Atoi(m[2] + m[4])
 		return d, true
 	}
-	if parts := strings.Split(strings.TrimPrefix(what, "/dev/"), "/"); strings.HasPrefix(what, "/dev/") && len(parts) == 2 && parts[0] != "disk" {
+	if parts := strings.Split(strings.TrimPrefix(what, "/dev/"), "/"); strings.HasPrefix(what, "/dev/") &&
+		len(parts) == 2 && parts[0] != "disk" {
 		return device{tag: "LV", value: what[len("/dev/"):]}, true
 	}
 	return d, false
@@ -165,4 +167,5 @@ func (v *volume) unlike(what string) string {
 	return tagNames[d.tag] + " " + value
 }
 
-var tagNames = map[string]string{"UUID": "UUID", "LABEL": "label", "PARTUUID": "PARTUUID", "PARTLABEL": "PARTLABEL", "LV": "logical volume"}
+var tagNames = map[string]string{"UUID": "UUID", "LABEL": "label", "PARTUUID": "PARTUUID", "PARTLABEL": "PARTLABEL",
+	"LV": "logical volume"}

@@ -8,7 +8,8 @@ const notFound = "not found"
 // fileEvidence is evidence of a file on a volume, of which no more than its name
 // and its inode was read.
 func fileEvidence(role, name string) requirement.Evidence {
-	return requirement.Evidence{Kind: requirement.KindFile, Origin: requirement.OriginDisk, Found: true, Source: role, Path: name}
+	return requirement.Evidence{Kind: requirement.KindFile, Origin: requirement.OriginDisk, Found: true, Source: role,
+		Path: name}
 }
 
 // contentEvidence is evidence of a file on a volume whose content was read.

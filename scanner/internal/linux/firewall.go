@@ -11,11 +11,16 @@ import (
 )
 
 var bpFirewall = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.firewall", "no firewall rule blocks the ports WorkSpaces needs", sectionPractices, explanation{
-		Reads: "What is loaded at start: firewalld (the zone of the first interface, its services with what they include, rich rules, policies, direct rules), iptables' saved rules, the rule sets of nftables with what they include, and ufw with its before and after rules. Needed over IPv4 on the first interface: TCP 8200, and TCP and UDP 4172 for PCoIP, 4195 for DCV. firewalld's panic mode is not kept on the disk, and its lockdown opens and blocks nothing.",
-		Live:  "sudo firewall-cmd --list-all-zones; sudo iptables -S; sudo nft list ruleset; sudo ufw status",
-		Fix:   "Let TCP and UDP 4172 and 4195 and TCP 8200 in, or disable the firewall while the image is made.",
-	}),
+	Requirement: demand(requirement.Recommended, "linux.bp.firewall",
+		"no firewall rule blocks the ports WorkSpaces needs", sectionPractices, explanation{
+			Reads: "What is loaded at start: firewalld (the zone of the first interface, its services with what they " +
+				"include, rich rules, policies, direct rules), iptables' saved rules, the rule sets of nftables with " +
+				"what they include, and ufw with its before and after rules. Needed over IPv4 on the first " +
+				"interface: TCP 8200, and TCP and UDP 4172 for PCoIP, 4195 for DCV. firewalld's panic mode is not " +
+				"kept on the disk, and its lockdown opens and blocks nothing.",
+			Live: "sudo firewall-cmd --list-all-zones; sudo iptables -S; sudo nft list ruleset; sudo ufw status",
+			Fix:  "Let TCP and UDP 4172 and 4195 and TCP 8200 in, or disable the firewall while the image is made.",
+		}),
 	Judge: (*Machine).decideFirewall,
 }
 
@@ -106,7 +111,8 @@ func judgeFirewall(all []firewall, unread error, needed []port) requirement.Outc
 		if blocked := f.with(needed, func(o outcome) bool { return o == outDrop }); len(blocked) > 0 {
 			o := requirement.Warn(f.Name+" does not let in "+strings.Join(blocked, ", "), f.Evidence)
 			for _, p := range blocked {
-				o = o.About(requirement.Subject{Kind: requirement.SubjectPort, ID: p, Reason: requirement.ReasonBlocked, Value: f.Name})
+				o = o.About(requirement.Subject{Kind: requirement.SubjectPort, ID: p, Reason: requirement.ReasonBlocked,
+					Value: f.Name})
 			}
 			return o
 		}
@@ -120,7 +126,8 @@ func judgeFirewall(all []firewall, unread error, needed []port) requirement.Outc
 			if why == "" {
 				why = "that depends on the source address or on what only the running system knows"
 			}
-			return requirement.Unknown(fmt.Sprintf("%s: whether it lets in %s is not known: %s", f.Name, strings.Join(open, ", "), why), f.Evidence)
+			return requirement.Unknown(fmt.Sprintf("%s: whether it lets in %s is not known: %s", f.Name,
+				strings.Join(open, ", "), why), f.Evidence)
 		}
 	}
 	if len(all) == 0 {

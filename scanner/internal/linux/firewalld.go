@@ -165,7 +165,8 @@ const maxServices = 2000
 
 // readFirewalld reads firewalld's configuration.
 func (m *Machine) readFirewalld() (*daemon, error) {
-	d := &daemon{zones: map[string]*zone{}, services: map[string]*zoneService{}, bound: map[string]string{}, managed: map[string]bool{}}
+	d := &daemon{zones: map[string]*zone{}, services: map[string]*zoneService{}, bound: map[string]string{},
+		managed: map[string]bool{}}
 	conf, f, err := m.tree.read("/etc/firewalld/firewalld.conf", maxConfig)
 	if err != nil {
 		return nil, err
@@ -220,7 +221,10 @@ func (m *Machine) readFirewalld() (*daemon, error) {
 // decodeXML reads one document.
 func decodeXML(text string, into any) error {
 	dec := xml.NewDecoder(strings.NewReader(text))
-	dec.CharsetReader = func(charset string, input io.Reader) (io.Reader, error) { return input, nil } // all that counts is ASCII
+	dec.CharsetReader = func(charset string, input io.Reader) (io.Reader, error) {
+		return input,
+			nil
+	} // all that counts is ASCII
 	if err := dec.Decode(into); err != nil {
 		return fmt.Errorf("not well-formed XML: %w", err)
 	}
@@ -372,7 +376,8 @@ func (p xmlPort) fromFits(packet packet) fit {
 }
 
 func (v xmlValue) fits(p packet) fit {
-	return fitIf(strings.EqualFold(v.Value, p.Protocol) || v.Value == map[string]string{"tcp": "6", "udp": "17"}[p.Protocol])
+	return fitIf(strings.EqualFold(v.Value, p.Protocol) ||
+		v.Value == map[string]string{"tcp": "6", "udp": "17"}[p.Protocol])
 }
 
 func (s *zoneService) fits(p packet) fit {
@@ -494,7 +499,8 @@ func (m *Machine) readBindings(d *daemon) error {
 		}
 	}
 	return m.filesIn("/etc/sysconfig/network-scripts", func(name string) bool {
-		return strings.HasPrefix(name, "ifcfg-") && !slices.Contains(leftOver, path.Ext(name)) && !strings.HasSuffix(name, "~")
+		return strings.HasPrefix(name, "ifcfg-") && !slices.Contains(leftOver, path.Ext(name)) &&
+			!strings.HasSuffix(name, "~")
 	}, func(name, text string, f File) error {
 		c := parseIfcfg(strings.TrimPrefix(name, "ifcfg-"), text, f.Evidence)
 		if c.Zone != "" {
@@ -707,7 +713,8 @@ func (m *Machine) readDirect(d *daemon) error {
 			continue
 		}
 		d.hasDirect = true
-		d.direct.command(cmp.Or(r.Table, "filter"), append([]string{"-A", r.Chain}, words(strings.TrimSpace(r.Args))...))
+		d.direct.command(cmp.Or(r.Table, "filter"), append([]string{"-A", r.Chain},
+			words(strings.TrimSpace(r.Args))...))
 		if strings.HasPrefix(r.Chain, "IN_") || strings.HasPrefix(r.Chain, "PRE_") {
 			d.doubt = "a direct rule in the chain " + r.Chain + " of a zone"
 		}

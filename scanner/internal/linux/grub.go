@@ -294,9 +294,11 @@ func (g *grubRun) command(s grubStatement, env grubEnv) {
 		g.call(s, env)
 	case name == "blscfg" || name == "bls_import":
 		g.bls(env)
-	case name == "eval" || name == "legacy_configfile" || name == "legacy_source" || name == "syslinux_configfile" || name == "extract_entries_configfile":
+	case name == "eval" || name == "legacy_configfile" || name == "legacy_source" || name == "syslinux_configfile" ||
+		name == "extract_entries_configfile":
 		g.fail(fmt.Errorf("/%s, line %d: %s is not followed", g.evidence.Path, s.line, name))
-	case name == "linux" || name == "linux16" || name == "linuxefi" || name == "multiboot" || name == "multiboot2" || name == "module" || name == "module2":
+	case name == "linux" || name == "linux16" || name == "linuxefi" || name == "multiboot" || name == "multiboot2" ||
+		name == "module" || name == "module2":
 		if len(s.words) > 2 {
 			g.kernel(s, env)
 		} else if strings.HasPrefix(name, "linux") {
@@ -457,7 +459,8 @@ func (g *grubRun) kernel(s grubStatement, env grubEnv) {
 
 func (g *grubRun) emit(line string, s grubStatement) {
 	if strings.Contains(line, grubUnknown) {
-		g.fail(fmt.Errorf("/%s, line %d: the kernel's command line has a variable whose value is not known", g.evidence.Path, s.line))
+		g.fail(fmt.Errorf("/%s, line %d: the kernel's command line has a variable whose value is not known",
+			g.evidence.Path, s.line))
 		return
 	}
 	g.lines(line, noted(g.evidence, line))

@@ -185,7 +185,8 @@ func grubVariable(text string) (name string, n int) {
 		return text[2:end], end + 1
 	}
 	n = 1
-	for n < len(text) && (text[n] == '_' || text[n] >= '0' && text[n] <= '9' || text[n] >= 'A' && text[n] <= 'Z' || text[n] >= 'a' && text[n] <= 'z') {
+	for n < len(text) && (text[n] == '_' || text[n] >= '0' && text[n] <= '9' || text[n] >= 'A' && text[n] <= 'Z' ||
+		text[n] >= 'a' && text[n] <= 'z') {
 		n++
 	}
 	if n == 1 {
@@ -415,7 +416,8 @@ func (e grubEnv) expand(w grubWord) []string {
 				}
 			}
 		}
-		if list = next; len(list) > maxGrubValues || slices.ContainsFunc(list, func(s string) bool { return len(s) > maxGrubValue }) {
+		if list = next; len(list) > maxGrubValues || slices.ContainsFunc(list,
+			func(s string) bool { return len(s) > maxGrubValue }) {
 			return []string{grubUnknown}
 		}
 	}
@@ -425,7 +427,8 @@ func (e grubEnv) expand(w grubWord) []string {
 // builtinGrub is the value of a variable that no command has set.
 func builtinGrub(name string) string {
 	switch name {
-	case "root", "grub_platform", "grub_cpu", "cmdpath", "lang", "locale_dir", "secondary_locale_dir", "lockdown", "shim_lock", "check_signatures", "?":
+	case "root", "grub_platform", "grub_cpu", "cmdpath", "lang", "locale_dir", "secondary_locale_dir", "lockdown",
+		"shim_lock", "check_signatures", "?":
 		return grubUnknown
 	}
 	if strings.HasPrefix(name, "feature_") {

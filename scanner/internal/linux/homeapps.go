@@ -15,11 +15,19 @@ import (
 )
 
 var appsOutsideHome = entry{
-	Requirement: demand(requirement.Required, "linux.apps.outside-home", "applications are installed outside the user volume (/home)", sectionRequirements, explanation{
-		Reads: "Everything that executes or loads programs for the whole system, followed through links, mounts and variables: files of packages, units with all paths of their commands, cron, init scripts and rc.local, alternatives, links and scripts in /usr/local/bin, /opt and /srv, desktop and autostart files, the library path, PATH, homes of service accounts. What ends in /home fails. Programs that users keep in their homes, in folders that look like an installation, are a warning; snaps, caches and single scripts are not.",
-		Live:  "rpm -qal | grep ^/home/ (or dpkg -S /home/); systemctl cat '*.service' | grep /home/; find -L /opt /usr/local/bin -lname '/home/*'",
-		Fix:   "Remove the application and install it again outside /home, for example under /opt or /usr/local: image creation removes /home.",
-	}),
+	Requirement: demand(requirement.Required, "linux.apps.outside-home",
+		"applications are installed outside the user volume (/home)", sectionRequirements, explanation{
+			Reads: "Everything that executes or loads programs for the whole system, followed through links, mounts " +
+				"and variables: files of packages, units with all paths of their commands, cron, init scripts and " +
+				"rc.local, alternatives, links and scripts in /usr/local/bin, /opt and /srv, desktop and autostart " +
+				"files, the library path, PATH, homes of service accounts. What ends in /home fails. Programs that " +
+				"users keep in their homes, in folders that look like an installation, are a warning; snaps, caches " +
+				"and single scripts are not.",
+			Live: "rpm -qal | grep ^/home/ (or dpkg -S /home/); systemctl cat '*.service' | grep /home/; find -L " +
+				"/opt /usr/local/bin -lname '/home/*'",
+			Fix: "Remove the application and install it again outside /home, for example under /opt or /usr/local: " +
+				"image creation removes /home.",
+		}),
 	Judge: (*Machine).decideHomeApps,
 }
 
@@ -49,7 +57,8 @@ func homeProgram(p string) requirement.Subject {
 
 // homePackage is a package that has a file in /home, or where a link leads there.
 func homePackage(name, file string) requirement.Subject {
-	return requirement.Subject{Kind: requirement.SubjectPackage, ID: name, Reason: requirement.ReasonPresent, Value: file}
+	return requirement.Subject{Kind: requirement.SubjectPackage, ID: name, Reason: requirement.ReasonPresent,
+		Value: file}
 }
 
 func (f *homeFindings) add(list *[]inHome, what string, about requirement.Subject, ev requirement.Evidence) {
@@ -78,7 +87,8 @@ func (m *Machine) decideHomeApps() requirement.Outcome {
 	s := &homeSearch{Machine: m, resolved: map[string]homePath{}, scripts: map[string]bool{}}
 	var unread error
 	for _, find := range []func() error{
-		s.packages, s.units, s.accounts, s.links, s.desktop, s.cron, s.initScripts, s.libraries, s.searchPaths, s.localScripts,
+		s.packages, s.units, s.accounts, s.links, s.desktop, s.cron, s.initScripts, s.libraries, s.searchPaths,
+		s.localScripts,
 	} {
 		unread = joinErrors(unread, find())
 		if errors.Is(unread, context.DeadlineExceeded) {
@@ -355,7 +365,8 @@ func (s *homeSearch) shellCommands(commands []shellCommand, c commandContext, by
 			here.Vars[k] = v
 		}
 		source := by
-		source.Evidence.Data = fmt.Sprintf("line %d: %s", command.Line, shorten(strings.ReplaceAll(strings.Join(command.Words, " "), unknownValue, "$…")))
+		source.Evidence.Data = fmt.Sprintf("line %d: %s", command.Line,
+			shorten(strings.ReplaceAll(strings.Join(command.Words, " "), unknownValue, "$…")))
 		unread = joinErrors(unread, s.command(append(slices.Clone(command.Assign), command.Words...), here, source))
 	}
 	return unread

@@ -11,13 +11,17 @@ import (
 // skippedFolders hold no programs that a user installed: settings, caches,
 // version control and what package managers keep.
 var skippedFolders = map[string]bool{
-	".mozilla": true, ".config": true, ".cache": true, "Trash": true, ".Trash": true, ".git": true, ".svn": true, ".hg": true, ".bzr": true, "CVS": true,
-	"node_modules": true, ".npm": true, ".yarn": true, ".m2": true, ".gradle": true, ".ivy2": true, ".nuget": true, ".cpan": true, ".cpanm": true, ".bundle": true,
-	"__pycache__": true, ".thumbnails": true, ".java": true, ".gnupg": true, ".ssh": true, ".ccache": true, ".terraform.d": true, ".stack": true,
+	".mozilla": true, ".config": true, ".cache": true, "Trash": true, ".Trash": true, ".git": true, ".svn": true,
+	".hg": true, ".bzr": true, "CVS": true,
+	"node_modules": true, ".npm": true, ".yarn": true, ".m2": true, ".gradle": true, ".ivy2": true, ".nuget": true,
+	".cpan": true, ".cpanm": true, ".bundle": true,
+	"__pycache__": true, ".thumbnails": true, ".java": true, ".gnupg": true, ".ssh": true, ".ccache": true,
+	".terraform.d": true, ".stack": true,
 }
 
 // skippedPaths are such folders by the end of their path.
-var skippedPaths = []string{"/.cargo/registry", "/.cargo/git", "/go/pkg", "/.rustup/downloads", "/.rustup/tmp", "/.local/share/Trash", "/.local/share/containers", "/.pyenv/cache", "/.nvm/.cache"}
+var skippedPaths = []string{"/.cargo/registry", "/.cargo/git", "/go/pkg", "/.rustup/downloads", "/.rustup/tmp",
+	"/.local/share/Trash", "/.local/share/containers", "/.pyenv/cache", "/.nvm/.cache"}
 
 // programFolders are what folders of programs are called.
 var programFolders = []string{"bin", "sbin", "libexec", "jbr", "jre", "jdk", "bin64", "bin32", "Applications"}
@@ -177,7 +181,8 @@ func (w *homeWalk) isSkipped(p, name string, depth int) bool {
 
 // isHomeFolder says whether a folder looks like the home of a user.
 func (w *homeWalk) isHomeFolder(p string) bool {
-	for _, name := range []string{".bashrc", ".profile", ".bash_profile", ".bash_logout", ".cache", ".config", ".local"} {
+	for _, name := range []string{".bashrc", ".profile", ".bash_profile", ".bash_logout", ".cache", ".config",
+		".local"} {
 		if f, err := w.tree.file(path.Join(p, name)); err == nil && f.Exists {
 			return true
 		}

@@ -25,7 +25,8 @@ func (s *homeSearch) units() error {
 			continue
 		}
 		seen[u.Facts] = true
-		by := commandSource{By: "unit " + u.Name, Evidence: u.File, Idle: u.State == unitDisabled || u.State == unitStatic}
+		by := commandSource{By: "unit " + u.Name, Evidence: u.File, Idle: u.State == unitDisabled ||
+			u.State == unitStatic}
 		// The unit's own file may lie in /home.
 		if u.State != unitMissing {
 			if _, f := units.files.resolve(u.Name); f != nil {
@@ -54,7 +55,8 @@ func (s *homeSearch) unit(u Unit, by commandSource) error {
 		if strings.ContainsAny(p, "*?[") || inMemory(p) {
 			continue
 		}
-		values, _, err := readParsed(&s.tree, p, maxConfig, "assignments", func(data []byte) (map[string]string, error) { return parseAssignments(string(data)), nil })
+		values, _, err := readParsed(&s.tree, p, maxConfig, "assignments",
+			func(data []byte) (map[string]string, error) { return parseAssignments(string(data)), nil })
 		if err != nil {
 			unread = joinErrors(unread, err)
 			continue
@@ -207,10 +209,12 @@ func (s *homeSearch) userUnits() error {
 				if setting.Section != "Service" || !strings.HasPrefix(setting.Name, "Exec") {
 					continue
 				}
-				commands, _ := parseExec(setting.Name, strings.ReplaceAll(setting.Value, "%h", unknownValue), version, unitNames{Name: e.Name()})
+				commands, _ := parseExec(setting.Name, strings.ReplaceAll(setting.Value, "%h", unknownValue), version,
+					unitNames{Name: e.Name()})
 				for _, c := range commands {
 					by.Evidence.Data = c.Raw
-					unread = joinErrors(unread, s.command(append([]string{c.Path}, c.Args...), commandContext{Vars: map[string]string{}}, by))
+					unread = joinErrors(unread, s.command(append([]string{c.Path}, c.Args...),
+						commandContext{Vars: map[string]string{}}, by))
 				}
 			}
 		}
@@ -228,7 +232,8 @@ var linkFolders = []struct {
 	path  string
 	depth int
 }{
-	{"/usr/local/bin", 0}, {"/usr/local/sbin", 0}, {"/usr/bin", 0}, {"/usr/sbin", 0}, {"/etc/alternatives", 0}, {"/usr/local/lib", 1}, {"/usr/lib/jvm", 0}, {"/opt", 3}, {"/srv", 1},
+	{"/usr/local/bin", 0}, {"/usr/local/sbin", 0}, {"/usr/bin", 0}, {"/usr/sbin", 0}, {"/etc/alternatives", 0},
+	{"/usr/local/lib", 1}, {"/usr/lib/jvm", 0}, {"/opt", 3}, {"/srv", 1},
 }
 
 // links looks at the links by which programs are found that lie elsewhere. One
@@ -304,7 +309,8 @@ func (s *homeSearch) linkTo(p string, h homePath) error {
 }
 
 // menuFolders are folders of desktop files for all users.
-var menuFolders = []string{"/usr/share/applications", "/usr/local/share/applications", "/etc/xdg/autostart", "/usr/share/xsessions", "/usr/share/wayland-sessions", "/usr/share/gnome/autostart", "/etc/skel/.config/autostart"}
+var menuFolders = []string{"/usr/share/applications", "/usr/local/share/applications", "/etc/xdg/autostart",
+	"/usr/share/xsessions", "/usr/share/wayland-sessions", "/usr/share/gnome/autostart", "/etc/skel/.config/autostart"}
 
 func (s *homeSearch) desktop() (err error) {
 	seen := 0
@@ -340,7 +346,8 @@ func (s *homeSearch) desktop() (err error) {
 // desktopFile looks at the entry and the actions of a desktop file, and where
 // the file itself lies.
 func (s *homeSearch) desktopFile(p string) error {
-	sections, f, err := readParsed(&s.tree, p, maxUnit, "desktop", func(data []byte) (unitSections, error) { return parseUnit(string(data)), nil })
+	sections, f, err := readParsed(&s.tree, p, maxUnit, "desktop",
+		func(data []byte) (unitSections, error) { return parseUnit(string(data)), nil })
 	if err != nil || !f.Exists {
 		return err
 	}
@@ -394,13 +401,15 @@ func (s *homeSearch) libraries() error {
 	}
 	var unread error
 	for _, p := range append(files, "/etc/ld.so.preload") {
-		lines, f, err := readParsed(&s.tree, p, maxConfig, "lines", func(data []byte) ([]string, error) { return configLines(string(data)), nil })
+		lines, f, err := readParsed(&s.tree, p, maxConfig, "lines",
+			func(data []byte) ([]string, error) { return configLines(string(data)), nil })
 		if err != nil {
 			unread = joinErrors(unread, err)
 			continue
 		}
 		for _, line := range lines {
-			for _, folder := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t:,", r) }) {
+			for _, folder := range strings.FieldsFunc(line,
+				func(r rune) bool { return strings.ContainsRune(" \t:,", r) }) {
 				if !path.IsAbs(folder) {
 					continue
 				}
@@ -448,7 +457,8 @@ func (s *homeSearch) localScripts() error {
 				unread = joinErrors(unread, err)
 				continue // a link, which was looked at
 			}
-			unread = joinErrors(unread, s.script(p, commandContext{}, commandSource{By: "that script", Evidence: contentEvidence("root", p[1:])}))
+			unread = joinErrors(unread, s.script(p, commandContext{},
+				commandSource{By: "that script", Evidence: contentEvidence("root", p[1:])}))
 		}
 	}
 	return unread

@@ -18,7 +18,8 @@ var leftOver = []string{".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".sw
 func (m *Machine) ifcfgs() (all []addressing, err error) {
 	var list []ifcfg
 	err = m.filesIn("/etc/sysconfig/network-scripts", func(name string) bool {
-		return strings.HasPrefix(name, "ifcfg-") && name != "ifcfg-lo" && !slices.Contains(leftOver, path.Ext(name)) && !strings.HasSuffix(name, "~")
+		return strings.HasPrefix(name, "ifcfg-") && name != "ifcfg-lo" && !slices.Contains(leftOver, path.Ext(name)) &&
+			!strings.HasSuffix(name, "~")
 	}, func(name, text string, f File) error {
 		list = append(list, parseIfcfg(strings.TrimPrefix(name, "ifcfg-"), text, f.Evidence))
 		return nil
@@ -37,7 +38,8 @@ type ifcfg struct {
 
 func parseIfcfg(name, text string, ev requirement.Evidence) ifcfg {
 	values := parseAssignments(text)
-	c := ifcfg{Type: strings.ToLower(values["TYPE"]), Zone: values["ZONE"], Device: values["DEVICE"], Alias: strings.Contains(name, ":")}
+	c := ifcfg{Type: strings.ToLower(values["TYPE"]), Zone: values["ZONE"], Device: values["DEVICE"],
+		Alias: strings.Contains(name, ":")}
 	c.Name, c.Evidence = name, ev
 	if c.Device == "" {
 		c.Device = name
@@ -68,7 +70,8 @@ func parseIfcfg(name, text string, ev requirement.Evidence) ifcfg {
 	switch {
 	case falseBool(values["ONBOOT"]) && !c.Alias || falseBool(values["ONPARENT"]) && c.Alias:
 		c.Aside = "not brought up at start"
-	case slices.Contains([]string{"wireless", "sit", "gre", "ipip", "tun", "tap", "ipsec", "ppp", "dummy", "infiniband"}, c.Type):
+	case slices.Contains([]string{"wireless", "sit", "gre", "ipip", "tun", "tap", "ipsec", "ppp", "dummy",
+		"infiniband"}, c.Type):
 		c.Aside = "a tunnel, or virtual"
 		if c.Type == "wireless" {
 			c.Aside = "wireless"

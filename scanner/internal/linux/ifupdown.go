@@ -128,7 +128,8 @@ func (r *ifupdownReader) source(s ifupdownSource) error {
 			return err
 		}
 		for _, e := range entries {
-			if !e.IsDir() && strings.Trim(e.Name(), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == "" {
+			const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+			if !e.IsDir() && strings.Trim(e.Name(), allowed) == "" {
 				if err := r.read(path.Join(p, e.Name())); err != nil {
 					return err
 				}
@@ -179,7 +180,9 @@ func (m *Machine) glob(pattern string) ([]string, error) {
 
 // parseInterfaces reads one file: its stanzas, the interfaces that are brought
 // up at start, and the files that it brings in.
-func parseInterfaces(text string, ev requirement.Evidence) (stanzas []ifaceStanza, auto []string, sources []ifupdownSource) {
+func parseInterfaces(text string, ev requirement.Evidence) (
+	stanzas []ifaceStanza, auto []string, sources []ifupdownSource,
+) {
 	current := -1
 	pending := ""
 	for line := range strings.Lines(text) {
@@ -216,11 +219,12 @@ func parseInterfaces(text string, ev requirement.Evidence) (stanzas []ifaceStanz
 				sources = append(sources, ifupdownSource{Path: p, Folder: key == "source-directory"})
 			}
 			current = -1
-		case key == "mapping" || key == "template" || strings.HasPrefix(key, "no-auto") || key == "no-scripts" || key == "rename":
+		case strings.HasPrefix(key, "no-auto"),
+			key == "mapping", key == "template", key == "no-scripts", key == "rename":
 			current = -1
 		case current >= 0 && key == "address" && len(fields) > 1:
 			stanzas[current].Addresses = append(stanzas[current].Addresses, fields[1])
-		case current >= 0 && (key == "bridge_ports" || key == "bridge-ports" || key == "bond-slaves" || key == "slaves"):
+		case current >= 0 && slices.Contains([]string{"bridge_ports", "bridge-ports", "bond-slaves", "slaves"}, key):
 			stanzas[current].Bridge = append(stanzas[current].Bridge, fields[1:]...)
 		}
 	}
@@ -265,7 +269,8 @@ func (r *ifupdownReader) judge() (all []addressing) {
 		}
 		// What another stanza of the interface gives is enough.
 		if a.None || s.Family == "inet6" && a.Fixed == "" {
-			if slices.ContainsFunc(methods[s.Name], func(m string) bool { return m == "inet dhcp" || m == "inet static" || m == "inet bootp" }) {
+			sets := func(m string) bool { return m == "inet dhcp" || m == "inet static" || m == "inet bootp" }
+			if slices.ContainsFunc(methods[s.Name], sets) {
 				continue
 			}
 			a.None = true
@@ -273,7 +278,8 @@ func (r *ifupdownReader) judge() (all []addressing) {
 		if of := part[s.Name]; of != "" && a.Aside == "" {
 			a.Aside = "part of " + of
 		}
-		if len(s.Bridge) > 0 && !slices.ContainsFunc(s.Bridge, func(p string) bool { return mayNameInstance(p) && p != "none" }) {
+		isPort := func(p string) bool { return mayNameInstance(p) && p != "none" }
+		if len(s.Bridge) > 0 && !slices.ContainsFunc(s.Bridge, isPort) {
 			a.Aside = "no interface of the instance belongs to it"
 		}
 		if a.Aside == "" && !r.started(s.Name) {
@@ -295,7 +301,8 @@ func (r *ifupdownReader) started(name string) bool {
 		return true
 	}
 	for _, a := range r.patterns {
-		if p, ok := strings.CutPrefix(a, "/"); ok && anyMatch([]string{p}, []string{name}) || strings.HasSuffix(a, "="+name) {
+		p, isPattern := strings.CutPrefix(a, "/")
+		if isPattern && anyMatch([]string{p}, []string{name}) || strings.HasSuffix(a, "="+name) {
 			return true
 		}
 	}

@@ -169,7 +169,8 @@ func parseSmall(s string) (n int) {
 }
 
 // inbound are the chains that a packet passes on its way in.
-var inbound = [][2]string{{"raw", "PREROUTING"}, {"mangle", "PREROUTING"}, {"nat", "PREROUTING"}, {"mangle", "INPUT"}, {"filter", "INPUT"}, {"security", "INPUT"}}
+var inbound = [][2]string{{"raw", "PREROUTING"}, {"mangle", "PREROUTING"}, {"nat", "PREROUTING"}, {"mangle", "INPUT"},
+	{"filter", "INPUT"}, {"security", "INPUT"}}
 
 // outcome follows a packet through all tables. What one of them accepts goes on
 // to the next.
@@ -221,9 +222,12 @@ func (s ipTables) firewall(name string, ev requirement.Evidence, names []string)
 // than that it goes on.
 var targets = map[string]action{
 	"ACCEPT": actAccept, "DROP": actDrop, "REJECT": actDrop, "TARPIT": actDrop, "RETURN": actReturn,
-	"DNAT": actDoubt, "REDIRECT": actDoubt, "TPROXY": actDoubt, "QUEUE": actDoubt, "NFQUEUE": actDoubt, "SYNPROXY": actDoubt, "NETMAP": actDoubt,
-	"LOG": actNone, "NFLOG": actNone, "ULOG": actNone, "MARK": actNone, "CONNMARK": actNone, "TCPMSS": actNone, "TCPOPTSTRIP": actNone, "SET": actNone, "AUDIT": actNone,
-	"TRACE": actNone, "CT": actNone, "NOTRACK": actNone, "CHECKSUM": actNone, "CLASSIFY": actNone, "DSCP": actNone, "TOS": actNone, "TTL": actNone, "SECMARK": actNone,
+	"DNAT": actDoubt, "REDIRECT": actDoubt, "TPROXY": actDoubt, "QUEUE": actDoubt, "NFQUEUE": actDoubt,
+	"SYNPROXY": actDoubt, "NETMAP": actDoubt,
+	"LOG": actNone, "NFLOG": actNone, "ULOG": actNone, "MARK": actNone, "CONNMARK": actNone, "TCPMSS": actNone,
+	"TCPOPTSTRIP": actNone, "SET": actNone, "AUDIT": actNone,
+	"TRACE": actNone, "CT": actNone, "NOTRACK": actNone, "CHECKSUM": actNone, "CLASSIFY": actNone, "DSCP": actNone,
+	"TOS": actNone, "TTL": actNone, "SECMARK": actNone,
 	"CONNSECMARK": actNone, "RATEEST": actNone, "LED": actNone, "HMARK": actNone, "ECN": actNone, "TEE": actNone,
 }
 
@@ -262,7 +266,8 @@ func parseRule(fields []string) (r filterRule) {
 		case "-p", "--protocol":
 			add(not, func(p packet) fit {
 				v := strings.ToLower(value)
-				return fitIf(v == "all" || v == "0" || v == p.Protocol || v == map[string]string{"tcp": "6", "udp": "17"}[p.Protocol])
+				return fitIf(v == "all" || v == "0" || v == p.Protocol ||
+					v == map[string]string{"tcp": "6", "udp": "17"}[p.Protocol])
 			})
 		case "--dport", "--dports", "--destination-port", "--destination-ports", "--port", "--ports":
 			list := strings.Split(value, ",")
@@ -323,10 +328,16 @@ func parseRule(fields []string) (r filterRule) {
 			} else if r.then, r.target = actJump, value; name == "-g" || name == "--goto" {
 				r.then = actGoto
 			}
-		case "-m", "--match", "--comment", "--reject-with", "--log-prefix", "--log-level", "--limit-burst", "--set", "--set-mark", "--set-xmark", "--log-uid", "--log-ip-options", "--log-tcp-options", "--log-tcp-sequence",
-			"--seconds", "--hitcount", "--name", "--mask", "--rsource", "--rdest", "--reap", "--rttl", "--hashlimit-burst", "--hashlimit-mode", "--hashlimit-name", "--hashlimit-srcmask", "--hashlimit-dstmask",
-			"--hashlimit-htable-expire", "--hashlimit-htable-size", "--hashlimit-htable-max", "--hashlimit-htable-gcinterval", "--connlimit-mask", "--connlimit-saddr", "--connlimit-daddr",
-			"--nflog-prefix", "--nflog-group", "--nflog-size", "--nflog-threshold", "--nflog-range", "--clamp-mss-to-pmtu", "--save-mark", "--restore-mark", "--nfmask", "--ctmask", "--notrack", "--type", "--to-destination", "--to-ports", "--limit-iface-in", "-c", "--set-counters", "--add-set", "--exist":
+		case "-m", "--match", "--comment", "--reject-with", "--log-prefix", "--log-level", "--limit-burst", "--set",
+			"--set-mark", "--set-xmark", "--log-uid", "--log-ip-options", "--log-tcp-options", "--log-tcp-sequence",
+			"--seconds", "--hitcount", "--name", "--mask", "--rsource", "--rdest", "--reap", "--rttl",
+			"--hashlimit-burst", "--hashlimit-mode", "--hashlimit-name", "--hashlimit-srcmask",
+			"--hashlimit-dstmask",
+			"--hashlimit-htable-expire", "--hashlimit-htable-size", "--hashlimit-htable-max",
+			"--hashlimit-htable-gcinterval", "--connlimit-mask", "--connlimit-saddr", "--connlimit-daddr",
+			"--nflog-prefix", "--nflog-group", "--nflog-size", "--nflog-threshold", "--nflog-range",
+			"--clamp-mss-to-pmtu", "--save-mark", "--restore-mark", "--nfmask", "--ctmask", "--notrack", "--type",
+			"--to-destination", "--to-ports", "--limit-iface-in", "-c", "--set-counters", "--add-set", "--exist":
 			if name == "-c" || name == "--set-counters" {
 				i++ // packets and bytes
 			}
@@ -344,7 +355,10 @@ func parseRule(fields []string) (r filterRule) {
 }
 
 // flags are options without a value.
-var flags = []string{"--syn", "-f", "--fragment", "--set", "--update", "--rcheck", "--rsource", "--rdest", "--reap", "--rttl", "--connlimit-saddr", "--connlimit-daddr", "--log-uid", "--log-ip-options", "--log-tcp-options", "--log-tcp-sequence", "--clamp-mss-to-pmtu", "--save-mark", "--restore-mark", "--notrack", "--limit-iface-in", "--exist"}
+var flags = []string{"--syn", "-f", "--fragment", "--set", "--update", "--rcheck", "--rsource", "--rdest", "--reap",
+	"--rttl", "--connlimit-saddr", "--connlimit-daddr", "--log-uid", "--log-ip-options", "--log-tcp-options",
+	"--log-tcp-sequence", "--clamp-mss-to-pmtu", "--save-mark", "--restore-mark", "--notrack", "--limit-iface-in",
+	"--exist"}
 
 // anyFit is the best of what each of a list is.
 func anyFit(list []string, of func(string) fit) fit {
@@ -363,7 +377,8 @@ func sourcePort(list []string, separator string) condition {
 		switch {
 		case inRange(text, 1024, separator) && inRange(text, 65535, separator):
 			f = fitAlways
-		case inRange(text, 32768, separator) || inRange(text, 60000, separator) || parseSmall(text) >= 1024 || strings.Contains(text, separator):
+		case inRange(text, 32768, separator) || inRange(text, 60000, separator) || parseSmall(text) >= 1024 ||
+			strings.Contains(text, separator):
 			f = max(f, fitMaybe)
 		}
 	}

@@ -68,7 +68,8 @@ func UnknownLayout(root Volume, others []Volume, err error) *Layout {
 // newLayout is a layout in which only what no system can do without is mounted.
 func newLayout(root Volume, others []Volume) *Layout {
 	r := &volume{role: "root", Volume: root}
-	l := &Layout{home: "/home", tree: tree{meter: fact.NewMeter(context.Background(), nil), root: r, volumes: []*volume{r}, mounts: map[string]mount{}}}
+	l := &Layout{home: "/home", tree: tree{meter: fact.NewMeter(context.Background(), nil), root: r,
+		volumes: []*volume{r}, mounts: map[string]mount{}}}
 	for _, v := range others {
 		l.tree.volumes = append(l.tree.volumes, &volume{Volume: v})
 	}
@@ -86,7 +87,8 @@ func noTotals(string) (Totals, error) { return Totals{}, nil }
 func (l *Layout) unknown(err error) {
 	t := &l.tree
 	t.mounts = map[string]mount{
-		"/":    {volume: &volume{role: "root", Volume: Volume{Err: fmt.Errorf("what is mounted is not known: %w", err)}}, sub: "."},
+		"/": {volume: &volume{role: "root", Volume: Volume{Err: fmt.Errorf("what is mounted is not known: %w",
+			err)}}, sub: "."},
 		"/etc": {volume: t.root, sub: "etc"},
 	}
 	t.index()
@@ -147,7 +149,8 @@ func underAPI(p string) bool {
 func (l *Layout) notify(message string) {
 	const most = 20
 	if len(l.Notices) < most {
-		l.Notices = append(l.Notices, requirement.Notice{Level: requirement.LevelWarning, Source: "root", Path: fstabPath[1:], Message: message})
+		l.Notices = append(l.Notices, requirement.Notice{Level: requirement.LevelWarning, Source: "root",
+			Path: fstabPath[1:], Message: message})
 	}
 }
 
@@ -234,7 +237,8 @@ func (l *Layout) mount(e *mountEntry) {
 	t := &l.tree
 	point := t.place(e.where)
 	broken := func(err error, origin string) {
-		t.mounts[point] = mount{volume: &volume{role: roleOf(point), Volume: Volume{Err: fmt.Errorf("%s: %w", e.from, err)}}, sub: ".", origin: origin}
+		t.mounts[point] = mount{volume: &volume{role: roleOf(point),
+			Volume: Volume{Err: fmt.Errorf("%s: %w", e.from, err)}}, sub: ".", origin: origin}
 	}
 	_, taken := t.mounts[point]
 	if strings.Count(point, "/") > maxDepth && e.err == nil {
@@ -253,7 +257,8 @@ func (l *Layout) mount(e *mountEntry) {
 		t.bind(e, point, broken)
 	case kind == "none":
 	case slices.Contains(memoryKinds, kind):
-		t.mounts[point] = mount{volume: &volume{role: "memory", Volume: Volume{FS: memoryFS{}, Totals: noTotals}}, sub: "."}
+		t.mounts[point] = mount{volume: &volume{role: "memory", Volume: Volume{FS: memoryFS{}, Totals: noTotals}},
+			sub: "."}
 	case kind == "overlay" || kind == "overlayfs" || kind == "aufs":
 		broken(fmt.Errorf("%s is mounted at %s, which is not supported", kind, e.where), "")
 	case !slices.Contains(diskKinds, kind) || e.has("_netdev"):
@@ -293,14 +298,16 @@ func (e *mountEntry) folder() string {
 // memoryKinds are filesystems that hold nothing, or what the kernel puts
 // there, when they are mounted.
 var memoryKinds = []string{
-	"tmpfs", "ramfs", "proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs", "configfs", "pstore", "bpf",
+	"tmpfs", "ramfs", "proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs",
+	"configfs", "pstore", "bpf",
 	"mqueue", "hugetlbfs", "efivarfs", "binfmt_misc", "fusectl", "selinuxfs", "rpc_pipefs", "nfsd", "functionfs",
 }
 
 // diskKinds are filesystems on devices. What is none of either kind comes from
 // elsewhere: the network, or a program.
 var diskKinds = []string{
-	"", "auto", "ext2", "ext3", "ext4", "xfs", "vfat", "msdos", "btrfs", "exfat", "ntfs", "ntfs3", "ntfs-3g", "iso9660", "udf", "squashfs", "f2fs", "jfs", "reiserfs", "zfs", "erofs",
+	"", "auto", "ext2", "ext3", "ext4", "xfs", "vfat", "msdos", "btrfs", "exfat", "ntfs", "ntfs3", "ntfs-3g", "iso9660",
+	"udf", "squashfs", "f2fs", "jfs", "reiserfs", "zfs", "erofs",
 }
 
 // sameKind says whether mount(8) mounts a volume that holds a filesystem under
@@ -375,7 +382,9 @@ func (l *Layout) spread() error {
 				}
 				m := t.mounts[p]
 				if !b.deep {
-					m = mount{volume: &volume{role: roleOf(at), Volume: Volume{Err: fmt.Errorf("%s shows %s, with or without what is mounted at %s", bound, b.origin, p)}}, sub: "."}
+					m = mount{volume: &volume{role: roleOf(at),
+						Volume: Volume{Err: fmt.Errorf("%s shows %s, with or without what is mounted at %s", bound,
+							b.origin, p)}}, sub: "."}
 				}
 				m.origin = p
 				t.mounts[at] = m

@@ -178,7 +178,8 @@ func (e *mountEntry) apply(texts []string) {
 			case "Type":
 				e.kind = s[1]
 			case "Options":
-				kept := slices.DeleteFunc(slices.Clone(e.options), func(o string) bool { return o != "noauto" && o != "auto" })
+				kept := slices.DeleteFunc(slices.Clone(e.options),
+					func(o string) bool { return o != "noauto" && o != "auto" })
 				e.options = append(strings.Split(s[1], ","), kept...)
 			}
 		}
@@ -246,7 +247,8 @@ func (t *tree) readMountUnit(p string, u *mountUnit) {
 		u.file, u.err = p, err
 		return
 	}
-	if link.Target != "" && path.Clean(path.Join(path.Dir(p), link.Target)) == "/dev/null" || link.Target == "/dev/null" {
+	if link.Target != "" && path.Clean(path.Join(path.Dir(p), link.Target)) == "/dev/null" ||
+		link.Target == "/dev/null" {
 		u.masked = true
 		return
 	}
@@ -319,7 +321,8 @@ func mountUnitName(where string) string {
 		switch c := where[i]; {
 		case c == '/':
 			b.WriteByte('-')
-		case c == '.' && i == 0, c != '.' && c != '_' && c != ':' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z'):
+		case c == '.' && i == 0, c != '.' && c != '_' && c != ':' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') &&
+			(c < 'a' || c > 'z'):
 			fmt.Fprintf(&b, `\x%02x`, c)
 		default:
 			b.WriteByte(c)

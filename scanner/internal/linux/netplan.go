@@ -52,7 +52,9 @@ func (m *Machine) netplans() ([]addressing, error) {
 		}
 		if d := p.definitions[i]; off && d.Hardware != "" {
 			// cloud-init would write the address of each new instance.
-			all[i].Doubt = fmt.Errorf("%s: whether %s has the hardware address %s is not on the disk, and cloud-init is told to leave the network alone", d.evidence.Path, d.ID, d.Hardware)
+			all[i].Doubt = fmt.Errorf(
+				"%s: whether %s has the hardware address %s is not on the disk, and cloud-init is told to leave the "+
+					"network alone", d.evidence.Path, d.ID, d.Hardware)
 			continue
 		}
 		if all[i].Doubt = unread; p.rendererOf(p.definitions[i]) == "NetworkManager" {
@@ -96,7 +98,8 @@ func (m *Machine) netplanInstalled() (bool, error) {
 		}
 	}
 	for _, p := range []string{
-		"/usr/sbin/netplan", "/usr/bin/netplan", "/usr/lib/systemd/system-generators/netplan", "/lib/systemd/system-generators/netplan",
+		"/usr/sbin/netplan", "/usr/bin/netplan", "/usr/lib/systemd/system-generators/netplan",
+		"/lib/systemd/system-generators/netplan",
 		"/usr/libexec/netplan/generate", "/usr/lib/netplan/generate", "/lib/netplan/generate",
 	} {
 		f, err := m.tree.file(p)
@@ -148,7 +151,8 @@ type netplanDefinition struct {
 // instance has.
 var netplanKinds = map[string]string{
 	"ethernets": "", "bonds": "", "bridges": "", "vlans": "", "nm-devices": "",
-	"wifis": "wireless", "modems": "a modem", "tunnels": "a tunnel", "vrfs": "a routing table", "dummy-devices": "virtual", "virtual-ethernets": "virtual",
+	"wifis": "wireless", "modems": "a modem", "tunnels": "a tunnel", "vrfs": "a routing table",
+	"dummy-devices": "virtual", "virtual-ethernets": "virtual",
 }
 
 // maxYAML bounds the nodes that are looked at in one document, those that an

@@ -14,11 +14,17 @@ import (
 )
 
 var bpNetwork = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.network", "network interfaces use DHCP", sectionPractices, explanation{
-		Reads: "What netplan, systemd-networkd, NetworkManager, the initscripts (ifcfg-*), ifupdown and cloud-init would set for the interfaces of an EC2 instance, from all their folders and drop-ins. ifupdown counts where it is installed and enabled. A fixed address of IPv6 counts like one of IPv4. An interface that is configured without DHCP and without an address does not use DHCP. Loopback, tunnels, wireless interfaces and bridges that no interface of the instance belongs to are only named.",
-		Live:  "nmcli -f ipv4.method connection show; networkctl; ip -4 address",
-		Fix:   "Set the interface to DHCP: BOOTPROTO=dhcp, method=auto, dhcp4: true or DHCP=yes, and take the fixed addresses out.",
-	}),
+	Requirement: demand(requirement.Recommended, "linux.bp.network", "network interfaces use DHCP", sectionPractices,
+		explanation{
+			Reads: "What netplan, systemd-networkd, NetworkManager, the initscripts (ifcfg-*), ifupdown and " +
+				"cloud-init would set for the interfaces of an EC2 instance, from all their folders and drop-ins. " +
+				"ifupdown counts where it is installed and enabled. A fixed address of IPv6 counts like one of IPv4. " +
+				"An interface that is configured without DHCP and without an address does not use DHCP. Loopback, " +
+				"tunnels, wireless interfaces and bridges that no interface of the instance belongs to are only named.",
+			Live: "nmcli -f ipv4.method connection show; networkctl; ip -4 address",
+			Fix: "Set the interface to DHCP: BOOTPROTO=dhcp, method=auto, dhcp4: true or DHCP=yes, and take the " +
+				"fixed addresses out.",
+		}),
 	Judge: (*Machine).decideNetwork,
 }
 
@@ -47,7 +53,9 @@ func (m *Machine) decideNetwork() requirement.Outcome {
 	}
 	o := m.unconfigured(len(left) == 0)
 	if o.Status == requirement.Undetermined && len(left) > 0 {
-		return requirement.Warn("no interface is configured: "+noNetplan+", and nothing else reads its files: "+prose.Some(left), evidence[:min(len(evidence), mostEvidence)]...)
+		return requirement.Warn(
+			"no interface is configured: "+noNetplan+", and nothing else reads its files: "+prose.Some(left),
+			evidence[:min(len(evidence), mostEvidence)]...)
 	}
 	return o
 }
@@ -57,7 +65,8 @@ func (m *Machine) decideNetwork() requirement.Outcome {
 func (m *Machine) addressings() ([]addressing, error) {
 	var all []addressing
 	var errs error
-	for _, read := range []func() ([]addressing, error){m.netplans, m.networkds, m.keyfiles, m.ifcfgs, m.interfaces, m.cloudNetwork} {
+	for _, read := range []func() ([]addressing, error){m.netplans, m.networkds, m.keyfiles, m.ifcfgs, m.interfaces,
+		m.cloudNetwork} {
 		found, err := read()
 		errs = errors.Join(errs, err)
 		all = append(all, found...)
@@ -107,16 +116,19 @@ func judgeNetwork(all []addressing, unread error) (o requirement.Outcome, ok boo
 	if len(fixed)+len(none) > 0 {
 		var says []string
 		if len(fixed) > 0 {
-			says = append(says, prose.Count(len(fixed), "interface has", "interfaces have")+" a fixed address: "+prose.Some(fixed))
+			says = append(says, prose.Count(len(fixed), "interface has",
+				"interfaces have")+" a fixed address: "+prose.Some(fixed))
 		}
 		if len(none) > 0 {
-			says = append(says, prose.Count(len(none), "interface is", "interfaces are")+" configured without DHCP and without an address: "+prose.Some(none))
+			says = append(says, prose.Count(len(none), "interface is",
+				"interfaces are")+" configured without DHCP and without an address: "+prose.Some(none))
 		}
 		o = requirement.Warn(strings.Join(says, "; "), bad...).About(adapters...)
 	} else if unread = errors.Join(unread, doubt); unread != nil {
 		o = requirement.Unreadable(unread)
 	} else if len(dynamic) > 0 {
-		o = requirement.Pass(prose.Count(len(dynamic), "interface uses", "interfaces use")+" DHCP: "+prose.Some(dynamic), good...)
+		o = requirement.Pass(prose.Count(len(dynamic), "interface uses",
+			"interfaces use")+" DHCP: "+prose.Some(dynamic), good...)
 	} else {
 		return o, false
 	}
@@ -154,9 +166,12 @@ func (m *Machine) unconfigured(cloud bool) requirement.Outcome {
 		if nm == serviceOn {
 			evidence = append(evidence, autoEvidence)
 		}
-		return requirement.Unknown("no interface is configured, and cloud-init is told to leave the network alone: what sets it up is not known", evidence...)
+		return requirement.Unknown(
+			"no interface is configured, and cloud-init is told to leave the network alone: what sets it up is "+
+				"not known", evidence...)
 	}
-	return requirement.Infer("no interface is configured, so that cloud-init and NetworkManager use DHCP, their default")
+	return requirement.Infer(
+		"no interface is configured, so that cloud-init and NetworkManager use DHCP, their default")
 }
 
 // A serviceState says whether a service that manages something is in force.
@@ -216,8 +231,13 @@ func noInstanceHas(name string) string {
 	}{
 		{"loopback", []string{"lo"}},
 		{"wireless", []string{"wl*", "ww*", "ath*"}},
-		{"a bridge of containers or virtual machines", []string{"docker*", "br-*", "virbr*", "lxdbr*", "lxcbr*", "incusbr*", "cni*", "cbr*", "flannel*", "cali*", "cilium*", "kube-*", "podman*", "nerdctl*", "veth*", "ve-*", "vz-*", "vb-*", "vt-*", "host[0-9]*", "vnet*", "vmnet*", "vboxnet*"}},
-		{"a tunnel", []string{"tun*", "tap*", "wg*", "tailscale*", "zt*", "ppp*", "sit*", "gre*", "ip6tnl*", "tunl*", "vti*", "xfrm*", "ipsec*", "nebula*", "vxlan*", "geneve*", "he-*", "gpd*", "cscotun*"}},
+		{"a bridge of containers or virtual machines",
+			[]string{"docker*", "br-*", "virbr*", "lxdbr*", "lxcbr*", "incusbr*", "cni*", "cbr*", "flannel*", "cali*",
+				"cilium*", "kube-*", "podman*", "nerdctl*", "veth*", "ve-*", "vz-*", "vb-*", "vt-*", "host[0-9]*",
+				"vnet*",
+				"vmnet*", "vboxnet*"}},
+		{"a tunnel", []string{"tun*", "tap*", "wg*", "tailscale*", "zt*", "ppp*", "sit*", "gre*", "ip6tnl*", "tunl*",
+			"vti*", "xfrm*", "ipsec*", "nebula*", "vxlan*", "geneve*", "he-*", "gpd*", "cscotun*"}},
 		{"virtual", []string{"dummy*", "ifb*", "nlmon*", "vcan*", "can[0-9]*", "macvlan*", "ipvlan*", "ib[0-9]*"}},
 	} {
 		if slices.ContainsFunc(group.patterns, func(p string) bool { ok, _ := path.Match(p, name); return ok }) {
@@ -232,7 +252,8 @@ func noInstanceHas(name string) string {
 var instanceNames = func() []string {
 	var names []string
 	for i := range 16 {
-		names = append(names, fmt.Sprintf("eth%d", i), fmt.Sprintf("enX%d", i), fmt.Sprintf("ens%d", i), fmt.Sprintf("enp0s%d", i), fmt.Sprintf("ens%d", 32+i), fmt.Sprintf("enp%ds0", 32+i))
+		names = append(names, fmt.Sprintf("eth%d", i), fmt.Sprintf("enX%d", i), fmt.Sprintf("ens%d", i),
+			fmt.Sprintf("enp0s%d", i), fmt.Sprintf("ens%d", 32+i), fmt.Sprintf("enp%ds0", 32+i))
 	}
 	return names
 }()

@@ -11,7 +11,8 @@ import (
 
 // networkdFolders are where systemd-networkd finds its files, the one that goes
 // before the others first (systemd.network(5)). /run is in memory.
-var networkdFolders = []string{"/etc/systemd/network", "/usr/local/lib/systemd/network", "/usr/lib/systemd/network", "/lib/systemd/network"}
+var networkdFolders = []string{"/etc/systemd/network", "/usr/local/lib/systemd/network", "/usr/lib/systemd/network",
+	"/lib/systemd/network"}
 
 // A fit says whether something applies to what is looked at.
 type fit int
@@ -116,7 +117,8 @@ func parseNetworkFile(name string, all ini, ev requirement.Evidence) networkFile
 			case "Network", "Address":
 				switch key {
 				case "DHCP":
-					f.DHCP = systemdBool(value) || slices.Contains([]string{"ipv4", "both", "v4"}, strings.ToLower(value))
+					f.DHCP = systemdBool(value) || slices.Contains([]string{"ipv4", "both", "v4"},
+						strings.ToLower(value))
 				case "Address":
 					if value == "" {
 						f.Addresses = nil
@@ -134,7 +136,8 @@ func parseNetworkFile(name string, all ini, ev requirement.Evidence) networkFile
 	if !matched {
 		f.Aside = "it says for no interface"
 	}
-	f.Evidence.Data = fmt.Sprintf("DHCP of IPv4: %t, addresses %v", f.DHCP, f.Addresses[:min(len(f.Addresses), mostEvidence)])
+	f.Evidence.Data = fmt.Sprintf("DHCP of IPv4: %t, addresses %v", f.DHCP,
+		f.Addresses[:min(len(f.Addresses), mostEvidence)])
 	return f
 }
 
@@ -177,7 +180,9 @@ func (f *networkFile) match(key, value string) {
 	case "Virtualization":
 		switch v := strings.ToLower(value); {
 		case v == "" || slices.Contains([]string{"yes", "true", "1", "on", "vm", "!container", "!no"}, v):
-		case slices.Contains([]string{"no", "false", "0", "off", "container", "!vm", "!yes"}, v) || strings.HasPrefix(v, "lxc") || strings.HasSuffix(v, "nspawn") || v == "docker" || v == "vmware" || v == "oracle" || v == "microsoft":
+		case slices.Contains([]string{"no", "false", "0", "off", "container", "!vm", "!yes"}, v) ||
+			strings.HasPrefix(v, "lxc") || strings.HasSuffix(v, "nspawn") || v == "docker" || v == "vmware" ||
+			v == "oracle" || v == "microsoft":
 			f.Aside = "for another kind of machine"
 		case !slices.Contains([]string{"amazon", "kvm", "xen"}, v):
 			f.Maybe = true
@@ -224,14 +229,18 @@ func judgeNetworkFiles(files []networkFile) (all []addressing) {
 		}
 	}
 	// Interfaces that no file names are there too: one that stands for them.
-	if len(names) == 0 || !slices.ContainsFunc(names, func(n string) bool { return slices.Contains(instanceNames, n) }) {
+	if len(names) == 0 || !slices.ContainsFunc(names, func(
+		n string) bool {
+		return slices.Contains(instanceNames, n)
+	}) {
 		add(instanceNames[1])
 		add(instanceNames[0])
 	}
 	for _, f := range files {
 		for _, pattern := range f.Names { // and one for each pattern
 			if len(names) < 200 && strings.ContainsAny(pattern, "*?[") && !anyMatch([]string{pattern}, names) {
-				if i := slices.IndexFunc(instanceNames, func(n string) bool { return anyMatch([]string{pattern}, []string{n}) }); i >= 0 {
+				if i := slices.IndexFunc(instanceNames,
+					func(n string) bool { return anyMatch([]string{pattern}, []string{n}) }); i >= 0 {
 					add(instanceNames[i])
 				}
 			}

@@ -55,7 +55,8 @@ func parseConnection(text string, ev requirement.Evidence) (c connection, ok boo
 		return c, false
 	}
 	c = connection{Evidence: ev, Methods: map[string]string{}, Type: f.last("connection", "type"),
-		Interface: f.last("connection", "interface-name"), UUID: f.last("connection", "uuid"), Zone: f.last("connection", "zone"),
+		Interface: f.last("connection", "interface-name"), UUID: f.last("connection", "uuid"),
+		Zone:   f.last("connection", "zone"),
 		PartOf: cmp.Or(f.last("connection", "controller"), f.last("connection", "master")),
 		Manual: falseBool(f.last("connection", "autoconnect")),
 		Match:  keyfileList(f.last("match", "interface-name")), Drivers: keyfileList(f.last("match", "driver")),
@@ -69,7 +70,9 @@ func parseConnection(text string, ev requirement.Evidence) (c connection, ok boo
 		for _, s := range f {
 			for _, set := range s.Settings {
 				// address1=ADDRESS/PREFIX,GATEWAY; the older form is a list of such.
-				if s.Name == family && len(given) < 1000 && (set[0] == "addresses" || strings.HasPrefix(set[0], "address") && strings.Trim(set[0][len("address"):], "0123456789") == "") {
+				if s.Name == family && len(given) < 1000 &&
+					(set[0] == "addresses" || strings.HasPrefix(set[0], "address") &&
+						strings.Trim(set[0][len("address"):], "0123456789") == "") {
 					given = append(given, set[1])
 				}
 			}
@@ -118,9 +121,12 @@ func (m *Machine) keyfiles() ([]addressing, error) {
 // connectionKinds are types of connections that no interface of an instance
 // has, and why.
 var connectionKinds = map[string]string{
-	"wifi": "wireless", "802-11-wireless": "wireless", "gsm": "a modem", "cdma": "a modem", "bluetooth": "a modem", "adsl": "a modem", "pppoe": "a modem",
-	"vpn": "a tunnel", "wireguard": "a tunnel", "tun": "a tunnel", "ip-tunnel": "a tunnel", "vxlan": "a tunnel", "macsec": "a tunnel",
-	"loopback": "loopback", "dummy": "virtual", "veth": "virtual", "infiniband": "virtual", "wpan": "wireless", "6lowpan": "wireless", "generic": "virtual",
+	"wifi": "wireless", "802-11-wireless": "wireless", "gsm": "a modem", "cdma": "a modem", "bluetooth": "a modem",
+	"adsl": "a modem", "pppoe": "a modem",
+	"vpn": "a tunnel", "wireguard": "a tunnel", "tun": "a tunnel", "ip-tunnel": "a tunnel", "vxlan": "a tunnel",
+	"macsec":   "a tunnel",
+	"loopback": "loopback", "dummy": "virtual", "veth": "virtual", "infiniband": "virtual", "wpan": "wireless",
+	"6lowpan": "wireless", "generic": "virtual",
 }
 
 // judgeConnections says how each connection's interface gets its address.
@@ -147,7 +153,8 @@ func judgeConnections(connections []connection, unmanaged []string) (all []addre
 		case a.Aside != "":
 		case c.PartOf != "":
 			a.Aside = "part of " + c.PartOf
-		case (c.Type == "bridge" || c.Type == "bond" || c.Type == "team") && !based[c.Interface] && !based[c.UUID] && !based[c.ID]:
+		case (c.Type == "bridge" || c.Type == "bond" || c.Type == "team") && !based[c.Interface] && !based[c.UUID] &&
+			!based[c.ID]:
 			a.Aside = "no interface of the instance belongs to it"
 		case leavesAlone(unmanaged, c.Interface):
 			a.Aside = "NetworkManager leaves it alone"
@@ -165,7 +172,8 @@ func (c connection) aside() string {
 		return connectionKinds[c.Type]
 	case c.Manual:
 		return "not brought up at start"
-	case len(c.Match) > 0 && !slices.ContainsFunc(c.Match, func(p string) bool { return strings.HasPrefix(p, "!") || mayNameInstance(strings.TrimLeft(p, "|&")) }):
+	case len(c.Match) > 0 && !slices.ContainsFunc(c.Match,
+		func(p string) bool { return strings.HasPrefix(p, "!") || mayNameInstance(strings.TrimLeft(p, "|&")) }):
 		return "no interface of the instance has such a name"
 	case len(c.Drivers) > 0 && !slices.ContainsFunc(c.Drivers, func(p string) bool {
 		return strings.HasPrefix(p, "!") || anyMatch([]string{strings.TrimLeft(p, "|&")}, instanceDrivers)
@@ -275,7 +283,8 @@ func leavesAlone(devices []string, name string) bool {
 			fits = value == "ethernet"
 		case ok && kind == "interface-name":
 			p := strings.TrimPrefix(value, "=")
-			fits = name != "" && anyMatch([]string{p}, []string{name}) || name == "" && strings.ContainsAny(p, "*?[") && anyMatch([]string{p}, instanceNames)
+			fits = name != "" && anyMatch([]string{p}, []string{name}) || name == "" && strings.ContainsAny(p, "*?[") &&
+				anyMatch([]string{p}, instanceNames)
 		case ok && kind == "driver":
 			fits = anyMatch([]string{value}, instanceDrivers)
 		case !ok:

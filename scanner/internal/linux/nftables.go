@@ -25,10 +25,7 @@ func (m *Machine) nftables() ([]firewall, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := nftParser{rules: newNFT(), left: maxNFT, vars: map[string][]string{}, include: m.nftInclude, read: func(name string) (string, error) {
-		data, _, err := m.tree.read(name, maxConfig)
-		return string(data), err
-	}}
+	p := m.newNFTParser()
 	var ev requirement.Evidence
 	for _, name := range files {
 		f, err := m.tree.file(name)
@@ -55,6 +52,17 @@ func (m *Machine) nftables() ([]firewall, error) {
 	fw := newFirewall("nftables", ev, m.managementNames(p.hints), p.rules.outcome)
 	fw.Why = p.rules.doubt
 	return []firewall{fw}, nil
+}
+
+// newNFTParser returns a parser of rule sets that reads what they include.
+func (m *Machine) newNFTParser() nftParser {
+	return nftParser{
+		rules: newNFT(), left: maxNFT, vars: map[string][]string{}, include: m.nftInclude,
+		read: func(name string) (string, error) {
+			data, _, err := m.tree.read(name, maxConfig)
+			return string(data), err
+		},
+	}
 }
 
 // nftFiles are the files that the unit's commands load at start: those of nft
@@ -154,7 +162,8 @@ func newNFT() *nft { return &nft{tables: map[string]*nftTable{}} }
 func (n *nft) table(family, name string) *nftTable {
 	key := family + " " + name
 	if n.tables[key] == nil {
-		n.tables[key] = &nftTable{chains: map[string]*filterChain{}, hooks: map[string]string{}, sets: map[string]nftSet{}}
+		n.tables[key] = &nftTable{chains: map[string]*filterChain{}, hooks: map[string]string{},
+			sets: map[string]nftSet{}}
 	}
 	return n.tables[key]
 }

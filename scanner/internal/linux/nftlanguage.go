@@ -44,7 +44,8 @@ func nftTokens(text string) []string {
 		case c == '{' || c == '}' || c == ',' || c == '(' || c == ')':
 			end(i)
 			list = append(list, string(c))
-		case c == '=' && (i == 0 || !strings.ContainsRune("=!<>", rune(text[i-1]))) && (i+1 == len(text) || text[i+1] != '='):
+		case c == '=' && (i == 0 || !strings.ContainsRune("=!<>", rune(text[i-1]))) &&
+			(i+1 == len(text) || text[i+1] != '='):
 			end(i)
 			list = append(list, "=")
 		default:
@@ -153,7 +154,8 @@ func opensBlock(all []string) bool {
 	if len(all) > 1 && (all[0] == "add" || all[0] == "create") {
 		all = all[1:]
 	}
-	return len(all) > 0 && slices.Contains([]string{"table", "chain", "set", "map", "flowtable", "counter", "quota", "limit", "ct", "secmark", "synproxy", "element"}, all[0])
+	return len(all) > 0 && slices.Contains([]string{"table", "chain", "set", "map", "flowtable", "counter", "quota",
+		"limit", "ct", "secmark", "synproxy", "element"}, all[0])
 }
 
 // withoutBreaks takes the line ends out of a value in braces.
@@ -259,7 +261,8 @@ func (p *nftParser) command(all []string) {
 			inside, _ := block(more, 0)
 			p.statements(inside, t, family)
 		}
-	case (verb == "add" || verb == "create" || verb == "insert") && slices.Contains([]string{"chain", "rule", "set", "map", "element"}, kind):
+	case (verb == "add" || verb == "create" || verb == "insert") &&
+		slices.Contains([]string{"chain", "rule", "set", "map", "element"}, kind):
 		family, name, more := tableName(rest[1:])
 		t := p.rules.table(family, name)
 		if kind == "rule" {
@@ -267,7 +270,8 @@ func (p *nftParser) command(all []string) {
 			return
 		}
 		p.inTable(t, family, append([]string{kind}, more...))
-	case slices.Contains([]string{"counter", "quota", "limit", "ct", "flowtable", "list", "reset"}, kind) || verb == "list":
+	case slices.Contains([]string{"counter", "quota", "limit", "ct", "flowtable", "list", "reset"}, kind) ||
+		verb == "list":
 	default:
 		p.doubt("the statement %q", strings.Join(all[:min(len(all), 4)], " "))
 	}
@@ -350,7 +354,8 @@ func (p *nftParser) inTable(t *nftTable, family string, all []string) {
 		s := t.sets[all[1]]
 		p.elements(&s, inside)
 		t.sets[all[1]] = s
-	case slices.Contains([]string{"flowtable", "counter", "quota", "limit", "ct", "secmark", "synproxy", "comment", "tunnel"}, kind):
+	case slices.Contains([]string{"flowtable", "counter", "quota", "limit", "ct", "secmark", "synproxy", "comment",
+		"tunnel"}, kind):
 	default:
 		p.doubt("the statement %q", strings.Join(all[:min(len(all), 4)], " "))
 	}
@@ -434,7 +439,8 @@ func elementsOf(tokens []string) (list []nftElement) {
 			if rest, ok := strings.CutSuffix(s, ":"); ok && !strings.Contains(rest, ":") {
 				s, inVerdict = rest, true
 			}
-			if s == "-" || strings.HasSuffix(this.key, "-") || s == "." || strings.HasSuffix(this.key, ".") || this.key == "" {
+			if s == "-" || strings.HasSuffix(this.key, "-") || s == "." || strings.HasSuffix(this.key, ".") ||
+				this.key == "" {
 				this.key += s
 			} else {
 				this.key += " " + s

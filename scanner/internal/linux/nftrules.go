@@ -95,8 +95,10 @@ func (r *nftRule) read() []filterRule {
 			r.at += 2
 		case "log":
 			r.at++
-			for slices.Contains([]string{"prefix", "level", "group", "snaplen", "queue-threshold", "flags"}, r.word(0)) {
-				if r.at += 2; r.word(-1) == "tcp" || r.word(-1) == "ip" || r.word(-1) == "skuid" || r.word(-1) == "ether" { // flags tcp sequence,options
+			for slices.Contains([]string{"prefix", "level", "group", "snaplen", "queue-threshold", "flags"},
+				r.word(0)) {
+				if r.at += 2; r.word(-1) == "tcp" || r.word(-1) == "ip" || r.word(-1) == "skuid" ||
+					r.word(-1) == "ether" { // flags tcp sequence,options
 					for r.word(0) == "," || r.word(0) == "sequence" || r.word(0) == "options" {
 						r.at++
 					}
@@ -153,7 +155,8 @@ func (r *nftRule) condition() (done []filterRule, ok bool) {
 		width, test = 2, func(v string) condition { return sourcePort([]string{v}, "-") }
 	case key == "tcp" && of == "flags":
 		return nil, r.tcpFlags()
-	case slices.Contains([]string{"ip6", "icmp", "icmpv6", "igmp", "arp", "sctp", "dccp", "udplite", "esp", "ah", "comp", "vlan"}, key):
+	case slices.Contains([]string{"ip6", "icmp", "icmpv6", "igmp", "arp", "sctp", "dccp", "udplite", "esp", "ah",
+		"comp", "vlan"}, key):
 		r.fits = append(r.fits, never)
 		return r.unknown(), true
 	case key == "ip" && of == "protocol", key == "meta" && of == "l4proto", key == "l4proto":
@@ -208,7 +211,12 @@ func (r *nftRule) condition() (done []filterRule, ok bool) {
 		r.at++
 		return nil, true
 	case key == "fib" && of == "daddr" && r.word(2) == "type":
-		width, test = 3, func(v string) condition { return func(packet) fit { return fitIf(v == "local" || v == "unicast") } }
+		width, test = 3, func(v string) condition {
+			return func(
+				packet) fit {
+				return fitIf(v == "local" || v == "unicast")
+			}
+		}
 	case key == "fib" && of == "saddr":
 		// Whether there is a way back to the sender, which there is.
 		for r.at < len(r.list) && !slices.Contains([]string{"oif", "oifname"}, r.word(0)) {
@@ -367,16 +375,21 @@ func (r *nftRule) verdicts(test func(string) condition) (done []filterRule, ok b
 // packet SYN alone is set.
 func (r *nftRule) tcpFlags() bool {
 	end := r.at + 2
-	for end < len(r.list) && nftVerdicts[r.list[end]] == 0 && !slices.Contains([]string{"jump", "goto", "counter", "log", "ct", "limit", "tcp", "meta", "ip"}, r.list[end]) {
+	for end < len(r.list) && nftVerdicts[r.list[end]] == 0 &&
+		!slices.Contains([]string{"jump", "goto", "counter", "log", "ct", "limit", "tcp", "meta", "ip"}, r.list[end]) {
 		end++
 	}
 	text := strings.Join(r.list[r.at+2:end], " ")
 	r.fits = append(r.fits, func(p packet) fit { return fitIf(p.Protocol == "tcp") })
 	var f fit
 	switch text {
-	case "syn", "== syn", "& ( fin | syn | rst | ack ) == syn", "& (fin|syn|rst|ack) == syn", "syn / fin,syn,rst,ack", "syn / syn,ack", "& ( syn | ack ) == syn", "syn / fin , syn , rst , ack", "& ( fin|syn|rst|ack ) == syn":
+	case "syn", "== syn", "& ( fin | syn | rst | ack ) == syn", "& (fin|syn|rst|ack) == syn", "syn / fin,syn,rst,ack",
+		"syn / syn,ack", "& ( syn | ack ) == syn", "syn / fin , syn , rst , ack", "& ( fin|syn|rst|ack ) == syn":
 		f = fitAlways
-	case "!= syn", "& ( fin | syn | rst | ack ) != syn", "& ( fin|syn|rst|ack ) != syn", "& ( syn | ack ) != syn", "& ( fin | syn ) == fin | syn", "& ( fin | syn ) == ( fin | syn )", "& ( syn | rst ) == ( syn | rst )", "& ( syn | rst ) == syn | rst", "& ( fin|syn ) == fin|syn", "& ( fin | syn | rst | psh | ack | urg ) == 0x0", "== 0x0", "& ( fin | rst ) == ( fin | rst )":
+	case "!= syn", "& ( fin | syn | rst | ack ) != syn", "& ( fin|syn|rst|ack ) != syn", "& ( syn | ack ) != syn",
+		"& ( fin | syn ) == fin | syn", "& ( fin | syn ) == ( fin | syn )", "& ( syn | rst ) == ( syn | rst )",
+		"& ( syn | rst ) == syn | rst", "& ( fin|syn ) == fin|syn", "& ( fin | syn | rst | psh | ack | urg ) == 0x0",
+		"== 0x0", "& ( fin | rst ) == ( fin | rst )":
 		f = fitNever
 	default:
 		f = fitMaybe

@@ -12,10 +12,13 @@ import (
 )
 
 // readFirewalls are the units whose rules are read by their own readers.
-var readFirewalls = []string{"firewalld.service", "iptables.service", "netfilter-persistent.service", "nftables.service", "ufw.service", "ip6tables.service"}
+var readFirewalls = []string{"firewalld.service", "iptables.service", "netfilter-persistent.service",
+	"nftables.service", "ufw.service", "ip6tables.service"}
 
 // unreadFirewalls are units of firewalls whose configuration is not read.
-var unreadFirewalls = []string{"shorewall.service", "ferm.service", "firehol.service", "csf.service", "lfd.service", "apf.service", "apf-firewall.service", "arno-iptables-firewall.service", "fwbuilder.service", "uruk.service", "vuurmuur.service", "sshguard.service"}
+var unreadFirewalls = []string{"shorewall.service", "ferm.service", "firehol.service", "csf.service", "lfd.service",
+	"apf.service", "apf-firewall.service", "arno-iptables-firewall.service", "fwbuilder.service", "uruk.service",
+	"vuurmuur.service", "sshguard.service"}
 
 // maxFirewallUnits bounds how many units with rules of their own are followed.
 const maxFirewallUnits = 100
@@ -29,7 +32,8 @@ func (m *Machine) otherFirewalls() ([]firewall, error) {
 	}
 	var all []firewall
 	for _, u := range units.all() {
-		if u.State != unitEnabled && u.State != unitSometimes || path.Ext(u.Name) != ".service" || slices.Contains(readFirewalls, u.Name) || u.Facts == nil {
+		if u.State != unitEnabled && u.State != unitSometimes || path.Ext(u.Name) != ".service" ||
+			slices.Contains(readFirewalls, u.Name) || u.Facts == nil {
 			continue
 		}
 		if slices.Contains(unreadFirewalls, u.Name) {
@@ -63,7 +67,8 @@ func (m *Machine) otherFirewalls() ([]firewall, error) {
 			return all, err
 		}
 		if is {
-			f := m.doubtful(Unit{Name: p, File: contentEvidence("root", p[1:])}, "the rules that a script loads are not followed")
+			f := m.doubtful(Unit{Name: p, File: contentEvidence("root", p[1:])},
+				"the rules that a script loads are not followed")
 			return append(all, f), nil // the other is the same file, or is not run
 		}
 	}
@@ -114,10 +119,12 @@ func (m *Machine) loadsRules(p string) (bool, error) {
 			if strings.HasPrefix(line, "#") {
 				continue
 			}
-			for _, w := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t;&|(){}\"'`$", r) }) {
+			isBreak := func(r rune) bool { return strings.ContainsRune(" \t;&|(){}\"'`$", r) }
+			for _, w := range strings.FieldsFunc(line, isBreak) {
 				base := path.Base(w)
 				loads = loads || isFirewallProgram(base) && !strings.HasPrefix(base, "ip6")
-				keeps = keeps || slices.Contains([]string{"DROP", "REJECT", "drop", "reject"}, w) || strings.HasSuffix(base, "-restore") || base == "nft"
+				drops := slices.Contains([]string{"DROP", "REJECT", "drop", "reject"}, w)
+				keeps = keeps || drops || strings.HasSuffix(base, "-restore") || base == "nft"
 			}
 		}
 		return loads && keeps, nil
@@ -136,17 +143,15 @@ func (m *Machine) doubtful(u Unit, why string) firewall {
 // where it loads none.
 func (m *Machine) unitFirewall(u Unit) (f firewall, ok bool, err error) {
 	rules := ipTables{tables: map[string]map[string]*filterChain{}}
-	set := nftParser{rules: newNFT(), left: maxNFT, vars: map[string][]string{}, include: m.nftInclude, read: func(name string) (string, error) {
-		data, _, err := m.tree.read(name, maxConfig)
-		return string(data), err
-	}}
+	set := m.newNFTParser()
 	var ev requirement.Evidence
 	for _, c := range u.Facts.Exec {
 		if !slices.Contains([]string{"ExecStart", "ExecStartPre", "ExecStartPost"}, c.Setting) {
 			continue
 		}
 		list := append([]string{c.Path}, c.Args...)
-		if slices.Contains([]string{"sh", "bash", "dash"}, path.Base(c.Path)) && len(c.Args) == 2 && strings.HasPrefix(c.Args[0], "-") && strings.HasSuffix(c.Args[0], "c") {
+		isShell := slices.Contains([]string{"sh", "bash", "dash"}, path.Base(c.Path))
+		if isShell && len(c.Args) == 2 && strings.HasPrefix(c.Args[0], "-") && strings.HasSuffix(c.Args[0], "c") {
 			// A command in one word; what a script does beyond one is not followed.
 			list = words(strings.NewReplacer("<", " < ", ";", " ; ", "&&", " ; ").Replace(c.Args[1]))
 		}
@@ -155,7 +160,8 @@ func (m *Machine) unitFirewall(u Unit) (f firewall, ok bool, err error) {
 		}
 		file := ""
 		switch base := path.Base(list[0]); {
-		case slices.Contains(list, ";") && slices.ContainsFunc(list, func(w string) bool { return isFirewallProgram(path.Base(w)) }):
+		case slices.Contains(list, ";") &&
+			slices.ContainsFunc(list, func(w string) bool { return isFirewallProgram(path.Base(w)) }):
 			return m.doubtful(u, "it runs several commands by a shell"), true, nil
 		case strings.HasPrefix(base, "ip6tables"), !isFirewallProgram(base):
 			continue
@@ -227,5 +233,8 @@ func (m *Machine) unitFirewall(u Unit) (f firewall, ok bool, err error) {
 
 // isFirewallProgram says whether a program loads rules.
 func isFirewallProgram(base string) bool {
-	return base == "nft" || slices.Contains([]string{"iptables", "iptables-nft", "iptables-legacy", "iptables-restore", "iptables-nft-restore", "iptables-legacy-restore", "ip6tables", "ip6tables-restore"}, base)
+	return base == "nft" || slices.Contains([]string{
+		"iptables", "iptables-nft", "iptables-legacy", "iptables-restore", "iptables-nft-restore",
+		"iptables-legacy-restore", "ip6tables", "ip6tables-restore",
+	}, base)
 }

@@ -174,7 +174,8 @@ func fitIf(yes bool) fit {
 // the first interface of a WorkSpace; which part of them it is depends on the
 // region.
 var peers = []netip.Prefix{
-	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("198.18.0.0/15"),
 }
 
 // sourceFit says whether packets of the service come from an address or range.
@@ -260,7 +261,8 @@ func destinationFit(text string) fit {
 		}
 		text = p.Addr().String()
 	}
-	if a, err := netip.ParseAddr(text); err == nil && (a.Is6() || a.IsMulticast() || a.IsLoopback() || a.IsLinkLocalUnicast() || text == "255.255.255.255") {
+	if a, err := netip.ParseAddr(text); err == nil && (a.Is6() || a.IsMulticast() || a.IsLoopback() ||
+		a.IsLinkLocalUnicast() || text == "255.255.255.255") {
 		return fitNever
 	}
 	return fitMaybe

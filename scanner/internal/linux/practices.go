@@ -13,11 +13,12 @@ import (
 )
 
 var bpAntivirus = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.antivirus", "antivirus is disabled", sectionPractices, explanation{
-		Reads: "Units of known antivirus programs, and whether they are enabled.",
-		Live:  "systemctl list-unit-files --state=enabled",
-		Fix:   "sudo systemctl disable the antivirus while the image is made.",
-	}),
+	Requirement: demand(requirement.Recommended, "linux.bp.antivirus", "antivirus is disabled", sectionPractices,
+		explanation{
+			Reads: "Units of known antivirus programs, and whether they are enabled.",
+			Live:  "systemctl list-unit-files --state=enabled",
+			Fix:   "sudo systemctl disable the antivirus while the image is made.",
+		}),
 	Judge: func(m *Machine) requirement.Outcome {
 		units, err := m.Units()
 		if err != nil {
@@ -30,9 +31,12 @@ var bpAntivirus = entry{
 // antivirusUnits are the units of antivirus programs for Linux, without their
 // suffix; "*" stands for any end.
 var antivirusUnits = []string{
-	"clamd*", "clamav-daemon", "clamav-clamonacc", "clamonacc", "falcon-sensor", "ds_agent", "mfetpd", "mfetp", "mfeespd", "isectpd",
-	"sav-protect", "sophos-spl", "esets", "eea", "efs", "mdatp", "sentinelone", "cbagentd", "cbdaemon", "xagt", "kesl", "klnagent",
-	"avast", "bdsrvscand", "bdsec", "cylancesvc", "traps_pmd", "symcfgd", "sisamdagent", "rtvscand", "f-secure-linuxsecurity*",
+	"clamd*", "clamav-daemon", "clamav-clamonacc", "clamonacc", "falcon-sensor", "ds_agent", "mfetpd", "mfetp",
+	"mfeespd", "isectpd",
+	"sav-protect", "sophos-spl", "esets", "eea", "efs", "mdatp", "sentinelone", "cbagentd", "cbdaemon", "xagt", "kesl",
+	"klnagent",
+	"avast", "bdsrvscand", "bdsec", "cylancesvc", "traps_pmd", "symcfgd", "sisamdagent", "rtvscand",
+	"f-secure-linuxsecurity*",
 }
 
 // judgeAntivirus decides linux.bp.antivirus.
@@ -87,11 +91,13 @@ func (u Unit) enabledBy() []requirement.Subject {
 }
 
 var bpUpdates = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.updates", "package updates are recent", sectionPractices, explanation{
-		Reads: "The package database: when a package was last installed or upgraded. Whether newer updates exist is not on the disk.",
-		Live:  "rpm -qa --last | head (or ls -lt /var/lib/dpkg/info | head)",
-		Fix:   "Upgrade all packages with the package manager, then restart.",
-	}),
+	Requirement: demand(requirement.Recommended, "linux.bp.updates", "package updates are recent", sectionPractices,
+		explanation{
+			Reads: "The package database: when a package was last installed or upgraded. Whether newer updates exist " +
+				"is not on the disk.",
+			Live: "rpm -qa --last | head (or ls -lt /var/lib/dpkg/info | head)",
+			Fix:  "Upgrade all packages with the package manager, then restart.",
+		}),
 	Judge: (*Machine).decideUpdates,
 }
 
@@ -129,7 +135,8 @@ func judgeUpdates(newest, now time.Time, ev requirement.Evidence) requirement.Ou
 		return requirement.Unknown("the package database does not say when anything was installed", ev)
 	}
 	days := int(now.Sub(newest).Hours() / 24)
-	message := fmt.Sprintf("packages were last updated on %s, %s before the scan", newest.UTC().Format(time.DateOnly), prose.Count(days, "day", "days"))
+	message := fmt.Sprintf("packages were last updated on %s, %s before the scan", newest.UTC().Format(time.DateOnly),
+		prose.Count(days, "day", "days"))
 	if now.Sub(newest) > recentUpdates {
 		return requirement.Warn(message+", more than 60", ev)
 	}
@@ -137,18 +144,22 @@ func judgeUpdates(newest, now time.Time, ev requirement.Evidence) requirement.Ou
 }
 
 var bpCache = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.cache", "cached data that should not enter the image is deleted", sectionPractices, explanation{
-		Reads: "Browser profiles, shell histories and caches of root, which stay in the image. What lies in /home and /var/cache is removed by image creation.",
-		Live:  "sudo ls -a /root /root/.cache",
-		Fix:   "sudo rm -r /root/.cache /root/.mozilla /root/.config/google-chrome; sudo rm /root/.*_history",
-	}),
+	Requirement: demand(requirement.Recommended, "linux.bp.cache",
+		"cached data that should not enter the image is deleted", sectionPractices, explanation{
+			Reads: "Browser profiles, shell histories and caches of root, which stay in the image. What lies in " +
+				"/home and /var/cache is removed by image creation.",
+			Live: "sudo ls -a /root /root/.cache",
+			Fix:  "sudo rm -r /root/.cache /root/.mozilla /root/.config/google-chrome; sudo rm /root/.*_history",
+		}),
 	Judge: (*Machine).decideCache,
 }
 
 // cachePlaces are folders and files of root that hold what he did.
 var cachePlaces = []string{
-	"/root/.cache", "/root/.mozilla", "/root/.config/google-chrome", "/root/.config/chromium", "/root/.config/microsoft-edge",
-	"/root/.bash_history", "/root/.zsh_history", "/root/.python_history", "/root/.mysql_history", "/root/.psql_history", "/root/.lesshst", "/root/.viminfo",
+	"/root/.cache", "/root/.mozilla", "/root/.config/google-chrome", "/root/.config/chromium",
+	"/root/.config/microsoft-edge",
+	"/root/.bash_history", "/root/.zsh_history", "/root/.python_history", "/root/.mysql_history", "/root/.psql_history",
+	"/root/.lesshst", "/root/.viminfo",
 	"/root/.thunderbird", "/root/.local/share/Trash",
 }
 
@@ -178,7 +189,8 @@ func (m *Machine) decideCache() requirement.Outcome {
 		kept = append(kept, fileSubject(f.Evidence, requirement.ReasonPresent))
 	}
 	if len(names) > 0 {
-		return requirement.Warn("cached data of root would enter the image: "+prose.Some(names), evidence...).About(kept...)
+		return requirement.Warn("cached data of root would enter the image: "+prose.Some(names),
+			evidence...).About(kept...)
 	}
 	return requirement.Pass("no cached data of root was found")
 }

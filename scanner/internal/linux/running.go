@@ -32,7 +32,8 @@ func (m *Machine) obstacle(s *unitSet, u Unit) (startFault, error) {
 		if err != nil {
 			return f, err
 		}
-		if f.Why == "" && worst.Certain || f.Certain && worst.Why == "" && len(s.boots) > 1 && c.Evidence != s.boots[0].Evidence {
+		if f.Why == "" && worst.Certain || f.Certain && worst.Why == "" && len(s.boots) > 1 &&
+			c.Evidence != s.boots[0].Evidence {
 			worst.Certain, f.Certain = false, false // it depends on the boot entry
 		}
 		if worst.Why == "" {
@@ -68,7 +69,8 @@ func (m *Machine) obstacleAt(s *unitSet, u Unit, c bootChoice, depth int) (start
 	for _, name := range append(slices.Clone(u.Facts.Requires), u.Facts.Requisite...) {
 		real := s.lookup(name)
 		below := s.units[real]
-		if below == nil || depth > maxAliases || !slices.Contains(u.Facts.After, name) && !slices.Contains(u.Facts.After, real) {
+		if below == nil || depth > maxAliases || !slices.Contains(u.Facts.After, name) &&
+			!slices.Contains(u.Facts.After, real) {
 			continue
 		}
 		if below.Err != nil {
@@ -122,7 +124,8 @@ func (m *Machine) serviceObstacle(u Unit) (startFault, error) {
 	}
 	if facts.RootImage == "" {
 		for _, command := range facts.Exec {
-			if command.Ignore && command.Setting != "ExecStart" || !slices.Contains([]string{"ExecStartPre", "ExecStart", "ExecCondition"}, command.Setting) {
+			if command.Ignore && command.Setting != "ExecStart" ||
+				!slices.Contains([]string{"ExecStartPre", "ExecStart", "ExecCondition"}, command.Setting) {
 				continue
 			}
 			f, err := m.commandObstacle(command, root, u.File)
@@ -175,7 +178,8 @@ func (m *Machine) serviceObstacle(u Unit) (startFault, error) {
 	if doubt.Why == "" {
 		doubt = f
 	}
-	if doubt.Why == "" && slices.ContainsFunc(facts.Exec, func(c execCommand) bool { return c.Setting == "ExecCondition" }) {
+	if doubt.Why == "" && slices.ContainsFunc(facts.Exec,
+		func(c execCommand) bool { return c.Setting == "ExecCondition" }) {
 		doubt = startFault{Why: "its ExecCondition= is answered while the system starts", Evidence: u.File}
 	}
 	return doubt, nil
@@ -185,14 +189,17 @@ func (m *Machine) serviceObstacle(u Unit) (startFault, error) {
 // service is about: that one of them is not there keeps no service from being
 // taken as started.
 var standardPrograms = []string{
-	"sh", "bash", "dash", "env", "true", "false", "test", "touch", "mkdir", "rm", "rmdir", "mv", "cp", "ln", "cat", "echo", "chmod", "chown", "chgrp", "install",
-	"sleep", "kill", "pkill", "grep", "sed", "awk", "mount", "umount", "modprobe", "udevadm", "systemctl", "systemd-tmpfiles", "restorecon", "logger",
+	"sh", "bash", "dash", "env", "true", "false", "test", "touch", "mkdir", "rm", "rmdir", "mv", "cp", "ln", "cat",
+	"echo", "chmod", "chown", "chgrp", "install",
+	"sleep", "kill", "pkill", "grep", "sed", "awk", "mount", "umount", "modprobe", "udevadm", "systemctl",
+	"systemd-tmpfiles", "restorecon", "logger",
 	"python", "python2", "python3", "perl",
 }
 
 // isStandard says whether a path is that of a tool that every system has.
 func isStandard(p string) bool {
-	return slices.Contains([]string{"/bin", "/sbin", "/usr/bin", "/usr/sbin"}, path.Dir(p)) && slices.Contains(standardPrograms, path.Base(p))
+	return slices.Contains([]string{"/bin", "/sbin", "/usr/bin", "/usr/sbin"}, path.Dir(p)) &&
+		slices.Contains(standardPrograms, path.Base(p))
 }
 
 // commandObstacle says why a command cannot be executed.
@@ -388,9 +395,11 @@ func (m *Machine) accountObstacle(u Unit) (startFault, error) {
 		if err != nil {
 			return startFault{}, err
 		}
-		f := startFault{Why: fmt.Sprintf("its %s=%s does not exist", a.setting, a.name), Certain: true, Evidence: u.File}
+		f := startFault{Why: fmt.Sprintf("its %s=%s does not exist", a.setting, a.name), Certain: true,
+			Evidence: u.File}
 		if asksDirectory(string(data), a.database) {
-			f.Certain, f.Why = false, fmt.Sprintf("its %s=%s is no local account: a directory service may know it", a.setting, a.name)
+			f.Certain, f.Why = false, fmt.Sprintf("its %s=%s is no local account: a directory service may know it",
+				a.setting, a.name)
 		}
 		return f, nil
 	}
@@ -432,7 +441,8 @@ func (m *Machine) sysusersMakes(name string) (bool, error) {
 			}
 			for line := range strings.Lines(string(data)) {
 				fields := strings.Fields(line)
-				if len(fields) >= 2 && (fields[0] == "u" || fields[0] == "u!" || fields[0] == "g") && strings.Trim(fields[1], `"`) == name {
+				if len(fields) >= 2 && (fields[0] == "u" || fields[0] == "u!" || fields[0] == "g") &&
+					strings.Trim(fields[1], `"`) == name {
 					return true, nil
 				}
 			}

@@ -64,7 +64,9 @@ const maxSourced = 1000
 // searchPaths looks for folders of /home in the PATH that all users get, as a
 // shell would set it.
 func (s *homeSearch) searchPaths() error {
-	files := []string{"/etc/profile", "/etc/bashrc", "/etc/bash.bashrc", "/etc/zshenv", "/etc/zsh/zshenv", "/etc/zprofile", "/etc/zsh/zprofile", "/etc/csh.login", "/etc/csh.cshrc", "/etc/skel/.bashrc", "/etc/skel/.profile", "/etc/skel/.bash_profile"}
+	files := []string{"/etc/profile", "/etc/bashrc", "/etc/bash.bashrc", "/etc/zshenv", "/etc/zsh/zshenv",
+		"/etc/zprofile", "/etc/zsh/zprofile", "/etc/csh.login", "/etc/csh.cshrc", "/etc/skel/.bashrc",
+		"/etc/skel/.profile", "/etc/skel/.bash_profile"}
 	entries, _, err := s.tree.list("/etc/profile.d")
 	if err != nil {
 		return err
@@ -74,7 +76,8 @@ func (s *homeSearch) searchPaths() error {
 			return fmt.Errorf("/etc/profile.d: more than %d entries: %w", maxMenu, errTooLarge)
 		}
 		// /etc/profile reads files of these names only, and sh.local.
-		if ext := path.Ext(e.Name()); ext == ".sh" || ext == ".csh" || e.Name() == "sh.local" || e.Name() == "csh.local" {
+		if ext := path.Ext(e.Name()); ext == ".sh" || ext == ".csh" || e.Name() == "sh.local" ||
+			e.Name() == "csh.local" {
 			files = append(files, "/etc/profile.d/"+e.Name())
 		}
 	}
@@ -93,7 +96,8 @@ func (s *homeSearch) searchPaths() error {
 			continue
 		}
 		if h.Home != "" {
-			s.add(&s.Installed, h.Home+", which the profile reads through "+p, homeProgram(h.Home), fileEvidence("root", p[1:]))
+			s.add(&s.Installed, h.Home+", which the profile reads through "+p, homeProgram(h.Home),
+				fileEvidence("root", p[1:]))
 			continue
 		}
 		commands, f, err := readParsed(&s.tree, p, maxScript, "shell", func(data []byte) ([]shellCommand, error) {
@@ -108,7 +112,8 @@ func (s *homeSearch) searchPaths() error {
 			unread = joinErrors(unread, s.searchPath(e.Folder, p, noted(f.Evidence, fmt.Sprintf("line %d", e.Line))))
 		}
 		for _, next := range sourced {
-			if path.IsAbs(next) && !strings.Contains(next, unknownValue) && !strings.ContainsAny(next, "*?[") && !slices.Contains(files, next) && len(files) < maxSourced {
+			if path.IsAbs(next) && !strings.Contains(next, unknownValue) && !strings.ContainsAny(next, "*?[") &&
+				!slices.Contains(files, next) && len(files) < maxSourced {
 				files = append(files, next)
 			}
 		}
@@ -147,7 +152,8 @@ func (s *homeSearch) plainPaths() error {
 		}
 	}
 	for _, p := range files {
-		lines, f, err := readParsed(&s.tree, p, maxConfig, "lines", func(data []byte) ([]string, error) { return configLines(string(data)), nil })
+		lines, f, err := readParsed(&s.tree, p, maxConfig, "lines",
+			func(data []byte) ([]string, error) { return configLines(string(data)), nil })
 		if err != nil {
 			unread = joinErrors(unread, err)
 			continue

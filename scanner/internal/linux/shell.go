@@ -47,7 +47,8 @@ type shellReader struct {
 	err      error // why this is not all
 }
 
-var errShellTooLong = fmt.Errorf("a script with more than %d commands or %d MiB of words: %w", maxShellCommands, maxShellBytes>>20, errTooLarge)
+var errShellTooLong = fmt.Errorf("a script with more than %d commands or %d MiB of words: %w", maxShellCommands,
+	maxShellBytes>>20, errTooLarge)
 
 // parseShell returns the commands of a script, as many as are looked at; the
 // error says that there are more. vars holds what variables are known before
@@ -63,7 +64,8 @@ func parseShell(text string, vars map[string]string) ([]shellCommand, error) {
 
 // shellKeywords are words that stand before a command.
 var shellKeywords = map[string]bool{
-	"if": true, "then": true, "else": true, "elif": true, "fi": true, "while": true, "until": true, "do": true, "done": true, "!": true, "{": true, "}": true,
+	"if": true, "then": true, "else": true, "elif": true, "fi": true, "while": true, "until": true, "do": true,
+	"done": true, "!": true, "{": true, "}": true,
 	"esac": true, "time": true, "coproc": true,
 }
 
@@ -381,7 +383,8 @@ func (r *shellReader) expansion() string {
 		return unknownValue
 	}
 	n := 0
-	for n < len(rest) && (rest[n] == '_' || rest[n] >= '0' && rest[n] <= '9' || rest[n]|0x20 >= 'a' && rest[n]|0x20 <= 'z') {
+	for n < len(rest) && (rest[n] == '_' || rest[n] >= '0' && rest[n] <= '9' || rest[n]|0x20 >= 'a' &&
+		rest[n]|0x20 <= 'z') {
 		n++
 	}
 	r.at += 1 + n
@@ -399,7 +402,8 @@ func (r *shellReader) expansion() string {
 // known.
 func (r *shellReader) parameter(inside string) string {
 	n := 0
-	for n < len(inside) && (inside[n] == '_' || inside[n] >= '0' && inside[n] <= '9' || inside[n]|0x20 >= 'a' && inside[n]|0x20 <= 'z') {
+	for n < len(inside) && (inside[n] == '_' || inside[n] >= '0' && inside[n] <= '9' || inside[n]|0x20 >= 'a' &&
+		inside[n]|0x20 <= 'z') {
 		n++
 	}
 	name, rest := inside[:n], inside[n:]
@@ -458,7 +462,9 @@ func (r *shellReader) substitute(text string) {
 	for k, v := range r.vars {
 		vars[k] = v
 	}
-	inner := &shellReader{text: text, line: line, vars: vars, dir: r.dir, fn: r.fn, nesting: r.nesting + 1, kept: r.kept}
+	inner := &shellReader{
+		text: text, line: line, vars: vars, dir: r.dir, fn: r.fn, nesting: r.nesting + 1, kept: r.kept,
+	}
 	inner.run()
 	r.adopt(inner)
 }

@@ -150,11 +150,12 @@ func unquote(s string) string {
 }
 
 var osSupported = entry{
-	Requirement: demand(requirement.Required, "linux.os.supported", "the distribution is one from which an image can be created", sectionRequirements, explanation{
-		Reads: "/etc/os-release, else /usr/lib/os-release.",
-		Live:  "cat /etc/os-release",
-		Fix:   "Launch a WorkSpace of a supported Linux bundle and customize that one.",
-	}),
+	Requirement: demand(requirement.Required, "linux.os.supported",
+		"the distribution is one from which an image can be created", sectionRequirements, explanation{
+			Reads: "/etc/os-release, else /usr/lib/os-release.",
+			Live:  "cat /etc/os-release",
+			Fix:   "Launch a WorkSpace of a supported Linux bundle and customize that one.",
+		}),
 	Judge: func(m *Machine) requirement.Outcome {
 		s, err := m.System()
 		if err != nil {
@@ -176,24 +177,30 @@ func judgeSupported(s System) requirement.Outcome {
 		s.ID == "rocky" && s.Major() == "8":
 		return requirement.Infer(s.Name+", which later guides add to Amazon Linux 2", s.Evidence)
 	}
-	return requirement.Warn(s.Name+" is not among the systems that images are made from: Amazon Linux 2 and 2023, Ubuntu 22.04 and 24.04, Red Hat Enterprise Linux 8, Rocky Linux 8", s.Evidence)
+	return requirement.Warn(
+		s.Name+" is not among the systems that images are made from: Amazon Linux 2 and 2023, Ubuntu 22.04 and "+
+			"24.04, Red Hat Enterprise Linux 8, Rocky Linux 8", s.Evidence)
 }
 
 var volumeReadable = entry{
-	Requirement: demand(requirement.Required, "linux.volume.readable", "the volumes are not encrypted on disk (LUKS) and can be read", sectionRequirements, explanation{
-		Reads: "The first sectors of every volume of the images, and whether its filesystem opens. The encryption of the service (EBS) leaves no trace on a volume: see ws.encryption.none.",
-		Live:  "lsblk --fs",
-		Fix:   "Launch a WorkSpace without encryption of its own and customize that one.",
-	}),
+	Requirement: demand(requirement.Required, "linux.volume.readable",
+		"the volumes are not encrypted on disk (LUKS) and can be read", sectionRequirements, explanation{
+			Reads: "The first sectors of every volume of the images, and whether its filesystem opens. The " +
+				"encryption of the service (EBS) leaves no trace on a volume: see ws.encryption.none.",
+			Live: "lsblk --fs",
+			Fix:  "Launch a WorkSpace without encryption of its own and customize that one.",
+		}),
 	Judge: func(m *Machine) requirement.Outcome { return m.in.Readable() },
 }
 
 var diskRoot97 = entry{
-	Requirement: demand(requirement.Required, "linux.disk.root-97", "the root volume is less than 97 % full", sectionRequirements, explanation{
-		Reads: "Superblock and group descriptors of the root volume, after its journal: used space over used and available space, as df counts them, not rounded.",
-		Live:  "df --output=pcent /",
-		Fix:   "Remove files from the root volume (sudo du -xh / | sort -h), or enlarge it.",
-	}),
+	Requirement: demand(requirement.Required, "linux.disk.root-97", "the root volume is less than 97 % full",
+		sectionRequirements, explanation{
+			Reads: "Superblock and group descriptors of the root volume, after its journal: used space over used and " +
+				"available space, as df counts them, not rounded.",
+			Live: "df --output=pcent /",
+			Fix:  "Remove files from the root volume (sudo du -xh / | sort -h), or enlarge it.",
+		}),
 	Judge: (*Machine).decideRoot97,
 }
 

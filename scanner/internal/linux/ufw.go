@@ -73,8 +73,10 @@ func ufwRules(policy string, files map[string]string) ipTables {
 		":INPUT " + builtin + "\n" +
 		"-A INPUT -j ufw-before-logging-input\n-A INPUT -j ufw-before-input\n-A INPUT -j ufw-after-input\n" +
 		"-A INPUT -j ufw-after-logging-input\n-A INPUT -j ufw-reject-input\n-A INPUT -j ufw-track-input\n" +
-		":ufw-before-logging-input -\n:ufw-before-input -\n:ufw-after-input -\n:ufw-after-logging-input -\n:ufw-reject-input -\n:ufw-track-input -\n" +
-		":ufw-logging-deny -\n:ufw-logging-allow -\n:ufw-skip-to-policy-input -\n-A ufw-skip-to-policy-input -j " + builtin + "\n" +
+		":ufw-before-logging-input -\n:ufw-before-input -\n:ufw-after-input -\n:ufw-after-logging-input " +
+		"-\n:ufw-reject-input -\n:ufw-track-input -\n" +
+		":ufw-logging-deny -\n:ufw-logging-allow -\n:ufw-skip-to-policy-input -\n" +
+		"-A ufw-skip-to-policy-input -j " + builtin + "\n" +
 		":ufw-user-input -\n:ufw-user-logging-input -\n:ufw-user-limit -\n:ufw-user-limit-accept -\n" +
 		"COMMIT\n")
 	if policy == "REJECT" {

@@ -185,7 +185,8 @@ func (r *unitReader) unitSetting(s unitSetting) {
 			switch {
 			case !known || !isUnit(name) || slices.Contains(*list, instanceFor(name, r.names.Name)):
 			case len(*list) >= maxDependencies:
-				r.addErr(fmt.Errorf("root volume: %s: more than %d dependencies: %w", r.names.Name, maxDependencies, errTooLarge))
+				r.addErr(fmt.Errorf("root volume: %s: more than %d dependencies: %w", r.names.Name, maxDependencies,
+					errTooLarge))
 				return
 			default:
 				*list = append(*list, instanceFor(name, r.names.Name))
@@ -203,7 +204,8 @@ func (r *unitReader) unitSetting(s unitSetting) {
 		if r.version.has(sinceUpholds) {
 			add(&r.Wants)
 			if r.version == 0 {
-				r.addErr(fmt.Errorf("%s has Upholds=, which not every systemd knows, and systemd's version is not known", r.names.Name))
+				r.addErr(fmt.Errorf(
+					"%s has Upholds=, which not every systemd knows, and systemd's version is not known", r.names.Name))
 			}
 		}
 	case "Conflicts":
@@ -235,7 +237,8 @@ func (r *unitReader) unitSetting(s unitSetting) {
 			continue
 		}
 		if r.version == 0 && since > 219 {
-			r.addErr(fmt.Errorf("%s has %s=, which not every systemd knows, and systemd's version is not known", r.names.Name, s.Name))
+			r.addErr(fmt.Errorf("%s has %s=, which not every systemd knows, and systemd's version is not known",
+				r.names.Name, s.Name))
 		}
 		c := unitCondition{Kind: kind, Raw: s.Name + "=" + s.Value}
 		rest := s.Value
@@ -280,9 +283,11 @@ func (r *unitReader) contextSetting(s unitSetting) {
 		} else {
 			r.EnvironmentFiles = append(r.EnvironmentFiles, value)
 		}
-	case "ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ReadWriteDirectories", "ReadOnlyDirectories", "InaccessibleDirectories", "BindPaths", "BindReadOnlyPaths":
+	case "ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ReadWriteDirectories", "ReadOnlyDirectories",
+		"InaccessibleDirectories", "BindPaths", "BindReadOnlyPaths":
 		if value == "" {
-			r.NeededPaths = slices.DeleteFunc(r.NeededPaths, func(p string) bool { return strings.HasPrefix(p, s.Name+"=") })
+			r.NeededPaths = slices.DeleteFunc(r.NeededPaths,
+				func(p string) bool { return strings.HasPrefix(p, s.Name+"=") })
 		}
 		words, _ := splitWords(value)
 		for _, w := range words {
@@ -302,7 +307,8 @@ func (r *unitReader) serviceSetting(s unitSetting) {
 	switch s.Name {
 	case "Type":
 		// systemd ignores a type that it does not know.
-		since, known := map[string]int{"simple": 0, "forking": 0, "oneshot": 0, "dbus": 0, "notify": 0, "idle": 0, "exec": 240, "notify-reload": 253}[value]
+		since, known := map[string]int{"simple": 0, "forking": 0, "oneshot": 0, "dbus": 0, "notify": 0, "idle": 0,
+			"exec": 240, "notify-reload": 253}[value]
 		if known && r.version.has(since) {
 			r.Type = value
 		}

@@ -68,14 +68,16 @@ func parseUnitFile(text string, v systemdVersion) unitText {
 			u.More = true
 			return false
 		}
-		u.Settings = append(u.Settings, unitSetting{strings.Clone(section), strings.Clone(strings.TrimSpace(name)), strings.Clone(strings.TrimSpace(value)), at})
+		u.Settings = append(u.Settings, unitSetting{strings.Clone(section), strings.Clone(strings.TrimSpace(name)),
+			strings.Clone(strings.TrimSpace(value)), at})
 		return true
 	}
 	for line := range strings.Lines(text) {
 		number++
 		line = strings.TrimRight(line, "\r\n")
 		trimmed := strings.TrimLeft(line, " \t")
-		if pending != "" && (strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, ";")) && v.skipsCommentsInside() {
+		if pending != "" && (strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, ";")) &&
+			v.skipsCommentsInside() {
 			continue
 		}
 		if pending == "" {
@@ -255,7 +257,8 @@ func splitWords(value string) ([]word, error) {
 // unescapeC reads one escape at the beginning of s, and says how long it is.
 // What is no escape keeps its backslash, as "\;" does.
 func unescapeC(s string) (string, int) {
-	simple := map[byte]string{'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v", '\\': `\`, '"': `"`, '\'': "'", 's': " "}
+	simple := map[byte]string{'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v", '\\': `\`,
+		'"': `"`, '\'': "'", 's': " "}
 	if text, ok := simple[s[1]]; ok {
 		return text, 2
 	}
@@ -314,9 +317,12 @@ func (n unitNames) expand(s string) (text string, known bool) {
 		file = "/" + file
 	}
 	values := map[byte]string{
-		'%': "%", 'n': n.Name, 'N': base, 'p': prefix, 'P': unescapeUnit(prefix), 'i': instance, 'I': unescapeUnit(instance),
-		'j': last, 'J': unescapeUnit(last), 'f': file, 't': "/run", 'S': "/var/lib", 'C': "/var/cache", 'L': "/var/log", 'E': "/etc",
-		'T': "/tmp", 'V': "/var/tmp", 'h': "/root", 'u': "root", 'U': "0", 'g': "root", 'G': "0", 's': "/bin/sh", 'd': "/run/credentials/" + n.Name,
+		'%': "%", 'n': n.Name, 'N': base, 'p': prefix, 'P': unescapeUnit(prefix), 'i': instance,
+		'I': unescapeUnit(instance),
+		'j': last, 'J': unescapeUnit(last), 'f': file, 't': "/run", 'S': "/var/lib", 'C': "/var/cache", 'L': "/var/log",
+		'E': "/etc",
+		'T': "/tmp", 'V': "/var/tmp", 'h': "/root", 'u': "root", 'U': "0", 'g': "root", 'G': "0", 's': "/bin/sh",
+		'd': "/run/credentials/" + n.Name,
 		'm': n.MachineID, 'H': n.Hostname, 'l': strings.SplitN(n.Hostname, ".", 2)[0],
 	}
 	var b strings.Builder

@@ -99,7 +99,8 @@ func (m *Machine) readUnits() (*unitSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &unitSet{files: files, units: map[string]*Unit{}, aliases: map[string][]string{}, edges: map[string][]unitEdge{}, err: files.err}
+	s := &unitSet{files: files, units: map[string]*Unit{}, aliases: map[string][]string{},
+		edges: map[string][]unitEdge{}, err: files.err}
 	names := files.names()
 	for _, name := range names {
 		real, f := files.resolve(name)
@@ -248,9 +249,10 @@ func (u unitText) joined() string {
 // what they pull in. A system without them does not start at all: where the
 // file of one is not there, it is taken as systemd ships it.
 var standardUnits = map[string]unitFacts{
-	"graphical.target":         {Requires: []string{"multi-user.target"}, Wants: []string{"display-manager.service"}},
-	"multi-user.target":        {Requires: []string{"basic.target"}},
-	"basic.target":             {Requires: []string{"sysinit.target"}, Wants: []string{"sockets.target", "timers.target", "paths.target", "slices.target"}},
+	"graphical.target":  {Requires: []string{"multi-user.target"}, Wants: []string{"display-manager.service"}},
+	"multi-user.target": {Requires: []string{"basic.target"}},
+	"basic.target": {Requires: []string{"sysinit.target"},
+		Wants: []string{"sockets.target", "timers.target", "paths.target", "slices.target"}},
 	"sysinit.target":           {Wants: []string{"local-fs.target", "swap.target"}},
 	"getty.target":             {},
 	"local-fs.target":          {},
@@ -316,7 +318,8 @@ func (s *unitSet) connect(m *Machine) error {
 			add(name, to, false, noted(ev, "Wants="+to))
 		}
 		kind := path.Ext(name)
-		if facts.DefaultDependencies && (kind == ".service" || kind == ".socket" || kind == ".timer" || kind == ".path") && facts.Fragment.Path != "" {
+		if facts.DefaultDependencies && (kind == ".service" || kind == ".socket" || kind == ".timer" ||
+			kind == ".path") && facts.Fragment.Path != "" {
 			add(name, "sysinit.target", true, ev)
 		}
 		for _, to := range facts.Activates {
@@ -373,7 +376,8 @@ func (s *unitSet) connect(m *Machine) error {
 
 // generatorFolders are where systemd finds its generators, the one that goes
 // before the others first (systemd.generator(7)).
-var generatorFolders = []string{"/etc/systemd/system-generators", "/usr/local/lib/systemd/system-generators", "/usr/lib/systemd/system-generators", "/lib/systemd/system-generators"}
+var generatorFolders = []string{"/etc/systemd/system-generators", "/usr/local/lib/systemd/system-generators",
+	"/usr/lib/systemd/system-generators", "/lib/systemd/system-generators"}
 
 // cloudInitGenerator says whether cloud-init's generator is there to be run: it
 // links cloud-init.target to multi-user.target while the system starts. What
@@ -398,7 +402,8 @@ func (m *Machine) cloudInitGenerator() (bool, requirement.Evidence, error) {
 }
 
 // busFolders are where the bus finds what to activate (dbus-daemon(1)).
-var busFolders = []string{"/etc/dbus-1/system-services", "/usr/local/share/dbus-1/system-services", "/usr/share/dbus-1/system-services", "/lib/dbus-1/system-services", "/usr/lib/dbus-1/system-services"}
+var busFolders = []string{"/etc/dbus-1/system-services", "/usr/local/share/dbus-1/system-services",
+	"/usr/share/dbus-1/system-services", "/lib/dbus-1/system-services", "/usr/lib/dbus-1/system-services"}
 
 // maxBusNames bounds how many services of the bus are looked at.
 const maxBusNames = 2000
@@ -428,7 +433,8 @@ func (m *Machine) busNames(s *unitSet) ([]unitEdge, error) {
 			}
 			for _, setting := range parseUnit(string(data))["D-BUS Service"] {
 				if setting[0] == "SystemdService" && isUnit(setting[1]) {
-					list = append(list, unitEdge{To: setting[1], Evidence: noted(f.Evidence, "SystemdService="+setting[1])})
+					list = append(list, unitEdge{To: setting[1],
+						Evidence: noted(f.Evidence, "SystemdService="+setting[1])})
 				}
 			}
 		}

@@ -31,7 +31,8 @@ const (
 	maxAliases   = 8 // how many aliases lead from one to the next, as systemd follows them
 )
 
-var errTooManyUnits = fmt.Errorf("more units than are read (%d files, %d MiB): %w", maxUnitFiles, maxUnitBytes>>20, errTooLarge)
+var errTooManyUnits = fmt.Errorf("more units than are read (%d files, %d MiB): %w", maxUnitFiles, maxUnitBytes>>20,
+	errTooLarge)
 
 // A fragment is the file of a unit, or a drop-in.
 type fragment struct {
@@ -68,8 +69,9 @@ func (m *Machine) readUnitFiles() (*unitFiles, error) {
 	if err != nil {
 		version = 0
 	}
-	s := &unitFiles{version: version, fragments: map[string]*fragment{}, aliases: map[string]string{}, dropIns: map[string]map[string]*fragment{},
-		rank: map[string]map[string]int{}, links: map[string]map[string][]unitLink{}}
+	s := &unitFiles{version: version, fragments: map[string]*fragment{}, aliases: map[string]string{},
+		dropIns: map[string]map[string]*fragment{},
+		rank:    map[string]map[string]int{}, links: map[string]map[string][]unitLink{}}
 	folders, err := m.unitFolders()
 	s.err = joinErrors(s.err, err)
 	var pending []*fragment
@@ -151,7 +153,8 @@ func (m *Machine) unitFile(p string, folders []string) (f *fragment, alias strin
 	if err == nil && slices.Contains(folders, parent) && isUnit(path.Base(target)) {
 		name, own := path.Base(target), path.Base(p)
 		switch {
-		case path.Ext(name) != path.Ext(own), isTemplate(name) && !strings.Contains(own, "@"), !strings.Contains(name, "@") && isTemplate(own):
+		case path.Ext(name) != path.Ext(own), isTemplate(name) &&
+			!strings.Contains(own, "@"), !strings.Contains(name, "@") && isTemplate(own):
 			return nil, "" // systemd takes no such alias
 		case name != own:
 			return nil, name
@@ -304,7 +307,8 @@ func (s *unitFiles) linked(folder string) []unitLink {
 // isUnit says whether a name is that of a unit (systemd.unit(5)).
 func isUnit(name string) bool {
 	ext := path.Ext(name)
-	return slices.Contains([]string{".service", ".socket", ".target", ".timer", ".mount", ".automount", ".path", ".slice", ".scope", ".swap", ".device"}, ext) &&
+	return slices.Contains([]string{".service", ".socket", ".target", ".timer", ".mount", ".automount", ".path",
+		".slice", ".scope", ".swap", ".device"}, ext) &&
 		len(name) > len(ext) && len(name) < 256 && name[0] != '@' && !strings.ContainsAny(name, "/ \t\n")
 }
 
@@ -348,7 +352,8 @@ func (s *unitFiles) resolve(name string) (string, *fragment) {
 			return name, nil
 		}
 		if isTemplate(to) { // the same instance of another template
-			instance := strings.TrimPrefix(strings.TrimSuffix(name, path.Ext(name)), strings.TrimSuffix(template, path.Ext(template)))
+			instance := strings.TrimPrefix(strings.TrimSuffix(name, path.Ext(name)),
+				strings.TrimSuffix(template, path.Ext(template)))
 			to = strings.TrimSuffix(to, path.Ext(to)) + instance + path.Ext(to)
 		}
 		name = to

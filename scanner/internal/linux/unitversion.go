@@ -22,8 +22,10 @@ const (
 	sinceUpheldFolders = 254 // .upholds folders
 	sinceMaskedWants   = 233 // a link to /dev/null in a .wants folder takes back a dependency
 	sinceExecCondition = 243
-	sinceDroppedJobs   = 255 // what requires a unit that cannot start has no job; before, only what asks for it by itself is refused
-	sinceExecFault     = 231 // a command that cannot be parsed refuses the unit
+	// What requires a unit that cannot start has no job; before, only what asks for
+	// it by itself is refused.
+	sinceDroppedJobs = 255
+	sinceExecFault   = 231 // a command that cannot be parsed refuses the unit
 )
 
 // skipsCommentsInside says whether comments between the lines of one setting
@@ -33,12 +35,13 @@ func (v systemdVersion) skipsCommentsInside() bool { return v.has(239) }
 // conditionsSince lists conditions by the version that brought them, those
 // that all versions of supported systems know with 0 (systemd's NEWS).
 var conditionsSince = map[string]int{
-	"PathExists": 0, "PathExistsGlob": 0, "PathIsDirectory": 0, "PathIsSymbolicLink": 0, "PathIsMountPoint": 0, "PathIsReadWrite": 0,
-	"DirectoryNotEmpty": 0, "FileNotEmpty": 0, "FileIsExecutable": 0, "KernelCommandLine": 0, "Virtualization": 0, "Security": 0,
-	"Capability": 0, "Host": 0, "ACPower": 0, "Architecture": 0, "NeedsUpdate": 0, "FirstBoot": 0,
-	"User": 234, "Group": 234, "KernelVersion": 237, "ControlGroupController": 237, "Memory": 242, "CPUs": 242,
+	"PathExists": 0, "PathExistsGlob": 0, "PathIsDirectory": 0, "PathIsSymbolicLink": 0, "PathIsMountPoint": 0,
+	"PathIsReadWrite": 0, "DirectoryNotEmpty": 0, "FileNotEmpty": 0, "FileIsExecutable": 0, "KernelCommandLine": 0,
+	"Virtualization": 0, "Security": 0, "Capability": 0, "Host": 0, "ACPower": 0, "Architecture": 0, "NeedsUpdate": 0,
+	"FirstBoot": 0, "User": 234, "Group": 234, "KernelVersion": 237, "ControlGroupController": 237, "Memory": 242, "CPUs": 242,
 	"Environment": 246, "PathIsEncrypted": 246, "CPUFeature": 248, "Firmware": 249, "OSRelease": 249,
-	"MemoryPressure": 250, "CPUPressure": 250, "IOPressure": 250, "Credential": 252, "PathIsSocket": 258, "Version": 258, "KernelModuleLoaded": 258,
+	"MemoryPressure": 250, "CPUPressure": 250, "IOPressure": 250, "Credential": 252, "PathIsSocket": 258,
+	"Version": 258, "KernelModuleLoaded": 258,
 }
 
 // SystemdVersion reads which systemd the system has: from the package that
@@ -54,7 +57,8 @@ func (m *Machine) readSystemdVersion() (systemdVersion, error) {
 			return v, nil
 		}
 	}
-	for _, folder := range []string{"/usr/lib/systemd", "/usr/lib/x86_64-linux-gnu/systemd", "/usr/lib/aarch64-linux-gnu/systemd", "/usr/lib64/systemd", "/lib/systemd"} {
+	for _, folder := range []string{"/usr/lib/systemd", "/usr/lib/x86_64-linux-gnu/systemd",
+		"/usr/lib/aarch64-linux-gnu/systemd", "/usr/lib64/systemd", "/lib/systemd"} {
 		entries, _, err := m.tree.list(folder)
 		if err != nil {
 			return 0, err

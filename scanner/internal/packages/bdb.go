@@ -193,7 +193,8 @@ func (db *bdb) open() error {
 	}
 	db.pageSize = db.order.Uint32(meta[metaPageSize:])
 	db.last = db.order.Uint32(meta[metaLastPage:])
-	version, parts, flags := db.order.Uint32(meta[metaVersion:]), db.order.Uint32(meta[metaParts:]), db.order.Uint32(meta[metaHashFlags:])
+	version, parts, flags := db.order.Uint32(meta[metaVersion:]), db.order.Uint32(meta[metaParts:]),
+		db.order.Uint32(meta[metaHashFlags:])
 	maxBucket := db.order.Uint32(meta[metaMaxBucket:])
 	switch {
 	case meta[metaEncrypted] != 0:
@@ -435,7 +436,8 @@ func (db *bdb) overflow(n, size uint32, buf []byte) ([]byte, error) {
 		}
 		length := uint32(db.order.Uint16(page[pageLength:]))
 		if page[pageType] != typeOverflow || db.overhead+length > db.pageSize || uint32(len(buf))+length > size {
-			return nil, fmt.Errorf("overflow page %d of type %d with %d bytes, %d of %d before: %w", n, page[pageType], length, len(buf), size, ErrCorrupt)
+			return nil, fmt.Errorf("overflow page %d of type %d with %d bytes, %d of %d before: %w", n, page[pageType],
+				length, len(buf), size, ErrCorrupt)
 		}
 		buf = append(buf, page[db.overhead:db.overhead+length]...)
 		n = db.order.Uint32(page[pageNext:])

@@ -55,7 +55,8 @@ func (b *builder) finish(err error) *Database {
 	}
 	slices.SortFunc(at, func(i, j int) int {
 		p, q := db.packages[i], db.packages[j]
-		return cmp.Or(cmp.Compare(p.Name, q.Name), cmp.Compare(p.Arch, q.Arch), cmp.Compare(b.order[i], b.order[j]), cmp.Compare(i, j))
+		return cmp.Or(cmp.Compare(p.Name, q.Name), cmp.Compare(p.Arch, q.Arch), cmp.Compare(b.order[i], b.order[j]),
+			cmp.Compare(i, j))
 	})
 	sorted := make([]Package, len(at))
 	index := make([]uint32, len(at))

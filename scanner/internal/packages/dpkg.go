@@ -123,7 +123,8 @@ func (r *dpkgReader) readUpdates() error {
 			continue
 		}
 		if len(name) > maxUpdateName || len(names) > 0 && len(name) != len(names[0]) {
-			return fmt.Errorf("%s: the name of %s is too long or not as long as others: %w", dpkgUpdates, name, ErrCorrupt)
+			return fmt.Errorf("%s: the name of %s is too long or not as long as others: %w", dpkgUpdates, name,
+				ErrCorrupt)
 		}
 		names = append(names, name)
 	}
@@ -192,7 +193,8 @@ func (r *dpkgReader) readStatusD() error {
 
 // controlFiles are what a package's control files are called (deb(5)).
 var controlFiles = []string{
-	"conffiles", "config", "list", "md5sums", "postinst", "postrm", "preinst", "prerm", "shlibs", "symbols", "templates", "triggers",
+	"conffiles", "config", "list", "md5sums", "postinst", "postrm", "preinst", "prerm", "shlibs", "symbols",
+	"templates", "triggers",
 }
 
 func cutLast(s string, sep byte) (before, after string, found bool) {
@@ -316,12 +318,14 @@ func isName(s, others string) bool {
 var (
 	dpkgWants  = []string{"unknown", "install", "hold", "deinstall", "purge"}
 	dpkgFlags  = []string{"ok", "reinstreq"}
-	dpkgStates = []string{stateNone, "config-files", "half-installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending", stateInstalled}
+	dpkgStates = []string{stateNone, "config-files", "half-installed", "unpacked", "half-configured",
+		"triggers-awaited", "triggers-pending", stateInstalled}
 )
 
 func (p *dpkgPackage) setStatus(status string) error {
 	words := strings.Fields(strings.ToLower(status))
-	if len(words) != 3 || !slices.Contains(dpkgWants, words[0]) || !slices.Contains(dpkgFlags, words[1]) || !slices.Contains(dpkgStates, words[2]) {
+	if len(words) != 3 || !slices.Contains(dpkgWants, words[0]) || !slices.Contains(dpkgFlags, words[1]) ||
+		!slices.Contains(dpkgStates, words[2]) {
 		return fmt.Errorf("%.100q is no status: %w", status, ErrCorrupt)
 	}
 	p.State, p.Reinstall = words[2], words[1] != "ok"

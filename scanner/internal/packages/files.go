@@ -64,7 +64,8 @@ func (t *fileTable) dir(name []byte) (uint32, error) {
 	}
 	t.dirSize += len(name)
 	if len(t.dirs) == maxDirs || t.dirSize > maxNames {
-		return 0, fmt.Errorf("more than %d directories or %d bytes of their names: %w", maxDirs, maxNames, ErrUnsupported)
+		return 0, fmt.Errorf("more than %d directories or %d bytes of their names: %w", maxDirs, maxNames,
+			ErrUnsupported)
 	}
 	if t.byDir == nil {
 		t.byDir = map[string]uint32{}

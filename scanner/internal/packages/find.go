@@ -19,7 +19,8 @@ type rpmFile struct {
 // Where databases of rpm are. The ones that newer systems have come first.
 var (
 	rpmDirs  = []string{"usr/lib/sysimage/rpm", "var/lib/rpm"}
-	rpmForms = []rpmFile{{kind: RPMSQLite, path: "rpmdb.sqlite"}, {kind: RPMNDB, path: "Packages.db"}, {kind: RPMBDB, path: "Packages"}}
+	rpmForms = []rpmFile{{kind: RPMSQLite, path: "rpmdb.sqlite"}, {kind: RPMNDB, path: "Packages.db"},
+		{kind: RPMBDB, path: "Packages"}}
 )
 
 // findRPM finds the database that rpm would use, nil if there is none.
@@ -53,7 +54,8 @@ func findRPM(fsys fs.FS) (*rpmFile, error) {
 	}
 	for _, f := range found {
 		if f.path != chosen.path {
-			chosen.notes = append(chosen.notes, fmt.Sprintf("there is another database, %s, which rpm does not use", f.path))
+			chosen.notes = append(chosen.notes, fmt.Sprintf("there is another database, %s, which rpm does not use",
+				f.path))
 		}
 	}
 	return &chosen, nil
@@ -172,8 +174,10 @@ func findLogs(fsys fs.FS, name string) error {
 		return err
 	}
 	for _, e := range entries {
-		if number, ok := strings.CutPrefix(e.Name(), "log."); ok && len(number) == 10 && strings.Trim(number, "0123456789") == "" {
-			return fmt.Errorf("a transaction log, %s, that may have changes which are not in the database: %w", e.Name(), ErrUnsupported)
+		if number, ok := strings.CutPrefix(e.Name(), "log."); ok && len(number) == 10 &&
+			strings.Trim(number, "0123456789") == "" {
+			return fmt.Errorf("a transaction log, %s, that may have changes which are not in the database: %w",
+				e.Name(), ErrUnsupported)
 		}
 	}
 	return nil

@@ -95,7 +95,8 @@ func (h *header) parse(blob []byte) error {
 	for i := 0; len(index) > 0; i, index = i+1, index[entrySize:] {
 		e := decodeEntry(index)
 		if err := h.check(&e, end); err != nil {
-			return fmt.Errorf("header entry %d, tag %d, type %d, offset %d, count %d: %w", i, e.tag, e.kind, e.offset, e.count, err)
+			return fmt.Errorf("header entry %d, tag %d, type %d, offset %d, count %d: %w", i, e.tag, e.kind, e.offset,
+				e.count, err)
 		}
 		end = e.offset + e.size
 		h.entries = append(h.entries, e)
@@ -119,8 +120,10 @@ func (h *header) region(e entry, entries uint32) (uint32, error) {
 	}
 	end := decodeEntry(h.data[e.offset:])
 	size := -end.offset
-	if end.tag != e.tag || end.kind != typeBin || end.count != entrySize || size%entrySize != 0 || size == 0 || size/entrySize > entries {
-		return 0, fmt.Errorf("end of the header region, tag %d, type %d, offset %d, count %d: %w", end.tag, end.kind, int32(end.offset), end.count, ErrCorrupt)
+	if end.tag != e.tag || end.kind != typeBin || end.count != entrySize || size%entrySize != 0 || size == 0 ||
+		size/entrySize > entries {
+		return 0, fmt.Errorf("end of the header region, tag %d, type %d, offset %d, count %d: %w", end.tag, end.kind,
+			int32(end.offset), end.count, ErrCorrupt)
 	}
 	if e.offset == 0 {
 		return entries, nil

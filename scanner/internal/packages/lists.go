@@ -220,7 +220,8 @@ func (l *dpkgLists) close() {
 		l.db.orphans[name] = file
 	}
 	if len(l.db.packages) == 0 {
-		l.corrupt(fmt.Errorf("the status file names no package, and info has the file lists of %d: %w", len(l.lists), ErrCorrupt))
+		l.corrupt(fmt.Errorf("the status file names no package, and info has the file lists of %d: %w", len(l.lists),
+			ErrCorrupt))
 		return
 	}
 	l.db.note("info has the file lists of %d packages that the status file does not name", len(l.lists))

@@ -116,7 +116,8 @@ func (r *rpmReader) ndbSlots(w *window) ([]ndbSlot, error) {
 			s := ndbSlot{le.Uint32(page[4:]), le.Uint32(page[8:]), le.Uint32(page[12:])}
 			switch {
 			case s == ndbSlot{}:
-			case s.number == 0 || s.blocks < 2 || s.blocks > maxHeader/ndbBlockSize || s.block < firstBlock || uint64(s.block)+uint64(s.blocks) > lastBlock:
+			case s.number == 0 || s.blocks < 2 || s.blocks > maxHeader/ndbBlockSize || s.block < firstBlock ||
+				uint64(s.block)+uint64(s.blocks) > lastBlock:
 				r.corrupt(fmt.Errorf("header %d: %d blocks at block %d: %w", s.number, s.blocks, s.block, ErrCorrupt))
 			case len(slots) == maxPackages:
 				return nil, fmt.Errorf("more than %d packages: %w", maxPackages, ErrUnsupported)

@@ -277,7 +277,8 @@ func (db *Database) Find(name string) ([]Package, error) {
 		last++
 	}
 	if file, ok := db.orphans[name]; ok && first == last && db.err == nil {
-		return nil, fmt.Errorf("%s: package %s is not in the status file, and info/%s lists its files: %w", db.path, name, file, ErrCorrupt)
+		return nil, fmt.Errorf("%s: package %s is not in the status file, and info/%s lists its files: %w", db.path,
+			name, file, ErrCorrupt)
 	}
 	return slices.Clone(db.packages[first:last]), db.err
 }
