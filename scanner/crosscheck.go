@@ -28,7 +28,9 @@ type CrossCheck struct {
 // crossCheck has other parsers read the evidence of all findings again, and
 // says in the evidence what came of it. It changes nothing else of a finding.
 // The error is that of the context.
-func crossCheck(ctx context.Context, in Input, vs *volumes, sys system, findings []requirement.Finding, trail *requirement.Trail) (*CrossCheck, error) {
+func crossCheck(
+	ctx context.Context, in Input, vs *volumes, sys system, findings []requirement.Finding, trail *requirement.Trail,
+) (*CrossCheck, error) {
 	x := &crossChecker{volumes: vs, known: map[crosscheck.Question]reread{}}
 	x.hives, _ = sys.(hiveFinder)
 
@@ -97,7 +99,10 @@ func (p piece) conclude(answers []crosscheck.Answer, count *CrossCheck, n *disag
 		n.fail(*p.Evidence, reason)
 	default:
 		count.Confirmed++
-		p.CrossCheck = requirement.CrossCheck{State: requirement.CrossConfirmed, Readers: strings.Join(p.checks[0].Readers(), ", ")}
+		p.CrossCheck = requirement.CrossCheck{
+			State:   requirement.CrossConfirmed,
+			Readers: strings.Join(p.checks[0].Readers(), ", "),
+		}
 	}
 }
 
@@ -115,7 +120,10 @@ func (n *disagreements) differ(ev requirement.Evidence, reason string) {
 			thing += " " + part
 		}
 	}
-	notice := requirement.Notice{Level: requirement.LevelWarning, Source: ev.Source, Path: ev.Path, Message: "cross-check: " + thing + ": " + reason}
+	notice := requirement.Notice{
+		Level: requirement.LevelWarning, Source: ev.Source, Path: ev.Path,
+		Message: "cross-check: " + thing + ": " + reason,
+	}
 	if !slices.Contains(n.differences, notice) {
 		n.differences = append(n.differences, notice)
 	}
@@ -136,16 +144,23 @@ func (n *disagreements) notify(trail *requirement.Trail) {
 		trail.Notify(notice)
 	}
 	if more := len(n.differences) - maxDifferences; more > 0 {
-		trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: "cross-check: " + prose.Count(more, "more difference", "more differences") + " in the evidence"})
+		trail.Notify(requirement.Notice{
+			Level:   requirement.LevelWarning,
+			Message: "cross-check: " + prose.Count(more, "more difference", "more differences") + " in the evidence",
+		})
 	}
 	for i, reason := range slices.Sorted(maps.Keys(n.failures)) {
 		if i == maxDifferences {
-			trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: "cross-check: it failed for more reasons, which the evidence has"})
+			trail.Notify(requirement.Notice{
+				Level:   requirement.LevelWarning,
+				Message: "cross-check: it failed for more reasons, which the evidence has",
+			})
 			return
 		}
 		list := n.failures[reason]
 		trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: list[0].Source, Path: list[0].Path,
-			Message: fmt.Sprintf("cross-check: %s not read again: %s", prose.Count(len(list), "piece of evidence was", "pieces of evidence were"), reason)})
+			Message: fmt.Sprintf("cross-check: %s not read again: %s",
+				prose.Count(len(list), "piece of evidence was", "pieces of evidence were"), reason)})
 	}
 }
 

@@ -15,9 +15,9 @@ var prose = []string{"Message", "Note", "Remediation"}
 
 // readers are the functions of package strings, and the methods of a regular expression, that look into a text.
 var readers = []string{
-	"Contains", "ContainsAny", "ContainsFunc", "ContainsRune", "Count", "Cut", "CutPrefix", "CutSuffix", "EqualFold", "Fields", "FieldsFunc",
-	"HasPrefix", "HasSuffix", "Index", "IndexAny", "IndexByte", "IndexFunc", "IndexRune", "LastIndex", "LastIndexByte", "Split", "SplitAfter",
-	"SplitN", "SplitSeq", "Compare",
+	"Compare", "Contains", "ContainsAny", "ContainsFunc", "ContainsRune", "Count", "Cut", "CutPrefix", "CutSuffix",
+	"EqualFold", "Fields", "FieldsFunc", "HasPrefix", "HasSuffix", "Index", "IndexAny", "IndexByte", "IndexFunc",
+	"IndexRune", "LastIndex", "LastIndexByte", "Split", "SplitAfter", "SplitN", "SplitSeq",
 	"MatchString", "FindString", "FindStringIndex", "FindStringSubmatch", "FindAllString", "FindAllStringSubmatch",
 }
 

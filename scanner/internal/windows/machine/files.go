@@ -26,7 +26,7 @@ const (
 type Drive struct {
 	Role  string // RoleRoot or RoleUser
 	FS    Filesystem
-	Err   error // why fs is nil
+	Err   error // why FS is nil
 	Trail *requirement.Trail
 	meter *fact.Meter
 }
