@@ -336,7 +336,7 @@ func judgePolicies(p policies) requirement.Outcome {
 		return requirement.Unreadable(p.Unread)
 	}
 	looked := p.Looked
-	if looked.Note == "" {
+	if looked.Found {
 		looked.Note = "every list of applied policies was read"
 	}
 	message := "no Group Policy Object is applied"

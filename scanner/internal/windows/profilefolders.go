@@ -110,12 +110,9 @@ func judgeLongPaths(long []longPath, tooLong, longest int, damaged int64,
 	ev requirement.Evidence) requirement.Outcome {
 	switch {
 	case tooLong > 0:
-		o := requirement.Warn(fmt.Sprintf("%s in the profile has 261 characters or more, the longest %d: %s",
-			prose.Count(tooLong, "folder path", "folder paths"), longest, clipPath(long[0].Path)), ev).
-			About(subjectOf(ev, requirement.ReasonValue))
-		if tooLong > 1 {
-			o.Message = strings.Replace(o.Message, " in the profile has ", " in the profile have ", 1)
-		}
+		paths := prose.Count(tooLong, "folder path in the profile has", "folder paths in the profile have")
+		o := requirement.Warn(fmt.Sprintf("%s 261 characters or more, the longest %d: %s", paths, longest,
+			clipPath(long[0].Path)), ev).About(subjectOf(ev, requirement.ReasonValue))
 		o.Details = long
 		return o
 	case damaged > 0:
