@@ -90,7 +90,7 @@ func openLinux(vs *volumes, given given) (system, error) {
 		Root:     linuxVolume(vs.root.fs),
 		Home:     vs.homeVolume(),
 		Layout:   vs.layout.Layout,
-		Readable: vs.judgeReadable,
+		Readable: vs.judgeReadable(),
 		Context:  given.ctx,
 		Waited:   vs.reads.waited,
 		Trail:    given.trail,

@@ -55,7 +55,7 @@ func openWindows(vs *volumes, given given) (system, error) {
 			Trail:     given.trail,
 			Now:       given.now,
 		},
-		Readable:   vs.judgeReadable,
+		Readable:   vs.judgeReadable(),
 		UserForced: vs.forced,
 	}
 	if vs.user != nil {

@@ -47,7 +47,7 @@ func newMachine(t *testing.T, changes string) *Machine {
 		Root: Volume{FS: root, Totals: totals(root),
 			Usage: func() (Usage, error) { return Usage{Size: 100, Used: 50, Available: 50}, nil }},
 		Home:     Volume{FS: home, Totals: totals(home)},
-		Readable: func() requirement.Outcome { return requirement.Pass("both volumes open") },
+		Readable: requirement.Pass("both volumes open"),
 		Trail:    &requirement.Trail{},
 		Now:      now,
 	})

@@ -72,7 +72,7 @@ type Input struct {
 
 	Layout *Layout // of the root volume and the others of the images; nil if there are no others
 
-	Readable func() requirement.Outcome // judges linux.volume.readable
+	Readable requirement.Outcome // of linux.volume.readable: the volumes are known to who opens them
 
 	Context context.Context      // ends what takes long; nil for none
 	Waited  func() time.Duration // see fact.Patience

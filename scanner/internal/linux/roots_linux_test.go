@@ -133,7 +133,7 @@ func TestRoots(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			m, err := Open(Input{Root: openImage(t, image), Home: openImage(t, filepath.Join(folder, "home.img")),
-				Readable: func() requirement.Outcome { return requirement.Pass("both volumes open") }, Trail: &requirement.Trail{},
+				Readable: requirement.Pass("both volumes open"), Trail: &requirement.Trail{},
 				Now: time.Now()})
 			if err != nil {
 				t.Fatal(err)

@@ -190,7 +190,7 @@ var volumeReadable = entry{
 			Live: "lsblk --fs",
 			Fix:  "Launch a WorkSpace without encryption of its own and customize that one.",
 		}),
-	Judge: func(m *Machine) requirement.Outcome { return m.in.Readable() },
+	Judge: func(m *Machine) requirement.Outcome { return m.in.Readable },
 }
 
 var diskRoot97 = entry{

@@ -16,7 +16,7 @@ var volumeReadable = entry{
 			Live: "manage-bde -status",
 			Fix:  "manage-bde -off X:, wait until the volume is decrypted, then take the snapshot again.",
 		}),
-	Judge: func(m *Machine) requirement.Outcome { return m.in.Readable() },
+	Judge: func(m *Machine) requirement.Outcome { return m.in.Readable },
 }
 
 var diskFree = entry{

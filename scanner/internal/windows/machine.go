@@ -27,7 +27,7 @@ type Input struct {
 	Partitions []Partition // what drive letters may point to
 	UserForced bool        // User is drive D because the caller says so, whatever the registry says
 
-	Readable func() requirement.Outcome // judges win.volume.readable
+	Readable requirement.Outcome // of win.volume.readable: the volumes are known to who opens them
 }
 
 // Machine is one Windows system and what was read of it so far. Its methods
