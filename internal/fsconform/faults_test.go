@@ -58,6 +58,9 @@ func TestFault(t *testing.T) {
 // TestFaults shows that each check fails for a filesystem that breaks what it
 // checks.
 func TestFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the suite in seven processes")
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
