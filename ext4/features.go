@@ -48,7 +48,8 @@ const (
 const (
 	incompatExt4 = incompatExtents | incompat64Bit | incompatMMP | incompatFlexBG | incompatEAInode |
 		incompatCsumSeed | incompatLargeDir | incompatInlineData | incompatEncrypt | incompatCasefold
-	roCompatExt4 = roCompatHugeFile | roCompatGDTCsum | 0x20 | 0x40 | roCompatBigalloc | roCompatMetadataCsum | 0x2000 | 0x8000
+	roCompatExt4 = roCompatHugeFile | roCompatGDTCsum | 0x20 | 0x40 | roCompatBigalloc |
+		roCompatMetadataCsum | 0x2000 | 0x8000
 )
 
 // The names that e2fsprogs has for the features.

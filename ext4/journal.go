@@ -157,7 +157,8 @@ func (f *FS) replay(lost bool) (Journal, error) {
 		return result, nil
 	}
 	if !wanted {
-		f.note("the journal holds transactions, but the volume does not ask for recovery: like the kernel, this leaves them out")
+		f.note("the journal holds transactions, but the volume does not ask for recovery: " +
+			"like the kernel, this leaves them out")
 		return result, nil
 	}
 	log, err := j.scan(uint64(max(0, s.mounted.Unix())))
