@@ -68,7 +68,8 @@ var variants = []struct {
 	{"small-groups", 96, "-b 1024 -g 1024", ""},
 	{"reserved", 96, "-m 20", ""},
 	{"everything", 400, "-b 1024 -O " +
-		"metadata_csum,64bit,inline_data,ea_inode,large_dir,meta_bg,^resize_inode,orphan_file,fast_commit,metadata_csum_seed,encrypt", "project,quota"},
+		"metadata_csum,64bit,inline_data,ea_inode,large_dir,meta_bg,^resize_inode," +
+		"orphan_file,fast_commit,metadata_csum_seed,encrypt", "project,quota"},
 }
 
 // The kernel's view of every kind of volume is the view of this package: tree,

@@ -303,7 +303,8 @@ func TestCorpusContainers(t *testing.T) {
 		name           string
 		sector, length int64
 	}{
-		{"images/gomod__google__osv-scalibr/extractor/filesystem/embeddedfs/vdi/testdata/valid-ext-exfat-fat32-ntfs-dynamic.vdi.gz", 30720, 10207},
+		{"images/gomod__google__osv-scalibr/extractor/filesystem/embeddedfs/" +
+			"vdi/testdata/valid-ext-exfat-fat32-ntfs-dynamic.vdi.gz", 30720, 10207},
 		{"images/google__osv-scalibr/extractor/filesystem/embeddedfs/qcow2/testdata/valid-ext-exfat-fat32-ntfs.qcow2.gz",
 			393216, 129024},
 	} {

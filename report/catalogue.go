@@ -58,7 +58,8 @@ func meaning(r requirement.Requirement) string {
 	case requirement.Required:
 		s = "As long as this is not so, the service makes no image of the WorkSpace, and the verdict is NOT READY."
 	case requirement.Recommended:
-		s = "An image can be made without it. What is not met is a warning beside the verdict; it stops a pipeline only with --fail-on recommended."
+		s = "An image can be made without it. What is not met is a warning beside the verdict; it stops a pipeline only " +
+			"with --fail-on recommended."
 	default:
 		s = "It asks for nothing: it tells what there is to know before the image is made."
 	}
@@ -135,8 +136,10 @@ func CatalogueJSON(w io.Writer, rows []requirement.Requirement, _ Options) error
 func CatalogueMarkdown(w io.Writer, rows []requirement.Requirement, _ Options) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "# Requirements\n\nWritten by `coldcheck requirements --format markdown`.\n\n"+
-		"`required` ones block the creation of an image, `recommended` ones are at most a warning, `info` ones carry content and no demand.\n"+
-		"\"Source\" is the section of *Create a Custom WorkSpaces Image and Bundle*, in the Amazon WorkSpaces Administration Guide.\n")
+		"`required` ones block the creation of an image, `recommended` ones are at most a warning, `info` ones carry "+
+		"content and no demand.\n"+
+		"\"Source\" is the section of *Create a Custom WorkSpaces Image and Bundle*, in the Amazon WorkSpaces "+
+		"Administration Guide.\n")
 	var platform requirement.Platform
 	for _, r := range rows {
 		if r.Platform != platform {
@@ -161,7 +164,8 @@ var platformNames = map[requirement.Platform]string{
 
 // markdown keeps the characters of s from being taken for markup.
 func markdown(s string) string {
-	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "<", `\<`, "[", `\[`, "|", `\|`, "#", `\#`).Replace(s)
+	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "<", `\<`, "[", `\[`, "|", `\|`, "#",
+		`\#`).Replace(s)
 }
 
 // code writes s as a code span, whose fence must not be in it (CommonMark, 6.1).

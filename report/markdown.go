@@ -31,7 +31,8 @@ const (
 // Nothing of an image is taken for markup, calls a user, or links anywhere.
 func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "## %s coldcheck: %s\n\n**%s**\n\n", verdictSign[r.Verdict], verdictName[r.Verdict], plainText(tally(r)))
+	fmt.Fprintf(&b, "## %s coldcheck: %s\n\n**%s**\n\n", verdictSign[r.Verdict], verdictName[r.Verdict],
+		plainText(tally(r)))
 	for _, l := range beside(r, o) {
 		fmt.Fprintf(&b, "%s  \n", plainText(l))
 	}
@@ -48,7 +49,8 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 		fmt.Fprintf(&b, "- %s\n", plainText(cut(notice(n), maxCommentText)))
 	}
 
-	foot := fmt.Sprintf("\n<sub>coldcheck %s, %s</sub>\n", plainText(o.Version), r.Finished.UTC().Format("2006-01-02 15:04Z"))
+	foot := fmt.Sprintf("\n<sub>coldcheck %s, %s</sub>\n", plainText(o.Version),
+		r.Finished.UTC().Format("2006-01-02 15:04Z"))
 	room := func() int { return maxComment - utf8.RuneCount(b.Bytes()) - utf8.RuneCountInString(foot) }
 
 	const more = 100 // characters that a line takes which says how many are left out
@@ -65,7 +67,8 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 		b.WriteString(text)
 	}
 
-	head := fmt.Sprintf("\n<details>\n<summary>All %s</summary>\n\n| Requirement | Status | What was found |\n| --- | --- | --- |\n", prose.Count(len(r.Findings), "requirement", "requirements"))
+	head := fmt.Sprintf("\n<details>\n<summary>All %s</summary>\n\n| Requirement | Status | What was found |\n"+
+		"| --- | --- | --- |\n", prose.Count(len(r.Findings), "requirement", "requirements"))
 	const tail = "\n</details>\n"
 	if room() > len(head)+len(tail)+more {
 		b.WriteString(head)

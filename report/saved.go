@@ -95,14 +95,17 @@ func (j jsonFinding) finding() (f requirement.Finding, err error) {
 		return f, errors.New("no id")
 	case !slices.Contains(requirement.Statuses, j.Status):
 		return f, fmt.Errorf("unknown status %q", j.Status)
-	case !slices.Contains([]requirement.Severity{requirement.Required, requirement.Recommended, requirement.Info}, j.Severity):
+	case !slices.Contains([]requirement.Severity{requirement.Required, requirement.Recommended, requirement.Info},
+		j.Severity):
 		return f, fmt.Errorf("unknown severity %q", j.Severity)
 	}
 	f = requirement.Finding{
 		Requirement: requirement.Requirement{
-			ID: j.ID, Scope: j.Scope, Severity: j.Severity, AWSErrorCode: j.AWSErrorCode, Demand: j.Title, Reference: j.Reference,
+			ID: j.ID, Scope: j.Scope, Severity: j.Severity, AWSErrorCode: j.AWSErrorCode, Demand: j.Title,
+			Reference: j.Reference,
 		},
-		Outcome:  requirement.Outcome{Status: j.Status, Basis: j.Basis, Message: j.Message, Remediation: j.Remediation, Details: j.Details},
+		Outcome: requirement.Outcome{Status: j.Status, Basis: j.Basis, Message: j.Message, Remediation: j.Remediation,
+			Details: j.Details},
 		Accepted: j.Accepted,
 	}
 	for _, s := range j.Subjects {
@@ -128,7 +131,8 @@ func (j jsonFinding) finding() (f requirement.Finding, err error) {
 		f.Omitted = requirement.Omitted(*j.Omitted)
 	}
 	if w := j.Waiver; w != nil {
-		f.Waiver = &requirement.Waiver{ID: j.ID, Target: w.Target, Reason: w.Reason, Owner: w.Owner, Undetermined: w.Undetermined, Source: w.Source}
+		f.Waiver = &requirement.Waiver{ID: j.ID, Target: w.Target, Reason: w.Reason, Owner: w.Owner,
+			Undetermined: w.Undetermined, Source: w.Source}
 		if f.Waiver.Expiry, err = time.Parse(time.DateOnly, w.Expiry); err != nil {
 			return f, err
 		}

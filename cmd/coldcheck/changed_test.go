@@ -72,7 +72,9 @@ func TestImageThatChanges(t *testing.T) {
 				t.Errorf("%s, exit code %d", r.Verdict, verdictExit(r.PolicyVerdict))
 			}
 			if said := slices.ContainsFunc(r.Notices,
-				func(n requirement.Notice) bool { return strings.Contains(n.Message, "has changed while") }); said != (c.notice != "") {
+				func(n requirement.Notice) bool {
+					return strings.Contains(n.Message, "has changed while")
+				}); said != (c.notice != "") {
 				t.Errorf("notices %+v", r.Notices)
 			}
 			var b strings.Builder

@@ -14,9 +14,10 @@ var shells = []string{"bash", "fish", "powershell", "zsh"}
 
 func (p *program) completionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:       "completion SHELL",
-		Short:     "Write a script that completes commands, flags and ids in a shell",
-		Long:      "Write the completion script for a shell: " + strings.Join(shells, ", ") + ".\n\nFor bash: source <(coldcheck completion bash)",
+		Use:   "completion SHELL",
+		Short: "Write a script that completes commands, flags and ids in a shell",
+		Long: "Write the completion script for a shell: " + strings.Join(shells, ", ") +
+			".\n\nFor bash: source <(coldcheck completion bash)",
 		Args:      arguments(1, 1),
 		ValidArgs: shells,
 		RunE: func(c *cobra.Command, args []string) error {

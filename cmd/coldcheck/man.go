@@ -62,7 +62,8 @@ func manPage(root *cobra.Command, version string) []byte {
 	section("EXAMPLES")
 	for _, e := range []struct{ command, what string }{
 		{"coldcheck scan root.img user.img", "Judge a WorkSpace by the images of its root and user volumes."},
-		{"coldcheck scan root.img user.img -o table -o json=report.json --with workspace.json", "The same with what the service knows, and a report for programs beside the table."},
+		{"coldcheck scan root.img user.img -o table -o json=report.json --with workspace.json",
+			"The same with what the service knows, and a report for programs beside the table."},
 		{"coldcheck remediate report.json -o remediate.ps1", "Write a script for what is wrong."},
 		{"coldcheck diff old.json report.json", "Tell what was fixed since, and what broke."},
 	} {

@@ -18,7 +18,9 @@ func memoryFlag(c *cobra.Command, value *memorySize) {
 	if c.HasSubCommands() {
 		flags = c.PersistentFlags()
 	}
-	flags.Var(value, "max-memory", "take no more memory than `SIZE`, such as 256M or 1G, at least "+memorySize(memory.Least).String()+": what does not fit is not read")
+	flags.Var(value, "max-memory",
+		"take no more memory than `SIZE`, such as 256M or 1G, at least "+memorySize(memory.Least).String()+
+			": what does not fit is not read")
 }
 
 // memorySize is the value of --max-memory, in bytes.

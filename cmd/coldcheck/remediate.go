@@ -33,7 +33,8 @@ comments what has to be done by hand. Nothing is changed by this command itself.
 			if err := p.writeScript(path, b.Bytes(), args[0]); err != nil {
 				return err
 			}
-			p.notice("the script offers %d changes; findings left to be done by hand, wholly or in part: %d; waived: %d", sum.Changes, len(sum.ByHand), len(sum.Waived))
+			p.notice("the script offers %d changes; findings left to be done by hand, wholly or in part: %d; waived: %d",
+				sum.Changes, len(sum.ByHand), len(sum.Waived))
 			return nil
 		},
 	}

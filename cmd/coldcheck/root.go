@@ -20,10 +20,12 @@ a custom image of it. Nothing is booted, mounted or written.`,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	// A command that only holds others is no usage of its own.
-	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if not .HasAvailableSubCommands}}", 1))
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if not .HasAvailableSubCommands}}",
+		1))
 	root.SetOut(&p.help)
 	root.SetErr(p.stderr)
-	group(root, p.scanCommand(), p.demoCommand(), p.diffCommand(), p.remediateCommand(), p.requirementsCommand(), p.inspectCommand(), p.completionCommand(), p.versionCommand(), p.manCommand(), p.workerCommand())
+	group(root, p.scanCommand(), p.demoCommand(), p.diffCommand(), p.remediateCommand(), p.requirementsCommand(),
+		p.inspectCommand(), p.completionCommand(), p.versionCommand(), p.manCommand(), p.workerCommand())
 	root.SetHelpCommand(helpCommand())
 	root.SetFlagErrorFunc(flagError)
 	plainUse(root)

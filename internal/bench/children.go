@@ -79,7 +79,8 @@ func readGoNTFS(args []string) error {
 			return err
 		}
 		count := 0
-		for range parser.ParseMFTFile(context.Background(), data, parser.RangeSize(data), volume.ClusterSize, volume.RecordSize) {
+		for range parser.ParseMFTFile(context.Background(), data, parser.RangeSize(data), volume.ClusterSize,
+			volume.RecordSize) {
 			count++
 		}
 		if count < 100_000 {

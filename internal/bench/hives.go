@@ -41,7 +41,8 @@ func (f files) buildHives(target string) error {
 			h.bulk(&root)
 			clean := hivetest.Build(root, hivetest.Options{FileName: h.name})
 			dirty, log := soil(clean)
-			for name, data := range map[string][]byte{h.name: dirty, h.name + ".LOG1": log, h.name + ".LOG2": nil, h.name + ".clean": clean} {
+			for name, data := range map[string][]byte{h.name: dirty, h.name + ".LOG1": log, h.name + ".LOG2": nil,
+				h.name + ".clean": clean} {
 				if err := os.WriteFile(filepath.Join(target, name), data, 0o644); err != nil {
 					return err
 				}
@@ -173,11 +174,14 @@ func addSystem(root *hivetest.Key) {
 	packages := below(root, `DriverDatabase\DriverPackages`)
 	for range 11_500 {
 		packages.Subkeys = append(packages.Subkeys, hivetest.Key{
-			Name:   fmt.Sprintf("%s.inf_amd64_%s", n.words(2, ""), n.hex(16)),
-			Values: []hivetest.Value{text("", n.words(2, "")+".inf"), text("Provider", "Microsoft"), {Name: "Version", Type: 3, Data: make([]byte, 48)}},
+			Name: fmt.Sprintf("%s.inf_amd64_%s", n.words(2, ""), n.hex(16)),
+			Values: []hivetest.Value{text("", n.words(2, "")+".inf"), text("Provider", "Microsoft"),
+				{Name: "Version", Type: 3, Data: make([]byte, 48)}},
 			Subkeys: []hivetest.Key{
-				{Name: "Configurations", Subkeys: []hivetest.Key{{Name: n.words(2, "_"), Values: []hivetest.Value{text("Service", n.word())}}}},
-				{Name: "Descriptors", Subkeys: []hivetest.Key{{Name: "PCI", Values: []hivetest.Value{text("Description", n.words(5, " "))}}}},
+				{Name: "Configurations", Subkeys: []hivetest.Key{{Name: n.words(2, "_"),
+					Values: []hivetest.Value{text("Service", n.word())}}}},
+				{Name: "Descriptors", Subkeys: []hivetest.Key{{Name: "PCI",
+					Values: []hivetest.Value{text("Description", n.words(5, " "))}}}},
 				{Name: "Strings", Values: []hivetest.Value{text(n.word(), n.words(8, " ")), text(n.word()+"2", n.words(8, " "))}},
 			},
 		})

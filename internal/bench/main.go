@@ -38,7 +38,8 @@ func main() {
 			return
 		}
 	}
-	cache := flag.String("cache", os.Getenv("BENCH_CACHE"), "keep the volumes in `folder` (BENCH_CACHE; the user's cache folder if empty)")
+	cache := flag.String("cache", os.Getenv("BENCH_CACHE"),
+		"keep the volumes in `folder` (BENCH_CACHE; the user's cache folder if empty)")
 	rounds := flag.Int("rounds", 5, "run each program `n` times; those that take long once")
 	only := flag.String("only", "", "measure only tables whose title matches `regexp`")
 	program := flag.String("coldcheck", "", "measure `file` instead of building coldcheck from the folder it is run in")

@@ -27,7 +27,8 @@ type usage struct {
 
 // add is the usage of processes that ran one after the other.
 func (u usage) add(other usage) usage {
-	return usage{u.wall + other.wall, u.cpu + other.cpu, max(u.peak, other.peak), u.read + other.read, u.reads + other.reads}
+	return usage{u.wall + other.wall, u.cpu + other.cpu, max(u.peak, other.peak), u.read + other.read,
+		u.reads + other.reads}
 }
 
 // process is one that was started to be measured.

@@ -100,7 +100,8 @@ var windowsPlaces = []place{
 		return fmt.Sprintf("Windows/Microsoft.NET/assembly/GAC_MSIL/%s/v4.0_10.0.0.0__31bf3856ad364e35", n.words(3, "."))
 	}},
 	{130, 6, func(n names) string {
-		return fmt.Sprintf("Program Files/%s/%s/%s/%s", n.pick("Common Files", "Microsoft Office", "Contoso Suite", "Fabrikam"), n.word(), n.word(), n.word())
+		return fmt.Sprintf("Program Files/%s/%s/%s/%s",
+			n.pick("Common Files", "Microsoft Office", "Contoso Suite", "Fabrikam"), n.word(), n.word(), n.word())
 	}},
 	{60, 6, func(n names) string {
 		return fmt.Sprintf("ProgramData/Package Cache/%s/%s", n.guid(), n.word())
@@ -113,7 +114,8 @@ var userPlaces = []place{
 		return "Users/jdoe/AppData/Local/Google/Chrome/User Data/Default/Cache/Cache_Data"
 	}},
 	{250, 30, func(n names) string {
-		return fmt.Sprintf("Users/jdoe/AppData/Local/Packages/%s_%s/%s/%s", n.words(2, "."), n.hex(13), n.pick("AC", "LocalState", "TempState", "Settings"), n.word())
+		return fmt.Sprintf("Users/jdoe/AppData/Local/Packages/%s_%s/%s/%s", n.words(2, "."), n.hex(13),
+			n.pick("AC", "LocalState", "TempState", "Settings"), n.word())
 	}},
 	{150, 30, func(n names) string { return "Users/jdoe/AppData/Roaming/Code/" + n.words(2, "-") + "/" + n.word() }},
 	{200, 30, func(n names) string {
@@ -172,7 +174,8 @@ func aged(seed uint64, count int, places []place, create func(file) error, remov
 	}
 	var paths []string
 	for made := 0; made < count*5/4; made++ {
-		f := file{fmt.Sprintf("%s/%s-%s.%s", folders[n.IntN(len(folders))], n.words(3, "-"), n.hex(8), extensions[n.IntN(len(extensions))]), n.size()}
+		f := file{fmt.Sprintf("%s/%s-%s.%s", folders[n.IntN(len(folders))], n.words(3, "-"), n.hex(8),
+			extensions[n.IntN(len(extensions))]), n.size()}
 		if err := create(f); err != nil {
 			return err
 		}

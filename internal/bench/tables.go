@@ -51,10 +51,12 @@ func (s *session) tables() []table {
 	hive := s.files.path("hives/SOFTWARE")
 
 	sha := func(what, file string) row {
-		return row{name: "sha256sum over " + what, tool: "sha256sum", run: commands([]string{"sha256sum", s.files.path(file)})}
+		return row{name: "sha256sum over " + what, tool: "sha256sum",
+			run: commands([]string{"sha256sum", s.files.path(file)})}
 	}
 	dd := func(file string) row {
-		return row{name: "dd of the same bytes", tool: "dd", run: commands([]string{"dd", "if=" + s.files.path(file), "of=/dev/null", "bs=1M"})}
+		return row{name: "dd of the same bytes", tool: "dd",
+			run: commands([]string{"dd", "if=" + s.files.path(file), "of=/dev/null", "bs=1M"})}
 	}
 	fls := func(images ...string) row {
 		return row{name: "fls -r", tool: "fls", slow: true, run: func(ctx context.Context) (usage, error) {
@@ -87,7 +89,8 @@ func (s *session) tables() []table {
 
 	return []table{
 		{title: "Windows pair, warm", rows: []row{
-			whole(windows), sha("both $MFT", "windows.mft"), sha("the same bytes", "windows.bytes"), fls(windows...), du(windows...),
+			whole(windows), sha("both $MFT", "windows.mft"), sha("the same bytes", "windows.bytes"), fls(windows...),
+			du(windows...),
 		}},
 		{title: "Windows pair, cold", cold: true, rows: []row{whole(windows), dd("windows.bytes")}},
 		{title: "Windows pair with an aged user volume, warm", rows: []row{
@@ -108,13 +111,16 @@ func (s *session) tables() []table {
 			fls(linux[0]),
 			{name: "go-diskfs, every directory", slow: true, run: s.child("go-diskfs", linux[0])},
 		}},
-		{title: "One value of SOFTWARE, warm", note: "Only coldcheck reads the hive as it lies, with its log; the others are given the recovered one.", rows: []row{
-			{name: "registry: open, recover, look up", run: s.child("registry", hive, hive+".LOG1", hive+".LOG2")},
-			sha("the hive", "hives/SOFTWARE"),
-			{name: "hivexget", tool: "hivexget", run: commands([]string{"hivexget", hive + ".clean", hiveKey, hiveValue})},
-			{name: "reglookup -p", tool: "reglookup", run: commands([]string{"reglookup", "-p", "/" + strings.ReplaceAll(hiveKey, `\`, "/") + "/" + hiveValue, hive + ".clean"})},
-			{name: "regparser", run: s.child("regparser", hive+".clean")},
-		}},
+		{title: "One value of SOFTWARE, warm",
+			note: "Only coldcheck reads the hive as it lies, with its log; the others are given the recovered one.", rows: []row{
+				{name: "registry: open, recover, look up", run: s.child("registry", hive, hive+".LOG1", hive+".LOG2")},
+				sha("the hive", "hives/SOFTWARE"),
+				{name: "hivexget", tool: "hivexget", run: commands([]string{"hivexget", hive + ".clean", hiveKey, hiveValue})},
+				{name: "reglookup -p", tool: "reglookup",
+					run: commands([]string{"reglookup", "-p", "/" + strings.ReplaceAll(hiveKey, `\`, "/") + "/" + hiveValue,
+						hive + ".clean"})},
+				{name: "regparser", run: s.child("regparser", hive+".clean")},
+			}},
 		{title: "Windows pair, each read delayed", rows: latencies(windows)},
 		{title: "Linux root, each read delayed", rows: latencies(linux)},
 	}
@@ -185,7 +191,8 @@ func (t *table) markdown() string {
 	if t.note != "" {
 		fmt.Fprintf(&b, "%s\n\n", t.note)
 	}
-	b.WriteString("| | wall | CPU | peak memory | read | reads | × wall of the first |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	b.WriteString("| | wall | CPU | peak memory | read | reads | × wall of the first |\n" +
+		"| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	first := t.rows[0].typical()
 	for _, r := range t.rows {
 		if len(r.runs) == 0 {

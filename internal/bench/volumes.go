@@ -341,7 +341,8 @@ func attach(s slice) (device string, detach func(), err error) {
 	if s.start == 0 {
 		return s.path, func() {}, nil
 	}
-	out, err := exec.Command("losetup", "--find", "--show", "--offset", fmt.Sprint(s.start), "--sizelimit", fmt.Sprint(s.size), s.path).Output()
+	out, err := exec.Command("losetup", "--find", "--show", "--offset", fmt.Sprint(s.start), "--sizelimit",
+		fmt.Sprint(s.size), s.path).Output()
 	if err != nil {
 		return "", nil, fmt.Errorf("losetup: %w", err)
 	}

@@ -38,33 +38,39 @@ var rules = map[string][]string{
 		"scanner/crosscheck", "scanner/source", "scanner/container", "scanner/disk",
 		"scanner/volume", "scanner/internal/", "registry",
 	},
-	"scanner/requirement":              {"internal/prose"},
-	"scanner/internal/windows":         {"internal/fold", "internal/filetime", "internal/parallel", "internal/utf16le", "internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/", "ntfs", "registry"},
-	"scanner/internal/windows/machine": {"internal/fold", "internal/kind", "internal/prose", "internal/filetime", "internal/utf16le", "scanner/internal/fact", "scanner/requirement", "scanner/statement", "ntfs", "registry"},
-	"scanner/internal/linux":           {"internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/"},
-	"scanner/internal/packages":        {"internal/kind", "scanner/internal/"},
-	"scanner/internal/":                {"internal/kind", "internal/parallel", "internal/prose", "scanner/requirement"},
-	"scanner/internal/mutate":          {"internal/utf16le", "internal/hivetest"},
-	"scanner/statement":                {"internal/prose"},
-	"scanner/crosscheck":               {"scanner/requirement", "scanner/disk", "internal/utf16le"},
-	"scanner/disk":                     {"internal/bounded", "internal/kind", "internal/opening"},
-	"scanner/source":                   {"internal/bounded", "internal/kind"},
-	"scanner/container":                {"internal/kind", "internal/prose", "scanner/source"},
+	"scanner/requirement": {"internal/prose"},
+	"scanner/internal/windows": {"internal/fold", "internal/filetime", "internal/parallel", "internal/utf16le",
+		"internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/", "ntfs", "registry"},
+	"scanner/internal/windows/machine": {"internal/fold", "internal/kind", "internal/prose", "internal/filetime",
+		"internal/utf16le", "scanner/internal/fact", "scanner/requirement", "scanner/statement", "ntfs", "registry"},
+	"scanner/internal/linux":    {"internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/"},
+	"scanner/internal/packages": {"internal/kind", "scanner/internal/"},
+	"scanner/internal/":         {"internal/kind", "internal/parallel", "internal/prose", "scanner/requirement"},
+	"scanner/internal/mutate":   {"internal/utf16le", "internal/hivetest"},
+	"scanner/statement":         {"internal/prose"},
+	"scanner/crosscheck":        {"scanner/requirement", "scanner/disk", "internal/utf16le"},
+	"scanner/disk":              {"internal/bounded", "internal/kind", "internal/opening"},
+	"scanner/source":            {"internal/bounded", "internal/kind"},
+	"scanner/container":         {"internal/kind", "internal/prose", "scanner/source"},
 	"scanner/volume": {
 		"internal/fat", "internal/fslog", "internal/kind", "internal/opening", "internal/prose", "scanner/disk",
 		"ntfs", "ext4", "xfs",
 	},
-	"ntfs":     {"internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel", "internal/filetime"},
-	"ext4":     {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel", "internal/unixfs"},
-	"xfs":      {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel", "internal/unixfs"},
+	"ntfs": {"internal/fslog", "internal/kind", "internal/lru", "internal/opening", "internal/parallel",
+		"internal/filetime"},
+	"ext4": {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening",
+		"internal/parallel", "internal/unixfs"},
+	"xfs": {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening",
+		"internal/parallel", "internal/unixfs"},
 	"registry": {"internal/kind", "internal/opening", "internal/filetime", "internal/utf16le"},
 
 	"fixtures":                   {"fixtures/internal/library"},
 	"fixtures/internal/casefile": {"scanner/requirement"},
 	"fixtures/internal/library":  {"fixtures/internal/casefile", "fixtures/internal/pack", "scanner/requirement"},
 	"fixtures/internal/pack":     {},
-	"fixtures/make":              {"fixtures/internal/casefile", "fixtures/internal/library", "fixtures/internal/pack", "internal/hivetest", "internal/filetime", "internal/utf16le"},
-	"fixtures/testcases":         {"fixtures", "fixtures/internal/library"},
+	"fixtures/make": {"fixtures/internal/casefile", "fixtures/internal/library", "fixtures/internal/pack",
+		"internal/hivetest", "internal/filetime", "internal/utf16le"},
+	"fixtures/testcases": {"fixtures", "fixtures/internal/library"},
 
 	"internal/bounded":    {},
 	"internal/bytename":   {},
@@ -90,7 +96,8 @@ var rules = map[string][]string{
 }
 
 // forTests are packages that no program contains.
-var forTests = []string{"internal/bench", "internal/crashtest", "internal/fsconform", "internal/house", "internal/hivetest", "internal/imgconform", "scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
+var forTests = []string{"internal/bench", "internal/crashtest", "internal/fsconform", "internal/house",
+	"internal/hivetest", "internal/imgconform", "scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
 
 // outsiders are modules of others that only the named packages may import:
 // parsers that hostile images can bring down stay behind guards.

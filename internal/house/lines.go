@@ -64,7 +64,8 @@ func Wide(fsys fs.FS) ([]string, error) {
 func unwrappable(name, line string) bool {
 	text := strings.TrimLeft(line, " \t")
 	block := strings.HasPrefix(line, "    ") || strings.HasPrefix(line, "\t")
-	return strings.HasSuffix(name, ".md") && block || strings.HasPrefix(text, "|") || !strings.Contains(strings.TrimPrefix(text, "- "), " ")
+	return strings.HasSuffix(name, ".md") && block || strings.HasPrefix(text, "|") ||
+		!strings.Contains(strings.TrimPrefix(text, "- "), " ")
 }
 
 // rawLines are the lines, from 1, of a Go file that are part of a raw string.

@@ -52,11 +52,13 @@ type Question struct {
 	Image      int             `json:"image"`  // from 0, in the order of the Worker's images
 	Volume     int             `json:"volume"` // disk.Volume.Number
 	Filesystem disk.Filesystem `json:"filesystem"`
-	Path       string          `json:"path,omitempty"`    // of the file on the volume, as in io/fs; of the hive for Key and Value
-	Record     uint64          `json:"record,omitempty"`  // of the file in $MFT, where go-ntfs may find it if it does not by its path; 0 for none
-	Key        string          `json:"key,omitempty"`     // inside the hive, with "\"
-	Value      string          `json:"value,omitempty"`   // "" is the default value
-	Content    bool            `json:"content,omitempty"` // of a file: read it
+	// of the file on the volume, as in io/fs; of the hive for Key and Value
+	Path string `json:"path,omitempty"`
+	// of the file in $MFT, where go-ntfs may find it if it does not by its path; 0 for none
+	Record  uint64 `json:"record,omitempty"`
+	Key     string `json:"key,omitempty"`     // inside the hive, with "\"
+	Value   string `json:"value,omitempty"`   // "" is the default value
+	Content bool   `json:"content,omitempty"` // of a file: read it
 }
 
 // Readers names the parsers that answer the question; nil if there are none
@@ -89,17 +91,18 @@ func (q Question) reader() string {
 // Reading is what a reader found. The zero value of Modified, Record, Content,
 // Names and Values, in what is wanted, means that it is not compared.
 type Reading struct {
-	Found    bool   `json:"found"`
-	What     What   `json:"what,omitempty"`
-	Size     int64  `json:"size,omitempty"`     // in bytes, of a file, of all files of a tree, of a value's data
-	Files    int64  `json:"files,omitempty"`    // in a tree
-	Target   string `json:"target,omitempty"`   // of a link
-	Record   uint64 `json:"record,omitempty"`   // in $MFT
-	Modified int64  `json:"modified,omitempty"` // Unix time in seconds, of a file or key; also where the key has no such value
-	Type     uint32 `json:"type,omitempty"`     // of a value
-	Content  string `json:"content,omitempty"`  // Digest of a file's content or a value's data
-	Names    *List  `json:"names,omitempty"`    // in a folder, or of the keys below a key
-	Values   *List  `json:"values,omitempty"`   // of a key, each as DescribeValue has it
+	Found  bool   `json:"found"`
+	What   What   `json:"what,omitempty"`
+	Size   int64  `json:"size,omitempty"`   // in bytes, of a file, of all files of a tree, of a value's data
+	Files  int64  `json:"files,omitempty"`  // in a tree
+	Target string `json:"target,omitempty"` // of a link
+	Record uint64 `json:"record,omitempty"` // in $MFT
+	// Unix time in seconds, of a file or key; also where the key has no such value
+	Modified int64  `json:"modified,omitempty"`
+	Type     uint32 `json:"type,omitempty"`    // of a value
+	Content  string `json:"content,omitempty"` // Digest of a file's content or a value's data
+	Names    *List  `json:"names,omitempty"`   // in a folder, or of the keys below a key
+	Values   *List  `json:"values,omitempty"`  // of a key, each as DescribeValue has it
 }
 
 // What is the kind of a thing that was found.

@@ -197,7 +197,8 @@ const nameForDOS = 2
 func anyName(string) bool { return true }
 
 // entries calls visit for every wanted name in a folder that is there, once.
-func (n *ntfsReader) entries(folder int64, wanted func(name string) bool, visit func(name string, number int64) error) error {
+func (n *ntfsReader) entries(folder int64, wanted func(name string) bool,
+	visit func(name string, number int64) error) error {
 	dir, err := n.record(folder)
 	if err != nil {
 		return err

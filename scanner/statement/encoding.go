@@ -87,7 +87,8 @@ func parseCodePages(data []byte) (*Document, error) {
 		case found == nil:
 			found = s
 		case found.RemainingWindowsRearm != s.RemainingWindowsRearm:
-			return nil, fmt.Errorf("%w: its encoding is not known, and the rearm count depends on it; save it as Unicode", ErrInvalid)
+			return nil, fmt.Errorf("%w: its encoding is not known, and the rearm count depends on it; save it as Unicode",
+				ErrInvalid)
 		}
 	}
 	if found == nil {

@@ -55,7 +55,8 @@ func parseJSON(text string) (*Document, error) {
 	}
 	switch _, err := r.dec.Token(); {
 	case err == nil:
-		return nil, fmt.Errorf("%w: more follows after the document, at byte %d (pages go into files of their own)", ErrInvalid, r.dec.InputOffset())
+		return nil, fmt.Errorf("%w: more follows after the document, at byte %d (pages go into files of their own)",
+			ErrInvalid, r.dec.InputOffset())
 	case err != io.EOF:
 		return nil, r.broken(err)
 	case d.Kind == "":

@@ -43,11 +43,13 @@ func MatchWorkSpace(documents []*Document, computer string) (Match, error) {
 				continue
 			}
 			if !reflect.DeepEqual(w, m.WorkSpace) {
-				return Match{}, fmt.Errorf("%s and %s: two entries for computer %s that differ: %w", m.Document.Name, d.Name, computer, ErrDisagree)
+				return Match{}, fmt.Errorf("%s and %s: two entries for computer %s that differ: %w", m.Document.Name, d.Name,
+					computer, ErrDisagree)
 			}
 		}
 		if !fits {
-			m.Unused = append(m.Unused, fmt.Sprintf("%s is not used: %s, and the disk's computer is %s", d.Name, describeComputers(d), orNone(computer)))
+			m.Unused = append(m.Unused, fmt.Sprintf("%s is not used: %s, and the disk's computer is %s", d.Name,
+				describeComputers(d), orNone(computer)))
 		}
 	}
 	return m, nil

@@ -14,7 +14,8 @@ import (
 )
 
 // ErrUnknownKind: the content is none of the documents that Parse knows.
-var ErrUnknownKind = errors.New("neither describe-workspaces nor describe-workspace-images JSON, nor the text of slmgr /dlv")
+var ErrUnknownKind = errors.New(
+	"neither describe-workspaces nor describe-workspace-images JSON, nor the text of slmgr /dlv")
 
 // ErrInvalid: the content is of a known kind, and damaged or contradictory.
 var ErrInvalid = errors.New("invalid document")

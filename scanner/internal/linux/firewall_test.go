@@ -228,7 +228,8 @@ var firewallCases = []struct {
 			"protocol=\"tcp\"/><rule family=\"ipv4\"><source address=\"192.168.0.0/16\"/><drop/></rule></zone>\n"},
 	{"firewalld, a rich rule of all other sources", undetermined, "", firewalldOn + "-- etc/firewalld/zones/public.xml " +
 		"--\n<zone><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
-		"protocol=\"tcp\"/><rule family=\"ipv4\"><source address=\"192.168.0.0/16\" invert=\"True\"/><drop/></rule></zone>\n"},
+		"protocol=\"tcp\"/><rule family=\"ipv4\">" +
+		"<source address=\"192.168.0.0/16\" invert=\"True\"/><drop/></rule></zone>\n"},
 	{"firewalld, rich rules that accept", passed, "", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
 		"<zone><rule><service name=\"a\"/><accept/></rule></zone>\n-- etc/firewalld/services/a.xml --\n" +
 		"<service><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
@@ -305,7 +306,8 @@ var firewallCases = []struct {
 		"<zone><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
 		"protocol=\"tcp\"/></zone>\n"},
 	{"iptables, accepts a private source alone", undetermined, "source",
-		iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT DROP [0:0]\n-A INPUT -s 172.31.0.0/16 -j ACCEPT\nCOMMIT\n"},
+		iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT DROP [0:0]\n" +
+			"-A INPUT -s 172.31.0.0/16 -j ACCEPT\nCOMMIT\n"},
 	{"iptables, accepts everything", passed, "",
 		iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT DROP [0:0]\n-A INPUT -s 0.0.0.0/0 -j ACCEPT\nCOMMIT\n"},
 	{"iptables, drops a private source", undetermined, "",
@@ -323,7 +325,8 @@ var firewallCases = []struct {
 		"-A INPUT -m conntrack --ctstate INVALID -j DROP\n-A INPUT -p tcp ! --syn -m state --state NEW -j DROP\n" +
 		"-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN FIN,SYN -j DROP\nCOMMIT\n"},
 	{"iptables, drops in another table", warning, "udp/4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*raw\n" +
-		":PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp --dport 4172 -j DROP\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"},
+		":PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp --dport 4172 -j DROP\nCOMMIT\n" +
+		"*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"},
 	{"iptables, redirects", undetermined, "", iptablesOn + "-- etc/iptables/rules.v4 --\n*nat\n" +
 		":PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp --dport 4172 -j REDIRECT --to-ports 80\nCOMMIT\n*filter\n" +
 		":INPUT ACCEPT [0:0]\nCOMMIT\n"},

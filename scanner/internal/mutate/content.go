@@ -102,8 +102,10 @@ func (c *content) surveySQLite() {
 		return
 	}
 	c.add("SQLite header", "header", c.weight, 0, 100, site{fields: func(b []byte) []field {
-		return bigTable(0, b, "page size", 16, 2, "write version", 18, 1, "read version", 19, 1, "reserved", 20, 1, "change counter", 24, 4, "pages", 28, 4, "first free page", 32, 4,
-			"free pages", 36, 4, "schema cookie", 40, 4, "schema format", 44, 4, "largest root", 52, 4, "encoding", 56, 4, "valid for", 92, 4)
+		return bigTable(0, b, "page size", 16, 2, "write version", 18, 1, "read version", 19, 1, "reserved", 20, 1,
+			"change counter", 24, 4, "pages", 28, 4, "first free page", 32, 4,
+			"free pages", 36, 4, "schema cookie", 40, 4, "schema format", 44, 4, "largest root", 52, 4, "encoding", 56, 4,
+			"valid for", 92, 4)
 	}})
 	for off := int64(0); off+size <= int64(len(c.data)); off += size {
 		c.add("SQLite page", fmt.Sprintf("page %d", off/size+1), max(1, c.weight/2), off, size, c.sqlitePage(off == 0))
@@ -118,7 +120,8 @@ func (c *content) sqlitePage(first bool) site {
 	}
 	return site{
 		fields: func(b []byte) []field {
-			list := bigTable(base, b, "type", 0, 1, "first free block", 1, 2, "cells", 3, 2, "cells", 3, 2, "cell area", 5, 2, "fragments", 7, 1)
+			list := bigTable(base, b, "type", 0, 1, "first free block", 1, 2, "cells", 3, 2, "cells", 3, 2, "cell area", 5, 2,
+				"fragments", 7, 1)
 			head := base + 8
 			if b[base] == 5 || b[base] == 2 {
 				list = append(list, field{"right page", head, 4, true})
@@ -163,7 +166,8 @@ func (c *content) surveyWAL() {
 		return
 	}
 	c.add("WAL header", "header", c.weight, 0, 32, site{fields: func(b []byte) []field {
-		return bigTable(0, b, "magic", 0, 4, "version", 4, 4, "page size", 8, 4, "sequence", 12, 4, "salt", 16, 4, "salt", 20, 4, "checksum", 24, 4)
+		return bigTable(0, b, "magic", 0, 4, "version", 4, 4, "page size", 8, 4, "sequence", 12, 4, "salt", 16, 4, "salt", 20,
+			4, "checksum", 24, 4)
 	}, seal: func(b []byte) {
 		s0, s1 := walChecksum(b[:24], 0, 0, b[3] == 0x83)
 		be.PutUint32(b[24:], s0)
@@ -178,7 +182,8 @@ func (c *content) surveyWAL() {
 		}
 		c.add("WAL frame", fmt.Sprintf("frame at byte %d", off), c.weight, off, 24+page, site{
 			fields: func(b []byte) []field {
-				list := bigTable(0, b, "page", 0, 4, "size after commit", 4, 4, "size after commit", 4, 4, "salt", 8, 4, "checksum", 16, 4)
+				list := bigTable(0, b, "page", 0, 4, "size after commit", 4, 4, "size after commit", 4, 4, "salt", 8, 4, "checksum",
+					16, 4)
 				for _, f := range inner.fields(b[24:]) {
 					f.at += 24
 					list = append(list, f)
@@ -217,9 +222,12 @@ func (c *content) surveyBDB() {
 		return
 	}
 	c.add("BDB meta", "meta page", 2*c.weight, 0, 512, site{fields: func(b []byte) []field {
-		list := table(0, b, "LSN", 0, 8, "page", 8, 4, "magic", 12, 4, "version", 16, 4, "page size", 20, 4, "encryption", 24, 1, "type", 25, 1, "flags", 26, 1,
-			"first free page", 28, 4, "last page", 32, 4, "last page", 32, 4, "partitions", 36, 4, "keys", 40, 4, "records in all", 44, 4, "flags of the hash", 48, 4,
-			"last bucket", 72, 4, "high mask", 76, 4, "low mask", 80, 4, "fill factor", 84, 4, "records", 88, 4, "hash of a string", 92, 4)
+		list := table(0, b, "LSN", 0, 8, "page", 8, 4, "magic", 12, 4, "version", 16, 4, "page size", 20, 4, "encryption", 24,
+			1, "type", 25, 1, "flags", 26, 1,
+			"first free page", 28, 4, "last page", 32, 4, "last page", 32, 4, "partitions", 36, 4, "keys", 40, 4,
+			"records in all", 44, 4, "flags of the hash", 48, 4,
+			"last bucket", 72, 4, "high mask", 76, 4, "low mask", 80, 4, "fill factor", 84, 4, "records", 88, 4,
+			"hash of a string", 92, 4)
 		for at := 96; at < 96+8*4; at += 4 {
 			list = append(list, field{"spare", at, 4, false})
 		}
@@ -228,7 +236,8 @@ func (c *content) surveyBDB() {
 	for off := size; off+size <= int64(len(c.data)); off += size {
 		c.add("BDB page", fmt.Sprintf("page %d", off/size), max(1, c.weight/8), off, size, site{
 			fields: func(b []byte) []field {
-				list := table(0, b, "page", 8, 4, "previous page", 12, 4, "next page", 16, 4, "items", 20, 2, "items", 20, 2, "length", 22, 2, "level", 24, 1, "type", 25, 1)
+				list := table(0, b, "page", 8, 4, "previous page", 12, 4, "next page", 16, 4, "items", 20, 2, "items", 20, 2,
+					"length", 22, 2, "level", 24, 1, "type", 25, 1)
 				if b[25] == 7 { // overflow: a header of rpm, or its continuation
 					for at := 26; at < 26+400; at += 4 {
 						list = append(list, field{"word of header", at, 4, true})
@@ -238,7 +247,8 @@ func (c *content) surveyBDB() {
 				for i := range min(int(le.Uint16(b[20:])), 64) {
 					list = append(list, field{"offset of item", 26 + 2*i, 2, false})
 					if at := int(le.Uint16(b[26+2*i:])); at+12 <= len(b) {
-						list = append(list, table(at, b, "kind of item", 0, 1, "first page of item", 4, 4, "length of item", 8, 4, "key", 1, 4)...)
+						list = append(list, table(at, b, "kind of item", 0, 1, "first page of item", 4, 4, "length of item", 8, 4, "key",
+							1, 4)...)
 					}
 				}
 				return list

@@ -222,8 +222,10 @@ func (e *extVolume) sites(super []byte) {
 			le.PutUint32(b[0x3FC:], crc32c(^uint32(0), b[:0x3FC]))
 		}
 	}
-	add(site{family: "superblock", what: "superblock", weight: 10, spans: []span{{e.v.Offset + 1024, 1024}}, seal: sealSuper, fields: superFields})
-	add(site{family: "superblock", what: "copy of the superblock", weight: 1, spans: []span{{e.at(e.first + e.blocks), 1024}}, seal: sealSuper, fields: superFields})
+	add(site{family: "superblock", what: "superblock", weight: 10, spans: []span{{e.v.Offset + 1024, 1024}},
+		seal: sealSuper, fields: superFields})
+	add(site{family: "superblock", what: "copy of the superblock", weight: 1,
+		spans: []span{{e.at(e.first + e.blocks), 1024}}, seal: sealSuper, fields: superFields})
 
 	inodes := map[uint64]int{2: 4, 8: 3}
 	labels := map[uint64]string{2: "root folder", 8: "journal"}
@@ -254,18 +256,21 @@ func (e *extVolume) sites(super []byte) {
 		}
 	}
 	for _, g := range sortedKeys(groups) {
-		add(site{family: "group descriptor", what: fmt.Sprintf("descriptor of group %d", g), weight: groups[g], spans: e.descriptor(int64(g)),
-			seal: e.sealGroup(uint32(g)), fields: groupFields})
+		add(site{family: "group descriptor", what: fmt.Sprintf("descriptor of group %d", g), weight: groups[g],
+			spans: e.descriptor(int64(g)),
+			seal:  e.sealGroup(uint32(g)), fields: groupFields})
 		if d := read(e.r, e.descriptor(int64(g))); d != nil {
 			for i, name := range []string{"block bitmap", "inode bitmap"} {
-				add(site{family: "bitmap", what: fmt.Sprintf("%s of group %d", name, g), weight: 1, spans: []span{{e.at(int64(le.Uint32(d[4*i:]))), e.block}},
+				add(site{family: "bitmap", what: fmt.Sprintf("%s of group %d", name, g), weight: 1,
+					spans:  []span{{e.at(int64(le.Uint32(d[4*i:]))), e.block}},
 					fields: byteFields, edits: []edit{{"bits cleared", clearBits}}})
 			}
 		}
 	}
 	for g := range uint64(e.groups) {
-		add(site{family: "group descriptor", what: fmt.Sprintf("descriptor of group %d", g), weight: 1 + 20/int(e.groups), spans: e.descriptor(int64(g)),
-			seal: e.sealGroup(uint32(g)), fields: groupFields})
+		add(site{family: "group descriptor", what: fmt.Sprintf("descriptor of group %d", g), weight: 1 + 20/int(e.groups),
+			spans: e.descriptor(int64(g)),
+			seal:  e.sealGroup(uint32(g)), fields: groupFields})
 	}
 	for _, number := range sortedKeys(inodes) {
 		e.inodeSites(uint32(number), inodes[number], labels[number], targets[number])
@@ -274,16 +279,22 @@ func (e *extVolume) sites(super []byte) {
 }
 
 func superFields(b []byte) []field {
-	return table(0, b, "inodes", 0, 4, "blocks", 4, 4, "reserved blocks", 8, 4, "free blocks", 12, 4, "free inodes", 16, 4, "first block", 0x14, 4, "block size", 0x18, 4,
-		"cluster size", 0x1C, 4, "blocks in a group", 0x20, 4, "inodes in a group", 0x28, 4, "magic", 0x38, 2, "state", 0x3A, 2, "state", 0x3A, 2, "revision", 0x4C, 4,
-		"first inode", 0x54, 4, "inode size", 0x58, 2, "compatible", 0x5C, 4, "incompatible", 0x60, 4, "incompatible", 0x60, 4, "read-only compatible", 0x64, 4,
-		"UUID", 0x68, 4, "last mounted", 0x88, 4, "reserved descriptors", 0xCE, 2, "journal inode", 0xE0, 4, "journal device", 0xE4, 4, "last orphan", 0xE8, 4,
-		"descriptor size", 0xFE, 2, "first meta group", 0x104, 4, "copy of journal's inode", 0x10C, 4, "blocks, high", 0x150, 4, "checksum type", 0x175, 1,
+	return table(0, b, "inodes", 0, 4, "blocks", 4, 4, "reserved blocks", 8, 4, "free blocks", 12, 4, "free inodes", 16, 4,
+		"first block", 0x14, 4, "block size", 0x18, 4,
+		"cluster size", 0x1C, 4, "blocks in a group", 0x20, 4, "inodes in a group", 0x28, 4, "magic", 0x38, 2, "state", 0x3A,
+		2, "state", 0x3A, 2, "revision", 0x4C, 4,
+		"first inode", 0x54, 4, "inode size", 0x58, 2, "compatible", 0x5C, 4, "incompatible", 0x60, 4, "incompatible", 0x60,
+		4, "read-only compatible", 0x64, 4,
+		"UUID", 0x68, 4, "last mounted", 0x88, 4, "reserved descriptors", 0xCE, 2, "journal inode", 0xE0, 4, "journal device",
+		0xE4, 4, "last orphan", 0xE8, 4,
+		"descriptor size", 0xFE, 2, "first meta group", 0x104, 4, "copy of journal's inode", 0x10C, 4, "blocks, high", 0x150,
+		4, "checksum type", 0x175, 1,
 		"errors", 0x194, 4, "overhead", 0x248, 4, "seed", 0x270, 4, "orphan file", 0x280, 4)
 }
 
 func groupFields(b []byte) []field {
-	return table(0, b, "block bitmap", 0, 4, "inode bitmap", 4, 4, "inode table", 8, 4, "inode table", 8, 4, "free blocks", 12, 2, "free blocks", 12, 2, "free inodes", 14, 2, "folders", 16, 2,
+	return table(0, b, "block bitmap", 0, 4, "inode bitmap", 4, 4, "inode table", 8, 4, "inode table", 8, 4, "free blocks",
+		12, 2, "free blocks", 12, 2, "free inodes", 14, 2, "folders", 16, 2,
 		"flags", 18, 2, "unused inodes", 28, 2, "checksum", 30, 2, "inode table, high", 40, 4, "free blocks, high", 44, 2)
 }
 
@@ -332,7 +343,8 @@ func (e *extVolume) inodeSites(number uint32, weight int, label string, targets 
 	})
 	runs, tree := e.runs(b)
 	for i, t := range tree {
-		e.p.add(&site{family: "extents", what: fmt.Sprintf("%s block %d of the extents of %s", e.v.Role, i, label), weight: weight, image: e.v.Image,
+		e.p.add(&site{family: "extents", what: fmt.Sprintf("%s block %d of the extents of %s", e.v.Role, i, label),
+			weight: weight, image: e.v.Image,
 			spans: []span{t}, fields: func(b []byte) []field { return extentFields(b, 0) }, seal: func(block []byte) {
 				if tail := 12 + 12*int(le.Uint16(block[4:])); e.checksums && tail+4 <= len(block) {
 					le.PutUint32(block[tail:], crc32c(e.inodeSeed(number, b), block[:tail]))
@@ -343,7 +355,8 @@ func (e *extVolume) inodeSites(number uint32, weight int, label string, targets 
 	case 0x4000:
 		for i, off := 0, int64(0); off < length(runs); i, off = i+1, off+e.block {
 			e.p.add(&site{
-				family: "directory block", what: fmt.Sprintf("%s block %d of folder %s", e.v.Role, i, label), weight: cmp.Or(weight, 1), image: e.v.Image,
+				family: "directory block", what: fmt.Sprintf("%s block %d of folder %s", e.v.Role, i, label),
+				weight: cmp.Or(weight, 1), image: e.v.Image,
 				spans: clip(runs, off, e.block), fields: direntFields, seal: func(block []byte) {
 					if e.checksums {
 						t := block[len(block)-12:]
@@ -358,14 +371,17 @@ func (e *extVolume) inodeSites(number uint32, weight int, label string, targets 
 		if length(runs) == 0 || size > length(runs) || size == 0 {
 			return
 		}
-		c := &content{p: e.p, image: e.v.Image, spans: clip(runs, 0, size), label: e.v.Role + " " + label, name: path.Base(label), weight: max(1, weight/2), targets: targets, bare: true}
+		c := &content{p: e.p, image: e.v.Image, spans: clip(runs, 0, size), label: e.v.Role + " " + label,
+			name: path.Base(label), weight: max(1, weight/2), targets: targets, bare: true}
 		c.survey()
 	}
 }
 
 func inodeFields(b []byte) []field {
-	list := table(0, b, "mode", 0, 2, "mode", 0, 2, "owner", 2, 2, "size", 4, 4, "size", 4, 4, "changed", 12, 4, "modified", 16, 4, "deleted", 0x14, 4, "group", 0x18, 2, "links", 0x1A, 2, "links", 0x1A, 2,
-		"sectors", 0x1C, 4, "flags", 0x20, 4, "flags", 0x20, 4, "generation", 0x64, 4, "attributes", 0x68, 4, "size, high", 0x6C, 4, "extra size", 0x80, 2)
+	list := table(0, b, "mode", 0, 2, "mode", 0, 2, "owner", 2, 2, "size", 4, 4, "size", 4, 4, "changed", 12, 4,
+		"modified", 16, 4, "deleted", 0x14, 4, "group", 0x18, 2, "links", 0x1A, 2, "links", 0x1A, 2,
+		"sectors", 0x1C, 4, "flags", 0x20, 4, "flags", 0x20, 4, "generation", 0x64, 4, "attributes", 0x68, 4, "size, high",
+		0x6C, 4, "extra size", 0x80, 2)
 	if le.Uint32(b[0x20:])&0x80000 != 0 {
 		return append(list, extentFields(b[:0x64], 0x28)...)
 	}
@@ -378,9 +394,11 @@ func inodeFields(b []byte) []field {
 }
 
 func extentFields(b []byte, at int) []field {
-	list := table(at, b, "extents' magic", 0, 2, "extents", 2, 2, "extents", 2, 2, "room for extents", 4, 2, "depth of extents", 6, 2)
+	list := table(at, b, "extents' magic", 0, 2, "extents", 2, 2, "extents", 2, 2, "room for extents", 4, 2,
+		"depth of extents", 6, 2)
 	for i := range min(int(le.Uint16(b[at+2:])), 16) {
-		list = append(list, table(at+12+12*i, b, "first block of file", 0, 4, "blocks of extent", 4, 2, "extent, high", 6, 2, "extent", 8, 4, "extent", 8, 4)...)
+		list = append(list, table(at+12+12*i, b, "first block of file", 0, 4, "blocks of extent", 4, 2, "extent, high", 6, 2,
+			"extent", 8, 4, "extent", 8, 4)...)
 	}
 	return list
 }
@@ -400,7 +418,8 @@ func dirents(b []byte) (list []int) {
 
 func direntFields(b []byte) (list []field) {
 	for _, at := range dirents(b) {
-		list = append(list, table(at, b, "inode of entry", 0, 4, "inode of entry", 0, 4, "length of entry", 4, 2, "length of name", 6, 1, "type of entry", 7, 1)...)
+		list = append(list, table(at, b, "inode of entry", 0, 4, "inode of entry", 0, 4, "length of entry", 4, 2,
+			"length of name", 6, 1, "type of entry", 7, 1)...)
 		for k := at + 8; k < at+8+int(b[at+6]) && k < len(b); k++ {
 			list = append(list, field{"name", k, 1, false})
 		}
@@ -465,7 +484,8 @@ func (e *extVolume) journal() {
 			}
 		},
 		fields: func(b []byte) []field {
-			return bigTable(0, b, "magic", 0, 4, "type", 4, 4, "block size", 12, 4, "blocks", 16, 4, "first", 20, 4, "sequence", 24, 4, "sequence", 24, 4, "start", 28, 4, "start", 28, 4, "error", 32, 4,
+			return bigTable(0, b, "magic", 0, 4, "type", 4, 4, "block size", 12, 4, "blocks", 16, 4, "first", 20, 4, "sequence",
+				24, 4, "sequence", 24, 4, "start", 28, 4, "start", 28, 4, "error", 32, 4,
 				"compatible", 0x24, 4, "incompatible", 0x28, 4, "UUID", 0x30, 4, "checksum type", 0x50, 1)
 		},
 	})

@@ -31,8 +31,10 @@ func (c *content) surveyHive() {
 	c.add("hive base block", "base block", 2*c.weight, 0, sectorSize, site{
 		seal: hivetest.FixChecksum,
 		fields: func(b []byte) []field {
-			return table(0, b, "signature", 0, 4, "primary", 4, 4, "secondary", 8, 4, "last written", 12, 8, "major", 20, 4, "minor", 24, 4, "file type", 28, 4,
-				"file format", 32, 4, "root", 36, 4, "root", 36, 4, "bins size", 40, 4, "bins size", 40, 4, "clustering", 44, 4, "file name", 48, 4, "checksum", 508, 4)
+			return table(0, b, "signature", 0, 4, "primary", 4, 4, "secondary", 8, 4, "last written", 12, 8, "major", 20, 4,
+				"minor", 24, 4, "file type", 28, 4,
+				"file format", 32, 4, "root", 36, 4, "root", 36, 4, "bins size", 40, 4, "bins size", 40, 4, "clustering", 44, 4,
+				"file name", 48, 4, "checksum", 508, 4)
 		},
 		edits: []edit{{"root is another cell", func(b []byte, r *rand.Rand) string {
 			keys := c.offsets("nk")
@@ -53,9 +55,10 @@ func (c *content) surveyHive() {
 		if string(h.b[off:off+4]) != "hbin" || size == 0 {
 			break
 		}
-		c.add("hive bin", fmt.Sprintf("header of the bin at 0x%x", off), 1, hiveBase+off, 32, site{fields: func(b []byte) []field {
-			return table(0, b, "signature", 0, 4, "offset", 4, 4, "size", 8, 4, "time", 20, 8)
-		}})
+		c.add("hive bin", fmt.Sprintf("header of the bin at 0x%x", off), 1, hiveBase+off, 32,
+			site{fields: func(b []byte) []field {
+				return table(0, b, "signature", 0, 4, "offset", 4, 4, "size", 8, 4, "time", 20, 8)
+			}})
 		for page := off; page < off+size; page += 4096 {
 			c.add("hive page", fmt.Sprintf("page at 0x%x", page), max(1, c.weight/4), hiveBase+page, 4096, site{})
 		}
@@ -185,7 +188,8 @@ func (h *hive) weight(cell hiveCell) int {
 				w *= 2
 			}
 			weight = max(weight, w)
-		case len(t.Key) > len(cell.key) && strings.EqualFold(t.Key[:len(cell.key)], cell.key) && (cell.key == "" || t.Key[len(cell.key)] == '\\') && cell.value == "":
+		case len(t.Key) > len(cell.key) && strings.EqualFold(t.Key[:len(cell.key)], cell.key) &&
+			(cell.key == "" || t.Key[len(cell.key)] == '\\') && cell.value == "":
 			weight = max(weight, max(1, t.Weight/2)) // on the way
 		}
 	}
@@ -212,8 +216,10 @@ func (h *hive) add(cell hiveCell) {
 	switch cell.kind {
 	case "key":
 		s.fields = func(b []byte) []field {
-			list := append(size(b), table(4, b, "signature", 0, 2, "flags", 2, 2, "written", 4, 8, "parent", 16, 4, "subkeys", 20, 4, "subkeys", 20, 4, "volatile subkeys", 24, 4, "list of subkeys", 28, 4,
-				"values", 36, 4, "values", 36, 4, "list of values", 40, 4, "security", 44, 4, "class", 48, 4, "length of name", 72, 2, "length of class", 74, 2)...)
+			list := append(size(b), table(4, b, "signature", 0, 2, "flags", 2, 2, "written", 4, 8, "parent", 16, 4, "subkeys",
+				20, 4, "subkeys", 20, 4, "volatile subkeys", 24, 4, "list of subkeys", 28, 4,
+				"values", 36, 4, "values", 36, 4, "list of values", 40, 4, "security", 44, 4, "class", 48, 4, "length of name", 72,
+				2, "length of class", 74, 2)...)
 			for at := 80; at < len(b) && at < 80+int(le.Uint16(b[76:])); at++ {
 				list = append(list, field{"name", at, 1, false})
 			}
@@ -230,7 +236,8 @@ func (h *hive) add(cell hiveCell) {
 		}}, edit{"renamed", rename})
 	case "value":
 		s.fields = func(b []byte) []field {
-			list := append(size(b), table(4, b, "signature", 0, 2, "length of name", 2, 2, "size", 4, 4, "size", 4, 4, "data", 8, 4, "data", 8, 4, "type", 12, 4, "type", 12, 4, "flags", 16, 2)...)
+			list := append(size(b), table(4, b, "signature", 0, 2, "length of name", 2, 2, "size", 4, 4, "size", 4, 4, "data", 8,
+				4, "data", 8, 4, "type", 12, 4, "type", 12, 4, "flags", 16, 2)...)
 			for at := 24; at < len(b) && at < 24+int(le.Uint16(b[6:])); at++ {
 				list = append(list, field{"name", at, 1, false})
 			}
@@ -305,7 +312,8 @@ func (h *hive) add(cell hiveCell) {
 		}})
 	case "security":
 		s.fields = func(b []byte) []field {
-			return append(size(b), table(4, b, "signature", 0, 2, "next", 4, 4, "previous", 8, 4, "references", 12, 4, "size", 16, 4)...)
+			return append(size(b), table(4, b, "signature", 0, 2, "next", 4, 4, "previous", 8, 4, "references", 12, 4, "size",
+				16, 4)...)
 		}
 	default:
 		s.fields = size
@@ -367,7 +375,8 @@ func (c *content) surveyLog() {
 	c.add("log base block", "base block", c.weight, 0, sectorSize, site{
 		seal: hivetest.FixChecksum,
 		fields: func(b []byte) []field {
-			return table(0, b, "signature", 0, 4, "primary", 4, 4, "primary", 4, 4, "secondary", 8, 4, "last written", 12, 8, "minor", 24, 4, "file type", 28, 4, "root", 36, 4, "bins size", 40, 4, "file name", 48, 4)
+			return table(0, b, "signature", 0, 4, "primary", 4, 4, "primary", 4, 4, "secondary", 8, 4, "last written", 12, 8,
+				"minor", 24, 4, "file type", 28, 4, "root", 36, 4, "bins size", 40, 4, "file name", 48, 4)
 		},
 	})
 	at := int64(sectorSize)
@@ -379,7 +388,8 @@ func (c *content) surveyLog() {
 		c.add("log entry", fmt.Sprintf("entry at byte %d", at), 3*c.weight, at, n, site{
 			seal: hivetest.FixEntry,
 			fields: func(b []byte) []field {
-				list := table(0, b, "signature", 0, 4, "size", 4, 4, "flags", 8, 4, "sequence", 12, 4, "sequence", 12, 4, "bins size", 16, 4, "bins size", 16, 4, "pages", 20, 4, "pages", 20, 4, "hash", 24, 8)
+				list := table(0, b, "signature", 0, 4, "size", 4, 4, "flags", 8, 4, "sequence", 12, 4, "sequence", 12, 4,
+					"bins size", 16, 4, "bins size", 16, 4, "pages", 20, 4, "pages", 20, 4, "hash", 24, 8)
 				pages := min(int(le.Uint32(b[20:])), (len(b)-40)/8)
 				for i := range pages {
 					list = append(list, table(40+8*i, b, "place of page", 0, 4, "size of page", 4, 4)...)
@@ -402,9 +412,11 @@ func (c *content) surveyLog() {
 		at += n
 	}
 	if at == sectorSize {
-		c.add("log vector", "dirty vector", c.weight, at, min(512, int64(len(c.data))-at), site{fields: byteFields, edits: []edit{{"bits cleared", clearBits}}})
+		c.add("log vector", "dirty vector", c.weight, at, min(512, int64(len(c.data))-at),
+			site{fields: byteFields, edits: []edit{{"bits cleared", clearBits}}})
 		for ; at < int64(len(c.data)); at += 4096 {
-			c.add("log page", fmt.Sprintf("sectors at byte %d", at), max(1, c.weight/4), at, min(4096, int64(len(c.data))-at), site{fields: byteFields})
+			c.add("log page", fmt.Sprintf("sectors at byte %d", at), max(1, c.weight/4), at, min(4096, int64(len(c.data))-at),
+				site{fields: byteFields})
 		}
 	}
 }

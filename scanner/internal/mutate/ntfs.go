@@ -249,7 +249,8 @@ var ntfsMetadata = []struct {
 	name   string
 	record uint64
 	weight int
-}{{"$MFT", 0, 12}, {"$MFTMirr", 1, 2}, {"$LogFile", 2, 2}, {"$Volume", 3, 3}, {"root folder", 5, 6}, {"$Bitmap", 6, 8}, {"$Boot", 7, 1}, {"$Secure", 9, 1}, {"$UpCase", 10, 3}, {"$Extend", 11, 1}}
+}{{"$MFT", 0, 12}, {"$MFTMirr", 1, 2}, {"$LogFile", 2, 2}, {"$Volume", 3, 3}, {"root folder", 5, 6}, {"$Bitmap", 6, 8},
+	{"$Boot", 7, 1}, {"$Secure", 9, 1}, {"$UpCase", 10, 3}, {"$Extend", 11, 1}}
 
 // sites lists what is to be damaged.
 func (n *ntfsLayout) sites(boot []byte) {
@@ -312,12 +313,14 @@ func (n *ntfsLayout) sites(boot []byte) {
 		kind   uint32
 		what   string
 		weight int
-	}{{6, ntfsData, "$Bitmap", 6}, {10, ntfsData, "$UpCase", 2}, {0, ntfsBitmap, "bitmap of $MFT", 4}, {2, ntfsData, "$LogFile", 2}} {
+	}{{6, ntfsData, "$Bitmap", 6}, {10, ntfsData, "$UpCase", 2}, {0, ntfsBitmap, "bitmap of $MFT", 4},
+		{2, ntfsData, "$LogFile", 2}} {
 		_, spans, _ := n.content(c.record, c.kind, "")
 		// Long contents are damaged a piece at a time, from the front more often.
 		for i, off := 0, int64(0); off < length(spans) && i < 6; i++ {
 			piece := clip(spans, off, 4096<<i)
-			n.p.add(&site{family: c.what, what: fmt.Sprintf("%s %s from byte %d", role, c.what, off), weight: max(1, c.weight-i), image: n.v.Image,
+			n.p.add(&site{family: c.what, what: fmt.Sprintf("%s %s from byte %d", role, c.what, off), weight: max(1, c.weight-i),
+				image: n.v.Image,
 				spans: piece, fields: byteFields, edits: []edit{{"bits cleared", clearBits}}})
 			off += 4096 << i
 		}
@@ -349,19 +352,23 @@ func clearBits(b []byte, r *rand.Rand) string {
 }
 
 func bootFields(b []byte) []field {
-	return table(0, b, "name", 3, 8, "sector size", 11, 2, "sectors per cluster", 13, 1, "reserved", 14, 2, "media", 21, 1, "hidden sectors", 28, 4,
-		"sectors", 40, 8, "$MFT", 48, 8, "$MFTMirr", 56, 8, "record size", 64, 1, "index block size", 68, 1, "serial", 72, 8, "end mark", 510, 2)
+	return table(0, b, "name", 3, 8, "sector size", 11, 2, "sectors per cluster", 13, 1, "reserved", 14, 2, "media", 21, 1,
+		"hidden sectors", 28, 4,
+		"sectors", 40, 8, "$MFT", 48, 8, "$MFTMirr", 56, 8, "record size", 64, 1, "index block size", 68, 1, "serial", 72, 8,
+		"end mark", 510, 2)
 }
 
 func (n *ntfsLayout) recordSite(record uint64, weight int, label string) {
 	n.p.add(&site{
-		family: "MFT record", what: fmt.Sprintf("%s MFT record %d (%s)", n.v.Role, record, label), weight: weight, image: n.v.Image,
+		family: "MFT record", what: fmt.Sprintf("%s MFT record %d (%s)", n.v.Role, record, label), weight: weight,
+		image: n.v.Image,
 		spans: n.place(record), open: func(b []byte) bool { return string(b[:4]) == "FILE" && unfix(b) }, seal: fix,
 		fields: recordFields,
 		own:    func(b, was []byte) { copy(b[44:48], was[44:48]) },
 		edits: []edit{
 			{"name changed", changeName}, {"name changed", changeName}, {"moved", moveName(n)}, {"moved", moveName(n)},
-			{"entry gone", dropRootEntry}, {"attribute gone", dropAttribute}, {"attribute twice", repeatAttribute}, {"freed", freeRecord}, {"freed", freeRecord},
+			{"entry gone", dropRootEntry}, {"attribute gone", dropAttribute}, {"attribute twice", repeatAttribute},
+			{"freed", freeRecord}, {"freed", freeRecord},
 			{"sequence number", func(b []byte, r *rand.Rand) string {
 				le.PutUint16(b[16:], le.Uint16(b[16:])+1)
 				return "sequence number counted up"
@@ -372,18 +379,22 @@ func (n *ntfsLayout) recordSite(record uint64, weight int, label string) {
 }
 
 func recordFields(b []byte) []field {
-	list := table(0, b, "signature", 0, 4, "fixup array", 4, 2, "fixups", 6, 2, "LSN", 8, 8, "sequence number", 16, 2, "links", 18, 2,
-		"first attribute", 20, 2, "flags", 22, 2, "flags", 22, 2, "bytes used", 24, 4, "allocated", 28, 4, "base", 32, 8, "next id", 40, 2, "number", 44, 4)
+	list := table(0, b, "signature", 0, 4, "fixup array", 4, 2, "fixups", 6, 2, "LSN", 8, 8, "sequence number", 16, 2,
+		"links", 18, 2,
+		"first attribute", 20, 2, "flags", 22, 2, "flags", 22, 2, "bytes used", 24, 4, "allocated", 28, 4, "base", 32, 8,
+		"next id", 40, 2, "number", 44, 4)
 	for _, a := range ntfsAttributes(b) {
 		prefix := fmt.Sprintf("0x%X ", a.kind)
-		list = append(list, table(a.at, b, prefix+"type", 0, 4, prefix+"length", 4, 4, prefix+"not resident", 8, 1, prefix+"length of name", 9, 1,
+		list = append(list, table(a.at, b, prefix+"type", 0, 4, prefix+"length", 4, 4, prefix+"not resident", 8, 1,
+			prefix+"length of name", 9, 1,
 			prefix+"name", 10, 2, prefix+"flags", 12, 2, prefix+"id", 14, 2)...)
 		if a.resident {
 			list = append(list, table(a.at, b, prefix+"length of value", 16, 4, prefix+"value", 20, 2)...)
 			list = append(list, valueFields(b, a)...)
 			continue
 		}
-		list = append(list, table(a.at, b, prefix+"lowest VCN", 16, 8, prefix+"highest VCN", 24, 8, prefix+"pairs", 32, 2, prefix+"unit", 34, 1,
+		list = append(list, table(a.at, b, prefix+"lowest VCN", 16, 8, prefix+"highest VCN", 24, 8, prefix+"pairs", 32, 2,
+			prefix+"unit", 34, 1,
 			prefix+"allocated", 40, 8, prefix+"size", 48, 8, prefix+"size", 48, 8, prefix+"initialized", 56, 8)...)
 		for at := a.value; at < a.value+a.size && b[at] != 0; {
 			count, distance := int(b[at]&15), int(b[at]>>4)
@@ -410,7 +421,8 @@ func valueFields(b []byte, a ntfsAttribute) []field {
 	case ntfsStandard:
 		return table(a.value, v, "created", 0, 8, "modified", 8, 8, "attributes", 32, 4)
 	case ntfsFileName:
-		list := table(a.value, v, "parent", 0, 6, "parent", 0, 4, "parent's sequence number", 6, 2, "size in name", 48, 8, "attributes in name", 56, 4,
+		list := table(a.value, v, "parent", 0, 6, "parent", 0, 4, "parent's sequence number", 6, 2, "size in name", 48, 8,
+			"attributes in name", 56, 4,
 			"length of file name", 64, 1, "namespace", 65, 1)
 		for at := a.value + 66; at+2 <= len(v); at += 2 {
 			list = append(list, field{"character", at, 2, false})
@@ -419,7 +431,8 @@ func valueFields(b []byte, a ntfsAttribute) []field {
 	case ntfsVolume:
 		return table(a.value, v, "version", 8, 2, "volume flags", 10, 2)
 	case ntfsRoot:
-		list := table(a.value, v, "indexed attribute", 0, 4, "collation", 4, 4, "block size", 8, 4, "first entry", 16, 4, "end of entries", 20, 4, "index flags", 28, 1)
+		list := table(a.value, v, "indexed attribute", 0, 4, "collation", 4, 4, "block size", 8, 4, "first entry", 16, 4,
+			"end of entries", 20, 4, "index flags", 28, 1)
 		if a.size >= 32 {
 			list = append(list, entryFields(v, a.value+16)...)
 		}
@@ -449,7 +462,8 @@ func entryFields(b []byte, node int) (list []field) {
 		if n < 16 || at+n > end {
 			break
 		}
-		list = append(list, table(at, b[:at+n], "reference", 0, 6, "reference's sequence number", 6, 2, "length of entry", 8, 2, "length of key", 10, 2, "flags of entry", 12, 2,
+		list = append(list, table(at, b[:at+n], "reference", 0, 6, "reference's sequence number", 6, 2, "length of entry", 8,
+			2, "length of key", 10, 2, "flags of entry", 12, 2,
 			"length of name in key", 80, 1, "character in key", 82, 2, "character in key", 84, 2, "parent in key", 16, 6)...)
 		if le.Uint16(b[at+12:])&1 != 0 {
 			list = append(list, field{"node below", at + n - 8, 8, false})
@@ -465,10 +479,12 @@ func (n *ntfsLayout) indexSites(record uint64, weight int, label string) {
 	const block = 4096
 	for off := int64(0); off < length(spans); off += block {
 		n.p.add(&site{
-			family: "index block", what: fmt.Sprintf("%s index of %s, byte %d", n.v.Role, label, off), weight: weight, image: n.v.Image,
+			family: "index block", what: fmt.Sprintf("%s index of %s, byte %d", n.v.Role, label, off), weight: weight,
+			image: n.v.Image,
 			spans: clip(spans, off, block), open: func(b []byte) bool { return string(b[:4]) == "INDX" && unfix(b) }, seal: fix,
 			fields: func(b []byte) []field {
-				list := table(0, b, "signature", 0, 4, "fixup array", 4, 2, "VCN", 16, 8, "first entry", 24, 4, "end of entries", 28, 4, "index flags", 36, 1)
+				list := table(0, b, "signature", 0, 4, "fixup array", 4, 2, "VCN", 16, 8, "first entry", 24, 4, "end of entries",
+					28, 4, "index flags", 36, 1)
 				return append(list, entryFields(b, 24)...)
 			},
 			own:   func(b, was []byte) { copy(b[16:24], was[16:24]) },
@@ -476,7 +492,8 @@ func (n *ntfsLayout) indexSites(record uint64, weight int, label string) {
 		})
 	}
 	if size, spans, resident := n.content(record, ntfsBitmap, "$I30"); size > 0 && !resident {
-		n.p.add(&site{family: "index bitmap", what: fmt.Sprintf("%s bitmap of the index of %s", n.v.Role, label), weight: 1, image: n.v.Image,
+		n.p.add(&site{family: "index bitmap", what: fmt.Sprintf("%s bitmap of the index of %s", n.v.Role, label), weight: 1,
+			image: n.v.Image,
 			spans: spans, fields: byteFields, edits: []edit{{"bits cleared", clearBits}}})
 	}
 }
@@ -487,7 +504,8 @@ func (n *ntfsLayout) fileSites(record uint64, weight int, label string, targets 
 	if len(spans) == 0 || length(spans) != size {
 		return // sparse or empty
 	}
-	c := &content{p: n.p, image: n.v.Image, spans: spans, label: n.v.Role + " " + label, name: path.Base(label), weight: weight, targets: targets, bare: !resident}
+	c := &content{p: n.p, image: n.v.Image, spans: spans, label: n.v.Role + " " + label, name: path.Base(label),
+		weight: weight, targets: targets, bare: !resident}
 	c.survey()
 }
 

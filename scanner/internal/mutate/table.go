@@ -58,9 +58,11 @@ func mbrFields(b []byte) []field {
 
 func gptFields(b []byte) []field {
 	list := table(0, b, "revision", 8, 4, "size of the header", 12, 4, "own sector", 24, 8, "other sector", 32, 8,
-		"first usable", 40, 8, "last usable", 48, 8, "GUID", 56, 4, "entries' sector", 72, 8, "entries", 80, 4, "size of an entry", 84, 4)
+		"first usable", 40, 8, "last usable", 48, 8, "GUID", 56, 4, "entries' sector", 72, 8, "entries", 80, 4,
+		"size of an entry", 84, 4)
 	for at := sectorSize; at < sectorSize+4*128; at += 128 {
-		list = append(list, table(at, b, "type", 0, 4, "GUID", 16, 4, "first", 32, 8, "last", 40, 8, "attributes", 48, 8, "name", 56, 2)...)
+		list = append(list, table(at, b, "type", 0, 4, "GUID", 16, 4, "first", 32, 8, "last", 40, 8, "attributes", 48, 8,
+			"name", 56, 2)...)
 	}
 	return list
 }

@@ -51,7 +51,8 @@ func (x *xfsVolume) place(block uint64) int64 {
 }
 
 // add adds a structure whose checksum lies at sum, -1 if it has none.
-func (x *xfsVolume) add(family, what string, weight int, at, size int64, sum int, fields func(b []byte) []field, edits ...edit) {
+func (x *xfsVolume) add(family, what string, weight int, at, size int64, sum int, fields func(b []byte) []field,
+	edits ...edit) {
 	if x.seen[at] {
 		return
 	}
@@ -85,18 +86,24 @@ func (x *xfsVolume) group(ag int64) {
 		weight = 8
 	}
 	x.add("xfs superblock", name("superblock"), weight, at, x.sector, 224, func(b []byte) []field {
-		return table(0, b, "magic", 0, 4, "block size", 4, 4, "blocks", 8, 8, "log", 48, 8, "root inode", 56, 8, "blocks of a group", 84, 4, "groups", 88, 4, "blocks of the log", 96, 4,
-			"version", 100, 2, "sector size", 102, 2, "inode size", 104, 2, "inodes of a block", 106, 2, "block log", 120, 1, "sector log", 121, 1, "inode log", 122, 1, "inodes log", 123, 1, "group log", 124, 1,
-			"inodes", 128, 8, "free inodes", 136, 8, "free blocks", 144, 8, "features", 200, 4, "compatible", 208, 4, "read-only", 212, 4, "incompatible", 216, 4, "log incompatible", 220, 4)
+		return table(0, b, "magic", 0, 4, "block size", 4, 4, "blocks", 8, 8, "log", 48, 8, "root inode", 56, 8,
+			"blocks of a group", 84, 4, "groups", 88, 4, "blocks of the log", 96, 4,
+			"version", 100, 2, "sector size", 102, 2, "inode size", 104, 2, "inodes of a block", 106, 2, "block log", 120, 1,
+			"sector log", 121, 1, "inode log", 122, 1, "inodes log", 123, 1, "group log", 124, 1,
+			"inodes", 128, 8, "free inodes", 136, 8, "free blocks", 144, 8, "features", 200, 4, "compatible", 208, 4,
+			"read-only", 212, 4, "incompatible", 216, 4, "log incompatible", 220, 4)
 	})
 	x.add("xfs AGF", name("AGF"), 3, at+x.sector, x.sector, 216, func(b []byte) []field {
-		return table(0, b, "magic", 0, 4, "version", 4, 4, "number", 8, 4, "length", 12, 4, "root by block", 16, 4, "root by count", 20, 4, "levels", 28, 4, "free list first", 40, 4, "free list last", 44, 4,
+		return table(0, b, "magic", 0, 4, "version", 4, 4, "number", 8, 4, "length", 12, 4, "root by block", 16, 4,
+			"root by count", 20, 4, "levels", 28, 4, "free list first", 40, 4, "free list last", 44, 4,
 			"free list", 48, 4, "free blocks", 52, 4, "free blocks", 52, 4, "longest", 56, 4, "blocks of trees", 60, 4)
 	})
 	x.add("xfs AGI", name("AGI"), 3, at+2*x.sector, x.sector, 312, func(b []byte) []field {
-		return table(0, b, "magic", 0, 4, "version", 4, 4, "number", 8, 4, "length", 12, 4, "inodes", 16, 4, "root", 20, 4, "levels", 24, 4, "free", 28, 4, "newest", 32, 4, "unlinked", 40, 4, "free root", 296, 4, "free levels", 300, 4)
+		return table(0, b, "magic", 0, 4, "version", 4, 4, "number", 8, 4, "length", 12, 4, "inodes", 16, 4, "root", 20, 4,
+			"levels", 24, 4, "free", 28, 4, "newest", 32, 4, "unlinked", 40, 4, "free root", 296, 4, "free levels", 300, 4)
 	})
-	x.add("xfs AGFL", name("AGFL"), 1, at+3*x.sector, x.sector, 32, func(b []byte) []field { return words("block", b, 36, 4) })
+	x.add("xfs AGFL", name("AGFL"), 1, at+3*x.sector, x.sector, 32,
+		func(b []byte) []field { return words("block", b, 36, 4) })
 	heads := read(x.r, []span{{at, 4 * x.sector}})
 	if int64(len(heads)) < 4*x.sector {
 		return
@@ -121,16 +128,18 @@ func (x *xfsVolume) shortTree(group int64, block uint32, ag int64, depth int) {
 	if string(b[:4]) == "IAB3" {
 		weight = 4
 	}
-	x.add("xfs btree", fmt.Sprintf("%q at block %d of group %d", b[:4], block, ag), weight, at, x.block, 52, func(b []byte) []field {
-		return append(table(0, b, "magic", 0, 4, "level", 4, 2, "records", 6, 2, "records", 6, 2, "left", 8, 4, "right", 12, 4, "own block", 16, 8, "owner", 48, 4), words("record", b[:min(len(b), 56+16*64)], 56, 4)...)
-	}, edit{"a record less", func(b []byte, r *rand.Rand) string {
-		n := be.Uint16(b[6:])
-		if n == 0 {
-			return ""
-		}
-		be.PutUint16(b[6:], n-1)
-		return "without its last record"
-	}})
+	x.add("xfs btree", fmt.Sprintf("%q at block %d of group %d", b[:4], block, ag), weight, at, x.block, 52,
+		func(b []byte) []field {
+			return append(table(0, b, "magic", 0, 4, "level", 4, 2, "records", 6, 2, "records", 6, 2, "left", 8, 4, "right", 12,
+				4, "own block", 16, 8, "owner", 48, 4), words("record", b[:min(len(b), 56+16*64)], 56, 4)...)
+		}, edit{"a record less", func(b []byte, r *rand.Rand) string {
+			n := be.Uint16(b[6:])
+			if n == 0 {
+				return ""
+			}
+			be.PutUint16(b[6:], n-1)
+			return "without its last record"
+		}})
 	if level == 0 {
 		return
 	}
@@ -175,7 +184,8 @@ func (x *xfsVolume) walk(number uint64, name string, depth int) {
 	}
 	format, folder := b[5], be.Uint16(b[2:])&0xF000 == 0x4000
 	x.add("xfs inode", fmt.Sprintf("inode %d, /%s", number, name), weight, at, x.inode, 100, func(b []byte) []field {
-		list := table(0, b, "magic", 0, 2, "mode", 2, 2, "version", 4, 1, "format", 5, 1, "links", 16, 4, "size", 56, 8, "size", 56, 8, "blocks", 64, 8, "extents", 76, 4, "attribute extents", 80, 2, "fork", 82, 1,
+		list := table(0, b, "magic", 0, 2, "mode", 2, 2, "version", 4, 1, "format", 5, 1, "links", 16, 4, "size", 56, 8,
+			"size", 56, 8, "blocks", 64, 8, "extents", 76, 4, "attribute extents", 80, 2, "fork", 82, 1,
 			"attribute format", 83, 1, "flags", 90, 2, "generation", 92, 4, "flags 2", 120, 8, "own number", 152, 8)
 		return append(list, words("data fork", b, 176, 4)...)
 	}, edit{"empty", func(b []byte, r *rand.Rand) string {
@@ -217,7 +227,8 @@ func (x *xfsVolume) eachExtent(b []byte, n int, do func(at, count int64)) {
 func (x *xfsVolume) content(literal []byte, n int, name string, weight int) {
 	x.eachExtent(literal, n, func(at, count int64) {
 		for i := range min(count, 8) {
-			x.add("xfs file", fmt.Sprintf("block %d of an extent of /%s", i, name), max(1, weight/2), at+i*x.block, x.block, -1, byteFields)
+			x.add("xfs file", fmt.Sprintf("block %d of an extent of /%s", i, name), max(1, weight/2), at+i*x.block, x.block, -1,
+				byteFields)
 		}
 	})
 }
@@ -263,7 +274,8 @@ func (x *xfsVolume) folderBlock(at int64, name string, weight, depth int) {
 		x.add("xfs free index", what, 1, at, x.block, 4, func(b []byte) []field { return words("word", b, 48, 4) })
 	case len(b) > 16 && (be.Uint16(b[8:]) == 0x3DF1 || be.Uint16(b[8:]) == 0x3DFF || be.Uint16(b[8:]) == 0x3EBE):
 		x.add("xfs leaf", what, weight, at, x.block, 12, func(b []byte) []field {
-			return append(table(0, b, "forward", 0, 4, "back", 4, 4, "magic", 8, 2, "own block", 16, 8, "owner", 48, 8, "count", 56, 2, "stale", 58, 2), words("entry", b[:min(len(b), 64+8*100)], 64, 4)...)
+			return append(table(0, b, "forward", 0, 4, "back", 4, 4, "magic", 8, 2, "own block", 16, 8, "owner", 48, 8, "count",
+				56, 2, "stale", 58, 2), words("entry", b[:min(len(b), 64+8*100)], 64, 4)...)
 		})
 	}
 }

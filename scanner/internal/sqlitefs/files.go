@@ -76,7 +76,8 @@ func (f *files) checkJournal() error {
 		return fmt.Errorf("%s-journal: %w", f.name, err)
 	}
 	if first[0] != 0 {
-		return fmt.Errorf("%s: a transaction was interrupted and its rollback journal of %d bytes waits to be applied: %w", f.name, size, ErrUnsupported)
+		return fmt.Errorf("%s: a transaction was interrupted and its rollback journal of %d bytes waits to be applied: %w",
+			f.name, size, ErrUnsupported)
 	}
 	return nil
 }

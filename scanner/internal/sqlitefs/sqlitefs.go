@@ -105,7 +105,8 @@ func Open(ctx context.Context, fsys fs.FS, name string) (db *DB, err error) {
 	if db.conn, err = db.pool.Conn(context.Background()); err != nil {
 		return db, db.problem(err)
 	}
-	for limit, value := range map[int]int{sqlite3.SQLITE_LIMIT_LENGTH: maxValue, sqlite3.SQLITE_LIMIT_SQL_LENGTH: maxSchema} {
+	for limit, value := range map[int]int{sqlite3.SQLITE_LIMIT_LENGTH: maxValue,
+		sqlite3.SQLITE_LIMIT_SQL_LENGTH: maxSchema} {
 		if _, err = sqlite.Limit(db.conn, limit, value); err != nil {
 			return db, err
 		}

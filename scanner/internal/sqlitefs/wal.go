@@ -39,7 +39,8 @@ func (w WAL) Loss() string {
 	case w.Ignored != "":
 		return fmt.Sprintf("the write-ahead log of %d bytes is not used, as SQLite would not: %s", w.Size, w.Ignored)
 	case w.Damaged > 0:
-		return fmt.Sprintf("the write-ahead log is damaged behind page %d: %d more are left out, as SQLite would", w.Frames+w.Pending, w.Damaged)
+		return fmt.Sprintf("the write-ahead log is damaged behind page %d: %d more are left out, as SQLite would",
+			w.Frames+w.Pending, w.Damaged)
 	}
 	return ""
 }
@@ -50,7 +51,8 @@ func (w WAL) Loss() string {
 func (w WAL) Err() error {
 	switch {
 	case w.Lost > 0:
-		return fmt.Errorf("%d finished transactions of the write-ahead log are lost behind a damaged page: %w", w.Lost, ErrCorrupt)
+		return fmt.Errorf("%d finished transactions of the write-ahead log are lost behind a damaged page: %w", w.Lost,
+			ErrCorrupt)
 	case w.Ignored != "" && !w.Zeros:
 		return fmt.Errorf("what %d bytes of the write-ahead log say is lost: %s: %w", w.Size, w.Ignored, ErrCorrupt)
 	}
