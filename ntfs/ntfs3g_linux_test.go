@@ -76,7 +76,7 @@ func (v *volume3g) mounted(use func(), options ...string) {
 		}
 	}
 	defer func() {
-		v.run("umount", v.mnt)
+		testenv.Unmount(v.t, v.mnt)
 		if err := <-ended; err != nil {
 			v.t.Errorf("ntfs-3g: %v\n%s", err, &said)
 		}

@@ -355,7 +355,7 @@ func format(t *testing.T, image string, offset, size int64, name, kind, files st
 		}
 		tool(t, "", "mount", "-t", "xfs", loop, point)
 		_, err := exec.Command("cp", "--archive", "--no-target-directory", files, point).CombinedOutput()
-		tool(t, "", "umount", point)
+		testenv.Unmount(t, point)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -111,7 +111,7 @@ func (m *machine) change(t *testing.T, role scanner.Role, do func(dir string)) {
 		run(t, "mount", "-t", v.Filesystem, "-o", "noatime", loop, dir)
 	}
 	defer func() {
-		run(t, "umount", dir)
+		testenv.Unmount(t, dir)
 		for exec.Command("fuser", "-s", loop).Run() == nil { // ntfs-3g still writes when umount has ended
 			time.Sleep(10 * time.Millisecond)
 		}

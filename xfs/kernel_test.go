@@ -83,7 +83,7 @@ func tryMount(t testing.TB, image, options string) (dir string, umount func(), e
 	umount = func() {
 		if mounted {
 			mounted = false
-			command(t, "umount", dir)
+			testenv.Unmount(t, dir)
 			testenv.AwaitLoop(t, image)
 		}
 	}

@@ -42,7 +42,7 @@ func Dir(t testing.TB, size int64) string {
 	dir := t.TempDir()
 	run(t, "mkfs.xfs", "-q", "-m", "reflink=1", under)
 	run(t, "mount", "-o", "loop", under, dir)
-	t.Cleanup(func() { run(t, "umount", dir) })
+	t.Cleanup(func() { testenv.Unmount(t, dir) })
 	return dir
 }
 

@@ -163,7 +163,7 @@ func kernel(t *testing.T, data []byte, f *FS) {
 		t.Fatal(err)
 	}
 	execute(t, "mount", "-t", "vfat", "-o", "loop,ro,utf8,tz=UTC", image, point)
-	defer execute(t, "umount", point)
+	defer testenv.Unmount(t, point)
 	same(t, f, os.DirFS(point))
 }
 

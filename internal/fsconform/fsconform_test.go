@@ -197,7 +197,7 @@ func mount(kind string) func(testing.TB, string) string {
 		testenv.Loop(t)
 		dir := t.TempDir()
 		run(t, "mount", "-t", kind, "-o", "loop,noatime", image, dir)
-		t.Cleanup(func() { run(t, "umount", dir) })
+		t.Cleanup(func() { testenv.Unmount(t, dir) })
 		return dir
 	}
 }
@@ -208,7 +208,7 @@ func mountNTFS(t testing.TB, image string) string {
 	testenv.Tool(t, "ntfs-3g", "umount")
 	dir := t.TempDir()
 	run(t, "ntfs-3g", "-o", "ro,compression,streams_interface=none", image, dir)
-	t.Cleanup(func() { run(t, "umount", dir) })
+	t.Cleanup(func() { testenv.Unmount(t, dir) })
 	return dir
 }
 

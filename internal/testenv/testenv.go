@@ -180,6 +180,26 @@ func Loop(t testing.TB) {
 	}
 }
 
+// Unmount unmounts a folder. A volume is busy for a moment if another goroutine
+// starts a program while a file of the volume is open: until the new process runs
+// its program, it has the file open too. So a busy volume is tried again, a
+// thousand times.
+func Unmount(t testing.TB, dir string) {
+	t.Helper()
+	for tries := 1; ; tries++ {
+		cmd := exec.Command("umount", dir)
+		cmd.Env = append(os.Environ(), "LC_ALL=C")
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			return
+		}
+		if tries == 1000 || !bytes.Contains(out, []byte("target is busy")) {
+			t.Fatalf("umount %s: %v: %s", dir, err, bytes.TrimSpace(out))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // AwaitLoop waits until no loop device has an image, as after umount. A process
 // that copied the mounts of this one into a namespace of its own, as another test
 // may, keeps a volume mounted for as long as it runs, and with changes that are
