@@ -91,13 +91,13 @@ func TestMeterOfFact(t *testing.T) {
 		reason := errors.New("the requirement takes too long")
 		end(reason)
 		steps(required, reason)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		steps(first, ErrTime)
 		steps(second, nil)
 		time.Sleep(Limit)
-		waited = 2 // of the time since second began
+		waited = 2 * time.Nanosecond // of the time since second began
 		steps(second, nil)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		steps(second, ErrTime)
 		waited = Limit
 		steps(second, ErrTime) // once late, always late
