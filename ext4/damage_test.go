@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 // state is what a volume shows: what is at each path, and what each directory
@@ -117,9 +119,9 @@ func dataBlocks(t testing.TB, f *FS, paths []string) map[uint64]bool {
 // is as it was, or an error; nothing that was there is said not to be, and
 // nothing else is shown in its place.
 func TestDamageIsSeen(t *testing.T) {
-	trials := 2000
-	if testing.Short() {
-		trials = 200
+	trials := 300
+	if testenv.Nightly() {
+		trials = 2000
 	}
 	for _, name := range []string{"ext4", "dirty"} {
 		t.Run(name, func(t *testing.T) {

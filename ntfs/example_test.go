@@ -113,8 +113,9 @@ func ExampleFile_ReadAt_refused() {
 		log.Fatal(err)
 	}
 	_, err = file.Read(make([]byte, 1))
-	fmt.Println(info.Size(), errors.Is(err, ntfs.ErrUnsupported), err)
+	fmt.Println(info.Size(), errors.Is(err, ntfs.ErrUnsupported))
+	fmt.Println(err)
 	// Output:
-	// 5000 true read dedup: unsupported: deduplication (reparse tag 0x80000013): the content is not on the volume, or not
-	// all of it
+	// 5000 true
+	// read dedup: unsupported: deduplication (reparse tag 0x80000013): the content is not on the volume, or not all of it
 }
