@@ -78,6 +78,7 @@ func TestVariants(t *testing.T) {
 	kernel(t)
 	for i, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
+			testenv.Part(t, i, 4)
 			t.Parallel()
 			image := mkfs(t, v.size<<20, strings.Fields(v.args)...)
 			dir, umount := mount(t, image, "")
@@ -126,8 +127,9 @@ func TestUnmountedVariants(t *testing.T) {
 		os.Remove(filepath.Join(source, name))
 	}
 	want := kernelView(t, source)
-	for _, v := range unmounted {
+	for i, v := range unmounted {
 		t.Run(v.name, func(t *testing.T) {
+			testenv.Part(t, i, 3)
 			t.Parallel()
 			image := mkfs(t, v.size<<20, append(strings.Fields(v.args), "-d", source)...)
 			compare := func() {

@@ -383,7 +383,7 @@ var filledStreams = map[string][]byte{
 // Volumes with every cluster size, and both sizes of records, compare equal
 // with the mount, file by file.
 func TestVolumes3g(t *testing.T) {
-	for _, test := range []struct {
+	for i, test := range []struct {
 		name    string
 		size    int64
 		args    []string
@@ -409,6 +409,7 @@ func TestVolumes3g(t *testing.T) {
 		{"records of 4 KiB in clusters of 64 KiB", 512 << 20, []string{"-s", "4096", "-c", "65536"}, 65536, 4096, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			testenv.Part(t, i, 3)
 			t.Parallel()
 			v := makeVolume(t, test.size, append(test.args, "-L", "Läbel")...)
 			v.mounted(func() {

@@ -142,8 +142,11 @@ func TestHostile(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	for _, name := range names {
-		t.Run(name, func(t *testing.T) { hostiles[name].test(t, name) })
+	for i, name := range names {
+		t.Run(name, func(t *testing.T) {
+			testenv.Part(t, i, 4)
+			hostiles[name].test(t, name)
+		})
 	}
 }
 

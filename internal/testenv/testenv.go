@@ -43,6 +43,15 @@ func Strict() bool { return os.Getenv(strictVar) == "1" }
 // is the same in every run.
 func Nightly() bool { return os.Getenv(nightlyVar) == "1" }
 
+// Part skips a test that is number i of many alike, unless it is one of every n, or
+// the run is strict or nightly. So make test takes minutes, and CI tests all.
+func Part(t testing.TB, i, n int) {
+	t.Helper()
+	if i%n != 0 && !Strict() && !Nightly() {
+		t.Skipf("one of every %d: %s=1 tests all", n, strictVar)
+	}
+}
+
 // Corpus returns the corpus' folder, the value of COLDCHECK_CORPUS. The test is
 // skipped if that is not set, and fails if it names no folder.
 func Corpus(t testing.TB) string {

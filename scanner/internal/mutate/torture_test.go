@@ -380,12 +380,7 @@ func peak() int64 {
 
 // findCase is for children, who have no *testing.T.
 func findCase(name string) fixtures.Case {
-	for _, c := range testcases.All(&testing.T{}) {
-		if c.Name == name {
-			return c
-		}
-	}
-	panic("no case " + name)
+	return testcases.Find(&testing.T{}, name)
 }
 
 // input is what a scan of the images of a case is given.
