@@ -121,25 +121,11 @@ const subject = "workspace"
 
 // Check returns what breaks the rules in the module whose root is fsys.
 func Check(fsys fs.FS) ([]string, error) {
+	text := func(name string) bool {
+		return (strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".md")) && !strings.HasSuffix(name, "_test.go")
+	}
 	var broken []string
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			if base := d.Name(); name != "." && (base == "testdata" || strings.HasPrefix(base, ".")) {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		text := strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".md")
-		if !text || strings.HasSuffix(name, "_test.go") {
-			return nil
-		}
-		source, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			return err
-		}
+	err := walk(fsys, text, func(name string, source []byte) error {
 		broken = append(broken, checkWords(name, source)...)
 		if strings.HasSuffix(name, ".go") {
 			b, err := checkImports(name, source)
@@ -155,6 +141,30 @@ func Check(fsys fs.FS) ([]string, error) {
 		return nil
 	})
 	return broken, err
+}
+
+// walk reads the files of the module that wanted selects, in the order of their
+// names, without those of test data and of hidden folders.
+func walk(fsys fs.FS, wanted func(name string) bool, look func(name string, source []byte) error) error {
+	return fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if base := d.Name(); name != "." && (base == "testdata" || strings.HasPrefix(base, ".")) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !wanted(name) {
+			return nil
+		}
+		source, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		return look(name, source)
+	})
 }
 
 func checkWords(name string, source []byte) []string {

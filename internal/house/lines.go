@@ -21,26 +21,14 @@ var generated = []string{"docs/requirements.md"}
 // they may be. Four kinds of lines may be: the text of a raw string, a row of a
 // table and a code block in Markdown, and what has no space to be wrapped at.
 func Wide(fsys fs.FS) ([]string, error) {
-	var wide []string
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			if base := d.Name(); name != "." && (base == "testdata" || strings.HasPrefix(base, ".")) {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		code := strings.HasSuffix(name, ".go")
+	isCode := func(name string) bool { return strings.HasSuffix(name, ".go") }
+	wanted := func(name string) bool {
 		prose := strings.HasSuffix(name, ".md") || path.Base(name) == "Makefile" || strings.HasSuffix(name, ".mk")
-		if !code && !prose || slices.Contains(generated, name) {
-			return nil
-		}
-		source, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			return err
-		}
+		return (isCode(name) || prose) && !slices.Contains(generated, name)
+	}
+	var wide []string
+	err := walk(fsys, wanted, func(name string, source []byte) error {
+		code := isCode(name)
 		var raw map[int]bool
 		if code {
 			raw = rawLines(source)

@@ -3,6 +3,8 @@ package house
 import (
 	"fmt"
 	"io/fs"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 )
@@ -24,47 +26,25 @@ var toys = map[string]string{
 func Places(fsys fs.FS) ([]string, error) {
 	var broken []string
 	var files, folders []string
-	for _, change := range sortedKeys(toys) {
+	for _, change := range slices.Sorted(maps.Keys(toys)) {
 		file := toys[change]
 		if _, err := fs.Stat(fsys, file); err != nil {
 			broken = append(broken, fmt.Sprintf("%s: no toy: %v", change, err))
 		}
 		files = append(files, file)
-		folders = append(folders, file[:strings.LastIndex(file, "/")])
+		folders = append(folders, path.Dir(file))
 	}
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			if base := d.Name(); name != "." && (base == "testdata" || strings.HasPrefix(base, ".")) {
-				return fs.SkipDir
-			}
-			return nil
-		}
+	wanted := func(name string) bool {
 		test := strings.HasSuffix(name, "_test.go")
-		beside := test && slices.Contains(folders, name[:max(0, strings.LastIndex(name, "/"))])
-		if !strings.HasSuffix(name, ".go") || slices.Contains(files, name) || test && !beside ||
-			strings.HasPrefix(name, "internal/house/") {
-			return nil
-		}
-		source, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			return err
-		}
+		beside := test && slices.Contains(folders, path.Dir(name))
+		return strings.HasSuffix(name, ".go") && !slices.Contains(files, name) && (!test || beside) &&
+			!strings.HasPrefix(name, "internal/house/")
+	}
+	err := walk(fsys, wanted, func(name string, source []byte) error {
 		if strings.Contains(strings.ToLower(string(source)), "toy") {
 			broken = append(broken, name+": speaks of a toy")
 		}
 		return nil
 	})
 	return broken, err
-}
-
-func sortedKeys(m map[string]string) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
