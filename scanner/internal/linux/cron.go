@@ -113,23 +113,19 @@ func (s *homeSearch) cron() error {
 		unread = joinErrors(unread, s.cronFolder(folder, false))
 	}
 	unread = joinErrors(unread, s.anacrontab())
-	for _, folder := range []string{"/etc/cron.hourly", "/etc/cron.daily", "/etc/cron.weekly", "/etc/cron.monthly"} {
-		entries, _, err := s.tree.list(folder)
-		if err != nil {
-			unread = joinErrors(unread, err)
-			continue
+	periods := []string{"/etc/cron.hourly", "/etc/cron.daily", "/etc/cron.weekly", "/etc/cron.monthly"}
+	return joinErrors(unread, s.runScripts(periods, "cron"))
+}
+
+// runScripts looks at the scripts in folders that are executed if they have an
+// execute bit.
+func (s *homeSearch) runScripts(folders []string, by string) error {
+	return s.eachFile(folders, func(p string) error {
+		if isLeftOver(path.Base(p)) {
+			return nil
 		}
-		for i, e := range entries {
-			if i >= maxMenu {
-				return joinErrors(unread, fmt.Errorf("%s: more than %d entries: %w", folder, maxMenu, errTooLarge))
-			}
-			if e.IsDir() || isLeftOver(e.Name()) {
-				continue
-			}
-			unread = joinErrors(unread, s.runScript(path.Join(folder, e.Name()), "cron"))
-		}
-	}
-	return unread
+		return s.runScript(p, by)
+	})
 }
 
 // runScript looks at a file that is executed if it has an execute bit.
@@ -259,20 +255,5 @@ func (s *homeSearch) anacrontab() error {
 // they have an execute bit.
 func (s *homeSearch) initScripts() error {
 	unread := joinErrors(s.runScript("/etc/rc.local", "rc.local"), s.runScript("/etc/rc.d/rc.local", "rc.local"))
-	for _, folder := range []string{"/etc/init.d", "/etc/rc.d/init.d"} {
-		entries, _, err := s.tree.list(folder)
-		if err != nil {
-			unread = joinErrors(unread, err)
-			continue
-		}
-		for i, e := range entries {
-			if i >= maxMenu {
-				return joinErrors(unread, fmt.Errorf("%s: more than %d entries: %w", folder, maxMenu, errTooLarge))
-			}
-			if !e.IsDir() && !isLeftOver(e.Name()) {
-				unread = joinErrors(unread, s.runScript(path.Join(folder, e.Name()), "the init script"))
-			}
-		}
-	}
-	return unread
+	return joinErrors(unread, s.runScripts([]string{"/etc/init.d", "/etc/rc.d/init.d"}, "the init script"))
 }

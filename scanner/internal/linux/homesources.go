@@ -438,8 +438,21 @@ func configLines(text string) []string {
 // localScripts looks through the scripts in the folders of programs that are
 // not the distribution's.
 func (s *homeSearch) localScripts() error {
+	return s.eachFile([]string{"/usr/local/bin", "/usr/local/sbin"}, func(p string) error {
+		if h, err := s.lead(p); err != nil || h.Home != "" {
+			return err // a link, which was looked at
+		}
+		return s.script(p, commandContext{},
+			commandSource{By: "that script", Evidence: contentEvidence("root", p[1:])})
+	})
+}
+
+// eachFile calls look for whatever lies in the folders and is no folder. The
+// error joins those of look and of folders that cannot be listed. A folder with
+// more than maxMenu entries ends it.
+func (s *homeSearch) eachFile(folders []string, look func(p string) error) error {
 	var unread error
-	for _, folder := range []string{"/usr/local/bin", "/usr/local/sbin"} {
+	for _, folder := range folders {
 		entries, _, err := s.tree.list(folder)
 		if err != nil {
 			unread = joinErrors(unread, err)
@@ -449,16 +462,9 @@ func (s *homeSearch) localScripts() error {
 			if i >= maxMenu {
 				return joinErrors(unread, fmt.Errorf("%s: more than %d entries: %w", folder, maxMenu, errTooLarge))
 			}
-			if e.IsDir() {
-				continue
+			if !e.IsDir() {
+				unread = joinErrors(unread, look(path.Join(folder, e.Name())))
 			}
-			p := path.Join(folder, e.Name())
-			if h, err := s.lead(p); err != nil || h.Home != "" {
-				unread = joinErrors(unread, err)
-				continue // a link, which was looked at
-			}
-			unread = joinErrors(unread, s.script(p, commandContext{},
-				commandSource{By: "that script", Evidence: contentEvidence("root", p[1:])}))
 		}
 	}
 	return unread
