@@ -1,49 +1,18 @@
 package registry
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"io"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/internal/opening/openingtest"
 )
 
-// endingReader ends a context after a number of reads.
-type endingReader struct {
-	io.ReaderAt
-	left int
-	end  func()
-}
-
-func (r *endingReader) ReadAt(p []byte, off int64) (int, error) {
-	if r.left--; r.left < 0 {
-		r.end()
-	}
-	return r.ReaderAt.ReadAt(p, off)
-}
-
-// The context ends Open at whichever read it ends, and nothing after Open.
 func TestOpenContext(t *testing.T) {
 	raw := hivetest.Build(hivetest.Key{Name: "ROOT", Subkeys: keys("a", "b")}, hivetest.Options{})
-	stop := errors.New("stop")
-	for left := 0; ; left++ {
-		ctx, end := context.WithCancelCause(t.Context())
-		r := &endingReader{bytes.NewReader(raw), left, func() { end(stop) }}
+	openingtest.Context(t, raw, func(ctx context.Context, r io.ReaderAt) (func() error, error) {
 		f, err := Open(ctx, r, int64(len(raw)), Options{InMemory: -1})
-		if err == nil {
-			if left == 0 {
-				t.Fatal("Open read nothing")
-			}
-			end(stop)
-			if err := func() error { _, err := f.Key("a"); return err }(); err != nil {
-				t.Errorf("after Open: %v", err)
-			}
-			return
-		}
-		if !errors.Is(err, stop) {
-			t.Fatalf("the context ends at read %d: %v", left, err)
-		}
-	}
+		return func() error { _, err := f.Key("a"); return err }, err
+	})
 }
