@@ -23,6 +23,17 @@ func HasSuffix(s, suffix string) bool {
 	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
 
+// Index returns where a part is first found in a text, in bytes of the text; -1 if
+// nowhere. strings.ToLower cannot tell: it changes the length of some texts.
+func Index(s, part string) int {
+	for i := 0; i+len(part) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(part)], part) {
+			return i
+		}
+	}
+	return -1
+}
+
 // CutPrefix returns a text without a prefix, and whether it began with it.
 func CutPrefix(s, prefix string) (behind string, found bool) {
 	if !HasPrefix(s, prefix) {

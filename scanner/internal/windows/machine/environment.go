@@ -221,15 +221,14 @@ func (e Environment) Program(command string) string {
 			break
 		}
 	}
-	upper := strings.ToUpper(s)
 	switch {
-	case strings.HasPrefix(upper, `\SYSTEMROOT\`):
+	case fold.HasPrefix(s, `\SYSTEMROOT\`):
 		return e["SYSTEMROOT"] + s[len(`\SYSTEMROOT`):]
-	case strings.HasPrefix(s, `\\`), len(s) > 1 && s[1] == ':', strings.HasPrefix(upper, `\DEVICE\`):
+	case strings.HasPrefix(s, `\\`), len(s) > 1 && s[1] == ':', fold.HasPrefix(s, `\DEVICE\`):
 		return s
 	case strings.HasPrefix(s, `\`):
 		return e["SYSTEMDRIVE"] + s
-	case strings.HasPrefix(upper, `SYSTEM32\`), strings.HasPrefix(upper, `SYSWOW64\`):
+	case fold.HasPrefix(s, `SYSTEM32\`), fold.HasPrefix(s, `SYSWOW64\`):
 		return e["SYSTEMROOT"] + `\` + s
 	}
 	return e["SYSTEMROOT"] + `\System32\` + s

@@ -3,6 +3,8 @@ package machine
 import (
 	"path"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/fold"
 )
 
 // Elsewhere says whether a path leads off drive C: to another drive letter or
@@ -46,11 +48,10 @@ func Quoted(path string) string {
 // after the first known extension that a space, a comma or the end follows. 0
 // means that there is none: the line may be a folder, with spaces in its name.
 func programEnd(s string) int {
-	lower := strings.ToLower(s)
 	best := 0
 	for _, ext := range []string{".exe", ".dll", ".sys", ".com", ".bat", ".cmd", ".msi", ".ico"} {
 		for from := 0; ; {
-			i := strings.Index(lower[from:], ext)
+			i := fold.Index(s[from:], ext)
 			if i < 0 {
 				break
 			}

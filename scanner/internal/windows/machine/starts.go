@@ -442,7 +442,7 @@ func (r *startReader) readScriptFiles() error {
 
 // behind is what follows a part of a path.
 func behind(name, part string) string {
-	if i := strings.Index(strings.ToLower(name), part); i >= 0 {
+	if i := fold.Index(name, part); i >= 0 {
 		return path.Dir(name[i+len(part):])
 	}
 	return path.Dir(name)

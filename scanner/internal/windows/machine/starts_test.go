@@ -182,10 +182,22 @@ func TestLinkArguments(t *testing.T) {
 	}
 }
 
+// Letters and bytes whose lower case takes another number of bytes.
+func TestProgramEndOfLongerLowerCase(t *testing.T) {
+	for _, before := range []string{`C:\`, "C:\\\xff\xff\xff\xff", "C:\\\u023a\u023a\u023a\u023a\u023a", "C:\\\u0130"} {
+		if end := programEnd(before + ".EXE x"); end != len(before)+len(".EXE") {
+			t.Errorf("program in %q ends at %d", before+".EXE x", end)
+		}
+		if got := behind("SysVol/"+before+"/sysvol/a/b.ini", "/sysvol/"); got != "a" {
+			t.Errorf("behind /sysvol/ is %q", got)
+		}
+	}
+}
+
 func FuzzCommandLine(f *testing.F) {
 	for _, s := range []string{`cmd /c subst X: /d & subst X: C:\Data`, `"C:\a b.exe" -x "D:\y"`, `powershell -enc QQA=`,
 		`rundll32 "D:\a.dll",Main`, `java -cp a;b -jar c`, `mshta vbscript:Execute("x")`,
-		`cmd /c if not exist x (a) else b`} {
+		`cmd /c if not exist x (a) else b`, "C:\\\xff\xff\xff\xff\xff\xff.exe x", "C:\\\u023a\u023a\u023a\u023a\u023a.exe"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
