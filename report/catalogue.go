@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -42,7 +43,7 @@ func Explain(w io.Writer, rows []requirement.Requirement, o Options) error {
 			p.line("")
 		}
 		p.text("", r.ID+"  ("+kind(r)+")")
-		p.text("  ", sentence(r.Demand))
+		p.text("  ", prose.Sentence(r.Demand))
 		p.text("  ", meaning(r))
 		for _, field := range explained(r) {
 			p.text(fmt.Sprintf("  %-11s ", field.name+":"), field.text)
@@ -77,7 +78,7 @@ const live = "Live" // its text is a command
 // explained lists what is known of a requirement beside its demand.
 func explained(r requirement.Requirement) []struct{ name, text string } {
 	all := []struct{ name, text string }{
-		{"Decided by", r.Reads}, {live, r.Live}, {"Fix", r.Remediation}, {"Source", r.Reference},
+		{"Decided by", r.Reads}, {live, r.Live}, {"Unclear", r.Doubts}, {"Fix", r.Remediation}, {"Source", r.Reference},
 	}
 	var some []struct{ name, text string }
 	for _, f := range all {
@@ -100,13 +101,6 @@ func kind(r requirement.Requirement) string {
 	return strings.Join(parts, ", ")
 }
 
-func sentence(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:] + "."
-}
-
 type jsonRequirement struct {
 	ID           string               `json:"id"`
 	Platform     requirement.Platform `json:"platform"`
@@ -116,6 +110,7 @@ type jsonRequirement struct {
 	Demand       string               `json:"demand"`
 	Reads        string               `json:"reads,omitempty"`
 	Live         string               `json:"live,omitempty"`
+	Doubts       string               `json:"doubts,omitempty"`
 	Remediation  string               `json:"remediation,omitempty"`
 	Reference    string               `json:"reference,omitempty"`
 }
@@ -146,7 +141,7 @@ func CatalogueMarkdown(w io.Writer, rows []requirement.Requirement, _ Options) e
 			platform = r.Platform
 			fmt.Fprintf(b, "\n## %s\n", cmp.Or(platformNames[platform], string(platform)))
 		}
-		fmt.Fprintf(b, "\n### `%s`\n\n%s\n\n- Kind: %s\n", r.ID, markdown(sentence(r.Demand)), markdown(kind(r)))
+		fmt.Fprintf(b, "\n### `%s`\n\n%s\n\n- Kind: %s\n", r.ID, markdown(prose.Sentence(r.Demand)), markdown(kind(r)))
 		for _, f := range explained(r) {
 			text := markdown(f.text)
 			if f.name == live {

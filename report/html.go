@@ -234,7 +234,7 @@ const maxOpen = 12
 
 func htmlFindingOf(f requirement.Finding) (htmlFinding, error) {
 	h := htmlFinding{
-		ID: f.ID, Demand: sentence(f.Demand), Status: statusName(f.Status), Class: string(f.Status),
+		ID: f.ID, Demand: prose.Sentence(f.Demand), Status: statusName(f.Status), Class: string(f.Status),
 		Shown:   shownStatus(f),
 		Message: Neutral(f.Message), Reference: f.Reference, Basis: string(f.Basis),
 	}

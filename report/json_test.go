@@ -113,7 +113,7 @@ func TestJSONAwkward(t *testing.T) {
 	if d := cmp.Diff(want, doc.Findings[0].Evidence); d != "" {
 		t.Error(d)
 	}
-	if doc.Findings[0].Message != "\ufffd" {
+	if doc.Findings[0].Message != "\ufffd." {
 		t.Errorf("message %q", doc.Findings[0].Message)
 	}
 }

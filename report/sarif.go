@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -244,9 +245,9 @@ type sarifLogicalLocation struct {
 func sarifRuleOf(r requirement.Requirement) sarifRule {
 	rule := sarifRule{
 		ID: r.ID, Name: pascal(r.ID), HelpURI: guidePage,
-		Short: sarifText(shortText(sentence(r.Demand), sarifDescription)),
+		Short: sarifText(shortText(prose.Sentence(r.Demand), sarifDescription)),
 		Full: sarifText(
-			shortText(strings.TrimSpace(sentence(r.Demand)+" "+sentence(r.Reads)), sarifDescription),
+			shortText(strings.TrimSpace(prose.Sentence(r.Demand)+" "+prose.Sentence(r.Reads)), sarifDescription),
 		),
 		Configuration: sarifConfiguration{Level: ruleLevel[r.Severity]},
 		Properties: sarifRuleProperties{
@@ -255,7 +256,7 @@ func sarifRuleOf(r requirement.Requirement) sarifRule {
 			AWSErrorCode: r.AWSErrorCode,
 		},
 	}
-	text, mark := []string{sentence(r.Demand)}, []string{markdown(sentence(r.Demand))}
+	text, mark := []string{prose.Sentence(r.Demand)}, []string{markdown(prose.Sentence(r.Demand))}
 	for _, f := range explained(r) {
 		text = append(text, f.name+": "+f.text)
 		shown := markdown(f.text)

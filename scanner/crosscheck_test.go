@@ -212,7 +212,7 @@ func TestCrossCheckOtherImages(t *testing.T) {
 	}
 	notices := 0
 	for _, n := range r.Notices {
-		if strings.HasPrefix(n.Message, "cross-check: ") && n.Level == requirement.LevelWarning {
+		if strings.HasPrefix(n.Message, "Cross-check: ") && n.Level == requirement.LevelWarning {
 			notices++
 		}
 	}

@@ -37,7 +37,7 @@ func TestCrossCheckAdds(t *testing.T) {
 		delete(doc, "cross_check")
 		notices := []any{}
 		for _, n := range doc["notices"].([]any) {
-			if !strings.HasPrefix(n.(map[string]any)["message"].(string), "cross-check: ") {
+			if !strings.HasPrefix(n.(map[string]any)["message"].(string), "Cross-check: ") {
 				notices = append(notices, n)
 			}
 		}

@@ -89,7 +89,7 @@ func TestMaxMemory(t *testing.T) {
 		{[]string{"inspect", "hive", file("sparse")}, 128 << 20, 74, "in a bin with a damaged header"},
 		{[]string{"inspect", "hive", file("sparse")}, 512 << 20, 74, "in a bin with a damaged header"},
 		{[]string{"scan", linux}, 128 << 20, 1, "out of the memory that may be used"},
-		{[]string{"scan", linux}, 512 << 20, 1, "cloud-init is not installed"},
+		{[]string{"scan", linux}, 512 << 20, 1, "is not installed"},
 	} {
 		limit := memorySize(tt.limit).String()
 		cmd := coldcheck(t, append(slices.Clone(tt.args), "--max-memory", limit)...)

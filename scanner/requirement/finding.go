@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 // Status is the answer to one requirement.
@@ -99,6 +101,14 @@ func (o Outcome) About(subjects ...Subject) Outcome {
 	return o
 }
 
+// Also returns the outcome with more sentences in its message.
+func (o Outcome) Also(sentences ...string) Outcome {
+	for _, s := range sentences {
+		o.Message = strings.TrimLeft(prose.Sentence(o.Message)+" "+prose.Sentence(s), " ")
+	}
+	return o
+}
+
 // With returns the outcome with more evidence.
 func (o Outcome) With(evidence ...Evidence) Outcome {
 	o.Evidence = append(slices.Clip(o.Evidence), evidence...)
@@ -137,7 +147,7 @@ type Waiver struct {
 func Find(r Requirement, o Outcome) Finding {
 	if problem := broken(r, o); problem != "" {
 		o = Unknown(
-			fmt.Sprintf("defect in coldcheck: %s (the judgement said %q: %s)", problem, o.Status, o.Message),
+			fmt.Sprintf("This is a defect in coldcheck: %s (status %q, message %q).", problem, o.Status, o.Message),
 			o.Evidence...)
 	}
 	switch o.Status {
@@ -146,6 +156,7 @@ func Find(r Requirement, o Outcome) Finding {
 	default:
 		o.Remediation = ""
 	}
+	o.Message, o.Remediation = prose.Sentence(o.Message), prose.Sentence(o.Remediation)
 	o, left := bound(o)
 	return Finding{Requirement: r, Outcome: o, Omitted: left}
 }

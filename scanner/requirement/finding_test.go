@@ -46,7 +46,7 @@ func TestFind(t *testing.T) {
 	}
 	o := Fail("bad", ev)
 	o.Remediation = "mend this one"
-	if f := Find(rule(Required), o); f.Outcome.Remediation != "mend this one" {
+	if f := Find(rule(Required), o); f.Outcome.Remediation != "Mend this one." {
 		t.Errorf("remediation %q", f.Outcome.Remediation)
 	}
 }
@@ -76,10 +76,13 @@ func TestCatalogue(t *testing.T) {
 // TestOneLine makes sure that errors which were joined do not take several
 // lines of a report.
 func TestOneLine(t *testing.T) {
-	both := errors.Join(errors.New("SYSTEM is torn"), errors.New("so is SOFTWARE"))
-	const want = "SYSTEM is torn; so is SOFTWARE"
-	if o := Unreadable(both); o.Message != want {
-		t.Errorf("finding %q", o.Message)
+	both := errors.Join(errors.New("SYSTEM is torn"), errors.New("so is SOFTWARE."))
+	const want = "SYSTEM is torn; so is SOFTWARE."
+	if f := Find(Requirement{ID: "x"}, Unreadable(both)); f.Message != want {
+		t.Errorf("finding %q", f.Message)
+	}
+	if o := Pass("").Also("there is one", "It is new"); o.Message != "There is one. It is new." {
+		t.Errorf("message %q", o.Message)
 	}
 	var trail Trail
 	trail.Notify(Notice{Level: LevelError, Message: both.Error()})

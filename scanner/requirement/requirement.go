@@ -43,10 +43,11 @@ type Requirement struct {
 	Scope        Scope
 	Severity     Severity
 	AWSErrorCode string // the service's own name for the failure, "" if it has none
-	Demand       string // what has to be true, in one line
+	Demand       string // the requirement as a sentence: "Services must not run under a domain account."
 
 	Reads       string // what on the disk, or in which document, decides it
 	Live        string // how to check it on the running system
+	Doubts      string // what is uncertain about the service's rule, "" if nothing is
 	Remediation string // how to meet it; an Outcome may bring a more precise text
 	Reference   string // the section of "Create a Custom WorkSpaces Image and Bundle"
 }

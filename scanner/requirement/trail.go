@@ -108,7 +108,7 @@ func (t *Trail) Notify(n Notice) {
 	if t == nil {
 		return
 	}
-	n.Message, _ = prose.Shorten(oneLine(n.Message), maxNotice)
+	n.Message, _ = prose.Shorten(prose.Sentence(oneLine(n.Message)), maxNotice)
 	n.Path, _ = prose.Shorten(n.Path, maxNotice)
 	if t.isNew(n) {
 		t.log(slogLevels[n.Level], n.Message, t.now(), Attr{"source", n.Source}, Attr{"path", n.Path})

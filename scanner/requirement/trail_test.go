@@ -112,12 +112,12 @@ func TestLog(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for level, want := range map[slog.Level]string{
 		slog.LevelDebug: `time=2026-03-01T12:00:00.000Z level=DEBUG msg=open source=root path=Windows
-time=2026-03-01T12:00:00.000Z level=WARN msg="a record is torn" source=root
-time=2026-03-01T12:00:00.000Z level=ERROR msg="a hive is missing" path=Windows/SYSTEM
-time=2026-03-01T12:00:00.000Z level=INFO msg=replayed
+time=2026-03-01T12:00:00.000Z level=WARN msg="A record is torn." source=root
+time=2026-03-01T12:00:00.000Z level=ERROR msg="A hive is missing." path=Windows/SYSTEM
+time=2026-03-01T12:00:00.000Z level=INFO msg=Replayed.
 `,
-		slog.LevelWarn: `time=2026-03-01T12:00:00.000Z level=WARN msg="a record is torn" source=root
-time=2026-03-01T12:00:00.000Z level=ERROR msg="a hive is missing" path=Windows/SYSTEM
+		slog.LevelWarn: `time=2026-03-01T12:00:00.000Z level=WARN msg="A record is torn." source=root
+time=2026-03-01T12:00:00.000Z level=ERROR msg="A hive is missing." path=Windows/SYSTEM
 `,
 	} {
 		var b strings.Builder

@@ -66,7 +66,7 @@ function Get-PathEntry {
 
 # ----------------------------------------------------------------------------
 # win.profile.single (failed, required)
-# 1 profile beside the user's and the Administrator's: C:\Users\deploy
+# 1 profile beside the user's and the Administrator's: C:\Users\deploy.
 
 Invoke-Change 'win.profile.single' 'profile C:\Users\deploy (S-1-5-21-2918331530-3154801827-1405627319-1003)' 'delete the profile with all its files, for good' {
     $user = @(Get-WmiObject -Class Win32_UserProfile | Where-Object { $_.SID -eq 'S-1-5-21-2918331530-3154801827-1405627319-1003' })
@@ -81,13 +81,13 @@ Invoke-Change 'win.profile.single' 'profile C:\Users\deploy (S-1-5-21-2918331530
 # ----------------------------------------------------------------------------
 # win.disk.c-free (failed, required)
 # 9.2 GiB free (9985798144 bytes), more than 12 are needed (later guides ask
-#   this of Windows 7 alone, and 2 GB of later versions)
+#   this of Windows 7 alone, and 2 GB of later versions).
 # By hand: Remove files from drive C (cleanmgr.exe, Settings, Storage), or
 #   enlarge the root volume, until more than 12 GiB are free.
 
 # ----------------------------------------------------------------------------
 # win.drives.only-c-d (failed, required)
-# the user maps 1 network drive: P: \\files.corp.example.com\projects
+# The user maps 1 network drive: P: \\files.corp.example.com\projects.
 
 Invoke-Change 'win.drives.only-c-d' 'network drive P: (\\files.corp.example.com\projects)' 'disconnect it' {
     if (-not (Test-Path -Path 'HKCU:\Network\P')) { 'the user who runs this maps no such drive' }
@@ -100,14 +100,14 @@ Invoke-Change 'win.drives.only-c-d' 'network drive P: (\\files.corp.example.com\
 
 # ----------------------------------------------------------------------------
 # win.apps.on-c (failed, required)
-# not on drive C: Contoso Designer 2025 (D:\Apps\Designer\)
+# Not on drive C: Contoso Designer 2025 (D:\Apps\Designer\).
 # By hand: Uninstall the application and install it again on drive C, for all
 #   users.
 
 # ----------------------------------------------------------------------------
 # win.services.domain-account (failed, required)
 # 2 services run under a domain account: Backup (automatic, delayed) as
-#   CORP\svc-backup, MSSQL$REPORTS (manual) as svc-sql@corp.example.com
+#   CORP\svc-backup, MSSQL$REPORTS (manual) as svc-sql@corp.example.com.
 
 Invoke-Change 'win.services.domain-account' 'service Backup, which runs as CORP\svc-backup' 'let it run under the Local System account' {
     $account = (Get-OneService 'Backup').StartName
@@ -127,8 +127,8 @@ Invoke-Change 'win.services.domain-account' 'service MSSQL$REPORTS, which runs a
 
 # ----------------------------------------------------------------------------
 # win.powershell.execpolicy (failed, required)
-# the execution policy is Restricted (scope LocalMachine), and it has to be
-#   RemoteSigned or Unrestricted
+# The execution policy is Restricted (scope LocalMachine), and it has to be
+#   RemoteSigned or Unrestricted.
 
 Invoke-Change 'win.powershell.execpolicy' 'the execution policy of PowerShell, scope LocalMachine' 'set it to RemoteSigned' {
     $policy = (Get-ExecutionPolicy -Scope LocalMachine).ToString()
@@ -142,10 +142,10 @@ Invoke-Change 'win.powershell.execpolicy' 'the execution policy of PowerShell, s
 
 # ----------------------------------------------------------------------------
 # win.reboot.pending (failed, required)
-# a reboot is pending: the key RebootInProgress exists, package
+# A reboot is pending: the key RebootInProgress exists, package
 #   Package_for_RollupFix~31bf3856ad364e35~amd64~~17763.5329.1.4 waits to be
 #   installed (state 0x60, by experience, not documented), pending.xml lies in
-#   WinSxS
+#   WinSxS.
 # By hand: Restart the WorkSpace, install the remaining updates, and restart
 #   again until no update asks for it.
 
@@ -153,21 +153,21 @@ Invoke-Change 'win.powershell.execpolicy' 'the execution policy of PowerShell, s
 # win.upgrade.in-place (failed, required)
 # Windows was upgraded in place from Windows Server 2016 Datacenter 1607 build
 #   14393 to Windows Server 2019 Datacenter (10.0.17763.4737): Source OS
-#   (Updated on 2/11/2026 14:22:07)
+#   (Updated on 2/11/2026 14:22:07).
 # By hand: Use a WorkSpace whose Windows was never upgraded to another
 #   version.
 
 # ----------------------------------------------------------------------------
 # win.sysprep.file (failed, required)
-# the answer file of EC2Launch is blank:
-#   ProgramData/Amazon/EC2-Windows/Launch/Sysprep/Unattend.xml (4 bytes)
+# The answer file of EC2Launch is blank:
+#   ProgramData/Amazon/EC2-Windows/Launch/Sysprep/Unattend.xml (4 bytes).
 # By hand: Reinstall EC2Launch; AWS Support can repair it.
 
 # ----------------------------------------------------------------------------
 # win.sysprep.compatible (failed, required)
 # Windows was upgraded in place from Windows Server 2016 Datacenter 1607 build
 #   14393 to Windows Server 2019 Datacenter (10.0.17763.4737): Source OS
-#   (Updated on 2/11/2026 14:22:07) (the details say more of: last run)
+#   (Updated on 2/11/2026 14:22:07) (the details say more of: last run).
 # By hand: Use a WorkSpace whose Windows was never upgraded to another
 #   version.
 
@@ -175,14 +175,14 @@ Invoke-Change 'win.powershell.execpolicy' 'the execution policy of PowerShell, s
 # win.rearm.nonzero (failed, required)
 # Sysprep could not rearm Windows on 2026-02-20 10:31:17 local time
 #   (0xC004D307, the count was used up):
-#   Windows/System32/Sysprep/Panther/setuperr.log, line 3
+#   Windows/System32/Sysprep/Panther/setuperr.log, line 3.
 # By hand: Make the image from a WorkSpace of a newer image: the count of an
 #   installation does not grow.
 
 # ----------------------------------------------------------------------------
 # win.net.dhcp (failed, required)
 # 1 adapter has a fixed address: Ethernet 2 (AWS PV Network Device #1):
-#   10.20.4.50
+#   10.20.4.50.
 
 Invoke-Change 'win.net.dhcp' 'network adapter {C40D2F88-7A16-4C39-B5E2-91F3A60D4B72}' 'obtain an IP address automatically (the connection may break for a while)' {
     $adapter = @(Get-WmiObject -Class Win32_NetworkAdapterConfiguration | Where-Object { $_.SettingID -eq '{C40D2F88-7A16-4C39-B5E2-91F3A60D4B72}' })
@@ -194,7 +194,7 @@ Invoke-Change 'win.net.dhcp' 'network adapter {C40D2F88-7A16-4C39-B5E2-91F3A60D4
 
 # ----------------------------------------------------------------------------
 # win.winrm.auto (failed, required)
-# Windows Remote Management: manual, and it has to be automatic
+# Windows Remote Management: manual, and it has to be automatic.
 
 Invoke-Change 'win.winrm.auto' 'service WinRM' 'set the startup type to Automatic' {
     $mode = (Get-OneService 'WinRM').StartMode
@@ -205,7 +205,7 @@ Invoke-Change 'win.winrm.auto' 'service WinRM' 'set the startup type to Automati
 
 # ----------------------------------------------------------------------------
 # win.ssm.disabled (failed, required)
-# Amazon SSM Agent: automatic, and it has to be disabled
+# Amazon SSM Agent: automatic, and it has to be disabled.
 
 Invoke-Change 'win.ssm.disabled' 'service AmazonSSMAgent' 'set the startup type to Disabled' {
     $mode = (Get-OneService 'AmazonSSMAgent').StartMode
@@ -216,7 +216,7 @@ Invoke-Change 'win.ssm.disabled' 'service AmazonSSMAgent' 'set the startup type 
 
 # ----------------------------------------------------------------------------
 # win.env.path (failed, required)
-# the machine's Path does not hold C:\Windows\System32\WindowsPowerShell\v1.0
+# The machine's Path does not hold C:\Windows\System32\WindowsPowerShell\v1.0.
 
 Invoke-Change 'win.env.path' 'the machine''s Path' 'add %SystemRoot%\System32' {
     if (@(Get-PathEntry) -contains ($env:SystemRoot + '\System32')) { 'Path holds it' }
@@ -244,7 +244,7 @@ Invoke-Change 'win.env.path' 'the machine''s Path' 'add %SystemRoot%\System32\Wi
 
 # ----------------------------------------------------------------------------
 # win.tls.ssl3 (failed, required)
-# SSL 3.0 is turned off for the client side in the registry
+# SSL 3.0 is turned off for the client side in the registry.
 
 Invoke-Change 'win.tls.ssl3' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client, Enabled' 'remove it, so that the default of Windows holds' {
     $found = Get-MachineValue 'SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client' 'Enabled'
@@ -285,7 +285,7 @@ Invoke-Change 'win.tls.ssl3' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProv
 # ----------------------------------------------------------------------------
 # win.appx.staged (failed, required)
 # 1 AppX package is in a staged state:
-#   Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe
+#   Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe.
 
 Invoke-Change 'win.appx.staged' 'AppX package Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe' 'remove it' {
     $package = @(Get-AppxPackage -AllUsers | Where-Object { $_.PackageFullName -eq 'Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe' })
@@ -303,8 +303,8 @@ Invoke-Change 'win.appx.staged' 'AppX package Contoso.Reader_4.1.0.0_x64__8wekyb
 
 # ----------------------------------------------------------------------------
 # win.component.pv-drivers (failed, required)
-# a driver does not load: xennet has no file
-#   Windows/System32/drivers/xennet.sys
+# A driver does not load: xennet has no file
+#   Windows/System32/drivers/xennet.sys.
 # By hand: Install the current AWS PV drivers, or the ENA and NVMe drivers on
 #   a Nitro bundle, and restart.
 

@@ -50,25 +50,25 @@ told() {
 
 # ----------------------------------------------------------------------------
 # linux.disk.root-97 (failed, required)
-# 97.61 % used (df shows 98 %), less than 97 % is needed
+# 97.61 % used (df shows 98 %), less than 97 % is needed.
 # By hand: Remove files from the root volume (sudo du -xh / | sort -h), or
 #   enlarge it.
 
 # ----------------------------------------------------------------------------
 # linux.apps.outside-home (failed, required)
-# installed in /home, which image creation removes:
+# Installed in /home, which image creation removes:
 #   /home/jdoe/acme/bin/acme-cad of package acme-cad,
 #   /home/jdoe/acme/bin/acme-licensed of package acme-cad,
 #   /home/jdoe/acme/lib/libacme.so.12 of package acme-cad,
 #   /home/jdoe/acme/bin/acme-licensed by unit acme-licensed.service,
 #   /home/jdoe/acme/bin/acme-cad by the link /usr/local/bin/acme-cad and 1
-#   more
+#   more.
 # By hand: Remove the application and install it again outside /home, for
 #   example under /opt or /usr/local: image creation removes /home.
 
 # ----------------------------------------------------------------------------
 # linux.component.cloud-init (failed, required)
-# cloud-init: cloud-final.service is masked
+# Cloud-init: cloud-final.service is masked.
 
 if systemctl is-enabled --quiet -- cloud-final.service; then
 	echo 'linux.component.cloud-init: nothing to do: unit cloud-final.service'
@@ -79,7 +79,7 @@ fi
 
 # ----------------------------------------------------------------------------
 # linux.component.skylight (failed, required)
-# Skylight agent: skylight-agent.service is disabled
+# Skylight agent: skylight-agent.service is disabled.
 
 if systemctl is-enabled --quiet -- skylight-agent.service; then
 	echo 'linux.component.skylight: nothing to do: unit skylight-agent.service'
@@ -90,13 +90,13 @@ fi
 
 # ----------------------------------------------------------------------------
 # linux.bp.network (warning, recommended)
-# 1 interface has a fixed address: eth1 (10.20.4.50)
+# 1 interface has a fixed address: eth1 (10.20.4.50).
 # By hand: Set the interface to DHCP: BOOTPROTO=dhcp, method=auto, dhcp4: true
 #   or DHCP=yes, and take the fixed addresses out.
 
 # ----------------------------------------------------------------------------
 # linux.bp.antivirus (warning, recommended)
-# antivirus is enabled: ds_agent.service
+# Antivirus is enabled: ds_agent.service.
 
 if ! systemctl is-enabled --quiet -- ds_agent.service; then
 	echo 'linux.bp.antivirus: nothing to do: unit ds_agent.service'
@@ -107,13 +107,13 @@ fi
 
 # ----------------------------------------------------------------------------
 # linux.bp.firewall (warning, recommended)
-# iptables does not let in tcp/4172, udp/4172
+# Iptables does not let in tcp/4172, udp/4172.
 # By hand: Let TCP and UDP 4172 and 4195 and TCP 8200 in, or disable the
 #   firewall while the image is made.
 
 # ----------------------------------------------------------------------------
 # linux.bp.cache (warning, recommended)
-# cached data of root would enter the image: /root/.cache, /root/.mozilla
+# Cached data of root would enter the image: /root/.cache, /root/.mozilla.
 
 if [ ! -e /root/.cache ]; then
 	echo 'linux.bp.cache: nothing to do: /root/.cache'

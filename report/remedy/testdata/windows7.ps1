@@ -67,14 +67,14 @@ function Get-PathEntry {
 # ----------------------------------------------------------------------------
 # win.os.supported (failed, required)
 # Windows Server 2008 R2 Datacenter (6.1.7601) is what public Windows 7
-#   bundles run; no image can be made from it since 14 January 2020
+#   bundles run; no image can be made from it since 14 January 2020.
 # By hand: Migrate the WorkSpace to a Windows 10 bundle and customize that
 #   one.
 
 # ----------------------------------------------------------------------------
 # win.tls.tls12 (failed, required)
 # TLS 1.2 is off by default in Windows Server 2008 R2 Datacenter, and nothing
-#   turns it on for the client side
+#   turns it on for the client side.
 
 Invoke-Change 'win.tls.tls12' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client, Enabled' 'set it to 1' {
     $found = Get-MachineValue 'SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client' 'Enabled'

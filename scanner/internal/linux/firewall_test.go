@@ -1,9 +1,9 @@
 package linux
 
 import (
-	"strings"
 	"testing"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -15,7 +15,7 @@ func TestFirewall(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			f := find(t, newMachine(t, c.changes), "linux.bp.firewall")
-			if f.Status != c.want || !strings.Contains(f.Message, c.says) {
+			if f.Status != c.want || fold.Index(f.Message, c.says) < 0 {
 				t.Errorf("%s, want %s that says %q: %s", f.Status, c.want, c.says, f.Message)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -268,7 +269,7 @@ func TestChanges(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := find(t, newMachine(t, c.changes), c.id)
-			if f.Status != c.want || !strings.Contains(f.Message, c.says) {
+			if f.Status != c.want || fold.Index(f.Message, c.says) < 0 {
 				t.Errorf("%s: %s, want %s that says %q: %s", f.ID, f.Status, c.want, c.says, f.Message)
 			}
 		})

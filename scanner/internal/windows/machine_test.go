@@ -14,7 +14,7 @@ func TestControlSetNotice(t *testing.T) {
 	for name, want := range map[string]string{
 		"ready":                       "",
 		"control-set-second":          `Windows ran on ControlSet002 (Select\Current is 2), and its next start uses ControlSet001`,
-		"control-set-default-missing": `which control set the next start of Windows uses is not known`,
+		"control-set-default-missing": `Which control set the next start of Windows uses is not known`,
 		"control-set-missing":         `taken to be ControlSet001: Select\Current is 2 and there is no ControlSet002, Select\Default is 1`,
 		"control-set-last-known-good": `Select\LastKnownGood is 1`,
 		"control-set-failed":          `failed to start with ControlSet002`,
@@ -39,7 +39,7 @@ func TestNextControlSet(t *testing.T) {
 			continue
 		}
 		o := requirement.Find(c.Requirement, c.Decide(context.Background())).Outcome
-		if o.Status != requirement.Failed || !strings.HasPrefix(o.Message, "in ControlSet002, which the next start uses: ") ||
+		if o.Status != requirement.Failed || !strings.HasPrefix(o.Message, "In ControlSet002, which the next start uses: ") ||
 			!strings.HasPrefix(o.Remediation, "Restart the WorkSpace, so that it runs on ControlSet002. services.msc") ||
 			!strings.HasPrefix(o.Evidence[0].Key, "ControlSet002") {
 			t.Errorf("%+v", o)

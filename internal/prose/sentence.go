@@ -1,0 +1,34 @@
+package prose
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Sentence makes a sentence of an error's text or of part of a sentence: it writes the first letter large, unless the
+// first word is a name such as a path, a file or a value of the registry, and adds the full stop. What is a sentence
+// already stays as it is.
+func Sentence(s string) string {
+	s = strings.TrimRight(s, " \t\r\n")
+	if s == "" {
+		return ""
+	}
+	first, size := utf8.DecodeRuneInString(s)
+	if ordinary(s) {
+		s = string(unicode.ToUpper(first)) + s[size:]
+	}
+	if !strings.ContainsRune(".!?:", rune(s[len(s)-1])) {
+		s += "."
+	}
+	return s
+}
+
+// ordinary reports whether the first word is written small and holds nothing that only names have.
+func ordinary(s string) bool {
+	word, _, _ := strings.Cut(s, " ")
+	word = strings.TrimRight(word, ",;:.")
+	return word != "" && strings.IndexFunc(word, func(r rune) bool {
+		return !unicode.IsLower(r) && r != '-' && r != '\''
+	}) < 0
+}
