@@ -147,7 +147,7 @@ func row(severity requirement.Severity, id, code, demand, reference string,
 	return requirement.Requirement{
 		ID: id, Platform: requirement.Windows, Scope: requirement.Disk, Severity: severity,
 		AWSErrorCode: code, Demand: demand, Reference: reference,
-		Reads: text.Reads, Live: text.Live, Remediation: text.Fix,
+		Reads: text.Reads, Live: text.Live, Doubts: text.Doubts, Remediation: text.Fix,
 	}
 }
 
@@ -155,5 +155,7 @@ func row(severity requirement.Severity, id, code, demand, reference string,
 type explanation struct {
 	Reads string // what on the disk decides it
 	Live  string // how to check it on the running system
-	Fix   string // what to do when it is not met
+	// Doubts is what is uncertain about the service's rule, "" if nothing is.
+	Doubts string
+	Fix    string // what to do when it is not met
 }
