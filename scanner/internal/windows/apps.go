@@ -192,7 +192,7 @@ func (m *Machine) decideApps() requirement.Outcome {
 		return requirement.Unreadable(err)
 	}
 	if w.Profile == nil {
-		return requirement.Unknown("whose own installations count is not known: see win.profile.exists")
+		return requirement.Unreadable(errNoUser)
 	}
 	if err := m.userPrograms(&off, *w.Profile, env); err != nil {
 		return requirement.Unreadable(fmt.Errorf("installations of the user alone: %w", err))

@@ -107,7 +107,7 @@ func (m *Machine) keptProfiles() ([]keptProfile, error) {
 		}
 	}
 	if s.Seven() && w.Profile == nil {
-		return nil, errors.New("which profile the image includes is not known: see win.profile.exists")
+		return nil, errNoUser
 	}
 	return kept, nil
 }

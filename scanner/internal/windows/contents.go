@@ -1,7 +1,6 @@
 package windows
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -102,7 +101,7 @@ func (m *Machine) readContents() (imageContents, error) {
 		return c, err
 	}
 	if w.Profile == nil {
-		return c, errors.New("which profile is the user's is not known: see win.profile.exists")
+		return c, errNoUser
 	}
 	c.Profile = w.Profile.Path
 	drive, _, err := m.Follow(c.Profile)

@@ -402,7 +402,7 @@ func (m *Machine) decideUserDrives(ofMachine requirement.Outcome, looked []requi
 		return requirement.Unreadable(err, looked...)
 	}
 	if w.Profile == nil {
-		return requirement.Unknown("whose network drives count is not known: see win.profile.exists", looked...)
+		return requirement.Unreadable(errNoUser, looked...)
 	}
 	drives, key, err := m.networkDrives(*w.Profile)
 	if err != nil {

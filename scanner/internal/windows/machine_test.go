@@ -39,8 +39,9 @@ func TestNextControlSet(t *testing.T) {
 			continue
 		}
 		o := requirement.Find(c.Requirement, c.Decide(context.Background())).Outcome
-		if o.Status != requirement.Failed || !strings.HasPrefix(o.Message, "In ControlSet002, which the next start uses: ") ||
-			!strings.HasPrefix(o.Remediation, "Restart the WorkSpace, so that it runs on ControlSet002. services.msc") ||
+		if o.Status != requirement.Failed ||
+			!strings.HasSuffix(o.Message, "This is from ControlSet002, which the next start uses.") ||
+			!strings.HasPrefix(o.Remediation, "Restart the WorkSpace so that it runs on ControlSet002. ") ||
 			!strings.HasPrefix(o.Evidence[0].Key, "ControlSet002") {
 			t.Errorf("%+v", o)
 		}

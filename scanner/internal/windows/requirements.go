@@ -3,6 +3,7 @@ package windows
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -56,8 +57,7 @@ var catalogue = []entry{
 	logImageChecker,
 }
 
-// Requirements lists what is demanded of a Windows system, in the catalogue's
-// order.
+// Requirements lists the requirements on a Windows system, in the catalogue's order.
 func Requirements() []requirement.Requirement { return requirement.List(catalogue) }
 
 // Checks binds the requirements to the machine. Where the next start may use
@@ -77,8 +77,8 @@ func (m *Machine) Checks() []requirement.Check {
 		checks[i].Decide = func(ctx context.Context) requirement.Outcome {
 			o := next(ctx)
 			if err == nil {
-				o.Message = "in " + set.Name + ", which the next start uses: " + o.Message
-				o.Remediation = "Restart the WorkSpace, so that it runs on " + set.Name + ". " + cmp.Or(o.Remediation,
+				o = o.Also("This is from " + set.Name + ", which the next start uses")
+				o.Remediation = "Restart the WorkSpace so that it runs on " + set.Name + ". " + cmp.Or(o.Remediation,
 					remedy)
 			}
 			return worse(last(ctx), o)
@@ -86,6 +86,10 @@ func (m *Machine) Checks() []requirement.Check {
 	}
 	return checks
 }
+
+// errNoUser makes every requirement that depends on the WorkSpace's user undecided, in the same words, so that a report
+// can show them together.
+var errNoUser = errors.New("cannot tell which profile is the user's: see win.profile.exists")
 
 // badness orders the statuses for worse.
 var badness = map[requirement.Status]int{
@@ -136,8 +140,7 @@ func recommended(id, code, demand, reference string, text explanation) requireme
 	return row(requirement.Recommended, id, code, demand, reference, text)
 }
 
-// informative makes the requirement of an entry that carries content and no
-// demand.
+// informative makes the entry of content that no verdict depends on.
 func informative(id, demand, reference string, text explanation) requirement.Requirement {
 	return row(requirement.Info, id, "", demand, reference, text)
 }
@@ -151,7 +154,7 @@ func row(severity requirement.Severity, id, code, demand, reference string,
 	}
 }
 
-// An explanation is what a colleague would say of a requirement.
+// An explanation is what "requirements ID" shows of a requirement.
 type explanation struct {
 	Reads string // what on the disk decides it
 	Live  string // how to check it on the running system
