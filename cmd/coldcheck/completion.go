@@ -15,9 +15,12 @@ var shells = []string{"bash", "fish", "powershell", "zsh"}
 func (p *program) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
-		Short: "Write a script that completes commands, flags and ids in a shell",
-		Long: "Write the completion script for a shell: " + strings.Join(shells, ", ") +
-			".\n\nFor bash: source <(coldcheck completion bash)",
+		Short: "Write a completion script for a shell",
+		Long:  "Write a script that completes commands, flags and ids in a shell: " + strings.Join(shells, ", ") + ".",
+		Example: `source <(coldcheck completion bash)
+coldcheck completion zsh >"${fpath[1]}/_coldcheck"
+coldcheck completion fish >~/.config/fish/completions/coldcheck.fish
+coldcheck completion powershell | Out-String | Invoke-Expression`,
 		Args:      arguments(1, 1),
 		ValidArgs: shells,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -32,13 +35,14 @@ func (p *program) completionCommand() *cobra.Command {
 			case "zsh":
 				return root.GenZshCompletion(&p.help)
 			}
-			return usage("the shells are "+strings.Join(shells, ", "), "unknown shell %q", args[0])
+			hint := didYouMean(args[0], shells, c.CommandPath()+" ", "the shells are "+strings.Join(shells, ", "))
+			return usage(hint, "unknown shell %q", args[0])
 		},
 	}
 }
 
-// completeIDs offers the ids of requirements with what they demand; after a
-// comma the next one, where list is true.
+// completeIDs offers the ids of requirements with their sentences. If list is true, it
+// offers the next one after a comma.
 func completeIDs(list bool) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		before := ""

@@ -18,7 +18,7 @@ const workerName = "crosscheck-worker"
 // crossCheckFlag declares --cross-check.
 func crossCheckFlag(c *cobra.Command, value *bool) {
 	c.Flags().BoolVar(value, "cross-check", false,
-		"have other parsers, in a process of their own, read the evidence again and say where they agree")
+		"let other parsers read the evidence again in their own process, and compare")
 }
 
 // startWorker is how the child process of a cross-check is started: this

@@ -25,8 +25,12 @@ func (p *program) demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo [--case NAME]",
 		Short: "Scan images that are built into the program",
-		Long: `Scan the images of a made-up WorkSpace that are built into the program. It needs
-nothing but the program, and ends as the scan of such a WorkSpace would.`,
+		Long: `Scan images of an invented WorkSpace that are built into the program. The exit code
+is that of a scan of such a WorkSpace.`,
+		Example: `coldcheck demo
+coldcheck demo --list
+coldcheck demo --case ready
+coldcheck demo -o html=report.html`,
 		Args: arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if list {
@@ -34,7 +38,8 @@ nothing but the program, and ends as the scan of such a WorkSpace would.`,
 			}
 			example, err := fixtures.Find(name)
 			if errors.Is(err, fs.ErrNotExist) {
-				return usage("see 'coldcheck demo --list'", "unknown case %q", name)
+				hint := didYouMean(name, caseNames(), "coldcheck demo --case ", "see 'coldcheck demo --list'")
+				return usage(hint, "unknown case %q", name)
 			}
 			if err != nil {
 				return err
@@ -64,14 +69,18 @@ nothing but the program, and ends as the scan of such a WorkSpace would.`,
 	parallelReadsFlag(c, &reads)
 	waiversFlag(c, &waivers)
 	completeCase := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		var names []string
-		for _, example := range fixtures.Cases() {
-			names = append(names, example.Name)
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
+		return caseNames(), cobra.ShellCompDirectiveNoFileComp
 	}
 	check(c.RegisterFlagCompletionFunc("case", completeCase))
 	return c
+}
+
+func caseNames() []string {
+	var names []string
+	for _, example := range fixtures.Cases() {
+		names = append(names, example.Name)
+	}
+	return names
 }
 
 func (p *program) listCases() error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -13,21 +12,17 @@ func (p *program) diffCommand() *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use:   "diff OLD.json NEW.json",
-		Short: "Tell what was fixed and what broke between two reports",
-		Long: `Compare two reports that 'coldcheck scan -o json' wrote of one WorkSpace: what
-broke, what is no longer known, what was fixed, and what changed in the evidence.
-
-It ends with 1 if something broke, else 3 if a requirement that was decided is
-undetermined now, else 0.`,
+		Short: "Compare two reports of a WorkSpace",
+		Long: `Compare two reports of one WorkSpace that 'coldcheck scan -o json=FILE' wrote. Shows
+what broke, what is no longer known, what was fixed, and what changed in the evidence.`,
+		Example: `coldcheck diff before.json after.json
+coldcheck diff -o json=changes.json before.json after.json`,
 		Args:              arguments(2, 2),
 		ValidArgsFunction: completeFiles("json"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			write := map[string]func(io.Writer, report.Comparison, report.Options) error{
-				"text": report.DiffText,
-				"json": report.DiffJSON,
-			}[format]
-			if write == nil {
-				return usage("the formats are text, json", "unknown format %q", format)
+			name, path, err := splitFormat(format, diffFormats...)
+			if err != nil {
+				return err
 			}
 			old, err := readReport(args[0])
 			if err != nil {
@@ -38,25 +33,30 @@ undetermined now, else 0.`,
 				return err
 			}
 			if old.Platform.Family != new.Platform.Family {
-				return usage("", "reports of different systems: %s and %s", old.Platform.Family, new.Platform.Family)
+				return usage("", "the reports are of different systems: %s and %s", old.Platform.Family, new.Platform.Family)
 			}
 			comparison := report.Compare(old, new)
 			var b bytes.Buffer
+			write := report.DiffText
+			if name == "json" {
+				write = report.DiffJSON
+			}
 			if err := write(&b, comparison, p.reportOptions()); err != nil {
 				return err
 			}
-			if err := p.print(b.Bytes()); err != nil {
+			if err := p.writeFile(path, b.Bytes(), args...); err != nil {
 				return err
 			}
 			return verdictError(comparison.Verdict())
 		},
 	}
-	c.Flags().StringVar(&format, "format", "text", "`FORMAT`: text or json")
-	check(c.RegisterFlagCompletionFunc("format", complete("text", "json")))
+	formatFlag(c, &format, true, diffFormats...)
 	return c
 }
 
-// readReport reads a report that a scan wrote; what is none is wrong usage.
+var diffFormats = []string{"text", "json"}
+
+// readReport reads a report that a scan wrote. Any other file is wrong usage.
 func readReport(name string) (*report.Saved, error) {
 	data, err := readUpTo(name, report.MaxSaved)
 	if err != nil {
@@ -64,7 +64,7 @@ func readReport(name string) (*report.Saved, error) {
 	}
 	saved, err := report.Read(name, data)
 	if err != nil {
-		return nil, usage("give what 'coldcheck scan -o json=FILE' wrote", "%w", err)
+		return nil, usage("use a file that 'coldcheck scan -o json=FILE' wrote", "%w", err)
 	}
 	return saved, nil
 }

@@ -43,7 +43,7 @@ func current(t *testing.T, name, want string) {
 }
 
 func TestRequirementsPage(t *testing.T) {
-	current(t, "docs/requirements.md", printed(t, 0, "requirements", "--format", "markdown"))
+	current(t, "docs/requirements.md", printed(t, 0, "requirements", "-o", "markdown"))
 }
 
 // The report in the README is the beginning of what the program prints.
@@ -138,40 +138,48 @@ func TestDocumentedCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	line := regexp.MustCompile(`^ {4,}(?:\$ |sudo )*coldcheck (.*)`)
-	word := regexp.MustCompile(`'[^']*'|"[^"]*"|[^\s'"]+`)
 	found := 0
 	for _, page := range append(pages, filepath.Join(module, "README.md")) {
 		for text := range strings.Lines(read(t, page)) {
-			m := line.FindStringSubmatch(text)
-			if m == nil {
-				continue
-			}
-			found++
-			var args []string
-			for _, w := range word.FindAllString(m[1], -1) {
-				if strings.HasPrefix(w, ">") || w == "|" || w == "&&" || w == "#" || w == "2>" {
-					break
-				}
-				args = append(args, strings.Trim(strings.TrimSuffix(w, ";"), `'"`))
-			}
-			p := &program{}
-			c, rest, err := p.rootCommand().Find(args)
-			if err != nil || c.HasSubCommands() {
-				t.Errorf("%s: %s: %v", page, m[1], err)
-				continue
-			}
-			if err := c.ParseFlags(rest); err != nil {
-				t.Errorf("%s: %s: %v", page, m[1], err)
-				continue
-			}
-			if outputs, err := c.Flags().GetStringArray("output"); err == nil {
-				if _, err := parseOutputs(outputs); err != nil {
-					t.Errorf("%s: %s: %v", page, m[1], err)
-				}
+			if m := line.FindStringSubmatch(text); m != nil {
+				found++
+				checkCommandLine(t, page, m[1])
 			}
 		}
 	}
 	if found < 20 {
 		t.Errorf("%d command lines found", found)
+	}
+}
+
+// checkCommandLine reports a command line, without the name of the program, that the program would refuse. where is
+// where it stands.
+func checkCommandLine(t *testing.T, where, line string) {
+	t.Helper()
+	word := regexp.MustCompile(`'[^']*'|"[^"]*"|[^\s'"]+`)
+	var args []string
+	for _, w := range word.FindAllString(line, -1) {
+		if strings.HasPrefix(w, ">") || w == "|" || w == "&&" || w == "#" || w == "2>" {
+			break
+		}
+		args = append(args, strings.Trim(strings.TrimSuffix(w, ";"), `'"`))
+	}
+	p := &program{stdout: os.Stdout, stderr: os.Stderr}
+	c, rest, err := p.rootCommand().Find(args)
+	if err != nil || c.HasSubCommands() {
+		t.Errorf("%s: %s: %v", where, line, err)
+		return
+	}
+	if err := c.ParseFlags(rest); err != nil {
+		t.Errorf("%s: %s: %v", where, line, err)
+		return
+	}
+	if err := c.ValidateArgs(c.Flags().Args()); err != nil {
+		t.Errorf("%s: %s: %v", where, line, err)
+	}
+	if outputs, err := c.Flags().GetStringArray("output"); err == nil {
+		if _, err := parseOutputs(outputs); err != nil {
+			t.Errorf("%s: %s: %v", where, line, err)
+		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,10 +24,12 @@ import (
 func (p *program) inspectCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "inspect",
-		Short: "Look at what lies on an image, or in a registry hive",
-		Long: `Look at what lies on an image, or in a registry hive, with the readers that scan
-uses. Damage that is met on the way is told on standard error and does not change
-the exit code.`,
+		Short: "Look into an image or a registry hive",
+		Long: `Look into an image or a registry hive with the readers that scan uses. Damage is
+reported on standard error and does not change the exit code.`,
+		Example: `coldcheck inspect volumes root.img
+coldcheck inspect ls root.img 'C:\Windows\Panther'
+coldcheck inspect reg root.img 'HKLM\SYSTEM\CurrentControlSet\Services\WinRM'`,
 	}
 	c.PersistentPreRun = func(*cobra.Command, []string) { p.memory = memory.New(int64(p.maxMemory)) }
 	group(c, p.inspectVolumesCommand(), p.inspectLsCommand(), p.inspectCatCommand(), p.inspectRegCommand(),
@@ -37,18 +38,8 @@ the exit code.`,
 	return c
 }
 
-// formatFlag declares --format of the inspect commands.
-func formatFlag(c *cobra.Command, value *string) {
-	c.Flags().StringVar(value, "format", "text", "`text` for people, or jsonl: one JSON object a line")
-	check(c.RegisterFlagCompletionFunc("format", complete("text", "jsonl")))
-}
-
-func checkFormat(value string, formats ...string) error {
-	if slices.Contains(formats, value) {
-		return nil
-	}
-	return usage("the formats are "+strings.Join(formats, ", "), "unknown format %q", value)
-}
+// inspectFormats are the formats of the inspect commands: for people, and a JSON object a line.
+var inspectFormats = []string{"text", "jsonl"}
 
 // openImage opens an image and finds the logical volumes that lie on it.
 func openImage(ctx context.Context, path string) (*scanner.Image, error) {
@@ -62,8 +53,7 @@ func openImage(ctx context.Context, path string) (*scanner.Image, error) {
 // volumeFlag declares --volume.
 func volumeFlag(c *cobra.Command, value *int) {
 	c.Flags().IntVar(value, "volume", 0,
-		"take volume `N` as 'inspect volumes' counts them (default: the one that holds "+
-			"the system, else the first that can be read)")
+		"use volume `N` of 'inspect volumes' (default: the volume with the system, else the first that can be read)")
 }
 
 // openVolume opens a volume of an image: the one with that number, or for 0 the
@@ -90,7 +80,7 @@ func (p *program) chooseVolume(ctx context.Context, image *scanner.Image, number
 	if number != 0 {
 		i := slices.IndexFunc(volumes, func(v *disk.Volume) bool { return v.Number == number })
 		if i < 0 {
-			return nil, nil, usage("see 'coldcheck inspect volumes'", "%s has no volume %d", image.Name, number)
+			return nil, nil, usage(seeVolumes(image), "%s has no volume %d", image.Name, number)
 		}
 		fsys, err := p.openFilesystem(ctx, volumes[i])
 		if err != nil {
@@ -136,7 +126,11 @@ func (p *program) chooseVolume(ctx context.Context, image *scanner.Image, number
 			return nil, nil, fmt.Errorf("%s: %w", image.Name, err)
 		}
 	}
-	return nil, nil, notThatKind("see 'coldcheck inspect volumes'", "no volume of %s can be read", image.Name)
+	return nil, nil, notThatKind(seeVolumes(image), "no volume of %s can be read", image.Name)
+}
+
+func seeVolumes(image *scanner.Image) string {
+	return "see 'coldcheck inspect volumes " + quoteName(image.Name) + "'"
 }
 
 // openFilesystem opens the filesystem of a volume, also where its journal cannot
@@ -157,12 +151,12 @@ func (p *program) openFilesystem(ctx context.Context, v *disk.Volume) (volume.FS
 		}
 		return nil, err
 	case v.Filesystem == disk.Unknown:
-		return nil, notThatKind("", "volume %d holds no filesystem that is known", v.Number)
+		return nil, notThatKind("", "volume %d has no known filesystem", v.Number)
 	case v.Filesystem.Encrypted():
-		return nil, notThatKind("decrypt it where it is used, and take the image again", "volume %d is encrypted (%s)",
-			v.Number, filesystemName(v))
+		return nil, notThatKind("decrypt it on the running machine, then create the image again",
+			"volume %d is encrypted (%s)", v.Number, filesystemName(v))
 	}
-	return nil, notThatKind("", "volume %d holds %s, which is not read", v.Number, filesystemName(v))
+	return nil, notThatKind("", "volume %d has an unsupported filesystem: %s", v.Number, filesystemName(v))
 }
 
 // sized is an open file with its size.
@@ -213,7 +207,7 @@ func (d *damageLog) end() {
 	}
 }
 
-// lines writes lines to standard output; the first error ends it.
+// lines writes lines to standard output. The first error ends it.
 type lines struct {
 	*bufio.Writer
 	json *json.Encoder
@@ -230,7 +224,7 @@ func (l lines) object(v any) error { return l.json.Encode(v) }
 // flush ends the output, however the command ended.
 func (l lines) flush(err error) error {
 	if e := l.Flush(); e != nil {
-		return fmt.Errorf("standard output: %w", e)
+		return outputError{e}
 	}
 	return err
 }

@@ -19,17 +19,20 @@ func (p *program) inspectHiveCommand() *cobra.Command {
 	var noLogs bool
 	c := &cobra.Command{
 		Use:   "hive HIVE [KEY]",
-		Short: "Read a key of a hive file",
-		Long: `Read a key of a hive file; without KEY its root key. The transaction logs that
-lie beside the hive (HIVE.LOG, HIVE.LOG1, HIVE.LOG2) are applied in memory if the
-hive is dirty; --log names others.`,
+		Short: "Read a key from a registry hive file",
+		Long: `Read a key from a registry hive file, or its root key without KEY. If the hive is
+dirty, its transaction logs are applied in memory: HIVE.LOG, HIVE.LOG1 and HIVE.LOG2 in
+the same folder, or those that --log names.`,
+		Example: `coldcheck inspect hive SYSTEM 'ControlSet001\Services\WinRM'
+coldcheck inspect hive -R NTUSER.DAT Network
+coldcheck inspect hive SYSTEM --log SYSTEM.LOG1 --log SYSTEM.LOG2`,
 		Args: arguments(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkFormat(format, "text", "jsonl"); err != nil {
+			if err := checkFormat(format, inspectFormats...); err != nil {
 				return err
 			}
 			if noLogs && len(logs) > 0 {
-				return usage("", "--log and --no-logs contradict each other")
+				return usage("leave one of them out", "--log and --no-logs exclude each other")
 			}
 			var hive *registry.Hive
 			var err error
@@ -60,11 +63,11 @@ hive is dirty; --log names others.`,
 			return err
 		},
 	}
-	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the whole subtree")
+	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the subtree too")
 	c.Flags().StringArrayVar(&logs, "log", nil,
-		"apply transaction log `FILE`, repeatable (default: those beside the hive)")
-	c.Flags().BoolVar(&noLogs, "no-logs", false, "show the hive as it lies")
-	formatFlag(c, &format)
+		"apply transaction log `FILE`; repeatable (default: the logs in the hive's folder)")
+	c.Flags().BoolVar(&noLogs, "no-logs", false, "ignore transaction logs")
+	formatFlag(c, &format, false, inspectFormats...)
 	return c
 }
 

@@ -19,9 +19,15 @@ func (p *program) inspectLsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ls [-R] IMAGE [PATH]",
 		Short: "List a directory",
-		Args:  arguments(1, 2),
+		Long: `List a directory of an image, or the root directory without PATH. A PATH on a Windows
+volume may be written as Windows does, with or without its drive.`,
+		Example: `coldcheck inspect ls root.img
+coldcheck inspect ls root.img 'C:\Windows\Panther'
+coldcheck inspect ls -R user.img D:/Users/jdoe/Desktop
+coldcheck inspect ls -o jsonl root.img /etc`,
+		Args: arguments(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkFormat(format, "text", "jsonl"); err != nil {
+			if err := checkFormat(format, inspectFormats...); err != nil {
 				return err
 			}
 			image, err := openImage(c.Context(), args[0])
@@ -43,8 +49,8 @@ func (p *program) inspectLsCommand() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the whole subtree")
-	formatFlag(c, &format)
+	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the subtree too")
+	formatFlag(c, &format, false, inspectFormats...)
 	volumeFlag(c, &number)
 	return c
 }

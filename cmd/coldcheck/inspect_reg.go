@@ -23,13 +23,16 @@ func (p *program) inspectRegCommand() *cobra.Command {
 	var number int
 	c := &cobra.Command{
 		Use:   "reg IMAGE [KEY]",
-		Short: "Read a registry key as Windows would name it",
-		Long: `Read a key of the registry of the Windows on an image, as Windows would name it:
-HKLM\SYSTEM\CurrentControlSet\Services\TermService, HKU\<SID>\Software. Without
-KEY, or with HKLM or HKU alone, every hive. Transaction logs are applied in memory.`,
+		Short: "Read a registry key by the name that Windows uses",
+		Long: `Read a key from the registry of the Windows system on an image. Name it as Windows
+does. Without KEY, or for HKLM or HKU, list every hive. Transaction logs are applied in
+memory.`,
+		Example: `coldcheck inspect reg root.img 'HKLM\SYSTEM\CurrentControlSet\Services\WinRM'
+coldcheck inspect reg -R root.img 'HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList'
+coldcheck inspect reg -o jsonl root.img HKLM`,
 		Args: arguments(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkFormat(format, "text", "jsonl"); err != nil {
+			if err := checkFormat(format, inspectFormats...); err != nil {
 				return err
 			}
 			image, err := openImage(c.Context(), args[0])
@@ -50,9 +53,9 @@ KEY, or with HKLM or HKU alone, every hive. Transaction logs are applied in memo
 			return err
 		},
 	}
-	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the whole subtree")
-	c.Flags().BoolVar(&m.noLogs, "no-logs", false, "show the hives as they lie")
-	formatFlag(c, &format)
+	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the subtree too")
+	c.Flags().BoolVar(&m.noLogs, "no-logs", false, "ignore transaction logs")
+	formatFlag(c, &format, false, inspectFormats...)
 	volumeFlag(c, &number)
 	return c
 }
@@ -76,8 +79,8 @@ func (m *machine) open(ctx context.Context, p *program, image *scanner.Image, nu
 	}
 	m.root, err = scanner.FindWindows(m.fsys)
 	if err == nil && m.root == "" {
-		return notThatKind("a hive of a user can be read by 'coldcheck inspect cat' and 'coldcheck inspect hive'",
-			"%s, volume %d: no windows system on the volume", image.Name, m.volume.Number)
+		return notThatKind("to read a user's hive, use 'coldcheck inspect cat' and 'coldcheck inspect hive'",
+			"%s, volume %d: no Windows system on this volume", image.Name, m.volume.Number)
 	}
 	m.Machine = registry.NewMachine(m.openHive)
 	return err
@@ -147,7 +150,7 @@ func (m *machine) users() []string {
 		}
 	}
 	if err != nil {
-		m.p.notice("users are not known: %v", err)
+		m.p.notice("cannot list the users: %v", err)
 	}
 	return names
 }
@@ -191,9 +194,9 @@ func (m *machine) userHive(sid string) (volume.FS, string, error) {
 			return fsys, file, err
 		}
 	}
-	return nil, "", problem{fmt.Errorf("profile of %s: no volume of %s holds %s", sid, m.image.Name, folder),
+	return nil, "", problem{fmt.Errorf("profile of %s: %s has no volume with %s", sid, m.image.Name, folder),
 		fs.ErrNotExist,
-		"if another image holds it, take the hive out of that with 'coldcheck inspect cat' and read it with " +
+		"if the folder is on another image, copy the hive from there with 'coldcheck inspect cat' and read it with " +
 			"'coldcheck inspect hive'"}
 }
 

@@ -18,10 +18,13 @@ func (p *program) inspectVolumesCommand() *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use:   "volumes IMAGE",
-		Short: "Show the container, the partition table, the volumes and their filesystems",
-		Args:  arguments(1, 1),
+		Short: "Show the partitions, volumes and filesystems of an image",
+		Long:  "Show the container of an image, its partition table, its volumes and their filesystems.",
+		Example: `coldcheck inspect volumes root.img
+coldcheck inspect volumes -o jsonl /dev/nvme1n1`,
+		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkFormat(format, "text", "jsonl"); err != nil {
+			if err := checkFormat(format, inspectFormats...); err != nil {
 				return err
 			}
 			image, err := openImage(c.Context(), args[0])
@@ -37,7 +40,7 @@ func (p *program) inspectVolumesCommand() *cobra.Command {
 			return out.flush(nil)
 		},
 	}
-	formatFlag(c, &format)
+	formatFlag(c, &format, false, inspectFormats...)
 	return c
 }
 

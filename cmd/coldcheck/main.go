@@ -1,12 +1,12 @@
-// Command coldcheck decides from the images of a WorkSpace's volumes, without
-// booting it, whether a custom image can be made of it.
+// Command coldcheck checks from the images of a WorkSpace's volumes, without
+// booting it, whether you can create a custom image from it.
 //
-// The rules of its interface: standard output carries what was asked for and
+// The rules of its interface: standard output carries the requested output and
 // nothing else; progress, notices and errors go to standard error. An error is
-// in lower case, without full stop, followed by a line that begins with "hint:"
-// where there is something to do about it. Whatever comes from an image is
-// neutralised before a terminal may see it. A report file is complete or
-// absent, whatever happens.
+// in lower case, without a full stop. A line that begins with "hint:" follows
+// if there is something to do about it. Text from an image is made harmless
+// before a terminal shows it. A report file is complete or absent, whatever
+// happens.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 )
 
 func main() {
-	// A closed pipe is a write error like any other: the exit code tells.
+	// A closed pipe must not end the program while report files are incomplete.
 	signal.Ignore(syscall.SIGPIPE)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -48,8 +48,31 @@ func main() {
 			err = errTerminated
 		}
 	}
+	if brokenPipe(err) {
+		dieOfBrokenPipe()
+	}
 	p.explain(err)
 	os.Exit(exitCode(err))
+}
+
+// outputError is an error of writing to standard output.
+type outputError struct{ error }
+
+func (e outputError) Error() string { return "standard output: " + e.error.Error() }
+func (e outputError) Unwrap() error { return e.error }
+
+// brokenPipe reports whether the reader of standard output has gone away.
+func brokenPipe(err error) bool {
+	var output outputError
+	return errors.As(err, &output) && errors.Is(output, syscall.EPIPE)
+}
+
+// dieOfBrokenPipe ends the program silently by SIGPIPE, as other tools do: a write to a broken pipe raises the signal
+// once it is not ignored any more. It returns on systems without that signal.
+func dieOfBrokenPipe() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // Reset alone leaves it ignored
+	signal.Reset(syscall.SIGPIPE)
+	os.Stdout.Write([]byte("\n"))
 }
 
 // program is one run of the command.
@@ -58,14 +81,14 @@ type program struct {
 	help           helpWriter
 	pending        pendingFiles
 	progress       progressLine
-	arguments      []string // as they were given
+	arguments      []string // as given
 
 	maxMemory memorySize     // --max-memory
 	memory    *memory.Budget // of inspect; scans make their own
 }
 
-// run executes the command line. A panic is a defect; it must not leave report
-// files half written, and its exit code must not be taken for a verdict.
+// run executes the command line. A panic is a defect. It must not leave report
+// files half written, and its exit code must not look like a verdict.
 func (p *program) run(ctx context.Context, args []string) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -86,8 +109,8 @@ func (p *program) run(ctx context.Context, args []string) (err error) {
 	return p.help.err
 }
 
-// helpWriter writes what cobra makes to standard output, and keeps the first
-// error of writing help texts, which cobra drops.
+// helpWriter writes to standard output and keeps the first error, which cobra
+// drops when it writes help texts.
 type helpWriter struct {
 	w   io.Writer
 	err error
@@ -96,7 +119,7 @@ type helpWriter struct {
 func (h *helpWriter) Write(text []byte) (int, error) {
 	n, err := h.w.Write(text)
 	if err != nil {
-		err = fmt.Errorf("standard output: %w", err)
+		err = outputError{err}
 		if h.err == nil {
 			h.err = err
 		}
@@ -104,7 +127,7 @@ func (h *helpWriter) Write(text []byte) (int, error) {
 	return n, err
 }
 
-// Kinds of errors that decide the exit code, beside those of the packages below.
+// Kinds of errors that decide the exit code, in addition to those of the packages below.
 var (
 	errUsage       = errors.New("wrong usage")
 	errNotThatKind = errors.New("not of that kind")
@@ -160,7 +183,7 @@ type problem struct {
 
 func (p problem) Unwrap() []error { return []error{p.error, p.kind} }
 
-// Hint says what to do, "" if that is plain.
+// Hint says what to do; "" if that is clear.
 func (p problem) Hint() string { return p.hint }
 
 func usage(hint, format string, args ...any) error {
@@ -171,7 +194,7 @@ func notThatKind(hint, format string, args ...any) error {
 	return problem{fmt.Errorf(format, args...), errNotThatKind, hint}
 }
 
-// explain writes an error and its hint. A verdict has been told by the report.
+// explain writes an error and its hint. The report shows a verdict.
 func (p *program) explain(err error) {
 	var verdict verdictError
 	if err == nil || errors.As(err, &verdict) {
@@ -184,8 +207,7 @@ func (p *program) explain(err error) {
 	}
 }
 
-// notice tells something beside what was asked for, in one line: errors that
-// were joined would take several.
+// notice writes a line to standard error. Joined errors would take several lines.
 func (p *program) notice(format string, args ...any) {
 	p.progress.clear()
 	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")

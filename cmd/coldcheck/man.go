@@ -3,23 +3,24 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/coldcheck/coldcheck/report"
 )
 
-// manCommand writes the manual page. It is made of what the commands say of
-// themselves, so that it cannot fall behind them.
+// manCommand writes the manual page. It is made from the help of the commands, so that it cannot fall behind them.
 func (p *program) manCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:    "man",
-		Short:  "Write the manual page",
-		Long:   "Write the manual page coldcheck(1): coldcheck man >coldcheck.1",
-		Args:   arguments(0, 0),
-		Hidden: true,
+		Use:     "man",
+		Short:   "Write the manual page",
+		Long:    "Write the manual page coldcheck(1).",
+		Example: "coldcheck man >coldcheck.1",
+		Args:    arguments(0, 0),
+		Hidden:  true,
 		RunE: func(c *cobra.Command, _ []string) error {
 			v, _ := build()
 			return p.print(manPage(c.Root(), v))
@@ -46,41 +47,43 @@ func manPage(root *cobra.Command, version string) []byte {
 	section("COMMANDS")
 	for _, c := range manCommands(root) {
 		fmt.Fprintf(&b, ".SS \"%s\"\n", roff(strings.TrimSpace(c.CommandPath()+" "+manArguments(c))))
-		manText(&b, manLong(c))
-		c.NonInheritedFlags().VisitAll(func(f *pflag.Flag) { manFlag(&b, f) })
+		manText(&b, longText(c))
+		for _, f := range append(flagEntries(c.LocalFlags()), flagEntries(c.InheritedFlags())...) {
+			manItem(&b, strings.TrimSpace(f.name), f.text)
+		}
+		if c.Example != "" {
+			b.WriteString(".PP\n")
+			manExamples(&b, c.Example)
+		}
 	}
 	section("\"REPORT FORMATS\"")
 	for _, f := range report.Formats {
 		manItem(&b, f.Name, f.Summary)
 	}
 	section("\"EXIT STATUS\"")
-	for _, e := range exitStatuses {
-		manItem(&b, e.code, e.when)
+	for _, e := range scanExits {
+		manItem(&b, e.name, e.text)
+	}
+	for _, name := range slices.Sorted(maps.Keys(otherExits)) {
+		fmt.Fprintf(&b, ".SS \"%s\"\n", roff(name))
+		for _, e := range otherExits[name] {
+			manItem(&b, e.name, e.text)
+		}
 	}
 	section("ENVIRONMENT")
-	manItem(&b, "NO_COLOR", "If it is set and not empty, the table has no colour.")
+	manItem(&b, "NO_COLOR", "If it is set and not empty, the table has no color.")
 	section("EXAMPLES")
-	for _, e := range []struct{ command, what string }{
-		{"coldcheck scan root.img user.img", "Judge a WorkSpace by the images of its root and user volumes."},
-		{"coldcheck scan root.img user.img -o table -o json=report.json --with workspace.json",
-			"The same with what the service knows, and a report for programs beside the table."},
-		{"coldcheck remediate report.json -o remediate.ps1", "Write a script for what is wrong."},
-		{"coldcheck diff old.json report.json", "Tell what was fixed since, and what broke."},
-	} {
-		manItem(&b, e.command, e.what)
-	}
+	manExamples(&b, root.Example)
 	return b.Bytes()
 }
 
-// exitStatuses are those of a scan; exitCode decides them.
-var exitStatuses = []struct{ code, when string }{
-	{"0", "The WorkSpace is ready for an image; of diff: nothing broke."},
-	{"1", "It is not ready; of diff: something broke."},
-	{"3", "Whether it is ready cannot be said; of diff: something is no longer known."},
-	{"4", "No scan was possible: no disk image, no supported system on it, or an encrypted root."},
-	{"64", "Wrong usage; nothing was written."},
-	{"74", "Something could not be opened, read or written."},
-	{"130, 143", "Interrupted, terminated."},
+// manExamples writes command lines as they are typed.
+func manExamples(b *bytes.Buffer, lines string) {
+	b.WriteString(".nf\n")
+	for line := range strings.Lines(lines) {
+		fmt.Fprintf(b, "%s\n", roff(strings.TrimSuffix(line, "\n")))
+	}
+	b.WriteString(".fi\n")
 }
 
 // manCommands are those that a person may use and that do something.
@@ -102,13 +105,6 @@ func manArguments(c *cobra.Command) string {
 	return arguments
 }
 
-func manLong(c *cobra.Command) string {
-	if c.Long != "" {
-		return c.Long
-	}
-	return c.Short + "."
-}
-
 // manText writes paragraphs.
 func manText(b *bytes.Buffer, text string) {
 	for i, paragraph := range strings.Split(text, "\n\n") {
@@ -117,21 +113,6 @@ func manText(b *bytes.Buffer, text string) {
 		}
 		fmt.Fprintf(b, "%s\n", roff(strings.Join(strings.Fields(paragraph), " ")))
 	}
-}
-
-func manFlag(b *bytes.Buffer, f *pflag.Flag) {
-	name, usage := pflag.UnquoteUsage(f)
-	title := "--" + f.Name
-	if f.Shorthand != "" {
-		title = "-" + f.Shorthand + ", " + title
-	}
-	if name != "" {
-		title += " " + name
-	}
-	if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" && f.DefValue != "0" {
-		usage += " (default " + f.DefValue + ")"
-	}
-	manItem(b, title, usage)
 }
 
 func manItem(b *bytes.Buffer, title, text string) {

@@ -34,7 +34,7 @@ func TestManPage(t *testing.T) {
 		}
 		text, _, _ := strings.Cut(page[i+1:], "\n.SS ")
 		c.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
-			if !strings.Contains(text, roff("--"+f.Name)) {
+			if !f.Hidden && !strings.Contains(text, roff("--"+f.Name)) {
 				t.Errorf("--%s of %s is not in the page", f.Name, c.CommandPath())
 			}
 		})

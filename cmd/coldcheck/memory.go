@@ -19,8 +19,8 @@ func memoryFlag(c *cobra.Command, value *memorySize) {
 		flags = c.PersistentFlags()
 	}
 	flags.Var(value, "max-memory",
-		"take no more memory than `SIZE`, such as 256M or 1G, at least "+memorySize(memory.Least).String()+
-			": what does not fit is not read")
+		"limit memory to `SIZE`, such as 256M or 1G, at least "+memorySize(memory.Least).String()+
+			"; data beyond it is reported as undetermined")
 }
 
 // memorySize is the value of --max-memory, in bytes.
@@ -41,7 +41,7 @@ func (s *memorySize) Set(text string) error {
 	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
 	switch {
 	case err != nil || !known || n < 0 || n > math.MaxInt64/unit:
-		return fmt.Errorf("no size such as 512M, 1G or 536870912")
+		return fmt.Errorf("a size such as 512M, 1G or 536870912 is required")
 	case n*unit < memory.Least:
 		return fmt.Errorf("a scan needs at least %s", memorySize(memory.Least))
 	}

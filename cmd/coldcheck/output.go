@@ -24,7 +24,8 @@ type output struct {
 // outputFlag declares -o.
 func outputFlag(c *cobra.Command, values *[]string) {
 	c.Flags().StringArrayVarP(values, "output", "o", nil,
-		"write `FORMAT[=PATH]`, repeatable: "+strings.Join(formatNames(), ", ")+" (default "+report.Formats[0].Name+")")
+		"write a report as `FORMAT[=PATH]`: "+strings.Join(formatNames(), ", ")+"; repeatable (default "+
+			report.Formats[0].Name+")")
 	check(c.RegisterFlagCompletionFunc("output", completeOutput))
 }
 
@@ -49,7 +50,7 @@ func parseOutputs(values []string) ([]output, error) {
 		name, path, hasPath := strings.Cut(v, "=")
 		f, ok := report.FormatNamed(name)
 		if !ok {
-			return nil, usage("the formats are "+strings.Join(formatNames(), ", "), "unknown format %q", name)
+			return nil, unknownFormat(name, formatNames(), "-o ")
 		}
 		if hasPath && path == "" {
 			return nil, usage("", "-o %s: the path is missing", v)
@@ -162,7 +163,7 @@ func (p *program) writeReports(r *scanner.Result, outputs []output, began time.T
 // print writes to standard output.
 func (p *program) print(text []byte) error {
 	if _, err := p.stdout.Write(text); err != nil {
-		return fmt.Errorf("standard output: %w", err)
+		return outputError{err}
 	}
 	return nil
 }

@@ -15,7 +15,8 @@ type parallelReads int
 // parallelReadsFlag declares --parallel-reads.
 func parallelReadsFlag(c *cobra.Command, value *parallelReads) {
 	*value = scanner.DefaultParallelReads
-	c.Flags().Var(value, "parallel-reads", "let `N` reads of the images be under way at a time")
+	c.Flags().Var(value, "parallel-reads",
+		fmt.Sprintf("run up to `N` reads of the images at a time, 1 to %d", scanner.MaxParallelReads))
 }
 
 func (p *parallelReads) String() string { return strconv.Itoa(int(*p)) }
@@ -24,7 +25,7 @@ func (p *parallelReads) Type() string   { return "int" }
 func (p *parallelReads) Set(s string) error {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > scanner.MaxParallelReads {
-		return fmt.Errorf("a number from 1 to %d is wanted", scanner.MaxParallelReads)
+		return fmt.Errorf("a number from 1 to %d is required", scanner.MaxParallelReads)
 	}
 	*p = parallelReads(n)
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/report/remedy"
 )
 
@@ -13,11 +14,13 @@ func (p *program) remediateCommand() *cobra.Command {
 	var path string
 	c := &cobra.Command{
 		Use:   "remediate REPORT.json",
-		Short: "Write a script that fixes what a report says is wrong",
-		Long: `Write a script out of a report of 'coldcheck scan -o json': for Windows PowerShell
-or for sh. It changes what the failed findings say is wrong and nothing beyond,
-asks before each change, leaves alone what is as it should be, and tells in its
-comments what has to be done by hand. Nothing is changed by this command itself.`,
+		Short: "Write a script that fixes what a report found",
+		Long: `Write a script from a report that 'coldcheck scan -o json=FILE' wrote: for Windows
+PowerShell or for sh. The script changes only what the report found, asks before each
+change, and skips what is already right. Its comments list what you must do by hand.
+This command itself changes nothing.`,
+		Example: `coldcheck scan root.img user.img -o table -o json=report.json
+coldcheck remediate report.json -o remediate.ps1`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: completeFiles("json"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -30,21 +33,22 @@ comments what has to be done by hand. Nothing is changed by this command itself.
 			if err != nil {
 				return err
 			}
-			if err := p.writeScript(path, b.Bytes(), args[0]); err != nil {
+			if err := p.writeFile(path, b.Bytes(), args[0]); err != nil {
 				return err
 			}
-			p.notice("the script offers %d changes; findings left to be done by hand, wholly or in part: %d; waived: %d",
-				sum.Changes, len(sum.ByHand), len(sum.Waived))
+			p.notice("the script makes up to %s; %s need work by hand; %d waived",
+				prose.Count(sum.Changes, "change", "changes"), prose.Count(len(sum.ByHand), "finding", "findings"),
+				len(sum.Waived))
 			return nil
 		},
 	}
-	c.Flags().StringVarP(&path, "output", "o", "", "write the script to `PATH` instead of standard output")
+	c.Flags().StringVarP(&path, "output", "o", "", "write the script to `PATH` (default: standard output)")
 	return c
 }
 
-// writeScript writes to a file, which is complete or absent, or to standard
-// output. made is what the script was made of, which stays.
-func (p *program) writeScript(name string, text []byte, made string) error {
+// writeFile writes to a file, which is complete or absent, or to standard output. It does not replace the files that
+// the text was made from.
+func (p *program) writeFile(name string, text []byte, from ...string) error {
 	if name == "" || name == "-" {
 		return p.print(text)
 	}
@@ -52,8 +56,10 @@ func (p *program) writeScript(name string, text []byte, made string) error {
 	if err != nil {
 		return err
 	}
-	if info, err := os.Stat(made); err == nil && t.info != nil && os.SameFile(info, t.info) {
-		return usage("", "the script would be written over %s, which it is made of", made)
+	for _, f := range from {
+		if info, err := os.Stat(f); err == nil && t.info != nil && os.SameFile(info, t.info) {
+			return usage("name another file", "the output would replace %s, which it is made from", f)
+		}
 	}
 	if t.stream {
 		return os.WriteFile(name, text, 0)

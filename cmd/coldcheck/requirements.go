@@ -15,31 +15,37 @@ func (p *program) requirementsCommand() *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use:   "requirements [ID…]",
-		Short: "List the requirements, or explain some of them",
-		Long: `List every requirement. Of those that are named, tell what is demanded, which
-evidence is read, how to check it on the running system and how to meet it.`,
+		Short: "List or explain the requirements",
+		Long: `List all requirements. For those that you name, show the requirement, the evidence
+that decides it, how to check it on the running system, and how to meet it. An ID may
+contain '*', and its beginning may be left out where that is clear.`,
+		Example: `coldcheck requirements
+coldcheck requirements win.services.domain-account
+coldcheck requirements 'win.tls.*'
+coldcheck requirements tls12
+coldcheck requirements -o markdown=requirements.md`,
 		ValidArgsFunction: completeIDs(false),
 		RunE: func(_ *cobra.Command, ids []string) error {
-			write, ok := catalogueFormats[format]
-			if !ok {
-				return usage("the formats are table, json, markdown", "unknown format %q", format)
+			name, path, err := splitFormat(format, "table", "json", "markdown")
+			if err != nil {
+				return err
 			}
 			rows, err := requirementsOf(ids)
 			if err != nil {
 				return err
 			}
-			if format == "table" && len(ids) > 0 {
+			write := catalogueFormats[name]
+			if name == "table" && len(ids) > 0 {
 				write = report.Explain
 			}
 			var b bytes.Buffer
 			if err := write(&b, rows, p.reportOptions()); err != nil {
 				return err
 			}
-			return p.print(b.Bytes())
+			return p.writeFile(path, b.Bytes())
 		},
 	}
-	c.Flags().StringVar(&format, "format", "table", "`FORMAT`: table, json or markdown")
-	check(c.RegisterFlagCompletionFunc("format", complete("table", "json", "markdown")))
+	formatFlag(c, &format, true, "table", "json", "markdown")
 	return c
 }
 
@@ -47,17 +53,15 @@ var catalogueFormats = map[string]report.CatalogueFormat{
 	"table": report.CatalogueTable, "json": report.CatalogueJSON, "markdown": report.CatalogueMarkdown,
 }
 
-// requirementsOf returns the rows with these ids in the order of the catalogue,
-// all for none.
-func requirementsOf(ids []string) ([]requirement.Requirement, error) {
+// requirementsOf returns the rows that a person names, in the order of the catalogue, and all if none is named.
+func requirementsOf(named []string) ([]requirement.Requirement, error) {
 	all := scanner.Catalogue()
-	if len(ids) == 0 {
+	if len(named) == 0 {
 		return all, nil
 	}
-	for _, id := range ids {
-		if !slices.ContainsFunc(all, func(r requirement.Requirement) bool { return r.ID == id }) {
-			return nil, usage("'coldcheck requirements' lists them", "unknown requirement %q", id)
-		}
+	ids, err := expandIDs(named)
+	if err != nil {
+		return nil, err
 	}
 	return slices.DeleteFunc(all, func(r requirement.Requirement) bool { return !slices.Contains(ids, r.ID) }), nil
 }

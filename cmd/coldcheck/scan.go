@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,15 +23,22 @@ func (p *program) scanCommand() *cobra.Command {
 	var reads parallelReads
 	c := &cobra.Command{
 		Use:   "scan IMAGE…",
-		Short: "Decide every requirement from the images of a WorkSpace",
-		Long: `Open the images of one WorkSpace read-only, in any order, and decide every
-requirement for making a custom image of it. Which image holds the root and which
-the user volume is found from their content; one image of a whole disk may hold both.
-
-It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be said.`,
+		Short: "Check the images of a WorkSpace",
+		Long: `Open the images of one WorkSpace read-only and check every requirement for a custom
+image. Give the images in any order: their content shows which one holds the root
+volume and which one the user volume. One image may hold both.`,
+		Example: `coldcheck scan root.img user.img
+coldcheck scan /dev/nvme1n1 /dev/nvme2n1
+coldcheck scan root.img user.img --with workspace.json
+coldcheck scan root.img user.img -o table -o json=report.json
+coldcheck scan root.img user.img --fail-on recommended`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			in := scanner.Input{UserName: userName, Hash: hash, Policy: policy.policy(), ParallelReads: int(reads)}
+			in := scanner.Input{UserName: userName, Hash: hash, ParallelReads: int(reads)}
+			var err error
+			if in.Policy, err = policy.policy(); err != nil {
+				return err
+			}
 			names := slices.Clone(args)
 			for _, a := range args {
 				in.Images = append(in.Images, scanner.File(a))
@@ -46,7 +54,6 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 				}
 			}
 			if crossCheck {
-				var err error
 				if in.CrossCheck, err = startWorker(append([]string{"--"}, names...)...); err != nil {
 					return err
 				}
@@ -60,7 +67,6 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 			}
 			names = append(names, with...)
 			if waivers != "" {
-				var err error
 				if in.Policy.Waivers, err = readWaivers(waivers); err != nil {
 					return err
 				}
@@ -69,12 +75,12 @@ It ends with 0 if the WorkSpace is ready, 1 if it is not, 3 if that cannot be sa
 			return p.scan(c.Context(), in, outputs, names)
 		},
 	}
-	c.Flags().StringVar(&root, "root", "", "`IMAGE` holds the root volume, whatever its content says")
-	c.Flags().StringVar(&user, "user", "", "`IMAGE` holds the user volume, whatever its content says")
-	c.Flags().StringVar(&userName, "user-name", "", "judge the profile of the user `NAME`")
+	c.Flags().StringVar(&root, "root", "", "treat `IMAGE` as the root volume")
+	c.Flags().StringVar(&user, "user", "", "treat `IMAGE` as the user volume")
+	c.Flags().StringVar(&userName, "user-name", "", "check the profile of user `NAME`; also DOMAIN\\NAME or NAME@DOMAIN")
 	c.Flags().StringArrayVar(&with, "with", nil,
-		"use `FILE` from outside the disk, repeatable: the output of 'aws workspaces describe-workspaces', "+
-			"of 'aws workspaces describe-workspace-images' or of 'slmgr /dlv'")
+		"add data that is not on the disk from `FILE`: the output of 'aws workspaces describe-workspaces', "+
+			"'aws workspaces describe-workspace-images' or 'slmgr /dlv'; repeatable")
 	outputFlag(c, &outputs)
 	crossCheckFlag(c, &crossCheck)
 	hashFlag(c, &hash)
@@ -114,7 +120,7 @@ const maxDocument = 64 << 20
 func readDocument(name string) ([]byte, error) {
 	data, err := readUpTo(name, maxDocument)
 	if err == nil && len(data) > maxDocument {
-		return nil, usage("", "%s is larger than %d MiB and so no document of a WorkSpace", name, maxDocument>>20)
+		return nil, usage("", "%s is larger than the limit of %d MiB for --with", name, maxDocument>>20)
 	}
 	return data, err
 }
@@ -137,7 +143,7 @@ func openRegular(name string) (*os.File, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		const hint = "save the content to a file, and name that"
+		const hint = "save the content to a file and name that file"
 		return nil, usage(hint, "%s: %s, not a regular file", name, kindOf(info.Mode()))
 	}
 	return os.Open(name)
@@ -161,7 +167,7 @@ func kindOf(mode fs.FileMode) string {
 // waiversFlag declares --waivers.
 func waiversFlag(c *cobra.Command, name *string) {
 	c.Flags().StringVar(name, "waivers", "",
-		"findings that the waivers in `FILE` (YAML) cover do not count for the exit code")
+		"ignore findings that the waivers in `FILE` (YAML) cover when the exit code is set")
 	check(c.RegisterFlagCompletionFunc("waivers", completeFiles("yaml", "yml")))
 }
 
@@ -181,15 +187,22 @@ type policyFlags struct {
 }
 
 func (f *policyFlags) declare(c *cobra.Command) {
-	c.Flags().BoolVar(&f.strict, "strict", false, "count what passed by inference as undetermined")
+	c.Flags().BoolVar(&f.strict, "strict", false, "count checks that passed by inference as undetermined")
 	c.Flags().StringSliceVar(&f.accept, "accept-undetermined", nil,
-		"where `ID,…` are undetermined, count them as passed")
+		"treat checks `ID,…` as passed if they are undetermined")
 	c.Flags().StringVar(&f.failOn, "fail-on", string(scanner.FailOnWarning),
-		"end with 1 on `LEVEL`: failed, warning, recommended (their warnings too) or never")
+		"exit with 1 from `LEVEL` on: failed, warning, recommended (recommendations that are not met) or never")
 	check(c.RegisterFlagCompletionFunc("accept-undetermined", completeIDs(true)))
-	check(c.RegisterFlagCompletionFunc("fail-on", complete("failed", "warning", "recommended", "never")))
+	check(c.RegisterFlagCompletionFunc("fail-on", complete(failLevels...)))
 }
 
-func (f *policyFlags) policy() scanner.Policy {
-	return scanner.Policy{Strict: f.strict, Accept: f.accept, FailOn: scanner.FailOn(f.failOn)}
+var failLevels = []string{"failed", "warning", "recommended", "never"}
+
+func (f *policyFlags) policy() (scanner.Policy, error) {
+	if !slices.Contains(failLevels, f.failOn) {
+		hint := didYouMean(f.failOn, failLevels, "--fail-on ", "the levels are "+strings.Join(failLevels, ", "))
+		return scanner.Policy{}, usage(hint, "unknown level %q for --fail-on", f.failOn)
+	}
+	accept, err := expandIDs(f.accept)
+	return scanner.Policy{Strict: f.strict, Accept: accept, FailOn: scanner.FailOn(f.failOn)}, err
 }

@@ -10,9 +10,10 @@ import (
 
 func (p *program) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of the program",
-		Args:  arguments(0, 0),
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "coldcheck version",
+		Args:    arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			return p.print([]byte(version() + "\n"))
 		},

@@ -1,0 +1,44 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// scanExits are the exit codes of scan and demo, as exitCode makes them.
+var scanExits = []helpEntry{
+	{"0", "READY: every requirement that was checked is met"},
+	{"1", "NOT READY: a requirement is not met"},
+	{"3", "INCONCLUSIVE: a requirement could not be decided"},
+	{"4", "no scan was possible: not a disk image, no supported system, or an encrypted root volume"},
+	{"64", "wrong usage; nothing was written"},
+	{"74", "a file could not be opened, read or written"},
+	{"130, 143", "interrupted, terminated"},
+}
+
+// otherExits are those of the commands that differ.
+var otherExits = map[string][]helpEntry{
+	"coldcheck diff": {
+		{"0", "nothing broke"},
+		{"1", "a requirement that was met is not met now"},
+		{"3", "a requirement that was decided is undetermined now"},
+		{"64", "wrong usage, or a file is not a report"},
+		{"74", "a file could not be read or written"},
+	},
+	"coldcheck inspect": {
+		{"0", "done, even if the image is damaged"},
+		{"4", "the file is not an image or a hive that can be read"},
+		{"64", "wrong usage"},
+		{"74", "a file could not be opened, read or written"},
+	},
+}
+
+// exitsOf are the exit codes that the help of a command lists.
+func exitsOf(c *cobra.Command) []helpEntry {
+	switch path := c.CommandPath(); path {
+	case "coldcheck", "coldcheck scan", "coldcheck demo":
+		return scanExits
+	default:
+		if c.HasParent() && c.Parent().Name() == "inspect" {
+			path = c.Parent().CommandPath()
+		}
+		return otherExits[path]
+	}
+}
