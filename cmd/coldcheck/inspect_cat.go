@@ -23,11 +23,10 @@ coldcheck inspect cat root.img Windows/System32/config/SYSTEM >SYSTEM`,
 				return err
 			}
 			defer image.Close()
-			_, fsys, err := p.openVolume(c.Context(), image, number)
+			fsys, name, err := p.openPath(c.Context(), image, number, args[1])
 			if err != nil {
 				return err
 			}
-			name := fsys.Name(args[1])
 			f, err := openFile(fsys, name)
 			if err != nil {
 				return err

@@ -35,15 +35,11 @@ coldcheck inspect ls -o jsonl root.img /etc`,
 				return err
 			}
 			defer image.Close()
-			_, fsys, err := p.openVolume(c.Context(), image, number)
+			fsys, name, err := p.openPath(c.Context(), image, number, append(args, "/")[1])
 			if err != nil {
 				return err
 			}
 			l.fsys, l.json, l.out, l.damage.p = fsys, format == "jsonl", newLines(p.stdout), p
-			name := "."
-			if len(args) > 1 {
-				name = fsys.Name(args[1])
-			}
 			err = l.out.flush(l.list(name))
 			l.damage.end()
 			return err
