@@ -186,3 +186,62 @@ func faultOf(ev requirement.Evidence) string {
 	}
 	return ""
 }
+
+// TestOnlyAndSkip scans with some requirements left out: the others are judged as
+// ever, and those are listed.
+func TestOnlyAndSkip(t *testing.T) {
+	c, err := fixtures.Find("ready")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scan := func(only, skip []string) *scanner.Result {
+		in := input(c)
+		in.Only, in.Skip = only, skip
+		in.Policy.Waivers = []requirement.Waiver{{ID: "win.tls.ssl3", Expiry: fixtures.Now, Source: "w.yaml:1"}}
+		r, err := scanner.Scan(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	all := scan(nil, nil)
+	if all.Verdict != scanner.Ready || len(all.NotChecked) != 0 {
+		t.Fatalf("%s, %d not checked", all.Verdict, len(all.NotChecked))
+	}
+	some := scan([]string{"win.tls.*", "win.bp.*"}, []string{"*.ssl3"})
+	if some.Verdict != scanner.Inconclusive || some.PolicyVerdict != scanner.Inconclusive {
+		t.Errorf("%s, %s", some.Verdict, some.PolicyVerdict)
+	}
+	var ids []string
+	for _, f := range some.Findings {
+		ids = append(ids, f.ID)
+		if f.ID == "win.tls.ssl3" || !strings.HasPrefix(f.ID, "win.tls.") && !strings.HasPrefix(f.ID, "win.bp.") {
+			t.Errorf("%s is judged", f.ID)
+		}
+		for _, a := range all.Findings {
+			if a.ID == f.ID && (a.Status != f.Status || a.Message != f.Message) {
+				t.Errorf("%s: %s %s, and %s %s of a full scan", f.ID, f.Status, f.Message, a.Status, a.Message)
+			}
+		}
+	}
+	for _, n := range some.NotChecked {
+		ids = append(ids, n.ID)
+	}
+	var want []string
+	for _, f := range all.Findings {
+		want = append(want, f.ID)
+	}
+	slices.Sort(ids)
+	slices.Sort(want)
+	if !slices.Equal(ids, want) {
+		t.Errorf("findings and what is not checked are %q, want %q", ids, want)
+	}
+	unused := func(n requirement.Notice) bool { return strings.Contains(n.Message, "not checked") }
+	if !slices.ContainsFunc(some.Notices, unused) {
+		t.Errorf("no notice that the waiver is of no use: %v", some.Notices)
+	}
+	tips := scan(nil, []string{"win.bp.*"})
+	if tips.Verdict != scanner.Ready || len(tips.NotChecked) == 0 {
+		t.Errorf("without recommendations: %s, %d not checked", tips.Verdict, len(tips.NotChecked))
+	}
+}

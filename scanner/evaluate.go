@@ -48,7 +48,7 @@ func evaluate(
 			return nil, err
 		}
 		f := requirement.Find(c.Requirement, o)
-		f.Counts = f.Severity == requirement.Required && (c.Counts == nil || c.Counts())
+		f.Counts = itCounts(c)
 		trail.Record("finding", "id", f.ID, "status", string(f.Status), "basis", string(f.Basis), "message", f.Message)
 		findings = append(findings, f)
 	}

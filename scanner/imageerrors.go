@@ -21,6 +21,7 @@ type ImageError struct {
 
 	Explained bool                  // a finding is not met that has this code, or Disk is
 	Findings  []requirement.Finding // all those that are about the code, in the catalogue's order
+	Unchecked []string              // ids of requirements about the code that were not checked
 	// Disk is what the disk says of a code that is not that of a requirement alone;
 	// nil if it says nothing.
 	Disk *requirement.Outcome
@@ -57,7 +58,9 @@ type codeExplainer interface {
 
 // explainImages finds for each reason of each image that could not be made the
 // findings that are about it, and asks the system where none decides.
-func explainImages(documents []*statement.Document, findings []requirement.Finding, sys any) []ImageError {
+func explainImages(
+	documents []*statement.Document, findings []requirement.Finding, left []NotChecked, sys any,
+) []ImageError {
 	explainer, _ := sys.(codeExplainer)
 	asked := map[string]*requirement.Outcome{} // by code
 	var list []ImageError
@@ -80,6 +83,11 @@ func explainImages(documents []*statement.Document, findings []requirement.Findi
 					}
 					x.Findings = append(x.Findings, f)
 					x.Explained = x.Explained || x.explainedBy(f)
+				}
+				for _, n := range left {
+					if isAbout(n.Requirement, e.ErrorCode) || isPart(n.Requirement, e.ErrorCode) {
+						x.Unchecked = append(x.Unchecked, n.ID)
+					}
 				}
 				if _, done := asked[e.ErrorCode]; !done && explainer != nil {
 					asked[e.ErrorCode] = ask(explainer, e.ErrorCode)
@@ -185,6 +193,9 @@ func (e ImageError) Explanation() string {
 	}
 	if open := with(requirement.Undetermined); len(open) > 0 {
 		return "not explained: " + prose.Some(open) + " could not be determined"
+	}
+	if len(e.Unchecked) > 0 {
+		return "not explained: not checked: " + prose.Some(e.Unchecked)
 	}
 	if e.Disk != nil {
 		return "not explained: " + e.Disk.Message + sinceThen

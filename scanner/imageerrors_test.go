@@ -33,7 +33,7 @@ func TestExplainImages(t *testing.T) {
 		find("win.reboot.pending", "WindowsUpdatesRequired", requirement.Fail("pending.xml", ev)),
 		find("win.upgrade.in-place", "UnsupportedOsUpgrade", requirement.Skip("no")),
 		find("win.profile.size", "", requirement.Fail("large", ev)),
-	}, nil)
+	}, nil, nil)
 	want := []struct {
 		code      string
 		explained bool
@@ -113,7 +113,7 @@ func TestExplainParts(t *testing.T) {
 			"no requirement is about it"},
 	} {
 		d := &statement.Document{Kind: statement.Images, Images: []statement.Image{{ImageID: "wsi-1", ErrorCode: c.code}}}
-		list := explainImages([]*statement.Document{d}, []requirement.Finding{c.finding}, disk)
+		list := explainImages([]*statement.Document{d}, []requirement.Finding{c.finding}, nil, disk)
 		if len(list) != 1 || list[0].Explained != c.explained || !strings.Contains(list[0].Explanation(), c.says) {
 			t.Errorf("%s: explained %t: %s", name, list[0].Explained, list[0].Explanation())
 		}
@@ -134,6 +134,19 @@ func TestOtherCodes(t *testing.T) {
 	}
 }
 
+// A reason is not called unexplainable where the requirement about it was left out.
+func TestImageErrorNotChecked(t *testing.T) {
+	d := &statement.Document{Kind: statement.Images,
+		Images: []statement.Image{{ImageID: "wsi-1", ErrorCode: "DHCPDisabled"}, {ImageID: "wsi-2", ErrorCode: "Other"}}}
+	left := []NotChecked{{Requirement: requirement.Requirement{ID: "win.net.dhcp", AWSErrorCode: "InvalidIp"}}}
+	list := explainImages([]*statement.Document{d}, nil, left, nil)
+	for i, want := range []string{"win.net.dhcp", "no requirement is about it"} {
+		if got := list[i].Explanation(); !strings.Contains(got, want) || list[i].Explained {
+			t.Errorf("%s: %s, want %q", list[i].Code, got, want)
+		}
+	}
+}
+
 func TestImageErrorLimit(t *testing.T) {
 	for n, want := range map[int]int{maxImageErrors - 1: maxImageErrors - 1, maxImageErrors: maxImageErrors,
 		maxImageErrors + 1: maxImageErrors} {
@@ -141,7 +154,7 @@ func TestImageErrorLimit(t *testing.T) {
 		for i := range n {
 			d.Images = append(d.Images, statement.Image{ImageID: fmt.Sprintf("wsi-%d", i), ErrorCode: "UnknownError"})
 		}
-		if got := len(explainImages([]*statement.Document{d}, nil, nil)); got != want {
+		if got := len(explainImages([]*statement.Document{d}, nil, nil, nil)); got != want {
 			t.Errorf("%d of %d", got, n)
 		}
 	}

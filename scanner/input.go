@@ -19,6 +19,11 @@ type Input struct {
 	Policy   Policy
 	Hash     bool // the images are summed with SHA-256
 
+	// Only and Skip name requirements by id, with "*" for any number of characters.
+	// Those that Only does not name, if it names any, and those that Skip names are
+	// not judged: they are in Result.NotChecked.
+	Only, Skip []string
+
 	// ParallelReads is how many reads of the images may be under way at a time:
 	// DefaultParallelReads if 0, at most MaxParallelReads.
 	ParallelReads int
@@ -57,6 +62,9 @@ var ErrMemory = memory.ErrLimit
 // check returns an ErrUsage for what no scan can follow.
 func (in *Input) check() error {
 	if err := in.Policy.check(); err != nil {
+		return err
+	}
+	if _, err := newSelection(in); err != nil {
 		return err
 	}
 	if n := in.ParallelReads; n < 0 || n > MaxParallelReads {

@@ -42,23 +42,49 @@ func (p Policy) check() error {
 	return nil
 }
 
+// verdict is what the findings say together, and why it is not Ready.
+func (r *Result) verdict() (Verdict, []VerdictReason) {
+	ids := map[requirement.Status][]string{}
+	for _, f := range r.Findings {
+		if f.Counts {
+			ids[f.Status] = append(ids[f.Status], f.ID)
+		}
+	}
+	unmet := []VerdictReason{
+		{ReasonFailed, ids[requirement.Failed]}, {ReasonWarning, ids[requirement.Warning]},
+	}
+	open := []VerdictReason{{ReasonUndetermined, ids[requirement.Undetermined]}, {ReasonNotChecked, r.unchecked()}}
+	empty := func(v VerdictReason) bool { return len(v.IDs) == 0 }
+	unmet, open = slices.DeleteFunc(unmet, empty), slices.DeleteFunc(open, empty)
+	if len(r.Changed) > 0 {
+		open = append(open, VerdictReason{Kind: ReasonImageChanged})
+	}
+	switch {
+	case len(unmet) > 0:
+		return NotReady, unmet
+	case len(open) > 0:
+		return Inconclusive, open
+	}
+	return Ready, nil
+}
+
+// unchecked are the ids of what the verdict would depend on if it was checked.
+func (r *Result) unchecked() (ids []string) {
+	for _, n := range r.NotChecked {
+		if n.Counts {
+			ids = append(ids, n.ID)
+		}
+	}
+	return ids
+}
+
 // conclude sets both verdicts, and says of each finding whether it is accepted
 // and whether it is unmet. A waiver changes the policy's verdict only.
 func (r *Result) conclude(p Policy) {
-	r.Verdict = Ready
-	unmet, open := false, len(r.Changed) > 0
-	if open {
-		r.Verdict = Inconclusive
-	}
+	r.Verdict, r.Reasons = r.verdict()
+	unmet, open := false, len(r.Changed) > 0 || len(r.unchecked()) > 0
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		switch {
-		case f.Counts && notMet(f.Status):
-			r.Verdict = NotReady
-		case f.Counts && f.Status == requirement.Undetermined && r.Verdict != NotReady:
-			r.Verdict = Inconclusive
-		}
-
 		if f.Waiver != nil {
 			continue
 		}

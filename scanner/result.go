@@ -21,13 +21,31 @@ const (
 type Verdict string
 
 // The verdict is NotReady if a finding that counts is failed or a warning,
-// else Inconclusive if one is undetermined or an image changed while it was
-// read, else Ready.
+// else Inconclusive if one is undetermined, if a requirement that would count is
+// not checked or if an image changed while it was read, else Ready.
 const (
 	Ready        Verdict = "ready"
 	NotReady     Verdict = "not_ready"
 	Inconclusive Verdict = "inconclusive"
 )
+
+// ReasonKind says what kept a verdict from being Ready.
+type ReasonKind string
+
+// NotReady is due to the first two, Inconclusive to the others.
+const (
+	ReasonFailed       ReasonKind = "failed"
+	ReasonWarning      ReasonKind = "warning"
+	ReasonUndetermined ReasonKind = "undetermined"
+	ReasonNotChecked   ReasonKind = "not_checked"
+	ReasonImageChanged ReasonKind = "image_changed"
+)
+
+// VerdictReason is one thing that made a verdict NotReady or Inconclusive.
+type VerdictReason struct {
+	Kind ReasonKind
+	IDs  []string // of the requirements, in the catalogue's order; none for ReasonImageChanged
+}
 
 // Result is all that one scan found.
 type Result struct {
@@ -44,16 +62,20 @@ type Result struct {
 	Platform Platform
 	Volumes  []Volume
 	Findings []requirement.Finding // in the catalogue's order
-	Notices  []requirement.Notice
-	Events   []requirement.Event // in the order of time
-	Dropped  int                 // events beyond the bound, not in Events
+
+	NotChecked []NotChecked // requirements that the caller left out, in the catalogue's order
+
+	Notices []requirement.Notice
+	Events  []requirement.Event // in the order of time
+	Dropped int                 // events beyond the bound, not in Events
 
 	ImageErrors []ImageError // of images that could not be made, by the documents
 
 	Changed []string // why an image is not what it was when it was opened; the findings may not belong together then
 
 	Verdict       Verdict
-	PolicyVerdict Verdict // what the Policy makes of the findings: a program that gates on the scan goes by this
+	Reasons       []VerdictReason // why it is not Ready, of each kind one
+	PolicyVerdict Verdict         // what the Policy makes of the findings: a program that gates on the scan goes by this
 
 	CrossCheck *CrossCheck // nil if there was none
 }

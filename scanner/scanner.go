@@ -52,11 +52,11 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings, err := o.judge(ctx, m, in.Progress)
+	j, err := o.judge(ctx, in, m)
 	if err != nil {
 		return nil, err
 	}
-	a, err := o.annotate(ctx, in, m, findings)
+	a, err := o.annotate(ctx, in, m, j)
 	if err != nil {
 		return nil, err
 	}
@@ -151,21 +151,36 @@ func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) 
 	return m, nil
 }
 
-// judge returns a finding for each requirement on the machine, in the
-// catalogue's order. The evidence in them belongs to the facts.
-func (o *opened) judge(ctx context.Context, m machine, progress func(Progress)) ([]requirement.Finding, error) {
+// judged holds a finding for each requirement on the machine that was not left
+// out, in the catalogue's order. The evidence in them belongs to the facts.
+type judged struct {
+	findings   []requirement.Finding
+	notChecked []NotChecked
+}
+
+func (o *opened) judge(ctx context.Context, in Input, m machine) (j judged, err error) {
 	service := newService(o.documents, m)
 	for _, n := range service.notices {
 		o.trail.Notify(n)
 	}
 	practices := practiceFacts{o.volumes, service.match}
-	checks := inOrder(slices.Concat(service.checks(), practices.checks(), m.Checks()))
-	return evaluate(ctx, checks, o.trail, o.volumes.reads.waited, progress)
+	s, err := newSelection(&in)
+	if err != nil {
+		return j, err
+	}
+	checks, left := s.split(inOrder(slices.Concat(service.checks(), practices.checks(), m.Checks())))
+	for _, n := range left {
+		o.trail.Record("not_checked", "id", n.ID, "reason", n.Reason)
+	}
+	j.notChecked = left
+	j.findings, err = evaluate(ctx, checks, o.trail, o.volumes.reads.waited, in.Progress)
+	return j, err
 }
 
 // annotated is what is known once everything is judged.
 type annotated struct {
 	findings    []requirement.Finding
+	notChecked  []NotChecked
 	volumes     []Volume
 	hives       []Hive
 	imageErrors []ImageError
@@ -179,9 +194,9 @@ type annotated struct {
 // annotate says of the findings where their evidence is and how certain they
 // are, and of the images what was read of them and what became of them.
 func (o *opened) annotate(
-	ctx context.Context, in Input, m machine, findings []requirement.Finding,
+	ctx context.Context, in Input, m machine, j judged,
 ) (a annotated, err error) {
-	a.findings = slices.Clone(findings)
+	a.findings, a.notChecked = slices.Clone(j.findings), j.notChecked
 	for i := range a.findings {
 		a.findings[i].Evidence = slices.Clone(a.findings[i].Evidence) // facts share theirs
 	}
@@ -192,7 +207,7 @@ func (o *opened) annotate(
 	if w, ok := m.system.(windowsSystem); ok {
 		a.hives = w.hives()
 	}
-	a.imageErrors = explainImages(o.documents, a.findings, m.system)
+	a.imageErrors = explainImages(o.documents, a.findings, a.notChecked, m.system)
 	for _, e := range a.imageErrors {
 		o.trail.Notify(e.notice())
 	}
@@ -213,7 +228,7 @@ func (o *opened) annotate(
 func (o *opened) conclude(p Policy, m machine, a annotated) *Result {
 	r := &Result{
 		Started: o.started, Files: a.files, Hives: a.hives, BytesRead: a.bytes, Reads: a.reads,
-		Platform: m.platform, Volumes: a.volumes, Findings: a.findings,
+		Platform: m.platform, Volumes: a.volumes, Findings: a.findings, NotChecked: a.notChecked,
 		ImageErrors: a.imageErrors, Changed: a.changed, CrossCheck: a.crossCheck,
 	}
 	for _, d := range o.documents {

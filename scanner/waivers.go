@@ -161,6 +161,8 @@ func (r *Result) waive(p Policy, day time.Time) []requirement.Notice {
 			others++
 		case expired(w, day):
 			tell(requirement.LevelWarning, w, "expired after %s: it covers nothing", w.Expiry.Format(expiryLayout))
+		case slices.ContainsFunc(r.NotChecked, func(n NotChecked) bool { return n.ID == w.ID }):
+			tell(requirement.LevelInfo, w, "unused: the requirement was not checked")
 		case i < 0:
 			tell(requirement.LevelInfo, w, "unused: the requirement does not concern this system")
 		default:
