@@ -66,6 +66,9 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		page.Findings = append(page.Findings, h)
 		page.index = append(page.index, r.Findings[i].ID)
 	}
+	for _, n := range r.NotChecked {
+		page.NotChecked = append(page.NotChecked, htmlField{n.ID, htmlValue{Text: n.Reason}})
+	}
 	for _, g := range actions(r) {
 		a := htmlAction{htmlFinding: page.named(g[0].ID)}
 		for _, f := range g {
@@ -112,6 +115,7 @@ type htmlReport struct {
 	Actions                              []htmlAction
 	Contents                             []htmlFinding
 	Findings                             []htmlFinding
+	NotChecked                           []htmlField // the reason under the id
 	Notices                              []htmlNotice
 	Images                               []htmlImage
 	Hives                                []htmlHive

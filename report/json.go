@@ -34,17 +34,32 @@ type jsonReport struct {
 	SchemaVersion int                        `json:"schema_version"`
 	Tool          jsonTool                   `json:"tool"`
 	Scan          jsonScan                   `json:"scan"`
+	Examination   *jsonExamination           `json:"examination,omitempty"`
+	Settings      []jsonSetting              `json:"settings,omitempty"`
 	Platform      jsonPlatform               `json:"platform"`
 	Images        []jsonImage                `json:"images,omitempty"`
 	Volumes       []jsonVolume               `json:"volumes"`
 	Hives         []jsonHive                 `json:"hives,omitempty"`
 	Verdict       scanner.Verdict            `json:"verdict"`
+	Reasons       []jsonVerdictReason        `json:"verdict_reasons"`
 	ExitCode      *int                       `json:"exit_code,omitempty"`
 	Summary       map[requirement.Status]int `json:"summary"`
 	CrossCheck    *jsonCrossCheck            `json:"cross_check,omitempty"`
 	Findings      []jsonFinding              `json:"findings"`
+	NotChecked    []jsonNotChecked           `json:"not_checked"`
 	Notices       []jsonNotice               `json:"notices"`
 	ImageErrors   []jsonImageError           `json:"image_errors,omitempty"`
+}
+
+type jsonVerdictReason struct {
+	Reason   scanner.ReasonKind `json:"reason"`
+	IDs      []string           `json:"ids,omitempty"`
+	Messages []string           `json:"messages,omitempty"`
+}
+
+type jsonNotChecked struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
 }
 
 type jsonCrossCheck struct {
@@ -232,6 +247,7 @@ func document(r *scanner.Result, o Options) jsonReport {
 			Images: append([]string{}, r.Images...), With: append([]string{}, r.With...),
 			Arguments: o.Arguments, BytesRead: r.BytesRead, Reads: r.Reads,
 		},
+		Examination: o.examination(), Settings: o.settings(),
 		Platform: jsonPlatform(r.Platform),
 		Volumes:  make([]jsonVolume, 0, len(r.Volumes)),
 		Verdict:  r.Verdict,
@@ -239,6 +255,16 @@ func document(r *scanner.Result, o Options) jsonReport {
 		Summary:  r.Summary(),
 		Findings: make([]jsonFinding, 0, len(r.Findings)),
 		Notices:  make([]jsonNotice, 0, len(r.Notices)),
+
+		Reasons:    make([]jsonVerdictReason, 0, len(r.Reasons)),
+		NotChecked: notChecked(r),
+	}
+	for _, v := range r.Reasons {
+		j := jsonVerdictReason{Reason: v.Kind, IDs: v.IDs}
+		if v.Kind == scanner.ReasonImageChanged {
+			j.Messages = r.Changed
+		}
+		doc.Reasons = append(doc.Reasons, j)
 	}
 	if r.CrossCheck != nil {
 		c := jsonCrossCheck(*r.CrossCheck)
@@ -288,6 +314,15 @@ func document(r *scanner.Result, o Options) jsonReport {
 		doc.ImageErrors = append(doc.ImageErrors, imageErrorDocument(e))
 	}
 	return doc
+}
+
+// notChecked lists what was left out of the scan.
+func notChecked(r *scanner.Result) []jsonNotChecked {
+	list := make([]jsonNotChecked, 0, len(r.NotChecked))
+	for _, n := range r.NotChecked {
+		list = append(list, jsonNotChecked{n.ID, n.Reason})
+	}
+	return list
 }
 
 func finding(f requirement.Finding) jsonFinding {

@@ -16,6 +16,8 @@ func JSONL(w io.Writer, r *scanner.Result, o Options) error {
 	scan := jsonLineScan{
 		Started: doc.Scan.Started, Images: doc.Scan.Images, ComputerName: doc.Platform.ComputerName,
 		UserName: doc.Platform.UserName, Platform: doc.Platform.Family, Verdict: doc.Verdict, Version: doc.Tool.Version,
+		CaseID: o.Examination.CaseID, Examiner: o.Examination.Examiner, Note: o.Examination.Note,
+		NotChecked: doc.NotChecked,
 	}
 	for _, f := range doc.Findings {
 		if err := e.Encode(jsonLine{doc.SchemaVersion, scan, f}); err != nil {
@@ -39,4 +41,9 @@ type jsonLineScan struct {
 	Platform     string          `json:"platform"`
 	Verdict      scanner.Verdict `json:"verdict"`
 	Version      string          `json:"version"`
+
+	CaseID     string           `json:"case_id,omitempty"`
+	Examiner   string           `json:"examiner,omitempty"`
+	Note       string           `json:"note,omitempty"`
+	NotChecked []jsonNotChecked `json:"not_checked,omitempty"`
 }

@@ -21,27 +21,36 @@ import (
 //go:embed junit.xsd
 var JUnitSchema []byte
 
-// JUnit writes a test suite, named as the image of the root volume, with a case
-// for every requirement. A case fails if its finding counts as not met under
-// the flags; undetermined is an error where the verdict counts it, and skipped
-// where it does not; not applicable, waived and accepted are skipped; all else
-// passes, and says in its output what it found. Images that changed while they
-// were read are a case of their own, an error.
+// JUnit writes a test suite with a case for every requirement. The suite and the
+// class of its cases bear the name of the computer, or of the root volume's image
+// if the computer has none: programs that keep a history of cases find a case by
+// its class and name, and those of two machines must not be one.
+//
+// A case fails if its finding counts as not met under the flags. It is an error if
+// the finding counts as undetermined under the flags, which keeps the verdict from
+// being ready. Everything else that is undetermined, not applicable, waived,
+// accepted or not checked is skipped, with the reason. All else passes, and its
+// output says what was found. Images that changed while they were read, and
+// required requirements that were not checked, are each a case of their own, an
+// error.
 func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 	suite := junitSuite{
-		Name:      rootImage(r),
+		Name:      targetName(r),
 		Timestamp: r.Started.UTC().Format("2006-01-02T15:04:05"),
 		Hostname:  Neutral(r.Platform.ComputerName),
 		Time:      seconds(r),
 		Tests:     len(r.Findings),
 		Properties: []junitProperty{
-			{"tool", "coldcheck " + o.Version},
+			{"tool", strings.TrimSpace("coldcheck " + o.Version)},
 			{"system", Neutral(system(r))},
 			{"verdict", string(r.Verdict)},
 		},
 	}
 	if code := o.exitCode(r.PolicyVerdict); code != nil {
 		suite.Properties = append(suite.Properties, junitProperty{"exit_code", strconv.Itoa(*code)})
+	}
+	for _, n := range o.Examination.stated() {
+		suite.Properties = append(suite.Properties, junitProperty{n.key, Neutral(n.text)})
 	}
 	for _, v := range volumes(r) {
 		what, where := volume(v)
@@ -50,14 +59,26 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 			junitProperty{"volume." + string(v.Role), Neutral(what + "  " + where)},
 		)
 	}
-	cases := make([]junitCase, 0, len(r.Findings)+1)
+	class := "coldcheck." + strings.ReplaceAll(targetName(r), ".", "_") // dots part packages
+	cases := make([]junitCase, 0, len(r.Findings)+len(r.NotChecked)+2)
 	for _, f := range r.Findings {
-		cases = append(cases, junitCaseOf(r, f))
+		cases = append(cases, junitCaseOf(class, f))
+	}
+	for _, n := range r.NotChecked {
+		cases = append(cases, junitCase{Name: n.ID, Class: class, Time: "0", Skipped: &junitSkip{"not checked: " + n.Reason}})
+	}
+	mistake := func(name, kind, message string) {
+		cases = append(cases, junitCase{Name: name, Class: class, Time: "0",
+			Error: &junitResult{Type: kind, Message: message, Text: message + "\n"}})
+	}
+	for _, v := range r.Reasons {
+		if v.Kind == scanner.ReasonNotChecked {
+			mistake("not-checked", string(v.Kind), "The verdict depends on requirements that were not checked: "+
+				strings.Join(v.IDs, ", ")+".")
+		}
 	}
 	if len(r.Changed) > 0 {
-		message := Neutral(strings.Join(r.Changed, "; "))
-		cases = append(cases, junitCase{Name: "images", Class: "coldcheck." + r.Platform.Family, Time: "0",
-			Error: &junitResult{Type: "changed", Message: message, Text: message + "\n"}})
+		mistake("images", "changed", Neutral(strings.Join(r.Changed, "; ")))
 	}
 	suite.Tests = len(cases)
 	for _, c := range cases {
@@ -97,6 +118,12 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 	}
 	b.WriteString("\n")
 	return b.Flush()
+}
+
+// targetName is the name of the computer, or of the root volume's image if the
+// computer has none.
+func targetName(r *scanner.Result) string {
+	return cmp.Or(Neutral(r.Platform.ComputerName), rootImage(r))
 }
 
 // rootImage is the name of the image with the root volume, without its folder.
@@ -166,9 +193,9 @@ type junitSkip struct {
 	Message string `xml:"message,attr"`
 }
 
-func junitCaseOf(r *scanner.Result, f requirement.Finding) junitCase {
+func junitCaseOf(class string, f requirement.Finding) junitCase {
 	// The time is 0: what a requirement costs is shared with others.
-	c := junitCase{Name: f.ID, Class: "coldcheck." + r.Platform.Family, Time: "0"}
+	c := junitCase{Name: f.ID, Class: class, Time: "0"}
 	status, message := statusName(f.Status), Neutral(f.Message)
 	switch {
 	case f.Unmet:
@@ -179,11 +206,14 @@ func junitCaseOf(r *scanner.Result, f requirement.Finding) junitCase {
 	case f.Accepted:
 		c.Skipped = &junitSkip{status + ", and accepted: " + message}
 		c.Output = &junitText{account(f)}
-	case f.Status == requirement.Undetermined && !f.Counts:
+	case f.Open:
+		if f.Status == requirement.Passed {
+			message = "passed by inference, which --strict counts as undetermined: " + message
+		}
+		c.Error = &junitResult{Type: string(requirement.Undetermined), Message: message, Text: account(f)}
+	case f.Status == requirement.Undetermined:
 		c.Skipped = &junitSkip{status + ", and the verdict does not depend on it: " + message}
 		c.Output = &junitText{account(f)}
-	case f.Status == requirement.Undetermined:
-		c.Error = &junitResult{Type: status, Message: message, Text: account(f)}
 	case f.Status == requirement.NotApplicable:
 		c.Skipped = &junitSkip{message}
 	default:

@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -64,6 +66,7 @@ func TestJUnitCases(t *testing.T) {
 					Tests, Failures, Errors, Skipped int    `xml:",attr"`
 					Cases                            []struct {
 						Name    string    `xml:"name,attr"`
+						Class   string    `xml:"classname,attr"`
 						Failure *struct{} `xml:"failure"`
 						Error   *struct{} `xml:"error"`
 						Skipped *struct{} `xml:"skipped"`
@@ -76,16 +79,25 @@ func TestJUnitCases(t *testing.T) {
 			if err := xml.Unmarshal([]byte(text), &doc); err != nil {
 				t.Fatal(err)
 			}
-			if len(doc.Suites) != 1 || len(doc.Suites[0].Cases) != len(r.Findings) {
+			more := len(r.NotChecked) // cases that are no findings
+			if len(r.Changed) > 0 {
+				more++
+			}
+			if slices.ContainsFunc(r.Reasons, func(v scanner.VerdictReason) bool { return v.Kind == scanner.ReasonNotChecked }) {
+				more++
+			}
+			if len(doc.Suites) != 1 || len(doc.Suites[0].Cases) != len(r.Findings)+more {
 				t.Fatalf("%d suites, or not a case for each of %d findings", len(doc.Suites), len(r.Findings))
 			}
 			s := doc.Suites[0]
-			if want := rootImage(r); s.Name != want {
+			if want := targetName(r); s.Name != want {
 				t.Errorf("suite %q, want %q", s.Name, want)
 			}
 			n := map[string]int{}
 			for i, c := range s.Cases {
-				f := r.Findings[i]
+				if want := "coldcheck." + strings.ReplaceAll(targetName(r), ".", "_"); c.Class != want {
+					t.Errorf("%s: class %s, want %s", c.Name, c.Class, want)
+				}
 				got := "passed"
 				switch {
 				case c.Failure != nil:
@@ -96,6 +108,17 @@ func TestJUnitCases(t *testing.T) {
 					got = "skipped"
 				}
 				n[got]++
+				if i >= len(r.Findings) {
+					want := "error"
+					if i -= len(r.Findings); i < len(r.NotChecked) {
+						want = "skipped"
+					}
+					if got != want {
+						t.Errorf("case %s: %s, want %s", c.Name, got, want)
+					}
+					continue
+				}
+				f := r.Findings[i]
 				want := map[requirement.Status]string{requirement.NotApplicable: "skipped",
 					requirement.Undetermined: "error"}[f.Status]
 				if f.Status == requirement.Undetermined && !f.Counts {
@@ -118,5 +141,43 @@ func TestJUnitCases(t *testing.T) {
 				t.Errorf("tests, failures, errors, skipped: %s, want %s", got, want)
 			}
 		})
+	}
+}
+
+// A WorkSpace of which an image can be made has no error and no failure, whatever
+// the service was asked.
+func TestJUnitReady(t *testing.T) {
+	for name, with := range map[string]string{
+		"without documents": "",
+		"with a document": `{"Workspaces": [{"WorkspaceId": "ws-0a1b2c3d4", "ComputerName": "WSAMZN-7F3K2Q1P",
+			"UserName": "jdoe", "State": "AVAILABLE", "ModificationStates": []}]}`,
+		"with one of another WorkSpace": `{"Workspaces": [{"WorkspaceId": "ws-9", "ComputerName": "OTHER",
+			"UserName": "jroe", "State": "STOPPED"}]}`,
+		"with images": `{"Images": [{"ImageId": "wsi-1", "Name": "a", "State": "AVAILABLE"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := scanCase(t, "ready", with)
+			text := string(written(t, JUnit, r))
+			if r.Verdict != scanner.Ready || !strings.Contains(text, ` failures="0" errors="0" `) ||
+				strings.Contains(text, "<error") {
+				t.Errorf("%s:\n%s", r.Verdict, text)
+			}
+		})
+	}
+}
+
+// What --strict counts as undetermined is an error, since it keeps the exit code
+// from being 0; what is accepted is skipped.
+func TestJUnitPolicy(t *testing.T) {
+	r := result(
+		requirement.Find(row("win.tls.ssl3", requirement.Required), requirement.Infer("SSL 3.0 has its default.")),
+		requirement.Find(row("win.rearm.nonzero", requirement.Required), requirement.Unknown("The disk does not show it.")))
+	r.Findings[0].Open = true
+	r.Findings[1].Open, r.Findings[1].Accepted = false, true
+	text := string(written(t, JUnit, r))
+	if !strings.Contains(text, `<error type="undetermined" message="passed by inference, which --strict counts`) ||
+		!strings.Contains(text, `<skipped message="undetermined, and accepted: `) ||
+		!strings.Contains(text, ` errors="1" skipped="1" `) {
+		t.Error(text)
 	}
 }

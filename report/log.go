@@ -42,6 +42,15 @@ func Log(w io.Writer, r *scanner.Result, o Options) error {
 			return err
 		}
 	}
+	for _, n := range r.NotChecked {
+		l.begin(r.Finished, "not_checked")
+		l.put("id", n.ID)
+		l.put("severity", string(n.Severity))
+		l.put("scope", string(n.Scope))
+		l.put("counted", strconv.FormatBool(n.Counts))
+		l.put("reason", n.Reason)
+		l.end()
+	}
 	for _, n := range r.Notices {
 		l.begin(r.Finished, "notice")
 		l.put("level", string(n.Level))
@@ -107,6 +116,24 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 		l.begin(r.Started, "given")
 		l.put("kind", "argument")
 		l.put("name", a)
+		l.end()
+	}
+	if e := o.examination(); e != nil {
+		l.begin(r.Started, "examination")
+		l.putIf("case_id", e.CaseID)
+		l.putIf("examiner", e.Examiner)
+		l.putIf("note", e.Note)
+		l.putIf("host", e.Host)
+		l.putIf("user", e.User)
+		l.putIf("clock", e.Clock)
+		l.putIf("time_zone", e.TimeZone)
+		l.end()
+	}
+	for _, s := range o.Settings {
+		l.begin(r.Started, "setting")
+		l.put("name", s.Name)
+		l.put("value", s.text())
+		l.put("from", s.Source)
 		l.end()
 	}
 	for _, i := range r.Files {
@@ -344,6 +371,15 @@ func (l *logWriter) conclusion(r *scanner.Result, o Options) {
 		l.putInt("differ", int64(c.Differ))
 		l.putInt("failed", int64(c.Failed))
 		l.putInt("not_asked", int64(c.NotAsked))
+		l.end()
+	}
+	for _, v := range r.Reasons {
+		l.begin(r.Finished, "verdict_reason")
+		l.put("reason", string(v.Kind))
+		l.putIf("ids", strings.Join(v.IDs, ","))
+		if v.Kind == scanner.ReasonImageChanged {
+			l.put("message", strings.Join(r.Changed, "; "))
+		}
 		l.end()
 	}
 	l.begin(r.Finished, "conclusion")

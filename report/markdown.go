@@ -34,7 +34,7 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	fmt.Fprintf(&b, "## %s coldcheck: %s\n\n**%s**\n\n", verdictSign[r.Verdict], verdictName[r.Verdict],
 		plainText(tally(r)))
 	for _, l := range beside(r, o) {
-		fmt.Fprintf(&b, "%s  \n", plainText(l))
+		fmt.Fprintf(&b, "%s  \n", plainText(cut(l, maxCommentText)))
 	}
 	fmt.Fprintf(&b, "System: %s\n\n", plainText(system(r)))
 	for _, v := range volumes(r) {
@@ -76,6 +76,14 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 			row := fmt.Sprintf("| %s | %s | %s |\n", code(f.ID), shownStatus(f), plainText(cut(f.Message, maxCommentCell)))
 			if utf8.RuneCountInString(row)+len(tail)+more > room() {
 				fmt.Fprintf(&b, "| and %d more | | |\n", len(r.Findings)-i)
+				break
+			}
+			b.WriteString(row)
+		}
+		for i, n := range r.NotChecked {
+			row := fmt.Sprintf("| %s | not checked | %s |\n", code(n.ID), plainText(n.Reason))
+			if utf8.RuneCountInString(row)+len(tail)+more > room() {
+				fmt.Fprintf(&b, "| and %d more | | |\n", len(r.NotChecked)-i)
 				break
 			}
 			b.WriteString(row)

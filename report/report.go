@@ -24,6 +24,9 @@ type Options struct {
 
 	Arguments []string // that the program was called with; nil if it was not by a command line
 
+	Examination Examination
+	Settings    []Setting // in force; nil if the program has none
+
 	// ExitCode returns what a program ends with on a verdict. Formats that show
 	// an exit code leave it out where ExitCode is nil.
 	ExitCode func(scanner.Verdict) int

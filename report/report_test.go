@@ -50,7 +50,7 @@ func TestGolden(t *testing.T) {
 		for _, f := range Formats {
 			t.Run(name+"/"+f.Name, func(t *testing.T) {
 				var b bytes.Buffer
-				if err := f.Write(&b, r, Options{Version: "v1.2.3", Commit: "0123abc", ExitCode: exitCode}); err != nil {
+				if err := f.Write(&b, r, options(name)); err != nil {
 					t.Fatal(err)
 				}
 				golden(t, name+"."+f.Name, b.Bytes())
@@ -116,7 +116,7 @@ func TestTableFrame(t *testing.T) {
 func TestNoControlCharacters(t *testing.T) {
 	for _, f := range Formats {
 		var b bytes.Buffer
-		if err := f.Write(&b, samples()["hostile"], Options{Version: "v1"}); err != nil {
+		if err := f.Write(&b, samples()["hostile"], options("hostile")); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(b.String()) {
@@ -185,8 +185,82 @@ func TestLogFile(t *testing.T) {
 
 // samples are results of scans that never were.
 func samples() map[string]*scanner.Result {
-	return map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(),
-		"hostile": hostile(), "cross-checked": crossChecked(), "waived": waived(), "linux-failing": linuxFailing()}
+	all := map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(),
+		"hostile": hostile(), "cross-checked": crossChecked(), "waived": waived(), "linux-failing": linuxFailing(),
+		"partial": partial()}
+	for _, r := range all {
+		because(r)
+	}
+	return all
+}
+
+// because sets the reasons for the verdict of a result.
+func because(r *scanner.Result) {
+	ids := map[requirement.Status][]string{}
+	for _, f := range r.Findings {
+		if f.Counts {
+			ids[f.Status] = append(ids[f.Status], f.ID)
+		}
+	}
+	var left []string
+	for _, n := range r.NotChecked {
+		if n.Counts {
+			left = append(left, n.ID)
+		}
+	}
+	reasons := []scanner.VerdictReason{
+		{Kind: scanner.ReasonFailed, IDs: ids[requirement.Failed]},
+		{Kind: scanner.ReasonWarning, IDs: ids[requirement.Warning]},
+	}
+	if r.Verdict == scanner.Inconclusive {
+		reasons = []scanner.VerdictReason{
+			{Kind: scanner.ReasonUndetermined, IDs: ids[requirement.Undetermined]},
+			{Kind: scanner.ReasonNotChecked, IDs: left},
+		}
+	}
+	r.Reasons = slices.DeleteFunc(reasons, func(v scanner.VerdictReason) bool { return len(v.IDs) == 0 })
+	if len(r.Changed) > 0 {
+		r.Reasons = append(r.Reasons, scanner.VerdictReason{Kind: scanner.ReasonImageChanged})
+	}
+}
+
+// options are those with which the sample of that name is written.
+func options(name string) Options {
+	o := Options{Version: "v1.2.3", Commit: "0123abc", ExitCode: exitCode}
+	switch name {
+	case "partial":
+		o.Arguments = []string{"scan", "win-root.img", "win-user.img", "--only", "win.disk.*"}
+		o.Examination = Examination{CaseID: "2026-17", Examiner: "J. Doe", Note: "Copy of 1 March.", Host: "lab-3",
+			User: "jdoe", Clock: start.In(time.FixedZone("CET", 3600))}
+		o.Settings = []Setting{
+			{Name: "fail-on", Value: "warning", Source: "default"},
+			{Name: "hash", Value: true, Source: "variable"},
+			{Name: "only", Value: []string{"win.disk.*"}, Source: "flag"},
+			{Name: "strict", Value: false, Source: "file"},
+		}
+	case "hostile":
+		const evil = "\x1b[2J\u202e<b>@all\n]]>\xff"
+		o.Arguments = []string{evil}
+		o.Examination = Examination{CaseID: evil, Examiner: evil, Note: evil, Host: evil, User: evil, Clock: start}
+		o.Settings = []Setting{{Name: evil, Value: []string{evil, evil}, Source: evil}}
+	}
+	return o
+}
+
+// partial is a scan that leaves requirements out, of an image that changed.
+func partial() *scanner.Result {
+	r := result(requirement.Find(row("win.disk.c-free", requirement.Required),
+		requirement.Pass("C: has 61.2 GiB free.", requirement.Evidence{Source: "root", Path: "$Bitmap"})))
+	for _, id := range []string{"win.tls.tls12", "win.bp.updates"} {
+		n := scanner.NotChecked{Requirement: row(id, requirement.Required), Reason: "Not named by --only.", Counts: true}
+		if id == "win.bp.updates" {
+			n.Severity, n.Counts = requirement.Recommended, false
+		}
+		r.NotChecked = append(r.NotChecked, n)
+	}
+	r.Changed = []string{"win-root.img has changed while it was read"}
+	r.Verdict, r.PolicyVerdict = scanner.Inconclusive, scanner.Inconclusive
+	return r
 }
 
 var start = time.Date(2026, 3, 2, 8, 0, 0, 123456789, time.UTC)
@@ -207,6 +281,7 @@ func count(findings []requirement.Finding, service ...string) {
 		f := &findings[i]
 		f.Counts = f.Severity == requirement.Required && f.Scope == requirement.Disk || slices.Contains(service, f.ID)
 		f.Unmet = f.Counts && f.Waiver == nil && (f.Status == requirement.Failed || f.Status == requirement.Warning)
+		f.Open = f.Counts && f.Waiver == nil && f.Status == requirement.Undetermined && !f.Accepted
 	}
 }
 

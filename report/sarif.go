@@ -34,10 +34,10 @@ const (
 
 // SARIF writes one run in the Static Analysis Results Interchange Format, 2.1.0
 // (OASIS), with the properties that GitHub's code scanning wants. A rule is
-// written for every requirement that was judged; a result for every finding that
+// written for every requirement of the system; a result for every finding that
 // is failed, a warning, or makes the verdict inconclusive; waived and accepted
-// ones are suppressed results. What else is undetermined is a notification of
-// the invocation, as the notices are. What passed is not written: GitHub would
+// ones are suppressed results. What else is undetermined or not checked is a
+// notification of the invocation, as the notices are. What passed is not written: GitHub would
 // show it as an alert.
 //
 // Locations are relative to no folder of a repository: their first element is
@@ -50,10 +50,11 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		Tool: sarifTool{Driver: sarifDriver{
 			Name: "coldcheck", Organization: "coldcheck", Version: version, InformationURI: projectPage,
 		}},
-		Automation: sarifAutomation{ID: "coldcheck/" + machineName(r) + "/"},
+		Automation: sarifAutomation{ID: "coldcheck/" + machineName(r) + "/" + part(r)},
 		ColumnKind: "utf16CodeUnits",
 	}
-	if release.MatchString(version) {
+	run.Tool.Driver.SemanticVersion = notReleased
+	if semantic.MatchString(version) {
 		run.Tool.Driver.SemanticVersion = version
 	}
 	invocation := sarifInvocation{
@@ -74,6 +75,17 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 			})
 		}
 	}
+	for i, n := range r.NotChecked {
+		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRuleOf(n.Requirement))
+		level := "note"
+		if n.Counts {
+			level = "warning"
+		}
+		invocation.Notifications = append(invocation.Notifications, sarifNotification{
+			Level: level, Message: sarifText("Not checked: " + n.Reason),
+			Rule: &sarifRuleReference{ID: n.ID, Index: len(r.Findings) + i},
+		})
+	}
 	for _, n := range worstFirst(r.Notices) {
 		level := string(n.Level)
 		if n.Level == requirement.LevelInfo {
@@ -83,6 +95,12 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 			invocation.Notifications,
 			sarifNotification{Level: level, Message: sarifText(notice(n))},
 		)
+	}
+	for _, n := range o.Examination.stated() {
+		if run.Properties == nil {
+			run.Properties = map[string]string{}
+		}
+		run.Properties[n.key] = Neutral(n.text)
 	}
 	run.Invocations = []sarifInvocation{invocation}
 	for i, name := range r.Images {
@@ -104,9 +122,24 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 	return e.Encode(sarifLog{Schema: sarifSchema, Version: sarifVersion, Runs: []sarifRun{run}})
 }
 
-// release is a version by the rules of semver.org without anything after the
-// three numbers.
-var release = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
+// part sets the results of a scan that leaves requirements out apart from those of
+// full scans: GitHub closes the alerts of a category that an upload to it lacks.
+func part(r *scanner.Result) string {
+	if len(r.NotChecked) == 0 {
+		return ""
+	}
+	return "part/"
+}
+
+// semantic is a version by the rules of semver.org (2.0.0), such as a tag of the
+// project and what the Go toolchain makes of a commit after one.
+var semantic = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
+	`(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?` +
+	`(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$`)
+
+// notReleased is the semantic version of a program that was built from sources
+// without a version.
+const notReleased = "0.0.0-devel"
 
 type sarifLog struct {
 	Schema  string     `json:"$schema"`
@@ -121,6 +154,7 @@ type sarifRun struct {
 	Artifacts   []sarifArtifact   `json:"artifacts,omitempty"`
 	Results     []sarifResult     `json:"results"`
 	ColumnKind  string            `json:"columnKind"`
+	Properties  map[string]string `json:"properties,omitempty"`
 }
 
 type sarifTool struct {
@@ -302,12 +336,12 @@ func sarifLevel(f requirement.Finding) string {
 
 func sarifResultOf(r *scanner.Result, index int, level string) sarifResult {
 	f := r.Findings[index]
-	message := ended(f.Message)
+	message := prose.Sentence(f.Message)
 	if f.Status == requirement.Undetermined {
 		message = "Undetermined: " + message
 	}
 	if what, how := advice(f); how != "" {
-		message += " " + what + ": " + ended(how)
+		message += " " + what + ": " + how
 	}
 	s := sarifResult{
 		RuleID: f.ID, RuleIndex: index, Level: level, Message: sarifText(message),
@@ -369,14 +403,21 @@ func fingerprints(r *scanner.Result, id string, e requirement.Evidence) map[stri
 }
 
 // machineName is a name of the machine without anything that has a meaning in a
-// path: of the computer, else of the image.
+// path: of the computer, else of the image. Part of a hash keeps names apart that
+// differ only in what is replaced.
 func machineName(r *scanner.Result) string {
-	return strings.Map(func(c rune) rune {
+	full := cmp.Or(r.Platform.ComputerName, rootImage(r))
+	name := strings.Map(func(c rune) rune {
 		if c < 0x80 && (unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("-_.", c)) {
 			return c
 		}
 		return '_'
-	}, cmp.Or(r.Platform.ComputerName, rootImage(r)))
+	}, full)
+	if name == full {
+		return name
+	}
+	sum := sha256.Sum256([]byte(full))
+	return name + "-" + hex.EncodeToString(sum[:4])
 }
 
 // relativeURI is a path as a relative reference (RFC 3986, 4.2), whose first
@@ -411,9 +452,9 @@ func sarifText(s string) sarifMessage {
 	return sarifMessage{Text: ended(s)}
 }
 
-// ended is s with a full stop.
+// ended is s with a full stop, unless it ends as a sentence does.
 func ended(s string) string {
-	if strings.HasSuffix(s, ".") {
+	if s == "" || strings.ContainsRune(".!?:…", []rune(s)[len([]rune(s))-1]) {
 		return s
 	}
 	return s + "."

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -180,8 +181,18 @@ func TestSARIFLimits(t *testing.T) {
 				t.Fatalf("%d bytes, %d runs", len(text), len(log.Runs))
 			}
 			run := log.Runs[0]
+			var ids []string
+			for _, f := range r.Findings {
+				ids = append(ids, f.ID)
+			}
+			for _, n := range r.NotChecked {
+				ids = append(ids, n.ID)
+			}
+			if len(run.Tool.Driver.Rules) != len(ids) {
+				t.Fatalf("%d rules for %d requirements", len(run.Tool.Driver.Rules), len(ids))
+			}
 			for i, rule := range run.Tool.Driver.Rules {
-				if rule.ID != r.Findings[i].ID || len(rule.ID) > 255 || len(rule.Name) > 255 || len(rule.Properties.Tags) > 10 {
+				if rule.ID != ids[i] || len(rule.ID) > 255 || len(rule.Name) > 255 || len(rule.Properties.Tags) > 10 {
 					t.Errorf("rule %d: %+v", i, rule)
 				}
 				for _, text := range []string{rule.ShortDescription.Text, rule.FullDescription.Text} {
@@ -231,6 +242,63 @@ func TestSARIFFingerprints(t *testing.T) {
 	r.Platform.ComputerName = "ANOTHER"
 	if d := cmp.Diff(was, fingerprints(r, r.Findings[2].ID, e)); d == "" {
 		t.Error("the same for another machine")
+	}
+}
+
+// Each version is one by the rules of semver.org; one that is none is not passed on.
+func TestSARIFSemanticVersion(t *testing.T) {
+	for version, want := range map[string]string{
+		"v1.2.3": "1.2.3", "1.2.3": "1.2.3", "v1.0.0-rc.1": "1.0.0-rc.1",
+		"v0.0.0-20260302080000-0123456789ab+dirty": "0.0.0-20260302080000-0123456789ab+dirty",
+		"devel": "0.0.0-devel", "": "0.0.0-devel", "v1.2": "0.0.0-devel", "v01.2.3": "0.0.0-devel", "v1.2.3-": "0.0.0-devel",
+		"v1.2.3-01": "0.0.0-devel", "v1.2.3 \x1b": "0.0.0-devel",
+	} {
+		var log sarifLog
+		var b bytes.Buffer
+		if err := SARIF(&b, ready(), Options{Version: version}); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b.Bytes(), &log); err != nil {
+			t.Fatal(err)
+		}
+		if got := log.Runs[0].Tool.Driver.SemanticVersion; got != want {
+			t.Errorf("%q: %q, want %q", version, got, want)
+		}
+	}
+}
+
+// No text of a report ends with two full stops, or with one after another end of a
+// sentence.
+func TestSARIFFullStops(t *testing.T) {
+	twice := regexp.MustCompile(`\.\.("|\\n| [A-Z])|[!?:]\.("|\\n)`)
+	for name, r := range scans(t) {
+		for _, found := range twice.FindAllString(string(written(t, SARIF, r)), -1) {
+			t.Errorf("%s: %s", name, found)
+		}
+	}
+	for text, want := range map[string]string{"": "", "a": "a.", "a.": "a.", "a?": "a?", "a!": "a!", "a:": "a:", "a…": "a…",
+		"ö": "ö."} {
+		if got := ended(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Names of machines that differ only in what has no place in a path stay apart, and
+// so do a full scan and one that leaves requirements out.
+func TestSARIFCategory(t *testing.T) {
+	seen := map[string]string{}
+	for _, name := range []string{"WSAMZN-7F3K2Q1P", "a_b", "a/b", "a b", "東京", "大阪"} {
+		r := ready()
+		r.Platform.ComputerName = name
+		id := machineName(r)
+		if strings.ContainsAny(id, "/ \\:") || seen[id] != "" {
+			t.Errorf("%q: %q, also of %q", name, id, seen[id])
+		}
+		seen[id] = name
+	}
+	if part(ready()) == part(partial()) {
+		t.Error("a scan that leaves requirements out has the category of a full one")
 	}
 }
 

@@ -31,7 +31,7 @@ func TestRead(t *testing.T) {
 			for _, f := range r.Findings {
 				f.Requirement = requirement.Requirement{ID: f.ID, Scope: f.Scope, Severity: f.Severity,
 					AWSErrorCode: f.AWSErrorCode, Demand: f.Demand, Reference: f.Reference}
-				f.Counts, f.Unmet = false, false // of the scan: the document has the verdict
+				f.Counts, f.Unmet, f.Open = false, false, false // of the scan: the document has the verdict
 				want = append(want, f)
 			}
 			ignore := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Details" }, cmp.Ignore())

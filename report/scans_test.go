@@ -35,22 +35,9 @@ func scans(t *testing.T) map[string]*scanner.Result {
 var realScans = sync.OnceValues(func() (map[string]*scanner.Result, error) {
 	all := map[string]*scanner.Result{}
 	for _, name := range []string{"failing", "ready", "linux-failing", "bitlocker-user", "windows7"} {
-		c, err := fixtures.Find(name)
+		in, err := caseInput(name)
 		if err != nil {
 			return nil, err
-		}
-		in := scanner.Input{Now: func() time.Time { return fixtures.Now }}
-		for _, i := range c.Images {
-			in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
-				r, err := i.Open()
-				if err != nil {
-					return nil, err
-				}
-				return source.NewReader(ctx, i.Name, r, i.Size), nil
-			}})
-		}
-		for _, d := range c.With {
-			in.With = append(in.With, scanner.Document(d))
 		}
 		if all[name], err = scanner.Scan(context.Background(), in); err != nil {
 			return nil, err
@@ -58,6 +45,45 @@ var realScans = sync.OnceValues(func() (map[string]*scanner.Result, error) {
 	}
 	return all, nil
 })
+
+// caseInput is what a scan of a case is given.
+func caseInput(name string) (scanner.Input, error) {
+	in := scanner.Input{Now: func() time.Time { return fixtures.Now }}
+	c, err := fixtures.Find(name)
+	if err != nil {
+		return in, err
+	}
+	for _, i := range c.Images {
+		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
+			r, err := i.Open()
+			if err != nil {
+				return nil, err
+			}
+			return source.NewReader(ctx, i.Name, r, i.Size), nil
+		}})
+	}
+	for _, d := range c.With {
+		in.With = append(in.With, scanner.Document(d))
+	}
+	return in, nil
+}
+
+// scanCase scans a case with one more document, unless that is empty.
+func scanCase(t *testing.T, name, document string) *scanner.Result {
+	t.Helper()
+	in, err := caseInput(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if document != "" {
+		in.With = append(in.With, scanner.Document{Name: "document.json", Data: []byte(document)})
+	}
+	r, err := scanner.Scan(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
 
 // written is a report as bytes.
 func written(t *testing.T, f func(w io.Writer, r *scanner.Result, o Options) error, r *scanner.Result) []byte {

@@ -147,6 +147,7 @@ func beside(r *scanner.Result, o Options) []string {
 	if unmet > 0 {
 		lines = append(lines, "Beside the verdict: "+prose.Count(unmet, "recommendation", "recommendations")+" not met")
 	}
+	lines = append(lines, background(r, o)...)
 	if c := r.CrossCheck; c != nil {
 		lines = append(lines, "Evidence: "+confirmation(*c))
 	}

@@ -97,7 +97,7 @@ func (r *Result) conclude(p Policy) {
 		case f.Counts && p.fails(f.Status):
 			f.Unmet = true
 		case f.Counts && unknown:
-			open = true
+			open, f.Open = true, true
 		case f.Severity == requirement.Recommended && p.FailOn == FailOnRecommended && f.Status == requirement.Warning:
 			f.Unmet = true
 		}

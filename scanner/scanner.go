@@ -169,9 +169,6 @@ func (o *opened) judge(ctx context.Context, in Input, m machine) (j judged, err 
 		return j, err
 	}
 	checks, left := s.split(inOrder(slices.Concat(service.checks(), practices.checks(), m.Checks())))
-	for _, n := range left {
-		o.trail.Record("not_checked", "id", n.ID, "reason", n.Reason)
-	}
 	j.notChecked = left
 	j.findings, err = evaluate(ctx, checks, o.trail, o.volumes.reads.waited, in.Progress)
 	return j, err

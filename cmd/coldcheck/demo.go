@@ -22,6 +22,7 @@ func (p *program) demoCommand() *cobra.Command {
 	var name, waivers string
 	var list, crossCheck bool
 	var reads parallelReads
+	var selected selectionFlags
 	c := &cobra.Command{
 		Use:   "demo [--case NAME]",
 		Short: "Scan images that are built into the program",
@@ -46,6 +47,9 @@ coldcheck demo -o html=report.html`,
 			}
 			in := caseInput(example)
 			in.ParallelReads = int(reads)
+			if err := selected.apply(c, &in); err != nil {
+				return err
+			}
 			if crossCheck {
 				if in.CrossCheck, err = startWorker("--case", name); err != nil {
 					return err
@@ -68,6 +72,7 @@ coldcheck demo -o html=report.html`,
 	memoryFlag(c, &p.maxMemory)
 	parallelReadsFlag(c, &reads)
 	waiversFlag(c, &waivers)
+	selected.declare(c)
 	completeCase := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return caseNames(), cobra.ShellCompDirectiveNoFileComp
 	}

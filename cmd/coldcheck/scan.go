@@ -19,6 +19,7 @@ func (p *program) scanCommand() *cobra.Command {
 	var outputs, with []string
 	var root, user, userName, waivers string
 	var policy policyFlags
+	var selected selectionFlags
 	var crossCheck, hash bool
 	var reads parallelReads
 	c := &cobra.Command{
@@ -34,9 +35,12 @@ coldcheck scan root.img user.img -o table -o json=report.json
 coldcheck scan root.img user.img --fail-on recommended`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			in := scanner.Input{UserName: userName, Hash: hash, ParallelReads: int(reads)}
+in := scanner.Input{UserName: userName, Hash: hash, ParallelReads: int(reads)}
 			var err error
 			if in.Policy, err = policy.policy(); err != nil {
+				return err
+			}
+			if err := selected.apply(c, &in); err != nil {
 				return err
 			}
 			names := slices.Clone(args)
@@ -88,6 +92,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 	parallelReadsFlag(c, &reads)
 	waiversFlag(c, &waivers)
 	policy.declare(c)
+	selected.declare(c)
 	return c
 }
 

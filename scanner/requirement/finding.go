@@ -121,6 +121,7 @@ type Finding struct {
 	Outcome
 	Counts   bool    // the verdict depends on it
 	Unmet    bool    // the caller's policy counts it as not met
+	Open     bool    // the caller's policy counts it as undetermined, so that its verdict is not ready
 	Accepted bool    // Undetermined, and accepted by the caller
 	Waiver   *Waiver // covers the finding, so that the policy leaves it out; nil if none does
 	Omitted  Omitted // what the finding does not carry of its outcome

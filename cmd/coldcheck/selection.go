@@ -1,0 +1,37 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/coldcheck/coldcheck/scanner"
+)
+
+// selectionFlags are the flags that leave requirements out of a scan.
+type selectionFlags struct {
+	only, skip []string
+}
+
+func (f *selectionFlags) declare(c *cobra.Command) {
+	c.Flags().StringSliceVar(&f.only, "only", nil,
+		"check only the requirements `ID,…`; '*' matches any characters, as in 'win.tls.*'")
+	c.Flags().StringSliceVar(&f.skip, "skip", nil, "do not check the requirements `ID,…`; '*' matches any characters")
+	for _, name := range []string{"only", "skip"} {
+		check(c.RegisterFlagCompletionFunc(name, completeIDs(true)))
+	}
+}
+
+// apply hands the flags to a scan. A list that was given and is empty, such as a
+// variable that a script did not set, is wrong usage: to check everything, or
+// nothing less, would be a guess.
+func (f *selectionFlags) apply(c *cobra.Command, in *scanner.Input) error {
+	for _, list := range []struct {
+		name string
+		ids  []string
+	}{{"only", f.only}, {"skip", f.skip}} {
+		if c.Flags().Changed(list.name) && len(list.ids) == 0 {
+			return usage("'coldcheck requirements' lists them", "--%s names no requirement", list.name)
+		}
+	}
+	in.Only, in.Skip = f.only, f.skip
+	return nil
+}
