@@ -208,7 +208,15 @@ func TestOnlyAndSkip(t *testing.T) {
 	if all.Verdict != scanner.Ready || len(all.NotChecked) != 0 {
 		t.Fatalf("%s, %d not checked", all.Verdict, len(all.NotChecked))
 	}
-	some := scan([]string{"win.tls.*", "win.bp.*"}, []string{"*.ssl3"})
+	idsOf := func(prefixes ...string) (ids []string) {
+		for _, f := range all.Findings {
+			if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(f.ID, p) }) {
+				ids = append(ids, f.ID)
+			}
+		}
+		return ids
+	}
+	some := scan(idsOf("win.tls.", "win.bp."), []string{"win.tls.ssl3"})
 	if some.Verdict != scanner.Inconclusive || some.PolicyVerdict != scanner.Inconclusive {
 		t.Errorf("%s, %s", some.Verdict, some.PolicyVerdict)
 	}
@@ -240,7 +248,7 @@ func TestOnlyAndSkip(t *testing.T) {
 	if !slices.ContainsFunc(some.Notices, unused) {
 		t.Errorf("no notice that the waiver is of no use: %v", some.Notices)
 	}
-	tips := scan(nil, []string{"win.bp.*"})
+	tips := scan(nil, idsOf("win.bp."))
 	if tips.Verdict != scanner.Ready || len(tips.NotChecked) == 0 {
 		t.Errorf("without recommendations: %s, %d not checked", tips.Verdict, len(tips.NotChecked))
 	}

@@ -2,6 +2,7 @@ package scanner
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/memory"
@@ -19,9 +20,9 @@ type Input struct {
 	Policy   Policy
 	Hash     bool // the images are summed with SHA-256
 
-	// Only and Skip name requirements by id, with "*" for any number of characters.
-	// Those that Only does not name, if it names any, and those that Skip names are
-	// not judged: they are in Result.NotChecked.
+	// Only and Skip are ids of requirements. Those that Only does not name, if it
+	// names any, and those that Skip names are not judged: they are in
+	// Result.NotChecked.
 	Only, Skip []string
 
 	// ParallelReads is how many reads of the images may be under way at a time:
@@ -64,7 +65,7 @@ func (in *Input) check() error {
 	if err := in.Policy.check(); err != nil {
 		return err
 	}
-	if _, err := newSelection(in); err != nil {
+	if err := checkIDs(slices.Concat(in.Only, in.Skip)); err != nil {
 		return err
 	}
 	if n := in.ParallelReads; n < 0 || n > MaxParallelReads {

@@ -164,11 +164,7 @@ func (o *opened) judge(ctx context.Context, in Input, m machine) (j judged, err 
 		o.trail.Notify(n)
 	}
 	practices := practiceFacts{o.volumes, service.match}
-	s, err := newSelection(&in)
-	if err != nil {
-		return j, err
-	}
-	checks, left := s.split(inOrder(slices.Concat(service.checks(), practices.checks(), m.Checks())))
+	checks, left := in.split(inOrder(slices.Concat(service.checks(), practices.checks(), m.Checks())))
 	j.notChecked = left
 	j.findings, err = evaluate(ctx, checks, o.trail, o.volumes.reads.waited, in.Progress)
 	return j, err

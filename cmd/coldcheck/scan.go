@@ -35,7 +35,7 @@ coldcheck scan root.img user.img -o table -o json=report.json
 coldcheck scan root.img user.img --fail-on recommended`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-in := scanner.Input{UserName: userName, Hash: hash, ParallelReads: int(reads)}
+			in := scanner.Input{UserName: userName, Hash: hash, ParallelReads: int(reads)}
 			var err error
 			if in.Policy, err = policy.policy(); err != nil {
 				return err

@@ -25,13 +25,19 @@ func (f *selectionFlags) declare(c *cobra.Command) {
 // nothing less, would be a guess.
 func (f *selectionFlags) apply(c *cobra.Command, in *scanner.Input) error {
 	for _, list := range []struct {
-		name string
-		ids  []string
-	}{{"only", f.only}, {"skip", f.skip}} {
-		if c.Flags().Changed(list.name) && len(list.ids) == 0 {
+		name  string
+		named []string
+		into  *[]string
+	}{{"only", f.only, &in.Only}, {"skip", f.skip, &in.Skip}} {
+		if c.Flags().Changed(list.name) && len(list.named) == 0 {
 			return usage("'coldcheck requirements' lists them", "--%s names no requirement", list.name)
 		}
+		var err error
+		if len(list.named) > 0 {
+			if *list.into, err = expandIDs(list.named); err != nil {
+				return err
+			}
+		}
 	}
-	in.Only, in.Skip = f.only, f.skip
 	return nil
 }
