@@ -276,8 +276,9 @@ func TestSARIFFullStops(t *testing.T) {
 			t.Errorf("%s: %s", name, found)
 		}
 	}
-	for text, want := range map[string]string{"": "", "a": "a.", "a.": "a.", "a?": "a?", "a!": "a!", "a:": "a:", "a…": "a…",
-		"ö": "ö."} {
+	for text, want := range map[string]string{"": "", "a": "a.", "a.": "a.", "a?": "a?", "a!": "a!", "a:": "a:",
+		"a…": "a…",
+		"ö":  "ö."} {
 		if got := ended(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
