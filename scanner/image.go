@@ -74,6 +74,11 @@ func OpenImage(ctx context.Context, s Source) (*Image, error) {
 		return nil, err
 	}
 	image, err := disk.Open(ctx, d, d.Size(), disk.Options{})
+	if d.Format() == "raw" && ctx.Err() == nil && truncated(image) {
+		if part := splitPart(ctx, first); part != nil {
+			image, err = nil, part
+		}
+	}
 	switch {
 	case err == nil:
 		return &Image{Image: image, Name: s.Name, Format: d.Format(), disk: d}, nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/memory"
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
@@ -130,7 +131,7 @@ func (p *program) chooseVolume(ctx context.Context, image *scanner.Image, number
 }
 
 func seeVolumes(image *scanner.Image) string {
-	return "see 'coldcheck inspect volumes " + quoteName(image.Name) + "'"
+	return "see 'coldcheck inspect volumes " + prose.Quote(image.Name) + "'"
 }
 
 // openFilesystem opens the filesystem of a volume, also where its journal cannot

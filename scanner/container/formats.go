@@ -59,13 +59,13 @@ var formats = []format{
 	{what: "an Apple disk image (DMG)", where: footer, magic: "koly", hint: hintConvert},
 }
 
-// Hints. {file} stands for the name of the file and {image} for that of the raw
-// image that is made of it.
+// Hints. {file} stands for the name of the file, {base} for its name without the last
+// suffix, and {image} for the name of the raw image that is made from it.
 const (
 	hintConvert    = "convert it to a raw image: qemu-img convert -O raw {file} {image}"
 	hintConvertVHD = "convert it to a raw image: qemu-img convert -f vpc -O raw {file} {image}"
-	hintExport     = "export it to a raw image: ewfexport -f raw -t {image} {file} " +
-		"(of ewf-tools; it adds .raw to the name)"
+	// ewfexport adds .raw to the name. -u asks no questions.
+	hintExport  = "export it to a raw image with ewf-tools: ewfexport -u -f raw -t {base} {file}"
 	hintAFF     = "export it to a raw image: affconvert -r {file} (of afflib-tools)"
 	hintLogical = "it holds files and no disk: take an image of the disk itself, with dd for instance"
 	hintHive    = "look into it: coldcheck inspect hive {file}"
@@ -116,18 +116,11 @@ func descriptorHint(ctx context.Context, first *source.Source, p probe) string {
 // the name of the file without its last suffix, and .img if that is not the name
 // of a raw image.
 func fill(hint, name string) string {
-	image := strings.TrimSuffix(name, filepath.Ext(name))
+	base := strings.TrimSuffix(name, filepath.Ext(name))
+	image := base
 	if !slices.Contains([]string{".img", ".raw", ".dd"}, strings.ToLower(filepath.Ext(image))) {
 		image += ".img"
 	}
-	return strings.NewReplacer("{file}", quoteName(name), "{image}", quoteName(image)).Replace(hint)
-}
-
-var plainName = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,=\\][A-Za-z0-9_./:@%+,=\\-]*$`)
-
-func quoteName(name string) string {
-	if plainName.MatchString(name) {
-		return name
-	}
-	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+	return strings.NewReplacer("{file}", prose.Quote(name), "{image}", prose.Quote(image), "{base}", prose.Quote(base)).
+		Replace(hint)
 }

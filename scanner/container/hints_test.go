@@ -16,7 +16,7 @@ func TestFill(t *testing.T) {
 	for name, want := range map[string]string{
 		"root.qcow2":          "qemu-img convert -O raw root.qcow2 root.img",
 		"/images/root.vmdk":   "qemu-img convert -O raw /images/root.vmdk /images/root.img",
-		`D:\images\root.vhdx`: `qemu-img convert -O raw D:\images\root.vhdx D:\images\root.img`,
+		`D:\images\root.vhdx`: `qemu-img convert -O raw 'D:\images\root.vhdx' 'D:\images\root.img'`,
 		"root":                "qemu-img convert -O raw root root.img",
 		"my root.vdi":         "qemu-img convert -O raw 'my root.vdi' 'my root.img'",
 		"it's $(x).vdi":       `qemu-img convert -O raw 'it'\''s $(x).vdi' 'it'\''s $(x).img'`,
@@ -25,6 +25,10 @@ func TestFill(t *testing.T) {
 		if got := fill(hintConvert, name); !strings.HasSuffix(got, want) {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
+	}
+	const export = "ewfexport -u -f raw -t 'my evidence' 'my evidence.E01'"
+	if got := fill(hintExport, "my evidence.E01"); !strings.HasSuffix(got, export) {
+		t.Errorf("%s, want %s", got, export)
 	}
 	for name, want := range map[string]string{"root.img.gz": "gzip -dc root.img.gz >root.img",
 		"root.RAW.gz": "gzip -dc root.RAW.gz >root.RAW", "root.gz": "gzip -dc root.gz >root.img"} {
