@@ -38,15 +38,17 @@ func TestSplitImage(t *testing.T) {
 	}{
 		"the first of three": {[]string{"root.001", "root.002", "root.003", "root.005"}, "part 1 of 3",
 			"cat root.001 root.002 root.003 >root.img"},
-		"from zero":       {[]string{"root.000", "root.001"}, "part 1 of 2", "cat root.000 root.001 >root.img"},
-		"the last":        {[]string{"root.img.002", "root.img.001"}, "part 2 of 2", "cat root.img.001 root.img.002 >root.img"},
+		"from zero": {[]string{"root.000", "root.001"}, "part 1 of 2", "cat root.000 root.001 >root.img"},
+		"the last": {[]string{"root.img.002", "root.img.001"}, "part 2 of 2",
+			"cat root.img.001 root.img.002 >root.img"},
 		"without a first": {[]string{"root.003", "root.004"}, "part 1 of 2", "the parts before root.003 are missing"},
-		"letters":         {[]string{"my root.ab", "my root.aa"}, "part 2 of 2", "cat 'my root.aa' 'my root.ab' >'my root.img'"},
-		"many":            {many, "part 1 of 12", "cat root.[a-z][a-z] >root.img"},
-		"alone":           {[]string{"root.001"}, "", ""},
-		"not the next":    {[]string{"root.001", "root.003"}, "", ""},
-		"no number":       {[]string{"root.img", "root.001"}, "", ""},
-		"short":           {[]string{"root.1", "root.2"}, "", ""},
+		"letters": {[]string{"my root.ab", "my root.aa"}, "part 2 of 2",
+			"cat 'my root.aa' 'my root.ab' >'my root.img'"},
+		"many":         {many, "part 1 of 12", "cat root.[a-z][a-z] >root.img"},
+		"alone":        {[]string{"root.001"}, "", ""},
+		"not the next": {[]string{"root.001", "root.003"}, "", ""},
+		"no number":    {[]string{"root.img", "root.001"}, "", ""},
+		"short":        {[]string{"root.1", "root.2"}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

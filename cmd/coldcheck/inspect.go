@@ -42,13 +42,21 @@ coldcheck inspect reg root.img 'HKLM\SYSTEM\CurrentControlSet\Services\WinRM'`,
 // inspectFormats are the formats of the inspect commands: for people, and a JSON object a line.
 var inspectFormats = []string{"text", "jsonl"}
 
-// openImage opens an image and finds the logical volumes that lie on it.
-func openImage(ctx context.Context, path string) (*scanner.Image, error) {
-	image, err := scanner.OpenImage(ctx, scanner.File(path))
-	if err == nil {
-		scanner.AssembleLVM(image)
+// openImage opens an image and finds its logical volumes.
+func (p *program) openImage(ctx context.Context, path string) (*scanner.Image, error) {
+	if err := p.checkImage(path); err != nil {
+		return nil, err
 	}
-	return image, err
+	image, err := scanner.OpenImage(ctx, scanner.File(path))
+	if err != nil {
+		return nil, err
+	}
+	scanner.AssembleLVM(image)
+	for _, m := range image.WritableMounts() {
+		p.notice("%s is in use: %s is mounted read-write at %s; what is read may be inconsistent", image.Name, m.Source,
+			m.Point)
+	}
+	return image, nil
 }
 
 // volumeFlag declares --volume.

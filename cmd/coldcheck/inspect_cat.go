@@ -18,7 +18,7 @@ may be written as Windows does, with or without its drive.`,
 coldcheck inspect cat root.img Windows/System32/config/SYSTEM >SYSTEM`,
 		Args: arguments(2, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			image, err := openImage(c.Context(), args[0])
+			image, err := p.openImage(c.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -30,7 +30,7 @@ coldcheck inspect ls -o jsonl root.img /etc`,
 			if err := checkFormat(format, inspectFormats...); err != nil {
 				return err
 			}
-			image, err := openImage(c.Context(), args[0])
+			image, err := p.openImage(c.Context(), args[0])
 			if err != nil {
 				return err
 			}

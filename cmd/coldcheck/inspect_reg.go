@@ -35,7 +35,7 @@ coldcheck inspect reg -o jsonl root.img HKLM`,
 			if err := checkFormat(format, inspectFormats...); err != nil {
 				return err
 			}
-			image, err := openImage(c.Context(), args[0])
+			image, err := p.openImage(c.Context(), args[0])
 			if err != nil {
 				return err
 			}

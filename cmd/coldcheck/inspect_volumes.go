@@ -27,7 +27,7 @@ coldcheck inspect volumes -o jsonl /dev/nvme1n1`,
 			if err := checkFormat(format, inspectFormats...); err != nil {
 				return err
 			}
-			image, err := openImage(c.Context(), args[0])
+			image, err := p.openImage(c.Context(), args[0])
 			if err != nil {
 				return err
 			}

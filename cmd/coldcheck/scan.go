@@ -57,6 +57,9 @@ coldcheck scan root.img user.img --fail-on recommended`,
 					names = append(names, forced.name)
 				}
 			}
+			if err := p.checkImages(names...); err != nil {
+				return err
+			}
 			if crossCheck {
 				if in.CrossCheck, err = startWorker(append([]string{"--"}, names...)...); err != nil {
 					return err

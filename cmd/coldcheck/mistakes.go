@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/disk"
+)
+
+// errFile: a file that a person named cannot be used. The exit code is that of any such error.
+var errFile = errors.New("cannot use the file")
+
+// checkImages finds the common mistakes in names of images before anything is opened, each with a hint that helps. It
+// returns nil for what only opening can decide.
+func (p *program) checkImages(names ...string) error {
+	for _, name := range names {
+		if err := p.checkImage(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *program) checkImage(name string) error {
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && info.IsDir():
+		return problem{fmt.Errorf("%s: %w: it is a folder", name, disk.ErrNotImage), errNotThatKind, folderHint(name)}
+	case err == nil && readable(info.Mode()):
+		f, err := os.Open(name)
+		if err == nil {
+			return f.Close()
+		}
+		return problem{err, errFile, p.permissionHint(err, info)}
+	case err == nil:
+		return nil
+	}
+	if err := remoteName(name); err != nil {
+		return err
+	}
+	return problem{err, errFile, p.missingHint(name, err)}
+}
+
+// readable reports whether opening a file of that kind returns at once.
+func readable(mode fs.FileMode) bool {
+	return mode.IsRegular() || mode&fs.ModeDevice != 0 && mode&fs.ModeCharDevice == 0
+}
+
+var snapshotID = regexp.MustCompile(`^(?:ebs:)?(snap-[0-9a-f]{8,17})$`)
+
+// remoteName returns the error for the name of an image that is not on this machine, with the command that downloads
+// it; nil for any other name. The query of a URL may be a secret and is not shown.
+func remoteName(name string) error {
+	if m := snapshotID.FindStringSubmatch(name); m != nil {
+		return usage("download it first: coldsnap download "+m[1]+" "+m[1]+".img",
+			"%s: reading EBS snapshots directly is not supported", name)
+	}
+	u, err := url.Parse(name)
+	if err != nil {
+		if strings.Contains(name, "://") {
+			return usage("download the image and use its file name", "a URL cannot be read as an image")
+		}
+		return nil
+	}
+	shown := u.Scheme + "://" + u.Host + u.EscapedPath()
+	file := path.Base(u.Path)
+	if file == "/" || file == "." {
+		file = "root.img"
+	}
+	switch strings.ToLower(u.Scheme) {
+	case "s3":
+		return usage("download it first: aws s3 cp "+prose.Quote("s3://"+u.Host+u.Path)+" "+prose.Quote(file),
+			"%s: reading from Amazon S3 directly is not supported", shown)
+	case "http", "https":
+		from := prose.Quote(shown)
+		if u.RawQuery != "" || u.User != nil {
+			from = "'URL' (the URL that you gave, with its query)"
+			return usage("download it first: curl -fLo "+prose.Quote(file)+" "+from,
+				"%s: reading from a URL directly is not supported", shown)
+		}
+		return usage("download it first: curl -fLo "+prose.Quote(file)+" "+from,
+			"%s: reading from a URL directly is not supported", shown)
+	}
+	return nil
+}
+
+// imageSuffixes are those of files that may be images.
+var imageSuffixes = []string{".img", ".raw", ".dd", ".bin", ".001", ".qcow2", ".vmdk", ".vhd", ".vhdx", ".vdi", ".e01"}
+
+func maybeImage(name string) bool {
+	return slices.Contains(imageSuffixes, strings.ToLower(filepath.Ext(name)))
+}
+
+// folderHint names the images in a folder.
+func folderHint(folder string) string {
+	const most = 4
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return "name an image file"
+	}
+	var images []string
+	for _, e := range entries {
+		if e.Type().IsRegular() && maybeImage(e.Name()) {
+			images = append(images, prose.Quote(filepath.Join(folder, e.Name())))
+		}
+	}
+	if len(images) == 0 || len(images) > most {
+		return "name the image files in it"
+	}
+	return "name the image files in it: " + strings.Join(images, " ")
+}
+
+var windowsPath = regexp.MustCompile(`^([A-Za-z]):(.*)$`)
+
+// missingHint says what may be meant by the name of a file that cannot be found.
+func (p *program) missingHint(name string, err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return p.permissionHint(err, nil)
+	}
+	if runtime.GOOS != "windows" {
+		if m := windowsPath.FindStringSubmatch(name); m != nil {
+			return windowsPathHint(m[1], m[2])
+		}
+		if strings.HasPrefix(name, `\\`) {
+			return "mount the network share and use the path below its mount point"
+		}
+	}
+	folder := filepath.Dir(name)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	if near := nearest(filepath.Base(name), names); near != "" {
+		return "did you mean " + prose.Quote(filepath.Join(folder, near)) + "?"
+	}
+	return ""
+}
+
+// windowsPathHint says what to use instead of a path of Windows. In the Windows Subsystem for Linux drives are mounted
+// below /mnt.
+func windowsPathHint(drive, rest string) string {
+	mounted := "/mnt/" + strings.ToLower(drive) + "/" + strings.TrimLeft(strings.ReplaceAll(rest, `\`, "/"), "/")
+	if _, err := os.Stat(mounted); err == nil {
+		return "this is a Windows path; on this system use " + prose.Quote(mounted)
+	}
+	return "this is a Windows path; copy the file to this machine, and quote paths that contain a backslash"
+}
+
+// permissionHint says how a file that may not be read can be read. info is nil if nothing is known of the file.
+func (p *program) permissionHint(err error, info fs.FileInfo) string {
+	if !errors.Is(err, fs.ErrPermission) {
+		return ""
+	}
+	if runtime.GOOS == "windows" {
+		return "run the command as Administrator"
+	}
+	hint := "run it with sudo: sudo " + p.commandLine()
+	if info != nil {
+		if group := readingGroup(info); group != "" {
+			hint += " (or join the group " + group + ")"
+		}
+	}
+	return hint
+}
+
+// commandLine is how the program was started, for a shell.
+func (p *program) commandLine() string {
+	words := []string{"coldcheck"}
+	if strings.ContainsRune(os.Args[0], '/') {
+		words[0] = prose.Quote(os.Args[0])
+	}
+	for _, a := range p.arguments {
+		words = append(words, prose.Quote(a))
+	}
+	return strings.Join(words, " ")
+}

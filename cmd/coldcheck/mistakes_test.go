@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// Common mistakes get a hint that helps, and the exit code of their kind.
+func TestCheckImage(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("names and commands are for another system")
+	}
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, name := range []string{"root.img", "images/root.img", "images/my user.vmdk", "images/notes.txt", "many/1.img",
+		"many/2.img", "many/3.img", "many/4.img", "many/5.img"} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		write(t, name, "")
+	}
+	for _, c := range []struct {
+		name string
+		code int
+		hint string
+	}{
+		{"root.img", 0, ""},
+		{"rot.img", 74, "did you mean root.img?"},
+		{"images/root.imh", 74, "did you mean images/root.img?"},
+		{"nothing", 74, ""},
+		{"no/such/folder.img", 74, ""},
+		{"images", 4, "name the image files in it: 'images/my user.vmdk' images/root.img"},
+		{"many", 4, "name the image files in it"},
+		{"snap-0123456789abcdef0", 64, "coldsnap download snap-0123456789abcdef0 snap-0123456789abcdef0.img"},
+		{"ebs:snap-0123456789abcdef0", 64, "coldsnap download snap-0123456789abcdef0 snap-0123456789abcdef0.img"},
+		{"snap-x", 74, ""},
+		{"s3://bucket/a b/root.img", 64, "aws s3 cp 's3://bucket/a b/root.img' root.img"},
+		{"s3://bucket", 64, "aws s3 cp s3://bucket root.img"},
+		{"https://example.com/images/user.img", 64, "curl -fLo user.img https://example.com/images/user.img"},
+		{"http://example.com", 64, "curl -fLo root.img http://example.com"},
+		{"https://me:key@example.com/u.img?X-Amz-Signature=key", 64, "curl -fLo u.img 'URL' (the URL that you gave"},
+		{"https://%zz?key", 64, "download the image and use its file name"},
+		{`C:\images\root.img`, 74, "this is a Windows path"},
+		{"D:/images/root.img", 74, "this is a Windows path"},
+		{`\\server\share\root.img`, 74, "mount the network share"},
+	} {
+		err := (&program{}).checkImage(c.name)
+		var p problem
+		if exitCode(err) != c.code || c.code != 0 && !errors.As(err, &p) {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if c.code != 0 && (!strings.Contains(p.Hint(), c.hint) || c.hint == "" && p.Hint() != "") {
+			t.Errorf("%s: hint %q, want %q", c.name, p.Hint(), c.hint)
+		}
+		if err != nil && strings.Contains(err.Error()+p.Hint(), "key") {
+			t.Errorf("%s: a secret is shown: %v, %s", c.name, err, p.Hint())
+		}
+	}
+}
+
+func TestPermissionHint(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs sudo")
+	}
+	file := filepath.Join(t.TempDir(), "root.img")
+	write(t, file, "")
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &program{arguments: []string{"scan", "my root.img"}}
+	denied := &fs.PathError{Op: "open", Path: file, Err: fs.ErrPermission}
+	for _, i := range []fs.FileInfo{nil, info} {
+		hint := p.permissionHint(denied, i)
+		if !strings.Contains(hint, "sudo ") || !strings.Contains(hint, " scan 'my root.img'") {
+			t.Error(hint)
+		}
+	}
+	if hint := p.permissionHint(fs.ErrNotExist, info); hint != "" {
+		t.Error(hint)
+	}
+}
+
+// A file that may not be read ends with 74 and the command that reads it.
+func TestPermissionDenied(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, who can become somebody else")
+	}
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skip(err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "coldcheck-permission")
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Skip(err)
+	}
+	name := filepath.Join(dir, "coldcheck")
+	if err := os.WriteFile(name, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	image := filepath.Join(dir, "root.img")
+	write(t, image, "image")
+	if err := errors.Join(os.Chmod(image, 0o640), os.Chown(image, 0, 6)); err != nil { // 6 is disk, as for devices
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{{"scan"}, {"inspect", "ls"}} {
+		cmd := exec.Command(setpriv, append(append([]string{"--reuid=65534", "--clear-groups", name}, command...), image)...)
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		want := "sudo coldcheck " + strings.Join(command, " ") + " " + image + " (or join the group "
+		if c := code(t, cmd.Run()); c != 74 || !strings.Contains(stderr.String(), want) ||
+			!strings.Contains(stderr.String(), "permission denied") {
+			t.Errorf("%d: %s, want %s", c, &stderr, want)
+		}
+	}
+}
