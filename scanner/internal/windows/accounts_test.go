@@ -254,8 +254,8 @@ func TestProfileSize(t *testing.T) {
 		"damaged, and already too big": {ntfs.Totals{Size: 10 << 30, Damaged: 1}, failed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			check(t, profileSize, judgeProfileSize(jdoe, evidence, c.totals, requirement.Observed, true), c.want)
+			check(t, profileSize, judgeProfileSize(jdoe, evidence, c.totals, requirement.Observed), c.want)
 		})
 	}
-	check(t, profileSize, judgeProfileSize(jdoe, evidence, ntfs.Totals{}, requirement.Inferred, false), inferred)
+	check(t, profileSize, judgeProfileSize(jdoe, evidence, ntfs.Totals{}, requirement.Inferred), inferred)
 }

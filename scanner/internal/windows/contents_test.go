@@ -123,7 +123,7 @@ func TestLongPaths(t *testing.T) {
 	check(t, profileLongPaths, judgeLongPaths(long, 1, 261, 0, evidence), warning)
 	check(t, profileLongPaths, judgeLongPaths(long, 1, 261, 1, evidence), warning)
 	if o := judgeLongPaths(long, 2, 300, 0, evidence); !strings.Contains(o.Message,
-		"2 folder paths in the profile have") || len(o.Message) > 250 {
+		"2 folder paths have more than 260 characters; the longest has 300") || len(o.Message) > 250 {
 		t.Errorf("%s", o.Message)
 	}
 	for s, want := range map[string]int{"": 0, "abc": 3, "ä€": 2, "😀": 2, "\uFFFD": 1} {

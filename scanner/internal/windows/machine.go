@@ -122,12 +122,12 @@ func (m *Machine) tellControlSet() {
 			Path: m.SystemRoot + "/System32/config/SYSTEM"})
 	}
 	if set.Chosen.By != registry.SelectCurrent {
-		notify(requirement.LevelWarning, fmt.Sprintf("CurrentControlSet of SYSTEM is taken to be %s: %s", set.Name,
+		notify(requirement.LevelWarning, fmt.Sprintf("%s is used as the current control set: %s.", set.Name,
 			whyControlSet(set)))
 	}
 	if set.Failed != 0 {
 		notify(requirement.LevelInfo,
-			fmt.Sprintf("SYSTEM: Windows failed to start with ControlSet%03d (Select\\Failed)", set.Failed))
+			fmt.Sprintf("Windows failed to start with ControlSet%03d (Select\\Failed in SYSTEM).", set.Failed))
 	}
 }
 
@@ -149,12 +149,11 @@ func (m *Machine) lookAhead() {
 	restarted.Machine, restarted.facts = m.Machine.AtNextStart(), &facts{}
 	m.restarted = &restarted
 	message := fmt.Sprintf(
-		"Windows ran on %s (%s), and its next start uses %s (%s): both are judged, and the worse result counts",
+		"Windows last ran on %s (%s); its next start uses %s (%s). Both are checked, and the worse result counts.",
 		set.Name, whyControlSet(set), next.Name, whyControlSet(next))
 	if err != nil {
 		message = fmt.Sprintf(
-			"which control set the next start of Windows uses is not known, so that what depends on it is "+
-				"undetermined: %v", err)
+			"Cannot tell which control set the next start of Windows uses; what depends on it is undecided: %v.", err)
 	}
 	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: message, Source: machine.RoleRoot,
 		Path: m.SystemRoot + "/System32/config/SYSTEM"})
@@ -206,7 +205,7 @@ func (m *Machine) tellOtherSystems() {
 		hive := e.Name() + "/System32/config/SYSTEM"
 		if info, err := fs.Stat(v.FS, hive); err == nil && !info.IsDir() {
 			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: v.Role, Path: hive,
-				Message: fmt.Sprintf("the folder %s holds a second Windows; %s is the one that is judged", e.Name(),
+				Message: fmt.Sprintf("%s contains a second Windows system. The one in %s is checked.", e.Name(),
 					m.SystemRoot)})
 		}
 	}
@@ -224,7 +223,7 @@ func (m *Machine) checkDrives() {
 	for _, mount := range mounts {
 		if mount.Disk && mount.Letter == "C" && m.in.Root.Device != "" && m.in.Root.Device != mount.Device {
 			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: machine.RoleRoot,
-				Message: fmt.Sprintf("drive C was last on %s, the root image is %s", mount.Device, m.in.Root.Device)})
+				Message: fmt.Sprintf("Drive C was last on %s; the root image is %s.", mount.Device, m.in.Root.Device)})
 		}
 	}
 	if m.in.User.FS == nil {
@@ -236,12 +235,12 @@ func (m *Machine) checkDrives() {
 	}
 	if m.in.UserForced {
 		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: machine.RoleUser,
-			Message: "the user volume is used as drive D because --user names it, although " + why})
+			Message: "The user volume is used as drive D because --user names it, although " + why + "."})
 		return
 	}
-	err = fmt.Errorf("%s: it is not drive D of this machine (--user uses it anyway)", why)
+	err = fmt.Errorf("not drive D of this computer: %s; --user uses the image anyway", why)
 	d := m.Drive("D")
 	d.FS, d.Err = nil, err
 	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: machine.RoleUser,
-		Message: err.Error()})
+		Message: "The user volume is " + err.Error() + "."})
 }

@@ -13,9 +13,9 @@ import (
 func TestControlSetNotice(t *testing.T) {
 	for name, want := range map[string]string{
 		"ready":                       "",
-		"control-set-second":          `Windows ran on ControlSet002 (Select\Current is 2), and its next start uses ControlSet001`,
-		"control-set-default-missing": `Which control set the next start of Windows uses is not known`,
-		"control-set-missing":         `taken to be ControlSet001: Select\Current is 2 and there is no ControlSet002, Select\Default is 1`,
+		"control-set-second":          `Windows last ran on ControlSet002 (Select\Current is 2); its next start uses`,
+		"control-set-default-missing": `Cannot tell which control set the next start of Windows uses`,
+		"control-set-missing":         `ControlSet001 is used as the current control set: Select\Current is 2 and there is no`,
 		"control-set-last-known-good": `Select\LastKnownGood is 1`,
 		"control-set-failed":          `failed to start with ControlSet002`,
 	} {

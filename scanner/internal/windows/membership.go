@@ -12,13 +12,13 @@ import (
 )
 
 var userDomainGuests = entry{
-	Requirement: recommended("win.user.domain-guests", "", "the user is not in a Domain Guests group",
+	Requirement: recommended("win.user.domain-guests", "", "The user should not be in a Domain Guests group.",
 		sectionTroubleshooting, explanation{
-			Reads: `The groups of the user's token, as Group Policy last wrote them: NTUSER.DAT and SOFTWARE: ` +
-				`Microsoft\Windows\CurrentVersion\Group Policy, GroupMembership. The domain's own list is not on ` +
+			Reads: `The user's groups, as Group Policy last recorded them in NTUSER.DAT and SOFTWARE ` +
+				`(Microsoft\Windows\CurrentVersion\Group Policy, GroupMembership). The domain's own list is not on ` +
 				`the disk.`,
-			Live: "whoami /groups (and, for services under a domain account: see win.services.domain-account)",
-			Fix:  "Take the user out of the Domain Guests group of the domain, then let the user sign in again.",
+			Live: "whoami /groups",
+			Fix:  "Remove the user from the Domain Guests group of the domain, then have the user sign in again.",
 		}),
 	Judge: (*Machine).decideGuests,
 }
@@ -41,7 +41,7 @@ func (m *Machine) decideGuests() requirement.Outcome {
 		return requirement.Unreadable(err)
 	}
 	if w.Profile == nil {
-		return requirement.Unknown("whose groups count is not known: see win.profile.exists")
+		return requirement.Unreadable(errNoUser)
 	}
 	var lists []membership
 	var looked []requirement.Evidence
@@ -74,12 +74,12 @@ func (m *Machine) readMembership(key string) (*membership, requirement.Evidence,
 		return nil, k.Evidence, err
 	}
 	if !count.Present {
-		return nil, k.Evidence, fmt.Errorf("%s: %s: without a Count, the list of groups may not be whole",
+		return nil, k.Evidence, fmt.Errorf("%s: %s: the list of groups may be incomplete: it has no Count",
 			k.Evidence.Path, k.Evidence.Key)
 	}
 	if count.Value > maxGroups {
-		return nil, k.Evidence, fmt.Errorf("%s: %s: %d groups, more than a token holds", k.Evidence.Path,
-			k.Evidence.Key, count.Value)
+		return nil, k.Evidence, fmt.Errorf("%s: %s: Count is %d; Windows supports at most %d groups", k.Evidence.Path,
+			k.Evidence.Key, count.Value, maxGroups)
 	}
 	list := membership{Written: k.LastWrite().UTC(), Evidence: k.Evidence}
 	for i := range count.Value {
@@ -107,14 +107,14 @@ func judgeGuests(lists []membership, looked []requirement.Evidence, unread error
 	for _, list := range lists {
 		for _, g := range list.Groups {
 			sid := strings.ToUpper(strings.TrimSpace(g.Value))
-			when := ", as of " + list.Written.Format(time.DateOnly)
+			when := " as of " + list.Written.Format(time.DateOnly) + "."
 			switch _, rid := machine.SplitSID(sid); {
 			case strings.HasPrefix(sid, "S-1-5-21-") && rid == ridDomainGuests:
-				return requirement.Warn("the user is in the Domain Guests group "+sid+when, g.Evidence)
+				return requirement.Warn("The user is in the Domain Guests group "+sid+when, g.Evidence)
 			case sid == sidGuests:
-				o := requirement.Warn("the user is in the Guests group of the machine ("+sid+")"+when, g.Evidence)
-				o.Remediation = "Take the user, and the groups the user is in, out of the machine's Guests group " +
-					"(lusrmgr.msc)."
+				o := requirement.Warn("The user is in the computer's own Guests group ("+sid+")"+when, g.Evidence)
+				o.Remediation = "Open lusrmgr.msc, select Groups, Guests, and remove the user and the groups that the " +
+					"user is in."
 				return o
 			}
 		}
@@ -124,11 +124,11 @@ func judgeGuests(lists []membership, looked []requirement.Evidence, unread error
 		return requirement.Unreadable(unread)
 	case len(lists) == 0:
 		return requirement.Unknown(
-			"Group Policy has written no list of the user's groups: whether one of them is Domain Guests is not on "+
-				"the disk", looked...)
+			"The disk does not show whether the user is in Domain Guests: Group Policy has recorded no list of groups.",
+			looked...)
 	}
 	list := lists[0]
 	list.Evidence.Note = "every group was read"
-	return requirement.Pass(fmt.Sprintf("none of the user's %s is Domain Guests, as of %s",
+	return requirement.Pass(fmt.Sprintf("The user is in %s as of %s, none of them Domain Guests.",
 		prose.Count(len(list.Groups), "group", "groups"), list.Written.Format(time.DateOnly)), list.Evidence)
 }

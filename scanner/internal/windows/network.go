@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,14 +28,18 @@ const (
 const configFlagDisabled = 0x1
 
 var netDHCP = entry{
-	Requirement: required("win.net.dhcp", "InvalidIp", "every network adapter uses DHCP",
+	Requirement: required("win.net.dhcp", "InvalidIp", "Every network adapter must use DHCP.",
 		sectionTips+": The WorkSpace must be configured to use DHCP", explanation{
-			Reads: `SYSTEM: Services\Tcpip\Parameters\Interfaces\*\EnableDHCP and IPAddress; Control\Class and ` +
-				`Control\Network, Enum and Services\Tcpip\Linkage, for which of them are adapters, enabled and ` +
+			Reads: `SYSTEM: Services\Tcpip\Parameters\Interfaces\*\EnableDHCP and IPAddress; Control\Class, ` +
+				`Control\Network, Enum and Services\Tcpip\Linkage show which interfaces are adapters, enabled and ` +
 				`bound to TCP/IP.`,
 			Live: "Get-CimInstance Win32_NetworkAdapterConfiguration -Filter IPEnabled=true | Select-Object " +
 				"Description, DHCPEnabled",
-			Fix: "ncpa.cpl, the adapter, Properties, Internet Protocol Version 4: obtain an IP address automatically.",
+			Doubts: "The service's guide does not mention adapters that are disabled, or that keep a fixed address " +
+				"while they use DHCP: both are warnings. Without EnableDHCP a fixed address counts as used, from " +
+				"observation. Fixed name servers change nothing: the service sets them itself.",
+			Fix: "Open ncpa.cpl, select the adapter, Properties, Internet Protocol Version 4, Properties, and choose " +
+				"Obtain an IP address automatically.",
 		}),
 	Judge: (*Machine).decideDHCP,
 }
@@ -302,6 +307,22 @@ func (m *Machine) networkDevice(guid string, class networkClass) (networkDevice,
 	return d, nil
 }
 
+// obtainAddress says how adapters are set to use DHCP.
+func obtainAddress(adapters []requirement.Subject) string {
+	return "Open ncpa.cpl, select " + adapterNames(adapters) + ", Properties, Internet Protocol Version 4, Properties, " +
+		"and choose Obtain an IP address automatically."
+}
+
+// adapterNames names adapters as the folder of network connections does, or by
+// their interface where they have no name.
+func adapterNames(adapters []requirement.Subject) string {
+	var names []string
+	for _, a := range adapters {
+		names = append(names, prose.Short(cmp.Or(a.Name, a.ID)))
+	}
+	return prose.Some(names)
+}
+
 // judgeDHCP decides win.net.dhcp.
 func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	var fixed, off, old, both, good []string
@@ -319,7 +340,7 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 		noDHCP := a.DHCP.Present && a.DHCP.Value == 0
 		static := len(addresses) > 0 && (noDHCP || !a.DHCP.Present)
 		if static && !a.DHCP.Present {
-			what += " (without EnableDHCP: by experience, not documented)"
+			what += " (EnableDHCP is missing)"
 		}
 		evidence := []requirement.Evidence{a.DHCP.Evidence, a.Addresses.Evidence}
 		subject := requirement.Subject{Kind: requirement.SubjectAdapter, ID: a.GUID, Name: a.Name,
@@ -363,46 +384,48 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 	switch {
 	case len(fixed) > 0:
 		o = requirement.Fail(prose.Count(len(fixed), "adapter has",
-			"adapters have")+" a fixed address: "+prose.Some(fixed), fixedEvidence...).About(fixedAbout...)
+			"adapters have")+" a fixed address: "+prose.Some(fixed)+".", fixedEvidence...).About(fixedAbout...)
+		o.Remediation = obtainAddress(fixedAbout)
 	case halved != nil:
 		return requirement.Unknown(
-			"an adapter does not use DHCP and has no address, but the "+halved.Value+" that belongs to one: "+
-				halved.Data, *halved)
+			"An adapter does not use DHCP. It has the "+halved.Value+" "+halved.Data+", but no address.", *halved)
 	case unread != nil:
 		return requirement.Unknown(
-			fmt.Sprintf("an adapter does not use DHCP, and whether it has an address is not known: IPAddress is %s",
+			fmt.Sprintf("An adapter does not use DHCP. Its address is unknown: IPAddress has the type %s.",
 				unread.Type), *unread)
 	case len(both) > 0:
-		o = requirement.Warn(prose.Count(len(both), "adapter uses",
-			"adapters use")+" DHCP but keep a fixed address: "+prose.Some(both), bothEvidence...).About(bothAbout...)
+		o = requirement.Warn(prose.Count(len(both), "adapter uses DHCP but keeps",
+			"adapters use DHCP but keep")+" a fixed address: "+prose.Some(both)+".", bothEvidence...).About(bothAbout...)
+		o.Remediation = obtainAddress(bothAbout)
 	case len(off) > 0:
-		o = requirement.Warn(prose.Count(len(off), "adapter that is disabled or not bound to TCP/IP has",
-			"adapters that are disabled or not bound to TCP/IP have")+" a fixed address: "+prose.Some(off),
+		o = requirement.Warn(prose.Count(len(off), "adapter has", "adapters have")+" a fixed address but "+
+			verb(len(off), "is", "are")+" disabled or not bound to TCP/IP: "+prose.Some(off)+".",
 			offEvidence...).About(offAbout...)
+		o.Remediation = obtainAddress(offAbout)
 	case len(old) > 0:
-		o = requirement.Warn(prose.Count(len(old), "adapter that was not there at the last start has",
-			"adapters that were not there at the last start have")+" a fixed address: "+prose.Some(old),
+		o = requirement.Warn(prose.Count(len(old), "adapter has", "adapters have")+" a fixed address but "+
+			verb(len(old), "was", "were")+" not present at the last start: "+prose.Some(old)+".",
 			oldEvidence...).About(oldAbout...)
-		o.Remediation = "devmgmt.msc, View, Show hidden devices: uninstall the adapter. If it is in use, set it to " +
-			"obtain an IP address automatically (ncpa.cpl)."
+		o.Remediation = "Open devmgmt.msc, choose View, Show hidden devices, and uninstall " + adapterNames(oldAbout) +
+			". If it is in use, open ncpa.cpl and choose Obtain an IP address automatically."
 	case len(good) == 0 && len(resting) > 0:
 		return requirement.Unknown(
-			"no network adapter uses DHCP, and every WorkSpace has one that does; without DHCP and without an "+
-				"address: "+prose.Some(resting), goneEvidence...)
+			"No network adapter uses DHCP, but every WorkSpace has one that does. These have neither DHCP nor an "+
+				"address: "+prose.Some(resting)+".", goneEvidence...)
 	case len(good) == 0:
-		return requirement.Unknown("no network adapter was found, and every WorkSpace has one")
+		return requirement.Unknown("No network adapter was found, but every WorkSpace has one.")
 	default:
-		message := prose.Count(len(good), "adapter uses", "adapters use") + " DHCP: " + prose.Some(good)
+		o = requirement.Pass(prose.Count(len(good), "adapter uses", "adapters use")+" DHCP: "+prose.Some(good)+".",
+			append(goodEvidence, goneEvidence...)...)
 		if len(servers) > 0 {
-			message += "; with fixed name servers, which the service sets itself: " + prose.Some(servers)
+			o = o.Also("Fixed name servers: " + prose.Some(servers) + ".")
 		}
 		if len(resting) > 0 {
-			message += "; without DHCP and without an address: " + prose.Some(resting)
+			o = o.Also("Neither DHCP nor an address: " + prose.Some(resting) + ".")
 		}
 		if len(named) > 0 {
-			message += "; removed: " + prose.Some(named)
+			o = o.Also("Removed: " + prose.Some(named) + ".")
 		}
-		o = requirement.Pass(message, append(goodEvidence, goneEvidence...)...)
 	}
 	if len(removed) > 0 || len(resting) > 0 {
 		o.Details = struct {

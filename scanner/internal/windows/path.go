@@ -16,13 +16,15 @@ import (
 
 var envPath = entry{
 	Requirement: required("win.env.path", "EnvironmentVariablesPathMissingEntries",
-		"the machine's PATH holds System32 and Windows PowerShell v1.0",
+		"The system's Path must contain System32 and Windows PowerShell v1.0.",
 		sectionTips+": The environment variable path must be properly configured", explanation{
-			Reads: `SYSTEM: Control\Session Manager\Environment\Path, expanded as Windows would: only if it is ` +
-				`REG_EXPAND_SZ. The Path of a user does not count.`,
+			Reads: `SYSTEM: Control\Session Manager\Environment\Path. Variables in it are expanded only if its type ` +
+				`is REG_EXPAND_SZ, as in Windows. A user's own Path does not count.`,
 			Live: `[Environment]::GetEnvironmentVariable('Path', 'Machine')`,
-			Fix: `Edit the system environment variables, Environment Variables, System variables, Path: add ` +
-				`C:\Windows\System32 and C:\Windows\System32\WindowsPowerShell\v1.0\, then restart.`,
+			Doubts: "The service's guide does not mention folders in quotes. Whether the service finds them is " +
+				"unknown, so they are a warning.",
+			Fix: `Open sysdm.cpl, select Advanced, Environment Variables, System variables, Path, and add ` +
+				`C:\Windows\System32 and C:\Windows\System32\WindowsPowerShell\v1.0\. Then restart.`,
 		}),
 	Judge: (*Machine).decidePath,
 }
@@ -79,13 +81,13 @@ func (m *Machine) notePath(o requirement.Outcome, p machine.Setting[string],
 			continue
 		}
 		if looked++; looked > maxPathFolders {
-			o.Message += fmt.Sprintf(
-				"; more than %d folders come before System32, and the rest was not looked through", maxPathFolders)
+			o = o.Also(fmt.Sprintf("More than %d folders come before System32; the others were not checked.",
+				maxPathFolders))
 			break
 		}
 		entries, _, err := m.List(folder)
 		if err != nil {
-			o.Message += "; " + prose.Short(folder) + ", which comes before System32, could not be looked through"
+			o = o.Also(prose.Short(folder) + ", which comes before System32, could not be read.")
 			continue
 		}
 		for _, e := range entries {
@@ -106,10 +108,10 @@ func (m *Machine) notePath(o requirement.Outcome, p machine.Setting[string],
 		}
 	}
 	if len(found) > 0 {
-		o.Message += "; found before the programs of System32: " + prose.Some(found)
+		o = o.Also("Windows finds " + prose.Some(found) + " before the programs of the same name in System32.")
 	}
 	if n := utf8.RuneCountInString(p.Value); n > usualPath {
-		o.Message += fmt.Sprintf("; it has %d characters, and some programs take no more than %d", n, usualPath)
+		o = o.Also(fmt.Sprintf("Path has %d characters; some programs read only %d.", n, usualPath))
 	}
 	return o
 }
@@ -123,8 +125,7 @@ func judgePath(p machine.Setting[string], env machine.Environment) requirement.O
 		Value: p.Value}
 	if !p.Present {
 		about.Reason = requirement.ReasonMissing
-		return requirement.Fail("the machine has no Path: it needs System32 and WindowsPowerShell\\v1.0",
-			p.Evidence).About(about)
+		return requirement.Fail("The system has no Path.", p.Evidence).About(about)
 	}
 	wanted := []string{
 		machine.Normal(env["SYSTEMROOT"] + `\System32`),
@@ -141,17 +142,24 @@ func judgePath(p machine.Setting[string], env machine.Environment) requirement.O
 	}
 	switch {
 	case len(missing) > 0:
-		message := "the machine's Path does not hold " + strings.Join(missing, " and ")
+		o := requirement.Fail("The system's Path does not contain "+strings.Join(missing, " and ")+".", p.Evidence)
+		o.Remediation = "Open sysdm.cpl, select Advanced, Environment Variables, System variables, Path, and add " +
+			strings.Join(missing, " and ") + ". Then restart."
 		if p.Type != registry.ExpandSZ && strings.Contains(p.Value, "%") {
-			message += fmt.Sprintf("; its type is %s, so that variables in it are not expanded", p.Type)
+			o = o.Also(fmt.Sprintf("Its type is %s, so Windows does not expand the variables in it.", p.Type))
+			o.Remediation = "Open sysdm.cpl, select Advanced, Environment Variables, System variables, Path, and replace " +
+				"the variables in it by the folders that they stand for. Then restart."
 			about.Reason = requirement.ReasonDamaged
 		}
-		return requirement.Fail(message, p.Evidence).About(about)
+		return o.About(about)
 	case len(quoted) > 0:
-		return requirement.Warn("the machine's Path holds "+strings.Join(quoted,
-			" and ")+" only in quotes, which the service may not recognise", p.Evidence).About(about)
+		o := requirement.Warn("The system's Path contains "+strings.Join(quoted, " and ")+" only in quotes.",
+			p.Evidence)
+		o.Remediation = "Open sysdm.cpl, select Advanced, Environment Variables, System variables, Path, and remove " +
+			"the quotes. Then restart."
+		return o.About(about)
 	}
-	return requirement.Pass("the machine's Path holds "+strings.Join(wanted, " and "), p.Evidence)
+	return requirement.Pass("The system's Path contains "+strings.Join(wanted, " and ")+".", p.Evidence)
 }
 
 type pathEntry int

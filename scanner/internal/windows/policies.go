@@ -13,15 +13,15 @@ import (
 )
 
 var gpoNone = entry{
-	Requirement: recommended("win.gpo.none", "", "no Group Policy Objects are applied",
+	Requirement: recommended("win.gpo.none", "", "No Group Policy Objects should be applied.",
 		sectionPractices+"; "+sectionTroubleshooting, explanation{
-			Reads: `SOFTWARE, for machine and user: Group Policy\State\…\GPO-List and Group Policy\History; the ` +
+			Reads: `SOFTWARE, for computer and user: Group Policy\State\…\GPO-List and Group Policy\History; the ` +
 				`user's own History in NTUSER.DAT; ProgramData\Microsoft\Group Policy\History; the local policy's ` +
-				`Registry.pol; the policies CertTemplateName and SecurityLayer of Remote Desktop. The Default ` +
-				`Domain Policy, which every joined machine has, changes no status.`,
-			Live: "gpresult /r /scope computer; gpresult /r /scope user",
-			Fix: "Move the WorkSpace to a new organizational unit with blocked inheritance and no policies " +
-				"applied, run gpupdate /force, then restart.",
+				`Registry.pol; the policies CertTemplateName and SecurityLayer of Remote Desktop.`,
+			Live:   "gpresult /r /scope computer; gpresult /r /scope user",
+			Doubts: "The Default Domain Policy, which every member of a domain has, does not count.",
+			Fix: "Move the WorkSpace to a new organizational unit with blocked inheritance and no linked policies. " +
+				"Run gpupdate /force, then restart.",
 		}),
 	Judge: (*Machine).decidePolicies,
 }
@@ -88,7 +88,7 @@ func (m *Machine) readPolicies(w machine.Wanted) policies {
 		note(m.readPolicyHistory(&p, `HKU\`+w.Profile.SID+`\Software`+machine.KeyWindows+`\Group Policy\History`,
 			"user"))
 	} else {
-		note(errors.New("whose policies count beside the machine's is not known: see win.profile.exists"))
+		note(errNoUser)
 	}
 	note(m.readPolicyFolders(&p))
 	for _, class := range []string{"Machine", "User"} {
@@ -193,7 +193,7 @@ func (m *Machine) addPolicy(p *policies, k machine.Key, a appliedPolicy) error {
 		a.Name = a.GUID
 	}
 	if a.Name == "" {
-		a.Name = "a policy without a name"
+		a.Name = "an unnamed policy"
 	}
 	a.Evidence.Kind, a.Evidence.Origin, a.Evidence.Found = requirement.KindValue, name.Evidence.Origin, name.Present
 	a.Evidence.Value, a.Evidence.Data = "DisplayName", name.Value
@@ -273,9 +273,9 @@ func (m *Machine) readThumbprint(p *policies) error {
 }
 
 // thumbprintTip is what the document says of policies on the RDP certificate.
-const thumbprintTip = "Move the WorkSpace to a new organizational unit with blocked inheritance and no Group Policy " +
-	"Objects applied, run gpupdate /force, then restart: EC2Config and EC2Launch must be able to read the " +
-	"thumbprint of the RDP certificate while Windows is set up."
+const thumbprintTip = "Move the WorkSpace to a new organizational unit with blocked inheritance and no linked " +
+	"policies. Run gpupdate /force, then restart. EC2Config and EC2Launch must be able to read the thumbprint of " +
+	"the RDP certificate during Windows Setup."
 
 // judgePolicies decides win.gpo.none.
 func judgePolicies(p policies) requirement.Outcome {
@@ -311,21 +311,20 @@ func judgePolicies(p policies) requirement.Outcome {
 	for _, ev := range p.RDP {
 		thumbprint, about = append(thumbprint, ev.Value), append(about, subjectOf(ev, requirement.ReasonPolicy))
 	}
-	restricted := "a policy that may restrict access to the thumbprint of the RDP certificate is set: " + prose.Some(
-		thumbprint)
+	restricted := verb(len(thumbprint), "The policy ", "The policies ") + prose.Some(thumbprint) +
+		" may restrict access to the thumbprint of the RDP certificate."
 	switch {
 	case len(names) > 0:
-		o := requirement.Warn("Group Policy is applied: "+prose.Some(names),
-			append(evidence, p.RDP...)...).About(about...)
+		o := requirement.Warn(prose.Count(len(names), "policy is applied: ", "policies are applied: ")+
+			prose.Some(names)+".", append(evidence, p.RDP...)...).About(about...)
 		if len(p.RDP) > 0 {
-			o.Message += "; " + restricted
+			o = o.Also(restricted)
 			o.Remediation = thumbprintTip
 		}
 		if len(details) > 0 {
 			o.Details = details
 		} else if len(p.RDP) == 0 {
-			o.Remediation = `gpedit.msc: set the settings of the local policy back to "Not configured" before the ` +
-				`image is made.`
+			o.Remediation = "Open gpedit.msc and set every configured setting of the local policy to Not Configured."
 		}
 		return o
 	case len(p.RDP) > 0:
@@ -337,11 +336,12 @@ func judgePolicies(p policies) requirement.Outcome {
 	}
 	looked := p.Looked
 	if looked.Found {
-		looked.Note = "every list of applied policies was read"
+		looked.Note = "all lists of applied policies were read"
 	}
-	message := "no Group Policy Object is applied"
+	message := "No Group Policy Object is applied."
 	if len(ordinary) > 0 {
-		message += " but " + strings.Join(ordinary, ", ") + ", which every member of a domain has"
+		message = "No Group Policy Object is applied except " + strings.Join(ordinary, ", ") +
+			", which every member of a domain has."
 	}
 	return requirement.Pass(message, looked)
 }

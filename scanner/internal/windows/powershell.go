@@ -14,12 +14,12 @@ import (
 
 var powershellVersion = entry{
 	Requirement: required("win.powershell.version", "OutdatedPowershellVersion",
-		"Windows PowerShell 3.0 or later is installed",
+		"Windows PowerShell 3.0 or later must be installed.",
 		sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
 			Reads: `SOFTWARE: Microsoft\PowerShell\3\PowerShellEngine\PowerShellVersion, else ` +
 				`Microsoft\PowerShell\1\PowerShellEngine; powershell.exe. PowerShell 7 does not count.`,
 			Live: "$PSVersionTable.PSVersion",
-			Fix:  "Install Windows Management Framework 5.1, which brings Windows PowerShell 5.1.",
+			Fix:  "Install Windows Management Framework 5.1, which contains Windows PowerShell 5.1. Then restart.",
 		}),
 	Judge: (*Machine).decidePowerShellVersion,
 }
@@ -58,46 +58,49 @@ func judgePowerShell(v3, v1 machine.Setting[string], program machine.File,
 	switch {
 	case !v3.Present && v1.Present:
 		about.Value = v1.Value
-		return fail("Windows PowerShell "+v1.Value+" is installed, 3.0 or later is needed", v1.Evidence, v3.Evidence)
+		return fail("Windows PowerShell "+v1.Value+" is installed; 3.0 or later is required.", v1.Evidence, v3.Evidence)
 	case !v3.Present && program.Exists:
-		return fail("Windows PowerShell is older than 3.0, which would be registered", v3.Evidence, program.Evidence)
+		return fail("Windows PowerShell is older than 3.0: powershell.exe exists, but no version is registered.",
+			v3.Evidence, program.Evidence)
 	case !v3.Present:
 		about.Reason = requirement.ReasonMissing
-		return fail("Windows PowerShell is not installed", v3.Evidence, program.Evidence)
+		return fail("Windows PowerShell is not installed.", v3.Evidence, program.Evidence)
 	}
 	major, _, _ := strings.Cut(v3.Value, ".")
 	n, err := strconv.Atoi(strings.TrimSpace(major))
 	switch {
 	case err != nil:
-		return requirement.Unknown(fmt.Sprintf("%q is no version of Windows PowerShell", prose.Short(v3.Value)),
-			v3.Evidence)
+		return requirement.Unknown(fmt.Sprintf("The registered version of Windows PowerShell, %q, is not a version.",
+			prose.Short(v3.Value)), v3.Evidence)
 	case n < 3:
-		return fail("Windows PowerShell "+v3.Value+" is installed, 3.0 or later is needed", v3.Evidence)
+		return fail("Windows PowerShell "+v3.Value+" is installed; 3.0 or later is required.", v3.Evidence)
 	case !program.Exists || program.Dir || program.Size == 0:
 		about.Reason = requirement.ReasonDamaged
-		o := fail("Windows PowerShell "+v3.Value+" is registered, but powershell.exe does not exist", v3.Evidence,
+		o := fail("Windows PowerShell "+v3.Value+" is registered, but powershell.exe is missing.", v3.Evidence,
 			program.Evidence)
 		if program.Exists {
-			o.Message = "Windows PowerShell " + v3.Value + " is registered, but powershell.exe is empty or a folder"
+			o.Message = "Windows PowerShell " + v3.Value + " is registered, but powershell.exe is empty or a folder."
 		}
 		o.Remediation = repairWindows // the package is installed already
 		return o
 	}
-	return requirement.Pass("Windows PowerShell "+v3.Value, v3.Evidence, program.Evidence)
+	return requirement.Pass("Windows PowerShell "+v3.Value+" is installed.", v3.Evidence, program.Evidence)
 }
 
 var powershellPolicy = entry{
 	Requirement: required("win.powershell.execpolicy", "",
-		"the effective execution policy is RemoteSigned or Unrestricted",
+		"The effective execution policy must be RemoteSigned or Unrestricted.",
 		sectionTips+": PowerShell version 3.0 or later must be installed", explanation{
 			Reads: `In the order of precedence: SOFTWARE: Policies\Microsoft\Windows\PowerShell; the same in the ` +
 				`user's NTUSER.DAT; the environment variable PSExecutionPolicyPreference of the user and of the ` +
-				`machine; NTUSER.DAT and then SOFTWARE: Microsoft\PowerShell\1\ShellIds\Microsoft.PowerShell. A ` +
-				`text that is not empty decides, and one that PowerShell does not know is Restricted. Written ` +
-				`nowhere, it is RemoteSigned on Server 2012 R2 and later and Restricted on everything else.`,
+				`system; NTUSER.DAT, then SOFTWARE: Microsoft\PowerShell\1\ShellIds\Microsoft.PowerShell. The first ` +
+				`text that is not empty decides; unknown words mean Restricted. The default is RemoteSigned on ` +
+				`Server 2012 R2 and later, and Restricted on all other versions.`,
 			Live: "Get-ExecutionPolicy -List",
-			Fix: "Set-ExecutionPolicy -ExecutionPolicy RemoteSigned (as Administrator; where a Group Policy sets " +
-				"it, change it there).",
+			Doubts: "The service's guide names only RemoteSigned and Unrestricted as allowed. Bypass is less strict " +
+				"than both, so it is a warning. The default of servers before 2012 R2 is from observation; no document " +
+				"states it.",
+			Fix: "Run Set-ExecutionPolicy -ExecutionPolicy RemoteSigned in PowerShell as Administrator.",
 		}),
 	Judge: (*Machine).decideExecutionPolicy,
 }
@@ -142,7 +145,7 @@ func (m *Machine) decideExecutionPolicy() requirement.Outcome {
 		return requirement.Unreadable(err)
 	}
 	if w.Profile == nil {
-		return requirement.Unknown("whose settings count is not known: see win.profile.exists", local.Evidence)
+		return requirement.Unreadable(errNoUser, local.Evidence)
 	}
 	user := `HKU\` + w.Profile.SID + `\Software`
 	userPolicy, err := m.policyOf(user, "User")
@@ -188,7 +191,7 @@ func (m *Machine) policyOf(software, class string) (machine.Setting[string], err
 	}
 	policy, err := m.Text(k, "ExecutionPolicy")
 	if err == nil && policy.OtherType {
-		err = fmt.Errorf("%s: %s: ExecutionPolicy is %s: what PowerShell makes of it is not known",
+		err = fmt.Errorf("%s: %s: how PowerShell reads ExecutionPolicy of type %s is unknown",
 			policy.Evidence.Path, policy.Evidence.Key, policy.Type)
 	}
 	file.compare("Software"+keyPowerShellPolicy, "ExecutionPolicy", &policy.Evidence)
@@ -227,14 +230,11 @@ func defined(s machine.Setting[string]) bool { return s.Present && s.Value != ""
 // order of precedence.
 func judgeExecutionPolicy(scopes []policyScope, system machine.System) requirement.Outcome {
 	restricted := system.Client || system.Build < build81
-	effective, where, basis := "RemoteSigned", fmt.Sprintf("the default of %s, since it is set nowhere",
-		system.Name()), requirement.Inferred
+	effective, where, basis := "RemoteSigned", "the default of "+system.Name(), requirement.Inferred
 	if restricted {
 		effective = "Restricted"
 	}
-	if restricted && !system.Client { // the documents tell that of later servers and of clients
-		where += "; by experience, not documented"
-	}
+
 	remedy, about := "", unsetPolicy(scopes)
 	var evidence []requirement.Evidence
 	for _, s := range scopes {
@@ -246,23 +246,21 @@ func judgeExecutionPolicy(scopes []policyScope, system machine.System) requireme
 		}
 		evidence = append(evidence, s.Setting.Evidence)
 	}
-	message := fmt.Sprintf("the execution policy is %s (%s)", effective, where)
+	message := fmt.Sprintf("The execution policy is %s (%s).", effective, where)
 	switch {
 	case fold.Contains(allowedPolicies, effective):
 		o := requirement.Pass(message, evidence...)
 		o.Basis = basis
 		return o
 	case strings.EqualFold(effective, "Bypass"):
-		o := requirement.Warn(
-			message+"; only RemoteSigned and Unrestricted are named as allowed, Bypass is laxer than both",
-			evidence...).About(about...)
+		o := requirement.Warn(message, evidence...).About(about...)
 		o.Remediation = remedy
 		return o
 	case !fold.Contains(otherPolicies, effective):
-		message = fmt.Sprintf("the execution policy is Restricted (%s is set to %q, which PowerShell does not know)",
+		message = fmt.Sprintf("The execution policy is Restricted (%s is set to %q, which PowerShell does not know).",
 			where, effective[:min(len(effective), 64)])
 	}
-	o := requirement.Fail(message+", and it has to be RemoteSigned or Unrestricted", evidence...).About(about...)
+	o := requirement.Fail(message, evidence...).About(about...)
 	o.Remediation = remedy
 	return o
 }
@@ -306,18 +304,19 @@ func (s policyScope) remedy() string {
 		if s.Name == "UserPolicy" {
 			class = "User"
 		}
-		return class + ` Configuration, Administrative Templates, Windows Components, Windows PowerShell, Turn on ` +
-			`Script Execution: choose Not Configured, or "Allow local scripts and remote signed scripts", in the ` +
-			`Group Policy Object that sets it (scope ` + s.Name + "). Then run gpupdate /force."
+		return "In the Group Policy Object that sets it (scope " + s.Name + "), open " + class +
+			" Configuration, Administrative Templates, Windows Components, Windows PowerShell, Turn on Script " +
+			"Execution. Choose Not Configured, or Allow local scripts and remote signed scripts. Then run gpupdate /force."
 	case "Process":
 		whose := "System variables"
 		if s.Setting.Evidence.Key == "Environment" { // of a user's hive
 			whose = "User variables"
 		}
-		return "Edit the system environment variables, Environment Variables, " + whose + ": delete " +
-			processPolicy + ", then sign in again."
+		return "Open sysdm.cpl, select Advanced, Environment Variables, " + whose + ", and delete " + processPolicy +
+			". Then sign in again."
 	case "CurrentUser":
-		return "As the WorkSpace's user: Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope CurrentUser."
+		return "Run Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope CurrentUser in PowerShell as the " +
+			"WorkSpace's user."
 	}
-	return "As Administrator: Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope LocalMachine."
+	return "Run Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope LocalMachine in PowerShell as Administrator."
 }

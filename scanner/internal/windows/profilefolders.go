@@ -13,31 +13,32 @@ import (
 
 var profileLongPaths = entry{
 	Requirement: recommended("win.profile.long-paths", "",
-		"Windows 7: folder paths in the profile are shorter than 261 characters", sectionTroubleshooting, explanation{
-			Reads: "$MFT of the user volume: the path of every folder in the profile, counted in UTF-16 units with " +
-				"drive and backslashes, as Windows counts.",
+		"On Windows 7, folder paths in the profile should be shorter than 261 characters.", sectionTroubleshooting,
+		explanation{
+			Reads: "$MFT of the user volume: the path of every folder in the profile, in UTF-16 units with drive and " +
+				"backslashes, as Windows counts.",
 			Live: `Get-ChildItem D:\Users\username -Recurse -Force -Directory | Where-Object { $_.FullName.Length ` +
 				`-gt 260 }`,
-			Fix: "Rename folders on the way, or move the folder to a place nearer to the profile, until its path " +
-				"has no more than 260 characters.",
+			Fix: "Rename the folders in the path, or move them closer to the profile's folder, until the path has at " +
+				"most 260 characters.",
 		}),
 	Judge: (*Machine).decideLongPaths,
 }
 
 var profileLockedFiles = entry{
-	Requirement: recommended("win.profile.locked-files", "", "Windows 7: no profile file is locked by a process",
+	Requirement: recommended("win.profile.locked-files", "",
+		"On Windows 7, no process should lock a file in the profile.",
 		sectionTroubleshooting, explanation{
-			Reads: "Nothing: which files are locked is known to the running system alone.",
-			Live:  `openfiles /query, or handle.exe D:\Users\username of Sysinternals`,
-			Fix:   "Close all programs and sign out before the image is made.",
+			Reads: "Nothing. Only the running system knows which files are locked.",
+			Live:  `openfiles /query, or Sysinternals handle.exe D:\Users\username`,
+			Fix:   "Close all programs and sign out before you create the image.",
 		}),
 	Judge: func(m *Machine) requirement.Outcome {
 		if o := m.onlySeven(); o != nil {
 			return *o
 		}
-		return requirement.Unknown(
-			"which files a process has locked is known to the running system alone: close all programs and sign out " +
-				"before the image is made")
+		return requirement.Unknown("The disk does not show which files are locked. Close all programs and sign out " +
+			"before you create the image.")
 	},
 }
 
@@ -110,16 +111,16 @@ func judgeLongPaths(long []longPath, tooLong, longest int, damaged int64,
 	ev requirement.Evidence) requirement.Outcome {
 	switch {
 	case tooLong > 0:
-		paths := prose.Count(tooLong, "folder path in the profile has", "folder paths in the profile have")
-		o := requirement.Warn(fmt.Sprintf("%s 261 characters or more, the longest %d: %s", paths, longest,
-			clipPath(long[0].Path)), ev).About(subjectOf(ev, requirement.ReasonValue))
+		paths := prose.Count(tooLong, "folder path has", "folder paths have")
+		o := requirement.Warn(fmt.Sprintf("%s more than 260 characters; the longest has %d. The first is %s.", paths,
+			longest, clipPath(long[0].Path)), ev).About(subjectOf(ev, requirement.ReasonValue))
 		o.Details = long
 		return o
 	case damaged > 0:
-		return requirement.Unknown(fmt.Sprintf("%s of the profile could not be read: a folder path may be too long",
+		return requirement.Unknown(fmt.Sprintf("%s in the profile could not be read; a folder path may be too long.",
 			prose.Count(int(damaged), "entry", "entries")), ev)
 	}
-	return requirement.Pass(fmt.Sprintf("the longest folder path in the profile has %d characters, less than 261",
+	return requirement.Pass(fmt.Sprintf("The longest folder path in the profile has %d characters; 260 are allowed.",
 		longest), ev)
 }
 

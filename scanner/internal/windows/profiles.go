@@ -35,14 +35,14 @@ func (m *Machine) readProfileFolder(p machine.Profile) (profileFolder, error) {
 
 var profileExists = entry{
 	Requirement: required("win.profile.exists", "UserProfileMissing",
-		`the user profile exists and lies at D:\Users\username`, sectionTips+": A user profile must exist",
+		`The user's profile must exist at D:\Users\username.`, sectionTips+": A user profile must exist",
 		explanation{
 			Reads: `SOFTWARE: Microsoft\Windows NT\CurrentVersion\ProfileList; SECURITY: Policy, for the SIDs of ` +
-				`machine and domain; the profile's folder and its NTUSER.DAT on the user volume.`,
+				`computer and domain; the profile's folder and its NTUSER.DAT on the user volume.`,
 			Live: "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, " +
 				"Loaded",
-			Fix: "Log in to the WorkSpace once as its user, so that the profile is made; if it lies elsewhere or is " +
-				"damaged, rebuild the WorkSpace or contact AWS Support.",
+			Fix: "Sign in to the WorkSpace once as its user, so that Windows creates the profile. If the profile is in " +
+				"another place or damaged, rebuild the WorkSpace or contact AWS Support.",
 		}),
 	Judge: (*Machine).decideProfileExists,
 }
@@ -64,7 +64,7 @@ func (m *Machine) decideProfileExists() requirement.Outcome {
 func judgeProfileExists(ps machine.Profiles, w machine.Wanted,
 	folder func(machine.Profile) (profileFolder, error)) requirement.Outcome {
 	listed := ps.Evidence
-	listed.Note = "every subkey was read"
+	listed.Note = "all subkeys were read"
 	if w.Profile == nil {
 		return judgeNoProfile(ps, w, listed)
 	}
@@ -76,14 +76,14 @@ func judgeProfileExists(ps machine.Profiles, w machine.Wanted,
 	}
 	switch {
 	case p.Path == "":
-		return fail(requirement.ReasonDamaged, "the profile of "+p.SID+" has no path", p.Evidence)
+		return fail(requirement.ReasonDamaged, "The profile of "+p.SID+" has no path.", p.Evidence)
 	case p.Backup:
 		return fail(requirement.ReasonDamaged,
-			"the profile "+p.Path+" failed to load: the ProfileList keeps it as "+p.SID+".bak", p.Evidence)
+			"The profile "+p.Path+" failed to load: ProfileList has it as "+p.SID+".bak.", p.Evidence)
 	case p.Temporary():
-		return fail(requirement.ReasonTemporary, "the profile "+p.Path+" is a temporary one", p.Evidence)
+		return fail(requirement.ReasonTemporary, "The profile "+p.Path+" is temporary.", p.Evidence)
 	case !strings.EqualFold(drive, "D") || !below || strings.Contains(users, `\`):
-		return fail(requirement.ReasonValue, fmt.Sprintf("the profile lies at %s, not at D:\\Users\\%s", p.Path,
+		return fail(requirement.ReasonValue, fmt.Sprintf("The profile is at %s, not at D:\\Users\\%s.", p.Path,
 			p.Folder()), p.Evidence)
 	}
 	f, err := folder(p)
@@ -91,28 +91,28 @@ func judgeProfileExists(ps machine.Profiles, w machine.Wanted,
 	case err != nil:
 		return requirement.Unreadable(err, p.Evidence)
 	case !f.Folder.Exists || !f.Folder.Dir:
-		return fail(requirement.ReasonMissing, "the ProfileList has "+p.Path+", and there is no such folder",
-			p.Evidence, f.Folder.Evidence)
+		return fail(requirement.ReasonMissing, "The profile's folder "+p.Path+" does not exist.", p.Evidence,
+			f.Folder.Evidence)
 	case f.Folder.Evidence.Source != machine.RoleUser:
 		return fail(requirement.ReasonValue, fmt.Sprintf(
-			"the profile %s is not on the user volume: a link on its way leads to %s on the %s volume",
+			"The profile %s is not on the user volume: a link in its path leads to %s on the %s volume.",
 			p.Path, f.Folder.Evidence.Path, f.Folder.Evidence.Source), p.Evidence, f.Folder.Evidence)
 	case !f.Hive.Exists:
-		return fail(requirement.ReasonDamaged, "the profile folder "+p.Path+" holds no NTUSER.DAT", p.Evidence,
+		return fail(requirement.ReasonDamaged, "The profile's folder "+p.Path+" has no NTUSER.DAT.", p.Evidence,
 			f.Hive.Evidence)
 	case f.HiveErr != nil:
 		return requirement.Unreadable(fmt.Errorf("the profile's hive cannot be read: %w", f.HiveErr), p.Evidence,
 			f.Hive.Evidence)
 	case w.Stated != nil:
 		return requirement.Warn(
-			fmt.Sprintf("%s, the user of this computer as %s says, has no profile; the only profile of a user is %s",
+			fmt.Sprintf("%s has no profile. %s names that user for this computer, but the only profile is %s.",
 				w.Stated.Data, w.Stated.Source, p.Path),
 			*w.Stated, p.Evidence, f.Hive.Evidence)
 	}
-	o := requirement.Pass(p.Path+" exists, with its NTUSER.DAT", p.Evidence, f.Folder.Evidence, f.Hive.Evidence)
+	o := requirement.Pass(p.Path+" exists and contains NTUSER.DAT.", p.Evidence, f.Folder.Evidence, f.Hive.Evidence)
 	o.Basis = w.Basis
 	if w.Basis == requirement.Inferred {
-		o.Message += "; it is taken for the user's because it is " + w.Only()
+		o = o.Also(w.Assumed())
 	}
 	return o
 }
@@ -120,21 +120,24 @@ func judgeProfileExists(ps machine.Profiles, w machine.Wanted,
 func judgeNoProfile(ps machine.Profiles, w machine.Wanted, listed requirement.Evidence) requirement.Outcome {
 	switch {
 	case w.User != "":
-		return requirement.Fail("the ProfileList has no profile of "+w.User, listed)
+		return requirement.Fail("ProfileList has no profile of "+w.User+".", listed)
 	case len(w.Candidates) > 0 && ps.SIDErr != nil:
-		return requirement.Unreadable(
-			fmt.Errorf("domain and local users cannot be told apart, name the user with --user-name: %w", ps.SIDErr),
-			listed)
+		return requirement.Unreadable(fmt.Errorf("cannot tell domain users from local users: %w", ps.SIDErr),
+			listed).Also("Name the user with --user-name.")
 	case len(w.Candidates) > 1:
-		return requirement.Unknown("several profiles may be the user's: "+someProfiles(w.Candidates)+
-			" (name the user with --user-name, or pass --with the output of aws workspaces "+
-			"describe-workspaces)", listed)
+		return requirement.Unknown(severalProfiles(w.Candidates), listed).
+			Also("Name the user with --user-name, or add the output of aws workspaces describe-workspaces with --with.")
 	case w.Stated != nil:
 		return requirement.Fail(
-			fmt.Sprintf("the ProfileList has no profile of %s, the user of this computer as %s says, nor of any "+
-				"other user", w.Stated.Data, w.Stated.Source), listed, *w.Stated)
+			fmt.Sprintf("ProfileList has no profile of a user. %s names %s for this computer.", w.Stated.Source,
+				w.Stated.Data), listed, *w.Stated)
 	}
-	return requirement.Fail("the ProfileList has no profile of a domain user", listed)
+	return requirement.Fail("ProfileList has no profile of a domain user.", listed)
+}
+
+// severalProfiles is a sentence on profiles of which any may be the user's.
+func severalProfiles(candidates []machine.Profile) string {
+	return prose.Count(len(candidates), "profile", "profiles") + " may be the user's: " + someProfiles(candidates) + "."
 }
 
 func someProfiles(ps []machine.Profile) string {
@@ -187,7 +190,7 @@ func (m *Machine) readOrphans(ps machine.Profiles) orphans {
 				o.Err = errors.Join(o.Err, err)
 				continue
 			}
-			f.Evidence.Note = "not in the ProfileList"
+			f.Evidence.Note = "not in ProfileList"
 			if strings.EqualFold(e.Name(), defaultMigrated) {
 				o.Made = append(o.Made, f)
 				continue
@@ -213,14 +216,14 @@ func (m *Machine) real(path string) string {
 
 var profileSingle = entry{
 	Requirement: required("win.profile.single", "MultipleUserProfiles",
-		"no profile but the user's, Default and Administrator",
+		"There must be no profiles except the user's, Default and Administrator.",
 		sectionTips+": Only one user profile can exist on the WorkSpace", explanation{
-			Reads: `SOFTWARE: ProfileList; the folders in C:\Users, D:\Users and its ProfilesDirectory that it does ` +
-				`not know.`,
+			Reads: `SOFTWARE: ProfileList; folders in C:\Users, D:\Users and ProfilesDirectory that ProfileList does ` +
+				`not name.`,
 			Live: "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, " +
 				"Loaded",
-			Fix: "sysdm.cpl, Advanced, User Profiles, Settings: delete every profile but the user's, Default and " +
-				"Administrator, then restart.",
+			Fix: "Open sysdm.cpl, select Advanced, User Profiles, Settings, and delete every profile except the user's, " +
+				"Default and Administrator. Then restart.",
 		}),
 	Judge: (*Machine).decideProfileSingle,
 }
@@ -252,12 +255,12 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 			services = append(services, p)
 			continue
 		case p.Backup && ps.Twin(p):
-			p.Evidence = noted(p.Evidence, "half of a corrupt pair")
+			p.Evidence = noted(p.Evidence, "part of a damaged pair")
 			extra, about = append(extra, p), append(about, p.Subject(requirement.ReasonDamaged))
-			reasons = append(reasons, p.Title()+" (a corrupt pair: "+p.SID+" and "+p.SID+".bak)")
+			reasons = append(reasons, p.Title()+" (damaged: both "+p.SID+" and "+p.SID+".bak exist)")
 			continue
 		case p.Temporary():
-			p.Evidence = noted(p.Evidence, "a temporary profile")
+			p.Evidence = noted(p.Evidence, "temporary profile")
 			extra, about = append(extra, p), append(about, p.Subject(requirement.ReasonTemporary))
 			reasons = append(reasons, p.Path+" (temporary)")
 			continue
@@ -268,9 +271,9 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 			continue
 		}
 		if p.Gone {
-			p.Evidence = noted(p.Evidence, "its folder is not there")
+			p.Evidence = noted(p.Evidence, "its folder is missing")
 			extra, about = append(extra, p), append(about, p.Subject(p.Extra(requirement.ReasonMissing)))
-			reasons = append(reasons, p.Title()+" (an entry whose folder is gone)")
+			reasons = append(reasons, p.Title()+" (its folder is missing)")
 			continue
 		}
 		people++
@@ -283,16 +286,18 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 	}
 	evidence := evidenceOf(extra)
 	listed := ps.Evidence
-	listed.Note = "every subkey was read"
+	listed.Note = "all subkeys were read"
 	switch {
 	case len(extra) > 0:
-		message := prose.Count(len(extra), "profile", "profiles") +
-			" beside the user's and the Administrator's: " + prose.Some(reasons)
+		o := requirement.Fail(prose.Count(len(extra), "extra profile", "extra profiles")+": "+prose.Some(reasons)+".",
+			evidence...)
+		o.Remediation = "Open sysdm.cpl, select Advanced, User Profiles, Settings, and delete " + someProfiles(extra) +
+			". Then restart."
 		if w.Profile == nil && w.User == "" && len(w.Candidates) > 1 {
-			message = "more than one profile may be the user's: " + someProfiles(w.Candidates)
+			o.Message, o.Remediation = severalProfiles(w.Candidates), ""
 			about = ambiguous(w.Candidates, about)
 		}
-		return requirement.Fail(message, evidence...).About(about...)
+		return o.About(about...)
 	case len(left.Folders) > 0:
 		var names []string
 		var ev []requirement.Evidence
@@ -301,29 +306,27 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 			ev = append(ev, f.Evidence)
 			about = append(about, subjectOf(f.Evidence, requirement.ReasonExtra))
 		}
-		o := requirement.Warn("folders of users that the ProfileList does not know: "+prose.Some(names),
-			ev...).About(about...)
-		o.Remediation = "Delete the folders that are left over, after saving what is needed from them."
+		o := requirement.Warn(prose.Count(len(names), "user folder is", "user folders are")+" not in ProfileList: "+
+			prose.Some(names)+".", ev...).About(about...)
+		o.Remediation = "Save what is needed from " + prose.Some(names) + ", and delete " +
+			verb(len(names), "the folder.", "the folders.")
 		return o
 	case left.Err != nil:
-		return requirement.Unreadable(fmt.Errorf("whether folders of other users are left over: %w", left.Err),
+		return requirement.Unreadable(fmt.Errorf("cannot tell whether folders of other users are left: %w", left.Err),
 			listed)
 	case ps.SIDErr != nil && (w.Profile == nil && people > 0 || administrators > 0):
-		return requirement.Unreadable(fmt.Errorf("whose accounts the profiles are of: %w", ps.SIDErr), listed)
+		return requirement.Unreadable(fmt.Errorf("cannot tell whose the profiles are: %w", ps.SIDErr), listed)
 	}
-	o := requirement.Pass("no profile but the user's, Default and Administrator", listed)
+	o := requirement.Pass("There are no extra profiles.", listed)
 	if w.Basis == requirement.Inferred && w.Profile != nil {
 		o.Basis = requirement.Inferred
-		o.Message += "; " + w.Profile.Path + " is taken for the user's because it is " + w.Only()
+		o = o.Also(w.Assumed())
 	}
 	if len(services) > 0 {
-		o.Message += "; profiles of accounts that Windows makes again, and nobody signs in with: " +
-			someProfiles(services)
-		o = o.With(evidenceOf(services)...)
+		o = o.Also("Windows created these for services: " + someProfiles(services) + ".").With(evidenceOf(services)...)
 	}
 	for _, f := range left.Made {
-		o.Message += "; " + f.Evidence.Path + " is what an upgrade kept of the Default profile"
-		o = o.With(f.Evidence)
+		o = o.Also(f.Evidence.Path + " is a copy of the Default profile from an upgrade.").With(f.Evidence)
 	}
 	return o
 }
@@ -358,13 +361,15 @@ func evidenceOf(ps []machine.Profile) []requirement.Evidence {
 }
 
 var profileSize = entry{
-	Requirement: required("win.profile.size", "", "the user profile is smaller than 10 GiB",
+	Requirement: required("win.profile.size", "", "The user's profile must be smaller than 10 GiB.",
 		sectionTips+": The user profile size must be less than 10 GB", explanation{
 			Reads: "The sizes in $MFT of all files below the profile's folder: logical size of the unnamed data, " +
-				"hard links once, reparse points not followed. A file that is held in the cloud counts as what it " +
-				"occupies.",
+				"hard links once, reparse points not followed. A file kept in the cloud counts with the space that it " +
+				"occupies on the disk.",
 			Live: `(Get-ChildItem D:\Users\username -Recurse -Force -File | Measure-Object Length -Sum).Sum`,
-			Fix:  "Remove files from the profile, or move them out of it, until it is smaller than 10 GiB.",
+			Doubts: "Later versions of the service's guide require this for Windows 7 only, because on later versions " +
+				"the image does not contain the profile. The limit is checked on every version.",
+			Fix: "Delete files from the profile, or move them out of it, until it is smaller than 10 GiB.",
 		}),
 	Judge: (*Machine).decideProfileSize,
 }
@@ -374,42 +379,38 @@ const profileLimit = 10 << 30
 
 // judgeProfileSize decides win.profile.size from the totals of the profile's
 // folder, reparse points not followed and hard links counted once.
-func judgeProfileSize(p machine.Profile, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis,
-	modern bool) requirement.Outcome {
+func judgeProfileSize(p machine.Profile, folder requirement.Evidence, t ntfs.Totals,
+	basis requirement.Basis) requirement.Outcome {
 	folder = machine.TreeEvidence(folder, fmt.Sprintf("%d bytes in %d files, %d allocated, %d more in named streams",
 		t.Size, t.Files, t.Allocated, t.StreamSize))
 	folder.Note = "reparse points not followed, hard links counted once"
-	size := fmt.Sprintf("%s holds %s (%d bytes; %s on the disk)", p.Path, prose.GiB(t.Size-t.Away), t.Size-t.Away,
-		prose.GiB(t.Allocated))
+	size := p.Path + " has " + prose.GiB(t.Size-t.Away)
 	if t.Away > 0 {
-		folder.Note += fmt.Sprintf("; %d bytes more of %s are held in the cloud", t.Away,
+		folder.Note += fmt.Sprintf("; %d more bytes of %s are in the cloud", t.Away,
 			prose.Count(int(t.Cloud), "file", "files"))
-		size += fmt.Sprintf(", without %s that are held in the cloud", prose.GiB(t.Away))
+		size += ", not counting " + prose.GiB(t.Away) + " in the cloud"
 	}
-	o := judgeTotals(size, folder, t, basis, modern)
+	o := judgeTotals(size, folder, t, basis)
 	o.Details = map[string]int64{"bytes": t.Size - t.Away, "in_the_cloud": t.Away, "allocated": t.Allocated,
 		"files": t.Files, "limit": profileLimit}
 	return o
 }
 
-func judgeTotals(size string, folder requirement.Evidence, t ntfs.Totals, basis requirement.Basis,
-	modern bool) requirement.Outcome {
+func judgeTotals(size string, folder requirement.Evidence, t ntfs.Totals,
+	basis requirement.Basis) requirement.Outcome {
 	switch {
 	case t.Size-t.Away >= profileLimit:
-		message := size + ", and less than 10 GiB is allowed"
-		if modern {
-			message += " (later guides ask this of Windows 7 alone: on this version the profile does not enter the " +
-				"image)"
-		}
-		return requirement.Fail(message, folder).About(subjectOf(folder, requirement.ReasonValue))
+		return requirement.Fail(size+"; less than 10 GiB is allowed.", folder).
+			About(subjectOf(folder, requirement.ReasonValue))
 	case t.Damaged > 0:
-		return requirement.Unknown(fmt.Sprintf("%s, but %s in it could not be read", size,
+		return requirement.Unknown(fmt.Sprintf("%s, but %s in it could not be read.", size,
 			prose.Count(int(t.Damaged), "entry", "entries")), folder)
 	case t.DoubtfulSize >= profileLimit-(t.Size-t.Away):
-		return requirement.Unknown(fmt.Sprintf("%s, and %d bytes more in %s in doubt", size, t.DoubtfulSize,
-			prose.Count(int(t.Doubtful), "file or folder that is", "files and folders that are")), folder)
+		return requirement.Unknown(fmt.Sprintf("%s. It is in doubt whether %s with another %s %s.", size,
+			prose.Count(int(t.Doubtful), "file or folder", "files and folders"), prose.Size(t.DoubtfulSize),
+			verb(int(t.Doubtful), "exists", "exist")), folder)
 	}
-	o := requirement.Pass(size+", less than 10 GiB", folder)
+	o := requirement.Pass(size+"; less than 10 GiB is allowed.", folder)
 	o.Basis = basis
 	return o
 }
@@ -420,18 +421,14 @@ func (m *Machine) decideProfileSize() requirement.Outcome {
 		return requirement.Unreadable(err)
 	}
 	if w.Profile == nil {
-		return requirement.Unknown("there is no profile of the user to measure: see win.profile.exists")
-	}
-	system, err := m.System()
-	if err != nil {
-		return requirement.Unreadable(err)
+		return requirement.Unreadable(errNoUser)
 	}
 	f, err := m.File(w.Profile.Path)
 	if err != nil {
 		return requirement.Unreadable(err, w.Profile.Evidence)
 	}
 	if !f.Exists || !f.Dir {
-		return requirement.Unknown("there is no folder "+w.Profile.Path+": see win.profile.exists",
+		return requirement.Unknown("The folder "+w.Profile.Path+" does not exist: see win.profile.exists.",
 			w.Profile.Evidence, f.Evidence)
 	}
 	v, name, err := m.Locate(w.Profile.Path)
@@ -445,5 +442,5 @@ func (m *Machine) decideProfileSize() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(v.Problem(name, err), f.Evidence)
 	}
-	return judgeProfileSize(*w.Profile, f.Evidence, totals, w.Basis, system.Modern())
+	return judgeProfileSize(*w.Profile, f.Evidence, totals, w.Basis)
 }

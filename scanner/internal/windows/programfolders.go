@@ -33,7 +33,7 @@ func (m *Machine) sharedShortcuts(off *offPlaces, env machine.Environment) (seen
 		all = errors.Join(all, err)
 		seen += len(list)
 		for _, name := range reader.Other {
-			off.name("no shortcut by its content: %s", prose.Short(name))
+			off.name("not a shortcut by its content: %s", prose.Short(name))
 		}
 		reader.Other = nil
 		for _, s := range list {
@@ -154,7 +154,7 @@ func (m *Machine) linksBelow(off *offPlaces, folder string) error {
 			continue
 		}
 		ev := machine.FoundEvidence(v.Role, name+"/"+p, false)
-		ev.Note, ev.Data = "a link", where
+		ev.Note, ev.Data = "link", where
 		off.Machine = append(off.Machine, placed{p[strings.LastIndexByte(p, '/')+1:], where, ev})
 	}
 	if damaged > 0 {
@@ -250,7 +250,7 @@ func (m *Machine) programFolder(off *offPlaces, v *machine.Drive, e fs.DirEntry)
 		if err != nil {
 			return err
 		}
-		off.Machine = append(off.Machine, placed{"applications of the Store", where, f.Evidence})
+		off.Machine = append(off.Machine, placed{"Store applications", where, f.Evidence})
 		return nil
 	}
 	f, err := v.File(e.Name() + "/" + program)

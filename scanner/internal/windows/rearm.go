@@ -2,6 +2,7 @@ package windows
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"unicode"
@@ -48,7 +49,7 @@ func (m *Machine) readRearm(s machine.System) Rearm {
 		}
 		if !ofEdition(d.Slmgr.Name, s.EditionID) {
 			m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: d.Name,
-				Message: fmt.Sprintf("%s is not used: it is of %q, and the disk's edition is %s", d.Name,
+				Message: fmt.Sprintf("%s is not used: it is for %q, but the disk has the edition %s.", d.Name,
 					prose.Short(d.Slmgr.Name), s.EditionID)})
 			continue
 		}
@@ -68,14 +69,16 @@ func ofEdition(product, edition string) bool {
 }
 
 var rearmNonzero = entry{
-	Requirement: required("win.rearm.nonzero", "InsufficientRearmCount", "the Windows rearm count is not 0",
+	Requirement: required("win.rearm.nonzero", "InsufficientRearmCount", "The Windows rearm count must not be 0.",
 		sectionTips+": The Windows rearm count must not be 0", explanation{
-			Reads: `The count lies in a store that only Windows can read. A document with the output of slmgr /dlv ` +
-				`states it. Else: setupact.log and setuperr.log of Sysprep and of Windows Setup, which record every ` +
-				`rearm and the error 0xC004D307; the edition, which says how many there were; SOFTWARE: ` +
+			Reads: `The output of slmgr /dlv, which shows the count; only Windows can read its store on the disk. ` +
+				`Without it: setupact.log and setuperr.log of Sysprep and Windows Setup, which record every rearm and ` +
+				`the error 0xC004D307; the edition, which limits the count; SOFTWARE: ` +
 				`SoftwareProtectionPlatform\SkipRearm.`,
 			Live: `cscript C:\Windows\System32\slmgr.vbs /dlv`,
-			Fix:  "Make the image from a WorkSpace of a newer image: the count of an installation does not grow.",
+			Doubts: "Editions since Windows 8 start with about 1000 rearms, so the requirement counts as met unless a " +
+				"log shows otherwise. SkipRearm is a warning; the service's guide does not mention it.",
+			Fix: "Create the image from a WorkSpace with a newer image: the rearm count never increases.",
 		}),
 	Judge: (*Machine).decideRearm,
 }
@@ -96,7 +99,7 @@ const (
 	rearmsSinceEight = 1000
 )
 
-const withSlmgr = "pass --with the output of slmgr /dlv"
+const addSlmgr = "Add the output of slmgr /dlv with --with."
 
 // judgeRearm decides win.rearm.nonzero.
 func judgeRearm(s machine.System, r Rearm) requirement.Outcome {
@@ -195,58 +198,56 @@ func (h rearmHistory) stands() (logLine, bool) {
 
 func judgeRearms(s machine.System, r Rearm, h rearmHistory) requirement.Outcome {
 	denied, standing := h.stands()
-	when := fmt.Sprintf("Sysprep could not rearm Windows on %s (0xC004D307, the count was used up): %s, line %d",
-		denied.when(), denied.Path, denied.Number)
+	when := fmt.Sprintf("Sysprep could not rearm Windows on %s: the rearm count was 0 (0xC004D307, %s, line %d).",
+		denied.when(), path.Base(denied.Path), denied.Number)
 	certain := standing && ageOf(denied, s) == ageAfter
 	if len(r.Statements) > 0 {
 		return judgeRearmStatements(r.Statements, certain, when)
 	}
-	seen := "no rearm is on record"
+	seen := "No rearm is recorded."
 	if n := len(h.rearms); n > 0 {
-		seen = prose.Count(n, "rearm is", "rearms are") + " on record, the last on " + last(h.rearms).when()
+		seen = prose.Count(n, "rearm is", "rearms are") + " recorded, the last on " + last(h.rearms).when() + "."
 	}
 	switch {
 	case certain:
 		return requirement.Fail(when)
 	case h.unread != nil:
-		return requirement.Unreadable(fmt.Errorf("whether Sysprep ran out of rearms (%s): %w", withSlmgr, h.unread))
+		return requirement.Unreadable(fmt.Errorf("cannot tell whether Sysprep ran out of rearms: %w", h.unread)).
+			Also(addSlmgr)
 	case standing:
-		return requirement.Unknown(
-			when + "; whether that was before this Windows was installed is not certain (" + withSlmgr + ")")
+		return requirement.Unknown(when).Also("This may have been before this Windows was installed.", addSlmgr)
 	case r.SkipErr != nil:
 		return requirement.Unreadable(r.SkipErr)
 	case r.Skip.Value != 0:
 		o := requirement.Warn(
-			fmt.Sprintf("SkipRearm is %d: Sysprep does not rearm Windows, and its copies share one activation id",
+			fmt.Sprintf("SkipRearm is %d: Sysprep does not rearm Windows, and all copies share one activation ID.",
 				r.Skip.Value), r.Skip.Evidence)
-		o.Remediation = `Set SkipRearm below HKLM\` + keyProtection[len(`HKLM\`):] + ` to 0.`
+		o.Remediation = "Set SkipRearm in " + keyProtection + " to 0."
 		return o
 	case r.Answer.Content.SkipRearm:
 		o := requirement.Warn(
-			"the answer file says SkipRearm: Sysprep does not rearm Windows, and its copies share one activation id",
-			r.Answer.File.Evidence)
-		o.Remediation = "Take SkipRearm out of " + r.Answer.File.Evidence.Path + "."
+			"SkipRearm is set in the answer file: Sysprep does not rearm Windows, and all copies share one activation "+
+				"ID.", r.Answer.File.Evidence)
+		o.Remediation = "Remove SkipRearm from " + r.Answer.File.Evidence.Path + "."
 		return o
 	case r.AnswerErr != nil:
-		return requirement.Unreadable(fmt.Errorf("whether the answer file says SkipRearm (%s): %w", withSlmgr,
-			r.AnswerErr))
+		return requirement.Unreadable(fmt.Errorf("cannot tell whether the answer file sets SkipRearm: %w",
+			r.AnswerErr)).Also(addSlmgr)
 	case s.EditionID == "":
-		return requirement.Unknown(
-			"the edition of Windows is not known, and the count is not readable offline; "+seen+" ("+withSlmgr+")",
-			s.Evidence...)
+		return requirement.Unknown("The disk shows neither the rearm count nor the edition of Windows.",
+			s.Evidence...).Also(seen, addSlmgr)
 	case s.Build < machine.Build8 || s.Evaluation():
-		kind := "evaluations have few rearms"
+		limit := "Evaluation editions have few rearms."
 		if !s.Evaluation() {
-			kind = fmt.Sprintf("%s has %d rearms", s.Name(), rearmsOfSeven)
+			limit = fmt.Sprintf("%s has %d rearms.", s.Name(), rearmsOfSeven)
 		}
 		if len(h.rearms) >= rearmsOfSeven {
-			return requirement.Warn(fmt.Sprintf("%s, and %s", kind, seen), s.Evidence...)
+			return requirement.Warn(limit, s.Evidence...).Also(seen)
 		}
-		return requirement.Unknown(fmt.Sprintf("the count is not readable offline: %s, and %s (%s)", kind, seen,
-			withSlmgr), s.Evidence...)
+		return requirement.Unknown("The disk does not show the rearm count.", s.Evidence...).Also(limit, seen, addSlmgr)
 	}
-	return requirement.Infer(fmt.Sprintf("the count is not readable offline: %s starts at about %d, and %s",
-		s.EditionID, rearmsSinceEight, seen), s.Evidence...)
+	return requirement.Infer(fmt.Sprintf("%s starts with about %d rearms.", s.EditionID, rearmsSinceEight),
+		s.Evidence...).Also(seen, "The disk does not show the count itself.")
 }
 
 // judgeRearmStatements decides by what documents state. The disk has the last
@@ -257,20 +258,19 @@ func judgeRearmStatements(list []rearmStatement, denied bool, when string) requi
 	for _, s := range list {
 		evidence = append(evidence, s.Evidence)
 		if (s.Count > 0) != (first.Count > 0) {
-			return requirement.Unknown(fmt.Sprintf("the documents contradict each other: %s states %d, %s states %d",
-				first.Evidence.Source, first.Count, s.Evidence.Source, s.Count), evidence...)
+			return requirement.Unknown(fmt.Sprintf("The documents contradict each other: %s shows %s, %s shows %d.",
+				first.Evidence.Source, prose.Count(first.Count, "rearm", "rearms"), s.Evidence.Source, s.Count),
+				evidence...)
 		}
 	}
-	stated := fmt.Sprintf("%d rearms are left, as %s states", first.Count, first.Evidence.Source)
-	if first.Count == 1 {
-		stated = fmt.Sprintf("1 rearm is left, as %s states", first.Evidence.Source)
-	}
+	source := " left according to " + first.Evidence.Source + "."
+	stated := prose.Count(first.Count, "rearm is", "rearms are") + source
 	var o requirement.Outcome
 	switch {
 	case first.Count <= 0:
-		o = requirement.Fail("no rearm is left, as "+first.Evidence.Source+" states", evidence...)
+		o = requirement.Fail("No rearm is"+source, evidence...)
 	case denied:
-		return requirement.Warn(stated+", but "+when, evidence...)
+		return requirement.Warn(stated, evidence...).Also("But " + when)
 	default:
 		o = requirement.Pass(stated, evidence...)
 	}

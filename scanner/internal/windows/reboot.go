@@ -96,7 +96,7 @@ func (m *Machine) readPendingSessions(p *PendingReboot) error {
 		}
 		if complete.Value != 1 {
 			p.Likely = append(p.Likely, pendingTrace{"the servicing session " + prose.Short(
-				k.Name()) + " is not complete", complete.Evidence})
+				k.Name()) + " is incomplete", complete.Evidence})
 		}
 	}
 	return nil
@@ -122,12 +122,12 @@ func (m *Machine) readCommitRequired(p *PendingReboot) error {
 			continue
 		}
 		if found++; found <= maxTraces {
-			p.Likely = append(p.Likely, pendingTrace{"Windows Update has to commit the update " + prose.Short(
+			p.Likely = append(p.Likely, pendingTrace{"Windows Update must still commit the update " + prose.Short(
 				v.Name()), s.Evidence})
 		}
 	}
 	if found > maxTraces {
-		p.Likely = append(p.Likely, pendingTrace{"Windows Update has to commit " + prose.Count(found-maxTraces,
+		p.Likely = append(p.Likely, pendingTrace{"Windows Update must still commit " + prose.Count(found-maxTraces,
 			"more update", "more updates"), k.Evidence})
 	}
 	return nil
@@ -159,16 +159,16 @@ func (m *Machine) readPendingPackages(p *PendingReboot) error {
 			return err
 		}
 		if state.Present && (state.Value == stateInstallPending || state.Value == stateUninstallPending) {
-			what := "package " + k.Name() + " waits to be installed (state 0x60, by experience, not documented)"
+			what := "package " + k.Name() + " is waiting to be installed (state 0x60)"
 			if state.Value == stateUninstallPending {
-				what = "package " + k.Name() + " waits to be removed (state 0x05, by experience, not documented)"
+				what = "package " + k.Name() + " is waiting to be removed (state 0x05)"
 			}
 			p.Packages = append(p.Packages, k.Name())
 			p.Servicing = append(p.Servicing, pendingTrace{what, state.Evidence})
 		}
 	}
 	read := packages.Evidence
-	read.Note = fmt.Sprintf("the state of %s was read", prose.Count(len(list), "package", "packages"))
+	read.Note = "the states of " + prose.Count(len(list), "package", "packages") + " were read"
 	p.Read = append(p.Read, read)
 	return nil
 }
@@ -188,7 +188,7 @@ func (m *Machine) readPendingStore(p *PendingReboot) error {
 	}
 	p.Read = append(p.Read, pending.Evidence)
 	if pending.Exists {
-		p.Servicing = append(p.Servicing, pendingTrace{"pending.xml lies in WinSxS", pending.Evidence})
+		p.Servicing = append(p.Servicing, pendingTrace{"WinSxS contains pending.xml", pending.Evidence})
 	}
 	return nil
 }
@@ -213,7 +213,8 @@ func (m *Machine) readPendingComponents(p *PendingReboot) error {
 		return err
 	}
 	if !settled(identifier.Value) {
-		p.Servicing = append(p.Servicing, pendingTrace{"COMPONENTS names a pending.xml", identifier.Evidence})
+		p.Servicing = append(p.Servicing, pendingTrace{"PendingXmlIdentifier is set in COMPONENTS",
+			identifier.Evidence})
 	}
 	return nil
 }
@@ -245,11 +246,11 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 		case len(servicing) > 0:
 			ev := s.Evidence
 			ev.Data = prose.Some(servicing)
-			p.Likely = append(p.Likely, pendingTrace{prose.Count(len(servicing), "file of Windows waits",
-				"files of Windows wait") + " to be replaced: " + prose.Some(servicing), ev})
+			p.Likely = append(p.Likely, pendingTrace{prose.Count(len(servicing), "Windows file is",
+				"Windows files are") + " waiting to be replaced: " + prose.Some(servicing), ev})
 		case len(s.Value) > 0:
-			p.Other = append(p.Other, pendingTrace{prose.Count(len(s.Value), "file waits",
-				"files wait") + " to be renamed or deleted, none of them by Windows' servicing", s.Evidence})
+			p.Other = append(p.Other, pendingTrace{prose.Count(len(s.Value), "file is",
+				"files are") + " waiting to be renamed or deleted", s.Evidence})
 		}
 	}
 	execute, err := m.Multi(k, "SetupExecute")
@@ -257,8 +258,7 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 		return err
 	}
 	if programs := notBlank(execute.Value); len(programs) > 0 {
-		p.Likely = append(p.Likely, pendingTrace{prose.Some(programs) + " runs before anything else",
-			execute.Evidence})
+		p.Likely = append(p.Likely, pendingTrace{"SetupExecute runs " + prose.Some(programs), execute.Evidence})
 	}
 	boot, err := m.Multi(k, "BootExecute")
 	if err != nil {
@@ -266,7 +266,7 @@ func (m *Machine) readPendingRenames(p *PendingReboot) error {
 	}
 	for _, program := range notBlank(boot.Value) {
 		if !strings.EqualFold(program, "autocheck autochk *") {
-			p.Other = append(p.Other, pendingTrace{"the next start runs " + program, boot.Evidence})
+			p.Other = append(p.Other, pendingTrace{"BootExecute runs " + program, boot.Evidence})
 		}
 	}
 	return nil
@@ -336,10 +336,10 @@ func ntPath(s string) string { return strings.TrimPrefix(strings.TrimPrefix(s, "
 // of Windows Update, or that are there at rest as well.
 var pendingValues = []struct{ key, value, what string }{
 	{`HKLM\SOFTWARE\Microsoft\Updates`, "UpdateExeVolatile", "an update installer has not finished"},
-	{machine.KeyMachineWindows + `\RunOnce`, "DVDRebootSignal", "a program asked for a reboot"},
-	{`HKLM\SOFTWARE\Microsoft\ServerManager`, "CurrentRebootAttempts", "the Server Manager waits for a reboot"},
-	{machine.KeyServices + `\Netlogon`, "JoinDomain", "joining a domain waits for a reboot"},
-	{machine.KeyServices + `\Netlogon`, "AvoidSpnSet", "joining a domain waits for a reboot"},
+	{machine.KeyMachineWindows + `\RunOnce`, "DVDRebootSignal", "a program requested a reboot"},
+	{`HKLM\SOFTWARE\Microsoft\ServerManager`, "CurrentRebootAttempts", "Server Manager is waiting for a reboot"},
+	{machine.KeyServices + `\Netlogon`, "JoinDomain", "a domain join is waiting for a reboot"},
+	{machine.KeyServices + `\Netlogon`, "AvoidSpnSet", "a domain join is waiting for a reboot"},
 	{`HKLM\SOFTWARE\Microsoft\WindowsUpdate\Orchestrator`, "InstallAtShutdown", "updates are installed at shutdown"},
 }
 
@@ -359,7 +359,7 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 	}
 	for _, key := range []struct{ key, what string }{
 		{keyWindowsUpdate + `\Auto Update\PostRebootReporting`, "Windows Update reports after the next start"},
-		{`HKLM\SOFTWARE\Microsoft\ServerManager\CurrentRebootAttempts`, "the Server Manager waits for a reboot"},
+		{`HKLM\SOFTWARE\Microsoft\ServerManager\CurrentRebootAttempts`, "Server Manager is waiting for a reboot"},
 	} {
 		k, err := m.Key(key.key)
 		if err != nil {
@@ -374,7 +374,8 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 		return err
 	}
 	if len(services) > 0 {
-		p.Other = append(p.Other, pendingTrace{"an update service waits to be registered", services[0].Evidence})
+		p.Other = append(p.Other, pendingTrace{"an update service is waiting to be registered",
+			services[0].Evidence})
 	}
 	host, err := m.TextAt(machine.KeyServices+`\Tcpip\Parameters`, "Hostname")
 	if err != nil {
@@ -394,7 +395,7 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 	}
 	if installer.Start.Present && installer.Start.Value == machine.StartAuto {
 		p.Other = append(p.Other,
-			pendingTrace{"Windows Modules Installer starts automatically, as it does while it has work",
+			pendingTrace{"Windows Modules Installer starts automatically, as it does while work is pending",
 				installer.Start.Evidence})
 	}
 	return nil
@@ -402,17 +403,19 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 
 var rebootPending = entry{
 	Requirement: required("win.reboot.pending", "WindowsUpdatesRequired",
-		"no reboot is pending because of Windows updates",
+		"No reboot must be pending because of Windows updates.",
 		sectionTips+": No pending reboot due to Windows Updates can be detected", explanation{
 			Reads: `SOFTWARE: Component Based Servicing (package states, sessions, pending keys), WindowsUpdate ` +
 				`(CommitRequired); COMPONENTS: PendingXmlIdentifier; WinSxS\pending.xml; SYSTEM: Session Manager ` +
-				`(pending renames, SetupExecute). RebootRequired and RebootPending are made in memory only: that ` +
-				`they are absent decides nothing. Event logs are not read.`,
+				`(pending renames, SetupExecute). Windows keeps RebootRequired and RebootPending in memory only, so ` +
+				`their absence decides nothing. Event logs are not read.`,
 			Live: `Test-Path 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto ` +
 				`Update\RebootRequired', 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based ` +
 				`Servicing\RebootPending'`,
-			Fix: "Restart the WorkSpace, install the remaining updates, and restart again until no update asks " +
-				"for it.",
+			Doubts: "The states of packages (0x05 and 0x60) are from observation. Pending file renames, unfinished " +
+				"sessions and uncommitted updates are warnings: the service's guide does not mention them. A reboot for " +
+				"another reason, such as a new computer name, does not count.",
+			Fix: "Restart the WorkSpace and install the remaining updates. Restart again until no update requires it.",
 		}),
 	Judge: func(m *Machine) requirement.Outcome { return judgeReboot(m.readPendingReboot()) },
 }
@@ -423,18 +426,17 @@ func judgeReboot(p PendingReboot) requirement.Outcome {
 	var o requirement.Outcome
 	switch {
 	case len(p.Servicing) > 0:
-		o = requirement.Fail("a reboot is pending: "+someTraces(p.Servicing), tracesOf(p.Servicing, p.Likely)...)
+		o = requirement.Fail("A reboot is pending: "+someTraces(p.Servicing)+".", tracesOf(p.Servicing, p.Likely)...)
 	case len(p.Likely) > 0:
-		o = requirement.Warn("the next start will change Windows: "+someTraces(p.Likely), tracesOf(p.Likely)...)
+		o = requirement.Warn("The next start changes Windows: "+someTraces(p.Likely)+".", tracesOf(p.Likely)...)
 	case len(p.Errs) > 0:
 		return requirement.Unreadable(p.Errs[0], p.Read...)
 	default:
-		message := "no servicing waits for a reboot in SOFTWARE, SYSTEM, COMPONENTS and WinSxS; event logs are " +
-			"not read"
+		o = requirement.Infer("SOFTWARE, SYSTEM, COMPONENTS and WinSxS show no pending update. Event logs were not read.",
+			p.Read...).With(tracesOf(p.Other)...)
 		if len(p.Other) > 0 {
-			message += "; not of Windows Update: " + someTraces(p.Other)
+			o = o.Also("Pending for other reasons: " + someTraces(p.Other) + ".")
 		}
-		o = requirement.Infer(message, p.Read...).With(tracesOf(p.Other)...)
 	}
 	o.Details = struct {
 		Pending  []string `json:"pending,omitempty"`

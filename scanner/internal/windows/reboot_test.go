@@ -20,17 +20,17 @@ func TestReboot(t *testing.T) {
 		want    verdict
 		says    string
 	}{
-		"nothing waits": {PendingReboot{}, inferred, "event logs are not read"},
+		"nothing waits": {PendingReboot{}, inferred, "Event logs were not read"},
 		"programs wait": {PendingReboot{Other: trace("a printer driver waits")}, inferred,
 			"a printer driver waits"},
-		"servicing waits": {PendingReboot{Servicing: trace("pending.xml lies in WinSxS"), Likely: trace("more")},
+		"servicing waits": {PendingReboot{Servicing: trace("WinSxS contains pending.xml"), Likely: trace("more")},
 			failed, "pending.xml"},
-		"servicing, not all read": {PendingReboot{Servicing: trace("pending.xml lies in WinSxS"), Errs: unread}, failed,
+		"servicing, not all read": {PendingReboot{Servicing: trace("WinSxS contains pending.xml"), Errs: unread}, failed,
 			"pending.xml"},
-		"files of windows wait": {PendingReboot{Likely: trace("1 file of Windows waits")}, warning,
-			"1 file of Windows waits"},
-		"files wait, not all read": {PendingReboot{Likely: trace("1 file of Windows waits"), Errs: unread}, warning,
-			"1 file of Windows waits"},
+		"files of windows wait": {PendingReboot{Likely: trace("1 Windows file is waiting")}, warning,
+			"1 Windows file is waiting"},
+		"files wait, not all read": {PendingReboot{Likely: trace("1 Windows file is waiting"), Errs: unread}, warning,
+			"1 Windows file is waiting"},
 		"not all read": {PendingReboot{Other: trace("a printer driver waits"), Errs: unread}, undetermined,
 			"COMPONENTS cannot be read"},
 	} {
@@ -110,9 +110,9 @@ func TestPendingSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"the servicing session 2_begun is not complete", "the servicing session 3_bare is not complete",
-		"the servicing session 4_text is not complete",
-		"Windows Update has to commit the update {A}",
+		"the servicing session 2_begun is incomplete", "the servicing session 3_bare is incomplete",
+		"the servicing session 4_text is incomplete",
+		"Windows Update must still commit the update {A}",
 	}
 	if diff := cmp.Diff(want, whats(p.Likely)); diff != "" || len(p.Servicing) > 0 {
 		t.Error(diff, p.Servicing)
@@ -140,10 +140,10 @@ func TestSignsOfOtherReboots(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"the Server Manager waits for a reboot", "joining a domain waits for a reboot",
+		"Server Manager is waiting for a reboot", "a domain join is waiting for a reboot",
 		"Windows Update reports after the next start",
-		"an update service waits to be registered", "the computer's name changes to WSAMZN-2",
-		"Windows Modules Installer starts automatically, as it does while it has work",
+		"an update service is waiting to be registered", "the computer's name changes to WSAMZN-2",
+		"Windows Modules Installer starts automatically, as it does while work is pending",
 	}
 	if diff := cmp.Diff(want, whats(p.Other)); diff != "" {
 		t.Error(diff)

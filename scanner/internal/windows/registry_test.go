@@ -49,7 +49,7 @@ func TestLinkedKeys(t *testing.T) {
 			`SYSTEM\ControlSet001\Services\Spooler`: process("LocalSystem"),
 			`SYSTEM\ControlSet001\Services\Agent`:   {link(target)},
 			`SOFTWARE\Contoso`:                      nil,
-		}, requirement.Passed, "none of 1 services"},
+		}, requirement.Passed, "1 service was checked; none has a domain account"},
 		"to itself": {map[string][]hivetest.Value{
 			`SYSTEM\ControlSet001\Services\Agent`: {link(`\Registry\Machine\SYSTEM\CurrentControlSet\Services\Agent`)},
 		}, requirement.Undetermined, "symbolic links"},

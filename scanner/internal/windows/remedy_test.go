@@ -38,15 +38,15 @@ func TestRemedies(t *testing.T) {
 			"Restart the WorkSpace"},
 		"an agent that is not there": {componentPCoIP, judgePCoIP(protocols{PCoIP: none, DCV: none}),
 			"Restart the WorkSpace"},
-		"a key that looks like an upgrade": {upgradeInPlace, judgeUpgrade(upgrade, ""), "If it was not"},
+		"a key that looks like an upgrade": {upgradeInPlace, judgeUpgrade(upgrade, ""), "Otherwise, ask AWS Support"},
 		"two services of the domain": {servicesDomainAccount,
 			judgeAccounts([]machine.Service{ofDomain("A"), ofDomain("B")}, joined, machine.Environment{}),
-			"services.msc, A, B, Log On"},
+			"Open services.msc, select A, B, Log On"},
 		"sysprep.exe is gone": {sysprepFile, judgeSysprepProgram(missing), "Repair Windows"},
 		"a page that is blank for an agent": {sysprepFile,
 			judgeSysprepFile(sysprepFiles{Program: there,
 				Agents: []launchAgent{{Name: agentLaunch, Signs: []requirement.Evidence{evidence},
-					Answers: []answerFile{{File: there, Content: answerContent{Blank: true}}}}}}), "Reinstall EC2Launch;"},
+					Answers: []answerFile{{File: there, Content: answerContent{Blank: true}}}}}}), "Reinstall EC2Launch,"},
 	} {
 		if f := requirement.Find(c.entry.Requirement, c.outcome); !strings.Contains(f.Outcome.Remediation, c.says) {
 			t.Errorf("%s: %s: %q, want %q", name, f.Status, f.Outcome.Remediation, c.says)

@@ -46,7 +46,7 @@ const (
 	daclPresent  = 0x0004
 )
 
-var errDescriptor = errors.New("the security descriptor contradicts itself")
+var errDescriptor = errors.New("damaged security descriptor")
 
 // parseDescriptor decodes a self-relative security descriptor ([MS-DTYP]
 // 2.4.6):
@@ -70,7 +70,7 @@ func parseDescriptor(b []byte) (securityDescriptor, error) {
 	}
 	if owner := binary.LittleEndian.Uint32(b[4:]); owner != 0 {
 		if uint64(owner) > uint64(len(b)) {
-			return d, fmt.Errorf("%w: the owner lies at byte %d of %d", errDescriptor, owner, len(b))
+			return d, fmt.Errorf("%w: the owner is at byte %d of %d", errDescriptor, owner, len(b))
 		}
 		var err error
 		if d.Owner, err = machine.ParseSID(b[owner:]); err != nil {
@@ -83,25 +83,25 @@ func parseDescriptor(b []byte) (securityDescriptor, error) {
 		return d, nil
 	}
 	if uint64(at)+8 > uint64(len(b)) {
-		return d, fmt.Errorf("%w: the list lies at byte %d of %d", errDescriptor, at, len(b))
+		return d, fmt.Errorf("%w: the list is at byte %d of %d", errDescriptor, at, len(b))
 	}
 	list := b[at:]
 	size, count := int(binary.LittleEndian.Uint16(list[2:])), int(binary.LittleEndian.Uint16(list[4:]))
 	if size < 8 || size > len(list) {
-		return d, fmt.Errorf("%w: a list of %d bytes in %d", errDescriptor, size, len(list))
+		return d, fmt.Errorf("%w: the list has %d of %d bytes", errDescriptor, size, len(list))
 	}
 	list = list[8:size]
 	for range count {
 		if len(list) < 4 || int(binary.LittleEndian.Uint16(list[2:])) < 4 ||
 			int(binary.LittleEndian.Uint16(list[2:])) > len(list) {
-			return d, fmt.Errorf("%w: an entry that does not fit", errDescriptor)
+			return d, fmt.Errorf("%w: an entry exceeds the list", errDescriptor)
 		}
 		e := list[:binary.LittleEndian.Uint16(list[2:])]
 		list = list[len(e):]
 		switch e[0] {
 		case aceAllowed, aceDenied:
 		case aceAllowedObject, aceDeniedObject, aceAllowedCallback, aceDeniedCallback:
-			return d, fmt.Errorf("an entry of kind %d is not judged", e[0])
+			return d, fmt.Errorf("the access control list has an entry of kind %d, which is not supported", e[0])
 		default:
 			continue
 		}
@@ -152,13 +152,15 @@ func (d securityDescriptor) grants(token ...string) uint32 {
 var systemToken = []string{sidSystem, "S-1-5-32-544", "S-1-1-0", "S-1-5-11"}
 
 var profileACL = entry{
-	Requirement: recommended("win.profile.acl", "", "Windows 7: SYSTEM has full control of the profile",
+	Requirement: recommended("win.profile.acl", "",
+		"On Windows 7, SYSTEM should have full control of the profile.",
 		sectionTroubleshooting, explanation{
 			Reads: "The security descriptor of the profile's folder, in $Secure of the user volume or in the " +
-				"folder's own record. ALL APPLICATION PACKAGES, which the document names too, does not exist on " +
-				"Windows 7.",
+				"folder's own record.",
 			Live: `icacls D:\Users\username`,
-			Fix:  `icacls D:\Users\username /grant "SYSTEM:(OI)(CI)F"`,
+			Doubts: "The service's guide also names ALL APPLICATION PACKAGES, which does not exist on Windows 7. It is " +
+				"not checked.",
+			Fix: `Run icacls D:\Users\username /grant "SYSTEM:(OI)(CI)F" as Administrator.`,
 		}),
 	Judge: (*Machine).decideProfileACL,
 }
@@ -172,7 +174,7 @@ func (m *Machine) onlySeven() *requirement.Outcome {
 	case err != nil:
 		o = requirement.Unreadable(err)
 	case !s.Seven():
-		o = requirement.Skip(fmt.Sprintf("asked of Windows 7 alone, and this is %s", s.Name()), s.Evidence...)
+		o = requirement.Skip(fmt.Sprintf("Applies to Windows 7 only; this is %s.", s.Name()), s.Evidence...)
 	default:
 		return nil
 	}
@@ -212,7 +214,7 @@ func (m *Machine) profileFolder() (machine.Wanted, *machine.Drive, string, *requ
 		return fail(requirement.Unreadable(err))
 	}
 	if w.Profile == nil {
-		return fail(requirement.Unknown("there is no profile of the user: see win.profile.exists"))
+		return fail(requirement.Unreadable(errNoUser))
 	}
 	v, name, err := m.Locate(w.Profile.Path)
 	if err != nil {
@@ -223,7 +225,7 @@ func (m *Machine) profileFolder() (machine.Wanted, *machine.Drive, string, *requ
 		return fail(requirement.Unreadable(err, w.Profile.Evidence))
 	}
 	if !f.Exists || !f.Dir {
-		return fail(requirement.Unknown("there is no folder "+w.Profile.Path+": see win.profile.exists",
+		return fail(requirement.Unknown("The folder "+w.Profile.Path+" does not exist: see win.profile.exists.",
 			w.Profile.Evidence, f.Evidence))
 	}
 	return w, v, name, nil
@@ -249,16 +251,16 @@ func judgeProfileACL(path string, d securityDescriptor, ev requirement.Evidence)
 	var o requirement.Outcome
 	switch {
 	case d.NoList:
-		o = requirement.Infer(path+" has no access control list, so that everyone has full control, SYSTEM too", ev)
+		o = requirement.Infer(path+" has no access control list: everyone, including SYSTEM, has full control.", ev)
 	case all&fullControl != fullControl:
-		o = requirement.Warn(fmt.Sprintf("SYSTEM has no full control of %s: of the rights 0x%08X it has 0x%08X", path,
-			fullControl, all&fullControl), ev).
+		o = requirement.Warn(fmt.Sprintf("SYSTEM does not have full control of %s: it has the rights 0x%08X of 0x%08X.",
+			path, all&fullControl, fullControl), ev).
 			About(subjectOf(ev, requirement.ReasonValue))
+		o.Remediation = `Run icacls "` + path + `" /grant "SYSTEM:(OI)(CI)F" as Administrator.`
 	case own&fullControl == fullControl:
-		o = requirement.Pass(
-			"SYSTEM has full control of "+path+" (ALL APPLICATION PACKAGES does not exist on this version)", ev)
+		o = requirement.Pass("SYSTEM has full control of "+path+".", ev)
 	default:
-		o = requirement.Infer("SYSTEM has full control of "+path+" as a member of the groups that are granted it", ev)
+		o = requirement.Infer("SYSTEM has full control of "+path+" through its groups.", ev)
 	}
 	o.Details = struct {
 		Owner   string      `json:"owner,omitempty"`

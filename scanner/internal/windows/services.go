@@ -19,14 +19,15 @@ type domainService struct {
 
 var servicesDomainAccount = entry{
 	Requirement: required("win.services.domain-account", "DomainAccountServicesFound",
-		"no service runs under a domain account", sectionTips+": No services can be running under a domain account",
+		"Services must not run under a domain account.",
+		sectionTips+": No services can be running under a domain account",
 		explanation{
 			Reads: `SYSTEM: Services\*\Type, Start, ObjectName, ImagePath; the names and SIDs of computer and ` +
-				`domain from SYSTEM and SECURITY. Drivers and per-user services are left out; a key without a type, ` +
-				`or without a program, that names a domain account is a warning.`,
-			Live: `Get-WmiObject Win32_Service | Where-Object { $_.StartName -like "*$env:USERDOMAIN*" } (which ` +
-				`misses accounts written as user@domain, and finds local ones that contain the domain's name)`,
-			Fix: "services.msc, the service, Log On: choose the Local System account.",
+				`domain from SYSTEM and SECURITY. Drivers and per-user services do not count.`,
+			Live: "Get-CimInstance Win32_Service | Select-Object Name, StartMode, StartName",
+			Doubts: "The service's guide does not mention services that are disabled, have no type or no program, or " +
+				"have an account without a domain, which Windows looks up on the computer first. They are warnings.",
+			Fix: "Open services.msc, select the service, Log On, and choose Local System account.",
 		}),
 	Judge: (*Machine).decideAccounts,
 }
@@ -93,45 +94,41 @@ func judgeAccounts(services []machine.Service, n machine.Names, env machine.Envi
 	var o requirement.Outcome
 	switch {
 	case len(failed) > 0:
-		message := fmt.Sprintf("%s under a domain account: %s",
-			prose.Count(len(failed), "service runs", "services run"), listServices(failed))
+		o = requirement.Fail(fmt.Sprintf("%s as a domain user: %s.",
+			prose.Count(len(failed), "service runs", "services run"), listServices(failed)), evidence...).About(about...)
 		if n.Domain == "" && n.SIDErr == nil {
-			message += " (the computer is in no domain, so the name is foreign)"
+			o = o.Also("The computer is not in a domain, so the account is from another one.")
 		}
-		o = requirement.Fail(message, evidence...).About(about...)
-		var services []string
-		for _, row := range failed {
-			services = append(services, row.Service)
-		}
-		o.Remediation = fmt.Sprintf("services.msc, %s, Log On: choose the Local System account.",
-			prose.Some(services))
+		o.Remediation = "Open services.msc, select " + serviceNames(failed) + ", Log On, and choose Local System account."
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(disabled) > 0:
-		o = requirement.Warn(fmt.Sprintf("%s under a domain account but disabled: %s",
-			prose.Count(len(disabled), "service is", "services are"), listServices(disabled)),
-			disabledEvidence...).About(disabledAbout...)
+		o = requirement.Warn(fmt.Sprintf("%s a domain account but %s disabled: %s.",
+			prose.Count(len(disabled), "service has", "services have"), verb(len(disabled), "is", "are"),
+			listServices(disabled)), disabledEvidence...).About(disabledAbout...)
+		o.Remediation = "Open services.msc, select " + serviceNames(disabled) +
+			", Log On, and choose Local System account."
 	case len(stubs) > 0:
-		o = requirement.Warn(fmt.Sprintf("%s a domain account but no type or no program: %s",
+		o = requirement.Warn(fmt.Sprintf("%s a domain account but no type or no program: %s.",
 			prose.Count(len(stubs), "service has", "services have"), listServices(stubs)),
 			stubEvidence...).About(stubAbout...)
-		o.Remediation = "Repair the service, or delete it (sc.exe delete NAME), then restart."
+		o.Remediation = "Reinstall the program of " + serviceNames(stubs) +
+			", or delete the service with sc.exe delete NAME. Then restart."
 	case len(bare) > 0:
-		o = requirement.Warn(fmt.Sprintf("%s under an account without a domain, which may be of a domain: %s",
-			prose.Count(len(bare), "service runs", "services run"), listServices(bare)),
+		o = requirement.Warn(fmt.Sprintf("%s an account without a domain, which may be a domain's: %s.",
+			prose.Count(len(bare), "service has", "services have"), listServices(bare)),
 			bareEvidence...).About(bareAbout...)
-		o.Remediation = `services.msc, Log On: write .\ before the name of a local account, or choose the Local ` +
-			`System account.`
+		o.Remediation = "Open services.msc, select " + serviceNames(bare) + `, Log On, and write .\ before the name of ` +
+			`the local account, or choose Local System account.`
 	case judged == 0:
-		return requirement.Unknown("no service was found: the list of services is not whole")
+		return requirement.Unknown("No service was found: the list of services is incomplete.")
 	default:
-		message := fmt.Sprintf("none of %d services runs under a domain account", judged)
+		o = requirement.Pass(prose.Count(judged, "service was", "services were")+" checked; none has a domain account.",
+			services[0].ServicesKey())
 		if len(deleted) == 0 {
-			return requirement.Pass(message, services[0].ServicesKey())
+			return o
 		}
-		message += "; Windows deletes at the next start: " + listServices(deleted)
-		o = requirement.Pass(message, append([]requirement.Evidence{services[0].ServicesKey()},
-			deletedEvidence...)...)
+		o = o.Also("Windows deletes these at the next start: " + listServices(deleted) + ".").With(deletedEvidence...)
 	}
 	o.Details = struct {
 		Running       []domainService `json:"running,omitempty"`
@@ -141,6 +138,14 @@ func judgeAccounts(services []machine.Service, n machine.Names, env machine.Envi
 		Deleted       []domainService `json:"deleted,omitempty"`
 	}{failed, disabled, stubs, bare, deleted}
 	return o
+}
+
+func serviceNames(rows []domainService) string {
+	var names []string
+	for _, r := range rows {
+		names = append(names, r.Service)
+	}
+	return prose.Some(names)
 }
 
 func listServices(rows []domainService) string {

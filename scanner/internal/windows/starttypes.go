@@ -13,24 +13,25 @@ import (
 
 var rdsEnabled = entry{
 	Requirement: required("win.rds.enabled", "RemoteDesktopServicesDisabled",
-		"Remote Desktop Services starts manually or automatically",
+		"Remote Desktop Services must start manually or automatically.",
 		sectionTips+": Remote Desktop Services must be enabled", explanation{
 			Reads: `SYSTEM: Services\TermService\Start and Parameters\ServiceDll, Control\Terminal ` +
-				`Server\fDenyTSConnections; SOFTWARE: the policy that overrides it; start types that a Group Policy ` +
-				`sets again.`,
-			Live: `Get-CimInstance Win32_Service -Filter "Name='TermService'" | Select-Object StartMode`,
-			Fix:  "services.msc, Remote Desktop Services, Startup type: choose Manual or Automatic.",
+				`Server\fDenyTSConnections; SOFTWARE: the policy that overrides it; the start types in security ` +
+				`templates of Group Policy.`,
+			Live:   `Get-CimInstance Win32_Service -Filter "Name='TermService'" | Select-Object StartMode`,
+			Doubts: "Whether remote connections are allowed does not count: the service's guide does not mention it.",
+			Fix:    "Open services.msc, select Remote Desktop Services, and set Startup type to Manual.",
 		}),
 	Judge: (*Machine).decideRDS,
 }
 
 var trustedInstallerEnabled = entry{
 	Requirement: required("win.trustedinstaller.enabled", "WindowsModulesInstallerDisabled",
-		"Windows Modules Installer starts manually or automatically",
+		"Windows Modules Installer must start manually or automatically.",
 		sectionTips+": Windows Modules Installer must be enabled", explanation{
-			Reads: `SYSTEM: Services\TrustedInstaller\Start; start types that a Group Policy sets again.`,
+			Reads: `SYSTEM: Services\TrustedInstaller\Start; the start types in security templates of Group Policy.`,
 			Live:  `Get-CimInstance Win32_Service -Filter "Name='TrustedInstaller'" | Select-Object StartMode`,
-			Fix:   "services.msc, Windows Modules Installer, Startup type: choose Manual or Automatic.",
+			Fix:   "Open services.msc, select Windows Modules Installer, and set Startup type to Manual.",
 		}),
 	Judge: func(m *Machine) requirement.Outcome {
 		return m.decideStart(startRule{name: "TrustedInstaller", title: "Windows Modules Installer",
@@ -39,11 +40,13 @@ var trustedInstallerEnabled = entry{
 }
 
 var winRMAuto = entry{
-	Requirement: required("win.winrm.auto", "", "Windows Remote Management starts automatically", sectionRequirements,
-		explanation{
-			Reads: `SYSTEM: Services\WinRM\Start and DelayedAutostart; start types that a Group Policy sets again.`,
-			Live:  `Get-CimInstance Win32_Service -Filter "Name='WinRM'" | Select-Object StartMode`,
-			Fix:   "services.msc, Windows Remote Management (WS-Management), Startup type: choose Automatic.",
+	Requirement: required("win.winrm.auto", "", "Windows Remote Management must start automatically.",
+		sectionRequirements, explanation{
+			Reads: `SYSTEM: Services\WinRM\Start and DelayedAutostart; the start types in security templates of Group ` +
+				`Policy.`,
+			Live: `Get-CimInstance Win32_Service -Filter "Name='WinRM'" | Select-Object StartMode`,
+			Fix: "Open services.msc, select Windows Remote Management (WS-Management), and set Startup type to " +
+				"Automatic.",
 		}),
 	Judge: func(m *Machine) requirement.Outcome {
 		return m.decideStart(startRule{name: "WinRM", title: "Windows Remote Management",
@@ -52,12 +55,12 @@ var winRMAuto = entry{
 }
 
 var ssmDisabled = entry{
-	Requirement: required("win.ssm.disabled", "AmazonSsmAgentEnabled", "Amazon SSM Agent is disabled",
+	Requirement: required("win.ssm.disabled", "AmazonSsmAgentEnabled", "Amazon SSM Agent must be disabled.",
 		sectionTips+": Amazon SSM Agent must be disabled", explanation{
-			Reads: `SYSTEM: Services\AmazonSSMAgent\Start; start types that a Group Policy sets again. An agent ` +
-				`that is not installed has nothing to disable.`,
+			Reads: `SYSTEM: Services\AmazonSSMAgent\Start; the start types in security templates of Group Policy. The ` +
+				`requirement is met if the agent is not installed.`,
 			Live: `Get-CimInstance Win32_Service -Filter "Name='AmazonSSMAgent'" | Select-Object StartMode`,
-			Fix:  "services.msc, Amazon SSM Agent, Startup type: choose Disabled.",
+			Fix:  "Open services.msc, select Amazon SSM Agent, and set Startup type to Disabled.",
 		}),
 	Judge: func(m *Machine) requirement.Outcome {
 		return m.decideStart(startRule{name: "AmazonSSMAgent", title: "Amazon SSM Agent",
@@ -91,16 +94,16 @@ func (m *Machine) decideStart(rule startRule) requirement.Outcome {
 }
 
 // repairWindows brings back what is Windows' own.
-const repairWindows = "Repair Windows (DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow), or use " +
-	"another WorkSpace."
+const repairWindows = "Repair Windows: run DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow. If that " +
+	"does not help, use another WorkSpace."
 
 // judgeStart decides a requirement on the start type of one service. policies
 // are start types that a Group Policy writes again when it is next applied.
 func judgeStart(s machine.Service, rule startRule, policies []machine.Setting[uint32]) requirement.Outcome {
 	if !s.Exists() || s.Deleted {
-		message := rule.title + " is not installed"
+		message := rule.title + " is not installed."
 		if s.Deleted {
-			message = rule.title + " is marked for deletion"
+			message = rule.title + " is marked for deletion."
 		}
 		if rule.absent {
 			return requirement.Pass(message, s.Key)
@@ -110,24 +113,24 @@ func judgeStart(s machine.Service, rule startRule, policies []machine.Setting[ui
 		return o
 	}
 	if !s.Start.Present {
-		return requirement.Fail(rule.title+" has no start type",
+		return requirement.Fail(rule.title+" has no start type.",
 			s.Start.Evidence).About(rule.subject(requirement.ReasonDamaged, ""))
 	}
-	message := fmt.Sprintf("%s: %s", rule.title, s.StartName())
+	message := rule.title + " " + s.Starts()
 	if !slices.Contains(rule.allowed, s.Start.Value) {
-		o := requirement.Fail(message+", and it has to be "+startNames(rule.allowed), s.Start.Evidence)
+		o := requirement.Fail(message+"; the start type must be "+startNames(rule.allowed)+".", s.Start.Evidence)
 		return o.About(rule.subject(requirement.ReasonStartType, s.StartName()))
 	}
 	for _, p := range policies {
 		if !slices.Contains(rule.allowed, p.Value) {
-			o := requirement.Warn(fmt.Sprintf("%s, but a Group Policy sets it to %s when it is next applied", message,
-				startNames([]uint32{p.Value})), s.Start.Evidence, p.Evidence)
-			o.Remediation = "Take the service out of System Services in the Group Policy Object, or move the " +
-				"computer out of its reach."
+			o := requirement.Warn(fmt.Sprintf("%s, but a Group Policy sets the start type to %s when it is next applied.",
+				message, startNames([]uint32{p.Value})), s.Start.Evidence, p.Evidence)
+			o.Remediation = "Remove " + rule.title + " from System Services in the Group Policy Object, or move the " +
+				"computer to an organizational unit without it."
 			return o.About(rule.subject(requirement.ReasonPolicy, startNames([]uint32{p.Value})))
 		}
 	}
-	return requirement.Pass(message, s.Start.Evidence)
+	return requirement.Pass(message+".", s.Start.Evidence)
 }
 
 func startNames(types []uint32) string {
@@ -185,20 +188,20 @@ func judgeRDS(start requirement.Outcome, dll machine.Setting[string], program ma
 	policy machine.Setting[uint32]) requirement.Outcome {
 	switch {
 	case !dll.Present:
-		o := requirement.Fail("Remote Desktop Services has no program: its ServiceDll is missing", dll.Evidence).
+		o := requirement.Fail("Remote Desktop Services has no program: ServiceDll is not set.", dll.Evidence).
 			About(remoteDesktop.subject(requirement.ReasonDamaged, ""))
 		o.Remediation = repairWindows
 		return o
 	case !program.Exists || program.Dir:
-		o := requirement.Fail("Remote Desktop Services has no program: "+dll.Value+" does not exist", dll.Evidence,
+		o := requirement.Fail("The program of Remote Desktop Services, "+dll.Value+", does not exist.", dll.Evidence,
 			program.Evidence).
 			About(remoteDesktop.subject(requirement.ReasonDamaged, dll.Value))
 		o.Remediation = repairWindows
 		return o
 	case policy.Present && policy.Value != 0:
-		start.Message += "; a policy denies remote connections, which does not matter here"
+		start = start.Also("A policy denies remote connections, which is allowed.")
 	case !policy.Present && (!deny.Present || deny.Value != 0):
-		start.Message += "; remote connections are denied, which does not matter here"
+		start = start.Also("Remote connections are denied, which is allowed.")
 	}
 	if policy.Present {
 		return start.With(policy.Evidence)

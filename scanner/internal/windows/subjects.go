@@ -33,3 +33,11 @@ func subjectsOf(evidence []requirement.Evidence, reason requirement.Reason) []re
 	}
 	return about
 }
+
+// verb is the form of a verb for so many things.
+func verb(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}

@@ -29,17 +29,18 @@ type sysprepRow struct {
 }
 
 var sysprepCompatible = entry{
-	Requirement: required("win.sysprep.compatible", "", "nothing recorded on the disk stops Sysprep",
+	Requirement: required("win.sysprep.compatible", "", "Windows must be in a state in which Sysprep can run.",
 		sectionRequirements, explanation{
 			Reads: `SOFTWARE: Setup\State\ImageState, the providers in Setup\SysPrep and Setup\SysPrepExternal and ` +
-				`whether their libraries exist, ReserveManager\ActiveScenario, onboarding to Defender for Endpoint; ` +
-				`SYSTEM: Setup (setup in progress, SysprepStatus, ChildCompletion), roles that cannot be ` +
-				`generalized, BitLockerStatus; setupact.log and setuperr.log of the newest run of Sysprep and ` +
-				`Sysprep_succeeded.tag; AppX packages that are installed for a user and provisioned for nobody; ` +
-				`sysprep.exe; upgrades in place.`,
+				`their libraries, ReserveManager\ActiveScenario, onboarding to Defender for Endpoint; SYSTEM: Setup ` +
+				`(setup in progress, SysprepStatus, ChildCompletion), roles that Sysprep cannot generalize, ` +
+				`BitLockerStatus; setupact.log and setuperr.log of the newest Sysprep run, Sysprep_succeeded.tag; AppX ` +
+				`packages that are installed for a user but not provisioned; sysprep.exe; upgrades in place.`,
 			Live: `Get-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State; Get-Content ` +
 				`C:\Windows\System32\Sysprep\Panther\setuperr.log`,
-			Fix: "Remove what the finding names, restart, and look at it again.",
+			Doubts: "The service's guide only requires that Sysprep works. These checks are from observation: the values " +
+				"of SysprepStatus and ChildCompletion, and that Failover Clustering cannot be generalized.",
+			Fix: "Remove the cause that the finding names, restart, and scan again.",
 		}),
 	Judge: (*Machine).decideSysprep,
 }
@@ -84,7 +85,7 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 		rows = append(rows, sysprepRow{p.Name, p.Outcome.Status, p.Outcome.Message})
 	}
 	o := requirement.Outcome{Status: worst, Basis: requirement.Observed}
-	var messages, besides, notes, fixes []string
+	var notes, details, fixes []string
 	for _, p := range parts {
 		o.Explains = append(o.Explains, p.Outcome.Explains...)
 		switch status := p.Outcome.Status; {
@@ -96,25 +97,23 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 				o.Evidence = append(o.Evidence, p.Outcome.Evidence...)
 			}
 		case status == worst:
-			messages = append(messages, p.Outcome.Message)
-			o = o.With(p.Outcome.Evidence...).About(p.Outcome.Subjects...)
+			o = o.Also(p.Outcome.Message).With(p.Outcome.Evidence...).About(p.Outcome.Subjects...)
 			if fix := p.Outcome.Remediation; fix != "" && !slices.Contains(fixes, fix) {
 				fixes = append(fixes, fix)
 			}
 		default:
-			besides = append(besides, p.Name)
+			details = append(details, p.Name)
 		}
 	}
-	o.Message = strings.Join(messages, "; ")
 	o.Remediation = strings.Join(fixes, " ")
-	if len(besides) > 0 {
-		o.Message += " (the details say more of: " + strings.Join(besides, ", ") + ")"
+	if len(details) > 0 {
+		o = o.Also("The details list more: " + strings.Join(details, ", ") + ".")
 	}
 	switch worst {
 	case requirement.Passed:
 		o.Basis = requirement.Inferred
-		o.Message = strings.Join(append([]string{fmt.Sprintf("none of %d things that stop Sysprep is on record",
-			len(parts))}, notes...), "; ")
+		o.Message = fmt.Sprintf("Nothing on the disk stops Sysprep; %d kinds of problems were checked.", len(parts))
+		o = o.Also(notes...)
 	case requirement.Undetermined:
 		o.Basis = ""
 	}
@@ -136,13 +135,13 @@ func judgeImageState(state machine.Setting[string]) requirement.Outcome {
 	if !strings.EqualFold(state.Value, "IMAGE_STATE_COMPLETE") {
 		is := prose.Short(state.Value)
 		if !state.Present {
-			is = "not written"
+			is = "not set"
 		}
-		o := requirement.Fail("Windows Setup has not finished: ImageState is "+is, state.Evidence)
+		o := requirement.Fail("Windows Setup has not finished: ImageState is "+is+".", state.Evidence)
 		o.Remediation = "Start the WorkSpace and let Windows Setup finish."
 		return o
 	}
-	return requirement.Pass("ImageState is IMAGE_STATE_COMPLETE", state.Evidence)
+	return requirement.Pass("ImageState is IMAGE_STATE_COMPLETE.", state.Evidence)
 }
 
 func (m *Machine) decideSetup() requirement.Outcome {
@@ -173,11 +172,11 @@ func judgeSetup(list []machine.Setting[uint32]) requirement.Outcome {
 		}
 	}
 	if len(running) > 0 {
-		o := requirement.Fail("Windows Setup is in progress: "+strings.Join(running, ", "), bad...)
+		o := requirement.Fail("Windows Setup is in progress: "+strings.Join(running, ", ")+".", bad...)
 		o.Remediation = "Start the WorkSpace and let Windows Setup finish."
 		return o
 	}
-	return requirement.Pass("no setup is in progress", all...)
+	return requirement.Pass("No setup is in progress.", all...)
 }
 
 func (m *Machine) decideSysprepStatus() requirement.Outcome {
@@ -204,6 +203,11 @@ const (
 	cleanupDone        = 2
 )
 
+// resetStatus lets Sysprep run again.
+var resetStatus = fmt.Sprintf(
+	` Then set GeneralizationState to %d and CleanupState to %d in HKLM\SYSTEM\Setup\Status\SysprepStatus.`,
+	generalizationDone, cleanupDone)
+
 func judgeSysprepStatus(generalization, cleanup machine.Setting[uint32]) requirement.Outcome {
 	var odd []string
 	var evidence []requirement.Evidence
@@ -218,13 +222,11 @@ func judgeSysprepStatus(generalization, cleanup machine.Setting[uint32]) require
 		}
 	}
 	if len(odd) > 0 {
-		o := requirement.Warn("an earlier Sysprep did not finish: "+strings.Join(odd, ", "), evidence...)
-		o.Remediation = fmt.Sprintf(
-			`Find out from setuperr.log why, then set GeneralizationState to %d and CleanupState to %d below `+
-				`HKLM\SYSTEM\Setup\Status\SysprepStatus.`, generalizationDone, cleanupDone)
+		o := requirement.Warn("An earlier Sysprep run did not finish: "+strings.Join(odd, ", ")+".", evidence...)
+		o.Remediation = `Find the cause in C:\Windows\System32\Sysprep\Panther\setuperr.log and remove it.` + resetStatus
 		return o
 	}
-	return requirement.Pass("no Sysprep stopped in the middle", generalization.Evidence, cleanup.Evidence)
+	return requirement.Pass("No Sysprep run was interrupted.", generalization.Evidence, cleanup.Evidence)
 }
 
 // lastRun is what is known of the newest run of Sysprep.
@@ -269,7 +271,7 @@ func (m *Machine) zone() (time.Duration, error) {
 			return time.Duration(int32(bias.Value)) * time.Minute, nil
 		}
 	}
-	return 0, fmt.Errorf("%s: key %s has no Bias", k.Evidence.Path, k.Evidence.Key)
+	return 0, fmt.Errorf("%s: %s: Bias not found", k.Evidence.Path, k.Evidence.Key)
 }
 
 // tagged says whether Sysprep ended well after a line of its log. The tag's
@@ -345,9 +347,9 @@ func judgeLastRun(r lastRun) requirement.Outcome {
 		if r.Tag.Exists {
 			looked = append(looked, r.Tag.Evidence)
 		}
-		return requirement.Infer("the last run of Sysprep had errors and ended well", looked...)
+		return requirement.Infer("The last Sysprep run had errors but succeeded.", looked...)
 	}
-	return requirement.Pass("no error in the logs of Sysprep", looked...)
+	return requirement.Pass("The Sysprep logs contain no errors.", looked...)
 }
 
 // judgeFailedRun judges the errors of a run that did not end well. A package
@@ -377,18 +379,18 @@ func judgeFailedRun(r lastRun, open []logLine, evidence []requirement.Evidence) 
 	}
 	switch {
 	case len(stopped) > 0:
-		o := requirement.Warn(fmt.Sprintf("Sysprep was stopped by %s that %s installed for a user only: %s",
-			prose.Count(len(stopped), "package", "packages"), are(len(stopped)), prose.Some(stopped)),
+		o := requirement.Warn(fmt.Sprintf("%s installed for a user but not provisioned stopped the last Sysprep run: "+
+			"%s.", prose.Count(len(stopped), "package that is", "packages that are"), prose.Some(stopped)),
 			evidence...).About(packageSubjects(stopped, requirement.ReasonExtra)...)
 		o.Remediation = removePackages(r.System, stopped)
 		o.Explains = []string{codeNameAppX}
 		return o
 	case len(other) > 0:
-		o := requirement.Warn(fmt.Sprintf("the last run of Sysprep met %s: %s",
+		o := requirement.Warn(fmt.Sprintf("The last Sysprep run had %s: %s",
 			prose.Count(len(open), "error", "errors"), bareLine(other[0].Text)), evidence...)
-		o.Remediation = "Find the cause by setuperr.log and remove it." + runAgain
+		o.Remediation = `Find the cause in C:\Windows\System32\Sysprep\Panther\setuperr.log and remove it.` + runAgain
 		if cause, line, ok := causeOf(other); ok {
-			o.Message += " (" + cause.says + ")"
+			o = o.Also(cause.says)
 			o.Remediation = cause.fix(r.System, line)
 			if cause.explains != "" {
 				o.Explains = []string{cause.explains}
@@ -396,16 +398,9 @@ func judgeFailedRun(r lastRun, open []logLine, evidence []requirement.Evidence) 
 		}
 		return o
 	}
-	return requirement.Infer(
-		"the package that stopped the last run of Sysprep is removed or provisioned since: "+prose.Some(mended),
-		evidence...).With(r.Appx.Evidence...)
-}
-
-func are(n int) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
+	return requirement.Infer(fmt.Sprintf("%s removed or provisioned now: %s.", prose.Count(len(mended),
+		"package that stopped the last Sysprep run is", "packages that stopped the last Sysprep run are"),
+		prose.Some(mended)), evidence...).With(r.Appx.Evidence...)
 }
 
 // bareLine is what follows the component of a line.
@@ -417,16 +412,13 @@ func bareLine(text string) string {
 }
 
 // Roles that Sysprep cannot generalize, by their services: Sysprep Support for
-// Server Roles has all but failover clustering, which is by experience.
-var ungeneralizable = []struct {
-	service, role string
-	undocumented  bool
-}{
-	{"ClusSvc", "Failover Clustering", true},
-	{"adfssrv", "Active Directory Federation Services", false},
-	{"CertSvc", "Active Directory Certificate Services", false},
-	{"AdRmsLoggingService", "Active Directory Rights Management Services", false},
-	{"DHCPServer", "DHCP Server", false},
+// Server Roles has all but failover clustering, which is from observation.
+var ungeneralizable = []struct{ service, role string }{
+	{"ClusSvc", "Failover Clustering"},
+	{"adfssrv", "Active Directory Federation Services"},
+	{"CertSvc", "Active Directory Certificate Services"},
+	{"AdRmsLoggingService", "Active Directory Rights Management Services"},
+	{"DHCPServer", "DHCP Server"},
 }
 
 // The service of an instance of AD LDS is named after it and runs dsamain.exe.
@@ -469,29 +461,33 @@ func isInstanceOfLDS(s machine.Service) bool {
 	return fold.HasPrefix(s.Name, prefixLDS) || strings.Contains(strings.ToLower(s.ImagePath.Value), programLDS)
 }
 
+const demote = "Demote the domain controller, or use another WorkSpace."
+
 // judgeRoles judges by the product type, the service of a domain controller
 // and those of other roles by the role's name.
 func judgeRoles(product machine.Setting[string], directory machine.Service,
 	roles map[string][]machine.Service) requirement.Outcome {
 	if strings.EqualFold(product.Value, "LanmanNT") {
-		return requirement.Fail("the computer is a domain controller, which Sysprep cannot generalize",
-			product.Evidence)
+		o := requirement.Fail("The computer is a domain controller, which Sysprep cannot generalize.", product.Evidence)
+		o.Remediation = demote
+		return o
 	}
 	if directory.Process() && directory.Start.Present && directory.Start.Value == machine.StartAuto {
-		return requirement.Fail(
-			"Active Directory Domain Services start automatically: Sysprep cannot generalize a domain controller",
-			directory.Start.Evidence).
+		o := requirement.Fail("Active Directory Domain Services starts automatically, as on a domain controller, which "+
+			"Sysprep cannot generalize.", directory.Start.Evidence).
 			About(directory.Subject(requirement.ReasonEnabled, directory.StartName()))
+		o.Remediation = demote
+		return o
 	}
 	var found []string
 	var evidence []requirement.Evidence
 	var about []requirement.Subject
-	look := func(role, note string) {
+	look := func(role string) {
 		there := slices.DeleteFunc(slices.Clone(roles[role]),
 			func(s machine.Service) bool { return !s.Exists() || s.Deleted })
 		for i, s := range there {
 			if i == 0 {
-				found = append(found, role+note)
+				found = append(found, role)
 			}
 			if i < maxTraces {
 				evidence = append(evidence, s.Key)
@@ -500,20 +496,17 @@ func judgeRoles(product machine.Setting[string], directory machine.Service,
 		}
 	}
 	for _, r := range ungeneralizable {
-		note := ""
-		if r.undocumented {
-			note = " (by experience, not documented)"
-		}
-		look(r.role, note)
+		look(r.role)
 	}
-	look(roleLDS, "")
+	look(roleLDS)
 	if len(found) > 0 {
-		o := requirement.Warn("Sysprep does not support a role that is installed: "+strings.Join(found, ", "),
+		o := requirement.Warn(fmt.Sprintf("Sysprep does not support %s: %s.",
+			prose.Count(len(found), "installed role", "installed roles"), strings.Join(found, ", ")),
 			evidence...).About(about...)
-		o.Remediation = "Remove the role, and restart: " + strings.Join(found, ", ") + "."
+		o.Remediation = "Remove " + strings.Join(found, ", ") + ", then restart."
 		return o
 	}
-	return requirement.Pass("no role that Sysprep cannot generalize", product.Evidence)
+	return requirement.Pass("Sysprep supports all installed roles.", product.Evidence)
 }
 
 func (m *Machine) decideUpgraded() requirement.Outcome {
@@ -535,12 +528,12 @@ func (m *Machine) decideBitLocker() requirement.Outcome {
 func judgeBitLocker(status machine.Setting[uint32]) requirement.Outcome {
 	if status.Value != 0 {
 		o := requirement.Warn(
-			fmt.Sprintf("BitLocker was on when Windows last started (BootStatus is %d), which stops Sysprep; the "+
-				"volume itself is not encrypted", status.Value), status.Evidence)
+			fmt.Sprintf("BitLocker was on at the last start (BootStatus is %d), which stops Sysprep. The volume itself "+
+				"is not encrypted.", status.Value), status.Evidence)
 		o.Remediation = fixBitLocker
 		return o
 	}
-	return requirement.Pass("BitLocker is off", status.Evidence)
+	return requirement.Pass("BitLocker is off.", status.Evidence)
 }
 
 func (m *Machine) decideSysprepProgram() requirement.Outcome {
@@ -553,12 +546,12 @@ func (m *Machine) decideSysprepProgram() requirement.Outcome {
 
 func judgeSysprepProgram(f machine.File) requirement.Outcome {
 	if !f.Exists || f.Dir {
-		o := requirement.Fail("sysprep.exe is missing",
+		o := requirement.Fail("sysprep.exe is missing.",
 			f.Evidence).About(subjectOf(f.Evidence, requirement.ReasonMissing))
 		o.Remediation = repairWindows
 		return o
 	}
-	return requirement.Pass("sysprep.exe is there", f.Evidence)
+	return requirement.Pass("sysprep.exe exists.", f.Evidence)
 }
 
 // sysprepProvider is a library that Sysprep calls.
@@ -639,23 +632,26 @@ func providerPath(data, systemRoot string) string {
 }
 
 func judgeProviders(providers []sysprepProvider) requirement.Outcome {
-	var gone []string
+	var gone, values []string
 	var evidence, all []requirement.Evidence
 	var about []requirement.Subject
 	for _, p := range providers {
 		all = append(all, p.Evidence)
 		if !p.Library.Exists || p.Library.Dir {
 			gone = append(gone, fmt.Sprintf("%s (%s)", p.Path, strings.ToLower(p.Pass)))
+			values = append(values, machine.JoinKey(p.Evidence.Key, p.Evidence.Value))
 			evidence = append(evidence, p.Evidence, p.Library.Evidence)
 			about = append(about, subjectOf(p.Library.Evidence, requirement.ReasonMissing))
 		}
 	}
 	if len(gone) > 0 {
-		o := requirement.Warn(fmt.Sprintf("Sysprep calls %s that %s not there: %s",
-			prose.Count(len(gone), "library", "libraries"), are(len(gone)), prose.Some(gone)),
+		o := requirement.Warn(fmt.Sprintf("Sysprep calls %s: %s.",
+			prose.Count(len(gone), "missing library", "missing libraries"), prose.Some(gone)),
 			evidence...).About(about...)
-		o.Remediation = "Reinstall the program that the library is from, or delete the value that names it."
+		o.Remediation = "Reinstall the program that the library belongs to, or delete " +
+			verb(len(values), "the value ", "the values ") + prose.Some(values) + "."
 		return o
 	}
-	return requirement.Pass(fmt.Sprintf("every library that Sysprep calls is there (%d)", len(providers)), all...)
+	return requirement.Pass(fmt.Sprintf("No library that Sysprep calls is missing; %d were checked.", len(providers)),
+		all...)
 }

@@ -67,70 +67,68 @@ func always(text string) func(machine.System, logLine) string {
 	return func(machine.System, logLine) string { return text }
 }
 
-const runAgain = " What the log says stays there until Sysprep runs again."
+const runAgain = " The lines stay in the log until Sysprep runs again."
 
 // sysprepCauses are tried in this order on all lines of a run: what names the
 // component comes before what only has a code. A run has many lines that repeat
 // the code of the first one.
 var sysprepCauses = []sysprepCause{
-	{codes: []uint32{codeReservedStorage}, says: "reserved storage was in use", fix: fixReservedStorage,
+	{codes: []uint32{codeReservedStorage}, says: "Reserved storage was in use.", fix: fixReservedStorage,
 		explains: codeNameReservedStorage},
-	{words: []string{"reserved storage"}, says: "reserved storage was in use", fix: fixReservedStorage,
+	{words: []string{"reserved storage"}, says: "Reserved storage was in use.", fix: fixReservedStorage,
 		explains: codeNameReservedStorage},
-	{words: []string{"bitlocker", "bdesysprep.dll"}, says: "BitLocker was on", fix: always(fixBitLocker)},
-	{codes: []uint32{codeBitLockerOn}, says: "BitLocker was on", fix: always(fixBitLocker)},
-	{codes: []uint32{codeMaxRearmsReached}, says: "the rearm count was used up",
-		fix: always("Windows cannot be rearmed again: see win.rearm.nonzero.")},
+	{words: []string{"bitlocker", "bdesysprep.dll"}, says: "BitLocker was on.", fix: always(fixBitLocker)},
+	{codes: []uint32{codeBitLockerOn}, says: "BitLocker was on.", fix: always(fixBitLocker)},
+	{codes: []uint32{codeMaxRearmsReached}, says: "The rearm count was 0.",
+		fix: always("Use another WorkSpace: Windows cannot be rearmed again. See win.rearm.nonzero.")},
 	{words: []string{"senseguid", "windows advanced threat protection", "senseclient"},
-		says: "Defender for Endpoint protects its identity", fix: always(fixDefenderEndpoint)},
+		says: "Defender for Endpoint protects its identity.", fix: always(fixDefenderEndpoint)},
 	{words: []string{"appxsysprep.dll", "appx"}, codes: []uint32{codeServiceDisabled},
-		says: "the AppX deployment service is disabled",
-		fix: always(`Set the service AppXSvc to Manual: reg add HKLM\SYSTEM\CurrentControlSet\Services\AppXSvc /v ` +
-			`Start /t REG_DWORD /d 3 /f, and restart.` + runAgain)},
-	{codes: []uint32{codePackageFailed}, says: "an AppX package is installed for a user only",
+		says: "The AppX deployment service is disabled.",
+		fix: always(`Run reg add HKLM\SYSTEM\CurrentControlSet\Services\AppXSvc /v Start /t REG_DWORD /d 3 /f as ` +
+			`Administrator, then restart.` + runAgain)},
+	{codes: []uint32{codePackageFailed}, says: "An AppX package is installed for a user but not provisioned.",
 		fix: fixUnnamedPackage},
-	{words: []string{"dsccore.dll"}, says: "the clean-up of Desired State Configuration failed",
-		fix: always("Microsoft does not support Sysprep on a computer that Desired State Configuration has " +
-			"configured. Remove its documents (Remove-DscConfigurationDocument -Stage Current, Pending, Previous), " +
-			"and run Sysprep again; if it fails again, build the image from a WorkSpace that DSC did not configure.")},
+	{words: []string{"dsccore.dll"}, says: "The cleanup of Desired State Configuration failed.",
+		fix: always("Run Remove-DscConfigurationDocument -Stage Current, Pending, Previous in PowerShell as " +
+			"Administrator, and run Sysprep again. If it fails again, use a WorkSpace that Desired State Configuration " +
+			"did not configure: Microsoft does not support Sysprep on others.")},
 	{words: []string{"spbcd.dll", "sysprep_generalize_bcd", "sysprep_specialize_bcd"},
-		says: "the boot configuration (BCD) could not be generalized",
-		fix: always("Make sure that the system partition is there, is marked as active (or is the EFI system " +
-			"partition) and holds the BCD store: bcdedit /enum all has to work. bcdboot C:\\Windows makes the store " +
-			"again." + runAgain)},
+		says: "The boot configuration (BCD) could not be generalized.",
+		fix: always("Make sure that bcdedit /enum all works: the system partition must exist, be active (or be the EFI " +
+			"system partition) and contain the BCD store. To create the store again, run bcdboot C:\\Windows as " +
+			"Administrator." + runAgain)},
 	{words: []string{"wevtapi.dll", "eventlog"}, codes: []uint32{codeFileNotFound, codePathNotFound},
-		says: "an event log is kept in a folder that does not exist",
-		fix: always(`Put the event logs back into C:\Windows\System32\winevt\Logs (wevtutil set-log LOG ` +
-			`/logfilename:PATH, and remove the policy that moves them), restart, and run Sysprep again.`)},
+		says: "An event log is configured in a folder that does not exist.",
+		fix: always(`Move the event logs back to C:\Windows\System32\winevt\Logs with wevtutil set-log LOG ` +
+			`/logfilename:PATH, and remove the policy that moves them. Then restart, and run Sysprep again.`)},
 	{words: []string{"failure occurred while executing"},
 		codes: []uint32{codeFileNotFound, codePathNotFound, codeModuleNotFound, codeProcNotFound},
-		says:  "a library that Sysprep calls is missing, or lacks something", fix: fixProvider},
+		says:  "A library that Sysprep calls is missing or incomplete.", fix: fixProvider},
 	{words: []string{"failure occurred while executing"}, codes: []uint32{codeBadFormat, codeBadImage},
-		says: "a library that Sysprep calls is of another architecture, or damaged", fix: fixProvider},
-	{codes: []uint32{codeAccessDenied}, says: "access was denied", fix: fixAccess},
+		says: "A library that Sysprep calls is damaged or made for another architecture.", fix: fixProvider},
+	{codes: []uint32{codeAccessDenied}, says: "Access was denied.", fix: fixAccess},
 	{codes: []uint32{codeElementNotFound},
-		says: "something that the registry or the component store names is missing",
-		fix: always("Repair Windows: DISM.exe /Online /Cleanup-Image /RestoreHealth, then sfc /scannow, and " +
-			"restart." + runAgain)},
-	{codes: []uint32{codePathNotFound, codeFileNotFound}, says: "a file or folder is missing",
-		fix: always("Put back the file or folder that the line in setuperr.log names, or correct the setting that " +
-			"names it." + runAgain)},
-	{codes: []uint32{codeBadFormat, codeBadImage}, says: "a program or file has a wrong format",
-		fix: always("Reinstall the program that the line in setuperr.log names for the architecture of this Windows." +
+		says: "Something that the registry or the component store names is missing.",
+		fix: always("Repair Windows: run DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow. Then restart." +
+			runAgain)},
+	{codes: []uint32{codePathNotFound, codeFileNotFound}, says: "A file or folder is missing.",
+		fix: always("Restore the file or folder that the line in setuperr.log names, or correct the setting that names " +
+			"it." + runAgain)},
+	{codes: []uint32{codeBadFormat, codeBadImage}, says: "A program or file has the wrong format.",
+		fix: always("Reinstall the program that the line in setuperr.log names, in the version for this architecture." +
 			runAgain)},
 	{codes: []uint32{codeGeneralFailure},
-		says: "an earlier run left Windows in a state in which Sysprep refuses to run",
-		fix: always(fmt.Sprintf(
-			`Microsoft advises to build the image from another WorkSpace. By experience it is enough to mend what `+
-				`stopped the earlier run and to set GeneralizationState to %d and CleanupState to %d below `+
-				`HKLM\SYSTEM\Setup\Status\SysprepStatus.`, generalizationDone, cleanupDone))},
-	{codes: []uint32{codeUnspecified}, says: "an error that says nothing of its cause",
-		fix: always("Look at the lines of setupact.log right before the error: they name the component that failed." +
+		says: "An earlier run left Windows in a state in which Sysprep does not run.",
+		fix: always("Use another WorkSpace, as Microsoft recommends, or remove what stopped the earlier run." +
+			resetStatus)},
+	{codes: []uint32{codeUnspecified}, says: "The error does not name its cause.",
+		fix: always("Read the lines of setupact.log before the error: they name the component that failed." +
 			runAgain)},
 	{words: []string{"mrtgeneralize"},
-		says: "the clean-up of Windows Defender had errors, which alone rarely stop Sysprep",
-		fix: always("Start the services of Windows Defender and of the Security Center (WinDefend, wscsvc) if they " +
-			"are installed, and run Sysprep again: with its success the lines no longer count.")},
+		says: "The cleanup of Windows Defender had errors, which rarely stop Sysprep.",
+		fix: always("Start the services WinDefend and wscsvc (Windows Defender, Security Center) if they are installed, " +
+			"and run Sysprep again. If it succeeds, the lines no longer count.")},
 }
 
 // codeNameReservedStorage is the service's name for reserved storage that is in
@@ -151,26 +149,25 @@ func causeOf(lines []logLine) (sysprepCause, logLine, bool) {
 
 // fixReservedStorage: the command is of Windows 10 2004 and later.
 func fixReservedStorage(s machine.System, _ logLine) string {
-	fix := "Install every Windows update that is waiting, and restart until none is left: an update that is not " +
-		"finished uses reserved storage."
+	fix := "Install all pending Windows updates, and restart until none is left: an unfinished update uses reserved " +
+		"storage."
 	if s.Build == 0 || s.Build >= build2004 {
-		fix += " Then turn it off: DISM.exe /Online /Set-ReservedStorageState /State:Disabled, and restart."
+		fix += " Then run DISM /Online /Set-ReservedStorageState /State:Disabled as Administrator, and restart."
 	}
 	return fix
 }
 
-const fixBitLocker = "Turn BitLocker off (manage-bde -off C:), wait until manage-bde -status C: says that the " +
-	"volume is fully decrypted, and restart."
+const fixBitLocker = "Run manage-bde -off C: as Administrator, wait until manage-bde -status C: shows Fully " +
+	"Decrypted, and restart."
 
-const fixDefenderEndpoint = `Offboard the computer from Microsoft Defender for Endpoint before the image is made ` +
-	`(the offboarding package of the Defender portal), restart, and delete the value senseGuid of ` +
-	`HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection if it is still there. Onboard the WorkSpaces that ` +
-	`are made from the image.`
+const fixDefenderEndpoint = `Offboard the computer with the offboarding package of the Microsoft Defender portal, and ` +
+	`restart. If it still exists, delete the value senseGuid in ` +
+	`HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection. Onboard the WorkSpaces that you create from the image.`
 
 // fixUnnamedPackage is for a log that does not name the package.
 func fixUnnamedPackage(s machine.System, _ logLine) string {
-	return "Find the packages that are installed for a user and not provisioned: compare Get-AppxPackage -AllUsers " +
-		"with Get-AppxProvisionedPackage -Online. " + removePackages(s, []string{"FULLNAME"})
+	return "Find packages that are installed for a user but not provisioned: compare Get-AppxPackage -AllUsers with " +
+		"Get-AppxProvisionedPackage -Online. " + removePackages(s, []string{"FULLNAME"})
 }
 
 // maxFixPackages is how many packages a remedy names; the details have all.
@@ -181,7 +178,7 @@ const maxFixPackages = 10
 func removePackages(s machine.System, names []string) string {
 	more := ""
 	if len(names) > maxFixPackages {
-		more = fmt.Sprintf(" (and for the %d others)", len(names)-maxFixPackages)
+		more = fmt.Sprintf(" (and the same for %d more)", len(names)-maxFixPackages)
 		names = names[:maxFixPackages]
 	}
 	var commands []string
@@ -194,9 +191,9 @@ func removePackages(s machine.System, names []string) string {
 	}
 	list := strings.Join(commands, "; ") + more
 	if option == "" {
-		return "Signed in as each user who has the package: " + list + "."
+		return "Run " + list + " in PowerShell, signed in as each user who has the package."
 	}
-	return "In an elevated PowerShell: " + list + "."
+	return "Run " + list + " in PowerShell as Administrator."
 }
 
 // fixProvider names the library that is between quotes in the line.
@@ -210,12 +207,13 @@ func fixProvider(_ machine.System, line logLine) string {
 	if library == "" {
 		library = "the library that the line names"
 	}
-	return "Reinstall or repair the program that " + library + ` is from or, if it is gone, delete the value that ` +
-		`names it below HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\SysPrep or SysPrepExternal.` + runAgain
+	return "Reinstall the program that " + library + ` belongs to. If the program is no longer installed, delete the ` +
+		`value that names the library in HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\SysPrep or ` +
+		`SysPrepExternal.` + runAgain
 }
 
 // fixAccess: what is protected is in the line.
 func fixAccess(machine.System, logLine) string {
-	return "Run Sysprep as an administrator, and turn off what protects the key or file that the line in " +
-		"setuperr.log names: an antivirus or its tamper protection, or changed permissions." + runAgain
+	return "Run Sysprep as Administrator. Disable antivirus and tamper protection, and restore the permissions of the " +
+		"key or file that the line in setuperr.log names." + runAgain
 }

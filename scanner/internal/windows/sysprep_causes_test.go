@@ -110,41 +110,42 @@ func TestFailedRun(t *testing.T) {
 		fix   string
 	}{
 		"a package": {appx, installed, 19045, warning,
-			"1 package that is installed for a user only: Contoso.Reader_4.1.0.0_x64__abc",
+			"1 package that is installed for a user but not provisioned stopped the last Sysprep run: " +
+				"Contoso.Reader_4.1.0.0_x64__abc",
 			"Remove-AppxPackage -AllUsers -Package Contoso.Reader_4.1.0.0_x64__abc"},
 		"a package, Server 2016": {appx, installed, 14393, warning, "",
-			"Signed in as each user who has the package: Remove-AppxPackage -Package Contoso.Reader_4.1.0.0_x64__abc"},
+			"Run Remove-AppxPackage -Package Contoso.Reader_4.1.0.0_x64__abc in PowerShell, signed in as each user"},
 		"a package that is gone": {appx, Appx{}, 19045, inferred,
-			"removed or provisioned since: Contoso.Reader_4.1.0.0_x64__abc", ""},
-		"a package that is provisioned": {appx, provisioned, 19045, inferred, "removed or provisioned since", ""},
-		"a package that is gone, and more": {appx + reserved, Appx{}, 19045, warning, "reserved storage",
-			"DISM.exe /Online /Set-ReservedStorageState"},
+			"removed or provisioned now: Contoso.Reader_4.1.0.0_x64__abc", ""},
+		"a package that is provisioned": {appx, provisioned, 19045, inferred, "removed or provisioned now", ""},
+		"a package that is gone, and more": {appx + reserved, Appx{}, 19045, warning, "Reserved storage was in use.",
+			"DISM /Online /Set-ReservedStorageState"},
 		"a package that is there, and more": {appx + reserved, installed, 19045, warning, "Contoso.Reader",
 			"-Package Contoso.Reader"},
 		"a package without a name": {line("RunDlls:An error occurred; dwRet = 0x3cf2"), Appx{}, 19045,
-			warning, "a user only", "Get-AppxProvisionedPackage"},
-		"reserved storage": {reserved, Appx{}, 19045, warning, "(reserved storage was in use)",
-			"DISM.exe /Online /Set-ReservedStorageState /State:Disabled"},
-		"reserved storage, before Windows 10 2004": {reserved, Appx{}, 18363, warning, "(reserved storage was in use)",
-			"Install every Windows update"},
+			warning, "installed for a user but not provisioned", "Get-AppxProvisionedPackage"},
+		"reserved storage": {reserved, Appx{}, 19045, warning, "Reserved storage was in use.",
+			"DISM /Online /Set-ReservedStorageState /State:Disabled"},
+		"reserved storage, before Windows 10 2004": {reserved, Appx{}, 18363, warning, "Reserved storage was in use.",
+			"Install all pending Windows updates"},
 		"reserved storage, low half": {line("RunDlls:An error occurred; dwRet = 0x975"), Appx{}, 22631, warning,
-			"reserved storage", "DISM.exe"},
+			"Reserved storage was in use.", "DISM"},
 		"reserved storage, shown otherwise": {
 			"02-07-2022 14:24:15.000 SYSPRP Sysprep_Clean_Validate_Opk: Audit mode cannot be turned on if reserved storage is " +
-				"in use.; hr = 0x800F0975\n", Appx{}, 22631, warning, "reserved storage", "DISM.exe"},
+				"in use.; hr = 0x800F0975\n", Appx{}, 22631, warning, "Reserved storage was in use.", "DISM"},
 		"bitlocker": {
 			line("BitLocker-Sysprep: BitLocker is on for the OS volume. Turn BitLocker off to run Sysprep. (0x80310039)"),
-			Appx{}, 19045, warning, "(BitLocker was on)", "manage-bde -off C:"},
+			Appx{}, 19045, warning, "BitLocker was on.", "manage-bde -off C:"},
 		"bitlocker's library": {
-			line(`ActionPlatform::LaunchModule: Failure occurred while executing 'ValidateBitLockerState' from C:\Windows\System32\BdeSysprep.dll; dwRet = 0x80310039`), Appx{}, 19045, warning, "(BitLocker was on)", "manage-bde -off C:"},
+			line(`ActionPlatform::LaunchModule: Failure occurred while executing 'ValidateBitLockerState' from C:\Windows\System32\BdeSysprep.dll; dwRet = 0x80310039`), Appx{}, 19045, warning, "BitLocker was on.", "manage-bde -off C:"},
 		"defender for endpoint": {sense, Appx{}, 19045, warning, "senseGuid", "Offboard"},
 		"appx service disabled": {
 			line(`ActionPlatform::LaunchModule: Failure occurred while executing 'SysprepGeneralizeValidate' from C:\Windows\System32\AppxSysprep.dll; dwRet = 0x422`), Appx{}, 26100, warning, "deployment service is disabled", "AppXSvc"},
 		"rearm": {
 			line(`WinMain:Hit failure while processing sysprep generalize providers; hr = 0xc004d307`), Appx{}, 7601, warning,
-			"the rearm count was used up", "win.rearm.nonzero"},
+			"The rearm count was 0.", "win.rearm.nonzero"},
 		"rearm in decimal": {
-			line(`LaunchDll: Failure occurred while executing 'C:\Windows\System32\slc.dll, SLReArmWindows', returned error code -1073425657`), Appx{}, 7601, warning, "the rearm count was used up", "win.rearm.nonzero"},
+			line(`LaunchDll: Failure occurred while executing 'C:\Windows\System32\slc.dll, SLReArmWindows', returned error code -1073425657`), Appx{}, 7601, warning, "The rearm count was 0.", "win.rearm.nonzero"},
 		"desired state configuration": {
 			line(`LaunchDll:Failure occurred while executing 'DscCore.dll,SysPrep_Cleanup', returned error code 0x2`), Appx{},
 			17763, warning, "Desired State Configuration", "Remove-DscConfigurationDocument"},
@@ -158,20 +159,20 @@ func TestFailedRun(t *testing.T) {
 			line(`LaunchDll:Failure occurred while executing 'C:\Program Files\Contoso\prep.dll,Generalize', returned error code 0xc1`), Appx{}, 17763, warning, "architecture", `C:\Program Files\Contoso\prep.dll`},
 		"access denied": {line(
 			"WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80070005"), Appx{}, 17763, warning,
-			"access was denied", "administrator"},
+			"Access was denied", "Administrator"},
 		"element not found": {line(
 			"WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80070490"), Appx{}, 17763, warning,
 			"component store", "RestoreHealth"},
 		"path not found": {line(
 			"WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80070003"), Appx{}, 17763, warning,
-			"a file or folder is missing", "Put back"},
+			"A file or folder is missing", "Restore"},
 		"bad format": {line(
 			"WinMain:Hit failure while processing sysprep generalize providers; hr = 0x8007000b"), Appx{}, 17763, warning,
 			"wrong format", "architecture"},
-		"invalid state": {state, Appx{}, 17763, warning, "refuses to run", "GeneralizationState to 7"},
+		"invalid state": {state, Appx{}, 17763, warning, "Sysprep does not run", "GeneralizationState to 7"},
 		"unspecified": {line(
 			"WinMain:Hit failure while processing sysprep generalize providers; hr = 0x80004005"), Appx{}, 17763, warning,
-			"nothing of its cause", "setupact.log"},
+			"does not name its cause", "setupact.log"},
 		"windows defender": {mrt, Appx{}, 17763, warning, "Windows Defender", "WinDefend"},
 		"unknown": {line("WinMain:Hit failure; hr = 0x80131234"), Appx{}, 17763, warning,
 			"1 error: WinMain:Hit failure", "Find the cause"},
@@ -200,7 +201,7 @@ func TestRemovePackagesIsBounded(t *testing.T) {
 		names[i] = "Contoso.X_1.0.0.0_x64__abc"
 	}
 	if fix := removePackages(machine.System{Build: 19045}, names); strings.Count(fix,
-		"Remove-AppxPackage") != maxFixPackages || !strings.Contains(fix, "3 others") {
+		"Remove-AppxPackage") != maxFixPackages || !strings.Contains(fix, "the same for 3 more") {
 		t.Error(fix)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -44,7 +45,7 @@ func (l logLine) evidence(log machine.File) requirement.Evidence {
 // when is the time of the line for a message.
 func (l logLine) when() string {
 	if l.Time.IsZero() {
-		return "a day that is not written"
+		return "an unknown day"
 	}
 	return l.Time.Format(time.DateTime) + " local time"
 }
@@ -127,7 +128,8 @@ func (m *Machine) readSysprepLog(path string) sysprepLog {
 		return sysprepLog{File: f, Err: err}
 	}
 	if f.Size > maxLog {
-		return sysprepLog{File: f, Err: fmt.Errorf("%s: %d bytes: %w", name, f.Size, machine.ErrTooLarge)}
+		return sysprepLog{File: f, Err: fmt.Errorf("%s: %w: it has %s; the limit is %s", name, machine.ErrTooLarge,
+			prose.Size(f.Size), prose.Size(maxLog))}
 	}
 	r, size, err := v.Open(name)
 	if err != nil {
@@ -161,7 +163,7 @@ func parseSysprepLog(r io.Reader) (sysprepLog, error) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return l, fmt.Errorf("the log cannot be read to its end: %w", err)
+		return l, fmt.Errorf("the end of the log cannot be read: %w", err)
 	}
 	return l, nil
 }

@@ -29,15 +29,15 @@ const (
 func judgeChildCompletion(setup machine.Setting[uint32]) requirement.Outcome {
 	if setup.Value == childBegun {
 		o := requirement.Warn(
-			fmt.Sprintf(`Windows Setup did not finish: ChildCompletion\setup.exe is %d, and the first start after `+
-				`Sysprep ends in "The computer restarted unexpectedly" (by experience, not documented)`, childBegun),
+			fmt.Sprintf(`Windows Setup did not finish: ChildCompletion\setup.exe is %d instead of %d. The first start `+
+				`after Sysprep would stop with "The computer restarted unexpectedly".`, childBegun, childDone),
 			setup.Evidence)
 		o.Remediation = fmt.Sprintf(
-			`Find out from C:\Windows\Panther\setuperr.log what stopped Windows Setup, then set setup.exe to %d `+
-				`below HKLM\SYSTEM\Setup\Status\ChildCompletion.`, childDone)
+			`Find what stopped Windows Setup in C:\Windows\Panther\setuperr.log and remove it. Then set setup.exe to %d `+
+				`in HKLM\SYSTEM\Setup\Status\ChildCompletion.`, childDone)
 		return o
 	}
-	return requirement.Pass("Windows Setup finished", setup.Evidence)
+	return requirement.Pass("Windows Setup has finished.", setup.Evidence)
 }
 
 func (m *Machine) decideReservedStorage() requirement.Outcome {
@@ -56,13 +56,13 @@ func (m *Machine) decideReservedStorage() requirement.Outcome {
 func judgeReservedStorage(scenario machine.Setting[uint32], s machine.System) requirement.Outcome {
 	if scenario.Value != 0 {
 		o := requirement.Warn(
-			fmt.Sprintf("reserved storage is in use, which stops Sysprep with 0x800F0975: ActiveScenario is %d",
+			fmt.Sprintf("Reserved storage is in use (ActiveScenario is %d), which stops Sysprep with 0x800F0975.",
 				scenario.Value), scenario.Evidence)
 		o.Remediation = fixReservedStorage(s, logLine{})
 		o.Explains = []string{codeNameReservedStorage}
 		return o
 	}
-	return requirement.Pass("reserved storage is not in use", scenario.Evidence)
+	return requirement.Pass("Reserved storage is not in use.", scenario.Evidence)
 }
 
 const keyDefenderEndpoint = `HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection`
@@ -97,17 +97,17 @@ func judgeDefenderEndpoint(onboarded machine.Setting[uint32], identity machine.S
 	switch {
 	case onboarded.Value == 1 && identity.Value != "":
 		o := requirement.Warn(
-			"the computer is onboarded to Microsoft Defender for Endpoint, whose senseGuid Sysprep is not allowed "+
-				"to delete (0x80070005)", onboarded.Evidence, identity.Evidence)
+			"The computer is onboarded to Microsoft Defender for Endpoint. Sysprep cannot delete its senseGuid "+
+				"(0x80070005).", onboarded.Evidence, identity.Evidence)
 		o.Remediation = fixDefenderEndpoint
 		return o
 	case onboarded.Value == 1:
-		return requirement.Infer("onboarded to Microsoft Defender for Endpoint, without a senseGuid",
+		return requirement.Infer("The computer is onboarded to Microsoft Defender for Endpoint but has no senseGuid.",
 			onboarded.Evidence, identity.Evidence)
 	case identity.Value != "":
 		return requirement.Infer(
-			"a senseGuid of Microsoft Defender for Endpoint is left over; the computer is not onboarded",
+			"The computer has a senseGuid but is not onboarded to Microsoft Defender for Endpoint.",
 			onboarded.Evidence, identity.Evidence)
 	}
-	return requirement.Pass("not onboarded to Microsoft Defender for Endpoint", onboarded.Evidence)
+	return requirement.Pass("The computer is not onboarded to Microsoft Defender for Endpoint.", onboarded.Evidence)
 }

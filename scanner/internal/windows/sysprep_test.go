@@ -94,13 +94,13 @@ func TestSysprepParts(t *testing.T) {
 		want  verdict
 		says  string
 	}{
-		"all good":              {[]sysprepPart{good, good}, inferred, "none of 2 things"},
-		"a note":                {[]sysprepPart{good, note}, inferred, "; there was something"},
-		"one odd":               {[]sysprepPart{good, odd, note}, warning, "something is odd"},
-		"one open":              {[]sysprepPart{good, open}, undetermined, "nobody knows"},
-		"one open, one odd":     {[]sysprepPart{open, odd}, warning, "something is odd (the details say more of: open)"},
-		"one bad":               {[]sysprepPart{open, bad, odd}, failed, "it is broken (the details say more of: open, odd)"},
-		"two of them, both bad": {[]sysprepPart{bad, good, worse}, failed, "it is broken; it is gone"},
+		"all good":              {[]sysprepPart{good, good}, inferred, "2 kinds of problems were checked"},
+		"a note":                {[]sysprepPart{good, note}, inferred, "checked. There was something."},
+		"one odd":               {[]sysprepPart{good, odd, note}, warning, "Something is odd."},
+		"one open":              {[]sysprepPart{good, open}, undetermined, "Nobody knows."},
+		"one open, one odd":     {[]sysprepPart{open, odd}, warning, "Something is odd. The details list more: open."},
+		"one bad":               {[]sysprepPart{open, bad, odd}, failed, "It is broken. The details list more: open, odd."},
+		"two of them, both bad": {[]sysprepPart{bad, good, worse}, failed, "It is broken. It is gone."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := judgeSysprep(c.parts)
@@ -207,9 +207,10 @@ func TestLastRun(t *testing.T) {
 		"a good run": {"2026-02-20 10:31:02" + begin, "", false, passed, "no error"},
 		"a package": {"2026-02-20 10:31:02" + begin + "2026-02-20 10:31:06" + appx,
 			"2026-02-20 10:31:06" + appx, false, warning,
-			"1 package that is installed for a user only: Contoso.Reader_4.1.0.0_x64__abcdefghijkmn"},
+			"1 package that is installed for a user but not provisioned stopped the last Sysprep run: " +
+				"Contoso.Reader_4.1.0.0_x64__abcdefghijkmn"},
 		"an error": {"2026-02-20 10:31:02" + begin, "2026-02-20 10:31:06" + fault, false, warning,
-			"1 error: RunDlls:An error occurred; dwRet = 0x1f (an earlier run left Windows in a state"},
+			"1 error: RunDlls:An error occurred; dwRet = 0x1f. An earlier run left Windows in a state"},
 		"an error before it": {"2026-02-20 10:31:02" + begin, "2026-02-19 10:31:06" + fault, false, passed,
 			"no error"},
 		"an error in its own second": {"2026-02-20 10:31:02" + begin, "2026-02-20 10:31:02" + fault, false, warning,

@@ -78,7 +78,7 @@ func parseAnswer(data []byte) answerContent {
 	}
 	var c answerContent
 	if err := c.read(xml.NewDecoder(strings.NewReader(text))); err != nil {
-		c.Problem, c.Processed, c.Open = "it is not well-formed XML: "+err.Error(), false, nil
+		c.Problem, c.Processed, c.Open = "it is not valid XML: "+err.Error(), false, nil
 		return c
 	}
 	if !c.Processed {
@@ -127,7 +127,7 @@ func (c *answerContent) read(d *xml.Decoder) error {
 			path = path[:len(path)-1]
 		case xml.CharData:
 			if len(path) == 0 && strings.TrimSpace(string(t)) != "" {
-				return errors.New("there is text outside of its root")
+				return errors.New("it has text outside of its root")
 			}
 			c.note(path, strings.TrimSpace(string(t)))
 		}
@@ -160,15 +160,15 @@ func (c *answerContent) note(path []string, value string) {
 	last, parent := path[len(path)-1], path[len(path)-2]
 	switch {
 	case last == "ComputerName" && pass == "specialize" && value != "*":
-		say("ComputerName is " + prose.Short(value) + ": a name of its own is ignored")
+		say("ComputerName is " + prose.Short(value) + " (ignored)")
 	case last == "SkipRearm" && value != "0":
 		c.SkipRearm = true
-		say("SkipRearm is " + prose.Short(value) + ": Sysprep does not rearm Windows")
+		say("SkipRearm is " + prose.Short(value) + " (Sysprep does not rearm Windows)")
 	case last == "CopyProfile" && strings.EqualFold(value, "true"):
 		c.CopyProfile = true
-		say("CopyProfile is true: the profile is copied to the default one")
+		say("CopyProfile is true (the Administrator's profile becomes the default profile)")
 	case last == "PlainText" && strings.EqualFold(value, "true") && strings.HasSuffix(parent, "Password"):
-		say("a password is written in plain text")
+		say("a password is in plain text")
 	}
 }
 
@@ -338,14 +338,16 @@ func (m *Machine) readSysprepFiles() (sysprepFiles, error) {
 
 var sysprepFile = entry{
 	Requirement: required("win.sysprep.file", "SysPrepFileMissing",
-		"the Sysprep answer file of the EC2 agent exists and is not blank",
+		"The Sysprep answer file of the EC2 agent must exist and must not be blank.",
 		sectionTips+": The Sysprep file must exist and can't be blank", explanation{
 			Reads: `The answer file of the installed agent: Ec2ConfigService\sysprep2008.xml (EC2Config), ` +
 				`EC2-Windows\Launch\Sysprep\Unattend.xml (EC2Launch), EC2Launch\sysprep\unattend.xml (EC2Launch ` +
-				`v2). Where several are installed, the one made for this version of Windows decides. sysprep.exe; ` +
-				`answer files that Windows Setup would find before it.`,
+				`v2). If several agents are installed, the one for this version of Windows decides. sysprep.exe; answer ` +
+				`files that Windows Setup would find first.`,
 			Live: `Get-Content C:\ProgramData\Amazon\EC2-Windows\Launch\Sysprep\Unattend.xml`,
-			Fix:  "Reinstall the EC2 agent; AWS Support can repair it.",
+			Doubts: "The service's guide only requires a file that is not blank. These are warnings: a file that Sysprep " +
+				"cannot use, an agent for another version of Windows, and another answer file that Windows Setup may use.",
+			Fix: "Reinstall the EC2 agent, or contact AWS Support.",
 		}),
 	Judge: (*Machine).decideSysprepFile,
 }
@@ -375,7 +377,7 @@ func judgeSysprepFile(f sysprepFiles) requirement.Outcome {
 		o = requirement.Unreadable(f.AgentsErr)
 	default:
 		if o = judgeAnswers(f); o.Status == requirement.Failed {
-			o.Remediation = "Reinstall " + decisive(f.Agents).Name + "; AWS Support can repair it."
+			o.Remediation = "Reinstall " + decisive(f.Agents).Name + ", or contact AWS Support."
 		}
 	}
 	var rows []agentRow
@@ -420,13 +422,14 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 				looked = append(looked, answer.File.Evidence)
 			}
 		}
-		message := "neither EC2Config nor EC2Launch is installed, so that Sysprep has no answer file"
-		if left := leftOver(f.Agents); left != "" {
-			message += "; left over: " + left
-		}
-		return requirement.Fail(message, looked...).
+		o := requirement.Fail("Neither EC2Config nor EC2Launch is installed, so Sysprep has no answer file.",
+			looked...).
 			About(requirement.Subject{Kind: requirement.SubjectProgram, ID: agent.Name,
 				Reason: requirement.ReasonMissing})
+		if left := leftOver(f.Agents); left != "" {
+			o = o.Also("Left over from an agent that is not installed: " + left + ".")
+		}
+		return o
 	}
 	var there []answerFile
 	for _, a := range agent.Answers {
@@ -435,14 +438,14 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 		}
 	}
 	if len(there) == 0 {
-		return requirement.Fail("the answer file of "+agent.Name+" is missing: "+agent.Answers[0].File.Evidence.Path,
+		return requirement.Fail(agent.Answers[0].File.Evidence.Path+", the answer file of "+agent.Name+", is missing.",
 			agent.Answers[0].File.Evidence).With(agent.Signs...).
 			About(subjectOf(agent.Answers[0].File.Evidence, requirement.ReasonMissing))
 	}
 	for _, a := range there {
 		if a.Err == nil && a.Content.Blank {
-			return requirement.Fail(fmt.Sprintf("the answer file of %s is blank: %s (%s)", agent.Name,
-				a.File.Evidence.Path, prose.Count(a.File.Size, "byte", "bytes")), a.File.Evidence).
+			return requirement.Fail(fmt.Sprintf("%s, the answer file of %s, is blank (%s).", a.File.Evidence.Path,
+				agent.Name, prose.Count(a.File.Size, "byte", "bytes")), a.File.Evidence).
 				About(subjectOf(a.File.Evidence, requirement.ReasonDamaged))
 		}
 	}
@@ -453,39 +456,39 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 	}
 	for _, a := range there {
 		if a.Content.Problem != "" {
-			return requirement.Warn(fmt.Sprintf("the answer file of %s is not one for Sysprep: %s: %s", agent.Name,
-				a.File.Evidence.Path, a.Content.Problem), a.File.Evidence).
+			o := requirement.Warn(fmt.Sprintf("Sysprep cannot use %s, the answer file of %s: %s.",
+				a.File.Evidence.Path, agent.Name, a.Content.Problem), a.File.Evidence).
 				About(subjectOf(a.File.Evidence, requirement.ReasonDamaged))
+			o.Remediation = "Reinstall " + agent.Name + ", or contact AWS Support."
+			return o
 		}
 	}
 	used := there[0]
 	if agent.Foreign != "" {
-		o := requirement.Warn(fmt.Sprintf("the only agent is %s, which is not made for %s: its answer file is %s",
-			agent.Name, agent.Foreign, used.File.Evidence.Path), used.File.Evidence).With(agent.Signs...).
+		o := requirement.Warn(fmt.Sprintf("The only EC2 agent is %s, which does not support %s.", agent.Name,
+			agent.Foreign), used.File.Evidence).With(agent.Signs...).
 			About(requirement.Subject{Kind: requirement.SubjectProgram, ID: agent.Name,
 				Reason: requirement.ReasonValue})
-		o.Remediation = "Install EC2Launch; AWS Support can repair it."
+		o.Remediation = "Install " + f.Agents[0].Name + ", or contact AWS Support."
 		return o
 	}
 	if o, found := judgeCached(f); found {
 		return o.With(used.File.Evidence)
 	}
-	message := fmt.Sprintf("the answer file of %s is %s (%s), with the passes %s", agent.Name,
-		used.File.Evidence.Path, prose.Count(used.File.Size, "byte", "bytes"),
-		strings.Join(used.Content.Passes, ", "))
+	o := requirement.Pass(fmt.Sprintf("%s, the answer file of %s, has the passes %s.", used.File.Evidence.Path,
+		agent.Name, strings.Join(used.Content.Passes, ", ")), used.File.Evidence).With(agent.Signs...)
 	if len(used.Content.Notes) > 0 {
-		message += "; " + prose.Some(used.Content.Notes)
+		o = o.Also("Its settings: " + prose.Some(used.Content.Notes) + ".")
 	}
-	o := requirement.Pass(message, used.File.Evidence).With(agent.Signs...)
 	if left := leftOver(f.Agents); left != "" {
-		o.Message += "; left over of an agent that is not installed: " + left
+		o = o.Also("Left over from an agent that is not installed: " + left + ".")
 	}
 	for _, a := range f.Cached {
 		if a.Err == nil && a.File.Exists && len(a.Content.Open) > 0 {
-			o.Message += fmt.Sprintf(
-				"; %s is what an earlier setup left: the agent names its own file, but a Sysprep without /unattend "+
-					"would use it (%s not processed)", a.File.Evidence.Path, strings.Join(a.Content.Open, ", "))
-			o = o.With(a.File.Evidence)
+			o = o.Also(fmt.Sprintf("%s is left from an earlier setup, with unprocessed passes (%s).",
+				a.File.Evidence.Path, strings.Join(a.Content.Open, ", ")),
+				"The agent uses its own file, but Sysprep without /unattend would use this one.").
+				With(a.File.Evidence)
 		}
 	}
 	return o
@@ -507,24 +510,24 @@ func leftOver(agents []launchAgent) string {
 // behind, and the agents name a file of their own.
 func judgeCached(f sysprepFiles) (requirement.Outcome, bool) {
 	if f.UnattendFile.Value != "" {
-		o := requirement.Warn(`SYSTEM\Setup\UnattendFile names another answer file: `+prose.Short(
-			f.UnattendFile.Value), f.UnattendFile.Evidence).About(
+		o := requirement.Warn(`UnattendFile in SYSTEM\Setup names another answer file: `+prose.Short(
+			f.UnattendFile.Value)+".", f.UnattendFile.Evidence).About(
 			subjectOf(f.UnattendFile.Evidence, requirement.ReasonValue))
-		o.Remediation = `Delete the value UnattendFile of HKLM\SYSTEM\Setup.`
+		o.Remediation = `Delete the value UnattendFile in HKLM\SYSTEM\Setup.`
 		return o, true
 	}
 	for _, a := range f.Cached {
 		if a.Err == nil && a.File.Exists && !a.Content.Blank && !a.Content.Processed {
 			o := requirement.Warn(
-				"Windows Setup may take another answer file that is still to be processed: "+a.File.Evidence.Path,
+				"Windows Setup may use another answer file, which is not processed yet: "+a.File.Evidence.Path+".",
 				a.File.Evidence).About(subjectOf(a.File.Evidence, requirement.ReasonPresent))
 			o.Remediation = "Delete " + a.File.Evidence.Path + " if it is not needed."
 			return o, true
 		}
 	}
 	if f.Err != nil {
-		return requirement.Unreadable(fmt.Errorf("whether Windows Setup would take another answer file: %w", f.Err)),
-			true
+		return requirement.Unreadable(fmt.Errorf("cannot tell whether Windows Setup would use another answer file: %w",
+			f.Err)), true
 	}
 	return requirement.Outcome{}, false
 }

@@ -17,30 +17,35 @@ const (
 )
 
 var tls12 = entry{
-	Requirement: required("win.tls.tls12", "UnsupportedSecurityProtocol", "TLS 1.2 is enabled", sectionTLS,
+	Requirement: required("win.tls.tls12", "UnsupportedSecurityProtocol", "TLS 1.2 must be enabled.", sectionTLS,
 		explanation{
 			Reads: `SYSTEM: Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\{Client,Server}\Enabled and ` +
-				`DisabledByDefault. Written nowhere, TLS 1.2 is off on Windows 7 and Server 2008 R2 and on since ` +
-				`Windows 8 and Server 2012.`,
+				`DisabledByDefault. The default is off on Windows 7 and Server 2008 R2, and on since Windows 8 and ` +
+				`Server 2012.`,
 			Live: `Get-ItemProperty ` +
 				`'HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\*'`,
-			Fix: `In HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client and ` +
-				`\Server set Enabled to 1 and DisabledByDefault to 0 (REG_DWORD), then restart.`,
+			Doubts: "The service's guide does not say which side must have it. DisabledByDefault for servers is a " +
+				"warning, as is a Windows 7 on which only one of the two values is set.",
+			Fix: `Set Enabled to 1 and DisabledByDefault to 0 (REG_DWORD) in ` +
+				`HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client and ` +
+				`\Server. Then restart.`,
 		}),
 	Judge: func(m *Machine) requirement.Outcome { return m.decideProtocol(protocolTLS12, judgeTLS12) },
 }
 
 var ssl3 = entry{
-	Requirement: required("win.tls.ssl3", "UnsupportedSecurityProtocol", "SSL 3.0 is enabled", sectionTLS,
+	Requirement: required("win.tls.ssl3", "UnsupportedSecurityProtocol", "SSL 3.0 must not be disabled.", sectionTLS,
 		explanation{
 			Reads: `SYSTEM: Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\{Client,Server}\Enabled and ` +
-				`DisabledByDefault. Written nowhere, it passes on every version, although SSL 3.0 is off by default ` +
-				`since Windows 10 1607 and Server 2016: images are made from such systems.`,
+				`DisabledByDefault.`,
 			Live: `Get-ItemProperty ` +
 				`'HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\*'`,
-			Fix: `Remove Enabled and DisabledByDefault from ` +
+			Doubts: "The service's guide requires SSL 3.0 to be enabled. It is off by default since Windows 10 1607 and " +
+				"Server 2016, and images can be created from such systems. So only a setting that disables it fails. " +
+				"SSL 3.0 is vulnerable to the POODLE attack.",
+			Fix: `Delete Enabled and DisabledByDefault from ` +
 				`HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client and ` +
-				`\Server (the default of Windows), then restart.`,
+				`\Server, so that the default of Windows applies. Then restart.`,
 		}),
 	Judge: func(m *Machine) requirement.Outcome { return m.decideProtocol(protocolSSL3, judgeSSL3) },
 }
@@ -52,6 +57,12 @@ type protocolSide struct {
 	Enabled           machine.Setting[uint32]
 	DisabledByDefault machine.Setting[uint32]
 }
+
+// users is what a sentence calls those who use the side: "clients" or "servers".
+func (p protocolSide) users() string { return strings.ToLower(p.Name) + "s" }
+
+// setting is what a sentence says of a value that turns the protocol off.
+func setting(ev requirement.Evidence) string { return " (" + ev.Value + " is " + ev.Data + ")." }
 
 // off says whether the registry turns the protocol off for the side, and how.
 func (p protocolSide) off() (requirement.Evidence, bool) {
@@ -99,28 +110,28 @@ func judgeTLS12(client, server protocolSide, system machine.System) requirement.
 	all := append(client.evidence(), server.evidence()...)
 	for _, side := range []protocolSide{client, server} {
 		if side.Enabled.Present && side.Enabled.Value == 0 {
-			return requirement.Fail("TLS 1.2 is off for the "+strings.ToLower(side.Name)+" side (Enabled is 0)",
+			return requirement.Fail("TLS 1.2 is disabled for "+side.users()+setting(side.Enabled.Evidence),
 				side.Enabled.Evidence).About(side.subject(protocolTLS12))
 		}
 	}
 	if ev, off := client.off(); off {
-		return requirement.Fail("TLS 1.2 is not offered by the client side (DisabledByDefault is 1)",
+		return requirement.Fail("TLS 1.2 is disabled for clients by default"+setting(ev),
 			ev).About(client.subject(protocolTLS12))
 	}
 	switch {
 	case system.Build < machine.Build7:
-		return requirement.Unknown(fmt.Sprintf("what %s does by default is not known", system.Name()), all...)
+		return requirement.Unknown(fmt.Sprintf("The default of %s for TLS 1.2 is unknown.", system.Name()), all...)
 	case system.Build < machine.Build8:
 		return judgeTLS12Seven(client, server, system, all)
 	}
 	if ev, off := server.off(); off {
-		return requirement.Warn("TLS 1.2 is not offered by the server side (DisabledByDefault is 1)",
+		return requirement.Warn("TLS 1.2 is disabled for servers by default"+setting(ev),
 			ev).About(server.subject(protocolTLS12))
 	}
 	if client.Enabled.Present && server.Enabled.Present {
-		return requirement.Pass("TLS 1.2 is on for client and server", all...)
+		return requirement.Pass("TLS 1.2 is enabled for clients and servers.", all...)
 	}
-	return requirement.Infer("TLS 1.2 is on by default in "+system.Name()+", and nothing written turns it off",
+	return requirement.Infer("TLS 1.2 is enabled: it is the default of "+system.Name()+", and no setting disables it.",
 		all...)
 }
 
@@ -136,19 +147,19 @@ func judgeTLS12Seven(client, server protocolSide, system machine.System,
 		switch {
 		case !on && !offered:
 			return requirement.Fail(
-				fmt.Sprintf("TLS 1.2 is off by default in %s, and nothing turns it on for the %s side", system.Name(),
-					strings.ToLower(side.Name)), side.evidence()...).
+				fmt.Sprintf("TLS 1.2 is off by default on %s, and no setting enables it for %s.", system.Name(),
+					side.users()), side.evidence()...).
 				About(side.subject(protocolTLS12))
 		case !on || !offered:
-			half, about = append(half, strings.ToLower(side.Name)), append(about, side.subject(protocolTLS12))
+			half, about = append(half, side.users()), append(about, side.subject(protocolTLS12))
 		}
 	}
 	if len(half) > 0 {
 		return requirement.Warn(
-			fmt.Sprintf("TLS 1.2 is turned on only by half for %s: %s needs both Enabled 1 and DisabledByDefault 0",
+			fmt.Sprintf("TLS 1.2 is only partly enabled for %s: %s requires both Enabled 1 and DisabledByDefault 0.",
 				strings.Join(half, " and "), system.Name()), all...).About(about...)
 	}
-	return requirement.Pass("TLS 1.2 is on for client and server", all...)
+	return requirement.Pass("TLS 1.2 is enabled for clients and servers.", all...)
 }
 
 // judgeSSL3 decides win.tls.ssl3. The document's literal demand contradicts
@@ -157,20 +168,18 @@ func judgeTLS12Seven(client, server protocolSide, system machine.System,
 func judgeSSL3(client, server protocolSide, system machine.System) requirement.Outcome {
 	for _, side := range []protocolSide{client, server} {
 		if ev, off := side.off(); off {
-			return requirement.Fail("SSL 3.0 is turned off for the "+strings.ToLower(
-				side.Name)+" side in the registry", ev).About(side.subject(protocolSSL3))
+			return requirement.Fail("SSL 3.0 is disabled for "+side.users()+setting(ev), ev).
+				About(side.subject(protocolSSL3))
 		}
 	}
 	all := append(client.evidence(), server.evidence()...)
 	if client.Enabled.Present && server.Enabled.Present {
-		return requirement.Pass(
-			"SSL 3.0 is on for client and server, as the document demands; it is open to the POODLE attack", all...)
+		return requirement.Pass("SSL 3.0 is enabled for clients and servers.", all...)
 	}
 	usual := "on"
 	if system.Build >= build1607 {
 		usual = "off"
 	}
-	return requirement.Infer(
-		fmt.Sprintf("nothing written turns SSL 3.0 off; the default of %s is %s, and images are made from such "+
-			"systems", system.Name(), usual), all...)
+	return requirement.Infer(fmt.Sprintf("No setting disables SSL 3.0. By default it is %s on %s.", usual,
+		system.Name()), all...)
 }

@@ -13,14 +13,15 @@ import (
 )
 
 var bpUpdates = entry{
-	Requirement: recommended("win.bp.updates", "", "the latest cumulative update is recent", sectionPractices,
+	Requirement: recommended("win.bp.updates", "", "The latest updates should be at most 60 days old.", sectionPractices,
 		explanation{
-			Reads: `SOFTWARE: Component Based Servicing\Packages, Package_for_RollupFix that are installed, and ` +
-				`when; WindowsUpdate\Auto Update\Results\Install\LastSuccessTime. Whether newer updates exist is ` +
-				`not on the disk.`,
-			Live: "Get-HotFix | Sort-Object InstalledOn | Select-Object -Last 1",
-			Fix: "Settings, Windows Update: install all updates but feature updates (which make image creation " +
-				"impossible), then restart.",
+			Reads: `SOFTWARE: Component Based Servicing\Packages, installed Package_for_RollupFix and their times; ` +
+				`WindowsUpdate\Auto Update\Results\Install\LastSuccessTime. The disk does not show whether newer ` +
+				`updates exist.`,
+			Live:   "Get-HotFix | Sort-Object InstalledOn | Select-Object -Last 1",
+			Doubts: "The service's guide names no age. 60 days are two of Microsoft's monthly releases.",
+			Fix: "Open Windows Update and install all updates except feature updates, which make image creation " +
+				"impossible. Then restart.",
 		}),
 	Judge: (*Machine).decideUpdates,
 }
@@ -57,7 +58,7 @@ func (m *Machine) decideUpdates() requirement.Outcome {
 		// Written in UTC, as "2026-01-14 09:00:00".
 		when, err := time.Parse(time.DateTime, strings.TrimSpace(last.Value))
 		if err != nil {
-			return requirement.Unknown(fmt.Sprintf("LastSuccessTime is %q, which is no time",
+			return requirement.Unknown(fmt.Sprintf("LastSuccessTime is %q, which is not a time.",
 				prose.Short(last.Value)), last.Evidence)
 		}
 		updates = append(updates, update{"updates", when, last.Evidence})
@@ -110,9 +111,7 @@ func (m *Machine) readRollups() (updates []update, looked requirement.Evidence, 
 func judgeUpdates(s machine.System, updates []update, now time.Time,
 	looked requirement.Evidence) requirement.Outcome {
 	if len(updates) == 0 {
-		return requirement.Unknown(
-			fmt.Sprintf("%s: no cumulative update is on record as installed, so that its age is not known",
-				s.Version()), looked)
+		return requirement.Unknown("No cumulative update of "+s.Version()+" is recorded as installed.", looked)
 	}
 	newest := updates[0]
 	for _, u := range updates {
@@ -121,10 +120,10 @@ func judgeUpdates(s machine.System, updates []update, now time.Time,
 		}
 	}
 	age := now.Sub(newest.Time)
-	message := fmt.Sprintf("%s: updates were last installed on %s, %s before the scan", s.Version(),
+	message := fmt.Sprintf("Windows %s was last updated on %s, %s before the scan", s.Version(),
 		newest.Time.Format(time.DateOnly), prose.Count(max(0, int(age.Hours()/24)), "day", "days"))
 	if age > recentUpdates {
-		return requirement.Warn(message+", more than 60", newest.Evidence)
+		return requirement.Warn(message+"; at most 60 days are recommended.", newest.Evidence)
 	}
-	return requirement.Infer(message+"; whether newer ones exist is not on the disk", newest.Evidence)
+	return requirement.Infer(message+". The disk does not show whether newer ones exist.", newest.Evidence)
 }

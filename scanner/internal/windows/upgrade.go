@@ -40,7 +40,7 @@ func (m *Machine) readUpgrades() (Upgrades, error) {
 		return u, fmt.Errorf("%s: key %s not found", setup.Evidence.Path, setup.Evidence.Key)
 	}
 	u.Parent = setup.Evidence
-	u.Parent.Note = "every subkey was read"
+	u.Parent.Note = "all subkeys were read"
 	keys, err := m.Subkeys(setup)
 	if err != nil {
 		return u, err
@@ -96,13 +96,15 @@ func (m *Machine) readSource(k machine.Key) upgradeTrace {
 
 var upgradeInPlace = entry{
 	Requirement: required("win.upgrade.in-place", "UnsupportedOsUpgrade",
-		"Windows was not upgraded in place from an earlier version",
+		"Windows must not have been upgraded in place from an earlier version.",
 		sectionTips+": Windows must not have been upgraded from a previous version", explanation{
-			Reads: `SYSTEM: the subkeys of Setup that are called "Source OS…" or have "Upgrade" in their name, as ` +
-				`the service's script looks for them. Windows.old and the folders of Windows Setup are named beside ` +
-				`them. Cumulative updates and enablement packages leave no such key.`,
+			Reads: `SYSTEM: the subkeys of Setup with "Source OS" or "Upgrade" in their names, as in the service's own ` +
+				`check. Cumulative updates and enablement packages leave no such key. Windows.old and the folders of ` +
+				`Windows Setup are reported but do not count.`,
 			Live: `Get-ChildItem HKLM:\SYSTEM\Setup | Where-Object PSChildName -Match 'Source OS|Upgrade'`,
-			Fix:  "Use a WorkSpace whose Windows was never upgraded to another version.",
+			Doubts: `The service's script counts any key with "Upgrade" in its name as an upgrade. Such a key without ` +
+				`"Source OS" is a warning.`,
+			Fix: "Use a WorkSpace whose Windows was never upgraded to another version.",
 		}),
 	Judge: (*Machine).decideUpgrade,
 }
@@ -112,7 +114,7 @@ func (m *Machine) decideUpgrade() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	now := "what it is"
+	now := ""
 	if s, err := m.System(); err == nil {
 		now = fmt.Sprintf("%s (%s)", s.Name(), s.Version())
 	}
@@ -120,7 +122,7 @@ func (m *Machine) decideUpgrade() requirement.Outcome {
 }
 
 // judgeUpgrade decides win.upgrade.in-place. now is the version as a person
-// says it.
+// says it, "" if it is not known.
 func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 	var leftovers []string
 	var evidence []requirement.Evidence
@@ -130,10 +132,9 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 	}
 	switch {
 	case len(u.Sources) > 0:
-		var told, from []string
+		var from []string
 		var keys []requirement.Evidence
 		for _, source := range u.Sources {
-			told = append(told, source.Name)
 			keys = append(keys, source.Evidence)
 			if source.From != "" {
 				from = append(from, source.From)
@@ -143,29 +144,32 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 		if len(from) > 0 {
 			message += " from " + prose.Some(from)
 		}
-		return requirement.Fail(fmt.Sprintf("%s to %s: %s", message, now, prose.Some(told)),
-			append(keys, evidence...)...).
+		if now != "" {
+			message += " to " + now
+		}
+		return requirement.Fail(message+".", append(keys, evidence...)...).
 			About(subjectsOf(keys, requirement.ReasonPresent)...)
 	case len(u.Others) > 0:
-		var told []string
+		var names []string
 		var keys []requirement.Evidence
 		for _, other := range u.Others {
-			told = append(told, other.Name)
+			names = append(names, other.Name)
 			keys = append(keys, other.Evidence)
 		}
-		o := requirement.Warn(
-			fmt.Sprintf(`no upgrade is on record, but the service's script takes the key %s below SYSTEM\Setup `+
-				`for one`, prose.Some(told)), append(keys, evidence...)...).
+		o := requirement.Warn(fmt.Sprintf(`No upgrade is recorded, but SYSTEM\Setup contains the %s %s.`,
+			verb(len(names), "key", "keys"), prose.Some(names)), append(keys, evidence...)...).
 			About(subjectsOf(keys, requirement.ReasonAmbiguous)...)
-		o.Remediation = "If this Windows was upgraded, use a WorkSpace whose Windows never was. If it was not, AWS " +
-			"Support can tell what to do."
+		o.Remediation = "If this Windows was upgraded, use a WorkSpace whose Windows never was. Otherwise, ask AWS " +
+			"Support."
 		return o
 	case u.Err != nil:
 		return requirement.Unreadable(u.Err, u.Parent)
 	}
-	message := `no key "Source OS" or "Upgrade" below SYSTEM\Setup`
+	o := requirement.Pass(`SYSTEM\Setup contains no key with "Source OS" or "Upgrade" in its name.`,
+		append([]requirement.Evidence{u.Parent}, evidence...)...)
 	if len(leftovers) > 0 {
-		message += "; " + prose.Some(leftovers) + " is there, which alone proves no upgrade"
+		o = o.Also(prose.Some(leftovers) + verb(len(leftovers), " exists", " exist") +
+			", which does not prove an upgrade.")
 	}
-	return requirement.Pass(message, append([]requirement.Evidence{u.Parent}, evidence...)...)
+	return o
 }

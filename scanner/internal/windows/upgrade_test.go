@@ -18,8 +18,8 @@ func TestUpgrade(t *testing.T) {
 		want     verdict
 		says     string
 	}{
-		"nothing":      {Upgrades{}, passed, `no key "Source OS"`},
-		"folder alone": {Upgrades{Leftover: []upgradeTrace{old}}, passed, `C:\Windows.old is there`},
+		"nothing":      {Upgrades{}, passed, `no key with "Source OS"`},
+		"folder alone": {Upgrades{Leftover: []upgradeTrace{old}}, passed, `C:\Windows.old exists`},
 		"source os": {Upgrades{Sources: []upgradeTrace{source}}, failed,
 			"from Windows 10 Pro 1909 build 18363 to Windows Server 2019"},
 		"source os of nothing": {Upgrades{Sources: []upgradeTrace{{Name: "Source OS", Evidence: evidence}}}, failed,
@@ -31,7 +31,7 @@ func TestUpgrade(t *testing.T) {
 		"another key, unread": {Upgrades{Others: []upgradeTrace{other}, Err: errors.New("a bad sector")}, warning,
 			"the key Upgrade"},
 		"both": {Upgrades{Sources: []upgradeTrace{source}, Others: []upgradeTrace{other}, Leftover: []upgradeTrace{old}},
-			failed, "Source OS"},
+			failed, "from Windows 10 Pro 1909 build 18363 to"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.upgrades.Parent = evidence

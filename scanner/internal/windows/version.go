@@ -3,6 +3,7 @@ package windows
 import (
 	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -15,12 +16,12 @@ const (
 
 var osSupported = entry{
 	Requirement: required("win.os.supported", "OSNotSupported",
-		"the Windows version is one from which an image can be created (not a public Windows 7 bundle)",
+		"The Windows version must support custom images. Public Windows 7 bundles do not.",
 		"Create a Custom WorkSpaces Image and Bundle", explanation{
 			Reads: `SOFTWARE: Microsoft\Windows NT\CurrentVersion; SYSTEM: Control\ProductOptions\ProductType. ` +
-				`Public Windows 7 bundles run Server 2008 R2, public Windows 10 bundles Server 2016 and later.`,
-			Live: "Get-ComputerInfo OsName, OsVersion, OsProductType",
-			Fix:  "Migrate the WorkSpace to a Windows 10 bundle and customize that one.",
+				`Public Windows 7 bundles run Server 2008 R2; public Windows 10 bundles run Server 2016 and later.`,
+			Live: "Get-CimInstance Win32_OperatingSystem | Select-Object Caption, Version, ProductType",
+			Fix:  "Migrate the WorkSpace to a Windows 10 bundle, and create the image from the new WorkSpace.",
 		}),
 	Judge: (*Machine).decideSupported,
 }
@@ -30,12 +31,12 @@ func (m *Machine) decideSupported() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	return judgeSupported(s, m.ownLicenceImage())
+	return judgeSupported(s, m.ownLicenseImage())
 }
 
-// ownLicenceImage names an image that a document shows to need dedicated
-// tenancy, which only accounts that bring their own licences have.
-func (m *Machine) ownLicenceImage() string {
+// ownLicenseImage names an image that a document shows to need dedicated
+// tenancy, which only accounts that bring their own licenses have.
+func (m *Machine) ownLicenseImage() string {
 	for _, d := range m.in.Documents {
 		for _, i := range d.Images {
 			if strings.EqualFold(i.RequiredTenancy, "DEDICATED") && strings.EqualFold(i.OperatingSystem, "WINDOWS") {
@@ -47,29 +48,26 @@ func (m *Machine) ownLicenceImage() string {
 }
 
 // judgeSupported decides win.os.supported. byol is an image of the account
-// that a document shows to be made for own licences, "" if there is none.
+// that a document shows to be made for own licenses, "" if there is none.
 func judgeSupported(s machine.System, byol string) requirement.Outcome {
 	name := s.Name() + " (" + s.Version() + ")"
 	switch {
 	case s.Modern():
-		return requirement.Pass(name, s.Evidence...)
+		return requirement.Pass(name+" supports custom images.", s.Evidence...)
 	case s.Seven() && !s.Client:
 		return requirement.Fail(
-			name+" is what public Windows 7 bundles run; no image can be made from it since 14 January 2020",
-			s.Evidence...)
+			name+" is the system of public Windows 7 bundles, which have not supported custom images since "+
+				"January 14, 2020.", s.Evidence...)
 	case s.Seven() && byol != "":
-		o := requirement.Pass(
-			name+" is a client, which public bundles are not, and "+byol+" shows that the account brings its own "+
-				"licences", s.Evidence...)
+		o := requirement.Pass(name+" is a client system, which public bundles do not use.", s.Evidence...).
+			Also(prose.Sentence(byol + " shows that the account brings its own licenses"))
 		o.Basis = requirement.Stated
 		return o
 	case s.Seven():
-		return requirement.Unknown(
-			name+": whether its bundle is public or brings its own licence is not on the disk (pass --with the "+
-				"output of aws workspaces describe-workspace-images that shows an image with dedicated tenancy)",
-			s.Evidence...)
+		return requirement.Unknown("The disk does not show whether the account brings its own license for "+name+".",
+			s.Evidence...).Also("Add the output of aws workspaces describe-workspace-images with --with. It must show " +
+			"an image with dedicated tenancy.")
 	}
-	return requirement.Warn(
-		name+" is not among the systems that images are made from: Windows 7 with an own licence, Windows 10 and "+
-			"11, Server 2016 and later", s.Evidence...)
+	return requirement.Warn(name+" does not support custom images.", s.Evidence...).Also(
+		"Supported are Windows 7 with your own license, Windows 10 and 11, and Server 2016 and later.")
 }

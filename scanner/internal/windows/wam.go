@@ -8,13 +8,14 @@ import (
 )
 
 var wamInstalled = entry{
-	Requirement: required("win.wam.installed", "", "Amazon WAM is installed where it was used",
+	Requirement: required("win.wam.installed", "", "Amazon WAM must be installed if it was used.",
 		sectionTips+": Amazon WorkSpaces Application Manager (Amazon WAM) must be installed", explanation{
-			Reads: "SOFTWARE: the Uninstall keys; shortcuts called Amazon WAM on the desktops of the user and of " +
-				"all users. Where neither is found it was not used, and later guides no longer ask for it.",
+			Reads: "SOFTWARE: the Uninstall keys; shortcuts named Amazon WAM on the desktops of the user and of all " +
+				"users. If there are none, it was not used.",
 			Live: `Get-ItemProperty HKLM:\SOFTWARE\*\Microsoft\Windows\CurrentVersion\Uninstall\* | Where-Object ` +
 				`DisplayName -like 'Amazon W*'`,
-			Fix: "Install Amazon WAM again if it is used; otherwise delete the shortcut that is left of it.",
+			Doubts: "Later versions of the service's guide no longer require it.",
+			Fix:    "If Amazon WAM is used, install it again. Otherwise, delete its shortcut.",
 		}),
 	Judge: (*Machine).decideWAM,
 }
@@ -26,7 +27,7 @@ func (m *Machine) decideWAM() requirement.Outcome {
 	}
 	for _, a := range apps {
 		if isWAM(a.Name) {
-			return requirement.Pass(a.Name+" is installed", a.Evidence)
+			return requirement.Pass(a.Name+" is installed.", a.Evidence)
 		}
 	}
 	env, err := m.Environment()
@@ -45,7 +46,7 @@ func (m *Machine) decideWAM() requirement.Outcome {
 		return requirement.Unreadable(err)
 	}
 	if w.Profile == nil {
-		return requirement.Unknown("whose desktop counts is not known: see win.profile.exists")
+		return requirement.Unreadable(errNoUser)
 	}
 	own, err := m.wamShortcuts(w.Profile.Path + `\Desktop`)
 	if err != nil {
@@ -82,8 +83,8 @@ func (m *Machine) wamShortcuts(desktop string) ([]requirement.Evidence, error) {
 // shortcuts that are left of it.
 func judgeWAM(shortcuts []requirement.Evidence) requirement.Outcome {
 	if len(shortcuts) > 0 {
-		return requirement.Warn("Amazon WAM was used, for its shortcut is there, and is not installed",
+		return requirement.Warn("Amazon WAM is not installed, but its shortcut exists.",
 			shortcuts...).About(subjectsOf(shortcuts, requirement.ReasonPresent)...)
 	}
-	return requirement.Skip("Amazon WAM was not used: neither an installation nor a shortcut of it is there")
+	return requirement.Skip("Amazon WAM was not used: it has neither an installation nor a shortcut.")
 }

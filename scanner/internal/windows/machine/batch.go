@@ -137,7 +137,7 @@ func (r *commandReader) batchCommand(s string, sh *shell, depth int) {
 		return
 	}
 	if len(s) > maxCommandLine {
-		r.doubt("a command is longer than Windows takes")
+		r.doubt("a command is longer than Windows accepts")
 		return
 	}
 	word, rest := batchWord(s)

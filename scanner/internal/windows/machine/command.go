@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/fold"
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 // Bounds of taking command lines apart. Windows starts no longer command line
@@ -85,7 +86,7 @@ func (r *commandReader) take(n, depth int) bool {
 		r.doubt(fmt.Sprintf("commands are nested deeper than %d", maxCommandDepth))
 		return false
 	case n > r.left:
-		r.err = fmt.Errorf("command lines and scripts of more than %d bytes: %w", maxCommandBytes, ErrTooLarge)
+		r.err = fmt.Errorf("%w: command lines and scripts of more than %s", ErrTooLarge, prose.Size(maxCommandBytes))
 		return false
 	}
 	r.left -= n
@@ -111,7 +112,7 @@ func (r *commandReader) use(path, what string) {
 	}
 	if r.uses--; r.uses < 0 || len(r.out.Uses) >= maxUsesOfOne {
 		if r.err == nil {
-			r.err = fmt.Errorf("commands run more than %d programs: %w", maxUsesOfOne, ErrTooLarge)
+			r.err = fmt.Errorf("%w: commands run more than %d programs", ErrTooLarge, maxUsesOfOne)
 		}
 		return
 	}

@@ -230,7 +230,7 @@ func (r *commandReader) powerShellDrive(name string, words []psWord) bool {
 	case "set-wmiinstance", "set-ciminstance", "swmi", "scim":
 		for _, w := range words {
 			if strings.Contains(strings.ToLower(w.text), "driveletter") {
-				r.makes("a volume that is given a drive letter")
+				r.makes("a volume with an assigned drive letter")
 			}
 		}
 	default:

@@ -53,7 +53,7 @@ func (m *Machine) readEnvironment() (Environment, error) {
 		return nil, err
 	}
 	if root := `C:\` + m.SystemRoot; !strings.EqualFold(Normal(system.SystemRoot), root) {
-		return nil, fmt.Errorf("SystemRoot of SOFTWARE is %s, and Windows lies at %s: which drive is C is not known",
+		return nil, fmt.Errorf("cannot tell which volume is drive C: SystemRoot in SOFTWARE is %s, but Windows is in %s",
 			prose.Short(system.SystemRoot), root)
 	}
 	drive, _, _ := strings.Cut(system.SystemRoot, `\`)
@@ -194,7 +194,7 @@ func (m *Machine) Expand(env Environment, s string) (string, error) {
 	}
 	all, err := m.Variables()
 	if err != nil {
-		return "", fmt.Errorf("what the variables in %s stand for: %w", prose.Short(s), err)
+		return "", fmt.Errorf("cannot expand the variables in %s: %w", prose.Short(s), err)
 	}
 	return all.Expand(s), nil
 }

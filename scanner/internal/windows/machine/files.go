@@ -43,10 +43,10 @@ type File struct {
 
 // ErrElsewhere says that a path leads to a drive that is neither C nor D, or
 // to a volume that is not among the images.
-var ErrElsewhere = errors.New("is not among the images")
+var ErrElsewhere = errors.New("not on a volume that was given")
 
 // ErrTooLarge says that a file is larger than anything of its kind.
-var ErrTooLarge = errors.New("too large to be read")
+var ErrTooLarge = errors.New("too large to read")
 
 // Windows follows at most 63 reparse points on one path ([MS-FSCC] 2.1.2.1
 // leaves the number open; MAXIMUM_REPARSE_COUNT of its I/O manager is 64).
@@ -78,7 +78,8 @@ func (v *Drive) read(name string, limit int64) ([]byte, File, error) {
 		return nil, f, err
 	}
 	if f.Size > limit {
-		return nil, f, fmt.Errorf("%s: %d bytes: %w", f.Evidence.Path, f.Size, ErrTooLarge)
+		return nil, f, fmt.Errorf("%s: %w: it has %s; the limit is %s", f.Evidence.Path, ErrTooLarge,
+			prose.Size(f.Size), prose.Size(limit))
 	}
 	if err := v.meter.File(f.Size); err != nil {
 		return nil, f, v.Problem(name, err)
@@ -136,7 +137,7 @@ func (m *Machine) Walk(win string, most int, fn func(v *Drive, name string) erro
 			return v.Problem(name, err)
 		}
 		if seen++; seen > most {
-			return fmt.Errorf("%s volume: %s: more than %d entries: %w", v.Role, folder, most, ntfs.ErrUnsupported)
+			return fmt.Errorf("%s volume: %s: %w: it has more than %d entries", v.Role, folder, ntfs.ErrUnsupported, most)
 		}
 		if err := v.meter.Steps(1); err != nil {
 			return v.Problem(name, err)
@@ -201,7 +202,7 @@ func (m *Machine) Locate(win string) (*Drive, string, error) {
 	}
 	v, ok := m.volumes[drive]
 	if !ok {
-		return nil, "", fmt.Errorf("drive %s: of %s %w", drive, win, ErrElsewhere)
+		return nil, "", fmt.Errorf("%s: %w", win, ErrElsewhere)
 	}
 	if v.FS == nil {
 		return nil, "", fmt.Errorf("%s volume: %w", v.Role, v.Err)
@@ -227,7 +228,7 @@ func (m *Machine) Follow(win string) (drive, name string, err error) {
 		v.Trail.Record("follow", "source", v.Role, "path", name, "target", target)
 		win = target
 	}
-	return "", "", fmt.Errorf("%s: more than %d links on the way: %w", win, maxLinks, ntfs.ErrCorrupt)
+	return "", "", fmt.Errorf("%s: %w: the path leads through more than %d links", win, ntfs.ErrCorrupt, maxLinks)
 }
 
 // splitDrive takes "C:\Windows\System32" apart into "C" and
@@ -238,7 +239,7 @@ func splitDrive(win string) (drive, name string, err error) {
 		win = strings.TrimPrefix(win, prefix)
 	}
 	if len(win) < 2 || win[1] != ':' || (len(win) > 2 && win[2] != '\\') {
-		return "", "", fmt.Errorf("%s %w", win, ErrElsewhere)
+		return "", "", fmt.Errorf("%s: %w", win, ErrElsewhere)
 	}
 	name = path.Clean("/" + strings.ReplaceAll(win[2:], `\`, "/"))[1:]
 	if name == "" {
@@ -346,7 +347,7 @@ func (v *Drive) Open(name string) (io.ReaderAt, int64, error) {
 	}
 	r, ok := file.(io.ReaderAt)
 	if !ok {
-		return nil, 0, v.Problem(name, fmt.Errorf("a folder where a file was expected: %w", ntfs.ErrCorrupt))
+		return nil, 0, v.Problem(name, fmt.Errorf("%w: a folder instead of a file", ntfs.ErrCorrupt))
 	}
 	v.Trail.Record("open", "source", v.Role, "path", name, "size", strconv.FormatInt(info.Size(), 10))
 	return r, info.Size(), nil

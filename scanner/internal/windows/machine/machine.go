@@ -33,7 +33,7 @@ import (
 )
 
 // ErrNoWindows says that a volume holds no Windows system.
-var ErrNoWindows = errors.New("no windows system on the volume")
+var ErrNoWindows = errors.New("no Windows system on the volume")
 
 // Input is what is known of a machine before its facts are read.
 type Input struct {
@@ -225,7 +225,7 @@ func FindSystemRoot(fsys fs.FS) (string, error) {
 	case 1:
 		return found[0], nil
 	}
-	return "", fmt.Errorf("%w that can be told apart: %s", ErrNoWindows, strings.Join(found, ", "))
+	return "", fmt.Errorf("%w can be chosen: several folders contain one: %s", ErrNoWindows, strings.Join(found, ", "))
 }
 
 // holdsSystem takes a damaged hive for one that is there: Windows is on the

@@ -130,7 +130,7 @@ func LSAString(b []byte) (string, error) {
 		return "", nil
 	}
 	if len(b) < 8 || int(le.Uint16(b)) > len(b)-8 {
-		return "", fmt.Errorf("%x is no name", b[:min(len(b), 64)])
+		return "", fmt.Errorf("%x is not a name", b[:min(len(b), 64)])
 	}
 	return utf16le.Decode(b[8 : 8+le.Uint16(b)]), nil
 }

@@ -16,8 +16,7 @@ import (
 func (w Wanted) Inferred(o requirement.Outcome) requirement.Outcome {
 	if o.Status == requirement.Passed && w.Basis == requirement.Inferred {
 		o.Basis = requirement.Inferred
-		o.Message += "; " + w.Profile.Path + " is taken for the user's profile because it is the only one of a " +
-			"domain user"
+		o = o.Also(w.Assumed())
 	}
 	return o
 }
@@ -61,7 +60,7 @@ func (p Profile) Subject(reason requirement.Reason) requirement.Subject {
 // Title is what a person would call the profile.
 func (p Profile) Title() string {
 	if p.Path == "" {
-		return p.SID + " (which has no path)"
+		return p.SID + " (no path)"
 	}
 	return p.Path
 }
@@ -338,7 +337,7 @@ func (ps Profiles) of(user string) (*Profile, error) {
 		}
 	}
 	if best == nil && unknown && ps.NamesErr != nil {
-		return nil, fmt.Errorf("whether a profile is that of %s: %w", user, ps.NamesErr)
+		return nil, fmt.Errorf("cannot tell whether a profile is %s's: %w", user, ps.NamesErr)
 	}
 	return best, nil
 }
@@ -410,12 +409,14 @@ func (m *Machine) HasUser(user string) (bool, error) {
 	return p != nil, err
 }
 
-// Only says why the only candidate is taken for the user's profile.
-func (w Wanted) Only() string {
+// Assumed is a sentence that says why the only candidate is assumed to be the
+// user's profile.
+func (w Wanted) Assumed() string {
+	why := "it is the only domain user's."
 	if w.Local {
-		return "the only one of a local user, and the machine is in no domain"
+		why = "it is the only local user's, and the computer is not in a domain."
 	}
-	return "the only one of a domain user"
+	return w.Profile.Path + " is assumed to be the user's profile: " + why
 }
 
 // Extra is the reason why a profile is one too many: the one that is given, or

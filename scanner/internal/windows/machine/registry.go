@@ -235,7 +235,7 @@ func otherType[T any](m *Machine, v *registry.Value, ev requirement.Evidence) (S
 		return Setting[T]{}, fmt.Errorf("%s: %w", ev.Path, err)
 	}
 	ev.Data = ShowBytes(data)
-	note := "its type is " + ev.Type + ", so it counts as not set"
+	note := "type " + ev.Type + " counts as not set"
 	if ev.Note != "" {
 		note = ev.Note + "; " + note
 	}
@@ -303,7 +303,7 @@ func (m *Machine) looseText(k Key, name string) (Setting[string], error) {
 		return s, nil
 	}
 	s.Value, s.Present, s.OtherType = text, true, false
-	s.Evidence.Data, s.Evidence.Note = text, "its type is "+s.Evidence.Type+", at which its reader does not look"
+	s.Evidence.Data, s.Evidence.Note = text, "type "+s.Evidence.Type+"; Windows reads it as text"
 	return s, nil
 }
 
@@ -452,7 +452,7 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// The error must not say of a key that it is truly not there.
-		return nil, fmt.Errorf("%s volume: %s: the hive is not there", v.Role, file)
+		return nil, fmt.Errorf("%s volume: %s: the hive is missing", v.Role, file)
 	}
 	if err != nil {
 		return nil, err
@@ -477,26 +477,26 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	}
 	switch r.State {
 	case registry.Recovered:
-		notify(requirement.LevelInfo, path.Base(file)+" was dirty: "+applied(r))
+		notify(requirement.LevelInfo, path.Base(file)+" had unwritten changes: "+applied(r)+".")
 	case registry.Dirty:
-		err := fmt.Errorf("%w (an image taken after the WorkSpace was shut down would settle it)", r.Err)
-		notify(requirement.LevelWarning, err.Error())
+		err := fmt.Errorf("%w; take the image after the WorkSpace was shut down", r.Err)
+		notify(requirement.LevelWarning, prose.Sentence(path.Base(file)+": "+err.Error()))
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	d := hive.Damage()
 	if d.Bins > 0 {
 		notify(requirement.LevelWarning,
-			fmt.Sprintf("%s: %s without an intact header, the first at 0x%x: what lies there cannot be read",
-				path.Base(file), prose.Count(d.Bins, "stretch", "stretches"), d.First))
+			fmt.Sprintf("%s: %s cannot be read because the header is damaged, the first at 0x%x.",
+				path.Base(file), prose.Count(d.Bins, "part", "parts"), d.First))
 	}
 	err = r.Lost
 	if d.Missing > 0 && err == nil {
 		err = fmt.Errorf(
-			"%w: the file ends %d bytes before its bins do: its base block and its bins are of different writes",
+			"%w: the file is %d bytes shorter than its bins; base block and bins come from different writes",
 			registry.ErrCorrupt, d.Missing)
 	}
 	if err != nil {
-		notify(requirement.LevelWarning, path.Base(file)+": "+err.Error())
+		notify(requirement.LevelWarning, prose.Sentence(path.Base(file)+": "+err.Error()))
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if m.in.HiveOpened != nil {

@@ -54,7 +54,7 @@ const (
 )
 
 // errScript says that a script is there and cannot be understood.
-var errScript = errors.New("not a script that can be read")
+var errScript = errors.New("not a text file")
 
 // scriptReader reads the scripts that command lines name, each once.
 type scriptReader struct {
@@ -96,14 +96,14 @@ func (r *scriptReader) read(path string) (text string, f File, err error) {
 		return text, f, nil
 	}
 	if r.count++; r.count > maxScripts {
-		return "", f, fmt.Errorf("more than %d scripts: %w", maxScripts, ErrTooLarge)
+		return "", f, fmt.Errorf("%w: more than %d scripts", ErrTooLarge, maxScripts)
 	}
 	data, _, err := v.read(name, maxScript)
 	if err != nil {
 		return "", f, err
 	}
 	if r.bytes += int64(len(data)); r.bytes > maxScriptBytes {
-		return "", f, fmt.Errorf("scripts of more than %d bytes: %w", int64(maxScriptBytes), ErrTooLarge)
+		return "", f, fmt.Errorf("%w: scripts of more than %s", ErrTooLarge, prose.Size(maxScriptBytes))
 	}
 	text = DecodeText(data)
 	if strings.ContainsRune(text, 0) {
@@ -158,12 +158,12 @@ func (r *scriptReader) follow(reader *commandReader, env Environment) (remote []
 			continue
 		}
 		if done[key] = true; len(done) > maxScripts {
-			return remote, evidence, errors.Join(err, fmt.Errorf("one command runs more than %d scripts: %w",
-				maxScripts, ErrTooLarge))
+			return remote, evidence, errors.Join(err, fmt.Errorf("%w: one command runs more than %d scripts",
+				ErrTooLarge, maxScripts))
 		}
 		if s.depth > maxScriptDepth {
-			err = errors.Join(err, fmt.Errorf("scripts call each other more than %d deep: %w", maxScriptDepth,
-				ErrTooLarge))
+			err = errors.Join(err, fmt.Errorf("%w: scripts call each other more than %d levels deep", ErrTooLarge,
+				maxScriptDepth))
 			continue
 		}
 		for _, path := range s.use.candidates(env) {

@@ -110,6 +110,27 @@ func (s Service) StartName() string {
 	return fmt.Sprintf("start type %d", s.Start.Value)
 }
 
+// Starts is what a sentence on the service says of its start type.
+func (s Service) Starts() string {
+	switch {
+	case !s.Start.Present:
+		return "has no start type"
+	case s.Start.Value == startBoot:
+		return "starts at boot"
+	case s.Start.Value == startSystem:
+		return "starts with the system"
+	case s.Start.Value == StartAuto && s.Delayed:
+		return "starts automatically (delayed)"
+	case s.Start.Value == StartAuto:
+		return "starts automatically"
+	case s.Start.Value == StartManual:
+		return "starts manually"
+	case s.Start.Value == StartDisabled:
+		return "is disabled"
+	}
+	return fmt.Sprintf("has the unknown start type %d", s.Start.Value)
+}
+
 // Services reads every entry below Services, in the hive's order. An entry
 // that is damaged carries its own error.
 func (m *Machine) Services() ([]Service, error) { return m.services.Get(m.Next().readServices) }
@@ -127,7 +148,7 @@ func (m *Machine) readServices() ([]Service, error) {
 		return nil, err
 	}
 	if len(keys) == 0 { // what the file has is whole, and cannot be all
-		return nil, fmt.Errorf("%s: key %s has no subkeys, and no Windows is without services", parent.Evidence.Path,
+		return nil, fmt.Errorf("%s: key %s has no subkeys, but every Windows has services", parent.Evidence.Path,
 			parent.Evidence.Key)
 	}
 	services := make([]Service, 0, len(keys))

@@ -21,10 +21,10 @@ const (
 )
 
 // errNoShortcut says that a file is no shell link.
-var errNoShortcut = errors.New("no shell link")
+var errNoShortcut = errors.New("not a shortcut")
 
 // errOtherFile says that a file does not even begin as one.
-var errOtherFile = fmt.Errorf("%w at its beginning", errNoShortcut)
+var errOtherFile = fmt.Errorf("%w: unknown header", errNoShortcut)
 
 // A shortcut is a file that leads to another, perhaps with arguments for it.
 type ShortcutFile struct {
@@ -67,8 +67,8 @@ func (r *ShortcutReader) read(v *Drive, name string) (*ShortcutFile, error) {
 		return nil, err
 	}
 	if r.bytes += int64(len(data)); r.bytes > maxShortcutBytes {
-		return nil, fmt.Errorf("%s volume: shortcuts of more than %d bytes: %w", v.Role, int64(maxShortcutBytes),
-			ErrTooLarge)
+		return nil, fmt.Errorf("%s volume: %w: shortcuts of more than %s", v.Role, ErrTooLarge,
+			prose.Size(maxShortcutBytes))
 	}
 	l, err := parseLink(data)
 	if r.Lenient && errors.Is(err, errOtherFile) {
@@ -139,14 +139,14 @@ func parseLink(b []byte) (shellLink, error) {
 			continue
 		}
 		if len(rest) < 2 {
-			return shellLink{}, fmt.Errorf("a text runs past the end: %w", errNoShortcut)
+			return shellLink{}, fmt.Errorf("%w: a text is truncated", errNoShortcut)
 		}
 		size := int(le.Uint16(rest))
 		if flags&linkIsUnicode != 0 {
 			size *= 2
 		}
 		if len(rest) < 2+size {
-			return shellLink{}, fmt.Errorf("a text runs past the end: %w", errNoShortcut)
+			return shellLink{}, fmt.Errorf("%w: a text is truncated", errNoShortcut)
 		}
 		if field.into != nil {
 			if *field.into = string(rest[2 : 2+size]); flags&linkIsUnicode != 0 {
@@ -196,7 +196,7 @@ func parseTarget(b []byte) (target string, end int, err error) {
 	if flags&linkHasTargetIDList != 0 {
 		rest := b[end:]
 		if len(rest) < 2 || len(rest) < 2+int(le.Uint16(rest)) {
-			return "", 0, fmt.Errorf("item list runs past the end: %w", errNoShortcut)
+			return "", 0, fmt.Errorf("%w: the item list is truncated", errNoShortcut)
 		}
 		size := 2 + int(le.Uint16(rest))
 		place = placeOfItems(rest[2:size])
@@ -207,11 +207,11 @@ func parseTarget(b []byte) (target string, end int, err error) {
 	}
 	rest := b[end:]
 	if len(rest) < 0x1C {
-		return "", 0, fmt.Errorf("link info is cut short: %w", errNoShortcut)
+		return "", 0, fmt.Errorf("%w: the link info is truncated", errNoShortcut)
 	}
 	size := le.Uint32(rest)
 	if size < 0x1C || uint64(size) > uint64(len(rest)) {
-		return "", 0, fmt.Errorf("link info of %d bytes: %w", size, errNoShortcut)
+		return "", 0, fmt.Errorf("%w: link info of %d bytes", errNoShortcut, size)
 	}
 	info := rest[:size]
 	end += int(size)
@@ -226,7 +226,7 @@ func parseTarget(b []byte) (target string, end int, err error) {
 	case infoFlags&networkPath != 0:
 		offset := le.Uint32(info[0x14:])
 		if uint64(offset)+0x14 > uint64(len(info)) {
-			return "", 0, fmt.Errorf("network path runs past the end: %w", errNoShortcut)
+			return "", 0, fmt.Errorf("%w: the network path is truncated", errNoShortcut)
 		}
 		share := info[offset:]
 		place, err = byteString(share, le.Uint32(share[8:]))
@@ -271,14 +271,14 @@ func placeOfItems(list []byte) string {
 
 func byteString(b []byte, offset uint32) (string, error) {
 	if uint64(offset) >= uint64(len(b)) {
-		return "", fmt.Errorf("path runs past the end: %w", errNoShortcut)
+		return "", fmt.Errorf("%w: the path is truncated", errNoShortcut)
 	}
 	for i, c := range b[offset:] {
 		if c == 0 {
 			return string(b[offset : int(offset)+i]), nil
 		}
 	}
-	return "", fmt.Errorf("path has no end: %w", errNoShortcut)
+	return "", fmt.Errorf("%w: the path has no end", errNoShortcut)
 }
 
 func wideString(b []byte, offset uint32) (string, error) {
@@ -287,5 +287,5 @@ func wideString(b []byte, offset uint32) (string, error) {
 			return utf16le.Decode(b[offset:i]), nil
 		}
 	}
-	return "", fmt.Errorf("path has no end: %w", errNoShortcut)
+	return "", fmt.Errorf("%w: the path has no end", errNoShortcut)
 }

@@ -12,7 +12,7 @@ var le = binary.LittleEndian
 // ParseSID decodes a binary security identifier ([MS-DTYP] 2.4.2.2).
 func ParseSID(b []byte) (string, error) {
 	if len(b) < 8 || b[0] != 1 || b[1] > 15 || len(b) < 8+4*int(b[1]) {
-		return "", fmt.Errorf("%x is no security identifier", b[:min(len(b), 68)])
+		return "", fmt.Errorf("%x is not a security identifier", b[:min(len(b), 68)])
 	}
 	authority := uint64(binary.BigEndian.Uint16(b[2:]))<<32 | uint64(binary.BigEndian.Uint32(b[4:]))
 	var s strings.Builder

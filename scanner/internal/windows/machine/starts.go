@@ -157,7 +157,7 @@ func (r *startReader) addCommand(s Start, env Environment, does func(*commandRea
 	if len(r.found.List) >= maxStarts {
 		if len(r.found.List) == maxStarts {
 			r.found.List = append(r.found.List, Start{Disabled: true, Evidence: []requirement.Evidence{{}}})
-			r.note(fmt.Errorf("more than %d commands that start: %w", maxStarts, ErrTooLarge))
+			r.note(fmt.Errorf("%w: more than %d startup commands", ErrTooLarge, maxStarts))
 		}
 		return
 	}
@@ -477,7 +477,7 @@ func parseScriptList(data []byte) ([]listedScript, error) {
 		i, known := places[number]
 		if !known {
 			if len(list) >= maxListed {
-				return nil, fmt.Errorf("more than %d scripts: %w", maxListed, ErrTooLarge)
+				return nil, fmt.Errorf("%w: more than %d scripts", ErrTooLarge, maxListed)
 			}
 			i = len(list)
 			places[number] = i
@@ -528,7 +528,7 @@ func (r *startReader) readFolder(folder, user string, env Environment) error {
 		return err
 	}
 	if len(entries) > MaxPrograms {
-		return fmt.Errorf("%s: more than %d entries: %w", folder, MaxPrograms, ErrTooLarge)
+		return fmt.Errorf("%s: %w: it has more than %d entries", folder, ErrTooLarge, MaxPrograms)
 	}
 	for _, e := range entries {
 		if e.IsDir() || strings.EqualFold(e.Name(), "desktop.ini") {
@@ -746,5 +746,5 @@ func (s Starts) DescribeData() []string {
 
 // SomeRemote tells of scripts that are not among the images.
 func SomeRemote(remote []string) string {
-	return "scripts that are not among the images may make drives: " + prose.Some(remote)
+	return "scripts outside the given volumes may create drives: " + prose.Some(remote)
 }

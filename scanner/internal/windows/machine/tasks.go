@@ -50,14 +50,14 @@ func (m *Machine) readTasks() ([]Task, error) {
 			return err
 		}
 		if bytes += int64(len(data)); bytes > maxTaskBytes {
-			return fmt.Errorf("%s volume: tasks of more than %d bytes: %w", v.Role, int64(maxTaskBytes), ErrTooLarge)
+			return fmt.Errorf("%s volume: %w: tasks of more than %s", v.Role, ErrTooLarge, prose.Size(maxTaskBytes))
 		}
 		programs, err := parseTask(data)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if len(tasks)+len(programs) > maxTasks {
-			return fmt.Errorf("%s volume: tasks with more than %d programs: %w", v.Role, maxTasks, ErrTooLarge)
+			return fmt.Errorf("%s volume: %w: tasks with more than %d programs", v.Role, ErrTooLarge, maxTasks)
 		}
 		for _, t := range programs {
 			t.Name, t.Evidence = path.Base(name), f.Evidence

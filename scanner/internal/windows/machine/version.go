@@ -119,14 +119,14 @@ func (m *Machine) readSystem() (System, error) {
 	}
 	s.Build, err = strconv.Atoi(strings.TrimSpace(build.Value))
 	if err != nil || s.Build <= 0 {
-		return s, fmt.Errorf("%s: %s: CurrentBuild %q is no build number", build.Evidence.Path, build.Evidence.Key,
+		return s, fmt.Errorf("%s: %s: CurrentBuild %q is not a build number", build.Evidence.Path, build.Evidence.Key,
 			build.Value)
 	}
 	s.Major, s.Minor = int(major.Value), int(minor.Value)
 	if !major.Present {
 		// Before Windows 10 the version is only in a string.
 		if _, err := fmt.Sscanf(version.Value, "%d.%d", &s.Major, &s.Minor); err != nil {
-			return s, fmt.Errorf("%s: %s: CurrentVersion %q is no version", version.Evidence.Path,
+			return s, fmt.Errorf("%s: %s: CurrentVersion %q is not a version", version.Evidence.Path,
 				version.Evidence.Key, version.Value)
 		}
 	}
@@ -157,7 +157,7 @@ func (m *Machine) readProductType(s *System, installation Setting[string]) error
 	case err != nil:
 		return err
 	default:
-		return fmt.Errorf("%s: neither ProductType nor InstallationType tells a client from a server",
+		return fmt.Errorf("%s: cannot tell a client from a server: ProductType and InstallationType are missing",
 			product.Evidence.Path)
 	}
 	return nil
