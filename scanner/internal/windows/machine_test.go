@@ -15,7 +15,8 @@ func TestControlSetNotice(t *testing.T) {
 		"ready":                       "",
 		"control-set-second":          `Windows last ran on ControlSet002 (Select\Current is 2); its next start uses`,
 		"control-set-default-missing": `Cannot tell which control set the next start of Windows uses`,
-		"control-set-missing":         `ControlSet001 is used as the current control set: Select\Current is 2 and there is no`,
+		"control-set-missing": `ControlSet001 is used as the current control set: ` +
+			`Select\Current is 2 and there is no ControlSet002, Select\Default is 1.`,
 		"control-set-last-known-good": `Select\LastKnownGood is 1`,
 		"control-set-failed":          `failed to start with ControlSet002`,
 	} {
