@@ -66,7 +66,7 @@ function Get-PathEntry {
 
 # ----------------------------------------------------------------------------
 # win.profile.single (failed, required)
-# 1 profile beside the user's and the Administrator's: C:\Users\deploy.
+# 1 extra profile: C:\Users\deploy.
 
 Invoke-Change 'win.profile.single' 'profile C:\Users\deploy (S-1-5-21-2918331530-3154801827-1405627319-1003)' 'delete the profile with all its files, for good' {
     $user = @(Get-WmiObject -Class Win32_UserProfile | Where-Object { $_.SID -eq 'S-1-5-21-2918331530-3154801827-1405627319-1003' })
@@ -106,7 +106,7 @@ Invoke-Change 'win.drives.only-c-d' 'network drive P: (\\files.corp.example.com\
 
 # ----------------------------------------------------------------------------
 # win.services.domain-account (failed, required)
-# 2 services run under a domain account: Backup (automatic, delayed) as
+# 2 services run as a domain user: Backup (automatic, delayed) as
 #   CORP\svc-backup, MSSQL$REPORTS (manual) as svc-sql@corp.example.com.
 
 Invoke-Change 'win.services.domain-account' 'service Backup, which runs as CORP\svc-backup' 'let it run under the Local System account' {
@@ -127,8 +127,7 @@ Invoke-Change 'win.services.domain-account' 'service MSSQL$REPORTS, which runs a
 
 # ----------------------------------------------------------------------------
 # win.powershell.execpolicy (failed, required)
-# The execution policy is Restricted (scope LocalMachine), and it has to be
-#   RemoteSigned or Unrestricted.
+# The execution policy is Restricted (scope LocalMachine).
 
 Invoke-Change 'win.powershell.execpolicy' 'the execution policy of PowerShell, scope LocalMachine' 'set it to RemoteSigned' {
     $policy = (Get-ExecutionPolicy -Scope LocalMachine).ToString()
@@ -143,41 +142,38 @@ Invoke-Change 'win.powershell.execpolicy' 'the execution policy of PowerShell, s
 # ----------------------------------------------------------------------------
 # win.reboot.pending (failed, required)
 # A reboot is pending: the key RebootInProgress exists, package
-#   Package_for_RollupFix~31bf3856ad364e35~amd64~~17763.5329.1.4 waits to be
-#   installed (state 0x60, by experience, not documented), pending.xml lies in
-#   WinSxS.
-# By hand: Restart the WorkSpace, install the remaining updates, and restart
-#   again until no update asks for it.
+#   Package_for_RollupFix~31bf3856ad364e35~amd64~~17763.5329.1.4 is waiting to
+#   be installed (state 0x60), WinSxS contains pending.xml.
+# By hand: Restart the WorkSpace and install the remaining updates. Restart
+#   again until no update requires it.
 
 # ----------------------------------------------------------------------------
 # win.upgrade.in-place (failed, required)
 # Windows was upgraded in place from Windows Server 2016 Datacenter 1607 build
-#   14393 to Windows Server 2019 Datacenter (10.0.17763.4737): Source OS
-#   (Updated on 2/11/2026 14:22:07).
+#   14393 to Windows Server 2019 Datacenter (10.0.17763.4737).
 # By hand: Use a WorkSpace whose Windows was never upgraded to another
 #   version.
 
 # ----------------------------------------------------------------------------
 # win.sysprep.file (failed, required)
-# The answer file of EC2Launch is blank:
-#   ProgramData/Amazon/EC2-Windows/Launch/Sysprep/Unattend.xml (4 bytes).
-# By hand: Reinstall EC2Launch; AWS Support can repair it.
+# ProgramData/Amazon/EC2-Windows/Launch/Sysprep/Unattend.xml, the answer file
+#   of EC2Launch, is blank (4 bytes).
+# By hand: Reinstall EC2Launch, or contact AWS Support.
 
 # ----------------------------------------------------------------------------
 # win.sysprep.compatible (failed, required)
 # Windows was upgraded in place from Windows Server 2016 Datacenter 1607 build
-#   14393 to Windows Server 2019 Datacenter (10.0.17763.4737): Source OS
-#   (Updated on 2/11/2026 14:22:07) (the details say more of: last run).
+#   14393 to Windows Server 2019 Datacenter (10.0.17763.4737). The details
+#   list more: last run.
 # By hand: Use a WorkSpace whose Windows was never upgraded to another
 #   version.
 
 # ----------------------------------------------------------------------------
 # win.rearm.nonzero (failed, required)
-# Sysprep could not rearm Windows on 2026-02-20 10:31:17 local time
-#   (0xC004D307, the count was used up):
-#   Windows/System32/Sysprep/Panther/setuperr.log, line 3.
-# By hand: Make the image from a WorkSpace of a newer image: the count of an
-#   installation does not grow.
+# Sysprep could not rearm Windows on 2026-02-20 10:31:17 local time: the rearm
+#   count was 0 (0xC004D307, setuperr.log, line 3).
+# By hand: Create the image from a WorkSpace with a newer image: the rearm
+#   count never increases.
 
 # ----------------------------------------------------------------------------
 # win.net.dhcp (failed, required)
@@ -194,7 +190,7 @@ Invoke-Change 'win.net.dhcp' 'network adapter {C40D2F88-7A16-4C39-B5E2-91F3A60D4
 
 # ----------------------------------------------------------------------------
 # win.winrm.auto (failed, required)
-# Windows Remote Management: manual, and it has to be automatic.
+# Windows Remote Management starts manually; the start type must be automatic.
 
 Invoke-Change 'win.winrm.auto' 'service WinRM' 'set the startup type to Automatic' {
     $mode = (Get-OneService 'WinRM').StartMode
@@ -205,7 +201,7 @@ Invoke-Change 'win.winrm.auto' 'service WinRM' 'set the startup type to Automati
 
 # ----------------------------------------------------------------------------
 # win.ssm.disabled (failed, required)
-# Amazon SSM Agent: automatic, and it has to be disabled.
+# Amazon SSM Agent starts automatically; the start type must be disabled.
 
 Invoke-Change 'win.ssm.disabled' 'service AmazonSSMAgent' 'set the startup type to Disabled' {
     $mode = (Get-OneService 'AmazonSSMAgent').StartMode
@@ -216,7 +212,8 @@ Invoke-Change 'win.ssm.disabled' 'service AmazonSSMAgent' 'set the startup type 
 
 # ----------------------------------------------------------------------------
 # win.env.path (failed, required)
-# The machine's Path does not hold C:\Windows\System32\WindowsPowerShell\v1.0.
+# The system's Path does not contain
+#   C:\Windows\System32\WindowsPowerShell\v1.0.
 
 Invoke-Change 'win.env.path' 'the machine''s Path' 'add %SystemRoot%\System32' {
     if (@(Get-PathEntry) -contains ($env:SystemRoot + '\System32')) { 'Path holds it' }
@@ -244,7 +241,7 @@ Invoke-Change 'win.env.path' 'the machine''s Path' 'add %SystemRoot%\System32\Wi
 
 # ----------------------------------------------------------------------------
 # win.tls.ssl3 (failed, required)
-# SSL 3.0 is turned off for the client side in the registry.
+# SSL 3.0 is disabled for clients (Enabled is 0).
 
 Invoke-Change 'win.tls.ssl3' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client, Enabled' 'remove it, so that the default of Windows holds' {
     $found = Get-MachineValue 'SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client' 'Enabled'

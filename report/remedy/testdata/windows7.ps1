@@ -66,15 +66,15 @@ function Get-PathEntry {
 
 # ----------------------------------------------------------------------------
 # win.os.supported (failed, required)
-# Windows Server 2008 R2 Datacenter (6.1.7601) is what public Windows 7
-#   bundles run; no image can be made from it since 14 January 2020.
-# By hand: Migrate the WorkSpace to a Windows 10 bundle and customize that
-#   one.
+# Windows Server 2008 R2 Datacenter (6.1.7601) is the system of public Windows
+#   7 bundles, which have not supported custom images since January 14, 2020.
+# By hand: Migrate the WorkSpace to a Windows 10 bundle, and create the image
+#   from the new WorkSpace.
 
 # ----------------------------------------------------------------------------
 # win.tls.tls12 (failed, required)
-# TLS 1.2 is off by default in Windows Server 2008 R2 Datacenter, and nothing
-#   turns it on for the client side.
+# TLS 1.2 is off by default on Windows Server 2008 R2 Datacenter, and no
+#   setting enables it for clients.
 
 Invoke-Change 'win.tls.tls12' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client, Enabled' 'set it to 1' {
     $found = Get-MachineValue 'SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client' 'Enabled'

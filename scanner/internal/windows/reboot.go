@@ -403,7 +403,7 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 
 var rebootPending = entry{
 	Requirement: required("win.reboot.pending", "WindowsUpdatesRequired",
-		"No reboot must be pending because of Windows updates.",
+		"No reboot because of Windows updates must be pending.",
 		sectionTips+": No pending reboot due to Windows Updates can be detected", explanation{
 			Reads: `SOFTWARE: Component Based Servicing (package states, sessions, pending keys), WindowsUpdate ` +
 				`(CommitRequired); COMPONENTS: PendingXmlIdentifier; WinSxS\pending.xml; SYSTEM: Session Manager ` +
