@@ -14,7 +14,7 @@ func TestNotices(t *testing.T) {
 		"volume-in-use":       "its $LogFile cannot be applied",
 		"volume-dirty":        "the volume is marked dirty",
 		"dirty":               "SYSTEM was dirty",
-		"control-set-missing": "CurrentControlSet of SYSTEM is taken to be ControlSet001",
+		"control-set-missing": "ControlSet001 is used as the current control set",
 		"ws-another":          "is not used",
 	} {
 		r, err := scanner.Scan(t.Context(), input(testcases.Find(t, name)))

@@ -477,7 +477,7 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	}
 	switch r.State {
 	case registry.Recovered:
-		notify(requirement.LevelInfo, path.Base(file)+" had unwritten changes: "+applied(r)+".")
+		notify(requirement.LevelInfo, path.Base(file)+" was dirty: "+applied(r)+".")
 	case registry.Dirty:
 		err := fmt.Errorf("%w; take the image after the WorkSpace was shut down", r.Err)
 		notify(requirement.LevelWarning, prose.Sentence(path.Base(file)+": "+err.Error()))
