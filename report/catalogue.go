@@ -14,23 +14,14 @@ import (
 // CatalogueFormat is one way to write requirements.
 type CatalogueFormat func(w io.Writer, rows []requirement.Requirement, o Options) error
 
-// CatalogueTable lists requirements with what they demand.
+// CatalogueTable lists requirements.
 func CatalogueTable(w io.Writer, rows []requirement.Requirement, o Options) error {
 	p := newPage(w, o)
-	idColumns, severityColumns := len("REQUIREMENT"), len(requirement.Recommended)
+	list := make([]entry, 0, len(rows))
 	for _, r := range rows {
-		idColumns = max(idColumns, len(r.ID))
+		list = append(list, entry{id: r.ID, tag: string(r.Severity), text: r.Demand})
 	}
-	rest := p.columns - tableBorders - idColumns - severityColumns
-	t := p.table("REQUIREMENT", "SEVERITY", "DEMAND")
-	for _, r := range rows {
-		if err := t.Append([]string{r.ID, string(r.Severity), strings.Join(wrap(r.Demand, rest), "\n")}); err != nil {
-			return err
-		}
-	}
-	if err := t.Render(); err != nil {
-		return err
-	}
+	p.rows(list)
 	return p.w.Flush()
 }
 

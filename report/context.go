@@ -111,7 +111,7 @@ func background(r *scanner.Result, o Options) []string {
 			ids = append(ids, n.ID)
 		}
 		lines = append(lines, "Not checked: "+prose.Count(len(ids), "requirement", "requirements")+
-			" left out by --only or --skip: "+strings.Join(ids, ", "))
+			" left out by --only or --skip: "+strings.Join(ids, ", ")+".")
 	}
 	return lines
 }

@@ -182,8 +182,8 @@ func (c Comparison) summary() map[Change]int {
 
 // changeWords are the words for each Change, and its colour.
 var changeWords = map[Change]struct{ word, color string }{
-	Broke: {"broke", red}, Lost: {"no longer known", cyan}, Fixed: {"fixed", green},
-	Decided: {"known now", green}, Changed: {"changed", yellow}, Same: {"the same", dim},
+	Broke: {"broke", red}, Lost: {"no longer known", bold}, Fixed: {"fixed", green},
+	Decided: {"known now", green}, Changed: {"changed", magenta}, Same: {"the same", ""},
 }
 
 // DiffText writes a comparison for people.
@@ -244,7 +244,8 @@ func (p *page) difference(d Difference) {
 		head += "  (waived)"
 	}
 	p.line("")
-	p.painted(changeWords[d.Change].color, fmt.Sprintf("%-15s  ", strings.ToUpper(changeWords[d.Change].word)), head)
+	word := changeWords[d.Change]
+	p.painted(word.color, strings.ToUpper(word.word)+"  ", 2, head)
 	was, is := side(d.Old), side(d.New)
 	if was == is {
 		p.text("  ", is)
@@ -258,12 +259,17 @@ func (p *page) difference(d Difference) {
 			break
 		}
 		if e.Old != nil {
-			p.evidence("  - ", *e.Old)
+			p.piece("  - ", *e.Old)
 		}
 		if e.New != nil {
-			p.evidence("  + ", *e.New)
+			p.piece("  + ", *e.New)
 		}
 	}
+}
+
+func (p *page) piece(lead string, e requirement.Evidence) {
+	where, what := describe(e)
+	p.pieces(lead, where, what)
 }
 
 // side is what one report says of a requirement.

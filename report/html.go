@@ -30,7 +30,7 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		Verdict:  verdictName[r.Verdict],
 		Class:    string(r.Verdict),
 		Tally:    tally(r),
-		Beside:   beside(r, o),
+		Beside:   remarks(r, o),
 		System:   Neutral(system(r)),
 		Version:  Neutral(o.Version),
 		Started:  r.Started.UTC().Format("2006-01-02 15:04:05Z"),
@@ -252,8 +252,8 @@ func htmlFindingOf(f requirement.Finding) (htmlFinding, error) {
 	h.Advice, how = advice(f)
 	h.How, h.Command = Neutral(how), f.Outcome.Remediation == ""
 	for _, e := range f.Evidence {
-		where, what := told(e)
-		he := htmlEvidence{Where: neutral(where), What: neutral(what), Bytes: place(e)}
+		where, what := describe(e)
+		he := htmlEvidence{Where: neutral(where), What: neutral(what), Bytes: offsets(e)}
 		if e.CrossCheck.State == requirement.CrossConfirmed {
 			he.Confirmed = "confirmed by " + Neutral(e.CrossCheck.Readers)
 		} else {
@@ -285,8 +285,8 @@ func neutral(list []string) []string {
 	return out
 }
 
-// place says at which byte evidence lies.
-func place(e requirement.Evidence) string {
+// offsets says at which byte evidence is.
+func offsets(e requirement.Evidence) string {
 	var parts []string
 	for _, p := range []struct {
 		at *int64

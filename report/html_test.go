@@ -162,7 +162,7 @@ func TestHTMLContent(t *testing.T) {
 				text := content(a)
 				wanted := []string{Neutral(f.Message), statusName(f.Status), Neutral(f.Outcome.Remediation)}
 				for _, e := range f.Evidence {
-					where, what := told(e)
+					where, what := describe(e)
 					wanted = append(wanted, neutral(where)...)
 					wanted = append(wanted, neutral(what)...)
 				}

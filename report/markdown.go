@@ -33,7 +33,7 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "## %s coldcheck: %s\n\n**%s**\n\n", verdictSign[r.Verdict], verdictName[r.Verdict],
 		plainText(tally(r)))
-	for _, l := range beside(r, o) {
+	for _, l := range remarks(r, o) {
 		fmt.Fprintf(&b, "%s  \n", plainText(cut(l, maxCommentText)))
 	}
 	fmt.Fprintf(&b, "System: %s\n\n", plainText(system(r)))
@@ -99,7 +99,7 @@ var verdictSign = map[scanner.Verdict]string{scanner.Ready: "✅", scanner.NotRe
 
 // action is an item of the list of what to do: a finding, or several that are
 // undetermined for one reason.
-func action(g []requirement.Finding) string {
+func action(g card) string {
 	// GitHub breaks a comment's lines where the text does, so an item is one line.
 	var lines []string
 	for _, f := range g {

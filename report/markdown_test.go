@@ -117,7 +117,7 @@ func TestMarkdownLength(t *testing.T) {
 	for _, n := range []int{1, 20, 60, 500, 3000} {
 		r := failing()
 		for i := range n {
-			f := requirement.Fail(long, requirement.Evidence{Source: "root", Path: long})
+			f := requirement.Fail(fmt.Sprint(i, long), requirement.Evidence{Source: "root", Path: long})
 			f.Remediation = long
 			r.Findings = append(r.Findings, requirement.Find(row(fmt.Sprintf("win.long.l%d", i), requirement.Required), f))
 		}

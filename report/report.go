@@ -17,8 +17,10 @@ import (
 
 // Options says how a report is written, not what it says.
 type Options struct {
-	Width   int    // columns that the table may use; 0 for 80, less than 72 is taken as 72
-	Color   bool   // the table may use colour
+	Width   int    // columns that the table may use; 0 for 80, and 40 at least
+	Color   bool   // the table may use color
+	All     bool   // the table lists every finding
+	Saved   string // path of the report in JSON that is written too; "" if there is none
 	Version string // of the program
 	Commit  string // of the program; may be ""
 

@@ -59,58 +59,6 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// A terminal that has 160 columns and colour gets both.
-func TestTableWideAndColoured(t *testing.T) {
-	var b bytes.Buffer
-	if err := Table(&b, samples()["failing"], Options{Width: 160, Color: true}); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "failing-160-colour.table", b.Bytes())
-}
-
-// No line is wider than what was asked for, whatever the image says, and what
-// is asked for is used.
-func TestTableWidth(t *testing.T) {
-	for name, r := range samples() {
-		for _, columns := range []int{0, 1, 71, 72, 73, 80, 132, 250} {
-			t.Run(fmt.Sprint(name, columns), func(t *testing.T) {
-				var b bytes.Buffer
-				if err := Table(&b, r, Options{Width: columns}); err != nil {
-					t.Fatal(err)
-				}
-				limit := columns
-				if limit == 0 {
-					limit = 80
-				}
-				limit = max(limit, 72)
-				for line := range strings.Lines(b.String()) {
-					if n := width(strings.TrimSuffix(line, "\n")); n > limit {
-						t.Errorf("%d columns, %d asked for: %s", n, limit, line)
-					}
-				}
-			})
-		}
-	}
-}
-
-// The lines of the table's frame are straight although cells hold wide
-// characters: every line of it has the same width.
-func TestTableFrame(t *testing.T) {
-	var b bytes.Buffer
-	if err := Table(&b, samples()["hostile"], Options{}); err != nil {
-		t.Fatal(err)
-	}
-	widths := map[int]int{}
-	for line := range strings.Lines(b.String()) {
-		if strings.ContainsAny(line, "│┌├└") {
-			widths[width(strings.TrimSuffix(line, "\n"))]++
-		}
-	}
-	if len(widths) != 1 {
-		t.Errorf("widths of the lines of the frame: %v", widths)
-	}
-}
-
 // Nothing of an image reaches a terminal as a control sequence or turns the
 // direction of the text, in no format that a person looks at.
 func TestNoControlCharacters(t *testing.T) {

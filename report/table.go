@@ -7,39 +7,63 @@ import (
 	"io"
 	"strings"
 
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/renderer"
-	"github.com/olekukonko/tablewriter/tw"
-
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 const (
 	defaultWidth = 80
-	minWidth     = 72 // the longest id, the status and 20 columns for what was found
+	minWidth     = 40
+	maxProse     = 120 // columns of a line of text: longer lines are hard to follow
+	wideRows     = 110 // columns from which a row of a list stands on one line
 
 	// What follows bounds what one finding may take of the reader's screen; the
 	// log and the JSON report hold everything.
-	maxEvidence = 6
+	maxPlaces   = 3
+	maxEvidence = 6 // pieces of a difference
 	maxNotices  = 8
 	maxText     = 1000 // columns of a message
-	maxCell     = 400  // columns of one in the table of everything, and of a part of evidence
+	maxCell     = 400  // columns of a message in a list, and of a part of evidence
 )
 
-// Table writes the report that a person reads: where we are, the verdict, what
-// to do and why, then everything.
+// Table writes the report that a person reads: which system this is, what is not met
+// and what to do, what is undecided, and the verdict. With Options.All it lists every
+// finding as well.
 func Table(w io.Writer, r *scanner.Result, o Options) error {
 	p := newPage(w, o)
-	p.place(r)
-	p.notices(r.Notices)
-	p.line("")
-	p.verdict(r, o)
-	p.blocks(r)
-	p.line("")
-	if err := p.everything(r.Findings); err != nil {
-		return err
+	p.place(r, o)
+	p.notices(r.Notices, o)
+	needed, extra, waived := cards(r)
+	for _, list := range [][]card{needed, waived} {
+		for _, c := range list {
+			p.card(c)
+		}
 	}
+	all := func(n int) string {
+		if n == 1 {
+			return " (--all shows it)"
+		}
+		return " (--all shows them)"
+	}
+	if o.All {
+		for _, c := range extra {
+			p.card(c)
+		}
+		p.everything(r.Findings)
+	} else {
+		p.paragraph(optional(extra, all))
+	}
+	p.paragraph(remarks(r, o))
+	p.line("")
+	p.painted(verdictColor[r.Verdict], verdictName[r.Verdict]+": ", 0, tally(r))
+	p.painted(bold, "Next: ", 6, next(r, o))
+	return p.w.Flush()
+}
+
+// VerdictLine writes the verdict with its counts in one line.
+func VerdictLine(w io.Writer, r *scanner.Result, o Options) error {
+	p := newPage(w, o)
+	p.line(p.paint(verdictColor[r.Verdict], verdictName[r.Verdict]+":") + " " + tally(r))
 	return p.w.Flush()
 }
 
@@ -48,10 +72,14 @@ type page struct {
 	w       *bufio.Writer
 	columns int
 	color   bool
+	said    map[string]string // messages that were written, and of which finding
 }
 
 func newPage(w io.Writer, o Options) *page {
-	return &page{w: bufio.NewWriter(w), columns: max(cmp.Or(o.Width, defaultWidth), minWidth), color: o.Color}
+	return &page{
+		w: bufio.NewWriter(w), columns: max(cmp.Or(o.Width, defaultWidth), minWidth), color: o.Color,
+		said: map[string]string{},
+	}
 }
 
 func (p *page) line(s string) {
@@ -59,205 +87,304 @@ func (p *page) line(s string) {
 	p.w.WriteByte('\n')
 }
 
-// text writes s, which is Neutral, wrapped: the first line after lead, the
-// others under its end.
-func (p *page) text(lead, s string) { p.painted("", lead, s) }
+// text writes s, which is Neutral, wrapped: the first line after lead, the others
+// under its end.
+func (p *page) text(lead, s string) { p.painted("", lead, width(lead), s) }
 
-// painted is text whose lead is in colour.
-func (p *page) painted(color, lead, s string) {
-	indent := width(lead)
-	lead = p.paint(color, lead)
-	for i, l := range wrap(shorten(s, maxText), p.columns-indent) {
-		if i > 0 {
-			lead = strings.Repeat(" ", indent)
-		}
-		p.line(lead + l)
+// painted is text whose lead is in color, and whose further lines are indented. Where
+// that leaves little room, they are indented by four columns at most.
+func (p *page) painted(color, lead string, indent int, s string) {
+	columns := min(p.columns, maxProse)
+	if columns < defaultWidth {
+		indent = min(indent, 4)
 	}
+	rest := strings.Repeat(" ", indent)
+	for i, l := range wrapAfter(max(width(lead)-indent, 0), shorten(s, maxText), columns-indent) {
+		if i == 0 {
+			p.line(p.paint(color, lead) + l)
+		} else {
+			p.line(rest + l)
+		}
+	}
+}
+
+// paragraph writes sentences, a line each, after an empty line.
+func (p *page) paragraph(lines []string) {
+	for i, l := range lines {
+		if i == 0 {
+			p.line("")
+		}
+		p.text("", l)
+	}
+}
+
+// flow writes parts with gaps between them, and those that do not fit on a line below,
+// after below. A part is kept together where it fits on a line.
+func (p *page) flow(lead, below, gap string, parts []phrase) {
+	current := lead
+	empty := true
+	for _, part := range parts {
+		text := shorten(Neutral(part.text), maxCell)
+		if text == "" {
+			continue
+		}
+		if !empty && width(current)+width(gap)+width(text) <= p.columns {
+			current += gap + text
+			continue
+		}
+		if !empty {
+			p.line(current)
+			current = below
+		}
+		broken := wrap
+		if part.path {
+			broken = fold
+		}
+		lines := broken(text, p.columns-max(width(lead), width(below)))
+		for _, l := range lines[:len(lines)-1] {
+			p.line(current + l)
+			current = below
+		}
+		current, empty = current+lines[len(lines)-1], false
+	}
+	p.line(current)
+}
+
+// phrase is a text of a line. A path is broken at its separators only.
+type phrase struct {
+	text string
+	path bool
 }
 
 // place says which system this is and where it was read.
-func (p *page) place(r *scanner.Result) {
-	p.text("", Neutral(system(r)))
+func (p *page) place(r *scanner.Result, o Options) {
+	var parts []phrase
+	for _, s := range identity(r) {
+		parts = append(parts, phrase{text: s})
+	}
+	p.flow("", "", "   ", parts)
+	var names, facts []string
+	var lines [][]phrase
+	longest := 0
 	for _, v := range volumes(r) {
+		if v.Role == scanner.Other && !o.All {
+			continue
+		}
 		what, where := volume(v)
-		p.text(fmt.Sprintf("%-5s  ", v.Role), Neutral(what+"  "+where))
+		names, facts = append(names, Neutral(string(v.Role))), append(facts, where)
+		lines = append(lines, []phrase{{text: what}, {text: recovered(r, v)}})
+		longest = max(longest, width(Neutral(where)))
+	}
+	const lead = 7
+	align := lead+longest+40 <= p.columns // 40 columns hold what most volumes are
+	for i := range lines {
+		where := facts[i]
+		if align {
+			where += strings.Repeat(" ", longest-width(Neutral(where)))
+		}
+		p.flow(fmt.Sprintf("%-5s  ", names[i]), strings.Repeat(" ", lead), "  ",
+			append([]phrase{{text: where}}, lines[i]...))
+	}
+	if noUserVolume(r) {
+		p.flow("user   ", strings.Repeat(" ", lead), "  ", []phrase{{text: "not given"}})
 	}
 }
 
-// notices writes what the reader must know of the evidence, the worst first.
-func (p *page) notices(notices []requirement.Notice) {
-	for i, n := range worstFirst(notices) {
+// notices writes what the reader must know of the evidence, the worst first. What was
+// only noted of a file or volume is for the log.
+func (p *page) notices(notices []requirement.Notice, o Options) {
+	var shown []requirement.Notice
+	for _, n := range worstFirst(notices) {
+		if o.All || n.Level != requirement.LevelInfo || n.Source == "" {
+			shown = append(shown, n)
+		}
+	}
+	for i, n := range shown {
 		if i == maxNotices {
-			p.text("       ", fmt.Sprintf("and %d more in the log (-o log)", len(notices)-i))
+			p.text("", fmt.Sprintf("%d more notices are in the log (-o log).", len(shown)-i))
 			return
 		}
-		p.text("       ", Neutral(notice(n)))
+		p.painted("", "", 2, Neutral(notice(n)))
 	}
 }
 
-var verdictColor = map[scanner.Verdict]string{scanner.Ready: green, scanner.NotReady: red, scanner.Inconclusive: yellow}
-
-// verdict writes the verdict with what it is made of, and what is beside it.
-func (p *page) verdict(r *scanner.Result, o Options) {
-	p.painted(verdictColor[r.Verdict], verdictName[r.Verdict]+": ", tally(r))
-	for _, l := range beside(r, o) {
-		lead, rest, _ := strings.Cut(l, ": ")
-		if rest != "" {
-			lead += ": "
-		}
-		p.text(lead, rest)
-	}
-}
-
-// blocks writes a paragraph for every finding that asks something of the
-// reader.
-func (p *page) blocks(r *scanner.Result) {
-	for _, g := range actions(r) {
-		p.block(g)
-	}
-}
-
-// block writes a paragraph for one finding, or for several that are undetermined
-// for the same reason.
-func (p *page) block(group []requirement.Finding) {
-	var heads []string
-	for _, f := range group {
-		head := f.ID
-		for _, m := range marks(f) {
-			head += "  (" + m + ")"
-		}
-		heads = append(heads, head)
-	}
-	f := group[0]
-	lead := fmt.Sprintf("%-12s  ", strings.ToUpper(statusName(f.Status)))
+// card writes what one cause asks of the reader.
+func (p *page) card(c card) {
+	f := c[0]
 	p.line("")
-	p.painted(statusColor[f.Status], lead, heads[0])
-	for _, head := range heads[1:] {
-		p.text(strings.Repeat(" ", width(lead)), head)
+	p.heads(c)
+	if f.Waiver == nil && (len(c) == 1 || f.Status != requirement.Undetermined) {
+		for _, one := range c {
+			p.painted("", "  "+severityNames[one.Severity]+": ", 4, Neutral(one.Demand))
+		}
 	}
-	p.text("  ", Neutral(f.Message))
-	if len(group) > 1 {
-		return
-	}
+	p.text("  ", p.message(f))
 	if w := f.Waiver; w != nil {
-		p.text("  Waived: ", Neutral(waiver(*w)))
+		p.painted("", "  Waived ", 4, Neutral(waiver(*w)))
 		return
 	}
-	for i, e := range f.Evidence {
-		if i == maxEvidence {
-			p.text("    ", fmt.Sprintf("and %d more in the log (-o log)", len(f.Evidence)-i))
+	if f.Status != requirement.Undetermined {
+		p.evidence(f)
+	}
+	if len(c) > 1 && f.Status == requirement.Undetermined {
+		return
+	}
+	if label, how := advice(f); how != "" {
+		p.painted("", "  "+label+": ", width(label)+4, Neutral(how))
+	}
+}
+
+// heads writes the status of a card, its ids under each other with what weighs less
+// than the status says, and the service's codes at the right edge.
+func (p *page) heads(c card) {
+	color, lead := statusColor[c[0].Status], statusLabel(c[0].Status)+"  "
+	if c[0].Waiver != nil {
+		color, lead = "", "WAIVED  "
+	}
+	edge := min(p.columns, maxProse)
+	rest := strings.Repeat(" ", width(lead))
+	for i, f := range c {
+		head := Neutral(f.ID)
+		for _, m := range weight(f) {
+			if f.Waiver != nil && m == waivedMark {
+				m = statusName(f.Status)
+			}
+			head += "  (" + Neutral(m) + ")"
+		}
+		code := ""
+		if f.AWSErrorCode != "" {
+			code = "AWS: " + Neutral(f.AWSErrorCode)
+		}
+		if gap := edge - width(rest) - width(head) - width(code); code != "" && gap >= 2 {
+			head, code = head+strings.Repeat(" ", gap)+code, ""
+		}
+		for _, l := range wrap(shorten(head, maxCell), edge-width(rest)) {
+			if i == 0 && lead != "" {
+				p.line(p.paint(color, strings.TrimRight(lead, " ")) + "  " + l)
+				lead = ""
+			} else {
+				p.line(rest + l)
+			}
+		}
+		if code != "" {
+			p.text(rest, shorten(code, maxCell))
+		}
+	}
+}
+
+// evidence writes what decides a finding that is not met: where it is, what is there,
+// and since when.
+func (p *page) evidence(f requirement.Finding) {
+	places := deciding(f)
+	for i, at := range places {
+		if i == maxPlaces {
+			p.text("    ", fmt.Sprintf("%d more in the log (-o log).", len(places)-i))
 			break
 		}
-		p.evidence("    ", e)
+		p.pieces("    ", at.where, at.what)
 	}
 	if left := omitted(f); left != "" {
 		p.text("    ", left)
 	}
-	if what, how := advice(f); how != "" {
-		p.text("  "+what+": ", Neutral(how))
-	}
 }
 
-// evidence writes a piece of evidence: where it is, what is there, since when.
-// What does not fit on its line goes on below, further in. lead begins the first
-// line.
-func (p *page) evidence(lead string, e requirement.Evidence) {
-	below := strings.Repeat(" ", len(lead)+2)
-	columns := p.columns - len(below)
-	var lines []string
-	last := func() *string { return &lines[len(lines)-1] }
-	add := func(part string, broken func(string, int) []string) {
-		part = shorten(Neutral(part), maxCell)
-		room := columns
-		if len(lines) == 1 {
-			room += len(below) - len(lead)
+// pieces writes a place and what is there. What does not fit on its line goes on below,
+// further in.
+func (p *page) pieces(lead string, where, what []string) {
+	var parts []phrase
+	for _, s := range where {
+		parts = append(parts, phrase{s, true})
+	}
+	for _, s := range what {
+		parts = append(parts, phrase{s, false})
+	}
+	p.flow(lead, strings.Repeat(" ", len(lead)+2), "  ", parts)
+}
+
+// everything lists all findings in the catalogue's order. A message that was said
+// already is not said again.
+func (p *page) everything(findings []requirement.Finding) {
+	list := make([]entry, 0, len(findings))
+	for _, f := range findings {
+		text := "See above."
+		if !asksSomething(f) {
+			text = p.message(f)
 		}
-		if len(lines) > 0 && width(*last())+2+width(part) <= room {
-			*last() += "  " + part
-			return
+		list = append(list, entry{id: f.ID, tag: shownStatus(f), color: statusColor[f.Status], text: text})
+	}
+	p.line("")
+	p.rows(list)
+}
+
+// message is the message of a finding, or where to find it if it was written already.
+func (p *page) message(f requirement.Finding) string {
+	if id := p.said[f.Message]; id != "" {
+		return "Same as " + Neutral(id) + "."
+	}
+	p.said[f.Message] = f.ID
+	return Neutral(f.Message)
+}
+
+// asksSomething reports whether a finding has a card.
+func asksSomething(f requirement.Finding) bool {
+	switch f.Status {
+	case requirement.Failed, requirement.Warning:
+		return true
+	case requirement.Undetermined:
+		return !unasked(f)
+	}
+	return false
+}
+
+// entry is a requirement of a list, with a word and a sentence about it.
+type entry struct{ id, tag, color, text string }
+
+// rows writes a list: in columns where there is room, and else each text below its id.
+func (p *page) rows(list []entry) {
+	ids, tags := 0, 0
+	for _, r := range list {
+		ids, tags = max(ids, width(r.id)), max(tags, width(r.tag))
+	}
+	for _, r := range list {
+		text := shorten(r.text, maxCell)
+		if p.columns >= wideRows {
+			lead := fmt.Sprintf("%-*s  ", ids, r.id)
+			indent := ids + 2 + tags + 2
+			for i, l := range wrap(text, min(p.columns-indent, maxProse)) {
+				if i == 0 {
+					p.line(lead + p.paint(r.color, r.tag) + strings.Repeat(" ", tags+2-width(r.tag)) + l)
+				} else {
+					p.line(strings.Repeat(" ", indent) + l)
+				}
+			}
+			continue
 		}
-		lines = append(lines, broken(part, columns)...)
-	}
-	where, what := told(e)
-	for _, part := range where {
-		add(part, fold)
-	}
-	for _, part := range what {
-		add(part, wrap)
-	}
-	for i, line := range lines {
-		if i == 0 {
-			p.line(lead + line)
+		if head := fmt.Sprintf("%-*s  ", ids, r.id); width(head)+width(r.tag) <= p.columns {
+			p.line(head + p.paint(r.color, r.tag))
 		} else {
-			p.line(below + line)
+			p.line(r.id)
+			p.line("  " + p.paint(r.color, r.tag))
 		}
+		p.text("  ", text)
 	}
 }
 
-// everything writes the table of all findings in the catalogue's order. Cells
-// are wrapped before they reach the table, with the same measure of width.
-func (p *page) everything(findings []requirement.Finding) error {
-	idColumns, statusColumns := len("REQUIREMENT"), len("not applicable")
-	for _, f := range findings {
-		idColumns = max(idColumns, len(f.ID))
-	}
-	rest := p.columns - tableBorders - idColumns - statusColumns
-	t := p.table("REQUIREMENT", "STATUS", "WHAT WAS FOUND")
-	for _, f := range findings {
-		status := statusName(f.Status)
-		switch {
-		case f.Waiver != nil:
-			status += " (waived)"
-		case f.Accepted:
-			status += " (accepted)"
-		case f.Basis == requirement.Inferred, f.Basis == requirement.Stated:
-			status += " (" + string(f.Basis) + ")"
-		}
-		lines := wrap(status, statusColumns)
-		for i := range lines {
-			lines[i] = p.paint(statusColor[f.Status], lines[i])
-		}
-		found := wrap(shorten(Neutral(f.Message), maxCell), rest)
-		if err := t.Append([]string{f.ID, strings.Join(lines, "\n"), strings.Join(found, "\n")}); err != nil {
-			return err
-		}
-	}
-	return t.Render()
-}
-
-// tableBorders is what the frame of a table of three columns takes: four lines,
-// and a space on each side of every cell.
-const tableBorders = 10
-
-// table begins a table whose cells are wrapped already.
-func (p *page) table(header ...string) *tablewriter.Table {
-	t := tablewriter.NewTable(p.w,
-		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{Symbols: tw.NewSymbols(tw.StyleLight)})),
-		tablewriter.WithEastAsian(tw.Off),
-		tablewriter.WithTrimSpace(tw.Off),
-		tablewriter.WithHeaderAlignment(tw.AlignLeft),
-		tablewriter.WithHeaderAutoFormat(tw.Off),
-		tablewriter.WithRowAutoFormat(tw.Off),
-		tablewriter.WithRowAlignment(tw.AlignLeft),
-		tablewriter.WithRowAutoWrap(tw.WrapNone),
-	)
-	t.Header(header)
-	return t
-}
-
-// Select Graphic Rendition sequences (ECMA-48, 8.3.117).
+// Select Graphic Rendition sequences (ECMA-48, 8.3.117). All are bold and none is
+// yellow, blue or cyan, so that they can be read on a light and on a dark screen.
 const (
-	red    = "\x1b[1;31m"
-	green  = "\x1b[32m"
-	yellow = "\x1b[33m"
-	cyan   = "\x1b[36m"
-	dim    = "\x1b[2m"
-	reset  = "\x1b[0m"
+	red     = "\x1b[1;31m"
+	green   = "\x1b[1;32m"
+	magenta = "\x1b[1;35m"
+	bold    = "\x1b[1m"
+	reset   = "\x1b[0m"
 )
 
+var verdictColor = map[scanner.Verdict]string{
+	scanner.Ready: green, scanner.NotReady: red, scanner.Inconclusive: magenta,
+}
+
 var statusColor = map[requirement.Status]string{
-	requirement.Failed: red, requirement.Warning: yellow, requirement.Undetermined: cyan,
-	requirement.Passed: green, requirement.NotApplicable: dim,
+	requirement.Failed: red, requirement.Warning: magenta, requirement.Undetermined: bold,
 }
 
 func (p *page) paint(color, s string) string {

@@ -68,8 +68,11 @@ func width(s string) int {
 // wrap breaks s into lines of at most columns columns. It breaks at spaces; a
 // word that fits no line is broken after a separator of paths and lists, and
 // anywhere if it has none. No character but the space at a break is lost.
-func wrap(s string, columns int) []string {
-	w := wrapper{columns: columns}
+func wrap(s string, columns int) []string { return wrapAfter(0, s, columns) }
+
+// wrapAfter is wrap for a first line of which some columns are taken.
+func wrapAfter(taken int, s string, columns int) []string {
+	w := wrapper{columns: columns, used: taken}
 	for i, word := range strings.Split(s, " ") {
 		n := width(word)
 		switch {

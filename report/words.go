@@ -17,8 +17,8 @@ import (
 // this is, the verdict, what asks for action, and what a piece of evidence is.
 // None of it is Neutral yet, or escaped.
 
-// system says which system was found, of which machine, and whose.
-func system(r *scanner.Result) string {
+// identity names the system, its computer and its user, as far as they are known.
+func identity(r *scanner.Result) []string {
 	name := r.Platform.Name
 	if v := r.Platform.Version; v != "" && !strings.HasSuffix(name, " "+v) { // "Amazon Linux 2" has it
 		name += " " + v
@@ -29,8 +29,11 @@ func system(r *scanner.Result) string {
 			parts = append(parts, s)
 		}
 	}
-	return strings.Join(parts, ", ")
+	return parts
 }
+
+// system is identity in one text.
+func system(r *scanner.Result) string { return strings.Join(identity(r), ", ") }
 
 // volumes returns the volumes, the root volume first.
 func volumes(r *scanner.Result) []scanner.Volume {
@@ -57,6 +60,32 @@ func volume(v scanner.Volume) (what, where string) {
 		where += fmt.Sprintf(", partition %d", v.Partition)
 	}
 	return what, where
+}
+
+// recovered says which hives of a volume were completed from their logs.
+func recovered(r *scanner.Result, v scanner.Volume) string {
+	var names []string
+	entries := 0
+	for _, h := range r.Hives {
+		if h.State != "recovered" || h.Source != string(v.Role) && h.Source != v.Source {
+			continue
+		}
+		names = append(names, path.Base(h.Path))
+		for _, a := range h.Applied {
+			entries += a.Entries
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s recovered from %s", prose.Some(names), prose.Count(entries, "log entry", "log entries"))
+}
+
+// noUserVolume reports whether a system whose profile is on a volume of its own was
+// scanned without it.
+func noUserVolume(r *scanner.Result) bool {
+	return r.Platform.Family == "windows" &&
+		!slices.ContainsFunc(r.Volumes, func(v scanner.Volume) bool { return v.Role == scanner.User })
 }
 
 // filesystemNames holds the names that are not written as the scanner does.
@@ -92,13 +121,14 @@ var verdictName = map[scanner.Verdict]string{
 	scanner.Ready: "READY", scanner.NotReady: "NOT READY", scanner.Inconclusive: "INCONCLUSIVE",
 }
 
-// tally says what the verdict is made of, in figures.
+// tally says in figures what the verdict rests on.
 func tally(r *scanner.Result) string {
 	counted, waived := map[requirement.Status]int{}, map[requirement.Status]int{}
-	service := 0
+	total, service := 0, 0
 	for _, f := range r.Findings {
 		switch {
-		case f.Counts:
+		case f.Counts && f.Status != requirement.NotApplicable:
+			total++
 			counted[f.Status]++
 			if f.Waiver != nil {
 				waived[f.Status]++
@@ -108,110 +138,200 @@ func tally(r *scanner.Result) string {
 		}
 	}
 	var parts []string
-	for _, s := range requirement.Statuses {
-		if n := counted[s]; n > 0 && s != requirement.NotApplicable {
-			one := statusName(s)
-			many := one
-			if s == requirement.Warning {
-				many += "s"
-			}
-			part := prose.Count(n, one, many)
-			if waived[s] > 0 {
-				part += fmt.Sprintf(" (%d waived)", waived[s])
-			}
-			parts = append(parts, part)
+	for _, s := range []struct {
+		status    requirement.Status
+		one, many string
+	}{
+		{requirement.Failed, "failed", "failed"},
+		{requirement.Warning, "has a warning", "have warnings"},
+		{requirement.Undetermined, "is undecided", "are undecided"},
+		{requirement.Passed, "passed", "passed"},
+	} {
+		n := counted[s.status]
+		if n == 0 || s.status == requirement.Passed && len(parts) > 0 {
+			continue
+		}
+		verb := s.many
+		if n == 1 {
+			verb = s.one
+		}
+		if len(parts) > 0 && s.status == requirement.Undetermined {
+			verb = "undecided"
+		}
+		part := fmt.Sprintf("%d %s", n, verb)
+		if len(parts) == 0 {
+			part = fmt.Sprintf("%d of %s %s", n, prose.Count(total, "check", "checks"), verb)
+		}
+		if waived[s.status] > 0 {
+			part += fmt.Sprintf(" (%d waived)", waived[s.status])
+		}
+		parts = append(parts, part)
+	}
+	changed := ""
+	for _, reason := range r.Reasons {
+		switch reason.Kind {
+		case scanner.ReasonNotChecked:
+			parts = append(parts, fmt.Sprintf("%d not checked", len(reason.IDs)))
+		case scanner.ReasonImageChanged:
+			changed = " An image changed while it was read."
 		}
 	}
-	line := strings.Join(parts, ", ")
+	if len(parts) == 0 {
+		parts = []string{"no check applies"}
+	}
+	line := prose.Sentence(strings.Join(parts, ", ")) + changed
 	if service > 0 {
-		line += " (" + prose.Count(service, "service check", "service checks") + ": --with)"
+		line += " " + prose.Count(service, "more needs", "more need") + " data from AWS (--with)."
 	}
 	return line
 }
 
-// unasked says of a finding that only the service knows, and nobody gave a
-// document that would tell.
+// unasked reports whether only the service knows about a finding, and no document
+// with that knowledge was given.
 func unasked(f requirement.Finding) bool {
 	return !f.Counts && f.Status == requirement.Undetermined && f.Scope == requirement.Service
 }
 
-// beside says what is to be known beside the verdict, a line each.
-func beside(r *scanner.Result, o Options) []string {
-	var lines []string
-	unmet := 0
-	for _, f := range r.Findings {
-		if !f.Counts && f.Status == requirement.Warning {
-			unmet++
-		}
-	}
-	if unmet > 0 {
-		lines = append(lines, "Beside the verdict: "+prose.Count(unmet, "recommendation", "recommendations")+" not met")
-	}
-	lines = append(lines, background(r, o)...)
+// remarks is what the reader must know in addition to the verdict, a sentence each.
+func remarks(r *scanner.Result, o Options) []string {
+	lines := background(r, o)
 	if c := r.CrossCheck; c != nil {
-		lines = append(lines, "Evidence: "+confirmation(*c))
+		lines = append(lines, "Cross-check: "+confirmation(*c))
 	}
 	if ends, plain := o.exitCode(r.PolicyVerdict), o.exitCode(r.Verdict); ends != nil && *ends != *plain {
-		lines = append(lines, fmt.Sprintf("Exit code %d instead of %d, as the flags ask", *ends, *plain))
+		lines = append(lines, fmt.Sprintf("The exit code is %d instead of %d because of flags or waivers.", *ends, *plain))
 	}
 	return lines
 }
 
-// confirmation says how much of the evidence other parsers read the same.
-func confirmation(c scanner.CrossCheck) string {
-	s := fmt.Sprintf("%s, %d confirmed by a second reader", prose.Count(c.Pieces, "piece", "pieces"), c.Confirmed)
-	if n := c.NotAsked + c.Failed; n > 0 {
-		s += fmt.Sprintf(", %d not readable by it", n)
+// optional names the checks that are not met or undecided and do not count; how is
+// added to each line for the reader who wants to see them.
+func optional(cards []card, how func(n int) string) []string {
+	var unmet, undecided []string
+	for _, c := range cards {
+		for _, f := range c {
+			if f.Status == requirement.Undetermined {
+				undecided = append(undecided, f.ID)
+			} else {
+				unmet = append(unmet, f.ID)
+			}
+		}
 	}
-	if c.Differ > 0 {
-		s += fmt.Sprintf(", %d read differently by it", c.Differ)
+	var lines []string
+	if n := len(unmet); n > 0 {
+		lines = append(lines, fmt.Sprintf("%s not met: %s%s.", prose.Count(n, "recommendation is", "recommendations are"),
+			prose.Some(unmet), how(n)))
+	}
+	if n := len(undecided); n > 0 {
+		lines = append(lines, fmt.Sprintf("%s undecided: %s%s.", prose.Count(n, "optional check is", "optional checks are"),
+			prose.Some(undecided), how(n)))
+	}
+	return lines
+}
+
+// next is what to do after reading the report.
+func next(r *scanner.Result, o Options) string {
+	switch {
+	case r.Verdict == scanner.Ready:
+		return "aws workspaces create-workspace-image --workspace-id ID --name NAME --description TEXT"
+	case r.Verdict == scanner.Inconclusive:
+		return "settle what is undecided, then scan again."
+	case o.Saved != "":
+		return "coldcheck remediate " + quoteArgument(o.Saved)
+	}
+	return "add -o json=report.json, then run coldcheck remediate report.json"
+}
+
+// quoteArgument writes a path as a shell takes it.
+func quoteArgument(s string) string {
+	if s = Neutral(s); strings.ContainsAny(s, " '\"$&|;<>()*?[]`\\!#~") {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 	}
 	return s
 }
 
-// actions returns the findings that ask something of the reader: what counts
-// first, what is waived last, and what is not met before what is not known. What
-// is not known for one and the same reason is one group; every other group is
-// one finding.
-func actions(r *scanner.Result) [][]requirement.Finding {
-	const counts, beside, waived = 0, 1, 2
-	round := func(f requirement.Finding) int {
-		switch {
-		case f.Waiver != nil:
-			return waived
-		case f.Counts:
-			return counts
-		}
-		return beside
+// confirmation says how much of the evidence a second reader confirmed.
+func confirmation(c scanner.CrossCheck) string {
+	s := fmt.Sprintf("%d of %s confirmed", c.Confirmed, prose.Count(c.Pieces, "piece", "pieces"))
+	if n := c.NotAsked + c.Failed; n > 0 {
+		s += fmt.Sprintf(", %d not readable", n)
 	}
-	var all [][]requirement.Finding
-	for now := counts; now <= waived; now++ {
-		for _, status := range []requirement.Status{requirement.Failed, requirement.Warning, requirement.Undetermined} {
-			var groups [][]requirement.Finding
-			for _, f := range r.Findings {
-				// What only the service knows is told in one line with the verdict.
-				if f.Status != status || round(f) != now || now == beside && unasked(f) {
-					continue
-				}
-				same := func(g []requirement.Finding) bool { return g[0].Message == f.Message }
-				if i := slices.IndexFunc(groups, same); i >= 0 && status == requirement.Undetermined && now != waived {
-					groups[i] = append(groups[i], f)
-				} else {
-					groups = append(groups, []requirement.Finding{f})
-				}
-			}
-			all = append(all, groups...)
-		}
+	if c.Differ > 0 {
+		s += fmt.Sprintf(", %d different", c.Differ)
 	}
-	return all
+	return s + "."
 }
 
-// marks says beside a finding's id what its status does not say.
+// card is what one cause asks of the reader: the findings that it leaves unmet, or
+// undecided. It has at least one.
+type card []requirement.Finding
+
+// cards returns what asks something of the reader: first what counts, or what the
+// caller's policy counts; then what does not count; last what is waived. Within
+// each, what is not met comes before what is undecided.
+func cards(r *scanner.Result) (needed, extra, waived []card) {
+	for _, status := range []requirement.Status{requirement.Failed, requirement.Warning, requirement.Undetermined} {
+		var now [3][]card
+		for _, f := range r.Findings {
+			if f.Status != status || unasked(f) {
+				continue
+			}
+			list := &now[1]
+			switch {
+			case f.Waiver != nil:
+				list = &now[2]
+			case f.Counts, f.Unmet:
+				list = &now[0]
+			}
+			if i := slices.IndexFunc(*list, func(c card) bool { return sameCause(c[0], f) }); i >= 0 {
+				(*list)[i] = append((*list)[i], f)
+			} else {
+				*list = append(*list, card{f})
+			}
+		}
+		needed, extra, waived = append(needed, now[0]...), append(extra, now[1]...), append(waived, now[2]...)
+	}
+	return needed, extra, waived
+}
+
+// actions returns all cards in the order of their weight.
+func actions(r *scanner.Result) []card {
+	needed, extra, waived := cards(r)
+	return slices.Concat(needed, extra, waived)
+}
+
+// sameCause reports whether two findings of one status say the same and rest on the
+// same, so that the reader needs to see it once. What is undecided rests on nothing.
+func sameCause(a, b requirement.Finding) bool {
+	switch {
+	case a.Message != b.Message || a.Waiver != nil || b.Waiver != nil:
+		return false
+	case a.Status == requirement.Undetermined:
+		return true
+	}
+	return a.Outcome.Remediation == b.Outcome.Remediation &&
+		slices.EqualFunc(deciding(a), deciding(b), func(a, b place) bool {
+			return slices.Equal(a.where, b.where) && slices.Equal(a.what, b.what)
+		})
+}
+
+// severityNames labels a requirement by what it is.
+var severityNames = map[requirement.Severity]string{
+	requirement.Required: "Required", requirement.Recommended: "Recommended", requirement.Info: "Listed",
+}
+
+// marks says of a finding what its status does not say.
 func marks(f requirement.Finding) []string {
 	var list []string
 	if f.AWSErrorCode != "" {
 		list = append(list, "AWS: "+f.AWSErrorCode)
 	}
+	return append(list, weight(f)...)
+}
+
+// weight says why a finding weighs less than its status.
+func weight(f requirement.Finding) []string {
+	var list []string
 	if f.Severity != requirement.Required {
 		list = append(list, string(f.Severity))
 	}
@@ -219,10 +339,12 @@ func marks(f requirement.Finding) []string {
 		list = append(list, "accepted")
 	}
 	if f.Waiver != nil {
-		list = append(list, "waived")
+		list = append(list, waivedMark)
 	}
 	return list
 }
+
+const waivedMark = "waived"
 
 // omitted says what a finding does not carry; "" if it carries everything.
 func omitted(f requirement.Finding) string {
@@ -249,9 +371,9 @@ func waiver(w requirement.Waiver) string {
 	return fmt.Sprintf("until %s by %s: %s", w.Expiry.Format(time.DateOnly), w.Owner, w.Reason)
 }
 
-// advice says what to do about a finding, and what that is: a fix, or a check
-// on the living system. Both are "" if there is nothing to do.
-func advice(f requirement.Finding) (what, how string) {
+// advice is what to do about a finding, and its label: a fix, or a command that
+// checks the running system. Both are "" if there is nothing to do.
+func advice(f requirement.Finding) (label, text string) {
 	switch {
 	case f.Outcome.Remediation != "":
 		return "Fix", f.Outcome.Remediation
@@ -261,34 +383,122 @@ func advice(f requirement.Finding) (what, how string) {
 	return "", ""
 }
 
-// told is a piece of evidence: where it is, then what is there, since when, and
-// what is to be known of it.
-func told(e requirement.Evidence) (where, what []string) {
-	switch {
-	case e.Key != "" && hiveRoot(e.Path) != "":
-		where = append(where, hiveRoot(e.Path)+`\`+e.Key)
-	case e.Key != "":
-		where = append(where, e.Source+" "+e.Path, e.Key)
-	default:
-		where = append(where, strings.TrimSpace(e.Source+" "+e.Path))
-	}
-	value := e.Value
-	if value == "" && hasValue(e) {
-		value = "(Default)"
-	}
+// describe is a piece of evidence: where it is, then what is there, since when, and
+// what the reader must know about it.
+func describe(e requirement.Evidence) (where, what []string) {
+	where = location(e)
+	value := valueName(e)
 	switch {
 	case value != "" && e.Data != "":
 		what = append(what, value+" = "+e.Data)
 	case value != "" || e.Data != "":
 		what = append(what, value+e.Data)
 	}
-	if timestamp(e.Time) != "" {
-		what = append(what, e.Time.UTC().Format("2006-01-02 15:04Z"))
+	if t := second(e.Time); t != "" {
+		what = append(what, t)
 	}
 	if e.Note != "" {
 		what = append(what, "("+e.Note+")")
 	}
 	return where, what
+}
+
+// location is the file and the key of a piece of evidence.
+func location(e requirement.Evidence) []string {
+	switch {
+	case e.Key != "" && hiveRoot(e.Path) != "":
+		return []string{hiveRoot(e.Path) + `\` + e.Key}
+	case e.Key != "":
+		return []string{e.Source + " " + e.Path, e.Key}
+	}
+	return []string{strings.TrimSpace(e.Source + " " + e.Path)}
+}
+
+func valueName(e requirement.Evidence) string {
+	if e.Value == "" && hasValue(e) {
+		return "(Default)"
+	}
+	return e.Value
+}
+
+// second is a time to the second, "" if it is not known.
+func second(t time.Time) string {
+	if timestamp(t) == "" {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+// place is what a card shows of the evidence at one place.
+type place struct{ where, what []string }
+
+// deciding returns the places that decide what is not met: what was found, or where
+// nothing was found the places that were searched. Values of one key are one place.
+func deciding(f requirement.Finding) []place {
+	anyFound := slices.ContainsFunc(f.Evidence, isFound)
+	type at struct{ source, path, key string }
+	type content struct{ values, times, notes []string }
+	index := map[at]int{}
+	var places []place
+	var contents []content
+	for _, e := range f.Evidence {
+		if anyFound && !isFound(e) {
+			continue
+		}
+		k := at{e.Source, e.Path, e.Key}
+		i, known := index[k]
+		if !known {
+			i = len(places)
+			index[k] = i
+			places, contents = append(places, place{where: location(e)}), append(contents, content{})
+		}
+		c := &contents[i]
+		c.values = appendNew(c.values, quotable(e, f.Message))
+		c.times = appendNew(c.times, second(e.Time))
+		if e.Note != "" {
+			c.notes = appendNew(c.notes, "("+e.Note+")")
+		}
+	}
+	for i, c := range contents {
+		if values := strings.Join(c.values, ", "); values != "" {
+			places[i].what = []string{values}
+		}
+		places[i].what = slices.Concat(places[i].what, c.times, c.notes)
+	}
+	return slices.DeleteFunc(places, func(p place) bool { // a volume and nothing of it
+		return len(p.what) == 0 && len(p.where) == 1 && !strings.Contains(p.where[0], " ")
+	})
+}
+
+// appendNew appends a text that is not empty and not in the list.
+func appendNew(list []string, s string) []string {
+	if s == "" || slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// isFound reports whether a piece of evidence names something that is there. One
+// without a kind is of a report that does not say.
+func isFound(e requirement.Evidence) bool { return e.Found || e.Kind == "" }
+
+// quotable is what a card shows of a value: its name, and its data where that is short
+// and the message does not quote it.
+func quotable(e requirement.Evidence, message string) string {
+	const long, telling = 60, 4 // in bytes: data that takes a line, and data that no text holds by chance
+	data := e.Data
+	switch e.Kind {
+	case requirement.KindFile, requirement.KindFolder, requirement.KindTree, requirement.KindVolume:
+		data = ""
+	}
+	if len(data) > long || len(data) >= telling && strings.Contains(message, data) {
+		data = ""
+	}
+	value := valueName(e)
+	if value != "" && data != "" {
+		value += " = "
+	}
+	return value + data
 }
 
 // hiveRoot is the name under which Windows shows a machine's hive, "" for any
@@ -307,6 +517,14 @@ func hiveRoot(path string) string {
 	return ""
 }
 
+// statusLabel is the status as the head of a card.
+func statusLabel(s requirement.Status) string {
+	if s == requirement.Undetermined {
+		return "UNDECIDED"
+	}
+	return strings.ToUpper(statusName(s))
+}
+
 // statusName is the status in words.
 func statusName(s requirement.Status) string {
 	return strings.ReplaceAll(string(s), "_", " ")
@@ -314,6 +532,6 @@ func statusName(s requirement.Status) string {
 
 // line is a piece of evidence in one line.
 func line(e requirement.Evidence) string {
-	where, what := told(e)
+	where, what := describe(e)
 	return strings.Join(slices.Concat(where, what), "  ")
 }

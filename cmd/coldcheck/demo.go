@@ -68,6 +68,7 @@ coldcheck demo -o html=report.html`,
 	c.Flags().StringVar(&name, "case", defaultCase, "scan the images of case `NAME`")
 	c.Flags().BoolVar(&list, "list", false, "list the cases")
 	outputFlag(c, &outputs)
+	displayFlags(c, &p.display)
 	crossCheckFlag(c, &crossCheck)
 	memoryFlag(c, &p.maxMemory)
 	parallelReadsFlag(c, &reads)

@@ -84,6 +84,7 @@ type program struct {
 	arguments      []string // as given
 
 	maxMemory memorySize     // --max-memory
+	display   display        // --all, --quiet
 	memory    *memory.Budget // of inspect; scans make their own
 }
 

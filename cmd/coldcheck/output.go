@@ -37,6 +37,38 @@ func formatNames() []string {
 	return names
 }
 
+// display is how the table is shown.
+type display struct{ all, quiet bool }
+
+// displayFlags declares --all and --quiet.
+func displayFlags(c *cobra.Command, d *display) {
+	c.Flags().BoolVar(&d.all, "all", false, "list every finding in the table")
+	c.Flags().BoolVarP(&d.quiet, "quiet", "q", false, "print only the verdict")
+}
+
+// verdictLine is what --quiet prints.
+var verdictLine = report.Format{Name: "verdict", Write: report.VerdictLine}
+
+// outputs reads the values of -o. Where only the verdict is wanted, it takes the place
+// of the table on standard output, and nothing else may go there.
+func (d display) outputs(values []string) ([]output, error) {
+	outputs, err := parseOutputs(values)
+	if err != nil || !d.quiet {
+		return outputs, err
+	}
+	list := []output{{format: verdictLine}}
+	for _, o := range outputs {
+		switch {
+		case o.path != "" || o.format.DefaultFile != nil:
+			list = append(list, o)
+		case o.format.Name != report.Formats[0].Name:
+			hint := fmt.Sprintf("name a file: -o %s=PATH", o.format.Name)
+			return nil, usage(hint, "--quiet prints only the verdict, and %s goes to standard output too", o.format.Name)
+		}
+	}
+	return list, nil
+}
+
 // parseOutputs reads the values of -o. A format goes to standard output when
 // it has no path or the path "-", unless it is one that makes a file of its own;
 // that file's name is known only when the scan has begun.
@@ -121,10 +153,17 @@ func (p *program) writeReports(r *scanner.Result, outputs []output, began time.T
 		text []byte
 	}
 	var streams []stream
+	options := p.reportOptions()
+	options.All = p.display.all
+	for _, o := range outputs {
+		if o.format.Name == "json" {
+			options.Saved = o.path
+		}
+	}
 	defer p.pending.discard()
 	for _, o := range outputs {
 		var b bytes.Buffer
-		if err := o.format.Write(&b, r, p.reportOptions()); err != nil {
+		if err := o.format.Write(&b, r, options); err != nil {
 			return fmt.Errorf("%s report: %w", o.format.Name, err)
 		}
 		path := o.file(began)

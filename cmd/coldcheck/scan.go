@@ -89,6 +89,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 		"add data that is not on the disk from `FILE`: the output of 'aws workspaces describe-workspaces', "+
 			"'aws workspaces describe-workspace-images' or 'slmgr /dlv'; repeatable")
 	outputFlag(c, &outputs)
+	displayFlags(c, &p.display)
 	crossCheckFlag(c, &crossCheck)
 	hashFlag(c, &hash)
 	memoryFlag(c, &p.maxMemory)
@@ -102,7 +103,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 // scan runs a scan and writes its reports. files are those that a report must
 // not be written over.
 func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, files []string) error {
-	outputs, err := parseOutputs(outputValues)
+	outputs, err := p.display.outputs(outputValues)
 	if err != nil {
 		return err
 	}
