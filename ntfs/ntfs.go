@@ -89,6 +89,10 @@ type Options struct {
 	// with a negative number what was given up. Its error ends Open. It must be
 	// safe for concurrent use. Nil never refuses.
 	Reserve func(n int64) error
+
+	// Progress is told how many records of $MFT are read, and how many there are.
+	// It is called from several goroutines, with numbers in any order. It may be nil.
+	Progress func(done, total int64)
 }
 
 // DefaultMemory is what the index may take, in bytes: about three million
@@ -133,7 +137,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error
 		f.openMFT,
 		f.openLog,
 		f.loadUpcase,
-		func() error { return f.scan(o.Readers) },
+		func() error { return f.scan(o.Readers, o.Progress) },
 		f.loadVolume,
 		reader.Done,
 	} {

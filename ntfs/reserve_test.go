@@ -99,3 +99,26 @@ func TestReserveForListing(t *testing.T) {
 		}
 	}
 }
+
+// Progress counts every record once.
+func TestProgress(t *testing.T) {
+	var b builder
+	for i := range 20000 {
+		b.add(file{name: manyName(i), parent: recordRoot})
+	}
+	image := b.image()
+	var mu sync.Mutex
+	var calls, most, all int64
+	progress := func(done, total int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		calls, most, all = calls+1, max(most, done), total
+	}
+	f, err := Open(context.Background(), &sectionReader{image}, int64(len(image)), Options{Progress: progress})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if calls < 2 || most != all || all != int64(f.records) {
+		t.Errorf("%d calls, %d of %d records, of which there are %d", calls, most, all, f.records)
+	}
+}

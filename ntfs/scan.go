@@ -20,7 +20,10 @@ type scan struct {
 	bitmap []byte // of $MFT; nil if it cannot be read
 	blocks int64
 	next   atomic.Int64
-	failed atomic.Bool
+	done   atomic.Int64 // records
+
+	progress func(done, total int64) // may be nil
+	failed   atomic.Bool
 
 	scanners chan *scanner // that have nothing to do
 }
@@ -62,7 +65,7 @@ type extensionName struct {
 	name      name
 }
 
-func (f *FS) scan(readers int) error {
+func (f *FS) scan(readers int, progress func(done, total int64)) error {
 	bitmap, err := f.mftBitmap()
 	if err != nil {
 		return err
@@ -72,7 +75,7 @@ func (f *FS) scan(readers int) error {
 		return err
 	}
 	f.index.chunks = make([]*chunk, blocks)
-	s := &scan{f: f, bitmap: bitmap, blocks: blocks}
+	s := &scan{f: f, bitmap: bitmap, blocks: blocks, progress: progress}
 	buffer := int64(chunkRecords * f.boot.recordSize)
 	if readers, err = f.index.lend(int(min(int64(readers), max(blocks, 1))), buffer); err != nil {
 		return err
@@ -203,6 +206,9 @@ func (s *scan) read() error {
 		}
 		if err := s.parse(first, block, err == nil); err != nil {
 			return err
+		}
+		if s.progress != nil {
+			s.progress(s.done.Add(int64(len(block)/size)), int64(s.f.records))
 		}
 	}
 	return nil

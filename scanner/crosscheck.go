@@ -48,9 +48,8 @@ func crossCheck(
 		}
 	}
 	progress := func(done int) {
-		if in.Progress != nil {
-			in.Progress(Progress{Step: "reading the evidence again", Done: int64(done), Total: int64(len(checks))})
-		}
+		in.progress.show(Progress{Step: "reading the evidence again", Unit: UnitEvidence, Done: int64(done),
+			Total: int64(len(checks))})
 	}
 	answers, err := crosscheck.Run(ctx, in.CrossCheck, crosscheck.DefaultLimits, checks, progress)
 	if err != nil {

@@ -35,14 +35,12 @@ type evaluation struct {
 // them makes it undetermined, and the others are judged all the same.
 func evaluate(
 	ctx context.Context, checks []requirement.Check, trail *requirement.Trail,
-	waited func() time.Duration, progress func(Progress),
+	waited func() time.Duration, progress *progress,
 ) ([]requirement.Finding, error) {
 	e := evaluation{trail: trail, waited: waited}
 	findings := make([]requirement.Finding, 0, len(checks))
 	for i, c := range checks {
-		if progress != nil {
-			progress(Progress{Step: c.ID + ": " + c.Demand, Done: int64(i), Total: int64(len(checks))})
-		}
+		progress.show(Progress{Step: "checking " + c.ID, Unit: UnitRequirements, Done: int64(i), Total: int64(len(checks))})
 		o, err := e.contain(ctx, c)
 		if err != nil {
 			return nil, err

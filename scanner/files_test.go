@@ -23,12 +23,13 @@ func TestFiles(t *testing.T) {
 	}
 	before, _ := vs.counters()
 	var last Progress
-	summed, err := vs.files(t.Context(), true, func(p Progress) { last = p })
+	progress := &progress{report: func(p Progress) { last = p }}
+	summed, err := vs.files(t.Context(), true, progress)
 	sum := sha256.Sum256(content)
 	if err != nil || summed[0].SHA256 != hex.EncodeToString(sum[:]) {
 		t.Errorf("%+v, %v", summed, err)
 	}
-	if want := (Progress{Step: "SHA-256 of a.img", Done: 9 << 20, Total: 9 << 20}); last != want {
+	if want := (Progress{Step: "hashing a.img", Unit: UnitBytes, Done: 9 << 20, Total: 9 << 20}); last != want {
 		t.Errorf("progress %+v, want %+v", last, want)
 	}
 	if after, _ := vs.counters(); after != before {

@@ -51,7 +51,10 @@ type Input struct {
 	// Result has events and notices in any case.
 	Log slog.Handler
 
-	Progress func(Progress) // called from one goroutine at a time; may be nil
+	// Progress is called for each step, and again and again during a step that takes long, from one goroutine at a
+	// time. It must return soon. It may be nil.
+	Progress func(Progress)
+	progress *progress // passes on to Progress
 }
 
 // LeastMemory is the smallest Input.MaxMemory, in bytes.
@@ -89,10 +92,4 @@ func (in *Input) budget() *memory.Budget {
 type Document struct {
 	Name string
 	Data []byte
-}
-
-// Progress says what a scan is doing.
-type Progress struct {
-	Step        string
-	Done, Total int64 // in steps; Total is 0 where it is not known
 }

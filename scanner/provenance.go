@@ -104,15 +104,13 @@ func (vs *volumes) named(source string) *volume {
 }
 
 // files describes the images, with their sums if hash asks for them.
-func (vs *volumes) files(ctx context.Context, hash bool, progress func(Progress)) ([]ImageFile, error) {
+func (vs *volumes) files(ctx context.Context, hash bool, progress *progress) ([]ImageFile, error) {
 	var list []ImageFile
 	for _, i := range vs.images {
 		f := ImageFile{Name: i.Name, Size: i.Size, Modified: i.Modified()}
 		if hash {
 			sum, err := i.SHA256(func(done int64) error {
-				if progress != nil {
-					progress(Progress{Step: "SHA-256 of " + i.Name, Done: done, Total: i.Size})
-				}
+				progress.show(Progress{Step: "hashing " + i.Name, Unit: UnitBytes, Done: done, Total: i.Size})
 				return context.Cause(ctx)
 			})
 			switch {

@@ -41,6 +41,9 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
+	var endProgress func()
+	in.progress, endProgress = newProgress(in.Progress, everyInterval)
+	defer endProgress()
 	ctx, end := context.WithCancel(ctx)
 	defer end() // of whatever still reads
 	o, err := open(ctx, in)
@@ -166,7 +169,7 @@ func (o *opened) judge(ctx context.Context, in Input, m machine) (j judged, err 
 	practices := practiceFacts{o.volumes, service.match}
 	checks, left := in.split(inOrder(slices.Concat(service.checks(), practices.checks(), m.Checks())))
 	j.notChecked = left
-	j.findings, err = evaluate(ctx, checks, o.trail, o.volumes.reads.waited, in.Progress)
+	j.findings, err = evaluate(ctx, checks, o.trail, o.volumes.reads.waited, in.progress)
 	return j, err
 }
 
@@ -210,7 +213,7 @@ func (o *opened) annotate(
 			return a, err
 		}
 	}
-	if a.files, err = o.volumes.files(ctx, in.Hash, in.Progress); err != nil {
+	if a.files, err = o.volumes.files(ctx, in.Hash, in.progress); err != nil {
 		return a, err
 	}
 	a.changed = o.volumes.changed(o.trail)

@@ -218,18 +218,17 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 		}
 	}
 	AssembleLVM(vs.images...)
+	in.progress.count(vs.images)
+	in.progress.show(Progress{Step: "opening the volumes"})
 	for n, image := range vs.images {
 		for _, d := range image.Volumes() {
 			v := &volume{Volume: d, image: image, number: n, role: Other}
 			vs.list = append(vs.list, v)
-			if in.Progress != nil && v.readable() {
-				in.Progress(Progress{Step: "reading " + v.name()})
-			}
 		}
 	}
 	reads.each(len(vs.list), func(i int) {
 		v := vs.list[i]
-		if err := guard(func() error { v.mount(ctx, reads, vs.budget); return nil }); err != nil {
+		if err := guard(func() error { v.mount(ctx, reads, vs.budget, in.progress); return nil }); err != nil {
 			v.fs, v.asIs, v.err = nil, nil, err
 		}
 	})
@@ -250,13 +249,13 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 }
 
 // mount opens the filesystem on the volume, if a system may lie on it.
-func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget) {
+func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget, progress *progress) {
 	if v.err = v.Volume.Err; v.err != nil {
 		return
 	}
 	switch {
 	case v.readable():
-		v.err = v.open(ctx, reads, budget)
+		v.err = v.open(ctx, reads, budget, progress)
 	case v.Filesystem == disk.Unknown && !v.bare():
 		v.err = errNoFilesystem
 	}
@@ -267,9 +266,10 @@ func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget) 
 
 // open opens the filesystem. Of one whose journal cannot be replayed the error
 // says so, and it is open all the same.
-func (v *volume) open(ctx context.Context, reads reads, budget *memory.Budget) error {
+func (v *volume) open(ctx context.Context, reads reads, budget *memory.Budget, progress *progress) error {
 	row, _ := filesystem.Supported.Row(v.Filesystem)
-	r, o := reads.bound(ctx, budget.Reader(v.Volume)), filesystem.Options{Readers: reads.most(), Reserve: budget.Reserve}
+	r := reads.bound(ctx, budget.Reader(v.Volume))
+	o := filesystem.Options{Readers: reads.most(), Reserve: budget.Reserve, Progress: progress.volume(v)}
 	fsys, err := row.Open(ctx, r, v.Size, o)
 	if err != nil {
 		return err
@@ -301,7 +301,7 @@ func (vs *volumes) openExtra(ctx context.Context, reads reads, budget *memory.Bu
 		if !row.Extra || row.System != vs.root.system || v.err != nil || v.fs != nil {
 			continue
 		}
-		err := guard(func() error { return v.open(ctx, reads, budget) })
+		err := guard(func() error { return v.open(ctx, reads, budget, nil) })
 		// One that is of no use to a system is left as it is.
 		if err != nil && !errors.Is(err, kind.Unsupported) {
 			v.err = err

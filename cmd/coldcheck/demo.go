@@ -72,6 +72,7 @@ coldcheck demo -o html=report.html`,
 	crossCheckFlag(c, &crossCheck)
 	memoryFlag(c, &p.maxMemory)
 	parallelReadsFlag(c, &reads)
+	p.noProgressFlag(c)
 	waiversFlag(c, &waivers)
 	selected.declare(c)
 	completeCase := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -90,7 +91,7 @@ func caseNames() []string {
 }
 
 func (p *program) listCases() error {
-	out := newLines(p.stdout)
+	out := p.newLines()
 	for _, c := range fixtures.Cases() {
 		fmt.Fprintf(out, "%-20s  %s\n", c.Name, report.Neutral(c.Title))
 	}

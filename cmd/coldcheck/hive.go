@@ -162,6 +162,7 @@ func (l *keyLister) key(k *registry.Key, name string, subkeys []string) error {
 		j.Values = append(j.Values, l.value(v))
 	}
 	l.listed++
+	l.damage.p.listing(l.listed)
 	if l.json {
 		return l.out.object(j)
 	}

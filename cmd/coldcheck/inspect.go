@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/memory"
@@ -36,6 +37,7 @@ coldcheck inspect reg root.img 'HKLM\SYSTEM\CurrentControlSet\Services\WinRM'`,
 	group(c, p.inspectVolumesCommand(), p.inspectLsCommand(), p.inspectCatCommand(), p.inspectRegCommand(),
 		p.inspectHiveCommand())
 	memoryFlag(c, &p.maxMemory)
+	p.noProgressFlag(c)
 	return c
 }
 
@@ -150,7 +152,7 @@ func (p *program) openFilesystem(ctx context.Context, v *disk.Volume) (volume.FS
 		return nil, notThatKind("", "volume %d: %w", v.Number, v.Err)
 	case volume.Supported.Holds(v.Filesystem):
 		fsys, err := volume.Supported.Open(ctx, v.Filesystem, p.memory.Reader(v), v.Size,
-			volume.Options{Stale: true, Reserve: p.memory.Reserve})
+			volume.Options{Stale: true, Reserve: p.memory.Reserve, Progress: p.indexing(v)})
 		if err == nil {
 			return fsys, nil
 		}
@@ -166,6 +168,21 @@ func (p *program) openFilesystem(ctx context.Context, v *disk.Volume) (volume.FS
 			"volume %d is encrypted (%s)", v.Number, filesystemName(v))
 	}
 	return nil, notThatKind("", "volume %d has an unsupported filesystem: %s", v.Number, filesystemName(v))
+}
+
+// indexing returns what shows how much of a volume is indexed.
+func (p *program) indexing(v *disk.Volume) func(done, total int64) {
+	return func(done, total int64) {
+		p.progress.show(scanner.Progress{Step: fmt.Sprintf("indexing volume %d", v.Number), Unit: scanner.UnitRecords,
+			Done: done, Total: total})
+	}
+}
+
+// listing shows how many entries were written to what is no terminal.
+func (p *program) listing(done int) {
+	if done%1000 == 0 && !term.IsTerminal(int(p.stdout.Fd())) {
+		p.progress.show(scanner.Progress{Step: "listing", Unit: "entries", Done: int64(done)})
+	}
 }
 
 // sized is an open file with its size.
@@ -222,8 +239,9 @@ type lines struct {
 	json *json.Encoder
 }
 
-func newLines(w io.Writer) lines {
-	b := bufio.NewWriterSize(w, 1<<16)
+func (p *program) newLines() lines {
+	p.progress.clear()
+	b := bufio.NewWriterSize(p.stdout, 1<<16)
 	return lines{b, report.NewJSONEncoder(b)}
 }
 

@@ -5,6 +5,9 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/coldcheck/coldcheck/scanner"
 )
 
 func (p *program) inspectCatCommand() *cobra.Command {
@@ -32,8 +35,9 @@ coldcheck inspect cat root.img Windows/System32/config/SYSTEM >SYSTEM`,
 				return err
 			}
 			defer f.Close()
+			p.progress.clear()
 			// A file of which a part cannot be read is not the file: no exit code 0.
-			if _, err := io.Copy(&p.help, io.NewSectionReader(f, 0, f.size)); err != nil && p.help.err == nil {
+			if _, err := io.Copy(&p.help, p.shown(f, name)); err != nil && p.help.err == nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			return nil
@@ -41,4 +45,29 @@ coldcheck inspect cat root.img Windows/System32/config/SYSTEM >SYSTEM`,
 	}
 	volumeFlag(c, &number)
 	return c
+}
+
+// shownReader shows how much of a file is read.
+type shownReader struct {
+	io.Reader
+	p    *program
+	name string
+	done int64
+	size int64
+}
+
+// shown returns the content of a file. Progress would mix with what a terminal shows of it.
+func (p *program) shown(f sized, name string) io.Reader {
+	content := io.NewSectionReader(f, 0, f.size)
+	if term.IsTerminal(int(p.stdout.Fd())) {
+		return content
+	}
+	return &shownReader{Reader: content, p: p, name: name, size: f.size}
+}
+
+func (r *shownReader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	r.done += int64(n)
+	r.p.progress.show(scanner.Progress{Step: "reading " + r.name, Unit: scanner.UnitBytes, Done: r.done, Total: r.size})
+	return n, err
 }

@@ -52,7 +52,7 @@ coldcheck inspect hive SYSTEM --log SYSTEM.LOG1 --log SYSTEM.LOG2`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			l.json, l.out, l.damage.p = format == "jsonl", newLines(p.stdout), p
+			l.json, l.out, l.damage.p = format == "jsonl", p.newLines(), p
 			if !l.json && name == "" {
 				name = filepath.Base(args[0])
 			} else if l.json {

@@ -13,7 +13,7 @@ import (
 )
 
 func (p *program) inspectLsCommand() *cobra.Command {
-	l := lister{}
+	l := lister{p: p}
 	var format string
 	var number int
 	c := &cobra.Command{
@@ -39,7 +39,7 @@ coldcheck inspect ls -o jsonl root.img /etc`,
 			if err != nil {
 				return err
 			}
-			l.fsys, l.json, l.out, l.damage.p = fsys, format == "jsonl", newLines(p.stdout), p
+			l.fsys, l.json, l.out, l.damage.p = fsys, format == "jsonl", p.newLines(), p
 			err = l.out.flush(l.list(name))
 			l.damage.end()
 			return err
@@ -53,7 +53,9 @@ coldcheck inspect ls -o jsonl root.img /etc`,
 
 // lister lists directories.
 type lister struct {
+	p         *program
 	fsys      volume.FS
+	listed    int
 	recursive bool
 	json      bool
 	out       lines
@@ -149,6 +151,8 @@ func (l *lister) doubtful(name string, e fs.DirEntry, why error) error {
 
 // entry writes a line for a file or directory.
 func (l *lister) entry(name string, info fs.FileInfo) error {
+	l.listed++
+	l.p.listing(l.listed)
 	n := l.fsys.Node(info)
 	if l.json {
 		return l.out.object(entryJSON{

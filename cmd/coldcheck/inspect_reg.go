@@ -47,7 +47,7 @@ coldcheck inspect reg -o jsonl root.img HKLM`,
 			if len(args) > 1 {
 				key = strings.Trim(args[1], `\`)
 			}
-			l.json, l.out, l.damage.p = format == "jsonl", newLines(p.stdout), p
+			l.json, l.out, l.damage.p = format == "jsonl", p.newLines(), p
 			err = l.out.flush(m.list(&l, key))
 			l.damage.end()
 			return err

@@ -32,7 +32,7 @@ coldcheck inspect volumes -o jsonl /dev/nvme1n1`,
 				return err
 			}
 			defer image.Close()
-			out := newLines(p.stdout)
+			out := p.newLines()
 			if format == "jsonl" {
 				return out.flush(volumesJSON(out, image))
 			}

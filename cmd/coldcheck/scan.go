@@ -94,6 +94,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 	hashFlag(c, &hash)
 	memoryFlag(c, &p.maxMemory)
 	parallelReadsFlag(c, &reads)
+	p.noProgressFlag(c)
 	waiversFlag(c, &waivers)
 	policy.declare(c)
 	selected.declare(c)
@@ -112,7 +113,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 		return err
 	}
 	in.MaxMemory = int64(p.maxMemory)
-	in.Progress = func(s scanner.Progress) { p.progress.show(s.Step, s.Done, s.Total) }
+	in.Progress = p.progress.show
 	result, err := scanner.Scan(ctx, in)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ type ntfsVolume struct{ *ntfs.FS }
 var _ File = (*ntfs.File)(nil)
 
 func openNTFS(ctx context.Context, r io.ReaderAt, size int64, o Options) (FS, error) {
-	f, err := ntfs.Open(ctx, r, size, ntfs.Options{Readers: o.Readers, Reserve: o.Reserve})
+	f, err := ntfs.Open(ctx, r, size, ntfs.Options{Readers: o.Readers, Reserve: o.Reserve, Progress: o.Progress})
 	if err != nil {
 		return nil, err
 	}

@@ -93,6 +93,10 @@ type Options struct {
 	// It must be safe for concurrent use. Nil never refuses.
 	Reserve func(n int64) error
 
+	// Progress is told during Open how many records of files are indexed, and how many there are, by filesystems that
+	// index them then. It is called from several goroutines. It may be nil.
+	Progress func(done, total int64)
+
 	// Stale reads a volume whose journal cannot be replayed as it lies on the
 	// disk. Without it every name of such a volume is an error.
 	Stale bool
