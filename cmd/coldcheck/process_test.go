@@ -58,8 +58,12 @@ func TestClosedPipe(t *testing.T) {
 		t.Skip("needs SIGPIPE")
 	}
 	file := filepath.Join(t.TempDir(), "report.json")
-	for _, args := range [][]string{{"demo", "-o", "table", "-o", "json=" + file}, {"demo", "-o", "json"},
-		{"requirements"}, {"version"}, {"completion", "bash"}, {"--help"}} {
+	commands := [][]string{{"requirements"}, {"version"}, {"completion", "bash"}, {"--help"},
+		{"demo", "-o", "table", "-o", "json=" + file}}
+	for _, format := range formatNames() {
+		commands = append(commands, []string{"demo", "-o", format + "=-"})
+	}
+	for _, args := range commands {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
