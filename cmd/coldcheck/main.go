@@ -82,6 +82,7 @@ type program struct {
 	pending        pendingFiles
 	progress       progressLine
 	arguments      []string // as given
+	images         []string // that scan was given
 
 	maxMemory memorySize     // --max-memory
 	display   display        // --all, --quiet
@@ -203,8 +204,16 @@ func (p *program) explain(err error) {
 	}
 	p.notice("%v", err)
 	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		fmt.Fprintf(p.stderr, "hint: %s\n", report.Neutral(hinted.Hint()))
+	if errors.As(err, &hinted) {
+		p.hint(hinted.Hint())
+	}
+}
+
+// hint says what to do, if there is something to say.
+func (p *program) hint(text string) {
+	if text != "" {
+		p.progress.clear()
+		fmt.Fprintf(p.stderr, "hint: %s\n", report.Neutral(text))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
@@ -36,19 +37,32 @@ func (p *program) checkImage(name string) error {
 	switch {
 	case err == nil && info.IsDir():
 		return problem{fmt.Errorf("%s: %w: it is a folder", name, disk.ErrNotImage), errNotThatKind, folderHint(name)}
-	case err == nil && readable(info.Mode()):
+	case err == nil && !readable(info.Mode()):
+		return problem{fmt.Errorf("%s: %w: it is %s", name, disk.ErrNotImage, kindOf(info.Mode())), errNotThatKind,
+			"use a file or a block device"}
+	case err == nil && info.Mode().IsRegular() && info.Size() == 0:
+		return problem{fmt.Errorf("%s: %w: the file is empty", name, disk.ErrNotImage), errNotThatKind,
+			"the copy failed or is not finished; create the image again"}
+	case err == nil:
 		f, err := os.Open(name)
 		if err == nil {
 			return f.Close()
 		}
-		return problem{err, errFile, p.permissionHint(err, info)}
-	case err == nil:
-		return nil
+		return problem{namedError(name, err), errFile, p.permissionHint(err, info)}
 	}
 	if err := remoteName(name); err != nil {
 		return err
 	}
-	return problem{err, errFile, p.missingHint(name, err)}
+	return problem{namedError(name, err), errFile, p.missingHint(name, err)}
+}
+
+// namedError is an error of the system about a file, without the name of the call that failed.
+func namedError(name string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // readable reports whether opening a file of that kind returns at once.
@@ -92,6 +106,35 @@ func remoteName(name string) error {
 			"%s: reading from a URL directly is not supported", shown)
 	}
 	return nil
+}
+
+// userHint is the hint for a scan that lacks the user volume: the command with its image, if only one file can be
+// meant.
+func (p *program) userHint(r *scanner.Result) string {
+	hasUser := slices.ContainsFunc(r.Volumes, func(v scanner.Volume) bool { return v.Role == scanner.User })
+	if hasUser || r.Verdict == scanner.Ready || len(p.images) != 1 || r.Platform.Family != "windows" {
+		return ""
+	}
+	user := "USER_IMAGE"
+	if other := otherImages(p.images[0]); len(other) == 1 {
+		user = prose.Quote(other[0])
+	}
+	return "add the image of the user volume: " + p.commandLine() + " " + user
+}
+
+// otherImages are the images in the same folder.
+func otherImages(name string) []string {
+	entries, err := os.ReadDir(filepath.Dir(name))
+	if err != nil {
+		return nil
+	}
+	var others []string
+	for _, e := range entries {
+		if e.Type().IsRegular() && maybeImage(e.Name()) && e.Name() != filepath.Base(name) {
+			others = append(others, filepath.Join(filepath.Dir(name), e.Name()))
+		}
+	}
+	return others
 }
 
 // imageSuffixes are those of files that may be images.

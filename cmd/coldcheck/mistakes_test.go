@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/coldcheck/coldcheck/scanner"
 )
 
 // Common mistakes get a hint that helps, and the exit code of their kind.
@@ -23,8 +25,9 @@ func TestCheckImage(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 			t.Fatal(err)
 		}
-		write(t, name, "")
+		write(t, name, "content")
 	}
+	write(t, "empty.img", "")
 	for _, c := range []struct {
 		name string
 		code int
@@ -34,6 +37,8 @@ func TestCheckImage(t *testing.T) {
 		{"rot.img", 74, "did you mean root.img?"},
 		{"images/root.imh", 74, "did you mean images/root.img?"},
 		{"nothing", 74, ""},
+		{"/dev/null", 4, "use a file or a block device"},
+		{"empty.img", 4, "create the image again"},
 		{"no/such/folder.img", 74, ""},
 		{"images", 4, "name the image files in it: 'images/my user.vmdk' images/root.img"},
 		{"many", 4, "name the image files in it"},
@@ -62,6 +67,52 @@ func TestCheckImage(t *testing.T) {
 		if err != nil && strings.Contains(err.Error()+p.Hint(), "key") {
 			t.Errorf("%s: a secret is shown: %v, %s", c.name, err, p.Hint())
 		}
+	}
+}
+
+// A scan without the user volume names the command with it.
+func TestUserHint(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("names are for another shell")
+	}
+	dir := t.TempDir()
+	t.Chdir(dir)
+	write(t, "root.img", "")
+	result := func(family string, verdict scanner.Verdict, roles ...scanner.Role) *scanner.Result {
+		r := &scanner.Result{Verdict: verdict, Platform: scanner.Platform{Family: family}}
+		for _, role := range roles {
+			r.Volumes = append(r.Volumes, scanner.Volume{Role: role})
+		}
+		return r
+	}
+	for _, c := range []struct {
+		result *scanner.Result
+		images []string
+		want   string
+	}{
+		{result("windows", scanner.Inconclusive, scanner.Root), []string{"root.img"}, " scan root.img USER_IMAGE"},
+		{result("windows", scanner.NotReady, scanner.Root), []string{"root.img"}, " scan root.img USER_IMAGE"},
+		{result("windows", scanner.Ready, scanner.Root), []string{"root.img"}, ""},
+		{result("windows", scanner.Inconclusive, scanner.Root, scanner.User), []string{"root.img"}, ""},
+		{result("windows", scanner.Inconclusive, scanner.Root), []string{"root.img", "other.img"}, ""},
+		{result("linux", scanner.Inconclusive, scanner.Root), []string{"root.img"}, ""},
+		{result("windows", scanner.Inconclusive, scanner.Root), nil, ""}, // of a demonstration
+	} {
+		p := &program{arguments: append([]string{"scan"}, c.images...), images: c.images}
+		hint := p.userHint(c.result)
+		if !strings.HasSuffix(hint, c.want) || c.want == "" && hint != "" {
+			t.Errorf("%v of %v: %q, want %q", c.images, c.result.Volumes, hint, c.want)
+		}
+	}
+	p := &program{arguments: []string{"scan", "root.img"}, images: []string{"root.img"}}
+	for other, want := range map[string]string{"my user.img": " scan root.img 'my user.img'", "third.img": " USER_IMAGE"} {
+		defer os.Remove(other)
+		write(t, "my user.img", "")
+		write(t, other, "")
+		if hint := p.userHint(result("windows", scanner.Inconclusive)); !strings.HasSuffix(hint, want) {
+			t.Errorf("beside %s: %q, want %q", other, hint, want)
+		}
+		os.Remove(other)
 	}
 }
 

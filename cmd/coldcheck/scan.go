@@ -60,6 +60,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 			if err := p.checkImages(names...); err != nil {
 				return err
 			}
+			p.images = slices.Clone(names)
 			if crossCheck {
 				if in.CrossCheck, err = startWorker(append([]string{"--"}, names...)...); err != nil {
 					return err
@@ -121,6 +122,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 	if err := p.writeReports(result, outputs, began); err != nil {
 		return err
 	}
+	p.hint(p.userHint(result))
 	return verdictError(result.PolicyVerdict)
 }
 
