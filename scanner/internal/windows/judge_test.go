@@ -399,3 +399,32 @@ func TestWorse(t *testing.T) {
 		t.Errorf("evidence of a pass by both: %v", both.Evidence)
 	}
 }
+
+// TestProtocolRemedy makes sure that a remedy names the side that has to change, and
+// both where one is not enough.
+func TestProtocolRemedy(t *testing.T) {
+	on := protocolSide{Name: "Client", Enabled: number(1), DisabledByDefault: number(0)}
+	off := protocolSide{Name: "Server", Enabled: number(0), DisabledByDefault: absent[uint32]()}
+	offToo := protocolSide{Name: "Client", Enabled: absent[uint32](), DisabledByDefault: number(1)}
+	unset := protocolSide{Name: "Server", Enabled: absent[uint32](), DisabledByDefault: absent[uint32]()}
+	seven := server2019
+	seven.Build = machine.Build8 - 1
+	for name, c := range map[string]struct {
+		protocol string
+		sides    [2]protocolSide
+		system   machine.System
+		want     string
+	}{
+		"neither":          {protocolTLS12, [2]protocolSide{on, unset}, server2019, ""},
+		"both":             {protocolSSL3, [2]protocolSide{offToo, off}, server2019, ""},
+		"server":           {protocolTLS12, [2]protocolSide{on, off}, server2019, `TLS 1.2\Server.`},
+		"client":           {protocolSSL3, [2]protocolSide{offToo, unset}, server2019, `SSL 3.0\Client,`},
+		"server, 7":        {protocolTLS12, [2]protocolSide{on, off}, seven, ""},
+		"server, 7, SSL 3": {protocolSSL3, [2]protocolSide{on, off}, seven, `SSL 3.0\Server,`},
+	} {
+		got := protocolRemedy(c.protocol, c.sides, c.system)
+		if !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -238,7 +238,7 @@ func (m *Machine) checkDrives() {
 			Message: "The user volume is used as drive D because --user names it, although " + why + "."})
 		return
 	}
-	err = fmt.Errorf("not drive D of this computer: %s; --user uses the image anyway", why)
+	err = fmt.Errorf("not drive D of this computer: %s; name the image with --user to use it anyway", why)
 	d := m.Drive("D")
 	d.FS, d.Err = nil, err
 	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: machine.RoleUser,

@@ -128,7 +128,7 @@ func judgeGuests(lists []membership, looked []requirement.Evidence, unread error
 			looked...)
 	}
 	list := lists[0]
-	list.Evidence.Note = "every group was read"
+	list.Evidence.Note = "all groups were read"
 	return requirement.Pass(fmt.Sprintf("The user is in %s as of %s, none of them Domain Guests.",
 		prose.Count(len(list.Groups), "group", "groups"), list.Written.Format(time.DateOnly)), list.Evidence)
 }

@@ -1,7 +1,6 @@
 package windows
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -309,18 +308,8 @@ func (m *Machine) networkDevice(guid string, class networkClass) (networkDevice,
 
 // obtainAddress says how adapters are set to use DHCP.
 func obtainAddress(adapters []requirement.Subject) string {
-	return "Open ncpa.cpl, select " + adapterNames(adapters) + ", Properties, Internet Protocol Version 4, Properties, " +
+	return "Open ncpa.cpl, select " + titles(adapters) + ", Properties, Internet Protocol Version 4, Properties, " +
 		"and choose Obtain an IP address automatically."
-}
-
-// adapterNames names adapters as the folder of network connections does, or by
-// their interface where they have no name.
-func adapterNames(adapters []requirement.Subject) string {
-	var names []string
-	for _, a := range adapters {
-		names = append(names, prose.Short(cmp.Or(a.Name, a.ID)))
-	}
-	return prose.Some(names)
 }
 
 // judgeDHCP decides win.net.dhcp.
@@ -406,7 +395,7 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 		o = requirement.Warn(prose.Count(len(old), "adapter has", "adapters have")+" a fixed address but "+
 			verb(len(old), "was", "were")+" not present at the last start: "+prose.Some(old)+".",
 			oldEvidence...).About(oldAbout...)
-		o.Remediation = "Open devmgmt.msc, choose View, Show hidden devices, and uninstall " + adapterNames(oldAbout) +
+		o.Remediation = "Open devmgmt.msc, choose View, Show hidden devices, and uninstall " + titles(oldAbout) +
 			". If it is in use, open ncpa.cpl and choose Obtain an IP address automatically."
 	case len(good) == 0 && len(resting) > 0:
 		return requirement.Unknown(

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -301,7 +302,7 @@ func judgePolicies(p policies) requirement.Outcome {
 	for _, file := range p.Local {
 		if len(file.Entries) > 0 {
 			names = append(names, fmt.Sprintf("the local policy (%s in %s)",
-				prose.Count(len(file.Entries), "setting", "settings"), file.Path))
+				prose.Count(len(file.Entries), "setting", "settings"), path.Base(file.Path)))
 			ev := machine.FoundEvidence(machine.RoleRoot, file.Path, false)
 			ev.Content, ev.Data = true, prose.Count(len(file.Entries), "setting", "settings")
 			evidence, about = append(evidence, ev), append(about, subjectOf(ev, requirement.ReasonPolicy))

@@ -41,8 +41,7 @@ var profileExists = entry{
 				`computer and domain; the profile's folder and its NTUSER.DAT on the user volume.`,
 			Live: "Get-CimInstance Win32_UserProfile | Where-Object { !$_.Special } | Select-Object SID, LocalPath, " +
 				"Loaded",
-			Fix: "Sign in to the WorkSpace once as its user, so that Windows creates the profile. If the profile is in " +
-				"another place or damaged, rebuild the WorkSpace or contact AWS Support.",
+			Fix: "Sign in to the WorkSpace once as its user, so that Windows creates the profile.",
 		}),
 	Judge: (*Machine).decideProfileExists,
 }
@@ -72,7 +71,9 @@ func judgeProfileExists(ps machine.Profiles, w machine.Wanted,
 	drive, rest, _ := strings.Cut(p.Path, ":")
 	users, below := strings.CutPrefix(strings.ToUpper(rest), `\USERS\`)
 	fail := func(reason requirement.Reason, message string, evidence ...requirement.Evidence) requirement.Outcome {
-		return requirement.Fail(message, evidence...).About(p.Subject(reason))
+		o := requirement.Fail(message, evidence...).About(p.Subject(reason))
+		o.Remediation = "Rebuild the WorkSpace, or contact AWS Support."
+		return o
 	}
 	switch {
 	case p.Path == "":
@@ -91,8 +92,11 @@ func judgeProfileExists(ps machine.Profiles, w machine.Wanted,
 	case err != nil:
 		return requirement.Unreadable(err, p.Evidence)
 	case !f.Folder.Exists || !f.Folder.Dir:
-		return fail(requirement.ReasonMissing, "The profile's folder "+p.Path+" does not exist.", p.Evidence,
+		o := fail(requirement.ReasonMissing, "The profile's folder "+p.Path+" does not exist.", p.Evidence,
 			f.Folder.Evidence)
+		o.Remediation = "Sign in to the WorkSpace as its user, so that Windows creates the profile again. If the " +
+			"folder is still missing, rebuild the WorkSpace or contact AWS Support."
+		return o
 	case f.Folder.Evidence.Source != machine.RoleUser:
 		return fail(requirement.ReasonValue, fmt.Sprintf(
 			"The profile %s is not on the user volume: a link in its path leads to %s on the %s volume.",
@@ -104,10 +108,13 @@ func judgeProfileExists(ps machine.Profiles, w machine.Wanted,
 		return requirement.Unreadable(fmt.Errorf("the profile's hive cannot be read: %w", f.HiveErr), p.Evidence,
 			f.Hive.Evidence)
 	case w.Stated != nil:
-		return requirement.Warn(
+		o := requirement.Warn(
 			fmt.Sprintf("%s has no profile. %s names that user for this computer, but the only profile is %s.",
 				w.Stated.Data, w.Stated.Source, p.Path),
 			*w.Stated, p.Evidence, f.Hive.Evidence)
+		o.Remediation = "Make sure that the images are of this WorkSpace. If they are, sign in to it once as " +
+			w.Stated.Data + "."
+		return o
 	}
 	o := requirement.Pass(p.Path+" exists and contains NTUSER.DAT.", p.Evidence, f.Folder.Evidence, f.Hive.Evidence)
 	o.Basis = w.Basis
@@ -120,7 +127,9 @@ func judgeProfileExists(ps machine.Profiles, w machine.Wanted,
 func judgeNoProfile(ps machine.Profiles, w machine.Wanted, listed requirement.Evidence) requirement.Outcome {
 	switch {
 	case w.User != "":
-		return requirement.Fail("ProfileList has no profile of "+w.User+".", listed)
+		o := requirement.Fail("ProfileList has no profile of "+w.User+".", listed)
+		o.Remediation = "Sign in to the WorkSpace once as " + w.User + ", so that Windows creates the profile."
+		return o
 	case len(w.Candidates) > 0 && ps.SIDErr != nil:
 		return requirement.Unreadable(fmt.Errorf("cannot tell domain users from local users: %w", ps.SIDErr),
 			listed).Also("Name the user with --user-name.")
@@ -302,7 +311,7 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 		var names []string
 		var ev []requirement.Evidence
 		for _, f := range left.Folders {
-			names = append(names, f.Evidence.Path)
+			names = append(names, machine.WindowsPath(f.Evidence))
 			ev = append(ev, f.Evidence)
 			about = append(about, subjectOf(f.Evidence, requirement.ReasonExtra))
 		}
@@ -326,7 +335,7 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 		o = o.Also("Windows created these for services: " + someProfiles(services) + ".").With(evidenceOf(services)...)
 	}
 	for _, f := range left.Made {
-		o = o.Also(f.Evidence.Path + " is a copy of the Default profile from an upgrade.").With(f.Evidence)
+		o = o.Also(machine.WindowsPath(f.Evidence) + " is a copy of the Default profile from an upgrade.").With(f.Evidence)
 	}
 	return o
 }
@@ -373,6 +382,9 @@ var profileSize = entry{
 		}),
 	Judge: (*Machine).decideProfileSize,
 }
+
+// errNoPath makes requirements on the profile's folder undecided.
+var errNoPath = errors.New("the user's profile has no path: see win.profile.exists")
 
 // profileLimit is the size that the profile must stay below, in bytes.
 const profileLimit = 10 << 30
@@ -422,6 +434,9 @@ func (m *Machine) decideProfileSize() requirement.Outcome {
 	}
 	if w.Profile == nil {
 		return requirement.Unreadable(errNoUser)
+	}
+	if w.Profile.Path == "" {
+		return requirement.Unreadable(errNoPath, w.Profile.Evidence)
 	}
 	f, err := m.File(w.Profile.Path)
 	if err != nil {

@@ -228,7 +228,7 @@ func judgeRearms(s machine.System, r Rearm, h rearmHistory) requirement.Outcome 
 		o := requirement.Warn(
 			"SkipRearm is set in the answer file: Sysprep does not rearm Windows, and all copies share one activation "+
 				"ID.", r.Answer.File.Evidence)
-		o.Remediation = "Remove SkipRearm from " + r.Answer.File.Evidence.Path + "."
+		o.Remediation = "Remove SkipRearm from " + machine.WindowsPath(r.Answer.File.Evidence) + "."
 		return o
 	case r.AnswerErr != nil:
 		return requirement.Unreadable(fmt.Errorf("cannot tell whether the answer file sets SkipRearm: %w",

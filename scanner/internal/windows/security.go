@@ -216,6 +216,9 @@ func (m *Machine) profileFolder() (machine.Wanted, *machine.Drive, string, *requ
 	if w.Profile == nil {
 		return fail(requirement.Unreadable(errNoUser))
 	}
+	if w.Profile.Path == "" {
+		return fail(requirement.Unreadable(errNoPath, w.Profile.Evidence))
+	}
 	v, name, err := m.Locate(w.Profile.Path)
 	if err != nil {
 		return fail(requirement.Unreadable(err, w.Profile.Evidence))

@@ -97,28 +97,32 @@ func judgeAccounts(services []machine.Service, n machine.Names, env machine.Envi
 		o = requirement.Fail(fmt.Sprintf("%s as a domain user: %s.",
 			prose.Count(len(failed), "service runs", "services run"), listServices(failed)), evidence...).About(about...)
 		if n.Domain == "" && n.SIDErr == nil {
-			o = o.Also("The computer is not in a domain, so the account is from another one.")
+			o = o.Also("The computer is not in a domain, so the account belongs to another computer or domain.")
 		}
-		o.Remediation = "Open services.msc, select " + serviceNames(failed) + ", Log On, and choose Local System account."
+		o.Remediation = "Open services.msc, select " + titles(about) + ", Log On, and choose Local System account."
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(disabled) > 0:
 		o = requirement.Warn(fmt.Sprintf("%s a domain account but %s disabled: %s.",
 			prose.Count(len(disabled), "service has", "services have"), verb(len(disabled), "is", "are"),
 			listServices(disabled)), disabledEvidence...).About(disabledAbout...)
-		o.Remediation = "Open services.msc, select " + serviceNames(disabled) +
+		o.Remediation = "Open services.msc, select " + titles(disabledAbout) +
 			", Log On, and choose Local System account."
 	case len(stubs) > 0:
 		o = requirement.Warn(fmt.Sprintf("%s a domain account but no type or no program: %s.",
 			prose.Count(len(stubs), "service has", "services have"), listServices(stubs)),
 			stubEvidence...).About(stubAbout...)
-		o.Remediation = "Reinstall the program of " + serviceNames(stubs) +
-			", or delete the service with sc.exe delete NAME. Then restart."
+		var deletions []string
+		for _, row := range stubs {
+			deletions = append(deletions, `sc.exe delete "`+row.Service+`"`)
+		}
+		o.Remediation = "Reinstall the program of " + titles(stubAbout) + ", or run " + prose.Some(deletions) +
+			" as Administrator. Then restart."
 	case len(bare) > 0:
 		o = requirement.Warn(fmt.Sprintf("%s an account without a domain, which may be a domain's: %s.",
 			prose.Count(len(bare), "service has", "services have"), listServices(bare)),
 			bareEvidence...).About(bareAbout...)
-		o.Remediation = "Open services.msc, select " + serviceNames(bare) + `, Log On, and write .\ before the name of ` +
+		o.Remediation = "Open services.msc, select " + titles(bareAbout) + `, Log On, and write .\ before the name of ` +
 			`the local account, or choose Local System account.`
 	case judged == 0:
 		return requirement.Unknown("No service was found: the list of services is incomplete.")
@@ -138,14 +142,6 @@ func judgeAccounts(services []machine.Service, n machine.Names, env machine.Envi
 		Deleted       []domainService `json:"deleted,omitempty"`
 	}{failed, disabled, stubs, bare, deleted}
 	return o
-}
-
-func serviceNames(rows []domainService) string {
-	var names []string
-	for _, r := range rows {
-		names = append(names, r.Service)
-	}
-	return prose.Some(names)
 }
 
 func listServices(rows []domainService) string {

@@ -1,6 +1,9 @@
 package windows
 
 import (
+	"cmp"
+
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -32,6 +35,15 @@ func subjectsOf(evidence []requirement.Evidence, reason requirement.Reason) []re
 		about[i] = subjectOf(ev, reason)
 	}
 	return about
+}
+
+// titles names things as Windows shows them to a person.
+func titles(about []requirement.Subject) string {
+	var names []string
+	for _, s := range about {
+		names = append(names, prose.Short(cmp.Or(s.Name, s.ID)))
+	}
+	return prose.Some(names)
 }
 
 // verb is the form of a verb for so many things.

@@ -85,7 +85,7 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 		rows = append(rows, sysprepRow{p.Name, p.Outcome.Status, p.Outcome.Message})
 	}
 	o := requirement.Outcome{Status: worst, Basis: requirement.Observed}
-	var notes, details, fixes []string
+	var messages, notes, details, fixes []string
 	for _, p := range parts {
 		o.Explains = append(o.Explains, p.Outcome.Explains...)
 		switch status := p.Outcome.Status; {
@@ -97,7 +97,10 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 				o.Evidence = append(o.Evidence, p.Outcome.Evidence...)
 			}
 		case status == worst:
-			o = o.Also(p.Outcome.Message).With(p.Outcome.Evidence...).About(p.Outcome.Subjects...)
+			if sentence := prose.Sentence(p.Outcome.Message); !slices.Contains(messages, sentence) {
+				messages = append(messages, sentence)
+			}
+			o = o.With(p.Outcome.Evidence...).About(p.Outcome.Subjects...)
 			if fix := p.Outcome.Remediation; fix != "" && !slices.Contains(fixes, fix) {
 				fixes = append(fixes, fix)
 			}
@@ -105,7 +108,7 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 			details = append(details, p.Name)
 		}
 	}
-	o.Remediation = strings.Join(fixes, " ")
+	o.Message, o.Remediation = strings.Join(messages, " "), strings.Join(fixes, " ")
 	if len(details) > 0 {
 		o = o.Also("The details list more: " + strings.Join(details, ", ") + ".")
 	}
@@ -639,7 +642,7 @@ func judgeProviders(providers []sysprepProvider) requirement.Outcome {
 		all = append(all, p.Evidence)
 		if !p.Library.Exists || p.Library.Dir {
 			gone = append(gone, fmt.Sprintf("%s (%s)", p.Path, strings.ToLower(p.Pass)))
-			values = append(values, machine.JoinKey(p.Evidence.Key, p.Evidence.Value))
+			values = append(values, machine.JoinKey(`HKLM\SOFTWARE\`+p.Evidence.Key, p.Evidence.Value))
 			evidence = append(evidence, p.Evidence, p.Library.Evidence)
 			about = append(about, subjectOf(p.Library.Evidence, requirement.ReasonMissing))
 		}

@@ -100,6 +100,7 @@ func TestSysprepParts(t *testing.T) {
 		"one open":              {[]sysprepPart{good, open}, undetermined, "Nobody knows."},
 		"one open, one odd":     {[]sysprepPart{open, odd}, warning, "Something is odd. The details list more: open."},
 		"one bad":               {[]sysprepPart{open, bad, odd}, failed, "It is broken. The details list more: open, odd."},
+		"the same twice":        {[]sysprepPart{bad, part("again", bad.Outcome)}, failed, "It is broken."},
 		"two of them, both bad": {[]sysprepPart{bad, good, worse}, failed, "It is broken. It is gone."},
 	} {
 		t.Run(name, func(t *testing.T) {

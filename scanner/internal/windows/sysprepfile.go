@@ -438,14 +438,16 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 		}
 	}
 	if len(there) == 0 {
-		return requirement.Fail(agent.Answers[0].File.Evidence.Path+", the answer file of "+agent.Name+", is missing.",
-			agent.Answers[0].File.Evidence).With(agent.Signs...).
+		return requirement.Fail(fmt.Sprintf("%s, the answer file of %s, is missing.",
+			machine.WindowsPath(agent.Answers[0].File.Evidence), agent.Name), agent.Answers[0].File.Evidence).
+			With(agent.Signs...).
 			About(subjectOf(agent.Answers[0].File.Evidence, requirement.ReasonMissing))
 	}
 	for _, a := range there {
 		if a.Err == nil && a.Content.Blank {
-			return requirement.Fail(fmt.Sprintf("%s, the answer file of %s, is blank (%s).", a.File.Evidence.Path,
-				agent.Name, prose.Count(a.File.Size, "byte", "bytes")), a.File.Evidence).
+			return requirement.Fail(fmt.Sprintf("%s, the answer file of %s, is blank (%s).",
+				machine.WindowsPath(a.File.Evidence), agent.Name, prose.Count(a.File.Size, "byte", "bytes")),
+				a.File.Evidence).
 				About(subjectOf(a.File.Evidence, requirement.ReasonDamaged))
 		}
 	}
@@ -457,7 +459,7 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 	for _, a := range there {
 		if a.Content.Problem != "" {
 			o := requirement.Warn(fmt.Sprintf("Sysprep cannot use %s, the answer file of %s: %s.",
-				a.File.Evidence.Path, agent.Name, a.Content.Problem), a.File.Evidence).
+				machine.WindowsPath(a.File.Evidence), agent.Name, a.Content.Problem), a.File.Evidence).
 				About(subjectOf(a.File.Evidence, requirement.ReasonDamaged))
 			o.Remediation = "Reinstall " + agent.Name + ", or contact AWS Support."
 			return o
@@ -475,8 +477,9 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 	if o, found := judgeCached(f); found {
 		return o.With(used.File.Evidence)
 	}
-	o := requirement.Pass(fmt.Sprintf("%s, the answer file of %s, has the passes %s.", used.File.Evidence.Path,
-		agent.Name, strings.Join(used.Content.Passes, ", ")), used.File.Evidence).With(agent.Signs...)
+	o := requirement.Pass(fmt.Sprintf("%s, the answer file of %s, has the passes %s.",
+		machine.WindowsPath(used.File.Evidence), agent.Name, strings.Join(used.Content.Passes, ", ")),
+		used.File.Evidence).With(agent.Signs...)
 	if len(used.Content.Notes) > 0 {
 		o = o.Also("Its settings: " + prose.Some(used.Content.Notes) + ".")
 	}
@@ -486,7 +489,7 @@ func judgeAnswers(f sysprepFiles) requirement.Outcome {
 	for _, a := range f.Cached {
 		if a.Err == nil && a.File.Exists && len(a.Content.Open) > 0 {
 			o = o.Also(fmt.Sprintf("%s is left from an earlier setup, with unprocessed passes (%s).",
-				a.File.Evidence.Path, strings.Join(a.Content.Open, ", ")),
+				machine.WindowsPath(a.File.Evidence), strings.Join(a.Content.Open, ", ")),
 				"The agent uses its own file, but Sysprep without /unattend would use this one.").
 				With(a.File.Evidence)
 		}
@@ -499,7 +502,7 @@ func leftOver(agents []launchAgent) string {
 	var paths []string
 	for _, a := range agents {
 		for _, left := range a.Left {
-			paths = append(paths, left.Path)
+			paths = append(paths, machine.WindowsPath(left))
 		}
 	}
 	return prose.Some(paths)
@@ -519,9 +522,10 @@ func judgeCached(f sysprepFiles) (requirement.Outcome, bool) {
 	for _, a := range f.Cached {
 		if a.Err == nil && a.File.Exists && !a.Content.Blank && !a.Content.Processed {
 			o := requirement.Warn(
-				"Windows Setup may use another answer file, which is not processed yet: "+a.File.Evidence.Path+".",
+				"Windows Setup may use another answer file, which is not processed yet: "+
+					machine.WindowsPath(a.File.Evidence)+".",
 				a.File.Evidence).About(subjectOf(a.File.Evidence, requirement.ReasonPresent))
-			o.Remediation = "Delete " + a.File.Evidence.Path + " if it is not needed."
+			o.Remediation = "Delete " + machine.WindowsPath(a.File.Evidence) + " if it is not needed."
 			return o, true
 		}
 	}

@@ -10,6 +10,8 @@ import (
 
 const sectionTLS = sectionTips + ": SSL3 and TLS version 1.2 must be enabled"
 
+const keyProtocols = machine.KeyControl + `\SecurityProviders\SCHANNEL\Protocols\`
+
 // The protocols by the names that the registry gives them.
 const (
 	protocolTLS12 = "TLS 1.2"
@@ -91,7 +93,7 @@ func (m *Machine) decideProtocol(name string, judge func(client, server protocol
 	}
 	sides := [2]protocolSide{{Name: "Client"}, {Name: "Server"}}
 	for i := range sides {
-		k, err := m.Key(machine.KeyControl + `\SecurityProviders\SCHANNEL\Protocols\` + name + `\` + sides[i].Name)
+		k, err := m.Key(keyProtocols + name + `\` + sides[i].Name)
 		if err != nil {
 			return requirement.Unreadable(err)
 		}
@@ -102,7 +104,28 @@ func (m *Machine) decideProtocol(name string, judge func(client, server protocol
 			return requirement.Unreadable(err)
 		}
 	}
-	return judge(sides[0], sides[1], system)
+	o := judge(sides[0], sides[1], system)
+	o.Remediation = protocolRemedy(name, sides, system)
+	return o
+}
+
+// protocolRemedy names the side for which a protocol is off. It is "", so that the
+// requirement's own remedy applies, where both sides must be changed: Windows 7 has TLS 1.2
+// only where both are set.
+func protocolRemedy(protocol string, sides [2]protocolSide, system machine.System) string {
+	_, client := sides[0].off()
+	_, server := sides[1].off()
+	if client == server || protocol == protocolTLS12 && system.Build < machine.Build8 {
+		return ""
+	}
+	key := keyProtocols + protocol + `\` + sides[0].Name
+	if server {
+		key = keyProtocols + protocol + `\` + sides[1].Name
+	}
+	if protocol == protocolSSL3 {
+		return "Delete Enabled and DisabledByDefault from " + key + ", so that the default of Windows applies. Then restart."
+	}
+	return "Set Enabled to 1 and DisabledByDefault to 0 (REG_DWORD) in " + key + ". Then restart."
 }
 
 // judgeTLS12 decides win.tls.tls12.
@@ -180,6 +203,6 @@ func judgeSSL3(client, server protocolSide, system machine.System) requirement.O
 	if system.Build >= build1607 {
 		usual = "off"
 	}
-	return requirement.Infer(fmt.Sprintf("No setting disables SSL 3.0. By default it is %s on %s.", usual,
-		system.Name()), all...)
+	return requirement.Infer(fmt.Sprintf("No setting disables SSL 3.0. The default of %s is %s.", system.Name(), usual),
+		all...)
 }

@@ -48,6 +48,9 @@ func (m *Machine) decideWAM() requirement.Outcome {
 	if w.Profile == nil {
 		return requirement.Unreadable(errNoUser)
 	}
+	if w.Profile.Path == "" {
+		return requirement.Unreadable(errNoPath)
+	}
 	own, err := m.wamShortcuts(w.Profile.Path + `\Desktop`)
 	if err != nil {
 		return requirement.Unreadable(err)

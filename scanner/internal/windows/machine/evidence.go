@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
@@ -72,6 +73,17 @@ func (v *Drive) BitmapEvidence(data string) requirement.Evidence {
 	ev := FoundEvidence(v.Role, "$Bitmap", false)
 	ev.Content, ev.Data = true, data
 	return ev
+}
+
+// WindowsPath is the path of the evidence for a file as Windows writes it: the root
+// volume is drive C, the user volume drive D.
+func WindowsPath(ev requirement.Evidence) string {
+	for drive, role := range map[string]string{"C": RoleRoot, "D": RoleUser} {
+		if ev.Source == role {
+			return drive + `:\` + strings.ReplaceAll(ev.Path, "/", `\`)
+		}
+	}
+	return ev.Path
 }
 
 // DocumentEvidence is the evidence for what a document from outside the disk says.

@@ -443,7 +443,7 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	}
 	v, file, err := m.Locate(win)
 	if err != nil {
-		return nil, fmt.Errorf("hive %s: %w", name, err)
+		return nil, err
 	}
 	hive, err := fact.Within(m.in.Context, fact.Patience{Waited: m.in.Waited},
 		func() (*registry.Hive, error) { return m.load(v, file) }, closeLate)
@@ -547,6 +547,9 @@ func (m *Machine) hivePath(name string) (string, error) {
 	}
 	for _, p := range profiles.List {
 		if strings.EqualFold(p.SID, sid) {
+			if p.Path == "" {
+				return "", fmt.Errorf("the profile of %s has no path", sid)
+			}
 			if classes {
 				return p.Path + `\AppData\Local\Microsoft\Windows\UsrClass.dat`, nil
 			}

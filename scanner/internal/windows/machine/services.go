@@ -225,6 +225,6 @@ func (s Service) Exists() bool { return s.Name != "" }
 func (s Service) ServicesKey() requirement.Evidence {
 	ev := s.Key
 	ev.Key = strings.TrimSuffix(ev.Key, `\`+s.Name)
-	ev.Note = "every subkey was read"
+	ev.Note = "all subkeys were read"
 	return ev
 }
