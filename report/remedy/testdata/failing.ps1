@@ -156,8 +156,8 @@ Invoke-Change 'win.powershell.execpolicy' 'the execution policy of PowerShell, s
 
 # ----------------------------------------------------------------------------
 # win.sysprep.file (failed, required)
-# ProgramData/Amazon/EC2-Windows/Launch/Sysprep/Unattend.xml, the answer file
-#   of EC2Launch, is blank (4 bytes).
+# C:\ProgramData\Amazon\EC2-Windows\Launch\Sysprep\Unattend.xml, the answer
+#   file of EC2Launch, is blank (4 bytes).
 # By hand: Reinstall EC2Launch, or contact AWS Support.
 
 # ----------------------------------------------------------------------------
