@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"testing"
 	"time"
 
@@ -163,6 +164,17 @@ func (b *browser) picture(file string) {
 		b.t.Fatal(err)
 	}
 }
+
+// pages is how many pages of that size in inches the page takes on paper.
+func (b *browser) pages(width, height float64) int {
+	b.t.Helper()
+	var pdf struct{ Data []byte }
+	b.call("Page.printToPDF", map[string]any{"paperWidth": width, "paperHeight": height}, &pdf)
+	return len(pdfPage.FindAll(pdf.Data, -1))
+}
+
+// pdfPage is an object of a PDF that is a page, and not the list of them.
+var pdfPage = regexp.MustCompile(`/Type\s*/Page\b`)
 
 // unfold opens everything that is folded.
 func (b *browser) unfold() {

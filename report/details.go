@@ -5,6 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 // value is a JSON value whose objects have kept the order of their fields.
@@ -66,6 +72,57 @@ func (v value) field(name string) value {
 		return v.parts[i]
 	}
 	return value{}
+}
+
+// empty reports whether a value holds nothing.
+func (v value) empty() bool { return len(v.parts) == 0 && v.text == "" }
+
+// captions are the fields of details whose names do not say to a reader what they hold.
+var captions = map[string]string{
+	"allocated": "Size on disk", "bytes": "Size", "customer": "Not from the system", "denied": "Rearms denied",
+	"in_the_cloud": "Only in the cloud", "included": "In the image", "root_volume_bytes": "Root volume",
+	"rearms": "Rearms on record", "protected_paths_missing": "Protected paths that are missing",
+}
+
+// caption is the name of a field as a person reads it.
+func caption(name string) string {
+	if c, ok := captions[name]; ok {
+		return c
+	}
+	name = strings.ReplaceAll(name, "_", " ")
+	first, size := utf8.DecodeRuneInString(name)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + name[size:]
+}
+
+// sizes are the fields of details that hold a number of bytes.
+var sizes = []string{"allocated", "bytes", "in_the_cloud", "limit", "root_volume_bytes"}
+
+// readable is a scalar as a person reads it.
+func readable(name string, v value) string {
+	switch v.text {
+	case "true":
+		return "yes"
+	case "false":
+		return "no"
+	}
+	if slices.Contains(sizes, name) {
+		if n, err := strconv.ParseInt(v.text, 10, 64); err == nil {
+			return bytesText(n)
+		}
+	}
+	return v.text
+}
+
+// bytesText is a number of bytes, exactly and as a size.
+func bytesText(n int64) string {
+	exact := prose.Count(n, "byte", "bytes")
+	if size := prose.Size(n); size != exact && n >= 1<<20 {
+		return size + " (" + exact + ")"
+	}
+	return exact
 }
 
 // columns are the names of the fields of a list's objects, in the order in which

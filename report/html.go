@@ -2,10 +2,12 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed" // for the page's template
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,19 +21,20 @@ var htmlPage string
 
 var htmlTemplate = template.Must(template.New("page").Parse(htmlPage))
 
-// HTML writes one page that needs nothing beside itself and no script: the
-// verdict, what to do first, the volumes and the profile as pictures, what the
-// image will include, every finding with all its evidence and details, and how
-// the images were read. It follows the reader's choice of a light or dark
-// screen, and in print shows everything.
+// HTML writes one page that needs nothing but itself and no script: a summary with the
+// verdict, the computer and the images; what to do first, with the fix that settles
+// most at the top; what is undecided; every other check; and how the images were read.
+// It follows the reader's choice of a light or dark screen. In print, what is folded is
+// left out.
 func HTML(w io.Writer, r *scanner.Result, o Options) error {
 	page := htmlReport{
 		Title:    "coldcheck: " + verdictName[r.Verdict] + ", " + Neutral(system(r)),
 		Verdict:  verdictName[r.Verdict],
 		Class:    string(r.Verdict),
 		Tally:    tally(r),
-		Beside:   remarks(r, o),
-		System:   Neutral(system(r)),
+		Next:     Neutral(next(r, o)),
+		Remarks:  neutral(remarks(r, o)),
+		Facts:    htmlFacts(r),
 		Version:  Neutral(o.Version),
 		Started:  r.Started.UTC().Format("2006-01-02 15:04:05Z"),
 		Finished: r.Finished.UTC().Format("2006-01-02 15:04:05Z"),
@@ -39,7 +42,13 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		Reads:    r.Reads,
 	}
 	for _, v := range volumes(r) {
+		if v.Role == scanner.Other {
+			continue
+		}
 		what, where := volume(v)
+		if s := recovered(r, v); s != "" {
+			what += ", " + s
+		}
 		b := htmlBar{
 			Name:  strings.ToUpper(string(v.Role[:1])) + string(v.Role[1:]) + " volume",
 			Text:  Neutral(what),
@@ -50,31 +59,24 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		}
 		page.Bars = append(page.Bars, b)
 	}
-	for i, f := range r.Findings {
+	carded, err := page.addSections(r)
+	if err != nil {
+		return err
+	}
+	for _, f := range r.Findings {
 		h, err := htmlFindingOf(f)
 		if err != nil {
 			return err
 		}
-		h.Counts = f.Counts
-		if b, ok := usage(h.Details); ok {
-			b.Name, b.Text = f.ID, h.Message
-			page.Bars = append(page.Bars, b)
-		}
-		if f.Severity == requirement.Info && strings.Contains(f.ID, ".contents") {
+		switch {
+		case f.Severity == requirement.Info && strings.Contains(f.ID, ".contents") && !carded[f.ID]:
 			page.Contents = append(page.Contents, h)
+		case !carded[f.ID]:
+			page.Others = append(page.Others, h)
 		}
-		page.Findings = append(page.Findings, h)
-		page.index = append(page.index, r.Findings[i].ID)
 	}
 	for _, n := range r.NotChecked {
 		page.NotChecked = append(page.NotChecked, htmlField{n.ID, htmlValue{Text: n.Reason}})
-	}
-	for _, g := range actions(r) {
-		a := htmlAction{htmlFinding: page.named(g[0].ID)}
-		for _, f := range g {
-			a.All = append(a.All, page.named(f.ID))
-		}
-		page.Actions = append(page.Actions, a)
 	}
 	for _, n := range worstFirst(r.Notices) {
 		page.Notices = append(page.Notices, htmlNotice{string(n.Level), Neutral(notice(n))})
@@ -83,7 +85,7 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		h := htmlImage{Name: Neutral(name)}
 		if i < len(r.Files) {
 			f := r.Files[i]
-			h.Size, h.Modified, h.SHA256 = strconv.FormatInt(f.Size, 10), timestamp(f.Modified), f.SHA256
+			h.Size, h.Modified, h.SHA256 = bytesText(f.Size), second(f.Modified), f.SHA256
 		}
 		page.Images = append(page.Images, h)
 	}
@@ -102,57 +104,180 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 	if err := htmlTemplate.Execute(&b, page); err != nil {
 		return err
 	}
-	_, err := w.Write(b.Bytes())
+	_, err = w.Write(b.Bytes())
 	return err
+}
+
+// htmlFacts names the system that was scanned and when.
+func htmlFacts(r *scanner.Result) []htmlField {
+	p := r.Platform
+	system := p
+	system.ComputerName, system.UserName = "", ""
+	var facts []htmlField
+	for _, f := range []struct{ name, text string }{
+		{"Computer", p.ComputerName},
+		{"System", identity(&scanner.Result{Platform: system})[0]},
+		{"User", p.UserName},
+		{"Scanned", r.Started.UTC().Format("2006-01-02 15:04:05Z")},
+	} {
+		if f.text != "" {
+			facts = append(facts, htmlField{f.name, htmlValue{Text: Neutral(f.text)}})
+		}
+	}
+	return facts
+}
+
+// addSections adds what asks something of the reader, and returns the ids of its
+// findings.
+func (p *htmlReport) addSections(r *scanner.Result) (map[string]bool, error) {
+	needed, extra, waived := cards(r)
+	var unmet, undecided []card
+	for _, c := range needed {
+		if c[0].Status == requirement.Undetermined {
+			undecided = append(undecided, c)
+		} else {
+			unmet = append(unmet, c)
+		}
+	}
+	carded := map[string]bool{}
+	for _, s := range []struct {
+		id, title, note string
+		cards           []card
+	}{
+		{"do", "What to do first", "", unmet},
+		{"undecided", "What is undecided", "", undecided},
+		{"optional", "Recommendations", "These do not affect the verdict.", extra},
+		{"waived", "Waived", "These do not affect the exit code.", waived},
+	} {
+		if len(s.cards) == 0 {
+			continue
+		}
+		section := htmlSection{ID: s.id, Title: s.title, Note: s.note}
+		for _, fix := range fixes(s.cards) {
+			group := htmlGroup{Class: string(fix[0][0].Status)}
+			for _, c := range fix {
+				hc := htmlCard{Message: Neutral(c[0].Message)}
+				if c[0].Waiver != nil {
+					hc.Waiver = Neutral(waiver(*c[0].Waiver))
+				}
+				if c[0].Status != requirement.Undetermined && c[0].Waiver == nil {
+					hc.places(c[0])
+				}
+				for _, f := range c {
+					h, err := htmlFindingOf(f)
+					if err != nil {
+						return nil, err
+					}
+					hc.Findings = append(hc.Findings, h)
+					carded[f.ID] = true
+				}
+				group.Cards = append(group.Cards, hc)
+			}
+			if first := fix[0]; first[0].Waiver == nil && (len(first) == 1 || first[0].Status != requirement.Undetermined) {
+				label, how := advice(first[0])
+				group.Advice, group.How, group.Command = label, Neutral(how), first[0].Outcome.Remediation == ""
+			}
+			section.Groups = append(section.Groups, group)
+		}
+		p.Sections = append(p.Sections, section)
+	}
+	return carded, nil
+}
+
+// fixes groups cards by what settles them, and puts first what settles most. What is
+// undecided or waived has nothing in common with others.
+func fixes(cards []card) [][]card {
+	var groups [][]card
+	for _, c := range cards {
+		same := func(g []card) bool {
+			return c[0].Outcome.Remediation != "" && c[0].Waiver == nil && g[0][0].Status == c[0].Status &&
+				g[0][0].Outcome.Remediation == c[0].Outcome.Remediation
+		}
+		if i := slices.IndexFunc(groups, same); i >= 0 {
+			groups[i] = append(groups[i], c)
+		} else {
+			groups = append(groups, []card{c})
+		}
+	}
+	settled := func(g []card) int {
+		n := 0
+		for _, c := range g {
+			n += len(c)
+		}
+		return n
+	}
+	rank := func(g []card) int { return slices.Index(requirement.Statuses, g[0][0].Status) }
+	slices.SortStableFunc(groups, func(a, b []card) int {
+		return cmp.Or(rank(a)-rank(b), settled(b)-settled(a))
+	})
+	return groups
 }
 
 // What the template is filled with. All texts are Neutral; the template escapes
 // them for the place where they stand.
 type htmlReport struct {
-	Title, Verdict, Class, Tally, System string
-	Beside                               []string
-	Bars                                 []htmlBar
-	Actions                              []htmlAction
-	Contents                             []htmlFinding
-	Findings                             []htmlFinding
-	NotChecked                           []htmlField // the reason under the id
-	Notices                              []htmlNotice
-	Images                               []htmlImage
-	Hives                                []htmlHive
-	With, Arguments                      []string
-	Version, Started, Finished, Read     string
-	Reads                                int64
-
-	index []string // ids of Findings
+	Title, Verdict, Class, Tally, Next string
+	Remarks                            []string
+	Facts                              []htmlField
+	Bars                               []htmlBar
+	Sections                           []htmlSection
+	Contents                           []htmlFinding
+	Others                             []htmlFinding
+	NotChecked                         []htmlField // the reason under the id
+	Notices                            []htmlNotice
+	Images                             []htmlImage
+	Hives                              []htmlHive
+	With, Arguments                    []string
+	Version, Started, Finished, Read   string
+	Reads                              int64
 }
 
-// htmlBar is a picture of how full something is.
+// htmlBar is a picture of how full a volume is.
 type htmlBar struct {
 	Name, Text, Where string
 	Known             bool
 	Used              string // of 100, with one digit
 	Percent           int
-	Over              bool // more than there is room for
 }
 
-type htmlAction struct {
-	htmlFinding
-	All []htmlFinding // with the same reason
+type htmlSection struct {
+	ID, Title, Note string
+	Groups          []htmlGroup
+}
+
+// htmlGroup is what one fix settles.
+type htmlGroup struct {
+	Class       string
+	Cards       []htmlCard
+	Advice, How string
+	Command     bool // How is one
+}
+
+// htmlCard is what one cause leaves unmet or undecided.
+type htmlCard struct {
+	Findings        []htmlFinding
+	Message, Waiver string
+	Places          []htmlPlace
+	More            int // places that are not shown
+}
+
+type htmlPlace struct{ Where, What []string }
+
+func (c *htmlCard) places(f requirement.Finding) {
+	all := deciding(f)
+	for _, p := range all[:min(len(all), maxPlaces)] {
+		c.Places = append(c.Places, htmlPlace{neutral(p.where), neutral(p.what)})
+	}
+	c.More = len(all) - len(c.Places)
 }
 
 type htmlFinding struct {
-	ID, Demand, Status, Class, Shown, Message string
-	Marks                                     []string
-	Waiver                                    string
-	Advice, How                               string
-	Command                                   bool // How is one
-	Reference                                 string
-	Basis                                     string
-	Counts                                    bool
-	Evidence                                  []htmlEvidence
-	Details                                   *htmlValue
-	Omitted                                   string
-	Folded                                    bool // evidence and details are long, or the finding asks nothing
+	ID, Demand, Label, Status, Class, Shown, Message string
+	Marks                                            []string
+	Reference                                        string
+	Evidence                                         []htmlEvidence
+	Details                                          *htmlValue
+	Omitted                                          string
 }
 
 type htmlEvidence struct {
@@ -187,7 +312,6 @@ type htmlValue struct {
 	Columns []string      // of a table
 	Rows    [][]htmlValue // with as many cells as there are columns
 	Empty   bool
-	plain   value
 }
 
 type htmlField struct {
@@ -195,62 +319,22 @@ type htmlField struct {
 	Value htmlValue
 }
 
-func (p *htmlReport) named(id string) htmlFinding {
-	for i, name := range p.index {
-		if name == id {
-			return p.Findings[i]
-		}
-	}
-	return htmlFinding{}
-}
-
 func (b *htmlBar) fill(used, size int64) {
 	if size <= 0 {
 		return
 	}
 	share := min(max(float64(used)/float64(size), 0), 1) * 100
-	b.Known, b.Over = true, used > size
+	b.Known = true
 	b.Used = strconv.FormatFloat(share, 'f', 1, 64)
 	b.Percent = int(share)
 }
 
-// usage is the picture of details that say how many bytes there are and how many
-// there may be.
-func usage(details *htmlValue) (htmlBar, bool) {
-	var b htmlBar
-	if details == nil {
-		return b, false
-	}
-	used, err := strconv.ParseInt(details.plain.field("bytes").text, 10, 64)
-	if err != nil {
-		return b, false
-	}
-	limit, err := strconv.ParseInt(details.plain.field("limit").text, 10, 64)
-	if err != nil {
-		return b, false
-	}
-	b.fill(used, limit)
-	return b, b.Known
-}
-
-// maxOpen is how many lines of evidence and details are shown without a click.
-const maxOpen = 12
-
 func htmlFindingOf(f requirement.Finding) (htmlFinding, error) {
 	h := htmlFinding{
-		ID: f.ID, Demand: prose.Sentence(f.Demand), Status: statusName(f.Status), Class: string(f.Status),
-		Shown:   shownStatus(f),
-		Message: Neutral(f.Message), Reference: f.Reference, Basis: string(f.Basis),
+		ID: f.ID, Demand: Neutral(prose.Sentence(f.Demand)), Label: severityNames[f.Severity],
+		Status: strings.ToLower(statusLabel(f.Status)), Class: string(f.Status), Shown: shownStatus(f),
+		Message: Neutral(f.Message), Reference: f.Reference, Marks: neutral(marks(f)),
 	}
-	for _, m := range marks(f) {
-		h.Marks = append(h.Marks, Neutral(m))
-	}
-	if f.Waiver != nil {
-		h.Waiver = Neutral(waiver(*f.Waiver))
-	}
-	var how string
-	h.Advice, how = advice(f)
-	h.How, h.Command = Neutral(how), f.Outcome.Remediation == ""
 	for _, e := range f.Evidence {
 		where, what := describe(e)
 		he := htmlEvidence{Where: neutral(where), What: neutral(what), Bytes: offsets(e)}
@@ -261,19 +345,15 @@ func htmlFindingOf(f requirement.Finding) (htmlFinding, error) {
 		}
 		h.Evidence = append(h.Evidence, he)
 	}
-	lines := len(h.Evidence)
 	if f.Details != nil {
 		v, err := valueOf(f.Details)
 		if err != nil {
 			return h, err
 		}
-		shown := htmlValueOf(v)
+		shown := htmlValueOf("", v)
 		h.Details = &shown
-		lines += len(v.parts)
 	}
 	h.Omitted = omitted(f)
-	quiet := f.Status == requirement.Passed || f.Status == requirement.NotApplicable
-	h.Folded = lines > maxOpen || quiet
 	return h, nil
 }
 
@@ -303,25 +383,31 @@ func offsets(e requirement.Evidence) string {
 	return strings.Join(parts, ", ")
 }
 
-func htmlValueOf(v value) htmlValue {
-	h := htmlValue{Text: Neutral(v.text), plain: v, Empty: len(v.parts) == 0 && v.text == ""}
+// htmlValueOf is a value of the details as a person reads it. name is that of its
+// field; empty fields are left out.
+func htmlValueOf(name string, v value) htmlValue {
+	h := htmlValue{Text: Neutral(readable(name, v)), Empty: v.empty()}
 	switch columns := v.columns(); {
 	case v.object:
 		for i, name := range v.names {
-			h.Fields = append(h.Fields, htmlField{Neutral(name), htmlValueOf(v.parts[i])})
+			if !v.parts[i].empty() {
+				h.Fields = append(h.Fields, htmlField{Neutral(caption(name)), htmlValueOf(name, v.parts[i])})
+			}
 		}
 	case columns != nil:
-		h.Columns = neutral(columns)
+		for _, c := range columns {
+			h.Columns = append(h.Columns, Neutral(caption(c)))
+		}
 		for _, p := range v.parts {
 			var row []htmlValue
 			for _, c := range columns {
-				row = append(row, htmlValueOf(p.field(c)))
+				row = append(row, htmlValueOf(c, p.field(c)))
 			}
 			h.Rows = append(h.Rows, row)
 		}
 	default:
 		for _, p := range v.parts {
-			h.Items = append(h.Items, htmlValueOf(p))
+			h.Items = append(h.Items, htmlValueOf(name, p))
 		}
 	}
 	return h

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -93,7 +94,7 @@ func TestHTMLInBrowser(t *testing.T) {
 	}
 }
 
-// What is folded on a screen is to be read in print.
+// What is folded is not printed, and what was unfolded is: the reader chooses.
 func TestHTMLInPrint(t *testing.T) {
 	t.Parallel()
 	b := startBrowser(t)
@@ -102,18 +103,42 @@ func TestHTMLInPrint(t *testing.T) {
 	if err := os.WriteFile(page, written(t, HTML, failing()), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	count := func(look string) (shown, folded int) {
-		b.open(page, 900, look)
+	b.open(page, 900, "print")
+	count := func() (shown, folded int) {
 		var n []int
 		b.run(`(() => { const all = [...document.querySelectorAll("details table, details .details")];
 			return [all.filter(e => e.checkVisibility() && e.getBoundingClientRect().height > 0).length, all.length]; })()`, &n)
 		return n[0], n[1]
 	}
-	if shown, folded := count("light"); shown != 0 || folded == 0 {
-		t.Errorf("on a screen %d of %d are shown", shown, folded)
+	if shown, folded := count(); shown != 0 || folded == 0 {
+		t.Errorf("folded, %d of %d are printed", shown, folded)
 	}
-	if shown, folded := count("print"); shown != folded {
-		t.Errorf("in print %d of %d are shown", shown, folded)
+	b.unfold()
+	if shown, folded := count(); shown != folded {
+		t.Errorf("unfolded, %d of %d are printed", shown, folded)
+	}
+}
+
+// A report is short on paper: that of the case that fails in many ways takes six pages
+// at most, and its summary ends on the first.
+func TestHTMLPages(t *testing.T) {
+	t.Parallel()
+	b := startBrowser(t)
+	page := filepath.Join(t.TempDir(), "page.html")
+	if err := os.WriteFile(page, written(t, HTML, scans(t)["case-failing"]), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for name, paper := range map[string][2]float64{"Letter": {8.5, 11}, "A4": {8.27, 11.69}} {
+		b.open(page, int(paper[0]*96), "print")
+		if n := b.pages(paper[0], paper[1]); n < 2 || n > 6 {
+			t.Errorf("%s: %d pages, want 2 to 6", name, n)
+		}
+		var height float64
+		b.run(`document.querySelector("header").getBoundingClientRect().bottom`, &height)
+		const margins = 0.8 // inches, above and below together
+		if room := (paper[1] - margins) * 96; height > room {
+			t.Errorf("%s: the summary is %.0f high, and a page %.0f", name, height, room)
+		}
 	}
 }
 
@@ -138,7 +163,11 @@ func TestHTMLContent(t *testing.T) {
 				case "script", "link", "img", "iframe", "object", "embed", "form", "base":
 					t.Errorf("element %s", n.Data)
 				case "article":
-					articles[attribute(n, "id")] = n
+					for c := range n.Descendants() {
+						if attribute(c, "class") == "head" {
+							articles[attribute(c, "id")] = n
+						}
+					}
 				}
 				if id := attribute(n, "id"); id != "" {
 					if ids[id] {
@@ -160,7 +189,18 @@ func TestHTMLContent(t *testing.T) {
 					continue
 				}
 				text := content(a)
-				wanted := []string{Neutral(f.Message), statusName(f.Status), Neutral(f.Outcome.Remediation)}
+				fix := a
+				if f.Waiver == nil && f.Outcome.Remediation != "" {
+					fix = a.Parent // one fix may settle several
+				}
+				if how := Neutral(f.Outcome.Remediation); f.Waiver == nil && !strings.Contains(content(fix), how) {
+					t.Errorf("%s: the fix is not there", f.ID)
+				}
+				status := shownStatus(f)
+				if asksSomething(f) {
+					status = strings.ToLower(statusLabel(f.Status))
+				}
+				wanted := []string{Neutral(f.Message), status}
 				for _, e := range f.Evidence {
 					where, what := describe(e)
 					wanted = append(wanted, neutral(where)...)
@@ -173,7 +213,7 @@ func TestHTMLContent(t *testing.T) {
 				}
 			}
 			if len(articles) != len(r.Findings) {
-				t.Errorf("%d articles for %d findings", len(articles), len(r.Findings))
+				t.Errorf("%d heads of %d findings", len(articles), len(r.Findings))
 			}
 		})
 	}
@@ -208,14 +248,18 @@ func TestHTMLDetails(t *testing.T) {
 		{"a number", 42, []string{"42"}},
 		{"text", "a <b>", []string{"a &lt;b&gt;"}},
 		{"none", []string{}, []string{"–"}},
-		{"a list", []any{"z", "a", true, nil}, []string{"<li>z</li>", "<li>a</li>", "<li>true</li>", "–"}},
+		{"a list", []any{"z", "a", true, nil}, []string{"<li>z</li>", "<li>a</li>", "<li>yes</li>", "–"}},
 		{"an object", struct {
 			Z int
-			A []string
-		}{1, []string{"x"}}, []string{"<dt>Z</dt><dd>1</dd>", "<dt>A</dt>", "<li>x</li>"}},
+			N []string
+			A []string `json:"more_of_it"`
+		}{1, nil, []string{"x"}}, []string{"<dl><div><dt>Z</dt><dd>1</dd></div><div><dt>More of it</dt>", "<li>x</li>"}},
+		{"sizes", map[string]any{"bytes": 5 << 30, "complete": false, "limit": 1},
+			[]string{"<dt>Size</dt><dd>5.0 GiB (5368709120 bytes)</dd>", "<dt>Complete</dt><dd>no</dd>",
+				"<dt>Limit</dt><dd>1 byte</dd>"}},
 		{"a table", []any{map[string]any{"path": "/tmp"}, map[string]any{"path": "/var", "files": 3}},
-			[]string{`<th scope="col">path</th><th scope="col">files</th>`, "/tmp", "/var"}},
-		{"a mixed list", []any{map[string]any{"path": "/tmp"}, "text"}, []string{"<dt>path</dt>", "<li>text</li>"}},
+			[]string{`<th scope="col">Path</th><th scope="col">Files</th>`, "/tmp", "/var"}},
+		{"a mixed list", []any{map[string]any{"path": "/tmp"}, "text"}, []string{"<dt>Path</dt>", "<li>text</li>"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := requirement.Pass("read")
@@ -236,18 +280,53 @@ func TestHTMLDetails(t *testing.T) {
 	}
 }
 
-// What has bytes and a limit is drawn, full at most.
-func TestHTMLUsage(t *testing.T) {
+// A bar shows the use of its own volume, full at most; a volume whose free space is not
+// known has none, and no finding has one.
+func TestHTMLBars(t *testing.T) {
+	o := requirement.Pass("the profile")
+	o.Details = map[string]any{"bytes": 5, "limit": 10}
 	for _, tt := range []struct {
-		bytes int64
-		want  string
-	}{{0, "0 percent used"}, {5 << 30, "50 percent used"}, {10<<30 - 1, "99 percent used"}, {10 << 30, "100 percent used"},
-		{25 << 30, `used over" x="0" y="0" width="100.0"`}} {
-		o := requirement.Pass("the profile")
-		o.Details = map[string]any{"bytes": tt.bytes, "limit": int64(10 << 30)}
-		page := string(written(t, HTML, result(requirement.Find(row("win.profile.size", requirement.Required), o))))
-		if !strings.Contains(page, tt.want) {
-			t.Errorf("%d bytes: %q is not there", tt.bytes, tt.want)
+		free int64
+		want string
+	}{{-1, ""}, {0, "100 percent used: "}, {1, "99 percent used: "}, {5, "50 percent used: "}, {10, "0 percent used: "},
+		{11, "0 percent used: "}} {
+		r := result(requirement.Find(row("win.profile.size", requirement.Required), o))
+		r.Volumes = []scanner.Volume{{Role: scanner.Root, Image: "a", Size: 1000, Free: tt.free * 100}}
+		if tt.free < 0 {
+			r.Volumes[0].Free = -1
 		}
+		if tt.free == 1 {
+			r.Volumes[0].Free = 1
+		}
+		page := string(written(t, HTML, r))
+		if n := strings.Count(page, "<svg"); n != min(len(tt.want), 1) || !strings.Contains(page, tt.want) {
+			t.Errorf("%d free: %d bars, and %q is not there", tt.free, n, tt.want)
+		}
+	}
+}
+
+// What settles most comes first: a fix for two requirements before one for a
+// requirement, what is not met before what is a warning.
+func TestFixes(t *testing.T) {
+	e := requirement.Evidence{Source: "root"}
+	one := func(id, fix string, o requirement.Outcome) card {
+		o.Remediation = fix
+		return card{requirement.Find(row(id, requirement.Required), o)}
+	}
+	waived := one("g", "B", requirement.Fail("7", e))
+	waived[0].Waiver = &requirement.Waiver{}
+	var got []string
+	for _, g := range fixes([]card{one("a", "A", requirement.Warn("1", e)), one("b", "A", requirement.Fail("2", e)),
+		one("c", "B", requirement.Fail("3", e)), one("d", "A", requirement.Warn("4", e)), waived,
+		one("e", "B", requirement.Fail("5", e)), one("f", "", requirement.Unknown("6")),
+		one("h", "", requirement.Unknown("8"))}) {
+		ids := ""
+		for _, c := range g {
+			ids += c[0].ID
+		}
+		got = append(got, ids)
+	}
+	if s := strings.Join(got, " "); s != "ce b g ad f h" {
+		t.Errorf("%s", s)
 	}
 }
