@@ -17,7 +17,7 @@ func (p *program) inspectCatCommand() *cobra.Command {
 		Short: "Write a file to standard output",
 		Long: `Write the bytes of a file on an image to standard output. A PATH on a Windows volume
 may be written as Windows does, with or without its drive.`,
-		Example: `coldcheck inspect cat root.img 'C:\Windows\Panther\setuperr.log'
+		Example: `coldcheck inspect cat root.img 'C:\Windows\Panther\setupact.log'
 coldcheck inspect cat root.img Windows/System32/config/SYSTEM >SYSTEM`,
 		Args: arguments(2, 2),
 		RunE: func(c *cobra.Command, args []string) error {
