@@ -8,6 +8,7 @@
 package testenv
 
 import (
+	"bufio"
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
@@ -29,6 +30,9 @@ const (
 	corpusVar  = "COLDCHECK_CORPUS"
 	nightlyVar = "COLDCHECK_NIGHTLY"
 )
+
+// pieceSize is how much unpack looks at in one go.
+const pieceSize = 64 << 10
 
 // maxCorpusFile bounds what CorpusFile holds in memory. The largest file of
 // the corpus unpacks to less than half of it.
@@ -85,6 +89,8 @@ func CorpusFile(t testing.TB, name string) []byte {
 }
 
 func unpack(name string, packed io.Reader, limit int64) ([]byte, error) {
+	// The reader of xz reads one byte at a time.
+	packed = bufio.NewReaderSize(packed, pieceSize)
 	r := packed
 	var err error
 	switch filepath.Ext(name) {
@@ -104,15 +110,45 @@ func unpack(name string, packed io.Reader, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out bytes.Buffer
-	n, err := io.Copy(&out, io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, err
+	// Most of an image is zeros. They take no memory if nothing writes them.
+	type piece struct {
+		at   int64
+		data []byte
 	}
-	if n > limit {
-		return nil, fmt.Errorf("unpacks to more than %d bytes", limit)
+	var pieces []piece
+	var size int64
+	buf, zero := make([]byte, pieceSize), make([]byte, pieceSize)
+	for {
+		n, err := fill(r, buf)
+		if !bytes.Equal(buf[:n], zero[:n]) {
+			pieces = append(pieces, piece{size, bytes.Clone(buf[:n])})
+		}
+		if size += int64(n); size > limit {
+			return nil, fmt.Errorf("unpacks to more than %d bytes", limit)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return out.Bytes(), nil
+	out := make([]byte, size)
+	for _, p := range pieces {
+		copy(out[p.at:], p.data)
+	}
+	return out, nil
+}
+
+// fill reads until p is full. Other than io.ReadFull it returns io.EOF at the end
+// of r, so that a file that is truncated differs from one that ends.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = r.Read(p[n:])
+		n += k
+	}
+	return n, err
 }
 
 // Tool makes sure that every one of the named programs is installed. In short

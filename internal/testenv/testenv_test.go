@@ -3,8 +3,10 @@ package testenv
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -145,6 +147,31 @@ func TestCorpusFile(t *testing.T) {
 		int64(len(want)) + 1: true} {
 		if _, err := unpack("f.gz", bytes.NewReader(gz.Bytes()), limit); (err == nil) != ok {
 			t.Errorf("limit %d: %v", limit, err)
+		}
+	}
+}
+
+// Zeros are kept as well as what is between them, and a file that ends too early is
+// an error.
+func TestUnpackSparse(t *testing.T) {
+	for _, size := range []int{0, 1, pieceSize - 1, pieceSize, pieceSize + 1, 5*pieceSize + 7} {
+		want := make([]byte, size)
+		for _, at := range []int{0, pieceSize, 3*pieceSize - 1, size - 1} {
+			if at >= 0 && at < size {
+				want[at] = 1
+			}
+		}
+		var packed bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		z.Write(want)
+		z.Close()
+		got, err := unpack("f.gz", bytes.NewReader(packed.Bytes()), int64(size))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes: %d, %v", size, len(got), err)
+		}
+		cut := packed.Bytes()[:packed.Len()-9]
+		if _, err := unpack("f.gz", bytes.NewReader(cut), int64(size)); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d bytes, truncated: %v", size, err)
 		}
 	}
 }
