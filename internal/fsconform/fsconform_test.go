@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/ext4"
@@ -80,36 +81,45 @@ func TestFilesystems(t *testing.T) {
 	t.Log("\n" + b.String())
 }
 
+// image returns copies of an image that is unpacked once.
 func image(name string) func(testing.TB) []byte {
-	return func(t testing.TB) []byte {
-		t.Helper()
-		packed, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		z, err := gzip.NewReader(bytes.NewReader(packed))
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw, err := io.ReadAll(z)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return raw
+	return copies(func() ([]byte, error) { return unpack(name) })
+}
+
+func unpack(name string) ([]byte, error) {
+	packed, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
 	}
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
 }
 
 // ntfsImage unpacks an image of which each 16-bit word is stored as its
 // difference to the one before.
 func ntfsImage(name string) func(testing.TB) []byte {
-	return func(t testing.TB) []byte {
-		t.Helper()
-		raw := image(name)(t)
+	return copies(func() ([]byte, error) {
+		raw, err := unpack(name)
 		le := binary.LittleEndian
 		for i := 2; i < len(raw); i += 2 {
 			le.PutUint16(raw[i:], le.Uint16(raw[i:])+le.Uint16(raw[i-2:]))
 		}
-		return raw
+		return raw, err
+	})
+}
+
+func copies(unpack func() ([]byte, error)) func(testing.TB) []byte {
+	once := sync.OnceValues(unpack)
+	return func(t testing.TB) []byte {
+		t.Helper()
+		raw, err := once()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Clone(raw)
 	}
 }
 

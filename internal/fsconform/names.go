@@ -12,7 +12,6 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
-	"testing/iotest"
 
 	"github.com/coldcheck/coldcheck/internal/bytename"
 )
@@ -20,7 +19,7 @@ import (
 // checkRules holds a volume against testing/fstest, but for names that lead to
 // what cannot be opened, which that takes for errors.
 func checkRules(t *testing.T, s System) {
-	v := openable{s.open(t, s.Image(t))}
+	v := openable{s.open(t, s.Image(t)), map[string]bool{}}
 	var files []string
 	for _, p := range paths(t, v) {
 		if info, err := fs.Stat(v, p); err == nil && info.Mode().IsRegular() {
@@ -33,17 +32,30 @@ func checkRules(t *testing.T, s System) {
 }
 
 // openable is a volume without the names that cannot be opened.
-type openable struct{ Volume }
+type openable struct {
+	Volume
+	tried map[string]bool // by name, whether it can be opened and read
+}
 
 func (o openable) ReadDir(name string) ([]fs.DirEntry, error) {
 	list, err := o.Volume.ReadDir(name)
 	var keep []fs.DirEntry
 	for _, e := range list {
-		if o.opens(path.Join(name, e.Name())) {
+		if o.opensOnce(path.Join(name, e.Name())) {
 			keep = append(keep, e)
 		}
 	}
 	return keep, err
+}
+
+// opensOnce reads a file for the first of its many listings only.
+func (o openable) opensOnce(name string) bool {
+	opens, ok := o.tried[name]
+	if !ok {
+		opens = o.opens(name)
+		o.tried[name] = opens
+	}
+	return opens
 }
 
 func (o openable) opens(name string) bool {
@@ -209,7 +221,8 @@ func checkAbsent(t *testing.T, s System) {
 	}
 }
 
-// checkFiles reads each file in every way that there is.
+// checkFiles reads each file in the ways that checkRules does not, which runs
+// iotest.TestReader on each.
 func checkFiles(t *testing.T, s System) {
 	v := s.open(t, s.Image(t))
 	files, large := 0, 0
@@ -251,11 +264,6 @@ func checkFile(t *testing.T, v Volume, p string, want []byte) {
 	}
 	if f.Size() != int64(len(want)) {
 		t.Errorf("%s: %d bytes, %d were read", p, f.Size(), len(want))
-	}
-	if len(want) < 1<<20 {
-		if err := iotest.TestReader(f, want); err != nil {
-			t.Errorf("%s: %v", p, err)
-		}
 	}
 	size := int64(len(want))
 	for _, off := range []int64{0, 1, size / 3, size/2 - 1, size - 1} {
