@@ -13,11 +13,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
-
+	"github.com/coldcheck/coldcheck/internal/mounttest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -75,6 +74,21 @@ func digest(lines []string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
+// corpusImages holds the images that several tests read, by name.
+var corpusImages sync.Map
+
+// corpusImage unpacks a file of the corpus, once for all tests. They must not change
+// it.
+func corpusImage(t testing.TB, name string) []byte {
+	t.Helper()
+	if image, ok := corpusImages.Load(name); ok {
+		return image.([]byte)
+	}
+	image := testenv.CorpusFile(t, name)
+	corpusImages.Store(name, image)
+	return image
+}
+
 // replays are the volumes whose listing after the journal's replay by e2fsck,
 // as fls has it, is known.
 func TestCorpusReplay(t *testing.T) {
@@ -104,7 +118,7 @@ func TestCorpusReplay(t *testing.T) {
 			short = filepath.Base(filepath.Dir(name))
 		}
 		t.Run(short, func(t *testing.T) {
-			raw := testenv.CorpusFile(t, name)
+			raw := corpusImage(t, name)
 			f, err := Open(context.Background(), bytes.NewReader(raw), int64(len(raw)), Options{Stale: true})
 			if err != nil {
 				t.Fatal(err)
@@ -189,7 +203,7 @@ func TestCorpusAll(t *testing.T) {
 	}
 	outcomes := map[string]int{}
 	for _, name := range names {
-		raw := testenv.CorpusFile(t, name)
+		raw := corpusImage(t, name)
 		// Volumes lie at the begin, or in a partition at one of these sectors.
 		for _, sector := range []int{0, 1, 63, 128, 2048} {
 			if len(raw) < 512*sector+2048 || raw[512*sector+0x438] != 0x53 || raw[512*sector+0x439] != 0xEF {
@@ -239,7 +253,7 @@ func TestCorpusKernel(t *testing.T) {
 	for _, path := range images {
 		name := filepath.Base(filepath.Dir(path))
 		rel, _ := filepath.Rel(root, path)
-		raw := testenv.CorpusFile(t, filepath.ToSlash(rel))
+		raw := corpusImage(t, filepath.ToSlash(rel))
 		f, err := Open(context.Background(), bytes.NewReader(raw), int64(len(raw)), Options{})
 		if err != nil {
 			continue
@@ -254,7 +268,7 @@ func TestCorpusKernel(t *testing.T) {
 			continue
 		}
 		mounted++
-		want := kernelView(t, dir)
+		want := mounttest.KernelView(t, dir)
 		got := view(t, f)
 		equal, wrong := 0, 0
 		fail := func(format string, args ...any) {
@@ -273,7 +287,7 @@ func TestCorpusKernel(t *testing.T) {
 			if _, ok := f.truncated[uint32(g.Inode)]; ok {
 				g.Modified, g.Changed = w.Modified, w.Changed
 			}
-			diff := cmp.Diff(w, g, cmpopts.EquateEmpty())
+			diff := mounttest.Diff(w, g)
 			switch {
 			case !ok:
 				fail("%q is missing; it is %+v", path, w)
@@ -316,7 +330,7 @@ func TestCorpusKernel(t *testing.T) {
 // writeSparse writes an image, but for what is zero.
 func writeSparse(t testing.TB, path string, image []byte) {
 	t.Helper()
-	truncate(t, path, int64(len(image)))
+	mounttest.Truncate(t, path, int64(len(image)))
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/crashtest"
+	"github.com/coldcheck/coldcheck/internal/mounttest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -84,10 +85,10 @@ func TestCrashes(t *testing.T) {
 					all.replayed++
 				}
 				mu.Unlock()
-				at, umount := mount(t, copyFile(t, image), "noatime")
-				want, got := kernelView(t, at), view(t, f)
+				at, umount := mount(t, mounttest.CopyFile(t, image), "noatime")
+				want, got := mounttest.KernelView(t, at), view(t, f)
 				// To finish a truncation counts as a change of the file.
-				for _, v := range []map[string]seen{want, got} {
+				for _, v := range []map[string]mounttest.Seen{want, got} {
 					for path, s := range v {
 						if _, ok := f.truncated[uint32(s.Inode)]; ok {
 							s.Modified, s.Changed = time.Time{}, time.Time{}
@@ -95,7 +96,7 @@ func TestCrashes(t *testing.T) {
 						}
 					}
 				}
-				compareViews(t, want, got)
+				mounttest.CompareViews(t, want, got)
 				compareUsage(t, f, at)
 				compareTotals(t, f, want)
 				umount()
@@ -107,8 +108,8 @@ func TestCrashes(t *testing.T) {
 // crash makes images of a volume that is being written to.
 func crash(t *testing.T, image, args, options string, n int, seed uint64) (images []string) {
 	t.Helper()
-	truncate(t, image, 96<<20)
-	command(t, "mkfs.ext4", append(append([]string{"-q", "-F"}, strings.Fields(args)...), image)...)
+	mounttest.Truncate(t, image, 96<<20)
+	mounttest.Command(t, "mkfs.ext4", append(append([]string{"-q", "-F"}, strings.Fields(args)...), image)...)
 	at, umount := mount(t, image, strings.TrimSuffix("commit=300,"+options, ","))
 	images = crashtest.Take(t, image, at, n, crashtest.Load{Magic: []byte{0xC0, 0x3B, 0x39, 0x98}, Seed: seed})
 	umount()

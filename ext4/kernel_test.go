@@ -1,30 +1,20 @@
 package ext4
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
-	"github.com/coldcheck/coldcheck/internal/bytename"
+	"github.com/coldcheck/coldcheck/internal/mounttest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
-	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
 // kernel makes sure that the test can mount images through loop devices.
@@ -34,61 +24,19 @@ func kernel(t testing.TB) {
 	testenv.Tool(t, "losetup", "mount", "umount", "mkfs.ext4")
 }
 
-// command runs a program that has to succeed.
-func command(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, bytes.TrimSpace(out))
-	}
-	return string(out)
-}
-
 // mkfs makes an image.
 func mkfs(t testing.TB, size int64, args ...string) string {
 	t.Helper()
 	path := filepath.Join(testenv.ImageDir(t), "image")
-	truncate(t, path, size)
-	command(t, "mkfs.ext4", append([]string{"-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"},
+	mounttest.Truncate(t, path, size)
+	mounttest.Command(t, "mkfs.ext4", append([]string{"-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"},
 		append(args, path)...)...)
 	return path
 }
 
-func truncate(t testing.TB, path string, size int64) {
-	t.Helper()
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
-	if err == nil {
-		err = file.Truncate(size)
-	}
-	if err == nil {
-		err = file.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// tryMount mounts an image and returns the place. It is unmounted at the end
-// of the test, if the returned function has not done so.
 func tryMount(t testing.TB, image, options string) (dir string, umount func(), err error) {
 	t.Helper()
-	dir = t.TempDir()
-	if options != "" {
-		options = "," + options
-	}
-	if out, err := exec.Command("mount", "-t", "ext4", "-o", "loop"+options, image, dir).CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
-	}
-	mounted := true
-	umount = func() {
-		if mounted {
-			mounted = false
-			testenv.Unmount(t, dir)
-			testenv.AwaitLoop(t, image)
-		}
-	}
-	t.Cleanup(umount)
-	return dir, umount, nil
+	return mounttest.TryMount(t, "ext4", image, options)
 }
 
 func mount(t testing.TB, image, options string) (dir string, umount func()) {
@@ -119,105 +67,25 @@ func openImage(t testing.TB, path string, o Options) *FS {
 	return f
 }
 
-// copyFile copies a file, without its holes.
-func copyFile(t testing.TB, from string) string {
-	t.Helper()
-	to := filepath.Join(testenv.ImageDir(t), "copy")
-	command(t, "cp", "--sparse=always", from, to)
-	return to
-}
+// seenVolume is a volume to compare with what the kernel shows.
+type seenVolume struct{ *FS }
 
-// seen is what is seen of one file, by the kernel or by this package.
-type seen struct {
-	Inode        uint64
-	Mode         fs.FileMode
-	UID, GID     uint32
-	Links        int
-	Size         int64
-	Allocated    int64
-	Modified     time.Time
-	Changed      time.Time
-	Accessed     time.Time
-	Created      time.Time
-	Major, Minor uint32
-	Target       string
-	Content      string // fingerprint
-	Xattrs       []Xattr
-	Err          string
-}
-
-// kernelView describes all below a mounted volume.
-func kernelView(t testing.TB, dir string) map[string]seen {
-	t.Helper()
-	view := map[string]seen{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		rel, _ := filepath.Rel(dir, path)
-		rel = bytename.EncodePath([]byte(rel))
-		s := seen{}
-		if err == nil {
-			s, err = kernelLook(path)
-		}
-		if err != nil {
-			s.Err = err.Error()
-		}
-		view[rel] = s
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+func (v seenVolume) Describe(path string, info fs.FileInfo) (mounttest.Seen, error) {
+	e := info.Sys().(*Entry)
+	s := mounttest.Seen{
+		Inode: e.Inode, Mode: info.Mode(), UID: e.UID, GID: e.GID, Links: e.Links, Size: e.Size, Allocated: e.Allocated,
+		Modified: e.Modified, Changed: e.Changed, Accessed: e.Accessed, Created: e.Created, Major: e.Major, Minor: e.Minor,
 	}
-	return view
-}
-
-func kernelLook(path string) (s seen, err error) {
-	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_ALL, &st); err != nil {
-		return s, err
+	list, err := v.LXattrs(path)
+	for _, x := range list {
+		s.Xattrs = append(s.Xattrs, mounttest.Xattr(x))
 	}
-	stamp := func(t unix.StatxTimestamp) time.Time { return time.Unix(t.Sec, int64(t.Nsec)).UTC() }
-	s = seen{
-		Inode: st.Ino, Mode: unixfs.FileMode(st.Mode), UID: st.Uid, GID: st.Gid, Links: int(st.Nlink), Size: int64(st.Size),
-		Allocated: int64(st.Blocks) * 512, Modified: stamp(st.Mtime), Changed: stamp(st.Ctime), Accessed: stamp(st.Atime),
-		Major: st.Rdev_major, Minor: st.Rdev_minor,
-	}
-	if st.Mask&unix.STATX_BTIME != 0 {
-		s.Created = stamp(st.Btime)
-	}
-	if s.Mode&fs.ModeSymlink != 0 {
-		if s.Target, err = os.Readlink(path); err != nil {
-			return s, err
-		}
-		s.Target = bytename.EncodePath([]byte(s.Target))
-	}
-	if s.Mode.IsRegular() {
-		if s.Content, err = digestFile(path); err != nil {
-			return s, err
-		}
-	}
-	s.Xattrs, err = kernelXattrs(path)
 	return s, err
 }
 
-func digestFile(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	return fingerprint(file)
-}
-
-var seed = maphash.MakeSeed()
-
-// fingerprint stands for the content of a file in this process. Most of what is
-// read are holes, and SHA-256 would take longer than to read them.
-func fingerprint(r io.Reader) (string, error) {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	if _, err := io.Copy(&h, r); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%x", h.Sum64()), nil
+func view(t testing.TB, f *FS) map[string]mounttest.Seen {
+	t.Helper()
+	return mounttest.View(t, seenVolume{f})
 }
 
 func digestOf(r io.Reader) (string, error) {
@@ -226,111 +94,6 @@ func digestOf(r io.Reader) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)), nil
-}
-
-func kernelXattrs(path string) ([]Xattr, error) {
-	names := make([]byte, 1<<16)
-	n, err := unix.Llistxattr(path, names)
-	if err == unix.ENOTSUP {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var list []Xattr
-	for _, name := range strings.Split(string(names[:n]), "\x00") {
-		if name == "" {
-			continue
-		}
-		value := make([]byte, 1<<16)
-		n, err := unix.Lgetxattr(path, name, value)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		list = append(list, Xattr{bytename.Encode([]byte(name)), bytes.Clone(value[:n])})
-	}
-	slices.SortFunc(list, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
-	return list, nil
-}
-
-// view describes all that this package sees of a volume.
-func view(t testing.TB, f *FS) map[string]seen {
-	t.Helper()
-	all := map[string]seen{}
-	err := fs.WalkDir(f, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			s := all[path]
-			s.Err = err.Error()
-			all[path] = s
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil {
-			all[path] = seen{Err: err.Error()}
-			return nil
-		}
-		all[path] = look(f, path, info)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-func look(f *FS, path string, info fs.FileInfo) seen {
-	e := info.Sys().(*Entry)
-	s := seen{
-		Inode: e.Inode, Mode: info.Mode(), UID: e.UID, GID: e.GID, Links: e.Links, Size: e.Size, Allocated: e.Allocated,
-		Modified: e.Modified, Changed: e.Changed, Accessed: e.Accessed, Created: e.Created, Major: e.Major, Minor: e.Minor,
-	}
-	fail := func(err error) {
-		if err != nil && s.Err == "" {
-			s.Err = err.Error()
-		}
-	}
-	var err error
-	if s.Mode&fs.ModeSymlink != 0 {
-		s.Target, err = f.ReadLink(path)
-		fail(err)
-	}
-	if s.Mode.IsRegular() {
-		var file fs.File
-		file, err = f.Open(path)
-		fail(err)
-		if err == nil {
-			s.Content, err = fingerprint(file)
-			fail(err)
-			file.Close()
-		}
-	}
-	s.Xattrs, err = f.LXattrs(path)
-	fail(err)
-	return s
-}
-
-// compareViews reports what differs.
-func compareViews(t testing.TB, want, got map[string]seen) {
-	t.Helper()
-	wrong := 0
-	for path, w := range want {
-		g, ok := got[path]
-		if !ok {
-			t.Errorf("%q is missing", path)
-			wrong++
-		} else if diff := cmp.Diff(w, g, cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("%q (-want +got): %s", path, diff)
-			wrong++
-		}
-		if wrong > 20 {
-			t.Fatal("and more")
-		}
-	}
-	for path := range got {
-		if _, ok := want[path]; !ok {
-			t.Errorf("%q is not there", path)
-		}
-	}
 }
 
 // compareUsage compares with statfs(2) of a mounted volume.
@@ -357,27 +120,11 @@ func compareUsage(t testing.TB, f *FS, dir string) {
 }
 
 // compareTotals compares Tree with what the kernel shows.
-func compareTotals(t testing.TB, f *FS, want map[string]seen) {
+func compareTotals(t testing.TB, f *FS, want map[string]mounttest.Seen) {
 	t.Helper()
-	totals := Totals{Dirs: -1}
-	met := map[uint64]bool{}
-	for _, s := range want {
-		if met[s.Inode] {
-			totals.Links++
-			continue
-		}
-		met[s.Inode] = true
-		totals.Allocated += s.Allocated
-		switch {
-		case s.Mode.IsDir():
-			totals.Dirs++
-			continue
-		case s.Mode.IsRegular():
-			totals.Size += s.Size
-		case s.Mode&fs.ModeSymlink != 0:
-			totals.Symlinks++
-		}
-		totals.Files++
+	c := mounttest.Count(want)
+	totals := Totals{
+		Files: c.Files, Dirs: c.Dirs, Symlinks: c.Symlinks, Links: c.Links, Size: c.Size, Allocated: c.Allocated,
 	}
 	got, err := f.Tree(".")
 	if err != nil {
@@ -387,187 +134,16 @@ func compareTotals(t testing.TB, f *FS, want map[string]seen) {
 	}
 }
 
-// compareMount compares an image with what the kernel shows of a copy.
-func compareMount(t testing.TB, image, options string) *FS {
+// compareMount compares an image that was unmounted with what the kernel shows of
+// it, read-only.
+func compareMount(t testing.TB, image string) *FS {
 	t.Helper()
 	f := openImage(t, image, Options{})
-	dir, umount := mount(t, copyFile(t, image), options)
-	want := kernelView(t, dir)
-	compareViews(t, want, view(t, f))
+	dir, umount := mount(t, image, "ro")
+	want := mounttest.KernelView(t, dir)
+	mounttest.CompareViews(t, want, view(t, f))
 	compareUsage(t, f, dir)
 	compareTotals(t, f, want)
 	umount()
 	return f
-}
-
-// populate makes a tree of all kinds of files. What the volume has no room or
-// no feature for is left out.
-func populate(t testing.TB, dir string, seed uint64) {
-	t.Helper()
-	rnd := rand.New(rand.NewPCG(seed, 1))
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	may := func(err error) {
-		t.Helper()
-		if err != nil && !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.EFBIG) &&
-			!errors.Is(err, unix.E2BIG) && !errors.Is(err, unix.ERANGE) {
-			t.Fatal(err)
-		}
-	}
-	content := func(n int) []byte {
-		b := make([]byte, n)
-		for i := range b {
-			b[i] = byte(rnd.Uint32())
-		}
-		return b
-	}
-	write := func(name string, data []byte) string {
-		path := filepath.Join(dir, name)
-		must(os.MkdirAll(filepath.Dir(path), 0o755))
-		may(os.WriteFile(path, data, 0o644))
-		return path
-	}
-
-	// Sizes around those of the inode's room, of blocks and of clusters.
-	for _, n := range []int{0, 1, 59, 60, 61, 100, 155, 156, 157, 160, 1000, 1023, 1024, 1025, 4095, 4096, 4097, 65536,
-		65537, 300000} {
-		write(fmt.Sprintf("sizes/%d", n), content(n))
-	}
-	write("sizes/large", content(3<<20))
-
-	// Holes, at the begin, in the middle and at the end; space that was
-	// reserved, within the file and behind its end.
-	sparse := func(name string, size int64, pieces ...int64) {
-		path := filepath.Join(dir, name)
-		must(os.MkdirAll(filepath.Dir(path), 0o755))
-		file, err := os.Create(path)
-		must(err)
-		defer file.Close()
-		for _, at := range pieces {
-			if _, err := file.WriteAt(content(3000), at); err != nil {
-				may(err)
-			}
-		}
-		may(file.Truncate(size))
-	}
-	sparse("sparse/hole", 1<<20)
-	sparse("sparse/begin", 500000, 490000)
-	sparse("sparse/middle", 600000, 0, 590000)
-	sparse("sparse/end", 700000, 0)
-	// Into the second and third level of indirect blocks of 1 KiB.
-	sparse("sparse/deep", 200<<20, 0, 20<<10, 300<<10, 70<<20, 150<<20)
-	sparse("sparse/deeper", 0, 14<<30, 17<<30)
-	file, err := os.Create(filepath.Join(dir, "sparse/reserved"))
-	must(err)
-	may(unix.Fallocate(int(file.Fd()), 0, 10000, 200000))
-	_, err = file.WriteAt(content(5000), 50000)
-	may(err)
-	may(unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 300000, 100000))
-	file.Close()
-
-	// Many extents: every second block is a hole.
-	file, err = os.Create(filepath.Join(dir, "sparse/fragmented"))
-	must(err)
-	for i := range int64(600) {
-		if _, err := file.WriteAt(content(1), i*131072); err != nil {
-			may(err)
-			break
-		}
-	}
-	file.Close()
-
-	// Symbolic links, short and long ones.
-	must(os.Mkdir(filepath.Join(dir, "links"), 0o755))
-	for _, n := range []int{1, 58, 59, 60, 61, 120, 200, 1000, 1023} {
-		may(os.Symlink(strings.Repeat("x", n), filepath.Join(dir, fmt.Sprintf("links/%d", n))))
-	}
-	must(os.Symlink("../sizes/60", filepath.Join(dir, "links/relative")))
-	must(os.Symlink("/sizes/61", filepath.Join(dir, "links/absolute")))
-	must(os.Symlink("relative", filepath.Join(dir, "links/chain")))
-	must(os.Symlink("loop", filepath.Join(dir, "links/loop")))
-	must(os.Symlink("../sizes", filepath.Join(dir, "links/dir")))
-	must(os.Symlink("bytes\xff\xfe", filepath.Join(dir, "links/bytes")))
-	must(os.Link(filepath.Join(dir, "sizes/1000"), filepath.Join(dir, "links/hard")))
-	must(os.Link(filepath.Join(dir, "sizes/1000"), filepath.Join(dir, "links/hard2")))
-
-	// Special files, modes, owners, times.
-	must(os.Mkdir(filepath.Join(dir, "special"), 0o1777))
-	must(unix.Mkfifo(filepath.Join(dir, "special/fifo"), 0o640))
-	must(unix.Mknod(filepath.Join(dir, "special/char"), unix.S_IFCHR|0o600, int(unix.Mkdev(5, 1))))
-	must(unix.Mknod(filepath.Join(dir, "special/block"), unix.S_IFBLK|0o600, int(unix.Mkdev(259, 65537))))
-	must(unix.Mknod(filepath.Join(dir, "special/socket"), unix.S_IFSOCK|0o600, 0))
-	for i, mode := range []uint32{0o4755, 0o2711, 0o1000, 0, 0o777} {
-		path := write(fmt.Sprintf("special/mode%d", i), []byte("mode"))
-		must(os.Chown(path, 70000*i+1, 80000*i+2))
-		must(unix.Chmod(path, mode))
-	}
-	for i, sec := range []int64{-1, 0, 1, 1 << 31, 1<<32 + 5, 1 << 33, -(1 << 31), 1<<34 - 1<<31 - 1} {
-		path := write(fmt.Sprintf("special/time%d", i), nil)
-		must(unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Sec: sec, Nsec: 123456789}, {Sec: sec, Nsec: 987654321}},
-			0))
-	}
-
-	// Names.
-	for _, name := range []string{
-		strings.Repeat("n", 255), "größe", "日本語", "with space ", "new\nline", "bytes\xff\xfe\x80",
-		"\xee\xbe\x80 is in the private area",
-		"\xc3", "half \xe6\x97", "..more", "...", "-", "back\\slash", "a:b",
-	} {
-		write("names/"+name, []byte(name))
-	}
-
-	// Directories: empty, deep, large, large and then emptied for the most part.
-	must(os.MkdirAll(filepath.Join(dir, "dirs/empty"), 0o700))
-	must(os.MkdirAll(filepath.Join(dir, "dirs", strings.Repeat("d/", 60)), 0o755))
-	for _, d := range []struct {
-		name  string
-		n     int
-		purge bool
-	}{{"few", 3, false}, {"some", 12, false}, {"many", 1500, false}, {"purged", 700, true}} {
-		must(os.Mkdir(filepath.Join(dir, "dirs", d.name), 0o755))
-		name := func(i int) string {
-			return filepath.Join(dir, "dirs", d.name, fmt.Sprintf("entry %d with a name of some length", i))
-		}
-		for i := range d.n {
-			may(os.Symlink("t", name(i)))
-		}
-		for i := 0; d.purge && i < d.n; i++ {
-			if i%10 != 3 {
-				os.Remove(name(i))
-			}
-		}
-	}
-
-	// Extended attributes: in the inode, in a block, shared, large; ACLs.
-	path := write("xattrs/few", []byte("few"))
-	may(unix.Setxattr(path, "user.one", []byte("1"), 0))
-	may(unix.Setxattr(path, "user.empty", nil, 0))
-	may(unix.Setxattr(path, "security.selinux", []byte("system_u:object_r:etc_t:s0\x00"), 0))
-	may(unix.Setxattr(path, "trusted.overlay.opaque", []byte("y"), 0))
-	path = write("xattrs/many", nil)
-	for i := range 20 {
-		may(unix.Setxattr(path, fmt.Sprintf("user.attribute-%d", i), content(30), 0))
-	}
-	for i := range 3 {
-		path = write(fmt.Sprintf("xattrs/shared%d", i), nil)
-		may(unix.Setxattr(path, "user.shared", bytes.Repeat([]byte("s"), 500), 0))
-	}
-	for _, n := range []int{900, 3900, 20000, 60000} {
-		path = write(fmt.Sprintf("xattrs/large%d", n), nil)
-		may(unix.Setxattr(path, "user.large", content(n), 0))
-	}
-	acl := []byte{2, 0, 0, 0,
-		1, 0, 6, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 4, 0, 0x39, 0x30, 0, 0, 4, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,
-		8, 0, 5, 0, 0x40, 0xe2, 1, 0, 0x10, 0, 5, 0, 0xff, 0xff, 0xff, 0xff, 0x20, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}
-	path = write("xattrs/acl", []byte("acl"))
-	may(unix.Setxattr(path, "system.posix_acl_access", acl, 0))
-	must(os.MkdirAll(filepath.Join(dir, "xattrs/dir"), 0o755))
-	may(unix.Setxattr(filepath.Join(dir, "xattrs/dir"), "system.posix_acl_default", acl, 0))
-	must(os.Symlink("few", filepath.Join(dir, "xattrs/link")))
-	may(unix.Lsetxattr(filepath.Join(dir, "xattrs/link"), "trusted.link", []byte("on a link"), 0))
-	write("xattrs/dir/inherits", nil)
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coldcheck/coldcheck/internal/mounttest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -38,7 +39,7 @@ func TestOrphans(t *testing.T) {
 			var inodes []uint64
 			for k := range 12 {
 				size := orphanCandidate(t, filepath.Join(dir, fmt.Sprint(k)), k, rnd)
-				info, err := kernelLook(filepath.Join(dir, fmt.Sprint(k)))
+				info, err := mounttest.KernelLook(filepath.Join(dir, fmt.Sprint(k)))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -65,15 +66,15 @@ func TestOrphans(t *testing.T) {
 			if err := os.WriteFile(script, []byte(commands.String()), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			command(t, "debugfs", "-w", "-f", script, image)
+			mounttest.Command(t, "debugfs", "-w", "-f", script, image)
 
 			f := openImage(t, image, Options{})
 			if o := f.orphans; o.truncated != 6 || o.deleted != 6 || o.err != nil || o.clusters < 10 {
 				t.Errorf("%+v", o)
 			}
-			at, umount := mount(t, copyFile(t, image), "noatime")
-			want, got := kernelView(t, at), view(t, f)
-			for _, v := range []map[string]seen{want, got} {
+			at, umount := mount(t, mounttest.CopyFile(t, image), "noatime")
+			want, got := mounttest.KernelView(t, at), view(t, f)
+			for _, v := range []map[string]mounttest.Seen{want, got} {
 				for path, s := range v {
 					if _, ok := f.truncated[uint32(s.Inode)]; ok {
 						s.Modified, s.Changed = time.Time{}, time.Time{}
@@ -81,7 +82,7 @@ func TestOrphans(t *testing.T) {
 					}
 				}
 			}
-			compareViews(t, want, got)
+			mounttest.CompareViews(t, want, got)
 			compareUsage(t, f, at)
 			compareTotals(t, f, want)
 			umount()

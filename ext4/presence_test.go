@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/coldcheck/coldcheck/internal/mounttest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -45,9 +46,10 @@ func TestPresence(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(files, "dir", "x"), []byte("content"), 0o644); err != nil {
 					t.Fatal(err)
 				}
-				command(t, "mke2fs", "-q", "-t", "ext4", "-b", "1024", "-O", "^has_journal,"+features, "-d", files, image, "8m")
+				mounttest.Command(t, "mke2fs", "-q", "-t", "ext4", "-b", "1024", "-O",
+					"^has_journal,"+features, "-d", files, image, "8m")
 				if c.request != "" {
-					command(t, "debugfs", "-w", "-R", c.request, image)
+					mounttest.Command(t, "debugfs", "-w", "-R", c.request, image)
 				}
 				f := openImage(t, image, Options{})
 				if _, err := f.Lstat("dir/x"); !errors.Is(err, c.want) {

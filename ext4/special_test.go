@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coldcheck/coldcheck/internal/crashtest"
+	"github.com/coldcheck/coldcheck/internal/mounttest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -68,7 +69,7 @@ func TestEncrypted(t *testing.T) {
 		if err := os.Symlink("a target", filepath.Join(secret, "link")); err != nil {
 			t.Fatal(err)
 		}
-		want := kernelView(t, dir)
+		want := mounttest.KernelView(t, dir)
 		umount()
 
 		f := openImage(t, image, Options{})
@@ -107,7 +108,7 @@ func TestEncrypted(t *testing.T) {
 
 		// A file is refused too if its name can be read.
 		testenv.Tool(t, "debugfs")
-		command(t, "debugfs", "-w", "-R", "ln <"+inodeOf(t, want, "secret/before/3/7")+"> open", image)
+		mounttest.Command(t, "debugfs", "-w", "-R", "ln <"+inodeOf(t, want, "secret/before/3/7")+"> open", image)
 		f = openImage(t, image, Options{})
 		file, err := f.Open("open")
 		if err != nil {
@@ -116,7 +117,7 @@ func TestEncrypted(t *testing.T) {
 		if _, err := io.ReadAll(file); !errors.Is(err, ErrEncrypted) {
 			t.Errorf("encrypted content: %v", err)
 		}
-		command(t, "debugfs", "-w", "-R", "ln <"+inodeOf(t, want, "secret/link")+"> link", image)
+		mounttest.Command(t, "debugfs", "-w", "-R", "ln <"+inodeOf(t, want, "secret/link")+"> link", image)
 		f = openImage(t, image, Options{})
 		if _, err := f.ReadLink("link"); !errors.Is(err, ErrEncrypted) {
 			t.Errorf("encrypted target: %v", err)
@@ -127,7 +128,7 @@ func TestEncrypted(t *testing.T) {
 	}
 }
 
-func inodeOf(t *testing.T, view map[string]seen, path string) string {
+func inodeOf(t *testing.T, view map[string]mounttest.Seen, path string) string {
 	t.Helper()
 	s, ok := view[path]
 	if !ok {
@@ -156,7 +157,7 @@ func TestCasefold(t *testing.T) {
 	if err := os.WriteFile(script, []byte(commands), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command(t, "debugfs", "-w", "-f", script, image)
+	mounttest.Command(t, "debugfs", "-w", "-f", script, image)
 	f := openImage(t, image, Options{})
 	for _, tt := range []struct {
 		name        string

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/mounttest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -82,12 +83,12 @@ func TestVariants(t *testing.T) {
 			t.Parallel()
 			image := mkfs(t, v.size<<20, strings.Fields(v.args)...)
 			dir, umount := mount(t, image, "")
-			populate(t, dir, uint64(i))
+			mounttest.Populate(t, dir, uint64(i))
 			umount()
 			if v.tune != "" {
-				command(t, "tune2fs", "-O", v.tune, image)
+				mounttest.Command(t, "tune2fs", "-O", v.tune, image)
 			}
-			f := compareMount(t, image, "ro")
+			f := compareMount(t, image)
 			if d := f.Damage(); d.Count != 0 || len(d.Notes) != 0 {
 				t.Errorf("damage: %+v", d)
 			}
@@ -119,14 +120,14 @@ func TestUnmountedVariants(t *testing.T) {
 	testenv.Tool(t, "debugfs", "e2fsck")
 	// A volume of the kernel's, since other filesystems lack some of it.
 	source, _ := mount(t, mkfs(t, 128<<20), "")
-	populate(t, source, 99)
+	mounttest.Populate(t, source, 99)
 	for _, name := range []string{
 		"sparse/deep", "sparse/deeper", "sparse/fragmented", // mkfs.ext4 copies holes as zeros
 		"special/time3", "special/time4", "special/time5", "special/time7", // and times in 32 bits
 	} {
 		os.Remove(filepath.Join(source, name))
 	}
-	want := kernelView(t, source)
+	want := mounttest.KernelView(t, source)
 	for i, v := range unmounted {
 		t.Run(v.name, func(t *testing.T) {
 			testenv.Part(t, i, 3)
@@ -136,17 +137,17 @@ func TestUnmountedVariants(t *testing.T) {
 				t.Helper()
 				got := view(t, openImage(t, image, Options{}))
 				dump := t.TempDir()
-				command(t, "debugfs", "-R", "rdump / "+dump, image)
+				mounttest.Command(t, "debugfs", "-R", "rdump / "+dump, image)
 				for path, g := range got {
 					if g.Mode.IsRegular() && g.Err == "" {
 						raw, _ := decodePath(path)
-						sum, err := digestFile(filepath.Join(dump, raw))
+						sum, err := mounttest.DigestFile(filepath.Join(dump, raw))
 						if err != nil || sum != g.Content {
 							t.Errorf("%q has %s, debugfs dumps %s, %v", path, g.Content, sum, err)
 						}
 					}
 				}
-				compareViews(t, portable(want), portable(got))
+				mounttest.CompareViews(t, portable(want), portable(got))
 			}
 			compare()
 			// Rebuild all directories, with an index where they are large.
@@ -160,8 +161,8 @@ func TestUnmountedVariants(t *testing.T) {
 }
 
 // portable leaves out what cannot be the same on two volumes.
-func portable(view map[string]seen) map[string]seen {
-	same := map[string]seen{}
+func portable(view map[string]mounttest.Seen) map[string]mounttest.Seen {
+	same := map[string]mounttest.Seen{}
 	for path, s := range view {
 		s.Inode, s.Allocated = 0, 0
 		s.Accessed, s.Changed, s.Created = time.Time{}, time.Time{}, time.Time{}

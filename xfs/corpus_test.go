@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/coldcheck/coldcheck/internal/mounttest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -23,7 +24,7 @@ func TestCorpus(t *testing.T) {
 	writeSparse(t, plain, testenv.CorpusFile(t, "xfs/gomod__masahiro331__go-xfs-filesystem/xfs/testdata/image.xfs.gz"))
 	packed, disk := filepath.Join(dir, "image.vhdx"), filepath.Join(dir, "disk")
 	writeSparse(t, packed, testenv.CorpusFile(t, "images/LTRData__DiscUtils/Tests/LibraryTests/Xfs/Data/xfs.vhdx.gz"))
-	command(t, "qemu-img", "convert", "-O", "raw", packed, disk)
+	mounttest.Command(t, "qemu-img", "convert", "-O", "raw", packed, disk)
 	for _, image := range []struct {
 		path        string
 		begin, size int64
@@ -54,8 +55,8 @@ func TestCorpus(t *testing.T) {
 			continue
 		}
 		compareUsage(t, f, at)
-		want := kernelView(t, at)
-		compareViews(t, want, view(t, f))
+		want := mounttest.KernelView(t, at)
+		mounttest.CompareViews(t, want, view(t, f))
 		compareTotals(t, f, want)
 		umount()
 	}
@@ -64,7 +65,7 @@ func TestCorpus(t *testing.T) {
 // writeSparse writes an image, but for what is zero.
 func writeSparse(t testing.TB, path string, image []byte) {
 	t.Helper()
-	truncate(t, path, int64(len(image)))
+	mounttest.Truncate(t, path, int64(len(image)))
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

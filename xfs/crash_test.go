@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coldcheck/coldcheck/internal/crashtest"
+	"github.com/coldcheck/coldcheck/internal/mounttest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -68,12 +69,12 @@ func TestCrashes(t *testing.T) {
 				if log.State == JournalReplayed {
 					all.Replayed++
 				}
-				at, umount := mount(t, copyFile(t, image), "noatime")
+				at, umount := mount(t, mounttest.CopyFile(t, image), "noatime")
 				var st unix.Statfs_t
 				if err := unix.Statfs(at, &st); err != nil { // before files are read, which may give back their reserve
 					t.Fatal(err)
 				}
-				want, got := kernelView(t, at), view(t, f)
+				want, got := mounttest.KernelView(t, at), view(t, f)
 				undetermined := 0
 				for path, s := range got {
 					if s.Err != "" && strings.Contains(s.Err, "not finished") {
@@ -81,7 +82,7 @@ func TestCrashes(t *testing.T) {
 						got[path] = want[path]
 					}
 				}
-				compareViews(t, want, got)
+				mounttest.CompareViews(t, want, got)
 				switch _, err := f.Usage(); {
 				case f.unfinished == nil:
 					compareStatfs(t, f, &st)
@@ -112,8 +113,9 @@ func crash(t *testing.T, dir, args, options string, n int, seed uint64) (images 
 	t.Helper()
 	image := filepath.Join(dir, "image")
 	os.Remove(image)
-	truncate(t, image, 300<<20)
-	command(t, "mkfs.xfs", append(append([]string{"-q", "-f", "--unsupported"}, strings.Fields(args)...), image)...)
+	mounttest.Truncate(t, image, 300<<20)
+	mounttest.Command(t, "mkfs.xfs",
+		append(append([]string{"-q", "-f", "--unsupported"}, strings.Fields(args)...), image)...)
 	at, umount, err := tryMount(t, image, options)
 	if err != nil && strings.Contains(args, "crc=0") {
 		t.Skipf("the kernel does not mount version 4: %v", err)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coldcheck/coldcheck/internal/mounttest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -88,7 +89,7 @@ func TestVariants(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			populate(t, dir, uint64(i))
+			mounttest.Populate(t, dir, uint64(i))
 			umount()
 			f := compareMount(t, image, "noatime")
 			if d := f.Damage(); d.Count != 0 || len(d.Notes) != 0 {

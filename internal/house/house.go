@@ -86,6 +86,7 @@ var rules = map[string][]string{
 	"internal/bench":               {everything, "internal/hivetest"},
 	"internal/house":               {},
 	"internal/hivetest":            {"internal/testenv", "internal/utf16le"},
+	"internal/mounttest":           {"internal/bytename", "internal/testenv", "internal/unixfs"},
 	"internal/memory":              {"internal/kind", "internal/prose"},
 	"internal/opening":             {},
 	"internal/opening/openingtest": {},
@@ -99,7 +100,8 @@ var rules = map[string][]string{
 // forTests are packages that no program contains.
 var forTests = []string{"internal/bench", "internal/crashtest", "internal/fsconform", "internal/house",
 	"internal/opening/openingtest",
-	"internal/hivetest", "internal/imgconform", "scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
+	"internal/hivetest", "internal/imgconform", "internal/mounttest",
+	"scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
 
 // outsiders are modules of others that only the named packages may import:
 // parsers that hostile images can bring down stay behind guards.
