@@ -121,7 +121,7 @@ func CatalogueJSON(w io.Writer, rows []requirement.Requirement, _ Options) error
 // for each platform.
 func CatalogueMarkdown(w io.Writer, rows []requirement.Requirement, _ Options) error {
 	b := bufio.NewWriter(w)
-	fmt.Fprintf(b, "# Requirements\n\nWritten by `coldcheck requirements --format markdown`.\n\n"+
+	fmt.Fprintf(b, "# Requirements\n\nWritten by `coldcheck requirements -o markdown`.\n\n"+
 		"`required` ones block the creation of an image, `recommended` ones are at most a warning, `info` ones carry "+
 		"content and no demand.\n"+
 		"\"Source\" is the section of *Create a Custom WorkSpaces Image and Bundle*, in the Amazon WorkSpaces "+
