@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,15 +14,17 @@ import (
 )
 
 var bpAntivirus = entry{
-	Requirement: recommended("win.bp.antivirus", "AntiVirusInstalled", "third-party antivirus is disabled",
+	Requirement: recommended("win.bp.antivirus", "AntiVirusInstalled", "Third-party antivirus should be disabled.",
 		sectionPractices, explanation{
-			Reads: `SYSTEM: services of known antivirus programs, and filter drivers in the altitudes of antivirus ` +
-				`(320000 to 329999); SOFTWARE: Microsoft\Security Center\Provider\Av, with the products' programs. ` +
-				`Microsoft's own antivirus is left out, as AWS's own check does.`,
-			Live: `Get-CimInstance -Namespace root/SecurityCenter2 AntiVirusProduct (clients only); fltmc filters; ` +
-				`Get-Service`,
-			Fix: "Disable the antivirus, or set its services to Disabled, while the image is made; enable it again " +
-				"in the WorkSpaces that are launched from it.",
+			Reads: `SYSTEM: services of known antivirus programs, and filter drivers at antivirus altitudes (320000 ` +
+				`to 329999). SOFTWARE: Microsoft\Security Center\Provider\Av, and the programs registered there. ` +
+				`Microsoft's own antivirus does not count, as in AWS's own check.`,
+			Live: `fltmc filters; Get-Service; Get-CimInstance -Namespace root/SecurityCenter2 AntiVirusProduct ` +
+				`-ErrorAction Ignore`,
+			Doubts: "The value STATE of the Security Center is undocumented. A product counts as enabled if the fourth " +
+				"hexadecimal digit from the right is 1, as observed.",
+			Fix: "Disable the antivirus while you create the image. Enable it again in the WorkSpaces that you launch " +
+				"from the image.",
 		}),
 	Judge: (*Machine).decideAntivirus,
 }
@@ -94,14 +97,13 @@ func (m *Machine) decideAntivirus() requirement.Outcome {
 	return judgeAntivirus(found, unread, where)
 }
 
-// antivirusOf tells whether a service or driver is of an antivirus program;
-// nil if it is not.
+// antivirusOf returns the antivirus program that a service or driver belongs to, nil if it belongs to none.
 func (m *Machine) antivirusOf(s machine.Service) (*antivirus, error) {
 	a := &antivirus{Name: s.Title(), Enabled: s.Start.Value != machine.StartDisabled,
 		Evidence: []requirement.Evidence{s.Start.Evidence}}
 	if slices.ContainsFunc(antivirusServices, func(known string) bool { return matchesFold(s.Name, known) }) {
 		if s.Err != nil || !s.Start.Present {
-			return nil, fmt.Errorf("whether %s starts is not known: %w", s.Name, orMissing(s.Err))
+			return nil, fmt.Errorf("cannot tell whether %s starts: %w", s.Name, orMissing(s.Err))
 		}
 		return a, nil
 	}
@@ -113,15 +115,15 @@ func (m *Machine) antivirusOf(s machine.Service) (*antivirus, error) {
 		return nil, err
 	}
 	if s.Err != nil || !s.Start.Present {
-		return nil, fmt.Errorf("whether the filter driver %s starts is not known: %w", s.Name, orMissing(s.Err))
+		return nil, fmt.Errorf("cannot tell whether the filter driver %s starts: %w", s.Name, orMissing(s.Err))
 	}
-	a.Name += " (a filter driver)"
+	a.Name += " (filter driver)"
 	a.Evidence = append(a.Evidence, *altitude)
 	return a, nil
 }
 
 // errNoStart stands where an entry has no start type.
-var errNoStart = fmt.Errorf("it has no Start")
+var errNoStart = errors.New("value Start is missing")
 
 func orMissing(err error) error {
 	if err == nil {
@@ -167,8 +169,8 @@ func matchesFold(name, known string) bool {
 		strings.EqualFold(name[len(name)-len(after):], after)
 }
 
-// stateEnabled is the digit of a product's STATE that says that it runs (by
-// experience, not documented).
+// stateEnabled is the digit of a product's STATE that means that the product is enabled. It is known from observation;
+// no document describes it.
 const stateEnabled = 1
 
 // securityCenter reads the products that registered with the Security Center
@@ -184,7 +186,7 @@ func (m *Machine) securityCenter() (products []antivirus, looked requirement.Evi
 	}
 	looked = parent.Evidence
 	if parent.Exists() {
-		looked.Note = "every subkey was read"
+		looked.Note = "all subkeys were read"
 	}
 	keys, err := m.Subkeys(parent)
 	if err != nil {
@@ -221,7 +223,7 @@ func (m *Machine) securityCenter() (products []antivirus, looked requirement.Evi
 	return products, looked, nil
 }
 
-// microsoftAntivirus recognises Microsoft's own antivirus by its name.
+// microsoftAntivirus recognizes Microsoft's own antivirus by its name.
 func microsoftAntivirus(name string) bool {
 	name = strings.ToLower(name)
 	for _, own := range []string{"windows defender", "microsoft defender", "microsoft security essentials"} {
@@ -248,11 +250,14 @@ func judgeAntivirus(found []antivirus, unread error, looked []requirement.Eviden
 	}
 	switch {
 	case len(on) > 0:
-		return requirement.Warn("antivirus is enabled: "+prose.Some(on), evidence...).About(about...)
+		o := requirement.Warn("Third-party antivirus is enabled: "+prose.Some(on), evidence...).About(about...)
+		o.Remediation = fmt.Sprintf("Disable %s while you create the image. Enable it again in the WorkSpaces that you "+
+			"launch from the image.", prose.Some(on))
+		return o
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(off) > 0:
-		return requirement.Pass("third-party antivirus does not start: "+prose.Some(off), offEvidence...)
+		return requirement.Pass("Third-party antivirus is installed but does not start: "+prose.Some(off), offEvidence...)
 	}
-	return requirement.Pass("no third-party antivirus was found (Microsoft's own is left out)", looked...)
+	return requirement.Pass("No third-party antivirus is installed", looked...)
 }

@@ -5,25 +5,24 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 var appsOnC = entry{
-	Requirement: required("win.apps.on-c", "", "every application is installed on drive C", sectionRequirements,
+	Requirement: required("win.apps.on-c", "", "All applications must be installed on drive C.", sectionRequirements,
 		explanation{
-			Reads: `SOFTWARE, both views: Uninstall, App Paths, COM servers; Installer\UserData and ` +
-				`Installer\Folders; shortcuts of the common Start menu and of the public and default desktops; ` +
-				`links under Program Files; folders with programs on drive D. Every command that runs at a start or ` +
-				`sign-in (Run keys, services, tasks, Startup folders, policy scripts), by everything that it ` +
-				`executes or loads. What one user installed for himself (NTUSER.DAT, AppData, his tasks) is named; ` +
-				`it changes the status on Windows 7 only, whose images hold the profile.`,
+			Reads: `SOFTWARE, 64-bit and 32-bit: Uninstall, App Paths, COM servers, Installer\UserData and ` +
+				`Installer\Folders. Shortcuts of the common Start menu and of the public and default desktops. ` +
+				`Links in Program Files. Folders with programs on drive D. Commands that run at startup or ` +
+				`sign-in (Run keys, services, tasks, Startup folders, policy scripts), with the files that they ` +
+				`execute or load. Programs that only the user installed (NTUSER.DAT, AppData, the user's tasks) are ` +
+				`named. They change the status on Windows 7 only, where the image includes the profile.`,
 			Live: `Get-ItemProperty HKLM:\SOFTWARE\*\Microsoft\Windows\CurrentVersion\Uninstall\*, ` +
 				`HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\* | Select-Object DisplayName, ` +
 				`InstallLocation`,
-			Fix: "Uninstall the application and install it again on drive C, for all users.",
+			Fix: "Uninstall the application, then install it on drive C for all users.",
 		}),
 	Judge: (*Machine).decideApps,
 }
@@ -93,7 +92,7 @@ func (m *Machine) uninstall(key string) ([]Application, error) {
 	return apps, nil
 }
 
-// A placed thing is a program, and where a piece of evidence says it lies.
+// A placed thing is a program, and the place that a piece of evidence gives for it.
 type placed struct {
 	Name     string
 	Path     string // as written, variables expanded
@@ -113,13 +112,13 @@ func (m *Machine) offC(path string) (string, error) {
 	drive, name, err := m.Follow(strings.ToValidUTF8(path, "\uFFFD"))
 	switch {
 	case errors.Is(err, machine.ErrElsewhere):
-		return path + ", which leads off the drive", nil
+		return path + ", a link to a volume outside the images", nil
 	case err != nil:
 		return "", err
 	case drive == "C":
 		return "", nil
 	}
-	return fmt.Sprintf(`%s, which leads to %s:\%s`, path, drive, strings.ReplaceAll(name, "/", `\`)), nil
+	return fmt.Sprintf(`%s, a link to %s:\%s`, path, drive, strings.ReplaceAll(name, "/", `\`)), nil
 }
 
 // place adds a file to a list if it does not lie on C.
@@ -135,8 +134,7 @@ func (m *Machine) place(list []placed, env machine.Environment, name string, s m
 // placePath is place for a path that is taken out of its command line already.
 func (m *Machine) placePath(list []placed, name, path string, evidence requirement.Evidence) ([]placed, error) {
 	if strings.HasPrefix(path, `\`) && !strings.HasPrefix(path, `\\`) {
-		return list, fmt.Errorf("%s: %s: on which drive %s lies is not known", evidence.Path, evidence.Key,
-			prose.Short(path))
+		return list, fmt.Errorf("%s: %s: the drive of %s is unknown", evidence.Path, evidence.Key, prose.Short(path))
 	}
 	off, err := m.offC(path)
 	if off != "" {
@@ -153,6 +151,15 @@ type offPlaces struct {
 	Named   []string // other paths, which decide nothing
 	Looked  string   // what was looked at
 	Err     error    // why there may be more of them
+
+	Registered map[string]bool // names under which an application can be uninstalled
+}
+
+func (o *offPlaces) register(a Application) {
+	if o.Registered == nil {
+		o.Registered = map[string]bool{}
+	}
+	o.Registered[a.title()] = true
 }
 
 func (o *offPlaces) note(err error) {
@@ -195,37 +202,65 @@ func (m *Machine) decideApps() requirement.Outcome {
 		return requirement.Unreadable(errNoUser)
 	}
 	if err := m.userPrograms(&off, *w.Profile, env); err != nil {
-		return requirement.Unreadable(fmt.Errorf("installations of the user alone: %w", err))
+		return requirement.Unreadable(fmt.Errorf("cannot read the user's own programs: %w", err))
 	}
 	where, err := m.Key(machine.SoftwareViews[0] + machine.KeyWindows + `\Uninstall`)
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	where.Evidence.Note = "every subkey was read, and the other places that the requirement names"
+	where.Evidence.Note = "all subkeys were read, and every other place where programs are registered"
 	return w.Inferred(judgeApps(off, system.Modern(), where.Evidence))
+}
+
+// described is a list of programs for a finding.
+type described struct {
+	Names             []string
+	Text              string   // some of the names, with their paths
+	Registered, Paths []string // names of the registered ones, paths of the others
+	Evidence          []requirement.Evidence
+	About             []requirement.Subject
+}
+
+// reinstall says how to get the programs to drive C.
+func (d described) reinstall() string {
+	var fixes []string
+	if len(d.Registered) > 0 {
+		fixes = append(fixes, fmt.Sprintf("Uninstall %s. Then install on drive C for all users.", prose.Some(d.Registered)))
+	}
+	if len(d.Paths) > 0 {
+		fixes = append(fixes, fmt.Sprintf("Reinstall on drive C what runs from %s, or remove it.", prose.Some(d.Paths)))
+	}
+	return strings.Join(fixes, " ")
 }
 
 // judgeApps decides win.apps.on-c. modern says that the profile does not enter
 // the image, so that what one user installed for himself changes no status.
 func judgeApps(off offPlaces, modern bool, where requirement.Evidence) requirement.Outcome {
-	describe := func(list []placed) (string, []requirement.Evidence, []requirement.Subject) {
-		var names, said []string
-		var evidence []requirement.Evidence
-		var about []requirement.Subject
+	describe := func(list []placed) described {
+		var d described
+		var all []string
+		seen := map[string]bool{}
 		for _, p := range list {
-			if len(evidence) < maxEvidence {
-				evidence = append(evidence, p.Evidence)
-				about = append(about, requirement.Subject{Kind: requirement.SubjectProgram, ID: p.Name,
+			if len(d.Evidence) < maxEvidence {
+				d.Evidence = append(d.Evidence, p.Evidence)
+				d.About = append(d.About, requirement.Subject{Kind: requirement.SubjectProgram, ID: p.Name,
 					Reason: requirement.ReasonPresent, Value: p.Path})
 			}
-			if len(names) < maxEvidence && !fold.Contains(names, p.Name) {
-				names = append(names, p.Name)
-				said = append(said, fmt.Sprintf("%s (%s)", prose.Short(p.Name), prose.Short(p.Path)))
+			if name := strings.ToLower(p.Name); !seen[name] {
+				seen[name] = true
+				d.Names = append(d.Names, prose.Short(p.Name))
+				if off.Registered[p.Name] {
+					d.Registered = append(d.Registered, prose.Short(p.Name))
+				} else {
+					d.Paths = append(d.Paths, prose.Short(p.Path))
+				}
+				all = append(all, fmt.Sprintf("%s (%s)", prose.Short(p.Name), prose.Short(p.Path)))
 			}
 		}
-		return prose.Some(said), evidence, about
+		d.Text = prose.Some(all)
+		return d
 	}
-	own, ownEvidence, ownAbout := describe(off.Own)
+	own := describe(off.Own)
 	details := struct {
 		Own  []string `json:"own,omitempty"`   // what one user installed for himself
 		Else []string `json:"named,omitempty"` // other paths off drive C
@@ -236,24 +271,27 @@ func judgeApps(off offPlaces, modern bool, where requirement.Evidence) requireme
 	var o requirement.Outcome
 	switch {
 	case len(off.Machine) > 0:
-		names, evidence, about := describe(off.Machine)
-		o = requirement.Fail("not on drive C: "+names, evidence...).About(about...)
+		d := describe(off.Machine)
+		o = requirement.Fail(prose.Count(len(d.Names), "program is", "programs are")+" not on drive C: "+d.Text,
+			d.Evidence...).About(d.About...)
+		o.Remediation = d.reinstall()
 	case len(off.Folders) > 0:
-		names, evidence, about := describe(off.Folders)
-		o = requirement.Warn("programs on drive D, which the image will not hold: "+names,
-			evidence...).About(about...)
-		o.Remediation = "Move the programs to drive C, or delete them if they are not needed."
+		d := describe(off.Folders)
+		o = requirement.Warn("Drive D holds programs, which the image will not include: "+d.Text,
+			d.Evidence...).About(d.About...)
+		o.Remediation = "Install these programs on drive C, or delete them if nobody needs them."
 	case len(off.Own) > 0 && !modern:
-		o = requirement.Warn("installed for the user alone, in the profile: "+own, ownEvidence...).About(ownAbout...)
+		o = requirement.Warn("The user installed programs in the profile: "+own.Text, own.Evidence...).About(own.About...)
+		o.Remediation = own.reinstall()
 	default:
-		message := off.Looked + ": all on drive C"
+		o = requirement.Pass("All programs are on drive C: "+off.Looked,
+			append([]requirement.Evidence{where}, own.Evidence...)...)
 		if len(off.Own) > 0 {
-			message += "; installed by one user, so not part of the image: " + own
+			o = o.Also("The image will not include what the user installed: " + own.Text)
 		}
 		if len(off.Named) > 0 {
-			message += "; other paths off drive C: " + prose.Some(off.Named)
+			o = o.Also("Not counted as programs: " + prose.Some(off.Named))
 		}
-		o = requirement.Pass(message, append([]requirement.Evidence{where}, ownEvidence...)...)
 	}
 	if len(details.Own)+len(details.Else) > 0 {
 		o.Details = details
@@ -261,7 +299,7 @@ func judgeApps(off offPlaces, modern bool, where requirement.Evidence) requireme
 	return o
 }
 
-// maxEvidence is how many programs a finding lists; the message counts them all.
+// maxEvidence is how many programs a finding lists. The message counts all of them.
 const maxEvidence = 50
 
 // machinePrograms looks everywhere that programs for all users are registered.
@@ -274,6 +312,7 @@ func (m *Machine) machinePrograms(env machine.Environment) offPlaces {
 	for _, a := range apps {
 		if !a.SystemComponent {
 			judged++
+			off.register(a)
 			off.note(m.placeApp(&off, env, a))
 		}
 	}
@@ -438,7 +477,8 @@ func (m *Machine) userPrograms(off *offPlaces, p machine.Profile, env machine.En
 		}
 		for _, a := range apps {
 			if !a.SystemComponent {
-				off.Own = append(off.Own, placed{a.title(), "Uninstall key of the user", a.Evidence})
+				off.register(a)
+				off.Own = append(off.Own, placed{a.title(), "the user's Uninstall key", a.Evidence})
 			}
 		}
 		paths, err := m.appPaths(view+machine.KeyWindows+`\App Paths`, env.Of(p))

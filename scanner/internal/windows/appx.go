@@ -130,12 +130,12 @@ func (m *Machine) readAppx() (Appx, error) {
 		if err != nil {
 			return Appx{}, err
 		}
-		a.Fallback = f.Evidence.Path + " is not there"
+		a.Fallback = f.Evidence.Path + " is missing"
 		if old.Exists {
-			a.Fallback = old.Evidence.Path + " of this version of Windows is not read"
+			a.Fallback = old.Evidence.Path + " of this Windows version cannot be read"
 		}
 		if a.StoreErr != nil {
-			return Appx{}, fmt.Errorf("%s, and the registry cannot be read in its place: %w", a.Fallback, a.StoreErr)
+			return Appx{}, fmt.Errorf("%s, and the registry cannot replace it: %w", a.Fallback, a.StoreErr)
 		}
 		if a.Packages, err = m.readAppxStore(store); err != nil {
 			return Appx{}, err
@@ -364,12 +364,12 @@ func readPackages(db *sqlitefs.DB) ([]appxPackage, error) {
 		}
 		p, ok := byID[*of]
 		if !ok {
-			return fmt.Errorf("a row of PackageUser is of package %d, which is not there: %w", *of,
+			return fmt.Errorf("a row of PackageUser refers to package %d, which is missing: %w", *of,
 				sqlitefs.ErrCorrupt)
 		}
 		sid, ok := users[*user]
 		if !ok {
-			return fmt.Errorf("a row of PackageUser is of user %d, who is not there: %w", *user, sqlitefs.ErrCorrupt)
+			return fmt.Errorf("a row of PackageUser refers to user %d, who is missing: %w", *user, sqlitefs.ErrCorrupt)
 		}
 		if p != nil {
 			p.Users = append(p.Users, appxUser{sid, *state})
@@ -475,10 +475,10 @@ func judgePerUserPackages(a Appx, s machine.System) requirement.Outcome {
 	slices.Sort(newer)
 	switch {
 	case a.Fallback != "":
-		return requirement.Unknown("which AppX packages are installed for a user is not known: "+a.Fallback,
+		return requirement.Unknown("Cannot tell which AppX packages users have installed: "+a.Fallback,
 			a.Evidence...)
 	case a.StoreErr != nil && len(candidates) > 0:
-		return requirement.Unreadable(fmt.Errorf("which AppX packages are provisioned: %w", a.StoreErr),
+		return requirement.Unreadable(fmt.Errorf("cannot tell which AppX packages are provisioned: %w", a.StoreErr),
 			a.Evidence...)
 	case len(single) > 0:
 		var evidence []requirement.Evidence
@@ -486,19 +486,19 @@ func judgePerUserPackages(a Appx, s machine.System) requirement.Outcome {
 			evidence = append(evidence, a.ofPackage(name, "installed for a user"))
 		}
 		store := a.Store
-		store.Note = "no package of the family in Applications or InboxApplications"
+		store.Note = "Applications and InboxApplications have no package of this family"
 		o := requirement.Warn(
-			fmt.Sprintf("%s installed for a user and provisioned for nobody, which stops Sysprep: %s",
+			fmt.Sprintf("%s installed for a user but not provisioned, which stops Sysprep: %s",
 				prose.Count(len(single), "AppX package is", "AppX packages are"), prose.Some(single)),
 			append(evidence, store)...)
 		o.Remediation = removePackages(s, single)
 		o.Explains = []string{codeNameAppX}
 		return o.About(packageSubjects(single, requirement.ReasonExtra)...)
 	case len(newer) > 0:
-		return requirement.Infer("a user has a newer version than the provisioned one of: "+prose.Some(newer),
+		return requirement.Infer("A user has a newer version than the provisioned one: "+prose.Some(newer),
 			a.Evidence...)
 	}
-	return requirement.Pass("every AppX package of a user is provisioned, or belongs to Windows", a.Evidence...)
+	return requirement.Pass("All AppX packages of users are provisioned or part of Windows", a.Evidence...)
 }
 
 // ofPackage is the evidence for one package: a row of the database or, where that
@@ -579,7 +579,7 @@ type appxWanted struct {
 	SID   string // "" if it is not known
 	Name  string // "" if it is not known
 	Basis requirement.Basis
-	Names map[string]string // accounts by SID, as far as profiles tell them
+	Names map[string]string // accounts by SID, where a profile gives them
 	Err   error             // why none of it is known
 }
 
@@ -606,16 +606,18 @@ func (m *Machine) appxUser() appxWanted {
 }
 
 var appxStagedPackages = entry{
-	Requirement: required("win.appx.staged", "StagedAppxPackage", "no AppX package is in a staged state",
+	Requirement: required("win.appx.staged", "StagedAppxPackage", "AppX packages must not be in a staged state.",
 		sectionTips+": No AppX packages can be in a staged state", explanation{
 			Reads: `ProgramData\Microsoft\Windows\AppRepository\StateRepository-Machine.srd with its write-ahead ` +
-				`log: Package, PackageUser, User; the user by SID, not by name. SOFTWARE: ` +
-				`Appx\AppxAllUserStore\Staged, which must not name a package that the database does not know; ` +
-				`without the database the store alone, which decides no pass.`,
+				`log: tables Package, PackageUser and User. The user is found by SID. SOFTWARE: ` +
+				`Appx\AppxAllUserStore\Staged, which must not list a package that the database lists for no user. ` +
+				`If the database is missing, the registry can show a staged package but cannot prove that none is.`,
 			Live: `Get-AppxPackage -AllUsers | Select-Object PackageFullName, PackageUserInformation`,
-			Fix: "In an elevated PowerShell, as the WorkSpace's user: Remove-AppxPackage <full name> for each " +
-				"package that is named. If that does not help: Get-AppxProvisionedPackage -Online | " +
-				"Remove-AppxProvisionedPackage -Online, then Get-AppxPackage -AllUsers | Remove-AppxPackage.",
+			Doubts: "AWS's script looks for the user's name anywhere in the text of PackageUserInformation, so that " +
+				"it can take another account for the user. The message says where it would decide otherwise.",
+			Fix: "In an elevated PowerShell, as the WorkSpace's user, run Remove-AppxPackage -Package NAME for each " +
+				"staged package. If that does not help, run Get-AppxProvisionedPackage -Online | " +
+				"Remove-AppxProvisionedPackage -Online and Get-AppxPackage -AllUsers | Remove-AppxPackage.",
 		}),
 	Judge: (*Machine).decideAppx,
 }
@@ -705,9 +707,8 @@ func judgeAppx(a Appx, u appxWanted) requirement.Outcome {
 	s := sortAppx(a, u)
 	o := judgeSorted(a, u, s)
 	if len(s.script) > 0 && o.Status != requirement.Undetermined {
-		o.Message += fmt.Sprintf(
-			"; the service's script looks for %q anywhere in the text and would judge otherwise: %s", u.Name,
-			prose.Some(s.script))
+		o = o.Also(fmt.Sprintf("AWS's script, which looks for the text %q, would decide otherwise for %s", u.Name,
+			prose.Some(s.script)))
 	}
 	storeUnread := ""
 	if a.StoreErr != nil {
@@ -741,37 +742,50 @@ func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
 		prose.Count(len(s.flagged), "AppX package is", "AppX packages are"), someAppx(s.flagged))
 	switch {
 	case len(s.flagged) > 0 && a.Fallback != "":
-		return requirement.Warn(message+", by what the registry has of them ("+a.Fallback+")",
-			evidence...).About(about...)
+		o := requirement.Warn(message, evidence...).About(about...).Also("This is from the registry: " + a.Fallback)
+		o.Remediation = unstage(names)
+		return o
 	case len(s.flagged) > 0:
-		return requirement.Fail(message, evidence...).About(about...)
+		o := requirement.Fail(message, evidence...).About(about...)
+		o.Remediation = unstage(names)
+		return o
 	case a.Fallback != "":
-		return requirement.Unknown(
-			"the state of AppX packages is not known: "+a.Fallback+"; the registry has none that is staged",
-			evidence...)
+		return requirement.Unknown("Cannot tell the state of AppX packages: "+a.Fallback,
+			evidence...).Also("The registry lists no staged package")
 	case len(s.odd) > 0:
-		return requirement.Unknown("the state of an AppX package is none that is known: "+someAppx(s.odd),
-			evidence...)
+		return requirement.Unknown("AppX packages have an unknown state: "+someAppx(s.odd), evidence...)
 	case a.StoreErr != nil:
-		return requirement.Unreadable(fmt.Errorf("what the registry has of staged AppX packages: %w", a.StoreErr),
-			evidence...)
+		return requirement.Unreadable(fmt.Errorf("cannot read which AppX packages the registry lists as staged: %w",
+			a.StoreErr), evidence...)
 	case len(a.Staged) > 0:
 		return requirement.Unknown(
-			"the registry has AppX packages as staged of which the database knows no user: "+prose.Some(a.Staged),
+			"The registry lists AppX packages as staged that the database lists for no user: "+prose.Some(a.Staged),
 			evidence...).With(a.Store)
 	case u.Err != nil:
-		return requirement.Unreadable(fmt.Errorf("whether AppX packages are staged depends on who the user is: %w",
-			u.Err), evidence...)
+		return requirement.Unreadable(fmt.Errorf("cannot tell whose AppX packages decide: %w", u.Err), evidence...)
 	case len(s.open) > 0:
-		return requirement.Unknown(
-			"whether AppX packages are staged depends on who the user is (name the user with --user-name): "+someAppx(
-				s.open), evidence...)
+		return requirement.Unknown("Whether these AppX packages count as staged depends on the user: "+someAppx(s.open),
+			evidence...).Also("Name the WorkSpace's user with --user-name")
 	}
-	o := requirement.Pass(fmt.Sprintf("none of %d AppX packages is staged", s.judged), evidence...)
+	o := requirement.Pass(fmt.Sprintf("No AppX package is staged (%d checked)", s.judged), evidence...)
 	if s.depends {
 		o.Basis = u.Basis
 	}
 	return o
+}
+
+// unstage says how to remove packages that are staged.
+func unstage(names []string) string {
+	more := ""
+	if n := len(names) - maxFixPackages; n > 0 {
+		more = fmt.Sprintf(" Do the same for the %s.", prose.Count(n, "other package", "other packages"))
+		names = names[:maxFixPackages]
+	}
+	var commands []string
+	for _, name := range names {
+		commands = append(commands, "Remove-AppxPackage -Package "+name)
+	}
+	return "In an elevated PowerShell, as the WorkSpace's user, run " + strings.Join(commands, "; ") + "." + more
 }
 
 func appxRows(packages []appxPackage, u appxWanted) []appxRow {

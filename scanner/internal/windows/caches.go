@@ -14,28 +14,27 @@ import (
 )
 
 var bpCache = entry{
-	Requirement: recommended("win.bp.cache", "", "browser history, caches and cookies are deleted", sectionPractices,
-		explanation{
-			Reads: "What the image would include: in the profiles on drive C, the default profile among them (on " +
-				"Windows 7 also the user's), the data of Chrome, Edge, Firefox and Internet Explorer; what lies in " +
-				"the Recycle Bin of drive C. Folders for temporary files are named with their sizes and change no " +
-				"status, since Windows itself fills them.",
+	Requirement: recommended("win.bp.cache", "", "Browser history, caches and cookies should be deleted.",
+		sectionPractices, explanation{
+			Reads: "Data of Chrome, Edge, Firefox and Internet Explorer in the profiles on drive C, including the " +
+				"default profile (on Windows 7 also the user's profile), and the Recycle Bin of drive C. The details " +
+				"list folders for temporary files, which change no status because Windows itself fills them.",
 			Live: `Get-ChildItem C:\Users\*\AppData\Local\*\*\'User Data' -Force`,
-			Fix: "Sign in with the profile, delete the browsing data in the browser's settings and empty the " +
-				"Recycle Bin; or delete the profile's folder of the browser.",
+			Fix: "Sign in with the profile, delete the browsing data in the browser's settings, and empty the " +
+				"Recycle Bin. Or delete the browser's folder in the profile.",
 		}),
 	Judge: (*Machine).decideCache,
 }
 
 var bpMail = entry{
-	Requirement: recommended("win.bp.mail", "", "mail profiles are deleted", sectionPractices, explanation{
-		Reads: `What the image would include: in the profiles on drive C (on Windows 7 also the user's) Outlook's ` +
-			`profiles in NTUSER.DAT (Office\*\Outlook\Profiles, Windows Messaging Subsystem\Profiles) and its files ` +
-			`(*.ost, *.pst).`,
+	Requirement: recommended("win.bp.mail", "", "Mail profiles should be deleted.", sectionPractices, explanation{
+		Reads: `The profiles on drive C (on Windows 7 also the user's profile): Outlook's mail profiles in ` +
+			`NTUSER.DAT (Office\*\Outlook\Profiles, Windows Messaging Subsystem\Profiles) and its files (*.ost, ` +
+			`*.pst).`,
 		Live: `Get-ChildItem HKCU:\Software\Microsoft\Office\*\Outlook\Profiles; Get-ChildItem C:\Users -Recurse ` +
 			`-Force -Include *.ost, *.pst`,
-		Fix: "Control Panel, Mail, Show Profiles: remove each profile; then delete its *.ost and *.pst files after " +
-			"saving what is needed.",
+		Fix: "Sign in with the profile, open Control Panel, Mail, Show Profiles, and remove each mail profile. Save " +
+			"what you need from the *.ost and *.pst files, then delete them.",
 	}),
 	Judge: (*Machine).decideMail,
 }
@@ -167,7 +166,7 @@ func (m *Machine) decideCache() requirement.Outcome {
 			look("temporary files", p.Path+`\`+temp, false)
 		}
 	}
-	look("the Recycle Bin", `C:\$Recycle.Bin`, true)
+	look("the Recycle Bin", recycleBin, true)
 	look("temporary files", `C:\`+m.SystemRoot+`\Temp`, false)
 	return judgeCache(found, len(kept), unread, m.LinkEvidence(usersFolder))
 }
@@ -219,32 +218,47 @@ func (m *Machine) cachedIn(name, path string, counts bool) (*cachedData, error) 
 	return &c, err
 }
 
-// usersFolder is where the profiles are that every image includes.
-const usersFolder = `C:\Users`
+const (
+	usersFolder = `C:\Users` // of the profiles that every image includes
+	recycleBin  = `C:\$Recycle.Bin`
+)
 
 // judgeCache decides win.bp.cache from the folders that hold something, in so
 // many profiles. users is the evidence for where they are.
 func judgeCache(found []cachedData, profiles int, unread error, users requirement.Evidence) requirement.Outcome {
-	var names []string
+	var names, browsers []string
 	var evidence []requirement.Evidence
 	for _, c := range found {
-		if c.Counts {
-			names = append(names, fmt.Sprintf("%s (%s, %s)", c.Path, prose.Count(int(c.Files), "file", "files"),
-				prose.GiB(c.Bytes)))
-			evidence = append(evidence, c.Evidence)
+		if !c.Counts {
+			continue
+		}
+		names = append(names, fmt.Sprintf("%s (%s, %s)", c.Path, prose.Count(int(c.Files), "file", "files"),
+			roundedSize(c.Bytes)))
+		evidence = append(evidence, c.Evidence)
+		if c.Path != recycleBin {
+			browsers = append(browsers, c.Path)
 		}
 	}
 	var o requirement.Outcome
 	switch {
 	case len(names) > 0:
-		o = requirement.Warn("cached data would enter the image: "+prose.Some(names),
+		o = requirement.Warn("The image would include cached data: "+prose.Some(names),
 			evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
+		var fixes []string
+		if len(browsers) > 0 {
+			fixes = append(fixes, fmt.Sprintf("Delete the browsing data in the browser's settings, or delete %s.",
+				prose.Some(browsers)))
+		}
+		if len(browsers) < len(names) {
+			fixes = append(fixes, `In an elevated command prompt, run rd /s /q `+recycleBin+` to empty the Recycle Bin.`)
+		}
+		o.Remediation = strings.Join(fixes, " ")
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	default:
-		users.Note = "the folders of browsers were looked for in every profile that the image includes"
-		o = requirement.Pass("no browser data in "+prose.Count(profiles, "profile",
-			"profiles")+" that the image includes, nothing in the Recycle Bin of drive C", users)
+		users.Note = "all profiles that the image includes were searched for browser data"
+		o = requirement.Pass(fmt.Sprintf("The image would include no browser data (%s searched), and the Recycle Bin "+
+			"of drive C is empty", prose.Count(profiles, "profile", "profiles")), users)
 	}
 	if len(found) > 0 {
 		o.Details = found
@@ -298,7 +312,7 @@ func (m *Machine) mailProfiles(p keptProfile) ([]mailTrace, error) {
 			return found, err
 		}
 		for _, k := range profiles {
-			found = append(found, mailTrace{fmt.Sprintf("the mail profile %s of %s", prose.Short(k.Name()), p.Path),
+			found = append(found, mailTrace{fmt.Sprintf("mail profile %s of %s", prose.Short(k.Name()), p.Path),
 				k.Evidence})
 		}
 	}
@@ -343,17 +357,33 @@ func (m *Machine) mailFiles(p keptProfile) ([]mailTrace, error) {
 func judgeMail(found []mailTrace, profiles int, unread error, users requirement.Evidence) requirement.Outcome {
 	var names []string
 	var evidence []requirement.Evidence
+	var profileNames, files []string
 	for _, t := range found {
 		names, evidence = append(names, t.What), append(evidence, t.Evidence)
+		if t.Evidence.Kind == requirement.KindFile {
+			files = append(files, t.What)
+		} else {
+			profileNames = append(profileNames, t.What)
+		}
 	}
 	switch {
 	case len(names) > 0:
-		return requirement.Warn("mail settings would enter the image: "+prose.Some(names),
+		o := requirement.Warn("The image would include mail data: "+prose.Some(names),
 			evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
+		var fixes []string
+		if len(profileNames) > 0 {
+			fixes = append(fixes, fmt.Sprintf("Sign in with the profile, open Control Panel, Mail, Show Profiles, and "+
+				"remove %s.", prose.Some(profileNames)))
+		}
+		if len(files) > 0 {
+			fixes = append(fixes, fmt.Sprintf("Save what you need, then delete %s.", prose.Some(files)))
+		}
+		o.Remediation = strings.Join(fixes, " ")
+		return o
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	}
-	users.Note = "every profile that the image includes was looked through"
-	return requirement.Pass("no mail profile or mail file in "+prose.Count(profiles, "profile",
-		"profiles")+" that the image includes", users)
+	users.Note = "all profiles that the image includes were searched"
+	return requirement.Pass(fmt.Sprintf("The image would include no mail profile or mail file (%s searched)",
+		prose.Count(profiles, "profile", "profiles")), users)
 }

@@ -67,8 +67,8 @@ func (m *Machine) readCertificates() (Certificates, error) {
 				return c, err
 			}
 			if len(keys) > maxCertificates {
-				return c, fmt.Errorf("%s: %s: %d certificates, more than a store holds", parent.Evidence.Path,
-					parent.Evidence.Key, len(keys))
+				return c, fmt.Errorf("%s: %s: %d certificates, more than the limit of %d", parent.Evidence.Path,
+					parent.Evidence.Key, len(keys), maxCertificates)
 			}
 			ev := parent.Evidence
 			if parent.Exists() {
@@ -90,7 +90,7 @@ func (m *Machine) readCertificate(store string, k machine.Key) Certificate {
 	}
 	if !blob.Present {
 		return Certificate{Store: store, Thumbprint: strings.ToUpper(k.Name()), Evidence: k.Evidence,
-			Err: fmt.Errorf("%s: %s holds no Blob", k.Evidence.Path, k.Evidence.Key)}
+			Err: fmt.Errorf("%s: %s: value Blob is missing", k.Evidence.Path, k.Evidence.Key)}
 	}
 	c, err := parseCertificate(blob.Value, k.Name())
 	c.Store, c.Evidence = store, blob.Evidence
@@ -156,13 +156,13 @@ const (
 func certificateInBlob(blob []byte) ([]byte, error) {
 	for rest := blob; len(rest) > 0; {
 		if len(rest) < propertyHeader {
-			return nil, fmt.Errorf("the certificate's blob ends in the middle of a property, %d bytes before its end",
+			return nil, fmt.Errorf("the certificate's blob is truncated: its last property has %d bytes",
 				len(rest))
 		}
 		number, size := binary.LittleEndian.Uint32(rest), binary.LittleEndian.Uint32(rest[8:])
 		rest = rest[propertyHeader:]
 		if uint64(size) > uint64(len(rest)) {
-			return nil, fmt.Errorf("property %d of the certificate's blob has %d bytes, and %d are left", number,
+			return nil, fmt.Errorf("property %d of the certificate's blob has %d bytes, but only %d are left", number,
 				size, len(rest))
 		}
 		if number == propertyCertificate {
@@ -170,7 +170,7 @@ func certificateInBlob(blob []byte) ([]byte, error) {
 		}
 		rest = rest[size:]
 	}
-	return nil, errors.New("the certificate's blob holds no certificate")
+	return nil, errors.New("the certificate's blob contains no certificate")
 }
 
 // certificateName is what a person calls a certificate by.
@@ -216,15 +216,16 @@ func (c Certificate) related() bool {
 }
 
 var componentCertificates = entry{
-	Requirement: required("win.component.certificates", "", "the AWS and WorkSpaces certificates are installed",
+	Requirement: required("win.component.certificates", "", "The AWS and WorkSpaces certificates must be installed.",
 		sectionRequirements, explanation{
-			Reads: `SOFTWARE: SystemCertificates (of the machine, of its policies and of the enterprise), stores ` +
-				`ROOT, AuthRoot, CA, MY and Disallowed. Roots of Amazon and Starfield are told by their subject; ` +
-				`which certificates the service asks for is not published.`,
+			Reads: `SOFTWARE: SystemCertificates (of the machine, its policies and the enterprise), stores ROOT, ` +
+				`AuthRoot, CA, MY and Disallowed. The subject identifies root certificates of Amazon and Starfield.`,
 			Live: `Get-ChildItem Cert:\LocalMachine\Root, Cert:\LocalMachine\AuthRoot | Where-Object Subject -Match ` +
 				`'Amazon|Starfield' | Select-Object Subject, NotAfter`,
-			Fix: "Install the current Amazon root certificates (amazontrust.com/repository) into the Trusted Root " +
-				"Certification Authorities of the local computer, and remove them from Untrusted Certificates.",
+			Doubts: "AWS does not publish which certificates it requires. The requirement counts as met if at least one " +
+				"root certificate of Amazon or Starfield is valid and none is disallowed.",
+			Fix: "Download the Amazon root certificates from amazontrust.com/repository. For each file, run certutil " +
+				"-addstore Root FILE in an elevated command prompt.",
 		}),
 	Judge: (*Machine).decideCertificates,
 }
@@ -298,27 +299,34 @@ func judgeCertificates(c Certificates, now time.Time) requirement.Outcome {
 	var o requirement.Outcome
 	switch {
 	case len(good) > 0 && len(disallowed) > 0:
-		o = requirement.Warn("a root of Amazon is trusted ("+someCertificates(
-			good)+"), but there are such among the disallowed certificates: "+someCertificates(disallowed),
-			evidenceOfCertificates(good, disallowed)...)
+		o = requirement.Warn("Certificates of Amazon or Starfield are disallowed: "+someCertificates(disallowed),
+			evidenceOfCertificates(good, disallowed)...).Also("Trusted root certificates: " + someCertificates(good))
+		o.Remediation = allowCertificates(disallowed)
 	case len(good) > 0 && unreadBanned != nil:
-		o = requirement.Unreadable(fmt.Errorf("whether a root of Amazon is disallowed: %w", unreadBanned),
-			evidenceOfCertificates(good)...)
+		o = requirement.Unreadable(fmt.Errorf("cannot tell whether a root certificate of Amazon is disallowed: %w",
+			unreadBanned), evidenceOfCertificates(good)...)
 	case len(good) > 0:
-		o = requirement.Infer(
-			fmt.Sprintf("%s trusted, the last valid until %s: %s (which ones the service asks for is not published)",
-				prose.Count(len(good), "root of Amazon or Starfield is", "roots of Amazon or Starfield are"),
-				lastExpiry(good).UTC().Format(time.DateOnly), someCertificates(good)),
+		o = requirement.Infer(fmt.Sprintf("%s trusted: %s",
+			prose.Count(len(good), "root certificate of Amazon or Starfield is",
+				"root certificates of Amazon or Starfield are"), someCertificates(good)),
 			evidenceOfCertificates(good)...)
+		expires := "The last one expires on "
+		if len(good) == 1 {
+			expires = "It expires on "
+		}
+		o = o.Also(expires + lastExpiry(good).UTC().Format(time.DateOnly))
 	case unread != nil:
 		o = requirement.Unreadable(
-			fmt.Errorf("no valid root of Amazon was found, and not every certificate could be read: %w", unread),
+			fmt.Errorf("found no valid root certificate of Amazon, but cannot read all certificates: %w", unread),
 			c.Stores...)
 	case len(bad) > 0:
-		o = requirement.Fail("no root of Amazon or Starfield is valid: "+prose.Some(reasons),
+		o = requirement.Fail("No root certificate of Amazon or Starfield is valid: "+prose.Some(reasons),
 			evidenceOfCertificates(bad, disallowed)...)
+		if len(disallowed) > 0 {
+			o.Remediation = allowCertificates(disallowed)
+		}
 	default:
-		o = requirement.Fail("no root certificate of Amazon or Starfield in the machine's stores", c.Stores...)
+		o = requirement.Fail("The machine's stores contain no root certificate of Amazon or Starfield", c.Stores...)
 	}
 	var rows []certificateRow
 	for _, cert := range c.List {
@@ -337,6 +345,15 @@ func judgeCertificates(c Certificates, now time.Time) requirement.Outcome {
 		Certificates []certificateRow `json:"certificates,omitempty"`
 	}{rows}
 	return o
+}
+
+// allowCertificates says how to take certificates out of the store Disallowed.
+func allowCertificates(disallowed []Certificate) string {
+	var commands []string
+	for _, c := range disallowed {
+		commands = append(commands, "certutil -delstore Disallowed "+c.Thumbprint)
+	}
+	return "In an elevated command prompt, run " + prose.Some(commands) + "."
 }
 
 func someCertificates(list []Certificate) string {

@@ -2,6 +2,7 @@ package windows
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
@@ -10,14 +11,15 @@ import (
 )
 
 var componentPVDrivers = entry{
-	Requirement: required("win.component.pv-drivers", "", "the AWS PV drivers (or ENA and NVMe) are installed",
-		sectionRequirements, explanation{
-			Reads: `SYSTEM: Services\xenbus, xeniface, xennet, xenvbd and xenvif, or ena and AWSNVMe, with their ` +
-				`Start and the driver files; SOFTWARE: Amazon\PVDriver, or the folder Amazon\Xentools, which show ` +
-				`that the Xen drivers are AWS's. One set is enough.`,
+	Requirement: required("win.component.pv-drivers", "",
+		"The AWS PV drivers, or the ENA and NVMe drivers, must be installed.", sectionRequirements, explanation{
+			Reads: `SYSTEM: Services\xenbus, xeniface, xennet, xenvbd and xenvif, or ena and AWSNVMe: Start and the ` +
+				`driver files. SOFTWARE: Amazon\PVDriver, or the folder Amazon\Xentools, which show that the Xen ` +
+				`drivers come from AWS. One set is enough.`,
 			Live: `Get-CimInstance Win32_SystemDriver | Where-Object Name -in ` +
 				`xenbus,xeniface,xennet,xenvbd,xenvif,ena,AWSNVMe | Select-Object Name, StartMode, PathName`,
-			Fix: "Install the current AWS PV drivers, or the ENA and NVMe drivers on a Nitro bundle, and restart.",
+			Doubts: "AWS does not document which drivers a Nitro bundle needs. ena and AWSNVMe are known from observation.",
+			Fix:    "Install the current AWS PV drivers, or on a Nitro bundle the ENA and NVMe drivers, and restart.",
 		}),
 	Judge: (*Machine).decidePVDrivers,
 }
@@ -41,21 +43,27 @@ func (d driver) problem() string {
 	case d.Service.Start.Value == machine.StartDisabled:
 		return d.Name + " is disabled"
 	case !d.File.Exists || d.File.Dir:
-		return d.Name + " has no file " + d.File.Evidence.Path
+		return fmt.Sprintf("the file of %s is missing (%s)", d.Name, windowsPath(d.File.Evidence))
 	case d.File.Size == 0:
-		return d.Name + " has an empty file " + d.File.Evidence.Path
+		return fmt.Sprintf("the file of %s is empty (%s)", d.Name, windowsPath(d.File.Evidence))
 	}
 	return ""
 }
 
-// remedy says what to do where the service only has to be enabled; "" for
-// what the requirement says.
+// windowsPath is the path of a file on its volume as Windows writes it.
+func windowsPath(ev requirement.Evidence) string { return strings.ReplaceAll(ev.Path, "/", `\`) }
+
+// remedy says how to enable the service if it is only disabled. It is "" where the requirement's own remedy applies.
 func (d driver) remedy() string {
 	if d.Service.Exists() && !d.Service.Deleted && d.Service.Start.Present &&
 		d.Service.Start.Value == machine.StartDisabled {
-		return fmt.Sprintf("services.msc, %s, Startup type: choose Automatic.", d.Service.Title())
+		return d.automatic()
 	}
 	return ""
+}
+
+func (d driver) automatic() string {
+	return fmt.Sprintf("Open services.msc, select %s, and set the startup type to Automatic.", d.Service.Title())
 }
 
 // subject is the driver, which has a problem, as a finding names it to programs.
@@ -174,29 +182,28 @@ func judgePVDrivers(pv, nitro, other []driver, vendor pvVendor) requirement.Outc
 	case len(broken) > 0 && (first.whole() || second.whole()):
 		return failDrivers(first, second, broken)
 	case first.whole() && vendor.amazon():
-		message := "AWS PV drivers"
+		message := "The AWS PV drivers "
 		if vendor.Version.Value != "" {
-			message += " " + vendor.Version.Value
+			message += prose.Short(vendor.Version.Value) + " "
 			evidence = append(evidence, vendor.Version.Evidence)
 		}
 		if second.whole() {
-			message += ", and the ENA and NVMe drivers"
+			message += "and the ENA and NVMe drivers "
 		}
-		return requirement.Pass(message+second.unneeded(), evidence...)
+		return second.unneeded(requirement.Pass(message+"are installed", evidence...))
 	case second.whole():
-		return requirement.Pass("ENA and NVMe drivers"+first.unneeded(),
-			append(second.evidence, first.brokenEvidence...)...)
+		return first.unneeded(requirement.Pass("The ENA and NVMe drivers are installed",
+			append(second.evidence, first.brokenEvidence...)...))
 	case first.whole():
-		return requirement.Warn(
-			"the Xen drivers are installed, but nothing shows that they are AWS's: neither Amazon\\PVDriver in "+
-				"SOFTWARE nor "+vendor.Folder.Evidence.Path+" exists"+second.unneeded(),
-			append(first.evidence, vendor.Key.Evidence, vendor.Folder.Evidence)...)
+		return second.unneeded(requirement.Warn("Xen drivers are installed, but nothing shows that they come from AWS",
+			append(first.evidence, vendor.Key.Evidence, vendor.Folder.Evidence)...).
+			Also(`Both SOFTWARE\Amazon\PVDriver and ` + windowsPath(vendor.Folder.Evidence) + " are missing"))
 	}
 	if broken = append(broken, append(first.disabled, second.disabled...)...); len(broken) > 0 {
 		return failDrivers(first, second, broken)
 	}
-	message := "neither the AWS PV drivers nor the ENA and NVMe drivers are whole: not installed are " + prose.Some(
-		append(first.missing, second.missing...))
+	o := requirement.Fail("Neither the AWS PV drivers nor the ENA and NVMe drivers are complete").
+		Also("Missing drivers: " + prose.Some(append(first.missing, second.missing...)))
 	var foreign []string
 	for _, d := range other {
 		if d.Service.Exists() {
@@ -205,18 +212,22 @@ func judgePVDrivers(pv, nitro, other []driver, vendor pvVendor) requirement.Outc
 		}
 	}
 	if len(foreign) > 0 {
-		message += "; drivers of another vendor are installed: " + prose.Some(foreign)
+		o = o.Also("Drivers of another vendor are installed: " + prose.Some(foreign))
 	}
-	return requirement.Fail(message, evidence...).About(append(first.about, second.about...)...)
+	return o.With(evidence...).About(append(first.about, second.about...)...)
 }
 
 func failDrivers(first, second driverSet, broken []string) requirement.Outcome {
-	message := "a driver does not load: " + prose.Some(broken)
-	if len(first.broken)+len(first.disabled) == 0 {
-		message += " (which drivers a Nitro bundle needs is by experience, not documented)"
-	}
-	return requirement.Fail(message, append(first.brokenEvidence, second.brokenEvidence...)...).
+	o := requirement.Fail(prose.Count(len(broken), "driver does", "drivers do")+" not load: "+prose.Some(broken),
+		append(first.brokenEvidence, second.brokenEvidence...)...).
 		About(append(first.brokenAbout, second.brokenAbout...)...)
+	switch {
+	case len(second.brokenAbout) == 0:
+		o.Remediation = "Reinstall the AWS PV drivers and restart."
+	case len(first.brokenAbout) == 0:
+		o.Remediation = "Reinstall the ENA and NVMe drivers and restart."
+	}
+	return o
 }
 
 // A driverSet says what is wrong with the drivers of a set.
@@ -235,13 +246,12 @@ type driverSet struct {
 // whole says whether every driver of the set is there and loads.
 func (s driverSet) whole() bool { return len(s.missing)+len(s.disabled)+len(s.broken) == 0 }
 
-// unneeded names, for the end of a message, the disabled drivers of a set that is
-// not needed.
-func (s driverSet) unneeded() string {
+// unneeded adds to an outcome which drivers of the set are disabled, if the system does not need the set.
+func (s driverSet) unneeded(o requirement.Outcome) requirement.Outcome {
 	if len(s.disabled) == 0 {
-		return ""
+		return o
 	}
-	return "; of the drivers that are not needed with these, " + prose.Some(s.disabled)
+	return o.Also("Drivers that this system does not need: " + prose.Some(s.disabled))
 }
 
 func inspectDrivers(drivers []driver) driverSet {
@@ -283,13 +293,13 @@ func (m *Machine) readProtocols() (protocols, error) {
 }
 
 var componentPCoIP = entry{
-	Requirement: required("win.component.pcoip", "", "the PCoIP agent and drivers (or DCV) are installed",
+	Requirement: required("win.component.pcoip", "", "The PCoIP agent and drivers, or DCV, must be installed.",
 		sectionRequirements, explanation{
-			Reads: `SYSTEM: Services\PCoIPAgent, or Services\dcvserver, with Start and ImagePath; the program's ` +
-				`file. Either one satisfies it.`,
+			Reads: `SYSTEM: Services\PCoIPAgent or Services\dcvserver, with Start and ImagePath, and the program's ` +
+				`file. One of them is enough.`,
 			Live: `Get-CimInstance Win32_Service | Where-Object Name -in PCoIPAgent,dcvserver | Select-Object Name, ` +
 				`StartMode, PathName`,
-			Fix: "Restart the WorkSpace, which installs the agent of its protocol again; if that fails, rebuild it.",
+			Fix: "Restart the WorkSpace, which reinstalls the agent of its protocol. If that fails, rebuild it.",
 		}),
 	Judge: (*Machine).decidePCoIP,
 }
@@ -308,32 +318,35 @@ func judgePCoIP(p protocols) requirement.Outcome {
 	evidence := append(p.PCoIP.evidence(), p.DCV.evidence()...)
 	switch {
 	case pcoip == "":
-		return requirement.Pass("PCoIP agent: "+p.PCoIP.Service.StartName(),
+		return requirement.Pass(fmt.Sprintf("The PCoIP agent is installed (startup type: %s)",
+			p.PCoIP.Service.StartName()),
 			append(p.PCoIP.evidence(), p.PCoIP.File.Evidence)...)
 	case dcv == "":
-		return requirement.Pass("DCV server: "+p.DCV.Service.StartName()+" (this WorkSpace does not use PCoIP)",
+		return requirement.Pass(fmt.Sprintf("The DCV server is installed (startup type: %s); PCoIP is not in use",
+			p.DCV.Service.StartName()),
 			append(p.DCV.evidence(), p.DCV.File.Evidence)...)
 	case p.PCoIP.Service.Exists():
-		o := requirement.Fail("PCoIP agent: "+pcoip, evidence...).About(p.PCoIP.subject())
+		o := requirement.Fail("The PCoIP agent cannot start: "+pcoip, evidence...).About(p.PCoIP.subject())
 		o.Remediation = p.PCoIP.remedy()
 		return o
 	case p.DCV.Service.Exists():
-		o := requirement.Fail("DCV server: "+dcv, evidence...).About(p.DCV.subject())
+		o := requirement.Fail("The DCV server cannot start: "+dcv, evidence...).About(p.DCV.subject())
 		o.Remediation = p.DCV.remedy()
 		return o
 	}
-	return requirement.Fail("neither the PCoIP agent nor the DCV server is installed",
+	return requirement.Fail("Neither the PCoIP agent nor the DCV server is installed",
 		evidence...).About(p.PCoIP.subject(), p.DCV.subject())
 }
 
 var componentSTXHD = entry{
-	Requirement: required("win.component.stxhd", "", "the STXHD agents and drivers are installed",
+	Requirement: required("win.component.stxhd", "", "The STXHD agents and drivers must be installed.",
 		sectionRequirements, explanation{
-			Reads: `SYSTEM: the service whose name or DisplayName begins with STXHD, its Start and ImagePath, and ` +
-				`its file. It belongs to PCoIP: where only DCV is installed it does not apply.`,
+			Reads: `SYSTEM: the service whose name or DisplayName begins with STXHD, with Start and ImagePath, and ` +
+				`its file. STXHD belongs to PCoIP, so the requirement does not apply if only DCV is installed.`,
 			Live: `Get-CimInstance Win32_Service | Where-Object DisplayName -like 'STXHD*' | Select-Object Name, ` +
 				`StartMode, PathName`,
-			Fix: "Restart the WorkSpace, which installs its components again; if that fails, rebuild it.",
+			Doubts: "Newer agents disable or remove STXHD if DCV is installed, so a missing service is then no failure.",
+			Fix:    "Restart the WorkSpace, which reinstalls its components. If that fails, rebuild it.",
 		}),
 	Judge: (*Machine).decideSTXHD,
 }
@@ -380,17 +393,17 @@ func judgeSTXHD(stxhd driver, p protocols) requirement.Outcome {
 		stxhd.Service.Start.Present
 	switch {
 	case problem == "":
-		return requirement.Pass(fmt.Sprintf("%s: %s", stxhd.Service.Title(), stxhd.Service.StartName()),
-			append(stxhd.evidence(), stxhd.File.Evidence)...)
+		return requirement.Pass(fmt.Sprintf("%s is installed (startup type: %s)", stxhd.Service.Title(),
+			stxhd.Service.StartName()), append(stxhd.evidence(), stxhd.File.Evidence)...)
 	case dcv && !p.PCoIP.Service.Exists():
-		return requirement.Skip("only DCV is installed, and STXHD belongs to PCoIP", evidence...)
+		return requirement.Skip("STXHD belongs to PCoIP, and only DCV is installed", evidence...)
 	case dcv && disabled:
-		return requirement.Pass("the STXHD service is disabled, as newer agents leave it where DCV is installed",
+		return requirement.Pass("The STXHD service is disabled, as newer agents leave it if DCV is installed",
 			evidence...)
 	case dcv && !stxhd.Service.Exists():
 		return requirement.Infer(
-			"the STXHD service is not installed: DCV is installed as well as PCoIP, and newer agents remove "+
-				"STXHD then", evidence...)
+			"The STXHD service is not installed. DCV and PCoIP are installed, and newer agents then remove STXHD",
+			evidence...)
 	}
 	o := requirement.Fail(problem, evidence...).About(stxhd.subject())
 	o.Remediation = stxhd.remedy()
@@ -398,14 +411,13 @@ func judgeSTXHD(stxhd driver, p protocols) requirement.Outcome {
 }
 
 var componentSkylight = entry{
-	Requirement: required("win.component.skylight", "", "the Skylight agent is installed and starts automatically",
+	Requirement: required("win.component.skylight", "", "The Skylight agent must be installed and start automatically.",
 		sectionRequirements, explanation{
-			Reads: `SYSTEM: Services\SkyLightWorkspaceConfigService, its Start and ImagePath, and its file; the ` +
-				`folders of Amazon, NICE and Teradici that AWS says not to delete.`,
+			Reads: `SYSTEM: Services\SkyLightWorkspaceConfigService with Start and ImagePath, and its file. The ` +
+				`folders of Amazon, NICE and Teradici that must not be deleted are listed as evidence.`,
 			Live: `Get-CimInstance Win32_Service -Filter "Name like 'SkyLight%'" | Select-Object Name, StartMode, ` +
 				`PathName`,
-			Fix: "services.msc, SkyLightWorkspaceConfigService, Startup type: choose Automatic. If it is missing, " +
-				"restart the WorkSpace, or rebuild it.",
+			Fix: "Restart the WorkSpace, which reinstalls its components. If that fails, rebuild it.",
 		}),
 	Judge: (*Machine).decideSkylight,
 }
@@ -445,13 +457,19 @@ func (m *Machine) decideSkylight() requirement.Outcome {
 func judgeSkylight(agent driver, folders []requirement.Evidence) requirement.Outcome {
 	problem := agent.problem()
 	about := agent.subject()
+	fix := agent.remedy()
 	if problem == "" && agent.Service.Start.Value != machine.StartAuto {
+		fix = agent.automatic()
 		about.Reason, about.Value = requirement.ReasonStartType, agent.Service.StartName()
-		problem = fmt.Sprintf("%s starts %s, and it has to be automatic", agent.Name, agent.Service.StartName())
+		problem = fmt.Sprintf("the startup type of %s is %s", agent.Name,
+			agent.Service.StartName())
 	}
 	if problem != "" {
-		return requirement.Fail("Skylight agent: "+problem, append(agent.evidence(), folders...)...).About(about)
+		o := requirement.Fail("The Skylight agent does not start automatically: "+problem,
+			append(agent.evidence(), folders...)...).About(about)
+		o.Remediation = fix
+		return o
 	}
-	return requirement.Pass("Skylight agent: "+agent.Service.StartName(),
+	return requirement.Pass(fmt.Sprintf("The Skylight agent is installed (startup type: %s)", agent.Service.StartName()),
 		append(append(agent.evidence(), agent.File.Evidence), folders...)...)
 }

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,11 +12,11 @@ import (
 )
 
 var contents = entry{
-	Requirement: informative("win.contents", "what the image will include and leave out", sectionIncluded,
+	Requirement: informative("win.contents", "Lists what the image will include and what it leaves out.", sectionIncluded,
 		explanation{
-			Reads: `The space in use on drive C; the files of the user's profile, which the image leaves out on ` +
-				`Windows 10 and later; on Windows 7 the folders of the profile on the document's list, which it ` +
-				`leaves out.`,
+			Reads: `The space in use on drive C. The files of the user's profile, which the image leaves out on ` +
+				`Windows 10 and later. On Windows 7 the folders of the profile that the image leaves out, as the ` +
+				`documentation lists them.`,
 			Live: `Get-Volume C, D; (Get-ChildItem D:\Users\username -Recurse -Force -File | Measure-Object Length ` +
 				`-Sum).Sum`,
 		}),
@@ -86,7 +87,7 @@ func (m *Machine) readContents() (imageContents, error) {
 		return c, err
 	}
 	if !s.Modern() && !s.Seven() {
-		return c, fmt.Errorf("what an image of %s includes is not documented", s.Name())
+		return c, fmt.Errorf("AWS does not document what an image of %s includes", s.Name())
 	}
 	root := m.Drive("C")
 	free, err := m.Free()
@@ -103,7 +104,9 @@ func (m *Machine) readContents() (imageContents, error) {
 	if w.Profile == nil {
 		return c, errNoUser
 	}
-	c.Profile = w.Profile.Path
+	if c.Profile = w.Profile.Path; c.Profile == "" {
+		return c, errors.New("the user's profile has no path: see win.profile.exists")
+	}
 	drive, _, err := m.Follow(c.Profile)
 	if err != nil {
 		return c, err
@@ -160,10 +163,21 @@ func (m *Machine) part(win string) (part, requirement.Evidence, error) {
 	p.Files, p.Bytes = t.Files, t.Size
 	f.Evidence = machine.TreeEvidence(f.Evidence, totalsText(t))
 	if t.Doubtful > 0 {
-		f.Evidence.Note = fmt.Sprintf("without %s in doubt, of %d bytes",
+		f.Evidence.Note = fmt.Sprintf("excludes %s in doubt, %d bytes",
 			prose.Count(int(t.Doubtful), "name", "names"), t.DoubtfulSize)
 	}
 	return p, f.Evidence, nil
+}
+
+// roundedSize is a size for a message, which gives no exact number of bytes.
+func roundedSize(bytes int64) string {
+	switch {
+	case bytes == 0:
+		return "0 MiB"
+	case bytes < 1<<20:
+		return "under 1 MiB"
+	}
+	return prose.GiB(bytes)
 }
 
 // totalsText says how much a folder holds.
@@ -184,12 +198,12 @@ func (m *Machine) locateItself(win string) (*machine.Drive, string, error) {
 
 // reportContents reports win.contents.
 func reportContents(c imageContents) requirement.Outcome {
-	message := fmt.Sprintf("included: drive C, %s in use", prose.GiB(c.Used))
+	included := fmt.Sprintf("The image includes drive C (%s in use)", roundedSize(c.Used))
 	parts := []part{{Path: `C:\`, Included: true, State: "present", Bytes: c.Used}}
 	if c.Kept != nil {
 		parts = append(parts, *c.Kept)
-		message += fmt.Sprintf(", and of %s %s in %s", c.Kept.Path, prose.GiB(c.Kept.Bytes),
-			prose.Count(int(c.Kept.Files), "file", "files"))
+		included += fmt.Sprintf(" and %s of %s (%s)", prose.Count(int(c.Kept.Files), "file", "files"), c.Kept.Path,
+			roundedSize(c.Kept.Bytes))
 	}
 	var files, bytes int64
 	present := 0
@@ -199,19 +213,23 @@ func reportContents(c imageContents) requirement.Outcome {
 			present++
 		}
 	}
+	var left string
 	switch {
 	case c.Kept != nil:
-		message += fmt.Sprintf("; left out: %d of the %d folders of the document's list exist in it, %s, %s", present,
-			len(c.Left), prose.Count(int(files), "file", "files"), prose.GiB(bytes))
+		left = fmt.Sprintf("It leaves out %s (%s) in %d of the %d folders that AWS lists",
+			prose.Count(int(files), "file", "files"), prose.GiB(bytes), present, len(c.Left))
 	case len(c.Left) > 0 && present == 0:
-		message += fmt.Sprintf("; left out: the profile %s, which is not there", c.Profile)
+		left = fmt.Sprintf("It would leave out the profile %s, which does not exist", c.Profile)
 	case len(c.Left) > 0:
-		message += fmt.Sprintf("; left out: the profile %s, %s, %s", c.Profile,
-			prose.Count(int(files), "file", "files"), prose.GiB(bytes))
+		left = fmt.Sprintf("It leaves out the profile %s (%s, %s)", c.Profile,
+			prose.Count(int(files), "file", "files"), roundedSize(bytes))
 	default:
-		message += ", with the profile " + c.Profile + " on it"
+		included += fmt.Sprintf(" and the profile %s on it", c.Profile)
 	}
-	o := requirement.Pass(message, c.Evidence...)
+	o := requirement.Pass(included, c.Evidence...)
+	if left != "" {
+		o = o.Also(left)
+	}
 	o.Details = struct {
 		RootVolume int64  `json:"root_volume_bytes"` // no bundle of the image can have a smaller root volume
 		Parts      []part `json:"parts"`

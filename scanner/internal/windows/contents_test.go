@@ -18,17 +18,17 @@ func TestContents(t *testing.T) {
 		Evidence: []requirement.Evidence{evidence}}
 	with := func(change func(*imageContents)) imageContents { c := base; change(&c); return c }
 	for says, c := range map[string]imageContents{
-		`drive C, 30.0 GiB in use; left out: the profile D:\Users\jdoe, 7 files, 3.0 GiB`: with(func(c *imageContents) {
+		`It leaves out the profile D:\Users\jdoe (7 files, 3.0 GiB).`: with(func(c *imageContents) {
 			c.Left = []part{out}
 		}),
-		`left out: the profile D:\Users\jdoe, which is not there`: with(func(c *imageContents) {
+		`leave out the profile D:\Users\jdoe, which does not exist.`: with(func(c *imageContents) {
 			c.Left = []part{gone}
 		}),
-		`and of D:\Users\jdoe 2.0 GiB in 5 files; left out: 1 of the 2 folders`: with(func(c *imageContents) {
+		`(2.0 GiB). It leaves out 7 files (3.0 GiB) in 1 of the 2 folders that AWS lists.`: with(func(c *imageContents) {
 			c.Left,
 				c.Kept = []part{out, gone}, &kept
 		}),
-		`with the profile D:\Users\jdoe on it`: base,
+		`and the profile D:\Users\jdoe on it`: base,
 	} {
 		o := reportContents(c)
 		check(t, contents, o, passed)
@@ -102,9 +102,9 @@ func FuzzCheckerLog(f *testing.F) {
 
 func TestCheckerLogMessage(t *testing.T) {
 	for says, text := range map[string]string{
-		" is empty":                           " \n",
-		"tells no result; its last line: end": "begin\nend\n",
-		"1 line failed, 2 lines passed; its last line: PASSED b (the newest of 2)": "FAILED x\nPASSED a\nPASSED b\n",
+		" is empty": " \n",
+		`contains no result. Its last line is "end".`:                        "begin\nend\n",
+		`2 passed. Its last line is "PASSED b". It is the newest of 2 logs.`: "FAILED x\nPASSED a\nPASSED b\n",
 	} {
 		l := parseCheckerLog(text)
 		l.File = there

@@ -17,15 +17,15 @@ import (
 )
 
 var bpDefaultProfile = entry{
-	Requirement: recommended("win.bp.default-profile", "", `C:\Users\Default is not customised`, sectionPractices,
-		explanation{
-			Reads: `The default profile: files that were made after Windows was installed and are none of its own; ` +
-				`in its NTUSER.DAT keys of other vendors, Run and RunOnce, the wallpaper and the screen saver, ` +
-				`network drives and printers, the start page and the proxy, environment variables, policies; ` +
-				`LayoutModification.xml; CopyProfile in the answer file of the EC2 agent.`,
+	Requirement: recommended("win.bp.default-profile", "",
+		`The default profile (C:\Users\Default) should not be customized.`, sectionPractices, explanation{
+			Reads: `The default profile: files that are newer than the Windows installation and not part of Windows, ` +
+				`and LayoutModification.xml. Its NTUSER.DAT: keys of other vendors, Run and RunOnce, wallpaper, ` +
+				`screen saver, network drives, printers, start page, proxy, environment variables and policies. ` +
+				`CopyProfile in the answer file of the EC2 agent.`,
 			Live: `Get-ChildItem C:\Users\Default -Recurse -Force -File | Where-Object CreationTime -gt ` +
 				`(Get-CimInstance Win32_OperatingSystem).InstallDate`,
-			Fix: "Undo the changes to the default profile, and make them by Group Policy after the image is made.",
+			Fix: "Undo the changes to the default profile. Use Group Policy for such settings instead.",
 		}),
 	Judge: (*Machine).decideDefaultProfile,
 }
@@ -123,7 +123,7 @@ func inbox(name string) bool {
 func (m *Machine) customFiles(d *defaultProfile, s machine.System) error {
 	if s.Installed.IsZero() {
 		return errors.New(
-			"when Windows was installed is not known, and so not whether files of the default profile are newer")
+			"cannot tell which files of the default profile are newer than Windows: its installation date is unknown")
 	}
 	v, folder, err := m.Locate(d.Path)
 	if err != nil {
@@ -141,8 +141,8 @@ func (m *Machine) customFiles(d *defaultProfile, s machine.System) error {
 			return nil
 		}
 		ev := machine.EntryEvidence(v.Role, folder+"/"+string(p), e)
-		ev.Data += ", made on " + e.Created.Format(time.RFC3339)
-		d.add(customisation{fmt.Sprintf("the file %s of %s", strings.ReplaceAll(string(p), "/", `\`),
+		ev.Data += ", created " + e.Created.Format(time.RFC3339)
+		d.add(customisation{fmt.Sprintf("the file %s (created %s)", strings.ReplaceAll(string(p), "/", `\`),
 			e.Created.Format(time.DateOnly)), ev})
 		return nil
 	})
@@ -157,7 +157,7 @@ func (m *Machine) customFiles(d *defaultProfile, s machine.System) error {
 func (m *Machine) customLayout(d *defaultProfile, _ machine.System) error {
 	f, err := m.File(d.Path + `\AppData\Local\Microsoft\Windows\Shell\LayoutModification.xml`)
 	if err == nil && f.Exists && !d.names(f.Evidence) {
-		d.add(customisation{"a layout of Start, LayoutModification.xml", f.Evidence})
+		d.add(customisation{"the Start layout LayoutModification.xml", f.Evidence})
 	}
 	return err
 }
@@ -193,7 +193,7 @@ func (m *Machine) customHive(d *defaultProfile, s machine.System) error {
 	}
 	for _, k := range vendors {
 		if !fold.Contains(ownSoftware, k.Name()) {
-			d.add(customisation{"settings of " + prose.Short(k.Name()), k.Evidence})
+			d.add(customisation{"the settings of " + prose.Short(k.Name()), k.Evidence})
 		}
 	}
 	for _, run := range []string{"Run", "RunOnce"} {
@@ -396,8 +396,7 @@ func (m *Machine) customPolicies(d *defaultProfile, user string) error {
 	return nil
 }
 
-// copiedProfile looks whether Sysprep is told to make the Administrator's
-// profile the default one.
+// copiedProfile looks for an answer file that makes Sysprep copy the Administrator's profile to the default one.
 func (m *Machine) copiedProfile(d *defaultProfile, s machine.System) error {
 	env, err := m.Environment()
 	if err != nil {
@@ -422,10 +421,10 @@ func (m *Machine) copiedProfile(d *defaultProfile, s machine.System) error {
 func judgeDefaultProfile(d defaultProfile) requirement.Outcome {
 	switch {
 	case !d.Folder.Exists || !d.Folder.Dir:
-		o := requirement.Warn("there is no default profile at "+d.Path,
+		o := requirement.Warn("The default profile "+d.Path+" is missing",
 			d.Folder.Evidence).About(subjectOf(d.Folder.Evidence, requirement.ReasonMissing))
-		o.Remediation = "Restore the default profile from a new WorkSpace of the same version: without it no user " +
-			"can sign in for the first time."
+		o.Remediation = "Copy " + d.Path + " from a new WorkSpace with the same Windows version. Without it no new user " +
+			"can sign in."
 		return o
 	case len(d.Signs) > 0:
 		var names []string
@@ -433,7 +432,7 @@ func judgeDefaultProfile(d defaultProfile) requirement.Outcome {
 		for _, s := range d.Signs {
 			names, evidence = append(names, s.What), append(evidence, s.Evidence)
 		}
-		o := requirement.Warn(d.Path+" was customised: "+prose.Some(names),
+		o := requirement.Warn("The default profile is customized: "+prose.Some(names),
 			evidence...).About(subjectsOf(evidence, requirement.ReasonPresent)...)
 		o.Details = struct {
 			Signs []customisation `json:"signs"`
@@ -441,12 +440,12 @@ func judgeDefaultProfile(d defaultProfile) requirement.Outcome {
 		}{d.Signs, d.More}
 		return o
 	case !d.Hive.Exists:
-		o := requirement.Warn("the default profile "+d.Path+" has no NTUSER.DAT",
+		o := requirement.Warn(d.Path+`\NTUSER.DAT is missing`,
 			d.Hive.Evidence).About(subjectOf(d.Hive.Evidence, requirement.ReasonMissing))
-		o.Remediation = "Restore NTUSER.DAT of the default profile from a new WorkSpace of the same version."
+		o.Remediation = "Copy " + d.Path + `\NTUSER.DAT from a new WorkSpace with the same Windows version.`
 		return o
 	case d.Unread != nil:
 		return requirement.Unreadable(d.Unread, d.Folder.Evidence)
 	}
-	return requirement.Pass(d.Path+" holds nothing but what Windows puts there", d.Folder.Evidence, d.Hive.Evidence)
+	return requirement.Pass(d.Path+" contains only what Windows puts there", d.Folder.Evidence, d.Hive.Evidence)
 }

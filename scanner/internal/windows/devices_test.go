@@ -304,9 +304,9 @@ func TestDrives(t *testing.T) {
 	}
 	share, lost := words(`\\server\home`), absent[string]()
 	share.Evidence.Key, lost.Evidence.Key = `Network\h`, `Network\i`
-	check(t, drivesOnlyCD, judgeNetworkDrives([]machine.Setting[string]{share}), failed)
-	check(t, drivesOnlyCD, judgeNetworkDrives([]machine.Setting[string]{lost}), warning)
-	check(t, drivesOnlyCD, judgeNetworkDrives([]machine.Setting[string]{lost, share}), failed)
+	check(t, drivesOnlyCD, judgeNetworkDrives([]machine.Setting[string]{share}, "jdoe"), failed)
+	check(t, drivesOnlyCD, judgeNetworkDrives([]machine.Setting[string]{lost}, "jdoe"), warning)
+	check(t, drivesOnlyCD, judgeNetworkDrives([]machine.Setting[string]{lost, share}, "jdoe"), failed)
 }
 
 func TestParseDrivesXML(t *testing.T) {

@@ -9,34 +9,31 @@ import (
 
 var volumeReadable = entry{
 	Requirement: required("win.volume.readable", "",
-		"the volumes are not encrypted on disk (BitLocker) and can be read",
-		"Requirements to Create Windows Custom Images", explanation{
-			Reads: "The first sectors of every volume of the images, and whether its filesystem opens. The " +
-				"encryption of the service (EBS) leaves no trace on a volume: see ws.encryption.none.",
+		"The volumes must be readable and must not be encrypted on disk (BitLocker).",
+		sectionRequirements, explanation{
+			Reads: "The first sectors and the filesystem of every volume in the images. EBS encryption leaves no " +
+				"trace on a volume; see ws.encryption.none.",
 			Live: "manage-bde -status",
-			Fix:  "manage-bde -off X:, wait until the volume is decrypted, then take the snapshot again.",
+			Fix:  "Run manage-bde -off X: for the volume, wait until it is decrypted, and take the snapshot again.",
 		}),
 	Judge: func(m *Machine) requirement.Outcome { return m.in.Readable },
 }
 
 var diskFree = entry{
-	Requirement: required("win.disk.c-free", "InsufficientDiskSpace", "drive C has more than 12 GiB free",
+	Requirement: required("win.disk.c-free", "InsufficientDiskSpace", "Drive C must have more than 12 GiB free.",
 		sectionTips+": Drive C must have enough free space", explanation{
-			Reads: "The clear bits of $Bitmap on the root volume times its cluster size.",
+			Reads: "The free clusters in $Bitmap of the root volume, times the cluster size.",
 			Live:  "(Get-Volume C).SizeRemaining",
-			Fix: "Remove files from drive C (cleanmgr.exe, Settings, Storage), or enlarge the root volume, until " +
-				"more than 12 GiB are free.",
+			Doubts: "The documentation requires 12 GB; a later guide defines this as 12,884,901,888 bytes (12 GiB). " +
+				"Later guides require it only on Windows 7, and 2 GB on later versions.",
+			Fix: "Remove files from drive C (cleanmgr.exe), or enlarge the root volume, until more than 12 GiB is free.",
 		}),
 	Judge: (*Machine).decideFree,
 }
 
-// Bounds of the free space on drive C, in bytes. The document asks for 12 GB;
-// a later guide says that this is 12,884,901,888 bytes, and that a failure on
-// Windows 10 above 2 GB can be ignored.
-const (
-	freeNeeded = 12_884_901_888
-	freeLater  = 2 << 30
-)
+// freeNeeded is the free space that drive C must exceed, in bytes: the document requires 12 GB, which a later guide
+// defines as this number.
+const freeNeeded = 12_884_901_888
 
 // Free is the free space on drive C, in bytes.
 func (m *Machine) Free() (int64, error) { return m.free.Get(m.next().readFree) }
@@ -59,11 +56,11 @@ func (m *Machine) decideFree() requirement.Outcome {
 	ev := root.BitmapEvidence(fmt.Sprintf("%d bytes free of %d, clusters of %d", free, root.FS.Volume().Size,
 		root.FS.Volume().ClusterSize))
 	system, err := m.System()
-	o := judgeFree(free, err == nil && system.Modern(), ev) // the version changes only what is said
+	o := judgeFree(free, err == nil && system.Modern(), ev) // the version changes only the remedy
 	for _, name := range []string{"pagefile.sys", "hiberfil.sys", "swapfile.sys"} {
 		f, err := root.File(name)
 		if err == nil && f.Exists {
-			f.Evidence.Note = "its size changes what is free"
+			f.Evidence.Note = "its size affects the free space"
 			o = o.With(f.Evidence)
 		}
 	}
@@ -72,15 +69,17 @@ func (m *Machine) decideFree() requirement.Outcome {
 
 // judgeFree decides win.disk.c-free.
 func judgeFree(free int64, modern bool, ev requirement.Evidence) requirement.Outcome {
-	message := fmt.Sprintf("%s free (%d bytes), more than 12 are needed", prose.GiB(free), free)
-	switch {
-	case free > freeNeeded:
+	message := fmt.Sprintf("C: has %s free; more than 12 GiB is required", prose.GiB(free))
+	if free > freeNeeded {
 		return requirement.Pass(message, ev)
-	case free >= 12_000_000_000:
-		message += "; 12 GB are counted as 12,884,901,888 bytes"
 	}
-	if modern && free > freeLater {
-		message += " (later guides ask this of Windows 7 alone, and 2 GB of later versions)"
+	const tenth = 1 << 30 / 10 // what GiB rounds off
+	where := "cleanmgr.exe"
+	if modern {
+		where = "Settings, System, Storage"
 	}
-	return requirement.Fail(message, ev)
+	o := requirement.Fail(message, ev)
+	o.Remediation = fmt.Sprintf("Free at least %s on drive C (%s), or enlarge the root volume.",
+		prose.GiB(freeNeeded-free+tenth+1), where)
+	return o
 }

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,18 +21,17 @@ const keyMountedDevices = `HKLM\SYSTEM\MountedDevices`
 
 var drivesOnlyCD = entry{
 	Requirement: required("win.drives.only-c-d", "AdditionalDrivesPresent",
-		"only drives C and D are present, virtual and network drives included",
+		"The WorkSpace must have only drives C and D. Virtual and network drives count too.",
 		sectionTips+": Only the C and D drives can be present", explanation{
-			Reads: `SYSTEM: MountedDevices, compared with the partitions of the images; Control\Session Manager\DOS ` +
-				`Devices, Control\AutoAttachVirtualDisks, the page files, drivers that make drives; the user's ` +
-				`Network key; drive maps of Group Policy; commands that make drives (subst, net use, ` +
-				`Mount-DiskImage, …) in all that runs at a start or sign-in: Run keys, services, scheduled tasks, ` +
-				`Startup folders, policy scripts, Active Setup, Winlogon, and the scripts on the volumes that these ` +
-				`run. An entry of a disk that is not among the images may be stale: it is named, and a pass is ` +
-				`inferred.`,
+			Reads: `SYSTEM: MountedDevices, compared with the partitions of the images, Control\Session Manager\DOS ` +
+				`Devices, Control\AutoAttachVirtualDisks, page files, and drivers that create drives. The user's ` +
+				`Network key and the drive maps of Group Policy. Commands that create drives (subst, net use, ` +
+				`Mount-DiskImage, …) and run at startup or sign-in: Run keys, services, scheduled tasks, Startup ` +
+				`folders, policy scripts, Active Setup, Winlogon, and the scripts on the volumes that they run. ` +
+				`The letter of a disk that is not in the images may be stale. It is named, and a pass is inferred.`,
 			Live: "Get-CimInstance Win32_LogicalDisk | Select-Object DeviceID, DriveType, ProviderName",
-			Fix: "Remove the drive: diskmgmt.msc for a volume, net use X: /delete for a network drive, the " +
-				"program's settings for a virtual one.",
+			Fix: "Remove the drive: use diskmgmt.msc for a volume, net use X: /delete for a network drive, and the " +
+				"settings of the program for a virtual drive.",
 		}),
 	Judge: (*Machine).decideDrives,
 }
@@ -39,7 +39,7 @@ var drivesOnlyCD = entry{
 // Partition is a partition of one of the images.
 type Partition struct {
 	Device string // its identity, see DeviceMBR and DeviceGPT
-	Name   string // how a person tells it apart: "win-root.img, partition 2"
+	Name   string // for messages: "win-root.img, partition 2"
 }
 
 // DeviceMBR is the identity that MountedDevices gives a partition of an MBR
@@ -79,7 +79,7 @@ func parseMount(data []byte) (device string, disk bool) {
 	return utf16le.Decode(data), false
 }
 
-// Drives is what the registry and what starts say of drive letters.
+// Drives is what the registry, and the commands that run at startup, show of drive letters.
 type Drives struct {
 	Mounts    []Mount
 	Aliases   []machine.Setting[string] // DOS Devices that are drive letters
@@ -178,18 +178,18 @@ func notDriveD(mounts []Mount, identity string) string {
 		switch {
 		case mount.Letter != "D":
 		case mount.Disk:
-			return fmt.Sprintf("drive D of this machine is %s, and the user image is %s, perhaps of another machine",
+			return fmt.Sprintf("drive D of this computer is %s, but the user image is %s and may be of another computer",
 				mount.Device, identity)
 		case other != "":
-			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is drive %s",
+			return fmt.Sprintf("drive D of this computer is the device %s, but the user image is drive %s",
 				prose.Short(mount.Device), other)
 		default:
-			return fmt.Sprintf("drive D of this machine is the device %s, and the user image is %s",
+			return fmt.Sprintf("drive D of this computer is the device %s, but the user image is %s",
 				prose.Short(mount.Device), identity)
 		}
 	}
 	if other != "" && other != "D" {
-		return fmt.Sprintf("the user image is drive %s of this machine", other)
+		return fmt.Sprintf("the user image is drive %s of this computer", other)
 	}
 	return ""
 }
@@ -247,7 +247,7 @@ func (m *Machine) readMounts() ([]Mount, error) {
 		return nil, err
 	}
 	if !k.Exists() {
-		return nil, fmt.Errorf("%s: key %s not found", k.Evidence.Path, k.Evidence.Key)
+		return nil, fmt.Errorf("%s: key %s is missing", k.Evidence.Path, k.Evidence.Key)
 	}
 	values, err := k.Values()
 	if err != nil {
@@ -406,14 +406,18 @@ func (m *Machine) decideUserDrives(ofMachine requirement.Outcome, looked []requi
 	}
 	drives, key, err := m.networkDrives(*w.Profile)
 	if err != nil {
-		return requirement.Unreadable(fmt.Errorf("the user's network drives: %w", err), looked...)
+		return requirement.Unreadable(fmt.Errorf("cannot read the user's network drives: %w", err), looked...)
 	}
 	if len(drives) > 0 {
-		return judgeNetworkDrives(drives)
+		user := cmp.Or(w.User, "the user")
+		if profiles, err := m.Profiles(); err == nil {
+			user = cmp.Or(w.User, profiles.UserName(*w.Profile), "the user")
+		}
+		return judgeNetworkDrives(drives, user)
 	}
 	own, err := m.readUserDrives(*w.Profile)
 	if err != nil {
-		own.Err = fmt.Errorf("what the user starts at logon: %w", err)
+		own.Err = fmt.Errorf("cannot read what runs when the user signs in: %w", err)
 	}
 	o, _ := judgeDrives(own, nil)
 	if o.Status != requirement.Passed {
@@ -422,15 +426,14 @@ func (m *Machine) decideUserDrives(ofMachine requirement.Outcome, looked []requi
 	if len(own.Remote) > 0 {
 		if ofMachine.Status == requirement.Passed {
 			ofMachine.Basis = requirement.Inferred
-			ofMachine.Message += "; " + machine.SomeRemote(own.Remote)
+			ofMachine = ofMachine.Also(machine.SomeRemote(own.Remote))
 		}
 		m.noteRemote(own.Remote)
 	}
 	return w.Inferred(ofMachine.With(key))
 }
 
-// readUserDrives reads what a profile makes at every logon, beside its network
-// drives.
+// readUserDrives reads what creates drives when the user signs in, except the network drives of the profile.
 func (m *Machine) readUserDrives(p machine.Profile) (Drives, error) {
 	var d Drives
 	var err, moreErr error
@@ -439,7 +442,7 @@ func (m *Machine) readUserDrives(p machine.Profile) (Drives, error) {
 	return d, errors.Join(err, moreErr)
 }
 
-// noteRemote says that scripts run which are not among the images.
+// noteRemote notes scripts that run and are not in the images.
 func (m *Machine) noteRemote(remote []string) {
 	if len(remote) > 0 {
 		m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Source: machine.RoleRoot,
@@ -447,30 +450,30 @@ func (m *Machine) noteRemote(remote []string) {
 	}
 }
 
-func judgeNetworkDrives(drives []machine.Setting[string]) requirement.Outcome {
-	var list, lost []string
+// judgeNetworkDrives judges the network drives of a user with that name.
+func judgeNetworkDrives(drives []machine.Setting[string], user string) requirement.Outcome {
+	var list, lost, commands []string
 	var evidence, lostEvidence []requirement.Evidence
 	var about, lostAbout []requirement.Subject
 	for _, d := range drives {
 		letter := strings.ToUpper(d.Evidence.Key[len(d.Evidence.Key)-1:])
+		commands = append(commands, "net use "+letter+": /delete")
 		if !d.Present {
 			lost, lostEvidence = append(lost, letter+":"), append(lostEvidence, d.Evidence)
 			lostAbout = append(lostAbout, driveSubject(letter, requirement.ReasonDamaged, ""))
 			continue
 		}
-		list = append(list, letter+": "+prose.Short(d.Value))
+		list = append(list, fmt.Sprintf("%s: (%s)", letter, prose.Short(d.Value)))
 		evidence = append(evidence, d.Evidence)
 		about = append(about, driveSubject(letter, requirement.ReasonMapped, d.Value))
 	}
+	o := requirement.Fail("The user has "+prose.Count(len(list), "network drive", "network drives")+": "+
+		prose.Some(list), evidence...).About(about...)
 	if len(list) == 0 {
-		o := requirement.Warn("the user's network drives have no path: "+prose.Some(lost),
-			lostEvidence...).About(lostAbout...)
-		o.Remediation = "As the user: net use X: /delete for each of them."
-		return o
+		o = requirement.Warn("No path is set for "+prose.Count(len(lost), "network drive", "network drives")+
+			" of the user ("+prose.Some(lost)+")", lostEvidence...).About(lostAbout...)
 	}
-	o := requirement.Fail("the user maps "+prose.Count(len(list), "network drive",
-		"network drives")+": "+prose.Some(list), evidence...).About(about...)
-	o.Remediation = "As the user: net use X: /delete for each of them."
+	o.Remediation = fmt.Sprintf("As %s, run %s.", user, prose.Some(commands))
 	return o
 }
 
@@ -480,100 +483,122 @@ func driveSubject(letter string, reason requirement.Reason, where string) requir
 		Reason: reason, Value: where}
 }
 
+// driveSigns are things that show a drive, with what removes each of them.
+type driveSigns struct {
+	names, fixes []string
+	evidence     []requirement.Evidence
+	about        []requirement.Subject
+}
+
+func (s *driveSigns) add(name, fix string, about requirement.Subject, evidence ...requirement.Evidence) {
+	s.names, s.evidence, s.about = append(s.names, name), append(s.evidence, evidence...), append(s.about, about)
+	if !slices.Contains(s.fixes, fix) {
+		s.fixes = append(s.fixes, fix)
+	}
+}
+
+// on completes an outcome about the signs.
+func (s *driveSigns) on(o requirement.Outcome) requirement.Outcome {
+	const most = 5
+	o.Remediation = strings.Join(s.fixes[:min(len(s.fixes), most)], " ")
+	return o.With(s.evidence...).About(s.about...)
+}
+
 // judgeDrives decides what the machine's part of the registry says for
 // win.drives.only-c-d, and returns the evidence it looked at. What is found
 // stands whatever else could not be read.
 func judgeDrives(d Drives, partitions []Partition) (requirement.Outcome, []requirement.Evidence) {
-	var present, doubtful, stale, elsewhere []string
-	var presentEvidence, doubtfulEvidence, evidence []requirement.Evidence
-	var presentAbout, doubtfulAbout []requirement.Subject
+	var present, possible driveSigns
+	var stale, elsewhere []string
+	var evidence []requirement.Evidence
 	for _, mount := range d.Mounts {
 		i := slices.IndexFunc(partitions, func(p Partition) bool { return mount.Disk && p.Device == mount.Device })
 		switch {
 		case mount.Letter == "C" || mount.Letter == "D":
 			evidence = append(evidence, mount.Evidence)
 		case i >= 0:
-			present = append(present, fmt.Sprintf("%s: is %s", mount.Letter, partitions[i].Name))
-			presentEvidence = append(presentEvidence, mount.Evidence)
-			presentAbout = append(presentAbout, driveSubject(mount.Letter, requirement.ReasonPresent,
-				partitions[i].Name))
+			present.add(fmt.Sprintf("%s: is %s", mount.Letter, partitions[i].Name),
+				fmt.Sprintf("Open diskmgmt.msc and remove the drive letter %s:.", mount.Letter),
+				driveSubject(mount.Letter, requirement.ReasonPresent, partitions[i].Name), mount.Evidence)
 		case mount.optical() && mount.Presence == deviceHere && mount.virtual():
-			present = append(present, mount.Letter+": is a virtual CD drive")
-			presentEvidence = append(presentEvidence, append([]requirement.Evidence{mount.Evidence},
-				mount.Dates...)...)
-			presentAbout = append(presentAbout, driveSubject(mount.Letter, requirement.ReasonPresent, mount.Device))
+			present.add(mount.Letter+": is a virtual CD drive",
+				fmt.Sprintf("Eject %s: and uninstall the program that creates this virtual CD drive.", mount.Letter),
+				driveSubject(mount.Letter, requirement.ReasonPresent, mount.Device),
+				append([]requirement.Evidence{mount.Evidence}, mount.Dates...)...)
 		case mount.optical() && mount.Presence == deviceGone:
 			mount.Evidence.Note = "the CD drive was removed"
-			stale = append(stale, mount.Letter+": (a CD drive that was removed)")
+			stale = append(stale, mount.Letter)
 			evidence = append(append(evidence, mount.Evidence), mount.Dates...)
 		case mount.Letter == "A" || mount.Letter == "B":
 			mount.Evidence.Note = "the letter of a floppy drive"
 			evidence = append(evidence, mount.Evidence)
 		default:
-			mount.Evidence.Note = "of a disk or device that is not among the images"
-			elsewhere = append(elsewhere, mount.Letter+":")
+			mount.Evidence.Note = "of a disk or device that is not in the images"
+			elsewhere = append(elsewhere, mount.Letter)
 			evidence = append(append(evidence, mount.Evidence), mount.Dates...)
 		}
 	}
 	for _, a := range d.Aliases {
-		present = append(present, fmt.Sprintf("%s stands for %s", a.Evidence.Value, prose.Short(a.Value)))
-		presentEvidence = append(presentEvidence, a.Evidence)
-		presentAbout = append(presentAbout, driveSubject(a.Evidence.Value, requirement.ReasonPresent, a.Value))
+		present.add(fmt.Sprintf("%s stands for %s", a.Evidence.Value, prose.Short(a.Value)),
+			fmt.Sprintf(`Delete the value %s in HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\DOS Devices and `+
+				`restart.`, a.Evidence.Value),
+			driveSubject(a.Evidence.Value, requirement.ReasonPresent, a.Value), a.Evidence)
 	}
 	for _, g := range d.Maps {
-		if !fold.Contains([]string{"C", "D"}, g.Letter) {
-			doubtful = append(doubtful, fmt.Sprintf("%s: is mapped to %s by Group Policy", prose.Short(g.Letter),
-				prose.Short(g.Path)))
-			doubtfulEvidence = append(doubtfulEvidence, g.Evidence)
-			doubtfulAbout = append(doubtfulAbout, driveSubject(g.Letter, requirement.ReasonPolicy, g.Path))
+		if letter := prose.Short(g.Letter); !fold.Contains([]string{"C", "D"}, g.Letter) {
+			possible.add(fmt.Sprintf("Group Policy maps %s: to %s", letter, prose.Short(g.Path)),
+				fmt.Sprintf("Remove the drive map %s: from Group Policy (User Configuration, Preferences, Windows "+
+					"Settings, Drive Maps).", letter),
+				driveSubject(g.Letter, requirement.ReasonPolicy, g.Path), g.Evidence)
 		}
 	}
 	for _, ev := range d.Attached {
-		doubtful = append(doubtful, "a virtual disk is attached at every start")
-		doubtfulEvidence = append(doubtfulEvidence, ev)
-		doubtfulAbout = append(doubtfulAbout, requirement.Subject{Kind: requirement.SubjectSetting, ID: ev.Key,
-			Reason: requirement.ReasonEnabled})
+		possible.add("a virtual disk is attached at every start",
+			fmt.Sprintf(`Delete the key HKLM\SYSTEM\CurrentControlSet\Control\AutoAttachVirtualDisks\%s and detach the `+
+				`virtual disk in diskmgmt.msc.`, prose.Short(ev.Key[strings.LastIndexByte(ev.Key, '\\')+1:])),
+			requirement.Subject{Kind: requirement.SubjectSetting, ID: ev.Key, Reason: requirement.ReasonEnabled}, ev)
 	}
 	for _, p := range d.PageFiles.Value {
 		// "?:\pagefile.sys" leaves the drive to Windows.
 		if len(p) > 1 && p[1] == ':' && !fold.Contains([]string{"C", "D", "?"}, p[:1]) {
-			doubtful = append(doubtful, "a page file lies on "+strings.ToUpper(p[:2]))
-			doubtfulEvidence = append(doubtfulEvidence, d.PageFiles.Evidence)
-			doubtfulAbout = append(doubtfulAbout, driveSubject(p[:1], requirement.ReasonPresent, p))
+			drive := strings.ToUpper(p[:2])
+			possible.add(drive+" has a page file",
+				fmt.Sprintf("Run sysdm.cpl, open Advanced, Performance Settings, Advanced, Virtual memory, and remove the "+
+					"page file of %s.", drive),
+				driveSubject(p[:1], requirement.ReasonPresent, p), d.PageFiles.Evidence)
 		}
 	}
 	for _, s := range d.Makers {
-		doubtful = append(doubtful, "the driver "+prose.Short(s.Name)+" makes drives")
-		doubtfulEvidence = append(doubtfulEvidence, s.Start.Evidence)
-		doubtfulAbout = append(doubtfulAbout, s.Subject(requirement.ReasonEnabled, ""))
+		name := prose.Short(s.Name)
+		possible.add("the driver "+name+" creates drives",
+			fmt.Sprintf("Uninstall the program of the driver %s, or disable its drives in its settings.", name),
+			s.Subject(requirement.ReasonEnabled, ""), s.Start.Evidence)
 	}
 	for _, c := range d.Commands {
-		doubtful = append(doubtful, fmt.Sprintf("%s runs %s", c.Who, c.What))
-		doubtfulEvidence = append(doubtfulEvidence, c.Evidence)
-		doubtfulAbout = append(doubtfulAbout, requirement.Subject{Kind: requirement.SubjectProgram, ID: c.Who,
-			Reason: requirement.ReasonEnabled, Value: c.What})
+		possible.add(fmt.Sprintf("%s creates a drive (%s)", c.Who, c.What), fmt.Sprintf("Remove the command from %s.", c.Who),
+			requirement.Subject{Kind: requirement.SubjectProgram, ID: c.Who, Reason: requirement.ReasonEnabled,
+				Value: c.What}, c.Evidence)
 	}
 	switch {
-	case len(present) > 0:
-		return requirement.Fail("drives beside C and D: "+prose.Some(present),
-			presentEvidence...).About(presentAbout...), evidence
-	case len(doubtful) > 0:
-		return requirement.Warn("a drive beside C and D may be there: "+prose.Some(doubtful),
-			doubtfulEvidence...).About(doubtfulAbout...), evidence
+	case len(present.names) > 0:
+		return present.on(requirement.Fail("Drives other than C and D are present: " + prose.Some(present.names))), evidence
+	case len(possible.names) > 0:
+		return possible.on(requirement.Warn("Drives other than C and D may be present: " +
+			prose.Some(possible.names))), evidence
 	case d.Err != nil:
 		return requirement.Unreadable(d.Err, evidence...), evidence
 	}
-	o := requirement.Pass("only C and D", evidence...)
+	o := requirement.Pass("Only C and D are present", evidence...)
 	if len(stale) > 0 {
-		o.Message += "; left over: " + prose.Some(stale)
+		o = o.Also("Letters of removed CD drives: " + prose.Some(stale))
 	}
 	if len(elsewhere) > 0 {
 		o.Basis = requirement.Inferred
-		o.Message += "; letters of disks and devices that are not among the images: " + prose.Some(elsewhere)
+		o = o.Also("Letters of disks and devices that are not in the images: " + prose.Some(elsewhere))
 	}
 	if len(d.Remote) > 0 {
 		o.Basis = requirement.Inferred
-		o.Message += "; " + machine.SomeRemote(d.Remote)
+		o = o.Also(machine.SomeRemote(d.Remote))
 	}
 	return o, evidence
 }

@@ -14,13 +14,13 @@ import (
 
 var bpFirewall = entry{
 	Requirement: recommended("win.bp.firewall", "FirewallEnabled",
-		"no firewall rule blocks the ports WorkSpaces needs", sectionPractices, explanation{
-			Reads: `SYSTEM: Services\SharedAccess\Parameters\FirewallPolicy, SOFTWARE: ` +
-				`Policies\Microsoft\WindowsFirewall: the profiles and their rules for what comes in on TCP 8200, ` +
-				`and on TCP and UDP 4172 for PCoIP or 4195 for DCV. Firewalls of others are not judged.`,
+		"The firewall should not block the ports that WorkSpaces needs.", sectionPractices, explanation{
+			Reads: `SYSTEM: Services\SharedAccess\Parameters\FirewallPolicy. SOFTWARE: ` +
+				`Policies\Microsoft\WindowsFirewall. Both: the profiles and the inbound rules for TCP 8200, and for ` +
+				`TCP and UDP 4172 (PCoIP) or 4195 (DCV). Other vendors' firewalls are not checked.`,
 			Live: "Get-NetFirewallProfile; Get-NetFirewallRule -Enabled True -Direction Inbound -Action Block",
-			Fix: "wf.msc, Inbound Rules: disable the rules that block, and allow TCP 8200 and the ports of the " +
-				"protocol (TCP and UDP 4172 for PCoIP, 4195 for DCV).",
+			Fix: "Open wf.msc, Inbound Rules. Disable the rules that block these ports, and allow TCP 8200 and the " +
+				"ports of the protocol (TCP and UDP 4172 for PCoIP, 4195 for DCV).",
 		}),
 	Judge: (*Machine).decideFirewall,
 }
@@ -72,13 +72,13 @@ var (
 type firewallProfile struct {
 	Name       string // as rules name it: "Domain", "Private", "Public"
 	Enabled    bool
-	BlockAll   bool // no rule lets anything in
-	Open       bool // what no rule names is let in
-	LocalRules bool // the machine's own rules count beside those of Group Policy
+	BlockAll   bool // all inbound traffic is blocked, whatever the rules say
+	Open       bool // inbound traffic that no rule names is allowed
+	LocalRules bool // the machine's own rules count as well as those of Group Policy
 	Evidence   requirement.Evidence
 }
 
-// A firewallRule is an active rule for what comes in.
+// A firewallRule is an active inbound rule.
 type firewallRule struct {
 	Name      string
 	Block     bool
@@ -317,9 +317,9 @@ func holdsPort(text string, number int) bool {
 // that allows, and what no rule names is as the profile says.
 func judgeFirewall(state firewallState, needed []port) requirement.Outcome {
 	if state.Off != nil {
-		return requirement.Pass("the firewall's service is disabled", *state.Off)
+		return requirement.Pass("The Windows firewall service is disabled", *state.Off)
 	}
-	var blocked []string
+	var blocked []blocking
 	var evidence, on []requirement.Evidence
 	var about []requirement.Subject
 	var names []string
@@ -329,12 +329,16 @@ func judgeFirewall(state firewallState, needed []port) requirement.Outcome {
 		}
 		names, on = append(names, profile.Name), append(on, profile.Evidence)
 		for _, p := range needed {
-			why, ev := state.blocks(profile, p)
-			if why == "" {
+			b, ev := state.blocks(profile, p)
+			if b.Why == "" {
 				continue
 			}
-			if s := p.String() + " " + why; !slices.Contains(blocked, s) {
-				blocked = append(blocked, s)
+			i := slices.IndexFunc(blocked, func(other blocking) bool { return other.Why == b.Why && other.Fix == b.Fix })
+			if i < 0 {
+				i, blocked = len(blocked), append(blocked, b)
+			}
+			if !slices.Contains(blocked[i].Ports, p.String()) {
+				blocked[i].Ports = append(blocked[i].Ports, p.String())
 			}
 			about = append(about, p.subject(profile.Name))
 			if !slices.Contains(evidence, ev) {
@@ -344,16 +348,26 @@ func judgeFirewall(state firewallState, needed []port) requirement.Outcome {
 	}
 	switch {
 	case len(blocked) > 0:
-		return requirement.Warn("the firewall does not let in what WorkSpaces needs: "+prose.Some(blocked),
+		var reasons, fixes []string
+		for _, b := range blocked {
+			ports := strings.Join(b.Ports, ", ")
+			reasons = append(reasons, fmt.Sprintf("%s (%s)", ports, b.Why))
+			if fixes = append(fixes, b.Fix+"."); b.Allow {
+				fixes[len(fixes)-1] = b.Fix + " " + ports + "."
+			}
+		}
+		o := requirement.Warn("The firewall blocks ports that WorkSpaces needs: "+prose.Some(reasons),
 			evidence...).About(about...)
+		o.Remediation = strings.Join(fixes, " ")
+		return o
 	case len(names) == 0:
 		var off []requirement.Evidence
 		for _, profile := range state.Profiles {
 			off = append(off, profile.Evidence)
 		}
-		return requirement.Pass("the firewall is off in every profile", off...)
+		return requirement.Pass("The firewall is off in every profile", off...)
 	}
-	return requirement.Pass(fmt.Sprintf("the firewall (on in %s) lets in the ports that WorkSpaces needs: %s",
+	return requirement.Pass(fmt.Sprintf("The firewall (on for %s) allows the ports that WorkSpaces needs: %s",
 		strings.Join(names, ", "), portList(needed)), on...)
 }
 
@@ -365,10 +379,20 @@ func portList(ports []port) string {
 	return strings.Join(list, ", ")
 }
 
-// blocks says why a port is not reachable in a profile, "" if it is.
-func (state firewallState) blocks(profile firewallProfile, p port) (why string, ev requirement.Evidence) {
+// A blocking is a reason for which ports are not reachable, and what changes that.
+type blocking struct {
+	Why   string
+	Fix   string // without the full stop
+	Allow bool   // the fix goes on with the ports
+	Ports []string
+}
+
+// blocks returns why a port is not reachable in a profile. Its Why is "" if the port is reachable.
+func (state firewallState) blocks(profile firewallProfile, p port) (blocking, requirement.Evidence) {
 	if profile.BlockAll {
-		return "(the " + profile.Name + " profile lets nothing in)", profile.Evidence
+		return blocking{Why: "the " + profile.Name + " profile blocks all inbound connections",
+			Fix: fmt.Sprintf("In wf.msc, open Properties, %s Profile, and set Inbound connections to Block (default)",
+				profile.Name)}, profile.Evidence
 	}
 	allowed := profile.Open
 	for _, r := range state.Rules {
@@ -379,16 +403,25 @@ func (state firewallState) blocks(profile firewallProfile, p port) (why string, 
 			allowed = true
 			continue
 		}
-		why = "(blocked by the rule " + prose.Short(r.Name)
+		name := prose.Short(r.Name)
+		b := blocking{Why: "blocked by the rule " + name,
+			Fix: fmt.Sprintf("In wf.msc, Inbound Rules, disable the rule %s", name)}
 		if r.Addresses {
-			why += " for some addresses"
+			b.Why += " for some addresses"
 		}
-		return why + ")", r.Evidence
+		if r.Policy {
+			b.Fix = fmt.Sprintf("Remove the inbound rule %s from Group Policy", name)
+		}
+		return b, r.Evidence
 	}
-	if !allowed {
-		ev := profile.Evidence
-		ev.Note = "what no rule allows is blocked, and none allows " + p.String()
-		return "(no rule allows it)", ev
+	if allowed {
+		return blocking{}, requirement.Evidence{}
 	}
-	return "", requirement.Evidence{}
+	ev := profile.Evidence
+	ev.Note = "blocks what no rule allows, and no rule allows " + p.String()
+	b := blocking{Why: "no allow rule", Fix: "In wf.msc, Inbound Rules, allow", Allow: true}
+	if !profile.LocalRules {
+		b.Fix = "In Group Policy, add inbound firewall rules that allow"
+	}
+	return b, ev
 }

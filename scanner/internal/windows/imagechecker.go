@@ -13,9 +13,9 @@ import (
 
 var logImageChecker = entry{
 	Requirement: informative("win.log.imagechecker",
-		"the newest ImageChecker log on the volume, beside these findings", sectionChecker, explanation{
-			Reads: `C:\Program Files\Amazon\ImageChecker_*.log: the newest by the time in its name; its lines that ` +
-				`tell a result, and which of these requirements they are about.`,
+		"Shows the newest Image Checker log on the volume.", sectionChecker, explanation{
+			Reads: `C:\Program Files\Amazon\ImageChecker_*.log: the newest log by the time in its name, its lines ` +
+				`with a result, and the requirements that they are about.`,
 			Live: `Get-ChildItem 'C:\Program Files\Amazon\ImageChecker_*.log' | Sort-Object Name | Select-Object ` +
 				`-Last 1 | Get-Content`,
 		}),
@@ -102,7 +102,7 @@ func (m *Machine) decideCheckerLog() requirement.Outcome {
 		}
 	}
 	if logs == 0 {
-		return requirement.Pass("no log of the Image Checker in "+folder, f.Evidence)
+		return requirement.Pass(folder+" contains no Image Checker log", f.Evidence)
 	}
 	data, file, err := m.ReadFile(folder+`\`+newest, maxCheckerLog)
 	if err != nil {
@@ -170,31 +170,30 @@ func clipLine(s string) string {
 // reportCheckerLog reports win.log.imagechecker from the newest of so many
 // logs.
 func reportCheckerLog(name string, l checkerLog, logs int) requirement.Outcome {
-	message := name
 	if !l.When.IsZero() {
-		message += " of " + l.When.Format(time.DateTime)
+		name += fmt.Sprintf(" (%s)", l.When.Format(time.DateTime))
 	}
+	var results []string
+	for _, result := range []string{"failed", "warning", "passed", "successful"} {
+		if n := l.Count[result]; n > 0 {
+			results = append(results, fmt.Sprintf("%d %s", n, result))
+		}
+	}
+	message := name + " contains no result"
 	switch {
 	case l.Last == "":
-		message += " is empty"
-	case len(l.Lines) == 0:
-		message += " tells no result; its last line: " + l.Last
-	default:
-		var parts []string
-		for _, result := range []string{"failed", "warning", "passed"} {
-			if n := l.Count[result]; n > 0 {
-				parts = append(parts, prose.Count(n, "line ", "lines ")+result)
-			}
-		}
-		if len(parts) > 0 {
-			message += ": " + strings.Join(parts, ", ")
-		}
-		message += "; its last line: " + l.Last
-	}
-	if logs > 1 {
-		message += fmt.Sprintf(" (the newest of %d)", logs)
+		message = name + " is empty"
+	case len(results) > 0:
+		message = fmt.Sprintf("%s has %s: %s", name, prose.Count(len(l.Lines)+l.More, "result", "results"),
+			strings.Join(results, ", "))
 	}
 	o := requirement.Pass(message, l.File.Evidence)
+	if l.Last != "" {
+		o = o.Also(fmt.Sprintf(`Its last line is "%s"`, l.Last))
+	}
+	if logs > 1 {
+		o = o.Also(fmt.Sprintf("It is the newest of %d logs", logs))
+	}
 	if len(l.Lines) > 0 {
 		o.Details = struct {
 			Lines []checkerLine `json:"lines"`

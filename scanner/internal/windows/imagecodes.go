@@ -63,17 +63,17 @@ func (m *Machine) decideMemoryIntegrity() requirement.Outcome {
 
 func judgeMemoryIntegrity(s memoryIntegrity) requirement.Outcome {
 	if s.Enabled.Value != 1 && s.Policy.Value != 1 && s.Policy.Value != 2 {
-		return requirement.Pass("memory integrity is off", s.Enabled.Evidence, s.Policy.Evidence)
+		return requirement.Pass("Memory integrity is off", s.Enabled.Evidence, s.Policy.Evidence)
 	}
-	message := "memory integrity is on"
+	message := "Memory integrity is on"
 	if s.Locked.Value == 1 || s.Policy.Value == 1 {
-		message += ", with a lock in the firmware"
+		message += " with UEFI lock"
 	}
+	o := requirement.Warn(message, s.Enabled.Evidence, s.Locked.Evidence, s.Policy.Evidence, s.CredentialGuard.Evidence)
 	if flags := s.CredentialGuard.Value; flags == 1 || flags == 2 {
-		message += fmt.Sprintf("; so is Credential Guard (LsaCfgFlags is %d)", flags)
+		o = o.Also(fmt.Sprintf("Credential Guard is on too (LsaCfgFlags is %d)", flags))
 	}
-	return requirement.Warn(message, s.Enabled.Evidence, s.Locked.Evidence, s.Policy.Evidence,
-		s.CredentialGuard.Evidence)
+	return o
 }
 
 func (m *Machine) decideStreaming() requirement.Outcome {
@@ -91,10 +91,10 @@ func (m *Machine) decideStreaming() requirement.Outcome {
 // judgeStreaming: Windows 11 does not support PCoIP.
 func judgeStreaming(s machine.System, agent machine.Service) requirement.Outcome {
 	if s.Client && s.Build >= machine.Build11 && agent.Exists() && !agent.Deleted {
-		return requirement.Warn("the PCoIP agent is installed, and Windows 11 does not support PCoIP",
+		return requirement.Warn("The PCoIP agent is installed, but Windows 11 does not support PCoIP",
 			agent.Key).With(s.Evidence...)
 	}
-	return requirement.Pass(s.Name()+" supports the protocols that are installed", s.Evidence...)
+	return requirement.Pass(s.Name()+" supports the installed protocols", s.Evidence...)
 }
 
 func (m *Machine) decideDriveLetterD() requirement.Outcome {
@@ -112,17 +112,17 @@ func judgeDriveLetterD(mounts []Mount, user string) requirement.Outcome {
 		switch {
 		case mount.Letter != "D":
 		case !mount.Disk:
-			return requirement.Warn("the letter D is taken by "+prose.Short(mount.Device), mount.Evidence)
+			return requirement.Warn("Drive letter D belongs to "+prose.Short(mount.Device), mount.Evidence)
 		case user == "":
 			return requirement.Unknown(
-				"whether the letter D is that of the user volume cannot be told: the image has no identity to "+
-					"compare", mount.Evidence)
+				"Cannot tell whether drive letter D belongs to the user volume: its image has no disk identity",
+				mount.Evidence)
 		case mount.Device != user:
-			return requirement.Warn(fmt.Sprintf("the letter D is that of another disk: %s, and the user volume is %s",
+			return requirement.Warn(fmt.Sprintf("Drive letter D belongs to %s, but the user volume is %s",
 				mount.Device, user), mount.Evidence)
 		default:
-			return requirement.Pass("the letter D is that of the user volume", mount.Evidence)
+			return requirement.Pass("Drive letter D belongs to the user volume", mount.Evidence)
 		}
 	}
-	return requirement.Pass("the letter D is not in use")
+	return requirement.Pass("Drive letter D is not in use")
 }

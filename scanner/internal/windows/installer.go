@@ -17,8 +17,7 @@ const keyInstaller = `HKLM\SOFTWARE` + machine.KeyWindows + `\Installer`
 // localSystem is the account as which Windows Installer installs for all users.
 const localSystem = "S-1-5-18"
 
-// installerPrograms reads what Windows Installer has on record of products that
-// are installed for all users.
+// installerPrograms reads which products Windows Installer lists as installed for all users.
 func (m *Machine) installerPrograms(off *offPlaces, env machine.Environment) error {
 	products, err := m.productsOf(localSystem, env)
 	off.Machine = append(off.Machine, products...)
@@ -174,14 +173,14 @@ func (m *Machine) installerFolders(off *offPlaces) error {
 		f, err := m.File(folder)
 		switch {
 		case errors.Is(err, machine.ErrElsewhere):
-			off.name("a folder of Windows Installer: %s", prose.Short(folder))
+			off.name("Windows Installer folder %s", prose.Short(folder))
 			continue
 		case err != nil:
 			return err
 		case !f.Exists || !f.Dir:
 			continue
 		}
-		p := placed{"folder of Windows Installer", folder, ev}
+		p := placed{"Windows Installer folder", folder, ev}
 		if fold.HasPrefix(folder, `D:\Users\`) {
 			off.Own = append(off.Own, p)
 		} else {

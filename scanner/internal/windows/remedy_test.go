@@ -33,7 +33,7 @@ func TestRemedies(t *testing.T) {
 		"a service whose program is gone": {rdsEnabled,
 			judgeRDS(requirement.Pass("x"), words("x.dll"), missing, number(0), number(0)), "Repair Windows"},
 		"an agent that is disabled": {componentPCoIP, judgePCoIP(protocols{PCoIP: off, DCV: none}),
-			"services.msc, PCoIP Standard Agent, "},
+			"services.msc, select PCoIP Standard Agent, "},
 		"an agent whose file is gone": {componentPCoIP, judgePCoIP(protocols{PCoIP: bare, DCV: none}),
 			"Restart the WorkSpace"},
 		"an agent that is not there": {componentPCoIP, judgePCoIP(protocols{PCoIP: none, DCV: none}),
