@@ -80,14 +80,13 @@ Invoke-Change 'win.profile.single' 'profile C:\Users\deploy (S-1-5-21-2918331530
 
 # ----------------------------------------------------------------------------
 # win.disk.c-free (failed, required)
-# 9.2 GiB free (9985798144 bytes), more than 12 are needed (later guides ask
-#   this of Windows 7 alone, and 2 GB of later versions).
-# By hand: Remove files from drive C (cleanmgr.exe, Settings, Storage), or
-#   enlarge the root volume, until more than 12 GiB are free.
+# C: has 9.2 GiB free; more than 12 GiB is required.
+# By hand: Free at least 2.8 GiB on drive C (Settings, System, Storage), or
+#   enlarge the root volume.
 
 # ----------------------------------------------------------------------------
 # win.drives.only-c-d (failed, required)
-# The user maps 1 network drive: P: \\files.corp.example.com\projects.
+# The user has 1 network drive: P: (\\files.corp.example.com\projects).
 
 Invoke-Change 'win.drives.only-c-d' 'network drive P: (\\files.corp.example.com\projects)' 'disconnect it' {
     if (-not (Test-Path -Path 'HKCU:\Network\P')) { 'the user who runs this maps no such drive' }
@@ -100,8 +99,8 @@ Invoke-Change 'win.drives.only-c-d' 'network drive P: (\\files.corp.example.com\
 
 # ----------------------------------------------------------------------------
 # win.apps.on-c (failed, required)
-# Not on drive C: Contoso Designer 2025 (D:\Apps\Designer\).
-# By hand: Uninstall the application and install it again on drive C, for all
+# 1 program is not on drive C: Contoso Designer 2025 (D:\Apps\Designer\).
+# By hand: Uninstall Contoso Designer 2025, then install it on drive C for all
 #   users.
 
 # ----------------------------------------------------------------------------
@@ -293,17 +292,14 @@ Invoke-Change 'win.appx.staged' 'AppX package Contoso.Reader_4.1.0.0_x64__8wekyb
     if ($package.Count -ne 0) { throw 'it is still there: see the comment below' }
 }
 # By hand: If a package stays, or the finding names more than those: In an
-#   elevated PowerShell, as the WorkSpace's user: Remove-AppxPackage <full
-#   name> for each package that is named. If that does not help:
-#   Get-AppxProvisionedPackage -Online | Remove-AppxProvisionedPackage
-#   -Online, then Get-AppxPackage -AllUsers | Remove-AppxPackage.
+#   elevated PowerShell, as the WorkSpace's user, run Remove-AppxPackage
+#   -Package Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe.
 
 # ----------------------------------------------------------------------------
 # win.component.pv-drivers (failed, required)
-# A driver does not load: xennet has no file
-#   Windows/System32/drivers/xennet.sys.
-# By hand: Install the current AWS PV drivers, or the ENA and NVMe drivers on
-#   a Nitro bundle, and restart.
+# 1 driver does not load: the file of xennet is missing
+#   (Windows\System32\drivers\xennet.sys).
+# By hand: Reinstall the AWS PV drivers and restart.
 
 # ----------------------------------------------------------------------------
 if ($failures -gt 0) { Write-Warning "changes that failed: $failures" }

@@ -217,7 +217,7 @@ func reportContents(c imageContents) requirement.Outcome {
 	switch {
 	case c.Kept != nil:
 		left = fmt.Sprintf("It leaves out %s (%s) in %d of the %d folders that AWS lists",
-			prose.Count(int(files), "file", "files"), prose.GiB(bytes), present, len(c.Left))
+			prose.Count(int(files), "file", "files"), roundedSize(bytes), present, len(c.Left))
 	case len(c.Left) > 0 && present == 0:
 		left = fmt.Sprintf("It would leave out the profile %s, which does not exist", c.Profile)
 	case len(c.Left) > 0:
