@@ -70,6 +70,7 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		}
 		switch {
 		case f.Severity == requirement.Info && strings.Contains(f.ID, ".contents") && !carded[f.ID]:
+			h.Open = true // its details are what the reader wants
 			page.Contents = append(page.Contents, h)
 		case !carded[f.ID]:
 			page.Others = append(page.Others, h)
@@ -278,6 +279,7 @@ type htmlFinding struct {
 	Evidence                                         []htmlEvidence
 	Details                                          *htmlValue
 	Omitted                                          string
+	Open                                             bool // evidence and details are unfolded
 }
 
 type htmlEvidence struct {
