@@ -17,7 +17,8 @@ type Change string
 // A requirement that one of the reports does not have counts as undetermined
 // there.
 const (
-	Broke   Change = "broke"   // is not met, and was not known to be unmet, or only a warning was
+	Broke   Change = "broke"   // is not met, and was met or did not apply; or failed, and was a warning
+	Found   Change = "found"   // is not met, and was undetermined
 	Lost    Change = "lost"    // is undetermined, and was decided
 	Fixed   Change = "fixed"   // was not met, and is met or does not apply
 	Decided Change = "decided" // was undetermined, and is met or does not apply
@@ -25,8 +26,8 @@ const (
 	Same    Change = "same"
 )
 
-// Changes lists every Change in the order in which they are told.
-var Changes = []Change{Broke, Lost, Fixed, Decided, Changed, Same}
+// Changes lists every Change in the order in which reports show them.
+var Changes = []Change{Broke, Found, Lost, Fixed, Decided, Changed, Same}
 
 // Comparison is what changed between two reports.
 type Comparison struct {
@@ -47,7 +48,7 @@ type EvidenceChange struct {
 	Old, New *requirement.Evidence
 }
 
-// Compare tells what changed from one report to another.
+// Compare returns what changed from one report to another.
 func Compare(old, new *Saved) Comparison {
 	c := Comparison{Old: old, New: new}
 	at := map[string]*requirement.Finding{}
@@ -94,6 +95,8 @@ func difference(old, new *requirement.Finding) Difference {
 	open := func(s requirement.Status) bool { return s == "" || s == requirement.Undetermined }
 	unmet := func(s requirement.Status) bool { return s == requirement.Failed || s == requirement.Warning }
 	switch {
+	case unmet(is) && open(was):
+		d.Change = Found
 	case unmet(is) && !unmet(was), was == requirement.Warning && is == requirement.Failed:
 		d.Change = Broke
 	case open(is) && !open(was):
@@ -150,7 +153,7 @@ func compareEvidence(old, new []requirement.Evidence) []EvidenceChange {
 	return changes
 }
 
-// Verdict is NotReady if something broke that no waiver of the new report
+// Verdict is NotReady if something broke or was found that no waiver of the new report
 // covers, else Inconclusive if something required was lost that is neither
 // waived nor accepted there, else Ready.
 func (c Comparison) Verdict() scanner.Verdict {
@@ -158,7 +161,7 @@ func (c Comparison) Verdict() scanner.Verdict {
 	for _, d := range c.Differences {
 		covered := d.New != nil && d.New.Waiver != nil
 		switch {
-		case d.Change == Broke && !covered:
+		case (d.Change == Broke || d.Change == Found) && !covered:
 			return scanner.NotReady
 		case d.Change == Lost && d.Old.Severity == requirement.Required && !covered &&
 			(d.New == nil || !d.New.Accepted):
@@ -180,25 +183,30 @@ func (c Comparison) summary() map[Change]int {
 	return n
 }
 
-// changeWords are the words for each Change, and its colour.
+// changeWords are the words for each Change, and its color.
 var changeWords = map[Change]struct{ word, color string }{
-	Broke: {"broke", red}, Lost: {"no longer known", bold}, Fixed: {"fixed", green},
+	Broke: {"broke", red}, Found: {"newly found", red}, Lost: {"no longer known", bold}, Fixed: {"fixed", green},
 	Decided: {"known now", green}, Changed: {"changed", magenta}, Same: {"the same", ""},
 }
 
 // DiffText writes a comparison for people.
 func DiffText(w io.Writer, c Comparison, o Options) error {
 	p := newPage(w, o)
-	for _, r := range []struct {
-		lead  string
-		saved *Saved
-	}{{"old  ", c.Old}, {"new  ", c.New}} {
-		started := r.saved.Started.UTC().Format("2006-01-02 15:04Z")
-		p.text(r.lead, Neutral(fmt.Sprintf("%s  %s  %s  %s",
-			r.saved.Name, started, verdictName[r.saved.Verdict], machine(r.saved.Platform))))
+	a, b := machine(c.Old.Platform), machine(c.New.Platform)
+	if a == b {
+		p.text("", Neutral(a))
+		a, b = "", ""
 	}
-	if a, b := c.Old.Platform.ComputerName, c.New.Platform.ComputerName; !strings.EqualFold(a, b) {
-		p.text("     ", Neutral(fmt.Sprintf("The reports are of different computers: %s and %s", named(a), named(b))))
+	for _, r := range []struct {
+		lead    string
+		saved   *Saved
+		machine string
+	}{{"old  ", c.Old, a}, {"new  ", c.New, b}} {
+		p.flow(r.lead, "     ", "  ", []phrase{{text: r.saved.Name}, {text: second(r.saved.Started)},
+			{text: verdictName[r.saved.Verdict]}, {text: r.machine}})
+	}
+	if a, b := c.Old.Platform.ComputerName, c.New.Platform.ComputerName; a != "" && b != "" && !strings.EqualFold(a, b) {
+		p.text("     ", "The reports are of different computers.")
 	}
 	p.line("")
 	n := c.summary()
@@ -224,13 +232,6 @@ func machine(p scanner.Platform) string {
 	return strings.Join(known, ", ")
 }
 
-func named(s string) string {
-	if s == "" {
-		return "one whose name is not known"
-	}
-	return s
-}
-
 func (p *page) difference(d Difference) {
 	shown := d.New
 	if shown == nil {
@@ -253,19 +254,25 @@ func (p *page) difference(d Difference) {
 		p.text("  was: ", was)
 		p.text("  now: ", is)
 	}
-	for i, e := range d.Evidence {
+	shownEvidence := slices.DeleteFunc(slices.Clone(d.Evidence), func(e EvidenceChange) bool {
+		return !says(e.Old) && !says(e.New)
+	})
+	for i, e := range shownEvidence {
 		if i == maxEvidence {
-			p.text("    ", fmt.Sprintf("and %d more (--format json)", len(d.Evidence)-i))
+			p.text("    ", fmt.Sprintf("%d more (-o json).", len(shownEvidence)-i))
 			break
 		}
-		if e.Old != nil {
+		if says(e.Old) {
 			p.piece("  - ", *e.Old)
 		}
-		if e.New != nil {
+		if says(e.New) {
 			p.piece("  + ", *e.New)
 		}
 	}
 }
+
+// says reports whether there is a piece of evidence of something that is there.
+func says(e *requirement.Evidence) bool { return e != nil && isFound(*e) }
 
 func (p *page) piece(lead string, e requirement.Evidence) {
 	where, what := describe(e)

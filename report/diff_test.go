@@ -36,9 +36,9 @@ func TestChange(t *testing.T) {
 		{warning, unknown, Lost, 3}, {warning, absent, Lost, 3},
 		{skipped, passed, Changed, 0}, {skipped, failed, Broke, 1}, {skipped, warning, Broke, 1}, {skipped, skipped, Same, 0},
 		{skipped, unknown, Lost, 3}, {skipped, absent, Lost, 3},
-		{unknown, passed, Decided, 0}, {unknown, failed, Broke, 1}, {unknown, warning, Broke, 1},
+		{unknown, passed, Decided, 0}, {unknown, failed, Found, 1}, {unknown, warning, Found, 1},
 		{unknown, skipped, Decided, 0}, {unknown, unknown, Same, 0}, {unknown, absent, Changed, 0},
-		{absent, passed, Decided, 0}, {absent, failed, Broke, 1}, {absent, warning, Broke, 1}, {absent, skipped, Decided, 0},
+		{absent, passed, Decided, 0}, {absent, failed, Found, 1}, {absent, warning, Found, 1}, {absent, skipped, Decided, 0},
 		{absent, unknown, Changed, 0},
 	} {
 		t.Run(fmt.Sprintf("%s to %s", c.old, c.new), func(t *testing.T) {
@@ -79,6 +79,10 @@ func TestDiffExitCode(t *testing.T) {
 			find(requirement.Required, requirement.Failed, waive), 0},
 		"broke, waived before": {find(requirement.Required, requirement.Passed, waive),
 			find(requirement.Required, requirement.Failed), 1},
+		"found": {find(requirement.Required, requirement.Undetermined),
+			find(requirement.Required, requirement.Failed), 1},
+		"found, waived": {find(requirement.Required, requirement.Undetermined),
+			find(requirement.Required, requirement.Failed, waive), 0},
 		"a recommendation broke": {find(requirement.Recommended, requirement.Passed),
 			find(requirement.Recommended, requirement.Warning), 1},
 		"lost, waived": {find(requirement.Required, requirement.Passed),
@@ -193,6 +197,7 @@ func comparison() Comparison {
 		requirement.Fail("9.2 GiB free, more than 12 are needed",
 			requirement.Evidence{Source: "root", Path: "$Bitmap", Time: start}))
 	new.Findings[3] = requirement.Find(new.Findings[3].Requirement, requirement.Pass("the answer file is there"))
+	old.Findings[6].Outcome = requirement.Unknown("WinRM is damaged.")
 	new.Findings[4].Outcome = requirement.Pass("3 rearms are left")
 	new.Findings[5].Outcome = requirement.Unknown("SYSTEM is damaged")
 	new.Findings[8].Evidence = new.Findings[8].Evidence[:1]
@@ -233,6 +238,32 @@ func TestDiffText(t *testing.T) {
 				t.Errorf("into %d of %d bytes: %v", room, b.Len(), err)
 			}
 		}
+	}
+}
+
+// What is found nowhere is not printed: neither a value that both reports miss, nor the
+// place where one was searched for.
+func TestDiffEmpty(t *testing.T) {
+	find := func(e ...requirement.Evidence) *Saved {
+		return saved("r", requirement.Find(row("win.x", requirement.Required), requirement.Pass("m", e...)))
+	}
+	at := func(path string, found bool) requirement.Evidence {
+		e := requirement.Evidence{Kind: requirement.KindFile, Found: found, Source: "root", Path: path}
+		if !found {
+			e.Note = "not found"
+		}
+		return e
+	}
+	later := at("both", false)
+	later.Time = start
+	var b strings.Builder
+	c := Compare(find(at("gone", false), at("both", false), at("new", false)), find(later, at("new", true)))
+	if err := DiffText(&b, c, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.String(); strings.Contains(s, "gone") || strings.Contains(s, "both") || strings.Contains(s, "  - ") ||
+		!strings.Contains(s, "\n  + root new\n") {
+		t.Error(s)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,13 +19,12 @@ const maxComment = 60000
 
 // Bounds on what one finding takes of a comment.
 const (
-	maxCommentEvidence = 6
-	maxCommentText     = 1000 // characters of a message
-	maxCommentCell     = 300  // of a message in the table, and of a piece of evidence
+	maxCommentText = 1000 // characters of a message
+	maxCommentCell = 300  // of a message in the table, and of a piece of evidence
 )
 
 // Markdown writes a comment for a pull request, in the dialect that GitHub and
-// GitLab read: the verdict, what to do as a list to tick off, and everything in
+// GitLab read: the verdict, what to do as a list to tick off, and every other check in
 // a table that is folded. It is never longer than a comment may be: what does
 // not fit is counted.
 //
@@ -36,28 +36,38 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	for _, l := range remarks(r, o) {
 		fmt.Fprintf(&b, "%s  \n", plainText(cut(l, maxCommentText)))
 	}
+	needed, extra, waived := cards(r)
+	for _, l := range optional(extra, func(int) string { return "" }) {
+		fmt.Fprintf(&b, "%s  \n", plainText(l))
+	}
 	fmt.Fprintf(&b, "System: %s\n\n", plainText(system(r)))
 	for _, v := range volumes(r) {
-		what, where := volume(v)
-		fmt.Fprintf(&b, "- %s: %s, %s\n", v.Role, plainText(what), span(where))
+		if v.Role != scanner.Other {
+			what, where := volume(v)
+			fmt.Fprintf(&b, "- %s: %s, %s\n", v.Role, plainText(what), span(where))
+		}
 	}
-	for i, n := range worstFirst(r.Notices) {
+	if noUserVolume(r) {
+		b.WriteString("- user: not given\n")
+	}
+	notices := telling(r.Notices)
+	for i, n := range notices {
 		if i == maxNotices {
-			fmt.Fprintf(&b, "- and %d more notices\n", len(r.Notices)-i)
+			fmt.Fprintf(&b, "- %d more notices are in the log\n", len(notices)-i)
 			break
 		}
 		fmt.Fprintf(&b, "- %s\n", plainText(cut(notice(n), maxCommentText)))
 	}
 
-	foot := fmt.Sprintf("\n<sub>coldcheck %s, %s</sub>\n", plainText(o.Version),
-		r.Finished.UTC().Format("2006-01-02 15:04Z"))
+	foot := fmt.Sprintf("\n<sub>coldcheck %s, %s</sub>\n", plainText(o.Version), second(r.Finished))
 	room := func() int { return maxComment - utf8.RuneCount(b.Bytes()) - utf8.RuneCountInString(foot) }
 
 	const more = 100 // characters that a line takes which says how many are left out
-	groups := actions(r)
+	groups := slices.Concat(needed, waived)
 	if len(groups) > 0 {
 		b.WriteString("\n### What to do\n\n")
 	}
+	written := map[string]bool{}
 	for i, g := range groups {
 		text := action(g)
 		if utf8.RuneCountInString(text)+more > room() {
@@ -65,17 +75,21 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 			break
 		}
 		b.WriteString(text)
+		for _, f := range g {
+			written[f.ID] = true
+		}
 	}
 
-	head := fmt.Sprintf("\n<details>\n<summary>All %s</summary>\n\n| Requirement | Status | What was found |\n"+
-		"| --- | --- | --- |\n", prose.Count(len(r.Findings), "requirement", "requirements"))
+	rows := slices.DeleteFunc(slices.Clone(r.Findings), func(f requirement.Finding) bool { return written[f.ID] })
+	head := fmt.Sprintf("\n<details>\n<summary>%s</summary>\n\n| Requirement | Status | What was found |\n"+
+		"| --- | --- | --- |\n", prose.Count(len(rows)+len(r.NotChecked), "other check", "other checks"))
 	const tail = "\n</details>\n"
-	if room() > len(head)+len(tail)+more {
+	if len(rows)+len(r.NotChecked) > 0 && room() > len(head)+len(tail)+more {
 		b.WriteString(head)
-		for i, f := range r.Findings {
+		for i, f := range rows {
 			row := fmt.Sprintf("| %s | %s | %s |\n", code(f.ID), shownStatus(f), plainText(cut(f.Message, maxCommentCell)))
 			if utf8.RuneCountInString(row)+len(tail)+more > room() {
-				fmt.Fprintf(&b, "| and %d more | | |\n", len(r.Findings)-i)
+				fmt.Fprintf(&b, "| and %d more | | |\n", len(rows)-i)
 				break
 			}
 			b.WriteString(row)
@@ -97,38 +111,38 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 
 var verdictSign = map[scanner.Verdict]string{scanner.Ready: "✅", scanner.NotReady: "❌", scanner.Inconclusive: "❔"}
 
-// action is an item of the list of what to do: a finding, or several that are
-// undetermined for one reason.
-func action(g card) string {
+// action is an item of the list of what to do.
+func action(c card) string {
 	// GitHub breaks a comment's lines where the text does, so an item is one line.
 	var lines []string
-	for _, f := range g {
-		head := fmt.Sprintf("**%s** %s", statusName(f.Status), code(f.ID))
-		for _, m := range marks(f) {
+	f := c[0]
+	for _, one := range c {
+		head := fmt.Sprintf("**%s** %s", strings.ToLower(statusLabel(one.Status)), code(one.ID))
+		for _, m := range marks(one) {
 			head += " (" + plainText(m) + ")"
 		}
 		lines = append(lines, head)
+		if f.Waiver == nil && (len(c) == 1 || f.Status != requirement.Undetermined) {
+			lines = append(lines, severityNames[one.Severity]+": "+plainText(cut(one.Demand, maxCommentText)))
+		}
 	}
-	f := g[0]
 	lines = append(lines, plainText(cut(f.Message, maxCommentText)))
 	var below strings.Builder
-	switch what, how := advice(f); {
-	case len(g) > 1:
+	switch label, how := advice(f); {
 	case f.Waiver != nil:
-		lines = append(lines, "Waived: "+plainText(cut(waiver(*f.Waiver), maxCommentText)))
-	default:
-		if f.Outcome.Remediation != "" {
-			lines = append(lines, "**"+what+":** "+plainText(cut(how, maxCommentText)))
-		} else if how != "" {
-			lines = append(lines, "**"+what+":** "+code(how)) // a command
-		}
-		for i, e := range f.Evidence {
-			if i == maxCommentEvidence {
-				fmt.Fprintf(&below, "  - and %d more\n", len(f.Evidence)-i)
+		lines = append(lines, "Waived "+plainText(cut(waiver(*f.Waiver), maxCommentText)))
+	case f.Outcome.Remediation != "":
+		lines = append(lines, "**"+label+":** "+plainText(cut(how, maxCommentText)))
+		places := deciding(f)
+		for i, p := range places {
+			if i == maxPlaces {
+				fmt.Fprintf(&below, "  - and %d more\n", len(places)-i)
 				break
 			}
-			fmt.Fprintf(&below, "  - %s\n", span(cut(line(e), maxCommentCell)))
+			fmt.Fprintf(&below, "  - %s\n", span(cut(strings.Join(slices.Concat(p.where, p.what), "  "), maxCommentCell)))
 		}
+	case how != "" && len(c) == 1:
+		lines = append(lines, "**"+label+":** "+code(how)) // a command
 	}
 	return "- [ ] " + strings.Join(lines, "<br>") + "\n" + below.String()
 }

@@ -190,14 +190,11 @@ func (p *page) place(r *scanner.Result, o Options) {
 	}
 }
 
-// notices writes what the reader must know of the evidence, the worst first. What was
-// only noted of a file or volume is for the log.
+// notices writes what the reader must know of the evidence.
 func (p *page) notices(notices []requirement.Notice, o Options) {
-	var shown []requirement.Notice
-	for _, n := range worstFirst(notices) {
-		if o.All || n.Level != requirement.LevelInfo || n.Source == "" {
-			shown = append(shown, n)
-		}
+	shown := telling(notices)
+	if o.All {
+		shown = worstFirst(notices)
 	}
 	for i, n := range shown {
 		if i == maxNotices {

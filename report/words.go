@@ -102,6 +102,14 @@ func worstFirst(notices []requirement.Notice) []requirement.Notice {
 	return notices
 }
 
+// telling returns the notices that the reader must know, the worst first. What was only
+// noted of a file or a volume is for the log.
+func telling(notices []requirement.Notice) []requirement.Notice {
+	return slices.DeleteFunc(worstFirst(notices), func(n requirement.Notice) bool {
+		return n.Level == requirement.LevelInfo && n.Source != ""
+	})
+}
+
 // notice is a notice in one line.
 func notice(n requirement.Notice) string {
 	s := n.Message
@@ -292,12 +300,6 @@ func cards(r *scanner.Result) (needed, extra, waived []card) {
 		needed, extra, waived = append(needed, now[0]...), append(extra, now[1]...), append(waived, now[2]...)
 	}
 	return needed, extra, waived
-}
-
-// actions returns all cards in the order of their weight.
-func actions(r *scanner.Result) []card {
-	needed, extra, waived := cards(r)
-	return slices.Concat(needed, extra, waived)
 }
 
 // sameCause reports whether two findings of one status say the same and rest on the

@@ -16,8 +16,8 @@ var scanExits = []helpEntry{
 // otherExits are those of the commands that differ.
 var otherExits = map[string][]helpEntry{
 	"coldcheck diff": {
-		{"0", "nothing broke"},
-		{"1", "a requirement that was met is not met now"},
+		{"0", "nothing broke and nothing was newly found"},
+		{"1", "a requirement is not met that was met or undetermined"},
 		{"3", "a requirement that was decided is undetermined now"},
 		{"64", "wrong usage, or a file is not a report"},
 		{"74", "a file could not be read or written"},
