@@ -128,8 +128,8 @@ type startRun struct {
 // maxRequireDepth bounds chains of Requires=; real ones have a few units.
 const maxRequireDepth = 200
 
-// fault says why a unit cannot start, "" if it can: it is not there, masked or
-// refused, or requires one that is.
+// fault says why a unit cannot start, as a predicate of the unit, "" if it can: it is missing, masked or refused, or
+// requires one that is.
 func (r *startRun) fault(name string, depth int) string {
 	name = r.set.lookup(name)
 	if why, known := r.why[name]; known {
@@ -139,7 +139,7 @@ func (r *startRun) fault(name string, depth int) string {
 		return ""
 	}
 	if depth > maxRequireDepth {
-		return "its chain of requirements is too long"
+		return "has a chain of requirements that is too long"
 	}
 	r.open[name] = true
 	why := r.ownFault(name)
@@ -149,7 +149,7 @@ func (r *startRun) fault(name string, depth int) string {
 				continue
 			}
 			if below := r.fault(e.To, depth+1); below != "" {
-				why = fmt.Sprintf("it requires %s: %s", e.To, below)
+				why = fmt.Sprintf("requires %s, which %s", e.To, below)
 				break
 			}
 		}
@@ -163,14 +163,14 @@ func (r *startRun) ownFault(name string) string {
 	u := r.set.units[name]
 	switch {
 	case r.masked[name]:
-		return "it is masked"
+		return "is masked"
 	case u == nil || u.State == unitMissing && u.Err == nil:
 		if r.set.standard(name) {
 			return ""
 		}
-		return "it does not exist"
+		return "does not exist"
 	case u.State == unitMasked:
-		return "it is masked"
+		return "is masked"
 	case u.State == unitRefused:
 		return u.Why
 	}
@@ -184,7 +184,7 @@ func (r *startRun) run(c bootChoice) (why string) {
 	}
 	target := r.set.lookup(c.Target)
 	if fault := r.fault(target, 0); fault != "" {
-		why = fmt.Sprintf("the system does not start %s: %s", target, fault)
+		why = fmt.Sprintf("the boot target %s does not start because it %s", target, fault)
 		if r.ownFault(target) == "" {
 			return why
 		}
@@ -274,7 +274,7 @@ func (s *unitSet) doubt(r *startRun) {
 	var unread error
 	for _, name := range slices.Sorted(maps.Keys(r.pulled)) {
 		if u := s.units[name]; u != nil && u.Err != nil {
-			unread = fmt.Errorf("%s starts, and what it pulls in is not known: %w", name, u.Err)
+			unread = fmt.Errorf("cannot tell which units %s starts: %w", name, u.Err)
 			break
 		}
 	}
@@ -306,7 +306,7 @@ func (s *unitSet) judge(u *Unit, name string, r *startRun, c bootChoice, none st
 	case len(pulled) > 0:
 		state, why = unitEnabled, r.lacks[name]
 	case r.masked[name]:
-		state, why = unitMasked, "systemd.mask= on the kernel command line"
+		state, why = unitMasked, "systemd.mask= on the kernel command line masks it"
 	case !s.isPulled(name):
 		// Nothing pulls it in, whatever starts: it is disabled or static.
 	case fault != "":
@@ -314,7 +314,7 @@ func (s *unitSet) judge(u *Unit, name string, r *startRun, c bootChoice, none st
 	case none != "":
 		state, why = unitUnreached, none
 	default:
-		state, why = unitUnreached, fmt.Sprintf("%s does not start what wants it: %s", s.lookup(c.Target),
+		state, why = unitUnreached, fmt.Sprintf("%s does not start the units that want it (%s)", s.lookup(c.Target),
 			prosePullers(s, name))
 	}
 	switch {
@@ -322,7 +322,9 @@ func (s *unitSet) judge(u *Unit, name string, r *startRun, c bootChoice, none st
 		u.State, u.Why = state, why
 	case state != u.State && (state == unitEnabled || u.State == unitEnabled):
 		if u.State == unitEnabled {
-			u.Why = why
+			u.Why = whyClause(state, why)
+		} else {
+			u.Why = u.clause()
 		}
 		u.State = unitSometimes
 	}

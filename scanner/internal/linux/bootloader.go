@@ -31,7 +31,7 @@ const (
 	maxBootLines   = 1_000 // that differ
 )
 
-var errNoLoader = errors.New("no configuration of a boot loader was found")
+var errNoLoader = errors.New("no boot loader configuration was found")
 
 // kernelCommandLine returns the kernel command lines that the boot loader may
 // use, each once: of GRUB's script with its environment, and of the entries of
@@ -214,7 +214,7 @@ func (l *loader) entries(t *tree, folder string, env grubEnv) {
 		case !f.Exists:
 			continue
 		case entry.image != "":
-			l.fail(fmt.Errorf("%s starts %s, whose command line is not read", p, entry.image))
+			l.fail(fmt.Errorf("%s starts %s, whose command line coldcheck does not read", p, entry.image))
 			continue
 		case !entry.linux:
 			continue
@@ -231,7 +231,7 @@ func (l *loader) entries(t *tree, folder string, env grubEnv) {
 		}
 		for _, line := range may {
 			if strings.Contains(line, grubUnknown) {
-				l.fail(fmt.Errorf("%s: the kernel's command line has a variable whose value is not known", p))
+				l.fail(fmt.Errorf("%s: the kernel command line has a variable of unknown value", p))
 				continue
 			}
 			l.add(line, noted(f.Evidence, line))
@@ -365,7 +365,7 @@ func (l *loader) unified(t *tree, p string) {
 	defer open.Close()
 	r, ok := open.(io.ReaderAt)
 	if !ok {
-		l.fail(fmt.Errorf("%s: it cannot be read from any place", p))
+		l.fail(fmt.Errorf("%s: it cannot be read from any location", p))
 		return
 	}
 	if err := t.meter.File(1 << 20); err != nil {

@@ -2,7 +2,6 @@ package linux
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -10,27 +9,28 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 var componentCloudInit = entry{
-	Requirement: demand(requirement.Required, "linux.component.cloud-init", "cloud-init is installed and enabled",
+	Requirement: demand(requirement.Required, "linux.component.cloud-init", "cloud-init must be installed and enabled.",
 		sectionRequirements, explanation{
-			Reads: "The package database; /usr/bin/cloud-init; cloud-init's units and what starts them; its " +
+			Reads: "The package database; /usr/bin/cloud-init; the units of cloud-init and what starts them; its " +
 				"generator and ds-identify; /etc/cloud/cloud-init.disabled and ds-identify.cfg; datasource_list in " +
-				"/etc/cloud; the kernel command lines of the boot loader (GRUB's scripts and environment, boot " +
-				"loader entries, the EFI system partition), and /etc/default/grub for the next ones.",
+				"/etc/cloud; the kernel command lines of the boot loader (GRUB scripts and environment, boot loader " +
+				"entries, the EFI system partition), and /etc/default/grub.",
 			Live: "cloud-init status --long; systemctl is-enabled cloud-init-local cloud-init cloud-config " +
 				"cloud-final; cat /proc/cmdline /etc/cloud/ds-identify.cfg; cloud-id",
-			Fix: "Install cloud-init again with the package manager, enable its units (systemctl enable), and " +
-				"remove /etc/cloud/cloud-init.disabled and cloud-init=disabled.",
+			Fix: "Reinstall cloud-init with the package manager, then run 'sudo systemctl enable cloud-init-local " +
+				"cloud-init cloud-config cloud-final'.",
 		}),
 	Judge: (*Machine).decideCloudInit,
 }
 
 // A cloudInitSwitch is what turns cloud-init off, or lets it find nothing.
 type cloudInitSwitch struct {
-	What     string // in a message, behind "cloud-init"
+	What     string // a sentence
 	Remedy   string
 	Doubt    bool // it does not turn it off today
 	Subject  requirement.Subject
@@ -51,8 +51,11 @@ func (m *Machine) decideCloudInit() requirement.Outcome {
 // may turn it off.
 func (m *Machine) judgeCloudInit(c component, off []cloudInitSwitch, unread error) requirement.Outcome {
 	o := judgeComponent(c, nil)
-	if c.Package == nil && c.Err == nil {
+	switch {
+	case c.Package == nil && c.Err == nil:
 		o.Remediation = m.install("cloud-init")
+	case o.Status == requirement.Failed && o.Remediation == "": // a file of it is missing or empty
+		o.Remediation = m.reinstall("cloud-init")
 	}
 	// What turns cloud-init off also fails conditions of its units, and says more.
 	if t, _, err := c.trouble(); o.Status == requirement.Failed && (err != nil || !t.Fault) {
@@ -68,7 +71,7 @@ func (m *Machine) judgeCloudInit(c component, off []cloudInitSwitch, unread erro
 		for _, s := range off {
 			evidence = append(slices.Clip(evidence), s.Evidence)
 		}
-		made := make("cloud-init "+off[i].What, evidence...).About(off[i].Subject)
+		made := make(off[i].What, evidence...).About(off[i].Subject)
 		made.Remediation = off[i].Remedy
 		return made, true
 	}
@@ -103,13 +106,13 @@ func wordSubject(word string) requirement.Subject {
 func (m *Machine) cloudInitSwitches() (off []cloudInitSwitch, unread error) {
 	lines, err := m.kernelCommandLine()
 	if err != nil {
-		unread = errors.Join(unread, fmt.Errorf("the kernel's command line is not known: %w", err))
+		unread = joinErrors(unread, fmt.Errorf("cannot tell the kernel command line: %w", err))
 	}
 	for _, s := range []func([]bootLine) ([]cloudInitSwitch, error){m.offByCommandLine, m.offByFile, m.offByIdentify,
 		m.offByNextCommandLine} {
 		more, err := s(lines)
 		off = append(off, more...)
-		unread = errors.Join(unread, err)
+		unread = joinErrors(unread, err)
 	}
 	return off, unread
 }
@@ -141,17 +144,28 @@ func (m *Machine) offByCommandLine(lines []bootLine) ([]cloudInitSwitch, error) 
 	for _, line := range lines {
 		if word := disabling(line.Text); word != "" {
 			return []cloudInitSwitch{{
-				What: fmt.Sprintf("is turned off by /%s: %s on the kernel's command line", line.Evidence.Path,
+				What: fmt.Sprintf("The kernel command line in /%s disables cloud-init: it has %s.", line.Evidence.Path,
 					word),
-				Remedy: fmt.Sprintf(
-					"Remove %s from the boot loader's configuration (grubby --update-kernel=ALL --remove-args=%s, or "+
-						"/etc/default/grub and update-grub).", word, word),
+				Remedy:   m.removeArgument(word),
 				Subject:  wordSubject(word),
 				Evidence: line.Evidence,
 			}}, nil
 		}
 	}
 	return nil, nil
+}
+
+// removeArgument says how to take a word off the kernel command lines.
+func (m *Machine) removeArgument(word string) string {
+	switch {
+	case !plain(word):
+		return fmt.Sprintf("Remove %s from the kernel command line in the boot loader configuration, then restart the "+
+			"WorkSpace.", word)
+	case m.manager() == "apt":
+		return fmt.Sprintf("Remove %s from /etc/default/grub and /etc/default/grub.d, run 'sudo update-grub', then "+
+			"restart the WorkSpace.", word)
+	}
+	return fmt.Sprintf("Run 'sudo grubby --update-kernel=ALL --remove-args=%s', then restart the WorkSpace.", word)
 }
 
 // offByFile looks for the file that turns cloud-init off. Its generator asks the
@@ -168,10 +182,10 @@ func (m *Machine) offByFile(lines []bootLine) ([]cloudInitSwitch, error) {
 		return nil, err
 	}
 	return []cloudInitSwitch{{
-		What:     "is turned off by /etc/cloud/cloud-init.disabled",
-		Remedy:   "sudo rm /etc/cloud/cloud-init.disabled",
+		What:     "The file /etc/cloud/cloud-init.disabled disables cloud-init.",
+		Remedy:   "Run 'sudo rm /etc/cloud/cloud-init.disabled'.",
 		Subject:  fileSubject(f.Evidence, requirement.ReasonPresent),
-		Evidence: noted(f.Evidence, "the file itself"),
+		Evidence: noted(f.Evidence, "the file exists"),
 	}}, nil
 }
 
@@ -203,7 +217,7 @@ func (m *Machine) offByIdentify(lines []bootLine) ([]cloudInitSwitch, error) {
 	if policy.mode == "disabled" {
 		// Whoever writes it wants cloud-init off, and it is once ds-identify is there.
 		return []cloudInitSwitch{{
-			What:     "is turned off by " + identifyConfig + ": policy disabled",
+			What:     identifyConfig + " disables cloud-init: its policy is disabled.",
 			Remedy:   "Remove the policy from " + identifyConfig + ".",
 			Subject:  settingSubject("policy", "disabled", requirement.ReasonPresent),
 			Evidence: policy.evidence,
@@ -233,8 +247,8 @@ func (m *Machine) identify() (present bool, broken []cloudInitSwitch, err error)
 		}
 		if !executable || f.Size == 0 {
 			return false, []cloudInitSwitch{{
-				What:     "is damaged: " + p + " cannot be executed",
-				Remedy:   "Install cloud-init again with the package manager.",
+				What:     "cloud-init is damaged: " + p + " cannot be executed.",
+				Remedy:   m.reinstall("cloud-init"),
 				Subject:  fileSubject(f.Evidence, requirement.ReasonDamaged),
 				Evidence: noted(f.Evidence, "not executable"),
 			}}, nil
@@ -255,8 +269,8 @@ func (m *Machine) identify() (present bool, broken []cloudInitSwitch, err error)
 				ev := m.ofPackages(db)
 				ev.Value, ev.Data = owner.Name, p
 				return false, []cloudInitSwitch{{
-					What:   "is damaged: " + p + " does not exist",
-					Remedy: "Install cloud-init again with the package manager.",
+					What:   "cloud-init is damaged: " + p + " does not exist.",
+					Remedy: m.reinstall("cloud-init"),
 					Subject: requirement.Subject{Kind: requirement.SubjectFile, ID: strings.TrimPrefix(p, "/"),
 						Reason: requirement.ReasonMissing},
 					Evidence: ev,
@@ -367,7 +381,7 @@ func (m *Machine) datasources() (datasourceLists, error) {
 			if link, lookErr := m.tree.file(p); lookErr == nil && link.Dir {
 				continue // neither reads a folder
 			}
-			return lists, fmt.Errorf("%s: %w", p, err)
+			return lists, inFile(p, err)
 		}
 		if read.identify != nil {
 			lists.identify = datasourceList{read.identify,
@@ -472,6 +486,14 @@ func (l datasourceList) subject() requirement.Subject {
 	return settingSubject("datasource_list", strings.Join(l.names, ", "), requirement.ReasonPresent)
 }
 
+// text is the list in a message, and where it is set.
+func (l datasourceList) text() string { return prose.Some(l.names) + " (/" + l.evidence.Path + ")" }
+
+// remedy says how to let cloud-init find EC2.
+func (l datasourceList) remedy() string {
+	return "Add Ec2 to the datasource list in /" + l.evidence.Path + ", or remove the list."
+}
+
 // judgeDatasources decides by the list in force. ds-identify narrows the list
 // that it reads to what it finds, and turns cloud-init off where that is
 // nothing; a single name it takes unseen. Without it, or where it only reports,
@@ -499,9 +521,9 @@ func (m *Machine) judgeDatasources(
 				}
 			}
 			return []cloudInitSwitch{{
-				What: "is turned off by ds-identify, which finds no datasource of the list on EC2: " +
-					list.evidence.Data,
-				Remedy:   "Remove the datasource_list from /" + list.evidence.Path + ", or add Ec2 to it.",
+				What:     "cloud-init is disabled because EC2 has none of the datasources that ds-identify looks for: " +
+					list.text() + ".",
+				Remedy:   list.remedy(),
 				Subject:  list.subject(),
 				Evidence: list.evidence,
 			}}, nil
@@ -516,13 +538,14 @@ func (m *Machine) judgeDatasources(
 		}
 	}
 	s := cloudInitSwitch{
-		What:     "has no datasource that finds anything on EC2: " + inForce.evidence.Data,
-		Remedy:   "Remove the datasource_list from /" + inForce.evidence.Path + ", or add Ec2 to it.",
+		What:     "cloud-init finds no data because EC2 has none of its datasources: " + inForce.text() + ".",
+		Remedy:   inForce.remedy(),
 		Subject:  inForce.subject(),
 		Evidence: inForce.evidence,
 	}
 	if slices.Contains(inForce.names, "None") {
-		s.What, s.Doubt = "runs without the data of EC2: "+inForce.evidence.Data, true
+		s.What = "cloud-init runs without EC2 data because Ec2 is not one of its datasources: " + inForce.text() + "."
+		s.Doubt = true
 	}
 	return []cloudInitSwitch{s}, nil
 }
@@ -541,8 +564,8 @@ func (m *Machine) offByNextCommandLine(lines []bootLine) ([]cloudInitSwitch, err
 		if word := disabling(line.Text); word != "" {
 			return []cloudInitSwitch{{
 				What: fmt.Sprintf(
-					"will be turned off when the boot loader's configuration is made again: %s in /%s", word,
-					line.Evidence.Path),
+					"/%s has %s, which disables cloud-init when the boot loader configuration is next generated.",
+					line.Evidence.Path, word),
 				Remedy:   fmt.Sprintf("Remove %s from /%s.", word, line.Evidence.Path),
 				Doubt:    true,
 				Subject:  wordSubject(word),

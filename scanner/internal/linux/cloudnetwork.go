@@ -45,7 +45,7 @@ func (m *Machine) readCloudNetwork() (c cloudNetworkConfig, err error) {
 	for _, l := range append([]layered{{Text: string(main), File: f}}, files...) {
 		found, ok, err := parseCloudNetwork([]byte(l.Text), l.File.Evidence)
 		if err != nil {
-			return c, fmt.Errorf("%s: %w", l.File.Evidence.Path, err)
+			return c, inFile(l.File.Evidence.Path, err)
 		}
 		if ok {
 			c = found
@@ -107,7 +107,7 @@ func parseCloudNetwork(data []byte, ev requirement.Evidence) (c cloudNetworkConf
 // version 1.
 func cloudVersion1(w *yamlWalk, n *yaml.Node, ev requirement.Evidence) (all []addressing, err error) {
 	if n.Kind != yaml.SequenceNode {
-		return nil, fmt.Errorf("line %d: a list is expected: %w", n.Line, errYAML)
+		return nil, fmt.Errorf("line %d: expected a list: %w", n.Line, errYAML)
 	}
 	for _, item := range n.Content {
 		var name, kind string
@@ -154,7 +154,7 @@ func cloudVersion1(w *yamlWalk, n *yaml.Node, ev requirement.Evidence) (all []ad
 		}
 		a := addressing{Name: name, Aside: noInstanceHas(name), Fixed: fixedAddresses(addresses), Evidence: ev}
 		a.None = !dhcp && a.Fixed == ""
-		a.Evidence.Data = fmt.Sprintf("%s: DHCP of IPv4 %t, addresses %v", name, dhcp,
+		a.Evidence.Data = fmt.Sprintf("%s: IPv4 DHCP %t, addresses %v", name, dhcp,
 			addresses[:min(len(addresses), mostEvidence)])
 		all = append(all, a)
 	}

@@ -23,7 +23,7 @@ type commandContext struct {
 // maxWrappers bounds wrappers in wrappers.
 const maxWrappers = 16
 
-var errWrappers = fmt.Errorf("a command line of more than %d wrappers: %w", maxWrappers, errTooLarge)
+var errWrappers = fmt.Errorf("a command line has more than %d wrappers: %w", maxWrappers, errTooLarge)
 
 // commandPaths returns what a command line names. A wrapper such as env, nice,
 // flock or su is taken apart for what it runs; an interpreter loads its script;

@@ -1,6 +1,18 @@
 package linux
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
+
+// plain says whether words from a disk can stand in a command that a person pastes: a shell takes nothing in them for
+// anything else.
+func plain(words ...string) bool {
+	const safe = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@._:/=,+-"
+	return !slices.ContainsFunc(words, func(w string) bool {
+		return w == "" || w[0] == '-' || strings.Trim(w, safe) != ""
+	})
+}
 
 // words takes a command line apart: at blanks that are not in quotes.
 func words(command string) []string {

@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -15,6 +14,7 @@ import (
 // and the units that start it.
 type component struct {
 	Title    string
+	Text     string            // the title in a sentence
 	Known    string            // the name of its package, if that is installed without a version in it
 	Package  *packages.Package // nil if it is not installed
 	Listed   requirement.Evidence
@@ -34,6 +34,7 @@ type componentUnit struct {
 // A componentRule says what a component is known by.
 type componentRule struct {
 	title    string
+	text     string // the title in a sentence
 	packages []string
 	programs []string
 	units    []string // the service's documents name several where versions differ
@@ -43,6 +44,7 @@ type componentRule struct {
 var (
 	cloudInitRule = componentRule{
 		title:    "cloud-init",
+		text:     "cloud-init",
 		packages: []string{"cloud-init"},
 		programs: []string{"/usr/bin/cloud-init"},
 		units: []string{"cloud-init-local.service", "cloud-init.service", "cloud-init-main.service",
@@ -51,25 +53,28 @@ var (
 	}
 	pcoipRule = componentRule{
 		title:    "PCoIP agent",
+		text:     "the PCoIP agent",
 		packages: []string{"pcoip-agent*"},
 		programs: []string{"/usr/sbin/pcoip-agent"},
 		units:    []string{"pcoip.service", "pcoip-agent.service"},
 	}
 	dcvRule = componentRule{
 		title:    "DCV server",
+		text:     "the DCV server",
 		packages: []string{"nice-dcv-server*"},
 		programs: []string{"/usr/bin/dcv", "/usr/libexec/dcv/dcvserver"},
 		units:    []string{"dcvserver.service"},
 	}
 	skylightRule = componentRule{
 		title:    "Skylight agent",
+		text:     "the Skylight agent",
 		packages: []string{"skylight*"},
 		units:    []string{"skylight-agent.service"},
 	}
 )
 
 func (m *Machine) component(rule componentRule) (component, error) {
-	c := component{Title: rule.title, Known: strings.TrimSuffix(rule.packages[0], "*"), Every: rule.every}
+	c := component{Title: rule.title, Text: rule.text, Known: strings.TrimSuffix(rule.packages[0], "*"), Every: rule.every}
 	c.Package, c.Listed, c.Err = m.installed(rule.packages...)
 	units, err := m.Units()
 	if err != nil {
@@ -113,7 +118,7 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 	}
 	if c.Package == nil && c.Err == nil {
 		return trouble{
-			What: c.Title + " is not installed",
+			What: c.Text + " is not installed",
 			Subject: requirement.Subject{Kind: requirement.SubjectPackage, ID: c.Known, Name: c.Title,
 				Reason: requirement.ReasonMissing},
 		}, evidence, nil
@@ -124,14 +129,14 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 		if i < 0 {
 			ev := c.Programs[0].Evidence
 			return trouble{
-				What:    c.Title + " has no program: /" + ev.Path + " does not exist",
+				What:    "the program of " + c.Text + " does not exist: /" + ev.Path,
 				Subject: fileSubject(ev, requirement.ReasonMissing),
 			}, append(evidence, ev), nil
 		}
 		if c.Programs[i].Size == 0 {
 			ev := c.Programs[i].Evidence
 			return trouble{
-				What:    c.Title + " has no program: /" + ev.Path + " is empty",
+				What:    "the program of " + c.Text + " is empty: /" + ev.Path,
 				Subject: fileSubject(ev, requirement.ReasonDamaged),
 			}, append(evidence, ev), nil
 		}
@@ -140,13 +145,13 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 	var started, off, doubtful []componentUnit
 	for _, u := range c.Units {
 		if u.Err == nil && u.State == unitMasked {
-			return u.trouble(c.Title), append(evidence, u.evidence()...), nil
+			return u.trouble(c.Text), append(evidence, u.evidence()...), nil
 		}
 	}
 	for _, u := range c.Units {
 		switch {
 		case u.Err != nil:
-			unread = errors.Join(unread, u.Err)
+			unread = joinErrors(unread, u.Err)
 		case u.State == unitMissing:
 		case u.starts():
 			started = append(started, u)
@@ -154,7 +159,7 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 		case u.State == unitSometimes || u.State == unitEnabled && !u.Fault.Certain:
 			doubtful = append(doubtful, u)
 		case c.Every && u.State != unitStatic:
-			return u.trouble(c.Title), append(evidence, u.evidence()...), nil
+			return u.trouble(c.Text), append(evidence, u.evidence()...), nil
 		default:
 			off = append(off, u)
 		}
@@ -163,14 +168,14 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 	case unread != nil:
 		return trouble{}, evidence, unread
 	case len(doubtful) > 0 && (c.Every || len(started) == 0):
-		return doubtful[0].trouble(c.Title), append(evidence, doubtful[0].evidence()...), nil
+		return doubtful[0].trouble(c.Text), append(evidence, doubtful[0].evidence()...), nil
 	case len(started) > 0:
 		return trouble{}, evidence, nil
 	case len(off) > 0:
-		return off[0].trouble(c.Title), append(evidence, off[0].evidence()...), nil
+		return off[0].trouble(c.Text), append(evidence, off[0].evidence()...), nil
 	}
 	return trouble{
-		What:    c.Title + " has no unit: " + c.Units[0].Name + " does not exist",
+		What:    "the systemd unit of " + c.Text + " does not exist: " + c.Units[0].Name,
 		Subject: unitSubject(c.Units[0].Name, requirement.ReasonMissing, ""),
 	}, append(evidence, c.Units[0].File), nil
 }
@@ -180,41 +185,45 @@ func (c component) trouble() (trouble, []requirement.Evidence, error) {
 func (u componentUnit) starts() bool { return u.State == unitEnabled && u.Fault.Why == "" }
 
 // trouble says why the unit does not start, and what mends that.
-func (u componentUnit) trouble(title string) trouble {
-	t := trouble{What: title + ": " + u.describe()}
-	reason, value := requirement.ReasonBlocked, u.Why
+func (u componentUnit) trouble(component string) trouble {
+	t := trouble{What: component + " does not start: " + u.describe()}
+	reason, value := requirement.ReasonBlocked, u.clause()
 	switch u.State {
 	case unitMasked:
 		reason = requirement.ReasonMasked
-		t.Remedy = fmt.Sprintf("sudo systemctl unmask %s && sudo systemctl enable %s", u.Name, u.Name)
+		t.Remedy = fmt.Sprintf("Run 'sudo systemctl unmask %s && sudo systemctl enable %s'.", u.Name, u.Name)
 		if u.Why != "" {
 			reason = requirement.ReasonBoot
-			t.Remedy = "Take " + u.Why + " out of the boot loader's configuration, and update the boot loader."
+			t.Remedy = fmt.Sprintf("Remove systemd.mask= for %s from the kernel command line in the boot loader "+
+				"configuration, then restart the WorkSpace.", u.Name)
 		}
 	case unitDisabled:
 		reason = requirement.ReasonDisabled
-		t.Remedy = "sudo systemctl enable " + u.Name
+		t.Remedy = fmt.Sprintf("Run 'sudo systemctl enable %s'.", u.Name)
 	case unitStatic:
 		reason = requirement.ReasonDisabled
-		t.What += ", not enabled"
-		t.Remedy = "sudo systemctl enable " + u.Name
-	case unitRefused, unitUnreached:
-		t.Remedy = fmt.Sprintf(
-			"sudo systemctl cat %s; systemctl get-default; systemctl list-dependencies --reverse %s. Mend what the "+
-				"message names, and restart the WorkSpace.", u.Name, u.Name)
+		t.Remedy = fmt.Sprintf("Add an [Install] section with WantedBy=multi-user.target to %s ('sudo systemctl edit "+
+			"%s'), then run 'sudo systemctl enable %s'.", u.Name, u.Name, u.Name)
+	case unitRefused:
+		t.Remedy = fmt.Sprintf("Correct the unit ('systemctl cat %s' shows it), then restart the WorkSpace.", u.Name)
+	case unitUnreached:
+		t.Remedy = fmt.Sprintf("Run 'systemctl get-default' and 'systemctl list-dependencies --reverse %s'. Make the "+
+			"default target start %s, then restart the WorkSpace.", u.Name, u.Name)
 	case unitSometimes:
 		reason = requirement.ReasonBoot
 		t.Doubt = true
-		t.Remedy = "Remove the boot entry that does not start it, or what that entry's kernel command line says."
+		t.What = component + " does not always start: " + u.describe()
+		t.Remedy = fmt.Sprintf("Remove the boot entry that does not start %s, or correct the kernel command line of "+
+			"that entry.", u.Name)
 	case unitEnabled:
 		value = u.Fault.Why
 		t.Fault = true
-		t.What = fmt.Sprintf("%s: %s is enabled but does not start: %s", title, u.Name, u.Fault.Why)
+		t.What = fmt.Sprintf("%s does not start: %s is enabled, but %s", component, u.Name, u.Fault.Why)
 		if t.Doubt = !u.Fault.Certain; t.Doubt {
-			t.What = fmt.Sprintf("%s: %s is enabled, but may not start: %s", title, u.Name, u.Fault.Why)
+			t.What = fmt.Sprintf("%s may not start: %s is enabled, but %s", component, u.Name, u.Fault.Why)
 		}
-		t.Remedy = fmt.Sprintf(
-			"sudo systemctl cat %s; mend or remove what the message names, then restart the WorkSpace.", u.Name)
+		t.Remedy = fmt.Sprintf("Correct or remove what prevents the start ('systemctl cat %s' shows the unit), then "+
+			"restart the WorkSpace.", u.Name)
 	}
 	t.Subject = unitSubject(u.Name, reason, value)
 	return t
@@ -244,7 +253,7 @@ func judgeComponent(c component, missing []string) requirement.Outcome {
 		o = requirement.Fail(trouble.What, evidence...).About(trouble.Subject)
 		o.Remediation = trouble.Remedy
 	default:
-		o = requirement.Pass(fmt.Sprintf("%s %s, enabled", c.Title, version(*c.Package)), evidence...)
+		o = requirement.Pass(fmt.Sprintf("%s %s is installed and enabled", c.Text, version(*c.Package)), evidence...)
 	}
 	if len(missing) > 0 {
 		o.Details = map[string][]string{"protected_paths_missing": missing}
@@ -254,12 +263,15 @@ func judgeComponent(c component, missing []string) requirement.Outcome {
 
 var componentPCoIP = entry{
 	Requirement: demand(requirement.Required, "linux.component.pcoip",
-		"the PCoIP agent and drivers (or DCV) are installed and enabled", sectionRequirements, explanation{
+		"The PCoIP agent and drivers, or the DCV server, must be installed and enabled.", sectionRequirements,
+		explanation{
 			Reads: "The package database; /usr/sbin/pcoip-agent or /usr/bin/dcv; pcoip.service, pcoip-agent.service " +
-				"or dcvserver.service and the links that enable them. Either protocol satisfies it.",
+				"or dcvserver.service, and what starts them at boot.",
 			Live: "systemctl is-enabled pcoip pcoip-agent dcvserver",
-			Fix: "Restart the WorkSpace, which installs the agent of its protocol again; sudo systemctl unmask and " +
-				"enable its unit; if that fails, rebuild the WorkSpace.",
+			Fix: "Restart the WorkSpace, which reinstalls the agent of its protocol. If that fails, rebuild the " +
+				"WorkSpace.",
+			Doubts: "AWS names only the PCoIP agent. A WorkSpace that uses DCV has the DCV server instead, so either one " +
+				"meets the requirement.",
 		}),
 	Judge: (*Machine).decidePCoIP,
 }
@@ -324,20 +336,19 @@ func judgeProtocols(pcoip, dcv component, missing []string) requirement.Outcome 
 	case pcoip.Package == nil && dcv.Package != nil:
 		return second
 	case pcoip.Package == nil && pcoip.Err == nil && dcv.Package == nil && dcv.Err == nil:
-		first.Message = "neither the PCoIP agent nor the DCV server is installed"
+		first.Message = "Neither the PCoIP agent nor the DCV server is installed."
 		return first.With(dcv.Listed).About(second.Subjects...)
 	}
 	return first
 }
 
 var componentSkylight = entry{
-	Requirement: demand(requirement.Required, "linux.component.skylight", "the Skylight agent is installed and enabled",
-		sectionRequirements, explanation{
-			Reads: "The package that owns /usr/lib/skylight or is called skylight; /usr/lib/skylight; " +
-				"skylight-agent.service, the program it runs and the links that enable it.",
+	Requirement: demand(requirement.Required, "linux.component.skylight",
+		"The Skylight agent must be installed and enabled.", sectionRequirements, explanation{
+			Reads: "The package that is named skylight or owns /usr/lib/skylight; /usr/lib/skylight; " +
+				"skylight-agent.service, the program it runs, and what starts it at boot.",
 			Live: "systemctl is-enabled skylight-agent",
-			Fix: "sudo systemctl unmask skylight-agent; sudo systemctl enable skylight-agent. If it is missing, " +
-				"restart the WorkSpace, or rebuild it.",
+			Fix:  "Restart the WorkSpace, which reinstalls the agent. If that fails, rebuild the WorkSpace.",
 		}),
 	Judge: (*Machine).decideSkylight,
 }
@@ -373,7 +384,7 @@ func (m *Machine) ownerOf(p string, otherwise requirement.Evidence) (*packages.P
 	}
 	under, err := db.Under(p)
 	if err != nil {
-		return nil, otherwise, fmt.Errorf("root volume: %w", err)
+		return nil, otherwise, packagesError(err)
 	}
 	for owned, owner := range under {
 		if owner.IsInstalled() {

@@ -68,7 +68,7 @@ func (m *Machine) conditions(list []unitCondition, c bootChoice) (startFault, er
 		doubt = trigger
 	}
 	if doubt != "" {
-		return startFault{Why: doubt + " depends on the boot"}, nil
+		return startFault{Why: doubt + " is only known at boot"}, nil
 	}
 	return startFault{}, nil
 }
@@ -181,7 +181,7 @@ func (m *Machine) pathCondition(kind, p string) (answer, error) {
 		}
 		entries, err := v.FS.ReadDir(name)
 		if err != nil {
-			return answerDepends, fmt.Errorf("%s volume: %w", v.role, err)
+			return answerDepends, &volumeError{v.role, err}
 		}
 		return answerOf(len(entries) > 0), nil
 	}

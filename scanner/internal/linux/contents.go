@@ -13,11 +13,11 @@ import (
 )
 
 var contentsRemoved = entry{
-	Requirement: demand(requirement.Info, "linux.contents.removed", "what image creation removes from the volume",
+	Requirement: demand(requirement.Info, "linux.contents.removed", "Lists what image creation removes from the volumes.",
 		sectionIncluded, explanation{
-			Reads: "Every path of the document's list: whether it exists, how much it holds, and what in it belongs " +
-				"to no package, so that a customer put it there and would lose it: also the scripts in " +
-				"/var/lib/cloud/scripts, and what of the homes is not as it came from /etc/skel.",
+			Reads: "Every path that the AWS page lists: whether it exists, its size, and what in it belongs to no " +
+				"package and would be lost. It includes scripts in /var/lib/cloud/scripts, and files in homes that " +
+				"differ from /etc/skel.",
 			Live: "sudo du -sh /tmp /var/spool/mail /var/tmp /var/lib/dhcp /var/lib/cloud /var/cache /var/backups " +
 				"/etc/sudoers.d /home",
 		}),
@@ -25,9 +25,9 @@ var contentsRemoved = entry{
 }
 
 var contentsShredded = entry{
-	Requirement: demand(requirement.Info, "linux.contents.shredded", "which keys image creation shreds",
+	Requirement: demand(requirement.Info, "linux.contents.shredded", "Lists the keys that image creation shreds.",
 		sectionIncluded, explanation{
-			Reads: "Every key of the document's list: whether it exists.",
+			Reads: "Every key that the AWS page lists: whether it exists.",
 			Live:  "sudo ls -l /etc/ssh/ssh_host_*_key* /var/lib/skylight/tls.* /var/lib/skylight/*.key",
 		}),
 	Judge: (*Machine).decideShredded,
@@ -116,7 +116,7 @@ func (m *Machine) describeRemoved(p string) removed {
 			return failed(err)
 		}
 		if t.Damaged > 0 {
-			return failed(fmt.Errorf("%s cannot be read", prose.Count(int(t.Damaged), "entry", "entries")))
+			return failed(fmt.Errorf("cannot read %s in it", prose.Count(int(t.Damaged), "entry", "entries")))
 		}
 		row.Files, row.Bytes = t.Files, t.Size
 	}
@@ -251,7 +251,8 @@ func (m *Machine) editedAccess(p string) ([]string, error) {
 // judgeRemoved reports linux.contents.removed.
 func judgeRemoved(rows []removed) requirement.Outcome {
 	var bytes, files int64
-	present, customer := 0, 0
+	present, customer, causes := 0, 0, 0
+	var first string
 	var unread, lost []string
 	for _, r := range rows {
 		switch r.State {
@@ -263,25 +264,40 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 				lost = append(lost, r.Path)
 			}
 		case "unreadable":
-			unread = append(unread, r.Path+": "+r.Error)
+			unread = append(unread, r.Path)
+			if causes++; first == "" {
+				first = r.Error
+			} else if r.Error == first {
+				causes--
+			}
 		}
 	}
 	ev := volumeEvidence("root")
-	ev.Note = "every path of the document's list was looked for"
+	ev.Note = "every path of the list was checked"
 	if len(unread) > 0 {
-		o := requirement.Unknown("not all of what image creation removes could be read: "+prose.Some(unread), ev)
+		message := "Cannot read " + prose.Some(unread) + "."
+		if causes > 1 {
+			message += " The first error is:"
+		}
+		o := requirement.Unknown(message, ev).Also(first)
 		o.Details = rows
 		return o
 	}
-	message := fmt.Sprintf("%d of %d paths exist and will be removed: %s, %s", present, len(rows),
-		prose.Count(int(files), "file", "files"), prose.GiB(bytes))
+	o := requirement.Pass(fmt.Sprintf("Image creation removes %d of %d listed paths, with %s (%s).", present, len(rows),
+		prose.Count(int(files), "file", "files"), prose.Size(bytes)), ev)
 	if customer > 0 {
-		message += fmt.Sprintf("; %s that no package put there, in %s", prose.Count(customer, "entry", "entries"),
-			prose.Some(lost))
+		o = o.Also(fmt.Sprintf("%s there %s to no package, in %s.", prose.Count(customer, "entry", "entries"),
+			belong(customer), prose.Some(lost)))
 	}
-	o := requirement.Pass(message, ev)
 	o.Details = rows
 	return o
+}
+
+func belong(n int) string {
+	if n == 1 {
+		return "belongs"
+	}
+	return "belong"
 }
 
 // A shredded key is a row of the details of linux.contents.shredded.
@@ -314,11 +330,11 @@ func (m *Machine) decideShredded() requirement.Outcome {
 		}
 		rows = append(rows, row)
 	}
-	o := requirement.Pass(prose.Count(total, "key exists and will be shredded", "keys exist and will be shredded"),
+	o := requirement.Pass(fmt.Sprintf("Image creation shreds %s.", prose.Count(total, "key", "keys")),
 		evidence...)
 	if total == 0 {
 		ev := folderEvidence("root", "etc/ssh")
-		ev.Note = "no key of the document's list was found"
+		ev.Note = "no key of the list exists"
 		o.Evidence = []requirement.Evidence{ev}
 	}
 	o.Details = rows

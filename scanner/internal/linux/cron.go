@@ -61,7 +61,7 @@ func parseCrontab(text string, system bool) (jobs []cronJob, err error) {
 			continue
 		}
 		if len(jobs) >= maxCronJobs {
-			return jobs, fmt.Errorf("more than %d jobs: %w", maxCronJobs, errTooLarge)
+			return jobs, fmt.Errorf("more than %d cron jobs: %w", maxCronJobs, errTooLarge)
 		}
 		job := cronJob{Command: cronCommand(rest), Vars: vars, Line: number}
 		if system {
@@ -167,7 +167,7 @@ func (s *homeSearch) cronFolder(folder string, system bool) error {
 	var unread error
 	for i, e := range entries {
 		if i >= maxMenu {
-			return joinErrors(unread, fmt.Errorf("%s: more than %d tables: %w", folder, maxMenu, errTooLarge))
+			return joinErrors(unread, fmt.Errorf("%s: more than %d crontabs: %w", folder, maxMenu, errTooLarge))
 		}
 		if e.IsDir() || isLeftOver(e.Name()) || system && s.isDebian() && strings.Contains(e.Name(), ".") {
 			continue
@@ -210,7 +210,7 @@ func (s *homeSearch) crontab(p string, system, own bool) error {
 	jobs, f, err := readParsed(&s.tree, p, maxUnit, kind,
 		func(data []byte) ([]cronJob, error) { return parseCrontab(string(data), system) })
 	if err != nil {
-		err = fmt.Errorf("%s: %w", p, err)
+		err = inFile(p, err)
 	}
 	for _, job := range jobs {
 		by := commandSource{By: p, Evidence: noted(f.Evidence,
@@ -255,5 +255,5 @@ func (s *homeSearch) anacrontab() error {
 // they have an execute bit.
 func (s *homeSearch) initScripts() error {
 	unread := joinErrors(s.runScript("/etc/rc.local", "rc.local"), s.runScript("/etc/rc.d/rc.local", "rc.local"))
-	return joinErrors(unread, s.runScripts([]string{"/etc/init.d", "/etc/rc.d/init.d"}, "the init script"))
+	return joinErrors(unread, s.runScripts([]string{"/etc/init.d", "/etc/rc.d/init.d"}, "an init script"))
 }

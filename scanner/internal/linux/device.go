@@ -123,7 +123,7 @@ func (i Identity) value(tag string, opened bool) (value string, known bool) {
 func findDevice(volumes []*volume, what string, disks map[string]int) (*volume, error) {
 	d, ok := parseDevice(what)
 	if !ok {
-		return nil, fmt.Errorf("%s is no device that can be found among the images", what)
+		return nil, fmt.Errorf("coldcheck cannot find the device %s in the images", what)
 	}
 	var found []*volume
 	for _, v := range volumes {
@@ -142,11 +142,11 @@ func findDevice(volumes []*volume, what string, disks map[string]int) (*volume, 
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return nil, fmt.Errorf("%s is %s or %s", what, found[0].Name, found[1].Name)
+		return nil, fmt.Errorf("%s is either %s or %s", what, found[0].Name, found[1].Name)
 	case d.tag == "":
-		return nil, fmt.Errorf("which image %s is cannot be known", what)
+		return nil, fmt.Errorf("cannot tell which image %s is", what)
 	}
-	return nil, fmt.Errorf("%s is not among the images", what)
+	return nil, fmt.Errorf("no image has %s", what)
 }
 
 // unlike says what the volume is called instead, where a device is named by

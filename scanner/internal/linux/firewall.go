@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,14 +11,14 @@ import (
 
 var bpFirewall = entry{
 	Requirement: demand(requirement.Recommended, "linux.bp.firewall",
-		"no firewall rule blocks the ports WorkSpaces needs", sectionPractices, explanation{
-			Reads: "What is loaded at start: firewalld (the zone of the first interface, its services with what they " +
-				"include, rich rules, policies, direct rules), iptables' saved rules, the rule sets of nftables with " +
-				"what they include, and ufw with its before and after rules. Needed over IPv4 on the first " +
-				"interface: TCP 8200, and TCP and UDP 4172 for PCoIP, 4195 for DCV. firewalld's panic mode is not " +
-				"kept on the disk, and its lockdown opens and blocks nothing.",
-			Live: "sudo firewall-cmd --list-all-zones; sudo iptables -S; sudo nft list ruleset; sudo ufw status",
-			Fix:  "Let TCP and UDP 4172 and 4195 and TCP 8200 in, or disable the firewall while the image is made.",
+		"The firewall should not block the ports that WorkSpaces needs.", sectionPractices, explanation{
+			Reads: "The rules that are loaded at boot: firewalld (the zone of the first interface, its services, rich " +
+				"rules, policies, direct rules), saved iptables rules, nftables rule sets with their includes, and " +
+				"ufw with its before and after rules. They must accept IPv4 on the first interface: TCP 8200, TCP and " +
+				"UDP 4172 (PCoIP), TCP and UDP 4195 (DCV).",
+			Live:   "sudo firewall-cmd --list-all-zones; sudo iptables -S; sudo nft list ruleset; sudo ufw status",
+			Fix:    "Allow TCP 8200 and TCP and UDP 4172 (PCoIP) or 4195 (DCV), or disable the firewall until the image exists.",
+			Doubts: "Panic mode of firewalld is not stored on the disk. Its lockdown opens and blocks no port.",
 		}),
 	Judge: (*Machine).decideFirewall,
 }
@@ -39,12 +38,22 @@ type port struct {
 
 func (p port) String() string { return fmt.Sprintf("%s/%d", p.Protocol, p.Number) }
 
+// proseOf names ports in a message: "TCP 8200, UDP 4172".
+func proseOf(ports []port) string {
+	var list []string
+	for _, p := range ports {
+		list = append(list, fmt.Sprintf("%s %d", strings.ToUpper(p.Protocol), p.Number))
+	}
+	return strings.Join(list, ", ")
+}
+
 // A firewall is a rule set that is loaded at start, and what it makes of the
 // ports.
 type firewall struct {
 	Name     string
 	Outcomes map[port]outcome
-	Why      string // what was not followed, where something was not
+	Why      string                    // what was not followed, where something was not
+	Allow    func(ports []port) string // how to allow ports; nil where only the rules say it
 	Evidence requirement.Evidence
 }
 
@@ -61,14 +70,23 @@ func newFirewall(name string, ev requirement.Evidence, names []string, outcomeOf
 }
 
 // with lists those of the ports of which the outcome is as wanted.
-func (f firewall) with(needed []port, want func(outcome) bool) []string {
-	var list []string
+func (f firewall) with(needed []port, want func(outcome) bool) []port {
+	var list []port
 	for _, p := range needed {
 		if want(f.Outcomes[p]) {
-			list = append(list, p.String())
+			list = append(list, p)
 		}
 	}
 	return list
+}
+
+// remedy says how to allow ports that the firewall blocks.
+func (f firewall) remedy(blocked []port) string {
+	if f.Allow != nil {
+		return f.Allow(blocked)
+	}
+	return fmt.Sprintf("Add rules that accept %s to the rules of %s, or disable the firewall until the image exists.",
+		proseOf(blocked), f.Name)
 }
 
 func (m *Machine) decideFirewall() requirement.Outcome {
@@ -76,7 +94,7 @@ func (m *Machine) decideFirewall() requirement.Outcome {
 	var unread error
 	for _, read := range []func() ([]firewall, error){m.firewalld, m.iptables, m.nftables, m.ufw, m.otherFirewalls} {
 		found, err := read()
-		unread = errors.Join(unread, err)
+		unread = joinErrors(unread, err)
 		all = append(all, found...)
 	}
 	return judgeFirewall(all, unread, m.neededPorts())
@@ -109,9 +127,11 @@ func judgeFirewall(all []firewall, unread error, needed []port) requirement.Outc
 		names = append(names, f.Name)
 		evidence = append(evidence, f.Evidence)
 		if blocked := f.with(needed, func(o outcome) bool { return o == outDrop }); len(blocked) > 0 {
-			o := requirement.Warn(f.Name+" does not let in "+strings.Join(blocked, ", "), f.Evidence)
+			o := requirement.Warn("The firewall blocks ports that WorkSpaces needs: "+proseOf(blocked)+" ("+f.Name+").",
+				f.Evidence)
+			o.Remediation = f.remedy(blocked)
 			for _, p := range blocked {
-				o = o.About(requirement.Subject{Kind: requirement.SubjectPort, ID: p, Reason: requirement.ReasonBlocked,
+				o = o.About(requirement.Subject{Kind: requirement.SubjectPort, ID: p.String(), Reason: requirement.ReasonBlocked,
 					Value: f.Name})
 			}
 			return o
@@ -124,16 +144,17 @@ func judgeFirewall(all []firewall, unread error, needed []port) requirement.Outc
 		if open := f.with(needed, func(o outcome) bool { return o != outAccept }); len(open) > 0 {
 			why := f.Why
 			if why == "" {
-				why = "that depends on the source address or on what only the running system knows"
+				why = "the rules depend on the source address or on the running system"
 			}
-			return requirement.Unknown(fmt.Sprintf("%s: whether it lets in %s is not known: %s", f.Name,
-				strings.Join(open, ", "), why), f.Evidence)
+			return requirement.Unknown(fmt.Sprintf("Cannot tell whether the firewall (%s) allows %s: %s.", f.Name,
+				proseOf(open), why), f.Evidence)
 		}
 	}
 	if len(all) == 0 {
-		return requirement.Pass("no firewall is enabled")
+		return requirement.Pass("No firewall is enabled.")
 	}
-	return requirement.Pass("let in by "+strings.Join(names, ", ")+": the ports that WorkSpaces needs", evidence...)
+	return requirement.Pass("The firewall allows the ports that WorkSpaces needs ("+strings.Join(names, ", ")+").",
+		evidence...)
 }
 
 // enabled says whether a unit is started.

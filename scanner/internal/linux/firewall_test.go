@@ -30,7 +30,7 @@ var firewallCases = []struct {
 	says    string
 	changes string
 }{
-	{"firewalld without the ports", warning, "tcp/8200", firewalldOn},
+	{"firewalld without the ports", warning, "TCP 8200", firewalldOn},
 	{"firewalld with them", passed, "", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
 		"<zone><service name=\"pcoip-agent\"/><port port=\"8000-8300\" protocol=\"tcp\"/></zone>\n" +
 		"-- usr/lib/firewalld/services/pcoip-agent.xml --\n" +
@@ -38,19 +38,19 @@ var firewallCases = []struct {
 	{"firewalld that is open", passed, "", firewalldOn + "-- etc/firewalld/firewalld.conf --\nDefaultZone=trusted\n" +
 		"-- usr/lib/firewalld/zones/trusted.xml --\n<zone target=\"ACCEPT\"/>\n"},
 	{"firewalld, damaged", undetermined, "", firewalldOn + "-- etc/firewalld/zones/public.xml --\n<zone>\n"},
-	{"iptables drops", warning, "tcp/4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n" +
+	{"iptables drops", warning, "TCP 4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n" +
 		"-A INPUT -p tcp -m tcp --dport 4000:5000 -j DROP\nCOMMIT\n"},
 	{"iptables lets in first", passed, "", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT DROP [0:0]\n" +
 		"-A INPUT -p tcp -m multiport --dports 4172,8200 -j ACCEPT\n-A INPUT -p udp -m udp --dport 4172 -j ACCEPT\n" +
 		"-A INPUT -j DROP\nCOMMIT\n"},
-	{"iptables drops by its policy", warning, "tcp/8200",
+	{"iptables drops by its policy", warning, "TCP 8200",
 		iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n"},
-	{"iptables rejects in a chain of its own", warning, "tcp/4172", iptablesOn + "-- etc/iptables/rules.v4 --\n" +
+	{"iptables rejects in a chain of its own", warning, "TCP 4172", iptablesOn + "-- etc/iptables/rules.v4 --\n" +
 		"*filter\n:INPUT ACCEPT [0:0]\n:RH-Firewall - [0:0]\n-A INPUT -j RH-Firewall\n" +
 		"-A RH-Firewall -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A RH-Firewall -i lo -j ACCEPT\n" +
 		"-A RH-Firewall -p tcp -m tcp --dport 8200 -j ACCEPT\n" +
 		"-A RH-Firewall -j REJECT --reject-with icmp-host-prohibited\nCOMMIT\n"},
-	{"iptables drops all but", warning, "tcp/4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n" +
+	{"iptables drops all but", warning, "TCP 4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n" +
 		":INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp ! --dport 8200 -j DROP\nCOMMIT\n"},
 	{"iptables returns from a chain", passed, "", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n" +
 		":INPUT ACCEPT [0:0]\n:X - [0:0]\n-A INPUT -j X\n-A X -j RETURN\n-A X -j DROP\nCOMMIT\n"},
@@ -59,7 +59,7 @@ var firewallCases = []struct {
 			"COMMIT\n"},
 	{"iptables drops some addresses", passed, "",
 		iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -s 192.0.2.0/24 -j DROP\nCOMMIT\n"},
-	{"nftables", warning, "tcp/8200",
+	{"nftables", warning, "TCP 8200",
 		nftablesOn + "-- etc/nftables.conf --\n" +
 			"table inet filter { chain input { type filter hook input priority 0; policy drop; } }\n"},
 	{"nftables, open", passed, "", nftablesOn + "-- etc/nftables.conf --\nflush ruleset\ntable inet filter {\n" +
@@ -68,28 +68,28 @@ var firewallCases = []struct {
 	{"nftables, a range", passed, "", nftablesOn + "-- etc/nftables.conf --\ntable inet filter {\n chain input {\n" +
 		"  type filter hook input priority filter; policy drop;\n  meta l4proto { tcp, udp } th dport 4000-9000 accept\n" +
 		" }\n}\n"},
-	{"nftables, a negated set", warning, "tcp/4172", nftablesOn + "-- etc/nftables.conf --\ntable inet filter {\n" +
+	{"nftables, a negated set", warning, "TCP 4172", nftablesOn + "-- etc/nftables.conf --\ntable inet filter {\n" +
 		" chain input {\n  type filter hook input priority filter; policy drop;\n" +
 		"  meta l4proto { tcp, udp } th dport != { 4172, 22 } accept\n }\n}\n"},
 	{"nftables, a named set", passed, "", nftablesOn + "-- etc/nftables.conf --\ntable inet filter {\n set ports {\n" +
 		"  type inet_service\n  elements = { 4172, 8200 }\n }\n chain input {\n" +
 		"  type filter hook input priority 0; policy drop;\n  tcp dport @ports accept\n  udp dport @ports accept\n }\n}\n"},
-	{"nftables, a set that is filled later", undetermined, "not known", nftablesOn + "-- etc/nftables.conf --\n" +
+	{"nftables, a set that is filled later", undetermined, "depend on", nftablesOn + "-- etc/nftables.conf --\n" +
 		"table inet filter {\n set ports {\n  type inet_service\n  flags dynamic\n }\n chain input {\n" +
 		"  type filter hook input priority 0; policy drop;\n  tcp dport @ports accept\n  udp dport @ports accept\n }\n}\n"},
 	{"nftables, a map of verdicts", passed, "", nftablesOn + "-- etc/nftables.conf --\ntable inet filter {\n" +
 		" chain in {\n  th dport vmap { 4172 : accept, 8200 : accept, 22 : drop }\n }\n chain input {\n" +
 		"  type filter hook input priority 0; policy drop;\n  meta l4proto vmap { tcp : jump in, udp : jump in }\n }\n}\n"},
-	{"nftables, a named map of verdicts", warning, "tcp/4172", nftablesOn + "-- etc/nftables.conf --\n" +
+	{"nftables, a named map of verdicts", warning, "TCP 4172", nftablesOn + "-- etc/nftables.conf --\n" +
 		"table inet filter {\n map ports {\n  type inet_service : verdict\n  elements = { 4172 : drop, 8200 : accept }\n" +
 		" }\n chain input {\n  type filter hook input priority 0; policy accept;\n  tcp dport vmap @ports\n }\n}\n"},
 	{"nftables, a jump and a return", passed, "", nftablesOn + "-- etc/nftables.conf --\ntable ip filter {\n" +
 		" chain deep {\n  tcp dport 4172 return\n  drop\n }\n chain input {\n" +
 		"  type filter hook input priority 0; policy accept;\n  tcp dport 4172 jump deep\n }\n}\n"},
-	{"nftables, a goto", warning, "tcp/4172", nftablesOn + "-- etc/nftables.conf --\ntable ip filter {\n chain deep {\n" +
+	{"nftables, a goto", warning, "TCP 4172", nftablesOn + "-- etc/nftables.conf --\ntable ip filter {\n chain deep {\n" +
 		"  tcp dport 22 accept\n }\n chain input {\n  type filter hook input priority 0; policy drop;\n" +
 		"  tcp dport 4172 goto deep\n  accept\n }\n}\n"},
-	{"nftables, two tables", warning, "udp/4172", nftablesOn + "-- etc/nftables.conf --\ntable ip a {\n" +
+	{"nftables, two tables", warning, "UDP 4172", nftablesOn + "-- etc/nftables.conf --\ntable ip a {\n" +
 		" chain i { type filter hook input priority 0; policy accept; }\n}\ntable inet b {\n" +
 		" chain pre { type filter hook prerouting priority -300; policy accept; udp dport 4172 drop; }\n}\n"},
 	{"nftables, IPv6 alone", passed, "",
@@ -119,7 +119,7 @@ var firewallCases = []struct {
 	{"nftables, a variable that is not there", undetermined, "", nftablesOn + "-- etc/nftables.conf --\n" +
 		"table inet filter {\n chain input {\n  type filter hook input priority filter; policy drop;\n" +
 		"  tcp dport $ports accept\n }\n}\n"},
-	{"nftables, what it includes", warning, "tcp/4172", nftablesOn + "-- etc/nftables.conf --\n" +
+	{"nftables, what it includes", warning, "TCP 4172", nftablesOn + "-- etc/nftables.conf --\n" +
 		"include \"/etc/nftables.d/*.nft\"\n-- etc/nftables.d/a.nft --\ntable inet filter {\n chain input {\n" +
 		"  type filter hook input priority filter; policy drop;\n  tcp dport 8200 accept\n }\n}\n" +
 		"-- etc/nftables.d/b.txt --\nx\n"},
@@ -127,9 +127,9 @@ var firewallCases = []struct {
 		"include \"/etc/nftables.d/*.nft\"\ninclude \"nftables.e/x\"\n\n-- etc/nftables.d/a.nft --\ntable inet filter {\n" +
 		" chain input {\n  type filter hook input priority filter; policy drop;\n  tcp dport 8200 accept\n }\n}\n" +
 		"-- etc/nftables.e/x --\nadd rule inet filter input meta l4proto { tcp, udp } th dport 4172 accept\n"},
-	{"nftables, what it includes is not there", undetermined, "not there",
+	{"nftables, what it includes is not there", undetermined, "does not exist",
 		nftablesOn + "-- etc/nftables.conf --\ninclude \"/etc/nftables.d/x.nft\"\n\n"},
-	{"nftables, commands", warning, "tcp/4172", nftablesOn + "-- etc/nftables.conf --\nadd table inet f\n" +
+	{"nftables, commands", warning, "TCP 4172", nftablesOn + "-- etc/nftables.conf --\nadd table inet f\n" +
 		"add chain inet f i { type filter hook input priority 0 ; policy accept ; }\n" +
 		"add rule inet f i tcp dport 4172 reject with tcp reset\n\n"},
 	{"nftables, an inserted rule", passed, "", nftablesOn + "-- etc/nftables.conf --\nadd table inet f\n" +
@@ -146,7 +146,7 @@ var firewallCases = []struct {
 	{"nftables, comments alone", passed, "no firewall", nftablesOn + "-- etc/nftables.conf --\n# nothing\n\n"},
 	{"nftables by a command of its own", undetermined, "x.sh", nftablesOn + "-- usr/lib/systemd/system/nftables.service " +
 		"--\n[Service]\nExecStart=/opt/x.sh\n[Install]\nWantedBy=x\n-- opt/x.sh --\nx\n"},
-	{"nftables by another file", warning, "tcp/4172", nftablesOn + "-- usr/lib/systemd/system/nftables.service --\n" +
+	{"nftables by another file", warning, "TCP 4172", nftablesOn + "-- usr/lib/systemd/system/nftables.service --\n" +
 		"[Service]\nExecStart=/usr/sbin/nft -f /etc/other.nft\n[Install]\nWantedBy=x\n-- etc/other.nft --\n" +
 		"table inet f { chain i { type filter hook input priority 0; policy drop; } }\n"},
 	{"firewalld, the interface is in another zone", warning, "zone drop",
@@ -175,7 +175,7 @@ var firewallCases = []struct {
 		"<zone><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
 		"protocol=\"tcp\"/></zone>\n-- etc/firewalld/zones/drop.xml --\n<zone target=\"DROP\"/>\n" +
 		"-- etc/sysconfig/network-scripts/ifcfg-eth0 --\nDEVICE=eth0\nBOOTPROTO=dhcp\nZONE=drop\n"},
-	{"firewalld, everything comes from a zone of sources", warning, "tcp/8200",
+	{"firewalld, everything comes from a zone of sources", warning, "TCP 8200",
 		firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
 			"<zone><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
 			"protocol=\"tcp\"/></zone>\n-- etc/firewalld/zones/drop.xml --\n" +
@@ -198,12 +198,12 @@ var firewallCases = []struct {
 		"<service><include service=\"b\"/></service>\n-- usr/lib/firewalld/services/b.xml --\n" +
 		"<service><include service=\"a\"/><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" " +
 		"protocol=\"udp\"/><port port=\"8200\" protocol=\"tcp\"/></service>\n"},
-	{"firewalld, an included service that is not there", warning, "tcp/4172",
+	{"firewalld, an included service that is not there", warning, "TCP 4172",
 		firewalldOn + "-- etc/firewalld/zones/public.xml --\n<zone><service name=\"a\"/></zone>\n" +
 			"-- etc/firewalld/services/a.xml --\n<service><include service=\"b\"/></service>\n"},
 	{"firewalld, a service that is damaged", undetermined, "a.xml", firewalldOn + "-- etc/firewalld/zones/public.xml " +
 		"--\n<zone><service name=\"a\"/></zone>\n-- etc/firewalld/services/a.xml --\n<service>\n"},
-	{"firewalld, a service of the administrator", warning, "tcp/4172", firewalldOn + "-- etc/firewalld/zones/public.xml " +
+	{"firewalld, a service of the administrator", warning, "TCP 4172", firewalldOn + "-- etc/firewalld/zones/public.xml " +
 		"--\n<zone><service name=\"a\"/></zone>\n-- etc/firewalld/services/a.xml --\n<service/>\n" +
 		"-- usr/lib/firewalld/services/a.xml --\n" +
 		"<service><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
@@ -213,7 +213,7 @@ var firewallCases = []struct {
 			"<zone><protocol value=\"tcp\"/><protocol value=\"udp\"/></zone>\n"},
 	{"firewalld, a range", passed, "", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
 		"<zone><port port=\"4000-9000\" protocol=\"tcp\"/><port port=\"4172-4172\" protocol=\"udp\"/></zone>\n"},
-	{"firewalld, a rich rule that rejects", warning, "tcp/4172", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
+	{"firewalld, a rich rule that rejects", warning, "TCP 4172", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
 		"<zone><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
 		"protocol=\"tcp\"/><rule family=\"ipv4\"><port port=\"4172\" protocol=\"tcp\"/><reject/></rule></zone>\n"},
 	{"firewalld, a rich rule of IPv6", passed, "", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
@@ -247,7 +247,7 @@ var firewallCases = []struct {
 	{"firewalld, a port that goes elsewhere", undetermined, "", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
 		"<zone><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
 		"protocol=\"tcp\"/><forward-port port=\"4172\" protocol=\"tcp\" to-port=\"80\"/></zone>\n"},
-	{"firewalld, a policy that drops", warning, "udp/4172", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
+	{"firewalld, a policy that drops", warning, "UDP 4172", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
 		"<zone><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
 		"protocol=\"tcp\"/></zone>\n-- etc/firewalld/policies/p.xml --\n" +
 		"<policy target=\"CONTINUE\"><ingress-zone name=\"ANY\"/><egress-zone name=\"HOST\"/><rule><port port=\"4172\" " +
@@ -267,7 +267,7 @@ var firewallCases = []struct {
 		"<zone><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
 		"protocol=\"tcp\"/></zone>\n-- etc/firewalld/policies/p.xml --\n" +
 		"<policy target=\"DROP\"><ingress-zone name=\"ANY\"/><egress-zone name=\"ANY\"/></policy>\n"},
-	{"firewalld, a direct rule that drops", warning, "tcp/8200", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
+	{"firewalld, a direct rule that drops", warning, "TCP 8200", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
 		"<zone><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
 		"protocol=\"tcp\"/></zone>\n-- etc/firewalld/direct.xml --\n" +
 		"<direct><rule ipv=\"ipv4\" table=\"filter\" chain=\"INPUT\" priority=\"0\">-p tcp --dport 8200 -j " +
@@ -276,7 +276,7 @@ var firewallCases = []struct {
 		"--\nFirewallBackend=iptables\n-- etc/firewalld/zones/public.xml --\n<zone></zone>\n" +
 		"-- etc/firewalld/direct.xml --\n" +
 		"<direct><rule ipv=\"ipv4\" table=\"filter\" chain=\"INPUT\" priority=\"0\">-j ACCEPT</rule></direct>\n"},
-	{"firewalld, a direct rule that accepts, by nftables", warning, "tcp/8200",
+	{"firewalld, a direct rule that accepts, by nftables", warning, "TCP 8200",
 		firewalldOn + "-- etc/firewalld/firewalld.conf --\nFirewallBackend=nftables\n" +
 			"-- etc/firewalld/zones/public.xml --\n<zone></zone>\n-- etc/firewalld/direct.xml --\n" +
 			"<direct><rule ipv=\"ipv4\" table=\"filter\" chain=\"INPUT\" priority=\"0\">-j ACCEPT</rule></direct>\n"},
@@ -293,7 +293,7 @@ var firewallCases = []struct {
 		"<direct><rule ipv=\"ipv4\" table=\"filter\" chain=\"INPUT\" priority=\"9\">-j DROP</rule><rule ipv=\"ipv4\" " +
 		"table=\"filter\" chain=\"INPUT\" priority=\"1\">-p tcp -j ACCEPT</rule><rule ipv=\"ipv4\" table=\"filter\" " +
 		"chain=\"INPUT\" priority=\"1\">-p udp -j ACCEPT</rule></direct>\n"},
-	{"firewalld, a passthrough", warning, "udp/4172", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
+	{"firewalld, a passthrough", warning, "UDP 4172", firewalldOn + "-- etc/firewalld/zones/public.xml --\n" +
 		"<zone><port port=\"4172\" protocol=\"tcp\"/><port port=\"4172\" protocol=\"udp\"/><port port=\"8200\" " +
 		"protocol=\"tcp\"/></zone>\n-- etc/firewalld/direct.xml --\n" +
 		"<direct><passthrough ipv=\"ipv4\">-I INPUT -p udp --dport 4172 -j DROP</passthrough></direct>\n"},
@@ -324,7 +324,7 @@ var firewallCases = []struct {
 	{"iptables, invalid packets", passed, "", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n" +
 		"-A INPUT -m conntrack --ctstate INVALID -j DROP\n-A INPUT -p tcp ! --syn -m state --state NEW -j DROP\n" +
 		"-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN FIN,SYN -j DROP\nCOMMIT\n"},
-	{"iptables, drops in another table", warning, "udp/4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*raw\n" +
+	{"iptables, drops in another table", warning, "UDP 4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*raw\n" +
 		":PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp --dport 4172 -j DROP\nCOMMIT\n" +
 		"*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"},
 	{"iptables, redirects", undetermined, "", iptablesOn + "-- etc/iptables/rules.v4 --\n*nat\n" +
@@ -333,19 +333,19 @@ var firewallCases = []struct {
 	{"iptables, a set of addresses", undetermined, "",
 		iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n" +
 			"-A INPUT -m set --match-set bad src -j DROP\nCOMMIT\n"},
-	{"iptables, counters", warning, "tcp/4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n" +
+	{"iptables, counters", warning, "TCP 4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n" +
 		":INPUT ACCEPT [0:0]\n[12:34] -A INPUT -p tcp -m tcp --dport 4172 -j DROP\nCOMMIT\n"},
 	{"iptables, without COMMIT", undetermined, "COMMIT",
 		iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT DROP [0:0]\n"},
 	{"iptables, a chain that is not there", undetermined, "",
 		iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j gone\nCOMMIT\n"},
-	{"iptables, a port by its name", warning, "tcp/4172",
+	{"iptables, a port by its name", warning, "TCP 4172",
 		iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp --dport pcoip -j DROP\n" +
 			"COMMIT\n"},
-	{"iptables, an open range", warning, "tcp/8200",
+	{"iptables, an open range", warning, "TCP 8200",
 		iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp --dport 8000: -j DROP\n" +
 			"COMMIT\n"},
-	{"iptables, several ports and ranges", warning, "tcp/4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n" +
+	{"iptables, several ports and ranges", warning, "TCP 4172", iptablesOn + "-- etc/iptables/rules.v4 --\n*filter\n" +
 		":INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m multiport --dports 22,4100:4200 -j DROP\nCOMMIT\n"},
 	{"a unit of its own, restores what drops", warning, "own.service", "-- etc/systemd/system/own.service --\n" +
 		"[Service]\nType=oneshot\nExecStart=/usr/sbin/iptables-restore /etc/own.rules\n[Install]\n" +
@@ -370,12 +370,12 @@ var firewallCases = []struct {
 		"WantedBy=multi-user.target\n-- links --\n" +
 		"etc/systemd/system/multi-user.target.wants/own.service -> ../own.service\n-- usr/sbin/iptables --\nx\n" +
 		"-- usr/sbin/iptables-restore --\nx\n-- usr/sbin/nft --\nx\n-- usr/bin/sh --\nx\n"},
-	{"a unit of its own, commands", warning, "tcp/8200", "-- etc/systemd/system/own.service --\n[Service]\n" +
+	{"a unit of its own, commands", warning, "TCP 8200", "-- etc/systemd/system/own.service --\n[Service]\n" +
 		"Type=oneshot\nExecStart=/usr/sbin/iptables -w -A INPUT -p tcp --dport 8200 -j DROP\n[Install]\n" +
 		"WantedBy=multi-user.target\n-- links --\n" +
 		"etc/systemd/system/multi-user.target.wants/own.service -> ../own.service\n-- usr/sbin/iptables --\nx\n" +
 		"-- usr/sbin/iptables-restore --\nx\n-- usr/sbin/nft --\nx\n-- usr/bin/sh --\nx\n"},
-	{"a unit of its own, a file of nft", warning, "tcp/4172", "-- etc/systemd/system/own.service --\n[Service]\n" +
+	{"a unit of its own, a file of nft", warning, "TCP 4172", "-- etc/systemd/system/own.service --\n[Service]\n" +
 		"Type=oneshot\nExecStart=/usr/sbin/nft -f /etc/own.nft\n[Install]\nWantedBy=multi-user.target\n-- links --\n" +
 		"etc/systemd/system/multi-user.target.wants/own.service -> ../own.service\n-- usr/sbin/iptables --\nx\n" +
 		"-- usr/sbin/iptables-restore --\nx\n-- usr/sbin/nft --\nx\n-- usr/bin/sh --\nx\n-- etc/own.nft --\ntable ip f {\n" +
@@ -412,10 +412,10 @@ var firewallCases = []struct {
 		"DEFAULT_INPUT_POLICY=\"REJECT\"\n-- etc/ufw/user.rules --\n*filter\n:ufw-user-input - [0:0]\nCOMMIT\n"},
 	{"ufw, accepts", passed, "", ufwOn + "-- etc/ufw/ufw.conf --\nENABLED=yes\n-- etc/default/ufw --\n" +
 		"DEFAULT_INPUT_POLICY=\"ACCEPT\"\n-- etc/ufw/user.rules --\n*filter\n:ufw-user-input - [0:0]\nCOMMIT\n"},
-	{"ufw, accepts but for one", warning, "tcp/4172", ufwOn + "-- etc/ufw/ufw.conf --\nENABLED=yes\n" +
+	{"ufw, accepts but for one", warning, "TCP 4172", ufwOn + "-- etc/ufw/ufw.conf --\nENABLED=yes\n" +
 		"-- etc/default/ufw --\nDEFAULT_INPUT_POLICY=\"ACCEPT\"\n-- etc/ufw/user.rules --\n*filter\n" +
 		":ufw-user-input - [0:0]\n-A ufw-user-input -p tcp --dport 4172 -j REJECT --reject-with tcp-reset\nCOMMIT\n"},
-	{"ufw, before.rules drop", warning, "tcp/8200", ufwOn + "-- etc/ufw/ufw.conf --\nENABLED=yes\n" +
+	{"ufw, before.rules drop", warning, "TCP 8200", ufwOn + "-- etc/ufw/ufw.conf --\nENABLED=yes\n" +
 		"-- etc/default/ufw --\nDEFAULT_INPUT_POLICY=\"DROP\"\n-- etc/ufw/user.rules --\n*filter\n" +
 		":ufw-user-input - [0:0]\n-A ufw-user-input -p tcp --dport 8200 -j ACCEPT\n" +
 		"-A ufw-user-input -p tcp -m multiport --dports 4172,4195 -j ACCEPT\n" +

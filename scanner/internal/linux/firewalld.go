@@ -39,12 +39,29 @@ func (m *Machine) firewalld() ([]firewall, error) {
 			}
 		}
 	}
-	fw.Name = "firewalld's zone " + strings.Join(zones, " or ")
+	fw.Name = "firewalld zone " + strings.Join(zones, " or ")
+	if plain(zones...) {
+		fw.Allow = func(ports []port) string { return allowInZones(zones, ports) }
+	}
 	if len(d.sourceZones()) > 0 {
-		fw.Name += " (with zones by source)"
+		fw.Name += " with source zones"
 	}
 	fw.Why = d.doubt
 	return []firewall{fw}, nil
+}
+
+// allowInZones says how to allow ports in the zones that the interface may have.
+func allowInZones(zones []string, ports []port) string {
+	var commands []string
+	for _, z := range zones {
+		command := "sudo firewall-cmd --permanent --zone=" + z
+		for _, p := range ports {
+			command += fmt.Sprintf(" --add-port=%d/%s", p.Number, p.Protocol)
+		}
+		commands = append(commands, command)
+	}
+	commands = append(commands, "sudo firewall-cmd --reload")
+	return fmt.Sprintf("Run '%s', and remove rules that reject these ports.", strings.Join(commands, " && "))
 }
 
 // A daemon is firewalld's configuration as far as it decides what comes in.
@@ -244,10 +261,10 @@ func (m *Machine) zone(d *daemon, l layered) (*zone, error) {
 		if l.Text == "" && l.File.Target != "" {
 			return z, nil
 		}
-		return nil, fmt.Errorf("%s: not a zone: %w", l.File.Evidence.Path, io.ErrUnexpectedEOF)
+		return nil, fmt.Errorf("%s is not a zone: %w", l.File.Evidence.Path, io.ErrUnexpectedEOF)
 	}
 	if err := decodeXML(l.Text, &z.file); err != nil {
-		return nil, fmt.Errorf("%s: %w", l.File.Evidence.Path, err)
+		return nil, inFile(l.File.Evidence.Path, err)
 	}
 	z.target = z.file.Target
 	z.priority = -1 // of a policy that says nothing
@@ -257,7 +274,7 @@ func (m *Machine) zone(d *daemon, l layered) (*zone, error) {
 	z.evidence.Data = "target " + cmp.Or(z.target, "default")
 	var err error
 	if z.rules, err = m.zoneRules(d, &z.file); err != nil {
-		return nil, fmt.Errorf("%s: %w", l.File.Evidence.Path, err)
+		return nil, inFile(l.File.Evidence.Path, err)
 	}
 	return z, nil
 }
@@ -413,7 +430,7 @@ func (m *Machine) zoneService(d *daemon, name string) (*zoneService, error) {
 			continue
 		}
 		if seen[this] = true; len(seen) > maxServices {
-			return nil, fmt.Errorf("service %s: includes more than %d services: %w", name, maxServices, errTooLarge)
+			return nil, fmt.Errorf("service %s includes more than %d services: %w", name, maxServices, errTooLarge)
 		}
 		f, err := m.serviceFile(this)
 		if err != nil {
@@ -423,7 +440,7 @@ func (m *Machine) zoneService(d *daemon, name string) (*zoneService, error) {
 			continue
 		}
 		if len(s.ports) > 10000 {
-			return nil, fmt.Errorf("service %s: more than 10000 ports: %w", name, errTooLarge)
+			return nil, fmt.Errorf("service %s has more than 10000 ports: %w", name, errTooLarge)
 		}
 		s.ports = append(s.ports, f.Ports...)
 		s.sourcePorts = append(s.sourcePorts, f.SourcePorts...)
@@ -461,7 +478,7 @@ func (m *Machine) serviceFile(name string) (*zoneXML, error) {
 		}
 		var s zoneXML
 		if err := decodeXML(string(data), &s); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Evidence.Path, err)
+			return nil, inFile(f.Evidence.Path, err)
 		}
 		return &s, nil
 	}
@@ -700,7 +717,7 @@ func (m *Machine) readDirect(d *daemon) error {
 	}
 	var file directXML
 	if err := decodeXML(string(data), &file); err != nil {
-		return fmt.Errorf("%s: %w", f.Evidence.Path, err)
+		return inFile(f.Evidence.Path, err)
 	}
 	d.direct = ipTables{tables: map[string]map[string]*filterChain{}}
 	rules := slices.Clone(file.Rules)
@@ -716,7 +733,7 @@ func (m *Machine) readDirect(d *daemon) error {
 		d.direct.command(cmp.Or(r.Table, "filter"), append([]string{"-A", r.Chain},
 			words(strings.TrimSpace(r.Args))...))
 		if strings.HasPrefix(r.Chain, "IN_") || strings.HasPrefix(r.Chain, "PRE_") {
-			d.doubt = "a direct rule in the chain " + r.Chain + " of a zone"
+			d.doubt = "coldcheck does not follow a direct rule in chain " + r.Chain + " of a zone"
 		}
 	}
 	for _, r := range file.Passthroughs {
@@ -726,7 +743,7 @@ func (m *Machine) readDirect(d *daemon) error {
 		d.hasDirect = true
 		args := words(strings.TrimSpace(r.Args))
 		if slices.Contains(args, "-P") || slices.Contains(args, "--policy") {
-			d.doubt = "a direct rule that sets a policy"
+			d.doubt = "coldcheck does not follow a direct rule that sets a policy"
 		}
 		d.direct.command("filter", args)
 	}

@@ -84,9 +84,9 @@ func parseFstab(text string) (entries []mountEntry, unread []error) {
 		}
 		switch {
 		case !whole:
-			e.err = fmt.Errorf("%s: an escape that is not defined", from)
+			e.err = fmt.Errorf("%s: undefined escape sequence", from)
 		case len(fields) < 3:
-			e.err = fmt.Errorf("%s: no type of filesystem", from)
+			e.err = fmt.Errorf("%s: no filesystem type", from)
 		case !path.IsAbs(fields[1]):
 			e.err = fmt.Errorf("%s: %q is not an absolute path", from, fields[1])
 		}

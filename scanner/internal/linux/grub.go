@@ -296,7 +296,7 @@ func (g *grubRun) command(s grubStatement, env grubEnv) {
 		g.bls(env)
 	case name == "eval" || name == "legacy_configfile" || name == "legacy_source" || name == "syslinux_configfile" ||
 		name == "extract_entries_configfile":
-		g.fail(fmt.Errorf("/%s, line %d: %s is not followed", g.evidence.Path, s.line, name))
+		g.fail(fmt.Errorf("/%s, line %d: coldcheck does not follow %s", g.evidence.Path, s.line, name))
 	case name == "linux" || name == "linux16" || name == "linuxefi" || name == "multiboot" || name == "multiboot2" ||
 		name == "module" || name == "module2":
 		if len(s.words) > 2 {
@@ -419,7 +419,7 @@ func (g *grubRun) call(s grubStatement, env grubEnv) {
 	}
 	for _, may := range g.expand(env, s.words[1]) {
 		if strings.Contains(may, grubUnknown) {
-			g.fail(fmt.Errorf("/%s, line %d: it cannot be known which file is read", g.evidence.Path, s.line))
+			g.fail(fmt.Errorf("/%s, line %d: the name of the file to read is unknown", g.evidence.Path, s.line))
 			return
 		}
 		for _, p := range g.places(may) {
@@ -459,7 +459,7 @@ func (g *grubRun) kernel(s grubStatement, env grubEnv) {
 
 func (g *grubRun) emit(line string, s grubStatement) {
 	if strings.Contains(line, grubUnknown) {
-		g.fail(fmt.Errorf("/%s, line %d: the kernel's command line has a variable whose value is not known",
+		g.fail(fmt.Errorf("/%s, line %d: the kernel command line has a variable of unknown value",
 			g.evidence.Path, s.line))
 		return
 	}

@@ -125,7 +125,7 @@ func grubReadWord(text string) (word grubWord, length, lines int, err error) {
 		case c == '\'':
 			end := strings.IndexByte(text[i+1:], '\'')
 			if end < 0 {
-				return nil, 0, 0, errors.New("a quote without its end")
+				return nil, 0, 0, errors.New("a quotation mark is not closed")
 			}
 			b.WriteString(text[i+1 : i+1+end])
 			lines += strings.Count(text[i+1:i+1+end], "\n")
@@ -136,7 +136,7 @@ func grubReadWord(text string) (word grubWord, length, lines int, err error) {
 			word = append(word, grubPart{})
 			for closed := false; !closed; {
 				if i >= len(text) {
-					return nil, 0, 0, errors.New("a quote without its end")
+					return nil, 0, 0, errors.New("a quotation mark is not closed")
 				}
 				switch d := text[i]; {
 				case d == '"':
@@ -216,7 +216,7 @@ func parseGrub(text string) ([]grubStatement, error) {
 	p := &grubParser{tokens: tokens}
 	block, err := p.block("")
 	if err == nil && p.tokens[p.at].sign != 1 {
-		err = p.fail("%q without what it ends", string(p.tokens[p.at].sign))
+		err = p.fail("%q ends no block", string(p.tokens[p.at].sign))
 	}
 	return block, err
 }
@@ -229,7 +229,7 @@ func (p *grubParser) fail(format string, args ...any) error {
 // the end.
 func (p *grubParser) block(ends ...string) ([]grubStatement, error) {
 	if p.depth++; p.depth > maxGrubNesting {
-		return nil, p.fail("more than %d blocks in each other", maxGrubNesting)
+		return nil, p.fail("more than %d nested blocks", maxGrubNesting)
 	}
 	defer func() { p.depth-- }()
 	var list []grubStatement
@@ -272,7 +272,7 @@ func (p *grubParser) statement(first string) (grubStatement, error) {
 			s.blocks = append(s.blocks, condition, body)
 			end := p.tokens[p.at].word.literal()
 			if p.tokens[p.at].sign != 0 {
-				return s, p.fail("an if without fi")
+				return s, p.fail("if has no fi")
 			}
 			p.at++
 			switch end {
@@ -316,7 +316,7 @@ func (p *grubParser) statement(first string) (grubStatement, error) {
 		s.kind = first
 	default:
 		if len(s.words) > 0 {
-			return s, p.fail("a block behind %q", first)
+			return s, p.fail("a block follows %q", first)
 		}
 		s.kind = "loop" // a block by itself
 		s.blocks = [][]grubStatement{nil}
@@ -327,7 +327,7 @@ func (p *grubParser) statement(first string) (grubStatement, error) {
 		return s, err
 	}
 	if p.tokens[p.at].sign != '}' {
-		return s, p.fail("a block without its end")
+		return s, p.fail("a block is not closed")
 	}
 	p.at++
 	s.blocks = append(s.blocks, body)

@@ -16,17 +16,16 @@ import (
 
 var appsOutsideHome = entry{
 	Requirement: demand(requirement.Required, "linux.apps.outside-home",
-		"applications are installed outside the user volume (/home)", sectionRequirements, explanation{
-			Reads: "Everything that executes or loads programs for the whole system, followed through links, mounts " +
-				"and variables: files of packages, units with all paths of their commands, cron, init scripts and " +
-				"rc.local, alternatives, links and scripts in /usr/local/bin, /opt and /srv, desktop and autostart " +
-				"files, the library path, PATH, homes of service accounts. What ends in /home fails. Programs that " +
-				"users keep in their homes, in folders that look like an installation, are a warning; snaps, caches " +
-				"and single scripts are not.",
+		"Applications must be installed outside the user volume (/home).", sectionRequirements, explanation{
+			Reads: "What executes or loads programs for all users, through links, mounts and variables: files of " +
+				"packages, commands of units, cron, init scripts and rc.local, alternatives, links and scripts in " +
+				"/usr/local/bin, /opt and /srv, desktop and autostart files, the library path, PATH, and homes of " +
+				"service accounts. A path that ends in /home fails.",
 			Live: "rpm -qal | grep ^/home/ (or dpkg -S /home/); systemctl cat '*.service' | grep /home/; find -L " +
 				"/opt /usr/local/bin -lname '/home/*'",
-			Fix: "Remove the application and install it again outside /home, for example under /opt or /usr/local: " +
-				"image creation removes /home.",
+			Fix: "Remove the application and install it again outside /home, for example in /opt or /usr/local.",
+			Doubts: "AWS does not say whether programs that users keep in their homes count. Folders of a home that look " +
+				"like an installation are a warning; snaps, caches and single scripts are not.",
 		}),
 	Judge: (*Machine).decideHomeApps,
 }
@@ -102,15 +101,25 @@ func (m *Machine) decideHomeApps() requirement.Outcome {
 		return requirement.Unreadable(unread)
 	}
 	if err := s.ownPrograms(); err != nil {
-		return requirement.Unreadable(fmt.Errorf("programs that users keep in their homes: %w", err))
+		return requirement.Unreadable(fmt.Errorf("cannot tell which programs users keep in their homes: %w", err))
 	}
 	return judgeHomeApps(s.homeFindings)
+}
+
+// usedBy names a path and what uses it.
+func usedBy(p, source string) string { return p + " (" + source + ")" }
+
+func do(n int) string {
+	if n == 1 {
+		return "does"
+	}
+	return "do"
 }
 
 // judgeHomeApps decides linux.apps.outside-home.
 func judgeHomeApps(f homeFindings) requirement.Outcome {
 	var subjects []requirement.Subject
-	describe := func(list []inHome) (string, []requirement.Evidence) {
+	describe := func(list []inHome, more int) (string, []requirement.Evidence) {
 		var what []string
 		var evidence []requirement.Evidence
 		for _, i := range list {
@@ -120,40 +129,36 @@ func judgeHomeApps(f homeFindings) requirement.Outcome {
 				subjects = append(subjects, i.Subject)
 			}
 		}
-		return prose.Some(what), evidence
+		return prose.Some(append(what, make([]string, more)...)), evidence
 	}
 	var o requirement.Outcome
 	switch {
 	case len(f.Installed) > 0:
-		what, evidence := describe(f.Installed)
-		if f.more > 0 {
-			what += fmt.Sprintf(", and %d more that are not listed", f.more)
-		}
-		o = requirement.Fail("installed in /home, which image creation removes: "+what, evidence...).About(subjects...)
+		what, evidence := describe(f.Installed, f.more)
+		o = requirement.Fail(fmt.Sprintf("Image creation removes %s in /home that the system uses: %s.",
+			prose.Count(len(f.Installed)+f.more, "path", "paths"), what), evidence...).About(subjects...)
 	case len(f.Missed)+len(f.Own) > 0:
-		what, evidence := describe(f.Missed)
-		message := "led to /home, which image creation removes: " + what
-		if len(f.Missed) == 0 {
-			message = ""
+		missed, evidence := describe(f.Missed, 0)
+		own, more := describe(f.Own, 0)
+		o = requirement.Warn("", append(evidence, more...)...).About(subjects...)
+		if len(f.Missed) > 0 {
+			o = o.Also(fmt.Sprintf("Image creation removes %s in /home that cron jobs of users run: %s.",
+				prose.Count(len(f.Missed), "program", "programs"), missed))
 		}
 		if len(f.Own) > 0 {
-			own, more := describe(f.Own)
-			evidence = append(evidence, more...)
-			if message != "" {
-				message += "; "
-			}
-			message += "users keep programs in their homes, which image creation removes: " + own
+			o = o.Also(fmt.Sprintf("Image creation removes %s with programs in the homes of users: %s.",
+				prose.Count(len(f.Own), "folder", "folders"), own))
 		}
-		o = requirement.Warn(message, evidence...).About(subjects...)
 	default:
-		message := "nothing that the system executes or loads leads into /home, and no user keeps programs there"
-		named, evidence := describe(f.Named)
-		if len(f.Named) > 0 {
-			message += "; named only: " + named
-		}
+		named, evidence := describe(f.Named, 0)
 		units := folderEvidence("root", "usr/lib/systemd/system")
-		units.Note = "read with the other places that the requirement names"
-		o = requirement.Pass(message, append([]requirement.Evidence{units}, evidence...)...)
+		units.Note = "every place that the requirement names was read"
+		o = requirement.Pass("The system executes and loads nothing in /home, and no user keeps programs there.",
+			append([]requirement.Evidence{units}, evidence...)...)
+		if len(f.Named) > 0 {
+			o = o.Also(fmt.Sprintf("%s to /home %s not count: %s.",
+				prose.Count(len(f.Named), "reference", "references"), do(len(f.Named)), named))
+		}
 	}
 	if len(f.Named) > 0 {
 		var named []string
@@ -198,7 +203,7 @@ func (s *homeSearch) lead(p string) (homePath, error) {
 
 // A commandSource is where a command line stands, and what it means.
 type commandSource struct {
-	By       string // "unit x.service"
+	By       string // "unit x.service"; "" for a script by itself
 	Evidence requirement.Evidence
 	Idle     bool // nothing runs it now: what leads nowhere is only named
 	Own      bool // a user's own: a warning
@@ -218,7 +223,7 @@ func (s *homeSearch) paths(list []commandPath, c commandContext, by commandSourc
 	var unread error
 	if len(list) > maxCommandPaths {
 		list = list[:maxCommandPaths]
-		unread = fmt.Errorf("%s: a command line of more than %d paths: %w", by.By, maxCommandPaths, errTooLarge)
+		unread = fmt.Errorf("%s: a command line has more than %d paths: %w", by.By, maxCommandPaths, errTooLarge)
 	}
 	for _, p := range list {
 		unread = joinErrors(unread, s.path(p, c, by))
@@ -247,15 +252,16 @@ func (s *homeSearch) path(p commandPath, c commandContext, by commandSource) err
 		}
 		return nil
 	}
-	what := h.Home + " by " + by.By
+	source := by.By
 	if h.Home != path.Clean(p.Path) {
-		what = fmt.Sprintf("%s by %s (through %s)", h.Home, by.By, p.Path)
+		source += ", through " + p.Path
 	}
+	what := usedBy(h.Home, source)
 	switch {
 	case !p.Executed:
-		s.add(&s.Named, what+" (data)", homeProgram(h.Home), by.Evidence)
+		s.add(&s.Named, usedBy(h.Home, source+", data"), homeProgram(h.Home), by.Evidence)
 	case by.Idle && !h.Exists:
-		s.add(&s.Named, what+" (not there)", homeProgram(h.Home), by.Evidence)
+		s.add(&s.Named, usedBy(h.Home, source+", missing"), homeProgram(h.Home), by.Evidence)
 	case by.Own:
 		s.add(&s.Missed, what, homeProgram(h.Home), by.Evidence)
 	default:
@@ -305,7 +311,7 @@ func (s *homeSearch) script(p string, c commandContext, by commandSource) error 
 		return nil
 	}
 	if len(s.scripts) >= maxScripts {
-		return fmt.Errorf("root volume: more than %d scripts: %w", maxScripts, errTooLarge)
+		return fmt.Errorf("more than %d scripts: %w", maxScripts, errTooLarge)
 	}
 	s.scripts[p] = true
 	info, err := s.tree.stat(p)
@@ -324,7 +330,11 @@ func (s *homeSearch) script(p string, c commandContext, by commandSource) error 
 		return nil
 	}
 	line, _, _ = strings.Cut(line, "\n")
-	by.By = p + ", run by " + by.By
+	if by.By == "" {
+		by.By = "script " + p
+	} else {
+		by.By = p + ", run by " + by.By
+	}
 	by.depth++
 	interpreter := strings.Fields(line)
 	err = s.command(interpreter, commandContext{}, by)
@@ -332,7 +342,7 @@ func (s *homeSearch) script(p string, c commandContext, by commandSource) error 
 		return err
 	}
 	if info.Size() > maxScript {
-		return joinErrors(err, fmt.Errorf("%s: %d bytes: %w", p, info.Size(), errTooLarge))
+		return joinErrors(err, fmt.Errorf("%s has %d bytes: %w", p, info.Size(), errTooLarge))
 	}
 	commands, f, readErr := readParsed(&s.tree, p, maxScript, "shell", func(data []byte) ([]shellCommand, error) {
 		return parseShell(string(data), map[string]string{})
@@ -387,25 +397,25 @@ func (s *homeSearch) packages() error {
 	for _, place := range s.tree.homePlaces() {
 		under, err := db.Under(place)
 		if err != nil {
-			return fmt.Errorf("root volume: %w", err)
+			return packagesError(err)
 		}
 		for p, owner := range under {
 			if s.tree.homeName(p) == "" || !owner.IsInstalled() {
 				continue
 			}
 			if owned++; owned > maxOwned {
-				return fmt.Errorf("root volume: %s: more than %d files in /home: %w", db.Path(), maxOwned, errTooLarge)
+				return fmt.Errorf("%s lists more than %d files in /home: %w", db.Path(), maxOwned, errTooLarge)
 			}
 			ev := s.ofPackages(db)
 			ev.Value, ev.Data, ev.Time = owner.Name, p, owner.Installed.UTC()
 			// Nothing of an empty folder is missed.
 			if f, err := s.tree.file(p); err == nil && f.Dir {
 				if entries, _, err := s.tree.list(p); err == nil && len(entries) == 0 {
-					s.add(&s.Named, p+" of package "+owner.Name+" (an empty folder)", homePackage(owner.Name, p), ev)
+					s.add(&s.Named, usedBy(p, "package "+owner.Name+", an empty folder"), homePackage(owner.Name, p), ev)
 					continue
 				}
 			}
-			s.add(&s.Installed, p+" of package "+owner.Name, homePackage(owner.Name, p), ev)
+			s.add(&s.Installed, usedBy(p, "package "+owner.Name), homePackage(owner.Name, p), ev)
 		}
 	}
 	// Files elsewhere may lie in /home by a link or a bind mount.
@@ -413,13 +423,13 @@ func (s *homeSearch) packages() error {
 	for folder, home := range linked {
 		under, listErr := db.Under(folder)
 		if listErr != nil {
-			return joinErrors(err, fmt.Errorf("root volume: %w", listErr))
+			return joinErrors(err, packagesError(listErr))
 		}
 		for p, owner := range under {
 			if owner.IsInstalled() && p != folder {
 				ev := s.ofPackages(db)
 				ev.Value, ev.Data, ev.Time = owner.Name, p, owner.Installed.UTC()
-				what := fmt.Sprintf("%s of package %s (%s leads to %s)", p, owner.Name, folder, home)
+				what := usedBy(p, fmt.Sprintf("package %s; %s leads to %s", owner.Name, folder, home))
 				s.add(&s.Installed, what, homePackage(owner.Name, p), ev)
 				break
 			}
@@ -480,7 +490,7 @@ func (s *homeSearch) accounts() error {
 			continue
 		}
 		if n++; n > maxMenu {
-			return fmt.Errorf("etc/passwd: more than %d accounts of services: %w", maxMenu, errTooLarge)
+			return fmt.Errorf("/etc/passwd: more than %d service accounts: %w", maxMenu, errTooLarge)
 		}
 		h, err := s.lead(fields[5])
 		if err != nil {
@@ -497,7 +507,7 @@ func (s *homeSearch) accounts() error {
 		ev := f.Evidence
 		ev.Data = strings.Join([]string{fields[0], fields[2], fields[5]}, ":")
 		if home.Exists {
-			s.add(&s.Installed, fields[5]+" of the service account "+fields[0], homeProgram(h.Home), ev)
+			s.add(&s.Installed, usedBy(fields[5], "service account "+fields[0]), homeProgram(h.Home), ev)
 		}
 	}
 	return nil

@@ -77,7 +77,7 @@ func (s *homeSearch) ownPrograms() error {
 		if err != nil {
 			return err
 		}
-		s.add(&s.Named, p+" (a single program)", homeProgram(p), f.Evidence)
+		s.add(&s.Named, usedBy(p, "a single program"), homeProgram(p), f.Evidence)
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func (w *homeWalk) look(folder string, depth int) error {
 		}
 		info, err := e.Info()
 		if err != nil {
-			return fmt.Errorf("user volume: %s: %w", path.Join(folder, e.Name()), err)
+			return fmt.Errorf("cannot read %s: %w", path.Join(folder, e.Name()), err)
 		}
 		if info.Mode()&0o111 == 0 || info.Size() == 0 {
 			continue

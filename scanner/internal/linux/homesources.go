@@ -158,7 +158,7 @@ func (s *homeSearch) wants(units *unitSet) error {
 			if h.Home == "" {
 				continue
 			}
-			what := fmt.Sprintf("%s by the link %s", h.Home, p)
+			what := usedBy(h.Home, "link "+p)
 			// It is the name of the link that counts: where the unit's file lies
 			// elsewhere, the link's target is not read.
 			if u := units.get(l.Name); u.State != unitMissing || !h.Exists {
@@ -188,7 +188,7 @@ func (s *homeSearch) userUnits() error {
 				continue
 			}
 			if i >= maxMenu {
-				return joinErrors(unread, fmt.Errorf("%s: more than %d units: %w", folder, maxMenu, errTooLarge))
+				return joinErrors(unread, fmt.Errorf("%s has more than %d units: %w", folder, maxMenu, errTooLarge))
 			}
 			p := path.Join(folder, e.Name())
 			if s.endsAtNull(p) {
@@ -264,7 +264,7 @@ func (s *homeSearch) linksBelow(folder string, depth int, seen *int) error {
 	var unread error
 	for _, e := range entries {
 		if *seen++; *seen > maxLinksBelow {
-			return joinErrors(unread, fmt.Errorf("%s: more than %d entries: %w", folder, maxLinksBelow, errTooLarge))
+			return joinErrors(unread, fmt.Errorf("%s has more than %d entries: %w", folder, maxLinksBelow, errTooLarge))
 		}
 		p := path.Join(folder, e.Name())
 		switch {
@@ -288,9 +288,9 @@ func (s *homeSearch) linkTo(p string, h homePath) error {
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("%s by the link %s", h.Home, p)
+	what := usedBy(h.Home, "link "+p)
 	if !h.Exists {
-		s.add(&s.Named, what+" (not there)", homeProgram(h.Home), f.Evidence)
+		s.add(&s.Named, usedBy(h.Home, "link "+p+", missing"), homeProgram(h.Home), f.Evidence)
 		return nil
 	}
 	target, err := s.tree.file(p)
@@ -300,7 +300,7 @@ func (s *homeSearch) linkTo(p string, h homePath) error {
 			return err
 		}
 		if programs == "" {
-			s.add(&s.Named, what+" (no programs)", homeProgram(h.Home), f.Evidence)
+			s.add(&s.Named, usedBy(h.Home, "link "+p+", no programs"), homeProgram(h.Home), f.Evidence)
 			return nil
 		}
 	}
@@ -322,7 +322,7 @@ func (s *homeSearch) desktop() (err error) {
 		}
 		for _, e := range entries {
 			if seen++; seen > maxMenu {
-				return fmt.Errorf("%s: more than %d entries: %w", folder, maxMenu, errTooLarge)
+				return fmt.Errorf("%s has more than %d entries: %w", folder, maxMenu, errTooLarge)
 			}
 			here := path.Join(folder, e.Name())
 			switch {
@@ -351,7 +351,7 @@ func (s *homeSearch) desktopFile(p string) error {
 	if err != nil || !f.Exists {
 		return err
 	}
-	by := commandSource{By: path.Base(p), Evidence: f.Evidence}
+	by := commandSource{By: "desktop file " + path.Base(p), Evidence: f.Evidence}
 	entry := map[string]string{}
 	for _, setting := range sections["Desktop Entry"] {
 		entry[setting[0]] = setting[1]
@@ -370,7 +370,7 @@ func (s *homeSearch) desktopFile(p string) error {
 				continue
 			}
 			if i > maxSettings {
-				return joinErrors(unread, fmt.Errorf("%s: %w", p, errUnitTooLong))
+				return joinErrors(unread, inFile(p, errUnitTooLong))
 			}
 			words, _ := splitWords(setting[1])
 			var argv []string
@@ -414,7 +414,7 @@ func (s *homeSearch) libraries() error {
 					continue
 				}
 				folder, _, _ = strings.Cut(folder, "=")
-				by := commandSource{By: "the libraries of " + p, Evidence: noted(f.Evidence, line), Idle: true}
+				by := commandSource{By: "libraries of " + p, Evidence: noted(f.Evidence, line), Idle: true}
 				unread = joinErrors(unread, s.path(commandPath{folder, true}, commandContext{}, by))
 			}
 		}
@@ -443,7 +443,7 @@ func (s *homeSearch) localScripts() error {
 			return err // a link, which was looked at
 		}
 		return s.script(p, commandContext{},
-			commandSource{By: "that script", Evidence: contentEvidence("root", p[1:])})
+			commandSource{Evidence: contentEvidence("root", p[1:])})
 	})
 }
 
@@ -460,7 +460,7 @@ func (s *homeSearch) eachFile(folders []string, look func(p string) error) error
 		}
 		for i, e := range entries {
 			if i >= maxMenu {
-				return joinErrors(unread, fmt.Errorf("%s: more than %d entries: %w", folder, maxMenu, errTooLarge))
+				return joinErrors(unread, fmt.Errorf("%s has more than %d entries: %w", folder, maxMenu, errTooLarge))
 			}
 			if !e.IsDir() {
 				unread = joinErrors(unread, look(path.Join(folder, e.Name())))

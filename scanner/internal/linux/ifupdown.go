@@ -67,10 +67,10 @@ func (r *ifupdownReader) read(p string) error {
 	}
 	r.seen[f.Evidence.Path] = true
 	if r.left--; r.left < 0 {
-		return fmt.Errorf("/etc/network/interfaces: more than %d files: %w", maxSources, errTooLarge)
+		return fmt.Errorf("/etc/network/interfaces includes more than %d files: %w", maxSources, errTooLarge)
 	}
 	if r.bytes -= len(data); r.bytes < 0 {
-		return fmt.Errorf("/etc/network/interfaces: more than %d MiB of files: %w", maxFolder>>20, errTooLarge)
+		return fmt.Errorf("/etc/network/interfaces includes more than %d MiB of files: %w", maxFolder>>20, errTooLarge)
 	}
 	stanzas, auto, sources := parseInterfaces(string(data), f.Evidence)
 	r.stanzas = append(r.stanzas, stanzas...)
@@ -84,7 +84,7 @@ func (r *ifupdownReader) read(p string) error {
 			s.Path = path.Join(path.Dir(p), s.Path)
 		}
 		if strings.ContainsAny(s.Path, "$`~{") {
-			return fmt.Errorf("%s: what %q stands for is not known here", f.Evidence.Path, s.Path)
+			return fmt.Errorf("%s: coldcheck does not know %q", f.Evidence.Path, s.Path)
 		}
 		if err := r.source(s); err != nil {
 			return err
@@ -169,7 +169,7 @@ func (m *Machine) glob(pattern string) ([]string, error) {
 				}
 			}
 			if len(next) > maxGlob {
-				return nil, fmt.Errorf("%s: more than %d files: %w", pattern, maxGlob, errTooLarge)
+				return nil, fmt.Errorf("%s has more than %d files: %w", pattern, maxGlob, errTooLarge)
 			}
 		}
 		found = next
@@ -265,7 +265,7 @@ func (r *ifupdownReader) judge() (all []addressing) {
 		case "manual":
 			a.Fixed, a.None = "", true
 		default:
-			a.Doubt = fmt.Errorf("%s: the method %q of %s is not known here", s.Evidence.Path, s.Method, s.Name)
+			a.Doubt = fmt.Errorf("%s: coldcheck does not know the method %q of %s", s.Evidence.Path, s.Method, s.Name)
 		}
 		// What another stanza of the interface gives is enough.
 		if a.None || s.Family == "inet6" && a.Fixed == "" {

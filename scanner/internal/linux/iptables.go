@@ -68,7 +68,7 @@ func (s *ipTables) add(text string) {
 			}
 			table, pending = "", nil
 		case table == "":
-			s.doubt = "a line outside of any table"
+			s.doubt = "the saved rules have a line outside a table"
 		case line[0] == ':':
 			if fields := strings.Fields(line[1:]); len(fields) >= 2 {
 				policy := map[string]outcome{"ACCEPT": outAccept, "DROP": outDrop}[fields[1]]
@@ -90,7 +90,7 @@ func (s *ipTables) add(text string) {
 		}
 	}
 	if table != "" {
-		s.doubt = "the table " + table + " has no COMMIT, without which none of it is loaded"
+		s.doubt = "table " + table + " has no COMMIT, so its rules are not loaded"
 	}
 }
 
@@ -136,7 +136,7 @@ func (s *ipTables) command(table string, fields []string) {
 		}
 		// A bound, since each moves all rules behind it.
 		if len(c.rules) > 20000 {
-			s.doubt = fmt.Sprintf("the chain %s has more than 20000 rules before one is inserted", fields[1])
+			s.doubt = fmt.Sprintf("chain %s has more than 20000 rules before an inserted rule", fields[1])
 			return
 		}
 		c.rules = slices.Insert(c.rules, at, parseRule(rest))
@@ -150,7 +150,7 @@ func (s *ipTables) command(table string, fields []string) {
 	case "-F", "--flush":
 		c.rules = nil
 	default:
-		s.doubt = "the command " + fields[0]
+		s.doubt = "coldcheck does not follow the command " + fields[0]
 	}
 }
 

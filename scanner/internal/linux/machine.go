@@ -19,7 +19,6 @@ package linux
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
@@ -29,7 +28,7 @@ import (
 )
 
 // ErrNoLinux says that a volume holds no root of a Linux system.
-var ErrNoLinux = errors.New("no linux system on the volume")
+var ErrNoLinux = errors.New("no Linux system on the volume")
 
 // Filesystem is a volume of any kind. Names are those of io/fs.
 type Filesystem interface {
@@ -101,7 +100,7 @@ type facts struct {
 // that there is none.
 func Open(in Input) (*Machine, error) {
 	if in.Root.FS == nil {
-		return nil, fmt.Errorf("root volume: %w", in.Root.Err)
+		return nil, &volumeError{"root", in.Root.Err}
 	}
 	// Where that cannot be read, the requirements that need it will say so.
 	if is, err := IsRoot(in.Root.FS); err == nil && !is {

@@ -87,7 +87,7 @@ func noTotals(string) (Totals, error) { return Totals{}, nil }
 func (l *Layout) unknown(err error) {
 	t := &l.tree
 	t.mounts = map[string]mount{
-		"/": {volume: &volume{role: "root", Volume: Volume{Err: fmt.Errorf("what is mounted is not known: %w",
+		"/": {volume: &volume{role: "root", Volume: Volume{Err: fmt.Errorf("cannot tell what is mounted: %w",
 			err)}}, sub: "."},
 		"/etc": {volume: t.root, sub: "etc"},
 	}
@@ -108,7 +108,7 @@ func (l *Layout) readEntries() ([]*mountEntry, error) {
 	}
 	if len(unread) > 0 {
 		l.guessed = unread[0]
-		l.notify(unread[0].Error() + ": systemd skips the line")
+		l.notify(unread[0].Error() + "; systemd skips the line")
 	}
 	lines := map[string]*mountEntry{}
 	for i := range listed {
@@ -118,7 +118,7 @@ func (l *Layout) readEntries() ([]*mountEntry, error) {
 			l.nameDisk(e)
 		case e.kind == "autofs", e.has("remount"), underAPI(e.where):
 		case first != nil:
-			l.notify(fmt.Sprintf("%s: %s is mounted by an earlier line: systemd skips this one", e.from, e.where))
+			l.notify(fmt.Sprintf("%s: an earlier line mounts %s; systemd skips this one", e.from, e.where))
 		default:
 			lines[e.where] = e
 		}
@@ -130,8 +130,8 @@ func (l *Layout) readEntries() ([]*mountEntry, error) {
 	l.early = l.tree.early()
 	units, err := l.tree.mountUnits(lines)
 	if err != nil { // those that were read, and fstab, say what they say
-		l.guessed = cmp.Or(l.guessed, fmt.Errorf("not all mount units could be read: %w", err))
-		l.notify(fmt.Sprintf("not all mount units could be read: %v", err))
+		l.guessed = cmp.Or(l.guessed, fmt.Errorf("cannot read all mount units: %w", err))
+		l.notify(fmt.Sprintf("cannot read all mount units: %v", err))
 	}
 	for _, e := range units {
 		lines[e.where] = e
@@ -180,7 +180,7 @@ func started(lines map[string]*mountEntry) []*mountEntry {
 				switch {
 				case other == nil || other == e:
 				case state[other] == visiting && e.err == nil:
-					e.err = fmt.Errorf("%s: it and %s wait for each other", e.from, other.from)
+					e.err = fmt.Errorf("%s: it and %s depend on each other", e.from, other.from)
 				case state[other] == 0:
 					visit(other)
 				}
@@ -242,7 +242,7 @@ func (l *Layout) mount(e *mountEntry) {
 	}
 	_, taken := t.mounts[point]
 	if strings.Count(point, "/") > maxDepth && e.err == nil {
-		e.err = fmt.Errorf("%s: a mount point of more than %d folders", e.from, maxDepth)
+		e.err = fmt.Errorf("%s: the mount point is more than %d folders deep", e.from, maxDepth)
 	}
 	bind := e.has("bind", "rbind")
 	kind := strings.ToLower(e.kind)
@@ -250,7 +250,7 @@ func (l *Layout) mount(e *mountEntry) {
 	case e.err != nil:
 		t.mounts[point] = mount{volume: &volume{role: roleOf(point), Volume: Volume{Err: e.err}}, sub: "."}
 	case taken:
-		broken(fmt.Errorf("another mount lies at %s too", point), "")
+		broken(fmt.Errorf("%s has another mount", point), "")
 	case l.early != nil && l.early.place(e.where) != point:
 		broken(fmt.Errorf("the mount point %s is a link on another volume", e.where), "")
 	case bind:
@@ -260,20 +260,20 @@ func (l *Layout) mount(e *mountEntry) {
 		t.mounts[point] = mount{volume: &volume{role: "memory", Volume: Volume{FS: memoryFS{}, Totals: noTotals}},
 			sub: "."}
 	case kind == "overlay" || kind == "overlayfs" || kind == "aufs":
-		broken(fmt.Errorf("%s is mounted at %s, which is not supported", kind, e.where), "")
+		broken(fmt.Errorf("%s is mounted at %s, and coldcheck does not support that filesystem", kind, e.where), "")
 	case !slices.Contains(diskKinds, kind) || e.has("_netdev"):
-		broken(fmt.Errorf("%s is mounted at %s, of type %s: it is not among the images", e.what, e.where, kind), "")
+		broken(fmt.Errorf("%s (%s) is mounted at %s, and the images do not contain it", e.what, kind, e.where), "")
 	case e.has("loop") || strings.HasPrefix(e.what, "/") && !strings.HasPrefix(path.Clean(e.what), "/dev/"):
 		broken(fmt.Errorf("%s is mounted at %s: %w", e.what, e.where, errSealed), "")
 	default:
 		v, err := findDevice(t.volumes, e.what, t.disks)
 		switch {
 		case err != nil:
-			broken(fmt.Errorf("%s is mounted there: %w", e.where, err), "")
+			broken(fmt.Errorf("cannot tell what is mounted at %s: %w", e.where, err), "")
 		case v.FS == nil:
 			broken(fmt.Errorf("%s is mounted at %s: %w", v.Name, e.where, v.Err), "")
 		case !sameKind(kind, v.Type):
-			broken(fmt.Errorf("%s is mounted at %s as %s, and holds %s", v.Name, e.where, e.kind, v.Type), "")
+			broken(fmt.Errorf("%s is mounted at %s as %s, but contains %s", v.Name, e.where, e.kind, v.Type), "")
 		default:
 			if v.role == "" {
 				v.role = t.freeRole(roleOf(point))
@@ -327,11 +327,11 @@ func sameKind(kind, holds string) bool {
 func (t *tree) bind(e *mountEntry, point string, broken func(error, string)) {
 	source := path.Clean("/" + e.what)
 	if !path.IsAbs(e.what) {
-		broken(fmt.Errorf("%q, which is mounted at %s, is not an absolute path", e.what, point), "")
+		broken(fmt.Errorf("%q is mounted at %s, but is not an absolute path", e.what, point), "")
 		return
 	}
 	if (isHome(source) || source == "/home") && !t.mountsHome {
-		broken(fmt.Errorf("%s is mounted at %s, and what mounts /home is not known", source, point), source)
+		broken(fmt.Errorf("%s is mounted at %s, and it is unknown what mounts /home", source, point), source)
 		return
 	}
 	real, err := t.resolve(source, true)
@@ -340,7 +340,7 @@ func (t *tree) bind(e *mountEntry, point string, broken func(error, string)) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		broken(fmt.Errorf("%s, which is mounted at %s, does not exist", source, point), source)
+		broken(fmt.Errorf("%s is mounted at %s, but does not exist", source, point), source)
 	case err != nil:
 		broken(fmt.Errorf("%s is mounted at %s: %w", source, point, err), source)
 	default:
@@ -383,7 +383,7 @@ func (l *Layout) spread() error {
 				m := t.mounts[p]
 				if !b.deep {
 					m = mount{volume: &volume{role: roleOf(at),
-						Volume: Volume{Err: fmt.Errorf("%s shows %s, with or without what is mounted at %s", bound,
+						Volume: Volume{Err: fmt.Errorf("cannot tell whether %s, which shows %s, includes the mount at %s", bound,
 							b.origin, p)}}, sub: "."}
 				}
 				m.origin = p
@@ -398,7 +398,7 @@ func (l *Layout) spread() error {
 			return nil
 		}
 	}
-	return errors.New("bind mounts of bind mounts without end")
+	return errors.New("endless bind mounts")
 }
 
 // roleOf is what evidence calls a volume by where it is mounted: "boot", "efi",

@@ -53,8 +53,8 @@ func (m *Machine) netplans() ([]addressing, error) {
 		if d := p.definitions[i]; off && d.Hardware != "" {
 			// cloud-init would write the address of each new instance.
 			all[i].Doubt = fmt.Errorf(
-				"%s: whether %s has the hardware address %s is not on the disk, and cloud-init is told to leave the "+
-					"network alone", d.evidence.Path, d.ID, d.Hardware)
+				"%s: the disk does not show whether %s has the hardware address %s, and cloud-init does not configure the "+
+					"network", d.evidence.Path, d.ID, d.Hardware)
 			continue
 		}
 		if all[i].Doubt = unread; p.rendererOf(p.definitions[i]) == "NetworkManager" {
@@ -76,14 +76,14 @@ func (m *Machine) readNetplan() (netplan, error) {
 			continue
 		}
 		if err := p.add([]byte(f.Text), f.File.Evidence); err != nil {
-			return p, fmt.Errorf("%s: %w", f.File.Evidence.Path, err)
+			return p, inFile(f.File.Evidence.Path, err)
 		}
 	}
 	return p, nil
 }
 
 // noNetplan is why what netplan's files say does not count.
-const noNetplan = "netplan is not installed, or its generator is masked"
+const noNetplan = "Netplan is not installed, or its generator is masked."
 
 // netplanInstalled says whether there is a netplan that reads its files at start.
 func (m *Machine) netplanInstalled() (bool, error) {
@@ -162,7 +162,7 @@ const maxYAML = 4 << 20
 // yamlWalk goes through a document.
 type yamlWalk struct{ left int }
 
-var errYAML = errors.New("not what netplan reads")
+var errYAML = errors.New("netplan rejects it")
 
 // parseYAML returns the first document, nil for an empty one.
 func parseYAML(data []byte) (*yaml.Node, error) {
@@ -170,7 +170,7 @@ func parseYAML(data []byte) (*yaml.Node, error) {
 	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("not YAML: %w", err)
+		return nil, fmt.Errorf("invalid YAML: %w", err)
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 {
 		return nil, nil
@@ -205,7 +205,7 @@ func (w *yamlWalk) pairs(n *yaml.Node, use func(key string, value *yaml.Node) er
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("line %d: a mapping is expected: %w", n.Line, errYAML)
+		return fmt.Errorf("line %d: expected a mapping: %w", n.Line, errYAML)
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, err := w.real(n.Content[i])
@@ -217,7 +217,7 @@ func (w *yamlWalk) pairs(n *yaml.Node, use func(key string, value *yaml.Node) er
 			return err
 		}
 		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" {
-			return fmt.Errorf("line %d: the key is no name: %w", key.Line, errYAML)
+			return fmt.Errorf("line %d: the key is not a name: %w", key.Line, errYAML)
 		}
 		if err := use(key.Value, value); err != nil {
 			return err
@@ -232,7 +232,7 @@ func (w *yamlWalk) items(n *yaml.Node) (list []string, err error) {
 		return nil, nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		return nil, fmt.Errorf("line %d: a list is expected: %w", n.Line, errYAML)
+		return nil, fmt.Errorf("line %d: expected a list: %w", n.Line, errYAML)
 	}
 	for _, c := range n.Content {
 		if c, err = w.real(c); err != nil {
@@ -244,7 +244,7 @@ func (w *yamlWalk) items(n *yaml.Node) (list []string, err error) {
 			}
 		}
 		if c.Kind != yaml.ScalarNode {
-			return nil, fmt.Errorf("line %d: a name or address is expected: %w", c.Line, errYAML)
+			return nil, fmt.Errorf("line %d: expected a name or address: %w", c.Line, errYAML)
 		}
 		list = append(list, c.Value)
 	}
@@ -262,7 +262,7 @@ func yamlBool(n *yaml.Node) (bool, error) {
 			return false, nil
 		}
 	}
-	return false, fmt.Errorf("line %d: %q is no boolean: %w", n.Line, n.Value, errYAML)
+	return false, fmt.Errorf("line %d: %q is not a boolean: %w", n.Line, n.Value, errYAML)
 }
 
 // add merges one file: mappings are merged, lists go on, other values are

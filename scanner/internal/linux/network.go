@@ -14,16 +14,16 @@ import (
 )
 
 var bpNetwork = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.network", "network interfaces use DHCP", sectionPractices,
-		explanation{
+	Requirement: demand(requirement.Recommended, "linux.bp.network",
+		"Network interfaces should use DHCP.", sectionPractices, explanation{
 			Reads: "What netplan, systemd-networkd, NetworkManager, the initscripts (ifcfg-*), ifupdown and " +
-				"cloud-init would set for the interfaces of an EC2 instance, from all their folders and drop-ins. " +
-				"ifupdown counts where it is installed and enabled. A fixed address of IPv6 counts like one of IPv4. " +
-				"An interface that is configured without DHCP and without an address does not use DHCP. Loopback, " +
-				"tunnels, wireless interfaces and bridges that no interface of the instance belongs to are only named.",
+				"cloud-init set for the interfaces of an EC2 instance, from all their folders and drop-ins. " +
+				"Loopback, tunnels, wireless interfaces, and bridges without an interface of the instance do not count.",
 			Live: "nmcli -f ipv4.method connection show; networkctl; ip -4 address",
-			Fix: "Set the interface to DHCP: BOOTPROTO=dhcp, method=auto, dhcp4: true or DHCP=yes, and take the " +
-				"fixed addresses out.",
+			Fix: "Set the interface to DHCP (BOOTPROTO=dhcp, method=auto, dhcp4: true or DHCP=yes) and remove its fixed " +
+				"addresses.",
+			Doubts: "AWS does not say whether a fixed IPv6 address counts; it counts here like an IPv4 one. An interface " +
+				"that has neither DHCP nor an address does not use DHCP.",
 		}),
 	Judge: (*Machine).decideNetwork,
 }
@@ -53,9 +53,8 @@ func (m *Machine) decideNetwork() requirement.Outcome {
 	}
 	o := m.unconfigured(len(left) == 0)
 	if o.Status == requirement.Undetermined && len(left) > 0 {
-		return requirement.Warn(
-			"no interface is configured: "+noNetplan+", and nothing else reads its files: "+prose.Some(left),
-			evidence[:min(len(evidence), mostEvidence)]...)
+		return requirement.Warn("Nothing configures the interfaces "+prose.Some(left)+".",
+			evidence[:min(len(evidence), mostEvidence)]...).Also(noNetplan, "No other service reads its files.")
 	}
 	return o
 }
@@ -68,7 +67,7 @@ func (m *Machine) addressings() ([]addressing, error) {
 	for _, read := range []func() ([]addressing, error){m.netplans, m.networkds, m.keyfiles, m.ifcfgs, m.interfaces,
 		m.cloudNetwork} {
 		found, err := read()
-		errs = errors.Join(errs, err)
+		errs = joinErrors(errs, err)
 		all = append(all, found...)
 	}
 	return all, errs
@@ -114,21 +113,21 @@ func judgeNetwork(all []addressing, unread error) (o requirement.Outcome, ok boo
 		}
 	}
 	if len(fixed)+len(none) > 0 {
-		var says []string
+		o = requirement.Warn("", bad...).About(adapters...)
 		if len(fixed) > 0 {
-			says = append(says, prose.Count(len(fixed), "interface has",
-				"interfaces have")+" a fixed address: "+prose.Some(fixed))
+			o = o.Also(prose.Count(len(fixed), "interface has a fixed address: ",
+				"interfaces have a fixed address: ") + prose.Some(fixed))
 		}
 		if len(none) > 0 {
-			says = append(says, prose.Count(len(none), "interface is",
-				"interfaces are")+" configured without DHCP and without an address: "+prose.Some(none))
+			o = o.Also(prose.Count(len(none), "interface has neither DHCP nor an address: ",
+				"interfaces have neither DHCP nor an address: ") + prose.Some(none))
 		}
-		o = requirement.Warn(strings.Join(says, "; "), bad...).About(adapters...)
-	} else if unread = errors.Join(unread, doubt); unread != nil {
+		o.Remediation = dhcpRemedy(bad)
+	} else if unread = joinErrors(unread, doubt); unread != nil {
 		o = requirement.Unreadable(unread)
 	} else if len(dynamic) > 0 {
-		o = requirement.Pass(prose.Count(len(dynamic), "interface uses",
-			"interfaces use")+" DHCP: "+prose.Some(dynamic), good...)
+		o = requirement.Pass(prose.Count(len(dynamic), "interface uses DHCP: ",
+			"interfaces use DHCP: ")+prose.Some(dynamic)+".", good...)
 	} else {
 		return o, false
 	}
@@ -136,6 +135,32 @@ func judgeNetwork(all []addressing, unread error) (o requirement.Outcome, ok boo
 		o.Details = map[string][]string{"not_judged": aside}
 	}
 	return o, true
+}
+
+// dhcpSettings are what turns DHCP on, by a part of the paths of the files that set it.
+var dhcpSettings = []struct{ part, setting string }{
+	{"network-scripts/ifcfg-", "BOOTPROTO=dhcp"},
+	{"NetworkManager/", "method=auto in [ipv4]"},
+	{"netplan/", "dhcp4: true"},
+	{"systemd/network/", "DHCP=yes"},
+	{"etc/network/interfaces", "inet dhcp"},
+}
+
+// dhcpRemedy says in which file to turn DHCP on; "" where it is not one file of a known kind.
+func dhcpRemedy(files []requirement.Evidence) string {
+	first := files[0]
+	for _, ev := range files {
+		if ev.Source != "root" || ev.Path != first.Path {
+			return ""
+		}
+	}
+	for _, s := range dhcpSettings {
+		if strings.Contains(first.Path, s.part) {
+			return fmt.Sprintf("Set %s in /%s, remove any fixed address there, and restart the WorkSpace.", s.setting,
+				first.Path)
+		}
+	}
+	return ""
 }
 
 func adapterSubject(name string, reason requirement.Reason, value string) requirement.Subject {
@@ -159,7 +184,7 @@ func (m *Machine) unconfigured(cloud bool) requirement.Outcome {
 		return requirement.Unreadable(err)
 	}
 	if nm == serviceOn && auto {
-		return requirement.Infer("no interface is configured, so that NetworkManager uses DHCP, its default")
+		return requirement.Infer("No interface is configured. NetworkManager then uses DHCP by default.")
 	}
 	if off || !cloud {
 		evidence := []requirement.Evidence{ev}
@@ -167,11 +192,11 @@ func (m *Machine) unconfigured(cloud bool) requirement.Outcome {
 			evidence = append(evidence, autoEvidence)
 		}
 		return requirement.Unknown(
-			"no interface is configured, and cloud-init is told to leave the network alone: what sets it up is "+
-				"not known", evidence...)
+			"No interface is configured, and cloud-init does not configure the network. Cannot tell what does.",
+			evidence...)
 	}
 	return requirement.Infer(
-		"no interface is configured, so that cloud-init and NetworkManager use DHCP, their default")
+		"No interface is configured. cloud-init and NetworkManager then use DHCP by default.")
 }
 
 // A serviceState says whether a service that manages something is in force.
@@ -297,10 +322,10 @@ func (m *Machine) filesIn(folder string, want func(name string) bool, use func(n
 		}
 		// Even an empty file costs: a folder may hold links to one by the thousand.
 		if left -= len(data) + 1<<10; left < 0 {
-			return fmt.Errorf("%s: more than %d MiB of configuration: %w", folder, maxFolder>>20, errTooLarge)
+			return fmt.Errorf("%s has more than %d MiB of configuration: %w", folder, maxFolder>>20, errTooLarge)
 		}
 		if err := use(e.Name(), string(data), f); err != nil {
-			return fmt.Errorf("%s: %w", f.Evidence.Path, err)
+			return inFile(f.Evidence.Path, err)
 		}
 	}
 	return nil

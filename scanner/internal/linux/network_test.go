@@ -63,7 +63,7 @@ func TestNetwork(t *testing.T) {
 			"-- etc/network/interfaces.d/eth0 --\nauto eth0\niface eth0 inet static\n  address 10.0.0.9/24\n"},
 		{"ifupdown, a folder", passed, "", ifupdownOn + "-- etc/network/interfaces --\nsource-directory interfaces.d\n" +
 			"-- etc/network/interfaces.d/eth0.old --\nauto eth0\niface eth0 inet static\n  address 10.0.0.9/24\n"},
-		{"ifupdown, manual", warning, "without DHCP",
+		{"ifupdown, manual", warning, "neither DHCP",
 			ifupdownOn + "-- etc/network/interfaces --\nauto eth0\niface eth0 inet manual\n"},
 		{"ifupdown, part of a bridge", passed, "",
 			ifupdownOn + "-- etc/network/interfaces --\nauto eth0 br0\niface eth0 inet manual\niface br0 inet dhcp\n" +
@@ -73,7 +73,7 @@ func TestNetwork(t *testing.T) {
 				"  bridge_ports none\n"},
 		{"ifupdown, a variable", undetermined, "", ifupdownOn + "-- etc/network/interfaces --\nsource $HOME/interfaces\n"},
 
-		{"netplan without DHCP and address", warning, "without DHCP",
+		{"netplan without DHCP and address", warning, "neither DHCP",
 			"-- etc/netplan/60-x.yaml --\nnetwork: {ethernets: {ens6: {optional: true}}}\n"},
 		{"netplan with a quoted boolean", passed, "ens6",
 			"-- etc/netplan/60-x.yaml --\nnetwork: {ethernets: {ens6: {dhcp4: \"true\"}}}\n"},
@@ -159,13 +159,13 @@ func TestNetwork(t *testing.T) {
 		{"networkd, a drop-in", warning, "10.0.0.9/24", networkdOn + "-- usr/lib/systemd/network/80-all.network --\n" +
 			"[Match]\nName=e*\n[Network]\nDHCP=yes\n-- etc/systemd/network/80-all.network.d/x.conf --\n[Network]\n" +
 			"Address=10.0.0.9/24\n"},
-		{"networkd, a drop-in that takes back", warning, "without DHCP",
+		{"networkd, a drop-in that takes back", warning, "neither DHCP",
 			networkdOn + "-- usr/lib/systemd/network/80-all.network --\n[Match]\nName=e*\n[Network]\nDHCP=yes\n" +
 				"-- usr/lib/systemd/network/80-all.network.d/x.conf --\n[Network]\nDHCP=no\n"},
 		{"networkd, the first that fits", passed, "", networkdOn + "-- etc/systemd/network/10-all.network --\n[Match]\n" +
 			"Name=e*\n[Network]\nDHCP=ipv4\n-- etc/systemd/network/20-eth0.network --\n[Match]\nName=eth0\n[Network]\n" +
 			"Address=10.0.0.9/24\n"},
-		{"networkd, neither", warning, "without DHCP",
+		{"networkd, neither", warning, "neither DHCP",
 			networkdOn + "-- etc/systemd/network/10-all.network --\n[Match]\nName=eth0\n[Network]\nDHCP=ipv6\n"},
 		{"networkd, containers", passed, "ens5", networkdOn + "-- usr/lib/systemd/network/80-container-host0.network --\n" +
 			"[Match]\nVirtualization=container\nName=host0\n[Network]\nLinkLocalAddressing=yes\n" +
@@ -187,7 +187,7 @@ func TestNetwork(t *testing.T) {
 		{"networkd, unmanaged", passed, "ens5",
 			networkdOn + "-- etc/systemd/network/10-x.network --\n[Match]\nName=eth0\n[Link]\nUnmanaged=yes\n"},
 
-		{"ifcfg with neither", warning, "without DHCP", "-- etc/sysconfig/network-scripts/ifcfg-eth1 --\nBOOTPROTO=none\n"},
+		{"ifcfg with neither", warning, "neither DHCP", "-- etc/sysconfig/network-scripts/ifcfg-eth1 --\nBOOTPROTO=none\n"},
 		{"ifcfg, part of a bond", passed, "", "-- etc/sysconfig/network-scripts/ifcfg-eth1 --\nBOOTPROTO=none\n" +
 			"MASTER=bond0\nSLAVE=yes\n-- etc/sysconfig/network-scripts/ifcfg-bond0 --\nTYPE=Bond\nBOOTPROTO=dhcp\n"},
 		{"ifcfg, not at start", passed, "",
@@ -197,7 +197,7 @@ func TestNetwork(t *testing.T) {
 		{"ifcfg with IPv6", warning, "fd00::9/64",
 			"-- etc/sysconfig/network-scripts/ifcfg-eth1 --\nBOOTPROTO=dhcp\nIPV6INIT=yes\nIPV6ADDR=fd00::9/64\n"},
 
-		{"a keyfile without IPv4", warning, "without DHCP", "-- etc/NetworkManager/system-connections/wired.nmconnection " +
+		{"a keyfile without IPv4", warning, "neither DHCP", "-- etc/NetworkManager/system-connections/wired.nmconnection " +
 			"--\n[connection]\nid=wired\ntype=ethernet\n[ipv4]\nmethod=disabled\n"},
 		{"a keyfile with another address", warning, "10.0.0.9/24",
 			"-- etc/NetworkManager/system-connections/wired.nmconnection --\n[connection]\nid=wired\ntype=ethernet\n[ipv4]\n" +
@@ -241,7 +241,7 @@ func TestNetwork(t *testing.T) {
 			"  version: 1\n  config:\n  - type: physical\n    name: eth0\n    subnets: [{type: dhcp}]\n"},
 		{"cloud-init that is told to leave it alone", passed, "ens5",
 			"-- etc/cloud/cloud.cfg.d/99-x.cfg --\nnetwork: {config: disabled}\n"},
-		{"nothing, and cloud-init is told to leave it alone", undetermined, "leave the network alone",
+		{"nothing, and cloud-init is told to leave it alone", undetermined, "does not configure the network",
 			"-- etc/cloud/cloud.cfg.d/99-x.cfg --\nnetwork: {config: disabled}\n-- remove --\netc/netplan/50-cloud-init.yaml\n"},
 		{"nothing, and NetworkManager does it", passed, "NetworkManager",
 			networkManagerOn + "-- etc/cloud/cloud.cfg.d/99-x.cfg --\nnetwork: {config: disabled}\n-- remove --\n" +

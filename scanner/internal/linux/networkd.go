@@ -134,9 +134,9 @@ func parseNetworkFile(name string, all ini, ev requirement.Evidence) networkFile
 		}
 	}
 	if !matched {
-		f.Aside = "it says for no interface"
+		f.Aside = "it matches no interface"
 	}
-	f.Evidence.Data = fmt.Sprintf("DHCP of IPv4: %t, addresses %v", f.DHCP,
+	f.Evidence.Data = fmt.Sprintf("IPv4 DHCP %t, addresses %v", f.DHCP,
 		f.Addresses[:min(len(f.Addresses), mostEvidence)])
 	return f
 }
@@ -320,7 +320,7 @@ func judgeInterface(name string, fitting []networkFile, used map[string]bool) (a
 		if i < len(fitting)-1 && !(f.Hardware && !f.Maybe) || f.Maybe {
 			for _, g := range fitting[i+1:] {
 				if kind(outcome(g)) != kind(a) {
-					a.Doubt = fmt.Errorf("%s: whether it is for %s is not on the disk", f.Evidence.Path, name)
+					a.Doubt = fmt.Errorf("%s: the disk does not show whether it applies to %s", f.Evidence.Path, name)
 				}
 			}
 		}

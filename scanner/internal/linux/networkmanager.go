@@ -147,7 +147,7 @@ func judgeConnections(connections []connection, unmanaged []string) (all []addre
 		case "disabled", "ignore", "link-local":
 			a.None = a.Fixed == ""
 		default:
-			a.Doubt = fmt.Errorf("%s: ipv4.method=%s is not known here", c.Evidence.Path, method)
+			a.Doubt = fmt.Errorf("%s: coldcheck does not know ipv4.method=%s", c.Evidence.Path, method)
 		}
 		switch {
 		case a.Aside != "":

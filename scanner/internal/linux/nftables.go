@@ -75,7 +75,7 @@ func nftFiles(commands []execCommand) ([]string, error) {
 		}
 		if path.Base(c.Path) != "nft" {
 			if !slices.Contains([]string{"true", "echo", "sleep", "modprobe"}, path.Base(c.Path)) {
-				return nil, fmt.Errorf("nftables.service runs %q, and which rules that loads is not known here", c.Raw)
+				return nil, fmt.Errorf("nftables.service runs %q, and coldcheck cannot tell which rules that loads", c.Raw)
 			}
 			continue
 		}
@@ -222,7 +222,7 @@ func (p *nftParser) doubt(format string, args ...any) {
 	}
 }
 
-var errNFT = errors.New("the rule set is too large to be followed")
+var errNFT = errors.New("the rule set is too large to follow")
 
 // spend counts tokens, and says whether there may be more.
 func (p *nftParser) spend(n int) bool {

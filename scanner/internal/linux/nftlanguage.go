@@ -61,7 +61,7 @@ func nftTokens(text string) []string {
 // file reads one file.
 func (p *nftParser) file(name string, t *nftTable, family string) {
 	if p.files++; p.files > maxIncludes || p.depth > 16 {
-		p.doubt("more files are included than are followed")
+		p.doubt("the rules include more files than coldcheck follows")
 		return
 	}
 	text, err := p.read(name)
@@ -173,7 +173,7 @@ func (p *nftParser) expand(tokens []string) []string {
 		value, ok := p.vars[strings.TrimPrefix(s, "$")]
 		if s[0] != '$' || !ok {
 			if s[0] == '$' {
-				p.doubt("the variable %s is not defined", s)
+				p.doubt("variable %s is not defined", s)
 			}
 			list = append(list, s)
 			continue
@@ -194,7 +194,7 @@ func (p *nftParser) includes(name string, t *nftTable, family string) {
 		return
 	}
 	if missing {
-		p.doubt("it includes %s, which is not there, so that nft loads nothing", name)
+		p.doubt("the included file %s does not exist, so nft loads nothing", name)
 		return
 	}
 	for _, file := range paths {
@@ -273,7 +273,7 @@ func (p *nftParser) command(all []string) {
 	case slices.Contains([]string{"counter", "quota", "limit", "ct", "flowtable", "list", "reset"}, kind) ||
 		verb == "list":
 	default:
-		p.doubt("the statement %q", strings.Join(all[:min(len(all), 4)], " "))
+		p.doubt("coldcheck does not follow the statement %q", strings.Join(all[:min(len(all), 4)], " "))
 	}
 }
 
@@ -285,13 +285,13 @@ func (p *nftParser) addRule(t *nftTable, family string, list []string, first boo
 	c := t.chain(list[0])
 	list = list[1:]
 	if len(list) > 1 && (list[0] == "position" || list[0] == "index" || list[0] == "handle") {
-		p.doubt("a rule at a certain place")
+		p.doubt("coldcheck does not follow a rule that is inserted at a position")
 		return
 	}
 	rules := p.rule(t, family, list)
 	if first {
 		if len(c.rules) > 20000 {
-			p.doubt("a rule before more than 20000 others")
+			p.doubt("a rule is inserted before more than 20000 others")
 			return
 		}
 		c.rules = append(rules, c.rules...)
@@ -337,7 +337,7 @@ func (p *nftParser) inTable(t *nftTable, family string, all []string) {
 				}
 			case list[0] == "flags" || list[0] == "comment" || list[0] == "device" || list[0] == "devices":
 			case list[0] == "include":
-				p.doubt("a file that is included in a chain")
+				p.doubt("coldcheck does not follow a file that is included in a chain")
 			case list[0] == "define":
 				if len(list) > 3 {
 					p.vars[list[1]] = withoutBreaks(list[3:])
@@ -357,7 +357,7 @@ func (p *nftParser) inTable(t *nftTable, family string, all []string) {
 	case slices.Contains([]string{"flowtable", "counter", "quota", "limit", "ct", "secmark", "synproxy", "comment",
 		"tunnel"}, kind):
 	default:
-		p.doubt("the statement %q", strings.Join(all[:min(len(all), 4)], " "))
+		p.doubt("coldcheck does not follow the statement %q", strings.Join(all[:min(len(all), 4)], " "))
 	}
 }
 

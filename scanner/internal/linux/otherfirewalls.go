@@ -37,7 +37,7 @@ func (m *Machine) otherFirewalls() ([]firewall, error) {
 			continue
 		}
 		if slices.Contains(unreadFirewalls, u.Name) {
-			all = append(all, m.doubtful(u, "its configuration is not read"))
+			all = append(all, m.doubtful(u, "coldcheck does not read its configuration"))
 			continue
 		}
 		f, ok, err := m.unitFirewall(u)
@@ -68,7 +68,7 @@ func (m *Machine) otherFirewalls() ([]firewall, error) {
 		}
 		if is {
 			f := m.doubtful(Unit{Name: p, File: contentEvidence("root", p[1:])},
-				"the rules that a script loads are not followed")
+				"it loads rules by a script, which coldcheck does not follow")
 			return append(all, f), nil // the other is the same file, or is not run
 		}
 	}
@@ -95,7 +95,7 @@ func (m *Machine) scriptFirewall(u Unit) (f firewall, ok bool, err error) {
 				return f, false, err
 			}
 			if is { // a program that cannot be read is no sign of a firewall
-				return m.doubtful(u, "the rules that the script "+p+" loads are not followed"), true, nil
+				return m.doubtful(u, "it loads rules by the script "+p+", which coldcheck does not follow"), true, nil
 			}
 		}
 	}
@@ -162,7 +162,7 @@ func (m *Machine) unitFirewall(u Unit) (f firewall, ok bool, err error) {
 		switch base := path.Base(list[0]); {
 		case slices.Contains(list, ";") &&
 			slices.ContainsFunc(list, func(w string) bool { return isFirewallProgram(path.Base(w)) }):
-			return m.doubtful(u, "it runs several commands by a shell"), true, nil
+			return m.doubtful(u, "it runs several commands in a shell, which coldcheck does not follow"), true, nil
 		case strings.HasPrefix(base, "ip6tables"), !isFirewallProgram(base):
 			continue
 		case base == "nft":
@@ -193,7 +193,7 @@ func (m *Machine) unitFirewall(u Unit) (f firewall, ok bool, err error) {
 				}
 			}
 			if file == "" {
-				return m.doubtful(u, "which rules it loads is not known here"), true, nil
+				return m.doubtful(u, "coldcheck cannot tell which rules it loads"), true, nil
 			}
 		default: // iptables -A INPUT …
 			ok = true

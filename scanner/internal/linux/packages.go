@@ -21,7 +21,7 @@ func (m *Machine) Packages() (*packages.Database, error) {
 		case errors.As(err, &placed):
 			return nil, err
 		case err != nil:
-			return nil, fmt.Errorf("root volume: %w", err)
+			return nil, packagesError(err)
 		}
 		ev := m.ofPackages(db)
 		m.in.Trail.Record("packages", "source", ev.Source, "path", ev.Path, "kind", string(db.Kind()))
@@ -72,7 +72,7 @@ func (m *Machine) installed(names ...string) (*packages.Package, requirement.Evi
 	for _, name := range names {
 		list, err := named(db, name)
 		if err != nil {
-			return nil, ev, fmt.Errorf("root volume: %w", err)
+			return nil, ev, packagesError(err)
 		}
 		for _, p := range list {
 			if p.IsInstalled() && matches(p.Name, name) {
@@ -122,4 +122,34 @@ func (m *Machine) manager() string {
 }
 
 // install says how to install a package on the system.
-func (m *Machine) install(name string) string { return "sudo " + m.manager() + " install " + name }
+func (m *Machine) install(name string) string {
+	return fmt.Sprintf("Run 'sudo %s install %s'.", m.manager(), name)
+}
+
+// reinstall says how to restore the files of a package that is installed.
+func (m *Machine) reinstall(name string) string {
+	if m.manager() == "apt" {
+		return fmt.Sprintf("Run 'sudo apt install --reinstall %s'.", name)
+	}
+	return fmt.Sprintf("Run 'sudo %s reinstall %s'.", m.manager(), name)
+}
+
+// upgrade says how to upgrade all packages.
+func (m *Machine) upgrade() string {
+	switch manager := m.manager(); manager {
+	case "apt":
+		return "Run 'sudo apt update && sudo apt upgrade', then restart."
+	case "yum":
+		return "Run 'sudo yum update', then restart."
+	default:
+		return fmt.Sprintf("Run 'sudo %s upgrade', then restart.", manager)
+	}
+}
+
+// packagesError says that the package database cannot be read.
+func packagesError(err error) error {
+	if errors.Is(err, packages.ErrNoDatabase) {
+		return fmt.Errorf("the root volume has %w", err)
+	}
+	return fmt.Errorf("cannot read the package database on the root volume: %w", err)
+}

@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -13,11 +12,11 @@ import (
 )
 
 var bpAntivirus = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.antivirus", "antivirus is disabled", sectionPractices,
-		explanation{
-			Reads: "Units of known antivirus programs, and whether they are enabled.",
+	Requirement: demand(requirement.Recommended, "linux.bp.antivirus",
+		"Antivirus software should be disabled.", sectionPractices, explanation{
+			Reads: "The systemd units of known antivirus programs, and whether they are enabled.",
 			Live:  "systemctl list-unit-files --state=enabled",
-			Fix:   "sudo systemctl disable the antivirus while the image is made.",
+			Fix:   "Disable the antivirus units with 'sudo systemctl disable' until the image exists.",
 		}),
 	Judge: func(m *Machine) requirement.Outcome {
 		units, err := m.Units()
@@ -52,7 +51,7 @@ func judgeAntivirus(units *unitSet) requirement.Outcome {
 		}
 		switch {
 		case u.Err != nil:
-			unread = errors.Join(unread, u.Err)
+			unread = joinErrors(unread, u.Err)
 		case u.State == unitEnabled || u.State == unitSometimes:
 			on = append(on, u.Name)
 			evidence = append(evidence, u.WantedBy...)
@@ -64,13 +63,21 @@ func judgeAntivirus(units *unitSet) requirement.Outcome {
 	}
 	switch {
 	case len(on) > 0:
-		return requirement.Warn("antivirus is enabled: "+prose.Some(on), evidence...).About(starting...)
+		verb := "starts"
+		if len(on) > 1 {
+			verb = "start"
+		}
+		o := requirement.Warn(fmt.Sprintf("Antivirus software %s at boot: %s.", verb, prose.Some(on)), evidence...)
+		if plain(on...) {
+			o.Remediation = fmt.Sprintf("Run 'sudo systemctl disable %s' until the image exists.", strings.Join(on, " "))
+		}
+		return o.About(starting...)
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(off) > 0:
-		return requirement.Pass("antivirus does not start: "+prose.Some(off), offEvidence...)
+		return requirement.Pass("Antivirus software does not start at boot: "+prose.Some(off)+".", offEvidence...)
 	}
-	return requirement.Pass("no unit of a known antivirus program")
+	return requirement.Pass("The system has no unit of a known antivirus program.")
 }
 
 // enabledBy names what makes the unit start: the unit as a link on the root volume
@@ -91,12 +98,13 @@ func (u Unit) enabledBy() []requirement.Subject {
 }
 
 var bpUpdates = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.updates", "package updates are recent", sectionPractices,
+	Requirement: demand(requirement.Recommended, "linux.bp.updates", "Package updates should be recent.", sectionPractices,
 		explanation{
-			Reads: "The package database: when a package was last installed or upgraded. Whether newer updates exist " +
-				"is not on the disk.",
-			Live: "rpm -qa --last | head (or ls -lt /var/lib/dpkg/info | head)",
-			Fix:  "Upgrade all packages with the package manager, then restart.",
+			Reads: "The package database: when a package was last installed or upgraded.",
+			Live:  "rpm -qa --last | head (Ubuntu: ls -lt /var/lib/dpkg/info | head)",
+			Fix:   "Upgrade all packages with the package manager, then restart.",
+			Doubts: "AWS gives no number of days; 60 days is this program's choice. Whether newer updates exist is not " +
+				"on the disk.",
 		}),
 	Judge: (*Machine).decideUpdates,
 }
@@ -122,34 +130,34 @@ func (m *Machine) decideUpdates() requirement.Outcome {
 		}
 	}
 	o := judgeUpdates(newest, m.in.Now, ev)
-	o.Remediation = "sudo " + m.manager() + " upgrade, then restart."
-	if m.manager() == "yum" {
-		o.Remediation = "sudo yum update, then restart."
-	}
+	o.Remediation = m.upgrade()
 	return o
 }
 
 // judgeUpdates decides linux.bp.updates from the time of the last one.
 func judgeUpdates(newest, now time.Time, ev requirement.Evidence) requirement.Outcome {
 	if newest.IsZero() {
-		return requirement.Unknown("the package database does not say when anything was installed", ev)
+		return requirement.Unknown("The package database has no installation times.", ev)
+	}
+	message := "A package was last installed or upgraded on " + newest.UTC().Format(time.DateOnly)
+	if newest.After(now) {
+		return requirement.Infer(message+", after the time of the scan.", ev)
 	}
 	days := int(now.Sub(newest).Hours() / 24)
-	message := fmt.Sprintf("packages were last updated on %s, %s before the scan", newest.UTC().Format(time.DateOnly),
-		prose.Count(days, "day", "days"))
+	message += fmt.Sprintf(", %s before the scan", prose.Count(days, "day", "days"))
 	if now.Sub(newest) > recentUpdates {
-		return requirement.Warn(message+", more than 60", ev)
+		return requirement.Warn(message+"; at most 60 days is recommended.", ev)
 	}
-	return requirement.Infer(message+"; whether newer ones exist is not on the disk", ev)
+	return requirement.Infer(message+".", ev)
 }
 
 var bpCache = entry{
 	Requirement: demand(requirement.Recommended, "linux.bp.cache",
-		"cached data that should not enter the image is deleted", sectionPractices, explanation{
-			Reads: "Browser profiles, shell histories and caches of root, which stay in the image. What lies in " +
-				"/home and /var/cache is removed by image creation.",
+		"Cached data that should not be in the image should be deleted.", sectionPractices, explanation{
+			Reads: "Browser profiles, shell histories and caches of root, which stay in the image. Image creation " +
+				"removes /home and /var/cache.",
 			Live: "sudo ls -a /root /root/.cache",
-			Fix:  "sudo rm -r /root/.cache /root/.mozilla /root/.config/google-chrome; sudo rm /root/.*_history",
+			Fix:  "Delete the caches, browser profiles and histories in /root with 'sudo rm -r'.",
 		}),
 	Judge: (*Machine).decideCache,
 }
@@ -189,8 +197,10 @@ func (m *Machine) decideCache() requirement.Outcome {
 		kept = append(kept, fileSubject(f.Evidence, requirement.ReasonPresent))
 	}
 	if len(names) > 0 {
-		return requirement.Warn("cached data of root would enter the image: "+prose.Some(names),
+		o := requirement.Warn("The image would contain cached data of root: "+prose.Some(names)+".",
 			evidence...).About(kept...)
+		o.Remediation = fmt.Sprintf("Run 'sudo rm -r %s'.", strings.Join(names, " "))
+		return o
 	}
-	return requirement.Pass("no cached data of root was found")
+	return requirement.Pass("The home folder of root has no cached data.")
 }

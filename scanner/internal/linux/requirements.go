@@ -36,15 +36,16 @@ const (
 
 // An explanation is what a colleague would say of a requirement.
 type explanation struct {
-	Reads string // what on the disk decides it
-	Live  string // how to check it on the running system
-	Fix   string // what to do when it is not met
+	Reads  string // what on the disk decides it
+	Live   string // how to check it on the running system
+	Fix    string // what to do when it is not met
+	Doubts string // what is uncertain about the service's rule, "" if nothing is
 }
 
 // demand makes the requirement of an entry.
 func demand(severity requirement.Severity, id, text, reference string, e explanation) requirement.Requirement {
 	return requirement.Requirement{
 		ID: id, Platform: requirement.Linux, Scope: requirement.Disk, Severity: severity,
-		Demand: text, Reference: reference, Reads: e.Reads, Live: e.Live, Remediation: e.Fix,
+		Demand: text, Reference: reference, Reads: e.Reads, Live: e.Live, Remediation: e.Fix, Doubts: e.Doubts,
 	}
 }

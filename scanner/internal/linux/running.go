@@ -25,7 +25,7 @@ func (m *Machine) obstacle(s *unitSet, u Unit) (startFault, error) {
 	if u.Why != "" && u.State == unitEnabled {
 		// An earlier systemd starts it all the same where another unit pulls it in,
 		// and refuses to where it is started by itself.
-		return startFault{Why: u.Why, Certain: true, Evidence: u.File}, nil
+		return startFault{Why: u.clause(), Certain: true, Evidence: u.File}, nil
 	}
 	for _, c := range s.boots {
 		f, err := m.obstacleAt(s, u, c, 0)
@@ -81,7 +81,11 @@ func (m *Machine) obstacleAt(s *unitSet, u Unit, c bootChoice, depth int) (start
 			return f, err
 		}
 		if f.Why != "" {
-			f.Why = fmt.Sprintf("it requires %s: %s", real, f.Why)
+			starts := "may not start"
+			if f.Certain {
+				starts = "does not start"
+			}
+			f.Why = fmt.Sprintf("it requires %s, which %s: %s", real, starts, f.Why)
 			if f.Certain {
 				return f, nil
 			}
@@ -116,7 +120,8 @@ func (m *Machine) serviceObstacle(u Unit) (startFault, error) {
 	}
 	var doubt startFault
 	if facts.RootImage != "" {
-		doubt = startFault{Why: "it runs in the image " + facts.RootImage, Evidence: u.File}
+		doubt = startFault{Why: "it runs in the disk image " + facts.RootImage + ", which coldcheck does not read",
+			Evidence: u.File}
 	}
 	root := ""
 	if facts.RootDirectory != "" && path.Clean(facts.RootDirectory) != "/" {
@@ -180,7 +185,7 @@ func (m *Machine) serviceObstacle(u Unit) (startFault, error) {
 	}
 	if doubt.Why == "" && slices.ContainsFunc(facts.Exec,
 		func(c execCommand) bool { return c.Setting == "ExecCondition" }) {
-		doubt = startFault{Why: "its ExecCondition= is answered while the system starts", Evidence: u.File}
+		doubt = startFault{Why: "its ExecCondition= is evaluated at boot", Evidence: u.File}
 	}
 	return doubt, nil
 }
@@ -205,7 +210,7 @@ func isStandard(p string) bool {
 // commandObstacle says why a command cannot be executed.
 func (m *Machine) commandObstacle(c execCommand, root string, unit requirement.Evidence) (startFault, error) {
 	if c.Unknown {
-		return startFault{Why: "its program " + c.Path + " depends on the boot", Evidence: unit}, nil
+		return startFault{Why: "its program " + c.Path + " is only known at boot", Evidence: unit}, nil
 	}
 	candidates := []string{c.Path}
 	if !path.IsAbs(c.Path) {
@@ -229,7 +234,7 @@ func (m *Machine) commandObstacle(c execCommand, root string, unit requirement.E
 			return startFault{}, err
 		}
 		if inMemory(real) {
-			return startFault{Why: "its program " + p + " is made while the system starts", Evidence: unit}, nil
+			return startFault{Why: "its program " + p + " is created at boot", Evidence: unit}, nil
 		}
 		ok, fault, err := m.executableFile(real)
 		if err != nil {
@@ -244,7 +249,7 @@ func (m *Machine) commandObstacle(c execCommand, root string, unit requirement.E
 		}
 	}
 	if len(candidates) > 1 {
-		why = "its program " + c.Path + " is in no folder of programs"
+		why = "its program " + c.Path + " is in no folder that systemd searches"
 	}
 	return startFault{Why: why, Certain: true, Evidence: at}, nil
 }
@@ -326,7 +331,7 @@ func (m *Machine) executableAt(p string, script bool) (ok bool, fault string, er
 		return true, "", nil
 	}
 	if !ok && err == nil {
-		return false, "names an interpreter, " + fields[0] + ", that " + fault, nil
+		return false, "needs the interpreter " + fields[0] + ", which " + fault, nil
 	}
 	return ok, "", err
 }
@@ -343,13 +348,13 @@ func (m *Machine) head(p string, n int) ([]byte, error) {
 	}
 	open, err := v.FS.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s volume: %w", v.role, err)
+		return nil, &volumeError{v.role, err}
 	}
 	defer open.Close()
 	data := make([]byte, n)
 	n, err = io.ReadFull(open, data)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("%s volume: %w", v.role, err)
+		return nil, &volumeError{v.role, err}
 	}
 	return data[:n], nil
 }
@@ -398,7 +403,7 @@ func (m *Machine) accountObstacle(u Unit) (startFault, error) {
 		f := startFault{Why: fmt.Sprintf("its %s=%s does not exist", a.setting, a.name), Certain: true,
 			Evidence: u.File}
 		if asksDirectory(string(data), a.database) {
-			f.Certain, f.Why = false, fmt.Sprintf("its %s=%s is no local account: a directory service may know it",
+			f.Certain, f.Why = false, fmt.Sprintf("its %s=%s is not a local account (a directory service may know it)",
 				a.setting, a.name)
 		}
 		return f, nil

@@ -96,7 +96,7 @@ func (s *homeSearch) searchPaths() error {
 			continue
 		}
 		if h.Home != "" {
-			s.add(&s.Installed, h.Home+", which the profile reads through "+p, homeProgram(h.Home),
+			s.add(&s.Installed, usedBy(h.Home, "profile script "+p), homeProgram(h.Home),
 				fileEvidence("root", p[1:]))
 			continue
 		}
@@ -128,7 +128,7 @@ func (s *homeSearch) searchPath(folder, p string, ev requirement.Evidence) error
 		return err
 	}
 	if h.Home != "" {
-		s.add(&s.Installed, h.Home+" in the PATH of "+p, homeProgram(h.Home), ev)
+		s.add(&s.Installed, usedBy(h.Home, "PATH in "+p), homeProgram(h.Home), ev)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func (m *Machine) readSystem() (System, error) {
 		return s, err
 	}
 	if !f.Exists {
-		return s, fmt.Errorf("neither /etc/os-release nor /usr/lib/os-release is there")
+		return s, fmt.Errorf("neither /etc/os-release nor /usr/lib/os-release exists")
 	}
 	release := parseAssignments(string(data))
 	s.ID, s.VersionID = strings.ToLower(release["ID"]), release["VERSION_ID"]
@@ -53,7 +53,7 @@ func (m *Machine) readSystem() (System, error) {
 	s.Evidence = f.Evidence
 	s.Evidence.Data = fmt.Sprintf("ID=%s VERSION_ID=%s", s.ID, s.VersionID)
 	if s.ID == "" {
-		return s, fmt.Errorf("%s does not say which system it is", f.Evidence.Path)
+		return s, fmt.Errorf("%s does not name the distribution", f.Evidence.Path)
 	}
 	if s.Hostname, err = m.hostname(); err != nil {
 		return s, err
@@ -151,10 +151,12 @@ func unquote(s string) string {
 
 var osSupported = entry{
 	Requirement: demand(requirement.Required, "linux.os.supported",
-		"the distribution is one from which an image can be created", sectionRequirements, explanation{
-			Reads: "/etc/os-release, else /usr/lib/os-release.",
+		"The distribution must be one that image creation supports.", sectionRequirements, explanation{
+			Reads: "/etc/os-release, or /usr/lib/os-release if that does not exist.",
 			Live:  "cat /etc/os-release",
-			Fix:   "Launch a WorkSpace of a supported Linux bundle and customize that one.",
+			Fix:   "Launch a WorkSpace from a supported Linux bundle and customize that one.",
+			Doubts: "The requirements page names only Amazon Linux 2. Later WorkSpaces guides add Amazon Linux 2023, " +
+				"Ubuntu 22.04 and 24.04, Red Hat Enterprise Linux 8 and Rocky Linux 8.",
 		}),
 	Judge: func(m *Machine) requirement.Outcome {
 		s, err := m.System()
@@ -170,36 +172,36 @@ var osSupported = entry{
 func judgeSupported(s System) requirement.Outcome {
 	switch {
 	case s.ID == "amzn" && s.VersionID == "2":
-		return requirement.Pass(s.Name, s.Evidence)
+		return requirement.Pass("The system is "+s.Name+".", s.Evidence)
 	case s.ID == "amzn" && s.Major() == "2023",
 		s.ID == "ubuntu" && (s.VersionID == "22.04" || s.VersionID == "24.04"),
 		s.ID == "rhel" && s.Major() == "8",
 		s.ID == "rocky" && s.Major() == "8":
-		return requirement.Infer(s.Name+", which later guides add to Amazon Linux 2", s.Evidence)
+		return requirement.Infer("The system is "+s.Name+". The later WorkSpaces guides support it.", s.Evidence)
 	}
 	return requirement.Warn(
-		s.Name+" is not among the systems that images are made from: Amazon Linux 2 and 2023, Ubuntu 22.04 and "+
-			"24.04, Red Hat Enterprise Linux 8, Rocky Linux 8", s.Evidence)
+		"Image creation does not support "+s.Name+". It supports Amazon Linux 2 and 2023, Ubuntu 22.04 and 24.04, "+
+			"Red Hat Enterprise Linux 8 and Rocky Linux 8.", s.Evidence)
 }
 
 var volumeReadable = entry{
 	Requirement: demand(requirement.Required, "linux.volume.readable",
-		"the volumes are not encrypted on disk (LUKS) and can be read", sectionRequirements, explanation{
-			Reads: "The first sectors of every volume of the images, and whether its filesystem opens. The " +
-				"encryption of the service (EBS) leaves no trace on a volume: see ws.encryption.none.",
+		"The volumes must be readable and must not be encrypted on disk (LUKS).", sectionRequirements, explanation{
+			Reads: "The first sectors of every volume in the images, and whether its filesystem opens. EBS encryption " +
+				"leaves no trace on a volume; ws.encryption.none checks it.",
 			Live: "lsblk --fs",
-			Fix:  "Launch a WorkSpace without encryption of its own and customize that one.",
+			Fix:  "Launch a WorkSpace that has no LUKS encryption and customize that one.",
 		}),
 	Judge: func(m *Machine) requirement.Outcome { return m.in.Readable },
 }
 
 var diskRoot97 = entry{
-	Requirement: demand(requirement.Required, "linux.disk.root-97", "the root volume is less than 97 % full",
+	Requirement: demand(requirement.Required, "linux.disk.root-97", "The root volume must be less than 97% full.",
 		sectionRequirements, explanation{
-			Reads: "Superblock and group descriptors of the root volume, after its journal: used space over used and " +
-				"available space, as df counts them, not rounded.",
+			Reads: "The superblock and group descriptors of the root volume, after journal replay. The figure is used " +
+				"space over used plus available space, as df counts it, but not rounded.",
 			Live: "df --output=pcent /",
-			Fix:  "Remove files from the root volume (sudo du -xh / | sort -h), or enlarge it.",
+			Fix:  "Find large folders with 'sudo du -xh / | sort -h' and remove files, or enlarge the root volume.",
 		}),
 	Judge: (*Machine).decideRoot97,
 }
@@ -207,7 +209,7 @@ var diskRoot97 = entry{
 func (m *Machine) decideRoot97() requirement.Outcome {
 	u, err := m.in.Root.Usage()
 	if err != nil {
-		return requirement.Unreadable(fmt.Errorf("used space of the root volume: %w", err))
+		return requirement.Unreadable(fmt.Errorf("cannot tell the used space of the root volume: %w", err))
 	}
 	return judgeRoot97(u)
 }
@@ -215,16 +217,18 @@ func (m *Machine) decideRoot97() requirement.Outcome {
 // judgeRoot97 decides linux.disk.root-97 by the exact ratio; df rounds its
 // figure up.
 func judgeRoot97(u Usage) requirement.Outcome {
-	ev := noted(volumeEvidence("root"), fmt.Sprintf("%d bytes used, %d available, of %d", u.Used, u.Available, u.Size))
+	ev := noted(volumeEvidence("root"),
+		fmt.Sprintf("%d bytes used, %d available, %d in total", u.Used, u.Available, u.Size))
 	whole := u.Used + u.Available
 	if u.Used < 0 || u.Available < 0 || whole <= 0 {
-		return requirement.Unknown("the superblock's figures of used space contradict each other", ev)
+		return requirement.Unknown("The superblock of the root volume has contradictory figures for used space.", ev)
 	}
-	exact := fmt.Sprintf("%.2f %% used (df shows %d %%)", 100*float64(u.Used)/float64(whole), dfPercent(u.Used, whole))
+	exact := fmt.Sprintf("The root volume is %.2f%% full (df shows %d%%)", 100*float64(u.Used)/float64(whole),
+		dfPercent(u.Used, whole))
 	if atLeast97(u.Used, whole) {
-		return requirement.Fail(exact+", less than 97 % is needed", ev)
+		return requirement.Fail(exact+"; less than 97% is required.", ev)
 	}
-	return requirement.Pass(exact+", less than 97 %", ev)
+	return requirement.Pass(exact+".", ev)
 }
 
 // atLeast97 compares used / whole with 97 / 100, in 128 bits.

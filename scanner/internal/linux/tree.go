@@ -59,16 +59,41 @@ type volumeError struct {
 	err  error
 }
 
-func (e *volumeError) Error() string { return e.role + " volume: " + e.err.Error() }
+func (e *volumeError) Error() string {
+	if at, ok := e.err.(*fs.PathError); ok {
+		return fmt.Sprintf("cannot read %s on the %s volume: %v", path.Join("/", at.Path), e.role, at.Err)
+	}
+	return e.role + " volume: " + e.err.Error()
+}
 
 func (e *volumeError) Unwrap() error { return e.err }
 
+// fileError says about which file an error is.
+type fileError struct {
+	path string
+	err  error
+}
+
+func (e *fileError) Error() string { return e.path + ": " + e.err.Error() }
+
+func (e *fileError) Unwrap() error { return e.err }
+
+// inFile says about which file an error is, unless the error does.
+func inFile(p string, err error) error {
+	var file *fileError
+	var placed *volumeError
+	if err == nil || errors.As(err, &file) || errors.As(err, &placed) {
+		return err
+	}
+	return &fileError{path.Join("/", p), err}
+}
+
 var (
-	errTooManyLinks = errors.New("too many symbolic links on the way")
-	errTooLarge     = errors.New("too large to be read")
+	errTooManyLinks = errors.New("too many symbolic links in the path")
+	errTooLarge     = errors.New("over the read limit")
 	// errSealed is about the image of a snap: what it holds cannot be read, and
 	// is none of what users keep.
-	errSealed = errors.New("the content of image files is not read")
+	errSealed = errors.New("coldcheck does not read the content of image files")
 )
 
 // maxDepth bounds the parts of a mount point.
@@ -125,7 +150,7 @@ func (t *tree) at(p string) (*volume, string) {
 func (t *tree) lstat(p string) (fs.FileInfo, *volume, string, error) {
 	v, name := t.at(p)
 	if err := t.meter.Steps(1); err != nil {
-		return nil, v, name, fmt.Errorf("%s: %w", p, err)
+		return nil, v, name, inFile(p, err)
 	}
 	above := len(t.above[path.Clean("/"+p)]) > 0
 	if v.FS == nil && !above {
@@ -263,7 +288,7 @@ func (t *tree) walk(p string, last, lenient bool, stop func(string) bool) (strin
 			continue
 		}
 		if links++; links > maxLinks {
-			return "", fmt.Errorf("%s: %w", p, errTooManyLinks)
+			return "", inFile(p, errTooManyLinks)
 		}
 		target, err := v.FS.ReadLink(name)
 		if err != nil {
@@ -331,13 +356,13 @@ func (t *tree) read(p string, limit int64) ([]byte, File, error) {
 		return nil, f, err
 	}
 	if f.Dir {
-		return nil, f, fmt.Errorf("%s is a folder where a file was expected", p)
+		return nil, f, inFile(p, errors.New("it is a folder, not a file"))
 	}
 	if f.Size > limit {
-		return nil, f, fmt.Errorf("%s: %d bytes: %w", p, f.Size, errTooLarge)
+		return nil, f, inFile(p, fmt.Errorf("%d bytes: %w", f.Size, errTooLarge))
 	}
 	if err := t.meter.File(f.Size); err != nil {
-		return nil, f, fmt.Errorf("%s: %w", p, err)
+		return nil, f, inFile(p, err)
 	}
 	v := f.volume
 	open, err := t.open(f)
@@ -350,7 +375,7 @@ func (t *tree) read(p string, limit int64) ([]byte, File, error) {
 		return nil, f, &volumeError{v.role, err}
 	}
 	if int64(len(data)) > limit {
-		return nil, f, fmt.Errorf("%s: %w", p, errTooLarge)
+		return nil, f, inFile(p, errTooLarge)
 	}
 	t.trail.Record("open", "source", v.role, "path", f.Evidence.Path, "size", strconv.Itoa(len(data)))
 	f.Evidence.Content = true
@@ -431,7 +456,7 @@ func withMade(entries []fs.DirEntry, made []string) []fs.DirEntry {
 // open opens a file that file found, on whatever volume it lies.
 func (t *tree) open(f File) (fs.File, error) {
 	if f.volume == nil {
-		return nil, fmt.Errorf("/%s: %w", f.Evidence.Path, fs.ErrNotExist)
+		return nil, inFile(f.Evidence.Path, fs.ErrNotExist)
 	}
 	open, err := f.volume.FS.Open(f.Evidence.Path)
 	if err != nil {
@@ -458,7 +483,7 @@ func (t *tree) totals(p string) (Totals, error) {
 			continue
 		}
 		if nested++; nested > maxNested {
-			return Totals{}, fmt.Errorf("%s: more than %d mounts below it: %w", p, maxNested, errTooLarge)
+			return Totals{}, fmt.Errorf("%s has more than %d mounts below it: %w", p, maxNested, errTooLarge)
 		}
 		below, err := m.volume.totals(m.sub)
 		if err != nil {

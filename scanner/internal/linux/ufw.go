@@ -55,12 +55,22 @@ func (m *Machine) ufw() ([]firewall, error) {
 			return nil, err
 		}
 		if run && rules.doubt == "" {
-			rules.doubt = "/etc/ufw/" + name + " is run too"
+			rules.doubt = "ufw also runs /etc/ufw/" + name + ", which coldcheck does not follow"
 		}
 	}
 	f := rules.firewall("ufw", evidence.Evidence, m.managementNames(nil))
+	f.Allow = allowInUFW
 	f.Evidence.Note = fmt.Sprintf("DEFAULT_INPUT_POLICY=%q, with before.rules and after.rules", policy)
 	return []firewall{f}, nil
+}
+
+// allowInUFW says how to allow ports.
+func allowInUFW(ports []port) string {
+	var commands []string
+	for _, p := range ports {
+		commands = append(commands, fmt.Sprintf("sudo ufw allow %d/%s", p.Number, p.Protocol))
+	}
+	return fmt.Sprintf("Run '%s', and remove rules that reject these ports.", strings.Join(commands, " && "))
 }
 
 // ufwRules puts the files together as ufw-init does.

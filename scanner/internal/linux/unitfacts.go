@@ -96,10 +96,10 @@ func (r *unitReader) read(f *fragment, own bool) {
 		return
 	}
 	if f.Text.More {
-		r.addErr(fmt.Errorf("root volume: %s: %w", f.Path, errUnitTooLong))
+		r.addErr(fmt.Errorf("unit file %s on the root volume: %w", f.Path, errUnitTooLong))
 	}
 	if f.Text.Include && !r.version.has(247) || f.Text.Include && r.version == 0 {
-		r.addErr(fmt.Errorf("root volume: %s includes another file, which is not read", f.Path))
+		r.addErr(fmt.Errorf("unit file %s on the root volume includes another file, which coldcheck does not read", f.Path))
 	}
 	for _, s := range f.Text.Settings {
 		if err := r.setting(s); err != nil && r.version.has(sinceExecFault) {
@@ -185,7 +185,7 @@ func (r *unitReader) unitSetting(s unitSetting) {
 			switch {
 			case !known || !isUnit(name) || slices.Contains(*list, instanceFor(name, r.names.Name)):
 			case len(*list) >= maxDependencies:
-				r.addErr(fmt.Errorf("root volume: %s: more than %d dependencies: %w", r.names.Name, maxDependencies,
+				r.addErr(fmt.Errorf("unit %s: more than %d dependencies: %w", r.names.Name, maxDependencies,
 					errTooLarge))
 				return
 			default:
@@ -205,7 +205,7 @@ func (r *unitReader) unitSetting(s unitSetting) {
 			add(&r.Wants)
 			if r.version == 0 {
 				r.addErr(fmt.Errorf(
-					"%s has Upholds=, which not every systemd knows, and systemd's version is not known", r.names.Name))
+					"%s has Upholds=, which only some systemd versions support, and the systemd version is unknown", r.names.Name))
 			}
 		}
 	case "Conflicts":
@@ -237,7 +237,7 @@ func (r *unitReader) unitSetting(s unitSetting) {
 			continue
 		}
 		if r.version == 0 && since > 219 {
-			r.addErr(fmt.Errorf("%s has %s=, which not every systemd knows, and systemd's version is not known",
+			r.addErr(fmt.Errorf("%s has %s=, which only some systemd versions support, and the systemd version is unknown",
 				r.names.Name, s.Name))
 		}
 		c := unitCondition{Kind: kind, Raw: s.Name + "=" + s.Value}
@@ -378,20 +378,20 @@ func (r *unitReader) activates() {
 	}
 }
 
-// verify says why systemd does not load the unit, "" if it does.
+// verify says why systemd does not load the unit, as a predicate of the unit, "" if it does.
 func (r *unitReader) verify() string {
 	switch r.kind {
 	case ".socket":
 		if r.listens == 0 {
-			return "it listens to nothing"
+			return "listens to nothing"
 		}
 	case ".timer":
 		if r.listens == 0 {
-			return "it names no time"
+			return "has no time to start at"
 		}
 	case ".path":
 		if r.listens == 0 {
-			return "it names no path"
+			return "has no path to watch"
 		}
 	case ".service":
 		return r.verifyService()
@@ -412,19 +412,19 @@ func (r *unitReader) verifyService() string {
 	start, stop := len(r.exec["ExecStart"]), len(r.exec["ExecStop"])
 	switch {
 	case start == 0 && stop == 0 && !(r.action && r.version.has(236)):
-		return "it has no ExecStart="
+		return "has no ExecStart="
 	case start == 0 && r.Type != "oneshot":
-		return "it has no ExecStart=, and is not of Type=oneshot"
+		return "has no ExecStart= and is not Type=oneshot"
 	case start == 0 && !r.remain && !(r.action && r.version.has(236)):
-		return "it has no ExecStart=, and no RemainAfterExit=yes"
+		return "has neither ExecStart= nor RemainAfterExit=yes"
 	case start > 1 && r.Type != "oneshot":
-		return "it has more than one ExecStart=, and is not of Type=oneshot"
+		return "has more than one ExecStart= and is not Type=oneshot"
 	case r.Type == "dbus" && r.BusName == "":
-		return "it is of Type=dbus without a BusName="
+		return "is Type=dbus and has no BusName="
 	case r.Type == "oneshot" && (r.restart == "always" || r.restart == "on-success"):
-		return "it is of Type=oneshot and to be restarted always"
+		return "is Type=oneshot and has Restart=" + r.restart
 	case r.Type == "oneshot" && r.restart != "" && r.restart != "no" && !r.version.has(244):
-		return "it is of Type=oneshot and to be restarted"
+		return "is Type=oneshot and has Restart=" + r.restart + ", which this version of systemd rejects"
 	}
 	return ""
 }

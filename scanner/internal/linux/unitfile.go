@@ -54,7 +54,7 @@ func parseUnitFile(text string, v systemdVersion) unitText {
 			return true
 		case line[0] == '[':
 			if line[len(line)-1] != ']' {
-				u.Fault = fmt.Sprintf("line %d: %q is no section", at, shorten(line))
+				u.Fault = fmt.Sprintf("line %d: %q is not a section", at, shorten(line))
 				return false
 			}
 			section = line[1 : len(line)-1]
@@ -137,8 +137,8 @@ type execCommand struct {
 }
 
 var (
-	errExec      = errors.New("not a command that systemd takes")
-	errQuotation = errors.New("a quotation does not end")
+	errExec      = errors.New("not a command that systemd accepts")
+	errQuotation = errors.New("a quotation mark is not closed")
 )
 
 // parseExec takes an Exec setting apart as systemd does (systemd.service(5),

@@ -30,7 +30,7 @@ const (
 type Unit struct {
 	Name     string // the one that aliases lead to
 	State    unitState
-	Why      string // why it is refused or not reached; of one that is enabled, what it requires and cannot have
+	Why      string // why it does not start: see clause; of one that is enabled, what it requires and cannot have
 	File     requirement.Evidence
 	WantedBy []requirement.Evidence // what pulls it in
 	Facts    *unitFacts
@@ -219,7 +219,7 @@ func (m *Machine) readUnit(s *unitSet, name string, ids unitNames, cache map[str
 	}
 	u.Err = u.Facts.err
 	if inDoubt && u.Err == nil {
-		u.Err = fmt.Errorf("%s has drop-ins that not every systemd reads, and systemd's version is not known", name)
+		u.Err = fmt.Errorf("%s has drop-ins that only some systemd versions read, and the systemd version is unknown", name)
 	}
 	switch {
 	case f == nil:
@@ -304,7 +304,7 @@ func (s *unitSet) connect(m *Machine) error {
 	var failed error
 	add := func(from, to string, required bool, ev requirement.Evidence) {
 		if edges++; edges > maxEdges {
-			failed = fmt.Errorf("more than %d dependencies of units: %w", maxEdges, errTooLarge)
+			failed = fmt.Errorf("more than %d unit dependencies: %w", maxEdges, errTooLarge)
 			return
 		}
 		s.edges[from] = append(s.edges[from], unitEdge{to, required, ev})
@@ -424,7 +424,7 @@ func (m *Machine) busNames(s *unitSet) ([]unitEdge, error) {
 				continue
 			}
 			if n++; n > maxBusNames {
-				return list, fmt.Errorf("%s: more than %d services of the bus: %w", folder, maxBusNames, errTooLarge)
+				return list, fmt.Errorf("%s: more than %d D-Bus services: %w", folder, maxBusNames, errTooLarge)
 			}
 			seen[e.Name()] = true
 			data, f, err := m.tree.read(path.Join(folder, e.Name()), maxUnit)
@@ -450,9 +450,33 @@ func noted(ev requirement.Evidence, data string) requirement.Evidence {
 
 // describe says a unit's state in a message.
 func (u Unit) describe() string {
-	text := fmt.Sprintf("%s is %s", u.Name, u.State)
-	if u.Why != "" {
-		text += ": " + u.Why
+	switch u.State {
+	case unitRefused, unitUnreached, unitSometimes:
+		text := u.Name + " does not start"
+		if u.State == unitSometimes {
+			text = "some boot entries do not start " + u.Name
+		}
+		if u.Why != "" {
+			text += ": " + u.clause()
+		}
+		return text
+	case unitMasked:
+		if u.Why != "" {
+			return fmt.Sprintf("%s is masked: %s", u.Name, u.Why)
+		}
+	case unitStatic:
+		return u.Name + " is static, and no unit starts it"
 	}
-	return text
+	return fmt.Sprintf("%s is %s", u.Name, u.State)
+}
+
+// clause says why the unit does not start.
+func (u Unit) clause() string { return whyClause(u.State, u.Why) }
+
+// whyClause makes a clause of Unit.Why, which is a predicate of the unit where systemd itself refuses to start it.
+func whyClause(state unitState, why string) string {
+	if why != "" && (state == unitRefused || state == unitEnabled) {
+		return "it " + why
+	}
+	return why
 }

@@ -139,7 +139,7 @@ func (m *Machine) unitFile(p string, folders []string) (f *fragment, alias strin
 		f.Err = err
 		return f, ""
 	case !link.Exists:
-		f.Err = fmt.Errorf("root volume: %s is listed in its folder, and is not there", p)
+		f.Err = fmt.Errorf("%s on the root volume is listed in its folder but is missing", p)
 		return f, ""
 	case link.Target == "":
 		return f, ""
@@ -278,7 +278,7 @@ func (m *Machine) readUnitLinks(folder string, s *unitFiles, files *int) error {
 			return err
 		}
 		if !f.Exists {
-			return fmt.Errorf("root volume: %s is listed in its folder, and is not there", p)
+			return fmt.Errorf("%s on the root volume is listed in its folder but is missing", p)
 		}
 		l := unitLink{Name: e.Name(), Plain: f.Target == "", Evidence: f.Evidence}
 		l.Masked = f.Target != "" && m.endsAtNull(p)
