@@ -50,25 +50,24 @@ told() {
 
 # ----------------------------------------------------------------------------
 # linux.disk.root-97 (failed, required)
-# 97.61 % used (df shows 98 %), less than 97 % is needed.
-# By hand: Remove files from the root volume (sudo du -xh / | sort -h), or
-#   enlarge it.
+# The root volume is 97.61% full (df shows 98%); less than 97% is required.
+# By hand: Find large folders with 'sudo du -xh / | sort -h' and remove files,
+#   or enlarge the root volume.
 
 # ----------------------------------------------------------------------------
 # linux.apps.outside-home (failed, required)
-# Installed in /home, which image creation removes:
-#   /home/jdoe/acme/bin/acme-cad of package acme-cad,
-#   /home/jdoe/acme/bin/acme-licensed of package acme-cad,
-#   /home/jdoe/acme/lib/libacme.so.12 of package acme-cad,
-#   /home/jdoe/acme/bin/acme-licensed by unit acme-licensed.service,
-#   /home/jdoe/acme/bin/acme-cad by the link /usr/local/bin/acme-cad and 1
-#   more.
+# Image creation removes 6 paths in /home that the system uses:
+#   /home/jdoe/acme/bin/acme-cad (package acme-cad),
+#   /home/jdoe/acme/bin/acme-licensed (package acme-cad),
+#   /home/jdoe/acme/lib/libacme.so.12 (package acme-cad),
+#   /home/jdoe/acme/bin/acme-licensed (unit acme-licensed.service),
+#   /home/jdoe/acme/bin/acme-cad (link /usr/local/bin/acme-cad) and 1 more.
 # By hand: Remove the application and install it again outside /home, for
-#   example under /opt or /usr/local: image creation removes /home.
+#   example in /opt or /usr/local.
 
 # ----------------------------------------------------------------------------
 # linux.component.cloud-init (failed, required)
-# Cloud-init: cloud-final.service is masked.
+# Cloud-init does not start: cloud-final.service is masked.
 
 if systemctl is-enabled --quiet -- cloud-final.service; then
 	echo 'linux.component.cloud-init: nothing to do: unit cloud-final.service'
@@ -79,7 +78,7 @@ fi
 
 # ----------------------------------------------------------------------------
 # linux.component.skylight (failed, required)
-# Skylight agent: skylight-agent.service is disabled.
+# The Skylight agent does not start: skylight-agent.service is disabled.
 
 if systemctl is-enabled --quiet -- skylight-agent.service; then
 	echo 'linux.component.skylight: nothing to do: unit skylight-agent.service'
@@ -91,12 +90,12 @@ fi
 # ----------------------------------------------------------------------------
 # linux.bp.network (warning, recommended)
 # 1 interface has a fixed address: eth1 (10.20.4.50).
-# By hand: Set the interface to DHCP: BOOTPROTO=dhcp, method=auto, dhcp4: true
-#   or DHCP=yes, and take the fixed addresses out.
+# By hand: Set BOOTPROTO=dhcp in /etc/sysconfig/network-scripts/ifcfg-eth1,
+#   remove any fixed address there, and restart the WorkSpace.
 
 # ----------------------------------------------------------------------------
 # linux.bp.antivirus (warning, recommended)
-# Antivirus is enabled: ds_agent.service.
+# Antivirus software starts at boot: ds_agent.service.
 
 if ! systemctl is-enabled --quiet -- ds_agent.service; then
 	echo 'linux.bp.antivirus: nothing to do: unit ds_agent.service'
@@ -107,13 +106,14 @@ fi
 
 # ----------------------------------------------------------------------------
 # linux.bp.firewall (warning, recommended)
-# Iptables does not let in tcp/4172, udp/4172.
-# By hand: Let TCP and UDP 4172 and 4195 and TCP 8200 in, or disable the
-#   firewall while the image is made.
+# The firewall blocks ports that WorkSpaces needs: TCP 4172, UDP 4172
+#   (iptables).
+# By hand: Add rules that accept TCP 4172, UDP 4172 to the rules of iptables,
+#   or disable the firewall until the image exists.
 
 # ----------------------------------------------------------------------------
 # linux.bp.cache (warning, recommended)
-# Cached data of root would enter the image: /root/.cache, /root/.mozilla.
+# The image would contain cached data of root: /root/.cache, /root/.mozilla.
 
 if [ ! -e /root/.cache ]; then
 	echo 'linux.bp.cache: nothing to do: /root/.cache'

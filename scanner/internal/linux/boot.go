@@ -184,7 +184,7 @@ func (r *startRun) run(c bootChoice) (why string) {
 	}
 	target := r.set.lookup(c.Target)
 	if fault := r.fault(target, 0); fault != "" {
-		why = fmt.Sprintf("the boot target %s does not start because it %s", target, fault)
+		why = fmt.Sprintf("the boot target %s %s", target, fault)
 		if r.ownFault(target) == "" {
 			return why
 		}
@@ -306,7 +306,7 @@ func (s *unitSet) judge(u *Unit, name string, r *startRun, c bootChoice, none st
 	case len(pulled) > 0:
 		state, why = unitEnabled, r.lacks[name]
 	case r.masked[name]:
-		state, why = unitMasked, "systemd.mask= on the kernel command line masks it"
+		state, why = unitMasked, "systemd.mask= on the kernel command line masks "+name
 	case !s.isPulled(name):
 		// Nothing pulls it in, whatever starts: it is disabled or static.
 	case fault != "":
@@ -314,8 +314,8 @@ func (s *unitSet) judge(u *Unit, name string, r *startRun, c bootChoice, none st
 	case none != "":
 		state, why = unitUnreached, none
 	default:
-		state, why = unitUnreached, fmt.Sprintf("%s does not start the units that want it (%s)", s.lookup(c.Target),
-			prosePullers(s, name))
+		state, why = unitUnreached, fmt.Sprintf("%s does not start the units that want %s (%s)",
+			s.lookup(c.Target), name, prosePullers(s, name))
 	}
 	switch {
 	case first:

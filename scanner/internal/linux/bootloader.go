@@ -40,7 +40,7 @@ var errNoLoader = errors.New("no boot loader configuration was found")
 // error says why there may be others.
 func (m *Machine) kernelCommandLine() ([]bootLine, error) {
 	c, err := m.loader.Get(func() (bootConfig, error) { return m.next().readLoader(), nil })
-	return c.lines, errors.Join(err, c.err)
+	return c.lines, joinErrors(err, c.err)
 }
 
 func (m *Machine) readLoader() bootConfig {
@@ -93,7 +93,7 @@ type loader struct {
 	err   error
 }
 
-func (l *loader) fail(err error) { l.err = errors.Join(l.err, err) }
+func (l *loader) fail(err error) { l.err = joinErrors(l.err, err) }
 
 func (l *loader) add(text string, ev requirement.Evidence) {
 	text = strings.Join(strings.Fields(text), " ")

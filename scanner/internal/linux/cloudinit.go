@@ -521,7 +521,7 @@ func (m *Machine) judgeDatasources(
 				}
 			}
 			return []cloudInitSwitch{{
-				What:     "cloud-init is disabled because EC2 has none of the datasources that ds-identify looks for: " +
+				What: "cloud-init is disabled because EC2 has none of the datasources that ds-identify looks for: " +
 					list.text() + ".",
 				Remedy:   list.remedy(),
 				Subject:  list.subject(),

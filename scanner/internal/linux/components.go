@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -212,7 +213,7 @@ func (u componentUnit) trouble(component string) trouble {
 	case unitSometimes:
 		reason = requirement.ReasonBoot
 		t.Doubt = true
-		t.What = component + " does not always start: " + u.describe()
+		t.What = component + " does not always start: " + cmp.Or(u.Why, u.describe())
 		t.Remedy = fmt.Sprintf("Remove the boot entry that does not start %s, or correct the kernel command line of "+
 			"that entry.", u.Name)
 	case unitEnabled:

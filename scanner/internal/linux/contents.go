@@ -275,11 +275,10 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 	ev := volumeEvidence("root")
 	ev.Note = "every path of the list was checked"
 	if len(unread) > 0 {
-		message := "Cannot read " + prose.Some(unread) + "."
 		if causes > 1 {
-			message += " The first error is:"
+			first = "the first error is: " + first
 		}
-		o := requirement.Unknown(message, ev).Also(first)
+		o := requirement.Unknown("Cannot read "+prose.Some(unread)+".", ev).Also(first)
 		o.Details = rows
 		return o
 	}
@@ -333,6 +332,7 @@ func (m *Machine) decideShredded() requirement.Outcome {
 	o := requirement.Pass(fmt.Sprintf("Image creation shreds %s.", prose.Count(total, "key", "keys")),
 		evidence...)
 	if total == 0 {
+		o.Message = "No key that image creation shreds exists."
 		ev := folderEvidence("root", "etc/ssh")
 		ev.Note = "no key of the list exists"
 		o.Evidence = []requirement.Evidence{ev}

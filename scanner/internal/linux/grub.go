@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -53,7 +52,7 @@ func (g *grubRun) expand(env grubEnv, w grubWord) []string {
 	return may
 }
 
-func (g *grubRun) fail(err error) { g.err = errors.Join(g.err, err) }
+func (g *grubRun) fail(err error) { g.err = joinErrors(g.err, err) }
 
 // file runs a script, and then each entry of its menu.
 func (g *grubRun) file(p string, env grubEnv) {

@@ -87,8 +87,8 @@ func noTotals(string) (Totals, error) { return Totals{}, nil }
 func (l *Layout) unknown(err error) {
 	t := &l.tree
 	t.mounts = map[string]mount{
-		"/": {volume: &volume{role: "root", Volume: Volume{Err: fmt.Errorf("cannot tell what is mounted: %w",
-			err)}}, sub: "."},
+		"/": {volume: &volume{role: "root", Volume: Volume{Err: &mountError{fmt.Errorf(
+			"cannot tell what is mounted: %w", err)}}}, sub: "."},
 		"/etc": {volume: t.root, sub: "etc"},
 	}
 	t.index()
@@ -238,7 +238,7 @@ func (l *Layout) mount(e *mountEntry) {
 	point := t.place(e.where)
 	broken := func(err error, origin string) {
 		t.mounts[point] = mount{volume: &volume{role: roleOf(point),
-			Volume: Volume{Err: fmt.Errorf("%s: %w", e.from, err)}}, sub: ".", origin: origin}
+			Volume: Volume{Err: &mountError{fmt.Errorf("%s: %w", e.from, err)}}}, sub: ".", origin: origin}
 	}
 	_, taken := t.mounts[point]
 	if strings.Count(point, "/") > maxDepth && e.err == nil {
@@ -248,7 +248,7 @@ func (l *Layout) mount(e *mountEntry) {
 	kind := strings.ToLower(e.kind)
 	switch {
 	case e.err != nil:
-		t.mounts[point] = mount{volume: &volume{role: roleOf(point), Volume: Volume{Err: e.err}}, sub: "."}
+		t.mounts[point] = mount{volume: &volume{role: roleOf(point), Volume: Volume{Err: &mountError{e.err}}}, sub: "."}
 	case taken:
 		broken(fmt.Errorf("%s has another mount", point), "")
 	case l.early != nil && l.early.place(e.where) != point:
@@ -383,8 +383,8 @@ func (l *Layout) spread() error {
 				m := t.mounts[p]
 				if !b.deep {
 					m = mount{volume: &volume{role: roleOf(at),
-						Volume: Volume{Err: fmt.Errorf("cannot tell whether %s, which shows %s, includes the mount at %s", bound,
-							b.origin, p)}}, sub: "."}
+						Volume: Volume{Err: &mountError{fmt.Errorf("cannot tell whether %s, which shows %s, includes the mount at %s",
+							bound, b.origin, p)}}}, sub: "."}
 				}
 				m.origin = p
 				t.mounts[at] = m

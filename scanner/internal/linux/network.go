@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -221,13 +220,13 @@ func (m *Machine) service(names ...string) (serviceState, error) {
 		u := units.get(name)
 		switch {
 		case u.Err != nil:
-			unread = errors.Join(unread, u.Err)
+			unread = joinErrors(unread, u.Err)
 		case u.State == unitEnabled || u.State == unitSometimes:
 			off, err := m.conditionsFail(units, u)
 			if err == nil && !off {
 				return serviceOn, nil
 			}
-			unread = errors.Join(unread, err)
+			unread = joinErrors(unread, err)
 			state = serviceOff
 		case u.State != unitMissing:
 			state = serviceOff

@@ -223,8 +223,7 @@ func judgeRoot97(u Usage) requirement.Outcome {
 	if u.Used < 0 || u.Available < 0 || whole <= 0 {
 		return requirement.Unknown("The superblock of the root volume has contradictory figures for used space.", ev)
 	}
-	exact := fmt.Sprintf("The root volume is %.2f%% full (df shows %d%%)", 100*float64(u.Used)/float64(whole),
-		dfPercent(u.Used, whole))
+	exact := fmt.Sprintf("The root volume is %s full (df shows %d%%)", percent(u.Used, whole), dfPercent(u.Used, whole))
 	if atLeast97(u.Used, whole) {
 		return requirement.Fail(exact+"; less than 97% is required.", ev)
 	}
@@ -236,6 +235,13 @@ func atLeast97(used, whole int64) bool {
 	hi, lo := bits.Mul64(uint64(used), 100)
 	boundHi, boundLo := bits.Mul64(uint64(whole), 97)
 	return hi > boundHi || hi == boundHi && lo >= boundLo
+}
+
+// percent writes used / whole in percent, rounded towards zero, so that what is below a bound never reads as the bound.
+func percent(used, whole int64) string {
+	hi, lo := bits.Mul64(uint64(used), 100_00)
+	hundredths, _ := bits.Div64(hi, lo, uint64(whole))
+	return fmt.Sprintf("%d.%02d%%", hundredths/100, hundredths%100)
 }
 
 // dfPercent is the percentage that df prints: rounded up.

@@ -63,10 +63,21 @@ func (e *volumeError) Error() string {
 	if at, ok := e.err.(*fs.PathError); ok {
 		return fmt.Sprintf("cannot read %s on the %s volume: %v", path.Join("/", at.Path), e.role, at.Err)
 	}
+	var mount *mountError
+	if errors.As(e.err, &mount) {
+		return e.err.Error()
+	}
 	return e.role + " volume: " + e.err.Error()
 }
 
 func (e *volumeError) Unwrap() error { return e.err }
+
+// mountError says why it is unknown what lies at a mount point, which it names.
+type mountError struct{ err error }
+
+func (e *mountError) Error() string { return e.err.Error() }
+
+func (e *mountError) Unwrap() error { return e.err }
 
 // fileError says about which file an error is.
 type fileError struct {

@@ -451,18 +451,19 @@ func noted(ev requirement.Evidence, data string) requirement.Evidence {
 // describe says a unit's state in a message.
 func (u Unit) describe() string {
 	switch u.State {
-	case unitRefused, unitUnreached, unitSometimes:
-		text := u.Name + " does not start"
-		if u.State == unitSometimes {
-			text = "some boot entries do not start " + u.Name
-		}
+	case unitRefused:
+		return u.Name + " " + u.Why
+	case unitUnreached:
+		return u.Why
+	case unitSometimes:
+		text := "some boot entries do not start " + u.Name
 		if u.Why != "" {
-			text += ": " + u.clause()
+			text += ": " + u.Why
 		}
 		return text
 	case unitMasked:
 		if u.Why != "" {
-			return fmt.Sprintf("%s is masked: %s", u.Name, u.Why)
+			return u.Why
 		}
 	case unitStatic:
 		return u.Name + " is static, and no unit starts it"
