@@ -210,9 +210,9 @@ func (db *bdb) open() error {
 	case flags&(flagDuplicate|flagSorted) != 0:
 		return fmt.Errorf("a Berkeley DB with several values of a key: %w", ErrUnsupported)
 	case (int64(db.last)+1)*int64(db.pageSize) > size:
-		return fmt.Errorf("%d bytes, and the last page is %d: %w", size, db.last, ErrCorrupt)
+		return fmt.Errorf("the file has %d bytes but the last page is %d: %w", size, db.last, ErrCorrupt)
 	case maxBucket >= db.last:
-		return fmt.Errorf("%d pages, and the last bucket is %d: %w", db.last, maxBucket, ErrCorrupt)
+		return fmt.Errorf("it has %d pages but the last bucket is %d: %w", db.last, maxBucket, ErrCorrupt)
 	}
 	db.buckets = maxBucket + 1
 	db.records, db.free = db.order.Uint32(meta[metaRecords:]), db.order.Uint32(meta[metaFree:])
@@ -236,7 +236,7 @@ func (db *bdb) setOrder(meta []byte) error {
 			db.order = order
 			return nil
 		case magicBtree, magicQueue, magicHeap:
-			return fmt.Errorf("a Berkeley DB that is no hash: %w", ErrUnsupported)
+			return fmt.Errorf("a Berkeley DB that is not a hash: %w", ErrUnsupported)
 		}
 		// Up to Berkeley DB 1.85, which rpm 3 used.
 		if m := order.Uint32(meta); m == magicHash || m == magicBtree {
@@ -270,7 +270,7 @@ func (db *bdb) read(n uint32) ([]byte, error) {
 		return page, nil
 	}
 	if got := db.order.Uint32(page[pageNumber:]); got != n {
-		return nil, fmt.Errorf("page %d says that it is page %d: %w", n, got, ErrCorrupt)
+		return nil, fmt.Errorf("page %d has the number %d: %w", n, got, ErrCorrupt)
 	}
 	if db.summed {
 		if err := db.verify(page, pageChecksum); err != nil {

@@ -123,7 +123,7 @@ func (r *dpkgReader) readUpdates() error {
 			continue
 		}
 		if len(name) > maxUpdateName || len(names) > 0 && len(name) != len(names[0]) {
-			return fmt.Errorf("%s: the name of %s is too long or not as long as others: %w", dpkgUpdates, name,
+			return fmt.Errorf("%s: the name %s is too long or has an unexpected length: %w", dpkgUpdates, name,
 				ErrCorrupt)
 		}
 		names = append(names, name)
@@ -151,7 +151,7 @@ func (r *dpkgReader) readUpdates() error {
 		}
 	}
 	if len(names) > 0 {
-		r.db.note("%d changes applied that were not yet in the status file", len(names))
+		r.db.note("applied pending changes to the status file (%d)", len(names))
 	}
 	return nil
 }
@@ -275,12 +275,12 @@ func (s stanza) dpkg() (dpkgPackage, error) {
 		}
 	}
 	if !isName(p.Name, "-+._") {
-		return p, fmt.Errorf("%.100q is no name of a package: %w", p.Name, ErrCorrupt)
+		return p, fmt.Errorf("%.100q is not a package name: %w", p.Name, ErrCorrupt)
 	}
 	// dpkg takes others than its own architectures too, but it is a part of the
 	// name of a file.
 	if p.Arch != "" && !isName(p.Arch, "-_.") {
-		return p, fmt.Errorf("package %s: %.100q is no architecture: %w", p.Name, p.Arch, ErrCorrupt)
+		return p, fmt.Errorf("package %s: %.100q is not an architecture: %w", p.Name, p.Arch, ErrCorrupt)
 	}
 	p.same = multiArch == "same"
 	if status != "" {
@@ -326,7 +326,7 @@ func (p *dpkgPackage) setStatus(status string) error {
 	words := strings.Fields(strings.ToLower(status))
 	if len(words) != 3 || !slices.Contains(dpkgWants, words[0]) || !slices.Contains(dpkgFlags, words[1]) ||
 		!slices.Contains(dpkgStates, words[2]) {
-		return fmt.Errorf("%.100q is no status: %w", status, ErrCorrupt)
+		return fmt.Errorf("%.100q is not a status: %w", status, ErrCorrupt)
 	}
 	p.State, p.Reinstall = words[2], words[1] != "ok"
 	return nil

@@ -310,7 +310,7 @@ func TestDPKGUpdates(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if notes := db.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "6 changes") {
+	if notes := db.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "status file (6)") {
 		t.Errorf("notes: %q", notes)
 	}
 
@@ -318,7 +318,7 @@ func TestDPKGUpdates(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"different lengths": {"var/lib/dpkg/updates/1": status, "var/lib/dpkg/updates/02": status},
 		"two packages":      {"var/lib/dpkg/updates/1": status + "\n" + stanza("b", "amd64", "1", "installed")},
-		"cut off":           {"var/lib/dpkg/updates/1": status[:len(status)-2]},
+		"truncated":         {"var/lib/dpkg/updates/1": status[:len(status)-2]},
 		"no package":        {"var/lib/dpkg/updates/1": "nonsense\n"},
 	} {
 		files["var/lib/dpkg/status"] = ""
@@ -451,7 +451,7 @@ func TestDPKGListDamage(t *testing.T) {
 	const status = "Package: a\nStatus: install ok installed\nVersion: 1\n\nPackage: b\nStatus: install ok " +
 		"installed\nVersion: 1\n"
 	for text, says := range map[string]string{
-		"/usr/bin/a": "cut off after 10 bytes",
+		"/usr/bin/a": "truncated after 10 bytes",
 		"/.\n\n":     "line 2: no path",
 		"/.\nusr\n":  "line 2: no path",
 		"/a\x00b\n":  "line 1: no path",

@@ -54,7 +54,7 @@ func findRPM(fsys fs.FS) (*rpmFile, error) {
 	}
 	for _, f := range found {
 		if f.path != chosen.path {
-			chosen.notes = append(chosen.notes, fmt.Sprintf("there is another database, %s, which rpm does not use",
+			chosen.notes = append(chosen.notes, fmt.Sprintf("rpm does not use the other database, %s",
 				f.path))
 		}
 	}
@@ -176,7 +176,7 @@ func findLogs(fsys fs.FS, name string) error {
 	for _, e := range entries {
 		if number, ok := strings.CutPrefix(e.Name(), "log."); ok && len(number) == 10 &&
 			strings.Trim(number, "0123456789") == "" {
-			return fmt.Errorf("a transaction log, %s, that may have changes which are not in the database: %w",
+			return fmt.Errorf("the transaction log %s may have changes that the database lacks: %w",
 				e.Name(), ErrUnsupported)
 		}
 	}

@@ -76,7 +76,7 @@ func TestWhichRPMDatabase(t *testing.T) {
 				t.Errorf("notes: %q", found.notes)
 			}
 			for _, f := range tt.files {
-				if named := strings.Contains(strings.Join(found.notes, ";")+";", f+","); named != (f != tt.want) {
+				if named := strings.Contains(strings.Join(found.notes, ";")+";", f+";"); named != (f != tt.want) {
 					t.Errorf("%s in the notes: %v", f, named)
 				}
 			}
@@ -165,16 +165,16 @@ func TestBothKinds(t *testing.T) {
 		note string
 	}{
 		"more of rpm": {with(rpm, "var/lib/dpkg/status", []byte(status(7))), RPMBDB, nil,
-			"var/lib/dpkg, with 7 installed"},
+			"var/lib/dpkg, has 7 installed"},
 		"as many": {with(rpm, "var/lib/dpkg/status", []byte(status(8))), RPMBDB, nil,
-			"var/lib/dpkg, with 8 installed"},
+			"var/lib/dpkg, has 8 installed"},
 		"more of dpkg": {with(rpm, "var/lib/dpkg/status", []byte(status(9))), DPKG, nil,
-			"var/lib/rpm/Packages, with 8 installed"},
+			"var/lib/rpm/Packages, has 8 installed"},
 		"rpm damaged": {with(rpmRoot("var/lib/rpm/Packages", damaged), "var/lib/dpkg/status", []byte(status(9))),
-			RPMBDB, ErrCorrupt, "var/lib/dpkg, with 9 installed"},
+			RPMBDB, ErrCorrupt, "var/lib/dpkg, has 9 installed"},
 		"dpkg damaged": {with(rpm, "var/lib/dpkg/status", []byte("Package a\n")), DPKG, ErrCorrupt,
-			"var/lib/rpm/Packages, with 8 installed"},
-		"dpkg of no packages": {with(rpm, "var/lib/dpkg/status", nil), RPMBDB, nil, "var/lib/dpkg, with 0 installed"},
+			"var/lib/rpm/Packages, has 8 installed"},
+		"dpkg of no packages": {with(rpm, "var/lib/dpkg/status", nil), RPMBDB, nil, "var/lib/dpkg, has 0 installed"},
 	} {
 		db, err := Open(t.Context(), tt.root)
 		if db == nil || db.Kind() != tt.want || !errors.Is(err, tt.err) || tt.err == nil && err != nil ||

@@ -27,7 +27,7 @@ func openFile(fsys fs.FS, name string) (file, int64, error) {
 	r, ok := f.(io.ReaderAt)
 	if !ok || !info.Mode().IsRegular() {
 		f.Close()
-		return file{}, 0, fmt.Errorf("%s: no regular file: %w", name, ErrUnsupported)
+		return file{}, 0, fmt.Errorf("%s is not a regular file: %w", name, ErrUnsupported)
 	}
 	return file{r, f}, info.Size(), nil
 }
@@ -44,9 +44,17 @@ func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 	}
 	data := make([]byte, size)
 	if err := readAt(f, data, 0); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, inFile(name, err)
 	}
 	return data, nil
+}
+
+// inFile says in which file an error is, unless the error does.
+func inFile(name string, err error) error {
+	if known, ok := err.(*fs.PathError); ok && known.Path == name {
+		return err
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // readAt fills p.

@@ -161,7 +161,7 @@ func (l *dpkgLists) readList(pkg int, p dpkgPackage) error {
 	// An empty list is that of a package without files: one of which only
 	// configuration is left, or that never had any.
 	if len(data) > 0 && data[len(data)-1] != '\n' {
-		return fmt.Errorf("info/%s is cut off after %d bytes: %w", name, len(data), ErrCorrupt)
+		return fmt.Errorf("info/%s is truncated after %d bytes: %w", name, len(data), ErrCorrupt)
 	}
 	n := 0
 	for line := range bytes.Lines(data) {
@@ -220,9 +220,9 @@ func (l *dpkgLists) close() {
 		l.db.orphans[name] = file
 	}
 	if len(l.db.packages) == 0 {
-		l.corrupt(fmt.Errorf("the status file names no package, and info has the file lists of %d: %w", len(l.lists),
+		l.corrupt(fmt.Errorf("the status file names no package, but info has the file lists of %d: %w", len(l.lists),
 			ErrCorrupt))
 		return
 	}
-	l.db.note("info has the file lists of %d packages that the status file does not name", len(l.lists))
+	l.db.note("folder info has the file lists of %d packages that the status file does not name", len(l.lists))
 }

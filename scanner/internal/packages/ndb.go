@@ -110,7 +110,7 @@ func (r *rpmReader) ndbSlots(w *window) ([]ndbSlot, error) {
 		}
 		for ; len(page) > 0; page = page[ndbSlotSize:] {
 			if le.Uint32(page) != ndbSlotMagic {
-				r.corrupt(fmt.Errorf("page %d of slots: a slot is not one: %w", n, ErrCorrupt))
+				r.corrupt(fmt.Errorf("slot page %d: a slot has no magic number: %w", n, ErrCorrupt))
 				break
 			}
 			s := ndbSlot{le.Uint32(page[4:]), le.Uint32(page[8:]), le.Uint32(page[12:])}
@@ -137,11 +137,11 @@ func ndbBlob(blob []byte, number uint32) ([]byte, error) {
 	tail := blob[len(blob)-ndbTailSize:]
 	switch {
 	case le.Uint32(blob) != ndbHeadMagic || le.Uint32(blob[4:]) != number:
-		return nil, fmt.Errorf("no blob of it begins there: %w", ErrCorrupt)
+		return nil, fmt.Errorf("its blob does not begin there: %w", ErrCorrupt)
 	case blocks != uint64(len(blob)/ndbBlockSize):
 		return nil, fmt.Errorf("%d bytes in %d blocks: %w", length, len(blob)/ndbBlockSize, ErrCorrupt)
 	case le.Uint32(tail[8:]) != ndbTailMagic || uint64(le.Uint32(tail[4:])) != length:
-		return nil, fmt.Errorf("no blob of it ends there: %w", ErrCorrupt)
+		return nil, fmt.Errorf("its blob does not end there: %w", ErrCorrupt)
 	}
 	if sum, stored := adler32.Checksum(blob[:len(blob)-ndbTailSize]), le.Uint32(tail); sum != stored {
 		return nil, fmt.Errorf("checksum %08x, stored %08x: %w", sum, stored, ErrCorrupt)

@@ -216,7 +216,7 @@ func Open(ctx context.Context, fsys fs.FS) (*Database, error) {
 	})
 	for _, other := range dbs {
 		if other != db {
-			db.note("there is another database, %s, with %d installed packages", other.path, other.installed())
+			db.note("another database, %s, has %d installed packages", other.path, other.installed())
 		}
 	}
 	return db, db.err
@@ -277,7 +277,7 @@ func (db *Database) Find(name string) ([]Package, error) {
 		last++
 	}
 	if file, ok := db.orphans[name]; ok && first == last && db.err == nil {
-		return nil, fmt.Errorf("%s: package %s is not in the status file, and info/%s lists its files: %w", db.path,
+		return nil, fmt.Errorf("%s: the status file lacks package %s, but info/%s lists its files: %w", db.path,
 			name, file, ErrCorrupt)
 	}
 	return slices.Clone(db.packages[first:last]), db.err
@@ -289,7 +289,7 @@ func (db *Database) Find(name string) ([]Package, error) {
 // missing or damaged.
 func (db *Database) Files(p Package) ([]string, error) {
 	if p.id < 1 || p.id > len(db.packages) || db.packages[p.id-1] != p {
-		return nil, fmt.Errorf("package %s of another database: %w", p.Name, fs.ErrInvalid)
+		return nil, fmt.Errorf("package %s is from another database: %w", p.Name, fs.ErrInvalid)
 	}
 	return db.files.of(p.id - 1), db.fileErrs[p.id-1]
 }

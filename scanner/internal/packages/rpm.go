@@ -67,7 +67,7 @@ func (r *rpmReader) readPlain(fsys fs.FS) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", r.db.path, err)
+		return inFile(r.db.path, err)
 	}
 	return nil
 }

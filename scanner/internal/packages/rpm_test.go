@@ -387,7 +387,7 @@ func TestSQLiteDamage(t *testing.T) {
 	}{
 		"empty":       {rpmRoot(path, nil), ErrCorrupt},
 		"no database": {rpmRoot(path, []byte(strings.Repeat("text", 100))), ErrCorrupt},
-		"cut off":     {rpmRoot(path, data[:len(data)/2]), ErrCorrupt},
+		"truncated":   {rpmRoot(path, data[:len(data)/2]), ErrCorrupt},
 		"zeros":       {rpmRoot(path, broken), ErrCorrupt},
 		"hot journal": {with(rpmRoot(path, data), path+"-journal", []byte("\xd9\xd5\x05\xf9")), ErrUnsupported},
 		"is a folder": {fstest.MapFS{path + "/x": {}}, ErrUnsupported},

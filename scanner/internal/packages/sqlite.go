@@ -32,7 +32,7 @@ func (r *rpmReader) readSQLite(fsys fs.FS) (err error) {
 		number, ok := row[0].(int64)
 		blob, okBlob := row[1].([]byte)
 		if !ok || number < 1 || number > math.MaxUint32 || !okBlob {
-			r.corrupt(fmt.Errorf("row %v is none of a header: %w", row[0], ErrCorrupt))
+			r.corrupt(fmt.Errorf("row %v is not a header: %w", row[0], ErrCorrupt))
 			return nil
 		}
 		if err := r.record(uint32(number), blob); err != nil {

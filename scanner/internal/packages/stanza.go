@@ -44,7 +44,7 @@ func stanzas(data []byte) iter.Seq2[stanza, error] {
 				continue
 			}
 			if err = s.add(&field, text); err == nil && !whole {
-				err = fmt.Errorf("the last line is cut off: %w", ErrCorrupt)
+				err = fmt.Errorf("the last line is truncated: %w", ErrCorrupt)
 			}
 			if err != nil {
 				err = fmt.Errorf("line %d: %w", line, err)

@@ -433,7 +433,7 @@ func TestDPKGWritesIt(t *testing.T) {
 	}
 	db = compareDPKG(t, root, 6)
 	if p := must(db.Find("four"))[0]; p.State != "half-configured" || p.IsInstalled() ||
-		!strings.Contains(strings.Join(db.Notes(), ";"), "not yet in the status file") {
+		!strings.Contains(strings.Join(db.Notes(), ";"), "pending changes") {
 		t.Errorf("%+v, %q", p, db.Notes())
 	}
 }
