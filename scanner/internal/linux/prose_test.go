@@ -73,18 +73,21 @@ func TestRemedies(t *testing.T) {
 func TestErrorTexts(t *testing.T) {
 	torn := errors.New("torn")
 	at := func(p string) error { return &fs.PathError{Op: "read", Path: p, Err: torn} }
-	for want, err := range map[string]error{
-		"cannot read /etc/x on the root volume: torn":               &volumeError{"root", at("etc/x")},
-		"cannot read / on the user volume: torn":                    &volumeError{"user", at(".")},
-		"/etc/fstab: torn":                                          &volumeError{"usr", &mountError{inFile("etc/fstab", torn)}},
-		"user volume: torn":                                         &volumeError{"user", torn},
-		"/etc/x: torn":                                              inFile("etc/x", inFile("/etc/x", torn)),
-		"root volume: torn":                                         inFile("/etc/x", &volumeError{"root", torn}),
-		"the root volume has no package database":                   packagesError(packages.ErrNoDatabase),
-		"cannot read the package database on the root volume: torn": packagesError(torn),
+	for _, c := range []struct {
+		want string
+		err  error
+	}{
+		{"cannot read /etc/x on the root volume: torn", &volumeError{"root", at("etc/x")}},
+		{"cannot read / on the user volume: torn", &volumeError{"user", at(".")}},
+		{"/etc/fstab: torn", &volumeError{"usr", &mountError{inFile("etc/fstab", torn)}}},
+		{"user volume: torn", &volumeError{"user", torn}},
+		{"/etc/x: torn", inFile("etc/x", inFile("/etc/x", torn))},
+		{"root volume: torn", inFile("/etc/x", &volumeError{"root", torn})},
+		{"the root volume has no package database", packagesError(packages.ErrNoDatabase)},
+		{"cannot read the package database on the root volume: torn", packagesError(torn)},
 	} {
-		if err.Error() != want {
-			t.Errorf("%q, want %q", err, want)
+		if c.err.Error() != c.want {
+			t.Errorf("%q, want %q", c.err, c.want)
 		}
 	}
 	if inFile("/etc/x", nil) != nil {
