@@ -168,8 +168,8 @@ func wrapParagraphs(text string, columns int) string {
 	return b.String()
 }
 
-// wrapWords breaks a text at its spaces into lines of at most that many columns, as far as its words allow. It returns
-// at least one line.
+// wrapWords breaks a text at its spaces into lines of at most that many columns. Only a longer word exceeds them. It
+// returns at least one line.
 func wrapWords(text string, columns int) []string {
 	var lines []string
 	line := ""

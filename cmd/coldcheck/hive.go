@@ -13,12 +13,12 @@ import (
 	"github.com/coldcheck/coldcheck/report"
 )
 
-// logSuffixes are those of the transaction logs beside a hive: the log of the
+// logSuffixes are those of the transaction logs of a hive: the log of the
 // old format, and the two of the new one.
 var logSuffixes = []string{".LOG", ".LOG1", ".LOG2"}
 
-// openHive opens a hive with the logs that lie beside it, or as it lies. open
-// opens a file. What was done about a dirty hive is told.
+// openHive opens a hive with the logs in its folder, or without any. open opens
+// a file. A notice says what was done about a dirty hive.
 func (p *program) openHive(ctx context.Context, open func(name string) (sized, error), name string,
 	noLogs bool) (*registry.Hive, error) {
 	var logs []string
@@ -61,7 +61,7 @@ func (p *program) openHiveWith(ctx context.Context, open func(name string) (size
 		}
 		return nil, err
 	}
-	p.tellRecovery(name, hive.Recovery())
+	p.noticeRecovery(name, hive.Recovery())
 	return hive, nil
 }
 
@@ -69,7 +69,7 @@ func base(name string) string {
 	return name[strings.LastIndexAny(name, `/\`)+1:]
 }
 
-func (p *program) tellRecovery(name string, r registry.Recovery) {
+func (p *program) noticeRecovery(name string, r registry.Recovery) {
 	switch r.State {
 	case registry.Recovered:
 		var parts []string
@@ -78,9 +78,9 @@ func (p *program) tellRecovery(name string, r registry.Recovery) {
 		}
 		p.notice("%s was dirty: recovered from %s", name, strings.Join(parts, ", then "))
 	case registry.Dirty:
-		p.notice("%s: %v: shown as it lies", name, r.Err)
+		p.notice("%s: %v; shown without its logs", name, r.Err)
 	case registry.Ignored:
-		p.notice("%s is dirty (sequence numbers %d and %d): shown as it lies", name, r.Primary, r.Secondary)
+		p.notice("%s is dirty (sequence numbers %d and %d); shown without its logs", name, r.Primary, r.Secondary)
 	}
 	for _, n := range r.Notes {
 		p.notice("%s: %s", name, n)
@@ -106,7 +106,7 @@ func (l *keyLister) list(start *registry.Key, prefix string) error {
 	if !l.recursive {
 		subkeys, err := start.Subkeys()
 		if err != nil {
-			l.damage.tell("%v", err)
+			l.damage.add("%v", err)
 		}
 		names := make([]string, 0, len(subkeys))
 		for _, k := range subkeys {
@@ -116,7 +116,7 @@ func (l *keyLister) list(start *registry.Key, prefix string) error {
 	}
 	return start.Walk(func(k *registry.Key, err error) error {
 		if err != nil {
-			l.damage.tell("%v", err)
+			l.damage.add("%v", err)
 			return nil
 		}
 		below := strings.TrimPrefix(strings.TrimPrefix(k.Path(), start.Path()), `\`)
@@ -151,12 +151,12 @@ type valueJSON struct {
 func (l *keyLister) key(k *registry.Key, name string, subkeys []string) error {
 	values, err := k.Values()
 	if err != nil {
-		l.damage.tell("%v", err)
+		l.damage.add("%v", err)
 	}
 	j := keyJSON{Key: name, LastWrite: jsonTime(k.LastWrite()), Values: make([]valueJSON, 0, len(values)),
 		Subkeys: subkeys}
 	if j.Class, err = k.ClassName(); err != nil {
-		l.damage.tell("%v", err)
+		l.damage.add("%v", err)
 	}
 	for _, v := range values {
 		j.Values = append(j.Values, l.value(v))
@@ -201,7 +201,7 @@ func (l *keyLister) value(v *registry.Value) valueJSON {
 	j := valueJSON{Name: v.Name(), Type: v.Type().String()}
 	raw, err := v.Data()
 	if err != nil {
-		l.damage.tell("%v", err)
+		l.damage.add("%v", err)
 		j.Error = err.Error()
 		return j
 	}

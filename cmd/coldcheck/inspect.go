@@ -69,7 +69,7 @@ func volumeFlag(c *cobra.Command, value *int) {
 
 // openVolume opens a volume of an image: the one with that number, or for 0 the
 // one that holds the system, else the first with a filesystem that can be read.
-// What is damaged is told, and what could not be opened on the way.
+// Notices report what is damaged, and what could not be opened.
 func (p *program) openVolume(ctx context.Context, image *scanner.Image, number int) (*disk.Volume, volume.FS, error) {
 	if image.Incomplete != nil {
 		p.notice("%s: %v", image.Name, image.Incomplete)
@@ -80,7 +80,7 @@ func (p *program) openVolume(ctx context.Context, image *scanner.Image, number i
 	}
 	damage := damageLog{p: p}
 	for _, d := range fsys.Problems() {
-		damage.tell("%s, volume %d: %s", image.Name, v.Number, d)
+		damage.add("%s, volume %d: %s", image.Name, v.Number, d)
 	}
 	damage.end()
 	return v, fsys, nil
@@ -145,7 +145,7 @@ func seeVolumes(image *scanner.Image) string {
 }
 
 // openFilesystem opens the filesystem of a volume, also where its journal cannot
-// be replayed: what is shown is then the volume as it lies.
+// be replayed: it is then shown without it.
 func (p *program) openFilesystem(ctx context.Context, v *disk.Volume) (volume.FS, error) {
 	switch {
 	case v.Err != nil:
@@ -213,23 +213,23 @@ func openFile(fsys fs.FS, name string) (sized, error) {
 
 var errNotRegular = errors.New("not a regular file")
 
-// damageLog tells the damage that is met on the way, the first in full.
+// damageLog reports damage; only the first notices are printed.
 type damageLog struct {
 	p     *program
 	count int
 }
 
-const maxDamageTold = 20
+const maxDamageNotices = 20
 
-func (d *damageLog) tell(format string, args ...any) {
-	if d.count++; d.count <= maxDamageTold {
+func (d *damageLog) add(format string, args ...any) {
+	if d.count++; d.count <= maxDamageNotices {
 		d.p.notice(format, args...)
 	}
 }
 
 func (d *damageLog) end() {
-	if d.count > maxDamageTold {
-		d.p.notice("and %d more", d.count-maxDamageTold)
+	if d.count > maxDamageNotices {
+		d.p.notice("and %d more", d.count-maxDamageNotices)
 	}
 }
 

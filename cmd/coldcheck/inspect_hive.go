@@ -71,8 +71,8 @@ coldcheck inspect hive SYSTEM --log SYSTEM.LOG1 --log SYSTEM.LOG2`,
 	return c
 }
 
-// openOSFile opens a file of this machine. Of a log beside a hive the letters'
-// case may differ: it was copied from Windows, which does not tell it apart.
+// openOSFile opens a file of this machine. The case of a log's name may differ
+// from the hive's: both were copied from Windows, which ignores case.
 func openOSFile(name string) (sized, error) {
 	info, err := os.Stat(name)
 	path := name

@@ -94,7 +94,7 @@ func (l *lister) entries(dir string, entries []fs.DirEntry, problem error, seen 
 					return err
 				}
 			}
-			l.damage.tell("%v", err)
+			l.damage.add("%v", err)
 			continue
 		}
 		if err := l.entry(name, info); err != nil {
@@ -106,10 +106,10 @@ func (l *lister) entries(dir string, entries []fs.DirEntry, problem error, seen 
 		id := l.fsys.Node(info).ID
 		switch {
 		case seen[id]:
-			l.damage.tell("%s: the directory was listed before under another name", name)
+			l.damage.add("%s: this directory was already listed under another name", name)
 			continue
 		case depth == maxDirDepth:
-			l.damage.tell("%s: more than %d directories in each other", name, maxDirDepth)
+			l.damage.add("%s: more than %d nested directories", name, maxDirDepth)
 			continue
 		}
 		seen[id] = true
@@ -119,7 +119,7 @@ func (l *lister) entries(dir string, entries []fs.DirEntry, problem error, seen 
 		}
 	}
 	if problem != nil {
-		l.damage.tell("%v", problem)
+		l.damage.add("%v", problem)
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func (l *lister) entry(name string, info fs.FileInfo) error {
 	if kind == "symlink" {
 		link, err := l.fsys.ReadLink(name)
 		if err != nil {
-			l.damage.tell("%v", err)
+			l.damage.add("%v", err)
 		}
 		shown += " -> " + report.Neutral(link)
 	}

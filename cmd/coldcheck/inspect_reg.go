@@ -118,7 +118,7 @@ func (m *machine) list(l *keyLister, key string) error {
 	for _, name := range names {
 		k, err := m.Key(joinKey(key, name))
 		if err != nil {
-			l.damage.tell("%v", err)
+			l.damage.add("%v", err)
 			problem = err
 			continue
 		}
@@ -168,7 +168,7 @@ func (m *machine) openHive(name string) (*registry.Hive, error) {
 }
 
 // userHive finds the hive of a user, or of his classes, on the volume with the
-// system or on another volume of the image: in a WorkSpace profiles lie on D.
+// system or on another volume of the image: in a WorkSpace profiles are on D.
 func (m *machine) userHive(sid string) (volume.FS, string, error) {
 	sid, classes := strings.CutSuffix(sid, "_Classes")
 	folder, err := m.profileFolder(sid)
@@ -200,7 +200,7 @@ func (m *machine) userHive(sid string) (volume.FS, string, error) {
 			"'coldcheck inspect hive'"}
 }
 
-// profileFolder is where the ProfileList says that a profile lies: `D:\Users\jdoe`.
+// profileFolder is the folder of a profile in the ProfileList: `D:\Users\jdoe`.
 func (m *machine) profileFolder(sid string) (string, error) {
 	k, err := m.Key(profileList + `\` + sid)
 	if err != nil {

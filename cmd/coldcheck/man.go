@@ -119,8 +119,8 @@ func manItem(b *bytes.Buffer, title, text string) {
 	fmt.Fprintf(b, ".TP\n.B %s\n%s\n", roff(title), roff(text))
 }
 
-// roff keeps the characters of a line from being taken for requests or escapes;
-// what is not ASCII is written by its number.
+// roff escapes what would be a request or an escape, and writes characters that
+// are not ASCII by their numbers.
 func roff(s string) string {
 	var b strings.Builder
 	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {

@@ -145,7 +145,7 @@ func (o output) file(began time.Time) string {
 }
 
 // writeReports writes every report. All are rendered before one is written, and
-// all files are complete beside their places before one takes its place; pipes
+// all files are complete under other names before one takes its place; pipes
 // and standard output come last.
 func (p *program) writeReports(r *scanner.Result, outputs []output, began time.Time) error {
 	type stream struct {

@@ -40,7 +40,7 @@ func findTarget(path string) (target, error) {
 	return t, t.wrap(err)
 }
 
-// wrap makes an error name the report, not the temporary file beside it.
+// wrap makes an error name the report, not the temporary file.
 func (t target) wrap(err error) error {
 	if err == nil {
 		return nil
@@ -56,8 +56,8 @@ func (t target) wrap(err error) error {
 	return fmt.Errorf("write %s: %w", t.path, err)
 }
 
-// pendingFiles are files that are complete, or nearly, under a name beside
-// their place. They take their places together, or go away without a trace.
+// pendingFiles are files that are complete, or nearly, under another name in
+// the folder of their place. They take their places together, or go away without a trace.
 type pendingFiles struct {
 	mu        sync.Mutex
 	files     []pendingFile
@@ -95,7 +95,7 @@ func (p *pendingFiles) probe(t target) error {
 	return t.wrap(err)
 }
 
-// create makes a new file beside the target's place.
+// create makes a new file in the folder of the target.
 func (p *pendingFiles) create(t target) (*os.File, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
