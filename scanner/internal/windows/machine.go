@@ -1,7 +1,7 @@
 // Package windows judges the requirements of image creation by the facts of a Windows system.
 //
 // A file is about one topic: its facts, which are typed values with the
-// evidence they were read from, and beside them the judgements, which are pure
+// evidence they were read from, and the judgments, which are pure
 // functions of those facts. Facts that several topics share are those of package
 // machine, the ground floor. An error of a fact makes every requirement that
 // needs it undetermined.
@@ -70,9 +70,9 @@ func Open(in Input) (*Machine, error) {
 	if m.Machine, err = machine.Open(in.Input); err != nil {
 		return nil, err
 	}
-	m.tellControlSet()
+	m.noticeControlSet()
 	m.lookAhead()
-	m.tellOtherSystems()
+	m.noticeOtherSystems()
 	m.checkDrives()
 	return m, nil
 }
@@ -102,17 +102,16 @@ func (m *Machine) next() *Machine {
 	return &own
 }
 
-// unheard returns the machine for reading that nothing is told of: events of the
-// registry are dropped.
+// unheard returns the machine for reading that the log does not record.
 func (m *Machine) unheard() *Machine {
 	own := *m
 	own.Machine = m.Machine.Unheard()
 	return &own
 }
 
-// tellControlSet says which control set was taken for the current one where
-// that is not plain, and that another failed to start.
-func (m *Machine) tellControlSet() {
+// noticeControlSet reports which control set is used as the current one where
+// Select\Current does not decide, and that another failed to start.
+func (m *Machine) noticeControlSet() {
 	set, err := m.Registry.ControlSet()
 	if err != nil {
 		return // whatever needs it reports it
@@ -186,9 +185,9 @@ func whyControlSet(set registry.ControlSet) string {
 // other systems.
 const maxRootFolders = 256
 
-// tellOtherSystems says which folders of the root volume hold another system:
-// the one that is judged may not be the one that starts.
-func (m *Machine) tellOtherSystems() {
+// noticeOtherSystems reports folders of the root volume that contain another system:
+// the one that is checked may not be the one that starts.
+func (m *Machine) noticeOtherSystems() {
 	v := m.Drive("C")
 	entries, err := fs.ReadDir(v.FS, ".")
 	if err != nil {
@@ -214,7 +213,7 @@ func (m *Machine) tellOtherSystems() {
 // checkDrives compares the volumes with the disks that the registry has for C
 // and D. A user volume that is not drive D of this machine is not read: its
 // profile would be judged in the place of this machine's. The letter C follows
-// the volume that Windows starts from, so another disk there is only said.
+// the volume that Windows starts from, so another disk there is only reported.
 func (m *Machine) checkDrives() {
 	mounts, err := m.readMounts()
 	if err != nil {

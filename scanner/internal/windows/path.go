@@ -59,7 +59,7 @@ var pathExtensions = []string{".com", ".exe", ".bat", ".cmd"}
 // maxPathFolders bounds the folders before System32 that are looked through.
 const maxPathFolders = 64
 
-// usualPath is the length of a Path in characters that every program takes whole.
+// usualPath is the length of a Path in characters that every program reads.
 const usualPath = 2047
 
 // notePath adds to a pass what may go wrong all the same: programs that are

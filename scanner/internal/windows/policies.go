@@ -19,8 +19,9 @@ var gpoNone = entry{
 			Reads: `SOFTWARE, for computer and user: Group Policy\State\…\GPO-List and Group Policy\History; the ` +
 				`user's own History in NTUSER.DAT; ProgramData\Microsoft\Group Policy\History; the local policy's ` +
 				`Registry.pol; the policies CertTemplateName and SecurityLayer of Remote Desktop.`,
-			Live:   "gpresult /r /scope computer; gpresult /r /scope user",
-			Doubts: "The Default Domain Policy, which every member of a domain has, does not count.",
+			Live: "gpresult /r /scope computer; gpresult /r /scope user",
+			Doubts: "The service's guide makes no exception for the Default Domain Policy. It does not count here, because " +
+				"every member of a domain has it.",
 			Fix: "Move the WorkSpace to a new organizational unit with blocked inheritance and no linked policies. " +
 				"Run gpupdate /force, then restart.",
 		}),
@@ -132,7 +133,7 @@ func (m *Machine) readPolicyHistory(p *policies, name, scope string) error {
 }
 
 // readPolicyState reads the list of the policies that were found for machine
-// or user, with what kept one of them from being applied (by experience, not
+// or user, with what kept one of them from being applied (from observation, not
 // documented).
 func (m *Machine) readPolicyState(p *policies, name, scope string) error {
 	keys, err := m.SubkeysAt(name)

@@ -12,7 +12,7 @@ import (
 
 // policyFile is a Registry.pol of the local Group Policy. What it sets reaches
 // the registry when the policy is next applied: the registry decides, and what
-// differs is noted beside it.
+// differs is noted at its evidence.
 type policyFile struct {
 	Path    string // on the root volume
 	Entries []registry.PolEntry

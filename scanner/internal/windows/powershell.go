@@ -37,7 +37,7 @@ func (m *Machine) decidePowerShellVersion() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	system, _ := m.System() // for the remedy alone
+	system, _ := m.System() // only for the remedy
 	return judgePowerShell(v3, v1, program, system)
 }
 
@@ -216,7 +216,7 @@ func (m *Machine) enableScripts(k machine.Key) (machine.Setting[string], error) 
 }
 
 // allowedPolicies and otherPolicies are the words that PowerShell knows. It
-// compares them whole, without case, and takes any other word for Restricted.
+// compares complete words, without case, and reads any other word as Restricted.
 var (
 	allowedPolicies = []string{"RemoteSigned", "Unrestricted"}
 	otherPolicies   = []string{"Restricted", "AllSigned", "Bypass"}

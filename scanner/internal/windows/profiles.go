@@ -13,7 +13,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// profileFolder is what lies at the path of the wanted profile.
+// profileFolder is what is at the path of the wanted profile.
 type profileFolder struct {
 	Folder  machine.File
 	Hive    machine.File // NTUSER.DAT
@@ -59,7 +59,7 @@ func (m *Machine) decideProfileExists() requirement.Outcome {
 }
 
 // judgeProfileExists decides win.profile.exists. folder is called only for a
-// profile that lies where it should.
+// profile that is where it should be.
 func judgeProfileExists(ps machine.Profiles, w machine.Wanted,
 	folder func(machine.Profile) (profileFolder, error)) requirement.Outcome {
 	listed := ps.Evidence
@@ -167,7 +167,7 @@ type orphans struct {
 // defaultMigrated is what an upgrade keeps of the Default profile.
 const defaultMigrated = "Default.migrated"
 
-// expectedFolders lie beside the profiles and are none, or are those of the
+// expectedFolders are in the folder of profiles and are no profiles, or are those of the
 // Default and Public profiles, which the ProfileList has in values.
 var expectedFolders = []string{"Default", "Default User", "Public", "All Users"}
 

@@ -32,8 +32,8 @@ const (
 	keyWindowsUpdate = machine.KeyMachineWindows + `\WindowsUpdate`
 )
 
-// Package states of component based servicing that wait for a start (by
-// experience, not documented: the event log prints them plus 5000).
+// Package states of component based servicing that wait for a start (from
+// observation, not documented: the event log prints them plus 5000).
 const (
 	stateUninstallPending = 0x05
 	stateInstallPending   = 0x60
@@ -289,7 +289,7 @@ type rename struct{ From, To string }
 // servicing says whether the operation is one of Windows' servicing: it puts a
 // file into its store, or one out of its store or its downloads into the folders
 // of the system. What an installation of a driver or of another vendor leaves
-// there (SET1A01.tmp beside the driver) comes from elsewhere.
+// there (SET1A01.tmp in the driver's folder) comes from elsewhere.
 func (r rename) servicing() bool {
 	to, from := lowerPath(r.To), lowerPath(r.From)
 	switch {
@@ -403,7 +403,7 @@ func (m *Machine) readPendingOther(p *PendingReboot) error {
 
 var rebootPending = entry{
 	Requirement: required("win.reboot.pending", "WindowsUpdatesRequired",
-		"No reboot because of Windows updates must be pending.",
+		"There must be no pending reboot because of Windows updates.",
 		sectionTips+": No pending reboot due to Windows Updates can be detected", explanation{
 			Reads: `SOFTWARE: Component Based Servicing (package states, sessions, pending keys), WindowsUpdate ` +
 				`(CommitRequired); COMPONENTS: PendingXmlIdentifier; WinSxS\pending.xml; SYSTEM: Session Manager ` +
@@ -448,8 +448,8 @@ func judgeReboot(p PendingReboot) requirement.Outcome {
 	return o
 }
 
-// maxTraces is how many pieces of evidence a list brings; the details have the
-// whole list.
+// maxTraces is how many pieces of evidence a list brings; the details have
+// them all.
 const maxTraces = 20
 
 func tracesOf(lists ...[]pendingTrace) []requirement.Evidence {

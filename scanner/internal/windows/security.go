@@ -148,7 +148,7 @@ func (d securityDescriptor) grants(token ...string) uint32 {
 }
 
 // systemToken are the SIDs of SYSTEM's token: itself, the administrators,
-// everyone, those who are authenticated ([MS-DTYP] 2.4.2.4).
+// everyone, authenticated users ([MS-DTYP] 2.4.2.4).
 var systemToken = []string{sidSystem, "S-1-5-32-544", "S-1-1-0", "S-1-5-11"}
 
 var profileACL = entry{
@@ -165,7 +165,7 @@ var profileACL = entry{
 	Judge: (*Machine).decideProfileACL,
 }
 
-// onlySeven is the outcome of what the document asks of Windows 7 alone, where
+// onlySeven is the outcome of what the document requires for Windows 7 only, where
 // the system is another; nil where it is one.
 func (m *Machine) onlySeven() *requirement.Outcome {
 	s, err := m.System()

@@ -198,7 +198,7 @@ func (m *Machine) decideSysprepStatus() requirement.Outcome {
 	return judgeSysprepStatus(generalization, cleanup)
 }
 
-// States that Sysprep leaves when it has finished (by experience, not
+// States that Sysprep leaves when it has finished (from observation, not
 // documented). One that stopped in the middle leaves others, and then refuses
 // to run.
 const (

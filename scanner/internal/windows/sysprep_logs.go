@@ -68,7 +68,7 @@ func (l *logLines) add(line logLine) {
 	l.Last = append(l.Last, line)
 }
 
-// sysprepLog is what a log tells of Sysprep.
+// sysprepLog is what a log says about Sysprep.
 type sysprepLog struct {
 	File machine.File
 	Err  error // why it cannot be read to its end; nil if it can, or if it is not there
@@ -216,7 +216,7 @@ func (l *sysprepLog) line(number int, text string) {
 }
 
 // withoutLevel is how some tools show the log: 02-07-2022 14:24:15.000 SYSPRP …
-// Such lines have no level; one with an error code tells of an error.
+// Such lines have no level; one with an error code is an error.
 var withoutLevel = regexp.MustCompile(`^\d{2}-\d{2}-\d{4} \d{2}:\d{2}:\d{2}\.\d{3}\s+` + component + ` `)
 
 // isError says whether the level of a line is Error.

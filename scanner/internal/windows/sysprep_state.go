@@ -19,7 +19,7 @@ func (m *Machine) decideChildCompletion() requirement.Outcome {
 	return judgeChildCompletion(setup)
 }
 
-// States of a program of Windows Setup below ChildCompletion (by experience,
+// States of a program of Windows Setup below ChildCompletion (from observation,
 // not documented): it has begun, and it is done.
 const (
 	childBegun = 1

@@ -28,7 +28,7 @@ type answerContent struct {
 	Passes    []string // "generalize", "specialize", …, in the file's order
 	Processed bool     // a pass is marked as done, as Windows marks its own copy
 	Open      []string // passes of a copy that was Processed that are not marked
-	SkipRearm bool     // Sysprep is told not to rearm Windows
+	SkipRearm bool     // Sysprep does not rearm Windows
 	// CopyProfile: the Administrator's profile becomes the default one.
 	CopyProfile bool
 	Notes       []string // settings that a person should know of
@@ -175,7 +175,7 @@ func (c *answerContent) note(path []string, value string) {
 // launchAgent is an agent that prepares Windows on EC2, with its answer files.
 type launchAgent struct {
 	Name    string
-	Signs   []requirement.Evidence // why it is taken for installed: its program, its service; none if it is not
+	Signs   []requirement.Evidence // why it counts as installed: its program, its service; none if it is not
 	Left    []requirement.Evidence // folders of one that is not installed
 	Answers []answerFile           // the first is the one the agent uses, others are as good
 	Foreign string                 // the version of Windows, where the agent is not made for it
@@ -205,7 +205,7 @@ func agentOrder(s machine.System) []string {
 	return []string{agentConfig, agentLaunch, agentLaunchV2}
 }
 
-// agentPlace is where an agent lies. Its folders may outlive it, with logs and
+// agentPlace is where an agent is. Its folders may outlive it, with logs and
 // settings; its program does not.
 type agentPlace struct {
 	folders, programs, answers []string
@@ -279,7 +279,7 @@ func (m *Machine) readAgents(s machine.System) ([]launchAgent, error) {
 }
 
 // readAnswers returns the answer files of the agent that decides or, where it
-// cannot be told which that is, of all there are.
+// is not known which that is, of all there are.
 func (m *Machine) readAnswers(s machine.System) ([]answerFile, error) {
 	if agents, err := m.readAgents(s); err == nil {
 		return decisive(agents).Answers, nil
@@ -303,7 +303,7 @@ type sysprepFiles struct {
 	Program      machine.File // sysprep.exe
 	Agents       []launchAgent
 	AgentsErr    error                   // why Agents are not known
-	Cached       []answerFile            // answer files that Windows Setup finds without being told
+	Cached       []answerFile            // answer files that Windows Setup finds by itself
 	UnattendFile machine.Setting[string] // the one that the registry names
 	Err          error                   // why Cached or UnattendFile is not known
 }

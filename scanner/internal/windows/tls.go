@@ -60,7 +60,7 @@ type protocolSide struct {
 	DisabledByDefault machine.Setting[uint32]
 }
 
-// users is what a sentence calls those who use the side: "clients" or "servers".
+// users is what a sentence calls the users of the side: "clients" or "servers".
 func (p protocolSide) users() string { return strings.ToLower(p.Name) + "s" }
 
 // setting is what a sentence says of a value that turns the protocol off.
@@ -185,7 +185,7 @@ func judgeTLS12Seven(client, server protocolSide, system machine.System,
 	return requirement.Pass("TLS 1.2 is enabled for clients and servers.", all...)
 }
 
-// judgeSSL3 decides win.tls.ssl3. The document's literal demand contradicts
+// judgeSSL3 decides win.tls.ssl3. The document's literal requirement contradicts
 // the default of every current Windows, from which images are made all the
 // same: only what is written against it fails.
 func judgeSSL3(client, server protocolSide, system machine.System) requirement.Outcome {

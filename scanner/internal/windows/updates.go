@@ -30,8 +30,8 @@ var bpUpdates = entry{
 // releases.
 const recentUpdates = 60 * 24 * time.Hour
 
-// statePackageInstalled is the CurrentState of a package that is installed (by
-// experience, not documented; see stateInstallPending).
+// statePackageInstalled is the CurrentState of a package that is installed (from
+// observation, not documented; see stateInstallPending).
 const statePackageInstalled = 0x70
 
 // An update is an installation of updates on record.

@@ -12,7 +12,7 @@ import (
 // upgradeTrace is a key or folder that an upgrade of Windows leaves behind.
 type upgradeTrace struct {
 	Name     string
-	From     string // the version before, "" if it is not told
+	From     string // the version before, "" if it is not written
 	Evidence requirement.Evidence
 }
 
@@ -20,8 +20,8 @@ type upgradeTrace struct {
 type Upgrades struct {
 	Sources  []upgradeTrace       // keys "Source OS (Updated on …)": an upgrade was made
 	Others   []upgradeTrace       // keys with "Upgrade" in their name, which the service's script takes for one
-	Leftover []upgradeTrace       // folders that prove nothing alone
-	Err      error                // why Leftover may not be whole
+	Leftover []upgradeTrace       // folders that do not prove an upgrade
+	Err      error                // why Leftover may be incomplete
 	Parent   requirement.Evidence // SYSTEM\Setup, whose subkeys were all read
 }
 
@@ -72,7 +72,7 @@ func (m *Machine) readLeftovers() ([]upgradeTrace, error) {
 	return list, nil
 }
 
-// readSource reads the version before an upgrade. The key alone decides, so a
+// readSource reads the version before an upgrade. Only the key decides, so a
 // value that cannot be read is only missing from the message.
 func (m *Machine) readSource(k machine.Key) upgradeTrace {
 	t := upgradeTrace{Name: k.Name(), Evidence: k.Evidence}

@@ -11,7 +11,7 @@ type ahead struct {
 	opened bool          // false if a defect ended it, which whoever asks meets too
 	hive   *registry.Hive
 	err    error
-	trail  requirement.Trail // what opening it has to tell, once it is asked for
+	trail  requirement.Trail // what opening it records, once it is needed
 }
 
 // openAhead begins to open the large hives of the machine, which every scan

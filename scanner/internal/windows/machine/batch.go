@@ -298,7 +298,7 @@ func (r *commandReader) batchStart(s string, sh *shell, depth int) {
 	s = strings.TrimSpace(r.replace(s, sh))
 	if after, ok := strings.CutPrefix(s, `"`); ok {
 		_, rest, _ := strings.Cut(after, `"`)
-		if strings.TrimSpace(rest) == "" { // a title alone opens a window
+		if strings.TrimSpace(rest) == "" { // only a title: it opens a window
 			return
 		}
 		s = strings.TrimSpace(rest)

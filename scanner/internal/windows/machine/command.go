@@ -36,7 +36,7 @@ type scriptUse struct {
 	Of       *shell // the script that names it; nil for a command line
 }
 
-// commands is what a command line does, as far as it is written in it.
+// commands is what a command line does by its own text.
 type commands struct {
 	Uses    []use
 	Data    []string // other paths that are not on drive C
@@ -65,7 +65,7 @@ type shell struct {
 	dir    string            // the working directory, "" if unknown
 	folder string            // where the script is, "" for a command line
 	vars   map[string]string // what the script sets, by upper-case name
-	text   string            // the whole script without comments, for commands that read their input
+	text   string            // the script without comments, for commands that read their input
 }
 
 func (s *shell) set(name, value string) {
@@ -264,7 +264,7 @@ func arguments(s string) []string {
 	return list
 }
 
-// joinArguments is the opposite of arguments, as far as a reader of it needs.
+// joinArguments is the opposite of arguments, for what readers of the line need.
 func joinArguments(words []string) string {
 	var b strings.Builder
 	for i, w := range words {
@@ -292,7 +292,7 @@ func baseName(path string) string {
 }
 
 // at is the full path of a file that is named in a folder. What is found by
-// its name alone stays as it is where the folder is unknown.
+// its name stays as it is where the folder is unknown.
 func at(dir, path string) string {
 	path = devicePath(strings.ReplaceAll(path, "/", `\`))
 	switch {
@@ -336,7 +336,7 @@ func (r *commandReader) program(name string, sh *shell) string {
 	return here
 }
 
-// windowsPrograms are programs of Windows that need no folder, beside those
+// windowsPrograms are programs of Windows that need no folder, in addition to those
 // that run others.
 var windowsPrograms = map[string]bool{
 	"subst": true, "net": true, "net1": true, "mountvol": true, "diskpart": true, "wmic": true, "reg": true,
@@ -347,7 +347,7 @@ var windowsPrograms = map[string]bool{
 	"fsutil": true, "dism": true, "control": true, "userinit": true, "taskeng": true, "hostname": true,
 }
 
-// driveOf tells the letter that a word names as a drive, "X:"; "" if it names
+// driveOf returns the letter that a word names as a drive, "X:"; "" if it names
 // none.
 func driveOf(word string) string {
 	word = strings.TrimSuffix(strings.Trim(word, `"`), `\`)

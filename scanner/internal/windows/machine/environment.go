@@ -39,7 +39,7 @@ func (e Environment) Of(p Profile) Environment {
 }
 
 // Environment holds the machine's environment variables by upper-case name,
-// as far as paths in the registry use them.
+// those that paths in the registry use.
 type Environment map[string]string
 
 // Environment returns the variables that Windows itself sets for every program.

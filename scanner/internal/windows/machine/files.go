@@ -100,7 +100,7 @@ func (v *Drive) read(name string, limit int64) ([]byte, File, error) {
 
 // ReadParsed returns what parse makes of the content of a file of at most limit
 // bytes, the zero value if it does not exist. A file with several names is read
-// and parsed once for each fact. kind tells parsers apart.
+// and parsed once for each fact. kind distinguishes parsers.
 func ReadParsed[T any](v *Drive, name string, limit int64, kind string, parse func([]byte) (T, error)) (T, File,
 	error) {
 	var none T
@@ -119,7 +119,7 @@ func ReadParsed[T any](v *Drive, name string, limit int64, kind string, parse fu
 	return parsed, f, err
 }
 
-// Walk calls fn for every file below a folder that may not be there. What lies
+// Walk calls fn for every file below a folder that may not be there. What is
 // behind a reparse point in it is left out. More entries than most are an
 // error.
 func (m *Machine) Walk(win string, most int, fn func(v *Drive, name string) error) error {
@@ -211,7 +211,7 @@ func (m *Machine) Locate(win string) (*Drive, string, error) {
 }
 
 // Follow finds the drive and the name on it that a Windows path leads to. It
-// follows links as far as the volumes are there to be read.
+// follows links while the volumes are readable.
 func (m *Machine) Follow(win string) (drive, name string, err error) {
 	for range maxLinks + 1 {
 		if drive, name, err = splitDrive(win); err != nil {

@@ -1,6 +1,6 @@
 package machine
 
-// Keys of HKLM that hold what the whole machine uses.
+// Keys of HKLM that apply to the computer.
 const (
 	KeyCurrentVersion = `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`
 	KeyMachineWindows = `HKLM\SOFTWARE` + KeyWindows

@@ -7,7 +7,7 @@
 //	f, err := m.File(`C:\Windows\explorer.exe`)
 //
 // Facts are typed values with the evidence they were read from. They are read lazily, once, and kept. What cannot be
-// read is an error. A key, value or file that is not there, although its hive or folder was read whole, is a fact like
+// read is an error. A key, value or file that is not there, although its hive or folder was read completely, is a fact like
 // any other.
 //
 // The snapshot was taken from a running system, so what is read is what Windows would see at its next start: hives
@@ -43,7 +43,7 @@ type Input struct {
 	Documents []*statement.Document
 	UserName  string // whose profile is meant, "" to find out; NAME, DOMAIN\NAME or NAME@DOMAIN
 
-	Reserve func(n int64) error // asked before memory is taken for a hive, see registry.Options
+	Reserve func(n int64) error // called before memory is allocated for a hive, see registry.Options
 
 	Context context.Context      // ends what is read for no requirement; nil for none
 	Waited  func() time.Duration // see fact.Patience
@@ -76,7 +76,7 @@ type Filesystem interface {
 type Volume struct {
 	FS     Filesystem
 	Err    error  // why FS is nil: not given, encrypted, damaged
-	Device string // its identity, see Partition.Device; "" if the image does not tell
+	Device string // its identity, see Partition.Device; "" if the image does not show it
 }
 
 // Machine is one Windows system and what was read of it so far. Its methods
@@ -173,8 +173,7 @@ func (m *Machine) Next() *Machine {
 	return own.metered(m.Meter.Next())
 }
 
-// Unheard returns the machine for reading that nothing is told of: events of the
-// registry are dropped.
+// Unheard returns the machine for reading that the log does not record.
 func (m *Machine) Unheard() *Machine {
 	own := *m
 	own.in.Trail = nil

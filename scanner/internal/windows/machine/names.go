@@ -8,7 +8,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
-// Names tells local accounts from those of a domain.
+// Names distinguishes local accounts from those of a domain.
 type Names struct {
 	Computer string   // NetBIOS name
 	DNS      []string // its names in DNS, with the primary suffix where it has one
@@ -35,7 +35,7 @@ func (m *Machine) Names() (Names, error) {
 }
 
 // dnsNames returns the computer's names in DNS, as they are and as they will be
-// after the next start: the host's alone, and with the primary suffix.
+// after the next start: the host name, and with the primary suffix.
 func (m *Machine) dnsNames() ([]string, error) {
 	parameters, err := m.Key(KeyServices + `\Tcpip\Parameters`)
 	if err != nil {
@@ -145,7 +145,7 @@ const (
 	AccountDomain                     // of a domain, or of another machine
 )
 
-// Classify tells the account of a service, with variables expanded, from its
+// Classify finds what account a service has, with variables expanded, from its
 // ObjectName. An empty name is LocalSystem.
 func (n Names) Classify(account string) accountKind {
 	account = strings.TrimSpace(account)
@@ -181,7 +181,7 @@ func (n Names) Classify(account string) accountKind {
 	return AccountDomain
 }
 
-// isAuthority recognises NT AUTHORITY as the languages of Windows spell it,
+// isAuthority recognizes NT AUTHORITY as the languages of Windows spell it,
 // since ObjectName is written in the language of the system.
 func isAuthority(domain string) bool {
 	switch domain {

@@ -8,7 +8,7 @@ import (
 )
 
 // Elsewhere says whether a path leads off drive C: to another drive letter or
-// to a share. What is neither lies on C.
+// to a share. Any other path is on C.
 func Elsewhere(path string) bool {
 	switch {
 	case strings.HasPrefix(path, `\\`):
@@ -36,7 +36,7 @@ func Normal(p string) string {
 	return strings.TrimSuffix(p, `\`)
 }
 
-// Quoted marks a path as one whole, whatever is in it.
+// Quoted marks a path as one word, whatever is in it.
 func Quoted(path string) string {
 	if path == "" {
 		return ""

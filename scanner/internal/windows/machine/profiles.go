@@ -80,7 +80,7 @@ func (p Profile) Person() bool {
 // Profiles is the ProfileList.
 type Profiles struct {
 	List     []Profile
-	SIDErr   error // why users of a domain and of the machine cannot be told apart; nil if they can
+	SIDErr   error // why domain users and local users cannot be distinguished; nil if they can
 	Evidence requirement.Evidence
 
 	Directory string // where Windows makes profiles, "" if it is not written
@@ -363,7 +363,7 @@ const entraDomain = "AzureAD"
 // ownerSuffix says whether Windows puts such a text behind a user's name where
 // the folder of that name was taken: the name of the domain or of the computer,
 // then a number (jdoe.CORP, jdoe.CORP.000). Anything else may be another user's
-// name, as john.doe is beside john.
+// name, as john.doe is another user than john.
 func (ps Profiles) ownerSuffix(s string) bool {
 	for _, owner := range []string{ps.Names.Domain, ps.Names.Computer, entraDomain} {
 		if behind, ok := fold.CutPrefix(s, owner); ok && owner != "" &&

@@ -78,7 +78,7 @@ func (m *Machine) Key(name string) (Key, error) {
 	return Key{Key: k, Evidence: ev}, nil
 }
 
-// whereKey tells where a key that is not there was looked for.
+// whereKey returns where a key that does not exist was looked for.
 func (m *Machine) whereKey(name string) (requirement.Evidence, error) {
 	hive, _, path, err := m.Registry.Resolve(name)
 	if err != nil {
@@ -254,7 +254,7 @@ func (m *Machine) recordValue(v *registry.Value, ev requirement.Evidence) {
 	}
 	raw, err := v.Data()
 	if err != nil {
-		return // the typed reader has said so already
+		return // the typed reader has reported it
 	}
 	m.in.Trail.Record("value", "source", ev.Source, "path", ev.Path, "key", ev.Key, "name", ev.Value, "type", ev.Type,
 		"length", strconv.Itoa(len(raw)), "raw", hex.EncodeToString(raw[:min(len(raw), maxRaw)]), "data", ev.Data,
@@ -369,7 +369,7 @@ func (m *Machine) MultiAt(key, name string) (Setting[[]string], error) {
 	return m.Multi(k, name)
 }
 
-// hives remembers where each hive lies.
+// hives remembers where each hive is.
 type hives struct {
 	mu     sync.Mutex
 	files  map[*registry.Hive]requirement.Evidence // for a key in it that is not found yet
@@ -434,7 +434,7 @@ func (m *Machine) Hive(source, path string) *registry.Hive {
 }
 
 // openHive opens the hive that a part of the registry lives in, with its
-// transaction logs. A hive that is dirty and whose logs do not make it whole
+// transaction logs. A hive that is dirty and whose logs do not complete it
 // is an error: what Windows would see in it is not known.
 func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	win, err := m.hivePath(name)
@@ -530,7 +530,7 @@ func applied(r registry.Recovery) string {
 // copied from.
 const DefaultUser = "DEFAULT-PROFILE"
 
-// hivePath returns the Windows path of a hive: those of the machine lie in
+// hivePath returns the Windows path of a hive: those of the machine are in
 // System32\config, that of a user in the profile.
 func (m *Machine) hivePath(name string) (string, error) {
 	sid, isUser := strings.CutPrefix(strings.ToUpper(name), `HKU\`)
@@ -559,7 +559,7 @@ func (m *Machine) hivePath(name string) (string, error) {
 	return "", fmt.Errorf("no profile of %s", sid)
 }
 
-// hiveFile is a hive and the logs that lie beside it.
+// hiveFile is a hive and the logs in the same folder.
 type hiveFile struct {
 	v       *Drive
 	name    string

@@ -17,11 +17,11 @@ const (
 	NoLanguage         language = iota // a program, or a script that is not read
 	languageBatch                      // cmd.exe
 	languagePowerShell                 // powershell.exe
-	languageHost                       // VBScript and JScript, alone, in a .wsf or in an .hta
+	languageHost                       // VBScript and JScript, in a file of their own, a .wsf or an .hta
 	languageDiskpart                   // commands of diskpart
 )
 
-// LanguageOf tells the language of a script by its extension.
+// LanguageOf finds the language of a script by its extension.
 func LanguageOf(path string) language {
 	switch Extension(path) {
 	case "cmd", "bat":

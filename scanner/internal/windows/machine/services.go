@@ -147,7 +147,7 @@ func (m *Machine) readServices() ([]Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(keys) == 0 { // what the file has is whole, and cannot be all
+	if len(keys) == 0 { // the list was read completely, and cannot be right
 		return nil, fmt.Errorf("%s: key %s has no subkeys, but every Windows has services", parent.Evidence.Path,
 			parent.Evidence.Key)
 	}
@@ -164,7 +164,7 @@ func (m *Machine) readServices() ([]Service, error) {
 }
 
 // Service reads one entry by the name of its key; it may be absent, see
-// Service.Exists. It does not need the list of all to be whole.
+// Service.Exists. It does not need a complete list of services.
 func (m *Machine) Service(name string) (Service, error) {
 	k, err := m.Key(KeyServices + `\` + name)
 	if err != nil {
@@ -221,7 +221,7 @@ func ServiceSubject(name, title string, reason requirement.Reason, value string)
 // Exists says whether there is such an entry.
 func (s Service) Exists() bool { return s.Name != "" }
 
-// ServicesKey is the evidence for the list of services as a whole.
+// ServicesKey is the evidence for the list of services.
 func (s Service) ServicesKey() requirement.Evidence {
 	ev := s.Key
 	ev.Key = strings.TrimSuffix(ev.Key, `\`+s.Name)

@@ -13,7 +13,7 @@ import (
 )
 
 // RunValues reads the command lines of a Run key, which may not be there.
-// Windows starts those alone that are texts.
+// Windows starts only those that are texts.
 func (m *Machine) RunValues(key string) ([]Setting[string], error) {
 	k, err := m.Key(key)
 	if err != nil || !k.Exists() {
@@ -60,7 +60,7 @@ const (
 // in, with all that it runs in turn.
 type Start struct {
 	Kind     startKind
-	Name     string // how a person tells it apart: "task Backup"
+	Name     string // how a person distinguishes it: "task Backup"
 	Own      bool   // one user's own, not the machine's or everybody's
 	Disabled bool   // it does not run as it is now
 	Does     commands
@@ -255,7 +255,7 @@ func (r *startReader) readRegistry(parent, user string, env Environment) {
 	}
 }
 
-// SplitQuoted separates a list; what is in quotes stays whole.
+// SplitQuoted separates a list; what is in quotes is not separated.
 func SplitQuoted(s string, by byte) []string {
 	var list []string
 	begin, quoted := 0, false
@@ -584,7 +584,7 @@ func (r *startReader) readTasks() error {
 		}
 		line := t.Command
 		if !strings.HasPrefix(line, `"`) {
-			line = Quoted(line) // the whole element is the program
+			line = Quoted(line) // the element is the program
 		}
 		r.add(Start{Kind: startOfTask, Name: "task " + prose.Short(t.Name), Own: own, Disabled: t.Disabled,
 			Evidence: []requirement.Evidence{t.Evidence}}, line+" "+t.Arguments, t.Folder, env)
@@ -615,7 +615,7 @@ func (ps Profiles) account(account string) *Profile {
 
 // readServices adds services, and what wrappers run for them: the library that
 // svchost loads, the program of NSSM or srvany with its arguments and its
-// folder. Drivers have no command line; where they lie is judged elsewhere.
+// folder. Drivers have no command line; where they are is judged elsewhere.
 func (r *startReader) readServices() error {
 	services, err := r.m.Services()
 	if err != nil {
@@ -744,7 +744,7 @@ func (s Starts) DescribeData() []string {
 	return list
 }
 
-// SomeRemote tells of scripts that are not among the images.
+// SomeRemote names scripts that are not on the volumes.
 func SomeRemote(remote []string) string {
 	return "scripts outside the given volumes may create drives: " + prose.Some(remote)
 }

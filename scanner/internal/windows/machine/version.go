@@ -17,7 +17,7 @@ const (
 	Build11 = 22000 // Windows 11
 )
 
-// System is the version of Windows, as its registry tells it.
+// System is the version of Windows in its registry.
 type System struct {
 	ProductName  string    // "Windows Server 2019 Datacenter"
 	EditionID    string    // "ServerDatacenter"
@@ -143,7 +143,7 @@ func (m *Machine) readSystem() (System, error) {
 	return s, m.readProductType(&s, installation)
 }
 
-// readProductType tells a client from a server. SYSTEM decides; where it
+// readProductType distinguishes a client from a server. SYSTEM decides; where it
 // cannot be read or does not say, what the installation was called in SOFTWARE.
 func (m *Machine) readProductType(s *System, installation Setting[string]) error {
 	product, err := m.TextAt(KeyControl+`\ProductOptions`, "ProductType")
