@@ -9,6 +9,7 @@ package windows
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -237,9 +238,9 @@ func (m *Machine) checkDrives() {
 			Message: "The user volume is used as drive D because --user names it, although " + why + "."})
 		return
 	}
-	err = fmt.Errorf("not drive D of this computer: %s; name the image with --user to use it anyway", why)
 	d := m.Drive("D")
-	d.FS, d.Err = nil, err
+	d.FS, d.Err = nil, errors.New("not drive D of this computer; name the image with --user to use it anyway")
 	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: machine.RoleUser,
-		Message: "The user volume is " + err.Error() + "."})
+		Message: "The user volume is not drive D of this computer: " + why + ". Name the image with --user to use it " +
+			"anyway."})
 }

@@ -479,9 +479,10 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	case registry.Recovered:
 		notify(requirement.LevelInfo, path.Base(file)+" was dirty: "+applied(r)+".")
 	case registry.Dirty:
-		err := fmt.Errorf("%w; take the image after the WorkSpace was shut down", r.Err)
-		notify(requirement.LevelWarning, prose.Sentence(path.Base(file)+": "+err.Error()))
-		return nil, fmt.Errorf("%s: %w", file, err)
+		notify(requirement.LevelWarning, prose.Sentence(path.Base(file)+": "+r.Err.Error())+
+			" Take the image after the WorkSpace was shut down.")
+		return nil, fmt.Errorf("%s: %w: its transaction logs do not complete it; take the image after the WorkSpace "+
+			"was shut down", file, registry.ErrDirty)
 	}
 	d := hive.Damage()
 	if d.Bins > 0 {
