@@ -7,8 +7,8 @@
 //	f, err := m.File(`C:\Windows\explorer.exe`)
 //
 // Facts are typed values with the evidence they were read from. They are read lazily, once, and kept. What cannot be
-// read is an error. A key, value or file that is not there, although its hive or folder was read completely, is a fact like
-// any other.
+// read is an error. A key, value or file that is not there, although its hive or folder was read completely, is a fact
+// like any other.
 //
 // The snapshot was taken from a running system, so what is read is what Windows would see at its next start: hives
 // after recovery from their transaction logs, databases with their write-ahead log. Volatile keys exist only in memory
