@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/report"
 )
 
@@ -97,7 +98,10 @@ func TestSignalsInCrossCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	lasts := time.Since(begun)
-	const steps = 12
+	steps := 4
+	if testenv.Nightly() {
+		steps = 12
+	}
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		for i := range steps {
 			cmd := coldcheck(t, "demo", "--cross-check", "-o", "json=report.json")
@@ -105,7 +109,7 @@ func TestSignalsInCrossCheck(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(lasts * time.Duration(i) / (steps * 3 / 4))
+			time.Sleep(lasts * time.Duration(i) / time.Duration(steps*3/4))
 			cmd.Process.Signal(signal) // it may have ended already
 			c := code(t, cmd.Wait())
 			if path := filepath.Join(cmd.Dir, "report.json"); exists(path) {
