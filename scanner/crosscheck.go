@@ -121,7 +121,7 @@ func (n *disagreements) differ(ev requirement.Evidence, reason string) {
 	}
 	notice := requirement.Notice{
 		Level: requirement.LevelWarning, Source: ev.Source, Path: ev.Path,
-		Message: "cross-check: " + thing + ": " + reason,
+		Message: "Cross-check: " + thing + ": " + reason,
 	}
 	if !slices.Contains(n.differences, notice) {
 		n.differences = append(n.differences, notice)
@@ -145,20 +145,20 @@ func (n *disagreements) notify(trail *requirement.Trail) {
 	if more := len(n.differences) - maxDifferences; more > 0 {
 		trail.Notify(requirement.Notice{
 			Level:   requirement.LevelWarning,
-			Message: "cross-check: " + prose.Count(more, "more difference", "more differences") + " in the evidence",
+			Message: "Cross-check: the evidence lists " + prose.Count(more, "more difference", "more differences") + ".",
 		})
 	}
 	for i, reason := range slices.Sorted(maps.Keys(n.failures)) {
 		if i == maxDifferences {
 			trail.Notify(requirement.Notice{
 				Level:   requirement.LevelWarning,
-				Message: "cross-check: it failed for more reasons, which the evidence has",
+				Message: "Cross-check: the evidence lists more failures.",
 			})
 			return
 		}
 		list := n.failures[reason]
 		trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: list[0].Source, Path: list[0].Path,
-			Message: fmt.Sprintf("cross-check: %s not read again: %s",
+			Message: fmt.Sprintf("Cross-check: %s not read again: %s",
 				prose.Count(len(list), "piece of evidence was", "pieces of evidence were"), reason)})
 	}
 }
@@ -194,7 +194,7 @@ func (x *crossChecker) piece(ev *requirement.Evidence) (p piece) {
 	if err := x.ask(&p); err != nil {
 		var beyond beyondError
 		if !errors.As(err, &beyond) {
-			err = fmt.Errorf("it cannot be read: %w", err)
+			err = fmt.Errorf("cannot be read: %w", err)
 		}
 		p.checks, p.beyond = nil, err.Error()
 	}

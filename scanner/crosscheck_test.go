@@ -67,13 +67,13 @@ func crossChecked(c, other fixtures.Case) scanner.Input {
 // tells it.
 var (
 	fromLog = requirement.CrossCheck{State: notAsked,
-		Reason: "it is from the transaction log, which regparser does not apply"}
+		Reason: "from the transaction log, which regparser does not apply"}
 	recovered = requirement.CrossCheck{State: notAsked,
 		Reason: "the hive was recovered from its transaction logs, which regparser does not apply"}
-	noSingle   = requirement.CrossCheck{State: notAsked, Reason: "it is no single file, key or value"}
+	noSingle   = requirement.CrossCheck{State: notAsked, Reason: "not a single file, key or value"}
 	noParser   = requirement.CrossCheck{State: notAsked, Reason: "no other parser for the filesystem"}
 	noChecksum = requirement.CrossCheck{State: requirement.CrossFailed,
-		Reason: "go-diskfs: it reads only filesystems with metadata_csum, which this one has not"}
+		Reason: "go-diskfs: reads only filesystems with metadata_csum, which this one lacks"}
 )
 
 const notAsked = requirement.CrossNotAsked
@@ -88,10 +88,10 @@ var unconfirmed = map[string][]requirement.CrossCheck{
 	"windows10":      nil,
 	"windows11":      nil,
 	"bitlocker-user": {noParser},                       // the encrypted volume
-	"linux-failing":  {noChecksum, noSingle, noParser}, // Amazon Linux 2; a volume of FAT; the space used
-	"linux-ready":    {noChecksum, noSingle, noParser},
-	"linux-journal":  {noChecksum, noSingle, noParser},
-	"linux-ubuntu":   {noSingle, noParser},
+	"linux-failing":  {noChecksum, noParser, noSingle}, // Amazon Linux 2; a volume of FAT; the space used
+	"linux-ready":    {noChecksum, noParser, noSingle},
+	"linux-journal":  {noChecksum, noParser, noSingle},
+	"linux-ubuntu":   {noParser, noSingle},
 }
 
 // TestCrossCheckCases has the evidence of the built-in cases, and of some of

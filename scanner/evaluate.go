@@ -91,7 +91,7 @@ func (e *evaluation) contain(ctx context.Context, c requirement.Check) (requirem
 		return requirement.Outcome{}, context.Cause(ctx)
 	}
 	e.lost += time.Since(begun)
-	message := "not decided: " + err.Error()
+	message := "not checked: " + err.Error()
 	e.trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: c.ID + ": " + message})
 	end(err)
 	timer := time.NewTimer(grace)

@@ -73,7 +73,7 @@ func TestContainTime(t *testing.T) {
 			"does not listen": {func(context.Context) requirement.Outcome {
 				time.Sleep(time.Hour)
 				return requirement.Pass("late")
-			}, fact.Limit + grace, "not decided: it takes too long"},
+			}, fact.Limit + grace, "not checked: it takes too long"},
 		} {
 			var trail requirement.Trail
 			e := evaluation{trail: &trail}

@@ -6,9 +6,9 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
-// rootHint says what may be wrong with the images where no volume holds a
-// system. forced is the image that was named as the root, user the one that was
-// named as the user volume; both may be nil.
+// rootHint returns what to do where no volume contains a system. forced is the
+// image that was named as the root, user the one that was named as the user
+// volume; both may be nil.
 func (vs *volumes) rootHint(forced, user *Image) string {
 	isRoot := func(v *volume) bool {
 		if v.fs == nil {
@@ -25,22 +25,22 @@ func (vs *volumes) rootHint(forced, user *Image) string {
 	})
 	switch {
 	case elsewhere >= 0 && vs.list[elsewhere].image == user:
-		return "the volumes are swapped: " + user.Name + ", given as the user volume, holds the system. " +
-			"Without --root and --user it is found out which is which"
+		return user.Name + ", given with --user, contains the system: " +
+			"give it with --root, or omit --root and --user"
 	case elsewhere >= 0:
-		return vs.list[elsewhere].image.Name + " holds the system: name that as the root volume, or leave --root out"
+		return vs.list[elsewhere].image.Name + " contains the system: give it with --root, or omit --root"
 	case users >= 0:
-		return vs.list[users].name() + " is a user volume: give the image of the root volume too"
+		return vs.list[users].name() + " is a user volume: add the image of the root volume"
 	}
-	return "a scan needs the root volume of a Windows or Linux WorkSpace"
+	return "give the image of the root volume of a Windows or Linux WorkSpace"
 }
 
-// decryptHint says how an encrypted root volume comes to be readable.
+// decryptHint returns how to make an encrypted root volume readable.
 func decryptHint(v *volume) string {
 	if v.Filesystem == disk.BitLocker {
-		return "on the WorkSpace turn BitLocker off (manage-bde -off C:), " +
-			"wait until manage-bde -status says that the volume is decrypted, then take the image again"
+		return "on the WorkSpace, run manage-bde -off C:, wait until manage-bde -status shows Fully Decrypted, " +
+			"and take the image again"
 	}
-	return "no image can be made of such a WorkSpace: " +
-		"launch one without encryption of its own, or decrypt the volume before the snapshot is taken"
+	return "you cannot create an image from this WorkSpace: use a WorkSpace without disk encryption, " +
+		"or decrypt the volume before taking the snapshot"
 }

@@ -54,7 +54,7 @@ type Image struct {
 }
 
 // hintDisc is what to do about an image of a CD or DVD.
-const hintDisc = "it is a disc, for installing or with data: give the image of the WorkSpace's root volume"
+const hintDisc = "give the image of the WorkSpace's root volume"
 
 // OpenImage opens an image: its source, the container that it is in, and the disk
 // inside. It is the one way in which a scan, its cross-check and whatever else looks

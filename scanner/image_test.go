@@ -62,7 +62,7 @@ func TestOpenImageRefuses(t *testing.T) {
 		{write("a.vdi", pad("\x7f\x10\xda\xbe", 64)), disk.ErrNotImage, "a VDI image", "qemu-img convert"},
 		{write("a.E01", pad("EVF\x09\x0d\x0a\xff\x00", 0)), disk.ErrNotImage, "an EnCase (E01) image", "ewfexport"},
 		{write("a.wim", pad("MSWIM\x00\x00\x00", 0)), disk.ErrNotImage, "a Windows image (WIM)",
-			"it holds files and no disk"},
+			"it contains files, not a disk"},
 		{write("a.iso", append(make([]byte, 32769), "CD001\x01\x00"...)), disk.ErrNotImage, "an ISO 9660 image",
 			"root volume"},
 		{write("a.gz", pad("\x1f\x8b\x08", 0)), disk.ErrNotImage, "gzip data", "unpack it first: gzip -dc "},

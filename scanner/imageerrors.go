@@ -10,8 +10,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
 
-// ImageError is a reason that a document has for an image that could not be
-// made, and what the findings say of it.
+// ImageError is the reason that a document gives for a failed image creation, and
+// what the findings show of it.
 type ImageError struct {
 	Document  string // as it was named
 	ImageID   string // "wsi-…"
@@ -160,51 +160,46 @@ func (e ImageError) Image() string {
 	return e.ImageName + " (" + e.ImageID + ")"
 }
 
-// sinceThen is why the disk may not show what the service met.
-const sinceThen = "; what the service met may have been mended since, or be of another WorkSpace"
+// sinceThen is why the disk may not show the cause of a failure.
+const sinceThen = " The cause may have been fixed since, or the document describes another WorkSpace."
 
-// Explanation says in a sentence what the findings say of the reason.
+// Explanation returns in sentences what the findings show of the reason.
 func (e ImageError) Explanation() string {
-	with := func(statuses ...requirement.Status) (list []string) {
-		for _, f := range e.Findings {
-			if slices.Contains(statuses, f.Status) {
-				list = append(list, f.ID+" ("+f.Message+")")
-			}
-		}
-		return list
-	}
-	var unmet, beside []string
+	var causes, undecided, others []string
 	for _, f := range e.Findings {
 		switch {
 		case e.explainedBy(f):
-			unmet = append(unmet, f.ID+" ("+f.Message+")")
-		case notMet(f.Status):
-			beside = append(beside, f.ID+" ("+f.Message+")")
+			causes = append(causes, f.ID)
+		case f.Status == requirement.Undetermined:
+			undecided = append(undecided, f.ID)
+		default:
+			others = append(others, f.ID+" ("+strings.ReplaceAll(string(f.Status), "_", " ")+")")
 		}
 	}
-	if e.Disk != nil && notMet(e.Disk.Status) {
-		unmet = append(unmet, "what is on the disk ("+e.Disk.Message+")")
-	}
-	if len(unmet) > 0 {
-		return "explained by " + prose.Some(unmet)
-	}
-	if e.Disk != nil && e.Disk.Status == requirement.Undetermined {
-		return "not explained: " + e.Disk.Message
-	}
-	if open := with(requirement.Undetermined); len(open) > 0 {
-		return "not explained: " + prose.Some(open) + " could not be determined"
-	}
-	if len(e.Unchecked) > 0 {
-		return "not explained: not checked: " + prose.Some(e.Unchecked)
-	}
+	disk := ""
 	if e.Disk != nil {
-		return "not explained: " + e.Disk.Message + sinceThen
+		disk = prose.Sentence(e.Disk.Message)
 	}
-	if len(e.Findings) > 0 {
-		met := append(with(requirement.Passed, requirement.NotApplicable), beside...)
-		return "not explained: " + prose.Some(met) + sinceThen
+	shown := e.Disk != nil && notMet(e.Disk.Status)
+	switch {
+	case len(causes) > 0 && shown:
+		return "Explained by " + prose.Some(causes) + ", and by the disk. " + disk
+	case len(causes) > 0:
+		return "Explained by " + prose.Some(causes) + "."
+	case shown:
+		return "Explained by the disk. " + disk
+	case e.Disk != nil && e.Disk.Status == requirement.Undetermined:
+		return "Not explained. " + disk
+	case len(undecided) > 0:
+		return "Not explained. Undecided: " + prose.Some(undecided) + "."
+	case len(e.Unchecked) > 0:
+		return "Not explained. Not checked: " + prose.Some(e.Unchecked) + "."
+	case e.Disk != nil:
+		return "Not explained. " + disk + sinceThen
+	case len(others) > 0:
+		return "Not explained by " + prose.Some(others) + "." + sinceThen
 	}
-	return "not explained: no requirement is about it"
+	return "Not explained: no requirement covers this code."
 }
 
 // notice tells the reader of a report of it.
@@ -213,6 +208,6 @@ func (e ImageError) notice() requirement.Notice {
 	if !e.Explained {
 		n.Level = requirement.LevelWarning
 	}
-	n.Message = fmt.Sprintf("image %s was not made, %s: %s", e.Image(), e.Code, e.Explanation())
+	n.Message = fmt.Sprintf("The creation of image %s failed with %s. %s", e.Image(), e.Code, e.Explanation())
 	return n
 }

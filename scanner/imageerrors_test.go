@@ -40,13 +40,13 @@ func TestExplainImages(t *testing.T) {
 		findings  int
 		says      string
 	}{
-		{"InvalidIp", true, 1, "explained by win.net.dhcp (1 adapter is static)"},
-		{"UnsupportedSecurityProtocol", true, 2, "explained by win.tls.ssl3 (off)"},
-		{"UserProfileMissing", false, 1, "win.profile.exists (no user volume) could not be determined"},
-		{"SysPrepFileMissing", false, 1, "win.sysprep.file (there); what the service met may have been mended"},
-		{"ReservedStorageInUse", false, 0, "no requirement is about it"},
-		{"pendingreboot", true, 1, "explained by win.reboot.pending"},
-		{"InPlaceUpgrade", false, 1, "not explained: win.upgrade.in-place (no)"},
+		{"InvalidIp", true, 1, "Explained by win.net.dhcp."},
+		{"UnsupportedSecurityProtocol", true, 2, "Explained by win.tls.ssl3."},
+		{"UserProfileMissing", false, 1, "Not explained. Undecided: win.profile.exists."},
+		{"SysPrepFileMissing", false, 1, "Not explained by win.sysprep.file (passed). The cause may have been fixed since"},
+		{"ReservedStorageInUse", false, 0, "Not explained: no requirement covers this code."},
+		{"pendingreboot", true, 1, "Explained by win.reboot.pending."},
+		{"InPlaceUpgrade", false, 1, "Not explained by win.upgrade.in-place (not applicable). The cause"},
 	}
 	if len(list) != len(want) {
 		t.Fatalf("%d reasons: %+v", len(list), list)
@@ -82,8 +82,8 @@ func TestExplainParts(t *testing.T) {
 	}
 	disk := codes{
 		"MemoryIntegrityIncompatibility": requirement.Warn("memory integrity is on", ev),
-		"ProtocolOSIncompatibility":      requirement.Pass("it goes together"),
-		"RestrictedDriveLetterInUse":     requirement.Unknown("cannot be told"),
+		"ProtocolOSIncompatibility":      requirement.Pass("it fits"),
+		"RestrictedDriveLetterInUse":     requirement.Unknown("cannot tell"),
 	}
 	for name, c := range map[string]struct {
 		code      string
@@ -92,25 +92,25 @@ func TestExplainParts(t *testing.T) {
 		says      string
 	}{
 		"reserved storage": {"ReservedStorageInUse", sysprep(requirement.Warning, "ReservedStorageInUse"), true,
-			"explained by win.sysprep.compatible (of Sysprep)"},
+			"Explained by win.sysprep.compatible."},
 		"without regard to case": {"reservedstorageinuse", sysprep(requirement.Warning, "ReservedStorageInUse"), true,
-			"explained by win.sysprep.compatible"},
+			"Explained by win.sysprep.compatible."},
 		"Sysprep stops for another": {"ReservedStorageInUse", sysprep(requirement.Warning, "AppXPackagesInstalled"),
-			false, "not explained: win.sysprep.compatible (of Sysprep)"},
+			false, "Not explained by win.sysprep.compatible (warning). The cause"},
 		"nothing stops Sysprep": {"ReservedStorageInUse", sysprep(requirement.Passed), false,
-			"not explained: win.sysprep.compatible (of Sysprep); what the service met"},
+			"Not explained by win.sysprep.compatible (passed). The cause"},
 		"Sysprep is not known": {"ReservedStorageInUse", sysprep(requirement.Undetermined), false,
-			"could not be determined"},
+			"Not explained. Undecided: win.sysprep.compatible."},
 		"packages": {"AppXPackagesInstalled", sysprep(requirement.Warning, "AppXPackagesInstalled"),
-			true, "explained by win.sysprep.compatible"},
+			true, "Explained by win.sysprep.compatible"},
 		"the disk explains": {"MemoryIntegrityIncompatibility", sysprep(requirement.Passed), true,
-			"explained by what is on the disk (memory integrity is on)"},
+			"Explained by the disk. Memory integrity is on."},
 		"the disk does not explain": {"ProtocolOSIncompatibility", sysprep(requirement.Warning), false,
-			"not explained: it goes together"},
-		"the disk does not tell": {"RestrictedDriveLetterInUse", sysprep(requirement.Warning), false,
-			"not explained: cannot be told"},
+			"Not explained. It fits. The cause may have been fixed since"},
+		"the disk does not decide": {"RestrictedDriveLetterInUse", sysprep(requirement.Warning), false,
+			"Not explained. Cannot tell."},
 		"neither disk nor requirements": {"UnknownError", sysprep(requirement.Warning, "x"), false,
-			"no requirement is about it"},
+			"no requirement covers this code"},
 	} {
 		d := &statement.Document{Kind: statement.Images, Images: []statement.Image{{ImageID: "wsi-1", ErrorCode: c.code}}}
 		list := explainImages([]*statement.Document{d}, []requirement.Finding{c.finding}, nil, disk)
@@ -140,7 +140,7 @@ func TestImageErrorNotChecked(t *testing.T) {
 		Images: []statement.Image{{ImageID: "wsi-1", ErrorCode: "DHCPDisabled"}, {ImageID: "wsi-2", ErrorCode: "Other"}}}
 	left := []NotChecked{{Requirement: requirement.Requirement{ID: "win.net.dhcp", AWSErrorCode: "InvalidIp"}}}
 	list := explainImages([]*statement.Document{d}, nil, left, nil)
-	for i, want := range []string{"win.net.dhcp", "no requirement is about it"} {
+	for i, want := range []string{"win.net.dhcp", "no requirement covers this code"} {
 		if got := list[i].Explanation(); !strings.Contains(got, want) || list[i].Explained {
 			t.Errorf("%s: %s, want %q", list[i].Code, got, want)
 		}

@@ -72,7 +72,7 @@ func (in *Input) check() error {
 		return err
 	}
 	if n := in.ParallelReads; n < 0 || n > MaxParallelReads {
-		return fail(ErrUsage, "", "%d reads at a time, from 1 to %d there can be", n, MaxParallelReads)
+		return fail(ErrUsage, "", "%d parallel reads: the number must be from 1 to %d", n, MaxParallelReads)
 	}
 	if in.MaxMemory != 0 && in.MaxMemory < LeastMemory {
 		return fail(ErrUsage, "", "a scan needs at least %d bytes of memory", int64(LeastMemory))

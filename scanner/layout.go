@@ -88,7 +88,7 @@ func (vs *volumes) findHome(forced *Image) error {
 		vs.layout.set = true
 		vs.noUser = h.Err
 		if h.Err == nil {
-			vs.noUser = errors.New("the system mounts none of the images at /home")
+			vs.noUser = errors.New("no image is mounted at /home")
 		}
 		return nil
 	}
@@ -127,19 +127,18 @@ func (vs *volumes) findHome(forced *Image) error {
 	case vs.user != nil:
 		if is := vs.layout.Unlike(slices.Index(vs.layout.others, vs.user)); is != "" {
 			vs.layout.notice(vs.user,
-				fmt.Sprintf("fstab mounts %s at /home, and this volume has the %s: it is the user volume because it was named so",
+				fmt.Sprintf("fstab mounts %s at /home, but this volume has the %s. It is the user volume because of --user.",
 					h.Named, is))
 		}
 	case len(strangers) == 1:
 		vs.take(strangers[0])
 		is := vs.layout.Unlike(slices.Index(vs.layout.others, vs.user))
-		vs.layout.home = fmt.Errorf("%s is not this machine's: fstab mounts %s at /home, and it has the %s", vs.user.name(),
-			h.Named, is)
+		vs.layout.home = fmt.Errorf("%s is another machine's user volume: fstab mounts %s at /home, but it has the %s",
+			vs.user.name(), h.Named, is)
 		vs.layout.notice(vs.user,
-			fmt.Sprintf("this is another machine's user volume: fstab mounts %s at /home, and it has the %s", h.Named, is))
+			fmt.Sprintf("this is another machine's user volume: fstab mounts %s at /home, but it has the %s.", h.Named, is))
 	case len(strangers) > 1:
-		vs.noUser = fmt.Errorf("fstab mounts %s at /home, which is not among the images: give the image of the user "+
-			"volume too", h.Named)
+		vs.noUser = fmt.Errorf("fstab mounts %s at /home, and that volume was not given. Add its image", h.Named)
 	case len(elsewhere) > 0:
 		vs.noUser = fmt.Errorf("%w (%s)", vs.noUser, strings.Join(elsewhere[:min(len(elsewhere), 3)], ", "))
 	}

@@ -43,8 +43,8 @@ func apart(root, user time.Time) string {
 	}
 	const layout = "2006-01-02 15:04:05Z"
 	return fmt.Sprintf(
-		"the newest change of the root volume is of %s, that of the user volume of %s, "+
-			"more than %d hours apart: make sure that the snapshots are of the same moment",
+		"The newest change of the root volume is from %s, and that of the user volume from %s: "+
+			"more than %d hours apart. Check that both snapshots were taken at the same time.",
 		root.UTC().Format(layout), user.UTC().Format(layout), int(maxApart.Hours()))
 }
 

@@ -15,7 +15,7 @@ func TestNotices(t *testing.T) {
 		"volume-dirty":        "the volume is marked dirty",
 		"dirty":               "SYSTEM was dirty",
 		"control-set-missing": "ControlSet001 is used as the current control set",
-		"ws-another":          "is not used",
+		"ws-another":          "is ignored",
 	} {
 		r, err := scanner.Scan(t.Context(), input(testcases.Find(t, name)))
 		if err != nil {

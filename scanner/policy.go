@@ -23,7 +23,7 @@ type FailOn string
 const (
 	FailOnFailed      FailOn = "failed"      // failed required findings
 	FailOnWarning     FailOn = "warning"     // failed and warning of required findings
-	FailOnRecommended FailOn = "recommended" // beside them the warnings of recommended findings
+	FailOnRecommended FailOn = "recommended" // also the warnings of recommended findings
 	FailOnNever       FailOn = "never"       // none
 )
 
@@ -32,11 +32,11 @@ var failOns = []FailOn{FailOnFailed, FailOnWarning, FailOnRecommended, FailOnNev
 // check returns an ErrUsage for what no scan can follow.
 func (p Policy) check() error {
 	if p.FailOn != "" && !slices.Contains(failOns, p.FailOn) {
-		return fail(ErrUsage, "one of failed, warning, recommended, never", "unknown level %q to fail on", p.FailOn)
+		return fail(ErrUsage, "use failed, warning, recommended or never", "unknown level %q to fail on", p.FailOn)
 	}
 	for _, id := range p.Accept {
 		if !slices.ContainsFunc(Catalogue(), func(r requirement.Requirement) bool { return r.ID == id }) {
-			return fail(ErrUsage, "coldcheck requirements lists them", "unknown requirement %q", id)
+			return fail(ErrUsage, "'coldcheck requirements' lists all ids", "unknown requirement %q", id)
 		}
 	}
 	return nil

@@ -18,23 +18,23 @@ const practicesSection = "Best Practices"
 var practices = []requirement.Entry[practiceFacts]{
 	{Requirement: requirement.Requirement{
 		ID: "bp.volume-smallest", Platform: requirement.Any, Scope: requirement.Disk, Severity: requirement.Recommended,
-		Demand: "the volumes have the smallest size offered",
+		Demand: "The volumes should have the smallest size that the service offers.",
 		Reads: "The sizes of the disks that hold the root and the user volume; " +
 			"describe-workspaces: RootVolumeSizeGib, UserVolumeSizeGib, ComputeTypeName. " +
-			"The smallest are 80 and 10 GiB, for Graphics and GraphicsPro 100 and 100.",
+			"The smallest sizes are 80 and 10 GiB; for Graphics and GraphicsPro, 100 and 100 GiB.",
 		Live: "aws workspaces describe-workspaces --workspace-ids ws-… --query 'Workspaces[].WorkspaceProperties'",
-		Remediation: "Launch a WorkSpace with the smallest volumes and customize that one: " +
-			"volumes cannot be made smaller, and no bundle of the image can have smaller ones.",
+		Remediation: "Launch a WorkSpace with the smallest volumes and customize that one. " +
+			"Volumes cannot be made smaller, and no bundle of the image can have smaller ones.",
 		Reference: practicesSection,
 	}, Judge: func(f practiceFacts) requirement.Outcome { return judgeSmallest(f.volumes.sizes(), f.match) }},
 	{Requirement: requirement.Requirement{
 		ID: "bp.network", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Recommended,
-		Demand: "separate VPC, private subnet with NAT, small Simple AD",
-		Reads: "Nothing: it is neither on the disk nor in the documents. describe-workspaces names the subnet " +
-			"and the directory to look at.",
+		Demand: "Images should be created in a separate VPC, in a private subnet with NAT, with a small Simple AD directory.",
+		Reads: "Nothing: neither the disk nor the documents show it. describe-workspaces names the subnet " +
+			"and the directory to check.",
 		Live: "aws ec2 describe-subnets --subnet-ids subnet-…; aws ec2 describe-route-tables; " +
 			"aws ds describe-directories --directory-ids d-…",
-		Remediation: "Create images in a VPC of their own, in a private subnet with a NAT gateway, " +
+		Remediation: "Launch the WorkSpaces that become images in a separate VPC, in a private subnet with a NAT gateway, " +
 			"with a small Simple AD directory.",
 		Reference: practicesSection,
 	}, Judge: func(f practiceFacts) requirement.Outcome { return judgeNetwork(f.match) }},
@@ -54,8 +54,8 @@ func (f practiceFacts) checks() []requirement.Check {
 // A diskSize is how large the disk of a volume is, in bytes.
 type diskSize struct {
 	Bytes int64
-	// Least: the image holds the volume alone, or beside another one. The disk
-	// that the service sees has about that, in whole GiB.
+	// Least: the image holds only the volume, or both volumes. The disk that the
+	// service sees has at least that many GiB.
 	Least    bool
 	Err      error // why the size is not known
 	Evidence requirement.Evidence
@@ -65,9 +65,8 @@ type diskSize struct {
 func (vs *volumes) sizes() [2]diskSize {
 	var sizes [2]diskSize
 	for i, v := range []*volume{vs.root, vs.user} {
-		role := []Role{Root, User}[i]
 		if v == nil {
-			sizes[i] = diskSize{Err: fmt.Errorf("%s volume: %w", role, vs.noUser)}
+			sizes[i] = diskSize{Err: vs.noUser}
 			continue
 		}
 		s := diskSize{Bytes: v.image.Size, Evidence: v.evidence()}
@@ -76,8 +75,7 @@ func (vs *volumes) sizes() [2]diskSize {
 		case v.image.Incomplete != nil:
 			s.Err = fmt.Errorf("%s: %w", v.image.Name, v.image.Incomplete)
 		case v.Declared > v.Size:
-			s.Err = fmt.Errorf("%s: the image holds %d of its %d bytes: how large the disk is is not known",
-				v.name(), v.Size, v.Declared)
+			s.Err = fmt.Errorf("%s: the copy is truncated, so the size of the disk is unknown", v.name())
 		case v.Partition == 0 || shared:
 			s.Bytes, s.Least = v.Size, true
 			s.Evidence.Note = fmt.Sprintf("a volume of %d bytes", s.Bytes)
@@ -131,7 +129,7 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 		known = p.ComputeTypeName != ""
 	}
 	var unread error
-	var large, said []string
+	var large, listed []string
 	inferred, byDocument := false, true
 	for i, limit := range []int64{smallest.root, smallest.user} {
 		role := []Role{Root, User}[i]
@@ -154,19 +152,19 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 			inferred = inferred || s.Least
 		}
 		text := fmt.Sprintf("%s %s", role, prose.Size(bytes))
-		said = append(said, text)
+		listed = append(listed, text)
 		if bytes > limit*gib {
-			large = append(large, fmt.Sprintf("the %s volume has %s (%d bytes), and %d GiB are offered",
-				role, prose.GiB(bytes), bytes, limit))
+			large = append(large, fmt.Sprintf("The %s volume has %s, more than the smallest size of %d GiB.",
+				role, prose.GiB(bytes), limit))
 		}
 	}
 	graphics := !known && unread == nil && fits(sizes, gibs, graphicsBundle)
 	switch {
 	case len(large) > 0 && graphics:
-		return requirement.Unknown(strings.Join(said, ", ")+": the smallest of a Graphics WorkSpace, "+
-			"and more than any other needs; which it is is not on the disk ("+passWorkSpaces+")", evidence...)
+		return requirement.Unknown("The sizes ("+strings.Join(listed, ", ")+") are the smallest of a Graphics WorkSpace "+
+			"and too large for any other. The disk does not show which it is. "+addWorkSpaces+".", evidence...)
 	case len(large) > 0:
-		o := requirement.Warn(strings.Join(large, "; "), evidence...)
+		o := requirement.Warn(strings.Join(large, " "), evidence...)
 		if byDocument {
 			o = stated(o)
 		}
@@ -174,13 +172,13 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 	case unread != nil:
 		return requirement.Unreadable(unread, evidence...)
 	}
-	o := requirement.Pass("the volumes have the smallest size offered: "+strings.Join(said, ", "), evidence...)
+	o := requirement.Pass("The volumes have the smallest sizes: "+strings.Join(listed, ", ")+".", evidence...)
 	switch {
 	case byDocument:
 		return stated(o)
 	case inferred:
 		o.Basis = requirement.Inferred
-		o.Message += "; the image does not hold the whole disk, or more than one of them"
+		o = o.Also("The sizes are those of the volumes: the image does not show the size of each disk.")
 	}
 	return o
 }
@@ -208,14 +206,14 @@ func gibText(n *int64) string {
 
 // judgeNetwork reports what is known of bp.network, which decides nothing.
 func judgeNetwork(match statement.Match) requirement.Outcome {
-	const open = "whether the VPC is separate, the subnet private and the directory a small Simple AD"
 	if match.WorkSpace == nil {
-		return requirement.Unknown(open + " is not on the disk")
+		return requirement.Unknown("The disk does not show the VPC, the subnet and the directory.")
 	}
 	w := match.WorkSpace
 	ev := documentEvidence(match.Document)
 	ev.Value, ev.Data = "SubnetId, DirectoryId", w.SubnetID+", "+w.DirectoryID
 	subnet, directory := cmp.Or(w.SubnetID, "(not given)"), cmp.Or(w.DirectoryID, "(not given)")
 	return requirement.Unknown(fmt.Sprintf(
-		"%s is not in the documents: look at the subnet %s and the directory %s", open, subnet, directory), ev)
+		"The documents do not show the VPC and the kinds of subnet and directory. Check subnet %s and directory %s.",
+		subnet, directory), ev)
 }

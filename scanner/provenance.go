@@ -133,7 +133,7 @@ func (vs *volumes) changed(trail *requirement.Trail) (list []string) {
 		if err := i.Changed(); err != nil {
 			list = append(list, err.Error())
 			trail.Notify(requirement.Notice{Level: requirement.LevelError,
-				Message: err.Error() + ": what was read of it may not belong together"})
+				Message: err.Error() + ". Data read before and after the change may not match."})
 		}
 	}
 	return list
@@ -144,8 +144,8 @@ func (vs *volumes) inUse(trail *requirement.Trail) {
 	for _, i := range vs.images {
 		for _, m := range i.WritableMounts() {
 			trail.Notify(requirement.Notice{Level: requirement.LevelWarning,
-				Message: fmt.Sprintf("%s is in use: %s is mounted read-write at %s, and what is read may not belong together; "+
-					"scan a snapshot of it", i.Name, m.Source, m.Point)})
+				Message: fmt.Sprintf("%s is in use: %s is mounted read-write at %s. Scan a snapshot, or unmount it.",
+					i.Name, m.Source, m.Point)})
 		}
 	}
 }

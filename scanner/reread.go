@@ -14,21 +14,21 @@ import (
 // What follows reads again with the readers of the scan what a cross-check
 // compares with, in the form in which the other parsers tell it.
 
-// beyondError says why something is not asked.
+// beyondError is the reason why the cross-check does not cover a piece of evidence.
 type beyondError string
 
 func (e beyondError) Error() string { return string(e) }
 
 const (
-	beyondDocument = beyondError("it comes from a document")
-	beyondSum      = beyondError("it is no single file, key or value")
-	beyondLog      = beyondError("it is from the transaction log, which regparser does not apply")
+	beyondDocument = beyondError("from a document")
+	beyondSum      = beyondError("not a single file, key or value")
+	beyondLog      = beyondError("from the transaction log, which regparser does not apply")
 	beyondHive     = beyondError("the hive was not read")
 	beyondVolume   = beyondError("no other parser for the filesystem")
-	beyondWOF      = beyondError("its content is compressed by the Windows Overlay Filter, which go-ntfs does not read")
-	beyondSize     = beyondError("its content is too large to be read again")
-	beyondDoubt    = beyondError("a name in it is in doubt, or its record cannot be read")
-	beyondName     = beyondError("a name is not in UTF-8")
+	beyondWOF      = beyondError("compressed by the Windows Overlay Filter, which go-ntfs does not read")
+	beyondSize     = beyondError("too large to read again")
+	beyondDoubt    = beyondError("contains a name in doubt or a record that cannot be read")
+	beyondName     = beyondError("contains a name that is not UTF-8")
 )
 
 // staleHive says why a hive on the disk may be older than what was judged.
@@ -60,7 +60,7 @@ func (v *volume) stale() string {
 		return ""
 	}
 	reader, _, _ := strings.Cut(v.question(crosscheck.File).Readers()[0], " ")
-	return applied + ", which " + reader + " does not do"
+	return applied + ", and " + reader + " does not do that"
 }
 
 // reread is what the readers of the scan make of a file, with its content if

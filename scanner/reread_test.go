@@ -31,11 +31,11 @@ const WorkerImage = "COLDCHECK_TEST_WORKER_IMAGE"
 func TestReread(t *testing.T) {
 	const (
 		agrees     = "agrees"
-		noUTF8     = "not asked: a name is not in UTF-8"
-		wof        = "not asked: its content is compressed by the Windows Overlay Filter, which go-ntfs does not read"
+		noUTF8     = "not asked: contains a name that is not UTF-8"
+		wof        = "not asked: compressed by the Windows Overlay Filter, which go-ntfs does not read"
 		shortLZNT1 = "failed: go-ntfs: N of N bytes read: unexpected EOF"
 		nilPointer = "failed: go-diskfs: panic: runtime error: invalid memory address or nil pointer dereference"
-		noChecksum = "failed: go-diskfs: it reads only filesystems with metadata_csum, which this one has not"
+		noChecksum = "failed: go-diskfs: reads only filesystems with metadata_csum, which this one lacks"
 	)
 	for name, want := range map[string]map[string]int{
 		// One of everything. What is deduplicated or in the cloud we do not read.
@@ -50,8 +50,8 @@ func TestReread(t *testing.T) {
 		// Folders with inline data.
 		"../ext4/testdata/ext4.img.gz": {agrees: 62, nilPointer: 22, noUTF8: 2},
 		// Nearly all is in the journal: a scan does not ask then, see stale.
-		"../ext4/testdata/dirty.img.gz": {agrees: 1, noUTF8: 2, "differs: go-diskfs does not find it": 83,
-			"differs: it has N names, and N to go-diskfs": 1},
+		"../ext4/testdata/dirty.img.gz": {agrees: 1, noUTF8: 2, "differs: not found by go-diskfs": 83,
+			"differs: the number of names is N, but N in go-diskfs": 1},
 		"../ext4/testdata/ext2.img.gz": {noChecksum: 86, noUTF8: 2},
 	} {
 		t.Run(filepath.Base(name), func(t *testing.T) {

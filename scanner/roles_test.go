@@ -53,11 +53,12 @@ func TestRoles(t *testing.T) {
 		says string // in the error, or in the message of win.profile.exists
 		exit int
 	}{
-		"root and user":  {scanner.Input{Images: []scanner.Source{root, user}}, nil, "", 0},
-		"user and root":  {scanner.Input{Images: []scanner.Source{user, root}}, nil, "", 0},
-		"named":          {scanner.Input{Root: &root, User: &user}, nil, "", 0},
-		"user named":     {scanner.Input{Images: []scanner.Source{root}, User: &user}, nil, "", 0},
-		"no user volume": {scanner.Input{Images: []scanner.Source{root}}, nil, "not among the images", 3},
+		"root and user": {scanner.Input{Images: []scanner.Source{root, user}}, nil, "", 0},
+		"user and root": {scanner.Input{Images: []scanner.Source{user, root}}, nil, "", 0},
+		"named":         {scanner.Input{Root: &root, User: &user}, nil, "", 0},
+		"user named":    {scanner.Input{Images: []scanner.Source{root}, User: &user}, nil, "", 0},
+		"no user volume": {scanner.Input{Images: []scanner.Source{root}}, nil,
+			"The user volume was not given. Add its image.", 3},
 		"two roots": {scanner.Input{Images: []scanner.Source{root, otherRoot}}, scanner.ErrUsage,
 			"root.img, partition 2 and root2.img", 0},
 		"two roots, one named": {scanner.Input{Images: []scanner.Source{otherRoot, user}, Root: &root}, nil, "", 0},
@@ -67,7 +68,7 @@ func TestRoles(t *testing.T) {
 			0},
 		"roles swapped": {scanner.Input{Root: &user, User: &root}, scanner.ErrNoSystem, "no supported system", 0},
 		"btrfs": {scanner.Input{Images: []scanner.Source{inMemory("linux.img", btrfs)}}, scanner.ErrNoSystem,
-			"linux.img: btrfs, which is not supported yet", 0},
+			"linux.img: btrfs, which is not supported", 0},
 		"no image": {scanner.Input{}, scanner.ErrUsage, "no image", 0},
 		"not a disk": {scanner.Input{
 			Images: []scanner.Source{inMemory("x.img", bytes.Repeat([]byte("text "), 1000))}}, scanner.ErrNoSystem, "x.img", 0},

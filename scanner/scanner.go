@@ -147,7 +147,7 @@ func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) 
 	if err != nil {
 		// The family is certain. The rest is what the findings report as unread.
 		o.trail.Notify(requirement.Notice{
-			Level: requirement.LevelError, Message: "version of the system: " + err.Error(), Source: string(Root),
+			Level: requirement.LevelError, Message: "The version of the system is unknown: " + err.Error(), Source: string(Root),
 		})
 	}
 	m.volumes = o.volumes.describe()
@@ -249,8 +249,8 @@ func parseDocuments(with []Document) ([]*statement.Document, error) {
 	for _, w := range with {
 		d, err := statement.Parse(w.Name, w.Data)
 		if err != nil {
-			const hint = "JSON of aws workspaces describe-workspaces or describe-workspace-images, " +
-				"or the text of slmgr /dlv"
+			const hint = "give the JSON output of aws workspaces describe-workspaces or describe-workspace-images, " +
+				"or the text output of slmgr /dlv"
 			return nil, fail(ErrUsage, hint, "document %w", err)
 		}
 		documents = append(documents, d)

@@ -14,8 +14,8 @@ import (
 const (
 	stateSection = "Requirements to Create Windows Custom Images; " +
 		"Requirements to Create Amazon Linux Custom Images"
-	passWorkSpaces      = "pass --with the output of aws workspaces describe-workspaces"
-	passWorkSpaceImages = "pass --with the output of aws workspaces describe-workspace-images"
+	addWorkSpaces = "Add the output of 'aws workspaces describe-workspaces' with --with"
+	addImages     = "Add the output of 'aws workspaces describe-workspace-images' with --with"
 )
 
 // imageQuota is how many images an account may have in a Region unless it
@@ -26,36 +26,39 @@ const imageQuota = 40
 var serviceCatalogue = []requirement.Entry[*service]{
 	{Requirement: requirement.Requirement{
 		ID: "ws.state.available", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
-		Demand:      "the WorkSpace's state is AVAILABLE",
+		Demand:      "The WorkSpace must be in state AVAILABLE.",
 		Reads:       "describe-workspaces: State of the WorkSpace with the disk's computer name.",
 		Live:        "aws workspaces describe-workspaces --workspace-ids ws-…",
-		Remediation: "Start the WorkSpace, or wait until what is under way has ended, until its state is AVAILABLE.",
+		Remediation: "Start the WorkSpace, or wait for the current operation to finish.",
 		Reference:   stateSection,
 	}, Judge: workSpace(judgeState), Counts: (*service).namesWorkSpace},
 	{Requirement: requirement.Requirement{
 		ID: "ws.modification.none", Platform: requirement.Any,
 		Scope: requirement.Service, Severity: requirement.Required,
-		Demand:      "the WorkSpace's modification state is None",
+		Demand:      "The WorkSpace must not be under modification.",
 		Reads:       "describe-workspaces: ModificationStates.",
 		Live:        "aws workspaces describe-workspaces --workspace-ids ws-…",
-		Remediation: "Wait until the modification of the WorkSpace has ended.",
+		Remediation: "Wait for the modification of the WorkSpace to finish.",
 		Reference:   stateSection,
 	}, Judge: workSpace(judgeModification), Counts: (*service).namesWorkSpace},
 	{Requirement: requirement.Requirement{
 		ID: "ws.encryption.none", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
-		Demand: "neither the root nor the user volume is encrypted",
+		Demand: "The root and the user volume must not be encrypted by the service.",
 		Reads: "describe-workspaces: RootVolumeEncryptionEnabled and UserVolumeEncryptionEnabled. " +
 			"This encryption leaves no trace on the volumes.",
-		Live:        "aws workspaces describe-workspaces --workspace-ids ws-…",
-		Remediation: "Launch a WorkSpace without encryption and customize that one: encryption cannot be taken off.",
-		Reference:   stateSection,
+		Live: "aws workspaces describe-workspaces --workspace-ids ws-…",
+		Remediation: "Launch a WorkSpace without volume encryption and customize that one. " +
+			"Encryption cannot be removed from a volume.",
+		Reference: stateSection,
 	}, Judge: workSpace(judgeEncryption), Counts: (*service).namesWorkSpace},
 	{Requirement: requirement.Requirement{
 		ID: "ws.quota.images", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
-		Demand:      "the Region's quota of WorkSpace images (40 by default) is not used up",
-		Reads:       "describe-workspace-images: how many images one account owns, over the pages of a list.",
-		Live:        "aws workspaces describe-workspace-images --query 'length(Images)'",
-		Remediation: "Delete images that are no longer needed, or ask for a higher quota.",
+		Demand: "The account must own fewer images than its quota in the Region (40 by default).",
+		Reads:  "describe-workspace-images: how many images one account owns, counted over all pages of the list.",
+		Live:   "aws workspaces describe-workspace-images --query 'length(Images)'",
+		Doubts: "No document states the account's quota. The default of 40 is assumed; a raised quota makes this " +
+			"requirement easier to meet than reported.",
+		Remediation: "Delete images that are no longer needed, or request a higher quota in the Service Quotas console.",
 		Reference:   "Best Practices",
 	}, Judge: (*service).judgeQuota, Counts: (*service).listsImages},
 }
@@ -82,11 +85,11 @@ func (s *service) find(sys system) error {
 		given = given || d.Kind == statement.WorkSpaces
 	}
 	if !given {
-		return fmt.Errorf("not on the disk: %s", passWorkSpaces)
+		return errors.New("not on the disk. " + addWorkSpaces)
 	}
 	computer, err := sys.ComputerName()
 	if err != nil {
-		return fmt.Errorf("the disk's computer name, which tells its WorkSpace: %w", err)
+		return fmt.Errorf("the computer name, which identifies the WorkSpace, cannot be read: %w", err)
 	}
 	match, err := statement.MatchWorkSpace(s.documents, computer)
 	if err != nil {
@@ -96,15 +99,16 @@ func (s *service) find(sys system) error {
 		s.notices = append(s.notices, requirement.Notice{Level: requirement.LevelWarning, Message: unused})
 	}
 	if match.WorkSpace == nil {
-		return fmt.Errorf("no document has a WorkSpace with the computer name %s: %s", computer, passWorkSpaces)
+		return fmt.Errorf("no document contains a WorkSpace with the computer name %s. %s", computer, addWorkSpaces)
 	}
 	if user := match.WorkSpace.UserName; user != "" {
 		known, err := sys.HasUser(user)
 		if err != nil {
-			return fmt.Errorf("whether the user %s of %s is on the disk: %w", user, match.Document.Name, err)
+			return fmt.Errorf("cannot tell whether the user %s in %s has a profile on the disk: %w",
+				user, match.Document.Name, err)
 		}
 		if !known {
-			err := fmt.Errorf("%s is not used: its user %s has no profile on the disk", match.Document.Name, user)
+			err := fmt.Errorf("%s is ignored: its user %s has no profile on the disk", match.Document.Name, user)
 			s.notices = append(
 				s.notices,
 				requirement.Notice{Level: requirement.LevelWarning, Message: err.Error(), Source: match.Document.Name},
@@ -116,9 +120,9 @@ func (s *service) find(sys system) error {
 	return nil
 }
 
-// namesWorkSpace reports whether a document names the WorkSpace, so that what it
-// says of it counts. Two that disagree about this computer are of it all the
-// same, and leave it open.
+// namesWorkSpace reports whether a document describes the WorkSpace, so that the
+// requirement counts. Two documents that disagree about this computer describe it
+// too, and leave the requirement undetermined.
 func (s *service) namesWorkSpace() bool {
 	return s.match.WorkSpace != nil || errors.Is(s.missing, statement.ErrDisagree)
 }
@@ -184,27 +188,28 @@ func judgeState(w *statement.WorkSpace, ev requirement.Evidence) requirement.Out
 	ev.Value, ev.Data, ev.Found = "State", w.State, w.State != ""
 	switch strings.ToUpper(w.State) {
 	case "":
-		return requirement.Unknown("the document does not say the state of the WorkSpace "+w.WorkspaceID, ev)
+		return requirement.Unknown("The document does not contain the state of WorkSpace "+w.WorkspaceID+".", ev)
 	case "AVAILABLE":
-		return requirement.Pass("WorkSpace "+w.WorkspaceID+" is AVAILABLE", ev)
+		return requirement.Pass("WorkSpace "+w.WorkspaceID+" is AVAILABLE.", ev)
 	case "STOPPED":
-		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is STOPPED", ev).About(setting("State", w.State))
-		o.Remediation = "Start the WorkSpace."
+		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is STOPPED.", ev).About(setting("State", w.State))
+		o.Remediation = "Run aws workspaces start-workspaces --start-workspace-requests WorkspaceId=" + w.WorkspaceID +
+			" to start the WorkSpace."
 		return o
 	case "SUSPENDED":
-		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is SUSPENDED, as while an image is made of it", ev).
+		o := requirement.Fail("WorkSpace "+w.WorkspaceID+" is SUSPENDED, as during image creation.", ev).
 			About(setting("State", w.State))
-		o.Remediation = "Wait until the image that is being made is complete."
+		o.Remediation = "Wait for the image creation in progress to finish."
 		return o
 	}
-	return requirement.Fail("WorkSpace "+w.WorkspaceID+" is "+w.State, ev).About(setting("State", w.State))
+	return requirement.Fail("WorkSpace "+w.WorkspaceID+" is "+w.State+".", ev).About(setting("State", w.State))
 }
 
 func judgeModification(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
 	ev.Value = "ModificationStates"
 	if len(w.ModificationStates) == 0 {
 		ev.Found, ev.Note = false, "empty or not given"
-		return requirement.Pass("nothing of WorkSpace "+w.WorkspaceID+" is being modified", ev)
+		return requirement.Pass("WorkSpace "+w.WorkspaceID+" is not being modified.", ev)
 	}
 	var list []string
 	var modified []requirement.Subject
@@ -213,7 +218,7 @@ func judgeModification(w *statement.WorkSpace, ev requirement.Evidence) requirem
 		modified = append(modified, setting(m.Resource, m.State))
 	}
 	ev.Data = strings.Join(list, ", ")
-	return requirement.Fail("WorkSpace "+w.WorkspaceID+" is being modified: "+ev.Data, ev).About(modified...)
+	return requirement.Fail("WorkSpace "+w.WorkspaceID+" is being modified: "+ev.Data+".", ev).About(modified...)
 }
 
 func judgeEncryption(w *statement.WorkSpace, ev requirement.Evidence) requirement.Outcome {
@@ -224,22 +229,22 @@ func judgeEncryption(w *statement.WorkSpace, ev requirement.Evidence) requiremen
 	rootOn, userOn := setting("RootVolumeEncryptionEnabled", "true"), setting("UserVolumeEncryptionEnabled", "true")
 	switch {
 	case root && user:
-		return requirement.Fail("the root and the user volume of WorkSpace "+w.WorkspaceID+" are encrypted", ev).
+		return requirement.Fail("The root and the user volume of WorkSpace "+w.WorkspaceID+" are encrypted.", ev).
 			About(rootOn, userOn)
 	case root:
-		return requirement.Fail("the root volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev).About(rootOn)
+		return requirement.Fail("The root volume of WorkSpace "+w.WorkspaceID+" is encrypted.", ev).About(rootOn)
 	case user:
-		return requirement.Fail("the user volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev).About(userOn)
+		return requirement.Fail("The user volume of WorkSpace "+w.WorkspaceID+" is encrypted.", ev).About(userOn)
 	}
-	return requirement.Pass("no volume of WorkSpace "+w.WorkspaceID+" is encrypted", ev)
+	return requirement.Pass("No volume of WorkSpace "+w.WorkspaceID+" is encrypted.", ev)
 }
 
 // judgeQuota decides ws.quota.images. Images that another account shares are
-// not counted: where several accounts own some, the one with the most is taken.
-// Of several whole lists the longest counts; pages of a list count together.
+// not counted: where several accounts own some, the one with the most counts.
+// Of several complete lists the longest counts; pages of a list count together.
 func judgeQuota(documents []*statement.Document) requirement.Outcome {
 	if len(documents) == 0 {
-		return requirement.Unknown("not on the disk: " + passWorkSpaceImages)
+		return requirement.Unknown("Not on the disk. " + addImages + ".")
 	}
 	longest, truncated := documents[0], false
 	var pages []statement.Image
@@ -258,15 +263,17 @@ func judgeQuota(documents []*statement.Document) requirement.Outcome {
 	if truncated {
 		n = ownImages(pages)
 	}
-	message := fmt.Sprintf("%d of %d images are in use", n, imageQuota)
+	owned := prose.Count(n, "image", "images")
 	switch {
 	case n >= imageQuota:
-		return stated(requirement.Fail(message+" (unless the account has a higher quota)", evidence...))
+		return stated(requirement.Fail(
+			fmt.Sprintf("The account owns %s; the default quota is %d.", owned, imageQuota), evidence...))
 	case truncated:
-		return requirement.Unknown("at least "+message+
-			", and a document says that the list goes on: pass --with the whole list in one document", evidence...)
+		return requirement.Unknown("The account owns at least "+owned+". The list is incomplete; "+
+			"add all its pages with --with.", evidence...)
 	}
-	return stated(requirement.Pass(message, evidence...))
+	return stated(requirement.Pass(
+		fmt.Sprintf("The account owns %s of the default quota of %d.", owned, imageQuota), evidence...))
 }
 
 // ownImages counts the images of the account that owns the most, and those

@@ -63,7 +63,7 @@ func TestToyRequirement(t *testing.T) {
 			t.Fatalf("%s: it is finding %d", name, i)
 		}
 		f := r.Findings[i]
-		if f.Status != requirement.Warning || f.Counts || !f.Unmet || f.Outcome.Remediation != "label C: Toy" {
+		if f.Status != requirement.Warning || f.Counts || !f.Unmet || f.Outcome.Remediation != "Label C: Toy." {
 			t.Errorf("%s: %+v", name, f)
 		}
 		if r.Verdict != Ready || r.PolicyVerdict != NotReady {

@@ -113,7 +113,7 @@ func TestToyFilesystem(t *testing.T) { // not parallel: it changes the table
 	copy(image[toyBase+4:], toySystem)
 	in := Input{Images: []Source{Reader("toy.img", bytes.NewReader(image), int64(len(image)))}}
 
-	if _, err := Scan(t.Context(), in); err == nil || !strings.Contains(err.Error(), "btrfs, which is not supported yet") {
+	if _, err := Scan(t.Context(), in); err == nil || !strings.Contains(err.Error(), "btrfs, which is not supported") {
 		t.Fatalf("without the row: %v", err)
 	}
 	filesystem.Supported = append(filesystem.Supported[:len(filesystem.Supported):len(filesystem.Supported)], row)
@@ -132,7 +132,7 @@ func TestToyFilesystem(t *testing.T) { // not parallel: it changes the table
 	warned := false
 	for _, n := range r.Notices {
 		warned = warned || n == requirement.Notice{Level: requirement.LevelWarning, Source: "root",
-			Message: "toy.img: it is a toy"}
+			Message: "toy.img: it is a toy."}
 	}
 	if !warned {
 		t.Errorf("the notices are %v", r.Notices)

@@ -13,6 +13,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
@@ -66,11 +67,11 @@ func (v *volume) content() string {
 	case v.fs != nil:
 		return string(v.Filesystem) + " without a system"
 	case v.Filesystem == disk.Unknown:
-		return "a partition without a filesystem"
+		return "no filesystem"
 	case v.Filesystem == disk.LVM2:
-		return "a physical volume of LVM2"
+		return "LVM2 physical volume"
 	case v.Filesystem == disk.Btrfs:
-		return string(v.Filesystem) + ", which is not supported yet"
+		return string(v.Filesystem) + ", which is not supported"
 	}
 	return string(v.Filesystem)
 }
@@ -158,12 +159,12 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 		}
 	}
 	if len(sources) == 0 {
-		return nil, fail(ErrUsage, "name the images of the root and the user volume", "no image")
+		return nil, fail(ErrUsage, "name the images of the root and the user volume", "no image given")
 	}
 	for i, s := range sources {
 		for _, other := range sources[:i] {
 			if s.same(other) {
-				return nil, fail(ErrUsage, "", "%s is given twice", s.Name)
+				return nil, fail(ErrUsage, "name each image once", "%s is given twice", s.Name)
 			}
 		}
 	}
@@ -260,7 +261,8 @@ func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget, 
 		v.err = errNoFilesystem
 	}
 	if v.readable() && v.err == nil && v.Declared > v.Size {
-		v.err = fmt.Errorf("the image holds %d of its %d bytes: %w", v.Size, v.Declared, io.ErrUnexpectedEOF)
+		v.err = fmt.Errorf("the copy is truncated: %s of %s are missing: %w",
+			prose.Size(v.Declared-v.Size), prose.Size(v.Declared), io.ErrUnexpectedEOF)
 	}
 }
 
@@ -309,9 +311,9 @@ func (vs *volumes) openExtra(ctx context.Context, reads reads, budget *memory.Bu
 	}
 }
 
-// errNoFilesystem is about a volume that is empty, or damaged where it would
-// say what it is.
-var errNoFilesystem = errors.New("no known filesystem on it")
+// errNoFilesystem is the error of a volume that is empty, or damaged where the
+// signature of a filesystem would be.
+var errNoFilesystem = errors.New("no known filesystem")
 
 func errorText(err error) string {
 	if err == nil {
@@ -364,12 +366,11 @@ func (vs *volumes) findRoot(forced, user *Image) error {
 			"two root volumes: %s and %s", found[0].name(), found[1].name())
 	case len(encrypted) > 0:
 		e := encrypted[0]
-		return fail(ErrNoSystem, decryptHint(e), "%s is encrypted with %s: its content cannot be judged", e.name(),
-			e.encryption())
+		return fail(ErrNoSystem, decryptHint(e), "%s is encrypted with %s", e.name(), e.encryption())
 	case len(considered) == 0:
-		return fail(ErrNoSystem, "", "no volume was found on the images")
+		return fail(ErrNoSystem, "", "the images contain no volume")
 	}
-	return fail(ErrNoSystem, vs.rootHint(forced, user), "no supported system: %s", strings.Join(considered, "; "))
+	return fail(ErrNoSystem, vs.rootHint(forced, user), "no supported system found: %s", strings.Join(considered, "; "))
 }
 
 // findOthers finds the user volume, and of a Linux system what it mounts.
@@ -420,11 +421,12 @@ func (vs *volumes) findUser(forced *Image, may func(*volume) bool) error {
 	case len(users) == 1:
 		vs.take(users[0])
 	case len(users) > 1:
-		vs.noUser = fmt.Errorf("not found: %s or %s may be it, name it with --user", users[0].name(), users[1].name())
+		vs.noUser = fmt.Errorf("cannot tell which is the user volume: %s or %s. Name it with --user",
+			users[0].name(), users[1].name())
 	case forced != nil:
-		return fail(ErrNoSystem, "", "%s holds no volume of users", forced.Name)
+		return fail(ErrNoSystem, "", "%s contains no user volume", forced.Name)
 	default:
-		vs.noUser = errors.New("not among the images: give the image of the user volume too")
+		vs.noUser = fact.ErrNoUserVolume
 	}
 	return nil
 }
@@ -547,7 +549,7 @@ func (v *volume) evidence() requirement.Evidence {
 }
 
 // judgeReadable decides win.volume.readable and linux.volume.readable: every
-// volume of the images is whole and not encrypted.
+// volume of the images is complete and not encrypted.
 func (vs *volumes) judgeReadable() requirement.Outcome {
 	var good []requirement.Evidence
 	var names []string
@@ -557,7 +559,7 @@ func (vs *volumes) judgeReadable() requirement.Outcome {
 		switch e := v.encryption(); {
 		case e != "":
 			ev.Note = "encrypted with " + e
-			return requirement.Fail(v.name()+" is encrypted with "+e, ev)
+			return requirement.Fail(v.name()+" is encrypted with "+e+".", ev)
 		case v.err != nil:
 			unread = errors.Join(unread, fmt.Errorf("%s: %w", v.name(), v.err))
 		default:
@@ -573,6 +575,6 @@ func (vs *volumes) judgeReadable() requirement.Outcome {
 	if unread != nil {
 		return requirement.Unreadable(unread, good...)
 	}
-	opens := prose.Count(len(good), "volume opens", "volumes open")
-	return requirement.Pass(opens+" and none is encrypted: "+prose.Some(names), good...)
+	readable := prose.Count(len(good), "volume is readable and not encrypted", "volumes are readable and not encrypted")
+	return requirement.Pass(readable+": "+prose.Some(names)+".", good...)
 }

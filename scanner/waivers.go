@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -27,8 +28,8 @@ const expiryLayout = time.DateOnly
 func ParseWaivers(name string, data []byte) ([]requirement.Waiver, error) {
 	list, err := parseWaivers(name, data)
 	if err != nil {
-		const hint = "waivers: a list of mappings with id, reason, owner, expiry and, " +
-			"where wanted, target and undetermined"
+		const hint = "waivers is a list of mappings with the keys id, reason, owner and expiry; " +
+			"target and undetermined are optional"
 		return nil, fail(ErrUsage, hint, "%w", err)
 	}
 	return list, nil
@@ -36,7 +37,7 @@ func ParseWaivers(name string, data []byte) ([]requirement.Waiver, error) {
 
 func parseWaivers(name string, data []byte) ([]requirement.Waiver, error) {
 	if len(data) > MaxWaivers {
-		return nil, fmt.Errorf("%s is larger than %d MiB and so no file of waivers", name, MaxWaivers>>20)
+		return nil, fmt.Errorf("%s is larger than %d MiB, the limit of a waivers file", name, MaxWaivers>>20)
 	}
 	at := func(n *yaml.Node, format string, args ...any) error {
 		return fmt.Errorf("%s:%d: "+format, append([]any{name, n.Line}, args...)...)
@@ -52,7 +53,7 @@ func parseWaivers(name string, data []byte) ([]requirement.Waiver, error) {
 	var more yaml.Node
 	switch err := d.Decode(&more); {
 	case err == nil:
-		return nil, at(&more, "a second document")
+		return nil, at(&more, "the file contains a second document")
 	case err != io.EOF:
 		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
@@ -111,7 +112,7 @@ func parseWaiver(n *yaml.Node, at nodeError) (w requirement.Waiver, err error) {
 	}
 	expiry := given["expiry"]
 	if w.Expiry, err = time.Parse(expiryLayout, expiry.Value); err != nil {
-		return w, at(expiry, "expiry is not a date like 2027-01-31")
+		return w, at(expiry, "expiry is not a date such as 2027-01-31")
 	}
 	if u := given["undetermined"]; u != nil {
 		if u.Kind != yaml.ScalarNode || u.Tag != "!!bool" || u.Decode(&w.Undetermined) != nil {
@@ -133,9 +134,9 @@ func fields(n *yaml.Node, keys []string, at nodeError) (map[string]*yaml.Node, e
 		case key.Kind != yaml.ScalarNode || !slices.Contains(keys, key.Value):
 			return nil, at(key, "unknown key %q", key.Value)
 		case values[key.Value] != nil:
-			return nil, at(key, "the key %s is there twice", key.Value)
+			return nil, at(key, "duplicate key %s", key.Value)
 		case value.Kind == yaml.AliasNode:
-			return nil, at(value, "an alias (*%s) is not read", value.Value)
+			return nil, at(value, "aliases (*%s) are not supported", value.Value)
 		}
 		values[key.Value] = value
 	}
@@ -143,12 +144,12 @@ func fields(n *yaml.Node, keys []string, at nodeError) (map[string]*yaml.Node, e
 }
 
 // waive marks the findings that a waiver covers on that day, and returns what
-// the reader must know of waivers that cover nothing. Of several for one
+// the reader must know about waivers that cover nothing. Of several for one
 // finding the first that covers it counts.
 func (r *Result) waive(p Policy, day time.Time) []requirement.Notice {
 	var notices []requirement.Notice
-	tell := func(level requirement.Level, w requirement.Waiver, format string, args ...any) {
-		message := fmt.Sprintf("waiver %s of %s: ", w.Source, w.ID) + fmt.Sprintf(format, args...)
+	unused := func(level requirement.Level, w requirement.Waiver, format string, args ...any) {
+		message := fmt.Sprintf("The waiver for %s at %s is unused: ", w.ID, w.Source) + fmt.Sprintf(format, args...) + "."
 		notices = append(notices, requirement.Notice{Level: level, Message: message})
 	}
 	others := 0
@@ -156,33 +157,33 @@ func (r *Result) waive(p Policy, day time.Time) []requirement.Notice {
 		i := slices.IndexFunc(r.Findings, func(f requirement.Finding) bool { return f.ID == w.ID })
 		switch {
 		case !slices.ContainsFunc(Catalogue(), func(q requirement.Requirement) bool { return q.ID == w.ID }):
-			tell(requirement.LevelWarning, w, "there is no such requirement")
+			unused(requirement.LevelWarning, w, "no such requirement exists")
 		case !r.isTarget(w.Target):
 			others++
 		case expired(w, day):
-			tell(requirement.LevelWarning, w, "expired after %s: it covers nothing", w.Expiry.Format(expiryLayout))
+			unused(requirement.LevelWarning, w, "it expired on %s", w.Expiry.Format(expiryLayout))
 		case slices.ContainsFunc(r.NotChecked, func(n NotChecked) bool { return n.ID == w.ID }):
-			tell(requirement.LevelInfo, w, "unused: the requirement was not checked")
+			unused(requirement.LevelInfo, w, "the requirement was not checked")
 		case i < 0:
-			tell(requirement.LevelInfo, w, "unused: the requirement does not concern this system")
+			unused(requirement.LevelInfo, w, "the requirement does not apply to this system")
 		default:
 			f := &r.Findings[i]
 			switch open := p.unknown(*f); {
 			case open && !w.Undetermined:
-				tell(requirement.LevelInfo, w,
-					"unused: the finding is undetermined, and the waiver does not say \"undetermined: true\"")
+				unused(requirement.LevelInfo, w,
+					"the finding is undetermined, and the waiver lacks \"undetermined: true\"")
 			case !open && !notMet(f.Status):
 				status := strings.ReplaceAll(string(f.Status), "_", " ")
-				tell(requirement.LevelInfo, w, "unused: the finding is %s", status)
+				unused(requirement.LevelInfo, w, "the finding is %s", status)
 			case f.Waiver != nil:
-				tell(requirement.LevelInfo, w, "unused: %s covers the finding already", f.Waiver.Source)
+				unused(requirement.LevelInfo, w, "the waiver at %s covers the finding already", f.Waiver.Source)
 			default:
 				f.Waiver = &w
 			}
 		}
 	}
 	if others > 0 {
-		message := fmt.Sprintf("waivers unused because they are for other targets: %d", others)
+		message := prose.Count(others, "waiver is", "waivers are") + " for other targets."
 		notices = append(notices, requirement.Notice{Level: requirement.LevelInfo, Message: message})
 	}
 	return notices
@@ -205,7 +206,7 @@ func (r *Result) isTarget(target string) bool {
 	})
 }
 
-// notMet says that what is demanded is not so.
+// notMet reports whether a status means that a requirement is not met.
 func notMet(s requirement.Status) bool {
 	return s == requirement.Failed || s == requirement.Warning
 }

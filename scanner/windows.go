@@ -80,7 +80,7 @@ func openWindows(vs *volumes, given given) (system, error) {
 }
 
 // errNotWindows is about a filesystem that lacks what Windows has in files.
-var errNotWindows = errors.New("no windows starts from such a filesystem")
+var errNotWindows = errors.New("windows does not start from this filesystem")
 
 // device is the identity that the registry of Windows gives a partition.
 func device(v *volume) string {

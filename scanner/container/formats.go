@@ -67,11 +67,11 @@ const (
 	// ewfexport adds .raw to the name. -u asks no questions.
 	hintExport  = "export it to a raw image with ewf-tools: ewfexport -u -f raw -t {base} {file}"
 	hintAFF     = "export it to a raw image: affconvert -r {file} (of afflib-tools)"
-	hintLogical = "it holds files and no disk: take an image of the disk itself, with dd for instance"
-	hintHive    = "look into it: coldcheck inspect hive {file}"
+	hintLogical = "it contains files, not a disk: take an image of the disk, for example with dd"
+	hintHive    = "to look into it, run: coldcheck inspect hive {file}"
 	hintRestore = "restore it to a raw image with the program that wrote it"
 	hintTar     = "unpack it first: tar -xf {file} " +
-		"(an OVA holds the disk as a VMDK image, which has to be converted then)"
+		"(an OVA contains the disk as a VMDK image; convert that next)"
 )
 
 // unpack is the hint for a file that a command writes to standard output.
@@ -104,10 +104,10 @@ func descriptorHint(ctx context.Context, first *source.Source, p probe) string {
 	}
 	switch {
 	case len(missing) > 0:
-		return fmt.Sprintf("it is a text that says where the data is: in %s, not found beside it. Get it too, then %s",
+		return fmt.Sprintf("its data is in %s, missing from the same folder: copy it there, then %s",
 			prose.List(missing, 3), hintConvert)
 	case len(extents) == 1 && len(raw) == 1:
-		return fmt.Sprintf("it is a text that says where the data is: in %s, which is a raw image. Scan that", raw[0])
+		return fmt.Sprintf("its data is in %s, a raw image: scan that file", raw[0])
 	}
 	return hintConvert
 }

@@ -48,18 +48,18 @@ func TestDescriptorHint(t *testing.T) {
 		want   string
 	}{
 		"its extent is missing": {"RW 8192 FLAT \"root-flat.vmdk\" 0\n", "",
-			"in root-flat.vmdk, not found beside it. Get it too"},
+			"in root-flat.vmdk, missing from the same folder: copy it there, then"},
 		"its extent is there": {"RW 8192 FLAT \"root-flat.vmdk\" 0\r\n", "root-flat.vmdk",
-			"in root-flat.vmdk, which is a raw image. Scan that"},
+			"in root-flat.vmdk, a raw image: scan that file"},
 		"a sparse extent": {"RW 8192 SPARSE \"root-s001.vmdk\"\n", "root-s001.vmdk", hintConvert[:30]},
 		"one of two is missing": {"RW 8192 FLAT \"a.vmdk\" 0\nRW 8192 FLAT \"b.vmdk\" 0\n", "a.vmdk",
-			"in b.vmdk, not found"},
+			"in b.vmdk, missing"},
 		"many are missing": {strings.Repeat("RW 8192 SPARSE \"a.vmdk\"\n", 5), "",
-			"in a.vmdk, a.vmdk, a.vmdk and 2 more, not found"},
+			"in a.vmdk, a.vmdk, a.vmdk and 2 more, missing"},
 		"in another folder": {"RW 8192 FLAT \"../../etc/b-flat.vmdk\" 0\n", "b-flat.vmdk",
-			"in b-flat.vmdk, which is a raw image"},
-		"no extent":                  {"", "", hintConvert[:30]},
-		"a line that is none of one": {"RW x FLAT \"b.vmdk\"\n", "", hintConvert[:30]},
+			"in b-flat.vmdk, a raw image"},
+		"no extent":              {"", "", hintConvert[:30]},
+		"a line of another kind": {"RW x FLAT \"b.vmdk\"\n", "", hintConvert[:30]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// difference says where two readings differ, "" if they do not. by is the
-// reader that got the second one.
+// difference returns where two readings differ, "" if they do not. by is the
+// reader that made the second one.
 func (want Reading) difference(got Reading, by string) string {
 	switch {
 	case want.Found && !got.Found:
-		return by + " does not find it"
+		return "not found by " + by
 	case !want.Found && got.Found:
-		return by + " finds it"
+		return "found only by " + by
 	}
 	var parts []string
 	compare := func(name string, equal bool, ours, theirs any) {
 		if !equal {
-			parts = append(parts, fmt.Sprintf("%s is %v, and %v to %s", name, ours, theirs, by))
+			parts = append(parts, fmt.Sprintf("%s is %v, but %v in %s", name, ours, theirs, by))
 		}
 	}
-	compare("it", want.What == got.What, want.What, got.What)
-	compare("its size", want.Size == got.Size, want.Size, got.Size)
+	compare("the kind", want.What == got.What, want.What, got.What)
+	compare("the size", want.Size == got.Size, want.Size, got.Size)
 	compare("the number of files", want.Files == got.Files, want.Files, got.Files)
-	compare("its target", want.Target == got.Target, want.Target, got.Target)
-	compare("its record", want.Record == 0 || want.Record == got.Record, want.Record, got.Record)
-	compare("its time", want.Modified == 0 || want.Modified == got.Modified, clock(want.Modified), clock(got.Modified))
-	compare("its type", want.Type == got.Type, want.Type, got.Type)
+	compare("the target", want.Target == got.Target, want.Target, got.Target)
+	compare("the record", want.Record == 0 || want.Record == got.Record, want.Record, got.Record)
+	compare("the time", want.Modified == 0 || want.Modified == got.Modified, clock(want.Modified), clock(got.Modified))
+	compare("the type", want.Type == got.Type, want.Type, got.Type)
 	if want.Content != "" && want.Content != got.Content {
-		parts = append(parts, by+" reads other content")
+		parts = append(parts, by+" reads different content")
 	}
 	for _, l := range []struct {
 		name         string
@@ -40,9 +40,10 @@ func (want Reading) difference(got Reading, by string) string {
 		case l.theirs == nil:
 			parts = append(parts, fmt.Sprintf("%s lists no %s", by, l.name))
 		case l.ours.Count != l.theirs.Count:
-			parts = append(parts, fmt.Sprintf("it has %d %s, and %d to %s", l.ours.Count, l.name, l.theirs.Count, by))
+			parts = append(parts, fmt.Sprintf("the number of %s is %d, but %d in %s",
+				l.name, l.ours.Count, l.theirs.Count, by))
 		case l.ours.Digest != l.theirs.Digest:
-			parts = append(parts, fmt.Sprintf("%s reads other %s", by, l.name))
+			parts = append(parts, fmt.Sprintf("%s reads different %s", by, l.name))
 		}
 	}
 	return strings.Join(parts, "; ")

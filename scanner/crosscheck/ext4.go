@@ -31,7 +31,7 @@ const (
 
 // errNoChecksums says in plain words what go-diskfs refuses: the filesystems of
 // Amazon Linux 2 have no checksums.
-var errNoChecksums = errors.New("it reads only filesystems with metadata_csum, which this one has not")
+var errNoChecksums = errors.New("reads only filesystems with metadata_csum, which this one lacks")
 
 func openExt(r *io.SectionReader) (reader, error) {
 	var features [4]byte

@@ -148,11 +148,11 @@ type reply struct {
 }
 
 var (
-	errNoReader  = errors.New("no second reader for it")
-	errTooLong   = errors.New("its name is too long")
-	errTimeIsUp  = errors.New("not asked: the time for the cross-check is up")
+	errNoReader  = errors.New("no second reader exists")
+	errTooLong   = errors.New("the name is too long")
+	errTimeIsUp  = errors.New("not asked: the cross-check reached its time limit")
 	errNoAnswer  = errors.New("no answer in time")
-	errNoSense   = errors.New("an answer without sense")
+	errNoSense   = errors.New("an invalid answer")
 	errManyEnded = errors.New("not asked: the second reader ended too often")
 )
 

@@ -82,7 +82,7 @@ const (
 func (w *Worker) reply(ctx context.Context, line []byte) reply {
 	var q request
 	if err := json.Unmarshal(line, &q); err != nil {
-		return reply{Error: "a question without sense: " + err.Error()}
+		return reply{Error: "an invalid question: " + err.Error()}
 	}
 	reading, err := w.read(ctx, q.Question)
 	if err != nil {

@@ -8,23 +8,23 @@ import (
 	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
-// ErrDisagree says that documents say different things of the same computer. It
+// ErrDisagree says that documents contradict each other about the same computer. It
 // is an ErrInvalid.
-var ErrDisagree = fmt.Errorf("documents that disagree: %w", ErrInvalid)
+var ErrDisagree = fmt.Errorf("documents disagree: %w", ErrInvalid)
 
 // Match is the WorkSpace of the documents that is the machine on the disk.
 type Match struct {
 	WorkSpace *WorkSpace // nil if no document has it
 	Document  *Document  // where it was found
-	// Unused says of each describe-workspaces document that was left aside
-	// why it does not fit, in the documents' order.
+	// Unused has a sentence for each describe-workspaces document that does not fit,
+	// with the reason, in the documents' order.
 	Unused []string
 }
 
 // MatchWorkSpace finds the WorkSpace with the computer name of the disk,
 // compared without case. An entry without a computer name fits no disk. Two
-// entries that fit and say different things are an error that is ErrDisagree:
-// which of them is true is not known.
+// entries that fit and differ are an error that is ErrDisagree, since nothing
+// shows which of them is right.
 func MatchWorkSpace(documents []*Document, computer string) (Match, error) {
 	var m Match
 	for _, d := range documents {
@@ -43,12 +43,12 @@ func MatchWorkSpace(documents []*Document, computer string) (Match, error) {
 				continue
 			}
 			if !reflect.DeepEqual(w, m.WorkSpace) {
-				return Match{}, fmt.Errorf("%s and %s: two entries for computer %s that differ: %w", m.Document.Name, d.Name,
+				return Match{}, fmt.Errorf("%s and %s: the entries for computer %s differ: %w", m.Document.Name, d.Name,
 					computer, ErrDisagree)
 			}
 		}
 		if !fits {
-			m.Unused = append(m.Unused, fmt.Sprintf("%s is not used: %s, and the disk's computer is %s", d.Name,
+			m.Unused = append(m.Unused, fmt.Sprintf("%s is ignored: it %s, and the computer name on the disk is %s.", d.Name,
 				describeComputers(d), orNone(computer)))
 		}
 	}
@@ -63,14 +63,14 @@ func describeComputers(d *Document) string {
 		}
 	}
 	if len(names) == 0 {
-		return "it names no computer"
+		return "names no computer"
 	}
-	return "it is of " + prose.List(names, 3)
+	return "describes " + prose.List(names, 3)
 }
 
 func orNone(name string) string {
 	if name == "" {
-		return "not known"
+		return "unknown"
 	}
 	return name
 }

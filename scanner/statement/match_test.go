@@ -28,11 +28,11 @@ func TestMatchWorkSpace(t *testing.T) {
 		{"said twice", []*Document{document("d", a), document("e", a)}, "ALPHA", "ws-a", nil, nil},
 		{"contradictory", []*Document{document("d", a), document("e", encrypted)}, "ALPHA", "", nil, ErrInvalid},
 		{"of another", []*Document{document("d", a), document("e", b)}, "BETA", "ws-b",
-			[]string{"d is not used: it is of ALPHA, and the disk's computer is BETA"}, nil},
+			[]string{"d is ignored: it describes ALPHA, and the computer name on the disk is BETA."}, nil},
 		{"of none", []*Document{document("d", WorkSpace{WorkspaceID: "ws-c"})}, "BETA", "",
-			[]string{"d is not used: it names no computer, and the disk's computer is BETA"}, nil},
+			[]string{"d is ignored: it names no computer, and the computer name on the disk is BETA."}, nil},
 		{"computer not known", []*Document{document("d", WorkSpace{WorkspaceID: "ws-c"}, a)}, "", "",
-			[]string{"d is not used: it is of ALPHA, and the disk's computer is not known"}, nil},
+			[]string{"d is ignored: it describes ALPHA, and the computer name on the disk is unknown."}, nil},
 		{"other kinds", []*Document{{Name: "i", Kind: Images}}, "BETA", "", nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/ext4"
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
@@ -89,11 +90,12 @@ func (v extVolume) Notices() []Notice {
 	var list []Notice
 	info, damage := v.Volume(), v.Damage()
 	if j := info.Journal; j.State == ext4.JournalReplayed {
-		list = append(list, Notice{Note, fmt.Sprintf("the journal was replayed: %d transactions (%d to %d), %d blocks",
-			j.Transactions, j.First, j.Last, j.Blocks)})
+		list = append(list, Notice{Note, fmt.Sprintf("the journal was replayed: %s (%d to %d), %s.",
+			prose.Count(j.Transactions, "transaction", "transactions"), j.First, j.Last,
+			prose.Count(j.Blocks, "block", "blocks"))})
 	}
 	if info.Errors {
-		list = append(list, Notice{Warning, "the kernel met errors in this filesystem: it wants to be checked (fsck)"})
+		list = append(list, Notice{Warning, "the kernel recorded errors in this filesystem. Run fsck on it."})
 	}
 	return append(list, inodeNotices(damage.Count, damage.Notes)...)
 }
@@ -102,7 +104,7 @@ func (v extVolume) Notices() []Notice {
 func inodeNotices(damaged int64, notes []string) []Notice {
 	var list []Notice
 	if damaged > 0 {
-		list = append(list, Notice{Error, fmt.Sprintf("%d inodes cannot be read", damaged)})
+		list = append(list, Notice{Error, prose.Count(damaged, "inode", "inodes") + " cannot be read."})
 	}
 	return append(list, warnings(notes)...)
 }
@@ -113,9 +115,9 @@ func (v extVolume) Problems() []string {
 	var lines []string
 	switch j := v.Volume().Journal; j.State {
 	case ext4.JournalFailed:
-		lines = append(lines, fmt.Sprintf("the journal cannot be replayed: %v: shown as it lies", j.Err))
+		lines = append(lines, fmt.Sprintf("the journal cannot be replayed (%v); showing the volume without it", j.Err))
 	case ext4.JournalReplayed:
-		lines = append(lines, fmt.Sprintf("the journal was replayed: %d transactions", j.Transactions))
+		lines = append(lines, "the journal was replayed: "+prose.Count(j.Transactions, "transaction", "transactions"))
 	}
 	return append(lines, v.Damage().Notes...)
 }

@@ -91,7 +91,7 @@ func (v ntfsVolume) Notices() []Notice {
 	var list []Notice
 	info, damage := v.Volume(), v.Damage()
 	if info.Dirty {
-		list = append(list, Notice{Warning, "the volume is marked dirty: Windows checks it at the next start"})
+		list = append(list, Notice{Warning, "the volume is marked dirty. Windows checks it at the next start."})
 	}
 	if n, ok := logNotice(info.Journal); ok {
 		list = append(list, n)
@@ -104,7 +104,7 @@ func (v ntfsVolume) Notices() []Notice {
 		for _, d := range damage.Records[:min(len(damage.Records), 3)] {
 			first = append(first, d.String())
 		}
-		list = append(list, Notice{Error, fmt.Sprintf("%s of $MFT cannot be read: %s",
+		list = append(list, Notice{Error, fmt.Sprintf("%s of $MFT cannot be read: %s.",
 			prose.Count(int(damage.Count), "record", "records"), strings.Join(first, ", "))})
 	}
 	return append(list, warnings(damage.Notes)...)
@@ -115,22 +115,24 @@ func logNotice(j ntfs.Journal) (Notice, bool) {
 	switch {
 	case j.State == ntfs.JournalCorrupt:
 		return Notice{Warning, fmt.Sprintf(
-			"$LogFile cannot be read (%v): the last changes may be missing, and what passes by a file is inferred", j.Err)}, true
+			"$LogFile cannot be read (%v). The last changes may be missing, and checks that pass by a file are inferred.",
+			j.Err)}, true
 	case !j.State.Pending():
 		return Notice{}, false
 	case j.Err != nil:
 		return Notice{Warning, fmt.Sprintf(
-			"the volume was in use when it was taken, and its $LogFile cannot be applied (%v): what passes by a file is "+
-				"inferred", j.Err)}, true
+			"the image was taken while the volume was in use, and its $LogFile cannot be applied (%v). "+
+				"Checks that pass by a file are inferred.", j.Err)}, true
 	}
-	message := fmt.Sprintf("the volume was in use when it was taken: $LogFile was applied in memory, %s",
+	message := fmt.Sprintf("the image was taken while the volume was in use. $LogFile was applied in memory: %s",
 		prose.Count(j.Blocks, "block differs", "blocks differ"))
 	if j.Undone > 0 {
 		message += fmt.Sprintf(", %s undone", prose.Count(j.Undone, "transaction was", "transactions were"))
 	}
+	message += "."
 	if j.Unsure > 0 {
-		return Notice{Warning, message + fmt.Sprintf(", %d cannot be read since a change could not be applied",
-			j.Unsure)}, true
+		return Notice{Warning, message + fmt.Sprintf(" A change could not be applied, so %s unreadable.",
+			prose.Count(j.Unsure, "block is", "blocks are"))}, true
 	}
 	return Notice{Note, message}, true
 }
@@ -144,7 +146,7 @@ func (v ntfsVolume) Doubts() []Notice {
 	for i, d := range list {
 		names[i] = d.Name
 	}
-	return []Notice{{Warning, fmt.Sprintf("%s in doubt, since the MFT record and the index of the folder disagree: %s",
+	return []Notice{{Warning, fmt.Sprintf("%s in doubt, since the MFT record and the index of the folder disagree: %s.",
 		prose.Count(len(list), "name is", "names are"), prose.Some(names))}}
 }
 

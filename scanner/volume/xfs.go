@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/xfs"
 )
@@ -76,12 +77,14 @@ func (v xfsVolume) Notices() []Notice {
 	j, damage := v.Volume().Journal, v.Damage()
 	if j.State == xfs.JournalReplayed {
 		list = append(list,
-			Notice{Note, fmt.Sprintf("the log was replayed: %d transactions, %d changes of blocks, %d of inodes",
-				j.Transactions, j.Blocks, j.Inodes)})
+			Notice{Note, fmt.Sprintf("the log was replayed: %s, %s, %s.",
+				prose.Count(j.Transactions, "transaction", "transactions"),
+				prose.Count(j.Blocks, "change of a block", "changes of blocks"),
+				prose.Count(j.Inodes, "change of an inode", "changes of inodes"))})
 	}
 	if len(j.Unfinished) > 0 {
-		list = append(list, Notice{Warning, "the log begins changes that it does not end: " +
-			strings.Join(j.Unfinished, ", ")})
+		list = append(list, Notice{Warning, "the log contains changes that are not complete: " +
+			strings.Join(j.Unfinished, ", ") + "."})
 	}
 	return append(list, inodeNotices(damage.Count, damage.Notes)...)
 }
@@ -92,11 +95,11 @@ func (v xfsVolume) Problems() []string {
 	var lines []string
 	switch j := v.Volume().Journal; j.State {
 	case xfs.JournalFailed:
-		lines = append(lines, fmt.Sprintf("the log cannot be replayed: %v: shown as it lies", j.Err))
+		lines = append(lines, fmt.Sprintf("the log cannot be replayed (%v); showing the volume without it", j.Err))
 	case xfs.JournalReplayed:
-		lines = append(lines, fmt.Sprintf("the log was replayed: %d transactions", j.Transactions))
+		lines = append(lines, "the log was replayed: "+prose.Count(j.Transactions, "transaction", "transactions"))
 		for _, name := range j.Unfinished {
-			lines = append(lines, "a change in the log is not finished: "+name)
+			lines = append(lines, "a change in the log is not complete: "+name)
 		}
 	}
 	return append(lines, v.Damage().Notes...)

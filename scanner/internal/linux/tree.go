@@ -165,7 +165,7 @@ func (t *tree) lstat(p string) (fs.FileInfo, *volume, string, error) {
 	}
 	above := len(t.above[path.Clean("/"+p)]) > 0
 	if v.FS == nil && !above {
-		return nil, v, name, &volumeError{v.role, v.Err}
+		return nil, v, name, v.missing()
 	}
 	if v.FS == nil {
 		return madeInfo{path.Base(p), fs.ModeDir | 0o755}, v, name, nil // something else is mounted below it
@@ -428,7 +428,7 @@ func (t *tree) list(p string) ([]fs.DirEntry, File, error) {
 	}
 	v := f.volume
 	if v.FS == nil {
-		return nil, f, &volumeError{v.role, v.Err}
+		return nil, f, v.missing()
 	}
 	entries, err := v.FS.ReadDir(f.Evidence.Path)
 	if err == nil {
@@ -523,7 +523,7 @@ func (t *tree) below(point string) (*volume, string) {
 
 func (v *volume) totals(name string) (Totals, error) {
 	if v.FS == nil {
-		return Totals{}, &volumeError{v.role, v.Err}
+		return Totals{}, v.missing()
 	}
 	t, err := v.Totals(name)
 	if err != nil {

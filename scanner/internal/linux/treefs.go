@@ -1,7 +1,10 @@
 package linux
 
 import (
+	"errors"
 	"io/fs"
+
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 )
 
 // treeFS is a tree as a filesystem: its root is that of the machine, and links
@@ -19,7 +22,7 @@ func (t treeFS) find(op, name string, last bool) (*volume, string, error) {
 	}
 	v, below := t.at(real)
 	if v.FS == nil {
-		return nil, "", &volumeError{v.role, v.Err}
+		return nil, "", v.missing()
 	}
 	return v, below, nil
 }
@@ -70,3 +73,11 @@ func (t treeFS) ReadLink(name string) (string, error) {
 // Files is the file tree of the system as it starts. What cannot be known of it
 // is an error where it is met.
 func (m *Machine) Files() fs.FS { return treeFS{&m.tree} }
+
+// missing is the error of a volume that cannot be read at all.
+func (v *volume) missing() error {
+	if errors.Is(v.Err, fact.ErrNoUserVolume) {
+		return v.Err
+	}
+	return &volumeError{v.role, v.Err}
+}

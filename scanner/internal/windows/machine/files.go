@@ -205,9 +205,17 @@ func (m *Machine) Locate(win string) (*Drive, string, error) {
 		return nil, "", fmt.Errorf("%s: %w", win, ErrElsewhere)
 	}
 	if v.FS == nil {
-		return nil, "", fmt.Errorf("%s volume: %w", v.Role, v.Err)
+		return nil, "", v.missing()
 	}
 	return v, name, nil
+}
+
+// missing is the error of a volume that cannot be read at all.
+func (v *Drive) missing() error {
+	if errors.Is(v.Err, fact.ErrNoUserVolume) {
+		return v.Err
+	}
+	return fmt.Errorf("%s volume: %w", v.Role, v.Err)
 }
 
 // Follow finds the drive and the name on it that a Windows path leads to. It
