@@ -321,10 +321,9 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 			verb(len(names), "the folder.", "the folders.")
 		return o
 	case left.Err != nil:
-		return requirement.Unreadable(fmt.Errorf("cannot tell whether folders of other users are left: %w", left.Err),
-			listed)
+		return requirement.Unreadable(left.Err, listed)
 	case ps.SIDErr != nil && (w.Profile == nil && people > 0 || administrators > 0):
-		return requirement.Unreadable(fmt.Errorf("cannot tell whose the profiles are: %w", ps.SIDErr), listed)
+		return requirement.Unreadable(fmt.Errorf("cannot tell domain users from local users: %w", ps.SIDErr), listed)
 	}
 	o := requirement.Pass("There are no extra profiles.", listed)
 	if w.Basis == requirement.Inferred && w.Profile != nil {
