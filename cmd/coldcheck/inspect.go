@@ -54,10 +54,12 @@ func (p *program) openImage(ctx context.Context, path string) (*scanner.Image, e
 		return nil, err
 	}
 	scanner.AssembleLVM(image)
-	for _, m := range image.WritableMounts() {
+	mounts := image.WritableMounts()
+	for _, m := range mounts {
 		p.notice("%s is in use: %s is mounted read-write at %s; what is read may be inconsistent", image.Name, m.Source,
 			m.Point)
 	}
+	p.hint(unmountHint(mounts))
 	return image, nil
 }
 

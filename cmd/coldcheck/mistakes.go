@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // errFile: a file that a person named cannot be used. The exit code is that of any such error.
@@ -120,6 +122,35 @@ func (p *program) userHint(r *scanner.Result) string {
 		user = prose.Quote(other[0])
 	}
 	return "add the image of the user volume: " + p.commandLine() + " " + user
+}
+
+// mountHint is the hint for images that a mounted filesystem may write to during the scan. The report has a notice.
+func (p *program) mountHint(ctx context.Context) string {
+	var mounts []source.WritableMount
+	for _, name := range p.images {
+		s, err := source.Open(ctx, name, source.Options{})
+		if err != nil {
+			continue // the report says so
+		}
+		mounts = append(mounts, s.WritableMounts()...)
+		s.Close()
+	}
+	return unmountHint(mounts)
+}
+
+// unmountHint is the command that unmounts filesystems; that of the running system cannot be unmounted.
+func unmountHint(mounts []source.WritableMount) string {
+	var points []string
+	for _, m := range mounts {
+		if m.Point == "/" {
+			return "scan a snapshot of the disk, not the disk of the running system"
+		}
+		points = append(points, prose.Quote(m.Point))
+	}
+	if len(points) == 0 {
+		return ""
+	}
+	return "unmount it, then repeat the command: sudo umount " + strings.Join(points, " ")
 }
 
 // otherImages are the images in the same folder.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // Common mistakes get a hint that helps, and the exit code of their kind.
@@ -113,6 +114,29 @@ func TestUserHint(t *testing.T) {
 			t.Errorf("beside %s: %q, want %q", other, hint, want)
 		}
 		os.Remove(other)
+	}
+}
+
+func TestUnmountHint(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("names are for another shell")
+	}
+	for _, c := range []struct {
+		points []string
+		want   string
+	}{
+		{nil, ""},
+		{[]string{"/mnt"}, "unmount it, then repeat the command: sudo umount /mnt"},
+		{[]string{"/mnt/a b", "/data"}, "unmount it, then repeat the command: sudo umount '/mnt/a b' /data"},
+		{[]string{"/boot", "/"}, "scan a snapshot of the disk, not the disk of the running system"},
+	} {
+		var mounts []source.WritableMount
+		for _, p := range c.points {
+			mounts = append(mounts, source.WritableMount{Source: "/dev/sdb1", Point: p})
+		}
+		if got := unmountHint(mounts); got != c.want {
+			t.Errorf("%q: %q, want %q", c.points, got, c.want)
+		}
 	}
 }
 

@@ -122,6 +122,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 	if err := p.writeReports(result, outputs, began); err != nil {
 		return err
 	}
+	p.hint(p.mountHint(ctx))
 	p.hint(p.userHint(result))
 	return verdictError(result.PolicyVerdict)
 }
