@@ -120,6 +120,8 @@ type jsonImage struct {
 	Size     int64  `json:"size"`
 	Modified string `json:"modified,omitempty"`
 	SHA256   string `json:"sha256,omitempty"`
+	SHA1     string `json:"sha1,omitempty"`
+	MD5      string `json:"md5,omitempty"`
 }
 
 type jsonJournal struct {
@@ -271,7 +273,7 @@ func document(r *scanner.Result, o Options) jsonReport {
 		doc.CrossCheck = &c
 	}
 	for _, i := range r.Files {
-		doc.Images = append(doc.Images, jsonImage{i.Name, i.Size, timestamp(i.Modified), i.SHA256})
+		doc.Images = append(doc.Images, jsonImage{i.Name, i.Size, timestamp(i.Modified), i.SHA256, i.SHA1, i.MD5})
 	}
 	for _, h := range r.Hives {
 		j := jsonHive{

@@ -142,6 +142,8 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 		l.putInt("size", i.Size)
 		l.putIf("modified", timestamp(i.Modified))
 		l.putIf("sha256", i.SHA256)
+		l.putIf("sha1", i.SHA1)
+		l.putIf("md5", i.MD5)
 		l.end()
 	}
 	for _, v := range r.Volumes {

@@ -26,6 +26,7 @@ type Options struct {
 
 	Arguments []string // that the program was called with; nil if it was not by a command line
 
+	Template    *Template // of the format template
 	Examination Examination
 	Settings    []Setting // in force; nil if the program has none
 
@@ -63,6 +64,7 @@ var Formats = []Format{
 	{Name: "sarif", Summary: "SARIF 2.1.0, for code scanning", Write: SARIF},
 	{Name: "markdown", Summary: "a comment for a pull request", Write: Markdown},
 	{Name: "html", Summary: "a page for a browser or for print", Write: HTML},
+	{Name: "template", Summary: "whatever --template makes of the JSON", Write: Templated},
 	{Name: "log", Summary: "every step and every piece of evidence, one a line", Write: Log, DefaultFile: logFile},
 }
 

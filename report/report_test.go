@@ -89,11 +89,11 @@ func TestWriteErrors(t *testing.T) {
 	full := errors.New("no space left")
 	for _, f := range Formats {
 		var whole bytes.Buffer
-		if err := f.Write(&whole, samples()["failing"], Options{}); err != nil {
+		if err := f.Write(&whole, samples()["failing"], options("failing")); err != nil {
 			t.Fatal(err)
 		}
 		for _, room := range []int{0, 1, whole.Len() / 2, whole.Len() - 1} {
-			err := f.Write(&limited{room: room, err: full}, samples()["failing"], Options{})
+			err := f.Write(&limited{room: room, err: full}, samples()["failing"], options("failing"))
 			if !errors.Is(err, full) {
 				t.Errorf("%s into %d of %d bytes: %v", f.Name, room, whole.Len(), err)
 			}
@@ -174,7 +174,7 @@ func because(r *scanner.Result) {
 
 // options are those with which the sample of that name is written.
 func options(name string) Options {
-	o := Options{Version: "v1.2.3", Commit: "0123abc", ExitCode: exitCode}
+	o := Options{Version: "v1.2.3", Commit: "0123abc", ExitCode: exitCode, Template: sampleTemplate()}
 	switch name {
 	case "partial":
 		o.Arguments = []string{"scan", "win-root.img", "win-user.img", "--only", "win.disk.*"}
@@ -207,6 +207,11 @@ func partial() *scanner.Result {
 		r.NotChecked = append(r.NotChecked, n)
 	}
 	r.Changed = []string{"win-root.img has changed while it was read"}
+	r.Files = []scanner.ImageFile{
+		{Name: "win-root.img", Size: 85899345920, Modified: start, SHA1: strings.Repeat("01", 20),
+			MD5: strings.Repeat("0a", 16)},
+		{Name: "win-user.img", Size: 21474836480, SHA256: strings.Repeat("0f", 32)},
+	}
 	r.Verdict, r.PolicyVerdict = scanner.Inconclusive, scanner.Inconclusive
 	return r
 }

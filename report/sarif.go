@@ -110,8 +110,16 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		}
 		if i < len(r.Files) {
 			// Its length is not said: readers that take that for 32 bits fail on disks.
-			if sum := r.Files[i].SHA256; sum != "" {
-				a.Hashes = map[string]string{"sha-256": sum}
+			for name, sum := range map[string]string{
+				"sha-256": r.Files[i].SHA256, "sha-1": r.Files[i].SHA1, "md5": r.Files[i].MD5,
+			} {
+				if sum == "" {
+					continue
+				}
+				if a.Hashes == nil {
+					a.Hashes = map[string]string{}
+				}
+				a.Hashes[name] = sum
 			}
 		}
 		run.Artifacts = append(run.Artifacts, a)

@@ -17,14 +17,14 @@ func TestFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	vs := &volumes{images: []*Image{image}}
-	plain, err := vs.files(t.Context(), false, nil)
+	plain, err := vs.files(t.Context(), Input{})
 	if err != nil || len(plain) != 1 || plain[0] != (ImageFile{Name: "a.img", Size: 9 << 20}) {
 		t.Errorf("%+v, %v", plain, err)
 	}
 	before, _ := vs.counters()
 	var last Progress
 	progress := &progress{report: func(p Progress) { last = p }}
-	summed, err := vs.files(t.Context(), true, progress)
+	summed, err := vs.files(t.Context(), Input{Hash: true, progress: progress})
 	sum := sha256.Sum256(content)
 	if err != nil || summed[0].SHA256 != hex.EncodeToString(sum[:]) {
 		t.Errorf("%+v, %v", summed, err)

@@ -2,7 +2,6 @@ package scanner
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -156,10 +155,9 @@ func (i *Image) WritableMounts() []source.WritableMount {
 	return mounts
 }
 
-// SHA256 is the sum of the file of the image as it is, as source.Source.SHA256 makes
-// it.
-func (i *Image) SHA256(progress func(done int64) error) ([sha256.Size]byte, error) {
-	return i.first().SHA256(progress)
+// Sum writes the file of the image as it is to hashes, as source.Source.Sum does.
+func (i *Image) Sum(h io.Writer, progress func(done int64) error) error {
+	return i.first().Sum(h, progress)
 }
 
 // Close closes the image. Its volumes cannot be read afterwards.

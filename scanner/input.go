@@ -20,6 +20,10 @@ type Input struct {
 	Policy   Policy
 	Hash     bool // the images are summed with SHA-256
 
+	// Expect are sums that images must have: one that has another ends the scan with
+	// ErrIO and without a Result.
+	Expect []ExpectedSum
+
 	// Only and Skip are ids of requirements. Those that Only does not name, if it
 	// names any, and those that Skip names are not judged: they are in
 	// Result.NotChecked.
@@ -69,6 +73,9 @@ func (in *Input) check() error {
 		return err
 	}
 	if err := checkIDs(slices.Concat(in.Only, in.Skip)); err != nil {
+		return err
+	}
+	if err := in.CheckExpected(); err != nil {
 		return err
 	}
 	if n := in.ParallelReads; n < 0 || n > MaxParallelReads {

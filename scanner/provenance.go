@@ -3,7 +3,6 @@ package scanner
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -103,25 +102,24 @@ func (vs *volumes) named(source string) *volume {
 	return nil
 }
 
-// files describes the images, with their sums if hash asks for them.
-func (vs *volumes) files(ctx context.Context, hash bool, progress *progress) ([]ImageFile, error) {
+// files describes the images, with the sums that are asked for.
+func (vs *volumes) files(ctx context.Context, in Input) ([]ImageFile, error) {
 	var list []ImageFile
-	for _, i := range vs.images {
-		f := ImageFile{Name: i.Name, Size: i.Size, Modified: i.Modified()}
-		if hash {
-			sum, err := i.SHA256(func(done int64) error {
-				progress.show(Progress{Step: "hashing " + i.Name, Unit: UnitBytes, Done: done, Total: i.Size})
-				return context.Cause(ctx)
-			})
-			switch {
-			case ctx.Err() != nil:
-				return nil, context.Cause(ctx)
-			case err != nil:
-				return nil, fail(ErrIO, "", "%w", err)
-			}
-			f.SHA256 = hex.EncodeToString(sum[:])
+	for n, i := range vs.images {
+		var sums map[Algorithm]string
+		if n < len(vs.sums) {
+			sums = vs.sums[n]
 		}
-		list = append(list, f)
+		if sums == nil {
+			var err error
+			if sums, err = i.sums(ctx, in, nil); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, ImageFile{
+			Name: i.Name, Size: i.Size, Modified: i.Modified(),
+			SHA256: sums[SHA256], SHA1: sums[SHA1], MD5: sums[MD5],
+		})
 	}
 	return list, nil
 }

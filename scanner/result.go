@@ -85,7 +85,9 @@ type ImageFile struct {
 	Name     string    // as it was named
 	Size     int64     // in bytes
 	Modified time.Time // when it was last changed; zero if it is no file
-	SHA256   string    // in hexadecimal; "" if it was not asked for
+
+	// In hexadecimal; "" if it was not asked for.
+	SHA256, SHA1, MD5 string
 }
 
 // Hive is a hive of the registry as it was found, and what was done about it.

@@ -98,8 +98,10 @@ func (o *opened) read(ctx context.Context, in Input) (err error) {
 	for _, d := range o.documents {
 		o.trail.Record("document", "name", d.Name, "kind", string(d.Kind))
 	}
-	o.volumes, err = openVolumes(ctx, in, o.budget, o.trail)
-	return err
+	if o.volumes, err = openVolumes(ctx, in, o.budget, o.trail); err != nil {
+		return err
+	}
+	return o.volumes.verify(ctx, in)
 }
 
 // Close closes the images and gives the memory back.
@@ -213,7 +215,7 @@ func (o *opened) annotate(
 			return a, err
 		}
 	}
-	if a.files, err = o.volumes.files(ctx, in.Hash, in.progress); err != nil {
+	if a.files, err = o.volumes.files(ctx, in); err != nil {
 		return a, err
 	}
 	a.changed = o.volumes.changed(o.trail)

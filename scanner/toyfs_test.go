@@ -103,14 +103,20 @@ toybox
 -- var/lib/dpkg/status --
 `
 
-func TestToyFilesystem(t *testing.T) { // not parallel: it changes the table
-	defer func(was filesystem.Table) { filesystem.Supported = was }(filesystem.Supported)
-	row := filesystem.Row{Filesystems: []disk.Filesystem{disk.Btrfs}, System: filesystem.Linux, Open: openToy}
-
+// toyImage is an image with the system on a toy filesystem.
+func toyImage() []byte {
 	image := make([]byte, 1<<20)
 	copy(image[64<<10+0x40:], "_BHRfS_M")
 	binary.LittleEndian.PutUint32(image[toyBase:], uint32(len(toySystem)))
 	copy(image[toyBase+4:], toySystem)
+	return image
+}
+
+func TestToyFilesystem(t *testing.T) { // not parallel: it changes the table
+	defer func(was filesystem.Table) { filesystem.Supported = was }(filesystem.Supported)
+	row := filesystem.Row{Filesystems: []disk.Filesystem{disk.Btrfs}, System: filesystem.Linux, Open: openToy}
+
+	image := toyImage()
 	in := Input{Images: []Source{Reader("toy.img", bytes.NewReader(image), int64(len(image)))}}
 
 	if _, err := Scan(t.Context(), in); err == nil || !strings.Contains(err.Error(), "btrfs, which is not supported") {

@@ -21,6 +21,7 @@ import (
 // volumes are the images of a scan and what lies on them.
 type volumes struct {
 	images []*Image
+	sums   []map[Algorithm]string // of the images that were verified; nil for the others
 	list   []*volume
 	root   *volume
 	user   *volume // nil if there is none

@@ -75,6 +75,9 @@ coldcheck demo -o html=report.html`,
 	p.noProgressFlag(c)
 	waiversFlag(c, &waivers)
 	selected.declare(c)
+	p.examiner.declare(c)
+	templateFlag(c)
+	p.configurable(c)
 	completeCase := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return caseNames(), cobra.ShellCompDirectiveNoFileComp
 	}

@@ -44,8 +44,9 @@ func TestFullDisk(t *testing.T) {
 		fails(t, device, "standard output", args...)
 	}
 	for _, format := range formatNames() {
-		fails(t, device, "standard output", "demo", "-o", format+"=-")
-		fails(t, nil, full, "demo", "-o", format+"="+full)
+		more := templateFor(t, format)
+		fails(t, device, "standard output", append([]string{"demo", "-o", format + "=-"}, more...)...)
+		fails(t, nil, full, append([]string{"demo", "-o", format + "=" + full}, more...)...)
 	}
 }
 
@@ -58,8 +59,10 @@ func TestFullFilesystem(t *testing.T) {
 	defer syscall.Unmount(dir, 0)
 	write(t, filepath.Join(dir, "kept.json"), "kept")
 	for _, format := range formatNames() {
-		fails(t, nil, "no space left", "demo", "-o", format+"="+filepath.Join(dir, "report"))
-		fails(t, nil, "no space left", "demo", "-o", format+"="+filepath.Join(dir, "kept.json"))
+		more := templateFor(t, format)
+		for _, name := range []string{"report", "kept.json"} {
+			fails(t, nil, "no space left", append([]string{"demo", "-o", format + "=" + filepath.Join(dir, name)}, more...)...)
+		}
 		// One of two reports would fit: none is written.
 		fails(t, nil, "no space left", "demo", "-o", "table", "-o", "log="+filepath.Join(dir, "report"), "-o",
 			"json="+filepath.Join(dir, "kept.json"))
@@ -68,4 +71,15 @@ func TestFullFilesystem(t *testing.T) {
 			t.Errorf("%s: the file that was there holds %q", format, text)
 		}
 	}
+}
+
+// templateFor are the arguments that a format needs.
+func templateFor(t *testing.T, format string) []string {
+	t.Helper()
+	if format != templateFormat {
+		return nil
+	}
+	name := filepath.Join(t.TempDir(), "t.tmpl")
+	write(t, name, "{{json .}}")
+	return []string{"--template", name}
 }

@@ -84,6 +84,13 @@ type program struct {
 	arguments      []string // as given
 	images         []string // that scan was given
 
+	examiner    examinerFlags
+	examination report.Examination
+	template    *report.Template // of --template; nil for none
+	ofMachine   bool             // reports name the machine that makes the scan
+	settings    []report.Setting // in force
+	inputs      []string         // files that were read and that no report replaces
+
 	maxMemory memorySize     // --max-memory
 	display   display        // --all, --quiet
 	memory    *memory.Budget // of inspect; scans make their own
@@ -145,7 +152,7 @@ func exitCode(err error) int {
 		return 0
 	case errors.As(err, &verdict):
 		return verdictExit(scanner.Verdict(verdict))
-	case errors.Is(err, errUsage), errors.Is(err, scanner.ErrUsage):
+	case errors.Is(err, errUsage), errors.Is(err, scanner.ErrUsage), errors.Is(err, report.ErrTemplate):
 		return 64
 	case errors.Is(err, errNotThatKind), errors.Is(err, scanner.ErrNoSystem), errors.Is(err, disk.ErrNotImage):
 		return 4

@@ -145,9 +145,9 @@ func (o output) file(began time.Time) string {
 }
 
 // writeReports writes every report. All are rendered before one is written, and
-// all files are complete under other names before one takes its place; pipes
-// and standard output come last.
-func (p *program) writeReports(r *scanner.Result, outputs []output, began time.Time) error {
+// all files are complete under other names before one takes its place. Pipes and
+// standard output come after them, and the manifest, which lists the files, last.
+func (p *program) writeReports(r *scanner.Result, outputs []output, list *manifest, began time.Time) error {
 	type stream struct {
 		path string
 		text []byte
@@ -182,6 +182,7 @@ func (p *program) writeReports(r *scanner.Result, outputs []output, began time.T
 		if err := p.pending.write(t, b.Bytes()); err != nil {
 			return err
 		}
+		list.add(path, b.Bytes())
 	}
 	if err := p.pending.commit(); err != nil {
 		return err
@@ -196,7 +197,7 @@ func (p *program) writeReports(r *scanner.Result, outputs []output, began time.T
 			return err
 		}
 	}
-	return nil
+	return list.write(&p.pending)
 }
 
 // print writes to standard output.
@@ -211,7 +212,10 @@ func (p *program) print(text []byte) error {
 func (p *program) reportOptions() report.Options {
 	var o report.Options
 	o.Version, o.Commit = build()
-	o.Arguments, o.ExitCode = p.arguments, verdictExit
+	for _, a := range p.arguments {
+		o.Arguments = append(o.Arguments, withoutSecret(a))
+	}
+	o.ExitCode, o.Examination, o.Settings, o.Template = verdictExit, p.examination, p.settings, p.template
 	if fd := int(p.stdout.Fd()); term.IsTerminal(fd) {
 		o.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		o.Width, _, _ = term.GetSize(fd)

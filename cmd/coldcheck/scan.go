@@ -16,7 +16,7 @@ import (
 )
 
 func (p *program) scanCommand() *cobra.Command {
-	var outputs, with []string
+	var outputs, with, expected []string
 	var root, user, userName, waivers string
 	var policy policyFlags
 	var selected selectionFlags
@@ -43,6 +43,9 @@ coldcheck scan root.img user.img --fail-on recommended`,
 			if err := selected.apply(c, &in); err != nil {
 				return err
 			}
+			if in.Expect, err = expectedSums(expected); err != nil {
+				return err
+			}
 			names := slices.Clone(args)
 			for _, a := range args {
 				in.Images = append(in.Images, scanner.File(a))
@@ -56,6 +59,9 @@ coldcheck scan root.img user.img --fail-on recommended`,
 					*forced.source = &source
 					names = append(names, forced.name)
 				}
+			}
+			if err := in.CheckExpected(); err != nil {
+				return err
 			}
 			if err := p.checkImages(names...); err != nil {
 				return err
@@ -80,6 +86,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 				}
 				names = append(names, waivers)
 			}
+			p.ofMachine = true
 			return p.scan(c.Context(), in, outputs, names)
 		},
 	}
@@ -99,6 +106,10 @@ coldcheck scan root.img user.img --fail-on recommended`,
 	waiversFlag(c, &waivers)
 	policy.declare(c)
 	selected.declare(c)
+	expectFlag(c, &expected)
+	p.examiner.declare(c)
+	templateFlag(c)
+	p.configurable(c)
 	return c
 }
 
@@ -110,7 +121,15 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 		return err
 	}
 	began := time.Now()
-	if err := p.checkOutputs(outputs, files, began); err != nil {
+	if p.examination, err = p.examiner.examination(began, p.ofMachine); err != nil {
+		return err
+	}
+	list := &manifest{path: p.examiner.manifest}
+	more, err := list.output(outputs, began)
+	if err != nil {
+		return err
+	}
+	if err := p.checkOutputs(append(slices.Clone(outputs), more...), append(files, p.inputs...), began); err != nil {
 		return err
 	}
 	in.MaxMemory = int64(p.maxMemory)
@@ -119,7 +138,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 	if err != nil {
 		return err
 	}
-	if err := p.writeReports(result, outputs, began); err != nil {
+	if err := p.writeReports(result, outputs, list, began); err != nil {
 		return err
 	}
 	p.hint(p.mountHint(ctx))

@@ -10,10 +10,21 @@ import (
 // reading and summing go on side by side.
 const hashBuffer = 4 << 20
 
-// SHA256 reads the source from front to back and returns its sum. It does not read
-// holes, and Counters does not count it. progress is called after each piece with the
-// number of bytes that are done; its error ends the reading. It may be nil.
+// SHA256 is Sum with that hash.
 func (s *Source) SHA256(progress func(done int64) error) (sum [sha256.Size]byte, err error) {
+	h := sha256.New()
+	if err := s.Sum(h, progress); err != nil {
+		return sum, err
+	}
+	h.Sum(sum[:0])
+	return sum, nil
+}
+
+// Sum reads the source from front to back and writes it to h, which may be several
+// hashes at once (io.MultiWriter). It does not read holes, and Counters does not count
+// it. progress is called after each piece with the number of bytes that are done; its
+// error ends the reading. It may be nil.
+func (s *Source) Sum(h io.Writer, progress func(done int64) error) error {
 	type piece struct {
 		data []byte
 		err  error
@@ -49,20 +60,21 @@ func (s *Source) SHA256(progress func(done int64) error) (sum [sha256.Size]byte,
 			}
 		}
 	}()
-	h, done := sha256.New(), int64(0)
+	done := int64(0)
 	for p := range pieces {
 		if p.err != nil {
-			return sum, p.err
+			return p.err
 		}
-		h.Write(p.data)
+		if _, err := h.Write(p.data); err != nil {
+			return err
+		}
 		done += int64(len(p.data))
 		free <- p.data[:cap(p.data)]
 		if progress != nil {
 			if err := progress(done); err != nil {
-				return sum, err
+				return err
 			}
 		}
 	}
-	h.Sum(sum[:0])
-	return sum, nil
+	return nil
 }

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coldcheck/coldcheck/report"
+)
+
+// templateFormat is the format that --template is for.
+const templateFormat = "template"
+
+// templateFlag declares --template.
+func templateFlag(c *cobra.Command) {
+	c.Flags().String("template", "", "write -o template with the template in `FILE`, in the language of Go's text/template")
+	check(c.RegisterFlagCompletionFunc("template", completeFiles("tmpl", "gotmpl")))
+}
+
+// loadTemplate parses the template, before anything else is read.
+func (p *program) loadTemplate(c *cobra.Command) error {
+	name, err := c.Flags().GetString("template")
+	if err != nil {
+		return err
+	}
+	outputs, err := c.Flags().GetStringArray("output")
+	if err != nil {
+		return err
+	}
+	wanted := slices.ContainsFunc(outputs, func(o string) bool {
+		format, _, _ := strings.Cut(o, "=")
+		return format == templateFormat
+	})
+	switch {
+	case wanted && name == "":
+		return usage("add --template FILE", "-o template needs a template")
+	case !wanted && name != "":
+		return usage("add -o template or -o template=PATH", "--template is for the format template")
+	case !wanted:
+		return nil
+	}
+	source, err := readUpTo(name, report.MaxTemplate)
+	if err != nil {
+		return err
+	}
+	p.inputs = append(p.inputs, name)
+	p.template, err = report.ParseTemplate(name, source)
+	return err
+}

@@ -1,0 +1,163 @@
+package scanner
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/scanner/disk"
+	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
+)
+
+func TestParseExpectedSum(t *testing.T) {
+	md5, sha1, sha256 := strings.Repeat("0a", 16), strings.Repeat("0a", 20), strings.Repeat("0a", 32)
+	for text, want := range map[string]ExpectedSum{
+		"sha256:" + sha256:                    {"", SHA256, sha256},
+		"SHA256:" + strings.ToUpper(sha256):   {"", SHA256, sha256},
+		"root.img=sha1:" + sha1:               {"root.img", SHA1, sha1},
+		"a=b:c.img=md5:" + md5:                {"a=b:c.img", MD5, md5},
+		`C:\images\root.img=sha256:` + sha256: {`C:\images\root.img`, SHA256, sha256},
+	} {
+		if got, err := ParseExpectedSum(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"":                               "is not ALGORITHM:HEX",
+		sha256:                           "is not ALGORITHM:HEX",
+		"=sha256:" + sha256:              "names no image",
+		"root.img=":                      "is not ALGORITHM:HEX",
+		"root.img=" + sha256:             "is not ALGORITHM:HEX",
+		"sha512:" + sha256:               `unknown algorithm "sha512"`,
+		":" + sha256:                     `unknown algorithm ""`,
+		"sha256:":                        "64 hexadecimal digits",
+		"sha256:" + sha256[1:]:           "64 hexadecimal digits",
+		"sha256:" + sha256 + "0":         "64 hexadecimal digits",
+		"sha256:" + sha256 + "00":        "64 hexadecimal digits",
+		"sha256:g" + sha256[1:]:          "64 hexadecimal digits",
+		"sha256: " + sha256:              "64 hexadecimal digits",
+		"sha1:" + sha256:                 "40 hexadecimal digits",
+		"md5:" + sha1:                    "32 hexadecimal digits",
+		"sha256:" + sha256 + "=root.img": "is not ALGORITHM:HEX",
+	} {
+		if _, err := ParseExpectedSum(text); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// An expected sum must be of exactly one of the images, and two must not contradict
+// each other.
+func TestCheckExpected(t *testing.T) {
+	a, b := strings.Repeat("0a", 32), strings.Repeat("0b", 32)
+	one := []Source{File("root.img")}
+	user := File("user.img")
+	for name, c := range map[string]struct {
+		in   Input
+		want string
+	}{
+		"none":            {Input{Images: one}, ""},
+		"without a name":  {Input{Images: one, Expect: []ExpectedSum{{"", SHA256, a}}}, ""},
+		"of a forced one": {Input{Root: &user, Expect: []ExpectedSum{{"", SHA256, a}}}, ""},
+		"by name":         {Input{Images: one, User: &user, Expect: []ExpectedSum{{"user.img", SHA256, a}}}, ""},
+		"the same twice": {Input{Images: one, Expect: []ExpectedSum{{"", SHA256, a},
+			{"root.img", SHA256, strings.ToUpper(a)}}}, ""},
+		"two algorithms": {Input{Images: one, Expect: []ExpectedSum{{"", SHA256, a}, {"", MD5, a[:32]}}}, ""},
+		"of two images": {Input{Images: one, User: &user, Expect: []ExpectedSum{{"", SHA256, a}}},
+			"must name its image: there are 2"},
+		"of another image": {Input{Images: one, Expect: []ExpectedSum{{"Root.img", SHA256, a}}}, `no image "Root.img"`},
+		"contradiction": {Input{Images: one, Expect: []ExpectedSum{{"", SHA256, a}, {"root.img", SHA256, b}}},
+			"two expected values"},
+		"malformed": {Input{Images: one, Expect: []ExpectedSum{{"", "crc32", a}}}, "unknown algorithm"},
+	} {
+		err := c.in.check()
+		if c.want == "" && err != nil ||
+			c.want != "" && (!errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// Every sum that is expected is computed in one pass. One that differs is an error
+// with both values.
+func TestExpectedSums(t *testing.T) {
+	content := make([]byte, 1<<20)
+	copy(content, "LUKS\xba\xbe\x00\x02")
+	images := map[string]*Image{}
+	for _, name := range []string{"a.img", "b.img"} {
+		image, err := OpenImage(t.Context(), Reader(name, bytes.NewReader(content), int64(len(content))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		images[name] = image
+	}
+	of256, of1, of5 := sha256.Sum256(content), sha1.Sum(content), md5.Sum(content)
+	right := map[Algorithm]string{SHA256: hex.EncodeToString(of256[:]), SHA1: hex.EncodeToString(of1[:]),
+		MD5: hex.EncodeToString(of5[:])}
+	vs := &volumes{images: []*Image{images["a.img"], images["b.img"]}}
+	var steps []string
+	in := Input{progress: &progress{report: func(p Progress) {
+		if p.Done == p.Total {
+			steps = append(steps, p.Step)
+		}
+	}}}
+	in.Expect = []ExpectedSum{{"a.img", SHA256, strings.ToUpper(right[SHA256])}, {"b.img", MD5, right[MD5]},
+		{"b.img", SHA1, right[SHA1]}}
+	if err := vs.verify(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	files, err := vs.files(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []ImageFile{{Name: "a.img", Size: 1 << 20, SHA256: right[SHA256]},
+		{Name: "b.img", Size: 1 << 20, SHA1: right[SHA1], MD5: right[MD5]}}
+	if len(files) != 2 || files[0] != want[0] || files[1] != want[1] {
+		t.Errorf("%+v", files)
+	}
+	if got := strings.Join(steps, "; "); got != "hashing a.img; hashing b.img" {
+		t.Errorf("progress: %s", got)
+	}
+	for _, a := range Algorithms {
+		wrong := "0" + right[a][1:]
+		if wrong == right[a] {
+			wrong = "1" + right[a][1:]
+		}
+		err := vs.verify(t.Context(), Input{Hash: true, Expect: []ExpectedSum{{"b.img", a, wrong}}})
+		if !errors.Is(err, ErrIO) || !strings.Contains(err.Error(), right[a]) || !strings.Contains(err.Error(), wrong) ||
+			!strings.Contains(err.Error(), "b.img") {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+}
+
+// A scan of images that have the expected sums has a result with the sums; one of
+// others has none, whatever is on them.
+func TestScanExpected(t *testing.T) { // not parallel: it changes the table of filesystems
+	defer func(was filesystem.Table) { filesystem.Supported = was }(filesystem.Supported)
+	filesystem.Supported = filesystem.Table{{Filesystems: []disk.Filesystem{disk.Btrfs}, System: filesystem.Linux,
+		Open: openToy}}
+	image := toyImage()
+	sum := sha256.Sum256(image)
+	right := hex.EncodeToString(sum[:])
+	reads := 0
+	in := Input{
+		Images:   []Source{Reader("toy.img", bytes.NewReader(image), int64(len(image)))},
+		Hash:     true,
+		Expect:   []ExpectedSum{{"toy.img", SHA256, right}},
+		Progress: func(p Progress) { reads += strings.Count(p.Step, "hashing") },
+	}
+	r, err := Scan(t.Context(), in)
+	if err != nil || r.Files[0].SHA256 != right || reads == 0 {
+		t.Errorf("%v, %+v, summed in %d pieces", err, r.Files, reads)
+	}
+	in.Expect[0].Sum = strings.Repeat("0", 64)
+	if r, err := Scan(t.Context(), in); !errors.Is(err, ErrIO) || r != nil {
+		t.Errorf("%v, %v", r, err)
+	}
+}
