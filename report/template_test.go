@@ -122,7 +122,8 @@ func TestTemplateBounds(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
-	if _, err := templated("{{range 3}}{{end}}", func(l *templateLimits) { l.time = -1 }); !errors.Is(err, ErrTemplate) ||
+	if _, err := templated("{{range 3}}{{end}}", func(l *templateLimits) { l.time = -1 }); !errors.Is(err,
+		ErrTemplate) ||
 		!strings.Contains(err.Error(), "longer than") {
 		t.Errorf("time: %v", err)
 	}
@@ -153,8 +154,8 @@ func TestTemplateBounds(t *testing.T) {
 // A text of an image is one line without a control character, wherever a template
 // writes it.
 func TestTemplateHostile(t *testing.T) {
-	source := "{{range .findings}}{{.message}}{{json .message}}{{html .message}}{{printf \"%s\" .message}}{{.details}}{{end}}" +
-		"{{.examination.note}}{{.settings}}{{.platform}}{{.images}}{{.notices}}"
+	source := "{{range .findings}}{{.message}}{{json .message}}{{html .message}}" +
+		"{{printf \"%s\" .message}}{{.details}}{{end}}{{.examination.note}}{{.settings}}{{.platform}}{{.images}}{{.notices}}"
 	parsed, err := ParseTemplate("t.tmpl", []byte(source))
 	if err != nil {
 		t.Fatal(err)
@@ -177,8 +178,10 @@ func TestTemplateHostile(t *testing.T) {
 
 // No text makes parsing or running a template panic or go on without an end.
 func FuzzTemplate(f *testing.F) {
-	for _, s := range []string{"", "{{.}}", "{{range .findings}}{{.id}}{{end}}", "{{define \"a\"}}{{end}}{{template \"a\" .}}",
-		"{{printf \"%*d\" 3 4}}", "{{range $i, $x := .findings}}{{if $i}}{{break}}{{end}}{{end}}", "{{json . | html | js}}"} {
+	for _, s := range []string{"", "{{.}}", "{{range .findings}}{{.id}}{{end}}",
+		"{{define \"a\"}}{{end}}{{template \"a\" .}}",
+		"{{printf \"%*d\" 3 4}}",
+		"{{range $i, $x := .findings}}{{if $i}}{{break}}{{end}}{{end}}", "{{json . | html | js}}"} {
 		f.Add(s)
 	}
 	document := map[string]any{"verdict": "ready", "exit_code": int64(0), "findings": []any{

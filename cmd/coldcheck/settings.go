@@ -33,7 +33,8 @@ const (
 // a working directory must not turn a gate green.
 func (p *program) configurable(c *cobra.Command) {
 	var file string
-	c.Flags().StringVar(&file, "config", "", "take the flags that are not given from `FILE` (YAML, keys are names of flags)")
+	c.Flags().StringVar(&file, "config", "",
+		"take the flags that are not given from `FILE` (YAML, keys are names of flags)")
 	check(c.RegisterFlagCompletionFunc("config", completeFiles("yaml", "yml")))
 	c.PreRunE = func(c *cobra.Command, _ []string) error {
 		sources := map[string]string{}

@@ -11,9 +11,9 @@ import (
 	"github.com/coldcheck/coldcheck/report"
 )
 
-// toyCommand has a flag of each kind.
-func toyCommand() *cobra.Command {
-	c := &cobra.Command{Use: "toy"}
+// sampleCommand has a flag of each kind.
+func sampleCommand() *cobra.Command {
+	c := &cobra.Command{Use: "sample"}
 	c.Flags().Bool("strict", false, "")
 	c.Flags().String("fail-on", "warning", "")
 	c.Flags().StringSlice("skip", []string{"default"}, "")
@@ -45,7 +45,7 @@ func values(t *testing.T, c *cobra.Command, list []setting) map[string]string {
 }
 
 func TestParseSettings(t *testing.T) {
-	c := toyCommand()
+	c := sampleCommand()
 	list, err := parseSettings(c, "s.yaml", []byte(`# all kinds
 strict: true
 fail-on: 2024
@@ -63,7 +63,7 @@ parallel-reads: 3
 	if d := cmp.Diff(want, values(t, c, list)); d != "" {
 		t.Error(d)
 	}
-	c = toyCommand()
+	c = sampleCommand()
 	list, err = parseSettings(c, "s.yaml", []byte("skip: []\noutput: json=a,b.json\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ parallel-reads: 3
 		"\xff\n":                       "s.yaml: ",
 		strings.Repeat("[", 20000):     "s.yaml: ",
 	} {
-		if _, err := parseSettings(toyCommand(), "s.yaml", []byte(text)); exitCode(err) != 64 ||
+		if _, err := parseSettings(sampleCommand(), "s.yaml", []byte(text)); exitCode(err) != 64 ||
 			!strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%.40q: %v, want %q", text, err, want)
 		}
@@ -101,7 +101,7 @@ parallel-reads: 3
 }
 
 func TestVariables(t *testing.T) {
-	c := toyCommand()
+	c := sampleCommand()
 	list, err := variables(c, []string{"COLDCHECK_OPT_STRICT=true", "HOME=/", "COLDCHECK_OPT_SKIP=a,b",
 		"COLDCHECK_OPT_OUTPUT=table\njson=a,b.json\n", "COLDCHECK_OPT_LIST=true", "COLDCHECK_OPT_FAIL_ON=a=b"})
 	if err != nil {
@@ -113,7 +113,7 @@ func TestVariables(t *testing.T) {
 	}
 	for _, entry := range []string{"COLDCHECK_OPT_=1", "COLDCHECK_OPT_FAILON=never", "COLDCHECK_OPT_fail_on=never",
 		"COLDCHECK_OPT_STRICT=", "COLDCHECK_OPT_CONFIG=s.yaml", "COLDCHECK_OPT_HELP=true"} {
-		if _, err := variables(toyCommand(), []string{entry}); exitCode(err) != 64 {
+		if _, err := variables(sampleCommand(), []string{entry}); exitCode(err) != 64 {
 			t.Errorf("%s: %v", entry, err)
 		}
 	}
@@ -121,19 +121,21 @@ func TestVariables(t *testing.T) {
 
 // What goes before a setting stays, and the setting is checked all the same.
 func TestSettingsTry(t *testing.T) {
-	c := toyCommand()
+	c := sampleCommand()
 	for name, value := range map[string]string{"strict": "true", "skip": "x,y", "parallel-reads": "5"} {
 		if err := c.Flags().Set(name, value); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, s := range []setting{{flag: "strict", values: []string{"false"}}, {flag: "skip", values: []string{"z"}, list: true},
+	for _, s := range []setting{{flag: "strict", values: []string{"false"}},
+		{flag: "skip", values: []string{"z"}, list: true},
 		{flag: "skip", values: []string{"z"}}, {flag: "parallel-reads", values: []string{"1"}}} {
 		if err := s.try(c); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, s := range []setting{{flag: "strict", values: []string{"maybe"}}, {flag: "parallel-reads", values: []string{"0"}}} {
+	for _, s := range []setting{{flag: "strict", values: []string{"maybe"}},
+		{flag: "parallel-reads", values: []string{"0"}}} {
 		if err := s.try(c); exitCode(err) != 64 {
 			t.Errorf("%+v: %v", s, err)
 		}
@@ -146,7 +148,7 @@ func TestSettingsTry(t *testing.T) {
 
 // The settings in force have their types, and no secret of a signed URL.
 func TestEffectiveSettings(t *testing.T) {
-	c := toyCommand()
+	c := sampleCommand()
 	for name, value := range map[string]string{"skip": "a,https://h/k?sig=secret", "fail-on": "--root=s3://b/k?x=secret"} {
 		if err := c.Flags().Set(name, value); err != nil {
 			t.Fatal(err)
@@ -176,7 +178,7 @@ func TestSettingsSize(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for size, code := range map[int]int{maxSettings - 1: 0, maxSettings: 0, maxSettings + 1: 64} {
 		write(t, "s.yaml", strings.Repeat("#", size-1)+"\n")
-		if _, err := readSettings(toyCommand(), "s.yaml"); exitCode(err) != code {
+		if _, err := readSettings(sampleCommand(), "s.yaml"); exitCode(err) != code {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 	}

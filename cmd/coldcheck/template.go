@@ -14,7 +14,8 @@ const templateFormat = "template"
 
 // templateFlag declares --template.
 func templateFlag(c *cobra.Command) {
-	c.Flags().String("template", "", "write -o template with the template in `FILE`, in the language of Go's text/template")
+	c.Flags().String("template", "",
+		"write -o template with the template in `FILE`, in the language of Go's text/template")
 	check(c.RegisterFlagCompletionFunc("template", completeFiles("tmpl", "gotmpl")))
 }
 
