@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 // overlayOn opens a stream that is in memory.
@@ -38,6 +40,10 @@ func wofContents(t testing.TB, chunk int) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	large := 3 << 20
+	if testenv.Nightly() {
+		large = 12 << 20
+	}
 	contents := map[string][]byte{
 		"empty":    nil,
 		"one byte": {7},
@@ -46,7 +52,7 @@ func wofContents(t testing.TB, chunk int) map[string][]byte {
 		"zeros":    make([]byte, 5*chunk+1),
 		"mixed":    slices.Concat(text(2*chunk), noise(chunk), make([]byte, chunk), noise(2*chunk), text(chunk/2)),
 		"runs":     bytes.Repeat(noise(chunk/3), 9),
-		"large":    slices.Concat(program[len(program)-min(len(program), 12<<20):], noise(1<<20), text(8<<20)),
+		"large":    slices.Concat(program[len(program)-min(len(program), large):], noise(large/12), text(large*2/3)),
 	}
 	for name, n := range map[string]int{
 		"less": chunk - 1, "chunk": chunk, "more": chunk + 1, "two": 2 * chunk, "two and more": 2*chunk + 1,
