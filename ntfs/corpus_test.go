@@ -185,7 +185,8 @@ func TestCorpus(t *testing.T) {
 			if diff := cmp.Diff(listed(f, t, want), flsLines(t, f)); diff != "" {
 				t.Error(diff)
 			}
-			if size < 16<<20 {
+			// They read byte by byte, which takes seconds for the larger volume.
+			if size < 4<<20 || size < 16<<20 && testenv.Nightly() {
 				if err := fstest.TestFS(f, "$MFT", "$Extend/$ObjId"); err != nil {
 					t.Error(err)
 				}

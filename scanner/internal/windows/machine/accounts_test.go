@@ -48,7 +48,7 @@ func TestClassify(t *testing.T) {
 }
 
 func TestProfileKind(t *testing.T) {
-	for sid, want := range map[string]profileKind{
+	for sid, want := range map[string]ProfileKind{
 		"S-1-5-18": ProfileSystem, "S-1-5-19": ProfileSystem, "S-1-5-20": ProfileSystem,
 		"S-1-5-80-1-2": ProfileService, "S-1-5-82-1": ProfileService, "S-1-5-90-0-1": ProfileService,
 		"S-1-5-83-1-2": ProfileService, "S-1-5-94-3": ProfileService, "S-1-5-96-0-1": ProfileService,

@@ -39,7 +39,7 @@ func (m *Machine) openAhead() {
 			}
 			go func() {
 				defer close(a.done)
-				a.try(func() { a.hive, a.err = found.open() })
+				a.try(func() { a.hive, a.err = found.open(m.in.Context) })
 			}()
 		}
 	}()
@@ -72,5 +72,5 @@ func (m *Machine) load(v *Drive, file string) (*registry.Hive, error) {
 	if err != nil {
 		return nil, err
 	}
-	return found.open()
+	return found.open(m.in.Context)
 }

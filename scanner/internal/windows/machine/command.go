@@ -32,7 +32,7 @@ type use struct {
 type scriptUse struct {
 	Path     string
 	Dir      string // the folder in which it runs, "" if unknown
-	Language language
+	Language Language
 	Of       *shell // the script that names it; nil for a command line
 }
 

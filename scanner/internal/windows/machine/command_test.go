@@ -230,7 +230,7 @@ func TestMakesDrive(t *testing.T) {
 // TestScripts shows what scripts do, each in its language.
 func TestScripts(t *testing.T) {
 	for name, c := range map[string]struct {
-		language language
+		language Language
 		text     string
 		makes    string
 		uses     []string

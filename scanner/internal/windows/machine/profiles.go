@@ -21,11 +21,11 @@ func (w Wanted) Inferred(o requirement.Outcome) requirement.Outcome {
 	return o
 }
 
-// A profileKind says whose profile it is.
-type profileKind int
+// ProfileKind says whose profile it is.
+type ProfileKind int
 
 const (
-	ProfileSystem  profileKind = iota // LocalSystem, LocalService, NetworkService
+	ProfileSystem  ProfileKind = iota // LocalSystem, LocalService, NetworkService
 	ProfileService                    // a virtual account, an application pool, a virtual machine
 	// the machine's own account with the relative identifier 500; of any domain where the SIDs are not known
 	ProfileAdministrator
@@ -40,7 +40,7 @@ type Profile struct {
 	Backup bool   // the key's name ends in ".bak": the profile failed to load
 	Path   string // `D:\Users\jdoe`, variables expanded; "" if there is none
 	State  uint32 // bits of the profile service
-	Kind   profileKind
+	Kind   ProfileKind
 	// Gone: its folder is not there, although its volume was read. Windows makes
 	// a new one when the user signs in, so nobody's settings are in it.
 	Gone bool
@@ -169,7 +169,7 @@ const (
 // remote management, font drivers ([MS-DTYP] 2.4.2.4).
 var sidsOfServices = []string{"S-1-5-80-", "S-1-5-82-", "S-1-5-83-", "S-1-5-90-", "S-1-5-94-", "S-1-5-96-"}
 
-func (a Accounts) profileKind(sid string) profileKind {
+func (a Accounts) profileKind(sid string) ProfileKind {
 	if slices.ContainsFunc(sidsOfServices, func(s string) bool { return strings.HasPrefix(sid, s) }) {
 		return ProfileService
 	}
@@ -249,7 +249,7 @@ func (m *Machine) readWanted() (Wanted, error) {
 // and whether they are local ones: those of the domain or, on a machine that is
 // in none, of its own accounts. One without a folder counts only if all are.
 func (ps Profiles) candidates() (list []Profile, local bool) {
-	of := func(kinds ...profileKind) (there, gone []Profile) {
+	of := func(kinds ...ProfileKind) (there, gone []Profile) {
 		for _, p := range ps.List {
 			switch {
 			case !slices.Contains(kinds, p.Kind), p.Backup && ps.Twin(p), p.Kind == ProfileLocal &&

@@ -586,8 +586,9 @@ func findHive(v *Drive, file string, reserve func(n int64) error) (*hiveFile, er
 	return h, err
 }
 
-func (h *hiveFile) open() (*registry.Hive, error) {
-	hive, err := registry.Open(context.Background(), h.r, h.size, h.options)
+// open reads the hive. When ctx ends, it returns the context's error.
+func (h *hiveFile) open(ctx context.Context) (*registry.Hive, error) {
+	hive, err := registry.Open(ctx, h.r, h.size, h.options)
 	if err != nil {
 		return nil, h.v.Problem(h.name, err)
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// A language is that of a script.
-type language int
+// Language is the language of a script.
+type Language int
 
 const (
-	NoLanguage         language = iota // a program, or a script that is not read
+	NoLanguage         Language = iota // a program, or a script that is not read
 	languageBatch                      // cmd.exe
 	languagePowerShell                 // powershell.exe
 	languageHost                       // VBScript and JScript, in a file of their own, a .wsf or an .hta
@@ -22,7 +22,7 @@ const (
 )
 
 // LanguageOf finds the language of a script by its extension.
-func LanguageOf(path string) language {
+func LanguageOf(path string) Language {
 	switch Extension(path) {
 	case "cmd", "bat":
 		return languageBatch

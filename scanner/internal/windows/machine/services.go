@@ -41,7 +41,8 @@ type Service struct {
 	ImagePath   Setting[string]
 	Deleted     bool // DeleteFlag: it goes away at the next start
 	Key         requirement.Evidence
-	Err         error // why the other fields may be incomplete; nil if they were all read
+	List        requirement.Evidence // of the key whose subkeys are all services; none if it was not read
+	Err         error                // why the other fields may be incomplete; nil if they were all read
 }
 
 // Title is what services.msc calls the service, as far as that is written and
@@ -154,6 +155,7 @@ func (m *Machine) readServices() ([]Service, error) {
 	services := make([]Service, 0, len(keys))
 	for _, k := range keys {
 		s := m.readService(k)
+		s.List = parent.Evidence
 		// Of services beyond the bound not even the names are worth more reading.
 		if errors.Is(s.Err, fact.ErrBound) || errors.Is(s.Err, fact.ErrTime) {
 			return nil, s.Err
@@ -223,8 +225,7 @@ func (s Service) Exists() bool { return s.Name != "" }
 
 // ServicesKey is the evidence for the list of services.
 func (s Service) ServicesKey() requirement.Evidence {
-	ev := s.Key
-	ev.Key = strings.TrimSuffix(ev.Key, `\`+s.Name)
+	ev := s.List
 	ev.Note = "all subkeys were read"
 	return ev
 }

@@ -233,7 +233,7 @@ func FuzzScript(f *testing.F) {
 	f.Fuzz(func(t *testing.T, lang byte, s string) {
 		r := newCommandReader()
 		sh := shell{folder: `C:\S`, text: s}
-		switch language(lang%4 + 1) {
+		switch Language(lang%4 + 1) {
 		case languageBatch:
 			r.batch(s, &sh, 0)
 		case languagePowerShell:

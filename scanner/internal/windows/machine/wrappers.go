@@ -228,7 +228,7 @@ func decodeCommand(s string) (string, bool) {
 }
 
 // file notes a file that an interpreter runs, whatever its extension is.
-func (r *commandReader) file(path string, sh *shell, lang language) {
+func (r *commandReader) file(path string, sh *shell, lang Language) {
 	path = at(sh.dir, path)
 	r.use(path, "script")
 	if lang != NoLanguage && len(r.out.Scripts) < maxScripts+1 {
