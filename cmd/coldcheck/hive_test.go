@@ -167,8 +167,8 @@ func TestHiveLogs(t *testing.T) {
 			"HIVE was dirty: recovered from"},
 		{"another log", map[string][]byte{"HIVE": dirty, "other": log}, []string{"--log", "other"}, "2 (0x2)",
 			"HIVE was dirty: recovered from other"},
-		{"as it lies", map[string][]byte{"HIVE": dirty, "HIVE.LOG1": log}, []string{"--no-logs"}, "1 (0x1)",
-			"HIVE is dirty (sequence numbers 6 and 5): shown as it lies"},
+		{"without its log", map[string][]byte{"HIVE": dirty, "HIVE.LOG1": log}, []string{"--no-logs"}, "1 (0x1)",
+			"HIVE is dirty (sequence numbers 6 and 5); shown without its logs"},
 		{"no log", map[string][]byte{"HIVE": dirty}, nil, "1 (0x1)", "HIVE: dirty hive"},
 		{"clean", map[string][]byte{"HIVE": before, "HIVE.LOG1": log}, nil, "1 (0x1)", ""},
 	} {
