@@ -63,7 +63,7 @@ func (d driver) remedy() string {
 }
 
 func (d driver) automatic() string {
-	return fmt.Sprintf("Open services.msc, select %s, and set the startup type to Automatic.", d.Service.Title())
+	return fmt.Sprintf("Open services.msc, select %s, and set Startup type to Automatic.", d.Service.Title())
 }
 
 // subject is the driver, which has a problem, as a finding names it to programs.
