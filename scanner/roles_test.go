@@ -178,7 +178,7 @@ func TestForcedUserVolume(t *testing.T) {
 	}
 	said := false
 	for _, n := range r.Notices {
-		said = said || strings.Contains(n.Message, "because --user names it, although drive D of this machine is")
+		said = said || strings.Contains(n.Message, "because --user names it, although drive D of this computer is")
 	}
 	if !said || r.Verdict != scanner.Ready {
 		t.Errorf("verdict %s, notices %+v", r.Verdict, r.Notices)
