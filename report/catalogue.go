@@ -25,15 +25,15 @@ func CatalogueTable(w io.Writer, rows []requirement.Requirement, o Options) erro
 	return p.w.Flush()
 }
 
-// Explain tells of each requirement what it demands, what decides it, how to
-// check it live and how to meet it.
+// Explain writes of each requirement what it requires, what decides it, how to check it
+// live and how to meet it.
 func Explain(w io.Writer, rows []requirement.Requirement, o Options) error {
 	p := newPage(w, o)
 	for i, r := range rows {
 		if i > 0 {
 			p.line("")
 		}
-		p.text("", r.ID+"  ("+kind(r)+")")
+		p.painted("", "", 2, r.ID+"  ("+kind(r)+")")
 		p.text("  ", prose.Sentence(r.Demand))
 		p.text("  ", meaning(r))
 		for _, field := range explained(r) {
@@ -43,30 +43,30 @@ func Explain(w io.Writer, rows []requirement.Requirement, o Options) error {
 	return p.w.Flush()
 }
 
-// meaning says what hangs on a requirement, as a colleague would.
+// meaning says what depends on a requirement.
 func meaning(r requirement.Requirement) string {
 	var s string
 	switch r.Severity {
 	case requirement.Required:
-		s = "As long as this is not so, the service makes no image of the WorkSpace, and the verdict is NOT READY."
+		s = "Until this is met, the service creates no image and the verdict is NOT READY."
 	case requirement.Recommended:
-		s = "An image can be made without it. What is not met is a warning beside the verdict; it stops a pipeline only " +
-			"with --fail-on recommended."
+		s = "The service creates an image without it. If it is not met, it is a warning that does not change the " +
+			"verdict; --fail-on recommended makes it change the exit code."
 	default:
-		s = "It asks for nothing: it tells what there is to know before the image is made."
+		s = "It requires nothing. It lists what you should know before you create the image."
 	}
 	if r.AWSErrorCode != "" {
-		s += " When image creation fails because of it, the service says " + r.AWSErrorCode + "."
+		s += " If image creation fails because of it, the service reports " + r.AWSErrorCode + "."
 	}
 	if r.Scope == requirement.Service {
-		s += " The disk does not hold it: it is undetermined, and does not count, until --with brings the document."
+		s += " The disk does not show it. It is undetermined and does not count until --with adds the document."
 	}
 	return s
 }
 
 const live = "Live" // its text is a command
 
-// explained lists what is known of a requirement beside its demand.
+// explained lists what else is known of a requirement.
 func explained(r requirement.Requirement) []struct{ name, text string } {
 	all := []struct{ name, text string }{
 		{"Decided by", r.Reads}, {live, r.Live}, {"Unclear", r.Doubts}, {"Fix", r.Remediation}, {"Source", r.Reference},
@@ -84,7 +84,7 @@ func explained(r requirement.Requirement) []struct{ name, text string } {
 func kind(r requirement.Requirement) string {
 	parts := []string{string(r.Severity)}
 	if r.Scope == requirement.Service {
-		parts = append(parts, "known to the service alone: --with")
+		parts = append(parts, "needs data from AWS: --with")
 	}
 	if r.AWSErrorCode != "" {
 		parts = append(parts, "AWS: "+r.AWSErrorCode)
@@ -122,8 +122,8 @@ func CatalogueJSON(w io.Writer, rows []requirement.Requirement, _ Options) error
 func CatalogueMarkdown(w io.Writer, rows []requirement.Requirement, _ Options) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "# Requirements\n\nWritten by `coldcheck requirements -o markdown`.\n\n"+
-		"`required` ones block the creation of an image, `recommended` ones are at most a warning, `info` ones carry "+
-		"content and no demand.\n"+
+		"`required` ones block the creation of an image. `recommended` ones are warnings at most. `info` ones list "+
+		"content and require nothing.\n"+
 		"\"Source\" is the section of *Create a Custom WorkSpaces Image and Bundle*, in the Amazon WorkSpaces "+
 		"Administration Guide.\n")
 	var platform requirement.Platform

@@ -13,14 +13,14 @@ func TestCatalogue(t *testing.T) {
 	rows := []requirement.Requirement{
 		{
 			ID: "ws.quota.images", Platform: requirement.Any, Scope: requirement.Service, Severity: requirement.Required,
-			Demand: "the quota is not used up",
+			Demand: "The image quota must not be used up.",
 		},
 		{
 			ID: "win.rds.enabled", Platform: requirement.Windows, Scope: requirement.Disk, Severity: requirement.Required,
-			AWSErrorCode: "RemoteDesktopServicesDisabled", Demand: "Remote Desktop Services starts manually or automatically",
+			AWSErrorCode: "RemoteDesktopServicesDisabled", Demand: "Remote Desktop Services must start manually or automatically.",
 			Reads:       `SYSTEM: Services\TermService\Start, <any> [control] set, *_2 | #3`,
 			Live:        "Get-Service TermService | Select-Object StartType",
-			Remediation: "services.msc, Remote Desktop Services, Startup type: choose Manual or Automatic.",
+			Remediation: "Open services.msc, select Remote Desktop Services, and choose the startup type Manual.",
 			Reference:   "Tips for Resolving Issues Detected by the Image Checker: Remote Desktop Services must be enabled",
 		},
 	}

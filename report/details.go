@@ -34,7 +34,7 @@ func valueOf(details any) (value, error) {
 }
 
 // readValue reads the next value. What it reads was just written by Marshal, which
-// bounds how deep values lie in each other.
+// bounds how deep values are nested.
 func readValue(d *json.Decoder) (value, error) {
 	token, err := d.Token()
 	if err != nil {
@@ -126,7 +126,7 @@ func bytesText(n int64) string {
 }
 
 // columns are the names of the fields of a list's objects, in the order in which
-// they come first; nil if it is not a list of objects alone.
+// they come first; nil if it is not a list of objects.
 func (v value) columns() []string {
 	if !v.list {
 		return nil

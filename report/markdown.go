@@ -169,7 +169,7 @@ func cut(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// plainText is text that stays text in Markdown. Beside the markup of CommonMark it
+// plainText is text that stays text in Markdown. In addition to the markup of CommonMark it
 // takes away the meaning of what GitHub and GitLab find in the text itself, where
 // an escape does not help: users, issues, addresses. An empty comment of HTML
 // parts these for the machine and not for the reader.
@@ -188,7 +188,7 @@ func plainText(s string) string {
 	).Replace(s)
 }
 
-// span is text as it lies, in a code span.
+// span is text in a code span.
 func span(s string) string {
 	if s == "" {
 		return "(none)"

@@ -1,7 +1,7 @@
 // Package report writes what a scan found: as a table for the person who has
 // to act, as JSON for programs, and as a log for the examiner who has to prove
 // it. Each format is a function of a scanner.Result and an io.Writer, a file
-// each; none of them decides anything.
+// each. None of them decides anything.
 //
 // Names and values come from images that nobody vouches for. The table and the
 // log show them through Neutral, so that no byte of an image reaches a terminal

@@ -72,13 +72,13 @@ type page struct {
 	w       *bufio.Writer
 	columns int
 	color   bool
-	said    map[string]string // messages that were written, and of which finding
+	written map[string]string // messages that were written, and of which finding
 }
 
 func newPage(w io.Writer, o Options) *page {
 	return &page{
 		w: bufio.NewWriter(w), columns: max(cmp.Or(o.Width, defaultWidth), minWidth), color: o.Color,
-		said: map[string]string{},
+		written: map[string]string{},
 	}
 }
 
@@ -298,8 +298,7 @@ func (p *page) pieces(lead string, where, what []string) {
 	p.flow(lead, strings.Repeat(" ", len(lead)+2), "  ", parts)
 }
 
-// everything lists all findings in the catalogue's order. A message that was said
-// already is not said again.
+// everything lists all findings in the catalogue's order, and no message twice.
 func (p *page) everything(findings []requirement.Finding) {
 	list := make([]entry, 0, len(findings))
 	for _, f := range findings {
@@ -315,10 +314,10 @@ func (p *page) everything(findings []requirement.Finding) {
 
 // message is the message of a finding, or where to find it if it was written already.
 func (p *page) message(f requirement.Finding) string {
-	if id := p.said[f.Message]; id != "" {
+	if id := p.written[f.Message]; id != "" {
 		return "Same as " + Neutral(id) + "."
 	}
-	p.said[f.Message] = f.ID
+	p.written[f.Message] = f.ID
 	return Neutral(f.Message)
 }
 

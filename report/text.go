@@ -53,7 +53,7 @@ func mark(s string) bool {
 }
 
 // harmless says that r is drawn as itself: a letter, mark, number, punctuation,
-// symbol or space of Unicode, and none of those that are drawn as nothing.
+// symbol or space of Unicode, and not one that is drawn as nothing.
 func harmless(r rune) bool {
 	return (unicode.IsPrint(r) || unicode.Is(unicode.Zs, r)) &&
 		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)

@@ -13,9 +13,9 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// What follows says in words what every format for people says: which system
-// this is, the verdict, what asks for action, and what a piece of evidence is.
-// None of it is Neutral yet, or escaped.
+// What follows puts into words what every format for people says: which system this is,
+// the verdict, what needs action, and what a piece of evidence is. The caller makes it
+// Neutral and escapes it.
 
 // identity names the system, its computer and its user, as far as they are known.
 func identity(r *scanner.Result) []string {
@@ -43,7 +43,7 @@ func volumes(r *scanner.Result) []scanner.Volume {
 	return list
 }
 
-// volume says what a volume is and where it lies.
+// volume says what a volume is and where it is.
 func volume(v scanner.Volume) (what, where string) {
 	what = cmp.Or(filesystemNames[v.Filesystem], v.Filesystem, "unknown") + " " + prose.Size(v.Size)
 	if v.Free >= 0 {
@@ -94,7 +94,7 @@ var filesystemNames = map[string]string{
 	"lvm2": "LVM2", "luks": "LUKS", "bitlocker": "BitLocker",
 }
 
-// worstFirst returns notices in the order in which they are to be read.
+// worstFirst returns notices with the worst first.
 func worstFirst(notices []requirement.Notice) []requirement.Notice {
 	rank := map[requirement.Level]int{requirement.LevelError: 0, requirement.LevelWarning: 1, requirement.LevelInfo: 2}
 	notices = slices.Clone(notices)

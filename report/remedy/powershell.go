@@ -35,7 +35,7 @@ var powershell = language{
 	end: `
 # ----------------------------------------------------------------------------
 if ($failures -gt 0) { Write-Warning "changes that failed: $failures" }
-Write-Host 'Findings left to be done by hand, see the comments in this script: BYHAND'
+Write-Host 'Findings to fix by hand, see the comments in this script: BYHAND'
 Write-Host 'Restart the WorkSpace, and scan new images of it.'
 if ($failures -gt 0) { exit 1 }
 `,
@@ -43,9 +43,9 @@ if ($failures -gt 0) { exit 1 }
 
 // psString writes a string as an expression of PowerShell: a literal in single
 // quotes, in which only a quote means anything (about_Quoting_Rules), and every
-// character that is not printable ASCII by its number. So none of the
-// characters that PowerShell takes for quotes, U+2018 to U+201E, stands in the
-// script, nor the end of a line.
+// character that is not printable ASCII by its number. So the script holds no
+// character that PowerShell reads as a quote, U+2018 to U+201E, and no end of a
+// line.
 func psString(s string) string {
 	var parts []string
 	var literal strings.Builder
@@ -79,14 +79,14 @@ func psString(s string) string {
 func powershellBegin(s *report.Saved, o report.Options) string {
 	var b strings.Builder
 	comment(&b, "", fmt.Sprintf("Made by coldcheck %s from %s, the report of a scan of %s.", o.Version, s.Name,
-		s.Started.UTC().Format("2006-01-02 15:04Z")))
+		s.Started.UTC().Format("2006-01-02 15:04:05Z")))
 	comment(&b, "For: ", s.Platform.ComputerName+", "+s.Platform.Name+" "+s.Platform.Version)
 	b.WriteString(`#
 # Read it before you run it. Then, on the WorkSpace, as its user, in an elevated
 # Windows PowerShell:
 #   powershell.exe -NoProfile -ExecutionPolicy Bypass -File .\remediate.ps1
 # It asks before each change. With -WhatIf it shows the changes and makes none.
-# What is as it should be is left alone, so that it can be run again.
+# It skips what is correct already, so you can run it again.
 [CmdletBinding(SupportsShouldProcess = $true, ConfirmImpact = 'High')]
 param()
 
@@ -101,13 +101,12 @@ if ($PSVersionTable.PSVersion.Major -gt 5) ` +
 if ($env:PROCESSOR_ARCHITEW6432) { throw 'Run it in the 64-bit Windows PowerShell.' }
 `)
 	if s.Platform.ComputerName != "" {
-		fmt.Fprintf(&b, "$computer = %s\nif ($env:COMPUTERNAME -ne $computer) { throw \"It was made for $computer, "+
-			"and this is $env:COMPUTERNAME.\" }\n", psString(s.Platform.ComputerName))
+		fmt.Fprintf(&b, "$computer = %s\nif ($env:COMPUTERNAME -ne $computer) { throw \"It was made for $computer; "+
+			"this computer is $env:COMPUTERNAME.\" }\n", psString(s.Platform.ComputerName))
 	}
 	b.WriteString(`
-# Invoke-Change makes one change of a finding. Settled says why nothing is to be
-# done, if so; Apply makes the change. What goes wrong is told, and the script
-# goes on.
+# Invoke-Change makes one change of a finding. Settled returns why there is nothing
+# to do; Apply makes the change. After an error the script goes on.
 function Invoke-Change([string]$Finding, [string]$Target, [string]$Action, [scriptblock]$Settled, [scriptblock]$Apply) {
     try {
         $reason = & $Settled
@@ -205,7 +204,7 @@ func useLocalSystem(f requirement.Finding, _ *report.Saved) (changes []change, r
 		}
 		changes = append(changes, change{
 			target: "service " + s.ID + ", which runs as " + s.Value,
-			action: "let it run under the Local System account",
+			action: "run it under the Local System account",
 			settled: fmt.Sprintf(
 				"$account = (Get-OneService %s).StartName\n"+
 					"if ($account -ne %s) { 'it runs as ' + $account + ', and not as the report says' }",
@@ -293,7 +292,7 @@ func unmapDrives(f requirement.Finding, _ *report.Saved) (changes []change, rest
 			action: "disconnect it",
 			settled: fmt.Sprintf(
 				"if (-not (Test-Path -Path %s)) { 'the user who runs this maps no such drive' }\n"+
-					"elseif ((Get-ItemProperty -Path %s).RemotePath -ne %s) { 'the drive leads elsewhere than the "+
+					"elseif ((Get-ItemProperty -Path %s).RemotePath -ne %s) { 'the drive does not lead where the "+
 					"report says' }",
 				key, key, psString(s.Value)),
 			apply: fmt.Sprintf(
@@ -333,7 +332,7 @@ func deleteProfiles(f requirement.Finding, _ *report.Saved) (changes []change, r
 			settled: found + fmt.Sprintf(
 				"if ($user.Count -ne 1) { 'there is no such profile' }\n"+
 					"elseif ($user[0].LocalPath -ne [Environment]::ExpandEnvironmentVariables(%s)) { 'the profile "+
-					"lies elsewhere than the report says' }",
+					"is not where the report says' }",
 				psString(s.Value)),
 			apply: found + "if ($user[0].Loaded -or $user[0].Special) { throw 'it is in use: log its user off, or " +
 				"restart' }\n$user[0].Delete()",
@@ -475,5 +474,5 @@ func removeAppx(f requirement.Finding, s *report.Saved) (changes []change, rest 
 	if len(changes) == 0 {
 		return nil, ""
 	}
-	return changes, "If a package stays, or the finding names more than those: " + f.Outcome.Remediation
+	return changes, "If a package remains, or the finding names others: " + f.Outcome.Remediation
 }

@@ -43,7 +43,7 @@ type change struct {
 }
 
 // A fixer finds the changes that meet a finding. rest says what is left to a
-// person beside them; none and no rest means: all of it.
+// person in addition; no changes and no rest means: all of it.
 type fixer func(f requirement.Finding, s *report.Saved) (changes []change, rest string)
 
 // language is one kind of script.
@@ -78,7 +78,7 @@ func Write(w io.Writer, s *report.Saved, o report.Options) (Summary, error) {
 		}
 		var changes []change
 		var rest string
-		// What a finding does not carry whole, no command mends whole.
+		// No command fixes all of a finding that does not carry all that was found.
 		if fix := l.fixers[f.ID]; fix != nil && !f.Omitted.Any() {
 			changes, rest = fix(f, s)
 		}
@@ -98,7 +98,7 @@ func Write(w io.Writer, s *report.Saved, o report.Options) (Summary, error) {
 	return sum, b.Flush()
 }
 
-// commentColumns is how wide a comment gets; a word that is longer stays whole.
+// commentColumns is how wide a comment gets; a longer word is not broken.
 const commentColumns = 78
 
 // comment writes text as comments, of printable ASCII alone: no character of it

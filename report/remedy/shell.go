@@ -26,7 +26,7 @@ var shell = language{
 	end: `
 # ----------------------------------------------------------------------------
 if [ "$failures" -gt 0 ]; then echo "changes that failed: $failures" >&2; fi
-echo 'Findings left to be done by hand, see the comments in this script: BYHAND'
+echo 'Findings to fix by hand, see the comments in this script: BYHAND'
 echo 'Restart the WorkSpace, and scan new images of it.'
 [ "$failures" -eq 0 ]
 `,
@@ -36,12 +36,12 @@ func shellBegin(s *report.Saved, o report.Options) string {
 	var b strings.Builder
 	b.WriteString("#!/bin/sh\n")
 	comment(&b, "", fmt.Sprintf("Made by coldcheck %s from %s, the report of a scan of %s.", o.Version, s.Name,
-		s.Started.UTC().Format("2006-01-02 15:04Z")))
+		s.Started.UTC().Format("2006-01-02 15:04:05Z")))
 	comment(&b, "For: ", s.Platform.ComputerName+", "+s.Platform.Name)
 	b.WriteString(`#
 # Read it before you run it. Then, on the WorkSpace: sudo sh ./remediate.sh
 # It asks before each change. With --what-if it shows the changes and makes none.
-# What is as it should be is left alone, so that it can be run again.
+# It skips what is correct already, so you can run it again.
 set -u
 failures=0
 whatif=
@@ -74,8 +74,8 @@ wanted() {
 	return 1
 }
 
-# told STATUS FINDING TARGET says what became of a change.
-told() {
+# ended STATUS FINDING TARGET reports the result of a change.
+ended() {
 	if [ "$1" -eq 0 ]; then
 		echo "$2: done: $3"
 	else
@@ -92,7 +92,7 @@ told() {
 func shellChange(id string, c change) string {
 	return fmt.Sprintf(
 		"if %[1]s; then\n\techo '%[2]s: nothing to do: %[3]s'\nelif wanted '%[2]s' '%[3]s' '%[4]s'; "+
-			"then\n\t%[5]s\n\ttold $? '%[2]s' '%[3]s'\nfi\n", c.settled, id, c.target, c.action, c.apply)
+			"then\n\t%[5]s\n\tended $? '%[2]s' '%[3]s'\nfi\n", c.settled, id, c.target, c.action, c.apply)
 }
 
 // unitName is what systemd allows in the name of a unit (systemd.unit(5)), but

@@ -1,12 +1,12 @@
 # Made by coldcheck v1.2.3 from failing.json, the report of a scan of
-#   2026-03-02 08:00Z.
+#   2026-03-02 08:00:00Z.
 # For: WSAMZN-7F3K2Q1P, Windows Server 2019 Datacenter 10.0.17763.4737
 #
 # Read it before you run it. Then, on the WorkSpace, as its user, in an elevated
 # Windows PowerShell:
 #   powershell.exe -NoProfile -ExecutionPolicy Bypass -File .\remediate.ps1
 # It asks before each change. With -WhatIf it shows the changes and makes none.
-# What is as it should be is left alone, so that it can be run again.
+# It skips what is correct already, so you can run it again.
 [CmdletBinding(SupportsShouldProcess = $true, ConfirmImpact = 'High')]
 param()
 
@@ -18,11 +18,10 @@ if (-not $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrat
 if ($PSVersionTable.PSVersion.Major -gt 5) { throw 'Run it in Windows PowerShell (powershell.exe), not in PowerShell 7.' }
 if ($env:PROCESSOR_ARCHITEW6432) { throw 'Run it in the 64-bit Windows PowerShell.' }
 $computer = 'WSAMZN-7F3K2Q1P'
-if ($env:COMPUTERNAME -ne $computer) { throw "It was made for $computer, and this is $env:COMPUTERNAME." }
+if ($env:COMPUTERNAME -ne $computer) { throw "It was made for $computer; this computer is $env:COMPUTERNAME." }
 
-# Invoke-Change makes one change of a finding. Settled says why nothing is to be
-# done, if so; Apply makes the change. What goes wrong is told, and the script
-# goes on.
+# Invoke-Change makes one change of a finding. Settled returns why there is nothing
+# to do; Apply makes the change. After an error the script goes on.
 function Invoke-Change([string]$Finding, [string]$Target, [string]$Action, [scriptblock]$Settled, [scriptblock]$Apply) {
     try {
         $reason = & $Settled
@@ -71,7 +70,7 @@ function Get-PathEntry {
 Invoke-Change 'win.profile.single' 'profile C:\Users\deploy (S-1-5-21-2918331530-3154801827-1405627319-1003)' 'delete the profile with all its files, for good' {
     $user = @(Get-WmiObject -Class Win32_UserProfile | Where-Object { $_.SID -eq 'S-1-5-21-2918331530-3154801827-1405627319-1003' })
     if ($user.Count -ne 1) { 'there is no such profile' }
-    elseif ($user[0].LocalPath -ne [Environment]::ExpandEnvironmentVariables('C:\Users\deploy')) { 'the profile lies elsewhere than the report says' }
+    elseif ($user[0].LocalPath -ne [Environment]::ExpandEnvironmentVariables('C:\Users\deploy')) { 'the profile is not where the report says' }
 } {
     $user = @(Get-WmiObject -Class Win32_UserProfile | Where-Object { $_.SID -eq 'S-1-5-21-2918331530-3154801827-1405627319-1003' })
     if ($user[0].Loaded -or $user[0].Special) { throw 'it is in use: log its user off, or restart' }
@@ -90,7 +89,7 @@ Invoke-Change 'win.profile.single' 'profile C:\Users\deploy (S-1-5-21-2918331530
 
 Invoke-Change 'win.drives.only-c-d' 'network drive P: (\\files.corp.example.com\projects)' 'disconnect it' {
     if (-not (Test-Path -Path 'HKCU:\Network\P')) { 'the user who runs this maps no such drive' }
-    elseif ((Get-ItemProperty -Path 'HKCU:\Network\P').RemotePath -ne '\\files.corp.example.com\projects') { 'the drive leads elsewhere than the report says' }
+    elseif ((Get-ItemProperty -Path 'HKCU:\Network\P').RemotePath -ne '\\files.corp.example.com\projects') { 'the drive does not lead where the report says' }
 } {
     & net.exe use 'P:' /delete /y | Out-Null
     # A drive that is remembered, and not connected, is left in the registry.
@@ -108,7 +107,7 @@ Invoke-Change 'win.drives.only-c-d' 'network drive P: (\\files.corp.example.com\
 # 2 services run as a domain user: Backup (automatic, delayed) as
 #   CORP\svc-backup, MSSQL$REPORTS (manual) as svc-sql@corp.example.com.
 
-Invoke-Change 'win.services.domain-account' 'service Backup, which runs as CORP\svc-backup' 'let it run under the Local System account' {
+Invoke-Change 'win.services.domain-account' 'service Backup, which runs as CORP\svc-backup' 'run it under the Local System account' {
     $account = (Get-OneService 'Backup').StartName
     if ($account -ne 'CORP\svc-backup') { 'it runs as ' + $account + ', and not as the report says' }
 } {
@@ -116,7 +115,7 @@ Invoke-Change 'win.services.domain-account' 'service Backup, which runs as CORP\
     Assert-Zero 'Change' 0 ($service.Change($null, $null, $null, $null, $null, $null, 'LocalSystem', '', $null, $null, $null))
 }
 
-Invoke-Change 'win.services.domain-account' 'service MSSQL$REPORTS, which runs as svc-sql@corp.example.com' 'let it run under the Local System account' {
+Invoke-Change 'win.services.domain-account' 'service MSSQL$REPORTS, which runs as svc-sql@corp.example.com' 'run it under the Local System account' {
     $account = (Get-OneService 'MSSQL$REPORTS').StartName
     if ($account -ne 'svc-sql@corp.example.com') { 'it runs as ' + $account + ', and not as the report says' }
 } {
@@ -291,9 +290,9 @@ Invoke-Change 'win.appx.staged' 'AppX package Contoso.Reader_4.1.0.0_x64__8wekyb
     $package = @(Get-AppxPackage -AllUsers | Where-Object { $_.PackageFullName -eq 'Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe' })
     if ($package.Count -ne 0) { throw 'it is still there: see the comment below' }
 }
-# By hand: If a package stays, or the finding names more than those: In an
-#   elevated PowerShell, as the WorkSpace's user, run Remove-AppxPackage
-#   -Package Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe.
+# By hand: If a package remains, or the finding names others: In an elevated
+#   PowerShell, as the WorkSpace's user, run Remove-AppxPackage -Package
+#   Contoso.Reader_4.1.0.0_x64__8wekyb3d8bbwe.
 
 # ----------------------------------------------------------------------------
 # win.component.pv-drivers (failed, required)
@@ -303,6 +302,6 @@ Invoke-Change 'win.appx.staged' 'AppX package Contoso.Reader_4.1.0.0_x64__8wekyb
 
 # ----------------------------------------------------------------------------
 if ($failures -gt 0) { Write-Warning "changes that failed: $failures" }
-Write-Host 'Findings left to be done by hand, see the comments in this script: 9'
+Write-Host 'Findings to fix by hand, see the comments in this script: 9'
 Write-Host 'Restart the WorkSpace, and scan new images of it.'
 if ($failures -gt 0) { exit 1 }

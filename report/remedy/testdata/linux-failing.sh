@@ -1,11 +1,11 @@
 #!/bin/sh
 # Made by coldcheck v1.2.3 from linux-failing.json, the report of a scan of
-#   2026-03-02 08:00Z.
+#   2026-03-02 08:00:00Z.
 # For: a-1k2m3n4p5q6r7, Amazon Linux 2
 #
 # Read it before you run it. Then, on the WorkSpace: sudo sh ./remediate.sh
 # It asks before each change. With --what-if it shows the changes and makes none.
-# What is as it should be is left alone, so that it can be run again.
+# It skips what is correct already, so you can run it again.
 set -u
 failures=0
 whatif=
@@ -38,8 +38,8 @@ wanted() {
 	return 1
 }
 
-# told STATUS FINDING TARGET says what became of a change.
-told() {
+# ended STATUS FINDING TARGET reports the result of a change.
+ended() {
 	if [ "$1" -eq 0 ]; then
 		echo "$2: done: $3"
 	else
@@ -73,7 +73,7 @@ if systemctl is-enabled --quiet -- cloud-final.service; then
 	echo 'linux.component.cloud-init: nothing to do: unit cloud-final.service'
 elif wanted 'linux.component.cloud-init' 'unit cloud-final.service' 'unmask and enable it'; then
 	systemctl unmask -- cloud-final.service && systemctl enable -- cloud-final.service
-	told $? 'linux.component.cloud-init' 'unit cloud-final.service'
+	ended $? 'linux.component.cloud-init' 'unit cloud-final.service'
 fi
 
 # ----------------------------------------------------------------------------
@@ -84,7 +84,7 @@ if systemctl is-enabled --quiet -- skylight-agent.service; then
 	echo 'linux.component.skylight: nothing to do: unit skylight-agent.service'
 elif wanted 'linux.component.skylight' 'unit skylight-agent.service' 'enable it'; then
 	systemctl enable -- skylight-agent.service
-	told $? 'linux.component.skylight' 'unit skylight-agent.service'
+	ended $? 'linux.component.skylight' 'unit skylight-agent.service'
 fi
 
 # ----------------------------------------------------------------------------
@@ -101,7 +101,7 @@ if ! systemctl is-enabled --quiet -- ds_agent.service; then
 	echo 'linux.bp.antivirus: nothing to do: unit ds_agent.service'
 elif wanted 'linux.bp.antivirus' 'unit ds_agent.service' 'disable it while the image is made (it goes on running until the restart)'; then
 	systemctl disable -- ds_agent.service
-	told $? 'linux.bp.antivirus' 'unit ds_agent.service'
+	ended $? 'linux.bp.antivirus' 'unit ds_agent.service'
 fi
 
 # ----------------------------------------------------------------------------
@@ -119,18 +119,18 @@ if [ ! -e /root/.cache ]; then
 	echo 'linux.bp.cache: nothing to do: /root/.cache'
 elif wanted 'linux.bp.cache' '/root/.cache' 'remove it with all that is in it, for good'; then
 	rm -rf -- /root/.cache
-	told $? 'linux.bp.cache' '/root/.cache'
+	ended $? 'linux.bp.cache' '/root/.cache'
 fi
 
 if [ ! -e /root/.mozilla ]; then
 	echo 'linux.bp.cache: nothing to do: /root/.mozilla'
 elif wanted 'linux.bp.cache' '/root/.mozilla' 'remove it with all that is in it, for good'; then
 	rm -rf -- /root/.mozilla
-	told $? 'linux.bp.cache' '/root/.mozilla'
+	ended $? 'linux.bp.cache' '/root/.mozilla'
 fi
 
 # ----------------------------------------------------------------------------
 if [ "$failures" -gt 0 ]; then echo "changes that failed: $failures" >&2; fi
-echo 'Findings left to be done by hand, see the comments in this script: 4'
+echo 'Findings to fix by hand, see the comments in this script: 4'
 echo 'Restart the WorkSpace, and scan new images of it.'
 [ "$failures" -eq 0 ]

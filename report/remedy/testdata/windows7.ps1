@@ -1,12 +1,12 @@
 # Made by coldcheck v1.2.3 from windows7.json, the report of a scan of
-#   2026-03-02 08:00Z.
+#   2026-03-02 08:00:00Z.
 # For: WSAMZN-7F3K2Q1P, Windows Server 2008 R2 Datacenter 6.1.7601
 #
 # Read it before you run it. Then, on the WorkSpace, as its user, in an elevated
 # Windows PowerShell:
 #   powershell.exe -NoProfile -ExecutionPolicy Bypass -File .\remediate.ps1
 # It asks before each change. With -WhatIf it shows the changes and makes none.
-# What is as it should be is left alone, so that it can be run again.
+# It skips what is correct already, so you can run it again.
 [CmdletBinding(SupportsShouldProcess = $true, ConfirmImpact = 'High')]
 param()
 
@@ -18,11 +18,10 @@ if (-not $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrat
 if ($PSVersionTable.PSVersion.Major -gt 5) { throw 'Run it in Windows PowerShell (powershell.exe), not in PowerShell 7.' }
 if ($env:PROCESSOR_ARCHITEW6432) { throw 'Run it in the 64-bit Windows PowerShell.' }
 $computer = 'WSAMZN-7F3K2Q1P'
-if ($env:COMPUTERNAME -ne $computer) { throw "It was made for $computer, and this is $env:COMPUTERNAME." }
+if ($env:COMPUTERNAME -ne $computer) { throw "It was made for $computer; this computer is $env:COMPUTERNAME." }
 
-# Invoke-Change makes one change of a finding. Settled says why nothing is to be
-# done, if so; Apply makes the change. What goes wrong is told, and the script
-# goes on.
+# Invoke-Change makes one change of a finding. Settled returns why there is nothing
+# to do; Apply makes the change. After an error the script goes on.
 function Invoke-Change([string]$Finding, [string]$Target, [string]$Action, [scriptblock]$Settled, [scriptblock]$Apply) {
     try {
         $reason = & $Settled
@@ -114,6 +113,6 @@ Invoke-Change 'win.tls.tls12' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityPro
 
 # ----------------------------------------------------------------------------
 if ($failures -gt 0) { Write-Warning "changes that failed: $failures" }
-Write-Host 'Findings left to be done by hand, see the comments in this script: 1'
+Write-Host 'Findings to fix by hand, see the comments in this script: 1'
 Write-Host 'Restart the WorkSpace, and scan new images of it.'
 if ($failures -gt 0) { exit 1 }
