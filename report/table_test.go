@@ -318,4 +318,8 @@ func TestNext(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.verdict, got, c.want)
 		}
 	}
+	alone := &scanner.Result{Verdict: scanner.Inconclusive, Platform: scanner.Platform{Family: "windows"}}
+	if got := next(alone, Options{}); got != "scan again with the image of the user volume." {
+		t.Errorf("without a user volume: %q", got)
+	}
 }

@@ -242,6 +242,8 @@ func next(r *scanner.Result, o Options) string {
 	switch {
 	case r.Verdict == scanner.Ready:
 		return "aws workspaces create-workspace-image --workspace-id ID --name NAME --description TEXT"
+	case r.Verdict == scanner.Inconclusive && noUserVolume(r):
+		return "scan again with the image of the user volume."
 	case r.Verdict == scanner.Inconclusive:
 		return "settle what is undecided, then scan again."
 	case o.Saved != "":
