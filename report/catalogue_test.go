@@ -17,11 +17,12 @@ func TestCatalogue(t *testing.T) {
 		},
 		{
 			ID: "win.rds.enabled", Platform: requirement.Windows, Scope: requirement.Disk, Severity: requirement.Required,
-			AWSErrorCode: "RemoteDesktopServicesDisabled", Demand: "Remote Desktop Services must start manually or automatically.",
-			Reads:       `SYSTEM: Services\TermService\Start, <any> [control] set, *_2 | #3`,
-			Live:        "Get-Service TermService | Select-Object StartType",
-			Remediation: "Open services.msc, select Remote Desktop Services, and choose the startup type Manual.",
-			Reference:   "Tips for Resolving Issues Detected by the Image Checker: Remote Desktop Services must be enabled",
+			AWSErrorCode: "RemoteDesktopServicesDisabled",
+			Demand:       "Remote Desktop Services must start manually or automatically.",
+			Reads:        `SYSTEM: Services\TermService\Start, <any> [control] set, *_2 | #3`,
+			Live:         "Get-Service TermService | Select-Object StartType",
+			Remediation:  "Open services.msc, select Remote Desktop Services, and choose the startup type Manual.",
+			Reference:    "Tips for Resolving Issues Detected by the Image Checker: Remote Desktop Services must be enabled",
 		},
 	}
 	for name, write := range map[string]CatalogueFormat{"table": CatalogueTable, "txt": Explain, "json": CatalogueJSON,
