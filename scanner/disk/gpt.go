@@ -67,7 +67,7 @@ func readGPTCopy(r io.ReaderAt, size int64, lba uint64, sectorSize int) (*gptCop
 	}
 	g := &gptCopy{header: sector[:minHeader]}
 	if my := le64(sector, 24); my != lba {
-		return nil, fmt.Errorf("%w: GPT header: says that it lies in sector %d", ErrCorrupt, my)
+		return nil, fmt.Errorf("%w: GPT header: it records sector %d", ErrCorrupt, my)
 	}
 	entriesLBA, count, entrySize := le64(sector, 72), le32(sector, 80), le32(sector, 84)
 	if entrySize != gptEntrySize {
@@ -82,7 +82,7 @@ func readGPTCopy(r io.ReaderAt, size int64, lba uint64, sectorSize int) (*gptCop
 	}
 	off, ok = sectorOffset(entriesLBA, sectorSize, size)
 	if !ok || off < int64(sectorSize) || length > size-off {
-		return g, fmt.Errorf("%w: GPT entries lie outside of the image, in sector %d", ErrCorrupt, entriesLBA)
+		return g, fmt.Errorf("%w: GPT entries are outside the image, in sector %d", ErrCorrupt, entriesLBA)
 	}
 	g.entries = make([]byte, length)
 	if _, err := r.ReadAt(g.entries, off); err != nil {
@@ -222,7 +222,7 @@ func (t *table) addGPT(p *gpt.Partition, g *gptCopy) {
 		return
 	}
 	if p.Start < g.firstUsable() || p.End > g.lastUsable() {
-		t.note("partition %d: lies outside of the sectors that the GPT gives to partitions", p.Index)
+		t.note("partition %d: is outside the sectors that the GPT gives to partitions", p.Index)
 	}
 	t.partitions = append(t.partitions, partition{
 		number: p.Index,

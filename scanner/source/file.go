@@ -44,7 +44,7 @@ func openFile(_ context.Context, path string, _ Options) (place, error) {
 func newFile(path string, f *os.File, info fs.FileInfo) (place, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err == nil && size == 0 && info.Mode()&fs.ModeDevice != 0 {
-		err = fmt.Errorf("%s: the system does not tell the size of this device", path)
+		err = fmt.Errorf("%s: the system does not report the size of this device", path)
 	}
 	if err != nil {
 		f.Close()

@@ -228,7 +228,7 @@ func (s *Source) WritableMounts() []WritableMount { return s.place.mounts() }
 // a link out of the folder is an error of the system.
 func (s *Source) Beside(ctx context.Context, name string) (*Source, error) {
 	if !plainName(name) {
-		return nil, fmt.Errorf("%s: %q is not a plain name of a file beside it: %w", s.name, name, fs.ErrInvalid)
+		return nil, fmt.Errorf("%s: %q is not a plain file name: %w", s.name, name, fs.ErrInvalid)
 	}
 	return s.place.beside(ctx, name)
 }

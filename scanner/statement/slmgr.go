@@ -83,8 +83,8 @@ func parseSlmgr(text string) (*Slmgr, error) {
 		}
 	}
 	if len(counts) == 0 {
-		return nil, fmt.Errorf("%w: it does not tell the remaining Windows rearm count for certain; is it the whole output "+
-			"of slmgr /dlv?", ErrInvalid)
+		return nil, fmt.Errorf("%w: the remaining Windows rearm count is missing or ambiguous; give the complete output "+
+			"of slmgr /dlv", ErrInvalid)
 	}
 	s.RemainingWindowsRearm = *counts[0].count()
 	if p, ok := installed(products); ok {
