@@ -15,7 +15,7 @@ import (
 const columns = 120
 
 // generated are documents that a command writes, a paragraph a line.
-var generated = []string{"docs/requirements.md"}
+var generated = []string{"docs/messages.md", "docs/requirements.md"}
 
 // Wide returns the lines of the module whose root is fsys that are longer than
 // they may be. Four kinds of lines may be: the text of a raw string, a row of a

@@ -1,0 +1,275 @@
+package scanner_test
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/scanner"
+)
+
+var updateMessages = flag.Bool("update-messages", false, "write docs/messages.md again")
+
+const messagesPage = "../docs/messages.md"
+
+// constructors make outcomes.
+var constructors = []string{"Pass", "Infer", "Fail", "Warn", "Skip", "Unknown"}
+
+// TestMessagesPage holds docs/messages.md to what all cases say, which takes a minute: make nightly runs it.
+func TestMessagesPage(t *testing.T) {
+	if !testenv.Nightly() && !*updateMessages {
+		t.Skip("make nightly scans every case")
+	}
+	m := newMessages(t)
+	want := m.page()
+	if *updateMessages {
+		if err := os.WriteFile(messagesPage, []byte(want), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	is, err := os.ReadFile(messagesPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(is) != want {
+		t.Error("docs/messages.md is not current: 'go test ./scanner -run TestMessagesPage -update-messages' writes it")
+	}
+}
+
+func TestKindOfMessage(t *testing.T) {
+	for _, same := range [][2]string{
+		{"1 service runs as CORP\\svc-backup.", "1 service runs as CORP\\other."},
+		{"C: has 9.2 GiB free.", "C: has 10 GiB free."},
+		{"Packages: a_1.0, b_2.0.", "Packages: c_3.0."},
+	} {
+		if a, b := kindOfMessage(same[0]), kindOfMessage(same[1]); a != b {
+			t.Errorf("%q and %q differ", a, b)
+		}
+	}
+	if kindOfMessage("SSL is on.") == kindOfMessage("SSL is off.") {
+		t.Error("different messages are one kind")
+	}
+}
+
+// spoken is one kind of text: an example, and in how many cases it is.
+type spoken struct {
+	example string
+	cases   int
+}
+
+// messages are the texts of all cases: by requirement and status, by kind.
+type messages struct {
+	findings map[string]map[string]*spoken
+	remedies map[string]map[string]*spoken
+	notices  map[string]*spoken
+	raw      []string // all messages and notices
+	sources  map[string][]string
+}
+
+var (
+	names   = regexp.MustCompile(`[^\s,;:()"']*[\\/_.\d][^\s,;:()"']*[^\s,;:()"'.]|\b\d+\b|"[^"]*"`)
+	several = regexp.MustCompile(`…(?:, …)+(?: and … more)?`)
+)
+
+// kindOfMessage is a message without the names and numbers in it.
+func kindOfMessage(s string) string {
+	return several.ReplaceAllString(names.ReplaceAllString(s, "…"), "…")
+}
+
+func add(kinds map[string]*spoken, text string) {
+	kind := kindOfMessage(text)
+	s := kinds[kind]
+	if s == nil {
+		s = &spoken{example: text}
+		kinds[kind] = s
+	}
+	s.cases++
+	if text < s.example {
+		s.example = text
+	}
+}
+
+func newMessages(t *testing.T) *messages {
+	m := &messages{findings: map[string]map[string]*spoken{}, remedies: map[string]map[string]*spoken{},
+		notices: map[string]*spoken{}, sources: map[string][]string{}}
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	limit := make(chan struct{}, 2)
+	for _, c := range testcases.All(t) {
+		group.Add(1)
+		limit <- struct{}{}
+		go func() {
+			defer group.Done()
+			defer func() { <-limit }()
+			r, err := scanner.Scan(context.Background(), input(c))
+			if err != nil {
+				return // no scan was possible, as the case expects
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, f := range r.Findings {
+				key := f.ID + " " + string(f.Status)
+				if m.findings[key] == nil {
+					m.findings[key], m.remedies[key] = map[string]*spoken{}, map[string]*spoken{}
+				}
+				add(m.findings[key], f.Message)
+				m.raw = append(m.raw, f.Message)
+				if f.Outcome.Remediation != "" {
+					add(m.remedies[key], f.Outcome.Remediation)
+				}
+			}
+			for _, n := range r.Notices {
+				add(m.notices, n.Message)
+				m.raw = append(m.raw, n.Message)
+			}
+		}()
+	}
+	group.Wait()
+	m.readSources(t)
+	return m
+}
+
+// readSources finds the texts of outcomes that no case shows, and those of errors and notices.
+func (m *messages) readSources(t *testing.T) {
+	root := os.DirFS("..")
+	folders := []string{"scanner", "cmd", "ntfs", "ext4", "xfs", "registry", "report"}
+	all := strings.Join(m.raw, "\n")
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		dir, _, _ := strings.Cut(name, "/")
+		if d.IsDir() && name != "." && (d.Name() == "testdata" || !slices.Contains(folders, dir)) {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		source, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			called, _ := call.Fun.(*ast.SelectorExpr)
+			plain, _ := call.Fun.(*ast.Ident)
+			for _, arg := range call.Args {
+				text := literal(arg)
+				if !strings.Contains(text, " ") {
+					continue
+				}
+				switch {
+				case called != nil && slices.Contains(constructors, called.Sel.Name):
+					if !shown(all, text) {
+						key := "Messages that no case shows: " + path.Dir(name)
+						m.sources[key] = append(m.sources[key], text)
+					}
+				case called != nil && (called.Sel.Name == "Errorf" || called.Sel.Name == "New"),
+					plain != nil && plain.Name == "fail":
+					key := "Errors and hints: " + path.Dir(name)
+					m.sources[key] = append(m.sources[key], text)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shown reports whether some message has all the constant parts of a text.
+func shown(all, text string) bool {
+	for part := range strings.SplitSeq(text, "…") {
+		if part = strings.Trim(part, " ."); len(part) > 3 && !strings.Contains(all, part) {
+			return false
+		}
+	}
+	return true
+}
+
+var verb = regexp.MustCompile(`%[-+#0-9.\[\]]*[a-zA-Z]`)
+
+// literal is the text of an expression, with … for what is not constant.
+func literal(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		if s, err := strconv.Unquote(e.Value); err == nil && e.Kind == token.STRING {
+			return verb.ReplaceAllString(s, "…")
+		}
+	case *ast.BinaryExpr:
+		return cmp.Or(literal(e.X), "…") + cmp.Or(literal(e.Y), "…")
+	case *ast.CallExpr:
+		if f, ok := e.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "Sprintf" && len(e.Args) > 0 {
+			return literal(e.Args[0])
+		}
+	}
+	return ""
+}
+
+func (m *messages) page() string {
+	var b strings.Builder
+	b.WriteString("# Messages\n\nEvery message, remedy and notice of the test cases, one example of each kind, and in how " +
+		"many\ncases it is. `go test ./scanner -run TestMessagesPage -update-messages` writes this page.\n")
+	list := func(kinds map[string]*spoken, mark string) {
+		texts := slices.SortedFunc(maps.Values(kinds), func(x, y *spoken) int {
+			return cmp.Or(-cmp.Compare(x.cases, y.cases), cmp.Compare(x.example, y.example))
+		})
+		for _, s := range texts {
+			fmt.Fprintf(&b, "- %s%s (%d)\n", mark, code(s.example), s.cases)
+		}
+	}
+	for _, r := range scanner.Catalogue() {
+		fmt.Fprintf(&b, "\n## `%s`\n\n%s\n", r.ID, code(r.Demand))
+		for _, status := range []string{"passed", "failed", "warning", "not_applicable", "undetermined"} {
+			if key := r.ID + " " + status; m.findings[key] != nil {
+				fmt.Fprintf(&b, "\n### %s: %s\n\n", r.ID, strings.ReplaceAll(status, "_", " "))
+				list(m.findings[key], "")
+				list(m.remedies[key], "Fix: ")
+			}
+		}
+	}
+	b.WriteString("\n## Notices\n\n")
+	list(m.notices, "")
+	for _, title := range slices.Sorted(maps.Keys(m.sources)) {
+		fmt.Fprintf(&b, "\n## %s\n\n", title)
+		slices.Sort(m.sources[title])
+		for _, text := range slices.Compact(m.sources[title]) {
+			fmt.Fprintf(&b, "- %s\n", code(text))
+		}
+	}
+	return b.String()
+}
+
+// code is a text that Markdown shows as it is, in one line.
+func code(text string) string {
+	if len(text) > 600 {
+		text = strings.ToValidUTF8(text[:600], "") + "…"
+	}
+	return "`` " + strings.ReplaceAll(strings.ReplaceAll(text, "``", "''"), "\n", " ") + " ``"
+}
