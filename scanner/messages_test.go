@@ -234,8 +234,8 @@ func literal(e ast.Expr) string {
 
 func (m *messages) page() string {
 	var b strings.Builder
-	b.WriteString("# Messages\n\nEvery message, remedy and notice of the test cases, one example of each kind, and in how " +
-		"many\ncases it is. `go test ./scanner -run TestMessagesPage -update-messages` writes this page.\n")
+	b.WriteString("# Messages\n\nEvery message, remedy and notice of the test cases, one example of each kind, and in " +
+		"how many\ncases it is. `go test ./scanner -run TestMessagesPage -update-messages` writes this page.\n")
 	list := func(kinds map[string]*spoken, mark string) {
 		texts := slices.SortedFunc(maps.Values(kinds), func(x, y *spoken) int {
 			return cmp.Or(-cmp.Compare(x.cases, y.cases), cmp.Compare(x.example, y.example))
