@@ -16,6 +16,15 @@ import (
 //go:embed report.schema.json
 var Schema []byte
 
+// LineSchema is the JSON Schema of a line of JSONL, and DiffSchema of what DiffJSON
+// writes. Both refer to Schema.
+var (
+	//go:embed jsonl.schema.json
+	LineSchema []byte
+	//go:embed diff.schema.json
+	DiffSchema []byte
+)
+
 const schemaVersion = 1
 
 const toolName = "coldcheck"

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -131,21 +132,88 @@ func TestJSONTimesInUTC(t *testing.T) {
 // compiled is the schema, or the part of it at a fragment.
 func compiled(t *testing.T, fragment string) *jsonschema.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
-	if err != nil {
-		t.Fatal(err)
-	}
+	return schemaAt(t, "report.schema.json"+fragment)
+}
+
+// schemaAt compiles one of the schemas by its address, of which this is the end.
+func schemaAt(t *testing.T, name string) *jsonschema.Schema {
+	t.Helper()
+	const folder = "https://github.com/coldcheck/coldcheck/raw/main/report/"
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()
-	if err := c.AddResource("report.schema.json", doc); err != nil {
-		t.Fatal(err)
+	for file, text := range map[string][]byte{
+		"report.schema.json": Schema, "jsonl.schema.json": LineSchema, "diff.schema.json": DiffSchema,
+	} {
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id := doc.(map[string]any)["$id"]; id != folder+file {
+			t.Errorf("%s: $id %v", file, id)
+		}
+		if err := c.AddResource(folder+file, doc); err != nil {
+			t.Fatal(err)
+		}
 	}
-	schema, err := c.Compile("report.schema.json" + fragment)
+	schema, err := c.Compile(folder + name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return schema
 }
+
+// Reports, lines and comparisons of every case of the demonstration are what their
+// schemas promise, and the schemas refuse what is none.
+func TestSchemasOfCases(t *testing.T) {
+	report, line := schemaAt(t, "report.schema.json"), schemaAt(t, "jsonl.schema.json")
+	diff := schemaAt(t, "diff.schema.json")
+	valid := func(schema *jsonschema.Schema, text []byte) error {
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return schema.Validate(doc)
+	}
+	before, err := Read("old.json", encoded(t, samples()["failing"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := samples()
+	for _, c := range fixtures.Cases() {
+		if c.ExitCode == exitNoSystem {
+			continue // no report is made
+		}
+		all["case-"+c.Name] = scanCase(t, c.Name, "")
+	}
+	for name, r := range all {
+		text := written(t, JSON, r)
+		if err := valid(report, text); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for l := range bytes.Lines(written(t, JSONL, r)) {
+			if err := valid(line, l); err != nil {
+				t.Errorf("%s: a line: %v", name, err)
+			}
+		}
+		after, err := Read("new.json", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := DiffJSON(&b, Compare(before, after), Options{Version: "v1.2.3", ExitCode: exitCode}); err != nil {
+			t.Fatal(err)
+		}
+		if err := valid(diff, b.Bytes()); err != nil {
+			t.Errorf("%s: a comparison: %v", name, err)
+		}
+		if valid(line, text) == nil || valid(diff, text) == nil || valid(report, b.Bytes()) == nil {
+			t.Errorf("%s: a schema accepts a document of another kind", name)
+		}
+	}
+}
+
+// exitNoSystem is the exit code of a case that is no scan.
+const exitNoSystem = 4
 
 func encoded(t *testing.T, r *scanner.Result) []byte {
 	t.Helper()
