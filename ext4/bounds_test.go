@@ -96,7 +96,7 @@ func TestGeometryLimits(t *testing.T) {
 		{"larger clusters", 2, maxClusterBits - minBlockBits + 1, 1, ErrCorrupt, "cluster size"},
 		{"almost all groups", 2, 0, maxGroups - 1, nil, ""},
 		{"all groups", 2, 0, maxGroups, nil, ""},
-		{"one group more", 2, 0, maxGroups + 1, ErrUnsupported, "groups of blocks"},
+		{"one group more", 2, 0, maxGroups + 1, ErrUnsupported, "block groups"},
 	} {
 		b := make([]byte, 1024)
 		le.PutUint32(b[0x18:], tt.logBlock)

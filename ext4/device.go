@@ -27,7 +27,7 @@ func newDevice(r io.ReaderAt, size int64, blockBits uint8) *device {
 // readAt reads all of p.
 func (d *device) readAt(p []byte, off int64) error {
 	if off < 0 || off > d.size || int64(len(p)) > d.size-off {
-		return corrupt("%d bytes at %d lie past the end of the image, %d", len(p), off, d.size)
+		return corrupt("%d bytes at offset %d are past the end of the image (%d bytes)", len(p), off, d.size)
 	}
 	if err := unixfs.ReadFull(d.r, p, off); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (d *device) block(n uint64) ([]byte, error) {
 		return b, nil
 	}
 	if n > uint64(d.size)>>d.blockBits {
-		return nil, corrupt("block %d lies past the end of the image", n)
+		return nil, corrupt("block %d is past the end of the image", n)
 	}
 	b := make([]byte, 1<<d.blockBits)
 	if err := d.readAt(b, int64(n<<d.blockBits)); err != nil {

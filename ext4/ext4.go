@@ -116,7 +116,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, 
 	f.index = sync.OnceValues(f.buildIndex)
 	held := groupCost * int64(super.groups)
 	if err := o.reserve(held); err != nil {
-		return nil, fmt.Errorf("%d groups of blocks: %w", super.groups, err)
+		return nil, fmt.Errorf("%d block groups: %w", super.groups, err)
 	}
 	defer func() {
 		if fsys == nil {
@@ -144,7 +144,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, 
 		// It may have grown since it was mounted.
 		grown := groupCost*int64(f.super.groups) - held
 		if err := o.reserve(grown); err != nil {
-			return nil, fmt.Errorf("%d groups of blocks: %w", f.super.groups, err)
+			return nil, fmt.Errorf("%d block groups: %w", f.super.groups, err)
 		}
 		held += grown
 		if f.groups, notes, err = loadGroups(f.disk, &f.super); err != nil {
@@ -152,7 +152,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, 
 		}
 	}
 	if j.State == JournalFailed && !o.Stale {
-		f.unknown = fmt.Errorf("the journal holds changes that cannot be replayed: %w", j.Err)
+		f.unknown = fmt.Errorf("the journal has changes that cannot be replayed: %w", j.Err)
 	}
 	if note != "" {
 		f.note("%s", note)

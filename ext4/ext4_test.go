@@ -218,7 +218,7 @@ func TestJournalMatters(t *testing.T) {
 	if _, err := f.Stat("last"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("last: %v", err)
 	}
-	if d := f.Damage(); len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "leaves them out") {
+	if d := f.Damage(); len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "they are skipped") {
 		t.Errorf("%+v", d)
 	}
 }

@@ -190,7 +190,7 @@ const groupRead = 1 << 20
 // them is free. The notes tell of these.
 func loadGroups(d *device, s *superblock) (groups []group, notes []string, err error) {
 	if int64(s.groups)*int64(s.descSize) > d.size {
-		return nil, nil, corrupt("%d groups of blocks, whose descriptors alone are larger than the image of %d bytes",
+		return nil, nil, corrupt("the descriptors of %d block groups are larger than the image (%d bytes)",
 			s.groups, d.size)
 	}
 	groups = make([]group, s.groups)
@@ -221,11 +221,11 @@ func loadGroups(d *device, s *superblock) (groups []group, notes []string, err e
 		n += count
 	}
 	if stale > 0 {
-		notes = append(notes, fmt.Sprintf("%d group descriptors are damaged: "+
-			"where their inodes are is known, perhaps from a copy, but not what is free", stale))
+		notes = append(notes, fmt.Sprintf("%d group descriptors are damaged; "+
+			"their inodes were found, perhaps from a copy, but the free space is unknown", stale))
 	}
 	if lost > 0 {
-		notes = append(notes, fmt.Sprintf("%d group descriptors are damaged, and have no sound copy: "+
+		notes = append(notes, fmt.Sprintf("%d group descriptors are damaged and have no intact copy; "+
 			"the inodes of these groups cannot be read", lost))
 	}
 	return groups, notes, nil

@@ -131,7 +131,7 @@ func (f *FS) replay(lost bool) (Journal, error) {
 		if wanted {
 			result.State, result.Err = JournalFailed, err
 		} else {
-			f.note("the journal cannot be read, and is not needed: %v", err)
+			f.note("the journal cannot be read but is not needed: %v", err)
 		}
 		return result, nil
 	}
@@ -157,8 +157,8 @@ func (f *FS) replay(lost bool) (Journal, error) {
 		return result, nil
 	}
 	if !wanted {
-		f.note("the journal holds transactions, but the volume does not ask for recovery: " +
-			"like the kernel, this leaves them out")
+		f.note("the journal has transactions, but the volume does not request recovery; " +
+			"they are skipped, as the kernel does")
 		return result, nil
 	}
 	log, err := j.scan(uint64(max(0, s.mounted.Unix())))
@@ -180,14 +180,14 @@ func (f *FS) replay(lost bool) (Journal, error) {
 	if j.has(journalIncompatFastCommit) {
 		result.FastCommits, err = j.fastCommits(log.end, s.inodeSize)
 		if err == nil && result.FastCommits > 0 {
-			err = unsupported("the journal holds fast commits (fast_commit), %d operations", result.FastCommits)
+			err = unsupported("the journal has fast commits (fast_commit), %d operations", result.FastCommits)
 		}
 		if err != nil {
 			return fail(err)
 		}
 	}
 	if n := len(log.descriptors); n > 0 && int32(log.descriptors[n-1].id-log.end) >= 0 {
-		f.note("transaction %d of the journal was not finished: like the kernel, this leaves it out", log.end)
+		f.note("transaction %d of the journal was not finished; it is skipped, as the kernel does", log.end)
 	}
 	if log.failed != nil {
 		result.State, result.Err = JournalFailed, log.failed
@@ -218,7 +218,7 @@ func (j *journal) overlay(log *logScan, blocks uint64, result *Journal) (*overla
 	}
 	for _, w := range written {
 		if w.block >= blocks {
-			return nil, corrupt("the journal holds block %d, the volume has %d", w.block, blocks)
+			return nil, corrupt("the journal has block %d but the volume has %d blocks", w.block, blocks)
 		}
 	}
 	over := newOverlay(j.disk.blockBits, written)
@@ -279,7 +279,7 @@ func (f *FS) openJournal() (*journal, error) {
 	}
 	if j.has(journalIncompatChecksumV2) && j.has(journalIncompatChecksumV3) ||
 		j.checksums() && j.compat&journalCompatChecksum != 0 {
-		return nil, corrupt("the journal has checksums of two kinds")
+		return nil, corrupt("the journal has two kinds of checksums")
 	}
 	if j.checksums() {
 		if b[0x50] != journalChecksumCRC32C {
@@ -314,12 +314,12 @@ func (f *FS) journalInode() (inode, error) {
 	number := f.super.journalInode
 	i, err := f.inode(number)
 	if err == nil && (i.kind() != modeRegular || i.links() == 0 || i.has(flagInline|flagEncrypted)) {
-		err = corrupt("inode %d is no journal", number)
+		err = corrupt("inode %d is not a journal", number)
 	}
 	if err == nil || !recoverable(err) || f.super.journalCopy == nil {
 		return i, err
 	}
-	f.note("the inode of the journal is damaged (%v): its copy in the superblock was used", err)
+	f.note("the journal inode is damaged (%v); its copy in the superblock was used", err)
 	c := f.super.journalCopy
 	i = inode{number, make([]byte, oldInodeSize)}
 	le.PutUint16(i.raw, modeRegular)
@@ -537,7 +537,7 @@ func (j *journal) goesOn(at, id uint32, committed uint64) error {
 			later := be.Uint32(b[8:])
 			time := be.Uint64(b[journalCommitTime:])
 			if int32(later-id) >= 0 && time != 0 && time >= committed && (!j.checksums() || j.commitChecksum(b, 0)) {
-				return corrupt("transaction %d of the journal is damaged: transaction %d is complete", id, later)
+				return corrupt("transaction %d of the journal is damaged, but transaction %d is complete", id, later)
 			}
 		}
 		at = j.wrap(at + 1)
@@ -545,7 +545,7 @@ func (j *journal) goesOn(at, id uint32, committed uint64) error {
 	return nil
 }
 
-var errEndless = corrupt("the log of the journal has no end")
+var errEndless = corrupt("the journal log is endless")
 
 // tailChecksum reports whether the checksum at the end of a descriptor or
 // revoke block is right.
@@ -587,7 +587,7 @@ func (j *journal) revokes(log *logScan, b []byte, id uint32) error {
 		room -= journalChecksumTail
 	}
 	if end > uint32(room) {
-		return corrupt("a block of revokes of the journal is longer than it can be")
+		return corrupt("a revoke block of the journal is too long")
 	}
 	size := uint32(4)
 	if j.has(journalIncompat64Bit) {
@@ -595,7 +595,7 @@ func (j *journal) revokes(log *logScan, b []byte, id uint32) error {
 	}
 	for at := uint32(journalHeaderSize + 4); at+size <= end; at += size {
 		if len(log.revoked) == maxRevoked {
-			return unsupported("a journal that revokes more than %d blocks", maxRevoked)
+			return unsupported("the journal revokes more than %d blocks", maxRevoked)
 		}
 		block := uint64(be.Uint32(b[at:]))
 		if size == 8 {
@@ -693,7 +693,7 @@ func (j *journal) collect(log *logScan) (written []replayed, skipped int, err er
 				return nil, 0, err
 			}
 			if len(written) == maxReplayed {
-				return nil, 0, unsupported("a journal that holds more than %d blocks", maxReplayed)
+				return nil, 0, unsupported("the journal has more than %d blocks", maxReplayed)
 			}
 			written = append(written, replayed{block: t.block, at: place, escaped: t.flags&journalTagEscaped != 0})
 		}

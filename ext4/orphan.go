@@ -80,7 +80,7 @@ func (c *cleanup) list() error {
 			return err
 		}
 		if !ok || c.seen[number] || i.nextOrphan() > c.f.super.inodes {
-			c.f.note("inode %d in the list of orphans is none: like the kernel, this leaves the rest of them alone",
+			c.f.note("inode %d in the orphan list is not an orphan; the rest of the list is skipped, as the kernel does",
 				number)
 			return nil
 		}
@@ -104,7 +104,7 @@ func (c *cleanup) file() error {
 	}
 	size := i.size(s)
 	if i.kind() != modeRegular || i.has(flagInline) || size > maxOrphanFile || size%uint64(s.blockSize()) != 0 {
-		return corrupt("inode %d is no file of orphans", i.number)
+		return corrupt("inode %d is not an orphan file", i.number)
 	}
 	m := newBlockMap(c.f.disk, s, i)
 	for n := uint64(0); n < size>>s.blockBits; n++ {
@@ -121,12 +121,12 @@ func (c *cleanup) file() error {
 		}
 		tail := b[len(b)-orphanTailSize:]
 		if le.Uint32(tail) != orphanMagic {
-			return corrupt("block %d of the file of orphans has no magic", n)
+			return corrupt("block %d of the orphan file has no magic number", n)
 		}
 		if s.checksums {
 			crc := crc32cUint32(crc32cUint32(m.seed, uint32(r.physical)), uint32(r.physical>>32))
 			if crc32c(crc, b[:len(b)-orphanTailSize]) != le.Uint32(tail[4:]) {
-				return corrupt("block %d of the file of orphans fails its checksum", n)
+				return corrupt("block %d of the orphan file fails its checksum", n)
 			}
 		}
 		for at := 0; at+4 <= len(b)-orphanTailSize; at += 4 {
@@ -139,7 +139,7 @@ func (c *cleanup) file() error {
 				return err
 			}
 			if !ok || c.seen[number] {
-				c.f.note("inode %d in the file of orphans is none", number)
+				c.f.note("inode %d in the orphan file is not an orphan", number)
 				continue
 			}
 			if err := c.process(i); err != nil {

@@ -176,7 +176,7 @@ func parseSuperblock(b []byte) (superblock, error) {
 		s.journalCopy = bytes.Clone(b[0x10C:0x150])
 	}
 	if s.has(incompatJournalDev) {
-		return superblock{}, unsupported("an external journal (journal_dev) is no filesystem")
+		return superblock{}, unsupported("an external journal (journal_dev) is not a filesystem")
 	}
 	if unknown := s.incompat &^ incompatKnown; unknown != 0 {
 		return superblock{}, unsupported("%s %v",
@@ -256,7 +256,7 @@ func (s *superblock) geometry(b []byte) error {
 		return corrupt("%d inodes in %d groups of %d", s.inodes, groups, s.inodesPerGroup)
 	}
 	if groups > maxGroups {
-		return unsupported("%d groups of blocks, more than %d", groups, maxGroups)
+		return unsupported("%d block groups, more than %d", groups, maxGroups)
 	}
 	s.groups = uint32(groups)
 	return nil
@@ -329,7 +329,7 @@ func findBackup(r io.ReaderAt, size int64) (s superblock, at int64, err error) {
 			}
 		}
 	}
-	return superblock{}, 0, corrupt("no copy of the superblock either")
+	return superblock{}, 0, corrupt("the copies of the superblock are unusable too")
 }
 
 // firstSuperblock returns the superblock, or a copy if it is damaged, with a
@@ -346,5 +346,5 @@ func firstSuperblock(r io.ReaderAt, size int64) (superblock, string, error) {
 		}
 		return superblock{}, "", berr
 	}
-	return backup, fmt.Sprintf("the superblock is damaged (%v): its copy at byte %d was read", err, at), nil
+	return backup, fmt.Sprintf("the superblock is damaged (%v); its copy at byte %d was used", err, at), nil
 }

@@ -43,7 +43,7 @@ func (f *FS) computeUsage() (Usage, error) {
 	for n := range f.groups {
 		g := &f.groups[n]
 		if g.state != groupSound {
-			return Usage{}, corrupt("the descriptor of group %d is damaged: how much of it is free is not known", n)
+			return Usage{}, corrupt("the descriptor of group %d is damaged, so its free space is unknown", n)
 		}
 		free += int64(g.freeBlocks)
 		inodes += int64(g.freeInodes)
@@ -86,7 +86,7 @@ func (f *FS) overhead() (int64, error) {
 		return int64(s.overhead), nil
 	}
 	if f.journalBlocks < 0 {
-		return 0, corrupt("how large the journal is, is not known")
+		return 0, corrupt("the size of the journal is unknown")
 	}
 	round := int64(1)<<s.clusterRatio - 1
 	total := int64(s.firstBlock)>>s.clusterRatio + (f.journalBlocks+round)>>s.clusterRatio

@@ -53,7 +53,7 @@ type boot struct {
 func readBoot(r io.ReaderAt, size int64) (boot, string, error) {
 	var buf [bootSize]byte
 	if size < bootSize {
-		return boot{}, "", corrupt("%d bytes are no NTFS volume", size)
+		return boot{}, "", corrupt("%d bytes are too few for an NTFS volume", size)
 	}
 	if err := readFull(r, buf[:], 0); err != nil {
 		return boot{}, "", fmt.Errorf("boot sector: %w", err)
@@ -72,7 +72,7 @@ func readBoot(r io.ReaderAt, size int64) (boot, string, error) {
 			return boot{}, "", fmt.Errorf("backup boot sector: %w", rerr)
 		}
 		if backup, berr := parseBoot(buf[:]); berr == nil && backup.size <= at {
-			return backup, fmt.Sprintf("the boot sector is damaged (%v): the backup at byte %d was used", err, at), nil
+			return backup, fmt.Sprintf("the boot sector is damaged (%v); the backup at byte %d was used", err, at), nil
 		}
 	}
 	return boot{}, "", fmt.Errorf("boot sector: %w", err)
@@ -82,7 +82,7 @@ func parseBoot(b []byte) (boot, error) {
 	switch string(b[3:11]) {
 	case "NTFS    ":
 	case "-FVE-FS-":
-		return boot{}, fmt.Errorf("%w: the volume is BitLocker's", ErrEncrypted)
+		return boot{}, fmt.Errorf("%w: the volume is encrypted with BitLocker", ErrEncrypted)
 	default:
 		return boot{}, corrupt("no NTFS signature")
 	}

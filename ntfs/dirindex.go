@@ -26,7 +26,7 @@ const (
 	// names at least, and so ten levels any number of files.
 	maxIndexDepth = 24
 
-	// maxCaseTwins bounds the names that differ in case alone.
+	// maxCaseTwins bounds the names that differ only in case.
 	maxCaseTwins = 64
 
 	entryHasNode = 1
@@ -224,7 +224,7 @@ func nextIndexEntry(buf []byte) (e indexEntry, rest []byte, err error) {
 		return e, nil, corrupt("index entry of %d bytes", length)
 	}
 	if e.last && length != len(buf) {
-		return e, nil, corrupt("%d bytes behind the last entry of an index", len(buf)-length)
+		return e, nil, corrupt("%d bytes follow the last entry of an index", len(buf)-length)
 	}
 	if e.hasNode {
 		e.below = int64(le.Uint64(buf[length-8:]))
@@ -366,7 +366,7 @@ func (w *folder) find(folded []uint16) ([]indexMatch, error) {
 	return s.found, err
 }
 
-var errTwins = fmt.Errorf("%w: more than %d names that differ in case alone", ErrUnsupported, maxCaseTwins)
+var errTwins = fmt.Errorf("%w: more than %d names that differ only in case", ErrUnsupported, maxCaseTwins)
 
 // entries looks through a node whose names must lie between low and high, nil
 // for no bound. past says that names behind the one looked for were met.

@@ -117,5 +117,5 @@ func ExampleFile_ReadAt_refused() {
 	fmt.Println(err)
 	// Output:
 	// 5000 true
-	// read dedup: unsupported: deduplication (reparse tag 0x80000013): the content is not on the volume, or not all of it
+	// read dedup: unsupported: deduplication (reparse tag 0x80000013): the volume does not have all of the content
 }

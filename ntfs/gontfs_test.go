@@ -84,7 +84,7 @@ func TestGoNTFSAgrees(t *testing.T) {
 			continue
 		}
 		if name == "case" {
-			continue // two names that differ in case alone: it takes the first
+			continue // two names that differ only in case: it takes the first
 		}
 		if got := goRead(t, other, name); !bytes.Equal(got, want) {
 			t.Errorf("%s: go-ntfs has %d bytes that differ from our %d", name, len(got), len(want))

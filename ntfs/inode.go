@@ -127,7 +127,7 @@ func (f *FS) readExtension(ref, base reference) ([]attribute, error) {
 		return nil, err
 	}
 	if r.sequence != ref.sequence() || r.base != base {
-		return nil, corrupt("record %d is no longer its extension", ref.record())
+		return nil, corrupt("record %d is not its extension any more", ref.record())
 	}
 	return attributes, nil
 }

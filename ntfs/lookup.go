@@ -70,7 +70,7 @@ func (f *FS) child(dir uint32, element string) (uint32, error) {
 	return slices.MinFunc(claims, func(a, b *name) int { return f.prefer(a, b, element) }).record, nil
 }
 
-// prefer orders names that differ in case alone: the wanted one first, then
+// prefer orders names that differ only in case: the wanted one first, then
 // by their bytes.
 func (f *FS) prefer(a, b *name, wanted string) int {
 	x, y := f.index.text(a), f.index.text(b)

@@ -114,8 +114,8 @@ func TestCraftedNames(t *testing.T) {
 	if d.Count != 0 || d.Orphans != 4 {
 		t.Errorf("%+v", d)
 	}
-	if !slices.ContainsFunc(d.Notes, func(n string) bool { return strings.HasPrefix(n, "3 names cannot be said") }) ||
-		!slices.ContainsFunc(d.Notes, func(n string) bool { return strings.HasPrefix(n, "3 names hold half") }) {
+	if !slices.ContainsFunc(d.Notes, func(n string) bool { return strings.HasPrefix(n, "3 names cannot appear") }) ||
+		!slices.ContainsFunc(d.Notes, func(n string) bool { return strings.HasPrefix(n, "3 names contain half") }) {
 		t.Errorf("%q", d.Notes)
 	}
 	names := func(dir string) []string {

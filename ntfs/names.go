@@ -37,7 +37,7 @@ func parseUpcase(table []byte) (*upcase, error) {
 	return &up, nil
 }
 
-// hash is the same for names that differ in case alone.
+// hash is the same for names that differ only in case.
 func (up *upcase) hash(units []byte) uint16 {
 	h := uint32(fnvOffset)
 	for i := 0; i+1 < len(units); i += 2 {
@@ -206,7 +206,7 @@ func (f *FS) loadUpcase() error {
 		if !recoverable(err) {
 			return fmt.Errorf("$UpCase: %w", err)
 		}
-		f.note("$UpCase cannot be read (%v): names are compared by Unicode's upper case", err)
+		f.note("$UpCase cannot be read (%v), so names are compared by Unicode upper case", err)
 		up, f.orderUnknown = defaultUpcase(), true
 	}
 	f.up = up

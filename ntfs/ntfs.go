@@ -260,7 +260,7 @@ func (f *FS) openOrMirror(buf []byte, number uint32) (record, reason, error) {
 	if damage != readable {
 		return r, why, nil
 	}
-	f.noteOnce(fmt.Sprintf("record %d of $MFT is damaged: its copy in $MFTMirr was read", number))
+	f.noteOnce(fmt.Sprintf("record %d of $MFT is damaged; its copy in $MFTMirr was used", number))
 	return copied, readable, nil
 }
 

@@ -226,7 +226,7 @@ func (ino *inode) content(d *disk, s *stream) (content, error) {
 		attributes = le.Uint32(si[0].value[32:])
 	}
 	if attributes&(attributeOffline|attributeRecallOpen|attributeRecallData) != 0 || s.holes() {
-		return nil, unsupported("%s: the content is not on the volume, or not all of it", tagName(r.Tag))
+		return nil, unsupported("%s: the volume does not have all of the content", tagName(r.Tag))
 	}
 	return s, nil
 }

@@ -150,7 +150,7 @@ func (f *FS) mftBitmap() ([]byte, error) {
 		if !recoverable(err) {
 			return nil, fmt.Errorf("bitmap of $MFT: %w", err)
 		}
-		f.note("the bitmap of $MFT cannot be read (%v): every record that is zero counts as damaged", err)
+		f.note("the bitmap of $MFT cannot be read (%v), so every zero record counts as damaged", err)
 	}
 	return bitmap, nil
 }
@@ -634,10 +634,10 @@ func (f *FS) merge(all *found, readers int) error {
 	f.inUse = all.inUse
 	f.damage.Orphans = x.build()
 	if all.unsayable > 0 {
-		f.note("%d names cannot be said in a path (they hold a slash, or are . or ..) and are not listed", all.unsayable)
+		f.note("%d names cannot appear in a path (they contain a slash, or are . or ..) and are not listed", all.unsayable)
 	}
 	if all.halves > 0 {
-		f.note("%d names hold half a surrogate pair and are shown with U+FFFD for it", all.halves)
+		f.note("%d names contain half a surrogate pair, which is shown as U+FFFD", all.halves)
 	}
 	return nil
 }

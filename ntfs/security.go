@@ -131,7 +131,7 @@ func findInList(s *stream, id uint32) ([]byte, error) {
 			}
 			d, whole := findInBlock(block, first, id)
 			if d != nil && found != nil && !bytes.Equal(d, found) {
-				return nil, corrupt("security descriptor %d is there twice, and differs", id)
+				return nil, corrupt("security descriptor %d has two copies that differ", id)
 			}
 			if d != nil {
 				found = bytes.Clone(d)

@@ -162,8 +162,8 @@ func TestSecurityDamage(t *testing.T) {
 		"both of another block":            {torn(list(filler, wanted), 8, sdsBlock+8), nil},
 		"both of another block, not there": {torn(list(filler, nil), 8, sdsBlock+8), ErrCorrupt},
 		"not there":                        {list(filler, nil), ErrCorrupt},
-		"there twice":                      {list(sdsEntry(256, 0, good), wanted), nil},
-		"there twice, and differs":         {list(sdsEntry(256, 0, other), wanted), ErrCorrupt},
+		"two copies":                       {list(sdsEntry(256, 0, good), wanted), nil},
+		"two copies that differ":           {list(sdsEntry(256, 0, other), wanted), ErrCorrupt},
 		"cut off":                          {list(filler, wanted)[:2*sdsBlock+40], ErrCorrupt},
 	} {
 		f := secured(t, c.sds, int64(len(c.sds)))

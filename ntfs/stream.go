@@ -24,7 +24,7 @@ type disk struct {
 
 func (d *disk) readAt(p []byte, off int64) error {
 	if off > d.size-int64(len(p)) {
-		return corrupt("%d bytes at byte %d lie past the end of the image (%d bytes)", len(p), off, d.size)
+		return corrupt("%d bytes at offset %d are past the end of the image (%d bytes)", len(p), off, d.size)
 	}
 	if err := readFull(d.r, p, off); err != nil || len(d.patches) == 0 {
 		return err

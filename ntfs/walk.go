@@ -155,7 +155,7 @@ func (w *walk) extend(name []byte) error {
 		w.path = append(w.path, '/')
 	}
 	if w.path = append(w.path, name...); len(w.path) > maxPathBytes {
-		return corrupt("directories that lie deeper than a path of %d bytes can say", maxPathBytes)
+		return corrupt("directories are deeper than a path of %d bytes allows", maxPathBytes)
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func parseBaseBlock(sector []byte) (baseBlock, error) {
 		resourceManager: [16]byte(sector[112:128]),
 	}
 	if have, want := le.Uint32(sector[508:]), checksum(sector); have != want {
-		return b, fmt.Errorf("%w: base block: checksum 0x%08x, its content asks for 0x%08x", ErrCorrupt, have, want)
+		return b, fmt.Errorf("%w: base block: checksum 0x%08x, but its content has 0x%08x", ErrCorrupt, have, want)
 	}
 	return b, nil
 }

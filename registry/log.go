@@ -171,7 +171,7 @@ func (f *logFile) readVector() (dirtyVector, error) {
 		return nil, err
 	}
 	if string(v[:len(signature)]) != signature {
-		return nil, fmt.Errorf("%w: no dirty vector behind the base block", ErrCorrupt)
+		return nil, fmt.Errorf("%w: no dirty vector after the base block", ErrCorrupt)
 	}
 	if err := f.skip(-len(v) & (sectorSize - 1)); err != nil {
 		return nil, err

@@ -107,7 +107,7 @@ func (m *Machine) Resolve(path string) (hive *Hive, hiveName, keyPath string, er
 			}
 		case "SOFTWARE", "SAM", "SECURITY", "COMPONENTS", "DRIVERS":
 		case "HARDWARE":
-			return fail("it is made at every start and lies in no file")
+			return fail("it is created at every start and is in no file")
 		default:
 			return fail("no hive file is known for it; name one, as in HKLM\\SYSTEM")
 		}
@@ -122,7 +122,7 @@ func (m *Machine) Resolve(path string) (hive *Hive, hiveName, keyPath string, er
 			hiveName = `HKU\` + strings.Replace(upper, "_CLASSES", "_Classes", 1)
 		}
 	case "HKCU":
-		return fail("nobody is logged on; name the user, as in HKU\\S-1-5-21-…")
+		return fail("no user is logged on; name the user, as in HKU\\S-1-5-21-…")
 	default:
 		return fail("it is below no root key; these are HKLM, HKU, HKCR and HKCC")
 	}

@@ -110,7 +110,7 @@ func TestMachine(t *testing.T) {
 		{`HKLM\SOFTWARE\round`, "", ErrCorrupt, "more than 16 symbolic links"},
 		{`HKLM\SOFTWARE\odd`, "", ErrUnsupported, "Harddisk0"},
 		{`HKCU\Environment`, "", ErrUnsupported, `HKU\S-1-5-21-…`},
-		{`HKLM\HARDWARE\DESCRIPTION`, "", ErrUnsupported, "lies in no file"},
+		{`HKLM\HARDWARE\DESCRIPTION`, "", ErrUnsupported, "is in no file"},
 		{`HKLM\FOO`, "", ErrUnsupported, "no hive file"},
 		{`HKLM`, "", ErrUnsupported, "name one"},
 		{`HKU`, "", ErrUnsupported, "name a user"},

@@ -80,7 +80,7 @@ func (h *Hive) applyLogs(logs []Log, damaged error) {
 	left = append(left, more...)
 	if len(r.Applied) > 0 || failed != nil {
 		for _, f := range oldLogs {
-			left = append(left, fmt.Errorf("%s: a log of the old format beside one of the new", f.Name))
+			left = append(left, fmt.Errorf("%s: a log of the old format next to one of the new format", f.Name))
 		}
 	} else {
 		more, failed = h.replaySectors(oldLogs, damaged)
@@ -145,7 +145,7 @@ func (h *Hive) replayEntries(logs []*logFile, damaged error) (left []error, fail
 		last := slices.MaxFunc(logs, func(a, b *logFile) int { return int(int32(a.base.primary - b.base.primary)) })
 		for _, f := range logs {
 			if f != last {
-				leave(f, "%s starts at %d, it at %d, and the hive has no base block to say which are needed", last.Name,
+				leave(f, "%s starts at %d, it at %d, and the hive has no base block that shows which are needed", last.Name,
 					last.base.primary, f.base.primary)
 			}
 		}

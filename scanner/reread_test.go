@@ -41,10 +41,10 @@ func TestReread(t *testing.T) {
 		// One of everything. What is deduplicated or in the cloud we do not read.
 		"../ntfs/testdata/small.img.gz": {
 			agrees: 109, wof: 1, shortLZNT1: 1,
-			"not asked: N of N bytes read: read cloud: unsupported: cloud file (reparse tag 0x9000601A): the content is not " +
-				"on the volume, or not all of it": 1,
-			"not asked: N of N bytes read: read dedup: unsupported: deduplication (reparse tag 0x80000013): the content is " +
-				"not on the volume, or not all of it": 1,
+			"not asked: N of N bytes read: read cloud: unsupported: cloud file (reparse tag 0x9000601A): the volume " +
+				"does not have all of the content": 1,
+			"not asked: N of N bytes read: read dedup: unsupported: deduplication (reparse tag 0x80000013): the volume " +
+				"does not have all of the content": 1,
 		},
 		"../ntfs/testdata/wof.img.gz": {agrees: 19, wof: 16},
 		// Folders with inline data.

@@ -39,7 +39,7 @@ func newDevice(r io.ReaderAt, size int64) *device {
 // readAt reads all of p.
 func (d *device) readAt(p []byte, off int64) error {
 	if off < 0 || off > d.size || int64(len(p)) > d.size-off {
-		return corrupt("%d bytes at %d lie past the end of the image, %d", len(p), off, d.size)
+		return corrupt("%d bytes at offset %d are past the end of the image (%d bytes)", len(p), off, d.size)
 	}
 	if err := unixfs.ReadFull(d.r, p, off); err != nil {
 		return err
@@ -63,7 +63,7 @@ func (d *device) piece(off, size int64) ([]byte, error) {
 	b, ok := d.cache.Get(begin)
 	if !ok || int64(len(b)) < off-begin+size {
 		if off < 0 || off > d.size || size > d.size-off {
-			return nil, corrupt("%d bytes at %d lie past the end of the image, %d", size, off, d.size)
+			return nil, corrupt("%d bytes at offset %d are past the end of the image (%d bytes)", size, off, d.size)
 		}
 		b = make([]byte, min(want, d.size-begin))
 		if err := d.readAt(b, begin); err != nil {

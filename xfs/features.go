@@ -81,7 +81,7 @@ func (s *superblock) featureList() []string {
 // checkFeatures refuses what cannot be read.
 func (s *superblock) checkFeatures() error {
 	if s.incompat&incompatNeedsRepair != 0 {
-		return corrupt("the filesystem says that it has to be repaired before it is used (needsrepair)")
+		return corrupt("the filesystem is marked as needing repair (needsrepair)")
 	}
 	if unknown := s.incompat &^ incompatKnown; unknown != 0 {
 		return unsupported("incompatible features %q", featureNames(unknown, incompatNames, "incompatible feature"))

@@ -210,12 +210,12 @@ func (f *FS) treeBlock(t *groupTree, group, block, level uint32) (body []byte, c
 				return nil, 0, corrupt("block %d fails its checksum", block)
 			case be.Uint64(b[16:]) != uint64(off/sector) || !bytes.Equal(b[32:48], s.metaUUID[:]) ||
 				be.Uint32(b[48:]) != group:
-				return nil, 0, corrupt("block %d says that it is another", block)
+				return nil, 0, corrupt("block %d has the number of another", block)
 			}
 		}
 	}
 	if string(b[:4]) != magic {
-		return nil, 0, corrupt("block %d has no magic", block)
+		return nil, 0, corrupt("block %d has no magic number", block)
 	}
 	body, count = b[size:], int(be.Uint16(b[6:]))
 	width := t.record

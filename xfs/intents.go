@@ -102,7 +102,7 @@ func (f *FS) conclude(kind uint16, b []byte) error {
 	case itemRUI:
 	case itemCUI:
 		f.unfinished = unsupported(
-			"the log has changes of what blocks are shared that are not finished (CUI): how much is free is not known")
+			"the log has changes of what blocks are shared that are not finished (CUI); the free space is unknown")
 	case itemBUI:
 		if int64(len(parts)) < 32*int64(count) {
 			return short
@@ -112,14 +112,14 @@ func (f *FS) conclude(kind uint16, b []byte) error {
 			parts = parts[32:]
 		}
 		f.unfinished = unsupported(
-			"the log has changes of extents that are not finished (BUI): how much is free is not known")
+			"the log has changes of extents that are not finished (BUI); the free space is unknown")
 	case itemAttrI:
 		if len(parts) < 8 {
 			return short
 		}
 		f.suspend(le.Uint64(parts), unfinished("ATTRI"))
 		f.unfinished = unsupported(
-			"the log has changes of attributes that are not finished (ATTRI): how much is free is not known")
+			"the log has changes of attributes that are not finished (ATTRI); the free space is unknown")
 	case itemXMI:
 		if len(parts) < 16 {
 			return short
@@ -127,7 +127,7 @@ func (f *FS) conclude(kind uint16, b []byte) error {
 		f.suspend(le.Uint64(parts), unfinished("XMI"))
 		f.suspend(le.Uint64(parts[8:]), unfinished("XMI"))
 		f.unfinished = unsupported(
-			"the log has extents exchanged between files that are not finished (XMI): how much is free is not known")
+			"the log has extents exchanged between files that are not finished (XMI); the free space is unknown")
 	}
 	return nil
 }

@@ -262,7 +262,7 @@ func (j *journal) head() (int64, error) {
 		return 0, err
 	}
 	if first == 0 {
-		return 0, corrupt("the log is empty: there is no record in it")
+		return 0, corrupt("the log is empty")
 	}
 	head, stop := j.sectors, last-1
 	switch {
@@ -487,7 +487,7 @@ func (f *FS) recover() (Journal, error) {
 		return log, nil
 	}
 	if log.External {
-		return fail(unsupported("a log on another device: what is in it is not known"))
+		return fail(unsupported("the log is on another device"))
 	}
 	if log.Size > maxLog {
 		return fail(corrupt("a log of %d bytes", log.Size))

@@ -99,7 +99,7 @@ func (r *replayer) record(rec *record, b []byte) error {
 	}
 	for n := rec.operations; n > 0; n-- {
 		if len(b) < opHeader {
-			return corrupt("the record at sector %d has fewer operations than it says", rec.at)
+			return corrupt("the record at sector %d has fewer operations than it counts", rec.at)
 		}
 		id, size, client, flags := be.Uint32(b), be.Uint32(b[4:]), b[8], b[9]
 		b = b[opHeader:]
@@ -508,7 +508,7 @@ func (r *replayer) inode(t *transaction, i *item) error {
 	}
 	off := s.inodeOffset(number)
 	if block.at*sector+int64(int32(le.Uint32(b[52:]))) != off {
-		return corrupt("a change of inode %d that says that it is elsewhere", number)
+		return corrupt("a change of inode %d is at the wrong place", number)
 	}
 	raw := make([]byte, s.inodeSize)
 	if err := f.disk.readAt(raw, off); err != nil {

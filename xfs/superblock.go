@@ -56,7 +56,7 @@ const (
 
 func readSuperblock(d *device) (superblock, error) {
 	if d.size < sector {
-		return superblock{}, corrupt("%d bytes are no volume", d.size)
+		return superblock{}, corrupt("%d bytes are too few for a volume", d.size)
 	}
 	b := make([]byte, min(int64(1)<<maxSectorBits, d.size))
 	if err := d.readAt(b, 0); err != nil {

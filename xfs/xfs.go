@@ -99,7 +99,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error
 		return nil, fmt.Errorf("log: %w", err)
 	}
 	if log.State == JournalFailed && !o.Stale {
-		f.unknown = fmt.Errorf("the log holds changes that cannot be replayed: %w", log.Err)
+		f.unknown = fmt.Errorf("the log has changes that cannot be replayed: %w", log.Err)
 	}
 	if held := int64(f.super.blocks) << f.super.blockBits; held > size {
 		f.note("the volume has %d bytes, the image only %d", held, size)

@@ -127,7 +127,7 @@ func (f *FS[N, I]) child(dir Located[N, I], name []byte) (none I, err error) {
 	case ambiguous:
 		return none, corrupt("directory, inode %d: two entries have the name %q", dir.Inode.Number(), name)
 	case !found && list.err != nil:
-		return none, fmt.Errorf("%q may have been lost with a part of its directory: %w", name, list.err)
+		return none, fmt.Errorf("%q may have been lost with part of its directory: %w", name, list.err)
 	case !found:
 		return none, fs.ErrNotExist
 	}

@@ -25,7 +25,7 @@ type reading[T any] struct {
 
 // errInterrupted stands in a fact whose reader panicked: the requirement that
 // asked first reports the panic, those that ask later this error.
-var errInterrupted = errors.New("reading this fact was interrupted by a defect")
+var errInterrupted = errors.New("a defect in coldcheck interrupted the reading of this fact")
 
 // Get returns the fact, and reads it if nobody did so before. The caller that
 // reads it waits for as long as read takes. Any other waits no longer than

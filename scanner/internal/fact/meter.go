@@ -19,7 +19,7 @@ const (
 
 // ErrBound says that reading a fact would take more than any fact does. What is
 // left unread may hold anything, so the fact is not known.
-var ErrBound = errors.New("more than is read of any system")
+var ErrBound = errors.New("over the read limit")
 
 // A Meter bounds what a scan, a requirement or a fact reads, and ends the reading
 // when its context ends. From then on every charge is the same error. The reading

@@ -18,7 +18,7 @@ const Limit = 30 * time.Second
 const longest = 10 * time.Minute
 
 // ErrTime says that something takes longer than any fact does.
-var ErrTime = errors.New("it takes too long to read")
+var ErrTime = errors.New("reading takes too long")
 
 // Patience is how long something is waited for.
 type Patience struct {

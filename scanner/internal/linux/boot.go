@@ -274,7 +274,7 @@ func (s *unitSet) doubt(r *startRun) {
 	var unread error
 	for _, name := range slices.Sorted(maps.Keys(r.pulled)) {
 		if u := s.units[name]; u != nil && u.Err != nil {
-			unread = fmt.Errorf("cannot tell which units %s starts: %w", name, u.Err)
+			unread = fmt.Errorf("cannot determine which units %s starts: %w", name, u.Err)
 			break
 		}
 	}

@@ -106,7 +106,7 @@ func wordSubject(word string) requirement.Subject {
 func (m *Machine) cloudInitSwitches() (off []cloudInitSwitch, unread error) {
 	lines, err := m.kernelCommandLine()
 	if err != nil {
-		unread = joinErrors(unread, fmt.Errorf("cannot tell the kernel command line: %w", err))
+		unread = joinErrors(unread, fmt.Errorf("cannot determine the kernel command line: %w", err))
 	}
 	for _, s := range []func([]bootLine) ([]cloudInitSwitch, error){m.offByCommandLine, m.offByFile, m.offByIdentify,
 		m.offByNextCommandLine} {

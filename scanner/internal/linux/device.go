@@ -144,7 +144,7 @@ func findDevice(volumes []*volume, what string, disks map[string]int) (*volume, 
 	case len(found) > 1:
 		return nil, fmt.Errorf("%s is either %s or %s", what, found[0].Name, found[1].Name)
 	case d.tag == "":
-		return nil, fmt.Errorf("cannot tell which image %s is", what)
+		return nil, fmt.Errorf("cannot determine which image %s is", what)
 	}
 	return nil, fmt.Errorf("no image has %s", what)
 }

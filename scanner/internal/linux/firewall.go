@@ -146,7 +146,7 @@ func judgeFirewall(all []firewall, unread error, needed []port) requirement.Outc
 			if why == "" {
 				why = "the rules depend on the source address or on the running system"
 			}
-			return requirement.Unknown(fmt.Sprintf("Cannot tell whether the firewall (%s) allows %s: %s.", f.Name,
+			return requirement.Unknown(fmt.Sprintf("Cannot determine whether the firewall (%s) allows %s: %s.", f.Name,
 				proseOf(open), why), f.Evidence)
 		}
 	}

@@ -101,7 +101,7 @@ func (m *Machine) decideHomeApps() requirement.Outcome {
 		return requirement.Unreadable(unread)
 	}
 	if err := s.ownPrograms(); err != nil {
-		return requirement.Unreadable(fmt.Errorf("cannot tell which programs users keep in their homes: %w", err))
+		return requirement.Unreadable(fmt.Errorf("cannot determine which programs users keep in their homes: %w", err))
 	}
 	return judgeHomeApps(s.homeFindings)
 }

@@ -88,7 +88,7 @@ func (l *Layout) unknown(err error) {
 	t := &l.tree
 	t.mounts = map[string]mount{
 		"/": {volume: &volume{role: "root", Volume: Volume{Err: &mountError{fmt.Errorf(
-			"cannot tell what is mounted: %w", err)}}}, sub: "."},
+			"cannot determine what is mounted: %w", err)}}}, sub: "."},
 		"/etc": {volume: t.root, sub: "etc"},
 	}
 	t.index()
@@ -269,7 +269,7 @@ func (l *Layout) mount(e *mountEntry) {
 		v, err := findDevice(t.volumes, e.what, t.disks)
 		switch {
 		case err != nil:
-			broken(fmt.Errorf("cannot tell what is mounted at %s: %w", e.where, err), "")
+			broken(fmt.Errorf("cannot determine what is mounted at %s: %w", e.where, err), "")
 		case v.FS == nil:
 			broken(fmt.Errorf("%s is mounted at %s: %w", v.Name, e.where, v.Err), "")
 		case !sameKind(kind, v.Type):
@@ -383,7 +383,7 @@ func (l *Layout) spread() error {
 				m := t.mounts[p]
 				if !b.deep {
 					m = mount{volume: &volume{role: roleOf(at),
-						Volume: Volume{Err: &mountError{fmt.Errorf("cannot tell whether %s, which shows %s, includes the mount at %s",
+						Volume: Volume{Err: &mountError{fmt.Errorf("cannot determine whether %s, which shows %s, includes the mount at %s",
 							bound, b.origin, p)}}}, sub: "."}
 				}
 				m.origin = p

@@ -191,7 +191,7 @@ func (m *Machine) unconfigured(cloud bool) requirement.Outcome {
 			evidence = append(evidence, autoEvidence)
 		}
 		return requirement.Unknown(
-			"No interface is configured, and cloud-init does not configure the network. Cannot tell what does.",
+			"No interface is configured, and cloud-init does not configure the network. Cannot determine what does.",
 			evidence...)
 	}
 	return requirement.Infer(

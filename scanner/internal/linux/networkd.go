@@ -293,7 +293,7 @@ func judgeInterface(name string, fitting []networkFile, used map[string]bool) (a
 		a.None = !f.DHCP && a.Fixed == ""
 		switch {
 		case f.Unmanaged:
-			a = addressing{Name: a.Name, Aside: "systemd-networkd leaves it alone", Evidence: f.Evidence}
+			a = addressing{Name: a.Name, Aside: "systemd-networkd does not manage it", Evidence: f.Evidence}
 		case f.PartOf != "":
 			a = addressing{Name: a.Name, Aside: "part of " + f.PartOf, Evidence: f.Evidence}
 		}

@@ -157,7 +157,7 @@ func judgeConnections(connections []connection, unmanaged []string) (all []addre
 			!based[c.ID]:
 			a.Aside = "no interface of the instance belongs to it"
 		case leavesAlone(unmanaged, c.Interface):
-			a.Aside = "NetworkManager leaves it alone"
+			a.Aside = "NetworkManager does not manage it"
 		}
 		all = append(all, a)
 	}

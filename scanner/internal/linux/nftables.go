@@ -75,7 +75,7 @@ func nftFiles(commands []execCommand) ([]string, error) {
 		}
 		if path.Base(c.Path) != "nft" {
 			if !slices.Contains([]string{"true", "echo", "sleep", "modprobe"}, path.Base(c.Path)) {
-				return nil, fmt.Errorf("nftables.service runs %q, and coldcheck cannot tell which rules that loads", c.Raw)
+				return nil, fmt.Errorf("nftables.service runs %q, and coldcheck cannot determine which rules that loads", c.Raw)
 			}
 			continue
 		}

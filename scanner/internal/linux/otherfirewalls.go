@@ -193,7 +193,7 @@ func (m *Machine) unitFirewall(u Unit) (f firewall, ok bool, err error) {
 				}
 			}
 			if file == "" {
-				return m.doubtful(u, "coldcheck cannot tell which rules it loads"), true, nil
+				return m.doubtful(u, "coldcheck cannot determine which rules it loads"), true, nil
 			}
 		default: // iptables -A INPUT …
 			ok = true

@@ -209,7 +209,7 @@ var diskRoot97 = entry{
 func (m *Machine) decideRoot97() requirement.Outcome {
 	u, err := m.in.Root.Usage()
 	if err != nil {
-		return requirement.Unreadable(fmt.Errorf("cannot tell the used space of the root volume: %w", err))
+		return requirement.Unreadable(fmt.Errorf("cannot determine the used space of the root volume: %w", err))
 	}
 	return judgeRoot97(u)
 }

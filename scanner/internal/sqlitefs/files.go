@@ -76,7 +76,7 @@ func (f *files) checkJournal() error {
 		return fmt.Errorf("%s-journal: %w", f.name, err)
 	}
 	if first[0] != 0 {
-		return fmt.Errorf("%s: a transaction was interrupted and its rollback journal of %d bytes waits to be applied: %w",
+		return fmt.Errorf("%s: an interrupted transaction has a rollback journal of %d bytes that is not applied: %w",
 			f.name, size, ErrUnsupported)
 	}
 	return nil
@@ -191,7 +191,7 @@ func open(fsys fs.FS, name string) (opened, int64, error) {
 	r, ok := f.(io.ReaderAt)
 	if !ok || !info.Mode().IsRegular() {
 		f.Close()
-		return opened{}, 0, fmt.Errorf("%s: no regular file: %w", name, ErrUnsupported)
+		return opened{}, 0, fmt.Errorf("%s is not a regular file: %w", name, ErrUnsupported)
 	}
 	return opened{r, f, info}, info.Size(), nil
 }

@@ -157,7 +157,7 @@ func (db *DB) Columns(table string) ([]string, error) {
 	case !found:
 		return nil, db.at(fmt.Errorf("table %s: %w", table, ErrMissing))
 	case kind != "table" || root <= 0:
-		return nil, db.at(fmt.Errorf("%s is no ordinary table: %w", table, ErrUnsupported))
+		return nil, db.at(fmt.Errorf("%s is not an ordinary table: %w", table, ErrUnsupported))
 	}
 	var columns []string
 	err = db.query("PRAGMA table_info("+quote(table)+")", maxColumns, func(row []Value) error {

@@ -30,16 +30,16 @@ func (w WAL) Applied() string {
 	if w.Commits == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d pages of %d transactions applied from the write-ahead log", w.Frames, w.Commits)
+	return fmt.Sprintf("applied %d pages of %d transactions from the write-ahead log", w.Frames, w.Commits)
 }
 
 // Loss says what of the log is lost to damage, "" if nothing is.
 func (w WAL) Loss() string {
 	switch {
 	case w.Ignored != "":
-		return fmt.Sprintf("the write-ahead log of %d bytes is not used, as SQLite would not: %s", w.Size, w.Ignored)
+		return fmt.Sprintf("the write-ahead log of %d bytes is ignored, as SQLite does: %s", w.Size, w.Ignored)
 	case w.Damaged > 0:
-		return fmt.Sprintf("the write-ahead log is damaged behind page %d: %d more are left out, as SQLite would",
+		return fmt.Sprintf("the write-ahead log is damaged after page %d; %d more pages are skipped, as SQLite does",
 			w.Frames+w.Pending, w.Damaged)
 	}
 	return ""
@@ -51,10 +51,10 @@ func (w WAL) Loss() string {
 func (w WAL) Err() error {
 	switch {
 	case w.Lost > 0:
-		return fmt.Errorf("%d finished transactions of the write-ahead log are lost behind a damaged page: %w", w.Lost,
+		return fmt.Errorf("%d finished transactions of the write-ahead log are lost after a damaged page: %w", w.Lost,
 			ErrCorrupt)
 	case w.Ignored != "" && !w.Zeros:
-		return fmt.Errorf("what %d bytes of the write-ahead log say is lost: %s: %w", w.Size, w.Ignored, ErrCorrupt)
+		return fmt.Errorf("%d bytes of the write-ahead log are unusable: %s: %w", w.Size, w.Ignored, ErrCorrupt)
 	}
 	return nil
 }
