@@ -262,7 +262,7 @@ func (m *Machine) identify() (present bool, broken []cloudInitSwitch, err error)
 	for _, p := range identifyPaths {
 		owners, err := db.Owners(p)
 		if err != nil {
-			return false, nil, err
+			return false, nil, packagesError(err)
 		}
 		for _, owner := range owners {
 			if owner.IsInstalled() {

@@ -116,7 +116,7 @@ func (m *Machine) describeRemoved(p string) removed {
 			return failed(err)
 		}
 		if t.Damaged > 0 {
-			return failed(fmt.Errorf("cannot read %s in it", prose.Count(int(t.Damaged), "entry", "entries")))
+			return failed(fmt.Errorf("it has %s", prose.Count(int(t.Damaged), "unreadable entry", "unreadable entries")))
 		}
 		row.Files, row.Bytes = t.Files, t.Size
 	}
@@ -212,7 +212,7 @@ func (m *Machine) unowned(folder string, row *removed) error {
 		}
 		owners, err := db.Owners(p)
 		if err != nil {
-			return err
+			return packagesError(err)
 		}
 		if len(owners) == 0 && !systemMade[p] {
 			row.customer(p)
@@ -285,8 +285,8 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 	o := requirement.Pass(fmt.Sprintf("Image creation removes %d of %d listed paths, with %s (%s).", present, len(rows),
 		prose.Count(int(files), "file", "files"), prose.Size(bytes)), ev)
 	if customer > 0 {
-		o = o.Also(fmt.Sprintf("%s there %s to no package, in %s.", prose.Count(customer, "entry", "entries"),
-			belong(customer), prose.Some(lost)))
+		o = o.Also(fmt.Sprintf("%s in %s %s to no package.", prose.Count(customer, "entry", "entries"), prose.Some(lost),
+			belong(customer)))
 	}
 	o.Details = rows
 	return o
