@@ -40,7 +40,7 @@ type cloudInitSwitch struct {
 func (m *Machine) decideCloudInit() requirement.Outcome {
 	c, err := m.component(cloudInitRule)
 	if err != nil {
-		return requirement.Unreadable(err)
+		return unreadable(err)
 	}
 	off, unread := m.cloudInitSwitches()
 	return m.judgeCloudInit(c, off, unread)
@@ -82,7 +82,7 @@ func (m *Machine) judgeCloudInit(c component, off []cloudInitSwitch, unread erro
 		return o
 	}
 	if unread != nil {
-		return requirement.Unreadable(unread, o.Evidence...)
+		return unreadable(unread, o.Evidence...)
 	}
 	if warned, ok := say(requirement.Warn, true); ok {
 		return warned

@@ -246,7 +246,7 @@ func judgeComponent(c component, missing []string) requirement.Outcome {
 	var o requirement.Outcome
 	switch {
 	case err != nil:
-		o = requirement.Unreadable(err, evidence...)
+		o = unreadable(err, evidence...)
 	case trouble.What != "" && trouble.Doubt:
 		o = requirement.Warn(trouble.What, evidence...).About(trouble.Subject)
 		o.Remediation = trouble.Remedy
@@ -314,11 +314,11 @@ func (m *Machine) missing(paths []string) []string {
 func (m *Machine) decidePCoIP() requirement.Outcome {
 	pcoip, err := m.component(pcoipRule)
 	if err != nil {
-		return requirement.Unreadable(err)
+		return unreadable(err)
 	}
 	dcv, err := m.component(dcvRule)
 	if err != nil {
-		return requirement.Unreadable(err)
+		return unreadable(err)
 	}
 	return judgeProtocols(pcoip, dcv, m.missing(pcoipPaths))
 }
@@ -359,7 +359,7 @@ const skylightFolder = "/usr/lib/skylight"
 func (m *Machine) decideSkylight() requirement.Outcome {
 	c, err := m.component(skylightRule)
 	if err != nil {
-		return requirement.Unreadable(err)
+		return unreadable(err)
 	}
 	if c.Package == nil && c.Err == nil {
 		c.Package, c.Listed, c.Err = m.ownerOf(skylightFolder, c.Listed)
@@ -370,7 +370,7 @@ func (m *Machine) decideSkylight() requirement.Outcome {
 		}
 		f, err := m.tree.file(command.Path) // its main program is what its unit runs
 		if err != nil {
-			return requirement.Unreadable(err)
+			return unreadable(err)
 		}
 		c.Programs = append(c.Programs, f)
 	}

@@ -313,7 +313,7 @@ func (m *Machine) decideShredded() requirement.Outcome {
 		row := shredded{Pattern: pattern, Files: []string{}}
 		entries, _, err := m.tree.list(path.Dir(pattern))
 		if err != nil {
-			return requirement.Unreadable(err)
+			return unreadable(err)
 		}
 		for _, e := range entries {
 			if ok, _ := path.Match(path.Base(pattern), e.Name()); !ok {
@@ -321,7 +321,7 @@ func (m *Machine) decideShredded() requirement.Outcome {
 			}
 			f, err := m.tree.link(path.Join(path.Dir(pattern), e.Name()))
 			if err != nil {
-				return requirement.Unreadable(err)
+				return unreadable(err)
 			}
 			row.Files = append(row.Files, path.Join(path.Dir(pattern), e.Name()))
 			evidence = append(evidence, f.Evidence)

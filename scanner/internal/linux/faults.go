@@ -3,6 +3,9 @@ package linux
 import (
 	"errors"
 	"fmt"
+
+	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // faults are several errors of one reading, each once and no more than
@@ -29,6 +32,25 @@ func (f *faults) Error() string {
 }
 
 func (f *faults) Unwrap() []error { return f.list }
+
+// saidErrors is how many errors a message spells out.
+const saidErrors = 2
+
+// unreadable is requirement.Unreadable with a sentence for each of several errors.
+func unreadable(err error, evidence ...requirement.Evidence) requirement.Outcome {
+	several, ok := err.(*faults)
+	if !ok {
+		return requirement.Unreadable(err, evidence...)
+	}
+	o := requirement.Unreadable(several.list[0], evidence...)
+	for _, e := range several.list[1:min(len(several.list), saidErrors)] {
+		o = o.Also(requirement.Unreadable(e).Message) // in one line
+	}
+	if more := len(several.list) - saidErrors + several.more; more > 0 {
+		o = o.Also(prose.Count(more, "more error occurred", "more errors occurred"))
+	}
+	return o
+}
 
 // joinErrors is errors.Join with bounds: it keeps the first few different
 // errors, and counts the rest.

@@ -138,7 +138,7 @@ func judgeFirewall(all []firewall, unread error, needed []port) requirement.Outc
 		}
 	}
 	if unread != nil {
-		return requirement.Unreadable(unread)
+		return unreadable(unread)
 	}
 	for _, f := range all {
 		if open := f.with(needed, func(o outcome) bool { return o != outAccept }); len(open) > 0 {

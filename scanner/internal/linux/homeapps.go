@@ -98,10 +98,10 @@ func (m *Machine) decideHomeApps() requirement.Outcome {
 	case len(s.Installed) > 0:
 		return judgeHomeApps(s.homeFindings)
 	case unread != nil:
-		return requirement.Unreadable(unread)
+		return unreadable(unread)
 	}
 	if err := s.ownPrograms(); err != nil {
-		return requirement.Unreadable(fmt.Errorf("cannot determine which programs users keep in their homes: %w", err))
+		return unreadable(fmt.Errorf("cannot determine which programs users keep in their homes: %w", err))
 	}
 	return judgeHomeApps(s.homeFindings)
 }

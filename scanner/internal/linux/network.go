@@ -123,7 +123,7 @@ func judgeNetwork(all []addressing, unread error) (o requirement.Outcome, ok boo
 		}
 		o.Remediation = dhcpRemedy(bad)
 	} else if unread = joinErrors(unread, doubt); unread != nil {
-		o = requirement.Unreadable(unread)
+		o = unreadable(unread)
 	} else if len(dynamic) > 0 {
 		o = requirement.Pass(prose.Count(len(dynamic), "interface uses DHCP: ",
 			"interfaces use DHCP: ")+prose.Some(dynamic)+".", good...)
@@ -172,15 +172,15 @@ func adapterSubject(name string, reason requirement.Reason, value string) requir
 func (m *Machine) unconfigured(cloud bool) requirement.Outcome {
 	off, ev, err := m.cloudNetworkOff()
 	if err != nil {
-		return requirement.Unreadable(err)
+		return unreadable(err)
 	}
 	nm, err := m.service("NetworkManager.service")
 	if err != nil {
-		return requirement.Unreadable(err)
+		return unreadable(err)
 	}
 	auto, autoEvidence, err := m.autoDefault()
 	if err != nil {
-		return requirement.Unreadable(err)
+		return unreadable(err)
 	}
 	if nm == serviceOn && auto {
 		return requirement.Infer("No interface is configured. NetworkManager then uses DHCP by default.")

@@ -21,7 +21,7 @@ var bpAntivirus = entry{
 	Judge: func(m *Machine) requirement.Outcome {
 		units, err := m.Units()
 		if err != nil {
-			return requirement.Unreadable(err)
+			return unreadable(err)
 		}
 		return judgeAntivirus(units)
 	},
@@ -73,7 +73,7 @@ func judgeAntivirus(units *unitSet) requirement.Outcome {
 		}
 		return o.About(starting...)
 	case unread != nil:
-		return requirement.Unreadable(unread)
+		return unreadable(unread)
 	case len(off) > 0:
 		return requirement.Pass("Antivirus software does not start at boot: "+prose.Some(off)+".", offEvidence...)
 	}
@@ -115,11 +115,11 @@ const recentUpdates = 60 * 24 * time.Hour
 func (m *Machine) decideUpdates() requirement.Outcome {
 	db, err := m.Packages()
 	if err != nil {
-		return requirement.Unreadable(err)
+		return unreadable(err)
 	}
 	list, err := db.Packages()
 	if err != nil {
-		return requirement.Unreadable(err)
+		return unreadable(err)
 	}
 	var newest time.Time
 	ev := m.ofPackages(db)
@@ -178,7 +178,7 @@ func (m *Machine) decideCache() requirement.Outcome {
 	for _, p := range cachePlaces {
 		f, err := m.tree.file(p)
 		if err != nil {
-			return requirement.Unreadable(err)
+			return unreadable(err)
 		}
 		if !f.Exists || !f.Dir && f.Size == 0 {
 			continue
@@ -186,7 +186,7 @@ func (m *Machine) decideCache() requirement.Outcome {
 		if f.Dir {
 			entries, _, err := m.tree.list(p)
 			if err != nil {
-				return requirement.Unreadable(err)
+				return unreadable(err)
 			}
 			if len(entries) == 0 {
 				continue

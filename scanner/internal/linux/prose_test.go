@@ -2,6 +2,7 @@ package linux
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -95,5 +96,28 @@ func TestErrorTexts(t *testing.T) {
 	}
 	if !errors.Is(&volumeError{"root", &fs.PathError{Err: torn}}, torn) || !errors.Is(inFile("x", torn), torn) {
 		t.Error("the cause is lost")
+	}
+}
+
+// TestUnreadable makes sure that a message spells out no more than the first errors, and counts the others.
+func TestUnreadable(t *testing.T) {
+	list := func(n int) (err error) {
+		for i := range n {
+			err = joinErrors(err, fmt.Errorf("cannot read /etc/%d", i))
+		}
+		return err
+	}
+	const first = "cannot read /etc/0"
+	for n, want := range map[int]string{
+		1: first, 2: "Cannot read /etc/0. Cannot read /etc/1.",
+		3: "Cannot read /etc/0. Cannot read /etc/1. 1 more error occurred.",
+		9: "Cannot read /etc/0. Cannot read /etc/1. 7 more errors occurred.",
+	} {
+		if o := unreadable(list(n)); o.Message != want || o.Status != requirement.Undetermined {
+			t.Errorf("%d errors: %s %q, want %q", n, o.Status, o.Message, want)
+		}
+	}
+	if o := unreadable(errors.New(first), fileEvidence("root", "x")); o.Message != first || len(o.Evidence) != 1 {
+		t.Errorf("one error: %+v", o)
 	}
 }

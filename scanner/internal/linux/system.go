@@ -161,7 +161,7 @@ var osSupported = entry{
 	Judge: func(m *Machine) requirement.Outcome {
 		s, err := m.System()
 		if err != nil {
-			return requirement.Unreadable(err)
+			return unreadable(err)
 		}
 		return judgeSupported(s)
 	},
@@ -209,7 +209,7 @@ var diskRoot97 = entry{
 func (m *Machine) decideRoot97() requirement.Outcome {
 	u, err := m.in.Root.Usage()
 	if err != nil {
-		return requirement.Unreadable(fmt.Errorf("cannot determine the used space of the root volume: %w", err))
+		return unreadable(fmt.Errorf("cannot determine the used space of the root volume: %w", err))
 	}
 	return judgeRoot97(u)
 }
