@@ -383,7 +383,8 @@ func (l *Layout) spread() error {
 				m := t.mounts[p]
 				if !b.deep {
 					m = mount{volume: &volume{role: roleOf(at),
-						Volume: Volume{Err: &mountError{fmt.Errorf("cannot determine whether %s, which shows %s, includes the mount at %s",
+						Volume: Volume{Err: &mountError{fmt.Errorf(
+							"cannot determine whether %s, which shows %s, includes the mount at %s",
 							bound, b.origin, p)}}}, sub: "."}
 				}
 				m.origin = p
