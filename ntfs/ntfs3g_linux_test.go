@@ -207,15 +207,20 @@ func (v *volume3g) fill() {
 	v.write("case", []byte("lower"))
 }
 
-// maxScattered is how much of a volume scatter fills.
-const maxScattered = 16 << 20
+// maxScattered returns how much of a volume scatter fills, in bytes.
+func maxScattered() int64 {
+	if testenv.Nightly() {
+		return 64 << 20
+	}
+	return 16 << 20
+}
 
 // scatter makes a file of many pieces, written out of order into a hole.
 func (v *volume3g) scatter(name string, pieces int, clusterSize int64) {
 	file, err := os.Create(v.path(name))
 	v.check(err)
 	defer file.Close()
-	pieces = int(min(int64(pieces), maxScattered/clusterSize))
+	pieces = int(min(int64(pieces), maxScattered()/clusterSize))
 	v.check(file.Truncate(int64(pieces) * 2 * clusterSize))
 	piece := noise(512)
 	order := rand.New(rand.NewPCG(1, 2)).Perm(pieces)
@@ -470,7 +475,7 @@ func (v *volume3g) checkMade(f *FS, packed bool) {
 		v.check(err)
 		return file.(*File).content.(*stream)
 	}
-	if n, want := len(stream("scattered").runs), min(4000, maxScattered/f.boot.clusterSize); n < want {
+	if n, want := len(stream("scattered").runs), min(4000, int(maxScattered()/int64(f.boot.clusterSize))); n < want {
 		v.t.Errorf("scattered has %d runs, not %d", n, want)
 	}
 	if f.boot.clusterSize <= 4096 && attribute("scattered", typeAttributeList).resident {
