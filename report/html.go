@@ -157,7 +157,7 @@ func (p *htmlReport) addSections(r *scanner.Result) (map[string]bool, error) {
 		for _, fix := range fixes(s.cards) {
 			group := htmlGroup{Class: string(fix[0][0].Status)}
 			for _, c := range fix {
-				hc := htmlCard{Message: Neutral(c[0].Message)}
+				hc := htmlCard{Message: Neutral(c.fullest().Message)}
 				if c[0].Waiver != nil {
 					hc.Waiver = Neutral(waiver(*c[0].Waiver))
 				}

@@ -115,7 +115,7 @@ var verdictSign = map[scanner.Verdict]string{scanner.Ready: "✅", scanner.NotRe
 func action(c card) string {
 	// GitHub breaks a comment's lines where the text does, so an item is one line.
 	var lines []string
-	f := c[0]
+	f := c.fullest()
 	for _, one := range c {
 		head := fmt.Sprintf("**%s** %s", strings.ToLower(statusLabel(one.Status)), code(one.ID))
 		for _, m := range marks(one) {

@@ -207,7 +207,7 @@ func (p *page) notices(notices []requirement.Notice, o Options) {
 
 // card writes what one cause asks of the reader.
 func (p *page) card(c card) {
-	f := c[0]
+	f := c.fullest()
 	p.line("")
 	p.heads(c)
 	if f.Waiver == nil && (len(c) == 1 || f.Status != requirement.Undetermined) {

@@ -293,7 +293,7 @@ func cards(r *scanner.Result) (needed, extra, waived []card) {
 			case f.Counts, f.Unmet:
 				list = &now[0]
 			}
-			if i := slices.IndexFunc(*list, func(c card) bool { return sameCause(c[0], f) }); i >= 0 {
+			if i := slices.IndexFunc(*list, func(c card) bool { return sameCause(c.fullest(), f) }); i >= 0 {
 				(*list)[i] = append((*list)[i], f)
 			} else {
 				*list = append(*list, card{f})
@@ -304,11 +304,18 @@ func cards(r *scanner.Result) (needed, extra, waived []card) {
 	return needed, extra, waived
 }
 
-// sameCause reports whether two findings of one status say the same and rest on the
-// same, so that the reader needs to see it once. What is undecided rests on nothing.
+// fullest returns the finding of a card whose message contains those of the others.
+func (c card) fullest() requirement.Finding {
+	return slices.MaxFunc(c, func(a, b requirement.Finding) int { return len(a.Message) - len(b.Message) })
+}
+
+// sameCause reports whether two findings of one status say the same, one of them
+// possibly more, and rest on the same, so that the reader needs to see it once. What
+// is undecided rests on nothing.
 func sameCause(a, b requirement.Finding) bool {
 	switch {
-	case a.Message != b.Message || a.Waiver != nil || b.Waiver != nil:
+	case a.Waiver != nil || b.Waiver != nil,
+		!strings.HasPrefix(a.Message, b.Message) && !strings.HasPrefix(b.Message, a.Message):
 		return false
 	case a.Status == requirement.Undetermined:
 		return true
