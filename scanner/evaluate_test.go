@@ -69,11 +69,11 @@ func TestContainTime(t *testing.T) {
 			"listens": {func(ctx context.Context) requirement.Outcome {
 				<-ctx.Done()
 				return requirement.Unknown("units: " + context.Cause(ctx).Error())
-			}, fact.Limit, "units: it takes too long"},
+			}, fact.Limit, "units: reading takes too long"},
 			"does not listen": {func(context.Context) requirement.Outcome {
 				time.Sleep(time.Hour)
 				return requirement.Pass("late")
-			}, fact.Limit + grace, "not checked: it takes too long"},
+			}, fact.Limit + grace, "not checked: reading takes too long"},
 		} {
 			var trail requirement.Trail
 			e := evaluation{trail: &trail}

@@ -60,8 +60,16 @@ func TestClosedPipe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
 	commands := [][]string{{"requirements"}, {"version"}, {"completion", "bash"}, {"--help"},
 		{"demo", "-o", "table", "-o", "json=" + file}}
+	template := filepath.Join(t.TempDir(), "all.tmpl")
+	if err := os.WriteFile(template, []byte("{{json .}}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, format := range formatNames() {
-		commands = append(commands, []string{"demo", "-o", format + "=-"})
+		args := []string{"demo", "-o", format + "=-"}
+		if format == "template" {
+			args = append(args, "--template", template)
+		}
+		commands = append(commands, args)
 	}
 	for _, args := range commands {
 		r, w, err := os.Pipe()

@@ -109,7 +109,7 @@ func TestCorpusRoots(t *testing.T) {
 		note     string
 	}{
 		"cmd/syft/internal/test/integration/testdata/image-pkg-coverage/pkgs": {
-			"apt 1.8.2 amd64;dash 0.5.8-2.4 amd64;netbase 5.4 all", nil, "var/lib/rpm/Packages, with 1 installed packages"},
+			"apt 1.8.2 amd64;dash 0.5.8-2.4 amd64;netbase 5.4 all", nil, "var/lib/rpm/Packages, has 1 installed packages"},
 		"syft/pkg/cataloger/debian/testdata/image-distroless-deb": {"libsqlite3-0 3.34.1-3 arm64", nil, ""},
 		"syft/pkg/cataloger/debian/testdata/image-dpkg":           {"", ErrCorrupt, ""}, // which dpkg refuses too
 	} {
