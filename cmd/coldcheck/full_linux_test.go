@@ -72,14 +72,3 @@ func TestFullFilesystem(t *testing.T) {
 		}
 	}
 }
-
-// templateFor are the arguments that a format needs.
-func templateFor(t *testing.T, format string) []string {
-	t.Helper()
-	if format != templateFormat {
-		return nil
-	}
-	name := filepath.Join(t.TempDir(), "t.tmpl")
-	write(t, name, "{{json .}}")
-	return []string{"--template", name}
-}

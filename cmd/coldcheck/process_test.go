@@ -60,16 +60,8 @@ func TestClosedPipe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
 	commands := [][]string{{"requirements"}, {"version"}, {"completion", "bash"}, {"--help"},
 		{"demo", "-o", "table", "-o", "json=" + file}}
-	template := filepath.Join(t.TempDir(), "all.tmpl")
-	if err := os.WriteFile(template, []byte("{{json .}}"), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	for _, format := range formatNames() {
-		args := []string{"demo", "-o", format + "=-"}
-		if format == "template" {
-			args = append(args, "--template", template)
-		}
-		commands = append(commands, args)
+		commands = append(commands, append([]string{"demo", "-o", format + "=-"}, templateFor(t, format)...))
 	}
 	for _, args := range commands {
 		r, w, err := os.Pipe()
@@ -280,4 +272,15 @@ func sameContent(t *testing.T, image fixtures.Image, name string) {
 			t.Fatalf("%s: changed at byte %d", name, at)
 		}
 	}
+}
+
+// templateFor are the arguments that a format needs.
+func templateFor(t *testing.T, format string) []string {
+	t.Helper()
+	if format != templateFormat {
+		return nil
+	}
+	name := filepath.Join(t.TempDir(), "t.tmpl")
+	write(t, name, "{{json .}}")
+	return []string{"--template", name}
 }
