@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -81,15 +80,6 @@ func schemaOf(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-func decode(t *testing.T, text string) any {
-	t.Helper()
-	var v any
-	if err := json.Unmarshal([]byte(text), &v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
 // Whenever the signal comes, the report is there as a whole or not at all, and
 // the other process is gone too: also when this one had no time to end it. The
 // test does not end before all processes have.
@@ -99,9 +89,12 @@ func TestSignalsInCrossCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	lasts := time.Since(begun)
-	steps := 4
-	if testenv.Nightly() {
+	steps := 2
+	switch {
+	case testenv.Nightly():
 		steps = 12
+	case testenv.Strict():
+		steps = 4
 	}
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		for i := range steps {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
 )
@@ -68,8 +69,12 @@ func TestReadme(t *testing.T) {
 // others make all events there are.
 func TestLogPage(t *testing.T) {
 	cases := fixtures.Cases()
+	every := 40
+	if testenv.Full() {
+		every = 10
+	}
 	for i, c := range testcases.All(t)[len(cases):] {
-		if i%10 == 0 {
+		if i%every == 0 {
 			cases = append(cases, c)
 		}
 	}

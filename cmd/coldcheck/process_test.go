@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -283,4 +284,13 @@ func templateFor(t *testing.T, format string) []string {
 	name := filepath.Join(t.TempDir(), "t.tmpl")
 	write(t, name, "{{json .}}")
 	return []string{"--template", name}
+}
+
+func decode(t *testing.T, text string) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
 }

@@ -47,11 +47,15 @@ func Strict() bool { return os.Getenv(strictVar) == "1" }
 // is the same in every run.
 func Nightly() bool { return os.Getenv(nightlyVar) == "1" }
 
+// Full reports whether tests of many things alike take all of them: in a run that is
+// strict or nightly. So make test takes minutes, and CI tests all.
+func Full() bool { return Strict() || Nightly() }
+
 // Part skips a test that is number i of many alike, unless it is one of every n, or
-// the run is strict or nightly. So make test takes minutes, and CI tests all.
+// the run is Full.
 func Part(t testing.TB, i, n int) {
 	t.Helper()
-	if i%n != 0 && !Strict() && !Nightly() {
+	if i%n != 0 && !Full() {
 		t.Skipf("one of every %d: %s=1 tests all", n, strictVar)
 	}
 }

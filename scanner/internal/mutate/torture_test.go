@@ -23,6 +23,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/internal/mutate"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -112,8 +113,11 @@ const hangExit = 3
 // memory, or pass what is not so.
 func TestTorture(t *testing.T) {
 	images, groups := fewImages, tortured[:2]
-	if raceDetector {
+	switch {
+	case raceDetector:
 		images /= 10
+	case !testenv.Full():
+		images /= 4
 	}
 	if n := os.Getenv(imagesVar); n != "" {
 		var err error
