@@ -44,9 +44,10 @@ func exitCode(v scanner.Verdict) int {
 // exitNoSystem is the command's exit code where no scan is possible.
 const exitNoSystem = 4
 
-// TestCases scans every fixture and compares the status of each requirement,
-// and what the notices say, with what its author expects, who derived it from the requirements only. Unless the run is full, it
-// scans those of the demonstration and every fourth of the others, in short mode every eighth.
+// TestCases scans every fixture and compares the status of each requirement, and what
+// the notices say, with what its author expects, who derived it from the requirements
+// only. Unless the run is full, it scans those of the demonstration and every fourth of
+// the others, in short mode every eighth.
 func TestCases(t *testing.T) {
 	every := 4
 	switch {
