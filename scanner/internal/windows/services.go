@@ -25,8 +25,9 @@ var servicesDomainAccount = entry{
 			Reads: `SYSTEM: Services\*\Type, Start, ObjectName, ImagePath; the names and SIDs of computer and ` +
 				`domain from SYSTEM and SECURITY. Drivers and per-user services do not count.`,
 			Live: "Get-CimInstance Win32_Service | Select-Object Name, StartMode, StartName",
-			Doubts: "The service's guide does not mention services that are disabled, have no type or no program, or " +
-				"have an account without a domain, which Windows looks up on the computer first. They are warnings.",
+			Doubts: "The service's guide does not mention services that are disabled or have no type or no program. " +
+				"It does not mention accounts without a domain either, which Windows looks up on the computer first. " +
+				"All of these are warnings.",
 			Fix: "Open services.msc, select the service, Log On, and choose Local System account.",
 		}),
 	Judge: (*Machine).decideAccounts,
