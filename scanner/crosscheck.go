@@ -15,14 +15,14 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// CrossCheck counts the pieces of evidence of all findings by what other
-// parsers made of them.
+// CrossCheck counts the pieces of evidence of all findings by the result of the
+// cross-check.
 type CrossCheck struct {
 	Pieces    int
-	Confirmed int // read the same
+	Confirmed int // the other parser read the same data
 	Differ    int
-	Failed    int // the other parser could not read it, or ended
-	NotAsked  int // of documents, out of logs that it does not apply, or of a kind that it does not read
+	Failed    int // the other parser could not read it, or exited
+	NotAsked  int // from documents, from logs that the other parser does not apply, or of a kind that it does not read
 }
 
 // crossCheck has other parsers read the evidence of all findings again, and

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Kinds of errors that end a scan without a result, for errors.Is. An error of
-// one of them may have a method Hint() string, which says what to do.
+// Kinds of errors that end a scan without a result, for errors.Is. Such an
+// error may have a method Hint() string, which says what to do.
 var (
 	ErrUsage    = errors.New("wrong usage")      // the call contradicts itself
 	ErrNoSystem = errors.New("no scan possible") // no supported system on the images, or it is encrypted

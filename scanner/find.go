@@ -9,8 +9,8 @@ import (
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
-// FindWindows returns the name of the folder in the root of a volume that holds
-// Windows, as it is spelled there; "" if the volume holds no Windows.
+// FindWindows returns the name of the folder in the root of a volume that
+// contains Windows, as it is spelled there; "" if the volume has no Windows.
 func FindWindows(fsys fs.FS) (folder string, err error) {
 	folder, err = ground.FindSystemRoot(fsys)
 	if errors.Is(err, ground.ErrNoWindows) {
@@ -19,7 +19,7 @@ func FindWindows(fsys fs.FS) (folder string, err error) {
 	return folder, err
 }
 
-// HoldsSystem reports whether the root of a system is on a volume.
+// HoldsSystem reports whether a volume is the root volume of a system.
 func HoldsSystem(system filesystem.System, fsys filesystem.FS) (bool, error) {
 	return families[system].holdsSystem(fsys)
 }

@@ -13,25 +13,26 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
-// Source is an image that is not open yet.
+// Source names an image and knows how to open it.
 type Source struct {
 	Name string // as it appears in reports and messages
-	// Open opens where the bytes of the image are. The context governs the source
-	// for as long as it is open.
+	// Open opens the source of the image's bytes. The context applies for as
+	// long as the source is open.
 	Open func(ctx context.Context) (*source.Source, error)
 
 	path string // by which source.Open finds it; "" if it does not
 }
 
-// File is the image in a file or block device.
+// File returns the Source of a file or block device.
 func File(path string) Source {
 	return Source{Name: path, path: path, Open: func(ctx context.Context) (*source.Source, error) {
 		return source.Open(ctx, path, source.Options{})
 	}}
 }
 
-// Reader is the image of size bytes that r reads. r has to be safe for concurrent
-// use; it is not closed. name is what reports and messages call it.
+// Reader returns the Source of an image of size bytes that is read from r. r
+// must be safe for concurrent use. A scan does not close it. Reports and
+// messages show name.
 func Reader(name string, r io.ReaderAt, size int64) Source {
 	return Source{Name: name, Open: func(ctx context.Context) (*source.Source, error) {
 		return source.NewReader(ctx, name, r, size), nil
@@ -43,7 +44,7 @@ func (s Source) same(other Source) bool {
 	return s.path != "" && other.path != "" && source.Same(s.path, other.path)
 }
 
-// Image is an open image: the volumes on the disk, and where its bytes come from.
+// Image is an open image: the volumes on the disk and the source of its bytes.
 type Image struct {
 	*disk.Image
 	Name   string // as it was named
@@ -55,11 +56,11 @@ type Image struct {
 // hintDisc is what to do about an image of a CD or DVD.
 const hintDisc = "give the image of the WorkSpace's root volume"
 
-// OpenImage opens an image: its source, the container that it is in, and the disk
-// inside. It is the one way in which a scan, its cross-check and whatever else looks
-// into an image open it. The context governs the image for as long as it is open. The
-// error names the image; it is disk.ErrNotImage where the file is no image that can
-// be read, and may have a Hint() string. AssembleLVM finds the logical volumes.
+// OpenImage opens an image: its source, its container, and the disk inside.
+// Scans, cross-checks and every other reader open images with it. The context
+// applies for as long as the image is open. The error names the image. It is
+// disk.ErrNotImage if the file is not a supported image, and may have a method
+// Hint() string. OpenImage does not find logical volumes; AssembleLVM does.
 func OpenImage(ctx context.Context, s Source) (*Image, error) {
 	first, err := s.Open(ctx)
 	if err != nil {
@@ -90,9 +91,9 @@ func OpenImage(ctx context.Context, s Source) (*Image, error) {
 	return nil, err
 }
 
-// NewWorker returns the worker that answers the questions of a cross-check in a
-// process of its own. The images are those of the scan, in the order of
-// Input.CrossCheck.
+// NewWorker returns the worker that rereads evidence for a cross-check in a
+// separate process. The images are those of the scan, in the order that
+// Input.CrossCheck documents.
 func NewWorker(images ...Source) *crosscheck.Worker {
 	w := &crosscheck.Worker{}
 	for _, s := range images {
@@ -107,8 +108,8 @@ func NewWorker(images ...Source) *crosscheck.Worker {
 	return w
 }
 
-// AssembleLVM finds the logical volumes that are on the images together, and adds
-// them to the images.
+// AssembleLVM finds the logical volumes that span the images, and adds them to
+// the images.
 func AssembleLVM(images ...*Image) {
 	disks := make([]*disk.Image, len(images))
 	for n, i := range images {
@@ -117,8 +118,8 @@ func AssembleLVM(images ...*Image) {
 	disk.AssembleLVM(disks...)
 }
 
-// Counters returns how many bytes were read for the image so far, and in how many
-// reads. What is known to be zeros is not read.
+// Counters returns how many bytes were read from the image so far, and in how
+// many reads. Known zeros are not read.
 func (i *Image) Counters() (bytes, reads int64) {
 	for _, s := range i.disk.Sources() {
 		c := s.Counters()
@@ -127,15 +128,15 @@ func (i *Image) Counters() (bytes, reads int64) {
 	return bytes, reads
 }
 
-// Modified is when the file of the image was last changed, as it was when it was
-// opened; zero for what is no file.
+// Modified is the modification time of the image file when it was opened; zero
+// if the image is not a file.
 func (i *Image) Modified() time.Time { return i.first().Modified() }
 
 // first is the source that was named.
 func (i *Image) first() *source.Source { return i.disk.Sources()[0] }
 
-// Changed says why the image is not what it was when it was opened; nil where nothing
-// is known to have changed.
+// Changed returns an error that says how the image has changed since it was
+// opened; nil if no change is known.
 func (i *Image) Changed() error {
 	for _, s := range i.disk.Sources() {
 		if err := s.Changed(); err != nil {
@@ -145,8 +146,8 @@ func (i *Image) Changed() error {
 	return nil
 }
 
-// WritableMounts are the filesystems mounted read-write that may be writing to the
-// image, as far as the system tells.
+// WritableMounts returns the filesystems that the operating system has mounted
+// read-write from the image's device.
 func (i *Image) WritableMounts() []source.WritableMount {
 	var mounts []source.WritableMount
 	for _, s := range i.disk.Sources() {
@@ -155,7 +156,8 @@ func (i *Image) WritableMounts() []source.WritableMount {
 	return mounts
 }
 
-// Sum writes the file of the image as it is to hashes, as source.Source.Sum does.
+// Sum writes the unmodified bytes of the image file to hashes, as
+// source.Source.Sum does.
 func (i *Image) Sum(h io.Writer, progress func(done int64) error) error {
 	return i.first().Sum(h, progress)
 }

@@ -10,20 +10,20 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
 
-// ImageError is the reason that a document gives for a failed image creation, and
-// what the findings show of it.
+// ImageError is the reason that a document gives for a failed image creation,
+// and the findings that explain it.
 type ImageError struct {
 	Document  string // as it was named
 	ImageID   string // "wsi-…"
-	ImageName string // "" if the document does not say
-	Code      string // the service's name of the reason
-	Message   string // the service's words; "" if the document has none
+	ImageName string // "" if the document does not have it
+	Code      string // the service's error code
+	Message   string // from the service; "" if the document has none
 
-	Explained bool                  // a finding is not met that has this code, or Disk is
-	Findings  []requirement.Finding // all those that are about the code, in the catalogue's order
-	Unchecked []string              // ids of requirements about the code that were not checked
-	// Disk is what the disk says of a code that is not that of a requirement alone;
-	// nil if it says nothing.
+	Explained bool                  // an unmet finding has this code, or Disk is not met
+	Findings  []requirement.Finding // all findings with the code, in the catalogue's order
+	Unchecked []string              // ids of requirements with the code that were not checked
+	// Disk is the outcome for a code that no single requirement covers; nil if
+	// the disk has no evidence for it.
 	Disk *requirement.Outcome
 }
 
@@ -152,7 +152,7 @@ func (e ImageError) explainedBy(f requirement.Finding) bool {
 	return notMet(f.Status) && (isAbout(f.Requirement, e.Code) || slices.ContainsFunc(f.Explains, named))
 }
 
-// Image is what a person calls the image.
+// Image is the display name of the image.
 func (e ImageError) Image() string {
 	if e.ImageName == "" {
 		return e.ImageID
@@ -163,7 +163,8 @@ func (e ImageError) Image() string {
 // sinceThen is why the disk may not show the cause of a failure.
 const sinceThen = " The cause may have been fixed since, or the document describes another WorkSpace."
 
-// Explanation returns in sentences what the findings show of the reason.
+// Explanation returns sentences that say whether the findings explain the
+// error.
 func (e ImageError) Explanation() string {
 	var causes, undecided, others []string
 	for _, f := range e.Findings {

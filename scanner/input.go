@@ -9,54 +9,55 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
 )
 
-// Input says what to scan.
+// Input is the input of a scan: images, documents and options.
 type Input struct {
-	Images []Source // in any order: which is which is found from their content
-	Root   *Source  // the image that has to hold the system; nil to find it
-	User   *Source  // the image that has to hold the profiles; nil to find it
+	Images []Source // in any order; their content decides which one is which
+	Root   *Source  // the image that must have the system; nil to find it
+	User   *Source  // the image that must have the profiles; nil to find it
 
 	With     []Document // documents from outside the disk
-	UserName string     // whose profile is meant; "" to find out
+	UserName string     // the user whose profile is checked; "" to find out
 	Policy   Policy
-	Hash     bool // the images are summed with SHA-256
+	Hash     bool // hash each image with SHA-256
 
-	// Expect are sums that images must have: one that has another ends the scan with
+	// Expect are hashes that images must have. A mismatch ends the scan with
 	// ErrIO and without a Result.
 	Expect []ExpectedSum
 
-	// Only and Skip are ids of requirements. Those that Only does not name, if it
-	// names any, and those that Skip names are not judged: they are in
-	// Result.NotChecked.
+	// Only and Skip are ids of requirements. If Only is not empty, only its
+	// requirements are checked. Requirements in Skip are not checked.
+	// Requirements that are not checked are in Result.NotChecked.
 	Only, Skip []string
 
-	// ParallelReads is how many reads of the images may be under way at a time:
+	// ParallelReads is the maximum number of concurrent reads of the images:
 	// DefaultParallelReads if 0, at most MaxParallelReads.
 	ParallelReads int
 
-	// MaxMemory is how much memory the scan may take, in bytes, at least
-	// LeastMemory; 0 leaves the readers to their own limits. What does not fit is
-	// an error that is ErrMemory, and undetermined what rests on it. The process
-	// may take what the limits of all scans that run allow together; what it takes
-	// for anything else counts too. The runtime's memory limit is lowered while
-	// such scans run, and restored after the last of them.
+	// MaxMemory limits the memory of the scan, in bytes, at least LeastMemory.
+	// With 0, only the readers' own limits apply. Reading more than fits is an
+	// ErrMemory, and the findings that need the data are undetermined. While
+	// several such scans run, the process may use the sum of their limits,
+	// which includes memory that other code uses. The runtime's memory limit is
+	// lowered while such scans run, and restored after the last one.
 	MaxMemory int64
 
 	// CrossCheck starts a child process with a crosscheck.Worker for the same
-	// images, in the order Images, Root, User; nil for no second reading.
+	// images, in the order Images, Root, User; nil for no cross-check.
 	CrossCheck crosscheck.Start
 
-	// Now is the clock: when the scan began and ended, when each event was, and the
-	// day on which certificates, updates and waivers are judged. nil is time.Now.
+	// Now is the clock. It sets the start and end of the scan, the time of each
+	// event, and the day for which certificates, updates and waivers are
+	// checked. nil is time.Now.
 	Now func() time.Time
 
-	// Log gets each event and each notice when it comes, from several goroutines:
-	// events at the level Debug with their names as messages, notices at Info, Warn
-	// and Error. Texts of the images are in them as they are. nil is none; the
-	// Result has events and notices in any case.
+	// Log receives each event and each notice when it occurs, from several
+	// goroutines: events at the level Debug with their names as messages,
+	// notices at Info, Warn and Error. Strings from the images are not escaped.
+	// nil disables the log; the Result has events and notices in any case.
 	Log slog.Handler
 
-	// Progress is called for each step, and again and again during a step that takes long, from one goroutine at a
-	// time. It must return soon. It may be nil.
+	// Progress is called for each step, and repeatedly during a long step, from
+	// one goroutine at a time. It must return quickly. It may be nil.
 	Progress func(Progress)
 	progress *progress // passes on to Progress
 }
@@ -64,7 +65,7 @@ type Input struct {
 // LeastMemory is the smallest Input.MaxMemory, in bytes.
 const LeastMemory = memory.Least
 
-// ErrMemory says that something does not fit into Input.MaxMemory.
+// ErrMemory is the error for data that does not fit into Input.MaxMemory.
 var ErrMemory = memory.ErrLimit
 
 // check returns an ErrUsage for what no scan can follow.

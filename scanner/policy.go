@@ -6,14 +6,14 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// Policy says which findings Result.PolicyVerdict is made of. It changes
+// Policy decides which findings count for Result.PolicyVerdict. It changes
 // neither statuses nor the verdict.
 type Policy struct {
-	Strict bool     // a pass that was inferred counts as undetermined
+	Strict bool     // an inferred pass counts as undetermined
 	Accept []string // ids whose undetermined findings count as passed
 	FailOn FailOn   // "" is FailOnWarning
 
-	Waivers []requirement.Waiver // findings that they cover do not count
+	Waivers []requirement.Waiver // findings that a waiver covers do not count
 }
 
 // FailOn says which findings count as not met.

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Progress says what a scan is doing.
+// Progress is the current step of a scan and how much of it is done.
 type Progress struct {
 	Step        string
-	Unit        Unit  // what Done and Total count
+	Unit        Unit  // the unit of Done and Total
 	Done, Total int64 // Total is 0 if it is unknown
 	Read        int64 // bytes read from the images so far
 }
 
-// Unit is what is counted.
+// Unit is the unit of Progress.Done and Progress.Total.
 type Unit string
 
 // Units of Progress.

@@ -11,13 +11,12 @@ import (
 )
 
 const (
-	// DefaultParallelReads is how many reads of the images are under way at a
-	// time if nothing else is asked for. A disk of one's own is as fast with
-	// two; one that is far away, or is restored while it is read, answers many
-	// requests in the time of one.
+	// DefaultParallelReads is the default number of concurrent reads of the
+	// images. A local disk is as fast with two. A remote disk, or a volume that
+	// is restored while it is read, answers many requests in the time of one.
 	DefaultParallelReads = 8
-	// MaxParallelReads bounds the memory that waits for reads: 1 MiB for each on
-	// every volume, and 4 MiB where NTFS has records of 4 KiB.
+	// MaxParallelReads bounds the memory of concurrent reads: 1 MiB for each
+	// read on every volume, or 4 MiB if NTFS has records of 4 KiB.
 	MaxParallelReads = 64
 )
 

@@ -6,30 +6,31 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// Role says what a volume is to the WorkSpace.
+// Role is the role of a volume in the WorkSpace.
 type Role string
 
-// The root volume holds the system, the user volume the profile (drive D, or
-// /home). Any other volume is named in the report and not judged.
+// The root volume contains the system. The user volume contains the profiles
+// (drive D, or /home). Other volumes are listed in the report and not checked.
 const (
 	Root  Role = "root"
 	User  Role = "user"
 	Other Role = "other"
 )
 
-// Verdict is what the findings say together.
+// Verdict is the answer of a scan.
 type Verdict string
 
-// The verdict is NotReady if a finding that counts is failed or a warning,
-// else Inconclusive if one is undetermined, if a requirement that would count is
-// not checked or if an image changed while it was read, else Ready.
+// The verdict is NotReady if a finding that counts is failed or a warning.
+// Otherwise it is Inconclusive if one is undetermined, if a requirement that
+// counts is not checked, or if an image changed during the scan. Otherwise it
+// is Ready.
 const (
 	Ready        Verdict = "ready"
 	NotReady     Verdict = "not_ready"
 	Inconclusive Verdict = "inconclusive"
 )
 
-// ReasonKind says what kept a verdict from being Ready.
+// ReasonKind is a reason why a verdict is not Ready.
 type ReasonKind string
 
 // NotReady is due to the first two, Inconclusive to the others.
@@ -41,23 +42,23 @@ const (
 	ReasonImageChanged ReasonKind = "image_changed"
 )
 
-// VerdictReason is one thing that made a verdict NotReady or Inconclusive.
+// VerdictReason is one reason why a verdict is NotReady or Inconclusive.
 type VerdictReason struct {
 	Kind ReasonKind
 	IDs  []string // of the requirements, in the catalogue's order; none for ReasonImageChanged
 }
 
-// Result is all that one scan found.
+// Result is the result of one scan.
 type Result struct {
 	Started  time.Time
 	Finished time.Time
 	Images   []string    // as they were named
 	With     []string    // documents from outside the disk, as they were named
-	Files    []ImageFile // what the images are, in their order
+	Files    []ImageFile // one for each of Images, in the same order
 	Hives    []Hive      // of the registry that were opened, by volume and path
 
 	BytesRead int64 // from the images
-	Reads     int64 // how many reads that took
+	Reads     int64 // number of reads
 
 	Platform Platform
 	Volumes  []Volume
@@ -69,13 +70,13 @@ type Result struct {
 	Events  []requirement.Event // in the order of time
 	Dropped int                 // events beyond the bound, not in Events
 
-	ImageErrors []ImageError // of images that could not be made, by the documents
+	ImageErrors []ImageError // image creations that failed, from the documents
 
-	Changed []string // why an image is not what it was when it was opened; the findings may not belong together then
+	Changed []string // how images changed during the scan; if any did, the findings may not be consistent
 
 	Verdict       Verdict
-	Reasons       []VerdictReason // why it is not Ready, of each kind one
-	PolicyVerdict Verdict         // what the Policy makes of the findings: a program that gates on the scan goes by this
+	Reasons       []VerdictReason // why it is not Ready, one of each kind
+	PolicyVerdict Verdict         // the verdict under the Policy; use this one to gate on a scan
 
 	CrossCheck *CrossCheck // nil if there was none
 }
@@ -84,21 +85,22 @@ type Result struct {
 type ImageFile struct {
 	Name     string    // as it was named
 	Size     int64     // in bytes
-	Modified time.Time // when it was last changed; zero if it is no file
+	Modified time.Time // modification time; zero if it is not a file
 
-	// In hexadecimal; "" if it was not asked for.
+	// In hexadecimal; "" if it was not requested.
 	SHA256, SHA1, MD5 string
 }
 
-// Hive is a hive of the registry as it was found, and what was done about it.
+// Hive describes the state of a registry hive and the logs that were applied to
+// it.
 type Hive struct {
 	Source             string // role of the volume
 	Path               string
 	State              string // "clean", "recovered" from its logs, or "dirty"
 	Primary, Secondary uint32 // sequence numbers of the base block
-	Format             string // of the logs that were applied: "", "old" or "new"
+	Format             string // of the applied logs: "", "old" or "new"
 	Applied            []HiveLog
-	Pages              int // that were replayed from the logs; sectors in the old format
+	Pages              int // replayed from the logs; sectors in the old format
 }
 
 // HiveLog is a transaction log that was applied to a hive.
@@ -108,14 +110,14 @@ type HiveLog struct {
 	First, Last uint32 // sequence numbers
 }
 
-// Journal is what was replayed of the journal of a filesystem.
+// Journal describes the replay of a filesystem's journal.
 type Journal struct {
-	// State is "clean", "replayed" or "failed"; of NTFS "not clean" where $LogFile
-	// could not be replayed, and "empty" or "corrupt".
+	// State is "clean", "replayed" or "failed". NTFS also has "not clean" if
+	// $LogFile could not be replayed, "empty" and "corrupt".
 	State        string
 	Transactions int
 	First, Last  uint32 // sequence numbers of the transactions
-	Blocks       int    // that are read from the journal
+	Blocks       int    // read from the journal
 }
 
 // Platform is the system that was found on the root volume.
@@ -125,17 +127,17 @@ type Platform struct {
 	Version      string // "10.0.17763.4737"
 	Architecture string // "amd64"; "" if not known
 	ComputerName string // "" if not known
-	UserName     string // whose profile is judged, as DOMAIN\name; "" if not known
+	UserName     string // the user whose profile is checked, as DOMAIN\name; "" if not known
 }
 
-// Volume is a volume of one of the images.
+// Volume is a volume on one of the images.
 type Volume struct {
 	Role       Role
-	Source     string   // how evidence names it: its role, or "boot", "efi", "var" and so on; "" if it never does
-	Mounted    []string // where a Linux system mounts it, as far as its fstab and mount units say
+	Source     string   // its name in evidence: its role, or "boot", "efi", "var" and so on; "" if no evidence names it
+	Mounted    []string // where a Linux system mounts it, by its fstab and mount units
 	Image      string   // as it was named
 	Format     string   // container: "raw"
-	Partition  int      // 1 for the first; 0 where the image is the bare volume
+	Partition  int      // 1 for the first; 0 if the image has no partition table
 	Logical    string   // "group/volume" of a logical volume of LVM2, which has no partition; "" otherwise
 	Offset     int64    // on the disk, in bytes; 0 for a logical volume
 	Size       int64    // in bytes
@@ -146,8 +148,8 @@ type Volume struct {
 	State      string // "clean", "dirty", "journal replayed"; "" if not known
 
 	Journal Journal // its state is "" if there is none, or it is not known
-	Damaged int64   // MFT records or inodes that cannot be read, as far as was looked
-	Torn    int64   // of these, records of which a write was not finished
+	Damaged int64   // MFT records or inodes that cannot be read, among those that were read
+	Torn    int64   // how many of these have an incomplete write
 }
 
 // Summary counts the findings by status.

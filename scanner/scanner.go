@@ -1,5 +1,5 @@
-// Package scanner decides from disk images, without booting them, whether an
-// Amazon WorkSpace may become an image:
+// Package scanner checks from disk images, without booting them, whether you
+// can create a custom image from an Amazon WorkSpace:
 //
 //	r, err := scanner.Scan(ctx, scanner.Input{
 //		Images: []scanner.Source{scanner.File("root.img"), scanner.File("user.img")},
@@ -12,13 +12,14 @@
 //		fmt.Println(f.Status, f.ID, f.Message)
 //	}
 //
-// The images are given in any order and are only read. A Scan opens them, finds
-// which volume is which and which system is on the root volume, judges every
-// requirement on that system, adds where the evidence is, and concludes. What
-// cannot be read is a finding that is undetermined, never one that passes.
+// The order of the images does not matter, and Scan never writes to them. It
+// opens the images, identifies the volumes and the system on the root volume,
+// checks every requirement on that system, adds the offsets of the evidence,
+// and returns a verdict. If something cannot be read, the finding is
+// undetermined; it never passes.
 //
-// A Result is all that reports are made of (package report). Catalogue lists the
-// requirements without a scan. Several scans may run at the same time.
+// Package report writes reports from a Result. Catalogue lists the requirements
+// without a scan. Several scans may run at the same time.
 package scanner
 
 import (
@@ -33,10 +34,10 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
 
-// Scan judges one WorkSpace. Where there is nothing to judge, the error is
-// ErrUsage, ErrNoSystem or ErrIO; when the context ends, it is the context's
-// cause. What cannot be read of a system that was found is an undetermined
-// finding of the Result.
+// Scan checks one WorkSpace. If it cannot start or finds no system, the error
+// is ErrUsage, ErrNoSystem or ErrIO; when the context ends, it is the context's
+// cause. If part of the system cannot be read, the findings that need it are
+// undetermined.
 func Scan(ctx context.Context, in Input) (*Result, error) {
 	if err := in.check(); err != nil {
 		return nil, err

@@ -6,12 +6,12 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// NotChecked is a requirement that the caller left out of a scan. It has no
+// NotChecked is a requirement that the caller excluded from a scan. It has no
 // finding.
 type NotChecked struct {
 	requirement.Requirement
 	Reason string // as a sentence
-	Counts bool   // the verdict would depend on its finding
+	Counts bool   // the verdict depends on it
 }
 
 // Why a requirement is left out.

@@ -15,8 +15,8 @@ import (
 // Algorithm is a hash function by its usual short name.
 type Algorithm string
 
-// SHA1 and MD5 are for images whose makers recorded no better sum: they show that a
-// copy is complete, and do not protect against somebody who wants to deceive.
+// Use SHA1 and MD5 only if no better hash of the image was recorded. They show
+// that a copy is complete, but do not protect against deliberate changes.
 const (
 	SHA256 Algorithm = "sha256"
 	SHA1   Algorithm = "sha1"
@@ -28,9 +28,9 @@ var Algorithms = []Algorithm{SHA256, SHA1, MD5}
 
 var newHash = map[Algorithm]func() hash.Hash{SHA256: sha256.New, SHA1: sha1.New, MD5: md5.New}
 
-// ExpectedSum is a sum that an image must have.
+// ExpectedSum is a hash that an image must have.
 type ExpectedSum struct {
-	Image     string // as it is named; "" for the only one
+	Image     string // its name; "" for the only image
 	Algorithm Algorithm
 	Sum       string // in hexadecimal, in either case
 }
@@ -67,8 +67,8 @@ func (e ExpectedSum) check() error {
 	return nil
 }
 
-// CheckExpected returns an ErrUsage for a sum that is malformed, that is of no image,
-// or that another one contradicts. Scan does this before it opens anything.
+// CheckExpected returns an ErrUsage if a hash is malformed, names no image, or
+// contradicts another one. Scan calls it before it opens anything.
 func (in *Input) CheckExpected() error {
 	var names []string
 	for _, s := range in.Images {

@@ -15,16 +15,16 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// MaxWaivers bounds a file of waivers in bytes: a thousand of them, with long
-// reasons, have half of it.
+// MaxWaivers is the maximum size of a waiver file in bytes. A thousand waivers
+// with long reasons need half of that.
 const MaxWaivers = 1 << 20
 
 // expiryLayout is how the last day of a waiver is written.
 const expiryLayout = time.DateOnly
 
-// ParseWaivers reads a file of waivers in YAML: a mapping whose key "waivers"
-// holds a list of mappings with the keys of waiverKeys. An error is ErrUsage
-// and names the line. name is for messages and for Waiver.Source.
+// ParseWaivers reads a waiver file in YAML: a mapping whose key "waivers" has a
+// list of mappings with the keys of waiverKeys. The error is ErrUsage and names
+// the line. Messages and Waiver.Source use name.
 func ParseWaivers(name string, data []byte) ([]requirement.Waiver, error) {
 	list, err := parseWaivers(name, data)
 	if err != nil {

@@ -1,5 +1,4 @@
-// Package container opens the disk inside an image, whatever format the image
-// has.
+// Package container opens the disk inside an image of any supported format.
 //
 //	s, err := source.Open(ctx, "root.img", source.Options{})
 //	if err != nil {
@@ -12,8 +11,8 @@
 //	defer d.Close()
 //	n, err := d.ReadAt(p, off)
 //
-// The format is found from the content. Raw images are read in place. Other known
-// formats are refused by name, with the command that helps.
+// The content decides the format. Raw images are read in place. Other known
+// formats are an error that names the format and the command to convert it.
 package container
 
 import (
@@ -26,30 +25,29 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
-// ErrNotImage is the error of a file that is no image of a disk which can be
-// read. The message says what it is, and the error has a Hint() string that says
-// what to do about it; "" if nothing is known to help.
+// ErrNotImage is the error for a file that is not a supported disk image. The
+// message names the format, and the error has a method Hint() string that says
+// what to do; "" if nothing is known to help.
 var ErrNotImage = kind.ErrNotImage
 
-// Options say how a container is opened. There is nothing to choose for raw
-// images.
+// Options are the options of Open. There are none for raw images.
 type Options struct{}
 
 // Disk is the disk inside a container. It is safe for concurrent use.
 type Disk interface {
-	// ReadAt implements io.ReaderAt. What cannot be read is an error, never
-	// zeros; its kind is that of the source, or says that the container is
-	// damaged.
+	// ReadAt implements io.ReaderAt. Unreadable data is an error, never zeros.
+	// The error is that of the source, or says that the container is damaged.
 	io.ReaderAt
 	// Size is the size of the disk in bytes.
 	Size() int64
-	// Data returns where the first bytes at or after off are that are not known
-	// to be zeros: off <= start <= end <= Size, and start is Size if there are
-	// none. An off outside the disk is taken for its beginning or its end.
+	// Data returns the first range at or after off that is not known to be
+	// zeros: off <= start <= end <= Size, and start is Size if there is none.
+	// An off outside the disk is moved to its start or end.
 	Data(off int64) (start, end int64)
 	// Format is the name of the container's format: "raw".
 	Format() string
-	// Sources are what the disk is made of, the one that was named first.
+	// Sources returns the files of the image; the one that was opened first
+	// comes first.
 	Sources() []*source.Source
 	// Close closes the sources. The disk cannot be read afterwards.
 	Close() error
@@ -64,8 +62,9 @@ const headSize = 64 << 10
 const sector = 512
 
 // Open opens the disk in the container whose first or only file is first. The
-// context ends the opening. The error is ErrNotImage where the format is known and
-// cannot be read. Closing the disk closes first; where Open fails the caller does.
+// context limits the opening. The error is ErrNotImage if the format is known
+// but not supported. Closing the disk closes first; if Open fails, the caller
+// must close it.
 func Open(ctx context.Context, first *source.Source, o Options) (Disk, error) {
 	p, err := look(first)
 	if err != nil {

@@ -19,12 +19,12 @@ const (
 	maxData      = 8 << 10  // of the data of a piece of evidence
 	maxText      = 4 << 10  // of any other text
 	maxDepth     = 32       // of lists within the details
-	evidenceCost = 512      // of a piece of evidence, beside its texts
-	subjectCost  = 256      // of a subject, beside its texts
+	evidenceCost = 512      // of a piece of evidence without its texts
+	subjectCost  = 256      // of a subject without its texts
 )
 
-// Omitted is what a finding does not carry because there was too much of it. All
-// of it was judged.
+// Omitted counts what a finding leaves out because there was too much of it.
+// The check used all of it.
 type Omitted struct {
 	Evidence int // pieces that were left out
 	Subjects int
@@ -32,7 +32,7 @@ type Omitted struct {
 	Texts    int // that were shortened
 }
 
-// Any says whether anything was left out.
+// Any reports whether anything was left out.
 func (o Omitted) Any() bool { return o != Omitted{} }
 
 // bound holds an outcome to what a finding carries.
@@ -99,7 +99,7 @@ func boundDetails(details any) (bounded any, entries, texts int) {
 		s.value(reflect.ValueOf(&bounded).Elem(), 0)
 		text, err := json.MarshalIndent(bounded, "      ", "  ")
 		if err != nil || len(text) <= maxShare {
-			return bounded, s.entries, s.texts // the report tells of the error
+			return bounded, s.entries, s.texts // the report shows the error
 		}
 	}
 	return nil, 1, 0
@@ -115,7 +115,7 @@ type shortener struct {
 	entries, texts int // that were left out, or shortened
 }
 
-// value shortens what lies in v, which can be set.
+// value shortens the strings in v, which must be settable.
 func (s *shortener) value(v reflect.Value, depth int) {
 	if depth > maxDepth {
 		v.SetZero()

@@ -10,10 +10,10 @@ import (
 	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
-// Status is the answer to one requirement.
+// Status is the result of checking one requirement.
 type Status string
 
-// Nothing that could not be read is ever Passed: it is Undetermined.
+// A requirement whose evidence cannot be read is Undetermined, never Passed.
 const (
 	Passed        Status = "passed"
 	Failed        Status = "failed"
@@ -22,21 +22,21 @@ const (
 	Undetermined  Status = "undetermined"
 )
 
-// Statuses lists every status in the order in which reports count them.
+// Statuses lists every status in the order that reports use for counts.
 var Statuses = []Status{Failed, Warning, Passed, Undetermined, NotApplicable}
 
-// Basis says how the evidence led to the status.
+// Basis is how the status follows from the evidence.
 type Basis string
 
-// Observed was read from the disk, Inferred follows from what was read, Stated
-// comes from a document that was given beside the images.
+// Observed was read from the disk. Inferred follows from data that was read.
+// Stated comes from a document that the caller added to the images.
 const (
 	Observed Basis = "observed"
 	Inferred Basis = "inferred"
 	Stated   Basis = "stated"
 )
 
-// Outcome is what a judgement says of the facts it was given.
+// Outcome is the result of checking a requirement.
 type Outcome struct {
 	Status      Status
 	Basis       Basis // "" for NotApplicable and Undetermined
@@ -46,48 +46,48 @@ type Outcome struct {
 	Subjects    []Subject // the things that the outcome is about, for programs
 	Details     any       // lists too long for the message; marshals to JSON
 
-	// Explains are names of the service for failures of an image creation that
-	// what was found accounts for, beside that of the requirement. A report shows
-	// them with the image that failed.
+	// Explains are error codes of failed image creations that this outcome
+	// explains, in addition to the requirement's own code. A report shows them
+	// with the image that failed.
 	Explains []string
 }
 
-// Pass is an Outcome whose evidence says that the demand is met.
+// Pass returns an Outcome for a requirement that is met.
 func Pass(message string, evidence ...Evidence) Outcome {
 	return Outcome{Status: Passed, Basis: Observed, Message: message, Evidence: evidence}
 }
 
-// Infer is a pass that follows from what was read without being written
-// there; the message says how.
+// Infer returns a pass that follows indirectly from data that was read; the
+// message says how.
 func Infer(message string, evidence ...Evidence) Outcome {
 	return Outcome{Status: Passed, Basis: Inferred, Message: message, Evidence: evidence}
 }
 
-// Fail is an Outcome whose evidence says that the demand is not met. At least
-// one piece of evidence is owed.
+// Fail returns an Outcome for a requirement that is not met. It needs at least
+// one piece of evidence.
 func Fail(message string, evidence ...Evidence) Outcome {
 	return Outcome{Status: Failed, Basis: Observed, Message: message, Evidence: evidence}
 }
 
-// Warn is an Outcome for evidence that points both ways, or for a demand that
-// is not met in a way the service's own checker would call a warning. At least
-// one piece of evidence is owed.
+// Warn returns an Outcome for contradictory evidence, or for a requirement that
+// is not met where the service's own checker reports a warning. It needs at
+// least one piece of evidence.
 func Warn(message string, evidence ...Evidence) Outcome {
 	return Outcome{Status: Warning, Basis: Observed, Message: message, Evidence: evidence}
 }
 
-// Skip is an Outcome for a demand that does not concern this system.
+// Skip returns an Outcome for a requirement that does not apply to this system.
 func Skip(message string, evidence ...Evidence) Outcome {
 	return Outcome{Status: NotApplicable, Message: message, Evidence: evidence}
 }
 
-// Unknown is an Outcome for evidence that is absent, unreadable or damaged;
-// the message says which, and what would settle it.
+// Unknown returns an Outcome for evidence that is missing, unreadable or
+// damaged; the message says which, and what would decide the requirement.
 func Unknown(message string, evidence ...Evidence) Outcome {
 	return Outcome{Status: Undetermined, Message: message, Evidence: evidence}
 }
 
-// Unreadable is Unknown with the error of the fact that could not be read.
+// Unreadable returns Unknown with the error of a failed read as its message.
 func Unreadable(err error, evidence ...Evidence) Outcome {
 	return Unknown(oneLine(err.Error()), evidence...)
 }
@@ -123,28 +123,28 @@ type Finding struct {
 	Unmet    bool    // the caller's policy counts it as not met
 	Open     bool    // the caller's policy counts it as undetermined, so that its verdict is not ready
 	Accepted bool    // Undetermined, and accepted by the caller
-	Waiver   *Waiver // covers the finding, so that the policy leaves it out; nil if none does
-	Omitted  Omitted // what the finding does not carry of its outcome
+	Waiver   *Waiver // covers the finding, so that the policy ignores it; nil if none does
+	Omitted  Omitted // parts of the outcome that the finding leaves out
 }
 
-// Waiver is a decision that a finding shall not count for a while. The finding
+// Waiver is a decision that a finding does not count until a date. The finding
 // keeps its status.
 type Waiver struct {
 	ID           string    // of the requirement
 	Target       string    // name of a computer or of an image; "" for every scan
-	Reason       string    // why the finding may stay as it is
-	Owner        string    // who answers for that
+	Reason       string    // why the finding is acceptable
+	Owner        string    // who is responsible for the decision
 	Expiry       time.Time // the last day on which it holds, at 0:00 UTC
 	Undetermined bool      // covers a finding that is undetermined too
-	Source       string    // where it is written, as file:line
+	Source       string    // its location, as file:line
 }
 
-// Find joins a requirement and an outcome and holds the outcome to what every
-// finding promises: a recommended requirement never fails, an info finding
-// passes or is undetermined, and whatever asks for action says what to do and
-// what it rests on. An outcome that breaks the promise is a defect of the
-// judgement and comes out as Undetermined, never as a pass. Of an outcome with
-// more than any report needs, the finding carries a part.
+// Find joins a requirement and an outcome and enforces the rules for findings.
+// A recommended requirement never fails. An info finding passes or is
+// undetermined. A finding that needs action has a remediation and evidence. An
+// outcome that breaks a rule is a bug in the check and becomes Undetermined,
+// never a pass. If an outcome is too large for a report, the finding carries
+// only part of it.
 func Find(r Requirement, o Outcome) Finding {
 	if problem := broken(r, o); problem != "" {
 		o = Unknown(

@@ -1,10 +1,11 @@
-// Package requirement is the vocabulary of a scan: what is demanded, what was
-// found, and what the finding rests on. It knows neither disks nor systems.
+// Package requirement defines the types of a scan's result: requirements,
+// findings and their evidence. It does not depend on disks or operating
+// systems.
 package requirement
 
 import "context"
 
-// Platform is the family of systems that a requirement concerns.
+// Platform is the family of systems that a requirement applies to.
 type Platform string
 
 // The platforms of the catalogue.
@@ -14,62 +15,64 @@ const (
 	Linux   Platform = "linux"
 )
 
-// Scope says where the evidence of a requirement lies.
+// Scope is where the evidence of a requirement comes from.
 type Scope string
 
-// Evidence of scope Disk is on the images; that of scope Service is known to
-// the service alone and comes from a document, if at all.
+// Evidence of scope Disk is on the images. Only the service has evidence of
+// scope Service; it comes from a document, if the caller has one.
 const (
 	Disk    Scope = "disk"
 	Service Scope = "service"
 )
 
-// Severity says what an unmet requirement means.
+// Severity is the effect of an unmet requirement.
 type Severity string
 
-// Required blocks image creation. Recommended is at most a warning. Info
-// carries content and no demand.
+// Required blocks image creation. Recommended is at most a warning. Info lists
+// facts and requires nothing.
 const (
 	Required    Severity = "required"
 	Recommended Severity = "recommended"
 	Info        Severity = "info"
 )
 
-// Requirement is one row of the catalogue. It is data: what was found of it in
-// one scan is a Finding.
+// Requirement is one row of the catalogue. It does not depend on a scan; its
+// result in one scan is a Finding.
 type Requirement struct {
 	ID           string
 	Platform     Platform
 	Scope        Scope
 	Severity     Severity
-	AWSErrorCode string // the service's own name for the failure, "" if it has none
+	AWSErrorCode string // the service's error code for the failure, "" if it has none
 	Demand       string // the requirement as a sentence: "Services must not run under a domain account."
 
-	Reads       string // what on the disk, or in which document, decides it
+	Reads       string // the files, keys or documents that decide it
 	Live        string // how to check it on the running system
-	Doubts      string // what is uncertain about the service's rule, "" if nothing is
-	Remediation string // how to meet it; an Outcome may bring a more precise text
+	Doubts      string // uncertainty about the service's rule, "" if there is none
+	Remediation string // how to meet it; an Outcome may have a more precise text
 	Reference   string // the section of "Create a Custom WorkSpaces Image and Bundle"
 }
 
 // Check is a requirement bound to the facts of one system.
 type Check struct {
 	Requirement
-	// Decide judges the requirement. It is called at most once. When the context
-	// ends, what still has to be read is an error with the context's cause.
+	// Decide checks the requirement. It is called at most once. When the
+	// context ends, further reads fail with the context's cause.
 	Decide func(context.Context) Outcome
-	// Counts reports whether the verdict depends on the finding of a required
-	// requirement. nil means that it does.
+	// Counts reports whether the verdict depends on the finding, for a
+	// requirement of severity Required. nil means that it does.
 	Counts func() bool
 }
 
-// Entry is a row of a catalogue: a requirement, and the function that brings
-// facts of type M to its judgment. A requirement is registered by its row only.
+// Entry is a row of a catalogue: a requirement and the function that checks it
+// against facts of type M. The row is the only registration that a requirement
+// needs.
 type Entry[M any] struct {
 	Requirement
 	Judge func(M) Outcome
-	// Counts reports whether the facts settle the requirement, so that the verdict
-	// depends on it if it is required. nil means that it always depends on it.
+	// Counts reports whether the facts can decide the requirement. If they can
+	// and it is required, the verdict depends on it. nil means that they always
+	// can.
 	Counts func(M) bool
 }
 
@@ -82,8 +85,8 @@ func List[M any](catalogue []Entry[M]) []Requirement {
 	return list
 }
 
-// Bind binds a catalogue to one system. within returns the system as one
-// requirement sees it, whose reading ends with the context.
+// Bind binds a catalogue to one system. within returns the facts of the system
+// for one requirement; the context limits their reads.
 func Bind[M any](catalogue []Entry[M], within func(context.Context) M) []Check {
 	checks := make([]Check, len(catalogue))
 	for i, e := range catalogue {

@@ -10,7 +10,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
-// Level says how much a notice matters.
+// Level is the severity of a notice.
 type Level string
 
 // The levels of a notice.
@@ -20,8 +20,8 @@ const (
 	LevelError   Level = "error"
 )
 
-// Notice is what the reader of a report must know about the evidence: logs
-// replayed, dirty volumes, damage met.
+// Notice is a remark about the evidence for the reader of a report: logs were
+// replayed, a volume is dirty, data is damaged.
 type Notice struct {
 	Level   Level
 	Message string
@@ -41,12 +41,12 @@ type Event struct {
 	Attrs []Attr
 }
 
-// Trail collects the events and notices of a scan in the order of time. Its
-// zero value is ready, a nil *Trail drops what it is told, and all methods
+// Trail collects the events and notices of a scan in the order of time. The
+// zero value is ready to use, a nil *Trail discards everything, and all methods
 // may be called from several goroutines.
 type Trail struct {
 	Now func() time.Time // the clock of events; nil for time.Now
-	Log slog.Handler     // gets each event and each notice as it comes; nil for none
+	Log slog.Handler     // receives each event and each notice when it occurs; nil for none
 
 	mu      sync.Mutex
 	events  []Event
@@ -72,13 +72,13 @@ const (
 	maxNotice  = 1 << 10
 )
 
-// Record adds an event. keyvals are names and values in turn.
+// Record adds an event. keyvals alternates names and values.
 func (t *Trail) Record(name string, keyvals ...string) {
 	if t == nil {
 		return
 	}
 	e := Event{Time: t.now(), Name: name}
-	const eventCost, attrCost = 64, 32 // in memory, beside the text
+	const eventCost, attrCost = 64, 32 // in memory, without the text
 	size := eventCost + len(keyvals)/2*attrCost
 	for i := 0; i+1 < len(keyvals); i += 2 {
 		value, _ := prose.Shorten(keyvals[i+1], maxAttr)
@@ -103,7 +103,7 @@ func (t *Trail) now() time.Time {
 	return t.Now()
 }
 
-// Notify adds a notice, once: one that is already there is not repeated.
+// Notify adds a notice unless the trail already has the same one.
 func (t *Trail) Notify(n Notice) {
 	if t == nil {
 		return
@@ -153,8 +153,8 @@ func (t *Trail) log(level slog.Level, message string, at time.Time, attrs ...Att
 	_ = t.Log.Handle(ctx, r)
 }
 
-// Events returns what was recorded so far, and how many events beyond the
-// bound were dropped.
+// Events returns the events so far and the number of events that were dropped
+// because of the limit.
 func (t *Trail) Events() (events []Event, dropped int) {
 	if t == nil {
 		return nil, 0
@@ -164,8 +164,8 @@ func (t *Trail) Events() (events []Event, dropped int) {
 	return t.events[:len(t.events):len(t.events)], t.dropped
 }
 
-// Notices returns the notices so far. Where there are more than the bound, the
-// last says how many.
+// Notices returns the notices so far. If there are more than the limit, the
+// last one says how many were left out.
 func (t *Trail) Notices() []Notice {
 	if t == nil {
 		return nil

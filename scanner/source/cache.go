@@ -10,33 +10,33 @@ import (
 	"github.com/coldcheck/coldcheck/internal/bounded"
 )
 
-// CacheOptions say how a Cache reads.
+// CacheOptions are the options of a Cache.
 type CacheOptions struct {
-	// Block is the size in bytes in which everything is read; the last block may
-	// be shorter. It has to be positive.
+	// Block is the block size in bytes; the last block may be shorter. It must
+	// be positive.
 	Block int64
-	// Bytes bounds the memory of all blocks together, those that are being
-	// fetched included. Below the size of a block nothing is kept, and each read is a
+	// Bytes limits the memory of all blocks, including those that are being
+	// fetched. If it is less than Block, nothing is cached and each read is a
 	// fetch.
 	Bytes int64
-	// Ahead is the most blocks to read ahead of a reader that reads from front to
-	// back; the cache reads at most a quarter of Bytes ahead.
+	// Ahead is the maximum number of blocks to read ahead of a sequential
+	// reader. The cache reads at most a quarter of Bytes ahead.
 	Ahead int
-	// Parallel is the most fetches at a time; 1 if it is less.
+	// Parallel is the maximum number of concurrent fetches; 1 if it is less.
 	Parallel int
 }
 
-// Fetch reads len(p) bytes at off from a place that is slow to read. It must return when
-// the context ends. All reads that wait for these bytes get its error.
+// Fetch reads len(p) bytes at off from a slow source. It must return when the
+// context ends. All reads that wait for these bytes get its error.
 type Fetch func(ctx context.Context, p []byte, off int64) error
 
-// Cache reads in blocks and keeps the blocks that were used last. It belongs between
-// many small reads and a place that takes long to answer.
+// Cache reads in blocks and keeps the most recently used blocks. Use it for
+// many small reads from a slow source.
 //
-// A block that several readers want is fetched once, and all wait for it. The cache
-// learns from the second block on that a reader reads from front to back, and fetches
-// the next blocks before it asks; it follows several readers at a time. An error goes to
-// the readers that wait and is not kept. A fetch is canceled when no reader waits for it.
+// A block that several readers want is fetched once, and all of them wait for
+// it. From the second consecutive block on, the cache reads ahead; it tracks
+// several sequential readers at a time. An error goes to the waiting readers
+// and is not cached. A fetch is canceled when no reader waits for it.
 //
 // A Cache is safe for concurrent use.
 type Cache struct {
@@ -63,12 +63,12 @@ type Cache struct {
 	counters CacheCounters
 }
 
-// CacheCounters is what a Cache did so far.
+// CacheCounters are the counters of a Cache.
 type CacheCounters struct {
-	Hits    int64 // how often a block that a reader wanted was there, or under way
-	Fetches int64 // how many blocks were fetched
-	Ahead   int64 // how many of these before a reader wanted them
-	Bytes   int64 // that were fetched
+	Hits    int64 // requests for a block that was cached or already being fetched
+	Fetches int64 // blocks that were fetched
+	Ahead   int64 // blocks that were fetched ahead of a reader
+	Bytes   int64 // bytes that were fetched
 }
 
 // cached is a block.
@@ -84,8 +84,8 @@ type cached struct {
 	place  *list.Element // in Cache.idle; nil if it is not
 }
 
-// NewCache returns a cache of the size bytes that fetch reads. The context governs
-// it: when it ends, fetches are ended and reads fail with its cause.
+// NewCache returns a cache for size bytes that fetch reads. When the context
+// ends, fetches are canceled and reads fail with its cause.
 func NewCache(ctx context.Context, size int64, fetch Fetch, o CacheOptions) *Cache {
 	block := min(o.Block, max(size, 1))
 	c := &Cache{
@@ -98,7 +98,7 @@ func NewCache(ctx context.Context, size int64, fetch Fetch, o CacheOptions) *Cac
 	return c
 }
 
-// Close ends the fetches that are under way and waits for them. Later reads fail with
+// Close cancels running fetches and waits for them. Later reads fail with
 // fs.ErrClosed.
 func (c *Cache) Close() error {
 	c.end(fs.ErrClosed)
@@ -109,7 +109,7 @@ func (c *Cache) Close() error {
 	return nil
 }
 
-// Counters returns what the cache has done so far.
+// Counters returns the cache's counters so far.
 func (c *Cache) Counters() CacheCounters {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,8 +121,8 @@ func (c *Cache) ReadAt(p []byte, off int64) (int, error) {
 	return c.ReadContext(context.Background(), p, off)
 }
 
-// ReadContext reads as ReadAt does, until the context ends: the error is its cause then, and
-// the fetch goes on for others that wait for the same bytes.
+// ReadContext reads as ReadAt does. When the context ends, the error is its
+// cause, and the fetch continues for other readers of the same bytes.
 func (c *Cache) ReadContext(ctx context.Context, p []byte, off int64) (int, error) {
 	if c.ctx.Err() != nil {
 		return 0, context.Cause(c.ctx)
@@ -436,7 +436,8 @@ func (c *Cache) learn(first, last int64) int64 {
 	return 0
 }
 
-// FetchFrom returns the Fetch of a reader. The context does not end its reads.
+// FetchFrom returns a Fetch that reads from r. The context does not cancel its
+// reads.
 func FetchFrom(r io.ReaderAt) Fetch {
 	return func(_ context.Context, p []byte, off int64) error {
 		n, err := r.ReadAt(p, off)

@@ -10,9 +10,9 @@ type edges struct {
 	kept       [2][]byte
 }
 
-// Hold keeps the first head and the last tail bytes in memory until release is called.
-// Each is read when something in it is first asked for. The signatures of formats and
-// the partition tables are there, and are read in small pieces.
+// Hold keeps the first head and the last tail bytes in memory until release is
+// called. Each is read on its first use. Format signatures and partition tables
+// are there, and are read in small pieces.
 func (s *Source) Hold(head, tail int64) (release func()) {
 	s.edges.Store(&edges{s: s, head: min(head, s.size), tail: min(tail, s.size)})
 	return func() { s.edges.Store(nil) }

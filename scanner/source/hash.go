@@ -10,7 +10,7 @@ import (
 // reading and summing go on side by side.
 const hashBuffer = 4 << 20
 
-// SHA256 is Sum with that hash.
+// SHA256 is Sum with SHA-256.
 func (s *Source) SHA256(progress func(done int64) error) (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
 	if err := s.Sum(h, progress); err != nil {
@@ -20,10 +20,10 @@ func (s *Source) SHA256(progress func(done int64) error) (sum [sha256.Size]byte,
 	return sum, nil
 }
 
-// Sum reads the source from front to back and writes it to h, which may be several
-// hashes at once (io.MultiWriter). It does not read holes, and Counters does not count
-// it. progress is called after each piece with the number of bytes that are done; its
-// error ends the reading. It may be nil.
+// Sum reads the source from front to back and writes it to h, which may be
+// several hashes at once (io.MultiWriter). It does not read holes, and Counters
+// does not count it. progress is called after each piece with the number of
+// bytes done so far; its error stops Sum. It may be nil.
 func (s *Source) Sum(h io.Writer, progress func(done int64) error) error {
 	type piece struct {
 		data []byte

@@ -1,7 +1,7 @@
 package source
 
-// WritableMount is a mounted filesystem that may be writing to an image.
+// WritableMount is a read-write mount that may change an image.
 type WritableMount struct {
-	Source string // the device, as the system names it: "/dev/nvme1n1p1"
-	Point  string // where it is mounted
+	Source string // the device name: "/dev/nvme1n1p1"
+	Point  string // the mount point
 }

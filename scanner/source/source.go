@@ -1,5 +1,5 @@
-// Package source reads the bytes of disk images from where they are: files and
-// block devices, or whatever a program reads through an io.ReaderAt.
+// Package source reads the bytes of disk images from files, block devices, or
+// any io.ReaderAt.
 //
 //	s, err := source.Open(ctx, "root.img", source.Options{})
 //	if err != nil {
@@ -8,9 +8,9 @@
 //	defer s.Close()
 //	n, err := s.ReadAt(p, off)
 //
-// A Source is opened read-only and is safe for concurrent use. It counts what is
-// read, skips the parts that are known to be zeros, and reports whether the file has
-// changed since it was opened.
+// A Source is opened read-only and is safe for concurrent use. It counts reads,
+// skips known zeros, and reports whether the file has changed since it was
+// opened.
 package source
 
 import (
@@ -26,21 +26,22 @@ import (
 	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
-// ErrNotImage is the error for a name that cannot be an image: a directory, a named
-// pipe. It may have a Hint() string that says what to do.
+// ErrNotImage is the error for a file that cannot be an image, such as a
+// directory or a named pipe. It may have a method Hint() string that says what
+// to do.
 var ErrNotImage = kind.ErrNotImage
 
 // Errors of reads that failed.
 var (
 	ErrIO = kind.IO
-	// ErrPassing is an ErrIO of a read that may succeed later.
+	// ErrPassing is an ErrIO for a read that may succeed later.
 	ErrPassing = kind.Passing
 )
 
-// Options say how a source is opened. There is nothing to choose for files.
+// Options are the options of Open. There are none yet.
 type Options struct{}
 
-// Source is where the bytes of an image are read from.
+// Source is an open source of an image's bytes.
 type Source struct {
 	name  string
 	place place
@@ -102,10 +103,10 @@ func kindOf(name string) int {
 	panic("no kind of source for " + name) // files are the last
 }
 
-// Open opens a source read-only. The context governs the source for as long as it is
-// open: when it ends, reads fail with its cause. The error names the source. It is
-// fs.ErrNotExist if nothing has that name and ErrNotImage if the name cannot be an
-// image; other errors of the system pass through.
+// Open opens a source read-only. When the context ends, reads from the open
+// source fail with its cause. The error names the source. It is fs.ErrNotExist
+// if the file does not exist and ErrNotImage if it cannot be an image; other
+// system errors are wrapped.
 func Open(ctx context.Context, name string, o Options) (*Source, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -117,15 +118,15 @@ func Open(ctx context.Context, name string, o Options) (*Source, error) {
 	return newSource(ctx, name, p), nil
 }
 
-// NewReader returns a source of the size bytes that r reads. r has to be safe for
-// concurrent use, and Close leaves it open. The context governs the source as that
-// of Open does.
+// NewReader returns a source of size bytes that reads from r. r must be safe
+// for concurrent use, and Close does not close it. The context works as in
+// Open.
 func NewReader(ctx context.Context, name string, r io.ReaderAt, size int64) *Source {
 	return newSource(ctx, name, &memory{plain{size}, r})
 }
 
-// Same reports whether two names are the same thing, by any path or link. It opens
-// neither.
+// Same reports whether two names refer to the same file or device, through any
+// path or link. It opens neither.
 func Same(a, b string) bool {
 	k := kindOf(a)
 	return k == kindOf(b) && kinds[k].same(a, b)
@@ -145,12 +146,12 @@ func newSource(ctx context.Context, name string, p place) *Source {
 // Name is the name that the source was opened by.
 func (s *Source) Name() string { return s.name }
 
-// Size is the size in bytes, as it was when the source was opened.
+// Size is the size in bytes when the source was opened.
 func (s *Source) Size() int64 { return s.size }
 
-// ReadAt implements io.ReaderAt. Where the source has become shorter than Size
-// the error is io.ErrUnexpectedEOF; when the context of Open has ended it is its
-// cause; any other but io.EOF is ErrIO.
+// ReadAt implements io.ReaderAt. The error is io.ErrUnexpectedEOF if the source
+// has become shorter than Size, and the cause of Open's context if that has
+// ended. Any other error except io.EOF is ErrIO.
 func (s *Source) ReadAt(p []byte, off int64) (int, error) {
 	if s.ctx.Err() != nil {
 		return 0, context.Cause(s.ctx)
@@ -196,10 +197,10 @@ type inContext struct {
 
 func (r inContext) ReadAt(p []byte, off int64) (int, error) { return r.place.readAt(r.ctx, p, off) }
 
-// Data returns the first run of bytes at or after off that are not known to be zeros:
-// off <= start <= end <= Size, and start is Size if there is none. The bytes after end
-// may be data too. Everything is data where holes are unknown. An off outside the
-// source counts as its beginning or its end.
+// Data returns the first range at or after off that is not known to be zeros:
+// off <= start <= end <= Size, and start is Size if there is none. The bytes
+// after end may be data too. If holes are unknown, everything is data. An off
+// outside the source is moved to its start or end.
 func (s *Source) Data(off int64) (start, end int64) {
 	off = min(max(off, 0), s.size)
 	if h, ok := s.uncounted.(*holeSkipper); ok {
@@ -208,24 +209,26 @@ func (s *Source) Data(off int64) (start, end int64) {
 	return off, s.size
 }
 
-// Modified is when the file was last changed, as it was when the source was
-// opened; zero for what is no file.
+// Modified is the file's modification time when the source was opened; zero if
+// the source is not a file.
 func (s *Source) Modified() time.Time { return s.place.modified() }
 
-// Changed returns why the source differs from what was opened: its size or its time of
-// change is another. It is nil if no change is known, and for every device.
+// Changed returns an error if the size or modification time has changed since
+// the source was opened. It returns nil if no change is known, and for every
+// device.
 func (s *Source) Changed() error { return s.place.changed(s.ctx) }
 
-// WritableMounts are the filesystems mounted read-write on the source, which is a
-// block device or the file behind one: on the device, on a partition of it, or on a
-// device that the system made of these. There are none for other sources, and on
-// systems other than Linux.
+// WritableMounts returns the filesystems that are mounted read-write on the
+// source, if it is a block device or the file of a loop device. Mounts of its
+// partitions and of devices built on them count. It returns nil for other
+// sources, and on systems other than Linux.
 func (s *Source) WritableMounts() []WritableMount { return s.place.mounts() }
 
-// Beside opens another file in the folder of the source: a part of the same image. The
-// name must have no separators, and the file must be a regular one in that folder. The
-// error is fs.ErrNotExist if there is no such file and fs.ErrInvalid for another name;
-// a link out of the folder is an error of the system.
+// Beside opens another file in the folder of the source: a part of the same
+// image. The name must have no separators, and the file must be a regular file
+// in that folder. The error is fs.ErrNotExist if there is no such file and
+// fs.ErrInvalid if the name is not valid. A link out of the folder is a system
+// error.
 func (s *Source) Beside(ctx context.Context, name string) (*Source, error) {
 	if !plainName(name) {
 		return nil, fmt.Errorf("%s: %q is not a plain file name: %w", s.name, name, fs.ErrInvalid)
@@ -233,18 +236,18 @@ func (s *Source) Beside(ctx context.Context, name string) (*Source, error) {
 	return s.place.beside(ctx, name)
 }
 
-// Counters is what was read from a source so far. Holes are not read, and what Hold
-// keeps is read once.
+// Counters counts reads from a source. Holes are not read. Data that Hold keeps
+// is read once.
 type Counters struct {
 	Bytes int64
-	Reads int64 // how many reads that took
+	Reads int64 // number of reads
 }
 
-// Counters returns what was read so far.
+// Counters returns the source's counters so far.
 func (s *Source) Counters() Counters { return Counters{s.bytes.Load(), s.reads.Load()} }
 
-// Close ends the reads that are under way and closes the source. Later reads fail
-// with fs.ErrClosed.
+// Close cancels running reads and closes the source. Later reads fail with
+// fs.ErrClosed.
 func (s *Source) Close() error {
 	s.end(fs.ErrClosed)
 	return s.place.close()

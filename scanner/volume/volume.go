@@ -1,10 +1,9 @@
-// Package volume is the one seam between a program and the filesystems of disk
-// images:
+// Package volume is the common interface to the filesystems on disk images:
 //
 //	fsys, err := volume.Supported.Open(ctx, v.Filesystem, v, v.Size, volume.Options{})
 //
-// Supported has a row for each filesystem. A new one is a library that reads it,
-// a file in this package that makes the library an FS, and a row.
+// Supported has a row for each filesystem. To add one, add a library that reads
+// it, a file in this package that adapts the library to FS, and a row.
 package volume
 
 import (
@@ -22,12 +21,12 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
-// FS is an open filesystem, whichever it is. It is safe for concurrent use.
-// Names are those of io/fs. Stat follows symbolic links where the system that
-// the filesystem belongs to does; Lstat never does.
+// FS is an open filesystem of any kind. It is safe for concurrent use. Names
+// are those of io/fs. Stat follows symbolic links where the operating system
+// does; Lstat never does.
 //
-// An error is of one of the kinds of internal/kind, or an error of io/fs.
-// fs.ErrNotExist means that the filesystem was read and does not have the name.
+// Errors are of the kinds in internal/kind, or errors of io/fs. fs.ErrNotExist
+// means that the folder was read and does not have the name.
 type FS interface {
 	fs.StatFS
 	fs.ReadDirFS
@@ -35,70 +34,73 @@ type FS interface {
 
 	// Info describes the volume as it was when it was opened.
 	Info() Info
-	// Node returns what io/fs has no words for. The argument comes from this FS.
+	// Node returns attributes that io/fs does not have. The argument must come
+	// from this FS.
 	Node(info fs.FileInfo) Node
-	// Name turns a path that a person typed into a name.
+	// Name converts a path that a person typed to a name.
 	Name(path string) string
-	// Locate returns where on the volume, in bytes, the structure lies that
-	// describes the file: its MFT record or its inode. known is false if it has
-	// no single place.
+	// Locate returns the offset on the volume, in bytes, of the file's MFT
+	// record or inode. known is false if it has no single offset.
 	Locate(name string) (at int64, known bool, err error)
 
-	// Usage returns how full the volume is. The error is kind.Unsupported where
-	// this is not computed.
+	// Usage returns how full the volume is. The error is kind.Unsupported if
+	// that is not implemented.
 	Usage() (Usage, error)
-	// Totals adds up a file, or a folder and what lies below it.
+	// Totals adds up a file, or a folder and everything below it.
 	Totals(name string) (Totals, error)
-	// Newest returns the latest time of a change that is not after until and
-	// that is known without a search; zero if none is.
+	// Newest returns the latest known change time that is not after until,
+	// without searching for it; zero if none is known.
 	Newest(until time.Time) time.Time
 
-	// Damaged returns how many files cannot be read, as far as was looked, and
-	// how many of these because a write was not finished.
+	// Damaged returns how many of the files read so far are unreadable, and how
+	// many of these because of an incomplete write.
 	Damaged() (files, torn int64)
-	// Notices are what the reader of a report must know of the state in which
-	// the volume was found.
+	// Notices returns remarks about the state of the volume for the reader of a
+	// report.
 	Notices() []Notice
-	// Doubts are what was found since: names that were asked for and of which
-	// it is not certain that they are there.
+	// Doubts returns notices since Open about requested names that may or may
+	// not exist on the running system.
 	Doubts() []Notice
-	// Problems say in a line each what was found wrong when the volume was
-	// opened, and what was done about it.
+	// Problems returns the problems that were found when the volume was opened
+	// and how each was handled, a line each.
 	Problems() []string
 
-	// Close gives back what was taken of Options.Reserve.
+	// Close releases the memory that Options.Reserve granted.
 	Close() error
 }
 
-// File is what FS.Open returns for a regular file of a filesystem that can say
-// where its files lie.
+// File is the type of regular files from FS.Open, if the filesystem can locate
+// their data.
 type File interface {
 	fs.File
 	io.ReaderAt
-	// Locate returns where on the volume, in bytes, the byte at off lies. known
-	// is false for what lies in no single place: in a hole, compressed, or in a
-	// place that Locate of the FS returns.
+	// Locate returns the offset on the volume, in bytes, of the byte at off.
+	// known is false if the byte has no offset of its own: in a hole, in
+	// compressed data, or inside the structure that FS.Locate returns.
 	Locate(off int64) (at int64, known bool, err error)
 }
 
-// ErrInDoubt is about a name of which it is not certain that the system has it.
+// ErrInDoubt is the error for a name that may or may not exist on the running
+// system.
 var ErrInDoubt = ntfs.ErrInDoubt
 
-// Options say how a volume is opened.
+// Options are the options of Table.Open.
 type Options struct {
-	Readers int // reads at a time; what the filesystem's library takes if 0
+	Readers int // concurrent reads; the library's default if 0
 
-	// Reserve is asked before memory is taken, in bytes, and told with a
-	// negative number what was given up. Its error ends what needed the memory.
-	// It must be safe for concurrent use. Nil never refuses.
+	// Reserve is called with the number of bytes before memory is allocated,
+	// and with a negative number when memory is released. If it returns an
+	// error, the operation that needs the memory fails. It must be safe for
+	// concurrent use. Nil allows everything.
 	Reserve func(n int64) error
 
-	// Progress is told during Open how many records of files are indexed, and how many there are, by filesystems that
-	// index them then. It is called from several goroutines. It may be nil.
+	// Progress is called during Open with the number of indexed file records
+	// and their total, if the filesystem indexes them then. It is called from
+	// several goroutines. It may be nil.
 	Progress func(done, total int64)
 
-	// Stale reads a volume whose journal cannot be replayed as it lies on the
-	// disk. Without it every name of such a volume is an error.
+	// Stale reads a volume without its journal if that cannot be replayed.
+	// Otherwise every access to a name on such a volume is an error.
 	Stale bool
 }
 
@@ -111,15 +113,15 @@ const (
 	Linux
 )
 
-// State is in what state the volume was left, as reports write it.
+// State is the state of a volume, as reports show it.
 type State string
 
 // States of a volume.
 const (
 	StateUnknown     State = "unknown"
 	StateClean       State = "clean"
-	StateDirty       State = "dirty"       // its system checks it at the next start
-	StateErrors      State = "with errors" // its system met errors
+	StateDirty       State = "dirty"       // the system checks it at the next start
+	StateErrors      State = "with errors" // the system found errors on it
 	StateInUse       State = "in use when it was taken"
 	StateReplayed    State = "journal replayed"
 	StateNotReplayed State = "journal not replayed"
@@ -129,53 +131,54 @@ const (
 
 // Info describes a volume.
 type Info struct {
-	Filesystem  disk.Filesystem // more exactly than its signature tells: ext2, ext3 or ext4
-	MountType   string          // as mount(8) calls it: "ext4", "vfat"
+	Filesystem  disk.Filesystem // more precise than its signature: ext2, ext3 or ext4
+	MountType   string          // its type for mount(8): "ext4", "vfat"
 	Label       string
-	ID          string // serial number or UUID, as its system writes it; "" if it has none
-	LastMounted string // the folder where it was mounted last; "" if that is not recorded
+	ID          string // serial number or UUID in the system's notation; "" if it has none
+	LastMounted string // the last mount point; "" if that is not recorded
 	State       State  // "" if it is not known
 	Journal     Journal
 
-	// Unreplayed is why every name is an error, unless Options.Stale says
-	// otherwise: the journal cannot be replayed.
+	// Unreplayed is the error for a journal that cannot be replayed. Unless
+	// Options.Stale is set, every access to a name returns it.
 	Unreplayed error
 
 	Numbered  bool // files have numbers: Node.ID
-	ByteNames bool // names are bytes: those that are not UTF-8 are shown as internal/bytename has it
+	ByteNames bool // names are bytes: those that are not UTF-8 are shown as internal/bytename encodes them
 }
 
-// Journal is what was found in the journal and what became of it.
+// Journal is the state of the journal and the result of its replay.
 type Journal struct {
 	State        fslog.State
-	Shown        string // the state as reports write it; "" if there is no journal
-	Err          error  // why it was not replayed, although it should have been; nil otherwise
+	Shown        string // the state in reports; "" if there is no journal
+	Err          error  // why a required replay was not possible; nil otherwise
 	Transactions int
 	First, Last  uint32 // sequence numbers of the transactions; 0 if they have none
-	Blocks       int    // that are not read from their place on the volume
-	// Applied says what was done, for people, if what is read differs from what
-	// lies on the volume; "" if it does not.
+	Blocks       int    // blocks that are read from the journal
+	// Applied describes the replay for people, if the data that is read differs
+	// from the volume; "" if it does not.
 	Applied string
 }
 
-// Node is what a filesystem knows of a file beside its fs.FileInfo.
+// Node has attributes of a file that fs.FileInfo does not have.
 type Node struct {
 	Allocated int64  // in bytes
 	ID        uint64 // the number of the inode or MFT record; 0 if files have none
 	Record    uint64 // the number of the MFT record; 0 on other filesystems
-	Folder    bool   // a directory, also where Reparse makes it stand for something else
+	Folder    bool   // a directory, even if it is a reparse point
 	Reparse   bool   // a reparse point of Windows
 	Junction  bool   // a link to a directory that io/fs does not call a symbolic link
 	Overlay   bool   // compressed by the Windows Overlay Filter
 }
 
-// Usage is how full a volume is, in bytes. Available is what users may take.
+// Usage is the space on a volume, in bytes. Available is the space that users
+// can use.
 type Usage struct{ Size, Used, Free, Available int64 }
 
-// Totals of a folder and what lies below it. Size is in bytes.
+// Totals of a folder and everything below it. Size is in bytes.
 type Totals struct {
 	Files, Size int64
-	Damaged     int64 // what could not be read; if not 0, the others are lower bounds
+	Damaged     int64 // unreadable files; if not 0, the others are lower bounds
 }
 
 // Notice is a sentence for the reader of a report.
@@ -184,22 +187,22 @@ type Notice struct {
 	Text  string
 }
 
-// Level is how much a Notice matters.
+// Level is the severity of a Notice.
 type Level int
 
 // Levels of notices.
 const (
 	Note    Level = iota
-	Warning       // what is read may not be what the system would see
+	Warning       // the data may differ from what the running system would read
 	Error         // something cannot be read
 )
 
 // Row is one kind of filesystem.
 type Row struct {
-	Filesystems []disk.Filesystem // by which scanner/disk knows it
-	System      System            // that lies on it
-	// Extra says that no system lies on it: it is of use only to a system on
-	// another volume, which mounts it.
+	Filesystems []disk.Filesystem // its identifiers in scanner/disk
+	System      System            // the system that uses it
+	// Extra means that it cannot be a root volume; a system on another volume
+	// mounts it.
 	Extra bool
 	Open  func(ctx context.Context, r io.ReaderAt, size int64, o Options) (FS, error)
 }
@@ -207,7 +210,7 @@ type Row struct {
 // Table is a list of filesystems.
 type Table []Row
 
-// Supported are the filesystems that are read.
+// Supported lists the supported filesystems.
 var Supported = Table{
 	{Filesystems: []disk.Filesystem{disk.NTFS}, System: Windows, Open: openNTFS},
 	{Filesystems: []disk.Filesystem{disk.Ext2, disk.Ext3, disk.Ext4}, System: Linux, Open: openExt},
@@ -224,7 +227,7 @@ func (t Table) Row(filesystem disk.Filesystem) (row Row, ok bool) {
 	return t[i], true
 }
 
-// Holds reports whether a system may lie on such a filesystem, and it is read.
+// Holds reports whether the filesystem is supported and can be a root volume.
 func (t Table) Holds(filesystem disk.Filesystem) bool {
 	row, ok := t.Row(filesystem)
 	return ok && !row.Extra
