@@ -6,7 +6,7 @@ import "sync/atomic"
 // are of 32 bits, and the last is not used.
 const maxLogical = 1<<32 - 1
 
-// run is a stretch of blocks of a file that lie beside each other.
+// run is a series of adjacent blocks of a file.
 type run struct {
 	logical   uint64 // the first, in the file
 	count     uint64
@@ -17,7 +17,7 @@ type run struct {
 // data reports whether the run has content on the volume.
 func (r run) data() bool { return r.physical != 0 && !r.unwritten }
 
-// from cuts off what lies before a block of the file.
+// from drops the part before a block of the file.
 func (r run) from(logical uint64) run {
 	skip := logical - r.logical
 	r.logical += skip
@@ -28,8 +28,8 @@ func (r run) from(logical uint64) run {
 	return r
 }
 
-// blockMap tells where the blocks of a file are. It is safe for concurrent
-// use.
+// blockMap maps a file's blocks to blocks of the volume. It is safe for
+// concurrent use.
 type blockMap struct {
 	disk    *device
 	super   *superblock

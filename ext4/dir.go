@@ -92,8 +92,8 @@ func (s *superblock) checkDirIndex(seed uint32, b []byte) reason {
 	return sound
 }
 
-// recordSize is the length of the entry that b begins with. In blocks of
-// 64 KiB the length of a whole block does not fit and is said otherwise.
+// recordSize is the length of the entry that b begins with. In blocks of 64 KiB
+// the length of a full block does not fit and has its own encoding.
 func (s *superblock) recordSize(b []byte) int {
 	n := int(le.Uint16(b[4:]))
 	if s.blockBits < 16 {

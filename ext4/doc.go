@@ -42,7 +42,8 @@
 // their checksums, and orphans, as the kernel treats them when it mounts the
 // volume. [FS.Usage] is what df shows.
 //
-// A feature that changes the format and is not known is ErrUnsupported, with its
-// name. So is a journal that has to be replayed and is on another device, or
-// holds fast commits. What fscrypt encrypted can be described, not read.
+// An unknown feature that changes the format gives ErrUnsupported with the
+// feature's name. So does a journal that must be replayed but is on another
+// device or holds fast commits. Files that fscrypt encrypted can be described
+// but not read.
 package ext4

@@ -8,12 +8,12 @@ import (
 	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
-// Kinds of errors, beside those of io/fs and of the reader below, which pass
-// through. fs.ErrNotExist means that a thing is truly not there: the directory
-// was read whole, and the journal was replayed.
+// Kinds of errors. Errors of io/fs and of the underlying reader pass through.
+// fs.ErrNotExist means that the name does not exist: the directory was read
+// completely, and the journal was replayed.
 var (
-	// ErrCorrupt is what contradicts itself, fails its checksum, or lies
-	// beyond the end of the image.
+	// ErrCorrupt means that data is inconsistent, fails its checksum, or is beyond
+	// the end of the image.
 	ErrCorrupt = kind.Corrupt
 	// ErrUnsupported is what this package does not read; the message names
 	// the feature.

@@ -27,7 +27,7 @@ type FS struct {
 	groups  []group
 	options Options
 	volume  Volume
-	unknown error // why nothing can be said of what is there; nil if it can
+	unknown error // why names cannot be looked up; nil if they can
 
 	journalBlocks int64 // of a journal on the volume; -1 if that is not known
 
@@ -38,7 +38,7 @@ type FS struct {
 
 	mu      sync.Mutex // protects what follows
 	damage  Damage
-	adopted map[uint32]uint32 // directories by inode that are said to be in another
+	adopted map[uint32]uint32 // directories by inode that a directory entry names
 }
 
 var _ interface {
@@ -54,10 +54,10 @@ type Options struct {
 	Memory  int64 // bytes that the index behind Tree may take; DefaultMemory if 0
 	Readers int   // reads of Tree at a time; as many as there are processors, at least two, if 0
 
-	// Reserve is asked before memory is taken for that index and for what a
-	// journal holds, in bytes, and told with a negative number what was given up.
-	// Its error ends Tree, or Open. It must be safe for concurrent use. Nil never
-	// refuses.
+	// Reserve is called with the number of bytes before memory is allocated for
+	// that index and for the journal's content, and with a negative number when
+	// memory is released. Its error ends Tree or Open. It must be safe for
+	// concurrent use. Nil means no limit.
 	Reserve func(n int64) error
 
 	// Stale reads a volume whose journal cannot be replayed as it is without

@@ -2,8 +2,8 @@ package ext4
 
 import "github.com/coldcheck/coldcheck/internal/bytename"
 
-// Fast commits (journal.rst, Fast commits; fs/ext4/fast_commit.h) lie in
-// blocks of their own behind the log. They are tags, little-endian:
+// Fast commits (journal.rst, Fast commits; fs/ext4/fast_commit.h) are stored in
+// their own blocks after the log. They are tags, little-endian:
 //
 //	0  2  tag, 2  2  length of what follows
 const (

@@ -32,7 +32,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 // in parts.
 const MaxReadFile = unixfs.MaxReadFile
 
-// ReadFile reads all of a file of at most MaxReadFile bytes.
+// ReadFile returns the content of a file of at most MaxReadFile bytes.
 func (f *FS) ReadFile(name string) ([]byte, error) { return f.core.ReadFile(name) }
 
 // Size returns the size of the content in bytes.

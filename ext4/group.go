@@ -16,7 +16,7 @@ type group struct {
 	inodeTable  uint64
 	freeBlocks  uint32 // clusters with bigalloc
 	freeInodes  uint32
-	bitmapSum   uint32 // checksum of the inode bitmap, as far as the descriptor has room for it
+	bitmapSum   uint32 // checksum of the inode bitmap; only the low half in a short descriptor
 	unused      uint32 // inodes at the end of the table that were never written
 	state       groupState
 }
@@ -109,7 +109,7 @@ func (s *superblock) tableBlocks() uint32 {
 	return (s.inodesPerGroup + perBlock - 1) / perBlock
 }
 
-// descriptorsPerBlock is how many descriptors lie in one block.
+// descriptorsPerBlock is the number of descriptors in a block.
 func (s *superblock) descriptorsPerBlock() uint32 { return uint32(s.blockSize() / s.descSize) }
 
 // descriptorBlocks is how many blocks all descriptors take.
@@ -118,13 +118,13 @@ func (s *superblock) descriptorBlocks() uint32 {
 	return (s.groups + n - 1) / n
 }
 
-// inMetaGroup reports whether a block of descriptors lies in the groups that
-// it describes (meta_bg), and not behind the superblock.
+// inMetaGroup reports whether a block of descriptors is in the groups that it
+// describes (meta_bg), and not after the superblock.
 func (s *superblock) inMetaGroup(n uint32) bool {
 	return s.has(incompatMetaBG) && n >= s.firstMetaGroup
 }
 
-// descriptorBlock is where the n-th block of descriptors lies.
+// descriptorBlock is the number of the n-th block of descriptors.
 func (s *superblock) descriptorBlock(n uint32) uint64 {
 	if !s.inMetaGroup(n) {
 		return s.superblockBlock() + 1 + uint64(n)
@@ -140,8 +140,8 @@ func (s *superblock) descriptorBlock(n uint32) uint64 {
 	return block
 }
 
-// descriptorCopy is where a copy of the n-th block of descriptors lies, if
-// there is one.
+// descriptorCopy is the number of a block with a copy of the n-th block of
+// descriptors, if there is one.
 func (s *superblock) descriptorCopy(n uint32) (uint64, bool) {
 	if s.inMetaGroup(n) {
 		group := n*s.descriptorsPerBlock() + 1
@@ -185,9 +185,9 @@ func isPower(n, base uint32) bool {
 // groupRead is how many bytes of descriptors are read at a time.
 const groupRead = 1 << 20
 
-// loadGroups reads the group descriptors; those that are damaged are taken
-// from their copies, which know the places of the tables but not how much of
-// them is free. The notes tell of these.
+// loadGroups reads the group descriptors. Damaged ones are replaced by their
+// copies, which have the locations of the tables but no current free counts.
+// The notes list these.
 func loadGroups(d *device, s *superblock) (groups []group, notes []string, err error) {
 	if int64(s.groups)*int64(s.descSize) > d.size {
 		return nil, nil, corrupt("the descriptors of %d block groups are larger than the image (%d bytes)",

@@ -53,8 +53,8 @@ func (m *blockMap) pointerBlock(pointer uint32) ([]byte, error) {
 	return data, nil
 }
 
-// findPointers returns the blocks beside each other, or the hole, from a block
-// of the file on. The pointers are those of the blocks from first on.
+// findPointers returns the run of adjacent blocks, or the hole, that starts at
+// a block of the file. The pointers are those of the blocks from first on.
 func findPointers(s *superblock, pointers []byte, first, logical uint64) (run, reason) {
 	at := int(logical - first)
 	begin := uint64(le.Uint32(pointers[4*at:]))

@@ -196,7 +196,7 @@ func (s *superblock) check(i inode) reason {
 	return sound
 }
 
-// place returns where an inode lies on the volume, in bytes.
+// place returns the byte offset of an inode on the volume.
 func (f *FS) place(number uint32) (int64, reason) {
 	if number == 0 || number > f.super.inodes {
 		return 0, reasonNumber

@@ -13,8 +13,8 @@ import (
 
 var be = binary.BigEndian
 
-// The journal, JBD2 (journal.rst): blocks of a file, which lie one behind the
-// other and from the last go on with the first. Its numbers are big-endian.
+// The journal, JBD2 (journal.rst): the consecutive blocks of a file, used as a
+// ring. Its numbers are big-endian.
 const (
 	journalMagic = 0xC03B3998
 
@@ -71,7 +71,7 @@ const (
 	JournalFailed   JournalState = fslog.Failed   // it holds changes that cannot be replayed
 )
 
-// Journal tells what was in the journal.
+// Journal describes what was in the journal.
 type Journal struct {
 	State        JournalState
 	Err          error // why it cannot be replayed, if State is JournalFailed; ErrCorrupt or ErrUnsupported
@@ -114,8 +114,8 @@ func (j *journal) checksums() bool {
 // what it holds over the image. The error is the reader's; what is wrong with
 // the journal is in its Err.
 //
-// A volume whose own superblock is lost does not know whether it has to be
-// recovered: it is if there is something in the journal.
+// A volume whose primary superblock is lost has no flag that says whether it
+// needs recovery, so it is recovered if the journal is not empty.
 func (f *FS) replay(lost bool) (Journal, error) {
 	s := &f.super
 	if s.compat&compatJournal == 0 {
@@ -201,7 +201,7 @@ func (f *FS) replay(lost bool) (Journal, error) {
 	return result, nil
 }
 
-// overlayCost is what the overlay takes for a block, in bytes, beside its content.
+// overlayCost is the overhead of the overlay for a block, in bytes.
 const overlayCost = 48
 
 // journalCost is what the replay of a journal takes, in bytes: each list is
@@ -360,7 +360,7 @@ func (j *journal) block(n uint32) ([]byte, error) {
 	return j.buf[at : at+1<<bits], nil
 }
 
-// place returns where a block of the journal lies in the image, in bytes.
+// place returns the byte offset in the image of a block of the journal.
 func (j *journal) place(n uint32) (int64, error) {
 	if n >= j.length {
 		return 0, corrupt("the journal has no block %d", n)
@@ -416,9 +416,9 @@ type revoked struct {
 // it. With asynchronous commits a transaction that fails its checksum was
 // interrupted, and is the end.
 //
-// Other than the kernel, this does not take the log for ended when a later
-// transaction is there that was committed since the volume was mounted, the
-// time given in seconds: what lies between was lost.
+// Unlike the kernel, this does not treat the log as ended when it finds a later
+// transaction that was committed after the volume was mounted (mount time in
+// seconds): the transactions in between were lost.
 func (j *journal) scan(since uint64) (*logScan, error) {
 	log := &logScan{}
 	id, next := j.id, j.tail
@@ -562,9 +562,9 @@ func (j *journal) tailChecksum(b []byte) bool {
 //	0x0C  1  checksum type, 0x0D  1  its size, 0x10 32  checksums
 //	0x30  8  seconds, 0x38  4  nanoseconds
 //
-// In version 1 it is that of all blocks of the transaction; none at all is
-// right too. In versions 2 and 3 it is that of this block, with itself as
-// zero; what lies behind its fields may not have been written.
+// In version 1 it is that of all blocks of the transaction; zero is valid too.
+// In versions 2 and 3 it covers this block, with the checksum field as zero;
+// the bytes after the fields may not have been written.
 func (j *journal) commitChecksum(b []byte, crc uint32) bool {
 	const at = 0x10
 	sum := be.Uint32(b[at:])

@@ -49,8 +49,7 @@ type replayed struct {
 	escaped bool
 }
 
-// load reads the blocks into memory, as many as are to be kept there, in the
-// order in which they lie.
+// load reads the blocks to keep into memory, in the order of their location.
 func (o *overlay) load(r io.ReaderAt) error {
 	n := min(len(o.from), maxReplayCache>>o.bits)
 	order := make([]int, len(o.from))
@@ -60,7 +59,7 @@ func (o *overlay) load(r io.ReaderAt) error {
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(o.from[a].at, o.from[b].at) })
 	size := int64(1) << o.bits
 	for order = order[:n]; len(order) > 0; {
-		// What lies beside each other is read at once.
+		// Adjacent blocks are read together.
 		begin := o.from[order[0]].at
 		count := 1
 		for count < len(order) && count < journalRead>>o.bits && o.from[order[count]].at == begin+int64(count)*size {

@@ -31,8 +31,8 @@ const (
 // (48 bytes each): 128 TiB in blocks of 4 KiB.
 const maxGroups = 1 << 20
 
-// groupCost is what a group takes, in bytes: its descriptor and, when the free
-// space is counted, where its metadata lie.
+// groupCost is the memory for a group, in bytes: its descriptor and, when the
+// free space is counted, the locations of its metadata.
 const groupCost = 48 + 64
 
 // superblock holds what the package needs of it.
@@ -82,7 +82,7 @@ type superblock struct {
 func (s *superblock) blockSize() int           { return 1 << s.blockBits }
 func (s *superblock) has(incompat uint32) bool { return s.incompat&incompat != 0 }
 
-// superblockBlock is the block that the first superblock lies in, or begins.
+// superblockBlock is the block that holds the first superblock.
 func (s *superblock) superblockBlock() uint64 { return superblockOffset >> s.blockBits }
 
 // groupStart is the first block of a group.
@@ -90,7 +90,7 @@ func (s *superblock) groupStart(group uint32) uint64 {
 	return uint64(s.firstBlock) + uint64(group)*uint64(s.blocksPerGroup)
 }
 
-// valid reports whether blocks lie where those of a file may.
+// valid reports whether blocks are where a file's blocks can be.
 func (s *superblock) valid(first uint64, count uint64) bool {
 	return first > uint64(s.firstBlock) && first < s.blocks && count <= s.blocks-first
 }
@@ -302,8 +302,8 @@ func (d *device) superblock() (superblock, error) {
 	return parseSuperblock(b)
 }
 
-// backupGroups are where the first copies of the superblock lie, with
-// sparse_super and without.
+// backupGroups are the groups with the first copies of the superblock, with and
+// without sparse_super.
 var backupGroups = []uint64{1, 3, 5, 7, 9, 25, 27, 49}
 
 // findBackup looks for a copy of the superblock where mke2fs puts them: in

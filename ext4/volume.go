@@ -37,8 +37,8 @@ type Volume struct {
 // Volume describes the volume as it was when it was opened.
 func (f *FS) Volume() Volume { return f.volume }
 
-// describe fills the volume's description. The flags of before the replay tell
-// whether there was something to do.
+// describe fills in the volume's description. The flags from before the replay
+// show whether recovery was needed.
 func (f *FS) describe(before *superblock, j Journal) {
 	const stateClean = 0x1
 	s := &f.super
@@ -67,7 +67,7 @@ func (f *FS) describe(before *superblock, j Journal) {
 	}
 }
 
-// kind tells ext2, ext3 and ext4 apart by their features.
+// kind returns ext2, ext3 or ext4, by the volume's features.
 func (s *superblock) kind() string {
 	switch {
 	case s.incompat&incompatExt4 != 0 || s.roCompat&roCompatExt4 != 0:

@@ -21,8 +21,8 @@ const (
 // kernel).
 const maxXattr = 64 << 10
 
-// xattrPrefixes are what stands before a name on the disk (xattr.rst). The
-// names that have none on the disk are whole.
+// xattrPrefixes are the prefixes that a name index stands for (xattr.rst).
+// Names with index 0 are stored in full.
 var xattrPrefixes = map[uint8]string{
 	1:  "user.",
 	2:  "system.posix_acl_access",
@@ -128,8 +128,8 @@ func (f *FS) xattrEntries(i inode) ([]xattrEntry, error) {
 	return append(entries, more...), nil
 }
 
-// inodeXattrs decodes what lies behind the fields of an inode: the magic
-// 0xEA020000 and entries, whose values' places count from the first entry on.
+// inodeXattrs decodes the space after the fields of an inode: the magic
+// 0xEA020000 and entries, whose value offsets count from the first entry.
 func (s *superblock) inodeXattrs(i inode) ([]xattrEntry, reason) {
 	extra := i.extraSize()
 	begin := oldInodeSize + extra

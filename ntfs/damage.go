@@ -8,7 +8,7 @@ import (
 // maxDamaged is how many damaged records Damage lists; the rest are counted.
 const maxDamaged = 100
 
-// Damage is what Open met that was not as it should be.
+// Damage describes the damage that Open found.
 type Damage struct {
 	// Count is how many records cannot be read, or lack a part that another
 	// record should hold. See FS for what that does to look-ups.
@@ -18,8 +18,8 @@ type Damage struct {
 	// Orphans counts names that are in no listing, since their directory is
 	// gone: its record is damaged, free, or used for something else.
 	Orphans int64
-	// Notes tell what was read from its second place, or replaced by a
-	// default, and what cannot be shown.
+	// Notes describe what was read from a backup copy or replaced by a default, and
+	// what cannot be shown.
 	Notes []string
 	// InDoubt are the first 100 names that were asked for since, and are
 	// ErrInDoubt.
@@ -40,7 +40,7 @@ type DamagedRecord struct {
 
 func (d DamagedRecord) String() string { return fmt.Sprintf("record %d %s", d.Record, d.Reason) }
 
-// Damage tells what Open met that was not as it should be.
+// Damage returns the damage that Open found.
 func (f *FS) Damage() Damage {
 	f.mu.Lock()
 	defer f.mu.Unlock()

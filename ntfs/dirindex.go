@@ -150,7 +150,7 @@ func (w *folder) node(vcn int64, buf []byte) ([]byte, error) {
 	return node, nil
 }
 
-// place checks that a block lies in the index and is in use.
+// place checks that a block is inside the index and in use.
 func (w *folder) place(vcn int64) error {
 	if w.blocks == nil || vcn < 0 || vcn > w.blocks.size/w.unit || vcn*w.unit%w.block != 0 {
 		return corrupt("block at VCN %d", vcn)
@@ -253,8 +253,8 @@ type indexWalk struct {
 }
 
 // each visits every entry that the tree leads to. Without an error the tree is
-// whole: every node that another one names was there, once, and the names are
-// in order. stray is how many blocks are in use outside of the tree.
+// complete: every node that another one names was found once, and the names are
+// in order. stray is the number of blocks in use outside of the tree.
 func (w *folder) each(visit func(reference, fileName) error) (stray int64, err error) {
 	own := *w // what is read ahead is not kept
 	if err := own.ahead(); err != nil {
@@ -356,10 +356,10 @@ type indexSearch struct {
 	nodes  int
 }
 
-// find returns the entries whose name is the given one but for case. It reads
-// only the blocks on the way to where the name must be. Without an error there
-// are no others: the nodes on the way are whole, and the names in them are in
-// order and between those that lead to them.
+// find returns the entries with the given name, compared without case. It reads
+// only the blocks on the path to where the name must be. Without an error there
+// are no others: the nodes on the path are intact, and their names are in order
+// and between those that lead to them.
 func (w *folder) find(folded []uint16) ([]indexMatch, error) {
 	s := indexSearch{folder: w, folded: folded}
 	_, err := s.entries(w.root, nil, nil, 0)
@@ -368,8 +368,8 @@ func (w *folder) find(folded []uint16) ([]indexMatch, error) {
 
 var errTwins = fmt.Errorf("%w: more than %d names that differ only in case", ErrUnsupported, maxCaseTwins)
 
-// entries looks through a node whose names must lie between low and high, nil
-// for no bound. past says that names behind the one looked for were met.
+// entries searches a node whose names must be between low and high; nil means
+// no bound. past reports that names after the wanted one were found.
 func (s *indexSearch) entries(node, low, high []byte, depth int) (past bool, err error) {
 	if s.nodes++; depth > maxIndexDepth || s.nodes > maxIndexDepth+2*maxCaseTwins {
 		return false, corrupt("index of more than %d levels", maxIndexDepth)
@@ -474,7 +474,7 @@ func (f *FS) folder(dir uint32) (*folder, error) {
 	return w, err
 }
 
-// folderCost estimates what keeping an index open takes beside its own bytes.
+// folderCost estimates the memory to keep an index open, without the index's own bytes.
 func (f *FS) folderCost(w *folder) int64 {
 	const object = 512
 	cost := object + int64(f.boot.recordSize)

@@ -3,9 +3,9 @@
 //	volume, err := ntfs.Open(ctx, file, size, ntfs.Options{})
 //	data, err := volume.ReadFile("Windows/System32/config/SOFTWARE")
 //
-// It also reads what io/fs has no words for: free space, named streams, reparse
-// points, security descriptors, totals of trees, and where the bytes of a file
-// lie. It reports damage. It never writes and follows no link.
+// Beyond io/fs it reads free space, named streams, reparse points, security
+// descriptors, totals of trees, and the locations of a file's bytes. It reports
+// damage. It never writes and follows no links.
 //
 // # Goals
 //
@@ -24,20 +24,21 @@
 // reads ($UpCase, $Volume, $LogFile's head), one for each attribute list
 // that is not resident and two or more for each reparse point that is not.
 //
-// After that [FS.Tree] reads nothing, and [FS.Stat] and other look-ups only the
-// indexes of the directories on their way that do not lie in their records: once
-// an index of up to 2 MiB, of a larger or fragmented one the blocks on the way to
-// the name. A look-up takes time proportional to the names in the directories on
-// its way; those of 512 names and more are ordered by hash when first looked
-// into. Opening a file reads its record, and one for each extension record that
-// it has. Reading takes one read a run; compressed files are read and decoded
-// a unit of at most 64 KiB at a time, those that WOF compressed a chunk of 4 to
-// 32 KiB with two reads. An open file keeps the last unit and no more.
-// [FS.Free] reads $Bitmap, a bit a cluster, 1 MiB at a time.
+// After that [FS.Tree] reads nothing. [FS.Stat] and other look-ups read only
+// those directory indexes on their path that are outside the records: an index of
+// up to 2 MiB once, and of a larger or fragmented one the blocks on the path to
+// the name. A look-up takes time proportional to the number of names in the
+// directories on its path; directories of 512 names and more are sorted by hash
+// on first use. Opening a file reads its record and each extension record.
+// Reading takes one read for each run; compressed files are read and decoded in
+// units of at most 64 KiB, and files that WOF compressed in chunks of 4 to 32 KiB
+// with two reads each. An open file keeps only the last unit. [FS.Free] reads
+// $Bitmap (one bit for each cluster) in pieces of 1 MiB.
 //
 // [FS.ReadDir], [FS.Walk] and [FS.CheckedTree] read the index of each directory
-// that they are about, unless it lies in its record and says what the records say:
-// the directory's record, and one read for each run of an index of up to 32 MiB.
+// that they visit, unless it is in the directory's record and agrees with the
+// records. That takes the directory's record, and one read for each run of an
+// index of up to 32 MiB.
 //
 // The log of a volume that was in use is read from the oldest record on that NTFS
 // needs, 256 KiB at a time, and each record of $MFT and index block that it

@@ -6,12 +6,12 @@ import (
 	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
-// Kinds of errors, beside those of io/fs and of the reader below, which pass
-// through. fs.ErrNotExist means that a thing is truly not there: what may have
-// been lost with a damaged record is ErrCorrupt.
+// Kinds of errors. Errors of io/fs and of the underlying reader pass through.
+// fs.ErrNotExist means that the name does not exist; a name that may have been
+// lost with a damaged record is ErrCorrupt.
 var (
-	// ErrCorrupt is what contradicts itself, is torn, or lies beyond the end
-	// of the volume.
+	// ErrCorrupt means that data is inconsistent, torn, or beyond the end of the
+	// volume.
 	ErrCorrupt = kind.Corrupt
 	// ErrInDoubt is a name of which the directory's index and the MFT record
 	// say different things, or that the index does not decide since it cannot

@@ -28,7 +28,7 @@ type File struct {
 
 // content is what reads a file: a *stream, or an *overlay on one.
 type content interface {
-	readAt(p []byte, off int64) error // all of p lies inside
+	readAt(p []byte, off int64) error // all of p is inside
 }
 
 var _ interface {
@@ -181,7 +181,7 @@ func (f *FS) Streams(name string) ([]Stream, error) {
 // are opened and read piece by piece.
 const MaxReadFile = 256 << 20
 
-// ReadFile reads a whole file of at most MaxReadFile bytes.
+// ReadFile returns the content of a file of at most MaxReadFile bytes.
 func (f *FS) ReadFile(name string) ([]byte, error) {
 	file, err := f.Open(name)
 	if err != nil {
@@ -220,8 +220,7 @@ func (f *File) Close() error {
 	return nil
 }
 
-// ReadAt implements io.ReaderAt. Each piece that lies in one run is read in
-// one read.
+// ReadAt implements io.ReaderAt. It takes one read for each run.
 func (f *File) ReadAt(p []byte, off int64) (int, error) {
 	switch {
 	case f.closed.Load():

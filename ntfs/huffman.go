@@ -20,10 +20,10 @@ var decoders = sync.Pool{New: func() any { return new(decoder) }}
 // all bits are zero, and overrun is true once one of them was taken.
 type bitReader struct {
 	src     []byte
-	at      int    // where the next word, or byte between words, lies
+	at      int    // offset of the next word, or byte between words
 	bits    uint32 // words that were read, the next bit highest
 	n       int    // how many bits these are
-	missing int    // how many of these lie past the end
+	missing int    // how many of these are past the end
 }
 
 // fill makes sure that there are 16 bits to take. It reads no word before it
@@ -52,8 +52,8 @@ func (r *bitReader) take(n int) int {
 
 func (r *bitReader) overrun() bool { return r.n < r.missing }
 
-// align goes on with whole bytes: it skips the rest of a word, or all of the
-// next one if no bit of that was taken yet.
+// align continues at a byte boundary: it skips the rest of a word, or all of
+// the next one if none of its bits was consumed yet.
 func (r *bitReader) align() {
 	if skip := r.n % 16; skip > 0 {
 		r.take(skip)

@@ -12,7 +12,7 @@ import (
 const (
 	chunkRecords = 1024      // a chunk of nodes is what one read of $MFT brings
 	chunkNames   = 4096      // names are given out to the scanners in such pieces
-	chunkArena   = 1 << 20   // and so is the memory that their bytes lie in
+	chunkArena   = 1 << 20   // and so is the memory that holds their bytes
 	maxArenas    = 1 << 12   // since an offset into all of them has 32 bits
 	nameBytes    = 3 * 255   // UTF-8 of the longest name there can be
 	recordNames  = 4096 / 96 // names that the largest record has room for

@@ -158,7 +158,7 @@ func (ino *inode) stream(d *disk, kind uint32, name string) (*stream, error) {
 	return s, nil
 }
 
-// need opens an attribute that has to be there.
+// need opens a required attribute.
 func (ino *inode) need(d *disk, kind uint32, name string) (*stream, error) {
 	s, err := ino.stream(d, kind, name)
 	if err == fs.ErrNotExist {

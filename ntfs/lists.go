@@ -25,8 +25,8 @@ func (w *scanner) keepList(number uint32, a *attribute) {
 	w.found.listBytes += int64(len(kept.value))
 }
 
-// readLists reads the lists, some at a time since they lie all over the
-// volume, and hands each on in their order.
+// readLists reads the lists in parallel, since they are scattered over the
+// volume, and passes them on in order.
 func (f *FS) readLists(lists []pendingList, readers int, each func(record uint32, list []byte, err error) error) error {
 	type content struct {
 		list []byte

@@ -2,9 +2,9 @@ package ntfs
 
 import "io/fs"
 
-// Locate tells where on the volume, in bytes, the byte at off of the file lies. It
-// is not known of what is resident (FS.Locate tells where the record is),
-// compressed, in a hole, or zero since it was never written.
+// Locate returns the offset on the volume, in bytes, of the byte at off of the
+// file. It is not known for data that is resident (FS.Locate returns where the
+// record is), compressed, in a hole, or never written.
 func (f *File) Locate(off int64) (at int64, known bool, err error) {
 	s, ok := f.content.(*stream)
 	if !ok || f.refused != nil || off < 0 || off >= s.size {
@@ -14,9 +14,9 @@ func (f *File) Locate(off int64) (at int64, known bool, err error) {
 	return at, known, nil
 }
 
-// Locate tells where on the volume, in bytes, the MFT record of a file or
-// directory begins. The last two bytes of each of its sectors are not what they
-// stand for, but the fixup's.
+// Locate returns the offset on the volume, in bytes, of the MFT record of a
+// file or directory. The last two bytes of each of its sectors are fixup
+// values, not content.
 func (f *FS) Locate(name string) (at int64, known bool, err error) {
 	record, err := f.resolve(name)
 	if err != nil {
@@ -26,8 +26,8 @@ func (f *FS) Locate(name string) (at int64, known bool, err error) {
 	return at, known, nil
 }
 
-// locate tells where on the disk a byte of the stream lies, which must be inside
-// of it.
+// locate returns the offset on the disk of a byte of the stream, which must be
+// inside of it.
 func (s *stream) locate(off int64) (at int64, known bool) {
 	if s.resident != nil || s.unit > 0 || s.flags&attrEncrypted != 0 || off >= s.initialized {
 		return 0, false

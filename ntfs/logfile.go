@@ -20,7 +20,7 @@ const (
 	JournalCorrupt  JournalState = fslog.Corrupt  // it has no valid restart page
 )
 
-// Journal tells what was in $LogFile.
+// Journal describes what was in $LogFile.
 type Journal struct {
 	State        JournalState
 	Err          error // why it cannot be applied; nil if it was, or there was nothing to apply
@@ -88,7 +88,7 @@ func parseLog(head []byte) (JournalState, restartArea) {
 	if len(head) > 0 && bytes.Count(head, []byte{0xFF}) == len(head) {
 		return JournalEmpty, restartArea{}
 	}
-	// The second page lies at one of the sizes that a page may have; the
+	// The second page is at an offset equal to one of the possible page sizes; the
 	// newer of the two counts.
 	state, newest := JournalCorrupt, restartArea{}
 	for _, at := range restartPages {
@@ -116,7 +116,7 @@ var restartPages = []int{0, 512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 3
 //	20  4  size of the log's other pages
 //	24  2  offset of the restart area
 //
-// and at byte 26 and 28 the version of the log; behind it lie a restart area and
+// and at byte 26 and 28 the version of the log; after it come a restart area and
 // its clients, see restartArea.
 //
 // libfsntfs, Log File service restart page header; flatcap's NTFS documentation,

@@ -6,14 +6,14 @@ import (
 	"fmt"
 )
 
-// A log is a ring of pages behind the restart pages, with records in it that are
-// numbered by where they lie: an LSN is the byte's offset in the file divided by
-// 8, with the number of rounds in the bits above. Sources: flatcap's NTFS
-// documentation, File - $LogFile; libfsntfs, Metadata transaction journal.
+// A log is a ring of pages after the restart pages. A record in it is numbered
+// by its location: an LSN is the byte offset in the file divided by 8, with the
+// number of wraps in the bits above. Sources: flatcap's NTFS documentation, File
+// - $LogFile; libfsntfs, Metadata transaction journal.
 
 const (
-	// maxLog is the size of the largest log that is read, in bytes. Windows makes
-	// none of more than 64 MiB by itself.
+	// maxLog is the size of the largest log that is read, in bytes. By default
+	// Windows creates logs of at most 64 MiB.
 	maxLog = 256 << 20
 	// maxLogRecord is the size of the largest record, in bytes.
 	maxLogRecord = 1 << 20
@@ -210,8 +210,7 @@ func (l *logReader) readPage(at int64) ([]byte, error) {
 // any size.
 const logAhead = 256 << 10
 
-// ahead returns the piece of the log that a byte lies in, as far as it can be
-// read.
+// ahead returns the piece of the log that holds a byte, or its readable part.
 func (l *logReader) ahead(at int64) ([]byte, error) {
 	number := at / logAhead
 	if l.piece != nil && l.pieceNumber == number {

@@ -118,7 +118,7 @@ func (up *upcase) equal(name []byte, folded []uint16) bool {
 }
 
 // appendName appends the UTF-8 form of a UTF-16LE name. Half a surrogate pair,
-// which UTF-8 cannot say, becomes U+FFFD; whole is false then.
+// which UTF-8 cannot encode, becomes U+FFFD; whole is false then.
 func appendName(dst, units []byte) (name []byte, whole bool) {
 	i := 0
 	for ; i+1 < len(units); i += 2 {

@@ -37,9 +37,9 @@ const maxRecords = math.MaxUint32
 //
 // Names are those of io/fs: elements with "/" between them, "." for the root.
 // They are looked up without regard to case, as the volume's $UpCase has it;
-// where names differ in case alone, the exact one is preferred. No reparse
-// point is followed; a name that leads through a symbolic link or a junction
-// is ErrUnsupported, since what it names may be elsewhere.
+// where names differ only in case, the exact one is preferred. No reparse point
+// is followed; a path through a symbolic link or a junction gives
+// ErrUnsupported, since its target may be elsewhere.
 //
 // A name is there if the directory's index has it and the record that the index
 // names is in use and has it too; if only one of them has it, or the index cannot
@@ -85,13 +85,13 @@ type Options struct {
 	Memory  int64 // bytes that the index may take; DefaultMemory if 0
 	Readers int   // reads of $MFT at a time; as many as there are processors, at least two, if 0
 
-	// Reserve is asked before memory is taken for the index, in bytes, and told
-	// with a negative number what was given up. Its error ends Open. It must be
-	// safe for concurrent use. Nil never refuses.
+	// Reserve is called with the number of bytes before memory is allocated for the
+	// index, and with a negative number when memory is released. Its error ends
+	// Open. It must be safe for concurrent use. Nil means no limit.
 	Reserve func(n int64) error
 
-	// Progress is told how many records of $MFT are read, and how many there are.
-	// It is called from several goroutines, with numbers in any order. It may be nil.
+	// Progress gets the number of records of $MFT that are read, and their total. It
+	// is called from several goroutines, with numbers in any order. It may be nil.
 	Progress func(done, total int64)
 }
 
@@ -160,8 +160,8 @@ func recoverable(err error) bool {
 	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnsupported)
 }
 
-// openMFT finds the clusters of $MFT by its own record, and by the extension
-// records of that, each of which lies in a part that was found before.
+// openMFT finds the clusters of $MFT by its own record and that record's
+// extension records. Each of these is in a part that was found before.
 func (f *FS) openMFT() error {
 	base := make([]byte, f.boot.recordSize)
 	if err := f.disk.readAt(base, f.boot.mft); err != nil && !recoverable(err) {

@@ -15,18 +15,19 @@ import (
 // number and in that directory. What only one of the two says is in doubt: a
 // deletion or a creation that was half written. What neither says is absent.
 //
-// Most directories are small, and their index lies in their record: the pass
-// over $MFT takes a fingerprint of it, and it costs nothing to see that the
-// records say the same. The index of a larger one is read once if it is of at
-// most maxIndexOnce, with the same result for most; in others only the blocks on
-// the way to a name are read.
+// Most directories are small, and their index is in their record: the pass over
+// $MFT takes a fingerprint of it, so comparing it with the records costs
+// nothing. The index of a larger one is read once if it has at most maxIndexOnce
+// bytes, and usually agrees too. Of still larger ones, only the blocks on the
+// path to a name are read.
 
-// maxIndexOnce is the size of the largest index that a look-up reads as a whole,
-// in bytes: some 15,000 names.
+// maxIndexOnce is the size of the largest index that a look-up reads completely,
+// in bytes: about 15,000 names.
 const maxIndexOnce = 2 << 20
 
-// maxRunsOnce is in how many pieces an index may lie that a look-up reads as a
-// whole: each takes a read, and a look-up in a larger one two or three.
+// maxRunsOnce is the largest number of runs of an index that a look-up reads
+// completely: each run takes one read, and a look-up in a larger index takes
+// two or three.
 const maxRunsOnce = 16
 
 // What a directory's node has in the place of sizes, which a directory has not:
@@ -36,11 +37,11 @@ const (
 	indexUnknown  = iota // its index is not in its record, or damaged
 	indexLarge           // it has blocks
 	indexAgrees          // with blocks: it was read, and says what the records say
-	indexDiffers         // with blocks: it was read or is too large, and names have to be looked for
+	indexDiffers         // with blocks: it was read or is too large, and names must be searched
 	indexInRecord        // and more: it has no blocks, and so many names
 )
 
-// rootPrint takes the fingerprint of an index that lies in a record.
+// rootPrint computes the fingerprint of an index that is in a record.
 func (f *FS) rootPrint(number uint32, value []byte) (print uint64, state int64) {
 	node, _, err := indexRoot(value)
 	if err != nil {
@@ -219,7 +220,7 @@ type doubts struct {
 // lostEntry is a name that the index has, and no record.
 type lostEntry struct {
 	indexMatch
-	record uint32 // 0 if there is none of that number
+	record uint32 // 0 if no record has that number
 	err    error
 }
 

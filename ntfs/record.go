@@ -291,8 +291,8 @@ func parseFileName(value []byte) (fileName, reason) {
 	}, readable
 }
 
-// listEntry is an entry of an attribute list: where an attribute, or one
-// extent of it, lies.
+// listEntry is an entry of an attribute list: the location of an attribute, or
+// of one extent of it.
 //
 //	 0  4  type of the attribute
 //	 4  2  length of the entry

@@ -178,7 +178,7 @@ func parseReparse(value []byte) (Reparse, error) {
 	return r, err
 }
 
-// names decodes the two names of a link, which lie behind a header:
+// names decodes the two names of a link, which follow a header:
 //
 //	0  2  offset of the substitute name, 2  2  its length
 //	4  2  offset of the print name, 6  2  its length

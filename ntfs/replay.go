@@ -7,11 +7,10 @@ import (
 	"slices"
 )
 
-// What the log of a volume that was in use holds beyond what lies on the disk is
-// applied in memory, as Windows does at the next start: first every change again
-// that its record of $MFT, its index block or its bitmap does not have yet, then
-// those of transactions that were not finished are undone. What cannot be applied
-// makes the record or block one that cannot be read.
+// The log of a volume that was in use is applied in memory, as Windows does at
+// the next start. First, every change is redone that is missing from its record
+// of $MFT, index block or bitmap. Then the changes of unfinished transactions are
+// undone. A change that cannot be applied makes its record or block unreadable.
 //
 // A record or block has the LSN of its last change at byte 8, so what it has is
 // certain. A bitmap has none: its changes are applied in their order, and end in
@@ -60,7 +59,7 @@ const (
 // replay applies the log.
 type replay struct {
 	f      *FS
-	blocks map[int64]*replayBlock // by where they lie, in bytes
+	blocks map[int64]*replayBlock // by byte offset
 	used   int64                  // bytes
 	misses map[int64]bool         // places at which there is no such block
 	work   int64
@@ -206,8 +205,8 @@ func (r *replay) apply(rec *logRecord, c logChange, undo bool) error {
 	return nil
 }
 
-// place returns where on the volume a byte lies of the clusters that a record is
-// about.
+// place returns the offset on the volume of a byte of the clusters that a record
+// changes.
 func (r *replay) place(rec *logRecord, off int64) (at int64, ok bool) {
 	size := r.f.disk.clusterSize
 	off += rec.clusterOffset
@@ -279,7 +278,7 @@ func (r *replay) protected(rec *logRecord, at int64, magic string, size int64) (
 		}
 		return b, nil
 	}
-	if size == 0 { // that of an index block its own header tells
+	if size == 0 { // an index block's own header has it
 		head := make([]byte, minIndexBlock)
 		if err := r.readClusters(rec, head); err != nil {
 			return nil, ifUnreadable(err)
@@ -316,8 +315,8 @@ func (r *replay) readClusters(rec *logRecord, p []byte) error {
 	return r.f.disk.readAt(p, at)
 }
 
-// oneRun reports whether a block lies in one piece on the volume, as all do but
-// those in clusters smaller than they are.
+// oneRun reports whether a block is contiguous on the volume. Only blocks
+// larger than a cluster may not be.
 func (r *replay) oneRun(rec *logRecord, size int64) bool {
 	first, _ := r.place(rec, 0)
 	for off := r.f.disk.clusterSize; off < size; off += r.f.disk.clusterSize {
@@ -396,8 +395,8 @@ func (r *replay) applyBits(rec *logRecord, c logChange) error {
 	return nil
 }
 
-// applyNonresident writes into clusters: a new index block as a whole, else what
-// has no fixups.
+// applyNonresident writes into clusters: a complete new index block, or data
+// without fixups.
 func (r *replay) applyNonresident(rec *logRecord, c logChange, undo bool) error {
 	if len(c.data) == 0 {
 		return nil
@@ -426,8 +425,8 @@ func (r *replay) applyNonresident(rec *logRecord, c logChange, undo bool) error 
 	return nil
 }
 
-// newIndexBlock writes an index block as it was when it was made, unless what
-// lies there is of later.
+// newIndexBlock writes an index block as it was when it was created, unless the
+// one on the disk is newer.
 func (r *replay) newIndexBlock(rec *logRecord, at int64, c logChange, undo bool) error {
 	size := int64(le.Uint16(c.data[6:])-1) * stride
 	if undo || !powerOfTwo(int(size), minIndexBlock, maxIndexBlock) || int64(len(c.data)) > size || !r.oneRun(rec, size) {
@@ -518,7 +517,7 @@ func protectBlock(buf []byte) error {
 	return nil
 }
 
-// patch is a piece of the volume that is not what lies on the disk.
+// patch is a piece of the volume that differs from the disk.
 type patch struct {
 	at   int64
 	data []byte

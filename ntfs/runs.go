@@ -2,7 +2,7 @@ package ntfs
 
 import "math"
 
-// run is a piece of an attribute that lies in one piece on the disk.
+// run is a contiguous piece of an attribute on the disk.
 type run struct {
 	vcn int64 // first cluster in the attribute
 	lcn int64 // first cluster on the volume; hole for one

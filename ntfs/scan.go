@@ -59,7 +59,7 @@ type extension struct {
 	streams int64
 }
 
-// extensionName is a name that lies in an extension record.
+// extensionName is a name in an extension record.
 type extensionName struct {
 	extension uint32
 	name      name
@@ -132,8 +132,8 @@ const firstUser = 24
 // memory, in bytes; more records than it stands for do not fit the index.
 const maxMFTBitmap = 8 << 20
 
-// mftBitmap reads which records are in use. It only tells a record that is not
-// used from one that was lost, so the pass goes on without it.
+// mftBitmap reads which records are in use. It is needed only to distinguish
+// unused records from lost ones, so the pass continues without it.
 func (f *FS) mftBitmap() ([]byte, error) {
 	bitmap, err := func() ([]byte, error) {
 		ino, err := f.load(recordMFT)
@@ -162,8 +162,8 @@ func (s *scan) used(record uint32) bool {
 	return int(record/8) < len(s.bitmap) && s.bitmap[record/8]>>(record%8)&1 != 0
 }
 
-// beyond lists the records that the bitmap has behind the end of $MFT, those of
-// a $MFT that was cut, as far as Damage lists them, and counts the rest.
+// beyond finds the records in use after the end of a truncated $MFT, by its
+// bitmap. It lists as many as Damage holds, and counts the rest.
 func (s *scan) beyond() (list []uint32, more int64) {
 	for record := s.f.records; int(record/8) < len(s.bitmap); record++ {
 		switch {
@@ -177,8 +177,8 @@ func (s *scan) beyond() (list []uint32, more int64) {
 	return list, more
 }
 
-// scanner is one of those who parse, of which there are no more than can do so
-// at a time: each has memory of its own for names.
+// scanner is one parse worker with its own memory for names; there are at most
+// GOMAXPROCS.
 type scanner struct {
 	scan    *scan
 	found   found
@@ -189,7 +189,7 @@ type scanner struct {
 	arenaID int
 }
 
-// read reads block after block, as one of those who do.
+// read is one reading worker: it reads block after block.
 func (s *scan) read() error {
 	size := s.f.boot.recordSize
 	buf := make([]byte, chunkRecords*size)
@@ -392,7 +392,7 @@ func (w *scanner) attributes(number uint32, r record, n *node) (why reason) {
 		switch a.kind {
 		case typeEnd:
 			if roots > 1 || roots == 1 && listed && n.allocated >= indexInRecord {
-				n.allocated = indexUnknown // which root counts has to be looked up
+				n.allocated = indexUnknown // which root counts is found by a look-up
 			}
 			if r.base != 0 {
 				e.streams = streams
@@ -654,7 +654,7 @@ func comparePart(a, b part) int {
 	return cmp.Or(cmp.Compare(a.base, b.base), cmp.Compare(a.extension, b.extension), cmp.Compare(a.sequence, b.sequence))
 }
 
-// lack marks a base record that cannot be read whole.
+// lack marks a base record that is incomplete.
 func (n *node) lack(why reason) {
 	if why != readable && n.flags&nodeBase != 0 && n.flags&nodePartial == 0 {
 		n.flags |= nodePartial

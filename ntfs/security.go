@@ -8,11 +8,10 @@ import (
 	"math/bits"
 )
 
-// SecurityDescriptor returns the security descriptor of a file or directory
-// in its self-relative form ([MS-DTYP] 2.4.6), as it is stored: in the volume's
-// list, where $STANDARD_INFORMATION tells which of that it is, or in an
-// attribute of the file's own, as before NTFS 3.0. The error is fs.ErrNotExist
-// if the file has none.
+// SecurityDescriptor returns the security descriptor of a file or directory in
+// its self-relative form ([MS-DTYP] 2.4.6), as it is stored: in the volume's
+// list, where $STANDARD_INFORMATION has its id, or in an attribute of the file,
+// as before NTFS 3.0. The error is fs.ErrNotExist if the file has none.
 func (f *FS) SecurityDescriptor(name string) ([]byte, error) {
 	record, err := f.resolve(name)
 	if err == nil {
@@ -99,7 +98,7 @@ func (f *FS) listedSecurity(id uint32) ([]byte, error) {
 	return found, nil
 }
 
-// findListed returns nil if the whole list was read and does not have it.
+// findListed returns nil if the list was read completely and does not have it.
 func (f *FS) findListed(id uint32) ([]byte, error) {
 	ino, err := f.load(recordSecure)
 	if err != nil {
@@ -150,8 +149,8 @@ func findInList(s *stream, id uint32) ([]byte, error) {
 }
 
 // findInBlock looks for a descriptor in a block whose entries say that they
-// begin at the given offset of the stream. It is not whole if an entry in it
-// does not fit, or two say different things of the descriptor.
+// begin at the given offset of the stream. The block is damaged if an entry
+// does not fit, or if two entries contradict each other about the descriptor.
 func findInBlock(block []byte, first int64, id uint32) (found []byte, whole bool) {
 	for at := 0; at+sdsHeader <= len(block); {
 		e := block[at:]

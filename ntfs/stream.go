@@ -162,7 +162,7 @@ func (s *stream) holes() bool {
 	return false
 }
 
-// readAt fills p from off; all of it must lie inside the stream.
+// readAt fills p from off; all of it must be inside the stream.
 func (s *stream) readAt(p []byte, off int64) error {
 	if off < 0 || off > s.size-int64(len(p)) {
 		return corrupt("%d bytes at byte %d of a stream of %d", len(p), off, s.size)
@@ -181,7 +181,7 @@ func (s *stream) readAt(p []byte, off int64) error {
 	}
 	size := s.disk.clusterSize
 	i := s.runAt(off / size)
-	if len(p) > 0 { // nearly always all of it lies in one run
+	if len(p) > 0 { // nearly always all of it is in one run
 		r := s.runs[i]
 		if skip := off - r.vcn*size; r.lcn != hole && int64(len(p)) <= r.n*size-skip {
 			return s.disk.readAt(p, r.lcn*size+skip)
@@ -208,8 +208,8 @@ type piece struct {
 	off int64
 }
 
-// readPieces reads pieces that lie apart, some at a time. The error is that of
-// the first that cannot be read.
+// readPieces reads scattered pieces, several at a time. The error is that of
+// the first piece that cannot be read.
 func (d *disk) readPieces(pieces []piece) error {
 	if len(pieces) == 1 {
 		return d.readAt(pieces[0].p, pieces[0].off)
@@ -306,7 +306,7 @@ func (s *stream) readUnit(number int64) ([]byte, error) {
 	return data, nil
 }
 
-// readAll returns the whole content, which must not be longer than limit.
+// readAll returns all of the content, which must not be longer than limit.
 func (s *stream) readAll(limit int64) ([]byte, error) {
 	if s.size > limit {
 		return nil, corrupt("%d bytes where at most %d belong", s.size, limit)

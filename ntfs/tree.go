@@ -17,24 +17,24 @@ type Totals struct {
 	StreamSize int64 // of named $DATA, of directories too; $BadClus in the root has one as large as the volume
 	Links      int64 // hard links met again: a file counts once
 	Reparse    int64 // reparse points, the start too; what they lead to is not counted
-	Cloud      int64 // files that a provider of cloud files keeps elsewhere, in whole or in part
-	Away       int64 // of Size: what of them does not lie on the volume
+	Cloud      int64 // files that a cloud file provider keeps elsewhere, completely or in part
+	Away       int64 // part of Size that is not on the volume
 	// Damaged counts entries whose record cannot be read, and directories
 	// whose index cannot. If it is not 0, the other figures are lower bounds.
 	Damaged int64
-	// Doubtful counts names in doubt (ErrInDoubt), and all that lies below such
-	// a directory. The other figures leave them out; with all of them Size is
-	// DoubtfulSize more, where an entry of an index that has no record counts
-	// with the size that the index has.
+	// Doubtful counts names in doubt (ErrInDoubt), and everything below such a
+	// directory. The other figures leave them out; with all of them Size would be
+	// DoubtfulSize larger. An index entry that has no record counts with the size
+	// in the index.
 	Doubtful     int64
 	DoubtfulSize int64
 }
 
-// Tree adds up what lies below a directory, or a single file. It takes the
-// index in memory and reads nothing, but for the directories' own indexes
-// where some records are damaged. So it finds what is in doubt in directories
-// that are small or were looked into, and takes all other names for present:
-// Size may be too large, and CheckedTree tells.
+// Tree adds up everything below a directory, or a single file. It uses the
+// index in memory and reads nothing, except the directories' own indexes where
+// records are damaged. So it finds doubtful names only in directories that are
+// small or were read before, and assumes that all other names are present: Size
+// may be too large. CheckedTree is exact.
 func (f *FS) Tree(name string) (Totals, error) { return f.totals(name, 0) }
 
 // CheckedTree is Tree with the index of every directory of the subtree read: one
@@ -120,8 +120,8 @@ func (t *Totals) lost(d *doubts, seen marks) {
 	}
 }
 
-// addDoubtful adds records whose names are in doubt, and what lies below them,
-// where they have no other name that is not.
+// addDoubtful adds records with no name other than doubtful ones, and
+// everything below them.
 func (f *FS) addDoubtful(t *Totals, records []uint32, seen marks) {
 	x := &f.index
 	for len(records) > 0 {

@@ -10,7 +10,7 @@ type Volume struct {
 	Label   string
 	Serial  uint64  // as in the boot sector
 	Version string  // of NTFS: "3.1"
-	Dirty   bool    // the volume's dirty flag: it was not dismounted, or has to be checked
+	Dirty   bool    // the volume's dirty flag: it was not dismounted, or must be checked
 	Journal Journal // $LogFile
 	Err     error   // why Label, Version and Dirty are not known; nil if they are
 

@@ -7,8 +7,8 @@ import (
 )
 
 // maxPathBytes bounds the path of a directory below the start of a Walk, in
-// bytes: Windows knows none of more than 32,767 units, each of which is at
-// most three bytes of UTF-8.
+// bytes: Windows paths have at most 32,767 units, each of which is at most
+// three bytes of UTF-8.
 const maxPathBytes = 3 * 32767
 
 // Walk calls fn for every file and directory below a directory, parents before
@@ -17,11 +17,11 @@ const maxPathBytes = 3 * 32767
 // with each of them, a directory once. No link is followed. It takes the index
 // in memory and reads the index of every directory that is not small.
 //
-// A name that is in doubt, and one whose record cannot be read, comes with
-// Entry.Doubt, and so does all that lies below such a directory; the other fields
-// are then what is known. damaged counts what could not be shown: directories
-// whose index, or whose record, cannot be read. The error is fn's, or ErrCorrupt
-// where directories lie deeper than any path can say.
+// A name in doubt, or whose record cannot be read, comes with Entry.Doubt, and so
+// does everything below such a directory; the other fields then hold what is
+// known. damaged counts the directories whose index or record cannot be read. The
+// error is fn's, or ErrCorrupt where directories are nested deeper than the
+// longest path.
 func (f *FS) Walk(name string, fn func(path []byte, e *Entry) error) (damaged int64, err error) {
 	return f.walk(name, fn, false)
 }
@@ -40,9 +40,9 @@ func (f *FS) walk(name string, fn func(path []byte, e *Entry) error, records boo
 	return 0, &fs.PathError{Op: "walk", Path: name, Err: err}
 }
 
-// WalkRecords is Walk by the records alone: it reads no index of a directory,
-// unless records are damaged, so that a name comes also where Windows would not
-// find it. Stat tells of those that matter.
+// WalkRecords is Walk by the records only: it reads no directory index unless
+// records are damaged, so it also passes names that Windows would not find. Use
+// Stat to check the names that matter.
 func (f *FS) WalkRecords(name string, fn func(path []byte, e *Entry) error) (damaged int64, err error) {
 	return f.walk(name, fn, f.damage.Count == 0)
 }

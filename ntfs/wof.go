@@ -98,7 +98,7 @@ func newOverlay(algorithm *wofAlgorithm, stored *stream, size int64) (*overlay, 
 	return o, nil
 }
 
-// readAt fills p from off; all of it must lie inside the content.
+// readAt fills p from off; all of it must be inside the content.
 func (o *overlay) readAt(p []byte, off int64) error {
 	for len(p) > 0 {
 		number, skip := off/o.chunk, off%o.chunk
@@ -146,7 +146,7 @@ func (o *overlay) readChunk(dst []byte, number int64) error {
 	return nil
 }
 
-// find returns where the table says that the chunk lies, unchecked.
+// find returns the chunk's location in the table, unchecked.
 func (o *overlay) find(number int64, entries []byte) (begin, end int64, err error) {
 	last := o.table / o.entry
 	from, to := max(number-1, 0), min(number+1, last)

@@ -7,10 +7,9 @@ package ntfs
 //
 // A symbol below 256 is that byte. Any other is a match: its bits 0-3 are the
 // length less 3, its bits 4-7 how many bits of the distance follow below the
-// highest one. Where the length is 15, a byte to add to it lies in front of the
-// next word; where that is 255, 16 bits stand for the whole instead. What
-// follows the last byte, a symbol 256 to mark the end, is not looked at.
-// [MS-XCA] 2.2.
+// highest one. If the length is 15, a byte to add to it precedes the next word;
+// if that byte is 255, the next 16 bits are the full length instead. Anything
+// after the last byte, such as the end symbol 256, is ignored. [MS-XCA] 2.2.
 func (d *decoder) xpress(dst, src []byte) error {
 	const table = 256
 	if len(src) < table {

@@ -12,8 +12,8 @@ var le = binary.LittleEndian
 const (
 	// baseBlockSize is the size of the base block of a hive; the bins data follow it.
 	baseBlockSize = 4096
-	// sectorSize is the size of what a base block's fields lie in, of the base block of a log, and of the unit in
-	// which logs are laid out.
+	// sectorSize is the size of the part of a base block that holds its fields, of a log's base block, and of the
+	// unit in which logs are laid out.
 	sectorSize = 512
 	// pageSize is the unit in which bins are laid out.
 	pageSize = 4096

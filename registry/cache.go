@@ -12,7 +12,7 @@ const (
 	// cacheSize is how much of such a hive is kept. The lists and nodes on the way to the keys that are asked for
 	// together fit into it; a walk reads each block once or twice.
 	cacheSize = 16 << 20
-	// smallRequest is what memory is taken for without asking.
+	// smallRequest is the most memory that is allocated without calling Reserve.
 	smallRequest = 64 << 10
 )
 
@@ -73,8 +73,8 @@ type block struct {
 	data   []byte
 }
 
-// readAt fills p from an offset of the bins data on. The error is io.ErrUnexpectedEOF if the file is shorter than it is
-// said to be, else the reader's.
+// readAt fills p from an offset of the bins data on. The error is io.ErrUnexpectedEOF if the file is shorter than the
+// size given to Open, else the reader's.
 func (c *cache) readAt(p []byte, off int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -27,8 +27,8 @@ type bins struct {
 	bins   []bin
 	ofPage []uint32 // for each page there is the index of its bin
 
-	// cells has a bit for every 8 bytes there are, set where a cell starts. It is filled bin by bin, when a bin is first
-	// looked into, so that a reference into the middle of a cell is not taken for a cell.
+	// cells has a bit for every 8 bytes there are, set where a cell starts. It is filled bin by bin, when a bin is
+	// first looked into, so that a reference into the middle of a cell is rejected.
 	cells []uint64
 	mu    sync.Mutex // for filling
 }
@@ -39,10 +39,10 @@ type bin struct {
 	start, end int // offsets in the bins data
 	damaged    bool
 	filled     atomic.Bool // whether cells has its cells
-	broken     bool        // once it is filled: its cells do not fill it, so that one of them lies about its size
+	broken     bool        // once it is filled: its cells do not fill it, so one of them has a wrong size
 }
 
-// indexCost is what bins takes beside the data to know n bytes of them, in bytes.
+// indexCost is the overhead of bins for n bytes of data, in bytes.
 func indexCost(n int) int64 {
 	const binCost = 24 // a bin; most are of one page
 	return int64(n)/cellAlignment/8 + int64(n)/pageSize*(4+binCost)
@@ -134,7 +134,7 @@ func (b *bins) index() error {
 			}
 		}
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			b.end = start // of a file that is shorter than it was said to be
+			b.end = start // of a file that is shorter than its stated size
 			return nil
 		}
 		if err != nil {

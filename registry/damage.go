@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// Damage is what is wrong with the layout of a hive. What it concerns is an error where it is met; it is told here for
-// those who never meet it.
+// Damage describes damage to the layout of a hive. Reading a damaged place gives an error; Damage reports it to
+// callers that never read that place.
 type Damage struct {
 	// Missing is how many bytes of bins data the file does not have, though its base block, or the last log entry that
 	// was applied, counts them. Base block and bins are then of different writes; Windows does not load such a hive.
@@ -16,7 +16,7 @@ type Damage struct {
 	First   int64 // where in the file the first of them begins; 0 if there is none
 }
 
-// Damage tells what is wrong with the layout of the hive.
+// Damage returns the damage to the layout of the hive.
 func (h *Hive) Damage() Damage {
 	d := Damage{Missing: int64(max(h.bins.size-h.bins.end, 0))}
 	for i := range h.bins.bins {
@@ -31,9 +31,9 @@ func (h *Hive) Damage() Damage {
 	return d
 }
 
-// lostBefore returns an error if a log holds an entry that is to come after the one with the number next, which is
-// not there or is damaged: it was finished, since others were begun after it, and what it said is lost. What was left
-// behind by an earlier use of the log has lower numbers. Only headers are looked at.
+// lostBefore returns an error if the entry with the number next is missing or damaged but a log holds a later one.
+// The missing entry was complete, since later ones follow it, and its content is lost. Entries from an earlier use of
+// the log have lower numbers. Only headers are read.
 func lostBefore(logs []*logFile, next uint32) error {
 	for _, f := range logs {
 		r := bufio.NewReaderSize(io.NewSectionReader(f.R, sectorSize, f.Size-sectorSize), logReadSize)

@@ -41,12 +41,11 @@
 // values that need the damaged place, and no others. Where the cells of a bin do
 // not fill it, the place is the bin.
 //
-// References are followed only to allocated cells, and only to where a cell
-// starts, so that nothing deleted comes back. A key node must name as its parent
-// the key whose list it is in. All lengths, counts and depths are checked before
-// they are used; the limits are constants beside what they limit. [Options].Reserve
-// bounds the memory: it is asked before anything large is held, and its error ends
-// what was asked for.
+// References are followed only to allocated cells, and only to where a cell starts,
+// so that nothing deleted comes back. A key node must name as its parent the key
+// whose list it is in. All lengths, counts and depths are checked before they are
+// used; the limits are constants. [Options].Reserve bounds the memory: it is called
+// before anything large is allocated, and its error ends the call.
 //
 // # Cost
 //

@@ -7,8 +7,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
-// Kinds of errors, for errors.Is. Besides them fs.ErrNotExist means that a key or value is truly not in the hive,
-// and input/output errors of the underlying reader pass through.
+// Kinds of errors, for errors.Is. In addition, fs.ErrNotExist means that a key or value does not exist in the
+// hive. Input/output errors of the underlying reader pass through.
 var (
 	// ErrCorrupt says that a structure of the hive is damaged; the message names the key and the offset.
 	ErrCorrupt = kind.New("corrupt hive", kind.Corrupt)

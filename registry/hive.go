@@ -23,7 +23,7 @@ const DefaultInMemory = 256 << 20
 // readSize is how much is read at once. Memory is needed only for what is really there, whatever size a file claims.
 const readSize = 8 << 20
 
-// A Log is a transaction log beside the hive.
+// A Log is a transaction log of the hive.
 type Log struct {
 	Name string // for messages, for example "SYSTEM.LOG1"
 	R    io.ReaderAt
@@ -32,16 +32,16 @@ type Log struct {
 
 // Options say how a hive is opened.
 type Options struct {
-	Logs       []Log // the transaction logs beside the hive, in any order
-	NoRecovery bool  // show a dirty hive as it lies
+	Logs       []Log // the transaction logs of the hive, in any order
+	NoRecovery bool  // show a dirty hive without its logs
 
 	// InMemory is how many bytes of bins data are held in memory; DefaultInMemory if 0, none if it is negative. A larger
 	// hive is read through a cache of its blocks.
 	InMemory int64
 
-	// Reserve is asked before memory is taken, and told with a negative number of bytes what is not needed any more. If it
-	// has no room for the bins data, the hive is read through a cache as well; an error that it gives otherwise ends
-	// what was asked for. It must be safe for concurrent use. Nil never refuses.
+	// Reserve is called with the number of bytes before memory is allocated, and with a negative number when memory
+	// is released. If it refuses memory for the bins data, the hive is read through a cache; any other error that it
+	// returns ends the call. It must be safe for concurrent use. Nil means no limit.
 	Reserve func(n int64) error
 }
 
@@ -52,14 +52,14 @@ type Hive struct {
 	recovery Recovery
 	spans    []span // what came out of logs, in order, not overlapping
 	held     opening.Account
-	hole     int // bytes that neither the file nor a log has, though pages of a log lie behind them
+	hole     int // bytes that neither the file nor a log has, although a log has pages after them
 }
 
-// Open reads a hive of size bytes from r. If it is held in memory it is read whole, and r is not used afterwards;
+// Open reads a hive of size bytes from r. If the hive is held in memory, r is not used after Open returns;
 // otherwise r is read as long as the hive is used, and must be safe for concurrent use. A dirty hive, one whose
 // sequence numbers differ or whose base block does not fit its checksum, is recovered from o.Logs in memory. Where
-// that is not possible it is opened as it lies, and Recovery says so: the caller decides. The context ends opening,
-// and nothing after that.
+// that is not possible it is opened without recovery, and Recovery says so: the caller decides. The context bounds
+// only Open.
 //
 // The error is ErrCorrupt if the file is no hive, ErrUnsupported if it is of another version than 1.3 to 1.6 or has
 // more than MaxSize bytes of bins data, else an error of r or the context's cause. Damage below the base block is
@@ -149,7 +149,7 @@ func (h *Hive) copied(n int) int64 {
 	return int64(n)
 }
 
-// looksLikeHive tells whether the head of a file whose base block is damaged is that of a hive all the same.
+// looksLikeHive reports whether a file with a damaged base block is still recognizable as a hive.
 func looksLikeHive(head []byte) bool {
 	if len(head) < baseBlockSize+binHeaderSize {
 		return false
@@ -183,7 +183,7 @@ func readUpTo(r io.ReaderAt, off, n int64) ([]byte, error) {
 	return data, nil
 }
 
-// Recovery tells whether the hive was dirty and what was done about it.
+// Recovery reports whether the hive was dirty and how it was recovered.
 func (h *Hive) Recovery() Recovery { return h.recovery }
 
 // FileName is the tail of the path of the hive file as its base block has it, at most 32 UTF-16 units. It may be empty.
@@ -207,16 +207,16 @@ func (h *Hive) Root() (*Key, error) {
 	return &k, nil
 }
 
-// isKey tells whether a key node is at the offset.
+// isKey reports whether a key node is at the offset.
 func (h *Hive) isKey(offset uint32) bool {
 	_, err := h.keyAt(offset, nil)
 	return err == nil
 }
 
-// Key returns the key at a path below the root: names separated by `\`, compared without case; "" is the root.
-// The error is fs.ErrNotExist only if every list on the way was read whole. A symbolic link is returned as it is at the
-// end of the path, and is ErrUnsupported before: where it leads, only a Machine knows. A key whose name holds a
-// backslash is found by Subkey only.
+// Key returns the key at a path below the root: names separated by `\`, compared without case; "" is the root. The
+// error is fs.ErrNotExist only if every list on the path was read completely. A symbolic link at the end of the path
+// is returned as it is. Earlier in the path it gives ErrUnsupported, because only a Machine can resolve it. A key
+// whose name contains a backslash is found only by Subkey.
 func (h *Hive) Key(path string) (*Key, error) {
 	k, rest, err := h.find(path)
 	if err == nil && rest != "" {

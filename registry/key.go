@@ -129,7 +129,8 @@ func (k *Key) LastWrite() time.Time { return filetime.Time(le.Uint64(k.node[4:])
 // Offset returns the offset of the key's cell in the hive file, in bytes.
 func (k *Key) Offset() int64 { return fileOffset(k.offset) }
 
-// Recovered tells whether any byte of the key's own record came out of a transaction log.
+// Recovered reports whether any byte of the key's own record came out of a transaction
+// log.
 func (k *Key) Recovered() bool { return k.hive.recovered(k.offset, len(k.node)) }
 
 // Subkeys returns the subkeys in the hive's order. Where the list, or some of the subkeys, are damaged it returns
@@ -303,8 +304,8 @@ func (k *Key) Value(name string) (*Value, error) {
 	return nil, k.fail(fmt.Errorf("value %s: %w", quote(name), err))
 }
 
-// misplaced returns an error if the data of a value in the list lies nowhere. The name of such a value says nothing:
-// the record may have been overwritten, and it had another.
+// misplaced returns an error if a value in the list has no valid place for its data. The name of such a value proves
+// nothing: the record may have been overwritten, and had another name.
 func (k *Key) misplaced(list leaf) error {
 	var buf [1]segment
 	for i := range list.count {
@@ -319,7 +320,7 @@ func (k *Key) misplaced(list leaf) error {
 	return nil
 }
 
-// valueList returns the list of the values (regf, "Key values list"), as far as it can be read.
+// valueList returns the list of the values (regf, "Key values list"), or its readable part.
 func (k *Key) valueList() (leaf, error) {
 	l := leaf{at: k.valueListOffset(), stride: 4}
 	n := int(k.valueCount())

@@ -37,9 +37,9 @@ func (l *leaf) hint(i int) []byte   { return l.elements[i*l.stride+4:][:4] }
 
 const errHash = "subkey %s does not have the hash of its name"
 
-// subkey returns the i-th subkey of a leaf. What the leaf says of its name must fit: otherwise the one or the other is
-// damaged, and Windows would not find the key. Nothing is asked of names that are not ASCII, whose hash depends on the
-// case tables of the writer.
+// subkey returns the i-th subkey of a leaf. The leaf's hash or hint must match the key's name: otherwise one of them
+// is damaged, and Windows would not find the key. Non-ASCII names are not checked: their hash depends on the case
+// tables of the writer.
 func (k *Key) subkey(l *leaf, i int) (Key, error) {
 	key, err := k.hive.keyAt(l.offset(i), k)
 	if err != nil {
@@ -65,8 +65,7 @@ func (k *Key) subkey(l *leaf, i int) (Key, error) {
 	return key, nil
 }
 
-// leaves appends the leaves of the key's list of subkeys to buf, as far as they can be read, and counts their
-// elements.
+// leaves appends the readable leaves of the key's list of subkeys to buf, and counts their elements.
 func (k *Key) leaves(buf []leaf) (leaves []leaf, elements int, err error) {
 	n, at := int(k.subkeyCount()), k.subkeyListOffset()
 	if n == 0 {
@@ -147,7 +146,7 @@ func (c *leafCollector) add(at uint32, depth int) error {
 		}
 		for i := range l.count {
 			if c.lists == 0 {
-				break // add has said so
+				break // add has reported it
 			}
 			err = first(err, c.add(l.offset(i), depth+1))
 		}
@@ -176,9 +175,8 @@ func offsets(leaves []leaf) []uint32 {
 	return all
 }
 
-// inOrder tells whether the subkeys of leaves without hashes are sorted as Windows wants them: a name out of order is
-// not one that was written there. Names that are not ASCII are left out, their order depends on the case tables of the
-// writer.
+// inOrder reports whether the subkeys of leaves without hashes are sorted as Windows writes them: a name out of order
+// is damaged. Non-ASCII names are skipped: their order depends on the case tables of the writer.
 func (k *Key) inOrder(leaves []leaf) (bool, error) {
 	var last rawName
 	for _, l := range leaves {
@@ -203,7 +201,7 @@ func (k *Key) inOrder(leaves []leaf) (bool, error) {
 	return true, nil
 }
 
-// twice tells whether an offset is there twice. It sorts the offsets.
+// twice reports whether an offset occurs twice. It sorts the offsets.
 func twice(offsets []uint32) bool {
 	slices.Sort(offsets)
 	for i := 1; i < len(offsets); i++ {

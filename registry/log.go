@@ -156,7 +156,7 @@ func parseEntry(entry []byte) (*logEntry, error) {
 // A dirtyVector has a bit for each sector of the bins data, set if the sector is in the log (regf, "Dirty vector").
 type dirtyVector []byte
 
-// has tells whether the sector at an offset is in the log.
+// has reports whether the sector at an offset is in the log.
 func (v dirtyVector) has(offset int) bool {
 	bit := offset / sectorSize
 	return v[bit/8]&(1<<(bit%8)) != 0

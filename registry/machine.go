@@ -14,9 +14,8 @@ const maxLinks = 16
 
 // A HiveOpener opens the hive of a file: "SYSTEM", "SOFTWARE", "SAM", "SECURITY", "DEFAULT", "COMPONENTS", "DRIVERS",
 // or of a user: `HKU\<SID>` and `HKU\<SID>_Classes`, the SID in upper case. It is called once for each, when the hive
-// is first needed. Its error is kept and passed through, but never as fs.ErrNotExist: of keys in a hive that is not
-// there, it is not known whether they are. An opener that must not read a dirty hive as it lies returns the Err of
-// the hive's Recovery.
+// is first needed. Its error is kept and passed through, but never as fs.ErrNotExist: if the hive is missing, nothing
+// is known about its keys. An opener that must not read an unrecovered hive returns the Err of the hive's Recovery.
 type HiveOpener func(file string) (*Hive, error)
 
 // A Machine is the namespace of a machine's registry as its hive files have it. Keys that Windows makes anew at every
@@ -59,8 +58,8 @@ func (m *Machine) AtNextStart() *Machine {
 //     machine, without what a user adds to it. HKCU is ErrUnsupported, nobody is logged on.
 //   - The long names (HKEY_LOCAL_MACHINE) and the kernel's (\Registry\Machine) stand for the short ones.
 //
-// Names are compared without case. Symbolic links are followed. Errors are those of the opener, of Hive.Key, and
-// ErrUnsupported for a name under which no hive file lies.
+// Names are compared without case. Symbolic links are followed. Errors are those of the opener and of Hive.Key,
+// and ErrUnsupported for a name that no hive file holds.
 func (m *Machine) Key(path string) (*Key, error) {
 	for links := 0; ; links++ {
 		h, _, rest, err := m.Resolve(path)

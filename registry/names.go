@@ -12,7 +12,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
-// A rawName is the name of a key or value as it lies in a hive.
+// A rawName is the name of a key or value as stored in a hive.
 type rawName struct {
 	bytes      []byte
 	compressed bool // a byte a character (0-0xFF), else UTF-16LE

@@ -18,19 +18,19 @@ const (
 	Clean     State = iota // written completely; logs were not looked at
 	Recovered              // dirty, and recovered from its logs
 	Dirty                  // dirty, and not or not wholly recovered
-	Ignored                // dirty, and Options.NoRecovery asked to show it as it lies
+	Ignored                // dirty, and Options.NoRecovery disabled recovery
 )
 
 // String returns the state in lower case.
 func (s State) String() string { return [...]string{"clean", "recovered", "dirty", "ignored"}[s] }
 
-// Recovery tells what was done about a dirty hive.
+// Recovery describes how a dirty hive was recovered.
 type Recovery struct {
 	State              State
 	Format             string       // of the logs that were applied: "", "old" (dirty vector) or "new" (log entries)
 	Applied            []AppliedLog // in the order in which they were applied
 	Pages              int          // pages written over the hive in memory; sectors in the old format
-	Primary, Secondary uint32       // sequence numbers of the hive as it lies
+	Primary, Secondary uint32       // sequence numbers of the hive before recovery
 	Err                error        // wraps ErrDirty if State is Dirty, else nil
 	// Lost says that the logs hold more than was applied, and that finished writes are missing before it: the hive is in a
 	// state that Windows would make of it, and was never in. It is ErrCorrupt, or an error of a reader.
@@ -45,8 +45,8 @@ type AppliedLog struct {
 	First, Last uint32 // their sequence numbers
 }
 
-// maxHole is how many bytes may be missing, all in all, between the end of the hive and pages of its logs. A hive grows
-// by whole bins, whose pages are all in the log; without a limit a small log could fill the memory.
+// maxHole is how many bytes in total may be missing between the end of the hive and pages of its logs. A hive grows
+// by complete bins, whose pages are all in the log; without a limit a small log could exhaust the memory.
 const maxHole = 4 << 20
 
 // applyLogs applies logs to the dirty hive. damaged is what is wrong with its base block, nil if only its sequence
@@ -193,8 +193,8 @@ func (h *Hive) replayEntries(logs []*logFile, damaged error) (left []error, fail
 	return left, nil
 }
 
-// applyEntries applies the entries of a log as far as they are intact and follow each other, and returns their
-// number. What follows them is older, or was torn, which is noted.
+// applyEntries applies the entries of a log until one is damaged or out of sequence, and returns their number.
+// The remaining entries are older, or torn, which is noted.
 func (h *Hive) applyEntries(f *logFile) (n int, err error) {
 	for {
 		sequence := f.base.primary + uint32(n)
@@ -359,7 +359,8 @@ func merge(spans []span) []span {
 	return merged
 }
 
-// recovered tells whether any byte of the cell at an offset, whose content has n bytes, came out of a log.
+// recovered reports whether any byte of the cell at an offset, whose content has n bytes, came out of a
+// log.
 func (h *Hive) recovered(offset uint32, n int) bool {
 	start, end := int(offset), int(offset)+4+n
 	i, _ := slices.BinarySearchFunc(h.spans, start, func(s span, start int) int { return cmp.Compare(s.end, start+1) })

@@ -52,7 +52,7 @@ const (
 	valueCost = 56
 	// usualName is how much of a value's name is read with its record, in bytes: nearly all names are shorter.
 	usualName = 256
-	// inlineFlag in the size of the data says that the data lies in the record itself.
+	// inlineFlag in the size of the data means that the data is in the record itself.
 	inlineFlag = 1 << 31
 )
 
@@ -141,7 +141,8 @@ func (v *Value) Offset() int64 {
 	}
 }
 
-// Recovered tells whether any byte of the value's record or of its data came out of a transaction log.
+// Recovered reports whether any byte of the value's record or of its data came out of a transaction
+// log.
 func (v *Value) Recovered() bool {
 	if v.key.hive.recovered(v.offset, len(v.record)) {
 		return true
@@ -156,8 +157,8 @@ func (v *Value) Recovered() bool {
 	return false
 }
 
-// Data returns the value's data as it lies in the hive; it must not be modified. If its size or a cell it lies in is
-// wrong the error is ErrCorrupt.
+// Data returns the value's data as stored in the hive; it must not be modified. If its size or a cell that holds it
+// is wrong, the error is ErrCorrupt.
 func (v *Value) Data() ([]byte, error) {
 	data, err := v.data()
 	if err != nil {
@@ -195,7 +196,7 @@ func (v *Value) data() ([]byte, error) {
 // A segment is a stretch of a value's data.
 type segment struct {
 	cell  uint32 // offset of its cell
-	at, n int    // where it lies in the bins data, and its length
+	at, n int    // its offset in the bins data, and its length
 }
 
 // segments appends the data to buf: one segment, or those of big data.
@@ -253,7 +254,7 @@ func (b *bins) bigData(buf []segment, at uint32, size int) ([]segment, error) {
 	return buf, nil
 }
 
-// segment returns where the data of size bytes in the cell at an offset lies.
+// segment returns the location of size bytes of data in the cell at an offset.
 func (b *bins) segment(offset uint32, size int) (segment, error) {
 	at, n, err := b.find(offset)
 	if err == nil && size > n {

@@ -8,19 +8,19 @@ import (
 // maxDamaged is how many damaged inodes Damage lists; the rest are counted.
 const maxDamaged = 100
 
-// Damage is what was met that is not as it should be.
+// Damage describes the damage found on a volume.
 type Damage struct {
-	// Count is how many inodes cannot be used although something is in them,
-	// and directories that cannot be read whole. Tree finds them: before its
-	// first call there are none.
+	// Count is the number of inodes that are in use but cannot be read, and of
+	// directories that cannot be read completely. Tree finds them: before its first
+	// call, Count is 0.
 	Count  int64
 	Inodes []DamagedInode // the first 100 of them, in order
-	// Notes tell what was read from its second place, and what is missing.
+	// Notes describe what was read from a backup copy, and what is missing.
 	Notes []string
 }
 
 // DamagedInode is an inode that cannot be read, or a directory that cannot be
-// read whole.
+// read completely.
 type DamagedInode struct {
 	Inode  uint64
 	Reason string
@@ -28,7 +28,7 @@ type DamagedInode struct {
 
 func (d DamagedInode) String() string { return fmt.Sprintf("inode %d %s", d.Inode, d.Reason) }
 
-// Damage tells what was met so far that is not as it should be.
+// Damage returns the damage found so far.
 func (f *FS) Damage() Damage {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -16,7 +16,7 @@ const (
 	longHeader5 = 72
 )
 
-// run is a stretch of a file: blocks that lie beside each other, or a hole.
+// run is a part of a file: adjacent blocks, or a hole.
 type run struct {
 	logical  uint64
 	physical uint64
@@ -66,7 +66,7 @@ func (s *superblock) parseExtent(b []byte) (run, reason) {
 	return r, sound
 }
 
-// parseExtents decodes extents that have to be in order and not overlap.
+// parseExtents decodes extents, which must be in order and must not overlap.
 func (s *superblock) parseExtents(b []byte) ([]run, reason) {
 	runs := make([]run, 0, len(b)/extentSize)
 	end := uint64(0)
@@ -171,7 +171,7 @@ func (k *fork) descend(logical uint64) error {
 			break
 		}
 		if key > logical {
-			// It lies before the first extent of all.
+			// It is before the first extent.
 			k.runs, k.begin, k.end = nil, begin, key
 			return nil
 		}

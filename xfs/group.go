@@ -141,8 +141,8 @@ const (
 )
 
 // each visits the records of a tree in their order, block by block; visit gets
-// whole records. lost gets the errors of blocks that cannot be used, and what
-// is below them is left out. The error is the reader's, or the visitor's.
+// complete records. lost gets the errors of unusable blocks; whatever is below
+// them is skipped. The error is the reader's or the visitor's.
 //
 // A block:
 //

@@ -39,7 +39,7 @@ const (
 	diflag2Meta    = 0x20
 )
 
-// inode is one inode as it lies on the disk:
+// inode is one inode as stored on disk:
 //
 //	0x00 2  "IN"             0x40  8  blocks
 //	0x02 2  mode             0x4C  4  extents of data, 0x50  2  of attributes
@@ -112,8 +112,8 @@ func (i inode) attrExtents() uint64 {
 	return uint64(be.Uint16(i.raw[0x50:]))
 }
 
-// dataFork and attrFork are what lies behind the core; there are no attributes
-// if the second is nil.
+// dataFork and attrFork are the forks after the core. attrFork is nil if there
+// are no attributes.
 func (i inode) dataFork() []byte {
 	b := i.raw[i.coreSize():]
 	if at := int(i.raw[0x52]) * 8; at != 0 {

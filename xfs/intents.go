@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// The log tells of a change of several parts before it makes the first: an
-// intent. When all are made it tells so too. An intent without that is what
-// the kernel finishes when it mounts the volume. Here what it concerns is an
-// error, but for blocks to be freed, which are counted, and the tree of reverse
-// mappings, which is not read.
+// Before a change of several parts begins, an intent is logged. When all parts
+// are done, a done item is logged. At mount, the kernel finishes an intent that
+// has no done item. Here, whatever such an intent affects is an error, with two
+// exceptions: blocks to be freed are counted, and the reverse mapping tree is
+// never read.
 
 // intentID names an intent; their numbers are addresses in the kernel's memory,
 // which different kinds may share over time.
@@ -21,7 +21,7 @@ type intentID struct {
 // intentKind says what an intent of a kind is.
 type intentKind struct {
 	name string
-	done uint16 // the kind of item that tells that it is made
+	done uint16 // the type of the item that says that it is done
 }
 
 var intentKinds = map[uint16]intentKind{

@@ -8,11 +8,10 @@ import (
 	"github.com/coldcheck/coldcheck/internal/lru"
 )
 
-// The log is a stretch of the volume in sectors of 512 bytes: records one
-// behind the other, from its last sector on with the first again. The first
-// four bytes of every sector tell how often the log has gone round: its cycle.
-// ("XFS Algorithms & Data Structures", Journaling Log; where that is silent
-// fs/xfs/xfs_log_recover.c of Linux.)
+// The log is a part of the volume in sectors of 512 bytes. It is a ring of
+// consecutive records. The first four bytes of every sector are its cycle: how
+// many times the log has wrapped around. ("XFS Algorithms & Data Structures",
+// Journaling Log; where that is silent fs/xfs/xfs_log_recover.c of Linux.)
 const (
 	recordMagic = 0xFEEDBABE
 	// recordSize is how large the kernel's structure of a record's header is,
@@ -53,7 +52,7 @@ const (
 	JournalFailed   JournalState = fslog.Failed   // it holds changes that cannot be replayed
 )
 
-// Journal tells what was in the log.
+// Journal describes what was in the log.
 type Journal struct {
 	State        JournalState
 	Err          error // why it cannot be replayed, if State is JournalFailed; ErrCorrupt or ErrUnsupported
@@ -82,7 +81,7 @@ type journal struct {
 	end     int64
 }
 
-// read returns sectors that lie one behind the other.
+// read returns consecutive sectors.
 func (j *journal) read(at, count int64) ([]byte, error) {
 	if at < 0 || count < 0 || at+count > j.sectors {
 		return nil, corrupt("sectors %d to %d of a log of %d", at, at+count, j.sectors)
@@ -250,8 +249,8 @@ func (j *journal) seek(before, from int64) (int64, error) {
 	return -1, nil
 }
 
-// head finds the sector behind the last record that was written whole
-// (xlog_find_head). A log without a record is one of which nothing is known.
+// head finds the sector after the last complete record (xlog_find_head). A log
+// without any record is an error.
 func (j *journal) head() (int64, error) {
 	first, err := j.cycle(0)
 	if err != nil {
@@ -296,7 +295,7 @@ func (j *journal) head() (int64, error) {
 	if hole >= 0 {
 		head = hole
 	}
-	// If the last record does not reach up to there, it was not written whole.
+	// If the last record ends before that sector, it is incomplete.
 	at, err := j.before(head)
 	if err != nil {
 		return 0, err
@@ -324,8 +323,9 @@ func (j *journal) before(head int64) (int64, error) {
 	return at, err
 }
 
-// extent is what of the log is to be replayed: the sectors from one to before
-// another, which may lie before it.
+// extent is the part of the log to replay, from its first sector up to but not
+// including its end. The end is before the first sector if the part wraps
+// around.
 type logExtent struct {
 	tail, head int64
 	clean      bool
@@ -382,8 +382,8 @@ func (j *journal) endingAt(head int64) (logExtent, error) {
 	return e, err
 }
 
-// ending looks at the last record before the head. One that tells of an
-// unmount, and nothing else, ends a clean log.
+// ending looks at the last record before the head. One that holds an unmount
+// record, and nothing else, ends a clean log.
 func (j *journal) ending(head int64) (logExtent, record, error) {
 	at, err := j.before(head)
 	if err != nil {
@@ -407,9 +407,8 @@ func (j *journal) ending(head int64) (logExtent, record, error) {
 	return e, last, nil
 }
 
-// eachRecord visits the records from a sector on up to another, with what is
-// in them. One that cannot be is an error, after which there are no more; bad
-// is told of it.
+// eachRecord visits the records from a sector on up to another, with what is in
+// them. An impossible one is an error, which ends the visit; bad gets it.
 func (j *journal) eachRecord(at, head int64, visit func(r *record, body []byte) error,
 	bad func(*record, error) error) (count int, err error) {
 	for left := j.sectors; at != head; count++ {
@@ -449,8 +448,8 @@ func (j *journal) eachRecord(at, head int64, visit func(r *record, body []byte) 
 	return count, nil
 }
 
-// verify compares the checksum of a record: of the header, of further headers
-// as far as they are needed, and of what is behind. Version 4 of the filesystem
+// verify checks the checksum of a record. It covers the header, the extended
+// headers that are needed, and the data after them. Version 4 of the filesystem
 // may have none.
 func (j *journal) verify(r *record, b []byte) error {
 	if r.sum == 0 && !j.s.checksums() {

@@ -480,8 +480,8 @@ const (
 //	0  2  type, 2  2  regions, 4  4  fields, 8  2  bytes of attributes, 10  2  of data
 //	16 8  inode, 24  4  device, 40  8  first sector of its block, 48  4  sectors, 52  4  place in it
 //
-// On 32-bit machines all from the inode on lies 4 bytes earlier. The next
-// region is the inode's core, little-endian, and the next are data and
+// On 32-bit machines everything from the inode number on is 4 bytes earlier.
+// The next region is the inode's core, little-endian, and the next are data and
 // attributes, as on the disk but for the root of a tree.
 func (r *replayer) inode(t *transaction, i *item) error {
 	f, s := r.f, &r.f.super

@@ -69,8 +69,8 @@ func readSuperblock(d *device) (superblock, error) {
 	return s, nil
 }
 
-// parseSuperblock decodes what a volume begins with. The checksum, over the
-// whole sector, is not that of a superblock that came out of the log.
+// parseSuperblock decodes a superblock. The checksum covers the full sector, so
+// it does not match a superblock that came out of the log.
 //
 //	0x00  4  "XFSB"                       0x7C  1  log2 of blocks of a group, rounded up
 //	0x04  4  bytes of a block             0x7F  1  most of the space for inodes, in percent
@@ -179,7 +179,7 @@ func (s *superblock) plausible(inodesInBlock int) error {
 	return nil
 }
 
-// valid reports whether blocks lie in one group of the volume.
+// valid reports whether blocks are within one group of the volume.
 func (s *superblock) valid(block, count uint64) bool {
 	group := block >> s.groupBits
 	if group >= uint64(s.groups) {
@@ -197,12 +197,12 @@ func (s *superblock) blocksOf(group uint32) uint64 {
 	return s.blocks - uint64(group)*uint64(s.groupBlocks)
 }
 
-// offset is where a block that is valid lies, in bytes.
+// offset is the byte offset of a valid block.
 func (s *superblock) offset(block uint64) int64 {
 	return s.groupOffset(uint32(block>>s.groupBits)) + int64(block&(1<<s.groupBits-1))<<s.blockBits
 }
 
-// blockAt is the block that lies at a place.
+// blockAt is the block at a byte offset.
 func (s *superblock) blockAt(off int64) uint64 {
 	n := uint64(off) >> s.blockBits
 	return n/uint64(s.groupBlocks)<<s.groupBits | n%uint64(s.groupBlocks)
@@ -222,7 +222,7 @@ func (s *superblock) validInode(number uint64) bool {
 	return s.valid(block, 1) && int64(block&(1<<s.groupBits-1))<<s.blockBits >= 4*s.sectorSize
 }
 
-// inodeOffset is where a valid inode lies, in bytes.
+// inodeOffset is the byte offset of a valid inode.
 func (s *superblock) inodeOffset(number uint64) int64 {
 	return s.offset(number>>s.inodesInLog) + int64(number&(1<<s.inodesInLog-1))<<s.inodeBits
 }

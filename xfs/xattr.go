@@ -13,9 +13,9 @@ const (
 	// maxXattr is the size of the largest value, in bytes (XATTR_SIZE_MAX of
 	// the kernel).
 	maxXattr = 64 << 10
-	// maxXattrBlocks is the most blocks of attributes that are looked at: as
-	// many as lie before the end of 2 GiB of 4 KiB each. It bounds what a
-	// crafted chain of leaves costs.
+	// maxXattrBlocks is the most blocks of attributes that are looked at: as many
+	// blocks of 4 KiB as fit in 2 GiB. It bounds the cost of a crafted chain of
+	// leaves.
 	maxXattrBlocks = 1 << 19
 	// maxXattrTotal is the most that the attributes of a file may take in
 	// memory, in bytes.
@@ -271,7 +271,7 @@ func (x *xattrReader) leaf(n uint64, visit func(flags uint8, name, value []byte)
 				return bad()
 			}
 			name = b[at+9 : at+9+int(b[at+8])]
-			// One that is not written whole yet may have no value.
+			// An incomplete attribute may have no value.
 			if flags&xattrIncomplete == 0 {
 				if value, err = x.remote(uint64(be.Uint32(b[at:])), be.Uint32(b[at+4:])); err != nil {
 					return 0, err

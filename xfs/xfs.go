@@ -26,7 +26,7 @@ type FS struct {
 	super   superblock
 	options Options
 	volume  Volume
-	unknown error // why nothing can be said of what is there; nil if it can
+	unknown error // why names cannot be looked up; nil if they can
 
 	pending    map[uint64]error // inodes of which the log has changes that are not finished
 	unfinished error            // why it is not known how much is free; nil if it is
@@ -51,10 +51,10 @@ type Options struct {
 	Memory  int64 // bytes that the index behind Tree may take; DefaultMemory if 0
 	Readers int   // reads of Tree at a time; as many as there are processors, at least two, if 0
 
-	// Reserve is asked before memory is taken for that index and for what is
-	// in the log, in bytes, and told with a negative number what was given up.
-	// Its error ends Tree or Open. It must be safe for concurrent use. Nil
-	// never refuses.
+	// Reserve is called with the number of bytes before memory is allocated for
+	// that index and for the log's content, and with a negative number when memory
+	// is released. Its error ends Tree or Open. It must be safe for concurrent use.
+	// Nil means no limit.
 	Reserve func(n int64) error
 
 	// Stale reads a volume whose log cannot be replayed as it is without that.

@@ -18,7 +18,7 @@ import (
 )
 
 // hiveFiles are the hives of realistic size, each dirty, with the log that
-// makes it whole. SOFTWARE.clean is what comes out, for those who read no logs.
+// completes it. SOFTWARE.clean is the result, for programs that read no logs.
 var hiveFiles = []string{"SOFTWARE", "SOFTWARE.LOG1", "SOFTWARE.LOG2", "SYSTEM", "SYSTEM.LOG1", "SYSTEM.LOG2"}
 
 const dirtyPages = 300 // of a hive, which its log holds
@@ -192,8 +192,8 @@ func text(name, value string) hivetest.Value {
 	return hivetest.Value{Name: name, Type: 1, Data: utf16le.Encode(value + "\x00")}
 }
 
-// soil returns the hive as it lies on the disk of a running machine, with
-// pages that are only in the log.
+// soil returns the hive as it is on the disk of a running machine, with pages
+// that are only in the log.
 func soil(clean []byte) (dirty, log []byte) {
 	dirty = bytes.Clone(clean)
 	const page, base = 4096, 4096

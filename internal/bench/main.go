@@ -1,8 +1,8 @@
 //go:build linux
 
-// Command bench measures whole scans, and each reader alone, beside other
-// programs that read the same: on large volumes that it builds once and keeps
-// in a cache folder.
+// Command bench measures complete scans, and each reader separately, and
+// compares them with other programs. It uses large volumes that it builds once
+// and keeps in a cache folder.
 //
 //	go run ./internal/bench [-cache FOLDER] [-rounds N] [-only REGEXP] [-coldcheck FILE]
 //

@@ -47,8 +47,8 @@ func start(ctx context.Context, args []string) (*process, error) {
 	return p, p.cmd.Start()
 }
 
-// wait returns what the process cost. accept are the exit codes beside 0 that
-// are no failure.
+// wait returns the cost of the process. accept are the nonzero exit codes that
+// are not failures.
 func (p *process) wait(accept ...int) (usage, error) {
 	// It is left a zombie until its counters are read.
 	var info unix.Siginfo

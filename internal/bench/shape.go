@@ -74,7 +74,7 @@ type place struct {
 }
 
 // windowsPlaces has the proportions of a Server 2019 with some applications:
-// half of all files lie in the component store, in many folders with long
+// half of all files are in the component store, in many folders with long
 // names; a few folders have thousands of entries.
 var windowsPlaces = []place{
 	{440, 6, func(n names) string {

@@ -35,7 +35,7 @@ func (f files) scans() map[string][]string {
 	}
 }
 
-// What the volumes hold, beside the files of the case they are made from.
+// The volumes' content, in addition to the files of the case they are made from.
 const (
 	rootFiles  = 200_000
 	userFiles  = 100_000
@@ -336,7 +336,7 @@ func mounted(kind string, s slice, fill func(volume) error) error {
 	return errors.Join(err, command("umount", dir))
 }
 
-// attach makes a loop device of a part of an image. A whole image needs none.
+// attach makes a loop device of a part of an image. A complete image needs none.
 func attach(s slice) (device string, detach func(), err error) {
 	if s.start == 0 {
 		return s.path, func() {}, nil

@@ -48,8 +48,8 @@ func encode(name []byte, slash bool) string {
 	return b.String()
 }
 
-// Decode returns the bytes of a name that Encode gave. Any other name
-// is none of a file.
+// Decode returns the bytes of a name that Encode returned. No other string
+// names a file.
 func Decode(name string) ([]byte, bool) {
 	if !strings.Contains(name, "\xEE") {
 		return []byte(name), len(name) <= Max

@@ -296,8 +296,7 @@ func shortName(e []byte) string {
 	return name
 }
 
-// decodeOEM decodes a text in code page 437, which Linux takes unless it is told
-// otherwise.
+// decodeOEM decodes a text in code page 437, the default of Linux.
 func decodeOEM(b []byte) string {
 	text, err := charmap.CodePage437.NewDecoder().Bytes(b)
 	if err != nil {

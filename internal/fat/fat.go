@@ -24,8 +24,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
-// Errors that callers tell apart with errors.Is. Input and output errors pass
-// through as they are, and names that are not there are fs.ErrNotExist.
+// Errors for errors.Is. Input and output errors pass through as they are, and
+// names that are not there are fs.ErrNotExist.
 var (
 	// ErrCorrupt: the volume contradicts itself.
 	ErrCorrupt = kind.Corrupt
@@ -100,7 +100,7 @@ type run struct{ start, count uint32 }
 // pageSize is how much of the FAT is read at a time.
 const pageSize = 64 << 10
 
-// Open reads the directories of the volume of size bytes that r reads. r has to
+// Open reads the directories of the volume of size bytes that r reads. r must
 // be safe for concurrent use. An error wraps ErrCorrupt or ErrUnsupported, or
 // is one of r.
 func Open(r io.ReaderAt, size int64) (*FS, error) {
@@ -172,8 +172,8 @@ func (f *FS) readBoot(size int64) error {
 		return fmt.Errorf("%w: %d sectors, and the data begins behind them", ErrCorrupt, sectors)
 	}
 	f.clusters = (total - f.data) / f.cluster
-	// As Linux tells them apart, which takes FAT32 for that however few clusters
-	// there are.
+	// The types are distinguished as Linux does: a volume with FAT32 fields is
+	// FAT32 however few clusters it has.
 	if f.bits == 16 && f.clusters <= 4084 {
 		f.bits = 12
 	}
@@ -193,7 +193,7 @@ func (f *FS) readBoot(size int64) error {
 			f.volume.Label = label
 		}
 	}
-	_ = size // what lies beyond the end of the image is an error where it is read
+	_ = size // reading beyond the end of the image is an error
 	return nil
 }
 
@@ -328,7 +328,7 @@ func (f *FS) crossLinks() {
 	}
 }
 
-// Totals of a directory and what lies below it.
+// Totals of a directory and everything below it.
 type Totals struct {
 	Files, Size int64
 	Damaged     int64 // if not 0, the others are lower bounds

@@ -10,9 +10,8 @@ const (
 	end    = 2_650_467_744_000_000_000
 )
 
-// Time returns the time of a FILETIME in UTC. Zero, which stands for no time, and
-// what lies beyond the year 9999, which time.Time cannot marshal, are the zero
-// Time.
+// Time returns the time of a FILETIME in UTC. Zero, which means no time, and
+// times after the year 9999, which time.Time cannot marshal, give the zero Time.
 func Time(ft uint64) time.Time {
 	if ft == 0 || ft >= end {
 		return time.Time{}

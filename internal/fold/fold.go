@@ -23,8 +23,8 @@ func HasSuffix(s, suffix string) bool {
 	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
 
-// Index returns where a part is first found in a text, in bytes of the text; -1 if
-// nowhere. strings.ToLower cannot tell: it changes the length of some texts.
+// Index returns the byte offset of the first occurrence of part in text, or -1.
+// strings.ToLower cannot be used for this: it changes the length of some texts.
 func Index(s, part string) int {
 	for i := 0; i+len(part) <= len(s); i++ {
 		if strings.EqualFold(s[i:i+len(part)], part) {

@@ -30,7 +30,7 @@ const (
 type Key struct {
 	Name      string
 	Class     string
-	Flags     uint16 // of the key node, besides those that follow from the name and the place
+	Flags     uint16 // of the key node, without those that follow from the name and the place
 	LastWrite uint64 // FILETIME; 0 is 2020-01-01
 	Values    []Value
 	Subkeys   []Key

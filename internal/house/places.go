@@ -9,9 +9,10 @@ import (
 	"strings"
 )
 
-// toys are what tests add to show how many places a change touches: each is a
-// file of tests in which the whole of the addition is, its row included. A toy
-// report format, say, is a function and a row, and no other file knows of it.
+// toys are additions made by tests to show how many places a change touches:
+// each is a single test file with the complete addition and its row. A toy
+// report format, for example, is a function and a row, and no other file
+// mentions it.
 var toys = map[string]string{
 	"a filesystem":    "scanner/toyfs_test.go",
 	"a container":     "scanner/container/toy_test.go",

@@ -186,7 +186,8 @@ func wording(text string) (broken []string) {
 	return broken
 }
 
-// sentence returns what a requirement, a remedy or a doubt breaks: it is of sentences, none of which is long.
+// sentence returns the rules that a requirement, a remedy or a doubt breaks: it must be full sentences, none
+// of them long.
 func sentence(text string) (broken []string) {
 	if text == "" {
 		return nil

@@ -41,8 +41,7 @@ type Format struct {
 	// Open opens the image in that file.
 	Open func(ctx context.Context, name string) (Image, error)
 
-	// Unit is the size in bytes of which the content has to be a multiple; 1 if it
-	// is 0.
+	// The content's size must be a multiple of Unit bytes; 0 means 1.
 	Unit int
 	// Checked says that the format has checksums: what is damaged is an error then,
 	// and never other bytes.
@@ -187,7 +186,7 @@ func end(t *testing.T, image Image, want []byte) {
 		off  int64
 		n    int
 		want int
-		eof  bool // io.EOF has to be the error
+		eof  bool // the error must be io.EOF
 	}{
 		{size - 1, 1, 1, false},
 		{size - 1, 2, 1, true},
@@ -212,8 +211,7 @@ func end(t *testing.T, image Image, want []byte) {
 	}
 }
 
-// extents compares what is told of holes with the content: nothing but zeros is in a
-// hole, whoever asks.
+// extents compares the reported holes with the content: a hole must read as zeros.
 func extents(t *testing.T, f Format, image Image, want []byte) {
 	size := int64(len(want))
 	check := func(off int64) (start, end int64) {
@@ -311,8 +309,8 @@ func (f Format) files(t *testing.T, content []byte) []string {
 	return names
 }
 
-// onlyTrue reads an image that is not whole: every byte that is read without an error
-// is that of the content.
+// onlyTrue reads an incomplete image: every byte that is read without an error must
+// be that of the content.
 func (f Format) onlyTrue(t *testing.T, image Image, want []byte) {
 	t.Helper()
 	if image.Size() > int64(len(want)) {
@@ -334,8 +332,8 @@ func (f Format) onlyTrue(t *testing.T, image Image, want []byte) {
 }
 
 // damage opens images with some bytes changed. None may make a reader panic, loop or
-// hand out more than there is; where the format has checksums none is told as if it
-// were whole.
+// return more than there is; where the format has checksums, no damaged image may
+// read as intact.
 func (f Format) damage(t *testing.T) {
 	want := f.sample()
 	files := f.files(t, want)

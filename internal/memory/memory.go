@@ -40,8 +40,8 @@ var ErrLimit = kind.New("out of the memory that may be used", kind.Limit)
 
 // A Budget is the memory that one task of a process may take. It is safe for
 // concurrent use; a nil Budget has no limit. Several may be open at a time: each
-// refuses by itself what is to be reserved, and the process may take what all of
-// them together allow, since what it holds cannot be told apart.
+// limits its own reservations. The limit of the process is their sum, since its
+// memory cannot be attributed to one of them.
 type Budget struct {
 	max  int64 // in bytes
 	heap int64 // what of the process it allows: from here on no more is read

@@ -1,5 +1,5 @@
-// Package testenv tells tests what the machine they run on has: real tools,
-// root, loop devices, the corpus of real images and hives.
+// Package testenv reports what tests can use on the machine: real tools, root,
+// loop devices, the corpus of real images and hives.
 //
 // A test that lacks something is skipped and says what was missing. With
 // COLDCHECK_STRICT=1 it fails instead, so that a run that is meant to have
@@ -174,8 +174,8 @@ func Tool(t testing.TB, names ...string) {
 	}
 }
 
-// Validator returns the path of a file of one of the npm packages that reports
-// are held against, which lie in the module's folder .cache/validators.
+// Validator returns the path of a file of one of the npm packages that validate
+// reports. They are in the module's folder .cache/validators.
 func Validator(t testing.TB, pkg, name string) string {
 	t.Helper()
 	if testing.Short() {

@@ -64,7 +64,7 @@ func (f *FS[N, I]) open(name string, info *info, i I) *File {
 // a crafted file of a few bytes can claim any size.
 const MaxReadFile = 256 << 20
 
-// ReadFile reads all of a file of at most MaxReadFile bytes.
+// ReadFile returns the content of a file of at most MaxReadFile bytes.
 func (f *FS[N, I]) ReadFile(name string) ([]byte, error) {
 	at, err := f.Resolve(name, true)
 	if err != nil {

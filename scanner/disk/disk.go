@@ -28,8 +28,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/opening"
 )
 
-// Errors that callers tell apart with errors.Is. Those of the reader pass
-// through as they are.
+// Errors for errors.Is. Those of the reader pass through as they are.
 var (
 	// ErrNotImage: neither a disk nor a volume is there.
 	ErrNotImage = kind.ErrNotImage
@@ -47,7 +46,7 @@ var (
 // Options say how a disk is opened. There is nothing to choose.
 type Options struct{}
 
-// Image is a disk, as far as its partition tables tell.
+// Image is a disk, as its partition tables describe it.
 type Image struct {
 	Size          int64  // in bytes
 	SectorSize    int    // logical, in bytes: 512 or 4096
@@ -69,12 +68,12 @@ type Image struct {
 	reader  io.ReaderAt
 }
 
-// Open finds the volumes on the disk of size bytes that r reads. r has to be safe
-// for concurrent use; it is read as long as the volumes are. The context ends the
-// opening, with its cause. The error is ErrNotImage where neither a partition table
-// nor a known filesystem is found, and ErrCorrupt or ErrUnsupported where a partition
-// table leads to no volume; what can be read in spite of damage is returned with
-// Image.Incomplete.
+// Open finds the volumes on the disk of size bytes that r reads. r has to be safe for
+// concurrent use; it is read as long as the volumes are. The context bounds only
+// Open; its cause is the error. The error is ErrNotImage if neither a partition table
+// nor a known filesystem is found, and ErrCorrupt or ErrUnsupported if a partition
+// table leads to no volume. A damaged image that can still be read in part is
+// returned with Image.Incomplete.
 func Open(ctx context.Context, r io.ReaderAt, size int64, _ Options) (*Image, error) {
 	begun := opening.NewReader(ctx, whole{r, size})
 	i := &Image{Size: size, reader: begun}
@@ -92,15 +91,15 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, _ Options) (*Image, er
 // extended partitions that hold logical ones.
 func (i *Image) Volumes() []*Volume { return i.volumes }
 
-// ReadAt reads from the whole disk. It implements io.ReaderAt.
+// ReadAt reads from the disk. It implements io.ReaderAt.
 func (i *Image) ReadAt(p []byte, off int64) (int, error) { return i.reader.ReadAt(p, off) }
 
-// Volume is a partition, or the whole of an image that has no partitions.
+// Volume is a partition, or an entire image without partitions.
 type Volume struct {
 	Number    int   // in Volumes, from 1
 	Partition int   // its number in the table, from 1 (logical ones from 5); 0 for a bare volume
 	Offset    int64 // on the disk, in bytes
-	Size      int64 // in bytes, as far as the image holds it
+	Size      int64 // in bytes; only the part that the image holds
 	// Declared is the size in bytes that the partition table gives, for a bare
 	// volume what its filesystem needs. It is larger than Size where the
 	// volume runs past the end of the image.

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Filesystem is what a volume holds, told by its signature.
+// Filesystem is the content of a volume, by its signature.
 type Filesystem string
 
-// The filesystems, and what takes the place of one, that are told apart.
+// The known filesystems, and other known content of volumes.
 const (
 	Unknown   Filesystem = ""
 	NTFS      Filesystem = "ntfs"
@@ -38,15 +38,15 @@ func (f Filesystem) Encrypted() bool { return f == LUKS || f == BitLocker }
 // block at 64 KiB.
 const HeadSize = 68 << 10
 
-// signature is what the beginning of a volume tells.
+// signature is the result of detection at the start of a volume.
 type signature struct {
 	fs     Filesystem
 	detail string
 	// needs is the size in bytes that the filesystem says it has, 0 if it says
 	// nothing believable.
 	needs int64
-	// boot: the signature lies in the first bytes of the first sector, which
-	// is therefore no partition table.
+	// boot: the signature is in the first bytes of the first sector, which is
+	// therefore not a partition table.
 	boot bool
 }
 
@@ -60,8 +60,8 @@ var detectors = []func(head []byte) (signature, bool){
 	detectBtrfs, detectExt, detectSwap, detectFAT, detectOther,
 }
 
-// detect tells what the volume that begins with head holds. A head that is
-// shorter than HeadSize is that of a volume no longer than that.
+// detect returns the content of the volume that begins with head. A head
+// shorter than HeadSize is a complete volume.
 func detect(head []byte) signature {
 	var first signature
 	for _, d := range detectors {
@@ -211,9 +211,9 @@ func detectXFS(head []byte) (signature, bool) {
 	return s, true
 }
 
-// detectLVM2 looks for the label of a physical volume, which lies in one of
-// the first four sectors; its offset to the header, with the UUID first, is at
-// byte 20 (LVM2, lib/format_text/layout.h and lib/label/label.h).
+// detectLVM2 looks for the label of a physical volume, which is in one of the
+// first four sectors; its offset to the header, with the UUID first, is at byte
+// 20 (LVM2, lib/format_text/layout.h and lib/label/label.h).
 func detectLVM2(head []byte) (signature, bool) {
 	for sector := range 4 {
 		label := at(head, sector*512, 512)
@@ -310,8 +310,8 @@ func detectSwap(head []byte) (signature, bool) {
 	return signature{}, false
 }
 
-// detectFAT trusts the whole BIOS parameter block, since nothing in a FAT boot
-// sector is a signature ([MS] "FAT: General Overview of On-Disk Format" 1.03,
+// detectFAT checks every field of the BIOS parameter block, since a FAT boot
+// sector has no signature ([MS] "FAT: General Overview of On-Disk Format" 1.03,
 // "Boot Sector and BPB").
 func detectFAT(head []byte) (signature, bool) {
 	b := at(head, 0, 512)

@@ -26,7 +26,7 @@ const gptEntrySize = 128
 // Windows allows 128.
 const maxPartitions = 1024
 
-// errNoGPT: there is no signature of a GPT where one would lie.
+// errNoGPT means that there is no GPT signature in the expected place.
 var errNoGPT = errors.New("no GPT header")
 
 // gptCopy is one of the two copies of a GPT, its checksums verified.
@@ -94,7 +94,7 @@ func readGPTCopy(r io.ReaderAt, size int64, lba uint64, sectorSize int) (*gptCop
 	return g, nil
 }
 
-// sectorOffset returns the offset of a sector that lies wholly in the image.
+// sectorOffset returns the offset of a sector that is completely inside the image.
 func sectorOffset(lba uint64, sectorSize int, size int64) (int64, bool) {
 	sectors := uint64(size) / uint64(sectorSize)
 	if lba >= sectors {
@@ -110,9 +110,8 @@ func readGPT(r io.ReaderAt, size int64, sectorSize int, last uint64) (*table, er
 	t := &table{kind: "gpt", sectorSize: sectorSize}
 	primary, primaryErr := readGPTCopy(r, size, 1, sectorSize)
 
-	// The second copy lies where the first says, and on most disks in the last
-	// sector. An image that is larger or smaller than its disk was has it
-	// elsewhere.
+	// The second copy is where the first says, on most disks in the last sector. If
+	// the image is larger or smaller than its disk was, it is elsewhere.
 	var places []uint64
 	if primary != nil {
 		places = append(places, primary.alternate())

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// GUID is a GUID as it lies on the disk: its first three fields are little
-// endian.
+// GUID is a GUID as stored on disk: its first three fields are little-endian.
 type GUID [16]byte
 
 // IsZero reports whether g is the zero GUID, which stands for none.

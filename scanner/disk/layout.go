@@ -70,14 +70,14 @@ type layout struct {
 	needs   []int64 // by volume: the size that its filesystem says it has
 }
 
-// known tells whether one of the volumes holds something known.
+// known reports whether any volume has known content.
 func (l *layout) known() bool {
 	return slices.ContainsFunc(l.volumes, func(v *Volume) bool { return v.Filesystem != Unknown || v.Detail != "" })
 }
 
-// layout decides what the image is. What lies at its beginning may fit several
-// descriptions at once, since formatting a disk again leaves parts of what was
-// there; what is passed over is noted.
+// layout determines the type of the image. Its start may match several types at
+// once, since reformatting a disk leaves old structures behind. Those that are
+// ignored are noted.
 func (i *Image) layout(r io.ReaderAt, head []byte) (*layout, error) {
 	bare := detect(head)
 	entries, isMBR := mbrEntries(head)
@@ -231,7 +231,7 @@ func (i *Image) volumesOf(r io.ReaderAt, t *table) *layout {
 	return l
 }
 
-// detectBackup looks at the end of a volume whose beginning tells nothing.
+// detectBackup looks at the end of a volume whose start has no signature.
 func (l *layout) detectBackup(r io.ReaderAt, where string, end int64, s *signature) {
 	b, err := detectBackup(r, end, l.sectorSize)
 	if err != nil {

@@ -12,16 +12,15 @@ import (
 )
 
 // LVM2 joins physical volumes into a group and parts it into logical volumes.
-// Each physical volume has a label, and most have the whole group's metadata as
-// a text in an area that is written round and round (LVM2,
-// lib/format_text/layout.h).
+// Each physical volume has a label, and most have the metadata of the full
+// group as a text in a ring buffer (LVM2, lib/format_text/layout.h).
 const (
 	lvmSector     = 512
 	lvmMagic      = " LVM2 x[5A%r0N*>"
 	lvmHeader     = 512 // of a metadata area
 	lvmCRC        = 0xf597a6cf
 	lvmAreas      = 16       // of metadata on a volume; LVM2 makes two at most
-	maxLVMText    = 16 << 20 // bytes; LVM2's areas have 1 MiB unless told otherwise
+	maxLVMText    = 16 << 20 // bytes; LVM2's areas have 1 MiB by default
 	maxLVMSectors = 1 << 53
 	maxLVMStripes = 128 // as in LVM2 (MAX_STRIPES)
 )
@@ -172,11 +171,10 @@ func readLVMArea(v *Volume, a lvmRange) (group *lvmSection, name string, seq int
 // plain is a UUID without its hyphens.
 func plain(uuid string) string { return strings.ReplaceAll(uuid, "-", "") }
 
-// AssembleLVM adds to the images the logical volumes of the groups that lie on
-// them, each to the image with the first of the group's physical volumes. The physical
-// volumes of a group may be on several images, which are those of one machine.
-// A logical volume that cannot be read has an Err that says why. It is called
-// once, before the volumes are used.
+// AssembleLVM adds the logical volumes of the LVM groups on the images, each to the
+// image with the group's first physical volume. A group may span several images of one
+// machine. A logical volume that cannot be read has an Err that says why. Call it
+// once, before you use the volumes.
 func AssembleLVM(images ...*Image) {
 	type member struct {
 		*physical
@@ -248,7 +246,7 @@ func AssembleLVM(images ...*Image) {
 	}
 }
 
-// lvmGroup is a group as far as its logical volumes need it.
+// lvmGroup is the part of a group that its logical volumes need.
 type lvmGroup struct {
 	name    string
 	extent  int64 // bytes

@@ -44,8 +44,8 @@ func (t *table) problem(err error) {
 const maxLogical = 128
 
 // mbrEntry is one of the four entries of a boot record: status, type, first
-// sector and number of sectors. The addresses by cylinder, head and sector
-// are not decoded: they say the same, as far as they reach.
+// sector and number of sectors. The addresses by cylinder, head and sector are
+// not decoded: they are redundant.
 type mbrEntry struct {
 	status, typ    byte
 	first, sectors uint32
@@ -56,9 +56,9 @@ func (e mbrEntry) extended() bool {
 	return e.typ == mbrExtended || e.typ == mbrExtendedLBA || e.typ == mbrExtendedLinux
 }
 
-// mbrEntries decodes the table at 446 of a boot record. ok tells whether the
-// sector is a boot record at all: boot sectors of filesystems end in the same
-// two bytes, but have text or code where an entry has 0x00 or 0x80.
+// mbrEntries decodes the table at 446 of a boot record. ok reports whether the
+// sector is a boot record: boot sectors of filesystems end in the same two
+// bytes, but have text or code where an entry has 0x00 or 0x80.
 func mbrEntries(sector []byte) (entries [4]mbrEntry, ok bool) {
 	if len(sector) < 512 || sector[510] != 0x55 || sector[511] != 0xaa {
 		return entries, false

@@ -6,8 +6,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/bounded"
 )
 
-// whole reads a disk of size bytes. Where the reader ends before that, the disk has
-// become shorter.
+// whole reads a disk of size bytes. If the reader ends earlier, the disk was
+// shortened.
 type whole struct {
 	r    io.ReaderAt
 	size int64
@@ -15,8 +15,8 @@ type whole struct {
 
 func (w whole) ReadAt(p []byte, off int64) (int, error) { return bounded.Whole(w.r, p, w.size, off) }
 
-// edges serves what lies at the beginning and the end of an image from memory,
-// since the tables there are looked at in small pieces.
+// edges serves the start and the end of an image from memory, since the tables
+// there are read in small pieces.
 type edges struct {
 	r          io.ReaderAt
 	size       int64
