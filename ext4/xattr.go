@@ -22,7 +22,7 @@ const (
 const maxXattr = 64 << 10
 
 // xattrPrefixes are the prefixes that a name index stands for (xattr.rst).
-// Names with index 0 are stored in full.
+// Those without a dot at the end are complete names.
 var xattrPrefixes = map[uint8]string{
 	1:  "user.",
 	2:  "system.posix_acl_access",
