@@ -155,7 +155,7 @@ func (b *browser) run(expression string, value any) {
 	}
 }
 
-// picture writes the whole page as PNG.
+// picture writes a full-page PNG.
 func (b *browser) picture(file string) {
 	b.t.Helper()
 	var shot struct{ Data []byte }

@@ -25,8 +25,8 @@ func CatalogueTable(w io.Writer, rows []requirement.Requirement, o Options) erro
 	return p.w.Flush()
 }
 
-// Explain writes of each requirement what it requires, what decides it, how to check it
-// live and how to meet it.
+// Explain writes for each requirement its text, the evidence that decides it,
+// how to check it live, and how to meet it.
 func Explain(w io.Writer, rows []requirement.Requirement, o Options) error {
 	p := newPage(w, o)
 	for i, r := range rows {
@@ -148,7 +148,7 @@ var platformNames = map[requirement.Platform]string{
 	requirement.Any: "Any system", requirement.Windows: "Windows", requirement.Linux: "Linux",
 }
 
-// markdown keeps the characters of s from being taken for markup.
+// markdown escapes characters of s that would be markup.
 func markdown(s string) string {
 	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "<", `\<`, "[", `\[`, "|", `\|`, "#",
 		`\#`).Replace(s)

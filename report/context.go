@@ -8,18 +8,18 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 )
 
-// Examination says for which case, by whom and on which machine a scan was made.
-// What is not known is "" or zero.
+// Examination identifies the case, the examiner and the machine of a scan.
+// Unknown fields are "" or zero.
 type Examination struct {
-	CaseID, Examiner, Note string // as the examiner names and words them
+	CaseID, Examiner, Note string // text from the examiner
 
-	// Of the machine that made the scan. Only JSON and Log show these.
+	// About the machine that made the scan. Only JSON and Log show these.
 	Host  string
 	User  string
 	Clock time.Time // when the program began, in the time zone of the machine
 }
 
-// Setting is a setting of the program that was in force.
+// Setting is a setting that the program used.
 type Setting struct {
 	Name   string // of its flag
 	Value  any    // a string, a bool or a []string

@@ -66,7 +66,7 @@ func readValue(d *json.Decoder) (value, error) {
 	return v, err
 }
 
-// field is the field of an object; the zero value if it has none of that name.
+// field returns a field of an object; the zero value if it does not exist.
 func (v value) field(name string) value {
 	if i := slices.Index(v.names, name); i >= 0 {
 		return v.parts[i]

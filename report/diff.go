@@ -11,44 +11,44 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// Change is what became of a finding between two reports.
+// Change is how a finding differs between two reports.
 type Change string
 
-// A requirement that one of the reports does not have counts as undetermined
+// A requirement that is missing from one of the reports counts as undetermined
 // there.
 const (
-	Broke   Change = "broke"   // is not met, and was met or did not apply; or failed, and was a warning
-	Found   Change = "found"   // is not met, and was undetermined
-	Lost    Change = "lost"    // is undetermined, and was decided
-	Fixed   Change = "fixed"   // was not met, and is met or does not apply
-	Decided Change = "decided" // was undetermined, and is met or does not apply
-	Changed Change = "changed" // anything else of status, message or evidence
+	Broke   Change = "broke"   // not met, but was met or did not apply; or failed, but was a warning
+	Found   Change = "found"   // not met, but was undetermined
+	Lost    Change = "lost"    // undetermined, but was decided
+	Fixed   Change = "fixed"   // was not met, but is met or does not apply
+	Decided Change = "decided" // was undetermined, but is met or does not apply
+	Changed Change = "changed" // any other change of status, message or evidence
 	Same    Change = "same"
 )
 
 // Changes lists every Change in the order in which reports show them.
 var Changes = []Change{Broke, Found, Lost, Fixed, Decided, Changed, Same}
 
-// Comparison is what changed between two reports.
+// Comparison is the difference between two reports.
 type Comparison struct {
 	Old, New    *Saved
 	Differences []Difference // one for each requirement, in the order of the catalogue
 }
 
-// Difference is what became of one requirement's finding.
+// Difference is the change of one requirement's finding.
 type Difference struct {
 	Change   Change
-	Old, New *requirement.Finding // one of them may be nil: the report does not have it
+	Old, New *requirement.Finding // one of them may be nil if its report does not have the requirement
 	Evidence []EvidenceChange
 }
 
-// EvidenceChange is a piece of evidence that is new, gone (New is nil), or says
-// something else.
+// EvidenceChange is a piece of evidence that was added (Old is nil), removed
+// (New is nil), or changed.
 type EvidenceChange struct {
 	Old, New *requirement.Evidence
 }
 
-// Compare returns what changed from one report to another.
+// Compare returns the changes from one report to another.
 func Compare(old, new *Saved) Comparison {
 	c := Comparison{Old: old, New: new}
 	at := map[string]*requirement.Finding{}
@@ -327,7 +327,7 @@ type jsonEvidenceChange struct {
 	New *jsonEvidence `json:"new,omitempty"`
 }
 
-// DiffJSON writes a comparison for programs: everything but what is the same.
+// DiffJSON writes a comparison for programs, without unchanged findings.
 func DiffJSON(w io.Writer, c Comparison, o Options) error {
 	doc := jsonDiff{
 		SchemaVersion: schemaVersion, Tool: jsonTool{Name: toolName, Version: o.Version, Commit: o.Commit},

@@ -21,11 +21,10 @@ var htmlPage string
 
 var htmlTemplate = template.Must(template.New("page").Parse(htmlPage))
 
-// HTML writes one page that needs nothing but itself and no script: a summary with the
-// verdict, the computer and the images; what to do first, with the fix that settles
-// most at the top; what is undecided; every other check; and how the images were read.
-// It follows the reader's choice of a light or dark screen. In print, what is folded is
-// left out.
+// HTML writes one self-contained page without scripts: a summary with the
+// verdict, the computer and the images; the fixes, with the one that settles
+// most checks first; undecided checks; every other check; and how the images
+// were read. It supports light and dark mode. Folded sections are not printed.
 func HTML(w io.Writer, r *scanner.Result, o Options) error {
 	page := htmlReport{
 		Title:    "coldcheck: " + verdictName[r.Verdict] + ", " + Neutral(system(r)),

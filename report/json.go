@@ -10,14 +10,14 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// Schema is the JSON Schema of what JSON writes, in its version 1: fields may
-// be added, none changes its meaning or goes away.
+// Schema is the JSON Schema of the output of JSON, version 1. New fields may be
+// added; existing ones are not changed or removed.
 //
 //go:embed report.schema.json
 var Schema []byte
 
-// LineSchema is the JSON Schema of a line of JSONL, and DiffSchema of what DiffJSON
-// writes. Both refer to Schema.
+// LineSchema is the JSON Schema of a line of JSONL, and DiffSchema that of the
+// output of DiffJSON. Both refer to Schema.
 var (
 	//go:embed jsonl.schema.json
 	LineSchema []byte
@@ -30,7 +30,7 @@ const schemaVersion = 1
 const toolName = "coldcheck"
 
 // JSON writes the report as one JSON document as Schema describes it. Fields
-// stand in the order below and findings in the order of the catalogue, so that
+// are in the order below and findings in the order of the catalogue, so that
 // two reports can be compared line by line. Bytes that are not UTF-8 become
 // U+FFFD.
 func JSON(w io.Writer, r *scanner.Result, o Options) error {

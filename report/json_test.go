@@ -26,7 +26,7 @@ func TestJSONSchema(t *testing.T) {
 	}
 }
 
-// Every line of every sample is what the schema promises of one, and a whole
+// Every line of every sample is what the schema promises of one, and a complete
 // finding of the report.
 func TestJSONLSchema(t *testing.T) {
 	schema := compiled(t, "#/$defs/line")

@@ -6,10 +6,10 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 )
 
-// JSONL writes a finding a line, in the order of the catalogue, as Schema
-// describes it under "line": the object that JSON has in findings, and before
-// it what tells the lines of one scan from those of another, so that the lines
-// of many scans can be put together.
+// JSONL writes one finding a line, in the order of the catalogue, as LineSchema
+// describes it. A line has the object that JSON has in findings. Before it are
+// the fields that identify the scan, so that the lines of many scans can be
+// combined.
 func JSONL(w io.Writer, r *scanner.Result, o Options) error {
 	e := NewJSONEncoder(w)
 	doc := document(r, o)

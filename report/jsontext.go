@@ -8,12 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// NewJSONEncoder returns an encoder of JSON for people and programs: strings
-// from an image are what they are, and no character in them can deceive the
-// reader of the text. Those that are not drawn as themselves (control and format
-// characters, those that turn the direction of text, separators of lines, private
-// and unassigned ones) are escaped as \uXXXX, which every parser reads as the
-// same string. Bytes that are not UTF-8 become U+FFFD.
+// NewJSONEncoder returns a JSON encoder for people and programs: parsers read
+// strings from an image unchanged, and no character in them can mislead a
+// reader. Invisible or misleading characters (control and format characters,
+// bidirectional ones, line separators, private and unassigned ones) are escaped
+// as \uXXXX, which every parser reads as the same string. Bytes that are not
+// UTF-8 become U+FFFD.
 func NewJSONEncoder(w io.Writer) *json.Encoder {
 	e := json.NewEncoder(escaper{w})
 	e.SetEscapeHTML(false)

@@ -15,24 +15,25 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// JUnitSchema is the XML Schema of what JUnit writes: a part of what the JUnit
-// task of Apache Ant writes, which Jenkins, GitLab and others read.
+// JUnitSchema is the XML Schema of the output of JUnit: a subset of the format
+// of Apache Ant's JUnit task, which Jenkins, GitLab and others read.
 //
 //go:embed junit.xsd
 var JUnitSchema []byte
 
-// JUnit writes a test suite with a case for every requirement. The suite and the
-// class of its cases bear the name of the computer, or of the root volume's image
-// if the computer has none: programs that keep a history of cases find a case by
-// its class and name, and those of two machines must not be one.
+// JUnit writes a test suite with a case for every requirement. The suite and
+// the class of its cases have the name of the computer, or of the root volume's
+// image if the computer has no name. Programs that keep a history of cases
+// identify a case by its class and name, and must not merge those of two
+// machines.
 //
-// A case fails if its finding counts as not met under the flags. It is an error if
-// the finding counts as undetermined under the flags, which keeps the verdict from
-// being ready. Everything else that is undetermined, not applicable, waived,
-// accepted or not checked is skipped, with the reason. All else passes, and its
-// output says what was found. Images that changed while they were read, and
-// required requirements that were not checked, are each a case of their own, an
-// error.
+// A case fails if its finding counts as not met under the flags. It is an error
+// if the finding counts as undetermined under the flags, which keeps the
+// verdict from being ready. Everything else that is undetermined, not
+// applicable, waived, accepted or not checked is skipped, with the reason.
+// Every other case passes, and its output has the finding. Images that changed
+// while they were read, and required requirements that were not checked, are
+// each a case of their own, an error.
 func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 	suite := junitSuite{
 		Name:      targetName(r),
@@ -222,8 +223,8 @@ func junitCaseOf(class string, f requirement.Finding) junitCase {
 	return c
 }
 
-// account tells a finding whole, a line each: the status with the message, every
-// piece of evidence, and what to do.
+// account describes all of a finding, one line each: the status with the
+// message, every piece of evidence, and what to do.
 func account(f requirement.Finding) string {
 	var b strings.Builder
 	head := statusName(f.Status)

@@ -18,10 +18,10 @@ import (
 // logVersion changes when a line of the log changes its meaning.
 const logVersion = 1
 
-// Log writes every step of the scan, every finding with every piece of its
-// evidence and its details, one event a line in the order of time, as
-// key=value. docs/log.md describes it. The events written here have other names
-// than those of the steps, which come from the scan.
+// Log writes every step of the scan and every finding with its evidence and
+// details, one event a line in the order of time, as key=value. docs/log.md
+// describes it. The names of the events written here differ from those of the
+// scan's own steps.
 func Log(w io.Writer, r *scanner.Result, o Options) error {
 	l := &logWriter{w: bufio.NewWriter(w)}
 	l.header(r, o)
@@ -266,8 +266,8 @@ func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 	return l.details(r.Finished, f)
 }
 
-// details writes what a finding carries beside its message: each object and
-// each element of a list on a line of its own, at its place.
+// details writes the details of a finding: each object and each element of a
+// list on a line of its own, at its place.
 func (l *logWriter) details(t time.Time, f requirement.Finding) error {
 	if f.Details == nil {
 		return nil

@@ -23,12 +23,12 @@ const (
 	maxCommentCell = 300  // of a message in the table, and of a piece of evidence
 )
 
-// Markdown writes a comment for a pull request, in the dialect that GitHub and
-// GitLab read: the verdict, what to do as a list to tick off, and every other check in
-// a table that is folded. It is never longer than a comment may be: what does
-// not fit is counted.
+// Markdown writes a comment for a pull request, in the dialect of GitHub and
+// GitLab: the verdict, a task list of fixes, and every other check in a folded
+// table. It never exceeds the maximum length of a comment; it says how many
+// checks were left out.
 //
-// Nothing of an image is taken for markup, calls a user, or links anywhere.
+// Text from an image cannot become markup, a mention of a user, or a link.
 func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "## %s coldcheck: %s\n\n**%s**\n\n", verdictSign[r.Verdict], verdictName[r.Verdict],

@@ -1,11 +1,11 @@
-// Package report writes what a scan found: as a table for the person who has
-// to act, as JSON for programs, and as a log for the examiner who has to prove
-// it. Each format is a function of a scanner.Result and an io.Writer, a file
-// each. None of them decides anything.
+// Package report writes the result of a scan: as a table for people, as JSON
+// for programs, as a log for examiners, and in other formats. Each format is a
+// function in a file of its own that writes a scanner.Result to an io.Writer.
+// Formats make no decisions.
 //
-// Names and values come from images that nobody vouches for. The table and the
-// log show them through Neutral, so that no byte of an image reaches a terminal
-// as a control sequence; JSON escapes them by its own rules.
+// Names and values come from untrusted images. The table and the log pass them
+// through Neutral, so that no byte of an image reaches a terminal as a control
+// sequence. JSON escapes them by its own rules.
 package report
 
 import (
@@ -15,23 +15,23 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 )
 
-// Options says how a report is written, not what it says.
+// Options are the options of a report. They change its form, not its findings.
 type Options struct {
 	Width   int    // columns that the table may use; 0 for 80, and 40 at least
 	Color   bool   // the table may use color
 	All     bool   // the table lists every finding
-	Saved   string // path of the report in JSON that is written too; "" if there is none
+	Saved   string // path of the JSON report that is also written; "" if there is none
 	Version string // of the program
 	Commit  string // of the program; may be ""
 
-	Arguments []string // that the program was called with; nil if it was not by a command line
+	Arguments []string // of the command line; nil if there was none
 
-	Template    *Template // of the format template
+	Template    *Template // for the format "template"
 	Examination Examination
-	Settings    []Setting // in force; nil if the program has none
+	Settings    []Setting // that the program used; nil if it has none
 
-	// ExitCode returns what a program ends with on a verdict. Formats that show
-	// an exit code leave it out where ExitCode is nil.
+	// ExitCode returns the program's exit code for a verdict. If it is nil,
+	// formats leave the exit code out.
 	ExitCode func(scanner.Verdict) int
 }
 
@@ -46,16 +46,16 @@ func (o Options) exitCode(v scanner.Verdict) *int {
 
 // Format is one way to write a report.
 type Format struct {
-	Name    string // as the command line knows it
+	Name    string // for the command line
 	Summary string // in a few words, for help texts
 	Write   func(w io.Writer, r *scanner.Result, o Options) error
 
-	// DefaultFile names the file for a format that goes to a file when nobody
-	// says where; it is nil for a format that goes to standard output then.
+	// DefaultFile returns the default file name of a format that is written to
+	// a file; it is nil for a format that is written to standard output.
 	DefaultFile func(started time.Time) string
 }
 
-// Formats lists every format; the first is the one to use when none is named.
+// Formats lists every format; the first is the default.
 var Formats = []Format{
 	{Name: "table", Summary: "for people", Write: Table},
 	{Name: "json", Summary: "for programs", Write: JSON},

@@ -361,7 +361,7 @@ func ready() *scanner.Result {
 	return r
 }
 
-// linuxFailing is a scan of a Linux system, whose findings tell what the image
+// linuxFailing is a scan of a Linux system, whose findings show what the image
 // will not hold.
 func linuxFailing() *scanner.Result {
 	linux := func(id string, s requirement.Severity) requirement.Requirement {
@@ -408,7 +408,7 @@ func inconclusive() *scanner.Result {
 	accepted := requirement.Find(row("win.sysprep.compatible", requirement.Required),
 		requirement.Unknown("setuperr.log is damaged"))
 	accepted.Accepted = true
-	// Two that are unknown for the same reason are told in one paragraph.
+	// Two that are unknown for the same reason share one paragraph.
 	first := requirement.Find(row("win.tls.tls12", requirement.Required),
 		requirement.Unknown("hive SYSTEM is not there",
 			requirement.Evidence{Source: "root", Path: "Windows/System32/config"}))

@@ -36,14 +36,14 @@ const (
 // (OASIS), with the properties that GitHub's code scanning wants. A rule is
 // written for every requirement of the system; a result for every finding that
 // is failed, a warning, or makes the verdict inconclusive; waived and accepted
-// ones are suppressed results. What else is undetermined or not checked is a
-// notification of the invocation, as the notices are. What passed is not written: GitHub would
-// show it as an alert.
+// ones are suppressed results. Other undetermined findings, requirements that
+// were not checked, and notices are notifications of the invocation. Passed
+// findings are not written: GitHub would show them as alerts.
 //
-// Locations are relative to no folder of a repository: their first element is
-// the role of the volume, or the document's name. A result's fingerprint is made
-// of the machine, the requirement and the place of its first piece of evidence,
-// and so stays the same when a figure changes.
+// Locations are not relative to a folder of a repository: their first element
+// is the role of the volume, or the document's name. A result's fingerprint is
+// made from the machine, the requirement and the location of its first piece of
+// evidence, so it stays the same when a figure changes.
 func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 	version := strings.TrimPrefix(o.Version, "v")
 	run := sarifRun{
@@ -109,7 +109,8 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 			Roles:    []string{"analysisTarget"},
 		}
 		if i < len(r.Files) {
-			// Its length is not said: readers that take that for 32 bits fail on disks.
+			// The length is left out: readers that use 32 bits for it fail on
+			// disks.
 			for name, sum := range map[string]string{
 				"sha-256": r.Files[i].SHA256, "sha-1": r.Files[i].SHA1, "md5": r.Files[i].MD5,
 			} {
@@ -403,7 +404,7 @@ func sarifLocationOf(e requirement.Evidence) sarifLocation {
 }
 
 // fingerprints tells a result from others and finds it again in later scans of
-// the machine. GitHub goes by the first name alone.
+// the machine. GitHub uses only the first name.
 func fingerprints(r *scanner.Result, id string, e requirement.Evidence) map[string]string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{machineName(r), id, e.Source, e.Path, e.Key, e.Value}, "\x00")))
 	text := hex.EncodeToString(sum[:])

@@ -74,7 +74,7 @@ func TestSARIFValidator(t *testing.T) {
 		case "SARIF2009": // ids of rules in the form ABC1000: ours are those of the catalogue
 		case "SARIF2010": // snippets of the code
 		case "SARIF2011": // snippets of what is around it
-		case "SARIF2012": // no two capitals beside each other in a rule's name: WinDiskCFree
+		case "SARIF2012": // no two adjacent capitals in a rule's name: WinDiskCFree
 		case "SARIF2013": // the content of the files
 		default:
 			t.Errorf("%s %s %v", r.RuleID, r.Level, r)

@@ -17,25 +17,29 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// MaxSaved bounds a report that is read back, in bytes: one of an ordinary
-// machine has less than a megabyte, and lists on a crafted image may be long.
+// MaxSaved is the maximum size of a report that Read accepts, in bytes. A
+// typical report has less than a megabyte, but lists from a crafted image may
+// be long.
 const MaxSaved = 128 << 20
 
-// ErrNotReport: a file is no report that JSON wrote, of a version that is read.
+// ErrNotReport is the error for a file that is not a JSON report of a supported
+// version.
 var ErrNotReport = errors.New("not a report of coldcheck in JSON")
 
-// Saved is a report that was read back, as far as others are made of it.
+// Saved is a report that was read back, with the fields that comparisons and
+// scripts need.
 type Saved struct {
 	Name     string // of its file
 	Started  time.Time
 	Images   []string
 	Platform scanner.Platform
 	Verdict  scanner.Verdict
-	Findings []requirement.Finding // each id once; of the Requirement what a report holds
+	Findings []requirement.Finding // each id once; Requirement has the fields that a report contains
 }
 
-// Read reads a report that JSON wrote, in UTF-8 or, as Windows PowerShell
-// redirects it, in UTF-16 with a byte order mark. An error is ErrNotReport.
+// Read parses a report that JSON wrote, in UTF-8, or in UTF-16 with a byte
+// order mark, which Windows PowerShell writes when output is redirected. The
+// error is ErrNotReport.
 func Read(name string, data []byte) (*Saved, error) {
 	s, err := read(data, MaxSaved)
 	if err != nil {

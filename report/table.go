@@ -26,9 +26,9 @@ const (
 	maxCell     = 400  // columns of a message in a list, and of a part of evidence
 )
 
-// Table writes the report that a person reads: which system this is, what is not met
-// and what to do, what is undecided, and the verdict. With Options.All it lists every
-// finding as well.
+// Table writes the report for people: the system, the unmet requirements with
+// their fixes, the undecided ones, and the verdict. With Options.All it also
+// lists every finding.
 func Table(w io.Writer, r *scanner.Result, o Options) error {
 	p := newPage(w, o)
 	p.place(r, o)

@@ -92,8 +92,8 @@ func demos(t *testing.T) map[string]*scanner.Result {
 	return all
 }
 
-// Nothing is said twice: no message is printed in a paragraph and again in a row, and
-// none for two findings.
+// Nothing is repeated: no message is printed in a paragraph and again in a row,
+// and none for two findings.
 func TestTableSaysOnce(t *testing.T) {
 	bare := func(s string) string { return strings.Join(strings.Fields(s), "") }
 	for name, r := range demos(t) {
@@ -269,8 +269,8 @@ func TestDeciding(t *testing.T) {
 	}
 }
 
-// A volume that was not given is named where the volumes are, and what was only noted
-// is not in the way of what has to be known.
+// A volume that was not given is named where the volumes are, and what was only
+// noted does not hide what the reader must know.
 func TestTablePlace(t *testing.T) {
 	r := failing()
 	r.Volumes = append(r.Volumes[:1], scanner.Volume{Role: scanner.Other, Image: "win-root.img", Partition: 1,

@@ -25,8 +25,8 @@ const (
 	maxTemplateTime   = time.Minute
 )
 
-// ErrTemplate says that a template cannot be read or run. The text names the file
-// and the line.
+// ErrTemplate is the error for a template that cannot be parsed or run. The
+// message names the file and the line.
 var ErrTemplate = errors.New("the template fails")
 
 // Template is a template for reports, in the language of text/template.
@@ -41,7 +41,7 @@ type templateLimits struct {
 	time                time.Duration
 }
 
-// ParseTemplate reads a template. The error is ErrTemplate.
+// ParseTemplate parses a template. The error is ErrTemplate.
 func ParseTemplate(name string, source []byte) (*Template, error) {
 	if len(source) > MaxTemplate {
 		return nil, fmt.Errorf("%w: %s is larger than %d MiB", ErrTemplate, name, MaxTemplate>>20)
@@ -52,10 +52,10 @@ func ParseTemplate(name string, source []byte) (*Template, error) {
 	return t, err
 }
 
-// Templated writes what the template of the options makes of the document that JSON
-// writes. Strings in the document are Neutral, so that no text of an image has a
-// meaning to a terminal; a template for another language has to quote them by its
-// rules.
+// Templated runs the template of the options on the document that JSON writes.
+// Strings in the document have passed through Neutral, so that text from an
+// image cannot control a terminal. A template for another language must quote
+// them by the rules of that language.
 func Templated(w io.Writer, r *scanner.Result, o Options) error {
 	if o.Template == nil {
 		return fmt.Errorf("%w: there is none", ErrTemplate)
@@ -73,7 +73,7 @@ func Templated(w io.Writer, r *scanner.Result, o Options) error {
 	return o.Template.execute(w, plainValue(document))
 }
 
-// plainValue is a JSON value for a template: strings are Neutral, whole numbers are
+// plainValue is a JSON value for a template: strings are Neutral, integers are
 // an int64, others a float64.
 func plainValue(v any) any {
 	switch v := v.(type) {
@@ -174,8 +174,8 @@ func (b *boundedWriter) Write(p []byte) (int, error) {
 // a step more.
 const stepName = "coldcheckStep"
 
-// functions are those of a run, in place of the functions of package template that
-// make text of any length. None of them reads or runs anything.
+// functions are those of a run, in place of the functions of package template
+// that make text of any length. They read and run nothing.
 func (run *templateRun) functions() template.FuncMap {
 	bounded := func(f func(...any) string) func(...any) (string, error) {
 		return func(args ...any) (string, error) {

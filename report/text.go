@@ -10,12 +10,12 @@ import (
 	"github.com/clipperhouse/displaywidth"
 )
 
-// Neutral returns s with everything made visible that a terminal or a reader
-// could be deceived by: control characters, bidirectional and other format
-// characters, line separators, characters that are drawn as nothing, private
-// and unassigned ones as <U+001B>, and bytes that are not UTF-8 as <0x9B>. A
-// "<" that could be mistaken for the begin of such a mark is itself written
-// <U+003C>, so that different strings stay different.
+// Neutral returns s with every character escaped that could mislead a terminal
+// or a reader. Control characters, bidirectional and other format characters,
+// line separators, invisible, private and unassigned characters are written
+// like <U+001B>, and bytes that are not UTF-8 like <0x9B>. A "<" that could be
+// read as the start of such an escape is written <U+003C>, so that different
+// strings stay different.
 func Neutral(s string) string {
 	if plain(s) {
 		return s

@@ -214,7 +214,7 @@ func FuzzWrap(f *testing.F) {
 	})
 }
 
-// What is said to be free is there: sizes are rounded down, at the boundary too.
+// Free space is never overstated: sizes are rounded down, at the boundary too.
 func TestSize(t *testing.T) {
 	for n, want := range map[int64]string{
 		0: "0 bytes", 1<<20 - 1: "1048575 bytes", 1 << 20: "1 MiB", 1<<30 - 1: "1023 MiB",

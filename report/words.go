@@ -17,7 +17,7 @@ import (
 // the verdict, what needs action, and what a piece of evidence is. The caller makes it
 // Neutral and escapes it.
 
-// identity names the system, its computer and its user, as far as they are known.
+// identity names the system, its computer and its user, if they are known.
 func identity(r *scanner.Result) []string {
 	name := r.Platform.Name
 	if v := r.Platform.Version; v != "" && !strings.HasSuffix(name, " "+v) { // "Amazon Linux 2" has it

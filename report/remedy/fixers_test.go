@@ -135,7 +135,7 @@ func TestFixers(t *testing.T) {
 		about                    []requirement.Subject
 		version                  string
 		changes                  int
-		byHand                   bool   // beside the changes
+		byHand                   bool   // in addition to the changes
 		has                      string // what is in the first change's code
 	}{
 		"a start type": {id: "win.winrm.auto", evidence: evidence{start}, changes: 1,
@@ -356,7 +356,7 @@ func TestFixers(t *testing.T) {
 	}
 }
 
-// The user's own execution policy is set for the user of the report alone.
+// The user's own execution policy is set only for the user of the report.
 func TestExecutionPolicyOfWhom(t *testing.T) {
 	f := requirement.Finding{
 		Requirement: requirement.Requirement{ID: "win.powershell.execpolicy", Severity: requirement.Required},

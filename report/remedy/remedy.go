@@ -1,16 +1,14 @@
-// Package remedy makes scripts out of reports: for Windows PowerShell where the
-// report is of Windows, for sh where it is of Linux. A script changes what a
-// finding that is not met says is wrong, and nothing beyond; it asks before each
-// change, leaves alone what is as it should be, and carries as comments what
-// has to be done by hand.
+// Package remedy writes scripts from reports: for Windows PowerShell if the
+// report is about Windows, for sh if it is about Linux. A script fixes only the
+// problems that unmet findings name. It asks before each change, skips what is
+// already correct, and lists manual steps as comments.
 //
-// A report holds strings of an image that nobody vouches for. A script is of
-// printable ASCII alone. In comments, any other character is written as
-// report.Neutral writes it. In code, PowerShell gets the strings as literals in
-// single quotes, with every character that is not printable ASCII by its
-// number; sh gets none but names of units and paths of a few characters that
-// mean nothing to it. Names that have another form than Windows or systemd give
-// them are left to a person.
+// A report contains strings from an untrusted image. A script contains only
+// printable ASCII. In comments, other characters are written as report.Neutral
+// writes them. In PowerShell code, strings are literals in single quotes, with
+// the number of every character that is not printable ASCII. In sh code, the
+// only strings are unit names and paths without characters that are special to
+// the shell. Names that Windows or systemd would not allow become manual steps.
 package remedy
 
 import (
@@ -26,17 +24,17 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// Summary says what is in a script.
+// Summary describes a script.
 type Summary struct {
-	Changes int      // how many changes it offers
-	ByHand  []string // ids of findings that it leaves to a person, wholly or in part
-	Waived  []string // ids of findings that it leaves as they are
+	Changes int      // number of changes that it offers
+	ByHand  []string // ids of findings that need manual steps, fully or in part
+	Waived  []string // ids of findings that it does not fix because of a waiver
 }
 
 // A change is one thing that a script does for a finding.
 type change struct {
 	target string // what is changed, in words; may hold strings of the report
-	action string // what is done to it, in words; of this package alone
+	action string // description of the change; a constant of this package
 
 	settled string // code that says why there is nothing to do, and says nothing if there is
 	apply   string // code that makes the change
@@ -101,8 +99,8 @@ func Write(w io.Writer, s *report.Saved, o report.Options) (Summary, error) {
 // commentColumns is how wide a comment gets; a longer word is not broken.
 const commentColumns = 78
 
-// comment writes text as comments, of printable ASCII alone: no character of it
-// ends a line or is taken for code.
+// comment writes text as comments in printable ASCII: no character of it ends a
+// line or becomes code.
 func comment(b io.StringWriter, lead, text string) {
 	line := "# " + lead
 	empty := true

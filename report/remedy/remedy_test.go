@@ -93,7 +93,7 @@ func script(t *testing.T, s *report.Saved) (string, Summary) {
 var scripts = map[string]string{"failing": "failing.ps1", "windows7": "windows7.ps1",
 	"linux-failing": "linux-failing.sh"}
 
-// The whole scripts, to be read: what they do for which finding.
+// The complete scripts, so that a reader can see the fix for each finding.
 func TestGolden(t *testing.T) {
 	for name, file := range scripts {
 		got, _ := script(t, scanned(t, name))
@@ -195,9 +195,9 @@ type failing struct{ error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.error }
 
-// evil are strings that would be code if they were taken for more than text:
-// the quotes that PowerShell knows, ends of lines and of comments, and what
-// either shell would put in place of them.
+// evil are strings that would be code if they were not quoted: the quotes that
+// PowerShell knows, ends of lines and of comments, and what either shell would
+// put in place of them.
 var evil = []string{
 	`'; Start-Process calc; '`, "\u2018; Start-Process calc; \u2019", "\u201a; Start-Process calc; \u201b",
 	"\u201c; calc; \u201d \u201e",
@@ -297,8 +297,8 @@ var commands = []string{
 }
 
 // parsePowerShell is run by node: it parses scripts with the grammar of
-// tree-sitter, and prints for each whether that found an error, then the names of
-// its commands. The baseline compiler of WebAssembly is told to do: the optimising
+// tree-sitter, and prints for each whether that found an error, then the names
+// of its commands. The baseline compiler of WebAssembly is used: the optimizing
 // one takes a minute for the grammar.
 const parsePowerShell = `
 const { Parser, Language } = require('web-tree-sitter');

@@ -20,7 +20,7 @@ type child struct {
 	stdin  io.WriteCloser
 	stderr *head
 	lines  chan []byte   // its answers; closed at the end of its output
-	gone   chan struct{} // closed when nobody wants answers any more
+	gone   chan struct{} // closed when no more answers are needed
 	tooBig bool          // an answer was longer than maxAnswer; valid once lines is closed
 }
 
@@ -96,7 +96,7 @@ func (c *child) ask(line []byte, limit time.Duration) ([]byte, error) {
 	}
 }
 
-// ended is why a child that was not told to has ended.
+// ended is why a child exited unexpectedly.
 func (c *child) ended() error {
 	if c.ctx.Err() != nil {
 		return errTimeIsUp
@@ -127,7 +127,7 @@ func (c *child) kill(reason error) error {
 	return errEnded
 }
 
-// close tells the child that there is nothing more to ask.
+// close ends the child's input: there are no more questions.
 func (c *child) close() { c.wait() }
 
 // wait closes the child's input, which ends it, and kills it if it does not.

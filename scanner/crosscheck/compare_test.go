@@ -16,7 +16,8 @@ func marshal(t *testing.T, v any) []byte {
 	return text
 }
 
-// Every field that differs is told, those that are not wanted are not compared.
+// Every field that differs is reported; those that are not wanted are not
+// compared.
 func TestDifference(t *testing.T) {
 	file := Reading{Found: true, What: AFile, Size: 5, Record: 64, Modified: 1, Content: "aa"}
 	folder := Reading{Found: true, What: AFolder, Names: ListOf([]string{"a", "b"}), Values: ListOf(nil)}

@@ -1,17 +1,17 @@
 // Package crosscheck reads evidence a second time, with parsers that share no
-// code with those that decided: go-ntfs for files on NTFS, regparser for the
-// registry in the hives that go-ntfs reads, go-diskfs for files on ext4. It
-// says of each piece that they agree, that they differ, or that the second
-// reader failed; it never decides anything.
+// code with the first ones: go-ntfs for files on NTFS, regparser for the
+// registry in the hives that go-ntfs reads, go-diskfs for files on ext4. For
+// each piece, the result is that the parsers agree, that they differ, or that
+// the second one failed. It never changes a finding.
 //
-// On hostile input these parsers panic, loop, and take all memory or all of
-// the stack. So they run in a child process, a Worker, that opens the images
-// itself, has limits on memory and stack, and is asked one Question at a time,
-// as a line of JSON, with a limit on time. One that ends is replaced, a few
-// times, and what it was asked has failed.
+// On hostile input these parsers panic, loop, or use up all memory or stack. So
+// they run in a child process, a Worker, that opens the images itself and has
+// limits on memory and stack. It gets one Question at a time, as a line of
+// JSON, with a time limit. If a child exits, its question has failed, and a new
+// child replaces it, up to a limit.
 //
-// The child is told what to read and never what to find: it returns a Reading,
-// and the parent, in Run, compares. A Reading has digests in the place of
+// A Question says what to read but not what to expect: the child returns a
+// Reading, and Run compares it in the parent. A Reading has digests instead of
 // contents and lists, so that every answer is short.
 package crosscheck
 
@@ -27,19 +27,19 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
-// The second readers, as reports name them: module and version.
+// The second parsers, as reports name them: module and version.
 const (
 	GoNTFS    = "go-ntfs v0.2.1"
 	RegParser = "regparser v0.0.0-20250203141505-31e704a67ef7"
 	GoDiskfs  = "go-diskfs v1.9.4"
 )
 
-// Kind is what a Question is about.
+// Kind is the kind of thing that a Question is about.
 type Kind string
 
 // The kinds of questions.
 const (
-	Volume Kind = "volume" // does the filesystem open, and has it a root folder
+	Volume Kind = "volume" // whether the filesystem opens and has a root folder
 	File   Kind = "file"   // a file, folder or link
 	Tree   Kind = "tree"   // number and sizes of all files below a folder
 	Key    Kind = "key"    // a registry key with the names below it and its values
@@ -54,7 +54,8 @@ type Question struct {
 	Filesystem disk.Filesystem `json:"filesystem"`
 	// of the file on the volume, as in io/fs; of the hive for Key and Value
 	Path string `json:"path,omitempty"`
-	// of the file in $MFT, where go-ntfs may find it if it does not by its path; 0 for none
+	// of the file in $MFT, which go-ntfs tries if it does not find the path; 0
+	// for none
 	Record  uint64 `json:"record,omitempty"`
 	Key     string `json:"key,omitempty"`     // inside the hive, with "\"
 	Value   string `json:"value,omitempty"`   // "" is the default value
@@ -88,8 +89,8 @@ func (q Question) reader() string {
 	return name
 }
 
-// Reading is what a reader found. The zero value of Modified, Record, Content,
-// Names and Values, in what is wanted, means that it is not compared.
+// Reading is the data that a parser read. In Check.Want, a zero Modified,
+// Record, Content, Names or Values is not compared.
 type Reading struct {
 	Found  bool   `json:"found"`
 	What   What   `json:"what,omitempty"`
@@ -105,10 +106,10 @@ type Reading struct {
 	Values   *List  `json:"values,omitempty"`  // of a key, each as DescribeValue has it
 }
 
-// What is the kind of a thing that was found.
+// What is the kind of file that was found.
 type What string
 
-// The things that are found. Other is a device, pipe or socket.
+// The kinds of files. Other is a device, pipe or socket.
 const (
 	AFile   What = "file"
 	AFolder What = "folder"
@@ -141,8 +142,8 @@ func Digest(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// DigestReader is the Digest of the first size bytes of r. One that ends
-// before, or makes no progress, is an error that says how far it came.
+// DigestReader is the Digest of the first size bytes of r. If r ends early or
+// makes no progress, the error says how far it got.
 func DigestReader(r io.ReaderAt, size int64) (string, error) {
 	h := sha256.New()
 	err := copyAt(h, r, size)
@@ -171,7 +172,7 @@ func copyAt(w io.Writer, r io.ReaderAt, size int64) error {
 	return nil
 }
 
-// DescribeValue is how a value stands in Reading.Values.
+// DescribeValue returns the form of a value in Reading.Values.
 func DescribeValue(name string, typ uint32, data []byte) string {
 	return fmt.Sprintf("%d %d %s %s", typ, len(data), Digest(data), name)
 }

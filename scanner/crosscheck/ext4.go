@@ -14,8 +14,8 @@ import (
 	"github.com/diskfs/go-diskfs/filesystem/ext4"
 )
 
-// extReader reads an ext4 volume with go-diskfs, as it lies: its journal is
-// not replayed.
+// extReader reads an ext4 volume with go-diskfs, in place: its journal is not
+// replayed.
 //
 // go-diskfs follows no link in the middle of a path; that is done here, with
 // the links as it reads them.
@@ -97,7 +97,7 @@ func target(info fs.FileInfo) string {
 // maxLinks is how many links Linux follows on one path (MAXSYMLINKS).
 const maxLinks = 40
 
-// find returns what lies at a path, and its name without links on the way; nil
+// find returns the file at a path, and its name without links on the way; nil
 // if nothing does. A link that it leads to is not followed.
 func (e *extReader) find(name string) (fs.FileInfo, string, error) {
 	here := "."
@@ -132,7 +132,7 @@ func (e *extReader) find(name string) (fs.FileInfo, string, error) {
 		case mode.IsDir():
 			here = next
 		default:
-			return nil, "", nil // nothing lies below a file
+			return nil, "", nil // a file has nothing below it
 		}
 	}
 	// Dots at the end of the path lead back to a folder.
@@ -144,8 +144,8 @@ func (e *extReader) find(name string) (fs.FileInfo, string, error) {
 	return info, here, err
 }
 
-// stat returns nil for what is not there: go-diskfs tells that by its words
-// alone.
+// stat returns nil for what is not there: go-diskfs reports that only in the
+// error text.
 func (e *extReader) stat(name string) (fs.FileInfo, error) {
 	info, err := e.fs.Stat(name)
 	if err != nil && strings.HasPrefix(err.Error(), "file does not exist") {

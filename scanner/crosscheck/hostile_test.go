@@ -65,7 +65,7 @@ func windowsVolume(t *testing.T, path string) (*ntfsReader, *disk.Volume) {
 	return r.(*ntfsReader), v
 }
 
-// placeOf is where a byte of a stream lies in the volume.
+// placeOf is the offset on the volume of a byte of a stream.
 func placeOf(t *testing.T, n *ntfsReader, file *parser.MFT_ENTRY, kind uint64, at int64) int64 {
 	t.Helper()
 	for _, a := range file.EnumerateAttributes(n.ntfs) {

@@ -12,7 +12,7 @@ import (
 // ntfsReader reads an NTFS volume with go-ntfs, and the hives on it with
 // regparser.
 //
-// go-ntfs lists names of deleted files that still lie in a folder's index, and
+// go-ntfs lists names of deleted files that are still in a folder's index, and
 // lists too little where an index is fragmented. So a name counts only if the
 // record that it leads to is in use and bears it, and a file that is not found
 // by its path is looked for in its record.
@@ -130,7 +130,7 @@ func (n *ntfsReader) tree(start int64) (Reading, error) {
 }
 
 // find returns the number of the record that a path leads to, -1 if there is
-// none. hint is the record where it is said to be, 0 for none.
+// none. hint is the record where it should be, 0 for none.
 func (n *ntfsReader) find(path string, hint int64) (int64, error) {
 	parts := split(path)
 	at := int64(rootRecord)
@@ -191,7 +191,7 @@ func (n *ntfsReader) leadsTo(number int64, parts []string) bool {
 	return false
 }
 
-// nameForDOS is the namespace of a short name beside a long one.
+// nameForDOS is the namespace of a short name that has a long one.
 const nameForDOS = 2
 
 func anyName(string) bool { return true }

@@ -12,7 +12,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
-// hive is a registry hive, read with regparser as it lies in the file: no
+// hive is a registry hive, read with regparser directly from the file: no
 // transaction log is applied to it.
 //
 // regparser leaves out what it cannot read of a list. So a list that is
@@ -159,8 +159,8 @@ func valuesOf(key *regparser.CM_KEY_NODE) ([]*regparser.CM_KEY_VALUE, error) {
 	return list, nil
 }
 
-// dataOf returns the data of a value. Of data that lies in the value's own
-// cell regparser returns four bytes, whatever its length.
+// dataOf returns the data of a value. Of data that is in the value's own cell
+// regparser returns four bytes, whatever its length.
 func dataOf(v *regparser.CM_KEY_VALUE) ([]byte, error) {
 	data, size := v.ValueData().Data, v.DataSize()
 	if size < int64(len(data)) {

@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// Start makes the command that runs a Worker on the images of the scan. It
-// ends when the context does.
+// Start returns the command that runs a Worker on the images of the scan. The
+// command ends when the context does.
 type Start func(ctx context.Context) *exec.Cmd
 
-// Limits bound what a cross-check may take.
+// Limits are the limits of a cross-check.
 type Limits struct {
-	Questions int           // how many different ones are asked
-	Children  int           // how many may end before their time
+	Questions int           // maximum number of different questions
+	Children  int           // maximum number of children that exit early
 	Answer    time.Duration // for one question
 	Total     time.Duration // for all of them
 }
 
-// DefaultLimits: an ordinary report has about a hundred pieces of evidence,
-// each of which is read in milliseconds; adding up a large profile with
-// go-ntfs takes seconds.
+// DefaultLimits are well above normal use: a typical report has about a hundred
+// pieces of evidence, and each is read in milliseconds. Adding up a large
+// profile with go-ntfs takes seconds.
 var DefaultLimits = Limits{Questions: 10_000, Children: 16, Answer: time.Minute, Total: 15 * time.Minute}
 
 // maxQuestion and maxAnswer bound a line of JSON in bytes. The longest path of
@@ -38,13 +38,13 @@ const (
 	maxReason   = 1000
 )
 
-// Check is a Question and what is wanted for an answer.
+// Check is a Question and the expected Reading.
 type Check struct {
 	Question
 	Want Reading
 }
 
-// State says how a second reading went.
+// State is the result of a second reading.
 type State string
 
 // The states of an Answer.
@@ -54,15 +54,16 @@ const (
 	Failed  State = "failed"
 )
 
-// Answer is what came of one Check.
+// Answer is the result of one Check.
 type Answer struct {
 	State  State
-	Reason string // where it differs, or why it failed
+	Reason string // the difference, or why it failed
 }
 
 // Run asks every question once, and returns the answers in the order of the
-// checks. Whatever the child does, that is an Answer; the only error is that
-// of the context. progress is told how many checks are done, and may be nil.
+// checks. A failure of the child is an Answer; the only error is that of the
+// context. progress is called with the number of finished checks, and may be
+// nil.
 func Run(ctx context.Context, start Start, limits Limits, checks []Check, progress func(done int)) ([]Answer, error) {
 	total, cancel := context.WithTimeout(ctx, limits.Total)
 	defer cancel()

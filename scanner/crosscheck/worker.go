@@ -15,28 +15,28 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
-// Worker answers questions in a process of its own.
+// Worker answers questions in a separate process.
 type Worker struct {
-	// Images opens the images of the scan, in its order. Each is opened when
-	// it is first asked for.
+	// Images opens the images of the scan, in its order. Each is opened on its
+	// first use.
 	Images []func(context.Context) (*disk.Image, error)
 	Memory int64 // limit in bytes; 0 for DefaultMemory
 
 	volumes map[place]*opened
 }
 
-// DefaultMemory holds the largest hive that is read, and as much again.
+// DefaultMemory is twice the size of the largest supported hive.
 const DefaultMemory = 512 << 20
 
 // maxStack ends a recursion without end while it is small. What the parsers
 // need is far below.
 const maxStack = 64 << 20
 
-// Serve answers the questions in in to out until there are no more. It limits
-// the memory and the stack of the process and ends it, at once, when there is
-// too much of either, and when in ends in the middle of an answer: whoever
-// asked is gone. What the parsers print goes to standard error. The context governs
-// the images.
+// Serve reads questions from in and writes answers to out until in ends. It
+// limits the memory and the stack of the process, and exits at once if a limit
+// is exceeded, or if in ends during an answer because the parent is gone.
+// Output of the parsers goes to standard error. The context applies to the
+// images.
 func (w *Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	limit := w.Memory
 	if limit == 0 {
@@ -73,7 +73,7 @@ func (w *Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// Exit codes of a worker that gives up; nobody relies on them.
+// Exit codes of a worker that gives up; nothing depends on them.
 const (
 	exitAlone  = 5
 	exitMemory = 6

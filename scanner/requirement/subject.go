@@ -6,7 +6,7 @@ type SubjectKind string
 // The kinds of subjects.
 const (
 	SubjectProfile SubjectKind = "profile" // of a user of Windows: ID is the SID, Value the folder
-	SubjectService SubjectKind = "service" // of Windows: ID is its name, Value what is wrong with it
+	SubjectService SubjectKind = "service" // of Windows: ID is its name, Value the problem
 	// of systemd: ID is its name with the suffix, Value the reason why it does
 	// not start
 	SubjectUnit    SubjectKind = "unit"

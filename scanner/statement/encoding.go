@@ -30,7 +30,7 @@ func decodeUnicode(data []byte) (text string, ok bool) {
 	return string(data), utf8.Valid(data)
 }
 
-// utf16Endian tells UTF-16 by its byte order mark, else by the zeros on one
+// utf16Endian detects UTF-16 by its byte order mark, else by the zeros on one
 // side of the many ASCII characters that every document has.
 func utf16Endian(data []byte) (endian unicode.Endianness, ok bool) {
 	switch {
@@ -56,9 +56,9 @@ func utf16Endian(data []byte) (endian unicode.Endianness, ok bool) {
 }
 
 // codePages are the encodings of a text that is not Unicode: which one it is
-// depends on the machine that wrote it and is not said. What a decision needs
-// is ASCII in all of them, but for the colon, which East Asian texts have in
-// full width too. Windows-1252 stands for all with one byte a letter.
+// depends on the machine that wrote it and is not recorded. What a decision
+// needs is ASCII in all of them, but for the colon, which East Asian texts have
+// in full width too. Windows-1252 stands for all with one byte a letter.
 var codePages = []encoding.Encoding{
 	charmap.Windows1252, japanese.ShiftJIS, simplifiedchinese.GBK, traditionalchinese.Big5, korean.EUCKR,
 }

@@ -120,8 +120,8 @@ func (r *jsonReader) workSpace(path string, d *Document) error {
 }
 
 // image reads an entry as describe-workspace-images prints it (Amazon
-// WorkSpaces API Reference, "WorkspaceImage"). The images of EC2 lie in a
-// field of the same name.
+// WorkSpaces API Reference, "WorkspaceImage"). The images of EC2 are in a field
+// of the same name.
 func (r *jsonReader) image(path string, d *Document) error {
 	var i Image
 	err := r.object(path, fields{
@@ -315,7 +315,7 @@ func (r *jsonReader) truth(to **bool) func(string) error {
 	}
 }
 
-// count reads a whole number that is not negative.
+// count reads a non-negative integer.
 func (r *jsonReader) count(to **int64) func(string) error {
 	return func(path string) error {
 		t, err := r.token()

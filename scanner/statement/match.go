@@ -8,14 +8,14 @@ import (
 	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
-// ErrDisagree says that documents contradict each other about the same computer. It
-// is an ErrInvalid.
+// ErrDisagree is the error for documents that contradict each other about the
+// same computer. It is an ErrInvalid.
 var ErrDisagree = fmt.Errorf("documents disagree: %w", ErrInvalid)
 
-// Match is the WorkSpace of the documents that is the machine on the disk.
+// Match is the WorkSpace in the documents that matches the disk.
 type Match struct {
 	WorkSpace *WorkSpace // nil if no document has it
-	Document  *Document  // where it was found
+	Document  *Document  // the document that has it
 	// Unused has a sentence for each describe-workspaces document that does not fit,
 	// with the reason, in the documents' order.
 	Unused []string
@@ -23,8 +23,8 @@ type Match struct {
 
 // MatchWorkSpace finds the WorkSpace with the computer name of the disk,
 // compared without case. An entry without a computer name fits no disk. Two
-// entries that fit and differ are an error that is ErrDisagree, since nothing
-// shows which of them is right.
+// different entries that fit are an ErrDisagree, since nothing shows which one
+// is right.
 func MatchWorkSpace(documents []*Document, computer string) (Match, error) {
 	var m Match
 	for _, d := range documents {

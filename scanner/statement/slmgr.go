@@ -122,8 +122,8 @@ func trim(s string) string {
 }
 
 // splitProducts cuts the text where a product's IDs are: two lines in a row
-// whose values are GUIDs. A text without any is taken for one product, of
-// which it is not known whether it is Windows.
+// whose values are GUIDs. A text without any is read as one product, of which
+// it is not known whether it is Windows.
 func splitProducts(lines []line) []product {
 	var starts []int
 	var windows []bool
@@ -207,7 +207,8 @@ func (l line) isSKUCount() bool { return l.count() != nil && contains(l.label, "
 
 func contains(s, lower string) bool { return strings.Contains(strings.ToLower(s), lower) }
 
-// installed returns the product whose key is installed, if there is one alone.
+// installed returns the product whose key is installed, if there is exactly
+// one.
 func installed(products []product) (product, bool) {
 	var found []product
 	for _, p := range products {

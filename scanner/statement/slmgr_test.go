@@ -47,8 +47,8 @@ Key Management Service client information
     Renewal interval: 10080 minutes
     KMS host caching: Enabled
 `
-	// The rest is written after the order of the lines alone: no count's label
-	// but the one wanted has "Windows".
+	// The rest relies only on the order of the lines: no count's label but the
+	// one wanted has "Windows".
 	windows7 = `Software licensing service version: 6.1.7601.17514
 
 Name: Windows(R) 7, Enterprise edition
@@ -305,7 +305,8 @@ func TestEncodings(t *testing.T) {
 // TestEncodingDecides: where code pages read different counts, none is taken.
 func TestEncodingDecides(t *testing.T) {
 	for _, text := range []string{
-		// The two bytes are a colon in Shift JIS alone, which then sees two counts.
+		// The two bytes are a colon only in Shift JIS, which then sees two
+		// counts.
 		strings.Replace(windows7, "count: 3", "count: 3\nx Windows\x81\x46 4", 1),
 		// They are a colon in Shift JIS, another one in GBK: each sees its own.
 		strings.Replace(windows7, "Remaining Windows rearm count: 3", "x Windows\x81\x46 4\ny Windows\xa3\xba 5", 1),

@@ -1,9 +1,9 @@
-// Package statement reads the documents that say what a disk cannot: the JSON
-// of `aws workspaces describe-workspaces` and `describe-workspace-images`, and
-// the text of `slmgr /dlv`. A document's kind is told by its content.
+// Package statement reads documents with facts that are not on the disk: the
+// JSON of `aws workspaces describe-workspaces` and `describe-workspace-images`,
+// and the text of `slmgr /dlv`. The content decides the kind of a document.
 //
-// A document decides requirements, so nothing in it is guessed: what is of the
-// wrong type, given twice or not certain is an error that names the field.
+// A document decides requirements, so nothing in it is guessed: a field that
+// has the wrong type, is repeated or is not certain is an error that names it.
 // Unknown fields are ignored.
 package statement
 
@@ -13,22 +13,24 @@ import (
 	"strings"
 )
 
-// ErrUnknownKind: the content is none of the documents that Parse knows.
+// ErrUnknownKind is the error for content that is not a document of a known
+// kind.
 var ErrUnknownKind = errors.New(
 	"neither describe-workspaces nor describe-workspace-images JSON, nor the text of slmgr /dlv")
 
-// ErrInvalid: the content is of a known kind, and damaged or contradictory.
+// ErrInvalid is the error for content of a known kind that is damaged or
+// contradictory.
 var ErrInvalid = errors.New("invalid document")
 
-// MaxSize bounds a document, in bytes. The list of ten thousand WorkSpaces,
-// more than a Region holds for most, has half of it.
+// MaxSize is the maximum size of a document in bytes. A list of ten thousand
+// WorkSpaces, more than most customers have in a Region, needs half of it.
 const MaxSize = 16 << 20
 
 // maxText bounds a text that is not JSON, which may be decoded several times
 // over: slmgr /dlv all prints a few hundred kilobytes.
 const maxText = 4 << 20
 
-// Kind says what a Document is.
+// Kind is the kind of a Document.
 type Kind string
 
 // The kinds of documents.
@@ -41,14 +43,15 @@ const (
 // Document is one document from outside the disk. Only the field of its kind
 // is set.
 type Document struct {
-	Name string // as it was named
+	Name string // its file name
 	Kind Kind
 
 	WorkSpaces []WorkSpace
 	Images     []Image
 	Slmgr      *Slmgr
 
-	// Truncated: the document names a next page, so its list goes on elsewhere.
+	// Truncated is true if the document names a next page, so that its list is
+	// incomplete.
 	Truncated bool
 }
 
@@ -105,19 +108,19 @@ type Image struct {
 	UpdateAvailable *bool // nil: not in the document
 }
 
-// ErrorDetail is a reason why an image could not be made.
+// ErrorDetail is a reason why an image could not be created.
 type ErrorDetail struct {
 	ErrorCode    string
 	ErrorMessage string
 }
 
-// Slmgr is what `slmgr /dlv` says of the Windows licence. A text that does not
-// tell the count of rearms for certain is no Slmgr but an error.
+// Slmgr is the output of `slmgr /dlv` about the Windows license. A text without
+// a certain rearm count is an error.
 type Slmgr struct {
 	Name        string // "Windows(R), ServerDatacenter edition"; "" if not certain
 	Description string // "Windows(R) Operating System, VOLUME_KMSCLIENT channel"; "" if not certain
 	Channel     string // "VOLUME_KMSCLIENT", "RETAIL", ...; "" if not certain
-	Status      string // the licence status as printed, in the language of the text; "" if not certain
+	Status      string // the license status as printed, in the language of the text; "" if not certain
 
 	RemainingWindowsRearm int
 	RemainingSKURearm     *int // nil: the text does not print it, as on Windows 7
