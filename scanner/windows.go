@@ -39,7 +39,7 @@ func (windowsFamily) newest(fsys filesystem.FS, until time.Time) time.Time { ret
 
 // openWindows opens the Windows system on the root volume.
 func openWindows(vs *volumes, given given) (system, error) {
-	root, ok := vs.root.fs.(ground.Filesystem)
+	root, ok := vs.root.fs.(filesystem.WindowsFS)
 	if !ok {
 		return nil, errNotWindows
 	}
@@ -60,7 +60,7 @@ func openWindows(vs *volumes, given given) (system, error) {
 	}
 	if vs.user != nil {
 		in.User = ground.Volume{Err: vs.user.err, Device: device(vs.user)}
-		if f, ok := vs.user.fs.(ground.Filesystem); ok {
+		if f, ok := vs.user.fs.(filesystem.WindowsFS); ok {
 			in.User.FS = f
 		}
 		if e := vs.user.encryption(); e != "" {

@@ -16,7 +16,10 @@ import (
 // lies, with or without Options.Stale: Windows checks such a volume and goes on.
 type ntfsVolume struct{ *ntfs.FS }
 
-var _ File = (*ntfs.File)(nil)
+var (
+	_ WindowsFS = ntfsVolume{}
+	_ File      = (*ntfs.File)(nil)
+)
 
 func openNTFS(ctx context.Context, r io.ReaderAt, size int64, o Options) (FS, error) {
 	f, err := ntfs.Open(ctx, r, size, ntfs.Options{Readers: o.Readers, Reserve: o.Reserve, Progress: o.Progress})
@@ -67,6 +70,8 @@ func (v ntfsVolume) Node(info fs.FileInfo) Node {
 
 // Name takes a path with slashes of either kind: no name of Windows holds one.
 func (v ntfsVolume) Name(p string) string { return slashed(strings.ReplaceAll(p, `\`, "/")) }
+
+func (v ntfsVolume) ClusterSize() int { return v.Volume().ClusterSize }
 
 func (v ntfsVolume) Usage() (Usage, error) {
 	free, err := v.Free()

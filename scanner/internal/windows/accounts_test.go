@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 var joined = machine.Names{Computer: "WSAMZN-1",
@@ -240,22 +240,22 @@ func TestProfileSubjects(t *testing.T) {
 
 func TestProfileSize(t *testing.T) {
 	for name, c := range map[string]struct {
-		totals ntfs.Totals
+		totals volume.Tree
 		want   verdict
 	}{
-		"empty":                        {ntfs.Totals{}, passed},
-		"one byte below":               {ntfs.Totals{Size: 10_737_418_239}, passed},
-		"the bound":                    {ntfs.Totals{Size: 10_737_418_240}, failed},
-		"streams do not count":         {ntfs.Totals{Size: 1, StreamSize: 20 << 30}, passed},
-		"allocated space neither":      {ntfs.Totals{Size: 1, Allocated: 20 << 30}, passed},
-		"held in the cloud":            {ntfs.Totals{Size: 30 << 30, Allocated: 1 << 30, Cloud: 3, Away: 29 << 30}, passed},
-		"in the cloud, and too big":    {ntfs.Totals{Size: 30 << 30, Allocated: 10 << 30, Cloud: 3, Away: 20 << 30}, failed},
-		"damaged":                      {ntfs.Totals{Size: 1, Damaged: 1}, undetermined},
-		"damaged, and already too big": {ntfs.Totals{Size: 10 << 30, Damaged: 1}, failed},
+		"empty":                        {volume.Tree{}, passed},
+		"one byte below":               {volume.Tree{Size: 10_737_418_239}, passed},
+		"the bound":                    {volume.Tree{Size: 10_737_418_240}, failed},
+		"streams do not count":         {volume.Tree{Size: 1, StreamSize: 20 << 30}, passed},
+		"allocated space neither":      {volume.Tree{Size: 1, Allocated: 20 << 30}, passed},
+		"held in the cloud":            {volume.Tree{Size: 30 << 30, Allocated: 1 << 30, Cloud: 3, Away: 29 << 30}, passed},
+		"in the cloud, and too big":    {volume.Tree{Size: 30 << 30, Allocated: 10 << 30, Cloud: 3, Away: 20 << 30}, failed},
+		"damaged":                      {volume.Tree{Size: 1, Damaged: 1}, undetermined},
+		"damaged, and already too big": {volume.Tree{Size: 10 << 30, Damaged: 1}, failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			check(t, profileSize, judgeProfileSize(jdoe, evidence, c.totals, requirement.Observed), c.want)
 		})
 	}
-	check(t, profileSize, judgeProfileSize(jdoe, evidence, ntfs.Totals{}, requirement.Inferred), inferred)
+	check(t, profileSize, judgeProfileSize(jdoe, evidence, volume.Tree{}, requirement.Inferred), inferred)
 }

@@ -8,9 +8,9 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 var bpCache = entry{
@@ -189,7 +189,7 @@ func (m *Machine) cachedIn(name, path string, counts bool) (*cachedData, error) 
 	}
 	c := cachedData{Name: name, Path: path, Counts: counts, Evidence: f.Evidence}
 	doubtful := int64(0)
-	damaged, err := v.FS.Walk(folder, func(path []byte, e *ntfs.Entry) error {
+	damaged, err := v.FS.Walk(folder, func(path []byte, e *volume.Entry) error {
 		file := string(path[bytes.LastIndexByte(path, '/')+1:])
 		switch {
 		case e.Dir || fold.Contains(emptyNames, file):
@@ -331,7 +331,7 @@ func (m *Machine) mailFiles(p keptProfile) ([]mailTrace, error) {
 	}
 	var found []mailTrace
 	doubtful := int64(0)
-	damaged, err := v.FS.Walk(folder, func(path []byte, e *ntfs.Entry) error {
+	damaged, err := v.FS.Walk(folder, func(path []byte, e *volume.Entry) error {
 		name := strings.ReplaceAll(string(path), "/", `\`)
 		lower := strings.ToLower(name)
 		if e.Dir || !strings.HasSuffix(lower, ".ost") && !strings.HasSuffix(lower, ".pst") || p.leavesOut(name) {

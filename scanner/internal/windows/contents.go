@@ -6,9 +6,9 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 var contents = entry{
@@ -90,12 +90,11 @@ func (m *Machine) readContents() (imageContents, error) {
 		return c, fmt.Errorf("AWS does not document what an image of %s includes", s.Name())
 	}
 	root := m.Drive("C")
-	free, err := m.Free()
+	usage, err := m.Usage()
 	if err != nil {
 		return c, err
 	}
-	c.Volume = root.FS.Volume().Size
-	c.Used = c.Volume - free
+	c.Volume, c.Used = usage.Size, usage.Used
 	c.Evidence = append(c.Evidence, root.BitmapEvidence(fmt.Sprintf("%d bytes in use of %d", c.Used, c.Volume)))
 	w, err := m.Wanted()
 	if err != nil {
@@ -181,7 +180,7 @@ func roundedSize(bytes int64) string {
 }
 
 // totalsText says how much a folder holds.
-func totalsText(t ntfs.Totals) string {
+func totalsText(t volume.Tree) string {
 	return fmt.Sprintf("%s, %d bytes", prose.Count(int(t.Files), "file", "files"), t.Size)
 }
 

@@ -10,10 +10,10 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 var bpDefaultProfile = entry{
@@ -130,7 +130,7 @@ func (m *Machine) customFiles(d *defaultProfile, s machine.System) error {
 		return err
 	}
 	var doubtful int64
-	damaged, err := v.FS.Walk(folder, func(p []byte, e *ntfs.Entry) error {
+	damaged, err := v.FS.Walk(folder, func(p []byte, e *volume.Entry) error {
 		switch {
 		case e.Dir || inbox(string(p)):
 			return nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 var volumeReadable = entry{
@@ -35,28 +36,28 @@ var diskFree = entry{
 // defines as this number.
 const freeNeeded = 12_884_901_888
 
-// Free is the free space on drive C, in bytes.
-func (m *Machine) Free() (int64, error) { return m.free.Get(m.next().readFree) }
+// Usage is how full drive C is.
+func (m *Machine) Usage() (volume.Usage, error) { return m.usage.Get(m.next().readUsage) }
 
-func (m *Machine) readFree() (int64, error) {
+func (m *Machine) readUsage() (volume.Usage, error) {
 	root := m.Drive("C")
-	free, err := root.FS.Free()
+	usage, err := root.FS.Usage()
 	if err != nil {
-		return 0, root.Problem("$Bitmap", err)
+		return volume.Usage{}, root.Problem("$Bitmap", err)
 	}
-	return free, nil
+	return usage, nil
 }
 
 func (m *Machine) decideFree() requirement.Outcome {
 	root := m.Drive("C")
-	free, err := m.Free()
+	usage, err := m.Usage()
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	ev := root.BitmapEvidence(fmt.Sprintf("%d bytes free of %d, clusters of %d", free, root.FS.Volume().Size,
-		root.FS.Volume().ClusterSize))
+	ev := root.BitmapEvidence(fmt.Sprintf("%d bytes free of %d, clusters of %d", usage.Free, usage.Size,
+		root.FS.ClusterSize()))
 	system, err := m.System()
-	o := judgeFree(free, err == nil && system.Modern(), ev) // the version changes only the remedy
+	o := judgeFree(usage.Free, err == nil && system.Modern(), ev) // the version changes only the remedy
 	for _, name := range []string{"pagefile.sys", "hiberfil.sys", "swapfile.sys"} {
 		f, err := root.File(name)
 		if err == nil && f.Exists {

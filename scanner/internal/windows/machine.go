@@ -19,6 +19,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // Input is what a scan knows of one machine before its facts are read.
@@ -45,7 +46,7 @@ type Machine struct {
 
 // facts are read once each; see fact.
 type facts struct {
-	free      fact.Fact[int64]
+	usage     fact.Fact[volume.Usage]
 	templates fact.Fact[[]template]
 	started   fact.Fact[lastStart]
 	devices   fact.Fact[map[string]string]

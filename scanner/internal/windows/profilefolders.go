@@ -6,9 +6,9 @@ import (
 	"unicode/utf16"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 var profileLongPaths = entry{
@@ -68,7 +68,7 @@ func (m *Machine) decideLongPaths() requirement.Outcome {
 	var long []longPath
 	folders, tooLong, longest := 0, 0, base-1
 	doubtful := int64(0)
-	damaged, err := v.FS.Walk(name, func(path []byte, e *ntfs.Entry) error {
+	damaged, err := v.FS.Walk(name, func(path []byte, e *volume.Entry) error {
 		if !e.Dir {
 			return nil
 		}

@@ -8,9 +8,9 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // profileFolder is what is at the path of the wanted profile.
@@ -390,7 +390,7 @@ const profileLimit = 10 << 30
 
 // judgeProfileSize decides win.profile.size from the totals of the profile's
 // folder, reparse points not followed and hard links counted once.
-func judgeProfileSize(p machine.Profile, folder requirement.Evidence, t ntfs.Totals,
+func judgeProfileSize(p machine.Profile, folder requirement.Evidence, t volume.Tree,
 	basis requirement.Basis) requirement.Outcome {
 	folder = machine.TreeEvidence(folder, fmt.Sprintf("%d bytes in %d files, %d allocated, %d more in named streams",
 		t.Size, t.Files, t.Allocated, t.StreamSize))
@@ -407,7 +407,7 @@ func judgeProfileSize(p machine.Profile, folder requirement.Evidence, t ntfs.Tot
 	return o
 }
 
-func judgeTotals(size string, folder requirement.Evidence, t ntfs.Totals,
+func judgeTotals(size string, folder requirement.Evidence, t volume.Tree,
 	basis requirement.Basis) requirement.Outcome {
 	switch {
 	case t.Size-t.Away >= profileLimit:

@@ -8,8 +8,8 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // sharedShortcuts judges the shortcuts that every user sees: those of the common
@@ -129,7 +129,7 @@ func (m *Machine) linksBelow(off *offPlaces, folder string) error {
 	}
 	var links []string
 	var doubt error
-	damaged, err := v.FS.WalkRecords(name, func(p []byte, e *ntfs.Entry) error {
+	damaged, err := v.FS.WalkRecords(name, func(p []byte, e *volume.Entry) error {
 		if err := m.Meter.Steps(1); err != nil {
 			return err
 		}
@@ -212,7 +212,7 @@ func (m *Machine) programFolder(off *offPlaces, v *machine.Drive, e fs.DirEntry)
 	}
 	program := ""
 	var doubt error
-	damaged, err := v.FS.WalkRecords(e.Name(), func(p []byte, entry *ntfs.Entry) error {
+	damaged, err := v.FS.WalkRecords(e.Name(), func(p []byte, entry *volume.Entry) error {
 		if err := m.Meter.Steps(1); err != nil {
 			return err
 		}

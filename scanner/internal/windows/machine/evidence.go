@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // NotFound is the note of evidence for a thing that is not there.
@@ -54,7 +54,7 @@ func (m *Machine) LinkEvidence(win string) requirement.Evidence {
 }
 
 // EntryEvidence is the evidence for an entry that a walk over a folder visits.
-func EntryEvidence(role, name string, e *ntfs.Entry) requirement.Evidence {
+func EntryEvidence(role, name string, e *volume.Entry) requirement.Evidence {
 	ev := FoundEvidence(role, name, e.Dir)
 	ev.Time, ev.Data = e.Modified, fmt.Sprintf("%d bytes, MFT record %d", e.Size, e.Record)
 	return ev

@@ -10,10 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // What evidence calls the volumes.
@@ -25,7 +26,7 @@ const (
 // Drive is one of the two drives of a WorkSpace.
 type Drive struct {
 	Role  string // RoleRoot or RoleUser
-	FS    Filesystem
+	FS    volume.WindowsFS
 	Err   error // why FS is nil
 	Trail *requirement.Trail
 	meter *fact.Meter
@@ -137,7 +138,7 @@ func (m *Machine) Walk(win string, most int, fn func(v *Drive, name string) erro
 			return v.Problem(name, err)
 		}
 		if seen++; seen > most {
-			return fmt.Errorf("%s volume: %s: %w: it has more than %d entries", v.Role, folder, ntfs.ErrUnsupported, most)
+			return fmt.Errorf("%s volume: %s: %w: it has more than %d entries", v.Role, folder, kind.Unsupported, most)
 		}
 		if err := v.meter.Steps(1); err != nil {
 			return v.Problem(name, err)
@@ -158,7 +159,7 @@ func (v *Drive) Unshown(folder string, damaged, doubtful int64) error {
 			prose.Count(int(damaged), "entry", "entries"))
 	case doubtful > 0:
 		return fmt.Errorf("%s volume: %s: %s: %w", v.Role, folder, prose.Count(int(doubtful), "name", "names"),
-			ntfs.ErrInDoubt)
+			volume.ErrInDoubt)
 	}
 	return nil
 }
@@ -236,7 +237,7 @@ func (m *Machine) Follow(win string) (drive, name string, err error) {
 		v.Trail.Record("follow", "source", v.Role, "path", name, "target", target)
 		win = target
 	}
-	return "", "", fmt.Errorf("%s: %w: the path leads through more than %d links", win, ntfs.ErrCorrupt, maxLinks)
+	return "", "", fmt.Errorf("%s: %w: the path leads through more than %d links", win, kind.Corrupt, maxLinks)
 }
 
 // splitDrive takes "C:\Windows\System32" apart into "C" and
@@ -292,7 +293,7 @@ func (v *Drive) followed(drive, name string) (string, error) {
 // behindLink is the Windows path that a link in the folder before leads to,
 // with the rest of the way joined to it. A relative link begins in that folder
 // or, with a backslash, at the root of the drive ([MS-FSCC] 2.1.2.4).
-func behindLink(drive string, before []string, link ntfs.Reparse, rest []string) string {
+func behindLink(drive string, before []string, link volume.Reparse, rest []string) string {
 	way := append([]string{link.Substitute}, rest...)
 	switch {
 	case link.Relative && strings.HasPrefix(link.Substitute, `\`):
@@ -305,7 +306,7 @@ func behindLink(drive string, before []string, link ntfs.Reparse, rest []string)
 
 // IsLink reports whether a name is a junction or symbolic link.
 func IsLink(info fs.FileInfo) bool {
-	e, ok := info.Sys().(*ntfs.Entry)
+	e, ok := info.Sys().(*volume.Entry)
 	return ok && e.ReparseTag&NameSurrogate != 0
 }
 
@@ -328,7 +329,7 @@ func (v *Drive) File(name string) (File, error) {
 		Evidence: FoundEvidence(v.Role, name, info.IsDir())}
 	f.Evidence.Time = info.ModTime().UTC()
 	record := ""
-	if e, ok := info.Sys().(*ntfs.Entry); ok {
+	if e, ok := info.Sys().(*volume.Entry); ok {
 		record = strconv.FormatUint(e.Record, 10)
 		f.ID = fact.ID{Volume: v.Role, Number: e.Record}
 	}
@@ -355,13 +356,13 @@ func (v *Drive) Open(name string) (io.ReaderAt, int64, error) {
 	}
 	r, ok := file.(io.ReaderAt)
 	if !ok {
-		return nil, 0, v.Problem(name, fmt.Errorf("%w: a folder instead of a file", ntfs.ErrCorrupt))
+		return nil, 0, v.Problem(name, fmt.Errorf("%w: a folder instead of a file", kind.Corrupt))
 	}
 	v.Trail.Record("open", "source", v.Role, "path", name, "size", strconv.FormatInt(info.Size(), 10))
 	return r, info.Size(), nil
 }
 
-// Problem says which file of which volume an error is about. The ntfs errors
+// Problem says which file of which volume an error is about. Errors of a volume
 // name the file already where they are *fs.PathError.
 func (v *Drive) Problem(name string, err error) error {
 	v.Trail.Record("error", "source", v.Role, "path", name, "error", err.Error())

@@ -5,21 +5,21 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 func TestBehindLink(t *testing.T) {
 	before, rest := []string{"Users", "jdoe"}, []string{"AppData", "x.txt"}
 	for _, c := range []struct {
-		link ntfs.Reparse
+		link volume.Reparse
 		want string // as splitDrive takes it apart
 	}{
-		{ntfs.Reparse{Substitute: `\??\D:\Users\jdoe`}, "D Users/jdoe/AppData/x.txt"},
-		{ntfs.Reparse{Substitute: `\??\D:\`}, "D AppData/x.txt"},
-		{ntfs.Reparse{Substitute: `data`, Relative: true}, "C Users/jdoe/data/AppData/x.txt"},
-		{ntfs.Reparse{Substitute: `..\asmith\.`, Relative: true}, "C Users/asmith/AppData/x.txt"},
-		{ntfs.Reparse{Substitute: `..\..\..\..\data`, Relative: true}, "C data/AppData/x.txt"},
-		{ntfs.Reparse{Substitute: `\Data\jdoe`, Relative: true}, "C Data/jdoe/AppData/x.txt"},
+		{volume.Reparse{Substitute: `\??\D:\Users\jdoe`}, "D Users/jdoe/AppData/x.txt"},
+		{volume.Reparse{Substitute: `\??\D:\`}, "D AppData/x.txt"},
+		{volume.Reparse{Substitute: `data`, Relative: true}, "C Users/jdoe/data/AppData/x.txt"},
+		{volume.Reparse{Substitute: `..\asmith\.`, Relative: true}, "C Users/asmith/AppData/x.txt"},
+		{volume.Reparse{Substitute: `..\..\..\..\data`, Relative: true}, "C data/AppData/x.txt"},
+		{volume.Reparse{Substitute: `\Data\jdoe`, Relative: true}, "C Data/jdoe/AppData/x.txt"},
 	} {
 		drive, name, err := splitDrive(behindLink("C", before, c.link, rest))
 		if got := drive + " " + name; got != c.want || err != nil {
@@ -28,12 +28,12 @@ func TestBehindLink(t *testing.T) {
 	}
 	for _, target := range []string{`\??\Volume{8d6bc7c0-2f4e-4b1a-9b77-3e5d0c41a2f6}\`, `\??\UNC\server\share`, "/mnt/c",
 		""} {
-		if _, _, err := splitDrive(behindLink("C", before, ntfs.Reparse{Substitute: target}, rest)); !errors.Is(err,
+		if _, _, err := splitDrive(behindLink("C", before, volume.Reparse{Substitute: target}, rest)); !errors.Is(err,
 			ErrElsewhere) {
 			t.Errorf("%q: %v", target, err)
 		}
 	}
-	if _, name, err := splitDrive(behindLink("C", nil, ntfs.Reparse{Substitute: `Data`, Relative: true},
+	if _, name, err := splitDrive(behindLink("C", nil, volume.Reparse{Substitute: `Data`, Relative: true},
 		nil)); name != "Data" || err != nil {
 		t.Errorf("from the root to %q, %v", name, err)
 	}

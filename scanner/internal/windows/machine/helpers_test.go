@@ -9,10 +9,10 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/internal/hivetest"
-	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 func words(s string) Setting[string] {
@@ -56,10 +56,11 @@ func fixture(t *testing.T, name string) *Machine {
 			if v.Filesystem != disk.NTFS {
 				continue
 			}
-			fsys, err := ntfs.Open(context.Background(), v, v.Size, ntfs.Options{})
+			opened, err := volume.Supported.Open(t.Context(), v.Filesystem, v, v.Size, volume.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
+			fsys := opened.(volume.WindowsFS)
 			if _, err := FindSystemRoot(fsys); err == nil {
 				in.Root = Volume{FS: fsys}
 			} else {

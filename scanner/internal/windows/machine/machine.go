@@ -25,11 +25,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 // ErrNoWindows says that a volume holds no Windows system.
@@ -55,26 +56,9 @@ type Input struct {
 	Now   time.Time          // the time of the scan, which decides what has expired
 }
 
-// Filesystem is a filesystem that Windows starts from: beyond io/fs it has what
-// Windows has in files. Its methods are those of ntfs.FS, which see.
-type Filesystem interface {
-	fs.StatFS
-	fs.ReadDirFS
-	fs.ReadLinkFS
-
-	Volume() ntfs.Volume
-	Free() (int64, error)
-	Tree(name string) (ntfs.Totals, error)
-	CheckedTree(name string) (ntfs.Totals, error)
-	Walk(name string, fn func(path []byte, e *ntfs.Entry) error) (damaged int64, err error)
-	WalkRecords(name string, fn func(path []byte, e *ntfs.Entry) error) (damaged int64, err error)
-	Reparse(name string) (ntfs.Reparse, error)
-	SecurityDescriptor(name string) ([]byte, error)
-}
-
 // Volume is a filesystem, or the reason why there is none to read.
 type Volume struct {
-	FS     Filesystem
+	FS     volume.WindowsFS
 	Err    error  // why FS is nil: not given, encrypted, damaged
 	Device string // its identity, see Partition.Device; "" if the image does not show it
 }
@@ -233,7 +217,7 @@ func FindSystemRoot(fsys fs.FS) (string, error) {
 func holdsSystem(fsys fs.FS, folder string) (bool, error) {
 	if !strings.EqualFold(folder, "Windows") {
 		for _, way := range []string{folder, path.Join(folder, "System32"), path.Join(folder, "System32/config")} {
-			if _, err := fs.Stat(fsys, way); errors.Is(err, ntfs.ErrCorrupt) {
+			if _, err := fs.Stat(fsys, way); errors.Is(err, kind.Corrupt) {
 				return false, nil
 			}
 		}
@@ -241,7 +225,7 @@ func holdsSystem(fsys fs.FS, folder string) (bool, error) {
 	for _, hive := range []string{"SYSTEM", "SOFTWARE"} {
 		_, err := fs.Stat(fsys, path.Join(folder, "System32/config", hive))
 		switch {
-		case err == nil, errors.Is(err, ntfs.ErrCorrupt):
+		case err == nil, errors.Is(err, kind.Corrupt):
 			return true, nil
 		case !errors.Is(err, fs.ErrNotExist):
 			return false, err

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
 // damagedFolders is a volume whose folders in the root cannot be read.
@@ -16,7 +16,7 @@ func (d damagedFolders) Stat(name string) (fs.FileInfo, error) {
 	if name == "." {
 		return d.MapFS.Stat(name)
 	}
-	return nil, &fs.PathError{Op: "stat", Path: name, Err: ntfs.ErrCorrupt}
+	return nil, &fs.PathError{Op: "stat", Path: name, Err: kind.Corrupt}
 }
 
 // TestDamagedFolderIsNoSystem keeps a damaged folder of a user volume from

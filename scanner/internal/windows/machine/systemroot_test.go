@@ -6,7 +6,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
 // torn is a volume with folders whose content cannot be read.
@@ -17,7 +17,7 @@ type torn struct {
 
 func (f torn) Stat(name string) (fs.FileInfo, error) {
 	if strings.HasPrefix(name, f.folder+"/") {
-		return nil, &fs.PathError{Op: "stat", Path: name, Err: ntfs.ErrCorrupt}
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: kind.Corrupt}
 	}
 	return f.MapFS.Stat(name)
 }
