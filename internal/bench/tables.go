@@ -112,7 +112,7 @@ func (s *session) tables() []table {
 			{name: "go-diskfs, every directory", slow: true, run: s.child("go-diskfs", linux[0])},
 		}},
 		{title: "One value of SOFTWARE, warm",
-			note: "Only coldcheck reads the hive as it lies, with its log; the others are given the recovered one.", rows: []row{
+			note: "Only coldcheck reads the dirty hive with its log. The others read the recovered hive.", rows: []row{
 				{name: "registry: open, recover, look up", run: s.child("registry", hive, hive+".LOG1", hive+".LOG2")},
 				sha("the hive", "hives/SOFTWARE"),
 				{name: "hivexget", tool: "hivexget", run: commands([]string{"hivexget", hive + ".clean", hiveKey, hiveValue})},
