@@ -9,9 +9,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// foldName returns what is compared in a directory that ignores case: the name
-// decomposed (NFD), folded by Unicode's full case folding, decomposed again,
-// without the characters that are to be ignored. A name that is not UTF-8 is
+// foldName returns the form of a name that is compared in a case-insensitive
+// directory: decomposed (NFD), folded by Unicode's full case folding,
+// decomposed again, without ignorable characters. A name that is not UTF-8 is
 // compared byte by byte.
 //
 // The kernel does the same with the data of Unicode 12.1. Those here are

@@ -1,6 +1,6 @@
 package ext4
 
-// content is what a file holds, wherever it is kept.
+// content is the content of a file, wherever it is stored.
 type content struct {
 	disk   *device
 	size   int64

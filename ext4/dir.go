@@ -11,13 +11,13 @@ const (
 	minDirent    = 12 // with a name of one byte
 	dirTailSize  = 12
 	dirTailType  = 0xDE
-	inlineParent = 4 // bytes: what an inline directory has for . and ..
+	inlineParent = 4 // bytes: the size of . and .. in an inline directory
 )
 
 // dirent is an entry of a directory.
 type dirent = unixfs.Dirent[uint32]
 
-// dirFormat is what is needed to read blocks of a directory.
+// dirFormat holds the values needed to read directory blocks.
 type dirFormat struct {
 	number  uint32
 	seed    uint32
@@ -165,15 +165,15 @@ func (s *superblock) inlineDir(i inode, visit func(dirent)) reason {
 	return s.dirents(tail, i.has(flagEncrypted), visit)
 }
 
-// maxDirSize is the size of the largest directory that is read, in bytes: what
-// a hashed tree of two levels in blocks of 4 KiB can hold.
+// maxDirSize is the size of the largest directory that is read, in bytes: the
+// capacity of a hashed tree of two levels in blocks of 4 KiB.
 const maxDirSize = 1 << 30
 
 // dirRead is how much of a directory is read at a time, in bytes.
 const dirRead = 256 << 10
 
-// eachDirent calls visit for each entry of a directory, but for ".". The error says that
-// not all of it could be read; what could be is visited nonetheless.
+// eachDirent calls visit for each entry of a directory except ".". An error means that
+// part of it could not be read; the rest is visited.
 func (f *FS) eachDirent(i inode, visit func(dirent)) error {
 	if i.has(flagInline) {
 		if why := f.super.inlineDir(i, visit); why != sound {

@@ -13,11 +13,11 @@
 //
 // # Errors
 //
-// Bad data is an error: it causes no panic, no endless loop, no unbounded memory,
-// and no wrong answer. What cannot be read is never fs.ErrNotExist: that means
-// that all of the directory was read, and does not have the name. Other errors are
-// [ErrCorrupt], [ErrUnsupported], [ErrEncrypted], [ErrLinks], or those of the
-// reader. [FS.Damage] lists what was damaged and could be done without.
+// Bad data gives an error. It never causes a panic, an endless loop, unbounded
+// memory, or a wrong answer. fs.ErrNotExist means that the directory was read
+// completely and does not have the name; anything unreadable gives another error.
+// Other errors are [ErrCorrupt], [ErrUnsupported], [ErrEncrypted], [ErrLinks], or
+// those of the reader. [FS.Damage] lists damage that did not prevent reading.
 //
 // Every checksum of a volume that has them is verified. A file whose inode is
 // free by the bitmap of its group, although a directory names it, is ErrCorrupt.

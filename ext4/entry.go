@@ -2,7 +2,7 @@ package ext4
 
 import "time"
 
-// Entry is what the inode of a file or directory says.
+// Entry is the metadata in the inode of a file or directory.
 type Entry struct {
 	Inode      uint64
 	Mode       uint16 // type and permissions, S_IF* and below
@@ -64,9 +64,9 @@ func device1(area []byte) (major, minor uint32) {
 	return n >> 8 & 0xFFF, n&0xFF | n>>12&0xFFF00
 }
 
-// allocated is what the inode says that it takes, less what the kernel frees
-// when it mounts the volume, in bytes. Like the kernel, it counts inline data
-// as if they had sectors, so that nobody takes the file for a hole.
+// allocated is the allocated size in the inode, less the space that the kernel
+// frees at mount, in bytes. Like the kernel, it counts inline data as if they
+// had sectors, so that no tool treats the file as a hole.
 func (f *FS) allocated(i inode) int64 {
 	sectors := i.sectors(&f.super)
 	if freed := f.truncated[i.number]; freed <= sectors {

@@ -36,7 +36,7 @@ type FS struct {
 	usage     func() (Usage, error)
 	index     func() (*index, error)
 
-	mu      sync.Mutex // protects what follows
+	mu      sync.Mutex // protects the fields below
 	damage  Damage
 	adopted map[uint32]uint32 // directories by inode that a directory entry names
 }
@@ -48,8 +48,8 @@ var _ interface {
 	fs.ReadLinkFS
 } = (*FS)(nil)
 
-// Options bound what a volume may cost. The zero value is good for volumes of
-// a few million files.
+// Options bound the memory and the parallel reads of a volume. The zero value
+// suits volumes of a few million files.
 type Options struct {
 	Memory  int64 // bytes that the index behind Tree may take; DefaultMemory if 0
 	Readers int   // reads of Tree at a time; as many as there are processors, at least two, if 0
@@ -60,9 +60,9 @@ type Options struct {
 	// concurrent use. Nil means no limit.
 	Reserve func(n int64) error
 
-	// Stale reads a volume whose journal cannot be replayed as it is without
-	// that. Otherwise every name on such a volume is an error, since what is
-	// in the journal may change any of them.
+	// Stale reads a volume without its journal if that cannot be replayed.
+	// Otherwise every name on such a volume is an error, since the journal may
+	// change any of them.
 	Stale bool
 }
 
@@ -81,21 +81,20 @@ func (o *Options) giveBack(n int64) {
 	}
 }
 
-// DefaultMemory is what the index behind Tree may take, in bytes: about ten
-// million files.
+// DefaultMemory is the default memory limit of the index for Tree, in bytes:
+// about ten million files.
 const DefaultMemory = 400 << 20
 
-// Open reads the superblock and the group descriptors, and what is in the
-// journal: from then on the volume reads as if the kernel had mounted it. The
-// reader must be safe for concurrent use, and is read for as long as the volume
-// is; size is what it holds, in bytes. The context ends opening, and nothing
-// after that.
+// Open reads the superblock, the group descriptors and the journal: from then
+// on the volume reads as if the kernel had mounted it. The reader must be safe
+// for concurrent use, and is used as long as the volume is; size is its length
+// in bytes. The context bounds only Open.
 //
-// What is damaged but can do without is reported by Damage, and what came out
-// of the journal by Volume; a journal that cannot be replayed is an error
-// there, and of every name. The error is ErrCorrupt if there is no usable
-// superblock, ErrUnsupported with the feature's name, the reader's, or the
-// context's cause.
+// Damage reports damage that did not prevent opening, and Volume reports the
+// state of the journal. If the journal cannot be replayed, every look-up of a
+// name fails, unless Options.Stale is set. The error is ErrCorrupt if there is
+// no usable superblock, ErrUnsupported with the feature's name, the reader's,
+// or the context's cause.
 func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, err error) {
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory
@@ -178,8 +177,9 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, 
 	return f, nil
 }
 
-// Close gives back what was taken of Options.Reserve, whose error it returns. The
-// volume must not be used afterwards. Without Reserve there is nothing to close.
+// Close releases the memory that was reserved by Options.Reserve, and returns its
+// error. The volume must not be used afterwards. Without Reserve, Close is not
+// needed.
 func (f *FS) Close() error { return f.account.Close() }
 
 func (f *FS) note(format string, args ...any) {

@@ -11,8 +11,7 @@ import (
 // a position and are not.
 //
 // An encrypted file can be opened and described; reading it fails with
-// ErrEncrypted. What is neither a file nor a directory (a device, a socket)
-// has no content.
+// ErrEncrypted. Devices, sockets and FIFOs have no content.
 type File struct{ file *unixfs.File }
 
 var _ interface {
@@ -21,8 +20,8 @@ var _ interface {
 	io.Seeker
 } = (*File)(nil)
 
-// Open opens a file or directory, symbolic links followed. What is not a
-// directory is a *File.
+// Open opens a file or directory and follows symbolic links. Anything other
+// than a directory is a *File.
 func (f *FS) Open(name string) (fs.File, error) {
 	return f.core.Open(name, func(file *unixfs.File) fs.File { return &File{file} })
 }
@@ -60,19 +59,19 @@ func (f *File) Seek(offset int64, whence int) (int64, error) { return f.file.See
 // written.
 func (f *File) Locate(off int64) (at int64, known bool, err error) { return f.file.Locate(off) }
 
-// Stat describes what the name leads to, symbolic links followed; Sys is its
-// *Entry.
+// Stat describes a file or directory and follows symbolic links; Sys returns
+// its *Entry.
 func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.core.Stat("stat", name, true) }
 
 // Lstat is Stat, but for a symbolic link itself if the name is one.
 func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.core.Stat("lstat", name, false) }
 
-// ReadLink returns what a symbolic link says, as it is on the disk, but for
-// bytes that are not UTF-8, which are as in names.
+// ReadLink returns the target of a symbolic link as stored on disk. Bytes that
+// are not UTF-8 are encoded as in names.
 func (f *FS) ReadLink(name string) (string, error) { return f.core.ReadLink(name) }
 
-// ReadDir lists a directory, sorted by name. The entries' types and infos are
-// those of the inodes, not what the directory says of them; an inode that
-// cannot be read is an error of Info. If a part of the directory cannot be read,
-// the error comes with the rest.
+// ReadDir lists a directory, sorted by name. The entries' types and infos come
+// from the inodes, not from the directory. If an inode cannot be read, Info
+// returns the error. If part of the directory cannot be read, the error comes
+// with the entries that can.
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) { return f.core.ReadDir(name) }

@@ -9,7 +9,7 @@ const (
 	groupInodeUninit = 0x1 // the inode table was never written
 )
 
-// group is what a group descriptor says.
+// group is a decoded group descriptor.
 type group struct {
 	blockBitmap uint64
 	inodeBitmap uint64

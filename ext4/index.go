@@ -22,7 +22,7 @@ func (f *FS) buildIndex() (*index, error) {
 	return x, err
 }
 
-// scan is what package unixfs asks of a volume to make an index.
+// scan implements the interface that package unixfs needs to build an index.
 type scan struct{ *FS }
 
 func (f scan) Last() uint32 { return f.super.inodes }
@@ -171,7 +171,7 @@ func (f scan) Blocks(w *scanner, format dirFormat, t unixfs.Stretch, b []byte) e
 	return nil
 }
 
-// collectDamage lists what the index could not take.
+// collectDamage lists the damage that indexing found.
 func (f *FS) collectDamage(x *index) {
 	list, count := x.Damaged(maxDamaged)
 	f.mu.Lock()

@@ -62,7 +62,7 @@ type inode struct {
 	raw    []byte
 }
 
-// Number and Mode are what package unixfs asks of an inode.
+// Number and Mode implement the interface of inodes in package unixfs.
 func (i inode) Number() uint32 { return i.number }
 func (i inode) Mode() uint16   { return i.mode() }
 
@@ -139,7 +139,7 @@ func (i inode) time(seconds, more int) time.Time {
 	return time.Unix(sec, nsec).UTC()
 }
 
-// seed is what the checksums of all that belongs to an inode begin with.
+// seed is the initial value of the checksums of an inode and its blocks.
 func (s *superblock) inodeSeed(i inode) uint32 {
 	return crc32cUint32(crc32cUint32(s.seed, i.number), i.generation())
 }

@@ -48,7 +48,7 @@ const (
 	journalRead               = 1 << 20 // bytes at a time
 )
 
-// Limits of what a journal may hold.
+// Limits of a journal.
 const (
 	// maxReplayed is the most blocks that transactions may have written (24
 	// bytes of memory each): as many as the largest journal that mke2fs makes
@@ -59,15 +59,15 @@ const (
 	maxRevoked = 4 << 20
 )
 
-// JournalState says what became of the journal. It is the same type in every
-// filesystem of this module.
+// JournalState is the result of the journal's replay. It is the same type in
+// every filesystem of this module.
 type JournalState = fslog.State
 
 // States of a journal.
 const (
 	JournalNone     JournalState = fslog.None     // there is none
 	JournalClean    JournalState = fslog.Clean    // nothing was to be done
-	JournalReplayed JournalState = fslog.Replayed // what it holds is part of what is read
+	JournalReplayed JournalState = fslog.Replayed // its changes are applied
 	JournalFailed   JournalState = fslog.Failed   // it holds changes that cannot be replayed
 )
 
@@ -110,9 +110,9 @@ func (j *journal) checksums() bool {
 	return j.has(journalIncompatChecksumV2 | journalIncompatChecksumV3)
 }
 
-// replay looks into the journal and, if the volume is to be recovered, lays
-// what it holds over the image. The error is the reader's; what is wrong with
-// the journal is in its Err.
+// replay reads the journal and, if the volume needs recovery, overlays its
+// blocks on the image. The error is the reader's; damage to the journal is in
+// its Err.
 //
 // A volume whose primary superblock is lost has no flag that says whether it
 // needs recovery, so it is recovered if the journal is not empty.
@@ -204,7 +204,7 @@ func (f *FS) replay(lost bool) (Journal, error) {
 // overlayCost is the overhead of the overlay for a block, in bytes.
 const overlayCost = 48
 
-// journalCost is what the replay of a journal takes, in bytes: each list is
+// journalCost is the memory for the replay of a journal, in bytes: each list is
 // copied as it grows.
 func journalCost(tags uint64, revoked int) int64 {
 	return int64(tags)*(2*24+overlayCost) + int64(revoked)*2*16
@@ -305,8 +305,8 @@ func (f *FS) openJournal() (*journal, error) {
 	return j, nil
 }
 
-// journalInode returns the inode of the journal. If that is damaged, and the
-// superblock has a copy of what matters in it, it is made up from that, like
+// journalInode returns the inode of the journal. If it is damaged and the
+// superblock has a copy of its main fields, the inode is rebuilt from those, as
 // e2fsck does:
 //
 //	0 60  blocks, 60  4  size, high, 64  4  size, low
@@ -383,10 +383,10 @@ func (j *journal) wrap(n uint32) uint32 {
 	return n
 }
 
-// logScan is what the log holds.
+// logScan is the content of the log.
 type logScan struct {
 	end         uint32 // the transaction behind the last that is complete
-	failed      error  // what the kernel refuses the volume for
+	failed      error  // why the kernel would refuse the volume
 	descriptors []logBlock
 	tags        uint64 // in them: blocks that they describe
 	revoked     []revoked
@@ -405,10 +405,9 @@ type revoked struct {
 	id    uint32
 }
 
-// scan goes through the log once, transaction by transaction, to its end: the
-// first block that has not the magic, or not the number of the transaction
-// that is expected. What it finds of a last transaction that is not complete
-// is left out later.
+// scan reads the log once, transaction by transaction, to its end: the first
+// block without the magic or the expected transaction number. An incomplete
+// last transaction is dropped later.
 //
 // The rules are those of the kernel (fs/jbd2/recovery.c, do_one_pass). A wrong
 // checksum is damage, or that of a block left over from an earlier use of the
@@ -514,8 +513,9 @@ func (j *journal) scan(since uint64) (*logScan, error) {
 	return nil, errEndless
 }
 
-// journalLook is how far behind the end of the log a transaction is looked for,
-// in bytes: more than one descriptor block and what it describes take.
+// journalLook is how far beyond the end of the log a transaction is searched
+// for, in bytes: more than one descriptor block and the blocks that it
+// describes.
 const journalLook = 4 << 20
 
 // goesOn returns an error if behind the end of the log there is the commit of
@@ -523,7 +523,7 @@ const journalLook = 4 << 20
 // an earlier use of the log have lower numbers, or earlier times.
 func (j *journal) goesOn(at, id uint32, committed uint64) error {
 	if j.has(journalIncompatAsync) {
-		return nil // the commit may be written before what it commits
+		return nil // the commit may be written before its blocks
 	}
 	for range min(j.last-j.first, journalLook>>j.disk.blockBits) {
 		b, err := j.block(at)

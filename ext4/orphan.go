@@ -19,9 +19,8 @@ const (
 	// maxOrphanFile is the size of the largest file of orphans, in bytes, as
 	// in the kernel.
 	maxOrphanFile = 8 << 20
-	// maxOrphanWork is how many orphans, and blocks of the trees of their
-	// blocks, are read: it bounds what opening a hostile volume takes to
-	// seconds.
+	// maxOrphanWork is how many orphans, and blocks of the trees of their blocks,
+	// are read: it bounds the time to open a hostile volume to seconds.
 	maxOrphanWork = 1 << 18
 
 	orphanMagic    = 0x0B10CA04
@@ -41,8 +40,9 @@ type cleanup struct {
 	work   int
 }
 
-// cleanOrphans finds out what the kernel frees. Like it, it leaves the orphans
-// of a volume with errors or with features that are only to be read alone.
+// cleanOrphans computes the space that the kernel frees at mount. Like the
+// kernel, it skips the orphans of a volume that has errors or read-only
+// features.
 func (f *FS) cleanOrphans(errors bool) (orphans, error) {
 	const readOnly = 0x1000
 	s := &f.super
@@ -379,7 +379,7 @@ func (t *truncation) extents(data []byte, first, end uint64) (kept bool, err err
 	return kept, nil
 }
 
-// data counts what is freed of a run, and reports whether any of it is kept.
+// data counts the freed part of a run, and reports whether any of it is kept.
 func (t *truncation) data(r run) (kept bool) {
 	ratio := t.m.super.clusterRatio
 	if r.logical < t.from {

@@ -23,8 +23,8 @@ type source struct {
 	data    []byte
 }
 
-// maxReplayCache is how much of what the journal holds is kept in memory, in
-// bytes. The rest is read from the image when it is wanted.
+// maxReplayCache is how much of the journal's content is kept in memory, in
+// bytes. The rest is read from the image when needed.
 const maxReplayCache = 32 << 20
 
 // newOverlay takes blocks in the order in which they were written: the last
@@ -85,7 +85,7 @@ func (s *source) unescape(block []byte) {
 	}
 }
 
-// apply puts the blocks of the overlay over what was read from the image.
+// apply copies the blocks of the overlay over data that was read from the image.
 func (o *overlay) apply(r io.ReaderAt, p []byte, off int64) error {
 	first := uint64(off) >> o.bits
 	end := off + int64(len(p))

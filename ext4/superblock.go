@@ -35,7 +35,7 @@ const maxGroups = 1 << 20
 // free space is counted, the locations of its metadata.
 const groupCost = 48 + 64
 
-// superblock holds what the package needs of it.
+// superblock holds the fields that the package needs.
 type superblock struct {
 	inodes         uint32
 	blocks         uint64
@@ -67,7 +67,7 @@ type superblock struct {
 
 	journalUUID    [16]byte
 	journalInode   uint32
-	journalCopy    []byte // what the journal's inode says of its blocks and size; nil if it was not copied
+	journalCopy    []byte // copy of the block map and size in the journal's inode; nil if there is none
 	journalDevice  uint32
 	lastOrphan     uint32
 	orphanFile     uint32
@@ -122,8 +122,8 @@ func (s *superblock) valid(first uint64, count uint64) bool {
 //	0x27C  2  encoding of names       0x27E  2  its flags
 //	0x280  4  inode of the orphans    0x3FC  4  checksum
 //
-// (super.rst). What does not hold together is ErrCorrupt; a feature that this
-// package does not know is ErrUnsupported.
+// (super.rst). Inconsistent fields are ErrCorrupt; an unknown feature is
+// ErrUnsupported.
 func parseSuperblock(b []byte) (superblock, error) {
 	if len(b) != superblockSize || le.Uint16(b[0x38:]) != 0xEF53 {
 		return superblock{}, corrupt("no superblock of ext2, ext3 or ext4")

@@ -9,7 +9,7 @@ import (
 // (PATH_MAX of the kernel, without the NUL).
 const maxSymlink = 4095
 
-// target returns what a symbolic link says, which is not empty.
+// target returns the target of a symbolic link, which is never empty.
 func (f *FS) target(i inode) ([]byte, error) {
 	if i.has(flagEncrypted) {
 		return nil, fmt.Errorf("%w: the target of the symbolic link, inode %d", ErrEncrypted, i.number)

@@ -16,10 +16,10 @@ type Totals struct {
 	Damaged int64
 }
 
-// Tree adds up what is below a directory, or a single file; a symbolic link
-// that is the name itself is followed. The first call goes once through the
-// inode tables and all blocks of directories, in large reads; from then on it
-// is answered from memory.
+// Tree adds up everything below a directory, or a single file. It follows only
+// a symbolic link that is the name itself. The first call reads the inode
+// tables and all directory blocks once, in large reads; later calls are
+// answered from memory.
 func (f *FS) Tree(name string) (Totals, error) {
 	i, err := f.resolve(name, true)
 	var x *index

@@ -8,7 +8,7 @@ import (
 // Usage is how full the volume is, in bytes but for Inodes and FreeInodes, as
 // statfs(2) and df have it when the kernel has mounted the volume.
 type Usage struct {
-	Size       int64 // without what the filesystem itself takes
+	Size       int64 // without the filesystem's own overhead
 	Used       int64 // Size - Free
 	Free       int64
 	Available  int64 // to others than root
@@ -21,11 +21,11 @@ type Usage struct {
 // itself where there are extents.
 const maxReservedClusters = 4096
 
-// Usage adds up what the group descriptors say to be free, as they are after
-// the journal's replay, and what the kernel frees when it mounts the volume:
-// deleted files that were still open, and the ends of files that were being
-// truncated. It is ErrCorrupt if a descriptor is damaged, whatever its copy
-// says, or the orphans.
+// Usage adds up the free space in the group descriptors after the journal's
+// replay, and the space that the kernel frees at mount: deleted files that were
+// still open, and the ends of files that were being truncated. The error is
+// ErrCorrupt if a descriptor is damaged, even if a copy of it is intact, or if
+// the list of orphans is.
 func (f *FS) Usage() (Usage, error) { return f.usage() }
 
 func (f *FS) computeUsage() (Usage, error) {
@@ -74,10 +74,10 @@ func (f *FS) computeUsage() (Usage, error) {
 	return u, nil
 }
 
-// overhead is what the kernel takes off the size of the volume: superblocks,
-// descriptors and the room for more of them, bitmaps, inode tables and the
-// journal, in clusters. With bigalloc it is the number in the superblock, if
-// there is one, or counted without that room (fs/ext4/super.c,
+// overhead is the part of the volume that the kernel does not count in its
+// size: superblocks, descriptors and the room for more of them, bitmaps, inode
+// tables and the journal, in clusters. With bigalloc it is the number in the
+// superblock, if there is one, or counted without that room (fs/ext4/super.c,
 // ext4_calculate_overhead, as of Linux 5.18; before, the room was not part of
 // it).
 func (f *FS) overhead() (int64, error) {

@@ -21,15 +21,15 @@ type Volume struct {
 	Errors      bool      // the kernel met errors in it
 	ErrorCount  int64     // how many, since it was checked last
 	BlockSize   int       // in bytes
-	ClusterSize int       // in bytes: what is allocated at once
+	ClusterSize int       // in bytes: the unit of allocation
 	InodeSize   int       // in bytes
 	Blocks      int64
 	Groups      int64
 	Inodes      int64
 	Size        int64 // in bytes
 	Journal     Journal
-	// What the kernel finishes when it mounts the volume: files deleted while
-	// they were open, and files that were being truncated.
+	// Work that the kernel finishes at mount: files deleted while they were open,
+	// and files that were being truncated.
 	DeletedOrphans   int
 	TruncatedOrphans int
 }

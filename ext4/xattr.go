@@ -33,8 +33,8 @@ var xattrPrefixes = map[uint8]string{
 	10: "gnu.",
 }
 
-// xattrHidden are what the filesystem keeps for itself, and the kernel does
-// not show: inline data and the encryption context.
+// xattrHidden are internal attributes, which the kernel does not show: inline
+// data and the encryption context.
 var xattrHidden = map[uint8]bool{xattrIndexSystem: true, 9: true}
 
 // Xattr is an extended attribute.
@@ -43,9 +43,9 @@ type Xattr struct {
 	Value []byte // as getxattr(2) gives it
 }
 
-// Xattrs returns the extended attributes of what the name leads to, symbolic
-// links followed, by name. Those that the filesystem keeps for itself (inline
-// data, encryption context) are left out.
+// Xattrs returns the extended attributes of a file or directory, sorted by
+// name. It follows symbolic links. Internal attributes (inline data, encryption
+// context) are left out.
 func (f *FS) Xattrs(name string) ([]Xattr, error) { return f.xattrsOf("getxattr", name, true) }
 
 // LXattrs is Xattrs, but for a symbolic link itself if the name is one.
@@ -103,8 +103,8 @@ type xattrEntry struct {
 	size  uint32
 }
 
-// xattrEntries returns what is in the inode, and then what is in the block
-// that it names.
+// xattrEntries returns the attributes in the inode, and then those in its
+// attribute block.
 func (f *FS) xattrEntries(i inode) ([]xattrEntry, error) {
 	entries, why := f.super.inodeXattrs(i)
 	if why != sound {
@@ -236,10 +236,10 @@ func (f *FS) xattrInode(owner inode, e xattrEntry) ([]byte, error) {
 	return value, nil
 }
 
-// shownACL converts an ACL from what is on the disk (version 1; entries for
-// the owner, the owning group, the mask and others without an id) to what
-// getxattr(2) gives (version 2; all entries have an id). It returns nil if it
-// is none.
+// shownACL converts an ACL from its form on disk (version 1; entries for the
+// owner, the owning group, the mask and others without an id) to the form of
+// getxattr(2) (version 2; all entries have an id). It returns nil if it is
+// none.
 func shownACL(b []byte) []byte {
 	const (
 		user  = 0x02

@@ -10,8 +10,8 @@ const maxDamaged = 100
 
 // Damage describes the damage that Open found.
 type Damage struct {
-	// Count is how many records cannot be read, or lack a part that another
-	// record should hold. See FS for what that does to look-ups.
+	// Count is the number of records that cannot be read, or lack a part that
+	// another record should hold. FS describes the effect on look-ups.
 	Count   int64
 	Torn    int64           // of these, records of which a write was not finished: fixups do not match
 	Records []DamagedRecord // the first 100 of them, in order

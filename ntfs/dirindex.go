@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// A directory's own index, a B-tree of the names in it, is what Windows looks
-// names up in. It is read here as Windows walks it: from the root down, in the
-// order of the names, and only the blocks that the tree leads to.
+// Windows looks names up in a directory's index, a B-tree of its names. This
+// file reads it as Windows does: from the root down, in the order of the names,
+// and only the blocks that the tree leads to.
 
 const (
 	minIndexBlock = 512
@@ -45,7 +45,7 @@ const (
 type folder struct {
 	f      *FS
 	dir    uint32
-	root   []byte  // the header of its node and what follows
+	root   []byte  // the header of its node and the data after it
 	block  int64   // size of a block in bytes
 	unit   int64   // bytes that a VCN counts: a cluster, or a sector of 512 bytes where that is larger than a block
 	blocks *stream // nil where the root holds all
@@ -205,8 +205,7 @@ type indexEntry struct {
 	last    bool
 }
 
-// nextIndexEntry decodes the entry at the start of buf and returns what follows
-// it.
+// nextIndexEntry decodes the entry at the start of buf and returns the rest.
 func nextIndexEntry(buf []byte) (e indexEntry, rest []byte, err error) {
 	if len(buf) < 16 {
 		return e, nil, errIndexEnd
@@ -256,7 +255,7 @@ type indexWalk struct {
 // complete: every node that another one names was found once, and the names are
 // in order. stray is the number of blocks in use outside of the tree.
 func (w *folder) each(visit func(reference, fileName) error) (stray int64, err error) {
-	own := *w // what is read ahead is not kept
+	own := *w // data that was read ahead is not kept
 	if err := own.ahead(); err != nil {
 		return 0, err
 	}
@@ -431,7 +430,7 @@ func (s *indexSearch) entries(node, low, high []byte, depth int) (past bool, err
 
 var errOrder = fmt.Errorf("%w: its names are not in order", ErrCorrupt)
 
-// cachedNode is node by way of what look-ups keep of the blocks that they read.
+// cachedNode is node with the cache of blocks that look-ups read.
 func (s *indexSearch) cachedNode(vcn int64, buf []byte) ([]byte, error) {
 	key := blockKey{s.dir, vcn}
 	if node, ok := s.f.nodes.Get(key); ok {
@@ -462,7 +461,7 @@ func (f *FS) search(dir uint32, folded []uint16) ([]indexMatch, error) {
 	return w.find(folded)
 }
 
-// folder is openFolder, or what is kept of it. It is shared.
+// folder is openFolder with a cache. The result is shared.
 func (f *FS) folder(dir uint32) (*folder, error) {
 	if w, ok := f.folders.Get(dir); ok {
 		return w, nil

@@ -9,20 +9,21 @@
 //
 // # Goals
 //
-// In this order. Bad data is an error: it causes no panic, no endless loop, no
-// unbounded memory and no wrong answer; what cannot be read is never "not
-// there". The package follows the interfaces of the standard library. It is fast.
+// In this order: Bad data gives an error, never a panic, an endless loop,
+// unbounded memory or a wrong answer; unreadable names are never reported as
+// missing. The package follows the interfaces of the standard library. It is
+// fast.
 //
-// # How it reads, and what that costs
+// # How it reads, and the cost
 //
-// [Open] reads the boot sector and then all of $MFT from front to back, 1 MiB
-// at a time (4 MiB where records are of 4 KiB), by as many readers as there are
-// processors, so that one reads while another parses. It
-// keeps what listings, look-ups and totals need: 68 bytes a record, 24 bytes a
-// name, and the name in UTF-8, about 120 bytes a file. A million files are 1 GiB
-// of $MFT, read in a thousand reads. In addition Open makes about ten small
-// reads ($UpCase, $Volume, $LogFile's head), one for each attribute list
-// that is not resident and two or more for each reparse point that is not.
+// [Open] reads the boot sector and then all of $MFT from front to back, 1 MiB at
+// a time (4 MiB where records are of 4 KiB), by one reader for each processor,
+// so that one reads while another parses. It keeps what listings, look-ups and
+// totals need: 68 bytes a record, 24 bytes a name, and the name in UTF-8, about
+// 120 bytes a file. A million files are 1 GiB of $MFT, read in a thousand reads.
+// In addition Open makes about ten small reads ($UpCase, $Volume, $LogFile's
+// head), one for each attribute list that is not resident and two or more for
+// each reparse point that is not.
 //
 // After that [FS.Tree] reads nothing. [FS.Stat] and other look-ups read only
 // those directory indexes on their path that are outside the records: an index of
@@ -51,26 +52,25 @@
 //
 // # What is read
 //
-// NTFS 3.0 and 3.1 with sectors of 512 to 4096 bytes, clusters of 512 bytes to
-// 2 MiB, and file records of 1 and 4 KiB. $MFT in pieces, with an attribute list
+// NTFS 3.0 and 3.1 with sectors of 512 to 4096 bytes, clusters of 512 bytes to 2
+// MiB, and file records of 1 and 4 KiB. $MFT in pieces, with an attribute list
 // and extension records of its own. Attribute lists, resident or not, merged by
 // reference and sequence number. Resident, sparse and LZNT1-compressed data,
 // initialized sizes, named streams, hard links, names for DOS, symbolic links,
 // junctions and all other reparse data. Files that the Windows Overlay Filter
-// compressed (CompactOS) by XPRESS4K, XPRESS8K, XPRESS16K or LZX; what does not
-// decode is [ErrCorrupt] with the chunk's number, but no checksum shows damage
-// that decodes. The volume's own $UpCase. The backup boot sector and
-// $MFTMirr where the first copy is damaged; [FS.Damage]
-// reports it.
+// compressed (CompactOS) by XPRESS4K, XPRESS8K, XPRESS16K or LZX; a chunk that
+// cannot be decoded gives [ErrCorrupt] with its number; there is no checksum to
+// detect other damage. The volume's own $UpCase. The backup boot sector and
+// $MFTMirr where the first copy is damaged; [FS.Damage] reports it.
 //
-// # What is not
+// # What is not read
 //
 //   - Deduplicated files, files in a WIM file (WIMBoot), and cloud files that are
 //     not on the volume are listed with their true size; reading them is
-//     [ErrUnsupported] and names what holds them.
+//     [ErrUnsupported] and names the place that holds them.
 //   - EFS: listed; reading is [ErrEncrypted].
 //   - $LogFile is applied in memory if the volume was in use, never to the
-//     disk: [Volume].Journal says how far. NTFS does not log what files hold.
+//     disk: [Volume].Journal says how far. NTFS does not log file content.
 //     [Volume].Dirty is the volume's own flag.
 //   - Security descriptors are found and not decoded; quotas, object ids and
 //     the change journal are not looked for: $UsnJrnl and so on can be read as
@@ -81,19 +81,18 @@
 // # Names
 //
 // Paths are those of io/fs, relative to the root directory. The metadata files
-// ($MFT, $Extend and so on) are listed as what they are. Names may hold any
-// character but "/"; the three names that a path cannot hold (one with a
-// "/", "." and "..") are not listed; [FS.Tree] counts them and Damage reports
-// them. Half a surrogate pair is shown as U+FFFD and found by that. If two
-// records have the same name in a directory, the one that its index names counts.
+// ($MFT, $Extend and so on) are listed like other files. Names may hold any
+// character but "/"; the three names that a path cannot hold (one with a "/", "."
+// and "..") are not listed; [FS.Tree] counts them and Damage reports them. Half a
+// surrogate pair is shown as U+FFFD and found by that. If two records have the
+// same name in a directory, the one that its index names counts.
 //
 // # Modes
 //
-// Permissions are 0444 and 0555: security descriptors are not mapped. A
-// symbolic link is [io/fs.ModeSymlink], also if it is one to a directory; a
-// junction, a mount point and any other reparse point that stands for
-// something else is [io/fs.ModeIrregular] and no directory; WSL's sockets, FIFOs
-// and devices are what they are there. A file with a reparse tag that this
-// package does not know is ModeIrregular; its data is read as it is, unless
-// parts of it are holes.
+// Permissions are 0444 and 0555: security descriptors are not mapped. A symbolic
+// link is [io/fs.ModeSymlink], also if it is one to a directory; a junction, a
+// mount point and any other reparse point that stands for something else is
+// [io/fs.ModeIrregular] and not a directory; WSL's sockets, FIFOs and devices
+// have those types. A file with a reparse tag that this package does not know is
+// ModeIrregular; its data is read as it is, unless parts of it are holes.
 package ntfs

@@ -16,8 +16,8 @@ const (
 	attributeRecallData = 0x400000
 )
 
-// Entry is what $MFT says of a file or directory. Sizes are in bytes, those of
-// the unnamed $DATA, and 0 for a directory.
+// Entry is the metadata in $MFT of a file or directory. Sizes are in bytes,
+// those of the unnamed $DATA, and 0 for a directory.
 type Entry struct {
 	Record     uint64
 	Sequence   uint16
@@ -33,13 +33,13 @@ type Entry struct {
 	Dir        bool   // a directory, also where a reparse point makes it a link
 	Compressed bool   // by LZNT1
 	Sparse     bool
-	Encrypted  bool // by EFS; of a directory: what is made in it will be
+	Encrypted  bool // by EFS; of a directory: new files in it will be
 	WOF        bool // compressed by the Windows Overlay Filter, or held in a WIM
 	Resident   bool
 	Doubt      error // why the name is in doubt; only Walk gives such, else nil
 }
 
-// entry returns what the index has of a record.
+// entry returns the Entry of a record in the index.
 func (f *FS) entry(record uint32) (*Entry, error) {
 	n := f.index.node(record)
 	if n.flags&(nodeBad|nodePartial) != 0 {
@@ -72,12 +72,12 @@ func (f *FS) entry(record uint32) (*Entry, error) {
 }
 
 // mode returns the type and permissions: nothing may be written. A reparse
-// point that stands for something else is no directory even if it is made
-// of one: a symbolic link is fs.ModeSymlink, any other (a junction) is
-// fs.ModeIrregular. The special files of WSL are what they are there. Other
-// reparse points (WOF, deduplication, cloud files) are the file or directory
-// that they are put on, but for a file with a tag this package does not know,
-// which is fs.ModeIrregular.
+// point that stands for something else is no directory even if it is made of
+// one: a symbolic link is fs.ModeSymlink, any other (a junction) is
+// fs.ModeIrregular. The special files of WSL keep their types. Other reparse
+// points (WOF, deduplication, cloud files) are the file or directory that they
+// are put on, but for a file with a tag this package does not know, which is
+// fs.ModeIrregular.
 func (n *node) mode() fs.FileMode {
 	switch n.tag {
 	case TagSymlink, TagLXSymlink:

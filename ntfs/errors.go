@@ -13,16 +13,14 @@ var (
 	// ErrCorrupt means that data is inconsistent, torn, or beyond the end of the
 	// volume.
 	ErrCorrupt = kind.Corrupt
-	// ErrInDoubt is a name of which the directory's index and the MFT record
-	// say different things, or that the index does not decide since it cannot
-	// be read: Windows, once it starts, may have the name or not. It is
-	// ErrCorrupt too.
+	// ErrInDoubt means that the directory's index and the MFT record disagree about
+	// a name, or that the index cannot be read: Windows may or may not find the
+	// name. It is also ErrCorrupt.
 	ErrInDoubt = fmt.Errorf("%w: in doubt", ErrCorrupt)
-	// ErrUnsupported is what this package does not read; the message names
-	// the feature.
+	// ErrUnsupported means that this package cannot read the data; the message
+	// names the feature.
 	ErrUnsupported = kind.Unsupported
-	// ErrEncrypted is content that is EFS ciphertext, or a volume that is
-	// BitLocker's.
+	// ErrEncrypted means content encrypted by EFS, or a BitLocker volume.
 	ErrEncrypted = kind.Encrypted
 
 	errEFS = fmt.Errorf("%w by EFS", ErrEncrypted)

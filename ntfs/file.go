@@ -26,7 +26,7 @@ type File struct {
 	closed  atomic.Bool
 }
 
-// content is what reads a file: a *stream, or an *overlay on one.
+// content reads a file: a *stream, or an *overlay on one.
 type content interface {
 	readAt(p []byte, off int64) error // all of p is inside
 }
@@ -37,8 +37,8 @@ var _ interface {
 	io.Seeker
 } = (*File)(nil)
 
-// Open opens a file or directory. What is not a directory (fs.FileMode) is a
-// *File with the unnamed $DATA, which is empty if there is none.
+// Open opens a file or directory. Anything other than a directory (fs.FileMode)
+// is a *File with the unnamed $DATA, which is empty if there is none.
 func (f *FS) Open(name string) (fs.File, error) {
 	record, err := f.resolve(name)
 	if err == nil && f.index.node(record).mode().IsDir() {
@@ -280,7 +280,7 @@ type dirFile struct {
 	info   *info
 	record uint32
 	list   []fs.DirEntry
-	err    error // of the listing; it comes after what is known
+	err    error // of the listing; returned after the known entries
 	read   bool
 }
 

@@ -2,7 +2,7 @@ package ntfs
 
 import "sync"
 
-// decoder holds what decompression of a chunk needs, but for the result.
+// decoder holds the working memory for decompressing a chunk.
 type decoder struct {
 	entries [16]byte
 	src     [lzxChunk]byte
@@ -15,9 +15,10 @@ type decoder struct {
 // decoders are those that nobody uses.
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
-// bitReader reads what XPRESS and LZX have in common: 16-bit little-endian
-// words whose bits are taken from the highest down. Past the end of the data
-// all bits are zero, and overrun is true once one of them was taken.
+// bitReader reads the bit stream that XPRESS and LZX share: 16-bit
+// little-endian words whose bits are taken from the highest down. Past the end
+// of the data all bits are zero, and overrun is true once one of them was
+// taken.
 type bitReader struct {
 	src     []byte
 	at      int    // offset of the next word, or byte between words
@@ -60,7 +61,7 @@ func (r *bitReader) align() {
 	} else {
 		r.take(16)
 	}
-	r.at -= (r.n - r.missing) / 8 // what was read ahead
+	r.at -= (r.n - r.missing) / 8 // data that was read ahead
 	r.bits, r.n, r.missing = 0, 0, 0
 }
 
@@ -75,7 +76,7 @@ const (
 type huffman struct {
 	fast    [1 << fastBits]uint16   // by the next bits: symbol<<5 | length; 0 if the codeword is longer
 	limit   [maxCodeBits + 1]uint32 // by length: where its codewords end, each as 16 bits
-	first   [maxCodeBits + 1]int    // by length: what to add to a codeword for its place in symbols
+	first   [maxCodeBits + 1]int    // by length: the offset to add to a codeword for its place in symbols
 	symbols [maxSymbols]uint16      // in the order of their codewords
 }
 

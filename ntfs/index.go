@@ -10,7 +10,7 @@ import (
 // Costs: 68 bytes a record of $MFT (where 1,024 in a row have none in use,
 // nothing), 24 bytes and the UTF-8 form a name.
 const (
-	chunkRecords = 1024      // a chunk of nodes is what one read of $MFT brings
+	chunkRecords = 1024      // a chunk of nodes comes from one read of $MFT
 	chunkNames   = 4096      // names are given out to the scanners in such pieces
 	chunkArena   = 1 << 20   // and so is the memory that holds their bytes
 	maxArenas    = 1 << 12   // since an offset into all of them has 32 bits
@@ -32,8 +32,8 @@ const (
 	nodeLong                   // has a name that is not for DOS only
 )
 
-// node is what is kept of a record. Without pointers, so that the garbage
-// collector has nothing to do.
+// node is the index's data about a record. It has no pointers, so the garbage
+// collector skips it.
 type node struct {
 	size       int64
 	allocated  int64
@@ -123,7 +123,7 @@ func (x *index) lend(most int, size int64) (int, error) {
 	return n, nil
 }
 
-// fits asks whether n bytes could be reserved, for what the caller of this
+// fits checks that n bytes can be reserved, for data that the caller of this
 // package holds.
 func (x *index) fits(n int64) error {
 	if x.reserve == nil {
@@ -152,7 +152,7 @@ func (x *index) node(record uint32) *node {
 
 var freeNode node
 
-// newNames gives out room for names, and returns what their ids begin with.
+// newNames allocates room for names, and returns the start of their ids.
 func (x *index) newNames() (int, error) {
 	if err := x.grow(chunkNames * (nameSize + 4)); err != nil {
 		return 0, err

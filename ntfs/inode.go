@@ -58,7 +58,7 @@ func (f *FS) load(number uint32) (*inode, error) {
 	return ino, nil
 }
 
-// missing says that what the entry names is not where it says.
+// missing is the error for an entry whose target is not in the place that it names.
 func (e listEntry) missing() string {
 	return fmt.Sprintf("%s with id %d is not in record %d", attributeName(e.kind, decodeName(e.name)), e.id,
 		e.ref.record())

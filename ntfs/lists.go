@@ -6,8 +6,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/parallel"
 )
 
-// pendingList is an attribute list that is not resident. It is read after the
-// pass, and from what the pass saw of it.
+// pendingList is a nonresident attribute list. It is read after the pass, from
+// the runs that the pass found.
 type pendingList struct {
 	record    uint32
 	attribute attribute

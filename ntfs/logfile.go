@@ -7,15 +7,15 @@ import (
 	"github.com/coldcheck/coldcheck/internal/fslog"
 )
 
-// JournalState says what became of $LogFile, the journal of the metadata. It is
-// the same type in every filesystem of this module.
+// JournalState is the result of replaying $LogFile, the journal of the
+// metadata. It is the same type in every filesystem of this module.
 type JournalState = fslog.State
 
 // States of $LogFile.
 const (
 	JournalClean    JournalState = fslog.Clean    // the volume was dismounted
 	JournalEmpty    JournalState = fslog.Empty    // all 0xFF, as it is after formatting and after a repair
-	JournalReplayed JournalState = fslog.Replayed // what it holds is part of what is read
+	JournalReplayed JournalState = fslog.Replayed // its changes are applied
 	JournalFailed   JournalState = fslog.Failed   // it holds changes that cannot be applied: the last may be missing
 	JournalCorrupt  JournalState = fslog.Corrupt  // it has no valid restart page
 )

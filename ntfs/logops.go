@@ -106,7 +106,7 @@ type recordAttribute struct {
 	at, length, used int
 }
 
-// resize makes the attribute so long, 0 to remove it, and moves what follows.
+// resize sets the attribute's length, 0 to remove it, and moves the data after it.
 func (a recordAttribute) resize(length int) (recordAttribute, error) {
 	end := a.at + a.length
 	used := a.used + length - a.length
@@ -133,8 +133,8 @@ func (a recordAttribute) resident() bool { return a.buf[a.at+8] == 0 }
 func (a recordAttribute) valueOffset() int { return int(le.Uint16(a.buf[a.at+20:])) }
 
 // updateResident writes into the value of a resident attribute. Unless the data
-// replaces as much, the value ends behind it. What a file holds is not logged: then
-// the value is zero there.
+// replaces as much, the value ends behind it. File content is not logged: then the
+// value is zero there.
 func (a recordAttribute) updateResident(off int, c logChange) error {
 	value := a.valueOffset()
 	if !a.resident() || off < value {

@@ -29,7 +29,7 @@ const (
 	tailPagesNew = 32 // since version 2.0
 )
 
-// restartArea is what the restart page that counts says:
+// restartArea is the content of the valid restart page:
 //
 //	 0  8  newest LSN when it was written
 //	 8  2  number of clients
@@ -76,7 +76,7 @@ type logReader struct {
 //	24  4  length of the client's data
 //	32  4  type, 36  4  transaction
 //
-// and what NTFS has in it:
+// and NTFS's own data in it:
 //
 //	 0  2  operation to redo, 2  2  to undo
 //	 4  2  offset of the data for redo, 6  2  its length
@@ -99,7 +99,7 @@ type logRecord struct {
 type logChange struct {
 	op     uint16
 	data   []byte
-	length int  // of the data; it is not there where that is what a file holds, which is not logged
+	length int  // of the data; missing for file content, which is not logged
 	same   bool // as long as the data of the other direction
 }
 
@@ -138,8 +138,8 @@ func newLogReader(area restartArea, size int64, read func(p []byte, off int64) e
 }
 
 // tail looks at a copy of the last page. Which page it is a copy of its header
-// says: in the place of its last LSN, since version 2.0 at byte 60. It counts if
-// what it holds is newer than what that page does.
+// says: in the place of its last LSN, since version 2.0 at byte 60. It is used
+// if its content is newer than that page's.
 func (l *logReader) tail(number int64) error {
 	page, err := l.readPage(number * l.pageSize)
 	if page == nil || err != nil {

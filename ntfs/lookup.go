@@ -119,8 +119,8 @@ func (f *FS) hidden(n *name) bool {
 // ReadDir lists a directory, sorted by name. Names that are for DOS only (8.3)
 // are looked up but not listed. Names that are in doubt, and those whose record
 // cannot be read, are listed with an error for their Info: ErrInDoubt or
-// ErrCorrupt. If the directory's index cannot be read that is the error, which
-// comes with what is known.
+// ErrCorrupt. If the directory's index cannot be read, ReadDir returns that
+// error with the known entries.
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	record, err := f.resolve(name)
 	if err != nil {

@@ -6,8 +6,8 @@ const lzntChunk = 4096 // bytes that a chunk stands for
 //
 //	0  2  bits 0-11: bytes that follow, less 1; 12-14: 3; 15: compressed
 //
-// A header of zero ends the data; what then remains of dst is zero, as is the
-// rest of a chunk that stands for less. [MS-XCA] 2.5.
+// A header of zero ends the data; the rest of dst is then zero, as is the rest
+// of a chunk that decodes to less. [MS-XCA] 2.5.
 func decompressLZNT1(dst, src []byte) error {
 	clear(dst)
 	for at := 0; at < len(dst); at += lzntChunk {

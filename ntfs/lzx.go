@@ -6,7 +6,7 @@ const (
 	lzxChunk       = 32 << 10 // bytes of a chunk, and the window of matches
 	lzxSlots       = 30       // ranges of distances, enough for the window
 	lzxMainSymbols = 256 + 8*lzxSlots
-	lzxLenSymbols  = 249 // of the code for what the main code has no room for
+	lzxLenSymbols  = 249 // of the code for values that do not fit the main code
 
 	lzxVerbatim = 1
 	lzxAligned  = 2
@@ -192,8 +192,7 @@ func (d *decoder) lzxBlock(dst []byte, out int, r *bitReader, kind int) error {
 	return nil
 }
 
-// callsEnd is what the size of a file is taken to be where calls are
-// translated.
+// callsEnd is the assumed size of a file for the translation of calls.
 const callsEnd = 12_000_000
 
 // undoCalls gives the x86 call instructions (0xE8 and four bytes) of a chunk

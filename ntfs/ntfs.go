@@ -68,7 +68,7 @@ type FS struct {
 	folders      lru.Cache[uint32, *folder]
 	nodes        lru.Cache[blockKey, []byte]
 
-	mu      sync.Mutex // protects damage.Notes and what is below
+	mu      sync.Mutex // protects damage.Notes and the fields below
 	mirrors []byte     // records 0 to 3 of $MFTMirr with fixups yet to apply; nil if not read
 }
 
@@ -79,8 +79,8 @@ var _ interface {
 	fs.ReadLinkFS
 } = (*FS)(nil)
 
-// Options bound what a volume may cost. The zero value is good for volumes of
-// a few million files.
+// Options bound the memory and the parallel reads of a volume. The zero value
+// suits volumes of a few million files.
 type Options struct {
 	Memory  int64 // bytes that the index may take; DefaultMemory if 0
 	Readers int   // reads of $MFT at a time; as many as there are processors, at least two, if 0
@@ -95,13 +95,13 @@ type Options struct {
 	Progress func(done, total int64)
 }
 
-// DefaultMemory is what the index may take, in bytes: about three million
-// files in folders as Windows has them.
+// DefaultMemory is the default memory limit of the index, in bytes: about three
+// million files in typical Windows folders.
 const DefaultMemory = 400 << 20
 
 // Open reads the boot sector and, in one linear pass, $MFT. The reader must be
-// safe for concurrent use, and is read for as long as the volume is; size is
-// what it holds, in bytes. The context ends opening, and nothing after that.
+// safe for concurrent use, and is used as long as the volume is; size is its
+// length in bytes. The context bounds only Open.
 //
 // Damage reports what is damaged but not needed to open the volume. Otherwise
 // the error is ErrCorrupt, ErrEncrypted for a BitLocker volume, ErrUnsupported,
@@ -154,8 +154,8 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*FS, error
 // much of their blocks, in bytes.
 const keptIndexes = 2 << 20
 
-// recoverable reports whether the error is of what is on the disk, and not of
-// the reader.
+// recoverable reports whether the error comes from the data on the disk, and
+// not from the reader.
 func recoverable(err error) bool {
 	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnsupported)
 }
@@ -198,7 +198,7 @@ func (f *FS) openMFT() error {
 		if e.kind != typeData || len(e.name) > 0 || e.ref == self {
 			continue
 		}
-		// What is known so far must do to read this record.
+		// The runs known so far must suffice to read this record.
 		runs, clusters, err := joinRuns(f.disk, extents)
 		if err != nil {
 			return fmt.Errorf("$MFT: %w", err)
@@ -264,8 +264,9 @@ func (f *FS) openOrMirror(buf []byte, number uint32) (record, reason, error) {
 	return copied, readable, nil
 }
 
-// Close gives back what was taken of Options.Reserve, whose error it returns. The
-// volume must not be used afterwards. Without Reserve there is nothing to close.
+// Close releases the memory that was reserved by Options.Reserve, and returns its
+// error. The volume must not be used afterwards. Without Reserve, Close is not
+// needed.
 func (f *FS) Close() error { return f.account.Close() }
 
 func (f *FS) note(format string, args ...any) {

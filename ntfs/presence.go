@@ -12,8 +12,9 @@ import (
 
 // A name is present if its directory's index holds it, which is where Windows
 // looks, and the record that the index names is in use, with that sequence
-// number and in that directory. What only one of the two says is in doubt: a
-// deletion or a creation that was half written. What neither says is absent.
+// number and in that directory. If only one of the two has the name, it is in
+// doubt: a deletion or a creation was half written. If neither has it, it is
+// absent.
 //
 // Most directories are small, and their index is in their record: the pass over
 // $MFT takes a fingerprint of it, so comparing it with the records costs
@@ -36,7 +37,7 @@ const maxRunsOnce = 16
 const (
 	indexUnknown  = iota // its index is not in its record, or damaged
 	indexLarge           // it has blocks
-	indexAgrees          // with blocks: it was read, and says what the records say
+	indexAgrees          // with blocks: it was read, and agrees with the records
 	indexDiffers         // with blocks: it was read or is too large, and names must be searched
 	indexInRecord        // and more: it has no blocks, and so many names
 )
@@ -80,7 +81,7 @@ func (f *FS) namePrint(ref reference, units []byte) uint64 {
 	return high ^ low
 }
 
-// recordsPrint is the fingerprint of what the records say of a directory. It is
+// recordsPrint is the fingerprint of a directory's names in the records. It is
 // another one than that of the index where a name has half a surrogate pair, which
 // is not kept.
 func (f *FS) recordsPrint(dir uint32) (print uint64, names int64) {
@@ -159,7 +160,7 @@ func (f *FS) confirm(dir uint32, element string, claims []*name, folded []uint16
 		return nil, fmt.Errorf("%w: the index of its folder, record %d, cannot be read: %w", ErrInDoubt, dir, err)
 	}
 	var best *name
-	open := error(nil) // what is in doubt
+	open := error(nil) // why the name is in doubt
 	for _, n := range claims {
 		i := slices.IndexFunc(matches, func(m indexMatch) bool { return f.isNamed(n, m.ref) })
 		switch {
@@ -192,8 +193,7 @@ func (f *FS) isNamed(n *name, ref reference) bool {
 	return ref == makeReference(n.record, f.index.node(n.record).sequence)
 }
 
-// unclaimed says what is wrong with the record that an index names, which does
-// not have the name.
+// unclaimed returns why the record that an index names does not have the name.
 func (f *FS) unclaimed(dir uint32, m indexMatch) error {
 	if m.ref.record() >= uint64(f.records) {
 		return corrupt("the index of its folder, record %d, names record %d of %d", dir, m.ref.record(), f.records)
@@ -210,9 +210,9 @@ func (f *FS) unclaimed(dir uint32, m indexMatch) error {
 	return doubt("the index of its folder, record %d, names record %d, which does not have the name", dir, record)
 }
 
-// doubts is what a directory's index and the records do not agree on.
+// doubts holds the names on which a directory's index and the records disagree.
 type doubts struct {
-	torn map[uint32]error // ids of names that the records have and the index does not; nil, or what the index has instead
+	torn map[uint32]error // ids of names that the records have and the index does not; nil, or the index's entry instead
 	lost []lostEntry      // names that the index has, and no record
 	err  error            // why the index cannot be read, or not to its end
 }
@@ -227,8 +227,9 @@ type lostEntry struct {
 // maxLost bounds how many of the names that only an index has are listed.
 const maxLost = 1 << 16
 
-// doubts looks for what is in doubt in a directory: nil if nothing is. An index
-// of more than most bytes is not read for it, unless names are missing anyway.
+// doubts finds the names in doubt in a directory; nil if there are none. An
+// index of more than most bytes is not read for it, unless names are missing
+// anyway.
 func (f *FS) doubts(dir uint32, most int64) (*doubts, error) {
 	if ok, err := f.agrees(dir, most); ok || err != nil {
 		return nil, err
@@ -278,7 +279,7 @@ func (f *FS) doubts(dir uint32, most int64) (*doubts, error) {
 		})
 	}
 	if err == nil && stray != 0 && f.damage.Count > 0 {
-		err = corrupt("%d blocks are in use outside of the tree", stray) // they may hold what damaged records had
+		err = corrupt("%d blocks are in use outside of the tree", stray) // they may be names from damaged records
 	}
 	if err != nil {
 		if !recoverable(err) {

@@ -172,8 +172,8 @@ type attribute struct {
 	allocated, size, initialized int64 // in bytes; allocated without holes
 }
 
-// next decodes the attribute at the start of buf and returns what follows it.
-// At the end marker the attribute's kind is typeEnd.
+// next decodes the attribute at the start of buf and returns the rest. At the
+// end marker the attribute's kind is typeEnd.
 func next(buf []byte, a *attribute) (rest []byte, why reason) {
 	if len(buf) < 4 {
 		return nil, reasonAttribute
@@ -310,8 +310,7 @@ type listEntry struct {
 	id     uint16
 }
 
-// nextListEntry decodes the entry at the start of list and returns what
-// follows it.
+// nextListEntry decodes the entry at the start of list and returns the rest.
 func nextListEntry(list []byte) (e listEntry, rest []byte, why reason) {
 	if len(list) < 26 {
 		return listEntry{}, nil, reasonList

@@ -25,8 +25,8 @@ const (
 	microsoftFlag = 0x80000000
 )
 
-// tagNames names the reparse points of which a driver makes a file: what the
-// unnamed $DATA holds may be less than what Windows shows.
+// tagNames names the reparse points whose files a driver provides: the unnamed
+// $DATA may hold less than Windows shows.
 var tagNames = map[uint32]string{
 	TagWOF:     "WOF compression",
 	TagDedup:   "deduplication",
@@ -64,11 +64,11 @@ const maxReparse = 16 << 10
 // Reparse is the reparse data of a file or directory.
 type Reparse struct {
 	Tag  uint32
-	Data []byte // what follows tag and length; it begins with a GUID if the tag is not Microsoft's
+	Data []byte // the data after tag and length; it begins with a GUID if the tag is not Microsoft's
 
 	// Of symbolic links, junctions and mount points, else "".
-	Substitute string // what Windows follows: `\??\C:\Users`
-	Print      string // what it shows: `C:\Users`; may be "", and need not be the same
+	Substitute string // the path that Windows follows: `\??\C:\Users`
+	Print      string // the path that it shows: `C:\Users`; may be "" or a different path
 	Relative   bool   // Substitute is relative to the directory that holds the link
 }
 
@@ -201,8 +201,8 @@ func (r *Reparse) names(header int) error {
 	return err
 }
 
-// content returns what Windows shows as the content of a file whose unnamed
-// $DATA is s. A driver that a reparse tag names may hold some or all of it.
+// content returns the content that Windows shows of a file whose unnamed $DATA
+// is s. The driver of a reparse tag may store some or all of it elsewhere.
 func (ino *inode) content(d *disk, s *stream) (content, error) {
 	if s.flags&attrEncrypted != 0 {
 		return nil, errEFS

@@ -12,9 +12,9 @@ import (
 // of $MFT, index block or bitmap. Then the changes of unfinished transactions are
 // undone. A change that cannot be applied makes its record or block unreadable.
 //
-// A record or block has the LSN of its last change at byte 8, so what it has is
-// certain. A bitmap has none: its changes are applied in their order, and end in
-// the same state.
+// A record or block has the LSN of its last change at byte 8, which shows the
+// changes that it already has. A bitmap has none: its changes are applied in
+// order, with the same final state.
 
 // Operations. flatcap's NTFS documentation, File - $LogFile.
 const (
@@ -72,7 +72,7 @@ type replayBlock struct {
 	data      []byte
 	protected bool
 	changed   bool
-	unlogged  bool // some of what the file holds, in its record, is not in the log
+	unlogged  bool // part of the file's resident content is not in the log
 	unsure    error
 }
 
@@ -131,8 +131,7 @@ func (r *replay) run(area restartArea, s *stream) error {
 	return r.undo(l, open)
 }
 
-// undo takes back what transactions did that were not finished, the last change
-// first.
+// undo reverts the changes of unfinished transactions, the last change first.
 func (r *replay) undo(l *logReader, open map[uint32]uint64) error {
 	r.result.Undone = len(open)
 	var next lsnHeap
@@ -181,8 +180,8 @@ func (h *lsnHeap) Pop() any {
 	return lsn
 }
 
-// apply makes one change. What does not fit makes its block unsure. The error is
-// the reader's, or one that ends it all.
+// apply makes one change. If the change does not fit, its block becomes unsure.
+// The error is the reader's, or one that ends the replay.
 func (r *replay) apply(rec *logRecord, c logChange, undo bool) error {
 	switch c.op {
 	case opInitializeRecord, opDeallocateRecord, opWriteEndOfRecord, opCreateAttribute, opDeleteAttribute,
@@ -306,7 +305,7 @@ func ifUnreadable(err error) error {
 	return err
 }
 
-// readClusters reads from the beginning of what a record is about.
+// readClusters reads from the start of the clusters that a record changes.
 func (r *replay) readClusters(rec *logRecord, p []byte) error {
 	at, ok := r.place(rec, 0)
 	if !ok {
@@ -327,7 +326,7 @@ func (r *replay) oneRun(rec *logRecord, size int64) bool {
 	return true
 }
 
-// keep takes a block into what is kept.
+// keep adds a block to the cache.
 func (r *replay) keep(at int64, b *replayBlock) error {
 	n := int64(len(b.data)) + 128
 	if r.used += n; r.used > maxReplay {
@@ -340,7 +339,7 @@ func (r *replay) keep(at int64, b *replayBlock) error {
 	return nil
 }
 
-// cluster returns a cluster of what has no fixups.
+// cluster returns a cluster of data without fixups.
 func (r *replay) cluster(at int64) (*replayBlock, error) {
 	size := r.f.disk.clusterSize
 	if b := r.blocks[at/size*size]; b != nil {
@@ -477,7 +476,7 @@ func (r *replay) drop(ranges []byte) error {
 	return nil
 }
 
-// install lays what was changed over the disk.
+// install overlays the changes on the disk.
 func (r *replay) install() {
 	var list []patch
 	for at, b := range r.blocks {
@@ -524,7 +523,7 @@ type patch struct {
 	err  error // why it is not known
 }
 
-// patched lays the patches over what was read at an offset.
+// patched applies the patches to data that was read at an offset.
 func (d *disk) patched(p []byte, off int64) error {
 	i, _ := slices.BinarySearchFunc(d.patches, off, func(p patch, off int64) int {
 		if p.at+int64(len(p.data)) <= off {

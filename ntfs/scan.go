@@ -12,9 +12,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/parallel"
 )
 
-// scan is the pass over $MFT: readers take block after block of it, each in one
-// piece, and scanners put what is in it into the index, so that some read while
-// others parse.
+// scan is the pass over $MFT: readers read it block by block, and scanners add
+// the records to the index, so that some read while others parse.
 type scan struct {
 	f      *FS
 	bitmap []byte // of $MFT; nil if it cannot be read
@@ -28,8 +27,8 @@ type scan struct {
 	scanners chan *scanner // that have nothing to do
 }
 
-// found is what has to wait for the end of the pass, because it needs records
-// that may come later.
+// found holds work for the end of the pass, because it needs records that may
+// come later.
 type found struct {
 	inUse      int64
 	unsayable  int64 // names that no path can hold
@@ -50,7 +49,7 @@ type part struct {
 	sequence        uint16 // of the extension
 }
 
-// extension is what an extension record has to say of its base.
+// extension is the data in an extension record about its base.
 type extension struct {
 	record  uint32
 	base    uint32
@@ -248,7 +247,7 @@ func (w *scanner) block(first uint32, block []byte, whole bool) error {
 	return nil
 }
 
-// flush hands what was collected to the index.
+// flush adds the collected data to the index.
 func (w *scanner) flush() {
 	x := &w.scan.f.index
 	x.mu.Lock()
@@ -352,15 +351,15 @@ func (w *scanner) record(number uint32, buf []byte) error {
 	return nil
 }
 
-// memory estimates what the lists take, in bytes.
+// memory estimates the size of the lists, in bytes.
 func (all *found) memory() int64 {
 	const growth = 3 // a list that grows is copied, and so are those of all scanners in the end
 	return all.listBytes + growth*int64(16*len(all.streams)+12*len(all.parts)+96*len(all.extensions)+
 		24*len(all.names)+128*len(all.lists))
 }
 
-// attributes puts what the record says into its node. Of a record that turns
-// out to be damaged nothing is kept.
+// attributes copies the record's attributes into its node. Nothing is kept of a
+// damaged record.
 func (w *scanner) attributes(number uint32, r record, n *node) (why reason) {
 	names, arena, before := len(w.names), len(w.arena), w.found
 	defer func() {
@@ -567,7 +566,7 @@ func saturate(a, b int64) int64 {
 	return 1<<63 - 1
 }
 
-// merge gives the base records what their extension records hold, and builds
+// merge adds the content of extension records to their base records, and builds
 // the directories.
 func (f *FS) merge(all *found, readers int) error {
 	x := &f.index
@@ -594,8 +593,8 @@ func (f *FS) merge(all *found, readers int) error {
 			x.node(p.base).lack(reasonExtension)
 		}
 	}
-	// Only what an attribute list names belongs to its base: others were left
-	// behind by a crash.
+	// Only extension records in an attribute list belong to its base: others were
+	// left behind by a crash.
 	named := func(base, extension uint32) bool {
 		p := part{base: base, extension: extension, sequence: x.node(extension).sequence}
 		_, ok := slices.BinarySearchFunc(all.parts, p, comparePart)
@@ -662,7 +661,7 @@ func (n *node) lack(why reason) {
 	}
 }
 
-// extend adds what an extension record holds.
+// extend adds the content of an extension record.
 func (n *node) extend(e *extension) {
 	if e.data && n.flags&nodeDir == 0 {
 		const data = nodeResident | nodeCompressed | nodeSparse | nodeEncrypted

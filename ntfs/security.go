@@ -173,8 +173,8 @@ func findInBlock(block []byte, first int64, id uint32) (found []byte, whole bool
 	return found, true
 }
 
-// descriptorHash is what $SDS has of a descriptor: each of its words is added
-// to the sum so far, turned left by three bits.
+// descriptorHash is the hash of a descriptor in $SDS: each of its words is
+// added to the sum so far, rotated left by three bits.
 func descriptorHash(d []byte) (hash uint32) {
 	for ; len(d) >= 4; d = d[4:] {
 		hash = bits.RotateLeft32(hash, 3) + le.Uint32(d)

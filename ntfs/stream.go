@@ -51,7 +51,7 @@ type stream struct {
 	last lastUnit
 }
 
-// lastUnit keeps what was decompressed last. It is safe for concurrent use.
+// lastUnit caches the last decompressed unit. It is safe for concurrent use.
 type lastUnit struct {
 	mu     sync.Mutex
 	number int64
@@ -202,7 +202,7 @@ func (s *stream) readAt(p []byte, off int64) error {
 	return s.disk.readPieces(pieces)
 }
 
-// piece is what is to be read at an offset of the image.
+// piece is a read at an offset of the image.
 type piece struct {
 	p   []byte
 	off int64

@@ -16,7 +16,7 @@ type Totals struct {
 	Allocated  int64 // of unnamed $DATA
 	StreamSize int64 // of named $DATA, of directories too; $BadClus in the root has one as large as the volume
 	Links      int64 // hard links met again: a file counts once
-	Reparse    int64 // reparse points, the start too; what they lead to is not counted
+	Reparse    int64 // reparse points, the start too; their targets are not counted
 	Cloud      int64 // files that a cloud file provider keeps elsewhere, completely or in part
 	Away       int64 // part of Size that is not on the volume
 	// Damaged counts entries whose record cannot be read, and directories
@@ -100,7 +100,7 @@ func (f *FS) tree(start uint32, most int64) (Totals, error) {
 	return t, nil
 }
 
-// lost adds what only a directory's index has.
+// lost adds the names that only a directory's index has.
 func (t *Totals) lost(d *doubts, seen marks) {
 	if d == nil {
 		return

@@ -12,9 +12,9 @@ import (
 const maxPathBytes = 3 * 32767
 
 // Walk calls fn for every file and directory below a directory, parents before
-// what is in them, in no other order. path is relative to the start, with "/",
+// their content, in no other order. path is relative to the start, with "/",
 // and valid until fn returns; a file with several names below the start comes
-// with each of them, a directory once. No link is followed. It takes the index
+// with each of them, a directory once. No link is followed. It uses the index
 // in memory and reads the index of every directory that is not small.
 //
 // A name in doubt, or whose record cannot be read, comes with Entry.Doubt, and so
@@ -136,8 +136,8 @@ func (w *walk) visit(here *level, id uint32) error {
 	return w.enter(n.record, doubt)
 }
 
-// visitLost visits a name that only the directory's index has. What is below a
-// directory of which there is no more is not known.
+// visitLost visits a name that only the directory's index has. For a directory,
+// its content is unknown.
 func (w *walk) visitLost(l lostEntry) error {
 	if err := w.extend([]byte(l.name)); err != nil {
 		return err

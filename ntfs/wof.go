@@ -2,7 +2,7 @@ package ntfs
 
 import "fmt"
 
-// wofStream is the $DATA stream that holds what WOF compressed.
+// wofStream is the $DATA stream with the content that WOF compressed.
 const wofStream = "WofCompressedData"
 
 // wofAlgorithm is a way in which WOF compresses files.

@@ -27,7 +27,8 @@ func (m memory) take(n int64) error {
 	return m(n)
 }
 
-// fits asks whether n bytes could be taken, for what the caller of this package holds.
+// fits checks that n bytes can be reserved, for data that the caller of this package
+// holds.
 func (m memory) fits(n int64) error {
 	if m == nil || n <= smallRequest {
 		return nil
@@ -38,7 +39,7 @@ func (m memory) fits(n int64) error {
 	return m(-n)
 }
 
-// A tally adds up what a list takes, and asks from time to time whether there is so much memory.
+// A tally adds up the memory of a list, and checks from time to time that it can be reserved.
 type tally struct {
 	memory     memory
 	sum, asked int64
@@ -58,7 +59,7 @@ type cache struct {
 	r      io.ReaderAt
 	there  int // bytes of bins data that the file has
 	memory memory
-	pages  map[int][]byte // by their number: pages with what logs wrote
+	pages  map[int][]byte // by their number: pages with data from logs
 
 	mu     sync.Mutex
 	blocks map[int]*block
@@ -121,7 +122,7 @@ func (c *cache) block(number int) (*block, error) {
 	return b, nil
 }
 
-// read fills p with what the file has at an offset of the bins data, and with zeros behind that.
+// read fills p with the file's data at an offset of the bins data, and with zeros after its end.
 func (c *cache) read(p []byte, off int) error {
 	n := max(min(len(p), c.there-off), 0)
 	clear(p[n:])

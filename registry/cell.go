@@ -19,7 +19,7 @@ const (
 type bins struct {
 	data  []byte // the bins data, if they are held in memory
 	cache *cache // else
-	end   int    // bytes there are: what the file holds of the bins data, and what logs added
+	end   int    // length in bytes: the bins data in the file, and the data that logs added
 	size  int    // of the bins data as the base block or the last log entry has it; more than end in a truncated file
 
 	memory memory
@@ -261,8 +261,8 @@ func (b *bins) fill(bin *bin) error {
 	return nil
 }
 
-// A damage says what is wrong at an offset of the bins data. It is put into words only when somebody reads it: a
-// damaged list may have many.
+// A damage is an error at an offset of the bins data. Its message is built only when it is read: a damaged list
+// may have many.
 type damage struct {
 	offset uint32
 	format string

@@ -28,8 +28,8 @@
 //
 // Sources: github.com/msuhanov/regf, "Windows registry file format specification";
 // libyal/libregf, "Windows NT Registry File (REGF) format"; [MS-GPREG] for policy
-// files. Hives and logs of which Windows' own recovery is known settled what these
-// leave open.
+// files. Where these are silent, the format was derived from hives that Windows
+// itself recovered.
 //
 // # What can be trusted
 //
@@ -50,10 +50,10 @@
 // # Cost
 //
 // [Open] reads the bins data once, in large reads, and holds them in memory: at
-// most [DefaultInMemory] bytes, plus 1/40 for what is known of bins and cells. It
-// looks at one header a bin. Of a larger hive (at most [MaxSize]) it reads only
-// these headers, and later reads go through a cache of 16 MiB: a walk takes three
-// times as long, and what is returned are copies. A bin's cells are looked at when
+// most [DefaultInMemory] bytes, plus 1/40 for the index of bins and cells. It
+// reads one header for each bin. Of a larger hive (at most [MaxSize]) it reads
+// only these headers, and later reads go through a cache of 16 MiB: a walk takes
+// three times as long, and results are copies. A bin's cells are checked when
 // something in it is first needed.
 //
 // Finding a subkey compares the hashes of its list and reads the node that fits;

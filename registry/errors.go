@@ -21,7 +21,7 @@ var (
 	ErrType = errors.New("registry value of another type")
 )
 
-// A notExist is an fs.ErrNotExist that says what is not there.
+// A notExist is an fs.ErrNotExist that names the missing key or value.
 type notExist string
 
 const (

@@ -20,7 +20,7 @@ const MaxSize = 2 << 30
 // below 200 MiB; COMPONENTS may grow beyond.
 const DefaultInMemory = 256 << 20
 
-// readSize is how much is read at once. Memory is needed only for what is really there, whatever size a file claims.
+// readSize is the size of one read. Memory is allocated only for data that exists, whatever size a file claims.
 const readSize = 8 << 20
 
 // A Log is a transaction log of the hive.
@@ -50,7 +50,7 @@ type Hive struct {
 	base     baseBlock
 	bins     bins
 	recovery Recovery
-	spans    []span // what came out of logs, in order, not overlapping
+	spans    []span // ranges that came out of logs, in order, not overlapping
 	held     opening.Account
 	hole     int // bytes that neither the file nor a log has, although a log has pages after them
 }
@@ -85,8 +85,8 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Hive, err
 	return h, nil
 }
 
-// Close gives back what was taken of Options.Reserve. The hive must not be used afterwards. One that was opened without
-// that need not be closed. The error is that of Options.Reserve.
+// Close releases the memory that was reserved by Options.Reserve, and returns its error. The hive must not be used
+// afterwards. Without Reserve, Close is not needed.
 func (h *Hive) Close() error { return h.held.Close() }
 
 func (h *Hive) open(r io.ReaderAt, size int64, o Options) error {
@@ -133,7 +133,7 @@ func (h *Hive) open(r io.ReaderAt, size int64, o Options) error {
 // load reads n bytes of bins data into memory, or has them read when they are wanted.
 func (h *Hive) load(r io.ReaderAt, n int, inMemory int64) error {
 	inMemory = cmp.Or(inMemory, DefaultInMemory)
-	// What is left must do for the cache of another, and for logs and lists.
+	// The rest must suffice for another hive's cache, and for logs and lists.
 	wants := int64(n) + indexCost(n)
 	if int64(n) <= inMemory && h.bins.memory.fits(wants+cacheSize) == nil && h.bins.memory.take(wants) == nil {
 		return h.bins.hold(r, n)
@@ -228,7 +228,7 @@ func (h *Hive) Key(path string) (*Key, error) {
 	return k, nil
 }
 
-// find goes down the path and stops at the first symbolic link; rest is what then remains of the path.
+// find follows the path to the first symbolic link; rest is the remaining path.
 func (h *Hive) find(path string) (k *Key, rest string, err error) {
 	if k, err = h.Root(); err != nil {
 		return nil, "", err

@@ -21,7 +21,7 @@ const (
 	// maxDescriptor is the size of the largest security descriptor, in bytes: a header, two lists of at most 65,535 and
 	// two SIDs ([MS-DTYP] 2.4.6, 2.4.5, 2.4.2).
 	maxDescriptor = 20 + 2*65535 + 2*68
-	// keyCost is what a key takes that was read from a hive in memory, in bytes.
+	// keyCost is the memory for a key of a hive in memory, in bytes.
 	keyCost = 72
 	// noOffset marks an offset that points nowhere.
 	noOffset = 0xFFFFFFFF

@@ -16,8 +16,8 @@ const maxDamaged = 1 << 18
 // more keys than that fits into it.
 const minKeyCell = 80
 
-// elementCost is what an element of a list may take before its key is read, in bytes: in the worst case a leaf of its
-// own.
+// elementCost is the most memory for an element of a list before its key is read, in bytes: in the worst case a leaf
+// of its own.
 const elementCost = 72
 
 // A leaf is a list of subkeys or a part of it, lf, lh or li (regf, "Index leaf", "Fast leaf", "Hash leaf"), or a list
@@ -212,7 +212,7 @@ func twice(offsets []uint32) bool {
 	return false
 }
 
-// once leaves out what was there before.
+// once removes duplicates.
 func once[T any](list []T, offset func(T) uint32) []T {
 	seen := map[uint32]bool{}
 	return slices.DeleteFunc(list, func(e T) bool {

@@ -19,7 +19,7 @@ const (
 	entryHeaderSize = 40
 	// pageReferenceSize is the size of a page reference.
 	pageReferenceSize = 8
-	// entryCost is what an entry takes for each of its bytes while it is applied: itself, and what is known of its pages.
+	// entryCost is the memory for each byte of an entry while it is applied: the entry, and the list of its pages.
 	entryCost = 2
 )
 
@@ -48,7 +48,7 @@ func openLog(l Log, m memory) (*logFile, error) {
 	}
 	f := &logFile{Log: l, left: l.Size, memory: m,
 		r: bufio.NewReaderSize(io.NewSectionReader(l.R, 0, l.Size), int(max(pageSize, min(l.Size, logReadSize))))}
-	head, err := f.r.Peek(int(min(sectorSize+4, l.Size))) // and the signature of what follows
+	head, err := f.r.Peek(int(min(sectorSize+4, l.Size))) // and the signature of the data that follows
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
@@ -86,7 +86,7 @@ type logPage struct {
 	data   []byte
 }
 
-// A tornError says what is wrong with an entry that has the right signature and number.
+// A tornError describes the damage to an entry that has the right signature and number.
 type tornError string
 
 func (e tornError) Error() string { return string(e) }
@@ -101,8 +101,9 @@ func (f *logFile) readEntry(sequence uint32) (*logEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	// regf, "Log entries": 0 "HvLE", 4 size, 8 flags, 12 sequence number, 16 size of the bins data, 20 number of pages,
-	// 24 hash of what follows the header, 32 hash of the first 32 bytes; then the references, then the pages.
+	// regf, "Log entries": 0 "HvLE", 4 size, 8 flags, 12 sequence number, 16 size of the bins data, 20 number of
+	// pages, 24 hash of the data after the header, 32 hash of the first 32 bytes; then the references, then the
+	// pages.
 	if string(header[:4]) != "HvLE" || le.Uint32(header[12:]) != sequence {
 		return nil, nil
 	}

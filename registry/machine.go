@@ -51,11 +51,11 @@ func (m *Machine) AtNextStart() *Machine {
 
 // Key returns the key Windows would open under a name:
 //
-//   - HKLM\SYSTEM, HKLM\SOFTWARE, HKLM\SAM, HKLM\SECURITY, HKLM\COMPONENTS, HKLM\DRIVERS and what is below them;
+//   - HKLM\SYSTEM, HKLM\SOFTWARE, HKLM\SAM, HKLM\SECURITY, HKLM\COMPONENTS, HKLM\DRIVERS and everything below them;
 //     CurrentControlSet is the one that ControlSet names.
 //   - HKU\.DEFAULT and its other name HKU\S-1-5-18, HKU\<SID>, HKU\<SID>_Classes.
 //   - HKCC is HKLM\SYSTEM\CurrentControlSet\Hardware Profiles\Current. HKCR is HKLM\SOFTWARE\Classes: the part of the
-//     machine, without what a user adds to it. HKCU is ErrUnsupported, nobody is logged on.
+//     machine, without a user's additions. HKCU is ErrUnsupported: nobody is logged on.
 //   - The long names (HKEY_LOCAL_MACHINE) and the kernel's (\Registry\Machine) stand for the short ones.
 //
 // Names are compared without case. Symbolic links are followed. Errors are those of the opener and of Hive.Key,
@@ -182,7 +182,7 @@ func splitRoot(path string) (root, rest string) {
 	return root, join(below, rest)
 }
 
-// cutName returns the first name of a path and what is behind it.
+// cutName returns the first name of a path and the rest.
 func cutName(path string) (name, rest string) {
 	name, rest, _ = strings.Cut(path, `\`)
 	return name, strings.TrimLeft(rest, `\`)
@@ -191,10 +191,11 @@ func cutName(path string) (name, rest string) {
 // join returns the path a\b, either of which may be empty.
 func join(a, b string) string { return strings.Trim(a+`\`+b, `\`) }
 
-// A Selection says what names a control set: a value of HKLM\SYSTEM\Select, or that there is no other.
+// A Selection is how a control set was chosen: by a value of HKLM\SYSTEM\Select, or because it is the
+// only one.
 type Selection string
 
-// What names a control set.
+// Ways to choose a control set.
 const (
 	SelectCurrent       Selection = "Current"       // the control set of the last start
 	SelectDefault       Selection = "Default"       // the one of the next start
@@ -202,7 +203,8 @@ const (
 	SelectOnly          Selection = "only"          // no value: the hive has a single control set
 )
 
-// A Selected is what a Selection names. It names no control set where the value is not written.
+// A Selected is a Selection and the number that it gives. Without a written value it
+// names no control set.
 type Selected struct {
 	By      Selection
 	Written bool   // the value is there; false for SelectOnly
@@ -212,8 +214,8 @@ type Selected struct {
 // A ControlSet is a control set of HKLM\SYSTEM, and why it was chosen.
 type ControlSet struct {
 	Name     string     // "ControlSet001"
-	Chosen   Selected   // what names it
-	PassedBy []Selected // what was tried before: values that are not written, and numbers of control sets that are missing
+	Chosen   Selected   // how it was chosen
+	PassedBy []Selected // tried before: values that do not exist, and numbers of missing control sets
 
 	Failed    uint32 // Select\Failed: the control set of the last failed start, 0 if none or not written
 	FailedErr error  // why Select\Failed cannot be read; the choice does not depend on it

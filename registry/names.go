@@ -100,7 +100,8 @@ func upcase(c uint16) uint16 {
 	return upcaseUnicode(c)
 }
 
-// upcaseLatin1 has what upcase says of the first 256 characters, of which nearly all names are.
+// upcaseLatin1 has the result of upcase for the first 256 characters, which cover nearly all
+// names.
 var upcaseLatin1 = func() (table [256]uint16) {
 	for c := range table {
 		table[c] = upcaseUnicode(uint16(c))

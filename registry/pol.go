@@ -12,7 +12,7 @@ type PolEntry struct {
 	Key   string // below HKLM or HKCU, as the place of the file says
 	Value string
 	Type  Type
-	Data  []byte // aliases what was parsed
+	Data  []byte // aliases the parsed data
 }
 
 // ParsePol reads a policy file (Registry.pol). If it is damaged the entries before the damage are returned with an
@@ -51,7 +51,7 @@ func ParsePol(data []byte) ([]PolEntry, error) {
 	return entries, nil
 }
 
-// A polParser takes fields from the front of what is left of a policy file, until one is not there.
+// A polParser reads fields from the front of the rest of a policy file, until one is missing.
 type polParser struct {
 	rest   []byte
 	failed bool

@@ -10,7 +10,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/filetime"
 )
 
-// A State says what became of a hive when it was opened.
+// A State is the result of a hive's recovery when it was opened.
 type State int
 
 // The states of a hive.
@@ -35,7 +35,7 @@ type Recovery struct {
 	// Lost says that the logs hold more than was applied, and that finished writes are missing before it: the hive is in a
 	// state that Windows would make of it, and was never in. It is ErrCorrupt, or an error of a reader.
 	Lost  error
-	Notes []string // what a person should know: logs that were left out, entries that are torn
+	Notes []string // notes for people: logs that were skipped, entries that are torn
 }
 
 // An AppliedLog is a log that was applied to the hive.
@@ -49,7 +49,7 @@ type AppliedLog struct {
 // by complete bins, whose pages are all in the log; without a limit a small log could exhaust the memory.
 const maxHole = 4 << 20
 
-// applyLogs applies logs to the dirty hive. damaged is what is wrong with its base block, nil if only its sequence
+// applyLogs applies logs to the dirty hive. damaged is the error in its base block, nil if only its sequence
 // numbers differ.
 func (h *Hive) applyLogs(logs []Log, damaged error) {
 	var oldLogs, newLogs []*logFile
@@ -134,8 +134,8 @@ func sameHive(hive, log *baseBlock) error {
 
 func lastName(path string) string { return path[strings.LastIndex(path, `\`)+1:] }
 
-// replayEntries applies logs of the new format. It returns why logs were left out, and what kept the last one from
-// being read to its end.
+// replayEntries applies logs of the new format. It returns why logs were skipped, and why the last one was not
+// read to its end.
 func (h *Hive) replayEntries(logs []*logFile, damaged error) (left []error, failed error) {
 	leave := func(f *logFile, format string, args ...any) {
 		left = append(left, fmt.Errorf("%s: %s", f.Name, fmt.Sprintf(format, args...)))

@@ -48,7 +48,7 @@ const (
 	minValueCell = 24
 	// segmentSize is the size of the segments of big data, and of the largest data that is not big data.
 	segmentSize = 16344
-	// valueCost is what a value takes that was read from a hive in memory, in bytes.
+	// valueCost is the memory for a value of a hive in memory, in bytes.
 	valueCost = 56
 	// usualName is how much of a value's name is read with its record, in bytes: nearly all names are shorter.
 	usualName = 256
@@ -301,14 +301,14 @@ func (v *Value) Strings() ([]string, error) {
 	return list, nil
 }
 
-// What text takes for each byte of a value's data, in bytes at most: three bytes of UTF-8 for two, and in a list that
-// is all NULs a string for two.
+// The most bytes of text for each byte of a value's data: three bytes of UTF-8 for two, and in a list that is all
+// NULs a string for two.
 const (
 	textCost = 2
 	listCost = textCost + 8
 )
 
-// room makes sure that there is memory for what is made of the value's data.
+// room reserves memory for the result of decoding the value's data.
 func (v *Value) room(n int64) error {
 	if err := v.key.hive.bins.memory.fits(n); err != nil {
 		return v.fail(fmt.Errorf("%d bytes of data: %w", v.size(), err))

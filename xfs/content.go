@@ -1,6 +1,6 @@
 package xfs
 
-// content is what a file holds.
+// content is the content of a file.
 type content struct {
 	f      *FS
 	size   int64

@@ -9,8 +9,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
-// Numbers on an XFS volume are big-endian, but for its checksums and what is
-// in the log.
+// Numbers on an XFS volume are big-endian, except checksums and some log items.
 var (
 	be = binary.BigEndian
 	le = binary.LittleEndian
@@ -20,7 +19,7 @@ var (
 // that it changes, in bytes, whatever the size of the disk's sectors.
 const sector = 512
 
-// device is the image with what is in the log over it.
+// device is the image with the log's changes applied.
 type device struct {
 	r     io.ReaderAt
 	size  int64 // of the image, in bytes
@@ -67,7 +66,7 @@ func (d *device) piece(off, size int64) ([]byte, error) {
 		}
 		b = make([]byte, min(want, d.size-begin))
 		if err := d.readAt(b, begin); err != nil {
-			// What was not asked for may be what cannot be read.
+			// The unreadable part may be outside of the requested range.
 			b = make([]byte, size)
 			return b, d.readAt(b, off)
 		}
@@ -76,8 +75,8 @@ func (d *device) piece(off, size int64) ([]byte, error) {
 	return b[off-begin : off-begin+size], nil
 }
 
-// replayed reports whether the log changed something of a piece in place: its
-// checksum is then of what it was before.
+// replayed reports whether the log changed part of a piece in place: its
+// checksum then covers the old content.
 func (d *device) replayed(off, size int64) bool {
 	return d.over != nil && d.over.touched(off, size)
 }

@@ -23,7 +23,7 @@ const (
 // dirent is an entry of a directory.
 type dirent = unixfs.Dirent[uint64]
 
-// dirFormat is what blocks of a directory are compared with.
+// dirFormat holds the values that directory blocks are checked against.
 type dirFormat struct {
 	number uint64
 	size   uint64 // in bytes
@@ -31,8 +31,8 @@ type dirFormat struct {
 
 func (i inode) dirFormat() dirFormat { return dirFormat{i.number, i.size()} }
 
-// eachDirent visits the entries of a directory, "." excepted and ".." among
-// them. The error says what could not be read; the rest was visited.
+// eachDirent visits the entries of a directory except ".", including "..". An
+// error means that part of it could not be read; the rest is visited.
 func (f *FS) eachDirent(dir inode, visit func(dirent)) error {
 	if dir.format() == formatLocal {
 		if why := f.super.localDir(dir, visit); why != sound {
@@ -87,8 +87,8 @@ func (f *FS) dirBlocks(dir inode, visit func(dirPiece) error) error {
 	next := uint64(0) // block that has to come
 	left := dir.blocks()
 	whole := reason(sound)
-	// What is behind the directory's end by its inode is looked at too: the
-	// extents know where it ends.
+	// Blocks beyond the size in the inode are read too: the extents decide where
+	// the directory ends.
 	err = k.each(dirSpace>>s.blockBits, func(r run) error {
 		if r.kind == runUnwritten || r.logical != next && (len(p.blocks) > 0 || r.logical%per != 0) ||
 			r.end() > (dir.size()+uint64(s.blockSize)-1)>>s.blockBits {

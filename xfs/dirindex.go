@@ -6,8 +6,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
-// Where the index of a directory begins, and where what lists its free space
-// does, in bytes; and the magics of blocks of the index of version 4.
+// The offsets, in bytes, of a directory's index and of its free space list; and
+// the magics of index blocks in version 4.
 const (
 	indexSpace    = 32 << 30
 	freeSpace     = 64 << 30
@@ -18,7 +18,7 @@ const (
 	maxIndexBlock = 1 << 20 // blocks of an index that are looked at
 )
 
-// nameHash is what the index of a directory has of a name (xfs_da_hashname).
+// nameHash is the hash of a name in the index of a directory (xfs_da_hashname).
 func nameHash(name []byte) (h uint32) {
 	for _, c := range name {
 		h = uint32(c) ^ bits.RotateLeft32(h, 7)
@@ -26,7 +26,7 @@ func nameHash(name []byte) (h uint32) {
 	return h
 }
 
-// nameHash is what the index has of a name on this volume.
+// nameHash is the hash of a name in the index, on this volume.
 func (f *FS) nameHash(name []byte) uint32 {
 	if f.super.flags&flagFoldCase != 0 {
 		name = foldName(name)
@@ -35,9 +35,9 @@ func (f *FS) nameHash(name []byte) uint32 {
 }
 
 // indexed compares the names of a directory with its index, where there are no
-// checksums: each name is there once, and no other. An error says that a name
-// may have been lost, or is not what it was. strays are the hashes of names that
-// the index does not have, nil if it could not be read.
+// checksums: each name must be in it once, and no others. An error means that a
+// name may be lost or changed. strays are the hashes of names that the index
+// lacks, nil if it could not be read.
 func (f *FS) indexed(dir inode, l *unixfs.List[uint64]) (strays map[uint32]bool, err error) {
 	hashes := map[uint32]int{}
 	if err := f.eachHash(dir, func(h uint32) { hashes[h]++ }); err != nil {
@@ -60,9 +60,10 @@ func (f *FS) indexed(dir inode, l *unixfs.List[uint64]) (strays map[uint32]bool,
 	return strays, err
 }
 
-// eachHash visits what the index has. If the directory has one block it is at
-// the end of that; else it has blocks of its own, which hold from byte 12 on 2
-// entries, 2  stale ones, and pairs of 4  hash and 4  place, 0 of a stale one.
+// eachHash visits the entries of the index. If the directory has one block it
+// is at the end of that; else it has blocks of its own, which hold from byte 12
+// on 2 entries, 2  stale ones, and pairs of 4  hash and 4  place, 0 of a stale
+// one.
 func (f *FS) eachHash(dir inode, visit func(uint32)) error {
 	s := &f.super
 	pairs := func(b []byte) {

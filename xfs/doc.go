@@ -13,11 +13,11 @@
 //
 // # Errors
 //
-// Bad data is an error: it causes no panic, no endless loop, no unbounded memory,
-// and no wrong answer. What cannot be read is never fs.ErrNotExist: that means
-// that all of the directory was read, and does not have the name. Other errors are
-// [ErrCorrupt], [ErrUnsupported], [ErrLinks], or those of the reader. [FS.Damage]
-// lists what was damaged and could be done without.
+// Bad data gives an error. It never causes a panic, an endless loop, unbounded
+// memory, or a wrong answer. fs.ErrNotExist means that the directory was read
+// completely and does not have the name; anything unreadable gives another error.
+// Other errors are [ErrCorrupt], [ErrUnsupported], [ErrLinks], or those of the
+// reader. [FS.Damage] lists damage that did not prevent reading.
 //
 // Every checksum of version 5 of the filesystem is verified. Version 4 has none:
 // there a name is absent only if the index of its directory agrees.
@@ -40,7 +40,7 @@
 // extents, times of 64 bits, sparse inodes, shared blocks; directories and
 // extended attributes in all forms. [FS.Usage] is what df shows.
 //
-// A feature that changes the format and is not known is ErrUnsupported, with its
-// name. So is what is on a realtime device, where it is read, and a log on
-// another device.
+// An unknown feature that changes the format gives ErrUnsupported with the
+// feature's name. So do files on a realtime device, when they are read, and a
+// log on another device.
 package xfs

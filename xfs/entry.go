@@ -2,7 +2,7 @@ package xfs
 
 import "time"
 
-// Entry is what the inode of a file or directory says.
+// Entry is the metadata in the inode of a file or directory.
 type Entry struct {
 	Inode      uint64
 	Mode       uint16 // type and permissions, S_IF* and below
@@ -53,7 +53,7 @@ func (f *FS) entry(i inode) *Entry {
 	return e
 }
 
-// allocated is what the inode says that it takes, in bytes.
+// allocated is the allocated size in the inode, in bytes.
 func (f *FS) allocated(i inode) int64 {
 	const max = 1<<63 - 1
 	if i.blocks() > max>>f.super.blockBits {

@@ -15,11 +15,11 @@ var (
 	// ErrCorrupt means that data is inconsistent, fails its checksum, or is beyond
 	// the end of the image.
 	ErrCorrupt = kind.Corrupt
-	// ErrUnsupported is what this package does not read; the message names
-	// the feature.
+	// ErrUnsupported means that this package cannot read the data; the message
+	// names the feature.
 	ErrUnsupported = kind.Unsupported
-	// ErrLinks is a path that leads through more than 40 symbolic links, or
-	// round in a circle of them.
+	// ErrLinks means that a path leads through more than 40 symbolic links, or
+	// through a loop of them.
 	ErrLinks = unixfs.ErrLinks
 )
 
@@ -31,15 +31,15 @@ func unsupported(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(format, args...))
 }
 
-// recoverable reports whether the error is of what is on the disk, and not of
-// the reader.
+// recoverable reports whether the error comes from the data on the disk, and
+// not from the reader.
 func recoverable(err error) bool {
 	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnsupported)
 }
 
-// reason says what is wrong with an inode or a block. It is an error of kind
-// ErrCorrupt that costs no allocation, since a hostile volume may have
-// millions of them.
+// reason describes the damage to an inode or a block. It is an error of kind
+// ErrCorrupt that costs no allocation, since a hostile volume may have millions
+// of them.
 type reason uint8
 
 const (

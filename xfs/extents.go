@@ -34,7 +34,7 @@ const (
 
 func (r run) end() uint64 { return r.logical + r.count }
 
-// from cuts off what is before a block.
+// from drops the part before a block.
 func (r run) from(logical uint64) run {
 	skip := logical - r.logical
 	r.logical, r.count = logical, r.count-skip
@@ -116,8 +116,8 @@ func newDataFork(f *FS, i inode) (*fork, error) {
 	return newFork(f, i, i.dataFork(), i.format(), i.extents())
 }
 
-// find returns what is at a block of the file, from it on. A hole may be
-// parted where the tree of extents has another block.
+// find returns the run or hole that starts at a block of the file. A hole may
+// be split where the extent tree has another block.
 func (k *fork) find(logical uint64) (run, error) {
 	if logical >= maxForkBlocks {
 		return run{}, damaged(k.number, reasonSize)
@@ -220,7 +220,7 @@ func (k *fork) parseRoot() (level int, body []byte, count int, why reason) {
 	return level, body, count, sound
 }
 
-// block returns what is behind the header of a block of the tree.
+// block returns the content of a tree block after its header.
 func (k *fork) block(number uint64, level int) (body []byte, count int, err error) {
 	s := &k.f.super
 	if !s.valid(number, 1) {
@@ -254,7 +254,7 @@ func (k *fork) block(number uint64, level int) (body []byte, count int, err erro
 	return body, count, nil
 }
 
-// each visits what is in a fork below a block of the file, but for holes.
+// each visits the extents of a fork before a block of the file, without holes.
 func (k *fork) each(limit uint64, visit func(run) error) error {
 	for at := uint64(0); at < limit; {
 		r, err := k.find(at)

@@ -30,8 +30,7 @@ const (
 	incompatExchange    = 0x40
 	incompatParent      = 0x80
 
-	// Those of exchanged ranges and parent pointers change the log and what
-	// attributes there are, nothing else.
+	// Exchanged ranges and parent pointers change only the log and the attributes.
 	incompatKnown = incompatFtype | incompatSparse | incompatMetaUUID | incompatBigtime | incompatNREXT64 |
 		incompatExchange | incompatParent
 
@@ -78,7 +77,7 @@ func (s *superblock) featureList() []string {
 	return append(list, featureNames(s.logIncompat, logIncompatNames, "log feature")...)
 }
 
-// checkFeatures refuses what cannot be read.
+// checkFeatures rejects unsupported features.
 func (s *superblock) checkFeatures() error {
 	if s.incompat&incompatNeedsRepair != 0 {
 		return corrupt("the filesystem is marked as needing repair (needsrepair)")

@@ -257,7 +257,7 @@ const chunkInodes = 64
 // used reports whether the i-th inode of a chunk is in use.
 func (c *chunk) used(i int) bool { return c.free>>i&1 == 0 && c.holes>>(i/4)&1 == 0 }
 
-// eachChunk visits what the tree of inodes of a group has.
+// eachChunk visits the records of a group's inode tree.
 func (f *FS) eachChunk(group uint32, a *agi, visit func(chunk) error, lost func(error)) error {
 	_, err := f.eachRecord(&inodeTree, group, a.root, a.level, func(b []byte) error {
 		for ; len(b) > 0; b = b[16:] {

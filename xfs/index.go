@@ -23,7 +23,7 @@ func (f *FS) buildIndex() (*index, error) {
 	return x, err
 }
 
-// scan is what package unixfs asks of a volume to make an index.
+// scan implements the interface that package unixfs needs to build an index.
 type scan struct {
 	*FS
 	chunks []chunk
@@ -44,7 +44,7 @@ func (f *scan) Tables(reserve func(n int64) error) ([]unixfs.Stretch, error) {
 	var list []unixfs.Stretch
 	size := int64(f.super.inodeSize)
 	for n, c := range f.chunks {
-		// Only what is in use, and without holes within.
+		// Only inodes in use, without holes within.
 		at := f.super.groupOffset(c.group) + int64(c.first)*size
 		for i := 0; i < chunkInodes; {
 			if !c.used(i) {
@@ -203,7 +203,7 @@ func (f *scan) Blocks(w *scanner, format dirFormat, t unixfs.Stretch, b []byte) 
 	return nil
 }
 
-// collectDamage lists what the index could not take.
+// collectDamage lists the damage that indexing found.
 func (f *FS) collectDamage(x *index) {
 	list, count := x.Damaged(maxDamaged)
 	f.mu.Lock()

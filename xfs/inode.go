@@ -62,7 +62,7 @@ type inode struct {
 	raw    []byte
 }
 
-// Number and Mode are what package unixfs asks of an inode.
+// Number and Mode implement the interface of inodes in package unixfs.
 func (i inode) Number() uint64 { return i.number }
 func (i inode) Mode() uint16   { return i.mode() }
 
@@ -139,8 +139,8 @@ func (i inode) time(at int) time.Time {
 	return time.Unix(int64(int32(be.Uint32(i.raw[at:]))), int64(be.Uint32(i.raw[at+4:]))).UTC()
 }
 
-// check says what is wrong with an inode. One whose checksum is wrong is not
-// looked into.
+// check returns the damage to an inode. If the checksum is wrong, nothing else
+// is checked.
 func (s *superblock) check(i inode) reason {
 	switch {
 	case be.Uint16(i.raw) != 0x494E:

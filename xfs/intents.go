@@ -18,7 +18,7 @@ type intentID struct {
 	id   uint64
 }
 
-// intentKind says what an intent of a kind is.
+// intentKind describes a type of intent.
 type intentKind struct {
 	name string
 	done uint16 // the type of the item that says that it is done
@@ -71,10 +71,10 @@ func (r *replayer) finish() error {
 	return nil
 }
 
-// conclude does with one intent what can be done. Behind the head are for
-// blocks to be freed: 8  first, 4  how many, 4  -; for changes of a file's
-// extents: 8  inode, 8  first block, 8  place in the file, 4  how many, 4  what;
-// for attributes 8 inode; for extents exchanged between files 8 inode, 8 inode.
+// conclude handles one unfinished intent. After the header it has, for blocks to
+// be freed: 8  first, 4  how many, 4  -; for changes of a file's extents: 8
+// inode, 8  first block, 8  place in the file, 4  how many, 4  what; for
+// attributes 8 inode; for extents exchanged between files 8 inode, 8 inode.
 func (f *FS) conclude(kind uint16, b []byte) error {
 	const head = 16
 	count, parts := int(le.Uint32(b[4:])), b[head:]

@@ -41,14 +41,14 @@ const (
 	opUnmount  = 0x20
 )
 
-// JournalState says what became of the log. It is the same type in every
+// JournalState is the result of the log's replay. It is the same type in every
 // filesystem of this module.
 type JournalState = fslog.State
 
 // States of the log.
 const (
 	JournalClean    JournalState = fslog.Clean    // nothing was to be done
-	JournalReplayed JournalState = fslog.Replayed // what it holds is part of what is read
+	JournalReplayed JournalState = fslog.Replayed // its changes are applied
 	JournalFailed   JournalState = fslog.Failed   // it holds changes that cannot be replayed
 )
 
@@ -65,8 +65,8 @@ type Journal struct {
 	Newer        int   // changes that the volume had already
 	Cancelled    int   // changes of blocks that were given back later
 	// Unfinished are the changes that the log begins and does not end, by the
-	// kernel's names for their items, as "EFI". The kernel ends them when it
-	// mounts the volume; here what they concern is an error.
+	// kernel's names for their items, such as "EFI". The kernel ends them at mount;
+	// here the files that they affect give an error.
 	Unfinished []string
 }
 
@@ -76,7 +76,7 @@ type journal struct {
 	s       *superblock
 	off     int64 // in bytes
 	sectors int64
-	buf     []byte // what was read last
+	buf     []byte // the last data read
 	begin   int64  // sector, and
 	end     int64
 }
@@ -407,8 +407,8 @@ func (j *journal) ending(head int64) (logExtent, record, error) {
 	return e, last, nil
 }
 
-// eachRecord visits the records from a sector on up to another, with what is in
-// them. An impossible one is an error, which ends the visit; bad gets it.
+// eachRecord visits the records between two sectors, with their content. An
+// impossible one is an error, which ends the visit; bad gets it.
 func (j *journal) eachRecord(at, head int64, visit func(r *record, body []byte) error,
 	bad func(*record, error) error) (count int, err error) {
 	for left := j.sectors; at != head; count++ {
@@ -467,8 +467,8 @@ func (j *journal) verify(r *record, b []byte) error {
 	return corrupt("the record at sector %d fails its checksum", r.at)
 }
 
-// recover looks into the log and lays what it holds over the image. The error
-// is the reader's; what is wrong with the log is in its Err.
+// recover reads the log and overlays its changes on the image. The error is the
+// reader's; damage to the log is in its Err.
 func (f *FS) recover() (Journal, error) {
 	s := &f.super
 	log := Journal{State: JournalClean, Size: int64(s.logBlocks) << s.blockBits, External: s.logStart == 0}

@@ -6,8 +6,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
-// overlay is what the log changes, over the image: pages of it, as they are
-// after the replay.
+// overlay holds the pages of the image that the log changes, as they are after
+// the replay.
 type overlay struct {
 	pages   map[int64]*page
 	reserve func(n int64) error // may be nil
@@ -25,7 +25,7 @@ type page struct {
 	raw  uint8 // sectors that hold pieces whose checksums were not computed again
 }
 
-// apply puts the pages over what was read from the image.
+// apply copies the pages over data that was read from the image.
 func (o *overlay) apply(p []byte, off int64) {
 	o.each(off, int64(len(p)), func(g *page, at, begin, end int64) {
 		copy(p[at:], g.data[begin:end])

@@ -27,11 +27,10 @@ const (
 	itemXMD     = 0x1249
 )
 
-// Limits of what a log may hold; the largest log has 2 GiB.
+// Limits of a log; the largest log has 2 GiB.
 const (
-	// maxHeld is what transactions that are not ended and intents that are
-	// not done may take in memory, in bytes. The kernel ends a transaction
-	// after 64 MiB at the latest.
+	// maxHeld bounds the memory for open transactions and unfinished intents, in
+	// bytes. The kernel ends a transaction after 64 MiB at the latest.
 	maxHeld      = 128 << 20
 	regionCost   = 64      // of keeping track of a region, in bytes
 	maxOpen      = 1 << 12 // transactions that are begun and not ended
@@ -42,7 +41,7 @@ const (
 	headerSize  = 16
 )
 
-// transaction is what belongs together: all of it is replayed, or nothing.
+// transaction is a set of changes that are replayed together or not at all.
 type transaction struct {
 	lsn    uint64
 	header []byte
@@ -50,7 +49,7 @@ type transaction struct {
 	size   int
 }
 
-// item is one change: regions of which the first says what the others are.
+// item is one change: a list of regions, the first of which describes the others.
 type item struct {
 	regions [][]byte
 	want    int // regions
@@ -305,8 +304,7 @@ func (i *item) span() span {
 	return span{int64(le.Uint64(b[8:])), uint32(le.Uint16(b[6:]))}
 }
 
-// pieces visits the changed pieces of a block: their place in it, and what is
-// there.
+// pieces visits the changed pieces of a block: their offset and content.
 func (i *item) pieces(size int64, visit func(at int64, b []byte) error) error {
 	bitmap := i.regions[0][20:]
 	bits := int64(le.Uint32(i.regions[0][16:])) * 32

@@ -7,7 +7,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
-// store is what package unixfs asks of a volume.
+// store implements the interface of volumes in package unixfs.
 type store struct{ *FS }
 
 // resolve returns the inode that the name leads to.

@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// superblock is what the first sector of the volume says ("XFS Algorithms &
-// Data Structures", Superblocks).
+// superblock is the decoded first sector of the volume ("XFS Algorithms & Data
+// Structures", Superblocks).
 type superblock struct {
 	blockSize   int64 // in bytes
 	blockBits   uint8
@@ -149,7 +149,7 @@ func parseSuperblock(b []byte, replayed bool) (superblock, error) {
 	return s, s.plausible(int(be.Uint16(b[0x6A:])))
 }
 
-// plausible refuses what cannot be (xfs_validate_sb_common in the kernel).
+// plausible rejects impossible values (xfs_validate_sb_common in the kernel).
 func (s *superblock) plausible(inodesInBlock int) error {
 	switch {
 	case s.blockSize != 1<<s.blockBits || s.blockBits < minBlockBits || s.blockBits > maxBlockBits,
@@ -229,7 +229,7 @@ func (s *superblock) inodeOffset(number uint64) int64 {
 
 func (s *superblock) checksums() bool { return s.version == 5 }
 
-// hasFtype reports whether directory entries say of what type a file is.
+// hasFtype reports whether directory entries have the file type.
 func (s *superblock) hasFtype() bool {
 	return s.incompat&incompatFtype != 0 || s.version == 4 && s.features2&features2Ftype != 0
 }

@@ -8,7 +8,7 @@ const maxSymlink = 1024
 
 const linkHeader = 56
 
-// target returns what a symbolic link says, which is not empty.
+// target returns the target of a symbolic link, which is never empty.
 func (f *FS) target(i inode) ([]byte, error) {
 	size := int(i.size())
 	var target []byte

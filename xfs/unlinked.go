@@ -8,9 +8,9 @@ import (
 	"sort"
 )
 
-// recovery is what the kernel frees when it mounts the volume: files that were
-// deleted while they were open, and what copies on write had reserved. A chunk
-// whose inodes are all free is given back too.
+// recovery is the space that the kernel frees at mount: files that were deleted
+// while they were open, and copy-on-write reservations. A chunk whose inodes
+// are all free is freed too.
 type recovery struct {
 	f                          *FS
 	blocks, inodes, freeInodes int64
@@ -24,15 +24,15 @@ type sharedRun struct {
 	count      uint32
 }
 
-// Limits of what is looked at and held in memory: so many files that are
-// deleted and still open no machine has.
+// Limits of reading and memory: more deleted but open files than any machine
+// has.
 const (
 	maxUnlinked = 1 << 20
 	maxDeleted  = 1 << 20 // extents
 	maxShared   = 4 << 20 // runs of shared blocks, 24 bytes each
 )
 
-// group adds up what is freed in a group.
+// group adds up the freed space in a group.
 func (r *recovery) group(group uint32, g *agf, a *agi) error {
 	if err := r.readShared(group, g); err != nil {
 		return err

@@ -13,19 +13,19 @@ type Usage struct {
 }
 
 const (
-	// maxPool is the most blocks that the kernel keeps for what must not
-	// fail, and otherwise a twentieth of the volume (xfs_default_resblks).
+	// maxPool is the largest reserve that the kernel keeps for operations that must
+	// not fail, in blocks. On small volumes it is a twentieth of the volume
+	// (xfs_default_resblks).
 	maxPool = 8192
 	// setAside is how many blocks of each group are kept for the free space's
 	// own trees (xfs_alloc_set_aside).
 	setAside = 8
 )
 
-// Usage adds up what the groups' headers say to be free, as they are after the
-// log's replay, with what the kernel frees when it mounts the volume: files
-// deleted while they were open, and what copies on write had reserved. Off that
-// it takes what the kernel (Linux 5.13 and later) keeps for itself. It is
-// ErrCorrupt if a header is damaged.
+// Usage adds up the free space in the groups' headers after the log's replay,
+// and the space that the kernel frees at mount: files deleted while they were
+// open, and copy-on-write reservations. It subtracts the kernel's own reserve
+// (Linux 5.13 and later). The error is ErrCorrupt if a header is damaged.
 func (f *FS) Usage() (Usage, error) { return f.usage() }
 
 func (f *FS) computeUsage() (Usage, error) {
@@ -91,9 +91,9 @@ func (f *FS) computeUsage() (Usage, error) {
 	}, nil
 }
 
-// knowsTrees reports whether the kernel takes off what the trees of free space
-// take, which counts as free but cannot be had: it does for the groups whose
-// headers it has read. When it mounts a volume these are all or none.
+// knowsTrees reports whether the kernel subtracts the blocks of the free space
+// trees, which count as free but are not available. It does so for the groups
+// whose headers it has read. At mount these are all or none.
 func (f *FS) knowsTrees() bool {
 	s := &f.super
 	return s.roCompat&(roCompatFinobt|roCompatRmapbt|roCompatReflink) != 0 ||
@@ -113,9 +113,9 @@ func (s *superblock) inodesAmong(inodes, free int64) int64 {
 	return max(most, inodes)
 }
 
-// reservations is how many blocks of a group the kernel keeps so that its trees
-// can grow (xfs_ag_resv_init): for each tree as many as the largest would take,
-// less what it takes already and what is not free anyway.
+// reservations is the number of blocks of a group that the kernel reserves so
+// that its trees can grow (xfs_ag_resv_init): for each tree its maximum size,
+// less its present size and blocks that are not counted as free.
 func (f *FS) reservations(group uint32, g *agf, i *agi) (int64, error) {
 	s := &f.super
 	blocks := int64(g.length)

@@ -36,10 +36,10 @@ type Xattr struct {
 	Value []byte // as getxattr(2) gives it
 }
 
-// Xattrs returns the extended attributes of what the name leads to, symbolic
-// links followed, by name. An ACL is there twice, as in the kernel: as
-// "system.posix_acl_access" and as it is on the disk. Pointers to parents,
-// which the filesystem keeps for itself, are left out.
+// Xattrs returns the extended attributes of a file or directory, sorted by
+// name. It follows symbolic links. An ACL is listed twice, as in the kernel: as
+// "system.posix_acl_access" and as stored on disk. Parent pointers, which are
+// internal, are left out.
 func (f *FS) Xattrs(name string) ([]Xattr, error) { return f.xattrsOf("getxattr", name, true) }
 
 // LXattrs is Xattrs, but for a symbolic link itself if the name is one.
@@ -331,9 +331,9 @@ func (x *xattrReader) remote(n uint64, size uint32) ([]byte, error) {
 	return value, nil
 }
 
-// shownACL converts an ACL from what is on the disk (4  entries; each 4  tag,
-// 4  id, 2  permissions, 2  -) to what getxattr(2) gives (version 2: 2  tag,
-// 2  permissions, 4  id, little-endian).
+// shownACL converts an ACL from its form on disk (4  entries; each 4  tag, 4
+// id, 2  permissions, 2  -) to the form of getxattr(2) (version 2: 2  tag, 2
+// permissions, 4  id, little-endian).
 func shownACL(b []byte) ([]byte, bool) {
 	const (
 		user  = 0x02

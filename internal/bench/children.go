@@ -29,8 +29,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
-// children are what this program does in processes of its own, so that it can
-// be measured or killed.
+// children are the parts of this program that run in separate processes, so
+// that they can be measured or killed.
 var children map[string]func(args []string) error
 
 func init() {
@@ -270,7 +270,7 @@ func (s slow) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // record scans images and writes every byte that the scan reads of them, once
-// and in their order, to a file: for what only reads it.
+// and in their order, to a file: for programs that only read it.
 func record(args []string) error {
 	var recorders []*recorder
 	in := scanner.Input{}
@@ -294,7 +294,7 @@ func record(args []string) error {
 	return errors.Join(err, out.Close())
 }
 
-// recorder remembers what is read.
+// recorder records the bytes that are read.
 type recorder struct {
 	io.ReaderAt
 	mu     sync.Mutex

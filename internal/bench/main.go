@@ -11,8 +11,8 @@
 // not there is left out, and named. The table is Markdown on standard output,
 // progress goes to standard error. docs/performance.md says how to read it.
 //
-// What is measured runs in processes of its own, one at a time; in each round
-// all of a table take their turn. Times are the median of the rounds.
+// Each measurement runs in a separate process, one at a time; each round runs
+// all rows of a table in turn. Times are the median of the rounds.
 package main
 
 import (

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// usage is what a process cost.
+// usage is the cost of a process.
 type usage struct {
 	wall, cpu   time.Duration
 	peak        int64 // memory, in bytes

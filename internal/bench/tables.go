@@ -44,7 +44,7 @@ type row struct {
 // limit is how long one run may take. Some of those we compare with never end.
 const limit = 90 * time.Second
 
-// tables says what is measured.
+// tables lists the measurements.
 func (s *session) tables() []table {
 	scans := s.files.scans()
 	windows, aged, linux := scans["windows"], scans["aged"], scans["linux"]

@@ -68,7 +68,7 @@ var recipes = []struct {
 	{"aged.mft", func(f files, target string) error { return copyMFT(target, f.path("aged-user.img")) }},
 }
 
-// build makes what is not in the cache folder yet.
+// build makes the volumes that are missing from the cache folder.
 func build(args []string) error {
 	f := files{args[0]}
 	for _, r := range recipes {

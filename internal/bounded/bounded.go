@@ -1,4 +1,4 @@
-// Package bounded reads parts of what an io.ReaderAt reads.
+// Package bounded reads sections of an io.ReaderAt.
 package bounded
 
 import (
@@ -10,8 +10,8 @@ import (
 var ErrNegativeOffset = errors.New("negative offset")
 
 // ReadAt reads at off from the part of r that begins at base and is size bytes
-// long, as io.ReaderAt does: a read across the end of the part returns what is
-// before it and io.EOF.
+// long, as io.ReaderAt does: a read across the end of the part returns the
+// bytes before the end and io.EOF.
 func ReadAt(r io.ReaderAt, p []byte, base, size, off int64) (int, error) {
 	switch {
 	case off < 0:

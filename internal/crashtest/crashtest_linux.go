@@ -17,7 +17,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
-// Load is what is written to a volume while images of it are taken.
+// Load is the write load on a volume while images of it are taken.
 type Load struct {
 	// Magic begins some of the files. A journal must not take it for its own.
 	Magic []byte

@@ -99,7 +99,7 @@ func (f *FS) readChain(n *node, start uint32) error {
 	return nil
 }
 
-// readDirectory returns what a directory holds, up to what cannot be read.
+// readDirectory returns the entries of a directory, up to the first unreadable part.
 func (f *FS) readDirectory(n *node, start uint32) ([]byte, error) {
 	if n == f.root && f.bits != 32 {
 		data := make([]byte, f.fixedSize)

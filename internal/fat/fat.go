@@ -1,10 +1,10 @@
-// Package fat reads FAT12, FAT16 and FAT32 with long names, as Linux does:
-// what is read is what its driver would show. Nothing is written.
+// Package fat reads FAT12, FAT16 and FAT32 with long names, as the Linux driver
+// shows them. It never writes.
 //
 // Open reads all directories and the chains of all files into memory, within
-// bounds, so that loops of clusters and clusters of two files are known before
-// anything is read. What is part of one is an error where it is opened; the
-// rest of the volume is not.
+// bounds, so that cluster loops and clusters shared by two files are known
+// before anything is read. Opening an affected file gives an error; the rest of
+// the volume is readable.
 //
 // The format is that of [MS] "FAT: General Overview of On-Disk Format" 1.03,
 // which the comments call the specification.
@@ -29,8 +29,8 @@ import (
 var (
 	// ErrCorrupt: the volume contradicts itself.
 	ErrCorrupt = kind.Corrupt
-	// ErrUnsupported: the volume is larger than what is read of any, or uses
-	// what the message names.
+	// ErrUnsupported: the volume exceeds a limit of this package, or uses a feature
+	// that the message names.
 	ErrUnsupported = kind.Unsupported
 )
 
@@ -240,7 +240,7 @@ func (f *FS) last(entry uint32) bool {
 }
 
 // chain follows the clusters from start, at most need of them. The error says
-// where the chain is broken; what comes before is returned too.
+// where the chain is broken; the clusters before that are returned too.
 func (f *FS) chain(start uint32, need int64) ([]run, error) {
 	var runs []run
 	seen := map[uint32]bool{} // beginnings of runs: a loop comes back to one, or into the middle of one
@@ -293,7 +293,7 @@ func overlap(runs []run) error {
 	return nil
 }
 
-// crossLinks marks what shares clusters with something else.
+// crossLinks marks files and directories that share clusters.
 func (f *FS) crossLinks() {
 	type owned struct {
 		run
@@ -358,7 +358,7 @@ func (f *FS) Tree(name string) (Totals, error) {
 	return t, nil
 }
 
-// find returns what a name is of.
+// find returns the entry of a name.
 func (f *FS) find(op, name string) (*node, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
@@ -369,7 +369,7 @@ func (f *FS) find(op, name string) (*node, error) {
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if n.err != nil && n.dir {
-			return nil, &fs.PathError{Op: op, Path: name, Err: n.err} // the name may be in what cannot be read
+			return nil, &fs.PathError{Op: op, Path: name, Err: n.err} // the name may be in the unreadable part
 		}
 		child := n.byName[fold(part)]
 		if child == nil {

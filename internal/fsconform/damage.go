@@ -189,7 +189,7 @@ func checkTruncated(t *testing.T, s System) {
 				}
 			}
 			if _, err := v.ReadFile(p); errors.Is(err, fs.ErrNotExist) {
-				// What a symbolic link leads to may not be there.
+				// The target of a symbolic link may be missing.
 				if info, err := v.Lstat(p); err == nil && info.Mode()&fs.ModeSymlink == 0 {
 					t.Errorf("%d %%: %s: %v", part, p, err)
 				}
@@ -221,8 +221,9 @@ func (f *failing) ReadAt(p []byte, off int64) (int, error) {
 	return f.r.ReadAt(p, off)
 }
 
-// checkReader has the disk fail from each of the first reads on: what needs the
-// disk fails with that error, and nothing is absent or damaged.
+// checkReader makes the disk fail from each of the first reads on: calls that
+// need the disk must fail with that error, and nothing may be absent or
+// damaged.
 func checkReader(t *testing.T, s System) {
 	image := s.Image(t)
 	names := paths(t, s.open(t, image))
@@ -273,8 +274,8 @@ func checkMemory(t *testing.T, s System) {
 
 var errRefused = errors.New("refused")
 
-// checkReserve refuses memory at each time that it is asked for: what was taken
-// is given back.
+// checkReserve refuses memory at each reservation: everything reserved before
+// must be released.
 func checkReserve(t *testing.T, s System) {
 	image := s.Image(t)
 	for refuse := int64(1); ; refuse++ {

@@ -1,6 +1,6 @@
-// Package fsconform is what every filesystem of this module has to do: one
-// suite of checks over a small volume of it. A filesystem is a row of the table
-// in the test of this package.
+// Package fsconform is the conformance suite for every filesystem of this
+// module: checks that run on a small volume of it. A filesystem is a row of the
+// table in the test of this package.
 package fsconform
 
 import (
@@ -50,7 +50,7 @@ type Options struct {
 	Reserve func(n int64) error
 }
 
-// Volume is what every filesystem answers.
+// Volume is the interface of every filesystem.
 type Volume interface {
 	fs.StatFS
 	fs.ReadDirFS
@@ -61,19 +61,19 @@ type Volume interface {
 	// is.
 	Locate(name string) (at int64, known bool, err error)
 
-	// Number is that of the inode or record of what Lstat described.
+	// Number is the inode or record number of a file that Lstat described.
 	Number(info fs.FileInfo) uint64
 	// Counts reports whether Totals counts it as a file, and not as a folder.
 	Counts(info fs.FileInfo) bool
-	// Totals is what is below a folder: files but folders, and the bytes of
-	// regular ones, where hard links count once.
+	// Totals counts the files below a folder, without folders, and the bytes of
+	// regular ones; hard links count once.
 	Totals(name string) (files, size, damaged int64, err error)
 	// Pending reports whether the journal held changes that the volume lacked,
 	// and why they were not replayed.
 	Pending() (bool, error)
 }
 
-// File is what Open returns for what is not a folder.
+// File is the result of Open for anything other than a folder.
 type File interface {
 	fs.File
 	io.ReaderAt
@@ -82,7 +82,7 @@ type File interface {
 	Locate(off int64) (at int64, known bool, err error)
 }
 
-// Check is one thing that a filesystem has to do.
+// Check is one check of a filesystem.
 type Check struct {
 	Name string
 	Run  func(t *testing.T, s System)
@@ -165,8 +165,7 @@ func paths(t testing.TB, v fs.FS) (list []string) {
 	return list
 }
 
-// known reports whether an error is of a kind that a filesystem may have of
-// what is on the disk.
+// known reports whether an error is of a kind that data on the disk may cause.
 func known(err error) bool {
 	for _, k := range []error{kind.Corrupt, kind.Unsupported, kind.Encrypted, kind.Limit} {
 		if errors.Is(err, k) {
@@ -182,7 +181,7 @@ func refused(err error) bool {
 	return errors.Is(err, kind.Unsupported) || errors.Is(err, kind.Encrypted)
 }
 
-// describe is what a volume says of a name, without its content.
+// describe returns the metadata of a name.
 func describe(v Volume, path string) (string, error) {
 	info, err := v.Lstat(path)
 	if err != nil {

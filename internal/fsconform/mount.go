@@ -13,8 +13,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
-// checkMount compares all names, and what is behind them, with what another
-// implementation reads.
+// checkMount compares all names, their metadata and content with another
+// implementation.
 func checkMount(t *testing.T, s System) {
 	image := s.Image(t)
 	v := s.open(t, image)

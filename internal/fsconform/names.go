@@ -16,8 +16,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
-// checkRules holds a volume against testing/fstest, but for names that lead to
-// what cannot be opened, which that takes for errors.
+// checkRules runs testing/fstest on a volume, without names that cannot be
+// opened, which it would report as errors.
 func checkRules(t *testing.T, s System) {
 	v := openable{s.open(t, s.Image(t)), map[string]bool{}}
 	var files []string
@@ -107,7 +107,7 @@ func (d *openableDir) ReadDir(n int) ([]fs.DirEntry, error) {
 	return list, nil
 }
 
-// checkNames compares what a listing says with what the name itself leads to.
+// checkNames compares each entry of a listing with a look-up of its name.
 func checkNames(t *testing.T, s System) {
 	v := s.open(t, s.Image(t))
 	links, dirs := 0, 0
@@ -158,7 +158,7 @@ func shown(v Volume, info fs.FileInfo) string {
 	return fmt.Sprintf("%s %d %v %d %v", info.Name(), v.Number(info), info.Mode(), info.Size(), info.ModTime())
 }
 
-// checkAbsent looks for what is not there, or cannot be.
+// checkAbsent looks up names that do not exist or are invalid.
 func checkAbsent(t *testing.T, s System) {
 	v := s.open(t, s.Image(t))
 	var file, dir string
@@ -322,7 +322,7 @@ func checkConcurrent(t *testing.T, s System) {
 	}
 }
 
-// checkTotals adds up what a walk meets.
+// checkTotals compares the totals with those of a walk.
 func checkTotals(t *testing.T, s System) {
 	v := s.open(t, s.Image(t))
 	met := map[uint64]bool{}

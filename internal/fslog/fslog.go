@@ -2,8 +2,8 @@
 // for every filesystem.
 package fslog
 
-// State says what a volume's journal was found to be when the volume was
-// opened, and what became of it.
+// State is the state of a volume's journal when the volume was opened, and the
+// result of its replay.
 type State int
 
 // States of a journal.
@@ -11,8 +11,8 @@ const (
 	None     State = iota // the volume has none
 	Clean                 // the volume was unmounted: nothing was to be done
 	Empty                 // it is as it was made, without a word on how the volume was left
-	Replayed              // the volume was in use, and what the journal holds is part of what is read
-	Failed                // the volume was in use, and what the journal holds cannot be replayed
+	Replayed              // the volume was in use, and the journal's changes are applied
+	Failed                // the volume was in use, and the journal's changes cannot be replayed
 	Corrupt               // it cannot be read: whether it holds changes is not known
 )
 

@@ -3,8 +3,8 @@
 //
 //	imgconform.Run(t, imgconform.Format{Name: "raw", Write: write, Open: open})
 //
-// The suite makes images of contents that it knows and compares what is read with
-// these: random, sequential and concurrent reads, the end, extents, damage,
+// The suite makes images with known content and compares the results of reading
+// them: random, sequential and concurrent reads, the end, extents, damage,
 // truncation and cancellation.
 package imgconform
 
@@ -24,7 +24,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
-// Image is what sources and the disks inside containers have in common.
+// Image is the common interface of sources and of the disks inside containers.
 type Image interface {
 	io.ReaderAt
 	Size() int64
@@ -32,7 +32,7 @@ type Image interface {
 	Close() error
 }
 
-// Format is what is tested.
+// Format is a format under test.
 type Format struct {
 	Name string
 	// Write makes an image with that content in an empty folder, and returns the
@@ -43,8 +43,8 @@ type Format struct {
 
 	// The content's size must be a multiple of Unit bytes; 0 means 1.
 	Unit int
-	// Checked says that the format has checksums: what is damaged is an error then,
-	// and never other bytes.
+	// Checked says that the format has checksums: damage must then give an error,
+	// never wrong bytes.
 	Checked bool
 	// Sparse says that holes of 1 MiB and more are known, and not read.
 	Sparse bool
@@ -96,7 +96,7 @@ func (f Format) open(t *testing.T, name string) Image {
 	return i
 }
 
-// content is what an image is made of.
+// content is the known content of an image.
 type content struct {
 	name  string
 	bytes []byte
@@ -266,8 +266,8 @@ func (f Format) sample() []byte {
 	return data(f.Unit, 600_000, [2]int{0, 70_000}, [2]int{300_000, 400_000}, [2]int{599_999, 600_000})
 }
 
-// truncation cuts every file of an image at several places: what is read is what was
-// there, or an error, and never anything in its place.
+// truncation cuts every file of an image at several places: a read must return the
+// original bytes or an error, never other bytes.
 func (f Format) truncation(t *testing.T) {
 	want := f.sample()
 	for _, which := range f.files(t, want) {

@@ -5,8 +5,8 @@
 //	var ErrCorrupt = kind.Corrupt
 //	var ErrCorrupt = kind.New("corrupt hive", kind.Corrupt) // with another text
 //
-// So a program that reads volumes of many kinds asks once what is wrong, not
-// once for each format.
+// So a program that reads many filesystems checks errors once, not once for
+// each format.
 package kind
 
 //lint:file-ignore ST1012 the package name says what the sentinels are: kind.IO, not kind.ErrIO
@@ -15,8 +15,8 @@ import (
 	"errors"
 )
 
-// Kinds of errors. Only IO is about the place that the bytes come from; the
-// others are about what the bytes are, or about what the program may do.
+// Kinds of errors. Only IO is about the source of the bytes; the others are
+// about the bytes themselves or the program's limits.
 var (
 	// IO: the bytes could not be had: a disk or a network failed.
 	IO = errors.New("input/output error")
@@ -33,8 +33,8 @@ var (
 	Limit = errors.New("over a limit")
 )
 
-// New returns a sentinel of its own that is of a kind too: errors.Is finds both
-// in what wraps it. Its text is only its own.
+// New returns a new sentinel that also is of a kind: errors.Is finds both in an
+// error that wraps it. Its text is only its own.
 func New(text string, kind error) error { return &sentinel{text, kind} }
 
 type sentinel struct {

@@ -8,9 +8,8 @@ import (
 // ErrNotImage: a file is no image of a disk that can be read.
 var ErrNotImage = errors.New("not a raw disk image")
 
-// NotImage returns an error that is ErrNotImage and says what the file is
-// instead. Its Hint() string says what to do about it; "" if nothing is known to
-// help.
+// NotImage returns an error that is ErrNotImage and names the file's actual
+// type. Its Hint() string is the advice for it; "" if there is none.
 func NotImage(what, hint string) error { return &notImage{what, hint} }
 
 type notImage struct{ what, hint string }

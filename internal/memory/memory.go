@@ -1,10 +1,10 @@
-// Package memory keeps what is read from images within a limit.
+// Package memory limits the memory that reading images takes.
 //
-// Two things together do that. Readers ask before they hold something large
-// (an index, a hive), so that each decision is the same at every run. And the
-// memory of the process is looked at whenever an image is read: what grows
-// while it is read, and was not asked for, ends with an error before it is too
-// much. Below the limit the garbage collector works as hard as it has to.
+// It has two parts. Readers reserve memory before they allocate something large
+// (an index, a hive), so that each decision is the same on every run. The
+// memory of the process is also checked whenever an image is read: growth that
+// was not reserved ends with an error before it exceeds the limit. Near the
+// limit the garbage collector runs more often.
 package memory
 
 import (
@@ -28,8 +28,8 @@ const (
 	// WorkSpace needs most of it.
 	Least = 128 << 20
 
-	// outside is what of the limit is not the heap's: the program itself, and
-	// the memory of SQLite.
+	// outside is the part of the limit for memory outside the heap: the program
+	// itself, and SQLite.
 	outside = 40 << 20
 	// lookEvery is how often the memory of the process is looked at.
 	lookEvery = time.Millisecond
@@ -44,7 +44,7 @@ var ErrLimit = kind.New("out of the memory that may be used", kind.Limit)
 // memory cannot be attributed to one of them.
 type Budget struct {
 	max  int64 // in bytes
-	heap int64 // what of the process it allows: from here on no more is read
+	heap int64 // the limit for the process: above it, reads fail
 	most int64 // that can be reserved
 
 	reserved atomic.Int64
@@ -54,8 +54,8 @@ type Budget struct {
 	full   error
 }
 
-// New opens a budget of so many bytes, and makes the garbage collector keep to
-// what the open budgets allow together until the last of them is closed.
+// New opens a budget of so many bytes, and limits the garbage collector to the
+// sum of the open budgets until the last of them is closed.
 func New(limit int64) *Budget {
 	b := &Budget{max: limit, heap: limit - outside + limit/64, most: limit - outside - limit/8}
 	process.open(b)
@@ -71,15 +71,15 @@ func (b *Budget) Close() {
 	}
 }
 
-// process is what the budgets of this process share: the limit of the garbage
-// collector, of which there is only one.
+// process holds the state that the budgets of this process share, since the
+// garbage collector has only one limit.
 var process budgets
 
 type budgets struct {
 	mu   sync.Mutex
 	all  map[*Budget]bool // that are open
 	was  int64            // the limit of the process while none is open
-	heap atomic.Int64     // what all of them allow together
+	heap atomic.Int64     // their sum
 }
 
 func (p *budgets) open(b *Budget) {

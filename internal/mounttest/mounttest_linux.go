@@ -1,5 +1,5 @@
-// Package mounttest compares what this module reads of a volume of Unix with what
-// the kernel shows of it, mounted.
+// Package mounttest compares how this module and the mounted kernel filesystem
+// show the same Unix volume.
 package mounttest
 
 import (
@@ -30,7 +30,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/unixfs"
 )
 
-// Volume is what the tests of a filesystem show of it.
+// Volume is the interface that a filesystem's tests provide.
 type Volume interface {
 	fs.FS
 	ReadLink(name string) (string, error)
@@ -100,7 +100,7 @@ func CopyFile(t testing.TB, from string) string {
 	return to
 }
 
-// Seen is what is seen of one file, by the kernel or by this module.
+// Seen describes one file as the kernel or this module shows it.
 type Seen struct {
 	Inode        uint64
 	Mode         fs.FileMode
@@ -335,7 +335,7 @@ func look(v Volume, path string, info fs.FileInfo) Seen {
 	return s
 }
 
-// Diff returns what differs, "" if nothing does.
+// Diff returns the differences, "" if there are none.
 func Diff(want, got Seen) string {
 	if reflect.DeepEqual(want, got) { // far faster, and true of nearly all
 		return ""
@@ -343,7 +343,7 @@ func Diff(want, got Seen) string {
 	return cmp.Diff(want, got, cmpopts.EquateEmpty())
 }
 
-// CompareViews reports what differs.
+// CompareViews reports the differences.
 func CompareViews(t testing.TB, want, got map[string]Seen) {
 	t.Helper()
 	wrong := 0
@@ -395,8 +395,8 @@ func Count(view map[string]Seen) Totals {
 	return totals
 }
 
-// Populate makes a tree of all kinds of files. What the volume has no room or
-// no feature for is left out.
+// Populate makes a tree of all kinds of files. Files that the volume has no
+// room or no feature for are skipped.
 func Populate(t testing.TB, dir string, seed uint64) {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(seed, 1))

@@ -1,5 +1,6 @@
-// Package opening has what all that open a volume or a hive share: a context that
-// ends opening and not the reads after it, and an account of the memory taken.
+// Package opening has the code that volumes and hives share when they are opened:
+// a context that bounds opening but not later reads, and an account of reserved
+// memory.
 package opening
 
 import (
@@ -28,9 +29,8 @@ func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 	return r.r.ReadAt(p, off)
 }
 
-// Done ends the hold of the context on the reads. The error is the context's
-// cause if it has ended before: what was opened may then lack what a read would
-// have shown.
+// Done ends the context's effect on reads. The error is the context's cause if
+// it has already ended: some reads may then be missing from the result.
 func (r *Reader) Done() error {
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
@@ -39,9 +39,8 @@ func (r *Reader) Done() error {
 	return nil
 }
 
-// An Account counts what was taken from a function that hands out memory, so
-// that all of it can be given back. It is safe for concurrent use if the
-// function is.
+// An Account counts the memory that was reserved, so that all of it can be
+// released. It is safe for concurrent use if the function is.
 type Account struct {
 	Ask   func(n int64) error // a negative number of bytes gives back; nil never refuses
 	taken atomic.Int64
@@ -59,7 +58,7 @@ func (a *Account) Reserve(n int64) error {
 	return err
 }
 
-// Close gives back what is still taken. The error is that of Ask.
+// Close releases the memory that is still reserved. The error is that of Ask.
 func (a *Account) Close() error {
 	n := a.taken.Swap(0)
 	if a.Ask == nil || n == 0 {

@@ -1,5 +1,5 @@
-// Package parallel runs functions at the same time so that a panic of one ends
-// no more than what waits for them.
+// Package parallel runs functions at the same time. A panic of one ends only
+// the caller that waits for them.
 package parallel
 
 import (
@@ -15,7 +15,7 @@ type Group struct {
 	panic *Panic
 }
 
-// Panic is what Wait panics with.
+// Panic is the value that Wait panics with.
 type Panic struct {
 	Value any
 	Stack []byte // of the goroutine that panicked

@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// Sentence makes a sentence of an error's text or of part of a sentence: it writes the first letter large, unless the
-// first word is a name such as a path, a file or a value of the registry, and adds the full stop. What is a sentence
-// already stays as it is.
+// Sentence makes a sentence of an error's text or of part of a sentence: it capitalizes the first letter, unless the
+// first word is a name such as a path, a file or a registry value, and adds the full stop. A full sentence stays as
+// it is.
 func Sentence(s string) string {
 	s = strings.TrimRight(s, " \t\r\n")
 	if s == "" {

@@ -2,8 +2,9 @@ package prose
 
 import "fmt"
 
-// Shorten returns a text of at most so many bytes in JSON, without what the
-// words that say how much is missing take, and whether it was longer.
+// Shorten cuts a text to at most so many bytes in JSON and appends how much is
+// missing; the limit does not count that note. cut reports whether the text was
+// longer.
 func Shorten(s string, most int) (short string, cut bool) {
 	if len(s) <= most/maxEscape {
 		return s, false

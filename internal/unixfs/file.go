@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// Content is what a regular file holds, wherever it is kept. It is safe for
-// concurrent use.
+// Content is the content of a regular file, wherever it is stored. It is safe
+// for concurrent use.
 type Content interface {
 	Size() int64 // in bytes
 	// ReadAt fills p. No byte of it is past the end.
@@ -20,7 +20,7 @@ type Content interface {
 }
 
 // File is an open file. ReadAt is safe for concurrent use; Read and Seek share
-// a position and are not. What is not a regular file has no content.
+// a position and are not. Only regular files have content.
 type File struct {
 	info    *info
 	content Content // nil if it has none
@@ -37,8 +37,8 @@ var _ interface {
 	io.Seeker
 } = (*File)(nil)
 
-// Open opens a file or directory, symbolic links followed. What is not a
-// directory is what wrap makes of its File.
+// Open opens a file or directory and follows symbolic links. Anything other
+// than a directory is the result of wrap.
 func (f *FS[N, I]) Open(name string, wrap func(*File) fs.File) (fs.File, error) {
 	at, err := f.Resolve(name, true)
 	if err != nil {
@@ -178,7 +178,7 @@ type dirFile struct {
 	info *info
 	path string
 	list []fs.DirEntry
-	err  error // of the listing; it comes after what is known
+	err  error // of the listing; returned after the known entries
 }
 
 func (d *dirFile) Stat() (fs.FileInfo, error) { return d.info, nil }

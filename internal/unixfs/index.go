@@ -9,7 +9,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
-// Limits bound what an index may cost.
+// Limits bound the memory and the reads of an index.
 type Limits struct {
 	Memory  int64 // bytes
 	Readers int   // reads at a time
@@ -18,8 +18,8 @@ type Limits struct {
 	Reserve func(n int64) error
 }
 
-// Index is what Tree needs of all inodes and directories: 24 bytes an inode, and
-// the number of its inode for each entry.
+// Index is the data about all inodes and directories that Tree needs: 24 bytes
+// an inode, and the number of its inode for each entry.
 type Index[N Number] struct {
 	ranges []atomic.Pointer[nodeRange]
 	dirs   []indexedDir[N]
@@ -42,10 +42,10 @@ type (
 	nodeChunk [1 << chunkBits]node
 )
 
-// nodeSize is what a node takes, in bytes.
+// nodeSize is the size of a node, in bytes.
 const nodeSize = 24
 
-// node is what the index has of an inode.
+// node is the index's data about an inode.
 type node struct {
 	size      uint64 // of a regular file; of a directory its place in dirs
 	allocated int64
@@ -89,7 +89,7 @@ func newIndex[N Number](last N, l Limits) (*Index[N], error) {
 
 var noNode node
 
-// node returns what the index has of an inode.
+// node returns the index's data about an inode.
 func (x *Index[N]) node(number N) *node {
 	n := uint64(number)
 	if n>>rangeBits >= uint64(len(x.ranges)) {
@@ -121,7 +121,7 @@ func (x *Index[N]) slot(number N) (*node, error) {
 	return &c[n%uint64(len(c))], nil
 }
 
-// at returns what a pointer points to, and allocates it if it is nil.
+// at returns the target of a pointer, and allocates it if it is nil.
 func at[N Number, T any](x *Index[N], p *atomic.Pointer[T], size int64) (*T, error) {
 	if t := p.Load(); t != nil {
 		return t, nil
@@ -211,8 +211,7 @@ type Damaged[N Number] struct {
 	Why    uint8 // the filesystem's own number of the reason
 }
 
-// Damaged returns the first of what is damaged, by number, and how many there
-// are.
+// Damaged returns the first damaged inodes, by number, and their total count.
 func (x *Index[N]) Damaged(most int) (list []Damaged[N], count int64) {
 	order := func(a, b Damaged[N]) int { return cmp.Compare(a.Number, b.Number) }
 	x.eachDamaged(func(d Damaged[N]) {

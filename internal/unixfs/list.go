@@ -52,7 +52,7 @@ type Listed[N Number] struct {
 // Name is the name of an entry, in the bytes of the volume.
 func (l *List[N]) Name(e Listed[N]) []byte { return l.names[e.at : e.at+uint32(e.size)] }
 
-// Once returns what compute returned the first time that Once was called.
+// Once returns the result of the first call of compute.
 func (l *List[N]) Once(compute func() any) any {
 	l.once.Do(func() { l.memo = compute() })
 	return l.memo

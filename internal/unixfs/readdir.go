@@ -9,10 +9,10 @@ import (
 	"github.com/coldcheck/coldcheck/internal/bytename"
 )
 
-// ReadDir lists a directory, sorted by name. The entries' types and infos are
-// those of the inodes, not what the directory says of them; an inode that
-// cannot be read is an error of Info. If a part of the directory cannot be read,
-// the error comes with the rest.
+// ReadDir lists a directory, sorted by name. The entries' types and infos come
+// from the inodes, not from the directory. If an inode cannot be read, Info
+// returns the error. If part of the directory cannot be read, the error comes
+// with the entries that can.
 func (f *FS[N, I]) ReadDir(name string) ([]fs.DirEntry, error) {
 	at, err := f.Resolve(name, true)
 	var list []fs.DirEntry

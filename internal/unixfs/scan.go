@@ -62,7 +62,7 @@ type brokenDir struct {
 	why uint8
 }
 
-// found is what is found before its place in the index is known.
+// found holds results whose place in the index is not yet known.
 type found[N Number, D any] struct {
 	dirs    []indexedDir[N]
 	formats []D // of dirs
@@ -71,8 +71,8 @@ type found[N Number, D any] struct {
 	broken  []brokenDir
 }
 
-// Costs of what is found, in bytes. Lists that grow are copied, and those of all
-// scanners are joined, so that two copies exist for a time.
+// Memory costs of the results, in bytes. Lists that grow are copied, and those
+// of all scanners are joined, so that two copies exist for a time.
 const (
 	entryList   = 8192 // entries
 	dirCost     = 2 * 32
@@ -257,7 +257,7 @@ type Scanner[N Number, D any] struct {
 	read  func(p []byte, off int64) error
 	buf   []byte
 	found[N, D]
-	settled int64 // bytes of what was found that are accounted for
+	settled int64 // bytes of the results that are accounted for
 }
 
 // readAll reads stretches together or, if that fails, one by one. One that cannot

@@ -141,8 +141,8 @@ func (f *FS[N, I]) child(dir Located[N, I], name []byte) (none I, err error) {
 	return i, err
 }
 
-// ReadLink returns what a symbolic link says, as it is on the disk, but for
-// bytes that are not UTF-8, which are as in names.
+// ReadLink returns the target of a symbolic link as stored on disk. Bytes that
+// are not UTF-8 are encoded as in names.
 func (f *FS[N, I]) ReadLink(name string) (string, error) {
 	at, err := f.Resolve(name, false)
 	if err == nil {

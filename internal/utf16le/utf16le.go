@@ -20,14 +20,14 @@ func Decode(b []byte) string {
 	if len(b) > 0 {
 		n := len(text)
 		text = append(make([]byte, 0, n+len(b)/2*utf8.UTFMax), text...)
-		rest, _, _ := encoding.NewDecoder().Transform(text[n:cap(text)], b, true) // replaces what it cannot decode
+		rest, _, _ := encoding.NewDecoder().Transform(text[n:cap(text)], b, true) // replaces invalid input
 		text = text[:n+rest]
 	}
 	return string(text)
 }
 
-// Encode returns a text in UTF-16LE. What is not UTF-8 becomes U+FFFD.
+// Encode returns a text in UTF-16LE. Invalid UTF-8 becomes U+FFFD.
 func Encode(text string) []byte {
-	b, _ := encoding.NewEncoder().Bytes([]byte(text)) // replaces what it cannot encode
+	b, _ := encoding.NewEncoder().Bytes([]byte(text)) // replaces invalid input
 	return b
 }

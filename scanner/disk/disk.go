@@ -54,14 +54,14 @@ type Image struct {
 	DiskSignature uint32 // of the MBR, 0 if there is none
 	DiskGUID      GUID   // of the GPT, zero if there is none
 
-	// Notes says what a reader must know of the tables: the backup GPT was
-	// used, partitions overlap, run past the end, and so on. Always in the
-	// same order for the same image.
+	// Notes describe peculiarities of the tables: the backup GPT was used,
+	// partitions overlap, run past the end, and so on. Always in the same order for
+	// the same image.
 	Notes []string
-	// Incomplete is not nil where some part of the layout, or the beginning
-	// of a volume, could not be read, so that volumes may be missing from
-	// Volumes or not be known for what they are. It wraps ErrCorrupt,
-	// ErrUnsupported and input errors, and what it says is among the Notes.
+	// Incomplete is not nil where some part of the layout, or the beginning of a
+	// volume, could not be read, so that volumes may be missing from Volumes or
+	// have the wrong type. It wraps ErrCorrupt, ErrUnsupported and input errors,
+	// and its text is among the Notes.
 	Incomplete error
 
 	volumes []*Volume
@@ -106,7 +106,7 @@ type Volume struct {
 	Declared int64
 
 	Type          string // "0x07", or a GPT type GUID; "" for a bare volume
-	TypeName      string // what that type means, "" if not known
+	TypeName      string // the meaning of that type, "" if not known
 	Name          string // in the GPT
 	GUID          GUID   // unique partition GUID, zero if there is none
 	Active        bool   // the system boots from it
@@ -123,7 +123,7 @@ type Volume struct {
 	// Such a volume has no place on the disk: Offset is 0.
 	Group         string
 	LogicalVolume string
-	// Err says why what AssembleLVM found cannot be read; nil if it can.
+	// Err says why a logical volume cannot be read; nil if it can.
 	Err error
 
 	reader io.ReaderAt

@@ -33,9 +33,9 @@ const (
 // Encrypted reports whether the content can be read with a key only.
 func (f Filesystem) Encrypted() bool { return f == LUKS || f == BitLocker }
 
-// HeadSize is how much of a disk and of a volume is read to find what it is, in
-// bytes: the signature that is farthest from the beginning is that of Btrfs, in a
-// block at 64 KiB.
+// HeadSize is the number of bytes of a disk or volume that are read to detect its
+// type. The signature farthest from the start is that of Btrfs, in a block at 64
+// KiB.
 const HeadSize = 68 << 10
 
 // signature is the result of detection at the start of a volume.
@@ -52,9 +52,9 @@ type signature struct {
 
 func (s signature) found() bool { return s.fs != Unknown || s.detail != "" }
 
-// detectors are asked in turn and the first that knows its filesystem
-// decides: what encrypts comes first, since old signatures may shine through
-// from behind it, and FAT, whose signature is the weakest, last.
+// detectors run in order, and the first match decides: encryption comes first,
+// since signatures of an older filesystem may remain, and FAT, which has the
+// weakest signature, last.
 var detectors = []func(head []byte) (signature, bool){
 	detectBitLocker, detectLUKS, detectBootSector, detectXFS, detectLVM2,
 	detectBtrfs, detectExt, detectSwap, detectFAT, detectOther,
@@ -261,8 +261,8 @@ const (
 
 func detectExt(head []byte) (signature, bool) {
 	super := at(head, extSuper, 1024)
-	// Two bytes of magic are little, and a block size makes them enough. What
-	// else may be wrong is for the filesystem's reader to say.
+	// Two bytes of magic are weak, but sufficient with a valid block size. The
+	// filesystem's reader checks the rest.
 	logBlock := le32(super, 24)
 	compat, incompat, roCompat := le32(super, 92), le32(super, 96), le32(super, 100)
 	if le16(super, 56) != 0xef53 || logBlock > extMaxLogBlockSize {
@@ -340,7 +340,7 @@ func detectFAT(head []byte) (signature, bool) {
 	return s, true
 }
 
-// detectOther names what is seen on disks and not read.
+// detectOther names known content of disks that is not read.
 func detectOther(head []byte) (signature, bool) {
 	for _, o := range []struct {
 		detail string

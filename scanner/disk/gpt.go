@@ -105,7 +105,8 @@ func sectorOffset(lba uint64, sectorSize int, size int64) (int64, bool) {
 
 // readGPT reads the GPT of a disk with sectors of the given size. last is the
 // last sector as a protective MBR gives it, 0 if not known. The error is
-// errNoGPT if there is no trace of one, else what is wrong with both copies.
+// errNoGPT if there is no trace of one, else it describes the damage to both
+// copies.
 func readGPT(r io.ReaderAt, size int64, sectorSize int, last uint64) (*table, error) {
 	t := &table{kind: "gpt", sectorSize: sectorSize}
 	primary, primaryErr := readGPTCopy(r, size, 1, sectorSize)

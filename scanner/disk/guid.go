@@ -20,7 +20,7 @@ func (g GUID) String() string {
 		g[8:10], g[10:16])
 }
 
-// ParseGUID reads what String writes, in either case.
+// ParseGUID parses the format of String, in upper or lower case.
 func ParseGUID(s string) (GUID, error) {
 	var g GUID
 	b, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))

@@ -55,8 +55,8 @@ func (i *Image) read() error {
 }
 
 // isoMagic is in the first volume descriptor of ISO 9660 (ECMA-119, section 8.1). It
-// is looked for only where nothing else is found: it may be what an earlier use of a
-// partitioned disk left.
+// is checked only if nothing else is found: it may be a remnant of an earlier use of
+// a partitioned disk.
 const (
 	isoMagicAt = 32768 + 1
 	isoMagic   = "CD001"

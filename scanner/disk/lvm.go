@@ -25,7 +25,7 @@ const (
 	maxLVMStripes = 128 // as in LVM2 (MAX_STRIPES)
 )
 
-// physical is a physical volume and what it says of its group.
+// physical is a physical volume and its copy of the group's metadata.
 type physical struct {
 	*Volume
 	id    string // without hyphens

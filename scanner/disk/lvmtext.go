@@ -39,7 +39,7 @@ type lvmParser struct {
 	values int
 }
 
-// skip goes on to what is neither white space nor a comment.
+// skip skips white space and comments.
 func (p *lvmParser) skip() {
 	for p.at < len(p.text) {
 		switch c := p.text[p.at]; {

@@ -27,7 +27,7 @@ type table struct {
 	guid       GUID
 	partitions []partition
 	notes      []string
-	problems   []error // what could not be read; also among the notes
+	problems   []error // why a part could not be read; also among the notes
 }
 
 func (t *table) note(format string, args ...any) {
@@ -138,9 +138,9 @@ func (t *table) add(number int, e mbrEntry, base uint64) {
 }
 
 // readLogical follows the chain of extended boot records of the extended
-// partition that begins at sector first, numbering what it finds from number
-// on. Each record holds a logical partition, whose first sector counts from
-// the record, and a link to the next one, which counts from first.
+// partition that begins at sector first, numbering the partitions from number
+// on. Each record holds a logical partition, whose first sector counts from the
+// record, and a link to the next one, which counts from first.
 func (t *table) readLogical(r io.ReaderAt, first, sectors uint64, number int) int {
 	broken := func(format string, args ...any) {
 		t.problem(fmt.Errorf("%w: logical partitions after number %d: %s",

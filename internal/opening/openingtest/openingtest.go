@@ -1,6 +1,5 @@
-// Package openingtest tests what package opening promises of everything that is
-// opened: a context that ends opening and nothing after it, and memory that is
-// given back.
+// Package openingtest tests the guarantees of package opening: a context bounds
+// only opening, and memory is released.
 package openingtest
 
 import (
@@ -26,7 +25,8 @@ func (r *endingReader) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Context checks that the context ends open at whichever read it ends, and
-// nothing after that. open returns a function that reads from what was opened.
+// nothing after that. open returns a function that reads from the opened volume
+// or hive.
 func Context(t *testing.T, raw []byte, open func(ctx context.Context, r io.ReaderAt) (use func() error, err error)) {
 	t.Helper()
 	stop := errors.New("stop")
@@ -49,8 +49,8 @@ func Context(t *testing.T, raw []byte, open func(ctx context.Context, r io.Reade
 	}
 }
 
-// Close checks that all that was taken of Reserve is given back. open returns a
-// function that reads from what was opened and closes it.
+// Close checks that all reserved memory is released. open returns a function
+// that reads from the opened volume or hive and closes it.
 func Close(t *testing.T, raw []byte,
 	open func(r io.ReaderAt, reserve func(n int64) error) (end func() error, err error)) {
 	t.Helper()
