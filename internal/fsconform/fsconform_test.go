@@ -12,12 +12,15 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/ext4"
 	"github.com/coldcheck/coldcheck/internal/fsconform"
+	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/testenv"
-	"github.com/coldcheck/coldcheck/ntfs"
+	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/volume"
 	"github.com/coldcheck/coldcheck/xfs"
 )
 
@@ -123,25 +126,40 @@ func copies(unpack func() ([]byte, error)) func(testing.TB) []byte {
 	}
 }
 
-type ntfsVolume struct{ *ntfs.FS }
+// ntfsVolume is a volume as scanner/volume shows it to a program.
+type ntfsVolume struct{ volume.FS }
 
+// openNTFS bounds the memory by Reserve: volume.Options has no other bound.
 func openNTFS(ctx context.Context, r io.ReaderAt, size int64, o fsconform.Options) (fsconform.Volume, error) {
-	f, err := ntfs.Open(ctx, r, size, ntfs.Options{Memory: o.Memory, Reserve: o.Reserve})
+	reserve := o.Reserve
+	if o.Memory > 0 {
+		var taken atomic.Int64
+		reserve = func(n int64) error {
+			if taken.Add(n) > o.Memory {
+				taken.Add(-n)
+				return fmt.Errorf("%w: %d bytes", kind.Limit, o.Memory)
+			}
+			return nil
+		}
+	}
+	f, err := volume.Supported.Open(ctx, disk.NTFS, r, size, volume.Options{Reserve: reserve})
 	return ntfsVolume{f}, err
 }
 
-// Counts leaves out junctions, which are folders that lead elsewhere.
-func (v ntfsVolume) Counts(info fs.FileInfo) bool { return !info.Sys().(*ntfs.Entry).Dir }
+func (v ntfsVolume) ReadFile(name string) ([]byte, error) { return fs.ReadFile(v.FS, name) }
 
-func (v ntfsVolume) Number(info fs.FileInfo) uint64 { return info.Sys().(*ntfs.Entry).Record }
+// Counts leaves out junctions, which are folders that lead elsewhere.
+func (v ntfsVolume) Counts(info fs.FileInfo) bool { return !v.Node(info).Folder }
+
+func (v ntfsVolume) Number(info fs.FileInfo) uint64 { return v.Node(info).ID }
 
 func (v ntfsVolume) Totals(name string) (files, size, damaged int64, err error) {
-	t, err := v.Tree(name)
+	t, err := v.FS.Totals(name)
 	return t.Files, t.Size, t.Damaged, err
 }
 
 func (v ntfsVolume) Pending() (bool, error) {
-	j := v.Volume().Journal
+	j := v.Info().Journal
 	return j.State.Pending(), j.Err
 }
 
