@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
 const (
@@ -134,7 +136,7 @@ func (c *cache) read(p []byte, off int) error {
 	case got == n:
 		return nil
 	case err == nil || err == io.EOF:
-		err = fmt.Errorf("%w: the file ends %d bytes before it should", io.ErrUnexpectedEOF, c.there-off-got)
+		err = kind.Mark(fmt.Errorf("the file ends %d bytes before it should", c.there-off-got), io.ErrUnexpectedEOF)
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/linux"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
@@ -88,7 +89,7 @@ func (vs *volumes) findHome(forced *Image) error {
 		vs.layout.set = true
 		vs.noUser = h.Err
 		if h.Err == nil {
-			vs.noUser = errors.New("no image is mounted at /home")
+			vs.noUser = fact.NoUserVolume("no image is mounted at /home")
 		}
 		return nil
 	}
@@ -138,7 +139,7 @@ func (vs *volumes) findHome(forced *Image) error {
 		vs.layout.notice(vs.user,
 			fmt.Sprintf("this is another machine's user volume: fstab mounts %s at /home, but it has the %s.", h.Named, is))
 	case len(strangers) > 1:
-		vs.noUser = fmt.Errorf("fstab mounts %s at /home, and that volume was not given. Add its image", h.Named)
+		vs.noUser = fact.NoUserVolume("fstab mounts %s at /home, and that volume was not given. Add its image", h.Named)
 	case len(elsewhere) > 0:
 		vs.noUser = fmt.Errorf("%w (%s)", vs.noUser, strings.Join(elsewhere[:min(len(elsewhere), 3)], ", "))
 	}

@@ -154,8 +154,7 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 		text := fmt.Sprintf("%s %s", role, prose.Size(bytes))
 		listed = append(listed, text)
 		if bytes > limit*gib {
-			large = append(large, fmt.Sprintf("The %s volume has %s, more than the smallest size of %d GiB.",
-				role, prose.GiB(bytes), limit))
+			large = append(large, tooLarge(role, bytes, limit))
 		}
 	}
 	graphics := !known && unread == nil && fits(sizes, gibs, graphicsBundle)
@@ -181,6 +180,20 @@ func judgeSmallest(sizes [2]diskSize, match statement.Match) requirement.Outcome
 		o = o.Also("The sizes are those of the volumes: the image does not show the size of each disk.")
 	}
 	return o
+}
+
+// tooLarge says that a volume is larger than a limit in GiB. A size that would read as the limit is given by how much
+// larger it is.
+func tooLarge(role Role, bytes, limit int64) string {
+	const mib = 1 << 20
+	switch over := bytes - limit*gib; {
+	case over < mib:
+		return fmt.Sprintf("The %s volume is larger than the smallest size of %d GiB by less than 1 MiB.", role, limit)
+	case prose.GiB(bytes) == prose.GiB(limit*gib):
+		return fmt.Sprintf("The %s volume is larger than the smallest size of %d GiB by %s.", role, limit,
+			prose.Size(over))
+	}
+	return fmt.Sprintf("The %s volume has %s, more than the smallest size of %d GiB.", role, prose.GiB(bytes), limit)
 }
 
 // fits says whether both volumes have exactly the size of a bundle's smallest.

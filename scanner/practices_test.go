@@ -9,6 +9,22 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
 
+func TestTooLarge(t *testing.T) {
+	const mib = 1 << 20
+	for over, want := range map[int64]string{
+		1:          "The root volume is larger than the smallest size of 80 GiB by less than 1 MiB.",
+		mib - 1:    "The root volume is larger than the smallest size of 80 GiB by less than 1 MiB.",
+		mib:        "The root volume is larger than the smallest size of 80 GiB by 1 MiB.",
+		gib/10 - 1: "The root volume is larger than the smallest size of 80 GiB by 102 MiB.",
+		gib/10 + 1: "The root volume has 80.1 GiB, more than the smallest size of 80 GiB.",
+		20 * gib:   "The root volume has 100.0 GiB, more than the smallest size of 80 GiB.",
+	} {
+		if got := tooLarge(Root, 80*gib+over, 80); got != want {
+			t.Errorf("%d bytes over: %q, want %q", over, got, want)
+		}
+	}
+}
+
 func TestSmallest(t *testing.T) {
 	disk := func(bytes int64) diskSize {
 		return diskSize{Bytes: bytes, Evidence: requirement.Evidence{Source: "root"}}

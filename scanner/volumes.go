@@ -262,8 +262,8 @@ func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget, 
 		v.err = errNoFilesystem
 	}
 	if v.readable() && v.err == nil && v.Declared > v.Size {
-		v.err = fmt.Errorf("the copy is truncated: %s of %s are missing: %w",
-			prose.Size(v.Declared-v.Size), prose.Size(v.Declared), io.ErrUnexpectedEOF)
+		v.err = kind.Mark(fmt.Errorf("the copy is truncated: %s of %s are missing",
+			prose.Size(v.Declared-v.Size), prose.Size(v.Declared)), io.ErrUnexpectedEOF)
 	}
 }
 
@@ -422,7 +422,7 @@ func (vs *volumes) findUser(forced *Image, may func(*volume) bool) error {
 	case len(users) == 1:
 		vs.take(users[0])
 	case len(users) > 1:
-		vs.noUser = fmt.Errorf("cannot tell which is the user volume: %s or %s. Name it with --user",
+		vs.noUser = fact.NoUserVolume("cannot tell which is the user volume: %s or %s. Name it with --user",
 			users[0].name(), users[1].name())
 	case forced != nil:
 		return fail(ErrNoSystem, "", "%s contains no user volume", forced.Name)

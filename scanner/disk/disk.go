@@ -135,7 +135,8 @@ type Volume struct {
 func (v *Volume) ReadAt(p []byte, off int64) (int, error) {
 	n, err := bounded.ReadAt(v.reader, p, v.Offset, v.Size, off)
 	if err == io.EOF && v.Size < v.Declared {
-		err = fmt.Errorf("the image ends %d bytes before the volume does: %w", v.Declared-v.Size, io.ErrUnexpectedEOF)
+		err = kind.Mark(fmt.Errorf("the image ends %d bytes before the volume does", v.Declared-v.Size),
+			io.ErrUnexpectedEOF)
 	}
 	return n, err
 }

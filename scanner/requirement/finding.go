@@ -92,8 +92,20 @@ func Unreadable(err error, evidence ...Evidence) Outcome {
 	return Unknown(oneLine(err.Error()), evidence...)
 }
 
-// oneLine is a text in one line: errors that were joined have one each.
-func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
+// oneLine is a text in one line. Of errors that were joined, which have a line each, each is a sentence, and those that
+// read the same are one.
+func oneLine(s string) string {
+	if !strings.Contains(s, "\n") {
+		return s
+	}
+	var sentences []string
+	for line := range strings.SplitSeq(s, "\n") {
+		if one := prose.Sentence(strings.TrimSpace(line)); one != "" && !slices.Contains(sentences, one) {
+			sentences = append(sentences, one)
+		}
+	}
+	return strings.Join(sentences, " ")
+}
 
 // About returns the outcome with more subjects.
 func (o Outcome) About(subjects ...Subject) Outcome {

@@ -76,8 +76,9 @@ func TestCatalogue(t *testing.T) {
 // TestOneLine makes sure that errors which were joined do not take several
 // lines of a report.
 func TestOneLine(t *testing.T) {
-	both := errors.Join(errors.New("SYSTEM is torn"), errors.New("so is SOFTWARE."))
-	const want = "SYSTEM is torn; so is SOFTWARE."
+	both := errors.Join(errors.New("SYSTEM is torn"), errors.New("so is SOFTWARE."),
+		errors.New("so is SOFTWARE"))
+	const want = "SYSTEM is torn. So is SOFTWARE."
 	if f := Find(Requirement{ID: "x"}, Unreadable(both)); f.Message != want {
 		t.Errorf("finding %q", f.Message)
 	}

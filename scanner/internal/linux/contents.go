@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -68,6 +69,8 @@ type removed struct {
 	More     int      `json:"customer_more,omitempty"` // how many more of it there are
 	Target   string   `json:"target,omitempty"`        // of a link, which is removed itself
 	Error    string   `json:"error,omitempty"`
+
+	cause error // of Error
 }
 
 func (m *Machine) decideRemoved() requirement.Outcome {
@@ -81,7 +84,7 @@ func (m *Machine) decideRemoved() requirement.Outcome {
 func (m *Machine) describeRemoved(p string) removed {
 	row := removed{Path: p, State: "absent"}
 	failed := func(err error) removed {
-		row.State, row.Error = "unreadable", err.Error()
+		row.State, row.Error, row.cause = "unreadable", err.Error(), err
 		return row
 	}
 	real, err := m.tree.resolve(p, false)
@@ -253,6 +256,7 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 	var bytes, files int64
 	present, customer, causes := 0, 0, 0
 	var first string
+	var cause error
 	var unread, lost []string
 	for _, r := range rows {
 		switch r.State {
@@ -266,7 +270,7 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 		case "unreadable":
 			unread = append(unread, r.Path)
 			if causes++; first == "" {
-				first = r.Error
+				first, cause = r.Error, r.cause
 			} else if r.Error == first {
 				causes--
 			}
@@ -275,10 +279,15 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 	ev := volumeEvidence("root")
 	ev.Note = "every path of the list was checked"
 	if len(unread) > 0 {
-		if causes > 1 {
-			first = "the first error is: " + first
+		o := requirement.Unknown("Cannot read "+prose.Some(unread)+".", ev)
+		switch {
+		case causes > 1:
+			o = o.Also("the first error is: " + first)
+		case errors.As(cause, new(fact.MissingVolume)):
+			o.Message = prose.Sentence(first)
+		default:
+			o = o.Also(first)
 		}
-		o := requirement.Unknown("Cannot read "+prose.Some(unread)+".", ev).Also(first)
 		o.Details = rows
 		return o
 	}

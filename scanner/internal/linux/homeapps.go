@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -101,7 +102,7 @@ func (m *Machine) decideHomeApps() requirement.Outcome {
 		return unreadable(unread)
 	}
 	if err := s.ownPrograms(); err != nil {
-		return unreadable(fmt.Errorf("cannot determine which programs users keep in their homes: %w", err))
+		return unreadable(fact.Because("cannot determine which programs users keep in their homes", err))
 	}
 	return judgeHomeApps(s.homeFindings)
 }

@@ -16,9 +16,8 @@ func (m *Machine) Packages() (*packages.Database, error) {
 		if db != nil {
 			m.notifyOf(db, err)
 		}
-		var placed *volumeError
 		switch {
-		case errors.As(err, &placed):
+		case ofVolume(err):
 			return nil, err
 		case err != nil:
 			return nil, packagesError(err)

@@ -72,6 +72,11 @@ func (e *volumeError) Error() string {
 
 func (e *volumeError) Unwrap() error { return e.err }
 
+// ofVolume says whether the text of an error names the volume.
+func ofVolume(err error) bool {
+	return errors.As(err, new(*volumeError)) || errors.As(err, new(fact.MissingVolume))
+}
+
 // mountError says why it is unknown what lies at a mount point, which it names.
 type mountError struct{ err error }
 
@@ -92,8 +97,7 @@ func (e *fileError) Unwrap() error { return e.err }
 // inFile says about which file an error is, unless the error does.
 func inFile(p string, err error) error {
 	var file *fileError
-	var placed *volumeError
-	if err == nil || errors.As(err, &file) || errors.As(err, &placed) {
+	if err == nil || errors.As(err, &file) || ofVolume(err) {
 		return err
 	}
 	return &fileError{path.Join("/", p), err}

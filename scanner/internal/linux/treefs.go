@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"errors"
 	"io/fs"
 
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
@@ -76,8 +75,5 @@ func (m *Machine) Files() fs.FS { return treeFS{&m.tree} }
 
 // missing is the error of a volume that cannot be read at all.
 func (v *volume) missing() error {
-	if errors.Is(v.Err, fact.ErrNoUserVolume) {
-		return v.Err
-	}
-	return &volumeError{v.role, v.Err}
+	return fact.Missing(v.role, v.Err)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -202,7 +203,7 @@ func (m *Machine) decideApps() requirement.Outcome {
 		return requirement.Unreadable(errNoUser)
 	}
 	if err := m.userPrograms(&off, *w.Profile, env); err != nil {
-		return requirement.Unreadable(fmt.Errorf("cannot read the user's own programs: %w", err))
+		return requirement.Unreadable(fact.Because("cannot read the user's own programs", err))
 	}
 	where, err := m.Key(machine.SoftwareViews[0] + machine.KeyWindows + `\Uninstall`)
 	if err != nil {

@@ -406,7 +406,7 @@ func (m *Machine) decideUserDrives(ofMachine requirement.Outcome, looked []requi
 	}
 	drives, key, err := m.networkDrives(*w.Profile)
 	if err != nil {
-		return requirement.Unreadable(fmt.Errorf("cannot read the user's network drives: %w", err), looked...)
+		return requirement.Unreadable(fact.Because("cannot read the user's network drives", err), looked...)
 	}
 	if len(drives) > 0 {
 		user := cmp.Or(w.User, "the user")
@@ -417,7 +417,7 @@ func (m *Machine) decideUserDrives(ofMachine requirement.Outcome, looked []requi
 	}
 	own, err := m.readUserDrives(*w.Profile)
 	if err != nil {
-		own.Err = fmt.Errorf("cannot read what runs when the user signs in: %w", err)
+		own.Err = fact.Because("cannot read what runs when the user signs in", err)
 	}
 	o, _ := judgeDrives(own, nil)
 	if o.Status != requirement.Passed {

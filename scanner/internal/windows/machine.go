@@ -9,7 +9,6 @@ package windows
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -240,7 +239,8 @@ func (m *Machine) checkDrives() {
 		return
 	}
 	d := m.Drive("D")
-	d.FS, d.Err = nil, errors.New("not drive D of this computer; name the image with --user to use it anyway")
+	d.FS, d.Err = nil, fact.NoUserVolume(
+		"the user volume is not drive D of this computer. Name the image with --user to use it anyway")
 	m.in.Trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Source: machine.RoleUser,
 		Message: "The user volume is not drive D of this computer: " + why + ". Name the image with --user to use it " +
 			"anyway."})
