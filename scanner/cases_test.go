@@ -53,9 +53,11 @@ func TestCases(t *testing.T) {
 	switch {
 	case testing.Short() && !testenv.Nightly():
 		every = 8
-	case testenv.Full():
+	case testenv.Full(), *updateMessages:
 		every = 1
 	}
+	all := newMessages()
+	t.Cleanup(func() { all.check(t) }) // after the cases, which run in parallel
 	for i, c := range testcases.All(t) {
 		if i >= len(fixtures.Cases()) && i%every != 0 {
 			continue
@@ -67,11 +69,13 @@ func TestCases(t *testing.T) {
 				if !errors.Is(err, scanner.ErrNoSystem) {
 					t.Fatalf("error %v, want ErrNoSystem", err)
 				}
+				all.add(nil)
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
+			all.add(r)
 			left := maps.Clone(c.Expect)
 			for _, f := range r.Findings {
 				if want, decided := c.Expect[f.ID]; decided && f.Status != want {

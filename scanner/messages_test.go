@@ -2,7 +2,6 @@ package scanner_test
 
 import (
 	"cmp"
-	"context"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -20,7 +19,7 @@ import (
 	"testing"
 
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
-	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/internal/house"
 	"github.com/coldcheck/coldcheck/scanner"
 )
 
@@ -31,25 +30,63 @@ const messagesPage = "../docs/messages.md"
 // constructors make outcomes.
 var constructors = []string{"Pass", "Infer", "Fail", "Warn", "Skip", "Unknown"}
 
-// TestMessagesPage holds docs/messages.md to what all cases say, which takes a minute: make nightly runs it.
-func TestMessagesPage(t *testing.T) {
-	if !testenv.Nightly() && !*updateMessages {
-		t.Skip("make nightly scans every case")
+// notifiers take the text of a notice.
+var notifiers = []string{"note", "notice", "notify"}
+
+// longSentences are parts of messages with more words in a sentence than a person likes to read, and why they stay.
+var longSentences = map[string]string{
+	"root certificates of Amazon or Starfield are trusted": "lists the names of certificates",
+	"will not include what the user installed":             "lists programs with their paths",
+	"paths in /home that the system uses":                  "lists paths with what uses them",
+	"Pending for other reasons":                            "lists reasons",
+	"the journal has changes that cannot be replayed":      "says which cause is behind which",
+	"Cannot tell whether the answer file sets SkipRearm":   "says which cause is behind which",
+	"Cannot tell which control set the next start":         "says which cause is behind which",
+	"dirty hive":                  "says of each log why it does not help",
+	"drive D of this computer is": "names two disks",
+}
+
+// check holds the texts of the cases to the rules of wording and, if they are of all cases, docs/messages.md to them.
+func (m *messages) check(t *testing.T) {
+	used := map[string]bool{}
+	for _, text := range slices.Sorted(maps.Keys(m.texts)) {
+		for _, broken := range house.Rendered(text) {
+			t.Errorf("%s: %s", m.texts[text], broken)
+		}
+		for _, s := range house.Long(text) {
+			reason := ""
+			for part := range longSentences {
+				if strings.Contains(s, part) {
+					reason, used[part] = longSentences[part], true
+				}
+			}
+			if reason == "" {
+				t.Errorf("%s: a sentence has %d words: %q", m.texts[text], len(strings.Fields(s)), s)
+			}
+		}
 	}
-	m := newMessages(t)
+	if m.scans < len(testcases.All(t)) {
+		return
+	}
+	for part := range longSentences {
+		if !used[part] {
+			t.Errorf("no long sentence has %q", part)
+		}
+	}
+	m.readSources(t)
 	want := m.page()
 	if *updateMessages {
 		if err := os.WriteFile(messagesPage, []byte(want), 0o666); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
 		return
 	}
 	is, err := os.ReadFile(messagesPage)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	if string(is) != want {
-		t.Error("docs/messages.md is not current: 'go test ./scanner -run TestMessagesPage -update-messages' writes it")
+		t.Error("docs/messages.md is not current: 'go test ./scanner -run ^TestCases$ -update-messages' writes it")
 	}
 }
 
@@ -81,6 +118,9 @@ type messages struct {
 	notices  map[string]*spoken
 	raw      []string // all messages and notices
 	sources  map[string][]string
+	texts    map[string]string // all texts, and the requirement of each
+	scans    int               // how many were added
+	mu       sync.Mutex
 }
 
 var (
@@ -106,44 +146,42 @@ func add(kinds map[string]*spoken, text string) {
 	}
 }
 
-func newMessages(t *testing.T) *messages {
+func newMessages() *messages {
 	m := &messages{findings: map[string]map[string]*spoken{}, remedies: map[string]map[string]*spoken{},
-		notices: map[string]*spoken{}, sources: map[string][]string{}}
-	var mu sync.Mutex
-	var group sync.WaitGroup
-	limit := make(chan struct{}, 2)
-	for _, c := range testcases.All(t) {
-		group.Add(1)
-		limit <- struct{}{}
-		go func() {
-			defer group.Done()
-			defer func() { <-limit }()
-			r, err := scanner.Scan(context.Background(), input(c))
-			if err != nil {
-				return // no scan was possible, as the case expects
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for _, f := range r.Findings {
-				key := f.ID + " " + string(f.Status)
-				if m.findings[key] == nil {
-					m.findings[key], m.remedies[key] = map[string]*spoken{}, map[string]*spoken{}
-				}
-				add(m.findings[key], f.Message)
-				m.raw = append(m.raw, f.Message)
-				if f.Outcome.Remediation != "" {
-					add(m.remedies[key], f.Outcome.Remediation)
-				}
-			}
-			for _, n := range r.Notices {
-				add(m.notices, n.Message)
-				m.raw = append(m.raw, n.Message)
-			}
-		}()
+		notices: map[string]*spoken{}, sources: map[string][]string{}, texts: map[string]string{}}
+	for _, r := range scanner.Catalogue() {
+		m.texts[r.Demand], m.texts[r.Doubts] = r.ID, r.ID
 	}
-	group.Wait()
-	m.readSources(t)
+	delete(m.texts, "")
 	return m
+}
+
+// add adds what a scan says; nil is one that is not possible.
+func (m *messages) add(r *scanner.Result) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.scans++
+	if r == nil {
+		return
+	}
+	for _, f := range r.Findings {
+		key := f.ID + " " + string(f.Status)
+		if m.findings[key] == nil {
+			m.findings[key], m.remedies[key] = map[string]*spoken{}, map[string]*spoken{}
+		}
+		add(m.findings[key], f.Message)
+		m.texts[f.Message] = f.ID
+		m.raw = append(m.raw, f.Message)
+		if f.Outcome.Remediation != "" {
+			add(m.remedies[key], f.Outcome.Remediation)
+			m.texts[f.Outcome.Remediation] = f.ID
+		}
+	}
+	for _, n := range r.Notices {
+		add(m.notices, n.Message)
+		m.texts[n.Message] = "notice"
+		m.raw = append(m.raw, n.Message)
+	}
 }
 
 // readSources finds the texts of outcomes that no case shows, and those of errors and notices.
@@ -170,7 +208,21 @@ func (m *messages) readSources(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		unseen := func(what, text string) {
+			if strings.Contains(text, " ") && !shown(all, text) {
+				m.sources[what+" that no case shows: "+path.Dir(name)] = append(
+					m.sources[what+" that no case shows: "+path.Dir(name)], text)
+			}
+		}
 		ast.Inspect(file, func(n ast.Node) bool {
+			if made, ok := n.(*ast.CompositeLit); ok && isNotice(made.Type) {
+				for _, e := range made.Elts {
+					if pair, ok := e.(*ast.KeyValueExpr); ok {
+						e = pair.Value
+					}
+					unseen("Notices", literal(e))
+				}
+			}
 			call, ok := n.(*ast.CallExpr)
 			if !ok {
 				return true
@@ -184,10 +236,9 @@ func (m *messages) readSources(t *testing.T) {
 				}
 				switch {
 				case called != nil && slices.Contains(constructors, called.Sel.Name):
-					if !shown(all, text) {
-						key := "Messages that no case shows: " + path.Dir(name)
-						m.sources[key] = append(m.sources[key], text)
-					}
+					unseen("Messages", text)
+				case called != nil && slices.Contains(notifiers, called.Sel.Name):
+					unseen("Notices", text)
 				case called != nil && (called.Sel.Name == "Errorf" || called.Sel.Name == "New"),
 					plain != nil && plain.Name == "fail":
 					key := "Errors and hints: " + path.Dir(name)
@@ -201,6 +252,17 @@ func (m *messages) readSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// isNotice reports whether a type is one of notices.
+func isNotice(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name == "Notice"
+	case *ast.SelectorExpr:
+		return e.Sel.Name == "Notice"
+	}
+	return false
 }
 
 // shown reports whether some message has all the constant parts of a text.
@@ -235,7 +297,7 @@ func literal(e ast.Expr) string {
 func (m *messages) page() string {
 	var b strings.Builder
 	b.WriteString("# Messages\n\nEvery message, remedy and notice of the test cases, one example of each kind, and in " +
-		"how many\ncases it is. `go test ./scanner -run TestMessagesPage -update-messages` writes this page.\n")
+		"how many\ncases it is. `go test ./scanner -run '^TestCases$' -update-messages` writes this page.\n")
 	list := func(kinds map[string]*spoken, mark string) {
 		texts := slices.SortedFunc(maps.Values(kinds), func(x, y *spoken) int {
 			return cmp.Or(-cmp.Compare(x.cases, y.cases), cmp.Compare(x.example, y.example))
@@ -246,6 +308,9 @@ func (m *messages) page() string {
 	}
 	for _, r := range scanner.Catalogue() {
 		fmt.Fprintf(&b, "\n## `%s`\n\n%s\n", r.ID, code(r.Demand))
+		if r.Doubts != "" {
+			fmt.Fprintf(&b, "\nUnclear: %s\n", code(r.Doubts))
+		}
 		for _, status := range []string{"passed", "failed", "warning", "not_applicable", "undetermined"} {
 			if key := r.ID + " " + status; m.findings[key] != nil {
 				fmt.Fprintf(&b, "\n### %s: %s\n\n", r.ID, strings.ReplaceAll(status, "_", " "))

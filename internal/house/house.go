@@ -86,7 +86,7 @@ var rules = map[string][]string{
 	"internal/unixfs":              {"internal/bytename", "internal/kind", "internal/lru", "internal/parallel"},
 	"internal/fsconform":           {"internal/bytename", "internal/kind", "internal/testenv"},
 	"internal/bench":               {everything, "internal/hivetest"},
-	"internal/house":               {},
+	"internal/house":               {"internal/prose"},
 	"internal/hivetest":            {"internal/testenv", "internal/utf16le"},
 	"internal/mounttest":           {"internal/bytename", "internal/testenv", "internal/unixfs"},
 	"internal/memory":              {"internal/kind", "internal/prose"},

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	writing "github.com/coldcheck/coldcheck/internal/prose"
 )
 
 // forbidden finds words that no text for people has, by what they break.
@@ -192,13 +194,44 @@ func sentence(text string) (broken []string) {
 	if !strings.HasSuffix(text, ".") {
 		broken = append(broken, fmt.Sprintf("%q lacks its full stop", shorten(text)))
 	}
+	for _, s := range Long(text) {
+		broken = append(broken, fmt.Sprintf("%q has %d words", shorten(s), len(strings.Fields(s))))
+	}
+	return broken
+}
+
+// Long returns the sentences of a text that have too many words.
+func Long(text string) (long []string) {
 	for s := range strings.SplitSeq(text, ". ") {
-		if n := len(strings.Fields(s)); n > longestSentence {
-			broken = append(broken, fmt.Sprintf("%q has %d words", shorten(s), n))
+		if len(strings.Fields(s)) > longestSentence {
+			long = append(long, s)
+		}
+	}
+	return long
+}
+
+// Rendered returns what a text breaks that a report shows: a requirement, a message, a remedy or a notice. It is of
+// sentences in plain words. How long they are is not looked at, because of the lists in them.
+func Rendered(text string) (broken []string) {
+	text = quoted.ReplaceAllString(text, "x")
+	broken = wording(text)
+	if !strings.ContainsAny(text[max(len(text)-1, 0):], ".!?:") {
+		broken = append(broken, fmt.Sprintf("%q lacks its full stop", shorten(text)))
+	}
+	for s := range strings.SplitSeq(text, ". ") {
+		first := firstWord(s)
+		if !slices.Contains(smallNames, first) && writing.Sentence(first+" x.") != first+" x." {
+			broken = append(broken, fmt.Sprintf("%q begins with a small letter", shorten(s)))
 		}
 	}
 	return broken
 }
+
+var (
+	quoted = regexp.MustCompile(`"[^"]*"|'[^']*'`)
+	// smallNames are names that are written small and look like ordinary words.
+	smallNames = []string{"cloud-init", "ena"}
+)
 
 func firstWord(text string) string {
 	word, _, _ := strings.Cut(text, " ")

@@ -64,3 +64,34 @@ func TestWordsOfPage(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestRendered(t *testing.T) {
+	for text, want := range map[string]string{
+		"C: has 9.2 GiB free; more than 12 GiB is required.": "",
+		"One is missing. cloud-init is there.":               "",
+		"pending.xml is in WinSxS.":                          "",
+		`The file begins with "it shall  be".`:               "",
+		"It is":                                              "lacks its full stop",
+		"":                                                   "lacks its full stop",
+		"it is.":                                             "begins with a small letter",
+		"It is. it was.":                                     "begins with a small letter",
+		"It lies there.":                                     `"lies"`,
+		"It is there..":                                      "is a double full stop",
+		"It is  there.":                                      "is a double space",
+		"It ends: unexpected EOF.":                           "",
+		"The colour of it is known.":                         "is British spelling",
+	} {
+		broken := Rendered(text)
+		if want == "" && len(broken) > 0 || want != "" && !strings.Contains(strings.Join(broken, "\n"), want) {
+			t.Errorf("%q: %q, want %q", text, broken, want)
+		}
+	}
+	at := strings.Repeat("a ", longestSentence-1) + "a"
+	for text, want := range map[string]int{
+		at + ".": 0, at + " a.": 1, at + ". " + at + ".": 0, at + " a. B. " + at + " b.": 2,
+	} {
+		if got := Long(text); len(got) != want {
+			t.Errorf("%q, want %d", got, want)
+		}
+	}
+}

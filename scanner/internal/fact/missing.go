@@ -20,12 +20,12 @@ func NoUserVolume(format string, args ...any) error {
 	return MissingVolume{fmt.Errorf(format, args...)}
 }
 
-// Missing is the error of the volume of a role that cannot be read because of err.
-func Missing(role string, err error) error {
+// Missing is the error of a volume that cannot be read because of err. Unless err names the volume, placed does.
+func Missing(err, placed error) error {
 	if isMissing(err) {
 		return err
 	}
-	return MissingVolume{fmt.Errorf("%s volume: %w", role, err)}
+	return MissingVolume{placed}
 }
 
 // Because says what is unknown because of err. Where err is of a volume that cannot be read at all it says nothing of

@@ -8,6 +8,7 @@ import (
 
 func TestMissing(t *testing.T) {
 	broken := errors.New("broken")
+	missing := Missing(broken, fmt.Errorf("user volume: %w", broken))
 	other := NoUserVolume("either of %d may be the user volume", 2)
 	for _, c := range []struct {
 		err  error
@@ -16,16 +17,16 @@ func TestMissing(t *testing.T) {
 		{Because("cannot read it", broken), "cannot read it: broken"},
 		{Because("cannot read it", nil), "<nil>"},
 		{Because("cannot read it", ErrNoUserVolume), "the user volume was not given. Add its image"},
-		{Because("cannot read it", Missing("user", broken)), "user volume: broken"},
+		{Because("cannot read it", missing), "user volume: broken"},
 		{Because("cannot read it", fmt.Errorf("x: %w", other)), "x: either of 2 may be the user volume"},
-		{Missing("user", other), "either of 2 may be the user volume"},
-		{Missing("user", Missing("root", broken)), "root volume: broken"},
+		{Missing(other, broken), "either of 2 may be the user volume"},
+		{Missing(missing, broken), "user volume: broken"},
 	} {
 		if got := fmt.Sprint(c.err); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
-	if !errors.Is(Missing("user", broken), broken) || errors.Is(other, ErrNoUserVolume) {
+	if !errors.Is(missing, broken) || errors.Is(other, ErrNoUserVolume) {
 		t.Error("the reason of a missing volume is lost, or another's")
 	}
 }

@@ -75,5 +75,5 @@ func (m *Machine) Files() fs.FS { return treeFS{&m.tree} }
 
 // missing is the error of a volume that cannot be read at all.
 func (v *volume) missing() error {
-	return fact.Missing(v.role, v.Err)
+	return fact.Missing(v.Err, &volumeError{v.role, v.Err})
 }

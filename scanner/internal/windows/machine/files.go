@@ -213,7 +213,7 @@ func (m *Machine) Locate(win string) (*Drive, string, error) {
 
 // missing is the error of a volume that cannot be read at all.
 func (v *Drive) missing() error {
-	return fact.Missing(v.Role, v.Err)
+	return fact.Missing(v.Err, fmt.Errorf("%s volume: %w", v.Role, v.Err))
 }
 
 // Follow finds the drive and the name on it that a Windows path leads to. It
