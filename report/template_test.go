@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -196,7 +195,7 @@ func FuzzTemplate(f *testing.F) {
 			}
 		}
 		if err != nil && !errors.Is(err, ErrTemplate) {
-			t.Error(fmt.Sprintf("%T: %v", err, err))
+			t.Errorf("%T: %v", err, err)
 		}
 	})
 }
