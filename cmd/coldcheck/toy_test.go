@@ -33,9 +33,9 @@ func TestToyFormat(t *testing.T) {
 	defer out.Close()
 	file := filepath.Join(t.TempDir(), "report")
 	p := &program{stdout: out, stderr: out}
-	if code := exitCode(p.run(t.Context(),
-		[]string{"demo", "--case", "linux-failing", "-o", "toy", "-o", "toy=" + file})); code != 1 {
-		t.Errorf("exit code %d", code)
+	err = p.run(t.Context(), []string{"demo", "--case", "linux-failing", "-o", "toy", "-o", "toy=" + file})
+	if code := exitCode(err); code != 1 {
+		t.Errorf("exit code %d: %v", code, err)
 	}
 	const want = "not_ready, 20 findings, exit code 1\n"
 	for _, name := range []string{out.Name(), file} {
