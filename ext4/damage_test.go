@@ -115,9 +115,9 @@ func dataBlocks(t testing.TB, f *FS, paths []string) map[uint64]bool {
 	return blocks
 }
 
-// On a volume with checksums no damage of what is not content goes unseen: all
-// is as it was, or an error; nothing that was there is said not to be, and
-// nothing else is shown in its place.
+// On a volume with checksums all damage to metadata is detected: everything
+// reads as before or gives an error; no existing name is reported as missing,
+// and nothing wrong is shown.
 func TestDamageIsSeen(t *testing.T) {
 	trials := 300
 	if testenv.Nightly() {

@@ -84,7 +84,7 @@ func ExampleFS_Volume() {
 	// false replayed true <nil>
 }
 
-// What lies in a hole has no place on the volume.
+// Data in a hole has no place on the volume.
 func ExampleFile_Locate() {
 	volume := openImage("ext4")
 	defer volume.Close()

@@ -74,8 +74,8 @@ func quote(name string) string {
 	return b.String()
 }
 
-// listing describes all files as the texts beside the images do. Errors take the
-// place of what cannot be read.
+// listing describes all files in the format of the text files of the images.
+// Unreadable data is replaced by its error.
 func listing(t testing.TB, f *FS) []string {
 	t.Helper()
 	var lines []string
@@ -205,8 +205,8 @@ func TestVolume(t *testing.T) {
 	}
 }
 
-// Without its journal the volume shows the old tree: what is told apart is
-// really in the journal.
+// Without its journal the volume shows the old tree: the differences are really
+// in the journal.
 func TestJournalMatters(t *testing.T) {
 	raw := unpack(t, "dirty")
 	le.PutUint32(raw[1024+0x60:], le.Uint32(raw[1024+0x60:])&^incompatRecover)
@@ -457,8 +457,8 @@ func (r *failingReader) ReadAt(p []byte, off int64) (int, error) {
 	return r.r.ReadAt(p, off)
 }
 
-// An error of the reader passes through, wherever it happens, and is never
-// taken for damage or for nothing being there.
+// An error of the reader passes through wherever it happens; it is never
+// reported as damage or absence.
 func TestReaderFails(t *testing.T) {
 	for _, name := range images {
 		raw := unpack(t, name)

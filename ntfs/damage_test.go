@@ -218,7 +218,7 @@ func TestExtensionOfAnother(t *testing.T) {
 	}
 }
 
-// Every way in which a record can be damaged is told.
+// Every kind of damage to a record is reported.
 func TestDamagedRecords(t *testing.T) {
 	put16 := func(at int, v uint16) func([]byte) {
 		return func(r []byte) { binary.LittleEndian.PutUint16(r[at:], v) }
@@ -626,7 +626,7 @@ func TestBitmapOfMFTLost(t *testing.T) {
 	}
 }
 
-// A cut image: what lies behind the cut is damaged, the rest is read.
+// In a truncated image, data after the cut is damaged; the rest is read.
 func TestTruncatedImage(t *testing.T) {
 	e := small(t)
 	file, err := e.f.Open("text")

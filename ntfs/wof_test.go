@@ -449,7 +449,7 @@ func TestWOFDamage(t *testing.T) {
 				t.Errorf("%s: at %d: %v", name, at, err)
 			}
 		}
-		// An error of the reader is not taken for damage.
+		// An error of the reader is not reported as damage.
 		f, err = Open(context.Background(), failing{bytes.NewReader(wofImage(t)), int64(at), int64(at) + 1},
 			int64(len(e.image)), Options{})
 		if err != nil {

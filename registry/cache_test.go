@@ -404,7 +404,7 @@ func (b *breaking) ReadAt(p []byte, off int64) (int, error) {
 	return b.Reader.ReadAt(p, off)
 }
 
-// A file that ends before it should is read as far as it goes.
+// A truncated file is read up to its end.
 func TestShortFileThroughCache(t *testing.T) {
 	data := hivetest.Build(hivetest.Key{Name: "ROOT", Subkeys: keys("a"),
 		Values: []hivetest.Value{{Name: "v", Type: 3, Data: noise(300_000)}}}, hivetest.Options{})

@@ -99,7 +99,7 @@ func (h *Hive) lastFree() uint32 {
 	}
 }
 
-// What lies in a bin with a damaged header is an error, the rest is read.
+// Reading a bin with a damaged header gives an error; the rest is read.
 func TestDamagedBins(t *testing.T) {
 	whole := count(sixBins(t).open())
 	if whole.keys != 7 || whole.values != 6 || whole.errs != nil {

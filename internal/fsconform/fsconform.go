@@ -22,8 +22,8 @@ type System struct {
 	// one piece, hard links, symbolic links, folders of one and of many blocks.
 	Image func(t testing.TB) []byte
 	Open  func(ctx context.Context, r io.ReaderAt, size int64, o Options) (Volume, error)
-	// Protected says that a change of any byte of an inode or record shows. On
-	// other volumes it may change what is read, but never hide a name.
+	// Protected says that a change of any byte of an inode or record is detected.
+	// On other volumes it may change the data that is read, but never hide a name.
 	Protected bool
 	// Replayed says that the volume was in use, and its journal is replayed.
 	Replayed bool

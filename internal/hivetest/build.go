@@ -1,5 +1,5 @@
-// Package hivetest writes small registry hives and transaction logs for tests. It shares no code with the reader it
-// is there to test; what it writes is checked against hivex and reglookup.
+// Package hivetest writes small registry hives and transaction logs for tests. It shares no code with the reader
+// under test; its output is checked with hivex and reglookup.
 //
 // The layout follows github.com/msuhanov/regf, "Windows registry file format specification".
 package hivetest

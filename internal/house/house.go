@@ -125,7 +125,7 @@ var libraries = []string{
 // subject is the word that the libraries must not say.
 const subject = "workspace"
 
-// Check returns what breaks the rules in the module whose root is fsys.
+// Check returns the violations of the rules in the module whose root is fsys.
 func Check(fsys fs.FS) ([]string, error) {
 	text := func(name string) bool {
 		return (strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".md")) && !strings.HasSuffix(name, "_test.go")
@@ -211,8 +211,8 @@ func checkImports(name string, source []byte) ([]string, error) {
 	return broken, nil
 }
 
-// rulesOf returns what a package may import; its own row goes before one for
-// all packages of the folder.
+// rulesOf returns the packages that a package may import; its own row goes
+// before one for all packages of the folder.
 func rulesOf(dir string) ([]string, bool) {
 	if allowed, ok := rules[dir]; ok {
 		return allowed, true

@@ -1,4 +1,4 @@
-// Package lru keeps in memory what was read from an image and may be read again.
+// Package lru is a cache for data that was read from an image.
 package lru
 
 import (
@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// A Cache keeps what was used last, up to a total size. It is safe for concurrent
-// use.
+// A Cache keeps the most recently used entries, up to a total size. It is safe
+// for concurrent use.
 type Cache[K comparable, V any] struct {
 	Max int64 // of the sizes together
 

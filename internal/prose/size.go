@@ -21,8 +21,8 @@ func Size(bytes int64) string {
 	return fmt.Sprintf("%d bytes", bytes)
 }
 
-// GiB is Size for what is large as a rule: it writes GiB from a tenth of one on,
-// and for nothing, and MiB else.
+// GiB is Size for values that are usually large: it writes GiB from 0.1 GiB on
+// and for zero, and MiB otherwise.
 func GiB(bytes int64) string {
 	if bytes > 0 && bytes < gib && bytes*10 < gib {
 		return fmt.Sprintf("%d MiB", bytes/mib)

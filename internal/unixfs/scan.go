@@ -307,7 +307,7 @@ func (w *Scanner[N, D]) settle() error {
 	return err
 }
 
-// Counted is what Tree counts of an inode.
+// Counted holds the figures of an inode that Tree adds up.
 type Counted struct {
 	Mode      uint16
 	Links     uint32
