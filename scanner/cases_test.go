@@ -148,8 +148,8 @@ func checkSubjects(t *testing.T, f requirement.Finding) {
 }
 
 // faultOf says what the typed fields of a piece of evidence lack, or where they
-// contradict the others; "" if nothing. Programs that read the evidence again go
-// by those fields alone.
+// contradict the others; "" if nothing. Programs that read the evidence again
+// use only those fields.
 func faultOf(ev requirement.Evidence) string {
 	switch ev.Kind {
 	case requirement.KindValue, requirement.KindKey:

@@ -13,7 +13,8 @@ import (
 )
 
 // Two scans of one process that run at the same time, each with a limit of
-// memory, find what they find alone, and leave the process its own limit.
+// memory, have the same results as separate scans, and leave the process its
+// own limit.
 func TestTwoScans(t *testing.T) {
 	const own = 5 << 30
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(own))

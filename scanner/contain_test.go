@@ -48,7 +48,7 @@ func withPanic(c fixtures.Case, role string, left *atomic.Int64) scanner.Input {
 	return in
 }
 
-// Wherever a reader panics, the scan ends with a result or an error that tell
+// Wherever a reader panics, the scan ends with a result or an error that names
 // the place, and nothing passes that did not pass before.
 func TestPanicAnywhere(t *testing.T) {
 	for _, name := range []string{"failing", "linux-failing"} {

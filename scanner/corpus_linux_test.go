@@ -38,7 +38,8 @@ const (
 	// nightly: unpacking the larger ones takes a minute.
 	corpusShort = 32 << 20
 
-	// What a file may cost: processor time, and memory beside four times its size.
+	// What a file may cost: processor time, and memory in addition to four
+	// times its size.
 	corpusTime   = 10 * time.Second
 	corpusMemory = 64 << 20
 

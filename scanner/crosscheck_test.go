@@ -64,7 +64,7 @@ func crossChecked(c, other fixtures.Case) scanner.Input {
 }
 
 // Why evidence of the built-in cases is not confirmed, as docs/cross-check.md
-// tells it.
+// explains.
 var (
 	fromLog = requirement.CrossCheck{State: notAsked,
 		Reason: "from the transaction log, which regparser does not apply"}
@@ -221,7 +221,7 @@ func TestCrossCheckOtherImages(t *testing.T) {
 	}
 }
 
-// A child that cannot be started, or ends at once, is told in one notice, and
+// A child that cannot be started, or ends at once, causes one notice and
 // changes nothing else.
 func TestCrossCheckWithoutChild(t *testing.T) {
 	c := testcases.Find(t, "failing")

@@ -17,8 +17,8 @@ const (
 	// grace is how long a requirement whose time is up may take to say which of
 	// its facts took too long.
 	grace = time.Second
-	// patience is how long a scan waits for requirements that do not end, all of
-	// them together: where the image itself does not answer, none of them does.
+	// patience is the total time that a scan waits for checks that do not
+	// return: if the image does not answer, no check returns.
 	patience = 4 * fact.Limit
 	// impatient is the limit of a requirement after that.
 	impatient = time.Second
@@ -53,9 +53,9 @@ func evaluate(
 	return findings, nil
 }
 
-// contain runs one judgement. The error is that of the context. A judgement whose
-// time is up is told so by its context, so that what it still has to read fails.
-// One that does not end even so is left behind.
+// contain runs one check. The error is that of the context. When a check's time
+// is up, its context ends, so that its further reads fail. A check that does
+// not return even then is abandoned.
 func (e *evaluation) contain(ctx context.Context, c requirement.Check) (requirement.Outcome, error) {
 	// What was read may keep the context. It ends with the scan, unless the time
 	// is up before.

@@ -57,8 +57,8 @@ func TestContain(t *testing.T) {
 	})
 }
 
-// A judgement whose time is up is told so, and says itself what it could not
-// read. One that does not listen is left behind.
+// A check whose time is up sees its context end, and reports what it could not
+// read. One that ignores the context is abandoned.
 func TestContainTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, c := range map[string]struct {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The sums of the images are told where they are asked for, and how far they are;
-// reading for them is not counted.
+// A result has the hashes that were requested, hashing reports progress, and
+// reading for it is not counted.
 func TestFiles(t *testing.T) {
 	content := make([]byte, 9<<20)
 	copy(content, "LUKS\xba\xbe\x00\x02")

@@ -28,7 +28,7 @@ func HoldsSystem(system filesystem.System, fsys filesystem.FS) (bool, error) {
 // volumes.
 var families = map[filesystem.System]family{filesystem.Windows: windowsFamily{}, filesystem.Linux: linuxFamily{}}
 
-// family tells the volumes of one kind of system apart. All are asked about
+// family identifies the volumes of one kind of system. Its methods get only
 // filesystems of that kind.
 type family interface {
 	// holdsSystem says whether the root of a system is on the volume.

@@ -25,8 +25,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// What the scan of a volume that is meant to exhaust it may take beside that of
-// the machine without it. The sizes are those of the reports.
+// How much more a scan may use for a volume that is meant to exhaust it than
+// for the same machine without it. The sizes are those of the reports.
 const (
 	hostileReads = 250_000
 	hostileBytes = 1536 << 20
@@ -44,9 +44,9 @@ type hostile struct {
 	from string
 	role scanner.Role
 	do   func(t *testing.T, dir string)
-	// affected are the findings that it may make undetermined, or of the status
-	// that is said. All others stay as they were: of no file with many names, for
-	// one, more is read than of one with one name.
+	// affected are the findings that it may make undetermined, or give the
+	// status here. All others stay as they were: of no file with many names,
+	// for one, more is read than of one with one name.
 	affected map[string]requirement.Status
 	// gigabytes that it may take more to read: the hive of so many services has
 	// hundreds of megabytes, and that a service is not there is known of all keys.

@@ -203,7 +203,7 @@ func (e ImageError) Explanation() string {
 	return "Not explained: no requirement covers this code."
 }
 
-// notice tells the reader of a report of it.
+// notice is the notice for reports.
 func (e ImageError) notice() requirement.Notice {
 	n := requirement.Notice{Level: requirement.LevelInfo, Source: e.Document}
 	if !e.Explained {

@@ -17,7 +17,7 @@ type layout struct {
 	*linux.Layout
 	others  []*volume // as ReadLayout has them
 	home    error     // why what the user volume holds cannot be judged; nil if it can
-	set     bool      // what lies at /home is in the layout
+	set     bool      // the layout has the volume at /home
 	notices []requirement.Notice
 }
 
@@ -157,8 +157,8 @@ func (l *layout) notice(v *volume, message string) {
 		Message: v.name() + ": " + message})
 }
 
-// homeVolume is the user volume as the judgements of Linux see it; zero where the
-// layout has what lies at /home.
+// homeVolume is the user volume for the Linux checks; zero if the layout has
+// the volume at /home.
 func (vs *volumes) homeVolume() linux.Volume {
 	switch {
 	case vs.layout.set:

@@ -366,7 +366,7 @@ func format(t *testing.T, image string, offset, size int64, name, kind, files st
 	return loop
 }
 
-// mountOrder is what the process is told that mounts in a namespace of its own.
+// mountOrder is the input of the process that mounts in its own namespace.
 type mountOrder struct {
 	Root   string // where
 	Loops  map[string]string

@@ -10,7 +10,7 @@ import (
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
-// linuxFamily tells the volumes of Linux systems apart.
+// linuxFamily identifies the volumes of Linux systems.
 type linuxFamily struct{}
 
 func (linuxFamily) holdsSystem(fsys filesystem.FS) (bool, error) { return linux.IsRoot(fsys) }
@@ -20,7 +20,7 @@ func (linuxFamily) holdsUsers(fsys filesystem.FS) bool {
 	return fsys.Info().LastMounted == "/home" || showsHome(fsys)
 }
 
-// mayHoldData leaves out what lies at /boot.
+// mayHoldData excludes the volume at /boot.
 func (linuxFamily) mayHoldData(fsys filesystem.FS) bool { return !showsBoot(fsys) }
 
 // newest looks at the folders that change while a system runs: the times of all
@@ -49,7 +49,7 @@ func showsHome(fsys linux.Filesystem) bool {
 	return false
 }
 
-// showsBoot says whether the volume is what lies at /boot.
+// showsBoot reports whether the volume is the one at /boot.
 func showsBoot(fsys linux.Filesystem) bool {
 	entries, err := fsys.ReadDir(".")
 	if err != nil {

@@ -119,7 +119,7 @@ segment1 { start_extent = 0 extent_count = 81918 type = "striped" stripe_count =
 	if err != nil {
 		t.Fatal(err)
 	}
-	// These two tell of the disks themselves.
+	// These two depend on the disks themselves.
 	disks := map[string]bool{"linux.volume.readable": true, "bp.volume-smallest": true}
 	for n, f := range want.Findings {
 		if g := got.Findings[n]; g.ID != f.ID || g.Status != f.Status || !disks[f.ID] && g.Message != f.Message {

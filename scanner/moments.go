@@ -59,8 +59,8 @@ const (
 	maxBusyEntries = 10_000
 )
 
-// newestOf returns the newest time of what lies in the folders that change, and
-// in the folders right below them.
+// newestOf returns the newest time of the entries of the folders that change,
+// and of their direct subfolders.
 func newestOf(fsys fs.FS, until time.Time) time.Time {
 	var newest time.Time
 	folders, entries := 0, 0

@@ -8,7 +8,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 )
 
-// TestNotices shows what the reader of a report is told beside the findings.
+// TestNotices checks the notices of a scan.
 func TestNotices(t *testing.T) {
 	for name, want := range map[string]string{
 		"volume-in-use":       "its $LogFile cannot be applied",

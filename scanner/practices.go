@@ -98,7 +98,7 @@ var (
 	graphicsBundle = bundle{"Graphics", 100, 100}
 )
 
-// bundleOf tells by the name of the compute type which one it is.
+// bundleOf returns the bundle of a compute type, by its name.
 func bundleOf(compute string) bundle {
 	switch strings.ToUpper(compute) {
 	case "GRAPHICS", "GRAPHICSPRO":

@@ -106,8 +106,8 @@ func (p *progress) repeat() {
 	}
 }
 
-// volume returns what reports how many records of a volume are indexed; nil if nobody wants to know. Volumes are
-// indexed at the same time, so their numbers are added up.
+// volume returns the progress function of a volume; nil without progress.
+// Volumes are indexed at the same time, so their numbers are added up.
 func (p *progress) volume(key any) func(done, total int64) {
 	if p == nil {
 		return nil

@@ -26,9 +26,9 @@ func (vs *volumes) trace(volumes []Volume, findings []requirement.Finding) {
 	_ = guard(func() error { vs.place(findings); return nil })
 }
 
-// place completes the evidence of findings with where it lies in the images. What
-// came out of a transaction log lies elsewhere than in the hive, and what is on a
-// logical volume has no one place.
+// place adds the offsets in the images to the evidence of findings. Data from a
+// transaction log is not in the hive, and data on a logical volume has no
+// single offset.
 func (vs *volumes) place(findings []requirement.Finding) {
 	type file struct{ source, path string }
 	records := map[file]*int64{}
@@ -77,8 +77,8 @@ func (vs *volumes) place(findings []requirement.Finding) {
 	}
 }
 
-// openLocatable opens a file that can say where it lies; nil if it cannot be opened, or
-// has no one place.
+// openLocatable opens a file that can locate its bytes; nil if it cannot be
+// opened, or has no single location.
 func openLocatable(fsys fs.FS, name string) filesystem.File {
 	f, err := fsys.Open(name)
 	if err != nil {

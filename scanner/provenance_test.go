@@ -15,8 +15,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
-// Where evidence says that it lies in the image, another tool finds it: the cell
-// of the key, the data of the value, the record of the file.
+// Another tool finds evidence at its offset in the image: the cell of the key,
+// the data of the value, the record of the file.
 func TestEvidenceLiesInTheImage(t *testing.T) {
 	for _, name := range []string{"failing", "dirty", "ready", "linux-failing", "linux-journal"} {
 		t.Run(name, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestRecoveredEvidenceHasNoPlace(t *testing.T) {
 	}
 }
 
-// A journal that was replayed is told with its transactions.
+// A replayed journal is reported with its transactions.
 func TestJournalIsTold(t *testing.T) {
 	c, err := fixtures.Find("linux-journal")
 	if err != nil {

@@ -28,8 +28,8 @@ type realHive struct {
 	// own says that the hive gets the case's MountedDevices: its disks are then
 	// those of the machine that it is of.
 	own bool
-	// settled says that the hive, which was copied while it was written and whose
-	// logs are not there, is taken for whole.
+	// settled says that the hive is treated as complete, although it was copied
+	// while it was written and its logs are missing.
 	settled bool
 	// differs are the findings that are otherwise than in the case, and why.
 	differs map[string]differs

@@ -11,8 +11,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
 )
 
-// What follows reads again with the readers of the scan what a cross-check
-// compares with, in the form in which the other parsers tell it.
+// The functions below reread evidence with the scan's own readers, in the form
+// of a crosscheck.Reading, so that a cross-check can compare.
 
 // beyondError is the reason why the cross-check does not cover a piece of evidence.
 type beyondError string
@@ -52,8 +52,8 @@ func (v *volume) asked() bool {
 	return v.fs != nil && v.question(crosscheck.File).Readers() != nil
 }
 
-// stale says why what lies on the disk may be older than what was judged; "" if
-// it is not.
+// stale says why the data on the disk may be older than the data that the
+// checks used; "" if it is not.
 func (v *volume) stale() string {
 	applied := v.fs.Info().Journal.Applied
 	if applied == "" {
@@ -100,7 +100,7 @@ func (v *volume) reread(name string, content bool) (crosscheck.Reading, error) {
 	return r, err
 }
 
-// totals adds up what lies below a folder.
+// totals adds up everything below a folder.
 func (v *volume) totals(name string) (crosscheck.Reading, error) {
 	if v.question(crosscheck.Tree).Readers() == nil {
 		return crosscheck.Reading{}, beyondSum
@@ -172,7 +172,8 @@ func keyReading(key *registry.Key) (crosscheck.Reading, error) {
 		Values: crosscheck.ListOf(lines)}, nil
 }
 
-// valueReading is a value, or that the key has none of that name.
+// valueReading reads a value; the reading is not found if the key does not have
+// it.
 func valueReading(key *registry.Key, name string) (crosscheck.Reading, error) {
 	r := crosscheck.Reading{Modified: seconds(key.LastWrite())}
 	v, err := key.Value(name)

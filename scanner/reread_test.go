@@ -151,8 +151,8 @@ func unpacked(t *testing.T, name string) string {
 	return path
 }
 
-// What comes of a piece of evidence follows from all of its answers, and from
-// whether what lies on the disk may be older than what was judged.
+// The state of a piece of evidence depends on all of its answers, and on
+// whether the data on the disk may be older than the data that the checks used.
 func TestPieceConclude(t *testing.T) {
 	var (
 		yes  = crosscheck.Answer{State: crosscheck.Agrees}

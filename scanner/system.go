@@ -9,7 +9,7 @@ import (
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
-// given is what the systems are told beside the volumes.
+// given is the input of a system besides its volumes.
 type given struct {
 	ctx       context.Context
 	documents []*statement.Document

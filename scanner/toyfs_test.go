@@ -26,7 +26,7 @@ import (
 
 // What follows adds a filesystem: a library that reads it, an adapter, and a
 // row of the table. A scan then reads it, finds the system on it, describes it
-// and says where its evidence lies. Nothing else knows of it.
+// and locates its evidence. No other code knows it.
 
 // toyBase is where the archive begins that a toy volume is, in bytes: behind the
 // superblock of Btrfs, which scanner/disk knows and this program does not read.
@@ -158,7 +158,7 @@ func TestToyFilesystem(t *testing.T) { // not parallel: it changes the table
 	}
 }
 
-// failingAt fails to read what lies at toyBase.
+// failingAt fails to read at toyBase.
 type failingAt struct {
 	io.ReaderAt
 	err error
@@ -171,8 +171,8 @@ func (f failingAt) ReadAt(p []byte, off int64) (int, error) {
 	return f.ReaderAt.ReadAt(p, off)
 }
 
-// An image that cannot be read is told from one that cannot be understood by the
-// kind of the error.
+// The kind of the error separates an unreadable image from one in an unknown
+// format.
 func TestToyFilesystemFails(t *testing.T) { // not parallel: it changes the table
 	defer func(was filesystem.Table) { filesystem.Supported = was }(filesystem.Supported)
 	filesystem.Supported = filesystem.Table{{Filesystems: []disk.Filesystem{disk.Btrfs}, System: filesystem.Linux,

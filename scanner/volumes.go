@@ -18,7 +18,7 @@ import (
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
-// volumes are the images of a scan and what lies on them.
+// volumes are the images of a scan and the volumes on them.
 type volumes struct {
 	images []*Image
 	sums   []map[Algorithm]string // of the images that were verified; nil for the others
@@ -32,7 +32,7 @@ type volumes struct {
 	reads  reads
 }
 
-// A volume of one of the images, as far as it could be opened.
+// volume is a volume of one of the images.
 type volume struct {
 	*disk.Volume
 	image   *Image
@@ -40,15 +40,15 @@ type volume struct {
 	role    Role
 	source  string            // how evidence names it, "" if it never does
 	mounted []string          // where a Linux system mounts it
-	system  filesystem.System // that lies on such filesystems
-	fs      filesystem.FS     // nil if it could not be opened, or none is on it that a scan reads
-	// asIs is the volume as it lies on the disk; nil unless its journal cannot be
-	// replayed: enough to tell what it is, not to judge it.
+	system  filesystem.System // that uses such filesystems
+	fs      filesystem.FS     // nil if it could not be opened or is not supported
+	// asIs is the volume without its journal; nil unless the journal cannot be
+	// replayed. It is good enough to identify the volume, but not for checks.
 	asIs filesystem.FS
 	err  error // why it could not be opened, or not be read as the kernel would see it
 }
 
-// name is how a person tells the volume apart.
+// name is the display name of the volume.
 func (v *volume) name() string {
 	switch {
 	case v.LogicalVolume != "":
@@ -95,7 +95,7 @@ func (v *volume) bare() bool {
 	return slices.Contains([]string{"BIOS boot", "Microsoft reserved", "Linux reserved"}, v.TypeName)
 }
 
-// readable says whether a scan could read the volume, if it is whole.
+// readable reports whether a scan can read the volume, if it is not damaged.
 func (v *volume) readable() bool {
 	return filesystem.Supported.Holds(v.Filesystem)
 }
@@ -250,7 +250,7 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 	return nil
 }
 
-// mount opens the filesystem on the volume, if a system may lie on it.
+// mount opens the filesystem on the volume, if it can have a system.
 func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget, progress *progress) {
 	if v.err = v.Volume.Err; v.err != nil {
 		return
@@ -288,7 +288,7 @@ func (v *volume) open(ctx context.Context, reads reads, budget *memory.Budget, p
 	return unreplayed
 }
 
-// raw is the filesystem as it tells what the volume is.
+// raw is the filesystem that identifies the volume.
 func (v *volume) raw() filesystem.FS {
 	if v.asIs != nil {
 		return v.asIs
@@ -296,7 +296,7 @@ func (v *volume) raw() filesystem.FS {
 	return v.fs
 }
 
-// openExtra opens the volumes on which no system lies, and which the system on
+// openExtra opens the volumes that cannot have a system but that the system on
 // the root volume may mount.
 func (vs *volumes) openExtra(ctx context.Context, reads reads, budget *memory.Budget) {
 	for _, v := range vs.list {
@@ -331,8 +331,8 @@ func hintOf(err error) string {
 	return ""
 }
 
-// findRoot finds the volume with the system. forced is the image it has to be
-// on, user one that it is not on; both may be nil.
+// findRoot finds the volume with the system. forced is the image that must have
+// it, user one that must not; both may be nil.
 func (vs *volumes) findRoot(forced, user *Image) error {
 	var found, encrypted []*volume
 	var considered []string

@@ -83,7 +83,7 @@ func parseWaivers(name string, data []byte) ([]requirement.Waiver, error) {
 // nodeError makes an error about a place in the file.
 type nodeError = func(n *yaml.Node, format string, args ...any) error
 
-// waiverKeys are the keys of a waiver; those of requiredKeys have to be there.
+// waiverKeys are the keys of a waiver; those of requiredKeys are required.
 var (
 	requiredKeys = []string{"id", "reason", "owner", "expiry"}
 	waiverKeys   = append([]string{"target", "undetermined"}, requiredKeys...)

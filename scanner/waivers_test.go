@@ -124,8 +124,8 @@ func day(s string) time.Time {
 
 // A waiver covers a finding that is not met, until the end of its last day in
 // UTC, and one that is undetermined only if it says so. It takes the finding
-// from the exit code and changes neither status nor verdict. What covers
-// nothing is told.
+// from the exit code and changes neither status nor verdict. A waiver that
+// covers nothing causes a notice.
 func TestWaive(t *testing.T) {
 	const noon = "T12:00:00Z"
 	waiver := func(id, expiry string, edit ...func(*requirement.Waiver)) requirement.Waiver {

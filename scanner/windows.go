@@ -13,7 +13,7 @@ import (
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
-// windowsFamily tells the volumes of Windows systems apart.
+// windowsFamily identifies the volumes of Windows systems.
 type windowsFamily struct{}
 
 func (windowsFamily) holdsSystem(fsys filesystem.FS) (bool, error) {

@@ -80,9 +80,9 @@ func schemaOf(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-// Whenever the signal comes, the report is there as a whole or not at all, and
-// the other process is gone too: also when this one had no time to end it. The
-// test does not end before all processes have.
+// Whenever the signal comes, there is a complete report or none, and the other
+// process is gone too: also when this one had no time to end it. The test does
+// not end before all processes have.
 func TestSignalsInCrossCheck(t *testing.T) {
 	begun := time.Now()
 	if err := coldcheck(t, "demo", "--cross-check", "-o", "json=report.json").Run(); code(t, err) != 1 {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A manifest has the sum of each report file as it lies, under the name that it was
-// given, and is written again with the reports.
+// A manifest has the hash of each report file on the disk, under the name that
+// it was given, and is written again with the reports.
 func TestManifest(t *testing.T) {
 	t.Chdir(t.TempDir())
 	write(t, "sums.txt", "old\n")

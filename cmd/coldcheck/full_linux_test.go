@@ -14,7 +14,7 @@ import (
 // full is a device on which every write fails for want of space.
 const full = "/dev/full"
 
-// fails runs the command and wants a write error, told in a line that names what
+// fails runs the command and wants a write error, in a line that names what
 // could not be written.
 func fails(t *testing.T, stdout *os.File, place string, args ...string) {
 	t.Helper()

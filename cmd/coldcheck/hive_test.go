@@ -144,8 +144,8 @@ func TestHiveNeutral(t *testing.T) {
 	}
 }
 
-// A dirty hive is shown as Windows would see it after recovery, or as it lies,
-// and which of the two is told.
+// A dirty hive is shown as Windows would see it after recovery, or as it is on
+// the disk, and the output says which.
 func TestHiveLogs(t *testing.T) {
 	build := func(n byte) []byte {
 		return hivetest.Build(hivetest.Key{Name: "ROOT",

@@ -70,7 +70,7 @@ func brokenPipe(err error) bool {
 // dieOfBrokenPipe ends the program silently by SIGPIPE, as other tools do: a write to a broken pipe raises the signal
 // once it is not ignored any more. It returns on systems without that signal.
 func dieOfBrokenPipe() {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // Reset alone leaves it ignored
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // Reset on its own leaves it ignored
 	signal.Reset(syscall.SIGPIPE)
 	os.Stdout.Write([]byte("\n"))
 }

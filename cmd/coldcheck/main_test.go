@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"coldcheck": main})
 }
 
-// Each file of testdata/script is a behaviour of the command, with its reason
-// above each case. Beside the commands of testscript there are
+// Each file of testdata/script is a behavior of the command, with its reason
+// above each case. In addition to the commands of testscript there are
 //
 //	exits CODE COMMAND…   runs a command that ends with that exit code
 //	image CASE ROLE FILE  writes an image of a case as a sparse file

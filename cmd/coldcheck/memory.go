@@ -26,7 +26,7 @@ func memoryFlag(c *cobra.Command, value *memorySize) {
 // memorySize is the value of --max-memory, in bytes.
 type memorySize int64
 
-// sizeUnits are powers of 1024 with or without the "i"; with a B alone they are
+// sizeUnits are powers of 1024 with or without the "i"; with only a B they are
 // powers of 1000.
 var sizeUnits = map[string]int64{
 	"": 1, "b": 1,

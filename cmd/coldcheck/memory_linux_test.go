@@ -29,8 +29,8 @@ func peak(t *testing.T, cmd *exec.Cmd) int64 {
 		defer close(done)
 		cmd.Wait()
 	}()
-	// What wait4(2) tells of it is no less than what this process takes. proc(5):
-	// VmHWM is the peak so far.
+	// The figure of wait4(2) includes at least the memory of this process.
+	// proc(5): VmHWM is the peak so far.
 	var most int64
 	for {
 		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
@@ -51,7 +51,7 @@ func peak(t *testing.T, cmd *exec.Cmd) int64 {
 	}
 }
 
-// What does not fit into --max-memory is said to be so, and the process never
+// Data that does not fit into --max-memory is reported, and the process never
 // takes more.
 func TestMaxMemory(t *testing.T) {
 	if testing.Short() {

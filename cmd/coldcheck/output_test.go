@@ -51,7 +51,7 @@ func TestParseOutputs(t *testing.T) {
 	}
 }
 
-// A report file takes its place as a whole and as what was there before: its
+// A report file replaces the old one atomically and keeps its properties: its
 // permissions, and its name where that is a symbolic link.
 func TestPendingFiles(t *testing.T) {
 	dir := t.TempDir()
@@ -87,7 +87,7 @@ func TestPendingFiles(t *testing.T) {
 	onlyFiles(t, dir, "link", "new", "old")
 }
 
-// What could not take its place leaves what was there, and nothing beside it.
+// A replacement that fails leaves the old file and no other file.
 func TestPendingFilesFail(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "kept"), "kept")

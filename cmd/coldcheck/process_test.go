@@ -151,8 +151,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// Whenever the signal comes, a report is there as a whole or not at all, and
-// nothing is beside it.
+// Whenever the signal comes, there is a complete report or none, and no other
+// file.
 func TestSignalsAtAnyTime(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs signals")

@@ -28,9 +28,9 @@ const (
 	maxSettings    = 1 << 20 // of a file, in bytes
 )
 
-// configurable lets variables and a file of settings stand for flags of a command
-// that are not given. The file is read only if --config names it: one that lies in
-// a working directory must not turn a gate green.
+// configurable lets variables and a file of settings stand for flags of a
+// command that are not given. The file is read only if --config names it: one
+// in a working directory must not turn a gate green.
 func (p *program) configurable(c *cobra.Command) {
 	var file string
 	c.Flags().StringVar(&file, "config", "",

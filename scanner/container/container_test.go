@@ -13,7 +13,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
-// openAs opens an image that has to be of a format.
+// openAs opens an image that must have a format.
 func openAs(format string) func(ctx context.Context, name string) (imgconform.Image, error) {
 	return func(ctx context.Context, name string) (imgconform.Image, error) {
 		s, err := source.Open(ctx, name, source.Options{})

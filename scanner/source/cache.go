@@ -53,7 +53,7 @@ type Cache struct {
 	mu       sync.Mutex
 	closed   bool
 	blocks   map[int64]*cached
-	idle     list.List // of *cached that are there and that nobody reads, the last used first
+	idle     list.List // of *cached that are cached and not being read, the last used first
 	buffers  [][]byte  // that were made and are not in use
 	made     int64     // how many buffers were made
 	underWay int       // how many fetches are
@@ -368,8 +368,8 @@ type stream struct {
 // maxStreams is the most passes that are followed at a time.
 const maxStreams = 16
 
-// foresee starts to fetch the blocks first to last, which a read needs, and those that
-// are likely to be read next, as far as blocks are free. It does not wait.
+// foresee starts to fetch the blocks first to last, which a read needs, and
+// those that are likely to be read next, if blocks are free. It does not wait.
 func (c *Cache) foresee(first, last int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

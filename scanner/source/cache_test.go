@@ -119,7 +119,7 @@ func TestCacheErrors(t *testing.T) {
 		var all sync.WaitGroup
 		for range 3 {
 			all.Go(func() {
-				// The block before is there, and its bytes are told.
+				// The block before is cached, and its bytes are returned.
 				if n, err := c.ReadAt(make([]byte, 100), 50); n != 50 || !errors.Is(err, broken) {
 					t.Errorf("%d, %v", n, err)
 				}
@@ -163,8 +163,8 @@ func TestCachePanic(t *testing.T) {
 	}
 }
 
-// TestCacheCancel: who gives up returns at once; the fetch goes on while another waits
-// for it, and ends when nobody does.
+// TestCacheCancel: who gives up returns at once; the fetch goes on while
+// another waits for it, and ends when no reader does.
 func TestCacheCancel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -116,7 +116,7 @@ func (f *file) mounts() []WritableMount {
 	return writableMounts("/", info)
 }
 
-// beside opens a regular file of the same folder. A link that leads out of the
+// beside opens a regular file in the same folder. A link that leads out of the
 // folder is an error, and so is a device.
 func (f *file) beside(ctx context.Context, name string) (*Source, error) {
 	if ctx.Err() != nil {

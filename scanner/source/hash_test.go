@@ -15,8 +15,9 @@ import (
 // luks is how the sources of these tests begin.
 const luks = "LUKS\xba\xbe\x00\x02"
 
-// The sum of a file with holes, and of a reader, is that of its bytes, whatever
-// its size is beside that of the pieces, and reading for it is not counted.
+// The sum of a file with holes, and of a reader, is that of its bytes, for
+// sizes below, at and above that of the pieces, and reading for it is not
+// counted.
 func TestSHA256(t *testing.T) {
 	for _, size := range []int64{512, hashBuffer - 1, hashBuffer, hashBuffer + 1, 3*hashBuffer + 512} {
 		content := make([]byte, size)
@@ -64,7 +65,8 @@ func TestSHA256(t *testing.T) {
 	}
 }
 
-// What cannot be read has no sum, and who is told of the progress can end it.
+// An unreadable file has no hash, and the progress function can stop the
+// hashing.
 func TestSHA256Fails(t *testing.T) {
 	broken := errors.New("bad sector")
 	size := int64(3 * hashBuffer)
@@ -99,7 +101,7 @@ func (f failsFrom) ReadAt(p []byte, off int64) (int, error) {
 	return f.ReaderAt.ReadAt(p, off)
 }
 
-// A file that is written to while it is open is told from one that is not.
+// A file that is written to while it is open is detected.
 func TestChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "disk.img")
 	if err := os.WriteFile(path, append([]byte(luks), make([]byte, 1<<20)...), 0o666); err != nil {

@@ -74,8 +74,7 @@ type place interface {
 	changed(ctx context.Context) error
 	// mounts are filesystems that may be writing to the place.
 	mounts() []WritableMount
-	// beside opens the file of that name in the same folder. The name has no
-	// separators.
+	// beside opens another file in the same folder. The name has no separators.
 	beside(ctx context.Context, name string) (*Source, error)
 	close() error
 }

@@ -9,15 +9,16 @@ import (
 // ones are read, and so are smaller pieces.
 const minHole = 64 << 10
 
-// holeSkipper reads a file without its holes, which are zeros: the file tells where
-// they are, and they are most of the image of a disk that is mostly empty.
+// holeSkipper reads a file without its holes, which are zeros: the file reports
+// where they are, and they are most of the image of a disk that is mostly
+// empty.
 type holeSkipper struct {
 	*holeFinder
 	r    io.ReaderAt
 	size int64
 }
 
-// holeFinder tells where the holes of a file are.
+// holeFinder finds the holes of a file.
 type holeFinder struct {
 	// data and hole return where the first byte of data, or of a hole, is at
 	// or after off; endOfFile if there is none, which may be since the file

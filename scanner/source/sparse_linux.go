@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// holesOf finds the holes of a file as the system tells them.
+// holesOf asks the operating system for the holes of a file.
 func holesOf(f *os.File) *holeFinder {
 	seek := func(whence int) func(int64) (int64, error) {
 		return func(off int64) (int64, error) {

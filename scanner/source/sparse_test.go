@@ -115,7 +115,7 @@ func TestSparseShorter(t *testing.T) {
 	}
 }
 
-// What cannot be told is read, and what makes no sense ends.
+// Unknown ranges are read, and invalid answers end the search for holes.
 func TestSparseUntold(t *testing.T) {
 	h := newHoles(t, 100, func(p int) bool { return p%20 == 0 })
 	h.strict = false
