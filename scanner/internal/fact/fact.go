@@ -27,10 +27,10 @@ type reading[T any] struct {
 // asked first reports the panic, those that ask later this error.
 var errInterrupted = errors.New("a defect in coldcheck interrupted the reading of this fact")
 
-// Get returns the fact, and reads it if nobody did so before. The caller that
-// reads it waits for as long as read takes. Any other waits no longer than
-// Limit after the reading began; after that the error is ErrTime at once, also
-// for those who ask later.
+// Get returns the fact, and reads it on the first call. The caller that reads
+// it waits for as long as read takes. Any other waits no longer than Limit
+// after the reading began; after that the error is ErrTime at once, also for
+// later callers.
 func (f *Fact[T]) Get(read func() (T, error)) (T, error) {
 	f.mu.Lock()
 	if r := f.state; r != nil {

@@ -25,8 +25,8 @@ func TestFact(t *testing.T) {
 	}
 }
 
-// TestPanic makes sure that a fact whose reader panicked is never taken for
-// one that was read and is empty.
+// TestPanic makes sure that a fact whose reader panicked never looks like one
+// that was read and is empty.
 func TestPanic(t *testing.T) {
 	var f Fact[int]
 	func() {

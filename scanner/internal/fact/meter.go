@@ -164,9 +164,9 @@ type parsedKey struct {
 	kind string
 }
 
-// Parsed returns what parse makes of a file, which it is asked for once however
-// many names of the file are looked at. An error is kept, too. kind tells apart
-// what is made of the same file in different ways.
+// Parsed returns the result of parse for a file. parse is called once for all
+// names of the file, and an error is kept, too. kind separates the results of
+// different parsers for the same file.
 func Parsed[T any](m *Meter, id ID, kind string, parse func() (T, error)) (T, error) {
 	type result struct {
 		value T

@@ -9,9 +9,10 @@ import (
 	"github.com/coldcheck/coldcheck/internal/parallel"
 )
 
-// Limit is how long one fact may take, beside the time that the images take to
-// answer: a volume that is restored while it is read may take minutes for the
-// first reads. All facts of an ordinary machine take a few seconds together.
+// Limit is how long one fact may take, in addition to the time that reads of
+// the images take: a volume that is restored while it is read may take minutes
+// for the first reads. All facts of an ordinary machine take a few seconds
+// together.
 const Limit = 30 * time.Second
 
 // longest is how long anything may take, the time of the images included.

@@ -49,7 +49,7 @@ func (c *content) survey() {
 	}
 }
 
-// add adds a structure that lies in the content.
+// add adds a structure in the content.
 func (c *content) add(family, what string, weight int, off, n int64, s site) {
 	s.family, s.what, s.weight, s.image = family, c.label+" "+what, weight, c.image
 	s.spans = clip(c.spans, off, n)

@@ -263,7 +263,7 @@ func (h *hive) add(cell hiveCell) {
 			}},
 			edit{"a bit of its number", func(b []byte, r *rand.Rand) string {
 				if le.Uint32(b[8:])&(1<<31) == 0 {
-					return "" // the data lie elsewhere
+					return "" // the data are elsewhere
 				}
 				b[12+r.IntN(4)] ^= 1 << r.IntN(8)
 				return fmt.Sprintf("its data are %x", b[12:16])

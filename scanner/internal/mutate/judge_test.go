@@ -14,8 +14,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// suspect says whether a move has to be explained by what is on the disk: a
-// requirement that is not met came out as met, or the other way round.
+// suspect reports whether a change of status needs an explanation from the
+// disk: a requirement that is not met came out as met, or the other way round.
 func (m move) suspect() bool {
 	fine := func(s requirement.Status) bool { return s == requirement.Passed || s == requirement.NotApplicable }
 	poor := func(s requirement.Status) bool { return s == requirement.Failed || s == requirement.Warning }
@@ -103,7 +103,7 @@ func changedValues(was, is string) map[string]bool {
 	return names
 }
 
-// suspects are the moves that have to be explained.
+// suspects are the changes of status that need an explanation.
 func (r report) suspects() (list []string) {
 	for _, id := range slices.Sorted(maps.Keys(r.Moves)) {
 		if r.Moves[id].suspect() {
@@ -153,7 +153,8 @@ func unexplained(w *tools, after *readings, changes []item) string {
 	return ""
 }
 
-// TestBeside makes sure that a value beside those that decide explains nothing.
+// TestBeside makes sure that a value next to the deciding ones explains
+// nothing.
 func TestBeside(t *testing.T) {
 	value := func(name, data string) string { return fmt.Sprintf("%x:1:%x", name, data) }
 	reading := func(values ...string) string { return "keys 61 values " + strings.Join(values, " ") }

@@ -6,8 +6,8 @@
 // Beside that it damages plainly: zeroed and torn sectors, blocks that changed
 // places, copies of an earlier time, images that end too early.
 //
-// The image is never written to: the damage lies in an [Overlay]. It goes
-// first to what decides something: the caller names the files, keys and values
+// The image is never written to: the damage is in an [Overlay]. It goes first
+// to what decides something: the caller names the files, keys and values
 // ([Target]) whose records, index blocks and cells are then worth more.
 //
 // Damage is named by its subject and a seed: the same two give the same damage.

@@ -15,8 +15,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/internal/mutate"
 )
 
-// What is damaged depends on the case and the seed alone, and the image below
-// stays as it is.
+// The damage depends only on the case and the seed, and the image below does
+// not change.
 func TestDamageIsDeterministic(t *testing.T) {
 	for _, name := range []string{"failing", "linux-failing"} {
 		one, other := survey(findCase(name)), survey(findCase(name))

@@ -122,7 +122,7 @@ func fix(b []byte) {
 	}
 }
 
-// ntfsAttribute is where an attribute lies in a record.
+// ntfsAttribute is the location of an attribute in a record.
 type ntfsAttribute struct {
 	at, n    int
 	kind     uint32
@@ -155,7 +155,7 @@ func ntfsAttributes(b []byte) (list []ntfsAttribute) {
 	return list
 }
 
-// content returns where an attribute's content lies on the image: in the
+// content returns the location of an attribute's content on the image: in the
 // record, or in clusters. Holes are left out, size is in bytes.
 func (n *ntfsLayout) content(record uint64, kind uint32, name string) (size int64, spans []span, resident bool) {
 	b := n.load(record)

@@ -61,8 +61,7 @@ func (o *Overlay) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), end
 }
 
-// WriteAt changes bytes inside the image; what would lie past its end is left
-// out.
+// WriteAt changes bytes inside the image; bytes past its end are ignored.
 func (o *Overlay) WriteAt(p []byte, off int64) error {
 	p = p[:max(0, min(int64(len(p)), o.size-off))]
 	for len(p) > 0 {

@@ -112,8 +112,8 @@ func replay(image string) error {
 	return err
 }
 
-// pages is what the images of fixtures have beside ReadAt: where the next bytes
-// are that may not be zero.
+// pages is an extra method of fixture images: it returns the next bytes that
+// may not be zero.
 type pages interface {
 	io.ReaderAt
 	Next(off int64) int64
@@ -528,7 +528,7 @@ func sid(digits string) string {
 	return s
 }
 
-// content reads a file whole.
+// content reads a complete file.
 func (w *tools) content(role, name string) ([]byte, error) {
 	if mount := w.ntfs[role]; mount != "" {
 		return os.ReadFile(filepath.Join(mount, filepath.FromSlash(name)))

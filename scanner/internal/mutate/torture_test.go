@@ -33,7 +33,7 @@ import (
 // Limits that no damaged image may break. Under the race detector memory is not bounded.
 const (
 	timeLimit   = 10 * time.Second // of processor time
-	memoryLimit = 512 << 20        // bytes of the whole process
+	memoryLimit = 512 << 20        // bytes of the process
 )
 
 // The environment that make torture sets.

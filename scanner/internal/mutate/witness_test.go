@@ -25,8 +25,8 @@ import (
 	"github.com/coldcheck/coldcheck/xfs"
 )
 
-// item is one thing that a scan may rest on. Of its kind depends what a witness
-// tells of it, in words that any other witness uses too:
+// item is one thing that a scan may rest on. Its kind decides the form of a
+// witness's answer, which is the same for all witnesses:
 //
 //	path      what kind of file is at the path, and its content
 //	list      the names in a folder; on NTFS in lower case
@@ -277,7 +277,7 @@ func pathReading(fsys readFS, name string) (string, error) {
 	case mode.IsDir():
 		return "folder", nil
 	case windows && !mode.IsRegular():
-		return "link", nil // where to, is said in other words
+		return "link", nil // its target is written differently
 	case mode&fs.ModeSymlink != 0:
 		target, err := fsys.ReadLink(name)
 		return "link to " + target, err
@@ -367,8 +367,8 @@ func keyReading(k *registry.Key) string {
 	return strings.TrimSpace("keys " + strings.Join(names, " ") + " values " + strings.Join(lines, " "))
 }
 
-// changed lists what reads differently than before, without what lies below a
-// key that is gone.
+// changed lists the items that read differently than before, without those
+// below a removed key.
 func (r *readings) changed(before *readings) (list []item) {
 	items := before.items()
 	for i := range r.items() {

@@ -45,12 +45,13 @@ func (p *Plan) surveyXFS(v Volume) error {
 	return nil
 }
 
-// place is where a block lies on the image whose number has the group above.
+// place is the offset on the image of a block whose number has the group in its
+// upper bits.
 func (x *xfsVolume) place(block uint64) int64 {
 	return x.v.Offset + (int64(block>>x.agBlockLog)*x.agBlocks+int64(block&(1<<x.agBlockLog-1)))*x.block
 }
 
-// add adds a structure whose checksum lies at sum, -1 if it has none.
+// add adds a structure whose checksum is at sum, -1 if it has none.
 func (x *xfsVolume) add(family, what string, weight int, at, size int64, sum int, fields func(b []byte) []field,
 	edits ...edit) {
 	if x.seen[at] {
@@ -312,7 +313,7 @@ func (x *xfsVolume) entries(b []byte) (list []xfsEntry, end int) {
 	return list, end
 }
 
-// shortFolder walks a folder whose entries lie in its inode (chapter 20.1).
+// shortFolder walks a folder whose entries are in its inode (chapter 20.1).
 func (x *xfsVolume) shortFolder(b []byte, name string, depth int) {
 	if len(b) < 6 {
 		return

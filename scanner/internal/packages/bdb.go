@@ -228,7 +228,7 @@ func (db *bdb) open() error {
 	return nil
 }
 
-// setOrder tells the byte order by the magic number.
+// setOrder detects the byte order by the magic number.
 func (db *bdb) setOrder(meta []byte) error {
 	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
 		switch order.Uint32(meta[metaMagic:]) {
@@ -247,8 +247,8 @@ func (db *bdb) setOrder(meta []byte) error {
 }
 
 // first returns the number of the first page of a bucket. Those of the buckets
-// from a power of two to the next lie one behind the other. A number that is
-// too large stays so.
+// from a power of two to the next are contiguous. A number that is too large
+// stays so.
 func (db *bdb) first(bucket uint32) uint32 {
 	return uint32(min(uint64(bucket)+uint64(db.spares[bits.Len32(bucket)]), 1<<32-1))
 }
@@ -280,7 +280,7 @@ func (db *bdb) read(n uint32) ([]byte, error) {
 	return page, nil
 }
 
-// whole says whether every page is accounted for: it was read, or is in the
+// whole reports whether every page is accounted for: it was read, or is in the
 // free list, or waits empty for a bucket that is not used yet. An error that
 // wraps ErrCorrupt says which may have held more. It is asked after all buckets
 // were read.
@@ -358,8 +358,8 @@ func (db *bdb) verify(page []byte, at int) error {
 // items returns the number of items of a page.
 func (db *bdb) items(page []byte) int { return int(db.order.Uint16(page[pageItems:])) }
 
-// offset returns where an item begins. Items lie from the end of the page to
-// its front, so that each ends where the one before begins.
+// offset returns where an item begins. Items are stored from the end of the
+// page to its front, so each ends where the one before begins.
 func (db *bdb) offset(page []byte, i int) int {
 	if i < 0 {
 		return len(page)

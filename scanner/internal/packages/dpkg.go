@@ -40,14 +40,14 @@ type dpkgReader struct {
 	index map[[2]string]int // in found, by name and architecture
 }
 
-// dpkgPackage is a package with what tells where its files are listed.
+// dpkgPackage is a package and the name of its file list.
 type dpkgPackage struct {
 	Package
 	same bool   // several architectures of it may be installed
 	file string // in status.d, "" for one of the status file
 }
 
-// findDPKG tells whether there is a database.
+// findDPKG reports whether there is a database.
 func findDPKG(fsys fs.FS) (bool, error) {
 	for _, name := range []string{dpkgStatus, dpkgStatusD} {
 		if ok, err := exists(fsys, name); ok || err != nil {
@@ -156,9 +156,9 @@ func (r *dpkgReader) readUpdates() error {
 	return nil
 }
 
-// readStatusD reads a folder of stanzas, which systems have that are put
-// together without dpkg. They have no status. The files beside them have names
-// as dpkg's own.
+// readStatusD reads a folder of stanzas, as on systems that are built without
+// dpkg. The stanzas have no status. The other files in the folder are named
+// like dpkg's own.
 func (r *dpkgReader) readStatusD() error {
 	entries, err := fs.ReadDir(r.fsys, dpkgStatusD)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -13,7 +13,7 @@ import (
 const (
 	// maxFiles is the largest number of paths. A full server has 500,000.
 	maxFiles = 2 << 20
-	// maxDirs is the largest number of directories that they lie in.
+	// maxDirs is the largest number of directories that they are in.
 	maxDirs = 512 << 10
 	// maxNames is the most that directories and last elements may take, in
 	// bytes, each of the two. Those of a full server have 10 MiB.

@@ -167,7 +167,7 @@ func (m macros) uses(kind Kind) bool {
 	return m.read && kind == RPMBDB
 }
 
-// findLogs looks for transaction logs of Berkeley DB beside a database.
+// findLogs looks for transaction logs of Berkeley DB in a database's folder.
 func findLogs(fsys fs.FS, name string) error {
 	entries, err := fs.ReadDir(fsys, path.Dir(name))
 	if err != nil {

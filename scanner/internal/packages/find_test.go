@@ -102,8 +102,8 @@ func TestWhichRPMDatabase(t *testing.T) {
 // One of the two folders is a link to the other, as on Fedora and SUSE.
 func TestLinkedFolder(t *testing.T) {
 	data := testdata(t, "Packages-1234-4096.gz")
-	// The absolute target is not in the folder of the test, so that nothing but
-	// the link tells that the two are one.
+	// The absolute target is not in the folder of the test, so only the link
+	// shows that the two are the same.
 	for _, tt := range []struct{ folder, link, target, want string }{
 		{"usr/lib/sysimage/rpm", "var/lib/rpm", "../../usr/lib/sysimage/rpm", "usr/lib/sysimage/rpm/Packages"},
 		{"usr/lib/sysimage/rpm", "var/lib/rpm", "/usr/lib/sysimage/rpm", "usr/lib/sysimage/rpm/Packages"},

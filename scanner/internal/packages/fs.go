@@ -13,7 +13,7 @@ type file struct {
 	io.Closer
 }
 
-// openFile opens a regular file and tells its size.
+// openFile opens a regular file and returns its size.
 func openFile(fsys fs.FS, name string) (file, int64, error) {
 	f, err := fsys.Open(name)
 	if err != nil {

@@ -56,8 +56,8 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// smallBDB writes a hash with one bucket of one page, on which the first header
-// lies, and the second on overflow pages.
+// smallBDB writes a hash with one bucket of one page, which has the first
+// header, and overflow pages, which have the second.
 func smallBDB(order binary.ByteOrder, first, second []byte) []byte {
 	const size = minBDBPage
 	pages := 2 + (len(second)+size-overhead-1)/(size-overhead)

@@ -44,7 +44,7 @@ type ndbSlot struct {
 	number, block, blocks uint32
 }
 
-// readNDB reads the headers of an NDB in the order in which they lie.
+// readNDB reads the headers of an NDB in the order of the file.
 func (r *rpmReader) readNDB(f io.ReaderAt, size int64) error {
 	slots, err := r.ndbSlots(&window{r: f, size: size})
 	if err != nil {

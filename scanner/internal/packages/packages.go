@@ -17,7 +17,7 @@
 //   - SQLite: the file rpmdb.sqlite with a table Packages, read with its
 //     write-ahead log. Written by rpm since 4.16. (lib/backend/sqlite.c of rpm)
 //
-// They lie in /usr/lib/sysimage/rpm or, older, in /var/lib/rpm, of which one is
+// They are in /usr/lib/sysimage/rpm or, older, in /var/lib/rpm, of which one is
 // often a symbolic link to the other. Where there are several, the one is read
 // that rpm's own macros name (%_dbpath, %_db_backend; rpm without the second
 // knows only Berkeley DB), and the newest form if they do not decide. The
@@ -35,10 +35,10 @@
 // # dpkg
 //
 // /var/lib/dpkg/status is a list of stanzas (deb-control(5)), one a package,
-// those included that were removed and left their configuration. What dpkg had
-// not yet worked into it lies in updates/ and is applied in order, as dpkg does
-// when it starts (lib/dpkg/dbmodify.c). Images without dpkg have files of one
-// stanza each in status.d/. The owned files are in info/NAME.list, or
+// those included that were removed and left their configuration. Changes that
+// dpkg has not yet merged are in updates/ and are applied in order, as dpkg
+// does when it starts (lib/dpkg/dbmodify.c). Images without dpkg have files of
+// one stanza each in status.d/. The owned files are in info/NAME.list, or
 // info/NAME:ARCH.list for packages of which several architectures can be
 // installed at once, and go by the name that a diversion gives them; those of
 // status.d are in NAME.md5sums, which leaves out directories and links.
@@ -70,14 +70,14 @@ import (
 	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
-// Kinds of errors, beside those of the file system and of the context.
+// Kinds of errors, in addition to those of the file system and of the context.
 var (
-	// ErrNoDatabase says that the system has none of the databases.
+	// ErrNoDatabase is the error if the system has no known database.
 	ErrNoDatabase = errors.New("no package database")
 	// ErrCorrupt says that a database is damaged.
 	ErrCorrupt = kind.New("corrupt package database", kind.Corrupt)
-	// ErrUnsupported says that a database cannot be read as it lies; the
-	// message names the reason.
+	// ErrUnsupported is the error for a database in an unsupported format or
+	// state; the message names the reason.
 	ErrUnsupported = kind.New("unsupported package database", kind.Unsupported)
 )
 
@@ -163,7 +163,7 @@ func (p Package) EVR() string {
 // Database is a database as it was read by Open. It is safe for concurrent use.
 //
 // If a part of it could not be read, the methods return what was read and an
-// error, so that what they do not find is never taken for absent.
+// error, so a package that they do not find is never reported as absent.
 type Database struct {
 	kind     Kind
 	path     string
@@ -184,11 +184,11 @@ type Database struct {
 // ErrNoDatabase, ErrCorrupt, ErrUnsupported, or is that of the file system or
 // of the context. A database that was read in part is returned with the error.
 //
-// A system with both an rpm and a dpkg database is taken for one of the kind
-// that has more packages installed; the notes name the other. Both must be
-// whole for that.
+// A system with both an rpm and a dpkg database counts as the kind with more
+// installed packages; the notes name the other. This requires that both are
+// complete.
 //
-// The files have to be io.ReaderAt.
+// The files must implement io.ReaderAt.
 func Open(ctx context.Context, fsys fs.FS) (*Database, error) {
 	rpm, err := findRPM(fsys)
 	if err != nil {
@@ -244,7 +244,7 @@ func (db *Database) note(format string, args ...any) {
 	db.notes = append(db.notes, fmt.Sprintf(format, args...))
 }
 
-// Kind tells the form of the database.
+// Kind returns the format of the database.
 func (db *Database) Kind() Kind { return db.kind }
 
 // Path is the name of the database's file or folder in the fs.FS.

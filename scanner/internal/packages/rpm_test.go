@@ -46,7 +46,7 @@ func TestRPM(t *testing.T) {
 	}
 }
 
-// compareTold compares a database with what rpm said of it.
+// compareTold compares a database with the output of rpm.
 func compareTold(t *testing.T, db *Database, name string) {
 	t.Helper()
 	if diff := cmp.Diff(string(testdata(t, name+".packages")), packageLines(db)); diff != "" {
@@ -174,8 +174,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// A header of rpm 3 has no region and whole paths, one of the database has
-// tags behind the region that take the place of others.
+// A header of rpm 3 has no region and has complete paths. One from the database
+// has tags behind the region that replace others.
 func TestHeaderForms(t *testing.T) {
 	old := headerBlob([]tag{{tagName, "old"}, {tagVersion, "1"}, {tagRelease, "2"},
 		{tagOldFileNames, []string{"/bin/a", "/bin/b", "/"}}}, nil)
@@ -209,7 +209,7 @@ func TestHeaderForms(t *testing.T) {
 	}
 }
 
-// What is wrong with one package leaves the others, and every answer tells.
+// A damaged package does not affect the others, and every answer has its error.
 func TestDamagedPackage(t *testing.T) {
 	files := func(dirs []string, indexes []uint32, names ...string) []byte {
 		return named("bad", tag{tagDirIndexes, indexes}, tag{tagBaseNames, names}, tag{tagDirNames, dirs})
@@ -430,7 +430,7 @@ func TestNothingIsMissingSilently(t *testing.T) {
 	}
 }
 
-// What is wrong in front of an error that ends the reading is told too.
+// Errors before the one that ends the reading are reported too.
 func TestErrorsAreTogether(t *testing.T) {
 	data := ndb(ndbHeader{1, []byte("no header")}, ndbHeader{2, named("second")})
 	root := cutFS{rpmRoot("var/lib/rpm/Packages.db", data), int64(len(data)) - 40}

@@ -8,8 +8,8 @@ import (
 )
 
 // stanza is one paragraph of a control file (deb-control(5)): lines with a name
-// and a value, which lines that begin with space continue. Empty lines lie
-// between stanzas. Names are taken in lower case.
+// and a value, which lines that begin with space continue. Empty lines separate
+// stanzas. Names are converted to lower case.
 type stanza struct {
 	line   int // of its first field
 	fields map[string]string

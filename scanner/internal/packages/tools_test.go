@@ -158,7 +158,7 @@ func TestBDBOfTool(t *testing.T) {
 	}
 }
 
-// dumpOf writes what db_dump makes of a database to a file beside it.
+// dumpOf writes the output of db_dump to a file in the same folder.
 func dumpOf(t *testing.T, file string) string {
 	t.Helper()
 	name := file + ".dump"

@@ -2,9 +2,9 @@
 // write-ahead log, as SQLite itself would see them at the next start, and
 // without writing anything.
 //
-// The databases come from disks that nobody vouches for. Values, rows and the
-// time are bounded, views and virtual tables are refused, and a panic of the
-// library is an error of the database that caused it.
+// The databases come from untrusted disks. Values, rows and the time are
+// bounded, views and virtual tables are refused, and a panic of the library is
+// an error of the database that caused it.
 package sqlitefs
 
 import (
@@ -25,12 +25,12 @@ import (
 	"github.com/coldcheck/coldcheck/internal/kind"
 )
 
-// Kinds of errors, beside those of the file system and of the context.
+// Kinds of errors, in addition to those of the file system and of the context.
 var (
 	// ErrCorrupt says that the file is no SQLite database, or a damaged one.
 	ErrCorrupt = kind.New("corrupt database", kind.Corrupt)
-	// ErrUnsupported says that the database cannot be read as it lies; the
-	// message names the reason.
+	// ErrUnsupported is the error for a database in an unsupported format or
+	// state; the message names the reason.
 	ErrUnsupported = kind.New("unsupported database", kind.Unsupported)
 	// ErrMissing says that a table or a column is not in the schema.
 	ErrMissing = errors.New("not in the schema")
@@ -61,10 +61,10 @@ type DB struct {
 	notes []string
 }
 
-// Open opens the database of that name with the write-ahead log beside it.
-// The files have to be io.ReaderAt. The context bounds all that is done with
-// the database. The error wraps ErrCorrupt, ErrUnsupported, fs.ErrNotExist if
-// the database is not there, or is that of the file system.
+// Open opens the database of that name with its write-ahead log. The files must
+// implement io.ReaderAt. The context bounds all that is done with the database.
+// The error wraps ErrCorrupt, ErrUnsupported, fs.ErrNotExist if the database is
+// not there, or is that of the file system.
 func Open(ctx context.Context, fsys fs.FS, name string) (db *DB, err error) {
 	f := &files{ctx: ctx, fsys: fsys, name: name}
 	header, err := f.check()
@@ -89,7 +89,7 @@ func Open(ctx context.Context, fsys fs.FS, name string) (db *DB, err error) {
 	}
 	db.vfs = registered
 	// Without shared memory a write-ahead log can only be read in exclusive
-	// mode, which has to be set before the first pragma that reads the schema:
+	// mode, which must be set before the first pragma that reads the schema:
 	// the driver sorts them by name. What the schema brings along is not
 	// trusted.
 	dsn := fmt.Sprintf("file:%s?vfs=%s&mode=ro&_defensive=1&_dqs=0", database, id)
@@ -114,7 +114,7 @@ func Open(ctx context.Context, fsys fs.FS, name string) (db *DB, err error) {
 	return db, nil
 }
 
-// WAL tells what of the write-ahead log is in force.
+// WAL describes the applied part of the write-ahead log.
 func (db *DB) WAL() WAL { return db.wal }
 
 // Notes says what could not be checked.
@@ -226,7 +226,7 @@ func containsFold(list []string, s string) bool {
 	return false
 }
 
-// query runs on the caller's goroutine alone, where a panic can be contained.
+// query runs only on the caller's goroutine, where a panic can be contained.
 func (db *DB) query(statement string, limit int, row func([]Value) error) (err error) {
 	if err := db.files.ctx.Err(); err != nil {
 		return db.at(err)

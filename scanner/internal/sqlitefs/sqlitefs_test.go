@@ -18,8 +18,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
-// makeDB writes a database and returns its files as they lie while it is open,
-// so that a write-ahead log is still there.
+// makeDB writes a database and returns its files while it is still open, so
+// that they include a write-ahead log.
 func makeDB(t testing.TB, statements ...string) fstest.MapFS {
 	t.Helper()
 	dir := t.TempDir()

@@ -8,17 +8,17 @@ import (
 	"io"
 )
 
-// WAL tells what of the write-ahead log SQLite applies. A log ends for SQLite
-// at the first frame that is not whole, and at its last commit.
+// WAL describes the part of the write-ahead log that SQLite applies. For
+// SQLite, a log ends at the first incomplete frame, and at its last commit.
 type WAL struct {
 	Present bool  // there is a log with something in it
 	Size    int64 // of the file, in bytes
 
 	Frames  int // applied, each of them a page
 	Commits int // applied transactions
-	Pending int // whole frames behind the last commit: a transaction that had not ended
-	Damaged int // frames of the same log from the first that is not whole on; none of them is applied
-	Lost    int // commits behind that frame: of transactions that were finished, most likely
+	Pending int // complete frames after the last commit: an unfinished transaction
+	Damaged int // frames of the same log from the first incomplete one on, which are not applied
+	Lost    int // commits after that frame, most likely of finished transactions
 
 	// Ignored says why SQLite takes no notice of the log at all, "" if it does.
 	Ignored string

@@ -122,7 +122,7 @@ func (m *Machine) offC(path string) (string, error) {
 	return fmt.Sprintf(`%s, a link to %s:\%s`, path, drive, strings.ReplaceAll(name, "/", `\`)), nil
 }
 
-// place adds a file to a list if it does not lie on C.
+// place adds a file to a list if it is not on C.
 func (m *Machine) place(list []placed, env machine.Environment, name string, s machine.Setting[string]) ([]placed,
 	error) {
 	value, err := m.Expand(env, s.Value)
@@ -437,7 +437,7 @@ func (m *Machine) placeStarts(off *offPlaces, starts machine.Starts) error {
 	return all
 }
 
-// appPaths reads the programs that can be started by their name alone.
+// appPaths reads the programs that can be started by name without a path.
 func (m *Machine) appPaths(key string, env machine.Environment) ([]placed, error) {
 	keys, err := m.SubkeysAt(key)
 	if err != nil {
@@ -472,8 +472,8 @@ func (m *Machine) appPaths(key string, env machine.Environment) ([]placed, error
 var ownPrograms = []string{`Microsoft\Teams\current\Teams.exe`, `Microsoft\OneDrive\OneDrive.exe`,
 	`Google\Chrome\Application\chrome.exe`}
 
-// userPrograms looks for what is installed for the user alone. Whatever is
-// found counts, wherever it lies: the profile is on drive D.
+// userPrograms finds programs that are installed only for the user. All of them
+// count, on any drive, because the profile is on drive D.
 func (m *Machine) userPrograms(off *offPlaces, p machine.Profile, env machine.Environment) error {
 	software := `HKU\` + p.SID + `\Software`
 	for _, view := range []string{software, software + `\Wow6432Node`} {

@@ -8,7 +8,7 @@ import (
 	"github.com/coldcheck/coldcheck/registry"
 )
 
-// TestPlace shows how the place of a program is told from what is written.
+// TestPlace checks how the location of a program is found in a command or path.
 func TestPlace(t *testing.T) {
 	expandSZ := func(name, value string) hivetest.Value {
 		return hivetest.Value{Name: name, Type: uint32(registry.ExpandSZ), Data: utf16LE(value + "\x00")}

@@ -241,7 +241,7 @@ func appxFamily(full string) string {
 // a second; the fact that it is part of may take fact.Limit.
 const appxTime = 20 * time.Second
 
-// readStateRepository reads the database where it lies.
+// readStateRepository reads the database in place.
 func readStateRepository(v *machine.Drive, name string, f machine.File) ([]appxPackage, []requirement.Evidence,
 	error) {
 	ctx, cancel := context.WithTimeout(context.Background(), appxTime)
@@ -579,7 +579,7 @@ type appxWanted struct {
 	SID   string // "" if it is not known
 	Name  string // "" if it is not known
 	Basis requirement.Basis
-	Names map[string]string // accounts by SID, where a profile gives them
+	Names map[string]string // accounts by SID, if a profile has them
 	Err   error             // why none of it is known
 }
 

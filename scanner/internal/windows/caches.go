@@ -177,7 +177,7 @@ func (m *Machine) cachedIn(name, path string, counts bool) (*cachedData, error) 
 	f, err := m.File(path)
 	switch {
 	case errors.Is(err, machine.ErrElsewhere):
-		return nil, nil // the image does not include what lies there
+		return nil, nil // the image does not include that volume
 	case err != nil:
 		return nil, err
 	case !f.Exists || !f.Dir:

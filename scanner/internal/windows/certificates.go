@@ -31,8 +31,8 @@ type Certificate struct {
 	Err      error // why only Store and Thumbprint are known; nil if all is
 }
 
-// certificateStores lie below each of certificatePlaces. Only what is in the
-// first two is trusted as a root.
+// certificateStores are below each of certificatePlaces. Only certificates in
+// the first two are trusted as roots.
 var (
 	certificateStores = []string{"ROOT", "AuthRoot", "CA", "MY", storeDisallowed}
 	certificatePlaces = []string{
@@ -248,10 +248,9 @@ type certificateRow struct {
 }
 
 // judgeCertificates decides win.component.certificates at a point in time: at
-// least one root is valid, and none of them is disallowed. A
-// certificate that cannot be read leaves the decision open only where it might
-// change it: among the disallowed ones if a good root was found, anywhere if
-// none was.
+// least one root is valid, and is not disallowed. A certificate that cannot be
+// read leaves the decision open only where it might change it: among the
+// disallowed ones if a good root was found, anywhere if none was.
 func judgeCertificates(c Certificates, now time.Time) requirement.Outcome {
 	banned := map[string]bool{} // thumbprints and subjects in Disallowed
 	var unread, unreadBanned error

@@ -170,10 +170,10 @@ func (m *Machine) readVendor() (pvVendor, error) {
 
 func (v pvVendor) amazon() bool { return v.Key.Exists() || v.Folder.Exists && v.Folder.Dir }
 
-// judgePVDrivers decides win.component.pv-drivers. One of the two sets has to
-// be whole: the first serves bundles on Xen, the second those on Nitro. Disabled
-// drivers of the other are named. A driver of either set that should start and
-// has no file is an installation that is damaged, and fails.
+// judgePVDrivers decides win.component.pv-drivers. One of the two sets must be
+// complete: the first serves bundles on Xen, the second those on Nitro.
+// Disabled drivers of the other are named. A driver of either set that should
+// start and has no file is an installation that is damaged, and fails.
 func judgePVDrivers(pv, nitro, other []driver, vendor pvVendor) requirement.Outcome {
 	first, second := inspectDrivers(pv), inspectDrivers(nitro)
 	evidence := append(first.evidence, second.evidence...)
@@ -243,7 +243,7 @@ type driverSet struct {
 	brokenAbout []requirement.Subject // those of disabled and broken
 }
 
-// whole says whether every driver of the set is there and loads.
+// whole reports whether every driver of the set exists and loads.
 func (s driverSet) whole() bool { return len(s.missing)+len(s.disabled)+len(s.broken) == 0 }
 
 // unneeded adds to an outcome which drivers of the set are disabled, if the system does not need the set.

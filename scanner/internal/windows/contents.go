@@ -138,8 +138,7 @@ func (m *Machine) readContents() (imageContents, error) {
 	return c, nil
 }
 
-// part adds up a folder, which need not be there. What lies behind a link is
-// not in it.
+// part adds up a folder, which need not exist. It does not follow links.
 func (m *Machine) part(win string) (part, requirement.Evidence, error) {
 	p := part{Path: win, State: "absent"}
 	v, name, err := m.locateItself(win)

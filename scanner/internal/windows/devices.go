@@ -270,13 +270,13 @@ const (
 	deviceGone                          // it was removed after it arrived last
 )
 
-// startMargin is how much older than the last start an arrival has to be, so
-// that it is of an earlier one: devices do not arrive in one moment.
+// startMargin is how much older than the last start an arrival must be to
+// belong to an earlier start: devices do not all arrive at once.
 const startMargin = 10 * time.Minute
 
-// presence judges the times of a device by the last start. instance is its
-// name below Enum. The devices of ROOT exist in software alone and keep the time
-// at which they were made.
+// presence judges the times of a device by the last start. instance is its name
+// below Enum. The devices of ROOT exist only in software and keep the time of
+// their creation.
 func (t deviceTimes) presence(instance string, start lastStart) devicePresence {
 	switch {
 	case start.ClockBack:

@@ -49,7 +49,7 @@ func DeviceMBR(signature uint32, offset int64) string {
 }
 
 // DeviceGPT is the identity that MountedDevices gives a partition of a GPT
-// disk: its unique GUID, as it lies on the disk.
+// disk: its unique GUID, in the byte order of the disk.
 func DeviceGPT(guid [16]byte) string {
 	return fmt.Sprintf("GPT {%08X-%04X-%04X-%X-%X}", binary.LittleEndian.Uint32(guid[:]),
 		binary.LittleEndian.Uint16(guid[4:]), binary.LittleEndian.Uint16(guid[6:]), guid[8:10], guid[10:])

@@ -25,7 +25,7 @@ var bpFirewall = entry{
 	Judge: (*Machine).decideFirewall,
 }
 
-// A port that has to be reachable, and the programs that listen on it.
+// A port that must be reachable, and the programs that listen on it.
 type port struct {
 	Protocol int // 6 for TCP, 17 for UDP
 	Number   int
@@ -249,7 +249,7 @@ func parseFirewallRule(text string) (r firewallRule, active bool) {
 		case "protocol":
 			n, err := strconv.Atoi(value)
 			if err != nil {
-				n = -1 // none of those that are asked for
+				n = -1 // not one of the requested ones
 			}
 			r.Protocol = n
 		case "lport", "lport2_10", "lport2_20", "lport2_24":

@@ -23,8 +23,7 @@ var logImageChecker = entry{
 }
 
 // checkerTests are the titles of the Image Checker's tests, as the document has
-// them, and the requirements that they are about. The words are those that
-// tell a title from the others.
+// them, and the requirements that they are about. The words identify a title.
 var checkerTests = []struct {
 	words string // in lower case
 	ids   []string
@@ -51,7 +50,7 @@ var checkerTests = []struct {
 	{"rearm count", []string{"win.rearm.nonzero"}},
 }
 
-// A checkerLine is a line of the log that tells a result.
+// checkerLine is a line of the log with a result.
 type checkerLine struct {
 	Line   int      `json:"line"` // from 1
 	Result string   `json:"result"`
@@ -64,8 +63,8 @@ type checkerLog struct {
 	File  machine.File
 	When  time.Time // by its name; in the time zone of the machine
 	Lines []checkerLine
-	Count map[string]int // how many lines tell each result
-	More  int            // such lines beyond the bound
+	Count map[string]int // number of lines with each result
+	More  int            // lines beyond the limit
 	Last  string         // the last line of the log that is not empty
 }
 
@@ -114,15 +113,15 @@ func (m *Machine) decideCheckerLog() requirement.Outcome {
 	return reportCheckerLog(newest, l, logs)
 }
 
-// checkerResults are the words that tell a result, in the order in which they
-// are looked for in a line.
+// checkerResults are the words for a result, in the order of the search in a
+// line.
 var checkerResults = []struct{ word, result string }{
 	{"validation successful", "successful"}, {"validation failed", "failed"},
 	{"failed", "failed"}, {"failure", "failed"}, {"error", "failed"}, {"warning", "warning"}, {"passed", "passed"},
 }
 
-// parseCheckerLog looks for the lines that tell a result. The format of the log
-// is not documented: what is read of it is words.
+// parseCheckerLog finds the lines with a result. The format of the log is not
+// documented, so it only looks for words.
 func parseCheckerLog(text string) checkerLog {
 	l := checkerLog{Count: map[string]int{}}
 	n := 0

@@ -8,8 +8,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// TestControlSetNotice shows when the reader is told which control set was
-// taken for the current one.
+// TestControlSetNotice checks when a notice names the control set that is used
+// as the current one.
 func TestControlSetNotice(t *testing.T) {
 	for name, want := range map[string]string{
 		"ready":                       "",
@@ -32,8 +32,8 @@ func TestControlSetNotice(t *testing.T) {
 	}
 }
 
-// TestNextControlSet makes sure that what is wrong in the control set of the
-// next start alone is said of that set, with a remedy that reaches it.
+// TestNextControlSet makes sure that a problem only in the control set of the
+// next start is reported for that set, with a remedy that changes it.
 func TestNextControlSet(t *testing.T) {
 	for _, c := range fixture(t, "control-set-default-other").Checks() {
 		if c.ID != "win.ssm.disabled" {

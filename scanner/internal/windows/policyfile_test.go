@@ -53,8 +53,7 @@ func TestPolicyFile(t *testing.T) {
 	}
 }
 
-// TestPolicyFileOfFixture finds the note of the file beside what the registry
-// says, which decides.
+// TestPolicyFileOfFixture finds the note about the file. The registry decides.
 func TestPolicyFileOfFixture(t *testing.T) {
 	o := fixture(t, "execpolicy-policy-file").decideExecutionPolicy()
 	if o.Status != requirement.Passed {

@@ -358,7 +358,7 @@ func TestDefaultProfile(t *testing.T) {
 	}
 }
 
-// TestPathNotes shows what a Path that is as it has to be is told of.
+// TestPathNotes checks the remarks about a correct Path.
 func TestPathNotes(t *testing.T) {
 	for name, want := range map[string]string{
 		"path-programs-first": `Windows finds C:\Tools\cmd.exe, C:\Tools\powershell.exe before the programs of the same ` +
@@ -375,8 +375,8 @@ func TestPathNotes(t *testing.T) {
 	}
 }
 
-// TestWorkgroup makes sure that the name of a workgroup is not taken for a
-// domain's.
+// TestWorkgroup makes sure that the name of a workgroup is not read as a
+// domain.
 func TestWorkgroup(t *testing.T) {
 	for _, name := range []string{"services-workgroup", "services-workgroup-name"} {
 		if o := fixture(t, name).decideAccounts(); o.Status != requirement.Failed ||

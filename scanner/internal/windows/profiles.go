@@ -160,7 +160,7 @@ func someProfiles(ps []machine.Profile) string {
 // orphans are profile folders that the ProfileList does not know.
 type orphans struct {
 	Folders []machine.File
-	Made    []machine.File // that Windows made and nobody signs in with
+	Made    []machine.File // created by Windows and not used to sign in
 	Err     error          // why one of the places could not be looked at
 }
 
@@ -339,8 +339,8 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 	return o
 }
 
-// ambiguous are the subjects of a finding that cannot tell which of several
-// profiles is the user's: those, and what is wrong with others.
+// ambiguous are the subjects of a finding if the user's profile is not certain:
+// the candidates, and the problems of other profiles.
 func ambiguous(candidates []machine.Profile, others []requirement.Subject) []requirement.Subject {
 	var about []requirement.Subject
 	for _, p := range candidates {

@@ -132,8 +132,8 @@ func TestServiceOfOddTypes(t *testing.T) {
 	}
 }
 
-// TestNoServices has a list of services that is whole and empty: no Windows has
-// none, so that nothing follows from what is not in it.
+// TestNoServices has a complete but empty list of services. Every Windows has
+// services, so a service that is missing from it proves nothing.
 func TestNoServices(t *testing.T) {
 	m := registryOnly(map[string][]hivetest.Value{`SYSTEM\Select`: {dword("Current", 1)},
 		`SYSTEM\ControlSet001\Services`: nil})

@@ -14,7 +14,7 @@ import (
 type securityDescriptor struct {
 	Owner string // SID, "" if there is none
 	// NoList: there is no discretionary list, and everyone may do everything.
-	// An empty list lets nobody do anything.
+	// An empty list denies everything.
 	NoList  bool
 	Entries []accessEntry
 }

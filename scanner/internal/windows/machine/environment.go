@@ -201,7 +201,7 @@ func (m *Machine) Expand(env Environment, s string) (string, error) {
 
 // Program returns the full path of the program or library that a command line
 // or an ImagePath begins with, whose variables are expanded. A path without a
-// drive is taken as the system does: \SystemRoot\ and relative ones lie in
+// drive is resolved as Windows does: \SystemRoot\ and relative paths are in
 // SystemRoot. A path that names a device comes back as it is, with one
 // backslash at its beginning.
 func (e Environment) Program(command string) string {

@@ -119,8 +119,8 @@ func ValueEvidence(ev requirement.Evidence, name string, v *registry.Value) requ
 	return ev
 }
 
-// cellOf is where the cell of a key lies in its hive; nil if some of it came out
-// of a transaction log, and so is not there.
+// cellOf is the offset of a key's cell in its hive; nil if part of it comes
+// from a transaction log.
 func cellOf(k *registry.Key) *int64 {
 	if k.Recovered() {
 		return nil

@@ -19,8 +19,8 @@ func (d damagedFolders) Stat(name string) (fs.FileInfo, error) {
 	return nil, &fs.PathError{Op: "stat", Path: name, Err: kind.Corrupt}
 }
 
-// TestDamagedFolderIsNoSystem keeps a damaged folder of a user volume from
-// being taken for the system, but for one that says that it is.
+// TestDamagedFolderIsNoSystem makes sure that a damaged folder on a user volume
+// is not read as a system, unless something identifies it as one.
 func TestDamagedFolderIsNoSystem(t *testing.T) {
 	for folder, want := range map[string]error{"$Extend": ErrNoWindows, "Users": ErrNoWindows, "WINDOWS": nil} {
 		_, err := FindSystemRoot(damagedFolders{fstest.MapFS{folder: {Mode: fs.ModeDir}}})

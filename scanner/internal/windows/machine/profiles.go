@@ -41,8 +41,8 @@ type Profile struct {
 	Path   string // `D:\Users\jdoe`, variables expanded; "" if there is none
 	State  uint32 // bits of the profile service
 	Kind   ProfileKind
-	// Gone: its folder is not there, although its volume was read. Windows makes
-	// a new one when the user signs in, so nobody's settings are in it.
+	// Gone: its folder does not exist, although its volume was read. Windows
+	// creates a new one when the user signs in, so it has no settings.
 	Gone bool
 
 	Evidence requirement.Evidence // its ProfileImagePath
@@ -164,9 +164,9 @@ const (
 	ridWDAGUtility    = 504
 )
 
-// sidsOfServices are what the SIDs of accounts begin with that nobody signs in
-// with: services, application pools, virtual machines, the window manager,
-// remote management, font drivers ([MS-DTYP] 2.4.2.4).
+// sidsOfServices are the SID prefixes of accounts that cannot sign in:
+// services, application pools, virtual machines, the window manager, remote
+// management, font drivers ([MS-DTYP] 2.4.2.4).
 var sidsOfServices = []string{"S-1-5-80-", "S-1-5-82-", "S-1-5-83-", "S-1-5-90-", "S-1-5-94-", "S-1-5-96-"}
 
 func (a Accounts) profileKind(sid string) ProfileKind {

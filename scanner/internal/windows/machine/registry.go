@@ -203,8 +203,8 @@ func (m *Machine) value(k Key, name string) (*registry.Value, requirement.Eviden
 	return v, ev, nil
 }
 
-// ReadSetting reads a value with one of the typed readers of the registry. A value
-// of none of the types counts as not set; without types every one is accepted.
+// ReadSetting reads a value with one of the typed readers of the registry. A
+// value of another type counts as not set; without types every one is accepted.
 // Data that cannot be read, or whose length does not fit its type, is an error:
 // it is damaged, and what it was is not known.
 func ReadSetting[T any](m *Machine, k Key, name string, types []registry.Type, read func(*registry.Value) (T, error),
@@ -244,8 +244,8 @@ func otherType[T any](m *Machine, v *registry.Value, ev requirement.Evidence) (S
 	return Setting[T]{OtherType: true, Type: v.Type(), Evidence: ev}, nil
 }
 
-// maxRaw is how much raw data of one value goes into the log; the length is
-// always said.
+// maxRaw limits the raw data of one value in the log; the length is always
+// logged.
 const maxRaw = 256
 
 func (m *Machine) recordValue(v *registry.Value, ev requirement.Evidence) {
@@ -506,7 +506,7 @@ func (m *Machine) openHive(name string) (opened *registry.Hive, err error) {
 	return hive, nil
 }
 
-// closeLate gives back what a hive takes that nobody waits for any more.
+// closeLate closes a hive that opened too late, when its reader has given up.
 func closeLate(hive *registry.Hive, err error) {
 	if err == nil {
 		hive.Close()

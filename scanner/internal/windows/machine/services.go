@@ -45,8 +45,8 @@ type Service struct {
 	Err         error                // why the other fields may be incomplete; nil if they were all read
 }
 
-// Title is what services.msc calls the service, as far as that is written and
-// no reference into a resource.
+// Title is the name of the service in services.msc, if it is stored as text and
+// not as a reference to a resource.
 func (s Service) Title() string {
 	if s.DisplayName == "" || strings.HasPrefix(s.DisplayName, "@") {
 		return s.Name
@@ -62,9 +62,9 @@ func (s Service) Process() bool {
 		s.Type.Value&(typeUserService|typeUserInstance) == 0 && s.ImagePath.Present
 }
 
-// MayProcess says whether the entry may be such a service, as far as it could
-// be read: one whose type says that it is a driver is none, whatever else of it
-// is damaged.
+// MayProcess reports whether the entry may be such a service, by the values
+// that could be read: one whose type says that it is a driver is none, whatever
+// else of it is damaged.
 func (s Service) MayProcess() bool {
 	return !s.Type.Present || s.Type.Value&(TypeOwnProcess|typeShareProcess) != 0
 }

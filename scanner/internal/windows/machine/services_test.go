@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The evidence for all services is of the key that lists them, and none of a
-// service's own.
+// The evidence for all services is the key that lists them, not the keys of
+// single services.
 func TestServicesKey(t *testing.T) {
 	m := fixture(t, "ready")
 	services, err := m.Services()
