@@ -250,7 +250,7 @@ func (l kernelLayout) compare(t *testing.T) (ours, theirs map[string]string) {
 	if err := vs.assign(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}
-	sys, err := openSystem(vs, given{ctx: t.Context(), trail: trail, now: time.Now()})
+	sys, err := openSystem(vs, inputs{ctx: t.Context(), trail: trail, now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,16 +85,16 @@ func linuxVolume(fsys filesystem.FS) linux.Volume {
 }
 
 // openLinux opens the Linux system on the root volume.
-func openLinux(vs *volumes, given given) (system, error) {
+func openLinux(vs *volumes, from inputs) (system, error) {
 	in := linux.Input{
 		Root:     linuxVolume(vs.root.fs),
 		Home:     vs.homeVolume(),
 		Layout:   vs.layout.Layout,
 		Readable: vs.judgeReadable(),
-		Context:  given.ctx,
+		Context:  from.ctx,
 		Waited:   vs.reads.waited,
-		Trail:    given.trail,
-		Now:      given.now,
+		Trail:    from.trail,
+		Now:      from.now,
 	}
 	m, err := linux.Open(in)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 // Another tool finds evidence at its offset in the image: the cell of the key,
 // the data of the value, the record of the file.
-func TestEvidenceLiesInTheImage(t *testing.T) {
+func TestEvidenceOffsets(t *testing.T) {
 	for _, name := range []string{"failing", "dirty", "ready", "linux-failing", "linux-journal"} {
 		t.Run(name, func(t *testing.T) {
 			c, err := fixtures.Find(name)
@@ -121,7 +121,7 @@ func TestRecoveredEvidenceHasNoPlace(t *testing.T) {
 }
 
 // A replayed journal is reported with its transactions.
-func TestJournalIsTold(t *testing.T) {
+func TestJournalReported(t *testing.T) {
 	c, err := fixtures.Find("linux-journal")
 	if err != nil {
 		t.Fatal(err)

@@ -130,7 +130,7 @@ func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) 
 	o.volumes.inUse(o.trail)
 	_ = guard(func() error { o.volumes.differentMoments(o.started, o.trail); return nil })
 	err = guard(func() (err error) {
-		g := given{ctx: ctx, documents: o.documents, userName: in.UserName, trail: o.trail, now: o.started}
+		g := inputs{ctx: ctx, documents: o.documents, userName: in.UserName, trail: o.trail, now: o.started}
 		m.system, err = openSystem(o.volumes, g)
 		return err
 	})

@@ -9,8 +9,8 @@ import (
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
-// given is the input of a system besides its volumes.
-type given struct {
+// inputs are what a system needs in addition to its volumes.
+type inputs struct {
 	ctx       context.Context
 	documents []*statement.Document
 	userName  string
@@ -20,7 +20,7 @@ type given struct {
 
 // openSystem opens the system on the root volume. It is the only place that
 // chooses between systems.
-func openSystem(vs *volumes, g given) (system, error) {
+func openSystem(vs *volumes, g inputs) (system, error) {
 	var sys system
 	var err error
 	switch vs.root.system {

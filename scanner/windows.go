@@ -38,7 +38,7 @@ func (windowsFamily) mayHoldData(fsys filesystem.FS) bool {
 func (windowsFamily) newest(fsys filesystem.FS, until time.Time) time.Time { return fsys.Newest(until) }
 
 // openWindows opens the Windows system on the root volume.
-func openWindows(vs *volumes, given given) (system, error) {
+func openWindows(vs *volumes, from inputs) (system, error) {
 	root, ok := vs.root.fs.(filesystem.WindowsFS)
 	if !ok {
 		return nil, errNotWindows
@@ -47,13 +47,13 @@ func openWindows(vs *volumes, given given) (system, error) {
 		Input: ground.Input{
 			Root:      ground.Volume{FS: root, Device: device(vs.root)},
 			User:      ground.Volume{Err: vs.noUser},
-			Documents: given.documents,
-			UserName:  given.userName,
+			Documents: from.documents,
+			UserName:  from.userName,
 			Reserve:   vs.budget.Reserve,
-			Context:   given.ctx,
+			Context:   from.ctx,
 			Waited:    vs.reads.waited,
-			Trail:     given.trail,
-			Now:       given.now,
+			Trail:     from.trail,
+			Now:       from.now,
 		},
 		Readable:   vs.judgeReadable(),
 		UserForced: vs.forced,

@@ -116,7 +116,7 @@ func TestSparseShorter(t *testing.T) {
 }
 
 // Unknown ranges are read, and invalid answers end the search for holes.
-func TestSparseUntold(t *testing.T) {
+func TestSparseUnknown(t *testing.T) {
 	h := newHoles(t, 100, func(p int) bool { return p%20 == 0 })
 	h.strict = false
 	for name, answer := range map[string]func(int64) (int64, error){

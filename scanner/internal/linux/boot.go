@@ -20,8 +20,8 @@ type bootChoice struct {
 	Evidence requirement.Evidence
 }
 
-// maxBootChoices bounds how many different command lines are told apart; a
-// loader offers a few.
+// maxBootChoices bounds the number of different command lines; a loader offers
+// a few.
 const maxBootChoices = 16
 
 // bootChoices lists what the kernel command lines of the boot loader ask for,

@@ -312,8 +312,8 @@ func (l *loader) legacy(t *tree, boot string) {
 	}
 }
 
-// esp reads what firmware starts from an EFI system partition: GRUB with a
-// script beside it, systemd-boot with its entries, and unified kernel images.
+// esp reads what firmware starts from an EFI system partition: GRUB with its
+// script, systemd-boot with its entries, and unified kernel images.
 func (l *loader) esp(t *tree) {
 	vendors, _, err := t.list("/EFI")
 	if err != nil {

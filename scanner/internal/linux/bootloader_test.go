@@ -285,7 +285,7 @@ func TestGrubBounds(t *testing.T) {
 	}
 }
 
-// 60,000 entries of a boot loader are not read, which is said.
+// 60,000 entries of a boot loader are not read, and the finding says so.
 func TestBootEntriesBound(t *testing.T) {
 	root := fstest.MapFS{"etc/os-release": {Data: []byte("ID=x\n")}, "boot/grub2/grub.cfg": {Data: []byte("blscfg\n")}}
 	for i := range 60_000 {

@@ -35,8 +35,7 @@ func TestManyInterfaces(t *testing.T) {
 	}
 }
 
-// What an alias stands for counts each time that it is named, as far as the
-// bound.
+// The value of an alias counts each time that it is used, up to the limit.
 func TestAliases(t *testing.T) {
 	t.Parallel()
 	document := func(addresses, aliases int) []byte {
@@ -55,7 +54,7 @@ func TestAliases(t *testing.T) {
 	}
 }
 
-// The files of one folder are read as far as a bound on all of them together.
+// The files of one folder are read up to a limit on their total size.
 func TestFolderLimit(t *testing.T) {
 	t.Parallel()
 	files := func(bytes int) string {

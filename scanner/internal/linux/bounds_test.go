@@ -19,7 +19,7 @@ func TestReadLimit(t *testing.T) {
 	}
 }
 
-// Symbolic links are followed as far as the kernel does.
+// Symbolic links are followed up to the kernel's limit.
 func TestLinkLimit(t *testing.T) {
 	var links strings.Builder
 	for i := range maxLinks + 1 {
@@ -36,8 +36,8 @@ func TestLinkLimit(t *testing.T) {
 	}
 }
 
-// Chains that call each other many times over are gone through once each, and
-// as deep as anybody writes them. What lies deeper is in doubt.
+// Chains that call each other many times over are evaluated once each, to a
+// depth that real rules do not exceed. Deeper chains are undecided.
 func TestChainLimits(t *testing.T) {
 	rules := func(depth, calls int) string {
 		var b strings.Builder

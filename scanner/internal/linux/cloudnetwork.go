@@ -11,21 +11,22 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// cloudNetworkConfig is what cloud-init is told of the network.
+// cloudNetworkConfig is the network configuration of cloud-init.
 type cloudNetworkConfig struct {
-	Off        bool         // it leaves the network alone
-	Interfaces []addressing // what it sets up instead of what the service says
+	Off        bool         // it does not configure the network
+	Interfaces []addressing // interfaces that it configures differently from the service
 	Evidence   requirement.Evidence
 }
 
-// cloudNetwork reads the network that cloud-init is told to set up at the first
-// start of each new instance.
+// cloudNetwork reads the network configuration that cloud-init applies at the
+// first start of each new instance.
 func (m *Machine) cloudNetwork() ([]addressing, error) {
 	c, err := m.readCloudNetwork()
 	return c.Interfaces, err
 }
 
-// cloudNetworkOff says whether cloud-init is told to leave the network alone.
+// cloudNetworkOff reports whether cloud-init is configured not to touch the
+// network.
 func (m *Machine) cloudNetworkOff() (bool, requirement.Evidence, error) {
 	c, err := m.readCloudNetwork()
 	return c.Off, c.Evidence, err

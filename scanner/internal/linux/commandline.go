@@ -56,13 +56,13 @@ func (a *commandAnalysis) add(p string, executed bool) {
 		p = path.Join(a.context.Root, p)
 	}
 	if path.IsAbs(p) {
-		// ".." is left to those who know the links.
+		// ".." needs the links, which the caller resolves.
 		p = "/" + strings.TrimLeft(p, "/")
 	}
 	a.found = append(a.found, commandPath{p, executed})
 }
 
-// load adds a file of code that an interpreter reads: without a slash it lies in
+// load adds a file of code that an interpreter reads: without a slash it is in
 // the working directory.
 func (a *commandAnalysis) load(p string) {
 	if p != "" && p != "-" && !strings.Contains(p, "/") {

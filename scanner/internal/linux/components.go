@@ -39,7 +39,7 @@ type componentRule struct {
 	packages []string
 	programs []string
 	units    []string // the service's documents name several where versions differ
-	every    bool     // each of them that is there has to be enabled
+	every    bool     // each existing one must be enabled
 }
 
 var (
@@ -110,8 +110,8 @@ type trouble struct {
 	Subject requirement.Subject
 }
 
-// trouble says what speaks against the component, and what its evidence is. An
-// error says that what was read does not tell.
+// trouble returns the problem of the component and its evidence. An error means
+// that the data does not decide it.
 func (c component) trouble() (trouble, []requirement.Evidence, error) {
 	var evidence []requirement.Evidence
 	if c.Listed.Source != "" { // else there is no database to look in
@@ -296,8 +296,8 @@ var systemPaths = []string{
 	"/lib64/security/pam_self.so", "/etc/os-release",
 }
 
-// missing returns those of the paths that are not there, or cannot be looked
-// at. They are told and change no status.
+// missing returns the paths that do not exist or cannot be read. They are
+// reported and change no status.
 func (m *Machine) missing(paths []string) []string {
 	var missing []string
 	for _, p := range paths {

@@ -36,8 +36,9 @@ type startFault struct {
 	Evidence requirement.Evidence
 }
 
-// conditions judges Condition or Assert settings: each has to be met, and of
-// those that begin with "|" one (systemd.unit(5), CONDITIONS AND ASSERTS).
+// conditions evaluates Condition or Assert settings: each must be met, and at
+// least one of those that begin with "|" (systemd.unit(5), CONDITIONS AND
+// ASSERTS).
 func (m *Machine) conditions(list []unitCondition, c bootChoice) (startFault, error) {
 	var doubt string
 	best, trigger := answerNo, ""

@@ -46,8 +46,8 @@ var removedPaths = []string{
 }
 
 // customerPlaces are those of the list in which a customer keeps things of his
-// own; what no package owns there is his. The others hold caches and state of
-// the system, which nobody misses.
+// own; files there without a package are theirs. The others have caches and
+// state of the system, which need no backup.
 var customerPlaces = []string{"/etc/sudoers.d", "/var/backups", "/var/cache", "/var/spool/mail"}
 
 // cloudScripts are where cloud-init runs what a customer put there.
@@ -150,8 +150,8 @@ func (r *removed) customer(p string) {
 	r.Customer = append(r.Customer, p)
 }
 
-// ofUsers lists what lies directly in the homes and is not as it came from
-// /etc/skel (useradd(8)). Folders without a file are left out.
+// ofUsers lists the direct entries of the homes that differ from /etc/skel
+// (useradd(8)). Folders without a file are left out.
 func (m *Machine) ofUsers(row *removed) error {
 	homes, _, err := m.tree.list("/home")
 	if err != nil {
@@ -196,8 +196,8 @@ func (m *Machine) ofUsers(row *removed) error {
 	return nil
 }
 
-// unowned lists what lies directly in a folder and belongs to no package, nor
-// holds anything that does. A link is named itself.
+// unowned lists the direct entries of a folder that belong to no package and
+// contain nothing that does. A link is listed itself.
 func (m *Machine) unowned(folder string, row *removed) error {
 	db, err := m.Packages()
 	if err != nil {

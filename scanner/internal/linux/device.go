@@ -14,8 +14,8 @@ type Identity struct {
 	UUID, Label         string // of the filesystem, as udev has them
 	PartUUID, PartLabel string // of the partition; "" for a bare volume
 	Logical             string // "group/volume" of a logical volume of LVM2; "" otherwise
-	Disk, Partition     int    // the number of the image, from 0, and of the partition; 0 for a whole image
-	LastMounted         string // where the filesystem was mounted last; "" if it does not say
+	Disk, Partition     int    // the number of the image, from 0, and of the partition; 0 without a partition table
+	LastMounted         string // last mount point of the filesystem; "" if it is not recorded
 }
 
 // A device is what fstab names: by a tag, whose values can be compared, or by a

@@ -23,7 +23,7 @@ var bpFirewall = entry{
 	Judge: (*Machine).decideFirewall,
 }
 
-// The ports that have to be reachable, by what needs them.
+// The ports that must be reachable, by the component that needs them.
 var (
 	pcoipPorts  = []port{{"tcp", 4172}, {"udp", 4172}}
 	dcvPorts    = []port{{"tcp", 4195}, {"udp", 4195}}

@@ -64,7 +64,8 @@ func allowInZones(zones []string, ports []port) string {
 	return fmt.Sprintf("Run '%s', and remove rules that reject these ports.", strings.Join(commands, " && "))
 }
 
-// A daemon is firewalld's configuration as far as it decides what comes in.
+// daemon is the part of firewalld's configuration that decides about incoming
+// packets.
 type daemon struct {
 	defaultZone string
 	drifting    bool                    // AllowZoneDrifting
@@ -245,7 +246,7 @@ func decodeXML(text string, into any) error {
 	if err := dec.Decode(into); err != nil {
 		return fmt.Errorf("not well-formed XML: %w", err)
 	}
-	for { // what comes after it has to be well-formed too
+	for { // the rest must be well-formed too
 		if _, err := dec.Token(); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
@@ -444,7 +445,7 @@ func (m *Machine) zoneService(d *daemon, name string) (*zoneService, error) {
 		}
 		s.ports = append(s.ports, f.Ports...)
 		s.sourcePorts = append(s.sourcePorts, f.SourcePorts...)
-		for _, p := range f.Ports { // a protocol alone is the older form
+		for _, p := range f.Ports { // a protocol without a port is the older form
 			if p.Port == "" && p.Protocol != "" {
 				s.protocols = append(s.protocols, xmlValue{p.Protocol})
 			}
@@ -542,8 +543,8 @@ func (d *daemon) hints() (names []string) {
 	return names
 }
 
-// zonesOf lists the zones that an interface may be in: one, unless the disk does
-// not tell.
+// zonesOf lists the zones that an interface may be in: one, if the disk decides
+// it.
 func (d *daemon) zonesOf(name string) []*zone {
 	get := func(name string) *zone { return d.zones[name] }
 	var connection string

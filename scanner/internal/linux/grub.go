@@ -384,7 +384,7 @@ func (g *grubRun) loadEnv(s grubStatement, env grubEnv) {
 }
 
 // parseGrubEnv reads the variables of an environment block: lines NAME=VALUE,
-// with a backslash before what is not to be taken for what it is.
+// with a backslash as the escape character.
 func parseGrubEnv(text string) map[string]string {
 	values := map[string]string{}
 	for i := 0; i < len(text); {

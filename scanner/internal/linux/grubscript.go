@@ -8,8 +8,8 @@ import (
 )
 
 // The language of grub.cfg (GNU GRUB Manual 2.06, "Writing full configuration
-// files directly" and "Shell-like scripting"), as far as it decides which
-// kernels are started with which arguments.
+// files directly" and "Shell-like scripting"), limited to the parts that decide
+// which kernels are started with which arguments.
 
 // A grubWord is a word of a command, in parts.
 type grubWord []grubPart

@@ -31,7 +31,7 @@ var appsOutsideHome = entry{
 	Judge: (*Machine).decideHomeApps,
 }
 
-// An inHome thing is a program that lies below /home, and where that was read.
+// inHome is a program below /home, and the file that names it.
 type inHome struct {
 	What     string
 	Subject  requirement.Subject
@@ -77,7 +77,8 @@ func (f *homeFindings) add(list *[]inHome, what string, about requirement.Subjec
 	*list = append(*list, inHome{what, about, ev})
 }
 
-// isHome says whether a path lies below /home; /home itself is the system's.
+// isHome reports whether a path is below /home; /home itself belongs to the
+// system.
 func isHome(p string) bool {
 	p = path.Clean(p)
 	return strings.HasPrefix(p, "/home/")
@@ -171,7 +172,7 @@ func judgeHomeApps(f homeFindings) requirement.Outcome {
 	return o
 }
 
-// A homePath is where a path leads, as far as /home is concerned.
+// homePath is the target of a path, with respect to /home.
 type homePath struct {
 	Home   string // the path below /home that it is or leads to, "" if it stays outside
 	Exists bool   // of one in /home: it is there, or that is not known
@@ -419,7 +420,7 @@ func (s *homeSearch) packages() error {
 			s.add(&s.Installed, usedBy(p, "package "+owner.Name), homePackage(owner.Name, p), ev)
 		}
 	}
-	// Files elsewhere may lie in /home by a link or a bind mount.
+	// Files elsewhere may be in /home through a link or a bind mount.
 	linked, err := s.linkedFolders()
 	for folder, home := range linked {
 		under, listErr := db.Under(folder)
@@ -442,8 +443,8 @@ func (s *homeSearch) packages() error {
 // maxOwned bounds how many files of packages in /home are looked at.
 const maxOwned = 20_000
 
-// linkedFolders finds the folders of applications that lie in /home by a link
-// or a bind mount, and where.
+// linkedFolders finds the folders of applications that are in /home through a
+// link or a bind mount, and their targets.
 func (s *homeSearch) linkedFolders() (map[string]string, error) {
 	found := map[string]string{}
 	var unread error

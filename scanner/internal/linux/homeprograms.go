@@ -26,8 +26,8 @@ var skippedPaths = []string{"/.cargo/registry", "/.cargo/git", "/go/pkg", "/.rus
 // programFolders are what folders of programs are called.
 var programFolders = []string{"bin", "sbin", "libexec", "jbr", "jre", "jdk", "bin64", "bin32", "Applications"}
 
-// Bounds of the search through /home: a home with more is told as not looked
-// through.
+// Bounds of the search through /home: a home with more is reported as not
+// searched.
 const (
 	maxHomeDepth   = 40
 	maxHomeEntries = 1_500_000

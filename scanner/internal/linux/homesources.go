@@ -27,7 +27,7 @@ func (s *homeSearch) units() error {
 		seen[u.Facts] = true
 		by := commandSource{By: "unit " + u.Name, Evidence: u.File, Idle: u.State == unitDisabled ||
 			u.State == unitStatic}
-		// The unit's own file may lie in /home.
+		// The unit's own file may be in /home.
 		if u.State != unitMissing {
 			if _, f := units.files.resolve(u.Name); f != nil {
 				unread = joinErrors(unread, s.path(commandPath{f.Path, true}, commandContext{}, by))
@@ -159,7 +159,7 @@ func (s *homeSearch) wants(units *unitSet) error {
 				continue
 			}
 			what := usedBy(h.Home, "link "+p)
-			// It is the name of the link that counts: where the unit's file lies
+			// Only the name of the link counts: if the unit's file is
 			// elsewhere, the link's target is not read.
 			if u := units.get(l.Name); u.State != unitMissing || !h.Exists {
 				s.add(&s.Named, what, homeProgram(h.Home), l.Evidence)
@@ -236,8 +236,8 @@ var linkFolders = []struct {
 	{"/usr/local/lib", 1}, {"/usr/lib/jvm", 0}, {"/opt", 3}, {"/srv", 1},
 }
 
-// links looks at the links by which programs are found that lie elsewhere. One
-// that leads nowhere is only named; so is one to a folder without programs.
+// links checks the links to programs elsewhere. A broken link is only named, as
+// is one to a folder without programs.
 func (s *homeSearch) links() error {
 	var unread error
 	for _, place := range linkFolders {
@@ -343,8 +343,8 @@ func (s *homeSearch) desktop() (err error) {
 	return err
 }
 
-// desktopFile looks at the entry and the actions of a desktop file, and where
-// the file itself lies.
+// desktopFile checks the entry and the actions of a desktop file, and its own
+// location.
 func (s *homeSearch) desktopFile(p string) error {
 	sections, f, err := readParsed(&s.tree, p, maxUnit, "desktop",
 		func(data []byte) (unitSections, error) { return parseUnit(string(data)), nil })
@@ -447,7 +447,7 @@ func (s *homeSearch) localScripts() error {
 	})
 }
 
-// eachFile calls look for whatever lies in the folders and is no folder. The
+// eachFile calls look for every entry of the folders that is not a folder. The
 // error joins those of look and of folders that cannot be listed. A folder with
 // more than maxMenu entries ends it.
 func (s *homeSearch) eachFile(folders []string, look func(p string) error) error {

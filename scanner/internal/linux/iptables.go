@@ -77,7 +77,7 @@ func (s *ipTables) add(text string) {
 				}
 				c := s.chain(table, fields[0])
 				if c.policy = policy; !builtIn(fields[0]) {
-					c.rules = nil // iptables-restore flushes what it is told of
+					c.rules = nil // iptables-restore flushes the chains that it is given
 				}
 			}
 		default:
@@ -193,7 +193,7 @@ func (s ipTables) outcome(p packet) outcome {
 	return result.then(func() outcome { return outAccept })
 }
 
-// decided is outcome of the rules alone: outNext where none of them decides.
+// decided is the outcome of only the rules: outNext if no rule decides.
 func (s ipTables) decided(p packet) outcome {
 	result := outNext
 	for _, at := range inbound {
@@ -296,7 +296,7 @@ func parseRule(fields []string) (r filterRule) {
 			add(not, func(packet) fit { return fitIf(slices.Contains(strings.Split(value, ","), "NEW")) })
 		case "--syn":
 			add(not, func(p packet) fit { return fitIf(p.Protocol == "tcp") })
-		case "--tcp-flags": // a mask, and those of it that are set: of a first packet SYN alone
+		case "--tcp-flags": // a mask, and the flags of it that are set: only SYN in a first packet
 			set := ""
 			if i+1 < len(fields) {
 				i++

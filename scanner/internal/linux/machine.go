@@ -2,16 +2,15 @@
 // the requirements of image creation by them. It does not know what kind of
 // filesystem the volumes hold.
 //
-// A file is about one topic: its facts, which are typed values with the
-// evidence they were read from, and beside them the judgements, which are pure
-// functions of those facts. Facts are read lazily, once, and kept. What cannot
-// be read is an error, and an error makes every requirement that needs the
-// fact undetermined. A file that is not there, although its folder was read
-// whole, is a fact like any other.
+// A file is about one topic. It has the topic's facts, which are typed values
+// with their evidence, and its checks, which are pure functions of those facts.
+// Facts are read lazily, once, and kept. What cannot be read is an error, and
+// an error makes every requirement that needs the fact undetermined. A file
+// that is missing from a completely read folder is a fact like any other.
 //
-// The tree is the one that the running system sees: fstab and the mount units of
-// the root say which of the volumes lies where, the user volume lies at /home,
-// and symbolic links are followed across all of them. What lives in memory while
+// The tree is the one of the running system: fstab and the mount units of the
+// root decide where each volume is mounted, the user volume is at /home, and
+// symbolic links are followed across all of them. What lives in memory while
 // the system runs (/run, /proc, /sys, and /var/run and /var/lock, which lead
 // into /run) is on no volume.
 package linux
@@ -42,7 +41,7 @@ type Usage struct {
 	Size, Used, Available int64
 }
 
-// Totals of a folder and what lies below it.
+// Totals of a folder and everything below it.
 type Totals struct {
 	Files, Size int64
 	Damaged     int64 // if not 0, the others are lower bounds
@@ -53,8 +52,8 @@ type Volume struct {
 	FS  Filesystem
 	Err error // why FS is nil: not given, encrypted, damaged
 
-	Name string // as a person tells it apart
-	Type string // as mount(8) calls its filesystem: "ext4", "xfs", "vfat"; "" if not known
+	Name string // display name
+	Type string // type for mount(8): "ext4", "xfs", "vfat"; "" if not known
 	Identity
 
 	// Inode is the number of the inode that FS describes; nil if it has none.
@@ -67,7 +66,7 @@ type Volume struct {
 // Input is what a scan knows of one machine before its facts are read.
 type Input struct {
 	Root Volume // the volume with the system
-	Home Volume // the user volume, which is mounted at /home; zero where Layout has what lies there
+	Home Volume // the user volume, which is mounted at /home; zero if Layout has the volume at /home
 
 	Layout *Layout // of the root volume and the others of the images; nil if there are no others
 

@@ -15,9 +15,9 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// Layout says which volumes lie where in the file tree of a system, as its
-// fstab and its mount units have them. Only where the agent of the service
-// mounts the user volume by itself, at /home, is not written there.
+// Layout maps volumes to mount points in the file tree of a system, by its
+// fstab and its mount units. Only where the agent of the service mounts the
+// user volume by itself, at /home, is not written there.
 type Layout struct {
 	tree    tree
 	home    string      // where /home is, links on the way followed
@@ -29,11 +29,11 @@ type Layout struct {
 	Notices []requirement.Notice
 }
 
-// A mount is what lies at a mount point.
+// mount is the volume, folder or file at a mount point.
 type mount struct {
 	*volume
-	sub    string // the folder or file of the volume that lies there, "." for all of it
-	origin string // of a bind mount: the path that it shows; "" otherwise
+	sub    string // the mounted folder or file of the volume, "." for its root
+	origin string // of a bind mount: its source path; "" otherwise
 	deep   bool   // of a bind mount: with what is mounted below that path
 }
 
@@ -164,9 +164,9 @@ func (l *Layout) nameDisk(root *mountEntry) {
 }
 
 // started returns the entries that are mounted at the start, in an order in
-// which each comes after those that it needs: what lies above its mount point,
-// and above what a bind mount shows. One that is not started is, where another
-// needs it (systemd.mount(5), "Implicit Dependencies").
+// which each comes after those that it needs: the mounts above its mount point,
+// and above the source of a bind mount. One that is not started is, where
+// another needs it (systemd.mount(5), "Implicit Dependencies").
 func started(lines map[string]*mountEntry) []*mountEntry {
 	const visiting, done = 1, 2
 	state := map[*mountEntry]int{}
@@ -303,7 +303,7 @@ var memoryKinds = []string{
 	"mqueue", "hugetlbfs", "efivarfs", "binfmt_misc", "fusectl", "selinuxfs", "rpc_pipefs", "nfsd", "functionfs",
 }
 
-// diskKinds are filesystems on devices. What is none of either kind comes from
+// diskKinds are filesystems on devices. Filesystems of neither kind come from
 // elsewhere: the network, or a program.
 var diskKinds = []string{
 	"", "auto", "ext2", "ext3", "ext4", "xfs", "vfat", "msdos", "btrfs", "exfat", "ntfs", "ntfs3", "ntfs-3g", "iso9660",
@@ -353,9 +353,9 @@ func (t *tree) bind(e *mountEntry, point string, broken func(error, string)) {
 // mounts.
 const maxSpread = 8
 
-// spread adds what lies below the sources of bind mounts. A deep one shows what
-// is mounted there. Another shows it only if it came first, since mounts are
-// shared, and nothing says which comes first.
+// spread adds the mounts below the sources of bind mounts. A recursive one
+// shows all mounts there. Another shows it only if it came first, since mounts
+// are shared, and nothing says which comes first.
 func (l *Layout) spread() error {
 	t := &l.tree
 	for range maxSpread {
@@ -433,10 +433,10 @@ func (t *tree) freeRole(role string) string {
 
 // Home is what a system mounts at /home.
 type Home struct {
-	Volume int    // among the others that ReadLayout was given; -1 if it is none of them
-	Named  string // the device; "" if nothing says which it is
-	Set    bool   // the system itself says what lies there, and it is no volume that has to be found
-	Err    error  // why what lies there cannot be known
+	Volume int    // index in the others of ReadLayout; -1 if it is not one of them
+	Named  string // the device; "" if not known
+	Set    bool   // the system's own configuration decides /home, so that no volume must be found for it
+	Err    error  // why the volume at /home is unknown
 }
 
 // Home says what the system mounts at /home. Where it says nothing, the agent
@@ -497,8 +497,8 @@ func (l *Layout) Points(other int) []string {
 // mounted.
 func (l *Layout) Role(other int) string { return l.tree.volumes[other+1].role }
 
-// with is the tree of the layout, with what lies at /home where the system does
-// not say it.
+// with is the tree of the layout, with the given volume at /home if the system
+// does not decide it.
 func (l *Layout) with(home Volume, trail *requirement.Trail) tree {
 	t := l.tree
 	t.trail, t.at0, t.mounts = trail, l.home, maps.Clone(t.mounts)

@@ -57,8 +57,8 @@ func parseLayout(t *testing.T, text string) (root Volume, others []Volume, names
 	return root, others, names
 }
 
-// TestLayout says for layouts of volumes what lies at some paths: a file is
-// VOLUME:PATH, "-" is for what is not there, "?" for what cannot be known.
+// TestLayout resolves paths in layouts of volumes: a file is VOLUME:PATH, "-"
+// means that it does not exist, "?" that it is unknown.
 func TestLayout(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string

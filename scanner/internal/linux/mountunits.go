@@ -26,11 +26,11 @@ type mountUnit struct {
 	err    error // why this is not all
 }
 
-// mountUnits returns what mount units mount, beside and in the place of the
+// mountUnits returns the mounts of mount units, which add to or replace the
 // lines of fstab: a unit of the administrator's goes before the line for its
-// mount point, one of the distribution's behind it (systemd.unit(5), "Unit
-// File Load Path"). A line that a mask turns off is returned as not mounted.
-// The error says why there may be more.
+// mount point, one of the distribution's behind it (systemd.unit(5), "Unit File
+// Load Path"). A line that a mask turns off is returned as not mounted. The
+// error says why there may be more.
 func (t *tree) mountUnits(lines map[string]*mountEntry) ([]*mountEntry, error) {
 	units, unread := t.readMountUnits()
 	for where := range lines {
@@ -50,7 +50,7 @@ func (t *tree) mountUnits(lines map[string]*mountEntry) ([]*mountEntry, error) {
 		line := lines[p]
 		if !listed {
 			if !u.wanted && !u.masked {
-				// Another mount that lies below it starts it.
+				// A mount below it starts it.
 				if e := u.entry(name, dropIns(name)); e.where != "" {
 					e.options = append(e.options, "noauto")
 					entries = append(entries, e)

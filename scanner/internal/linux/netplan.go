@@ -396,15 +396,15 @@ func (p *netplan) addressings(noNetworkd, noNM bool) []addressing {
 	return all
 }
 
-// fixedAddresses joins the addresses that somebody gave; one of the link alone,
-// which every interface has, is none.
+// fixedAddresses joins the configured addresses. Link-local ones, which every
+// interface has, do not count.
 func fixedAddresses(list []string) string {
 	list = slices.DeleteFunc(slices.Clone(list), func(a string) bool { return isLinkLocal(a) })
 	return prose.List(list, mostEvidence)
 }
 
-// isLinkLocal says whether an address is of the link alone (RFC 4291, RFC 3927)
-// or of the loopback.
+// isLinkLocal reports whether an address is link-local (RFC 4291, RFC 3927) or
+// a loopback address.
 func isLinkLocal(a string) bool {
 	a = strings.ToLower(a)
 	for _, prefix := range []string{"fe80:", "169.254.", "127.", "::1/"} {

@@ -58,8 +58,8 @@ func (m *Machine) decideNetwork() requirement.Outcome {
 	return o
 }
 
-// addressings reads what each manager would set. What one of them does not tell
-// keeps nothing of what the others do.
+// addressings reads the configuration of each manager. An error in one does not
+// hide the results of the others.
 func (m *Machine) addressings() ([]addressing, error) {
 	var all []addressing
 	var errs error
@@ -167,8 +167,8 @@ func adapterSubject(name string, reason requirement.Reason, value string) requir
 }
 
 // unconfigured decides where no interface is configured: NetworkManager and
-// cloud-init use DHCP unless they are told not to. cloud says that cloud-init
-// can be what does it.
+// cloud-init use DHCP unless they are configured otherwise. cloud says that
+// cloud-init may do so.
 func (m *Machine) unconfigured(cloud bool) requirement.Outcome {
 	off, ev, err := m.cloudNetworkOff()
 	if err != nil {
@@ -246,8 +246,8 @@ func (m *Machine) conditionsFail(units *unitSet, u Unit) (bool, error) {
 	return true, nil
 }
 
-// noInstanceHas says why an interface of this name is none of an EC2 instance's
-// own; "" if it may be.
+// noInstanceHas says why an EC2 instance cannot have an interface of this name;
+// "" if it can.
 func noInstanceHas(name string) string {
 	for _, group := range []struct {
 		why      string

@@ -19,7 +19,7 @@ type fit int
 
 const (
 	fitNever fit = iota
-	fitMaybe     // the disk does not tell
+	fitMaybe     // the disk does not decide it
 	fitAlways
 )
 

@@ -129,8 +129,8 @@ var connectionKinds = map[string]string{
 	"6lowpan": "wireless", "generic": "virtual",
 }
 
-// judgeConnections says how each connection's interface gets its address.
-// unmanaged is the list of devices that NetworkManager leaves alone.
+// judgeConnections decides how each connection's interface gets its address.
+// unmanaged lists the devices that NetworkManager ignores.
 func judgeConnections(connections []connection, unmanaged []string) (all []addressing) {
 	based := map[string]bool{} // what a connection of an interface of the instance belongs to
 	for _, c := range connections {

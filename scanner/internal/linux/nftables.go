@@ -97,7 +97,7 @@ func nftFiles(commands []execCommand) ([]string, error) {
 }
 
 // nftInclude lists the files that an include names. Without wildcards the file
-// has to be there, else nft loads nothing at all.
+// must exist, or nft loads nothing.
 func (m *Machine) nftInclude(name string) (paths []string, missing bool, err error) {
 	if !path.IsAbs(name) {
 		name = path.Join("/etc", name)

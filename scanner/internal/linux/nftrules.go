@@ -371,8 +371,8 @@ func (r *nftRule) verdicts(test func(string) condition) (done []filterRule, ok b
 	return rules, true
 }
 
-// tcpFlags reads a condition on them in the forms that are usual. Of a first
-// packet SYN alone is set.
+// tcpFlags reads a condition on them in the usual forms. A first packet has
+// only SYN set.
 func (r *nftRule) tcpFlags() bool {
 	end := r.at + 2
 	for end < len(r.list) && nftVerdicts[r.list[end]] == 0 &&

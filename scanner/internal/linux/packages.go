@@ -28,8 +28,7 @@ func (m *Machine) Packages() (*packages.Database, error) {
 	})
 }
 
-// ofPackages is evidence of the database: the volume that it lies on, and its
-// path there.
+// ofPackages is evidence of the database: its volume, and its path there.
 func (m *Machine) ofPackages(db *packages.Database) requirement.Evidence {
 	v, name := m.tree.at(m.tree.place("/" + db.Path()))
 	ev := contentEvidence(v.role, name)
@@ -42,7 +41,7 @@ func (m *Machine) ofPackages(db *packages.Database) requirement.Evidence {
 	return ev
 }
 
-// notifyOf tells how the database was read, and what is wrong with it.
+// notifyOf adds a notice about how the database was read, and about its damage.
 func (m *Machine) notifyOf(db *packages.Database, err error) {
 	ev := m.ofPackages(db)
 	notify := func(level requirement.Level, path, message string) {

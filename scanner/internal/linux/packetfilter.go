@@ -14,8 +14,8 @@ type packet struct {
 	Interface string
 }
 
-// An outcome is what may become of a packet: a set, of which more than one is
-// possible where the disk does not tell.
+// outcome is the set of possible results for a packet: several if the disk does
+// not decide it.
 type outcome uint8
 
 const (
@@ -48,16 +48,16 @@ const (
 	actDoubt
 )
 
-// A filterChain is a list of rules, and what becomes of a packet that none of
-// them decides.
+// filterChain is a list of rules, and the result for a packet that no rule
+// decides.
 type filterChain struct {
 	rules  []filterRule
 	policy outcome // outNext for a chain that others call
 }
 
 // maxJumps bounds how deep chains may call each other, far beyond what anybody
-// writes: the kernel's own bound for nftables is 16, and iptables has none. What
-// lies deeper is in doubt.
+// writes: the kernel's own bound for nftables is 16, and iptables has none.
+// Deeper jumps are undecided.
 const maxJumps = 1000
 
 // A filterWalk follows a packet. What a chain makes of it does not depend on who
@@ -248,8 +248,8 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(a)
 }
 
-// destinationFit says whether an address or range may be the instance's own,
-// which is a private one that the disk does not tell.
+// destinationFit reports whether an address or range may be the instance's own,
+// which is a private address that is not on the disk.
 func destinationFit(text string) fit {
 	text = strings.TrimSpace(text)
 	if p, err := netip.ParsePrefix(text); err == nil {
@@ -280,7 +280,7 @@ func interfaceFit(pattern string, p packet) fit {
 
 // managementNames are the names that the first interface of the machine may
 // have, by which the service reaches it. hints are names in the firewall's own
-// configuration, which count where nothing else tells one.
+// configuration, which count if nothing else gives one.
 func (m *Machine) managementNames(hints []string) []string {
 	var names []string
 	if all, err := m.interfaceNames(); err == nil {

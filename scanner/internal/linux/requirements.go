@@ -42,7 +42,7 @@ type explanation struct {
 	Doubts string // what is uncertain about the service's rule, "" if nothing is
 }
 
-// demand makes the requirement of an entry.
+// demand returns the requirement of an entry.
 func demand(severity requirement.Severity, id, text, reference string, e explanation) requirement.Requirement {
 	return requirement.Requirement{
 		ID: id, Platform: requirement.Linux, Scope: requirement.Disk, Severity: severity,

@@ -617,8 +617,8 @@ func (b *bench) flush(t *testing.T, nft string) {
 	run(t, "ip", "netns", "exec", b.inner, "chroot", nft, "nft", "flush", "ruleset")
 }
 
-// holds says whether what packets do is among what a firewall was said to make
-// of them.
+// holds reports whether the real result of packets is among the predicted
+// results.
 func holds(t *testing.T, what string, got map[port]bool, of map[port]outcome) (exact, possible int) {
 	for _, p := range knownPorts {
 		want := outDrop

@@ -65,7 +65,7 @@ func (m *Machine) obstacleAt(s *unitSet, u Unit, c bootChoice, depth int) (start
 		}
 		keep(f)
 	}
-	// What has to be up before fails where a required unit does.
+	// A unit fails if one that it requires fails.
 	for _, name := range append(slices.Clone(u.Facts.Requires), u.Facts.Requisite...) {
 		real := s.lookup(name)
 		below := s.units[real]
@@ -290,8 +290,8 @@ func (m *Machine) inRoot(root, p string) (string, error) {
 }
 
 // executableFile says whether the kernel executes a file, else why not: it has
-// to be a regular file with an execute bit, and not empty; the interpreter
-// that a script names has to be one too.
+// to be a regular file with an execute bit, and not empty; the interpreter that
+// a script names must be one too.
 func (m *Machine) executableFile(p string) (ok bool, fault string, err error) {
 	return m.executableAt(p, true)
 }

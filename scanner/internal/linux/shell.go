@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// shellCommand is a simple command of a shell script: its words with variables
-// replaced as far as the script says what they hold.
+// shellCommand is a simple command of a shell script: its words, with variables
+// replaced if the script sets them.
 type shellCommand struct {
 	Words  []string // without assignments, redirections and keywords
 	Assign []string // NAME=value before the words
@@ -29,9 +29,9 @@ const (
 // path.
 const unknownValue = "\x00"
 
-// shellReader takes a script apart, as far as is needed to see what it
-// executes: words, quotes, variables, substitutions and here-documents. Which
-// branch is taken is not asked.
+// shellReader parses a script, enough to find the commands that it executes:
+// words, quotes, variables, substitutions and here-documents. Which branch is
+// taken is not asked.
 type shellReader struct {
 	text     string
 	at       int

@@ -78,7 +78,7 @@ func (m *Machine) hostname() (string, error) {
 	return parseAssignments(string(data))["HOSTNAME"], err
 }
 
-// architecture tells by the machine in the ELF header of a program that every
+// architecture reads the machine from the ELF header of a program that every
 // system has (System V ABI, chapter 4).
 func (m *Machine) architecture() (string, error) {
 	for _, program := range []string{"/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/bin/sh"} {
@@ -97,7 +97,7 @@ func (m *Machine) architecture() (string, error) {
 		_, err = io.ReadFull(open, header)
 		open.Close()
 		if err != nil || string(header[:4]) != "\x7fELF" {
-			continue // a script, or a stand-in: another program may tell
+			continue // a script or a placeholder: try another program
 		}
 		switch machine := binary.LittleEndian.Uint16(header[18:]); machine {
 		case 62:
@@ -167,8 +167,8 @@ var osSupported = entry{
 	},
 }
 
-// judgeSupported decides linux.os.supported. The document names Amazon Linux 2
-// alone; later guides add the others.
+// judgeSupported decides linux.os.supported. The document names only Amazon
+// Linux 2; later guides add the others.
 func judgeSupported(s System) requirement.Outcome {
 	switch {
 	case s.ID == "amzn" && s.VersionID == "2":
@@ -230,25 +230,25 @@ func judgeRoot97(u Usage) requirement.Outcome {
 	return requirement.Pass(exact+".", ev)
 }
 
-// atLeast97 compares used / whole with 97 / 100, in 128 bits.
-func atLeast97(used, whole int64) bool {
+// atLeast97 compares used / total with 97 / 100, in 128 bits.
+func atLeast97(used, total int64) bool {
 	hi, lo := bits.Mul64(uint64(used), 100)
-	boundHi, boundLo := bits.Mul64(uint64(whole), 97)
+	boundHi, boundLo := bits.Mul64(uint64(total), 97)
 	return hi > boundHi || hi == boundHi && lo >= boundLo
 }
 
-// percent writes used / whole in percent, rounded towards zero, so that what is below a bound never reads as the bound.
-func percent(used, whole int64) string {
+// percent writes used / total in percent, rounded towards zero, so that what is below a bound never reads as the bound.
+func percent(used, total int64) string {
 	hi, lo := bits.Mul64(uint64(used), 100_00)
-	hundredths, _ := bits.Div64(hi, lo, uint64(whole))
+	hundredths, _ := bits.Div64(hi, lo, uint64(total))
 	return fmt.Sprintf("%d.%02d%%", hundredths/100, hundredths%100)
 }
 
 // dfPercent is the percentage that df prints: rounded up.
-func dfPercent(used, whole int64) uint64 {
+func dfPercent(used, total int64) uint64 {
 	hi, lo := bits.Mul64(uint64(used), 100)
-	lo, carry := bits.Add64(lo, uint64(whole-1), 0)
-	percent, _ := bits.Div64(hi+carry, lo, uint64(whole))
+	lo, carry := bits.Add64(lo, uint64(total-1), 0)
+	percent, _ := bits.Div64(hi+carry, lo, uint64(total))
 	return percent
 }
 

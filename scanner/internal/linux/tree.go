@@ -18,12 +18,12 @@ import (
 // tree is the machine's file tree: the root volume, and what is mounted on it.
 type tree struct {
 	root    *volume
-	home    *volume             // what lies at /home
+	home    *volume             // the volume at /home
 	at0     string              // where /home is, links on the way followed
 	volumes []*volume           // of the images; the first is the root
 	disks   map[string]int      // the images by the names that the kernel is known to give them
 	mounts  map[string]mount    // by mount point
-	above   map[string][]string // the folders above mount points, and what of them lies in each
+	above   map[string][]string // the folders above mount points, and the names of mount points in each
 	deepest int                 // how many parts the longest mount point has, once index was called
 	trail   *requirement.Trail
 	meter   *fact.Meter // of what is being read; nil without bounds
@@ -46,7 +46,7 @@ type File struct {
 	ID       fact.ID // the same for all names of one file
 	Evidence requirement.Evidence
 
-	volume *volume // that it lies on
+	volume *volume // the volume that has it
 	real   string  // its path, links followed
 }
 
@@ -77,7 +77,8 @@ func ofVolume(err error) bool {
 	return errors.As(err, new(*volumeError)) || errors.As(err, new(fact.MissingVolume))
 }
 
-// mountError says why it is unknown what lies at a mount point, which it names.
+// mountError says why the volume at a mount point is unknown, and names the
+// mount point.
 type mountError struct{ err error }
 
 func (e *mountError) Error() string { return e.err.Error() }
@@ -106,8 +107,8 @@ func inFile(p string, err error) error {
 var (
 	errTooManyLinks = errors.New("too many symbolic links in the path")
 	errTooLarge     = errors.New("over the read limit")
-	// errSealed is about the image of a snap: what it holds cannot be read, and
-	// is none of what users keep.
+	// errSealed is the error for the image of a snap: its content cannot be
+	// read, and is not data of users.
 	errSealed = errors.New("coldcheck does not read the content of image files")
 )
 
@@ -129,7 +130,7 @@ func (t *tree) index() {
 	}
 }
 
-// mountOf returns the mount that an absolute path lies on, and its mount point.
+// mountOf returns the mount that has an absolute path, and its mount point.
 func (t *tree) mountOf(p string) (mount, string) {
 	here := p
 	if t.deepest > 0 { // nothing is mounted deeper
@@ -154,7 +155,7 @@ func (t *tree) mountOf(p string) (mount, string) {
 	return mount{volume: t.root, sub: "."}, "/"
 }
 
-// at says on which volume an absolute path lies, and its name there.
+// at returns the volume that has an absolute path, and its name there.
 func (t *tree) at(p string) (*volume, string) {
 	p = path.Clean("/" + p)
 	m, point := t.mountOf(p)
@@ -194,7 +195,7 @@ func (t *tree) resolve(p string, last bool) (string, error) {
 
 // inHome returns the path below /home that a path is or leads to, by links or
 // bind mounts, "" if it stays outside. It needs no user volume: the first step
-// into /home tells.
+// into /home decides.
 func (t *tree) inHome(p string) (string, error) {
 	real, err := t.follow(p, true, func(p string) bool { return t.homeName(p) != "" })
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errSealed) {
@@ -206,8 +207,8 @@ func (t *tree) inHome(p string) (string, error) {
 	return t.homeName(real), nil
 }
 
-// homeName returns what a path is called below /home, if it lies there or is
-// on the user volume; "" otherwise. Links are not followed.
+// homeName returns the name of a path below /home, if it is there or on the
+// user volume; "" otherwise. Links are not followed.
 func (t *tree) homeName(p string) string {
 	p = path.Clean("/" + p)
 	for range maxLinks { // bind mounts that could not be mounted may show each other
@@ -399,7 +400,7 @@ func (t *tree) read(p string, limit int64) ([]byte, File, error) {
 
 // readParsed returns what parse makes of the content of a file of at most limit
 // bytes, the zero value if it does not exist. A file with several names is read
-// and parsed once for each fact. kind tells parsers apart.
+// and parsed once for each fact. kind identifies the parser.
 func readParsed[T any](t *tree, p string, limit int64, kind string, parse func([]byte) (T, error)) (T, File, error) {
 	var none T
 	f, err := t.file(p)
@@ -468,7 +469,7 @@ func withMade(entries []fs.DirEntry, made []string) []fs.DirEntry {
 	return all
 }
 
-// open opens a file that file found, on whatever volume it lies.
+// open opens a file that file found, on any volume.
 func (t *tree) open(f File) (fs.File, error) {
 	if f.volume == nil {
 		return nil, inFile(f.Evidence.Path, fs.ErrNotExist)

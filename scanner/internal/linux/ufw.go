@@ -22,7 +22,7 @@ func (m *Machine) ufw() ([]firewall, error) {
 	if err != nil {
 		return nil, err
 	}
-	// ufw-init takes "yes" and "YES" alone, and reads ufw.conf last.
+	// ufw-init accepts only "yes" and "YES", and reads ufw.conf last.
 	enabled := parseAssignments(string(conf))["ENABLED"]
 	if enabled == "" {
 		enabled = parseAssignments(string(defaults))["ENABLED"]

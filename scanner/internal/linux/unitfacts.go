@@ -42,7 +42,7 @@ type unitCondition struct {
 	Kind     string // "PathExists"
 	Argument string
 	Negated  bool
-	Trigger  bool // one of these has to be met ("|")
+	Trigger  bool // one of these must be met ("|")
 	Raw      string
 }
 

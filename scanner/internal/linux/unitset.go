@@ -57,7 +57,7 @@ type unitFiles struct {
 	fragments map[string]*fragment             // by the name of the unit
 	aliases   map[string]string                // what the links of one name to another lead to
 	dropIns   map[string]map[string]*fragment  // by the folder's name without ".d", and the file's
-	rank      map[string]map[string]int        // the rank of the folder that each of these lies in
+	rank      map[string]map[string]int        // the rank of the folder that has each of these
 	links     map[string]map[string][]unitLink // by the folder's name and the unit's
 	err       error                            // why there may be more
 }
@@ -187,8 +187,8 @@ func (m *Machine) endsAtNull(p string) bool {
 
 func isNull(p string) bool { return path.Clean(p) == "/dev/null" }
 
-// readFragments reads the texts of units, the small ones first: what bounds
-// their number of bytes shall not keep ordinary units from being read.
+// readFragments reads the texts of units, the small ones first, so that the
+// limit on their total size does not exclude ordinary units.
 func (m *Machine) readFragments(list []*fragment, v systemdVersion) {
 	slices.SortStableFunc(list, func(a, b *fragment) int { return cmp.Compare(a.File.Size, b.File.Size) })
 	var total int64

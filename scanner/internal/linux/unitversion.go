@@ -10,8 +10,8 @@ import (
 // known.
 type systemdVersion int
 
-// has says whether systemd knows what came with a version. One that is not
-// known is taken for a recent one: what would differ is in doubt, see differs.
+// has says whether systemd knows what came with a version. An unknown version
+// counts as a recent one; the result is then uncertain (see differs).
 func (v systemdVersion) has(since int) bool { return v == 0 || int(v) >= since }
 
 // What came when, of what decides whether a unit starts (systemd's NEWS).

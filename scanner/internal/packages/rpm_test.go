@@ -41,13 +41,13 @@ func TestRPM(t *testing.T) {
 			if db.Kind() != tt.kind || db.Path() != tt.path || len(db.Notes()) != 0 {
 				t.Errorf("%s at %s, %q", db.Kind(), db.Path(), db.Notes())
 			}
-			compareTold(t, db, "rpm")
+			compareWithRPM(t, db, "rpm")
 		})
 	}
 }
 
-// compareTold compares a database with the output of rpm.
-func compareTold(t *testing.T, db *Database, name string) {
+// compareWithRPM compares a database with the output of rpm.
+func compareWithRPM(t *testing.T, db *Database, name string) {
 	t.Helper()
 	if diff := cmp.Diff(string(testdata(t, name+".packages")), packageLines(db)); diff != "" {
 		t.Errorf("packages (- rpm, + here):\n%s", diff)
@@ -65,7 +65,7 @@ func TestSQLiteWithLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compareTold(t, db, "rpm-wal")
+	compareWithRPM(t, db, "rpm-wal")
 	if notes := db.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "write-ahead log") {
 		t.Errorf("notes: %q", notes)
 	}

@@ -248,9 +248,10 @@ type certificateRow struct {
 }
 
 // judgeCertificates decides win.component.certificates at a point in time: at
-// least one root is valid, and is not disallowed. A certificate that cannot be
-// read leaves the decision open only where it might change it: among the
-// disallowed ones if a good root was found, anywhere if none was.
+// least one root is valid, and no certificate of Amazon or Starfield is
+// disallowed. A certificate that cannot be read leaves the decision open only
+// where it might change it: among the disallowed ones if a good root was found,
+// anywhere if none was.
 func judgeCertificates(c Certificates, now time.Time) requirement.Outcome {
 	banned := map[string]bool{} // thumbprints and subjects in Disallowed
 	var unread, unreadBanned error
