@@ -121,8 +121,8 @@ func statusOf(f *requirement.Finding) requirement.Status {
 	return f.Status
 }
 
-// compareEvidence pairs what was read at the same place. Where in a file
-// something lies, and what a cross-check said, is not what was found.
+// compareEvidence pairs evidence from the same place. Offsets and results of a
+// cross-check are not part of the comparison.
 func compareEvidence(old, new []requirement.Evidence) []EvidenceChange {
 	type place struct{ source, path, key, value string }
 	of := func(e requirement.Evidence) place { return place{e.Source, e.Path, e.Key, e.Value} }

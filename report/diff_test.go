@@ -134,7 +134,7 @@ func TestDiffOrder(t *testing.T) {
 	}
 }
 
-// Evidence is paired by its place. Where in a file it lies, and what a second
+// Evidence is paired by its place. Its offset in a file, and what a second
 // reader made of it, is no change of what was found.
 func TestCompareEvidence(t *testing.T) {
 	at := func(value, data string, edit ...func(*requirement.Evidence)) requirement.Evidence {

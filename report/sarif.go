@@ -403,17 +403,17 @@ func sarifLocationOf(e requirement.Evidence) sarifLocation {
 	return l
 }
 
-// fingerprints tells a result from others and finds it again in later scans of
-// the machine. GitHub uses only the first name.
+// fingerprints identifies a result, also in later scans of the machine. GitHub
+// uses only the first name.
 func fingerprints(r *scanner.Result, id string, e requirement.Evidence) map[string]string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{machineName(r), id, e.Source, e.Path, e.Key, e.Value}, "\x00")))
 	text := hex.EncodeToString(sum[:])
 	return map[string]string{"primaryLocationLineHash": text[:16] + ":1", "coldcheckFinding/v1": text}
 }
 
-// machineName is a name of the machine without anything that has a meaning in a
-// path: of the computer, else of the image. Part of a hash keeps names apart that
-// differ only in what is replaced.
+// machineName is the name of the computer, or else of the image, without
+// characters that are special in a path. Part of a hash keeps names different
+// that differ only in replaced characters.
 func machineName(r *scanner.Result) string {
 	full := cmp.Or(r.Platform.ComputerName, rootImage(r))
 	name := strings.Map(func(c rune) rune {
@@ -429,8 +429,8 @@ func machineName(r *scanner.Result) string {
 	return name + "-" + hex.EncodeToString(sum[:4])
 }
 
-// relativeURI is a path as a relative reference (RFC 3986, 4.2), whose first
-// element is not taken for a scheme and which leads nowhere above.
+// relativeURI is a path as a relative reference (RFC 3986, 4.2). Its first
+// element cannot be read as a scheme, and it cannot lead to a parent folder.
 func relativeURI(path string) string {
 	var parts []string
 	for _, p := range strings.Split(strings.ToValidUTF8(path, "\uFFFD"), "/") {
@@ -447,8 +447,8 @@ func relativeURI(path string) string {
 	return cmp.Or(strings.Join(parts, "/"), "image")
 }
 
-// sarifText is a text in which nothing is taken for a placeholder (SARIF 2.1.0,
-// 3.11.5) or for a link (3.11.6), and which ends as a sentence does.
+// sarifText makes a message from s. It escapes placeholders (SARIF 2.1.0,
+// 3.11.5) and links (3.11.6), and adds a missing full stop.
 func sarifText(s string) sarifMessage {
 	var lines []string
 	for l := range strings.SplitSeq(s, "\n") {

@@ -15,8 +15,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 )
 
-// Bounds on a template: its text, what it writes, what it does and what its
-// functions make on the way. A report of an ordinary machine needs a small part.
+// Limits of a template: its source, its output, its actions, and the text that
+// its functions create. A report of a typical machine needs a small part.
 const (
 	MaxTemplate       = 1 << 20   // bytes
 	maxTemplateOutput = 64 << 20  // bytes

@@ -166,8 +166,8 @@ func indent(code string) string {
 }
 
 // startMode sets how a service starts, if its start type is what is wrong: it
-// leaves alone a service that is missing, has no program, or whose start type a
-// Group Policy writes.
+// skips a service that is missing, has no program, or whose start type a Group
+// Policy writes.
 func startMode(service, mode string, good ...string) fixer {
 	return func(f requirement.Finding, _ *report.Saved) ([]change, string) {
 		about := subjects(f, requirement.SubjectService, requirement.ReasonStartType)

@@ -71,7 +71,7 @@ func (v *fatVolume) Totals(name string) (Totals, error) {
 // Newest: what starts a system says nothing of when it was last used.
 func (v *fatVolume) Newest(time.Time) time.Time { return time.Time{} }
 
-// Damaged is of the volumes that a system lies on.
+// Damaged counts only on volumes that can have a system.
 func (v *fatVolume) Damaged() (files, torn int64) { return 0, 0 }
 
 func (v *fatVolume) Notices() []Notice {

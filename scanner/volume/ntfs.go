@@ -13,7 +13,7 @@ import (
 )
 
 // ntfsVolume is an NTFS volume. A log that cannot be applied leaves it as it
-// lies, with or without Options.Stale: Windows checks such a volume and goes on.
+// is, with or without Options.Stale: Windows checks such a volume and goes on.
 type ntfsVolume struct{ *ntfs.FS }
 
 var (
