@@ -93,7 +93,7 @@ func TestContainTime(t *testing.T) {
 	})
 }
 
-// The time that images take to answer is not the judgement's.
+// The time that images take to answer does not count as time of the check.
 func TestContainSlowImage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var waited atomic.Int64

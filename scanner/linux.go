@@ -63,7 +63,7 @@ func showsBoot(fsys linux.Filesystem) bool {
 	return false
 }
 
-// linuxVolume is a filesystem as the judgements of Linux see it.
+// linuxVolume adapts a filesystem to the Linux checks.
 func linuxVolume(fsys filesystem.FS) linux.Volume {
 	info := fsys.Info()
 	v := linux.Volume{

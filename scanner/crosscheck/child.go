@@ -24,8 +24,8 @@ type child struct {
 	tooBig bool          // an answer was longer than maxAnswer; valid once lines is closed
 }
 
-// farewell is how long a child may take to end, and its output to be read,
-// after it was told to.
+// farewell is how long a child may take to exit after a request to end,
+// including the reading of its output.
 const farewell = 2 * time.Second
 
 func startChild(ctx context.Context, start Start) (*child, error) {
@@ -104,8 +104,8 @@ func (c *child) ended() error {
 	return errEnded
 }
 
-// errEnded stands for the reason that the child's own words, or its exit code,
-// tell better.
+// errEnded is a placeholder: the child's own output or its exit code gives a
+// better reason.
 var errEnded = errors.New("its output ended")
 
 // kill ends the child at once and says why it had to, or did: by its last

@@ -24,7 +24,7 @@ var (
 	guidPattern       = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 	countPattern      = regexp.MustCompile(`^[0-9]{1,9}$`)
 	partialKeyPattern = regexp.MustCompile(`^[0-9A-Z]{5}$`)
-	// The description of a product comes from its licence, not from the
+	// The description of a product comes from its license, not from the
 	// language of the system.
 	descriptionPattern = regexp.MustCompile(`^Windows.*, ([A-Z][A-Z0-9_:]*) channel$`)
 )
@@ -48,9 +48,9 @@ type product struct {
 // parseSlmgr reads the text of slmgr /dlv, whose labels are in the language of
 // the system. For each product it has, in this order, a line each: name,
 // description, perhaps a remark, activation ID, application ID, extended PID,
-// from Windows 8 on the channel of the key, installation ID, addresses for
-// some channels, the end of the product key, the licence status with a line
-// or two of detail, and then
+// from Windows 8 on the channel of the key, installation ID, addresses for some
+// channels, the end of the product key, the license status with a line or two
+// of detail, and then
 //
 //	Remaining Windows rearm count: 1001
 //	Remaining SKU rearm count: 1001

@@ -52,10 +52,10 @@ func findingOf(r *scanner.Result, id string) requirement.Finding {
 	return r.Findings[i]
 }
 
-// beside says whether the damage changed nothing but values beside those that a
-// finding rests on, in their keys: what that finding said was not mended by it,
-// however certain it is that the values read so. A service that loses the name of
-// its program still has its account.
+// beside reports whether the damage changed only values next to those that a
+// finding rests on, in the same keys. Such damage cannot fix the problem of the
+// finding, even if the changed values are certain. A service that loses the
+// name of its program still has its account.
 func beside(evidence []requirement.Evidence, before, after *readings, changes []item) bool {
 	for _, i := range changes {
 		if i.kind != "key" {

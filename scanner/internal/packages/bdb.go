@@ -164,7 +164,7 @@ func (r *rpmReader) readBDB(f io.ReaderAt, size int64) error {
 	case records < db.records:
 		// db_load counts each record twice. Where no page can have held more, the
 		// count is only a hint.
-		if err := db.whole(r.ctx); err != nil {
+		if err := db.complete(r.ctx); err != nil {
 			if !errors.Is(err, ErrCorrupt) {
 				return err
 			}
@@ -280,11 +280,11 @@ func (db *bdb) read(n uint32) ([]byte, error) {
 	return page, nil
 }
 
-// whole reports whether every page is accounted for: it was read, or is in the
+// complete reports whether every page is accounted for: it was read, or is in the
 // free list, or waits empty for a bucket that is not used yet. An error that
-// wraps ErrCorrupt says which may have held more. It is asked after all buckets
+// wraps ErrCorrupt says which may have held more. Call it after all buckets
 // were read.
-func (db *bdb) whole(ctx context.Context) error {
+func (db *bdb) complete(ctx context.Context) error {
 	if db.loose > 0 {
 		return fmt.Errorf("%d buckets hold more than their items: %w", db.loose, ErrCorrupt)
 	}

@@ -580,7 +580,7 @@ type appxWanted struct {
 	Name  string // "" if it is not known
 	Basis requirement.Basis
 	Names map[string]string // accounts by SID, if a profile has them
-	Err   error             // why none of it is known
+	Err   error             // why it is unknown
 }
 
 func (m *Machine) appxUser() appxWanted {

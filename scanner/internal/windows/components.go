@@ -179,22 +179,22 @@ func judgePVDrivers(pv, nitro, other []driver, vendor pvVendor) requirement.Outc
 	evidence := append(first.evidence, second.evidence...)
 	broken := append(first.broken, second.broken...)
 	switch {
-	case len(broken) > 0 && (first.whole() || second.whole()):
+	case len(broken) > 0 && (first.complete() || second.complete()):
 		return failDrivers(first, second, broken)
-	case first.whole() && vendor.amazon():
+	case first.complete() && vendor.amazon():
 		message := "The AWS PV drivers "
 		if vendor.Version.Value != "" {
 			message += prose.Short(vendor.Version.Value) + " "
 			evidence = append(evidence, vendor.Version.Evidence)
 		}
-		if second.whole() {
+		if second.complete() {
 			message += "and the ENA and NVMe drivers "
 		}
 		return second.unneeded(requirement.Pass(message+"are installed", evidence...))
-	case second.whole():
+	case second.complete():
 		return first.unneeded(requirement.Pass("The ENA and NVMe drivers are installed",
 			append(second.evidence, first.brokenEvidence...)...))
-	case first.whole():
+	case first.complete():
 		return second.unneeded(requirement.Warn("Xen drivers are installed, but nothing shows that they come from AWS",
 			append(first.evidence, vendor.Key.Evidence, vendor.Folder.Evidence)...).
 			Also(`Both SOFTWARE\Amazon\PVDriver and ` + windowsPath(vendor.Folder.Evidence) + " are missing"))
@@ -243,8 +243,8 @@ type driverSet struct {
 	brokenAbout []requirement.Subject // those of disabled and broken
 }
 
-// whole reports whether every driver of the set exists and loads.
-func (s driverSet) whole() bool { return len(s.missing)+len(s.disabled)+len(s.broken) == 0 }
+// complete reports whether every driver of the set exists and loads.
+func (s driverSet) complete() bool { return len(s.missing)+len(s.disabled)+len(s.broken) == 0 }
 
 // unneeded adds to an outcome which drivers of the set are disabled, if the system does not need the set.
 func (s driverSet) unneeded(o requirement.Outcome) requirement.Outcome {

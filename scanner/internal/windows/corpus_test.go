@@ -119,7 +119,7 @@ func TestSystemsOfCorpus(t *testing.T) {
 			if err != nil || len(rules) == 0 {
 				t.Fatalf("%d rules, %v", len(rules), err)
 			}
-			for _, r := range rules { // without other rules, Windows opens none of these ports
+			for _, r := range rules { // without rules, Windows does not open these ports
 				for _, p := range slices.Concat(alwaysPorts, pcoipPorts, dcvPorts) {
 					if r.covers(p, firewallProfile{Name: "Public", LocalRules: true}) {
 						t.Errorf("%s: %+v", p, r)

@@ -305,7 +305,7 @@ func TestFactsOfFixtures(t *testing.T) {
 	}
 }
 
-// TestSysprepFacts reads what the judgements above take as given.
+// TestSysprepFacts reads the facts that the checks above assume.
 func TestSysprepFacts(t *testing.T) {
 	keys := map[string][]hivetest.Value{
 		`SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State`: {sz("ImageState", "IMAGE_STATE_UNDEPLOYABLE")},
