@@ -182,3 +182,23 @@ func TestReadersOfSeveral(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestGarbageBefore reads in a process whose heap is full of garbage: of an earlier scan, for example, whose end
+// lifted the limit of the collector.
+func TestGarbageBefore(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	for i := range 8 {
+		garbage := make([]byte, 32<<20)
+		for at := 0; at < len(garbage); at += 4096 {
+			garbage[at] = byte(i + 1)
+		}
+	}
+	if used() < Least {
+		t.Fatalf("only %d bytes are used", used())
+	}
+	b := New(Least)
+	defer b.Close()
+	if n, err := b.Reader(bytes.NewReader(make([]byte, 10))).ReadAt(make([]byte, 10), 0); n != 10 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
