@@ -103,7 +103,7 @@ func (e Examination) stated() []label {
 func background(r *scanner.Result, o Options) []string {
 	var lines []string
 	for _, n := range o.Examination.stated() {
-		lines = append(lines, n.name+": "+Neutral(n.text))
+		lines = append(lines, n.name+": "+n.text)
 	}
 	if len(r.NotChecked) > 0 {
 		var ids []string

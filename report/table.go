@@ -108,13 +108,13 @@ func (p *page) painted(color, lead string, indent int, s string) {
 	}
 }
 
-// paragraph writes sentences, a line each, after an empty line.
+// paragraph writes sentences, one a line, after an empty line.
 func (p *page) paragraph(lines []string) {
 	for i, l := range lines {
 		if i == 0 {
 			p.line("")
 		}
-		p.text("", l)
+		p.text("", Neutral(l))
 	}
 }
 
