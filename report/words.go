@@ -247,17 +247,9 @@ func next(r *scanner.Result, o Options) string {
 	case r.Verdict == scanner.Inconclusive:
 		return "settle what is undecided, then scan again."
 	case o.Saved != "":
-		return "coldcheck remediate " + quoteArgument(o.Saved)
+		return "coldcheck remediate " + prose.Quote(o.Saved)
 	}
 	return "add -o json=report.json, then run coldcheck remediate report.json"
-}
-
-// quoteArgument writes a path as a shell takes it.
-func quoteArgument(s string) string {
-	if s = Neutral(s); strings.ContainsAny(s, " '\"$&|;<>()*?[]`\\!#~") {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-	}
-	return s
 }
 
 // confirmation says how much of the evidence a second reader confirmed.
