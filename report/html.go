@@ -35,8 +35,8 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		Remarks:  neutral(remarks(r, o)),
 		Facts:    htmlFacts(r),
 		Version:  Neutral(o.Version),
-		Started:  r.Started.UTC().Format("2006-01-02 15:04:05Z"),
-		Finished: r.Finished.UTC().Format("2006-01-02 15:04:05Z"),
+		Started:  second(r.Started),
+		Finished: second(r.Finished),
 		Read:     prose.Size(r.BytesRead),
 		Reads:    r.Reads,
 	}
@@ -96,9 +96,7 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		)
 	}
 	page.Arguments = neutral(o.Arguments)
-	for _, name := range r.With {
-		page.With = append(page.With, Neutral(name))
-	}
+	page.With = neutral(r.With)
 
 	var b bytes.Buffer
 	if err := htmlTemplate.Execute(&b, page); err != nil {
@@ -110,15 +108,12 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 
 // htmlFacts names the system that was scanned and when.
 func htmlFacts(r *scanner.Result) []htmlField {
-	p := r.Platform
-	system := p
-	system.ComputerName, system.UserName = "", ""
 	var facts []htmlField
 	for _, f := range []struct{ name, text string }{
-		{"Computer", p.ComputerName},
-		{"System", identity(&scanner.Result{Platform: system})[0]},
-		{"User", p.UserName},
-		{"Scanned", r.Started.UTC().Format("2006-01-02 15:04:05Z")},
+		{"Computer", r.Platform.ComputerName},
+		{"System", systemName(r.Platform)},
+		{"User", r.Platform.UserName},
+		{"Scanned", second(r.Started)},
 	} {
 		if f.text != "" {
 			facts = append(facts, htmlField{f.name, htmlValue{Text: Neutral(f.text)}})

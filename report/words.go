@@ -19,17 +19,21 @@ import (
 
 // identity names the system, its computer and its user, if they are known.
 func identity(r *scanner.Result) []string {
-	name := r.Platform.Name
-	if v := r.Platform.Version; v != "" && !strings.HasSuffix(name, " "+v) { // "Amazon Linux 2" has it
-		name += " " + v
-	}
-	parts := []string{name}
+	parts := []string{systemName(r.Platform)}
 	for _, s := range []string{r.Platform.ComputerName, r.Platform.UserName} {
 		if s != "" {
 			parts = append(parts, s)
 		}
 	}
 	return parts
+}
+
+// systemName is the name of a system with its version.
+func systemName(p scanner.Platform) string {
+	if p.Version == "" || strings.HasSuffix(p.Name, " "+p.Version) { // "Amazon Linux 2" has it
+		return p.Name
+	}
+	return p.Name + " " + p.Version
 }
 
 // system is identity in one text.
