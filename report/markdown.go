@@ -80,24 +80,24 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 		}
 	}
 
-	rows := slices.DeleteFunc(slices.Clone(r.Findings), func(f requirement.Finding) bool { return written[f.ID] })
+	var rows []string
+	for _, f := range r.Findings {
+		if !written[f.ID] {
+			rows = append(rows,
+				fmt.Sprintf("| %s | %s | %s |\n", code(f.ID), shownStatus(f), plainText(cut(f.Message, maxCommentCell))))
+		}
+	}
+	for _, n := range r.NotChecked {
+		rows = append(rows, fmt.Sprintf("| %s | not checked | %s |\n", code(n.ID), plainText(n.Reason)))
+	}
 	head := fmt.Sprintf("\n<details>\n<summary>%s</summary>\n\n| Requirement | Status | What was found |\n"+
-		"| --- | --- | --- |\n", prose.Count(len(rows)+len(r.NotChecked), "other check", "other checks"))
+		"| --- | --- | --- |\n", prose.Count(len(rows), "other check", "other checks"))
 	const tail = "\n</details>\n"
-	if len(rows)+len(r.NotChecked) > 0 && room() > len(head)+len(tail)+more {
+	if len(rows) > 0 && room() > len(head)+len(tail)+more {
 		b.WriteString(head)
-		for i, f := range rows {
-			row := fmt.Sprintf("| %s | %s | %s |\n", code(f.ID), shownStatus(f), plainText(cut(f.Message, maxCommentCell)))
+		for i, row := range rows {
 			if utf8.RuneCountInString(row)+len(tail)+more > room() {
 				fmt.Fprintf(&b, "| and %d more | | |\n", len(rows)-i)
-				break
-			}
-			b.WriteString(row)
-		}
-		for i, n := range r.NotChecked {
-			row := fmt.Sprintf("| %s | not checked | %s |\n", code(n.ID), plainText(n.Reason))
-			if utf8.RuneCountInString(row)+len(tail)+more > room() {
-				fmt.Fprintf(&b, "| and %d more | | |\n", len(r.NotChecked)-i)
 				break
 			}
 			b.WriteString(row)
