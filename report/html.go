@@ -168,7 +168,7 @@ func (p *htmlReport) addSections(r *scanner.Result) (map[string]bool, error) {
 				}
 				group.Cards = append(group.Cards, hc)
 			}
-			if first := fix[0]; first[0].Waiver == nil && (len(first) == 1 || first[0].Status != requirement.Undetermined) {
+			if first := fix[0]; first.actionable() {
 				label, how := advice(first[0])
 				group.Advice, group.How, group.Command = label, Neutral(how), first[0].Outcome.Remediation == ""
 			}

@@ -122,7 +122,7 @@ func action(c card) string {
 			head += " (" + plainText(m) + ")"
 		}
 		lines = append(lines, head)
-		if f.Waiver == nil && (len(c) == 1 || f.Status != requirement.Undetermined) {
+		if c.actionable() {
 			lines = append(lines, severityNames[one.Severity]+": "+plainText(cut(one.Demand, maxCommentText)))
 		}
 	}
@@ -141,7 +141,7 @@ func action(c card) string {
 			}
 			fmt.Fprintf(&below, "  - %s\n", span(cut(strings.Join(slices.Concat(p.where, p.what), "  "), maxCommentCell)))
 		}
-	case how != "" && len(c) == 1:
+	case how != "" && c.actionable():
 		lines = append(lines, "**"+label+":** "+code(how)) // a command
 	}
 	return "- [ ] " + strings.Join(lines, "<br>") + "\n" + below.String()

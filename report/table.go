@@ -210,7 +210,7 @@ func (p *page) card(c card) {
 	f := c.fullest()
 	p.line("")
 	p.heads(c)
-	if f.Waiver == nil && (len(c) == 1 || f.Status != requirement.Undetermined) {
+	if c.actionable() {
 		for _, one := range c {
 			p.painted("", "  "+severityNames[one.Severity]+": ", 4, Neutral(one.Demand))
 		}
@@ -223,10 +223,7 @@ func (p *page) card(c card) {
 	if f.Status != requirement.Undetermined {
 		p.evidence(f)
 	}
-	if len(c) > 1 && f.Status == requirement.Undetermined {
-		return
-	}
-	if label, how := advice(f); how != "" {
+	if label, how := advice(f); how != "" && c.actionable() {
 		p.painted("", "  "+label+": ", width(label)+4, Neutral(how))
 	}
 }

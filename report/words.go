@@ -305,6 +305,12 @@ func (c card) fullest() requirement.Finding {
 	return slices.MaxFunc(c, func(a, b requirement.Finding) int { return len(a.Message) - len(b.Message) })
 }
 
+// actionable reports whether a card says what is required and how to reach it: what is
+// waived needs no action, and several undecided findings have no fix in common.
+func (c card) actionable() bool {
+	return c[0].Waiver == nil && (len(c) == 1 || c[0].Status != requirement.Undetermined)
+}
+
 // sameCause reports whether two findings of one status say the same, one of them
 // possibly more, and rest on the same, so that the reader needs to see it once. What
 // is undecided rests on nothing.
