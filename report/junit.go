@@ -35,12 +35,12 @@ var JUnitSchema []byte
 // while they were read, and required requirements that were not checked, are
 // each a case of their own, an error.
 func JUnit(w io.Writer, r *scanner.Result, o Options) error {
+	name := targetName(r)
 	suite := junitSuite{
-		Name:      targetName(r),
+		Name:      name,
 		Timestamp: r.Started.UTC().Format("2006-01-02T15:04:05"),
 		Hostname:  Neutral(r.Platform.ComputerName),
 		Time:      seconds(r),
-		Tests:     len(r.Findings),
 		Properties: []junitProperty{
 			{"tool", strings.TrimSpace("coldcheck " + o.Version)},
 			{"system", Neutral(system(r))},
@@ -60,7 +60,7 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 			junitProperty{"volume." + string(v.Role), Neutral(what + "  " + where)},
 		)
 	}
-	class := "coldcheck." + strings.ReplaceAll(targetName(r), ".", "_") // dots part packages
+	class := "coldcheck." + strings.ReplaceAll(name, ".", "_") // dots separate packages
 	cases := make([]junitCase, 0, len(r.Findings)+len(r.NotChecked)+2)
 	for _, f := range r.Findings {
 		cases = append(cases, junitCaseOf(class, f))
@@ -81,7 +81,7 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 	if len(r.Changed) > 0 {
 		mistake("images", "changed", Neutral(strings.Join(r.Changed, "; ")))
 	}
-	suite.Tests = len(cases)
+	suite.Tests, suite.Cases = len(cases), cases
 	for _, c := range cases {
 		switch {
 		case c.Failure != nil:
@@ -91,7 +91,6 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 		case c.Skipped != nil:
 			suite.Skipped++
 		}
-		suite.Cases = append(suite.Cases, c)
 	}
 	var notices strings.Builder
 	for _, n := range worstFirst(r.Notices) {
