@@ -52,6 +52,7 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		}},
 		Automation: sarifAutomation{ID: "coldcheck/" + machineName(r) + "/" + part(r)},
 		ColumnKind: "utf16CodeUnits",
+		Properties: map[string]string{},
 	}
 	run.Tool.Driver.SemanticVersion = notReleased
 	if semantic.MatchString(version) {
@@ -97,9 +98,6 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		)
 	}
 	for _, n := range o.Examination.stated() {
-		if run.Properties == nil {
-			run.Properties = map[string]string{}
-		}
 		run.Properties[n.key] = Neutral(n.text)
 	}
 	run.Invocations = []sarifInvocation{invocation}
@@ -107,6 +105,7 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		a := sarifArtifact{
 			Location: sarifArtifactLocation{URI: relativeURI(filepath.Base(name))},
 			Roles:    []string{"analysisTarget"},
+			Hashes:   map[string]string{},
 		}
 		if i < len(r.Files) {
 			// The length is left out: readers that use 32 bits for it fail on
@@ -114,13 +113,9 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 			for name, sum := range map[string]string{
 				"sha-256": r.Files[i].SHA256, "sha-1": r.Files[i].SHA1, "md5": r.Files[i].MD5,
 			} {
-				if sum == "" {
-					continue
+				if sum != "" {
+					a.Hashes[name] = sum
 				}
-				if a.Hashes == nil {
-					a.Hashes = map[string]string{}
-				}
-				a.Hashes[name] = sum
 			}
 		}
 		run.Artifacts = append(run.Artifacts, a)
