@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -41,6 +42,9 @@ type Difference struct {
 	Old, New *requirement.Finding // one of them may be nil if its report does not have the requirement
 	Evidence []EvidenceChange
 }
+
+// shown is the finding that stands for the requirement: the new one if there is one.
+func (d Difference) shown() *requirement.Finding { return cmp.Or(d.New, d.Old) }
 
 // EvidenceChange is a piece of evidence that was added (Old is nil), removed
 // (New is nil), or changed.
@@ -233,10 +237,7 @@ func machine(p scanner.Platform) string {
 }
 
 func (p *page) difference(d Difference) {
-	shown := d.New
-	if shown == nil {
-		shown = d.Old
-	}
+	shown := d.shown()
 	head := Neutral(shown.ID)
 	if shown.Severity != requirement.Required {
 		head += "  (" + string(shown.Severity) + ")"
@@ -254,12 +255,12 @@ func (p *page) difference(d Difference) {
 		p.text("  was: ", was)
 		p.text("  now: ", is)
 	}
-	shownEvidence := slices.DeleteFunc(slices.Clone(d.Evidence), func(e EvidenceChange) bool {
+	changes := slices.DeleteFunc(slices.Clone(d.Evidence), func(e EvidenceChange) bool {
 		return !says(e.Old) && !says(e.New)
 	})
-	for i, e := range shownEvidence {
+	for i, e := range changes {
 		if i == maxEvidence {
-			p.text("    ", fmt.Sprintf("%d more (-o json).", len(shownEvidence)-i))
+			p.text("    ", fmt.Sprintf("%d more (-o json).", len(changes)-i))
 			break
 		}
 		if says(e.Old) {
@@ -271,7 +272,7 @@ func (p *page) difference(d Difference) {
 	}
 }
 
-// says reports whether there is a piece of evidence of something that is there.
+// says reports whether a report has a piece of evidence that names something that exists.
 func says(e *requirement.Evidence) bool { return e != nil && isFound(*e) }
 
 func (p *page) piece(lead string, e requirement.Evidence) {
@@ -338,10 +339,7 @@ func DiffJSON(w io.Writer, c Comparison, o Options) error {
 		if d.Change == Same {
 			continue
 		}
-		shown := d.New
-		if shown == nil {
-			shown = d.Old
-		}
+		shown := d.shown()
 		j := jsonDifference{
 			ID:       shown.ID,
 			Title:    shown.Demand,
