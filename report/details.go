@@ -116,13 +116,13 @@ func readable(name string, v value) string {
 	return v.text
 }
 
-// bytesText is a number of bytes, exactly and as a size.
+// bytesText is a number of bytes as a size and exactly.
 func bytesText(n int64) string {
 	exact := prose.Count(n, "byte", "bytes")
-	if size := prose.Size(n); size != exact && n >= 1<<20 {
-		return size + " (" + exact + ")"
+	if n < 1<<20 {
+		return exact // prose.Size has no larger unit for it
 	}
-	return exact
+	return prose.Size(n) + " (" + exact + ")"
 }
 
 // columns are the names of the fields of a list's objects, in the order in which
