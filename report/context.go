@@ -1,6 +1,7 @@
 package report
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,10 +71,7 @@ func (o Options) settings() []jsonSetting {
 func (s Setting) text() string {
 	switch v := s.Value.(type) {
 	case bool:
-		if v {
-			return "true"
-		}
-		return "false"
+		return strconv.FormatBool(v)
 	case []string:
 		return strings.Join(v, ",")
 	case string:
