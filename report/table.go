@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/scanner"
@@ -163,30 +164,24 @@ func (p *page) place(r *scanner.Result, o Options) {
 		parts = append(parts, phrase{text: s})
 	}
 	p.flow("", "", "   ", parts)
-	var names, facts []string
-	var lines [][]phrase
+	shown := slices.DeleteFunc(volumes(r), func(v scanner.Volume) bool { return v.Role == scanner.Other && !o.All })
 	longest := 0
-	for _, v := range volumes(r) {
-		if v.Role == scanner.Other && !o.All {
-			continue
-		}
-		what, where := volume(v)
-		names, facts = append(names, Neutral(string(v.Role))), append(facts, where)
-		lines = append(lines, []phrase{{text: what}, {text: recovered(r, v)}})
+	for _, v := range shown {
+		_, where := volume(v)
 		longest = max(longest, width(Neutral(where)))
 	}
 	const lead = 7
+	below := strings.Repeat(" ", lead)
 	align := lead+longest+40 <= p.columns // 40 columns hold what most volumes are
-	for i := range lines {
-		where := facts[i]
+	for _, v := range shown {
+		what, where := volume(v)
 		if align {
 			where += strings.Repeat(" ", longest-width(Neutral(where)))
 		}
-		p.flow(fmt.Sprintf("%-5s  ", names[i]), strings.Repeat(" ", lead), "  ",
-			append([]phrase{{text: where}}, lines[i]...))
+		p.flow(fmt.Sprintf("%-5s  ", v.Role), below, "  ", []phrase{{text: where}, {text: what}, {text: recovered(r, v)}})
 	}
 	if noUserVolume(r) {
-		p.flow("user   ", strings.Repeat(" ", lead), "  ", []phrase{{text: "not given"}})
+		p.flow("user   ", below, "  ", []phrase{{text: "not given"}})
 	}
 }
 
