@@ -32,7 +32,7 @@ var ErrTemplate = errors.New("the template fails")
 // Template is a template for reports, in the language of text/template.
 type Template struct {
 	name   string
-	source string
+	parsed *template.Template // each run replaces its functions
 	limits templateLimits
 }
 
@@ -46,10 +46,22 @@ func ParseTemplate(name string, source []byte) (*Template, error) {
 	if len(source) > MaxTemplate {
 		return nil, fmt.Errorf("%w: %s is larger than %d MiB", ErrTemplate, name, MaxTemplate>>20)
 	}
-	t := &Template{name: name, source: string(source),
+	t := &Template{name: name,
 		limits: templateLimits{maxTemplateOutput, maxTemplateSteps, maxTemplateText, maxTemplateTime}}
-	_, err := t.prepare(&templateRun{})
-	return t, err
+	functions := new(templateRun).functions()
+	var err error
+	if t.parsed, err = template.New(name).Funcs(functions).Parse(string(source)); err != nil {
+		return nil, t.wrap(err)
+	}
+	for _, part := range t.parsed.Templates() {
+		if part.Tree == nil {
+			continue
+		}
+		if err := countSteps(part.Tree, functions); err != nil {
+			return nil, t.wrap(err)
+		}
+	}
+	return t, nil
 }
 
 // Templated runs the template of the options on the document that JSON writes.
@@ -106,32 +118,14 @@ type templateRun struct {
 	broke error // why the run was ended
 }
 
-// prepare parses the template with the functions of a run.
-func (t *Template) prepare(run *templateRun) (*template.Template, error) {
-	run.templateLimits, run.begun = t.limits, time.Now()
-	parsed, err := template.New(t.name).Funcs(run.functions()).Parse(t.source)
-	if err != nil {
-		return nil, t.wrap(err)
-	}
-	for _, part := range parsed.Templates() {
-		if part.Tree == nil {
-			continue
-		}
-		if err := run.count(part.Tree); err != nil {
-			return nil, t.wrap(err)
-		}
-	}
-	return parsed, nil
-}
-
 func (t *Template) execute(w io.Writer, document any) error {
-	run := &templateRun{}
-	parsed, err := t.prepare(run)
+	parsed, err := t.parsed.Clone()
 	if err != nil {
-		return err
+		return t.wrap(err)
 	}
+	run := &templateRun{templateLimits: t.limits, begun: time.Now()}
 	out := &boundedWriter{room: t.limits.output}
-	if err := parsed.Execute(out, document); err != nil {
+	if err := parsed.Funcs(run.functions()).Execute(out, document); err != nil {
 		if run.broke != nil {
 			err = run.broke
 		}
@@ -289,9 +283,9 @@ func (run *templateRun) step(place string, actions int) (string, error) {
 	return "", nil
 }
 
-// count puts a step at the beginning of each list of a tree that may run again: the
+// countSteps puts a step at the beginning of each list of a tree that may run again: the
 // tree itself, which other templates may call, and the bodies of its loops.
-func (run *templateRun) count(tree *parse.Tree) error {
+func countSteps(tree *parse.Tree, functions template.FuncMap) error {
 	var walk func(parse.Node) error
 	into := func(lists ...*parse.ListNode) error {
 		for _, l := range lists {
@@ -309,7 +303,7 @@ func (run *templateRun) count(tree *parse.Tree) error {
 	step := func(at parse.Node, l *parse.ListNode) error {
 		place, _ := tree.ErrorContext(at)
 		text := fmt.Sprintf("{{%s %s %d}}", stepName, strconv.Quote(lineOf(place)), countActions(l))
-		counted, err := parse.Parse("step", text, "", "", map[string]any{stepName: run.step})
+		counted, err := parse.Parse("step", text, "", "", functions)
 		if err != nil {
 			return err
 		}
