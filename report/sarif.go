@@ -281,12 +281,11 @@ type sarifLogicalLocation struct {
 }
 
 func sarifRuleOf(r requirement.Requirement) sarifRule {
+	demand := prose.Sentence(r.Demand)
 	rule := sarifRule{
 		ID: r.ID, Name: pascal(r.ID), HelpURI: guidePage,
-		Short: sarifText(shortText(prose.Sentence(r.Demand), sarifDescription)),
-		Full: sarifText(
-			shortText(strings.TrimSpace(prose.Sentence(r.Demand)+" "+prose.Sentence(r.Reads)), sarifDescription),
-		),
+		Short:         sarifText(shortText(demand, sarifDescription)),
+		Full:          sarifText(shortText(strings.TrimSpace(demand+" "+prose.Sentence(r.Reads)), sarifDescription)),
 		Configuration: sarifConfiguration{Level: ruleLevel[r.Severity]},
 		Properties: sarifRuleProperties{
 			Tags:      []string{"workspaces", string(r.Platform), string(r.Severity)},
@@ -294,7 +293,7 @@ func sarifRuleOf(r requirement.Requirement) sarifRule {
 			AWSErrorCode: r.AWSErrorCode,
 		},
 	}
-	text, mark := []string{prose.Sentence(r.Demand)}, []string{markdown(prose.Sentence(r.Demand))}
+	text, mark := []string{demand}, []string{markdown(demand)}
 	for _, f := range explained(r) {
 		text = append(text, f.name+": "+f.text)
 		shown := markdown(f.text)
