@@ -96,8 +96,8 @@ func (e Examination) stated() []label {
 	return list
 }
 
-// background says in lines for which case and by whom the scan was made, and what it
-// left out.
+// background returns lines about the case, the examiner, and the requirements that were
+// not checked.
 func background(r *scanner.Result, o Options) []string {
 	var lines []string
 	for _, n := range o.Examination.stated() {

@@ -77,7 +77,7 @@ func (v value) field(name string) value {
 // empty reports whether a value holds nothing.
 func (v value) empty() bool { return len(v.parts) == 0 && v.text == "" }
 
-// captions are the fields of details whose names do not say to a reader what they hold.
+// captions are for fields whose names are not clear to a reader.
 var captions = map[string]string{
 	"allocated": "Size on disk", "bytes": "Size", "customer": "Not from the system", "denied": "Rearms denied",
 	"in_the_cloud": "Only in the cloud", "included": "In the image", "root_volume_bytes": "Root volume",

@@ -122,8 +122,7 @@ func htmlFacts(r *scanner.Result) []htmlField {
 	return facts
 }
 
-// addSections adds what asks something of the reader, and returns the ids of its
-// findings.
+// addSections adds the findings that need action, and returns their ids.
 func (p *htmlReport) addSections(r *scanner.Result) (map[string]bool, error) {
 	needed, extra, waived := cards(r)
 	var unmet, undecided []card
@@ -179,8 +178,8 @@ func (p *htmlReport) addSections(r *scanner.Result) (map[string]bool, error) {
 	return carded, nil
 }
 
-// fixes groups cards by what settles them, and puts first what settles most. What is
-// undecided or waived has nothing in common with others.
+// fixes groups cards by their fix. For each status, the fix that settles most findings
+// comes first. Undecided and waived cards are groups of their own.
 func fixes(cards []card) [][]card {
 	var groups [][]card
 	for _, c := range cards {
@@ -208,8 +207,8 @@ func fixes(cards []card) [][]card {
 	return groups
 }
 
-// What the template is filled with. All texts are Neutral; the template escapes
-// them for the place where they stand.
+// htmlReport is the data of the template. All texts are Neutral; the template escapes
+// them for their context.
 type htmlReport struct {
 	Title, Verdict, Class, Tally, Next string
 	Remarks                            []string
@@ -240,7 +239,7 @@ type htmlSection struct {
 	Groups          []htmlGroup
 }
 
-// htmlGroup is what one fix settles.
+// htmlGroup holds the cards that one fix settles.
 type htmlGroup struct {
 	Class       string
 	Cards       []htmlCard
@@ -248,7 +247,7 @@ type htmlGroup struct {
 	Command     bool // How is one
 }
 
-// htmlCard is what one cause leaves unmet or undecided.
+// htmlCard holds the findings that are unmet or undecided for one cause.
 type htmlCard struct {
 	Findings        []htmlFinding
 	Message, Waiver string
@@ -289,7 +288,7 @@ type htmlHive struct {
 	Primary, Secondary    uint32
 }
 
-// replayed says what of transaction logs was applied to a hive.
+// replayed lists the log entries that were applied to a hive.
 func replayed(h scanner.Hive) string {
 	var parts []string
 	for _, a := range h.Applied {
@@ -379,8 +378,8 @@ func offsets(e requirement.Evidence) string {
 	return strings.Join(parts, ", ")
 }
 
-// htmlValueOf is a value of the details as a person reads it. name is that of its
-// field; empty fields are left out.
+// htmlValueOf converts a value of the details; name is the name of its field. Empty
+// fields are left out.
 func htmlValueOf(name string, v value) htmlValue {
 	h := htmlValue{Text: Neutral(readable(name, v)), Empty: v.empty()}
 	switch columns := v.columns(); {

@@ -169,10 +169,9 @@ func cut(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// plainText is text that stays text in Markdown. In addition to the markup of CommonMark it
-// takes away the meaning of what GitHub and GitLab find in the text itself, where
-// an escape does not help: users, issues, addresses. An empty comment of HTML
-// parts these for the machine and not for the reader.
+// plainText is text that stays text in Markdown. It escapes the markup of CommonMark. In
+// names of users, issues and addresses, which GitHub and GitLab find in escaped text too,
+// it inserts an empty HTML comment, which the reader does not see.
 func plainText(s string) string {
 	s = markdown(Neutral(s))
 	return strings.NewReplacer(

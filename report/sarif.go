@@ -126,8 +126,8 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 	return e.Encode(sarifLog{Schema: sarifSchema, Version: sarifVersion, Runs: []sarifRun{run}})
 }
 
-// part sets the results of a scan that leaves requirements out apart from those of
-// full scans: GitHub closes the alerts of a category that an upload to it lacks.
+// part gives scans that leave requirements out a category of their own: GitHub closes the
+// alerts of a category that a new upload to it does not have.
 func part(r *scanner.Result) string {
 	if len(r.NotChecked) == 0 {
 		return ""
@@ -136,7 +136,7 @@ func part(r *scanner.Result) string {
 }
 
 // semantic is a version by the rules of semver.org (2.0.0), such as a tag of the
-// project and what the Go toolchain makes of a commit after one.
+// project or the pseudo-version of a commit.
 var semantic = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
 	`(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?` +
 	`(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$`)
@@ -269,8 +269,7 @@ type sarifArtifactLocation struct {
 	URI string `json:"uri"`
 }
 
-// sarifRegion is the first line always: GitHub wants a line, and what is read is
-// not made of lines.
+// sarifRegion is always the first line: GitHub requires a line, and evidence has none.
 type sarifRegion struct {
 	Line int `json:"startLine"`
 }

@@ -18,8 +18,8 @@ const (
 	maxProse     = 120 // columns of a line of text: longer lines are hard to follow
 	wideRows     = 110 // columns from which a row of a list stands on one line
 
-	// What follows bounds what one finding may take of the reader's screen; the
-	// log and the JSON report hold everything.
+	// Limits on the space of one finding on the screen. The log and the JSON report
+	// have everything.
 	maxPlaces   = 3
 	maxEvidence = 6 // pieces of a difference
 	maxNotices  = 8
@@ -119,8 +119,8 @@ func (p *page) paragraph(lines []string) {
 	}
 }
 
-// flow writes parts with gaps between them, and those that do not fit on a line below,
-// after below. A part is kept together where it fits on a line.
+// flow writes parts with gaps between them. A part that does not fit on the line goes to
+// the next one, after below; a part longer than a line is broken.
 func (p *page) flow(lead, below, gap string, parts []phrase) {
 	current := lead
 	empty := true
@@ -157,7 +157,7 @@ type phrase struct {
 	path bool
 }
 
-// place says which system this is and where it was read.
+// place writes the system and its volumes.
 func (p *page) place(r *scanner.Result, o Options) {
 	var parts []phrase
 	for _, s := range identity(r) {
@@ -185,7 +185,7 @@ func (p *page) place(r *scanner.Result, o Options) {
 	}
 }
 
-// notices writes what the reader must know of the evidence.
+// notices writes the notices that the reader must know; all of them with Options.All.
 func (p *page) notices(notices []requirement.Notice, o Options) {
 	shown := telling(notices)
 	if o.All {
@@ -200,7 +200,7 @@ func (p *page) notices(notices []requirement.Notice, o Options) {
 	}
 }
 
-// card writes what one cause asks of the reader.
+// card writes the findings of one cause, the evidence, and the fix.
 func (p *page) card(c card) {
 	f := c.fullest()
 	p.line("")
@@ -223,8 +223,8 @@ func (p *page) card(c card) {
 	}
 }
 
-// heads writes the status of a card, its ids under each other with what weighs less
-// than the status says, and the service's codes at the right edge.
+// heads writes the status of a card, its ids one below the other with their marks, and
+// the AWS error codes at the right edge.
 func (p *page) heads(c card) {
 	color, lead := statusColor[c[0].Status], statusLabel(c[0].Status)+"  "
 	if c[0].Waiver != nil {
@@ -261,8 +261,7 @@ func (p *page) heads(c card) {
 	}
 }
 
-// evidence writes what decides a finding that is not met: where it is, what is there,
-// and since when.
+// evidence writes the places that decide an unmet finding.
 func (p *page) evidence(f requirement.Finding) {
 	places := deciding(f)
 	for i, at := range places {
@@ -277,8 +276,7 @@ func (p *page) evidence(f requirement.Finding) {
 	}
 }
 
-// pieces writes a place and what is there. What does not fit on its line goes on below,
-// further in.
+// pieces writes a location and its data. Further lines are indented.
 func (p *page) pieces(lead string, where, what []string) {
 	var parts []phrase
 	for _, s := range where {

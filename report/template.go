@@ -135,8 +135,8 @@ func (t *Template) execute(w io.Writer, document any) error {
 	return err
 }
 
-// wrap makes an ErrTemplate of an error of package template, whose text begins with
-// "template: NAME:LINE".
+// wrap converts an error of package template, whose text begins with "template:
+// NAME:LINE", to an ErrTemplate.
 func (t *Template) wrap(err error) error {
 	text := strings.TrimPrefix(err.Error(), "template: ")
 	if !strings.HasPrefix(text, t.name) {
@@ -164,12 +164,12 @@ func (b *boundedWriter) Write(p []byte) (int, error) {
 	return b.text.Write(p)
 }
 
-// stepName is the function that counts steps. A template that calls it itself takes
-// a step more.
+// stepName is the name of the function that counts steps. A template that calls it uses
+// up one more step.
 const stepName = "coldcheckStep"
 
-// functions are those of a run, in place of the functions of package template
-// that make text of any length. They read and run nothing.
+// functions returns the functions of a run. They replace the functions of package
+// template that make text of any length. They read no files and start no programs.
 func (run *templateRun) functions() template.FuncMap {
 	bounded := func(f func(...any) string) func(...any) (string, error) {
 		return func(args ...any) (string, error) {
@@ -197,7 +197,7 @@ func (run *templateRun) functions() template.FuncMap {
 	}
 }
 
-// make takes size bytes of what functions may make.
+// make takes size bytes from the limit on text that functions make.
 func (run *templateRun) make(size int) error {
 	if size > run.text {
 		return run.end(fmt.Errorf("its functions make more than %d MiB of text", maxTemplateText>>20))
@@ -338,8 +338,8 @@ func lineOf(place string) string {
 	return place
 }
 
-// countActions is how much a list does: a step for each node, and more for long ones.
-// What is in a loop counts there.
+// countActions returns the cost of a list in steps: one for each node, and more for long
+// ones. The body of a loop has a count of its own.
 func countActions(l *parse.ListNode) int {
 	if l == nil {
 		return 0

@@ -13,9 +13,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// What follows puts into words what every format for people says: which system this is,
-// the verdict, what needs action, and what a piece of evidence is. The caller makes it
-// Neutral and escapes it.
+// This file has the texts that all formats for people share: the system, the verdict, the
+// cards, and the evidence. Callers make the texts Neutral and escape them.
 
 // identity names the system, its computer and its user, if they are known.
 func identity(r *scanner.Result) []string {
@@ -106,8 +105,8 @@ func worstFirst(notices []requirement.Notice) []requirement.Notice {
 	return notices
 }
 
-// telling returns the notices that the reader must know, the worst first. What was only
-// noted of a file or a volume is for the log.
+// telling returns the notices that the reader must know, the worst first. Notices of level
+// info about a file or a volume are only in the log.
 func telling(notices []requirement.Notice) []requirement.Notice {
 	return slices.DeleteFunc(worstFirst(notices), func(n requirement.Notice) bool {
 		return n.Level == requirement.LevelInfo && n.Source != ""
@@ -133,7 +132,7 @@ var verdictName = map[scanner.Verdict]string{
 	scanner.Ready: "READY", scanner.NotReady: "NOT READY", scanner.Inconclusive: "INCONCLUSIVE",
 }
 
-// tally says in figures what the verdict rests on.
+// tally counts the checks that decide the verdict.
 func tally(r *scanner.Result) string {
 	counted, waived := map[requirement.Status]int{}, map[requirement.Status]int{}
 	total, service := 0, 0
@@ -204,7 +203,7 @@ func unasked(f requirement.Finding) bool {
 	return !f.Counts && f.Status == requirement.Undetermined && f.Scope == requirement.Service
 }
 
-// remarks is what the reader must know in addition to the verdict, a sentence each.
+// remarks are facts that the reader needs in addition to the verdict, one sentence each.
 func remarks(r *scanner.Result, o Options) []string {
 	lines := background(r, o)
 	if c := r.CrossCheck; c != nil {
@@ -268,13 +267,13 @@ func confirmation(c scanner.CrossCheck) string {
 	return s + "."
 }
 
-// card is what one cause asks of the reader: the findings that it leaves unmet, or
-// undecided. It has at least one.
+// card holds the findings that are unmet, or undecided, for one cause. It has at least
+// one.
 type card []requirement.Finding
 
-// cards returns what asks something of the reader: first what counts, or what the
-// caller's policy counts; then what does not count; last what is waived. Within
-// each, what is not met comes before what is undecided.
+// cards returns the findings that need action. Those of needed count for the verdict or
+// for the caller's policy; those of extra do not. In each list, unmet findings come before
+// undecided ones.
 func cards(r *scanner.Result) (needed, extra, waived []card) {
 	for _, status := range []requirement.Status{requirement.Failed, requirement.Warning, requirement.Undetermined} {
 		var now [3][]card
@@ -305,15 +304,15 @@ func (c card) fullest() requirement.Finding {
 	return slices.MaxFunc(c, func(a, b requirement.Finding) int { return len(a.Message) - len(b.Message) })
 }
 
-// actionable reports whether a card says what is required and how to reach it: what is
-// waived needs no action, and several undecided findings have no fix in common.
+// actionable reports whether a card shows requirements and a fix. Waived findings need no
+// action, and several undecided findings have no fix in common.
 func (c card) actionable() bool {
 	return c[0].Waiver == nil && (len(c) == 1 || c[0].Status != requirement.Undetermined)
 }
 
-// sameCause reports whether two findings of one status say the same, one of them
-// possibly more, and rest on the same, so that the reader needs to see it once. What
-// is undecided rests on nothing.
+// sameCause reports whether one card can show two findings of one status: the message of
+// one begins with that of the other, and the fix and the evidence are the same. Only
+// messages are compared of undecided findings, which no evidence decides.
 func sameCause(a, b requirement.Finding) bool {
 	switch {
 	case a.Waiver != nil || b.Waiver != nil,
@@ -333,7 +332,7 @@ var severityNames = map[requirement.Severity]string{
 	requirement.Required: "Required", requirement.Recommended: "Recommended", requirement.Info: "Listed",
 }
 
-// marks says of a finding what its status does not say.
+// marks lists properties of a finding that its status does not show.
 func marks(f requirement.Finding) []string {
 	var list []string
 	if f.AWSErrorCode != "" {
@@ -359,7 +358,7 @@ func weight(f requirement.Finding) []string {
 
 const waivedMark = "waived"
 
-// omitted says what a finding does not carry; "" if it carries everything.
+// omitted says how much was left out of a finding; "" if nothing was.
 func omitted(f requirement.Finding) string {
 	var parts []string
 	for _, part := range []struct {
@@ -396,8 +395,7 @@ func advice(f requirement.Finding) (label, text string) {
 	return "", ""
 }
 
-// describe is a piece of evidence: where it is, then what is there, since when, and
-// what the reader must know about it.
+// describe returns the location of a piece of evidence, and its data, time and note.
 func describe(e requirement.Evidence) (where, what []string) {
 	where = location(e)
 	value := valueName(e)
@@ -442,11 +440,11 @@ func second(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// place is what a card shows of the evidence at one place.
+// place is the evidence at one location, as a card shows it.
 type place struct{ where, what []string }
 
-// deciding returns the places that decide what is not met: what was found, or where
-// nothing was found the places that were searched. Values of one key are one place.
+// deciding returns the places that decide an unmet finding: those where something was
+// found, or, if nothing was, those that were searched. Values of one key are one place.
 func deciding(f requirement.Finding) []place {
 	anyFound := slices.ContainsFunc(f.Evidence, isFound)
 	type at struct{ source, path, key string }
@@ -478,7 +476,7 @@ func deciding(f requirement.Finding) []place {
 		}
 		places[i].what = slices.Concat(places[i].what, c.times, c.notes)
 	}
-	return slices.DeleteFunc(places, func(p place) bool { // a volume and nothing of it
+	return slices.DeleteFunc(places, func(p place) bool { // only the name of a volume
 		return len(p.what) == 0 && len(p.where) == 1 && !strings.Contains(p.where[0], " ")
 	})
 }
@@ -491,14 +489,14 @@ func appendNew(list []string, s string) []string {
 	return append(list, s)
 }
 
-// isFound reports whether a piece of evidence names something that is there. One
-// without a kind is of a report that does not say.
+// isFound reports whether a piece of evidence names something that exists. Evidence
+// without a kind comes from a report that does not say, and counts as found.
 func isFound(e requirement.Evidence) bool { return e.Found || e.Kind == "" }
 
-// quotable is what a card shows of a value: its name, and its data where that is short
-// and the message does not quote it.
+// quotable returns the name of a value for a card, with its data if that is short and not
+// in the message.
 func quotable(e requirement.Evidence, message string) string {
-	const long, telling = 60, 4 // in bytes: data that takes a line, and data that no text holds by chance
+	const long, telling = 60, 4 // in bytes: data that fills a line, and the least that counts as a quotation
 	data := e.Data
 	switch e.Kind {
 	case requirement.KindFile, requirement.KindFolder, requirement.KindTree, requirement.KindVolume:

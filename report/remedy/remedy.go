@@ -76,7 +76,7 @@ func Write(w io.Writer, s *report.Saved, o report.Options) (Summary, error) {
 		}
 		var changes []change
 		var rest string
-		// No command fixes all of a finding that does not carry all that was found.
+		// If evidence or subjects were left out, changes would fix only a part.
 		if fix := l.fixers[f.ID]; fix != nil && !f.Omitted.Any() {
 			changes, rest = fix(f, s)
 		}

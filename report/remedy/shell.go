@@ -152,8 +152,8 @@ var cachedPlaces = []string{
 	"root/.thunderbird", "root/.local/share/Trash",
 }
 
-// removeCaches removes what root keeps of his work and the finding names, if all
-// of that is on the root volume.
+// removeCaches removes the caches and histories of root that the finding names, if all
+// of them are on the root volume.
 func removeCaches(f requirement.Finding, _ *report.Saved) (changes []change, rest string) {
 	for _, s := range f.Subjects {
 		isFile := s.Kind == requirement.SubjectFile || s.Kind == requirement.SubjectFolder
