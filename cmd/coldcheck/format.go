@@ -28,7 +28,7 @@ func formatFlag(c *cobra.Command, value *string, toFile bool, formats ...string)
 func checkFormat(value string, formats ...string) error {
 	format, path, toFile := strings.Cut(value, "=")
 	if !slices.Contains(formats, format) {
-		return unknownFormat(format, formats, "-o ")
+		return unknownFormat(format, formats)
 	}
 	if toFile {
 		return usage("leave '="+path+"' out and redirect the output", "-o %s: this command writes to standard output only",
@@ -37,21 +37,19 @@ func checkFormat(value string, formats ...string) error {
 	return nil
 }
 
-// splitFormat reads FORMAT[=PATH]. The path is "" for standard output.
+// splitFormat reads FORMAT[=PATH]. The path is "" if there is none; "-" is standard output.
 func splitFormat(value string, formats ...string) (format, path string, err error) {
 	format, path, toFile := strings.Cut(value, "=")
 	switch {
 	case !slices.Contains(formats, format):
-		return "", "", unknownFormat(format, formats, "-o ")
+		return "", "", unknownFormat(format, formats)
 	case toFile && path == "":
 		return "", "", usage("", "-o %s: the path is missing", value)
-	case path == "-":
-		path = ""
 	}
 	return format, path, nil
 }
 
-func unknownFormat(name string, formats []string, before string) error {
-	hint := didYouMean(name, formats, before, "the formats are "+strings.Join(formats, ", "))
+func unknownFormat(name string, formats []string) error {
+	hint := didYouMean(name, formats, "-o ", "the formats are "+strings.Join(formats, ", "))
 	return usage(hint, "unknown format %q", name)
 }

@@ -79,15 +79,12 @@ func parseOutputs(values []string) ([]output, error) {
 	var outputs []output
 	toStdout := ""
 	for _, v := range values {
-		name, path, hasPath := strings.Cut(v, "=")
-		f, ok := report.FormatNamed(name)
-		if !ok {
-			return nil, unknownFormat(name, formatNames(), "-o ")
+		name, path, err := splitFormat(v, formatNames()...)
+		if err != nil {
+			return nil, err
 		}
-		if hasPath && path == "" {
-			return nil, usage("", "-o %s: the path is missing", v)
-		}
-		if path == "-" || !hasPath && f.DefaultFile == nil {
+		f, _ := report.FormatNamed(name)
+		if path == "-" || path == "" && f.DefaultFile == nil {
 			if toStdout != "" {
 				hint := fmt.Sprintf("name a file for one of them: -o %s=PATH", name)
 				return nil, usage(hint, "two formats to standard output: %s and %s", toStdout, name)
