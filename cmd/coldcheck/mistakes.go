@@ -155,38 +155,37 @@ func unmountHint(mounts []source.WritableMount) string {
 
 // otherImages are the images in the same folder.
 func otherImages(name string) []string {
-	entries, err := os.ReadDir(filepath.Dir(name))
-	if err != nil {
-		return nil
-	}
-	var others []string
-	for _, e := range entries {
-		if e.Type().IsRegular() && maybeImage(e.Name()) && e.Name() != filepath.Base(name) {
-			others = append(others, filepath.Join(filepath.Dir(name), e.Name()))
-		}
-	}
-	return others
+	images, _ := imagesIn(filepath.Dir(name))
+	return slices.DeleteFunc(images, func(image string) bool { return filepath.Base(image) == filepath.Base(name) })
 }
 
 // imageSuffixes are those of files that may be images.
 var imageSuffixes = []string{".img", ".raw", ".dd", ".bin", ".001", ".qcow2", ".vmdk", ".vhd", ".vhdx", ".vdi", ".e01"}
 
-func maybeImage(name string) bool {
-	return slices.Contains(imageSuffixes, strings.ToLower(filepath.Ext(name)))
+// imagesIn returns the paths of the files in a folder that may be images.
+func imagesIn(folder string) ([]string, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	var images []string
+	for _, e := range entries {
+		if e.Type().IsRegular() && slices.Contains(imageSuffixes, strings.ToLower(filepath.Ext(e.Name()))) {
+			images = append(images, filepath.Join(folder, e.Name()))
+		}
+	}
+	return images, nil
 }
 
 // folderHint names the images in a folder.
 func folderHint(folder string) string {
 	const most = 4
-	entries, err := os.ReadDir(folder)
+	images, err := imagesIn(folder)
 	if err != nil {
 		return "name an image file"
 	}
-	var images []string
-	for _, e := range entries {
-		if e.Type().IsRegular() && maybeImage(e.Name()) {
-			images = append(images, prose.Quote(filepath.Join(folder, e.Name())))
-		}
+	for i := range images {
+		images[i] = prose.Quote(images[i])
 	}
 	if len(images) == 0 || len(images) > most {
 		return "name the image files in it"
