@@ -101,8 +101,6 @@ func remoteName(name string) error {
 		from := prose.Quote(shown)
 		if u.RawQuery != "" || u.User != nil {
 			from = "'URL' (the URL that you gave, with its query)"
-			return usage("download it first: curl -fLo "+prose.Quote(file)+" "+from,
-				"%s: reading from a URL directly is not supported", shown)
 		}
 		return usage("download it first: curl -fLo "+prose.Quote(file)+" "+from,
 			"%s: reading from a URL directly is not supported", shown)
