@@ -73,7 +73,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 				}
 			}
 			for _, name := range with {
-				data, err := readDocument(name)
+				data, err := readWithin(name, maxDocument, "with")
 				if err != nil {
 					return err
 				}
@@ -146,18 +146,19 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 	return verdictError(result.PolicyVerdict)
 }
 
-// maxDocument bounds a --with file: that of a large account has a few megabytes.
+// maxDocument bounds a --with file, in bytes. The file of a large account has a few megabytes.
 const maxDocument = 64 << 20
 
-func readDocument(name string) ([]byte, error) {
-	data, err := readUpTo(name, maxDocument)
-	if err == nil && len(data) > maxDocument {
-		return nil, usage("", "%s is larger than the limit of %d MiB for --with", name, maxDocument>>20)
+// readWithin reads the file that a flag names. One that is larger than limit is wrong usage.
+func readWithin(name string, limit int, flag string) ([]byte, error) {
+	data, err := readUpTo(name, int64(limit))
+	if err == nil && len(data) > limit {
+		return nil, usage("", "%s is larger than the limit of %d MiB for --%s", name, limit>>20, flag)
 	}
 	return data, err
 }
 
-// readUpTo reads a file, or of one that is larger than limit a byte more.
+// readUpTo reads a file. From one that is larger than limit it returns one byte more, which shows that it is.
 func readUpTo(name string, limit int64) ([]byte, error) {
 	f, err := openRegular(name)
 	if err != nil {

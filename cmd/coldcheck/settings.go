@@ -196,12 +196,9 @@ func walkCommands(c *cobra.Command, do func(*cobra.Command)) {
 // readSettings reads a file of settings: a mapping whose keys are names of flags of
 // the command. An error names the line and the key.
 func readSettings(c *cobra.Command, name string) ([]setting, error) {
-	data, err := readUpTo(name, maxSettings)
+	data, err := readWithin(name, maxSettings, "config")
 	if err != nil {
 		return nil, err
-	}
-	if len(data) > maxSettings {
-		return nil, usage("", "%s is larger than the limit of %d MiB for --config", name, maxSettings>>20)
 	}
 	return parseSettings(c, name, data)
 }
