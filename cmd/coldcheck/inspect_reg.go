@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
@@ -216,8 +217,8 @@ func (m *machine) profileFolder(sid string) (string, error) {
 	}
 	for variable, value := range map[string]string{"%SystemDrive%": "C:", "%SystemRoot%": `C:\` + m.root,
 		"%windir%": `C:\` + m.root} {
-		if len(folder) >= len(variable) && strings.EqualFold(folder[:len(variable)], variable) {
-			folder = value + folder[len(variable):]
+		if rest, ok := fold.CutPrefix(folder, variable); ok {
+			folder = value + rest
 		}
 	}
 	if len(folder) < 3 || folder[1] != ':' {

@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/fold"
 )
 
 // nearest returns the candidate that a misspelled word most likely means; "" if none is near. Letters' case does not
@@ -17,7 +19,7 @@ func nearest(word string, candidates []string) string {
 	}
 	if best == "" && len(word) >= 3 {
 		// The beginning of one name only is as clear as a misspelling.
-		begins := func(c string) bool { return strings.HasPrefix(strings.ToLower(c), strings.ToLower(word)) }
+		begins := func(c string) bool { return fold.HasPrefix(c, word) }
 		if i := slices.IndexFunc(candidates, begins); i >= 0 && !slices.ContainsFunc(candidates[i+1:], begins) {
 			return candidates[i]
 		}
