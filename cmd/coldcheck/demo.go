@@ -18,11 +18,9 @@ import (
 const defaultCase = "failing"
 
 func (p *program) demoCommand() *cobra.Command {
-	var outputs []string
-	var name, waivers string
-	var list, crossCheck bool
-	var reads parallelReads
-	var selected selectionFlags
+	var name string
+	var list bool
+	var flags scanFlags
 	c := &cobra.Command{
 		Use:   "demo [--case NAME]",
 		Short: "Scan images that are built into the program",
@@ -46,38 +44,20 @@ coldcheck demo -o html=report.html`,
 				return err
 			}
 			in := caseInput(example)
-			in.ParallelReads = int(reads)
-			if err := selected.apply(c, &in); err != nil {
+			if err := flags.selected.apply(c, &in); err != nil {
 				return err
 			}
-			if crossCheck {
+			if flags.crossCheck {
 				if in.CrossCheck, err = startWorker("--case", name); err != nil {
 					return err
 				}
 			}
-			var files []string
-			if waivers != "" {
-				if in.Policy.Waivers, err = readWaivers(waivers); err != nil {
-					return err
-				}
-				files = append(files, waivers)
-			}
-			return p.scan(c.Context(), in, outputs, files)
+			return p.scan(c.Context(), in, flags, nil)
 		},
 	}
 	c.Flags().StringVar(&name, "case", defaultCase, "scan the images of case `NAME`")
 	c.Flags().BoolVar(&list, "list", false, "list the cases")
-	outputFlag(c, &outputs)
-	displayFlags(c, &p.display)
-	crossCheckFlag(c, &crossCheck)
-	memoryFlag(c, &p.maxMemory)
-	parallelReadsFlag(c, &reads)
-	p.noProgressFlag(c)
-	waiversFlag(c, &waivers)
-	selected.declare(c)
-	p.examiner.declare(c)
-	templateFlag(c)
-	p.configurable(c)
+	p.scanFlags(c, &flags)
 	completeCase := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return caseNames(), cobra.ShellCompDirectiveNoFileComp
 	}

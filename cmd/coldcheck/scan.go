@@ -16,12 +16,11 @@ import (
 )
 
 func (p *program) scanCommand() *cobra.Command {
-	var outputs, with, expected []string
-	var root, user, userName, waivers string
+	var with, expected []string
+	var root, user, userName string
 	var policy policyFlags
-	var selected selectionFlags
-	var crossCheck, hash bool
-	var reads parallelReads
+	var hash bool
+	var flags scanFlags
 	c := &cobra.Command{
 		Use:   "scan IMAGE…",
 		Short: "Check the images of a WorkSpace",
@@ -35,12 +34,12 @@ coldcheck scan root.img user.img -o table -o json=report.json
 coldcheck scan root.img user.img --fail-on recommended`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			in := scanner.Input{UserName: userName, Hash: hash, ParallelReads: int(reads)}
+			in := scanner.Input{UserName: userName, Hash: hash}
 			var err error
 			if in.Policy, err = policy.policy(); err != nil {
 				return err
 			}
-			if err := selected.apply(c, &in); err != nil {
+			if err := flags.selected.apply(c, &in); err != nil {
 				return err
 			}
 			if in.Expect, err = expectedSums(expected); err != nil {
@@ -67,7 +66,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 				return err
 			}
 			p.images = slices.Clone(names)
-			if crossCheck {
+			if flags.crossCheck {
 				if in.CrossCheck, err = startWorker(append([]string{"--"}, names...)...); err != nil {
 					return err
 				}
@@ -79,15 +78,8 @@ coldcheck scan root.img user.img --fail-on recommended`,
 				}
 				in.With = append(in.With, scanner.Document{Name: name, Data: data})
 			}
-			names = append(names, with...)
-			if waivers != "" {
-				if in.Policy.Waivers, err = readWaivers(waivers); err != nil {
-					return err
-				}
-				names = append(names, waivers)
-			}
 			p.ofMachine = true
-			return p.scan(c.Context(), in, outputs, names)
+			return p.scan(c.Context(), in, flags, append(names, with...))
 		},
 	}
 	c.Flags().StringVar(&root, "root", "", "treat `IMAGE` as the root volume")
@@ -96,27 +88,47 @@ coldcheck scan root.img user.img --fail-on recommended`,
 	c.Flags().StringArrayVar(&with, "with", nil,
 		"add data that is not on the disk from `FILE`: the output of 'aws workspaces describe-workspaces', "+
 			"'aws workspaces describe-workspace-images' or 'slmgr /dlv'; repeatable")
-	outputFlag(c, &outputs)
-	displayFlags(c, &p.display)
-	crossCheckFlag(c, &crossCheck)
 	hashFlag(c, &hash)
-	memoryFlag(c, &p.maxMemory)
-	parallelReadsFlag(c, &reads)
-	p.noProgressFlag(c)
-	waiversFlag(c, &waivers)
 	policy.declare(c)
-	selected.declare(c)
 	expectFlag(c, &expected)
+	p.scanFlags(c, &flags)
+	return c
+}
+
+// scanFlags are the flags that scan and demo have in common.
+type scanFlags struct {
+	outputs    []string
+	selected   selectionFlags
+	crossCheck bool
+	reads      parallelReads
+	waivers    string
+}
+
+// scanFlags declares the flags that scan and demo have in common.
+func (p *program) scanFlags(c *cobra.Command, f *scanFlags) {
+	outputFlag(c, &f.outputs)
+	displayFlags(c, &p.display)
+	f.selected.declare(c)
+	crossCheckFlag(c, &f.crossCheck)
+	memoryFlag(c, &p.maxMemory)
+	parallelReadsFlag(c, &f.reads)
+	p.noProgressFlag(c)
+	waiversFlag(c, &f.waivers)
 	p.examiner.declare(c)
 	templateFlag(c)
 	p.configurable(c)
-	return c
 }
 
 // scan runs a scan and writes its reports. files are those that a report must
 // not be written over.
-func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, files []string) error {
-	outputs, err := p.display.outputs(outputValues)
+func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, files []string) (err error) {
+	if flags.waivers != "" {
+		if in.Policy.Waivers, err = readWaivers(flags.waivers); err != nil {
+			return err
+		}
+		files = append(files, flags.waivers)
+	}
+	outputs, err := p.display.outputs(flags.outputs)
 	if err != nil {
 		return err
 	}
@@ -132,7 +144,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, outputValues, file
 	if err := p.checkOutputs(append(slices.Clone(outputs), more...), append(files, p.inputs...), began); err != nil {
 		return err
 	}
-	in.MaxMemory = int64(p.maxMemory)
+	in.MaxMemory, in.ParallelReads = int64(p.maxMemory), int(flags.reads)
 	in.Progress = p.progress.show
 	result, err := scanner.Scan(ctx, in)
 	if err != nil {
