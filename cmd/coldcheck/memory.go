@@ -11,14 +11,10 @@ import (
 	"github.com/coldcheck/coldcheck/internal/memory"
 )
 
-// memoryFlag declares --max-memory, for all commands of one that holds others.
+// memoryFlag declares --max-memory.
 func memoryFlag(c *cobra.Command, value *memorySize) {
 	*value = memory.Default
-	flags := c.Flags()
-	if c.HasSubCommands() {
-		flags = c.PersistentFlags()
-	}
-	flags.Var(value, "max-memory",
+	flagsOf(c).Var(value, "max-memory",
 		"limit memory to `SIZE`, such as 256M or 1G, at least "+memorySize(memory.Least).String()+
 			"; data beyond it is reported as undetermined")
 }

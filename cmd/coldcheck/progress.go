@@ -39,13 +39,9 @@ const (
 	linesInterval    = time.Minute
 )
 
-// noProgressFlag declares --no-progress, for all commands of one that holds others.
+// noProgressFlag declares --no-progress.
 func (p *program) noProgressFlag(c *cobra.Command) {
-	flags := c.Flags()
-	if c.HasSubCommands() {
-		flags = c.PersistentFlags()
-	}
-	flags.BoolVar(&p.progress.off, "no-progress", false, "show no progress on standard error")
+	flagsOf(c).BoolVar(&p.progress.off, "no-progress", false, "show no progress on standard error")
 }
 
 // start makes the line appear on w.

@@ -140,6 +140,14 @@ func arguments(least, most int) cobra.PositionalArgs {
 	}
 }
 
+// flagsOf returns the flags of a command. If it holds other commands, they are the flags of all of those.
+func flagsOf(c *cobra.Command) *pflag.FlagSet {
+	if c.HasSubCommands() {
+		return c.PersistentFlags()
+	}
+	return c.Flags()
+}
+
 func lowerFirst(s string) string {
 	if s == "" {
 		return s
