@@ -11,20 +11,19 @@ import (
 )
 
 // everyCommand calls look for each command that a person sees.
-func everyCommand(c *cobra.Command, look func(*cobra.Command)) {
-	look(c)
-	for _, sub := range c.Commands() {
-		if !sub.Hidden || sub.Name() == "man" {
-			everyCommand(sub, look)
+func everyCommand(look func(*cobra.Command)) {
+	p := &program{stdout: os.Stdout, stderr: os.Stderr}
+	walkCommands(p.rootCommand(), func(c *cobra.Command) {
+		if !c.Hidden || c.Name() == "man" {
+			look(c)
 		}
-	}
+	})
 }
 
 // Help fits the terminal, and every command has a sentence, examples and a
 // description of each flag.
 func TestHelp(t *testing.T) {
-	p := &program{stdout: os.Stdout, stderr: os.Stderr}
-	everyCommand(p.rootCommand(), func(c *cobra.Command) {
+	everyCommand(func(c *cobra.Command) {
 		for _, columns := range []int{40, 80, 100} {
 			text := helpText(c, columns)
 			examples, _, _ := strings.Cut(c.Example, "\n\n")
@@ -61,8 +60,7 @@ func TestHelp(t *testing.T) {
 
 // Every example is a command line that the program accepts.
 func TestExamples(t *testing.T) {
-	p := &program{stdout: os.Stdout, stderr: os.Stderr}
-	everyCommand(p.rootCommand(), func(described *cobra.Command) {
+	everyCommand(func(described *cobra.Command) {
 		for line := range strings.Lines(described.Example) {
 			line = strings.TrimSuffix(strings.TrimSpace(line), ")")
 			_, line, found := strings.Cut(line, "coldcheck ")

@@ -19,11 +19,7 @@ import (
 func TestManPage(t *testing.T) {
 	page := printed(t, 0, "man")
 	p := &program{}
-	var check func(c *cobra.Command)
-	check = func(c *cobra.Command) {
-		for _, sub := range c.Commands() {
-			check(sub)
-		}
+	walkCommands(p.rootCommand(), func(c *cobra.Command) {
 		if c.Hidden || c.HasSubCommands() {
 			return
 		}
@@ -38,8 +34,7 @@ func TestManPage(t *testing.T) {
 				t.Errorf("--%s of %s is not in the page", f.Name, c.CommandPath())
 			}
 		})
-	}
-	check(p.rootCommand())
+	})
 	for _, f := range report.Formats {
 		if !strings.Contains(page, ".B "+f.Name+"\n") {
 			t.Errorf("format %s is not in the page", f.Name)

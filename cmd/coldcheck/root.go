@@ -42,7 +42,7 @@ coldcheck requirements win.tls.tls12`,
 	}
 	root.SetHelpCommand(helpCommand())
 	root.SetFlagErrorFunc(flagError)
-	plain(root)
+	walkCommands(root, plain)
 	return root
 }
 
@@ -95,7 +95,7 @@ func helpCommand() *cobra.Command {
 	}
 }
 
-// plain lets usage lines stand as they are written, and describes the flags that cobra adds.
+// plain lets the usage line stand as it is written, and describes the flags that cobra adds.
 func plain(c *cobra.Command) {
 	c.DisableFlagsInUseLine = true
 	c.InitDefaultHelpFlag()
@@ -104,8 +104,13 @@ func plain(c *cobra.Command) {
 		c.InitDefaultVersionFlag()
 		c.Flags().Lookup("version").Usage = "print the version"
 	}
+}
+
+// walkCommands calls do for a command and for all commands below it.
+func walkCommands(c *cobra.Command, do func(*cobra.Command)) {
+	do(c)
 	for _, sub := range c.Commands() {
-		plain(sub)
+		walkCommands(sub, do)
 	}
 }
 

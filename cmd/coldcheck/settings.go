@@ -186,13 +186,6 @@ func variables(c *cobra.Command, environment []string) ([]setting, error) {
 	return list, nil
 }
 
-func walkCommands(c *cobra.Command, do func(*cobra.Command)) {
-	do(c)
-	for _, sub := range c.Commands() {
-		walkCommands(sub, do)
-	}
-}
-
 // readSettings reads a file of settings: a mapping whose keys are names of flags of
 // the command. An error names the line and the key.
 func readSettings(c *cobra.Command, name string) ([]setting, error) {
