@@ -112,12 +112,12 @@ func wordsOfCode(name string, source []byte) (broken []string, err error) {
 				report(n, sentence(text)...)
 			}
 		case *ast.CallExpr:
-			if called, ok := n.Fun.(*ast.SelectorExpr); ok && len(n.Args) > 0 &&
-				(called.Sel.Name == "Errorf" || called.Sel.Name == "New") {
-				if text, _ := textOf(n.Args[len(n.Args)-1]); called.Sel.Name == "New" && strings.HasSuffix(text, ".") {
-					report(n, fmt.Sprintf("%q: an error ends in a full stop", text))
-				}
-				if text, _ := textOf(n.Args[0]); called.Sel.Name == "Errorf" && strings.HasSuffix(text, ".") {
+			called, ok := n.Fun.(*ast.SelectorExpr)
+			if !ok || called.Sel.Name != "Errorf" && called.Sel.Name != "New" {
+				break
+			}
+			for _, arg := range n.Args {
+				if text, _ := textOf(arg); strings.HasSuffix(text, ".") {
 					report(n, fmt.Sprintf("%q: an error ends in a full stop", text))
 				}
 			}
