@@ -176,7 +176,7 @@ func wording(text string) (broken []string) {
 	checked := allowed.Replace(text)
 	for _, rule := range forbidden {
 		if found := rule.pattern.FindString(checked); found != "" {
-			broken = append(broken, fmt.Sprintf("%q in %q %s", strings.TrimSpace(found), shorten(text), rule.why))
+			broken = append(broken, fmt.Sprintf("%q in %q %s", strings.TrimSpace(found), writing.Short(text), rule.why))
 		}
 	}
 	return broken
@@ -189,13 +189,13 @@ func sentence(text string) (broken []string) {
 		return nil
 	}
 	if first, _ := utf8.DecodeRuneInString(text); unicode.IsLower(first) && !strings.ContainsAny(firstWord(text), "./-_") {
-		broken = append(broken, fmt.Sprintf("%q begins with a small letter", shorten(text)))
+		broken = append(broken, fmt.Sprintf("%q begins with a small letter", writing.Short(text)))
 	}
 	if !strings.HasSuffix(text, ".") {
-		broken = append(broken, fmt.Sprintf("%q lacks its full stop", shorten(text)))
+		broken = append(broken, fmt.Sprintf("%q lacks its full stop", writing.Short(text)))
 	}
 	for _, s := range Long(text) {
-		broken = append(broken, fmt.Sprintf("%q has %d words", shorten(s), len(strings.Fields(s))))
+		broken = append(broken, fmt.Sprintf("%q has %d words", writing.Short(s), len(strings.Fields(s))))
 	}
 	return broken
 }
@@ -216,12 +216,12 @@ func Rendered(text string) (broken []string) {
 	text = quoted.ReplaceAllString(text, "x")
 	broken = wording(text)
 	if !strings.ContainsAny(text[max(len(text)-1, 0):], ".!?:") {
-		broken = append(broken, fmt.Sprintf("%q lacks its full stop", shorten(text)))
+		broken = append(broken, fmt.Sprintf("%q lacks its full stop", writing.Short(text)))
 	}
 	for s := range strings.SplitSeq(text, ". ") {
 		first := firstWord(s)
 		if !slices.Contains(smallNames, first) && writing.Sentence(first+" x.") != first+" x." {
-			broken = append(broken, fmt.Sprintf("%q begins with a small letter", shorten(s)))
+			broken = append(broken, fmt.Sprintf("%q begins with a small letter", writing.Short(s)))
 		}
 	}
 	return broken
@@ -236,12 +236,4 @@ var (
 func firstWord(text string) string {
 	word, _, _ := strings.Cut(text, " ")
 	return word
-}
-
-// shorten keeps a text in one short line.
-func shorten(text string) string {
-	if runes := []rune(text); len(runes) > 70 {
-		return string(runes[:70]) + "…"
-	}
-	return strings.TrimSpace(text)
 }
