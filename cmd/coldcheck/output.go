@@ -120,10 +120,8 @@ func (p *program) checkOutputs(outputs []output, inputs []string, began time.Tim
 			return usage("", "two reports to %s", path)
 		}
 		taken[t.place] = true
-		for _, in := range inputs {
-			if info, err := os.Stat(in); err == nil && t.info != nil && os.SameFile(info, t.info) {
-				return usage("", "the report would be written over %s, which is to be scanned", in)
-			}
+		if in := t.oneOf(inputs); in != "" {
+			return usage("", "the report would be written over %s, which is to be scanned", in)
 		}
 		if err := p.pending.probe(t); err != nil {
 			return err

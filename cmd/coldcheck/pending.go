@@ -40,6 +40,16 @@ func findTarget(path string) (target, error) {
 	return t, t.wrap(err)
 }
 
+// oneOf returns the first of some files that the report would replace, under whatever name; "" for none.
+func (t target) oneOf(files []string) string {
+	for _, f := range files {
+		if info, err := os.Stat(f); err == nil && t.info != nil && os.SameFile(info, t.info) {
+			return f
+		}
+	}
+	return ""
+}
+
 // wrap makes an error name the report, not the temporary file.
 func (t target) wrap(err error) error {
 	if err == nil {

@@ -56,10 +56,8 @@ func (p *program) writeFile(name string, text []byte, from ...string) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range from {
-		if info, err := os.Stat(f); err == nil && t.info != nil && os.SameFile(info, t.info) {
-			return usage("name another file", "the output would replace %s, which it is made from", f)
-		}
+	if f := t.oneOf(from); f != "" {
+		return usage("name another file", "the output would replace %s, which it is made from", f)
 	}
 	if t.stream {
 		return os.WriteFile(name, text, 0)
