@@ -13,7 +13,7 @@ import (
 )
 
 func (p *program) inspectLsCommand() *cobra.Command {
-	l := lister{p: p}
+	var l lister
 	var format string
 	var number int
 	c := &cobra.Command{
@@ -53,7 +53,6 @@ coldcheck inspect ls -o jsonl root.img /etc`,
 
 // lister lists directories.
 type lister struct {
-	p         *program
 	fsys      volume.FS
 	listed    int
 	recursive bool
@@ -141,31 +140,23 @@ func (l *lister) doubtful(name string, e fs.DirEntry, why error) error {
 	if l.json {
 		return l.out.object(entryJSON{Path: name, Type: kind, Doubt: why.Error()})
 	}
-	shown := path.Base(name)
-	if l.recursive {
-		shown = name
-	}
-	_, err := fmt.Fprintf(l.out, "%-7s  %14s  %20s  %s\n", kind+"?", "?", "in doubt", report.Neutral(shown))
+	_, err := fmt.Fprintf(l.out, "%-7s  %14s  %20s  %s\n", kind+"?", "?", "in doubt", l.shown(name))
 	return err
 }
 
 // entry writes a line for a file or directory.
 func (l *lister) entry(name string, info fs.FileInfo) error {
 	l.listed++
-	l.p.listing(l.listed)
+	l.damage.p.listing(l.listed)
 	n := l.fsys.Node(info)
+	kind := nodeType(info.Mode(), n)
 	if l.json {
 		return l.out.object(entryJSON{
-			Path: name, Type: nodeType(info.Mode(), n), Size: info.Size(), Allocated: n.Allocated,
+			Path: name, Type: kind, Size: info.Size(), Allocated: n.Allocated,
 			Mtime: jsonTime(info.ModTime()), ID: n.ID,
 		})
 	}
-	shown := path.Base(name)
-	if l.recursive {
-		shown = name
-	}
-	shown = report.Neutral(shown)
-	kind := nodeType(info.Mode(), n)
+	shown := l.shown(name)
 	if kind == "symlink" {
 		link, err := l.fsys.ReadLink(name)
 		if err != nil {
@@ -175,6 +166,14 @@ func (l *lister) entry(name string, info fs.FileInfo) error {
 	}
 	_, err := fmt.Fprintf(l.out, "%-7s  %14d  %20s  %s\n", kind, info.Size(), textTime(info.ModTime()), shown)
 	return err
+}
+
+// shown is a name in text: the path if the subtree is listed.
+func (l *lister) shown(name string) string {
+	if !l.recursive {
+		name = path.Base(name)
+	}
+	return report.Neutral(name)
 }
 
 func nodeType(m fs.FileMode, n volume.Node) string {
