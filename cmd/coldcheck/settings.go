@@ -53,25 +53,22 @@ func (p *program) configurable(c *cobra.Command) {
 			if inFile, err = readSettings(c, file); err != nil {
 				return err
 			}
+			p.inputs = append(p.inputs, file)
 		}
 		for _, s := range append(values, inFile...) {
-			// What the file says is checked even if something goes before it.
-			flag := c.Flags().Lookup(s.flag)
 			if sources[s.flag] != fromDefault {
+				// A value is checked even if another source overrides it.
 				if err := s.try(c); err != nil {
 					return err
 				}
 				continue
 			}
-			if err := s.apply(flag); err != nil {
+			if err := s.apply(c.Flags().Lookup(s.flag)); err != nil {
 				return err
 			}
 			sources[s.flag] = s.source
 		}
 		p.settings = effective(c, sources)
-		if file != "" {
-			p.inputs = append(p.inputs, file)
-		}
 		return p.loadTemplate(c)
 	}
 }
@@ -88,10 +85,9 @@ type setting struct {
 // apply sets the flag.
 func (s setting) apply(f *pflag.Flag) error {
 	var err error
-	switch list, ok := f.Value.(pflag.SliceValue); {
-	case ok && s.list:
+	if list, ok := f.Value.(pflag.SliceValue); ok && s.list {
 		err = list.Replace(s.values)
-	default:
+	} else {
 		err = f.Value.Set(s.values[0])
 	}
 	switch {
@@ -107,18 +103,13 @@ func (s setting) apply(f *pflag.Flag) error {
 // try returns the error that apply would, and leaves the flag as it is.
 func (s setting) try(c *cobra.Command) error {
 	f := c.Flags().Lookup(s.flag)
+	before := setting{place: s.place, values: []string{f.Value.String()}}
 	if list, ok := f.Value.(pflag.SliceValue); ok {
-		before := list.GetSlice()
-		err := s.apply(f)
-		if e := list.Replace(before); err == nil && e != nil {
-			err = usage("", "%s: %v", s.place, e)
-		}
-		return err
+		before.values, before.list = list.GetSlice(), true
 	}
-	before := f.Value.String()
 	err := s.apply(f)
-	if e := f.Value.Set(before); err == nil && e != nil {
-		err = usage("", "%s: %v", s.place, e)
+	if e := before.apply(f); err == nil {
+		err = e
 	}
 	return err
 }
@@ -268,10 +259,7 @@ func (s *setting) take(f *pflag.Flag, n *yaml.Node) (wrong string) {
 	case !text(n):
 		return "a text is required"
 	}
-	s.values = []string{n.Value}
-	if f.Value.Type() == "stringArray" {
-		s.list = true
-	}
+	s.values, s.list = []string{n.Value}, f.Value.Type() == "stringArray"
 	return ""
 }
 
@@ -282,18 +270,18 @@ func effective(c *cobra.Command, sources map[string]string) []report.Setting {
 		if f.Hidden || f.Name == "help" {
 			return
 		}
-		s := report.Setting{Name: f.Name, Value: withoutSecret(f.Value.String()), Source: sources[f.Name]}
-		switch v := f.Value.(type) {
-		case pflag.SliceValue:
+		s := report.Setting{Name: f.Name, Source: sources[f.Name]}
+		switch slice, isSlice := f.Value.(pflag.SliceValue); {
+		case isSlice:
 			elements := []string{}
-			for _, e := range v.GetSlice() {
+			for _, e := range slice.GetSlice() {
 				elements = append(elements, withoutSecret(e))
 			}
 			s.Value = elements
+		case f.Value.Type() == "bool":
+			s.Value = f.Value.String() == "true"
 		default:
-			if f.Value.Type() == "bool" {
-				s.Value = f.Value.String() == "true"
-			}
+			s.Value = withoutSecret(f.Value.String())
 		}
 		list = append(list, s)
 	})
