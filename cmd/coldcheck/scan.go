@@ -102,6 +102,8 @@ type scanFlags struct {
 	crossCheck bool
 	reads      parallelReads
 	waivers    string
+	template   string
+	config     string
 }
 
 // scanFlags declares the flags that scan and demo have in common.
@@ -115,8 +117,14 @@ func (p *program) scanFlags(c *cobra.Command, f *scanFlags) {
 	p.noProgressFlag(c)
 	waiversFlag(c, &f.waivers)
 	p.examiner.declare(c)
-	templateFlag(c)
-	p.configurable(c)
+	templateFlag(c, &f.template)
+	configFlag(c, &f.config)
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
+		if err := p.configure(c, f.config); err != nil {
+			return err
+		}
+		return p.loadTemplate(f.template, f.outputs) // before an image is read
+	}
 }
 
 // scan runs a scan and writes its reports. files are those that a report must

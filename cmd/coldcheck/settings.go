@@ -28,49 +28,50 @@ const (
 	maxSettings    = 1 << 20 // of a file, in bytes
 )
 
-// configurable lets variables and a file of settings stand for flags of a
-// command that are not given. The file is read only if --config names it: one
-// in a working directory must not turn a gate green.
-func (p *program) configurable(c *cobra.Command) {
-	var file string
-	c.Flags().StringVar(&file, "config", "",
+// configFlag declares --config.
+func configFlag(c *cobra.Command, name *string) {
+	c.Flags().StringVar(name, "config", "",
 		"take the flags that are not given from `FILE` (YAML, keys are names of flags)")
 	check(c.RegisterFlagCompletionFunc("config", completeFiles("yaml", "yml")))
-	c.PreRunE = func(c *cobra.Command, _ []string) error {
-		sources := map[string]string{}
-		c.Flags().VisitAll(func(f *pflag.Flag) {
-			sources[f.Name] = fromDefault
-			if f.Changed {
-				sources[f.Name] = fromFlag
-			}
-		})
-		values, err := variables(c, os.Environ())
-		if err != nil {
+}
+
+// configure sets the flags of a command that are not given from variables and from
+// a file of settings. The file is read only if --config names it: one in a working
+// directory must not turn a gate green.
+func (p *program) configure(c *cobra.Command, file string) error {
+	sources := map[string]string{}
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		sources[f.Name] = fromDefault
+		if f.Changed {
+			sources[f.Name] = fromFlag
+		}
+	})
+	values, err := variables(c, os.Environ())
+	if err != nil {
+		return err
+	}
+	var inFile []setting
+	if file != "" {
+		if inFile, err = readSettings(c, file); err != nil {
 			return err
 		}
-		var inFile []setting
-		if file != "" {
-			if inFile, err = readSettings(c, file); err != nil {
-				return err
-			}
-			p.inputs = append(p.inputs, file)
-		}
-		for _, s := range append(values, inFile...) {
-			if sources[s.flag] != fromDefault {
-				// A value is checked even if another source overrides it.
-				if err := s.try(c); err != nil {
-					return err
-				}
-				continue
-			}
-			if err := s.apply(c.Flags().Lookup(s.flag)); err != nil {
-				return err
-			}
-			sources[s.flag] = s.source
-		}
-		p.settings = effective(c, sources)
-		return p.loadTemplate(c)
+		p.inputs = append(p.inputs, file)
 	}
+	for _, s := range append(values, inFile...) {
+		if sources[s.flag] != fromDefault {
+			// A value is checked even if another source overrides it.
+			if err := s.try(c); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.apply(c.Flags().Lookup(s.flag)); err != nil {
+			return err
+		}
+		sources[s.flag] = s.source
+	}
+	p.settings = effective(c, sources)
+	return nil
 }
 
 // setting is a value for a flag from somewhere else.

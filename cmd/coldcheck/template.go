@@ -13,22 +13,14 @@ import (
 const templateFormat = "template"
 
 // templateFlag declares --template.
-func templateFlag(c *cobra.Command) {
-	c.Flags().String("template", "",
+func templateFlag(c *cobra.Command, name *string) {
+	c.Flags().StringVar(name, "template", "",
 		"write -o template with the template in `FILE`, in the language of Go's text/template")
 	check(c.RegisterFlagCompletionFunc("template", completeFiles("tmpl", "gotmpl")))
 }
 
-// loadTemplate parses the template, before anything else is read.
-func (p *program) loadTemplate(c *cobra.Command) error {
-	name, err := c.Flags().GetString("template")
-	if err != nil {
-		return err
-	}
-	outputs, err := c.Flags().GetStringArray("output")
-	if err != nil {
-		return err
-	}
+// loadTemplate parses the template, if one of the values of -o needs it.
+func (p *program) loadTemplate(name string, outputs []string) error {
 	wanted := slices.ContainsFunc(outputs, func(o string) bool {
 		format, _, _ := strings.Cut(o, "=")
 		return format == templateFormat
