@@ -39,7 +39,7 @@ demo: build
 	@./coldcheck demo --case failing; status=$$?; \
 	test $$status -eq 1 || { echo "demo: ended with $$status, not 1" >&2; exit 1; }
 
-# Takes some minutes: of many volumes alike it tests a part. COLDCHECK_STRICT=1, as
+# Takes some minutes: it tests some of many similar volumes. COLDCHECK_STRICT=1, as
 # CI sets it, tests all of them, and fails tests instead of skipping them.
 # COLDCHECK_CORPUS names the folder with the corpus of real images and hives.
 test:
@@ -93,9 +93,9 @@ vuln:
 	case $$found in *"fetching vulnerabilities: "*) echo "vuln: NOT CHECKED: the database cannot be reached" >&2;; \
 	*) exit $$status;; esac
 
-# Runs each fuzz target in turn for FUZZTIME. FUZZFLAGS= takes the packages as the
-# tests do: some hundred executions learn nothing from coverage, and compiling
-# everything once more for it takes minutes.
+# Runs each fuzz target in turn for FUZZTIME. FUZZFLAGS= builds the packages as for
+# tests: a few hundred executions learn nothing from coverage, and compiling
+# everything again for it takes minutes.
 FUZZFLAGS ?= -fuzz .
 fuzz:
 	@set -e; tests=$$(mktemp -d); trap 'rm -rf "$$tests"' EXIT; cache=$$($(GO) env GOCACHE)/fuzz; \

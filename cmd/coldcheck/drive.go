@@ -22,7 +22,7 @@ func cutDrive(path string) (drive, rest string) {
 }
 
 // openPath opens the volume that a path is on, and returns the name of the path there. C: is the volume with the
-// Windows system, and D: the user volume, as in every WorkSpace. A volume that is named by its number wins.
+// Windows system, and D: the user volume, as in every WorkSpace. The number of a volume overrides the letter.
 func (p *program) openPath(
 	ctx context.Context, image *scanner.Image, number int, path string,
 ) (fsys volume.FS, name string, err error) {

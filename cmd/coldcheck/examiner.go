@@ -37,8 +37,8 @@ func expectedSums(values []string) ([]scanner.ExpectedSum, error) {
 	return list, nil
 }
 
-// examinerFlags are what reports say of the examination, and the list of their
-// hashes.
+// examinerFlags are the flags for what reports say about the examination, and for
+// the manifest.
 type examinerFlags struct {
 	caseID, examiner, note string
 	manifest               string
@@ -55,8 +55,8 @@ func (f *examinerFlags) declare(c *cobra.Command) {
 // maxExaminerText bounds a text about the examination, in bytes.
 const maxExaminerText = 4 << 10
 
-// examination is what reports say of it. machine adds the machine that makes the
-// scan.
+// examination returns what reports say about it. machine adds the machine that
+// scans.
 func (f *examinerFlags) examination(began time.Time, machine bool) (report.Examination, error) {
 	e := report.Examination{CaseID: f.caseID, Examiner: f.examiner, Note: f.note}
 	for _, text := range []struct{ name, text string }{
@@ -97,8 +97,9 @@ type manifest struct {
 	text bytes.Buffer
 }
 
-// output is the manifest's file among the reports' for checking it; nil for none.
-// A manifest is a file, and lists at least one other.
+// output returns the manifest as an output, so that its place is checked like that
+// of a report; nil if there is none. A manifest must be a regular file and list at
+// least one report.
 func (m *manifest) output(outputs []output, began time.Time) ([]output, error) {
 	if m.path == "" {
 		return nil, nil

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// readingGroup is the name of the group that may read a file; "" if its group may not. That of root is none that a
-// person joins.
+// readingGroup is the name of the group that may read a file; "" if its group may not. The group of root is left out:
+// nobody should join it.
 func readingGroup(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || info.Mode().Perm()&0o040 == 0 || stat.Gid == 0 {

@@ -10,7 +10,7 @@ import (
 )
 
 // expandIDs returns the ids of the catalogue that a person names, in its order. A "*" stands for any characters, and
-// what comes before a dot may be left out where one id only remains: "tls.tls12" is win.tls.tls12.
+// the part before a dot may be left out if only one id matches then: "tls.tls12" is win.tls.tls12.
 func expandIDs(named []string) ([]string, error) {
 	var all, chosen []string
 	for _, r := range scanner.Catalogue() {

@@ -82,14 +82,14 @@ type program struct {
 	pending        pendingFiles
 	progress       progressLine
 	arguments      []string // as given
-	images         []string // that scan was given
+	images         []string // the names that scan was given
 
 	examiner    examinerFlags
 	examination report.Examination
 	template    *report.Template // of --template; nil for none
 	ofMachine   bool             // reports name the machine that makes the scan
 	settings    []report.Setting // in force
-	inputs      []string         // files that were read and that no report replaces
+	inputs      []string         // files that were read; no report may replace them
 
 	maxMemory memorySize     // --max-memory
 	display   display        // --all, --quiet

@@ -20,7 +20,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
-// errFile: a file that a person named cannot be used. The exit code is that of any such error.
+// errFile is the kind of an error about a file that cannot be opened. Its exit code is the default one.
 var errFile = errors.New("cannot use the file")
 
 // checkImages finds the common mistakes in names of images before anything is opened, each with a hint that helps. It

@@ -49,8 +49,8 @@ func displayFlags(c *cobra.Command, d *display) {
 // verdictLine is what --quiet prints.
 var verdictLine = report.Format{Name: "verdict", Write: report.VerdictLine}
 
-// outputs reads the values of -o. Where only the verdict is wanted, it takes the place
-// of the table on standard output, and nothing else may go there.
+// outputs reads the values of -o. With --quiet the verdict takes the place of the
+// table on standard output, and nothing else may go there.
 func (d display) outputs(values []string) ([]output, error) {
 	outputs, err := parseOutputs(values)
 	if err != nil || !d.quiet {
@@ -99,7 +99,7 @@ func parseOutputs(values []string) ([]output, error) {
 
 // checkOutputs looks, before a scan, for what would make writing its reports
 // fail or do harm: a report must not replace what is scanned, and is not
-// written over a disk. began names the files that have no name.
+// written over a disk. Default names of files contain the time began.
 func (p *program) checkOutputs(outputs []output, inputs []string, began time.Time) error {
 	taken := map[string]bool{}
 	for _, o := range outputs {

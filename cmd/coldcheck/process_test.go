@@ -177,7 +177,7 @@ func TestSignalsAtAnyTime(t *testing.T) {
 		switch {
 		case c == 1, c == 143 && exists(report):
 			if text := read(t, report); !strings.HasSuffix(text, "\n}\n") {
-				t.Errorf("exit code %d, and a report of %d bytes that is cut off", c, len(text))
+				t.Errorf("exit code %d, and a truncated report of %d bytes", c, len(text))
 			}
 			onlyFiles(t, dir, "report.json")
 		case c == 143, c == -1: // -1: the signal came before the program could handle it

@@ -102,8 +102,8 @@ func (r *stepRate) note(p scanner.Progress, now time.Time) {
 	}
 }
 
-// details are how much is done, how fast, and how long it still takes. A step whose parts differ as much as
-// requirements do has no time left that is worth a number; it has the bytes that are read.
+// details are how much is done, how fast, and how long it still takes. Requirements differ too much to predict the
+// time left, so their details are the bytes that were read.
 func (r *stepRate) details(p scanner.Progress, now time.Time, all time.Duration) string {
 	amount := func(n int64) string { return fmt.Sprint(n) }
 	unit := " " + string(p.Unit)

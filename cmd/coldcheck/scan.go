@@ -188,8 +188,8 @@ func readUpTo(name string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit+1))
 }
 
-// openRegular opens a file that a person named. It refuses what is none: opening
-// a named pipe would wait for its writer, and a device may never end.
+// openRegular opens a regular file. It refuses anything else: opening a named pipe
+// would wait for its writer, and a device may never end.
 func openRegular(name string) (*os.File, error) {
 	info, err := os.Stat(name)
 	if err != nil {

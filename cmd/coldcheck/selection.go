@@ -20,9 +20,8 @@ func (f *selectionFlags) declare(c *cobra.Command) {
 	}
 }
 
-// apply hands the flags to a scan. A list that was given and is empty, such as a
-// variable that a script did not set, is wrong usage: to check everything, or
-// nothing less, would be a guess.
+// apply hands the flags to a scan. An empty list, such as from a variable that a
+// script did not set, is wrong usage: to check everything would be a guess.
 func (f *selectionFlags) apply(c *cobra.Command, in *scanner.Input) error {
 	for _, list := range []struct {
 		name  string

@@ -15,7 +15,7 @@ import (
 	"github.com/coldcheck/coldcheck/report"
 )
 
-// Where a setting comes from. Each goes before those that follow it.
+// Sources of a setting. Each overrides those below it.
 const (
 	fromFlag     = "flag"
 	fromVariable = "variable"

@@ -119,7 +119,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// What goes before a setting stays, and the setting is checked all the same.
+// A setting that another source overrides changes nothing, but is checked.
 func TestSettingsTry(t *testing.T) {
 	c := sampleCommand()
 	for name, value := range map[string]string{"strict": "true", "skip": "x,y", "parallel-reads": "5"} {

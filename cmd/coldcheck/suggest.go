@@ -7,8 +7,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/fold"
 )
 
-// nearest returns the candidate that a misspelled word most likely means; "" if none is near. Letters' case does not
-// count.
+// nearest returns the candidate that a misspelled word most likely means; "" if none is near. It ignores case.
 func nearest(word string, candidates []string) string {
 	best, least := "", 0
 	for _, c := range candidates {
@@ -18,7 +17,7 @@ func nearest(word string, candidates []string) string {
 		}
 	}
 	if best == "" && len(word) >= 3 {
-		// The beginning of one name only is as clear as a misspelling.
+		// A word that only one candidate begins with is as clear as a misspelling.
 		begins := func(c string) bool { return fold.HasPrefix(c, word) }
 		if i := slices.IndexFunc(candidates, begins); i >= 0 && !slices.ContainsFunc(candidates[i+1:], begins) {
 			return candidates[i]

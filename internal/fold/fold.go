@@ -1,4 +1,4 @@
-// Package fold looks into texts without regard to case, as Windows compares names.
+// Package fold compares and searches texts ignoring case, as Windows compares names.
 package fold
 
 import "strings"

@@ -17,7 +17,7 @@ import (
 	writing "github.com/coldcheck/coldcheck/internal/prose"
 )
 
-// forbidden finds words that no text for people has, by what they break.
+// forbidden are the patterns that no text for people may match, with the rule that a match breaks.
 var forbidden = []struct {
 	pattern *regexp.Regexp
 	why     string
@@ -32,13 +32,12 @@ var forbidden = []struct {
 	{regexp.MustCompile(`[a-z]{2}[,;:.]?  [A-Za-z]{2}`), "is a double space"},
 }
 
-// word matches any of some words, whatever the case of their letters, where no other letter or sign of a name is next
-// to them.
+// word matches any of the words as a separate word, ignoring case. A part of a name or a path is not a separate word.
 func word(list ...string) *regexp.Regexp {
 	return regexp.MustCompile(`(?i)(?:^|[\s(])(?:` + strings.Join(list, "|") + `)(?:$|[\s,;:.)?!])`)
 }
 
-// allowed takes out of a text what is plain English in spite of a word that is forbidden elsewhere.
+// allowed replaces phrases that are plain English although they contain a forbidden word.
 var allowed = strings.NewReplacer("annot tell", "annot know", "whole number", "integer")
 
 // longestSentence is how many words a requirement or a remedy may have in a sentence.
@@ -137,7 +136,7 @@ func wordsOfCode(name string, source []byte) (broken []string, err error) {
 }
 
 // textOf returns the text of an expression of strings, with an x for each part that is not a constant, and whether all
-// of it is. A raw string is a pattern or a template, and no text.
+// parts are constants. A raw string is a pattern or a template, so it has no text.
 func textOf(e ast.Expr) (text string, constant bool) {
 	switch e := e.(type) {
 	case *ast.ParenExpr:
@@ -168,7 +167,8 @@ func textOf(e ast.Expr) (text string, constant bool) {
 	return "", false
 }
 
-// wording returns what a text breaks. What has no space is a name, and what has several lines a script.
+// wording returns the rules that a text breaks. It ignores names, which have no space, and scripts, which have several
+// lines.
 func wording(text string) (broken []string) {
 	if !strings.Contains(strings.TrimSpace(text), " ") || strings.Contains(text, "\n") {
 		return nil
@@ -210,8 +210,8 @@ func Long(text string) (long []string) {
 	return long
 }
 
-// Rendered returns what a text breaks that a report shows: a requirement, a message, a remedy or a notice. It is of
-// sentences in plain words. How long they are is not looked at, because of the lists in them.
+// Rendered returns the rules that a text in a report breaks: a requirement, a message, a remedy or a notice. It must
+// consist of sentences in plain words. They may be long, because of the lists in them.
 func Rendered(text string) (broken []string) {
 	text = quoted.ReplaceAllString(text, "x")
 	broken = wording(text)

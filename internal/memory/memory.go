@@ -32,7 +32,7 @@ const (
 	// itself, and SQLite.
 	outside = 40 << 20
 	// maxCollections is how often a budget frees the garbage of the process before it
-	// gives up. It bounds the time that a process needs that is short of memory.
+	// gives up. It bounds the time that a process short of memory spends on this.
 	maxCollections = 4
 	// lookEvery is how often the memory of the process is looked at.
 	lookEvery = time.Millisecond
@@ -183,7 +183,7 @@ type reader struct {
 	r      io.ReaderAt
 }
 
-// longRead is a read that may fill memory faster than it is looked at.
+// longRead is the size of a read that may fill memory faster than it is checked.
 const longRead = 1 << 20
 
 func (r reader) ReadAt(p []byte, off int64) (int, error) {

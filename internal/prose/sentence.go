@@ -24,7 +24,7 @@ func Sentence(s string) string {
 	return s
 }
 
-// ordinary reports whether the first word is written small and holds nothing that only names have.
+// ordinary reports whether the first word is in lower case and has no character that only names have.
 func ordinary(s string) bool {
 	word, _, _ := strings.Cut(s, " ")
 	word = strings.TrimRight(word, ",;:.")

@@ -17,7 +17,7 @@ func quote(name string, windows bool) string {
 	case windows && plainWord.MatchString(strings.ReplaceAll(name, `\`, "/")):
 		return name
 	case windows:
-		return `"` + name + `"` // no name of a file contains a quotation mark there
+		return `"` + name + `"` // names of files cannot contain a quotation mark there
 	case plainWord.MatchString(name):
 		return name
 	}

@@ -47,12 +47,12 @@ func Strict() bool { return os.Getenv(strictVar) == "1" }
 // is the same in every run.
 func Nightly() bool { return os.Getenv(nightlyVar) == "1" }
 
-// Full reports whether tests of many things alike take all of them: in a run that is
-// strict or nightly. So make test takes minutes, and CI tests all.
+// Full reports whether tests of many similar cases run all of them: in a strict or a
+// nightly run. Otherwise they run some, so that make test takes only minutes.
 func Full() bool { return Strict() || Nightly() }
 
-// Part skips a test that is number i of many alike, unless it is one of every n, or
-// the run is Full.
+// Part skips test number i of many similar ones, unless i is a multiple of n or the
+// run is Full.
 func Part(t testing.TB, i, n int) {
 	t.Helper()
 	if i%n != 0 && !Full() {
@@ -144,7 +144,7 @@ func unpack(name string, packed io.Reader, limit int64) ([]byte, error) {
 	return out, nil
 }
 
-// fill reads until p is full. Other than io.ReadFull it returns io.EOF at the end
+// fill reads until p is full. Unlike io.ReadFull it returns io.EOF at the end
 // of r, so that a file that is truncated differs from one that ends.
 func fill(r io.Reader, p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
