@@ -54,7 +54,7 @@ func helpText(c *cobra.Command, columns int) string {
 		writeEntries(&b, flags, columns)
 	}
 	if flags := flagEntries(c.InheritedFlags()); len(flags) > 0 {
-		section("Flags of all inspect commands")
+		section("Flags of all " + c.Parent().Name() + " commands")
 		writeEntries(&b, flags, columns)
 	}
 	if exits := exitsOf(c); len(exits) > 0 {
