@@ -22,6 +22,11 @@ func Catalogue() []requirement.Requirement {
 	)
 }
 
+// inCatalogue reports whether a requirement has the id.
+func inCatalogue(id string) bool {
+	return slices.ContainsFunc(Catalogue(), func(r requirement.Requirement) bool { return r.ID == id })
+}
+
 // inOrder sorts checks as the catalogue has their requirements.
 func inOrder(checks []requirement.Check) []requirement.Check {
 	place := map[string]int{}

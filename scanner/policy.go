@@ -34,12 +34,7 @@ func (p Policy) check() error {
 	if p.FailOn != "" && !slices.Contains(failOns, p.FailOn) {
 		return fail(ErrUsage, "use failed, warning, recommended or never", "unknown level %q to fail on", p.FailOn)
 	}
-	for _, id := range p.Accept {
-		if !slices.ContainsFunc(Catalogue(), func(r requirement.Requirement) bool { return r.ID == id }) {
-			return fail(ErrUsage, "'coldcheck requirements' lists all ids", "unknown requirement %q", id)
-		}
-	}
-	return nil
+	return checkIDs(p.Accept)
 }
 
 // verdict is what the findings say together, and why it is not Ready.

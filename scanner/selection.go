@@ -23,7 +23,7 @@ const (
 // checkIDs returns an ErrUsage for an id that is not in the catalogue.
 func checkIDs(ids []string) error {
 	for _, id := range ids {
-		if !slices.ContainsFunc(Catalogue(), func(r requirement.Requirement) bool { return r.ID == id }) {
+		if !inCatalogue(id) {
 			return fail(ErrUsage, "'coldcheck requirements' lists them", "unknown requirement %q", id)
 		}
 	}

@@ -156,7 +156,7 @@ func (r *Result) waive(p Policy, day time.Time) []requirement.Notice {
 	for _, w := range p.Waivers {
 		i := slices.IndexFunc(r.Findings, func(f requirement.Finding) bool { return f.ID == w.ID })
 		switch {
-		case !slices.ContainsFunc(Catalogue(), func(q requirement.Requirement) bool { return q.ID == w.ID }):
+		case !inCatalogue(w.ID):
 			unused(requirement.LevelWarning, w, "no such requirement exists")
 		case !r.isTarget(w.Target):
 			others++
