@@ -68,6 +68,17 @@ const LeastMemory = memory.Least
 // ErrMemory is the error for data that does not fit into Input.MaxMemory.
 var ErrMemory = memory.ErrLimit
 
+// sources returns all images, in the order in which a scan opens them.
+func (in *Input) sources() []Source {
+	all := slices.Clone(in.Images)
+	for _, forced := range []*Source{in.Root, in.User} {
+		if forced != nil {
+			all = append(all, *forced)
+		}
+	}
+	return all
+}
+
 // check returns an ErrUsage for what no scan can follow.
 func (in *Input) check() error {
 	if err := in.Policy.check(); err != nil {

@@ -71,13 +71,8 @@ func (e ExpectedSum) check() error {
 // contradicts another one. Scan calls it before it opens anything.
 func (in *Input) CheckExpected() error {
 	var names []string
-	for _, s := range in.Images {
+	for _, s := range in.sources() {
 		names = append(names, s.Name)
-	}
-	for _, s := range []*Source{in.Root, in.User} {
-		if s != nil {
-			names = append(names, s.Name)
-		}
 	}
 	expected := map[string]string{}
 	for _, e := range in.Expect {

@@ -153,12 +153,7 @@ func (vs *volumes) counters() (bytes, reads int64) {
 
 // openVolumes opens the images and the filesystems on them.
 func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *requirement.Trail) (*volumes, error) {
-	sources := slices.Clone(in.Images)
-	for _, forced := range []*Source{in.Root, in.User} {
-		if forced != nil {
-			sources = append(sources, *forced)
-		}
-	}
+	sources := in.sources()
 	if len(sources) == 0 {
 		return nil, fail(ErrUsage, "name the images of the root and the user volume", "no image given")
 	}
