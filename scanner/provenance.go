@@ -105,12 +105,9 @@ func (vs *volumes) named(source string) *volume {
 // files describes the images, with the sums that are asked for.
 func (vs *volumes) files(ctx context.Context, in Input) ([]ImageFile, error) {
 	var list []ImageFile
-	for n, i := range vs.images {
-		var sums map[Algorithm]string
-		if n < len(vs.sums) {
-			sums = vs.sums[n]
-		}
-		if sums == nil {
+	for _, i := range vs.images {
+		sums, verified := vs.sums[i]
+		if !verified {
 			var err error
 			if sums, err = i.sums(ctx, in, nil); err != nil {
 				return nil, err

@@ -23,9 +23,6 @@ const (
 	MD5    Algorithm = "md5"
 )
 
-// Algorithms lists every Algorithm.
-var Algorithms = []Algorithm{SHA256, SHA1, MD5}
-
 var newHash = map[Algorithm]func() hash.Hash{SHA256: sha256.New, SHA1: sha1.New, MD5: md5.New}
 
 // ExpectedSum is a hash that an image must have.
@@ -55,12 +52,12 @@ func ParseExpectedSum(text string) (e ExpectedSum, err error) {
 const hintExpected = "[IMAGE=]ALGORITHM:HEX, for example root.img=sha256:9f86d0…"
 
 func (e ExpectedSum) check() error {
-	make := newHash[e.Algorithm]
-	if make == nil {
+	newSum := newHash[e.Algorithm]
+	if newSum == nil {
 		return fail(ErrUsage, "the algorithms are sha256, sha1, md5", "unknown algorithm %q", e.Algorithm)
 	}
 	sum, err := hex.DecodeString(e.Sum)
-	if size := make().Size(); err != nil || len(sum) != size {
+	if size := newSum().Size(); err != nil || len(sum) != size {
 		return fail(ErrUsage, hintExpected, "%q is not a sum of %s, which has %d hexadecimal digits", e.Sum, e.Algorithm,
 			2*size)
 	}
@@ -100,8 +97,8 @@ func (in *Input) CheckExpected() error {
 // verify sums the images of which a sum is expected, before anything is judged. One
 // that has another ends the scan.
 func (vs *volumes) verify(ctx context.Context, in Input) (err error) {
-	vs.sums = make([]map[Algorithm]string, len(vs.images))
-	for n, i := range vs.images {
+	vs.sums = map[*Image]map[Algorithm]string{}
+	for _, i := range vs.images {
 		var expected []ExpectedSum
 		for _, e := range in.Expect {
 			if e.Image == "" || e.Image == i.Name {
@@ -111,7 +108,7 @@ func (vs *volumes) verify(ctx context.Context, in Input) (err error) {
 		if len(expected) == 0 {
 			continue
 		}
-		if vs.sums[n], err = i.sums(ctx, in, expected); err != nil {
+		if vs.sums[i], err = i.sums(ctx, in, expected); err != nil {
 			return err
 		}
 	}
@@ -122,19 +119,18 @@ func (vs *volumes) verify(ctx context.Context, in Input) (err error) {
 // what is expected.
 func (i *Image) sums(ctx context.Context, in Input, expected []ExpectedSum) (map[Algorithm]string, error) {
 	hashes := map[Algorithm]hash.Hash{}
-	if in.Hash {
-		hashes[SHA256] = newHash[SHA256]()
-	}
-	for _, e := range expected {
-		if hashes[e.Algorithm] == nil {
-			hashes[e.Algorithm] = newHash[e.Algorithm]()
-		}
-	}
 	var writers []io.Writer
-	for _, a := range Algorithms {
-		if hashes[a] != nil {
+	add := func(a Algorithm) {
+		if hashes[a] == nil {
+			hashes[a] = newHash[a]()
 			writers = append(writers, hashes[a])
 		}
+	}
+	if in.Hash {
+		add(SHA256)
+	}
+	for _, e := range expected {
+		add(e.Algorithm)
 	}
 	if len(writers) == 0 {
 		return nil, nil

@@ -21,7 +21,7 @@ import (
 // volumes are the images of a scan and the volumes on them.
 type volumes struct {
 	images []*Image
-	sums   []map[Algorithm]string // of the images that were verified; nil for the others
+	sums   map[*Image]map[Algorithm]string // of the images that were verified
 	list   []*volume
 	root   *volume
 	user   *volume // nil if there is none
