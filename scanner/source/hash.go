@@ -1,7 +1,6 @@
 package source
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"io"
 )
@@ -9,16 +8,6 @@ import (
 // hashBuffer is how much is read at once for a sum, in bytes: as much as lets
 // reading and summing go on side by side.
 const hashBuffer = 4 << 20
-
-// SHA256 is Sum with SHA-256.
-func (s *Source) SHA256(progress func(done int64) error) (sum [sha256.Size]byte, err error) {
-	h := sha256.New()
-	if err := s.Sum(h, progress); err != nil {
-		return sum, err
-	}
-	h.Sum(sum[:0])
-	return sum, nil
-}
 
 // Sum reads the source from front to back and writes it to h, which may be
 // several hashes at once (io.MultiWriter). It does not read holes, and Counters
