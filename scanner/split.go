@@ -10,6 +10,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/container"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
@@ -87,11 +88,7 @@ func partName(name, suffix string) string {
 // joinCommand writes one file from parts. Many of them are named by a pattern.
 func joinCommand(parts []string) string {
 	ending := filepath.Ext(parts[0])
-	base := strings.TrimSuffix(parts[0], ending)
-	image := base
-	if !strings.EqualFold(filepath.Ext(base), ".img") && !strings.EqualFold(filepath.Ext(base), ".raw") {
-		image += ".img"
-	}
+	image := prose.Quote(container.RawName(parts[0]))
 	var quoted []string
 	for _, p := range parts {
 		quoted = append(quoted, prose.Quote(p))
@@ -99,15 +96,15 @@ func joinCommand(parts []string) string {
 	const most = 8
 	switch {
 	case runtime.GOOS == "windows":
-		return "cmd /c copy /b " + strings.Join(quoted, "+") + " " + prose.Quote(image)
+		return "cmd /c copy /b " + strings.Join(quoted, "+") + " " + image
 	case len(parts) > most:
 		digits := "[0-9]"
 		if ending[1] >= 'a' {
 			digits = "[a-z]"
 		}
-		quoted = []string{prose.Quote(base+".") + strings.Repeat(digits, len(ending)-1)}
+		quoted = []string{prose.Quote(partName(parts[0], "")) + strings.Repeat(digits, len(ending)-1)}
 	}
-	return "cat " + strings.Join(quoted, " ") + " >" + prose.Quote(image)
+	return "cat " + strings.Join(quoted, " ") + " >" + image
 }
 
 // truncated reports whether something is missing at the end of an image, or all of its structure.

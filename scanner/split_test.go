@@ -41,6 +41,7 @@ func TestSplitImage(t *testing.T) {
 		"from zero": {[]string{"root.000", "root.001"}, "part 1 of 2", "cat root.000 root.001 >root.img"},
 		"the last": {[]string{"root.img.002", "root.img.001"}, "part 2 of 2",
 			"cat root.img.001 root.img.002 >root.img"},
+		"of a raw image":  {[]string{"root.dd.001", "root.dd.002"}, "part 1 of 2", "cat root.dd.001 root.dd.002 >root.dd"},
 		"without a first": {[]string{"root.003", "root.004"}, "part 1 of 2", "the parts before root.003 are missing"},
 		"letters": {[]string{"my root.ab", "my root.aa"}, "part 2 of 2",
 			"cat 'my root.aa' 'my root.ab' >'my root.img'"},

@@ -112,15 +112,19 @@ func descriptorHint(ctx context.Context, first *source.Source, p probe) string {
 	return hintConvert
 }
 
-// fill puts names of files into a hint, as a shell takes them. The image gets
-// the name of the file without its last suffix, and .img if that is not the name
-// of a raw image.
+// fill puts names of files into a hint, as a shell takes them.
 func fill(hint, name string) string {
 	base := strings.TrimSuffix(name, filepath.Ext(name))
-	image := base
-	if !slices.Contains([]string{".img", ".raw", ".dd"}, strings.ToLower(filepath.Ext(image))) {
-		image += ".img"
+	return strings.NewReplacer("{file}", prose.Quote(name), "{image}", prose.Quote(RawName(name)),
+		"{base}", prose.Quote(base)).Replace(hint)
+}
+
+// RawName returns a name for the raw image that is made from a file: the name of
+// the file without its last suffix, and .img if that is not the name of a raw image.
+func RawName(name string) string {
+	base := strings.TrimSuffix(name, filepath.Ext(name))
+	if slices.Contains([]string{".img", ".raw", ".dd"}, strings.ToLower(filepath.Ext(base))) {
+		return base
 	}
-	return strings.NewReplacer("{file}", prose.Quote(name), "{image}", prose.Quote(image), "{base}", prose.Quote(base)).
-		Replace(hint)
+	return base + ".img"
 }
