@@ -1,7 +1,6 @@
 package windows
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -104,7 +103,7 @@ func (m *Machine) readContents() (imageContents, error) {
 		return c, errNoUser
 	}
 	if c.Profile = w.Profile.Path; c.Profile == "" {
-		return c, errors.New("the user's profile has no path: see win.profile.exists")
+		return c, errNoPath
 	}
 	drive, _, err := m.Follow(c.Profile)
 	if err != nil {

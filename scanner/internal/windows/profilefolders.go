@@ -60,11 +60,12 @@ func (m *Machine) decideLongPaths() requirement.Outcome {
 	if o := m.onlySeven(); o != nil {
 		return *o
 	}
-	w, v, name, o := m.profileFolder()
+	p, o := m.profileFolder()
 	if o != nil {
 		return *o
 	}
-	base := utf16Length(w.Profile.Path) + 1
+	v, name := p.Drive, p.Name
+	base := utf16Length(p.Profile.Path) + 1
 	var long []longPath
 	folders, tooLong, longest := 0, 0, base-1
 	doubtful := int64(0)
@@ -83,7 +84,7 @@ func (m *Machine) decideLongPaths() requirement.Outcome {
 		longest = max(longest, length)
 		if length > maxFolderPath {
 			if tooLong++; len(long) < maxNamed {
-				long = append(long, longPath{w.Profile.Path + `\` + strings.ReplaceAll(string(path), "/", `\`),
+				long = append(long, longPath{p.Profile.Path + `\` + strings.ReplaceAll(string(path), "/", `\`),
 					length})
 			}
 		}
@@ -94,7 +95,7 @@ func (m *Machine) decideLongPaths() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(v.Problem(name, err), ev)
 	}
-	return w.Inferred(judgeLongPaths(long, tooLong, longest, damaged+doubtful, ev))
+	return p.Inferred(judgeLongPaths(long, tooLong, longest, damaged+doubtful, ev))
 }
 
 // utf16Length is the length of a text in UTF-16 units.

@@ -427,34 +427,17 @@ func judgeTotals(size string, folder requirement.Evidence, t volume.Tree,
 }
 
 func (m *Machine) decideProfileSize() requirement.Outcome {
-	w, err := m.Wanted()
-	if err != nil {
-		return requirement.Unreadable(err)
+	p, o := m.profileFolder()
+	if o != nil {
+		return *o
 	}
-	if w.Profile == nil {
-		return requirement.Unreadable(errNoUser)
-	}
-	if w.Profile.Path == "" {
-		return requirement.Unreadable(errNoPath, w.Profile.Evidence)
-	}
-	f, err := m.File(w.Profile.Path)
-	if err != nil {
-		return requirement.Unreadable(err, w.Profile.Evidence)
-	}
-	if !f.Exists || !f.Dir {
-		return requirement.Unknown("The folder "+w.Profile.Path+" does not exist: see win.profile.exists.",
-			w.Profile.Evidence, f.Evidence)
-	}
-	v, name, err := m.Locate(w.Profile.Path)
-	if err != nil {
-		return requirement.Unreadable(err)
-	}
+	v, name := p.Drive, p.Name
 	totals, err := v.FS.Tree(name)
 	if err == nil && totals.Size >= profileLimit { // a name that the folder's index does not have would be no file
 		totals, err = v.FS.CheckedTree(name)
 	}
 	if err != nil {
-		return requirement.Unreadable(v.Problem(name, err), f.Evidence)
+		return requirement.Unreadable(v.Problem(name, err), p.Folder.Evidence)
 	}
-	return judgeProfileSize(*w.Profile, f.Evidence, totals, w.Basis)
+	return judgeProfileSize(*p.Profile, p.Folder.Evidence, totals, p.Basis)
 }

@@ -185,10 +185,11 @@ func (m *Machine) decideProfileACL() requirement.Outcome {
 	if o := m.onlySeven(); o != nil {
 		return *o
 	}
-	w, v, name, o := m.profileFolder()
+	p, o := m.profileFolder()
 	if o != nil {
 		return *o
 	}
+	v, name := p.Drive, p.Name
 	ev := machine.FoundEvidence(v.Role, name, true)
 	raw, err := v.FS.SecurityDescriptor(name)
 	if err != nil {
@@ -200,15 +201,21 @@ func (m *Machine) decideProfileACL() requirement.Outcome {
 	}
 	v.Trail.Record("security", "source", v.Role, "path", name, "owner", d.Owner, "entries",
 		fmt.Sprint(len(d.Entries)))
-	return w.Inferred(judgeProfileACL(w.Profile.Path, d, ev))
+	return p.Inferred(judgeProfileACL(p.Profile.Path, d, ev))
+}
+
+// placedProfile is the wanted profile and where its folder is.
+type placedProfile struct {
+	machine.Wanted
+	Drive  *machine.Drive
+	Name   string // of the folder on the drive
+	Folder machine.File
 }
 
 // profileFolder finds the folder of the wanted profile. The outcome is nil if
 // it is there.
-func (m *Machine) profileFolder() (machine.Wanted, *machine.Drive, string, *requirement.Outcome) {
-	fail := func(o requirement.Outcome) (machine.Wanted, *machine.Drive, string, *requirement.Outcome) {
-		return machine.Wanted{}, nil, "", &o
-	}
+func (m *Machine) profileFolder() (placedProfile, *requirement.Outcome) {
+	fail := func(o requirement.Outcome) (placedProfile, *requirement.Outcome) { return placedProfile{}, &o }
 	w, err := m.Wanted()
 	if err != nil {
 		return fail(requirement.Unreadable(err))
@@ -231,7 +238,7 @@ func (m *Machine) profileFolder() (machine.Wanted, *machine.Drive, string, *requ
 		return fail(requirement.Unknown("The folder "+w.Profile.Path+" does not exist: see win.profile.exists.",
 			w.Profile.Evidence, f.Evidence))
 	}
-	return w, v, name, nil
+	return placedProfile{w, v, name, f}, nil
 }
 
 // accessRow is a row of the details of win.profile.acl.
