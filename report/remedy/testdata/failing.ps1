@@ -297,7 +297,7 @@ Invoke-Change 'win.appx.staged' 'AppX package Contoso.Reader_4.1.0.0_x64__8wekyb
 # ----------------------------------------------------------------------------
 # win.component.pv-drivers (failed, required)
 # 1 driver does not load: the file of xennet is missing
-#   (Windows\System32\drivers\xennet.sys).
+#   (C:\Windows\System32\drivers\xennet.sys).
 # By hand: Reinstall the AWS PV drivers and restart.
 
 # ----------------------------------------------------------------------------

@@ -2,7 +2,6 @@ package windows
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
@@ -43,15 +42,12 @@ func (d driver) problem() string {
 	case d.Service.Start.Value == machine.StartDisabled:
 		return d.Name + " is disabled"
 	case !d.File.Exists || d.File.Dir:
-		return fmt.Sprintf("the file of %s is missing (%s)", d.Name, windowsPath(d.File.Evidence))
+		return fmt.Sprintf("the file of %s is missing (%s)", d.Name, machine.WindowsPath(d.File.Evidence))
 	case d.File.Size == 0:
-		return fmt.Sprintf("the file of %s is empty (%s)", d.Name, windowsPath(d.File.Evidence))
+		return fmt.Sprintf("the file of %s is empty (%s)", d.Name, machine.WindowsPath(d.File.Evidence))
 	}
 	return ""
 }
-
-// windowsPath is the path of a file on its volume as Windows writes it.
-func windowsPath(ev requirement.Evidence) string { return strings.ReplaceAll(ev.Path, "/", `\`) }
 
 // remedy says how to enable the service if it is only disabled. It is "" where the requirement's own remedy applies.
 func (d driver) remedy() string {
@@ -197,7 +193,7 @@ func judgePVDrivers(pv, nitro, other []driver, vendor pvVendor) requirement.Outc
 	case first.complete():
 		return second.unneeded(requirement.Warn("Xen drivers are installed, but nothing shows that they come from AWS",
 			append(first.evidence, vendor.Key.Evidence, vendor.Folder.Evidence)...).
-			Also(`Both SOFTWARE\Amazon\PVDriver and ` + windowsPath(vendor.Folder.Evidence) + " are missing"))
+			Also(`Both SOFTWARE\Amazon\PVDriver and ` + machine.WindowsPath(vendor.Folder.Evidence) + " are missing"))
 	}
 	if broken = append(broken, append(first.disabled, second.disabled...)...); len(broken) > 0 {
 		return failDrivers(first, second, broken)

@@ -78,10 +78,12 @@ func (v *Drive) BitmapEvidence(data string) requirement.Evidence {
 // WindowsPath is the path of the evidence for a file as Windows writes it: the root
 // volume is drive C, the user volume drive D.
 func WindowsPath(ev requirement.Evidence) string {
-	for drive, role := range map[string]string{"C": RoleRoot, "D": RoleUser} {
-		if ev.Source == role {
-			return drive + `:\` + strings.ReplaceAll(ev.Path, "/", `\`)
-		}
+	name := strings.ReplaceAll(ev.Path, "/", `\`)
+	switch ev.Source {
+	case RoleRoot:
+		return `C:\` + name
+	case RoleUser:
+		return `D:\` + name
 	}
 	return ev.Path
 }
