@@ -226,12 +226,8 @@ type described struct {
 func (d described) reinstall() string {
 	var fixes []string
 	if len(d.Registered) > 0 {
-		it := "it"
-		if len(d.Registered) > 1 {
-			it = "them"
-		}
 		fixes = append(fixes, fmt.Sprintf("Uninstall %s, then install %s on drive C for all users.",
-			prose.Some(d.Registered), it))
+			prose.Some(d.Registered), form(len(d.Registered), "it", "them")))
 	}
 	if len(d.Paths) > 0 {
 		fixes = append(fixes, fmt.Sprintf("Reinstall on drive C what runs from %s, or remove it.", prose.Some(d.Paths)))

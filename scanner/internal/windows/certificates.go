@@ -310,11 +310,7 @@ func judgeCertificates(c Certificates, now time.Time) requirement.Outcome {
 			prose.Count(len(good), "root certificate of Amazon or Starfield is",
 				"root certificates of Amazon or Starfield are"), someCertificates(good)),
 			evidenceOfCertificates(good)...)
-		expires := "The last one expires on "
-		if len(good) == 1 {
-			expires = "It expires on "
-		}
-		o = o.Also(expires + lastExpiry(good).UTC().Format(time.DateOnly))
+		o = o.Also(form(len(good), "It", "The last one") + " expires on " + lastExpiry(good).UTC().Format(time.DateOnly))
 	case unread != nil:
 		o = requirement.Unreadable(
 			fmt.Errorf("found no valid root certificate of Amazon, but cannot read all certificates: %w", unread),

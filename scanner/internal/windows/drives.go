@@ -409,11 +409,11 @@ func (m *Machine) decideUserDrives(ofMachine requirement.Outcome, looked []requi
 		return requirement.Unreadable(fact.Because("cannot read the user's network drives", err), looked...)
 	}
 	if len(drives) > 0 {
-		user := cmp.Or(w.User, "the user")
-		if profiles, err := m.Profiles(); err == nil {
-			user = cmp.Or(w.User, profiles.UserName(*w.Profile), "the user")
+		profiles, err := m.Profiles()
+		if err != nil {
+			return requirement.Unreadable(err, looked...)
 		}
-		return judgeNetworkDrives(drives, user)
+		return judgeNetworkDrives(drives, cmp.Or(w.User, profiles.UserName(*w.Profile), "the user"))
 	}
 	own, err := m.readUserDrives(*w.Profile)
 	if err != nil {

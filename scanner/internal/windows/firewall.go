@@ -352,9 +352,11 @@ func judgeFirewall(state firewallState, needed []port) requirement.Outcome {
 		for _, b := range blocked {
 			ports := strings.Join(b.Ports, ", ")
 			reasons = append(reasons, fmt.Sprintf("%s (%s)", ports, b.Why))
-			if fixes = append(fixes, b.Fix+"."); b.Allow {
-				fixes[len(fixes)-1] = b.Fix + " " + ports + "."
+			fix := b.Fix
+			if b.Allow {
+				fix += " " + ports
 			}
+			fixes = append(fixes, fix+".")
 		}
 		o := requirement.Warn("The firewall blocks ports that WorkSpaces needs: "+prose.Some(reasons),
 			evidence...).About(about...)

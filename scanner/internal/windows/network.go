@@ -388,12 +388,12 @@ func judgeDHCP(adapters []Adapter) requirement.Outcome {
 		o.Remediation = obtainAddress(bothAbout)
 	case len(off) > 0:
 		o = requirement.Warn(prose.Count(len(off), "adapter has", "adapters have")+" a fixed address but "+
-			verb(len(off), "is", "are")+" disabled or not bound to TCP/IP: "+prose.Some(off)+".",
+			form(len(off), "is", "are")+" disabled or not bound to TCP/IP: "+prose.Some(off)+".",
 			offEvidence...).About(offAbout...)
 		o.Remediation = obtainAddress(offAbout)
 	case len(old) > 0:
 		o = requirement.Warn(prose.Count(len(old), "adapter has", "adapters have")+" a fixed address but "+
-			verb(len(old), "was", "were")+" not present at the last start: "+prose.Some(old)+".",
+			form(len(old), "was", "were")+" not present at the last start: "+prose.Some(old)+".",
 			oldEvidence...).About(oldAbout...)
 		o.Remediation = "Open devmgmt.msc, choose View, Show hidden devices, and uninstall " + titles(oldAbout) +
 			". If it is in use, open ncpa.cpl and choose Obtain an IP address automatically."

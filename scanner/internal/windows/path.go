@@ -23,8 +23,7 @@ var envPath = entry{
 			Live: `[Environment]::GetEnvironmentVariable('Path', 'Machine')`,
 			Doubts: "The service's guide does not mention folders in quotes. Whether the service finds them is " +
 				"unknown, so they are a warning.",
-			Fix: `Open sysdm.cpl, select Advanced, Environment Variables, System variables, Path, and add ` +
-				`C:\Windows\System32 and C:\Windows\System32\WindowsPowerShell\v1.0\. Then restart.`,
+			Fix: editPath(`add C:\Windows\System32 and C:\Windows\System32\WindowsPowerShell\v1.0\`),
 		}),
 	Judge: (*Machine).decidePath,
 }
@@ -143,23 +142,26 @@ func judgePath(p machine.Setting[string], env machine.Environment) requirement.O
 	switch {
 	case len(missing) > 0:
 		o := requirement.Fail("The system's Path does not contain "+strings.Join(missing, " and ")+".", p.Evidence)
-		o.Remediation = "Open sysdm.cpl, select Advanced, Environment Variables, System variables, Path, and add " +
-			strings.Join(missing, " and ") + ". Then restart."
+		o.Remediation = editPath("add " + strings.Join(missing, " and "))
 		if p.Type != registry.ExpandSZ && strings.Contains(p.Value, "%") {
 			o = o.Also(fmt.Sprintf("Its type is %s, so Windows does not expand the variables in it.", p.Type))
-			o.Remediation = "Open sysdm.cpl, select Advanced, Environment Variables, System variables, Path, and replace " +
-				"the variables in it by the folders that they stand for. Then restart."
+			o.Remediation = editPath("replace the variables in it by the folders that they stand for")
 			about.Reason = requirement.ReasonDamaged
 		}
 		return o.About(about)
 	case len(quoted) > 0:
 		o := requirement.Warn("The system's Path contains "+strings.Join(quoted, " and ")+" only in quotes.",
 			p.Evidence)
-		o.Remediation = "Open sysdm.cpl, select Advanced, Environment Variables, System variables, Path, and remove " +
-			"the quotes. Then restart."
+		o.Remediation = editPath("remove the quotes")
 		return o.About(about)
 	}
 	return requirement.Pass("The system's Path contains "+strings.Join(wanted, " and ")+".", p.Evidence)
+}
+
+// editPath says how to change the system's Path.
+func editPath(change string) string {
+	return "Open sysdm.cpl, select Advanced, Environment Variables, System variables, Path, and " + change +
+		". Then restart."
 }
 
 type pathEntry int

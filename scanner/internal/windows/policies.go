@@ -313,7 +313,7 @@ func judgePolicies(p policies) requirement.Outcome {
 	for _, ev := range p.RDP {
 		thumbprint, about = append(thumbprint, ev.Value), append(about, subjectOf(ev, requirement.ReasonPolicy))
 	}
-	restricted := verb(len(thumbprint), "The policy ", "The policies ") + prose.Some(thumbprint) +
+	restricted := form(len(thumbprint), "The policy ", "The policies ") + prose.Some(thumbprint) +
 		" may restrict access to the thumbprint of the RDP certificate."
 	switch {
 	case len(names) > 0:

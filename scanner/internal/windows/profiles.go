@@ -318,7 +318,7 @@ func judgeProfileSingle(ps machine.Profiles, w machine.Wanted, left orphans) req
 		o := requirement.Warn(prose.Count(len(names), "user folder is", "user folders are")+" not in ProfileList: "+
 			prose.Some(names)+".", ev...).About(about...)
 		o.Remediation = "Save what is needed from " + prose.Some(names) + ", and delete " +
-			verb(len(names), "the folder.", "the folders.")
+			form(len(names), "the folder.", "the folders.")
 		return o
 	case left.Err != nil:
 		return requirement.Unreadable(left.Err, listed)
@@ -419,7 +419,7 @@ func judgeTotals(size string, folder requirement.Evidence, t volume.Tree,
 	case t.DoubtfulSize >= profileLimit-(t.Size-t.Away):
 		return requirement.Unknown(fmt.Sprintf("%s. It is in doubt whether %s with another %s %s.", size,
 			prose.Count(int(t.Doubtful), "file or folder", "files and folders"), prose.Size(t.DoubtfulSize),
-			verb(int(t.Doubtful), "exists", "exist")), folder)
+			form(int(t.Doubtful), "exists", "exist")), folder)
 	}
 	o := requirement.Pass(size+"; less than 10 GiB is allowed.", folder)
 	o.Basis = basis

@@ -28,7 +28,7 @@ var servicesDomainAccount = entry{
 			Doubts: "The service's guide does not mention services that are disabled or have no type or no program. " +
 				"It does not mention accounts without a domain either, which Windows looks up on the computer first. " +
 				"All of these are warnings.",
-			Fix: "Open services.msc, select the service, Log On, and choose Local System account.",
+			Fix: changeLogOn("the service"),
 		}),
 	Judge: (*Machine).decideAccounts,
 }
@@ -49,6 +49,11 @@ func (m *Machine) decideAccounts() requirement.Outcome {
 		}
 	}
 	return judgeAccounts(services, n, env)
+}
+
+// changeLogOn says how services get an account that is allowed.
+func changeLogOn(services string) string {
+	return "Open services.msc, select " + services + ", Log On, and choose Local System account."
 }
 
 // judgeAccounts decides win.services.domain-account.
@@ -100,15 +105,14 @@ func judgeAccounts(services []machine.Service, n machine.Names, env machine.Envi
 		if n.Domain == "" && n.SIDErr == nil {
 			o = o.Also("The computer is not in a domain, so the account belongs to another computer or domain.")
 		}
-		o.Remediation = "Open services.msc, select " + titles(about) + ", Log On, and choose Local System account."
+		o.Remediation = changeLogOn(titles(about))
 	case unread != nil:
 		return requirement.Unreadable(unread)
 	case len(disabled) > 0:
 		o = requirement.Warn(fmt.Sprintf("%s a domain account but %s disabled: %s.",
-			prose.Count(len(disabled), "service has", "services have"), verb(len(disabled), "is", "are"),
+			prose.Count(len(disabled), "service has", "services have"), form(len(disabled), "is", "are"),
 			listServices(disabled)), disabledEvidence...).About(disabledAbout...)
-		o.Remediation = "Open services.msc, select " + titles(disabledAbout) +
-			", Log On, and choose Local System account."
+		o.Remediation = changeLogOn(titles(disabledAbout))
 	case len(stubs) > 0:
 		o = requirement.Warn(fmt.Sprintf("%s a domain account but no type or no program: %s.",
 			prose.Count(len(stubs), "service has", "services have"), listServices(stubs)),

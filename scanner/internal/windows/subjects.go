@@ -46,8 +46,8 @@ func titles(about []requirement.Subject) string {
 	return prose.Some(names)
 }
 
-// verb is the form of a verb for so many things.
-func verb(n int, one, many string) string {
+// form is the word for so many things, as Count of package prose writes them.
+func form(n int, one, many string) string {
 	if n == 1 {
 		return one
 	}

@@ -652,7 +652,7 @@ func judgeProviders(providers []sysprepProvider) requirement.Outcome {
 			prose.Count(len(gone), "missing library", "missing libraries"), prose.Some(gone)),
 			evidence...).About(about...)
 		o.Remediation = "Reinstall the program that the library belongs to, or delete " +
-			verb(len(values), "the value ", "the values ") + prose.Some(values) + "."
+			form(len(values), "the value ", "the values ") + prose.Some(values) + "."
 		return o
 	}
 	return requirement.Pass(fmt.Sprintf("No library that Sysprep calls is missing; %d were checked.", len(providers)),

@@ -157,7 +157,7 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 			keys = append(keys, other.Evidence)
 		}
 		o := requirement.Warn(fmt.Sprintf(`No upgrade is recorded, but SYSTEM\Setup contains the %s %s.`,
-			verb(len(names), "key", "keys"), prose.Some(names)), append(keys, evidence...)...).
+			form(len(names), "key", "keys"), prose.Some(names)), append(keys, evidence...)...).
 			About(subjectsOf(keys, requirement.ReasonAmbiguous)...)
 		o.Remediation = "If this Windows was upgraded, use a WorkSpace whose Windows never was. Otherwise, ask AWS " +
 			"Support."
@@ -168,7 +168,7 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 	o := requirement.Pass(`SYSTEM\Setup contains no key with "Source OS" or "Upgrade" in its name.`,
 		append([]requirement.Evidence{u.Parent}, evidence...)...)
 	if len(leftovers) > 0 {
-		o = o.Also(prose.Some(leftovers) + verb(len(leftovers), " exists", " exist") +
+		o = o.Also(prose.Some(leftovers) + form(len(leftovers), " exists", " exist") +
 			", which does not prove an upgrade.")
 	}
 	return o
