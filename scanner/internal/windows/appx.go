@@ -776,16 +776,7 @@ func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
 
 // unstage says how to remove packages that are staged.
 func unstage(names []string) string {
-	more := ""
-	if n := len(names) - maxFixPackages; n > 0 {
-		more = fmt.Sprintf(" Do the same for the %s.", prose.Count(n, "other package", "other packages"))
-		names = names[:maxFixPackages]
-	}
-	var commands []string
-	for _, name := range names {
-		commands = append(commands, "Remove-AppxPackage -Package "+name)
-	}
-	return "In an elevated PowerShell, as the WorkSpace's user, run " + strings.Join(commands, "; ") + "." + more
+	return "In an elevated PowerShell, as the WorkSpace's user, run " + removeCommands("", names) + "."
 }
 
 func appxRows(packages []appxPackage, u appxWanted) []appxRow {

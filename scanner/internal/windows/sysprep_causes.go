@@ -176,24 +176,24 @@ const maxFixPackages = 10
 // removePackages says how packages are removed that are named by their full
 // name, which Get-AppxPackage -Name does not take.
 func removePackages(s machine.System, names []string) string {
+	if s.Build != 0 && s.Build < build1709 {
+		return "Run " + removeCommands("", names) + " in PowerShell, signed in as each user who has the package."
+	}
+	return "Run " + removeCommands("-AllUsers ", names) + " in PowerShell as Administrator."
+}
+
+// removeCommands are the commands that remove packages, with an option.
+func removeCommands(option string, names []string) string {
 	more := ""
 	if len(names) > maxFixPackages {
 		more = fmt.Sprintf(" (and the same for %d more)", len(names)-maxFixPackages)
 		names = names[:maxFixPackages]
 	}
 	var commands []string
-	option := "-AllUsers "
-	if s.Build != 0 && s.Build < build1709 {
-		option = ""
-	}
 	for _, name := range names {
 		commands = append(commands, "Remove-AppxPackage "+option+"-Package "+name)
 	}
-	list := strings.Join(commands, "; ") + more
-	if option == "" {
-		return "Run " + list + " in PowerShell, signed in as each user who has the package."
-	}
-	return "Run " + list + " in PowerShell as Administrator."
+	return strings.Join(commands, "; ") + more
 }
 
 // fixProvider names the library that is between quotes in the line.

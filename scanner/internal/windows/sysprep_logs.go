@@ -15,7 +15,6 @@ import (
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 
-	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -128,8 +127,7 @@ func (m *Machine) readSysprepLog(path string) sysprepLog {
 		return sysprepLog{File: f, Err: err}
 	}
 	if f.Size > maxLog {
-		return sysprepLog{File: f, Err: fmt.Errorf("%s: %w: it has %s; the limit is %s", name, machine.ErrTooLarge,
-			prose.Size(f.Size), prose.Size(maxLog))}
+		return sysprepLog{File: f, Err: f.TooLarge(maxLog)}
 	}
 	r, size, err := v.Open(name)
 	if err != nil {

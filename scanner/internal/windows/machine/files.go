@@ -49,6 +49,12 @@ var ErrElsewhere = errors.New("not on a volume that was given")
 // ErrTooLarge says that a file is larger than anything of its kind.
 var ErrTooLarge = errors.New("too large to read")
 
+// TooLarge is the ErrTooLarge of a file that is larger than limit bytes.
+func (f File) TooLarge(limit int64) error {
+	return fmt.Errorf("%s: %w: it has %s; the limit is %s", f.Evidence.Path, ErrTooLarge, prose.Size(f.Size),
+		prose.Size(limit))
+}
+
 // Windows follows at most 63 reparse points on one path ([MS-FSCC] 2.1.2.1
 // leaves the number open; MAXIMUM_REPARSE_COUNT of its I/O manager is 64).
 const maxLinks = 63
@@ -79,8 +85,7 @@ func (v *Drive) read(name string, limit int64) ([]byte, File, error) {
 		return nil, f, err
 	}
 	if f.Size > limit {
-		return nil, f, fmt.Errorf("%s: %w: it has %s; the limit is %s", f.Evidence.Path, ErrTooLarge,
-			prose.Size(f.Size), prose.Size(limit))
+		return nil, f, f.TooLarge(limit)
 	}
 	if err := v.meter.File(f.Size); err != nil {
 		return nil, f, v.Problem(name, err)
