@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
@@ -33,8 +32,8 @@ func (f *faults) Error() string {
 
 func (f *faults) Unwrap() []error { return f.list }
 
-// saidErrors is how many errors a message spells out.
-const saidErrors = 2
+// shownErrors is how many errors a message spells out.
+const shownErrors = 2
 
 // unreadable is requirement.Unreadable with a sentence for each of several errors.
 func unreadable(err error, evidence ...requirement.Evidence) requirement.Outcome {
@@ -43,10 +42,10 @@ func unreadable(err error, evidence ...requirement.Evidence) requirement.Outcome
 		return requirement.Unreadable(err, evidence...)
 	}
 	o := requirement.Unreadable(several.list[0], evidence...)
-	for _, e := range several.list[1:min(len(several.list), saidErrors)] {
+	for _, e := range several.list[1:min(len(several.list), shownErrors)] {
 		o = o.Also(requirement.Unreadable(e).Message) // in one line
 	}
-	if more := len(several.list) - saidErrors + several.more; more > 0 {
+	if more := len(several.list) - shownErrors + several.more; more > 0 {
 		o = o.Also(prose.Count(more, "more error occurred", "more errors occurred"))
 	}
 	return o
@@ -57,14 +56,13 @@ func unreadable(err error, evidence ...requirement.Evidence) requirement.Outcome
 func joinErrors(list ...error) error {
 	all := &faults{}
 	for _, err := range list {
-		var several *faults
-		switch {
-		case err == nil:
-		case errors.As(err, &several) && err == error(several):
-			for _, e := range several.list {
+		switch err := err.(type) {
+		case nil:
+		case *faults:
+			for _, e := range err.list {
 				all.add(e)
 			}
-			all.more += several.more
+			all.more += err.more
 		default:
 			all.add(err)
 		}
