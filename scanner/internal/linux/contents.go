@@ -254,10 +254,10 @@ func (m *Machine) editedAccess(p string) ([]string, error) {
 // judgeRemoved reports linux.contents.removed.
 func judgeRemoved(rows []removed) requirement.Outcome {
 	var bytes, files int64
-	present, customer, causes := 0, 0, 0
-	var first string
-	var cause error
+	present, customer := 0, 0
 	var unread, lost []string
+	var first removed // that is unreadable
+	several := false  // others have other errors
 	for _, r := range rows {
 		switch r.State {
 		case "present":
@@ -268,12 +268,11 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 				lost = append(lost, r.Path)
 			}
 		case "unreadable":
-			unread = append(unread, r.Path)
-			if causes++; first == "" {
-				first, cause = r.Error, r.cause
-			} else if r.Error == first {
-				causes--
+			if len(unread) == 0 {
+				first = r
 			}
+			several = several || r.Error != first.Error
+			unread = append(unread, r.Path)
 		}
 	}
 	ev := volumeEvidence("root")
@@ -281,12 +280,12 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 	if len(unread) > 0 {
 		o := requirement.Unknown("Cannot read "+prose.Some(unread)+".", ev)
 		switch {
-		case causes > 1:
-			o = o.Also("the first error is: " + first)
-		case errors.As(cause, new(fact.MissingVolume)):
-			o.Message = prose.Sentence(first)
+		case several:
+			o = o.Also("the first error is: " + first.Error)
+		case fact.IsMissing(first.cause):
+			o.Message = prose.Sentence(first.Error)
 		default:
-			o = o.Also(first)
+			o = o.Also(first.Error)
 		}
 		o.Details = rows
 		return o

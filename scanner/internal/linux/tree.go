@@ -74,7 +74,7 @@ func (e *volumeError) Unwrap() error { return e.err }
 
 // ofVolume says whether the text of an error names the volume.
 func ofVolume(err error) bool {
-	return errors.As(err, new(*volumeError)) || errors.As(err, new(fact.MissingVolume))
+	return errors.As(err, new(*volumeError)) || fact.IsMissing(err)
 }
 
 // mountError says why the volume at a mount point is unknown, and names the
