@@ -293,18 +293,11 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 	o := requirement.Pass(fmt.Sprintf("Image creation removes %d of %d listed paths, with %s (%s).", present, len(rows),
 		prose.Count(int(files), "file", "files"), prose.Size(bytes)), ev)
 	if customer > 0 {
-		o = o.Also(fmt.Sprintf("%s in %s %s to no package.", prose.Count(customer, "entry", "entries"), prose.Some(lost),
-			belong(customer)))
+		in := " in " + prose.Some(lost)
+		o = o.Also(prose.Count(customer, "entry"+in+" belongs to no package.", "entries"+in+" belong to no package."))
 	}
 	o.Details = rows
 	return o
-}
-
-func belong(n int) string {
-	if n == 1 {
-		return "belongs"
-	}
-	return "belong"
 }
 
 // A shredded key is a row of the details of linux.contents.shredded.

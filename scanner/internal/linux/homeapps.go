@@ -111,13 +111,6 @@ func (m *Machine) decideHomeApps() requirement.Outcome {
 // usedBy names a path and what uses it.
 func usedBy(p, source string) string { return p + " (" + source + ")" }
 
-func do(n int) string {
-	if n == 1 {
-		return "does"
-	}
-	return "do"
-}
-
 // judgeHomeApps decides linux.apps.outside-home.
 func judgeHomeApps(f homeFindings) requirement.Outcome {
 	var subjects []requirement.Subject
@@ -158,8 +151,8 @@ func judgeHomeApps(f homeFindings) requirement.Outcome {
 		o = requirement.Pass("The system executes and loads nothing in /home, and no user keeps programs there.",
 			append([]requirement.Evidence{units}, evidence...)...)
 		if len(f.Named) > 0 {
-			o = o.Also(fmt.Sprintf("%s to /home %s not count: %s.",
-				prose.Count(len(f.Named), "reference", "references"), do(len(f.Named)), named))
+			o = o.Also(prose.Count(len(f.Named), "reference to /home does not count: ",
+				"references to /home do not count: ") + named + ".")
 		}
 	}
 	if len(f.Named) > 0 {

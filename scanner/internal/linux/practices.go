@@ -63,11 +63,7 @@ func judgeAntivirus(units *unitSet) requirement.Outcome {
 	}
 	switch {
 	case len(on) > 0:
-		verb := "starts"
-		if len(on) > 1 {
-			verb = "start"
-		}
-		o := requirement.Warn(fmt.Sprintf("Antivirus software %s at boot: %s.", verb, prose.Some(on)), evidence...)
+		o := requirement.Warn("Antivirus software starts at boot: "+prose.Some(on)+".", evidence...)
 		if plain(on...) {
 			o.Remediation = fmt.Sprintf("Run 'sudo systemctl disable %s' until the image exists.", strings.Join(on, " "))
 		}

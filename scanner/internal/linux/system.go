@@ -219,12 +219,12 @@ func (m *Machine) decideRoot97() requirement.Outcome {
 func judgeRoot97(u Usage) requirement.Outcome {
 	ev := noted(volumeEvidence("root"),
 		fmt.Sprintf("%d bytes used, %d available, %d in total", u.Used, u.Available, u.Size))
-	whole := u.Used + u.Available
-	if u.Used < 0 || u.Available < 0 || whole <= 0 {
+	total := u.Used + u.Available
+	if u.Used < 0 || u.Available < 0 || total <= 0 {
 		return requirement.Unknown("The superblock of the root volume has contradictory figures for used space.", ev)
 	}
-	exact := fmt.Sprintf("The root volume is %s full (df shows %d%%)", percent(u.Used, whole), dfPercent(u.Used, whole))
-	if atLeast97(u.Used, whole) {
+	exact := fmt.Sprintf("The root volume is %s full (df shows %d%%)", percent(u.Used, total), dfPercent(u.Used, total))
+	if atLeast97(u.Used, total) {
 		return requirement.Fail(exact+"; less than 97% is required.", ev)
 	}
 	return requirement.Pass(exact+".", ev)
