@@ -22,7 +22,6 @@ func TestProgress(t *testing.T) {
 	defer image.Close()
 	reported, ticks := make(chan Progress, 10), make(chan time.Time)
 	p, end := newProgress(func(p Progress) { reported <- p }, func(context.Context) <-chan time.Time { return ticks })
-	ticks <- time.Time{} // nothing to repeat
 	p.count([]*Image{image})
 	opened, _ := image.Counters()
 	p.show(Progress{Step: "a step", Unit: UnitRequirements, Done: 1, Total: 3})
@@ -44,6 +43,19 @@ func TestProgress(t *testing.T) {
 		t.Error("a tick after the end was taken")
 	case p := <-reported:
 		t.Errorf("after the end: %+v", p)
+	default:
+	}
+}
+
+// A tick before the first step repeats nothing.
+func TestProgressBefore(t *testing.T) {
+	reported, ticks := make(chan Progress, 1), make(chan time.Time)
+	_, end := newProgress(func(p Progress) { reported <- p }, func(context.Context) <-chan time.Time { return ticks })
+	ticks <- time.Time{}
+	end()
+	select {
+	case p := <-reported:
+		t.Errorf("before the first step: %+v", p)
 	default:
 	}
 }

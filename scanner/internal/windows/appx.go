@@ -776,7 +776,12 @@ func judgeSorted(a Appx, u appxWanted, s appxSorted) requirement.Outcome {
 
 // unstage says how to remove packages that are staged.
 func unstage(names []string) string {
-	return "In an elevated PowerShell, as the WorkSpace's user, run " + removeCommands("", names) + "."
+	more := ""
+	if n := len(names) - maxFixPackages; n > 0 {
+		more = fmt.Sprintf(" Do the same for the %s.", prose.Count(n, "other package", "other packages"))
+		names = names[:maxFixPackages]
+	}
+	return "In an elevated PowerShell, as the WorkSpace's user, run " + removeCommands("", names) + "." + more
 }
 
 func appxRows(packages []appxPackage, u appxWanted) []appxRow {
