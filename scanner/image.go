@@ -68,11 +68,12 @@ func OpenImage(ctx context.Context, s Source) (*Image, error) {
 	}
 	release := first.Hold(disk.HeadSize, disk.TailSize)
 	defer release()
-	d, err := container.Open(ctx, first, container.Options{})
+	disks, err := container.Open(ctx, first, container.Options{})
 	if err != nil {
 		first.Close()
 		return nil, err
 	}
+	d := disks[0]
 	image, err := disk.Open(ctx, d, d.Size(), disk.Options{})
 	if d.Format() == "raw" && ctx.Err() == nil && truncated(image) {
 		if part := splitPart(ctx, first); part != nil {

@@ -53,7 +53,8 @@ var rules = map[string][]string{
 	"scanner/crosscheck":        {"scanner/requirement", "scanner/disk", "internal/utf16le"},
 	"scanner/disk":              {"internal/bounded", "internal/kind", "internal/opening"},
 	"scanner/source":            {"internal/bounded", "internal/kind"},
-	"scanner/container":         {"internal/kind", "internal/prose", "scanner/source"},
+	"scanner/container": {"internal/bounded", "internal/kind", "internal/lru", "internal/parallel", "internal/prose",
+		"scanner/source"},
 	"scanner/volume": {
 		"internal/fat", "internal/fslog", "internal/kind", "internal/opening", "internal/prose", "scanner/disk",
 		"ntfs", "ext4", "xfs",

@@ -61,20 +61,28 @@ func Run(t *testing.T, f Format) {
 	for _, c := range contents(f.Unit) {
 		t.Run(c.name, func(t *testing.T) {
 			image := f.open(t, f.write(t, c.bytes))
-			if image.Size() != int64(len(c.bytes)) {
-				t.Fatalf("%d bytes, want %d", image.Size(), len(c.bytes))
-			}
-			t.Run("sequential", func(t *testing.T) { sequential(t, image, c.bytes) })
-			t.Run("random", func(t *testing.T) { random(t, image, c.bytes, 1, 4000) })
-			t.Run("concurrent", func(t *testing.T) { concurrent(t, image, c.bytes) })
-			t.Run("end", func(t *testing.T) { end(t, image, c.bytes) })
-			t.Run("extents", func(t *testing.T) { extents(t, f, image, c.bytes) })
+			f.equal(t, image, c.bytes)
 		})
 	}
 	t.Run("truncation", f.truncation)
 	t.Run("damage", f.damage)
 	t.Run("cancellation", f.cancellation)
 	t.Run("closed", f.closed)
+}
+
+// Equal compares an image that something else wrote with its content: all data, 4,000
+// random reads, concurrent reads, the end and the extents.
+func Equal(t *testing.T, image Image, want []byte) { Format{}.equal(t, image, want) }
+
+func (f Format) equal(t *testing.T, image Image, want []byte) {
+	if image.Size() != int64(len(want)) {
+		t.Fatalf("%d bytes, want %d", image.Size(), len(want))
+	}
+	t.Run("sequential", func(t *testing.T) { sequential(t, image, want) })
+	t.Run("random", func(t *testing.T) { random(t, image, want, 1, 4000) })
+	t.Run("concurrent", func(t *testing.T) { concurrent(t, image, want) })
+	t.Run("end", func(t *testing.T) { end(t, image, want) })
+	t.Run("extents", func(t *testing.T) { extents(t, f, image, want) })
 }
 
 func (f Format) write(t *testing.T, content []byte) string {

@@ -1,23 +1,27 @@
-// Package container opens the disk inside an image of any supported format.
+// Package container opens the disks inside an image of any supported format.
 //
-//	s, err := source.Open(ctx, "root.img", source.Options{})
+//	s, err := source.Open(ctx, "root.qcow2", source.Options{})
 //	if err != nil {
 //		return err
 //	}
-//	d, err := container.Open(ctx, s, container.Options{})
+//	disks, err := container.Open(ctx, s, container.Options{})
 //	if err != nil {
+//		s.Close()
 //		return err
 //	}
-//	defer d.Close()
-//	n, err := d.ReadAt(p, off)
+//	defer disks[0].Close()
+//	n, err := disks[0].ReadAt(p, off)
 //
-// The content decides the format. Raw images are read in place. Other known
-// formats are an error that names the format and the command to convert it.
+// The content decides the format. Supported formats are read in place, without
+// conversion; other known formats are an error that names the format and the
+// command that helps. A parent, which a differencing image needs, is opened only if
+// Options.Parents has it: the path in the image is never followed.
 package container
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -30,10 +34,44 @@ import (
 // what to do; "" if nothing is known to help.
 var ErrNotImage = kind.ErrNotImage
 
-// Options are the options of Open. There are none for raw images.
-type Options struct{}
+// Errors for errors.Is, in addition to those of the sources. Their messages name the
+// file, and the offset in it where there is one.
+var (
+	// ErrCorrupt: the container contradicts itself, or a checksum is wrong.
+	ErrCorrupt = kind.Corrupt
+	// ErrUnsupported: the container needs a feature that cannot be read.
+	ErrUnsupported = kind.Unsupported
+	// ErrEncrypted is the error for a container that can be read only with a key.
+	ErrEncrypted = kind.Encrypted
+	// ErrLimit: a table or the number of parts is larger than the bound of its format.
+	ErrLimit = kind.Limit
+	// ErrIncomplete: a part or the parent of the image is not there. The error may
+	// have a method Hint() string.
+	ErrIncomplete = errors.New("incomplete image")
+)
 
-// Disk is the disk inside a container. It is safe for concurrent use.
+// Options are the options of Open.
+type Options struct {
+	// Parents are the images that may be opened as parents of a differencing image,
+	// in any order. The identity that the format stores decides which one is opened.
+	Parents []Candidate
+	// depth is how many images are above the one that is opened.
+	depth int
+}
+
+// Candidate is an image that may be a parent.
+type Candidate struct {
+	Name string
+	Open func(ctx context.Context) (*source.Source, error)
+}
+
+// Sum is a hash of the disk that a container states.
+type Sum struct {
+	Algorithm string // "md5" or "sha1"
+	Sum       string // in hexadecimal digits
+}
+
+// Disk is a disk inside a container. It is safe for concurrent use.
 type Disk interface {
 	// ReadAt implements io.ReaderAt. Unreadable data is an error, never zeros.
 	// The error is that of the source, or says that the container is damaged.
@@ -44,12 +82,29 @@ type Disk interface {
 	// zeros: off <= start <= end <= Size, and start is Size if there is none.
 	// An off outside the disk is moved to its start or end.
 	Data(off int64) (start, end int64)
-	// Format is the name of the container's format: "raw".
+	// Locate returns where the byte at off of the disk is: in which file, and at
+	// which offset. It is not ok for what has no such place: zeros, and what is
+	// compressed.
+	Locate(off int64) (file *source.Source, at int64, ok bool)
+	// Format is the name of the container's format: "raw", "qcow2".
 	Format() string
-	// Sources returns the files of the image; the one that was opened first
-	// comes first.
+	// Detail says which kind of the format it is, as "version 3, zstd"; "" if the
+	// format has only one.
+	Detail() string
+	// Member is the name of the disk in an archive with several; "" otherwise.
+	Member() string
+	// Sources returns the files of the image, without those of its parent; the one
+	// that was opened first comes first.
 	Sources() []*source.Source
-	// Close closes the sources. The disk cannot be read afterwards.
+	// Parent is the disk below a differencing one; nil if there is none.
+	Parent() Disk
+	// Notes describe peculiarities of the container, in the same order for the same
+	// image.
+	Notes() []string
+	// Stated returns the hashes of the disk that the container states; nil if it
+	// states none. Nothing has compared them yet.
+	Stated() []Sum
+	// Close closes the sources and the parent. The disk cannot be read afterwards.
 	Close() error
 }
 
@@ -61,11 +116,11 @@ const headSize = 64 << 10
 // some formats say what they are.
 const sector = 512
 
-// Open opens the disk in the container whose first or only file is first. The
-// context limits the opening. The error is ErrNotImage if the format is known
-// but not supported. Closing the disk closes first; if Open fails, the caller
-// must close it.
-func Open(ctx context.Context, first *source.Source, o Options) (Disk, error) {
+// Open opens the disks in the container whose first or only file is first: at least
+// one, and several only of an archive. The context limits the opening. The error is
+// ErrNotImage if the format is known but not supported. Closing all disks closes
+// first; if Open fails, the caller must close it.
+func Open(ctx context.Context, first *source.Source, o Options) ([]Disk, error) {
 	p, err := look(first)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", first.Name(), err)
@@ -79,7 +134,18 @@ func Open(ctx context.Context, first *source.Source, o Options) (Disk, error) {
 		}
 		return f.open(ctx, first, o)
 	}
-	return openRaw(ctx, first, o)
+	return one(openRaw)(ctx, first, o)
+}
+
+// one is the opener of a format with one disk.
+func one(open func(context.Context, *source.Source, Options) (Disk, error)) opener {
+	return func(ctx context.Context, first *source.Source, o Options) ([]Disk, error) {
+		d, err := open(ctx, first, o)
+		if err != nil {
+			return nil, err
+		}
+		return []Disk{d}, nil
+	}
 }
 
 // probe is what of a source says which format it has.
@@ -111,14 +177,18 @@ type format struct {
 	what  string // "a QCOW image"
 	where place
 	magic string
-	// open opens the disk inside; nil where the format is refused, with a hint.
-	open func(ctx context.Context, first *source.Source, o Options) (Disk, error)
+	// open opens the disks inside; nil where the format is refused, with a hint.
+	open opener
 	// hint says what to do about a format that is refused: a pattern for fill.
 	hint string
 	// explain makes the hint where it depends on the image; nil where it does
 	// not.
 	explain func(ctx context.Context, first *source.Source, p probe) string
 }
+
+// opener opens the disks of a format. An error leaves first open, and closes whatever
+// else was opened.
+type opener func(ctx context.Context, first *source.Source, o Options) ([]Disk, error)
 
 // place is where a magic is: at an offset from the beginning in bytes, or at the
 // beginning of the last sector.

@@ -20,15 +20,15 @@ func openAs(format string) func(ctx context.Context, name string) (imgconform.Im
 		if err != nil {
 			return nil, err
 		}
-		d, err := Open(ctx, s, Options{})
-		if err == nil && d.Format() != format {
-			err = fmt.Errorf("%s: opened as %s", name, d.Format())
+		disks, err := Open(ctx, s, Options{})
+		if err == nil && (len(disks) != 1 || disks[0].Format() != format) {
+			err = fmt.Errorf("%s: opened as %d of %s", name, len(disks), disks[0].Format())
 		}
 		if err != nil {
 			s.Close()
 			return nil, err
 		}
-		return d, nil
+		return disks[0], nil
 	}
 }
 
@@ -56,7 +56,7 @@ func TestOpen(t *testing.T) {
 	if _, err := Open(t.Context(), fails(0, 512), Options{}); !errors.Is(err, broken) || errors.Is(err, ErrNotImage) {
 		t.Errorf("the beginning cannot be read: %v", err)
 	}
-	if d, err := Open(t.Context(), fails(1<<20-100, 1<<20), Options{}); err != nil || d.Format() != "raw" {
+	if d, err := Open(t.Context(), fails(1<<20-100, 1<<20), Options{}); err != nil || d[0].Format() != "raw" {
 		t.Errorf("the end cannot be read: %v", err)
 	}
 	for content, want := range map[string]error{

@@ -15,11 +15,12 @@ import (
 func ExampleOpen() {
 	ctx := context.Background()
 	s := source.NewReader(ctx, "root.img", strings.NewReader(strings.Repeat("disk", 256)), 1024)
-	d, err := container.Open(ctx, s, container.Options{})
+	disks, err := container.Open(ctx, s, container.Options{})
 	if err != nil {
 		s.Close()
 		log.Fatal(err)
 	}
+	d := disks[0]
 	defer d.Close()
 	fmt.Println(d.Format(), d.Size(), len(d.Sources()))
 	// Output: raw 1024 1

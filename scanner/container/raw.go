@@ -13,6 +13,14 @@ func openRaw(_ context.Context, first *source.Source, _ Options) (Disk, error) {
 	return raw{first}, nil
 }
 
-func (raw) Format() string { return "raw" }
-
+func (raw) Format() string              { return "raw" }
+func (raw) Detail() string              { return "" }
+func (raw) Member() string              { return "" }
 func (r raw) Sources() []*source.Source { return []*source.Source{r.Source} }
+func (raw) Parent() Disk                { return nil }
+func (raw) Notes() []string             { return nil }
+func (raw) Stated() []Sum               { return nil }
+
+func (r raw) Locate(off int64) (*source.Source, int64, bool) {
+	return r.Source, off, off >= 0 && off < r.Size()
+}

@@ -12,9 +12,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/coldcheck/coldcheck/internal/bounded"
 	"github.com/coldcheck/coldcheck/internal/imgconform"
-	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
@@ -32,13 +30,12 @@ const (
 )
 
 // toyFormat is the row of the toy container.
-var toyFormat = format{what: "a toy image", where: 0, magic: toyMagic, open: openToy}
+var toyFormat = format{what: "a toy image", where: 0, magic: toyMagic, open: one(openToy)}
 
-// toy is the disk inside a toy container.
+// toy is the mapping of a toy container.
 type toy struct {
-	first, data *source.Source
-	size        int64
-	chunks      []toyEntry
+	data   *source.Source
+	chunks []toyEntry
 }
 
 type toyEntry struct{ number, sum uint32 }
@@ -49,10 +46,10 @@ func openToy(ctx context.Context, first *source.Source, _ Options) (Disk, error)
 		return nil, fmt.Errorf("%s: the header: %w", first.Name(), err)
 	}
 	le := binary.LittleEndian
-	t := &toy{first: first, size: int64(le.Uint64(header[8:]))}
-	count := (t.size + toyChunk - 1) / toyChunk
-	if le.Uint32(header[toyHeader-4:]) != crc32.ChecksumIEEE(header[:toyHeader-4]) || t.size < 0 || count > toyMost {
-		return nil, fmt.Errorf("%s: the header: %w", first.Name(), kind.Corrupt)
+	t, size := &toy{}, int64(le.Uint64(header[8:]))
+	count := (size + toyChunk - 1) / toyChunk
+	if le.Uint32(header[toyHeader-4:]) != crc32.ChecksumIEEE(header[:toyHeader-4]) || size < 0 || count > toyMost {
+		return nil, fmt.Errorf("%s: the header: %w", first.Name(), ErrCorrupt)
 	}
 	for n := range count {
 		b := header[16+8*n:]
@@ -65,62 +62,30 @@ func openToy(ctx context.Context, first *source.Source, _ Options) (Disk, error)
 	for _, c := range t.chunks {
 		if int64(c.number)*toyChunk > t.data.Size() {
 			t.data.Close()
-			return nil, fmt.Errorf("%s: it ends before chunk %d: %w", t.data.Name(), c.number, kind.Corrupt)
+			return nil, fmt.Errorf("%s: it ends before chunk %d: %w", t.data.Name(), c.number, ErrCorrupt)
 		}
 	}
-	return t, nil
+	return newMapped("toy", size, t, first, t.data), nil
 }
 
-func (t *toy) Size() int64               { return t.size }
-func (t *toy) Format() string            { return "toy" }
-func (t *toy) Sources() []*source.Source { return []*source.Source{t.first, t.data} }
-func (t *toy) Close() error              { return errors.Join(t.first.Close(), t.data.Close()) }
-
-func (t *toy) ReadAt(p []byte, off int64) (int, error) {
-	return bounded.ReadAt(toyReader{t}, p, 0, t.size, off)
-}
-
-// toyReader reads what is within the size.
-type toyReader struct{ *toy }
-
-func (t toyReader) ReadAt(p []byte, off int64) (int, error) {
-	done := 0
-	for done < len(p) {
-		at := off + int64(done)
-		chunk, err := t.chunk(t.chunks[at/toyChunk])
-		if err != nil {
-			return done, err
-		}
-		done += copy(p[done:], chunk[at%toyChunk:])
-	}
-	return done, nil
-}
-
-func (t *toy) chunk(c toyEntry) ([]byte, error) {
-	b := make([]byte, toyChunk)
+func (t *toy) extent(off int64) (extent, error) {
+	n, within := off/toyChunk, off%toyChunk
+	c := t.chunks[n]
 	if c.number == 0 {
-		return b, nil
+		return extent{where: zeros, size: toyChunk - within}, nil
 	}
-	at := int64(c.number-1) * toyChunk
-	if _, err := t.data.ReadAt(b, at); err != nil {
-		return nil, err
-	}
-	if crc32.ChecksumIEEE(b) != c.sum {
-		return nil, fmt.Errorf("%s: the chunk at byte %d: %w", t.data.Name(), at, kind.Corrupt)
-	}
-	return b, nil
+	return extent{
+		where: packed, size: toyChunk - within, file: t.data, at: int64(c.number-1) * toyChunk,
+		block: block{start: n * toyChunk, size: toyChunk, packed: toyChunk, method: int(c.sum)},
+	}, nil
 }
 
-func (t *toy) Data(off int64) (start, end int64) {
-	start = min(max(off, 0), t.size)
-	for start < t.size && t.chunks[start/toyChunk].number == 0 {
-		start = min((start/toyChunk+1)*toyChunk, t.size)
+// unpack verifies a chunk.
+func (t *toy) unpack(dst, packed []byte, e extent) error {
+	if copy(dst, packed); crc32.ChecksumIEEE(packed) != uint32(e.block.method) {
+		return fmt.Errorf("%s: the chunk at byte %d: %w", e.file.Name(), e.at, ErrCorrupt)
 	}
-	end = start
-	for end < t.size && t.chunks[end/toyChunk].number != 0 {
-		end = min((end/toyChunk+1)*toyChunk, t.size)
-	}
-	return start, end
+	return nil
 }
 
 // writeToy writes a toy image.

@@ -115,11 +115,11 @@ func openBytes(b []byte) (*Image, error) {
 
 // openSource opens the disk inside an image.
 func openSource(s *source.Source) (*Image, error) {
-	d, err := container.Open(context.Background(), s, container.Options{})
+	disks, err := container.Open(context.Background(), s, container.Options{})
 	if err != nil {
 		return nil, err
 	}
-	return Open(context.Background(), d, d.Size(), Options{})
+	return Open(context.Background(), disks[0], disks[0].Size(), Options{})
 }
 
 // lines describes the volumes, one a line, for comparison with what a table

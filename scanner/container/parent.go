@@ -1,0 +1,112 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
+	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/source"
+)
+
+// maxParents bounds how many images are below each other.
+const maxParents = 16
+
+// wanted is what a differencing image says of its parent.
+type wanted struct {
+	// name is the path of the parent as the image has it. It is not followed: only
+	// its last element is shown, and compared with names of candidates.
+	name string
+	// is returns why a disk is not the parent; nil if it is. It is nil where the
+	// format stores nothing that identifies the parent.
+	is func(d Disk) error
+}
+
+// openParent opens the parent of an image: the candidate that the image identifies.
+// Where the format identifies none, it is the candidate with the name that the
+// image has, or the only one.
+func (o Options) openParent(ctx context.Context, child *source.Source, w wanted) (Disk, error) {
+	name := baseName(w.name)
+	if len(o.Parents) == 0 {
+		return nil, fmt.Errorf("%s: %w", child.Name(), hinted{
+			fmt.Errorf("it has only the changes to its parent %q, which was not named: %w", name, ErrIncomplete),
+			"name the parent: --parent " + prose.Quote(name)})
+	}
+	if o.depth >= maxParents {
+		return nil, fmt.Errorf("%s: more than %d images are below each other: %w", child.Name(), maxParents, ErrLimit)
+	}
+	candidates := slices.Clone(o.Parents)
+	if w.is == nil {
+		named := slices.DeleteFunc(slices.Clone(candidates), func(c Candidate) bool { return baseName(c.Name) != name })
+		if len(named) > 0 {
+			candidates = named
+		} else if len(candidates) > 1 {
+			return nil, fmt.Errorf("%s: none of the parents that were named is %q: %w", child.Name(), name, ErrIncomplete)
+		}
+	}
+	var reasons []error
+	for _, c := range candidates {
+		if source.Same(c.Name, child.Name()) {
+			continue
+		}
+		d, err := o.openCandidate(ctx, c)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err == nil && w.is != nil {
+			if err = w.is(d); err != nil {
+				d.Close()
+				err = fmt.Errorf("%s: %w", c.Name, err)
+			}
+		}
+		if err == nil {
+			return d, nil
+		}
+		reasons = append(reasons, err)
+	}
+	if len(reasons) == 1 {
+		return nil, fmt.Errorf("%s: its parent %q: %w", child.Name(), name, kind.Mark(reasons[0], ErrIncomplete))
+	}
+	return nil, fmt.Errorf("%s: none of the parents that were named is %q: %w",
+		child.Name(), name, kind.Mark(errors.Join(reasons...), ErrIncomplete))
+}
+
+// openCandidate opens a parent, whose own parent is another candidate.
+func (o Options) openCandidate(ctx context.Context, c Candidate) (Disk, error) {
+	s, err := c.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	below := Options{depth: o.depth + 1}
+	below.Parents = slices.DeleteFunc(slices.Clone(o.Parents), func(other Candidate) bool { return other.Name == c.Name })
+	disks, err := Open(ctx, s, below)
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	if len(disks) > 1 {
+		for _, d := range disks {
+			err = errors.Join(err, d.Close())
+		}
+		return nil, errors.Join(fmt.Errorf("%s: it has %d disks: %w", c.Name, len(disks), ErrUnsupported), err)
+	}
+	return disks[0], nil
+}
+
+// baseName is the last element of a path, of whatever system.
+func baseName(name string) string { return path.Base(strings.ReplaceAll(name, `\`, "/")) }
+
+// hinted is an error with what to do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// Hint says what to do.
+func (h hinted) Hint() string { return h.hint }
