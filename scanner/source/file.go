@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 type file struct {
 	plain
 	path string
-	f    *os.File
+	f    *handle
 	mode fs.FileMode
 	at   time.Time // of the last change; zero for a device
 }
@@ -40,8 +41,8 @@ func openFile(_ context.Context, path string, _ Options) (place, error) {
 	return newFile(path, f, info)
 }
 
-// newFile takes over a file that is open.
-func newFile(path string, f *os.File, info fs.FileInfo) (place, error) {
+// newFile takes over a file that is open, and keeps it open.
+func newFile(path string, f *os.File, info fs.FileInfo) (*file, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err == nil && size == 0 && info.Mode()&fs.ModeDevice != 0 {
 		err = fmt.Errorf("%s: the system does not report the size of this device", path)
@@ -50,7 +51,7 @@ func newFile(path string, f *os.File, info fs.FileInfo) (place, error) {
 		f.Close()
 		return nil, err
 	}
-	p := &file{plain: plain{size}, path: path, f: f, mode: info.Mode()}
+	p := &file{plain: plain{size}, path: path, f: &handle{f: f}, mode: info.Mode()}
 	if info.Mode().IsRegular() {
 		p.at = info.ModTime()
 	}
@@ -80,22 +81,43 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(first, second)
 }
 
-func (f *file) readAt(_ context.Context, p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
+func (f *file) readAt(_ context.Context, p []byte, off int64) (n int, err error) {
+	err = f.f.use(func(o *os.File) error {
+		n, err = o.ReadAt(p, off)
+		return err
+	})
+	return n, err
+}
 
 func (f *file) holes() *holeFinder {
 	if !f.mode.IsRegular() {
 		return nil
 	}
-	return holesOf(f.f)
+	return holesOf(func(off int64, whence int) (at int64, err error) {
+		err = f.f.use(func(o *os.File) error {
+			at, err = o.Seek(off, whence)
+			return err
+		})
+		return at, err
+	})
 }
 
 func (f *file) modified() time.Time { return f.at }
+
+// stat is what the system says of the file now.
+func (f *file) stat() (info fs.FileInfo, err error) {
+	err = f.f.use(func(o *os.File) error {
+		info, err = o.Stat()
+		return err
+	})
+	return info, err
+}
 
 func (f *file) changed(context.Context) error {
 	if f.at.IsZero() {
 		return nil
 	}
-	info, err := f.f.Stat()
+	info, err := f.stat()
 	switch {
 	case err != nil:
 		return err
@@ -109,7 +131,7 @@ func (f *file) changed(context.Context) error {
 }
 
 func (f *file) mounts() []WritableMount {
-	info, err := f.f.Stat()
+	info, err := f.stat()
 	if err != nil {
 		return nil
 	}
@@ -128,14 +150,7 @@ func (f *file) beside(ctx context.Context, name string) (*Source, error) {
 	}
 	defer folder.Close()
 	path := filepath.Join(filepath.Dir(f.path), name)
-	info, err := folder.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file: %w", path, fs.ErrInvalid)
-	}
-	other, err := folder.Open(name)
+	other, info, err := openRegular(folder, name, path)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +158,81 @@ func (f *file) beside(ctx context.Context, name string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if dir, err := filepath.Abs(filepath.Dir(f.path)); err == nil {
+		p.f.share(func() (*os.File, error) { return reopen(dir, name, path, info) })
+	}
 	return newSource(ctx, path, p), nil
+}
+
+// openRegular opens a regular file in a folder. The name for messages is path.
+func openRegular(folder *os.Root, name, path string) (*os.File, fs.FileInfo, error) {
+	info, err := folder.Stat(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s: not a regular file: %w", path, fs.ErrInvalid)
+	}
+	f, err := folder.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err = f.Stat(); err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+// reopen opens a file again that was closed in the meantime.
+func reopen(dir, name, path string, before fs.FileInfo) (*os.File, error) {
+	folder, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	f, info, err := openRegular(folder, name, path)
+	if err != nil {
+		return nil, err
+	}
+	if !os.SameFile(before, info) {
+		f.Close()
+		return nil, fmt.Errorf("%s has been replaced by another file while it was read", path)
+	}
+	return f, nil
+}
+
+// neighbors reads the names of the files in the same folder.
+func (f *file) neighbors(ctx context.Context, most int) (names []string, more bool, err error) {
+	if !f.mode.IsRegular() || most <= 0 {
+		return nil, false, nil
+	}
+	folder, err := os.Open(filepath.Dir(f.path))
+	if err != nil {
+		return nil, false, err
+	}
+	defer folder.Close()
+	own := filepath.Base(f.path)
+	for seen := 0; ; {
+		if ctx.Err() != nil {
+			return nil, false, context.Cause(ctx)
+		}
+		entries, err := folder.ReadDir(min(256, most+1-seen))
+		for _, e := range entries {
+			if seen++; seen > most {
+				more = true
+			} else if t := e.Type(); (t.IsRegular() || t&fs.ModeSymlink != 0) && e.Name() != own {
+				names = append(names, e.Name())
+			}
+		}
+		if err == io.EOF || more {
+			slices.Sort(names)
+			return names, more, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+	}
 }
 
 // plainName says whether a name is that of a file in a folder, and leads nowhere
@@ -152,4 +241,4 @@ func plainName(name string) bool {
 	return filepath.IsLocal(name) && name != "." && !strings.ContainsAny(name, "/\\\x00")
 }
 
-func (f *file) close() error { return f.f.Close() }
+func (f *file) close() error { return f.f.close() }

@@ -22,6 +22,8 @@ func (plain) beside(_ context.Context, name string) (*Source, error) {
 	return nil, fmt.Errorf("%s: it has no folder: %w", name, fs.ErrNotExist)
 }
 
+func (plain) neighbors(context.Context, int) ([]string, bool, error) { return nil, false, nil }
+
 // memory is what a program reads from.
 type memory struct {
 	plain

@@ -76,6 +76,9 @@ type place interface {
 	mounts() []WritableMount
 	// beside opens another file in the same folder. The name has no separators.
 	beside(ctx context.Context, name string) (*Source, error)
+	// neighbors returns the names of other files in the same folder, of the first
+	// most names in it, and whether it has more.
+	neighbors(ctx context.Context, most int) (names []string, more bool, err error)
 	close() error
 }
 
@@ -228,11 +231,23 @@ func (s *Source) WritableMounts() []WritableMount { return s.place.mounts() }
 // in that folder. The error is fs.ErrNotExist if there is no such file and
 // fs.ErrInvalid if the name is not valid. A link out of the folder is a system
 // error.
+//
+// Any number of parts may be open: only some of their files are open to the system
+// at a time, those that were read last. One that was closed in this way is opened
+// again when it is read. It is an error if another file has its name then.
 func (s *Source) Beside(ctx context.Context, name string) (*Source, error) {
 	if !plainName(name) {
 		return nil, fmt.Errorf("%s: %q is not a plain file name: %w", s.name, name, fs.ErrInvalid)
 	}
 	return s.place.beside(ctx, name)
+}
+
+// Neighbors returns the names of the other files in the folder of a regular file, in
+// the order of their names. It looks at no more than most names of the folder, those
+// that the system lists first; more reports whether the folder has others. Folders
+// and devices are not returned. A source that is not a regular file has no neighbors.
+func (s *Source) Neighbors(ctx context.Context, most int) (names []string, more bool, err error) {
+	return s.place.neighbors(ctx, most)
 }
 
 // Counters counts reads from a source. Holes are not read. Data that Hold keeps

@@ -2,15 +2,14 @@ package source
 
 import (
 	"errors"
-	"os"
 	"syscall"
 )
 
-// holesOf asks the operating system for the holes of a file.
-func holesOf(f *os.File) *holeFinder {
+// holesOf asks the operating system for the holes of a file, by its lseek.
+func holesOf(lseek func(off int64, whence int) (int64, error)) *holeFinder {
 	seek := func(whence int) func(int64) (int64, error) {
 		return func(off int64) (int64, error) {
-			at, err := f.Seek(off, whence)
+			at, err := lseek(off, whence)
 			if errors.Is(err, syscall.ENXIO) {
 				return endOfFile, nil
 			}

@@ -2,7 +2,5 @@
 
 package source
 
-import "os"
-
 // holesOf is nil: only Linux is asked where the holes are.
-func holesOf(*os.File) *holeFinder { return nil }
+func holesOf(func(off int64, whence int) (int64, error)) *holeFinder { return nil }
