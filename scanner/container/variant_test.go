@@ -48,7 +48,7 @@ func variantContent(size int64) []byte {
 	for at := 12 << 20; at < 13<<20; at += 8192 {
 		rng.Read(b[at : at+4096])
 	}
-	rng.Read(b[variantSize-700:variantSize])
+	rng.Read(b[variantSize-700 : variantSize])
 	rng.Read(b[size-512:])
 	return b
 }
