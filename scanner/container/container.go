@@ -57,6 +57,9 @@ type Options struct {
 	Parents []Candidate
 	// depth is how many images are above the one that is opened.
 	depth int
+	// open is Open, for the parents. It is not called by its name because the formats
+	// that need a parent are in the table that Open reads.
+	open opener
 }
 
 // Candidate is an image that may be a parent.
@@ -121,6 +124,7 @@ const sector = 512
 // ErrNotImage if the format is known but not supported. Closing all disks closes
 // first; if Open fails, the caller must close it.
 func Open(ctx context.Context, first *source.Source, o Options) ([]Disk, error) {
+	o.open = Open
 	p, err := look(first)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", first.Name(), err)

@@ -294,8 +294,12 @@ func buffer(size int64) (b []byte, release func()) {
 	return (*kept)[:size], func() { buffers.Put(kept) }
 }
 
-// maxJoined bounds how many extents Data joins.
-const maxJoined = 4096
+// maxJoined bounds how many extents Data joins. unknownStep is how much of the disk is
+// one of them where a table is wrong, in bytes.
+const (
+	maxJoined   = 4096
+	unknownStep = 64 << 10
+)
 
 func (d *mapped) Data(off int64) (start, end int64) {
 	start = min(max(off, 0), d.size)
@@ -319,11 +323,12 @@ func (d *mapped) Data(off int64) (start, end int64) {
 }
 
 // known returns whether the n bytes at off are known to be zeros, or are data. What
-// cannot be known is data.
+// cannot be known is data, to the next multiple of unknownStep: an entry that is wrong
+// may be that of a large part of the disk.
 func (d *mapped) known(off int64) (hole bool, n int64) {
 	e, err := d.at(off)
 	if err != nil {
-		return false, 1
+		return false, unknownStep - off%unknownStep
 	}
 	data, at, size := func(at int64) (int64, int64) { return at, at + e.size }, off, d.size
 	switch e.where {

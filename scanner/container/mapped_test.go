@@ -220,6 +220,7 @@ func TestParent(t *testing.T) {
 		"a parent of no image": {Options{Parents: []Candidate{refused}}, wanted{}, 0, "QED"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			tt.o.open = Open
 			d, err := tt.o.openParent(t.Context(), child, tt.w)
 			switch {
 			case tt.err == "" && (err != nil || d.Size() != tt.size):
@@ -230,5 +231,34 @@ func TestParent(t *testing.T) {
 				t.Errorf("%v is of no kind", err)
 			}
 		})
+	}
+}
+
+// wrongFrom is a mapping of zeros, of which the tables are wrong from an offset on.
+type wrongFrom struct{ off int64 }
+
+func (w wrongFrom) extent(off int64) (extent, error) {
+	if off >= w.off {
+		return extent{}, ErrCorrupt
+	}
+	return extent{where: zeros, size: w.off - off}, nil
+}
+
+func (wrongFrom) unpack(_, _ []byte, _ extent) error { return nil }
+
+// TestDataUnknown: a walk over a large part of a disk whose tables are wrong ends soon.
+func TestDataUnknown(t *testing.T) {
+	s := source.NewReader(t.Context(), "disk.x", bytes.NewReader(nil), 0)
+	d := newMapped("x", 1<<40, wrongFrom{1000}, s)
+	steps := 0
+	for at := int64(0); at < d.Size(); steps++ {
+		start, end := d.Data(at)
+		if at == 0 && start != 1000 || at > 0 && start != at {
+			t.Fatalf("at %d: data from %d to %d", at, start, end)
+		}
+		at = end
+	}
+	if steps > 5000 {
+		t.Errorf("%d steps", steps)
 	}
 }

@@ -83,7 +83,7 @@ func (o Options) openCandidate(ctx context.Context, c Candidate) (Disk, error) {
 	}
 	below := Options{depth: o.depth + 1}
 	below.Parents = slices.DeleteFunc(slices.Clone(o.Parents), func(other Candidate) bool { return other.Name == c.Name })
-	disks, err := Open(ctx, s, below)
+	disks, err := o.open(ctx, s, below)
 	if err != nil {
 		s.Close()
 		return nil, err

@@ -9,35 +9,36 @@ import (
 
 // table is a table of a container that is read in pages as they are needed.
 type table struct {
-	file  *source.Source
-	at    int64 // in the file
-	size  int64 // in bytes
-	pages lru.Cache[int64, []byte]
+	file     *source.Source
+	at       int64 // in the file
+	size     int64 // in bytes
+	pageSize int64 // how much is read at once, in bytes
+	pages    lru.Cache[int64, []byte]
 }
 
-// tablePage is how much of a table is read at once, in bytes, and maxPages how much
-// of one is kept.
+// tablePage is how much of a table is usually read at once, in bytes, and maxPages how
+// much of one is kept.
 const (
 	tablePage = 64 << 10
 	maxPages  = 4 << 20
 )
 
 func newTable(file *source.Source, at, size int64) *table {
-	return &table{file: file, at: at, size: size, pages: lru.Cache[int64, []byte]{Max: maxPages}}
+	return &table{file: file, at: at, size: size, pageSize: tablePage, pages: lru.Cache[int64, []byte]{Max: maxPages}}
 }
 
 // page returns the part of the table from the byte at off to the end of its page:
 // at least a byte. It must not be changed. off is within the table.
 func (t *table) page(off int64) ([]byte, error) {
-	n := off / tablePage
+	n := off / t.pageSize
 	b, ok := t.pages.Get(n)
 	if !ok {
-		start := n * tablePage
-		b = make([]byte, min(tablePage, t.size-start))
+		start := n * t.pageSize
+		b = make([]byte, min(t.pageSize, t.size-start))
 		if _, err := readFull(t.file, b, t.at+start); err != nil {
 			return nil, fmt.Errorf("a table: %w", err)
 		}
 		t.pages.Put(n, b, int64(len(b)))
 	}
-	return b[off%tablePage:], nil
+	return b[off%t.pageSize:], nil
 }
