@@ -23,6 +23,8 @@ type variant struct {
 	// make writes the image of the raw image at raw to folder, and returns the name of
 	// the file to open, and the parents to name.
 	make func(t *testing.T, folder, raw string) (file string, parents []string)
+	// open opens the image; nil for openFile.
+	open func(ctx context.Context, name string, parents ...string) ([]Disk, error)
 	// format is what the image opens as; "" if it is refused.
 	format string
 	// refused is what the error of a refused image must contain.
@@ -70,7 +72,11 @@ func runVariants(t *testing.T, variants []variant) {
 				t.Fatal(err)
 			}
 			name, parents := v.make(t, folder, raw)
-			disks, err := openFile(t.Context(), name, parents...)
+			open := openFile
+			if v.open != nil {
+				open = v.open
+			}
+			disks, err := open(t.Context(), name, parents...)
 			if v.refused != "" {
 				if err == nil || !strings.Contains(err.Error(), v.refused) {
 					t.Errorf("%v, want %s", err, v.refused)

@@ -8,9 +8,9 @@ import (
 )
 
 // maxShared is how many shared files are open at a time while none of them is in
-// use. An image may have 10,000 parts, and systems let a process open as few as 256
+// use. An image may have 10,000 parts, and systems often let a process open 1,024
 // files.
-const maxShared = 64
+const maxShared = 256
 
 // shared are the open files that may be closed, and opened again when they are used.
 var shared struct {

@@ -32,7 +32,7 @@ func openedIn(t *testing.T, dir string) (n int) {
 // TestManyParts: few of many parts are open to the system at a time, and all can be read by several at once.
 func TestManyParts(t *testing.T) {
 	t.Parallel()
-	const parts = 5 * maxShared
+	const parts = 2*maxShared + 10
 	files := map[string]string{"first": "first"}
 	for n := range parts {
 		files[fmt.Sprint(n)] = fmt.Sprintf("content %03d", n)
