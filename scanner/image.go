@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/scanner/container"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
 	"github.com/coldcheck/coldcheck/scanner/disk"
@@ -76,8 +77,16 @@ func OpenImage(ctx context.Context, s Source) (*Image, error) {
 	d := disks[0]
 	image, err := disk.Open(ctx, d, d.Size(), disk.Options{})
 	if d.Format() == "raw" && ctx.Err() == nil && truncated(image) {
-		if part := splitPart(ctx, first); part != nil {
-			image, err = nil, part
+		switch joined, splitErr := container.OpenSplit(ctx, first); {
+		case errors.Is(splitErr, container.ErrIncomplete), errors.Is(splitErr, container.ErrLimit):
+			d.Close()
+			return nil, kind.Mark(splitErr, disk.ErrNotImage)
+		case splitErr != nil:
+			d.Close()
+			return nil, splitErr
+		case joined != nil:
+			d = joined
+			image, err = disk.Open(ctx, d, d.Size(), disk.Options{})
 		}
 	}
 	switch {
@@ -90,6 +99,19 @@ func OpenImage(ctx context.Context, s Source) (*Image, error) {
 	}
 	d.Close()
 	return nil, err
+}
+
+// truncated reports whether something is missing at the end of an image, or all of its structure.
+func truncated(image *disk.Image) bool {
+	if image == nil || image.Incomplete != nil {
+		return true
+	}
+	for _, v := range image.Volumes() {
+		if v.Declared > v.Size {
+			return true
+		}
+	}
+	return false
 }
 
 // NewWorker returns the worker that rereads evidence for a cross-check in a

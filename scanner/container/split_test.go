@@ -221,8 +221,9 @@ func TestSplitParts(t *testing.T) {
 			"root.003: not a regular file"},
 		"a link out of the folder":        {link("/etc/passwd", "root.003"), "root.001", "root.003"},
 		"a link out of the folder before": {link("/etc/passwd", "root.000"), "root.001", "part 2 of 3 of a split image"},
-		"a folder before":                 {func(dir string) error { return os.Mkdir(filepath.Join(dir, "root.000"), 0o777) }, "root.001", ""},
-		"a dangling link":                 {link("nothing", "root.003"), "root.001", ""},
+		"a folder before": {
+			func(dir string) error { return os.Mkdir(filepath.Join(dir, "root.000"), 0o777) }, "root.001", ""},
+		"a dangling link": {link("nothing", "root.003"), "root.001", ""},
 	} {
 		dir := writeParts(t, "root.001", "root.002")
 		if err := c.make(dir); err != nil {
