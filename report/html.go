@@ -86,6 +86,7 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		if i < len(r.Files) {
 			f := r.Files[i]
 			h.Size, h.Modified, h.SHA256 = bytesText(f.Size), second(f.Modified), f.SHA256
+			h.complete(f)
 		}
 		page.Images = append(page.Images, h)
 	}
@@ -281,7 +282,67 @@ type htmlEvidence struct {
 	Confirmed   string
 }
 
-type htmlImage struct{ Name, Size, Modified, SHA256 string }
+type htmlImage struct {
+	Name, Size, Modified, SHA256 string
+
+	// of one that is not raw
+	Container string
+	Lines     []htmlLine // hashes of the disk, parts and parents
+}
+
+// htmlLine is a label with a code and what follows it.
+type htmlLine struct{ Label, Code, Text string }
+
+// maxFiles is how many parts of an image the page lists.
+const maxFiles = 20
+
+// complete adds what the disk in an image is, and the files it is made of.
+func (h *htmlImage) complete(f scanner.ImageFile) {
+	if f.IsRaw() {
+		return
+	}
+	h.Container = Neutral(f.Container)
+	if f.Detail != "" {
+		h.Container += " (" + Neutral(f.Detail) + ")"
+	}
+	h.Container += ", disk of " + bytesText(f.DiskSize)
+	add := func(label, code, text string) {
+		if code != "" {
+			h.Lines = append(h.Lines, htmlLine{label, Neutral(code), Neutral(text)})
+		}
+	}
+	hashed := func(p scanner.Part) string {
+		text := bytesText(p.Size)
+		if p.SHA256 != "" {
+			text += ", SHA-256 " + p.SHA256
+		}
+		return text
+	}
+	parts := func(list []scanner.Part) {
+		for n, p := range list {
+			if n == maxFiles {
+				h.Lines = append(h.Lines, htmlLine{Label: prose.Count(len(list)-n, "more part", "more parts")})
+				return
+			}
+			add("Part", p.Name, hashed(p))
+		}
+	}
+	add("Disk, SHA-256", f.DiskSums.SHA256, "")
+	add("Disk, SHA-1", f.DiskSums.SHA1, "")
+	add("Disk, MD5", f.DiskSums.MD5, "")
+	for _, s := range f.Stated {
+		outcome := "not compared"
+		if s.Compared {
+			outcome = map[bool]string{false: "differs from the disk", true: "equal to the disk"}[s.Matches]
+		}
+		add("Stated "+algorithmNames[s.Algorithm], s.Sum, outcome)
+	}
+	parts(f.Parts)
+	for _, p := range f.Parents {
+		add("Parent", p.Name, p.Container+", "+hashed(p.Part))
+		parts(p.Parts)
+	}
+}
 
 type htmlHive struct {
 	Path, State, Replayed string
@@ -370,6 +431,7 @@ func offsets(e requirement.Evidence) string {
 		{e.Offset, "byte %d of the file"},
 		{e.ImageOffset, "byte %d of the image"},
 		{e.RecordOffset, "the file's record at byte %d of the image"},
+		{e.FileOffset, "byte %d of " + strings.ReplaceAll(Neutral(e.File), "%", "%%")},
 	} {
 		if p.at != nil {
 			parts = append(parts, fmt.Sprintf(p.of, *p.at))

@@ -124,13 +124,44 @@ type jsonVolume struct {
 	Torn       int64        `json:"torn,omitempty"`
 }
 
-type jsonImage struct {
+// jsonFile is a file of an image.
+type jsonFile struct {
 	Name     string `json:"name"`
 	Size     int64  `json:"size"`
 	Modified string `json:"modified,omitempty"`
 	SHA256   string `json:"sha256,omitempty"`
 	SHA1     string `json:"sha1,omitempty"`
 	MD5      string `json:"md5,omitempty"`
+}
+
+// jsonImage has more than a file only if it is not raw.
+type jsonImage struct {
+	jsonFile
+	Container  string       `json:"container,omitempty"`
+	Detail     string       `json:"detail,omitempty"`
+	Member     string       `json:"member,omitempty"`
+	DiskSize   int64        `json:"disk_size,omitempty"`
+	DiskSHA256 string       `json:"disk_sha256,omitempty"`
+	DiskSHA1   string       `json:"disk_sha1,omitempty"`
+	DiskMD5    string       `json:"disk_md5,omitempty"`
+	Stated     []jsonStated `json:"stated,omitempty"`
+	Parts      []jsonFile   `json:"parts,omitempty"`
+	Parents    []jsonParent `json:"parents,omitempty"`
+	Notes      []string     `json:"notes,omitempty"`
+}
+
+type jsonStated struct {
+	Algorithm scanner.Algorithm `json:"algorithm"`
+	Sum       string            `json:"sum"`
+	Matches   *bool             `json:"matches,omitempty"`
+}
+
+type jsonParent struct {
+	jsonFile
+	Container string     `json:"container"`
+	Detail    string     `json:"detail,omitempty"`
+	DiskSize  int64      `json:"disk_size"`
+	Parts     []jsonFile `json:"parts,omitempty"`
 }
 
 type jsonJournal struct {
@@ -218,6 +249,8 @@ type jsonEvidence struct {
 
 	ImageOffset  *int64 `json:"image_offset,omitempty"`
 	RecordOffset *int64 `json:"record_offset,omitempty"`
+	File         string `json:"file,omitempty"`
+	FileOffset   *int64 `json:"file_offset,omitempty"`
 
 	Time string `json:"time,omitempty"`
 	Note string `json:"note,omitempty"`
@@ -271,18 +304,14 @@ func document(r *scanner.Result, o Options) jsonReport {
 		NotChecked: notChecked(r),
 	}
 	for _, v := range r.Reasons {
-		j := jsonVerdictReason{Reason: v.Kind, IDs: v.IDs}
-		if v.Kind == scanner.ReasonImageChanged {
-			j.Messages = r.Changed
-		}
-		doc.Reasons = append(doc.Reasons, j)
+		doc.Reasons = append(doc.Reasons, jsonVerdictReason{v.Kind, v.IDs, v.Messages})
 	}
 	if r.CrossCheck != nil {
 		c := jsonCrossCheck(*r.CrossCheck)
 		doc.CrossCheck = &c
 	}
 	for _, i := range r.Files {
-		doc.Images = append(doc.Images, jsonImage{i.Name, i.Size, timestamp(i.Modified), i.SHA256, i.SHA1, i.MD5})
+		doc.Images = append(doc.Images, image(i))
 	}
 	for _, h := range r.Hives {
 		j := jsonHive{
@@ -325,6 +354,39 @@ func document(r *scanner.Result, o Options) jsonReport {
 		doc.ImageErrors = append(doc.ImageErrors, imageErrorDocument(e))
 	}
 	return doc
+}
+
+func file(p scanner.Part) jsonFile {
+	return jsonFile{p.Name, p.Size, timestamp(p.Modified), p.SHA256, p.SHA1, p.MD5}
+}
+
+func partFiles(list []scanner.Part) []jsonFile {
+	var files []jsonFile
+	for _, p := range list {
+		files = append(files, file(p))
+	}
+	return files
+}
+
+func image(i scanner.ImageFile) jsonImage {
+	j := jsonImage{jsonFile: file(scanner.Part{Name: i.Name, Size: i.Size, Modified: i.Modified, Sums: i.Sums})}
+	if i.IsRaw() {
+		return j
+	}
+	j.Container, j.Detail, j.Member, j.DiskSize = i.Container, i.Detail, i.Member, i.DiskSize
+	j.DiskSHA256, j.DiskSHA1, j.DiskMD5 = i.DiskSums.SHA256, i.DiskSums.SHA1, i.DiskSums.MD5
+	j.Parts, j.Notes = partFiles(i.Parts), i.Notes
+	for _, s := range i.Stated {
+		stated := jsonStated{Algorithm: s.Algorithm, Sum: s.Sum}
+		if s.Compared {
+			stated.Matches = &s.Matches
+		}
+		j.Stated = append(j.Stated, stated)
+	}
+	for _, p := range i.Parents {
+		j.Parents = append(j.Parents, jsonParent{file(p.Part), p.Container, p.Detail, p.DiskSize, partFiles(p.Parts)})
+	}
+	return j
 }
 
 // notChecked lists what was left out of the scan.
@@ -370,6 +432,7 @@ func evidence(e requirement.Evidence) jsonEvidence {
 		Kind: e.Kind, Origin: e.Origin, Content: e.Content,
 		Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data,
 		Offset: e.Offset, ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset,
+		File: e.File, FileOffset: e.FileOffset,
 		Time: timestamp(e.Time), Note: e.Note,
 		ConfirmedBy: e.CrossCheck.Readers, Unconfirmed: unconfirmed(e.CrossCheck),
 	}

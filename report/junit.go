@@ -78,8 +78,16 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 				strings.Join(v.IDs, ", ")+".")
 		}
 	}
-	if len(r.Changed) > 0 {
-		mistake("images", "changed", Neutral(strings.Join(r.Changed, "; ")))
+	for _, doubt := range []struct {
+		name, kind string
+		messages   []string
+	}{
+		{"images", "changed", r.Changed}, {"base-disks", "stale_base", r.StaleBases},
+		{"hashes", "image_hash", r.Unverified},
+	} {
+		if len(doubt.messages) > 0 {
+			mistake(doubt.name, doubt.kind, Neutral(strings.Join(doubt.messages, "; ")))
+		}
 	}
 	suite.Tests, suite.Cases = len(cases), cases
 	for _, c := range cases {

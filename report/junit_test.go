@@ -80,8 +80,10 @@ func TestJUnitCases(t *testing.T) {
 				t.Fatal(err)
 			}
 			more := len(r.NotChecked) // cases that are no findings
-			if len(r.Changed) > 0 {
-				more++
+			for _, doubts := range [][]string{r.Changed, r.StaleBases, r.Unverified} {
+				if len(doubts) > 0 {
+					more++
+				}
 			}
 			if slices.ContainsFunc(r.Reasons, func(v scanner.VerdictReason) bool { return v.Kind == scanner.ReasonNotChecked }) {
 				more++

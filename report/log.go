@@ -144,7 +144,11 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 		l.putIf("sha256", i.SHA256)
 		l.putIf("sha1", i.SHA1)
 		l.putIf("md5", i.MD5)
+		if !i.IsRaw() {
+			l.container(i)
+		}
 		l.end()
+		l.pieces(r.Started, i)
 	}
 	for _, v := range r.Volumes {
 		l.begin(r.Started, "role")
@@ -204,6 +208,54 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 	l.end()
 }
 
+// container adds what the disk in an image is to the line of the image.
+func (l *logWriter) container(i scanner.ImageFile) {
+	l.put("container", i.Container)
+	l.putIf("detail", i.Detail)
+	l.putIf("member", i.Member)
+	l.putInt("disk_size", i.DiskSize)
+	l.putIf("disk_sha256", i.DiskSums.SHA256)
+	l.putIf("disk_sha1", i.DiskSums.SHA1)
+	l.putIf("disk_md5", i.DiskSums.MD5)
+}
+
+// pieces writes the other files of an image, its parents, and the hashes that it states.
+func (l *logWriter) pieces(t time.Time, i scanner.ImageFile) {
+	file := func(event, of string, p scanner.Part) {
+		l.begin(t, event)
+		l.put("of", of)
+		l.put("name", p.Name)
+		l.putInt("size", p.Size)
+		l.putIf("modified", timestamp(p.Modified))
+		l.putIf("sha256", p.SHA256)
+	}
+	parts := func(of string, list []scanner.Part) {
+		for _, p := range list {
+			file("image_part", of, p)
+			l.end()
+		}
+	}
+	parts(i.Name, i.Parts)
+	for _, p := range i.Parents {
+		file("image_parent", i.Name, p.Part)
+		l.put("container", p.Container)
+		l.putIf("detail", p.Detail)
+		l.putInt("disk_size", p.DiskSize)
+		l.end()
+		parts(p.Name, p.Parts)
+	}
+	for _, s := range i.Stated {
+		l.begin(t, "image_states")
+		l.put("of", i.Name)
+		l.put("algorithm", string(s.Algorithm))
+		l.put("sum", s.Sum)
+		if s.Compared {
+			l.put("matches", strconv.FormatBool(s.Matches))
+		}
+		l.end()
+	}
+}
+
 func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 	l.begin(r.Finished, "result")
 	l.put("id", f.ID)
@@ -248,6 +300,10 @@ func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 		}
 		if e.RecordOffset != nil {
 			l.putInt("record_offset", *e.RecordOffset)
+		}
+		l.putIf("file", e.File)
+		if e.FileOffset != nil {
+			l.putInt("file_offset", *e.FileOffset)
 		}
 		l.putIf("modified", timestamp(e.Time))
 		l.putIf("note", e.Note)
@@ -379,9 +435,7 @@ func (l *logWriter) conclusion(r *scanner.Result, o Options) {
 		l.begin(r.Finished, "verdict_reason")
 		l.put("reason", string(v.Kind))
 		l.putIf("ids", strings.Join(v.IDs, ","))
-		if v.Kind == scanner.ReasonImageChanged {
-			l.put("message", strings.Join(r.Changed, "; "))
-		}
+		l.putIf("message", strings.Join(v.Messages, "; "))
 		l.end()
 	}
 	l.begin(r.Finished, "conclusion")

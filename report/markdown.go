@@ -50,6 +50,9 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	if noUserVolume(r) {
 		b.WriteString("- user: not given\n")
 	}
+	for _, c := range containers(r) {
+		fmt.Fprintf(&b, "- image: %s, %s\n", span(c.name), plainText(cut(c.text, maxCommentText)))
+	}
 	notices := telling(r.Notices)
 	for i, n := range notices {
 		if i == maxNotices {

@@ -135,7 +135,7 @@ func TestLogFile(t *testing.T) {
 func samples() map[string]*scanner.Result {
 	all := map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(),
 		"hostile": hostile(), "cross-checked": crossChecked(), "waived": waived(), "linux-failing": linuxFailing(),
-		"partial": partial()}
+		"partial": partial(), "containers": inContainers()}
 	for _, r := range all {
 		because(r)
 	}
@@ -167,8 +167,13 @@ func because(r *scanner.Result) {
 		}
 	}
 	r.Reasons = slices.DeleteFunc(reasons, func(v scanner.VerdictReason) bool { return len(v.IDs) == 0 })
-	if len(r.Changed) > 0 {
-		r.Reasons = append(r.Reasons, scanner.VerdictReason{Kind: scanner.ReasonImageChanged})
+	for _, doubt := range []scanner.VerdictReason{
+		{Kind: scanner.ReasonImageChanged, Messages: r.Changed}, {Kind: scanner.ReasonStaleBase, Messages: r.StaleBases},
+		{Kind: scanner.ReasonImageHash, Messages: r.Unverified},
+	} {
+		if len(doubt.Messages) > 0 {
+			r.Reasons = append(r.Reasons, doubt)
+		}
 	}
 }
 
@@ -208,9 +213,67 @@ func partial() *scanner.Result {
 	}
 	r.Changed = []string{"win-root.img has changed while it was read"}
 	r.Files = []scanner.ImageFile{
-		{Name: "win-root.img", Size: 85899345920, Modified: start, SHA1: strings.Repeat("01", 20),
-			MD5: strings.Repeat("0a", 16)},
-		{Name: "win-user.img", Size: 21474836480, SHA256: strings.Repeat("0f", 32)},
+		{Name: "win-root.img", Size: 85899345920, Modified: start,
+			Sums: scanner.Sums{SHA1: strings.Repeat("01", 20), MD5: strings.Repeat("0a", 16)}},
+		{Name: "win-user.img", Size: 21474836480, Sums: scanner.Sums{SHA256: strings.Repeat("0f", 32)}},
+	}
+	r.Verdict, r.PolicyVerdict = scanner.Inconclusive, scanner.Inconclusive
+	return r
+}
+
+// inContainers is a scan of images in containers: an overlay of two parents that is
+// itself the base disk of another, a segmented image whose hash differs, and a disk of an
+// archive.
+func inContainers() *scanner.Result {
+	offset, image, at := int64(4132), int64(1229604), int64(65536)
+	r := result(requirement.Find(row("win.disk.c-free", requirement.Required),
+		requirement.Pass("C: has 61.2 GiB free.", requirement.Evidence{Source: "root", Path: "$Bitmap", Offset: &offset,
+			ImageOffset: &image, File: "images/base%d.qcow2", FileOffset: &at})))
+	sum := func(digits string) scanner.Sums { return scanner.Sums{SHA256: strings.Repeat(digits, 32)} }
+	part := func(name string, size int64, digits string) scanner.Part {
+		return scanner.Part{Name: name, Size: size, Modified: start, Sums: sum(digits)}
+	}
+	r.Files = []scanner.ImageFile{
+		{
+			Name: "images/root.qcow2", Size: 1 << 30, Modified: start, Sums: sum("01"), Container: "qcow2",
+			Detail: "version 3, zstd", DiskSize: 85899345920, DiskSums: sum("02"),
+			Parents: []scanner.ParentFile{
+				{Part: part("images/middle.vmdk", 4096, "03"), Container: "vmdk", Detail: "twoGbMaxExtentSparse",
+					DiskSize: 85899345920, Parts: []scanner.Part{part("images/middle-s001.vmdk", 2<<30, "04")}},
+				{Part: part("images/base%d.qcow2", 8<<30, "05"), Container: "qcow2", Detail: "version 2", DiskSize: 85899345920},
+			},
+			Notes: []string{"its list of internal snapshots is ignored"},
+		},
+		{
+			Name: "user.E01", Size: 1 << 30, Modified: start, Sums: sum("06"), Container: "ewf", Detail: "EnCase 6",
+			DiskSize: 21474836480,
+			DiskSums: scanner.Sums{SHA256: strings.Repeat("07", 32), SHA1: strings.Repeat("08", 20),
+				MD5: strings.Repeat("09", 16)},
+			Stated: []scanner.StatedSum{{Algorithm: scanner.MD5, Sum: strings.Repeat("0a", 16), Compared: true},
+				{Algorithm: scanner.SHA1, Sum: strings.Repeat("08", 20), Compared: true, Matches: true}},
+		},
+		{
+			Name: "machine.ova: disk3.vmdk", Member: "disk3.vmdk", Size: 3 << 30, Container: "vmdk", Detail: "streamOptimized",
+			DiskSize: 1 << 30, Stated: []scanner.StatedSum{{Algorithm: scanner.SHA1, Sum: strings.Repeat("0b", 20)}},
+		},
+	}
+	for n := range 25 {
+		name := fmt.Sprintf("user.E%02d", n+2)
+		r.Files[1].Parts = append(r.Files[1].Parts, part(name, 1<<30, fmt.Sprintf("%02d", n+10)))
+	}
+	r.Images = nil
+	for _, f := range r.Files {
+		r.Images = append(r.Images, f.Name)
+	}
+	for n := range r.Volumes {
+		r.Volumes[n].Image, r.Volumes[n].Format = r.Files[n].Name, r.Files[n].Container
+	}
+	r.StaleBases = []string{"images/root.qcow2 is a base disk: newest.qcow2 has later changes to it"}
+	r.Unverified = []string{"user.E01: the MD5 of the disk is " + strings.Repeat("09", 16) + ", and the image states " +
+		strings.Repeat("0a", 16)}
+	r.Notices = []requirement.Notice{
+		{Level: requirement.LevelWarning, Message: r.StaleBases[0] + "."},
+		{Level: requirement.LevelError, Message: r.Unverified[0] + "."},
 	}
 	r.Verdict, r.PolicyVerdict = scanner.Inconclusive, scanner.Inconclusive
 	return r
@@ -331,7 +394,7 @@ func failing() *scanner.Result {
 	findings[6].Evidence[0].Offset, findings[6].Evidence[0].ImageOffset = &offset, &image
 	r.Files = []scanner.ImageFile{
 		{Name: "win-root.img", Size: 85899345920, Modified: start.Add(-time.Hour),
-			SHA256: strings.Repeat("0123456789abcdef", 4)},
+			Sums: scanner.Sums{SHA256: strings.Repeat("0123456789abcdef", 4)}},
 		{Name: "win-user.img", Size: 21474836480, Modified: start.Add(-time.Hour)},
 	}
 	r.Hives = []scanner.Hive{

@@ -119,7 +119,8 @@ func (j jsonFinding) finding() (f requirement.Finding, err error) {
 		back := requirement.Evidence{
 			Kind: e.Kind, Origin: e.Origin, Found: e.Found != nil && *e.Found, Content: e.Content,
 			Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data, Offset: e.Offset, Note: e.Note,
-			ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset, CrossCheck: crossCheckOf(e.ConfirmedBy, e.Unconfirmed),
+			ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset, File: e.File, FileOffset: e.FileOffset,
+			CrossCheck: crossCheckOf(e.ConfirmedBy, e.Unconfirmed),
 		}
 		if e.Value != nil {
 			back.Value = *e.Value

@@ -183,6 +183,9 @@ func (p *page) place(r *scanner.Result, o Options) {
 	if noUserVolume(r) {
 		p.flow("user   ", below, "  ", []phrase{{text: "not given"}})
 	}
+	for _, c := range containers(r) {
+		p.flow("image  ", below, "  ", []phrase{{text: c.name}, {text: c.text}})
+	}
 }
 
 // notices writes the notices that the reader must know; all of them with Options.All.

@@ -65,6 +65,43 @@ func volume(v scanner.Volume) (what, where string) {
 	return what, where
 }
 
+// containers says of each image that is not raw what it is.
+func containers(r *scanner.Result) []container {
+	var list []container
+	for _, i := range r.Files {
+		if i.IsRaw() {
+			continue
+		}
+		text := i.Container
+		if i.Detail != "" {
+			text += " (" + i.Detail + ")"
+		}
+		text += ", disk of " + prose.Size(i.DiskSize)
+		if n := len(i.Parts); n > 0 {
+			text += ", " + prose.Count(n+1, "file", "files")
+		}
+		var parents []string
+		for _, p := range i.Parents {
+			parents = append(parents, p.Name)
+		}
+		if len(parents) > 0 {
+			text += ", changes to " + strings.Join(parents, ", which has the changes to ")
+		}
+		for _, s := range i.Stated {
+			if s.Compared && s.Matches {
+				text += ", stated " + algorithmNames[s.Algorithm] + " verified"
+			}
+		}
+		list = append(list, container{i.Name, text})
+	}
+	return list
+}
+
+// container is an image that is not raw.
+type container struct{ name, text string }
+
+var algorithmNames = map[scanner.Algorithm]string{scanner.SHA256: "SHA-256", scanner.SHA1: "SHA-1", scanner.MD5: "MD5"}
+
 // recovered says which hives of a volume were completed from their logs.
 func recovered(r *scanner.Result, v scanner.Volume) string {
 	var names []string
@@ -178,19 +215,23 @@ func tally(r *scanner.Result) string {
 		}
 		parts = append(parts, part)
 	}
-	changed := ""
+	doubts := ""
 	for _, reason := range r.Reasons {
 		switch reason.Kind {
 		case scanner.ReasonNotChecked:
 			parts = append(parts, fmt.Sprintf("%d not checked", len(reason.IDs)))
 		case scanner.ReasonImageChanged:
-			changed = " An image changed while it was read."
+			doubts += " An image changed while it was read."
+		case scanner.ReasonStaleBase:
+			doubts += " An image lacks later changes."
+		case scanner.ReasonImageHash:
+			doubts += " An image does not have the hash that it states."
 		}
 	}
 	if len(parts) == 0 {
 		parts = []string{"no check applies"}
 	}
-	line := prose.Sentence(strings.Join(parts, ", ")) + changed
+	line := prose.Sentence(strings.Join(parts, ", ")) + doubts
 	if service > 0 {
 		line += " " + prose.Count(service, "more needs", "more need") + " data from AWS (--with)."
 	}
@@ -247,12 +288,19 @@ func next(r *scanner.Result, o Options) string {
 		return "aws workspaces create-workspace-image --workspace-id ID --name NAME --description TEXT"
 	case r.Verdict == scanner.Inconclusive && noUserVolume(r):
 		return "scan again with the image of the user volume."
+	case r.Verdict == scanner.Inconclusive && stale(r):
+		return "scan the image that has the later changes, and name its base disk with --parent."
 	case r.Verdict == scanner.Inconclusive:
 		return "settle what is undecided, then scan again."
 	case o.Saved != "":
 		return "coldcheck remediate " + prose.Quote(o.Saved)
 	}
 	return "add -o json=report.json, then run coldcheck remediate report.json"
+}
+
+// stale reports whether a scanned base disk lacks later changes.
+func stale(r *scanner.Result) bool {
+	return slices.ContainsFunc(r.Reasons, func(v scanner.VerdictReason) bool { return v.Kind == scanner.ReasonStaleBase })
 }
 
 // confirmation says how much of the evidence a second reader confirmed.

@@ -533,7 +533,7 @@ func readPackages(name string) error {
 }
 
 func readImage(name string, bad func(error)) error {
-	image, err := scanner.OpenImage(context.Background(), scanner.File(name))
+	image, err := scanner.OpenOne(context.Background(), scanner.File(name))
 	if err != nil {
 		return err
 	}

@@ -270,7 +270,9 @@ func (x *crossChecker) askVolume(p *piece) error {
 
 // question is one about the volume.
 func (v *volume) question(kind crosscheck.Kind) crosscheck.Question {
-	return crosscheck.Question{Kind: kind, Image: v.number, Volume: v.Number, Filesystem: v.Filesystem}
+	return crosscheck.Question{
+		Kind: kind, Image: v.image.given, Disk: v.image.nth, Volume: v.Number, Filesystem: v.Filesystem,
+	}
 }
 
 func (x *crossChecker) hive(p *piece) *registry.Hive {

@@ -28,9 +28,9 @@ const workerCase = "COLDCHECK_TEST_WORKER_CASE"
 func TestMain(m *testing.M) {
 	var w *crosscheck.Worker
 	if name := os.Getenv(workerCase); name != "" {
-		w = scanner.NewWorker(input(testcases.Find(worker{}, name)).Images...)
+		w = scanner.NewWorker(input(testcases.Find(worker{}, name)))
 	} else if path := os.Getenv(scanner.WorkerImage); path != "" {
-		w = scanner.NewWorker(scanner.File(path))
+		w = scanner.NewWorker(scanner.Input{Images: []scanner.Source{scanner.File(path)}})
 	} else {
 		os.Exit(m.Run())
 	}

@@ -5,6 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // A result has the hashes that were requested, hashing reports progress, and
@@ -12,19 +16,20 @@ import (
 func TestFiles(t *testing.T) {
 	content := make([]byte, 9<<20)
 	copy(content, "LUKS\xba\xbe\x00\x02")
-	image, err := OpenImage(t.Context(), Reader("a.img", bytes.NewReader(content), int64(len(content))))
+	image, err := openImage(t.Context(), Reader("a.img", bytes.NewReader(content), int64(len(content))))
 	if err != nil {
 		t.Fatal(err)
 	}
 	vs := &volumes{images: []*Image{image}}
-	plain, err := vs.files(t.Context(), Input{})
-	if err != nil || len(plain) != 1 || plain[0] != (ImageFile{Name: "a.img", Size: 9 << 20}) {
-		t.Errorf("%+v, %v", plain, err)
+	trail := &requirement.Trail{}
+	plain, _, err := vs.files(t.Context(), Input{}, trail)
+	if d := cmp.Diff([]ImageFile{{Name: "a.img", Size: 9 << 20, Container: "raw", DiskSize: 9 << 20}}, plain); d != "" {
+		t.Errorf("%s, %v", d, err)
 	}
 	before, _ := vs.counters()
 	var last Progress
 	progress := &progress{report: func(p Progress) { last = p }}
-	summed, err := vs.files(t.Context(), Input{Hash: true, progress: progress})
+	summed, _, err := vs.files(t.Context(), Input{Hash: true, progress: progress}, trail)
 	sum := sha256.Sum256(content)
 	if err != nil || summed[0].SHA256 != hex.EncodeToString(sum[:]) {
 		t.Errorf("%+v, %v", summed, err)

@@ -9,7 +9,7 @@ import (
 // rootHint returns what to do where no volume contains a system. forced is the
 // image that was named as the root, user the one that was named as the user
 // volume; both may be nil.
-func (vs *volumes) rootHint(forced, user *Image) string {
+func (vs *volumes) rootHint(forced, user *Source) string {
 	isRoot := func(v *volume) bool {
 		if v.fs == nil {
 			return false
@@ -18,13 +18,13 @@ func (vs *volumes) rootHint(forced, user *Image) string {
 		return is && err == nil
 	}
 	elsewhere := slices.IndexFunc(vs.list, func(v *volume) bool {
-		return (forced != nil && v.image != forced || user != nil && v.image == user) && isRoot(v)
+		return (forced != nil && !v.of(forced) || user != nil && v.of(user)) && isRoot(v)
 	})
 	users := slices.IndexFunc(vs.list, func(v *volume) bool {
 		return v.fs != nil && families[v.system].holdsUsers(v.raw())
 	})
 	switch {
-	case elsewhere >= 0 && vs.list[elsewhere].image == user:
+	case elsewhere >= 0 && user != nil && vs.list[elsewhere].of(user):
 		return user.Name + ", given with --user, contains the system: " +
 			"give it with --root, or omit --root and --user"
 	case elsewhere >= 0:

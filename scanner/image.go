@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/kind"
@@ -45,60 +46,97 @@ func (s Source) same(other Source) bool {
 	return s.path != "" && other.path != "" && source.Same(s.path, other.path)
 }
 
-// Image is an open image: the volumes on the disk and the source of its bytes.
+// Image is an open disk: the volumes on it, its container, and the files that it is
+// in.
 type Image struct {
 	*disk.Image
-	Name   string // as it was named
-	Format string // of the container: "raw"
+	// Name is the name of the source. Of a disk in an archive with several, ": " and
+	// the name of the disk follow.
+	Name   string
+	Format string   // of the container: "raw"
+	Detail string   // the kind of the format; "" if there is only one
+	Member string   // the name of the disk in an archive with several; "" otherwise
+	Notes  []string // of the container, then of the partition table
 
-	disk container.Disk
+	disk    container.Disk
+	source  Source
+	given   int      // number of the source in a scan, from 0
+	nth     int      // number of the disk in the source, from 0
+	parents []Source // that are below the disk, from the nearest on
+}
+
+// OpenOptions are the options of OpenImages.
+type OpenOptions struct {
+	// Parents may be opened as parents of a differencing image, in any order. The
+	// image identifies its parent. UnusedParent finds those that no image needs.
+	Parents []Source
 }
 
 // hintDisc is what to do about an image of a CD or DVD.
 const hintDisc = "give the image of the WorkSpace's root volume"
 
-// OpenImage opens an image: its source, its container, and the disk inside.
-// Scans, cross-checks and every other reader open images with it. The context
-// applies for as long as the image is open. The error names the image. It is
-// disk.ErrNotImage if the file is not a supported image, and may have a method
-// Hint() string. OpenImage does not find logical volumes; AssembleLVM does.
-func OpenImage(ctx context.Context, s Source) (*Image, error) {
+// OpenImages opens an image: its source, its container, and the disks inside, of
+// which only an archive has several. Scans, cross-checks and every other reader
+// open images with it. The context applies for as long as the images are open. The
+// error names the image. It is disk.ErrNotImage if the file is not an image that
+// can be read: if it is of another kind, damaged, incomplete, or encrypted. It may
+// have a method Hint() string. OpenImages does not find logical volumes;
+// AssembleLVM does.
+func OpenImages(ctx context.Context, s Source, o OpenOptions) ([]*Image, error) {
 	first, err := s.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	release := first.Hold(disk.HeadSize, disk.TailSize)
 	defer release()
-	disks, err := container.Open(ctx, first, container.Options{})
+	p := parents{named: o.Parents, opened: map[*source.Source]Source{}}
+	disks, err := container.Open(ctx, first, container.Options{Parents: p.candidates()})
 	if err != nil {
 		first.Close()
-		return nil, err
+		return nil, unreadable(err, true)
 	}
-	d := disks[0]
+	var images []*Image
+	for _, d := range disks {
+		image, err := openDisk(ctx, s, first, d)
+		if err != nil {
+			for _, d := range disks {
+				d.Close()
+			}
+			return nil, err
+		}
+		image.parents = p.below(d)
+		images = append(images, image)
+	}
+	return images, nil
+}
+
+// openDisk finds the volumes on a disk of a source.
+func openDisk(ctx context.Context, s Source, first *source.Source, d container.Disk) (*Image, error) {
+	i := &Image{Name: s.Name, Format: d.Format(), Detail: d.Detail(), Member: d.Member(), disk: d, source: s}
+	if i.Member != "" {
+		i.Name += ": " + i.Member
+	}
 	image, err := disk.Open(ctx, d, d.Size(), disk.Options{})
-	if d.Format() == "raw" && ctx.Err() == nil && truncated(image) {
-		switch joined, splitErr := container.OpenSplit(ctx, first); {
-		case errors.Is(splitErr, container.ErrIncomplete), errors.Is(splitErr, container.ErrLimit):
-			d.Close()
-			return nil, kind.Mark(splitErr, disk.ErrNotImage)
+	if i.raw() && ctx.Err() == nil && truncated(image) {
+		joined, splitErr := container.OpenSplit(ctx, first)
+		switch {
 		case splitErr != nil:
-			d.Close()
-			return nil, splitErr
+			return nil, unreadable(splitErr, true)
 		case joined != nil:
-			d = joined
-			image, err = disk.Open(ctx, d, d.Size(), disk.Options{})
+			i.disk, i.Format, i.Detail = joined, joined.Format(), joined.Detail()
+			if image, err = disk.Open(ctx, joined, joined.Size(), disk.Options{}); err != nil {
+				defer joined.Close()
+			}
 		}
 	}
 	switch {
 	case err == nil:
-		return &Image{Image: image, Name: s.Name, Format: d.Format(), disk: d}, nil
+		i.Image, i.Notes = image, slices.Concat(i.disk.Notes(), image.Notes)
+		return i, nil
 	case errors.Is(err, disk.ErrDisc):
-		err = fail(err, hintDisc, "%s: %w", s.Name, err)
-	default:
-		err = fmt.Errorf("%s: %w", s.Name, err)
+		return nil, fail(err, hintDisc, "%s: %w", i.Name, err)
 	}
-	d.Close()
-	return nil, err
+	return nil, unreadable(fmt.Errorf("%s: %w", i.Name, err), !i.raw())
 }
 
 // truncated reports whether something is missing at the end of an image, or all of its structure.
@@ -114,18 +152,119 @@ func truncated(image *disk.Image) bool {
 	return false
 }
 
+// raw says whether the file of the image is the disk.
+func (i *Image) raw() bool { return i.Format == "raw" && len(i.disk.Sources()) == 1 }
+
+// unreadable marks an error as disk.ErrNotImage if an image cannot be opened because
+// of what is in its files. In a container, an end too early is such a reason too.
+func unreadable(err error, inContainer bool) error {
+	if !errors.Is(err, kind.IO) && (damaged(err) || inContainer && errors.Is(err, io.ErrUnexpectedEOF)) {
+		return kind.Mark(err, disk.ErrNotImage)
+	}
+	return err
+}
+
+// damaged says whether an error is about what is in an image, not about reading it.
+func damaged(err error) bool {
+	return slices.ContainsFunc([]error{container.ErrCorrupt, container.ErrUnsupported, container.ErrEncrypted,
+		container.ErrLimit, container.ErrIncomplete}, func(kind error) bool { return errors.Is(err, kind) })
+}
+
+// parents are the images that a differencing image may be opened with.
+type parents struct {
+	named  []Source
+	opened map[*source.Source]Source // which of them a source is of
+}
+
+func (p parents) candidates() []container.Candidate {
+	var list []container.Candidate
+	for _, parent := range p.named {
+		list = append(list, container.Candidate{Name: parent.Name, Open: func(ctx context.Context) (*source.Source, error) {
+			s, err := parent.Open(ctx)
+			if err == nil {
+				p.opened[s] = parent
+			}
+			return s, err
+		}})
+	}
+	return list
+}
+
+// below returns the parents that a disk was opened with.
+func (p parents) below(d container.Disk) []Source {
+	var list []Source
+	for d = d.Parent(); d != nil; d = d.Parent() {
+		list = append(list, p.opened[d.Sources()[0]])
+	}
+	return list
+}
+
+// UnusedParent returns an ErrUsage for the first of the parents that none of the
+// images needs; nil if there is none.
+func UnusedParent(parents []Source, images ...*Image) error {
+	for _, p := range parents {
+		isP := func(used Source) bool { return used.Name == p.Name }
+		if !slices.ContainsFunc(images, func(i *Image) bool { return slices.ContainsFunc(i.parents, isP) }) {
+			return fail(ErrUsage, "name only the parents of the images", "%s is not a parent of an image", p.Name)
+		}
+	}
+	return nil
+}
+
+// shared returns an ErrUsage if two sources have a file in common: if a part or a
+// parent of one is given as the other. nil if they have none.
+func shared(images []*Image) error {
+	for n, i := range images {
+		for _, other := range images[:n] {
+			if i.source.path == "" || other.source.path == "" || i.source.path == other.source.path {
+				continue
+			}
+			for _, pair := range [][2]*Image{{i, other}, {other, i}} {
+				if err := pair[0].partOf(pair[1]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// partOf returns an ErrUsage if the file that i was named by is one of other, or of
+// the parents of other.
+func (i *Image) partOf(other *Image) error {
+	isFirst := func(s *source.Source) bool { return source.Same(s.Name(), i.first().Name()) }
+	for d := other.disk; d != nil; d = d.Parent() {
+		switch {
+		case !slices.ContainsFunc(d.Sources(), isFirst):
+		case d == other.disk:
+			return fail(ErrUsage, "name only the first file of each image", "%s is a part of %s", i.source.Name,
+				other.source.Name)
+		default:
+			return fail(ErrUsage, hintParent, "%s is given as an image, and is a part of a parent of %s", i.source.Name,
+				other.source.Name)
+		}
+	}
+	return nil
+}
+
+const hintParent = "name a parent only with --parent: on its own it is the disk without later changes"
+
 // NewWorker returns the worker that rereads evidence for a cross-check in a
-// separate process. The images are those of the scan, in the order that
-// Input.CrossCheck documents.
-func NewWorker(images ...Source) *crosscheck.Worker {
+// separate process. The input has the images and the parents of the scan, in the
+// same order.
+func NewWorker(in Input) *crosscheck.Worker {
 	w := &crosscheck.Worker{}
-	for _, s := range images {
-		w.Images = append(w.Images, func(ctx context.Context) (*disk.Image, error) {
-			image, err := OpenImage(ctx, s)
+	for _, s := range in.sources() {
+		w.Images = append(w.Images, func(ctx context.Context) ([]*disk.Image, error) {
+			images, err := OpenImages(ctx, s, OpenOptions{Parents: in.Parents})
 			if err != nil {
 				return nil, err
 			}
-			return image.Image, nil
+			var disks []*disk.Image
+			for _, i := range images {
+				disks = append(disks, i.Image)
+			}
+			return disks, nil
 		})
 	}
 	return w
@@ -141,10 +280,34 @@ func AssembleLVM(images ...*Image) {
 	disk.AssembleLVM(disks...)
 }
 
-// Counters returns how many bytes were read from the image so far, and in how
-// many reads. Known zeros are not read.
-func (i *Image) Counters() (bytes, reads int64) {
-	for _, s := range i.disk.Sources() {
+// sources returns all files that the image is read from: its own, and those of its
+// parents.
+func (i *Image) sources() []*source.Source {
+	var list []*source.Source
+	for d := i.disk; d != nil; d = d.Parent() {
+		list = append(list, d.Sources()...)
+	}
+	return list
+}
+
+// allSources returns the files of images, each once: disks of one archive have
+// theirs in common.
+func allSources(images []*Image) []*source.Source {
+	var list []*source.Source
+	for _, i := range images {
+		for _, s := range i.sources() {
+			if !slices.Contains(list, s) {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+// counters returns how many bytes were read from images so far, and in how many
+// reads. Known zeros are not read.
+func counters(images []*Image) (bytes, reads int64) {
+	for _, s := range allSources(images) {
 		c := s.Counters()
 		bytes, reads = bytes+c.Bytes, reads+c.Reads
 	}
@@ -158,31 +321,18 @@ func (i *Image) Modified() time.Time { return i.first().Modified() }
 // first is the source that was named.
 func (i *Image) first() *source.Source { return i.disk.Sources()[0] }
 
-// Changed returns an error that says how the image has changed since it was
-// opened; nil if no change is known.
-func (i *Image) Changed() error {
-	for _, s := range i.disk.Sources() {
-		if err := s.Changed(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // WritableMounts returns the filesystems that the operating system has mounted
-// read-write from the image's device.
+// read-write from the devices of the image and of its parents.
 func (i *Image) WritableMounts() []source.WritableMount {
 	var mounts []source.WritableMount
-	for _, s := range i.disk.Sources() {
-		mounts = append(mounts, s.WritableMounts()...)
+	for _, s := range i.sources() {
+		for _, m := range s.WritableMounts() {
+			if !slices.Contains(mounts, m) {
+				mounts = append(mounts, m)
+			}
+		}
 	}
 	return mounts
-}
-
-// Sum writes the unmodified bytes of the image file to hashes, as
-// source.Source.Sum does.
-func (i *Image) Sum(h io.Writer, progress func(done int64) error) error {
-	return i.first().Sum(h, progress)
 }
 
 // Close closes the image. Its volumes cannot be read afterwards.

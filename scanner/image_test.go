@@ -73,7 +73,7 @@ func TestOpenImageRefuses(t *testing.T) {
 		{write("SYSTEM", pad("regf", 0)), disk.ErrNotImage, "a registry hive", "inspect hive"},
 	} {
 		t.Run(filepath.Base(tt.path), func(t *testing.T) {
-			i, err := OpenImage(t.Context(), File(tt.path))
+			i, err := openImage(t.Context(), File(tt.path))
 			if err == nil {
 				t.Fatalf("opened: %+v", i.Volumes())
 			}
@@ -119,7 +119,7 @@ func TestOpenImageEnds(t *testing.T) {
 				cancel(stop)
 			}
 			var opened *source.Source
-			image, err := OpenImage(ctx, Source{Name: "x.img", Open: func(ctx context.Context) (*source.Source, error) {
+			image, err := openImage(ctx, Source{Name: "x.img", Open: func(ctx context.Context) (*source.Source, error) {
 				opened = source.NewReader(ctx, "x.img", bytes.NewReader(tt.content), int64(len(tt.content)))
 				return opened, nil
 			}})

@@ -12,13 +12,22 @@ import (
 // Input is the input of a scan: images, documents and options.
 type Input struct {
 	Images []Source // in any order; their content decides which one is which
-	Root   *Source  // the image that must have the system; nil to find it
-	User   *Source  // the image that must have the profiles; nil to find it
+	// Parents are the images that may be opened as parents of differencing images, in
+	// any order. Each must be needed by an image. The path in an image is never
+	// followed.
+	Parents []Source
+	Root    *Source // the image that must have the system; nil to find it
+	User    *Source // the image that must have the profiles; nil to find it
 
 	With     []Document // documents from outside the disk
 	UserName string     // the user whose profile is checked; "" to find out
 	Policy   Policy
-	Hash     bool // hash each image with SHA-256
+	// Hash hashes each image, its parts and its parents with SHA-256, and also the
+	// disk in a container. Hashes that an image states are compared.
+	Hash bool
+	// StaleBase says that an image that is the base disk of another one is meant as
+	// it is. Otherwise the verdict is at most Inconclusive.
+	StaleBase bool
 
 	// Expect are hashes that images must have. A mismatch ends the scan with
 	// ErrIO and without a Result.
@@ -41,8 +50,8 @@ type Input struct {
 	// lowered while such scans run, and restored after the last one.
 	MaxMemory int64
 
-	// CrossCheck starts a child process with a crosscheck.Worker for the same
-	// images, in the order Images, Root, User; nil for no cross-check.
+	// CrossCheck starts a child process with NewWorker for the same images and
+	// parents; nil for no cross-check.
 	CrossCheck crosscheck.Start
 
 	// Now is the clock. It sets the start and end of the scan, the time of each

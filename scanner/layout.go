@@ -78,7 +78,7 @@ func (v *volume) linuxVolume() linux.Volume {
 // mounts at /home. Where nothing says which that is, it is the one that shows
 // homes, or the only one that may hold data, as findUser says; but never one
 // that is mounted elsewhere, or was.
-func (vs *volumes) findHome(forced *Image) error {
+func (vs *volumes) findHome(forced *Source) error {
 	h := vs.layout.Home()
 	if forced == nil && h.Volume >= 0 {
 		vs.take(vs.layout.others[h.Volume])

@@ -46,14 +46,13 @@ func (r *Result) verdict() (Verdict, []VerdictReason) {
 		}
 	}
 	unmet := []VerdictReason{
-		{ReasonFailed, ids[requirement.Failed]}, {ReasonWarning, ids[requirement.Warning]},
+		{Kind: ReasonFailed, IDs: ids[requirement.Failed]}, {Kind: ReasonWarning, IDs: ids[requirement.Warning]},
 	}
-	open := []VerdictReason{{ReasonUndetermined, ids[requirement.Undetermined]}, {ReasonNotChecked, r.unchecked()}}
-	empty := func(v VerdictReason) bool { return len(v.IDs) == 0 }
+	open := append([]VerdictReason{
+		{Kind: ReasonUndetermined, IDs: ids[requirement.Undetermined]}, {Kind: ReasonNotChecked, IDs: r.unchecked()},
+	}, r.doubts()...)
+	empty := func(v VerdictReason) bool { return len(v.IDs)+len(v.Messages) == 0 }
 	unmet, open = slices.DeleteFunc(unmet, empty), slices.DeleteFunc(open, empty)
-	if len(r.Changed) > 0 {
-		open = append(open, VerdictReason{Kind: ReasonImageChanged})
-	}
 	switch {
 	case len(unmet) > 0:
 		return NotReady, unmet
@@ -61,6 +60,14 @@ func (r *Result) verdict() (Verdict, []VerdictReason) {
 		return Inconclusive, open
 	}
 	return Ready, nil
+}
+
+// doubts are the reasons to doubt what the images contain, each of which may be empty.
+func (r *Result) doubts() []VerdictReason {
+	return []VerdictReason{
+		{Kind: ReasonImageChanged, Messages: r.Changed}, {Kind: ReasonStaleBase, Messages: r.StaleBases},
+		{Kind: ReasonImageHash, Messages: r.Unverified},
+	}
 }
 
 // unchecked are the ids of what the verdict would depend on if it was checked.
@@ -77,7 +84,8 @@ func (r *Result) unchecked() (ids []string) {
 // and whether it is unmet. A waiver changes the policy's verdict only.
 func (r *Result) conclude(p Policy) {
 	r.Verdict, r.Reasons = r.verdict()
-	unmet, open := false, len(r.Changed) > 0 || len(r.unchecked()) > 0
+	doubtful := func(v VerdictReason) bool { return len(v.Messages) > 0 }
+	unmet, open := false, len(r.unchecked()) > 0 || slices.ContainsFunc(r.doubts(), doubtful)
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		if f.Waiver != nil {

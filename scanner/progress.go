@@ -89,10 +89,7 @@ func (p *progress) show(now Progress) {
 
 // send reports a step. The lock is held.
 func (p *progress) send(now Progress) {
-	for _, i := range p.images {
-		bytes, _ := i.Counters()
-		now.Read += bytes
-	}
+	now.Read, _ = counters(p.images)
 	p.report(now)
 	now.Read = 0
 	p.last = now

@@ -15,7 +15,7 @@ func TestProgress(t *testing.T) {
 	content := make([]byte, 1<<20)
 	copy(content[3:], "NTFS    ") // enough for an image
 	content[510], content[511] = 0x55, 0xaa
-	image, err := OpenImage(t.Context(), Reader("a.img", bytes.NewReader(content), int64(len(content))))
+	image, err := openImage(t.Context(), Reader("a.img", bytes.NewReader(content), int64(len(content))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestProgress(t *testing.T) {
 	reported, ticks := make(chan Progress, 10), make(chan time.Time)
 	p, end := newProgress(func(p Progress) { reported <- p }, func(context.Context) <-chan time.Time { return ticks })
 	p.count([]*Image{image})
-	opened, _ := image.Counters()
+	opened, _ := counters([]*Image{image})
 	p.show(Progress{Step: "a step", Unit: UnitRequirements, Done: 1, Total: 3})
 	want := Progress{Step: "a step", Unit: UnitRequirements, Done: 1, Total: 3, Read: opened}
 	if d := cmp.Diff(want, <-reported); d != "" {

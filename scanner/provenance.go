@@ -3,11 +3,17 @@ package scanner
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
+	"strings"
 
+	"github.com/coldcheck/coldcheck/internal/kind"
+	"github.com/coldcheck/coldcheck/scanner/container"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
@@ -73,8 +79,21 @@ func (vs *volumes) place(findings []requirement.Finding) {
 			if content != nil {
 				e.ImageOffset = inImage(content.Locate(*e.Offset))
 			}
+			if e.ImageOffset != nil && !v.image.raw() {
+				e.File, e.FileOffset = v.image.locate(*e.ImageOffset)
+			}
 		}
 	}
+}
+
+// locate returns in which file a byte of the disk is, and at which offset there; nothing if it has no place in a
+// file.
+func (i *Image) locate(off int64) (string, *int64) {
+	s, at, ok := i.disk.Locate(off)
+	if !ok {
+		return "", nil
+	}
+	return s.Name(), &at
 }
 
 // openLocatable opens a file that can locate its bytes; nil if it cannot be
@@ -102,30 +121,114 @@ func (vs *volumes) named(source string) *volume {
 	return nil
 }
 
-// files describes the images, with the sums that are asked for.
-func (vs *volumes) files(ctx context.Context, in Input) ([]ImageFile, error) {
-	var list []ImageFile
+// files describes the images, with the sums that are asked for. It notifies of
+// images that do not have the hash that they state, and returns these too.
+func (vs *volumes) files(ctx context.Context, in Input, trail *requirement.Trail) (
+	list []ImageFile, unverified []string, err error,
+) {
 	for _, i := range vs.images {
-		sums, verified := vs.sums[i]
-		if !verified {
-			var err error
-			if sums, err = i.sums(ctx, in, nil); err != nil {
-				return nil, err
+		f := i.Describe()
+		sum := func(s *source.Source) Sums {
+			var all map[Algorithm]string
+			if err == nil {
+				all, err = vs.fileSums(ctx, in, i, s)
 			}
+			return sumsOf(all)
 		}
-		list = append(list, ImageFile{
-			Name: i.Name, Size: i.Size, Modified: i.Modified(),
-			SHA256: sums[SHA256], SHA1: sums[SHA1], MD5: sums[MD5],
+		f.Sums = sum(i.first())
+		for n, s := range i.disk.Sources()[1:] {
+			f.Parts[n].Sums = sum(s)
+		}
+		parent := i.disk.Parent()
+		for n := range f.Parents {
+			f.Parents[n].Sums = sum(parent.Sources()[0])
+			for k, s := range parent.Sources()[1:] {
+				f.Parents[n].Parts[k].Sums = sum(s)
+			}
+			parent = parent.Parent()
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		doubt, err := vs.compare(ctx, in, i, &f)
+		if err != nil {
+			return nil, nil, err
+		}
+		if doubt != "" {
+			unverified = append(unverified, doubt)
+			trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: doubt + "."})
+		}
+		list = append(list, f)
+	}
+	return list, unverified, nil
+}
+
+// compare hashes the disk in a container, if that is asked for, and compares the
+// hashes with those that the container states. It returns what is wrong with them, and
+// the error of a file that cannot be read.
+func (vs *volumes) compare(ctx context.Context, in Input, i *Image, f *ImageFile) (doubt string, err error) {
+	if !in.Hash || i.raw() {
+		if all := vs.sums.by[i]; !i.raw() {
+			f.DiskSums = sumsOf(all)
+		}
+		return "", nil
+	}
+	all, err := vs.diskSums(ctx, in, i)
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case err != nil && (errors.Is(err, kind.IO) || !damaged(err) && !errors.Is(err, io.ErrUnexpectedEOF)):
+		return "", fail(ErrIO, "", "%w", err)
+	case err != nil:
+		return "The disk cannot be hashed: " + err.Error(), nil
+	}
+	f.DiskSums = sumsOf(all)
+	for n := range f.Stated {
+		s := &f.Stated[n]
+		got, known := all[s.Algorithm]
+		s.Compared, s.Matches = known, known && got == s.Sum
+		if known && !s.Matches {
+			doubt = fmt.Sprintf("%s: the %s of the disk is %s, and the image states %s", i.Name, algorithmName[s.Algorithm],
+				got, s.Sum)
+		}
+	}
+	return doubt, nil
+}
+
+// Describe describes the files of the image and of its parents, without hashes.
+func (i *Image) Describe() ImageFile {
+	first := part(i.first())
+	f := ImageFile{
+		Name: i.Name, Size: first.Size, Modified: first.Modified, Container: i.Format, Detail: i.Detail, Member: i.Member,
+		DiskSize: i.Size, Parts: parts(i.disk), Notes: i.disk.Notes(),
+	}
+	for _, s := range i.disk.Stated() {
+		f.Stated = append(f.Stated, StatedSum{Algorithm: Algorithm(s.Algorithm), Sum: strings.ToLower(s.Sum)})
+	}
+	for d := i.disk.Parent(); d != nil; d = d.Parent() {
+		f.Parents = append(f.Parents, ParentFile{
+			Part: part(d.Sources()[0]), Container: d.Format(), Detail: d.Detail(), DiskSize: d.Size(), Parts: parts(d),
 		})
 	}
-	return list, nil
+	return f
+}
+
+func part(s *source.Source) Part { return Part{Name: s.Name(), Size: s.Size(), Modified: s.Modified()} }
+
+// parts are the files of a disk after the first.
+func parts(d container.Disk) []Part {
+	var list []Part
+	for _, s := range d.Sources()[1:] {
+		list = append(list, part(s))
+	}
+	return list
 }
 
 // changed says which images were written to in the meantime, and notifies of
 // them.
 func (vs *volumes) changed(trail *requirement.Trail) (list []string) {
-	for _, i := range vs.images {
-		if err := i.Changed(); err != nil {
+	for _, s := range allSources(vs.images) {
+		if err := s.Changed(); err != nil {
 			list = append(list, err.Error())
 			trail.Notify(requirement.Notice{Level: requirement.LevelError,
 				Message: err.Error() + ". Data read before and after the change may not match."})

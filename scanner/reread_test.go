@@ -56,7 +56,7 @@ func TestReread(t *testing.T) {
 	} {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			path := unpacked(t, name)
-			image, err := OpenImage(t.Context(), File(path))
+			image, err := openImage(t.Context(), File(path))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,8 +22,9 @@ type Verdict string
 
 // The verdict is NotReady if a finding that counts is failed or a warning.
 // Otherwise it is Inconclusive if one is undetermined, if a requirement that
-// counts is not checked, or if an image changed during the scan. Otherwise it
-// is Ready.
+// counts is not checked, or if an image is in doubt: if it changed during the
+// scan, is an outdated base disk, or does not have the hash that it states.
+// Otherwise it is Ready.
 const (
 	Ready        Verdict = "ready"
 	NotReady     Verdict = "not_ready"
@@ -40,19 +41,22 @@ const (
 	ReasonUndetermined ReasonKind = "undetermined"
 	ReasonNotChecked   ReasonKind = "not_checked"
 	ReasonImageChanged ReasonKind = "image_changed"
+	ReasonStaleBase    ReasonKind = "stale_base"
+	ReasonImageHash    ReasonKind = "image_hash"
 )
 
 // VerdictReason is one reason why a verdict is NotReady or Inconclusive.
 type VerdictReason struct {
-	Kind ReasonKind
-	IDs  []string // of the requirements, in the catalogue's order; none for ReasonImageChanged
+	Kind     ReasonKind
+	IDs      []string // of the requirements, in the catalogue's order; none if it is about images
+	Messages []string // if it is about images: which ones, and what is wrong
 }
 
 // Result is the result of one scan.
 type Result struct {
 	Started  time.Time
 	Finished time.Time
-	Images   []string    // as they were named
+	Images   []string    // as they were named; of an archive with several disks, one for each disk
 	With     []string    // documents from outside the disk, as they were named
 	Files    []ImageFile // one for each of Images, in the same order
 	Hives    []Hive      // of the registry that were opened, by volume and path
@@ -73,6 +77,12 @@ type Result struct {
 	ImageErrors []ImageError // image creations that failed, from the documents
 
 	Changed []string // how images changed during the scan; if any did, the findings may not be consistent
+	// StaleBases are images that are base disks of other images, which have later
+	// changes. It is empty with Input.StaleBase.
+	StaleBases []string
+	// Unverified are images that do not have the hash that they state, or whose disk
+	// cannot be read to compare it. It is empty without Input.Hash.
+	Unverified []string
 
 	Verdict       Verdict
 	Reasons       []VerdictReason // why it is not Ready, one of each kind
@@ -81,14 +91,44 @@ type Result struct {
 	CrossCheck *CrossCheck // nil if there was none
 }
 
-// ImageFile is the file or device of an image.
-type ImageFile struct {
-	Name     string    // as it was named
+// Part is a file of an image.
+type Part struct {
+	Name     string
 	Size     int64     // in bytes
 	Modified time.Time // modification time; zero if it is not a file
+	Sums
+}
 
-	// In hexadecimal; "" if it was not requested.
-	SHA256, SHA1, MD5 string
+// ImageFile is the file or device of an image, and the disk in it.
+type ImageFile struct {
+	Name     string    // as it was named; of a disk in an archive with several, ": " and Member follow
+	Size     int64     // of the file, in bytes
+	Modified time.Time // modification time; zero if it is not a file
+	Sums               // of the file
+
+	Container string // format: "raw", "qcow2"
+	Detail    string // the kind of the format; "" if there is only one
+	Member    string // name of the disk in an archive with several; "" otherwise
+	DiskSize  int64  // of the disk, in bytes
+	DiskSums  Sums   // of the disk; empty for a raw image, whose file is the disk
+	Parts     []Part // the other files of the image
+	Parents   []ParentFile
+	Stated    []StatedSum // hashes of the disk that the container states
+	Notes     []string    // peculiarities of the container
+}
+
+// ParentFile is an image below a differencing one.
+type ParentFile struct {
+	Part
+	Container string
+	Detail    string
+	DiskSize  int64  // in bytes
+	Parts     []Part // its other files
+}
+
+// IsRaw says whether the file of the image is the disk.
+func (f *ImageFile) IsRaw() bool {
+	return f.Container == "" || f.Container == "raw" && len(f.Parts) == 0
 }
 
 // Hive describes the state of a registry hive and the logs that were applied to

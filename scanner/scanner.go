@@ -102,7 +102,7 @@ func (o *opened) read(ctx context.Context, in Input) (err error) {
 	if o.volumes, err = openVolumes(ctx, in, o.budget, o.trail); err != nil {
 		return err
 	}
-	return o.volumes.verify(ctx, in)
+	return o.volumes.verify(ctx, in, o.trail)
 }
 
 // Close closes the images and gives the memory back.
@@ -119,6 +119,7 @@ type machine struct {
 	system
 	platform Platform
 	volumes  []Volume // in the order of the images
+	stale    []string // images that are outdated base disks
 }
 
 // identify finds which volume is which, and which system is on the root volume.
@@ -128,6 +129,9 @@ func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) 
 	}
 	o.volumes.notify(o.trail)
 	o.volumes.inUse(o.trail)
+	if m.stale, err = o.volumes.staleBases(ctx, in, o.trail); err != nil {
+		return m, err
+	}
 	_ = guard(func() error { o.volumes.differentMoments(o.started, o.trail); return nil })
 	err = guard(func() (err error) {
 		g := inputs{ctx: ctx, documents: o.documents, userName: in.UserName, trail: o.trail, now: o.started}
@@ -186,6 +190,7 @@ type annotated struct {
 	crossCheck  *CrossCheck
 	files       []ImageFile
 	changed     []string
+	unverified  []string
 	bytes       int64 // that were read to judge
 	reads       int64
 }
@@ -216,7 +221,7 @@ func (o *opened) annotate(
 			return a, err
 		}
 	}
-	if a.files, err = o.volumes.files(ctx, in); err != nil {
+	if a.files, a.unverified, err = o.volumes.files(ctx, in, o.trail); err != nil {
 		return a, err
 	}
 	a.changed = o.volumes.changed(o.trail)
@@ -228,7 +233,8 @@ func (o *opened) conclude(p Policy, m machine, a annotated) *Result {
 	r := &Result{
 		Started: o.started, Files: a.files, Hives: a.hives, BytesRead: a.bytes, Reads: a.reads,
 		Platform: m.platform, Volumes: a.volumes, Findings: a.findings, NotChecked: a.notChecked,
-		ImageErrors: a.imageErrors, Changed: a.changed, CrossCheck: a.crossCheck,
+		ImageErrors: a.imageErrors, Changed: a.changed, StaleBases: m.stale, Unverified: a.unverified,
+		CrossCheck: a.crossCheck,
 	}
 	for _, d := range o.documents {
 		r.With = append(r.With, d.Name)

@@ -96,6 +96,8 @@ func TestVerdictReasons(t *testing.T) {
 		findings []requirement.Finding
 		left     []NotChecked
 		changed  bool
+		stale    []string
+		unequal  []string
 		policy   Policy
 		verdict  Verdict
 		exit     int
@@ -104,22 +106,32 @@ func TestVerdictReasons(t *testing.T) {
 		"ready":          {findings: []requirement.Finding{pass, skip, beside}, verdict: Ready},
 		"a tip left out": {findings: []requirement.Finding{pass}, left: []NotChecked{leftTip}, verdict: Ready},
 		"one left out": {findings: []requirement.Finding{pass}, left: []NotChecked{left, leftTip},
-			verdict: Inconclusive, exit: 3, reasons: []VerdictReason{{ReasonNotChecked, []string{"g"}}}},
+			verdict: Inconclusive, exit: 3, reasons: []VerdictReason{{Kind: ReasonNotChecked, IDs: []string{"g"}}}},
 		"nothing is judged": {left: []NotChecked{left}, verdict: Inconclusive, exit: 3,
-			reasons: []VerdictReason{{ReasonNotChecked, []string{"g"}}}},
+			reasons: []VerdictReason{{Kind: ReasonNotChecked, IDs: []string{"g"}}}},
 		"accepted, and left out": {findings: []requirement.Finding{open}, left: []NotChecked{left},
 			policy: Policy{Accept: []string{"e", "g"}}, verdict: Inconclusive, exit: 3,
-			reasons: []VerdictReason{{ReasonUndetermined, []string{"e"}}, {ReasonNotChecked, []string{"g"}}}},
+			reasons: []VerdictReason{{Kind: ReasonUndetermined, IDs: []string{"e"}},
+				{Kind: ReasonNotChecked, IDs: []string{"g"}}}},
 		"never, and left out": {left: []NotChecked{left}, policy: Policy{FailOn: FailOnNever}, verdict: Inconclusive,
-			exit: 3, reasons: []VerdictReason{{ReasonNotChecked, []string{"g"}}}},
+			exit: 3, reasons: []VerdictReason{{Kind: ReasonNotChecked, IDs: []string{"g"}}}},
 		"all at once": {findings: []requirement.Finding{pass, fail, warn, open}, left: []NotChecked{left}, changed: true,
 			verdict: NotReady, exit: 1,
-			reasons: []VerdictReason{{ReasonFailed, []string{"c"}}, {ReasonWarning, []string{"d"}}}},
+			reasons: []VerdictReason{{Kind: ReasonFailed, IDs: []string{"c"}}, {Kind: ReasonWarning, IDs: []string{"d"}}}},
 		"changed": {findings: []requirement.Finding{open}, changed: true, verdict: Inconclusive, exit: 3,
-			reasons: []VerdictReason{{ReasonUndetermined, []string{"e"}}, {Kind: ReasonImageChanged}}},
+			reasons: []VerdictReason{{Kind: ReasonUndetermined, IDs: []string{"e"}},
+				{Kind: ReasonImageChanged, Messages: changedIf(true)}}},
+		"a stale base": {findings: []requirement.Finding{pass}, stale: []string{"x"}, verdict: Inconclusive, exit: 3,
+			reasons: []VerdictReason{{Kind: ReasonStaleBase, Messages: []string{"x"}}}},
+		"another hash": {findings: []requirement.Finding{pass}, unequal: []string{"y"},
+			policy: Policy{FailOn: FailOnNever}, verdict: Inconclusive, exit: 3,
+			reasons: []VerdictReason{{Kind: ReasonImageHash, Messages: []string{"y"}}}},
+		"a stale base that fails": {findings: []requirement.Finding{fail}, stale: []string{"x"}, verdict: NotReady, exit: 1,
+			reasons: []VerdictReason{{Kind: ReasonFailed, IDs: []string{"c"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &Result{Findings: slices.Clone(c.findings), NotChecked: c.left, Changed: changedIf(c.changed)}
+			r := &Result{Findings: slices.Clone(c.findings), NotChecked: c.left, Changed: changedIf(c.changed),
+				StaleBases: c.stale, Unverified: c.unequal}
 			r.conclude(c.policy)
 			if r.Verdict != c.verdict || exitOf(r.PolicyVerdict) != c.exit {
 				t.Errorf("%s, %d; want %s, %d", r.Verdict, exitOf(r.PolicyVerdict), c.verdict, c.exit)

@@ -60,7 +60,7 @@ func TestSplitImage(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			image, err := scanner.OpenImage(t.Context(), scanner.File(filepath.Join(dir, c.files[0])))
+			image, err := scanner.OpenOne(t.Context(), scanner.File(filepath.Join(dir, c.files[0])))
 			if c.what != "" {
 				var hinted interface{ Hint() string }
 				if !errors.Is(err, disk.ErrNotImage) || !errors.As(err, &hinted) || !strings.Contains(err.Error(), c.what) ||

@@ -10,6 +10,10 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/inorder"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // Algorithm is a hash function by its usual short name.
@@ -27,7 +31,7 @@ var newHash = map[Algorithm]func() hash.Hash{SHA256: sha256.New, SHA1: sha1.New,
 
 // ExpectedSum is a hash that an image must have.
 type ExpectedSum struct {
-	Image     string // its name; "" for the only image
+	Image     string // its name, or that of a disk in an archive (Image.Name); "" for the only image
 	Algorithm Algorithm
 	Sum       string // in hexadecimal, in either case
 }
@@ -79,7 +83,9 @@ func (in *Input) CheckExpected() error {
 		switch {
 		case e.Image == "" && len(names) > 1:
 			return fail(ErrUsage, hintExpected, "the expected %s must name its image: there are %d", e.Algorithm, len(names))
-		case e.Image != "" && !slices.Contains(names, e.Image):
+		case e.Image != "" && !slices.ContainsFunc(names, func(name string) bool {
+			return e.Image == name || strings.HasPrefix(e.Image, name+": ") // a disk of an archive, known once it is open
+		}):
 			return fail(ErrUsage, "name it as it is given to the scan: "+strings.Join(names, ", "),
 				"no image %q for the expected %s", e.Image, e.Algorithm)
 		case e.Image == "" && len(names) == 1:
@@ -94,68 +100,186 @@ func (in *Input) CheckExpected() error {
 	return nil
 }
 
-// verify sums the images of which a sum is expected, before anything is judged. One
-// that has another ends the scan.
-func (vs *volumes) verify(ctx context.Context, in Input) (err error) {
-	vs.sums = map[*Image]map[Algorithm]string{}
-	for _, i := range vs.images {
-		var expected []ExpectedSum
-		for _, e := range in.Expect {
-			if e.Image == "" || e.Image == i.Name {
-				expected = append(expected, e)
+// Sums are hashes in hexadecimal digits; "" if one was not requested.
+type Sums struct {
+	SHA256, SHA1, MD5 string
+}
+
+// sumsOf takes the sums that were computed.
+func sumsOf(by map[Algorithm]string) Sums { return Sums{by[SHA256], by[SHA1], by[MD5]} }
+
+// StatedSum is a hash of the disk that a container states.
+type StatedSum struct {
+	Algorithm Algorithm
+	Sum       string // in lower case
+	// Compared says that the bytes of the disk were hashed, and Matches that they
+	// have this hash.
+	Compared, Matches bool
+}
+
+// sums are the hashes that were computed: of files by their sources, and of the
+// disks inside containers by their images.
+type sums struct {
+	by map[any]map[Algorithm]string
+	// bytes and reads are what hashing disks took. They are not part of what a scan
+	// reads, just as files are hashed without counting.
+	bytes, reads int64
+}
+
+// verify hashes the images that must have a hash, before anything is judged. One that
+// has another ends the scan.
+func (vs *volumes) verify(ctx context.Context, in Input, trail *requirement.Trail) error {
+	for _, e := range in.Expect {
+		var of []*Image
+		for _, i := range vs.images {
+			if e.Image == "" || e.Image == i.source.Name || e.Image == i.Name {
+				of = append(of, i)
 			}
 		}
-		if len(expected) == 0 {
-			continue
+		if len(of) == 0 {
+			return fail(ErrUsage, "'coldcheck inspect volumes' lists the disks of an archive", "no disk %q for the expected %s",
+				e.Image, e.Algorithm)
 		}
-		if vs.sums[i], err = i.sums(ctx, in, expected); err != nil {
+		if err := vs.match(ctx, in, e, of, trail); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sums computes what is asked for of an image in one pass, and compares it with
-// what is expected.
-func (i *Image) sums(ctx context.Context, in Input, expected []ExpectedSum) (map[Algorithm]string, error) {
-	hashes := map[Algorithm]hash.Hash{}
-	var writers []io.Writer
-	add := func(a Algorithm) {
-		if hashes[a] == nil {
-			hashes[a] = newHash[a]()
-			writers = append(writers, hashes[a])
+// match compares a hash with that of the file and, if one disk is in it, of the disk. A
+// hash for a disk of an archive is compared with that of the disk only.
+func (vs *volumes) match(
+	ctx context.Context, in Input, e ExpectedSum, of []*Image, trail *requirement.Trail,
+) error {
+	i := of[0]
+	var got []string
+	equal := func(what string, all map[Algorithm]string, err error) (bool, error) {
+		if err != nil {
+			return false, err
+		}
+		if !strings.EqualFold(all[e.Algorithm], e.Sum) {
+			if got = append(got, all[e.Algorithm]); what != "" {
+				got[len(got)-1] += " (" + what + ")"
+			}
+			return false, nil
+		}
+		if what != "" {
+			trail.Record("hash_matched", "image", i.Name, "algorithm", string(e.Algorithm), "of", what)
+		}
+		return true, nil
+	}
+	what := "file"
+	if i.raw() {
+		what = ""
+	}
+	if i.Member == "" || e.Image != i.Name {
+		all, err := vs.fileSums(ctx, in, i, i.first())
+		if is, err := equal(what, all, err); is || err != nil {
+			return err
 		}
 	}
+	if !i.raw() && len(of) == 1 {
+		all, err := vs.diskSums(ctx, in, i)
+		if err != nil && ctx.Err() == nil {
+			err = fail(ErrIO, "", "%w", err)
+		}
+		if is, err := equal("disk", all, err); is || err != nil {
+			return err
+		}
+	}
+	return fail(ErrIO, "the image is not the one that was recorded: copy it again, or check the record",
+		"%s: %s is %s, expected %s", i.Name, algorithmName[e.Algorithm], strings.Join(got, " and "), strings.ToLower(e.Sum))
+}
+
+// algorithms are those of the hashes that are requested of the files of an image, or
+// of the disk in it.
+func (in *Input) algorithms(i *Image, ofDisk bool) map[Algorithm]bool {
+	list := map[Algorithm]bool{}
 	if in.Hash {
-		add(SHA256)
+		list[SHA256] = true
+		for _, s := range i.disk.Stated() {
+			if ofDisk && newHash[Algorithm(s.Algorithm)] != nil {
+				list[Algorithm(s.Algorithm)] = true
+			}
+		}
 	}
-	for _, e := range expected {
-		add(e.Algorithm)
+	for _, e := range in.Expect {
+		if e.Image == "" || e.Image == i.source.Name && i.Member == "" || e.Image == i.Name ||
+			!ofDisk && e.Image == i.source.Name {
+			list[e.Algorithm] = true
+		}
 	}
-	if len(writers) == 0 {
-		return nil, nil
+	return list
+}
+
+// fileSums hashes a file of an image. Only the first one can be expected to have a hash.
+func (vs *volumes) fileSums(
+	ctx context.Context, in Input, i *Image, s *source.Source,
+) (map[Algorithm]string, error) {
+	algorithms := in.algorithms(i, false)
+	if s != i.first() {
+		algorithms = map[Algorithm]bool{}
+		if in.Hash {
+			algorithms[SHA256] = true
+		}
 	}
-	err := i.Sum(io.MultiWriter(writers...), func(done int64) error {
-		in.progress.show(Progress{Step: "hashing " + i.Name, Unit: UnitBytes, Done: done, Total: i.Size})
+	all, err := vs.hash(ctx, in, s, algorithms, s.Name(), s.Size(), s.Sum)
+	if err != nil && ctx.Err() == nil {
+		err = fail(ErrIO, "", "%w", err)
+	}
+	return all, err
+}
+
+// diskSums hashes the disk in a container. Holes are hashed without being read.
+func (vs *volumes) diskSums(ctx context.Context, in Input, i *Image) (all map[Algorithm]string, err error) {
+	bytes, reads := counters(vs.images)
+	defer func() {
+		b, r := counters(vs.images)
+		vs.sums.bytes, vs.sums.reads = vs.sums.bytes+b-bytes, vs.sums.reads+r-reads
+	}()
+	err = guard(func() error {
+		all, err = vs.hash(ctx, in, i, in.algorithms(i, true), "the disk in "+i.Name, i.Size,
+			func(h io.Writer, progress func(done int64) error) error {
+				return inorder.Copy(h, i.Name, i.disk, i.Size, progress)
+			})
+		return err
+	})
+	return all, err
+}
+
+// hash computes several hashes of a thing in one pass, and only once.
+func (vs *volumes) hash(
+	ctx context.Context, in Input, thing any, algorithms map[Algorithm]bool, name string, size int64,
+	sum func(h io.Writer, progress func(done int64) error) error,
+) (map[Algorithm]string, error) {
+	if all, done := vs.sums.by[thing]; done || len(algorithms) == 0 {
+		return all, nil
+	}
+	hashes, writers := map[Algorithm]hash.Hash{}, []io.Writer{}
+	for a := range algorithms {
+		hashes[a] = newHash[a]()
+		writers = append(writers, hashes[a])
+	}
+	err := sum(io.MultiWriter(writers...), func(done int64) error {
+		in.progress.show(Progress{Step: "hashing " + name, Unit: UnitBytes, Done: done, Total: size})
 		return context.Cause(ctx)
 	})
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case err != nil:
-		return nil, fail(ErrIO, "", "%w", err)
+		return nil, err
 	}
-	sums := map[Algorithm]string{}
+	all := map[Algorithm]string{}
 	for a, h := range hashes {
-		sums[a] = hex.EncodeToString(h.Sum(nil))
+		all[a] = hex.EncodeToString(h.Sum(nil))
 	}
-	for _, e := range expected {
-		if got := sums[e.Algorithm]; !strings.EqualFold(got, e.Sum) {
-			return nil, fail(ErrIO, "the image is not the one that was recorded: copy it again, or check the record",
-				"%s: %s is %s, expected %s", i.Name, algorithmName[e.Algorithm], got, strings.ToLower(e.Sum))
-		}
+	if vs.sums.by == nil {
+		vs.sums.by = map[any]map[Algorithm]string{}
 	}
-	return sums, nil
+	vs.sums.by[thing] = all
+	return all, nil
 }
 
 var algorithmName = map[Algorithm]string{SHA256: "SHA-256", SHA1: "SHA-1", MD5: "MD5"}

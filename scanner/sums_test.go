@@ -9,6 +9,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 func TestParseExpectedSum(t *testing.T) {
@@ -87,7 +91,7 @@ func TestExpectedSums(t *testing.T) {
 	copy(content, "LUKS\xba\xbe\x00\x02")
 	images := map[string]*Image{}
 	for _, name := range []string{"a.img", "b.img"} {
-		image, err := OpenImage(t.Context(), Reader(name, bytes.NewReader(content), int64(len(content))))
+		image, err := openImage(t.Context(), Reader(name, bytes.NewReader(content), int64(len(content))))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,17 +109,19 @@ func TestExpectedSums(t *testing.T) {
 	}}}
 	in.Expect = []ExpectedSum{{"a.img", SHA256, strings.ToUpper(right[SHA256])}, {"b.img", MD5, right[MD5]},
 		{"b.img", SHA1, right[SHA1]}}
-	if err := vs.verify(t.Context(), in); err != nil {
+	if err := vs.verify(t.Context(), in, &requirement.Trail{}); err != nil {
 		t.Fatal(err)
 	}
-	files, err := vs.files(t.Context(), in)
+	files, _, err := vs.files(t.Context(), in, &requirement.Trail{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []ImageFile{{Name: "a.img", Size: 1 << 20, SHA256: right[SHA256]},
-		{Name: "b.img", Size: 1 << 20, SHA1: right[SHA1], MD5: right[MD5]}}
-	if len(files) != 2 || files[0] != want[0] || files[1] != want[1] {
-		t.Errorf("%+v", files)
+	want := []ImageFile{
+		{Name: "a.img", Size: 1 << 20, Sums: Sums{SHA256: right[SHA256]}, Container: "raw", DiskSize: 1 << 20},
+		{Name: "b.img", Size: 1 << 20, Sums: Sums{SHA1: right[SHA1], MD5: right[MD5]}, Container: "raw", DiskSize: 1 << 20},
+	}
+	if d := cmp.Diff(want, files); d != "" {
+		t.Error(d)
 	}
 	if got := strings.Join(steps, "; "); got != "hashing a.img; hashing b.img" {
 		t.Errorf("progress: %s", got)
@@ -125,7 +131,9 @@ func TestExpectedSums(t *testing.T) {
 		if wrong == right[a] {
 			wrong = "1" + right[a][1:]
 		}
-		err := vs.verify(t.Context(), Input{Hash: true, Expect: []ExpectedSum{{"b.img", a, wrong}}})
+		vs.sums = sums{}
+		in := Input{Hash: true, Expect: []ExpectedSum{{"b.img", a, wrong}}}
+		err := vs.verify(t.Context(), in, &requirement.Trail{})
 		if !errors.Is(err, ErrIO) || !strings.Contains(err.Error(), right[a]) || !strings.Contains(err.Error(), wrong) ||
 			!strings.Contains(err.Error(), "b.img") {
 			t.Errorf("%s: %v", a, err)

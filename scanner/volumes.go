@@ -21,7 +21,8 @@ import (
 // volumes are the images of a scan and the volumes on them.
 type volumes struct {
 	images []*Image
-	sums   map[*Image]map[Algorithm]string // of the images that were verified
+	given  []Source // what the images are of, in order
+	sums   sums
 	list   []*volume
 	root   *volume
 	user   *volume // nil if there is none
@@ -58,6 +59,9 @@ func (v *volume) name() string {
 	}
 	return fmt.Sprintf("%s, partition %d", v.image.Name, v.Partition)
 }
+
+// of says whether the volume is on an image of a source.
+func (v *volume) of(s *Source) bool { return v.image.source.Name == s.Name }
 
 // content is what a person wants to know of the volume where it is not what a
 // scan needs.
@@ -143,12 +147,10 @@ func (vs *volumes) Close() error {
 	return all
 }
 
+// counters returns what a scan has read of the images, but not to hash them.
 func (vs *volumes) counters() (bytes, reads int64) {
-	for _, i := range vs.images {
-		b, r := i.Counters()
-		bytes, reads = bytes+b, reads+r
-	}
-	return bytes, reads
+	bytes, reads = counters(vs.images)
+	return bytes - vs.sums.bytes, reads - vs.sums.reads
 }
 
 // openVolumes opens the images and the filesystems on them.
@@ -164,7 +166,10 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 			}
 		}
 	}
-	vs := &volumes{budget: budget}
+	if err := checkParents(sources, in.Parents); err != nil {
+		return nil, err
+	}
+	vs := &volumes{budget: budget, given: sources}
 	if err := vs.open(ctx, sources, in, trail); err != nil {
 		vs.Close()
 		return nil, err
@@ -175,17 +180,11 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 // assign finds which is the root and which the user volume, and what else the
 // system mounts.
 func (vs *volumes) assign(ctx context.Context, in Input) error {
-	imageOf := func(forced *Source) *Image {
-		if forced == nil {
-			return nil
-		}
-		return vs.images[slices.IndexFunc(vs.images, func(i *Image) bool { return i.Name == forced.Name })]
-	}
 	vs.forced = in.User != nil
-	if err := vs.findRoot(imageOf(in.Root), imageOf(in.User)); err != nil {
+	if err := vs.findRoot(in.Root, in.User); err != nil {
 		return err
 	}
-	return vs.findOthers(ctx, in, imageOf(in.User))
+	return vs.findOthers(ctx, in, in.User)
 }
 
 // open opens the images, and then the filesystems on them, at the same time as
@@ -193,18 +192,19 @@ func (vs *volumes) assign(ctx context.Context, in Input) error {
 func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *requirement.Trail) error {
 	reads := newReads(in.ParallelReads)
 	vs.reads = reads
-	images := make([]*Image, len(sources))
+	images := make([][]*Image, len(sources))
 	errs := make([]error, len(sources))
 	reads.each(len(sources), func(i int) {
 		errs[i] = guard(func() (err error) {
-			images[i], err = OpenImage(ctx, sources[i])
+			images[i], err = OpenImages(ctx, sources[i], OpenOptions{Parents: in.Parents})
 			return err
 		})
 	})
-	for _, image := range images {
-		if image != nil {
-			vs.images = append(vs.images, image)
+	for n, disks := range images {
+		for k, image := range disks {
+			image.given, image.nth = n, k
 		}
+		vs.images = append(vs.images, disks...)
 	}
 	for _, err := range errs {
 		switch {
@@ -213,6 +213,12 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 		case err != nil:
 			return fail(ErrIO, hintOf(err), "%w", err)
 		}
+	}
+	if err := shared(vs.images); err != nil {
+		return err
+	}
+	if err := UnusedParent(in.Parents, vs.images...); err != nil {
+		return err
 	}
 	AssembleLVM(vs.images...)
 	in.progress.count(vs.images)
@@ -232,11 +238,11 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	for n, image := range vs.images {
+	for _, image := range vs.images {
 		trail.Record("image", "name", image.Name, "format", image.Format, "size", fmt.Sprint(image.Size), "table",
 			image.Table, "sector", fmt.Sprint(image.SectorSize))
 		for _, v := range vs.list {
-			if v.number == n {
+			if v.image == image {
 				trail.Record("volume", "image", image.Name, "partition", fmt.Sprint(v.Partition), "offset", fmt.Sprint(v.Offset),
 					"size", fmt.Sprint(v.Size), "filesystem", string(v.Filesystem), "error", errorText(v.err))
 			}
@@ -328,11 +334,11 @@ func hintOf(err error) string {
 
 // findRoot finds the volume with the system. forced is the image that must have
 // it, user one that must not; both may be nil.
-func (vs *volumes) findRoot(forced, user *Image) error {
+func (vs *volumes) findRoot(forced, user *Source) error {
 	var found, encrypted []*volume
 	var considered []string
 	for _, v := range vs.list {
-		if forced != nil && v.image != forced || user != nil && v.image == user {
+		if forced != nil && !v.of(forced) || user != nil && v.of(user) {
 			continue
 		}
 		what := v.content()
@@ -370,7 +376,7 @@ func (vs *volumes) findRoot(forced, user *Image) error {
 }
 
 // findOthers finds the user volume, and of a Linux system what it mounts.
-func (vs *volumes) findOthers(ctx context.Context, in Input, forced *Image) error {
+func (vs *volumes) findOthers(ctx context.Context, in Input, forced *Source) error {
 	if vs.root.system != filesystem.Linux {
 		return vs.findUser(forced, func(*volume) bool { return true })
 	}
@@ -385,10 +391,10 @@ func (vs *volumes) findOthers(ctx context.Context, in Input, forced *Image) erro
 // findUser finds the volume with the profiles or homes: on the image that is
 // named, else the one that shows them, else the only other volume that may
 // hold data, which may be encrypted or damaged. It is one that may be it.
-func (vs *volumes) findUser(forced *Image, may func(*volume) bool) error {
+func (vs *volumes) findUser(forced *Source, may func(*volume) bool) error {
 	var users, others []*volume
 	for _, v := range vs.list {
-		if v == vs.root || forced != nil && v.image != forced || !v.mayHoldData(vs.root.system) {
+		if v == vs.root || forced != nil && !v.of(forced) || !v.mayHoldData(vs.root.system) {
 			continue
 		}
 		if v.fs != nil {
@@ -430,7 +436,10 @@ func (vs *volumes) findUser(forced *Image, may func(*volume) bool) error {
 // notify says what the reader of the report must know of the volumes.
 func (vs *volumes) notify(trail *requirement.Trail) {
 	for _, i := range vs.images {
-		for _, note := range i.Notes {
+		for _, note := range i.disk.Notes() {
+			trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Message: i.Name + ": " + note})
+		}
+		for _, note := range i.Image.Notes {
 			trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: i.Name + ": " + note})
 		}
 	}

@@ -38,26 +38,25 @@ func startWorker(args ...string) (crosscheck.Start, error) {
 // workerCommand answers the questions of a cross-check on standard input.
 func (p *program) workerCommand() *cobra.Command {
 	var name string
+	var parents []string
 	c := &cobra.Command{
-		Use:    workerName + " [--case NAME] [IMAGE…]",
+		Use:    workerName + " [--case NAME] [--parent FILE]… [IMAGE…]",
 		Short:  "Answer the questions of a cross-check, for the program itself",
 		Args:   cobra.ArbitraryArgs,
 		Hidden: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			var sources []scanner.Source
-			for _, path := range args {
-				sources = append(sources, scanner.File(path))
-			}
+			in := scanner.Input{Images: files(args), Parents: files(parents)}
 			if name != "" {
 				example, err := fixtures.Find(name)
 				if err != nil {
 					return err
 				}
-				sources = append(sources, caseInput(example).Images...)
+				in.Images = append(in.Images, caseInput(example).Images...)
 			}
-			return scanner.NewWorker(sources...).Serve(c.Context(), os.Stdin, p.stdout)
+			return scanner.NewWorker(in).Serve(c.Context(), os.Stdin, p.stdout)
 		},
 	}
 	c.Flags().StringVar(&name, "case", "", "the images of case `NAME`")
+	parentFlag(c, &parents)
 	return c
 }

@@ -24,7 +24,7 @@ func cutDrive(path string) (drive, rest string) {
 // openPath opens the volume that a path is on, and returns the name of the path there. C: is the volume with the
 // Windows system, and D: the user volume, as in every WorkSpace. The number of a volume overrides the letter.
 func (p *program) openPath(
-	ctx context.Context, image *scanner.Image, number int, path string,
+	ctx context.Context, image *inspected, number int, path string,
 ) (fsys volume.FS, name string, err error) {
 	v, fsys, err := p.openVolume(ctx, image, number)
 	if err != nil {
@@ -44,7 +44,7 @@ func (p *program) openPath(
 
 // openDrive returns the volume with that drive letter. v is the volume that is used without a letter.
 func (p *program) openDrive(
-	ctx context.Context, image *scanner.Image, v *disk.Volume, fsys volume.FS, drive string,
+	ctx context.Context, image *inspected, v *disk.Volume, fsys volume.FS, drive string,
 ) (volume.FS, error) {
 	hasSystem, err := scanner.HoldsSystem(volume.Windows, fsys)
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
@@ -44,17 +45,53 @@ coldcheck inspect reg root.img 'HKLM\SYSTEM\CurrentControlSet\Services\WinRM'`,
 // inspectFormats are the formats of the inspect commands: for people, and a JSON object a line.
 var inspectFormats = []string{"text", "jsonl"}
 
-// openImage opens an image and finds its logical volumes.
-func (p *program) openImage(ctx context.Context, path string) (*scanner.Image, error) {
-	if err := p.checkImage(path); err != nil {
+// inspected is an image that inspect looks into: the disks in it.
+type inspected struct {
+	Name  string // as it was named
+	disks []*scanner.Image
+}
+
+// Volumes returns the volumes on all disks, numbered from 1.
+func (i *inspected) Volumes() []*disk.Volume {
+	var list []*disk.Volume
+	for _, d := range i.disks {
+		list = append(list, d.Volumes()...)
+	}
+	return list
+}
+
+// Close closes the disks.
+func (i *inspected) Close() error {
+	var err error
+	for _, d := range i.disks {
+		err = errors.Join(err, d.Close())
+	}
+	return err
+}
+
+// openImage opens the disks in an image and finds their logical volumes.
+func (p *program) openImage(ctx context.Context, path string, parents []string) (*inspected, error) {
+	if err := p.checkImages(append([]string{path}, parents...)...); err != nil {
 		return nil, err
 	}
-	image, err := scanner.OpenImage(ctx, scanner.File(path))
+	below := files(parents)
+	disks, err := scanner.OpenImages(ctx, scanner.File(path), scanner.OpenOptions{Parents: below})
 	if err != nil {
 		return nil, err
 	}
-	scanner.AssembleLVM(image)
-	mounts := image.WritableMounts()
+	image := &inspected{path, disks}
+	if err := scanner.UnusedParent(below, disks...); err != nil {
+		image.Close()
+		return nil, err
+	}
+	scanner.AssembleLVM(disks...)
+	for n, v := range image.Volumes() {
+		v.Number = n + 1 // unique among the disks
+	}
+	var mounts []source.WritableMount
+	for _, d := range disks {
+		mounts = append(mounts, d.WritableMounts()...)
+	}
 	for _, m := range mounts {
 		p.notice("%s is in use: %s is mounted read-write at %s; what is read may be inconsistent", image.Name, m.Source,
 			m.Point)
@@ -72,9 +109,11 @@ func volumeFlag(c *cobra.Command, value *int) {
 // openVolume opens a volume of an image: the one with that number, or for 0 the
 // one that holds the system, else the first with a filesystem that can be read.
 // Notices report what is damaged, and what could not be opened.
-func (p *program) openVolume(ctx context.Context, image *scanner.Image, number int) (*disk.Volume, volume.FS, error) {
-	if image.Incomplete != nil {
-		p.notice("%s: %v", image.Name, image.Incomplete)
+func (p *program) openVolume(ctx context.Context, image *inspected, number int) (*disk.Volume, volume.FS, error) {
+	for _, d := range image.disks {
+		if d.Incomplete != nil {
+			p.notice("%s: %v", d.Name, d.Incomplete)
+		}
 	}
 	v, fsys, err := p.chooseVolume(ctx, image, number)
 	if err != nil {
@@ -88,7 +127,7 @@ func (p *program) openVolume(ctx context.Context, image *scanner.Image, number i
 	return v, fsys, nil
 }
 
-func (p *program) chooseVolume(ctx context.Context, image *scanner.Image, number int) (*disk.Volume, volume.FS, error) {
+func (p *program) chooseVolume(ctx context.Context, image *inspected, number int) (*disk.Volume, volume.FS, error) {
 	volumes := image.Volumes()
 	if number != 0 {
 		i := slices.IndexFunc(volumes, func(v *disk.Volume) bool { return v.Number == number })
@@ -142,7 +181,7 @@ func (p *program) chooseVolume(ctx context.Context, image *scanner.Image, number
 	return nil, nil, notThatKind(seeVolumes(image), "no volume of %s can be read", image.Name)
 }
 
-func seeVolumes(image *scanner.Image) string {
+func seeVolumes(image *inspected) string {
 	return "see 'coldcheck inspect volumes " + prose.Quote(image.Name) + "'"
 }
 

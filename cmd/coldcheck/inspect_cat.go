@@ -12,6 +12,7 @@ import (
 
 func (p *program) inspectCatCommand() *cobra.Command {
 	var number int
+	var parents []string
 	c := &cobra.Command{
 		Use:   "cat IMAGE PATH",
 		Short: "Write a file to standard output",
@@ -21,7 +22,7 @@ may be written as Windows does, with or without its drive.`,
 coldcheck inspect cat root.img Windows/System32/config/SYSTEM >SYSTEM`,
 		Args: arguments(2, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			image, err := p.openImage(c.Context(), args[0])
+			image, err := p.openImage(c.Context(), args[0], parents)
 			if err != nil {
 				return err
 			}
@@ -44,6 +45,7 @@ coldcheck inspect cat root.img Windows/System32/config/SYSTEM >SYSTEM`,
 		},
 	}
 	volumeFlag(c, &number)
+	parentFlag(c, &parents)
 	return c
 }
 

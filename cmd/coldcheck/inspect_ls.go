@@ -16,6 +16,7 @@ func (p *program) inspectLsCommand() *cobra.Command {
 	var l lister
 	var format string
 	var number int
+	var parents []string
 	c := &cobra.Command{
 		Use:   "ls [-R] IMAGE [PATH]",
 		Short: "List a directory",
@@ -30,7 +31,7 @@ coldcheck inspect ls -o jsonl root.img /etc`,
 			if err := checkFormat(format, inspectFormats...); err != nil {
 				return err
 			}
-			image, err := p.openImage(c.Context(), args[0])
+			image, err := p.openImage(c.Context(), args[0], parents)
 			if err != nil {
 				return err
 			}
@@ -48,6 +49,7 @@ coldcheck inspect ls -o jsonl root.img /etc`,
 	c.Flags().BoolVarP(&l.recursive, "recursive", "R", false, "list the subtree too")
 	formatFlag(c, &format, false, inspectFormats...)
 	volumeFlag(c, &number)
+	parentFlag(c, &parents)
 	return c
 }
 

@@ -22,6 +22,7 @@ func (p *program) inspectRegCommand() *cobra.Command {
 	m := machine{}
 	var format string
 	var number int
+	var parents []string
 	c := &cobra.Command{
 		Use:   "reg IMAGE [KEY]",
 		Short: "Read a registry key by the name that Windows uses",
@@ -36,7 +37,7 @@ coldcheck inspect reg -o jsonl root.img HKLM`,
 			if err := checkFormat(format, inspectFormats...); err != nil {
 				return err
 			}
-			image, err := p.openImage(c.Context(), args[0])
+			image, err := p.openImage(c.Context(), args[0], parents)
 			if err != nil {
 				return err
 			}
@@ -58,6 +59,7 @@ coldcheck inspect reg -o jsonl root.img HKLM`,
 	c.Flags().BoolVar(&m.noLogs, "no-logs", false, "ignore transaction logs")
 	formatFlag(c, &format, false, inspectFormats...)
 	volumeFlag(c, &number)
+	parentFlag(c, &parents)
 	return c
 }
 
@@ -65,7 +67,7 @@ coldcheck inspect reg -o jsonl root.img HKLM`,
 type machine struct {
 	ctx    context.Context // of the command: hives are opened when a key of them is wanted
 	p      *program
-	image  *scanner.Image
+	image  *inspected
 	volume *disk.Volume
 	fsys   volume.FS
 	root   string // the folder that holds Windows
@@ -73,7 +75,7 @@ type machine struct {
 	*registry.Machine
 }
 
-func (m *machine) open(ctx context.Context, p *program, image *scanner.Image, number int) (err error) {
+func (m *machine) open(ctx context.Context, p *program, image *inspected, number int) (err error) {
 	m.ctx, m.p, m.image = ctx, p, image
 	if m.volume, m.fsys, err = p.openVolume(ctx, image, number); err != nil {
 		return err

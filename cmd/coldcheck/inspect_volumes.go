@@ -2,7 +2,9 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -16,10 +18,12 @@ import (
 
 func (p *program) inspectVolumesCommand() *cobra.Command {
 	var format string
+	var parents []string
 	c := &cobra.Command{
 		Use:   "volumes IMAGE",
 		Short: "Show the partitions, volumes and filesystems of an image",
-		Long:  "Show the container of an image, its partition table, its volumes and their filesystems.",
+		Long: `Show the container of an image with its parts and parents, the partition table, the
+volumes and their filesystems. The disks of an archive are shown one after the other.`,
 		Example: `coldcheck inspect volumes root.img
 coldcheck inspect volumes -o jsonl /dev/nvme1n1`,
 		Args: arguments(1, 1),
@@ -27,26 +31,37 @@ coldcheck inspect volumes -o jsonl /dev/nvme1n1`,
 			if err := checkFormat(format, inspectFormats...); err != nil {
 				return err
 			}
-			image, err := p.openImage(c.Context(), args[0])
+			image, err := p.openImage(c.Context(), args[0], parents)
 			if err != nil {
 				return err
 			}
 			defer image.Close()
 			out := p.newLines()
 			if format == "jsonl" {
-				return out.flush(volumesJSON(out, image))
+				return out.flush(volumesJSON(c.Context(), out, image.disks))
 			}
-			volumesText(out, image)
+			volumesText(c.Context(), out, image.disks)
 			return out.flush(nil)
 		},
 	}
 	formatFlag(c, &format, false, inspectFormats...)
+	parentFlag(c, &parents)
 	return c
 }
 
-func volumesText(out lines, image *scanner.Image) {
-	fmt.Fprintf(out, "%s  %s, %s, %d-byte sectors, ", report.Neutral(image.Name), image.Format, bytesAndUnits(image.Size),
-		image.SectorSize)
+// volumesText writes each disk with its volumes.
+func volumesText(ctx context.Context, out lines, images []*scanner.Image) {
+	for n, image := range images {
+		if n > 0 {
+			fmt.Fprintln(out)
+		}
+		diskText(ctx, out, image)
+	}
+}
+
+func diskText(ctx context.Context, out lines, image *scanner.Image) {
+	fmt.Fprintf(out, "%s  %s, %s, %d-byte sectors, ", report.Neutral(image.Name),
+		report.Neutral(formatName(image.Format, image.Detail)), bytesAndUnits(image.Size), image.SectorSize)
 	switch image.Table {
 	case "mbr":
 		fmt.Fprintf(out, "MBR, signature 0x%08X\n", image.DiskSignature)
@@ -55,7 +70,8 @@ func volumesText(out lines, image *scanner.Image) {
 	default:
 		fmt.Fprintln(out, "no partition table")
 	}
-	for _, n := range image.Notes {
+	containerText(out, image.Describe())
+	for _, n := range notesOf(ctx, image) {
 		fmt.Fprintf(out, "note: %s\n", report.Neutral(n))
 	}
 	if len(image.Volumes()) == 0 {
@@ -78,6 +94,58 @@ func volumesText(out lines, image *scanner.Image) {
 			fmt.Fprintf(out, "note: volume %d: %s\n", v.Number, report.Neutral(v.Err.Error()))
 		}
 	}
+}
+
+// formatName is a format with its kind.
+func formatName(format, detail string) string {
+	if detail == "" {
+		return format
+	}
+	return format + " (" + detail + ")"
+}
+
+// maxPartLines is how many parts are listed; a split image may have thousands.
+const maxPartLines = 20
+
+// containerText writes what a container is made of.
+func containerText(out lines, f scanner.ImageFile) {
+	parts := func(parts []scanner.Part) {
+		for n, p := range parts {
+			if n == maxPartLines {
+				fmt.Fprintf(out, "and %d more parts\n", len(parts)-n)
+				return
+			}
+			fmt.Fprintf(out, "part: %s  %s\n", report.Neutral(p.Name), bytesAndUnits(p.Size))
+		}
+	}
+	if !f.IsRaw() {
+		fmt.Fprintf(out, "file: %s\n", bytesAndUnits(f.Size))
+	}
+	parts(f.Parts)
+	for _, p := range f.Parents {
+		fmt.Fprintf(out, "parent: %s  %s, %s, file: %s\n", report.Neutral(p.Name),
+			report.Neutral(formatName(p.Container, p.Detail)), bytesAndUnits(p.DiskSize), bytesAndUnits(p.Size))
+		parts(p.Parts)
+	}
+	for _, s := range f.Stated {
+		fmt.Fprintf(out, "states: %s %s\n", s.Algorithm, report.Neutral(s.Sum))
+	}
+}
+
+// notesOf are the notes of an image, with one for what its folder has of it.
+func notesOf(ctx context.Context, image *scanner.Image) []string {
+	notes := slices.Clone(image.Notes)
+	names, more, err := image.Overlays(ctx)
+	if err != nil {
+		notes = append(notes, "cannot tell whether this is the base disk of another image: "+err.Error())
+	}
+	if len(names) > 0 {
+		notes = append(notes, scanner.StaleMessage(image.Name, names))
+	}
+	if more {
+		notes = append(notes, "the folder has too many files to look for images with changes to this one")
+	}
+	return notes
 }
 
 func filesystemName(v *disk.Volume) string {
@@ -113,14 +181,63 @@ func bytesAndUnits(n int64) string {
 }
 
 type imageJSON struct {
-	Image         string   `json:"image"`
-	Format        string   `json:"format"`
-	Size          int64    `json:"size"`
-	SectorSize    int      `json:"sector_size"`
-	Table         string   `json:"table"`
-	DiskSignature string   `json:"disk_signature,omitempty"`
-	DiskGUID      string   `json:"disk_guid,omitempty"`
-	Notes         []string `json:"notes,omitempty"`
+	Image         string       `json:"image"`
+	Format        string       `json:"format"`
+	Detail        string       `json:"detail,omitempty"`
+	Member        string       `json:"member,omitempty"`
+	Size          int64        `json:"size"`
+	FileSize      int64        `json:"file_size,omitempty"`
+	Parts         []partJSON   `json:"parts,omitempty"`
+	Parents       []parentJSON `json:"parents,omitempty"`
+	Stated        []statedJSON `json:"stated,omitempty"`
+	SectorSize    int          `json:"sector_size"`
+	Table         string       `json:"table"`
+	DiskSignature string       `json:"disk_signature,omitempty"`
+	DiskGUID      string       `json:"disk_guid,omitempty"`
+	Notes         []string     `json:"notes,omitempty"`
+}
+
+type partJSON struct {
+	Name string `json:"name"`
+	Size int64  `json:"size"`
+}
+
+type parentJSON struct {
+	Name     string     `json:"name"`
+	Format   string     `json:"format"`
+	Detail   string     `json:"detail,omitempty"`
+	Size     int64      `json:"size"`
+	FileSize int64      `json:"file_size"`
+	Parts    []partJSON `json:"parts,omitempty"`
+}
+
+type statedJSON struct {
+	Algorithm scanner.Algorithm `json:"algorithm"`
+	Sum       string            `json:"sum"`
+}
+
+func partsJSON(parts []scanner.Part) []partJSON {
+	var list []partJSON
+	for _, p := range parts {
+		list = append(list, partJSON{p.Name, p.Size})
+	}
+	return list
+}
+
+// describe adds what a container is made of; nothing for a raw image.
+func (i *imageJSON) describe(f scanner.ImageFile) {
+	if f.IsRaw() {
+		return
+	}
+	i.Detail, i.Member, i.FileSize, i.Parts = f.Detail, f.Member, f.Size, partsJSON(f.Parts)
+	for _, p := range f.Parents {
+		i.Parents = append(i.Parents, parentJSON{
+			Name: p.Name, Format: p.Container, Detail: p.Detail, Size: p.DiskSize, FileSize: p.Size, Parts: partsJSON(p.Parts),
+		})
+	}
+	for _, s := range f.Stated {
+		i.Stated = append(i.Stated, statedJSON{s.Algorithm, s.Sum})
+	}
 }
 
 type volumeJSON struct {
@@ -144,12 +261,22 @@ type volumeJSON struct {
 	Error         string `json:"error,omitempty"`
 }
 
-// volumesJSON writes an object for the image, then one for each volume.
-func volumesJSON(out lines, image *scanner.Image) error {
+// volumesJSON writes an object for each disk, and after it one for each of its volumes.
+func volumesJSON(ctx context.Context, out lines, images []*scanner.Image) error {
+	for _, image := range images {
+		if err := diskJSON(ctx, out, image); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func diskJSON(ctx context.Context, out lines, image *scanner.Image) error {
 	i := imageJSON{
 		Image: image.Name, Format: image.Format, Size: image.Size, SectorSize: image.SectorSize,
-		Table: image.Table, DiskGUID: guidText(image.DiskGUID), Notes: image.Notes,
+		Table: image.Table, DiskGUID: guidText(image.DiskGUID), Notes: notesOf(ctx, image),
 	}
+	i.describe(image.Describe())
 	if image.DiskSignature != 0 {
 		i.DiskSignature = fmt.Sprintf("0x%08X", image.DiskSignature)
 	}

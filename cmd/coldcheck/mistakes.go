@@ -116,16 +116,23 @@ func (p *program) userHint(r *scanner.Result) string {
 		return ""
 	}
 	user := "USER_IMAGE"
-	if other := otherImages(p.images[0]); len(other) == 1 {
-		user = prose.Quote(other[0])
+	var used []string
+	for _, i := range r.Files {
+		used = append(used, filesOf(i)...)
+	}
+	others := slices.DeleteFunc(otherImages(p.images[0]), func(name string) bool {
+		return slices.ContainsFunc(used, func(file string) bool { return source.Same(file, name) })
+	})
+	if len(others) == 1 {
+		user = prose.Quote(others[0])
 	}
 	return "add the image of the user volume: " + p.commandLine() + " " + user
 }
 
 // mountHint is the hint for images that a mounted filesystem may write to during the scan. The report has a notice.
-func (p *program) mountHint(ctx context.Context) string {
+func (p *program) mountHint(ctx context.Context, r *scanner.Result) string {
 	var mounts []source.WritableMount
-	for _, name := range p.images {
+	for _, name := range append(p.images, partsOf(r)...) {
 		s, err := source.Open(ctx, name, source.Options{})
 		if err != nil {
 			continue // the report says so

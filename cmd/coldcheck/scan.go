@@ -16,25 +16,29 @@ import (
 )
 
 func (p *program) scanCommand() *cobra.Command {
-	var with, expected []string
+	var with, expected, parents []string
 	var root, user, userName string
 	var policy policyFlags
-	var hash bool
+	var hash, staleBase bool
 	var flags scanFlags
 	c := &cobra.Command{
 		Use:   "scan IMAGE…",
 		Short: "Check the images of a WorkSpace",
 		Long: `Open the images of one WorkSpace read-only and check every requirement for a custom
 image. Give the images in any order: their content shows which one holds the root
-volume and which one the user volume. One image may hold both.`,
+volume and which one the user volume. One image may hold both. An image is a raw file, a
+block device, or a container such as QCOW2, VMDK, VHDX or E01; name only its first file.`,
 		Example: `coldcheck scan root.img user.img
 coldcheck scan /dev/nvme1n1 /dev/nvme2n1
+coldcheck scan changes.qcow2 user.E01 --parent base.qcow2
 coldcheck scan root.img user.img --with workspace.json
 coldcheck scan root.img user.img -o table -o json=report.json
 coldcheck scan root.img user.img --fail-on recommended`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			in := scanner.Input{UserName: userName, Hash: hash}
+			in := scanner.Input{
+				Images: files(args), Parents: files(parents), UserName: userName, Hash: hash, StaleBase: staleBase,
+			}
 			var err error
 			if in.Policy, err = policy.policy(); err != nil {
 				return err
@@ -46,9 +50,6 @@ coldcheck scan root.img user.img --fail-on recommended`,
 				return err
 			}
 			names := slices.Clone(args)
-			for _, a := range args {
-				in.Images = append(in.Images, scanner.File(a))
-			}
 			for _, forced := range []struct {
 				name   string
 				source **scanner.Source
@@ -62,12 +63,12 @@ coldcheck scan root.img user.img --fail-on recommended`,
 			if err := in.CheckExpected(); err != nil {
 				return err
 			}
-			if err := p.checkImages(names...); err != nil {
+			if err := p.checkImages(append(slices.Clone(names), parents...)...); err != nil {
 				return err
 			}
 			p.images = slices.Clone(names)
 			if flags.crossCheck {
-				if in.CrossCheck, err = startWorker(append([]string{"--"}, names...)...); err != nil {
+				if in.CrossCheck, err = startWorker(workerArguments(names, parents)...); err != nil {
 					return err
 				}
 			}
@@ -79,7 +80,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 				in.With = append(in.With, scanner.Document{Name: name, Data: data})
 			}
 			p.ofMachine = true
-			return p.scan(c.Context(), in, flags, append(names, with...))
+			return p.scan(c.Context(), in, flags, slices.Concat(names, parents, with))
 		},
 	}
 	c.Flags().StringVar(&root, "root", "", "treat `IMAGE` as the root volume")
@@ -88,6 +89,9 @@ coldcheck scan root.img user.img --fail-on recommended`,
 	c.Flags().StringArrayVar(&with, "with", nil,
 		"add data that is not on the disk from `FILE`: the output of 'aws workspaces describe-workspaces', "+
 			"'aws workspaces describe-workspace-images' or 'slmgr /dlv'; repeatable")
+	parentFlag(c, &parents)
+	c.Flags().BoolVar(&staleBase, "stale-base", false,
+		"accept an image that is the base disk of another image, and lacks the changes in that one")
 	hashFlag(c, &hash)
 	policy.declare(c)
 	expectFlag(c, &expected)
@@ -158,10 +162,13 @@ func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, f
 	if err != nil {
 		return err
 	}
+	if err := checkParts(result, append(slices.Clone(outputs), more...), began); err != nil {
+		return err
+	}
 	if err := p.writeReports(result, outputs, list, began); err != nil {
 		return err
 	}
-	p.hint(p.mountHint(ctx))
+	p.hint(p.mountHint(ctx, result))
 	p.hint(p.userHint(result))
 	return verdictError(result.PolicyVerdict)
 }

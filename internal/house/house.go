@@ -34,8 +34,9 @@ var rules = map[string][]string{
 	"report":        {"internal/prose", "scanner", "scanner/requirement"},
 	"report/remedy": {"report", "scanner/requirement"},
 	"scanner": {
-		"internal/kind", "internal/memory", "internal/parallel", "internal/prose", "scanner/requirement", "scanner/statement",
-		"scanner/crosscheck", "scanner/source", "scanner/container", "scanner/disk",
+		"internal/inorder", "internal/kind", "internal/memory", "internal/parallel", "internal/prose",
+		"scanner/requirement", "scanner/statement", "scanner/crosscheck", "scanner/source", "scanner/container",
+		"scanner/disk",
 		"scanner/volume", "scanner/internal/", "registry",
 	},
 	"scanner/requirement": {"internal/prose"},
@@ -52,7 +53,7 @@ var rules = map[string][]string{
 	"scanner/statement":         {"internal/prose"},
 	"scanner/crosscheck":        {"scanner/requirement", "scanner/disk", "internal/utf16le"},
 	"scanner/disk":              {"internal/bounded", "internal/kind", "internal/opening"},
-	"scanner/source":            {"internal/bounded", "internal/kind"},
+	"scanner/source":            {"internal/bounded", "internal/inorder", "internal/kind"},
 	"scanner/container": {"internal/bounded", "internal/kind", "internal/lru", "internal/parallel", "internal/prose",
 		"scanner/source"},
 	"scanner/volume": {
@@ -82,6 +83,7 @@ var rules = map[string][]string{
 	"internal/fat":                 {"internal/kind", "internal/utf16le"},
 	"internal/fslog":               {},
 	"internal/imgconform":          {"internal/testenv"},
+	"internal/inorder":             {"internal/parallel"},
 	"internal/kind":                {},
 	"internal/lru":                 {},
 	"internal/unixfs":              {"internal/bytename", "internal/kind", "internal/lru", "internal/parallel"},

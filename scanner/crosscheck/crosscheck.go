@@ -50,6 +50,7 @@ const (
 type Question struct {
 	Kind       Kind            `json:"kind"`
 	Image      int             `json:"image"`  // from 0, in the order of the Worker's images
+	Disk       int             `json:"disk"`   // from 0; an archive may have several
 	Volume     int             `json:"volume"` // disk.Volume.Number
 	Filesystem disk.Filesystem `json:"filesystem"`
 	// of the file on the volume, as in io/fs; of the hive for Key and Value

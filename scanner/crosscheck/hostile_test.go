@@ -53,11 +53,12 @@ func imageOf(t *testing.T, name string) string {
 // place on the disk.
 func windowsVolume(t *testing.T, path string) (*ntfsReader, *disk.Volume) {
 	t.Helper()
-	image, err := openImage(t.Context(), path)
+	disks, err := openImage(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := image.Volumes()[len(image.Volumes())-1]
+	volumes := disks[0].Volumes()
+	v := volumes[len(volumes)-1]
 	r, err := openNTFS(io.NewSectionReader(v, 0, v.Size))
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		w.Images = append(w.Images, open)
 	}
 	for _, path := range os.Args[1:] {
-		w.Images = append(w.Images, func(ctx context.Context) (*disk.Image, error) { return openImage(ctx, path) })
+		w.Images = append(w.Images, func(ctx context.Context) ([]*disk.Image, error) { return openImage(ctx, path) })
 	}
 	if err := w.Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "coldcheck:", err)
@@ -48,27 +48,30 @@ func TestMain(m *testing.M) {
 }
 
 // openImage opens the raw image in a file.
-func openImage(ctx context.Context, path string) (*disk.Image, error) {
+func openImage(ctx context.Context, path string) ([]*disk.Image, error) {
 	s, err := source.Open(ctx, path, source.Options{})
 	if err != nil {
 		return nil, err
 	}
-	return disk.Open(ctx, s, s.Size(), disk.Options{})
+	image, err := disk.Open(ctx, s, s.Size(), disk.Options{})
+	return []*disk.Image{image}, err
 }
 
 // openers are what parsers do at their worst, in a Worker that is sound.
-var openers = map[string]func(context.Context) (*disk.Image, error){
-	"panics":       func(context.Context) (*disk.Image, error) { panic("a parser gives up") },
-	"hangs":        func(context.Context) (*disk.Image, error) { select {} },
-	"loops":        func(context.Context) (*disk.Image, error) { return nil, recurse(loop(1)) },
-	"eats memory":  func(context.Context) (*disk.Image, error) { return nil, eat() },
-	"eats at once": func(context.Context) (*disk.Image, error) { return nil, fmt.Errorf("%d", len(make([]byte, 1<<40))) },
-	"eats stack":   func(context.Context) (*disk.Image, error) { return nil, recurse(0) },
-	"prints": func(context.Context) (*disk.Image, error) {
+var openers = map[string]func(context.Context) ([]*disk.Image, error){
+	"panics":      func(context.Context) ([]*disk.Image, error) { panic("a parser gives up") },
+	"hangs":       func(context.Context) ([]*disk.Image, error) { select {} },
+	"loops":       func(context.Context) ([]*disk.Image, error) { return nil, recurse(loop(1)) },
+	"eats memory": func(context.Context) ([]*disk.Image, error) { return nil, eat() },
+	"eats at once": func(context.Context) ([]*disk.Image, error) {
+		return nil, fmt.Errorf("%d", len(make([]byte, 1<<40)))
+	},
+	"eats stack": func(context.Context) ([]*disk.Image, error) { return nil, recurse(0) },
+	"prints": func(context.Context) ([]*disk.Image, error) {
 		fmt.Println("what a parser prints")
 		return nil, os.ErrNotExist
 	},
-	"says too much": func(context.Context) (*disk.Image, error) {
+	"says too much": func(context.Context) ([]*disk.Image, error) {
 		return nil, fmt.Errorf("%s", strings.Repeat("too much ", 100_000))
 	},
 }

@@ -103,7 +103,8 @@ func inOrder(checks []Check) []int {
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		p, q := checks[a].Question, checks[b].Question
-		return cmp.Or(cmp.Compare(p.Image, q.Image), cmp.Compare(p.Volume, q.Volume), strings.Compare(p.Path, q.Path))
+		return cmp.Or(cmp.Compare(p.Image, q.Image), cmp.Compare(p.Disk, q.Disk),
+			cmp.Compare(p.Volume, q.Volume), strings.Compare(p.Path, q.Path))
 	})
 	return order
 }

@@ -18,8 +18,8 @@ import (
 // Worker answers questions in a separate process.
 type Worker struct {
 	// Images opens the images of the scan, in its order. Each is opened on its
-	// first use.
-	Images []func(context.Context) (*disk.Image, error)
+	// first use, with all disks in it.
+	Images []func(context.Context) ([]*disk.Image, error)
 	Memory int64 // limit in bytes; 0 for DefaultMemory
 
 	volumes map[place]*opened
@@ -96,8 +96,8 @@ type reader interface {
 	read(q Question) (Reading, error)
 }
 
-// place is a volume of an image.
-type place struct{ image, volume int }
+// place is a volume of a disk of an image.
+type place struct{ image, disk, volume int }
 
 // opened is a volume that was opened, or why it was not.
 type opened struct {
@@ -119,7 +119,7 @@ func (w *Worker) read(ctx context.Context, q Question) (r Reading, err error) {
 			err = fmt.Errorf("%s: %w", name, err)
 		}
 	}()
-	p := place{q.Image, q.Volume}
+	p := place{q.Image, q.Disk, q.Volume}
 	v := w.volumes[p]
 	if v == nil {
 		v = &opened{}
@@ -139,10 +139,14 @@ func (w *Worker) open(ctx context.Context, q Question) (reader, error) {
 	if q.Image < 0 || q.Image >= len(w.Images) {
 		return nil, fmt.Errorf("no image %d", q.Image)
 	}
-	image, err := w.Images[q.Image](ctx)
+	disks, err := w.Images[q.Image](ctx)
 	if err != nil {
 		return nil, err
 	}
+	if q.Disk < 0 || q.Disk >= len(disks) {
+		return nil, fmt.Errorf("no disk %d in image %d", q.Disk, q.Image)
+	}
+	image := disks[q.Disk]
 	disk.AssembleLVM(image)
 	for _, v := range image.Volumes() {
 		if v.Number != q.Volume {

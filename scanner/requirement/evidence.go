@@ -50,6 +50,11 @@ type Evidence struct {
 	ImageOffset  *int64 // of the byte at Offset
 	RecordOffset *int64 // of the MFT record or the inode of the file at Path
 
+	// File and FileOffset are where the byte at ImageOffset is in a file of the
+	// image; "" and nil if the image is raw, or the byte has no such place.
+	File       string
+	FileOffset *int64
+
 	CrossCheck CrossCheck // result of the cross-check; the zero value without one
 }
 

@@ -15,6 +15,9 @@ import (
 // luks is how the sources of these tests begin.
 const luks = "LUKS\xba\xbe\x00\x02"
 
+// hashBuffer is how much Sum reads at once, in bytes.
+const hashBuffer = 4 << 20
+
 // The sum of a file with holes, and of a reader, is that of its bytes, for
 // sizes below, at and above that of the pieces, and reading for it is not
 // counted.
