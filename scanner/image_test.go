@@ -52,7 +52,7 @@ func TestOpenImageRefuses(t *testing.T) {
 		{write("noise.img", noise), disk.ErrNotImage, "neither a partition table nor a known filesystem is in it", ""},
 		{write("text.txt", []byte(strings.Repeat("Not a disk at all.\n", 100))), disk.ErrNotImage,
 			"neither a partition table", ""},
-		{write("a.qcow2", pad("QFI\xfb\x00\x00\x00\x03", 0)), disk.ErrNotImage, "a QCOW image", "qemu-img convert"},
+		{write("a.qcow2", pad("QFI\xfb\x00\x00\x00\x01", 0)), disk.ErrNotImage, "a QCOW image of version 1", "qemu-img convert"},
 		{write("a.vmdk", pad("KDMV", 0)), disk.ErrNotImage, "a VMDK image", "qemu-img convert"},
 		{write("b.vmdk", pad("# Disk DescriptorFile\n", 0)), disk.ErrNotImage, "the descriptor of a VMDK image",
 			"qemu-img convert"},
@@ -107,7 +107,7 @@ func TestOpenImageEnds(t *testing.T) {
 		want    error
 	}{
 		"opened":            {luks, false, nil},
-		"another container": {append([]byte("QFI\xfb"), make([]byte, 4096)...), false, disk.ErrNotImage},
+		"another container": {append([]byte("QED\x00"), make([]byte, 4096)...), false, disk.ErrNotImage},
 		"no disk":           {make([]byte, 4096), false, disk.ErrNotImage},
 		"the context ended": {luks, true, stop},
 	} {

@@ -29,8 +29,8 @@ func ExampleOpen() {
 // Another format is refused by its name, with the command that helps.
 func ExampleOpen_refused() {
 	ctx := context.Background()
-	content := "QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\x00", 1016)
-	s := source.NewReader(ctx, "root.qcow2", strings.NewReader(content), int64(len(content)))
+	content := "QED\x00" + strings.Repeat("\x00", 1020)
+	s := source.NewReader(ctx, "root.qed", strings.NewReader(content), int64(len(content)))
 	defer s.Close()
 	_, err := container.Open(ctx, s, container.Options{})
 	fmt.Println(err, errors.Is(err, container.ErrNotImage))
@@ -39,6 +39,6 @@ func ExampleOpen_refused() {
 		fmt.Println(hinted.Hint())
 	}
 	// Output:
-	// root.qcow2: not a raw disk image: a QCOW image true
-	// convert it to a raw image: qemu-img convert -O raw root.qcow2 root.img
+	// root.qed: not a raw disk image: a QED image true
+	// convert it to a raw image: qemu-img convert -O raw root.qed root.img
 }

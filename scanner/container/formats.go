@@ -18,7 +18,8 @@ import (
 // whether an image is theirs; what is left is raw. A magic at the beginning is long
 // enough, or odd enough, not to begin a boot sector.
 var formats = []format{
-	{what: "a QCOW image", where: 0, magic: "QFI\xfb", hint: hintConvert},
+	{what: "a QCOW image of version 1", where: 0, magic: "QFI\xfb\x00\x00\x00\x01", hint: hintConvert},
+	{what: "a QCOW2 image", where: 0, magic: "QFI\xfb", open: one(openQcow2)},
 	{what: "a QED image", where: 0, magic: "QED\x00", hint: hintConvert},
 	{what: "a VMDK image", where: 0, magic: "KDMV", hint: hintConvert},
 	{what: "a VMDK image", where: 0, magic: "COWD", hint: hintConvert},

@@ -27,6 +27,9 @@ type variant struct {
 	open func(ctx context.Context, name string, parents ...string) ([]Disk, error)
 	// format is what the image opens as; "" if it is refused.
 	format string
+	// detail and note are what the detail is, and the notes contain, of an image that is
+	// opened; "" is not compared.
+	detail, note string
 	// refused is what the error of a refused image must contain.
 	refused string
 	// padded says that the tool adds zeros at the end of the disk.
@@ -56,11 +59,12 @@ func variantContent(size int64) []byte {
 }
 
 // runVariants opens each variant and compares it with the raw image: all data, 4,000
-// random reads, the end, and extents.
+// random reads, the end, and extents. A run that is not full opens some of them.
 func runVariants(t *testing.T, variants []variant) {
-	for _, v := range variants {
+	for i, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
+			testenv.Part(t, i, 6)
 			testenv.Tool(t, v.tools...)
 			size := v.size
 			if size == 0 {
@@ -89,6 +93,10 @@ func runVariants(t *testing.T, variants []variant) {
 			defer closeAll(t, disks)
 			if len(disks) != 1 || disks[0].Format() != v.format {
 				t.Fatalf("%d disks of %s", len(disks), disks[0].Format())
+			}
+			if d := disks[0]; v.detail != "" && d.Detail() != v.detail ||
+				v.note != "" && !strings.Contains(strings.Join(d.Notes(), "\n"), v.note) {
+				t.Errorf("detail %q, notes %q", d.Detail(), d.Notes())
 			}
 			if n := disks[0].Size() - size; v.padded && n > 0 {
 				content = append(content, make([]byte, n)...)
