@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coldcheck/coldcheck/scanner/container"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
@@ -52,14 +53,13 @@ func TestOpenImageRefuses(t *testing.T) {
 		{write("noise.img", noise), disk.ErrNotImage, "neither a partition table nor a known filesystem is in it", ""},
 		{write("text.txt", []byte(strings.Repeat("Not a disk at all.\n", 100))), disk.ErrNotImage,
 			"neither a partition table", ""},
-		{write("a.qcow2", pad("QFI\xfb\x00\x00\x00\x01", 0)), disk.ErrNotImage, "a QCOW image of version 1",
-			"qemu-img convert"},
+		{write("a.qcow2", pad("QFI\xfb\x00\x00\x00\x01", 0)), disk.ErrNotImage, "a QCOW image of version 1", "qemu-img convert"},
 		{write("a.vmdk", pad("KDMV", 0)), disk.ErrNotImage, "a VMDK image", "qemu-img convert"},
 		{write("b.vmdk", pad("# Disk DescriptorFile\n", 0)), disk.ErrNotImage, "the descriptor of a VMDK image",
 			"qemu-img convert"},
-		{write("a.vhdx", pad("vhdxfile", 0)), disk.ErrNotImage, "a VHDX image", "qemu-img convert"},
-		{write("a.vhd", pad("conectix", 0)), disk.ErrNotImage, "a VHD image", "qemu-img convert"},
-		{write("fixed.vhd", pad("conectix", 1536)), disk.ErrNotImage, "a VHD image of fixed size", "qemu-img convert"},
+		{write("a.vhdx", pad("vhdxfile", 0)), container.ErrCorrupt, "at byte 0: a file of 2048 bytes", ""},
+		{write("a.vhd", pad("conectix", 0)), container.ErrCorrupt, "the checksum of the footer is wrong", ""},
+		{write("fixed.vhd", pad("conectix", 1536)), container.ErrCorrupt, "at byte 1536: the checksum of the footer is wrong", ""},
 		{write("a.vdi", pad("\x7f\x10\xda\xbe", 64)), disk.ErrNotImage, "a VDI image", "qemu-img convert"},
 		{write("a.E01", pad("EVF\x09\x0d\x0a\xff\x00", 0)), disk.ErrNotImage, "an EnCase (E01) image", "ewfexport"},
 		{write("a.wim", pad("MSWIM\x00\x00\x00", 0)), disk.ErrNotImage, "a Windows image (WIM)",

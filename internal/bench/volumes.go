@@ -238,11 +238,10 @@ type slice struct {
 // largest finds the largest volume on an image, which is the one with the
 // files.
 func largest(path string) (slice, error) {
-	images, err := scanner.OpenImages(context.Background(), scanner.File(path), scanner.OpenOptions{})
+	i, err := scanner.OpenImage(context.Background(), scanner.File(path))
 	if err != nil {
 		return slice{}, err
 	}
-	i := images[0]
 	defer i.Close()
 	found := slice{path: path}
 	for _, v := range i.Volumes() {

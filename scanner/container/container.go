@@ -194,17 +194,20 @@ type format struct {
 // else was opened.
 type opener func(ctx context.Context, first *source.Source, o Options) ([]Disk, error)
 
-// place is where a magic is: at an offset from the beginning in bytes, or at the
-// beginning of the last sector.
+// place is where a magic is: at an offset from the beginning in bytes, or in the last
+// sector.
 type place int
 
-const footer place = -1
+const (
+	footer    place = -1 // at the beginning of the last sector
+	oldFooter place = -2 // a byte after it
+)
 
 func (f format) matches(p probe) bool {
 	b := p.head
 	off := int(f.where)
-	if f.where == footer {
-		b, off = p.footer, 0
+	if f.where < 0 {
+		b, off = p.footer, int(footer-f.where)
 	}
 	end := off + len(f.magic)
 	return end <= len(b) && bytes.Equal(b[off:end], []byte(f.magic))

@@ -24,8 +24,8 @@ var formats = []format{
 	{what: "a VMDK image", where: 0, magic: "KDMV", hint: hintConvert},
 	{what: "a VMDK image", where: 0, magic: "COWD", hint: hintConvert},
 	{what: "the descriptor of a VMDK image", where: 0, magic: "# Disk DescriptorFile", explain: descriptorHint},
-	{what: "a VHDX image", where: 0, magic: "vhdxfile", hint: hintConvert},
-	{what: "a VHD image", where: 0, magic: "conectix", hint: hintConvert},
+	{what: "a VHDX image", where: 0, magic: vhdxMagic, open: one(openVHDX)},
+	{what: "a VHD image", where: 0, magic: vhdMagic, open: one(openVHD)},
 	{what: "a VDI image", where: 64, magic: "\x7f\x10\xda\xbe", hint: hintConvert},
 	{what: "a Parallels image", where: 0, magic: "WithoutFreeSpace", hint: hintConvert},
 	{what: "a Parallels image", where: 0, magic: "WithouFreSpacExt", hint: hintConvert},
@@ -56,15 +56,15 @@ var formats = []format{
 	{what: "a 7-Zip archive", where: 0, magic: "7z\xbc\xaf\x27\x1c", hint: "unpack it first: 7z x {file}"},
 	{what: "a RAR archive", where: 0, magic: "Rar!\x1a\x07", hint: "unpack it first: unrar x {file}"},
 	{what: "a tar archive", where: 257, magic: "ustar", hint: hintTar},
-	{what: "a VHD image of fixed size", where: footer, magic: "conectix", hint: hintConvertVHD},
+	{what: "a VHD image of fixed size", where: footer, magic: vhdMagic, open: one(openVHD)},
+	{what: "an old VHD image of fixed size", where: oldFooter, magic: vhdMagic, open: one(openVHD)},
 	{what: "an Apple disk image (DMG)", where: footer, magic: "koly", hint: hintConvert},
 }
 
 // Hints. {file} stands for the name of the file, {base} for its name without the last
 // suffix, and {image} for the name of the raw image that is made from it.
 const (
-	hintConvert    = "convert it to a raw image: qemu-img convert -O raw {file} {image}"
-	hintConvertVHD = "convert it to a raw image: qemu-img convert -f vpc -O raw {file} {image}"
+	hintConvert = "convert it to a raw image: qemu-img convert -O raw {file} {image}"
 	// ewfexport adds .raw to the name. -u asks no questions.
 	hintExport  = "export it to a raw image with ewf-tools: ewfexport -u -f raw -t {base} {file}"
 	hintAFF     = "export it to a raw image: affconvert -r {file} (of afflib-tools)"

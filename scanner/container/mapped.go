@@ -161,8 +161,14 @@ func (d *mapped) read(p []byte, off int64, e extent) (int, error) {
 	return readFull(e.file, p[:n], e.at)
 }
 
+// named is a file of a container, as it is or as a log changes it.
+type named interface {
+	io.ReaderAt
+	Name() string
+}
+
 // readFull reads from a file of which the tables say that it is longer.
-func readFull(s *source.Source, p []byte, at int64) (int, error) {
+func readFull(s named, p []byte, at int64) (int, error) {
 	n, err := s.ReadAt(p, at)
 	switch {
 	case n == len(p):
@@ -337,6 +343,10 @@ func (d *mapped) known(off int64) (hole bool, n int64) {
 	case stored:
 		data, at, size = e.file.Data, e.at, e.file.Size()
 	case below:
+		if p, ok := d.parent.(*mapped); ok && off < p.size { // no more of it than is asked for
+			hole, n := p.known(off)
+			return hole, min(n, e.size)
+		}
 		data, size = d.parent.Data, d.parent.Size()
 	}
 	if at >= size { // beyond the parent

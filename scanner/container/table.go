@@ -4,12 +4,11 @@ import (
 	"fmt"
 
 	"github.com/coldcheck/coldcheck/internal/lru"
-	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // table is a table of a container that is read in pages as they are needed.
 type table struct {
-	file     *source.Source
+	file     named
 	at       int64 // in the file
 	size     int64 // in bytes
 	pageSize int64 // how much is read at once, in bytes
@@ -23,7 +22,7 @@ const (
 	maxPages  = 4 << 20
 )
 
-func newTable(file *source.Source, at, size int64) *table {
+func newTable(file named, at, size int64) *table {
 	return &table{file: file, at: at, size: size, pageSize: tablePage, pages: lru.Cache[int64, []byte]{Max: maxPages}}
 }
 
