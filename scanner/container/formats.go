@@ -26,7 +26,7 @@ var formats = []format{
 	{what: "the descriptor of a VMDK image", where: 0, magic: "# Disk DescriptorFile", explain: descriptorHint},
 	{what: "a VHDX image", where: 0, magic: vhdxMagic, open: one(openVHDX)},
 	{what: "a VHD image", where: 0, magic: vhdMagic, open: one(openVHD)},
-	{what: "a VDI image", where: 64, magic: "\x7f\x10\xda\xbe", hint: hintConvert},
+	{what: "a VDI image", where: vdiMagicAt, magic: vdiMagic, open: one(openVDI)},
 	{what: "a Parallels image", where: 0, magic: "WithoutFreeSpace", hint: hintConvert},
 	{what: "a Parallels image", where: 0, magic: "WithouFreSpacExt", hint: hintConvert},
 	{what: "an EnCase (E01) image", where: 0, magic: "EVF\x09\x0d\x0a\xff\x00", hint: hintExport},
@@ -67,6 +67,7 @@ const (
 	hintConvert = "convert it to a raw image: qemu-img convert -O raw {file} {image}"
 	// ewfexport adds .raw to the name. -u asks no questions.
 	hintExport  = "export it to a raw image with ewf-tools: ewfexport -u -f raw -t {base} {file}"
+	hintVDI     = "convert it with VirtualBox: VBoxManage clonemedium disk {file} {image} --format RAW"
 	hintAFF     = "export it to a raw image: affconvert -r {file} (of afflib-tools)"
 	hintLogical = "it contains files, not a disk: take an image of the disk, for example with dd"
 	hintHive    = "to look into it, run: coldcheck inspect hive {file}"

@@ -19,11 +19,20 @@ const maxParents = 16
 // wanted is what a differencing image says of its parent.
 type wanted struct {
 	// name is the path of the parent as the image has it. It is not followed: only
-	// its last element is shown, and compared with names of candidates.
+	// its last element is shown, and compared with names of candidates. Where the
+	// image has only an identity, it is that in braces.
 	name string
 	// is returns why a disk is not the parent; nil if it is. It is nil where the
 	// format stores nothing that identifies the parent.
 	is func(d Disk) error
+}
+
+// file is the parent in a command.
+func (w wanted) file() string {
+	if strings.HasPrefix(w.name, "{") && strings.HasSuffix(w.name, "}") {
+		return "FILE"
+	}
+	return prose.Quote(baseName(w.name))
 }
 
 // openParent opens the parent of an image: the candidate that the image identifies.
@@ -34,7 +43,7 @@ func (o Options) openParent(ctx context.Context, child *source.Source, w wanted)
 	if len(o.Parents) == 0 {
 		return nil, fmt.Errorf("%s: %w", child.Name(), hinted{
 			fmt.Errorf("it has only the changes to its parent %q, which was not named: %w", name, ErrIncomplete),
-			"name the parent: --parent " + prose.Quote(name)})
+			"name the parent: --parent " + w.file()})
 	}
 	if o.depth >= maxParents {
 		return nil, fmt.Errorf("%s: more than %d images are below each other: %w", child.Name(), maxParents, ErrLimit)
@@ -67,6 +76,9 @@ func (o Options) openParent(ctx context.Context, child *source.Source, w wanted)
 			return d, nil
 		}
 		reasons = append(reasons, err)
+	}
+	if len(reasons) == 0 {
+		reasons = []error{errors.New("an image is not its own parent")}
 	}
 	if len(reasons) == 1 {
 		return nil, fmt.Errorf("%s: its parent %q: %w", child.Name(), name, kind.Mark(reasons[0], ErrIncomplete))
