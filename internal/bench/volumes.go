@@ -238,10 +238,11 @@ type slice struct {
 // largest finds the largest volume on an image, which is the one with the
 // files.
 func largest(path string) (slice, error) {
-	i, err := scanner.OpenImage(context.Background(), scanner.File(path))
+	images, err := scanner.OpenImages(context.Background(), scanner.File(path), scanner.OpenOptions{})
 	if err != nil {
 		return slice{}, err
 	}
+	i := images[0] // a raw image has one disk
 	defer i.Close()
 	found := slice{path: path}
 	for _, v := range i.Volumes() {
