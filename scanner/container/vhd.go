@@ -190,7 +190,7 @@ func openVHD(ctx context.Context, first *source.Source, o Options) (Disk, error)
 			return nil, fmt.Errorf("%s: a disk of %d bytes in %d bytes before the footer: %w",
 				first.Name(), v.footer.size, v.end, ErrCorrupt)
 		case spare > 0:
-			notes = append(notes, fmt.Sprintf("The last %d bytes before the footer are not part of the disk.", spare))
+			notes = append(notes, fmt.Sprintf("the last %d bytes before the footer are not part of the disk", spare))
 		}
 	default:
 		d.detail = "dynamic"
@@ -199,8 +199,8 @@ func openVHD(ctx context.Context, first *source.Source, o Options) (Disk, error)
 		}
 	}
 	if v.footer.saved {
-		notes = append(notes, "The footer says that a virtual machine with this disk is suspended: "+
-			"what it had not written to the disk is in another file.")
+		notes = append(notes, "the footer says that a virtual machine with this disk is suspended; "+
+			"what it had not written to the disk is in another file")
 	}
 	if v.footer.kind == vhdDifferencing {
 		d.detail = "differencing"
@@ -242,15 +242,15 @@ func (v *vhd) readFooters() (notes []string, err error) {
 	case endErr != nil && (copyErr != nil || other.kind == vhdFixed):
 		return nil, fmt.Errorf("%s: at byte %d: %w", v.file.Name(), v.end, endErr)
 	case endErr != nil:
-		notes = append(notes, "The footer at the end is damaged or missing: its copy at the beginning is used.")
+		notes = append(notes, "the footer at the end is damaged or missing; its copy at the beginning is used")
 		v.footer = other
 		if !found {
 			v.end = size
 		}
 	case copyErr != nil:
-		notes = append(notes, "The copy of the footer at the beginning is damaged or missing.")
+		notes = append(notes, "the copy of the footer at the beginning is damaged or missing")
 	case other != v.footer:
-		notes = append(notes, "The copy of the footer at the beginning differs from the footer, which is used.")
+		notes = append(notes, "the copy of the footer at the beginning differs from the footer, which is used")
 	}
 	return notes, nil
 }
@@ -481,7 +481,7 @@ func vhdStampNotes(parent Disk, h vhdHead) []string {
 	if changed := p.file.Modified(); !changed.IsZero() && changed.Unix() == want.Unix() {
 		return nil
 	}
-	return []string{fmt.Sprintf("The parent %s was last changed at %s when this disk was made, as the header says; "+
-		"the time of the file differs. If the parent was changed since, the disk is not what it was.",
+	return []string{fmt.Sprintf("the header says that the parent %s was last changed at %s, but its file has another time; "+
+		"if the parent was changed since then, the disk is wrong",
 		prose.Short(baseName(p.file.Name())), want.Format("2006-01-02 15:04:05Z"))}
 }

@@ -279,6 +279,38 @@ func TestVHDDifferencing(t *testing.T) {
 	}
 }
 
+// TestVHDChain: a parent may have a parent. A chain that is not complete says what is
+// missing.
+func TestVHDChain(t *testing.T) {
+	t.Parallel()
+	content := make([]byte, 3*sector)
+	rand.NewChaCha8([32]byte{9}).Read(content)
+	disk := func(n int, id byte) Candidate {
+		return candidate(string('a'+rune(id))+".vhd", buildVHD(vhdImage{kind: vhdDifferencing, content: content, id: id, parent: id - 1,
+			parentName: string('a'+rune(id-1)) + ".vhd", present: func(s int) bool { return s == n }}))
+	}
+	base := candidate("a.vhd", buildVHD(vhdImage{kind: vhdDynamic, content: append(make([]byte, 2*sector), content[2*sector:]...)}))
+	open := func(parents ...Candidate) (Disk, error) {
+		s, err := disk(0, 2).Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		disks, err := Open(t.Context(), s, Options{Parents: parents})
+		if err != nil {
+			return nil, err
+		}
+		return disks[0], nil
+	}
+	d, err := open(base, disk(1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	imgconform.Equal(t, d, content)
+	if _, err := open(disk(1, 1)); !errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), `parent "a.vhd"`) {
+		t.Errorf("without the last: %v", err)
+	}
+}
+
 // TestVHDParentFile: the time at which a parent's file was changed is as good as that in
 // its footer.
 func TestVHDParentFile(t *testing.T) {
@@ -360,8 +392,8 @@ func TestVHDDamage(t *testing.T) {
 		"intact":                 {func(b []byte) []byte { return b }, nil, ""},
 		"no footer at the end":   {func(b []byte) []byte { return b[:len(b)-sector] }, nil, "its copy at the beginning is used"},
 		"a damaged footer":       {func(b []byte) []byte { b[len(b)-sector+50]++; return b }, nil, "its copy at the beginning is used"},
-		"a damaged copy":         {func(b []byte) []byte { b[50]++; return b }, nil, "The copy of the footer at the beginning is damaged"},
-		"no copy":                {func(b []byte) []byte { b[0]++; return b }, nil, "The copy of the footer at the beginning is damaged"},
+		"a damaged copy":         {func(b []byte) []byte { b[50]++; return b }, nil, "the copy of the footer at the beginning is damaged"},
+		"no copy":                {func(b []byte) []byte { b[0]++; return b }, nil, "the copy of the footer at the beginning is damaged"},
 		"footers that differ":    {func(b []byte) []byte { b[70]++; signVHD(b[:sector], 64); return b }, nil, "differs from the footer"},
 		"suspended":              {footers(func(f []byte) { f[84] = 1 }), nil, "suspended"},
 		"both are damaged":       {func(b []byte) []byte { b[50]++; b[len(b)-sector+50]++; return b }, ErrCorrupt, "at byte 266240: the checksum"},
@@ -397,7 +429,7 @@ func TestVHDDamage(t *testing.T) {
 		"a fixed disk too large": {fixed(func(f []byte) { be.PutUint64(f[48:], uint64(len(content)+sector)) }), ErrCorrupt,
 			"a disk of 262656 bytes in 262144"},
 		"a fixed disk, smaller": {fixed(func(f []byte) { be.PutUint64(f[48:], uint64(len(content)-sector)) }), nil,
-			"The last 512 bytes before the footer"},
+			"the last 512 bytes before the footer"},
 		"a raw disk that looks like it": {func([]byte) []byte {
 			b := bytes.Clone(content)
 			copy(b[len(b)-sector:], vhdMagic)
@@ -497,14 +529,14 @@ func qemuConvert(name string, args ...string) func(t *testing.T, folder, raw str
 
 // TestVHDVariants: images that QEMU makes read as the disk.
 func TestVHDVariants(t *testing.T) {
-	qemu, nbd := []string{"qemu-img"}, []string{"qemu-img", "qemu-io"}
+	qemu := []string{"qemu-img"}
 	vpc := func(options string) func(t *testing.T, folder, raw string) (string, []string) {
 		return qemuConvert("disk.vhd", "-O", "vpc", "-o", options)
 	}
 	runVariants(t, []variant{
-		{name: "dynamic", tools: qemu, make: vpc("subformat=dynamic"), format: "vhd", padded: true},
+		{name: "dynamic", tools: qemu, make: vpc("subformat=dynamic"), format: "vhd", padded: true, detail: "dynamic"},
 		{name: "dynamic, exact size", tools: qemu, make: vpc("subformat=dynamic,force_size=on"), format: "vhd"},
-		{name: "fixed", tools: qemu, make: vpc("subformat=fixed"), format: "vhd", padded: true},
+		{name: "fixed", tools: qemu, make: vpc("subformat=fixed"), format: "vhd", padded: true, detail: "fixed"},
 		{name: "fixed, exact size", tools: qemu, make: vpc("subformat=fixed,force_size=on"), format: "vhd"},
 		{name: "fixed, of no suffix", tools: qemu, make: qemuConvert("disk", "-O", "vpc", "-o", "subformat=fixed,force_size=on"),
 			format: "vhd"},
@@ -517,7 +549,7 @@ func TestVHDVariants(t *testing.T) {
 		{name: "dynamic, one block more", tools: qemu, make: vpc("subformat=dynamic,force_size=on"), format: "vhd",
 			size: variantSize + 2<<20},
 		{name: "dynamic, larger", tools: qemu, make: vpc("subformat=dynamic,force_size=on"), format: "vhd", size: 50 << 20},
-		{name: "dynamic, written in another order", tools: nbd, format: "vhd", padded: true,
+		{name: "dynamic, written in another order", tools: qemu, format: "vhd", padded: true,
 			make: func(t *testing.T, folder, raw string) (string, []string) {
 				file := filepath.Join(folder, "disk.vhd")
 				run(t, "qemu-img", "create", "-q", "-f", "vpc", file, "24M")

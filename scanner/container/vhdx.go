@@ -149,8 +149,11 @@ func (x *vhdx) fail(at int64, format string, args ...any) error {
 
 // open reads everything up to the table of blocks.
 func (x *vhdx) open() (notes []string, err error) {
-	if x.file.Size() < vhdxUnit || x.file.Size() > vhdxMaxFile {
-		return nil, x.fail(0, "a file of %d bytes: %w", x.file.Size(), ErrCorrupt)
+	switch size := x.file.Size(); {
+	case size < vhdxUnit:
+		return nil, x.fail(0, "a file of %d bytes: %w", size, ErrCorrupt)
+	case size > vhdxMaxFile:
+		return nil, x.fail(0, "a file of %d bytes, more than %d: %w", size, int64(vhdxMaxFile), ErrLimit)
 	}
 	for _, step := range []func() ([]string, error){x.readHeaders, x.replay} {
 		n, err := step()
@@ -202,7 +205,7 @@ func (x *vhdx) readHeaders() (notes []string, err error) {
 		}
 		h, ok := decodeVHDXHeader(b)
 		if !ok {
-			notes = append(notes, fmt.Sprintf("The header at byte %d is damaged: the other one is used.", at))
+			notes = append(notes, fmt.Sprintf("the header at byte %d is damaged; the other one is used", at))
 			continue
 		}
 		valid = append(valid, h)
@@ -237,7 +240,7 @@ func (x *vhdx) readRegions() (regions []vhdxEntry, notes []string, err error) {
 			return nil, nil, err
 		}
 		if string(b[:4]) != "regi" || !vhdxSum(b) {
-			notes = append(notes, fmt.Sprintf("The region table at byte %d is damaged: its copy is used.", at))
+			notes = append(notes, fmt.Sprintf("the region table at byte %d is damaged; its copy is used", at))
 			continue
 		}
 		list, err := x.decodeRegions(b, at)

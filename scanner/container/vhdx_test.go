@@ -444,10 +444,10 @@ func TestVHDXDamage(t *testing.T) {
 		want string // in the error, or in the notes
 	}{
 		"intact":                             {func(b []byte) []byte { return b }, nil, ""},
-		"the first header":                   {flip(vhdxHeaderAt + 100), nil, "The header at byte 65536 is damaged"},
-		"the second header":                  {flip(2*vhdxHeaderAt + 4000), nil, "The header at byte 131072 is damaged"},
-		"the first region table":             {flip(vhdxRegionsAt + 65000), nil, "The region table at byte 196608 is damaged: its copy is used."},
-		"the second region table":            {flip(vhdxRegionsAt + vhdxTable), nil, "The region table at byte 262144 is damaged"},
+		"the first header":                   {flip(vhdxHeaderAt + 100), nil, "the header at byte 65536 is damaged"},
+		"the second header":                  {flip(2*vhdxHeaderAt + 4000), nil, "the header at byte 131072 is damaged"},
+		"the first region table":             {flip(vhdxRegionsAt + 65000), nil, "the region table at byte 196608 is damaged; its copy is used"},
+		"the second region table":            {flip(vhdxRegionsAt + vhdxTable), nil, "the region table at byte 262144 is damaged"},
 		"an older header of another version": {vhdxEdit(vhdxHeaderAt, 4096, func(h []byte) { h[66] = 9 }), nil, ""},
 		"both headers":                       {both(flip(vhdxHeaderAt), flip(2*vhdxHeaderAt)), ErrCorrupt, "at byte 65536: both headers"},
 		"both region tables":                 {both(flip(vhdxRegionsAt), flip(vhdxRegionsAt+vhdxTable)), ErrCorrupt, "at byte 196608: both region tables"},

@@ -151,7 +151,7 @@ func (x *vhdx) replay() (notes []string, err error) {
 	if n := len(x.file.changes); n > 0 {
 		x.file.size = max(x.file.size, x.file.changes[n-1].to)
 	}
-	return []string{fmt.Sprintf("The file was not closed: its log was replayed in memory (%s, %s).",
+	return []string{fmt.Sprintf("the image was not closed properly; its log was replayed in memory (%s, %s)",
 		prose.Count(len(active), "entry", "entries"), prose.Count(len(writes), "write", "writes"))}, nil
 }
 

@@ -249,6 +249,12 @@ func TestVHDXLogBounds(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
+	for size, want := range map[int64]error{vhdxMaxFile - 1: nil, vhdxMaxFile: nil, vhdxMaxFile + 1: ErrLimit} {
+		b := zerosAfter(buildVHDX(vhdxImage{content: make([]byte, 512)}))
+		if _, err := Open(t.Context(), source.NewReader(t.Context(), "disk.vhdx", b, size), Options{}); !errors.Is(err, want) {
+			t.Errorf("a file of %d bytes: %v, want %v", size, err, want)
+		}
+	}
 }
 
 // TestSettle compares what is left of writes with writing them one after the other.
