@@ -206,7 +206,8 @@ func openVHD(ctx context.Context, first *source.Source, o Options) (Disk, error)
 		d.detail = "differencing"
 		v.bitmaps = newTable(first, 0, v.end)
 		v.bitmaps.pageSize = sector
-		d.parent, err = o.openParent(ctx, first, wanted{v.parentName(head), func(p Disk) error { return isVHDParent(p, head) }})
+		d.parent, err = o.openParent(ctx, first, wanted{v.parentName(head),
+			func(p Disk) error { return isVHDParent(p, head) }})
 		if err != nil {
 			return nil, err
 		}
@@ -481,7 +482,7 @@ func vhdStampNotes(parent Disk, h vhdHead) []string {
 	if changed := p.file.Modified(); !changed.IsZero() && changed.Unix() == want.Unix() {
 		return nil
 	}
-	return []string{fmt.Sprintf("the header says that the parent %s was last changed at %s, but its file has another time; "+
-		"if the parent was changed since then, the disk is wrong",
+	return []string{fmt.Sprintf("the header says that the parent %s was last changed at %s, "+
+		"but its file has another time; if the parent was changed since then, the disk is wrong",
 		prose.Short(baseName(p.file.Name())), want.Format("2006-01-02 15:04:05Z"))}
 }

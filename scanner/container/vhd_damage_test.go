@@ -30,7 +30,8 @@ func TestVHDToolDamage(t *testing.T) {
 	copy(content[size-512:], "the last sector")
 	raw := writeImage(t, filepath.Join(t.TempDir(), "disk.raw"), content)
 	headers := []structure{{vhdxHeaderAt, 80, true}, {2 * vhdxHeaderAt, 80, true}, {vhdxHeaderAt, 4096, true},
-		{vhdxRegionsAt, 80, true}, {vhdxRegionsAt + vhdxTable, 80, true}, {3 << 20, 256, false}, {3<<20 + vhdxTable, 64, false},
+		{vhdxRegionsAt, 80, true}, {vhdxRegionsAt + vhdxTable, 80, true}, {3 << 20, 256, false},
+		{3<<20 + vhdxTable, 64, false},
 		{2 << 20, 64, false}}
 	for name, tt := range map[string]struct {
 		make       makeVariant
@@ -39,7 +40,8 @@ func TestVHDToolDamage(t *testing.T) {
 		"vhd fixed": {qemuConvert("disk.vhd", "-O", "vpc", "-o", "subformat=fixed,force_size=on"),
 			[]structure{{size, 8, false}, {size + 8, sector - 9, true}, {size + 8, 78, true}}},
 		"vhd dynamic": {qemuConvert("disk.vhd", "-O", "vpc", "-o", "subformat=dynamic,force_size=on"),
-			[]structure{{0, sector, true}, {0, 85, true}, {sector, vhdHeader, true}, {sector, 60, true}, {sector + vhdHeader, 16, false},
+			[]structure{{0, sector, true}, {0, 85, true}, {sector, vhdHeader, true}, {sector, 60, true},
+				{sector + vhdHeader, 16, false},
 				{sector + vhdHeader, 16, false}}},
 		"vhdx fixed":          {qemuConvert("disk.vhdx", "-O", "vhdx", "-o", "subformat=fixed,block_size=1M"), headers},
 		"vhdx dynamic":        {qemuConvert("disk.vhdx", "-O", "vhdx", "-o", "subformat=dynamic,block_size=1M"), headers},
@@ -109,7 +111,8 @@ func damageTool(t *testing.T, image, content []byte, structures []structure) {
 		got, err := io.ReadAll(io.NewSectionReader(disks[0], 0, min(disks[0].Size(), longest(content))))
 		same := err == nil && int64(len(content)) == disks[0].Size() && bytes.Equal(got, content)
 		if s.checked && !same {
-			t.Errorf("seed %d: byte %d is %x, and the disk is another one: %d bytes, %v", seed, b.at, b.with, disks[0].Size(), err)
+			t.Errorf("seed %d: byte %d is %x, and the disk is another one: %d bytes, %v", seed, b.at, b.with, disks[0].Size(),
+				err)
 		}
 		switch {
 		case same:
@@ -164,12 +167,14 @@ func BenchmarkVHD(b *testing.B) {
 }
 
 func BenchmarkVHDX(b *testing.B) {
-	for name, v := range map[string]vhdxImage{"fixed": {fixed: true}, "dynamic": {block: 32 << 20}, "small blocks": {block: 1 << 20}} {
+	for name, v := range map[string]vhdxImage{"fixed": {fixed: true}, "dynamic": {block: 32 << 20},
+		"small blocks": {block: 1 << 20}} {
 		v.content = benchContent()
 		benchmarkReads(b, name, "disk.vhdx", buildVHDX(v))
 	}
 	v := vhdxImage{content: benchContent(), block: 32 << 20, linkage: 7, present: func(n int64) bool { return n%64 < 32 }}
-	benchmarkReads(b, "differencing", "disk.vhdx", buildVHDX(v), buildVHDX(vhdxImage{content: benchContent(), content1: 7}))
+	benchmarkReads(b, "differencing", "disk.vhdx", buildVHDX(v), buildVHDX(vhdxImage{content: benchContent(),
+		content1: 7}))
 }
 
 func BenchmarkRaw(b *testing.B) { benchmarkReads(b, "raw", "disk.img", benchContent()) }

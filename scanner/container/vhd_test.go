@@ -231,13 +231,16 @@ func TestVHDDifferencing(t *testing.T) {
 		"not named":         {nil, nil, `parent "base.vhd"`, ""},
 		"named by a locator": {func(v *vhdImage) { v.parentName, v.locator = "", `..\up\loc.vhd` }, nil,
 			`parent "loc.vhd"`, ""},
-		"named by nothing":    {func(v *vhdImage) { v.parentName = "" }, nil, `which was not named`, ""},
-		"another identifier":  {nil, []Candidate{other}, "its identifier is 06000000-", ""},
-		"a raw image":         {nil, []Candidate{isRaw}, "it is not a VHD image", ""},
-		"of another time":     {func(v *vhdImage) { v.parentStamp = 100 }, []Candidate{candidate("p.vhd", parent)}, "", "2000-01-01 00:01:40Z"},
-		"of no time":          {func(v *vhdImage) { v.parentStamp = 0 }, []Candidate{candidate("p.vhd", parent)}, "", ""},
-		"bits are all zeros":  {func(v *vhdImage) { v.noBits = true }, []Candidate{candidate("p.vhd", parent)}, "differs", ""},
-		"every sector stored": {func(v *vhdImage) { v.present = func(int) bool { return true } }, []Candidate{candidate("p.vhd", parent)}, "", ""},
+		"named by nothing":   {func(v *vhdImage) { v.parentName = "" }, nil, `which was not named`, ""},
+		"another identifier": {nil, []Candidate{other}, "its identifier is 06000000-", ""},
+		"a raw image":        {nil, []Candidate{isRaw}, "it is not a VHD image", ""},
+		"of another time": {func(v *vhdImage) { v.parentStamp = 100 }, []Candidate{candidate("p.vhd", parent)},
+			"", "2000-01-01 00:01:40Z"},
+		"of no time": {func(v *vhdImage) { v.parentStamp = 0 }, []Candidate{candidate("p.vhd", parent)}, "", ""},
+		"bits are all zeros": {func(v *vhdImage) { v.noBits = true }, []Candidate{candidate("p.vhd", parent)},
+			"differs", ""},
+		"every sector stored": {func(v *vhdImage) { v.present = func(int) bool { return true } },
+			[]Candidate{candidate("p.vhd", parent)}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -286,10 +289,12 @@ func TestVHDChain(t *testing.T) {
 	content := make([]byte, 3*sector)
 	rand.NewChaCha8([32]byte{9}).Read(content)
 	disk := func(n int, id byte) Candidate {
-		return candidate(string('a'+rune(id))+".vhd", buildVHD(vhdImage{kind: vhdDifferencing, content: content, id: id, parent: id - 1,
+		return candidate(string('a'+rune(id))+".vhd", buildVHD(vhdImage{kind: vhdDifferencing, content: content, id: id,
+			parent:     id - 1,
 			parentName: string('a'+rune(id-1)) + ".vhd", present: func(s int) bool { return s == n }}))
 	}
-	base := candidate("a.vhd", buildVHD(vhdImage{kind: vhdDynamic, content: append(make([]byte, 2*sector), content[2*sector:]...)}))
+	base := candidate("a.vhd", buildVHD(vhdImage{kind: vhdDynamic, content: append(make([]byte, 2*sector),
+		content[2*sector:]...)}))
 	open := func(parents ...Candidate) (Disk, error) {
 		s, err := disk(0, 2).Open(t.Context())
 		if err != nil {
@@ -316,7 +321,8 @@ func TestVHDChain(t *testing.T) {
 func TestVHDParentFile(t *testing.T) {
 	t.Parallel()
 	folder, content := t.TempDir(), make([]byte, 100*sector)
-	parent := writeImage(t, filepath.Join(folder, "p.vhd"), buildVHD(vhdImage{kind: vhdFixed, content: content, id: 1, stamp: 5}))
+	parent := writeImage(t, filepath.Join(folder, "p.vhd"), buildVHD(vhdImage{kind: vhdFixed, content: content, id: 1,
+		stamp: 5}))
 	if err := os.Chtimes(parent, time.Time{}, vhdEpoch.Add(1234*time.Second+time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
@@ -389,43 +395,61 @@ func TestVHDDamage(t *testing.T) {
 		kind error
 		want string // in the error, or in the notes
 	}{
-		"intact":                 {func(b []byte) []byte { return b }, nil, ""},
-		"no footer at the end":   {func(b []byte) []byte { return b[:len(b)-sector] }, nil, "its copy at the beginning is used"},
-		"a damaged footer":       {func(b []byte) []byte { b[len(b)-sector+50]++; return b }, nil, "its copy at the beginning is used"},
-		"a damaged copy":         {func(b []byte) []byte { b[50]++; return b }, nil, "the copy of the footer at the beginning is damaged"},
-		"no copy":                {func(b []byte) []byte { b[0]++; return b }, nil, "the copy of the footer at the beginning is damaged"},
-		"footers that differ":    {func(b []byte) []byte { b[70]++; signVHD(b[:sector], 64); return b }, nil, "differs from the footer"},
-		"suspended":              {footers(func(f []byte) { f[84] = 1 }), nil, "suspended"},
-		"both are damaged":       {func(b []byte) []byte { b[50]++; b[len(b)-sector+50]++; return b }, ErrCorrupt, "at byte 266240: the checksum"},
-		"copy damaged, no other": {func(b []byte) []byte { b[50]++; return b[:len(b)-sector] }, ErrCorrupt, "at byte 0: the checksum"},
-		"a header elsewhere":     {footers(func(f []byte) { be.PutUint64(f[16:], 1<<40) }), ErrCorrupt, "the header is outside the file"},
-		"a header in the copy":   {footers(func(f []byte) { be.PutUint64(f[16:], 511) }), ErrCorrupt, "the header is outside the file"},
-		"a negative header":      {footers(func(f []byte) { be.PutUint64(f[16:], 1<<63) }), ErrCorrupt, "the header is outside the file"},
-		"no header":              {footers(func(f []byte) { be.PutUint64(f[16:], 2*sector) }), ErrCorrupt, "at byte 1024: there is no header"},
-		"another version":        {footers(func(f []byte) { f[13] = 2 }), ErrUnsupported, "version 2.0 of the format"},
-		"another type":           {footers(func(f []byte) { f[63] = 5 }), ErrUnsupported, "type 5"},
-		"half a sector":          {footers(func(f []byte) { f[54]++ }), ErrCorrupt, "a disk of 262400 bytes"},
-		"a huge disk":            {footers(func(f []byte) { f[48] = 0x80 }), ErrCorrupt, "a disk of 9223372036855037952"},
-		"more than the table":    {footers(func(f []byte) { f[54] += 2 }), ErrCorrupt, "a table of 4 entries for 5 blocks"},
-		"a damaged header":       {func(b []byte) []byte { b[sector+300]++; return b }, ErrCorrupt, "at byte 512: the checksum of the header"},
-		"version of the header":  {header(func(h []byte) { h[25] = 2 }), ErrUnsupported, "version 2.0 of the header"},
-		"blocks of 3 sectors":    {header(func(h []byte) { be.PutUint32(h[32:], 3*sector) }), ErrCorrupt, "blocks of 1536 bytes"},
+		"intact": {func(b []byte) []byte { return b }, nil, ""},
+		"no footer at the end": {func(b []byte) []byte { return b[:len(b)-sector] },
+			nil, "its copy at the beginning is used"},
+		"a damaged footer": {func(b []byte) []byte { b[len(b)-sector+50]++; return b },
+			nil, "its copy at the beginning is used"},
+		"a damaged copy": {func(b []byte) []byte { b[50]++; return b },
+			nil, "the copy of the footer at the beginning is damaged"},
+		"no copy": {func(b []byte) []byte { b[0]++; return b },
+			nil, "the copy of the footer at the beginning is damaged"},
+		"footers that differ": {func(b []byte) []byte { b[70]++; signVHD(b[:sector], 64); return b },
+			nil, "differs from the footer"},
+		"suspended": {footers(func(f []byte) { f[84] = 1 }), nil, "suspended"},
+		"both are damaged": {func(b []byte) []byte { b[50]++; b[len(b)-sector+50]++; return b },
+			ErrCorrupt, "at byte 266240: the checksum"},
+		"copy damaged, no other": {func(b []byte) []byte { b[50]++; return b[:len(b)-sector] },
+			ErrCorrupt, "at byte 0: the checksum"},
+		"a header elsewhere": {footers(func(f []byte) { be.PutUint64(f[16:], 1<<40) }),
+			ErrCorrupt, "the header is outside the file"},
+		"a header in the copy": {footers(func(f []byte) { be.PutUint64(f[16:], 511) }),
+			ErrCorrupt, "the header is outside the file"},
+		"a negative header": {footers(func(f []byte) { be.PutUint64(f[16:], 1<<63) }),
+			ErrCorrupt, "the header is outside the file"},
+		"no header": {footers(func(f []byte) { be.PutUint64(f[16:], 2*sector) }),
+			ErrCorrupt, "at byte 1024: there is no header"},
+		"another version":     {footers(func(f []byte) { f[13] = 2 }), ErrUnsupported, "version 2.0 of the format"},
+		"another type":        {footers(func(f []byte) { f[63] = 5 }), ErrUnsupported, "type 5"},
+		"half a sector":       {footers(func(f []byte) { f[54]++ }), ErrCorrupt, "a disk of 262400 bytes"},
+		"a huge disk":         {footers(func(f []byte) { f[48] = 0x80 }), ErrCorrupt, "a disk of 9223372036855037952"},
+		"more than the table": {footers(func(f []byte) { f[54] += 2 }), ErrCorrupt, "a table of 4 entries for 5 blocks"},
+		"a damaged header": {func(b []byte) []byte { b[sector+300]++; return b },
+			ErrCorrupt, "at byte 512: the checksum of the header"},
+		"version of the header": {header(func(h []byte) { h[25] = 2 }), ErrUnsupported, "version 2.0 of the header"},
+		"blocks of 3 sectors": {header(func(h []byte) { be.PutUint32(h[32:], 3*sector) }),
+			ErrCorrupt, "blocks of 1536 bytes"},
 		"blocks of 4 sectors": {header(func(h []byte) { be.PutUint32(h[32:], 4*sector) }), ErrUnsupported,
 			"blocks of 2048 bytes"},
-		"blocks of nothing":     {header(func(h []byte) { be.PutUint32(h[32:], 0) }), ErrCorrupt, "blocks of 0 bytes"},
-		"a table elsewhere":     {header(func(h []byte) { be.PutUint64(h[16:], 1<<40) }), ErrCorrupt, "the table of blocks is outside"},
-		"a table in the header": {header(func(h []byte) { be.PutUint64(h[16:], table-4) }), ErrCorrupt, "the table of blocks is outside the file or in the header"},
-		"a table in the copy":   {header(func(h []byte) { be.PutUint64(h[16:], 0) }), ErrCorrupt, "the table of blocks is outside"},
-		"a table up to the end": {header(func(h []byte) { be.PutUint64(h[16:], uint64(table+sector+4*length-15)) }), ErrCorrupt, "the table of blocks is outside"},
+		"blocks of nothing": {header(func(h []byte) { be.PutUint32(h[32:], 0) }), ErrCorrupt, "blocks of 0 bytes"},
+		"a table elsewhere": {header(func(h []byte) { be.PutUint64(h[16:], 1<<40) }),
+			ErrCorrupt, "the table of blocks is outside"},
+		"a table in the header": {header(func(h []byte) { be.PutUint64(h[16:], table-4) }),
+			ErrCorrupt, "the table of blocks is outside the file or in the header"},
+		"a table in the copy": {header(func(h []byte) { be.PutUint64(h[16:], 0) }),
+			ErrCorrupt, "the table of blocks is outside"},
+		"a table up to the end": {header(func(h []byte) { be.PutUint64(h[16:], uint64(table+sector+4*length-15)) }),
+			ErrCorrupt, "the table of blocks is outside"},
 		"a block in the table":  {entry(0, first-1), ErrCorrupt, "the block at byte 1536 overlaps other structures"},
 		"a block in the header": {entry(0, 1), ErrCorrupt, "the block at byte 512 overlaps"},
 		"a block at the start":  {entry(0, 0), ErrCorrupt, "the block at byte 0 overlaps"},
 		"a block twice":         {entry(1, first), ErrCorrupt, "blocks overlap at byte 2048"},
 		"blocks overlap":        {entry(1, first+length/sector-1), ErrCorrupt, "blocks overlap at byte 67584"},
-		"a block in the footer": {entry(3, first+3*length/sector+1), ErrCorrupt, "the table entry at byte 1548: a block at byte 200704"},
-		"a block far outside":   {entry(3, vhdUnused-1), ErrCorrupt, "the table entry at byte 1548"},
-		"a truncated file":      {func(b []byte) []byte { return b[:len(b)/2] }, ErrCorrupt, "truncated or damaged"},
-		"only its beginning":    {func(b []byte) []byte { return b[:sector] }, ErrCorrupt, "the header is outside the file"},
+		"a block in the footer": {entry(3, first+3*length/sector+1),
+			ErrCorrupt, "the table entry at byte 1548: a block at byte 200704"},
+		"a block far outside": {entry(3, vhdUnused-1), ErrCorrupt, "the table entry at byte 1548"},
+		"a truncated file":    {func(b []byte) []byte { return b[:len(b)/2] }, ErrCorrupt, "truncated or damaged"},
+		"only its beginning":  {func(b []byte) []byte { return b[:sector] }, ErrCorrupt, "the header is outside the file"},
 		"a fixed disk too large": {fixed(func(f []byte) { be.PutUint64(f[48:], uint64(len(content)+sector)) }), ErrCorrupt,
 			"a disk of 262656 bytes in 262144"},
 		"a fixed disk, smaller": {fixed(func(f []byte) { be.PutUint64(f[48:], uint64(len(content)-sector)) }), nil,
@@ -450,7 +474,8 @@ func TestVHDDamage(t *testing.T) {
 			b := tt.edit(buildVHD(vhdImage{kind: vhdDynamic, content: content}))
 			d, err := openBytes(t.Context(), "disk.vhd", b)
 			if tt.kind != nil {
-				if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "disk.vhd: ") {
+				if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(),
+					"disk.vhd: ") {
 					t.Errorf("%v, want %s", err, tt.want)
 				}
 				return
@@ -538,7 +563,8 @@ func TestVHDVariants(t *testing.T) {
 		{name: "dynamic, exact size", tools: qemu, make: vpc("subformat=dynamic,force_size=on"), format: "vhd"},
 		{name: "fixed", tools: qemu, make: vpc("subformat=fixed"), format: "vhd", padded: true, detail: "fixed"},
 		{name: "fixed, exact size", tools: qemu, make: vpc("subformat=fixed,force_size=on"), format: "vhd"},
-		{name: "fixed, of no suffix", tools: qemu, make: qemuConvert("disk", "-O", "vpc", "-o", "subformat=fixed,force_size=on"),
+		{name: "fixed, of no suffix", tools: qemu, make: qemuConvert("disk", "-O", "vpc", "-o",
+			"subformat=fixed,force_size=on"),
 			format: "vhd"},
 		{name: "dynamic, one sector more", tools: qemu, make: vpc("subformat=dynamic,force_size=on"), format: "vhd",
 			size: variantSize + 512},

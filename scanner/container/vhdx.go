@@ -225,7 +225,8 @@ func (x *vhdx) readHeaders() (notes []string, err error) {
 		return nil, x.fail(vhdxHeaderAt, "version %d of the log: %w", h.logVersion, ErrUnsupported)
 	case h.logSize%vhdxUnit != 0 || h.logAt%vhdxUnit != 0,
 		h.logSize > 0 && (h.logAt < vhdxUnit || h.logAt > x.file.size-h.logSize):
-		return nil, x.fail(vhdxHeaderAt, "a log of %d bytes at byte %d of %d: %w", h.logSize, h.logAt, x.file.size, ErrCorrupt)
+		return nil, x.fail(vhdxHeaderAt, "a log of %d bytes at byte %d of %d: %w", h.logSize, h.logAt, x.file.size,
+			ErrCorrupt)
 	}
 	return notes, nil
 }

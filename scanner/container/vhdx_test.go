@@ -83,7 +83,8 @@ func vhdxStart(v vhdxImage, tableSize int64) []byte {
 		for i, region := range []struct {
 			id       string
 			at, size int64
-		}{{regionBlocks, testTableAt + v.logSize - 1<<20, tableSize}, {regionMetadata, testItemsAt + v.logSize - 1<<20, 1 << 20}} {
+		}{{regionBlocks, testTableAt + v.logSize - 1<<20, tableSize},
+			{regionMetadata, testItemsAt + v.logSize - 1<<20, 1 << 20}} {
 			e := r[16+32*i:]
 			copy(e, parseGUID(region.id))
 			le.PutUint64(e[16:], uint64(region.at))
@@ -368,12 +369,15 @@ func TestVHDXDifferencing(t *testing.T) {
 		"sectors of 4096 bytes": {func(v *vhdxImage) { v.logical = 4096 }, []Candidate{parent(4096)}, "", nil},
 		"blocks of 2 MiB":       {func(v *vhdxImage) { v.block = 2 << 20 }, []Candidate{parent(512)}, "", nil},
 		"not named":             {nil, nil, `parent "base.vhdx"`, ErrIncomplete},
-		"named by another path": {func(v *vhdxImage) { delete(v.paths, "relative_path") }, nil, `parent "abs.vhdx"`, ErrIncomplete},
-		"another content":       {nil, []Candidate{other}, "its content is 00000006-", ErrIncomplete},
-		"other sectors":         {nil, []Candidate{parent(4096)}, "its sectors have 4096 bytes, not 512", ErrIncomplete},
-		"a raw image":           {nil, []Candidate{candidate("b.img", below)}, "it is not a VHDX image", ErrIncomplete},
-		"a VHD image":           {nil, []Candidate{candidate("b.vhd", buildVHD(vhdImage{kind: vhdFixed, content: below}))}, "it is not a VHDX image", ErrIncomplete},
-		"identified by nothing": {func(v *vhdxImage) { v.paths["parent_linkage"] = "" }, []Candidate{other}, "does not identify", ErrCorrupt},
+		"named by another path": {func(v *vhdxImage) { delete(v.paths, "relative_path") },
+			nil, `parent "abs.vhdx"`, ErrIncomplete},
+		"another content": {nil, []Candidate{other}, "its content is 00000006-", ErrIncomplete},
+		"other sectors":   {nil, []Candidate{parent(4096)}, "its sectors have 4096 bytes, not 512", ErrIncomplete},
+		"a raw image":     {nil, []Candidate{candidate("b.img", below)}, "it is not a VHDX image", ErrIncomplete},
+		"a VHD image": {nil, []Candidate{candidate("b.vhd", buildVHD(vhdImage{kind: vhdFixed, content: below}))},
+			"it is not a VHDX image", ErrIncomplete},
+		"identified by nothing": {func(v *vhdxImage) { v.paths["parent_linkage"] = "" }, []Candidate{other},
+			"does not identify", ErrCorrupt},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -443,77 +447,123 @@ func TestVHDXDamage(t *testing.T) {
 		kind error
 		want string // in the error, or in the notes
 	}{
-		"intact":                             {func(b []byte) []byte { return b }, nil, ""},
-		"the first header":                   {flip(vhdxHeaderAt + 100), nil, "the header at byte 65536 is damaged"},
-		"the second header":                  {flip(2*vhdxHeaderAt + 4000), nil, "the header at byte 131072 is damaged"},
-		"the first region table":             {flip(vhdxRegionsAt + 65000), nil, "the region table at byte 196608 is damaged; its copy is used"},
-		"the second region table":            {flip(vhdxRegionsAt + vhdxTable), nil, "the region table at byte 262144 is damaged"},
+		"intact":            {func(b []byte) []byte { return b }, nil, ""},
+		"the first header":  {flip(vhdxHeaderAt + 100), nil, "the header at byte 65536 is damaged"},
+		"the second header": {flip(2*vhdxHeaderAt + 4000), nil, "the header at byte 131072 is damaged"},
+		"the first region table": {flip(vhdxRegionsAt + 65000),
+			nil, "the region table at byte 196608 is damaged; its copy is used"},
+		"the second region table": {flip(vhdxRegionsAt + vhdxTable),
+			nil, "the region table at byte 262144 is damaged"},
 		"an older header of another version": {vhdxEdit(vhdxHeaderAt, 4096, func(h []byte) { h[66] = 9 }), nil, ""},
-		"both headers":                       {both(flip(vhdxHeaderAt), flip(2*vhdxHeaderAt)), ErrCorrupt, "at byte 65536: both headers"},
-		"both region tables":                 {both(flip(vhdxRegionsAt), flip(vhdxRegionsAt+vhdxTable)), ErrCorrupt, "at byte 196608: both region tables"},
-		"headers of one number":              {vhdxEdit(vhdxHeaderAt, 4096, func(h []byte) { h[8], h[32] = 6, 1 }), ErrCorrupt, "two headers differ"},
-		"region tables that differ":          {vhdxEdit(vhdxRegionsAt, vhdxTable, func(r []byte) { r[16+28] = 0 }), ErrCorrupt, "differs from its copy"},
-		"another version":                    {headers(func(h []byte) { h[66] = 2 }), ErrUnsupported, "version 2 of the format"},
-		"another version of the log":         {headers(func(h []byte) { h[64], h[48] = 1, 1 }), ErrUnsupported, "version 1 of the log"},
+		"both headers": {both(flip(vhdxHeaderAt), flip(2*vhdxHeaderAt)),
+			ErrCorrupt, "at byte 65536: both headers"},
+		"both region tables": {both(flip(vhdxRegionsAt), flip(vhdxRegionsAt+vhdxTable)),
+			ErrCorrupt, "at byte 196608: both region tables"},
+		"headers of one number": {vhdxEdit(vhdxHeaderAt, 4096, func(h []byte) { h[8], h[32] = 6, 1 }),
+			ErrCorrupt, "two headers differ"},
+		"region tables that differ": {vhdxEdit(vhdxRegionsAt, vhdxTable, func(r []byte) { r[16+28] = 0 }),
+			ErrCorrupt, "differs from its copy"},
+		"another version": {headers(func(h []byte) { h[66] = 2 }),
+			ErrUnsupported, "version 2 of the format"},
+		"another version of the log": {headers(func(h []byte) { h[64], h[48] = 1, 1 }),
+			ErrUnsupported, "version 1 of the log"},
 		"a log of no use in another version": {headers(func(h []byte) { h[64] = 1 }), nil, ""},
 		"a log between":                      {headers(func(h []byte) { h[73] = 1 }), ErrCorrupt, "a log of 1048576 bytes"},
 		"a log outside":                      {headers(func(h []byte) { h[76] = 1 }), ErrCorrupt, "a log of 1048576 bytes"},
-		"a log over the metadata":            {headers(func(h []byte) { le.PutUint64(h[72:], testItemsAt) }), ErrCorrupt, "a region overlaps"},
-		"a log of half a MiB":                {headers(func(h []byte) { le.PutUint32(h[68:], 1<<19) }), ErrCorrupt, "a log of 524288 bytes"},
-		"too many regions":                   {regions(func(r []byte) { le.PutUint32(r[8:], 2048) }), ErrCorrupt, "2048 regions"},
-		"a region outside":                   {regions(func(r []byte) { r[16+21] = 1 }), ErrCorrupt, "a region of"},
-		"a region in the headers":            {regions(func(r []byte) { le.PutUint64(r[16+16:], 0) }), ErrCorrupt, "a region of"},
-		"a region not aligned":               {regions(func(r []byte) { r[16+17] = 1 }), ErrCorrupt, "a region of"},
-		"an empty region":                    {regions(func(r []byte) { le.PutUint32(r[16+24:], 0) }), ErrCorrupt, "a region of 0 bytes"},
-		"a region twice":                     {regions(func(r []byte) { copy(r[48:64], r[16:32]) }), ErrCorrupt, "two regions 2dc27766-"},
-		"regions overlap":                    {regions(func(r []byte) { copy(r[48+16:], r[16+16:16+24]) }), ErrCorrupt, "a region overlaps"},
-		"a region in the log":                {regions(func(r []byte) { le.PutUint64(r[16+16:], testLogAt) }), ErrCorrupt, "overlaps"},
-		"a required region":                  {regions(func(r []byte) { r[16] = 1 }), ErrUnsupported, "the required region 2dc27701-"},
-		"no table of blocks":                 {regions(func(r []byte) { r[16], r[16+28] = 1, 0 }), ErrCorrupt, "there is no table of blocks"},
-		"no metadata":                        {regions(func(r []byte) { r[48], r[48+28] = 1, 0 }), ErrCorrupt, "or no metadata"},
-		"metadata of nothing":                {items(func(m []byte) { m[0] = 0 }), ErrCorrupt, "the table of metadata is damaged"},
-		"too much metadata":                  {items(func(m []byte) { m[11] = 8 }), ErrCorrupt, "the table of metadata is damaged"},
-		"required metadata":                  {items(func(m []byte) { m[32+2*32] = 1 }), ErrUnsupported, "the required metadata beca1201-"},
-		"missing metadata":                   {items(func(m []byte) { m[32+2*32], m[32+2*32+24] = 1, 0 }), ErrCorrupt, "is missing"},
-		"metadata of a user":                 {items(func(m []byte) { m[32+2*32+24] = 1 }), ErrCorrupt, "is missing"},
-		"metadata twice":                     {items(func(m []byte) { copy(m[32+2*32:], m[32:48]) }), ErrCorrupt, "is there twice"},
-		"metadata that overlaps":             {items(func(m []byte) { copy(m[32+2*32+16:], m[32+16:32+20]) }), ErrCorrupt, "metadata overlaps"},
-		"metadata in the table":              {items(func(m []byte) { m[32+18] = 0 }), ErrCorrupt, "metadata of 8 bytes at byte 0"},
-		"metadata outside":                   {items(func(m []byte) { m[32+19] = 1 }), ErrCorrupt, "metadata of 8 bytes at byte"},
-		"metadata too large":                 {items(func(m []byte) { m[32+23] = 1 }), ErrCorrupt, "metadata of 16777224 bytes"},
-		"metadata of another size":           {items(func(m []byte) { m[32+20] = 4 }), ErrCorrupt, "is missing or has 4 bytes"},
-		"blocks of 3 MiB":                    {items(func(m []byte) { m[vhdxTable+2] = 0x30 }), ErrCorrupt, "blocks of 3145728 bytes"},
-		"blocks of half a MiB":               {items(func(m []byte) { m[vhdxTable+2] = 8 }), ErrCorrupt, "blocks of 524288 bytes"},
-		"blocks of 512 MiB":                  {items(func(m []byte) { m[vhdxTable+2], m[vhdxTable+3] = 0, 0x20 }), ErrCorrupt, "blocks of 536870912 bytes"},
-		"sectors of 1024 bytes":              {items(func(m []byte) { m[vhdxTable+33] = 4 }), ErrCorrupt, "sectors of 1024 and 4096 bytes"},
-		"physical sectors of 8192":           {items(func(m []byte) { m[vhdxTable+37] = 0x20 }), ErrCorrupt, "sectors of 512 and 8192 bytes"},
-		"a disk of half a sector":            {items(func(m []byte) { m[vhdxTable+9] = 1 }), ErrCorrupt, "a disk of 3145984 bytes"},
-		"a negative disk":                    {items(func(m []byte) { m[vhdxTable+15] = 0x80 }), ErrCorrupt, "a disk of 9223372036857921536 bytes"},
-		"above 64 TiB":                       {items(func(m []byte) { m[vhdxTable+8+5] = 0x40 }), ErrCorrupt, "a disk of 70368747323392 bytes"},
-		"at 64 TiB":                          {items(func(m []byte) { copy(m[vhdxTable+8:], "\x00\x00\x00\x00\x00\x40\x00\x00") }), ErrCorrupt, "a table of 1048576 bytes"},
-		"a parent without locator":           {items(func(m []byte) { m[vhdxTable+4] = 2 }), ErrCorrupt, "nothing names it"},
-		"a block twice":                      {entry(1, blocksAt|blockFull), ErrCorrupt, "the block at byte 4194304 overlaps"},
-		"a block in the table":               {entry(1, testTableAt|blockFull), ErrCorrupt, "at byte 3145736: the block at byte 3145728 overlaps"},
-		"a block in the metadata":            {entry(1, testItemsAt|blockFull), ErrCorrupt, "overlaps other structures"},
-		"a block in the log":                 {entry(1, testLogAt|blockFull), ErrCorrupt, "overlaps other structures"},
-		"a block in the headers":             {entry(1, blockFull), ErrCorrupt, "at byte 3145736: a block of 1048576 bytes at byte 0"},
-		"a block outside":                    {entry(1, 1<<62|blockFull), ErrCorrupt, "truncated or damaged"},
-		"a block far outside":                {entry(1, 0xfffffffffff00000|blockFull), ErrCorrupt, "truncated or damaged"},
-		"reserved bits":                      {entry(1, 4<<20|8|blockFull), ErrCorrupt, "at byte 3145736: a block"},
-		"a state of no meaning":              {entry(1, 4), ErrCorrupt, "a block has state 4"},
-		"another one":                        {entry(1, 5), ErrCorrupt, "a block has state 5"},
-		"a part of a block":                  {entry(1, 5<<20|blockPartial), ErrCorrupt, "a block has state 7"},
-		"a truncated file":                   {func(b []byte) []byte { return b[:len(b)-1] }, ErrCorrupt, "truncated or damaged"},
-		"truncated in the table":             {func(b []byte) []byte { return b[:testTableAt] }, ErrCorrupt, "a region of"},
-		"only its headers":                   {func(b []byte) []byte { return b[:vhdxUnit] }, ErrCorrupt, "a log of"},
-		"less than its headers":              {func(b []byte) []byte { return b[:vhdxUnit-1] }, ErrCorrupt, "a file of 1048575 bytes"},
+		"a log over the metadata": {headers(func(h []byte) { le.PutUint64(h[72:], testItemsAt) }),
+			ErrCorrupt, "a region overlaps"},
+		"a log of half a MiB": {headers(func(h []byte) { le.PutUint32(h[68:], 1<<19) }),
+			ErrCorrupt, "a log of 524288 bytes"},
+		"too many regions": {regions(func(r []byte) { le.PutUint32(r[8:], 2048) }),
+			ErrCorrupt, "2048 regions"},
+		"a region outside": {regions(func(r []byte) { r[16+21] = 1 }), ErrCorrupt, "a region of"},
+		"a region in the headers": {regions(func(r []byte) { le.PutUint64(r[16+16:], 0) }),
+			ErrCorrupt, "a region of"},
+		"a region not aligned": {regions(func(r []byte) { r[16+17] = 1 }), ErrCorrupt, "a region of"},
+		"an empty region": {regions(func(r []byte) { le.PutUint32(r[16+24:], 0) }),
+			ErrCorrupt, "a region of 0 bytes"},
+		"a region twice": {regions(func(r []byte) { copy(r[48:64], r[16:32]) }),
+			ErrCorrupt, "two regions 2dc27766-"},
+		"regions overlap": {regions(func(r []byte) { copy(r[48+16:], r[16+16:16+24]) }),
+			ErrCorrupt, "a region overlaps"},
+		"a region in the log": {regions(func(r []byte) { le.PutUint64(r[16+16:], testLogAt) }),
+			ErrCorrupt, "overlaps"},
+		"a required region": {regions(func(r []byte) { r[16] = 1 }),
+			ErrUnsupported, "the required region 2dc27701-"},
+		"no table of blocks": {regions(func(r []byte) { r[16], r[16+28] = 1, 0 }),
+			ErrCorrupt, "there is no table of blocks"},
+		"no metadata": {regions(func(r []byte) { r[48], r[48+28] = 1, 0 }),
+			ErrCorrupt, "or no metadata"},
+		"metadata of nothing": {items(func(m []byte) { m[0] = 0 }),
+			ErrCorrupt, "the table of metadata is damaged"},
+		"too much metadata": {items(func(m []byte) { m[11] = 8 }),
+			ErrCorrupt, "the table of metadata is damaged"},
+		"required metadata": {items(func(m []byte) { m[32+2*32] = 1 }),
+			ErrUnsupported, "the required metadata beca1201-"},
+		"missing metadata": {items(func(m []byte) { m[32+2*32], m[32+2*32+24] = 1, 0 }),
+			ErrCorrupt, "is missing"},
+		"metadata of a user": {items(func(m []byte) { m[32+2*32+24] = 1 }), ErrCorrupt, "is missing"},
+		"metadata twice": {items(func(m []byte) { copy(m[32+2*32:], m[32:48]) }),
+			ErrCorrupt, "is there twice"},
+		"metadata that overlaps": {items(func(m []byte) { copy(m[32+2*32+16:], m[32+16:32+20]) }),
+			ErrCorrupt, "metadata overlaps"},
+		"metadata in the table": {items(func(m []byte) { m[32+18] = 0 }),
+			ErrCorrupt, "metadata of 8 bytes at byte 0"},
+		"metadata outside": {items(func(m []byte) { m[32+19] = 1 }),
+			ErrCorrupt, "metadata of 8 bytes at byte"},
+		"metadata too large": {items(func(m []byte) { m[32+23] = 1 }),
+			ErrCorrupt, "metadata of 16777224 bytes"},
+		"metadata of another size": {items(func(m []byte) { m[32+20] = 4 }),
+			ErrCorrupt, "is missing or has 4 bytes"},
+		"blocks of 3 MiB": {items(func(m []byte) { m[vhdxTable+2] = 0x30 }),
+			ErrCorrupt, "blocks of 3145728 bytes"},
+		"blocks of half a MiB": {items(func(m []byte) { m[vhdxTable+2] = 8 }),
+			ErrCorrupt, "blocks of 524288 bytes"},
+		"blocks of 512 MiB": {items(func(m []byte) { m[vhdxTable+2], m[vhdxTable+3] = 0, 0x20 }),
+			ErrCorrupt, "blocks of 536870912 bytes"},
+		"sectors of 1024 bytes": {items(func(m []byte) { m[vhdxTable+33] = 4 }),
+			ErrCorrupt, "sectors of 1024 and 4096 bytes"},
+		"physical sectors of 8192": {items(func(m []byte) { m[vhdxTable+37] = 0x20 }),
+			ErrCorrupt, "sectors of 512 and 8192 bytes"},
+		"a disk of half a sector": {items(func(m []byte) { m[vhdxTable+9] = 1 }),
+			ErrCorrupt, "a disk of 3145984 bytes"},
+		"a negative disk": {items(func(m []byte) { m[vhdxTable+15] = 0x80 }),
+			ErrCorrupt, "a disk of 9223372036857921536 bytes"},
+		"above 64 TiB": {items(func(m []byte) { m[vhdxTable+8+5] = 0x40 }),
+			ErrCorrupt, "a disk of 70368747323392 bytes"},
+		"at 64 TiB": {items(func(m []byte) {
+			copy(m[vhdxTable+8:],
+				"\x00\x00\x00\x00\x00\x40\x00\x00")
+		}), ErrCorrupt, "a table of 1048576 bytes"},
+		"a parent without locator": {items(func(m []byte) { m[vhdxTable+4] = 2 }), ErrCorrupt, "nothing names it"},
+		"a block twice": {entry(1, blocksAt|blockFull),
+			ErrCorrupt, "the block at byte 4194304 overlaps"},
+		"a block in the table": {entry(1, testTableAt|blockFull),
+			ErrCorrupt, "at byte 3145736: the block at byte 3145728 overlaps"},
+		"a block in the metadata": {entry(1, testItemsAt|blockFull), ErrCorrupt, "overlaps other structures"},
+		"a block in the log":      {entry(1, testLogAt|blockFull), ErrCorrupt, "overlaps other structures"},
+		"a block in the headers": {entry(1, blockFull),
+			ErrCorrupt, "at byte 3145736: a block of 1048576 bytes at byte 0"},
+		"a block outside":       {entry(1, 1<<62|blockFull), ErrCorrupt, "truncated or damaged"},
+		"a block far outside":   {entry(1, 0xfffffffffff00000|blockFull), ErrCorrupt, "truncated or damaged"},
+		"reserved bits":         {entry(1, 4<<20|8|blockFull), ErrCorrupt, "at byte 3145736: a block"},
+		"a state of no meaning": {entry(1, 4), ErrCorrupt, "a block has state 4"},
+		"another one":           {entry(1, 5), ErrCorrupt, "a block has state 5"},
+		"a part of a block":     {entry(1, 5<<20|blockPartial), ErrCorrupt, "a block has state 7"},
+		"a truncated file": {func(b []byte) []byte { return b[:len(b)-1] },
+			ErrCorrupt, "truncated or damaged"},
+		"truncated in the table": {func(b []byte) []byte { return b[:testTableAt] }, ErrCorrupt, "a region of"},
+		"only its headers":       {func(b []byte) []byte { return b[:vhdxUnit] }, ErrCorrupt, "a log of"},
+		"less than its headers": {func(b []byte) []byte { return b[:vhdxUnit-1] },
+			ErrCorrupt, "a file of 1048575 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := tt.edit(buildVHDX(vhdxImage{content: content}))
 			d, err := openBytes(t.Context(), "disk.vhdx", b)
 			if tt.kind != nil {
-				if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "disk.vhdx: at byte ") {
+				if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(),
+					"disk.vhdx: at byte ") {
 					t.Errorf("%v, want %s", err, tt.want)
 				}
 				return
@@ -557,7 +607,8 @@ func TestVHDXBitmapDamage(t *testing.T) {
 			tt.entry, tt.want = block|blockFull, "overlaps other structures"
 		}
 		binary.LittleEndian.PutUint64(b[bitmap:], tt.entry)
-		if _, err := openBytes(t.Context(), "c.vhdx", b, parent); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), tt.want) {
+		if _, err := openBytes(t.Context(), "c.vhdx", b, parent); !errors.Is(err,
+			ErrCorrupt) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %s", name, err, tt.want)
 		}
 	}
@@ -581,7 +632,8 @@ func TestVHDXLocator(t *testing.T) {
 	} {
 		b := bytes.Clone(b)
 		tt.edit(b[at:])
-		if _, err := openBytes(t.Context(), "c.vhdx", b); !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) {
+		if _, err := openBytes(t.Context(), "c.vhdx", b); !errors.Is(err, tt.kind) || !strings.Contains(err.Error(),
+			tt.want) {
 			t.Errorf("%s: %v, want %s", name, err, tt.want)
 		}
 	}

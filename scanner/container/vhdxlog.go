@@ -123,7 +123,8 @@ func (x *vhdx) replay() (notes []string, err error) {
 	}
 	head := active[len(active)-1]
 	if size := x.file.Size(); uint64(size) < head.flushed {
-		return nil, x.fail(h.logAt+head.at, "the file has %d bytes and had %d, so it is truncated: %w", size, head.flushed, ErrCorrupt)
+		return nil, x.fail(h.logAt+head.at, "the file has %d bytes and had %d, so it is truncated: %w", size, head.flushed,
+			ErrCorrupt)
 	}
 	var writes []logChange
 	kept := 0
