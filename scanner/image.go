@@ -153,7 +153,7 @@ func truncated(image *disk.Image) bool {
 }
 
 // raw says whether the file of the image is the disk.
-func (i *Image) raw() bool { return i.Format == "raw" && len(i.disk.Sources()) == 1 }
+func (i *Image) raw() bool { return i.Format == "raw" && i.Member == "" && len(i.disk.Sources()) == 1 }
 
 // unreadable marks an error as disk.ErrNotImage if an image cannot be opened because
 // of what is in its files. In a container, an end too early is such a reason too.
@@ -233,10 +233,10 @@ func shared(images []*Image) error {
 // the parents of other.
 func (i *Image) partOf(other *Image) error {
 	isFirst := func(s *source.Source) bool { return source.Same(s.Name(), i.first().Name()) }
-	for d := other.disk; d != nil; d = d.Parent() {
+	for d, below := other.disk, false; d != nil; d, below = d.Parent(), true {
 		switch {
 		case !slices.ContainsFunc(d.Sources(), isFirst):
-		case d == other.disk:
+		case !below:
 			return fail(ErrUsage, "name only the first file of each image", "%s is a part of %s", i.source.Name,
 				other.source.Name)
 		default:

@@ -128,7 +128,7 @@ type ParentFile struct {
 
 // IsRaw says whether the file of the image is the disk.
 func (f *ImageFile) IsRaw() bool {
-	return f.Container == "" || f.Container == "raw" && len(f.Parts) == 0
+	return f.Container == "" || f.Container == "raw" && f.Member == "" && len(f.Parts) == 0
 }
 
 // Hive describes the state of a registry hive and the logs that were applied to

@@ -436,10 +436,7 @@ func (vs *volumes) findUser(forced *Source, may func(*volume) bool) error {
 // notify says what the reader of the report must know of the volumes.
 func (vs *volumes) notify(trail *requirement.Trail) {
 	for _, i := range vs.images {
-		for _, note := range i.disk.Notes() {
-			trail.Notify(requirement.Notice{Level: requirement.LevelInfo, Message: i.Name + ": " + note})
-		}
-		for _, note := range i.Image.Notes {
+		for _, note := range i.Notes {
 			trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: i.Name + ": " + note})
 		}
 	}

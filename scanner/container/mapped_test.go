@@ -207,10 +207,14 @@ func TestParent(t *testing.T) {
 		size int64
 		err  string
 	}{
-		"none named":           {Options{}, wanted{name: `C:\vm\a.img`}, 0, `its parent "a.img", which was not named`},
-		"by name":              {Options{Parents: []Candidate{b, a}}, wanted{name: "/etc/a.img"}, 1024, ""},
-		"the only one":         {Options{Parents: []Candidate{b}}, wanted{name: "a.img"}, 2048, ""},
-		"none with the name":   {Options{Parents: []Candidate{a, b}}, wanted{name: "c.img"}, 0, `none of the parents`},
+		"none named":         {Options{}, wanted{name: `C:\vm\a.img`}, 0, `its parent "a.img", which was not named`},
+		"by name":            {Options{Parents: []Candidate{b, a}}, wanted{name: "/etc/a.img"}, 1024, ""},
+		"the only one":       {Options{Parents: []Candidate{b}}, wanted{name: "a.img"}, 2048, ""},
+		"none with the name": {Options{Parents: []Candidate{a, b}}, wanted{name: "c.img"}, 0, `none of the parents`},
+		"two of a name": {Options{Parents: []Candidate{a, lost}}, wanted{name: "/etc/a.img"}, 0,
+			"several of the parents"},
+		"by path":              {Options{Parents: []Candidate{lost, a}}, wanted{name: "/x/./a.img"}, 1024, ""},
+		"by relative path":     {Options{Parents: []Candidate{a, lost}}, wanted{name: "a.img"}, 0, "lost"},
 		"by identity":          {Options{Parents: []Candidate{a, b}}, wanted{"a.img", isLarge}, 2048, ""},
 		"of another identity":  {Options{Parents: []Candidate{a}}, wanted{"a.img", isLarge}, 0, "it has 1024 bytes"},
 		"none of an identity":  {Options{Parents: []Candidate{a, a}}, wanted{"a.img", isLarge}, 0, "none of the parents"},

@@ -37,7 +37,8 @@ func (w wanted) file() string {
 
 // openParent opens the parent of an image: the candidate that the image identifies.
 // Where the format identifies none, it is the candidate with the name that the
-// image has, or the only one.
+// image has, or the only one. Of several with that name, it is the one with the same
+// path, which is only compared.
 func (o Options) openParent(ctx context.Context, child *source.Source, w wanted) (Disk, error) {
 	name := baseName(w.name)
 	if len(o.Parents) == 0 {
@@ -51,6 +52,14 @@ func (o Options) openParent(ctx context.Context, child *source.Source, w wanted)
 	candidates := slices.Clone(o.Parents)
 	if w.is == nil {
 		named := slices.DeleteFunc(slices.Clone(candidates), func(c Candidate) bool { return baseName(c.Name) != name })
+		if len(named) > 1 {
+			named = slices.DeleteFunc(named, func(c Candidate) bool { return !samePath(child.Name(), w.name, c.Name) })
+			if len(named) != 1 {
+				return nil, fmt.Errorf("%s: %w", child.Name(), hinted{
+					fmt.Errorf("several of the parents that were named may be its parent %q: %w", name, ErrIncomplete),
+					"give each parent a file name of its own"})
+			}
+		}
 		if len(named) > 0 {
 			candidates = named
 		} else if len(candidates) > 1 {
@@ -107,6 +116,14 @@ func (o Options) openCandidate(ctx context.Context, c Candidate) (Disk, error) {
 		return nil, errors.Join(fmt.Errorf("%s: it has %d disks: %w", c.Name, len(disks), ErrUnsupported), err)
 	}
 	return disks[0], nil
+}
+
+// samePath says whether the path of a parent that a child has is the same text as the
+// name of a candidate. A path that is not absolute begins at the folder of the child.
+func samePath(child, parent, candidate string) bool {
+	slash := func(name string) string { return path.Clean(strings.ReplaceAll(name, `\`, "/")) }
+	parent, candidate = slash(parent), slash(candidate)
+	return parent == candidate || !path.IsAbs(parent) && path.Join(path.Dir(slash(child)), parent) == candidate
 }
 
 // baseName is the last element of a path, of whatever system.

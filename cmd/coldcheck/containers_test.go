@@ -1,0 +1,204 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/source"
+)
+
+// packed is how the raw images of a case are put into containers.
+type packed struct {
+	name  string
+	plain bool     // it is tested in every run
+	tools []string // that pack needs
+	// pack writes a container of a raw image to a folder, and returns the name of the
+	// file to scan, and its parents.
+	pack func(t *testing.T, folder, raw string) (file string, parents []string)
+	// users limits it to the user volume: what takes long.
+	users bool
+}
+
+// qemu converts with qemu-img.
+func qemu(format string, options ...string) packed {
+	return packed{name: strings.Join(append([]string{format}, options...), " "), tools: []string{"qemu-img"},
+		pack: func(t *testing.T, folder, raw string) (string, []string) {
+			file := filepath.Join(folder, "disk."+format)
+			args := append([]string{"convert", "-f", "raw", "-O", format}, options...)
+			tool(t, "qemu-img", append(args, raw, file)...)
+			return file, nil
+		}}
+}
+
+func tool(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %q: %v: %s", name, args, err, out)
+	}
+}
+
+func (p packed) always() packed { p.plain = true; return p }
+
+// packings are all kinds of containers.
+func packings() []packed {
+	return []packed{
+		qemu("qcow2"), qemu("qcow2", "-o", "compat=0.10"), qemu("qcow2", "-c"),
+		qemu("qcow2", "-c", "-o", "compression_type=zstd,cluster_size=512k").always(),
+		qemu("vpc", "-o", "subformat=dynamic,force_size=on"), qemu("vhdx", "-o", "subformat=dynamic").always(),
+		qemu("vdi"),
+		{name: "qcow2 overlay", plain: true, tools: []string{"qemu-img", "qemu-io"}, pack: packOverlay},
+		{name: "split raw", plain: true, users: true, pack: packParts},
+	}
+}
+
+// packOverlay makes an overlay that has some of the data of its parent.
+func packOverlay(t *testing.T, folder, raw string) (string, []string) {
+	base, file := filepath.Join(folder, "base.qcow2"), filepath.Join(folder, "over.qcow2")
+	tool(t, "qemu-img", "convert", "-O", "qcow2", raw, base)
+	tool(t, "qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", file)
+	first := make([]byte, 1<<20)
+	f, err := os.Open(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.ReadAt(first, 0); err != nil {
+		t.Fatal(err)
+	}
+	from := filepath.Join(folder, "first")
+	if err := os.WriteFile(from, first, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	tool(t, "qemu-io", "-c", "write -s "+from+" 0 1M", file)
+	return file, []string{base}
+}
+
+// packParts splits a raw image into parts of 3 GiB, with their holes.
+func packParts(t *testing.T, folder, raw string) (string, []string) {
+	s, err := source.Open(t.Context(), raw, source.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const part = 3 << 30
+	block := make([]byte, 1<<20)
+	for n := int64(0); n*part < s.Size(); n++ {
+		f, err := os.Create(fmt.Sprintf("%s/disk.%03d", folder, n+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin, limit := n*part, min((n+1)*part, s.Size())
+		for at, end := s.Data(begin); at < limit && err == nil; at, end = s.Data(at) {
+			b := block[:min(int64(len(block)), end-at, limit-at)]
+			if _, err = s.ReadAt(b, at); err == nil {
+				_, err = f.WriteAt(b, at-begin)
+			}
+			at += int64(len(b))
+		}
+		if err := errors.Join(err, f.Truncate(limit-begin), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(folder, "disk.001"), nil
+}
+
+// rawImages writes the root and the user image of a case as raw files.
+func rawImages(t *testing.T, name string) (root, user string) {
+	t.Helper()
+	c, err := fixtures.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	root, user = filepath.Join(dir, "root.raw"), filepath.Join(dir, "user.raw")
+	for role, file := range map[string]string{"root": root, "user": user} {
+		if err := writeImage(c, role, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root, user
+}
+
+// TestContainers: a scan has the same report whatever containers the images are in, but
+// for names, formats, and what is read of the files.
+func TestContainers(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"failing", "linux-failing"} {
+		root, user := rawImages(t, name)
+		want := reportOf(t, scanner.Input{Images: files([]string{root, user})}, root, user)
+		for _, p := range packings() {
+			if !p.plain && !testenv.Full() {
+				continue
+			}
+			t.Run(name+"/"+p.name, func(t *testing.T) {
+				testenv.Tool(t, p.tools...)
+				in, names := scanner.Input{}, []string{root, user}
+				for n, raw := range names {
+					if n == 0 && p.users {
+						continue
+					}
+					var parents []string
+					names[n], parents = p.pack(t, t.TempDir(), raw)
+					in.Parents = append(in.Parents, files(parents)...)
+				}
+				in.Images = files(names)
+				if d := cmp.Diff(want, reportOf(t, in, names...)); d != "" {
+					t.Errorf("another report (-raw +container):\n%s", d)
+				}
+			})
+		}
+	}
+}
+
+// reportOf is the JSON report of a scan without names of images and what depends on the
+// container.
+func reportOf(t *testing.T, in scanner.Input, names ...string) map[string]any {
+	t.Helper()
+	in.Now = caseInput(fixtures.Case{}).Now
+	r, err := scanner.Scan(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := report.JSON(&text, r, report.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	plain := text.String()
+	for _, i := range r.Files { // those of disks in archives first: they begin with that of the archive
+		if i.Member != "" {
+			plain = strings.ReplaceAll(plain, i.Name, "image")
+		}
+	}
+	for _, name := range names {
+		plain = strings.ReplaceAll(plain, name, "image")
+	}
+	var doc map[string]any
+	if err := json.Unmarshal([]byte(plain), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range doc["volumes"].([]any) {
+		delete(v.(map[string]any), "format")
+	}
+	for _, f := range doc["findings"].([]any) {
+		evidence, _ := f.(map[string]any)["evidence"].([]any)
+		for _, e := range evidence {
+			delete(e.(map[string]any), "file")
+			delete(e.(map[string]any), "file_offset")
+		}
+	}
+	delete(doc, "scan")
+	delete(doc, "images")
+	return doc
+}
