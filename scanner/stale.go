@@ -7,7 +7,6 @@ import (
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/container"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
-	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // Overlays returns the names of images in the same folder that have the image as their
@@ -18,9 +17,7 @@ func (i *Image) Overlays(ctx context.Context) (names []string, more bool, err er
 }
 
 // overlays looks for images that have an image as their parent.
-var overlays = func(context.Context, *source.Source, container.Disk) (names []string, more bool, err error) {
-	return nil, false, nil
-}
+var overlays = container.Overlays
 
 // staleBases returns the images that are base disks of other images, and notifies of
 // them. It looks at none if Input.StaleBase says that they are meant as they are.

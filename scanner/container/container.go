@@ -188,6 +188,8 @@ type format struct {
 	// explain makes the hint where it depends on the image; nil where it does
 	// not.
 	explain func(ctx context.Context, first *source.Source, p probe) string
+	// parent reads what the parent of an image is; nil if the format has none.
+	parent parentOf
 }
 
 // opener opens the disks of a format. An error leaves first open, and closes whatever

@@ -18,15 +18,15 @@ import (
 // whether an image is theirs; what is left is raw. A magic at the beginning is long
 // enough, or odd enough, not to begin a boot sector.
 var formats = []format{
-	{what: "a QCOW image of version 1", where: 0, magic: "QFI\xfb\x00\x00\x00\x01", hint: hintConvert},
-	{what: "a QCOW2 image", where: 0, magic: "QFI\xfb", open: one(openQcow2)},
-	{what: "a QED image", where: 0, magic: "QED\x00", hint: hintConvert},
+	{what: "a QCOW image of version 1", where: 0, magic: "QFI\xfb\x00\x00\x00\x01", hint: hintConvert, parent: qcowParent},
+	{what: "a QCOW2 image", where: 0, magic: "QFI\xfb", open: one(openQcow2), parent: qcowParent},
+	{what: "a QED image", where: 0, magic: "QED\x00", hint: hintConvert, parent: qedParent},
 	{what: "a VMDK image", where: 0, magic: "KDMV", hint: hintConvert},
 	{what: "a VMDK image", where: 0, magic: "COWD", hint: hintConvert},
 	{what: "the descriptor of a VMDK image", where: 0, magic: "# Disk DescriptorFile", explain: descriptorHint},
-	{what: "a VHDX image", where: 0, magic: vhdxMagic, open: one(openVHDX)},
-	{what: "a VHD image", where: 0, magic: vhdMagic, open: one(openVHD)},
-	{what: "a VDI image", where: vdiMagicAt, magic: vdiMagic, open: one(openVDI)},
+	{what: "a VHDX image", where: 0, magic: vhdxMagic, open: one(openVHDX), parent: vhdxParent},
+	{what: "a VHD image", where: 0, magic: vhdMagic, open: one(openVHD), parent: vhdParent},
+	{what: "a VDI image", where: vdiMagicAt, magic: vdiMagic, open: one(openVDI), parent: vdiParent},
 	{what: "a Parallels image", where: 0, magic: "WithoutFreeSpace", hint: hintConvert},
 	{what: "a Parallels image", where: 0, magic: "WithouFreSpacExt", hint: hintConvert},
 	{what: "an EnCase (E01) image", where: 0, magic: "EVF\x09\x0d\x0a\xff\x00", hint: hintExport},
@@ -56,8 +56,8 @@ var formats = []format{
 	{what: "a 7-Zip archive", where: 0, magic: "7z\xbc\xaf\x27\x1c", hint: "unpack it first: 7z x {file}"},
 	{what: "a RAR archive", where: 0, magic: "Rar!\x1a\x07", hint: "unpack it first: unrar x {file}"},
 	{what: "a tar archive", where: 257, magic: "ustar", hint: hintTar},
-	{what: "a VHD image of fixed size", where: footer, magic: vhdMagic, open: one(openVHD)},
-	{what: "an old VHD image of fixed size", where: oldFooter, magic: vhdMagic, open: one(openVHD)},
+	{what: "a VHD image of fixed size", where: footer, magic: vhdMagic, open: one(openVHD), parent: vhdParent},
+	{what: "an old VHD image of fixed size", where: oldFooter, magic: vhdMagic, open: one(openVHD), parent: vhdParent},
 	{what: "an Apple disk image (DMG)", where: footer, magic: "koly", hint: hintConvert},
 }
 

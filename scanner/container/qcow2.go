@@ -63,6 +63,7 @@ const (
 	qcow2MaxL1          = 32 << 20 // in bytes
 	qcow2MaxRefcounts   = 8 << 20  // of the refcount table, in bytes
 	qcow2MaxName        = 1023     // of the path of the backing file, in bytes
+	qcow2MinHeader      = 72       // of version 2, in bytes
 )
 
 func (h *qcow2Header) extended() bool { return h.incompatible&qcow2Extended != 0 }
@@ -132,7 +133,7 @@ func readQcow2Header(file *source.Source) (*qcow2Header, error) {
 	if _, err := readFull(file, b, 0); err != nil {
 		return nil, err
 	}
-	length := 72
+	length := qcow2MinHeader
 	if h.version == 3 {
 		var err error
 		if length, err = h.readFeatures(b); err != nil {
@@ -251,7 +252,7 @@ func (h *qcow2Header) table(b []byte, field int, name string, size int64) (span,
 // which has a length.
 func (h *qcow2Header) readNames(b []byte, length int) error {
 	be, end := binary.BigEndian, len(b)
-	if at, size := be.Uint64(b[8:]), be.Uint32(b[16:]); at != 0 {
+	if at, size := qcow2Backing(b); at != 0 {
 		if at < uint64(length) || at > uint64(h.cluster) || size == 0 || size > qcow2MaxName ||
 			int64(size) > h.cluster-int64(at) || bytes.IndexByte(b[at:][:size], 0) >= 0 {
 			return h.wrong(8, ErrCorrupt, "the path of the backing file is at byte %d, with %d bytes", at, size)
@@ -282,6 +283,12 @@ func (h *qcow2Header) readNames(b []byte, length int) error {
 		return h.wrong(88, ErrCorrupt, "a raw external data file and a backing file")
 	}
 	return nil
+}
+
+// qcow2Backing is where the path of the backing file is in the file, and how long it
+// is, in bytes; at byte 0 if there is none. Version 1 has it in the same fields.
+func qcow2Backing(b []byte) (at uint64, size uint32) {
+	return binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint32(b[16:])
 }
 
 func (h *qcow2Header) detail() string {

@@ -145,16 +145,33 @@ func openVDI(ctx context.Context, first *source.Source, o Options) (Disk, error)
 	return d, nil
 }
 
+// vdiParent reads the UUID of the parent, which may have been changed since.
+func vdiParent(s *source.Source) (func(string, Disk) bool, error) {
+	h, err := readVDIHeader(s)
+	if err != nil || h.parent == (uuid{}) {
+		return nil, err
+	}
+	return func(_ string, d Disk) bool {
+		v := vdiOf(d)
+		return v != nil && v.uuid == h.parent
+	}, nil
+}
+
+// vdiOf is the mapping of a disk in a VDI image; nil if it is in another one.
+func vdiOf(d Disk) *vdi {
+	if m, ok := d.(*mapped); ok {
+		v, _ := m.mapping.(*vdi)
+		return v
+	}
+	return nil
+}
+
 // isParent returns why a disk is not the parent.
 func (h vdiHeader) isParent(d Disk) error {
-	m, _ := d.(*mapped)
-	if m == nil {
-		return errNotVDI
-	}
-	v, _ := m.mapping.(*vdi)
+	v := vdiOf(d)
 	switch {
 	case v == nil:
-		return errNotVDI
+		return errors.New("it is not a VDI image")
 	case v.uuid != h.parent:
 		return fmt.Errorf("its UUID is %s, and that of the parent is %s", v.uuid, h.parent)
 	case h.parentModified != (uuid{}) && v.modified != h.parentModified:
@@ -163,8 +180,6 @@ func (h vdiHeader) isParent(d Disk) error {
 	}
 	return nil
 }
-
-var errNotVDI = errors.New("it is not a VDI image")
 
 // survey reads the table once for what is wrong with it, and notes it. Memory is two
 // bits a block.

@@ -197,6 +197,9 @@ func openVHD(ctx context.Context, first *source.Source, o Options) (Disk, error)
 		if head, err = v.readHead(); err != nil {
 			return nil, err
 		}
+		if err := v.openTable(head); err != nil {
+			return nil, err
+		}
 	}
 	if v.footer.saved {
 		notes = append(notes, "the footer says that a virtual machine with this disk is suspended; "+
@@ -256,34 +259,42 @@ func (v *vhd) readFooters() (notes []string, err error) {
 	return notes, nil
 }
 
-// readHead reads the header, and checks the table of blocks.
+// fail is an error at a place in the file.
+func (v *vhd) fail(at int64, format string, args ...any) error {
+	return fmt.Errorf("%s: at byte %d: "+format, append([]any{v.file.Name(), at}, args...)...)
+}
+
+// readHead reads the header.
 func (v *vhd) readHead() (h vhdHead, err error) {
 	at := v.footer.header
-	fail := func(at int64, format string, args ...any) error {
-		return fmt.Errorf("%s: at byte %d: "+format, append([]any{v.file.Name(), at}, args...)...)
-	}
 	if at < sector || at > v.end-vhdHeader {
-		return h, fail(at, "the header is outside the file: %w", ErrCorrupt)
+		return h, v.fail(at, "the header is outside the file: %w", ErrCorrupt)
 	}
 	b := make([]byte, vhdHeader)
 	if _, err := readFull(v.file, b, at); err != nil {
 		return h, err
 	}
 	if h, err = decodeVHDHead(b); err != nil {
-		return h, fail(at, "%w", err)
+		return h, v.fail(at, "%w", err)
 	}
+	return h, nil
+}
+
+// openTable checks the table of blocks.
+func (v *vhd) openTable(h vhdHead) error {
+	at := v.footer.header
 	v.block, v.bitmap = h.block, (h.block/sector/8+sector-1)/sector*sector
 	need := (v.footer.size + h.block - 1) / h.block
 	switch {
 	case h.entries < need:
-		return h, fail(at, "a table of %d entries for %d blocks: %w", h.entries, need, ErrCorrupt)
+		return v.fail(at, "a table of %d entries for %d blocks: %w", h.entries, need, ErrCorrupt)
 	case need > vhdMaxBlocks:
-		return h, fail(at, "%d blocks, more than %d: %w", need, vhdMaxBlocks, ErrLimit)
+		return v.fail(at, "%d blocks, more than %d: %w", need, vhdMaxBlocks, ErrLimit)
 	case h.table < sector || h.table > v.end-4*need || h.table < at+vhdHeader && h.table+4*need > at:
-		return h, fail(h.table, "the table of blocks is outside the file or in the header: %w", ErrCorrupt)
+		return v.fail(h.table, "the table of blocks is outside the file or in the header: %w", ErrCorrupt)
 	}
 	v.table = newTable(v.file, h.table, 4*need)
-	return h, v.checkBlocks(need, []vhdSpan{{0, sector}, {at, at + vhdHeader}, {h.table, h.table + 4*need}})
+	return v.checkBlocks(need, []vhdSpan{{0, sector}, {at, at + vhdHeader}, {h.table, h.table + 4*need}})
 }
 
 // vhdSpan is a range of a file in bytes.
@@ -444,6 +455,19 @@ func (v *vhd) parentName(h vhdHead) string {
 		}
 	}
 	return ""
+}
+
+// vhdParent reads the identifier of the parent.
+func vhdParent(s *source.Source) (func(string, Disk) bool, error) {
+	v := &vhd{file: s}
+	if _, err := v.readFooters(); err != nil || v.footer.kind != vhdDifferencing {
+		return nil, err
+	}
+	h, err := v.readHead()
+	if err != nil {
+		return nil, err
+	}
+	return hasIdentity(func(d Disk) error { return isVHDParent(d, h) }), nil
 }
 
 // isVHDParent returns why a disk is not the parent that a header names.

@@ -149,30 +149,39 @@ func (x *vhdx) fail(at int64, format string, args ...any) error {
 
 // open reads everything up to the table of blocks.
 func (x *vhdx) open() (notes []string, err error) {
+	blocks, used, notes, err := x.openMetadata()
+	if err != nil {
+		return nil, err
+	}
+	return notes, x.readBlocks(blocks, used)
+}
+
+// openMetadata reads what is before the table of blocks, and where that is.
+func (x *vhdx) openMetadata() (blocks *vhdxEntry, used *units, notes []string, err error) {
 	switch size := x.file.Size(); {
 	case size < vhdxUnit:
-		return nil, x.fail(0, "a file of %d bytes: %w", size, ErrCorrupt)
+		return nil, nil, nil, x.fail(0, "a file of %d bytes: %w", size, ErrCorrupt)
 	case size > vhdxMaxFile:
-		return nil, x.fail(0, "a file of %d bytes, more than %d: %w", size, int64(vhdxMaxFile), ErrLimit)
+		return nil, nil, nil, x.fail(0, "a file of %d bytes, more than %d: %w", size, int64(vhdxMaxFile), ErrLimit)
 	}
 	for _, step := range []func() ([]string, error){x.readHeaders, x.replay} {
 		n, err := step()
 		if err != nil {
-			return nil, err
+			return nil, nil, nil, err
 		}
 		notes = append(notes, n...)
 	}
 	regions, n, err := x.readRegions()
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	notes = append(notes, n...)
-	used := newUnits(x.file.size)
+	used = newUnits(x.file.size)
 	used.take(0, vhdxUnit)
 	if x.header.logSize > 0 && !used.take(x.header.logAt, x.header.logSize) {
-		return nil, x.fail(x.header.logAt, "the log overlaps the headers: %w", ErrCorrupt)
+		return nil, nil, nil, x.fail(x.header.logAt, "the log overlaps the headers: %w", ErrCorrupt)
 	}
-	var blocks, metadata *vhdxEntry
+	var metadata *vhdxEntry
 	for i, r := range regions {
 		switch name := r.id.String(); {
 		case name == regionBlocks:
@@ -180,19 +189,19 @@ func (x *vhdx) open() (notes []string, err error) {
 		case name == regionMetadata:
 			metadata = &regions[i]
 		case r.required:
-			return nil, x.fail(vhdxRegionsAt, "the required region %s is not known: %w", name, ErrUnsupported)
+			return nil, nil, nil, x.fail(vhdxRegionsAt, "the required region %s is not known: %w", name, ErrUnsupported)
 		}
 		if !used.take(r.at, r.size) {
-			return nil, x.fail(r.at, "a region overlaps other structures: %w", ErrCorrupt)
+			return nil, nil, nil, x.fail(r.at, "a region overlaps other structures: %w", ErrCorrupt)
 		}
 	}
 	if blocks == nil || metadata == nil {
-		return nil, x.fail(vhdxRegionsAt, "there is no table of blocks or no metadata: %w", ErrCorrupt)
+		return nil, nil, nil, x.fail(vhdxRegionsAt, "there is no table of blocks or no metadata: %w", ErrCorrupt)
 	}
 	if err := x.readMetadata(metadata); err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	return notes, x.readBlocks(blocks, used)
+	return blocks, used, notes, nil
 }
 
 // readHeaders finds the current header ([MS-VHDX] 2.2.2).
@@ -400,6 +409,15 @@ func (x *vhdx) readLocator(b []byte, at int64) error {
 // parentName is the path of the parent, in the order in which paths are to be tried.
 func (x *vhdx) parentName() string {
 	return cmp.Or(x.locator["relative_path"], x.locator["volume_path"], x.locator["absolute_win32_path"])
+}
+
+// vhdxParent reads the identifier of the parent's content.
+func vhdxParent(s *source.Source) (func(string, Disk) bool, error) {
+	x := &vhdx{file: &vhdxFile{Source: s, size: s.Size()}}
+	if _, _, _, err := x.openMetadata(); err != nil || !x.differencing {
+		return nil, err
+	}
+	return hasIdentity(x.isParent), nil
 }
 
 // isParent returns why a disk is not the parent. A second identifier is there while
