@@ -63,7 +63,7 @@ func TestOpenImageRefuses(t *testing.T) {
 		{write("fixed.vhd", pad("conectix", 1536)), container.ErrCorrupt,
 			"at byte 1536: the checksum of the footer is wrong", ""},
 		{write("a.vdi", pad("\x7f\x10\xda\xbe", 64)), disk.ErrNotImage, "a VDI image", "qemu-img convert"},
-		{write("a.E01", pad("EVF\x09\x0d\x0a\xff\x00", 0)), disk.ErrNotImage, "an EnCase (E01) image", "ewfexport"},
+		{write("a.Ex01", pad("EVF2\x0d\x0a\x81\x00", 0)), disk.ErrNotImage, "an EnCase (Ex01) image", "ewfexport"},
 		{write("a.wim", pad("MSWIM\x00\x00\x00", 0)), disk.ErrNotImage, "a Windows image (WIM)",
 			"it contains files, not a disk"},
 		{write("a.iso", append(make([]byte, 32769), "CD001\x01\x00"...)), disk.ErrNotImage, "an ISO 9660 image",

@@ -45,8 +45,8 @@ var (
 	ErrEncrypted = kind.Encrypted
 	// ErrLimit: a table or the number of parts is larger than the bound of its format.
 	ErrLimit = kind.Limit
-	// ErrIncomplete: a part or the parent of the image is not there. The error may
-	// have a method Hint() string.
+	// ErrIncomplete: a part or the parent of the image is not there, or the image says
+	// that it lacks these bytes. The error may have a method Hint() string.
 	ErrIncomplete = errors.New("incomplete image")
 )
 

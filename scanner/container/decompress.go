@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -34,6 +35,45 @@ func inflate(dst, data []byte) error {
 	}
 	return short(io.ReadFull(f.out, dst))
 }
+
+// unzlib fills dst with what zlib data decodes to, all of it, and compares the checksum
+// at its end. What follows is not used.
+func unzlib(dst, data []byte) error {
+	z, _ := unzlibbers.Get().(*unzlibber)
+	if z == nil {
+		z = &unzlibber{}
+	}
+	defer unzlibbers.Put(z)
+	z.in.Reset(data)
+	defer z.in.Reset(nil)
+	var err error
+	if z.out == nil {
+		z.out, err = zlib.NewReader(&z.in)
+	} else {
+		err = z.out.(zlib.Resetter).Reset(&z.in, nil)
+	}
+	if err == nil {
+		_, err = io.ReadFull(z.out, dst)
+	}
+	if err != nil {
+		return short(0, err)
+	}
+	switch n, err := z.out.Read(make([]byte, 1)); { // at the end it compares the checksum
+	case n > 0:
+		return errors.New("the data has too many bytes")
+	case err != io.EOF:
+		return short(0, err)
+	}
+	return nil
+}
+
+// unzlibber decodes zlib data from memory.
+type unzlibber struct {
+	in  bytes.Reader
+	out io.ReadCloser // nil until the first data with a header that is right
+}
+
+var unzlibbers sync.Pool
 
 // short is the error of data that decodes to less than it must.
 func short(_ int, err error) error {

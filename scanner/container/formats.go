@@ -29,10 +29,14 @@ var formats = []format{
 	{what: "a VDI image", where: vdiMagicAt, magic: vdiMagic, open: one(openVDI), parent: vdiParent},
 	{what: "a Parallels image", where: 0, magic: "WithoutFreeSpace", hint: hintConvert},
 	{what: "a Parallels image", where: 0, magic: "WithouFreSpacExt", hint: hintConvert},
-	{what: "an EnCase (E01) image", where: 0, magic: "EVF\x09\x0d\x0a\xff\x00", hint: hintExport},
+	{what: "an EnCase (E01) image", where: 0, magic: ewfMagic, open: one(openEWF)},
 	{what: "an EnCase (Ex01) image", where: 0, magic: "EVF2\x0d\x0a\x81\x00", hint: hintExport},
 	{what: "an EnCase logical (L01) image", where: 0, magic: "LVF\x09\x0d\x0a\xff\x00", hint: hintLogical},
 	{what: "an EnCase logical (Lx01) image", where: 0, magic: "LEF2\x0d\x0a\x81\x00", hint: hintLogical},
+	{
+		what: "an EnCase image with AD encryption", where: 0, magic: "ADCRYPT\x00",
+		hint: "decrypt it with the program that encrypted it, such as FTK Imager",
+	},
 	{what: "an AFF image", where: 0, magic: "AFF10\x0d\x0a\x00", hint: hintAFF},
 	{what: "a Windows image (WIM)", where: 0, magic: "MSWIM\x00\x00\x00", hint: hintLogical},
 	{

@@ -76,7 +76,8 @@ const (
 	maxGap      = 64 << 10
 )
 
-// largestBlock is the largest packed block of any format, in bytes of the disk.
+// largestBlock is the largest packed block of any format, in bytes of the disk. Packed,
+// it may have twice as many.
 const largestBlock = 32 << 20
 
 func (d *mapped) Size() int64               { return d.size }
@@ -132,7 +133,7 @@ func (d *mapped) at(off int64) (extent, error) {
 	}
 	b := e.block
 	if e.size <= 0 || e.where == packed && (b.size <= 0 || b.size > largestBlock || off < b.start ||
-		off+e.size > b.start+b.size || b.packed < 0 || b.packed > largestBlock) {
+		off+e.size > b.start+b.size || b.packed < 0 || b.packed > 2*largestBlock) {
 		return e, fmt.Errorf("%s: at byte %d of the disk: %w", d.sources[0].Name(), off, ErrCorrupt)
 	}
 	return e, nil
@@ -276,6 +277,9 @@ func (d *mapped) cached(e extent) ([]byte, error) {
 		return b, nil
 	}
 	lock := &d.locks[uint64(e.block.start/e.block.size)%uint64(len(d.locks))]
+	if e.block.size > maxRun { // large ones one at a time, to bound their memory
+		lock = &d.locks[0]
+	}
 	lock.Lock()
 	defer lock.Unlock()
 	if b, ok := d.unpacked.Get(e.block.start); ok {
