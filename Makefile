@@ -12,7 +12,7 @@ GOVULNCHECK_VERSION = v1.9.0
 PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
 	e2fsprogs exfatprogs fdisk gdisk iproute2 libhivex-bin libwin-hivex-perl lvm2 mount mtools \
 	ntfs-3g psmisc qemu-utils reglookup rpm sleuthkit sqlite3 strace systemd util-linux wimtools \
-	ewf-tools libqcow-utils libvhdi-utils libvmdk-utils nbdkit python3-vmdkstream \
+	ewf-tools libqcow-utils libvhdi-utils libnbd-bin libvmdk-utils nbdkit python3-vmdkstream \
 	xfsprogs zstd gcc libc6-dev \
 	chromium-headless-shell fonts-dejavu-core libxml2-utils openjdk-17-jre-headless \
 	dash mandoc shellcheck
