@@ -103,6 +103,8 @@ type ewfTables struct {
 type ewfChecked struct {
 	which    int   // of the copies
 	overflow int64 // as in ewfPage
+	err      error // why no copy can be used
+	again    bool  // another try may succeed
 }
 
 type ewfPageKey struct {
@@ -178,23 +180,18 @@ func (l *ewfTables) page(n int, number int64) (*ewfPage, error) {
 	t := &l.list[n]
 	c, ok := l.checked[n]
 	if !ok {
-		var errs error
-		for c.which = 0; ; c.which++ {
-			var err error
-			if c.overflow, err = l.check(t, t.copies[c.which]); err == nil {
-				break
+		if c = l.checkCopies(t); !c.again {
+			if l.checked == nil {
+				l.checked = map[int]ewfChecked{}
 			}
-			if errs = errors.Join(errs, err); c.which+1 >= int(t.both) {
-				return nil, errs
-			}
+			l.checked[n] = c
 		}
-		if c.which > 0 {
+		if c.err == nil && c.which > 0 {
 			l.useSecond(n)
 		}
-		if l.checked == nil {
-			l.checked = map[int]ewfChecked{}
-		}
-		l.checked[n] = c
+	}
+	if c.err != nil {
+		return nil, c.err
 	}
 	p, err := l.read(t, t.copies[c.which], number)
 	if err != nil {
@@ -203,6 +200,22 @@ func (l *ewfTables) page(n int, number int64) (*ewfPage, error) {
 	p.overflow = c.overflow
 	l.pages.Put(key, p, int64(len(p.raw)))
 	return p, nil
+}
+
+// checkCopies finds the first copy that can be used.
+func (l *ewfTables) checkCopies(t *ewfTable) (c ewfChecked) {
+	for c.which = range int(t.both) {
+		overflow, err := l.check(t, t.copies[c.which])
+		if err == nil {
+			return ewfChecked{which: c.which, overflow: overflow}
+		}
+		c.err = errors.Join(c.err, err)
+		c.again = c.again || !errors.Is(err, ErrCorrupt)
+		if errors.Is(err, source.ErrPassing) {
+			break
+		}
+	}
+	return c
 }
 
 // useSecond counts a table that is read from its second copy.
