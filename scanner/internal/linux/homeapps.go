@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -389,6 +390,7 @@ func (s *homeSearch) packages() error {
 		return err
 	}
 	owned := 0
+	named := map[string]bool{}
 	for _, place := range s.tree.homePlaces() {
 		under, err := db.Under(place)
 		if err != nil {
@@ -411,20 +413,25 @@ func (s *homeSearch) packages() error {
 				}
 			}
 			s.add(&s.Installed, usedBy(p, "package "+owner.Name), homePackage(owner.Name, p), ev)
+			named[p] = true
 		}
 	}
 	// Files elsewhere may be in /home through a link or a bind mount.
 	linked, err := s.linkedFolders()
-	for folder, home := range linked {
+	for _, folder := range slices.Sorted(maps.Keys(linked)) {
 		under, listErr := db.Under(folder)
 		if listErr != nil {
 			return joinErrors(err, packagesError(listErr))
 		}
 		for p, owner := range under {
 			if owner.IsInstalled() && p != folder {
+				if named[p] {
+					break
+				}
+				named[p] = true
 				ev := s.ofPackages(db)
 				ev.Value, ev.Data, ev.Time = owner.Name, p, owner.Installed.UTC()
-				what := usedBy(p, fmt.Sprintf("package %s; %s leads to %s", owner.Name, folder, home))
+				what := usedBy(p, fmt.Sprintf("package %s; %s leads to %s", owner.Name, folder, linked[folder]))
 				s.add(&s.Installed, what, homePackage(owner.Name, p), ev)
 				break
 			}

@@ -148,6 +148,10 @@ func TestChanges(t *testing.T) {
 
 		{"a package in home", "linux.apps.outside-home", failed, "/home/app/bin/x (package skylight-agent)",
 			"-- var/lib/dpkg/info/skylight-agent.list --\n/usr/lib/skylight/skylight-agent\n/home/app/bin/x\n"},
+		{"a package whose folders are in home by two names", "linux.apps.outside-home", failed,
+			"/opt/a/x (package skylight-agent; /opt leads to /home/opt), /home/opt",
+			"-- home/opt/a/x --\nx\n-- links --\nopt -> home/opt\n" +
+				"-- var/lib/dpkg/info/skylight-agent.list --\n/usr/lib/skylight/skylight-agent\n/opt/a/x\n"},
 		{"a removed package in home", "linux.apps.outside-home", passed, "", "-- var/lib/dpkg/status --\nPackage: old\n" +
 			"Status: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n-- var/lib/dpkg/info/old.list --\n" +
 			"/home/app/x\n-- remove --\nvar/lib/dpkg/info/cloud-init.list\nvar/lib/dpkg/info/pcoip-agent-standard.list\n" +
