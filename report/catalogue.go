@@ -121,24 +121,25 @@ func CatalogueJSON(w io.Writer, rows []requirement.Requirement, _ Options) error
 // for each platform.
 func CatalogueMarkdown(w io.Writer, rows []requirement.Requirement, _ Options) error {
 	b := bufio.NewWriter(w)
-	fmt.Fprintf(b, "# Requirements\n\nWritten by `coldcheck requirements -o markdown`.\n\n"+
-		"`required` ones block the creation of an image. `recommended` ones are warnings at most. `info` ones list "+
-		"content and require nothing.\n"+
-		"\"Source\" is the section of *Create a Custom WorkSpaces Image and Bundle*, in the Amazon WorkSpaces "+
-		"Administration Guide.\n")
+	fmt.Fprintf(b, "# Requirements\n\nWritten by `coldcheck requirements -o markdown`.\n\n%s\n%s",
+		prose.MarkdownItem("", "`required` ones block the creation of an image. `recommended` ones are warnings at most. "+
+			"`info` ones list content and require nothing."),
+		prose.MarkdownItem("", "\"Source\" is the section of *Create a Custom WorkSpaces Image and Bundle*, in the Amazon "+
+			"WorkSpaces Administration Guide."))
 	var platform requirement.Platform
 	for _, r := range rows {
 		if r.Platform != platform {
 			platform = r.Platform
 			fmt.Fprintf(b, "\n## %s\n", cmp.Or(platformNames[platform], string(platform)))
 		}
-		fmt.Fprintf(b, "\n### `%s`\n\n%s\n\n- Kind: %s\n", r.ID, markdown(prose.Sentence(r.Demand)), markdown(kind(r)))
+		fmt.Fprintf(b, "\n### `%s`\n\n%s\n%s", r.ID, prose.MarkdownItem("", markdown(prose.Sentence(r.Demand))),
+			prose.MarkdownItem("- ", "Kind: "+markdown(kind(r))))
 		for _, f := range explained(r) {
 			text := markdown(f.text)
 			if f.name == live {
 				text = code(f.text)
 			}
-			fmt.Fprintf(b, "- %s: %s\n", f.name, text)
+			b.WriteString(prose.MarkdownItem("- ", f.name+": "+text))
 		}
 	}
 	return b.Flush()

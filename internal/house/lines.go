@@ -6,16 +6,12 @@ import (
 	"go/token"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 // columns is how long a line of code, docs or the Makefile may be. A tab counts as one column.
 const columns = 120
-
-// generated are documents that a command writes, a paragraph a line.
-var generated = []string{"docs/messages.md", "docs/requirements.md"}
 
 // Wide returns the lines of the module whose root is fsys that are longer than
 // they may be. Four kinds of lines may be: the text of a raw string, a row of a
@@ -24,7 +20,7 @@ func Wide(fsys fs.FS) ([]string, error) {
 	isCode := func(name string) bool { return strings.HasSuffix(name, ".go") }
 	wanted := func(name string) bool {
 		prose := strings.HasSuffix(name, ".md") || path.Base(name) == "Makefile" || strings.HasSuffix(name, ".mk")
-		return (isCode(name) || prose) && !slices.Contains(generated, name)
+		return isCode(name) || prose
 	}
 	var wide []string
 	err := walk(fsys, wanted, func(name string, source []byte) error {

@@ -34,7 +34,6 @@ func TestWide(t *testing.T) {
 		"a/a.txt":         file(text(200)),
 		"docs/d.md": file(strings.Repeat("w ", 61), "| "+strings.Repeat("w ", 100), "- "+strings.Repeat("w", 200),
 			strings.Repeat("w", 200), "    "+strings.Repeat("w ", 100)),
-		"docs/requirements.md": file(text(200)),
 		"Makefile":             file("x:", "\t"+strings.Repeat("w ", 70)),
 	})
 	if err != nil {
