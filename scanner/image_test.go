@@ -49,7 +49,7 @@ func TestOpenImageRefuses(t *testing.T) {
 			""},
 		{write("zeros.img", make([]byte, 1<<20)), disk.ErrNotImage,
 			"neither a partition table nor a known filesystem is in it", ""},
-		{write("odd.img", make([]byte, 1000)), disk.ErrNotImage, "1000 bytes are no whole number of sectors", ""},
+		{write("odd.img", make([]byte, 1000)), disk.ErrNotImage, "1000 bytes are not a multiple of the sector size", ""},
 		{write("noise.img", noise), disk.ErrNotImage, "neither a partition table nor a known filesystem is in it", ""},
 		{write("text.txt", []byte(strings.Repeat("Not a disk at all.\n", 100))), disk.ErrNotImage,
 			"neither a partition table", ""},

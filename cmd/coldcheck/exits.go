@@ -22,6 +22,16 @@ var otherExits = map[string][]helpEntry{
 		{"64", "wrong usage, or a file is not a report"},
 		{"74", "a file could not be read or written"},
 	},
+	"coldcheck remediate": {
+		{"0", "the script was written"},
+		{"64", "wrong usage, or the file is not a report"},
+		{"74", "a file could not be read or written"},
+	},
+	"coldcheck requirements": {
+		{"0", "the requirements were written"},
+		{"64", "wrong usage, or an unknown ID"},
+		{"74", "a file could not be written"},
+	},
 	"coldcheck inspect": {
 		{"0", "done, even if the image is damaged"},
 		{"4", "the file is not an image or a hive that can be read"},

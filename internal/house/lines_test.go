@@ -34,7 +34,7 @@ func TestWide(t *testing.T) {
 		"a/a.txt":         file(text(200)),
 		"docs/d.md": file(strings.Repeat("w ", 61), "| "+strings.Repeat("w ", 100), "- "+strings.Repeat("w", 200),
 			strings.Repeat("w", 200), "    "+strings.Repeat("w ", 100)),
-		"Makefile":             file("x:", "\t"+strings.Repeat("w ", 70)),
+		"Makefile": file("x:", "\t"+strings.Repeat("w ", 70)),
 	})
 	if err != nil {
 		t.Fatal(err)

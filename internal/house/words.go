@@ -230,7 +230,7 @@ func Rendered(text string) (broken []string) {
 var (
 	quoted = regexp.MustCompile(`"[^"]*"|'[^']*'`)
 	// smallNames are names that are written small and look like ordinary words.
-	smallNames = []string{"cloud-init", "ena"}
+	smallNames = []string{"ena"}
 )
 
 func firstWord(text string) string {

@@ -26,8 +26,9 @@ func TestMarkdownItem(t *testing.T) {
 
 // TestMarkdownItemBlocks makes sure that no line begins with what has a meaning only there.
 func TestMarkdownItemBlocks(t *testing.T) {
-	for _, word := range []string{"-", "--flag", "+", "*", "#", "##", ">", "===", "---", "```", "~~~", "1.", "12)", "<div>",
-		"|", ""} {
+	for _, word := range []string{
+		"-", "--flag", "+", "*", "#", "##", ">", "===", "---", "```", "~~~", "1.", "12)", "<div>", "|", "",
+	} {
 		text := strings.TrimSuffix(strings.Repeat("one two "+word+" ", 40), " ")
 		got := strings.Split(strings.TrimSuffix(MarkdownItem("- ", text), "\n"), "\n")
 		if back := strings.TrimPrefix(got[0], "- ") + strings.Join(append([]string{""}, got[1:]...), "\n"); len(got) < 3 ||

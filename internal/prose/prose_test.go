@@ -7,7 +7,8 @@ import (
 
 func TestGiB(t *testing.T) {
 	for n, want := range map[int64]string{
-		0: "0.0 GiB", 1: "0 MiB", 1 << 20: "1 MiB", 107374182: "102 MiB", 107374183: "0.1 GiB",
+		0: "0.0 GiB", 1: "under 1 MiB", 1<<20 - 1: "under 1 MiB", 1 << 20: "1 MiB", 107374182: "102 MiB",
+		107374183:      "0.1 GiB",
 		12_884_901_888: "12.0 GiB", 12_884_901_887: "11.9 GiB", 10<<30 - 1: "9.9 GiB", 1<<62 + 1<<29: "4294967296.5 GiB",
 	} {
 		if got := GiB(n); got != want {

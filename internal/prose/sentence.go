@@ -24,11 +24,12 @@ func Sentence(s string) string {
 	return s
 }
 
-// ordinary reports whether the first word is in lower case and has no character that only names have.
+// ordinary reports whether the first word is in lower case and has no character of names. A hyphen is one: cloud-init
+// is more likely at the beginning of a sentence than read-only.
 func ordinary(s string) bool {
 	word, _, _ := strings.Cut(s, " ")
 	word = strings.TrimRight(word, ",;:.")
 	return word != "" && strings.IndexFunc(word, func(r rune) bool {
-		return !unicode.IsLower(r) && r != '-' && r != '\''
+		return !unicode.IsLower(r) && r != '\''
 	}) < 0
 }

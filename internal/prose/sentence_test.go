@@ -10,7 +10,7 @@ func TestSentence(t *testing.T) {
 		"No such file.":                    "No such file.",
 		"is it there?":                     "Is it there?",
 		"it can't be read: I/O error \n":   "It can't be read: I/O error.",
-		"read-only, and damaged":           "Read-only, and damaged.",
+		"cloud-init does not start":        "cloud-init does not start.",
 		"pending.xml is in WinSxS":         "pending.xml is in WinSxS.",
 		"etc/fstab: line 3":                "etc/fstab: line 3.",
 		`d:\users is missing`:              `d:\users is missing.`,

@@ -24,7 +24,10 @@ func Size(bytes int64) string {
 // GiB is Size for values that are usually large: it writes GiB from 0.1 GiB on
 // and for zero, and MiB otherwise.
 func GiB(bytes int64) string {
-	if bytes > 0 && bytes < gib && bytes*10 < gib {
+	switch {
+	case bytes > 0 && bytes < mib:
+		return "under 1 MiB"
+	case bytes > 0 && bytes < gib && bytes*10 < gib:
 		return fmt.Sprintf("%d MiB", bytes/mib)
 	}
 	return tenths(bytes)

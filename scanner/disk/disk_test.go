@@ -28,8 +28,8 @@ func TestOpenCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"the image has 3145828 bytes, which is no whole number of sectors: it was cut off",
-		"the volume: needs 8388096 bytes, the image holds 3145828 of them: it was cut off",
+		"the image has 3145828 bytes, which is not a multiple of the sector size: it is truncated",
+		"the volume: needs 8388096 bytes, the image has 3145828 of them: it is truncated",
 	}
 	if strings.Join(i.Notes, "\n") != strings.Join(want, "\n") {
 		t.Errorf("notes %q, want %q", i.Notes, want)

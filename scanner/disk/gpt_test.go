@@ -203,7 +203,7 @@ func TestNonsenseEntries(t *testing.T) {
 		{"ends before it begins", 4096, 4095, "ends in sector 4095, before it begins in sector 4096", false, true},
 		{"one sector", 4096, 4096, "", true, false},
 		{"ends beyond all disks", 4096, 1<<64 - 1, "ends in sector 18446744073709551615", false, true},
-		{"just representable", 4096, 1<<53 - 1, "it was cut off", true, false},
+		{"just representable", 4096, 1<<53 - 1, "it is truncated", true, false},
 		{"just not representable", 4096, 1<<53 + 1, "ends in sector", false, true},
 		{"before the first usable sector", 20, 40,
 			"partition 1: is outside the sectors that the GPT gives to partitions", true, false},

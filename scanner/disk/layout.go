@@ -46,7 +46,7 @@ func (i *Image) read() error {
 		l.problem(fmt.Errorf("the end of the image: %w", tailErr))
 	}
 	if i.Size%minSize != 0 {
-		l.note("the image has %d bytes, which is no whole number of sectors: it was cut off", i.Size)
+		l.note("the image has %d bytes, which is not a multiple of the sector size: it is truncated", i.Size)
 	}
 	l.check(i.Size)
 	i.Notes = l.notes
@@ -136,7 +136,7 @@ func (i *Image) layout(r io.ReaderAt, head []byte) (*layout, error) {
 	}
 	what := "neither a partition table nor a known filesystem is in it"
 	if i.Size%minSize != 0 {
-		what += fmt.Sprintf(", and its %d bytes are no whole number of sectors", i.Size)
+		what += fmt.Sprintf(", and its %d bytes are not a multiple of the sector size", i.Size)
 	}
 	return nil, kind.NotImage(what, "")
 }
@@ -250,7 +250,7 @@ func (l *layout) check(size int64) {
 			who = fmt.Sprintf("partition %d", v.Partition)
 		}
 		if v.Size < v.Declared {
-			l.note("%s: needs %d bytes, the image holds %d of them: it was cut off", who, v.Declared, v.Size)
+			l.note("%s: needs %d bytes, the image has %d of them: it is truncated", who, v.Declared, v.Size)
 		} else if l.needs[n] > v.Declared {
 			l.note("%s: has %d bytes, its filesystem needs %d", who, v.Declared, l.needs[n])
 		}

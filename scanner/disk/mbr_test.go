@@ -63,8 +63,8 @@ func TestMBR(t *testing.T) {
 				put(0, mbrSector(1, [4]uint32{0, 0x07, 2048, 65536}, [4]uint32{0, 0x83, 100000, 8})).put(1*mib, ntfsBoot(65535)),
 			want: []string{"1: p1 1048576+3145728 of 33554432 0x07 [ntfs]", "2: p2 51200000+0 of 4096 0x83 []"},
 			notes: []string{
-				"partition 1: needs 33554432 bytes, the image holds 3145728 of them: it was cut off",
-				"partition 2: needs 4096 bytes, the image holds 0 of them: it was cut off",
+				"partition 1: needs 33554432 bytes, the image has 3145728 of them: it is truncated",
+				"partition 2: needs 4096 bytes, the image has 0 of them: it is truncated",
 			},
 		},
 		{

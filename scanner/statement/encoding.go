@@ -99,5 +99,5 @@ func parseCodePages(data []byte) (*Document, error) {
 			*s = "" // the letters may be others
 		}
 	}
-	return &Document{Kind: Licence, Slmgr: found}, nil
+	return &Document{Kind: License, Slmgr: found}, nil
 }

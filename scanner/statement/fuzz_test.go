@@ -35,7 +35,7 @@ func parseAnything(t *testing.T, data []byte) {
 			t.Error("a WorkSpace without ID")
 		}
 	}
-	if (d.Kind == Licence) != (d.Slmgr != nil) || (d.Slmgr != nil && d.Slmgr.RemainingWindowsRearm < 0) {
+	if (d.Kind == License) != (d.Slmgr != nil) || (d.Slmgr != nil && d.Slmgr.RemainingWindowsRearm < 0) {
 		t.Errorf("%+v", d)
 	}
 }

@@ -193,7 +193,7 @@ func TestSlmgr(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(&Document{Name: "slmgr.txt", Kind: Licence, Slmgr: tt.want}, d); diff != "" {
+			if diff := cmp.Diff(&Document{Name: "slmgr.txt", Kind: License, Slmgr: tt.want}, d); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -37,7 +37,7 @@ type Kind string
 const (
 	WorkSpaces Kind = "describe-workspaces"
 	Images     Kind = "describe-workspace-images"
-	Licence    Kind = "slmgr /dlv"
+	License    Kind = "slmgr /dlv"
 )
 
 // Document is one document from outside the disk. Only the field of its kind
@@ -154,5 +154,5 @@ func parse(data []byte) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Document{Kind: Licence, Slmgr: s}, nil
+	return &Document{Kind: License, Slmgr: s}, nil
 }

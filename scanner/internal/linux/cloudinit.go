@@ -14,7 +14,7 @@ import (
 )
 
 var componentCloudInit = entry{
-	Requirement: demand(requirement.Required, "linux.component.cloud-init", "cloud-init must be installed and enabled.",
+	Requirement: require(requirement.Required, "linux.component.cloud-init", "cloud-init must be installed and enabled.",
 		sectionRequirements, explanation{
 			Reads: "The package database; /usr/bin/cloud-init; the units of cloud-init and what starts them; its " +
 				"generator and ds-identify; /etc/cloud/cloud-init.disabled and ds-identify.cfg; datasource_list in " +

@@ -263,7 +263,7 @@ func judgeComponent(c component, missing []string) requirement.Outcome {
 }
 
 var componentPCoIP = entry{
-	Requirement: demand(requirement.Required, "linux.component.pcoip",
+	Requirement: require(requirement.Required, "linux.component.pcoip",
 		"The PCoIP agent and drivers, or the DCV server, must be installed and enabled.", sectionRequirements,
 		explanation{
 			Reads: "The package database; /usr/sbin/pcoip-agent or /usr/bin/dcv; pcoip.service, pcoip-agent.service " +
@@ -344,7 +344,7 @@ func judgeProtocols(pcoip, dcv component, missing []string) requirement.Outcome 
 }
 
 var componentSkylight = entry{
-	Requirement: demand(requirement.Required, "linux.component.skylight",
+	Requirement: require(requirement.Required, "linux.component.skylight",
 		"The Skylight agent must be installed and enabled.", sectionRequirements, explanation{
 			Reads: "The package that is named skylight or owns /usr/lib/skylight; /usr/lib/skylight; " +
 				"skylight-agent.service, the program it runs, and what starts it at boot.",

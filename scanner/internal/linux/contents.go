@@ -14,7 +14,7 @@ import (
 )
 
 var contentsRemoved = entry{
-	Requirement: demand(requirement.Info, "linux.contents.removed", "Lists what image creation removes from the volumes.",
+	Requirement: require(requirement.Info, "linux.contents.removed", "Lists what image creation removes from the volumes.",
 		sectionIncluded, explanation{
 			Reads: "Every path that the AWS page lists: whether it exists, its size, and what in it belongs to no " +
 				"package and would be lost. It includes scripts in /var/lib/cloud/scripts, and files in homes that " +
@@ -26,7 +26,7 @@ var contentsRemoved = entry{
 }
 
 var contentsShredded = entry{
-	Requirement: demand(requirement.Info, "linux.contents.shredded", "Lists the keys that image creation shreds.",
+	Requirement: require(requirement.Info, "linux.contents.shredded", "Lists the keys that image creation shreds.",
 		sectionIncluded, explanation{
 			Reads: "Every key that the AWS page lists: whether it exists.",
 			Live:  "sudo ls -l /etc/ssh/ssh_host_*_key* /var/lib/skylight/tls.* /var/lib/skylight/*.key",

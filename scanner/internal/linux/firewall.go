@@ -10,7 +10,7 @@ import (
 )
 
 var bpFirewall = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.firewall",
+	Requirement: require(requirement.Recommended, "linux.bp.firewall",
 		"The firewall should not block the ports that WorkSpaces needs.", sectionPractices, explanation{
 			Reads: "The rules that are loaded at boot: firewalld (the zone of the first interface, its services, rich " +
 				"rules, policies, direct rules), saved iptables rules, nftables rule sets with their includes, and " +

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -244,13 +245,13 @@ func decodeXML(text string, into any) error {
 			nil
 	} // all that counts is ASCII
 	if err := dec.Decode(into); err != nil {
-		return fmt.Errorf("not well-formed XML: %w", err)
+		return fmt.Errorf("not well-formed XML: %w", fact.Syntax(err))
 	}
 	for { // the rest must be well-formed too
 		if _, err := dec.Token(); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("not well-formed XML: %w", err)
+			return fmt.Errorf("not well-formed XML: %w", fact.Syntax(err))
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 var appsOutsideHome = entry{
-	Requirement: demand(requirement.Required, "linux.apps.outside-home",
+	Requirement: require(requirement.Required, "linux.apps.outside-home",
 		"Applications must be installed outside the user volume (/home).", sectionRequirements, explanation{
 			Reads: "What executes or loads programs for all users, through links, mounts and variables: files of " +
 				"packages, commands of units, cron, init scripts and rc.local, alternatives, links and scripts in " +

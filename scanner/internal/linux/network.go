@@ -13,7 +13,7 @@ import (
 )
 
 var bpNetwork = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.network",
+	Requirement: require(requirement.Recommended, "linux.bp.network",
 		"Network interfaces should use DHCP.", sectionPractices, explanation{
 			Reads: "What netplan, systemd-networkd, NetworkManager, the initscripts (ifcfg-*), ifupdown and " +
 				"cloud-init set for the interfaces of an EC2 instance, from all their folders and drop-ins. " +

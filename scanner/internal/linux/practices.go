@@ -12,7 +12,7 @@ import (
 )
 
 var bpAntivirus = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.antivirus",
+	Requirement: require(requirement.Recommended, "linux.bp.antivirus",
 		"Antivirus software should be disabled.", sectionPractices, explanation{
 			Reads: "The systemd units of known antivirus programs, and whether they are enabled.",
 			Live:  "systemctl list-unit-files --state=enabled",
@@ -94,7 +94,8 @@ func (u Unit) enabledBy() []requirement.Subject {
 }
 
 var bpUpdates = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.updates", "Package updates should be recent.", sectionPractices,
+	Requirement: require(requirement.Recommended, "linux.bp.updates", "Package updates should be recent.",
+		sectionPractices,
 		explanation{
 			Reads: "The package database: when a package was last installed or upgraded.",
 			Live:  "rpm -qa --last | head (Ubuntu: ls -lt /var/lib/dpkg/info | head)",
@@ -148,7 +149,7 @@ func judgeUpdates(newest, now time.Time, ev requirement.Evidence) requirement.Ou
 }
 
 var bpCache = entry{
-	Requirement: demand(requirement.Recommended, "linux.bp.cache",
+	Requirement: require(requirement.Recommended, "linux.bp.cache",
 		"Cached data that should not be in the image should be deleted.", sectionPractices, explanation{
 			Reads: "Browser profiles, shell histories and caches of root, which stay in the image. Image creation " +
 				"removes /home and /var/cache.",

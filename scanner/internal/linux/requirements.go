@@ -43,7 +43,7 @@ type explanation struct {
 }
 
 // demand returns the requirement of an entry.
-func demand(severity requirement.Severity, id, text, reference string, e explanation) requirement.Requirement {
+func require(severity requirement.Severity, id, text, reference string, e explanation) requirement.Requirement {
 	return requirement.Requirement{
 		ID: id, Platform: requirement.Linux, Scope: requirement.Disk, Severity: severity,
 		Demand: text, Reference: reference, Reads: e.Reads, Live: e.Live, Remediation: e.Fix, Doubts: e.Doubts,

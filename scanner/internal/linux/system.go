@@ -150,7 +150,7 @@ func unquote(s string) string {
 }
 
 var osSupported = entry{
-	Requirement: demand(requirement.Required, "linux.os.supported",
+	Requirement: require(requirement.Required, "linux.os.supported",
 		"The distribution must be one that image creation supports.", sectionRequirements, explanation{
 			Reads: "/etc/os-release, or /usr/lib/os-release if that does not exist.",
 			Live:  "cat /etc/os-release",
@@ -185,7 +185,7 @@ func judgeSupported(s System) requirement.Outcome {
 }
 
 var volumeReadable = entry{
-	Requirement: demand(requirement.Required, "linux.volume.readable",
+	Requirement: require(requirement.Required, "linux.volume.readable",
 		"The volumes must be readable and must not be encrypted on disk (LUKS).", sectionRequirements, explanation{
 			Reads: "The first sectors of every volume in the images, and whether its filesystem opens. EBS encryption " +
 				"leaves no trace on a volume; ws.encryption.none checks it.",
@@ -196,7 +196,7 @@ var volumeReadable = entry{
 }
 
 var diskRoot97 = entry{
-	Requirement: demand(requirement.Required, "linux.disk.root-97", "The root volume must be less than 97% full.",
+	Requirement: require(requirement.Required, "linux.disk.root-97", "The root volume must be less than 97% full.",
 		sectionRequirements, explanation{
 			Reads: "The superblock and group descriptors of the root volume, after journal replay. The figure is used " +
 				"space over used plus available space, as df counts it, but not rounded.",

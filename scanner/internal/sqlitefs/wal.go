@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 // WAL describes the part of the write-ahead log that SQLite applies. For
@@ -30,7 +32,8 @@ func (w WAL) Applied() string {
 	if w.Commits == 0 {
 		return ""
 	}
-	return fmt.Sprintf("applied %d pages of %d transactions from the write-ahead log", w.Frames, w.Commits)
+	return fmt.Sprintf("applied %s of %s from the write-ahead log", prose.Count(w.Frames, "page", "pages"),
+		prose.Count(w.Commits, "transaction", "transactions"))
 }
 
 // Loss says what of the log is lost to damage, "" if nothing is.
@@ -51,8 +54,8 @@ func (w WAL) Loss() string {
 func (w WAL) Err() error {
 	switch {
 	case w.Lost > 0:
-		return fmt.Errorf("%d finished transactions of the write-ahead log are lost after a damaged page: %w", w.Lost,
-			ErrCorrupt)
+		return fmt.Errorf("%s after a damaged page of the write-ahead log: %w",
+			prose.Count(w.Lost, "finished transaction is lost", "finished transactions are lost"), ErrCorrupt)
 	case w.Ignored != "" && !w.Zeros:
 		return fmt.Errorf("%d bytes of the write-ahead log are unusable: %s: %w", w.Size, w.Ignored, ErrCorrupt)
 	}

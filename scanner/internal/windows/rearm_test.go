@@ -166,10 +166,10 @@ func TestRearmDocuments(t *testing.T) {
 	m := registryOnly(nil)
 	m.in.Trail = &trail
 	m.in.Documents = []*statement.Document{
-		{Name: "other.txt", Kind: statement.Licence,
+		{Name: "other.txt", Kind: statement.License,
 			Slmgr: &statement.Slmgr{Name: "Windows(R), Professional edition", RemainingWindowsRearm: 3}},
 		{Name: "workspaces.json", Kind: statement.WorkSpaces},
-		{Name: "slmgr.txt", Kind: statement.Licence,
+		{Name: "slmgr.txt", Kind: statement.License,
 			Slmgr: &statement.Slmgr{Name: "Windows(R), ServerDatacenter edition", RemainingWindowsRearm: 1001}},
 	}
 	r := m.readRearm(machine.System{EditionID: "ServerDatacenter"})

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -78,7 +79,7 @@ func parseAnswer(data []byte) answerContent {
 	}
 	var c answerContent
 	if err := c.read(xml.NewDecoder(strings.NewReader(text))); err != nil {
-		c.Problem, c.Processed, c.Open = "it is not valid XML: "+err.Error(), false, nil
+		c.Problem, c.Processed, c.Open = "it is not valid XML: "+fact.Syntax(err).Error(), false, nil
 		return c
 	}
 	if !c.Processed {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 
 	"github.com/coldcheck/coldcheck/internal/utf16le"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 )
 
 // DecodeText decodes a text file of Windows: UTF-16 or UTF-8 with a byte order
@@ -42,7 +43,7 @@ func DecodeXML(b []byte, into any) error {
 		}
 	}
 	if err := xml.Unmarshal([]byte(text), into); err != nil {
-		return fmt.Errorf("not well-formed XML: %w", err)
+		return fmt.Errorf("not well-formed XML: %w", fact.Syntax(err))
 	}
 	return nil
 }
