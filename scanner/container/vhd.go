@@ -168,9 +168,10 @@ type vhd struct {
 	table  *table
 	// bitmaps are those of a differencing disk; nil of a dynamic one. The
 	// specification has bits for sectors of a dynamic disk too, which are 0 where a
-	// sector was never written. Windows and QEMU ignore them, and read what is stored:
-	// so does this package, since what Windows reads is what counts. VirtualBox and
-	// 7-Zip read zeros there.
+	// sector was never written ("Block Allocation Table and Data Blocks"). QEMU ignores
+	// them, and so does Windows 11, as feature request 1687 of 7-Zip shows: both read
+	// what is stored. This package does the same, since what Windows reads is what
+	// counts. VirtualBox and 7-Zip read zeros there.
 	bitmaps *table
 }
 

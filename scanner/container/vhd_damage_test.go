@@ -2,6 +2,7 @@ package container
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -151,6 +152,62 @@ func (d damaged) ReadAt(p []byte, off int64) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// failsOnce is bytes of which one read fails.
+type failsOnce struct {
+	image []byte
+	at    int // which read fails
+	reads int
+}
+
+var errFailsOnce = errors.New("broken")
+
+func (f *failsOnce) ReadAt(p []byte, off int64) (int, error) {
+	if f.reads++; f.reads == f.at {
+		return 0, errFailsOnce
+	}
+	return bytes.NewReader(f.image).ReadAt(p, off)
+}
+
+// TestVHDReadErrors: a read that fails is an error of the same kind, whatever it is for.
+func TestVHDReadErrors(t *testing.T) {
+	t.Parallel()
+	content := make([]byte, 5<<20)
+	rand.NewChaCha8([32]byte{1}).Read(content)
+	half := func(n int64) bool { return n%2 == 0 }
+	for name, tt := range map[string]struct{ image, parent []byte }{
+		"vhd": {buildVHD(vhdImage{kind: vhdDifferencing, content: content, id: 1, parent: 2, parentName: "p.vhd",
+			present: func(n int) bool { return half(int64(n)) }}), buildVHD(vhdImage{kind: vhdFixed, content: content, id: 2})},
+		"vhdx": {buildVHDX(vhdxImage{content: content, present: half, linkage: 7,
+			log: []vhdxWrite{{sequence: 1, writes: []logChange{{from: 300 << 20, to: 301 << 20}}}}}),
+			buildVHDX(vhdxImage{content: content, content1: 7})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			parent := candidate("p", tt.parent)
+			for at := 1; ; at++ {
+				if at == 2 { // the footer, which tells some formats; others do without
+					continue
+				}
+				r := &failsOnce{image: tt.image, at: at}
+				disks, err := Open(t.Context(), source.NewReader(t.Context(), "disk", r, int64(len(tt.image))),
+					Options{Parents: []Candidate{parent}})
+				if err == nil {
+					_, err = io.Copy(io.Discard, io.NewSectionReader(disks[0], 0, 1<<20))
+				}
+				if r.reads < at {
+					if err != nil || at < 10 {
+						t.Errorf("%d reads: %v", r.reads, err)
+					}
+					return
+				}
+				if !errors.Is(err, errFailsOnce) || errors.Is(err, ErrCorrupt) {
+					t.Errorf("read %d fails: %v", at, err)
+				}
+			}
+		})
+	}
 }
 
 // BenchmarkVHD and the others read an image of 64 MiB in large pieces, and in small ones

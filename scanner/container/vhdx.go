@@ -540,8 +540,8 @@ func (x *vhdx) extent(off int64) (extent, error) {
 		return extent{}, err
 	}
 	if state != blockFull && state != blockPartial {
-		// Blocks that are undefined or unmapped may be anything, or what they were.
-		// Windows and QEMU read zeros. They are not in the parent.
+		// [MS-VHDX] 2.5.1.1 allows zeros for blocks that are undefined or unmapped, and
+		// QEMU reads zeros. They are not in the parent.
 		e := extent{where: zeros, size: size - within}
 		if state == blockAbsent && x.differencing {
 			e.where = below
