@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -55,14 +56,14 @@ func TestOpenImageRefuses(t *testing.T) {
 			"neither a partition table", ""},
 		{write("a.qcow2", pad("QFI\xfb\x00\x00\x00\x01", 0)), disk.ErrNotImage, "a QCOW image of version 1",
 			"qemu-img convert"},
-		{write("a.vmdk", pad("KDMV", 0)), disk.ErrNotImage, "a VMDK image", "qemu-img convert"},
-		{write("b.vmdk", pad("# Disk DescriptorFile\n", 0)), disk.ErrNotImage, "the descriptor of a VMDK image",
+		{write("a.vmdk", pad("KDMV", 0)), disk.ErrNotImage, "the header, at byte 0: version 0: unsupported",
 			"qemu-img convert"},
+		{write("b.vmdk", pad("# Disk DescriptorFile\n", 0)), disk.ErrNotImage, "the descriptor, at byte 0: its version", ""},
 		{write("a.vhdx", pad("vhdxfile", 0)), container.ErrCorrupt, "at byte 0: a file of 2048 bytes", ""},
 		{write("a.vhd", pad("conectix", 0)), container.ErrCorrupt, "the checksum of the footer is wrong", ""},
 		{write("fixed.vhd", pad("conectix", 1536)), container.ErrCorrupt,
 			"at byte 1536: the checksum of the footer is wrong", ""},
-		{write("a.vdi", pad("\x7f\x10\xda\xbe", 64)), disk.ErrNotImage, "a VDI image", "qemu-img convert"},
+		{write("a.vdi", pad("\x7f\x10\xda\xbe", 64)), disk.ErrNotImage, "a VDI image", "VBoxManage"},
 		{write("a.Ex01", pad("EVF2\x0d\x0a\x81\x00", 0)), disk.ErrNotImage, "an EnCase (Ex01) image", "ewfexport"},
 		{write("a.wim", pad("MSWIM\x00\x00\x00", 0)), disk.ErrNotImage, "a Windows image (WIM)",
 			"it contains files, not a disk"},
@@ -72,7 +73,8 @@ func TestOpenImageRefuses(t *testing.T) {
 		{write("a.xz", pad("\xfd7zXZ\x00", 0)), disk.ErrNotImage, "xz data", "unpack"},
 		{write("a.zst", pad("\x28\xb5\x2f\xfd", 0)), disk.ErrNotImage, "Zstandard data", "unpack"},
 		{write("a.zip", pad("PK\x03\x04", 0)), disk.ErrNotImage, "a ZIP archive", "unpack"},
-		{write("a.ova", pad("ustar\x0000", 257)), disk.ErrNotImage, "a tar archive", "unpack"},
+		{write("a.ova", pad("ustar\x0000", 257)), disk.ErrNotImage, "the header of a member after byte 0", ""},
+		{write("a.tar", archive(t, "a.txt")), disk.ErrNotImage, "a tar archive", "unpack"},
 		{write("SYSTEM", pad("regf", 0)), disk.ErrNotImage, "a registry hive", "inspect hive"},
 	} {
 		t.Run(filepath.Base(tt.path), func(t *testing.T) {
@@ -96,6 +98,17 @@ func TestOpenImageRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// archive returns a tar archive with an empty file.
+func archive(t *testing.T, name string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := errors.Join(w.WriteHeader(&tar.Header{Name: name}), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // TestOpenImageEnds: an image that is refused is closed, and so is one whose opening the

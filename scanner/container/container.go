@@ -60,6 +60,8 @@ type Options struct {
 	// open is Open, for the parents. It is not called by its name because the formats
 	// that need a parent are in the table that Open reads.
 	open opener
+	// archived says that the image is in an archive.
+	archived bool
 }
 
 // Candidate is an image that may be a parent.
@@ -111,9 +113,9 @@ type Disk interface {
 	Close() error
 }
 
-// headSize is how much of the beginning of a source is read to find its format,
-// in bytes: as much as the descriptor of a VMDK image of a thousand extents has.
-const headSize = 64 << 10
+// headSize is how much of the beginning of a source is read to find its format, in
+// bytes.
+const headSize = 4 << 10
 
 // sector is the size in bytes of the smallest image, and of the footer in which
 // some formats say what they are.
@@ -134,7 +136,7 @@ func Open(ctx context.Context, first *source.Source, o Options) ([]Disk, error) 
 			continue
 		}
 		if f.open == nil {
-			return nil, fmt.Errorf("%s: %w", first.Name(), kind.NotImage(f.what, f.advise(ctx, first, p)))
+			return nil, fmt.Errorf("%s: %w", first.Name(), kind.NotImage(f.what, fill(f.hint, first.Name())))
 		}
 		return f.open(ctx, first, o)
 	}
@@ -159,10 +161,17 @@ type probe struct {
 }
 
 // look reads the beginning and the end. What is smaller than a sector has no
-// format.
+// format, unless it is a descriptor: a text.
 func look(s *source.Source) (probe, error) {
 	if s.Size() < sector {
-		return probe{}, nil
+		text := make([]byte, s.Size())
+		if _, err := s.ReadAt(text, 0); err != nil && err != io.EOF {
+			return probe{}, err
+		}
+		if !bytes.HasPrefix(text, []byte(vmdkTextMagic)) {
+			text = nil
+		}
+		return probe{head: text}, nil
 	}
 	p := probe{head: make([]byte, min(headSize, s.Size())), footer: make([]byte, sector)}
 	if _, err := s.ReadAt(p.head, 0); err != nil && err != io.EOF {
@@ -185,9 +194,6 @@ type format struct {
 	open opener
 	// hint says what to do about a format that is refused: a pattern for fill.
 	hint string
-	// explain makes the hint where it depends on the image; nil where it does
-	// not.
-	explain func(ctx context.Context, first *source.Source, p probe) string
 	// parent reads what the parent of an image is; nil if the format has none.
 	parent parentOf
 }
@@ -213,13 +219,4 @@ func (f format) matches(p probe) bool {
 	}
 	end := off + len(f.magic)
 	return end <= len(b) && bytes.Equal(b[off:end], []byte(f.magic))
-}
-
-// advise is the hint for a format that is refused.
-func (f format) advise(ctx context.Context, first *source.Source, p probe) string {
-	hint := f.hint
-	if f.explain != nil {
-		hint = f.explain(ctx, first, p)
-	}
-	return fill(hint, first.Name())
 }

@@ -1,17 +1,11 @@
 package container
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
-	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // formats are the formats that are known, in the order in which they are asked
@@ -21,9 +15,12 @@ var formats = []format{
 	{what: "a QCOW image of version 1", where: 0, magic: "QFI\xfb\x00\x00\x00\x01", hint: hintConvert, parent: qcowParent},
 	{what: "a QCOW2 image", where: 0, magic: "QFI\xfb", open: one(openQcow2), parent: qcowParent},
 	{what: "a QED image", where: 0, magic: "QED\x00", hint: hintConvert, parent: qedParent},
-	{what: "a VMDK image", where: 0, magic: "KDMV", hint: hintConvert},
-	{what: "a VMDK image", where: 0, magic: "COWD", hint: hintConvert},
-	{what: "the descriptor of a VMDK image", where: 0, magic: "# Disk DescriptorFile", explain: descriptorHint},
+	{what: "a VMDK image", where: 0, magic: vmdkMagic, open: one(openVMDKFile), parent: vmdkFileParent},
+	{what: "an extent of a VMDK image", where: 0, magic: cowdMagic, open: one(openVMDKExtent)},
+	{what: "an SE sparse extent of a VMDK image", where: 0, magic: "\xbe\xba\xfe\xca\x00\x00\x00\x00",
+		open: one(openVMDKExtent)},
+	{what: "the descriptor of a VMDK image", where: 0, magic: vmdkTextMagic, open: one(openVMDKText),
+		parent: vmdkTextParent},
 	{what: "a VHDX image", where: 0, magic: vhdxMagic, open: one(openVHDX), parent: vhdxParent},
 	{what: "a VHD image", where: 0, magic: vhdMagic, open: one(openVHD), parent: vhdParent},
 	{what: "a VDI image", where: vdiMagicAt, magic: vdiMagic, open: one(openVDI), parent: vdiParent},
@@ -59,7 +56,7 @@ var formats = []format{
 	{what: "a ZIP archive", where: 0, magic: "PK\x03\x04", hint: "unpack it first: unzip {file}"},
 	{what: "a 7-Zip archive", where: 0, magic: "7z\xbc\xaf\x27\x1c", hint: "unpack it first: 7z x {file}"},
 	{what: "a RAR archive", where: 0, magic: "Rar!\x1a\x07", hint: "unpack it first: unrar x {file}"},
-	{what: "a tar archive", where: 257, magic: "ustar", hint: hintTar},
+	{what: "a tar archive", where: 257, magic: "ustar", open: openOVA},
 	{what: "a VHD image of fixed size", where: footer, magic: vhdMagic, open: one(openVHD), parent: vhdParent},
 	{what: "an old VHD image of fixed size", where: oldFooter, magic: vhdMagic, open: one(openVHD), parent: vhdParent},
 	{what: "an Apple disk image (DMG)", where: footer, magic: "koly", hint: hintConvert},
@@ -76,47 +73,11 @@ const (
 	hintLogical = "it contains files, not a disk: take an image of the disk, for example with dd"
 	hintHive    = "to look into it, run: coldcheck inspect hive {file}"
 	hintRestore = "restore it to a raw image with the program that wrote it"
-	hintTar     = "unpack it first: tar -xf {file} " +
-		"(an OVA contains the disk as a VMDK image; convert that next)"
+	hintTar     = "unpack it first: tar -xf {file}"
 )
 
 // unpack is the hint for a file that a command writes to standard output.
 func unpack(command string) string { return "unpack it first: " + command + " {file} >{image}" }
-
-// vmdkExtent is a line of the descriptor of a VMDK image (Virtual Disk Format
-// 1.1, "The Extent Description"): access, size in sectors, type, file.
-var vmdkExtent = regexp.MustCompile(`(?m)^(?:RW|RDONLY) +[0-9]+ +([A-Z]+) +"([^"\r\n\x00]+)"`)
-
-// maxExtents bounds how many files a descriptor is asked for: 2 TiB in pieces
-// of 2 GiB have as many.
-const maxExtents = 1024
-
-// descriptorHint says where the data of a VMDK image is whose descriptor was
-// given: the descriptor is a text of some hundred bytes.
-func descriptorHint(ctx context.Context, first *source.Source, p probe) string {
-	var missing, raw []string
-	extents := vmdkExtent.FindAllSubmatch(p.head, maxExtents)
-	for _, e := range extents {
-		name := filepath.Base(strings.ReplaceAll(string(e[2]), `\`, "/"))
-		part, err := first.Beside(ctx, name)
-		if err == nil {
-			part.Close()
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			missing = append(missing, name)
-		} else if kind := string(e[1]); kind == "FLAT" || kind == "VMFS" {
-			raw = append(raw, name)
-		}
-	}
-	switch {
-	case len(missing) > 0:
-		return fmt.Sprintf("its data is in %s, missing from the same folder: copy it there, then %s",
-			prose.List(missing, 3), hintConvert)
-	case len(extents) == 1 && len(raw) == 1:
-		return fmt.Sprintf("its data is in %s, a raw image: scan that file", raw[0])
-	}
-	return hintConvert
-}
 
 // fill puts names of files into a hint, as a shell takes them.
 func fill(hint, name string) string {

@@ -76,7 +76,7 @@ func (o Options) openParent(ctx context.Context, child *source.Source, w wanted)
 			return nil, context.Cause(ctx)
 		}
 		if err == nil && w.is != nil {
-			if err = w.is(d); err != nil {
+			if err = w.is(inside(d)); err != nil {
 				d.Close()
 				err = fmt.Errorf("%s: %w", c.Name, err)
 			}

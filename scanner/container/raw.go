@@ -9,7 +9,10 @@ import (
 // raw is an image that holds the bytes of the disk as they are.
 type raw struct{ *source.Source }
 
-func openRaw(_ context.Context, first *source.Source, _ Options) (Disk, error) {
+func openRaw(ctx context.Context, first *source.Source, _ Options) (Disk, error) {
+	if err := vmdkFlatPart(ctx, first); err != nil {
+		return nil, err
+	}
 	return raw{first}, nil
 }
 

@@ -79,7 +79,7 @@ func isOverlay(ctx context.Context, first *source.Source, d Disk, name string) (
 		if err != nil || is == nil {
 			return false, err
 		}
-		return is(filepath.Base(first.Name()), d), nil
+		return is(filepath.Base(first.Name()), inside(d)), nil
 	}
 	return false, nil
 }

@@ -41,7 +41,7 @@ var corpusImages = map[string]string{
 	"image.E01":                 "none: ext2",
 	"image.qcow2":               "none: ext2",
 	"image.vhd.gz":              "the checksum of the footer is wrong",
-	"image.vmdk":                "a VMDK image",
+	"image.vmdk":                "none: ext2",
 	"invalid.ova":               "35 bytes are less than a sector",
 	"invalid.qcow2":             "35 bytes are less than a sector",
 	"invalid.vdi":               "35 bytes are less than a sector",
@@ -57,8 +57,8 @@ var corpusImages = map[string]string{
 	"valid-ext-exfat-fat32-ntfs-dynamic.vdi.gz":             "a VDI image",
 	"valid-ext-exfat-fat32-ntfs-encrypted-legacy-aes.qcow2": "the disk is encrypted with AES",
 	"valid-ext-exfat-fat32-ntfs.qcow2.gz":                   "gpt: ext4, exfat, fat, ntfs",
-	"valid.ova":                                             "a tar archive",
-	"vmdk-monolith.img":                                     "a VMDK image",
+	"valid.ova":                                             "an OVA without disks",
+	"vmdk-monolith.img":                                     "neither a partition table nor a known filesystem is in it",
 	"xfs.vhdx.gz":                                           "gpt: xfs",
 }
 
