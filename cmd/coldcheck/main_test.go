@@ -13,6 +13,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "write the expected output in the scripts, the docs and the README again")
@@ -46,6 +47,12 @@ func TestScripts(t *testing.T) {
 				ts.Check(err)
 				ts.Check(os.Truncate(ts.MkAbs(args[0]), size))
 			},
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "strict" { // a script that lacks a tool fails instead of being skipped
+				return false, errors.New("unknown condition")
+			}
+			return testenv.Strict(), nil
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_COLOR", "")
