@@ -13,11 +13,8 @@ import (
 // parent: the image lacks their changes. more says that the folder has more files than
 // are looked at.
 func (i *Image) Overlays(ctx context.Context) (names []string, more bool, err error) {
-	return overlays(ctx, i.first(), i.disk)
+	return container.Overlays(ctx, i.first(), i.disk)
 }
-
-// overlays looks for images that have an image as their parent.
-var overlays = container.Overlays
 
 // staleBases returns the images that are base disks of other images, and notifies of
 // them. It looks at none if Input.StaleBase says that they are meant as they are.
