@@ -230,7 +230,11 @@ func errorHead(count int) []byte {
 func (s ewfSpec) write(t testing.TB, folder string, content []byte) string {
 	t.Helper()
 	for n, b := range s.segments(content) {
-		if err := os.WriteFile(filepath.Join(folder, ewfSegmentName(s.first, n+1)), b, 0o666); err != nil {
+		name := ewfSegmentName(s.first, n+1)
+		if name == "" {
+			break
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), b, 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -728,6 +732,38 @@ func TestEWFSums(t *testing.T) {
 	if notes := strings.Join(d.Notes(), "\n"); !strings.Contains(notes, `"hash" at byte`) ||
 		!strings.Contains(notes, `"digest" at byte`) || !strings.Contains(notes, "disk.E03 is damaged") {
 		t.Error(notes)
+	}
+}
+
+// TestEWFMostSegments: as many segments as have names are read, and one more is not.
+func TestEWFMostSegments(t *testing.T) {
+	if !testenv.Full() {
+		t.Skip("writes 20,000 files: runs in strict mode")
+	}
+	for first, most := range map[string]int{"disk.E01": maxEWFSegments, "disk.s01": 5507} {
+		for n := most; n <= most+1 && (n == most || most == 5507); n++ {
+			t.Run(fmt.Sprint(n, " from ", first), func(t *testing.T) {
+				t.Parallel()
+				s := ewfSpec{first: first, perChunk: 1, sector: 512, perTable: 1, perSegment: 1, short: true, inTable: true}
+				content := bytes.Repeat(variantContent(variantSize)[:1<<20], 8)[:n*512]
+				d, err := openEWFTest(t, s.write(t, t.TempDir(), content))
+				if n > most {
+					if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "more than 5507 segments") {
+						t.Error(err)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				imgconform.Equal(t, d, content)
+				for _, s := range d.Sources() {
+					if err := s.Changed(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }
 
