@@ -515,6 +515,20 @@ func TestVHDBound(t *testing.T) {
 	}
 }
 
+// TestVHDEmpty: a disk may have no bytes.
+func TestVHDEmpty(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []uint32{vhdFixed, vhdDynamic} {
+		d, err := openBytes(t.Context(), "disk.vhd", buildVHD(vhdImage{kind: kind}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := d.ReadAt(make([]byte, 1), 0); n != 0 || err != io.EOF || d.Size() != 0 {
+			t.Errorf("kind %d: %d of %d bytes, %v", kind, n, d.Size(), err)
+		}
+	}
+}
+
 // TestBitRun compares runs with single bits.
 func TestBitRun(t *testing.T) {
 	t.Parallel()

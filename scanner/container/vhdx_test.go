@@ -582,6 +582,36 @@ func TestVHDXDamage(t *testing.T) {
 	}
 }
 
+// TestVHDXBounds: the size of the disk and the number of entries are bounded.
+func TestVHDXBounds(t *testing.T) {
+	t.Parallel()
+	const most = 64 << 40
+	for size, want := range map[int64]error{0: nil, most - 512: nil, most: nil, most + 512: ErrCorrupt} {
+		b := buildVHDX(vhdxImage{block: 256 << 20, size: size})
+		d, err := openBytes(t.Context(), "disk.vhdx", b)
+		if !errors.Is(err, want) {
+			t.Errorf("%d bytes: %v, want %v", size, err, want)
+		}
+		if err != nil {
+			continue
+		}
+		if start, end := d.Data(0); d.Size() != size || start != size || end != size {
+			t.Errorf("%d bytes: %d, data from %d to %d", size, d.Size(), start, end)
+		}
+		p := []byte{1}
+		if n, err := d.ReadAt(p, size-1); size > 0 && (n != 1 || err != nil || p[0] != 0) {
+			t.Errorf("%d bytes: the last is %d, %v", size, p[0], err)
+		}
+	}
+	for count, want := range map[uint16]error{2046: nil, 2047: nil, 2048: ErrCorrupt} {
+		b := buildVHDX(vhdxImage{content: make([]byte, 512)})
+		binary.LittleEndian.PutUint16(b[testItemsAt+10:], count) // the further ones are empty
+		if _, err := openBytes(t.Context(), "disk.vhdx", b); !errors.Is(err, want) {
+			t.Errorf("%d entries: %v, want %v", count, err, want)
+		}
+	}
+}
+
 // TestVHDXBitmapDamage: a part of a block needs its bitmap.
 func TestVHDXBitmapDamage(t *testing.T) {
 	t.Parallel()
@@ -773,6 +803,20 @@ func TestVHDXSecond(t *testing.T) {
 			}
 		})
 	}
+	t.Run("differencing", func(t *testing.T) {
+		t.Parallel()
+		folder, below := t.TempDir(), bytes.Clone(content)
+		for at := 0; at < len(below); at += 3 * 4096 {
+			rand.NewChaCha8([32]byte{byte(at / 4096)}).Read(below[at : at+4096])
+		}
+		writeImage(t, filepath.Join(folder, "p.vhdx"), buildVHDX(vhdxImage{content: below, content1: 7}))
+		file := writeImage(t, filepath.Join(folder, "c.vhdx"), buildVHDX(vhdxImage{content: content, linkage: 7,
+			present: func(n int64) bool { return n/8%3 == 0 },
+			paths:   map[string]string{"relative_path": `.\p.vhdx`, "absolute_win32_path": `\\?\C:\p.vhdx`}}))
+		if !bytes.Equal(mountedVHD(t, file), content) {
+			t.Error("vhdimount reads something else")
+		}
+	})
 }
 
 // FuzzVHDX: no content makes the reader panic, hang or return more than there is. The
