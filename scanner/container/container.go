@@ -136,7 +136,7 @@ func Open(ctx context.Context, first *source.Source, o Options) ([]Disk, error) 
 			continue
 		}
 		if f.open == nil {
-			return nil, fmt.Errorf("%s: %w", first.Name(), kind.NotImage(f.what, fill(f.hint, first.Name())))
+			return nil, fmt.Errorf("%s: %w", first.Name(), kind.NotImage(f.what, f.advise(ctx, first, p)))
 		}
 		return f.open(ctx, first, o)
 	}
@@ -190,10 +190,13 @@ type format struct {
 	what  string // "a QCOW image"
 	where place
 	magic string
+	also  string // what the head has too, anywhere
 	// open opens the disks inside; nil where the format is refused, with a hint.
 	open opener
 	// hint says what to do about a format that is refused: a pattern for fill.
 	hint string
+	// explain makes the pattern where it depends on the image; nil where it does not.
+	explain func(ctx context.Context, first *source.Source, p probe) string
 	// parent reads what the parent of an image is; nil if the format has none.
 	parent parentOf
 }
@@ -218,5 +221,14 @@ func (f format) matches(p probe) bool {
 		b, off = p.footer, int(footer-f.where)
 	}
 	end := off + len(f.magic)
-	return end <= len(b) && bytes.Equal(b[off:end], []byte(f.magic))
+	return end <= len(b) && bytes.Equal(b[off:end], []byte(f.magic)) && bytes.Contains(p.head, []byte(f.also))
+}
+
+// advise is the hint for a format that is refused.
+func (f format) advise(ctx context.Context, first *source.Source, p probe) string {
+	hint := f.hint
+	if f.explain != nil {
+		hint = f.explain(ctx, first, p)
+	}
+	return fill(hint, first.Name())
 }

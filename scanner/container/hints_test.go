@@ -14,7 +14,7 @@ func TestFill(t *testing.T) {
 		"root":                "qemu-img convert -O raw root root.img",
 		"my root.vdi":         "qemu-img convert -O raw 'my root.vdi' 'my root.img'",
 		"it's $(x).vdi":       `qemu-img convert -O raw 'it'\''s $(x).vdi' 'it'\''s $(x).img'`,
-		"-o.vdi":              "qemu-img convert -O raw '-o.vdi' '-o.img'",
+		"-o.vdi":              "qemu-img convert -O raw ./-o.vdi ./-o.img",
 	} {
 		if got := fill(hintConvert, name); !strings.HasSuffix(got, want) {
 			t.Errorf("%s: %s, want %s", name, got, want)
@@ -24,9 +24,9 @@ func TestFill(t *testing.T) {
 	if got := fill(hintExport, "my evidence.E01"); !strings.HasSuffix(got, export) {
 		t.Errorf("%s, want %s", got, export)
 	}
-	for name, want := range map[string]string{"root.img.gz": "gzip -dc root.img.gz >root.img",
-		"root.RAW.gz": "gzip -dc root.RAW.gz >root.RAW", "root.gz": "gzip -dc root.gz >root.img"} {
-		if got := fill(unpack("gzip -dc"), name); !strings.HasSuffix(got, want) {
+	for name, want := range map[string]string{"root.img.gz": "root.img", "root.RAW.gz": "root.RAW", "root.gz": "root.img",
+		"root.vmdk.gz": "root.vmdk", "root.VDI.gz": "root.VDI", "my root.tar.gz": "'my root.tar.img'"} {
+		if got := fill("{unpacked}", name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}

@@ -33,9 +33,7 @@ func OpenSplit(ctx context.Context, first *source.Source) (Disk, error) {
 	o := splitOpener{ctx: ctx, first: first, extension: filepath.Ext(first.Name())}
 	d, err := o.open()
 	if err != nil {
-		for _, p := range o.parts {
-			p.Close()
-		}
+		o.close()
 		return nil, fmt.Errorf("%s: %w", first.Name(), err)
 	}
 	if d == nil {
@@ -66,7 +64,24 @@ type splitOpener struct {
 	parts     []*source.Source // without the first
 }
 
+// close closes the parts after the first.
+func (o *splitOpener) close() {
+	for _, p := range o.parts {
+		p.Close()
+	}
+}
+
 func (o *splitOpener) open() (*mapped, error) {
+	ends, err := o.openParts()
+	if err != nil || len(ends) < 2 {
+		return nil, err
+	}
+	return o.join(ends)
+}
+
+// openParts opens the parts after the first, and returns the ends of the names of all;
+// none if there are no others.
+func (o *splitOpener) openParts() ([]string, error) {
 	ways := countings(strings.TrimPrefix(o.extension, "."))
 	var starts []counting
 	for _, c := range ways {
@@ -81,19 +96,15 @@ func (o *splitOpener) open() (*mapped, error) {
 			starts = append(starts, c)
 		}
 	}
-	if len(starts) == 0 {
-		for _, c := range ways {
-			if after, err := o.exists(c.at(c.number + 1)); err != nil || after {
-				return nil, cmp.Or(err, o.notFirst(c))
-			}
+	if len(starts) > 0 {
+		return o.collect(starts)
+	}
+	for _, c := range ways {
+		if after, err := o.exists(c.at(c.number + 1)); err != nil || after {
+			return nil, cmp.Or(err, o.notFirst(c))
 		}
-		return nil, nil
 	}
-	ends, err := o.collect(starts)
-	if err != nil || len(ends) < 2 {
-		return nil, err
-	}
-	return o.join(ends)
+	return nil, nil
 }
 
 // collect opens the parts after the first, and returns the ends of the names of all.
@@ -234,18 +245,33 @@ func (o *splitOpener) base(end string) string { return filepath.Base(o.path(end)
 
 // joinCommand is the command that writes one file from the parts.
 func (o *splitOpener) joinCommand(ends []string) string {
+	image := prose.Quote(RawName(o.first.Name()))
+	if runtime.GOOS == "windows" {
+		return o.copyCommand(ends, image)
+	}
+	return o.catCommand(ends) + " >" + image
+}
+
+// copyCommand is the command of Windows that writes a file from the parts.
+func (o *splitOpener) copyCommand(ends []string, file string) string {
 	var parts []string
 	for _, end := range ends {
 		parts = append(parts, prose.Quote(o.path(end)))
 	}
-	image := prose.Quote(RawName(o.first.Name()))
-	if runtime.GOOS == "windows" {
-		return "cmd /c copy /b " + strings.Join(parts, "+") + " " + image
+	return "cmd /c copy /b " + strings.Join(parts, "+") + " " + file
+}
+
+// catCommand is the command of other systems that writes the parts to standard output.
+// Many of them are named by patterns.
+func (o *splitOpener) catCommand(ends []string) string {
+	var parts []string
+	for _, end := range ends {
+		parts = append(parts, argument(o.path(end)))
 	}
 	if len(parts) > 8 {
-		parts = patterns(prose.Quote(o.path("")), ends)
+		parts = patterns(argument(o.path("")), ends)
 	}
-	return "cat " + strings.Join(parts, " ") + " >" + image
+	return "cat " + strings.Join(parts, " ")
 }
 
 // patterns match the names of parts that are counted with the same number of digits,

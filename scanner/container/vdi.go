@@ -212,13 +212,13 @@ func (v *vdi) survey(ctx context.Context) (notes []string, err error) {
 	}
 	if outside > 0 {
 		notes = append(notes, fmt.Sprintf(
-			"%d of the %d blocks in the block table are outside the file, which may be truncated.", outside, count))
+			"%d of the %d blocks in the block table are outside the file, which may be truncated", outside, count))
 	}
 	if twice > 0 {
-		notes = append(notes, fmt.Sprintf("%d of the %d blocks in the block table are there more than once.", twice, count))
+		notes = append(notes, fmt.Sprintf("%d of the %d blocks in the block table are there more than once", twice, count))
 	}
 	if count != v.used {
-		notes = append(notes, fmt.Sprintf("The header counts %s in the file, the block table %d.",
+		notes = append(notes, fmt.Sprintf("the header counts %s in the file, the block table %d",
 			prose.Count(int64(v.used), "block", "blocks"), count))
 	}
 	return notes, nil

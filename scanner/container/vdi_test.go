@@ -160,14 +160,14 @@ func TestVDIDetail(t *testing.T) {
 		"fixed":   {vdiImage{kind: vdiFixed}, 0, "fixed", "", -1, ""},
 		"blocks":  {vdiImage{block: 65536}, 0, "dynamic, blocks of 64 KiB", "", -1, ""},
 		"a count that is too small": {vdiImage{change: func(b []byte) { b[388]-- }}, 0, "dynamic",
-			"The header counts 9 blocks in the file, the block table 10.", -1, ""},
+			"the header counts 9 blocks in the file, the block table 10", -1, ""},
 		"truncated": {
-			vdiImage{}, 1, "dynamic", "1 of the 10 blocks in the block table are outside the file, which may be truncated.",
+			vdiImage{}, 1, "dynamic", "1 of the 10 blocks in the block table are outside the file, which may be truncated",
 			variantSize - 1, "the block table, at byte 604: block 9 of the file, for byte 24117248 of the disk, is not in"},
 		"truncated by two": {vdiImage{}, 1<<20 + 1, "dynamic", "2 of the 10 blocks", 12 << 20,
 			"the block table, at byte 560: block 8 of the file"},
 		"doubled": {vdiImage{change: func(b []byte) { copy(b[512:516], b[520:524]) }}, 0, "dynamic",
-			"1 of the 10 blocks in the block table are there more than once.", 2 << 20,
+			"1 of the 10 blocks in the block table are there more than once", 2 << 20,
 			"the block table, at byte 520: block 2 of the file, for byte 2097152 of the disk, is in the table more than once"},
 		"doubled, the first": {
 			vdiImage{change: func(b []byte) { copy(b[512:516], b[520:524]) }}, 0, "dynamic", "more than once",
