@@ -100,8 +100,11 @@ func overlaid(size int64, format string, options ...string) makeVariant {
 // encrypted is an image that is encrypted.
 func encrypted(method string) makeVariant {
 	return func(t *testing.T, folder, raw string) (string, []string) {
-		return converted("--object", "secret,id=key,data=0123456789abcdef", "-o",
-			"encrypt.format="+method+",encrypt.key-secret=key")(t, folder, raw)
+		options := "encrypt.format=" + method + ",encrypt.key-secret=key"
+		if method == "luks" {
+			options += ",encrypt.iter-time=10" // milliseconds
+		}
+		return converted("--object", "secret,id=key,data=0123456789abcdef", "-o", options)(t, folder, raw)
 	}
 }
 
@@ -146,8 +149,8 @@ func qcow2Variants() []variant {
 		{name: "zlib, 4 KiB", make: compressed("cluster_size=4k")},
 		{name: "zlib, 2 MiB", make: compressed("cluster_size=2M")},
 		{name: "zstd", make: compressed("compression_type=zstd"), detail: "version 3, zstd"},
-		{name: "zstd, 512 bytes", make: compressed("compression_type=zstd,cluster_size=512")},
 		{name: "zstd, 2 MiB", make: compressed("compression_type=zstd,cluster_size=2M")},
+		{name: "zstd, 512 bytes", make: compressed("compression_type=zstd,cluster_size=512")},
 		{name: "subclusters", make: o("extended_l2=on")},
 		{name: "subclusters, 16 KiB", make: o("extended_l2=on,cluster_size=16k")},
 		{name: "subclusters, zlib", make: compressed("extended_l2=on"), detail: "version 3, subclusters"},
@@ -185,7 +188,8 @@ func qcow2Variants() []variant {
 			detail: "version 3, external data file"},
 		{name: "external data file, subclusters", make: written(withDataFile("disk.data", ",extended_l2=on"),
 			"write -P 7 15M 1M", "write -z 15M 20k", "write -z 15380k 1004k")},
-		{name: "external data file elsewhere", make: withDataFile("sub/disk.data", ""), refused: `in "disk.data", in another`},
+		{name: "external data file elsewhere", make: withDataFile("sub/disk.data", ""),
+			refused: `in "disk.data", in another`},
 		{name: "LUKS", make: encrypted("luks"), refused: "the disk is encrypted with LUKS: encrypted"},
 		{name: "AES", make: encrypted("aes"), refused: "the disk is encrypted with AES: encrypted"},
 		{name: "marked as corrupt", make: poked(o("compat=1.1"), 79, qcow2Corrupt), refused: "marked the image as corrupt"},
