@@ -2,11 +2,13 @@ package container
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -312,12 +314,12 @@ func (h *qcow2Header) detail() string {
 func (h *qcow2Header) notes() []string {
 	var notes []string
 	if h.incompatible&qcow2Dirty != 0 {
-		notes = append(notes, "the image was not closed properly; its reference counts may be wrong, "+
-			"but reading does not need them")
+		notes = append(notes, "The image was not closed properly. Its reference counts may be wrong, "+
+			"but they are not needed to read it.")
 	}
 	if h.snapshots > 0 {
 		notes = append(notes, prose.Count(int64(h.snapshots), "internal snapshot is", "internal snapshots are")+
-			" ignored; the disk is read in its current state")
+			" ignored: the disk is read in its current state.")
 	}
 	return notes
 }
@@ -353,15 +355,16 @@ func (h *qcow2Header) openBacking(ctx context.Context, o Options) (Disk, error) 
 	if err != nil {
 		return nil, err
 	}
-	want, is := h.backingFormat, d.Format()
-	if want == "raw" && slices.Contains(qcow2Formats, is) || slices.Contains(qcow2Formats, want) && want != is {
+	is := d.Format()
+	want, known := qcow2Formats[h.backingFormat]
+	if known && is != want || h.backingFormat == "raw" && slices.Contains(slices.Collect(maps.Values(qcow2Formats)), is) {
 		err := fmt.Errorf("%s: its parent is of the format %s, but %s is %s: %w",
-			h.file.Name(), want, d.Sources()[0].Name(), is, ErrIncomplete)
+			h.file.Name(), cmp.Or(want, "raw"), d.Sources()[0].Name(), is, ErrIncomplete)
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
 
-// qcow2Formats are the formats of a backing file that have the same name here and in
-// QEMU.
-var qcow2Formats = []string{"qcow2", "vmdk", "vhdx", "vdi"}
+// qcow2Formats are the formats of a backing file, by the names that QEMU has for them. Raw
+// is not one: the disk of a raw parent may also be in an image of a forensic format.
+var qcow2Formats = map[string]string{"qcow2": "qcow2", "vmdk": "vmdk", "vpc": "vhd", "vhdx": "vhdx", "vdi": "vdi"}
