@@ -44,7 +44,7 @@ const (
 	// them: those of 64 TiB in clusters of 64 KiB.
 	qcow2MaxRemembered = 1 << 17
 	// qcow2MaxPieces is how many pieces, or L1 entries, are joined to one extent.
-	qcow2MaxPieces = 256
+	qcow2MaxPieces = 64
 )
 
 func newQcow2(h *qcow2Header) (*qcow2, error) {
@@ -91,7 +91,7 @@ func (q *qcow2) disjoint(all []span) []span {
 	return joined
 }
 
-// clear returns how many of the n bytes at an offset of the file are before the next of
+// clearOf returns how many of the n bytes at an offset of the file are before the next of
 // the ranges.
 func clearOf(ranges []span, at, n int64) int64 {
 	i := sort.Search(len(ranges), func(i int) bool { return ranges[i].end > at })
@@ -144,36 +144,38 @@ func (q *qcow2) inTable(table, off int64) (extent, error) {
 	if err != nil {
 		return extent{}, err
 	}
-	e, reason := q.pieceAt(entries, table, off)
-	if reason != "" {
-		return extent{}, q.wrongEntry("L2", at, reason)
-	}
-	for n := 1; n < qcow2MaxPieces && e.where != packed; n++ {
+	e, reason := q.pieceAt(entries, off)
+	for n := 1; n < qcow2MaxPieces && e.where != packed && reason == ""; n++ {
 		next := off + e.size
 		if next%q.cluster == 0 {
 			if entries = entries[size:]; len(entries) == 0 {
 				break
 			}
 		}
-		more, reason := q.pieceAt(entries, table, next)
-		if reason != "" || more.where != e.where || e.where == stored && more.at != e.at+e.size {
+		more, wrong := q.pieceAt(entries, next)
+		if wrong != "" || more.where != e.where || e.where == stored && more.at != e.at+e.size {
 			break
 		}
 		e.size += more.size
 	}
+	if reason == "" {
+		e, reason = q.within(e, table, off)
+	}
+	if reason != "" {
+		return extent{}, q.wrongEntry("L2", at, reason)
+	}
 	return e, nil
 }
 
-// pieceAt returns what the disk has from off to the end of its piece, which is not more
-// than a cluster, or what is wrong with its entry. The entry is the first; it is in the L2
-// table at an offset of the file.
-func (q *qcow2) pieceAt(entries []byte, table, off int64) (e extent, reason string) {
+// pieceAt returns what the disk has from off to the end of its piece, or what is wrong
+// with its entry, which is the first.
+func (q *qcow2) pieceAt(entries []byte, off int64) (e extent, reason string) {
 	entry, bitmap := binary.BigEndian.Uint64(entries), uint64(0)
 	if q.extended() {
 		bitmap = binary.BigEndian.Uint64(entries[8:])
 	}
 	if entry&qcow2Compressed != 0 {
-		return q.compressed(entry, bitmap, table, off)
+		return q.compressed(entry, bitmap, off)
 	}
 	at := int64(entry & qcow2Offset)
 	allocated := at != 0 || q.external() && entry&qcow2Used != 0
@@ -207,57 +209,56 @@ func (q *qcow2) pieceAt(entries []byte, table, off int64) (e extent, reason stri
 		return e, ""
 	}
 	e.where, e.file, e.at = stored, q.data, at+off%q.cluster
-	return q.inFile(e, table, off)
+	return e, ""
 }
 
-// inFile checks where a piece is that is stored. A file that QEMU writes may end within the last
-// cluster, after what the disk has of it. QEMU reads zeros after the end of any file; here
-// that is an error.
-func (q *qcow2) inFile(e extent, table, off int64) (extent, string) {
-	end := q.data.Size()
-	needed := min(e.size, q.size-off)
-	switch {
-	case q.external() && e.at != off:
-		return e, fmt.Sprintf("the external data file has byte %d of the disk at byte %d", off, e.at)
-	case e.at >= end:
-		return e, fmt.Sprintf("the file ends at byte %d, before byte %d", end, e.at)
-	case !q.external() && q.overlaps(e.at, e.size, table):
-		return e, fmt.Sprintf("the cluster at byte %d of the file is in a table", e.at)
+// within returns the part of an extent before the end of its file and before the next
+// metadata, such as the L2 table at an offset, or what is wrong. A file that QEMU writes
+// may end within the last cluster, after what the disk has of it. QEMU reads zeros after
+// the end of any file; here that is an error.
+func (q *qcow2) within(e extent, table, off int64) (extent, string) {
+	if e.where != stored && e.where != packed {
+		return e, ""
 	}
-	if e.at+needed > end { // the rest is missing
-		e.size = end - e.at
+	at, n, end := e.at, e.size, e.file.Size()
+	if e.where == packed {
+		n = e.block.packed
+	}
+	clear := n
+	if !q.external() {
+		clear = min(clearOf(q.metadata, at, n), clearOf([]span{{table, table + q.cluster}}, at, n))
+	}
+	switch {
+	case q.external() && at != off:
+		return e, fmt.Sprintf("the external data file has byte %d of the disk at byte %d", off, at)
+	case at >= end:
+		return e, fmt.Sprintf("the file ends at byte %d, before byte %d", end, at)
+	case clear == 0 || clear < n && e.where == packed:
+		return e, fmt.Sprintf("the cluster at byte %d of the file is in a table", at)
+	case e.where == packed: // its size is known to a sector; the file may end before that
+		e.block.packed = min(n, end-at)
+	case q.size-off > end-at: // the rest is missing
+		e.size = min(clear, end-at)
+	default:
+		e.size = clear
 	}
 	return e, ""
 }
 
-// overlaps returns whether a range of the file has metadata in it, such as the L2 table at
-// an offset.
-func (q *qcow2) overlaps(at, n, table int64) bool {
-	return clearOf(q.metadata, at, n) < n || at < table+q.cluster && table < at+n
-}
-
 // compressed returns where a compressed cluster is ("Compressed Clusters Descriptor").
-func (q *qcow2) compressed(entry, bitmap uint64, table, off int64) (e extent, reason string) {
+func (q *qcow2) compressed(entry, bitmap uint64, off int64) (e extent, reason string) {
 	shift := 62 - (q.clusterBits - 8)
 	at, sectors := int64(entry&(1<<shift-1)), int64(entry&(qcow2Compressed-1)>>shift)+1
-	size, end := sectors*512-at%512, q.file.Size()
 	switch {
 	case q.external():
 		return e, "a compressed cluster in an image with an external data file"
 	case bitmap != 0 || at >= 1<<56:
 		return e, "reserved bits are set"
-	case at >= end:
-		return e, fmt.Sprintf("the file ends at byte %d, before byte %d", end, at)
 	}
-	// The size is known to a sector; the file may end before that.
-	size = min(size, end-at)
-	if q.overlaps(at, size, table) {
-		return e, fmt.Sprintf("the %d bytes at byte %d of the file are in a table", size, at)
-	}
-	within := off % q.cluster
+	start := off / q.cluster * q.cluster
 	return extent{
-		where: packed, size: q.cluster - within, file: q.file, at: at,
-		block: block{start: off - within, size: q.cluster, packed: size},
+		where: packed, size: start + q.cluster - off, file: q.file, at: at,
+		block: block{start: start, size: q.cluster, packed: sectors*512 - at%512},
 	}, ""
 }
 
