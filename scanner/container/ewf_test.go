@@ -274,12 +274,12 @@ func TestEWFTools(t *testing.T) {
 		t.Run(f, func(t *testing.T) {
 			testenv.Part(t, n, 3)
 			t.Parallel()
-			made := map[string][]byte{}
+			made, first := map[string][]byte{}, ""
 			imgconform.Run(t, imgconform.Format{Unit: 512, Checked: true, Open: openAs("ewf"),
 				Write: func(t *testing.T, folder string, content []byte) string {
 					b, ok := made[string(content)]
 					if ok {
-						name := filepath.Join(folder, "disk.E01")
+						name := filepath.Join(folder, first)
 						if err := os.WriteFile(name, b, 0o666); err != nil {
 							t.Fatal(err)
 						}
@@ -294,7 +294,7 @@ func TestEWFTools(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					made[string(content)] = b
+					made[string(content)], first = b, filepath.Base(name)
 					return name
 				},
 			})
