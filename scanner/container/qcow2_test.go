@@ -191,8 +191,8 @@ func readBytes(i imgconform.Image) int64 {
 	return sum
 }
 
-// once returns the Write of a format that makes an image of each content once.
-func once(image func(t *testing.T, content []byte) []byte) func(t *testing.T, folder string, content []byte) string {
+// qcow2Once returns the Write of a format that makes an image of each content once.
+func qcow2Once(image func(t *testing.T, content []byte) []byte) func(t *testing.T, folder string, content []byte) string {
 	made := map[uint64][]byte{} // by the hash of the content
 	return func(t *testing.T, folder string, content []byte) string {
 		name, sum := filepath.Join(folder, "disk.qcow2"), fnv.New64a()
@@ -223,7 +223,7 @@ func TestQcow2(t *testing.T) {
 			t.Parallel()
 			testenv.Part(t, i, 3)
 			imgconform.Run(t, imgconform.Format{Sparse: true, Open: openAs("qcow2"), Read: readBytes,
-				Write: once(func(_ *testing.T, content []byte) []byte { return m.image(content) })})
+				Write: qcow2Once(func(_ *testing.T, content []byte) []byte { return m.image(content) })})
 		})
 	}
 }
@@ -244,7 +244,7 @@ func TestQcow2Converted(t *testing.T) {
 			t.Parallel()
 			testenv.Part(t, i, 6)
 			imgconform.Run(t, imgconform.Format{Unit: 512, Sparse: !strings.Contains(args[1], "2M"), Open: openAs("qcow2"),
-				Write: once(func(t *testing.T, content []byte) []byte {
+				Write: qcow2Once(func(t *testing.T, content []byte) []byte {
 					folder := t.TempDir()
 					raw, image := filepath.Join(folder, "raw"), filepath.Join(folder, "image")
 					if err := os.WriteFile(raw, content, 0o666); err != nil {
@@ -728,8 +728,8 @@ func FuzzQcow2(f *testing.F) {
 	})
 }
 
-// benchContent is a disk for benchmarks: text, random data and zeros.
-var benchContent = sync.OnceValue(func() []byte {
+// qcow2BenchContent is a disk for benchmarks: text, random data and zeros.
+var qcow2BenchContent = sync.OnceValue(func() []byte {
 	var b []byte
 	for len(b) < 128<<20 {
 		b = append(b, variantContent(variantSize)...)
@@ -737,8 +737,8 @@ var benchContent = sync.OnceValue(func() []byte {
 	return b[:128<<20]
 })
 
-// benchKinds are what is compared.
-var benchKinds = []struct {
+// qcow2BenchKinds are what is compared.
+var qcow2BenchKinds = []struct {
 	name  string
 	maker qcow2Maker // version 0 is raw
 }{
@@ -749,8 +749,8 @@ var benchKinds = []struct {
 	{"zstd", qcow2Maker{version: 3, bits: 16, pack: "zstd"}},
 }
 
-func openBench(b *testing.B, m qcow2Maker) Disk {
-	image := benchContent()
+func openQcow2Bench(b *testing.B, m qcow2Maker) Disk {
+	image := qcow2BenchContent()
 	if m.version != 0 {
 		image = m.image(image)
 	}
@@ -768,9 +768,9 @@ func openBench(b *testing.B, m qcow2Maker) Disk {
 
 // BenchmarkQcow2Sequential reads the disk from front to back in pieces of 1 MiB.
 func BenchmarkQcow2Sequential(b *testing.B) {
-	for _, k := range benchKinds {
+	for _, k := range qcow2BenchKinds {
 		b.Run(k.name, func(b *testing.B) {
-			d, p := openBench(b, k.maker), make([]byte, 1<<20)
+			d, p := openQcow2Bench(b, k.maker), make([]byte, 1<<20)
 			b.SetBytes(d.Size())
 			b.ReportAllocs()
 			for b.Loop() {
@@ -786,9 +786,9 @@ func BenchmarkQcow2Sequential(b *testing.B) {
 
 // BenchmarkQcow2Random reads 4 KiB anywhere.
 func BenchmarkQcow2Random(b *testing.B) {
-	for _, k := range benchKinds {
+	for _, k := range qcow2BenchKinds {
 		b.Run(k.name, func(b *testing.B) {
-			d, p := openBench(b, k.maker), make([]byte, 4096)
+			d, p := openQcow2Bench(b, k.maker), make([]byte, 4096)
 			b.SetBytes(int64(len(p)))
 			b.ReportAllocs()
 			at := uint64(1)
