@@ -192,7 +192,9 @@ func readBytes(i imgconform.Image) int64 {
 }
 
 // qcow2Once returns the Write of a format that makes an image of each content once.
-func qcow2Once(image func(t *testing.T, content []byte) []byte) func(t *testing.T, folder string, content []byte) string {
+func qcow2Once(
+	image func(t *testing.T, content []byte) []byte,
+) func(t *testing.T, folder string, content []byte) string {
 	made := map[uint64][]byte{} // by the hash of the content
 	return func(t *testing.T, folder string, content []byte) string {
 		name, sum := filepath.Join(folder, "disk.qcow2"), fnv.New64a()
