@@ -214,29 +214,29 @@ func TestVHDReadErrors(t *testing.T) {
 // anywhere.
 func BenchmarkVHD(b *testing.B) {
 	for name, v := range map[string]vhdImage{"fixed": {kind: vhdFixed}, "dynamic": {kind: vhdDynamic, block: 2 << 20}} {
-		v.content = benchContent()
+		v.content = vhdContent()
 		benchmarkReads(b, name, "disk.vhd", buildVHD(v))
 	}
-	v := vhdImage{kind: vhdDifferencing, content: benchContent(), block: 2 << 20, id: 1, parent: 2, parentName: "p.vhd",
+	v := vhdImage{kind: vhdDifferencing, content: vhdContent(), block: 2 << 20, id: 1, parent: 2, parentName: "p.vhd",
 		present: func(n int) bool { return n%64 < 32 }}
 	benchmarkReads(b, "differencing", "disk.vhd", buildVHD(v),
-		buildVHD(vhdImage{kind: vhdDynamic, content: benchContent(), block: 2 << 20, id: 2}))
+		buildVHD(vhdImage{kind: vhdDynamic, content: vhdContent(), block: 2 << 20, id: 2}))
 }
 
 func BenchmarkVHDX(b *testing.B) {
 	for name, v := range map[string]vhdxImage{"fixed": {fixed: true}, "dynamic": {block: 32 << 20},
 		"small blocks": {block: 1 << 20}} {
-		v.content = benchContent()
+		v.content = vhdContent()
 		benchmarkReads(b, name, "disk.vhdx", buildVHDX(v))
 	}
-	v := vhdxImage{content: benchContent(), block: 32 << 20, linkage: 7, present: func(n int64) bool { return n%64 < 32 }}
-	benchmarkReads(b, "differencing", "disk.vhdx", buildVHDX(v), buildVHDX(vhdxImage{content: benchContent(),
+	v := vhdxImage{content: vhdContent(), block: 32 << 20, linkage: 7, present: func(n int64) bool { return n%64 < 32 }}
+	benchmarkReads(b, "differencing", "disk.vhdx", buildVHDX(v), buildVHDX(vhdxImage{content: vhdContent(),
 		content1: 7}))
 }
 
-func BenchmarkRaw(b *testing.B) { benchmarkReads(b, "raw", "disk.img", benchContent()) }
+func BenchmarkRaw(b *testing.B) { benchmarkReads(b, "raw", "disk.img", vhdContent()) }
 
-func benchContent() []byte {
+func vhdContent() []byte {
 	content := make([]byte, 64<<20)
 	rand.NewChaCha8([32]byte{3}).Read(content)
 	return content
