@@ -134,6 +134,28 @@ func TestOverlaysByName(t *testing.T) {
 	}
 }
 
+// TestOverlaysFlat: the flat extent of a VMDK image is stale if the image is.
+func TestOverlaysFlat(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeImage(t, filepath.Join(dir, "base-flat.vmdk"), make([]byte, 1<<20))
+	writeImage(t, filepath.Join(dir, "snap.vmdk"), []byte("# Disk DescriptorFile\nversion=1\nCID=00000002\n"+
+		"parentCID=00000001\ncreateType=\"monolithicSparse\"\nparentFileNameHint=\"C:\\vm\\base.vmdk\"\n"+
+		"RW 2048 SPARSE \"snap-s001.vmdk\"\n"+strings.Repeat("# \n", 200)))
+	s, err := source.Open(t.Context(), filepath.Join(dir, "base-flat.vmdk"), source.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	d, err := openRaw(t.Context(), s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := Overlays(t.Context(), s, d); err != nil || !slices.Equal(got, []string{"snap.vmdk"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // TestOverlaysUnreadable: files that cannot be read are no overlays, and are counted
 // if there are no others.
 func TestOverlaysUnreadable(t *testing.T) {

@@ -216,15 +216,20 @@ func isVMDK(d Disk, cid uint32) error {
 // newCID is the CID of a disk that was never written: many have it.
 const newCID = 0xfffffffe
 
+// vmdkFlat is the end of the name of a flat extent, which is a raw image of its own.
+var vmdkFlat = regexp.MustCompile(`(?i)-flat\.vmdk$`)
+
 // parent returns whether a disk is the parent: by its CID, and by the name of its file,
-// since it has another CID if it was written later.
+// since it has another CID if it was written later. The only extent of the parent, which
+// may be scanned as a raw image, counts too.
 func (d *vmdkDescriptor) parent() func(string, Disk) bool {
 	if d == nil || d.parentCID == noParent {
 		return nil
 	}
 	named := hasName(d.parentName)
 	return func(name string, disk Disk) bool {
-		return named(name, disk) || d.parentCID != newCID && isVMDK(disk, d.parentCID) == nil
+		return named(name, disk) || named(vmdkFlat.ReplaceAllString(name, ".vmdk"), disk) ||
+			d.parentCID != newCID && isVMDK(disk, d.parentCID) == nil
 	}
 }
 
