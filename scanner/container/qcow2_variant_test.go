@@ -2,6 +2,7 @@ package container
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -253,6 +254,45 @@ func TestQcow2Corpus(t *testing.T) {
 				t.Fatal(err)
 			}
 			imgconform.Equal(t, disks[0], content)
+		})
+	}
+}
+
+// TestQcow2ToolDamage damages the header and the tables of images that qemu-img makes. None
+// may make the reader panic, loop, use much memory or return more than there is.
+func TestQcow2ToolDamage(t *testing.T) {
+	testenv.Tool(t, "qemu-img")
+	const size = 6<<20 + 512
+	content := variantContent(variantSize)[:size]
+	raw := writeImage(t, filepath.Join(t.TempDir(), "disk.raw"), content)
+	for name, make := range map[string]makeVariant{
+		"version 2":         converted("-o", "compat=0.10"),
+		"version 3":         converted("-o", "compat=1.1"),
+		"512 bytes":         converted("-o", "cluster_size=512"),
+		"2 MiB":             converted("-o", "cluster_size=2M"),
+		"zlib":              converted("-c", "-o", "compat=1.1"),
+		"zlib, 4 KiB":       converted("-c", "-o", "cluster_size=4k"),
+		"zstd":              converted("-c", "-o", "compression_type=zstd"),
+		"subclusters":       converted("-o", "extended_l2=on"),
+		"zstd, subclusters": converted("-c", "-o", "compression_type=zstd,extended_l2=on"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, _ := make(t, t.TempDir(), raw)
+			image, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			be := binary.BigEndian
+			l1, entries := int(be.Uint64(image[40:])), int(be.Uint32(image[36:]))
+			header := structure{0, 112, false}
+			structures := []structure{header, header, {l1, 8 * entries, false}}
+			cluster := 1 << be.Uint32(image[20:])
+			for i := range min(entries, 3) {
+				table := int(be.Uint64(image[l1+8*i:]) & qcow2Offset)
+				used := bytes.TrimRight(image[table:table+cluster], "\x00")
+				structures = append(structures, structure{table, len(used), false})
+			}
+			damageTool(t, image, content, structures)
 		})
 	}
 }
