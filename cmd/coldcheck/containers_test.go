@@ -21,12 +21,15 @@ import (
 
 // packed is how the raw images of a case are put into containers.
 type packed struct {
-	name  string
-	plain bool     // it is tested in every run
-	tools []string // that pack needs
+	name    string
+	plain   bool     // it is tested in every run
+	nightly bool     // it takes minutes
+	tools   []string // that pack needs
 	// pack writes a container of a raw image to a folder, and returns the name of the
 	// file to scan, and its parents.
 	pack func(t *testing.T, folder, raw string) (file string, parents []string)
+	// both does the same with both images, which are in one file then.
+	both func(t *testing.T, folder string, raw []string) string
 	// users limits it to the user volume: what takes long.
 	users bool
 }
@@ -58,6 +61,10 @@ func packings() []packed {
 		qemu("qcow2", "-c", "-o", "compression_type=zstd,cluster_size=512k").always(),
 		qemu("vpc", "-o", "subformat=dynamic,force_size=on"), qemu("vhdx", "-o", "subformat=dynamic").always(),
 		qemu("vdi"),
+		qemu("vmdk", "-o", "subformat=monolithicSparse"), qemu("vmdk", "-o", "subformat=streamOptimized"),
+		qemu("vmdk", "-o", "subformat=twoGbMaxExtentSparse").always(),
+		{name: "OVA", plain: true, tools: []string{"qemu-img", "tar"}, both: packOVA},
+		{name: "E01", nightly: true, tools: []string{"ewfacquire"}, users: true, pack: packE01},
 		{name: "qcow2 overlay", plain: true, tools: []string{"qemu-img", "qemu-io"}, pack: packOverlay},
 		{name: "split raw", plain: true, users: true, pack: packParts},
 	}
@@ -114,6 +121,34 @@ func packParts(t *testing.T, folder, raw string) (string, []string) {
 	return filepath.Join(folder, "disk.001"), nil
 }
 
+// packOVA makes an archive of two disks.
+func packOVA(t *testing.T, folder string, raw []string) string {
+	var disks []string
+	for n, name := range raw {
+		disk := fmt.Sprintf("machine-disk%d.vmdk", n+1)
+		tool(t, "qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", name,
+			filepath.Join(folder, disk))
+		disks = append(disks, disk)
+	}
+	ovf := `<Envelope xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"><References>` +
+		`<File ovf:id="f1" ovf:href="machine-disk1.vmdk"/><File ovf:id="f2" ovf:href="machine-disk2.vmdk"/></References>` +
+		`<DiskSection><Disk ovf:diskId="d1" ovf:fileRef="f1"/><Disk ovf:diskId="d2" ovf:fileRef="f2"/></DiskSection>` +
+		`</Envelope>`
+	if err := os.WriteFile(filepath.Join(folder, "machine.ovf"), []byte(ovf), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, "machine.ova")
+	tool(t, "tar", append([]string{"--format=ustar", "-C", folder, "-cf", file, "machine.ovf"}, disks...)...)
+	return file
+}
+
+// packE01 acquires an image as an examiner does, in segments.
+func packE01(t *testing.T, folder, raw string) (string, []string) {
+	tool(t, "ewfacquire", "-u", "-q", "-f", "encase6", "-c", "deflate:empty-block", "-S", "1MiB", "-t",
+		filepath.Join(folder, "disk"), raw)
+	return filepath.Join(folder, "disk.E01"), nil
+}
+
 // rawImages writes the root and the user image of a case as raw files.
 func rawImages(t *testing.T, name string) (root, user string) {
 	t.Helper()
@@ -139,19 +174,22 @@ func TestContainers(t *testing.T) {
 		root, user := rawImages(t, name)
 		want := reportOf(t, scanner.Input{Images: files([]string{root, user})}, root, user)
 		for _, p := range packings() {
-			if !p.plain && !testenv.Full() {
+			if !p.plain && !testenv.Full() || p.nightly && !testenv.Nightly() {
 				continue
 			}
 			t.Run(name+"/"+p.name, func(t *testing.T) {
 				testenv.Tool(t, p.tools...)
 				in, names := scanner.Input{}, []string{root, user}
 				for n, raw := range names {
-					if n == 0 && p.users {
+					if n == 0 && p.users || p.both != nil {
 						continue
 					}
 					var parents []string
 					names[n], parents = p.pack(t, t.TempDir(), raw)
 					in.Parents = append(in.Parents, files(parents)...)
+				}
+				if p.both != nil {
+					names = []string{p.both(t, t.TempDir(), names)}
 				}
 				in.Images = files(names)
 				if d := cmp.Diff(want, reportOf(t, in, names...)); d != "" {

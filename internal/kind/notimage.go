@@ -6,7 +6,7 @@ import (
 )
 
 // ErrNotImage: a file is no image of a disk that can be read.
-var ErrNotImage = errors.New("not a raw disk image")
+var ErrNotImage = errors.New("not a supported disk image")
 
 // NotImage returns an error that is ErrNotImage and names the file's actual
 // type. Its Hint() string is the advice for it; "" if there is none.

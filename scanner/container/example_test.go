@@ -39,6 +39,6 @@ func ExampleOpen_refused() {
 		fmt.Println(hinted.Hint())
 	}
 	// Output:
-	// root.qed: not a raw disk image: a QED image true
+	// root.qed: not a supported disk image: a QED image true
 	// convert it to a raw image: qemu-img convert -O raw root.qed root.img
 }
