@@ -7,8 +7,8 @@ var scanExits = []helpEntry{
 	{"0", "READY: every requirement that was checked is met"},
 	{"1", "NOT READY: a requirement is not met"},
 	{"3", "INCONCLUSIVE: a requirement could not be decided"},
-	{"4", "no scan was possible: not a disk image, an image that is damaged or lacks its parent, no supported system, or " +
-		"an encrypted root volume"},
+	{"4", "no scan was possible: not a disk image, an image that is damaged or lacks its parent, no supported system, " +
+		"or an encrypted root volume"},
 	{"64", "wrong usage; nothing was written"},
 	{"74", "a file could not be opened, read or written"},
 	{"130, 143", "interrupted, terminated"},

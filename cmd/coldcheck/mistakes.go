@@ -165,7 +165,9 @@ func otherImages(name string) []string {
 }
 
 // imageSuffixes are those of files that may be images.
-var imageSuffixes = []string{".img", ".raw", ".dd", ".bin", ".001", ".qcow2", ".vmdk", ".vhd", ".vhdx", ".vdi", ".e01", ".ova"}
+var imageSuffixes = []string{
+	".img", ".raw", ".dd", ".bin", ".001", ".qcow2", ".vmdk", ".vhd", ".vhdx", ".vdi", ".e01", ".ova",
+}
 
 // imagesIn returns the paths of the files in a folder that may be images.
 func imagesIn(folder string) ([]string, error) {
