@@ -67,7 +67,7 @@ ended() {
 
 # ----------------------------------------------------------------------------
 # linux.component.cloud-init (failed, required)
-# Cloud-init does not start: cloud-final.service is masked.
+# cloud-init does not start: cloud-final.service is masked.
 
 if systemctl is-enabled --quiet -- cloud-final.service; then
 	echo 'linux.component.cloud-init: nothing to do: unit cloud-final.service'
