@@ -60,6 +60,19 @@ func Part(t testing.TB, i, n int) {
 	}
 }
 
+// Share skips test number i of many similar ones that take long, unless i is a multiple
+// of plain, or of strict in a strict run, or the run is Nightly.
+func Share(t testing.TB, i, plain, strict int) {
+	t.Helper()
+	n := plain
+	if Strict() {
+		n = strict
+	}
+	if i%n != 0 && !Nightly() {
+		t.Skipf("one of every %d: %s=1 tests all", n, nightlyVar)
+	}
+}
+
 // Corpus returns the corpus' folder, the value of COLDCHECK_CORPUS. The test is
 // skipped if that is not set, and fails if it names no folder.
 func Corpus(t testing.TB) string {

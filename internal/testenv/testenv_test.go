@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"runtime"
 	"strconv"
 	"strings"
@@ -84,6 +85,26 @@ func TestMissingTool(t *testing.T) {
 	t.Setenv(strictVar, "1")
 	if got := outcome(t, func(t testing.TB) { Tool(t, "go") }); got != "" {
 		t.Errorf("an installed tool: %q", got)
+	}
+}
+
+// A share is larger in a strict run, and everything in a nightly one.
+func TestShare(t *testing.T) {
+	for _, tt := range []struct {
+		strict, nightly string
+		want            []int // that are not skipped
+	}{{"", "", []int{0, 6}}, {"1", "", []int{0, 2, 4, 6}}, {"1", "1", []int{0, 1, 2, 3, 4, 5, 6}}} {
+		t.Setenv(strictVar, tt.strict)
+		t.Setenv(nightlyVar, tt.nightly)
+		var got []int
+		for i := range 7 {
+			if outcome(t, func(t testing.TB) { Share(t, i, 6, 2) }) == "" {
+				got = append(got, i)
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("strict %q, nightly %q: %v, want %v", tt.strict, tt.nightly, got, tt.want)
+		}
 	}
 }
 

@@ -272,7 +272,7 @@ func TestEWFTools(t *testing.T) {
 	testenv.Tool(t, "ewfacquire")
 	for n, f := range []string{"encase6", "smart", "encase1"} {
 		t.Run(f, func(t *testing.T) {
-			testenv.Part(t, n, 3)
+			testenv.Share(t, n, 3, 3)
 			t.Parallel()
 			made, first := map[string][]byte{}, ""
 			imgconform.Run(t, imgconform.Format{Unit: 512, Checked: true, Open: openAs("ewf"),

@@ -178,7 +178,7 @@ func qcow2Variants() []variant {
 		{name: "overlay of version 2", make: overlaid(variantSize, "qcow2", "compat=0.10")},
 		{name: "overlay with subclusters", make: overlaid(variantSize, "qcow2", "extended_l2=on"),
 			detail: "version 3, subclusters, overlay"},
-		{name: "overlay of VMDK", make: overlaid(variantSize, "vmdk", "compat=1.1"), refused: "VMDK"},
+		{name: "overlay of VMDK", make: overlaid(variantSize, "vmdk", "compat=1.1")},
 		{name: "chain of three", make: overlaid(variantSize, "qcow2", "compat=1.1", "cluster_size=4k")},
 		{name: "chain of four", make: overlaid(variantSize, "raw", "cluster_size=512", "extended_l2=on", "compat=0.10")},
 		{name: "overlay of a smaller disk", make: overlaid(12_345_856, "qcow2", "compat=1.1")},
