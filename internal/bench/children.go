@@ -44,6 +44,8 @@ func init() {
 		"go-diskfs": readGoDiskFS,
 		"registry":  readRegistry,
 		"regparser": readRegparser,
+		"front":     readFront,
+		"random":    readRandom,
 	}
 }
 

@@ -38,8 +38,12 @@ type process struct {
 	stderr bytes.Buffer
 }
 
-func start(ctx context.Context, args []string) (*process, error) {
+func start(ctx context.Context, args []string) (*process, error) { return startWith(ctx, args, "") }
+
+// startWith starts a process that reads a text from its standard input.
+func startWith(ctx context.Context, args []string, input string) (*process, error) {
 	p := &process{cmd: exec.CommandContext(ctx, args[0], args[1:]...), start: time.Now()}
+	p.cmd.Stdin = strings.NewReader(input)
 	p.cmd.Stderr = &p.stderr
 	p.cmd.WaitDelay = 10 * time.Second
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -87,7 +87,7 @@ func (s *session) tables() []table {
 		return rows
 	}
 
-	return []table{
+	return append([]table{
 		{title: "Windows pair, warm", rows: []row{
 			whole(windows), sha("both $MFT", "windows.mft"), sha("the same bytes", "windows.bytes"), fls(windows...),
 			du(windows...),
@@ -123,7 +123,7 @@ func (s *session) tables() []table {
 			}},
 		{title: "Windows pair, each read delayed", rows: latencies(windows)},
 		{title: "Linux root, each read delayed", rows: latencies(linux)},
-	}
+	}, s.containerTables()...)
 }
 
 // child is a row of this program itself.

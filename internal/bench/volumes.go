@@ -45,11 +45,14 @@ const (
 	volumeSize = 80_000_000_000 // of those that are not made from a case's
 )
 
-// recipes say how each file of the cache is built; those before it are there.
-var recipes = []struct {
+// recipe says how a file of the cache is built.
+type recipe struct {
 	name  string
 	build func(f files, target string) error
-}{
+}
+
+// recipes are those of all files; each may need those before it.
+var recipes = []recipe{
 	{"ready-root.img", func(_ files, target string) error { return unpack("ready", "root", target) }},
 	{"ready-user.img", func(_ files, target string) error { return unpack("ready", "user", target) }},
 	{"hives", files.buildHives},
