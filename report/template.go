@@ -53,6 +53,9 @@ func ParseTemplate(name string, source []byte) (*Template, error) {
 	if t.parsed, err = template.New(name).Funcs(functions).Parse(string(source)); err != nil {
 		return nil, t.wrap(err)
 	}
+	if err := checkFields(t.parsed); err != nil {
+		return nil, t.wrap(err)
+	}
 	for _, part := range t.parsed.Templates() {
 		if part.Tree == nil {
 			continue

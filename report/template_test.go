@@ -39,24 +39,32 @@ func templated(source string, change func(*templateLimits)) (string, error) {
 }
 
 func TestTemplate(t *testing.T) {
-	for source, want := range map[string]string{
-		"":                               "",
-		"{{.verdict}}":                   "not_ready",
-		"{{.exit_code}} {{.scan.reads}}": "1 78",
-		`{{(index .volumes 0).size}}`:    "85531292672",
-		`{{range .findings}}{{if eq .status "failed"}}{{.id}} {{end}}{{end}}`:                                     "win.services.domain-account win.sysprep.file ",
-		`{{join (index .verdict_reasons 0).ids ", "}}`:                                                            "win.services.domain-account, win.sysprep.file",
-		`{{join .nothing ","}}`:                                                                                   "",
-		`{{json .summary}}`:                                                                                       `{"failed":2,"not_applicable":1,"passed":2,"undetermined":2,"warning":2}`,
-		`{{json "<a>&"}}{{html "<a>"}}{{js "'"}}{{urlquery "a b"}}`:                                               `"<a>&"&lt;a&gt;\'a+b`,
-		`{{print 1 2}}{{println "a"}}{{printf "%5d|%-3s|%q" 7 "x" "y"}}`:                                          "1 2a\n    7|x  |\"y\"",
-		`{{range 3}}{{.}}{{else}}none{{end}}{{range .nothing}}x{{else}}none{{end}}`:                               "012none",
-		`{{define "a"}}<{{.}}>{{end}}{{template "a" .verdict}}{{block "b" 1}}[{{.}}]{{end}}`:                      "<not_ready>[1]",
-		`{{$n := 0}}{{range .findings}}{{if eq .id "win.tls.ssl3"}}{{break}}{{end}}{{$n = len .id}}{{end}}{{$n}}`: "17",
-		`{{with .nothing}}x{{else}}-{{end}}{{/* a comment */}}{{.findings | len}}`:                                "-9",
+	for _, c := range []struct{ source, want string }{
+		{"", ""},
+		{"{{.verdict}}", "not_ready"},
+		{"{{.exit_code}} {{.scan.reads}}", "1 78"},
+		{`{{(index .volumes 0).size}}`, "85531292672"},
+		{`{{range .findings}}{{if eq .status "failed"}}{{.id}} {{end}}{{end}}`,
+			"win.services.domain-account win.sysprep.file "},
+		{`{{join (index .verdict_reasons 0).ids ", "}}`, "win.services.domain-account, win.sysprep.file"},
+		{`{{join .not_checked ","}}`, ""},
+		{`{{json .summary}}`, `{"failed":2,"not_applicable":1,"passed":2,"undetermined":2,"warning":2}`},
+		{`{{json "<a>&"}}{{html "<a>"}}{{js "'"}}{{urlquery "a b"}}`, `"<a>&"&lt;a&gt;\'a+b`},
+		{`{{print 1 2}}{{println "a"}}{{printf "%5d|%-3s|%q" 7 "x" "y"}}`, "1 2a\n    7|x  |\"y\""},
+		{`{{range 3}}{{.}}{{else}}none{{end}}{{range .not_checked}}x{{else}}none{{end}}`, "012none"},
+		{`{{define "a"}}<{{.}}>{{end}}{{template "a" .verdict}}{{block "b" 1}}[{{.}}]{{end}}`, "<not_ready>[1]"},
+		{`{{$n := 0}}{{range .findings}}{{if eq .id "win.tls.ssl3"}}{{break}}{{end}}{{$n = len .id}}{{end}}{{$n}}`,
+			"17"},
+		{`{{.examination.note}}{{range .images}}{{.size}}{{with .parts}}{{(index . 0).name}}{{end}} {{end}}`,
+			"<no value>85899345920 21474836480 "},
+		{`{{range .findings}}{{with .details}}{{with .any}}{{.key}}{{end}}{{end}}{{end}}{{.summary.failed}}`, "2"},
+		{`{{$x := .platform}}{{range .volumes}}{{$x := .}}{{$x.size}},{{end}}{{$x.computer_name}}`,
+			"85531292672,21474836480,WSAMZN-7F3K2Q1P"},
+		{`{{$x := .platform}}{{$x = .scan}}{{$x.reads}}`, "78"},
+		{`{{with .not_checked}}x{{else}}-{{end}}{{/* a comment */}}{{.findings | len}}`, "-9"},
 	} {
-		if got, err := templated(source, nil); err != nil || got != want {
-			t.Errorf("%s: %q, %v; want %q", source, got, err, want)
+		if got, err := templated(c.source, nil); err != nil || got != c.want {
+			t.Errorf("%s: %q, %v; want %q", c.source, got, err, c.want)
 		}
 	}
 }
@@ -75,6 +83,18 @@ func TestTemplateFails(t *testing.T) {
 		"a\n{{call .verdict}}":      "t.tmpl:2:2: ",
 		`{{join .verdict ","}}`:     "t.tmpl:1:2: ",
 		"{{define \"a\"}}\n{{len 1}}{{end}}{{template \"a\"}}": "t.tmpl:2:2: ",
+		// fields that no report has
+		"a\n{{.verdct}}":                                  `t.tmpl:2:2: .verdct: a report has no field "verdct" there`,
+		"{{if .nothing}}{{end}}":                          `t.tmpl:1:5: .nothing: `,
+		"{{.platform.computer_nme}}":                      `t.tmpl:1:11: .platform.computer_nme: `,
+		"{{.summary.faild}}":                              `t.tmpl:1:`,
+		"{{range .findings}}{{.name}}{{end}}":             `t.tmpl:1:21: .name: `,
+		"{{range $i, $f := .findings}}{{$f.name}}{{end}}": `t.tmpl:1:`,
+		"{{with .scan}}{{else}}{{.x}}{{end}}":             `t.tmpl:1:24: .x: `,
+		"{{len (index .images 0).nme}}":                   `t.tmpl:1:`,
+		"{{range .findings}}{{$.id}}{{end}}":              `t.tmpl:1:`,
+		"{{$x := .platform}}{{$x.id}}":                    `t.tmpl:1:`,
+		"{{range .volumes}}{{template \"a\" .}}{{end}}{{define \"a\"}}\n{{.status}}{{end}}": `t.tmpl:2:2: .status: `,
 		// what other programs have and what would read or run something
 		`{{env "HOME"}}`:        `t.tmpl:1: function "env" not defined`,
 		`{{include "/etc/x"}}`:  `t.tmpl:1: function "include" not defined`,
