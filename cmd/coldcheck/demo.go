@@ -38,7 +38,7 @@ coldcheck demo -o html=report.html`,
 			example, err := fixtures.Find(name)
 			if errors.Is(err, fs.ErrNotExist) {
 				hint := didYouMean(name, caseNames(), "coldcheck demo --case ", "see 'coldcheck demo --list'")
-				return usage(hint, "unknown case %q", name)
+				return inFlag("case", usage(hint, "unknown case %q", name))
 			}
 			if err != nil {
 				return err

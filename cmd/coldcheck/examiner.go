@@ -30,7 +30,7 @@ func expectedSums(values []string) ([]scanner.ExpectedSum, error) {
 	for _, v := range values {
 		e, err := scanner.ParseExpectedSum(v)
 		if err != nil {
-			return nil, fmt.Errorf("--expect-hash: %w", err)
+			return nil, inFlag("expect-hash", fmt.Errorf("--expect-hash: %w", err))
 		}
 		list = append(list, e)
 	}
@@ -64,9 +64,9 @@ func (f *examinerFlags) examination(began time.Time, machine bool) (report.Exami
 	} {
 		switch {
 		case len(text.text) > maxExaminerText:
-			return e, usage("", "--%s is longer than %d bytes", text.name, maxExaminerText)
+			return e, inFlag(text.name, usage("", "--%s is longer than %d bytes", text.name, maxExaminerText))
 		case !utf8.ValidString(text.text):
-			return e, usage("", "--%s is not UTF-8", text.name)
+			return e, inFlag(text.name, usage("", "--%s is not UTF-8", text.name))
 		}
 	}
 	if machine {

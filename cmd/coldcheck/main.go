@@ -86,10 +86,11 @@ type program struct {
 
 	examiner    examinerFlags
 	examination report.Examination
-	template    *report.Template // of --template; nil for none
-	ofMachine   bool             // reports name the machine that makes the scan
-	settings    []report.Setting // in force
-	inputs      []string         // files that were read; no report may replace them
+	template    *report.Template  // of --template; nil for none
+	ofMachine   bool              // reports name the machine that makes the scan
+	settings    []report.Setting  // in force
+	places      map[string]string // where flags are set, unless on the command line
+	inputs      []string          // files that were read; no report may replace them
 
 	maxMemory memorySize     // --max-memory
 	display   display        // --all, --quiet
@@ -209,7 +210,7 @@ func (p *program) explain(err error) {
 	if err == nil || errors.As(err, &verdict) {
 		return
 	}
-	p.notice("%v", err)
+	p.notice("%s", p.message(err))
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		p.hint(hinted.Hint())

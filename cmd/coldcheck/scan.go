@@ -61,7 +61,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 				}
 			}
 			if err := in.CheckExpected(); err != nil {
-				return err
+				return inFlag("expect-hash", err)
 			}
 			if err := p.checkImages(append(slices.Clone(names), parents...)...); err != nil {
 				return err
@@ -75,7 +75,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 			for _, name := range with {
 				data, err := readWithin(name, maxDocument, "with")
 				if err != nil {
-					return err
+					return inFlag("with", err)
 				}
 				in.With = append(in.With, scanner.Document{Name: name, Data: data})
 			}
@@ -136,13 +136,13 @@ func (p *program) scanFlags(c *cobra.Command, f *scanFlags) {
 func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, files []string) (err error) {
 	if flags.waivers != "" {
 		if in.Policy.Waivers, err = readWaivers(flags.waivers); err != nil {
-			return err
+			return inFlag("waivers", err)
 		}
 		files = append(files, flags.waivers)
 	}
 	outputs, err := p.display.outputs(flags.outputs)
 	if err != nil {
-		return err
+		return inFlag("output", err)
 	}
 	began := time.Now()
 	if p.examination, err = p.examiner.examination(began, p.ofMachine); err != nil {
@@ -151,7 +151,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, f
 	list := &manifest{path: p.examiner.manifest}
 	more, err := list.output(outputs, began)
 	if err != nil {
-		return err
+		return inFlag("manifest", err)
 	}
 	if err := p.checkOutputs(append(slices.Clone(outputs), more...), append(files, p.inputs...), began); err != nil {
 		return err
@@ -261,8 +261,8 @@ var failLevels = []string{"failed", "warning", "recommended", "never"}
 func (f *policyFlags) policy() (scanner.Policy, error) {
 	if !slices.Contains(failLevels, f.failOn) {
 		hint := didYouMean(f.failOn, failLevels, "--fail-on ", "the levels are "+strings.Join(failLevels, ", "))
-		return scanner.Policy{}, usage(hint, "unknown level %q for --fail-on", f.failOn)
+		return scanner.Policy{}, inFlag("fail-on", usage(hint, "unknown level %q for --fail-on", f.failOn))
 	}
 	accept, err := expandIDs(f.accept)
-	return scanner.Policy{Strict: f.strict, Accept: accept, FailOn: scanner.FailOn(f.failOn)}, err
+	return scanner.Policy{Strict: f.strict, Accept: accept, FailOn: scanner.FailOn(f.failOn)}, inFlag("accept-undetermined", err)
 }

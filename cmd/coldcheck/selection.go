@@ -29,12 +29,12 @@ func (f *selectionFlags) apply(c *cobra.Command, in *scanner.Input) error {
 		into  *[]string
 	}{{"only", f.only, &in.Only}, {"skip", f.skip, &in.Skip}} {
 		if c.Flags().Changed(list.name) && len(list.named) == 0 {
-			return usage("'coldcheck requirements' lists them", "--%s names no requirement", list.name)
+			return inFlag(list.name, usage("'coldcheck requirements' lists them", "--%s names no requirement", list.name))
 		}
 		var err error
 		if len(list.named) > 0 {
 			if *list.into, err = expandIDs(list.named); err != nil {
-				return err
+				return inFlag(list.name, err)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,6 +41,7 @@ func configFlag(c *cobra.Command, name *string) {
 // directory must not turn a gate green.
 func (p *program) configure(c *cobra.Command, file string) error {
 	sources := map[string]string{}
+	p.places = map[string]string{}
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		sources[f.Name] = fromDefault
 		if f.Changed {
@@ -69,9 +71,36 @@ func (p *program) configure(c *cobra.Command, file string) error {
 			return err
 		}
 		sources[s.flag] = s.source
+		p.places[s.flag] = s.place
 	}
 	p.settings = effective(c, sources)
 	return nil
+}
+
+// valueError is what is wrong with the value of a flag.
+type valueError struct {
+	error
+	flag string
+}
+
+func (e valueError) Unwrap() error { return e.error }
+
+// inFlag adds to an error which flag has the value that causes it. The message gets the
+// place of the value if that is a file of settings or a variable.
+func inFlag(flag string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return valueError{err, flag}
+}
+
+// message returns the text of an error, with the place of the value that causes it.
+func (p *program) message(err error) string {
+	var of valueError
+	if !errors.As(err, &of) || p.places[of.flag] == "" {
+		return err.Error()
+	}
+	return p.places[of.flag] + ": " + strings.TrimPrefix(err.Error(), "--"+of.flag+": ")
 }
 
 // setting is a value for a flag from somewhere else.

@@ -27,15 +27,15 @@ func (p *program) loadTemplate(name string, outputs []string) error {
 	})
 	switch {
 	case wanted && name == "":
-		return usage("add --template FILE", "-o template needs a template")
+		return inFlag("output", usage("add --template FILE", "-o template needs a template"))
 	case !wanted && name != "":
-		return usage("add -o template or -o template=PATH", "--template is for the format template")
+		return inFlag("template", usage("add -o template or -o template=PATH", "--template is for the format template"))
 	case !wanted:
 		return nil
 	}
 	source, err := readUpTo(name, report.MaxTemplate)
 	if err != nil {
-		return err
+		return inFlag("template", err)
 	}
 	p.inputs = append(p.inputs, name)
 	p.template, err = report.ParseTemplate(name, source)
