@@ -80,12 +80,9 @@ func TestLogPage(t *testing.T) {
 	}
 	documented := map[string]map[string]bool{}
 	word := regexp.MustCompile("`([^`]+)`")
-	for line := range strings.Lines(read(t, filepath.Join(module, "docs/log.md"))) {
-		cells := strings.SplitN(line, "|", 3)
-		names := word.FindAllStringSubmatch(line, -1)
-		if len(cells) < 3 || len(names) == 0 {
-			continue
-		}
+	item := regexp.MustCompile("(?m)^- `.*(\n  .*)*")
+	for _, text := range item.FindAllString(read(t, filepath.Join(module, "docs/log.md")), -1) {
+		names := word.FindAllStringSubmatch(text, -1)
 		documented[names[0][1]] = map[string]bool{"time": true, "event": true}
 		for _, n := range names[1:] {
 			documented[names[0][1]][n[1]] = true
