@@ -261,8 +261,10 @@ var failLevels = []string{"failed", "warning", "recommended", "never"}
 func (f *policyFlags) policy() (scanner.Policy, error) {
 	if !slices.Contains(failLevels, f.failOn) {
 		hint := didYouMean(f.failOn, failLevels, "--fail-on ", "the levels are "+strings.Join(failLevels, ", "))
-		return scanner.Policy{}, inFlag("fail-on", usage(hint, "unknown level %q for --fail-on", f.failOn))
+		err := usage(hint, "unknown level %q for --fail-on", f.failOn)
+		return scanner.Policy{}, inFlag("fail-on", err)
 	}
 	accept, err := expandIDs(f.accept)
-	return scanner.Policy{Strict: f.strict, Accept: accept, FailOn: scanner.FailOn(f.failOn)}, inFlag("accept-undetermined", err)
+	policy := scanner.Policy{Strict: f.strict, Accept: accept, FailOn: scanner.FailOn(f.failOn)}
+	return policy, inFlag("accept-undetermined", err)
 }
