@@ -3,6 +3,7 @@ package source
 import (
 	"io"
 	"math"
+	"sync"
 )
 
 // minHole is the smallest hole that is worth asking for, in bytes: smaller
@@ -18,12 +19,59 @@ type holeSkipper struct {
 	size int64
 }
 
+// dataExtents remembers extents of data that were found, and forgets the oldest. To
+// find the end of one again takes the system long if it is far away. That a file has
+// changed does no harm: what was data is read.
+type dataExtents struct {
+	mu   sync.Mutex
+	list [64]struct{ start, end int64 }
+	next int
+}
+
+// end returns the end of the data that is at off; not ok if none is known to be there.
+func (d *dataExtents) end(off int64) (end int64, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.list {
+		if e.start <= off && off < e.end {
+			return e.end, true
+		}
+	}
+	return 0, false
+}
+
+func (d *dataExtents) add(start, end int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.list {
+		if e := &d.list[i]; e.end == end { // from further in front
+			e.start = min(e.start, start)
+			return
+		}
+	}
+	d.list[d.next].start, d.list[d.next].end = start, end
+	d.next = (d.next + 1) % len(d.list)
+}
+
 // holeFinder finds the holes of a file.
 type holeFinder struct {
 	// data and hole return where the first byte of data, or of a hole, is at
 	// or after off; endOfFile if there is none, which may be since the file
 	// has become shorter.
 	data, hole func(off int64) (int64, error)
+	known      dataExtents
+}
+
+// holeAfter returns where the first hole is after data at off.
+func (f *holeFinder) holeAfter(off int64) (int64, error) {
+	if end, ok := f.known.end(off); ok {
+		return end, nil
+	}
+	hole, err := f.hole(off)
+	if err == nil && hole > off {
+		f.known.add(off, hole)
+	}
+	return hole, err
 }
 
 const endOfFile = math.MaxInt64
@@ -61,6 +109,9 @@ func (s *holeSkipper) ReadAt(p []byte, off int64) (int, error) {
 // nextData returns where data begins, at most end. It is not ok where that
 // is unknown.
 func (s *holeSkipper) nextData(at, end int64) (data int64, ok bool) {
+	if _, ok := s.known.end(at); ok {
+		return at, true
+	}
 	data, err := s.data(at)
 	if err == nil && data == endOfFile {
 		// A hole, only if the file is still as long as that.
@@ -74,7 +125,7 @@ func (s *holeSkipper) nextData(at, end int64) (data int64, ok bool) {
 
 // nextHole returns where a hole begins that is not to be read, at most end.
 func (s *holeSkipper) nextHole(data, end int64) int64 {
-	hole, err := s.hole(data)
+	hole, err := s.holeAfter(data)
 	if err != nil || hole <= data || hole >= end {
 		return end
 	}
@@ -91,7 +142,7 @@ func (s *holeSkipper) extent(off int64) (start, end int64) {
 	if !ok {
 		return off, s.size
 	}
-	hole, err := s.hole(start)
+	hole, err := s.holeAfter(start)
 	if start == s.size || err != nil || hole <= start {
 		return start, s.size
 	}

@@ -101,6 +101,34 @@ func TestSparse(t *testing.T) {
 	}
 }
 
+// The system is asked once for the end of each extent of data, as long as not too many
+// others were found since.
+func TestSparseRemembers(t *testing.T) {
+	const extents = len(dataExtents{}.list)
+	for _, tt := range []struct{ extents, want int }{
+		{1, 1}, {extents, extents}, {extents + 1, 3 * (extents + 1)},
+	} {
+		h := newHoles(t, tt.extents*100, func(p int) bool { return p%100 < 50 })
+		s, asked := h.skipper(), 0
+		find := s.hole
+		s.hole = func(off int64) (int64, error) { asked++; return find(off) }
+		for range 3 {
+			for n := range tt.extents {
+				for piece := range 2 { // the second is within what is known
+					off := int64(n*100+20*piece) * testPage
+					p := make([]byte, 20*testPage)
+					if _, err := s.ReadAt(p, off); err != nil || !bytes.Equal(p, h.content[off:][:len(p)]) {
+						t.Fatalf("at %d: %v", off, err)
+					}
+				}
+			}
+		}
+		if asked != tt.want {
+			t.Errorf("%d extents: asked %d times, want %d", tt.extents, asked, tt.want)
+		}
+	}
+}
+
 // A file that has become shorter must not look as if its end were a hole.
 func TestSparseShorter(t *testing.T) {
 	h := newHoles(t, 200, func(p int) bool { return p < 10 })
