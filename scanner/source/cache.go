@@ -30,6 +30,9 @@ type CacheOptions struct {
 // context ends. All reads that wait for these bytes get its error.
 type Fetch func(ctx context.Context, p []byte, off int64) error
 
+// fetchRun reads consecutive blocks, the first of which is at off, as Fetch does.
+type fetchRun func(ctx context.Context, blocks [][]byte, off int64) error
+
 // Cache reads in blocks and keeps the most recently used blocks. Use it for
 // many small reads from a slow source.
 //
@@ -40,11 +43,12 @@ type Fetch func(ctx context.Context, p []byte, off int64) error
 //
 // A Cache is safe for concurrent use.
 type Cache struct {
-	fetch  Fetch
+	fetch  fetchRun
 	size   int64
 	block  int64
 	slots  int64 // how many blocks there may be
 	ahead  int64
+	most   int64 // blocks in one fetch
 	ctx    context.Context
 	end    context.CancelCauseFunc
 	places chan struct{}  // each fetch that is under way holds one
@@ -80,16 +84,29 @@ type cached struct {
 	ready  chan struct{} // closed when data or err is there
 	done   bool          // the same, under the lock
 	users  int           // readers that wait for it or copy from it
-	end    context.CancelFunc
+	run    *run          // that fetches it
 	place  *list.Element // in Cache.idle; nil if it is not
+}
+
+// run is a fetch of consecutive blocks.
+type run struct {
+	blocks []*cached
+	users  int // of all its blocks, until it is done
+	end    context.CancelFunc
 }
 
 // NewCache returns a cache for size bytes that fetch reads. When the context
 // ends, fetches are canceled and reads fail with its cause.
 func NewCache(ctx context.Context, size int64, fetch Fetch, o CacheOptions) *Cache {
+	one := func(ctx context.Context, blocks [][]byte, off int64) error { return fetch(ctx, blocks[0], off) }
+	return newCache(ctx, size, one, 1, o)
+}
+
+// newCache returns a cache that fetches up to most consecutive blocks at once.
+func newCache(ctx context.Context, size int64, fetch fetchRun, most int64, o CacheOptions) *Cache {
 	block := min(o.Block, max(size, 1))
 	c := &Cache{
-		fetch: fetch, size: size, block: block, slots: o.Bytes / block,
+		fetch: fetch, size: size, block: block, slots: o.Bytes / block, most: most,
 		places: make(chan struct{}, max(o.Parallel, 1)),
 		blocks: map[int64]*cached{}, freed: make(chan struct{}),
 	}
@@ -166,7 +183,7 @@ func (c *Cache) direct(ctx context.Context, p []byte, off int64) (int, error) {
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	}
-	err := c.fetch(ctx, p, off)
+	err := c.fetch(ctx, [][]byte{p}, off)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counters.Fetches++
@@ -214,8 +231,8 @@ func (c *Cache) join(ctx context.Context, number int64) (*cached, error) {
 	defer c.mu.Unlock()
 	for {
 		b := c.blocks[number]
-		if b == nil {
-			b = c.start(number)
+		if b == nil && c.start(number, 1) > 0 {
+			b = c.blocks[number]
 		}
 		if b != nil {
 			c.use(b)
@@ -244,25 +261,33 @@ func (c *Cache) join(ctx context.Context, number int64) (*cached, error) {
 // use adds a user of a block.
 func (c *Cache) use(b *cached) {
 	b.users++
+	if !b.done {
+		b.run.users++
+	}
 	if b.place != nil {
 		c.idle.Remove(b.place)
 		b.place = nil
 	}
 }
 
-// release removes a user of a block. A fetch without users is canceled and its block
+// release removes a user of a block. A fetch without users is canceled and its blocks
 // forgotten: the next reader starts another.
 func (c *Cache) release(b *cached) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b.users--
-	switch {
-	case b.users > 0:
-	case b.done:
-		c.settle(b)
-	default:
-		b.end()
-		delete(c.blocks, b.number)
+	if b.done {
+		if b.users == 0 {
+			c.settle(b)
+		}
+		return
+	}
+	b.run.users--
+	if b.run.users == 0 {
+		b.run.end()
+		for _, b := range b.run.blocks {
+			delete(c.blocks, b.number)
+		}
 	}
 }
 
@@ -277,27 +302,35 @@ func (c *Cache) settle(b *cached) {
 	c.freed = make(chan struct{})
 }
 
-// start starts to fetch a block. It returns nil if all blocks are in use, or the cache
-// is closed.
-func (c *Cache) start(number int64) *cached {
+// start starts to fetch the missing blocks from this one on, up to a number of them.
+// It returns how many it fetches: none if all blocks are in use, or the cache is closed.
+func (c *Cache) start(number, most int64) int64 {
 	if c.closed {
-		return nil
+		return 0
 	}
-	buffer := c.buffer()
-	if buffer == nil {
-		return nil
+	r := &run{}
+	for n := number; n < number+min(most, c.most) && n*c.block < c.size && c.blocks[n] == nil; n++ {
+		buffer := c.buffer()
+		if buffer == nil {
+			break
+		}
+		b := &cached{
+			number: n, data: buffer[:min(c.block, c.size-n*c.block)], ready: make(chan struct{}), run: r,
+		}
+		c.blocks[n] = b
+		r.blocks = append(r.blocks, b)
 	}
-	begin := number * c.block
-	b := &cached{number: number, data: buffer[:min(c.block, c.size-begin)], ready: make(chan struct{})}
+	if len(r.blocks) == 0 {
+		return 0
+	}
 	ctx, end := context.WithCancel(c.ctx)
-	b.end = end
-	c.blocks[number] = b
+	r.end = end
 	c.underWay++
 	c.done.Go(func() {
 		defer end()
-		c.load(ctx, b)
+		c.load(ctx, r)
 	})
-	return b
+	return int64(len(r.blocks))
 }
 
 // buffer returns a buffer for a block: one that is free, a new one while there may be
@@ -321,29 +354,31 @@ func (c *Cache) buffer() []byte {
 	return b.data[:cap(b.data)]
 }
 
-// load fetches a block.
-func (c *Cache) load(ctx context.Context, b *cached) {
-	panics, err := c.get(ctx, b)
+// load fetches the blocks of a run.
+func (c *Cache) load(ctx context.Context, r *run) {
+	panics, err := c.get(ctx, r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.underWay--
-	c.counters.Fetches++
-	if err != nil || panics != nil {
-		if c.blocks[b.number] == b {
-			delete(c.blocks, b.number) // the next reader fetches it again
+	for _, b := range r.blocks {
+		c.counters.Fetches++
+		if err != nil || panics != nil {
+			if c.blocks[b.number] == b {
+				delete(c.blocks, b.number) // the next reader fetches it again
+			}
+		} else {
+			c.counters.Bytes += int64(len(b.data))
 		}
-	} else {
-		c.counters.Bytes += int64(len(b.data))
-	}
-	b.err, b.panics, b.done = err, panics, true
-	close(b.ready)
-	if b.users == 0 {
-		c.settle(b)
+		b.err, b.panics, b.done = err, panics, true
+		close(b.ready)
+		if b.users == 0 {
+			c.settle(b)
+		}
 	}
 }
 
-// get fetches a block when it is its turn.
-func (c *Cache) get(ctx context.Context, b *cached) (panics any, err error) {
+// get fetches the blocks of a run when it is its turn.
+func (c *Cache) get(ctx context.Context, r *run) (panics any, err error) {
 	defer func() { panics = recover() }()
 	select {
 	case c.places <- struct{}{}:
@@ -351,7 +386,11 @@ func (c *Cache) get(ctx context.Context, b *cached) (panics any, err error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	err = c.fetch(ctx, b.data, b.number*c.block)
+	blocks := make([][]byte, len(r.blocks))
+	for n, b := range r.blocks {
+		blocks[n] = b.data
+	}
+	err = c.fetch(ctx, blocks, r.blocks[0].number*c.block)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -382,29 +421,46 @@ func (c *Cache) foresee(first, last int64) {
 		}
 	}
 	ahead := c.learn(first, last)
-	for n := first; n <= last && n < first+max(c.slots/2, 1); n++ {
-		if !c.hint(n, cap(c.places)) {
-			return
-		}
-	}
-	for n := last + 1; n <= last+ahead && n*c.block < c.size; n++ {
-		before := c.blocks[n]
-		if !c.hint(n, max(cap(c.places)/2, 1)) {
-			return
-		}
-		if before == nil {
-			c.counters.Ahead++
-		}
+	c.hint(first, min(last+1, first+max(c.slots/2, 1)), cap(c.places))
+	if c.worthwhile(last+1, last+1+ahead) {
+		c.counters.Ahead += c.hint(last+1, last+1+ahead, max(cap(c.places)/2, 1))
 	}
 }
 
-// hint starts to fetch a block that is not there, if fewer than most fetches are under
-// way and a buffer is free. It returns false if not.
-func (c *Cache) hint(number int64, most int) bool {
-	if c.blocks[number] != nil {
+// hint starts to fetch the missing blocks from first to before end while fewer than most
+// fetches are under way and buffers are free. It returns how many blocks it fetches.
+func (c *Cache) hint(first, end int64, most int) (fetched int64) {
+	for n := first; n < end && n*c.block < c.size; {
+		if c.blocks[n] != nil {
+			n++
+			continue
+		}
+		if c.underWay >= most {
+			break
+		}
+		started := c.start(n, end-n)
+		if started == 0 {
+			break
+		}
+		n += started
+		fetched += started
+	}
+	return fetched
+}
+
+// worthwhile reports whether to fetch the missing blocks ahead of a reader now. Where one
+// fetch has many blocks, it waits until half of them are missing.
+func (c *Cache) worthwhile(first, end int64) bool {
+	if c.most == 1 {
 		return true
 	}
-	return c.underWay < most && c.start(number) != nil
+	missing := int64(0)
+	for n := first; n < end && n*c.block < c.size; n++ {
+		if c.blocks[n] == nil {
+			missing++
+		}
+	}
+	return 2*missing >= min(end-first, c.most)
 }
 
 // learn returns how many blocks to read ahead after a read of these: none if the read
