@@ -16,6 +16,7 @@ func (plain) holes() *holeFinder            { return nil }
 func (plain) modified() time.Time           { return time.Time{} }
 func (plain) changed(context.Context) error { return nil }
 func (plain) mounts() []WritableMount       { return nil }
+func (plain) remote() *Remote               { return nil }
 func (plain) close() error                  { return nil }
 
 func (plain) beside(_ context.Context, name string) (*Source, error) {

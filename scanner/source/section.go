@@ -36,6 +36,7 @@ func (s *section) readAt(_ context.Context, p []byte, off int64) (int, error) {
 func (s *section) modified() time.Time           { return s.s.Modified() }
 func (s *section) changed(context.Context) error { return s.s.Changed() }
 func (s *section) mounts() []WritableMount       { return s.s.WritableMounts() }
+func (s *section) remote() *Remote               { return s.s.place.remote() }
 
 func (s *section) beside(ctx context.Context, name string) (*Source, error) {
 	if s.others == nil {

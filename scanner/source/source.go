@@ -1,5 +1,5 @@
-// Package source reads the bytes of disk images from files, block devices, or
-// any io.ReaderAt.
+// Package source reads the bytes of disk images from files, block devices, EBS
+// snapshots, S3, web servers, or any io.ReaderAt.
 //
 //	s, err := source.Open(ctx, "root.img", source.Options{})
 //	if err != nil {
@@ -11,6 +11,17 @@
 // A Source is opened read-only and is safe for concurrent use. It counts reads,
 // skips known zeros, and reports whether the file has changed since it was
 // opened.
+//
+// Names of sources are
+//
+//   - a path of a file or block device
+//   - ebs:snap-0123456789abcdef0: an EBS snapshot, by the EBS direct APIs
+//   - s3://BUCKET/KEY, or s3://BUCKET/KEY?versionId=VERSION
+//   - https://… or http://…: a server that answers range requests
+//
+// Remote sources are read in blocks that a bounded cache keeps. The bytes of a read
+// are those of the version that was opened, or the read fails. Region, credentials and
+// endpoints of AWS are found as the AWS SDK finds them.
 package source
 
 import (
@@ -37,9 +48,6 @@ var (
 	// ErrPassing is an ErrIO for a read that may succeed later.
 	ErrPassing = kind.Passing
 )
-
-// Options are the options of Open. There are none yet.
-type Options struct{}
 
 // Source is an open source of an image's bytes.
 type Source struct {
@@ -74,6 +82,8 @@ type place interface {
 	changed(ctx context.Context) error
 	// mounts are filesystems that may be writing to the place.
 	mounts() []WritableMount
+	// remote is what is known of a place that is read over a network; nil for others.
+	remote() *Remote
 	// beside opens another file in the same folder. The name has no separators.
 	beside(ctx context.Context, name string) (*Source, error)
 	// neighbors returns the names of other files in the same folder, of the first
@@ -85,7 +95,8 @@ type place interface {
 // kinds are the kinds of sources. The first that owns a name opens it; files own
 // every name.
 var kinds = []sourceKind{
-	{func(string) bool { return true }, openFile, sameFile},
+	kindS3, kindEBS, kindHTTP,
+	{owns: func(string) bool { return true }, open: openFile, same: sameFile},
 }
 
 // sourceKind is a kind of source.
@@ -94,6 +105,8 @@ type sourceKind struct {
 	open func(ctx context.Context, name string, o Options) (place, error)
 	// same reports whether two names are the same thing.
 	same func(a, b string) bool
+	// shown is a name without its secrets; nil if names have none.
+	shown func(name string) string
 }
 
 func kindOf(name string) int {
@@ -108,7 +121,8 @@ func kindOf(name string) int {
 // Open opens a source read-only. When the context ends, reads from the open
 // source fail with its cause. The error names the source. It is fs.ErrNotExist
 // if the file does not exist and ErrNotImage if it cannot be an image; other
-// system errors are wrapped.
+// system errors are wrapped. It is ErrPassing if a remote source may be opened later,
+// and otherwise ErrIO.
 func Open(ctx context.Context, name string, o Options) (*Source, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -117,7 +131,16 @@ func Open(ctx context.Context, name string, o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newSource(ctx, name, p), nil
+	return newSource(ctx, ShownName(name), p), nil
+}
+
+// ShownName is a name as messages may show it: without the user, the password and the
+// query of a URL. It is the Name of the source.
+func ShownName(name string) string {
+	if k := kinds[kindOf(name)]; k.shown != nil {
+		return k.shown(name)
+	}
+	return name
 }
 
 // NewReader returns a source of size bytes that reads from r. r must be safe
@@ -145,7 +168,7 @@ func newSource(ctx context.Context, name string, p place) *Source {
 	return s
 }
 
-// Name is the name that the source was opened by.
+// Name is the ShownName of the name that the source was opened by.
 func (s *Source) Name() string { return s.name }
 
 // Size is the size in bytes when the source was opened.
@@ -153,10 +176,14 @@ func (s *Source) Size() int64 { return s.size }
 
 // ReadAt implements io.ReaderAt. The error is io.ErrUnexpectedEOF if the source
 // has become shorter than Size, and the cause of Open's context if that has
-// ended. Any other error except io.EOF is ErrIO.
+// ended. Any other error except io.EOF is ErrIO. Once a read of a remote source has
+// failed, every read returns that error.
 func (s *Source) ReadAt(p []byte, off int64) (int, error) {
 	if s.ctx.Err() != nil {
 		return 0, context.Cause(s.ctx)
+	}
+	if err := s.Failed(); err != nil {
+		return 0, err
 	}
 	if e := s.edges.Load(); e != nil {
 		if n, ok := e.read(p, off); ok {

@@ -1,0 +1,214 @@
+package remotetest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// EBSBlock is the size of a block in bytes.
+const EBSBlock = 512 << 10
+
+// EBSServer is a server of EBS direct APIs.
+type EBSServer struct {
+	Server
+	// PageLimit is how many blocks a page of a list has at most; 0 for as many as
+	// are asked for.
+	PageLimit int
+	// EmptyPages makes every list begin with a page without blocks.
+	EmptyPages bool
+
+	mu         sync.Mutex
+	snapshots  map[string]*snapshot
+	refusals   map[string]Refusal
+	generation int // of tokens
+}
+
+type snapshot struct {
+	image   io.ReaderAt
+	gib     int64
+	written func(block int64) bool
+}
+
+// Refusal is an error of the service.
+type Refusal struct {
+	Status                int
+	Code, Reason, Message string
+}
+
+// EBS starts a server of EBS direct APIs.
+func EBS(t testing.TB) *EBSServer {
+	s := &EBSServer{snapshots: map[string]*snapshot{}, refusals: map[string]Refusal{}}
+	s.start(t, ebsAction, s.serve)
+	return s
+}
+
+// Add adds a snapshot of an image, on a volume of as many GiB as it needs. Blocks of
+// zeros are not written.
+func (s *EBSServer) Add(id string, image io.ReaderAt, size int64) {
+	s.AddSparse(id, image, size, func(block int64) bool {
+		p := make([]byte, EBSBlock)
+		part(image, p, block*EBSBlock)
+		return bytes.Count(p, []byte{0}) < len(p)
+	})
+}
+
+// AddSparse adds a snapshot of which it is known which blocks are written.
+func (s *EBSServer) AddSparse(id string, image io.ReaderAt, size int64, written func(block int64) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.snapshots[id] = &snapshot{image, (size + 1<<30 - 1) >> 30, written}
+}
+
+// Refuse makes all requests for a snapshot fail.
+func (s *EBSServer) Refuse(id string, r Refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusals[id] = r
+}
+
+// ExpireTokens makes all tokens invalid that were handed out so far.
+func (s *EBSServer) ExpireTokens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+}
+
+func ebsAction(r *http.Request) string {
+	switch parts := strings.Split(r.URL.Path, "/"); {
+	case r.Method != http.MethodGet || parts[1] != "snapshots":
+	case len(parts) == 4 && parts[3] == "blocks":
+		return "ebs:ListSnapshotBlocks"
+	case len(parts) == 5 && parts[3] == "blocks":
+		return "ebs:GetSnapshotBlock"
+	}
+	return "ebs:?"
+}
+
+var ebsFaults = map[Fault]Refusal{
+	Throttled:          {400, "RequestThrottledException", "ACCOUNT_THROTTLED", "Rate exceeded"},
+	Failed:             {500, "InternalServerException", "", "internal"},
+	Denied:             {403, "AccessDeniedException", "UNAUTHORIZED_ACCOUNT", "not authorized"},
+	Missing:            {404, "ResourceNotFoundException", "SNAPSHOT_NOT_FOUND", "no such snapshot"},
+	ExpiredCredentials: {403, "ExpiredTokenException", "", "The security token included in the request is expired"},
+	ExpiredToken:       {400, "ValidationException", "INVALID_BLOCK_TOKEN", "the token has expired"},
+}
+
+// refuse writes an error. Its message repeats what the client sent, as a careless server
+// may.
+func (s *EBSServer) refuse(w http.ResponseWriter, r *http.Request, e Refusal) {
+	w.Header().Set("X-Amzn-Errortype", e.Code)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(e.Status)
+	json.NewEncoder(w).Encode(map[string]string{"Reason": e.Reason,
+		"Message": e.Message + " " + r.Header.Get("X-Amz-Security-Token") + r.URL.RawQuery})
+}
+
+func (s *EBSServer) serve(w http.ResponseWriter, r *http.Request, fault Fault) {
+	if e, ok := ebsFaults[fault]; ok {
+		s.refuse(w, r, e)
+		return
+	}
+	authorization := r.Header.Get("Authorization")
+	if !strings.HasPrefix(authorization, "AWS4-HMAC-SHA256 Credential="+AccessKey+"/") ||
+		!strings.Contains(authorization, "/"+Region+"/ebs/aws4_request") {
+		s.refuse(w, r, Refusal{403, "UnrecognizedClientException", "", "no signature"})
+		return
+	}
+	parts := strings.Split(r.URL.Path, "/")
+	if len(parts) < 4 {
+		s.refuse(w, r, Refusal{404, "UnknownOperationException", "", ""})
+		return
+	}
+	s.mu.Lock()
+	snap, refusal, generation := s.snapshots[parts[2]], s.refusals[parts[2]], s.generation
+	s.mu.Unlock()
+	switch {
+	case refusal.Status != 0:
+		s.refuse(w, r, refusal)
+	case snap == nil:
+		s.refuse(w, r, ebsFaults[Missing])
+	case len(parts) == 4:
+		s.list(w, r, snap, generation)
+	default:
+		s.block(w, r, snap, generation, parts[4])
+	}
+}
+
+type listed struct {
+	BlockIndex int64
+	BlockToken string
+}
+
+func (s *EBSServer) list(w http.ResponseWriter, r *http.Request, snap *snapshot, generation int) {
+	q := r.URL.Query()
+	most, err := strconv.Atoi(q.Get("maxResults"))
+	if err != nil || most < 100 || most > 10_000 {
+		s.refuse(w, r, Refusal{400, "ValidationException", "INVALID_PARAMETER_VALUE", "MaxResults"})
+		return
+	}
+	if s.PageLimit > 0 {
+		most = min(most, s.PageLimit)
+	}
+	from, _ := strconv.ParseInt(q.Get("startingBlockIndex"), 10, 64)
+	fresh := true
+	if token := q.Get("pageToken"); token != "" {
+		var made int
+		if n, err := fmt.Sscanf(token, "page-%d-%d", &made, &from); n != 2 || err != nil || made != generation {
+			s.refuse(w, r, Refusal{400, "ValidationException", "INVALID_PAGE_TOKEN", "the token has expired"})
+			return
+		}
+		fresh = false
+	}
+	answer := map[string]any{
+		"BlockSize": EBSBlock, "VolumeSize": snap.gib, "ExpiryTime": time.Now().Add(7 * 24 * time.Hour).Unix(),
+	}
+	blocks := []listed{}
+	if fresh && s.EmptyPages {
+		answer["NextToken"] = fmt.Sprintf("page-%d-%d", generation, from)
+	} else {
+		for n := from; n < snap.gib<<30/EBSBlock; n++ {
+			if !snap.written(n) {
+				continue
+			}
+			if len(blocks) == most {
+				answer["NextToken"] = fmt.Sprintf("page-%d-%d", generation, n)
+				break
+			}
+			blocks = append(blocks, listed{n, blockToken(generation, n)})
+		}
+	}
+	answer["Blocks"] = blocks
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(answer)
+}
+
+// blockToken is as long as those of the service.
+func blockToken(generation int, block int64) string {
+	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%020d:%020d:remotetest-block-token", generation, block))
+}
+
+func (s *EBSServer) block(w http.ResponseWriter, r *http.Request, snap *snapshot, generation int, number string) {
+	n, err := strconv.ParseInt(number, 10, 32)
+	if err != nil || r.URL.Query().Get("blockToken") != blockToken(generation, n) || !snap.written(n) {
+		s.refuse(w, r, ebsFaults[ExpiredToken])
+		return
+	}
+	p := make([]byte, EBSBlock)
+	part(snap.image, p, n*EBSBlock)
+	sum := sha256.Sum256(p)
+	w.Header().Set("X-Amz-Data-Length", strconv.Itoa(len(p)))
+	w.Header().Set("X-Amz-Checksum", base64.StdEncoding.EncodeToString(sum[:]))
+	w.Header().Set("X-Amz-Checksum-Algorithm", "SHA256")
+	w.Header().Set("Content-Length", strconv.Itoa(len(p)))
+	w.Write(p)
+}

@@ -1,0 +1,123 @@
+package remotetest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+)
+
+// Bucket is the bucket of every server of S3. It has versions.
+const Bucket = "images"
+
+// S3Server is a server of S3. Its objects are kept in memory.
+type S3Server struct {
+	Server
+	RequesterPays bool    // deny requests that do not say that the requester pays
+	Refusal       Refusal // of every request for an object; none if the status is 0
+
+	fake    http.Handler
+	backend *s3mem.Backend
+}
+
+// S3 starts a server of S3.
+func S3(t testing.TB) *S3Server {
+	s := &S3Server{backend: s3mem.New()}
+	if err := s.backend.CreateBucket(Bucket); err != nil {
+		t.Fatal(err)
+	}
+	versions := gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled}
+	if err := s.backend.SetVersioningConfiguration(Bucket, versions); err != nil {
+		t.Fatal(err)
+	}
+	s.fake = gofakes3.New(s.backend).Server()
+	s.start(t, s3Action, s.serve)
+	return s
+}
+
+// Put writes an object, and returns its version.
+func (s *S3Server) Put(t testing.TB, key string, content []byte) (version string) {
+	t.Helper()
+	result, err := s.backend.PutObject(Bucket, key, map[string]string{"Last-Modified": "Mon, 02 Mar 2026 10:00:00 GMT"},
+		bytes.NewReader(content), int64(len(content)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(result.VersionID)
+}
+
+func s3Action(r *http.Request) string {
+	switch {
+	case r.Method != http.MethodGet || strings.Count(r.URL.Path, "/") < 2:
+		return "s3:?"
+	case r.URL.Query().Has("versionId"):
+		return "s3:GetObjectVersion"
+	}
+	return "s3:GetObject"
+}
+
+var s3Faults = map[Fault]Refusal{
+	Throttled:          {Status: 503, Code: "SlowDown", Message: "Please reduce your request rate."},
+	Failed:             {Status: 500, Code: "InternalError", Message: "We encountered an internal error."},
+	Denied:             {Status: 403, Code: "AccessDenied", Message: "Access Denied"},
+	Missing:            {Status: 404, Code: "NoSuchKey", Message: "The specified key does not exist."},
+	ExpiredCredentials: {Status: 400, Code: "ExpiredToken", Message: "The provided token has expired."},
+}
+
+// refuse writes an error that repeats what the client sent.
+func (s *S3Server) refuse(w http.ResponseWriter, r *http.Request, e Refusal) {
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(e.Status)
+	fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>%s %s</Message><Resource>%s</Resource></Error>`,
+		e.Code, e.Message, r.Header.Get("X-Amz-Security-Token"), r.URL.EscapedPath())
+}
+
+// serve answers as S3 does where gofakes3 does not: conditions of GET, and requesters
+// who pay.
+func (s *S3Server) serve(w http.ResponseWriter, r *http.Request, fault Fault) {
+	e, ok := s3Faults[fault]
+	switch {
+	case ok:
+		s.refuse(w, r, e)
+		return
+	case s.Refusal.Status != 0:
+		s.refuse(w, r, s.Refusal)
+		return
+	case s.RequesterPays && r.Header.Get("X-Amz-Request-Payer") != "requester":
+		s.refuse(w, r, s3Faults[Denied])
+		return
+	case !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential="+AccessKey+"/"):
+		s.refuse(w, r, Refusal{Status: 403, Code: "InvalidAccessKeyId", Message: "no signature"})
+		return
+	}
+	if want := r.Header.Get("If-Match"); want != "" {
+		head := r.Clone(r.Context())
+		head.Method = http.MethodHead
+		head.Header.Del("Range")
+		found := httptest.NewRecorder()
+		s.fake.ServeHTTP(found, head)
+		if etag := found.Header().Get("ETag"); found.Code == http.StatusOK && etag != want {
+			s.refuse(w, r, Refusal{Status: 412, Code: "PreconditionFailed", Message: "At least one of the pre-conditions failed"})
+			return
+		}
+	}
+	s.fake.ServeHTTP(&joined{ResponseWriter: w}, r)
+}
+
+// joined writes a body that arrives in small pieces in larger ones.
+type joined struct{ http.ResponseWriter }
+
+func (j *joined) ReadFrom(r io.Reader) (int64, error) {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return 0, err
+	}
+	n, err := j.Write(b)
+	return int64(n), err
+}

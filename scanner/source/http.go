@@ -1,0 +1,391 @@
+package source
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// Objects are read in blocks of objectBlock bytes, up to objectRun of them in a
+// request, up to objectAhead ahead of a reader.
+const (
+	objectBlock = 256 << 10
+	objectRun   = 16
+	objectAhead = 32
+)
+
+// maxRedirects is how many redirects are followed for a request.
+const maxRedirects = 5
+
+// kindHTTP is the row of servers that answer ranges.
+var kindHTTP = sourceKind{
+	owns: func(name string) bool {
+		return hasScheme(name, "http://") || hasScheme(name, "https://")
+	},
+	open: openHTTP, same: sameURL, shown: shownURL,
+}
+
+func hasScheme(name, scheme string) bool {
+	return len(name) >= len(scheme) && strings.EqualFold(name[:len(scheme)], scheme)
+}
+
+// object is an image behind a URL.
+type object struct {
+	Remote
+	head
+	named     *url.URL // as it was named
+	at        atomic.Pointer[url.URL]
+	etag      string // strong; "" if there is none
+	lastWrite string // Last-Modified where there is no strong ETag
+}
+
+func openHTTP(ctx context.Context, name string, o Options) (place, error) {
+	shown := shownURL(name)
+	u, err := url.Parse(name)
+	if err != nil || u.Hostname() == "" {
+		return nil, fmt.Errorf("%s: not a valid URL: %w", shown, fs.ErrInvalid)
+	}
+	u.Fragment, u.RawFragment = "", ""
+	h := &object{named: u, Remote: Remote{
+		requests: newRequests(ctx, shown, o), options: o, block: objectBlock,
+		clear: !strings.EqualFold(u.Scheme, "https"),
+	}}
+	h.secrets.addURL(u)
+	h.at.Store(u)
+	first := make([]byte, objectBlock)
+	if err := h.do(h.ctx, objectBlock, func(a *attempt) *fault { return h.first(a, &first) }); err != nil {
+		h.requests.close(fs.ErrClosed)
+		return nil, err
+	}
+	h.head.first.Store(&first)
+	h.start(o, h.fetch, objectRun, objectAhead)
+	return h, nil
+}
+
+// first reads the first block and learns the size and the version of the object.
+func (h *object) first(a *attempt, p *[]byte) *fault {
+	h.gets.Add(1)
+	resp, f := h.get(a, 0, objectBlock)
+	if f != nil {
+		return f
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		if resp.Header.Get("Content-Range") != "bytes */0" {
+			return refuses("the server cannot send a range of it", hintRanges)
+		}
+		h.bytes, *p = 0, nil
+		return nil
+	}
+	end, size, f := contentRange(resp.Header.Get("Content-Range"), 0, objectBlock)
+	if f != nil {
+		return f
+	}
+	h.bytes, *p = size, (*p)[:end]
+	h.etag = strongETag(resp.Header)
+	if h.etag == "" {
+		h.lastWrite = resp.Header.Get("Last-Modified")
+	}
+	if h.etag == "" && h.lastWrite == "" {
+		return refuses("the server sends neither a strong ETag nor Last-Modified, so a change could not be noticed",
+			"download the image, and scan the copy")
+	}
+	h.identity.ETag = resp.Header.Get("ETag")
+	h.identity.Version = resp.Header.Get("X-Amz-Version-Id")
+	h.identity.Modified, _ = http.ParseTime(resp.Header.Get("Last-Modified"))
+	return a.read(resp.Body, [][]byte{*p})
+}
+
+const hintRanges = "download the image, and scan the copy"
+
+// fetch reads consecutive blocks with one request.
+func (h *object) fetch(ctx context.Context, blocks [][]byte, off int64) error {
+	left, at := h.head.take(blocks, off)
+	if len(left) > 0 {
+		n := length(left)
+		err := h.do(ctx, n, func(a *attempt) *fault {
+			h.gets.Add(1)
+			resp, f := h.get(a, at, n)
+			if f != nil {
+				return f
+			}
+			defer resp.Body.Close()
+			if f := h.same(resp.Header); f != nil {
+				return f
+			}
+			_, size, f := contentRange(resp.Header.Get("Content-Range"), at, n)
+			switch {
+			case f != nil:
+				return f
+			case size != h.bytes:
+				return differs(fmt.Sprintf("it has %d bytes and had %d", size, h.bytes))
+			}
+			return a.read(resp.Body, left)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return h.fetched(blocks, off)
+}
+
+// same compares the version in a response with the one that was opened.
+func (h *object) same(header http.Header) *fault {
+	switch {
+	case h.etag != "" && strongETag(header) != h.etag:
+		return differs("its ETag is another")
+	case h.etag == "" && header.Get("Last-Modified") != h.lastWrite:
+		return differs("its Last-Modified is another")
+	}
+	return nil
+}
+
+// get requests a range. The response is 206, or 416 for the first range of an empty
+// object.
+func (h *object) get(a *attempt, off, n int64) (*http.Response, *fault) {
+	at := h.at.Load()
+	for redirects := 0; ; redirects++ {
+		resp, f := h.getFrom(a, at, off, n)
+		if f != nil {
+			return nil, f
+		}
+		switch resp.StatusCode {
+		case http.StatusPartialContent:
+			if coding := resp.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+				resp.Body.Close()
+				return nil, refuses("the server sends a compressed form of it", hintRanges)
+			}
+			h.at.Store(at)
+			return resp, nil
+		case http.StatusRequestedRangeNotSatisfiable:
+			if h.cache == nil {
+				return resp, nil
+			}
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect,
+			http.StatusPermanentRedirect, http.StatusSeeOther:
+			resp.Body.Close()
+			if redirects == maxRedirects {
+				return nil, refuses(fmt.Sprintf("more than %d redirects", maxRedirects), "")
+			}
+			if at, f = h.redirected(at, resp.Header.Get("Location")); f != nil {
+				return nil, f
+			}
+			continue
+		}
+		f = h.status(a, resp)
+		resp.Body.Close()
+		return nil, f
+	}
+}
+
+func (h *object) getFrom(a *attempt, at *url.URL, off, n int64) (*http.Response, *fault) {
+	req, err := http.NewRequestWithContext(a.ctx, http.MethodGet, at.String(), nil)
+	if err != nil {
+		return nil, refuses("not a valid URL", "")
+	}
+	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+n-1))
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", "coldcheck")
+	switch {
+	case h.cache == nil:
+	case h.etag != "":
+		req.Header.Set("If-Match", h.etag)
+	default:
+		req.Header.Set("If-Unmodified-Since", h.lastWrite)
+	}
+	resp, err := h.client.Do(req)
+	if err != nil {
+		return nil, h.network(err)
+	}
+	a.alive()
+	return resp, nil
+}
+
+// redirected returns where a redirect leads, if it may be followed.
+func (h *object) redirected(from *url.URL, location string) (*url.URL, *fault) {
+	to, err := url.Parse(location)
+	if location == "" || err != nil {
+		return nil, refuses("a redirect to no valid URL", "")
+	}
+	to = from.ResolveReference(to)
+	h.secrets.addURL(to)
+	to.Fragment, to.RawFragment = "", ""
+	to.User = h.named.User
+	if !strings.EqualFold(to.Hostname(), h.named.Hostname()) || port(to) != port(h.named) && !upgrade(h.named, to) {
+		return nil, refuses("a redirect to another host, "+h.secrets.hide(to.Host), "name that URL, if you trust the host")
+	}
+	if to.Scheme != "https" && to.Scheme != h.named.Scheme {
+		return nil, refuses("a redirect to an unencrypted connection", "")
+	}
+	return to, nil
+}
+
+// upgrade reports whether a redirect leads from the usual port of http to that of https.
+func upgrade(from, to *url.URL) bool {
+	return from.Scheme == "http" && port(from) == "80" && to.Scheme == "https" && port(to) == "443"
+}
+
+func port(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case strings.EqualFold(u.Scheme, "https"):
+		return "443"
+	}
+	return "80"
+}
+
+// status explains a response that is no range.
+func (h *object) status(a *attempt, resp *http.Response) *fault {
+	code := errorCode(resp.Body)
+	what := "HTTP status " + strconv.Itoa(resp.StatusCode)
+	if code != "" {
+		what += " (" + code + ")"
+	}
+	opened := h.cache != nil
+	switch s := resp.StatusCode; {
+	case s == http.StatusOK:
+		return refuses("the server does not send ranges", hintRanges)
+	case s == http.StatusPreconditionFailed:
+		return differs("the server no longer has this version")
+	case code == codeExpired, code == "ExpiredToken":
+		return &fault{class: lapsed, text: "the URL has expired: " + what, hint: "make a new URL"}
+	case opened && (s == http.StatusForbidden || s == http.StatusUnauthorized):
+		return &fault{class: lapsed, text: "the server no longer accepts the URL, which may have expired: " + what,
+			hint: "make a new URL"}
+	case s == http.StatusUnauthorized, s == http.StatusForbidden:
+		return forbidden("access is denied: "+what, "check the URL's signature or the permissions of its user")
+	case s == http.StatusNotFound, s == http.StatusGone:
+		return missing("not found: "+what, "")
+	case s == http.StatusTooManyRequests, s == http.StatusServiceUnavailable:
+		return &fault{class: throttled, text: "the server throttles: " + what, after: retryAfter(resp.Header)}
+	case s >= 500, s == http.StatusRequestTimeout:
+		f := passes("the server failed: " + what)
+		f.after = retryAfter(resp.Header)
+		return f
+	}
+	return refuses("the server refuses the request: "+what, "")
+}
+
+// codeExpired stands for a signature that is past its time.
+const codeExpired = "request has expired"
+
+// storeCodes are the error codes of object stores that messages may show. The rest of
+// an error document is not shown: it may repeat the URL.
+var storeCodes = []string{
+	"AccessDenied", "AccountProblem", "AllAccessDisabled", "AuthenticationFailed", "AuthorizationFailure",
+	"AuthorizationPermissionMismatch", "BlobArchived", "BlobNotFound", "ContainerNotFound", "ExpiredToken",
+	"InternalError", "InvalidAccessKeyId", "InvalidObjectState", "InvalidRange", "InvalidRequest", "NoSuchBucket",
+	"NoSuchKey", "NoSuchVersion", "OperationAborted", "RequestTimeTooSkewed", "ServerBusy", "SignatureDoesNotMatch",
+	"SlowDown", "PreconditionFailed", "MethodNotAllowed",
+}
+
+// errorCode returns the code in the XML document with which object stores explain an
+// error; "" if it has none that is known.
+func errorCode(body io.Reader) string {
+	var document struct {
+		Code    string
+		Message string
+		Detail  string `xml:"AuthenticationErrorDetail"`
+	}
+	if xml.NewDecoder(io.LimitReader(body, 64<<10)).Decode(&document) != nil {
+		return ""
+	}
+	if expired.MatchString(document.Message + document.Detail) {
+		return codeExpired
+	}
+	if slices.Contains(storeCodes, document.Code) {
+		return document.Code
+	}
+	return ""
+}
+
+var expired = regexp.MustCompile(`(?i)has expired|signature not valid in the specified time frame`)
+
+var rangeOf = regexp.MustCompile(`^bytes (\d{1,18})-(\d{1,18})/(\d{1,18})$`)
+
+// contentRange reads where the bytes of a response end, and how many bytes there are.
+// They must be those that were asked for: n bytes at off, or as many as there are.
+func contentRange(text string, off, n int64) (end, size int64, f *fault) {
+	m := rangeOf.FindStringSubmatch(text)
+	if m == nil {
+		return 0, 0, refuses("the server does not say which range it sends of how many bytes", hintRanges)
+	}
+	start, _ := strconv.ParseInt(m[1], 10, 64)
+	end, _ = strconv.ParseInt(m[2], 10, 64)
+	size, _ = strconv.ParseInt(m[3], 10, 64)
+	end++
+	if start != off || end != min(off+n, size) || end <= start {
+		return 0, 0, passes(fmt.Sprintf("the server sends bytes %d to %d of %d instead of %d bytes at %d",
+			start, end-1, size, n, off))
+	}
+	return end, size, nil
+}
+
+func strongETag(h http.Header) string {
+	e := h.Get("ETag")
+	if len(e) < 3 || e[0] != '"' || e[len(e)-1] != '"' {
+		return ""
+	}
+	return e
+}
+
+// beside opens a file with a URL in the same folder. A URL with a query, which may be
+// signed, has none.
+func (h *object) beside(ctx context.Context, name string) (*Source, error) {
+	if h.named.RawQuery != "" {
+		return h.Remote.beside(ctx, name)
+	}
+	u := *h.named
+	u.Path, u.RawPath = path.Dir(u.Path)+"/"+name, ""
+	return Open(ctx, u.String(), h.options)
+}
+
+// shownURL is a URL without its user, password, query and fragment.
+func shownURL(name string) string {
+	u, err := url.Parse(name)
+	if err != nil || u.Host == "" {
+		scheme, _, _ := strings.Cut(name, ":")
+		return strings.ToLower(scheme) + "://…"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+}
+
+// sameURL compares URLs without what only grants access.
+func sameURL(a, b string) bool {
+	first, err := url.Parse(a)
+	if err != nil {
+		return false
+	}
+	second, err := url.Parse(b)
+	return err == nil && strings.EqualFold(first.Scheme, second.Scheme) &&
+		strings.EqualFold(first.Hostname(), second.Hostname()) && port(first) == port(second) &&
+		first.EscapedPath() == second.EscapedPath() && selects(first) == selects(second)
+}
+
+// grants are the parameters of a query that grant access and do not select an object:
+// those of presigned URLs of S3 and Google Cloud Storage, and of Azure's shared access
+// signatures.
+var grants = regexp.MustCompile(`(?i)^(x-(amz|goog)-.*|awsaccesskeyid|googleaccessid|signature|expires|key-pair-id|` +
+	`policy|se|st|sp|sv|sr|sig|spr|sip|ss|srt|sdd|skoid|sktid|skt|ske|sks|skv|saoid|suoid|scid)$`)
+
+// selects is the part of a query that selects an object.
+func selects(u *url.URL) string {
+	q := u.Query()
+	for name := range q {
+		if grants.MatchString(name) {
+			q.Del(name)
+		}
+	}
+	return q.Encode()
+}

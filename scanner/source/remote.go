@@ -1,0 +1,242 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// Options are the options of Open. Files use none of them.
+type Options struct {
+	// CacheBytes limits the memory for the blocks of a remote source, in bytes:
+	// DefaultCacheBytes if 0. A source takes at least 8 blocks.
+	CacheBytes int64
+	// Parallel is the maximum number of requests of a remote source that are under
+	// way; 32 if 0. While the server throttles, there are fewer.
+	Parallel int
+	// Silence is how long a server may send nothing before the request is
+	// repeated; 20 seconds if 0.
+	Silence time.Duration
+	// AWS loads the configuration of the AWS SDK. If it is nil, every source loads
+	// its own with the SDK's default chain.
+	AWS func(ctx context.Context) (aws.Config, error)
+	// Transport sends the requests of a remote source, except those with which the
+	// AWS SDK finds credentials. If it is nil, every source has its own, and Close
+	// ends its connections.
+	Transport http.RoundTripper
+
+	firstWait time.Duration // before the first repetition; 0 for the default
+}
+
+// DefaultCacheBytes is the default of Options.CacheBytes.
+const DefaultCacheBytes = 32 << 20
+
+func (o Options) parallel() int {
+	if o.Parallel > 0 {
+		return o.Parallel
+	}
+	return defaultParallel
+}
+
+func (o Options) cacheBytes(block int64) int64 {
+	if o.CacheBytes == 0 {
+		return max(DefaultCacheBytes, 8*block)
+	}
+	return max(o.CacheBytes, 8*block)
+}
+
+// Remote is what is known of a source that is read over a network.
+type Remote struct {
+	*requests
+	options  Options
+	cache    *Cache
+	block    int64 // bytes in a block; the last one may be shorter
+	bytes    int64
+	identity Identity
+	clear    bool // the connection is not encrypted
+	read     readSet
+	lists    atomic.Int64 // requests for lists of blocks
+	gets     atomic.Int64 // requests for blocks
+	written  func() int64 // blocks that hold data, as far as is known; nil if all do
+}
+
+// Identity says which bytes a remote source has.
+type Identity struct {
+	Snapshot   string // "snap-0123456789abcdef0"; "" if it is not a snapshot
+	VolumeSize int64  // of the snapshot, in bytes
+
+	Version  string    // the version of an object in a bucket with versions
+	ETag     string    // as the server states it, with its quotes
+	Modified time.Time // when the object was last modified; zero if unknown
+
+	RequesterPays bool // the bucket charges its readers
+}
+
+// Traffic counts what a remote source has sent and received.
+type Traffic struct {
+	Requests  int64 // that were sent, including repetitions
+	Lists     int64 // of the requests, for lists of blocks (EBS)
+	Gets      int64 // of the requests, for blocks
+	Retries   int64 // repetitions
+	Throttled int64 // requests that the server refused because there were too many
+	Bytes     int64 // that were received as data
+	Blocks    int64 // of the source
+	Written   int64 // of these, blocks that hold data, as far as they have been listed
+	BlockSize int64 // in bytes
+	Fetched   int64 // blocks that were fetched
+	Ahead     int64 // of these, ahead of a reader
+	Hits      int64 // requests of readers for a block that was cached
+	// Price is the price of the requests of EBS direct APIs at list prices, in
+	// billionths of a US dollar.
+	Price int64
+}
+
+// The list prices of EBS direct APIs for a request, in billionths of a US dollar:
+// $0.003 for 1,000 blocks of 512 KiB and $0.0006 for 1,000 lists (us-east-1).
+const (
+	priceOfGet  = 3000
+	priceOfList = 600
+)
+
+// USD is a price in US dollars.
+func (t Traffic) USD() float64 { return float64(t.Price) / 1e9 }
+
+// Remote returns what is known of a source that is read over a network; nil for any
+// other. A section has the Remote of its source.
+func (s *Source) Remote() *Remote { return s.place.remote() }
+
+// Failed returns the error of the first read of a remote source that failed for
+// good; nil if there is none. Every later read fails with it. It is always nil for
+// other sources.
+func (s *Source) Failed() error {
+	if r := s.place.remote(); r != nil {
+		return r.Failed()
+	}
+	return nil
+}
+
+// Failed returns the error of Source.Failed.
+func (r *Remote) Failed() error { return r.failed() }
+
+// Identity says which bytes the source has.
+func (r *Remote) Identity() Identity { return r.identity }
+
+// Unencrypted reports whether the bytes pass the network unencrypted.
+func (r *Remote) Unencrypted() bool { return r.clear }
+
+// ReadSet returns the blocks that were read so far.
+func (r *Remote) ReadSet() ReadSet { return r.read.list(r.bytes, r.block) }
+
+// Traffic returns the counters so far.
+func (r *Remote) Traffic() Traffic {
+	c := r.cache.Counters()
+	t := Traffic{
+		Requests: r.sent.Load(), Lists: r.lists.Load(), Gets: r.gets.Load(),
+		Retries: r.retried.Load(), Throttled: r.throttled.Load(), Bytes: r.received.Load(),
+		Blocks: (r.bytes + r.block - 1) / r.block, BlockSize: r.block,
+		Fetched: c.Fetches, Ahead: c.Ahead, Hits: c.Hits,
+	}
+	t.Written = t.Blocks
+	if r.written != nil {
+		t.Written = r.written()
+	}
+	if r.identity.Snapshot != "" {
+		t.Price = t.Gets*priceOfGet + t.Lists*priceOfList
+	}
+	return t
+}
+
+// start begins to read through a cache.
+func (r *Remote) start(o Options, fetch fetchRun, most, ahead int64) {
+	r.cache = newCache(r.ctx, r.bytes, fetch, most, CacheOptions{
+		Block: r.block, Bytes: o.cacheBytes(r.block), Ahead: int(ahead), Parallel: o.parallel(),
+	})
+}
+
+// size, readAt and the others make Remote a place.
+func (r *Remote) size() int64             { return r.bytes }
+func (r *Remote) holes() *holeFinder      { return nil }
+func (r *Remote) modified() time.Time     { return r.identity.Modified }
+func (r *Remote) mounts() []WritableMount { return nil }
+func (r *Remote) remote() *Remote         { return r }
+func (r *Remote) name() string            { return r.shown }
+func (r *Remote) changed(context.Context) error {
+	if err := r.failed(); errors.Is(err, ErrChanged) {
+		return err
+	}
+	return nil
+}
+
+func (r *Remote) readAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if err := r.failed(); err != nil {
+		return 0, err
+	}
+	n, err := r.cache.ReadContext(ctx, p, off)
+	if n > 0 {
+		r.read.use(off/r.block, (off+int64(n)-1)/r.block)
+	}
+	return n, err
+}
+
+func (r *Remote) beside(_ context.Context, name string) (*Source, error) {
+	return nil, fmt.Errorf("%s: %s: it has no folder: %w", r.shown, name, fs.ErrNotExist)
+}
+
+func (r *Remote) close() error {
+	r.requests.close(fs.ErrClosed)
+	var err error
+	if r.cache != nil {
+		err = r.cache.Close()
+	}
+	r.requests.close(fs.ErrClosed) // connections that became idle meanwhile
+	return err
+}
+
+// fetched records the blocks of a run. Bytes that differ from those that were fetched
+// before end the source.
+func (r *Remote) fetched(blocks [][]byte, off int64) error {
+	for n, b := range blocks {
+		if err := r.fetchedSum(off/r.block+int64(n), sha256.Sum256(b)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Remote) fetchedSum(block int64, sum [sha256.Size]byte) error {
+	if !r.read.add(block, sum) {
+		return r.fail(differs(
+			fmt.Sprintf("the bytes at %d are not the same as before", block*r.block)))
+	}
+	return nil
+}
+
+// head keeps the bytes with which a source was opened until they are fetched.
+type head struct{ first atomic.Pointer[[]byte] }
+
+// take fills the beginning of a run from the bytes, and returns the blocks that are left.
+func (h *head) take(blocks [][]byte, off int64) (left [][]byte, next int64) {
+	if off != 0 {
+		return blocks, off
+	}
+	first := h.first.Swap(nil)
+	if first == nil || len(*first) != len(blocks[0]) {
+		return blocks, off
+	}
+	copy(blocks[0], *first)
+	return blocks[1:], int64(len(*first))
+}
+
+func length(blocks [][]byte) (n int64) {
+	for _, b := range blocks {
+		n += int64(len(b))
+	}
+	return n
+}

@@ -1,0 +1,262 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+const schemeS3 = "s3://"
+
+// kindS3 is the row of objects in S3.
+var kindS3 = sourceKind{
+	owns: func(name string) bool { return hasScheme(name, schemeS3) },
+	open: openS3, same: sameS3,
+}
+
+// s3API is what is called of S3. deploy/iam allows the actions of the same names.
+type s3API interface {
+	GetObject(ctx context.Context, in *s3.GetObjectInput, o ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+}
+
+// bucket is an object in S3.
+type bucket struct {
+	Remote
+	head
+	bucket, key, version string
+	etag                 string
+	cfg                  aws.Config
+	api                  s3API
+	endpoint             bool // the user names the endpoint
+	moved                bool // the region is that of the bucket, and not the configured one
+	pays                 bool // requests say that the requester pays
+}
+
+// versionOf matches the version at the end of a name.
+var versionOf = regexp.MustCompile(`\?versionId=([^?&]+)$`)
+
+func parseS3(name string) (bucket, key, version string, ok bool) {
+	rest := name[len(schemeS3):]
+	if m := versionOf.FindStringSubmatchIndex(rest); m != nil {
+		rest, version = rest[:m[0]], rest[m[2]:m[3]]
+	}
+	bucket, key, _ = strings.Cut(rest, "/")
+	return bucket, key, version, bucket != "" && key != ""
+}
+
+func sameS3(a, b string) bool {
+	bucketA, keyA, versionA, _ := parseS3(a)
+	bucketB, keyB, versionB, _ := parseS3(b)
+	return bucketA == bucketB && keyA == keyB && versionA == versionB
+}
+
+func openS3(ctx context.Context, name string, o Options) (place, error) {
+	b := &bucket{}
+	var ok bool
+	if b.bucket, b.key, b.version, ok = parseS3(name); !ok {
+		return nil, fmt.Errorf("%s: not s3://BUCKET/KEY: %w", name, fs.ErrInvalid)
+	}
+	b.Remote = Remote{requests: newRequests(ctx, name, o), options: o, block: objectBlock}
+	if err := b.open(o); err != nil {
+		b.requests.close(fs.ErrClosed)
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bucket) open(o Options) (err error) {
+	if b.cfg, err = b.loadAWS(o); err != nil {
+		return err
+	}
+	if b.cfg.Region == "" {
+		b.cfg.Region = "us-east-1" // which knows the region of every bucket
+	}
+	b.connect()
+	first := make([]byte, objectBlock)
+	if err := b.do(b.ctx, objectBlock, func(a *attempt) *fault { return b.first(a, &first) }); err != nil {
+		return err
+	}
+	b.head.first.Store(&first)
+	b.start(o, b.fetch, objectRun, objectAhead)
+	return nil
+}
+
+func (b *bucket) connect() {
+	options := func(o *s3.Options) {
+		o.HTTPClient = b.client
+		o.Retryer = aws.NopRetryer{} // requests repeats
+		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		o.DisableLogOutputChecksumValidationSkipped = true
+		// A server that is not S3 may not know a host for each bucket.
+		o.UsePathStyle = o.UsePathStyle || o.BaseEndpoint != nil
+	}
+	client := s3.NewFromConfig(b.cfg, options)
+	if at := client.Options().BaseEndpoint; at != nil {
+		b.endpoint = true
+		u, err := url.Parse(*at)
+		b.clear = err == nil && u.Scheme == "http"
+	}
+	b.api = client
+}
+
+// get requests a range.
+func (b *bucket) get(a *attempt, off, n int64) (*s3.GetObjectOutput, *fault) {
+	b.gets.Add(1)
+	in := &s3.GetObjectInput{
+		Bucket: aws.String(b.bucket), Key: aws.String(b.key),
+		Range: aws.String(fmt.Sprintf("bytes=%d-%d", off, off+n-1)),
+	}
+	if b.version != "" {
+		in.VersionId = aws.String(b.version)
+	}
+	if b.etag != "" {
+		in.IfMatch = aws.String(b.etag)
+	}
+	if b.pays {
+		in.RequestPayer = types.RequestPayerRequester
+	}
+	out, err := b.api.GetObject(a.ctx, in)
+	if err != nil {
+		return nil, b.awsFault(err, b.fault)
+	}
+	a.alive()
+	return out, nil
+}
+
+// first reads the first block and learns the size and the version of the object.
+func (b *bucket) first(a *attempt, p *[]byte) *fault {
+	out, f := b.get(a, 0, objectBlock)
+	switch {
+	case f == errEmpty:
+		b.bytes, *p = 0, nil
+		return nil
+	case f != nil:
+		return f
+	}
+	defer out.Body.Close()
+	end, size, f := contentRange(aws.ToString(out.ContentRange), 0, objectBlock)
+	if f != nil {
+		return f
+	}
+	if aws.ToString(out.ETag) == "" {
+		return refuses("the server sends no ETag, so a change could not be noticed", hintRanges)
+	}
+	if f := a.read(out.Body, [][]byte{(*p)[:end]}); f != nil {
+		return f
+	}
+	b.bytes, *p, b.etag = size, (*p)[:end], aws.ToString(out.ETag)
+	b.identity = Identity{
+		ETag: b.etag, Version: aws.ToString(out.VersionId), Modified: aws.ToTime(out.LastModified), RequesterPays: b.pays,
+	}
+	return nil
+}
+
+// fetch reads consecutive blocks with one request.
+func (b *bucket) fetch(ctx context.Context, blocks [][]byte, off int64) error {
+	left, at := b.head.take(blocks, off)
+	if len(left) > 0 {
+		n := length(left)
+		err := b.do(ctx, n, func(a *attempt) *fault {
+			out, f := b.get(a, at, n)
+			if f != nil {
+				return f
+			}
+			defer out.Body.Close()
+			_, size, f := contentRange(aws.ToString(out.ContentRange), at, n)
+			switch {
+			case aws.ToString(out.ETag) != b.etag:
+				return differs("its ETag is another")
+			case f != nil:
+				return f
+			case size != b.bytes:
+				return differs(fmt.Sprintf("it has %d bytes and had %d", size, b.bytes))
+			}
+			return a.read(out.Body, left)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return b.fetched(blocks, off)
+}
+
+// errEmpty stands for an object without bytes, which has no range.
+var errEmpty = &fault{text: "an empty object"}
+
+// fault explains the errors of S3.
+func (b *bucket) fault(api smithy.APIError, response *smithyhttp.Response) *fault {
+	code, status := api.ErrorCode(), 0
+	var header http.Header
+	if response != nil {
+		status, header = response.StatusCode, response.Header
+	}
+	what := codeText(code, status)
+	switch {
+	case code == "PreconditionFailed", status == http.StatusPreconditionFailed:
+		return differs("S3 no longer has this version")
+	case code == "InvalidRange" || status == http.StatusRequestedRangeNotSatisfiable:
+		if b.cache == nil {
+			return errEmpty
+		}
+		return differs("it has become shorter")
+	case code == "NoSuchBucket":
+		return missing("the bucket does not exist: "+what, "")
+	case code == "NoSuchVersion":
+		return missing("the object does not have this version: "+what, "")
+	case code == "NoSuchKey", status == http.StatusNotFound:
+		return missing("the object does not exist: "+what, "")
+	case code == "MethodNotAllowed" && header.Get("X-Amz-Delete-Marker") == "true":
+		return missing("this version is a delete marker: "+what, "")
+	case code == "InvalidObjectState":
+		return refuses("the object is archived (S3 Glacier): "+what,
+			"restore it first: aws s3api restore-object --bucket "+b.bucket+" --key …")
+	case status == http.StatusBadRequest && mentions(api, "server side encryption", "server-side encryption"):
+		return refuses("the object is encrypted with a key of the customer (SSE-C)",
+			"copy it to an object that S3 encrypts with its own or a KMS key")
+	case strings.HasPrefix(code, "KMS."), code == "KMSInvalidStateException":
+		return refuses("the KMS key of the object cannot be used: "+what, "enable the key, and allow kms:Decrypt")
+	case header.Get("X-Amz-Bucket-Region") != "" && b.inOtherRegion(code, status, header.Get("X-Amz-Bucket-Region")):
+		return &fault{class: stale, text: "the bucket is in another region: " + what, hint: "set AWS_REGION"}
+	case status == http.StatusMovedPermanently, status == http.StatusTemporaryRedirect,
+		code == "AuthorizationHeaderMalformed":
+		return refuses("the bucket is in another region: "+what, "set AWS_REGION to the region of the bucket")
+	case status == http.StatusForbidden && code == "AccessDenied":
+		if !b.pays && b.cache == nil {
+			b.pays = true // a bucket whose requesters pay denies access without that
+			return &fault{class: stale, text: "access is denied: " + what}
+		}
+		return forbidden("access is denied: "+what, "allow s3:GetObject, s3:GetObjectVersion for a version, and "+
+			"kms:Decrypt if a KMS key encrypts the object (deploy/iam)")
+	}
+	return nil
+}
+
+// inOtherRegion goes on in the region of the bucket, once. An endpoint that the user
+// names has no other region.
+func (b *bucket) inOtherRegion(code string, status int, region string) bool {
+	wrong := status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect ||
+		code == "AuthorizationHeaderMalformed" || code == "IllegalLocationConstraintException"
+	if !wrong || b.moved || b.endpoint || b.cache != nil || region == b.cfg.Region || !regionName.MatchString(region) {
+		return false
+	}
+	b.moved, b.cfg.Region = true, region
+	b.connect()
+	return true
+}
+
+var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z0-9]+){1,4}$`)
+
+// beside opens another object with the same prefix up to the last slash.
+func (b *bucket) beside(ctx context.Context, name string) (*Source, error) {
+	return Open(ctx, schemeS3+b.bucket+"/"+b.key[:strings.LastIndex(b.key, "/")+1]+name, b.options)
+}
