@@ -56,6 +56,9 @@ func EBS(t testing.TB) *EBSServer {
 // zeros are not written.
 func (s *EBSServer) Add(id string, image io.ReaderAt, size int64) {
 	s.AddSparse(id, image, size, func(block int64) bool {
+		if block*EBSBlock >= size {
+			return false
+		}
 		p := make([]byte, EBSBlock)
 		part(image, p, block*EBSBlock)
 		return bytes.Count(p, []byte{0}) < len(p)

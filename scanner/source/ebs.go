@@ -208,6 +208,9 @@ func (s *snapshot) holes() *holeFinder {
 			return max(off, block*s.block), nil
 		},
 		hole: func(off int64) (int64, error) {
+			if off >= s.bytes {
+				return endOfFile, nil
+			}
 			written, end, err := s.blocks.extent(s.ctx, off/s.block, s.bytes/s.block-1)
 			if err != nil {
 				return 0, err
