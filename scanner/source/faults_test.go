@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -52,7 +53,7 @@ func servers() map[string]func(t *testing.T) served {
 			s.Put("disk.img", content)
 			u, _ := url.Parse(s.URL + "/disk.img?" + secretQuery)
 			u.User = url.UserPassword("user-name-of-url", "pass-word-of-url")
-			return served{&s.Server, u.String(), quick(), content, "GET", func() { s.Put("disk.img", random(size - 1)) }}
+			return served{&s.Server, u.String(), quick(), content, "GET", func() { s.Put("disk.img", random(size-1)) }}
 		},
 		"s3": func(t *testing.T) served {
 			s, content := remotetest.S3(t), random(size)
@@ -198,12 +199,12 @@ func checkKind(t *testing.T, err error, passes bool) {
 	quiet(t, err)
 }
 
-// TestChanged: an object that changes ends the source, also where bytes of both versions
+// TestRemoteChanged: an object that changes ends the source, also where bytes of both versions
 // would fit together.
 func TestRemoteChanged(t *testing.T) {
 	each(t, func(t *testing.T, s served) {
 		if s.change == nil {
-			t.Skip("a snapshot does not change")
+			return // a snapshot does not change
 		}
 		source := s.open(t)
 		s.expect(t, source, 0, 100)
@@ -222,7 +223,7 @@ func TestRemoteChanged(t *testing.T) {
 	})
 }
 
-// TestCancel: reads that wait end at once when the context ends, whatever the server
+// TestRemoteCancel: reads that wait end at once when the context ends, whatever the server
 // does, and leave no request and no connection.
 func TestRemoteCancel(t *testing.T) {
 	each(t, func(t *testing.T, s served) {
@@ -281,4 +282,28 @@ func await(t *testing.T, what string, is func() bool) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	t.Errorf("it never happens that %s", what)
+}
+
+// TestRemoteGoroutines: a closed source leaves no goroutine. It runs on its own.
+func TestRemoteGoroutines(t *testing.T) {
+	for name, serve := range servers() {
+		s := serve(t)
+		before := runtime.NumGoroutine()
+		source, err := Open(t.Context(), s.name, s.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.expect(t, source, 0, 1<<20)
+		s.FailAction(s.action, 0, remotetest.Silent, -1)
+		var all sync.WaitGroup
+		for n := range 10 {
+			all.Go(func() { source.ReadAt(make([]byte, 10), int64(n)<<18+1<<20) })
+		}
+		await(t, name+": a request is under way", func() bool { return s.UnderWay() > 0 })
+		if err := source.Close(); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
+		await(t, name+": all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
+	}
 }

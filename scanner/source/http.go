@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -80,10 +79,7 @@ func (h *object) first(a *attempt, p *[]byte) *fault {
 		return f
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-		if resp.Header.Get("Content-Range") != "bytes */0" {
-			return refuses("the server cannot send a range of it", hintRanges)
-		}
+	if resp.StatusCode != http.StatusPartialContent {
 		h.bytes, *p = 0, nil
 		return nil
 	}
@@ -150,8 +146,7 @@ func (h *object) same(header http.Header) *fault {
 	return nil
 }
 
-// get requests a range. The response is 206, or 416 for the first range of an empty
-// object.
+// get requests a range. The response is 206, or another one for an empty object.
 func (h *object) get(a *attempt, off, n int64) (*http.Response, *fault) {
 	at := h.at.Load()
 	for redirects := 0; ; redirects++ {
@@ -167,8 +162,10 @@ func (h *object) get(a *attempt, off, n int64) (*http.Response, *fault) {
 			}
 			h.at.Store(at)
 			return resp, nil
-		case http.StatusRequestedRangeNotSatisfiable:
-			if h.cache == nil {
+		case http.StatusOK, http.StatusRequestedRangeNotSatisfiable:
+			// Servers answer in both ways if there are no bytes.
+			if h.cache == nil && (resp.ContentLength == 0 && resp.StatusCode == http.StatusOK ||
+				resp.Header.Get("Content-Range") == "bytes */0") {
 				return resp, nil
 			}
 		case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect,
@@ -202,6 +199,10 @@ func (h *object) getFrom(a *attempt, at *url.URL, off, n int64) (*http.Response,
 		req.Header.Set("If-Match", h.etag)
 	default:
 		req.Header.Set("If-Unmodified-Since", h.lastWrite)
+	}
+	if user := at.User; user != nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
 	}
 	resp, err := h.client.Do(req)
 	if err != nil {
@@ -347,7 +348,7 @@ func (h *object) beside(ctx context.Context, name string) (*Source, error) {
 		return h.Remote.beside(ctx, name)
 	}
 	u := *h.named
-	u.Path, u.RawPath = path.Dir(u.Path)+"/"+name, ""
+	u.Path, u.RawPath = u.Path[:strings.LastIndex(u.Path, "/")+1]+name, ""
 	return Open(ctx, u.String(), h.options)
 }
 

@@ -34,6 +34,13 @@ func newTransport(parallel int) *http.Transport {
 	}
 }
 
+// client sends requests. It follows no redirect: nobody has looked at where it leads.
+// An http.Client would not do, because it parses every redirect, and its errors contain
+// URLs.
+type client struct{ transport http.RoundTripper }
+
+func (c client) Do(r *http.Request) (*http.Response, error) { return c.transport.RoundTrip(r) }
+
 // network explains an error of a connection. Errors of net/http contain the URL, so
 // only the error below is looked at.
 func (r *requests) network(err error) *fault {
@@ -60,7 +67,7 @@ func (r *requests) network(err error) *fault {
 		return passes("the name of host " + name.Name + " cannot be resolved")
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verification):
 		return refuses("the certificate of the server is not valid: "+r.secrets.hide(innermost(err).Error()), "")
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return refuses("the server does not speak TLS", "")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return passes("the server refuses connections")
@@ -103,6 +110,8 @@ func (s *secrets) add(texts ...string) {
 			s.list = append(s.list, t)
 		}
 	}
+	// A secret may be part of another one.
+	slices.SortFunc(s.list, func(a, b string) int { return len(b) - len(a) })
 }
 
 // addURL adds what is secret of a URL: its user, password and query.

@@ -46,8 +46,8 @@ type requests struct {
 	silence time.Duration
 	wait    time.Duration // firstWait
 	secrets secrets
-	client  *http.Client
-	ours    *http.Transport // of the client, to be closed; nil for the caller's
+	client  client
+	ours    *http.Transport // to be closed; nil for the caller's
 
 	failure                            atomic.Pointer[failure]
 	sent, retried, throttled, received atomic.Int64
@@ -65,15 +65,10 @@ func newRequests(ctx context.Context, shown string, o Options) *requests {
 	r.budget.Store(retryBudget)
 	r.limit.most = o.parallel()
 	r.limit.now = float64(r.limit.most)
-	transport := o.Transport
-	if transport == nil {
+	r.client.transport = o.Transport
+	if o.Transport == nil {
 		r.ours = newTransport(o.parallel())
-		transport = r.ours
-	}
-	r.client = &http.Client{
-		Transport: transport,
-		// No redirect is followed without a look at where it leads.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		r.client.transport = r.ours
 	}
 	return r
 }
