@@ -102,7 +102,7 @@ func (s *S3Server) serve(w http.ResponseWriter, r *http.Request, fault Fault) {
 		found := httptest.NewRecorder()
 		s.fake.ServeHTTP(found, first)
 		if etag := found.Header().Get("ETag"); found.Code == http.StatusPartialContent && etag != want {
-			s.refuse(w, r, Refusal{Status: 412, Code: "PreconditionFailed", Message: "At least one of the pre-conditions failed"})
+			s.refuse(w, r, Refusal{Status: 412, Code: "PreconditionFailed", Message: "a condition failed"})
 			return
 		}
 	}

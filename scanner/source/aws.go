@@ -99,7 +99,9 @@ func (r *requests) credentialsFault(err error) *fault {
 
 // awsFault explains an error of the SDK. specific explains the errors that only one
 // service has; it returns nil for any other.
-func (r *requests) awsFault(err error, specific func(api smithy.APIError, response *smithyhttp.Response) *fault) *fault {
+func (r *requests) awsFault(
+	err error, specific func(api smithy.APIError, response *smithyhttp.Response) *fault,
+) *fault {
 	var credentials *credentialsError
 	if errors.As(err, &credentials) {
 		f := r.credentialsFault(credentials.err)

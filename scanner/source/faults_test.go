@@ -247,7 +247,9 @@ func TestRemoteCancel(t *testing.T) {
 						}
 					})
 				}
-				await(t, "a request is under way", func() bool { return s.UnderWay() > 0 || source.Remote().Traffic().Throttled > 0 })
+				await(t, "a request is under way", func() bool {
+					return s.UnderWay() > 0 || source.Remote().Traffic().Throttled > 0
+				})
 				begun := time.Now()
 				if closed {
 					source.Close()

@@ -100,10 +100,13 @@ func TestS3Refusals(t *testing.T) {
 		"glacier": {remotetest.Refusal{Status: 403, Code: "InvalidObjectState",
 			Message: "The operation is not valid for the object's storage class"}, "Glacier", "restore-object", kind.IO},
 		"SSE-C": {remotetest.Refusal{Status: 400, Code: "InvalidRequest", Message: "The object was stored using a form of " +
-			"Server Side Encryption. The correct parameters must be provided to retrieve the object."}, "SSE-C", "copy it", kind.IO},
+			"Server Side Encryption. The correct parameters must be provided to retrieve the object."},
+			"SSE-C", "copy it", kind.IO},
 		"a disabled key": {remotetest.Refusal{Status: 400, Code: "KMS.DisabledException"}, "KMS key", "kms:Decrypt", kind.IO},
-		"no bucket":      {remotetest.Refusal{Status: 404, Code: "NoSuchBucket"}, "bucket does not exist", "", fs.ErrNotExist},
-		"another region": {remotetest.Refusal{Status: 301, Code: "PermanentRedirect"}, "another region", "AWS_REGION", kind.IO},
+		"no bucket": {remotetest.Refusal{Status: 404, Code: "NoSuchBucket"},
+			"bucket does not exist", "", fs.ErrNotExist},
+		"another region": {remotetest.Refusal{Status: 301, Code: "PermanentRedirect"},
+			"another region", "AWS_REGION", kind.IO},
 		"wrong key": {remotetest.Refusal{Status: 403, Code: "SignatureDoesNotMatch"}, "credentials are not valid", "check",
 			fs.ErrPermission},
 		"a bad request": {remotetest.Refusal{Status: 400, Code: "Bad code " + remotetest.SecretKey}, "HTTP status 400", "",
@@ -342,10 +345,11 @@ func TestHTTPRedirects(t *testing.T) {
 		to   []string // where the redirects lead, one after the other
 		text string   // of the error; "" for none
 	}{
-		"another path":       {"https://host/a", []string{"/b", "c?" + secretQuery}, ""},
-		"five":               {"https://host/a", []string{"/1", "/2", "/3", "/4", "/5"}, ""},
-		"six":                {"https://host/a", []string{"/1", "/2", "/3", "/4", "/5", "/6"}, "more than 5 redirects"},
-		"another host":       {"https://host/a", []string{"https://evil.example/b?" + secretQuery}, "another host, evil.example"},
+		"another path": {"https://host/a", []string{"/b", "c?" + secretQuery}, ""},
+		"five":         {"https://host/a", []string{"/1", "/2", "/3", "/4", "/5"}, ""},
+		"six":          {"https://host/a", []string{"/1", "/2", "/3", "/4", "/5", "/6"}, "more than 5 redirects"},
+		"another host": {"https://host/a", []string{"https://evil.example/b?" + secretQuery},
+			"another host, evil.example"},
 		"a user":             {"https://host/a", []string{"https://host@evil.example/b"}, "another host, evil.example"},
 		"a subdomain":        {"https://host/a", []string{"https://a.host/b"}, "another host"},
 		"another port":       {"https://host/a", []string{"https://host:8443/b"}, "another host"},

@@ -166,7 +166,6 @@ func (r *Remote) holes() *holeFinder      { return nil }
 func (r *Remote) modified() time.Time     { return r.identity.Modified }
 func (r *Remote) mounts() []WritableMount { return nil }
 func (r *Remote) remote() *Remote         { return r }
-func (r *Remote) name() string            { return r.shown }
 func (r *Remote) changed(context.Context) error {
 	if err := r.failed(); errors.Is(err, ErrChanged) {
 		return err
