@@ -3,6 +3,8 @@ package scanner
 import (
 	"errors"
 	"fmt"
+
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // Kinds of errors that end a scan without a result, for errors.Is. Such an
@@ -12,6 +14,11 @@ var (
 	ErrNoSystem = errors.New("no scan possible") // no supported system on the images, or it is encrypted
 	ErrIO       = errors.New("i/o error")        // an image or a document could not be opened or read
 )
+
+// ErrPassing is an ErrIO for a remote image that may be readable later: the network or
+// the server failed, it throttles, credentials expired, or the image changed while it
+// was read.
+var ErrPassing = source.ErrPassing
 
 // failure is an error of one kind, with a hint for the person who reads it.
 type failure struct {

@@ -25,9 +25,11 @@ type Source struct {
 	path string // by which source.Open finds it; "" if it does not
 }
 
-// File returns the Source of a file or block device.
+// File returns the Source of a file or block device, or of what else source.Open
+// opens by its name: an EBS snapshot, an object in S3, or a URL. Its Name has no
+// secrets of the URL.
 func File(path string) Source {
-	return Source{Name: path, path: path, Open: func(ctx context.Context) (*source.Source, error) {
+	return Source{Name: source.ShownName(path), path: path, Open: func(ctx context.Context) (*source.Source, error) {
 		return source.Open(ctx, path, source.Options{})
 	}}
 }
@@ -92,12 +94,18 @@ func OpenImages(ctx context.Context, s Source, o OpenOptions) ([]*Image, error) 
 	p := parents{named: o.Parents, opened: map[*source.Source]Source{}}
 	disks, err := container.Open(ctx, first, container.Options{Parents: p.candidates()})
 	if err != nil {
+		if failed := first.Failed(); failed != nil {
+			err = failed
+		}
 		first.Close()
 		return nil, unreadable(err, true)
 	}
 	var images []*Image
 	for _, d := range disks {
 		image, err := openDisk(ctx, s, first, d)
+		if failed := remoteFailure(ctx, sourcesOf(d)); failed != nil {
+			err = failed
+		}
 		if err != nil {
 			for _, d := range disks {
 				d.Close()
@@ -232,7 +240,14 @@ func shared(images []*Image) error {
 // partOf returns an ErrUsage if the file that i was named by is one of other, or of
 // the parents of other.
 func (i *Image) partOf(other *Image) error {
-	isFirst := func(s *source.Source) bool { return source.Same(s.Name(), i.first().Name()) }
+	isFirst := func(s *source.Source) bool {
+		// The shown name of a URL does not say which object its query selects. What was
+		// named has been compared already.
+		if s.Remote() != nil && s == other.first() {
+			return false
+		}
+		return source.Same(s.Name(), i.first().Name())
+	}
 	for d, below := other.disk, false; d != nil; d, below = d.Parent(), true {
 		switch {
 		case !slices.ContainsFunc(d.Sources(), isFirst):
@@ -282,12 +297,28 @@ func AssembleLVM(images ...*Image) {
 
 // sources returns all files that the image is read from: its own, and those of its
 // parents.
-func (i *Image) sources() []*source.Source {
+func (i *Image) sources() []*source.Source { return sourcesOf(i.disk) }
+
+func sourcesOf(d container.Disk) []*source.Source {
 	var list []*source.Source
-	for d := i.disk; d != nil; d = d.Parent() {
+	for ; d != nil; d = d.Parent() {
 		list = append(list, d.Sources()...)
 	}
 	return list
+}
+
+// remoteFailure returns the error of the first remote source that failed for good;
+// nil if there is none, or if the context has ended.
+func remoteFailure(ctx context.Context, sources []*source.Source) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	for _, s := range sources {
+		if err := s.Failed(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // allSources returns the files of images, each once: disks of one archive have

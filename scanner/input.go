@@ -7,6 +7,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // Input is the input of a scan: images, documents and options.
@@ -38,8 +39,9 @@ type Input struct {
 	// Requirements that are not checked are in Result.NotChecked.
 	Only, Skip []string
 
-	// ParallelReads is the maximum number of concurrent reads of the images:
-	// DefaultParallelReads if 0, at most MaxParallelReads.
+	// ParallelReads is the maximum number of concurrent reads of the images, at most
+	// MaxParallelReads. If it is 0, it is RemoteParallelReads if an image is remote,
+	// and otherwise DefaultParallelReads.
 	ParallelReads int
 
 	// MaxMemory limits the memory of the scan, in bytes, at least LeastMemory.
@@ -106,6 +108,15 @@ func (in *Input) check() error {
 		return fail(ErrUsage, "", "a scan needs at least %d bytes of memory", int64(LeastMemory))
 	}
 	return nil
+}
+
+// parallelReads is how many reads may be under way.
+func (in *Input) parallelReads() int {
+	remote := func(s Source) bool { return s.path != "" && source.IsRemote(s.path) }
+	if in.ParallelReads == 0 && slices.ContainsFunc(slices.Concat(in.sources(), in.Parents), remote) {
+		return RemoteParallelReads
+	}
+	return in.ParallelReads
 }
 
 // budget returns the memory that the scan may take, nil without a limit.

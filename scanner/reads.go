@@ -15,6 +15,8 @@ const (
 	// images. A local disk is as fast with two. A remote disk, or a volume that
 	// is restored while it is read, answers many requests in the time of one.
 	DefaultParallelReads = 8
+	// RemoteParallelReads is the default where an image is remote.
+	RemoteParallelReads = 32
 	// MaxParallelReads bounds the memory of concurrent reads: 1 MiB for each
 	// read on every volume, or 4 MiB if NTFS has records of 4 KiB.
 	MaxParallelReads = 64

@@ -37,7 +37,8 @@ import (
 // Scan checks one WorkSpace. If it cannot start or finds no system, the error
 // is ErrUsage, ErrNoSystem or ErrIO; when the context ends, it is the context's
 // cause. If part of the system cannot be read, the findings that need it are
-// undetermined.
+// undetermined. But if a read of a remote image fails for good, the scan ends with
+// an ErrIO, which is ErrPassing too if a later scan may succeed.
 func Scan(ctx context.Context, in Input) (*Result, error) {
 	if err := in.check(); err != nil {
 		return nil, err
@@ -53,15 +54,15 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	}
 	defer o.Close()
 	m, err := o.identify(ctx, in)
-	if err != nil {
+	if err = o.volumes.unlessFailed(ctx, err); err != nil {
 		return nil, err
 	}
 	j, err := o.judge(ctx, in, m)
-	if err != nil {
+	if err = o.volumes.unlessFailed(ctx, err); err != nil {
 		return nil, err
 	}
 	a, err := o.annotate(ctx, in, m, j)
-	if err != nil {
+	if err = o.volumes.unlessFailed(ctx, err); err != nil {
 		return nil, err
 	}
 	return o.conclude(in.Policy, m, a), nil

@@ -170,11 +170,21 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 		return nil, err
 	}
 	vs := &volumes{budget: budget, given: sources}
-	if err := vs.open(ctx, sources, in, trail); err != nil {
+	err := vs.open(ctx, sources, in, trail)
+	if err = vs.unlessFailed(ctx, err); err != nil {
 		vs.Close()
 		return nil, err
 	}
 	return vs, nil
+}
+
+// unlessFailed returns err unless a remote image could not be read. That ends a scan
+// wherever it happens, and is an ErrIO: what is missing then says nothing of the images.
+func (vs *volumes) unlessFailed(ctx context.Context, err error) error {
+	if failed := remoteFailure(ctx, allSources(vs.images)); failed != nil {
+		return fail(ErrIO, hintOf(failed), "%w", failed)
+	}
+	return err
 }
 
 // assign finds which is the root and which the user volume, and what else the
@@ -190,7 +200,7 @@ func (vs *volumes) assign(ctx context.Context, in Input) error {
 // open opens the images, and then the filesystems on them, at the same time as
 // far as the reads allow.
 func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *requirement.Trail) error {
-	reads := newReads(in.ParallelReads)
+	reads := newReads(in.parallelReads())
 	vs.reads = reads
 	images := make([][]*Image, len(sources))
 	errs := make([]error, len(sources))

@@ -39,6 +39,12 @@ type snapshot struct {
 	written func(block int64) bool
 }
 
+// Sparse is an image that knows its holes.
+type Sparse interface {
+	// Next is where the first data is at or after an offset; the size if there is none.
+	Next(off int64) int64
+}
+
 // Refusal is an error of the service.
 type Refusal struct {
 	Status                int
@@ -55,14 +61,19 @@ func EBS(t testing.TB) *EBSServer {
 // Add adds a snapshot of an image, on a volume of as many GiB as it needs. Blocks of
 // zeros are not written.
 func (s *EBSServer) Add(id string, image io.ReaderAt, size int64) {
-	s.AddSparse(id, image, size, func(block int64) bool {
-		if block*EBSBlock >= size {
-			return false
+	written := map[int64]bool{}
+	sparse, _ := image.(Sparse)
+	p := make([]byte, EBSBlock)
+	for off := int64(0); off < size; off += EBSBlock {
+		if sparse != nil {
+			if off = sparse.Next(off) / EBSBlock * EBSBlock; off >= size {
+				break
+			}
 		}
-		p := make([]byte, EBSBlock)
-		part(image, p, block*EBSBlock)
-		return bytes.Count(p, []byte{0}) < len(p)
-	})
+		part(image, p, off)
+		written[off/EBSBlock] = bytes.Count(p, []byte{0}) < len(p)
+	}
+	s.AddSparse(id, image, size, func(block int64) bool { return written[block] })
 }
 
 // AddSparse adds a snapshot of which it is known which blocks are written.

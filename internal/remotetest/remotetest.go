@@ -12,6 +12,7 @@ package remotetest
 import (
 	"context"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -113,6 +114,7 @@ func (s *Server) start(
 			s.open.Add(-1)
 		}
 	}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that end
 	server.Start()
 	s.URL = server.URL
 	t.Cleanup(func() {

@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
@@ -16,7 +18,7 @@ import (
 // Bucket is the bucket of every server of S3. It has versions.
 const Bucket = "images"
 
-// S3Server is a server of S3. Its objects are kept in memory.
+// S3Server is a server of S3. Its objects are kept in memory, except large ones.
 type S3Server struct {
 	Server
 	RequesterPays bool    // deny requests that do not say that the requester pays
@@ -24,11 +26,13 @@ type S3Server struct {
 
 	fake    http.Handler
 	backend *s3mem.Backend
+	mu      sync.Mutex
+	large   map[string]*io.SectionReader // by the path of the URL
 }
 
 // S3 starts a server of S3.
 func S3(t testing.TB) *S3Server {
-	s := &S3Server{backend: s3mem.New()}
+	s := &S3Server{backend: s3mem.New(), large: map[string]*io.SectionReader{}}
 	if err := s.backend.CreateBucket(Bucket); err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +54,13 @@ func (s *S3Server) Put(t testing.TB, key string, content []byte) (version string
 		t.Fatal(err)
 	}
 	return string(result.VersionID)
+}
+
+// PutLarge makes an object of a reader. It has no versions.
+func (s *S3Server) PutLarge(key string, content io.ReaderAt, size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.large["/"+Bucket+"/"+key] = io.NewSectionReader(content, 0, size)
 }
 
 func s3Action(r *http.Request) string {
@@ -94,6 +105,15 @@ func (s *S3Server) serve(w http.ResponseWriter, r *http.Request, fault Fault) {
 		return
 	case !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential="+AccessKey+"/"):
 		s.refuse(w, r, Refusal{Status: 403, Code: "InvalidAccessKeyId", Message: "no signature"})
+		return
+	}
+	s.mu.Lock()
+	large := s.large[r.URL.Path]
+	s.mu.Unlock()
+	if large != nil {
+		w.Header().Set("ETag", `"`+strings.TrimPrefix(r.URL.Path, "/")+`"`)
+		w.Header().Set("Content-Type", "application/octet-stream")
+		http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(large, 0, large.Size()))
 		return
 	}
 	if want := r.Header.Get("If-Match"); want != "" {

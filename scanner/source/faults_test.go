@@ -153,7 +153,10 @@ func TestFaultsForGood(t *testing.T) {
 				continue
 			}
 			t.Run(string(fault), func(t *testing.T) {
-				s.options.Silence = 50 * time.Millisecond
+				silent := fault == remotetest.Silent || fault == remotetest.Stalled
+				if silent {
+					s.options.Silence = 50 * time.Millisecond
+				}
 				if s.change != nil || fault == remotetest.Denied || fault == remotetest.Missing {
 					s.Fail(fault, -1)
 					source, err := Open(t.Context(), s.name, s.options)
@@ -163,10 +166,11 @@ func TestFaultsForGood(t *testing.T) {
 					checkKind(t, err, passes)
 					s.Heal()
 				}
-				if fault != remotetest.Silent && fault != remotetest.Stalled {
-					s.options.Silence = 2 * time.Second
-				}
+				s.options.Silence = time.Minute
 				source := s.open(t)
+				if silent {
+					source.Remote().silence = 50 * time.Millisecond
+				}
 				s.FailAction(s.action, 0, fault, -1)
 				_, err := source.ReadAt(make([]byte, 100), 2<<20)
 				s.Heal()

@@ -188,6 +188,8 @@ func (r *Remote) beside(_ context.Context, name string) (*Source, error) {
 	return nil, fmt.Errorf("%s: %s: it has no folder: %w", r.shown, name, fs.ErrNotExist)
 }
 
+func (r *Remote) neighbors(context.Context, int) ([]string, bool, error) { return nil, false, nil }
+
 func (r *Remote) close() error {
 	r.requests.close(fs.ErrClosed)
 	var err error

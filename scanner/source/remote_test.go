@@ -14,7 +14,7 @@ import (
 )
 
 // quick are options under which repetitions follow soon.
-func quick() Options { return Options{firstWait: time.Millisecond, Silence: 2 * time.Second} }
+func quick() Options { return Options{firstWait: time.Millisecond, Silence: time.Minute} }
 
 func awsOptions(s *remotetest.Server) Options {
 	o := quick()

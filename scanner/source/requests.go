@@ -92,10 +92,12 @@ func (r *requests) failed() error {
 	return nil
 }
 
-// fail ends the source, and returns its first failure.
+// fail ends the source and all its requests, and returns its first failure.
 func (r *requests) fail(f *fault) error {
 	r.failure.CompareAndSwap(nil, &failure{f.named(r.shown)})
-	return r.failed()
+	err := r.failed()
+	r.end(err)
+	return err
 }
 
 // do sends a request until it succeeds, or fails for good. try sends it once, and

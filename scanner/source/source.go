@@ -109,6 +109,9 @@ type sourceKind struct {
 	shown func(name string) string
 }
 
+// IsRemote reports whether a name is that of a source that is read over a network.
+func IsRemote(name string) bool { return kindOf(name) != len(kinds)-1 }
+
 func kindOf(name string) int {
 	for n, k := range kinds {
 		if k.owns(name) {

@@ -1,0 +1,191 @@
+package scanner_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/internal/remotetest"
+	"github.com/coldcheck/coldcheck/internal/testenv"
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/source"
+)
+
+// servers are the kinds of servers that have the images of a case.
+var servers = []string{"ebs", "s3", "http"}
+
+// placed is a case whose images are somewhere else, under the same names.
+type placed struct {
+	scanner.Input
+	server *remotetest.Server
+	action string // of a request for data
+}
+
+// serve puts the images of a case on a server.
+func serve(t *testing.T, c fixtures.Case, where string) placed {
+	t.Helper()
+	p := placed{Input: input(c)}
+	var put func(n int, r io.ReaderAt, size int64) (name string)
+	switch where {
+	case "ebs":
+		s := remotetest.EBS(t)
+		p.server, p.action = &s.Server, "ebs:GetSnapshotBlock"
+		put = func(n int, r io.ReaderAt, size int64) string {
+			s.Add(fmt.Sprint("snap-", n), r, size)
+			return fmt.Sprint("ebs:snap-", n)
+		}
+	case "s3":
+		s := remotetest.S3(t)
+		p.server, p.action = &s.Server, "s3:GetObject"
+		put = func(n int, r io.ReaderAt, size int64) string {
+			s.PutLarge(fmt.Sprint(n), r, size)
+			return fmt.Sprint("s3://images/", n)
+		}
+	case "http":
+		s := remotetest.HTTP(t)
+		p.server, p.action = &s.Server, "GET"
+		put = func(n int, r io.ReaderAt, size int64) string {
+			s.PutReader(fmt.Sprint(n), r, size, fmt.Sprintf(`"%d"`, n))
+			return fmt.Sprint(s.URL, "/", n, "?X-Amz-Signature=a-secret-of-a-url")
+		}
+	}
+	for n, i := range c.Images {
+		r, err := i.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := put(n, r, i.Size)
+		p.Images[n].Open = func(ctx context.Context) (*source.Source, error) {
+			return source.Open(ctx, name, source.Options{AWS: p.server.AWS})
+		}
+	}
+	return p
+}
+
+// TestRemoteCases: a scan of images that are somewhere else has the findings of a scan of
+// local ones, down to the evidence.
+func TestRemoteCases(t *testing.T) {
+	for n, c := range fixtures.Cases() {
+		for k, where := range servers {
+			if !testenv.Full() && n%len(servers) != k {
+				continue
+			}
+			t.Run(c.Name+" "+where, func(t *testing.T) {
+				t.Parallel()
+				want, wantErr := scanner.Scan(t.Context(), input(c))
+				p := serve(t, c, where)
+				got, err := scanner.Scan(t.Context(), p.Input)
+				if wantErr != nil || err != nil {
+					if fmt.Sprint(err) != fmt.Sprint(wantErr) || errors.Is(err, scanner.ErrNoSystem) != errors.Is(wantErr,
+						scanner.ErrNoSystem) {
+						t.Errorf("%v, locally %v", err, wantErr)
+					}
+					return
+				}
+				all := cmp.Exporter(func(reflect.Type) bool { return true })
+				if diff := cmp.Diff(want.Findings, got.Findings, all); diff != "" {
+					t.Error(diff)
+				}
+				if diff := cmp.Diff(want.Volumes, got.Volumes, all); diff != "" {
+					t.Error(diff)
+				}
+				if got.Verdict != want.Verdict || len(got.Notices) != len(want.Notices) {
+					t.Errorf("%s with %d notices, locally %s with %d", got.Verdict, len(got.Notices), want.Verdict,
+						len(want.Notices))
+				}
+				t.Logf("%d requests", p.server.Requests())
+			})
+		}
+	}
+}
+
+// TestRemoteFailure: a read that fails for good ends a scan wherever it happens, with an
+// error that says whether it may pass, and never with a result or with no system.
+func TestRemoteFailure(t *testing.T) {
+	for _, name := range []string{"failing", "linux-failing"} {
+		c, err := fixtures.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, where := range servers {
+			t.Run(name+" "+where, func(t *testing.T) {
+				t.Parallel()
+				p := serve(t, c, where)
+				if _, err := scanner.Scan(t.Context(), p.Input); err != nil {
+					t.Fatal(err)
+				}
+				requests := p.server.Actions()[p.action]
+				every := max(requests/8, 1)
+				if testenv.Full() {
+					every = 1
+				}
+				ended := 0
+				for skip := 0; skip < requests; skip += every {
+					for fault, passes := range map[remotetest.Fault]bool{remotetest.ExpiredCredentials: true, remotetest.Missing: false} {
+						p.server.FailAction(p.action, skip, fault, -1)
+						r, err := scanner.Scan(t.Context(), p.Input)
+						p.server.Heal()
+						if err == nil && skip > 0 {
+							continue // what is read ahead differs, and the last requests are not always sent
+						}
+						ended++
+						if r != nil || !errors.Is(err, scanner.ErrIO) || errors.Is(err, scanner.ErrPassing) != passes ||
+							errors.Is(err, scanner.ErrNoSystem) || errors.Is(err, scanner.ErrUsage) {
+							t.Errorf("%s from request %d of %d on: %v", fault, skip, requests, err)
+						}
+						if strings.Contains(fmt.Sprint(err), "a-secret-of-a-url") {
+							t.Errorf("the secret of a URL is shown: %v", err)
+						}
+					}
+				}
+				if ended < 8 && ended < requests {
+					t.Errorf("%d scans ended", ended)
+				}
+				// One that is repeated, and does not pass.
+				p.server.FailAction(p.action, requests/2, remotetest.Failed, -1)
+				if r, err := scanner.Scan(t.Context(), p.Input); r != nil || !errors.Is(err, scanner.ErrPassing) {
+					t.Errorf("%v", err)
+				}
+			})
+		}
+	}
+}
+
+// TestRemoteNames: what a scan shows of a URL has no secret, and images behind the same
+// path may be different ones.
+func TestRemoteNames(t *testing.T) {
+	t.Parallel()
+	s := remotetest.HTTP(t)
+	s.Put("disk.img", bytes.Repeat([]byte("not a disk"), 1000))
+	secret := "X-Amz-Signature=a-secret-of-a-url"
+	image := scanner.File(s.URL + "/disk.img?" + secret)
+	if image.Name != s.URL+"/disk.img" {
+		t.Errorf("the name is %s", image.Name)
+	}
+	for _, tt := range []struct {
+		images []string
+		is     error
+		text   string
+	}{
+		{[]string{"/disk.img?" + secret, "/disk.img?X-Amz-Signature=another"}, scanner.ErrUsage, "given twice"},
+		{[]string{"/disk.img?versionId=1&" + secret, "/disk.img?versionId=2&" + secret}, scanner.ErrNoSystem, ""},
+		{[]string{"/missing.img?" + secret}, scanner.ErrIO, "not found"},
+	} {
+		var in scanner.Input
+		for _, i := range tt.images {
+			in.Images = append(in.Images, scanner.File(s.URL+i))
+		}
+		_, err := scanner.Scan(t.Context(), in)
+		if !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.text) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v: %v", tt.images, err)
+		}
+	}
+}
