@@ -11,6 +11,7 @@ var scanExits = []helpEntry{
 		"or an encrypted root volume"},
 	{"64", "wrong usage; nothing was written"},
 	{"74", "a file could not be opened, read or written"},
+	{"75", "a remote image could not be read for a reason that may pass"},
 	{"130, 143", "interrupted, terminated"},
 }
 
@@ -38,6 +39,7 @@ var otherExits = map[string][]helpEntry{
 		{"4", "the file is not an image or a hive that can be read"},
 		{"64", "wrong usage"},
 		{"74", "a file could not be opened, read or written"},
+		{"75", "a remote image could not be read for a reason that may pass"},
 	},
 }
 

@@ -155,6 +155,8 @@ func exitCode(err error) int {
 		return verdictExit(scanner.Verdict(verdict))
 	case errors.Is(err, errUsage), errors.Is(err, scanner.ErrUsage), errors.Is(err, report.ErrTemplate):
 		return 64
+	case errors.Is(err, scanner.ErrPassing):
+		return 75
 	case errors.Is(err, errNotThatKind), errors.Is(err, scanner.ErrNoSystem), errors.Is(err, disk.ErrNotImage):
 		return 4
 	case errors.Is(err, errInterrupted):

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -35,6 +33,12 @@ func (p *program) checkImages(names ...string) error {
 }
 
 func (p *program) checkImage(name string) error {
+	if source.IsRemote(name) {
+		if err := source.CheckName(name); err != nil {
+			return usage("", "%w", err)
+		}
+		return nil
+	}
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
@@ -52,8 +56,8 @@ func (p *program) checkImage(name string) error {
 		}
 		return problem{namedError(name, err), errFile, p.permissionHint(err, info)}
 	}
-	if err := remoteName(name); err != nil {
-		return err
+	if snapshotID.MatchString(name) {
+		return usage("to read the EBS snapshot, name it ebs:"+name, "%s: there is no such file", name)
 	}
 	return problem{namedError(name, err), errFile, p.missingHint(name, err)}
 }
@@ -72,41 +76,7 @@ func readable(mode fs.FileMode) bool {
 	return mode.IsRegular() || mode&fs.ModeDevice != 0 && mode&fs.ModeCharDevice == 0
 }
 
-var snapshotID = regexp.MustCompile(`^(?:ebs:)?(snap-[0-9a-f]{8,17})$`)
-
-// remoteName returns the error for the name of an image that is not on this machine, with the command that downloads
-// it; nil for any other name. The query of a URL may be a secret and is not shown.
-func remoteName(name string) error {
-	if m := snapshotID.FindStringSubmatch(name); m != nil {
-		return usage("download it first: coldsnap download "+m[1]+" "+m[1]+".img",
-			"%s: reading EBS snapshots directly is not supported", name)
-	}
-	u, err := url.Parse(name)
-	if err != nil {
-		if strings.Contains(name, "://") {
-			return usage("download the image and use its file name", "a URL cannot be read as an image")
-		}
-		return nil
-	}
-	shown := u.Scheme + "://" + u.Host + u.EscapedPath()
-	file := path.Base(u.Path)
-	if file == "/" || file == "." {
-		file = "root.img"
-	}
-	switch strings.ToLower(u.Scheme) {
-	case "s3":
-		return usage("download it first: aws s3 cp "+prose.Quote("s3://"+u.Host+u.Path)+" "+prose.Quote(file),
-			"%s: reading from Amazon S3 directly is not supported", shown)
-	case "http", "https":
-		from := prose.Quote(shown)
-		if u.RawQuery != "" || u.User != nil {
-			from = "'URL' (the URL that you gave, with its query)"
-		}
-		return usage("download it first: curl -fLo "+prose.Quote(file)+" "+from,
-			"%s: reading from a URL directly is not supported", shown)
-	}
-	return nil
-}
+var snapshotID = regexp.MustCompile(`^snap-[0-9a-f]{8,17}$`)
 
 // userHint is the hint for a scan that lacks the user volume: the command with its image, if only one file can be
 // meant.
@@ -133,6 +103,9 @@ func (p *program) userHint(r *scanner.Result) string {
 func (p *program) mountHint(ctx context.Context, r *scanner.Result) string {
 	var mounts []source.WritableMount
 	for _, name := range append(p.images, partsOf(r)...) {
+		if source.IsRemote(name) {
+			continue
+		}
 		s, err := source.Open(ctx, name, source.Options{})
 		if err != nil {
 			continue // the report says so
@@ -266,7 +239,7 @@ func (p *program) commandLine() string {
 		words[0] = prose.Quote(os.Args[0])
 	}
 	for _, a := range p.arguments {
-		words = append(words, prose.Quote(a))
+		words = append(words, prose.Quote(withoutSecret(a)))
 	}
 	return strings.Join(words, " ")
 }

@@ -318,12 +318,16 @@ func effective(c *cobra.Command, sources map[string]string) []report.Setting {
 	return list
 }
 
-// withoutSecret is a text without the query of a URL in it: signed URLs carry their
-// permission there.
+// withoutSecret is a text without the user, the password and the query of a URL in it:
+// signed URLs carry their permission there.
 func withoutSecret(s string) string {
 	scheme := strings.Index(s, "://")
 	if scheme < 0 {
 		return s
+	}
+	host, path, _ := strings.Cut(s[scheme+3:], "/")
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		return withoutSecret(s[:scheme+3] + "…" + host[at+1:] + strings.TrimSuffix("/"+path, "/"))
 	}
 	if query := strings.IndexByte(s[scheme:], '?'); query >= 0 {
 		return s[:scheme+query] + "?…"

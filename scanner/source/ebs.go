@@ -33,7 +33,7 @@ const (
 // kindEBS is the row of EBS snapshots.
 var kindEBS = sourceKind{
 	owns: func(name string) bool { return hasScheme(name, schemeEBS) },
-	open: openEBS,
+	open: openEBS, check: checkEBS,
 	same: func(a, b string) bool { return a[len(schemeEBS):] == b[len(schemeEBS):] },
 }
 
@@ -59,11 +59,18 @@ type snapshot struct {
 
 var snapshotID = regexp.MustCompile(`^snap-[A-Za-z0-9]{1,40}$`)
 
-func openEBS(ctx context.Context, name string, o Options) (place, error) {
-	s := &snapshot{id: name[len(schemeEBS):]}
-	if !snapshotID.MatchString(s.id) {
-		return nil, fmt.Errorf("%s: not ebs:snap-…: %w", name, fs.ErrInvalid)
+func checkEBS(name string) error {
+	if !snapshotID.MatchString(name[len(schemeEBS):]) {
+		return fmt.Errorf("%s: not ebs:snap-…: %w", name, fs.ErrInvalid)
 	}
+	return nil
+}
+
+func openEBS(ctx context.Context, name string, o Options) (place, error) {
+	if err := checkEBS(name); err != nil {
+		return nil, err
+	}
+	s := &snapshot{id: name[len(schemeEBS):]}
 	s.Remote = Remote{requests: newRequests(ctx, name, o), options: o, identity: Identity{Snapshot: s.id}}
 	if err := s.open(o); err != nil {
 		s.requests.close(fs.ErrClosed)

@@ -31,7 +31,7 @@ var kindHTTP = sourceKind{
 	owns: func(name string) bool {
 		return hasScheme(name, "http://") || hasScheme(name, "https://")
 	},
-	open: openHTTP, same: sameURL, shown: shownURL,
+	open: openHTTP, same: sameURL, shown: shownURL, check: checkURL,
 }
 
 func hasScheme(name, scheme string) bool {
@@ -48,12 +48,19 @@ type object struct {
 	lastWrite string // Last-Modified where there is no strong ETag
 }
 
-func openHTTP(ctx context.Context, name string, o Options) (place, error) {
-	shown := shownURL(name)
-	u, err := url.Parse(name)
-	if err != nil || u.Hostname() == "" {
-		return nil, fmt.Errorf("%s: not a valid URL: %w", shown, fs.ErrInvalid)
+func checkURL(name string) error {
+	if u, err := url.Parse(name); err != nil || u.Hostname() == "" {
+		return fmt.Errorf("%s: not a valid URL: %w", shownURL(name), fs.ErrInvalid)
 	}
+	return nil
+}
+
+func openHTTP(ctx context.Context, name string, o Options) (place, error) {
+	if err := checkURL(name); err != nil {
+		return nil, err
+	}
+	shown := shownURL(name)
+	u, _ := url.Parse(name)
 	u.Fragment, u.RawFragment = "", ""
 	h := &object{named: u, Remote: Remote{
 		requests: newRequests(ctx, shown, o), options: o, block: objectBlock,

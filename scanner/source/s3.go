@@ -21,7 +21,7 @@ const schemeS3 = "s3://"
 // kindS3 is the row of objects in S3.
 var kindS3 = sourceKind{
 	owns: func(name string) bool { return hasScheme(name, schemeS3) },
-	open: openS3, same: sameS3,
+	open: openS3, same: sameS3, check: checkS3,
 }
 
 // s3API is what is called of S3. deploy/iam allows the actions of the same names.
@@ -60,12 +60,19 @@ func sameS3(a, b string) bool {
 	return bucketA == bucketB && keyA == keyB && versionA == versionB
 }
 
-func openS3(ctx context.Context, name string, o Options) (place, error) {
-	b := &bucket{}
-	var ok bool
-	if b.bucket, b.key, b.version, ok = parseS3(name); !ok {
-		return nil, fmt.Errorf("%s: not s3://BUCKET/KEY: %w", name, fs.ErrInvalid)
+func checkS3(name string) error {
+	if _, _, _, ok := parseS3(name); !ok {
+		return fmt.Errorf("%s: not s3://BUCKET/KEY: %w", name, fs.ErrInvalid)
 	}
+	return nil
+}
+
+func openS3(ctx context.Context, name string, o Options) (place, error) {
+	if err := checkS3(name); err != nil {
+		return nil, err
+	}
+	b := &bucket{}
+	b.bucket, b.key, b.version, _ = parseS3(name)
 	b.Remote = Remote{requests: newRequests(ctx, name, o), options: o, block: objectBlock}
 	if err := b.open(o); err != nil {
 		b.requests.close(fs.ErrClosed)

@@ -107,6 +107,17 @@ type sourceKind struct {
 	same func(a, b string) bool
 	// shown is a name without its secrets; nil if names have none.
 	shown func(name string) string
+	// check returns what is wrong with a name; nil if any name may be right.
+	check func(name string) error
+}
+
+// CheckName returns an fs.ErrInvalid for a name that no source can have, such as a
+// malformed URL; nil for any other. It opens nothing.
+func CheckName(name string) error {
+	if k := kinds[kindOf(name)]; k.check != nil {
+		return k.check(name)
+	}
+	return nil
 }
 
 // IsRemote reports whether a name is that of a source that is read over a network.
