@@ -307,6 +307,10 @@ func sourcesOf(d container.Disk) []*source.Source {
 	return list
 }
 
+// Failed returns the error of the first read of a remote file of the image, or of its
+// parents, that failed for good; nil if there is none. Nothing can be read after it.
+func (i *Image) Failed() error { return remoteFailure(context.Background(), i.sources()) }
+
 // remoteFailure returns the error of the first remote source that failed for good;
 // nil if there is none, or if the context has ended.
 func remoteFailure(ctx context.Context, sources []*source.Source) error {

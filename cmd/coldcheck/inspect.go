@@ -79,7 +79,8 @@ func (p *program) openImage(ctx context.Context, path string, parents []string) 
 	if err != nil {
 		return nil, err
 	}
-	image := &inspected{path, disks}
+	image := &inspected{source.ShownName(path), disks}
+	p.inspected = append(p.inspected, disks...)
 	if err := scanner.UnusedParent(below, disks...); err != nil {
 		image.Close()
 		return nil, err

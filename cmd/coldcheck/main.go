@@ -83,6 +83,7 @@ type program struct {
 	progress       progressLine
 	arguments      []string // as given
 	images         []string // the names that scan was given
+	inspected      []*scanner.Image
 
 	examiner    examinerFlags
 	examination report.Examination
@@ -113,7 +114,13 @@ func (p *program) run(ctx context.Context, args []string) (err error) {
 	root := p.rootCommand()
 	root.SetArgs(args)
 	p.arguments = args
-	if err := root.ExecuteContext(ctx); err != nil {
+	err = root.ExecuteContext(ctx)
+	for _, i := range p.inspected {
+		if failed := i.Failed(); failed != nil {
+			return failed // what was shown is not complete, whatever the command makes of it
+		}
+	}
+	if err != nil {
 		return err
 	}
 	return p.help.err

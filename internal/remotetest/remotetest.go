@@ -244,14 +244,13 @@ func (s *Server) AWS(context.Context) (aws.Config, error) {
 	}, nil
 }
 
-// Setenv makes the SDK's default chain find a server of AWS. service is "S3" or "EBS".
-func (s *Server) Setenv(t testing.TB, service string) {
-	for name, value := range map[string]string{
+// Environ are the variables with which the SDK's default chain finds a server of AWS.
+// service is "S3" or "EBS".
+func (s *Server) Environ(service string) map[string]string {
+	return map[string]string{
 		"AWS_ENDPOINT_URL_" + service: s.URL, "AWS_REGION": Region, "AWS_ACCESS_KEY_ID": AccessKey,
 		"AWS_SECRET_ACCESS_KEY": SecretKey, "AWS_SESSION_TOKEN": SessionToken, "AWS_EC2_METADATA_DISABLED": "true",
 		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_PROFILE": "",
-	} {
-		t.Setenv(name, value)
 	}
 }
 

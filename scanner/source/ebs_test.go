@@ -381,7 +381,9 @@ func TestEBSAnswers(t *testing.T) {
 func TestAWSConfiguration(t *testing.T) {
 	server := remotetest.EBS(t)
 	server.Add("snap-1", bytes.NewReader(random(1<<20)), 1<<20)
-	server.Setenv(t, "EBS")
+	for variable, value := range server.Environ("EBS") {
+		t.Setenv(variable, value)
+	}
 	for name, tt := range map[string]struct {
 		env  map[string]string
 		text string

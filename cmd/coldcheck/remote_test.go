@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/internal/remotetest"
+)
+
+// remoteCase is a case of the demonstration whose images are on a server.
+type remoteCase struct {
+	*remotetest.Server
+	images []string // their names
+	env    []string
+	action string // of a request for data
+}
+
+const urlSecret = "a-secret-of-a-url"
+
+// remoteCases has the case on each kind of server.
+func remoteCases(t *testing.T, name string) map[string]remoteCase {
+	t.Helper()
+	web, store, snapshots := remotetest.HTTP(t), remotetest.S3(t), remotetest.EBS(t)
+	environ := func(s *remotetest.Server, service string) []string {
+		env := os.Environ()
+		for variable, value := range s.Environ(service) {
+			env = append(env, variable+"="+value)
+		}
+		return env
+	}
+	cases := map[string]remoteCase{
+		"http": {Server: &web.Server, env: os.Environ(), action: "GET"},
+		"s3":   {Server: &store.Server, env: environ(&store.Server, "S3"), action: "s3:GetObject"},
+		"ebs":  {Server: &snapshots.Server, env: environ(&snapshots.Server, "EBS"), action: "ebs:GetSnapshotBlock"},
+	}
+	c, err := fixtures.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(kind, name string) {
+		r := cases[kind]
+		r.images = append(r.images, name)
+		cases[kind] = r
+	}
+	for n, i := range c.Images {
+		r, err := i.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		web.PutReader(i.Name, r, i.Size, fmt.Sprintf(`"%d"`, n))
+		store.PutLarge(i.Name, r, i.Size)
+		snapshots.Add(fmt.Sprint("snap-", n), r, i.Size)
+		at := strings.TrimPrefix(web.URL, "http://")
+		add("http", "http://user:"+urlSecret+"@"+at+"/"+i.Name+"?X-Amz-Signature="+urlSecret)
+		add("s3", "s3://"+remotetest.Bucket+"/"+i.Name)
+		add("ebs", fmt.Sprint("ebs:snap-", n))
+	}
+	return cases
+}
+
+// run runs the command and returns its exit code. Nothing that it writes has a secret.
+func (r remoteCase) run(t *testing.T, args ...string) (exit int, output string) {
+	t.Helper()
+	cmd := coldcheck(t, args...)
+	cmd.Env = append(cmd.Env, r.env...)
+	out, err := cmd.CombinedOutput()
+	exit = code(t, err)
+	texts := map[string]string{"the output": string(out)}
+	entries, err := os.ReadDir(cmd.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(cmd.Dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[e.Name()] = string(text)
+		if exit == 74 || exit == 75 {
+			t.Errorf("with exit code %d, %s is written", exit, e.Name())
+		}
+	}
+	for where, text := range texts {
+		for _, secret := range []string{urlSecret, remotetest.SecretKey, remotetest.SessionToken, remotetest.AccessKey} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%q: %s has %s", args, where, secret)
+			}
+		}
+	}
+	return exit, string(out)
+}
+
+// TestRemoteScan: a scan of remote images ends as one of local images, and no report has
+// a secret.
+func TestRemoteScan(t *testing.T) {
+	t.Parallel()
+	for where, r := range remoteCases(t, "failing") {
+		args := append([]string{"scan", "--no-progress"}, r.images...)
+		for _, format := range []string{"json", "jsonl", "log", "html", "markdown", "sarif", "junit"} {
+			args = append(args, "-o", format+"=report."+format)
+		}
+		if exit, out := r.run(t, args...); exit != 1 {
+			t.Errorf("%s: exit code %d: %s", where, exit, out)
+		}
+		// Without the user volume, a hint shows the command line.
+		if exit, out := r.run(t, "scan", "--no-progress", r.images[0]); exit != 1 || !strings.Contains(out, "hint: ") {
+			t.Errorf("%s: exit code %d: %s", where, exit, out)
+		}
+		if exit, out := r.run(t, "inspect", "ls", r.images[0], "Windows"); exit != 0 || !strings.Contains(out, "System32") {
+			t.Errorf("%s: exit code %d: %s", where, exit, out)
+		}
+	}
+}
+
+// TestRemoteExits: every fault of a server has the exit code of its kind, from the first
+// request on and in the middle. The commands run at the same time, because they wait
+// before they send a request again.
+func TestRemoteExits(t *testing.T) {
+	t.Parallel()
+	var all sync.WaitGroup
+	for fault, want := range map[remotetest.Fault]int{
+		remotetest.Throttled: 75, remotetest.Failed: 75, remotetest.Reset: 75, remotetest.Short: 75,
+		remotetest.ExpiredCredentials: 75, remotetest.WrongChecksum: 75, remotetest.ExpiredToken: 75,
+		remotetest.Denied: 74, remotetest.Missing: 74,
+	} {
+		for _, skip := range []int{0, 10} {
+			for where, r := range remoteCases(t, "linux-failing") {
+				if (fault == remotetest.WrongChecksum || fault == remotetest.ExpiredToken) && where != "ebs" {
+					continue
+				}
+				want := want
+				if skip > 0 && where == "http" && fault == remotetest.Denied {
+					want = 75 // a URL that was good has expired
+				}
+				r.FailAction(r.action, skip, fault, -1)
+				all.Go(func() {
+					exit, out := r.run(t, append([]string{"scan", "--no-progress", "-o", "json=report.json"}, r.images...)...)
+					if exit != want || strings.Count(out, "coldcheck: ") != 1 {
+						t.Errorf("%s: %s after %d requests: exit code %d, want %d: %s", where, fault, skip, exit, want, out)
+					}
+				})
+			}
+		}
+	}
+	for where, r := range remoteCases(t, "linux-failing") {
+		r.FailAction(r.action, 3, remotetest.Missing, -1)
+		all.Go(func() {
+			if exit, out := r.run(t, "inspect", "ls", "-R", r.images[0]); exit != 74 {
+				t.Errorf("%s: inspect: exit code %d: %s", where, exit, out)
+			}
+		})
+	}
+	all.Wait()
+}
