@@ -129,7 +129,9 @@ func TestRemoteFailure(t *testing.T) {
 				}
 				ended := 0
 				for skip := 0; skip < requests; skip += every {
-					for fault, passes := range map[remotetest.Fault]bool{remotetest.ExpiredCredentials: true, remotetest.Missing: false} {
+					for fault, passes := range map[remotetest.Fault]bool{
+						remotetest.ExpiredCredentials: true, remotetest.Missing: false,
+					} {
 						p.server.FailAction(p.action, skip, fault, -1)
 						r, err := scanner.Scan(t.Context(), p.Input)
 						p.server.Heal()
