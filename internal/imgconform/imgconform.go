@@ -79,7 +79,7 @@ func (f Format) equal(t *testing.T, image Image, want []byte) {
 		t.Fatalf("%d bytes, want %d", image.Size(), len(want))
 	}
 	t.Run("sequential", func(t *testing.T) { sequential(t, image, want) })
-	t.Run("random", func(t *testing.T) { random(t, image, want, 1, 4000) })
+	t.Run("random", func(t *testing.T) { random(t, image, want, 1, randomReads()) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, image, want) })
 	t.Run("end", func(t *testing.T) { end(t, image, want) })
 	t.Run("extents", func(t *testing.T) { extents(t, f, image, want) })
@@ -138,7 +138,7 @@ func data(unit, n int, parts ...[2]int) []byte {
 // sequential reads from front to back in pieces of several sizes.
 func sequential(t *testing.T, image Image, want []byte) {
 	for _, piece := range []int{511, 4096, 65536, mib + 1, len(want) + 1} {
-		if len(want)/piece > 20_000 {
+		if most := len(want) / piece; most > 20_000 || testing.Short() && most > 2000 {
 			continue
 		}
 		got, err := io.ReadAll(&paced{io.NewSectionReader(image, 0, image.Size()), piece})
@@ -159,6 +159,15 @@ func (p *paced) Read(b []byte) (int, error) {
 		b = b[:p.piece]
 	}
 	return p.r.Read(b)
+}
+
+// randomReads is how many reads of an image are at random places. The race detector,
+// with which tests are short, makes each take long.
+func randomReads() int {
+	if testing.Short() {
+		return 200
+	}
+	return 4000
 }
 
 // random compares pieces anywhere with the content.
@@ -182,7 +191,7 @@ func random(t *testing.T, image Image, want []byte, seed uint64, times int) {
 func concurrent(t *testing.T, image Image, want []byte) {
 	var all sync.WaitGroup
 	for seed := range uint64(8) {
-		all.Go(func() { random(t, image, want, 100+seed, 200) })
+		all.Go(func() { random(t, image, want, 100+seed, randomReads()/20) })
 	}
 	all.Wait()
 }

@@ -288,6 +288,9 @@ func TestVHDX(t *testing.T) {
 // TestVHDXBlocks: blocks and sectors of any size are read, also where the table has
 // entries of bitmaps between those of blocks, and blocks of every state.
 func TestVHDXBlocks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("has blocks of 256 MiB, and starts no goroutine")
+	}
 	t.Parallel()
 	content := make([]byte, 9<<20)
 	rand.NewChaCha8([32]byte{6}).Read(content[3<<20:])

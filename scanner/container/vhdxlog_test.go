@@ -229,6 +229,9 @@ func (z zerosAfter) ReadAt(p []byte, off int64) (int, error) {
 // TestVHDXLogBounds: the size of the log, the data in it and the number of writes are
 // bounded.
 func TestVHDXLogBounds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs hundreds of MiB, and starts no goroutine")
+	}
 	t.Parallel()
 	le := binary.LittleEndian
 	// open opens an image whose log is at its end.
