@@ -43,7 +43,7 @@ type mapping interface {
 	unpack(dst, packed []byte, e extent) error
 }
 
-// place is where the bytes of an extent are.
+// where says where the bytes of an extent are.
 type where int
 
 const (

@@ -94,7 +94,7 @@ func (h *handle) release() {
 	closeFiles(idle)
 }
 
-// close closes the file for good. Those who use it get fs.ErrClosed.
+// close closes the file for good. Later uses fail with fs.ErrClosed.
 func (h *handle) close() error {
 	if h.again == nil {
 		return h.f.Close()

@@ -134,7 +134,7 @@ func TestS3Refusals(t *testing.T) {
 	}
 }
 
-// TestS3RequesterPays: a bucket whose requesters pay is read, and that is told.
+// TestS3RequesterPays: a bucket whose requesters pay is read, and its identity says so.
 func TestS3RequesterPays(t *testing.T) {
 	t.Parallel()
 	s := remotetest.S3(t)

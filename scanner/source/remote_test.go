@@ -51,6 +51,20 @@ func (p prefix) Data(off int64) (start, end int64) {
 	return min(start, p.size), min(end, p.size)
 }
 
+// openPut opens an image for the suite: put makes the content of the file with that name
+// available, and opens it.
+func openPut(
+	put func(ctx context.Context, name string, content []byte) (imgconform.Image, error),
+) func(ctx context.Context, name string) (imgconform.Image, error) {
+	return func(ctx context.Context, name string) (imgconform.Image, error) {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		return put(ctx, name, content)
+	}
+}
+
 // TestRemoteConformance runs the suite on each kind of remote source.
 func TestRemoteConformance(t *testing.T) {
 	t.Parallel()
@@ -59,14 +73,10 @@ func TestRemoteConformance(t *testing.T) {
 		s := remotetest.HTTP(t)
 		imgconform.Run(t, imgconform.Format{
 			Write: writeSparse,
-			Open: func(ctx context.Context, name string) (imgconform.Image, error) {
-				content, err := os.ReadFile(name)
-				if err != nil {
-					return nil, err
-				}
+			Open: openPut(func(ctx context.Context, name string, content []byte) (imgconform.Image, error) {
 				s.Put(name[1:], content)
 				return opened(Open(ctx, s.URL+name, quick()))
-			},
+			}),
 		})
 	})
 	t.Run("s3", func(t *testing.T) {
@@ -74,14 +84,10 @@ func TestRemoteConformance(t *testing.T) {
 		s := remotetest.S3(t)
 		imgconform.Run(t, imgconform.Format{
 			Write: writeSparse,
-			Open: func(ctx context.Context, name string) (imgconform.Image, error) {
-				content, err := os.ReadFile(name)
-				if err != nil {
-					return nil, err
-				}
+			Open: openPut(func(ctx context.Context, name string, content []byte) (imgconform.Image, error) {
 				s.Put(t, name[1:], content)
 				return opened(Open(ctx, "s3://"+remotetest.Bucket+name, awsOptions(&s.Server)))
-			},
+			}),
 		})
 	})
 	t.Run("ebs", func(t *testing.T) {
@@ -90,11 +96,7 @@ func TestRemoteConformance(t *testing.T) {
 		images := 0
 		imgconform.Run(t, imgconform.Format{
 			Write: writeSparse, Sparse: true, Read: func(i imgconform.Image) int64 { return i.(prefix).Counters().Bytes },
-			Open: func(ctx context.Context, name string) (imgconform.Image, error) {
-				content, err := os.ReadFile(name)
-				if err != nil {
-					return nil, err
-				}
+			Open: openPut(func(ctx context.Context, _ string, content []byte) (imgconform.Image, error) {
 				images++
 				id := fmt.Sprintf("snap-%d", images)
 				s.Add(id, bytes.NewReader(content), int64(len(content)))
@@ -103,7 +105,7 @@ func TestRemoteConformance(t *testing.T) {
 					return nil, err
 				}
 				return prefix{source, int64(len(content))}, nil
-			},
+			}),
 		})
 	})
 }

@@ -279,7 +279,7 @@ func (l *limiter) release(epoch int, throttled bool) {
 	l.admit()
 }
 
-// admit gives free places to those who have waited longest.
+// admit lets waiting requests begin, the oldest first, while there are free places.
 func (l *limiter) admit() {
 	for len(l.waiting) > 0 && l.underWay < int(l.now) {
 		l.underWay++
