@@ -141,24 +141,21 @@ func sequential(t *testing.T, image Image, want []byte) {
 		if most := len(want) / piece; most > 20_000 || testing.Short() && most > 2000 {
 			continue
 		}
-		got, err := io.ReadAll(&paced{io.NewSectionReader(image, 0, image.Size()), piece})
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("in pieces of %d: %s, %v", piece, differ(got, want), err)
+		got, r := make([]byte, piece), io.NewSectionReader(image, 0, image.Size())
+		for at := 0; ; {
+			n, err := r.Read(got)
+			if n > len(want)-at || !bytes.Equal(got[:n], want[at:at+n]) {
+				t.Errorf("%d bytes at %d: %s", piece, at, differ(got[:n], want[at:min(at+n, len(want))]))
+				break
+			}
+			if at += n; err == io.EOF && at == len(want) {
+				break
+			} else if err != nil || n == 0 {
+				t.Errorf("%d bytes at %d of %d: %d, %v", piece, at, len(want), n, err)
+				break
+			}
 		}
 	}
-}
-
-// paced reads in pieces of a size.
-type paced struct {
-	r     io.Reader
-	piece int
-}
-
-func (p *paced) Read(b []byte) (int, error) {
-	if len(b) > p.piece {
-		b = b[:p.piece]
-	}
-	return p.r.Read(b)
 }
 
 // randomReads is how many reads of an image are at random places. The race detector,
@@ -173,10 +170,13 @@ func randomReads() int {
 // random compares pieces anywhere with the content.
 func random(t *testing.T, image Image, want []byte, seed uint64, times int) {
 	rng := rand.New(rand.NewPCG(seed, 0))
+	other := bytes.Repeat([]byte{0xee}, 1<<17)
+	buffer := make([]byte, len(other))
 	for range times {
 		off := rng.IntN(len(want))
 		n := min(1+rng.IntN(1<<(1+rng.IntN(17))), len(want)-off)
-		got := bytes.Repeat([]byte{0xee}, n)
+		got := buffer[:n]
+		copy(got, other)
 		if read, err := image.ReadAt(got, int64(off)); read != n || err != nil && err != io.EOF {
 			t.Errorf("%d bytes at %d: %d, %v", n, off, read, err)
 			return
@@ -287,17 +287,13 @@ func (f Format) sample() []byte {
 // original bytes or an error, never other bytes.
 func (f Format) truncation(t *testing.T) {
 	want := f.sample()
-	for _, which := range f.files(t, want) {
+	name, files := f.files(t, want)
+	for _, which := range files {
 		for _, left := range []float64{0, 0.001, 0.3, 0.5, 0.9, 0.999} {
-			t.Run(fmt.Sprintf("%s to %v", which, left), func(t *testing.T) {
-				name := f.write(t, want)
-				path := filepath.Join(filepath.Dir(name), which)
-				info, err := os.Stat(path)
-				if err != nil {
-					t.Fatal(err)
-				}
+			t.Run(fmt.Sprintf("%s to %v", filepath.Base(which.path), left), func(t *testing.T) {
+				t.Cleanup(func() { which.write(t) })
 				before := f.open(t, name)
-				if err := os.Truncate(path, int64(left*float64(info.Size()))); err != nil {
+				if err := os.Truncate(which.path, int64(left*float64(len(which.bytes)))); err != nil {
 					t.Fatal(err)
 				}
 				t.Run("while it is open", func(t *testing.T) { f.onlyTrue(t, before, want) })
@@ -312,18 +308,37 @@ func (f Format) truncation(t *testing.T) {
 	}
 }
 
-// files are the names of the files of an image.
-func (f Format) files(t *testing.T, content []byte) []string {
+// file is one of the files of an image, with its bytes before any damage.
+type file struct {
+	path  string
+	bytes []byte
+}
+
+// write makes the file what it was.
+func (f file) write(t *testing.T) {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Dir(f.write(t, content)))
+	if err := os.WriteFile(f.path, f.bytes, 0o600); err != nil {
+		t.Error(err)
+	}
+}
+
+// files makes an image, and returns the name to open and its files.
+func (f Format) files(t *testing.T, content []byte) (name string, files []file) {
+	t.Helper()
+	name = f.write(t, content)
+	entries, err := os.ReadDir(filepath.Dir(name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
 	for _, e := range entries {
-		names = append(names, e.Name())
+		path := filepath.Join(filepath.Dir(name), e.Name())
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file{path, b})
 	}
-	return names
+	return name, files
 }
 
 // onlyTrue reads an incomplete image: every byte that is read without an error must
@@ -353,26 +368,21 @@ func (f Format) onlyTrue(t *testing.T, image Image, want []byte) {
 // read as intact.
 func (f Format) damage(t *testing.T) {
 	want := f.sample()
-	files := f.files(t, want)
+	name, files := f.files(t, want)
 	refused, failed, changed := 0, 0, 0
 	images := damagedImages()
 	for seed := range images {
 		rng := rand.New(rand.NewPCG(uint64(seed), 77))
-		name := f.write(t, want)
-		path := filepath.Join(filepath.Dir(name), files[rng.IntN(len(files))])
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		which := files[rng.IntN(len(files))]
+		b := bytes.Clone(which.bytes)
 		for range 1 + rng.IntN(4) {
 			wound(rng, b)
 		}
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		file{which.path, b}.write(t)
 		image, err := f.Open(t.Context(), name)
 		if err != nil {
 			refused++
+			which.write(t)
 			continue
 		}
 		if f.Checked {
@@ -391,6 +401,7 @@ func (f Format) damage(t *testing.T) {
 		if err := image.Close(); err != nil {
 			t.Errorf("seed %d: closing: %v", seed, err)
 		}
+		which.write(t)
 	}
 	t.Logf("%d damaged images: %d are refused, %d fail when they are read, %d are read",
 		images, refused, failed, changed)
@@ -403,8 +414,10 @@ func damagedImages() int {
 		return 1000
 	case testing.Short():
 		return 20
+	case testenv.Full():
+		return 100
 	}
-	return 100
+	return 25
 }
 
 // wound changes some bytes, near the beginning or the end more often, where formats

@@ -3,10 +3,12 @@ package container
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,7 +115,7 @@ func TestHints(t *testing.T) {
 	image := func(format string) func(t *testing.T, dir string) string {
 		return inFolder("my root."+format, "qemu-img convert -f raw -O "+format+" raw 'my root."+format+"'")
 	}
-	for name, c := range map[string]struct {
+	packers := map[string]struct {
 		tools  []string
 		make   func(t *testing.T, dir string) string // the name of the file
 		what   string
@@ -138,8 +140,11 @@ func TestHints(t *testing.T) {
 			"gzip -1 <raw | split -b 100k - 'my root.gz.'"), "gzip data", "my root.img"},
 		"parts of zstd": {[]string{"zstd", "split"}, inFolder("root.vmdk.zst.000",
 			"zstd <raw | split -b 2M -d -a 3 - root.vmdk.zst."), "Zstandard data", "root.vmdk"},
-	} {
+	}
+	for n, name := range slices.Sorted(maps.Keys(packers)) {
+		c := packers[name]
 		t.Run(name, func(t *testing.T) {
+			testenv.Part(t, n, 4)
 			t.Parallel()
 			testenv.Tool(t, append(c.tools, "sh")...)
 			dir := t.TempDir()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -285,7 +286,7 @@ func TestVMDK(t *testing.T) {
 func TestVMDKOracles(t *testing.T) {
 	testenv.Tool(t, "qemu-img", "vmdkmount")
 	content := variantContent(variantSize)
-	for name, write := range map[string]func(*testing.T, string, []byte) string{
+	writers := map[string]func(*testing.T, string, []byte) string{
 		"COWD":           vmdkFile{cowd: true, grain: 512}.inTwo,
 		"COWD, grains":   vmdkFile{cowd: true, grain: 4096}.inTwo,
 		"grains":         vmdkFile{redundant: true, grain: 16 << 10}.inOne,
@@ -293,10 +294,12 @@ func TestVMDKOracles(t *testing.T) {
 		"stream, grains": vmdkFile{stream: true, grain: 128 << 10}.inOne,
 		"stream":         vmdkFile{stream: true}.inOne,
 		"flat":           writeVMDKFlat,
-	} {
+	}
+	for n, name := range slices.Sorted(maps.Keys(writers)) {
 		t.Run(name, func(t *testing.T) {
+			testenv.Part(t, n, 3)
 			t.Parallel()
-			file := write(t, t.TempDir(), content)
+			file := writers[name](t, t.TempDir(), content)
 			disks, err := openFile(t.Context(), file)
 			if err != nil {
 				t.Fatal(err)
