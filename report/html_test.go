@@ -23,14 +23,6 @@ func TestHTMLValid(t *testing.T) {
 	testenv.Tool(t, "java")
 	checker := testenv.Validator(t, "vnu-jar", "build/dist/vnu.jar")
 	pages := files(t, "html")
-	check := func(files ...string) (string, error) {
-		out, err := exec.Command("java",
-			append([]string{"-Xss8m", "-jar", checker, "--errors-only"}, files...)...).CombinedOutput()
-		return string(out), err
-	}
-	if out, err := check(pages...); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
 	good, err := os.ReadFile(pages[0])
 	if err != nil {
 		t.Fatal(err)
@@ -39,8 +31,18 @@ func TestHTMLValid(t *testing.T) {
 	if err := os.WriteFile(broken, bytes.Replace(good, []byte("</h1>"), []byte("</h2>"), 1), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := check(broken); err == nil {
-		t.Error("a heading that does not end is accepted")
+	out, err := exec.Command("java",
+		append([]string{"-Xss8m", "-jar", checker, "--errors-only", broken}, pages...)...).CombinedOutput()
+	refused := false
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "/broken.html") {
+			refused = true
+		} else {
+			t.Error(line)
+		}
+	}
+	if !refused {
+		t.Errorf("a heading that does not end is accepted: %v", err)
 	}
 }
 
@@ -60,6 +62,9 @@ func TestHTMLInBrowser(t *testing.T) {
 	b := startBrowser(t)
 	for _, page := range pages {
 		name := strings.TrimSuffix(filepath.Base(page), ".html")
+		if !slices.Contains(checked, name) && !testenv.Full() {
+			continue
+		}
 		for _, width := range []int{390, 1280} {
 			look := map[int]string{390: "dark", 1280: "light"}[width]
 			b.open(page, width, look)

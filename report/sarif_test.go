@@ -66,7 +66,19 @@ func TestSARIFSchema(t *testing.T) {
 // for such a tool. It has something to say of a report without locations.
 func TestSARIFValidator(t *testing.T) {
 	t.Parallel()
-	for _, r := range validated(t, files(t, "sarif")) {
+	broken := filepath.Join(t.TempDir(), "broken.sarif")
+	text := bytes.ReplaceAll(written(t, SARIF, failing()), []byte(`"locations"`), []byte(`"places"`))
+	if err := os.WriteFile(broken, text, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	refused := false
+	for _, r := range validated(t, append(files(t, "sarif"), broken)) {
+		if slices.ContainsFunc(r.Locations, func(l sarifPlace) bool {
+			return strings.HasSuffix(l.PhysicalLocation.ArtifactLocation.URI, "/broken.sarif")
+		}) {
+			refused = refused || r.Level == "error"
+			continue
+		}
 		// Each of these is a note that wants what a scan of disks does not have.
 		switch r.RuleID {
 		case "SARIF2002": // messages by id with arguments
@@ -80,13 +92,7 @@ func TestSARIFValidator(t *testing.T) {
 			t.Errorf("%s %s %v", r.RuleID, r.Level, r)
 		}
 	}
-
-	broken := filepath.Join(t.TempDir(), "broken.sarif")
-	text := bytes.ReplaceAll(written(t, SARIF, failing()), []byte(`"locations"`), []byte(`"places"`))
-	if err := os.WriteFile(broken, text, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if !slices.ContainsFunc(validated(t, []string{broken}), func(r sarifVerdict) bool { return r.Level == "error" }) {
+	if !refused {
 		t.Error("a report without locations is accepted")
 	}
 }
@@ -95,9 +101,11 @@ type sarifVerdict struct {
 	RuleID    string
 	Level     string
 	Message   struct{ Arguments []string }
-	Locations []struct {
-		PhysicalLocation struct{ ArtifactLocation struct{ URI string } }
-	}
+	Locations []sarifPlace
+}
+
+type sarifPlace struct {
+	PhysicalLocation struct{ ArtifactLocation struct{ URI string } }
 }
 
 // validated is what the validator says of reports.

@@ -144,7 +144,7 @@ func TestHostile(t *testing.T) {
 	slices.Sort(names)
 	for i, name := range names {
 		t.Run(name, func(t *testing.T) {
-			testenv.Part(t, i, 4)
+			testenv.Part(t, i, 8)
 			hostiles[name].test(t, name)
 		})
 	}

@@ -123,9 +123,11 @@ func TestRemoteFailure(t *testing.T) {
 					t.Fatal(err)
 				}
 				requests := p.server.Actions()[p.action]
-				every := max(requests/8, 1)
-				if testenv.Full() {
+				every := max(requests/4, 1)
+				if testenv.Nightly() {
 					every = 1
+				} else if testenv.Full() {
+					every = max(requests/8, 1)
 				}
 				ended := 0
 				for skip := 0; skip < requests; skip += every {
@@ -148,7 +150,7 @@ func TestRemoteFailure(t *testing.T) {
 						}
 					}
 				}
-				if ended < 8 && ended < requests {
+				if ended < 4 && ended < requests {
 					t.Errorf("%d scans ended", ended)
 				}
 				// One that is repeated, and does not pass.
