@@ -2,6 +2,8 @@ package report
 
 import (
 	_ "embed" // for Schema
+	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -148,6 +150,30 @@ type jsonImage struct {
 	Parts      []jsonFile   `json:"parts,omitempty"`
 	Parents    []jsonParent `json:"parents,omitempty"`
 	Notes      []string     `json:"notes,omitempty"`
+	Reading    *jsonReading `json:"reading,omitempty"`
+}
+
+type jsonReading struct {
+	Bytes  int64        `json:"bytes"`
+	Reads  int64        `json:"reads"`
+	Remote *jsonTraffic `json:"remote,omitempty"`
+}
+
+// jsonTraffic has a price only if the prices of the requests are known.
+type jsonTraffic struct {
+	Requests  int64       `json:"requests"`
+	Lists     int64       `json:"lists"`
+	Retries   int64       `json:"retries"`
+	Throttled int64       `json:"throttled"`
+	Bytes     int64       `json:"bytes"`
+	Fetched   int64       `json:"blocks_read"`
+	Ahead     int64       `json:"blocks_ahead"`
+	Blocks    int64       `json:"blocks"`
+	Written   int64       `json:"blocks_written"`
+	BlockSize int64       `json:"block_size,omitempty"`
+	Hits      int64       `json:"cache_hits"`
+	Price     json.Number `json:"price_usd,omitempty"`
+	Prices    string      `json:"prices,omitempty"`
 }
 
 type jsonStated struct {
@@ -370,6 +396,9 @@ func partFiles(list []scanner.Part) []jsonFile {
 
 func image(i scanner.ImageFile) jsonImage {
 	j := jsonImage{jsonFile: file(scanner.Part{Name: i.Name, Size: i.Size, Modified: i.Modified, Sums: i.Sums})}
+	if r := i.Reading; r != nil {
+		j.Reading = &jsonReading{Bytes: r.Bytes, Reads: r.Reads, Remote: traffic(r)}
+	}
 	if i.IsRaw() {
 		return j
 	}
@@ -387,6 +416,28 @@ func image(i scanner.ImageFile) jsonImage {
 		j.Parents = append(j.Parents, jsonParent{file(p.Part), p.Container, p.Detail, p.DiskSize, partFiles(p.Parts)})
 	}
 	return j
+}
+
+// traffic is what was read of an image over a network; nil if nothing was.
+func traffic(r *scanner.Reading) *jsonTraffic {
+	t := r.Remote
+	if t == nil {
+		return nil
+	}
+	j := &jsonTraffic{
+		Requests: t.Requests, Lists: t.Lists, Retries: t.Retries, Throttled: t.Throttled, Bytes: t.Bytes,
+		Fetched: t.Fetched, Ahead: t.Ahead, Blocks: t.Blocks, Written: t.Written, BlockSize: t.BlockSize, Hits: t.Hits,
+	}
+	if t.Price > 0 {
+		j.Price, j.Prices = json.Number(dollars(t.Price)), scanner.Prices
+	}
+	return j
+}
+
+// dollars writes billionths of a US dollar in dollars.
+func dollars(billionths int64) string {
+	text := fmt.Sprintf("%d.%09d", billionths/1e9, billionths%1e9)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
 
 // notChecked lists what was left out of the scan.

@@ -256,6 +256,36 @@ func (l *logWriter) pieces(t time.Time, i scanner.ImageFile) {
 	}
 }
 
+// reading writes how much was read of an image.
+func (l *logWriter) reading(t time.Time, i scanner.ImageFile) {
+	r := i.Reading
+	if r == nil {
+		return
+	}
+	l.begin(t, "image_reading")
+	l.put("of", i.Name)
+	l.putInt("bytes", r.Bytes)
+	l.putInt("reads", r.Reads)
+	if n := traffic(r); n != nil {
+		l.putInt("requests", n.Requests)
+		l.putInt("lists", n.Lists)
+		l.putInt("retries", n.Retries)
+		l.putInt("throttled", n.Throttled)
+		l.putInt("received", n.Bytes)
+		l.putInt("blocks_read", n.Fetched)
+		l.putInt("blocks_ahead", n.Ahead)
+		l.putInt("blocks", n.Blocks)
+		l.putInt("blocks_written", n.Written)
+		if n.BlockSize > 0 {
+			l.putInt("block_size", n.BlockSize)
+		}
+		l.putInt("cache_hits", n.Hits)
+		l.putIf("price_usd", n.Price.String())
+		l.putIf("prices", n.Prices)
+	}
+	l.end()
+}
+
 func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 	l.begin(r.Finished, "result")
 	l.put("id", f.ID)
@@ -437,6 +467,9 @@ func (l *logWriter) conclusion(r *scanner.Result, o Options) {
 		l.putIf("ids", strings.Join(v.IDs, ","))
 		l.putIf("message", strings.Join(v.Messages, "; "))
 		l.end()
+	}
+	for _, i := range r.Files {
+		l.reading(r.Finished, i)
 	}
 	l.begin(r.Finished, "conclusion")
 	l.put("verdict", string(r.Verdict))

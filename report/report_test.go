@@ -18,6 +18,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 var update = flag.Bool("update", false, "write the golden files again")
@@ -135,7 +136,7 @@ func TestLogFile(t *testing.T) {
 func samples() map[string]*scanner.Result {
 	all := map[string]*scanner.Result{"failing": failing(), "ready": ready(), "inconclusive": inconclusive(),
 		"hostile": hostile(), "cross-checked": crossChecked(), "waived": waived(), "linux-failing": linuxFailing(),
-		"partial": partial(), "containers": inContainers()}
+		"partial": partial(), "containers": inContainers(), "remote": remote()}
 	for _, r := range all {
 		because(r)
 	}
@@ -218,6 +219,35 @@ func partial() *scanner.Result {
 		{Name: "win-user.img", Size: 21474836480, Sums: scanner.Sums{SHA256: strings.Repeat("0f", 32)}},
 	}
 	r.Verdict, r.PolicyVerdict = scanner.Inconclusive, scanner.Inconclusive
+	return r
+}
+
+// remote is a scan of a snapshot and of an object, one of which was read with throttled
+// requests.
+func remote() *scanner.Result {
+	r := result(requirement.Find(row("win.disk.c-free", requirement.Required),
+		requirement.Pass("C: has 61.2 GiB free.", requirement.Evidence{Source: "root", Path: "$Bitmap"})))
+	r.Images = []string{"ebs:snap-0123456789abcdef0", "s3://images/user.img"}
+	r.Files = []scanner.ImageFile{
+		{
+			Name: r.Images[0], Size: 85899345920,
+			Reading: &scanner.Reading{Bytes: 123000, Reads: 70, Remote: &source.Traffic{
+				Requests: 1375, Lists: 2, Gets: 1373, Retries: 13, Throttled: 12, Bytes: 713031680, Blocks: 163840,
+				Written: 81234, BlockSize: 524288, Fetched: 1360, Ahead: 520, Hits: 4321, Price: 4120200,
+			}},
+		},
+		{
+			Name: r.Images[1], Size: 21474836480, Modified: start,
+			Reading: &scanner.Reading{Bytes: 456, Reads: 8, Remote: &source.Traffic{
+				Requests: 12, Gets: 12, Bytes: 3145728, Blocks: 81920, Written: 81920, BlockSize: 262144, Fetched: 12,
+				Hits: 3, Price: 4800,
+			}},
+		},
+	}
+	for n := range r.Volumes {
+		r.Volumes[n].Image = r.Images[n]
+	}
+	r.Verdict, r.PolicyVerdict = scanner.Ready, scanner.Ready
 	return r
 }
 

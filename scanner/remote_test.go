@@ -193,3 +193,49 @@ func TestRemoteNames(t *testing.T) {
 		}
 	}
 }
+
+// TestRemoteReading: a scan counts the requests that the server received, and what it
+// refused of them.
+func TestRemoteReading(t *testing.T) {
+	t.Parallel()
+	c, err := fixtures.Find("linux-failing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, where := range servers {
+		p := serve(t, c, where)
+		const throttled = 3
+		p.server.FailAction(p.action, 2, remotetest.Throttled, throttled)
+		r, err := scanner.Scan(t.Context(), p.Input)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum source.Traffic
+		var bytes, reads int64
+		for _, f := range r.Files {
+			sum.Add(*f.Reading.Remote)
+			bytes, reads = bytes+f.Reading.Bytes, reads+f.Reading.Reads
+		}
+		if bytes != r.BytesRead || reads != r.Reads || reads == 0 {
+			t.Errorf("%s: the images have %d bytes in %d reads, the scan %d in %d", where, bytes, reads, r.BytesRead, r.Reads)
+		}
+		lists, gets := int64(p.server.Actions()["ebs:ListSnapshotBlocks"]), int64(p.server.Actions()[p.action])
+		price := map[string]int64{"ebs": 3000*gets + 600*lists, "s3": 400 * gets}[where]
+		if sum.Requests != lists+gets || sum.Lists != lists || sum.Gets != gets || sum.Price != price ||
+			sum.Throttled != throttled || sum.Retries != throttled {
+			t.Errorf("%s: %+v, and the server received %v", where, sum, p.server.Actions())
+		}
+		if sum.Bytes == 0 || sum.Fetched == 0 || sum.Fetched > sum.Blocks || sum.Hits == 0 || sum.BlockSize == 0 {
+			t.Errorf("%s: %+v", where, sum)
+		}
+	}
+	local, err := scanner.Scan(t.Context(), input(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range local.Files {
+		if f.Reading.Reads == 0 || f.Reading.Bytes == 0 || f.Reading.Remote != nil {
+			t.Errorf("%s: %+v", f.Name, f.Reading)
+		}
+	}
+}

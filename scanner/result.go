@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // Role is the role of a volume in the WorkSpace.
@@ -99,6 +100,19 @@ type Part struct {
 	Sums
 }
 
+// Reading counts what a scan has read of the files of an image and of its parents. The
+// files of an archive with several disks count for the first of them.
+type Reading struct {
+	// Bytes and Reads are what readers requested. Hashing and known zeros do not count.
+	Bytes, Reads int64
+	// Remote counts all requests to the sources that are read over a network, except
+	// those of a cross-check; nil if there is none.
+	Remote *source.Traffic
+}
+
+// Prices names the prices of the requests in Reading.Remote.
+const Prices = source.Prices
+
 // ImageFile is the file or device of an image, and the disk in it.
 type ImageFile struct {
 	Name     string    // as it was named; of a disk in an archive with several, ": " and Member follow
@@ -115,6 +129,8 @@ type ImageFile struct {
 	Parents   []ParentFile
 	Stated    []StatedSum // hashes of the disk that the container states
 	Notes     []string    // peculiarities of the container
+
+	Reading *Reading // nil if the image was not scanned
 }
 
 // ParentFile is an image below a differencing one.

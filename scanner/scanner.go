@@ -192,8 +192,7 @@ type annotated struct {
 	files       []ImageFile
 	changed     []string
 	unverified  []string
-	bytes       int64 // that were read to judge
-	reads       int64
+	readings    []Reading // of the images, to judge
 }
 
 // annotate says of the findings where their evidence is and how certain they
@@ -216,7 +215,7 @@ func (o *opened) annotate(
 	for _, e := range a.imageErrors {
 		o.trail.Notify(e.notice())
 	}
-	a.bytes, a.reads = o.volumes.counters()
+	a.readings = o.volumes.readings()
 	if in.CrossCheck != nil {
 		if a.crossCheck, err = crossCheck(ctx, in, o.volumes, m.system, a.findings, o.trail); err != nil {
 			return a, err
@@ -226,16 +225,21 @@ func (o *opened) annotate(
 		return a, err
 	}
 	a.changed = o.volumes.changed(o.trail)
+	o.volumes.traffic(a.readings)
 	return a, nil
 }
 
 // conclude applies the waivers and the policy.
 func (o *opened) conclude(p Policy, m machine, a annotated) *Result {
 	r := &Result{
-		Started: o.started, Files: a.files, Hives: a.hives, BytesRead: a.bytes, Reads: a.reads,
+		Started: o.started, Files: a.files, Hives: a.hives,
 		Platform: m.platform, Volumes: a.volumes, Findings: a.findings, NotChecked: a.notChecked,
 		ImageErrors: a.imageErrors, Changed: a.changed, StaleBases: m.stale, Unverified: a.unverified,
 		CrossCheck: a.crossCheck,
+	}
+	for n := range a.readings {
+		r.BytesRead, r.Reads = r.BytesRead+a.readings[n].Bytes, r.Reads+a.readings[n].Reads
+		r.Files[n].Reading = &a.readings[n]
 	}
 	for _, d := range o.documents {
 		r.With = append(r.With, d.Name)

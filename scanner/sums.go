@@ -121,9 +121,9 @@ type StatedSum struct {
 // disks inside containers by their images.
 type sums struct {
 	by map[any]map[Algorithm]string
-	// bytes and reads are what hashing disks took. They are not part of what a scan
+	// read is what hashing disks took of each file. It is not part of what a scan
 	// reads, just as files are hashed without counting.
-	bytes, reads int64
+	read map[*source.Source]source.Counters
 }
 
 // verify hashes the images that must have a hash, before anything is judged. One that
@@ -233,10 +233,18 @@ func (vs *volumes) fileSums(
 
 // diskSums hashes the disk in a container. Holes are hashed without being read.
 func (vs *volumes) diskSums(ctx context.Context, in Input, i *Image) (all map[Algorithm]string, err error) {
-	bytes, reads := counters(vs.images)
+	before := map[*source.Source]source.Counters{}
+	for _, s := range i.sources() {
+		before[s] = s.Counters()
+	}
 	defer func() {
-		b, r := counters(vs.images)
-		vs.sums.bytes, vs.sums.reads = vs.sums.bytes+b-bytes, vs.sums.reads+r-reads
+		if vs.sums.read == nil {
+			vs.sums.read = map[*source.Source]source.Counters{}
+		}
+		for s, b := range before {
+			now, sum := s.Counters(), vs.sums.read[s]
+			vs.sums.read[s] = source.Counters{Bytes: sum.Bytes + now.Bytes - b.Bytes, Reads: sum.Reads + now.Reads - b.Reads}
+		}
 	}()
 	err = guard(func() error {
 		all, err = vs.hash(ctx, in, i, in.algorithms(i, true), "the disk in "+i.Name, i.Size,

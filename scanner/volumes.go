@@ -15,6 +15,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
@@ -147,10 +148,42 @@ func (vs *volumes) Close() error {
 	return all
 }
 
-// counters returns what a scan has read of the images, but not to hash them.
-func (vs *volumes) counters() (bytes, reads int64) {
-	bytes, reads = counters(vs.images)
-	return bytes - vs.sums.bytes, reads - vs.sums.reads
+// readings returns what a scan has read of each image, but not to hash it. Requests over
+// a network are added by traffic.
+func (vs *volumes) readings() []Reading {
+	list := make([]Reading, len(vs.images))
+	vs.eachSource(func(n int, s *source.Source) {
+		c, hashed := s.Counters(), vs.sums.read[s]
+		list[n].Bytes += c.Bytes - hashed.Bytes
+		list[n].Reads += c.Reads - hashed.Reads
+	})
+	return list
+}
+
+// traffic adds the requests over a network to readings.
+func (vs *volumes) traffic(list []Reading) {
+	vs.eachSource(func(n int, s *source.Source) {
+		if r := s.Remote(); r != nil {
+			if list[n].Remote == nil {
+				list[n].Remote = &source.Traffic{}
+			}
+			list[n].Remote.Add(r.Traffic())
+		}
+	})
+}
+
+// eachSource calls f with each file of the images once, and with the number of the first
+// image that it is of.
+func (vs *volumes) eachSource(f func(n int, s *source.Source)) {
+	seen := map[*source.Source]bool{}
+	for n, i := range vs.images {
+		for _, s := range i.sources() {
+			if !seen[s] {
+				seen[s] = true
+				f(n, s)
+			}
+		}
+	}
 }
 
 // openVolumes opens the images and the filesystems on them.

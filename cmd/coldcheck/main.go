@@ -95,6 +95,7 @@ type program struct {
 
 	maxMemory memorySize     // --max-memory
 	display   display        // --all, --quiet
+	stats     bool           // --stats
 	memory    *memory.Budget // of inspect; scans make their own
 }
 

@@ -103,12 +103,17 @@ func (r remoteCase) run(t *testing.T, args ...string) (exit int, output string) 
 func TestRemoteScan(t *testing.T) {
 	t.Parallel()
 	for where, r := range remoteCases(t, "failing") {
-		args := append([]string{"scan", "--no-progress"}, r.images...)
+		args := append([]string{"scan", "--no-progress", "--stats"}, r.images...)
 		for _, format := range []string{"json", "jsonl", "log", "html", "markdown", "sarif", "junit"} {
 			args = append(args, "-o", format+"=report."+format)
 		}
-		if exit, out := r.run(t, args...); exit != 1 {
+		exit, out := r.run(t, args...)
+		if exit != 1 {
 			t.Errorf("%s: exit code %d: %s", where, exit, out)
+		}
+		priced := strings.Contains(out, "$0.0") && strings.Contains(out, "list price, us-east-1 as of ")
+		if !strings.Contains(out, "REQUESTS") || priced != (where != "http") {
+			t.Errorf("%s: the statistics are %s", where, out)
 		}
 		// Without the user volume, a hint shows the command line.
 		if exit, out := r.run(t, "scan", "--no-progress", r.images[0]); exit != 1 || !strings.Contains(out, "hint: ") {

@@ -19,7 +19,7 @@ func (p *program) scanCommand() *cobra.Command {
 	var with, expected, parents []string
 	var root, user, userName string
 	var policy policyFlags
-	var hash, staleBase bool
+	var hash, staleBase, stats bool
 	var flags scanFlags
 	c := &cobra.Command{
 		Use:   "scan IMAGE…",
@@ -79,7 +79,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 				}
 				in.With = append(in.With, scanner.Document{Name: name, Data: data})
 			}
-			p.ofMachine = true
+			p.ofMachine, p.stats = true, stats
 			return p.scan(c.Context(), in, flags, slices.Concat(names, parents, with))
 		},
 	}
@@ -93,6 +93,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 	c.Flags().BoolVar(&staleBase, "stale-base", false,
 		"accept an image that is the base disk of another image, and lacks the changes in that one")
 	hashFlag(c, &hash)
+	statsFlag(c, &stats)
 	policy.declare(c)
 	expectFlag(c, &expected)
 	p.scanFlags(c, &flags)
@@ -167,6 +168,9 @@ func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, f
 	}
 	if err := p.writeReports(result, outputs, list, began); err != nil {
 		return err
+	}
+	if p.stats {
+		p.showStats(result)
 	}
 	p.hint(p.mountHint(ctx, result))
 	p.hint(p.userHint(result))

@@ -71,7 +71,8 @@ func openEBS(ctx context.Context, name string, o Options) (place, error) {
 		return nil, err
 	}
 	s := &snapshot{id: name[len(schemeEBS):]}
-	s.Remote = Remote{requests: newRequests(ctx, name, o), options: o, identity: Identity{Snapshot: s.id}}
+	s.Remote = Remote{requests: newRequests(ctx, name, o), options: o, identity: Identity{Snapshot: s.id},
+		price: PriceOfEBSBlock}
 	if err := s.open(o); err != nil {
 		s.requests.close(fs.ErrClosed)
 		return nil, err

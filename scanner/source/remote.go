@@ -60,7 +60,8 @@ type Remote struct {
 	block    int64 // bytes in a block; the last one may be shorter
 	bytes    int64
 	identity Identity
-	clear    bool // the connection is not encrypted
+	clear    bool  // the connection is not encrypted
+	price    int64 // of a request for blocks, in billionths of a US dollar
 	read     readSet
 	lists    atomic.Int64 // requests for lists of blocks
 	gets     atomic.Int64 // requests for blocks
@@ -93,20 +94,42 @@ type Traffic struct {
 	Fetched   int64 // blocks that were fetched
 	Ahead     int64 // of these, ahead of a reader
 	Hits      int64 // requests of readers for a block that was cached
-	// Price is the price of the requests of EBS direct APIs at list prices, in
-	// billionths of a US dollar.
+	// Price is the price of the requests to EBS direct APIs or S3 by Prices, in
+	// billionths of a US dollar. Requests that failed count too, so it is an upper
+	// bound. It is 0 for a web server, whose prices are not known.
 	Price int64
 }
 
-// The list prices of EBS direct APIs for a request, in billionths of a US dollar:
-// $0.003 for 1,000 blocks of 512 KiB and $0.0006 for 1,000 lists (us-east-1).
+// Prices names the prices of Traffic.Price. The transfer of data is not included; within
+// a region it is free.
+const Prices = "list price, us-east-1 as of November 2026"
+
+// The prices of a request, in billionths of a US dollar. EBS direct APIs: $0.003 for
+// 1,000 blocks of 512 KiB and $0.0006 for 1,000 lists. S3 Standard: $0.0004 for 1,000
+// GET requests.
 const (
-	priceOfGet  = 3000
-	priceOfList = 600
+	PriceOfEBSBlock = 3000
+	PriceOfEBSList  = 600
+	PriceOfS3Get    = 400
 )
 
 // USD is a price in US dollars.
 func (t Traffic) USD() float64 { return float64(t.Price) / 1e9 }
+
+// Add adds the counters of another source. The BlockSize becomes 0 if the two differ.
+func (t *Traffic) Add(u Traffic) {
+	if *t == (Traffic{}) {
+		*t = u
+		return
+	}
+	t.Requests, t.Lists, t.Gets = t.Requests+u.Requests, t.Lists+u.Lists, t.Gets+u.Gets
+	t.Retries, t.Throttled, t.Bytes = t.Retries+u.Retries, t.Throttled+u.Throttled, t.Bytes+u.Bytes
+	t.Blocks, t.Written = t.Blocks+u.Blocks, t.Written+u.Written
+	t.Fetched, t.Ahead, t.Hits, t.Price = t.Fetched+u.Fetched, t.Ahead+u.Ahead, t.Hits+u.Hits, t.Price+u.Price
+	if t.BlockSize != u.BlockSize {
+		t.BlockSize = 0
+	}
+}
 
 // Remote returns what is known of a source that is read over a network; nil for any
 // other. A section has the Remote of its source.
@@ -147,9 +170,7 @@ func (r *Remote) Traffic() Traffic {
 	if r.written != nil {
 		t.Written = r.written()
 	}
-	if r.identity.Snapshot != "" {
-		t.Price = t.Gets*priceOfGet + t.Lists*priceOfList
-	}
+	t.Price = t.Gets*r.price + t.Lists*PriceOfEBSList
 	return t
 }
 

@@ -73,7 +73,7 @@ func openS3(ctx context.Context, name string, o Options) (place, error) {
 	}
 	b := &bucket{}
 	b.bucket, b.key, b.version, _ = parseS3(name)
-	b.Remote = Remote{requests: newRequests(ctx, name, o), options: o, block: objectBlock}
+	b.Remote = Remote{requests: newRequests(ctx, name, o), options: o, block: objectBlock, price: PriceOfS3Get}
 	if err := b.open(o); err != nil {
 		b.requests.close(fs.ErrClosed)
 		return nil, err
