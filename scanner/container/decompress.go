@@ -38,7 +38,11 @@ func inflate(dst, data []byte) error {
 
 // unzlib fills dst with what zlib data decodes to, all of it, and compares the checksum
 // at its end. What follows is not used.
-func unzlib(dst, data []byte) error {
+func unzlib(dst, data []byte) error { return unzlibFirst(dst, data, int64(len(dst))) }
+
+// unzlibFirst fills dst with the first bytes that zlib data decodes to. There may be more,
+// up to most, before the checksum.
+func unzlibFirst(dst, data []byte, most int64) error {
 	z, _ := unzlibbers.Get().(*unzlibber)
 	if z == nil {
 		z = &unzlibber{}
@@ -58,8 +62,10 @@ func unzlib(dst, data []byte) error {
 	if err != nil {
 		return short(0, err)
 	}
-	switch n, err := z.out.Read(make([]byte, 1)); { // at the end it compares the checksum
-	case n > 0:
+	most -= int64(len(dst))
+	more, err := io.CopyN(io.Discard, z.out, most+1) // at the end it compares the checksum
+	switch {
+	case more > most:
 		return errors.New("the data has too many bytes")
 	case err != io.EOF:
 		return short(0, err)

@@ -19,7 +19,6 @@ type mapped struct {
 	mapping
 	format  string
 	detail  string
-	member  string
 	size    int64
 	sources []*source.Source // the first is the one that was opened
 	parent  Disk             // nil if there is none
@@ -83,7 +82,7 @@ const largestBlock = 32 << 20
 func (d *mapped) Size() int64               { return d.size }
 func (d *mapped) Format() string            { return d.format }
 func (d *mapped) Detail() string            { return d.detail }
-func (d *mapped) Member() string            { return d.member }
+func (d *mapped) Member() string            { return "" }
 func (d *mapped) Sources() []*source.Source { return d.sources }
 func (d *mapped) Parent() Disk              { return d.parent }
 func (d *mapped) Notes() []string           { return d.notes }

@@ -22,6 +22,7 @@ type qcow2 struct {
 	second      *table         // the file, in pages that do not cross the end of an L2 table
 	fixed       []span         // the header, the L1 table and the refcount table
 	metadata    []span         // fixed and the L2 tables, unless these are too many to remember
+	doubled     []int64        // L2 tables of several L1 entries, of which one says that it is the only one
 }
 
 // span is a range of a file.
@@ -59,21 +60,38 @@ func newQcow2(h *qcow2Header) (*qcow2, error) {
 	q.metadata = q.fixed
 	if n := q.first.size / 8; n <= qcow2MaxRemembered {
 		all := slices.Clone(q.fixed)
+		var used []uint64
 		for off := int64(0); off < q.first.size; {
 			entries, err := q.first.page(off)
 			if err != nil {
 				return nil, err
 			}
 			for ; len(entries) >= 8; entries = entries[8:] {
-				if at := int64(binary.BigEndian.Uint64(entries) & qcow2Offset); at != 0 {
-					all = append(all, span{at, at + h.cluster})
+				entry := binary.BigEndian.Uint64(entries)
+				if at := int64(entry & qcow2Offset); at != 0 {
+					all, used = append(all, span{at, at + h.cluster}), append(used, entry&(qcow2Offset|qcow2Used))
 				}
 				off += 8
 			}
 		}
-		q.metadata = q.disjoint(all)
+		q.metadata, q.doubled = q.disjoint(all), doubled(used)
 	}
 	return q, nil
+}
+
+// doubled returns the L2 tables that several L1 entries have although one of these says
+// that its reference count is one. Entries that do not say so may share a table. The order
+// of entries changes.
+func doubled(entries []uint64) (tables []int64) {
+	slices.SortFunc(entries, func(a, b uint64) int { return cmp.Compare(a&^qcow2Used, b&^qcow2Used) })
+	for n := 1; n < len(entries); n++ {
+		a, b := entries[n-1], entries[n]
+		at := int64(a & qcow2Offset)
+		if int64(b&qcow2Offset) == at && (a|b)&qcow2Used != 0 && !slices.Contains(tables[max(len(tables)-1, 0):], at) {
+			tables = append(tables, at)
+		}
+	}
+	return tables
 }
 
 // disjoint returns the clusters of ranges, in their order in the file.
@@ -128,6 +146,10 @@ func (q *qcow2) extent(off int64) (extent, error) {
 		reason = "reserved bits are set"
 	case at%q.cluster != 0 || clearOf(q.fixed, at, q.cluster) < q.cluster || at > q.file.Size()-q.cluster:
 		reason = fmt.Sprintf("no L2 table can be at byte %d of a file of %d", at, q.file.Size())
+	default:
+		if _, twice := slices.BinarySearch(q.doubled, at); twice {
+			reason = fmt.Sprintf("the L2 table at byte %d is also that of another entry", at)
+		}
 	}
 	if reason != "" {
 		return extent{}, q.wrongEntry("L1", q.l1.start+8*number, reason)

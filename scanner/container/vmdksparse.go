@@ -1,16 +1,13 @@
 package container
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math/bits"
 	"slices"
-	"sync"
-
-	"github.com/klauspost/compress/zlib"
+	"sort"
 
 	"github.com/coldcheck/coldcheck/internal/lru"
 	"github.com/coldcheck/coldcheck/scanner/source"
@@ -212,6 +209,7 @@ type vmdkSparse struct {
 	// none. others are the redundant ones; nil if there are none that can be used.
 	tables, others []int64
 	metadata       []vmdkSpan // where no grain is, and no grain table
+	behind         []int64    // the grain tables that are where grains may be, in order
 	delta          bool       // what is not in the extent is in the parent
 	note           string     // "" if there is none
 }
@@ -219,6 +217,22 @@ type vmdkSparse struct {
 // openVMDKSparse reads the grain directories of an extent. room is how many bytes
 // they may have, and becomes smaller.
 func openVMDKSparse(s *source.Source, h vmdkHeader, room *int64) (*vmdkSparse, error) {
+	x, err := openVMDKDirectories(s, h, room)
+	if err != nil {
+		return nil, err
+	}
+	for _, tables := range [][]int64{x.tables, x.others} {
+		for _, at := range tables {
+			if at+4*h.entries > h.overhead {
+				x.behind = append(x.behind, at)
+			}
+		}
+	}
+	slices.Sort(x.behind)
+	return x, nil
+}
+
+func openVMDKDirectories(s *source.Source, h vmdkHeader, room *int64) (*vmdkSparse, error) {
 	x := &vmdkSparse{vmdkHeader: h, file: s, metadata: []vmdkSpan{{0, h.size}, h.text}}
 	if h.atEnd {
 		x.metadata = append(x.metadata, vmdkSpan{s.Size() - vmdkTail, vmdkTail})
@@ -262,7 +276,7 @@ func openVMDKSparse(s *source.Source, h vmdkHeader, room *int64) (*vmdkSparse, e
 
 // readDirectory reads a grain directory, of which all spans of directories are
 // known. It returns an error that is ErrCorrupt if the directory or one of its tables is
-// outside the file, or where something else is.
+// outside the file, or where something else is, another table included.
 func (x *vmdkSparse) readDirectory(d vmdkSpan, all ...vmdkSpan) ([]int64, error) {
 	if !x.free(d) || len(all) == 2 && all[0].overlaps(all[1]) {
 		return nil, fmt.Errorf("%s: the grain directory at byte %d: %w", x.file.Name(), d.at, ErrCorrupt)
@@ -280,7 +294,24 @@ func (x *vmdkSparse) readDirectory(d vmdkSpan, all ...vmdkSpan) ([]int64, error)
 				x.file.Name(), d.at+4*int64(n), t.at, ErrCorrupt)
 		}
 	}
+	sorted := slices.Sorted(slices.Values(tables))
+	for n, at := range sorted[1:] {
+		if before := sorted[n]; before != 0 && at-before < 4*x.entries {
+			return nil, fmt.Errorf("%s: the grain directory at byte %d: the grain tables at bytes %d and %d overlap: %w",
+				x.file.Name(), d.at, before, at, ErrCorrupt)
+		}
+	}
 	return tables, nil
+}
+
+// clearOf returns how many of the n bytes at an offset of the file are before the next
+// grain table.
+func (x *vmdkSparse) clearOf(at, n int64) int64 {
+	i := sort.Search(len(x.behind), func(i int) bool { return x.behind[i]+4*x.entries > at })
+	if i == len(x.behind) {
+		return n
+	}
+	return min(max(x.behind[i]-at, 0), n)
 }
 
 // free reports whether a part of the file is within it, and not where metadata is.
@@ -386,13 +417,14 @@ func (g grains) run() (extent, error) {
 	}
 }
 
-// valid reports whether a grain can be at a sector of the file.
+// valid reports whether a grain can be at a sector of the file. A compressed one says
+// itself which grain it is.
 func (g grains) valid(n int64, sectors uint32) bool {
 	s := vmdkSpan{int64(sectors) * sector, min(g.x.grain, g.size-g.start-n*g.x.grain)}
 	if g.x.flags&vmdkCompressed != 0 {
 		s.size = vmdkMarker
 	}
-	return s.at >= g.x.overhead && g.x.free(s)
+	return s.at >= g.x.overhead && g.x.free(s) && g.x.clearOf(s.at, s.size) == s.size
 }
 
 // vmdkMarker is the size of the marker of a compressed grain, in bytes: its first
@@ -416,9 +448,6 @@ func (g grains) packed(at int64) extent {
 	return extent{where: packed, size: n, file: x.file, at: at, block: block{start: g.start, size: n, packed: size}}
 }
 
-// grainReaders are decoders of zlib that can be used again.
-var grainReaders sync.Pool
-
 // unpack decompresses the grain that begins at byte start of the extent into dst.
 func (x *vmdkSparse) unpack(dst, packed []byte, start, at int64) error {
 	fail := func(what string, err error) error {
@@ -435,35 +464,11 @@ func (x *vmdkSparse) unpack(dst, packed []byte, start, at int64) error {
 	if size == 0 || size > int64(len(packed)) {
 		return fail(fmt.Sprintf("its %d bytes go beyond the next one or the end", size), ErrCorrupt)
 	}
-	if err := inflateGrain(dst, packed[:size], x.grain); err != nil {
+	// The last grain may be longer than the disk.
+	if err := unzlibFirst(dst, packed[:size], x.grain); err != nil {
 		return fail(err.Error(), ErrCorrupt)
 	}
 	return nil
-}
-
-// inflateGrain fills dst with the beginning of what is compressed in packed, which has at
-// most most bytes, and verifies its checksum.
-func inflateGrain(dst, packed []byte, most int64) error {
-	from := bytes.NewReader(packed)
-	r, ok := grainReaders.Get().(io.ReadCloser)
-	if !ok {
-		var err error
-		if r, err = zlib.NewReader(from); err != nil {
-			return err
-		}
-	} else if err := r.(zlib.Resetter).Reset(from, nil); err != nil {
-		return err
-	}
-	defer grainReaders.Put(r)
-	if _, err := io.ReadFull(r, dst); err != nil {
-		return err
-	}
-	// The last grain may be longer than the disk. The checksum is at the end.
-	rest, err := io.Copy(io.Discard, io.LimitReader(r, most-int64(len(dst))+1))
-	if err == nil && rest > most-int64(len(dst)) {
-		err = errors.New("it is larger than a grain")
-	}
-	return err
 }
 
 // vmdkPages keeps pages of files that have grain tables.
