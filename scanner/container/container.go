@@ -168,7 +168,7 @@ func look(s *source.Source) (probe, error) {
 		if _, err := s.ReadAt(text, 0); err != nil && err != io.EOF {
 			return probe{}, err
 		}
-		if !bytes.HasPrefix(text, []byte(vmdkTextMagic)) {
+		if !bytes.HasPrefix(bytes.TrimPrefix(text, []byte(utf8Mark)), []byte(vmdkTextMagic)) {
 			text = nil
 		}
 		return probe{head: text}, nil

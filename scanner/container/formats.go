@@ -25,6 +25,8 @@ var formats = []format{
 		open: one(openVMDKExtent)},
 	{what: "the descriptor of a VMDK image", where: 0, magic: vmdkTextMagic, open: one(openVMDKText),
 		parent: vmdkTextParent},
+	{what: "the descriptor of a VMDK image", where: 0, magic: utf8Mark + vmdkTextMagic, open: one(openVMDKText),
+		parent: vmdkTextParent},
 	{what: "a VHDX image", where: 0, magic: vhdxMagic, open: one(openVHDX), parent: vhdxParent},
 	{what: "a VHD image", where: 0, magic: vhdMagic, open: one(openVHD), parent: vhdParent},
 	{what: "a VDI image", where: vdiMagicAt, magic: vdiMagic, open: one(openVDI), parent: vdiParent},

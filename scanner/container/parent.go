@@ -35,11 +35,17 @@ func (w wanted) file() string {
 	return prose.Quote(baseName(w.name))
 }
 
-// openParent opens the parent of an image: the candidate that the image identifies.
-// Where the format identifies none, it is the candidate with the name that the
-// image has, or the only one. Of several with that name, it is the one with the same
-// path, which is only compared.
+// openParent opens the parent of an image: the candidate that the image identifies. Where
+// the format identifies none, the name decides.
 func (o Options) openParent(ctx context.Context, child *source.Source, w wanted) (Disk, error) {
+	return o.findParent(ctx, child, w, w.is == nil)
+}
+
+// findParent opens the parent of an image. If the name decides, it is the candidate with
+// the name that the image has, or the only candidate. Of several with that name, it is the
+// one with the same path, which is only compared. Otherwise the candidates with that name
+// are the first that are opened.
+func (o Options) findParent(ctx context.Context, child *source.Source, w wanted, byName bool) (Disk, error) {
 	name := baseName(w.name)
 	if len(o.Parents) == 0 {
 		return nil, fmt.Errorf("%s: %w", child.Name(), hinted{
@@ -49,9 +55,11 @@ func (o Options) openParent(ctx context.Context, child *source.Source, w wanted)
 	if o.depth >= maxParents {
 		return nil, fmt.Errorf("%s: more than %d images are below each other: %w", child.Name(), maxParents, ErrLimit)
 	}
-	candidates := slices.Clone(o.Parents)
-	if w.is == nil {
-		named := slices.DeleteFunc(slices.Clone(candidates), func(c Candidate) bool { return baseName(c.Name) != name })
+	isNamed := func(c Candidate) bool { return baseName(c.Name) == name }
+	isOther := func(c Candidate) bool { return !isNamed(c) }
+	named := slices.DeleteFunc(slices.Clone(o.Parents), isOther)
+	candidates := slices.Concat(named, slices.DeleteFunc(slices.Clone(o.Parents), isNamed))
+	if byName {
 		if len(named) > 1 {
 			named = slices.DeleteFunc(named, func(c Candidate) bool { return !samePath(child.Name(), w.name, c.Name) })
 			if len(named) != 1 {

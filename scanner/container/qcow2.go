@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -259,7 +260,7 @@ func (h *qcow2Header) readNames(b []byte, length int) error {
 			int64(size) > h.cluster-int64(at) || bytes.IndexByte(b[at:][:size], 0) >= 0 {
 			return h.wrong(8, ErrCorrupt, "the path of the backing file is at byte %d, with %d bytes", at, size)
 		}
-		h.backing, end = string(b[at:][:size]), int(at)
+		h.backing, end = qcow2Path(string(b[at:][:size])), int(at)
 	}
 	for at := length; at+8 <= end; {
 		kind, size := be.Uint32(b[at:]), int64(be.Uint32(b[at+4:]))
@@ -291,6 +292,30 @@ func (h *qcow2Header) readNames(b []byte, length int) error {
 // is, in bytes; at byte 0 if there is none. Version 1 has it in the same fields.
 func qcow2Backing(b []byte) (at uint64, size uint32) {
 	return binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint32(b[16:])
+}
+
+// qcow2Path is the path in the name of a backing file. The name may have the prefix of a
+// protocol, or be QEMU's options of a block device, in which the path is that of a file
+// ("json:" in QEMU's qapi/block-core.json, BlockdevOptions). It is the name itself if it
+// has no path.
+func qcow2Path(name string) string {
+	text, isJSON := strings.CutPrefix(name, "json:")
+	if !isJSON {
+		return strings.TrimPrefix(name, "file:")
+	}
+	var options map[string]any
+	if json.Unmarshal([]byte(text), &options) != nil {
+		return name
+	}
+	for options != nil {
+		for _, key := range []string{"filename", "file.filename", "file.file.filename"} {
+			if path, ok := options[key].(string); ok {
+				return path
+			}
+		}
+		options, _ = options["file"].(map[string]any)
+	}
+	return name
 }
 
 func (h *qcow2Header) detail() string {

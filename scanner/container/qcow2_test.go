@@ -567,6 +567,66 @@ func TestQcow2Entries(t *testing.T) {
 	}
 }
 
+// TestQcow2SharedTables: an L2 table of two L1 entries is read unless one of them says that
+// its reference count is one.
+func TestQcow2SharedTables(t *testing.T) {
+	t.Parallel()
+	const bits = 12
+	content := bytes.Repeat([]byte("coldcheck"), 400_000) // two L2 tables
+	be := binary.BigEndian
+	for _, used := range [][2]uint64{{0, 0}, {qcow2Used, 0}, {0, qcow2Used}, {qcow2Used, qcow2Used}} {
+		b := qcow2Maker{version: 3, bits: bits}.image(content)
+		l1 := b[madeL1<<bits:]
+		table := be.Uint64(l1) &^ qcow2Used
+		be.PutUint64(l1, table|used[0])
+		be.PutUint64(l1[8:], table|used[1])
+		d, err := openMade(t, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, off := range []int64{0, 2 << 20} {
+			p := make([]byte, 100)
+			_, err = d.ReadAt(p, off)
+			if used == [2]uint64{} {
+				if err != nil || !bytes.Equal(p, content[:100]) {
+					t.Errorf("shared, at %d: %v", off, err)
+				}
+				continue
+			}
+			text := fmt.Sprintf("the L1 entry at byte %d: the L2 table at byte 12288 is also that of another entry",
+				madeL1<<bits+8*n)
+			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), text) {
+				t.Errorf("used %#x, at %d: %v, want %s", used, off, err, text)
+			}
+		}
+	}
+}
+
+// TestQcow2Path: the path in the name of a backing file.
+func TestQcow2Path(t *testing.T) {
+	t.Parallel()
+	const nowhere = `json:{"backing":{"file":{"filename":"a"}}}`
+	for name, want := range map[string]string{
+		"":                      "",
+		"/vm/base.img":          "/vm/base.img",
+		`C:\vm\base.img`:        `C:\vm\base.img`,
+		"file:/vm/base.img":     "/vm/base.img",
+		"nbd://localhost/base":  "nbd://localhost/base",
+		`json:{"filename":"a"}`: "a",
+		`json:{"file.filename":"/vm/a.img","driver":"raw"}`:                              "/vm/a.img",
+		`json:{"driver":"qcow2","file":{"driver":"file","filename":"\/vm\/\u00e4.img"}}`: "/vm/ä.img",
+		`json:{"driver":"qcow2","file":{"driver":"raw","file":{"filename":"a"}}}`:        "a",
+		`json:{"backing":{"file":{"filename":"a"}},"file":{"filename":"b"}}`:             "b",
+		nowhere:             nowhere,
+		`json:{"file":"a"}`: `json:{"file":"a"}`,
+		"json:{":            "json:{",
+	} {
+		if got := qcow2Path(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 // TestQcow2Short: the file may end within the last cluster, after what the disk has of it.
 // Where the file ends before that, the rest is an error, and never zeros.
 func TestQcow2Short(t *testing.T) {

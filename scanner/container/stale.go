@@ -97,10 +97,7 @@ func hasIdentity(why func(d Disk) error) func(name string, d Disk) bool {
 // hasName is for a format that stores only the path of the parent.
 func hasName(path string) func(name string, d Disk) bool {
 	return func(name string, _ Disk) bool {
-		if strings.HasPrefix(path, "json:") { // QEMU's options of a block device, which have the path in them
-			return strings.Contains(path, `"`+name+`"`) || strings.Contains(path, "/"+name+`"`)
-		}
-		return strings.EqualFold(baseName(strings.TrimPrefix(path, "file:")), name)
+		return strings.EqualFold(baseName(path), name)
 	}
 }
 
@@ -140,5 +137,5 @@ func storedName(s *source.Source, at uint64, size uint32) (func(string, Disk) bo
 	if _, err := readFull(s, path, int64(at)); err != nil {
 		return nil, err
 	}
-	return hasName(string(path)), nil
+	return hasName(qcow2Path(string(path))), nil
 }

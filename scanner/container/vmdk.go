@@ -24,6 +24,7 @@ const (
 	vmdkMagic     = "KDMV"
 	cowdMagic     = "COWD"
 	vmdkTextMagic = "# Disk DescriptorFile"
+	utf8Mark      = "\xef\xbb\xbf" // which editors write before a text
 )
 
 // vmdk is the mapping of a VMDK image.
@@ -125,7 +126,9 @@ func openVMDK(ctx context.Context, first *source.Source, d *vmdkDescriptor, h *v
 		return m, nil
 	}
 	is := func(parent Disk) error { return isVMDK(parent, d.parentCID) }
-	if m.parent, err = o.openParent(ctx, first, wanted{d.parentName, is}); err != nil {
+	// A CID that many images have does not tell them apart: the name decides too.
+	byName := d.parentCID == newCID && d.parentName != ""
+	if m.parent, err = o.findParent(ctx, first, wanted{d.parentName, is}, byName); err != nil {
 		return nil, err
 	}
 	return m, nil

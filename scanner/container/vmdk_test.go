@@ -346,6 +346,7 @@ func TestVMDKErrors(t *testing.T) {
 	flat := func(extents ...string) map[string][]byte { return text(vmdkText("custom", extents...)) }
 	line := fmt.Sprintf("%d FLAT \"flat.vmdk\" 0", sectors)
 	good := vmdkText("custom", line)
+	small := strings.Split(good, "# The Disk")[0]
 	zeros := func(n int) []string { return strings.Split(strings.Repeat("1 ZERO,", n-1)+"1 ZERO", ",") }
 	large := func(n int) string { return good + strings.Repeat("#", n-len(good)-1) + "\n" }
 	// With the writer: the header, one sector of descriptor, the directory, tables.
@@ -418,6 +419,10 @@ func TestVMDKErrors(t *testing.T) {
 		"a byte order mark within it": {
 			text(strings.Replace(good, "# Extent", "\xef\xbb\xbf# Extent", 1)), ErrCorrupt, "",
 		},
+		"a byte order mark before it":          {text("\xef\xbb\xbf" + good), nil, ""},
+		"a byte order mark before a small one": {text("\xef\xbb\xbf" + small), nil, ""},
+		"a byte order mark before what is damaged": {text("\xef\xbb\xbf" + good + "x"), ErrCorrupt,
+			fmt.Sprintf("at byte %d: a line", len(good)+3)},
 		"an unknown encoding": {text(good + "encoding=\"x\"\nparentFileNameHint=\"\xe4\"\n" +
 			"parentCID=ffffffff\n"), ErrCorrupt, ""},
 
@@ -455,6 +460,24 @@ func TestVMDKErrors(t *testing.T) {
 		},
 		"a table across the end": {
 			image(vmdkFile{}, map[int]uint32{directory: uint32(len(content)/512 + 126)}), ErrCorrupt, "",
+		},
+		"a table of two entries": {
+			image(vmdkFile{entries: 8}, map[int]uint32{directory + 4: redundantTable / 512}), ErrCorrupt,
+			"the grain directory at byte 1024: the grain tables at bytes 1536 and 1536 overlap",
+		},
+		"a table of two entries, with its copy": {
+			image(vmdkFile{redundant: true, entries: 8}, map[int]uint32{directory + 4: redundantTable / 512}), nil,
+			"the redundant grain directory at byte 1024 is damaged and is not used",
+		},
+		"tables that overlap": {
+			image(vmdkFile{grain: 2048, entries: 256}, map[int]uint32{directory: redundantTable/512 + 1}), ErrCorrupt,
+			"bytes 2048 and 2560 overlap",
+		},
+		"a COWD grain in a table": {
+			cowdImage(content, map[int]uint32{2560: 5}), ErrCorrupt, "at byte 2560 of a grain table has a grain at byte 2560",
+		},
+		"a COWD grain up to a table": {
+			cowdImage(content, map[int]uint32{2560: 4}), ErrCorrupt, "at byte 2048",
 		},
 		"a directory in the header": {
 			image(vmdkFile{}, map[int]uint32{56: 0}), ErrCorrupt, "the grain directory at byte 0",
@@ -575,11 +598,18 @@ func TestVMDKParent(t *testing.T) {
 	child := strings.Replace(strings.Replace(base, "ffffffff", "12345678", 1), "\nCID=1", "\nCID=2", 1)
 	above := make([]byte, len(content))
 	copy(above[70_000:], "changed")
+	with := func(text, old, cid string) string { return strings.Replace(text, old, cid, 1) }
+	newChild := with(child, "12345678", "fffffffe\nparentFileNameHint=\"/vm/new1.vmdk\"")
+	another := bytes.Repeat([]byte{8}, len(content))
+	changed := slices.Concat(another[:65536], above[65536:131072], another[131072:])
 	files := map[string][]byte{
 		"base.vmdk": vmdkFile{text: base}.write(content), "child.vmdk": vmdkFile{text: child}.write(above),
 		"other.vmdk":   vmdkFile{text: strings.Replace(base, "CID=1", "CID=3", 1)}.write(content),
 		"zeroed.vmdk":  vmdkFile{text: child, zeroed: true}.write(above),
 		"raw.vmdk":     content,
+		"new.vmdk":     vmdkFile{text: newChild}.write(above),
+		"new1.vmdk":    vmdkFile{text: with(base, "CID=12345678", "CID=fffffffe")}.write(another),
+		"new2.vmdk":    vmdkFile{text: with(base, "CID=12345678", "CID=fffffffe")}.write(content),
 		"ovabase.ova":  tarOf(t, tarFile{"base.vmdk", vmdkFile{text: base}.write(content)}),
 		"ovachild.ova": tarOf(t, tarFile{"child.vmdk", vmdkFile{text: child}.write(above)}),
 	}
@@ -592,14 +622,17 @@ func TestVMDKParent(t *testing.T) {
 		err     string
 		want    []byte
 	}{
-		"the parent":         {"child.vmdk", []string{"base.vmdk"}, "", want},
-		"among others":       {"child.vmdk", []string{"raw.vmdk", "other.vmdk", "base.vmdk"}, "", want},
-		"of another CID":     {"child.vmdk", []string{"other.vmdk"}, "its CID is 32345678, not 12345678", nil},
-		"not VMDK":           {"child.vmdk", []string{"raw.vmdk"}, "not a VMDK image", nil},
-		"grains of zeros":    {"zeroed.vmdk", []string{"base.vmdk"}, "", above},
-		"in an archive":      {"child.vmdk", []string{"ovabase.ova"}, "", want},
-		"of an archive":      {"ovachild.ova", []string{"base.vmdk"}, "", want},
-		"of none, in an OVA": {"ovachild.ova", nil, "was not named", nil},
+		"the parent":              {"child.vmdk", []string{"base.vmdk"}, "", want},
+		"among others":            {"child.vmdk", []string{"raw.vmdk", "other.vmdk", "base.vmdk"}, "", want},
+		"of another CID":          {"child.vmdk", []string{"other.vmdk"}, "its CID is 32345678, not 12345678", nil},
+		"not VMDK":                {"child.vmdk", []string{"raw.vmdk"}, "not a VMDK image", nil},
+		"grains of zeros":         {"zeroed.vmdk", []string{"base.vmdk"}, "", above},
+		"of a CID that many have": {"new.vmdk", []string{"new2.vmdk", "new1.vmdk"}, "", changed},
+		"of such a CID, renamed":  {"new.vmdk", []string{"new2.vmdk"}, "", want},
+		"of such a CID, of two":   {"new.vmdk", []string{"new2.vmdk", "other.vmdk"}, "none of the parents", nil},
+		"in an archive":           {"child.vmdk", []string{"ovabase.ova"}, "", want},
+		"of an archive":           {"ovachild.ova", []string{"base.vmdk"}, "", want},
+		"of none, in an OVA":      {"ovachild.ova", nil, "was not named", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var parents []string

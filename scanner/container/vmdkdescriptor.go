@@ -79,8 +79,11 @@ func readVMDKText(s *source.Source, off, size int64) (*vmdkDescriptor, error) {
 // disk. at is where the line is that is wrong.
 func (d *vmdkDescriptor) parse(text []byte) (at int, err error) {
 	text, _, _ = bytes.Cut(text, []byte{0})
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	settings := map[string]string{}
+	if bytes.HasPrefix(text, []byte(utf8Mark)) {
+		at = len(utf8Mark)
+		text = text[at:]
+	}
 	for line := range bytes.Lines(text) {
 		start := at
 		at += len(line)
