@@ -140,7 +140,11 @@ func Open(ctx context.Context, first *source.Source, o Options) ([]Disk, error) 
 		}
 		return f.open(ctx, first, o)
 	}
-	return one(openRaw)(ctx, first, o)
+	d, err := openRaw(ctx, first, p)
+	if err != nil {
+		return nil, err
+	}
+	return []Disk{d}, nil
 }
 
 // one is the opener of a format with one disk.

@@ -88,7 +88,7 @@ func mixed(t *testing.T, n int, seed uint64) (*mapped, []byte) {
 		b.extents[i].file = s
 	}
 	d := newMapped("x", int64(len(content)), b, s)
-	d.parent = raw{parentFile}
+	d.parent = raw{Source: parentFile}
 	return d, content
 }
 

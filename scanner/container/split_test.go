@@ -27,7 +27,7 @@ func openSplit(ctx context.Context, name string, _ ...string) ([]Disk, error) {
 	}
 	d, err := OpenSplit(ctx, s)
 	if err == nil && d == nil {
-		d, err = openRaw(ctx, s, Options{})
+		d, err = openRaw(ctx, s, probe{})
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -91,7 +91,7 @@ func TestOverlays(t *testing.T) {
 	}
 	// What has no folder.
 	s := source.NewReader(t.Context(), base, strings.NewReader(string(content)), 1<<20)
-	d, err := openRaw(t.Context(), s, Options{})
+	d, err := openRaw(t.Context(), s, probe{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestOverlaysFlat(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	d, err := openRaw(t.Context(), s, Options{})
+	d, err := openRaw(t.Context(), s, probe{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestOverlaysUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	d, err := openRaw(t.Context(), s, Options{})
+	d, err := openRaw(t.Context(), s, probe{})
 	if err != nil {
 		t.Fatal(err)
 	}

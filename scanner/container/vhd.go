@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"runtime"
 	"slices"
 	"time"
 	"unicode/utf16"
@@ -244,6 +245,8 @@ func (v *vhd) readFooters() (notes []string, err error) {
 	switch {
 	case endErr != nil && copyErr != nil && !found:
 		return nil, fmt.Errorf("%s: at byte 0: %w", v.file.Name(), copyErr)
+	case endErr != nil && copyErr != nil && string(head[:8]) != vhdMagic && errors.Is(endErr, ErrCorrupt):
+		return nil, fmt.Errorf("%s: at byte %d: %w", v.file.Name(), v.end, hinted{endErr, v.hintFooter()})
 	case endErr != nil && (copyErr != nil || other.kind == vhdFixed):
 		return nil, fmt.Errorf("%s: at byte %d: %w", v.file.Name(), v.end, endErr)
 	case endErr != nil:
@@ -258,6 +261,40 @@ func (v *vhd) readFooters() (notes []string, err error) {
 		notes = append(notes, "the copy of the footer at the beginning differs from the footer, which is used")
 	}
 	return notes, nil
+}
+
+// hintFooter is what to do about an image that has a damaged footer at its end and
+// nothing of a dynamic disk at its beginning.
+func (v *vhd) hintFooter() string {
+	hint := fmt.Sprintf("if the image has a fixed size, copy its first %d bytes to a raw image", v.end)
+	if runtime.GOOS == "windows" {
+		return hint
+	}
+	return fill(fmt.Sprintf("%s: head -c %d {file} >{image}", hint, v.end), v.file.Name())
+}
+
+// looksLikeVHDFooter reports whether the last sector of a raw image of a size may be the
+// damaged footer of a fixed disk: it has two of the four values that all of them have.
+// Footers of 511 bytes begin a byte later.
+func looksLikeVHDFooter(b []byte, size int64) bool {
+	be := binary.BigEndian
+	for _, f := range [][]byte{b, b[1:]} {
+		values := 0
+		for _, has := range []bool{
+			be.Uint32(f[12:]) == 1<<16, // version
+			be.Uint64(f[16:]) == 1<<64-1,
+			be.Uint64(f[48:]) == uint64(size-int64(len(f))),
+			be.Uint32(f[60:]) == vhdFixed,
+		} {
+			if has {
+				values++
+			}
+		}
+		if values >= 2 {
+			return true
+		}
+	}
+	return false
 }
 
 // fail is an error at a place in the file.
@@ -285,7 +322,10 @@ func (v *vhd) readHead() (h vhdHead, err error) {
 func (v *vhd) openTable(h vhdHead) error {
 	at := v.footer.header
 	v.block, v.bitmap = h.block, (h.block/sector/8+sector-1)/sector*sector
-	need := (v.footer.size + h.block - 1) / h.block
+	need := v.footer.size / h.block
+	if v.footer.size%h.block > 0 {
+		need++
+	}
 	switch {
 	case h.entries < need:
 		return v.fail(at, "a table of %d entries for %d blocks: %w", h.entries, need, ErrCorrupt)

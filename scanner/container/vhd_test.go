@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -419,10 +420,12 @@ func TestVHDDamage(t *testing.T) {
 			ErrCorrupt, "the header is outside the file"},
 		"no header": {footers(func(f []byte) { be.PutUint64(f[16:], 2*sector) }),
 			ErrCorrupt, "at byte 1024: there is no header"},
-		"another version":     {footers(func(f []byte) { f[13] = 2 }), ErrUnsupported, "version 2.0 of the format"},
-		"another type":        {footers(func(f []byte) { f[63] = 5 }), ErrUnsupported, "type 5"},
-		"half a sector":       {footers(func(f []byte) { f[54]++ }), ErrCorrupt, "a disk of 262400 bytes"},
-		"a huge disk":         {footers(func(f []byte) { f[48] = 0x80 }), ErrCorrupt, "a disk of 9223372036855037952"},
+		"another version": {footers(func(f []byte) { f[13] = 2 }), ErrUnsupported, "version 2.0 of the format"},
+		"another type":    {footers(func(f []byte) { f[63] = 5 }), ErrUnsupported, "type 5"},
+		"half a sector":   {footers(func(f []byte) { f[54]++ }), ErrCorrupt, "a disk of 262400 bytes"},
+		"a huge disk":     {footers(func(f []byte) { f[48] = 0x80 }), ErrCorrupt, "a disk of 9223372036855037952"},
+		"the largest disk": {footers(func(f []byte) { be.PutUint64(f[48:], 1<<63-sector) }),
+			ErrCorrupt, "a table of 4 entries for 140737488355328 blocks"},
 		"more than the table": {footers(func(f []byte) { f[54] += 2 }), ErrCorrupt, "a table of 4 entries for 5 blocks"},
 		"a damaged header": {func(b []byte) []byte { b[sector+300]++; return b },
 			ErrCorrupt, "at byte 512: the checksum of the header"},
@@ -479,6 +482,77 @@ func TestVHDDamage(t *testing.T) {
 			imgconform.Equal(t, d, content[:d.Size()])
 		})
 	}
+}
+
+// TestVHDNoFooter: an image of fixed size whose footer is damaged or cannot be read is
+// refused with what to do, or read as a raw image with a note.
+func TestVHDNoFooter(t *testing.T) {
+	t.Parallel()
+	content := make([]byte, 64<<10)
+	rand.NewChaCha8([32]byte{11}).Read(content)
+	unread := errors.New("unreadable")
+	for name, tt := range map[string]struct {
+		old  bool
+		edit func(footer []byte)
+		fail bool // the last sector cannot be read
+		hint string
+		note string
+	}{
+		"a bit of the signature":    {edit: func(f []byte) { f[3] ^= 1 }, note: "damaged footer of a VHD"},
+		"no signature, old footer":  {old: true, edit: func(f []byte) { clear(f[:8]) }, note: "damaged footer of a VHD"},
+		"two values are left":       {edit: func(f []byte) { clear(f[:20]) }, note: "damaged footer of a VHD"},
+		"one value is left":         {edit: func(f []byte) { clear(f[:56]) }},
+		"nothing is left":           {edit: func(f []byte) { clear(f) }},
+		"other data":                {edit: func(f []byte) { copy(f, content) }},
+		"the sector cannot be read": {fail: true, edit: func([]byte) {}, note: "the last 512 bytes cannot be read"},
+		"a bit of the size":         {edit: func(f []byte) { f[50] ^= 1 }, hint: "head -c 65536 disk.vhd >disk.img"},
+		"a bit of an old one": {old: true, edit: func(f []byte) { f[90] ^= 1 },
+			hint: "head -c 65536 disk.vhd >disk.img"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := buildVHD(vhdImage{kind: vhdFixed, content: content, old: tt.old})
+			tt.edit(b[len(content):])
+			var r io.ReaderAt = bytes.NewReader(b)
+			if tt.fail {
+				r = failingEnd{b, unread}
+			}
+			disks, err := Open(t.Context(), source.NewReader(t.Context(), "disk.vhd", r, int64(len(b))), Options{})
+			if tt.hint != "" {
+				var hinted interface{ Hint() string }
+				if !errors.Is(err, ErrCorrupt) || !errors.As(err, &hinted) ||
+					runtime.GOOS != "windows" && !strings.HasSuffix(hinted.Hint(), tt.hint) {
+					t.Errorf("%v, hint %v; want %s", err, hinted, tt.hint)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			opensAs(t, disks[0], nil, nil, "", tt.note)
+			got := make([]byte, len(content))
+			if _, err := disks[0].ReadAt(got, 0); err != nil || !bytes.Equal(got, content) ||
+				disks[0].Format() != "raw" || disks[0].Size() != int64(len(b)) {
+				t.Errorf("%d bytes of %s, %v", disks[0].Size(), disks[0].Format(), err)
+			}
+			if _, err := disks[0].ReadAt(got, int64(len(content))); errors.Is(err, unread) != tt.fail {
+				t.Errorf("the end: %v", err)
+			}
+		})
+	}
+}
+
+// failingEnd is bytes of which the last sector cannot be read.
+type failingEnd struct {
+	b   []byte
+	err error
+}
+
+func (f failingEnd) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > int64(len(f.b))-sector {
+		return 0, f.err
+	}
+	return copy(p, f.b[off:]), nil
 }
 
 // TestVHDBound: more blocks than the bound are refused.
