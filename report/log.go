@@ -221,8 +221,7 @@ func (l *logWriter) container(i scanner.ImageFile) {
 
 // pieces writes the other files of an image, its parents, and the hashes that it states.
 func (l *logWriter) pieces(t time.Time, i scanner.ImageFile) {
-	file := func(event, of string, p scanner.Part) {
-		l.begin(t, event)
+	file := func(of string, p scanner.Part) {
 		l.put("of", of)
 		l.put("name", p.Name)
 		l.putInt("size", p.Size)
@@ -231,13 +230,15 @@ func (l *logWriter) pieces(t time.Time, i scanner.ImageFile) {
 	}
 	parts := func(of string, list []scanner.Part) {
 		for _, p := range list {
-			file("image_part", of, p)
+			l.begin(t, "image_part")
+			file(of, p)
 			l.end()
 		}
 	}
 	parts(i.Name, i.Parts)
 	for _, p := range i.Parents {
-		file("image_parent", i.Name, p.Part)
+		l.begin(t, "image_parent")
+		file(i.Name, p.Part)
 		l.put("container", p.Container)
 		l.putIf("detail", p.Detail)
 		l.putInt("disk_size", p.DiskSize)

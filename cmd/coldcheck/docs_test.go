@@ -64,9 +64,14 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// Every event of the log of a scan, and every field of it, is in the page that
-// describes the log. The cases of the demonstration and every tenth of the
-// others make all events there are.
+// The items of the page that describes the log, and the names in them.
+var (
+	logWord = regexp.MustCompile("`([^`]+)`")
+	logItem = regexp.MustCompile("(?m)^- `.*(\n  .*)*")
+)
+
+// Every line of the logs of some scans is in the form that the page describes, with the
+// fields that it has. TestLogEvents finds the events that none of these scans has.
 func TestLogPage(t *testing.T) {
 	cases := fixtures.Cases()
 	every := 40
@@ -78,16 +83,7 @@ func TestLogPage(t *testing.T) {
 			cases = append(cases, c)
 		}
 	}
-	documented := map[string]map[string]bool{}
-	word := regexp.MustCompile("`([^`]+)`")
-	item := regexp.MustCompile("(?m)^- `.*(\n  .*)*")
-	for _, text := range item.FindAllString(read(t, filepath.Join(module, "docs/log.md")), -1) {
-		names := word.FindAllStringSubmatch(text, -1)
-		documented[names[0][1]] = map[string]bool{"time": true, "event": true}
-		for _, n := range names[1:] {
-			documented[names[0][1]][n[1]] = true
-		}
-	}
+	documented := documentedEvents(t)
 	field := regexp.MustCompile(`([A-Za-z0-9_.-]+)=("(?:[^"]|"")*"|[^ ]*)`)
 	for _, c := range cases {
 		result, err := scanner.Scan(t.Context(), caseInput(c))
