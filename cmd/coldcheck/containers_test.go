@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
@@ -23,7 +24,7 @@ import (
 type packed struct {
 	name  string
 	plain bool     // it is tested in every run
-	slow  bool     // it takes a minute: in a nightly run, and otherwise once
+	slow  bool     // it takes a minute: in a nightly run; TestSmallE01 has less to do
 	tools []string // that pack needs
 	// pack writes a container of a raw image to a folder, and returns the name of the
 	// file to scan, and its parents.
@@ -156,6 +157,11 @@ func rawImages(t *testing.T, name string) (root, user string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return rawImagesOf(t, c)
+}
+
+func rawImagesOf(t *testing.T, c fixtures.Case) (root, user string) {
+	t.Helper()
 	dir := t.TempDir()
 	root, user = filepath.Join(dir, "root.raw"), filepath.Join(dir, "user.raw")
 	for role, file := range map[string]string{"root": root, "user": user} {
@@ -179,26 +185,46 @@ func TestContainers(t *testing.T) {
 			if !p.plain && !strict && !testenv.Nightly() {
 				continue
 			}
-			t.Run(name+"/"+p.name, func(t *testing.T) {
-				testenv.Tool(t, p.tools...)
-				in, names := scanner.Input{}, []string{root, user}
-				for n, raw := range names {
-					if n == 0 && p.users || p.both != nil {
-						continue
-					}
-					var parents []string
-					names[n], parents = p.pack(t, t.TempDir(), raw)
-					in.Parents = append(in.Parents, files(parents)...)
-				}
-				if p.both != nil {
-					names = []string{p.both(t, t.TempDir(), names)}
-				}
-				in.Images = files(names)
-				if d := cmp.Diff(want, reportOf(t, in, names...)); d != "" {
-					t.Errorf("another report (-raw +container):\n%s", d)
-				}
-			})
+			t.Run(name+"/"+p.name, func(t *testing.T) { sameReport(t, p, want, root, user) })
 		}
+	}
+}
+
+// TestSmallE01: a user volume of 254 MiB, which ewfacquire reads in a second, has the same
+// report as E01. Those of the other cases have 10 GiB.
+func TestSmallE01(t *testing.T) {
+	t.Parallel()
+	if !testenv.Full() {
+		t.Skip("TestContainers compares the other containers; a strict run also compares E01")
+	}
+	root, user := rawImagesOf(t, testcases.Find(t, "linux-user-small"))
+	want := reportOf(t, scanner.Input{Images: files([]string{root, user})}, root, user)
+	for _, p := range packings() {
+		if p.name == "E01" {
+			sameReport(t, p, want, root, user)
+		}
+	}
+}
+
+// sameReport compares the report of containers with that of the raw images.
+func sameReport(t *testing.T, p packed, want map[string]any, root, user string) {
+	t.Helper()
+	testenv.Tool(t, p.tools...)
+	in, names := scanner.Input{}, []string{root, user}
+	for n, raw := range names {
+		if n == 0 && p.users || p.both != nil {
+			continue
+		}
+		var parents []string
+		names[n], parents = p.pack(t, t.TempDir(), raw)
+		in.Parents = append(in.Parents, files(parents)...)
+	}
+	if p.both != nil {
+		names = []string{p.both(t, t.TempDir(), names)}
+	}
+	in.Images = files(names)
+	if d := cmp.Diff(want, reportOf(t, in, names...)); d != "" {
+		t.Errorf("another report (-raw +container):\n%s", d)
 	}
 }
 
