@@ -15,6 +15,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -91,21 +92,50 @@ func TestMaxMemory(t *testing.T) {
 		{[]string{"scan", linux}, 128 << 20, 1, "out of the memory that may be used"},
 		{[]string{"scan", linux}, 512 << 20, 1, "is not installed"},
 	} {
-		limit := memorySize(tt.limit).String()
-		cmd := coldcheck(t, append(slices.Clone(tt.args), "--max-memory", limit)...)
-		var out bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &out
-		begun := time.Now()
-		most := peak(t, cmd)
-		name := strings.Join(tt.args[:2], " ") + " " + filepath.Base(tt.args[len(tt.args)-1]) + ", " + limit
-		t.Logf("%s: %d MiB, %v", name, most>>20, time.Since(begun).Round(time.Millisecond))
-		if most > tt.limit || most == 0 {
-			t.Errorf("%s: took %d bytes", name, most)
-		}
-		said := strings.Join(strings.Fields(out.String()), " ") // the table breaks lines
-		if got := cmd.ProcessState.ExitCode(); got != tt.code || !strings.Contains(said, tt.says) {
-			t.Errorf("%s: ended with %d, want %d and %q: %.3000s", name, got, tt.code, tt.says, &out)
-		}
+		withinMemory(t, tt.limit, tt.code, tt.says, tt.args...)
+	}
+}
+
+// withinMemory runs the command with --max-memory. It must not take more, end with a code,
+// and say something.
+func withinMemory(t *testing.T, limit int64, code int, says string, args ...string) {
+	t.Helper()
+	size := memorySize(limit).String()
+	cmd := coldcheck(t, append(slices.Clone(args), "--max-memory", size)...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	begun := time.Now()
+	most := peak(t, cmd)
+	name := strings.Join(args[:2], " ") + " " + filepath.Base(args[len(args)-1]) + ", " + size
+	t.Logf("%s: %d MiB, %v", name, most>>20, time.Since(begun).Round(time.Millisecond))
+	if most > limit || most == 0 {
+		t.Errorf("%s: took %d bytes", name, most)
+	}
+	said := strings.Join(strings.Fields(out.String()), " ") // the table breaks lines
+	if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(said, says) {
+		t.Errorf("%s: ended with %d, want %d and %q: %.3000s", name, got, code, says, &out)
+	}
+}
+
+// TestMaxMemoryContainers: blocks of compressed containers count too, however large they
+// are. The scans find what those of the raw images find.
+func TestMaxMemoryContainers(t *testing.T) {
+	root, user := rawImagesOf(t, testcases.Find(t, "linux-user-small"))
+	for n, p := range []packed{
+		qemu("qcow2", "-c", "-o", "compression_type=zstd,cluster_size=2M"),
+		{name: "E01 with chunks of 16 MiB", tools: []string{"ewfacquire"},
+			pack: func(t *testing.T, folder, raw string) (string, []string) {
+				tool(t, "ewfacquire", "-u", "-q", "-f", "encase6", "-b", "32768", "-c", "deflate:fast", "-t",
+					filepath.Join(folder, "disk"), raw)
+				return filepath.Join(folder, "disk.E01"), nil
+			}},
+	} {
+		t.Run(p.name, func(t *testing.T) {
+			testenv.Part(t, n, 2)
+			testenv.Tool(t, p.tools...)
+			image, _ := p.pack(t, t.TempDir(), user)
+			withinMemory(t, memory.Least, 0, "READY", "scan", root, image)
+		})
 	}
 }
 
