@@ -17,7 +17,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/klauspost/compress/zlib"
 
 	"github.com/coldcheck/coldcheck/internal/imgconform"
 	"github.com/coldcheck/coldcheck/internal/testenv"
@@ -77,19 +76,6 @@ func (w *ewfWriter) section(kind string, data []byte, more int) {
 // summed appends the checksum of data.
 func summed(data []byte) []byte {
 	return binary.LittleEndian.AppendUint32(data, adler32.Checksum(data))
-}
-
-// zipped packs data with zlib.
-func zipped(data []byte) []byte {
-	var b bytes.Buffer
-	w, err := zlib.NewWriterLevel(&b, 1)
-	if err == nil {
-		_, err = w.Write(data)
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		panic(err)
-	}
-	return b.Bytes()
 }
 
 // values are the media values.

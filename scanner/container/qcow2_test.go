@@ -2,7 +2,6 @@ package container
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/coldcheck/coldcheck/internal/imgconform"
 	"github.com/coldcheck/coldcheck/internal/testenv"
@@ -154,22 +151,19 @@ func (m qcow2Maker) cluster(b *[]byte, data []byte) (entry, bitmap uint64) {
 
 // packed compresses a cluster; nil if it is stored as it is.
 func (m qcow2Maker) packed(data []byte) []byte {
-	var packed bytes.Buffer
+	var packed []byte
 	switch m.pack {
 	case "":
 		return nil
 	case "zlib":
-		w, _ := flate.NewWriter(&packed, 6)
-		w.Write(data)
-		w.Close()
+		packed = deflated(data)
 	case "zstd":
-		w, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
-		packed.Write(w.EncodeAll(data, nil))
+		packed = zstdWriter().EncodeAll(data, nil)
 	}
-	if packed.Len() >= len(data) {
+	if len(packed) >= len(data) {
 		return nil
 	}
-	return packed.Bytes()
+	return packed
 }
 
 // openMade opens an image in memory.

@@ -168,6 +168,7 @@ func buildVHDX(v vhdxImage) []byte {
 	}
 	out := slices.Concat(vhdxStart(v, int64(len(table))), make([]byte, v.logSize), vhdxItems(v), table)
 	tableAt := len(out) - len(table)
+	out = slices.Grow(out, len(v.content)+vhdxUnit)
 	bitmaps := map[int64]int64{}
 	put := func(n, state int64, data []byte) int64 {
 		le.PutUint64(out[int64(tableAt)+8*n:], uint64(len(out))|uint64(state))

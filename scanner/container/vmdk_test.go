@@ -2,7 +2,6 @@ package container
 
 import (
 	"bytes"
-	"compress/zlib"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -96,14 +95,11 @@ func (f vmdkFile) write(content []byte) []byte {
 		case empty:
 		case f.stream:
 			entry = uint32(len(b) / 512)
-			var packed bytes.Buffer
-			w := zlib.NewWriter(&packed)
-			w.Write(data)
-			w.Close()
+			packed := zipped(data)
 			m := make([]byte, 12)
 			le.PutUint64(m, uint64(n*grain/512))
-			le.PutUint32(m[8:], uint32(packed.Len()))
-			b = pad(append(append(b, m...), packed.Bytes()...), 512)
+			le.PutUint32(m[8:], uint32(len(packed)))
+			b = pad(append(append(b, m...), packed...), 512)
 		default:
 			entry = uint32(len(b) / 512)
 			b = append(b, data...)
