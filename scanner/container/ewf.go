@@ -25,6 +25,10 @@ const (
 	maxEWFSegments = 14971
 	// maxEWFSections bounds the sections of all segments: an image of 64 TiB has fewer.
 	maxEWFSections = 1 << 19
+	// maxEWFNotes bounds the notes on single sections, and maxEWFHashes the hashes in
+	// sections xhash. Images have one or two.
+	maxEWFNotes  = 16
+	maxEWFHashes = 16
 )
 
 // openEWF opens an Expert Witness image, whose first segment is first.
@@ -56,6 +60,7 @@ type ewfOpening struct {
 	xhash             []Sum
 	header            bool
 	notes             []string
+	unnoted           int      // sections without a note, beyond the bound
 	unknown           []string // sections
 }
 
@@ -238,8 +243,7 @@ func (o *ewfOpening) section(d ewfSection, number int) (err error) {
 		return fmt.Errorf("%s: the section %q at byte %d: %w", d.file.Name(), d.kind, d.at,
 			hinted{fmt.Errorf("chunks that were changed later: %w", ErrUnsupported), fill(hintExport, d.file.Name())})
 	case "incomplete":
-		o.notes = append(o.notes, fmt.Sprintf("The acquisition of the image was interrupted: %s has a section %q.",
-			filepath.Base(d.file.Name()), d.kind))
+		o.note("The acquisition of the image was interrupted: %s has a section %q.", filepath.Base(d.file.Name()), d.kind)
 	case "header2", "xheader", "session", "next", "done":
 	default:
 		if !slices.Contains(o.unknown, d.kind) && len(o.unknown) < 8 {
@@ -252,11 +256,19 @@ func (o *ewfOpening) section(d ewfSection, number int) (err error) {
 // optional notes that a section is damaged that is not needed to read the disk.
 func (o *ewfOpening) optional(d ewfSection, err error) error {
 	if errors.Is(err, ErrCorrupt) {
-		o.notes = append(o.notes, fmt.Sprintf("The section %q at byte %d of %s is damaged and was not used.",
-			d.kind, d.at, filepath.Base(d.file.Name())))
+		o.note("The section %q at byte %d of %s is damaged and was not used.", d.kind, d.at, filepath.Base(d.file.Name()))
 		return nil
 	}
 	return err
+}
+
+// note notes something about a section, of which an image may have many.
+func (o *ewfOpening) note(format string, args ...any) {
+	if len(o.notes) >= maxEWFNotes {
+		o.unnoted++
+		return
+	}
+	o.notes = append(o.notes, fmt.Sprintf(format, args...))
 }
 
 // mediaValues compares the media values with those that came before.
@@ -350,6 +362,9 @@ func (o *ewfOpening) losses() error {
 
 // allNotes are the notes that are known when the image is open.
 func (o *ewfOpening) allNotes() []string {
+	if o.unnoted > 0 {
+		o.notes = append(o.notes, "The notes on "+prose.Count(o.unnoted, "more section", "more sections")+" are left out.")
+	}
 	if o.noFirst > 0 {
 		o.notes = append(o.notes, prose.Count(o.noFirst, "table", "tables")+" with a damaged header: the copy was used.")
 	}
@@ -392,9 +407,16 @@ func (o *ewfOpening) xmlHashes(d ewfSection) error {
 	text, err := d.text()
 	for _, m := range ewfXMLHash.FindAllStringSubmatch(text, 4) {
 		s := Sum{strings.ToLower(m[1]), strings.ToLower(m[2])}
-		if len(s.Sum) == map[string]int{"md5": 32, "sha1": 40}[s.Algorithm] {
-			o.xhash = append(o.xhash, s)
+		if len(s.Sum) != map[string]int{"md5": 32, "sha1": 40}[s.Algorithm] || slices.Contains(o.xhash, s) {
+			continue
 		}
+		if len(o.xhash) == maxEWFHashes {
+			o.note("The section %q at byte %d of %s has more hashes than are compared.", d.kind, d.at,
+				filepath.Base(d.file.Name()))
+			break
+		}
+		s.Sum = strings.Clone(s.Sum) // not the text that it is in
+		o.xhash = append(o.xhash, s)
 	}
 	return err
 }

@@ -841,6 +841,34 @@ func TestEWFOverflow(t *testing.T) {
 	}
 }
 
+// TestEWFManySections: sections that an image needs once are bounded where it has many:
+// they make neither notes nor hashes without end.
+func TestEWFManySections(t *testing.T) {
+	t.Parallel()
+	const many = 300
+	spec := ewfSpecs["encase6"]
+	spec.sections = func(_ int, w *ewfWriter) {
+		for n := range many {
+			w.section("hash", make([]byte, 35), 0)
+			w.section("incomplete", nil, 0)
+			w.section("xhash", zipped(fmt.Appendf(nil, "<md5>%032x</md5><sha1>%040x</sha1>", n, n)), 0)
+		}
+	}
+	file := spec.write(t, t.TempDir(), make([]byte, 4096))
+	disks, err := openFile(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(t, disks)
+	notes, sums := disks[0].Notes(), disks[0].Stated()
+	if len(notes) != maxEWFNotes+1 || !strings.HasSuffix(notes[maxEWFNotes], " more sections are left out.") {
+		t.Errorf("%d notes: %q", len(notes), notes)
+	}
+	if len(sums) > maxEWFHashes+2 || len(sums) < maxEWFHashes {
+		t.Errorf("%d hashes", len(sums))
+	}
+}
+
 // FuzzEWF opens a segment whose checksums are put right, and reads some of it.
 func FuzzEWF(f *testing.F) {
 	for _, s := range ewfSpecs {
