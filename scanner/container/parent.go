@@ -126,6 +126,14 @@ func (o Options) openCandidate(ctx context.Context, c Candidate) (Disk, error) {
 	return disks[0], nil
 }
 
+// mappingOf is the mapping of a disk in an image of a format; not ok if it is in another.
+func mappingOf[M mapping](d Disk) (m M, ok bool) {
+	if in, is := d.(*mapped); is {
+		m, ok = in.mapping.(M)
+	}
+	return m, ok
+}
+
 // samePath says whether the path of a parent that a child has is the same text as the
 // name of a candidate. A path that is not absolute begins at the folder of the child.
 func samePath(child, parent, candidate string) bool {

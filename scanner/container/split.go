@@ -44,6 +44,7 @@ func OpenSplit(ctx context.Context, first *source.Source) (Disk, error) {
 
 // split is the mapping of a disk in parts of one size.
 type split struct {
+	nothingPacked
 	parts []*source.Source
 	part  int64 // size of each in bytes; the last may be smaller
 }
@@ -52,9 +53,6 @@ func (s split) extent(off int64) (extent, error) {
 	n, within := off/s.part, off%s.part
 	return extent{where: stored, size: s.parts[n].Size() - within, file: s.parts[n], at: within}, nil
 }
-
-// unpack is not called: nothing is packed.
-func (split) unpack([]byte, []byte, extent) error { return errors.ErrUnsupported }
 
 // splitOpener opens the parts of one image.
 type splitOpener struct {
@@ -182,7 +180,7 @@ func (o *splitOpener) join(ends []string) (*mapped, error) {
 		}
 		size += p.Size()
 	}
-	d := newMapped("split raw", size, split{parts, part}, parts...)
+	d := newMapped("split raw", size, split{parts: parts, part: part}, parts...)
 	d.detail = fmt.Sprintf("%d parts", len(parts))
 	return d, nil
 }

@@ -32,9 +32,9 @@ func TestOverlays(t *testing.T) {
 	content := make([]byte, 1<<20)
 	copy(content, "content")
 	vdi := func(u, parent byte) []byte {
-		i := vdiImage{uuid: uuid{u}, modified: uuid{9}, kind: vdiDynamic}
+		i := vdiImage{uuid: guid{u}, modified: guid{9}, kind: vdiDynamic}
 		if parent != 0 {
-			i.kind, i.parent, i.parent2 = vdiDiff, uuid{parent}, uuid{1}
+			i.kind, i.parent, i.parent2 = vdiDiff, guid{parent}, guid{1}
 		}
 		return i.bytes(content)
 	}
@@ -83,7 +83,7 @@ func TestOverlays(t *testing.T) {
 	}
 	// An overlay of an overlay.
 	base := filepath.Join(dir, "base.vdi")
-	put := vdiImage{uuid: uuid{2}, kind: vdiDiff, parent: uuid{1}, parent2: uuid{9}}.bytes(content)
+	put := vdiImage{uuid: guid{2}, kind: vdiDiff, parent: guid{1}, parent2: guid{9}}.bytes(content)
 	writeImage(t, filepath.Join(dir, "snap.vdi"), put)
 	got, _, err := overlaysOf(t, filepath.Join(dir, "snap.vdi"), base)
 	if err != nil || !slices.Equal(got, []string{"next.VDI"}) {
@@ -167,8 +167,8 @@ func TestOverlaysUnreadable(t *testing.T) {
 	copy(qed, "QED\x00")
 	qed[16], qed[57] = 1, 0x20
 	for name, b := range map[string][]byte{
-		"raw.img": content, "good.vdi": vdiImage{uuid: uuid{1}}.bytes(content),
-		"a.vdi":   vdiImage{uuid: uuid{2}, change: func(b []byte) { b[76] = 7 }}.bytes(content),
+		"raw.img": content, "good.vdi": vdiImage{uuid: guid{1}}.bytes(content),
+		"a.vdi":   vdiImage{uuid: guid{2}, change: func(b []byte) { b[76] = 7 }}.bytes(content),
 		"b.qcow2": append([]byte("QFI\xfb\x00\x00\x00\x03\xff"), content...),
 		"c.qed":   qed, "d.vhdx": append([]byte("vhdxfile"), content...), "e.vhd": append([]byte("conectix"), content...),
 	} {
@@ -179,7 +179,7 @@ func TestOverlaysUnreadable(t *testing.T) {
 		!errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), filepath.Join(dir, "a.vdi")) {
 		t.Errorf("%q, %t, %v", names, more, err)
 	}
-	writeImage(t, filepath.Join(dir, "f.vdi"), vdiImage{kind: vdiDiff, parent: uuid{1}}.bytes(content))
+	writeImage(t, filepath.Join(dir, "f.vdi"), vdiImage{kind: vdiDiff, parent: guid{1}}.bytes(content))
 	if names, more, err = overlaysOf(t, filepath.Join(dir, "good.vdi")); err != nil || more ||
 		!slices.Equal(names, []string{"f.vdi"}) {
 		t.Errorf("with an overlay: %q, %t, %v", names, more, err)

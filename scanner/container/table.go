@@ -1,6 +1,7 @@
 package container
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/coldcheck/coldcheck/internal/lru"
@@ -41,3 +42,8 @@ func (t *table) page(off int64) ([]byte, error) {
 	}
 	return b[off%t.pageSize:], nil
 }
+
+// nothingPacked is a part of the mappings of formats without packed blocks.
+type nothingPacked struct{}
+
+func (nothingPacked) unpack([]byte, []byte, extent) error { return errors.ErrUnsupported }

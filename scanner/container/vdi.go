@@ -46,11 +46,11 @@ type vdiHeader struct {
 	size         int64  // of the disk, in bytes
 	block, extra int64  // sizes of a block and of the data before each, in bytes
 	blocks, used uint32 // in the table, and in the file
-	uuid         uuid
-	modified     uuid // changes whenever the disk is written
-	parent       uuid // zeros without one
+	uuid         guid
+	modified     guid // changes whenever the disk is written
+	parent       guid // zeros without one
 	// parentModified is what modified of the parent was.
-	parentModified uuid
+	parentModified guid
 }
 
 // readVDIHeader reads the header, and checks it against itself.
@@ -69,7 +69,7 @@ func readVDIHeader(s *source.Source) (h vdiHeader, err error) {
 		at:   int64(le.Uint32(b[340:])), data: int64(le.Uint32(b[344:])),
 		block: int64(le.Uint32(b[376:])), extra: int64(le.Uint32(b[380:])),
 		blocks: le.Uint32(b[384:]), used: le.Uint32(b[388:]),
-		uuid: uuid(b[392:]), modified: uuid(b[408:]), parent: uuid(b[424:]), parentModified: uuid(b[440:]),
+		uuid: guid(b[392:]), modified: guid(b[408:]), parent: guid(b[424:]), parentModified: guid(b[440:]),
 	}
 	wrong := func(at int, format string, args ...any) error {
 		return fmt.Errorf("%s: the header, at byte %d: %s: %w", s.Name(), at, fmt.Sprintf(format, args...), ErrCorrupt)
@@ -97,23 +97,16 @@ func readVDIHeader(s *source.Source) (h vdiHeader, err error) {
 		return h, wrong(340, "the block table is not in the file, which has %d bytes: it is truncated", s.Size())
 	case h.used > h.blocks:
 		return h, wrong(388, "%d of %d blocks are in the file", h.used, h.blocks)
-	case differs != (h.parent != uuid{}):
+	case differs != (h.parent != guid{}):
 		return h, wrong(424, "the type is %s, and the UUID of the parent is %s", vdiTypes[h.kind], h.parent)
 	}
 	h.size = int64(size)
 	return h, nil
 }
 
-// uuid is a UUID as VirtualBox stores it: the first three fields are little-endian.
-type uuid [16]byte
-
-func (u uuid) String() string {
-	le := binary.LittleEndian
-	return fmt.Sprintf("%08x-%04x-%04x-%x-%x", le.Uint32(u[:]), le.Uint16(u[4:]), le.Uint16(u[6:]), u[8:10], u[10:])
-}
-
 // vdi is the mapping of a VDI image.
 type vdi struct {
+	nothingPacked
 	vdiHeader
 	file  *source.Source
 	table *table
@@ -136,7 +129,7 @@ func openVDI(ctx context.Context, first *source.Source, o Options) (Disk, error)
 	if d.notes, err = v.survey(ctx); err != nil {
 		return nil, err
 	}
-	if h.parent == (uuid{}) {
+	if h.parent == (guid{}) {
 		return d, nil
 	}
 	if d.parent, err = o.openParent(ctx, first, wanted{"{" + h.parent.String() + "}", h.isParent}); err != nil {
@@ -148,33 +141,24 @@ func openVDI(ctx context.Context, first *source.Source, o Options) (Disk, error)
 // vdiParent reads the UUID of the parent, which may have been changed since.
 func vdiParent(s *source.Source) (func(string, Disk) bool, error) {
 	h, err := readVDIHeader(s)
-	if err != nil || h.parent == (uuid{}) {
+	if err != nil || h.parent == (guid{}) {
 		return nil, err
 	}
 	return func(_ string, d Disk) bool {
-		v := vdiOf(d)
-		return v != nil && v.uuid == h.parent
+		v, ok := mappingOf[*vdi](d)
+		return ok && v.uuid == h.parent
 	}, nil
-}
-
-// vdiOf is the mapping of a disk in a VDI image; nil if it is in another one.
-func vdiOf(d Disk) *vdi {
-	if m, ok := d.(*mapped); ok {
-		v, _ := m.mapping.(*vdi)
-		return v
-	}
-	return nil
 }
 
 // isParent returns why a disk is not the parent.
 func (h vdiHeader) isParent(d Disk) error {
-	v := vdiOf(d)
+	v, ok := mappingOf[*vdi](d)
 	switch {
-	case v == nil:
+	case !ok:
 		return errors.New("it is not a VDI image")
 	case v.uuid != h.parent:
 		return fmt.Errorf("its UUID is %s, and that of the parent is %s", v.uuid, h.parent)
-	case h.parentModified != (uuid{}) && v.modified != h.parentModified:
+	case h.parentModified != (guid{}) && v.modified != h.parentModified:
 		return fmt.Errorf("it was changed after the image that has the changes to it was made: "+
 			"its modification UUID is %s, not %s", v.modified, h.parentModified)
 	}
@@ -184,7 +168,7 @@ func (h vdiHeader) isParent(d Disk) error {
 // survey reads the table once for what is wrong with it, and notes it. Memory is two
 // bits a block.
 func (v *vdi) survey(ctx context.Context) (notes []string, err error) {
-	seen, count, twice, outside := newBitmap(v.blocks), uint32(0), 0, 0
+	seen, count, twice, outside := newBitmap(int64(v.blocks)), uint32(0), 0, 0
 	for n := int64(0); n < int64(v.blocks); {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -200,11 +184,11 @@ func (v *vdi) survey(ctx context.Context) (notes []string, err error) {
 				continue
 			case !v.inside(n, number):
 				outside++
-			case !seen.set(number):
+			case !seen.set(int64(number)):
 				if v.twice == nil {
-					v.twice = newBitmap(v.blocks)
+					v.twice = newBitmap(int64(v.blocks))
 				}
-				v.twice.set(number)
+				v.twice.set(int64(number))
 				twice++
 			}
 			count++
@@ -269,32 +253,14 @@ func (v *vdi) entry(n int64, page []byte) (extent, error) {
 			v.file.Name(), v.at+4*n, number, n*v.block, what, ErrCorrupt)
 	}
 	switch {
-	case number == vdiZero, number == vdiFree && v.parent == (uuid{}):
+	case number == vdiZero, number == vdiFree && v.parent == (guid{}):
 		return extent{where: zeros, size: v.block}, nil
 	case number == vdiFree:
 		return extent{where: below, size: v.block}, nil
 	case !v.inside(n, number):
 		return extent{}, wrong(fmt.Sprintf("is not in the file, which has %d bytes", v.file.Size()))
-	case v.twice.has(number):
+	case v.twice.has(int64(number)):
 		return extent{}, wrong("is in the table more than once")
 	}
 	return extent{where: stored, size: v.block, file: v.file, at: v.place(number)}, nil
 }
-
-// unpack is not called: nothing is packed.
-func (*vdi) unpack([]byte, []byte, extent) error { return errors.ErrUnsupported }
-
-// bitmap is a set of numbers. The nil one has none.
-type bitmap []uint64
-
-// newBitmap returns a set for numbers below size.
-func newBitmap(size uint32) bitmap { return make(bitmap, (uint64(size)+63)/64) }
-
-// set adds a number, and reports whether it was not there.
-func (b bitmap) set(n uint32) bool {
-	was := b.has(n)
-	b[n/64] |= 1 << (n % 64)
-	return !was
-}
-
-func (b bitmap) has(n uint32) bool { return b != nil && b[n/64]&(1<<(n%64)) != 0 }

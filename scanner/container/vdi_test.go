@@ -26,7 +26,7 @@ type vdiImage struct {
 	more                            int // blocks of the table beyond the disk
 	reversed                        bool
 	base                            []byte // the disk of the parent
-	uuid, modified, parent, parent2 uuid
+	uuid, modified, parent, parent2 guid
 	change                          func(b []byte) // of the file
 }
 
@@ -53,7 +53,7 @@ func (i vdiImage) bytes(content []byte) []byte {
 		le.PutUint32(b[at:], uint32(n))
 	}
 	le.PutUint64(b[368:], uint64(len(content)))
-	for at, u := range map[int]uuid{392: i.uuid, 408: i.modified, 424: i.parent, 440: i.parent2} {
+	for at, u := range map[int]guid{392: i.uuid, 408: i.modified, 424: i.parent, 440: i.parent2} {
 		copy(b[at:], u[:])
 	}
 	at := func(b []byte, n int) []byte { // block n, as long as all others
@@ -100,7 +100,7 @@ func (i vdiImage) write(t testing.TB, folder string, content []byte) string {
 // TestVDI: images of all types and layouts pass the suite.
 func TestVDI(t *testing.T) {
 	t.Parallel()
-	base := uuid{1, 2, 3}
+	base := guid{1, 2, 3}
 	for name, i := range map[string]vdiImage{
 		"dynamic": {},
 		"small blocks, data before each, in odd places": {block: 4096, extra: 512, table: 4001, data: 1<<20 + 3, more: 7,
@@ -133,11 +133,11 @@ func TestVDI(t *testing.T) {
 				for n := 0; n < min(len(parent), 150_000); n++ {
 					parent[n] ^= 0xff
 				}
-				written := vdiImage{uuid: base, modified: uuid{4}, block: 65536}.write(t, folder, parent)
+				written := vdiImage{uuid: base, modified: guid{4}, block: 65536}.write(t, folder, parent)
 				if err := os.Rename(written, filepath.Join(folder, "base.vdi")); err != nil {
 					t.Fatal(err)
 				}
-				return vdiImage{kind: vdiDiff, block: 32768, base: parent, parent: base, parent2: uuid{4}}.write(t, folder,
+				return vdiImage{kind: vdiDiff, block: 32768, base: parent, parent: base, parent2: guid{4}}.write(t, folder,
 					content)
 			},
 		})
@@ -317,11 +317,11 @@ func TestVDIParent(t *testing.T) {
 	copy(old[4<<20:], "old")
 	older := bytes.Clone(old)
 	copy(older[7<<20:], "older")
-	a, b, c := uuid{0xa, 1}, uuid{0xb, 2}, uuid{0xc, 3}
-	top := put("{top}.vdi", vdiImage{kind: vdiDiff, base: old, uuid: c, parent: b, parent2: uuid{22}}, content)
-	undo := put("undo.vdi", vdiImage{kind: vdiUndo, base: older, uuid: b, modified: uuid{22}, parent: a}, old)
-	bottom := put("bottom.vdi", vdiImage{uuid: a, modified: uuid{11}}, older)
-	changed := put("changed.vdi", vdiImage{kind: vdiDiff, base: older, uuid: b, modified: uuid{23}, parent: a}, old)
+	a, b, c := guid{0xa, 1}, guid{0xb, 2}, guid{0xc, 3}
+	top := put("{top}.vdi", vdiImage{kind: vdiDiff, base: old, uuid: c, parent: b, parent2: guid{22}}, content)
+	undo := put("undo.vdi", vdiImage{kind: vdiUndo, base: older, uuid: b, modified: guid{22}, parent: a}, old)
+	bottom := put("bottom.vdi", vdiImage{uuid: a, modified: guid{11}}, older)
+	changed := put("changed.vdi", vdiImage{kind: vdiDiff, base: older, uuid: b, modified: guid{23}, parent: a}, old)
 	raw := filepath.Join(dir, "raw.img")
 	if err := os.WriteFile(raw, old, 0o666); err != nil {
 		t.Fatal(err)
@@ -528,10 +528,10 @@ func FuzzVDI(f *testing.F) {
 	copy(content[9000:], "content")
 	f.Add(vdiImage{block: 4096}.bytes(content))
 	f.Add(vdiImage{block: 4096, kind: vdiFixed, extra: 512}.bytes(content))
-	f.Add(vdiImage{block: 8192, kind: vdiDiff, parent: uuid{1}, base: make([]byte, 40_000)}.bytes(content))
+	f.Add(vdiImage{block: 8192, kind: vdiDiff, parent: guid{1}, base: make([]byte, 40_000)}.bytes(content))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		start := time.Now()
-		base := vdiImage{block: 4096, uuid: uuid{1}}.bytes(content)
+		base := vdiImage{block: 4096, uuid: guid{1}}.bytes(content)
 		s := source.NewReader(t.Context(), "disk.vdi", bytes.NewReader(b), int64(len(b)))
 		d, err := openVDI(t.Context(), s, Options{open: Open, Parents: []Candidate{{"base.vdi",
 			func(ctx context.Context) (*source.Source, error) {

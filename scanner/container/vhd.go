@@ -159,6 +159,7 @@ func utf16Text(order binary.ByteOrder, b []byte) string {
 
 // vhd is the mapping of a VHD image.
 type vhd struct {
+	nothingPacked
 	file   *source.Source
 	footer vhdFooter
 	end    int64 // of what blocks may use of the file, in bytes
@@ -470,10 +471,6 @@ func bitRun(b []byte, n int, highFirst bool) (set bool, alike int) {
 	return set, alike
 }
 
-func (v *vhd) unpack(_, _ []byte, e extent) error {
-	return fmt.Errorf("%s: at byte %d: a VHD image has no packed blocks: %w", e.file.Name(), e.at, ErrCorrupt)
-}
-
 // maxLocator bounds the path in a locator, in bytes.
 const maxLocator = 64 << 10
 
@@ -513,7 +510,7 @@ func vhdParent(s *source.Source) (func(string, Disk) bool, error) {
 
 // isVHDParent returns why a disk is not the parent that a header names.
 func isVHDParent(d Disk, h vhdHead) error {
-	p, ok := vhdOf(d)
+	p, ok := mappingOf[*vhd](d)
 	switch {
 	case !ok:
 		return errors.New("it is not a VHD image")
@@ -523,15 +520,6 @@ func isVHDParent(d Disk, h vhdHead) error {
 	return nil
 }
 
-func vhdOf(d Disk) (*vhd, bool) {
-	m, ok := d.(*mapped)
-	if !ok {
-		return nil, false
-	}
-	v, ok := m.mapping.(*vhd)
-	return v, ok
-}
-
 // vhdEpoch is the time that time stamps count from.
 var vhdEpoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -539,7 +527,7 @@ var vhdEpoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // the parent's footer, others when its file was changed. A copy of the file has another
 // time, so a different one is only a note.
 func vhdStampNotes(parent Disk, h vhdHead) []string {
-	p, ok := vhdOf(parent)
+	p, ok := mappingOf[*vhd](parent)
 	if !ok || h.parentStamp == 0 || h.parentStamp == p.footer.stamp {
 		return nil
 	}

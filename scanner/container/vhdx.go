@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"math/bits"
 	"slices"
 	"strings"
@@ -38,14 +39,6 @@ const (
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// guid is an identifier as it is stored: its first three fields are little-endian.
-type guid [16]byte
-
-func (g guid) String() string {
-	le := binary.LittleEndian
-	return fmt.Sprintf("%08x-%04x-%04x-%x-%x", le.Uint32(g[:]), le.Uint16(g[4:]), le.Uint16(g[6:]), g[8:10], g[10:])
-}
 
 // Known regions ([MS-VHDX] 2.2.3.2), metadata items (2.6.2) and locators (2.6.2.6.3).
 const (
@@ -157,29 +150,29 @@ func (x *vhdx) open() (notes []string, err error) {
 }
 
 // openMetadata reads what is before the table of blocks, and where that is.
-func (x *vhdx) openMetadata() (blocks *vhdxEntry, used *units, notes []string, err error) {
+func (x *vhdx) openMetadata() (blocks *vhdxEntry, used units, notes []string, err error) {
 	switch size := x.file.Size(); {
 	case size < vhdxUnit:
-		return nil, nil, nil, x.fail(0, "a file of %d bytes: %w", size, ErrCorrupt)
+		return nil, used, nil, x.fail(0, "a file of %d bytes: %w", size, ErrCorrupt)
 	case size > vhdxMaxFile:
-		return nil, nil, nil, x.fail(0, "a file of %d bytes, more than %d: %w", size, int64(vhdxMaxFile), ErrLimit)
+		return nil, used, nil, x.fail(0, "a file of %d bytes, more than %d: %w", size, int64(vhdxMaxFile), ErrLimit)
 	}
 	for _, step := range []func() ([]string, error){x.readHeaders, x.replay} {
 		n, err := step()
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, used, nil, err
 		}
 		notes = append(notes, n...)
 	}
 	regions, n, err := x.readRegions()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, used, nil, err
 	}
 	notes = append(notes, n...)
 	used = newUnits(x.file.size)
 	used.take(0, vhdxUnit)
 	if x.header.logSize > 0 && !used.take(x.header.logAt, x.header.logSize) {
-		return nil, nil, nil, x.fail(x.header.logAt, "the log overlaps the headers: %w", ErrCorrupt)
+		return nil, used, nil, x.fail(x.header.logAt, "the log overlaps the headers: %w", ErrCorrupt)
 	}
 	var metadata *vhdxEntry
 	for i, r := range regions {
@@ -189,17 +182,17 @@ func (x *vhdx) openMetadata() (blocks *vhdxEntry, used *units, notes []string, e
 		case name == regionMetadata:
 			metadata = &regions[i]
 		case r.required:
-			return nil, nil, nil, x.fail(vhdxRegionsAt, "the required region %s is not known: %w", name, ErrUnsupported)
+			return nil, used, nil, x.fail(vhdxRegionsAt, "the required region %s is not known: %w", name, ErrUnsupported)
 		}
 		if !used.take(r.at, r.size) {
-			return nil, nil, nil, x.fail(r.at, "a region overlaps other structures: %w", ErrCorrupt)
+			return nil, used, nil, x.fail(r.at, "a region overlaps other structures: %w", ErrCorrupt)
 		}
 	}
 	if blocks == nil || metadata == nil {
-		return nil, nil, nil, x.fail(vhdxRegionsAt, "there is no table of blocks or no metadata: %w", ErrCorrupt)
+		return nil, used, nil, x.fail(vhdxRegionsAt, "there is no table of blocks or no metadata: %w", ErrCorrupt)
 	}
 	if err := x.readMetadata(metadata); err != nil {
-		return nil, nil, nil, err
+		return nil, used, nil, err
 	}
 	return blocks, used, notes, nil
 }
@@ -297,7 +290,8 @@ func (x *vhdx) readMetadata(region *vhdxEntry) error {
 	if err != nil {
 		return err
 	}
-	for id, length := range itemLengths {
+	for _, id := range slices.Sorted(maps.Keys(itemLengths)) {
+		length := itemLengths[id]
 		if b, ok := items[id]; id != itemParent && !ok || ok && length > 0 && int64(len(b)) != length {
 			return x.fail(region.at, "the metadata %s is missing or has %d bytes: %w", id, len(b), ErrCorrupt)
 		}
@@ -423,11 +417,10 @@ func vhdxParent(s *source.Source) (func(string, Disk) bool, error) {
 // isParent returns why a disk is not the parent. A second identifier is there while
 // blocks are merged into the parent ([MS-VHDX] 2.6.2.6.3).
 func (x *vhdx) isParent(d Disk) error {
-	m, _ := d.(*mapped)
-	if m == nil || m.format != "vhdx" {
+	p, ok := mappingOf[*vhdx](d)
+	if !ok {
 		return errors.New("it is not a VHDX image")
 	}
-	p := m.mapping.(*vhdx)
 	for _, key := range []string{"parent_linkage", "parent_linkage2"} {
 		if strings.ToLower(strings.Trim(x.locator[key], "{}")) == p.header.dataWrite.String() {
 			if p.logical != x.logical {
@@ -456,7 +449,7 @@ func vhdxBlock(entry uint64) (state, at int64) {
 
 // readBlocks checks the table of blocks ([MS-VHDX] 2.5): blocks are in the file, and
 // overlap nothing.
-func (x *vhdx) readBlocks(region *vhdxEntry, used *units) error {
+func (x *vhdx) readBlocks(region *vhdxEntry, used units) error {
 	count := (x.size + x.block - 1) / x.block
 	entries := count + max(count-1, 0)/x.ratio
 	if x.differencing {
@@ -607,20 +600,16 @@ func (x *vhdx) unpack(dst, _ []byte, e extent) error {
 }
 
 // units are the units of a file that are in use.
-type units struct{ bits []uint64 }
+type units struct{ bitmap }
 
-func newUnits(size int64) *units {
-	return &units{make([]uint64, (size/vhdxUnit+64)/64)}
-}
+func newUnits(size int64) units { return units{newBitmap(size/vhdxUnit + 1)} }
 
 // take takes the units of a range of the file. It reports whether they were all free.
-func (u *units) take(at, size int64) bool {
+func (u units) take(at, size int64) bool {
 	for n := at / vhdxUnit; n*vhdxUnit < at+size; n++ {
-		word, bit := n/64, uint64(1)<<(n%64)
-		if word >= int64(len(u.bits)) || u.bits[word]&bit != 0 {
+		if n >= u.size() || !u.set(n) {
 			return false
 		}
-		u.bits[word] |= bit
 	}
 	return true
 }

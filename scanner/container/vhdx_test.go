@@ -813,6 +813,26 @@ func TestVHDXSecond(t *testing.T) {
 	})
 }
 
+// TestVHDXSameError: an image that lacks several things has the same error each time.
+func TestVHDXSameError(t *testing.T) {
+	t.Parallel()
+	b := buildVHDX(vhdxImage{content: make([]byte, 512)})
+	for n := range 4 { // each is another one, and not required
+		b[testItemsAt+32+32*n], b[testItemsAt+32+32*n+24] = 1, 0
+	}
+	errs := map[string]bool{}
+	for range 20 {
+		_, err := openBytes(t.Context(), "disk.vhdx", b)
+		if !errors.Is(err, ErrCorrupt) {
+			t.Fatal(err)
+		}
+		errs[err.Error()] = true
+	}
+	if len(errs) != 1 {
+		t.Errorf("%d errors: %v", len(errs), errs)
+	}
+}
+
 // FuzzVHDX: no content makes the reader panic, hang or return more than there is. The
 // fuzzed bytes are the parts of an image that are not zeros, since a small image has
 // several MiB: they are put over those of an intact image.
