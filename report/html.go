@@ -432,6 +432,7 @@ func offsets(e requirement.Evidence) string {
 		{e.ImageOffset, "byte %d of the image"},
 		{e.RecordOffset, "the file's record at byte %d of the image"},
 		{e.FileOffset, "byte %d of " + strings.ReplaceAll(Neutral(e.File), "%", "%%")},
+		{e.RecordFileOffset, "the file's record at byte %d of " + strings.ReplaceAll(Neutral(e.RecordFile), "%", "%%")},
 	} {
 		if p.at != nil {
 			parts = append(parts, fmt.Sprintf(p.of, *p.at))

@@ -278,6 +278,9 @@ type jsonEvidence struct {
 	File         string `json:"file,omitempty"`
 	FileOffset   *int64 `json:"file_offset,omitempty"`
 
+	RecordFile       string `json:"record_file,omitempty"`
+	RecordFileOffset *int64 `json:"record_file_offset,omitempty"`
+
 	Time string `json:"time,omitempty"`
 	Note string `json:"note,omitempty"`
 
@@ -483,7 +486,7 @@ func evidence(e requirement.Evidence) jsonEvidence {
 		Kind: e.Kind, Origin: e.Origin, Content: e.Content,
 		Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data,
 		Offset: e.Offset, ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset,
-		File: e.File, FileOffset: e.FileOffset,
+		File: e.File, FileOffset: e.FileOffset, RecordFile: e.RecordFile, RecordFileOffset: e.RecordFileOffset,
 		Time: timestamp(e.Time), Note: e.Note,
 		ConfirmedBy: e.CrossCheck.Readers, Unconfirmed: unconfirmed(e.CrossCheck),
 	}

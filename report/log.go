@@ -336,6 +336,10 @@ func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 		if e.FileOffset != nil {
 			l.putInt("file_offset", *e.FileOffset)
 		}
+		l.putIf("record_file", e.RecordFile)
+		if e.RecordFileOffset != nil {
+			l.putInt("record_file_offset", *e.RecordFileOffset)
+		}
 		l.putIf("modified", timestamp(e.Time))
 		l.putIf("note", e.Note)
 		l.putIf("confirmed_by", e.CrossCheck.Readers)

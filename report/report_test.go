@@ -255,10 +255,11 @@ func remote() *scanner.Result {
 // itself the base disk of another, a segmented image whose hash differs, and a disk of an
 // archive.
 func inContainers() *scanner.Result {
-	offset, image, at := int64(4132), int64(1229604), int64(65536)
+	offset, image, at, record, inFile := int64(4132), int64(1229604), int64(65536), int64(1230848), int64(77824)
 	r := result(requirement.Find(row("win.disk.c-free", requirement.Required),
 		requirement.Pass("C: has 61.2 GiB free.", requirement.Evidence{Source: "root", Path: "$Bitmap", Offset: &offset,
-			ImageOffset: &image, File: "images/base%d.qcow2", FileOffset: &at})))
+			ImageOffset: &image, File: "images/base%d.qcow2", FileOffset: &at,
+			RecordOffset: &record, RecordFile: "images/middle-s001.vmdk", RecordFileOffset: &inFile})))
 	sum := func(digits string) scanner.Sums { return scanner.Sums{SHA256: strings.Repeat(digits, 32)} }
 	part := func(name string, size int64, digits string) scanner.Part {
 		return scanner.Part{Name: name, Size: size, Modified: start, Sums: sum(digits)}

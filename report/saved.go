@@ -120,6 +120,7 @@ func (j jsonFinding) finding() (f requirement.Finding, err error) {
 			Kind: e.Kind, Origin: e.Origin, Found: e.Found != nil && *e.Found, Content: e.Content,
 			Source: e.Source, Path: e.Path, Key: e.Key, Type: e.Type, Data: e.Data, Offset: e.Offset, Note: e.Note,
 			ImageOffset: e.ImageOffset, RecordOffset: e.RecordOffset, File: e.File, FileOffset: e.FileOffset,
+			RecordFile: e.RecordFile, RecordFileOffset: e.RecordFileOffset,
 			CrossCheck: crossCheckOf(e.ConfirmedBy, e.Unconfirmed),
 		}
 		if e.Value != nil {

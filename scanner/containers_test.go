@@ -164,15 +164,48 @@ func TestShared(t *testing.T) {
 	}
 }
 
-// fakeDisk is a disk that has only files and a parent.
+// fakeDisk is a disk that has only files, a parent and notes.
 type fakeDisk struct {
 	container.Disk
 	sources []*source.Source
 	below   container.Disk
+	notes   []string
 }
 
 func (f fakeDisk) Sources() []*source.Source { return f.sources }
 func (f fakeDisk) Parent() container.Disk    { return f.below }
+func (f fakeDisk) Notes() []string           { return f.notes }
+
+// TestContainerNotices: each note of a container and of its parents is one notice, in its
+// last form if reading changes it.
+func TestContainerNotices(t *testing.T) {
+	t.Parallel()
+	file := func(name string) []*source.Source {
+		return []*source.Source{source.NewReader(t.Context(), name, bytes.NewReader(nil), 0)}
+	}
+	below := fakeDisk{sources: file("base.E01"), notes: []string{"old"}}
+	d := fakeDisk{sources: file("over.vmdk"), notes: []string{"a", "b"}, below: below}
+	i := &Image{Name: "over.vmdk", Image: &disk.Image{Notes: []string{"partition"}}, disk: d, atFirst: containerNotes(d)}
+	other := &Image{Name: "raw.img", Image: &disk.Image{}, disk: fakeDisk{sources: file("raw.img")}}
+	vs, trail := &volumes{images: []*Image{i, other}}, &requirement.Trail{}
+	vs.notify(trail)
+	below.notes = append(below.notes, "new")
+	d.below, d.notes = below, append(d.notes, "2 tables")
+	i.disk = d
+	vs.notifyLate(trail)
+	var got []string
+	for _, n := range trail.Notices() {
+		if n.Level != requirement.LevelWarning {
+			t.Errorf("%s: %v", n.Message, n.Level)
+		}
+		got = append(got, n.Message)
+	}
+	want := []string{"over.vmdk: a.", "over.vmdk: b.", "over.vmdk: base.E01: old.", "over.vmdk: partition.",
+		"over.vmdk: 2 tables.", "over.vmdk: base.E01: new."}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
 
 // stating is a disk that states hashes.
 type stating struct {

@@ -58,9 +58,10 @@ type Image struct {
 	Format string   // of the container: "raw"
 	Detail string   // the kind of the format; "" if there is only one
 	Member string   // the name of the disk in an archive with several; "" otherwise
-	Notes  []string // of the container, then of the partition table
+	Notes  []string // of the container and its parents, then of the partition table
 
 	disk    container.Disk
+	atFirst []string // notes of the container before anything on the disk was read
 	source  Source
 	given   int      // number of the source in a scan, from 0
 	nth     int      // number of the disk in the source, from 0
@@ -124,6 +125,7 @@ func openDisk(ctx context.Context, s Source, first *source.Source, d container.D
 	if i.Member != "" {
 		i.Name += ": " + i.Member
 	}
+	i.atFirst = containerNotes(d)
 	image, err := disk.Open(ctx, d, d.Size(), disk.Options{})
 	if i.raw() && ctx.Err() == nil && truncated(image) {
 		joined, splitErr := container.OpenSplit(ctx, first)
@@ -131,7 +133,7 @@ func openDisk(ctx context.Context, s Source, first *source.Source, d container.D
 		case splitErr != nil:
 			return nil, unreadable(splitErr, true)
 		case joined != nil:
-			i.disk, i.Format, i.Detail = joined, joined.Format(), joined.Detail()
+			i.disk, i.Format, i.Detail, i.atFirst = joined, joined.Format(), joined.Detail(), containerNotes(joined)
 			if image, err = disk.Open(ctx, joined, joined.Size(), disk.Options{}); err != nil {
 				defer joined.Close()
 			}
@@ -139,12 +141,24 @@ func openDisk(ctx context.Context, s Source, first *source.Source, d container.D
 	}
 	switch {
 	case err == nil:
-		i.Image, i.Notes = image, slices.Concat(i.disk.Notes(), image.Notes)
+		i.Image, i.Notes = image, slices.Concat(containerNotes(i.disk), image.Notes)
 		return i, nil
 	case errors.Is(err, disk.ErrDisc):
 		return nil, fail(err, hintDisc, "%s: %w", i.Name, err)
 	}
 	return nil, unreadable(fmt.Errorf("%s: %w", i.Name, err), !i.raw())
+}
+
+// containerNotes are the notes of a disk and of its parents, with their names, so far:
+// reading a disk may add to them.
+func containerNotes(d container.Disk) []string {
+	notes := slices.Clone(d.Notes())
+	for d = d.Parent(); d != nil; d = d.Parent() {
+		for _, note := range d.Notes() {
+			notes = append(notes, d.Sources()[0].Name()+": "+note)
+		}
+	}
+	return notes
 }
 
 // truncated reports whether something is missing at the end of an image, or all of its structure.

@@ -37,7 +37,7 @@ func (vs *volumes) trace(volumes []Volume, findings []requirement.Finding) {
 // single offset.
 func (vs *volumes) place(findings []requirement.Finding) {
 	type file struct{ source, path string }
-	records := map[file]*int64{}
+	records := map[file]place{}
 	contents := map[file]filesystem.File{}
 	defer func() {
 		for _, f := range contents {
@@ -56,18 +56,18 @@ func (vs *volumes) place(findings []requirement.Finding) {
 			if v.fs == nil {
 				continue
 			}
-			inImage := func(at int64, known bool, err error) *int64 {
+			inImage := func(at int64, known bool, err error) place {
 				if err != nil || !known {
-					return nil
+					return place{}
 				}
-				at += v.Offset
-				return &at
+				return v.image.locate(at + v.Offset)
 			}
 			at := file{e.Source, e.Path}
 			if _, done := records[at]; !done {
 				records[at] = inImage(v.fs.Locate(e.Path))
 			}
-			e.RecordOffset = records[at]
+			record := records[at]
+			e.RecordOffset, e.RecordFile, e.RecordFileOffset = record.disk, record.file, record.offset
 			if e.Offset == nil || e.Origin == requirement.OriginLog {
 				continue
 			}
@@ -77,23 +77,29 @@ func (vs *volumes) place(findings []requirement.Finding) {
 				contents[at] = content
 			}
 			if content != nil {
-				e.ImageOffset = inImage(content.Locate(*e.Offset))
-			}
-			if e.ImageOffset != nil && !v.image.raw() {
-				e.File, e.FileOffset = v.image.locate(*e.ImageOffset)
+				data := inImage(content.Locate(*e.Offset))
+				e.ImageOffset, e.File, e.FileOffset = data.disk, data.file, data.offset
 			}
 		}
 	}
 }
 
-// locate returns in which file a byte of the disk is, and at which offset there; nothing if it has no place in a
-// file.
-func (i *Image) locate(off int64) (string, *int64) {
-	s, at, ok := i.disk.Locate(off)
-	if !ok {
-		return "", nil
+// place is where a byte is: on the disk, and in which file of a container at which
+// offset. file is "" and offset nil if the image is raw, or the byte has no place in a
+// file; disk is nil if it has none on the disk.
+type place struct {
+	disk   *int64
+	file   string
+	offset *int64
+}
+
+// locate returns the place of the byte at off of the disk.
+func (i *Image) locate(off int64) place {
+	p := place{disk: &off}
+	if s, at, ok := i.disk.Locate(off); ok && !i.raw() {
+		p.file, p.offset = s.Name(), &at
 	}
-	return s.Name(), &at
+	return p
 }
 
 // openLocatable opens a file that can locate its bytes; nil if it cannot be
@@ -154,6 +160,7 @@ func (vs *volumes) files(ctx context.Context, in Input, trail *requirement.Trail
 		if err != nil {
 			return nil, nil, err
 		}
+		f.Notes = containerNotes(i.disk) // hashing the disk may add to them
 		if doubt != "" {
 			unverified = append(unverified, doubt)
 			trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: doubt + "."})
@@ -200,7 +207,7 @@ func (i *Image) Describe() ImageFile {
 	first := part(i.first())
 	f := ImageFile{
 		Name: i.Name, Size: first.Size, Modified: first.Modified, Container: i.Format, Detail: i.Detail, Member: i.Member,
-		DiskSize: i.Size, Parts: parts(i.disk), Notes: i.disk.Notes(),
+		DiskSize: i.Size, Parts: parts(i.disk), Notes: containerNotes(i.disk),
 	}
 	for _, s := range i.disk.Stated() {
 		f.Stated = append(f.Stated, StatedSum{Algorithm: Algorithm(s.Algorithm), Sum: strings.ToLower(s.Sum)})

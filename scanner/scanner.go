@@ -224,6 +224,7 @@ func (o *opened) annotate(
 	if a.files, a.unverified, err = o.volumes.files(ctx, in, o.trail); err != nil {
 		return a, err
 	}
+	o.volumes.notifyLate(o.trail)
 	a.changed = o.volumes.changed(o.trail)
 	o.volumes.traffic(a.readings)
 	return a, nil

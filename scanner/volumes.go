@@ -479,9 +479,7 @@ func (vs *volumes) findUser(forced *Source, may func(*volume) bool) error {
 // notify says what the reader of the report must know of the volumes.
 func (vs *volumes) notify(trail *requirement.Trail) {
 	for _, i := range vs.images {
-		for _, note := range i.Notes {
-			trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: i.Name + ": " + note})
-		}
+		i.notify(trail, slices.Concat(i.atFirst, i.Image.Notes))
 	}
 	for _, n := range vs.layout.notices {
 		trail.Notify(n)
@@ -501,6 +499,22 @@ func (vs *volumes) notify(trail *requirement.Trail) {
 			n.Source, n.Message = cmp.Or(v.source, string(v.role)), v.name()+": "+n.Message
 			trail.Notify(n)
 		}
+	}
+}
+
+// notify notifies of notes on an image.
+func (i *Image) notify(trail *requirement.Trail, notes []string) {
+	for _, note := range notes {
+		trail.Notify(requirement.Notice{Level: requirement.LevelWarning, Message: i.Name + ": " + note})
+	}
+}
+
+// notifyLate notifies of what was found out about containers by reading the disks in
+// them. A note may count what was found: it is complete when everything is read.
+func (vs *volumes) notifyLate(trail *requirement.Trail) {
+	for _, i := range vs.images {
+		known := func(note string) bool { return slices.Contains(i.atFirst, note) }
+		i.notify(trail, slices.DeleteFunc(containerNotes(i.disk), known))
 	}
 }
 

@@ -178,7 +178,7 @@ func TestContainers(t *testing.T) {
 	t.Parallel()
 	for k, name := range []string{"failing", "linux-failing"} {
 		root, user := rawImages(t, name)
-		want := reportOf(t, scanner.Input{Images: files([]string{root, user})}, root, user)
+		want := reportOf(t, scanner.Input{Images: files([]string{root, user})}, nil, root, user)
 		for n, p := range packings() {
 			// A strict run has each container for one of the cases, but for the slow ones.
 			strict := testenv.Strict() && (n+k)%2 == 0 && !p.slow
@@ -198,7 +198,7 @@ func TestSmallE01(t *testing.T) {
 		t.Skip("TestContainers compares the other containers; a strict run also compares E01")
 	}
 	root, user := rawImagesOf(t, testcases.Find(t, "linux-user-small"))
-	want := reportOf(t, scanner.Input{Images: files([]string{root, user})}, root, user)
+	want := reportOf(t, scanner.Input{Images: files([]string{root, user})}, nil, root, user)
 	for _, p := range packings() {
 		if p.name == "E01" {
 			sameReport(t, p, want, root, user)
@@ -223,20 +223,56 @@ func sameReport(t *testing.T, p packed, want map[string]any, root, user string) 
 		names = []string{p.both(t, t.TempDir(), names)}
 	}
 	in.Images = files(names)
-	if d := cmp.Diff(want, reportOf(t, in, names...)); d != "" {
+	if d := cmp.Diff(want, reportOf(t, in, map[string]string{"root": root, "user": user}, names...)); d != "" {
 		t.Errorf("another report (-raw +container):\n%s", d)
 	}
 }
 
+// checkPlaces compares the bytes at the places of evidence in the files of containers with
+// those at its offsets in the raw images, by the roles of the volumes on them.
+func checkPlaces(t *testing.T, r *scanner.Result, raw map[string]string) {
+	t.Helper()
+	read := func(name string, at int64) string {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		b := make([]byte, 8)
+		if _, err := f.ReadAt(b, at); err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	for _, f := range r.Findings {
+		for _, e := range f.Evidence {
+			for _, p := range []struct {
+				disk, inFile *int64
+				file         string
+			}{{e.ImageOffset, e.FileOffset, e.File}, {e.RecordOffset, e.RecordFileOffset, e.RecordFile}} {
+				switch {
+				case (p.inFile == nil) != (p.file == ""):
+					t.Errorf("%s: %s: half of a place: %q", f.ID, e.Path, p.file)
+				case p.inFile != nil && raw[e.Source] != "" && read(raw[e.Source], *p.disk) != read(p.file, *p.inFile):
+					t.Errorf("%s: %s: byte %d of the disk is not at byte %d of %s", f.ID, e.Path, *p.disk, *p.inFile, p.file)
+				case p.disk != nil && p.inFile == nil && strings.HasPrefix(r.Files[0].Detail, "dynamic"): // without compression
+					t.Errorf("%s: %s: byte %d of the disk is nowhere", f.ID, e.Path, *p.disk)
+				}
+			}
+		}
+	}
+}
+
 // reportOf is the JSON report of a scan without names of images and what depends on the
-// container.
-func reportOf(t *testing.T, in scanner.Input, names ...string) map[string]any {
+// container. The places of its evidence are compared with the raw images.
+func reportOf(t *testing.T, in scanner.Input, raw map[string]string, names ...string) map[string]any {
 	t.Helper()
 	in.Now = caseInput(fixtures.Case{}).Now
 	r, err := scanner.Scan(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkPlaces(t, r, raw)
 	var text strings.Builder
 	if err := report.JSON(&text, r, report.Options{}); err != nil {
 		t.Fatal(err)
@@ -260,8 +296,9 @@ func reportOf(t *testing.T, in scanner.Input, names ...string) map[string]any {
 	for _, f := range doc["findings"].([]any) {
 		evidence, _ := f.(map[string]any)["evidence"].([]any)
 		for _, e := range evidence {
-			delete(e.(map[string]any), "file")
-			delete(e.(map[string]any), "file_offset")
+			for _, key := range []string{"file", "file_offset", "record_file", "record_file_offset"} {
+				delete(e.(map[string]any), key)
+			}
 		}
 	}
 	delete(doc, "scan")

@@ -54,6 +54,9 @@ type Evidence struct {
 	// image; "" and nil if the image is raw, or the byte has no such place.
 	File       string
 	FileOffset *int64
+	// RecordFile and RecordFileOffset are the same for the byte at RecordOffset.
+	RecordFile       string
+	RecordFileOffset *int64
 
 	CrossCheck CrossCheck // result of the cross-check; the zero value without one
 }
