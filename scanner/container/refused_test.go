@@ -148,7 +148,7 @@ func TestHints(t *testing.T) {
 			t.Parallel()
 			testenv.Tool(t, append(c.tools, "sh")...)
 			dir := t.TempDir()
-			content := variantContent(variantSize)
+			content := variantContent(variantSize)[:4<<20]
 			raw := filepath.Join(dir, "raw")
 			writeImage(t, raw, content)
 			file := c.make(t, dir)

@@ -345,8 +345,8 @@ type vhdSpan struct{ from, to int64 }
 // checkBlocks checks that blocks are in the file, and overlap neither each other nor
 // anything else.
 func (v *vhd) checkBlocks(need int64, taken []vhdSpan) error {
-	var starts []uint32
 	length := v.bitmap + v.block
+	starts := make([]uint32, 0, min(need, v.end/length+1))
 	for n := int64(0); n < need; {
 		page, err := v.table.page(4 * n)
 		if err != nil {

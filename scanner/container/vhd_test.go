@@ -283,6 +283,27 @@ func TestVHDDifferencing(t *testing.T) {
 	}
 }
 
+// TestVHDLargeBitmap: the bitmap of a block may have several sectors.
+func TestVHDLargeBitmap(t *testing.T) {
+	t.Parallel()
+	content, below := make([]byte, 5<<20), make([]byte, 5<<20)
+	rand.NewChaCha8([32]byte{12}).Read(content)
+	rand.NewChaCha8([32]byte{13}).Read(below)
+	present := func(n int) bool { return n%5 < 2 || n/4096 == 1 } // also a sector of the bitmap without zeros
+	for n := range len(content) / sector {
+		if !present(n) {
+			copy(content[n*sector:(n+1)*sector], below[n*sector:])
+		}
+	}
+	d, err := openBytes(t.Context(), "disk.vhd", buildVHD(vhdImage{kind: vhdDifferencing, content: content, block: 8 << 20,
+		id: 1, parent: 2, parentName: "p.vhd", present: present}),
+		candidate("p.vhd", buildVHD(vhdImage{kind: vhdFixed, content: below, id: 2})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	imgconform.Equal(t, d, content)
+}
+
 // TestVHDChain: a parent may have a parent. A chain that is not complete says what is
 // missing.
 func TestVHDChain(t *testing.T) {
