@@ -237,9 +237,16 @@ func TestVHDXLogBounds(t *testing.T) {
 	// open opens an image whose log is at its end.
 	open := func(size int64, entries []vhdxWrite) error {
 		b := buildVHDX(vhdxImage{content: make([]byte, 512), log: entries[:0]})
-		at, used := len(b), make([]byte, min(size, 64<<20))
-		writeVHDXLog(used, entries)
-		b = append(b, used...)
+		at, used := len(b), 0 // bytes of the entries; zeros follow
+		for _, e := range entries {
+			used += 2*logSector + 32*len(e.writes)
+			for _, w := range e.writes {
+				used += len(w.data)
+			}
+		}
+		log := make([]byte, used)
+		writeVHDXLog(log, entries)
+		b = append(b, log...)
 		for n := range 2 {
 			h := b[(n+1)*vhdxHeaderAt:][:4096]
 			le.PutUint32(h[68:], uint32(size))
