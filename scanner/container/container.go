@@ -181,8 +181,8 @@ func look(s *source.Source) (probe, error) {
 	if _, err := s.ReadAt(p.head, 0); err != nil && err != io.EOF {
 		return probe{}, err
 	}
-	// Some formats have their signature at the end; that it cannot be read is
-	// no reason to give up the rest.
+	// Some formats have their signature at the end. If that cannot be read, the image
+	// may still be one that has it at the beginning.
 	if _, err := s.ReadAt(p.footer, s.Size()-sector); err != nil && err != io.EOF {
 		p.footer = nil
 	}
