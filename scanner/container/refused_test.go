@@ -144,7 +144,7 @@ func TestHints(t *testing.T) {
 	for n, name := range slices.Sorted(maps.Keys(packers)) {
 		c := packers[name]
 		t.Run(name, func(t *testing.T) {
-			testenv.Part(t, n, 4)
+			testenv.Share(t, n, 4, 2)
 			t.Parallel()
 			testenv.Tool(t, append(c.tools, "sh")...)
 			dir := t.TempDir()

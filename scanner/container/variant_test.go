@@ -64,7 +64,7 @@ func runVariants(t *testing.T, variants []variant) {
 	for i, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			testenv.Share(t, i, 6, 2)
+			testenv.Share(t, i, 8, 4)
 			testenv.Tool(t, v.tools...)
 			size := v.size
 			if size == 0 {
