@@ -25,8 +25,8 @@ const (
 	maxEWFSegments = 14971
 	// maxEWFSections bounds the sections of all segments: an image of 64 TiB has fewer.
 	maxEWFSections = 1 << 19
-	// maxEWFNotes bounds the notes on single sections, and maxEWFHashes the hashes in
-	// sections xhash. Images have one or two.
+	// maxEWFNotes bounds the notes on single sections, and maxEWFHashes the sections
+	// xhash that are read. Images have one or two.
 	maxEWFNotes  = 16
 	maxEWFHashes = 16
 )
@@ -58,6 +58,7 @@ type ewfOpening struct {
 	lost              []ewfRange // sectors
 	hash, digest      []Sum
 	xhash             []Sum
+	xhashes           int // sections
 	header            bool
 	notes             []string
 	unnoted           int      // sections without a note, beyond the bound
@@ -404,16 +405,16 @@ var ewfXMLHash = regexp.MustCompile(`(?i)<(md5|sha1)>([0-9a-f]{32}|[0-9a-f]{40})
 
 // xmlHashes reads the hashes of an EWF-X image ("Xhash").
 func (o *ewfOpening) xmlHashes(d ewfSection) error {
+	if o.xhashes++; o.xhashes > maxEWFHashes {
+		o.note("The section %q at byte %d of %s was not used: the image has more than %d of them.", d.kind, d.at,
+			filepath.Base(d.file.Name()), maxEWFHashes)
+		return nil
+	}
 	text, err := d.text()
 	for _, m := range ewfXMLHash.FindAllStringSubmatch(text, 4) {
 		s := Sum{strings.ToLower(m[1]), strings.ToLower(m[2])}
 		if len(s.Sum) != map[string]int{"md5": 32, "sha1": 40}[s.Algorithm] || slices.Contains(o.xhash, s) {
 			continue
-		}
-		if len(o.xhash) == maxEWFHashes {
-			o.note("The section %q at byte %d of %s has more hashes than are compared.", d.kind, d.at,
-				filepath.Base(d.file.Name()))
-			break
 		}
 		s.Sum = strings.Clone(s.Sum) // not the text that it is in
 		o.xhash = append(o.xhash, s)

@@ -367,6 +367,21 @@ func (x *vhdx) readItems(region *vhdxEntry) (map[string][]byte, error) {
 	return items, nil
 }
 
+// locatorKeys are the keys of a parent locator that are read ([MS-VHDX] 2.6.2.6.3). Texts
+// may overlap, so the others could take far more memory than the file has bytes.
+var locatorKeys = []string{"parent_linkage", "parent_linkage2", "relative_path", "volume_path", "absolute_win32_path"}
+
+// vhdxMaxKey is more than any of these keys has, in bytes.
+const vhdxMaxKey = 64
+
+// textAt returns a part of b; not ok if it is not in it.
+func textAt(b []byte, at uint32, size uint16) (part []byte, ok bool) {
+	if end := int64(at) + int64(size); end <= int64(len(b)) {
+		return b[at:end], true
+	}
+	return nil, false
+}
+
 // readLocator reads what identifies the parent ([MS-VHDX] 2.6.2.6).
 func (x *vhdx) readLocator(b []byte, at int64) error {
 	le := binary.LittleEndian
@@ -380,19 +395,25 @@ func (x *vhdx) readLocator(b []byte, at int64) error {
 	if 20+12*count > len(b) {
 		return x.fail(at, "a parent locator of %d entries in %d bytes: %w", count, len(b), ErrCorrupt)
 	}
-	text := func(at uint32, size uint16) (string, bool) {
-		end := int64(at) + int64(size)
-		return utf16Text(le, b[min(int64(at), int64(len(b))):min(end, int64(len(b)))]), end <= int64(len(b))
-	}
 	x.locator = map[string]string{}
 	for n := range count {
 		e := b[20+12*n:]
-		key, ok1 := text(le.Uint32(e), le.Uint16(e[8:]))
-		value, ok2 := text(le.Uint32(e[4:]), le.Uint16(e[10:]))
-		if _, twice := x.locator[key]; twice || !ok1 || !ok2 {
+		key, ok1 := textAt(b, le.Uint32(e), le.Uint16(e[8:]))
+		value, ok2 := textAt(b, le.Uint32(e[4:]), le.Uint16(e[10:]))
+		if !ok1 || !ok2 {
 			return x.fail(at, "entry %d of the parent locator: %w", n, ErrCorrupt)
 		}
-		x.locator[key] = value
+		if len(key) > vhdxMaxKey {
+			continue
+		}
+		name := utf16Text(le, key)
+		if !slices.Contains(locatorKeys, name) {
+			continue
+		}
+		if _, twice := x.locator[name]; twice {
+			return x.fail(at, "entry %d of the parent locator: %w", n, ErrCorrupt)
+		}
+		x.locator[name] = utf16Text(le, value)
 	}
 	if x.locator["parent_linkage"] == "" {
 		return x.fail(at, "the parent locator does not identify the parent: %w", ErrCorrupt)

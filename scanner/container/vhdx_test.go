@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash/crc32"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -811,6 +813,43 @@ func TestVHDXSecond(t *testing.T) {
 			t.Error("vhdimount reads something else")
 		}
 	})
+}
+
+// TestVHDXManyLocators: entries of a parent locator whose texts overlap take little memory.
+func TestVHDXManyLocators(t *testing.T) {
+	le := binary.LittleEndian
+	b := buildVHDX(vhdxImage{content: make([]byte, 512), linkage: 7, present: func(int64) bool { return true }})
+	item := b[testItemsAt+32+32*5:]
+	size := int(le.Uint32(item[20:]))
+	locator := b[testItemsAt+int(le.Uint32(item[16:])):]
+	linkage := bytes.Clone(locator[32:size])
+	const many, text = 1000, math.MaxUint16 - 1
+	texts := 20 + 12*(many+1) + len(linkage)
+	le.PutUint16(locator[18:], many+1)
+	le.PutUint32(locator[20:], 20+12*(many+1))
+	le.PutUint32(locator[24:], 20+12*(many+1)+uint32(le.Uint16(locator[28:])))
+	copy(locator[20+12*(many+1):], linkage)
+	for n := range many {
+		e := locator[20+12*(n+1):]
+		le.PutUint32(e, uint32(texts+2*n))
+		le.PutUint32(e[4:], uint32(texts+2*n))
+		le.PutUint16(e[8:], text)
+		le.PutUint16(e[10:], text)
+	}
+	for n := range text/2 + many {
+		le.PutUint16(locator[texts+2*n:], uint16(0x4e00+n%0x4000))
+	}
+	le.PutUint32(item[20:], uint32(texts+text+2*many))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := openBytes(t.Context(), "disk.vhdx", b)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, ErrIncomplete) {
+		t.Errorf("%v, want that the parent was not named", err)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
+		t.Errorf("%d bytes of memory", used)
+	}
 }
 
 // TestVHDXSameError: an image that lacks several things has the same error each time.
