@@ -127,8 +127,13 @@ func (x *vhdx) replay() (notes []string, err error) {
 			ErrCorrupt)
 	}
 	var writes []logChange
-	kept := 0
+	kept := int64(0)
 	for _, e := range active {
+		kept += e.size - e.descriptorSectors()*logSector
+		if int64(len(writes))+e.count > maxLogWrites || kept > maxLogData {
+			return nil, x.fail(h.logAt+e.at, "the log has more than %d writes or %s: %w",
+				maxLogWrites, prose.Size(maxLogData), ErrLimit)
+		}
 		list, err := l.writes(e)
 		if err != nil {
 			return nil, err
@@ -137,12 +142,8 @@ func (x *vhdx) replay() (notes []string, err error) {
 			if w.from < vhdxRegionsAt || w.from < h.logAt+h.logSize && w.to > h.logAt || w.to < w.from || w.to > vhdxMaxFile {
 				return nil, x.fail(h.logAt+e.at, "the log writes to byte %d: %w", w.from, ErrCorrupt)
 			}
-			kept += len(w.data)
 		}
-		if writes = append(writes, list...); len(writes) > maxLogWrites || kept > maxLogData {
-			return nil, x.fail(h.logAt+e.at, "the log has more than %d writes or %s: %w",
-				maxLogWrites, prose.Size(maxLogData), ErrLimit)
-		}
+		writes = append(writes, list...)
 	}
 	if head.last > vhdxMaxFile {
 		return nil, x.fail(h.logAt+head.at, "a file of %d bytes: %w", head.last, ErrCorrupt)
