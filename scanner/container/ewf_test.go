@@ -457,6 +457,7 @@ func TestEWFWrong(t *testing.T) {
 		"no sectors in a chunk": {spec: media(0, 8, 0), is: ErrCorrupt, text: []string{"chunks of 0"}},
 		"more sectors":          {spec: media(0, 16, 3000), is: ErrCorrupt, text: []string{"3000 sectors in 257 chunks"}},
 		"2^63 sectors":          {spec: media(0, 20, 1<<31), is: ErrCorrupt, text: []string{"in 257 chunks"}},
+		"a chunk of few bytes":  {spec: media(0, 12, 63), is: ErrCorrupt, text: []string{"chunks of 504 bytes"}},
 		"a chunk of many":       {spec: media(0, 8, maxEWFSectors+1), is: ErrLimit, text: []string{"chunks of 32769"}},
 		"a chunk of large ones": {spec: media(0, 12, 4<<20+1), is: ErrLimit, text: []string{"of 4194305 bytes"}},
 		"a logical image":       {spec: media(0, 0, 0x0e), is: ErrUnsupported, text: []string{"disk.E01", "logical"}},
@@ -546,7 +547,7 @@ func TestEWFBounds(t *testing.T) {
 		"a sector in a chunk":         func(s *ewfSpec) { s.perChunk = 1 },
 		"the most sectors in a chunk": func(s *ewfSpec) { s.perChunk = maxEWFSectors },
 		"the largest chunk":           func(s *ewfSpec) { s.perChunk = 16; s.sector = largestBlock / 16 },
-		"a byte in a sector":          func(s *ewfSpec) { s.sector, s.perTable, s.perSegment = 1, 1000, 1000 },
+		"a byte in a sector":          func(s *ewfSpec) { s.sector, s.perChunk, s.perSegment = 1, 512, 1000 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -149,6 +149,8 @@ func (m ewfMedia) check(d ewfSection) error {
 			fmt.Errorf("a logical image, which contains files: %w", ErrUnsupported), hintLogical})
 	case size == 0 || m.sectors == 0:
 		return d.corrupt("%d sectors of %d bytes in chunks of %d", m.sectors, m.sector, m.perOne)
+	case size < sector: // to bound how many chunks there are for the bytes of a read
+		return d.corrupt("chunks of %d bytes", size)
 	case m.perOne > maxEWFSectors || size > largestBlock:
 		return fmt.Errorf("%s: the section %q at byte %d: chunks of %d sectors of %d bytes: %w",
 			d.file.Name(), d.kind, d.at, m.perOne, m.sector, ErrLimit)

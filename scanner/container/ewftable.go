@@ -125,10 +125,12 @@ type ewfPage struct {
 }
 
 // Bounds of what is kept of tables: as many entries as most tables have at most, 16375,
-// and as many pages as describe 128 GiB in chunks of 32 KiB.
+// and as many pages as describe 128 GiB in chunks of 32 KiB. A page takes a few hundred
+// bytes more than its entries have: tables may have one each.
 const (
 	ewfPageEntries = 16 << 10
 	maxEWFPages    = 16 << 20 // bytes
+	ewfPageExtra   = 400
 )
 
 // add adds a table.
@@ -198,7 +200,7 @@ func (l *ewfTables) page(n int, number int64) (*ewfPage, error) {
 		return nil, err
 	}
 	p.overflow = c.overflow
-	l.pages.Put(key, p, int64(len(p.raw)))
+	l.pages.Put(key, p, int64(len(p.raw))+ewfPageExtra)
 	return p, nil
 }
 
