@@ -298,6 +298,7 @@ const maxFiles = 20
 
 // complete adds what the disk in an image is, and the files it is made of.
 func (h *htmlImage) complete(f scanner.ImageFile) {
+	h.remote(f.Remote)
 	if f.IsRaw() {
 		return
 	}
@@ -325,6 +326,7 @@ func (h *htmlImage) complete(f scanner.ImageFile) {
 				return
 			}
 			add("Part", p.Name, hashed(p))
+			h.remote(p.Remote)
 		}
 	}
 	add("Disk, SHA-256", f.DiskSums.SHA256, "")
@@ -340,7 +342,18 @@ func (h *htmlImage) complete(f scanner.ImageFile) {
 	parts(f.Parts)
 	for _, p := range f.Parents {
 		add("Parent", p.Name, p.Container+", "+hashed(p.Part))
+		h.remote(p.Remote)
 		parts(p.Parts)
+	}
+}
+
+// remote adds which bytes a file has that was read over a network.
+func (h *htmlImage) remote(f *scanner.RemoteFile) {
+	if f == nil {
+		return
+	}
+	if parts := remoteText(f); len(parts) > 0 {
+		h.Lines = append(h.Lines, htmlLine{Label: "Remote:", Text: Neutral(strings.Join(parts, ", "))})
 	}
 }
 

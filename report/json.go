@@ -134,6 +134,37 @@ type jsonFile struct {
 	SHA256   string `json:"sha256,omitempty"`
 	SHA1     string `json:"sha1,omitempty"`
 	MD5      string `json:"md5,omitempty"`
+
+	Remote *jsonRemote `json:"remote,omitempty"`
+}
+
+// jsonRemote identifies a file that was read over a network.
+type jsonRemote struct {
+	Snapshot      string         `json:"snapshot,omitempty"`
+	VolumeSize    int64          `json:"volume_size,omitempty"`
+	Version       string         `json:"version,omitempty"`
+	ETag          string         `json:"etag,omitempty"`
+	RequesterPays bool           `json:"requester_pays,omitempty"`
+	Unencrypted   bool           `json:"unencrypted_connection,omitempty"`
+	ReadSet       *jsonReadSet   `json:"read_set,omitempty"`
+	Described     *jsonDescribed `json:"described,omitempty"`
+}
+
+type jsonReadSet struct {
+	SHA256    string `json:"sha256,omitempty"`
+	Blocks    int    `json:"blocks"`
+	BlockSize int64  `json:"block_size"`
+}
+
+type jsonDescribed struct {
+	Document   string `json:"document"`
+	Encrypted  *bool  `json:"encrypted,omitempty"`
+	KMSKeyID   string `json:"kms_key_id,omitempty"`
+	StartTime  string `json:"start_time,omitempty"`
+	Completion string `json:"completion_time,omitempty"`
+	State      string `json:"state,omitempty"`
+	VolumeID   string `json:"volume_id,omitempty"`
+	OwnerID    string `json:"owner_id,omitempty"`
 }
 
 // jsonImage has more than a file only if it is not raw.
@@ -386,7 +417,26 @@ func document(r *scanner.Result, o Options) jsonReport {
 }
 
 func file(p scanner.Part) jsonFile {
-	return jsonFile{p.Name, p.Size, timestamp(p.Modified), p.SHA256, p.SHA1, p.MD5}
+	return jsonFile{p.Name, p.Size, timestamp(p.Modified), p.SHA256, p.SHA1, p.MD5, remoteFile(p.Remote)}
+}
+
+func remoteFile(f *scanner.RemoteFile) *jsonRemote {
+	if f == nil {
+		return nil
+	}
+	j := &jsonRemote{
+		Snapshot: f.Snapshot, VolumeSize: f.VolumeSize, Version: f.Version, ETag: f.ETag,
+		RequesterPays: f.RequesterPays, Unencrypted: f.Unencrypted,
+	}
+	if s := f.ReadSet; s != nil {
+		j.ReadSet = &jsonReadSet{s.SHA256, s.Blocks, s.BlockSize}
+	}
+	if d := f.Described; d != nil {
+		j.Described = &jsonDescribed{
+			d.Document, d.Encrypted, d.KMSKeyID, d.StartTime, d.CompletionTime, d.State, d.VolumeID, d.OwnerID,
+		}
+	}
+	return j
 }
 
 func partFiles(list []scanner.Part) []jsonFile {
@@ -398,7 +448,8 @@ func partFiles(list []scanner.Part) []jsonFile {
 }
 
 func image(i scanner.ImageFile) jsonImage {
-	j := jsonImage{jsonFile: file(scanner.Part{Name: i.Name, Size: i.Size, Modified: i.Modified, Sums: i.Sums})}
+	j := jsonImage{jsonFile: file(scanner.Part{Name: i.Name, Size: i.Size, Modified: i.Modified, Sums: i.Sums,
+		Remote: i.Remote})}
 	if r := i.Reading; r != nil {
 		j.Reading = &jsonReading{Bytes: r.Bytes, Reads: r.Reads, Remote: traffic(r)}
 	}

@@ -233,8 +233,10 @@ func (l *logWriter) pieces(t time.Time, i scanner.ImageFile) {
 			l.begin(t, "image_part")
 			file(of, p)
 			l.end()
+			l.remote(t, p.Name, p.Remote)
 		}
 	}
+	l.remote(t, i.Name, i.Remote)
 	parts(i.Name, i.Parts)
 	for _, p := range i.Parents {
 		l.begin(t, "image_parent")
@@ -243,6 +245,7 @@ func (l *logWriter) pieces(t time.Time, i scanner.ImageFile) {
 		l.putIf("detail", p.Detail)
 		l.putInt("disk_size", p.DiskSize)
 		l.end()
+		l.remote(t, p.Name, p.Remote)
 		parts(p.Name, p.Parts)
 	}
 	for _, s := range i.Stated {
@@ -255,6 +258,45 @@ func (l *logWriter) pieces(t time.Time, i scanner.ImageFile) {
 		}
 		l.end()
 	}
+}
+
+// remote writes which bytes a file has that was read over a network.
+func (l *logWriter) remote(t time.Time, of string, f *scanner.RemoteFile) {
+	if f == nil {
+		return
+	}
+	l.begin(t, "image_remote")
+	l.put("of", of)
+	l.putIf("snapshot", f.Snapshot)
+	if f.Snapshot != "" {
+		l.putInt("volume_size", f.VolumeSize)
+	}
+	l.putIf("version", f.Version)
+	l.putIf("etag", f.ETag)
+	if f.RequesterPays {
+		l.put("requester_pays", "true")
+	}
+	if f.Unencrypted {
+		l.put("unencrypted_connection", "true")
+	}
+	if s := f.ReadSet; s != nil {
+		l.putIf("read_set_sha256", s.SHA256)
+		l.putInt("read_set_blocks", int64(s.Blocks))
+		l.putInt("read_set_block_size", s.BlockSize)
+	}
+	if d := f.Described; d != nil {
+		l.put("document", d.Document)
+		if d.Encrypted != nil {
+			l.put("encrypted", strconv.FormatBool(*d.Encrypted))
+		}
+		l.putIf("kms_key_id", d.KMSKeyID)
+		l.putIf("start_time", d.StartTime)
+		l.putIf("completion_time", d.CompletionTime)
+		l.putIf("state", d.State)
+		l.putIf("volume_id", d.VolumeID)
+		l.putIf("owner_id", d.OwnerID)
+	}
+	l.end()
 }
 
 // reading writes how much was read of an image.

@@ -19,6 +19,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/source"
+	"github.com/coldcheck/coldcheck/scanner/statement"
 )
 
 var update = flag.Bool("update", false, "write the golden files again")
@@ -227,10 +228,20 @@ func partial() *scanner.Result {
 func remote() *scanner.Result {
 	r := result(requirement.Find(row("win.disk.c-free", requirement.Required),
 		requirement.Pass("C: has 61.2 GiB free.", requirement.Evidence{Source: "root", Path: "$Bitmap"})))
+	encrypted := true
 	r.Images = []string{"ebs:snap-0123456789abcdef0", "s3://images/user.img"}
 	r.Files = []scanner.ImageFile{
 		{
 			Name: r.Images[0], Size: 85899345920,
+			Remote: &scanner.RemoteFile{
+				Identity: source.Identity{Snapshot: "snap-0123456789abcdef0", VolumeSize: 85899345920},
+				ReadSet:  &scanner.ReadSet{SHA256: strings.Repeat("0c", 32), Blocks: 1301, BlockSize: 524288},
+				Described: &scanner.SnapshotDescription{Document: "snapshots.json", Snapshot: statement.Snapshot{
+					SnapshotID: "snap-0123456789abcdef0", VolumeID: "vol-0123456789abcdef0", State: "completed",
+					StartTime: "2026-03-01T06:00:00.000000+00:00", CompletionTime: "2026-03-01T06:12:00.000000+00:00",
+					Encrypted: &encrypted, KMSKeyID: "arn:aws:kms:eu-west-1:012345678901:key/1", OwnerID: "012345678901",
+				}},
+			},
 			Reading: &scanner.Reading{Bytes: 123000, Reads: 70, Remote: &source.Traffic{
 				Requests: 1375, Lists: 2, Gets: 1373, Retries: 13, Throttled: 12, Bytes: 713031680, Blocks: 163840,
 				Written: 81234, BlockSize: 524288, Fetched: 1360, Ahead: 520, Hits: 4321, Price: 4120200,
@@ -238,6 +249,11 @@ func remote() *scanner.Result {
 		},
 		{
 			Name: r.Images[1], Size: 21474836480, Modified: start,
+			Remote: &scanner.RemoteFile{
+				Identity: source.Identity{Version: "3HL4kqtJvjVBH40Nrjfkd", ETag: `"0123-5"`, Modified: start,
+					RequesterPays: true},
+				Unencrypted: true, ReadSet: &scanner.ReadSet{Blocks: 262144, BlockSize: 262144},
+			},
 			Reading: &scanner.Reading{Bytes: 456, Reads: 8, Remote: &source.Traffic{
 				Requests: 12, Gets: 12, Bytes: 3145728, Blocks: 81920, Written: 81920, BlockSize: 262144, Fetched: 12,
 				Hits: 3, Price: 4800,

@@ -186,6 +186,11 @@ func (p *page) place(r *scanner.Result, o Options) {
 	for _, c := range containers(r) {
 		p.flow("image  ", below, "  ", []phrase{{text: c.name}, {text: c.text}})
 	}
+	if o.All {
+		for _, c := range remotes(r) {
+			p.flow("remote ", below, "  ", []phrase{{text: c.name}, {text: c.text}})
+		}
+	}
 }
 
 // notices writes the notices that the reader must know; all of them with Options.All.

@@ -65,6 +65,75 @@ func volume(v scanner.Volume) (what, where string) {
 	return what, where
 }
 
+// remotes describes the files of images that were read over a network, parts and parents
+// included.
+func remotes(r *scanner.Result) []container {
+	var list []container
+	add := func(name string, f *scanner.RemoteFile) {
+		if f == nil {
+			return
+		}
+		if parts := remoteText(f); len(parts) > 0 {
+			list = append(list, container{name, strings.Join(parts, ", ")})
+		}
+	}
+	parts := func(files []scanner.Part) {
+		for _, p := range files {
+			add(p.Name, p.Remote)
+		}
+	}
+	for _, i := range r.Files {
+		add(i.Name, i.Remote)
+		parts(i.Parts)
+		for _, p := range i.Parents {
+			add(p.Name, p.Remote)
+			parts(p.Parts)
+		}
+	}
+	return list
+}
+
+// remoteText says in phrases which bytes a file has that was read over a network.
+func remoteText(f *scanner.RemoteFile) []string {
+	var parts []string
+	add := func(label, text string) {
+		if text != "" {
+			parts = append(parts, label+text)
+		}
+	}
+	if f.Snapshot != "" {
+		add("snapshot ", f.Snapshot)
+		add("volume of ", prose.Size(f.VolumeSize))
+	}
+	add("version ", f.Version)
+	add("ETag ", f.ETag)
+	if f.RequesterPays {
+		add("", "requester pays")
+	}
+	if f.Unencrypted {
+		add("", "unencrypted connection")
+	}
+	if d := f.Described; d != nil {
+		switch {
+		case d.Encrypted == nil:
+		case *d.Encrypted:
+			add("", "encrypted")
+			add("KMS key ", d.KMSKeyID)
+		default:
+			add("", "not encrypted")
+		}
+		add("started ", d.StartTime)
+		add("", d.State)
+		add("of ", d.VolumeID)
+		add("as described in ", d.Document)
+	}
+	if s := f.ReadSet; s != nil {
+		add("", fmt.Sprintf("read set of %s, SHA-256 %s", prose.Count(s.Blocks, "block", "blocks"),
+			cmp.Or(s.SHA256, "unknown")))
+	}
+	return parts
+}
+
 // containers says of each image that is not raw what it is.
 func containers(r *scanner.Result) []container {
 	var list []container

@@ -48,6 +48,9 @@ func (s Source) same(other Source) bool {
 	return s.path != "" && other.path != "" && source.Same(s.path, other.path)
 }
 
+// remote says whether the name is that of a source that is read over a network.
+func (s Source) remote() bool { return s.path != "" && source.IsRemote(s.path) }
+
 // Image is an open disk: the volumes on it, its container, and the files that it is
 // in.
 type Image struct {
@@ -176,6 +179,11 @@ func truncated(image *disk.Image) bool {
 
 // raw says whether the file of the image is the disk.
 func (i *Image) raw() bool { return i.Format == "raw" && i.Member == "" && len(i.disk.Sources()) == 1 }
+
+// remote says whether a file of the image, or of a parent, is read over a network.
+func (i *Image) remote() bool {
+	return slices.ContainsFunc(i.sources(), func(s *source.Source) bool { return s.Remote() != nil })
+}
 
 // unreadable marks an error as disk.ErrNotImage if an image cannot be opened because
 // of what is in its files. In a container, an end too early is such a reason too.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
-	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // Input is the input of a scan: images, documents and options.
@@ -24,7 +23,9 @@ type Input struct {
 	UserName string     // the user whose profile is checked; "" to find out
 	Policy   Policy
 	// Hash hashes each image, its parts and its parents with SHA-256, and also the
-	// disk in a container. Hashes that an image states are compared.
+	// disk in a container. Hashes that an image states are compared. A file that is read
+	// over a network is not hashed, nor is a disk in it: RemoteFile.ReadSet identifies the
+	// blocks that were read.
 	Hash bool
 	// StaleBase says that an image that is the base disk of another one is meant as
 	// it is. Otherwise the verdict is at most Inconclusive.
@@ -112,8 +113,7 @@ func (in *Input) check() error {
 
 // parallelReads is how many reads may be under way.
 func (in *Input) parallelReads() int {
-	remote := func(s Source) bool { return s.path != "" && source.IsRemote(s.path) }
-	if in.ParallelReads == 0 && slices.ContainsFunc(slices.Concat(in.sources(), in.Parents), remote) {
+	if in.ParallelReads == 0 && slices.ContainsFunc(slices.Concat(in.sources(), in.Parents), Source.remote) {
 		return RemoteParallelReads
 	}
 	return in.ParallelReads

@@ -134,22 +134,26 @@ func (vs *volumes) files(ctx context.Context, in Input, trail *requirement.Trail
 ) {
 	for _, i := range vs.images {
 		f := i.Describe()
-		sum := func(s *source.Source) Sums {
+		sum := func(s *source.Source, remote *RemoteFile) Sums {
+			if remote != nil {
+				vs.complete(in, s, remote)
+				return Sums{}
+			}
 			var all map[Algorithm]string
 			if err == nil {
 				all, err = vs.fileSums(ctx, in, i, s)
 			}
 			return sumsOf(all)
 		}
-		f.Sums = sum(i.first())
+		f.Sums = sum(i.first(), f.Remote)
 		for n, s := range i.disk.Sources()[1:] {
-			f.Parts[n].Sums = sum(s)
+			f.Parts[n].Sums = sum(s, f.Parts[n].Remote)
 		}
 		parent := i.disk.Parent()
 		for n := range f.Parents {
-			f.Parents[n].Sums = sum(parent.Sources()[0])
+			f.Parents[n].Sums = sum(parent.Sources()[0], f.Parents[n].Remote)
 			for k, s := range parent.Sources()[1:] {
-				f.Parents[n].Parts[k].Sums = sum(s)
+				f.Parents[n].Parts[k].Sums = sum(s, f.Parents[n].Parts[k].Remote)
 			}
 			parent = parent.Parent()
 		}
@@ -170,11 +174,21 @@ func (vs *volumes) files(ctx context.Context, in Input, trail *requirement.Trail
 	return list, unverified, nil
 }
 
+// complete adds what a scan knows of a file that is read over a network.
+func (vs *volumes) complete(in Input, s *source.Source, f *RemoteFile) {
+	f.Described = vs.snapshots[f.Snapshot]
+	if !in.Hash && !in.expectsReadSet() {
+		return
+	}
+	set := s.Remote().ReadSet()
+	f.ReadSet = &ReadSet{SHA256: set.Digest(), Blocks: len(set.Blocks), BlockSize: set.Block}
+}
+
 // compare hashes the disk in a container, if that is asked for, and compares the
 // hashes with those that the container states. It returns what is wrong with them, and
 // the error of a file that cannot be read.
 func (vs *volumes) compare(ctx context.Context, in Input, i *Image, f *ImageFile) (doubt string, err error) {
-	if !in.Hash || i.raw() {
+	if !in.Hash || i.raw() || i.remote() {
 		if all := vs.sums.by[i]; !i.raw() {
 			f.DiskSums = sumsOf(all)
 		}
@@ -206,8 +220,8 @@ func (vs *volumes) compare(ctx context.Context, in Input, i *Image, f *ImageFile
 func (i *Image) Describe() ImageFile {
 	first := part(i.first())
 	f := ImageFile{
-		Name: i.Name, Size: first.Size, Modified: first.Modified, Container: i.Format, Detail: i.Detail, Member: i.Member,
-		DiskSize: i.Size, Parts: parts(i.disk), Notes: containerNotes(i.disk),
+		Name: i.Name, Size: first.Size, Modified: first.Modified, Remote: first.Remote, Container: i.Format,
+		Detail: i.Detail, Member: i.Member, DiskSize: i.Size, Parts: parts(i.disk), Notes: containerNotes(i.disk),
 	}
 	for _, s := range i.disk.Stated() {
 		f.Stated = append(f.Stated, StatedSum{Algorithm: Algorithm(s.Algorithm), Sum: strings.ToLower(s.Sum)})
@@ -220,7 +234,13 @@ func (i *Image) Describe() ImageFile {
 	return f
 }
 
-func part(s *source.Source) Part { return Part{Name: s.Name(), Size: s.Size(), Modified: s.Modified()} }
+func part(s *source.Source) Part {
+	p := Part{Name: s.Name(), Size: s.Size(), Modified: s.Modified()}
+	if r := s.Remote(); r != nil {
+		p.Remote = &RemoteFile{Identity: r.Identity(), Unencrypted: r.Unencrypted()}
+	}
+	return p
+}
 
 // parts are the files of a disk after the first.
 func parts(d container.Disk) []Part {

@@ -27,6 +27,15 @@ type placed struct {
 	scanner.Input
 	server *remotetest.Server
 	action string // of a request for data
+	names  []string
+}
+
+// options opens the images with other options.
+func (p *placed) options(o source.Options) {
+	o.AWS = p.server.AWS
+	for n, name := range p.names {
+		p.Images[n].Open = func(ctx context.Context) (*source.Source, error) { return source.Open(ctx, name, o) }
+	}
 }
 
 // serve puts the images of a case on a server.
@@ -62,11 +71,9 @@ func serve(t *testing.T, c fixtures.Case, where string) placed {
 		if err != nil {
 			t.Fatal(err)
 		}
-		name := put(n, r, i.Size)
-		p.Images[n].Open = func(ctx context.Context) (*source.Source, error) {
-			return source.Open(ctx, name, source.Options{AWS: p.server.AWS})
-		}
+		p.names = append(p.names, put(n, r, i.Size))
 	}
+	p.options(source.Options{})
 	return p
 }
 
@@ -236,6 +243,147 @@ func TestRemoteReading(t *testing.T) {
 	for _, f := range local.Files {
 		if f.Reading.Reads == 0 || f.Reading.Bytes == 0 || f.Reading.Remote != nil {
 			t.Errorf("%s: %+v", f.Name, f.Reading)
+		}
+	}
+}
+
+// TestRemoteReadSet: the digest of what was read is the same whatever the number of
+// requests at a time and the size of the cache. It can be expected, but not the hash of a
+// whole image.
+func TestRemoteReadSet(t *testing.T) {
+	for n, name := range []string{"failing", "linux-failing"} {
+		c, err := fixtures.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, where := range servers {
+			if !testenv.Full() && n != k {
+				continue
+			}
+			t.Run(name+" "+where, func(t *testing.T) {
+				t.Parallel()
+				p := serve(t, c, where)
+				scan := func(expect ...scanner.ExpectedSum) (*scanner.Result, error) {
+					in := p.Input
+					in.Hash, in.Expect = len(expect) == 0, expect
+					return scanner.Scan(t.Context(), in)
+				}
+				var want []*scanner.ReadSet
+				fetched := map[int64]bool{}
+				for _, o := range []struct {
+					source.Options
+					reads int
+				}{
+					{}, {source.Options{CacheBytes: 1}, 64}, {source.Options{CacheBytes: 1, Parallel: 1}, 1},
+					{source.Options{CacheBytes: 1 << 30, Parallel: 64}, 64},
+				} {
+					p.options(o.Options)
+					p.ParallelReads = o.reads
+					r, err := scan()
+					if err != nil {
+						t.Fatal(err)
+					}
+					var got []*scanner.ReadSet
+					for _, f := range r.Files {
+						got = append(got, f.Remote.ReadSet)
+						fetched[f.Reading.Remote.Fetched] = true
+						if f.SHA256 != "" || len(f.Remote.ReadSet.SHA256) != 64 || f.Remote.ReadSet.Blocks == 0 {
+							t.Errorf("%+v", f)
+						}
+					}
+					if want == nil {
+						want = got
+					} else if diff := cmp.Diff(want, got); diff != "" {
+						t.Errorf("%+v: %s", o, diff)
+					}
+				}
+				if len(fetched) <= len(want) {
+					t.Errorf("every scan fetched as many blocks: %v", fetched)
+				}
+				p.options(source.Options{})
+				for n, i := range p.Images[:1] {
+					right := scanner.ExpectedSum{Image: i.Name, Algorithm: scanner.ReadSetSHA256,
+						Sum: strings.ToUpper(want[n].SHA256)}
+					if r, err := scan(right); err != nil || r.Files[n].Remote.ReadSet.SHA256 != want[n].SHA256 {
+						t.Errorf("%v", err)
+					}
+					wrong := right
+					wrong.Sum = strings.Repeat("0a", 32)
+					if r, err := scan(wrong); r != nil || !errors.Is(err, scanner.ErrIO) || errors.Is(err, scanner.ErrPassing) ||
+						!strings.Contains(err.Error(), want[n].SHA256) {
+						t.Errorf("a wrong digest: %v", err)
+					}
+					wrong.Algorithm = scanner.SHA256
+					if r, err := scan(wrong); r != nil || !errors.Is(err, scanner.ErrUsage) {
+						t.Errorf("the hash of an image: %v", err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestDescribedSnapshots: reports have what a document says of a snapshot. No finding
+// changes, and a document that does not fit is a notice.
+func TestDescribedSnapshots(t *testing.T) {
+	t.Parallel()
+	c, err := fixtures.Find("linux-failing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := serve(t, c, "ebs")
+	plain, err := scanner.Scan(t.Context(), p.Input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := plain.Files[0].Remote.Snapshot
+	gib := plain.Files[0].Remote.VolumeSize >> 30
+	if id == "" || gib == 0 {
+		t.Fatalf("%+v", plain.Files[0].Remote)
+	}
+	entry := func(id string, gib int64, more string) string {
+		return fmt.Sprintf(`{"Snapshots": [{"SnapshotId": "%s", "VolumeSize": %d, "State": "error"%s}]}`, id, gib, more)
+	}
+	for _, tt := range []struct {
+		name      string
+		documents []string
+		described bool
+		notice    string
+	}{
+		{"of the snapshot", []string{entry(id, gib, `, "Encrypted": true, "StartTime": "2026-03-01"`)}, true, ""},
+		{"twice the same", []string{entry(id, gib, ""), entry(id, gib, "")}, true, ""},
+		{"another size", []string{entry(id, gib+1, "")}, false,
+			fmt.Sprintf("0.json is ignored: it says that the volume of %s has %d GiB, and", id, gib+1)},
+		{"a huge size", []string{entry(id, 1<<62, "")}, false, "0.json is ignored: it says"},
+		{"of another snapshot", []string{entry("snap-999", gib, "")}, false,
+			"0.json is ignored: it describes no snapshot that is scanned."},
+		{"contradiction", []string{entry(id, gib, ""), entry(id, gib, `, "Encrypted": true`)}, false,
+			"What the documents say of " + id + " is ignored: 0.json and 1.json: the entries"},
+	} {
+		in := p.Input
+		in.With = nil
+		for n, text := range tt.documents {
+			in.With = append(in.With, scanner.Document{Name: fmt.Sprint(n, ".json"), Data: []byte(text)})
+		}
+		r, err := scanner.Scan(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := cmp.Exporter(func(reflect.Type) bool { return true })
+		if diff := cmp.Diff(plain.Findings, r.Findings, all); diff != "" || r.Verdict != plain.Verdict {
+			t.Errorf("%s: the findings differ: %s", tt.name, diff)
+		}
+		d := r.Files[0].Remote.Described
+		if (d != nil) != tt.described || d != nil && (d.SnapshotID != id || d.State != "error" || d.Document != "0.json") {
+			t.Errorf("%s: %+v", tt.name, d)
+		}
+		var notices []string
+		for _, n := range r.Notices {
+			notices = append(notices, n.Message)
+		}
+		if added := len(notices) - len(plain.Notices); (added > 0) != (tt.notice != "") ||
+			!strings.Contains(strings.Join(notices, "\n"), tt.notice) {
+			t.Errorf("%s: %q", tt.name, notices)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/source"
+	"github.com/coldcheck/coldcheck/scanner/statement"
 )
 
 // Role is the role of a volume in the WorkSpace.
@@ -98,6 +99,29 @@ type Part struct {
 	Size     int64     // in bytes
 	Modified time.Time // modification time; zero if it is not a file
 	Sums
+	Remote *RemoteFile // nil if it is not read over a network
+}
+
+// RemoteFile says which bytes a file has that is read over a network.
+type RemoteFile struct {
+	source.Identity
+	Unencrypted bool                 // the connection is not encrypted
+	ReadSet     *ReadSet             // with Input.Hash, or where it was expected
+	Described   *SnapshotDescription // what a document says of the snapshot; nil if none does
+}
+
+// ReadSet identifies the blocks of a file that were read. It is not the hash of the
+// file.
+type ReadSet struct {
+	SHA256    string // source.ReadSet.Digest; "" if more blocks were read than a set has
+	Blocks    int    // that were read
+	BlockSize int64  // in bytes
+}
+
+// SnapshotDescription is what a document says of a snapshot. It decides no requirement.
+type SnapshotDescription struct {
+	Document string // its name
+	statement.Snapshot
 }
 
 // Reading counts what a scan has read of the files of an image and of its parents. The
@@ -115,10 +139,11 @@ const Prices = source.Prices
 
 // ImageFile is the file or device of an image, and the disk in it.
 type ImageFile struct {
-	Name     string    // as it was named; of a disk in an archive with several, ": " and Member follow
-	Size     int64     // of the file, in bytes
-	Modified time.Time // modification time; zero if it is not a file
-	Sums               // of the file
+	Name     string      // as it was named; of a disk in an archive with several, ": " and Member follow
+	Size     int64       // of the file, in bytes
+	Modified time.Time   // modification time; zero if it is not a file
+	Sums                 // of the file
+	Remote   *RemoteFile // nil if it is not read over a network
 
 	Container string // format: "raw", "qcow2"
 	Detail    string // the kind of the format; "" if there is only one

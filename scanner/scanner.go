@@ -221,11 +221,15 @@ func (o *opened) annotate(
 			return a, err
 		}
 	}
+	o.volumes.describeSnapshots(o.documents, o.trail)
 	if a.files, a.unverified, err = o.volumes.files(ctx, in, o.trail); err != nil {
 		return a, err
 	}
 	o.volumes.notifyLate(o.trail)
 	a.changed = o.volumes.changed(o.trail)
+	if err := o.volumes.matchReadSets(in, a.files, o.trail); err != nil {
+		return a, err
+	}
 	o.volumes.traffic(a.readings)
 	return a, nil
 }
@@ -264,8 +268,8 @@ func parseDocuments(with []Document) ([]*statement.Document, error) {
 	for _, w := range with {
 		d, err := statement.Parse(w.Name, w.Data)
 		if err != nil {
-			const hint = "give the JSON output of aws workspaces describe-workspaces or describe-workspace-images, " +
-				"or the text output of slmgr /dlv"
+			const hint = "give the JSON output of aws workspaces describe-workspaces or describe-workspace-images or of " +
+				"aws ec2 describe-snapshots, or the text output of slmgr /dlv"
 			return nil, fail(ErrUsage, hint, "document %w", err)
 		}
 		documents = append(documents, d)

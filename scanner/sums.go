@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/sha1"
@@ -25,6 +26,9 @@ const (
 	SHA256 Algorithm = "sha256"
 	SHA1   Algorithm = "sha1"
 	MD5    Algorithm = "md5"
+	// ReadSetSHA256 is the digest of the blocks of a remote image that a scan reads
+	// (ReadSet). It is for ExpectedSum only.
+	ReadSetSHA256 Algorithm = "readset-sha256"
 )
 
 var newHash = map[Algorithm]func() hash.Hash{SHA256: sha256.New, SHA1: sha1.New, MD5: md5.New}
@@ -57,8 +61,11 @@ const hintExpected = "[IMAGE=]ALGORITHM:HEX, for example root.img=sha256:9f86d0â
 
 func (e ExpectedSum) check() error {
 	newSum := newHash[e.Algorithm]
+	if e.Algorithm == ReadSetSHA256 {
+		newSum = sha256.New
+	}
 	if newSum == nil {
-		return fail(ErrUsage, "the algorithms are sha256, sha1, md5", "unknown algorithm %q", e.Algorithm)
+		return fail(ErrUsage, "the algorithms are sha256, sha1, md5, and readset-sha256 for remote images", "unknown algorithm %q", e.Algorithm)
 	}
 	sum, err := hex.DecodeString(e.Sum)
 	if size := newSum().Size(); err != nil || len(sum) != size {
@@ -66,6 +73,23 @@ func (e ExpectedSum) check() error {
 			2*size)
 	}
 	return nil
+}
+
+// fits returns an ErrUsage if the hash is not one that an image of this kind can have.
+func (e ExpectedSum) fits(name string, remote bool) error {
+	switch is := e.Algorithm == ReadSetSHA256; {
+	case remote && !is:
+		return fail(ErrUsage, "expect the digest of the blocks that a scan reads, readset-sha256:HEX, which --hash shows",
+			"%s is remote and is not read in full: its %s cannot be compared", name, algorithmName[e.Algorithm])
+	case !remote && is:
+		return fail(ErrUsage, "expect its sha256", "%s is not remote: it has no readset-sha256", name)
+	}
+	return nil
+}
+
+// expectsReadSet says whether the digest of a read set is expected.
+func (in *Input) expectsReadSet() bool {
+	return slices.ContainsFunc(in.Expect, func(e ExpectedSum) bool { return e.Algorithm == ReadSetSHA256 })
 }
 
 // CheckExpected returns an ErrUsage if a hash is malformed, names no image, or
@@ -90,6 +114,13 @@ func (in *Input) CheckExpected() error {
 				"no image %q for the expected %s", e.Image, e.Algorithm)
 		case e.Image == "" && len(names) == 1:
 			e.Image = names[0]
+		}
+		for _, s := range in.sources() {
+			if s.path != "" && (e.Image == s.Name || strings.HasPrefix(e.Image, s.Name+": ")) {
+				if err := e.fits(s.Name, s.remote()); err != nil {
+					return err
+				}
+			}
 		}
 		key := string(e.Algorithm) + " " + e.Image
 		if sum, twice := expected[key]; twice && !strings.EqualFold(sum, e.Sum) {
@@ -140,9 +171,36 @@ func (vs *volumes) verify(ctx context.Context, in Input, trail *requirement.Trai
 			return fail(ErrUsage, "'coldcheck inspect volumes' lists the disks of an archive", "no disk %q for the expected %s",
 				e.Image, e.Algorithm)
 		}
+		if err := e.fits(of[0].source.Name, of[0].first().Remote() != nil); err != nil {
+			return err
+		}
+		if e.Algorithm == ReadSetSHA256 {
+			continue // matchReadSets compares it once everything is read
+		}
 		if err := vs.match(ctx, in, e, of, trail); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// matchReadSets compares the read sets that are expected, once everything is read. A
+// different one ends the scan.
+func (vs *volumes) matchReadSets(in Input, files []ImageFile, trail *requirement.Trail) error {
+	for _, e := range in.Expect {
+		if e.Algorithm != ReadSetSHA256 {
+			continue
+		}
+		n := slices.IndexFunc(vs.images, func(i *Image) bool {
+			return e.Image == "" || e.Image == i.source.Name || e.Image == i.Name
+		})
+		if got := files[n].Remote.ReadSet.SHA256; !strings.EqualFold(got, e.Sum) {
+			const hint = "the image is another one, or the scan did not read the same blocks: compare the version of " +
+				"coldcheck and the options"
+			return fail(ErrIO, hint, "%s: %s is %s, expected %s", files[n].Name, algorithmName[e.Algorithm],
+				cmp.Or(got, "unknown, because too many blocks were read"), e.Sum)
+		}
+		trail.Record("hash_matched", "image", files[n].Name, "algorithm", string(e.Algorithm), "of", "read set")
 	}
 	return nil
 }
@@ -290,4 +348,4 @@ func (vs *volumes) hash(
 	return all, nil
 }
 
-var algorithmName = map[Algorithm]string{SHA256: "SHA-256", SHA1: "SHA-1", MD5: "MD5"}
+var algorithmName = map[Algorithm]string{SHA256: "SHA-256", SHA1: "SHA-1", MD5: "MD5", ReadSetSHA256: "the SHA-256 of the read set"}

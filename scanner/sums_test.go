@@ -18,11 +18,12 @@ import (
 func TestParseExpectedSum(t *testing.T) {
 	md5, sha1, sha256 := strings.Repeat("0a", 16), strings.Repeat("0a", 20), strings.Repeat("0a", 32)
 	for text, want := range map[string]ExpectedSum{
-		"sha256:" + sha256:                    {"", SHA256, sha256},
-		"SHA256:" + strings.ToUpper(sha256):   {"", SHA256, sha256},
-		"root.img=sha1:" + sha1:               {"root.img", SHA1, sha1},
-		"a=b:c.img=md5:" + md5:                {"a=b:c.img", MD5, md5},
-		`C:\images\root.img=sha256:` + sha256: {`C:\images\root.img`, SHA256, sha256},
+		"sha256:" + sha256:                        {"", SHA256, sha256},
+		"SHA256:" + strings.ToUpper(sha256):       {"", SHA256, sha256},
+		"root.img=sha1:" + sha1:                   {"root.img", SHA1, sha1},
+		"https://host/a=readset-sha256:" + sha256: {"https://host/a", ReadSetSHA256, sha256},
+		"a=b:c.img=md5:" + md5:                    {"a=b:c.img", MD5, md5},
+		`C:\images\root.img=sha256:` + sha256:     {`C:\images\root.img`, SHA256, sha256},
 	} {
 		if got, err := ParseExpectedSum(text); err != nil || got != want {
 			t.Errorf("%q: %+v, %v", text, got, err)
@@ -58,6 +59,7 @@ func TestCheckExpected(t *testing.T) {
 	a, b := strings.Repeat("0a", 32), strings.Repeat("0b", 32)
 	one := []Source{File("root.img")}
 	user := File("user.img")
+	remote := []Source{File("s3://bucket/root.img")}
 	for name, c := range map[string]struct {
 		in   Input
 		want string
@@ -74,6 +76,14 @@ func TestCheckExpected(t *testing.T) {
 		"of another image": {Input{Images: one, Expect: []ExpectedSum{{"Root.img", SHA256, a}}}, `no image "Root.img"`},
 		"contradiction": {Input{Images: one, Expect: []ExpectedSum{{"", SHA256, a}, {"root.img", SHA256, b}}},
 			"two expected values"},
+		"of all bytes of a remote one": {Input{Images: remote, Expect: []ExpectedSum{{"", SHA256, a}}},
+			"s3://bucket/root.img is remote and is not read in full: its SHA-256 cannot be compared"},
+		"of a disk of a remote one": {Input{Images: remote,
+			Expect: []ExpectedSum{{"s3://bucket/root.img: disk", MD5, a[:32]}}}, "is remote and is not read in full: its MD5"},
+		"of a read set":            {Input{Images: remote, Expect: []ExpectedSum{{"", ReadSetSHA256, a}}}, ""},
+		"of a read set of a local": {Input{Images: one, Expect: []ExpectedSum{{"", ReadSetSHA256, a}}}, "is not remote"},
+		"a malformed read set": {Input{Images: remote, Expect: []ExpectedSum{{"", ReadSetSHA256, a[:32]}}},
+			"64 hexadecimal digits"},
 		"malformed": {Input{Images: one, Expect: []ExpectedSum{{"", "crc32", a}}}, "unknown algorithm"},
 	} {
 		err := c.in.check()

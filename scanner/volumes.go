@@ -32,6 +32,8 @@ type volumes struct {
 	forced bool    // user is what the caller named as such
 	budget *memory.Budget
 	reads  reads
+	// snapshots are those that documents describe, by ID.
+	snapshots map[string]*SnapshotDescription
 }
 
 // volume is a volume of one of the images.

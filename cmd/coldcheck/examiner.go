@@ -22,7 +22,7 @@ import (
 func expectFlag(c *cobra.Command, values *[]string) {
 	c.Flags().StringArrayVar(values, "expect-hash", nil,
 		"require that an image has the hash `[IMAGE=]HASH:HEX`, and write no report otherwise; HASH is sha256, sha1 "+
-			"or md5; repeatable")
+			"or md5, and readset-sha256 for a remote image; repeatable")
 }
 
 func expectedSums(values []string) ([]scanner.ExpectedSum, error) {

@@ -102,8 +102,14 @@ func (r remoteCase) run(t *testing.T, args ...string) (exit int, output string) 
 // a secret.
 func TestRemoteScan(t *testing.T) {
 	t.Parallel()
+	snapshots := filepath.Join(t.TempDir(), "snapshots.json")
+	const described = `{"Snapshots": [{"SnapshotId": "snap-0", "Encrypted": true, "StartTime": "2026-03-01T06:00:00+00:00"}]}`
+	if err := os.WriteFile(snapshots, []byte(described), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	for where, r := range remoteCases(t, "failing") {
-		args := append([]string{"scan", "--no-progress", "--stats"}, r.images...)
+		args := append([]string{"scan", "--no-progress", "--stats", "--hash", "--all", "--with", snapshots, "-o", "table"},
+			r.images...)
 		for _, format := range []string{"json", "jsonl", "log", "html", "markdown", "sarif", "junit"} {
 			args = append(args, "-o", format+"=report."+format)
 		}
@@ -112,6 +118,10 @@ func TestRemoteScan(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s", where, exit, out)
 		}
 		priced := strings.Contains(out, "$0.0") && strings.Contains(out, "list price, us-east-1 as of ")
+		if where == "ebs" && !strings.Contains(strings.Join(strings.Fields(out), " "),
+			"encrypted, started 2026-03-01T06:00:00+00:00") || !strings.Contains(out, "read set of") {
+			t.Errorf("%s: the table does not say what was read: %s", where, out)
+		}
 		if !strings.Contains(out, "REQUESTS") || priced != (where != "http") {
 			t.Errorf("%s: the statistics are %s", where, out)
 		}

@@ -88,7 +88,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 	c.Flags().StringVar(&userName, "user-name", "", "check the profile of user `NAME`; also DOMAIN\\NAME or NAME@DOMAIN")
 	c.Flags().StringArrayVar(&with, "with", nil,
 		"add data that is not on the disk from `FILE`: the output of 'aws workspaces describe-workspaces', "+
-			"'aws workspaces describe-workspace-images' or 'slmgr /dlv'; repeatable")
+			"'aws workspaces describe-workspace-images', 'aws ec2 describe-snapshots' or 'slmgr /dlv'; repeatable")
 	parentFlag(c, &parents)
 	c.Flags().BoolVar(&staleBase, "stale-base", false,
 		"accept an image that is the base disk of another image, and lacks the changes in that one")

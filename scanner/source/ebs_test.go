@@ -480,6 +480,19 @@ func TestReadSetBound(t *testing.T) {
 			t.Errorf("%d blocks: %+v", tt.blocks, set)
 		}
 	}
+	// Blocks that were only fetched ahead do not count, until they are no longer known.
+	ahead := readSet{bound: 3}
+	for n := range int64(7) {
+		ahead.add(n, sha256.Sum256(nil))
+	}
+	ahead.use(3, 5)
+	if set := ahead.list(100, 10); !set.Complete || len(set.Blocks) != 3 {
+		t.Errorf("with blocks that were fetched ahead: %+v", set)
+	}
+	ahead.use(6, 6)
+	if set := ahead.list(100, 10); set.Complete {
+		t.Errorf("with a block that is not known: %+v", set)
+	}
 	s := readSet{}
 	for n, sum := range [][32]byte{sha256.Sum256(nil), sha256.Sum256(nil), sha256.Sum256([]byte("x"))} {
 		if same := s.add(1, sum); same != (n < 2) {

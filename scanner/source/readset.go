@@ -10,7 +10,8 @@ import (
 )
 
 // maxReadSet is how many blocks a read set has at most: 128 GiB in blocks of EBS. A
-// full set takes about 16 MiB.
+// full set takes about 16 MiB. As many again may be known of blocks that were only
+// fetched ahead, so that these do not decide whether a set is complete.
 const maxReadSet = 1 << 18
 
 // ReadSet is the set of blocks of a source that were read.
@@ -49,6 +50,7 @@ func (s ReadSet) Digest() string {
 type readSet struct {
 	mu    sync.Mutex
 	sums  map[int64]*readBlock
+	used  int
 	over  bool
 	bound int // maxReadSet if 0
 }
@@ -69,8 +71,7 @@ func (s *readSet) add(block int64, sum [sha256.Size]byte) bool {
 	if s.sums == nil {
 		s.sums = map[int64]*readBlock{}
 	}
-	if len(s.sums) == cmp.Or(s.bound, maxReadSet) {
-		s.over = true
+	if len(s.sums) == 2*cmp.Or(s.bound, maxReadSet) {
 		return true
 	}
 	s.sums[block] = &readBlock{sum: sum}
@@ -82,8 +83,13 @@ func (s *readSet) use(first, last int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n := first; n <= last; n++ {
-		if b := s.sums[n]; b != nil {
+		switch b := s.sums[n]; {
+		case b != nil && b.used:
+		case b == nil, s.used == cmp.Or(s.bound, maxReadSet):
+			s.over = true
+		default:
 			b.used = true
+			s.used++
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 func FuzzJSON(f *testing.F) {
 	f.Add([]byte(describeWorkspaces))
 	f.Add([]byte(describeImages))
+	f.Add([]byte(describeSnapshots))
 	f.Fuzz(func(t *testing.T, data []byte) { parseAnything(t, data) })
 }
 
@@ -33,6 +34,11 @@ func parseAnything(t *testing.T, data []byte) {
 	for _, w := range d.WorkSpaces {
 		if w.WorkspaceID == "" {
 			t.Error("a WorkSpace without ID")
+		}
+	}
+	for _, s := range d.Snapshots {
+		if s.SnapshotID == "" {
+			t.Error("a snapshot without ID")
 		}
 	}
 	if (d.Kind == License) != (d.Slmgr != nil) || (d.Slmgr != nil && d.Slmgr.RemainingWindowsRearm < 0) {

@@ -34,21 +34,10 @@ func parseJSON(text string) (*Document, error) {
 	d := &Document{}
 	next := ""
 	err := r.object("", fields{
-		"Workspaces": func(path string) error {
-			if d.Kind != "" {
-				return fmt.Errorf("%w: both Workspaces and Images are in it", ErrInvalid)
-			}
-			d.Kind = WorkSpaces
-			return r.list(path, func(path string) error { return r.workSpace(path, d) })
-		},
-		"Images": func(path string) error {
-			if d.Kind != "" {
-				return fmt.Errorf("%w: both Workspaces and Images are in it", ErrInvalid)
-			}
-			d.Kind = Images
-			return r.list(path, func(path string) error { return r.image(path, d) })
-		},
-		"NextToken": r.text(&next),
+		"Workspaces": r.only(WorkSpaces, d, r.workSpace),
+		"Images":     r.only(Images, d, r.image),
+		"Snapshots":  r.only(Snapshots, d, r.snapshot),
+		"NextToken":  r.text(&next),
 	})
 	if err != nil {
 		return nil, err
@@ -64,6 +53,17 @@ func parseJSON(text string) (*Document, error) {
 	}
 	d.Truncated = next != ""
 	return d, nil
+}
+
+// only reads the list of a kind of document. A document has one list.
+func (r *jsonReader) only(kind Kind, d *Document, entry func(path string, d *Document) error) func(string) error {
+	return func(path string) error {
+		if d.Kind != "" {
+			return fmt.Errorf("%w: it is both %s and %s", ErrInvalid, d.Kind, kind)
+		}
+		d.Kind = kind
+		return r.list(path, func(path string) error { return entry(path, d) })
+	}
 }
 
 // workSpace reads an entry as describe-workspaces prints it (Amazon WorkSpaces
@@ -158,6 +158,33 @@ func (r *jsonReader) image(path string, d *Document) error {
 		return fmt.Errorf("%w: %s.ImageId: %q is not an image of WorkSpaces", ErrUnknownKind, path, i.ImageID)
 	}
 	d.Images = append(d.Images, i)
+	return nil
+}
+
+// snapshot reads an entry as describe-snapshots prints it (Amazon EC2 API Reference,
+// "Snapshot"). Other services have snapshots in a field of the same name.
+func (r *jsonReader) snapshot(path string, d *Document) error {
+	var s Snapshot
+	err := r.object(path, fields{
+		"SnapshotId":     r.text(&s.SnapshotID),
+		"VolumeId":       r.text(&s.VolumeID),
+		"VolumeSize":     r.count(&s.VolumeSizeGiB),
+		"State":          r.text(&s.State),
+		"StartTime":      r.time(&s.StartTime),
+		"CompletionTime": r.time(&s.CompletionTime),
+		"Encrypted":      r.truth(&s.Encrypted),
+		"KmsKeyId":       r.text(&s.KMSKeyID),
+		"OwnerId":        r.text(&s.OwnerID),
+	})
+	switch {
+	case err != nil:
+		return err
+	case s.SnapshotID == "":
+		return fmt.Errorf("%w: %s: no SnapshotId", ErrInvalid, path)
+	case !strings.HasPrefix(s.SnapshotID, "snap-"):
+		return fmt.Errorf("%w: %s.SnapshotId: %q is not a snapshot of EBS", ErrUnknownKind, path, clip(s.SnapshotID))
+	}
+	d.Snapshots = append(d.Snapshots, s)
 	return nil
 }
 

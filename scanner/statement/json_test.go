@@ -68,6 +68,53 @@ const describeImages = `{
 }
 `
 
+const describeSnapshots = `{
+    "Snapshots": [
+        {
+            "StorageTier": "standard",
+            "TransferType": "standard",
+            "CompletionTime": "2026-03-01T06:12:00.000000+00:00",
+            "FullSnapshotSizeInBytes": 42949672960,
+            "SnapshotId": "snap-0123456789abcdef0",
+            "VolumeId": "vol-0123456789abcdef0",
+            "State": "completed",
+            "StartTime": "2026-03-01T06:00:00.000000+00:00",
+            "Progress": "100%",
+            "OwnerId": "012345678901",
+            "Description": "root",
+            "VolumeSize": 80,
+            "Encrypted": true,
+            "KmsKeyId": "arn:aws:kms:eu-west-1:012345678901:key/1",
+            "Tags": [{"Key": "Name", "Value": "root"}]
+        },
+        {"SnapshotId": "snap-1", "Encrypted": false, "StartTime": 1577934245.678}
+    ]
+}
+`
+
+func TestDescribeSnapshots(t *testing.T) {
+	yes, no, size := true, false, int64(80)
+	want := &Document{
+		Name: "snapshots.json", Kind: Snapshots,
+		Snapshots: []Snapshot{
+			{
+				SnapshotID: "snap-0123456789abcdef0", VolumeID: "vol-0123456789abcdef0", VolumeSizeGiB: &size,
+				State: "completed", StartTime: "2026-03-01T06:00:00.000000+00:00",
+				CompletionTime: "2026-03-01T06:12:00.000000+00:00", Encrypted: &yes,
+				KMSKeyID: "arn:aws:kms:eu-west-1:012345678901:key/1", OwnerID: "012345678901",
+			},
+			{SnapshotID: "snap-1", Encrypted: &no, StartTime: "1577934245.678"},
+		},
+	}
+	d, err := Parse("snapshots.json", []byte(describeSnapshots))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, d); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDescribeWorkspaces(t *testing.T) {
 	yes, no, root, user := true, false, int64(80), int64(10)
 	want := &Document{
@@ -133,6 +180,8 @@ func TestEmptyAndTruncatedLists(t *testing.T) {
 		{`{"Workspaces": []}`, WorkSpaces, false},
 		{`{"Images": []}`, Images, false},
 		{`{"Images": null}`, Images, false},
+		{`{"Snapshots": []}`, Snapshots, false},
+		{`{"Snapshots": [], "NextToken": "abc"}`, Snapshots, true},
 		{`{"Images": [], "NextToken": null}`, Images, false},
 		{`{"Images": [], "NextToken": ""}`, Images, false},
 		{`{"NextToken": "abc", "Images": []}`, Images, true},
@@ -159,7 +208,14 @@ func TestJSONRefuses(t *testing.T) {
 		{`[]`, ErrUnknownKind, ""},
 		{`"Workspaces"`, ErrUnknownKind, ""},
 		{`{"Images": [{"ImageId": "ami-0123456789abcdef0"}]}`, ErrUnknownKind, `Images[0].ImageId: "ami-0123456789abcdef0"`},
-		{`{"Workspaces": [], "Images": []}`, ErrInvalid, "both Workspaces and Images"},
+		{`{"Workspaces": [], "Images": []}`, ErrInvalid, "it is both describe-workspaces and describe-workspace-images"},
+		{`{"Snapshots": [], "Images": []}`, ErrInvalid, "it is both describe-snapshots and describe-workspace-images"},
+		{`{"Snapshots": [{}]}`, ErrInvalid, "Snapshots[0]: no SnapshotId"},
+		{`{"Snapshots": [{"SnapshotId": "rds:daily"}]}`, ErrUnknownKind, `Snapshots[0].SnapshotId: "rds:daily"`},
+		{`{"Snapshots": [{"SnapshotId": "snap-1", "Encrypted": "true"}]}`, ErrInvalid,
+			"Snapshots[0].Encrypted: is a text, not true or false"},
+		{`{"Snapshots": [{"SnapshotId": "snap-1", "VolumeSize": -1}]}`, ErrInvalid, "VolumeSize: is the number -1"},
+		{`{"Snapshots": [{"SnapshotId": "snap-1", "StartTime": {}}]}`, ErrInvalid, "StartTime: is an object, not a time"},
 		{`{`, ErrInvalid, "the JSON ends at byte 1"},
 		{`{"Workspaces": [{"WorkspaceId": "ws-1"`, ErrInvalid, "the JSON ends at byte"},
 		{`{"Workspaces": [}`, ErrInvalid, "JSON at byte"},

@@ -55,6 +55,26 @@ func MatchWorkSpace(documents []*Document, computer string) (Match, error) {
 	return m, nil
 }
 
+// MatchSnapshot finds the snapshot with an ID in the documents; nil if none has it. Two
+// different entries are an ErrDisagree, since nothing shows which one is right.
+func MatchSnapshot(documents []*Document, id string) (*Snapshot, *Document, error) {
+	var found *Snapshot
+	var of *Document
+	for _, d := range documents {
+		for i := range d.Snapshots {
+			s := &d.Snapshots[i]
+			switch {
+			case s.SnapshotID != id:
+			case found == nil:
+				found, of = s, d
+			case !reflect.DeepEqual(s, found):
+				return nil, nil, fmt.Errorf("%s and %s: the entries for %s differ: %w", of.Name, d.Name, id, ErrDisagree)
+			}
+		}
+	}
+	return found, of, nil
+}
+
 func describeComputers(d *Document) string {
 	var names []string
 	for _, w := range d.WorkSpaces {

@@ -53,3 +53,28 @@ func TestMatchWorkSpace(t *testing.T) {
 		})
 	}
 }
+
+func TestMatchSnapshot(t *testing.T) {
+	one := &Document{Name: "one.json", Kind: Snapshots, Snapshots: []Snapshot{{SnapshotID: "snap-1"}, {SnapshotID: "snap-2"}}}
+	same := &Document{Name: "same.json", Kind: Snapshots, Snapshots: []Snapshot{{SnapshotID: "snap-2"}}}
+	other := &Document{Name: "other.json", Kind: Snapshots, Snapshots: []Snapshot{{SnapshotID: "snap-2", State: "pending"}}}
+	for _, tt := range []struct {
+		documents []*Document
+		id        string
+		of        *Document
+		disagree  bool
+	}{
+		{nil, "snap-1", nil, false},
+		{[]*Document{one, same}, "snap-2", one, false},
+		{[]*Document{same, one}, "snap-1", one, false},
+		{[]*Document{one}, "snap-3", nil, false},
+		{[]*Document{one, other}, "snap-2", nil, true},
+		{[]*Document{one, other}, "snap-1", one, false},
+	} {
+		s, of, err := MatchSnapshot(tt.documents, tt.id)
+		if of != tt.of || (s != nil) != (of != nil) || s != nil && s.SnapshotID != tt.id ||
+			errors.Is(err, ErrDisagree) != tt.disagree || (err != nil) != tt.disagree {
+			t.Errorf("%s: %+v of %+v, %v", tt.id, s, of, err)
+		}
+	}
+}

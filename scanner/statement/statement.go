@@ -1,6 +1,7 @@
 // Package statement reads documents with facts that are not on the disk: the
-// JSON of `aws workspaces describe-workspaces` and `describe-workspace-images`,
-// and the text of `slmgr /dlv`. The content decides the kind of a document.
+// JSON of `aws workspaces describe-workspaces` and `describe-workspace-images` and of
+// `aws ec2 describe-snapshots`, and the text of `slmgr /dlv`. The content decides the
+// kind of a document.
 //
 // A document decides requirements, so nothing in it is guessed: a field that
 // has the wrong type, is repeated or is not certain is an error that names it.
@@ -16,7 +17,7 @@ import (
 // ErrUnknownKind is the error for content that is not a document of a known
 // kind.
 var ErrUnknownKind = errors.New(
-	"neither describe-workspaces nor describe-workspace-images JSON, nor the text of slmgr /dlv")
+	"not the JSON of describe-workspaces, describe-workspace-images or describe-snapshots, nor the text of slmgr /dlv")
 
 // ErrInvalid is the error for content of a known kind that is damaged or
 // contradictory.
@@ -37,6 +38,7 @@ type Kind string
 const (
 	WorkSpaces Kind = "describe-workspaces"
 	Images     Kind = "describe-workspace-images"
+	Snapshots  Kind = "describe-snapshots"
 	License    Kind = "slmgr /dlv"
 )
 
@@ -48,6 +50,7 @@ type Document struct {
 
 	WorkSpaces []WorkSpace
 	Images     []Image
+	Snapshots  []Snapshot
 	Slmgr      *Slmgr
 
 	// Truncated is true if the document names a next page, so that its list is
@@ -112,6 +115,20 @@ type Image struct {
 type ErrorDetail struct {
 	ErrorCode    string
 	ErrorMessage string
+}
+
+// Snapshot is one entry of describe-snapshots. A string that is not in the document is
+// "", a number nil.
+type Snapshot struct {
+	SnapshotID     string // "snap-...", never ""
+	VolumeID       string
+	VolumeSizeGiB  *int64
+	State          string // "completed", "pending", ... as written
+	StartTime      string // as written: the command prints it in several forms
+	CompletionTime string // likewise
+	Encrypted      *bool  // nil: not in the document
+	KMSKeyID       string
+	OwnerID        string
 }
 
 // Slmgr is the output of `slmgr /dlv` about the Windows license. A text without
