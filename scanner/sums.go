@@ -65,7 +65,8 @@ func (e ExpectedSum) check() error {
 		newSum = sha256.New
 	}
 	if newSum == nil {
-		return fail(ErrUsage, "the algorithms are sha256, sha1, md5, and readset-sha256 for remote images", "unknown algorithm %q", e.Algorithm)
+		const hint = "the algorithms are sha256, sha1, md5, and readset-sha256 for remote images"
+		return fail(ErrUsage, hint, "unknown algorithm %q", e.Algorithm)
 	}
 	sum, err := hex.DecodeString(e.Sum)
 	if size := newSum().Size(); err != nil || len(sum) != size {
@@ -348,4 +349,6 @@ func (vs *volumes) hash(
 	return all, nil
 }
 
-var algorithmName = map[Algorithm]string{SHA256: "SHA-256", SHA1: "SHA-1", MD5: "MD5", ReadSetSHA256: "the SHA-256 of the read set"}
+var algorithmName = map[Algorithm]string{
+	SHA256: "SHA-256", SHA1: "SHA-1", MD5: "MD5", ReadSetSHA256: "the SHA-256 of the read set",
+}

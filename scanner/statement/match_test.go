@@ -55,9 +55,12 @@ func TestMatchWorkSpace(t *testing.T) {
 }
 
 func TestMatchSnapshot(t *testing.T) {
-	one := &Document{Name: "one.json", Kind: Snapshots, Snapshots: []Snapshot{{SnapshotID: "snap-1"}, {SnapshotID: "snap-2"}}}
-	same := &Document{Name: "same.json", Kind: Snapshots, Snapshots: []Snapshot{{SnapshotID: "snap-2"}}}
-	other := &Document{Name: "other.json", Kind: Snapshots, Snapshots: []Snapshot{{SnapshotID: "snap-2", State: "pending"}}}
+	document := func(name string, list ...Snapshot) *Document {
+		return &Document{Name: name, Kind: Snapshots, Snapshots: list}
+	}
+	one := document("one.json", Snapshot{SnapshotID: "snap-1"}, Snapshot{SnapshotID: "snap-2"})
+	same := document("same.json", Snapshot{SnapshotID: "snap-2"})
+	other := document("other.json", Snapshot{SnapshotID: "snap-2", State: "pending"})
 	for _, tt := range []struct {
 		documents []*Document
 		id        string
