@@ -249,7 +249,7 @@ func (f *FS) openJournal() (*journal, error) {
 		return nil, damaged(i.number, reasonSize)
 	}
 	j := &journal{disk: f.disk, blocks: newBlockMap(f.disk, &f.super, i), length: uint32(size)}
-	block, err := j.block(0)
+	block, err := j.read(0, 1) // an empty journal has nothing else
 	if err != nil {
 		return nil, err
 	}
@@ -333,7 +333,10 @@ func (f *FS) journalInode() (inode, error) {
 }
 
 // block returns a block of the journal, valid until the next call.
-func (j *journal) block(n uint32) ([]byte, error) {
+func (j *journal) block(n uint32) ([]byte, error) { return j.read(n, j.length) }
+
+// read is block, and reads at most so many blocks.
+func (j *journal) read(n, most uint32) ([]byte, error) {
 	bits := j.disk.blockBits
 	if n < j.begin || n >= j.end {
 		if n >= j.length {
@@ -349,7 +352,7 @@ func (j *journal) block(n uint32) ([]byte, error) {
 		if j.buf == nil {
 			j.buf = make([]byte, min(journalRead, int64(j.length)<<bits))
 		}
-		count := min(r.count, uint64(j.length-n), uint64(len(j.buf))>>bits)
+		count := min(r.count, uint64(j.length-n), uint64(len(j.buf))>>bits, uint64(most))
 		if err := j.disk.readAt(j.buf[:count<<bits], int64(r.physical<<bits)); err != nil {
 			j.begin, j.end = 0, 0
 			return nil, err

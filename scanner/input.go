@@ -27,6 +27,9 @@ type Input struct {
 	// over a network is not hashed, nor is a disk in it: RemoteFile.ReadSet identifies the
 	// blocks that were read.
 	Hash bool
+	// Sizes counts the files in the folders that linux.contents.removed lists, with
+	// their sizes. This reads all inodes and folders of the Linux volumes.
+	Sizes bool
 	// StaleBase says that an image that is the base disk of another one is meant as
 	// it is. Otherwise the verdict is at most Inconclusive.
 	StaleBase bool

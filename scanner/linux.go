@@ -90,6 +90,7 @@ func openLinux(vs *volumes, from inputs) (system, error) {
 		Root:     linuxVolume(vs.root.fs),
 		Home:     vs.homeVolume(),
 		Layout:   vs.layout.Layout,
+		Sizes:    from.sizes,
 		Readable: vs.judgeReadable(),
 		Context:  from.ctx,
 		Waited:   vs.reads.waited,

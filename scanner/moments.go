@@ -6,6 +6,7 @@ import (
 	"path"
 	"time"
 
+	"github.com/coldcheck/coldcheck/scanner/internal/linux"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -48,11 +49,15 @@ func apart(root, user time.Time) string {
 		root.UTC().Format(layout), user.UTC().Format(layout), int(maxApart.Hours()))
 }
 
-// busy are folders of a Linux system, or of a volume of homes, in which
-// something changes while it runs. The times of all inodes are not in the index.
-var busy = []string{
-	".", "var/log", "var/log/journal", "var/lib", "var/lib/systemd", "var/spool", "etc", "run", "home", "root",
-}
+// busySystem and busyHomes are folders in which something changes while a Linux
+// system runs: of its root volume, and of any other. The times of all inodes are not
+// in the index, and the other folders at the top of a root volume are far apart.
+var (
+	busySystem = []string{
+		"var/log", "var/log/journal", "var/lib", "var/lib/systemd", "var/spool", "etc", "tmp", "root",
+	}
+	busyHomes = []string{".", "var/log", "var/log/journal", "var/lib", "var/lib/systemd", "var/spool", "etc", "home"}
+)
 
 const (
 	maxBusyFolders = 1000
@@ -61,7 +66,7 @@ const (
 
 // newestOf returns the newest time of the entries of the folders that change,
 // and of their direct subfolders.
-func newestOf(fsys fs.FS, until time.Time) time.Time {
+func newestOf(fsys linux.Filesystem, until time.Time) time.Time {
 	var newest time.Time
 	folders, entries := 0, 0
 	var look func(dir string, deeper int)
@@ -88,6 +93,10 @@ func newestOf(fsys fs.FS, until time.Time) time.Time {
 				look(path.Join(dir, e.Name()), deeper-1)
 			}
 		}
+	}
+	busy := busyHomes
+	if system, _ := linux.IsRoot(fsys); system {
+		busy = busySystem
 	}
 	for _, dir := range busy {
 		look(dir, 1)

@@ -28,15 +28,27 @@ func TestApart(t *testing.T) {
 
 func TestNewestOf(t *testing.T) {
 	day := func(n int) time.Time { return time.Date(2026, 3, n, 0, 0, 0, 0, time.UTC) }
-	fsys := fstest.MapFS{
+	homes := fstest.MapFS{
 		"alice/notes":      {ModTime: day(3)},
 		"var/log/messages": {ModTime: day(5)},
 		"usr/lib/a/b":      {ModTime: day(9)}, // too deep to be looked at
 		"etc/clock":        {ModTime: day(28)},
 	}
-	for until, want := range map[time.Time]time.Time{day(29): day(28), day(27): day(5), day(4): day(3), day(1): {}} {
-		if got := newestOf(fsys, until); !got.Equal(want) {
-			t.Errorf("until %v: %v, want %v", until, got, want)
+	system := fstest.MapFS{
+		"etc/os-release":   {ModTime: day(2)},
+		"var/log/messages": {ModTime: day(5)},
+		"srv/data":         {ModTime: day(9)}, // not where a system changes something
+		"tmp/x":            {ModTime: day(28)},
+	}
+	for _, c := range []struct {
+		fsys        fstest.MapFS
+		until, want time.Time
+	}{
+		{homes, day(29), day(28)}, {homes, day(27), day(5)}, {homes, day(4), day(3)}, {homes, day(1), time.Time{}},
+		{system, day(29), day(28)}, {system, day(27), day(5)}, {system, day(4), day(2)}, {system, day(1), time.Time{}},
+	} {
+		if got := newestOf(c.fsys, c.until); !got.Equal(c.want) {
+			t.Errorf("until %v: %v, want %v", c.until, got, c.want)
 		}
 	}
 }

@@ -43,13 +43,12 @@ func (m metered) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // scanCase scans a case of the demonstration through a meter.
-func scanCase(t *testing.T, name string, parallel int, m *meter) *scanner.Result {
+func scanCase(t *testing.T, name string, in scanner.Input, m *meter) *scanner.Result {
 	t.Helper()
 	c, err := fixtures.Find(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := scanner.Input{ParallelReads: parallel}
 	for _, i := range c.Images {
 		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
 			r, err := i.Open()
@@ -76,14 +75,17 @@ func TestReads(t *testing.T) {
 		"windows7":      {175, 9_300_000},
 		"windows10":     {195, 9_400_000},
 		"windows11":     {200, 9_400_000},
-		"linux-failing": {415, 5_700_000},
-		"linux-ready":   {395, 5_500_000},
-		"linux-journal": {410, 12_200_000},
-		"linux-ubuntu":  {340, 4_600_000},
+		"linux-failing": {355, 2_120_000},
+		"linux-ready":   {330, 1_920_000},
+		"linux-journal": {350, 10_100_000},
+		"linux-ubuntu":  {265, 1_180_000},
+
+		"linux-xfs-failing": {240, 4_160_000},
+		"linux-xfs-ready":   {225, 4_070_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &meter{}
-			r := scanCase(t, name, 0, m)
+			r := scanCase(t, name, scanner.Input{}, m)
 			if r.Reads != m.reads.Load() || r.BytesRead != m.bytes.Load() {
 				t.Errorf("%d reads of %d bytes are told, %d of %d were made", r.Reads, r.BytesRead, m.reads.Load(), m.bytes.Load())
 			}
@@ -103,7 +105,7 @@ func TestParallelReads(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &meter{delay: time.Millisecond}
 				start := time.Now()
-				r := scanCase(t, name, parallel, m)
+				r := scanCase(t, name, scanner.Input{ParallelReads: parallel, Sizes: true}, m)
 				took := time.Since(start) // on the clock of the test, where only reads take time
 				most := int64(parallel)
 				if parallel == 0 {

@@ -114,6 +114,31 @@ func TestRemoteCases(t *testing.T) {
 	}
 }
 
+// TestRemoteRequests: a scan of a Linux pair sends few requests, and the bounds are what
+// it needs. More files do not need more of them.
+func TestRemoteRequests(t *testing.T) {
+	for name, most := range map[string]int{"linux-ready": 36, "linux-ubuntu": 36, "linux-xfs-ready": 21} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := fixtures.Find(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := serve(t, c, "ebs")
+			if _, err := scanner.Scan(t.Context(), p.Input); err != nil {
+				t.Fatal(err)
+			}
+			sent := p.server.Actions()[p.action]
+			if sent > most {
+				t.Errorf("%d requests for blocks, more than %d", sent, most)
+			}
+			if sent < most-2 { // that many may be read ahead
+				t.Errorf("%d requests for blocks: lower the bound of %d", sent, most)
+			}
+		})
+	}
+}
+
 // TestRemoteFailure: a read that fails for good ends a scan wherever it happens, with an
 // error that says whether it may pass, and never with a result or with no system.
 func TestRemoteFailure(t *testing.T) {

@@ -135,7 +135,8 @@ func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) 
 	}
 	_ = guard(func() error { o.volumes.differentMoments(o.started, o.trail); return nil })
 	err = guard(func() (err error) {
-		g := inputs{ctx: ctx, documents: o.documents, userName: in.UserName, trail: o.trail, now: o.started}
+		g := inputs{ctx: ctx, documents: o.documents, userName: in.UserName, sizes: in.Sizes, trail: o.trail,
+			now: o.started}
 		m.system, err = openSystem(o.volumes, g)
 		return err
 	})

@@ -14,6 +14,7 @@ type inputs struct {
 	ctx       context.Context
 	documents []*statement.Document
 	userName  string
+	sizes     bool // Input.Sizes
 	trail     *requirement.Trail
 	now       time.Time
 }

@@ -26,6 +26,7 @@ const (
 	maxInFlight = 8
 	formatLinux = 1 // of the items: little-endian
 	logRead     = 1 << 20
+	halfStep    = 256 // sectors after the place where the end of the log is sought first
 	// maxLog is the size of the largest log, in bytes (XFS_MAX_LOG_BYTES).
 	maxLog = 2 << 30
 
@@ -196,8 +197,21 @@ func (j *journal) header(at int64) (record, error) {
 }
 
 // half finds, between a sector and one that begins with another cycle, the
-// first that does.
+// first that does. It begins where the superblock was last logged, since the log
+// mostly ends soon after that: the sectors are far apart otherwise.
 func (j *journal) half(first, last int64, cycle uint32) (int64, error) {
+	step := int64(halfStep)
+	for at := int64(j.s.logged); at > first && at < last; at, step = at+step, 4*step {
+		c, err := j.cycle(at)
+		if err != nil {
+			return 0, err
+		}
+		if c == cycle {
+			last = at
+			break
+		}
+		first = at
+	}
 	for last-first > 1 {
 		mid := (first + last) / 2
 		c, err := j.cycle(mid)

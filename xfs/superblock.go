@@ -17,6 +17,7 @@ type superblock struct {
 	metaUUID    [16]byte // that blocks have of the volume
 	logStart    uint64   // block, 0 if the log is on another device
 	logBlocks   uint32
+	logged      uint32 // sector of the log that last changed the superblock on the volume; 0 if unknown
 	root        uint64
 	groupBlocks uint32
 	groups      uint32
@@ -85,8 +86,8 @@ func readSuperblock(d *device) (superblock, error) {
 //	0x64  2  version and features         0xD8  4  incompatible features
 //	0x66  2  bytes of a sector            0xDC  4  incompatible features of the log
 //	0x68  2  bytes of an inode            0xE0  4  checksum, little-endian
-//	0x6A  2  inodes in a block            0xF8 16  UUID of metadata
-//	0x6C 12  label
+//	0x6A  2  inodes in a block            0xF0  8  last change in the log: cycle and sector
+//	0x6C 12  label                        0xF8 16  UUID of metadata
 //	0x78  1  log2 of bytes of a block, 0x79  1  of a sector, 0x7A  1  of an inode
 //	0x7B  1  log2 of inodes in a block
 func parseSuperblock(b []byte, replayed bool) (superblock, error) {
@@ -129,6 +130,7 @@ func parseSuperblock(b []byte, replayed bool) (superblock, error) {
 		s.roCompat = be.Uint32(b[0xD4:])
 		s.incompat = be.Uint32(b[0xD8:])
 		s.logIncompat = be.Uint32(b[0xDC:])
+		s.logged = be.Uint32(b[0xF4:])
 		if s.incompat&incompatMetaUUID != 0 {
 			s.metaUUID = [16]byte(b[0xF8:0x108])
 		}

@@ -105,6 +105,7 @@ type scanFlags struct {
 	outputs    []string
 	selected   selectionFlags
 	crossCheck bool
+	sizes      bool
 	reads      parallelReads
 	waivers    string
 	template   string
@@ -117,6 +118,8 @@ func (p *program) scanFlags(c *cobra.Command, f *scanFlags) {
 	displayFlags(c, &p.display)
 	f.selected.declare(c)
 	crossCheckFlag(c, &f.crossCheck)
+	c.Flags().BoolVar(&f.sizes, "sizes", false,
+		"count the files that image creation removes from Linux volumes; this reads all inodes and folders")
 	memoryFlag(c, &p.maxMemory)
 	parallelReadsFlag(c, &f.reads)
 	p.noProgressFlag(c)
@@ -157,7 +160,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, f
 	if err := p.checkOutputs(append(slices.Clone(outputs), more...), append(files, p.inputs...), began); err != nil {
 		return err
 	}
-	in.MaxMemory, in.ParallelReads = int64(p.maxMemory), int(flags.reads)
+	in.MaxMemory, in.ParallelReads, in.Sizes = int64(p.maxMemory), int(flags.reads), flags.sizes
 	in.Progress = p.progress.show
 	result, err := scanner.Scan(ctx, in)
 	if err != nil {

@@ -32,6 +32,7 @@ func (f files) scans() map[string][]string {
 		"windows": {f.path("windows-root.img"), f.path("windows-user.img")},
 		"aged":    {f.path("ready-root.img"), f.path("aged-user.img")},
 		"linux":   {f.path("linux-root.img"), f.path("linux-user.img")},
+		"xfs":     {f.path("xfs-root.img"), f.path("xfs-user.img")},
 	}
 }
 
@@ -63,8 +64,14 @@ var recipes = []recipe{
 	{"aged-user.img", func(f files, target string) error {
 		return f.buildUser(target, func(v volume) error { return aged(3, agedFiles, userPlaces, v.create, v.remove) })
 	}},
-	{"linux-root.img", buildLinuxRoot},
+	{"linux-root.img", func(_ files, target string) error {
+		return buildLinuxRoot("linux-ubuntu", "ext4", volume.create, target)
+	}},
 	{"linux-user.img", func(_ files, target string) error { return unpack("linux-ubuntu", "user", target) }},
+	{"xfs-root.img", func(_ files, target string) error {
+		return buildLinuxRoot("linux-xfs-ready", "xfs", volume.allocate, target)
+	}},
+	{"xfs-user.img", func(_ files, target string) error { return unpack("linux-xfs-ready", "user", target) }},
 	{"windows.mft", func(f files, target string) error {
 		return copyMFT(target, f.path("windows-root.img"), f.path("windows-user.img"))
 	}},
@@ -158,14 +165,40 @@ func newVolume(dir string) volume {
 func (v volume) create(f file) error { return v.write(f.path, v.noise[:f.size]) }
 
 func (v volume) write(path string, data []byte) error {
+	path, err := v.place(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o644)
+}
+
+// place makes the folder of a file.
+func (v volume) place(path string) (string, error) {
 	path = filepath.Join(v.dir, path)
 	if folder := filepath.Dir(path); !v.made[folder] {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
-			return err
+			return "", err
 		}
 		v.made[folder] = true
 	}
-	return os.WriteFile(path, data, 0o644)
+	return path, nil
+}
+
+// allocate makes a file whose blocks are allocated but not written, so that the
+// image takes little room and its metadata is where it would be otherwise.
+func (v volume) allocate(f file) error {
+	path, err := v.place(f.path)
+	if err != nil {
+		return err
+	}
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	if f.size > 0 {
+		err = unix.Fallocate(int(out.Fd()), 0, 0, int64(f.size))
+	}
+	return errors.Join(err, out.Close())
 }
 
 func (v volume) remove(path string) error { return os.Remove(filepath.Join(v.dir, path)) }
@@ -213,15 +246,18 @@ func (f files) buildUser(target string, fill func(volume) error) error {
 	})
 }
 
-func buildLinuxRoot(_ files, target string) error {
-	if err := unpack("linux-ubuntu", "root", target); err != nil {
+// buildLinuxRoot fills the root volume of a case, which is all well.
+func buildLinuxRoot(name, kind string, create func(volume, file) error, target string) error {
+	if err := unpack(name, "root", target); err != nil {
 		return err
 	}
 	part, err := largest(target)
 	if err != nil {
 		return err
 	}
-	return mounted("ext4", part, func(v volume) error { return tree(4, linuxFiles, linuxPlaces, v.create) })
+	return mounted(kind, part, func(v volume) error {
+		return tree(4, linuxFiles, linuxPlaces, func(f file) error { return create(v, f) })
+	})
 }
 
 func sparseFile(path string) error {
@@ -329,7 +365,7 @@ func mounted(kind string, s slice, fill func(volume) error) error {
 		return err
 	}
 	defer os.Remove(dir)
-	mount := []string{"mount", "-t", "ext4", device, dir}
+	mount := []string{"mount", "-t", kind, device, dir}
 	if kind == "ntfs-3g" {
 		mount = []string{"ntfs-3g", device, dir}
 	}

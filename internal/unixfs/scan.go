@@ -15,7 +15,7 @@ const (
 	// read along between two pieces that are wanted, in bytes: about as much
 	// as a disk reads while it would start another read.
 	ScanRead = 1 << 20
-	scanGap  = 128 << 10
+	scanGap  = 32 << 10
 )
 
 // Scan is what a filesystem knows of where its inodes and directories are. D is

@@ -16,9 +16,10 @@ import (
 var contentsRemoved = entry{
 	Requirement: require(requirement.Info, "linux.contents.removed", "Lists what image creation removes from the volumes.",
 		sectionIncluded, explanation{
-			Reads: "Every path that the AWS page lists: whether it exists, its size, and what in it belongs to no " +
-				"package and would be lost. It includes scripts in /var/lib/cloud/scripts, and files in homes that " +
-				"differ from /etc/skel.",
+			Reads: "Every path that the AWS page lists: whether it exists, and what in it belongs to no package and " +
+				"would be lost. It includes scripts in /var/lib/cloud/scripts, and files in homes that differ from " +
+				"/etc/skel. With --sizes also how many files and bytes are below folders with subfolders, for which " +
+				"all inodes are read.",
 			Live: "sudo du -sh /tmp /var/spool/mail /var/tmp /var/lib/dhcp /var/lib/cloud /var/cache /var/backups " +
 				"/etc/sudoers.d /home",
 		}),
@@ -62,9 +63,11 @@ var shreddedPatterns = []string{
 // A removed path is a row of the details of linux.contents.removed.
 type removed struct {
 	Path     string   `json:"path"`
-	State    string   `json:"state"` // "present", "absent", "volatile", "unreadable"
+	State    string   `json:"state"`             // "present", "absent", "volatile", "unreadable"
+	Entries  int      `json:"entries,omitempty"` // directly in a folder
 	Files    int64    `json:"files,omitempty"`
 	Bytes    int64    `json:"bytes,omitempty"`
+	Unsized  bool     `json:"not_counted,omitempty"`   // Files and Bytes are not known
 	Customer []string `json:"customer,omitempty"`      // what no package owns, up to maxNamed
 	More     int      `json:"customer_more,omitempty"` // how many more of it there are
 	Target   string   `json:"target,omitempty"`        // of a link, which is removed itself
@@ -113,15 +116,8 @@ func (m *Machine) describeRemoved(p string) removed {
 	}
 	if !f.Dir {
 		row.Files, row.Bytes = 1, f.Size
-	} else {
-		t, err := m.tree.totals(real)
-		if err != nil {
-			return failed(err)
-		}
-		if t.Damaged > 0 {
-			return failed(fmt.Errorf("it has %s", prose.Count(int(t.Damaged), "unreadable entry", "unreadable entries")))
-		}
-		row.Files, row.Bytes = t.Files, t.Size
+	} else if err := m.count(real, &row); err != nil {
+		return failed(err)
 	}
 	switch {
 	case slices.Contains(customerPlaces, p):
@@ -139,6 +135,94 @@ func (m *Machine) describeRemoved(p string) removed {
 		return failed(err)
 	}
 	return row
+}
+
+// count counts the files in a folder and adds up their sizes. Below subfolders it
+// does so only if the input asks for it: that takes a pass over all inodes.
+func (m *Machine) count(folder string, row *removed) error {
+	entries, _, err := m.tree.list(folder)
+	if err != nil {
+		return err
+	}
+	row.Entries = len(entries)
+	var t Totals
+	if m.in.Sizes {
+		t, err = m.tree.totals(folder)
+	} else {
+		t, row.Unsized = m.direct(folder, entries)
+	}
+	if err != nil {
+		return err
+	}
+	if t.Damaged > 0 {
+		return fmt.Errorf("it has %s", prose.Count(int(t.Damaged), "unreadable entry", "unreadable entries"))
+	}
+	if !row.Unsized {
+		row.Files, row.Bytes = t.Files, t.Size
+	}
+	return nil
+}
+
+// direct adds up the entries of a folder. more says that there is more below them.
+func (m *Machine) direct(folder string, entries []fs.DirEntry) (t Totals, more bool) {
+	v, _ := m.tree.at(folder)
+	seen := map[uint64]bool{}
+	more = m.tree.mountsBelow(folder)
+	for _, e := range entries {
+		info, err := e.Info()
+		switch {
+		case err != nil:
+			t.Damaged++
+			continue
+		case info.IsDir():
+			more = true
+			continue
+		}
+		if v.Inode != nil { // a file with several names counts once
+			if n := v.Inode(info); seen[n] {
+				continue
+			} else if n != 0 {
+				seen[n] = true
+			}
+		}
+		t.Files++
+		if info.Mode().IsRegular() {
+			t.Size += info.Size()
+		}
+	}
+	return t, more
+}
+
+// maxEmpty is how many folders are listed to find a file in one of them, before all
+// inodes are read for it.
+const maxEmpty = 100
+
+// holdsFile reports whether a file is anywhere below a folder.
+func (m *Machine) holdsFile(folder string) (bool, error) {
+	if !m.in.Sizes {
+		left := []string{folder}
+		for n := 0; len(left) > 0 && n < maxEmpty; n++ {
+			entries, _, err := m.tree.list(left[0])
+			if err != nil {
+				return false, err
+			}
+			for _, e := range entries {
+				if _, err := e.Info(); err != nil {
+					return false, fmt.Errorf("%s has an unreadable entry: %w", left[0], err)
+				}
+				if !e.IsDir() {
+					return true, nil
+				}
+				left = append(left, path.Join(left[0], e.Name()))
+			}
+			left = left[1:]
+		}
+		if len(left) == 0 {
+			return false, nil
+		}
+	}
+	t, err := m.tree.totals(folder)
+	return t.Files > 0, err
 }
 
 // customer adds a path that a customer would miss.
@@ -178,11 +262,11 @@ func (m *Machine) ofUsers(row *removed) error {
 				return err
 			}
 			if f.Dir {
-				t, err := m.tree.totals(p)
+				holds, err := m.holdsFile(p)
 				if err != nil {
 					return err
 				}
-				if t.Files == 0 {
+				if !holds {
 					continue
 				}
 			} else if skeleton, err := m.tree.link(path.Join("/etc/skel", e.Name())); err != nil {
@@ -258,10 +342,12 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 	var unread, lost []string
 	var first removed // that is unreadable
 	several := false  // others have other errors
+	unsized := false
 	for _, r := range rows {
 		switch r.State {
 		case "present":
 			present++
+			unsized = unsized || r.Unsized
 			bytes, files = bytes+r.Bytes, files+r.Files
 			customer += len(r.Customer) + r.More
 			if len(r.Customer) > 0 {
@@ -290,8 +376,13 @@ func judgeRemoved(rows []removed) requirement.Outcome {
 		o.Details = rows
 		return o
 	}
-	o := requirement.Pass(fmt.Sprintf("Image creation removes %d of %d listed paths, with %s (%s).", present, len(rows),
-		prose.Count(int(files), "file", "files"), prose.Size(bytes)), ev)
+	what := fmt.Sprintf("Image creation removes %d of %d listed paths", present, len(rows))
+	if unsized {
+		what += "; --sizes counts their files"
+	} else {
+		what += fmt.Sprintf(", with %s (%s)", prose.Count(int(files), "file", "files"), prose.Size(bytes))
+	}
+	o := requirement.Pass(what+".", ev)
 	if customer > 0 {
 		in := " in " + prose.Some(lost)
 		o = o.Also(prose.Count(customer, "entry"+in+" belongs to no package.", "entries"+in+" belong to no package."))

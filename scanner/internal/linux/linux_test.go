@@ -363,7 +363,7 @@ func TestHasUser(t *testing.T) {
 }
 
 func TestContents(t *testing.T) {
-	m := newMachine(t, `
+	const changes = `
 -- etc/sudoers.d/admins --
 %admins ALL=(ALL) ALL
 -- etc/sudoers.d/90-cloud-init-users --
@@ -375,20 +375,27 @@ ubuntu ALL=(ALL) NOPASSWD:ALL
 1234567890
 -- tmp/x --
 12345
-`)
-	f := find(t, m, "linux.contents.removed")
-	rows := map[string]removed{}
-	for _, r := range f.Details.([]removed) {
-		rows[r.Path] = r
+`
+	rowsOf := func(m *Machine) (map[string]removed, string) {
+		f := find(t, m, "linux.contents.removed")
+		rows := map[string]removed{}
+		for _, r := range f.Details.([]removed) {
+			rows[r.Path] = r
+		}
+		return rows, f.Message
+	}
+	m := newMachine(t, changes)
+	rows, message := rowsOf(m)
+	if !strings.Contains(message, "listed paths; --sizes counts their files. ") {
+		t.Error(message)
 	}
 	for p, want := range map[string]removed{
-		"/tmp": {State: "present", Files: 1, Bytes: 6},
-		"/home": {State: "present", Files: 1, Bytes: 6,
-			Customer: []string{"/home/jdoe/notes.txt"}},
-		"/var/tmp": {State: "absent"},
-		"/var/cache": {State: "present", Files: 1, Bytes: 11,
+		"/tmp":  {State: "present", Entries: 1, Files: 1, Bytes: 6},
+		"/home": {State: "present", Entries: 1, Unsized: true, Customer: []string{"/home/jdoe/notes.txt"}},
+		"/var/cache": {State: "present", Entries: 1, Unsized: true,
 			Customer: []string{"/var/cache/app"}},
-		"/etc/sudoers.d": {State: "present", Files: 2, Bytes: 52,
+		"/var/tmp": {State: "absent"},
+		"/etc/sudoers.d": {State: "present", Entries: 2, Files: 2, Bytes: 52,
 			Customer: []string{"/etc/sudoers.d/admins"}},
 		"/etc/security/access.conf": {State: "present", Files: 1, Bytes: 34,
 			Customer: []string{"-:ALL EXCEPT root:LOCAL"}},
@@ -401,9 +408,57 @@ ubuntu ALL=(ALL) NOPASSWD:ALL
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}
-	f = find(t, m, "linux.contents.shredded")
+	f := find(t, m, "linux.contents.shredded")
 	if !strings.Contains(f.Message, "shreds 2 keys") || len(f.Evidence) != 2 {
 		t.Errorf("%s %v", f.Message, f.Evidence)
+	}
+
+	m = newMachine(t, changes)
+	m.in.Sizes = true
+	sized, message := rowsOf(m)
+	if !strings.Contains(message, "listed paths, with 6 files (") {
+		t.Error(message)
+	}
+	for p, row := range rows {
+		if row.Unsized {
+			row.Unsized, row.Files, row.Bytes = false, 1, map[string]int64{"/home": 6, "/var/cache": 11}[p]
+		}
+		if got := sized[p]; fmt.Sprint(got) != fmt.Sprint(row) {
+			t.Errorf("with sizes: %+v, want %+v", got, row)
+		}
+	}
+}
+
+// TestEmptyHome leaves out the folders of a home that hold no file, whether all inodes
+// are read for it or not.
+func TestEmptyHome(t *testing.T) {
+	m := newMachine(t, "-- home/jdoe/full/a/b/c --\nx\n")
+	home := m.in.Home.FS.(fstest.MapFS)
+	passes := 0
+	totals := m.tree.home.Totals
+	m.tree.home.Totals = func(name string) (Totals, error) {
+		passes++
+		return totals(name)
+	}
+	added := 0
+	for _, folders := range []int{0, 1, maxEmpty - 1, maxEmpty, maxEmpty + 1} {
+		for ; added < folders; added++ {
+			home[fmt.Sprintf("jdoe/empty/%d", added)] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+		}
+		for _, m.in.Sizes = range []bool{false, true} {
+			for folder, want := range map[string]bool{"/home/jdoe/full": true, "/home/jdoe/empty": false} {
+				if folders == 0 && !want {
+					continue
+				}
+				passes = 0
+				if got, err := m.holdsFile(folder); got != want || err != nil {
+					t.Errorf("%d folders: %s: %t, %v", folders, folder, got, err)
+				}
+				if all := m.in.Sizes || !want && folders+1 > maxEmpty; (passes > 0) != all {
+					t.Errorf("%d folders: %s: %d passes over all inodes", folders, folder, passes)
+				}
+			}
+		}
 	}
 }
 

@@ -70,6 +70,10 @@ type Input struct {
 
 	Layout *Layout // of the root volume and the others of the images; nil if there are no others
 
+	// Sizes adds up what is below the folders that image creation removes, which
+	// takes a pass over all inodes and folders.
+	Sizes bool
+
 	Readable requirement.Outcome // of linux.volume.readable: the volumes are known to who opens them
 
 	Context context.Context      // ends what takes long; nil for none

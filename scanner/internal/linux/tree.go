@@ -520,6 +520,17 @@ func (t *tree) totals(p string) (Totals, error) {
 	return total, nil
 }
 
+// mountsBelow reports whether something is mounted below a folder.
+func (t *tree) mountsBelow(p string) bool {
+	prefix := strings.TrimSuffix(p, "/") + "/"
+	for point := range t.mounts {
+		if strings.HasPrefix(point, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // below says what a mount point hides.
 func (t *tree) below(point string) (*volume, string) {
 	m, above := t.mountOf(path.Dir(point))
