@@ -75,13 +75,13 @@ func TestReads(t *testing.T) {
 		"windows7":      {175, 9_300_000},
 		"windows10":     {195, 9_400_000},
 		"windows11":     {200, 9_400_000},
-		"linux-failing": {355, 2_120_000},
-		"linux-ready":   {330, 1_920_000},
+		"linux-failing": {355, 2_210_000},
+		"linux-ready":   {330, 2_010_000},
 		"linux-journal": {350, 10_100_000},
-		"linux-ubuntu":  {265, 1_180_000},
+		"linux-ubuntu":  {265, 1_270_000},
 
-		"linux-xfs-failing": {240, 4_160_000},
-		"linux-xfs-ready":   {225, 4_070_000},
+		"linux-xfs-failing": {245, 4_250_000},
+		"linux-xfs-ready":   {230, 4_160_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &meter{}

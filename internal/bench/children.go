@@ -27,6 +27,7 @@ import (
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/source"
+	"github.com/coldcheck/coldcheck/xfs"
 )
 
 // children are the parts of this program that run in separate processes, so
@@ -41,6 +42,7 @@ func init() {
 		"ntfs":      readNTFS,
 		"go-ntfs":   readGoNTFS,
 		"ext4":      readExt4,
+		"xfs":       readXFS,
 		"go-diskfs": readGoDiskFS,
 		"registry":  readRegistry,
 		"regparser": readRegparser,
@@ -96,6 +98,21 @@ func readGoNTFS(args []string) error {
 func readExt4(args []string) error {
 	return withSection(args[0], func(r *io.SectionReader) error {
 		f, err := ext4.Open(context.Background(), r, r.Size(), ext4.Options{})
+		if err != nil {
+			return err
+		}
+		totals, err := f.Tree(".")
+		if err == nil && totals.Files < linuxFiles {
+			err = fmt.Errorf("only %d files", totals.Files)
+		}
+		return err
+	})
+}
+
+// readXFS does the same with XFS.
+func readXFS(args []string) error {
+	return withSection(args[0], func(r *io.SectionReader) error {
+		f, err := xfs.Open(context.Background(), r, r.Size(), xfs.Options{})
 		if err != nil {
 			return err
 		}
@@ -271,11 +288,11 @@ func (s slow) ReadAt(p []byte, off int64) (int, error) {
 	return s.ReaderAt.ReadAt(p, off)
 }
 
-// record scans images and writes every byte that the scan reads of them, once
-// and in their order, to a file: for programs that only read it.
+// record scans images with --sizes and writes every byte that the scan reads of
+// them, once and in their order, to a file: for programs that only read it.
 func record(args []string) error {
 	var recorders []*recorder
-	in := scanner.Input{}
+	in := scanner.Input{Sizes: true}
 	for _, name := range args[1:] {
 		in.Images = append(in.Images, wrapped(name, func(r io.ReaderAt) io.ReaderAt {
 			recorders = append(recorders, &recorder{ReaderAt: r})

@@ -47,7 +47,7 @@ const limit = 90 * time.Second
 // tables lists the measurements.
 func (s *session) tables() []table {
 	scans := s.files.scans()
-	windows, aged, linux := scans["windows"], scans["aged"], scans["linux"]
+	windows, aged, linux, xfs := scans["windows"], scans["aged"], scans["linux"], scans["xfs"]
 	hive := s.files.path("hives/SOFTWARE")
 
 	sha := func(what, file string) row {
@@ -75,6 +75,10 @@ func (s *session) tables() []table {
 		return row{name: "ntfs-3g, du -s", tool: "ntfs-3g", slow: true, run: mountAndDu(images...)}
 	}
 	whole := func(images []string) row { return row{name: "coldcheck scan", run: scan(s.program, images...)} }
+	// sized reads all inodes and folders of a Linux volume.
+	sized := func(name string, images []string) row {
+		return row{name: name, run: scan(s.program, append([]string{"--sizes"}, images...)...)}
+	}
 	latencies := func(images []string) (rows []row) {
 		for _, delay := range []string{"0s", "1ms", "20ms"} {
 			for _, parallel := range []string{"8", "1", "32"} {
@@ -98,9 +102,18 @@ func (s *session) tables() []table {
 		}},
 		{title: "Windows pair with an aged user volume, cold", cold: true, rows: []row{whole(aged), dd("aged.bytes")}},
 		{title: "Linux root, warm", rows: []row{
-			whole(linux), sha("the same bytes", "linux.bytes"), fls(linux[0]),
+			sized("coldcheck scan --sizes", linux), sha("the same bytes", "linux.bytes"), fls(linux[0]), whole(linux),
 		}},
-		{title: "Linux root, cold", cold: true, rows: []row{whole(linux), dd("linux.bytes")}},
+		{title: "Linux root, cold", cold: true, rows: []row{
+			sized("coldcheck scan --sizes", linux), dd("linux.bytes"), whole(linux),
+		}},
+		{title: "Linux root on XFS, warm", rows: []row{
+			sized("coldcheck scan --sizes", xfs), sized("the same on ext4", linux), sha("the same bytes", "xfs.bytes"),
+			whole(xfs),
+		}},
+		{title: "Linux root on XFS, cold", cold: true, rows: []row{
+			sized("coldcheck scan --sizes", xfs), sized("the same on ext4", linux), dd("xfs.bytes"), whole(xfs),
+		}},
 		{title: "NTFS reader, aged user volume, warm", rows: []row{
 			{name: "ntfs: open, add up all files", run: s.child("ntfs", aged[1])},
 			sha("its $MFT", "aged.mft"), fls(aged[1]), du(aged[1]),
@@ -110,6 +123,10 @@ func (s *session) tables() []table {
 			{name: "ext4: open, add up all files", run: s.child("ext4", linux[0])},
 			fls(linux[0]),
 			{name: "go-diskfs, every directory", slow: true, run: s.child("go-diskfs", linux[0])},
+		}},
+		{title: "XFS reader, Linux root, warm", rows: []row{
+			{name: "xfs: open, add up all files", run: s.child("xfs", xfs[0])},
+			{name: "ext4: the same files", run: s.child("ext4", linux[0])},
 		}},
 		{title: "One value of SOFTWARE, warm",
 			note: "Only coldcheck reads the dirty hive with its log. The others read the recovered hive.", rows: []row{
