@@ -82,13 +82,16 @@ type journal struct {
 	end     int64
 }
 
-// read returns consecutive sectors.
-func (j *journal) read(at, count int64) ([]byte, error) {
+// read returns consecutive sectors, and reads those behind them along.
+func (j *journal) read(at, count int64) ([]byte, error) { return j.load(at, count, logRead/sector) }
+
+// load returns consecutive sectors, and reads least sectors, or as many as there are.
+func (j *journal) load(at, count, least int64) ([]byte, error) {
 	if at < 0 || count < 0 || at+count > j.sectors {
 		return nil, corrupt("sectors %d to %d of a log of %d", at, at+count, j.sectors)
 	}
 	if at < j.begin || at+count > j.end {
-		n := min(max(count, logRead/sector), j.sectors-at)
+		n := min(max(count, least), j.sectors-at)
 		if int64(len(j.buf)) < n*sector {
 			j.buf = make([]byte, n*sector)
 		}
@@ -231,7 +234,7 @@ func (j *journal) half(first, last int64, cycle uint32) (int64, error) {
 func (j *journal) first(at, count int64, cycle uint32) (int64, error) {
 	for count > 0 {
 		n := min(count, logRead/sector)
-		if _, err := j.read(at, n); err != nil {
+		if _, err := j.load(at, n, 0); err != nil { // what comes before the head is mostly enough
 			return 0, err
 		}
 		for i := at; i < at+n; i++ {
