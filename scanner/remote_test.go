@@ -117,7 +117,7 @@ func TestRemoteCases(t *testing.T) {
 // TestRemoteRequests: a scan of a Linux pair sends few requests, and the bounds are what
 // it needs. More files do not need more of them.
 func TestRemoteRequests(t *testing.T) {
-	for name, most := range map[string]int{"linux-ready": 36, "linux-ubuntu": 36, "linux-xfs-ready": 21} {
+	for name, most := range map[string]int{"linux-ready": 36, "linux-ubuntu": 36, "linux-xfs-ready": 15} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, err := fixtures.Find(name)
