@@ -29,6 +29,8 @@ func (f scan) Last() uint32 { return f.super.inodes }
 
 func (f scan) Size() int64 { return f.disk.size }
 
+func (f scan) Region() int64 { return 0 }
+
 func (f scan) Lost() uint8 { return uint8(reasonTruncated) }
 
 // Tables lists the parts of the inode tables that may be in use.

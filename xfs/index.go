@@ -33,6 +33,9 @@ func (f *scan) Last() uint64 { return uint64(f.super.groups)<<f.super.inodeShift
 
 func (f *scan) Size() int64 { return f.disk.size }
 
+// Region is less than the cache of a remote image.
+func (f *scan) Region() int64 { return 32 << 20 }
+
 func (f *scan) Lost() uint8 { return uint8(reasonPastEnd) }
 
 // Tables lists where the inodes are that the trees of the groups mark as used. A

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"sort"
 	"sync/atomic"
 
 	"github.com/coldcheck/coldcheck/internal/parallel"
@@ -13,7 +15,7 @@ import (
 const (
 	// ScanRead is the most that is read at once, and scanGap the most that is
 	// read along between two pieces that are wanted, in bytes: about as much
-	// as a disk reads while it would start another read.
+	// as is copied in the time of another read from memory.
 	ScanRead = 1 << 20
 	scanGap  = 32 << 10
 )
@@ -30,6 +32,10 @@ type Scan[N Number, I Inode[N], D any] interface {
 	// Tables lists the parts of the volume that hold inodes which may be in use.
 	// It calls reserve before it takes memory, in bytes.
 	Tables(reserve func(n int64) error) ([]Stretch, error)
+	// Region is the size of the parts of the volume, in bytes, in each of which
+	// inodes and then directories are read before the next one, so that a cache
+	// still has what they share. It is 0 if directories are not near inodes.
+	Region() int64
 	// Table decodes a part; b is nil if it cannot be read. An inode that Table
 	// does not add is passed to Named if an entry names it.
 	Table(w *Scanner[N, D], t Stretch, b []byte) error
@@ -85,6 +91,7 @@ type builder[N Number, I Inode[N], D any] struct {
 	scan  Scan[N, I, D]
 	x     *Index[N]
 	total atomic.Int64 // bytes of directories
+	bufs  [][]byte     // of scanners
 	found[N, D]
 }
 
@@ -107,21 +114,38 @@ func (b *builder[N, I, D]) build() error {
 	if err != nil {
 		return err
 	}
-	if err := b.each(tables, b.scan.Table); err != nil {
-		return fmt.Errorf("inode tables: %w", err)
+	slices.SortFunc(tables, func(a, b Stretch) int { return cmp.Compare(a.At, b.At) })
+	var later []Stretch
+	for len(tables) > 0 {
+		n := len(tables)
+		begin, end := tables[0].At, int64(math.MaxInt64)
+		if size := b.scan.Region(); size > 0 {
+			end = begin + size
+			n = sort.Search(n, func(i int) bool { return tables[i].At >= end })
+		}
+		if err := b.each(tables[:n], b.scan.Table); err != nil {
+			return fmt.Errorf("inode tables: %w", err)
+		}
+		tables = tables[n:]
+		var here []Stretch
+		for _, t := range b.blocks {
+			if t.At >= begin && t.At < end && len(tables) > 0 {
+				here = append(here, t)
+			} else {
+				later = append(later, t)
+			}
+		}
+		b.blocks = nil
+		if err := b.directories(here); err != nil {
+			return err
+		}
 	}
+	b.blocks = later
 	for entries := 0; len(b.blocks) > 0 || entries < len(b.entries); {
 		blocks := b.blocks
 		b.blocks = nil
-		known := b.formats
-		if err := b.each(blocks, func(w *Scanner[N, D], t Stretch, p []byte) error {
-			if p == nil {
-				w.Break(t.Item, b.scan.Lost())
-				return nil
-			}
-			return b.scan.Blocks(w, known[t.Item], t, p)
-		}); err != nil {
-			return fmt.Errorf("directories: %w", err)
+		if err := b.directories(blocks); err != nil {
+			return err
 		}
 		// An entry may name an inode that the filesystem does not mark as used.
 		fresh := b.entries[entries:]
@@ -131,6 +155,21 @@ func (b *builder[N, I, D]) build() error {
 		}
 	}
 	return b.x.link(b.dirs, b.entries)
+}
+
+// directories reads and decodes blocks of directories.
+func (b *builder[N, I, D]) directories(blocks []Stretch) error {
+	known := b.formats
+	if err := b.each(blocks, func(w *Scanner[N, D], t Stretch, p []byte) error {
+		if p == nil {
+			w.Break(t.Item, b.scan.Lost())
+			return nil
+		}
+		return b.scan.Blocks(w, known[t.Item], t, p)
+	}); err != nil {
+		return fmt.Errorf("directories: %w", err)
+	}
+	return nil
 }
 
 // each reads and decodes all stretches. Scanners take one read after the other,
@@ -146,6 +185,9 @@ func (b *builder[N, I, D]) each(list []Stretch, decode func(*Scanner[N, D], Stre
 	var done parallel.Group
 	for k := range scanners {
 		w := b.scanner()
+		if k < len(b.bufs) {
+			w.buf = b.bufs[k]
+		}
 		scanners[k] = w
 		done.Go(func() {
 			for !failed.Load() {
@@ -163,8 +205,13 @@ func (b *builder[N, I, D]) each(list []Stretch, decode func(*Scanner[N, D], Stre
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	for _, w := range scanners {
+	for k, w := range scanners {
 		b.merge(w)
+		if k < len(b.bufs) {
+			b.bufs[k] = w.buf
+		} else {
+			b.bufs = append(b.bufs, w.buf)
+		}
 	}
 	return nil
 }

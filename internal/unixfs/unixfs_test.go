@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -22,6 +23,11 @@ type toy struct {
 	fails error // of each read, if not nil
 	reads atomic.Int64
 	sizes atomic.Int64
+
+	region int64
+	blocks map[uint32]int64 // where directories have their entries, which are in no inode
+	mu     sync.Mutex
+	order  []int64 // of the reads, by their offsets
 }
 
 type toyI struct {
@@ -80,6 +86,9 @@ func (v *toy) Usable(i toyI) error {
 func (v *toy) ReadAt(p []byte, off int64) error {
 	v.reads.Add(1)
 	v.sizes.Add(int64(len(p)))
+	v.mu.Lock()
+	v.order = append(v.order, off)
+	v.mu.Unlock()
 	if v.fails != nil {
 		return v.fails
 	}
@@ -102,6 +111,7 @@ func (v *toy) Fits(Listed[uint32], toyI) error                     { return nil 
 func (v *toy) Doubt(toyI, *List[uint32], []byte, bool) error       { return nil }
 func (v *toy) Last() uint32                                        { return uint32(len(v.table)/toyInode) - 1 }
 func (v *toy) Size() int64                                         { return int64(len(v.table)) }
+func (v *toy) Region() int64                                       { return v.region }
 func (v *toy) Lost() uint8                                         { return 1 }
 func (v *toy) Tables(reserve func(int64) error) (list []Stretch, err error) {
 	for at := int64(0); at < v.Size(); at += 4096 {
@@ -130,6 +140,9 @@ func (v *toy) add(w *Scanner[uint32, struct{}], i toyI) error {
 		return err
 	}
 	dir := w.AddDir(i.number, struct{}{})
+	if at, ok := v.blocks[i.number]; ok {
+		return w.AddBlocks(dir, 0, at, toyInode)
+	}
 	for _, d := range v.dirs[i.number] {
 		w.AddEntry(dir, d)
 	}
@@ -143,7 +156,16 @@ func (v *toy) Named(w *Scanner[uint32, struct{}], number uint32, i toyI, err err
 	return v.add(w, i)
 }
 
-func (v *toy) Blocks(*Scanner[uint32, struct{}], struct{}, Stretch, []byte) error { return nil }
+func (v *toy) Blocks(w *Scanner[uint32, struct{}], _ struct{}, t Stretch, _ []byte) error {
+	for number, at := range v.blocks {
+		if at == t.At {
+			for _, d := range v.dirs[number] {
+				w.AddEntry(t.Item, d)
+			}
+		}
+	}
+	return nil
+}
 
 func (v *toy) fs() *FS[uint32, toyI] {
 	return New[uint32, toyI](v, Config{InodeSize: toyInode, Window: toyInode})
@@ -246,6 +268,38 @@ func TestTotals(t *testing.T) {
 	list, count := x.Damaged(1)
 	if count != 2 || len(list) != 1 || list[0] != (Damaged[uint32]{12, 2}) {
 		t.Errorf("damaged: %v, %d", list, count)
+	}
+}
+
+// The directories of a region are read before the inodes of the next one, and those
+// that are elsewhere in the end. The totals are the same.
+func TestRegions(t *testing.T) {
+	const table = 4096
+	inodes := uint32(8 * table / toyInode)
+	for _, region := range []int64{0, 1, table - 1, table, 2 * table, 8 * table, 1 << 40} {
+		v := newToy(int(inodes))
+		v.region, v.blocks = region, map[uint32]int64{}
+		var top []Dirent[uint32]
+		files := int64(0)
+		for n := uint32(10); n < inodes-3; n += 20 {
+			place := []uint32{n + 3, n + 3, inodes - 2, 5}[n/20%4] // near, near, at the end, at the begin
+			v.dir(n, 1, Dirent[uint32]{Inode: n + 1, Name: []byte("file")})
+			v.blocks[n] = int64(place)*toyInode + int64(n) // as if it had room for all
+			v.inode(n+1, ModeRegular, 1, n)
+			top = append(top, Dirent[uint32]{Inode: n, Name: fmt.Appendf(nil, "%d", n)})
+			files++
+		}
+		v.dir(1, 1, top...)
+		x, err := v.index(Limits{Memory: 1 << 20, Readers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := x.Tree(1); got.Files != files || got.Dirs != files || got.Damaged != 0 {
+			t.Errorf("regions of %d bytes: %+v", region, got)
+		}
+		if o := v.order; region == 2*table && (o[0] != 0 || o[1] >= region || o[2] != region) {
+			t.Errorf("the folders before byte %d are not read before the inodes there: %d", region, o)
+		}
 	}
 }
 
