@@ -389,6 +389,139 @@ func TestOVAErrors(t *testing.T) {
 	}
 }
 
+// TestOVAPartial: the disks that can be read are read, and the others are known. An archive
+// that is incomplete is refused.
+func TestOVAPartial(t *testing.T) {
+	boot := make([]byte, 4096)
+	boot[510], boot[511] = 0x55, 0xaa
+	disk, qed := tarFile{"disk.raw", boot}, append([]byte("QED\x00"), boot...)
+	described := func(files ...string) tarFile { return tarFile{"vm.ovf", []byte(ovf(files...))} }
+	child := strings.Replace(vmdkText("custom", "8 ZERO"), "ffffffff", "12345678", 1)
+	gzip := []byte("\x1f\x8b\x08" + strings.Repeat("x", 600))
+	flat := vmdkText("monolithicFlat", "8 FLAT \"disk.raw\" 0")
+	delta := strings.Replace(ovf("disk.raw", "delta.vmdk"), "fileRef=\"f1\"", "fileRef=\"f1\" ovf:parentRef=\"d0\"", 1)
+	plain := tarOf(t, disk)
+	with := func(n int, tail string) []byte {
+		return append(append(bytes.Clone(plain), make([]byte, n)...), tail...)
+	}
+	odd := bytes.Clone(tarOf(t, tarFile{"user.img", boot}, disk))
+	odd[156] = 'M' // GNU tar: the rest of a file that began in another archive
+	sum := 0
+	for n, c := range odd[:512] {
+		if n >= 148 && n < 156 {
+			c = ' '
+		}
+		sum += int(c)
+	}
+	copy(odd[148:], fmt.Sprintf("%06o\x00 ", sum))
+	for name, c := range map[string]struct {
+		files  []tarFile
+		raw    []byte // instead of files
+		disks  string // their names
+		unread string // in the errors of the others, in order, apart by "; "
+		hint   string // of the first
+		err    error  // of the archive
+		text   string // in it
+	}{
+		"all": {files: []tarFile{described("disk.raw"), disk}, disks: "disk.raw"},
+		"a format that is refused": {files: []tarFile{described("disk.raw", "b.qed"), disk, {"./b.qed", qed}},
+			disks: "disk.raw", unread: "vm.ova/b.qed: not a supported disk image: a QED image",
+			hint: "unpack it first: tar -xf vm.ova ./b.qed; then convert it"},
+		"compressed": {files: []tarFile{described("b.gz ovf:compression=\"gzip\"", "disk.raw"), disk, {"./b.gz", gzip}},
+			disks: "disk.raw", unread: "\"b.gz\" is compressed with gzip",
+			hint: "unpack it first: tar -xOf vm.ova ./b.gz | gzip -dc >b.unpacked"},
+		"damaged": {files: []tarFile{described("disk.raw", "b.vmdk"), disk, {"b.vmdk", append([]byte("KDMV\x01\x00\x00\x00"),
+			boot...)}}, disks: "disk.raw", unread: "vm.ova/b.vmdk: the header"},
+		"encrypted": {files: []tarFile{described("disk.raw", "b.vmdk"), disk,
+			{"b.vmdk", []byte(flat + "ddb.iofilters = \"vmwarevmcrypt\"\n")}}, disks: "disk.raw", unread: "encrypted"},
+		"two of three": {files: []tarFile{described("a.qed", "disk.raw", "b.qed"), disk, {"a.qed", qed}, {"b.qed", qed}},
+			disks: "disk.raw", unread: "a.qed: ; b.qed: "},
+		"missing": {files: []tarFile{described("disk.raw", "b.raw"), disk}, err: ErrIncomplete, text: "\"b.raw\""},
+		"without its parent": {files: []tarFile{described("disk.raw", "b.vmdk"), disk, {"b.vmdk", []byte(child)}},
+			err: ErrIncomplete, text: "not named"},
+		"a parent in the archive": {files: []tarFile{{"vm.ovf", []byte(delta)}, disk, {"delta.vmdk", []byte(child)}},
+			err: ErrUnsupported, text: "\"delta.vmdk\" is a differencing disk, with the parent \"disk.raw\" in the archive",
+			hint: "unpack all members: tar -xf vm.ova; then scan delta.vmdk with --parent disk.raw"},
+
+		"no descriptor": {files: []tarFile{disk, {"a.txt.gz", gzip}, {"a.db", []byte("SQLite format 3\x00" + string(boot))},
+			{"a.mf", nil}, {"a", boot}}, disks: "disk.raw"},
+		"no descriptor, compressed": {files: []tarFile{disk, {"user.img.gz", gzip}}, disks: "disk.raw",
+			unread: "user.img.gz: not a supported disk image: gzip data"},
+		"no descriptor, a format that is refused": {files: []tarFile{disk, {"user.qed", qed}}, disks: "disk.raw",
+			unread: "user.qed: not a supported"},
+		"no descriptor, a volume": {files: []tarFile{disk, {"x/user.img", make([]byte, 4096)}}, disks: "disk.raw",
+			unread: "user.img: not a supported disk image: a file without a format or a boot sector",
+			hint:   "if it is a disk or a volume, unpack it first: tar -xf vm.ova x/user.img, and name it"},
+		"no descriptor, an extent of nothing": {files: []tarFile{disk, {"user-s001.vmdk", vmdkFile{}.write(boot)}},
+			disks: "disk.raw", unread: "user-s001.vmdk: it is an extent of a VMDK image, without the descriptor"},
+		"no descriptor, a flat extent of nothing": {files: []tarFile{disk, {"user-flat.vmdk", make([]byte, 4096)}},
+			disks: "disk.raw", unread: "user-flat.vmdk: not"},
+		"no descriptor, an extent like a disk": {files: []tarFile{disk, {"z.vmdk", []byte(flat)}}, disks: "z.vmdk"},
+		"no descriptor, other members twice":   {files: []tarFile{disk, {"a", boot}, {"a", boot}}, disks: "disk.raw"},
+		"no descriptor, a disk twice": {files: []tarFile{disk, {"a.raw", boot}, {"a.raw", boot}}, disks: "disk.raw",
+			unread: "\"a.raw\" is there twice"},
+		"no descriptor, an unknown type": {raw: odd, disks: "disk.raw", unread: "\"user.img\" at byte 512 has the unknown type 'M'"},
+		"no end":                         {raw: plain[:512+4096], err: ErrCorrupt, text: "ends at byte 4608 without an end marker"},
+		"half an end":                    {raw: plain[:512+4096+512], disks: "disk.raw"},
+		"the longest record":             {raw: with(1<<20-1024, ""), disks: "disk.raw"},
+		"a longer record":                {raw: with(1<<20-1023, ""), err: ErrCorrupt, text: "goes on after it"},
+		"more after the end":             {raw: with(512, "x"), err: ErrCorrupt, text: "an end marker at byte 4608 and goes on"},
+		"the last member is not filled up": {raw: tarOf(t, tarFile{"disk.img", []byte("x")})[:513], err: ErrCorrupt,
+			text: "without an end marker"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := c.raw
+			if b == nil {
+				b = tarOf(t, c.files...)
+			}
+			s := source.NewReader(t.Context(), "vm.ova", bytes.NewReader(b), int64(len(b)))
+			disks, err := Open(t.Context(), s, Options{})
+			hintOf := func(err error) string {
+				var hinting interface{ Hint() string }
+				if !errors.As(err, &hinting) {
+					return ""
+				}
+				return hinting.Hint()
+			}
+			if c.err != nil || err != nil {
+				if !errors.Is(err, c.err) || c.err == nil || !strings.Contains(err.Error(), c.text) ||
+					!strings.Contains(hintOf(err), c.hint) {
+					t.Errorf("%v (%s), want %v: %s", err, hintOf(err), c.err, c.text)
+				}
+				return
+			}
+			defer closeAll(t, disks)
+			var names []string
+			for _, d := range disks {
+				names = append(names, d.Member())
+			}
+			if got := strings.Join(names, "; "); got != c.disks {
+				t.Errorf("disks %q, want %q", got, c.disks)
+			}
+			unread, want := Unread(disks[0]), strings.Split(c.unread, "; ")
+			if c.unread == "" {
+				want = nil
+			}
+			if len(unread) != len(want) {
+				t.Fatalf("%q, want %q", unread, want)
+			}
+			for n, err := range unread {
+				if !strings.Contains(err.Error(), want[n]) || n == 0 && !strings.Contains(hintOf(err), c.hint) {
+					t.Errorf("%v (%s), want %s (%s)", err, hintOf(err), want[n], c.hint)
+				}
+			}
+			o := Options{Parents: []Candidate{candidate("vm.ova", b)}, open: Open}
+			parent, err := o.openParent(t.Context(), source.NewReader(t.Context(), "x", bytes.NewReader(nil), 0), wanted{})
+			if (err == nil) != (len(unread) == 0) || err != nil && !strings.Contains(err.Error(), "several disks") {
+				t.Errorf("as a parent: %v", err)
+			}
+			if err == nil {
+				closeAll(t, []Disk{parent})
+			}
+		})
+	}
+}
+
 // TestOVACorpus: an archive without disks is refused.
 func TestOVACorpus(t *testing.T) {
 	const name = "images/google__osv-scalibr/extractor/filesystem/embeddedfs/ova/testdata/valid.ova"

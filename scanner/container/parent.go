@@ -117,6 +117,9 @@ func (o Options) openCandidate(ctx context.Context, c Candidate) (Disk, error) {
 		s.Close()
 		return nil, err
 	}
+	if unread := Unread(disks[0]); len(unread) > 0 && len(disks) == 1 {
+		return nil, errors.Join(fmt.Errorf("%s: it has several disks: %w", c.Name, unread[0]), disks[0].Close())
+	}
 	if len(disks) > 1 {
 		for _, d := range disks {
 			err = errors.Join(err, d.Close())
