@@ -83,7 +83,7 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 		messages   []string
 	}{
 		{"images", "changed", r.Changed}, {"base-disks", "stale_base", r.StaleBases},
-		{"hashes", "image_hash", r.Unverified},
+		{"hashes", "image_hash", r.Unverified}, {"disks", "disk_unread", r.UnreadDisks},
 	} {
 		if len(doubt.messages) > 0 {
 			mistake(doubt.name, doubt.kind, Neutral(strings.Join(doubt.messages, "; ")))

@@ -80,7 +80,7 @@ func TestJUnitCases(t *testing.T) {
 				t.Fatal(err)
 			}
 			more := len(r.NotChecked) // cases that are no findings
-			for _, doubts := range [][]string{r.Changed, r.StaleBases, r.Unverified} {
+			for _, doubts := range [][]string{r.Changed, r.StaleBases, r.Unverified, r.UnreadDisks} {
 				if len(doubts) > 0 {
 					more++
 				}

@@ -171,7 +171,7 @@ func because(r *scanner.Result) {
 	r.Reasons = slices.DeleteFunc(reasons, func(v scanner.VerdictReason) bool { return len(v.IDs) == 0 })
 	for _, doubt := range []scanner.VerdictReason{
 		{Kind: scanner.ReasonImageChanged, Messages: r.Changed}, {Kind: scanner.ReasonStaleBase, Messages: r.StaleBases},
-		{Kind: scanner.ReasonImageHash, Messages: r.Unverified},
+		{Kind: scanner.ReasonImageHash, Messages: r.Unverified}, {Kind: scanner.ReasonDiskUnread, Messages: r.UnreadDisks},
 	} {
 		if len(doubt.Messages) > 0 {
 			r.Reasons = append(r.Reasons, doubt)
@@ -318,6 +318,8 @@ func inContainers() *scanner.Result {
 	r.StaleBases = []string{"images/root.qcow2 is a base disk: newest.qcow2 has later changes to it"}
 	r.Unverified = []string{"user.E01: the MD5 of the disk is " + strings.Repeat("09", 16) + ", and the image states " +
 		strings.Repeat("0a", 16)}
+	r.UnreadDisks = []string{"a disk in machine.ova cannot be read: machine.ova/b%d.qed: not a supported disk image: " +
+		"a QED image"}
 	r.Notices = []requirement.Notice{
 		{Level: requirement.LevelWarning, Message: r.StaleBases[0] + "."},
 		{Level: requirement.LevelError, Message: r.Unverified[0] + "."},

@@ -295,6 +295,8 @@ func tally(r *scanner.Result) string {
 			doubts += " An image lacks later changes."
 		case scanner.ReasonImageHash:
 			doubts += " An image does not have the hash that it states."
+		case scanner.ReasonDiskUnread:
+			doubts += " A disk in an archive cannot be read."
 		}
 	}
 	if len(parts) == 0 {

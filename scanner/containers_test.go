@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/md5"
@@ -214,6 +215,47 @@ type stating struct {
 }
 
 func (s stating) Stated() []container.Sum { return s.sums }
+
+// TestUnreadDisks: the disk of an archive that can be read is scanned, and each other one is
+// named once: in a notice, and in the error if there is no system.
+func TestUnreadDisks(t *testing.T) {
+	t.Parallel()
+	boot := smallDisk()[:1<<20]
+	boot[510], boot[511] = 0x55, 0xaa
+	name := filepath.Join(t.TempDir(), "vm.tar")
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for file, content := range map[string][]byte{"a.img": boot, "b.img": boot, "c.qed": []byte("QED\x00" + string(boot))} {
+		err := w.WriteHeader(&tar.Header{Name: file, Size: int64(len(content)), Mode: 0o644})
+		if _, writeErr := w.Write(content); err != nil || writeErr != nil {
+			t.Fatal(err, writeErr)
+		}
+	}
+	if err := errors.Join(w.Close(), os.WriteFile(name, b.Bytes(), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	const want = "cannot be read: "
+	in := Input{Images: []Source{File(name)}}
+	if _, err := Scan(t.Context(), in); !errors.Is(err, ErrNoSystem) ||
+		strings.Count(err.Error(), "; a disk in "+name+" "+want+name+"/c.qed: not a supported disk image: a QED image") != 1 {
+		t.Errorf("a scan: %v", err)
+	}
+	vs, err := openAll(t, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trail := &requirement.Trail{}
+	list := vs.unreadDisks(trail)
+	if len(vs.images) != 2 || len(list) != 1 || !strings.Contains(list[0], want) {
+		t.Errorf("%d images, %q", len(vs.images), list)
+	}
+	notices := trail.Notices()
+	if len(notices) != 1 || notices[0].Level != requirement.LevelError ||
+		!strings.HasPrefix(notices[0].Message, "A disk in "+name+" "+want) ||
+		!strings.Contains(notices[0].Message, ". Unpack it first: tar -xf ") {
+		t.Errorf("%+v", notices)
+	}
+}
 
 // TestContainerSums: with Hash, the files of an image, those of its parents, and the disk
 // are hashed; hashing the disk is not counted. A hash may be expected of either.

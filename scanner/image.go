@@ -152,6 +152,10 @@ func openDisk(ctx context.Context, s Source, first *source.Source, d container.D
 	return nil, unreadable(fmt.Errorf("%s: %w", i.Name, err), !i.raw())
 }
 
+// UnreadDisks returns the errors of the disks that are in the same archive and cannot be
+// read. They may have a method Hint() string.
+func (i *Image) UnreadDisks() []error { return container.Unread(i.disk) }
+
 // containerNotes are the notes of a disk and of its parents, with their names, so far:
 // reading a disk may add to them.
 func containerNotes(d container.Disk) []string {

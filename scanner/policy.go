@@ -66,7 +66,7 @@ func (r *Result) verdict() (Verdict, []VerdictReason) {
 func (r *Result) doubts() []VerdictReason {
 	return []VerdictReason{
 		{Kind: ReasonImageChanged, Messages: r.Changed}, {Kind: ReasonStaleBase, Messages: r.StaleBases},
-		{Kind: ReasonImageHash, Messages: r.Unverified},
+		{Kind: ReasonImageHash, Messages: r.Unverified}, {Kind: ReasonDiskUnread, Messages: r.UnreadDisks},
 	}
 }
 

@@ -25,7 +25,8 @@ type Verdict string
 // The verdict is NotReady if a finding that counts is failed or a warning.
 // Otherwise it is Inconclusive if one is undetermined, if a requirement that
 // counts is not checked, or if an image is in doubt: if it changed during the
-// scan, is an outdated base disk, or does not have the hash that it states.
+// scan, is an outdated base disk, does not have the hash that it states, or is an
+// archive with a disk that cannot be read.
 // Otherwise it is Ready.
 const (
 	Ready        Verdict = "ready"
@@ -45,6 +46,7 @@ const (
 	ReasonImageChanged ReasonKind = "image_changed"
 	ReasonStaleBase    ReasonKind = "stale_base"
 	ReasonImageHash    ReasonKind = "image_hash"
+	ReasonDiskUnread   ReasonKind = "disk_unread"
 )
 
 // VerdictReason is one reason why a verdict is NotReady or Inconclusive.
@@ -85,6 +87,9 @@ type Result struct {
 	// Unverified are images that do not have the hash that they state, or whose disk
 	// cannot be read to compare it. It is empty without Input.Hash.
 	Unverified []string
+	// UnreadDisks are the disks in archives that cannot be read, with the reason. What
+	// is on them is unknown.
+	UnreadDisks []string
 
 	Verdict       Verdict
 	Reasons       []VerdictReason // why it is not Ready, one of each kind

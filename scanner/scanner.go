@@ -25,6 +25,7 @@ package scanner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -121,11 +122,16 @@ type machine struct {
 	platform Platform
 	volumes  []Volume // in the order of the images
 	stale    []string // images that are outdated base disks
+	unread   []string // disks in archives that cannot be read
 }
 
 // identify finds which volume is which, and which system is on the root volume.
 func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) {
+	m.unread = o.volumes.unreadDisks(o.trail)
 	if err := o.volumes.assign(ctx, in); err != nil {
+		for _, other := range m.unread { // it may be what is missing
+			err = fmt.Errorf("%w; %s", err, other)
+		}
 		return m, err
 	}
 	o.volumes.notify(o.trail)
@@ -241,7 +247,7 @@ func (o *opened) conclude(p Policy, m machine, a annotated) *Result {
 		Started: o.started, Files: a.files, Hives: a.hives,
 		Platform: m.platform, Volumes: a.volumes, Findings: a.findings, NotChecked: a.notChecked,
 		ImageErrors: a.imageErrors, Changed: a.changed, StaleBases: m.stale, Unverified: a.unverified,
-		CrossCheck: a.crossCheck,
+		UnreadDisks: m.unread, CrossCheck: a.crossCheck,
 	}
 	for n := range a.readings {
 		r.BytesRead, r.Reads = r.BytesRead+a.readings[n].Bytes, r.Reads+a.readings[n].Reads

@@ -98,6 +98,7 @@ func TestVerdictReasons(t *testing.T) {
 		changed  bool
 		stale    []string
 		unequal  []string
+		unread   []string
 		policy   Policy
 		verdict  Verdict
 		exit     int
@@ -126,12 +127,14 @@ func TestVerdictReasons(t *testing.T) {
 		"another hash": {findings: []requirement.Finding{pass}, unequal: []string{"y"},
 			policy: Policy{FailOn: FailOnNever}, verdict: Inconclusive, exit: 3,
 			reasons: []VerdictReason{{Kind: ReasonImageHash, Messages: []string{"y"}}}},
+		"a disk that cannot be read": {findings: []requirement.Finding{pass}, unread: []string{"z"}, verdict: Inconclusive,
+			exit: 3, reasons: []VerdictReason{{Kind: ReasonDiskUnread, Messages: []string{"z"}}}},
 		"a stale base that fails": {findings: []requirement.Finding{fail}, stale: []string{"x"}, verdict: NotReady, exit: 1,
 			reasons: []VerdictReason{{Kind: ReasonFailed, IDs: []string{"c"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Result{Findings: slices.Clone(c.findings), NotChecked: c.left, Changed: changedIf(c.changed),
-				StaleBases: c.stale, Unverified: c.unequal}
+				StaleBases: c.stale, Unverified: c.unequal, UnreadDisks: c.unread}
 			r.conclude(c.policy)
 			if r.Verdict != c.verdict || exitOf(r.PolicyVerdict) != c.exit {
 				t.Errorf("%s, %d; want %s, %d", r.Verdict, exitOf(r.PolicyVerdict), c.verdict, c.exit)

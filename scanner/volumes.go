@@ -504,6 +504,26 @@ func (vs *volumes) notify(trail *requirement.Trail) {
 	}
 }
 
+// unreadDisks returns what is wrong with disks in archives that cannot be read, and
+// notifies of them. All images of an archive have the same ones.
+func (vs *volumes) unreadDisks(trail *requirement.Trail) (list []string) {
+	for _, i := range vs.images {
+		for _, err := range i.UnreadDisks() {
+			if i.nth > 0 {
+				continue
+			}
+			list = append(list, "a disk in "+i.source.Name+" cannot be read: "+err.Error())
+			message := "A disk in " + i.source.Name + " cannot be read: " + err.Error() + "."
+			var hinting interface{ Hint() string }
+			if errors.As(err, &hinting) && hinting.Hint() != "" {
+				message += " " + prose.Sentence(hinting.Hint())
+			}
+			trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: message})
+		}
+	}
+	return list
+}
+
 // notify notifies of notes on an image.
 func (i *Image) notify(trail *requirement.Trail, notes []string) {
 	for _, note := range notes {

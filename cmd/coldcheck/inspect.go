@@ -85,6 +85,9 @@ func (p *program) openImage(ctx context.Context, path string, parents []string) 
 		image.Close()
 		return nil, err
 	}
+	for _, err := range disks[0].UnreadDisks() {
+		p.explain(fmt.Errorf("a disk cannot be read: %w", err))
+	}
 	scanner.AssembleLVM(disks...)
 	for n, v := range image.Volumes() {
 		v.Number = n + 1 // unique among the disks
