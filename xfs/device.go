@@ -92,3 +92,33 @@ func update(crc uint32, b []byte) uint32 { return crc32.Update(crc, castagnoli, 
 
 // sum reports whether a piece holds its own checksum.
 func sum(b []byte, at int) bool { return checksum(b, at) == le.Uint32(b[at:]) }
+
+// checksums compares the checksums of pieces that have one size and their checksum at
+// one place. The sum of a piece with zeros there is that of the piece as it is, changed
+// by what each byte of the checksum adds to it, since CRCs are linear: this takes half
+// the time of three pieces.
+type checksums struct {
+	at   int
+	adds [4][256]uint32
+}
+
+func newChecksums(size, at int) *checksums {
+	c := &checksums{at: at}
+	b := make([]byte, size)
+	zeros := update(0, b)
+	for i := range c.adds {
+		for value := range c.adds[i] {
+			b[at+i] = byte(value)
+			c.adds[i][value] = update(0, b) ^ zeros
+		}
+		b[at+i] = 0
+	}
+	return c
+}
+
+// sum reports whether a piece holds its own checksum.
+func (c *checksums) sum(b []byte) bool {
+	field := b[c.at : c.at+4]
+	return update(0, b)^c.adds[0][field[0]]^c.adds[1][field[1]]^c.adds[2][field[2]]^c.adds[3][field[3]] ==
+		le.Uint32(field)
+}

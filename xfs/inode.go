@@ -30,6 +30,7 @@ const (
 const (
 	coreSize4 = 100 // of an inode up to version 2, in bytes
 	coreSize5 = 176 // of version 3
+	inodeCRC  = 0x64
 
 	diflagRealtime = 0x1
 
@@ -149,7 +150,7 @@ func (s *superblock) check(i inode) reason {
 		switch {
 		case i.raw[4] != 3:
 			return reasonVersion
-		case !sum(i.raw, 0x64):
+		case !s.inodeSums.sum(i.raw):
 			return reasonChecksum
 		case be.Uint64(i.raw[0x98:]) != i.number, !bytes.Equal(i.raw[0xA0:0xB0], s.metaUUID[:]):
 			return reasonOwner

@@ -36,6 +36,8 @@ type superblock struct {
 	roCompat    uint32
 	incompat    uint32
 	logIncompat uint32
+
+	inodeSums *checksums // of inodes; nil in version 4
 }
 
 const (
@@ -148,7 +150,13 @@ func parseSuperblock(b []byte, replayed bool) (superblock, error) {
 	if err := s.checkFeatures(); err != nil {
 		return s, err
 	}
-	return s, s.plausible(int(be.Uint16(b[0x6A:])))
+	if err := s.plausible(int(be.Uint16(b[0x6A:]))); err != nil {
+		return s, err
+	}
+	if s.checksums() {
+		s.inodeSums = newChecksums(s.inodeSize, inodeCRC)
+	}
+	return s, nil
 }
 
 // plausible rejects impossible values (xfs_validate_sb_common in the kernel).
