@@ -1,6 +1,7 @@
 package ntfs
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -8,7 +9,8 @@ import (
 // maxDamaged is how many damaged records Damage lists; the rest are counted.
 const maxDamaged = 100
 
-// Damage describes the damage that Open found.
+// Damage describes the damage that Open found, and damaged attribute lists that were
+// read since.
 type Damage struct {
 	// Count is the number of records that cannot be read, or lack a part that
 	// another record should hold. FS describes the effect on look-ups.
@@ -40,12 +42,15 @@ type DamagedRecord struct {
 
 func (d DamagedRecord) String() string { return fmt.Sprintf("record %d %s", d.Record, d.Reason) }
 
-// Damage returns the damage that Open found.
+// Damage returns the damage that was found so far.
 func (f *FS) Damage() Damage {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	d := f.damage
-	d.Records = slices.Clone(d.Records)
+	d.Count += int64(len(f.late))
+	d.Records = slices.Concat(d.Records, f.late)
+	slices.SortFunc(d.Records, func(a, b DamagedRecord) int { return cmp.Compare(a.Record, b.Record) })
+	d.Records = d.Records[:min(len(d.Records), maxDamaged)]
 	d.Notes = slices.Clone(d.Notes)
 	d.InDoubt = slices.Clone(d.InDoubt)
 	return d

@@ -201,6 +201,14 @@ func TestExtensionOfAnother(t *testing.T) {
 			}
 			e.editRecord(extension, change)
 			f := e.open()
+			if name == "sequence" { // which only the attribute list has
+				if d := f.Damage(); d.Count != 0 {
+					t.Errorf("%+v", d)
+				}
+				if _, err := f.Stat("scattered"); !errors.Is(err, ErrCorrupt) {
+					t.Error(err)
+				}
+			}
 			want := []DamagedRecord{{uint64(base), reasonExtension.Error()}}
 			if name == "in use" {
 				want = append(want, DamagedRecord{uint64(extension), reasonFreed.Error()})

@@ -118,6 +118,9 @@ func (i *info) IsDir() bool        { return i.mode.IsDir() }
 func (i *info) Sys() any           { return i.entry }
 
 func (f *FS) info(name string, record uint32) (*info, error) {
+	if err := f.checkList(record); err != nil {
+		return nil, err
+	}
 	e, err := f.entry(record)
 	if err != nil {
 		return nil, err

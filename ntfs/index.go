@@ -30,6 +30,7 @@ const (
 	nodeSparse                 // the unnamed $DATA is
 	nodeEncrypted              // the unnamed $DATA is, or the attributes say so
 	nodeLong                   // has a name that is not for DOS only
+	nodeListed                 // with nodeBase: its attribute list is in FS.lists
 )
 
 // node is the index's data about a record. It has no pointers, so the garbage

@@ -67,9 +67,12 @@ type FS struct {
 	orderUnknown bool         // $UpCase was not there to say how names are ordered
 	folders      lru.Cache[uint32, *folder]
 	nodes        lru.Cache[blockKey, []byte]
+	lists        []pendingList // that were not read with $MFT, in the order of their records
+	listed       sync.Map      // what is wrong with those of lists that were read since: uint32 to reason
 
-	mu      sync.Mutex // protects damage.Notes and the fields below
-	mirrors []byte     // records 0 to 3 of $MFTMirr with fixups yet to apply; nil if not read
+	mu      sync.Mutex      // protects damage.Notes and the fields below
+	late    []DamagedRecord // that were found since Open
+	mirrors []byte          // records 0 to 3 of $MFTMirr with fixups yet to apply; nil if not read
 }
 
 var _ interface {
@@ -102,6 +105,11 @@ const DefaultMemory = 400 << 20
 // Open reads the boot sector and, in one linear pass, $MFT. The reader must be
 // safe for concurrent use, and is used as long as the volume is; size is its
 // length in bytes. The context bounds only Open.
+//
+// An attribute list that is not resident is read with $MFT only if something in
+// $MFT is damaged, or if the records that belong to the file do not have as many
+// attributes as its length says. Otherwise it is read and checked when the file is
+// opened or described; Walk and Tree use what the records say.
 //
 // Damage reports what is damaged but not needed to open the volume. Otherwise
 // the error is ErrCorrupt, ErrEncrypted for a BitLocker volume, ErrUnsupported,

@@ -310,6 +310,10 @@ type listEntry struct {
 	id     uint16
 }
 
+// listEntrySize is the length of the entry that Windows and other writers make
+// for an attribute whose name has so many bytes.
+func listEntrySize(name int) int64 { return int64(26+name+7) &^ 7 }
+
 // nextListEntry decodes the entry at the start of list and returns the rest.
 func nextListEntry(list []byte) (e listEntry, rest []byte, why reason) {
 	if len(list) < 26 {

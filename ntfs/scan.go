@@ -41,6 +41,7 @@ type found struct {
 	listBytes  int64    // that the lists keep of their records
 	reparse    []uint32 // records whose reparse data is not resident
 	freed      []uint32 // records that are free, but in use by the bitmap
+	bad        int64    // records that cannot be read
 }
 
 // part says that a base record has an extension record.
@@ -56,6 +57,7 @@ type extension struct {
 	node    node
 	data    bool // it holds the sizes of the unnamed $DATA
 	streams int64
+	entries int64 // bytes that a list of its attributes has
 }
 
 // extensionName is a name in an extension record.
@@ -121,6 +123,7 @@ func (all *found) add(more *found) {
 	all.listBytes += more.listBytes
 	all.reparse = append(all.reparse, more.reparse...)
 	all.freed = append(all.freed, more.freed...)
+	all.bad += more.bad
 }
 
 // firstUser is the first record that is not kept for the filesystem itself.
@@ -303,6 +306,7 @@ func (w *scanner) bad(number uint32, why reason) error {
 	n, err := w.node(number)
 	if err == nil {
 		*n = node{flags: nodeBad, why: why}
+		w.found.bad++
 	}
 	return err
 }
@@ -342,6 +346,7 @@ func (w *scanner) record(number uint32, buf []byte) error {
 	before := w.found.memory()
 	if why := w.attributes(number, r, n); why != readable {
 		*n = node{flags: nodeBad, why: why}
+		w.found.bad++
 		return nil
 	}
 	w.found.inUse++
@@ -354,8 +359,8 @@ func (w *scanner) record(number uint32, buf []byte) error {
 // memory estimates the size of the lists, in bytes.
 func (all *found) memory() int64 {
 	const growth = 3 // a list that grows is copied, and so are those of all scanners in the end
-	return all.listBytes + growth*int64(16*len(all.streams)+12*len(all.parts)+96*len(all.extensions)+
-		24*len(all.names)+128*len(all.lists))
+	return all.listBytes + growth*int64(16*len(all.streams)+12*len(all.parts)+104*len(all.extensions)+
+		24*len(all.names)+160*len(all.lists))
 }
 
 // attributes copies the record's attributes into its node. Nothing is kept of a
@@ -383,10 +388,14 @@ func (w *scanner) attributes(number uint32, r record, n *node) (why reason) {
 		facts = &e.node
 	}
 	streams, roots, listed := int64(0), 0, false
+	var entries int64 // bytes that a list of the attributes has
 	var a attribute
 	for buf := r.buf; ; {
 		if buf, why = next(buf, &a); why != readable {
 			return why
+		}
+		if a.kind != typeAttributeList && a.kind != typeEnd {
+			entries += listEntrySize(len(a.name))
 		}
 		switch a.kind {
 		case typeEnd:
@@ -394,9 +403,14 @@ func (w *scanner) attributes(number uint32, r record, n *node) (why reason) {
 				n.allocated = indexUnknown // which root counts is found by a look-up
 			}
 			if r.base != 0 {
-				e.streams = streams
+				e.streams, e.entries = streams, entries
 				w.found.extensions = append(w.found.extensions, e)
-			} else if streams != 0 {
+				return readable
+			}
+			if listed {
+				w.found.listOf(number, entries)
+			}
+			if streams != 0 {
 				w.found.streams = append(w.found.streams, streamTotal{number, streams})
 			}
 			return readable
@@ -570,6 +584,9 @@ func saturate(a, b int64) int64 {
 // the directories.
 func (f *FS) merge(all *found, readers int) error {
 	x := &f.index
+	if err := x.grow(f.putOff(all)); err != nil {
+		return err
+	}
 	if err := f.readLists(all.lists, readers, func(number uint32, list []byte, err error) error {
 		if err != nil && !recoverable(err) {
 			return fmt.Errorf("attribute list of record %d: %w", number, err)
@@ -596,6 +613,9 @@ func (f *FS) merge(all *found, readers int) error {
 	// Only extension records in an attribute list belong to its base: others were
 	// left behind by a crash.
 	named := func(base, extension uint32) bool {
+		if x.node(base).flags&nodeListed != 0 {
+			return x.extends(extension, base)
+		}
 		p := part{base: base, extension: extension, sequence: x.node(extension).sequence}
 		_, ok := slices.BinarySearchFunc(all.parts, p, comparePart)
 		return ok && x.extends(extension, base)
