@@ -14,6 +14,21 @@ func (f *File) Locate(off int64) (at int64, known bool, err error) {
 	return at, known, nil
 }
 
+// Run returns the contiguous range of the file around the byte at off, and the offset
+// on the volume of its first byte; all in bytes. It is known where Locate is.
+func (f *File) Run(off int64) (from, to, at int64, known bool) {
+	s, ok := f.content.(*stream)
+	if !ok || f.refused != nil || off < 0 || off >= s.size {
+		return 0, 0, 0, false
+	}
+	if _, known = s.locate(off); !known {
+		return 0, 0, 0, false
+	}
+	size := s.disk.clusterSize
+	r := s.runs[s.runAt(off/size)]
+	return r.vcn * size, min((r.vcn+r.n)*size, s.size), r.lcn * size, true
+}
+
 // Locate returns the offset on the volume, in bytes, of the MFT record of a
 // file or directory. The last two bytes of each of its sectors are fixup
 // values, not content.

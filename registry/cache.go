@@ -132,11 +132,16 @@ func (c *cache) read(p []byte, off int) error {
 		return nil
 	}
 	got, err := c.r.ReadAt(p[:n], baseBlockSize+int64(off))
-	switch {
-	case got == n:
+	if got == n {
 		return nil
-	case err == nil || err == io.EOF:
-		err = kind.Mark(fmt.Errorf("the file ends %d bytes before it should", c.there-off-got), io.ErrUnexpectedEOF)
+	}
+	return short(err, c.there-off-got)
+}
+
+// short is the error of a read that ended before it should, with so many bytes missing in the file.
+func short(err error, missing int) error {
+	if err == nil || err == io.EOF {
+		return kind.Mark(fmt.Errorf("the file ends %d bytes before it should", missing), io.ErrUnexpectedEOF)
 	}
 	return err
 }

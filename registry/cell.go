@@ -18,7 +18,8 @@ const (
 // read from a hive after its base block is read through cell.
 type bins struct {
 	data  []byte // the bins data, if they are held in memory
-	cache *cache // else
+	parts *parts // what of them was read; nil if all was
+	cache *cache // if they are not held
 	end   int    // length in bytes: the bins data in the file, and the data that logs added
 	size  int    // of the bins data as the base block or the last log entry has it; more than end in a truncated file
 
@@ -55,6 +56,20 @@ func (b *bins) hold(r io.ReaderAt, n int) (err error) {
 	return err
 }
 
+// holdParts reads bins data into memory where they are needed.
+func (b *bins) holdParts(r io.ReaderAt, n int, part func(off int64) (from, to int64)) {
+	b.data, b.end = make([]byte, n), n
+	b.parts = newParts(r, n, part)
+}
+
+// need makes sure that the bins data between two offsets, which are there, are in memory if they are held.
+func (b *bins) need(from, to int) error {
+	if b.parts == nil {
+		return nil
+	}
+	return b.parts.need(b.data, from, to)
+}
+
 // leave leaves n bytes of bins data in the file, which then is read for as long as the hive is used.
 func (b *bins) leave(r io.ReaderAt, n int) error {
 	if err := b.memory.take(cacheSize + indexCost(n)); err != nil {
@@ -89,6 +104,9 @@ func (b *bins) write(off int, data []byte) error {
 		b.data = b.data[:end]
 		clear(b.data[n:])
 	}
+	if b.parts != nil {
+		b.parts.write(off, end)
+	}
 	copy(b.data[off:], data)
 	b.end = len(b.data)
 	return nil
@@ -97,7 +115,7 @@ func (b *bins) write(off int, data []byte) error {
 // read returns n bytes at an offset; they are there. They must not be modified.
 func (b *bins) read(off, n int) ([]byte, error) {
 	if b.cache == nil {
-		return b.data[off : off+n : off+n], nil
+		return b.data[off : off+n : off+n], b.need(off, off+n)
 	}
 	if err := b.memory.fits(int64(n)); err != nil {
 		return nil, err
@@ -109,6 +127,9 @@ func (b *bins) read(off, n int) ([]byte, error) {
 // cellSize returns the size field of a cell.
 func (b *bins) cellSize(off int) (int32, error) {
 	if b.cache == nil {
+		if err := b.need(off, off+cellHead); err != nil {
+			return 0, err
+		}
 		return int32(le.Uint32(b.data[off:])), nil
 	}
 	var field [4]byte
@@ -116,12 +137,16 @@ func (b *bins) cellSize(off int) (int32, error) {
 	return int32(le.Uint32(field[:])), err
 }
 
-// index finds the bins. It reads one header a bin.
+// index finds the bins. It reads one header a bin. Of a hive that is read in parts it finds them later.
 func (b *bins) index() error {
 	pages := (b.end + pageSize - 1) / pageSize
+	b.cells = make([]uint64, (b.end/cellAlignment+63)/64)
+	if b.parts != nil {
+		b.parts.bins = make([]atomic.Pointer[bin], pages)
+		return nil
+	}
 	b.bins = make([]bin, 0, pages)
 	b.ofPage = make([]uint32, pages)
-	b.cells = make([]uint64, (b.end/cellAlignment+63)/64)
 	for start := 0; start < b.end; {
 		end, err := b.binEnd(start)
 		damaged := end == 0
@@ -155,6 +180,9 @@ func (b *bins) binEnd(start int) (int, error) {
 		return 0, nil
 	}
 	if b.cache == nil {
+		if err := b.need(start, start+binHeaderSize); err != nil {
+			return 0, err
+		}
 		return parseBinHeader(b.data[start:], start, b.size), nil
 	}
 	var header [binHeaderSize]byte
@@ -184,7 +212,10 @@ func (b *bins) find(offset uint32) (at, n int, err error) {
 	case off+minCellSize > b.end:
 		return 0, 0, corrupt(offset, "beyond the end of the file, which is %d bytes short", b.size-b.end)
 	}
-	bin := &b.bins[b.ofPage[off/pageSize]]
+	bin, err := b.binOf(off / pageSize)
+	if err != nil {
+		return 0, 0, unread(offset, err)
+	}
 	if bin.damaged {
 		return 0, 0, corrupt(offset, "in a bin with a damaged header")
 	}
@@ -207,6 +238,14 @@ func (b *bins) find(offset uint32) (at, n int, err error) {
 		return 0, 0, corrupt(offset, "the cell is not allocated")
 	}
 	return off + cellHead, -int(size) - cellHead, nil // fill has checked it
+}
+
+// binOf returns the bin of a page.
+func (b *bins) binOf(page int) (*bin, error) {
+	if b.parts != nil {
+		return b.binAt(page)
+	}
+	return &b.bins[b.ofPage[page]], nil
 }
 
 // cellHead is the size of a cell up to its content.
@@ -233,6 +272,9 @@ func unread(offset uint32, err error) error {
 // fill marks where the cells of a bin start. Where the row of cells breaks off because the file ends, the rest of the
 // bin has none.
 func (b *bins) fill(bin *bin) error {
+	if err := b.need(bin.start, min(bin.end, b.end)); err != nil { // without the lock
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if bin.filled.Load() { // by whoever had the lock before, and read since

@@ -16,17 +16,24 @@ type Damage struct {
 	First   int64 // where in the file the first of them begins; 0 if there is none
 }
 
-// Damage returns the damage to the layout of the hive.
+// Damage returns the damage to the layout of the hive, of a hive that is read in parts (Options.Part) as far as it was
+// read.
 func (h *Hive) Damage() Damage {
 	d := Damage{Missing: int64(max(h.bins.size-h.bins.end, 0))}
-	for i := range h.bins.bins {
-		b := &h.bins.bins[i]
+	each := func(b *bin) {
 		if !b.damaged || b.start >= h.bins.size {
-			continue
+			return
 		}
 		if d.Bins++; d.Bins == 1 {
 			d.First = fileOffset(uint32(b.start))
 		}
+	}
+	if h.bins.parts != nil {
+		h.bins.parts.found(each)
+		return d
+	}
+	for i := range h.bins.bins {
+		each(&h.bins.bins[i])
 	}
 	return d
 }

@@ -39,6 +39,12 @@ type Options struct {
 	// hive is read through a cache of its blocks.
 	InMemory int64
 
+	// Part makes a hive that fits into memory be read where it is needed, each part once: a request to a remote
+	// reader costs more than the bytes. It returns the range of the file around an offset that the reader has with one
+	// request. It must be safe for concurrent use. Damage then is what was met so far. Nil means that Open reads the
+	// whole hive.
+	Part func(off int64) (from, to int64)
+
 	// Reserve is called with the number of bytes before memory is allocated, and with a negative number when memory
 	// is released. If it refuses memory for the bins data, the hive is read through a cache; any other error that it
 	// returns ends the call. It must be safe for concurrent use. Nil means no limit.
@@ -55,8 +61,8 @@ type Hive struct {
 	hole     int // bytes that neither the file nor a log has, although a log has pages after them
 }
 
-// Open reads a hive of size bytes from r. If the hive is held in memory, r is not used after Open returns;
-// otherwise r is read as long as the hive is used, and must be safe for concurrent use. A dirty hive, one whose
+// Open reads a hive of size bytes from r. If the hive is held in memory and was read whole, r is not used after Open
+// returns; otherwise r is read as long as the hive is used, and must be safe for concurrent use. A dirty hive, one whose
 // sequence numbers differ or whose base block does not fit its checksum, is recovered from o.Logs in memory. Where
 // that is not possible it is opened without recovery, and Recovery says so: the caller decides. The context bounds
 // only Open.
@@ -112,7 +118,7 @@ func (h *Hive) open(r io.ReaderAt, size int64, o Options) error {
 		return fmt.Errorf("%w: %d bytes of bins data; at most %d are read", ErrUnsupported, binsSize, MaxSize)
 	}
 	h.bins.size = int(binsSize)
-	if err := h.load(r, int(min(available, binsSize)), o.InMemory); err != nil {
+	if err := h.load(r, int(min(available, binsSize)), o); err != nil {
 		return err
 	}
 	if damaged != nil || base.primary != base.secondary {
@@ -131,11 +137,15 @@ func (h *Hive) open(r io.ReaderAt, size int64, o Options) error {
 }
 
 // load reads n bytes of bins data into memory, or has them read when they are wanted.
-func (h *Hive) load(r io.ReaderAt, n int, inMemory int64) error {
-	inMemory = cmp.Or(inMemory, DefaultInMemory)
+func (h *Hive) load(r io.ReaderAt, n int, o Options) error {
+	inMemory := cmp.Or(o.InMemory, DefaultInMemory)
 	// The rest must suffice for another hive's cache, and for logs and lists.
 	wants := int64(n) + indexCost(n)
 	if int64(n) <= inMemory && h.bins.memory.fits(wants+cacheSize) == nil && h.bins.memory.take(wants) == nil {
+		if o.Part != nil {
+			h.bins.holdParts(r, n, o.Part)
+			return nil
+		}
 		return h.bins.hold(r, n)
 	}
 	return h.bins.leave(r, n)

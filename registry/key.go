@@ -149,6 +149,7 @@ func (k *Key) subkeys() (result []*Key, damaged int, err error) {
 	if noRoom := t.add(int64(n) * keyCost); noRoom != nil {
 		return nil, 0, k.failList(fmt.Errorf("%d keys: %w", n, noRoom))
 	}
+	k.hive.bins.ahead(leaves)
 	keys := make([]Key, 0, n)
 	for _, l := range leaves {
 		for i := range l.count {
@@ -197,6 +198,7 @@ func (k *Key) Subkey(name string) (*Key, error) {
 		}
 	}
 	// Nothing is found by its hash, which proves nothing: every name is looked at, in whatever order they are.
+	k.hive.bins.ahead(leaves)
 	for _, l := range leaves {
 		for i := range l.count {
 			key, keyErr := k.subkey(&l, i)

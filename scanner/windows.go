@@ -45,7 +45,8 @@ func openWindows(vs *volumes, from inputs) (system, error) {
 	}
 	in := windows.Input{
 		Input: ground.Input{
-			Root:      ground.Volume{FS: root, Device: device(vs.root)},
+			Root: ground.Volume{FS: root, Device: device(vs.root), Request: vs.root.requestSize(),
+				Offset: vs.root.Offset},
 			User:      ground.Volume{Err: vs.noUser},
 			Documents: from.documents,
 			UserName:  from.userName,
@@ -59,7 +60,8 @@ func openWindows(vs *volumes, from inputs) (system, error) {
 		UserForced: vs.forced,
 	}
 	if vs.user != nil {
-		in.User = ground.Volume{Err: vs.user.err, Device: device(vs.user)}
+		in.User = ground.Volume{Err: vs.user.err, Device: device(vs.user), Request: vs.user.requestSize(),
+			Offset: vs.user.Offset}
 		if f, ok := vs.user.fs.(filesystem.WindowsFS); ok {
 			in.User.FS = f
 		}
@@ -81,6 +83,16 @@ func openWindows(vs *volumes, from inputs) (system, error) {
 
 // errNotWindows is about a filesystem that lacks what Windows has in files.
 var errNotWindows = errors.New("windows does not start from this filesystem")
+
+// requestSize is how many bytes one request for the image returns at most, if that is read over a network; otherwise 0.
+func (v *volume) requestSize() int64 {
+	for _, s := range v.image.sources() {
+		if r := s.Remote(); r != nil {
+			return r.RequestSize()
+		}
+	}
+	return 0
+}
 
 // device is the identity that the registry of Windows gives a partition.
 func device(v *volume) string {

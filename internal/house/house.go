@@ -66,7 +66,7 @@ var rules = map[string][]string{
 		"internal/parallel", "internal/unixfs"},
 	"xfs": {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening",
 		"internal/parallel", "internal/unixfs"},
-	"registry": {"internal/kind", "internal/opening", "internal/filetime", "internal/utf16le"},
+	"registry": {"internal/kind", "internal/opening", "internal/parallel", "internal/filetime", "internal/utf16le"},
 
 	"fixtures":                   {"fixtures/internal/library"},
 	"fixtures/internal/casefile": {"scanner/requirement"},

@@ -154,6 +154,9 @@ func (r *Remote) Identity() Identity { return r.identity }
 // Unencrypted reports whether the bytes pass the network unencrypted.
 func (r *Remote) Unencrypted() bool { return r.clear }
 
+// RequestSize is how many bytes one request returns at most.
+func (r *Remote) RequestSize() int64 { return r.block * r.cache.most }
+
 // ReadSet returns the blocks that were read so far.
 func (r *Remote) ReadSet() ReadSet { return r.read.list(r.bytes, r.block) }
 

@@ -30,6 +30,8 @@ type Drive struct {
 	Err   error // why FS is nil
 	Trail *requirement.Trail
 	meter *fact.Meter
+
+	request, offset int64 // of Volume
 }
 
 // File is a file or folder that was looked for.

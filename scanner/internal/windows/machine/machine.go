@@ -61,6 +61,14 @@ type Volume struct {
 	FS     volume.WindowsFS
 	Err    error  // why FS is nil: not given, encrypted, damaged
 	Device string // its identity, see Partition.Device; "" if the image does not show it
+
+	// Request is how many bytes one request for the image returns at most, if that is read over a network; otherwise
+	// 0. Offset is where on the image the volume begins, in bytes.
+	Request, Offset int64
+}
+
+func (v *Volume) drive(role string, trail *requirement.Trail) *Drive {
+	return &Drive{Role: role, FS: v.FS, Err: v.Err, Trail: trail, request: v.Request, offset: v.Offset}
 }
 
 // Machine is one Windows system and what was read of it so far. Its methods
@@ -108,8 +116,8 @@ func Open(in Input) (*Machine, error) {
 	m := &Machine{in: in, SystemRoot: root, hives: &hives{}, facts: &facts{},
 		Meter: fact.NewMeter(in.Context, in.Waited)}
 	m.volumes = map[string]*Drive{
-		"C": {Role: RoleRoot, FS: in.Root.FS, Trail: in.Trail},
-		"D": {Role: RoleUser, FS: in.User.FS, Err: in.User.Err, Trail: in.Trail},
+		"C": in.Root.drive(RoleRoot, in.Trail),
+		"D": in.User.drive(RoleUser, in.Trail),
 	}
 	for _, v := range m.volumes {
 		v.meter = m.Meter

@@ -582,8 +582,34 @@ func findHive(v *Drive, file string, reserve func(n int64) error) (*hiveFile, er
 		h.options.Logs = append(h.options.Logs, registry.Log{Name: path.Base(file) + suffix, R: log, Size: size})
 	}
 	var err error
-	h.r, h.size, err = v.Open(file)
+	if h.r, h.size, err = v.Open(file); err == nil {
+		h.options.Part = v.partOf(h.r, h.size)
+	}
 	return h, err
+}
+
+// manyRequests is from how many requests on a hive is read where it is needed, if the image is read over a network. A
+// smaller one is read at once, since a read that depends on another one costs the latency of a request.
+const manyRequests = 16
+
+// partOf returns registry.Options.Part for a file, nil if it is to be read at once: the bytes of a contiguous part of
+// the file that one request returns.
+func (v *Drive) partOf(file io.ReaderAt, size int64) func(off int64) (from, to int64) {
+	placed, ok := file.(interface {
+		Run(off int64) (from, to, at int64, known bool)
+	})
+	if !ok || v.request == 0 || size < manyRequests*v.request {
+		return nil
+	}
+	return func(off int64) (from, to int64) {
+		first, end, at, known := placed.Run(off)
+		if !known {
+			first, end, at = 0, size, 0
+		}
+		at += v.offset
+		begin := (at + off - first) / v.request * v.request
+		return max(first, first+begin-at), min(end, first+begin+v.request-at)
+	}
 }
 
 // open reads the hive. When ctx ends, it returns the context's error.
