@@ -19,12 +19,15 @@ import (
 	"github.com/coldcheck/coldcheck/internal/hivetest"
 )
 
-var throughCache = flag.Bool("through-cache", false,
-	"read all hives as those are read that are too large for the memory")
+var how = flag.String("how", "", "read all hives as those that are too large for the memory (cache), or where they are "+
+	"needed (parts)")
 
 // Every test of this package holds for hives that are not held in memory.
-func TestThroughCache(t *testing.T) {
-	if *throughCache {
+func TestThroughCache(t *testing.T) { runAgain(t, "cache", "^(Example|TestShortFile$|TestLargeHive$)") }
+
+// runAgain runs all tests of this package with another value of the flag how, but for some.
+func runAgain(t *testing.T, value, skip string) {
+	if *how != "" {
 		return
 	}
 	if testing.Short() {
@@ -34,7 +37,7 @@ func TestThroughCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-through-cache", "-test.skip=^(Example|TestShortFile$|TestLargeHive$)"}
+	args := []string{"-how=" + value, "-test.skip=" + skip}
 	flag.Visit(func(f *flag.Flag) {
 		if f.Name == "test.run" || f.Name == "test.skip" || f.Name == "test.short" {
 			args = append(args, "-"+f.Name+"="+f.Value.String())

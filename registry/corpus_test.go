@@ -79,8 +79,11 @@ func count(h *Hive) census {
 }
 
 func openBytes(data []byte, o Options) (*Hive, error) {
-	if *throughCache {
+	switch *how {
+	case "cache":
 		o.InMemory = -1
+	case "parts":
+		o.Part = partsOf(3 * pageSize / 2)
 	}
 	return Open(context.Background(), bytes.NewReader(data), int64(len(data)), o)
 }

@@ -72,6 +72,7 @@ func FuzzHive(f *testing.F) {
 		}
 		readAll(t, h)
 		sameThroughCache(t, h, data, Options{NoRecovery: true})
+		sameInParts(t, h, data, Options{NoRecovery: true})
 	})
 }
 
@@ -161,6 +162,7 @@ func recoverAndRead(t *testing.T, log []byte, broken bool) {
 	}
 	readAll(t, h)
 	sameThroughCache(t, h, hive, o)
+	sameInParts(t, h, hive, o)
 }
 
 // FuzzSecurityDescriptor reads a record of key security, and what its length field says of it.

@@ -66,7 +66,7 @@ func (p *parts) read(data []byte, page int) error {
 	if t := to - baseBlockSize; t > int64(start) && to-from <= maxPart {
 		last = max(last, int(min(t, int64(p.there)+pageSize-1))/pageSize)
 	}
-	for p.has(first) {
+	for first < page && p.has(first) {
 		first++
 	}
 	for last > page+1 && p.has(last-1) {
