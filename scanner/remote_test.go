@@ -139,6 +139,73 @@ func TestRemoteRequests(t *testing.T) {
 	}
 }
 
+// TestRemoteHives: a hive of many blocks is read where it is needed, with the same findings. Blocks of 4 KiB make
+// the hives of the cases such hives.
+func TestRemoteHives(t *testing.T) {
+	for n, name := range []string{"failing", "ready"} {
+		if n > 0 && !testenv.Full() {
+			break
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := fixtures.Find(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := scanner.Scan(t.Context(), input(c))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := remotetest.EBS(t)
+			s.BlockSize = 4 << 10
+			got, err := scanner.Scan(t.Context(), onEBS(t, s, c))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := cmp.Exporter(func(reflect.Type) bool { return true })
+			if diff := cmp.Diff(want.Findings, got.Findings, all); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestRemoteWindows: a scan of a Windows pair with few files asks for few blocks.
+func TestRemoteWindows(t *testing.T) {
+	t.Parallel()
+	c, err := fixtures.Find("ready")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := remotetest.EBS(t)
+	if _, err := scanner.Scan(t.Context(), onEBS(t, s, c)); err != nil {
+		t.Fatal(err)
+	}
+	const most = 40
+	n := s.Actions()["ebs:GetSnapshotBlock"]
+	if n > most || n == 0 {
+		t.Errorf("%d blocks, at most %d", n, most)
+	}
+	t.Logf("%d blocks", n)
+}
+
+// onEBS puts the images of a case on a server of EBS direct APIs.
+func onEBS(t *testing.T, s *remotetest.EBSServer, c fixtures.Case) scanner.Input {
+	t.Helper()
+	in := input(c)
+	for n, i := range c.Images {
+		r, err := i.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Add(fmt.Sprint("snap-", n), r, i.Size)
+		in.Images[n].Open = func(ctx context.Context) (*source.Source, error) {
+			return source.Open(ctx, fmt.Sprint("ebs:snap-", n), source.Options{AWS: s.AWS})
+		}
+	}
+	return in
+}
+
 // TestRemoteFailure: a read that fails for good ends a scan wherever it happens, with an
 // error that says whether it may pass, and never with a result or with no system.
 func TestRemoteFailure(t *testing.T) {

@@ -313,12 +313,22 @@ func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget, 
 	}
 }
 
+// readers is how many reads of a table there are at a time. One is of 1 MiB. Where that is several requests, as many
+// requests are under way with fewer reads, and the blocks that two reads share are still in the cache for the second.
+func (v *volume) readers(most int) int {
+	const read = 1 << 20
+	if request := v.requestSize(); request > 0 && request < read {
+		return max(most*int(request)/read, 1)
+	}
+	return most
+}
+
 // open opens the filesystem. Of one whose journal cannot be replayed the error
 // says so, and it is open all the same.
 func (v *volume) open(ctx context.Context, reads reads, budget *memory.Budget, progress *progress) error {
 	row, _ := filesystem.Supported.Row(v.Filesystem)
 	r := reads.bound(ctx, budget.Reader(v.Volume))
-	o := filesystem.Options{Readers: reads.most(), Reserve: budget.Reserve, Progress: progress.volume(v)}
+	o := filesystem.Options{Readers: v.readers(reads.most()), Reserve: budget.Reserve, Progress: progress.volume(v)}
 	fsys, err := row.Open(ctx, r, v.Size, o)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package remotetest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -15,7 +16,7 @@ import (
 	"time"
 )
 
-// EBSBlock is the size of a block in bytes.
+// EBSBlock is the default size of a block in bytes.
 const EBSBlock = 512 << 10
 
 // EBSServer is a server of EBS direct APIs.
@@ -26,6 +27,9 @@ type EBSServer struct {
 	PageLimit int
 	// EmptyPages makes every list begin with a page without blocks.
 	EmptyPages bool
+	// BlockSize is the size of a block in bytes, a power of two; EBSBlock if 0. It is
+	// set before snapshots are added.
+	BlockSize int64
 
 	mu         sync.Mutex
 	snapshots  map[string]*snapshot
@@ -63,18 +67,21 @@ func EBS(t testing.TB) *EBSServer {
 func (s *EBSServer) Add(id string, image io.ReaderAt, size int64) {
 	written := map[int64]bool{}
 	sparse, _ := image.(Sparse)
-	p := make([]byte, EBSBlock)
-	for off := int64(0); off < size; off += EBSBlock {
+	block := s.blockSize()
+	p := make([]byte, block)
+	for off := int64(0); off < size; off += block {
 		if sparse != nil {
-			if off = sparse.Next(off) / EBSBlock * EBSBlock; off >= size {
+			if off = sparse.Next(off) / block * block; off >= size {
 				break
 			}
 		}
 		part(image, p, off)
-		written[off/EBSBlock] = bytes.Count(p, []byte{0}) < len(p)
+		written[off/block] = bytes.Count(p, []byte{0}) < len(p)
 	}
 	s.AddSparse(id, image, size, func(block int64) bool { return written[block] })
 }
+
+func (s *EBSServer) blockSize() int64 { return cmp.Or(s.BlockSize, EBSBlock) }
 
 // AddSparse adds a snapshot of which it is known which blocks are written.
 func (s *EBSServer) AddSparse(id string, image io.ReaderAt, size int64, written func(block int64) bool) {
@@ -184,13 +191,13 @@ func (s *EBSServer) list(w http.ResponseWriter, r *http.Request, snap *snapshot,
 		fresh = false
 	}
 	answer := map[string]any{
-		"BlockSize": EBSBlock, "VolumeSize": snap.gib, "ExpiryTime": time.Now().Add(7 * 24 * time.Hour).Unix(),
+		"BlockSize": s.blockSize(), "VolumeSize": snap.gib, "ExpiryTime": time.Now().Add(7 * 24 * time.Hour).Unix(),
 	}
 	blocks := []listed{}
 	if fresh && s.EmptyPages {
 		answer["NextToken"] = fmt.Sprintf("page-%d-%d", generation, from)
 	} else {
-		for n := from; n < snap.gib<<30/EBSBlock; n++ {
+		for n := from; n < snap.gib<<30/s.blockSize(); n++ {
 			if !snap.written(n) {
 				continue
 			}
@@ -217,8 +224,8 @@ func (s *EBSServer) block(w http.ResponseWriter, r *http.Request, snap *snapshot
 		s.refuse(w, r, ebsFaults[ExpiredToken])
 		return
 	}
-	p := make([]byte, EBSBlock)
-	part(snap.image, p, n*EBSBlock)
+	p := make([]byte, s.blockSize())
+	part(snap.image, p, n*s.blockSize())
 	sum := sha256.Sum256(p)
 	w.Header().Set("X-Amz-Data-Length", strconv.Itoa(len(p)))
 	w.Header().Set("X-Amz-Checksum", base64.StdEncoding.EncodeToString(sum[:]))
