@@ -55,7 +55,8 @@
 // NTFS 3.0 and 3.1 with sectors of 512 to 4096 bytes, clusters of 512 bytes to 2
 // MiB, and file records of 1 and 4 KiB. $MFT in pieces, with an attribute list
 // and extension records of its own. Attribute lists, resident or not, merged by
-// reference and sequence number. Resident, sparse and LZNT1-compressed data,
+// reference and sequence number; one that is not resident is read when its file is
+// needed, unless $MFT is damaged. Resident, sparse and LZNT1-compressed data,
 // initialized sizes, named streams, hard links, names for DOS, symbolic links,
 // junctions and all other reparse data. Files that the Windows Overlay Filter
 // compressed (CompactOS) by XPRESS4K, XPRESS8K, XPRESS16K or LZX; a chunk that

@@ -47,7 +47,9 @@ func (all *found) listOf(record uint32, entries int64) {
 // putOff moves the lists that are read when somebody asks for their files from all
 // to FS.lists. It returns the memory that they take.
 func (f *FS) putOff(all *found) (bytes int64) {
-	if all.bad > 0 || len(all.freed) > 0 || len(f.cut) > 0 || len(f.unlogged) > 0 || f.journal.unsure() {
+	// Of a volume that was in use, a free record is no sign of damage: see collectDamage.
+	lost := len(all.freed) > 0 && !f.journal.State.Pending()
+	if all.bad > 0 || lost || len(f.cut) > 0 || f.journal.unsure() {
 		return 0
 	}
 	x := &f.index

@@ -19,8 +19,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/hivetest"
 )
 
-var how = flag.String("how", "", "read all hives as those that are too large for the memory (cache), or where they are "+
-	"needed (parts)")
+var how = flag.String("how", "",
+	"read all hives as those that are too large for the memory (cache), or where they are needed (parts)")
 
 // Every test of this package holds for hives that are not held in memory.
 func TestThroughCache(t *testing.T) { runAgain(t, "cache", "^(Example|TestShortFile$|TestLargeHive$)") }

@@ -56,6 +56,10 @@
 // three times as long, and results are copies. A bin's cells are checked when
 // something in it is first needed.
 //
+// With [Options].Part, for readers over a network, a hive that fits into memory is read where it is needed, each part
+// once. The elements of a list are read in parallel. What nobody reads is not checked: damaged bins are found when
+// something in them is needed.
+//
 // Finding a subkey compares the hashes of its list and reads the node that fits;
 // finding that there is none reads the node of every element. Names, paths and
 // messages are made when they are asked for. Data of a hive in memory are not

@@ -62,10 +62,10 @@ type Hive struct {
 }
 
 // Open reads a hive of size bytes from r. If the hive is held in memory and was read whole, r is not used after Open
-// returns; otherwise r is read as long as the hive is used, and must be safe for concurrent use. A dirty hive, one whose
-// sequence numbers differ or whose base block does not fit its checksum, is recovered from o.Logs in memory. Where
-// that is not possible it is opened without recovery, and Recovery says so: the caller decides. The context bounds
-// only Open.
+// returns; otherwise r is read as long as the hive is used, and must be safe for concurrent use. A dirty hive, one
+// whose sequence numbers differ or whose base block does not fit its checksum, is recovered from o.Logs in memory.
+// Where that is not possible it is opened without recovery, and Recovery says so: the caller decides. The context
+// bounds only Open.
 //
 // The error is ErrCorrupt if the file is no hive, ErrUnsupported if it is of another version than 1.3 to 1.6 or has
 // more than MaxSize bytes of bins data, else an error of r or the context's cause. Damage below the base block is
