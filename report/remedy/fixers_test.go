@@ -256,7 +256,7 @@ func TestFixers(t *testing.T) {
 			about:    about(requirement.SubjectSetting, "Path", requirement.ReasonMissing, "")},
 		"TLS 1.2 on a later Windows": {id: "win.tls.tls12",
 			evidence: evidence{value(systemHive, tls+`TLS 1.2\Server`, "Enabled", "0")}, changes: 4,
-			has:   "Windows has the protocol on",
+			has:   "the protocol is on by default",
 			about: about(requirement.SubjectProtocol, "TLS 1.2", requirement.ReasonDisabled, "Server")},
 		"TLS 1.2 on Windows 7": {id: "win.tls.tls12", version: "6.1.7601",
 			evidence: evidence{note(value(systemHive, tls+`TLS 1.2\Client`, "Enabled", ""), "not found")}, changes: 4,

@@ -95,28 +95,28 @@ $failures = 0
 
 $identity = New-Object Security.Principal.WindowsPrincipal ([Security.Principal.WindowsIdentity]::GetCurrent())
 if (-not $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) ` +
-		`{ throw 'Run it as an administrator (elevated).' }
+		`{ throw 'Run this script in an elevated PowerShell.' }
 if ($PSVersionTable.PSVersion.Major -gt 5) ` +
-		`{ throw 'Run it in Windows PowerShell (powershell.exe), not in PowerShell 7.' }
-if ($env:PROCESSOR_ARCHITEW6432) { throw 'Run it in the 64-bit Windows PowerShell.' }
+		`{ throw 'Run this script in Windows PowerShell (powershell.exe), not in PowerShell 7.' }
+if ($env:PROCESSOR_ARCHITEW6432) { throw 'Run this script in the 64-bit Windows PowerShell.' }
 `)
 	if s.Platform.ComputerName != "" {
-		fmt.Fprintf(&b, "$computer = %s\nif ($env:COMPUTERNAME -ne $computer) { throw \"It was made for $computer; "+
+		fmt.Fprintf(&b, "$computer = %s\nif ($env:COMPUTERNAME -ne $computer) { throw \"This script is for $computer; "+
 			"this computer is $env:COMPUTERNAME.\" }\n", psString(s.Platform.ComputerName))
 	}
 	b.WriteString(`
-# Invoke-Change makes one change of a finding. Settled returns why there is nothing
-# to do; Apply makes the change. After an error the script goes on.
+# Invoke-Change makes one change of a finding. Settled returns the reason to skip
+# it, or nothing; Apply makes the change. After an error the script continues.
 function Invoke-Change([string]$Finding, [string]$Target, [string]$Action, [scriptblock]$Settled, [scriptblock]$Apply) {
     try {
         $reason = & $Settled
         if ($reason) {
-            Write-Host ($Finding + ': nothing to do: ' + $reason)
+            Write-Host ($Finding + ': skipped: ' + $reason)
         } elseif ($PSCmdlet.ShouldProcess($Target, $Action)) {
             & $Apply
             Write-Host ($Finding + ': done: ' + $Action + ': ' + $Target)
         } else {
-            Write-Host ($Finding + ': left as it is: ' + $Target)
+            Write-Host ($Finding + ': not changed: ' + $Target)
         }
     } catch {
         $script:failures++
@@ -124,14 +124,14 @@ function Invoke-Change([string]$Finding, [string]$Target, [string]$Action, [scri
     }
 }
 
-# Get-OneService finds a service by its name, whatever characters it has.
+# Get-OneService finds a service by its name, which may have any characters.
 function Get-OneService([string]$Name) {
     $found = @(Get-WmiObject -Class Win32_Service | Where-Object { $_.Name -eq $Name })
     if ($found.Count -ne 1) { throw ('there is no service ' + $Name) }
     $found[0]
 }
 
-# Assert-Zero turns the result of a method of WMI into an error.
+# Assert-Zero throws an error if a method of WMI failed.
 function Assert-Zero([string]$Method, [int[]]$Good, $Result) {
     if ($Good -notcontains $Result.ReturnValue) { throw ($Method + ' returned ' + $Result.ReturnValue) }
 }
@@ -207,7 +207,7 @@ func useLocalSystem(f requirement.Finding, _ *report.Saved) (changes []change, r
 			action: "run it under the Local System account",
 			settled: fmt.Sprintf(
 				"$account = (Get-OneService %s).StartName\n"+
-					"if ($account -ne %s) { 'it runs as ' + $account + ', and not as the report says' }",
+					"if ($account -ne %s) { 'it runs as ' + $account + ', not under the account in the report' }",
 				psString(s.ID), psString(s.Value)),
 			apply: fmt.Sprintf(
 				"$service = Get-OneService %s\nAssert-Zero 'Change' 0 ($service.Change($null, $null, $null, $null, "+
@@ -244,10 +244,10 @@ func setExecutionPolicy(f requirement.Finding, s *report.Saved) ([]change, strin
 		settled: who + fmt.Sprintf(
 			"$policy = (Get-ExecutionPolicy -Scope %s).ToString()\n"+
 				"if (@('RemoteSigned', 'Unrestricted') -contains $policy) { 'it is ' + $policy }", scope),
-		apply: fmt.Sprintf(`# It sets the policy and complains all the same where the policy of this
-# process (-ExecutionPolicy Bypass) goes before it: what it set is looked at.
+		apply: fmt.Sprintf(`# Set-ExecutionPolicy also fails after it has set the policy, if the policy of
+# this process (-ExecutionPolicy Bypass) overrides it. So check the result.
 try { Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope %[1]s -Force } catch { Write-Verbose ('' + $_) }
-if ((Get-ExecutionPolicy -Scope %[1]s).ToString() -ne 'RemoteSigned') { throw 'it could not be set' }`, scope),
+if ((Get-ExecutionPolicy -Scope %[1]s).ToString() -ne 'RemoteSigned') { throw 'the policy was not set' }`, scope),
 	}}, ""
 }
 
@@ -271,7 +271,7 @@ func useDHCP(f requirement.Finding, _ *report.Saved) (changes []change, rest str
 			target: "network adapter " + s.ID,
 			action: "obtain an IP address automatically (the connection may break for a while)",
 			settled: found + "if ($adapter.Count -ne 1) { 'there is no such adapter' } elseif " +
-				"($adapter[0].DHCPEnabled) { 'it uses DHCP' }",
+				"($adapter[0].DHCPEnabled) { 'it already uses DHCP' }",
 			apply: found + "Assert-Zero 'EnableDHCP' 0, 1 ($adapter[0].EnableDHCP())",
 		})
 	}
@@ -291,13 +291,13 @@ func unmapDrives(f requirement.Finding, _ *report.Saved) (changes []change, rest
 			target: "network drive " + drive + ": (" + s.Value + ")",
 			action: "disconnect it",
 			settled: fmt.Sprintf(
-				"if (-not (Test-Path -Path %s)) { 'the user who runs this maps no such drive' }\n"+
-					"elseif ((Get-ItemProperty -Path %s).RemotePath -ne %s) { 'the drive does not lead where the "+
-					"report says' }",
+				"if (-not (Test-Path -Path %s)) { 'you have no such drive' }\n"+
+					"elseif ((Get-ItemProperty -Path %s).RemotePath -ne %s) { 'the drive has another target than in "+
+					"the report' }",
 				key, key, psString(s.Value)),
 			apply: fmt.Sprintf(
 				"& net.exe use %s /delete /y | Out-Null\n"+
-					"# A drive that is remembered, and not connected, is left in the registry.\n"+
+					"# net use leaves a drive that is not connected in the registry.\n"+
 					"if (Test-Path -Path %s) { Remove-Item -Path %s -Recurse }", psString(drive+":"), key, key),
 		})
 	}
@@ -332,7 +332,7 @@ func deleteProfiles(f requirement.Finding, _ *report.Saved) (changes []change, r
 			settled: found + fmt.Sprintf(
 				"if ($user.Count -ne 1) { 'there is no such profile' }\n"+
 					"elseif ($user[0].LocalPath -ne [Environment]::ExpandEnvironmentVariables(%s)) { 'the profile "+
-					"is not where the report says' }",
+					"has another folder than in the report' }",
 				psString(s.Value)),
 			apply: found + "if ($user[0].Loaded -or $user[0].Special) { throw 'it is in use: log its user off, or " +
 				"restart' }\n$user[0].Delete()",
@@ -362,7 +362,7 @@ func completePath(f requirement.Finding, _ *report.Saved) ([]change, string) {
 		changes = append(changes, change{
 			target: "the machine's Path",
 			action: "add %SystemRoot%" + entry.folder,
-			settled: fmt.Sprintf("if (@(Get-PathEntry) -contains ($env:SystemRoot + '%s')) { 'Path holds it' }",
+			settled: fmt.Sprintf("if (@(Get-PathEntry) -contains ($env:SystemRoot + '%s')) { 'Path contains it' }",
 				entry.folder),
 			apply: fmt.Sprintf(`$opened = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey($environmentKey, $true)
 $old = [string]$opened.GetValue('Path', '', 'DoNotExpandEnvironmentNames')
@@ -403,7 +403,7 @@ func turnOnTLS12(f requirement.Finding, s *report.Saved) (changes []change, rest
 				settled += fmt.Sprintf("if ($found -ne $null -and %s) { 'it is ' + $found }", value.good)
 			} else {
 				settled += fmt.Sprintf(
-					"if ($found -eq $null) { 'it is not written, and Windows has the protocol on' }\n"+
+					"if ($found -eq $null) { 'the value does not exist, and the protocol is on by default' }\n"+
 						"elseif (%s) { 'it is ' + $found }", value.good)
 			}
 			changes = append(changes, change{
@@ -421,7 +421,7 @@ func turnOnTLS12(f requirement.Finding, s *report.Saved) (changes []change, rest
 }
 
 // leaveSSL3ToWindows removes the values that turn SSL 3.0 off, so that the
-// default of Windows holds. Nothing turns it on.
+// default of Windows applies. Nothing turns it on.
 func leaveSSL3ToWindows(f requirement.Finding, _ *report.Saved) (changes []change, rest string) {
 	if !isOff(f, "SSL 3.0") {
 		return nil, ""
@@ -432,10 +432,10 @@ func leaveSSL3ToWindows(f requirement.Finding, _ *report.Saved) (changes []chang
 			key := schannel + `SSL 3.0\` + side
 			changes = append(changes, change{
 				target: `HKLM\` + key + `, ` + value.name,
-				action: "remove it, so that the default of Windows holds",
+				action: "delete the value, so that the default of Windows applies",
 				settled: fmt.Sprintf(
 					"$found = Get-MachineValue '%s' '%s'\n"+
-						"if ($found -eq $null) { 'it is not written' } elseif (%s) { 'it is ' + $found }",
+						"if ($found -eq $null) { 'the value does not exist' } elseif (%s) { 'it is ' + $found }",
 					key, value.name, value.good),
 				apply: fmt.Sprintf(
 					"$opened = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey('%s', $true)\n"+

@@ -36,7 +36,7 @@ type change struct {
 	target string // what is changed, in words; may hold strings of the report
 	action string // description of the change; a constant of this package
 
-	settled string // code that says why there is nothing to do, and says nothing if there is
+	settled string // code that returns the reason to skip the change, or nothing
 	apply   string // code that makes the change
 }
 
@@ -69,7 +69,7 @@ func Write(w io.Writer, s *report.Saved, o report.Options) (Summary, error) {
 		comment(b, "", fmt.Sprintf("%s (%s, %s)", f.ID, f.Status, f.Severity))
 		comment(b, "", f.Message)
 		if f.Waiver != nil {
-			comment(b, "Waived, and left as it is: ", fmt.Sprintf("until %s by %s: %s",
+			comment(b, "Waived and not changed: ", fmt.Sprintf("until %s by %s: %s",
 				f.Waiver.Expiry.Format(time.DateOnly), f.Waiver.Owner, f.Waiver.Reason))
 			sum.Waived = append(sum.Waived, f.ID)
 			continue

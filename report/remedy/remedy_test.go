@@ -160,7 +160,7 @@ func TestWaived(t *testing.T) {
 	text, sum := script(t, s)
 	if !cmp.Equal(sum.Waived, []string{"win.winrm.auto"}) || slices.Contains(sum.ByHand, "win.winrm.auto") ||
 		strings.Contains(text, "Invoke-Change 'win.winrm.auto'") ||
-		!strings.Contains(text, "\n# Waived, and left as it is: until 2026-03-02 by jdoe: started<U+000A>by hand\n") {
+		!strings.Contains(text, "\n# Waived and not changed: until 2026-03-02 by jdoe: started<U+000A>by hand\n") {
 		t.Errorf("%+v\n%s", sum, text)
 	}
 }
@@ -427,7 +427,7 @@ esac
 	if out, log := run("y\n", "--what-if"); log != "" || strings.Count(out, ": would be done: ") != 5 {
 		t.Errorf("--what-if did %q:\n%s", log, out)
 	}
-	if out, log := run("\n"); log != "" || strings.Count(out, ": left as it is: ") != 5 {
+	if out, log := run("\n"); log != "" || strings.Count(out, ": not changed: ") != 5 {
 		t.Errorf("without a yes it did %q:\n%s", log, out)
 	}
 	const all = "systemctl unmask -- cloud-final.service; systemctl enable -- cloud-final.service; systemctl enable -- " +
@@ -439,7 +439,7 @@ esac
 	if err != nil || len(left) != 1 || left[0].Name() != ".ssh" {
 		t.Errorf("what is left of root's home: %v, %v", left, err)
 	}
-	if out, log := run("y\n"); log != "" || strings.Count(out, ": nothing to do: ") != 5 {
+	if out, log := run("y\n"); log != "" || strings.Count(out, ": skipped: ") != 5 {
 		t.Errorf("the second time it did %q:\n%s", log, out)
 	}
 	cmd := exec.Command("dash", filepath.Join(dir, "remediate.sh"), "--force")

@@ -58,7 +58,7 @@ if [ -z "$whatif" ] && [ "$(id -u)" -ne 0 ]; then
 	exit 1
 fi
 
-# wanted FINDING TARGET ACTION asks whether a change is to be made.
+# wanted FINDING TARGET ACTION asks whether to make a change.
 wanted() {
 	if [ -n "$whatif" ]; then
 		echo "$1: would be done: $3: $2"
@@ -70,7 +70,7 @@ wanted() {
 	case "$answer" in
 	[yY] | [yY][eE][sS]) return 0 ;;
 	esac
-	echo "$1: left as it is: $2"
+	echo "$1: not changed: $2"
 	return 1
 }
 
@@ -87,11 +87,11 @@ ended() {
 	return b.String()
 }
 
-// shellChange writes a change whose settled is a command that succeeds if there
-// is nothing to do. Targets are checked strings: none holds a quote.
+// shellChange writes a change whose settled is a command that succeeds if the
+// change is to be skipped. Targets are checked strings: none holds a quote.
 func shellChange(id string, c change) string {
 	return fmt.Sprintf(
-		"if %[1]s; then\n\techo '%[2]s: nothing to do: %[3]s'\nelif wanted '%[2]s' '%[3]s' '%[4]s'; "+
+		"if %[1]s; then\n\techo '%[2]s: skipped: %[3]s'\nelif wanted '%[2]s' '%[3]s' '%[4]s'; "+
 			"then\n\t%[5]s\n\tended $? '%[2]s' '%[3]s'\nfi\n", c.settled, id, c.target, c.action, c.apply)
 }
 

@@ -14,24 +14,24 @@ $ErrorActionPreference = 'Stop'
 $failures = 0
 
 $identity = New-Object Security.Principal.WindowsPrincipal ([Security.Principal.WindowsIdentity]::GetCurrent())
-if (-not $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) { throw 'Run it as an administrator (elevated).' }
-if ($PSVersionTable.PSVersion.Major -gt 5) { throw 'Run it in Windows PowerShell (powershell.exe), not in PowerShell 7.' }
-if ($env:PROCESSOR_ARCHITEW6432) { throw 'Run it in the 64-bit Windows PowerShell.' }
+if (-not $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) { throw 'Run this script in an elevated PowerShell.' }
+if ($PSVersionTable.PSVersion.Major -gt 5) { throw 'Run this script in Windows PowerShell (powershell.exe), not in PowerShell 7.' }
+if ($env:PROCESSOR_ARCHITEW6432) { throw 'Run this script in the 64-bit Windows PowerShell.' }
 $computer = 'WSAMZN-7F3K2Q1P'
-if ($env:COMPUTERNAME -ne $computer) { throw "It was made for $computer; this computer is $env:COMPUTERNAME." }
+if ($env:COMPUTERNAME -ne $computer) { throw "This script is for $computer; this computer is $env:COMPUTERNAME." }
 
-# Invoke-Change makes one change of a finding. Settled returns why there is nothing
-# to do; Apply makes the change. After an error the script goes on.
+# Invoke-Change makes one change of a finding. Settled returns the reason to skip
+# it, or nothing; Apply makes the change. After an error the script continues.
 function Invoke-Change([string]$Finding, [string]$Target, [string]$Action, [scriptblock]$Settled, [scriptblock]$Apply) {
     try {
         $reason = & $Settled
         if ($reason) {
-            Write-Host ($Finding + ': nothing to do: ' + $reason)
+            Write-Host ($Finding + ': skipped: ' + $reason)
         } elseif ($PSCmdlet.ShouldProcess($Target, $Action)) {
             & $Apply
             Write-Host ($Finding + ': done: ' + $Action + ': ' + $Target)
         } else {
-            Write-Host ($Finding + ': left as it is: ' + $Target)
+            Write-Host ($Finding + ': not changed: ' + $Target)
         }
     } catch {
         $script:failures++
@@ -39,14 +39,14 @@ function Invoke-Change([string]$Finding, [string]$Target, [string]$Action, [scri
     }
 }
 
-# Get-OneService finds a service by its name, whatever characters it has.
+# Get-OneService finds a service by its name, which may have any characters.
 function Get-OneService([string]$Name) {
     $found = @(Get-WmiObject -Class Win32_Service | Where-Object { $_.Name -eq $Name })
     if ($found.Count -ne 1) { throw ('there is no service ' + $Name) }
     $found[0]
 }
 
-# Assert-Zero turns the result of a method of WMI into an error.
+# Assert-Zero throws an error if a method of WMI failed.
 function Assert-Zero([string]$Method, [int[]]$Good, $Result) {
     if ($Good -notcontains $Result.ReturnValue) { throw ($Method + ' returned ' + $Result.ReturnValue) }
 }
@@ -70,7 +70,7 @@ function Get-PathEntry {
 Invoke-Change 'win.profile.single' 'profile C:\Users\deploy (S-1-5-21-2918331530-3154801827-1405627319-1003)' 'delete the profile with all its files, for good' {
     $user = @(Get-WmiObject -Class Win32_UserProfile | Where-Object { $_.SID -eq 'S-1-5-21-2918331530-3154801827-1405627319-1003' })
     if ($user.Count -ne 1) { 'there is no such profile' }
-    elseif ($user[0].LocalPath -ne [Environment]::ExpandEnvironmentVariables('C:\Users\deploy')) { 'the profile is not where the report says' }
+    elseif ($user[0].LocalPath -ne [Environment]::ExpandEnvironmentVariables('C:\Users\deploy')) { 'the profile has another folder than in the report' }
 } {
     $user = @(Get-WmiObject -Class Win32_UserProfile | Where-Object { $_.SID -eq 'S-1-5-21-2918331530-3154801827-1405627319-1003' })
     if ($user[0].Loaded -or $user[0].Special) { throw 'it is in use: log its user off, or restart' }
@@ -88,11 +88,11 @@ Invoke-Change 'win.profile.single' 'profile C:\Users\deploy (S-1-5-21-2918331530
 # The user has 1 network drive: P: (\\files.corp.example.com\projects).
 
 Invoke-Change 'win.drives.only-c-d' 'network drive P: (\\files.corp.example.com\projects)' 'disconnect it' {
-    if (-not (Test-Path -Path 'HKCU:\Network\P')) { 'the user who runs this maps no such drive' }
-    elseif ((Get-ItemProperty -Path 'HKCU:\Network\P').RemotePath -ne '\\files.corp.example.com\projects') { 'the drive does not lead where the report says' }
+    if (-not (Test-Path -Path 'HKCU:\Network\P')) { 'you have no such drive' }
+    elseif ((Get-ItemProperty -Path 'HKCU:\Network\P').RemotePath -ne '\\files.corp.example.com\projects') { 'the drive has another target than in the report' }
 } {
     & net.exe use 'P:' /delete /y | Out-Null
-    # A drive that is remembered, and not connected, is left in the registry.
+    # net use leaves a drive that is not connected in the registry.
     if (Test-Path -Path 'HKCU:\Network\P') { Remove-Item -Path 'HKCU:\Network\P' -Recurse }
 }
 
@@ -109,7 +109,7 @@ Invoke-Change 'win.drives.only-c-d' 'network drive P: (\\files.corp.example.com\
 
 Invoke-Change 'win.services.domain-account' 'service Backup, which runs as CORP\svc-backup' 'run it under the Local System account' {
     $account = (Get-OneService 'Backup').StartName
-    if ($account -ne 'CORP\svc-backup') { 'it runs as ' + $account + ', and not as the report says' }
+    if ($account -ne 'CORP\svc-backup') { 'it runs as ' + $account + ', not under the account in the report' }
 } {
     $service = Get-OneService 'Backup'
     Assert-Zero 'Change' 0 ($service.Change($null, $null, $null, $null, $null, $null, 'LocalSystem', '', $null, $null, $null))
@@ -117,7 +117,7 @@ Invoke-Change 'win.services.domain-account' 'service Backup, which runs as CORP\
 
 Invoke-Change 'win.services.domain-account' 'service MSSQL$REPORTS, which runs as svc-sql@corp.example.com' 'run it under the Local System account' {
     $account = (Get-OneService 'MSSQL$REPORTS').StartName
-    if ($account -ne 'svc-sql@corp.example.com') { 'it runs as ' + $account + ', and not as the report says' }
+    if ($account -ne 'svc-sql@corp.example.com') { 'it runs as ' + $account + ', not under the account in the report' }
 } {
     $service = Get-OneService 'MSSQL$REPORTS'
     Assert-Zero 'Change' 0 ($service.Change($null, $null, $null, $null, $null, $null, 'LocalSystem', '', $null, $null, $null))
@@ -131,10 +131,10 @@ Invoke-Change 'win.powershell.execpolicy' 'the execution policy of PowerShell, s
     $policy = (Get-ExecutionPolicy -Scope LocalMachine).ToString()
     if (@('RemoteSigned', 'Unrestricted') -contains $policy) { 'it is ' + $policy }
 } {
-    # It sets the policy and complains all the same where the policy of this
-    # process (-ExecutionPolicy Bypass) goes before it: what it set is looked at.
+    # Set-ExecutionPolicy also fails after it has set the policy, if the policy of
+    # this process (-ExecutionPolicy Bypass) overrides it. So check the result.
     try { Set-ExecutionPolicy -ExecutionPolicy RemoteSigned -Scope LocalMachine -Force } catch { Write-Verbose ('' + $_) }
-    if ((Get-ExecutionPolicy -Scope LocalMachine).ToString() -ne 'RemoteSigned') { throw 'it could not be set' }
+    if ((Get-ExecutionPolicy -Scope LocalMachine).ToString() -ne 'RemoteSigned') { throw 'the policy was not set' }
 }
 
 # ----------------------------------------------------------------------------
@@ -161,8 +161,8 @@ Invoke-Change 'win.powershell.execpolicy' 'the execution policy of PowerShell, s
 # ----------------------------------------------------------------------------
 # win.sysprep.compatible (failed, required)
 # Windows was upgraded in place from Windows Server 2016 Datacenter 1607 build
-#   14393 to Windows Server 2019 Datacenter (10.0.17763.4737). The details
-#   list more: last run.
+#   14393 to Windows Server 2019 Datacenter (10.0.17763.4737). Other parts did
+#   not pass either (details in HTML and JSON): last run.
 # By hand: Use a WorkSpace whose Windows was never upgraded to another
 #   version.
 
@@ -180,7 +180,7 @@ Invoke-Change 'win.powershell.execpolicy' 'the execution policy of PowerShell, s
 
 Invoke-Change 'win.net.dhcp' 'network adapter {C40D2F88-7A16-4C39-B5E2-91F3A60D4B72}' 'obtain an IP address automatically (the connection may break for a while)' {
     $adapter = @(Get-WmiObject -Class Win32_NetworkAdapterConfiguration | Where-Object { $_.SettingID -eq '{C40D2F88-7A16-4C39-B5E2-91F3A60D4B72}' })
-    if ($adapter.Count -ne 1) { 'there is no such adapter' } elseif ($adapter[0].DHCPEnabled) { 'it uses DHCP' }
+    if ($adapter.Count -ne 1) { 'there is no such adapter' } elseif ($adapter[0].DHCPEnabled) { 'it already uses DHCP' }
 } {
     $adapter = @(Get-WmiObject -Class Win32_NetworkAdapterConfiguration | Where-Object { $_.SettingID -eq '{C40D2F88-7A16-4C39-B5E2-91F3A60D4B72}' })
     Assert-Zero 'EnableDHCP' 0, 1 ($adapter[0].EnableDHCP())
@@ -214,7 +214,7 @@ Invoke-Change 'win.ssm.disabled' 'service AmazonSSMAgent' 'set the startup type 
 #   C:\Windows\System32\WindowsPowerShell\v1.0.
 
 Invoke-Change 'win.env.path' 'the machine''s Path' 'add %SystemRoot%\System32' {
-    if (@(Get-PathEntry) -contains ($env:SystemRoot + '\System32')) { 'Path holds it' }
+    if (@(Get-PathEntry) -contains ($env:SystemRoot + '\System32')) { 'Path contains it' }
 } {
     $opened = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey($environmentKey, $true)
     $old = [string]$opened.GetValue('Path', '', 'DoNotExpandEnvironmentNames')
@@ -226,7 +226,7 @@ Invoke-Change 'win.env.path' 'the machine''s Path' 'add %SystemRoot%\System32' {
 }
 
 Invoke-Change 'win.env.path' 'the machine''s Path' 'add %SystemRoot%\System32\WindowsPowerShell\v1.0' {
-    if (@(Get-PathEntry) -contains ($env:SystemRoot + '\System32\WindowsPowerShell\v1.0')) { 'Path holds it' }
+    if (@(Get-PathEntry) -contains ($env:SystemRoot + '\System32\WindowsPowerShell\v1.0')) { 'Path contains it' }
 } {
     $opened = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey($environmentKey, $true)
     $old = [string]$opened.GetValue('Path', '', 'DoNotExpandEnvironmentNames')
@@ -241,36 +241,36 @@ Invoke-Change 'win.env.path' 'the machine''s Path' 'add %SystemRoot%\System32\Wi
 # win.tls.ssl3 (failed, required)
 # SSL 3.0 is disabled for clients (Enabled is 0).
 
-Invoke-Change 'win.tls.ssl3' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client, Enabled' 'remove it, so that the default of Windows holds' {
+Invoke-Change 'win.tls.ssl3' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client, Enabled' 'delete the value, so that the default of Windows applies' {
     $found = Get-MachineValue 'SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client' 'Enabled'
-    if ($found -eq $null) { 'it is not written' } elseif ($found -ne 0) { 'it is ' + $found }
+    if ($found -eq $null) { 'the value does not exist' } elseif ($found -ne 0) { 'it is ' + $found }
 } {
     $opened = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey('SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client', $true)
     $opened.DeleteValue('Enabled')
     $opened.Close()
 }
 
-Invoke-Change 'win.tls.ssl3' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client, DisabledByDefault' 'remove it, so that the default of Windows holds' {
+Invoke-Change 'win.tls.ssl3' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client, DisabledByDefault' 'delete the value, so that the default of Windows applies' {
     $found = Get-MachineValue 'SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client' 'DisabledByDefault'
-    if ($found -eq $null) { 'it is not written' } elseif ($found -eq 0) { 'it is ' + $found }
+    if ($found -eq $null) { 'the value does not exist' } elseif ($found -eq 0) { 'it is ' + $found }
 } {
     $opened = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey('SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client', $true)
     $opened.DeleteValue('DisabledByDefault')
     $opened.Close()
 }
 
-Invoke-Change 'win.tls.ssl3' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Server, Enabled' 'remove it, so that the default of Windows holds' {
+Invoke-Change 'win.tls.ssl3' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Server, Enabled' 'delete the value, so that the default of Windows applies' {
     $found = Get-MachineValue 'SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Server' 'Enabled'
-    if ($found -eq $null) { 'it is not written' } elseif ($found -ne 0) { 'it is ' + $found }
+    if ($found -eq $null) { 'the value does not exist' } elseif ($found -ne 0) { 'it is ' + $found }
 } {
     $opened = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey('SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Server', $true)
     $opened.DeleteValue('Enabled')
     $opened.Close()
 }
 
-Invoke-Change 'win.tls.ssl3' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Server, DisabledByDefault' 'remove it, so that the default of Windows holds' {
+Invoke-Change 'win.tls.ssl3' 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Server, DisabledByDefault' 'delete the value, so that the default of Windows applies' {
     $found = Get-MachineValue 'SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Server' 'DisabledByDefault'
-    if ($found -eq $null) { 'it is not written' } elseif ($found -eq 0) { 'it is ' + $found }
+    if ($found -eq $null) { 'the value does not exist' } elseif ($found -eq 0) { 'it is ' + $found }
 } {
     $opened = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey('SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Server', $true)
     $opened.DeleteValue('DisabledByDefault')

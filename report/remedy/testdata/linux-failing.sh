@@ -22,7 +22,7 @@ if [ -z "$whatif" ] && [ "$(id -u)" -ne 0 ]; then
 	exit 1
 fi
 
-# wanted FINDING TARGET ACTION asks whether a change is to be made.
+# wanted FINDING TARGET ACTION asks whether to make a change.
 wanted() {
 	if [ -n "$whatif" ]; then
 		echo "$1: would be done: $3: $2"
@@ -34,7 +34,7 @@ wanted() {
 	case "$answer" in
 	[yY] | [yY][eE][sS]) return 0 ;;
 	esac
-	echo "$1: left as it is: $2"
+	echo "$1: not changed: $2"
 	return 1
 }
 
@@ -70,7 +70,7 @@ ended() {
 # cloud-init does not start: cloud-final.service is masked.
 
 if systemctl is-enabled --quiet -- cloud-final.service; then
-	echo 'linux.component.cloud-init: nothing to do: unit cloud-final.service'
+	echo 'linux.component.cloud-init: skipped: unit cloud-final.service'
 elif wanted 'linux.component.cloud-init' 'unit cloud-final.service' 'unmask and enable it'; then
 	systemctl unmask -- cloud-final.service && systemctl enable -- cloud-final.service
 	ended $? 'linux.component.cloud-init' 'unit cloud-final.service'
@@ -81,7 +81,7 @@ fi
 # The Skylight agent does not start: skylight-agent.service is disabled.
 
 if systemctl is-enabled --quiet -- skylight-agent.service; then
-	echo 'linux.component.skylight: nothing to do: unit skylight-agent.service'
+	echo 'linux.component.skylight: skipped: unit skylight-agent.service'
 elif wanted 'linux.component.skylight' 'unit skylight-agent.service' 'enable it'; then
 	systemctl enable -- skylight-agent.service
 	ended $? 'linux.component.skylight' 'unit skylight-agent.service'
@@ -98,7 +98,7 @@ fi
 # Antivirus software starts at boot: ds_agent.service.
 
 if ! systemctl is-enabled --quiet -- ds_agent.service; then
-	echo 'linux.bp.antivirus: nothing to do: unit ds_agent.service'
+	echo 'linux.bp.antivirus: skipped: unit ds_agent.service'
 elif wanted 'linux.bp.antivirus' 'unit ds_agent.service' 'disable it while the image is made (it goes on running until the restart)'; then
 	systemctl disable -- ds_agent.service
 	ended $? 'linux.bp.antivirus' 'unit ds_agent.service'
@@ -116,14 +116,14 @@ fi
 # The image would contain cached data of root: /root/.cache, /root/.mozilla.
 
 if [ ! -e /root/.cache ]; then
-	echo 'linux.bp.cache: nothing to do: /root/.cache'
+	echo 'linux.bp.cache: skipped: /root/.cache'
 elif wanted 'linux.bp.cache' '/root/.cache' 'remove it with all that is in it, for good'; then
 	rm -rf -- /root/.cache
 	ended $? 'linux.bp.cache' '/root/.cache'
 fi
 
 if [ ! -e /root/.mozilla ]; then
-	echo 'linux.bp.cache: nothing to do: /root/.mozilla'
+	echo 'linux.bp.cache: skipped: /root/.mozilla'
 elif wanted 'linux.bp.cache' '/root/.mozilla' 'remove it with all that is in it, for good'; then
 	rm -rf -- /root/.mozilla
 	ended $? 'linux.bp.cache' '/root/.mozilla'

@@ -14,24 +14,24 @@ $ErrorActionPreference = 'Stop'
 $failures = 0
 
 $identity = New-Object Security.Principal.WindowsPrincipal ([Security.Principal.WindowsIdentity]::GetCurrent())
-if (-not $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) { throw 'Run it as an administrator (elevated).' }
-if ($PSVersionTable.PSVersion.Major -gt 5) { throw 'Run it in Windows PowerShell (powershell.exe), not in PowerShell 7.' }
-if ($env:PROCESSOR_ARCHITEW6432) { throw 'Run it in the 64-bit Windows PowerShell.' }
+if (-not $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) { throw 'Run this script in an elevated PowerShell.' }
+if ($PSVersionTable.PSVersion.Major -gt 5) { throw 'Run this script in Windows PowerShell (powershell.exe), not in PowerShell 7.' }
+if ($env:PROCESSOR_ARCHITEW6432) { throw 'Run this script in the 64-bit Windows PowerShell.' }
 $computer = 'WSAMZN-7F3K2Q1P'
-if ($env:COMPUTERNAME -ne $computer) { throw "It was made for $computer; this computer is $env:COMPUTERNAME." }
+if ($env:COMPUTERNAME -ne $computer) { throw "This script is for $computer; this computer is $env:COMPUTERNAME." }
 
-# Invoke-Change makes one change of a finding. Settled returns why there is nothing
-# to do; Apply makes the change. After an error the script goes on.
+# Invoke-Change makes one change of a finding. Settled returns the reason to skip
+# it, or nothing; Apply makes the change. After an error the script continues.
 function Invoke-Change([string]$Finding, [string]$Target, [string]$Action, [scriptblock]$Settled, [scriptblock]$Apply) {
     try {
         $reason = & $Settled
         if ($reason) {
-            Write-Host ($Finding + ': nothing to do: ' + $reason)
+            Write-Host ($Finding + ': skipped: ' + $reason)
         } elseif ($PSCmdlet.ShouldProcess($Target, $Action)) {
             & $Apply
             Write-Host ($Finding + ': done: ' + $Action + ': ' + $Target)
         } else {
-            Write-Host ($Finding + ': left as it is: ' + $Target)
+            Write-Host ($Finding + ': not changed: ' + $Target)
         }
     } catch {
         $script:failures++
@@ -39,14 +39,14 @@ function Invoke-Change([string]$Finding, [string]$Target, [string]$Action, [scri
     }
 }
 
-# Get-OneService finds a service by its name, whatever characters it has.
+# Get-OneService finds a service by its name, which may have any characters.
 function Get-OneService([string]$Name) {
     $found = @(Get-WmiObject -Class Win32_Service | Where-Object { $_.Name -eq $Name })
     if ($found.Count -ne 1) { throw ('there is no service ' + $Name) }
     $found[0]
 }
 
-# Assert-Zero turns the result of a method of WMI into an error.
+# Assert-Zero throws an error if a method of WMI failed.
 function Assert-Zero([string]$Method, [int[]]$Good, $Result) {
     if ($Good -notcontains $Result.ReturnValue) { throw ($Method + ' returned ' + $Result.ReturnValue) }
 }
