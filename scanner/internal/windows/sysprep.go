@@ -110,7 +110,7 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 	}
 	o.Message, o.Remediation = strings.Join(messages, " "), strings.Join(fixes, " ")
 	if len(details) > 0 {
-		o = o.Also("The details list more: " + strings.Join(details, ", ") + ".")
+		o = o.Also("Other parts did not pass either (details in HTML and JSON): " + strings.Join(details, ", ") + ".")
 	}
 	switch worst {
 	case requirement.Passed:

@@ -99,8 +99,8 @@ func TestSysprepParts(t *testing.T) {
 		"a note":                {[]sysprepPart{good, note}, inferred, "checked. There was something."},
 		"one odd":               {[]sysprepPart{good, odd, note}, warning, "Something is odd."},
 		"one open":              {[]sysprepPart{good, open}, undetermined, "Nobody knows."},
-		"one open, one odd":     {[]sysprepPart{open, odd}, warning, "Something is odd. The details list more: open."},
-		"one bad":               {[]sysprepPart{open, bad, odd}, failed, "It is broken. The details list more: open, odd."},
+		"one open, one odd":     {[]sysprepPart{open, odd}, warning, "Something is odd. Other parts did not pass either (details in HTML and JSON): open."},
+		"one bad":               {[]sysprepPart{open, bad, odd}, failed, "It is broken. Other parts did not pass either (details in HTML and JSON): open, odd."},
 		"the same twice":        {[]sysprepPart{bad, part("again", bad.Outcome)}, failed, "It is broken."},
 		"two of them, both bad": {[]sysprepPart{bad, good, worse}, failed, "It is broken. It is gone."},
 	} {
