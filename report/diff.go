@@ -212,22 +212,20 @@ func DiffText(w io.Writer, c Comparison, o Options) error {
 	if a, b := c.Old.Platform.ComputerName, c.New.Platform.ComputerName; a != "" && b != "" && !strings.EqualFold(a, b) {
 		p.text("     ", "The reports are of different computers.")
 	}
-	p.line("")
 	n := c.summary()
 	var parts []string
-	for _, kind := range Changes {
-		if n[kind] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n[kind], changeWords[kind].word))
-		}
-	}
-	p.text("", strings.Join(parts, ", "))
 	for _, kind := range Changes {
 		for _, d := range c.Differences {
 			if d.Change == kind && kind != Same {
 				p.difference(d)
 			}
 		}
+		if n[kind] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[kind], changeWords[kind].word))
+		}
 	}
+	p.line("")
+	p.text("", strings.Join(parts, ", ")+".")
 	return p.w.Flush()
 }
 

@@ -31,7 +31,6 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		Verdict:  verdictName[r.Verdict],
 		Class:    string(r.Verdict),
 		Tally:    tally(r),
-		Next:     Neutral(next(r, o)),
 		Remarks:  neutral(remarks(r, o)),
 		Facts:    htmlFacts(r),
 		Version:  Neutral(o.Version),
@@ -40,6 +39,8 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		Read:     prose.Size(r.BytesRead),
 		Reads:    r.Reads,
 	}
+	advice, command := next(r, o)
+	page.Next, page.NextIsCommand = Neutral(advice), command
 	for _, v := range volumes(r) {
 		if v.Role == scanner.Other {
 			continue
@@ -212,6 +213,7 @@ func fixes(cards []card) [][]card {
 // them for their context.
 type htmlReport struct {
 	Title, Verdict, Class, Tally, Next string
+	NextIsCommand                      bool
 	Remarks                            []string
 	Facts                              []htmlField
 	Bars                               []htmlBar

@@ -57,7 +57,8 @@ func Table(w io.Writer, r *scanner.Result, o Options) error {
 	p.paragraph(remarks(r, o))
 	p.line("")
 	p.painted(verdictColor[r.Verdict], verdictName[r.Verdict]+": ", 0, tally(r))
-	p.painted(bold, "Next: ", 6, Neutral(next(r, o)))
+	advice, _ := next(r, o)
+	p.painted(bold, "Next: ", 6, Neutral(advice))
 	return p.w.Flush()
 }
 

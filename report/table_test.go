@@ -314,12 +314,12 @@ func TestNext(t *testing.T) {
 		{scanner.NotReady, "out/r.json", "coldcheck remediate out/r.json"},
 		{scanner.NotReady, "my report's.json", `coldcheck remediate 'my report'\''s.json'`},
 	} {
-		if got := next(&scanner.Result{Verdict: c.verdict}, Options{Saved: c.saved}); got != c.want {
+		if got, _ := next(&scanner.Result{Verdict: c.verdict}, Options{Saved: c.saved}); got != c.want {
 			t.Errorf("%s: %q, want %q", c.verdict, got, c.want)
 		}
 	}
 	alone := &scanner.Result{Verdict: scanner.Inconclusive, Platform: scanner.Platform{Family: "windows"}}
-	if got := next(alone, Options{}); got != "scan again with the image of the user volume." {
+	if got, _ := next(alone, Options{}); got != "scan again with the image of the user volume." {
 		t.Errorf("without a user volume: %q", got)
 	}
 }

@@ -352,21 +352,21 @@ func optional(cards []card, how func(n int) string) []string {
 	return lines
 }
 
-// next is what to do after reading the report.
-func next(r *scanner.Result, o Options) string {
+// next is what to do after reading the report: a command or a sentence.
+func next(r *scanner.Result, o Options) (text string, command bool) {
 	switch {
 	case r.Verdict == scanner.Ready:
-		return "aws workspaces create-workspace-image --workspace-id ID --name NAME --description TEXT"
+		return "aws workspaces create-workspace-image --workspace-id ID --name NAME --description TEXT", true
 	case r.Verdict == scanner.Inconclusive && noUserVolume(r):
-		return "scan again with the image of the user volume."
+		return "scan again with the image of the user volume.", false
 	case r.Verdict == scanner.Inconclusive && stale(r):
-		return "scan the image that has the later changes, and name its base disk with --parent."
+		return "scan the image that has the later changes, and name its base disk with --parent.", false
 	case r.Verdict == scanner.Inconclusive:
-		return "settle what is undecided, then scan again."
+		return "settle what is undecided, then scan again.", false
 	case o.Saved != "":
-		return "coldcheck remediate " + prose.Quote(o.Saved)
+		return "coldcheck remediate " + prose.Quote(o.Saved), true
 	}
-	return "add -o json=report.json, then run coldcheck remediate report.json"
+	return "add -o json=report.json, then run coldcheck remediate report.json", false
 }
 
 // stale reports whether a scanned base disk lacks later changes.
