@@ -173,6 +173,27 @@ func folderHint(folder string) string {
 	return "name the image files in it: " + strings.Join(images, " ")
 }
 
+// resourceID is an ID of something in AWS that has disks.
+var resourceID = regexp.MustCompile(`^(vol|i|ami|ws|wsi)-[0-9a-z]{8,17}$`)
+
+// resourceHint says how to scan something in AWS that is no image itself.
+func resourceHint(name string) string {
+	m := resourceID.FindStringSubmatch(name)
+	if m == nil {
+		return ""
+	}
+	switch m[1] {
+	case "vol":
+		return "create a snapshot, then scan ebs:snap-…: aws ec2 create-snapshot --volume-id " + name
+	case "i":
+		return "create snapshots, then scan ebs:snap-…: aws ec2 create-snapshots --instance-specification InstanceId=" +
+			name
+	case "ami":
+		return "scan its snapshots as ebs:snap-…: aws ec2 describe-images --image-ids " + name
+	}
+	return "AWS does not expose the volumes of WorkSpaces; see docs/images.md for where to get images"
+}
+
 var windowsPath = regexp.MustCompile(`^([A-Za-z]):(.*)$`)
 
 // missingHint says what may be meant by the name of a file that cannot be found.
@@ -187,6 +208,9 @@ func (p *program) missingHint(name string, err error) string {
 		if strings.HasPrefix(name, `\\`) {
 			return "mount the network share and use the path below its mount point"
 		}
+	}
+	if hint := resourceHint(name); hint != "" {
+		return hint
 	}
 	folder := filepath.Dir(name)
 	entries, err := os.ReadDir(folder)

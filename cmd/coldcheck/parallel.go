@@ -9,14 +9,14 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 )
 
-// parallelReads is the value of --parallel-reads.
+// parallelReads is the value of --parallel-reads, 0 if it is not given.
 type parallelReads int
 
 // parallelReadsFlag declares --parallel-reads.
 func parallelReadsFlag(c *cobra.Command, value *parallelReads) {
-	*value = scanner.DefaultParallelReads
 	c.Flags().Var(value, "parallel-reads",
-		fmt.Sprintf("run up to `N` reads of the images at a time, 1 to %d", scanner.MaxParallelReads))
+		fmt.Sprintf("run up to `N` reads of the images at a time, 1 to %d (default %d, and %d if an image is remote)",
+			scanner.MaxParallelReads, scanner.DefaultParallelReads, scanner.RemoteParallelReads))
 }
 
 func (p *parallelReads) String() string { return strconv.Itoa(int(*p)) }

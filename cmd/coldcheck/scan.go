@@ -26,9 +26,12 @@ func (p *program) scanCommand() *cobra.Command {
 		Short: "Check the images of a WorkSpace",
 		Long: `Open the images of one WorkSpace read-only and check every requirement for a custom
 image. Give the images in any order: their content shows which one holds the root
-volume and which one the user volume. One image may hold both. An image is a raw file, a
-block device, or a container such as QCOW2, VMDK, VHDX or E01; name only its first file.`,
+volume and which one the user volume. One image may hold both. An image is an EBS
+snapshot (ebs:snap-…), an S3 object (s3://BUCKET/KEY), a URL, a block device, or a file:
+raw, or a container such as QCOW2, VMDK, VHDX or E01. Name only its first file. All are
+read in place.`,
 		Example: `coldcheck scan root.img user.img
+coldcheck scan ebs:snap-0123456789abcdef0 ebs:snap-0fedcba9876543210
 coldcheck scan /dev/nvme1n1 /dev/nvme2n1
 coldcheck scan changes.qcow2 user.E01 --parent base.qcow2
 coldcheck scan root.img user.img --with workspace.json

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
@@ -51,10 +52,10 @@ func (r *requests) loadAWS(o Options) (aws.Config, error) {
 }
 
 // defaultAWS is the default chain of the SDK. Connections to find credentials end with
-// their request.
+// their request. The SDK would log to standard error, which belongs to the program.
 func defaultAWS(ctx context.Context) (aws.Config, error) {
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true })
-	return config.LoadDefaultConfig(ctx, config.WithHTTPClient(client))
+	return config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithLogger(logging.Nop{}))
 }
 
 // provider marks the errors of a provider of credentials, and keeps the credentials out
