@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -174,4 +177,37 @@ func TestRemoteExits(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// TestParallelReadsDefault: the command leaves the number of reads at a time to the
+// scanner, which uses more for remote images.
+func TestParallelReadsDefault(t *testing.T) {
+	c := (&program{}).scanCommand()
+	flag := c.Flag("parallel-reads")
+	if got := flag.Value.String(); got != "0" {
+		t.Errorf("the default of --parallel-reads is %s, want 0: the scanner decides", got)
+	}
+	if !strings.Contains(flag.Usage, "default 8, and 32 if an image is remote") {
+		t.Errorf("the help of --parallel-reads is %q", flag.Usage)
+	}
+}
+
+// TestNoCredentials: the AWS SDK writes nothing to standard error, even if the instance
+// metadata service refuses.
+func TestNoCredentials(t *testing.T) {
+	t.Parallel()
+	metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	t.Cleanup(metadata.Close)
+	cmd := coldcheck(t, "scan", "--no-progress", "ebs:snap-0123456789abcdef0")
+	cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Env), func(v string) bool { return strings.HasPrefix(v, "AWS_") })
+	cmd.Env = append(cmd.Env, "HOME="+t.TempDir(), "AWS_REGION=eu-west-1",
+		"AWS_EC2_METADATA_SERVICE_ENDPOINT="+metadata.URL)
+	out, err := cmd.CombinedOutput()
+	want := "coldcheck: ebs:snap-0123456789abcdef0: there are no AWS credentials\n" +
+		"hint: set AWS_PROFILE, run aws sso login, or use a role, as for the AWS CLI\n"
+	if exit := code(t, err); exit != 74 || string(out) != want {
+		t.Errorf("exit code %d and\n%swant 74 and\n%s", exit, out, want)
+	}
 }
