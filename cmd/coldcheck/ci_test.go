@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -14,28 +15,34 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/internal/remotetest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
-// The examples for CI are run as they stand, but for the tools that they get
-// from the network and the snapshots that they get from AWS: a job keeps its
-// reports and fails where the WorkSpace is not ready.
+// TestCIExamples runs the examples for CI unchanged, with snapshots on a server for tests
+// and without the installation of the program: a job keeps its reports and fails if the
+// WorkSpace is not ready.
 func TestCIExamples(t *testing.T) {
+	t.Parallel()
 	testenv.Tool(t, "bash", "shellcheck")
-	snapshots := map[string]string{}
+	servers := map[string]*remotetest.EBSServer{}
 	for _, example := range []string{"ready", "failing"} {
-		snapshots[example] = t.TempDir()
-		for role, snapshot := range map[string]string{"root": "snap-1", "user": "snap-2"} {
-			if err := writeImage(testcases.Find(t, example), role, filepath.Join(snapshots[example], snapshot)); err != nil {
+		server := remotetest.EBS(t)
+		for n, i := range testcases.Find(t, example).Images {
+			r, err := i.Open()
+			if err != nil {
 				t.Fatal(err)
 			}
+			server.Add(fmt.Sprint("snap-", n+1), r, i.Size)
 		}
+		servers[example] = server
 	}
 	for name, scripts := range map[string][]string{
 		"github-actions.yml": githubScripts(t), "gitlab-ci.yml": gitlabScripts(t), "Jenkinsfile": jenkinsScripts(t),
 	} {
 		text := "set -e\n" + strings.Join(scripts, "\n") + "\n"
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if !strings.Contains(text, "coldcheck scan ") {
 				t.Fatalf("no scan in\n%s", text)
 			}
@@ -49,15 +56,10 @@ func TestCIExamples(t *testing.T) {
 				t.Errorf("reports %q", reports)
 			}
 			for example, want := range map[string]int{"ready": 0, "failing": 1} {
-				dir := runJob(t, text, snapshots[example], want)
+				dir := runJob(t, text, servers[example], want)
 				for _, r := range reports {
 					if info, err := os.Stat(filepath.Join(dir, r[1])); err != nil || info.Size() == 0 {
 						t.Errorf("%s: report %s: %v", example, r[1], err)
-					}
-				}
-				for _, image := range []string{"root.img", "user.img"} {
-					if _, err := os.Stat(filepath.Join(dir, image)); err != nil {
-						t.Errorf("%s: %v", example, err)
 					}
 				}
 			}
@@ -65,24 +67,21 @@ func TestCIExamples(t *testing.T) {
 	}
 }
 
-// runJob runs the scripts of a job, to which the files of a folder are its
-// snapshots, and returns the folder where it ran.
-func runJob(t *testing.T, text, snapshots string, want int) string {
+// runJob runs the scripts of a job, whose snapshots are on a server, and returns the
+// folder where it ran.
+func runJob(t *testing.T, text string, snapshots *remotetest.EBSServer, want int) string {
 	t.Helper()
 	dir, bin := t.TempDir(), t.TempDir()
-	for name, stub := range map[string]string{
-		"go":       `[ "$1" = install ]`,
-		"cargo":    `[ "$1 $2" = "install --locked" ]`,
-		"coldsnap": `[ "$1" = download ] && ln "` + snapshots + `/$2" "$3"`,
-	} {
-		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+stub+"\n"), 0o777); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(filepath.Join(bin, "go"), []byte("#!/bin/sh\n[ \"$1\" = install ]\n"), 0o777); err != nil {
+		t.Fatal(err)
 	}
 	cmd := exec.Command("bash", "-e", "-c", text)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "ROOT_SNAPSHOT=snap-1", "USER_SNAPSHOT=snap-2",
 		"GITHUB_STEP_SUMMARY="+filepath.Join(dir, "summary"), "CI_PROJECT_DIR="+dir)
+	for variable, value := range snapshots.Environ("EBS") {
+		cmd.Env = append(cmd.Env, variable+"="+value)
+	}
 	out, err := cmd.CombinedOutput()
 	got := 0
 	var exit *exec.ExitError
