@@ -60,6 +60,7 @@ type ewfOpening struct {
 	xhash             []Sum
 	xhashes           int // sections
 	header            bool
+	labels            []string // the case and the evidence, as the header names them
 	notes             []string
 	unnoted           int      // sections without a note, beyond the bound
 	unknown           []string // sections
@@ -101,13 +102,14 @@ func (o *ewfOpening) open(ctx context.Context, first *source.Source) (Disk, erro
 	return &ewfDisk{d, e}, nil
 }
 
-// detail says which kind of image it is.
+// detail says which kind of image it is, and of which case.
 func (o *ewfOpening) detail() string {
 	kind := "E01"
 	if o.media.smart {
 		kind = "SMART"
 	}
-	return fmt.Sprintf("%s, %s", kind, prose.Count(len(o.e.tables.segments), "segment", "segments"))
+	segments := prose.Count(len(o.e.tables.segments), "segment", "segments")
+	return strings.Join(append([]string{kind, segments}, o.labels...), ", ")
 }
 
 // stated are the hashes in the image, each once.
@@ -425,7 +427,7 @@ func (o *ewfOpening) xmlHashes(d ewfSection) error {
 // ewfPlain is a value of a header that is short and safe to show.
 var ewfPlain = regexp.MustCompile(`^[ -~]{1,64}$`)
 
-// caseOf notes the numbers of the case and of the evidence ("Header section"): a line
+// caseOf finds the numbers of the case and of the evidence ("Header section"): a line
 // has the names of values, c and n among them, and the next one the values, separated
 // by tabs.
 func (o *ewfOpening) caseOf(d ewfSection) error {
@@ -438,16 +440,12 @@ func (o *ewfOpening) caseOf(d ewfSection) error {
 	if err != nil || len(lines) < 4 || lines[1] != "main" {
 		return err
 	}
-	var said []string
 	values := strings.Split(lines[3], "\t")
 	for n, name := range strings.Split(lines[2], "\t") {
 		if what := map[string]string{"c": "case", "n": "evidence"}[name]; what != "" && n < len(values) &&
 			ewfPlain.MatchString(values[n]) {
-			said = append(said, fmt.Sprintf("%s %q", what, values[n]))
+			o.labels = append(o.labels, fmt.Sprintf("%s %q", what, values[n]))
 		}
-	}
-	if len(said) > 0 {
-		o.notes = append(o.notes, "The image names its "+strings.Join(said, " and ")+".")
 	}
 	return nil
 }
