@@ -95,12 +95,14 @@ func TestSysprepParts(t *testing.T) {
 		want  verdict
 		says  string
 	}{
-		"all good":              {[]sysprepPart{good, good}, inferred, "2 kinds of problems were checked"},
-		"a note":                {[]sysprepPart{good, note}, inferred, "checked. There was something."},
-		"one odd":               {[]sysprepPart{good, odd, note}, warning, "Something is odd."},
-		"one open":              {[]sysprepPart{good, open}, undetermined, "Nobody knows."},
-		"one open, one odd":     {[]sysprepPart{open, odd}, warning, "Something is odd. Other parts did not pass either (details in HTML and JSON): open."},
-		"one bad":               {[]sysprepPart{open, bad, odd}, failed, "It is broken. Other parts did not pass either (details in HTML and JSON): open, odd."},
+		"all good": {[]sysprepPart{good, good}, inferred, "2 kinds of problems were checked"},
+		"a note":   {[]sysprepPart{good, note}, inferred, "checked. There was something."},
+		"one odd":  {[]sysprepPart{good, odd, note}, warning, "Something is odd."},
+		"one open": {[]sysprepPart{good, open}, undetermined, "Nobody knows."},
+		"one open, one odd": {[]sysprepPart{open, odd}, warning,
+			"Something is odd. Other parts did not pass either (details in HTML and JSON): open."},
+		"one bad": {[]sysprepPart{open, bad, odd}, failed,
+			"It is broken. Other parts did not pass either (details in HTML and JSON): open, odd."},
 		"the same twice":        {[]sysprepPart{bad, part("again", bad.Outcome)}, failed, "It is broken."},
 		"two of them, both bad": {[]sysprepPart{bad, good, worse}, failed, "It is broken. It is gone."},
 	} {
