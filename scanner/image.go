@@ -25,6 +25,14 @@ type Source struct {
 	path string // by which source.Open finds it; "" if it does not
 }
 
+// open opens the source. The options are for one that source.Open finds.
+func (s Source) open(ctx context.Context, o source.Options) (*source.Source, error) {
+	if s.path != "" {
+		return source.Open(ctx, s.path, o)
+	}
+	return s.Open(ctx)
+}
+
 // File returns the Source of a file or block device, or of what else source.Open
 // opens by its name: an EBS snapshot, an object in S3, or a URL. Its Name has no
 // secrets of the URL.
@@ -76,6 +84,8 @@ type OpenOptions struct {
 	// Parents may be opened as parents of a differencing image, in any order. The
 	// image identifies its parent. UnusedParent finds those that no image needs.
 	Parents []Source
+
+	source source.Options
 }
 
 // hintDisc is what to do about an image of a CD or DVD.
@@ -89,13 +99,13 @@ const hintDisc = "give the image of the WorkSpace's root volume"
 // have a method Hint() string. OpenImages does not find logical volumes;
 // AssembleLVM does.
 func OpenImages(ctx context.Context, s Source, o OpenOptions) ([]*Image, error) {
-	first, err := s.Open(ctx)
+	first, err := s.open(ctx, o.source)
 	if err != nil {
 		return nil, err
 	}
 	release := first.Hold(disk.HeadSize, disk.TailSize)
 	defer release()
-	p := parents{named: o.Parents, opened: map[*source.Source]Source{}}
+	p := parents{named: o.Parents, opened: map[*source.Source]Source{}, options: o.source}
 	disks, err := container.Open(ctx, first, container.Options{Parents: p.candidates()})
 	if err != nil {
 		if failed := first.Failed(); failed != nil {
@@ -208,13 +218,15 @@ func damaged(err error) bool {
 type parents struct {
 	named  []Source
 	opened map[*source.Source]Source // which of them a source is of
+
+	options source.Options // to open them with
 }
 
 func (p parents) candidates() []container.Candidate {
 	var list []container.Candidate
 	for _, parent := range p.named {
 		list = append(list, container.Candidate{Name: parent.Name, Open: func(ctx context.Context) (*source.Source, error) {
-			s, err := parent.Open(ctx)
+			s, err := parent.open(ctx, p.options)
 			if err == nil {
 				p.opened[s] = parent
 			}

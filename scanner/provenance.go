@@ -275,6 +275,16 @@ func (vs *volumes) inUse(trail *requirement.Trail) {
 	}
 }
 
+// unencrypted notifies of images that are read over a connection that is not encrypted.
+func (vs *volumes) unencrypted(trail *requirement.Trail) {
+	for _, s := range allSources(vs.images) {
+		if r := s.Remote(); r != nil && r.Unencrypted() {
+			trail.Notify(requirement.Notice{Level: requirement.LevelWarning,
+				Message: s.Name() + " is read over an unencrypted connection: anyone on the way can change it. Use https://."})
+		}
+	}
+}
+
 // hives describes the hives that were opened.
 func (w windowsSystem) hives() []Hive {
 	var list []Hive

@@ -136,6 +136,7 @@ func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) 
 	}
 	o.volumes.notify(o.trail)
 	o.volumes.inUse(o.trail)
+	o.volumes.unencrypted(o.trail)
 	if m.stale, err = o.volumes.staleBases(ctx, in, o.trail); err != nil {
 		return m, err
 	}

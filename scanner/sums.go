@@ -65,8 +65,8 @@ func (e ExpectedSum) check() error {
 		newSum = sha256.New
 	}
 	if newSum == nil {
-		const hint = "the algorithms are sha256, sha1, md5, and readset-sha256 for remote images"
-		return fail(ErrUsage, hint, "unknown algorithm %q", e.Algorithm)
+		return fail(ErrUsage, "the algorithms are sha256, sha1, md5, and readset-sha256 for remote images",
+			"unknown algorithm %q", e.Algorithm)
 	}
 	sum, err := hex.DecodeString(e.Sum)
 	if size := newSum().Size(); err != nil || len(sum) != size {

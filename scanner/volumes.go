@@ -222,6 +222,16 @@ func (vs *volumes) unlessFailed(ctx context.Context, err error) error {
 	return err
 }
 
+// remoteOptions are the options of images that are read over a network. With a limit of
+// memory, the caches of all images and parents have at most a quarter of it.
+func (vs *volumes) remoteOptions(in Input) source.Options {
+	if vs.budget == nil {
+		return source.Options{}
+	}
+	share := in.MaxMemory / 4 / int64(len(vs.given)+len(in.Parents))
+	return source.Options{CacheBytes: min(share, source.DefaultCacheBytes), Reserve: vs.budget.Reserve}
+}
+
 // assign finds which is the root and which the user volume, and what else the
 // system mounts.
 func (vs *volumes) assign(ctx context.Context, in Input) error {
@@ -241,7 +251,7 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 	errs := make([]error, len(sources))
 	reads.each(len(sources), func(i int) {
 		errs[i] = guard(func() (err error) {
-			images[i], err = OpenImages(ctx, sources[i], OpenOptions{Parents: in.Parents})
+			images[i], err = OpenImages(ctx, sources[i], OpenOptions{Parents: in.Parents, source: vs.remoteOptions(in)})
 			return err
 		})
 	})

@@ -48,7 +48,7 @@ coldcheck demo -o html=report.html`,
 				return err
 			}
 			if flags.crossCheck {
-				if in.CrossCheck, err = startWorker("--case", name); err != nil {
+				if in.CrossCheck, err = startWorker(nil, "--case", name); err != nil {
 					return err
 				}
 			}

@@ -24,15 +24,6 @@ func files(names []string) []scanner.Source {
 	return list
 }
 
-// workerArguments are the arguments of the worker for images and their parents.
-func workerArguments(images, parents []string) []string {
-	var args []string
-	for _, name := range parents {
-		args = append(args, "--parent="+name)
-	}
-	return append(append(args, "--"), images...)
-}
-
 // filesOf are the names of all files of an image, also those of its parents.
 func filesOf(i scanner.ImageFile) []string {
 	names := []string{i.Name}

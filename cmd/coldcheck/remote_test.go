@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -106,7 +110,8 @@ func (r remoteCase) run(t *testing.T, args ...string) (exit int, output string) 
 func TestRemoteScan(t *testing.T) {
 	t.Parallel()
 	snapshots := filepath.Join(t.TempDir(), "snapshots.json")
-	const described = `{"Snapshots": [{"SnapshotId": "snap-0", "Encrypted": true, "StartTime": "2026-03-01T06:00:00+00:00"}]}`
+	const described = `{"Snapshots": [
+		{"SnapshotId": "snap-0", "Encrypted": true, "StartTime": "2026-03-01T06:00:00+00:00"}]}`
 	if err := os.WriteFile(snapshots, []byte(described), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +133,15 @@ func TestRemoteScan(t *testing.T) {
 		if !strings.Contains(out, "REQUESTS") || priced != (where != "http") {
 			t.Errorf("%s: the statistics are %s", where, out)
 		}
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), "is read over an unencrypted connection") {
+			t.Errorf("%s: no notice says that the connection is not encrypted: %s", where, out)
+		}
+		if where == "http" {
+			exit, out := r.run(t, append([]string{"scan", "--no-progress", "--cross-check", "-o", "json"}, r.images...)...)
+			if exit != 1 || !regexp.MustCompile(`"confirmed": [1-9]`).MatchString(out) {
+				t.Errorf("the cross-check of %s ends with %d: %.1000s", r.images, exit, out)
+			}
+		}
 		// Without the user volume, a hint shows the command line.
 		if exit, out := r.run(t, "scan", "--no-progress", r.images[0]); exit != 1 || !strings.Contains(out, "hint: ") {
 			t.Errorf("%s: exit code %d: %s", where, exit, out)
@@ -135,6 +149,34 @@ func TestRemoteScan(t *testing.T) {
 		if exit, out := r.run(t, "inspect", "ls", r.images[0], "Windows"); exit != 0 || !strings.Contains(out, "System32") {
 			t.Errorf("%s: exit code %d: %s", where, exit, out)
 		}
+	}
+}
+
+// TestWorkerArguments: nobody sees the names of images among the arguments or the
+// variables of the process of a cross-check.
+func TestWorkerArguments(t *testing.T) {
+	t.Parallel()
+	image := "https://host/root.img?X-Amz-Signature=" + urlSecret
+	start, err := startWorker(&workerImages{rawNames([]string{image}), rawNames([]string{image + "\xff"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := start(t.Context())
+	if all := fmt.Sprint(cmd.Args, cmd.Env); strings.Contains(all, "host") || strings.Contains(all, urlSecret) {
+		t.Errorf("the command is %s", all)
+	}
+	text, err := io.ReadAll(cmd.Stdin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got workerImages
+	if err := json.Unmarshal(text, &got); err != nil || !bytes.HasSuffix(text, []byte("}\n")) ||
+		bytes.Count(text, []byte("\n")) != 1 || plainNames(got.Images)[0] != image ||
+		plainNames(got.Parents)[0] != image+"\xff" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if again, err := io.ReadAll(start(t.Context()).Stdin); err != nil || string(again) != string(text) {
+		t.Errorf("the next process gets %q, %v", again, err)
 	}
 }
 

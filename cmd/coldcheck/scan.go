@@ -71,7 +71,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 			}
 			p.images = slices.Clone(names)
 			if flags.crossCheck {
-				if in.CrossCheck, err = startWorker(workerArguments(names, parents)...); err != nil {
+				if in.CrossCheck, err = startWorker(&workerImages{rawNames(names), rawNames(parents)}); err != nil {
 					return err
 				}
 			}

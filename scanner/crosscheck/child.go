@@ -36,6 +36,8 @@ func startChild(ctx context.Context, start Start) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
+	first := c.cmd.Stdin
+	c.cmd.Stdin = nil
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -43,6 +45,10 @@ func startChild(ctx context.Context, start Start) (*child, error) {
 		return nil, err
 	}
 	go c.read(stdout)
+	if first != nil {
+		// A child that does not read it answers no question.
+		_, _ = io.Copy(c.stdin, first)
+	}
 	return c, nil
 }
 

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Start returns the command that runs a Worker on the images of the scan. The
+// Start returns the command that runs a Worker on the images of the scan. What its Stdin
+// has, if it has one, is written to the child before the first question. The
 // command ends when the context does.
 type Start func(ctx context.Context) *exec.Cmd
 

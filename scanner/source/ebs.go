@@ -110,8 +110,7 @@ func (s *snapshot) open(o Options) error {
 	s.block, s.bytes = first.blockSize, first.volume
 	s.identity.VolumeSize = s.bytes
 	s.blocks.begin(first)
-	s.start(o, s.fetch, 1, ebsAhead)
-	return nil
+	return s.start(o, s.fetch, 1, ebsAhead)
 }
 
 // list lists blocks from a number on.

@@ -74,7 +74,10 @@ func openHTTP(ctx context.Context, name string, o Options) (place, error) {
 		return nil, err
 	}
 	h.head.first.Store(&first)
-	h.start(o, h.fetch, objectRun, objectAhead)
+	if err := h.start(o, h.fetch, objectRun, objectAhead); err != nil {
+		h.requests.close(fs.ErrClosed)
+		return nil, err
+	}
 	return h, nil
 }
 

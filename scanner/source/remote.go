@@ -21,6 +21,10 @@ type Options struct {
 	// Parallel is the maximum number of requests of a remote source that are under
 	// way; 32 if 0. While the server throttles, there are fewer.
 	Parallel int
+	// Reserve reserves memory for the blocks before a source is read, and gives it back
+	// with a negative number when the source is closed. If it fails, the source tries
+	// half as much, down to 8 blocks. It may be nil.
+	Reserve func(bytes int64) error
 	// Silence is how long a server may send nothing before the request is
 	// repeated; 20 seconds if 0.
 	Silence time.Duration
@@ -57,6 +61,7 @@ type Remote struct {
 	*requests
 	options  Options
 	cache    *Cache
+	reserved int64 // bytes of memory, for the cache
 	block    int64 // bytes in a block; the last one may be shorter
 	bytes    int64
 	identity Identity
@@ -178,10 +183,25 @@ func (r *Remote) Traffic() Traffic {
 }
 
 // start begins to read through a cache.
-func (r *Remote) start(o Options, fetch fetchRun, most, ahead int64) {
+func (r *Remote) start(o Options, fetch fetchRun, most, ahead int64) error {
+	bytes := o.cacheBytes(r.block)
+	if o.Reserve != nil {
+		for {
+			err := o.Reserve(bytes)
+			if err == nil {
+				break
+			}
+			if bytes == 8*r.block {
+				return fmt.Errorf("%s: %w", r.shown, err)
+			}
+			bytes = max(bytes/2, 8*r.block)
+		}
+		r.reserved = bytes
+	}
 	r.cache = newCache(r.ctx, r.bytes, fetch, most, CacheOptions{
-		Block: r.block, Bytes: o.cacheBytes(r.block), Ahead: int(ahead), Parallel: o.parallel(),
+		Block: r.block, Bytes: bytes, Ahead: int(ahead), Parallel: o.parallel(),
 	})
+	return nil
 }
 
 // size, readAt and the others make Remote a place.
@@ -219,6 +239,10 @@ func (r *Remote) close() error {
 	var err error
 	if r.cache != nil {
 		err = r.cache.Close()
+	}
+	if reserved := r.reserved; reserved > 0 {
+		r.reserved = 0
+		_ = r.options.Reserve(-reserved) // giving memory back does not fail
 	}
 	r.requests.close(fs.ErrClosed) // connections that became idle meanwhile
 	return err

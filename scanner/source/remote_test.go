@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -107,5 +108,47 @@ func TestRemoteConformance(t *testing.T) {
 				return prefix{source, int64(len(content))}, nil
 			}),
 		})
+	})
+}
+
+// TestReserve: a source reserves the memory of its cache, takes less where that fails, and
+// gives it back.
+func TestReserve(t *testing.T) {
+	each(t, func(t *testing.T, s served) {
+		block := mustOpen(t, s.name, s.options).Remote().block
+		errFull := errors.New("full")
+		for _, tt := range []struct{ free, cache, want int64 }{
+			{64 * block, 64 * block, 64 * block}, {64*block - 1, 64 * block, 32 * block}, {31 * block, 64 * block, 16 * block},
+			{8 * block, 64 * block, 8 * block}, {8*block - 1, 64 * block, 0}, {8 * block, 1, 8 * block},
+		} {
+			free := tt.free
+			o := s.options
+			o.CacheBytes = tt.cache
+			o.Reserve = func(n int64) error {
+				if n > free {
+					return errFull
+				}
+				free -= n
+				return nil
+			}
+			source, err := Open(t.Context(), s.name, o)
+			if (err == nil) != (tt.want > 0) || err != nil && !errors.Is(err, errFull) {
+				t.Errorf("%+v: %v", tt, err)
+			}
+			if tt.free-free != tt.want {
+				t.Errorf("%+v: %d bytes are reserved", tt, tt.free-free)
+			}
+			if err != nil {
+				continue
+			}
+			if source.Remote().cache.slots != tt.want/block {
+				t.Errorf("%+v: the cache has %d blocks", tt, source.Remote().cache.slots)
+			}
+			source.Close()
+			source.Close()
+			if free != tt.free {
+				t.Errorf("%+v: %d bytes stay reserved", tt, tt.free-free)
+			}
+		}
 	})
 }

@@ -94,8 +94,7 @@ func (b *bucket) open(o Options) (err error) {
 		return err
 	}
 	b.head.first.Store(&first)
-	b.start(o, b.fetch, objectRun, objectAhead)
-	return nil
+	return b.start(o, b.fetch, objectRun, objectAhead)
 }
 
 func (b *bucket) connect() {
