@@ -22,12 +22,12 @@ func partsOf(size int64) func(off int64) (from, to int64) {
 }
 
 // Every test of this package holds for hives that are read where they are needed, except for those about damage that
-// nobody meets.
+// nobody meets, and the one that compares such a hive with a whole one.
 func TestInParts(t *testing.T) {
 	if !testenv.Full() {
 		t.Skip("runs all tests again")
 	}
-	runAgain(t, "parts", "^(Example|TestShortFile$|TestLargeHive$|TestDamage$)")
+	runAgain(t, "parts", "^(Example|TestShortFile$|TestLargeHive$|TestDamage$|TestPartsBins$)")
 }
 
 // sameInParts makes sure that a hive that is read where it is needed says the same as h, damage included. Where a size

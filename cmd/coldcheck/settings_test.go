@@ -159,7 +159,7 @@ func TestEffectiveSettings(t *testing.T) {
 	want := []report.Setting{
 		{Name: "fail-on", Value: "--root=s3://b/k?…", Source: "file"},
 		{Name: "output", Value: []string{}, Source: "default"},
-		{Name: "parallel-reads", Value: "8", Source: "default"},
+		{Name: "parallel-reads", Value: "0", Source: "default"},
 		{Name: "skip", Value: []string{"a", "https://h/k?…"}, Source: "flag"},
 		{Name: "strict", Value: false, Source: "default"},
 	}
