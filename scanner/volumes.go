@@ -190,6 +190,23 @@ func (vs *volumes) eachSource(f func(n int, s *source.Source)) {
 
 // openVolumes opens the images and the filesystems on them.
 func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *requirement.Trail) (*volumes, error) {
+	vs, err := newVolumes(in, budget)
+	if err != nil {
+		return nil, err
+	}
+	err = vs.openImages(ctx, in)
+	if err == nil {
+		err = vs.open(ctx, in, trail)
+	}
+	if err = vs.unlessFailed(ctx, err); err != nil {
+		vs.Close()
+		return nil, err
+	}
+	return vs, nil
+}
+
+// newVolumes returns the volumes of the input, of which nothing is open yet.
+func newVolumes(in Input, budget *memory.Budget) (*volumes, error) {
 	sources := in.sources()
 	if len(sources) == 0 {
 		return nil, fail(ErrUsage, "name the images of the root and the user volume", "no image given")
@@ -204,13 +221,7 @@ func openVolumes(ctx context.Context, in Input, budget *memory.Budget, trail *re
 	if err := checkParents(sources, in.Parents); err != nil {
 		return nil, err
 	}
-	vs := &volumes{budget: budget, given: sources}
-	err := vs.open(ctx, sources, in, trail)
-	if err = vs.unlessFailed(ctx, err); err != nil {
-		vs.Close()
-		return nil, err
-	}
-	return vs, nil
+	return &volumes{budget: budget, given: sources, reads: newReads(in.parallelReads())}, nil
 }
 
 // unlessFailed returns err unless a remote image could not be read. That ends a scan
@@ -242,16 +253,14 @@ func (vs *volumes) assign(ctx context.Context, in Input) error {
 	return vs.findOthers(ctx, in, in.User)
 }
 
-// open opens the images, and then the filesystems on them, at the same time as
-// far as the reads allow.
-func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *requirement.Trail) error {
-	reads := newReads(in.parallelReads())
-	vs.reads = reads
-	images := make([][]*Image, len(sources))
-	errs := make([]error, len(sources))
-	reads.each(len(sources), func(i int) {
+// openImages opens the images, at the same time as far as the reads allow, and finds
+// the volumes on them.
+func (vs *volumes) openImages(ctx context.Context, in Input) error {
+	images := make([][]*Image, len(vs.given))
+	errs := make([]error, len(vs.given))
+	vs.reads.each(len(vs.given), func(i int) {
 		errs[i] = guard(func() (err error) {
-			images[i], err = OpenImages(ctx, sources[i], OpenOptions{Parents: in.Parents, source: vs.remoteOptions(in)})
+			images[i], err = OpenImages(ctx, vs.given[i], OpenOptions{Parents: in.Parents, source: vs.remoteOptions(in)})
 			return err
 		})
 	})
@@ -276,17 +285,22 @@ func (vs *volumes) open(ctx context.Context, sources []Source, in Input, trail *
 		return err
 	}
 	AssembleLVM(vs.images...)
-	in.progress.count(vs.images)
-	in.progress.show(Progress{Step: "opening the volumes"})
 	for n, image := range vs.images {
 		for _, d := range image.Volumes() {
 			v := &volume{Volume: d, image: image, number: n, role: Other}
 			vs.list = append(vs.list, v)
 		}
 	}
-	reads.each(len(vs.list), func(i int) {
+	return nil
+}
+
+// open opens the filesystems on the volumes, at the same time as far as the reads allow.
+func (vs *volumes) open(ctx context.Context, in Input, trail *requirement.Trail) error {
+	in.progress.count(vs.images)
+	in.progress.show(Progress{Step: "opening the volumes"})
+	vs.reads.each(len(vs.list), func(i int) {
 		v := vs.list[i]
-		if err := guard(func() error { v.mount(ctx, reads, vs.budget, in.progress); return nil }); err != nil {
+		if err := guard(func() error { v.mount(ctx, vs.reads, vs.budget, in.progress); return nil }); err != nil {
 			v.fs, v.asIs, v.err = nil, nil, err
 		}
 	})

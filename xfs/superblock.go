@@ -28,6 +28,8 @@ type superblock struct {
 	inodeSize   int
 	inodeBits   uint8
 	inodesInLog uint8 // binary logarithm of how many inodes are in a block
+	inodes      uint64
+	freeInodes  uint64
 	label       string
 	maxInodes   uint8 // share of the blocks that inodes may take, in percent
 	dirBits     uint8 // of a directory block's size in blocks
@@ -119,6 +121,8 @@ func parseSuperblock(b []byte, replayed bool) (superblock, error) {
 		groupBits:   b[0x7C],
 		label:       string(bytes.TrimRight(b[0x6C:0x78], "\x00")),
 		maxInodes:   b[0x7F],
+		inodes:      be.Uint64(b[0x80:]),
+		freeInodes:  be.Uint64(b[0x88:]),
 		dirBits:     b[0xC0],
 	}
 	sectorBits := b[0x79]

@@ -19,7 +19,7 @@ func (p *program) scanCommand() *cobra.Command {
 	var with, expected, parents []string
 	var root, user, userName string
 	var policy policyFlags
-	var hash, staleBase, stats bool
+	var hash, staleBase, stats, dryRun bool
 	var flags scanFlags
 	c := &cobra.Command{
 		Use:   "scan IMAGE…",
@@ -36,9 +36,15 @@ coldcheck scan /dev/nvme1n1 /dev/nvme2n1
 coldcheck scan changes.qcow2 user.E01 --parent base.qcow2
 coldcheck scan root.img user.img --with workspace.json
 coldcheck scan root.img user.img -o table -o json=report.json
-coldcheck scan root.img user.img --fail-on recommended`,
+coldcheck scan root.img user.img --fail-on recommended
+coldcheck scan ebs:snap-0123456789abcdef0 ebs:snap-0fedcba9876543210 --dry-run`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
+			if dryRun {
+				if err := p.checkDryRun(c); err != nil {
+					return err
+				}
+			}
 			in := scanner.Input{
 				Images: files(args), Parents: files(parents), UserName: userName, Hash: hash, StaleBase: staleBase,
 			}
@@ -70,6 +76,10 @@ coldcheck scan root.img user.img --fail-on recommended`,
 				return err
 			}
 			p.images = slices.Clone(names)
+			if dryRun {
+				return p.dryRun(c.Context(), scanner.Input{Images: in.Images, Parents: in.Parents, Root: in.Root,
+					User: in.User}, flags)
+			}
 			if flags.crossCheck {
 				if in.CrossCheck, err = startWorker(&workerImages{rawNames(names), rawNames(parents)}); err != nil {
 					return err
@@ -97,6 +107,7 @@ coldcheck scan root.img user.img --fail-on recommended`,
 		"accept an image that is the base disk of another image, and lacks the changes in that one")
 	hashFlag(c, &hash)
 	statsFlag(c, &stats)
+	dryRunFlag(c, &dryRun)
 	policy.declare(c)
 	expectFlag(c, &expected)
 	p.scanFlags(c, &flags)

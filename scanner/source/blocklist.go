@@ -284,3 +284,24 @@ func (b *blockList) counted() int64 {
 	defer b.mu.Unlock()
 	return b.count
 }
+
+// possible counts the blocks from first to before end that hold data or are not known,
+// and those that are not known. It asks for nothing.
+func (b *blockList) possible(first, end int64) (blocks, unknown int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	unknown = end - first
+	for _, s := range b.known {
+		from, to := max(s.first, first), min(s.end, end)
+		if from >= to {
+			continue
+		}
+		unknown -= to - from
+		for n := b.until(from, to, true); n < to; n = b.until(n, to, true) {
+			past := b.until(n, to, false)
+			blocks += past - n
+			n = past
+		}
+	}
+	return blocks + unknown, unknown
+}

@@ -102,7 +102,7 @@ func (s *snapshot) open(o Options) error {
 	s.blocks.contradiction = func(number int64) error {
 		return s.fail(differs(fmt.Sprintf("the list of its blocks is another at block %d", number)))
 	}
-	s.written = s.blocks.counted
+	s.written, s.possible = s.blocks.counted, s.blocks.possible
 	first, err := s.list(0)
 	if err != nil {
 		return err

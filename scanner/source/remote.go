@@ -71,6 +71,9 @@ type Remote struct {
 	lists    atomic.Int64 // requests for lists of blocks
 	gets     atomic.Int64 // requests for blocks
 	written  func() int64 // blocks that hold data, as far as is known; nil if all do
+	// possible counts the blocks from first to before end that may hold data, and of
+	// these the ones of which that is not known; nil if all hold data.
+	possible func(first, end int64) (blocks, unknown int64)
 }
 
 // Identity says which bytes a remote source has.
@@ -162,6 +165,35 @@ func (r *Remote) Unencrypted() bool { return r.clear }
 // RequestSize is how many bytes one request returns at most.
 func (r *Remote) RequestSize() int64 { return r.block * r.cache.most }
 
+// BlockSize is the size of a block in bytes; the last one may be shorter.
+func (r *Remote) BlockSize() int64 { return r.block }
+
+// Possible returns how many of the blocks from first to before end may hold data, and how
+// many of these have not been listed yet. It sends no request. Blocks that an EBS
+// snapshot does not list hold none; of other sources, all do. Blocks outside the source
+// do not count.
+func (r *Remote) Possible(first, end int64) (blocks, unlisted int64) {
+	first, end = max(first, 0), min(end, (r.bytes+r.block-1)/r.block)
+	switch {
+	case end <= first:
+		return 0, 0
+	case r.possible != nil:
+		return r.possible(first, end)
+	}
+	return end - first, 0
+}
+
+// Lists returns how many requests list so many blocks: 0 if blocks are not listed.
+func (r *Remote) Lists(blocks int64) int64 {
+	if r.possible == nil {
+		return 0
+	}
+	return (blocks + listPage - 1) / listPage
+}
+
+// Price returns the price of requests for blocks and for lists of them, as Traffic.Price.
+func (r *Remote) Price(gets, lists int64) int64 { return gets*r.price + lists*PriceOfEBSList }
+
 // ReadSet returns the blocks that were read so far.
 func (r *Remote) ReadSet() ReadSet { return r.read.list(r.bytes, r.block) }
 
@@ -178,7 +210,7 @@ func (r *Remote) Traffic() Traffic {
 	if r.written != nil {
 		t.Written = r.written()
 	}
-	t.Price = t.Gets*r.price + t.Lists*PriceOfEBSList
+	t.Price = r.Price(t.Gets, t.Lists)
 	return t
 }
 

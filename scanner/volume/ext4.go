@@ -25,6 +25,11 @@ func openExt(ctx context.Context, r io.ReaderAt, size int64, o Options) (FS, err
 	return extVolume{f}, nil
 }
 
+func headExt(ctx context.Context, r io.ReaderAt, size int64, o Options) (Head, error) {
+	h, err := ext4.ReadHeader(ctx, r, size, ext4.Options{Reserve: o.Reserve})
+	return Head{Files: h.Inodes - h.FreeInodes}, err
+}
+
 func (v extVolume) Info() Info {
 	volume := v.Volume()
 	info := Info{

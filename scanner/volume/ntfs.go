@@ -29,6 +29,15 @@ func openNTFS(ctx context.Context, r io.ReaderAt, size int64, o Options) (FS, er
 	return ntfsVolume{f}, nil
 }
 
+func headNTFS(ctx context.Context, r io.ReaderAt, size int64, _ Options) (Head, error) {
+	h, err := ntfs.ReadHeader(ctx, r, size)
+	head := Head{Files: h.Records}
+	for _, e := range h.MFT {
+		head.Index = append(head.Index, Extent(e))
+	}
+	return head, err
+}
+
 func (v ntfsVolume) Info() Info {
 	volume := v.Volume()
 	info := Info{Filesystem: disk.NTFS, MountType: "ntfs", Label: volume.Label, ID: fmt.Sprintf("%016X", volume.Serial),

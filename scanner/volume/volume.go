@@ -205,6 +205,30 @@ type Row struct {
 	// mounts it.
 	Extra bool
 	Open  func(ctx context.Context, r io.ReaderAt, size int64, o Options) (FS, error)
+	// Head reads only the first structures of a filesystem. It is nil if a filesystem
+	// is too small to need that.
+	Head func(ctx context.Context, r io.ReaderAt, size int64, o Options) (Head, error)
+}
+
+// Head is what the first structures of a filesystem say of it.
+type Head struct {
+	// Files is the number of inodes in use, or that of the records of the $MFT, in use
+	// or free.
+	Files int64
+	// Index is where the structure is that opening the volume reads in full: the $MFT.
+	// It is empty for other filesystems.
+	Index []Extent
+}
+
+// Extent is a part of a volume, in bytes.
+type Extent struct{ Offset, Size int64 }
+
+// IndexSize is the size of Index in bytes.
+func (h Head) IndexSize() (size int64) {
+	for _, e := range h.Index {
+		size += e.Size
+	}
+	return size
 }
 
 // Table is a list of filesystems.
@@ -212,9 +236,9 @@ type Table []Row
 
 // Supported lists the supported filesystems.
 var Supported = Table{
-	{Filesystems: []disk.Filesystem{disk.NTFS}, System: Windows, Open: openNTFS},
-	{Filesystems: []disk.Filesystem{disk.Ext2, disk.Ext3, disk.Ext4}, System: Linux, Open: openExt},
-	{Filesystems: []disk.Filesystem{disk.XFS}, System: Linux, Open: openXFS},
+	{Filesystems: []disk.Filesystem{disk.NTFS}, System: Windows, Open: openNTFS, Head: headNTFS},
+	{Filesystems: []disk.Filesystem{disk.Ext2, disk.Ext3, disk.Ext4}, System: Linux, Open: openExt, Head: headExt},
+	{Filesystems: []disk.Filesystem{disk.XFS}, System: Linux, Open: openXFS, Head: headXFS},
 	{Filesystems: []disk.Filesystem{disk.FAT}, System: Linux, Extra: true, Open: openFAT},
 }
 

@@ -26,6 +26,11 @@ func openXFS(ctx context.Context, r io.ReaderAt, size int64, o Options) (FS, err
 	return xfsVolume{f}, nil
 }
 
+func headXFS(ctx context.Context, r io.ReaderAt, size int64, _ Options) (Head, error) {
+	h, err := xfs.ReadHeader(ctx, r, size)
+	return Head{Files: h.Inodes - h.FreeInodes}, err
+}
+
 func (v xfsVolume) Info() Info {
 	volume := v.Volume()
 	j := volume.Journal

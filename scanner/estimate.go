@@ -1,0 +1,382 @@
+package scanner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/kind"
+	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
+	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
+)
+
+// Estimation is what a scan of images will probably read, by Estimate.
+type Estimation struct {
+	Images []ImageEstimate // in the order of Result.Files
+	// Basis says what the numbers rest on, a sentence for each filesystem that a scan
+	// reads.
+	Basis []string
+}
+
+// ImageEstimate is what a scan will probably read of an image.
+type ImageEstimate struct {
+	File    ImageFile // its Reading is what Estimate has read
+	Table   string    // "none", "mbr" or "gpt"
+	Volumes []VolumeEstimate
+	Read    Amount // what Estimate has read
+	Scan    Amount // the estimate of all that a scan reads
+}
+
+// VolumeEstimate describes a volume of an ImageEstimate.
+type VolumeEstimate struct {
+	Partition  int    // 0 for a volume without a partition table, and for a logical volume
+	Logical    string // the name of a logical volume, as "group/volume"; "" otherwise
+	Size       int64  // in bytes
+	Filesystem string // as in Volume
+	// System says that the estimate assumes the system on this volume: it is the one
+	// with the most files of those that may hold it.
+	System bool
+	Files  int64 // inodes in use, or records of the $MFT, in use or free; 0 if unknown
+	Index  int64 // the size in bytes of the $MFT, which a scan reads in full; 0 if there is none
+	Pieces int   // of the $MFT
+	Err    error // why a scan cannot read the volume, as far as is known; nil if it can
+}
+
+// Amount is an amount of reading.
+type Amount struct {
+	// Requests is the number of requests over a network, of a local image the number of
+	// reads.
+	Requests int64
+	Bytes    int64 // that are received or read
+	// Price is the price of the requests in billionths of a US dollar, by Prices. It is 0
+	// for a web server, whose prices are not known, and for a local image.
+	Price int64
+}
+
+// Add adds another amount.
+func (a *Amount) Add(b Amount) {
+	a.Requests, a.Bytes, a.Price = a.Requests+b.Requests, a.Bytes+b.Bytes, a.Price+b.Price
+}
+
+// Estimate says what a scan of the input will probably read, without a scan. It reads the
+// headers of containers, partition tables, and the first structures of filesystems: the
+// boot sector and the first record of the $MFT with its run list, the superblock and the
+// group descriptors of ext4, or the superblock of XFS. The rest is taken from
+// measurements. Of the input it uses the images, the parents, Root, MaxMemory,
+// ParallelReads and Sizes.
+//
+// The errors are those of Scan. ErrNoSystem means that no volume can hold a system; that
+// one does is not checked.
+func Estimate(ctx context.Context, in Input) (*Estimation, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	ctx, end := context.WithCancel(ctx)
+	defer end() // of whatever still reads
+	budget := in.budget()
+	defer budget.Close()
+	vs, err := newVolumes(in, budget)
+	if err != nil {
+		return nil, err
+	}
+	defer vs.Close()
+	var e *Estimation
+	if err = vs.openImages(ctx, in); err == nil {
+		e, err = vs.estimate(ctx, in)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err = vs.unlessFailed(ctx, err); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// headed is a volume whose first structures are read.
+type headed struct {
+	*volume
+	filesystem.Head
+	row filesystem.Row
+}
+
+func (vs *volumes) estimate(ctx context.Context, in Input) (*Estimation, error) {
+	list := make([]headed, len(vs.list))
+	vs.reads.each(len(list), func(i int) {
+		h := headed{volume: vs.list[i]}
+		h.row, _ = filesystem.Supported.Row(h.Filesystem)
+		h.err = h.Volume.Err
+		if h.err == nil && h.readable() && h.row.Head != nil {
+			h.err = guard(func() (err error) {
+				r := vs.reads.bound(ctx, h.Volume)
+				h.Head, err = h.row.Head(ctx, r, h.Size, filesystem.Options{Reserve: vs.budget.Reserve})
+				return err
+			})
+		}
+		list[i] = h
+	})
+	system, err := vs.likeliestRoot(list, in.Root)
+	if err != nil {
+		return nil, err
+	}
+	e := &Estimation{}
+	readings := vs.readings()
+	vs.traffic(readings)
+	for n, i := range vs.images {
+		image := ImageEstimate{File: i.Describe(), Table: i.Table}
+		image.File.Reading = &readings[n]
+		f := forecast{image: i, reading: &readings[n]}
+		for k := range list {
+			if h := &list[k]; h.image == i {
+				image.Volumes = append(image.Volumes, h.describe(h == system))
+				f.add(h, h == system, in.Sizes)
+			}
+		}
+		image.Read, image.Scan = f.read(), f.scan()
+		e.Images = append(e.Images, image)
+	}
+	e.Basis = basis(list, in.Sizes)
+	return e, nil
+}
+
+// likeliestRoot returns the volume that holds the system most likely: of those that may,
+// the one with the most files. Only the folders would show it, and they are not read.
+func (vs *volumes) likeliestRoot(list []headed, forced *Source) (*headed, error) {
+	var best *headed
+	var considered []string
+	var encrypted *volume
+	for i := range list {
+		h := &list[i]
+		if forced != nil && !h.of(forced) {
+			continue
+		}
+		switch {
+		case h.encryption() != "":
+			encrypted = cmp.Or(encrypted, h.volume)
+		case errors.Is(h.err, kind.IO):
+			return nil, fail(ErrIO, hintOf(h.err), "%s: %w", h.name(), h.err)
+		case h.err == nil && h.readable() && (best == nil || h.Files > best.Files):
+			best = h
+		}
+		considered = append(considered, h.name()+": "+h.content())
+	}
+	switch {
+	case best != nil:
+		return best, nil
+	case encrypted != nil:
+		return nil, fail(ErrNoSystem, decryptHint(encrypted), "%s is encrypted with %s", encrypted.name(),
+			encrypted.encryption())
+	case len(considered) == 0:
+		return nil, fail(ErrNoSystem, "", "the images contain no volume")
+	}
+	return nil, fail(ErrNoSystem, vs.rootHint(forced, nil), "no supported system found: %s",
+		strings.Join(considered, "; "))
+}
+
+func (h *headed) describe(system bool) VolumeEstimate {
+	v := VolumeEstimate{
+		Partition: h.Partition, Logical: h.LogicalVolume, Size: h.Size, Filesystem: string(h.Filesystem), System: system,
+		Files: h.Files, Index: h.IndexSize(), Pieces: len(h.Index), Err: h.err,
+	}
+	if h.Filesystem == disk.Unknown {
+		v.Filesystem = "unknown"
+	}
+	if name := h.encryption(); name != "" {
+		v.Err = kind.Mark(fmt.Errorf("it is encrypted with %s", name), kind.Encrypted)
+	}
+	return v
+}
+
+// typical is what a scan reads of a volume with few files, in addition to the $MFT, by
+// the kind of its source.
+type typical struct{ ebs, object, local sample }
+
+// sample is a number of requests or reads, and their bytes. Of EBS, the bytes are those of
+// the requested blocks.
+type sample struct{ requests, bytes int64 }
+
+// The amounts are measured with pairs of volumes with few files: Windows 35 blocks of EBS,
+// of which the $MFT has 8, Linux 36, and on XFS 15. With 500,000 files, Linux needs 36
+// blocks, and on XFS 23; the amount of XFS is between its two. docs/remote.md has the
+// measurements.
+var (
+	windowsRoot = typical{ebs: sample{requests: 22}, object: sample{32, 8 << 20}, local: sample{120, 9 << 19}}
+	windowsUser = typical{ebs: sample{requests: 5}, object: sample{8, 9 << 18}, local: sample{26, 1 << 19}}
+	extRoot     = typical{ebs: sample{requests: 26}, object: sample{31, 8 << 20}, local: sample{240, 5 << 18}}
+	extUser     = typical{ebs: sample{requests: 10}, object: sample{10, 5 << 19}, local: sample{34, 5 << 16}}
+	xfsRoot     = typical{ebs: sample{requests: 12}, object: sample{16, 4 << 20}, local: sample{160, 1 << 20}}
+	xfsUser     = typical{ebs: sample{requests: 7}, object: sample{7, 7 << 18}, local: sample{35, 3 << 17}}
+)
+
+const (
+	// A Windows pair of 300,000 files needs 935 blocks of EBS with 32 requests under
+	// way. 27 of these are the typical amount, and about 750 are the $MFT: hives, indexes and
+	// small files grow with it, by a fifth of its size.
+	beyondMFTPercent = 20
+	// The same pair needs 340 requests to S3, or one for each 1.25 MiB of the $MFT.
+	mftPerObjectRequest = 5 << 18
+	// mftPerRead is how much of the $MFT one read of a local image has.
+	mftPerRead = 1 << 20
+
+	// With Input.Sizes, a pair of 500,000 files needs 846 blocks on ext4 and 7,161 on XFS.
+	filesPerExtBlock = 600
+	filesPerXFSBlock = 70
+	// sizesBlock is the size of these blocks in bytes.
+	sizesBlock = 512 << 10
+)
+
+// typicalOf returns the typical amount of a volume.
+func typicalOf(h *headed, system bool) typical {
+	pair := map[bool]typical{true: extRoot, false: extUser}
+	switch {
+	case h.row.System == filesystem.Windows:
+		pair = map[bool]typical{true: windowsRoot, false: windowsUser}
+	case h.Filesystem == disk.XFS:
+		pair = map[bool]typical{true: xfsRoot, false: xfsUser}
+	}
+	return pair[system]
+}
+
+// forecast adds up what a scan reads of an image.
+type forecast struct {
+	image   *Image
+	reading *Reading
+	sum     typical
+}
+
+// add adds a volume.
+func (f *forecast) add(h *headed, system, sizes bool) {
+	if h.err != nil || !h.readable() {
+		return
+	}
+	t := typicalOf(h, system)
+	mft := h.IndexSize()
+	more := mft * beyondMFTPercent / 100
+	if blockSize := f.blockSize(); blockSize > 0 {
+		t.ebs.requests += f.blocks(h) + more/blockSize
+	}
+	t.object.requests += mft / mftPerObjectRequest
+	t.local.requests += (mft + more) / mftPerRead
+	if sizes && h.row.System == filesystem.Linux {
+		perBlock := int64(filesPerExtBlock)
+		if h.Filesystem == disk.XFS {
+			perBlock = filesPerXFSBlock
+		}
+		blocks := (h.Files + perBlock - 1) / perBlock
+		t.ebs.requests += blocks
+		t.object.requests += blocks
+		more += blocks * sizesBlock
+	}
+	for _, pair := range [][2]*sample{{&f.sum.ebs, &t.ebs}, {&f.sum.object, &t.object}, {&f.sum.local, &t.local}} {
+		pair[0].requests += pair[1].requests
+		pair[0].bytes += pair[1].bytes + mft + more
+	}
+}
+
+// remote is the first file of the image that is read over a network; nil if there is none.
+func (f *forecast) remote() *source.Remote {
+	for _, s := range f.image.sources() {
+		if r := s.Remote(); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+func (f *forecast) blockSize() int64 {
+	if r := f.remote(); r != nil {
+		return r.BlockSize()
+	}
+	return 0
+}
+
+// blocks is how many blocks of the source the $MFT of a volume is in. Blocks that an EBS
+// snapshot does not list do not count. In a container and on a logical volume, only the
+// number is known.
+func (f *forecast) blocks(h *headed) (n int64) {
+	r := f.remote()
+	size := r.BlockSize()
+	if !f.image.raw() || h.LogicalVolume != "" {
+		return (h.IndexSize() + size - 1) / size
+	}
+	var spans [][2]int64
+	for _, e := range h.Index {
+		at := h.Offset + e.Offset
+		spans = append(spans, [2]int64{at / size, (at + e.Size + size - 1) / size})
+	}
+	slices.SortFunc(spans, func(a, b [2]int64) int { return cmp.Compare(a[0], b[0]) })
+	done := int64(0)
+	for _, s := range spans {
+		if first := max(s[0], done); first < s[1] {
+			blocks, _ := r.Possible(first, s[1])
+			n, done = n+blocks, s[1]
+		}
+	}
+	return n
+}
+
+// read is what was read so far.
+func (f *forecast) read() Amount {
+	if t := f.reading.Remote; t != nil {
+		return Amount{t.Requests, t.Bytes, t.Price}
+	}
+	return Amount{Requests: f.reading.Reads, Bytes: f.reading.Bytes}
+}
+
+// scan is what a scan will read, at least what was read so far and at most all that there
+// is.
+func (f *forecast) scan() Amount {
+	r, read := f.remote(), f.read()
+	switch {
+	case r == nil:
+		return Amount{Requests: max(f.sum.local.requests, read.Requests), Bytes: max(f.sum.local.bytes, read.Bytes)}
+	case r.Identity().Snapshot == "":
+		gets := max(f.sum.object.requests, read.Requests)
+		return Amount{gets, max(min(f.sum.object.bytes, r.Traffic().Blocks*r.BlockSize()), read.Bytes), r.Price(gets, 0)}
+	}
+	possible, unlisted := r.Possible(0, r.Traffic().Blocks)
+	gets := max(min(f.sum.ebs.requests, possible), f.reading.Remote.Gets)
+	lists := f.reading.Remote.Lists + r.Lists(unlisted)
+	return Amount{gets + lists, gets * r.BlockSize(), r.Price(gets, lists)}
+}
+
+// basis says what the estimate rests on.
+func basis(list []headed, sizes bool) []string {
+	var windows, ext, xfs bool
+	for i := range list {
+		switch h := &list[i]; {
+		case h.err != nil || !h.readable():
+		case h.row.System == filesystem.Windows:
+			windows = true
+		case h.Filesystem == disk.XFS:
+			xfs = true
+		default:
+			ext = true
+		}
+	}
+	var sentences []string
+	if windows {
+		sentences = append(sentences, "For NTFS, it rests on the size of the $MFT, and on a typical amount for hives, "+
+			"indexes and small files.")
+	}
+	var linux []string
+	if ext {
+		linux = append(linux, "ext4")
+	}
+	if xfs {
+		linux = append(linux, "XFS")
+	}
+	if len(linux) > 0 {
+		sentences = append(sentences, "For "+prose.List(linux, len(linux))+
+			", it rests on a typical amount, which hardly depends on the number of files.")
+		if sizes {
+			sentences = append(sentences, "For --sizes, it rests on the number of files.")
+		}
+	}
+	return sentences
+}
