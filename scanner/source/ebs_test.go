@@ -505,3 +505,43 @@ func TestReadSetBound(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestPossible: blocks that are not listed do not count, those of unknown pages do, and
+// counting requests nothing.
+func TestPossible(t *testing.T) {
+	t.Parallel()
+	server := remotetest.EBS(t)
+	server.PageLimit = 100
+	written := func(n int64) bool { return n%3 == 0 || n >= 128 && n < 192 }
+	server.AddSparse("snap-1", scattered{1 << 30, written}, 1<<30, written)
+	r := mustOpen(t, "ebs:snap-1", awsOptions(&server.Server)).Remote()
+	// The first page ends with the hundredth block that holds data.
+	end, found := int64(0), 0
+	for ; found < 100; end++ {
+		if written(end) {
+			found++
+		}
+	}
+	count := func(first, last int64) (blocks, unlisted int64) {
+		for n := max(first, 0); n < min(last, 2048); n++ {
+			if n >= end {
+				unlisted++
+			}
+			if written(n) || n >= end {
+				blocks++
+			}
+		}
+		return blocks, unlisted
+	}
+	for _, s := range [][2]int64{{0, 2048}, {1, 3}, {1, 4}, {120, 200}, {end - 1, end}, {end, end + 7}, {2040, 3000},
+		{-5, 2}, {9, 9}, {9, 3}, {3000, 4000}} {
+		blocks, unlisted := r.Possible(s[0], s[1])
+		if b, u := count(s[0], s[1]); b != blocks || u != unlisted {
+			t.Errorf("%v: %d and %d, want %d and %d", s, blocks, unlisted, b, u)
+		}
+	}
+	if server.Requests() != 1 || r.BlockSize() != block || r.Lists(0) != 0 || r.Lists(10_001) != 2 ||
+		r.Price(2, 3) != 2*PriceOfEBSBlock+3*PriceOfEBSList {
+		t.Errorf("%d requests", server.Requests())
+	}
+}
