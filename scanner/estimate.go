@@ -32,6 +32,10 @@ type ImageEstimate struct {
 	Scan    Amount // the estimate of all that a scan reads
 }
 
+// Remote reports whether a file of the image is read over a network, so that the amounts
+// are requests.
+func (i *ImageEstimate) Remote() bool { return i.File.Reading.Remote != nil }
+
 // VolumeEstimate describes a volume of an ImageEstimate.
 type VolumeEstimate struct {
 	Partition  int    // 0 for a volume without a partition table, and for a logical volume
@@ -70,8 +74,8 @@ func (a *Amount) Add(b Amount) {
 // measurements. Of the input it uses the images, the parents, Root, MaxMemory,
 // ParallelReads and Sizes.
 //
-// The errors are those of Scan. ErrNoSystem means that no volume can hold a system; that
-// one does is not checked.
+// The errors are those of Scan. ErrNoSystem means that no volume can hold a system. Whether
+// one does hold a system is not checked.
 func Estimate(ctx context.Context, in Input) (*Estimation, error) {
 	if err := in.check(); err != nil {
 		return nil, err
@@ -145,7 +149,9 @@ func (vs *volumes) estimate(ctx context.Context, in Input) (*Estimation, error) 
 }
 
 // likeliestRoot returns the volume that holds the system most likely: of those that may,
-// the one with the most files. Only the folders would show it, and they are not read.
+// the one with the most files. Only the folders would show it, and they are not read. A
+// volume next to a larger one that is encrypted holds none: it is the one that starts the
+// system.
 func (vs *volumes) likeliestRoot(list []headed, forced *Source) (*headed, error) {
 	var best *headed
 	var considered []string
@@ -160,7 +166,7 @@ func (vs *volumes) likeliestRoot(list []headed, forced *Source) (*headed, error)
 			encrypted = cmp.Or(encrypted, h.volume)
 		case errors.Is(h.err, kind.IO):
 			return nil, fail(ErrIO, hintOf(h.err), "%s: %w", h.name(), h.err)
-		case h.err == nil && h.readable() && (best == nil || h.Files > best.Files):
+		case h.err == nil && h.readable() && (best == nil || h.Files > best.Files) && !startsEncrypted(h, list):
 			best = h
 		}
 		considered = append(considered, h.name()+": "+h.content())
@@ -176,6 +182,13 @@ func (vs *volumes) likeliestRoot(list []headed, forced *Source) (*headed, error)
 	}
 	return nil, fail(ErrNoSystem, vs.rootHint(forced, nil), "no supported system found: %s",
 		strings.Join(considered, "; "))
+}
+
+// startsEncrypted reports whether a larger volume of the same image is encrypted.
+func startsEncrypted(h *headed, list []headed) bool {
+	return slices.ContainsFunc(list, func(other headed) bool {
+		return other.image == h.image && other.encryption() != "" && other.Size > h.Size
+	})
 }
 
 func (h *headed) describe(system bool) VolumeEstimate {
@@ -201,7 +214,7 @@ type typical struct{ ebs, object, local sample }
 type sample struct{ requests, bytes int64 }
 
 // The amounts are measured with pairs of volumes with few files: Windows 35 blocks of EBS,
-// of which the $MFT has 8, Linux 36, and on XFS 15. With 500,000 files, Linux needs 36
+// for three volumes and their $MFT, Linux 36, and on XFS 15. With 500,000 files, Linux needs 36
 // blocks, and on XFS 23; the amount of XFS is between its two. docs/remote.md has the
 // measurements.
 var (

@@ -45,14 +45,15 @@ func (p *program) dryRun(ctx context.Context, in scanner.Input, flags scanFlags)
 	}
 	out := p.newLines()
 	var total scanner.Amount
-	var priced bool
+	var remote, local, priced bool
 	for _, i := range e.Images {
 		estimateText(out, i)
 		total.Add(i.Scan)
 		priced = priced || i.Scan.Price > 0
+		remote, local = remote || i.Remote(), local || !i.Remote()
 	}
-	if len(e.Images) > 1 {
-		fmt.Fprintf(out, "All images: about %s.\n", amountText(total))
+	if len(e.Images) > 1 && remote != local { // requests and reads do not add up
+		fmt.Fprintf(out, "All images: about %s.\n", amountText(total, remote))
 	}
 	fmt.Fprintln(out, "This is an estimate. Only headers were read, and no requirement was checked.")
 	for _, sentence := range e.Basis {
@@ -92,7 +93,7 @@ func estimateText(out lines, i scanner.ImageEstimate) {
 	}
 	t.Flush()
 	requests := "REQUESTS"
-	if i.File.Reading.Remote == nil {
+	if !i.Remote() {
 		requests = "READS"
 	}
 	fmt.Fprintf(t, "  \t%s\tBYTES\tPRICE\n", requests)
@@ -128,8 +129,12 @@ func contentText(v scanner.VolumeEstimate) string {
 }
 
 // amountText is an amount for a sentence.
-func amountText(a scanner.Amount) string {
-	text := fmt.Sprintf("%s, %s", prose.Count(a.Requests, "request", "requests"), prose.Rounded(a.Bytes))
+func amountText(a scanner.Amount, remote bool) string {
+	text := prose.Count(a.Requests, "read", "reads")
+	if remote {
+		text = prose.Count(a.Requests, "request", "requests")
+	}
+	text += ", " + prose.Rounded(a.Bytes)
 	if a.Price > 0 {
 		text += ", " + priceText(a.Price)
 	}

@@ -143,6 +143,11 @@ func TestRemoteScan(t *testing.T) {
 				t.Errorf("the cross-check of %s ends with %d: %.1000s", r.images, exit, out)
 			}
 		}
+		exit, out = r.run(t, append([]string{"scan", "--dry-run", "--no-progress"}, r.images...)...)
+		dry := strings.Contains(out, "READS") || !strings.Contains(out, "REQUESTS") || !strings.Contains(out, "estimate")
+		if priced = strings.Contains(out, "$0.000"); exit != 0 || dry || priced != (where != "http") {
+			t.Errorf("%s: the dry run ends with %d: %s", where, exit, out)
+		}
 		// Without the user volume, a hint shows the command line.
 		if exit, out := r.run(t, "scan", "--no-progress", r.images[0]); exit != 1 || !strings.Contains(out, "hint: ") {
 			t.Errorf("%s: exit code %d: %s", where, exit, out)
@@ -205,6 +210,14 @@ func TestRemoteExits(t *testing.T) {
 					want = 75 // a URL that was good has expired
 				}
 				r.FailAction(r.action, skip, fault, -1)
+				if skip == 0 && (fault == remotetest.Throttled || fault == remotetest.Denied) {
+					all.Go(func() {
+						exit, out := r.run(t, append([]string{"scan", "--no-progress", "--dry-run"}, r.images...)...)
+						if exit != want || strings.Count(out, "coldcheck: ") != 1 || strings.Contains(out, "estimate") {
+							t.Errorf("%s: %s: the dry run ends with %d, want %d: %s", where, fault, exit, want, out)
+						}
+					})
+				}
 				all.Go(func() {
 					exit, out := r.run(t, append([]string{"scan", "--no-progress", "-o", "json=report.json"}, r.images...)...)
 					if exit != want || strings.Count(out, "coldcheck: ") != 1 {
