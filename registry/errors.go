@@ -32,6 +32,39 @@ const (
 func (e notExist) Error() string        { return string(e) }
 func (e notExist) Is(target error) bool { return target == fs.ErrNotExist }
 
+// A keyError says which key an error is about.
+type keyError struct {
+	hive *Hive
+	path string // "" for the root key
+	err  error
+}
+
+func (e *keyError) Error() string {
+	if e.path == "" {
+		return "root key: " + e.err.Error()
+	}
+	return "key " + quote(e.path) + ": " + e.err.Error()
+}
+
+func (e *keyError) Unwrap() error { return e.err }
+
+// damagedKey is a key and where in its hive the damage is that an error is about.
+type damagedKey struct {
+	hive   *Hive
+	path   string
+	offset uint32 // in the bins data
+}
+
+// Subject returns a value that is equal for two errors exactly if they are about the same damage of the same key. It
+// is nil for an error that is not about damage.
+func (e *keyError) Subject() any {
+	var d *damage
+	if !errors.As(e.err, &d) {
+		return nil
+	}
+	return damagedKey{e.hive, e.path, d.offset}
+}
+
 // first returns the first error of two.
 func first(a, b error) error {
 	if a != nil {

@@ -230,10 +230,7 @@ func (k *Key) below(name string) string { return strings.TrimPrefix(k.Path()+`\`
 
 // fail says which key has an error.
 func (k *Key) fail(err error) error {
-	if k.parent == nil {
-		return fmt.Errorf("root key: %w", err)
-	}
-	return fmt.Errorf("key %s: %w", quote(k.Path()), err)
+	return &keyError{k.hive, k.Path(), err}
 }
 
 // failList says that the list of subkeys has an error.

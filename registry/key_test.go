@@ -209,6 +209,46 @@ func TestDamagedLists(t *testing.T) {
 	}
 }
 
+// Errors about one damage have the same subject, and those about another damage, another key or another hive have
+// another; an error that is not about damage has none.
+func TestSubjects(t *testing.T) {
+	root := hivetest.Key{Name: "ROOT", Subkeys: []hivetest.Key{
+		{Name: "a", Subkeys: keys("c", "d")}, {Name: "b", Subkeys: keys("c", "d")}}}
+	damaged := func(offset uint32) *Hive {
+		p := build(t, root, hivetest.Options{})
+		for _, name := range []string{"a", "b"} {
+			le.PutUint32(p.node(name)[28:], offset)
+		}
+		return p.key("").Hive()
+	}
+	subject := func(h *Hive, name, of string) any {
+		t.Helper()
+		_, err := h.Key(name + `\` + of)
+		var e *keyError
+		if !errors.As(err, &e) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return e.Subject()
+	}
+	h := damaged(noOffset)
+	one := subject(h, "a", "c")
+	if again := subject(h, "a", "d"); one == nil || again != one {
+		t.Errorf("one damage is %v and %v", one, again)
+	}
+	if other := subject(h, "b", "c"); other == nil || other == one {
+		t.Errorf("another key has %v", other)
+	}
+	if other := subject(damaged(noOffset), "a", "c"); other == nil || other == one {
+		t.Errorf("another hive has %v", other)
+	}
+	if d := subject(damaged(4096*1000), "a", "c").(damagedKey); d.offset == one.(damagedKey).offset {
+		t.Errorf("another damage has %v", d)
+	}
+	if none := (&keyError{err: ErrUnsupported}).Subject(); none != nil {
+		t.Errorf("an error without damage has %v", none)
+	}
+}
+
 // negate turns the size of an allocated cell into that of one that is not, and back.
 func negate(size []byte) { le.PutUint32(size, -le.Uint32(size)) }
 

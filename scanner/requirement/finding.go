@@ -46,6 +46,10 @@ type Outcome struct {
 	Subjects    []Subject // the things that the outcome is about, for programs
 	Details     any       // lists too long for the message; marshals to JSON
 
+	// Unread is the error of the failed read for which it is Undetermined; nil if
+	// there is none. Findings do not have it.
+	Unread error
+
 	// Explains are error codes of failed image creations that this outcome
 	// explains, in addition to the requirement's own code. A report shows them
 	// with the image that failed.
@@ -89,7 +93,9 @@ func Unknown(message string, evidence ...Evidence) Outcome {
 
 // Unreadable returns Unknown with the error of a failed read as its message.
 func Unreadable(err error, evidence ...Evidence) Outcome {
-	return Unknown(oneLine(err.Error()), evidence...)
+	o := Unknown(oneLine(err.Error()), evidence...)
+	o.Unread = err
+	return o
 }
 
 // oneLine is a text in one line. Of errors that were joined, which have a line each, each is a sentence, and those that
@@ -170,6 +176,7 @@ func Find(r Requirement, o Outcome) Finding {
 		o.Remediation = ""
 	}
 	o.Message, o.Remediation = prose.Sentence(o.Message), prose.Sentence(o.Remediation)
+	o.Unread = nil
 	o, left := bound(o)
 	return Finding{Requirement: r, Outcome: o, Omitted: left}
 }

@@ -4,10 +4,11 @@ import (
 	"fmt"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// faults are several errors of one reading, each once and no more than
+// faults are several errors of one reading, each cause once and no more than
 // maxFaults: a damaged folder makes one for each path through it.
 type faults struct {
 	list []error
@@ -51,7 +52,7 @@ func unreadable(err error, evidence ...requirement.Evidence) requirement.Outcome
 	return o
 }
 
-// joinErrors is errors.Join with bounds: it keeps the first few different
+// joinErrors is fact.Join with closer bounds: it keeps the first few different
 // errors, and counts the rest.
 func joinErrors(list ...error) error {
 	all := &faults{}
@@ -78,6 +79,9 @@ func (f *faults) add(err error) {
 		if known == err || known.Error() == err.Error() {
 			return
 		}
+	}
+	if fact.Repeats(f.list, err) {
+		return
 	}
 	if len(f.list) >= maxFaults {
 		f.more++

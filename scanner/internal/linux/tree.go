@@ -72,6 +72,9 @@ func (e *volumeError) Error() string {
 
 func (e *volumeError) Unwrap() error { return e.err }
 
+// Subject says what the error is about, so that one cause is named once.
+func (e *volumeError) Subject() any { return fact.PathSubject(e.role, "", e.err) }
+
 // ofVolume says whether the text of an error names the volume.
 func ofVolume(err error) bool {
 	return errors.As(err, new(*volumeError)) || fact.IsMissing(err)

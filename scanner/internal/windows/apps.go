@@ -165,7 +165,7 @@ func (o *offPlaces) register(a Application) {
 
 func (o *offPlaces) note(err error) {
 	if err != nil {
-		o.Err = errors.Join(o.Err, err)
+		o.Err = fact.Join(o.Err, err)
 	}
 }
 
@@ -363,7 +363,7 @@ func (m *Machine) placeApp(off *offPlaces, env machine.Environment, a Applicatio
 		}
 		found, err := place(nil, env, a.title(), p)
 		if err != nil {
-			all = errors.Join(all, err)
+			all = fact.Join(all, err)
 			continue
 		}
 		if p.Evidence.Value == "InstallLocation" {
@@ -387,7 +387,7 @@ func (m *Machine) placeLine(found []placed, env machine.Environment, name string
 	for _, u := range uses {
 		var placeErr error
 		found, placeErr = m.placePath(found, name, env.Full(u.Path), s.Evidence)
-		err = errors.Join(err, placeErr)
+		err = fact.Join(err, placeErr)
 	}
 	return found, err
 }
@@ -403,14 +403,14 @@ func (m *Machine) placeStarts(off *offPlaces, starts machine.Starts) error {
 	known := map[string]string{} // where a path leads off drive C
 	for _, s := range starts.List {
 		if s.Err != nil {
-			all = errors.Join(all, s.Err)
+			all = fact.Join(all, s.Err)
 		}
 		for _, u := range s.Does.Uses {
 			where, seen := known[u.Path]
 			if !seen {
 				list, err := m.placePath(nil, "", env.Full(u.Path), s.Evidence[0])
 				if err != nil {
-					all = errors.Join(all, fmt.Errorf("%s: %w", s.Name, err))
+					all = fact.Join(all, fmt.Errorf("%s: %w", s.Name, err))
 				}
 				if len(list) > 0 {
 					where = list[0].Path

@@ -8,6 +8,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/volume"
@@ -151,7 +152,7 @@ func (m *Machine) decideCache() requirement.Outcome {
 	var unread error
 	look := func(name, path string, counts bool) {
 		c, err := m.cachedIn(name, path, counts)
-		unread = errors.Join(unread, err)
+		unread = fact.Join(unread, err)
 		if c != nil {
 			found = append(found, *c)
 		}
@@ -282,7 +283,7 @@ func (m *Machine) decideMail() requirement.Outcome {
 	for _, p := range kept {
 		for _, look := range []func(keptProfile) ([]mailTrace, error){m.mailProfiles, m.mailFiles} {
 			traces, err := look(p)
-			unread = errors.Join(unread, err)
+			unread = fact.Join(unread, err)
 			found = append(found, traces...)
 		}
 	}

@@ -2,7 +2,6 @@ package windows
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/parallel"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 )
 
@@ -120,7 +120,7 @@ func (m *Machine) serversOfAll(parent machine.Key, classes []*registry.Key) ([]c
 		group.Go(func() { servers[i], errs[i] = m.serversOfSome(parent, chunk) })
 	}
 	group.Wait()
-	return slices.Concat(servers...), errors.Join(errs...)
+	return slices.Concat(servers...), fact.Join(errs...)
 }
 
 func (m *Machine) serversOfSome(parent machine.Key, classes []*registry.Key) ([]comServer, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/volume"
@@ -82,7 +83,7 @@ func (m *Machine) readDefaultProfile() (defaultProfile, error) {
 	}
 	for _, read := range []func(*defaultProfile, machine.System) error{m.customFiles, m.customLayout, m.customHive,
 		m.copiedProfile} {
-		d.Unread = errors.Join(d.Unread, read(&d, s))
+		d.Unread = fact.Join(d.Unread, read(&d, s))
 	}
 	return d, nil
 }

@@ -3,7 +3,6 @@ package windows
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -439,7 +438,7 @@ func (m *Machine) readUserDrives(p machine.Profile) (Drives, error) {
 	var err, moreErr error
 	d.Commands, d.Remote, err = m.UserStarts(p).Makes()
 	d.Maps, moreErr = m.driveMaps(p.Path + `\AppData\Local\Microsoft\Group Policy\History`)
-	return d, errors.Join(err, moreErr)
+	return d, fact.Join(err, moreErr)
 }
 
 // noteRemote notes scripts that run and are not in the images.

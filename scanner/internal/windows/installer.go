@@ -8,6 +8,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -23,7 +24,7 @@ func (m *Machine) installerPrograms(off *offPlaces, env machine.Environment) err
 	off.Machine = append(off.Machine, products...)
 	components, moreErr := m.componentsOf(localSystem)
 	off.Machine = append(off.Machine, components...)
-	return errors.Join(err, moreErr, m.installerFolders(off))
+	return fact.Join(err, moreErr, m.installerFolders(off))
 }
 
 // productsOf reads where the products of an account are installed.

@@ -1,12 +1,12 @@
 package windows
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -53,7 +53,7 @@ func (m *Machine) decideGuests() requirement.Outcome {
 		list, where, err := m.readMembership(key)
 		switch {
 		case err != nil:
-			unread = errors.Join(unread, err)
+			unread = fact.Join(unread, err)
 		case list == nil:
 			looked = append(looked, where)
 		default:

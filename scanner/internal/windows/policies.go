@@ -2,13 +2,13 @@ package windows
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -76,7 +76,7 @@ func (m *Machine) readPolicies(w machine.Wanted) policies {
 	var p policies
 	note := func(err error) {
 		if err != nil {
-			p.Unread = errors.Join(p.Unread, err)
+			p.Unread = fact.Join(p.Unread, err)
 		}
 	}
 	root, err := m.Key(machine.KeyGroupPolicy)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/volume"
@@ -186,7 +187,7 @@ func (m *Machine) readOrphans(ps machine.Profiles) orphans {
 		seen[real] = true
 		entries, _, err := m.List(users)
 		if err != nil {
-			o.Err = errors.Join(o.Err, err)
+			o.Err = fact.Join(o.Err, err)
 			continue
 		}
 		for _, e := range entries {
@@ -196,7 +197,7 @@ func (m *Machine) readOrphans(ps machine.Profiles) orphans {
 			}
 			f, err := m.File(path)
 			if err != nil {
-				o.Err = errors.Join(o.Err, err)
+				o.Err = fact.Join(o.Err, err)
 				continue
 			}
 			f.Evidence.Note = "not in ProfileList"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/volume"
 )
@@ -30,7 +31,7 @@ func (m *Machine) sharedShortcuts(off *offPlaces, env machine.Environment) (seen
 	} {
 		reader.Lenient = strings.HasSuffix(folder, `\Desktop`)
 		list, err := m.ShortcutsIn(&reader, folder)
-		all = errors.Join(all, err)
+		all = fact.Join(all, err)
 		seen += len(list)
 		for _, name := range reader.Other {
 			off.name("not a shortcut by its content: %s", prose.Short(name))
@@ -38,7 +39,7 @@ func (m *Machine) sharedShortcuts(off *offPlaces, env machine.Environment) (seen
 		reader.Other = nil
 		for _, s := range list {
 			found, err := m.placeShortcut(off, env, s)
-			all = errors.Join(all, err)
+			all = fact.Join(all, err)
 			off.Machine = append(off.Machine, found...)
 		}
 	}
@@ -106,14 +107,14 @@ func (m *Machine) linkedPrograms(off *offPlaces, env machine.Environment) error 
 		seen[strings.ToUpper(folder)] = true
 		where, err := m.offC(folder)
 		if err != nil {
-			all = errors.Join(all, err)
+			all = fact.Join(all, err)
 			continue
 		}
 		if where != "" {
 			off.Machine = append(off.Machine, placed{folder, where, m.LinkEvidence(folder)})
 			continue
 		}
-		all = errors.Join(all, m.linksBelow(off, folder))
+		all = fact.Join(all, m.linksBelow(off, folder))
 	}
 	return all
 }
@@ -158,7 +159,7 @@ func (m *Machine) linksBelow(off *offPlaces, folder string) error {
 		off.Machine = append(off.Machine, placed{p[strings.LastIndexByte(p, '/')+1:], where, ev})
 	}
 	if damaged > 0 {
-		doubt = errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, name,
+		doubt = fact.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, name,
 			prose.Count(int(damaged), "folder", "folders")))
 	}
 	return doubt
@@ -184,11 +185,11 @@ func (m *Machine) programFolders(off *offPlaces) error {
 		switch {
 		case fold.Contains(dataFolders, e.Name()):
 		case e.IsDir():
-			all = errors.Join(all, m.programFolder(off, v, e))
+			all = fact.Join(all, m.programFolder(off, v, e))
 		case fold.HasSuffix(e.Name(), ".exe"):
 			f, err := v.File(e.Name())
 			if err != nil {
-				all = errors.Join(all, err)
+				all = fact.Join(all, err)
 				continue
 			}
 			loose = append(loose, placed{e.Name(), `D:\` + e.Name(), f.Evidence})
@@ -235,7 +236,7 @@ func (m *Machine) programFolder(off *offPlaces, v *machine.Drive, e fs.DirEntry)
 	case err != nil && !errors.Is(err, errStop):
 		return v.Problem(e.Name(), err)
 	case program == "" && damaged > 0:
-		return errors.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, e.Name(),
+		return fact.Join(doubt, fmt.Errorf("%s volume: %s: %s could not be read", v.Role, e.Name(),
 			prose.Count(int(damaged), "folder", "folders")))
 	case program == "":
 		return doubt

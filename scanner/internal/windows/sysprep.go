@@ -11,6 +11,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -86,6 +87,7 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 	}
 	o := requirement.Outcome{Status: worst, Basis: requirement.Observed}
 	var messages, notes, details, fixes []string
+	var unread []error
 	for _, p := range parts {
 		o.Explains = append(o.Explains, p.Outcome.Explains...)
 		switch status := p.Outcome.Status; {
@@ -97,8 +99,13 @@ func judgeSysprep(parts []sysprepPart) requirement.Outcome {
 				o.Evidence = append(o.Evidence, p.Outcome.Evidence...)
 			}
 		case status == worst:
-			if sentence := prose.Sentence(p.Outcome.Message); !slices.Contains(messages, sentence) {
+			sentence := prose.Sentence(p.Outcome.Message)
+			err := p.Outcome.Unread
+			if !slices.Contains(messages, sentence) && (err == nil || !fact.Repeats(unread, err)) {
 				messages = append(messages, sentence)
+			}
+			if err != nil {
+				unread = append(unread, err)
 			}
 			o = o.With(p.Outcome.Evidence...).About(p.Outcome.Subjects...)
 			if fix := p.Outcome.Remediation; fix != "" && !slices.Contains(fixes, fix) {

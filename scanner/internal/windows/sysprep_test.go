@@ -12,8 +12,10 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/volume"
@@ -304,6 +306,22 @@ func TestFactsOfFixtures(t *testing.T) {
 				t.Errorf("appx: %+v, %v", appx, err)
 			}
 		})
+	}
+}
+
+// TestSysprepNamesCausesOnce: parts that one damage leaves undetermined are one sentence, and any other is a
+// sentence of its own.
+func TestSysprepNamesCausesOnce(t *testing.T) {
+	unread := func(name string) requirement.Outcome {
+		return requirement.Unreadable(fmt.Errorf("%s: %w", name,
+			&fact.ReadError{Volume: "root", Path: name[:1], Err: kind.Corrupt}))
+	}
+	part := func(o requirement.Outcome) sysprepPart { return sysprepPart{o.Message, o} }
+	o := judgeSysprep([]sysprepPart{part(unread("a1")), part(unread("b1")), part(unread("a2")),
+		part(requirement.Unknown("A log is missing.")), part(unread("b1"))})
+	want := "a1: root volume: a: corrupt. b1: root volume: b: corrupt. A log is missing."
+	if o.Status != requirement.Undetermined || o.Message != want {
+		t.Errorf("%s: %q, want %q", o.Status, o.Message, want)
 	}
 }
 

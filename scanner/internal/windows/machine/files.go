@@ -372,7 +372,7 @@ func (v *Drive) Problem(name string, err error) error {
 	v.Trail.Record("error", "source", v.Role, "path", name, "error", err.Error())
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
-		return fmt.Errorf("%s volume: %w", v.Role, err)
+		name = ""
 	}
-	return fmt.Errorf("%s volume: %s: %w", v.Role, name, err)
+	return &fact.ReadError{Volume: v.Role, Path: name, Err: err}
 }

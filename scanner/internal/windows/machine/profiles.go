@@ -1,12 +1,12 @@
 package machine
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/fold"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
@@ -99,7 +99,7 @@ func (m *Machine) readProfiles() (Profiles, error) {
 		return ps, err
 	}
 	ps.Names, err = m.Names()
-	ps.SIDErr, ps.NamesErr = ps.Names.SIDErr, errors.Join(ps.Names.SIDErr, err)
+	ps.SIDErr, ps.NamesErr = ps.Names.SIDErr, fact.Join(ps.Names.SIDErr, err)
 	list, err := m.Key(keyProfileList)
 	if err != nil {
 		return ps, err

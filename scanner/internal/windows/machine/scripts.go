@@ -158,11 +158,11 @@ func (r *scriptReader) follow(reader *commandReader, env Environment) (remote []
 			continue
 		}
 		if done[key] = true; len(done) > maxScripts {
-			return remote, evidence, errors.Join(err, fmt.Errorf("%w: one command runs more than %d scripts",
+			return remote, evidence, fact.Join(err, fmt.Errorf("%w: one command runs more than %d scripts",
 				ErrTooLarge, maxScripts))
 		}
 		if s.depth > maxScriptDepth {
-			err = errors.Join(err, fmt.Errorf("%w: scripts call each other more than %d levels deep", ErrTooLarge,
+			err = fact.Join(err, fmt.Errorf("%w: scripts call each other more than %d levels deep", ErrTooLarge,
 				maxScriptDepth))
 			continue
 		}
@@ -173,7 +173,7 @@ func (r *scriptReader) follow(reader *commandReader, env Environment) (remote []
 			}
 			text, f, readErr := r.read(path)
 			if readErr != nil {
-				err = errors.Join(err, readErr)
+				err = fact.Join(err, readErr)
 				break
 			}
 			if !f.Exists {

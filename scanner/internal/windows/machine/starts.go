@@ -9,6 +9,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/registry"
+	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -89,7 +90,7 @@ func (s Starts) Makes() (list []DriveMaking, remote []string, err error) {
 			remote = append(remote, fmt.Sprintf("%s (%s)", prose.Short(path), start.Name))
 		}
 		if start.Err != nil && len(start.Does.Makes) == 0 {
-			err = errors.Join(err, start.Err)
+			err = fact.Join(err, start.Err)
 		}
 	}
 	return list, remote, err
@@ -99,14 +100,14 @@ func (s Starts) Makes() (list []DriveMaking, remote []string, err error) {
 // that a task names.
 func (m *Machine) MachineStarts() Starts {
 	s, err := m.machineStarts.Get(m.Next().readMachineStarts)
-	s.Err = errors.Join(s.Err, err)
+	s.Err = fact.Join(s.Err, err)
 	return s
 }
 
 // UserStarts are those that a user's profile holds.
 func (m *Machine) UserStarts(p Profile) Starts {
 	s, err := m.userStarts.Get(func() (Starts, error) { return m.Next().readUserStarts(p) })
-	s.Err = errors.Join(s.Err, err)
+	s.Err = fact.Join(s.Err, err)
 	return s
 }
 
@@ -140,7 +141,7 @@ func (m *Machine) newStartReader(env Environment) *startReader {
 
 func (r *startReader) note(err error) {
 	if err != nil {
-		r.found.Err = errors.Join(r.found.Err, err)
+		r.found.Err = fact.Join(r.found.Err, err)
 	}
 }
 
@@ -168,9 +169,9 @@ func (r *startReader) addCommand(s Start, env Environment, does func(*commandRea
 	remote, evidence, err := r.scripts.follow(c, env)
 	s.Does, s.Remote = c.out, remote
 	s.Evidence = append(s.Evidence, evidence[:min(len(evidence), MaxNamedData)]...)
-	s.Err = errors.Join(err, c.err)
+	s.Err = fact.Join(err, c.err)
 	for _, doubt := range c.out.Doubts {
-		s.Err = errors.Join(s.Err, errors.New(doubt))
+		s.Err = fact.Join(s.Err, errors.New(doubt))
 	}
 	if s.Err != nil {
 		s.Err = fmt.Errorf("%s: %w", s.Name, s.Err)
@@ -435,7 +436,7 @@ func (r *startReader) readScriptFiles() error {
 			}
 			return nil
 		})
-		all = errors.Join(all, err)
+		all = fact.Join(all, err)
 	}
 	return all
 }
