@@ -91,6 +91,10 @@ type OpenOptions struct {
 // hintDisc is what to do about an image of a CD or DVD.
 const hintDisc = "give the image of the WorkSpace's root volume"
 
+// hintImages is what to do about a file in which no disk is found.
+const hintImages = "use a disk image (raw, split raw, QCOW2, VMDK, VHD, VHDX, VDI, E01 or OVA), a block device, " +
+	"or a URL of one"
+
 // OpenImages opens an image: its source, its container, and the disks inside, of
 // which only an archive has several. Scans, cross-checks and every other reader
 // open images with it. The context applies for as long as the images are open. The
@@ -158,6 +162,8 @@ func openDisk(ctx context.Context, s Source, first *source.Source, d container.D
 		return i, nil
 	case errors.Is(err, disk.ErrDisc):
 		return nil, fail(err, hintDisc, "%s: %w", i.Name, err)
+	case errors.Is(err, disk.ErrNotImage) && i.raw():
+		return nil, fail(err, hintImages, "%s: %w", i.Name, err)
 	}
 	return nil, unreadable(fmt.Errorf("%s: %w", i.Name, err), !i.raw())
 }

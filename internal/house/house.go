@@ -52,7 +52,7 @@ var rules = map[string][]string{
 	"scanner/internal/mutate":   {"internal/utf16le", "internal/hivetest"},
 	"scanner/statement":         {"internal/prose"},
 	"scanner/crosscheck":        {"scanner/requirement", "scanner/disk", "internal/utf16le"},
-	"scanner/disk":              {"internal/bounded", "internal/kind", "internal/opening"},
+	"scanner/disk":              {"internal/bounded", "internal/kind", "internal/opening", "internal/prose"},
 	"scanner/source":            {"internal/bounded", "internal/inorder", "internal/kind"},
 	"scanner/container": {"internal/bounded", "internal/kind", "internal/lru", "internal/parallel", "internal/prose",
 		"scanner/source"},

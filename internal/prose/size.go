@@ -37,6 +37,15 @@ func tenths(bytes int64) string {
 	return fmt.Sprintf("%d.%d GiB", bytes/gib, bytes%gib*10/gib)
 }
 
+// Exact writes a number of bytes, and from 1 KiB on what it is Rounded. It is for
+// sizes of which a byte more or less matters.
+func Exact(bytes int64) string {
+	if bytes < kib {
+		return Count(int(bytes), "byte", "bytes")
+	}
+	return fmt.Sprintf("%d bytes (%s)", bytes, Rounded(bytes))
+}
+
 // Rounded writes a number of bytes with one digit after the point in KiB, MiB or
 // GiB, to the nearest.
 func Rounded(bytes int64) string {

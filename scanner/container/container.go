@@ -162,20 +162,19 @@ func one(open func(context.Context, *source.Source, Options) (Disk, error)) open
 type probe struct {
 	head   []byte // up to headSize
 	footer []byte // the last sector; nil if it cannot be read
+	small  bool   // it is smaller than any container that can be opened
 }
 
-// look reads the beginning and the end. What is smaller than a sector has no
-// format, unless it is a descriptor: a text.
+// look reads the beginning and the end. What is smaller than a sector is no
+// container, unless it is a descriptor: a text.
 func look(s *source.Source) (probe, error) {
 	if s.Size() < sector {
-		text := make([]byte, s.Size())
-		if _, err := s.ReadAt(text, 0); err != nil && err != io.EOF {
+		all := make([]byte, s.Size())
+		if _, err := s.ReadAt(all, 0); err != nil && err != io.EOF {
 			return probe{}, err
 		}
-		if !bytes.HasPrefix(bytes.TrimPrefix(text, []byte(utf8Mark)), []byte(vmdkTextMagic)) {
-			text = nil
-		}
-		return probe{head: text}, nil
+		isText := bytes.HasPrefix(bytes.TrimPrefix(all, []byte(utf8Mark)), []byte(vmdkTextMagic))
+		return probe{head: all, small: !isText}, nil
 	}
 	p := probe{head: make([]byte, min(headSize, s.Size())), footer: make([]byte, sector)}
 	if _, err := s.ReadAt(p.head, 0); err != nil && err != io.EOF {
@@ -219,6 +218,9 @@ const (
 )
 
 func (f format) matches(p probe) bool {
+	if p.small && f.open != nil {
+		return false
+	}
 	b := p.head
 	off := int(f.where)
 	if f.where < 0 {

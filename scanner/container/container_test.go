@@ -47,7 +47,7 @@ func TestRaw(t *testing.T) {
 }
 
 // TestOpen: a source that cannot be read is no image of another kind, and what is too
-// small to say what it is is raw.
+// small to be a container is raw, unless it is of a format that is refused.
 func TestOpen(t *testing.T) {
 	broken := errors.New("broken")
 	fails := func(from, to int64) *source.Source {
@@ -60,9 +60,12 @@ func TestOpen(t *testing.T) {
 		t.Errorf("the end cannot be read: %v", err)
 	}
 	for content, want := range map[string]error{
-		"\x1f\x8b\x08" + string(make([]byte, 508)): nil,
+		"\x1f\x8b":     nil,
+		"\x1f\x8b\x08": ErrNotImage,
+		"\x1f\x8b\x08" + string(make([]byte, 508)): ErrNotImage,
 		"\x1f\x8b\x08" + string(make([]byte, 509)): ErrNotImage,
-		"": nil,
+		"QFI\xfb\x00\x00\x00\x03":                  nil,
+		"":                                         nil,
 	} {
 		s := source.NewReader(t.Context(), "disk.img", bytes.NewReader([]byte(content)), int64(len(content)))
 		if _, err := Open(t.Context(), s, Options{}); !errors.Is(err, want) {

@@ -26,6 +26,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/bounded"
 	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/opening"
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 // Errors for errors.Is. Those of the reader pass through as they are.
@@ -135,7 +136,7 @@ type Volume struct {
 func (v *Volume) ReadAt(p []byte, off int64) (int, error) {
 	n, err := bounded.ReadAt(v.reader, p, v.Offset, v.Size, off)
 	if err == io.EOF && v.Size < v.Declared {
-		err = kind.Mark(fmt.Errorf("the image ends %d bytes before the volume does", v.Declared-v.Size),
+		err = kind.Mark(fmt.Errorf("the image ends %s before the volume does", prose.Exact(v.Declared-v.Size)),
 			io.ErrUnexpectedEOF)
 	}
 	return n, err

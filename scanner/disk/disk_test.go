@@ -28,8 +28,8 @@ func TestOpenCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"the image has 3145828 bytes, which is not a multiple of the sector size: it is truncated",
-		"the volume: needs 8388096 bytes, the image has 3145828 of them: it is truncated",
+		"the image has 3145828 bytes (3.0 MiB), which is not a multiple of the sector size: it is truncated",
+		"the volume: needs 8388096 bytes (8.0 MiB), the image has 3145828 bytes (3.0 MiB) of it: it is truncated",
 	}
 	if strings.Join(i.Notes, "\n") != strings.Join(want, "\n") {
 		t.Errorf("notes %q, want %q", i.Notes, want)

@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/coldcheck/coldcheck/internal/kind"
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 // minSize is the smallest image: one sector.
@@ -46,7 +50,7 @@ func (i *Image) read() error {
 		l.problem(fmt.Errorf("the end of the image: %w", tailErr))
 	}
 	if i.Size%minSize != 0 {
-		l.note("the image has %d bytes, which is not a multiple of the sector size: it is truncated", i.Size)
+		l.note("the image has %s, which is not a multiple of the sector size: it is truncated", prose.Exact(i.Size))
 	}
 	l.check(i.Size)
 	i.Notes = l.notes
@@ -135,10 +139,29 @@ func (i *Image) layout(r io.ReaderAt, head []byte) (*layout, error) {
 		return mbr, nil
 	}
 	what := "neither a partition table nor a known filesystem is in it"
-	if i.Size%minSize != 0 {
-		what += fmt.Sprintf(", and its %d bytes are not a multiple of the sector size", i.Size)
+	switch {
+	case isText(head):
+		what = "a text file"
+	case i.Size%minSize != 0:
+		what += fmt.Sprintf(", and its %s are not a multiple of the sector size", prose.Exact(i.Size))
 	}
 	return nil, kind.NotImage(what, "")
+}
+
+// isText says whether the beginning of an image is UTF-8 text without control
+// characters other than those of lines.
+func isText(head []byte) bool {
+	for len(head) > 0 {
+		r, n := utf8.DecodeRune(head)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			return !utf8.FullRune(head) // the rest of the character is behind the head
+		case unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\f", r):
+			return false
+		}
+		head = head[n:]
+	}
+	return true
 }
 
 // gptTable reads the GPT with either sector size. The error is errNoGPT if
@@ -250,9 +273,10 @@ func (l *layout) check(size int64) {
 			who = fmt.Sprintf("partition %d", v.Partition)
 		}
 		if v.Size < v.Declared {
-			l.note("%s: needs %d bytes, the image has %d of them: it is truncated", who, v.Declared, v.Size)
+			l.note("%s: needs %s, the image has %s of it: it is truncated", who, prose.Exact(v.Declared),
+				prose.Exact(v.Size))
 		} else if l.needs[n] > v.Declared {
-			l.note("%s: has %d bytes, its filesystem needs %d", who, v.Declared, l.needs[n])
+			l.note("%s: has %s, its filesystem needs %s", who, prose.Exact(v.Declared), prose.Exact(l.needs[n]))
 		}
 		if v.Partition > 0 && v.Offset == 0 {
 			l.note("%s: begins in sector 0, where the partition table is", who)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/coldcheck/coldcheck/internal/prose"
 )
 
 // LVM2 joins physical volumes into a group and parts it into logical volumes.
@@ -308,8 +310,8 @@ func (i *Image) addLogical(s *lvmSection, g *lvmGroup) {
 		found := detect(head)
 		v.Filesystem, v.Detail = found.fs, found.detail
 		if found.needs > v.Size {
-			i.Notes = append(i.Notes, fmt.Sprintf("logical volume %s: has %d bytes, its filesystem needs %d",
-				v.LogicalVolume, v.Size, found.needs))
+			i.Notes = append(i.Notes, fmt.Sprintf("logical volume %s: has %s, its filesystem needs %s",
+				v.LogicalVolume, prose.Exact(v.Size), prose.Exact(found.needs)))
 		}
 	}
 }

@@ -63,8 +63,8 @@ func TestMBR(t *testing.T) {
 				put(0, mbrSector(1, [4]uint32{0, 0x07, 2048, 65536}, [4]uint32{0, 0x83, 100000, 8})).put(1*mib, ntfsBoot(65535)),
 			want: []string{"1: p1 1048576+3145728 of 33554432 0x07 [ntfs]", "2: p2 51200000+0 of 4096 0x83 []"},
 			notes: []string{
-				"partition 1: needs 33554432 bytes, the image has 3145728 of them: it is truncated",
-				"partition 2: needs 4096 bytes, the image has 0 of them: it is truncated",
+				"partition 1: needs 33554432 bytes (32.0 MiB), the image has 3145728 bytes (3.0 MiB) of it: it is truncated",
+				"partition 2: needs 4096 bytes (4.0 KiB), the image has 0 bytes of it: it is truncated",
 			},
 		},
 		{
@@ -78,7 +78,7 @@ func TestMBR(t *testing.T) {
 				"3: p3 4194304+2097152 0x83 []", "4: p4 10485760+4096 0x83 []",
 			},
 			notes: []string{
-				"partition 1: has 4194304 bytes, its filesystem needs 8388096",
+				"partition 1: has 4194304 bytes (4.0 MiB), its filesystem needs 8388096 bytes (8.0 MiB)",
 				"partitions 1 and 2 overlap", "partitions 1 and 3 overlap",
 			},
 		},
