@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,42 @@ import (
 //go:embed html.tmpl
 var htmlPage string
 
-var htmlTemplate = template.Must(template.New("page").Parse(htmlPage))
+var htmlTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"breaks": breaks}).Parse(htmlPage))
+
+// wideWord is the length of the shortest word that breaks lets a line end in, in
+// characters.
+const wideWord = 20
+
+// breaks escapes a text and lets lines end behind the separators of its long
+// paths. The marks are no characters: a copy of the text does not have them.
+func breaks(text string) template.HTML {
+	var b, word strings.Builder
+	length, separators := 0, false
+	end := func() {
+		escaped := template.HTMLEscapeString(word.String())
+		if separators && length >= wideWord {
+			escaped = pathBreaks.ReplaceAllString(escaped, "$1<wbr>$2")
+		}
+		b.WriteString(escaped)
+		word.Reset()
+		length, separators = 0, false
+	}
+	for _, r := range text {
+		if r == ' ' || r == '\n' {
+			end()
+			b.WriteRune(r)
+			continue
+		}
+		word.WriteRune(r)
+		length++
+		separators = separators || r == '\\' || r == '/'
+	}
+	end()
+	return template.HTML(b.String())
+}
+
+// pathBreaks are the separators of a path that another character follows.
+var pathBreaks = regexp.MustCompile(`([\\/])([^\\/])`)
 
 // HTML writes one self-contained page without scripts: a summary with the
 // verdict, the computer and the images; the fixes, with the one that settles

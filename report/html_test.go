@@ -335,3 +335,24 @@ func TestFixes(t *testing.T) {
 		t.Errorf("%s", s)
 	}
 }
+
+// Lines end behind the separators of long paths, and nowhere else in them; what was
+// markup in a text is none, and the text stays as it is.
+func TestBreaks(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                  "",
+		"C:\\Windows":       "C:\\Windows",
+		`C:\Windows\Temp\a`: `C:\Windows\Temp\a`,
+		`in C:\Windows\System32\config\SYSTEM now`: `in C:\<wbr>Windows\<wbr>System32\<wbr>config\<wbr>SYSTEM now`,
+		`ProgramData/Amazon/EC2/`:                  `ProgramData/<wbr>Amazon/<wbr>EC2/`,
+		`\\server.example.com\share`:               `\\<wbr>server.example.com\<wbr>share`,
+		`/opt/<script>/"alert"/here`:               `/<wbr>opt/<wbr>&lt;script&gt;/<wbr>&#34;alert&#34;/<wbr>here`,
+		"aaaaaaaaaaaaaaaaaaaaaaaaa":                "aaaaaaaaaaaaaaaaaaaaaaaaa",
+		"größe/größe/größe/größe":                  "größe/<wbr>größe/<wbr>größe/<wbr>größe",
+		"<b>/</b>":                                 "&lt;b&gt;/&lt;/b&gt;",
+	} {
+		if got := string(breaks(text)); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
