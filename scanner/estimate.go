@@ -228,7 +228,7 @@ var (
 
 const (
 	// A Windows pair of 300,000 files needs 935 blocks of EBS with 32 requests under
-	// way. 27 of these are the typical amount, and about 750 are the $MFT: hives, indexes and
+	// way. 27 of these are the typical amount, and 740 are the $MFT: hives, indexes and
 	// small files grow with it, by a fifth of its size.
 	beyondMFTPercent = 20
 	// The same pair needs 340 requests to S3, or one for each 1.25 MiB of the $MFT.
