@@ -32,6 +32,8 @@ type variant struct {
 	detail, note string
 	// refused is what the error of a refused image must contain.
 	refused string
+	// slow says that reading it takes a minute: only nightly runs do.
+	slow bool
 	// padded says that the tool adds zeros at the end of the disk.
 	padded bool
 	// size is the size of the disk; 0 means variantSize. The zeros after
@@ -65,6 +67,9 @@ func runVariants(t *testing.T, variants []variant) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
 			testenv.Share(t, i, 8, 4)
+			if v.slow && !testenv.Nightly() {
+				t.Skip("takes a minute: runs in make nightly")
+			}
 			testenv.Tool(t, v.tools...)
 			size := v.size
 			if size == 0 {
