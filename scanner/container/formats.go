@@ -162,7 +162,7 @@ func argument(name string) string {
 // the file without its last suffix, and .img if that is not the name of a raw image.
 func RawName(name string) string {
 	base := strings.TrimSuffix(name, filepath.Ext(name))
-	if slices.Contains([]string{".img", ".raw", ".dd"}, strings.ToLower(filepath.Ext(base))) {
+	if endsIn(base, rawEndings) {
 		return base
 	}
 	return base + ".img"
@@ -172,11 +172,19 @@ func RawName(name string) string {
 // last suffix, if that is the name of an image.
 func unpackedName(name string) string {
 	base := strings.TrimSuffix(name, filepath.Ext(name))
-	if slices.Contains(imageEndings, strings.ToLower(filepath.Ext(base))) {
+	if endsIn(base, imageEndings) {
 		return base
 	}
 	return RawName(name)
 }
 
+// rawEndings are the ends of the names of raw images.
+var rawEndings = []string{".img", ".raw", ".dd"}
+
 // imageEndings are the ends of the names of images that may be compressed.
-var imageEndings = append([]string{".img", ".raw", ".dd", ".bin", ".e01", ".ova", ".hds", ".dmg"}, overlayEndings...)
+var imageEndings = slices.Concat(rawEndings, []string{".bin", ".e01", ".ova", ".hds", ".dmg"}, overlayEndings)
+
+// endsIn reports whether a name has one of several ends, in any case.
+func endsIn(name string, ends []string) bool {
+	return slices.Contains(ends, strings.ToLower(filepath.Ext(name)))
+}

@@ -128,11 +128,6 @@ func Unread(d Disk) []error {
 	return nil
 }
 
-// namedAsRaw reports whether a member is named like a raw image.
-func namedAsRaw(name string) bool {
-	return slices.Contains([]string{".img", ".raw", ".dd"}, strings.ToLower(path.Ext(name)))
-}
-
 // errAlone is the error for a part of an image that is not the one to open.
 var errAlone = kind.New(ErrIncomplete.Error(), ErrIncomplete)
 
@@ -140,7 +135,7 @@ var errAlone = kind.New(ErrIncomplete.Error(), ErrIncomplete)
 // and its first sector say so.
 func rawMember(name string, d Disk) bool {
 	b := make([]byte, sector)
-	if !namedAsRaw(name) || d.Size()%sector != 0 {
+	if !endsIn(name, rawEndings) || d.Size()%sector != 0 {
 		return false
 	}
 	n, _ := d.ReadAt(b, 0)
@@ -155,11 +150,10 @@ func (a *archive) noDisk(name string) error {
 
 // namedAsImage reports whether a member is named like an image, or like a compressed one.
 func namedAsImage(name string) bool {
-	end := strings.ToLower(path.Ext(name))
-	if slices.Contains(packedEndings, end) {
-		end = strings.ToLower(path.Ext(strings.TrimSuffix(name, path.Ext(name))))
+	if endsIn(name, packedEndings) {
+		name = strings.TrimSuffix(name, path.Ext(name))
 	}
-	return slices.Contains(imageEndings, end)
+	return endsIn(name, imageEndings)
 }
 
 // packedEndings are the ends of the names of compressed files.
@@ -420,16 +414,13 @@ func (a *archive) undescribed() (list []candidateMember, err error) {
 		return nil, fmt.Errorf("%s: the archive has an end marker at byte %d and goes on after it: %w",
 			a.file.Name(), a.end, ErrCorrupt)
 	}
-	for _, name := range a.names {
-		list = append(list, candidateMember{name: name})
-	}
-	isRaw := func(c candidateMember) int {
-		if namedAsRaw(c.name) {
-			return 1
+	for _, raw := range []bool{false, true} {
+		for _, name := range a.names {
+			if endsIn(name, rawEndings) == raw {
+				list = append(list, candidateMember{name: name})
+			}
 		}
-		return 0
 	}
-	slices.SortStableFunc(list, func(a, b candidateMember) int { return isRaw(a) - isRaw(b) })
 	return list, nil
 }
 

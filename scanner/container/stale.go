@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
@@ -36,7 +35,7 @@ func Overlays(ctx context.Context, first *source.Source, d Disk) (names []string
 	}
 	var failed []error
 	for _, name := range all {
-		if !slices.Contains(overlayEndings, strings.ToLower(filepath.Ext(name))) {
+		if !endsIn(name, overlayEndings) {
 			continue
 		}
 		is, err := isOverlay(ctx, first, d, name)
