@@ -57,7 +57,7 @@ func openOVA(ctx context.Context, first *source.Source, o Options) (disks []Disk
 		}
 	}()
 	o.archived = true
-	var others []unreadMember // of which it is not known before the end whether they belong to a disk
+	var others []candidateMember // that cannot be read, unless a disk uses them: that is known at the end
 	for _, c := range list {
 		if m := a.members[c.name]; m != nil && m.used { // as a part of another one
 			continue
@@ -69,7 +69,7 @@ func openOVA(ctx context.Context, first *source.Source, o Options) (disks []Disk
 		case err == nil && !described && d.Format() == "raw" && !rawMember(c.name, d):
 			d.Close()
 			if namedAsImage(c.name) {
-				others = append(others, unreadMember{c.name, a.noDisk(c.name)})
+				others = append(others, candidateMember{c.name, a.noDisk(c.name)})
 			}
 			continue
 		case err == nil:
@@ -80,7 +80,7 @@ func openOVA(ctx context.Context, first *source.Source, o Options) (disks []Disk
 			}
 			disks = append(disks, &member{Disk: d, archive: a, name: c.name})
 		case !described && errors.Is(err, errAlone):
-			others = append(others, unreadMember{c.name, err})
+			others = append(others, candidateMember{c.name, err})
 		case !described && !namedAsImage(c.name) && (errors.Is(err, ErrNotImage) || a.members[c.name].err != nil):
 		case ofMember(err):
 			a.unread = append(a.unread, err)
@@ -110,12 +110,6 @@ func ofMember(err error) bool {
 	is := func(kind error) bool { return errors.Is(err, kind) }
 	return !is(kind.IO) && !is(ErrIncomplete) && slices.ContainsFunc(
 		[]error{ErrNotImage, ErrCorrupt, ErrUnsupported, ErrEncrypted, ErrLimit, io.ErrUnexpectedEOF}, is)
-}
-
-// unreadMember is a member that cannot be read, and why.
-type unreadMember struct {
-	name string
-	err  error
 }
 
 // Unread returns the errors of the disks that are in the same archive as a disk and cannot
