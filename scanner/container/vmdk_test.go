@@ -475,6 +475,11 @@ func TestVMDKErrors(t *testing.T) {
 		"a COWD grain up to a table": {
 			cowdImage(content, map[int]uint32{2560: 4}), ErrCorrupt, "at byte 2048",
 		},
+		"a COWD grain before the only table": {
+			map[string][]byte{"disk.vmdk": []byte(vmdkText("vmfsSparse", "8192 VMFSSPARSE \"disk-s001.vmdk\"")),
+				"disk-s001.vmdk": put(vmdkFile{cowd: true, grain: 512}.write(make([]byte, 4<<20)),
+					map[int]uint32{2048: 37, 2052: 0, 37 * 512: 5})}, nil, "",
+		},
 		"a directory in the header": {
 			image(vmdkFile{}, map[int]uint32{56: 0}), ErrCorrupt, "the grain directory at byte 0",
 		},

@@ -223,7 +223,7 @@ func openVMDKSparse(s *source.Source, h vmdkHeader, room *int64) (*vmdkSparse, e
 	}
 	for _, tables := range [][]int64{x.tables, x.others} {
 		for _, at := range tables {
-			if at+4*h.entries > h.overhead {
+			if at != 0 && at+4*h.entries > h.overhead {
 				x.behind = append(x.behind, at)
 			}
 		}
