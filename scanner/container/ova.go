@@ -201,12 +201,13 @@ func readArchive(s *source.Source) (*archive, error) {
 			return nil, fmt.Errorf("%s: more than %d members: %w", s.Name(), maxMembers, ErrLimit)
 		}
 		start, _ := section.Seek(0, io.SeekCurrent)
-		a.end = start + (h.Size+sector-1)/sector*sector
+		a.end = start
+		if slices.Contains(tarWithoutData, h.Typeflag) { // whatever size its header states
+			continue
+		}
+		a.end += (h.Size + sector - 1) / sector * sector
 		if sparse(h) {
 			a.end = 0
-		}
-		if slices.Contains(tarWithoutData, h.Typeflag) {
-			continue
 		}
 		if err := a.add(h, start); err != nil {
 			return nil, err

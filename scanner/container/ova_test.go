@@ -404,16 +404,13 @@ func TestOVAPartial(t *testing.T) {
 	with := func(n int, tail string) []byte {
 		return append(append(bytes.Clone(plain), make([]byte, n)...), tail...)
 	}
-	odd := bytes.Clone(tarOf(t, tarFile{"user.img", boot}, disk))
+	odd := tarOf(t, tarFile{"user.img", boot}, disk)
 	odd[156] = 'M' // GNU tar: the rest of a file that began in another archive
-	sum := 0
-	for n, c := range odd[:512] {
-		if n >= 148 && n < 156 {
-			c = ' '
-		}
-		sum += int(c)
-	}
-	copy(odd[148:], fmt.Sprintf("%06o\x00 ", sum))
+	signTar(odd)
+	folder := tarOf(t, disk, tarFile{"x", nil})
+	folder[len(plain)-1024+156] = tar.TypeDir
+	copy(folder[len(plain)-1024+124:], "00000010000\x00")
+	signTar(folder[len(plain)-1024:])
 	for name, c := range map[string]struct {
 		files  []tarFile
 		raw    []byte // instead of files
@@ -462,11 +459,12 @@ func TestOVAPartial(t *testing.T) {
 			unread: "\"a.raw\" is there twice"},
 		"no descriptor, an unknown type": {raw: odd, disks: "disk.raw",
 			unread: "\"user.img\" at byte 512 has the unknown type 'M'"},
-		"no end":             {raw: plain[:512+4096], err: ErrCorrupt, text: "ends at byte 4608 without an end marker"},
-		"half an end":        {raw: plain[:512+4096+512], disks: "disk.raw"},
-		"the longest record": {raw: with(1<<20-1024, ""), disks: "disk.raw"},
-		"a longer record":    {raw: with(1<<20-1023, ""), err: ErrCorrupt, text: "goes on after it"},
-		"more after the end": {raw: with(512, "x"), err: ErrCorrupt, text: "an end marker at byte 4608 and goes on"},
+		"no end":              {raw: plain[:512+4096], err: ErrCorrupt, text: "ends at byte 4608 without an end marker"},
+		"half an end":         {raw: plain[:512+4096+512], disks: "disk.raw"},
+		"a size without data": {raw: folder, disks: "disk.raw"},
+		"the longest record":  {raw: with(1<<20-1024, ""), disks: "disk.raw"},
+		"a longer record":     {raw: with(1<<20-1023, ""), err: ErrCorrupt, text: "goes on after it"},
+		"more after the end":  {raw: with(512, "x"), err: ErrCorrupt, text: "an end marker at byte 4608 and goes on"},
 		"the last member is not filled up": {raw: tarOf(t, tarFile{"disk.img", []byte("x")})[:513], err: ErrCorrupt,
 			text: "without an end marker"},
 	} {
@@ -521,6 +519,16 @@ func TestOVAPartial(t *testing.T) {
 			}
 		})
 	}
+}
+
+// signTar puts the checksum into the header of a member.
+func signTar(header []byte) {
+	copy(header[148:], "        ")
+	sum := 0
+	for _, c := range header[:512] {
+		sum += int(c)
+	}
+	copy(header[148:], fmt.Sprintf("%06o\x00 ", sum))
 }
 
 // TestOVACorpus: an archive without disks is refused.
