@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/coldcheck/coldcheck/internal/testenv"
-	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // TestExtremeFields puts the smallest and the largest numbers into every field of the
@@ -65,11 +64,10 @@ func TestExtremeFields(t *testing.T) {
 				tt.sign(b)
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
-				s := source.NewReader(t.Context(), tt.name, bytes.NewReader(b), int64(len(b)))
-				if disks, err := Open(t.Context(), s, Options{}); err != nil {
+				if d, err := openBytes(t.Context(), tt.name, b); err != nil {
 					refused++
-				} else if n, err := readSome(disks[0]); err == nil && n == 0 && disks[0].Size() > 0 {
-					t.Errorf("byte %d is %s: nothing of %d bytes", at, what, disks[0].Size())
+				} else if n, err := readSome(d); err == nil && n == 0 && d.Size() > 0 {
+					t.Errorf("byte %d is %s: nothing of %d bytes", at, what, d.Size())
 				} else {
 					read++
 				}

@@ -366,8 +366,7 @@ func TestOVAErrors(t *testing.T) {
 			if b == nil {
 				b = tarOf(t, c.files...)
 			}
-			s := source.NewReader(t.Context(), "vm.ova", bytes.NewReader(b), int64(len(b)))
-			disks, err := Open(t.Context(), s, Options{})
+			disks, err := openDisks(t.Context(), "vm.ova", b)
 			if !errors.Is(err, c.err) || c.err == nil && err != nil {
 				t.Fatalf("%v, want %v", err, c.err)
 			}
@@ -381,9 +380,8 @@ func TestOVAErrors(t *testing.T) {
 			if !strings.Contains(err.Error(), c.text) || !strings.HasPrefix(err.Error(), "vm.ova") {
 				t.Errorf("%v, want %s", err, c.text)
 			}
-			var hinting interface{ Hint() string }
-			if c.hint != "" && (!errors.As(err, &hinting) || !strings.Contains(hinting.Hint(), c.hint)) {
-				t.Errorf("hint %v", hinting)
+			if hint := hintOf(err); !strings.Contains(hint, c.hint) {
+				t.Errorf("hint %q", hint)
 			}
 		})
 	}
@@ -473,15 +471,7 @@ func TestOVAPartial(t *testing.T) {
 			if b == nil {
 				b = tarOf(t, c.files...)
 			}
-			s := source.NewReader(t.Context(), "vm.ova", bytes.NewReader(b), int64(len(b)))
-			disks, err := Open(t.Context(), s, Options{})
-			hintOf := func(err error) string {
-				var hinting interface{ Hint() string }
-				if !errors.As(err, &hinting) {
-					return ""
-				}
-				return hinting.Hint()
-			}
+			disks, err := openDisks(t.Context(), "vm.ova", b)
 			if c.err != nil || err != nil {
 				if !errors.Is(err, c.err) || c.err == nil || !strings.Contains(err.Error(), c.text) ||
 					!strings.Contains(hintOf(err), c.hint) {

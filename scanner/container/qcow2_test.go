@@ -168,12 +168,7 @@ func (m qcow2Maker) packed(data []byte) []byte {
 
 // openMade opens an image in memory.
 func openMade(t testing.TB, b []byte, parents ...Candidate) (Disk, error) {
-	s := source.NewReader(t.Context(), "disk.qcow2", bytes.NewReader(b), int64(len(b)))
-	disks, err := Open(t.Context(), s, Options{Parents: parents})
-	if err != nil {
-		return nil, err
-	}
-	return disks[0], nil
+	return openBytes(t.Context(), "disk.qcow2", b, parents...)
 }
 
 // readBytes is how much was read of the files of an image.
@@ -427,12 +422,10 @@ func TestQcow2Hints(t *testing.T) {
 	t.Parallel()
 	b := qcow2Maker{version: 3, bits: 12}.image(make([]byte, 5000))
 	b[35] = 2
-	s := source.NewReader(t.Context(), "my, disk.qcow2", bytes.NewReader(b), int64(len(b)))
-	_, err := Open(t.Context(), s, Options{})
-	var hinted interface{ Hint() string }
+	_, err := openBytes(t.Context(), "my, disk.qcow2", b)
 	const want = `qemu-img convert --object secret,id=key,file=password.txt --image-opts ` +
 		`'driver=qcow2,encrypt.key-secret=key,file.filename=my,, disk.qcow2' -O raw 'my, disk.img'`
-	if !errors.As(err, &hinted) || !strings.HasSuffix(hinted.Hint(), want) {
+	if !strings.HasSuffix(hintOf(err), want) {
 		t.Errorf("%v, want the hint %s", err, want)
 	}
 }
@@ -453,11 +446,10 @@ func TestQcow2Decrypted(t *testing.T) {
 			folder := t.TempDir()
 			name, _ := encrypted(method)(t, folder, raw)
 			_, err := openFile(t.Context(), name)
-			var hinted interface{ Hint() string }
-			if !errors.As(err, &hinted) {
+			_, command, ok := strings.Cut(hintOf(err), "raw image: ")
+			if !ok {
 				t.Fatal(err)
 			}
-			_, command, _ := strings.Cut(hinted.Hint(), "raw image: ")
 			run(t, "sh", "-c", `cd "$0" && printf 0123456789abcdef >password.txt && `+command, folder)
 			if b, err := os.ReadFile(filepath.Join(folder, "disk.img")); err != nil || !bytes.Equal(b, content) {
 				t.Errorf("%d bytes, %v", len(b), err)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/imgconform"
 	"github.com/coldcheck/coldcheck/internal/testenv"
-	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // makeVariant is the make of a variant.
@@ -231,8 +230,7 @@ func TestQcow2Corpus(t *testing.T) {
 	} {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			b := testenv.CorpusFile(t, "images/"+name)
-			s := source.NewReader(t.Context(), name, bytes.NewReader(b), int64(len(b)))
-			disks, err := Open(t.Context(), s, Options{})
+			disks, err := openDisks(t.Context(), name, b)
 			if refused != "" {
 				if err == nil || !strings.Contains(err.Error(), refused) {
 					t.Errorf("%v, want %s", err, refused)

@@ -32,6 +32,15 @@ func refusal(t *testing.T, name string) (what, hint string) {
 	return err.Error(), hinted.Hint()
 }
 
+// hintOf is the hint of an error; "" if it has none.
+func hintOf(err error) string {
+	var hinting interface{ Hint() string }
+	if !errors.As(err, &hinting) {
+		return ""
+	}
+	return hinting.Hint()
+}
+
 // TestRefused: what cannot be read is named, with what to do.
 func TestRefused(t *testing.T) {
 	t.Parallel()

@@ -279,10 +279,9 @@ func TestVDIHeader(t *testing.T) {
 			c.kind != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: %v, want %v, %q", name, err, c.kind, c.err)
 		}
-		var hinted interface{ Hint() string }
-		if c.kind == ErrUnsupported && (!errors.As(err, &hinted) || !strings.HasSuffix(hinted.Hint(),
-			"VBoxManage clonemedium disk disk.vdi disk.img --format RAW")) {
-			t.Errorf("%s: hint %v", name, hinted)
+		if c.kind == ErrUnsupported &&
+			!strings.HasSuffix(hintOf(err), "VBoxManage clonemedium disk disk.vdi disk.img --format RAW") {
+			t.Errorf("%s: hint %q", name, hintOf(err))
 		}
 		if err == nil { // every read ends
 			for at := int64(0); at < d.Size(); at += 1 << 19 {
@@ -368,9 +367,8 @@ func TestVDIParent(t *testing.T) {
 		closeAll(t, disks)
 	}
 	disks, err := openFile(t.Context(), top)
-	var hinted interface{ Hint() string }
-	if !errors.As(err, &hinted) || hinted.Hint() != "name the parent: --parent FILE" {
-		t.Errorf("%v, hint %v", disks, hinted)
+	if hint := hintOf(err); hint != "name the parent: --parent FILE" {
+		t.Errorf("%v, hint %q", disks, hint)
 	}
 }
 
@@ -493,8 +491,7 @@ func TestVDIDamage(t *testing.T) {
 		for range 1 + rng.IntN(4) {
 			b[64+rng.IntN(700)] = byte(rng.Uint32()) // the header and the table
 		}
-		s := source.NewReader(t.Context(), "disk.vdi", bytes.NewReader(b), int64(len(b)))
-		disks, err := Open(t.Context(), s, Options{})
+		disks, err := openDisks(t.Context(), "disk.vdi", b)
 		if err != nil {
 			refused++
 			continue
@@ -533,10 +530,7 @@ func FuzzVDI(f *testing.F) {
 		start := time.Now()
 		base := vdiImage{block: 4096, uuid: guid{1}}.bytes(content)
 		s := source.NewReader(t.Context(), "disk.vdi", bytes.NewReader(b), int64(len(b)))
-		d, err := openVDI(t.Context(), s, Options{open: Open, Parents: []Candidate{{"base.vdi",
-			func(ctx context.Context) (*source.Source, error) {
-				return source.NewReader(ctx, "base.vdi", bytes.NewReader(base), int64(len(base))), nil
-			}}}})
+		d, err := openVDI(t.Context(), s, Options{open: Open, Parents: []Candidate{candidate("base.vdi", base)}})
 		if err != nil {
 			return
 		}

@@ -139,12 +139,17 @@ func writeImage(t testing.TB, name string, b []byte) string {
 
 // openBytes opens an image in memory.
 func openBytes(ctx context.Context, name string, b []byte, parents ...Candidate) (Disk, error) {
-	s := source.NewReader(ctx, name, bytes.NewReader(b), int64(len(b)))
-	disks, err := Open(ctx, s, Options{Parents: parents})
+	disks, err := openDisks(ctx, name, b, parents...)
 	if err != nil {
 		return nil, err
 	}
 	return disks[0], nil
+}
+
+// openDisks opens all disks of an image in memory.
+func openDisks(ctx context.Context, name string, b []byte, parents ...Candidate) ([]Disk, error) {
+	s := source.NewReader(ctx, name, bytes.NewReader(b), int64(len(b)))
+	return Open(ctx, s, Options{Parents: parents})
 }
 
 // sourceBytes counts what is read of the files of an image.
@@ -540,10 +545,9 @@ func TestVHDNoFooter(t *testing.T) {
 			}
 			disks, err := Open(t.Context(), source.NewReader(t.Context(), "disk.vhd", r, int64(len(b))), Options{})
 			if tt.hint != "" {
-				var hinted interface{ Hint() string }
-				if !errors.Is(err, ErrCorrupt) || !errors.As(err, &hinted) ||
-					runtime.GOOS != "windows" && !strings.HasSuffix(hinted.Hint(), tt.hint) {
-					t.Errorf("%v, hint %v; want %s", err, hinted, tt.hint)
+				hint := hintOf(err)
+				if !errors.Is(err, ErrCorrupt) || hint == "" || runtime.GOOS != "windows" && !strings.HasSuffix(hint, tt.hint) {
+					t.Errorf("%v, hint %q; want %s", err, hint, tt.hint)
 				}
 				return
 			}
