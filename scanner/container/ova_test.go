@@ -77,7 +77,7 @@ func TestOVA(t *testing.T) {
 				Write: func(t *testing.T, folder string, content []byte) string {
 					return writeFiles(t, folder, "vm.ova", map[string][]byte{"vm.ova": tarOf(t, f.files(content)...)})
 				},
-				Read: func(i imgconform.Image) int64 { return i.(Disk).Sources()[0].Counters().Bytes },
+				Read: sourceBytes,
 			})
 		})
 	}

@@ -126,13 +126,7 @@ func TestToy(t *testing.T) {
 	addToy(t)
 	imgconform.Run(t, imgconform.Format{
 		Write: writeToy, Checked: true, Sparse: true, Open: openAs("toy"),
-		Read: func(i imgconform.Image) int64 {
-			sum := int64(0)
-			for _, s := range i.(Disk).Sources() {
-				sum += s.Counters().Bytes
-			}
-			return sum
-		},
+		Read: sourceBytes,
 	})
 	name := writeToy(t, t.TempDir(), make([]byte, 1000))
 	if err := os.Remove(name + ".data"); err != nil {

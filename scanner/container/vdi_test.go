@@ -111,7 +111,7 @@ func TestVDI(t *testing.T) {
 			imgconform.Run(t, imgconform.Format{
 				Open: openAs("vdi"), Sparse: i.kind != vdiFixed && i.block <= 1<<20,
 				Write: func(t *testing.T, folder string, content []byte) string { return i.write(t, folder, content) },
-				Read:  func(i imgconform.Image) int64 { return i.(Disk).Sources()[0].Counters().Bytes },
+				Read:  sourceBytes,
 			})
 		})
 	}

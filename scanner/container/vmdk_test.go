@@ -265,13 +265,7 @@ func TestVMDK(t *testing.T) {
 			t.Parallel()
 			imgconform.Run(t, imgconform.Format{
 				Write: write, Unit: 512, Sparse: name != "flat", Open: openAs("vmdk"),
-				Read: func(i imgconform.Image) int64 {
-					sum := int64(0)
-					for _, s := range i.(Disk).Sources() {
-						sum += s.Counters().Bytes
-					}
-					return sum
-				},
+				Read: sourceBytes,
 			})
 		})
 	}
