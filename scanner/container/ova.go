@@ -71,7 +71,6 @@ func openOVA(ctx context.Context, first *source.Source, o Options) (disks []Disk
 			if namedAsImage(c.name) {
 				others = append(others, candidateMember{c.name, a.noDisk(c.name)})
 			}
-			continue
 		case err == nil:
 			for _, s := range d.Sources() {
 				if m := a.member(s); m != nil {
