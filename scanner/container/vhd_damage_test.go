@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/internal/testenv"
@@ -89,8 +88,7 @@ func damageTool(t *testing.T, image, content []byte, structures []structure) {
 		if s.checked {
 			b.with = []byte{image[b.at] ^ 1<<rng.IntN(8)}
 		}
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
+		allocated := allocations()
 		disks, err := Open(t.Context(), source.NewReader(t.Context(), "disk", b, int64(len(image))), Options{})
 		if err == nil {
 			_, err = readSome(disks[0])
@@ -98,8 +96,7 @@ func damageTool(t *testing.T, image, content []byte, structures []structure) {
 			refused++
 			disks = nil
 		}
-		runtime.ReadMemStats(&after)
-		if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
+		if used := allocated(); used > 64<<20 {
 			t.Errorf("seed %d: %d bytes of memory", seed, used)
 		}
 		switch {
