@@ -57,6 +57,9 @@ func defaultAWS(ctx context.Context) (aws.Config, error) {
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true })
 	return config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithLogger(logging.Nop{}))
 }
+// unencrypted reports whether connections to an endpoint are not encrypted. endpoint is nil for those of AWS.
+func unencrypted(endpoint *string) bool { return hasScheme(aws.ToString(endpoint), "http://") }
+
 
 // provider marks the errors of a provider of credentials, and keeps the credentials out
 // of messages.

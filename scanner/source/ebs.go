@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"regexp"
 	"strings"
 
@@ -93,10 +92,7 @@ func (s *snapshot) open(o Options) error {
 		o.HTTPClient = s.client
 		o.Retryer = aws.NopRetryer{} // requests repeats
 	})
-	if at := client.Options().BaseEndpoint; at != nil {
-		u, err := url.Parse(*at)
-		s.clear = err == nil && u.Scheme == "http"
-	}
+	s.clear = unencrypted(client.Options().BaseEndpoint)
 	s.api = client
 	s.blocks.list = s.list
 	s.blocks.contradiction = func(number int64) error {

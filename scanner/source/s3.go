@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 
@@ -107,11 +106,8 @@ func (b *bucket) connect() {
 		o.UsePathStyle = o.UsePathStyle || o.BaseEndpoint != nil
 	}
 	client := s3.NewFromConfig(b.cfg, options)
-	if at := client.Options().BaseEndpoint; at != nil {
-		b.endpoint = true
-		u, err := url.Parse(*at)
-		b.clear = err == nil && u.Scheme == "http"
-	}
+	endpoint := client.Options().BaseEndpoint
+	b.endpoint, b.clear = endpoint != nil, unencrypted(endpoint)
 	b.api = client
 }
 
