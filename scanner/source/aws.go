@@ -22,9 +22,8 @@ import (
 const credentialsPatience = 30 * time.Second
 
 // loadAWS loads the configuration of the AWS SDK and finds credentials, so that a
-// source without them fails at once.
-func (r *requests) loadAWS(o Options) (aws.Config, error) {
-	load := o.AWS
+// source without them fails at once. load is Options.AWS.
+func (r *requests) loadAWS(load func(ctx context.Context) (aws.Config, error)) (aws.Config, error) {
 	if load == nil {
 		load = defaultAWS
 	}
@@ -57,9 +56,9 @@ func defaultAWS(ctx context.Context) (aws.Config, error) {
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true })
 	return config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithLogger(logging.Nop{}))
 }
+
 // unencrypted reports whether connections to an endpoint are not encrypted. endpoint is nil for those of AWS.
 func unencrypted(endpoint *string) bool { return hasScheme(aws.ToString(endpoint), "http://") }
-
 
 // provider marks the errors of a provider of credentials, and keeps the credentials out
 // of messages.

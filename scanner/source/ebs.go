@@ -72,15 +72,15 @@ func openEBS(ctx context.Context, name string, o Options) (place, error) {
 	s := &snapshot{id: name[len(schemeEBS):]}
 	s.Remote = Remote{requests: newRequests(ctx, name, o), options: o, identity: Identity{Snapshot: s.id},
 		price: PriceOfEBSBlock}
-	if err := s.open(o); err != nil {
+	if err := s.open(); err != nil {
 		s.requests.close(fs.ErrClosed)
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *snapshot) open(o Options) error {
-	cfg, err := s.loadAWS(o)
+func (s *snapshot) open() error {
+	cfg, err := s.loadAWS(s.options.AWS)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (s *snapshot) open(o Options) error {
 	s.block, s.bytes = first.blockSize, first.volume
 	s.identity.VolumeSize = s.bytes
 	s.blocks.begin(first)
-	return s.start(o, s.fetch, 1, ebsAhead)
+	return s.start(s.fetch, 1, ebsAhead)
 }
 
 // list lists blocks from a number on.

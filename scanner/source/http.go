@@ -15,14 +15,6 @@ import (
 	"sync/atomic"
 )
 
-// Objects are read in blocks of objectBlock bytes, up to objectRun of them in a
-// request, up to objectAhead ahead of a reader.
-const (
-	objectBlock = 256 << 10
-	objectRun   = 16
-	objectAhead = 32
-)
-
 // maxRedirects is how many redirects are followed for a request.
 const maxRedirects = 5
 
@@ -40,8 +32,7 @@ func hasScheme(name, scheme string) bool {
 
 // object is an image behind a URL.
 type object struct {
-	Remote
-	head
+	ranged
 	named     *url.URL // as it was named
 	at        atomic.Pointer[url.URL]
 	etag      string // strong; "" if there is none
@@ -62,19 +53,14 @@ func openHTTP(ctx context.Context, name string, o Options) (place, error) {
 	shown := shownURL(name)
 	u, _ := url.Parse(name)
 	u.Fragment, u.RawFragment = "", ""
-	h := &object{named: u, Remote: Remote{
+	h := &object{named: u}
+	h.Remote = Remote{
 		requests: newRequests(ctx, shown, o), options: o, block: objectBlock,
 		clear: !strings.EqualFold(u.Scheme, "https"),
-	}}
+	}
 	h.secrets.addURL(u)
 	h.at.Store(u)
-	first := make([]byte, objectBlock)
-	if err := h.do(h.ctx, objectBlock, func(a *attempt) *fault { return h.first(a, &first) }); err != nil {
-		h.requests.close(fs.ErrClosed)
-		return nil, err
-	}
-	h.head.first.Store(&first)
-	if err := h.start(o, h.fetch, objectRun, objectAhead); err != nil {
+	if err := h.begin(h.first, h.request); err != nil {
 		h.requests.close(fs.ErrClosed)
 		return nil, err
 	}
@@ -83,7 +69,6 @@ func openHTTP(ctx context.Context, name string, o Options) (place, error) {
 
 // first reads the first block and learns the size and the version of the object.
 func (h *object) first(a *attempt, p *[]byte) *fault {
-	h.gets.Add(1)
 	resp, f := h.get(a, 0, objectBlock)
 	if f != nil {
 		return f
@@ -104,7 +89,7 @@ func (h *object) first(a *attempt, p *[]byte) *fault {
 	}
 	if h.etag == "" && h.lastWrite == "" {
 		return refuses("the server sends neither a strong ETag nor Last-Modified, so a change could not be noticed",
-			"download the image, and scan the copy")
+			hintRanges)
 	}
 	h.identity.ETag = resp.Header.Get("ETag")
 	h.identity.Version = resp.Header.Get("X-Amz-Version-Id")
@@ -112,37 +97,13 @@ func (h *object) first(a *attempt, p *[]byte) *fault {
 	return a.read(resp.Body, [][]byte{*p})
 }
 
-const hintRanges = "download the image, and scan the copy"
-
-// fetch reads consecutive blocks with one request.
-func (h *object) fetch(ctx context.Context, blocks [][]byte, off int64) error {
-	left, at := h.head.take(blocks, off)
-	if len(left) > 0 {
-		n := length(left)
-		err := h.do(ctx, n, func(a *attempt) *fault {
-			h.gets.Add(1)
-			resp, f := h.get(a, at, n)
-			if f != nil {
-				return f
-			}
-			defer resp.Body.Close()
-			if f := h.same(resp.Header); f != nil {
-				return f
-			}
-			_, size, f := contentRange(resp.Header.Get("Content-Range"), at, n)
-			switch {
-			case f != nil:
-				return f
-			case size != h.bytes:
-				return differs(fmt.Sprintf("it has %d bytes and had %d", size, h.bytes))
-			}
-			return a.read(resp.Body, left)
-		})
-		if err != nil {
-			return err
-		}
+// request requests a range of the version that was opened.
+func (h *object) request(a *attempt, off, n int64) (response, *fault) {
+	resp, f := h.get(a, off, n)
+	if f != nil {
+		return response{}, f
 	}
-	return h.fetched(blocks, off)
+	return response{resp.Body, resp.Header.Get("Content-Range"), h.same(resp.Header)}, nil
 }
 
 // same compares the version in a response with the one that was opened.
@@ -158,6 +119,7 @@ func (h *object) same(header http.Header) *fault {
 
 // get requests a range. The response is 206, or another one for an empty object.
 func (h *object) get(a *attempt, off, n int64) (*http.Response, *fault) {
+	h.gets.Add(1)
 	at := h.at.Load()
 	for redirects := 0; ; redirects++ {
 		resp, f := h.getFrom(a, at, off, n)
@@ -189,7 +151,7 @@ func (h *object) get(a *attempt, off, n int64) (*http.Response, *fault) {
 			}
 			continue
 		}
-		f = h.status(a, resp)
+		f = h.status(resp)
 		resp.Body.Close()
 		return nil, f
 	}
@@ -257,7 +219,7 @@ func port(u *url.URL) string {
 }
 
 // status explains a response that is no range.
-func (h *object) status(a *attempt, resp *http.Response) *fault {
+func (h *object) status(resp *http.Response) *fault {
 	code := errorCode(resp.Body)
 	what := "HTTP status " + strconv.Itoa(resp.StatusCode)
 	if code != "" {
@@ -322,26 +284,6 @@ func errorCode(body io.Reader) string {
 }
 
 var expired = regexp.MustCompile(`(?i)has expired|signature not valid in the specified time frame`)
-
-var rangeOf = regexp.MustCompile(`^bytes (\d{1,18})-(\d{1,18})/(\d{1,18})$`)
-
-// contentRange reads where the bytes of a response end, and how many bytes there are.
-// They must be those that were asked for: n bytes at off, or as many as there are.
-func contentRange(text string, off, n int64) (end, size int64, f *fault) {
-	m := rangeOf.FindStringSubmatch(text)
-	if m == nil {
-		return 0, 0, refuses("the server does not say which range it sends of how many bytes", hintRanges)
-	}
-	start, _ := strconv.ParseInt(m[1], 10, 64)
-	end, _ = strconv.ParseInt(m[2], 10, 64)
-	size, _ = strconv.ParseInt(m[3], 10, 64)
-	end++
-	if start != off || end != min(off+n, size) || end <= start {
-		return 0, 0, passes(fmt.Sprintf("the server sends bytes %d to %d of %d instead of %d bytes at %d",
-			start, end-1, size, n, off))
-	}
-	return end, size, nil
-}
 
 func strongETag(h http.Header) string {
 	e := h.Get("ETag")

@@ -215,7 +215,8 @@ func (r *Remote) Traffic() Traffic {
 }
 
 // start begins to read through a cache.
-func (r *Remote) start(o Options, fetch fetchRun, most, ahead int64) error {
+func (r *Remote) start(fetch fetchRun, most int64, ahead int) error {
+	o := r.options
 	bytes := o.cacheBytes(r.block)
 	if o.Reserve != nil {
 		for {
@@ -231,7 +232,7 @@ func (r *Remote) start(o Options, fetch fetchRun, most, ahead int64) error {
 		r.reserved = bytes
 	}
 	r.cache = newCache(r.ctx, r.bytes, fetch, most, CacheOptions{
-		Block: r.block, Bytes: bytes, Ahead: int(ahead), Parallel: o.parallel(),
+		Block: r.block, Bytes: bytes, Ahead: ahead, Parallel: o.parallel(),
 	})
 	return nil
 }
@@ -297,27 +298,4 @@ func (r *Remote) fetchedSum(block int64, sum [sha256.Size]byte) error {
 			fmt.Sprintf("the bytes at %d are not the same as before", block*r.block)))
 	}
 	return nil
-}
-
-// head keeps the bytes with which a source was opened until they are fetched.
-type head struct{ first atomic.Pointer[[]byte] }
-
-// take fills the beginning of a run from the bytes, and returns the blocks that are left.
-func (h *head) take(blocks [][]byte, off int64) (left [][]byte, next int64) {
-	if off != 0 {
-		return blocks, off
-	}
-	first := h.first.Swap(nil)
-	if first == nil || len(*first) != len(blocks[0]) {
-		return blocks, off
-	}
-	copy(blocks[0], *first)
-	return blocks[1:], int64(len(*first))
-}
-
-func length(blocks [][]byte) (n int64) {
-	for _, b := range blocks {
-		n += int64(len(b))
-	}
-	return n
 }

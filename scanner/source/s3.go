@@ -30,8 +30,7 @@ type s3API interface {
 
 // bucket is an object in S3.
 type bucket struct {
-	Remote
-	head
+	ranged
 	bucket, key, version string
 	etag                 string
 	cfg                  aws.Config
@@ -73,27 +72,22 @@ func openS3(ctx context.Context, name string, o Options) (place, error) {
 	b := &bucket{}
 	b.bucket, b.key, b.version, _ = parseS3(name)
 	b.Remote = Remote{requests: newRequests(ctx, name, o), options: o, block: objectBlock, price: PriceOfS3Get}
-	if err := b.open(o); err != nil {
+	if err := b.open(); err != nil {
 		b.requests.close(fs.ErrClosed)
 		return nil, err
 	}
 	return b, nil
 }
 
-func (b *bucket) open(o Options) (err error) {
-	if b.cfg, err = b.loadAWS(o); err != nil {
+func (b *bucket) open() (err error) {
+	if b.cfg, err = b.loadAWS(b.options.AWS); err != nil {
 		return err
 	}
 	if b.cfg.Region == "" {
 		b.cfg.Region = "us-east-1" // which knows the region of every bucket
 	}
 	b.connect()
-	first := make([]byte, objectBlock)
-	if err := b.do(b.ctx, objectBlock, func(a *attempt) *fault { return b.first(a, &first) }); err != nil {
-		return err
-	}
-	b.head.first.Store(&first)
-	return b.start(o, b.fetch, objectRun, objectAhead)
+	return b.begin(b.first, b.request)
 }
 
 func (b *bucket) connect() {
@@ -163,33 +157,17 @@ func (b *bucket) first(a *attempt, p *[]byte) *fault {
 	return nil
 }
 
-// fetch reads consecutive blocks with one request.
-func (b *bucket) fetch(ctx context.Context, blocks [][]byte, off int64) error {
-	left, at := b.head.take(blocks, off)
-	if len(left) > 0 {
-		n := length(left)
-		err := b.do(ctx, n, func(a *attempt) *fault {
-			out, f := b.get(a, at, n)
-			if f != nil {
-				return f
-			}
-			defer out.Body.Close()
-			_, size, f := contentRange(aws.ToString(out.ContentRange), at, n)
-			switch {
-			case aws.ToString(out.ETag) != b.etag:
-				return differs("its ETag is another")
-			case f != nil:
-				return f
-			case size != b.bytes:
-				return differs(fmt.Sprintf("it has %d bytes and had %d", size, b.bytes))
-			}
-			return a.read(out.Body, left)
-		})
-		if err != nil {
-			return err
-		}
+// request requests a range of the version that was opened.
+func (b *bucket) request(a *attempt, off, n int64) (response, *fault) {
+	out, f := b.get(a, off, n)
+	if f != nil {
+		return response{}, f
 	}
-	return b.fetched(blocks, off)
+	r := response{body: out.Body, contentRange: aws.ToString(out.ContentRange)}
+	if aws.ToString(out.ETag) != b.etag {
+		r.changed = differs("its ETag is another")
+	}
+	return r, nil
 }
 
 // errEmpty stands for an object without bytes, which has no range.
