@@ -71,7 +71,6 @@ type blockList struct {
 	blocks  int64
 	known   []span     // which blocks are known, in ascending order
 	written []uint64   // a bit for each block that holds data
-	count   int64      // of them
 	pages   []*listing // whose tokens are kept, the last used first
 	asked   []*question
 	asking  sync.WaitGroup
@@ -108,7 +107,6 @@ func (b *blockList) learn(l *listing) bool {
 				return false
 			}
 			b.written[word] |= bit
-			b.count++
 		}
 	}
 	b.known = append(b.known, span{l.first, l.end()})
@@ -278,13 +276,6 @@ func (b *blockList) until(number, end int64, written bool) int64 {
 	return end
 }
 
-// counted is how many of the blocks that are known hold data.
-func (b *blockList) counted() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.count
-}
-
 // possible counts the blocks from first to before end that hold data or are not known,
 // and those that are not known. It asks for nothing.
 func (b *blockList) possible(first, end int64) (blocks, unknown int64) {
@@ -297,10 +288,12 @@ func (b *blockList) possible(first, end int64) (blocks, unknown int64) {
 			continue
 		}
 		unknown -= to - from
-		for n := b.until(from, to, true); n < to; n = b.until(n, to, true) {
-			past := b.until(n, to, false)
-			blocks += past - n
-			n = past
+		for n := from; n < to; n = n - n%64 + 64 {
+			word := b.written[n/64] >> (n % 64)
+			if left := to - n; left < 64 {
+				word &= 1<<left - 1
+			}
+			blocks += int64(bits.OnesCount64(word))
 		}
 	}
 	return blocks + unknown, unknown

@@ -98,7 +98,7 @@ func (s *snapshot) open() error {
 	s.blocks.contradiction = func(number int64) error {
 		return s.fail(differs(fmt.Sprintf("the list of its blocks is another at block %d", number)))
 	}
-	s.written, s.possible = s.blocks.counted, s.blocks.possible
+	s.possible = s.blocks.possible
 	first, err := s.list(0)
 	if err != nil {
 		return err

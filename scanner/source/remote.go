@@ -70,7 +70,6 @@ type Remote struct {
 	read     readSet
 	lists    atomic.Int64 // requests for lists of blocks
 	gets     atomic.Int64 // requests for blocks
-	written  func() int64 // blocks that hold data, as far as is known; nil if all do
 	// possible counts the blocks from first to before end that may hold data, and of
 	// these the ones of which that is not known; nil if all hold data.
 	possible func(first, end int64) (blocks, unknown int64)
@@ -173,7 +172,7 @@ func (r *Remote) BlockSize() int64 { return r.block }
 // snapshot does not list hold none; of other sources, all do. Blocks outside the source
 // do not count.
 func (r *Remote) Possible(first, end int64) (blocks, unlisted int64) {
-	first, end = max(first, 0), min(end, (r.bytes+r.block-1)/r.block)
+	first, end = max(first, 0), min(end, r.count())
 	switch {
 	case end <= first:
 		return 0, 0
@@ -182,6 +181,9 @@ func (r *Remote) Possible(first, end int64) (blocks, unlisted int64) {
 	}
 	return end - first, 0
 }
+
+// count is how many blocks the source has.
+func (r *Remote) count() int64 { return (r.bytes + r.block - 1) / r.block }
 
 // Lists returns how many requests list so many blocks: 0 if blocks are not listed.
 func (r *Remote) Lists(blocks int64) int64 {
@@ -203,13 +205,11 @@ func (r *Remote) Traffic() Traffic {
 	t := Traffic{
 		Requests: r.sent.Load(), Lists: r.lists.Load(), Gets: r.gets.Load(),
 		Retries: r.retried.Load(), Throttled: r.throttled.Load(), Bytes: r.received.Load(),
-		Blocks: (r.bytes + r.block - 1) / r.block, BlockSize: r.block,
+		Blocks: r.count(), BlockSize: r.block,
 		Fetched: c.Fetches, Ahead: c.Ahead, Hits: c.Hits,
 	}
-	t.Written = t.Blocks
-	if r.written != nil {
-		t.Written = r.written()
-	}
+	possible, unlisted := r.Possible(0, t.Blocks)
+	t.Written = possible - unlisted
 	t.Price = r.Price(t.Gets, t.Lists)
 	return t
 }
