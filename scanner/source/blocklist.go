@@ -3,6 +3,7 @@ package source
 import (
 	"cmp"
 	"context"
+	"io/fs"
 	"math/bits"
 	"slices"
 	"sort"
@@ -74,6 +75,7 @@ type blockList struct {
 	pages   []*listing // whose tokens are kept, the last used first
 	asked   []*question
 	asking  sync.WaitGroup
+	closed  bool // no page may be requested
 }
 
 // span is the blocks from first to before end.
@@ -175,9 +177,12 @@ func (b *blockList) know(ctx context.Context, number int64) (span, error) {
 func (b *blockList) ask(ctx context.Context, from, number int64) error {
 	n := slices.IndexFunc(b.asked, func(q *question) bool { return q.answers(number) })
 	var q *question
-	if n >= 0 {
+	switch {
+	case b.closed:
+		return fs.ErrClosed
+	case n >= 0:
 		q = b.asked[n]
-	} else {
+	default:
 		q = &question{from: from, done: make(chan struct{})}
 		b.asked = append(b.asked, q)
 		b.asking.Go(func() { b.request(q) })
@@ -190,6 +195,14 @@ func (b *blockList) ask(ctx context.Context, from, number int64) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// close waits until no page is requested. Later reads that need one fail.
+func (b *blockList) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.asking.Wait()
 }
 
 // request requests a page.

@@ -360,7 +360,7 @@ func (s *snapshot) state(api smithy.APIError) *fault {
 // close waits for the requests for lists too.
 func (s *snapshot) close() error {
 	err := s.Remote.close()
-	s.blocks.asking.Wait()
+	s.blocks.close()
 	s.requests.close(fs.ErrClosed)
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -189,6 +190,42 @@ func TestEBSTokensAreBounded(t *testing.T) {
 	}
 	if possible, unknown := b.possible(0, blocks); lists != before+1 || possible != blocks || unknown != 0 {
 		t.Errorf("%d lists more, %d blocks, %d unknown", lists-before, possible, unknown)
+	}
+}
+
+// TestEBSListClosed: a list that is closed knows what it knew, and requests no page, also for a
+// read that has begun before.
+func TestEBSListClosed(t *testing.T) {
+	t.Parallel()
+	const blocks = 4 * listPage
+	page := func(from int64) *listing { return &listing{blockSize: block, volume: blocks * block, first: from} }
+	first := page(0)
+	first.add(listPage-1, "token")
+	var lists atomic.Int64
+	b := blockList{list: func(int64) (*listing, error) { lists.Add(1); return nil, errors.New("requested") }}
+	b.begin(first)
+	var all sync.WaitGroup
+	for n := range int64(3) {
+		all.Go(func() {
+			if _, _, err := b.extent(t.Context(), (n+1)*listPage, blocks-1); err == nil {
+				t.Error("a block that is not listed is known")
+			}
+		})
+	}
+	b.close()
+	before := lists.Load()
+	all.Wait()
+	if _, _, err := b.extent(t.Context(), 2*listPage, blocks-1); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a block that is not listed: %v", err)
+	}
+	if _, err := b.token(t.Context(), 0); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a token that is not listed: %v", err)
+	}
+	if written, _, err := b.extent(t.Context(), listPage-1, blocks-1); err != nil || !written {
+		t.Errorf("a block that is listed: %t, %v", written, err)
+	}
+	if lists.Load() != before {
+		t.Errorf("%d lists after it was closed", lists.Load()-before)
 	}
 }
 
