@@ -23,6 +23,8 @@ const (
 	ebsAhead = 16
 	// leastEBSBlock and mostEBSBlock bound the size of blocks, which is 512 KiB.
 	leastEBSBlock, mostEBSBlock = 4 << 10, 8 << 20
+	// mostBlocks is how many blocks the largest volume has.
+	mostBlocks = 1 << 27
 	// maxRenewals is how often the token of a block is renewed.
 	maxRenewals = 3
 	// largestVolume is the size in GiB of the largest volume that EBS has.
@@ -159,7 +161,8 @@ func (s *snapshot) page(a *attempt, from int64) (*listing, *fault) {
 // check compares the sizes in a page with those that are known.
 func (s *snapshot) check(out *ebs.ListSnapshotBlocksOutput, l *listing) *fault {
 	size, volume := int64(aws.ToInt32(out.BlockSize)), aws.ToInt64(out.VolumeSize)
-	if size < leastEBSBlock || size > mostEBSBlock || size&(size-1) != 0 || volume <= 0 || volume > largestVolume {
+	if size < leastEBSBlock || size > mostEBSBlock || size&(size-1) != 0 || volume <= 0 || volume > largestVolume ||
+		volume<<30/size > mostBlocks {
 		return refuses(fmt.Sprintf("a volume of %d GiB in blocks of %d bytes", volume, size), "")
 	}
 	l.blockSize, l.volume = size, volume<<30

@@ -301,6 +301,7 @@ func TestEBSHostileLists(t *testing.T) {
 		"an odd block":     `{"BlockSize":500000,"VolumeSize":1,"Blocks":[]}`,
 		"no volume":        `{"BlockSize":524288,"VolumeSize":0,"Blocks":[]}`,
 		"a huge volume":    `{"BlockSize":524288,"VolumeSize":65537,"Blocks":[]}`,
+		"many blocks":      `{"BlockSize":4096,"VolumeSize":513,"Blocks":[]}`,
 		"a volume below 0": `{"BlockSize":524288,"VolumeSize":-1,"Blocks":[]}`,
 		"beyond the end":   `{"BlockSize":524288,"VolumeSize":1,"Blocks":[{"BlockIndex":2048,"BlockToken":"t"}]}`,
 		"below 0":          `{"BlockSize":524288,"VolumeSize":1,"Blocks":[{"BlockIndex":-1,"BlockToken":"t"}]}`,
@@ -327,6 +328,7 @@ func TestEBSHostileLists(t *testing.T) {
 		"the largest volume": `{"BlockSize":524288,"VolumeSize":65536,"Blocks":[{"BlockIndex":134217727,"BlockToken":"t"}]}`,
 		"the last block":     `{"BlockSize":524288,"VolumeSize":1,"Blocks":[{"BlockIndex":2047,"BlockToken":"t"}]}`,
 		"the smallest block": `{"BlockSize":4096,"VolumeSize":1,"Blocks":[]}`,
+		"the most blocks":    `{"BlockSize":4096,"VolumeSize":512,"Blocks":[]}`,
 		"the largest block":  `{"BlockSize":8388608,"VolumeSize":1,"Blocks":[]}`,
 	} {
 		o := awsOptions(&remotetest.Server{URL: "http://127.0.0.1:1"})

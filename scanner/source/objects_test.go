@@ -552,6 +552,46 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
+// TestLongBody: of a response that does not end, no more is read than any response may have.
+func TestLongBody(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ebs:snap-1", "s3://bucket/key", "https://host/key"} {
+		endless := &blanks{most: 4 * maxBody}
+		o := awsOptions(&remotetest.Server{URL: "http://127.0.0.1:1"})
+		o.Transport = endless
+		if _, err := Open(t.Context(), name, o); !errors.Is(err, kind.IO) || endless.sent > 2*maxBody {
+			t.Errorf("%s: %v after %d bytes", name, err, endless.sent)
+		}
+	}
+	for _, n := range []int64{maxBody - 1, maxBody, maxBody + 1} {
+		resp, err := client{&blanks{most: n}}.Do(httptest.NewRequest(http.MethodGet, "/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.Copy(io.Discard, resp.Body); got != min(n, maxBody) || err != nil {
+			t.Errorf("%d of %d bytes, %v", got, n, err)
+		}
+	}
+}
+
+// blanks is a transport that refuses requests, each with a body of most blanks.
+type blanks struct{ most, sent int64 }
+
+func (b *blanks) RoundTrip(r *http.Request) (*http.Response, error) {
+	b.sent = 0
+	return &http.Response{StatusCode: http.StatusBadRequest, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, ContentLength: -1, Body: io.NopCloser(b), Request: r}, nil
+}
+
+func (b *blanks) Read(p []byte) (int, error) {
+	if b.sent == b.most {
+		return 0, io.EOF
+	}
+	n := copy(p, bytes.Repeat([]byte(" "), int(min(int64(len(p)), b.most-b.sent))))
+	b.sent += int64(n)
+	return n, nil
+}
+
 // TestNames: the names of sources, what is shown of them, and which are the same.
 func TestNames(t *testing.T) {
 	t.Parallel()
