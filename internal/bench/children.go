@@ -51,14 +51,19 @@ func init() {
 	}
 }
 
+// enough is an error if a reader found fewer files than the volume has.
+func enough(files, least int64) error {
+	if files < least {
+		return fmt.Errorf("only %d files", files)
+	}
+	return nil
+}
+
 // readNTFS opens a volume and adds up all that is on it.
 func readNTFS(args []string) error {
 	return withNTFS(args[0], func(f *ntfs.FS) error {
 		totals, err := f.Tree(".")
-		if err == nil && totals.Files < 100_000 {
-			err = fmt.Errorf("only %d files", totals.Files)
-		}
-		return err
+		return cmp.Or(err, enough(totals.Files, 100_000))
 	})
 }
 
@@ -82,15 +87,12 @@ func readGoNTFS(args []string) error {
 		if err != nil {
 			return err
 		}
-		count := 0
+		count := int64(0)
 		for range parser.ParseMFTFile(context.Background(), data, parser.RangeSize(data), volume.ClusterSize,
 			volume.RecordSize) {
 			count++
 		}
-		if count < 100_000 {
-			err = fmt.Errorf("only %d files", count)
-		}
-		return err
+		return enough(count, 100_000)
 	})
 }
 
@@ -102,10 +104,7 @@ func readExt4(args []string) error {
 			return err
 		}
 		totals, err := f.Tree(".")
-		if err == nil && totals.Files < linuxFiles {
-			err = fmt.Errorf("only %d files", totals.Files)
-		}
-		return err
+		return cmp.Or(err, enough(totals.Files, linuxFiles))
 	})
 }
 
@@ -117,10 +116,7 @@ func readXFS(args []string) error {
 			return err
 		}
 		totals, err := f.Tree(".")
-		if err == nil && totals.Files < linuxFiles {
-			err = fmt.Errorf("only %d files", totals.Files)
-		}
-		return err
+		return cmp.Or(err, enough(totals.Files, linuxFiles))
 	})
 }
 
@@ -131,7 +127,7 @@ func readGoDiskFS(args []string) error {
 		if err != nil {
 			return err
 		}
-		count := 0
+		count := int64(0)
 		for stack := []string{"."}; len(stack) > 0; {
 			dir := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
@@ -149,10 +145,7 @@ func readGoDiskFS(args []string) error {
 				}
 			}
 		}
-		if count < linuxFiles {
-			return fmt.Errorf("only %d files", count)
-		}
-		return nil
+		return enough(count, linuxFiles)
 	})
 }
 
