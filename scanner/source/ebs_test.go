@@ -233,11 +233,7 @@ func TestEBSListClosed(t *testing.T) {
 func TestEBSRefusals(t *testing.T) {
 	t.Parallel()
 	server := remotetest.EBS(t)
-	for name, tt := range map[string]struct {
-		refusal    remotetest.Refusal
-		text, hint string
-		is         error
-	}{
+	for name, tt := range map[string]refusalTest{
 		"pending": {remotetest.Refusal{Status: 400, Code: "ValidationException", Reason: "INVALID_SNAPSHOT_ID",
 			Message: "The snapshot is in the pending state"}, "is pending", "wait snapshot-completed", kind.IO},
 		"public": {remotetest.Refusal{Status: 400, Code: "ValidationException", Reason: "INVALID_SNAPSHOT_ID",
@@ -263,12 +259,7 @@ func TestEBSRefusals(t *testing.T) {
 		id := "snap-" + strings.ReplaceAll(name, " ", "")
 		server.Refuse(id, tt.refusal)
 		_, err := Open(t.Context(), "ebs:"+id, awsOptions(&server.Server))
-		var hinted interface{ Hint() string }
-		if !errors.As(err, &hinted) || !strings.Contains(err.Error(), tt.text) || !strings.Contains(hinted.Hint(), tt.hint) ||
-			!errors.Is(err, tt.is) || !errors.Is(err, kind.IO) || errors.Is(err, kind.Passing) {
-			t.Errorf("%s: %v, %v", name, err, hinted)
-		}
-		quiet(t, err)
+		tt.check(t, name, err)
 	}
 	for _, name := range []string{"ebs:", "ebs:vol-1", "ebs:snap-", "ebs:snap-1/x", "ebs:snap-1?x"} {
 		if _, err := Open(t.Context(), name, awsOptions(&server.Server)); !errors.Is(err, fs.ErrInvalid) {

@@ -112,6 +112,23 @@ func quiet(t *testing.T, err error) {
 	}
 }
 
+// refusalTest is an error of a service, and what the error of the source says and is.
+type refusalTest struct {
+	refusal    remotetest.Refusal
+	text, hint string
+	is         error
+}
+
+func (tt refusalTest) check(t *testing.T, name string, err error) {
+	t.Helper()
+	var hinted interface{ Hint() string }
+	if !errors.As(err, &hinted) || !strings.Contains(err.Error(), tt.text) || !strings.Contains(hinted.Hint(), tt.hint) ||
+		!errors.Is(err, tt.is) || !errors.Is(err, kind.IO) || errors.Is(err, kind.Passing) {
+		t.Errorf("%s: %v, %v", name, err, hinted)
+	}
+	quiet(t, err)
+}
+
 // TestFaultsThatPass: what goes wrong a few times is repeated and not noticed.
 func TestFaultsThatPass(t *testing.T) {
 	each(t, func(t *testing.T, s served) {

@@ -96,11 +96,7 @@ func TestS3Versions(t *testing.T) {
 // TestS3Refusals: what cannot be read is refused by name, with what to do.
 func TestS3Refusals(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		refusal    remotetest.Refusal
-		text, hint string
-		is         error
-	}{
+	for name, tt := range map[string]refusalTest{
 		"glacier": {remotetest.Refusal{Status: 403, Code: "InvalidObjectState",
 			Message: "The operation is not valid for the object's storage class"}, "Glacier", "restore-object", kind.IO},
 		"SSE-C": {remotetest.Refusal{Status: 400, Code: "InvalidRequest", Message: "The object was stored using a form of " +
@@ -122,13 +118,7 @@ func TestS3Refusals(t *testing.T) {
 			s.Put(t, "disk.img", random(1000))
 			s.Refusal = tt.refusal
 			_, err := Open(t.Context(), "s3://images/disk.img", awsOptions(&s.Server))
-			var hinted interface{ Hint() string }
-			if !errors.As(err, &hinted) || !strings.Contains(err.Error(), tt.text) ||
-				!strings.Contains(hinted.Hint(), tt.hint) || !errors.Is(err, tt.is) || !errors.Is(err, kind.IO) ||
-				errors.Is(err, kind.Passing) {
-				t.Errorf("%v, %v", err, hinted)
-			}
-			quiet(t, err)
+			tt.check(t, name, err)
 		})
 	}
 	for _, name := range []string{"s3://", "s3://bucket", "s3://bucket/", "s3:///key", "s3://?versionId=1"} {
