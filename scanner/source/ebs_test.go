@@ -281,6 +281,13 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 		ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
+// through are options whose requests a transport answers.
+func through(transport http.RoundTripper) Options {
+	o := awsOptions(&remotetest.Server{URL: "http://127.0.0.1:1"})
+	o.Transport = transport
+	return o
+}
+
 // TestEBSHostileLists: a list that contradicts itself is an error, and neither a hole nor
 // without end.
 func TestEBSHostileLists(t *testing.T) {
@@ -305,8 +312,7 @@ func TestEBSHostileLists(t *testing.T) {
 		"no end of empty pages": `{"BlockSize":524288,"VolumeSize":1,"Blocks":[],"NextToken":"again"}`,
 		"no JSON":               `<html>`,
 	} {
-		o := awsOptions(&remotetest.Server{URL: "http://127.0.0.1:1"})
-		o.Transport = answers(func(*http.Request) (int, map[string]string, string) { return 200, nil, body })
+		o := through(answers(func(*http.Request) (int, map[string]string, string) { return 200, nil, body }))
 		s, err := Open(t.Context(), "ebs:snap-1", o)
 		if err == nil {
 			s.Close()
@@ -322,8 +328,7 @@ func TestEBSHostileLists(t *testing.T) {
 		"the most blocks":    `{"BlockSize":4096,"VolumeSize":512,"Blocks":[]}`,
 		"the largest block":  `{"BlockSize":8388608,"VolumeSize":1,"Blocks":[]}`,
 	} {
-		o := awsOptions(&remotetest.Server{URL: "http://127.0.0.1:1"})
-		o.Transport = answers(func(*http.Request) (int, map[string]string, string) { return 200, nil, body })
+		o := through(answers(func(*http.Request) (int, map[string]string, string) { return 200, nil, body }))
 		s, err := Open(t.Context(), "ebs:snap-1", o)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -345,8 +350,7 @@ func TestEBSListChanges(t *testing.T) {
 		"no longer there": `{"BlockSize":524288,"VolumeSize":9,"Blocks":[{"BlockIndex":0,"BlockToken":"t"}]}`,
 	} {
 		lists := 0
-		o := awsOptions(&remotetest.Server{URL: "http://127.0.0.1:1"})
-		o.Transport = answers(func(r *http.Request) (int, map[string]string, string) {
+		o := through(answers(func(r *http.Request) (int, map[string]string, string) {
 			if strings.HasSuffix(r.URL.Path, "/blocks") {
 				if lists++; lists == 1 {
 					return 200, nil, page(7, 9)
@@ -354,7 +358,7 @@ func TestEBSListChanges(t *testing.T) {
 				return 200, nil, then
 			}
 			return 400, map[string]string{"X-Amzn-Errortype": "ValidationException"}, `{"Reason":"INVALID_BLOCK_TOKEN"}`
-		})
+		}))
 		s := mustOpen(t, "ebs:snap-1", o)
 		_, err := s.ReadAt(make([]byte, 10), 7*block)
 		if !errors.Is(err, ErrChanged) || s.Failed() != err {
@@ -389,15 +393,14 @@ func TestEBSAnswers(t *testing.T) {
 		"long":             {nil, body + "\x00", true, false},
 		"other bytes":      {nil, "\x01" + body[1:], true, false},
 	} {
-		o := awsOptions(&remotetest.Server{URL: "http://127.0.0.1:1"})
-		o.Transport = answers(func(r *http.Request) (int, map[string]string, string) {
+		o := through(answers(func(r *http.Request) (int, map[string]string, string) {
 			if strings.HasSuffix(r.URL.Path, "/blocks") {
 				return 200, nil, `{"BlockSize":4096,"VolumeSize":1,"Blocks":[{"BlockIndex":3,"BlockToken":"t"}]}`
 			}
 			header := maps.Clone(good)
 			maps.Copy(header, tt.change)
 			return 200, header, tt.body
-		})
+		}))
 		s := mustOpen(t, "ebs:snap-1", o)
 		p := []byte("not zero")
 		_, err := s.ReadAt(p, 3*4096)
