@@ -10,6 +10,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -147,30 +148,36 @@ func TestS3RequesterPays(t *testing.T) {
 func TestS3Region(t *testing.T) {
 	t.Parallel()
 	var regions []string
-	o := quick()
-	o.AWS = (&remotetest.Server{}).AWS
-	o.Transport = answers(func(r *http.Request) (int, map[string]string, string) {
+	o := through(answers(func(r *http.Request) (int, map[string]string, string) {
 		region := strings.Split(strings.Split(r.Header.Get("Authorization"), "Credential=")[1], "/")[2]
 		regions = append(regions, region+" "+r.URL.Host)
 		if region != "ap-south-1" {
 			return 301, map[string]string{"X-Amz-Bucket-Region": "ap-south-1"}, "<Error><Code>PermanentRedirect</Code></Error>"
 		}
 		return 206, map[string]string{"Content-Range": "bytes 0-4/5", "ETag": `"e"`}, "image"
-	})
+	}))
+	_, err := Open(t.Context(), "s3://bucket/disk.img", o)
+	if err == nil || !strings.Contains(err.Error(), "another region") || errors.Is(err, kind.Passing) {
+		t.Errorf("with an endpoint: %v", err)
+	}
+	if want := []string{remotetest.Region + " 127.0.0.1:1"}; !slices.Equal(regions, want) {
+		t.Errorf("with an endpoint: %v, want %v", regions, want)
+	}
+
+	regions = nil
 	load := o.AWS
-	withoutEndpoint := func(ctx context.Context) (cfg aws.Config, err error) {
+	o.AWS = func(ctx context.Context) (cfg aws.Config, err error) {
 		cfg, err = load(ctx)
 		cfg.BaseEndpoint = nil
 		return cfg, err
 	}
-	o.AWS = withoutEndpoint
 	s := mustOpen(t, "s3://bucket/disk.img", o)
 	if s.Size() != 5 || s.Remote().Unencrypted() {
 		t.Errorf("%d bytes, unencrypted %t", s.Size(), s.Remote().Unencrypted())
 	}
 	want := []string{remotetest.Region + " bucket.s3." + remotetest.Region + ".amazonaws.com",
 		"ap-south-1 bucket.s3.ap-south-1.amazonaws.com"}
-	if fmt.Sprint(regions) != fmt.Sprint(want) {
+	if !slices.Equal(regions, want) {
 		t.Errorf("%v, want %v", regions, want)
 	}
 }
@@ -547,9 +554,7 @@ func TestLongBody(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"ebs:snap-1", "s3://bucket/key", "https://host/key"} {
 		endless := &blanks{most: 4 * maxBody}
-		o := awsOptions(&remotetest.Server{URL: "http://127.0.0.1:1"})
-		o.Transport = endless
-		if _, err := Open(t.Context(), name, o); !errors.Is(err, kind.IO) || endless.sent > 2*maxBody {
+		if _, err := Open(t.Context(), name, through(endless)); !errors.Is(err, kind.IO) || endless.sent > 2*maxBody {
 			t.Errorf("%s: %v after %d bytes", name, err, endless.sent)
 		}
 	}
