@@ -62,7 +62,7 @@ func (l *listing) token(number int64) string {
 	return string(l.text[begin:l.ends[n]])
 }
 
-// blockList knows which blocks of a snapshot hold data, as far as it was asked.
+// blockList knows which blocks of a snapshot hold data. It lists those that it is asked for.
 type blockList struct {
 	list func(from int64) (*listing, error) // requests the page that begins at a block
 	// contradiction ends the source because a page contradicts another.

@@ -434,7 +434,7 @@ func TestAWSConfiguration(t *testing.T) {
 			if err == nil {
 				defer s.Close()
 				if !s.Remote().Unencrypted() {
-					t.Error("http is not said to be unencrypted")
+					t.Error("http counts as encrypted")
 				}
 			}
 			if (err == nil) != (tt.text == "") ||

@@ -65,7 +65,7 @@ func TestObjectRequests(t *testing.T) {
 	})
 }
 
-// TestS3Versions: a version is read as it was, and the latest has its version told.
+// TestS3Versions: a version is read as it was, and the identity of the latest names its version.
 func TestS3Versions(t *testing.T) {
 	t.Parallel()
 	s := remotetest.S3(t)
@@ -139,7 +139,7 @@ func TestS3RequesterPays(t *testing.T) {
 	source := mustOpen(t, "s3://images/disk.img", awsOptions(&s.Server))
 	served{content: content}.expect(t, source, 0, len(content))
 	if !source.Remote().Identity().RequesterPays {
-		t.Error("it is not told that the requester pays")
+		t.Error("the identity does not say that the requester pays")
 	}
 }
 
@@ -247,7 +247,7 @@ func TestHTTPValidators(t *testing.T) {
 }
 
 // TestHTTPIgnoredConditions: a server that ignores conditions is caught by the validators
-// of its responses, and one that lies about those by the bytes.
+// of its responses, and one that sends wrong validators by the bytes.
 func TestHTTPIgnoredConditions(t *testing.T) {
 	t.Parallel()
 	content := random(2 << 20)
@@ -513,7 +513,7 @@ func TestParallel(t *testing.T) {
 	})
 }
 
-// TestNetwork: what is wrong with a connection is said without the URL.
+// TestNetwork: errors of a connection say what is wrong without the URL.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
 	closed := httptest.NewServer(nil)
@@ -641,8 +641,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestRemoteBeside: the parts of an image are beside it with the same prefix, and not
-// behind a URL with a query.
+// TestRemoteBeside: the other parts of an image have the same prefix. A URL with a query
+// has none.
 func TestRemoteBeside(t *testing.T) {
 	t.Parallel()
 	web, store, snapshots := remotetest.HTTP(t), remotetest.S3(t), remotetest.EBS(t)

@@ -34,8 +34,8 @@ func mustOpen(t *testing.T, name string, o Options) *Source {
 	return s
 }
 
-// prefix is the beginning of a source as an image of its own: a snapshot is of a whole
-// number of GiB.
+// prefix is the beginning of a source as an image of its own: the size of a snapshot is a
+// multiple of 1 GiB.
 type prefix struct {
 	*Source
 	size int64
