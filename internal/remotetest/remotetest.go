@@ -13,6 +13,7 @@ import (
 	"context"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -27,8 +28,8 @@ import (
 // Fault is a way in which requests fail.
 type Fault string
 
-// Faults. Those of a connection are the same for all servers; the others are told in
-// the way of the service.
+// Faults. Those of a connection are the same for all servers. The others are errors as
+// the service sends them.
 const (
 	None               Fault = ""
 	Throttled          Fault = "throttled"
@@ -218,11 +219,7 @@ func (s *Server) Requests() int { return int(s.requests.Load()) }
 func (s *Server) Actions() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := map[string]int{}
-	for a, n := range s.actions {
-		all[a] = n
-	}
-	return all
+	return maps.Clone(s.actions)
 }
 
 // Most is how many requests were under way at the same time.
