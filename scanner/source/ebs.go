@@ -98,7 +98,7 @@ func (s *snapshot) open() error {
 	s.api = client
 	s.blocks.list = s.list
 	s.blocks.contradiction = func(number int64) error {
-		return s.fail(differs(fmt.Sprintf("the list of its blocks is another at block %d", number)))
+		return s.fail(differs(fmt.Sprintf("the list of its blocks is different at block %d", number)))
 	}
 	s.possible = s.blocks.possible
 	first, err := s.list(0)
@@ -167,7 +167,7 @@ func (s *snapshot) check(out *ebs.ListSnapshotBlocksOutput, l *listing) *fault {
 	}
 	l.blockSize, l.volume = size, volume<<30
 	if s.cache != nil && (l.blockSize != s.block || l.volume != s.bytes) {
-		return differs("its size is another")
+		return differs("its size is different")
 	}
 	return nil
 }

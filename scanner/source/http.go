@@ -110,9 +110,9 @@ func (h *object) request(a *attempt, off, n int64) (response, *fault) {
 func (h *object) same(header http.Header) *fault {
 	switch {
 	case h.etag != "" && strongETag(header) != h.etag:
-		return differs("its ETag is another")
+		return differs("its ETag is different")
 	case h.etag == "" && header.Get("Last-Modified") != h.lastWrite:
-		return differs("its Last-Modified is another")
+		return differs("its Last-Modified is different")
 	}
 	return nil
 }

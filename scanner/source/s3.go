@@ -165,7 +165,7 @@ func (b *bucket) request(a *attempt, off, n int64) (response, *fault) {
 	}
 	r := response{body: out.Body, contentRange: aws.ToString(out.ContentRange)}
 	if aws.ToString(out.ETag) != b.etag {
-		r.changed = differs("its ETag is another")
+		r.changed = differs("its ETag is different")
 	}
 	return r, nil
 }
