@@ -325,9 +325,8 @@ func tool(t *testing.T, stdin, name string, args ...string) string {
 func format(t *testing.T, image string, offset, size int64, name, kind, files string) string {
 	t.Helper()
 	attach := func(file string, offset, size int64) string {
-		loop := tool(t, "", "losetup", "--find", "--show", "--offset", fmt.Sprint(offset), "--sizelimit", fmt.Sprint(size),
-			file)
-		t.Cleanup(func() { tool(t, "", "losetup", "--detach", loop) })
+		loop, detach := testenv.Attach(t, file, "--offset", fmt.Sprint(offset), "--sizelimit", fmt.Sprint(size))
+		t.Cleanup(detach)
 		return loop
 	}
 	if err := os.MkdirAll(files, 0o755); err != nil {

@@ -98,9 +98,9 @@ func (m *machine) change(t *testing.T, role scanner.Role, do func(dir string)) {
 	if !ok {
 		t.Fatalf("no %s volume", role)
 	}
-	loop := strings.TrimSpace(run(t, "losetup", "--find", "--show", "--offset", fmt.Sprint(v.Offset), "--sizelimit",
-		fmt.Sprint(v.Size), m.images[v.Image]))
-	defer run(t, "losetup", "--detach", loop)
+	loop, detach := testenv.Attach(t, m.images[v.Image], "--offset", fmt.Sprint(v.Offset), "--sizelimit",
+		fmt.Sprint(v.Size))
+	defer detach()
 	dir := filepath.Join(m.dir, "mounted")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/internal/loopdev"
 	"github.com/coldcheck/coldcheck/ntfs"
 	"github.com/coldcheck/coldcheck/scanner"
 )
@@ -381,13 +382,9 @@ func attach(s slice) (device string, detach func(), err error) {
 	if s.start == 0 {
 		return s.path, func() {}, nil
 	}
-	out, err := exec.Command("losetup", "--find", "--show", "--offset", fmt.Sprint(s.start), "--sizelimit",
-		fmt.Sprint(s.size), s.path).Output()
-	if err != nil {
-		return "", nil, fmt.Errorf("losetup: %w", err)
-	}
-	device = strings.TrimSpace(string(out))
-	return device, func() { _ = command("losetup", "--detach", device) }, nil
+	device, err = loopdev.Attach(context.Background(), s.path, "--offset", fmt.Sprint(s.start), "--sizelimit",
+		fmt.Sprint(s.size))
+	return device, func() { _ = loopdev.Detach(device) }, err
 }
 
 func command(args ...string) error {

@@ -73,7 +73,7 @@ var rules = map[string][]string{
 	"fixtures/internal/library":  {"fixtures/internal/casefile", "fixtures/internal/pack", "scanner/requirement"},
 	"fixtures/internal/pack":     {},
 	"fixtures/make": {"fixtures/internal/casefile", "fixtures/internal/library", "fixtures/internal/pack",
-		"internal/hivetest", "internal/filetime", "internal/utf16le"},
+		"internal/hivetest", "internal/filetime", "internal/loopdev", "internal/utf16le"},
 	"fixtures/testcases": {"fixtures", "fixtures/internal/library"},
 
 	"internal/bounded":             {},
@@ -85,10 +85,11 @@ var rules = map[string][]string{
 	"internal/imgconform":          {"internal/testenv"},
 	"internal/inorder":             {"internal/parallel"},
 	"internal/kind":                {},
+	"internal/loopdev":             {},
 	"internal/lru":                 {},
 	"internal/unixfs":              {"internal/bytename", "internal/kind", "internal/lru", "internal/parallel"},
 	"internal/fsconform":           {"internal/bytename", "internal/kind", "internal/testenv"},
-	"internal/bench":               {everything, "internal/hivetest"},
+	"internal/bench":               {everything, "internal/hivetest", "internal/loopdev"},
 	"internal/house":               {"internal/prose"},
 	"internal/hivetest":            {"internal/testenv", "internal/utf16le"},
 	"internal/mounttest":           {"internal/bytename", "internal/testenv", "internal/unixfs"},
@@ -100,13 +101,13 @@ var rules = map[string][]string{
 	"internal/utf16le":             {},
 	"internal/prose":               {},
 	"internal/remotetest":          {},
-	"internal/testenv":             {},
+	"internal/testenv":             {"internal/loopdev"},
 }
 
 // forTests are packages that no program contains.
 var forTests = []string{"internal/bench", "internal/crashtest", "internal/fsconform", "internal/house",
 	"internal/opening/openingtest",
-	"internal/hivetest", "internal/imgconform", "internal/mounttest", "internal/remotetest",
+	"internal/hivetest", "internal/imgconform", "internal/loopdev", "internal/mounttest", "internal/remotetest",
 	"scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
 
 // outsiders are modules of others that only the named packages may import:

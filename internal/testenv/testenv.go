@@ -23,6 +23,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"github.com/coldcheck/coldcheck/internal/loopdev"
 )
 
 const (
@@ -239,6 +241,21 @@ func Loop(t testing.TB) {
 	}
 	if out, err := exec.Command("losetup", "--find").CombinedOutput(); err != nil {
 		lack(t, "a free loop device (%v: %s)", err, bytes.TrimSpace(out))
+	}
+}
+
+// Attach makes a loop device of a file, with more options of losetup. detach releases it.
+func Attach(t testing.TB, file string, options ...string) (device string, detach func()) {
+	t.Helper()
+	device, err := loopdev.Attach(t.Context(), file, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return device, func() {
+		t.Helper()
+		if err := loopdev.Detach(device); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -194,5 +195,30 @@ func TestUnpackSparse(t *testing.T) {
 		if _, err := unpack("f.gz", bytes.NewReader(cut), int64(size)); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d bytes, truncated: %v", size, err)
 		}
+	}
+}
+
+// Several tests attach loop devices at the same time, and each has its own.
+func TestAttach(t *testing.T) {
+	Loop(t)
+	dir := t.TempDir()
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			name := filepath.Join(dir, strconv.Itoa(i))
+			if err := os.WriteFile(name, bytes.Repeat([]byte{byte(i)}, 4096), 0o600); err != nil {
+				t.Error(err)
+				return
+			}
+			device, detach := Attach(t, name, "--offset", "512")
+			defer detach()
+			if got, err := os.ReadFile(device); err != nil || len(got) != 4096-512 || got[0] != byte(i) {
+				t.Errorf("device %d: %d bytes, %v", i, len(got), err)
+			}
+		})
+	}
+	group.Wait()
+	for i := range 8 {
+		AwaitLoop(t, filepath.Join(dir, strconv.Itoa(i)))
 	}
 }

@@ -138,16 +138,8 @@ func TestEWFReadErrors(t *testing.T) {
 			t.Fatal("nbdfuse does not start")
 		}
 	}
-	out, err := exec.Command("losetup", "--find", "--show", "--read-only", file).Output()
-	device := strings.TrimSpace(string(out))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { // after the context of the test
-		if out, err := exec.Command("losetup", "--detach", device).CombinedOutput(); err != nil {
-			t.Errorf("losetup: %v: %s", err, out)
-		}
-	})
+	device, detach := testenv.Attach(t, file, "--read-only")
+	t.Cleanup(detach)
 	name, _ := acquired("-f", "encase6", "-c", "fast", "-g", "1", "-r", "0")(t, t.TempDir(), device)
 	d, err := openEWFTest(t, name)
 	if err != nil {

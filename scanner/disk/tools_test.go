@@ -49,8 +49,8 @@ func tool(t *testing.T, stdin string, name string, args ...string) string {
 // attach makes a loop device of a file.
 func attach(t *testing.T, path string, args ...string) string {
 	t.Helper()
-	loop := strings.TrimSpace(tool(t, "", "losetup", append(args, "--find", "--show", path)...))
-	t.Cleanup(func() { tool(t, "", "losetup", "--detach", loop) })
+	loop, detach := testenv.Attach(t, path, args...)
+	t.Cleanup(detach)
 	return loop
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -194,16 +193,8 @@ func TestDevice(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat("device..", 64<<10)
 	path := filepath.Join(folder(t, map[string]string{"disk.img": content}), "disk.img")
-	out, err := exec.Command("losetup", "--find", "--show", path).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	loop := strings.TrimSpace(string(out))
-	t.Cleanup(func() {
-		if out, err := exec.Command("losetup", "--detach", loop).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
-		}
-	})
+	loop, detach := testenv.Attach(t, path)
+	t.Cleanup(detach)
 	s, err := Open(t.Context(), loop, Options{})
 	if err != nil {
 		t.Fatal(err)
