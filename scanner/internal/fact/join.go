@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/kind"
@@ -94,75 +96,104 @@ func subjects(err error, set map[any]bool) bool {
 // Repeats reports whether an error says nothing that those of a list do not: all
 // that it is about is among what they are about.
 func Repeats(list []error, err error) bool {
-	about := map[any]bool{}
-	if !subjects(err, about) {
-		return false
-	}
 	known := map[any]bool{}
 	for _, e := range list {
 		subjects(e, known)
 	}
-	for s := range about {
-		if !known[s] {
+	about := map[any]bool{}
+	return subjects(err, about) && within(about, known)
+}
+
+// within reports whether a set has nothing that another has not.
+func within(set, other map[any]bool) bool {
+	for s := range set {
+		if !other[s] {
 			return false
 		}
 	}
 	return true
 }
 
-// MaxJoined is how many errors Join keeps. Every path on a damaged volume may
-// have one.
-const MaxJoined = 32
+// Joined are several errors that a Joiner has joined.
+type Joined struct {
+	List []error
+	More int // errors that are not kept
 
-// joined are several errors, each on a line.
-type joined struct {
-	list []error
-	more int // errors that are not kept
+	about map[any]bool // subjects of those in List
+	by    *Joiner
 }
 
-func (j *joined) Error() string {
-	lines := make([]string, 0, len(j.list)+1)
-	for _, err := range j.list {
-		lines = append(lines, err.Error())
+func (j *Joined) Error() string {
+	texts := make([]string, len(j.List))
+	for i, err := range j.List {
+		texts[i] = err.Error()
 	}
-	if j.more > 0 {
-		lines = append(lines, prose.Count(j.more, "more error occurred", "more errors occurred"))
-	}
-	return strings.Join(lines, "\n")
+	return j.by.Write(texts, j.More)
 }
 
-func (j *joined) Unwrap() []error { return j.list }
+func (j *Joined) Unwrap() []error { return j.List }
 
-// Join is errors.Join for errors of what is read. It leaves out an error that
-// repeats what another is about, so that a message names a cause once, and counts
-// those beyond MaxJoined.
-func Join(errs ...error) error {
-	all := &joined{}
+// A Joiner joins errors of what is read. It leaves out an error that repeats what
+// others are about, so that a message names a cause once.
+type Joiner struct {
+	Most  int  // how many errors are kept, since every path on a damaged volume may have one; others are counted
+	Texts bool // leave out also an error with the text of another
+	// Write makes a text of those of the errors, and of how many are not kept.
+	Write func(texts []string, more int) string
+}
+
+// Join returns a *Joined with all errors, those of other *Joined included. It is nil if
+// there is no error.
+func (by *Joiner) Join(errs ...error) error {
+	all := &Joined{about: map[any]bool{}, by: by}
 	for _, err := range errs {
 		switch err := err.(type) {
 		case nil:
-		case *joined:
-			for _, e := range err.list {
-				all.add(e)
+		case *Joined:
+			if len(all.List) == 0 && err.by == by { // errors are often added one by one
+				all.List, all.about = slices.Clip(err.List), maps.Clone(err.about)
+			} else {
+				for _, e := range err.List {
+					all.add(e)
+				}
 			}
-			all.more += err.more
+			all.More += err.More
 		default:
 			all.add(err)
 		}
 	}
-	if len(all.list) == 0 {
+	if len(all.List) == 0 {
 		return nil
 	}
 	return all
 }
 
-func (j *joined) add(err error) {
+func (j *Joined) add(err error) {
+	about := map[any]bool{}
 	switch {
-	case len(j.list) >= MaxJoined:
-		if !Repeats(j.list, err) {
-			j.more++
-		}
-	case !Repeats(j.list, err):
-		j.list = append(j.list, err)
+	case subjects(err, about) && within(about, j.about):
+	case j.by.Texts && j.says(err.Error()):
+	case len(j.List) >= j.by.Most:
+		j.More++
+	default:
+		j.List = append(j.List, err)
+		maps.Copy(j.about, about)
 	}
 }
+
+func (j *Joined) says(text string) bool {
+	return slices.ContainsFunc(j.List, func(err error) bool { return err.Error() == text })
+}
+
+// MaxJoined is how many errors Join keeps.
+const MaxJoined = 32
+
+var onLines = Joiner{Most: MaxJoined, Write: func(lines []string, more int) string {
+	if more > 0 {
+		lines = append(lines, prose.Count(more, "more error occurred", "more errors occurred"))
+	}
+	return strings.Join(lines, "\n")
+}}
+
+// Join is errors.Join by a Joiner that keeps MaxJoined errors.
+func Join(errs ...error) error { return onLines.Join(errs...) }

@@ -61,12 +61,26 @@ func TestJoinIsBounded(t *testing.T) {
 			all = Join(all, unreadable("root", fmt.Sprint(i), kind.Corrupt))
 		}
 		all = Join(all, unreadable("root", "0", kind.Corrupt))
-		kept := len(all.(*joined).list)
-		if kept != min(n, MaxJoined) || all.(*joined).more != n-kept {
-			t.Errorf("of %d errors %d are kept and %d counted", n, kept, all.(*joined).more)
+		kept := len(all.(*Joined).List)
+		if kept != min(n, MaxJoined) || all.(*Joined).More != n-kept {
+			t.Errorf("of %d errors %d are kept and %d counted", n, kept, all.(*Joined).More)
 		}
 		if counted := strings.Contains(all.Error(), "more error"); counted != (n > MaxJoined) {
 			t.Errorf("%d errors: %v", n, all)
+		}
+	}
+}
+
+// Joining leaves the errors that it joins as they are, so that two may continue one.
+func TestJoinCopies(t *testing.T) {
+	of := func(name string) error { return unreadable("root", name, kind.Corrupt) }
+	first := Join(of("0"), of("1"), of("2"))
+	before := first.Error()
+	b, c := Join(first, of("b")), Join(first, of("c"))
+	for text, err := range map[string]error{before: first, before + "\n" + of("b").Error(): b,
+		before + "\n" + of("c").Error(): c, before + "\n" + of("b").Error() + "\n" + of("c").Error(): Join(b, of("c"))} {
+		if err.Error() != text {
+			t.Errorf("%v, want %s", err, text)
 		}
 	}
 }
