@@ -74,6 +74,16 @@ func (o *Options) reserve(n int64) error {
 	return o.Reserve(n)
 }
 
+// reserveGroups reserves the memory for the group descriptors, of which held bytes are
+// reserved, and returns how many bytes are then.
+func (o *Options) reserveGroups(s *superblock, held int64) (int64, error) {
+	all := groupCost * int64(s.groups)
+	if err := o.reserve(all - held); err != nil {
+		return held, fmt.Errorf("%d block groups: %w", s.groups, err)
+	}
+	return all, nil
+}
+
 // giveBack says that so many bytes are not used any more.
 func (o *Options) giveBack(n int64) {
 	if o.Reserve != nil {
@@ -113,9 +123,9 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, 
 	f := &FS{account: account, options: o, super: super, adopted: map[uint32]uint32{}}
 	f.usage = sync.OnceValues(f.computeUsage)
 	f.index = sync.OnceValues(f.buildIndex)
-	held := groupCost * int64(super.groups)
-	if err := o.reserve(held); err != nil {
-		return nil, fmt.Errorf("%d block groups: %w", super.groups, err)
+	held, err := o.reserveGroups(&super, 0)
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
 		if fsys == nil {
@@ -141,11 +151,9 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (fsys *FS, 
 			return nil, corrupt("the superblock in the journal has another block size")
 		}
 		// It may have grown since it was mounted.
-		grown := groupCost*int64(f.super.groups) - held
-		if err := o.reserve(grown); err != nil {
-			return nil, fmt.Errorf("%d block groups: %w", f.super.groups, err)
+		if held, err = o.reserveGroups(&f.super, held); err != nil {
+			return nil, err
 		}
-		held += grown
 		if f.groups, notes, err = loadGroups(f.disk, &f.super); err != nil {
 			return nil, err
 		}

@@ -2,7 +2,6 @@ package ext4
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/coldcheck/coldcheck/internal/opening"
@@ -28,9 +27,9 @@ func ReadHeader(ctx context.Context, r io.ReaderAt, size int64, o Options) (Head
 	if err != nil {
 		return Header{}, err
 	}
-	held := groupCost * int64(s.groups)
-	if err := o.reserve(held); err != nil {
-		return Header{}, fmt.Errorf("%d block groups: %w", s.groups, err)
+	held, err := o.reserveGroups(&s, 0)
+	if err != nil {
+		return Header{}, err
 	}
 	defer o.giveBack(held)
 	groups, notes, err := loadGroups(newDevice(reader, size, s.blockBits), &s)

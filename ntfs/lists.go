@@ -106,28 +106,25 @@ func (f *FS) checkList(record uint32) error {
 	if f.index.node(record).flags&nodeListed == 0 {
 		return nil
 	}
-	if why, ok := f.listed.Load(record); ok {
-		if why := why.(reason); why != readable {
-			return damaged(record, why)
+	known, ok := f.listed.Load(record)
+	if !ok {
+		n, _ := findList(f.lists, record)
+		l := &f.lists[n]
+		list, err := readList(f.disk, []attribute{l.attribute})
+		if err != nil && !recoverable(err) {
+			return err
 		}
-		return nil
+		why := reasonList
+		if err == nil {
+			why = f.compareList(l, list)
+		}
+		if known, ok = f.listed.LoadOrStore(record, why); !ok && why != readable {
+			f.mu.Lock()
+			f.late = append(f.late, DamagedRecord{uint64(record), why.Error()})
+			f.mu.Unlock()
+		}
 	}
-	n, _ := findList(f.lists, record)
-	l := &f.lists[n]
-	list, err := readList(f.disk, []attribute{l.attribute})
-	if err != nil && !recoverable(err) {
-		return err
-	}
-	why := reasonList
-	if err == nil {
-		why = f.compareList(l, list)
-	}
-	if _, before := f.listed.LoadOrStore(record, why); !before && why != readable {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.late = append(f.late, DamagedRecord{uint64(record), why.Error()})
-	}
-	if why != readable {
+	if why := known.(reason); why != readable {
 		return damaged(record, why)
 	}
 	return nil
@@ -142,7 +139,7 @@ func (f *FS) compareList(l *pendingList, list []byte) reason {
 	slices.SortFunc(parts, comparePart)
 	parts = slices.Compact(parts)
 	for _, p := range parts {
-		if e := f.index.node(p.extension); !f.index.extends(p.extension, p.base) || e.sequence != p.sequence {
+		if !f.index.has(p) {
 			return reasonExtension
 		}
 	}

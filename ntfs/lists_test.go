@@ -203,7 +203,7 @@ func lastEntry(list []byte, base uint32) (last []byte) {
 	return last
 }
 
-// The error of a reader is not taken for damage, and not kept.
+// A read error does not count as damage. It is not remembered: the next call reads again.
 func TestListReadError(t *testing.T) {
 	e := small(t)
 	for name, place := range listsOf(t, e) {

@@ -606,7 +606,7 @@ func (f *FS) merge(all *found, readers int) error {
 	}
 	slices.SortFunc(all.parts, comparePart)
 	for _, p := range all.parts {
-		if e := x.node(p.extension); !x.extends(p.extension, p.base) || e.sequence != p.sequence {
+		if !x.has(p) {
 			x.node(p.base).lack(reasonExtension)
 		}
 	}
@@ -667,6 +667,11 @@ func (x *index) extends(extension, base uint32) bool {
 	e, b := x.node(extension), x.node(base)
 	return e.flags&nodeExtension != 0 && b.flags&nodeBase != 0 &&
 		reference(e.size) == makeReference(base, b.sequence)
+}
+
+// has reports whether the extension record that an attribute list names is there.
+func (x *index) has(p part) bool {
+	return x.extends(p.extension, p.base) && x.node(p.extension).sequence == p.sequence
 }
 
 func comparePart(a, b part) int {

@@ -15,6 +15,10 @@ func TestOpenContext(t *testing.T) {
 		f, err := Open(ctx, r, int64(len(raw)), Options{Readers: 1})
 		return func() error { _, err := f.Tree("."); return err }, err
 	})
+	openingtest.Context(t, raw, func(ctx context.Context, r io.ReaderAt) (func() error, error) {
+		_, err := ReadHeader(ctx, r, int64(len(raw)))
+		return func() error { return nil }, err
+	})
 }
 
 func TestClose(t *testing.T) {
