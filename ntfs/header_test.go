@@ -12,18 +12,6 @@ import (
 	"github.com/coldcheck/coldcheck/internal/opening/openingtest"
 )
 
-// readCounter counts the bytes that are read.
-type readCounter struct {
-	r     io.ReaderAt
-	bytes int64
-}
-
-func (c *readCounter) ReadAt(p []byte, off int64) (int, error) {
-	n, err := c.r.ReadAt(p, off)
-	c.bytes += int64(n)
-	return n, err
-}
-
 // TestReadHeader: the header has the records and the place of $MFT as Open finds them,
 // and reading it reads the records of $MFT itself only.
 func TestReadHeader(t *testing.T) {
@@ -40,7 +28,7 @@ func TestReadHeader(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		r := &readCounter{r: bytes.NewReader(image)}
+		r := &counting{ReaderAt: bytes.NewReader(image)}
 		h, err := ReadHeader(t.Context(), r, int64(len(image)))
 		if err != nil {
 			t.Fatal(name, err)
@@ -49,8 +37,8 @@ func TestReadHeader(t *testing.T) {
 		if h.Records != v.Records || h.ClusterSize != v.ClusterSize || h.RecordSize != v.RecordSize || h.Size != v.Size {
 			t.Errorf("%s: %+v, by Open %+v", name, h, v)
 		}
-		if r.bytes > 8<<10 {
-			t.Errorf("%s: %d bytes are read", name, r.bytes)
+		if n := r.bytes.Load(); n > 8<<10 {
+			t.Errorf("%s: %d bytes are read", name, n)
 		}
 		// All records are in the extents, in order.
 		var got, want []byte
