@@ -155,12 +155,16 @@ func (m *Machine) count(folder string, row *removed) error {
 		return err
 	}
 	if t.Damaged > 0 {
-		return fmt.Errorf("it has %s", prose.Count(int(t.Damaged), "unreadable entry", "unreadable entries"))
+		return fmt.Errorf("it has %s", unreadableEntries(t))
 	}
 	if !row.Unsized {
 		row.Files, row.Bytes = t.Files, t.Size
 	}
 	return nil
+}
+
+func unreadableEntries(t Totals) string {
+	return prose.Count(int(t.Damaged), "unreadable entry", "unreadable entries")
 }
 
 // direct adds up the entries of a folder. more says that there is more below them.
@@ -222,6 +226,9 @@ func (m *Machine) holdsFile(folder string) (bool, error) {
 		}
 	}
 	t, err := m.tree.totals(folder)
+	if err == nil && t.Files == 0 && t.Damaged > 0 {
+		err = fmt.Errorf("%s has %s", folder, unreadableEntries(t))
+	}
 	return t.Files > 0, err
 }
 

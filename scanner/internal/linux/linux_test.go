@@ -460,6 +460,13 @@ func TestEmptyHome(t *testing.T) {
 			}
 		}
 	}
+	m.in.Sizes = false
+	for files, damaged := range map[int64]bool{0: true, 1: false} { // with a file, the rest does not matter
+		m.tree.home.Totals = func(string) (Totals, error) { return Totals{Files: files, Damaged: 2}, nil }
+		if got, err := m.holdsFile("/home/jdoe/empty"); got != (files > 0) || (err != nil) != damaged {
+			t.Errorf("%d files and unreadable entries: %t, %v", files, got, err)
+		}
+	}
 }
 
 func TestResolve(t *testing.T) {
