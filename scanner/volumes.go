@@ -250,7 +250,7 @@ func (vs *volumes) assign(ctx context.Context, in Input) error {
 	if err := vs.findRoot(in.Root, in.User); err != nil {
 		return err
 	}
-	return vs.findOthers(ctx, in, in.User)
+	return vs.findOthers(ctx, in.User)
 }
 
 // openImages opens the images, at the same time as far as the reads allow, and finds
@@ -378,13 +378,13 @@ func (v *volume) raw() filesystem.FS {
 
 // openExtra opens the volumes that cannot have a system but that the system on
 // the root volume may mount.
-func (vs *volumes) openExtra(ctx context.Context, reads reads, budget *memory.Budget) {
+func (vs *volumes) openExtra(ctx context.Context) {
 	for _, v := range vs.list {
 		row, _ := filesystem.Supported.Row(v.Filesystem)
 		if !row.Extra || row.System != vs.root.system || v.err != nil || v.fs != nil {
 			continue
 		}
-		err := guard(func() error { return v.open(ctx, reads, budget, nil) })
+		err := guard(func() error { return v.open(ctx, vs.reads, vs.budget, nil) })
 		// One that is of no use to a system is left as it is.
 		if err != nil && !errors.Is(err, kind.Unsupported) {
 			v.err = err
@@ -455,11 +455,11 @@ func (vs *volumes) findRoot(forced, user *Source) error {
 }
 
 // findOthers finds the user volume, and of a Linux system what it mounts.
-func (vs *volumes) findOthers(ctx context.Context, in Input, forced *Source) error {
+func (vs *volumes) findOthers(ctx context.Context, forced *Source) error {
 	if vs.root.system != filesystem.Linux {
 		return vs.findUser(forced, func(*volume) bool { return true })
 	}
-	vs.openExtra(ctx, newReads(in.ParallelReads), vs.budget)
+	vs.openExtra(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -1,11 +1,16 @@
 package scanner
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
 func TestReadable(t *testing.T) {
@@ -36,4 +41,29 @@ func TestReadable(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestExtraReads: reads of a volume that only the system mounts count among the reads of
+// the scan. While there are as many of those as there may be, it waits.
+func TestExtraReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		content := smallDisk()
+		images, err := OpenImages(t.Context(), Reader("disk.img", bytes.NewReader(content), int64(len(content))),
+			OpenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer images[0].Close()
+		extra := *images[0].Volumes()[0]
+		extra.Filesystem = disk.FAT
+		v := &volume{Volume: &extra, image: images[0]}
+		vs := &volumes{root: &volume{system: filesystem.Linux}, list: []*volume{v}, reads: newReads(1)}
+		vs.reads.places <- struct{}{}
+		ctx, end := context.WithTimeout(t.Context(), time.Second)
+		defer end()
+		vs.openExtra(ctx)
+		if !errors.Is(v.err, context.DeadlineExceeded) {
+			t.Errorf("the error is %v, want that of the context", v.err)
+		}
+	})
 }
