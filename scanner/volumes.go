@@ -548,9 +548,8 @@ func (vs *volumes) unreadDisks(trail *requirement.Trail) (list []string) {
 			}
 			list = append(list, "a disk in "+i.source.Name+" cannot be read: "+err.Error())
 			message := "A disk in " + i.source.Name + " cannot be read: " + err.Error() + "."
-			var hinting interface{ Hint() string }
-			if errors.As(err, &hinting) && hinting.Hint() != "" {
-				message += " " + prose.Sentence(hinting.Hint())
+			if hint := hintOf(err); hint != "" {
+				message += " " + prose.Sentence(hint)
 			}
 			trail.Notify(requirement.Notice{Level: requirement.LevelError, Message: message})
 		}
