@@ -11,7 +11,6 @@ import (
 	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/disk"
-	"github.com/coldcheck/coldcheck/scanner/source"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
@@ -291,18 +290,8 @@ func (f *forecast) add(h *headed, system, sizes bool) {
 	}
 }
 
-// remote is the first file of the image that is read over a network; nil if there is none.
-func (f *forecast) remote() *source.Remote {
-	for _, s := range f.image.sources() {
-		if r := s.Remote(); r != nil {
-			return r
-		}
-	}
-	return nil
-}
-
 func (f *forecast) blockSize() int64 {
-	if r := f.remote(); r != nil {
+	if r := f.image.remote(); r != nil {
 		return r.BlockSize()
 	}
 	return 0
@@ -312,7 +301,7 @@ func (f *forecast) blockSize() int64 {
 // snapshot does not list do not count. In a container and on a logical volume, only the
 // number is known.
 func (f *forecast) blocks(h *headed) (n int64) {
-	r := f.remote()
+	r := f.image.remote()
 	size := r.BlockSize()
 	if !f.image.raw() || h.LogicalVolume != "" {
 		return (h.IndexSize() + size - 1) / size
@@ -344,7 +333,7 @@ func (f *forecast) read() Amount {
 // scan is what a scan will read, at least what was read so far and at most all that there
 // is.
 func (f *forecast) scan() Amount {
-	r, read := f.remote(), f.read()
+	r, read := f.image.remote(), f.read()
 	switch {
 	case r == nil:
 		return Amount{Requests: max(f.sum.local.requests, read.Requests), Bytes: max(f.sum.local.bytes, read.Bytes)}

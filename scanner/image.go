@@ -200,9 +200,15 @@ func truncated(image *disk.Image) bool {
 // raw says whether the file of the image is the disk.
 func (i *Image) raw() bool { return i.Format == "raw" && i.Member == "" && len(i.disk.Sources()) == 1 }
 
-// remote says whether a file of the image, or of a parent, is read over a network.
-func (i *Image) remote() bool {
-	return slices.ContainsFunc(i.sources(), func(s *source.Source) bool { return s.Remote() != nil })
+// remote is the first file of the image, or of a parent, that is read over a network; nil
+// if there is none.
+func (i *Image) remote() *source.Remote {
+	for _, s := range i.sources() {
+		if r := s.Remote(); r != nil {
+			return r
+		}
+	}
+	return nil
 }
 
 // unreadable marks an error as disk.ErrNotImage if an image cannot be opened because

@@ -188,7 +188,7 @@ func (vs *volumes) complete(in Input, s *source.Source, f *RemoteFile) {
 // hashes with those that the container states. It returns what is wrong with them, and
 // the error of a file that cannot be read.
 func (vs *volumes) compare(ctx context.Context, in Input, i *Image, f *ImageFile) (doubt string, err error) {
-	if !in.Hash || i.raw() || i.remote() {
+	if !in.Hash || i.raw() || i.remote() != nil {
 		if all := vs.sums.by[i]; !i.raw() {
 			f.DiskSums = sumsOf(all)
 		}

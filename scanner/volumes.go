@@ -337,6 +337,14 @@ func (v *volume) mount(ctx context.Context, reads reads, budget *memory.Budget, 
 	}
 }
 
+// requestSize is how many bytes one request for the image returns at most, if that is read over a network; otherwise 0.
+func (v *volume) requestSize() int64 {
+	if r := v.image.remote(); r != nil {
+		return r.RequestSize()
+	}
+	return 0
+}
+
 // readers is how many reads of a table there are at a time. One is of 1 MiB. Where that is several requests, as many
 // requests are under way with fewer reads, and the blocks that two reads share are still in the cache for the second.
 func (v *volume) readers(most int) int {

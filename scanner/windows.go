@@ -84,16 +84,6 @@ func openWindows(vs *volumes, from inputs) (system, error) {
 // errNotWindows is about a filesystem that lacks what Windows has in files.
 var errNotWindows = errors.New("windows does not start from this filesystem")
 
-// requestSize is how many bytes one request for the image returns at most, if that is read over a network; otherwise 0.
-func (v *volume) requestSize() int64 {
-	for _, s := range v.image.sources() {
-		if r := s.Remote(); r != nil {
-			return r.RequestSize()
-		}
-	}
-	return 0
-}
-
 // device is the identity that the registry of Windows gives a partition.
 func device(v *volume) string {
 	switch {
