@@ -11,6 +11,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/disk"
+	"github.com/coldcheck/coldcheck/scanner/source"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
@@ -108,13 +109,16 @@ type headed struct {
 	row filesystem.Row
 }
 
+// scanned reports whether a scan reads the volume.
+func (h *headed) scanned() bool { return h.err == nil && h.readable() }
+
 func (vs *volumes) estimate(ctx context.Context, in Input) (*Estimation, error) {
 	list := make([]headed, len(vs.list))
 	vs.reads.each(len(list), func(i int) {
 		h := headed{volume: vs.list[i]}
 		h.row, _ = filesystem.Supported.Row(h.Filesystem)
 		h.err = h.Volume.Err
-		if h.err == nil && h.readable() && h.row.Head != nil {
+		if h.scanned() && h.row.Head != nil {
 			h.err = guard(func() (err error) {
 				r := vs.reads.bound(ctx, h.Volume)
 				h.Head, err = h.row.Head(ctx, r, h.Size, filesystem.Options{Reserve: vs.budget.Reserve})
@@ -212,17 +216,38 @@ type typical struct{ ebs, object, local sample }
 // the requested blocks.
 type sample struct{ requests, bytes int64 }
 
+// measured is what scans read of a kind of filesystem.
+type measured struct {
+	name       string // for a sentence
+	root, user typical
+	// filesPerBlock is the number of files for each block of sizesBlock bytes that a scan
+	// reads with Input.Sizes; 0 if it reads no more. A pair of 500,000 files needs 846
+	// blocks on ext4 and 7,161 on XFS.
+	filesPerBlock int64
+}
+
 // The amounts are measured with pairs of volumes with few files: Windows 35 blocks of EBS,
 // for three volumes and their $MFT, Linux 36, and on XFS 15. With 500,000 files, Linux needs 36
 // blocks, and on XFS 23; the amount of XFS is between its two. docs/remote.md has the
 // measurements.
 var (
-	windowsRoot = typical{ebs: sample{requests: 22}, object: sample{32, 8 << 20}, local: sample{120, 9 << 19}}
-	windowsUser = typical{ebs: sample{requests: 5}, object: sample{8, 9 << 18}, local: sample{26, 1 << 19}}
-	extRoot     = typical{ebs: sample{requests: 26}, object: sample{31, 8 << 20}, local: sample{240, 5 << 18}}
-	extUser     = typical{ebs: sample{requests: 10}, object: sample{10, 5 << 19}, local: sample{34, 5 << 16}}
-	xfsRoot     = typical{ebs: sample{requests: 12}, object: sample{16, 4 << 20}, local: sample{160, 1 << 20}}
-	xfsUser     = typical{ebs: sample{requests: 7}, object: sample{7, 7 << 18}, local: sample{35, 3 << 17}}
+	measuredNTFS = measured{
+		name: "NTFS",
+		root: typical{ebs: sample{requests: 22}, object: sample{32, 8 << 20}, local: sample{120, 9 << 19}},
+		user: typical{ebs: sample{requests: 5}, object: sample{8, 9 << 18}, local: sample{26, 1 << 19}},
+	}
+	measuredExt = measured{
+		name:          "ext4",
+		root:          typical{ebs: sample{requests: 26}, object: sample{31, 8 << 20}, local: sample{240, 5 << 18}},
+		user:          typical{ebs: sample{requests: 10}, object: sample{10, 5 << 19}, local: sample{34, 5 << 16}},
+		filesPerBlock: 600,
+	}
+	measuredXFS = measured{
+		name:          "XFS",
+		root:          typical{ebs: sample{requests: 12}, object: sample{16, 4 << 20}, local: sample{160, 1 << 20}},
+		user:          typical{ebs: sample{requests: 7}, object: sample{7, 7 << 18}, local: sample{35, 3 << 17}},
+		filesPerBlock: 70,
+	}
 )
 
 const (
@@ -234,24 +259,19 @@ const (
 	mftPerObjectRequest = 5 << 18
 	// mftPerRead is how much of the $MFT one read of a local image has.
 	mftPerRead = 1 << 20
-
-	// With Input.Sizes, a pair of 500,000 files needs 846 blocks on ext4 and 7,161 on XFS.
-	filesPerExtBlock = 600
-	filesPerXFSBlock = 70
-	// sizesBlock is the size of these blocks in bytes.
+	// sizesBlock is the size in bytes of the blocks of measured.filesPerBlock.
 	sizesBlock = 512 << 10
 )
 
-// typicalOf returns the typical amount of a volume.
-func typicalOf(h *headed, system bool) typical {
-	pair := map[bool]typical{true: extRoot, false: extUser}
+// measured returns what is measured of volumes like this one.
+func (h *headed) measured() *measured {
 	switch {
 	case h.row.System == filesystem.Windows:
-		pair = map[bool]typical{true: windowsRoot, false: windowsUser}
+		return &measuredNTFS
 	case h.Filesystem == disk.XFS:
-		pair = map[bool]typical{true: xfsRoot, false: xfsUser}
+		return &measuredXFS
 	}
-	return pair[system]
+	return &measuredExt
 }
 
 // forecast adds up what a scan reads of an image.
@@ -263,23 +283,23 @@ type forecast struct {
 
 // add adds a volume.
 func (f *forecast) add(h *headed, system, sizes bool) {
-	if h.err != nil || !h.readable() {
+	if !h.scanned() {
 		return
 	}
-	t := typicalOf(h, system)
+	m := h.measured()
+	t := m.user
+	if system {
+		t = m.root
+	}
 	mft := h.IndexSize()
 	more := mft * beyondMFTPercent / 100
-	if blockSize := f.blockSize(); blockSize > 0 {
-		t.ebs.requests += f.blocks(h) + more/blockSize
+	if r := f.image.remote(); r != nil {
+		t.ebs.requests += f.blocks(h, r) + more/r.BlockSize()
 	}
 	t.object.requests += mft / mftPerObjectRequest
 	t.local.requests += (mft + more) / mftPerRead
-	if sizes && h.row.System == filesystem.Linux {
-		perBlock := int64(filesPerExtBlock)
-		if h.Filesystem == disk.XFS {
-			perBlock = filesPerXFSBlock
-		}
-		blocks := (h.Files + perBlock - 1) / perBlock
+	if sizes && m.filesPerBlock > 0 {
+		blocks := (h.Files + m.filesPerBlock - 1) / m.filesPerBlock
 		t.ebs.requests += blocks
 		t.object.requests += blocks
 		more += blocks * sizesBlock
@@ -290,18 +310,10 @@ func (f *forecast) add(h *headed, system, sizes bool) {
 	}
 }
 
-func (f *forecast) blockSize() int64 {
-	if r := f.image.remote(); r != nil {
-		return r.BlockSize()
-	}
-	return 0
-}
-
-// blocks is how many blocks of the source the $MFT of a volume is in. Blocks that an EBS
+// blocks is how many blocks of a remote file the $MFT of a volume is in. Blocks that an EBS
 // snapshot does not list do not count. In a container and on a logical volume, only the
 // number is known.
-func (f *forecast) blocks(h *headed) (n int64) {
-	r := f.image.remote()
+func (f *forecast) blocks(h *headed, r *source.Remote) (n int64) {
 	size := r.BlockSize()
 	if !f.image.raw() || h.LogicalVolume != "" {
 		return (h.IndexSize() + size - 1) / size
@@ -349,29 +361,21 @@ func (f *forecast) scan() Amount {
 
 // basis says what the estimate rests on.
 func basis(list []headed, sizes bool) []string {
-	var windows, ext, xfs bool
+	scanned := map[*measured]bool{}
 	for i := range list {
-		switch h := &list[i]; {
-		case h.err != nil || !h.readable():
-		case h.row.System == filesystem.Windows:
-			windows = true
-		case h.Filesystem == disk.XFS:
-			xfs = true
-		default:
-			ext = true
+		if h := &list[i]; h.scanned() {
+			scanned[h.measured()] = true
 		}
 	}
-	var sentences []string
-	if windows {
-		sentences = append(sentences, "For NTFS, it rests on the size of the $MFT, and on a typical amount for hives, "+
-			"indexes and small files.")
+	var sentences, linux []string
+	if scanned[&measuredNTFS] {
+		sentences = append(sentences, "For "+measuredNTFS.name+", it rests on the size of the $MFT, and on a typical "+
+			"amount for hives, indexes and small files.")
 	}
-	var linux []string
-	if ext {
-		linux = append(linux, "ext4")
-	}
-	if xfs {
-		linux = append(linux, "XFS")
+	for _, m := range []*measured{&measuredExt, &measuredXFS} {
+		if scanned[m] {
+			linux = append(linux, m.name)
+		}
 	}
 	if len(linux) > 0 {
 		sentences = append(sentences, "For "+prose.List(linux, len(linux))+
