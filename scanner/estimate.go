@@ -3,10 +3,8 @@ package scanner
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/internal/prose"
@@ -71,7 +69,7 @@ func (a *Amount) Add(b Amount) {
 // headers of containers, partition tables, and the first structures of filesystems: the
 // boot sector and the first record of the $MFT with its run list, the superblock and the
 // group descriptors of ext4, or the superblock of XFS. The rest is taken from
-// measurements. Of the input it uses the images, the parents, Root, MaxMemory,
+// measurements. Of the input it uses the images, the parents, Root, User, MaxMemory,
 // ParallelReads and Sizes.
 //
 // The errors are those of Scan. ErrNoSystem means that no volume can hold a system. Whether
@@ -127,7 +125,7 @@ func (vs *volumes) estimate(ctx context.Context, in Input) (*Estimation, error) 
 		}
 		list[i] = h
 	})
-	system, err := vs.likeliestRoot(list, in.Root)
+	system, err := vs.likeliestRoot(list, in.Root, in.User)
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +138,8 @@ func (vs *volumes) estimate(ctx context.Context, in Input) (*Estimation, error) 
 		f := forecast{image: i, reading: &readings[n]}
 		for k := range list {
 			if h := &list[k]; h.image == i {
-				image.Volumes = append(image.Volumes, h.describe(h == system))
-				f.add(h, h == system, in.Sizes)
+				image.Volumes = append(image.Volumes, h.describe(h.volume == system))
+				f.add(h, h.volume == system, in.Sizes)
 			}
 		}
 		image.Read, image.Scan = f.read(), f.scan()
@@ -155,42 +153,24 @@ func (vs *volumes) estimate(ctx context.Context, in Input) (*Estimation, error) 
 // the one with the most files. Only the folders would show it, and they are not read. A
 // volume next to a larger one that is encrypted holds none: it is the one that starts the
 // system.
-func (vs *volumes) likeliestRoot(list []headed, forced *Source) (*headed, error) {
-	var best *headed
-	var considered []string
-	var encrypted *volume
+func (vs *volumes) likeliestRoot(list []headed, forced, user *Source) (*volume, error) {
+	heads := map[*volume]*headed{}
 	for i := range list {
-		h := &list[i]
-		if forced != nil && !h.of(forced) {
-			continue
-		}
-		switch {
-		case h.encryption() != "":
-			encrypted = cmp.Or(encrypted, h.volume)
-		case errors.Is(h.err, kind.IO):
-			return nil, fail(ErrIO, hintOf(h.err), "%s: %w", h.name(), h.err)
-		case h.err == nil && h.readable() && (best == nil || h.Files > best.Files) && !startsEncrypted(h, list):
-			best = h
-		}
-		considered = append(considered, h.name()+": "+h.content())
+		heads[list[i].volume] = &list[i]
 	}
-	switch {
-	case best != nil:
-		return best, nil
-	case encrypted != nil:
-		return nil, fail(ErrNoSystem, decryptHint(encrypted), "%s is encrypted with %s", encrypted.name(),
-			encrypted.encryption())
-	case len(considered) == 0:
-		return nil, fail(ErrNoSystem, "", "the images contain no volume")
+	found, err := vs.roots(forced, user, func(v *volume) (may bool, what string) {
+		return heads[v].scanned() && !vs.startsEncrypted(v), v.content()
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil, fail(ErrNoSystem, vs.rootHint(forced, nil), "no supported system found: %s",
-		strings.Join(considered, "; "))
+	return slices.MaxFunc(found, func(a, b *volume) int { return cmp.Compare(heads[a].Files, heads[b].Files) }), nil
 }
 
 // startsEncrypted reports whether a larger volume of the same image is encrypted.
-func startsEncrypted(h *headed, list []headed) bool {
-	return slices.ContainsFunc(list, func(other headed) bool {
-		return other.image == h.image && other.encryption() != "" && other.Size > h.Size
+func (vs *volumes) startsEncrypted(v *volume) bool {
+	return slices.ContainsFunc(vs.list, func(other *volume) bool {
+		return other.image == v.image && other.encryption() != "" && other.Size > v.Size
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,6 +123,31 @@ func TestEstimateOne(t *testing.T) {
 		sizes, err := scanner.Estimate(t.Context(), one)
 		if err != nil || (sizes.Images[0].Scan.Bytes > e.Images[0].Scan.Bytes) != strings.HasPrefix(name, "linux") {
 			t.Errorf("%s with Sizes: %+v, %v", name, sizes, err)
+		}
+	}
+}
+
+// TestEstimateUser: the system is not assumed on an image that is named as that of the
+// user volume, even if that has more files.
+func TestEstimateUser(t *testing.T) {
+	t.Parallel()
+	c, err := fixtures.Find("failing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for named := range c.Images {
+		in := input(c)
+		user := in.Images[named]
+		in.User, in.Images = &user, slices.Delete(in.Images, named, named+1)
+		e, err := scanner.Estimate(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range e.Images {
+			system := slices.ContainsFunc(i.Volumes, func(v scanner.VolumeEstimate) bool { return v.System })
+			if system == (i.File.Name == user.Name) {
+				t.Errorf("%s is named as the user volume; the system on %s is assumed: %v", user.Name, i.File.Name, system)
+			}
 		}
 	}
 }

@@ -422,44 +422,60 @@ func hintOf(err error) string {
 // findRoot finds the volume with the system. forced is the image that must have
 // it, user one that must not; both may be nil.
 func (vs *volumes) findRoot(forced, user *Source) error {
-	var found, encrypted []*volume
+	found, err := vs.roots(forced, user, func(v *volume) (is bool, what string) {
+		if v.fs == nil {
+			return false, v.content()
+		}
+		is, err := v.holdsSystem()
+		return is, cmp.Or(errorText(err), v.content())
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(found) > 1:
+		return fail(ErrUsage, "scan one WorkSpace at a time, or name its root volume with --root",
+			"two root volumes: %s and %s", found[0].name(), found[1].name())
+	}
+	vs.root = found[0]
+	vs.root.role, vs.root.source = Root, string(Root)
+	return nil
+}
+
+// roots returns the volumes that hold a system, at least one, or the error that there is
+// none. holds says whether a volume does, and what it has otherwise.
+func (vs *volumes) roots(
+	forced, user *Source, holds func(v *volume) (is bool, what string),
+) (found []*volume, err error) {
+	var encrypted *volume
 	var considered []string
 	for _, v := range vs.list {
 		if forced != nil && !v.of(forced) || user != nil && v.of(user) {
 			continue
 		}
-		what := v.content()
 		switch {
 		case v.encryption() != "":
-			encrypted = append(encrypted, v)
+			encrypted = cmp.Or(encrypted, v)
 		case errors.Is(v.err, kind.IO):
-			return fail(ErrIO, "", "%s: %w", v.name(), v.err)
-		case v.fs != nil:
-			is, err := v.holdsSystem()
+			return nil, fail(ErrIO, hintOf(v.err), "%s: %w", v.name(), v.err)
+		default:
+			is, what := holds(v)
 			if is {
 				found = append(found, v)
 			}
-			if err != nil {
-				what = err.Error()
-			}
+			considered = append(considered, v.name()+": "+what)
 		}
-		considered = append(considered, v.name()+": "+what)
 	}
 	switch {
-	case len(found) == 1:
-		vs.root = found[0]
-		vs.root.role, vs.root.source = Root, string(Root)
-		return nil
-	case len(found) > 1:
-		return fail(ErrUsage, "scan one WorkSpace at a time, or name its root volume with --root",
-			"two root volumes: %s and %s", found[0].name(), found[1].name())
-	case len(encrypted) > 0:
-		e := encrypted[0]
-		return fail(ErrNoSystem, decryptHint(e), "%s is encrypted with %s", e.name(), e.encryption())
+	case len(found) > 0:
+		return found, nil
+	case encrypted != nil:
+		return nil, fail(ErrNoSystem, decryptHint(encrypted), "%s is encrypted with %s", encrypted.name(),
+			encrypted.encryption())
 	case len(considered) == 0:
-		return fail(ErrNoSystem, "", "the images contain no volume")
+		return nil, fail(ErrNoSystem, "", "the images contain no volume")
 	}
-	return fail(ErrNoSystem, vs.rootHint(forced, user), "no supported system found: %s", strings.Join(considered, "; "))
+	return nil, fail(ErrNoSystem, vs.rootHint(forced, user), "no supported system found: %s",
+		strings.Join(considered, "; "))
 }
 
 // findOthers finds the user volume, and of a Linux system what it mounts.
