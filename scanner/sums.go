@@ -88,6 +88,11 @@ func (e ExpectedSum) fits(name string, remote bool) error {
 	return nil
 }
 
+// of says whether the hash is expected of an image, or of the archive that it is in.
+func (e ExpectedSum) of(i *Image) bool {
+	return e.Image == "" || e.Image == i.source.Name || e.Image == i.Name
+}
+
 // expectsReadSet says whether the digest of a read set is expected.
 func (in *Input) expectsReadSet() bool {
 	return slices.ContainsFunc(in.Expect, func(e ExpectedSum) bool { return e.Algorithm == ReadSetSHA256 })
@@ -164,7 +169,7 @@ func (vs *volumes) verify(ctx context.Context, in Input, trail *requirement.Trai
 	for _, e := range in.Expect {
 		var of []*Image
 		for _, i := range vs.images {
-			if e.Image == "" || e.Image == i.source.Name || e.Image == i.Name {
+			if e.of(i) {
 				of = append(of, i)
 			}
 		}
@@ -192,9 +197,7 @@ func (vs *volumes) matchReadSets(in Input, files []ImageFile, trail *requirement
 		if e.Algorithm != ReadSetSHA256 {
 			continue
 		}
-		n := slices.IndexFunc(vs.images, func(i *Image) bool {
-			return e.Image == "" || e.Image == i.source.Name || e.Image == i.Name
-		})
+		n := slices.IndexFunc(vs.images, e.of)
 		if got := files[n].Remote.ReadSet.SHA256; !strings.EqualFold(got, e.Sum) {
 			const hint = "the image is another one, or the scan did not read the same blocks: compare the version of " +
 				"coldcheck and the options"
