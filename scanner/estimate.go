@@ -176,11 +176,8 @@ func (vs *volumes) startsEncrypted(v *volume) bool {
 
 func (h *headed) describe(system bool) VolumeEstimate {
 	v := VolumeEstimate{
-		Partition: h.Partition, Logical: h.LogicalVolume, Size: h.Size, Filesystem: string(h.Filesystem), System: system,
+		Partition: h.Partition, Logical: h.LogicalVolume, Size: h.Size, Filesystem: h.filesystem(), System: system,
 		Files: h.Files, Index: h.IndexSize(), Pieces: len(h.Index), Err: h.err,
-	}
-	if h.Filesystem == disk.Unknown {
-		v.Filesystem = "unknown"
 	}
 	if name := h.encryption(); name != "" {
 		v.Err = kind.Mark(fmt.Errorf("it is encrypted with %s", name), kind.Encrypted)

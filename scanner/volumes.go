@@ -84,6 +84,9 @@ func (v *volume) content() string {
 	return string(v.Filesystem)
 }
 
+// filesystem is the filesystem as results name it.
+func (v *volume) filesystem() string { return cmp.Or(string(v.Filesystem), "unknown") }
+
 // encryption is the name of what encrypts the volume, "" if it is not.
 func (v *volume) encryption() string {
 	switch {
@@ -654,10 +657,7 @@ func (vs *volumes) describe() []Volume {
 		d := Volume{
 			Role: v.role, Source: v.source, Mounted: v.mounted, Image: v.image.Name, Format: v.image.Format,
 			Partition: v.Partition, Logical: v.LogicalVolume,
-			Offset: v.Offset, Size: v.Size, Free: -1, Filesystem: string(v.Filesystem),
-		}
-		if v.Filesystem == disk.Unknown {
-			d.Filesystem = "unknown"
+			Offset: v.Offset, Size: v.Size, Free: -1, Filesystem: v.filesystem(),
 		}
 		if v.fs != nil {
 			if err := guard(func() error { d.complete(v.fs); return nil }); err != nil {
