@@ -60,7 +60,7 @@ func (p *program) dryRun(ctx context.Context, in scanner.Input, flags scanFlags)
 		fmt.Fprintln(out, sentence)
 	}
 	if priced {
-		fmt.Fprintf(out, "The price is that of the requests: %s.\n", scanner.Prices)
+		explainPrice(out)
 	}
 	return out.flush(nil)
 }

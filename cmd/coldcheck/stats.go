@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 
@@ -45,10 +46,15 @@ func (p *program) showStats(r *scanner.Result) {
 	}
 	w.Flush()
 	if priced {
-		fmt.Fprintf(&b, "The price is that of the requests: %s.\n", scanner.Prices)
+		explainPrice(&b)
 	}
 	p.progress.clear()
 	fmt.Fprint(p.stderr, b.String())
+}
+
+// explainPrice says what the prices in a table are.
+func explainPrice(w io.Writer) {
+	fmt.Fprintf(w, "The price is that of the requests: %s.\n", scanner.Prices)
 }
 
 // priceText is a price in billionths of a US dollar; "-" if it is not known.
