@@ -92,6 +92,12 @@ func (l *logWriter) putIf(key, value string) {
 
 func (l *logWriter) putInt(key string, n int64) { l.put(key, strconv.FormatInt(n, 10)) }
 
+func (l *logWriter) putOffset(key string, at *int64) {
+	if at != nil {
+		l.putInt(key, *at)
+	}
+}
+
 func (l *logWriter) end() { l.w.WriteByte('\n') }
 
 func (l *logWriter) header(r *scanner.Result, o Options) {
@@ -365,23 +371,13 @@ func (l *logWriter) finding(r *scanner.Result, f requirement.Finding) error {
 		}
 		l.putIf("type", e.Type)
 		l.putIf("data", e.Data)
-		if e.Offset != nil {
-			l.putInt("offset", *e.Offset)
-		}
-		if e.ImageOffset != nil {
-			l.putInt("image_offset", *e.ImageOffset)
-		}
-		if e.RecordOffset != nil {
-			l.putInt("record_offset", *e.RecordOffset)
-		}
+		l.putOffset("offset", e.Offset)
+		l.putOffset("image_offset", e.ImageOffset)
+		l.putOffset("record_offset", e.RecordOffset)
 		l.putIf("file", e.File)
-		if e.FileOffset != nil {
-			l.putInt("file_offset", *e.FileOffset)
-		}
+		l.putOffset("file_offset", e.FileOffset)
 		l.putIf("record_file", e.RecordFile)
-		if e.RecordFileOffset != nil {
-			l.putInt("record_file_offset", *e.RecordFileOffset)
-		}
+		l.putOffset("record_file_offset", e.RecordFileOffset)
 		l.putIf("modified", timestamp(e.Time))
 		l.putIf("note", e.Note)
 		l.putIf("confirmed_by", e.CrossCheck.Readers)
