@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/internal/remotetest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner"
@@ -26,10 +26,7 @@ func TestEstimate(t *testing.T) {
 		if n >= 3 && !testenv.Full() {
 			break
 		}
-		c, err := fixtures.Find(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := testcases.Find(t, name)
 		for _, where := range append(servers, "local") {
 			t.Run(name+" "+where, func(t *testing.T) {
 				t.Parallel()
@@ -104,10 +101,7 @@ func amountOf(r *scanner.Reading) scanner.Amount {
 func TestEstimateOne(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"failing", "linux-failing"} {
-		c, err := fixtures.Find(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := testcases.Find(t, name)
 		pair, err := scanner.Estimate(t.Context(), input(c))
 		if err != nil {
 			t.Fatal(err)
@@ -131,10 +125,7 @@ func TestEstimateOne(t *testing.T) {
 // user volume, even if that has more files.
 func TestEstimateUser(t *testing.T) {
 	t.Parallel()
-	c, err := fixtures.Find("failing")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := testcases.Find(t, "failing")
 	for named := range c.Images {
 		in := input(c)
 		user := in.Images[named]
@@ -155,10 +146,7 @@ func TestEstimateUser(t *testing.T) {
 // TestEstimateErrors: the errors are those of a scan.
 func TestEstimateErrors(t *testing.T) {
 	t.Parallel()
-	c, err := fixtures.Find("failing")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := testcases.Find(t, "failing")
 	twice := input(c)
 	first := scanner.File("estimate_test.go")
 	twice.Images = []scanner.Source{first, first}

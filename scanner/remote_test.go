@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/internal/remotetest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner"
@@ -21,6 +22,9 @@ import (
 
 // servers are the kinds of servers that have the images of a case.
 var servers = []string{"ebs", "s3", "http"}
+
+// smallBlocks is a server of EBS direct APIs with blocks of 4 KiB.
+const smallBlocks = "ebs in 4 KiB"
 
 // placed is a case whose images are somewhere else, under the same names.
 type placed struct {
@@ -44,8 +48,11 @@ func serve(t *testing.T, c fixtures.Case, where string) placed {
 	p := placed{Input: input(c)}
 	var put func(n int, r io.ReaderAt, size int64) (name string)
 	switch where {
-	case "ebs":
+	case "ebs", smallBlocks:
 		s := remotetest.EBS(t)
+		if where == smallBlocks {
+			s.BlockSize = 4 << 10
+		}
 		p.server, p.action = &s.Server, "ebs:GetSnapshotBlock"
 		put = func(n int, r io.ReaderAt, size int64) string {
 			s.Add(fmt.Sprint("snap-", n), r, size)
@@ -121,10 +128,7 @@ func TestRemoteRequests(t *testing.T) {
 	for name, most := range map[string]int{"linux-ready": 36, "linux-ubuntu": 36, "linux-xfs-ready": 15} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, err := fixtures.Find(name)
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := testcases.Find(t, name)
 			p := serve(t, c, "ebs")
 			if _, err := scanner.Scan(t.Context(), p.Input); err != nil {
 				t.Fatal(err)
@@ -149,17 +153,12 @@ func TestRemoteHives(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, err := fixtures.Find(name)
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := testcases.Find(t, name)
 			want, err := scanner.Scan(t.Context(), input(c))
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := remotetest.EBS(t)
-			s.BlockSize = 4 << 10
-			got, err := scanner.Scan(t.Context(), onEBS(t, s, c))
+			got, err := scanner.Scan(t.Context(), serve(t, c, smallBlocks).Input)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,47 +173,24 @@ func TestRemoteHives(t *testing.T) {
 // TestRemoteWindows: a scan of a Windows pair with few files asks for few blocks.
 func TestRemoteWindows(t *testing.T) {
 	t.Parallel()
-	c, err := fixtures.Find("ready")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := remotetest.EBS(t)
-	if _, err := scanner.Scan(t.Context(), onEBS(t, s, c)); err != nil {
+	c := testcases.Find(t, "ready")
+	p := serve(t, c, "ebs")
+	if _, err := scanner.Scan(t.Context(), p.Input); err != nil {
 		t.Fatal(err)
 	}
 	const most = 40
-	n := s.Actions()["ebs:GetSnapshotBlock"]
+	n := p.server.Actions()[p.action]
 	if n > most || n == 0 {
 		t.Errorf("%d blocks, at most %d", n, most)
 	}
 	t.Logf("%d blocks", n)
 }
 
-// onEBS puts the images of a case on a server of EBS direct APIs.
-func onEBS(t *testing.T, s *remotetest.EBSServer, c fixtures.Case) scanner.Input {
-	t.Helper()
-	in := input(c)
-	for n, i := range c.Images {
-		r, err := i.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Add(fmt.Sprint("snap-", n), r, i.Size)
-		in.Images[n].Open = func(ctx context.Context) (*source.Source, error) {
-			return source.Open(ctx, fmt.Sprint("ebs:snap-", n), source.Options{AWS: s.AWS})
-		}
-	}
-	return in
-}
-
 // TestRemoteFailure: a read that fails for good ends a scan wherever it happens, with an
 // error that says whether it may pass, and never with a result or with no system.
 func TestRemoteFailure(t *testing.T) {
 	for _, name := range []string{"failing", "linux-failing"} {
-		c, err := fixtures.Find(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := testcases.Find(t, name)
 		for _, where := range servers {
 			t.Run(name+" "+where, func(t *testing.T) {
 				t.Parallel()
@@ -298,10 +274,7 @@ func TestRemoteNames(t *testing.T) {
 // refused of them.
 func TestRemoteReading(t *testing.T) {
 	t.Parallel()
-	c, err := fixtures.Find("linux-failing")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := testcases.Find(t, "linux-failing")
 	for _, where := range servers {
 		p := serve(t, c, where)
 		const throttled = 3
@@ -345,10 +318,7 @@ func TestRemoteReading(t *testing.T) {
 // whole image.
 func TestRemoteReadSet(t *testing.T) {
 	for n, name := range []string{"failing", "linux-failing"} {
-		c, err := fixtures.Find(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := testcases.Find(t, name)
 		for k, where := range servers {
 			if !testenv.Full() && n != k {
 				continue
@@ -420,10 +390,7 @@ func TestRemoteReadSet(t *testing.T) {
 // changes, and a document that does not fit is a notice.
 func TestDescribedSnapshots(t *testing.T) {
 	t.Parallel()
-	c, err := fixtures.Find("linux-failing")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := testcases.Find(t, "linux-failing")
 	p := serve(t, c, "ebs")
 	plain, err := scanner.Scan(t.Context(), p.Input)
 	if err != nil {

@@ -153,16 +153,7 @@ func packE01(t *testing.T, folder, raw string) (string, []string) {
 // rawImages writes the root and the user image of a case as raw files.
 func rawImages(t *testing.T, name string) (root, user string) {
 	t.Helper()
-	c, err := fixtures.Find(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rawImagesOf(t, c)
-}
-
-func rawImagesOf(t *testing.T, c fixtures.Case) (root, user string) {
-	t.Helper()
-	dir := t.TempDir()
+	c, dir := testcases.Find(t, name), t.TempDir()
 	root, user = filepath.Join(dir, "root.raw"), filepath.Join(dir, "user.raw")
 	for role, file := range map[string]string{"root": root, "user": user} {
 		if err := writeImage(c, role, file); err != nil {
@@ -197,7 +188,7 @@ func TestSmallE01(t *testing.T) {
 	if !testenv.Full() {
 		t.Skip("TestContainers compares the other containers; a strict run also compares E01")
 	}
-	root, user := rawImagesOf(t, testcases.Find(t, "linux-user-small"))
+	root, user := rawImages(t, "linux-user-small")
 	want := reportOf(t, scanner.Input{Images: files([]string{root, user})}, nil, root, user)
 	for _, p := range packings() {
 		if p.name == "E01" {

@@ -120,7 +120,7 @@ func withinMemory(t *testing.T, limit int64, code int, says string, args ...stri
 // TestMaxMemoryContainers: blocks of compressed containers count too, however large they
 // are. The scans find what those of the raw images find.
 func TestMaxMemoryContainers(t *testing.T) {
-	root, user := rawImagesOf(t, testcases.Find(t, "linux-user-small"))
+	root, user := rawImages(t, "linux-user-small")
 	for n, p := range []packed{
 		qemu("qcow2", "-c", "-o", "compression_type=zstd,cluster_size=2M"),
 		{name: "E01 with chunks of 16 MiB", tools: []string{"ewfacquire"},

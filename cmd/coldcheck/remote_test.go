@@ -15,7 +15,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/internal/remotetest"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
@@ -46,10 +46,7 @@ func remoteCases(t *testing.T, name string) map[string]remoteCase {
 		"s3":   {Server: &store.Server, env: environ(&store.Server, "S3"), action: "s3:GetObject"},
 		"ebs":  {Server: &snapshots.Server, env: environ(&snapshots.Server, "EBS"), action: "ebs:GetSnapshotBlock"},
 	}
-	c, err := fixtures.Find(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := testcases.Find(t, name)
 	add := func(kind, name string) {
 		r := cases[kind]
 		r.images = append(r.images, name)
