@@ -33,9 +33,9 @@ func (s Source) open(ctx context.Context, o source.Options) (*source.Source, err
 	return s.Open(ctx)
 }
 
-// File returns the Source of a file or block device, or of what else source.Open
-// opens by its name: an EBS snapshot, an object in S3, or a URL. Its Name has no
-// secrets of the URL.
+// File returns the Source of anything that source.Open opens by its name: a file, a
+// block device, an EBS snapshot, an object in S3, or a URL. Its Name has no secrets of
+// the URL.
 func File(path string) Source {
 	return Source{Name: source.ShownName(path), path: path, Open: func(ctx context.Context) (*source.Source, error) {
 		return source.Open(ctx, path, source.Options{})

@@ -348,8 +348,8 @@ func (v *volume) requestSize() int64 {
 	return 0
 }
 
-// readers is how many reads of a table there are at a time. One is of 1 MiB. Where that is several requests, as many
-// requests are under way with fewer reads, and the blocks that two reads share are still in the cache for the second.
+// readers is the number of concurrent reads of a table, each of 1 MiB. If a read takes several requests, fewer reads
+// keep as many requests under way, and a block that two reads share is still in the cache for the second.
 func (v *volume) readers(most int) int {
 	const read = 1 << 20
 	if request := v.requestSize(); request > 0 && request < read {

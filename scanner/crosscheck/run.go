@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Start returns the command that runs a Worker on the images of the scan. What its Stdin
-// has, if it has one, is written to the child before the first question. The
-// command ends when the context does.
+// Start returns the command that runs a Worker on the images of the scan. If it has a
+// Stdin, its content is written to the child before the first question. The command ends
+// when the context does.
 type Start func(ctx context.Context) *exec.Cmd
 
 // Limits are the limits of a cross-check.
