@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ type child struct {
 	ctx    context.Context
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
+	first  []byte // written before the first question
 	stderr *head
 	lines  chan []byte   // its answers; closed at the end of its output
 	gone   chan struct{} // closed when no more answers are needed
@@ -36,8 +38,12 @@ func startChild(ctx context.Context, start Start) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	first := c.cmd.Stdin
-	c.cmd.Stdin = nil
+	if c.cmd.Stdin != nil {
+		if c.first, err = io.ReadAll(c.cmd.Stdin); err != nil {
+			return nil, err
+		}
+		c.cmd.Stdin = nil
+	}
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -45,10 +51,6 @@ func startChild(ctx context.Context, start Start) (*child, error) {
 		return nil, err
 	}
 	go c.read(stdout)
-	if first != nil {
-		// A child that does not read it answers no question.
-		_, _ = io.Copy(c.stdin, first)
-	}
 	return c, nil
 }
 
@@ -74,6 +76,7 @@ func (c *child) read(stdout io.Reader) {
 func (c *child) ask(line []byte, limit time.Duration) ([]byte, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
+	line, c.first = slices.Concat(c.first, line), nil
 	written := make(chan error, 1)
 	go func() {
 		_, err := c.stdin.Write(line)

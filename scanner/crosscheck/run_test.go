@@ -101,6 +101,24 @@ func TestChildren(t *testing.T) {
 	}
 }
 
+// A child that does not read what is written before the first question has no more time
+// than for an answer.
+func TestStdinUnread(t *testing.T) {
+	t.Parallel()
+	s := &starter{mode: "never reads"}
+	start := func(ctx context.Context) *exec.Cmd {
+		cmd := s.start(ctx)
+		cmd.Stdin = strings.NewReader(strings.Repeat("more than a pipe holds", 10_000))
+		return cmd
+	}
+	short := patient
+	short.Answer = 300 * time.Millisecond
+	answers, err := Run(t.Context(), start, short, questions(2), nil)
+	if err != nil || states(answers) != "FF" || !strings.Contains(answers[0].Reason, errNoAnswer.Error()) {
+		t.Errorf("%v, %+v", err, answers)
+	}
+}
+
 // An allocation far beyond the limit ends the child before the memory is there.
 func TestMemoryAtOnce(t *testing.T) {
 	s := &starter{mode: "eats at once", memory: 96 << 20}
