@@ -26,8 +26,8 @@ var rendering = []string{"report"}
 
 // proseAllowed are the places outside of them that may look into a text all the same, and why.
 var proseAllowed = map[string]string{
-	"scanner/crosscheck/ext4.go":       "go-diskfs has no type for a file that is missing",
-	"scanner/internal/linux/faults.go": "two errors are one fault if they say the same",
+	"scanner/crosscheck/ext4.go":    "go-diskfs has no type for a file that is missing",
+	"scanner/internal/fact/join.go": "two errors are one fault if they say the same",
 }
 
 // checkProse returns where a file reads what was written for people: a field of prose, or the text of an error, is
