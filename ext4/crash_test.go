@@ -57,7 +57,7 @@ func TestCrashes(t *testing.T) {
 			c.images = 1
 		}
 		t.Run(c.name, func(t *testing.T) {
-			testenv.Part(t, i, 4)
+			testenv.Share(t, i, 4, 2)
 			t.Parallel()
 			images := crash(t, filepath.Join(dir, c.name), c.args, c.options, c.images, uint64(i))
 			for _, image := range images {

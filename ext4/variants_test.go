@@ -79,7 +79,7 @@ func TestVariants(t *testing.T) {
 	kernel(t)
 	for i, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
-			testenv.Part(t, i, 4)
+			testenv.Share(t, i, 4, 2)
 			t.Parallel()
 			image := mkfs(t, v.size<<20, strings.Fields(v.args)...)
 			dir, umount := mount(t, image, "")
@@ -130,7 +130,7 @@ func TestUnmountedVariants(t *testing.T) {
 	want := mounttest.KernelView(t, source)
 	for i, v := range unmounted {
 		t.Run(v.name, func(t *testing.T) {
-			testenv.Part(t, i, 3)
+			testenv.Share(t, i, 3, 2)
 			t.Parallel()
 			image := mkfs(t, v.size<<20, append(strings.Fields(v.args), "-d", source)...)
 			compare := func() {

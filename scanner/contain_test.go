@@ -51,6 +51,10 @@ func withPanic(c fixtures.Case, role string, left *atomic.Int64) scanner.Input {
 // Wherever a reader panics, the scan ends with a result or an error that names
 // the place, and nothing passes that did not pass before.
 func TestPanicAnywhere(t *testing.T) {
+	apart := int64(16)
+	if testing.Short() {
+		apart = 4
+	}
 	for _, name := range []string{"failing", "linux-failing"} {
 		c := testcases.Find(t, name)
 		plain, err := scanner.Scan(t.Context(), input(c))
@@ -63,7 +67,7 @@ func TestPanicAnywhere(t *testing.T) {
 		}
 		for _, role := range []string{"root", "user"} {
 			results := 0
-			for read := int64(1); ; read += 1 + read/16 {
+			for read := int64(1); ; read += 1 + read/apart {
 				left := &atomic.Int64{}
 				left.Store(read)
 				r, err := scanner.Scan(t.Context(), withPanic(c, role, left))

@@ -200,10 +200,13 @@ func TestRemoteFailure(t *testing.T) {
 				}
 				requests := p.server.Actions()[p.action]
 				every := max(requests/4, 1)
-				if testenv.Nightly() {
+				switch {
+				case testenv.Nightly():
 					every = 1
-				} else if testenv.Full() {
+				case testenv.Full():
 					every = max(requests/8, 1)
+				case testing.Short():
+					every = max(requests/3, 1)
 				}
 				ended := 0
 				for skip := 0; skip < requests; skip += every {

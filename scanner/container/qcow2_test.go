@@ -224,7 +224,7 @@ func TestQcow2Converted(t *testing.T) {
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
-			testenv.Part(t, i, 6)
+			testenv.Share(t, i, 6, 2)
 			imgconform.Run(t, imgconform.Format{Unit: 512, Sparse: !strings.Contains(args[1], "2M"), Open: openAs("qcow2"),
 				Write: qcow2Once(func(t *testing.T, content []byte) []byte {
 					folder := t.TempDir()
