@@ -31,7 +31,7 @@ const everything = "*"
 // new package needs a row.
 var rules = map[string][]string{
 	"cmd/coldcheck": {everything},
-	"report":        {"internal/prose", "scanner", "scanner/requirement"},
+	"report":        {"internal/prose", "scanner", "scanner/fleet", "scanner/requirement"},
 	"report/remedy": {"report", "scanner/requirement"},
 	"scanner": {
 		"internal/inorder", "internal/kind", "internal/memory", "internal/parallel", "internal/prose",
@@ -39,6 +39,7 @@ var rules = map[string][]string{
 		"scanner/disk",
 		"scanner/volume", "scanner/internal/", "registry",
 	},
+	"scanner/fleet":       {"internal/kind", "internal/prose", "scanner", "scanner/source"},
 	"scanner/requirement": {"internal/prose"},
 	"scanner/internal/windows": {"internal/fold", "internal/filetime", "internal/parallel", "internal/utf16le",
 		"internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/", "scanner/volume",
