@@ -7,8 +7,6 @@ import (
 	"iter"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
@@ -45,8 +43,7 @@ const (
 
 // StoreOptions are what OpenStore is given besides the name.
 type StoreOptions struct {
-	// AWS loads the configuration of the AWS SDK; nil for its default.
-	AWS func(ctx context.Context) (aws.Config, error)
+	Source source.Options // how S3 is reached
 }
 
 // records is the folder, or the part of the prefix, of the records of a store.
