@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 
 	"github.com/coldcheck/coldcheck/internal/bounded"
 )
@@ -54,17 +55,19 @@ type Cache struct {
 	places chan struct{}  // each fetch that is under way holds one
 	done   sync.WaitGroup // of the fetches
 
-	mu       sync.Mutex
-	closed   bool
-	blocks   map[int64]*cached
-	idle     list.List // of *cached that are cached and not being read, the last used first
-	buffers  [][]byte  // that were made and are not in use
-	made     int64     // how many buffers were made
-	underWay int       // how many fetches are
-	freed    chan struct{}
-	streams  []stream
-	turn     int64 // counts the reads, to know which stream was used last
-	counters CacheCounters
+	mu     sync.Mutex
+	closed bool
+	blocks map[int64]*cached
+	// Blocks that are cached and not being read, the last used first. Those in read were
+	// copied whole: most data is read once, so their buffers are used again first.
+	unread, read list.List
+	buffers      [][]byte // that were made and are not in use
+	made         int64    // how many buffers were made
+	underWay     int      // how many fetches are
+	freed        chan struct{}
+	streams      []stream
+	turn         int64 // counts the reads, to know which stream was used last
+	counters     CacheCounters
 }
 
 // CacheCounters are the counters of a Cache.
@@ -84,8 +87,20 @@ type cached struct {
 	ready  chan struct{} // closed when data or err is there
 	done   bool          // the same, under the lock
 	users  int           // readers that wait for it or copy from it
+	copied atomic.Int64  // bytes that readers have copied
 	run    *run          // that fetches it
-	place  *list.Element // in Cache.idle; nil if it is not
+	idle   *list.List    // Cache.unread or Cache.read; nil if it is in none
+	place  *list.Element // in idle
+}
+
+// shelve moves the block to the front of a list; nil for none.
+func (b *cached) shelve(to *list.List) {
+	if b.idle != nil {
+		b.idle.Remove(b.place)
+	}
+	if b.idle = to; to != nil {
+		b.place = to.PushFront(b)
+	}
 }
 
 // run is a fetch of consecutive blocks.
@@ -166,7 +181,9 @@ func (r inCache) ReadAt(p []byte, off int64) (int, error) {
 		if err != nil {
 			return done, err
 		}
-		done += copy(p[done:], b.data[at%c.block:])
+		n := copy(p[done:], b.data[at%c.block:])
+		b.copied.Add(int64(n))
+		done += n
 		c.release(b)
 	}
 	return done, nil
@@ -264,10 +281,7 @@ func (c *Cache) use(b *cached) {
 	if !b.done {
 		b.run.users++
 	}
-	if b.place != nil {
-		c.idle.Remove(b.place)
-		b.place = nil
-	}
+	b.shelve(nil)
 }
 
 // release removes a user of a block. A fetch without users is canceled and its blocks
@@ -294,7 +308,11 @@ func (c *Cache) release(b *cached) {
 // settle keeps a block that has no users, or frees its buffer if the fetch failed.
 func (c *Cache) settle(b *cached) {
 	if c.blocks[b.number] == b {
-		b.place = c.idle.PushFront(b)
+		if b.copied.Load() >= int64(len(b.data)) {
+			b.shelve(&c.read)
+		} else {
+			b.shelve(&c.unread)
+		}
 	} else {
 		c.buffers = append(c.buffers, b.data[:cap(b.data)])
 	}
@@ -334,7 +352,8 @@ func (c *Cache) start(number, most int64) int64 {
 }
 
 // buffer returns a buffer for a block: one that is free, a new one while there may be
-// more, or that of the block that was used longest ago. It is nil if all are in use.
+// more, or that of a block that is not in use: of the one that was used longest ago among those
+// that were read whole, or else among the others. It is nil if all are in use.
 func (c *Cache) buffer() []byte {
 	if last := len(c.buffers) - 1; last >= 0 {
 		b := c.buffers[last]
@@ -345,11 +364,15 @@ func (c *Cache) buffer() []byte {
 		c.made++
 		return make([]byte, c.block)
 	}
-	oldest := c.idle.Back()
+	list := &c.read
+	if list.Len() == 0 {
+		list = &c.unread
+	}
+	oldest := list.Back()
 	if oldest == nil {
 		return nil
 	}
-	b := c.idle.Remove(oldest).(*cached)
+	b := list.Remove(oldest).(*cached)
 	delete(c.blocks, b.number)
 	return b.data[:cap(b.data)]
 }
@@ -415,8 +438,8 @@ func (c *Cache) foresee(first, last int64) {
 	for n := first; n <= last && n < first+c.slots; n++ {
 		if b := c.blocks[n]; b != nil {
 			c.counters.Hits++
-			if b.place != nil {
-				c.idle.MoveToFront(b.place) // the fetches below must not evict it
+			if b.idle != nil {
+				b.shelve(&c.unread) // the fetches below must not evict it
 			}
 		}
 	}

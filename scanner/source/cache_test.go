@@ -375,7 +375,7 @@ func TestCacheBound(t *testing.T) {
 				if c.made != tt.slots || c.made*block > tt.bytes {
 					t.Errorf("%d blocks were made, want %d", c.made, tt.slots)
 				}
-				if kept := int64(c.idle.Len() + len(c.buffers)); kept != tt.slots {
+				if kept := int64(c.unread.Len() + c.read.Len() + len(c.buffers)); kept != tt.slots {
 					t.Errorf("%d blocks are left, want %d", kept, tt.slots)
 				}
 				if tt.slots == 0 {
@@ -493,5 +493,34 @@ func FuzzCache(f *testing.F) {
 		if c.made*c.block > int64(block)*int64(blocks) {
 			t.Errorf("%d blocks of %d bytes", c.made, c.block)
 		}
+	})
+}
+
+// TestCacheReadWhole: a block that was copied whole goes before one that was not, though
+// it was used later.
+func TestCacheReadWhole(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const block = 100
+		s := newSlow(50 * block)
+		c := NewCache(t.Context(), 50*block, s.fetch, CacheOptions{Block: block, Bytes: 3 * block})
+		s.expect(t, c, 10*block, block-1) // a byte is left
+		s.expect(t, c, 20*block, block)
+		s.expect(t, c, 30*block, 1)
+		s.expect(t, c, 30*block+1, block-1) // the rest
+		s.asked()
+		s.expect(t, c, 40*block, 1) // takes the place of 20
+		s.expect(t, c, 42*block, 1) // of 30
+		s.asked()
+		s.expect(t, c, 10*block, 1)
+		if got := s.asked(); len(got) != 0 {
+			t.Errorf("what was not read whole was fetched again: %v", got)
+		}
+		s.expect(t, c, 20*block, 1)
+		s.expect(t, c, 30*block, 1)
+		if got := s.asked(); !slices.Equal(got, []int64{20 * block, 30 * block}) {
+			t.Errorf("what was read whole was kept: %v", got)
+		}
+		c.Close()
 	})
 }

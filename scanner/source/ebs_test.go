@@ -144,8 +144,8 @@ func (c *Cache) drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for n, b := range c.blocks {
-		if b.place != nil {
-			c.idle.Remove(b.place)
+		if b.idle != nil {
+			b.shelve(nil)
 			delete(c.blocks, n)
 			c.buffers = append(c.buffers, b.data[:cap(b.data)])
 		}

@@ -40,7 +40,7 @@ type Options struct {
 }
 
 // DefaultCacheBytes is the default of Options.CacheBytes.
-const DefaultCacheBytes = 48 << 20
+const DefaultCacheBytes = 32 << 20
 
 func (o Options) parallel() int {
 	if o.Parallel > 0 {
