@@ -449,7 +449,7 @@ func (vs *volumes) findRoot(forced, user *Source) error {
 func (vs *volumes) roots(
 	forced, user *Source, holds func(v *volume) (is bool, what string),
 ) (found []*volume, err error) {
-	var encrypted *volume
+	var encrypted, tooLarge *volume
 	var considered []string
 	for _, v := range vs.list {
 		if forced != nil && !v.of(forced) || user != nil && v.of(user) {
@@ -461,6 +461,9 @@ func (vs *volumes) roots(
 		case errors.Is(v.err, kind.IO):
 			return nil, fail(ErrIO, hintOf(v.err), "%s: %w", v.name(), v.err)
 		default:
+			if errors.Is(v.err, ErrMemory) {
+				tooLarge = cmp.Or(tooLarge, v)
+			}
 			is, what := holds(v)
 			if is {
 				found = append(found, v)
@@ -474,6 +477,8 @@ func (vs *volumes) roots(
 	case encrypted != nil:
 		return nil, fail(ErrNoSystem, decryptHint(encrypted), "%s is encrypted with %s", encrypted.name(),
 			encrypted.encryption())
+	case tooLarge != nil:
+		return nil, fail(ErrNoSystem, "give the scan more memory with --max-memory", "%s: %w", tooLarge.name(), tooLarge.err)
 	case len(considered) == 0:
 		return nil, fail(ErrNoSystem, "", "the images contain no volume")
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,4 +67,28 @@ func TestExtraReads(t *testing.T) {
 			t.Errorf("the error is %v, want that of the context", v.err)
 		}
 	})
+}
+
+// TestNoMemoryForRoot: a volume that does not fit into memory may have the system, so the
+// error names the memory.
+func TestNoMemoryForRoot(t *testing.T) {
+	image := &Image{Name: "a.img", Image: &disk.Image{}}
+	on := func(f disk.Filesystem, err error) *volume {
+		return &volume{Volume: &disk.Volume{Filesystem: f}, image: image, err: err}
+	}
+	large := on(disk.NTFS, fmt.Errorf("index of files: %w", ErrMemory))
+	for name, tt := range map[string]struct {
+		list   []*volume
+		memory bool
+	}{
+		"too large":     {[]*volume{on(disk.Unknown, errNoFilesystem), large}, true},
+		"damaged":       {[]*volume{on(disk.NTFS, errors.New("torn"))}, false},
+		"encrypted too": {[]*volume{large, on(disk.BitLocker, nil)}, false},
+	} {
+		err := (&volumes{images: []*Image{image}, list: tt.list}).findRoot(nil, nil)
+		if !errors.Is(err, ErrNoSystem) || errors.Is(err, ErrMemory) != tt.memory ||
+			(hintOf(err) == "give the scan more memory with --max-memory") != tt.memory {
+			t.Errorf("%s: %v, hint %q", name, err, hintOf(err))
+		}
+	}
 }
