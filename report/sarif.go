@@ -45,18 +45,11 @@ const (
 // made from the machine, the requirement and the location of its first piece of
 // evidence, so it stays the same when a figure changes.
 func SARIF(w io.Writer, r *scanner.Result, o Options) error {
-	version := strings.TrimPrefix(o.Version, "v")
 	run := sarifRun{
-		Tool: sarifTool{Driver: sarifDriver{
-			Name: "coldcheck", Organization: "coldcheck", Version: version, InformationURI: projectPage,
-		}},
+		Tool:       sarifTool{Driver: sarifDriverOf(o.Version)},
 		Automation: sarifAutomation{ID: "coldcheck/" + machineName(r) + "/" + part(r)},
 		ColumnKind: "utf16CodeUnits",
 		Properties: map[string]string{},
-	}
-	run.Tool.Driver.SemanticVersion = notReleased
-	if semantic.MatchString(version) {
-		run.Tool.Driver.SemanticVersion = version
 	}
 	invocation := sarifInvocation{
 		Successful: true, ExitCode: o.exitCode(r.PolicyVerdict),
@@ -68,7 +61,7 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRuleOf(f.Requirement))
 		switch level := sarifLevel(f); {
 		case level != "":
-			run.Results = append(run.Results, sarifResultOf(r, i, level))
+			run.Results = append(run.Results, sarifResultOf(machineName(r), f, i, level))
 		case f.Status == requirement.Undetermined:
 			invocation.Notifications = append(invocation.Notifications, sarifNotification{
 				Level: "note", Message: sarifText("Undetermined: " + f.Message),
@@ -145,6 +138,19 @@ var semantic = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
 // without a version.
 const notReleased = "0.0.0-devel"
 
+// sarifDriverOf is the program, without rules.
+func sarifDriverOf(version string) sarifDriver {
+	version = strings.TrimPrefix(version, "v")
+	d := sarifDriver{
+		Name: "coldcheck", Organization: "coldcheck", Version: version, InformationURI: projectPage,
+		SemanticVersion: notReleased,
+	}
+	if semantic.MatchString(version) {
+		d.SemanticVersion = version
+	}
+	return d
+}
+
 type sarifLog struct {
 	Schema  string     `json:"$schema"`
 	Version string     `json:"version"`
@@ -208,8 +214,8 @@ type sarifAutomation struct {
 type sarifInvocation struct {
 	Successful    bool                `json:"executionSuccessful"`
 	ExitCode      *int                `json:"exitCode,omitempty"`
-	Start         string              `json:"startTimeUtc"`
-	End           string              `json:"endTimeUtc"`
+	Start         string              `json:"startTimeUtc,omitempty"`
+	End           string              `json:"endTimeUtc,omitempty"`
 	Notifications []sarifNotification `json:"toolExecutionNotifications"`
 }
 
@@ -336,8 +342,8 @@ func sarifLevel(f requirement.Finding) string {
 	return ""
 }
 
-func sarifResultOf(r *scanner.Result, index int, level string) sarifResult {
-	f := r.Findings[index]
+// sarifResultOf is the result of a finding of a machine. index is that of its rule.
+func sarifResultOf(machine string, f requirement.Finding, index int, level string) sarifResult {
 	message := prose.Sentence(f.Message)
 	if f.Status == requirement.Undetermined {
 		message = "Undetermined: " + message
@@ -362,7 +368,7 @@ func sarifResultOf(r *scanner.Result, index int, level string) sarifResult {
 		l.ID = i
 		s.Related = append(s.Related, l)
 	}
-	s.Fingerprints = fingerprints(r, f.ID, evidence[0])
+	s.Fingerprints = fingerprints(machine, f.ID, evidence[0])
 	switch {
 	case f.Waiver != nil:
 		s.Suppressions = []sarifSuppression{
@@ -398,8 +404,8 @@ func sarifLocationOf(e requirement.Evidence) sarifLocation {
 
 // fingerprints identifies a result, also in later scans of the machine. GitHub
 // uses only the first name.
-func fingerprints(r *scanner.Result, id string, e requirement.Evidence) map[string]string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{machineName(r), id, e.Source, e.Path, e.Key, e.Value}, "\x00")))
+func fingerprints(machine, id string, e requirement.Evidence) map[string]string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{machine, id, e.Source, e.Path, e.Key, e.Value}, "\x00")))
 	text := hex.EncodeToString(sum[:])
 	return map[string]string{"primaryLocationLineHash": text[:16] + ":1", "coldcheckFinding/v1": text}
 }

@@ -35,6 +35,9 @@ type Saved struct {
 	Platform scanner.Platform
 	Verdict  scanner.Verdict
 	Findings []requirement.Finding // each id once; Requirement has the fields that a report contains
+
+	Reasons    []scanner.VerdictReason
+	NotChecked []scanner.NotChecked // with its ID and the reason only
 }
 
 // Read parses a report that JSON wrote, in UTF-8, or in UTF-16 with a byte
@@ -88,6 +91,14 @@ func read(data []byte, limit int) (*Saved, error) {
 		}
 		seen[f.ID] = true
 		s.Findings = append(s.Findings, f)
+	}
+	for _, r := range doc.Reasons {
+		s.Reasons = append(s.Reasons, scanner.VerdictReason{Kind: r.Reason, IDs: r.IDs, Messages: r.Messages})
+	}
+	for _, n := range doc.NotChecked {
+		s.NotChecked = append(s.NotChecked, scanner.NotChecked{
+			Requirement: requirement.Requirement{ID: n.ID}, Reason: n.Reason,
+		})
 	}
 	return s, nil
 }
