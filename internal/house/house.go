@@ -119,6 +119,7 @@ var outsiders = map[string][]string{
 	"github.com/diskfs/go-diskfs/": {"scanner/crosscheck", "internal/bench"},
 	"github.com/aws/":              {"scanner/source", "internal/remotetest"},
 	"github.com/johannesboyne/":    {"internal/remotetest"},
+	"github.com/parquet-go/":       {"report"},
 }
 
 // parts are what of those modules may be imported elsewhere too: go-diskfs
