@@ -20,9 +20,9 @@ PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
 # What checks reports: the accessibility checker axe, the HTML checker of the W3C,
 # and the SARIF validator of the format's authors, which is a program of its own.
 # tree-sitter's grammar of PowerShell parses the scripts that remediate writes.
-# npm does not run the scripts of these packages.
+# DuckDB answers the queries in deploy/sql. npm does not run the scripts of these packages.
 VALIDATORS = axe-core@4.14.1 vnu-jar@26.9.27 @microsoft/sarif-multitool-linux@5.7.0 \
-	tree-sitter-powershell@0.26.4 web-tree-sitter@0.27.1
+	tree-sitter-powershell@0.26.4 web-tree-sitter@0.27.1 @duckdb/node-api@1.5.6-r.1
 
 PLATFORMS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64
 

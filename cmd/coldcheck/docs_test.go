@@ -177,7 +177,12 @@ func checkCommandLine(t *testing.T, where, line string) {
 		t.Errorf("%s: %s: %v", where, line, err)
 	}
 	if outputs, err := c.Flags().GetStringArray("output"); err == nil {
-		if _, err := parseOutputs(outputs); err != nil {
+		if c.CommandPath() == "coldcheck fleet export" {
+			_, err = parseExports(outputs)
+		} else {
+			_, err = parseOutputs(outputs)
+		}
+		if err != nil {
 			t.Errorf("%s: %s: %v", where, line, err)
 		}
 	}

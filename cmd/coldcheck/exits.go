@@ -29,6 +29,13 @@ var otherExits = map[string][]helpEntry{
 		{"64", "wrong usage, or the file is not a report"},
 		{"74", "a file could not be read or written"},
 	},
+	"coldcheck fleet export": {
+		{"0", "every record was exported, whatever the verdicts"},
+		{"3", "records are damaged; all others were exported"},
+		{"64", "wrong usage, or there are no records; nothing was written"},
+		{"74", "a record could not be read, or a file could not be written"},
+		{"75", "records could not be read for a reason that may pass"},
+	},
 	"coldcheck requirements": {
 		{"0", "the requirements were written"},
 		{"64", "wrong usage, or an unknown ID"},

@@ -84,15 +84,25 @@ var errAbandoned = errors.New("the program is ending")
 
 // write prepares a file.
 func (p *pendingFiles) write(t target, text []byte) error {
-	f, err := p.create(t)
+	f, err := p.open(t)
 	if err != nil {
 		return t.wrap(err)
 	}
 	_, err = f.Write(text)
-	if err == nil && t.info != nil {
-		err = f.Chmod(t.info.Mode().Perm()) // as the file it replaces
-	}
 	return t.wrap(errors.Join(err, f.Close()))
+}
+
+// open creates a file for a writer, which closes it before commit.
+func (p *pendingFiles) open(t target) (*os.File, error) {
+	f, err := p.create(t)
+	if err != nil || t.info == nil {
+		return f, err
+	}
+	if err := f.Chmod(t.info.Mode().Perm()); err != nil { // as the file it replaces
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // probe finds out whether a file can be written there.
