@@ -39,7 +39,7 @@ var rules = map[string][]string{
 		"scanner/disk",
 		"scanner/volume", "scanner/internal/", "registry",
 	},
-	"scanner/fleet":       {"internal/kind", "internal/prose", "scanner", "scanner/source"},
+	"scanner/fleet":       {"internal/kind", "internal/parallel", "internal/prose", "scanner", "scanner/source"},
 	"scanner/requirement": {"internal/prose"},
 	"scanner/internal/windows": {"internal/fold", "internal/filetime", "internal/parallel", "internal/utf16le",
 		"internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/", "scanner/volume",
