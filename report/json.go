@@ -42,24 +42,25 @@ func JSON(w io.Writer, r *scanner.Result, o Options) error {
 }
 
 type jsonReport struct {
-	SchemaVersion int                        `json:"schema_version"`
-	Tool          jsonTool                   `json:"tool"`
-	Scan          jsonScan                   `json:"scan"`
-	Examination   *jsonExamination           `json:"examination,omitempty"`
-	Settings      []jsonSetting              `json:"settings,omitempty"`
-	Platform      jsonPlatform               `json:"platform"`
-	Images        []jsonImage                `json:"images,omitempty"`
-	Volumes       []jsonVolume               `json:"volumes"`
-	Hives         []jsonHive                 `json:"hives,omitempty"`
-	Verdict       scanner.Verdict            `json:"verdict"`
-	Reasons       []jsonVerdictReason        `json:"verdict_reasons"`
-	ExitCode      *int                       `json:"exit_code,omitempty"`
-	Summary       map[requirement.Status]int `json:"summary"`
-	CrossCheck    *jsonCrossCheck            `json:"cross_check,omitempty"`
-	Findings      []jsonFinding              `json:"findings"`
-	NotChecked    []jsonNotChecked           `json:"not_checked"`
-	Notices       []jsonNotice               `json:"notices"`
-	ImageErrors   []jsonImageError           `json:"image_errors,omitempty"`
+	SchemaVersion int                                `json:"schema_version"`
+	Tool          jsonTool                           `json:"tool"`
+	Scan          jsonScan                           `json:"scan"`
+	Examination   *jsonExamination                   `json:"examination,omitempty"`
+	Settings      []jsonSetting                      `json:"settings,omitempty"`
+	Platform      jsonPlatform                       `json:"platform"`
+	Images        []jsonImage                        `json:"images,omitempty"`
+	Volumes       []jsonVolume                       `json:"volumes"`
+	Hives         []jsonHive                         `json:"hives,omitempty"`
+	Verdict       scanner.Verdict                    `json:"verdict"`
+	Reasons       []jsonVerdictReason                `json:"verdict_reasons"`
+	ExitCode      *int                               `json:"exit_code,omitempty"`
+	Policy        map[scanner.FailOn]scanner.Verdict `json:"policy_verdicts"`
+	Summary       map[requirement.Status]int         `json:"summary"`
+	CrossCheck    *jsonCrossCheck                    `json:"cross_check,omitempty"`
+	Findings      []jsonFinding                      `json:"findings"`
+	NotChecked    []jsonNotChecked                   `json:"not_checked"`
+	Notices       []jsonNotice                       `json:"notices"`
+	ImageErrors   []jsonImageError                   `json:"image_errors,omitempty"`
 }
 
 type jsonVerdictReason struct {
@@ -362,6 +363,10 @@ func document(r *scanner.Result, o Options) jsonReport {
 
 		Reasons:    make([]jsonVerdictReason, 0, len(r.Reasons)),
 		NotChecked: notChecked(r),
+		Policy:     map[scanner.FailOn]scanner.Verdict{},
+	}
+	for _, level := range scanner.FailOns {
+		doc.Policy[level] = r.VerdictAt(level)
 	}
 	for _, v := range r.Reasons {
 		doc.Reasons = append(doc.Reasons, jsonVerdictReason{v.Kind, v.IDs, v.Messages})

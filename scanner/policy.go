@@ -27,11 +27,12 @@ const (
 	FailOnNever       FailOn = "never"       // none
 )
 
-var failOns = []FailOn{FailOnFailed, FailOnWarning, FailOnRecommended, FailOnNever}
+// FailOns are all values of FailOn.
+var FailOns = []FailOn{FailOnFailed, FailOnWarning, FailOnRecommended, FailOnNever}
 
 // check returns an ErrUsage for what no scan can follow.
 func (p Policy) check() error {
-	if p.FailOn != "" && !slices.Contains(failOns, p.FailOn) {
+	if p.FailOn != "" && !slices.Contains(FailOns, p.FailOn) {
 		return fail(ErrUsage, "use failed, warning, recommended or never", "unknown level %q to fail on", p.FailOn)
 	}
 	return checkIDs(p.Accept)
@@ -84,8 +85,6 @@ func (r *Result) unchecked() (ids []string) {
 // and whether it is unmet. A waiver changes the policy's verdict only.
 func (r *Result) conclude(p Policy) {
 	r.Verdict, r.Reasons = r.verdict()
-	doubtful := func(v VerdictReason) bool { return len(v.Messages) > 0 }
-	unmet, open := false, len(r.unchecked()) > 0 || slices.ContainsFunc(r.doubts(), doubtful)
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		if f.Waiver != nil {
@@ -96,26 +95,30 @@ func (r *Result) conclude(p Policy) {
 			f.Accepted = true
 			unknown = false
 		}
-		switch {
-		case f.Counts && p.fails(f.Status):
-			f.Unmet = true
-		case f.Counts && unknown:
-			open, f.Open = true, true
-		case f.Severity == requirement.Recommended && p.FailOn == FailOnRecommended && f.Status == requirement.Warning:
-			f.Unmet = true
-		}
-		unmet = unmet || f.Unmet
+		f.Unmet = p.FailOn.unmet(*f)
+		f.Open = !f.Unmet && f.Counts && unknown
+	}
+	r.PolicyVerdict = r.VerdictAt(p.FailOn)
+}
+
+// VerdictAt returns the PolicyVerdict that the result would have with another level to
+// fail on, and the rest of its Policy. "" is FailOnWarning.
+func (r *Result) VerdictAt(level FailOn) Verdict {
+	doubtful := func(v VerdictReason) bool { return len(v.Messages) > 0 }
+	unmet, open := false, len(r.unchecked()) > 0 || slices.ContainsFunc(r.doubts(), doubtful)
+	for _, f := range r.Findings {
+		unmet = unmet || f.Waiver == nil && level.unmet(f)
+		open = open || f.Open
 	}
 	switch {
-	case unmet && p.FailOn != FailOnNever:
-		r.PolicyVerdict = NotReady
+	case unmet && level != FailOnNever:
+		return NotReady
 	case unmet: // never: what is not met passes, and hides nothing else
-		r.PolicyVerdict = Ready
+		return Ready
 	case open:
-		r.PolicyVerdict = Inconclusive
-	default:
-		r.PolicyVerdict = Ready
+		return Inconclusive
 	}
+	return Ready
 }
 
 // unknown says whether the finding counts as undetermined.
@@ -124,7 +127,13 @@ func (p Policy) unknown(f requirement.Finding) bool {
 		p.Strict && f.Status == requirement.Passed && f.Basis == requirement.Inferred
 }
 
-// fails says whether a required finding of that status is not met.
-func (p Policy) fails(s requirement.Status) bool {
-	return s == requirement.Failed || s == requirement.Warning && p.FailOn != FailOnFailed
+// unmet says whether a finding without a waiver counts as not met.
+func (level FailOn) unmet(f requirement.Finding) bool {
+	switch {
+	case f.Counts && f.Status == requirement.Failed:
+		return true
+	case f.Counts && f.Status == requirement.Warning:
+		return level != FailOnFailed
+	}
+	return f.Severity == requirement.Recommended && level == FailOnRecommended && f.Status == requirement.Warning
 }
