@@ -96,25 +96,33 @@ func difference(old, new *requirement.Finding) Difference {
 		isMessage, after = new.Message, new.Evidence
 	}
 	d.Evidence = compareEvidence(before, after)
+	d.Change = changeOf(was, is)
+	if d.Change == Same && (wasMessage != isMessage || len(d.Evidence) > 0) {
+		d.Change = Changed
+	}
+	return d
+}
+
+// changeOf is how a status differs from an earlier one. Each is "" if its report does not
+// have the requirement.
+func changeOf(was, is requirement.Status) Change {
 	open := func(s requirement.Status) bool { return s == "" || s == requirement.Undetermined }
 	unmet := func(s requirement.Status) bool { return s == requirement.Failed || s == requirement.Warning }
 	switch {
 	case unmet(is) && open(was):
-		d.Change = Found
+		return Found
 	case unmet(is) && !unmet(was), was == requirement.Warning && is == requirement.Failed:
-		d.Change = Broke
+		return Broke
 	case open(is) && !open(was):
-		d.Change = Lost
+		return Lost
 	case unmet(was) && !unmet(is):
-		d.Change = Fixed
+		return Fixed
 	case open(was) && !open(is):
-		d.Change = Decided
-	case was != is, wasMessage != isMessage, len(d.Evidence) > 0:
-		d.Change = Changed
-	default:
-		d.Change = Same
+		return Decided
+	case was != is:
+		return Changed
 	}
-	return d
+	return Same
 }
 
 // statusOf is "" for a requirement that a report does not have.

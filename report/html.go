@@ -20,7 +20,16 @@ import (
 //go:embed html.tmpl
 var htmlPage string
 
-var htmlTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"breaks": breaks}).Parse(htmlPage))
+// htmlStyle defines the style sheet that all pages have.
+//
+//go:embed style.tmpl
+var htmlStyle string
+
+var htmlTemplate = parsePage(htmlPage)
+
+func parsePage(page string) *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{"breaks": breaks}).Parse(htmlStyle + page))
+}
 
 // wideWord is the length of the shortest word that breaks lets a line end in, in
 // characters.

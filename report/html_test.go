@@ -22,7 +22,7 @@ func TestHTMLValid(t *testing.T) {
 	t.Parallel()
 	testenv.Tool(t, "java")
 	checker := testenv.Validator(t, "vnu-jar", "build/dist/vnu.jar")
-	pages := files(t, "html")
+	pages := append(files(t, "html"), fleetPages(t)...)
 	good, err := os.ReadFile(pages[0])
 	if err != nil {
 		t.Fatal(err)

@@ -143,6 +143,7 @@ func schemaAt(t *testing.T, name string) *jsonschema.Schema {
 	c.AssertFormat()
 	for file, text := range map[string][]byte{
 		"report.schema.json": Schema, "jsonl.schema.json": LineSchema, "diff.schema.json": DiffSchema,
+		"fleet.schema.json": FleetSchema,
 	} {
 		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 		if err != nil {
