@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,18 +73,25 @@ func (d display) outputs(values []string) ([]output, error) {
 // parseOutputs reads the values of -o. A format goes to standard output when
 // it has no path or the path "-", unless it is one that makes a file of its own;
 // that file's name is known only when the scan has begun.
-func parseOutputs(values []string) ([]output, error) {
+func parseOutputs(values []string) ([]output, error) { return parseOutputsOf(values, report.Formats) }
+
+// parseOutputsOf is parseOutputs for some formats, the first of which is the default.
+func parseOutputsOf(values []string, formats []report.Format) ([]output, error) {
 	if len(values) == 0 {
-		return []output{{format: report.Formats[0]}}, nil
+		return []output{{format: formats[0]}}, nil
+	}
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.Name)
 	}
 	var outputs []output
 	toStdout := ""
 	for _, v := range values {
-		name, path, err := splitFormat(v, formatNames()...)
+		name, path, err := splitFormat(v, names...)
 		if err != nil {
 			return nil, err
 		}
-		f, _ := report.FormatNamed(name)
+		f := formats[slices.Index(names, name)]
 		if path == "-" || path == "" && f.DefaultFile == nil {
 			if toStdout != "" {
 				hint := fmt.Sprintf("name a file for one of them: -o %s=PATH", name)

@@ -271,21 +271,34 @@ func (f *policyFlags) declare(c *cobra.Command) {
 	c.Flags().BoolVar(&f.strict, "strict", false, "count checks that passed by inference as undetermined")
 	c.Flags().StringSliceVar(&f.accept, "accept-undetermined", nil,
 		"treat checks `ID,…` as passed if they are undetermined")
-	c.Flags().StringVar(&f.failOn, "fail-on", string(scanner.FailOnWarning),
-		"exit with 1 from `LEVEL` on: failed, warning, recommended (recommendations that are not met) or never")
+	failOnFlag(c, &f.failOn)
 	check(c.RegisterFlagCompletionFunc("accept-undetermined", completeIDs(true)))
+}
+
+// failOnFlag declares --fail-on.
+func failOnFlag(c *cobra.Command, value *string) {
+	c.Flags().StringVar(value, "fail-on", string(scanner.FailOnWarning),
+		"exit with 1 from `LEVEL` on: failed, warning, recommended (recommendations that are not met) or never")
 	check(c.RegisterFlagCompletionFunc("fail-on", complete(failLevels...)))
 }
 
 var failLevels = []string{"failed", "warning", "recommended", "never"}
 
 func (f *policyFlags) policy() (scanner.Policy, error) {
-	if !slices.Contains(failLevels, f.failOn) {
-		hint := didYouMean(f.failOn, failLevels, "--fail-on ", "the levels are "+strings.Join(failLevels, ", "))
-		err := usage(hint, "unknown level %q for --fail-on", f.failOn)
-		return scanner.Policy{}, inFlag("fail-on", err)
+	level, err := failLevel(f.failOn)
+	if err != nil {
+		return scanner.Policy{}, err
 	}
 	accept, err := expandIDs(f.accept)
-	policy := scanner.Policy{Strict: f.strict, Accept: accept, FailOn: scanner.FailOn(f.failOn)}
+	policy := scanner.Policy{Strict: f.strict, Accept: accept, FailOn: level}
 	return policy, inFlag("accept-undetermined", err)
+}
+
+// failLevel reads the value of --fail-on.
+func failLevel(text string) (scanner.FailOn, error) {
+	if !slices.Contains(failLevels, text) {
+		hint := didYouMean(text, failLevels, "--fail-on ", "the levels are "+strings.Join(failLevels, ", "))
+		return "", inFlag("fail-on", usage(hint, "unknown level %q for --fail-on", text))
+	}
+	return scanner.FailOn(text), nil
 }
