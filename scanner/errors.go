@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/coldcheck/coldcheck/scanner/container"
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
@@ -19,6 +20,17 @@ var (
 // the server failed, it throttles, credentials expired, or the image changed while it
 // was read.
 var ErrPassing = source.ErrPassing
+
+// Why an ErrNoSystem ended a scan, in addition to the kinds of errors of the packages below.
+var (
+	// ErrIncomplete: an image lacks a part, or its parent.
+	ErrIncomplete = container.ErrIncomplete
+	// ErrParent is an ErrIncomplete: an image has only the changes to a parent that cannot be
+	// opened, or was not named.
+	ErrParent = container.ErrParent
+	// ErrDefect: a panic in the program ended the scan.
+	ErrDefect = errDefect
+)
 
 // failure is an error of one kind, with a hint for the person who reads it.
 type failure struct {

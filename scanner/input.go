@@ -7,6 +7,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // Input is the input of a scan: images, documents and options.
@@ -47,6 +48,10 @@ type Input struct {
 	// MaxParallelReads. If it is 0, it is RemoteParallelReads if an image is remote,
 	// and otherwise DefaultParallelReads.
 	ParallelReads int
+
+	// Remote is how images are reached that are read over a network, if they are named by
+	// File. With MaxMemory, its CacheBytes and Reserve are not used.
+	Remote source.Options
 
 	// MaxMemory limits the memory of the scan, in bytes, at least LeastMemory.
 	// With 0, only the readers' own limits apply. Reading more than fits is an

@@ -239,11 +239,12 @@ func (vs *volumes) unlessFailed(ctx context.Context, err error) error {
 // remoteOptions are the options of images that are read over a network. With a limit of
 // memory, the caches of all images and parents have at most a quarter of it.
 func (vs *volumes) remoteOptions(in Input) source.Options {
-	if vs.budget == nil {
-		return source.Options{}
+	o := in.Remote
+	if vs.budget != nil {
+		share := in.MaxMemory / 4 / int64(len(vs.given)+len(in.Parents))
+		o.CacheBytes, o.Reserve = min(share, source.DefaultCacheBytes), vs.budget.Reserve
 	}
-	share := in.MaxMemory / 4 / int64(len(vs.given)+len(in.Parents))
-	return source.Options{CacheBytes: min(share, source.DefaultCacheBytes), Reserve: vs.budget.Reserve}
+	return o
 }
 
 // assign finds which is the root and which the user volume, and what else the
@@ -475,8 +476,8 @@ func (vs *volumes) roots(
 	case len(found) > 0:
 		return found, nil
 	case encrypted != nil:
-		return nil, fail(ErrNoSystem, decryptHint(encrypted), "%s is encrypted with %s", encrypted.name(),
-			encrypted.encryption())
+		err := fmt.Errorf("%s is encrypted with %s", encrypted.name(), encrypted.encryption())
+		return nil, fail(ErrNoSystem, decryptHint(encrypted), "%w", kind.Mark(err, kind.Encrypted))
 	case tooLarge != nil:
 		return nil, fail(ErrNoSystem, "give the scan more memory with --max-memory", "%s: %w", tooLarge.name(), tooLarge.err)
 	case len(considered) == 0:

@@ -41,6 +41,13 @@ var otherExits = map[string][]helpEntry{
 		{"64", "wrong usage, or an unknown ID"},
 		{"74", "a file could not be written"},
 	},
+	"coldcheck fleet run": {
+		{"0", "every target has a record, whatever its verdict"},
+		{"64", "wrong usage, or a mistake in the list; nothing was scanned"},
+		{"74", "the list could not be read, or the records could not be written"},
+		{"75", "a target has no record, and may have one next time"},
+		{"130, 143", "interrupted, terminated"},
+	},
 	"coldcheck inspect": {
 		{"0", "done, even if the image is damaged"},
 		{"4", "the file is not an image or a hive that can be read"},

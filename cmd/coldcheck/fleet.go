@@ -6,10 +6,11 @@ func (p *program) fleetCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fleet",
 		Short: "Scan many WorkSpaces, and report on all of them",
-		Long: `Scan the targets of a list with the array jobs of Kubernetes, AWS Batch or Slurm, and
-report on all of them.`,
-		Example: `coldcheck fleet export results -o parquet=fleet.parquet`,
+		Long: `Scan the WorkSpaces of a list, and report on all of them. Any engine that runs array
+jobs can run the scans, such as Kubernetes, AWS Batch or Slurm. So can a shell.`,
+		Example: `coldcheck fleet run targets.csv --results results
+coldcheck fleet export results -o parquet=fleet.parquet`,
 	}
-	group(c, p.fleetExportCommand())
+	group(c, p.fleetRunCommand(), p.fleetExportCommand())
 	return c
 }

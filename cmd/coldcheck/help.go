@@ -118,11 +118,15 @@ func flagHelp(f *pflag.Flag) (name, text string) {
 	if f.Shorthand != "" {
 		name = "-" + f.Shorthand + ", " + name
 	}
-	if value != "" {
+	switch {
+	case value == "":
+	case f.NoOptDefVal != "":
+		name += "[=" + value + "]"
+	default:
 		name += " " + value
 	}
 	switch f.DefValue {
-	case "", "false", "[]", "0":
+	case "", "false", "[]", "0", "0s":
 	default:
 		text += " (default " + f.DefValue + ")"
 	}

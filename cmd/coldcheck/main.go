@@ -221,10 +221,16 @@ func (p *program) explain(err error) {
 		return
 	}
 	p.notice("%s", p.message(err))
+	p.hint(hintOf(err))
+}
+
+// hintOf is what to do about an error; "" if it does not say.
+func hintOf(err error) string {
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
-		p.hint(hinted.Hint())
+		return hinted.Hint()
 	}
+	return ""
 }
 
 // hint says what to do, if there is something to say.

@@ -28,6 +28,7 @@ type progressLine struct {
 	began    time.Time // of the first step
 	drawn    time.Time // when it was written last
 	shown    bool
+	failed   int // targets that could not be scanned
 
 	step stepRate
 }
@@ -76,6 +77,9 @@ func (l *progressLine) show(p scanner.Progress) {
 	}
 	l.drawn = now
 	details := l.step.details(p, now, now.Sub(l.began))
+	if l.failed > 0 {
+		details += fmt.Sprintf(", %d failed", l.failed)
+	}
 	if !l.terminal {
 		fmt.Fprintf(l.w, "coldcheck: %s\n", progressText(p, details, 0))
 		return
@@ -86,6 +90,13 @@ func (l *progressLine) show(p scanner.Progress) {
 	}
 	fmt.Fprintf(l.w, "\r\x1b[K%s", progressText(p, details, columns-1))
 	l.shown = true
+}
+
+// fail says how many targets could not be scanned.
+func (l *progressLine) fail(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = n
 }
 
 // stepRate is how fast the current step goes.
@@ -129,7 +140,11 @@ func (r *stepRate) details(p scanner.Progress, now time.Time, all time.Duration)
 	elapsed := now.Sub(r.began)
 	if done := p.Done - r.first; done > 0 && elapsed >= time.Second {
 		rate := float64(done) / elapsed.Seconds()
-		list = append(list, amount(int64(rate))+"/s")
+		if rate < 10 && p.Unit == unitTargets {
+			list = append(list, fmt.Sprintf("%.0f/min", rate*60))
+		} else {
+			list = append(list, amount(int64(rate))+"/s")
+		}
 		if left := float64(p.Total-p.Done) / rate; p.Total > p.Done && left < float64(maxLeft/time.Second) {
 			list = append(list, timeLeft(time.Duration(left*float64(time.Second)))+" left")
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/fleet"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -54,6 +56,9 @@ coldcheck scan ebs:snap-0123456789abcdef0 ebs:snap-0fedcba9876543210 --dry-run`,
 			}
 			if err := flags.selected.apply(c, &in); err != nil {
 				return err
+			}
+			if c.Flags().Changed("timeout") && flags.timeout <= 0 {
+				return inFlag("timeout", usage("", "--timeout: a time such as 90s or 15m is required"))
 			}
 			if in.Expect, err = expectedSums(expected); err != nil {
 				return err
@@ -108,6 +113,8 @@ coldcheck scan ebs:snap-0123456789abcdef0 ebs:snap-0fedcba9876543210 --dry-run`,
 	hashFlag(c, &hash)
 	statsFlag(c, &stats)
 	dryRunFlag(c, &dryRun)
+	c.Flags().DurationVar(&flags.timeout, "timeout", 0,
+		"end a scan that takes longer than `TIME`, such as 90s or 15m, without a report")
 	policy.declare(c)
 	expectFlag(c, &expected)
 	p.scanFlags(c, &flags)
@@ -124,6 +131,7 @@ type scanFlags struct {
 	waivers    string
 	template   string
 	config     string
+	timeout    time.Duration // of scan; 0 for none
 }
 
 // scanFlags declares the flags that scan and demo have in common.
@@ -132,8 +140,7 @@ func (p *program) scanFlags(c *cobra.Command, f *scanFlags) {
 	displayFlags(c, &p.display)
 	f.selected.declare(c)
 	crossCheckFlag(c, &f.crossCheck)
-	c.Flags().BoolVar(&f.sizes, "sizes", false,
-		"count the files that image creation removes from Linux volumes; this reads all inodes and folders")
+	sizesFlag(c, &f.sizes)
 	memoryFlag(c, &p.maxMemory)
 	parallelReadsFlag(c, &f.reads)
 	p.noProgressFlag(c)
@@ -147,6 +154,12 @@ func (p *program) scanFlags(c *cobra.Command, f *scanFlags) {
 		}
 		return p.loadTemplate(f.template, f.outputs) // before an image is read
 	}
+}
+
+// sizesFlag declares --sizes.
+func sizesFlag(c *cobra.Command, value *bool) {
+	c.Flags().BoolVar(value, "sizes", false,
+		"count the files that image creation removes from Linux volumes; this reads all inodes and folders")
 }
 
 // scan runs a scan and writes its reports. files are those that a report must
@@ -176,7 +189,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, f
 	}
 	in.MaxMemory, in.ParallelReads, in.Sizes = int64(p.maxMemory), int(flags.reads), flags.sizes
 	in.Progress = p.progress.show
-	result, err := scanner.Scan(ctx, in)
+	result, err := scanWithin(ctx, in, flags.timeout)
 	if err != nil {
 		return err
 	}
@@ -192,6 +205,39 @@ func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, f
 	p.hint(p.mountHint(ctx, result))
 	p.hint(p.userHint(result))
 	return verdictError(result.PolicyVerdict)
+}
+
+// scanWithin runs a scan that ends with fleet.ErrTimeout after some time; 0 for no bound. It
+// does not wait for a scan that does not end: it may hang in a read that never ends.
+func scanWithin(ctx context.Context, in scanner.Input, most time.Duration) (*scanner.Result, error) {
+	if most == 0 {
+		return scanner.Scan(ctx, in)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("%w: more than %v", fleet.ErrTimeout, most))
+	defer cancel()
+	type answer struct {
+		result *scanner.Result
+		err    error
+		panics any
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		var a answer
+		defer func() {
+			a.panics = recover()
+			answers <- a
+		}()
+		a.result, a.err = scanner.Scan(ctx, in)
+	}()
+	select {
+	case a := <-answers:
+		if a.panics != nil {
+			panic(a.panics)
+		}
+		return a.result, a.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // maxDocument bounds a --with file, in bytes. The file of a large account has a few megabytes.

@@ -32,7 +32,8 @@ const (
 	// itself, and SQLite.
 	outside = 40 << 20
 	// maxCollections is how often a budget frees the garbage of the process before it
-	// gives up. It bounds the time that a process short of memory spends on this.
+	// gives up, unless another budget is closed meanwhile. It bounds the time that a
+	// process short of memory spends on this.
 	maxCollections = 4
 	// lookEvery is how often the memory of the process is looked at.
 	lookEvery = time.Millisecond
@@ -104,6 +105,11 @@ func (p *budgets) close(b *Budget) {
 	}
 	delete(p.all, b)
 	p.limit()
+	for other := range p.all { // what b held is garbage to them
+		other.mu.Lock()
+		other.collections = 0
+		other.mu.Unlock()
+	}
 }
 
 // limit makes the garbage collector keep to the budgets that are open.

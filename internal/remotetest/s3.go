@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -23,16 +24,19 @@ type S3Server struct {
 	Server
 	RequesterPays bool    // deny requests that do not say that the requester pays
 	Refusal       Refusal // of every request for an object; none if the status is 0
+	// IgnoreConditions makes the server write whether or not there is an object.
+	IgnoreConditions bool
 
 	fake    http.Handler
 	backend *s3mem.Backend
 	mu      sync.Mutex
 	large   map[string]*io.SectionReader // by the path of the URL
+	written map[string]int               // how often, by the path of the URL
 }
 
 // S3 starts a server of S3.
 func S3(t testing.TB) *S3Server {
-	s := &S3Server{backend: s3mem.New(), large: map[string]*io.SectionReader{}}
+	s := &S3Server{backend: s3mem.New(), large: map[string]*io.SectionReader{}, written: map[string]int{}}
 	if err := s.backend.CreateBucket(Bucket); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +69,15 @@ func (s *S3Server) PutLarge(key string, content io.ReaderAt, size int64) {
 
 func s3Action(r *http.Request) string {
 	switch {
-	case r.Method != http.MethodGet || strings.Count(r.URL.Path, "/") < 2:
+	case r.Method == http.MethodGet && r.URL.Query().Get("list-type") == "2":
+		return "s3:ListObjectsV2"
+	case strings.Count(strings.TrimSuffix(r.URL.Path, "/"), "/") < 2:
+		return "s3:?"
+	case r.Method == http.MethodPut:
+		return "s3:PutObject"
+	case r.Method == http.MethodHead:
+		return "s3:HeadObject"
+	case r.Method != http.MethodGet:
 		return "s3:?"
 	case r.URL.Query().Has("versionId"):
 		return "s3:GetObjectVersion"
@@ -116,6 +128,10 @@ func (s *S3Server) serve(w http.ResponseWriter, r *http.Request, fault Fault) {
 		http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(large, 0, large.Size()))
 		return
 	}
+	if r.Method == http.MethodPut {
+		s.put(w, r)
+		return
+	}
 	if want := r.Header.Get("If-Match"); want != "" {
 		first := r.Clone(r.Context())
 		first.Header.Set("Range", "bytes=0-0")
@@ -127,6 +143,42 @@ func (s *S3Server) serve(w http.ResponseWriter, r *http.Request, fault Fault) {
 		}
 	}
 	s.fake.ServeHTTP(&joined{ResponseWriter: w}, r)
+}
+
+// put writes an object. It answers as S3 does to a condition on an object that does not
+// exist.
+func (s *S3Server) put(w http.ResponseWriter, r *http.Request) {
+	if s.IgnoreConditions {
+		r.Header.Del("If-Match")
+		r.Header.Del("If-None-Match")
+	}
+	if r.Header.Get("If-Match") != "" && strings.HasPrefix(r.URL.Path, "/"+Bucket+"/") {
+		head := r.Clone(r.Context())
+		head.Method, head.Body = http.MethodHead, http.NoBody
+		found := httptest.NewRecorder()
+		s.fake.ServeHTTP(found, head)
+		if found.Code == http.StatusNotFound {
+			s.refuse(w, r, s3Faults[Missing])
+			return
+		}
+	}
+	answer := httptest.NewRecorder()
+	s.fake.ServeHTTP(answer, r)
+	if answer.Code == http.StatusOK {
+		s.mu.Lock()
+		s.written[r.URL.Path]++
+		s.mu.Unlock()
+	}
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	w.Write(answer.Body.Bytes())
+}
+
+// Written is how often an object was written by a request.
+func (s *S3Server) Written(key string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.written["/"+Bucket+"/"+key]
 }
 
 // joined writes a body that arrives in small pieces in larger ones.

@@ -48,6 +48,8 @@ var (
 	// ErrIncomplete: a part or the parent of the image is not there, or the image says
 	// that it lacks these bytes. The error may have a method Hint() string.
 	ErrIncomplete = errors.New("incomplete image")
+	// ErrParent is an ErrIncomplete: it is the parent that is not there.
+	ErrParent = kind.New(ErrIncomplete.Error(), ErrIncomplete)
 )
 
 // Options are the options of Open.

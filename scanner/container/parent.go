@@ -49,7 +49,7 @@ func (o Options) findParent(ctx context.Context, child *source.Source, w wanted,
 	name := baseName(w.name)
 	if len(o.Parents) == 0 {
 		return nil, fmt.Errorf("%s: %w", child.Name(), hinted{
-			fmt.Errorf("it has only the changes to its parent %q, which was not named: %w", name, ErrIncomplete),
+			fmt.Errorf("it has only the changes to its parent %q, which was not named: %w", name, ErrParent),
 			"name the parent: --parent " + w.file()})
 	}
 	if o.depth >= maxParents {
@@ -64,14 +64,14 @@ func (o Options) findParent(ctx context.Context, child *source.Source, w wanted,
 			named = slices.DeleteFunc(named, func(c Candidate) bool { return !samePath(child.Name(), w.name, c.Name) })
 			if len(named) != 1 {
 				return nil, fmt.Errorf("%s: %w", child.Name(), hinted{
-					fmt.Errorf("several of the parents that were named may be its parent %q: %w", name, ErrIncomplete),
+					fmt.Errorf("several of the parents that were named may be its parent %q: %w", name, ErrParent),
 					"give each parent a file name of its own"})
 			}
 		}
 		if len(named) > 0 {
 			candidates = named
 		} else if len(candidates) > 1 {
-			return nil, fmt.Errorf("%s: none of the parents that were named is %q: %w", child.Name(), name, ErrIncomplete)
+			return nil, fmt.Errorf("%s: none of the parents that were named is %q: %w", child.Name(), name, ErrParent)
 		}
 	}
 	var reasons []error
@@ -98,10 +98,10 @@ func (o Options) findParent(ctx context.Context, child *source.Source, w wanted,
 		reasons = []error{errors.New("an image is not its own parent")}
 	}
 	if len(reasons) == 1 {
-		return nil, fmt.Errorf("%s: its parent %q: %w", child.Name(), name, kind.Mark(reasons[0], ErrIncomplete))
+		return nil, fmt.Errorf("%s: its parent %q: %w", child.Name(), name, kind.Mark(reasons[0], ErrParent))
 	}
 	return nil, fmt.Errorf("%s: none of the parents that were named is %q: %w",
-		child.Name(), name, kind.Mark(errors.Join(reasons...), ErrIncomplete))
+		child.Name(), name, kind.Mark(errors.Join(reasons...), ErrParent))
 }
 
 // openCandidate opens a parent, whose own parent is another candidate.

@@ -20,6 +20,8 @@ type folderStore struct{ name string }
 
 func (s *folderStore) String() string { return s.name }
 
+func (s *folderStore) Close() error { return nil }
+
 func (s *folderStore) path(id string) string { return filepath.Join(s.name, records, id+extension) }
 
 func (s *folderStore) Probe(ctx context.Context) error {

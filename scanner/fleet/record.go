@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,8 @@ type Record struct {
 	Tool          Tool      `json:"tool"`
 	Started       time.Time `json:"started"`
 	Finished      time.Time `json:"finished"`
-	ExitCode      int       `json:"exit_code"` // as coldcheck scan would end: 0, 1 and 3 with a verdict; 4, 64 and 74 with an error
+	// ExitCode is that of coldcheck scan: 0, 1 or 3 with a verdict; 4, 64 or 74 with an error.
+	ExitCode int `json:"exit_code"`
 
 	Verdict scanner.Verdict `json:"verdict,omitempty"`
 	// Report is the JSON report of the scan, in one line.
@@ -38,6 +40,8 @@ type Record struct {
 
 	Error *Error `json:"error,omitempty"`
 }
+
+const toolName = "coldcheck"
 
 // Tool is the program that made a record.
 type Tool struct {
@@ -71,28 +75,10 @@ type Error struct {
 	Hint    string    `json:"hint,omitempty"`
 }
 
-// ErrorKind is a kind of errors of targets.
-type ErrorKind string
-
-// The kinds. Each has the exit code with which coldcheck scan ends.
-const (
-	NotAnImage  ErrorKind = "not_an_image" // 4
-	NoSystem    ErrorKind = "no_system"    // 4: no supported system
-	Encrypted   ErrorKind = "encrypted"    // 4
-	Unsupported ErrorKind = "unsupported"  // 4
-	Damaged     ErrorKind = "damaged"      // 4: a container contradicts itself, or lacks a part
-	Parent      ErrorKind = "parent"       // 4: an image needs a parent
-	Limit       ErrorKind = "limit"        // 4: more than the memory or a bound allows
-	Usage       ErrorKind = "usage"        // 64
-	NotFound    ErrorKind = "not_found"    // 74
-	Denied      ErrorKind = "denied"       // 74
-	IO          ErrorKind = "io"           // 74
-	Internal    ErrorKind = "internal"     // 74: a defect of the program
-)
-
-// ErrorKinds are all kinds, in the order of a report.
-var ErrorKinds = []ErrorKind{NotFound, Denied, IO, NotAnImage, NoSystem, Encrypted, Unsupported, Damaged, Parent, Limit,
-	Usage, Internal}
+// RecordSchema is the JSON schema of a record.
+//
+//go:embed record.schema.json
+var RecordSchema []byte
 
 // Encode returns the record as one line of JSON.
 func (r *Record) Encode() ([]byte, error) {
@@ -134,7 +120,7 @@ func (r *Record) check() error {
 	switch {
 	case r.SchemaVersion != RecordVersion:
 		return fmt.Errorf("schema_version %d is not read", r.SchemaVersion)
-	case r.Tool.Name != "coldcheck":
+	case r.Tool.Name != toolName:
 		return errors.New("no tool.name that says so")
 	case !validID.MatchString(r.Target.ID):
 		return fmt.Errorf("the id %.140q of its target is not valid", r.Target.ID)
@@ -144,6 +130,8 @@ func (r *Record) check() error {
 		return fmt.Errorf("exit_code %d is not one of a record", r.ExitCode)
 	case r.Started.IsZero() || r.Finished.Before(r.Started):
 		return errors.New("it ends before it starts")
+	case len(r.Report) > 0 && !bytes.HasPrefix(bytes.TrimLeft(r.Report, " \t\r\n"), []byte{'{'}):
+		return errors.New("its report is not a JSON object")
 	case r.Error == nil && (r.Verdict == "" || len(r.Report) == 0):
 		return errors.New("it has neither a verdict with a report nor an error")
 	case r.Error != nil && (r.Verdict != "" || len(r.Report) > 0):

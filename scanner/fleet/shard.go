@@ -53,7 +53,8 @@ const (
 
 // EnvironmentShard returns the shard of the array job that runs the program. env is
 // os.LookupEnv. shards is the number of shards of a Kubernetes Job, which no variable
-// has; 0 if it is not known. Without an array job it is all of the list.
+// has; 0 if it is not known. Without an array job it is all of the list. It is an error if
+// shards is known without JOB_COMPLETION_INDEX, or contradicts another engine.
 //
 // The variables are JOB_COMPLETION_INDEX of Kubernetes; AWS_BATCH_JOB_ARRAY_INDEX and
 // AWS_BATCH_JOB_ARRAY_SIZE of AWS Batch; SLURM_ARRAY_TASK_ID, _MIN, _STEP and _COUNT of
@@ -99,6 +100,10 @@ func EnvironmentShard(env func(string) (string, bool), shards int) (Shard, error
 		return Shard{}, fmt.Errorf("%w: %s are all set", ErrShard, strings.Join(found, " and "))
 	case e.err != nil:
 		return Shard{}, e.err
+	case shards > 0 && len(found) == 0:
+		return Shard{}, fmt.Errorf("%w: there are %d, and %s is not set", ErrShard, shards, varKubernetes)
+	case shards > 0 && shards != shard.Of:
+		return Shard{}, fmt.Errorf("%w: there are %d, and the array job of %s has %d", ErrShard, shards, found[0], shard.Of)
 	}
 	return shard, nil
 }

@@ -30,6 +30,8 @@ type Store interface {
 	Put(ctx context.Context, id string, record []byte, over Over) (written bool, err error)
 	// IDs lists the records in any order, each once. An error ends the list.
 	IDs(ctx context.Context) iter.Seq2[string, error]
+	// Close ends connections.
+	Close() error
 }
 
 // Over says whether Put writes over a record.
@@ -53,7 +55,8 @@ const records = "records"
 const extension = ".json"
 
 // OpenStore opens the store of a name: a folder, which need not exist yet, or
-// s3://BUCKET/PREFIX. Nothing is read or written.
+// s3://BUCKET/PREFIX. No record is read or written. The error is fs.ErrInvalid for a name
+// that no store has.
 func OpenStore(ctx context.Context, name string, o StoreOptions) (Store, error) {
 	switch {
 	case name == "":

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,8 +31,10 @@ var ErrList = errors.New("not a valid list of targets")
 
 // Target is a machine, as a line of a list names it.
 type Target struct {
-	ID       string            `json:"id"`     // unique in the list, 1 to 128 characters of A-Z, a-z, 0-9, ".", "_" and "-"
-	Images   []string          `json:"images"` // at least one, in any order
+	// ID is unique in the list, also in another case: 1 to 128 characters of A-Z, a-z, 0-9,
+	// ".", "_" and "-".
+	ID       string            `json:"id"`
+	Images   []string          `json:"images"` // 1 to 1,000, in any order
 	UserName string            `json:"user_name,omitempty"`
 	With     []string          `json:"with,omitempty"` // documents from outside the disk
 	Labels   map[string]string `json:"labels,omitempty"`
@@ -41,7 +42,7 @@ type Target struct {
 
 // Problem is a mistake in a list.
 type Problem struct {
-	Line int // from 1; 0 for the list as a whole
+	Line int // from 1; 0 for all of the list
 	Text string
 }
 
@@ -75,14 +76,18 @@ func (e *ListError) Error() string {
 
 func (e *ListError) Unwrap() error { return ErrList }
 
-// ReadTargets reads a whole list: JSON lines, or CSV with a header, which is found from
+// ReadTargets reads a list: JSON lines, or CSV with a header, which is found from
 // the first character that is not blank. A mistake is a *ListError, which has all of them.
 // An error of r is returned as it is.
 //
 // CSV has the columns id, images, user_name, with, and label.NAME for each label; only id
 // and images are required. A cell with several images or documents separates them by "|".
 func ReadTargets(name string, r io.Reader) ([]Target, error) {
-	l := &list{lines: map[string]int{}, failure: ListError{Name: name}}
+	return readTargets(name, r, MaxTargets)
+}
+
+func readTargets(name string, r io.Reader, most int) ([]Target, error) {
+	l := &list{most: most, lines: map[string]int{}, lower: map[string]int{}, failure: ListError{Name: name}}
 	b := bufio.NewReaderSize(r, 64<<10)
 	if err := l.skipMark(b); err != nil {
 		return nil, err
@@ -95,6 +100,8 @@ func ReadTargets(name string, r io.Reader) ([]Target, error) {
 		return nil, err
 	case first == '{':
 		err = l.readJSON(b, blank)
+	case first == '[':
+		l.problem(blank+1, "it is a JSON array: write one object a line")
 	default:
 		err = l.readCSV(b, blank)
 	}
@@ -112,8 +119,10 @@ func ReadTargets(name string, r io.Reader) ([]Target, error) {
 
 // list is a list that is read.
 type list struct {
+	most    int // targets
 	targets []Target
 	lines   map[string]int // where an id was
+	lower   map[string]int // where it was, in lower case
 	failure ListError
 }
 
@@ -179,14 +188,16 @@ func (l *list) readJSON(b *bufio.Reader, line int) error {
 	}
 }
 
-// readLine reads a line. It returns long and no text for one above MaxLine.
+// readLine reads a line, without its end. It returns long and no text for one above
+// MaxLine.
 func readLine(b *bufio.Reader) (text []byte, long bool, err error) {
 	for {
 		part, err := b.ReadSlice('\n')
-		if long = long || len(text)+len(part) > MaxLine+1; long {
+		content := bytes.TrimSuffix(part, []byte{'\n'})
+		if long = long || len(text)+len(content) > MaxLine; long {
 			text = nil
 		} else {
-			text = append(text, part...)
+			text = append(text, content...)
 		}
 		if err != bufio.ErrBufferFull {
 			return text, long, err
@@ -200,18 +211,50 @@ func decodeTarget(text []byte, t *Target) (problem string) {
 		return "it is not UTF-8"
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
 	if err := d.Decode(t); err != nil {
 		return jsonProblem(err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return "something follows the object"
 	}
-	return ""
+	return checkKeys(text, targetKeys)
 }
 
-// unknownKey is how encoding/json, which has no type for it, names an unknown key.
-const unknownKey = "json: unknown field "
+var targetKeys = []string{"id", "images", "user_name", "with", "labels"}
+
+// checkKeys returns what is wrong with the keys of an object, which encoding/json does not
+// look at: it accepts a key twice, and in another case. known are the keys that there may
+// be; nil for any.
+func checkKeys(object []byte, known []string) (problem string) {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return "not a JSON object"
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		token, err := d.Token()
+		key, isKey := token.(string)
+		var value json.RawMessage
+		if err == nil {
+			err = d.Decode(&value)
+		}
+		switch {
+		case err != nil || !isKey:
+			return "not valid JSON"
+		case known != nil && !slices.Contains(known, key):
+			return fmt.Sprintf("unknown key %.140q: the keys are %s", key, strings.Join(known, ", "))
+		case seen[key]:
+			return fmt.Sprintf("the key %.140q is there twice", key)
+		}
+		seen[key] = true
+		if bytes.HasPrefix(value, []byte{'{'}) {
+			if problem := checkKeys(value, nil); problem != "" {
+				return problem
+			}
+		}
+	}
+	return ""
+}
 
 func jsonProblem(err error) string {
 	var syntax *json.SyntaxError
@@ -226,15 +269,12 @@ func jsonProblem(err error) string {
 	case err == io.ErrUnexpectedEOF:
 		return "not valid JSON: it ends too early"
 	}
-	if key, ok := strings.CutPrefix(fmt.Sprint(err), unknownKey); ok {
-		return "unknown key " + key
-	}
 	return "not valid JSON"
 }
 
 // readCSV reads rows with a header.
 func (l *list) readCSV(b *bufio.Reader, lines int) error {
-	bounded := &rowBound{r: b}
+	bounded := &rowBound{r: b, left: MaxLine + bufferOfCSV}
 	c := csv.NewReader(bounded)
 	c.FieldsPerRecord = -1
 	c.ReuseRecord = true
@@ -248,15 +288,25 @@ func (l *list) readCSV(b *bufio.Reader, lines int) error {
 	}
 	for {
 		bounded.left = MaxLine + bufferOfCSV
+		before := c.InputOffset()
 		row, err := c.Read()
 		if err == io.EOF {
 			return nil
+		}
+		var parse *csv.ParseError
+		if errors.As(err, &parse) { // the next row may be right
+			l.problem(parse.StartLine+lines, "not valid CSV: %v", parse.Err)
+			continue
 		}
 		if err != nil {
 			return l.csvError(err, lines)
 		}
 		line, _ := c.FieldPos(0)
 		line += lines
+		if c.InputOffset()-before > MaxLine+1 {
+			l.problem(line, "it is longer than %d MiB", MaxLine>>20)
+			continue
+		}
 		if len(row) != len(columns) {
 			l.problem(line, "it has %d columns, and the header has %d", len(row), len(columns))
 			continue
@@ -283,27 +333,22 @@ type rowBound struct {
 var errLongRow = errors.New("the row is too long")
 
 func (b *rowBound) Read(p []byte) (int, error) {
-	if b.left == 0 {
-		b.left = MaxLine + bufferOfCSV // of the header
-	}
-	if b.left < 0 {
+	if b.left <= 0 {
 		return 0, errLongRow
 	}
 	n, err := b.r.Read(p)
-	if b.left -= n; b.left == 0 {
-		b.left = -1
-	}
+	b.left -= n
 	return n, err
 }
 
-// csvError makes a problem of an error of the format. After it, no row can be told.
+// csvError makes a problem of an error of the format after which no row can be found.
 func (l *list) csvError(err error, lines int) error {
 	var parse *csv.ParseError
 	switch {
 	case errors.Is(err, errLongRow):
 		l.problem(0, "a row is longer than %d MiB", MaxLine>>20)
 	case errors.As(err, &parse):
-		l.problem(parse.Line+lines, "not valid CSV: %v", parse.Err)
+		l.problem(parse.StartLine+lines, "not valid CSV: %v", parse.Err)
 	default:
 		return err
 	}
@@ -375,11 +420,12 @@ var validID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
 // add checks a target and adds it. It returns false if no more can be added.
 func (l *list) add(line int, t Target) bool {
-	if len(l.targets) == MaxTargets {
-		l.problem(line, "there are more than %d targets", MaxTargets)
+	if len(l.targets) == l.most {
+		l.problem(line, "there are more than %d targets", l.most)
 		return false
 	}
 	before, known := l.lines[t.ID]
+	other, similar := l.lower[strings.ToLower(t.ID)]
 	switch {
 	case t.ID == "":
 		l.problem(line, "there is no id")
@@ -387,17 +433,41 @@ func (l *list) add(line int, t Target) bool {
 		l.problem(line, "the id %.140q is not 1 to 128 of the characters A-Z, a-z, 0-9, \".\", \"_\" and \"-\"", t.ID)
 	case known:
 		l.problem(line, "the id %s is in line %d too", t.ID, before)
+	case similar: // some file systems give both the same record
+		l.problem(line, "the id %s is in line %d too, in another case", t.ID, other)
 	default:
-		l.lines[t.ID] = line
+		l.lines[t.ID], l.lower[strings.ToLower(t.ID)] = line, line
 	}
-	if len(t.Images) == 0 {
+	l.checkImages(line, t.Images)
+	switch {
+	case len(t.With) > maxNames:
+		l.problem(line, "there are more than %d documents", maxNames)
+	case slices.Contains(t.With, ""):
+		l.problem(line, "the name of a document is empty")
+	}
+	if _, nameless := t.Labels[""]; nameless {
+		l.problem(line, "a label has no name")
+	}
+	l.targets = append(l.targets, t)
+	return true
+}
+
+// maxNames is how many images, or documents, a target has at most.
+const maxNames = 1000
+
+func (l *list) checkImages(line int, images []string) {
+	switch {
+	case len(images) == 0:
 		l.problem(line, "there are no images")
+	case len(images) > maxNames:
+		l.problem(line, "there are more than %d images", maxNames)
+		return
 	}
-	for i, image := range t.Images {
+	for i, image := range images {
 		switch {
 		case image == "":
 			l.problem(line, "the name of an image is empty")
-		case slices.ContainsFunc(t.Images[:i], func(other string) bool { return source.Same(other, image) }):
+		case slices.ContainsFunc(images[:i], func(other string) bool { return source.Same(other, image) }):
 			l.problem(line, "the image %s is there twice", source.ShownName(image))
 		default:
 			if err := source.CheckName(image); err != nil {
@@ -405,14 +475,4 @@ func (l *list) add(line int, t Target) bool {
 			}
 		}
 	}
-	if slices.Contains(t.With, "") {
-		l.problem(line, "the name of a document is empty")
-	}
-	for _, name := range slices.Sorted(maps.Keys(t.Labels)) {
-		if name == "" {
-			l.problem(line, "a label has no name")
-		}
-	}
-	l.targets = append(l.targets, t)
-	return true
 }

@@ -74,6 +74,7 @@ func openEBS(ctx context.Context, name string, o Options) (place, error) {
 	s := &snapshot{id: name[len(schemeEBS):]}
 	s.Remote = Remote{requests: newRequests(ctx, name, o), options: o, identity: Identity{Snapshot: s.id},
 		price: PriceOfEBSBlock}
+	s.rate = o.EBSRate
 	if err := s.open(); err != nil {
 		s.requests.close(fs.ErrClosed)
 		return nil, err

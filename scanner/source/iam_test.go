@@ -8,17 +8,23 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/coldcheck/coldcheck/internal/remotetest"
 )
 
-// allowed reads the actions that the policies in deploy/iam allow, except those that a
-// service calls on behalf of the caller.
-func allowed(t *testing.T) []string {
+// imagePolicies are the policies for what is read, and recordPolicy is the one for what is
+// written. There is another one for what a service calls on behalf of the caller.
+var imagePolicies = []string{"ebs-snapshots.json", "s3-images.json"}
+
+const recordPolicy = "fleet-records.json"
+
+// allowed reads the actions that policies in deploy/iam allow.
+func allowed(t *testing.T, policies ...string) []string {
 	t.Helper()
 	var all []string
-	for _, name := range []string{"ebs-snapshots.json", "s3-images.json"} {
+	for _, name := range policies {
 		text, err := os.ReadFile(filepath.Join("../../deploy/iam", name))
 		if err != nil {
 			t.Fatal(err)
@@ -60,7 +66,7 @@ func TestPolicies(t *testing.T) {
 	// A version is read by the same call and needs an action of its own.
 	methods = append(methods, "s3:GetObjectVersion")
 	slices.Sort(methods)
-	if want := allowed(t); !slices.Equal(methods, want) {
+	if want := allowed(t, imagePolicies...); !slices.Equal(methods, want) {
 		t.Errorf("the code can call %v, and the policies allow %v", methods, want)
 	}
 
@@ -75,7 +81,44 @@ func TestPolicies(t *testing.T) {
 	}
 	seen := slices.Sorted(maps.Keys(snapshots.Actions()))
 	seen = append(seen, slices.Sorted(maps.Keys(store.Actions()))...)
-	if want := allowed(t); !slices.Equal(seen, want) {
+	if want := allowed(t, imagePolicies...); !slices.Equal(seen, want) {
 		t.Errorf("the services see %v, and the policies allow %v", seen, want)
+	}
+}
+
+// actionOf has the action that each call of a Folder needs.
+var actionOf = map[string]string{"GetObject": "s3:GetObject", "HeadObject": "s3:GetObject", "PutObject": "s3:PutObject",
+	"ListObjectsV2": "s3:ListBucket"}
+
+// TestFolderPolicy: the policy for records allows what a Folder calls, and no more.
+func TestFolderPolicy(t *testing.T) {
+	t.Parallel()
+	actions := map[string]bool{}
+	for _, api := range []reflect.Type{reflect.TypeFor[folderAPI](), reflect.TypeFor[s3API]()} {
+		for n := range api.NumMethod() {
+			actions[actionOf[api.Method(n).Name]] = true
+		}
+	}
+	want := allowed(t, recordPolicy)
+	if got := slices.Sorted(maps.Keys(actions)); !slices.Equal(got, want) {
+		t.Errorf("the code can call %v, and the policy allows %v", got, want)
+	}
+
+	s := remotetest.S3(t)
+	f := openFolder(t, "s3://images/x", awsOptions(&s.Server))
+	if err := f.Probe(t.Context(), "probe"); err != nil {
+		t.Error(err)
+	}
+	for action, call := range calls {
+		if err := call(f); err != nil && action != "s3:GetObject" { // the object may not be there yet
+			t.Errorf("%s: %v", action, err)
+		}
+	}
+	clear(actions)
+	for seen := range s.Actions() {
+		actions[actionOf[strings.TrimPrefix(seen, "s3:")]] = true
+	}
+	if got := slices.Sorted(maps.Keys(actions)); !slices.Equal(got, want) {
+		t.Errorf("S3 sees %v, and the policy allows %v", got, want)
 	}
 }

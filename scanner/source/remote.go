@@ -35,6 +35,9 @@ type Options struct {
 	// AWS SDK finds credentials. If it is nil, every source has its own, and Close
 	// ends its connections.
 	Transport http.RoundTripper
+	// EBSRate bounds the requests to EBS direct APIs of all sources that share it; nil
+	// for no bound.
+	EBSRate *Rate
 
 	firstWait time.Duration // before the first repetition; 0 for the default
 }

@@ -42,6 +42,7 @@ type requests struct {
 	ctx     context.Context
 	end     context.CancelCauseFunc
 	limit   limiter
+	rate    *Rate        // of all sources that share it; nil for none
 	budget  atomic.Int64 // repetitions that are left
 	silence time.Duration
 	wait    time.Duration // firstWait
@@ -100,31 +101,44 @@ func (r *requests) fail(f *fault) error {
 	return err
 }
 
-// do sends a request until it succeeds, or fails for good. try sends it once, and
-// returns nil or why it failed. size is how many bytes the response may have.
+// do sends a request until it succeeds, or fails for good, which ends the source. try
+// sends it once, and returns nil or why it failed. size is how many bytes the response
+// may have.
 func (r *requests) do(ctx context.Context, size int64, try func(a *attempt) *fault) error {
+	f, err := r.repeat(ctx, size, try)
+	if f != nil {
+		return r.fail(f)
+	}
+	return err
+}
+
+// repeat sends a request as do does, and returns why it failed for good.
+func (r *requests) repeat(ctx context.Context, size int64, try func(a *attempt) *fault) (*fault, error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	defer context.AfterFunc(r.ctx, func() { end(context.Cause(r.ctx)) })()
 	for sent := 1; ; sent++ {
 		if err := r.failed(); err != nil {
-			return err
+			return nil, err
 		}
 		f, err := r.once(ctx, size, try)
 		switch {
 		case err != nil:
-			return err
+			return nil, err
 		case f == nil:
 			if left := r.budget.Load(); left < retryBudget {
 				r.budget.CompareAndSwap(left, left+1)
 			}
-			return nil
-		case !f.repeats(sent) || r.budget.Add(-1) < 0:
-			return r.fail(f)
+			return nil, nil
+		case !f.repeats(sent):
+			return f, nil
+		case r.budget.Add(-1) < 0:
+			r.budget.Add(1)
+			return f, nil
 		}
 		r.retried.Add(1)
 		if err := sleep(ctx, r.pause(sent, f)); err != nil {
-			return err
+			return nil, err
 		}
 	}
 }
@@ -156,6 +170,11 @@ var errSilent = errors.New("the server sends nothing")
 // once sends a request once. The error is the cause of the context's end.
 func (r *requests) once(ctx context.Context, size int64, try func(a *attempt) *fault) (*fault, error) {
 	epoch, err := r.limit.acquire(ctx)
+	if err == nil {
+		if err = r.rate.wait(ctx); err != nil {
+			r.limit.release(epoch, false)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +200,7 @@ func (r *requests) once(ctx context.Context, size int64, try func(a *attempt) *f
 		f = passes("the server does not answer")
 	case f.class == throttled:
 		r.throttled.Add(1)
+		r.rate.throttle()
 	}
 	r.limit.release(epoch, f.class == throttled)
 	return f, nil

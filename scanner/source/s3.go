@@ -33,10 +33,7 @@ type bucket struct {
 	ranged
 	bucket, key, version string
 	etag                 string
-	cfg                  aws.Config
-	api                  s3API
-	endpoint             bool // the user names the endpoint
-	moved                bool // the region is that of the bucket, and not the configured one
+	server               *s3Server
 	pays                 bool // requests say that the requester pays
 }
 
@@ -80,29 +77,11 @@ func openS3(ctx context.Context, name string, o Options) (place, error) {
 }
 
 func (b *bucket) open() (err error) {
-	if b.cfg, err = b.loadAWS(b.options.AWS); err != nil {
+	if b.server, err = b.connectS3(b.options); err != nil {
 		return err
 	}
-	if b.cfg.Region == "" {
-		b.cfg.Region = "us-east-1" // which knows the region of every bucket
-	}
-	b.connect()
+	b.clear = b.server.clear
 	return b.begin(b.first, b.request)
-}
-
-func (b *bucket) connect() {
-	options := func(o *s3.Options) {
-		o.HTTPClient = b.client
-		o.Retryer = aws.NopRetryer{} // requests repeats
-		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
-		o.DisableLogOutputChecksumValidationSkipped = true
-		// A server that is not S3 may not know a host for each bucket.
-		o.UsePathStyle = o.UsePathStyle || o.BaseEndpoint != nil
-	}
-	client := s3.NewFromConfig(b.cfg, options)
-	endpoint := client.Options().BaseEndpoint
-	b.endpoint, b.clear = endpoint != nil, unencrypted(endpoint)
-	b.api = client
 }
 
 // get requests a range.
@@ -121,9 +100,12 @@ func (b *bucket) get(a *attempt, off, n int64) (*s3.GetObjectOutput, *fault) {
 	if b.pays {
 		in.RequestPayer = types.RequestPayerRequester
 	}
-	out, err := b.api.GetObject(a.ctx, in)
+	client := b.server.api()
+	out, err := s3API(client).GetObject(a.ctx, in)
 	if err != nil {
-		return nil, b.awsFault(err, b.fault)
+		return nil, b.awsFault(err, func(api smithy.APIError, response *smithyhttp.Response) *fault {
+			return b.fault(client, api, response)
+		})
 	}
 	a.alive()
 	return out, nil
@@ -173,13 +155,9 @@ func (b *bucket) request(a *attempt, off, n int64) (response, *fault) {
 // errEmpty stands for an object without bytes, which has no range.
 var errEmpty = &fault{text: "an empty object"}
 
-// fault explains the errors of S3.
-func (b *bucket) fault(api smithy.APIError, response *smithyhttp.Response) *fault {
-	code, status := api.ErrorCode(), 0
-	var header http.Header
-	if response != nil {
-		status, header = response.StatusCode, response.Header
-	}
+// fault explains an error that S3 sent to a client.
+func (b *bucket) fault(client *s3.Client, api smithy.APIError, response *smithyhttp.Response) *fault {
+	code, status, header := s3Error(api, response)
 	what := codeText(code, status)
 	switch {
 	case code == "PreconditionFailed", status == http.StatusPreconditionFailed:
@@ -190,7 +168,7 @@ func (b *bucket) fault(api smithy.APIError, response *smithyhttp.Response) *faul
 		}
 		return differs("it has become shorter")
 	case code == "NoSuchBucket":
-		return missing("the bucket does not exist: "+what, "")
+		return errNoBucket(what)
 	case code == "NoSuchVersion":
 		return missing("the object does not have this version: "+what, "")
 	case code == "NoSuchKey", status == http.StatusNotFound:
@@ -203,13 +181,14 @@ func (b *bucket) fault(api smithy.APIError, response *smithyhttp.Response) *faul
 	case status == http.StatusBadRequest && mentions(api, "server side encryption", "server-side encryption"):
 		return refuses("the object is encrypted with a key of the customer (SSE-C)",
 			"copy it to an object that S3 encrypts with its own or a KMS key")
-	case strings.HasPrefix(code, "KMS."), code == "KMSInvalidStateException":
-		return refuses("the KMS key of the object cannot be used: "+what, "enable the key, and allow kms:Decrypt")
-	case header.Get("X-Amz-Bucket-Region") != "" && b.inOtherRegion(code, status, header.Get("X-Amz-Bucket-Region")):
-		return &fault{class: stale, text: "the bucket is in another region: " + what, hint: "set AWS_REGION"}
-	case status == http.StatusMovedPermanently, status == http.StatusTemporaryRedirect,
-		code == "AuthorizationHeaderMalformed":
-		return refuses("the bucket is in another region: "+what, "set AWS_REGION to the region of the bucket")
+	}
+	if b.cache != nil {
+		client = nil // an open object stays where it is
+	}
+	if f := b.server.fault(client, code, status, header); f != nil {
+		return f
+	}
+	switch {
 	case status == http.StatusForbidden && code == "AccessDenied":
 		if !b.pays && b.cache == nil {
 			b.pays = true // a bucket whose requesters pay denies access without that
@@ -220,21 +199,6 @@ func (b *bucket) fault(api smithy.APIError, response *smithyhttp.Response) *faul
 	}
 	return nil
 }
-
-// inOtherRegion goes on in the region of the bucket, once. An endpoint that the user
-// names has no other region.
-func (b *bucket) inOtherRegion(code string, status int, region string) bool {
-	wrong := status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect ||
-		code == "AuthorizationHeaderMalformed" || code == "IllegalLocationConstraintException"
-	if !wrong || b.moved || b.endpoint || b.cache != nil || region == b.cfg.Region || !regionName.MatchString(region) {
-		return false
-	}
-	b.moved, b.cfg.Region = true, region
-	b.connect()
-	return true
-}
-
-var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z0-9]+){1,4}$`)
 
 // beside opens another object with the same prefix up to the last slash.
 func (b *bucket) beside(ctx context.Context, name string) (*Source, error) {
