@@ -82,6 +82,10 @@ func TestProgressDetails(t *testing.T) {
 			"10 of 30 requirements, 4.0 GiB read, 1.0 GiB/s"},
 		{"unknown total", scanner.Progress{}, 4, scanner.Progress{Read: 1 << 20}, "1.0 MiB read, 256.0 KiB/s"},
 		{"nothing", scanner.Progress{}, 4, scanner.Progress{}, ""},
+		{"targets", scanner.Progress{Unit: unitTargets, Total: 100}, 60,
+			scanner.Progress{Unit: unitTargets, Done: 30, Total: 100}, "30 of 100 targets, 30/min, 2m20s left"},
+		{"many targets", scanner.Progress{Unit: unitTargets, Total: 1000}, 10,
+			scanner.Progress{Unit: unitTargets, Done: 100, Total: 1000}, "100 of 1000 targets, 10/s, 1m30s left"},
 		{"a count", scanner.Progress{Unit: "entries"}, 2, scanner.Progress{Unit: "entries", Done: 4000},
 			"4000 entries, 2000/s"},
 	} {

@@ -183,6 +183,23 @@ func TestReadersOfSeveral(t *testing.T) {
 	}
 }
 
+// TestGarbageOfOthers: what a budget that is closed leaves behind does not count against the others.
+func TestGarbageOfOthers(t *testing.T) {
+	b := New(Least)
+	defer b.Close()
+	b.collections = maxCollections
+	other := New(Least)
+	other.Close()
+	if b.collections != 0 {
+		t.Errorf("%d collections count", b.collections)
+	}
+	b.collections = maxCollections
+	other.Close() // once more
+	if b.collections != maxCollections {
+		t.Error("a budget that is closed is closed again")
+	}
+}
+
 // TestGarbageBefore reads in a process whose heap is full of garbage: of an earlier scan, for example, whose end
 // lifted the limit of the collector.
 func TestGarbageBefore(t *testing.T) {
