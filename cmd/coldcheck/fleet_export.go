@@ -62,11 +62,11 @@ coldcheck fleet export results -o asff=batches.jsonl --account 111122223333 --re
 	check(c.RegisterFlagCompletionFunc("output", completeExport))
 	c.Flags().StringVar(&o.Run, "run", "", "call the run `NAME` (default: the last part of DEST)")
 	c.Flags().StringVar(&o.Account, "account", "",
-		"AWS account `ID` of machines without the label "+report.AccountLabel+", for asff and ocsf")
+		"use AWS account `ID` for machines without the label "+report.AccountLabel+", for asff and ocsf")
 	c.Flags().StringVar(&o.Region, "region", "",
-		"AWS `REGION` of machines without the label "+report.RegionLabel+", for asff and ocsf")
+		"use AWS `REGION` for machines without the label "+report.RegionLabel+", for asff and ocsf")
 	c.Flags().StringVar(&o.Product, "product-arn", "",
-		"`ARN` of the product in Security Hub, for asff (default: that of the account)")
+		"name the product in Security Hub by its `ARN`, for asff (default: that of the account)")
 	p.noProgressFlag(c)
 	return c
 }
