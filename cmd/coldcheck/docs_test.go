@@ -177,9 +177,12 @@ func checkCommandLine(t *testing.T, where, line string) {
 		t.Errorf("%s: %s: %v", where, line, err)
 	}
 	if outputs, err := c.Flags().GetStringArray("output"); err == nil {
-		if c.CommandPath() == "coldcheck fleet export" {
+		switch c.CommandPath() {
+		case "coldcheck fleet export":
 			_, err = parseExports(outputs)
-		} else {
+		case "coldcheck fleet report":
+			_, err = parseFleetOutputs(outputs)
+		default:
 			_, err = parseOutputs(outputs)
 		}
 		if err != nil {

@@ -36,6 +36,15 @@ var otherExits = map[string][]helpEntry{
 		{"74", "a record could not be read, or a file could not be written"},
 		{"75", "records could not be read for a reason that may pass"},
 	},
+	"coldcheck fleet report": {
+		{"0", "every machine is ready"},
+		{"1", "a machine is not ready"},
+		{"3", "a machine is inconclusive, cannot be scanned or has no record, or there are no machines"},
+		{"64", "wrong usage, or a mistake in the list of targets"},
+		{"74", "the records could not be read, or a report could not be written"},
+		{"75", "the records could not be read for a reason that may pass"},
+		{"130, 143", "interrupted, terminated"},
+	},
 	"coldcheck requirements": {
 		{"0", "the requirements were written"},
 		{"64", "wrong usage, or an unknown ID"},
