@@ -263,6 +263,7 @@ type jsonFinding struct {
 	Evidence     []jsonEvidence       `json:"evidence,omitempty"`
 	Details      any                  `json:"details,omitempty"`
 	Omitted      *jsonOmitted         `json:"omitted,omitempty"`
+	HoldsUntil   string               `json:"holds_until,omitempty"`
 	Accepted     bool                 `json:"accepted,omitempty"`
 	Waiver       *jsonWaiver          `json:"waiver,omitempty"`
 }
@@ -512,7 +513,7 @@ func finding(f requirement.Finding) jsonFinding {
 	j := jsonFinding{
 		ID: f.ID, Title: f.Demand, Scope: f.Scope, Severity: f.Severity, Status: f.Status, Basis: f.Basis,
 		Message: f.Message, AWSErrorCode: f.AWSErrorCode, Remediation: f.Outcome.Remediation,
-		Reference: f.Reference, Details: f.Details, Accepted: f.Accepted,
+		Reference: f.Reference, Details: f.Details, HoldsUntil: timestamp(f.Until), Accepted: f.Accepted,
 	}
 	for _, s := range f.Subjects {
 		j.Subjects = append(j.Subjects, jsonSubject(s))

@@ -98,6 +98,29 @@ type Result struct {
 	CrossCheck *CrossCheck // nil if there was none
 }
 
+// Until is the last moment for which a later scan of the same bytes under the same
+// policy comes to the same findings and verdicts; zero if they do not depend on the time.
+func (r *Result) Until(p Policy) time.Time {
+	var until time.Time
+	for _, f := range r.Findings {
+		until = earlier(until, f.Until)
+	}
+	for _, w := range p.Waivers {
+		if last := w.Expiry.AddDate(0, 0, 1).Add(-1); !last.Before(r.Started) {
+			until = earlier(until, last)
+		}
+	}
+	return until
+}
+
+// earlier returns the earlier of two times, of which a zero one is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // Part is a file of an image.
 type Part struct {
 	Name     string

@@ -45,6 +45,9 @@ type Outcome struct {
 	Evidence    []Evidence
 	Subjects    []Subject // the things that the outcome is about, for programs
 	Details     any       // lists too long for the message; marshals to JSON
+	// Until is the last moment for which a later scan of the same bytes comes to the
+	// same outcome; zero if the outcome does not depend on the time.
+	Until time.Time
 
 	// Unread is the error of the failed read for which it is Undetermined; nil if
 	// there is none. Findings do not have it.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/requirement/requirementtest"
 )
 
 // now is the time of the scans in tests; the files are a day old.
@@ -330,6 +331,9 @@ func TestUpdates(t *testing.T) {
 				judgeUpdates(c.newest, now, requirement.Evidence{Source: "root"})); o.Status != c.want {
 				t.Errorf("%s: %s", o.Status, o.Message)
 			}
+			requirementtest.Until(t, now, func(now time.Time) requirement.Outcome {
+				return judgeUpdates(c.newest, now, requirement.Evidence{Source: "root"})
+			})
 		})
 	}
 }

@@ -137,15 +137,20 @@ func judgeUpdates(newest, now time.Time, ev requirement.Evidence) requirement.Ou
 		return requirement.Unknown("The package database has no installation times.", ev)
 	}
 	message := "A package was last installed or upgraded on " + newest.UTC().Format(time.DateOnly)
+	until := newest.Add(recentUpdates)
+	if now.After(until) {
+		return requirement.Warn(message+", more than 60 days before the scan.", ev)
+	}
+	// No number of days, so that the outcome is the same on many days.
 	if newest.After(now) {
-		return requirement.Infer(message+", after the time of the scan.", ev)
+		message += ", after the time of the scan."
+		until = newest.Add(-1)
+	} else {
+		message += ", at most 60 days before the scan."
 	}
-	days := int(now.Sub(newest).Hours() / 24)
-	message += fmt.Sprintf(", %s before the scan", prose.Count(days, "day", "days"))
-	if now.Sub(newest) > recentUpdates {
-		return requirement.Warn(message+"; at most 60 days is recommended.", ev)
-	}
-	return requirement.Infer(message+".", ev)
+	o := requirement.Infer(message, ev)
+	o.Until = until
+	return o
 }
 
 var bpCache = entry{

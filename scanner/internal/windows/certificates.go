@@ -276,7 +276,17 @@ func judgeCertificates(c Certificates, now time.Time) requirement.Outcome {
 	}
 	var good, bad []Certificate
 	var reasons []string
+	var until time.Time // the last moment for which all of them are as valid as now
 	for _, cert := range c.List {
+		if cert.root() && !now.After(cert.NotAfter) {
+			last := cert.NotAfter
+			if now.Before(cert.NotBefore) {
+				last = cert.NotBefore.Add(-1)
+			}
+			if until.IsZero() || last.Before(until) {
+				until = last
+			}
+		}
 		switch {
 		case !cert.root():
 		case banned[cert.Thumbprint]:
@@ -340,6 +350,7 @@ func judgeCertificates(c Certificates, now time.Time) requirement.Outcome {
 	o.Details = struct {
 		Certificates []certificateRow `json:"certificates,omitempty"`
 	}{rows}
+	o.Until = until
 	return o
 }
 

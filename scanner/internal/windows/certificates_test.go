@@ -15,6 +15,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/requirement/requirementtest"
 )
 
 var (
@@ -95,6 +98,7 @@ func TestCertificates(t *testing.T) {
 			if !strings.Contains(o.Message, c.says) {
 				t.Errorf("%q does not say %q", o.Message, c.says)
 			}
+			requirementtest.Until(t, now, func(now time.Time) requirement.Outcome { return judgeCertificates(certs, now) })
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/requirement/requirementtest"
 )
 
 var errTorn = errors.New("torn")
@@ -118,7 +119,12 @@ func TestUpdates(t *testing.T) {
 		"a recent one before an old": {at(day, 300*day), inferred},
 		"the future":                 {at(-day), inferred},
 	} {
-		t.Run(name, func(t *testing.T) { check(t, bpUpdates, judgeUpdates(server2019, c.updates, now, evidence), c.want) })
+		t.Run(name, func(t *testing.T) {
+			check(t, bpUpdates, judgeUpdates(server2019, c.updates, now, evidence), c.want)
+			requirementtest.Until(t, now, func(now time.Time) requirement.Outcome {
+				return judgeUpdates(server2019, c.updates, now, evidence)
+			})
+		})
 	}
 	if got := filetime.Exact(0x1dc853429c76800).Format(time.RFC3339); got != "2026-01-14T09:00:00Z" {
 		t.Errorf("file time %s", got)

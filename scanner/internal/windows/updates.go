@@ -119,11 +119,14 @@ func judgeUpdates(s machine.System, updates []update, now time.Time,
 			newest = u
 		}
 	}
-	age := now.Sub(newest.Time)
-	message := fmt.Sprintf("Windows %s was last updated on %s, %s before the scan", s.Version(),
-		newest.Time.Format(time.DateOnly), prose.Count(max(0, int(age.Hours()/24)), "day", "days"))
-	if age > recentUpdates {
-		return requirement.Warn(message+"; at most 60 days are recommended.", newest.Evidence)
+	// No number of days, so that the outcome is the same on many days.
+	message := fmt.Sprintf("Windows %s was last updated on %s", s.Version(), newest.Time.Format(time.DateOnly))
+	until := newest.Time.Add(recentUpdates)
+	if now.After(until) {
+		return requirement.Warn(message+", more than 60 days before the scan.", newest.Evidence)
 	}
-	return requirement.Infer(message+". The disk does not show whether newer ones exist.", newest.Evidence)
+	o := requirement.Infer(message+", at most 60 days before the scan. The disk does not show whether newer ones exist.",
+		newest.Evidence)
+	o.Until = until
+	return o
 }
