@@ -35,6 +35,8 @@ type EBSServer struct {
 	snapshots  map[string]*snapshot
 	refusals   map[string]Refusal
 	generation int // of tokens
+	volumes    map[*snapshot]int
+	made       int // volumes
 }
 
 type snapshot struct {
@@ -57,7 +59,7 @@ type Refusal struct {
 
 // EBS starts a server of EBS direct APIs.
 func EBS(t testing.TB) *EBSServer {
-	s := &EBSServer{snapshots: map[string]*snapshot{}, refusals: map[string]Refusal{}}
+	s := &EBSServer{snapshots: map[string]*snapshot{}, refusals: map[string]Refusal{}, volumes: map[*snapshot]int{}}
 	s.start(t, ebsAction, s.serve)
 	return s
 }
@@ -87,7 +89,9 @@ func (s *EBSServer) blockSize() int64 { return cmp.Or(s.BlockSize, EBSBlock) }
 func (s *EBSServer) AddSparse(id string, image io.ReaderAt, size int64, written func(block int64) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.snapshots[id] = &snapshot{image, (size + 1<<30 - 1) >> 30, written}
+	s.made++
+	snap := &snapshot{image, (size + 1<<30 - 1) >> 30, written}
+	s.snapshots[id], s.volumes[snap] = snap, s.made
 }
 
 // Refuse makes all requests for a snapshot fail.
@@ -111,6 +115,8 @@ func ebsAction(r *http.Request) string {
 		return "ebs:ListSnapshotBlocks"
 	case len(parts) == 5 && parts[3] == "blocks":
 		return "ebs:GetSnapshotBlock"
+	case len(parts) == 4 && parts[3] == "changedblocks":
+		return "ebs:ListChangedBlocks"
 	}
 	return "ebs:?"
 }
@@ -158,10 +164,78 @@ func (s *EBSServer) serve(w http.ResponseWriter, r *http.Request, fault Fault) {
 		s.refuse(w, r, refusal)
 	case snap == nil:
 		s.refuse(w, r, ebsFaults[Missing])
+	case len(parts) == 4 && parts[3] == "changedblocks":
+		s.changed(w, r, snap)
 	case len(parts) == 4:
 		s.list(w, r, snap, generation)
 	default:
 		s.block(w, r, snap, generation, parts[4])
+	}
+}
+
+type changedBlock struct {
+	BlockIndex       int64
+	FirstBlockToken  string `json:",omitempty"`
+	SecondBlockToken string `json:",omitempty"`
+}
+
+// changed lists the blocks that differ from those of an earlier snapshot.
+func (s *EBSServer) changed(w http.ResponseWriter, r *http.Request, snap *snapshot) {
+	q := r.URL.Query()
+	s.mu.Lock()
+	first := s.snapshots[q.Get("firstSnapshotId")]
+	related := first != nil && s.volumes[first] == s.volumes[snap]
+	s.mu.Unlock()
+	most, err := strconv.Atoi(q.Get("maxResults"))
+	switch {
+	case first == nil:
+		s.refuse(w, r, ebsFaults[Missing])
+		return
+	case !related:
+		s.refuse(w, r, Refusal{400, "ValidationException", "UNRELATED_SNAPSHOTS", "not of the same volume"})
+		return
+	case err != nil || most < 100 || most > 10_000:
+		s.refuse(w, r, Refusal{400, "ValidationException", "INVALID_PARAMETER_VALUE", "MaxResults"})
+		return
+	}
+	if s.PageLimit > 0 {
+		most = min(most, s.PageLimit)
+	}
+	from, _ := strconv.ParseInt(q.Get("startingBlockIndex"), 10, 64)
+	if token := q.Get("pageToken"); token != "" {
+		fmt.Sscanf(token, "changes-%d", &from)
+	}
+	answer := map[string]any{"BlockSize": s.blockSize(), "VolumeSize": snap.gib,
+		"ExpiryTime": time.Now().Add(7 * 24 * time.Hour).Unix()}
+	blocks := []changedBlock{}
+	a, b := make([]byte, s.blockSize()), make([]byte, s.blockSize())
+	for n := from; n < snap.gib<<30/s.blockSize(); n++ {
+		if !first.written(n) && !snap.written(n) {
+			continue
+		}
+		part(first.image, a, n*s.blockSize())
+		part(snap.image, b, n*s.blockSize())
+		if bytes.Equal(a, b) {
+			continue
+		}
+		if len(blocks) == most {
+			answer["NextToken"] = fmt.Sprintf("changes-%d", n)
+			break
+		}
+		blocks = append(blocks, changedBlock{n, "first", "second"})
+	}
+	answer["ChangedBlocks"] = blocks
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(answer)
+}
+
+// Volume says that snapshots are of the same volume. Others have each their own.
+func (s *EBSServer) Volume(ids ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made++
+	for _, id := range ids {
+		s.volumes[s.snapshots[id]] = s.made
 	}
 }
 

@@ -82,19 +82,27 @@ func openEBS(ctx context.Context, name string, o Options) (place, error) {
 	return s, nil
 }
 
-func (s *snapshot) open() error {
+// connect returns a client for EBS direct APIs.
+func (s *snapshot) connect() (*ebs.Client, error) {
 	cfg, err := s.loadAWS(s.options.AWS)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Region == "" {
+		return nil, s.fail(refuses("the region is not known", "set AWS_REGION to the region of the snapshot"))
+	}
+	s.region = cfg.Region
+	return ebs.NewFromConfig(cfg, func(o *ebs.Options) {
+		o.HTTPClient = s.client
+		o.Retryer = aws.NopRetryer{} // requests repeats
+	}), nil
+}
+
+func (s *snapshot) open() error {
+	client, err := s.connect()
 	if err != nil {
 		return err
 	}
-	if cfg.Region == "" {
-		return s.fail(refuses("the region is not known", "set AWS_REGION to the region of the snapshot"))
-	}
-	s.region = cfg.Region
-	client := ebs.NewFromConfig(cfg, func(o *ebs.Options) {
-		o.HTTPClient = s.client
-		o.Retryer = aws.NopRetryer{} // requests repeats
-	})
 	s.clear = unencrypted(client.Options().BaseEndpoint)
 	s.api = client
 	s.blocks.list = s.list

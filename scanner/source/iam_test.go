@@ -16,7 +16,7 @@ import (
 
 // imagePolicies are the policies for what is read, and recordPolicy is the one for what is
 // written. There is another one for what a service calls on behalf of the caller.
-var imagePolicies = []string{"ebs-snapshots.json", "s3-images.json"}
+var imagePolicies = []string{"ebs-snapshots.json", "fleet-reuse.json", "s3-images.json"}
 
 const recordPolicy = "fleet-records.json"
 
@@ -58,9 +58,12 @@ func TestPolicies(t *testing.T) {
 	t.Parallel()
 	// What the code can call.
 	var methods []string
-	for service, api := range map[string]reflect.Type{"ebs:": reflect.TypeFor[ebsAPI](), "s3:": reflect.TypeFor[s3API]()} {
+	for _, api := range []struct {
+		service string
+		reflect.Type
+	}{{"ebs:", reflect.TypeFor[ebsAPI]()}, {"ebs:", reflect.TypeFor[changesAPI]()}, {"s3:", reflect.TypeFor[s3API]()}} {
 		for n := range api.NumMethod() {
-			methods = append(methods, service+api.Method(n).Name)
+			methods = append(methods, api.service+api.Method(n).Name)
 		}
 	}
 	// A version is read by the same call and needs an action of its own.
@@ -78,6 +81,9 @@ func TestPolicies(t *testing.T) {
 	for name, server := range map[string]*remotetest.Server{"ebs:snap-1": &snapshots.Server,
 		"s3://images/disk.img": &store.Server, "s3://images/disk.img?versionId=" + version: &store.Server} {
 		served{content: content}.expect(t, mustOpen(t, name, awsOptions(server)), 0, len(content))
+	}
+	if _, _, err := Changes(t.Context(), "ebs:snap-1", "ebs:snap-1", awsOptions(&snapshots.Server), nil); err != nil {
+		t.Fatal(err)
 	}
 	seen := slices.Sorted(maps.Keys(snapshots.Actions()))
 	seen = append(seen, slices.Sorted(maps.Keys(store.Actions()))...)

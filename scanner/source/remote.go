@@ -71,6 +71,7 @@ type Remote struct {
 	clear    bool  // the connection is not encrypted
 	price    int64 // of a request for blocks, in billionths of a US dollar
 	read     readSet
+	touched  touched
 	lists    atomic.Int64 // requests for lists of blocks
 	gets     atomic.Int64 // requests for blocks
 	// possible counts the blocks from first to before end that may hold data, and of

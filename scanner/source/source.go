@@ -179,6 +179,9 @@ func newSource(ctx context.Context, name string, p place) *Source {
 		s.counted = &holeSkipper{holeFinder: h, r: s.counted, size: s.size}
 		s.uncounted = &holeSkipper{holeFinder: h, r: s.uncounted, size: s.size}
 	}
+	if _, part := p.(*section); !part && p.remote() != nil { // a section reads through its source
+		s.counted = toucher{p.remote(), s.counted}
+	}
 	return s
 }
 
@@ -247,7 +250,11 @@ func (r inContext) ReadAt(p []byte, off int64) (int, error) { return r.place.rea
 func (s *Source) Data(off int64) (start, end int64) {
 	off = min(max(off, 0), s.size)
 	if h, ok := s.uncounted.(*holeSkipper); ok {
-		return h.extent(off)
+		start, end = h.extent(off)
+		if r := s.Remote(); r != nil {
+			r.touch(off, start) // the caller may rely on the zeros
+		}
+		return start, end
 	}
 	return off, s.size
 }
