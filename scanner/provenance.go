@@ -177,6 +177,7 @@ func (vs *volumes) files(ctx context.Context, in Input, trail *requirement.Trail
 // complete adds what a scan knows of a file that is read over a network.
 func (vs *volumes) complete(in Input, s *source.Source, f *RemoteFile) {
 	f.Described = vs.snapshots[f.Snapshot]
+	f.Touched, f.BlockSize = s.Remote().Touched(), s.Remote().BlockSize()
 	if !in.Hash && !in.expectsReadSet() {
 		return
 	}
