@@ -146,7 +146,7 @@ func judgeUpdates(newest, now time.Time, ev requirement.Evidence) requirement.Ou
 		message += ", after the time of the scan."
 		until = newest.Add(-1)
 	} else {
-		message += ", at most 60 days before the scan."
+		message += ", within the 60 days before the scan."
 	}
 	o := requirement.Infer(message, ev)
 	o.Until = until

@@ -125,8 +125,8 @@ func judgeUpdates(s machine.System, updates []update, now time.Time,
 	if now.After(until) {
 		return requirement.Warn(message+", more than 60 days before the scan.", newest.Evidence)
 	}
-	o := requirement.Infer(message+", at most 60 days before the scan. The disk does not show whether newer ones exist.",
-		newest.Evidence)
+	message += ", within the 60 days before the scan. The disk does not show whether newer ones exist."
+	o := requirement.Infer(message, newest.Evidence)
 	o.Until = until
 	return o
 }
