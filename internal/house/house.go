@@ -39,8 +39,9 @@ var rules = map[string][]string{
 		"scanner/disk",
 		"scanner/volume", "scanner/internal/", "registry",
 	},
-	"scanner/fleet":       {"internal/kind", "internal/parallel", "internal/prose", "scanner", "scanner/source"},
-	"scanner/requirement": {"internal/prose"},
+	"scanner/fleet":                       {"internal/kind", "internal/parallel", "internal/prose", "scanner", "scanner/source"},
+	"scanner/requirement":                 {"internal/prose"},
+	"scanner/requirement/requirementtest": {"scanner/requirement"},
 	"scanner/internal/windows": {"internal/fold", "internal/filetime", "internal/parallel", "internal/utf16le",
 		"internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/", "scanner/volume",
 		"registry"},
@@ -109,6 +110,7 @@ var rules = map[string][]string{
 var forTests = []string{"internal/bench", "internal/crashtest", "internal/fsconform", "internal/house",
 	"internal/opening/openingtest",
 	"internal/hivetest", "internal/imgconform", "internal/loopdev", "internal/mounttest", "internal/remotetest",
+	"scanner/requirement/requirementtest",
 	"scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
 
 // outsiders are modules of others that only the named packages may import:
