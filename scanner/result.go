@@ -133,14 +133,14 @@ type Part struct {
 // RemoteFile says which bytes a file has that is read over a network.
 type RemoteFile struct {
 	source.Identity
-	Unencrypted bool                 // the connection is not encrypted
-	ReadSet     *ReadSet             // with Input.Hash, or where it was expected
+	Unencrypted bool     // the connection is not encrypted
+	ReadSet     *ReadSet // with Input.Hash, or where it was expected
 	// Touched are the blocks of BlockSize bytes that the scan asked for, those without data
 	// included. A scan of bytes that are the same there comes to the same findings, as long
 	// as Result.Until is not over.
 	Touched   []source.BlockRange
 	BlockSize int64
-	Described   *SnapshotDescription // what a document says of the snapshot; nil if none does
+	Described *SnapshotDescription // what a document says of the snapshot; nil if none does
 }
 
 // ReadSet identifies the blocks of a file that were read. It is not the hash of the
