@@ -39,9 +39,8 @@ var rules = map[string][]string{
 		"scanner/disk",
 		"scanner/volume", "scanner/internal/", "registry",
 	},
-	"scanner/fleet":                       {"internal/kind", "internal/parallel", "internal/prose", "scanner", "scanner/source"},
-	"scanner/requirement":                 {"internal/prose"},
-	"scanner/requirement/requirementtest": {"scanner/requirement"},
+	"scanner/fleet":       {"internal/kind", "internal/parallel", "internal/prose", "scanner", "scanner/source"},
+	"scanner/requirement": {"internal/prose"},
 	"scanner/internal/windows": {"internal/fold", "internal/filetime", "internal/parallel", "internal/utf16le",
 		"internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/", "scanner/volume",
 		"registry"},
@@ -104,6 +103,8 @@ var rules = map[string][]string{
 	"internal/prose":               {},
 	"internal/remotetest":          {},
 	"internal/testenv":             {"internal/loopdev"},
+
+	"scanner/requirement/requirementtest": {"scanner/requirement"},
 }
 
 // forTests are packages that no program contains.
