@@ -90,46 +90,16 @@ type MachineEntry struct {
 // fleet.Store has them, ends the machines.
 func ReadMachines(ctx context.Context, s fleet.Store) iter.Seq2[MachineEntry, error] {
 	return func(yield func(MachineEntry, error) bool) {
-		var ids []string
-		for id, err := range s.IDs(ctx) {
-			if err != nil {
-				yield(MachineEntry{}, err)
-				return
+		for e, err := range fleet.Read[Saved](ctx, s) {
+			entry := MachineEntry{ID: e.ID, Problem: e.Problem}
+			if err == nil && e.Problem == nil {
+				entry.Machine, entry.Problem = newMachineReport(e.Record, e.Report)
 			}
-			ids = append(ids, id)
-		}
-		slices.Sort(ids)
-		for _, id := range ids {
-			e := MachineEntry{ID: id}
-			data, err := s.Get(ctx, id)
-			if errors.Is(err, fleet.ErrRecord) {
-				e.Problem, err = err, nil
-			} else if err == nil {
-				e.Machine, e.Problem = decodeMachine(id, data)
-			}
-			if !yield(e, err) || err != nil {
+			if !yield(entry, err) || err != nil {
 				return
 			}
 		}
 	}
-}
-
-func decodeMachine(id string, data []byte) (*MachineReport, error) {
-	r, err := fleet.DecodeRecord(data)
-	if err != nil {
-		return nil, err
-	}
-	if r.Target.ID != id {
-		return nil, fmt.Errorf("%w: it is the record of %s", fleet.ErrRecord, r.Target.ID)
-	}
-	if r.Error != nil {
-		return newMachineReport(r, nil)
-	}
-	saved, err := Read("report", r.Report)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", fleet.ErrRecord, err)
-	}
-	return newMachineReport(r, saved)
 }
 
 // newMachineReport returns an ErrRecord for a report that contradicts its record, or

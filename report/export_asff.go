@@ -295,7 +295,10 @@ func asffTagsOf(m *MachineReport) map[string]string {
 func fields(most, name, value int, all map[string]string) map[string]string {
 	some := map[string]string{}
 	for _, k := range slices.Sorted(maps.Keys(all)) {
-		if v := strings.TrimSpace(all[k]); v != "" && len(some) < most {
+		if len(some) == most {
+			break
+		}
+		if v := strings.TrimSpace(all[k]); v != "" {
 			some[clipped(k, name)] = clipped(v, value)
 		}
 	}

@@ -115,13 +115,10 @@ func TestDuckDB(t *testing.T) {
 	queries, names := statementsOf(t, "duckdb-queries.sql")
 	const columns = "SELECT * EXCLUDE (images) FROM findings ORDER BY run, machine, requirement"
 	all := append(slices.Clone(queries), "DESCRIBE findings", columns)
-	views := map[string][][]string{}
-	for _, view := range []string{"duckdb-records.sql", "duckdb-parquet.sql"} {
-		definition, _ := statementsOf(t, view)
-		answers := duckdb(t, dir, append(definition, all...))
-		views[view] = answers[len(definition):]
-	}
-	records, table := views["duckdb-records.sql"], views["duckdb-parquet.sql"]
+	overRecords, _ := statementsOf(t, "duckdb-records.sql")
+	overTable, _ := statementsOf(t, "duckdb-parquet.sql")
+	answers := duckdb(t, dir, slices.Concat(overRecords, all, overTable, all))
+	records, table := answers[len(overRecords):], answers[len(answers)-len(all):]
 	for i := range all {
 		if d := gocmp.Diff(records[i], table[i]); d != "" {
 			t.Errorf("%s over the records and over the table: %.3000s", append(names, "columns", "rows")[i], d)

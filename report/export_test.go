@@ -73,6 +73,14 @@ func fleetOf(t *testing.T, dir, run string, later bool) fleet.Store {
 	return storeOf(t, filepath.Join(dir, run), records...)
 }
 
+// smallFleet has the records of two machines and of one that could not be scanned.
+func smallFleet(t *testing.T) fleet.Store {
+	t.Helper()
+	return storeOf(t, t.TempDir(), recordOf(t, "ws-0a1b2c3d4", exportTime, nil, failing(), nil),
+		recordOf(t, "..", exportTime, map[string]string{"team": "cad"}, hostile(), nil),
+		recordOf(t, "broken", exportTime, nil, nil, &fleet.Error{Kind: fleet.Encrypted, Message: "it is {encrypted}"}))
+}
+
 func storeOf(t *testing.T, dir string, records ...*fleet.Record) fleet.Store {
 	t.Helper()
 	folder := filepath.Join(dir, "records")
@@ -420,9 +428,10 @@ func TestParquetColumns(t *testing.T) {
 // Row groups are bounded in rows and in bytes, so that memory is.
 func TestParquetRowGroups(t *testing.T) {
 	t.Parallel()
-	groups := func(machines, messages int) []parquet.RowGroup {
+	groups := func(before, machines, messages int) []parquet.RowGroup {
 		var b bytes.Buffer
 		x := newParquetExport(&b, ExportOptions{})
+		x.(*parquetExport).rows = before
 		m := &MachineReport{Record: recordOf(t, "m", exportTime, nil, nil, &fleet.Error{Kind: fleet.IO,
 			Message: strings.Repeat("x", messages)})}
 		for range machines {
@@ -439,15 +448,15 @@ func TestParquetRowGroups(t *testing.T) {
 		}
 		return f.RowGroups()
 	}
-	for _, c := range []struct{ machines, bytes, groups, first int }{
-		{parquetRows - 1, 1, 1, parquetRows - 1},
-		{parquetRows, 1, 1, parquetRows},
-		{parquetRows + 1, 1, 2, parquetRows},
-		{31, parquetBytes / 32, 1, 31},
-		{32, parquetBytes / 32, 1, 32},
-		{33, parquetBytes / 32, 2, 32},
+	for _, c := range []struct{ before, machines, bytes, groups, first int }{
+		{parquetRows - 10, 9, 1, 1, 9},
+		{parquetRows - 10, 10, 1, 1, 10},
+		{parquetRows - 10, 11, 1, 2, 10},
+		{0, 31, parquetBytes / 32, 1, 31},
+		{0, 32, parquetBytes / 32, 1, 32},
+		{0, 33, parquetBytes / 32, 2, 32},
 	} {
-		g := groups(c.machines, c.bytes)
+		g := groups(c.before, c.machines, c.bytes)
 		if len(g) != c.groups || g[0].NumRows() != int64(c.first) {
 			t.Errorf("%+v: %d groups, %d rows in the first", c, len(g), g[0].NumRows())
 		}
@@ -480,12 +489,14 @@ func TestOCSF(t *testing.T) {
 		}
 	}
 	checkUIDs(t, uids, fleetOf(t, dir, "run", false))
+	text := export(t, "ocsf", fleetOf(t, dir, "run", false), exportOptions)
+	text = text[:100+bytes.IndexByte(text[100:], '\n')+1]
 	for old, new := range map[string]string{
 		`"class_uid":2003`: `"class_uid":2002`, `"version":"1.5.0"`: `"version":"1.5"`, `"activity_id":1`: `"activity_id":3`,
 		`"finding_info"`: `"finding"`, `,"profiles":["cloud"]`: ``, `"severity":"Medium"`: `"severity":"High"`,
 	} {
-		text := bytes.ReplaceAll(export(t, "ocsf", fleetOf(t, dir, "run", false), exportOptions), []byte(old), []byte(new))
-		if !slices.ContainsFunc(lines[any](t, text), func(event any) bool { return schema.Validate(event) != nil }) {
+		broken := bytes.ReplaceAll(text, []byte(old), []byte(new))
+		if bytes.Equal(broken, text) || schema.Validate(lines[any](t, broken)[0]) == nil {
 			t.Errorf("%s is accepted", new)
 		}
 	}
@@ -611,14 +622,14 @@ func TestASFFCloses(t *testing.T) {
 // bounded however long the texts of a record are.
 func TestASFFBounds(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("é", 300_000)
+	long := strings.Repeat("é", 3000)
 	labels := map[string]string{AccountLabel: "111122223333", RegionLabel: "us-east-1"}
 	for i := range 200 {
 		labels[fmt.Sprintf("%03d%s", i, long[:300])] = long
 	}
 	m := &MachineReport{Record: recordOf(t, strings.Repeat("m", 128), exportTime, labels, scans(t)["case-ready"], nil)}
 	m.Saved = &Saved{Verdict: scanner.Ready, Platform: scanner.Platform{ComputerName: long, UserName: long, Name: long}}
-	for i := range 250 {
+	for i := range 150 {
 		m.Saved.Findings = append(m.Saved.Findings, requirement.Finding{
 			Requirement: requirement.Requirement{ID: fmt.Sprintf("%03d%s", i, strings.Repeat("i", maxID-3)), Demand: long,
 				Severity: requirement.Required, Scope: requirement.Disk, AWSErrorCode: "CODE"},
@@ -641,14 +652,14 @@ func TestASFFBounds(t *testing.T) {
 		}
 		sizes = append(sizes, len(r.(map[string]any)["Findings"].([]any)))
 	}
-	if !slices.Equal(sizes, []int{100, 100, 51}) {
+	if !slices.Equal(sizes, []int{100, 51}) {
 		t.Errorf("batches of %d findings", sizes)
 	}
 	for _, size := range []int{asffFindingSize, asffFindingSize / 3} {
 		b.Reset()
 		x := newASFFExport(&b, exportOptions).(*asffExport)
 		finding := []byte(`"` + strings.Repeat("x", size-2) + `"`)
-		const n = 420
+		const n = 120
 		for i := range n {
 			if err := x.put(cloud{fmt.Sprint(i % 6), "us-east-1"}, finding); err != nil {
 				t.Fatal(err)
@@ -752,29 +763,6 @@ func TestSARIFExport(t *testing.T) {
 	if len(run.Artifacts) != len(scans(t))+3 || len(i.Notifications) != 3 || i.Successful {
 		t.Errorf("%d artifacts, %+v", len(run.Artifacts), i)
 	}
-	file, broken := filepath.Join(dir, "fleet.sarif"), filepath.Join(dir, "broken.sarif")
-	for name, text := range map[string][]byte{
-		file: text, broken: bytes.ReplaceAll(text, []byte(`"locations"`), []byte(`"places"`)),
-	} {
-		if err := os.WriteFile(name, text, 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	refused := false
-	for _, r := range validated(t, []string{file, broken}) {
-		if slices.ContainsFunc(r.Locations, func(l sarifPlace) bool {
-			return strings.HasSuffix(l.PhysicalLocation.ArtifactLocation.URI, "/broken.sarif")
-		}) {
-			refused = refused || r.Level == "error"
-			continue
-		}
-		if !wantedBySARIF(r.RuleID) {
-			t.Errorf("%s %s %v", r.RuleID, r.Level, r)
-		}
-	}
-	if !refused {
-		t.Error("a log without locations is accepted")
-	}
 }
 
 // Names of machines and runs cannot lead to other folders, and a log may be empty.
@@ -797,7 +785,7 @@ func TestSARIFExportNames(t *testing.T) {
 
 // Memory does not grow with the number of machines.
 func TestExportMemory(t *testing.T) {
-	machines, limit := 200, uint64(300<<20)
+	machines, limit := 60, uint64(300<<20)
 	if testenv.Nightly() {
 		machines = 10_000
 	}
@@ -825,7 +813,7 @@ func TestExportMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n++; n%50 == 0 {
+		if n++; n%10 == 0 {
 			runtime.ReadMemStats(&m)
 			most = max(most, m.HeapAlloc-min(m.HeapAlloc, before.HeapAlloc))
 		}

@@ -68,9 +68,9 @@ func TestSARIFSchema(t *testing.T) {
 	}
 }
 
-// The validator of the format's authors has nothing to say of any report, by the
-// rules of SARIF and those of GitHub's code scanning, but for what is not meant
-// for such a tool. It has something to say of a report without locations.
+// The validator of the format's authors has nothing to say of any report, or of the log
+// of a fleet, by the rules of SARIF and those of GitHub's code scanning, but for what is
+// not meant for such a tool. It has something to say of a report without locations.
 func TestSARIFValidator(t *testing.T) {
 	t.Parallel()
 	broken := filepath.Join(t.TempDir(), "broken.sarif")
@@ -79,7 +79,11 @@ func TestSARIFValidator(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := false
-	for _, r := range validated(t, append(files(t, "sarif"), broken)) {
+	fleet := filepath.Join(t.TempDir(), "fleet.sarif")
+	if err := os.WriteFile(fleet, export(t, "sarif", smallFleet(t), exportOptions), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range validated(t, append(files(t, "sarif"), fleet, broken)) {
 		if slices.ContainsFunc(r.Locations, func(l sarifPlace) bool {
 			return strings.HasSuffix(l.PhysicalLocation.ArtifactLocation.URI, "/broken.sarif")
 		}) {

@@ -52,6 +52,16 @@ func Read(name string, data []byte) (*Saved, error) {
 	return s, nil
 }
 
+// UnmarshalJSON reads a report that is part of a larger document. The error is
+// ErrNotReport.
+func (s *Saved) UnmarshalJSON(data []byte) error {
+	report, err := Read("report", data)
+	if err == nil {
+		*s = *report
+	}
+	return err
+}
+
 func read(data []byte, limit int) (*Saved, error) {
 	if len(data) > limit {
 		return nil, fmt.Errorf("it is larger than %d MiB", limit>>20)
