@@ -15,14 +15,15 @@ PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
 	ewf-tools libqcow-utils libvhdi-utils libnbd-bin libvmdk-utils nbdkit python3-vmdkstream \
 	xfsprogs zstd gcc libc6-dev bzip2 lz4 unzip xz-utils zip \
 	chromium-headless-shell fonts-dejavu-core libxml2-utils openjdk-17-jre-headless \
-	dash mandoc shellcheck
+	dash mandoc shellcheck munge parallel slurm-wlm
 
 # What checks reports: the accessibility checker axe, the HTML checker of the W3C,
 # and the SARIF validator of the format's authors, which is a program of its own.
 # tree-sitter's grammar of PowerShell parses the scripts that remediate writes.
-# DuckDB answers the queries in deploy/sql. npm does not run the scripts of these packages.
+# DuckDB answers the queries in deploy/sql, and asl-validator checks the state machine in
+# deploy. npm does not run the scripts of these packages.
 VALIDATORS = axe-core@4.14.1 vnu-jar@26.9.27 @microsoft/sarif-multitool-linux@5.7.0 \
-	tree-sitter-powershell@0.26.4 web-tree-sitter@0.27.1 @duckdb/node-api@1.5.6-r.1
+	tree-sitter-powershell@0.26.4 web-tree-sitter@0.27.1 @duckdb/node-api@1.5.6-r.1 asl-validator@4.0.0
 
 PLATFORMS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64
 
@@ -43,8 +44,14 @@ demo: build
 # Takes some minutes: it tests some of many similar volumes. COLDCHECK_STRICT=1, as
 # CI sets it, tests all of them, and fails tests instead of skipping them.
 # COLDCHECK_CORPUS names the folder with the corpus of real images and hives.
-test:
+test: test-manifests
 	$(GO) test -timeout $(TIMEOUT) ./...
+
+# The manifests in deploy, decoded with the types of Kubernetes and AWS Batch. They are
+# in a module of their own, so that the program does not depend on them.
+.PHONY: test-manifests
+test-manifests:
+	cd internal/engines && $(GO) test -timeout $(TIMEOUT) ./manifest
 
 # Everything that takes too long for test: every test at full length, the race
 # detector on all packages, torture, and a minute of each fuzz target. Takes

@@ -113,14 +113,24 @@ func TestLogPage(t *testing.T) {
 	}
 }
 
-// Every page that the README names is there.
-func TestLinks(t *testing.T) {
-	pages, err := filepath.Glob(filepath.Join(module, "docs/*.md"))
-	if err != nil {
-		t.Fatal(err)
+// pages are the README, and the pages in docs and deploy.
+func pages(t *testing.T) []string {
+	t.Helper()
+	all := []string{filepath.Join(module, "README.md")}
+	for _, pattern := range []string{"docs/*.md", "deploy/*.md", "deploy/*/*.md"} {
+		some, err := filepath.Glob(filepath.Join(module, pattern))
+		if err != nil || len(some) == 0 {
+			t.Fatalf("%s: %d pages, %v", pattern, len(some), err)
+		}
+		all = append(all, some...)
 	}
-	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
-	for _, page := range append(pages, filepath.Join(module, "README.md")) {
+	return all
+}
+
+// Every file that a page names is there.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	for _, page := range pages(t) {
 		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
 				t.Errorf("%s: %v", page, err)
@@ -132,13 +142,13 @@ func TestLinks(t *testing.T) {
 // Every command line in the documentation is one of the program's: its command,
 // its flags and its formats are there.
 func TestDocumentedCommands(t *testing.T) {
-	pages, err := filepath.Glob(filepath.Join(module, "docs/*.md"))
+	line := regexp.MustCompile(`^ {4,}(?:\$ |sudo )*coldcheck (.*)`)
+	found := 0
+	docs, err := filepath.Glob(filepath.Join(module, "docs/*.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := regexp.MustCompile(`^ {4,}(?:\$ |sudo )*coldcheck (.*)`)
-	found := 0
-	for _, page := range append(pages, filepath.Join(module, "README.md")) {
+	for _, page := range append(docs, filepath.Join(module, "README.md")) {
 		for text := range strings.Lines(read(t, page)) {
 			if m := line.FindStringSubmatch(text); m != nil {
 				found++

@@ -104,11 +104,15 @@ var rules = map[string][]string{
 	"internal/remotetest":          {},
 	"internal/testenv":             {"internal/loopdev"},
 
+	"internal/engines/manifest":      {},
+	"internal/engines/jobcontroller": {"internal/engines/manifest"},
+
 	"scanner/requirement/requirementtest": {"scanner/requirement"},
 }
 
 // forTests are packages that no program contains.
-var forTests = []string{"internal/bench", "internal/crashtest", "internal/fsconform", "internal/house",
+var forTests = []string{"internal/bench", "internal/crashtest", "internal/engines/manifest",
+	"internal/engines/jobcontroller", "internal/fsconform", "internal/house",
 	"internal/opening/openingtest",
 	"internal/hivetest", "internal/imgconform", "internal/loopdev", "internal/mounttest", "internal/remotetest",
 	"scanner/requirement/requirementtest",

@@ -43,13 +43,13 @@ var allowed = strings.NewReplacer("annot tell", "annot know", "whole number", "i
 // longestSentence is how many words a requirement or a remedy may have in a sentence.
 const longestSentence = 30
 
-// Words returns the texts for people, in the program, docs/ and the README, that break the rules of wording. Tests,
-// fixtures and the tools in internal/ are not held to them.
+// Words returns the texts for people, in the program, docs/, deploy/ and the README, that break the rules of wording.
+// Tests, fixtures and the tools in internal/ are not held to them.
 func Words(fsys fs.FS) ([]string, error) {
 	held := func(name string) bool {
 		dir := path.Dir(name)
 		if strings.HasSuffix(name, ".md") {
-			return name == "README.md" || dir == "docs"
+			return name == "README.md" || dir == "docs" || strings.HasPrefix(name, "deploy/")
 		}
 		return strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") &&
 			!strings.HasPrefix(name, "fixtures/") && !strings.HasPrefix(name, "internal/")
