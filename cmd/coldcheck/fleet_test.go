@@ -182,10 +182,10 @@ var engines = []engine{
 // makes.
 func TestFleetKilled(t *testing.T) {
 	t.Parallel()
-	targets, shards, rounds := 12, 4, 1
+	targets, shards, rounds := 7, 2, 1
 	switch {
 	case testenv.Nightly():
-		targets, shards, rounds = 60, 12, 50
+		targets, shards, rounds = 24, 6, 50
 	case testenv.Full():
 		targets, shards, rounds = 60, 12, 2
 	}
@@ -259,7 +259,7 @@ func TestFleetKilled(t *testing.T) {
 // each, and both end well.
 func TestFleetTogether(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 8)
+	f := newFleet(t, 3)
 	f.heal()
 	for _, results := range []string{filepath.Join(t.TempDir(), "results"), "s3://" + remotetest.Bucket + "/results"} {
 		var both sync.WaitGroup
@@ -331,7 +331,7 @@ func TestFleetPassing(t *testing.T) {
 // TestFleetSignal: a signal ends a run at once. What is written is whole.
 func TestFleetSignal(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 7)
+	f := newFleet(t, 3)
 	f.heal()
 	results := filepath.Join(t.TempDir(), "results")
 	f.FailAction("ebs:GetSnapshotBlock", 40, remotetest.Silent, -1)
