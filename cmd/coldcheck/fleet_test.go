@@ -364,6 +364,66 @@ func TestFleetSignal(t *testing.T) {
 	}
 }
 
+// TestNewcomer: the list and the two commands of the README lead to a page.
+func TestNewcomer(t *testing.T) {
+	t.Parallel()
+	_, section, _ := strings.Cut(read(t, filepath.Join(module, "README.md")), "\n## Scan many WorkSpaces\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	_, list, _ := strings.Cut(section, "```csv\n")
+	list, _, found := strings.Cut(list, "```")
+	if !found {
+		t.Fatal("the README has no list")
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "targets.csv"), list)
+	targets, err := fleet.ReadTargets("README.md", strings.NewReader(list))
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := 0
+	for i, target := range targets {
+		for n, role := range []string{"root", "user"} {
+			name := []string{"ready", "failing"}[i%2]
+			master := filepath.Join(dir, name+"-"+role)
+			if i < 2 {
+				if err := writeImage(testcases.Find(t, name), role, master); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Link(master, filepath.Join(dir, target.Images[n])); err != nil {
+				t.Skip(err)
+			}
+			images++
+		}
+	}
+	if images != 12 {
+		t.Errorf("%d images", images)
+	}
+	wants := []int{0, 1} // a WorkSpace is not ready
+	for line := range strings.Lines(section) {
+		args, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "    coldcheck ")
+		if !ok {
+			continue
+		}
+		if len(wants) == 0 {
+			t.Fatalf("a third command: %s", line)
+		}
+		cmd := coldcheck(t, strings.Fields(args)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if c := code(t, err); c != wants[0] {
+			t.Fatalf("%s ended with %d: %s", args, c, out)
+		}
+		wants = wants[1:]
+	}
+	page := read(t, filepath.Join(dir, "fleet.html"))
+	for _, target := range targets {
+		if !strings.Contains(page, target.ID) {
+			t.Errorf("the page does not have %s", target.ID)
+		}
+	}
+}
+
 // TestFleetThousand: a thousand targets from EBS. It shows what they cost.
 func TestFleetThousand(t *testing.T) {
 	if !testenv.Nightly() {
