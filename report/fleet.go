@@ -21,6 +21,7 @@ const (
 	maxFleetText         = 300    // characters of a message, a title or an error
 	maxFleetName         = 200    // of the name of a computer or a system, of a label and of its value
 	maxFleetLabels       = 100    // labels of a machine; the first by name are kept
+	maxFleetReasons      = 16     // of a verdict; there are eight kinds
 	maxFleetFindings     = 1000   // of a record, which is damaged if it has more
 	maxFleetRequirements = 10_000 // of all records; a record with more is damaged
 )
@@ -403,15 +404,57 @@ func newFleetBuilder(level scanner.FailOn) *fleetBuilder {
 	return b
 }
 
-// fleetReport is what a Fleet reads of the report in a record.
+// fleetReport is what a Fleet reads of the report in a record. Its lists are arrays, so
+// that a long list of empty values in a small record takes no memory: encoding/json leaves
+// out what an array has no place for.
 type fleetReport struct {
-	SchemaVersion int                                `json:"schema_version"`
-	Tool          jsonTool                           `json:"tool"`
-	Platform      jsonPlatform                       `json:"platform"`
-	Verdict       scanner.Verdict                    `json:"verdict"`
-	Reasons       []jsonVerdictReason                `json:"verdict_reasons"`
-	Policy        map[scanner.FailOn]scanner.Verdict `json:"policy_verdicts"`
-	Findings      []fleetFinding                     `json:"findings"`
+	SchemaVersion int                                 `json:"schema_version"`
+	Tool          jsonTool                            `json:"tool"`
+	Platform      jsonPlatform                        `json:"platform"`
+	Verdict       scanner.Verdict                     `json:"verdict"`
+	Reasons       [maxFleetReasons]*fleetReason       `json:"verdict_reasons"`
+	Policy        fleetPolicy                         `json:"policy_verdicts"`
+	Findings      [maxFleetFindings + 1]*fleetFinding `json:"findings"` // one more shows that there are too many
+}
+
+// findings returns the findings that there are.
+func (r *fleetReport) findings() []*fleetFinding {
+	list := r.Findings[:]
+	for len(list) > 0 && list[len(list)-1] == nil {
+		list = list[:len(list)-1]
+	}
+	return list
+}
+
+// decides says whether the verdict depends on a requirement.
+func (r *fleetReport) decides(id string) bool {
+	return slices.ContainsFunc(r.Reasons[:], func(reason *fleetReason) bool {
+		return reason != nil && slices.Contains(reason.IDs[:], id)
+	})
+}
+
+type fleetReason struct {
+	IDs [maxFleetFindings]string `json:"ids"`
+}
+
+// fleetPolicy has the verdict at each level of --fail-on.
+type fleetPolicy struct {
+	Failed      scanner.Verdict `json:"failed"`
+	Warning     scanner.Verdict `json:"warning"`
+	Recommended scanner.Verdict `json:"recommended"`
+	Never       scanner.Verdict `json:"never"`
+}
+
+func (p fleetPolicy) at(level scanner.FailOn) scanner.Verdict {
+	switch level {
+	case scanner.FailOnFailed:
+		return p.Failed
+	case scanner.FailOnRecommended:
+		return p.Recommended
+	case scanner.FailOnNever:
+		return p.Never
+	}
+	return p.Warning
 }
 
 type fleetFinding struct {
@@ -464,15 +507,12 @@ func (b *fleetBuilder) machine(e fleet.Entry[fleetReport], texts bool) Machine {
 		return m
 	}
 	r := e.Report
-	m.State, m.Verdict = MachineState(r.Verdict), r.Policy[b.level]
+	m.State, m.Verdict = MachineState(r.Verdict), r.Policy.at(b.level)
 	m.Computer = cut(r.Platform.ComputerName, maxFleetName)
 	m.System = b.shared(cut(systemName(scanner.Platform(r.Platform)), maxFleetName))
-	var decided []string // what the verdict depends on
-	for _, reason := range r.Reasons {
-		decided = append(decided, reason.IDs...)
-	}
-	m.Findings = make([]MachineFinding, 0, len(r.Findings))
-	for _, f := range r.Findings {
+	findings := r.findings()
+	m.Findings = make([]MachineFinding, 0, len(findings))
+	for _, f := range findings {
 		finding := MachineFinding{
 			Requirement: b.index(f), Status: requirement.Status(b.shared(string(f.Status))), Waived: f.Waiver != nil,
 			Accepted: f.Accepted,
@@ -480,7 +520,7 @@ func (b *fleetBuilder) machine(e fleet.Entry[fleetReport], texts bool) Machine {
 		undetermined := f.Status == requirement.Undetermined
 		if texts && (undetermined || f.Status == requirement.Failed || f.Status == requirement.Warning) {
 			finding.Message = cmp.Or(b.shared(cut(f.Message, maxFleetText)), "no message")
-			finding.NoDocument = undetermined && f.Scope == requirement.Service && !slices.Contains(decided, f.ID)
+			finding.NoDocument = undetermined && f.Scope == requirement.Service && !r.decides(f.ID)
 		}
 		m.Findings = append(m.Findings, finding)
 	}
@@ -493,6 +533,7 @@ var requirementID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
 // check returns why a report does not count: it is not one, or it contradicts itself or
 // its record.
 func (b *fleetBuilder) check(record *fleet.Record, r *fleetReport) error {
+	findings := r.findings()
 	switch {
 	case r.Tool.Name != toolName:
 		return errors.New("its report has no tool.name that says so")
@@ -500,22 +541,25 @@ func (b *fleetBuilder) check(record *fleet.Record, r *fleetReport) error {
 		return fmt.Errorf("schema_version %d of its report is not read", r.SchemaVersion)
 	case r.Verdict != record.Verdict:
 		return fmt.Errorf("its verdict is %s, and that of its report %q", record.Verdict, r.Verdict)
-	case len(r.Findings) == 0:
+	case len(findings) == 0:
 		return errors.New("its report has no findings")
-	case len(r.Findings) > maxFleetFindings:
+	case len(findings) > maxFleetFindings:
 		return fmt.Errorf("its report has more than %d findings", maxFleetFindings)
-	case r.Verdict == scanner.Ready && len(r.Reasons) > 0:
+	case r.Verdict == scanner.Ready && r.Reasons[0] != nil:
 		return errors.New("its report has the verdict ready, and reasons why it is not")
 	}
 	for _, level := range scanner.FailOns {
-		if v := r.Policy[level]; !slices.Contains([]scanner.Verdict{scanner.Ready, scanner.NotReady, scanner.Inconclusive},
+		if v := r.Policy.at(level); !slices.Contains([]scanner.Verdict{scanner.Ready, scanner.NotReady, scanner.Inconclusive},
 			v) {
 			return fmt.Errorf("its report has no policy_verdicts for %q", level)
 		}
 	}
 	seen := map[string]bool{}
 	more := 0
-	for _, f := range r.Findings {
+	for _, f := range findings {
+		if f == nil {
+			return errors.New("a finding of its report is null")
+		}
 		open := f.Status == requirement.Failed || f.Status == requirement.Warning || f.Status == requirement.Undetermined
 		_, err := jsonFinding{ID: f.ID, Status: f.Status, Severity: f.Severity}.finding()
 		switch {
@@ -540,7 +584,7 @@ func (b *fleetBuilder) check(record *fleet.Record, r *fleetReport) error {
 }
 
 // index returns the place of the requirement of a finding in requirements.
-func (b *fleetBuilder) index(f fleetFinding) int {
+func (b *fleetBuilder) index(f *fleetFinding) int {
 	if i, ok := b.at[f.ID]; ok {
 		return i
 	}

@@ -391,6 +391,33 @@ func TestFleetBounds(t *testing.T) {
 	}
 }
 
+// A small record with a long list of empty values takes little memory. The test is not
+// parallel, since it measures all of the process.
+func TestFleetEmptyValues(t *testing.T) {
+	s := newStore(t, "s")
+	good := string(reportOf(t, ready()))
+	const n = 1_000_000
+	for id, change := range map[string][2]string{
+		"findings": {`"findings": [`, `"findings": [` + strings.Repeat("{},", n)},
+		"nulls":    {`"findings": [`, `"findings": [` + strings.Repeat("null,", n)},
+		"reasons":  {`"verdict_reasons": []`, `"verdict_reasons": [` + strings.Repeat("{},", n) + `{}]`},
+		"ids":      {`"verdict_reasons": []`, `"verdict_reasons": [{"ids": [` + strings.Repeat(`"",`, n) + `""]}]`},
+	} {
+		put(t, s, recordWith(id, ready(), []byte(strings.Replace(good, change[0], change[1], 1)), nil))
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f := readFleet(t, s, FleetOptions{})
+	runtime.ReadMemStats(&after)
+	if n := len(f.In(MachineDamaged)); n != 4 {
+		t.Errorf("%d are damaged", n)
+	}
+	// A file is read into a buffer that grows, which allocates several times its size.
+	if took := after.TotalAlloc - before.TotalAlloc; took > 100<<20 {
+		t.Errorf("%d MiB", took>>20)
+	}
+}
+
 // An error of the store ends the report, whichever store it is.
 func TestFleetStoreErrors(t *testing.T) {
 	t.Parallel()

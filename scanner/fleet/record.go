@@ -16,8 +16,9 @@ import (
 // RecordVersion is the version of records that this package writes and reads.
 const RecordVersion = 1
 
-// MaxRecord is the maximum size of a record that is read, in bytes.
-const MaxRecord = 130 << 20
+// MaxRecord is the maximum size of a record that is read, in bytes. A report is smaller
+// than 16 MiB, and a target than 1 MiB.
+const MaxRecord = 24 << 20
 
 // ErrRecord is the error for what is not a record of this version, or contradicts itself.
 var ErrRecord = errors.New("not a record of coldcheck fleet")
