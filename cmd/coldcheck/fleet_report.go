@@ -16,6 +16,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/fleet"
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
@@ -84,7 +85,7 @@ func (p *program) fleetReport(ctx context.Context, dest, targets, since string, 
 		o.Since = earlier
 	}
 	if targets != "" {
-		list, err := p.readTargets(ctx, targets, source.Options{})
+		list, err := p.readTargets(ctx, targets, source.Options{}, fleet.Shard{Index: 0, Of: 1})
 		if err != nil {
 			return inFlag("targets", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -190,10 +191,12 @@ func (p *program) fleetRun(c *cobra.Command, list string, flags fleetRunFlags) e
 	shared, end := source.Options{EBSRate: rate}.Shared(jobs * scanner.MaxParallelReads)
 	defer end()
 	in.Remote = shared
-	targets, err := p.readTargets(ctx, list, shared)
+	targets, err := p.readTargets(ctx, list, shared, shard)
 	if err != nil {
 		return err
 	}
+	defer memory.Hold(int64(len(targets)) * targetSize).Close()
+	debug.FreeOSMemory() // what reading the list took
 	store, err := openRecords(ctx, flags.results, shared)
 	if err != nil {
 		return err
@@ -211,7 +214,7 @@ func (p *program) fleetRun(c *cobra.Command, list string, flags fleetRunFlags) e
 			return b.Bytes(), verdictExit(r.PolicyVerdict), err
 		},
 	}
-	return p.runTargets(ctx, shard.Targets(targets), shard, store, rate, o)
+	return p.runTargets(ctx, targets, shard, store, rate, o)
 }
 
 // openRecords opens the place of records.
@@ -223,16 +226,21 @@ func openRecords(ctx context.Context, name string, o source.Options) (fleet.Stor
 	return store, err
 }
 
-// readTargets reads a list of targets, "-" from standard input. It writes every mistake in
-// the list to standard error.
-func (p *program) readTargets(ctx context.Context, name string, o source.Options) (list []fleet.Target, err error) {
+// targetSize is about how much memory a target takes, in bytes.
+const targetSize = 1 << 10
+
+// readTargets reads a shard of a list of targets, "-" from standard input. It writes every
+// mistake in the list to standard error.
+func (p *program) readTargets(
+	ctx context.Context, name string, o source.Options, shard fleet.Shard,
+) (list []fleet.Target, err error) {
 	switch {
 	case name == "-":
-		list, err = fleet.ReadTargets("standard input", os.Stdin)
+		list, err = fleet.ReadShard("standard input", os.Stdin, shard)
 	case source.IsRemote(name) && source.CheckName(name) != nil:
 		return nil, usage("", "%w", source.CheckName(name))
 	default:
-		list, err = fleet.OpenTargets(ctx, name, o)
+		list, err = fleet.OpenShard(ctx, name, o, shard)
 	}
 	var mistakes *fleet.ListError
 	if !errors.As(err, &mistakes) {

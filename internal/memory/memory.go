@@ -67,6 +67,15 @@ func New(limit int64) *Budget {
 	return b
 }
 
+// Hold opens a budget for memory that something other than reading images holds for long,
+// so that this memory does not count against the other budgets. Nothing can be reserved
+// from it.
+func Hold(bytes int64) *Budget {
+	b := &Budget{max: bytes + outside, heap: bytes}
+	process.open(b)
+	return b
+}
+
 // Close closes the budget. When the last one closes, the limit of the garbage
 // collector is again what it was before the first, which the program or
 // GOMEMLIMIT may have set. A budget may be closed more than once.

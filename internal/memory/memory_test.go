@@ -183,6 +183,25 @@ func TestReadersOfSeveral(t *testing.T) {
 	}
 }
 
+// TestHold: what is held does not count against a budget.
+func TestHold(t *testing.T) {
+	b := New(Least)
+	defer b.Close()
+	heap, collector := process.heap.Load(), debug.SetMemoryLimit(-1)
+	held := Hold(100 << 20)
+	if process.heap.Load() != heap+100<<20 || debug.SetMemoryLimit(-1) != collector+100<<20 {
+		t.Errorf("the limits are %d and %d, and were %d and %d", process.heap.Load(), debug.SetMemoryLimit(-1), heap,
+			collector)
+	}
+	if err := held.Reserve(1); !errors.Is(err, ErrLimit) {
+		t.Errorf("what is held can be reserved: %v", err)
+	}
+	held.Close()
+	if process.heap.Load() != heap || debug.SetMemoryLimit(-1) != collector {
+		t.Error("the limits stay")
+	}
+}
+
 // TestGarbageOfOthers: what a budget that is closed leaves behind does not count against the others.
 func TestGarbageOfOthers(t *testing.T) {
 	b := New(Least)

@@ -1,7 +1,7 @@
 // Package fleet scans many machines: a list of targets, of which each process takes a
 // shard, and one record of each target in a folder or in S3.
 //
-//	targets, err := fleet.ReadTargets("targets.jsonl", file)
+//	targets, err := fleet.ReadShard("targets.jsonl", file, shard)
 //	if err != nil {
 //		return err // every mistake in the list, with its line
 //	}
@@ -9,9 +9,7 @@
 //	if err != nil {
 //		return err
 //	}
-//	for _, t := range shard.Targets(targets) {
-//		// scan, and store.Put(ctx, t.ID, record, fleet.Keep)
-//	}
+//	summary, err := fleet.Run(ctx, targets, store, fleet.Options{Encode: encode})
 //
 // A record is written whole, and never over another one unless that is asked for. So an
 // engine that runs array jobs (Kubernetes, AWS Batch, Slurm) may run a shard again: it

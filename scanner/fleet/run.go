@@ -348,18 +348,23 @@ func (t Target) shown() Target {
 
 // OpenTargets reads the list of a name with ReadTargets: a file, or a list in S3.
 func OpenTargets(ctx context.Context, name string, o source.Options) ([]Target, error) {
+	return OpenShard(ctx, name, o, Shard{0, 1})
+}
+
+// OpenShard reads the list of a name with ReadShard.
+func OpenShard(ctx context.Context, name string, o source.Options, shard Shard) ([]Target, error) {
 	if source.IsRemote(name) {
 		s, err := source.Open(ctx, name, o)
 		if err != nil {
 			return nil, err
 		}
 		defer s.Close()
-		return ReadTargets(s.Name(), io.NewSectionReader(s, 0, s.Size()))
+		return ReadShard(s.Name(), io.NewSectionReader(s, 0, s.Size()), shard)
 	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return ReadTargets(name, f)
+	return ReadShard(name, f, shard)
 }

@@ -132,13 +132,4 @@ func (e *environment) number(name string) int {
 	return n
 }
 
-// Targets returns the targets of the shard, in the order of the list.
-func (s Shard) Targets(list []Target) []Target {
-	var part []Target
-	for i := s.Index; i < len(list); i += s.Of {
-		part = append(part, list[i])
-	}
-	return part
-}
-
 func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index, s.Of) }

@@ -86,22 +86,26 @@ func TestEnvironmentShard(t *testing.T) {
 	}
 }
 
-// TestShardTargets: the shards of a list have each of its targets once.
-func TestShardTargets(t *testing.T) {
+// TestReadShard: the shards of a list have each of its targets once, and a mistake in any of
+// them is one of all.
+func TestReadShard(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{0, 1, 5, 12, 60} {
-		var list []Target
+	for _, n := range []int{1, 5, 12, 60} {
+		text := "id,images\n"
 		for i := range n {
-			list = append(list, Target{ID: fmt.Sprint(i)})
+			text += fmt.Sprintf("%d,x\n\n", i)
 		}
 		for _, of := range []int{1, 2, 12, 100} {
 			var all []string
 			for index := range of {
-				part := Shard{index, of}.Targets(list)
-				if len(part) > (n+of-1)/of {
-					t.Errorf("shard %d/%d of %d has %d", index, of, n, len(part))
+				part, err := ReadShard("list", strings.NewReader(text), Shard{index, of})
+				if err != nil || len(part) > (n+of-1)/of {
+					t.Errorf("shard %d/%d of %d has %d, %v", index, of, n, len(part), err)
 				}
-				for _, target := range part {
+				for i, target := range part {
+					if want := fmt.Sprint(index + i*of); target.ID != want {
+						t.Errorf("%d of shard %d/%d is %s", i, index, of, target.ID)
+					}
 					all = append(all, target.ID)
 				}
 			}
@@ -110,9 +114,34 @@ func TestShardTargets(t *testing.T) {
 				t.Errorf("%d shards of %d have %d", of, n, len(all))
 			}
 		}
+		for index := range 3 {
+			_, err := ReadShard("list", strings.NewReader(text+"0,x\n"), Shard{index, 3})
+			if want := fmt.Sprintf("list: line %d: the id 0 is in line 2 too", 2*n+2); err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		}
 	}
-	if got := (Shard{1, 3}).Targets([]Target{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d"}, {ID: "e"}}); len(got) != 2 ||
-		got[0].ID != "b" || got[1].ID != "e" {
-		t.Errorf("%v", got)
+}
+
+// TestIDSet: ids are found in any case, however many there are.
+func TestIDSet(t *testing.T) {
+	t.Parallel()
+	s := newIDSet()
+	const n = 20_000
+	for i := range n {
+		if _, _, found := s.add(fmt.Sprintf("Ws-%d", i), i+1); found {
+			t.Fatalf("%d is there already", i)
+		}
+	}
+	for i := range n {
+		id := fmt.Sprintf("Ws-%d", i)
+		for text, want := range map[string]bool{id: true, strings.ToUpper(id): false, strings.ToLower(id): false} {
+			if line, same, found := s.add(text, 0); line != i+1 || same != want || !found {
+				t.Fatalf("%s: line %d, the same %t, %t", text, line, same, found)
+			}
+		}
+	}
+	if len(s.entries) != n {
+		t.Errorf("%d ids", len(s.entries))
 	}
 }

@@ -83,11 +83,17 @@ func (e *ListError) Unwrap() error { return ErrList }
 // CSV has the columns id, images, user_name, with, and label.NAME for each label; only id
 // and images are required. A cell with several images or documents separates them by "|".
 func ReadTargets(name string, r io.Reader) ([]Target, error) {
-	return readTargets(name, r, MaxTargets)
+	return ReadShard(name, r, Shard{0, 1})
 }
 
-func readTargets(name string, r io.Reader, most int) ([]Target, error) {
-	l := &list{most: most, lines: map[string]int{}, lower: map[string]int{}, failure: ListError{Name: name}}
+// ReadShard reads a list as ReadTargets does, and returns the targets of a shard, in the
+// order of the list. It checks the other ones too, and keeps only their ids while it reads.
+func ReadShard(name string, r io.Reader, shard Shard) ([]Target, error) {
+	return readTargets(name, r, shard, MaxTargets)
+}
+
+func readTargets(name string, r io.Reader, shard Shard, most int) ([]Target, error) {
+	l := &list{shard: shard, most: most, ids: newIDSet(), failure: ListError{Name: name}}
 	b := bufio.NewReaderSize(r, 64<<10)
 	if err := l.skipMark(b); err != nil {
 		return nil, err
@@ -108,7 +114,7 @@ func readTargets(name string, r io.Reader, most int) ([]Target, error) {
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	if len(l.targets) == 0 && len(l.failure.Problems) == 0 {
+	if l.count == 0 && len(l.failure.Problems) == 0 {
 		l.problem(0, "it has no targets")
 	}
 	if len(l.failure.Problems) > 0 {
@@ -119,10 +125,11 @@ func readTargets(name string, r io.Reader, most int) ([]Target, error) {
 
 // list is a list that is read.
 type list struct {
-	most    int // targets
-	targets []Target
-	lines   map[string]int // where an id was
-	lower   map[string]int // where it was, in lower case
+	shard   Shard
+	most    int      // targets
+	count   int      // targets so far
+	targets []Target // those of the shard
+	ids     *idSet
 	failure ListError
 }
 
@@ -420,23 +427,22 @@ var validID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
 // add checks a target and adds it. It returns false if no more can be added.
 func (l *list) add(line int, t Target) bool {
-	if len(l.targets) == l.most {
+	if l.count == l.most {
 		l.problem(line, "there are more than %d targets", l.most)
 		return false
 	}
-	before, known := l.lines[t.ID]
-	other, similar := l.lower[strings.ToLower(t.ID)]
 	switch {
 	case t.ID == "":
 		l.problem(line, "there is no id")
 	case !validID.MatchString(t.ID):
 		l.problem(line, "the id %.140q is not 1 to 128 of the characters A-Z, a-z, 0-9, \".\", \"_\" and \"-\"", t.ID)
-	case known:
-		l.problem(line, "the id %s is in line %d too", t.ID, before)
-	case similar: // some file systems give both the same record
-		l.problem(line, "the id %s is in line %d too, in another case", t.ID, other)
 	default:
-		l.lines[t.ID], l.lower[strings.ToLower(t.ID)] = line, line
+		switch before, same, found := l.ids.add(t.ID, line); {
+		case found && same:
+			l.problem(line, "the id %s is in line %d too", t.ID, before)
+		case found: // some file systems give both the same record
+			l.problem(line, "the id %s is in line %d too, in another case", t.ID, before)
+		}
 	}
 	l.checkImages(line, t.Images)
 	switch {
@@ -448,7 +454,10 @@ func (l *list) add(line int, t Target) bool {
 	if _, nameless := t.Labels[""]; nameless {
 		l.problem(line, "a label has no name")
 	}
-	l.targets = append(l.targets, t)
+	if l.count%l.shard.Of == l.shard.Index {
+		l.targets = append(l.targets, t)
+	}
+	l.count++
 	return true
 }
 

@@ -183,7 +183,7 @@ func TestListBounds(t *testing.T) {
 		for i := range n {
 			fmt.Fprintf(&list, "{\"id\":\"%d\",\"images\":[\"b\"]}\n", i)
 		}
-		got, err := readTargets("list", strings.NewReader(list.String()), 5)
+		got, err := readTargets("list", strings.NewReader(list.String()), Shard{0, 1}, 5)
 		above := err != nil && strings.Contains(err.Error(), "line 6: there are more than 5")
 		if want == above || want && (err != nil || len(got) != n) {
 			t.Errorf("%d targets: %d, %v", n, len(got), err)
