@@ -90,7 +90,7 @@ type MachineEntry struct {
 // fleet.Store has them, ends the machines.
 func ReadMachines(ctx context.Context, s fleet.Store) iter.Seq2[MachineEntry, error] {
 	return func(yield func(MachineEntry, error) bool) {
-		for e, err := range fleet.Read[Saved](ctx, s) {
+		for e, err := range fleet.Read[jsonReport](ctx, s) {
 			entry := MachineEntry{ID: e.ID, Problem: e.Problem}
 			if err == nil && e.Problem == nil {
 				entry.Machine, entry.Problem = newMachineReport(e.Record, e.Report)
@@ -102,18 +102,22 @@ func ReadMachines(ctx context.Context, s fleet.Store) iter.Seq2[MachineEntry, er
 	}
 }
 
-// newMachineReport returns an ErrRecord for a report that contradicts its record, or
-// exceeds a bound.
-func newMachineReport(r *fleet.Record, saved *Saved) (*MachineReport, error) {
-	if saved == nil {
+// newMachineReport returns an ErrRecord for what is not a report, contradicts its record,
+// or exceeds a bound.
+func newMachineReport(r *fleet.Record, doc *jsonReport) (*MachineReport, error) {
+	if doc == nil {
 		return &MachineReport{Record: r}, nil
+	}
+	if n := len(doc.Findings) + len(doc.NotChecked); n > maxFindings {
+		return nil, fmt.Errorf("%w: it has %d requirements; %d is the maximum", fleet.ErrRecord, n, maxFindings)
+	}
+	saved, err := doc.saved()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w: %w", fleet.ErrRecord, ErrNotReport, err)
 	}
 	if saved.Verdict != r.Verdict {
 		return nil, fmt.Errorf("%w: its verdict is %s, and that of its report is %s", fleet.ErrRecord, r.Verdict,
 			saved.Verdict)
-	}
-	if n := len(saved.Findings) + len(saved.NotChecked); n > maxFindings {
-		return nil, fmt.Errorf("%w: it has %d requirements; %d is the maximum", fleet.ErrRecord, n, maxFindings)
 	}
 	open := map[string]bool{}
 	for _, reason := range saved.Reasons {

@@ -52,16 +52,6 @@ func Read(name string, data []byte) (*Saved, error) {
 	return s, nil
 }
 
-// UnmarshalJSON reads a report that is part of a larger document. The error is
-// ErrNotReport.
-func (s *Saved) UnmarshalJSON(data []byte) error {
-	report, err := Read("report", data)
-	if err == nil {
-		*s = *report
-	}
-	return err
-}
-
 func read(data []byte, limit int) (*Saved, error) {
 	if len(data) > limit {
 		return nil, fmt.Errorf("it is larger than %d MiB", limit>>20)
@@ -78,6 +68,11 @@ func read(data []byte, limit int) (*Saved, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return nil, errors.New("something follows the report")
 	}
+	return doc.saved()
+}
+
+// saved checks a report that was read back.
+func (doc *jsonReport) saved() (s *Saved, err error) {
 	switch {
 	case doc.Tool.Name != toolName:
 		return nil, errors.New("no tool.name that says so")
@@ -86,7 +81,7 @@ func read(data []byte, limit int) (*Saved, error) {
 	case !slices.Contains([]scanner.Verdict{scanner.Ready, scanner.NotReady, scanner.Inconclusive}, doc.Verdict):
 		return nil, fmt.Errorf("unknown verdict %q", doc.Verdict)
 	}
-	s := &Saved{Images: doc.Scan.Images, Platform: scanner.Platform(doc.Platform), Verdict: doc.Verdict}
+	s = &Saved{Images: doc.Scan.Images, Platform: scanner.Platform(doc.Platform), Verdict: doc.Verdict}
 	if s.Started, err = time.Parse(time.RFC3339Nano, doc.Scan.Started); err != nil {
 		return nil, err
 	}
