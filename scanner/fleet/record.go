@@ -36,6 +36,8 @@ type Record struct {
 	Verdict scanner.Verdict `json:"verdict,omitempty"`
 	// Report is the JSON report of the scan, in one line.
 	Report json.RawMessage `json:"report,omitempty"`
+	// Inputs are what the verdict rests on; nil if an image states no identity.
+	Inputs *Inputs `json:"inputs,omitempty"`
 	// Reused says that the verdict is that of an earlier record.
 	Reused *Reused `json:"reused,omitempty"`
 

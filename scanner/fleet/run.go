@@ -32,6 +32,11 @@ type Options struct {
 	Jobs int
 	// Again says which targets are scanned that have a record.
 	Again Again
+	// Reuse takes verdicts from earlier records; nil for none.
+	Reuse *Reuse
+	// Settings are what decides a verdict besides the target and Version, in any form. A
+	// record is reused only by runs with the same ones.
+	Settings string
 	// Timeout ends a scan that takes longer; 0 for no bound. Such a target has no record.
 	Timeout time.Duration
 	// Done is called when a target is done, by one goroutine at a time. s counts it. Done
@@ -69,6 +74,7 @@ type Summary struct {
 	Verdicts map[scanner.Verdict]int // of the records that were written
 	Errors   map[ErrorKind]int       // of the records that were written
 	Pending  int                     // that have no record, and may have one next time
+	Reused   int                     // of the records that were written, with the verdict of an earlier one
 }
 
 // Recorded is how many records with a verdict were written.
@@ -230,6 +236,9 @@ func (r *run) done(o Outcome) {
 		r.summary.Errors[o.Record.Error.Kind]++
 	default:
 		r.summary.Verdicts[o.Record.Verdict]++
+		if o.Record.Reused != nil {
+			r.summary.Reused++
+		}
 	}
 	if r.Done != nil {
 		r.Done(o, r.summary)
@@ -252,6 +261,7 @@ func (r *run) record(ctx context.Context, t Target) (*Record, error) {
 		return nil, fmt.Errorf("%w: %s", source.ErrChanged, strings.Join(s.changed, "; "))
 	default:
 		record.ExitCode, record.Verdict, record.Report = s.exitCode, s.verdict, s.report
+		record.Reused, record.Inputs = s.reused, s.inputs
 	}
 	return record, nil
 }
@@ -262,6 +272,8 @@ type scanned struct {
 	verdict  scanner.Verdict
 	report   []byte
 	changed  []string
+	reused   *Reused
+	inputs   *Inputs // nil if they cannot be told
 }
 
 // scanWithin scans a target within the time that it may take. A scan that does not stop
@@ -325,9 +337,18 @@ func (r *run) scanTarget(ctx context.Context, t Target) (s scanned, err error) {
 		}
 		in.With = append(in.With, scanner.Document{Name: source.ShownName(name), Data: data})
 	}
+	settings := settingsOf(r.Settings, r.Version, t, in.With)
+	if r.Reuse != nil {
+		if s, ok := r.Reuse.take(ctx, t, settings, r.now(), in); ok {
+			return s, nil
+		}
+	}
 	result, err := r.scan(ctx, in)
 	if err != nil {
 		return s, err
+	}
+	if in.CrossCheck == nil { // its reads are not known
+		s.inputs = inputsOf(result, in.Policy, settings)
 	}
 	s.verdict, s.changed = result.Verdict, slices.Clone(result.Changed)
 	s.report, s.exitCode, err = r.Encode(result)
