@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,6 +29,7 @@ import (
 // fleetRunFlags are the flags of fleet run.
 type fleetRunFlags struct {
 	results  string
+	reuse    string
 	shard    string
 	shards   int
 	jobs     int
@@ -59,7 +61,8 @@ reason may pass, it has none, and the exit code is 75.`,
 		Example: `coldcheck fleet run targets.csv --results results
 coldcheck fleet run targets.jsonl --results s3://bucket/2026-11 --shard 0/12
 coldcheck fleet run s3://bucket/targets.jsonl --results s3://bucket/2026-11 --shards 12
-coldcheck fleet run targets.csv --results results --again=errors`,
+coldcheck fleet run targets.csv --results results --again=errors
+coldcheck fleet run targets.jsonl --results s3://bucket/2026-12 --reuse s3://bucket/2026-11`,
 		Args: arguments(1, 1),
 		PreRunE: func(c *cobra.Command, _ []string) error {
 			return p.configure(c, flags.config)
@@ -70,6 +73,9 @@ coldcheck fleet run targets.csv --results results --again=errors`,
 	}
 	f := c.Flags()
 	f.StringVar(&flags.results, "results", "", "write the records to `DEST`, a folder or s3://BUCKET/PREFIX")
+	f.StringVar(&flags.reuse, "reuse", "",
+		"take the verdict of the record in `DEST` if its images have not changed: the same snapshot, version, ETag or "+
+			"SHA-256 (--hash), or a later snapshot without changes where it was read")
 	f.StringVar(&flags.shard, "shard", "",
 		"scan shard `I/N`: the targets whose number, from 0, modulo N is I (default: that of the array job, else all)")
 	f.IntVar(&flags.shards, "shards", 0, "expect `N` shards, of which JOB_COMPLETION_INDEX (Kubernetes) selects one")
@@ -202,11 +208,21 @@ func (p *program) fleetRun(c *cobra.Command, list string, flags fleetRunFlags) e
 		return err
 	}
 	defer store.Close()
+	var reuse *fleet.Reuse
+	if flags.reuse != "" {
+		earlier, err := openRecords(ctx, flags.reuse, shared)
+		if err != nil {
+			return inFlag("reuse", err)
+		}
+		defer earlier.Close()
+		reuse = &fleet.Reuse{Store: earlier}
+	}
 	if err := store.Probe(ctx); err != nil {
 		return problem{fmt.Errorf("cannot write records: %w", err), errFile, hintOf(err)}
 	}
 	options := p.reportOptions()
 	o := fleet.Options{
+		Reuse: reuse, Settings: verdictSettings(in, options.Commit),
 		Input: in, Version: options.Version, Jobs: jobs, Again: flags.again.Again, Timeout: flags.timeout,
 		Encode: func(r *scanner.Result) (text []byte, exit int, err error) {
 			var b bytes.Buffer
@@ -215,6 +231,18 @@ func (p *program) fleetRun(c *cobra.Command, list string, flags fleetRunFlags) e
 		},
 	}
 	return p.runTargets(ctx, targets, shard, store, rate, o)
+}
+
+// verdictSettings are what decides a verdict besides the target and the version.
+func verdictSettings(in scanner.Input, commit string) string {
+	text, err := json.Marshal(struct {
+		Commit      string
+		Policy      scanner.Policy
+		Only, Skip  []string
+		Hash, Sizes bool
+	}{commit, in.Policy, in.Only, in.Skip, in.Hash, in.Sizes})
+	check(err)
+	return string(text)
 }
 
 // openRecords opens the place of records.
@@ -311,10 +339,13 @@ func summaryText(s fleet.Summary, shard fleet.Shard) string {
 		add(s.Errors[k], "not scanned ("+strings.ReplaceAll(string(k), "_", " ")+")")
 	}
 	add(s.Targets-s.Done()+s.Pending, "without a record")
-	if len(parts) == 0 {
-		return text
+	if len(parts) > 0 {
+		text += ": " + strings.Join(parts, ", ")
 	}
-	return text + ": " + strings.Join(parts, ", ")
+	if s.Reused > 0 {
+		text += "; " + prose.Count(s.Reused, "verdict is", "verdicts are") + " reused"
+	}
+	return text
 }
 
 // unitTargets is the unit of the progress of a fleet.

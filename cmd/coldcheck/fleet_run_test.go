@@ -36,6 +36,8 @@ func TestSummaryText(t *testing.T) {
 	for want, s := range map[string]fleet.Summary{
 		"0 targets":                       {},
 		"1 target: 1 had a record before": {Targets: 1, Had: 1},
+		"3 targets: 2 ready, 1 not ready; 2 verdicts are reused": {Targets: 3, Reused: 2,
+			Verdicts: map[scanner.Verdict]int{scanner.Ready: 2, scanner.NotReady: 1}},
 		"3 targets: 1 ready, 2 without a record": {Targets: 3, Pending: 1,
 			Verdicts: map[scanner.Verdict]int{scanner.Ready: 1}}, // one was not reached
 		"4 targets: 1 had a record before, 1 not ready, 1 inconclusive, 1 not scanned (not an image)": {Targets: 4, Had: 1,

@@ -1,10 +1,13 @@
 package fleet
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -364,6 +367,25 @@ func TestReuseOfFiles(t *testing.T) {
 	server.PutLarge("root", patched{r, 5 << 30, []byte{1}}, c.Images[0].Size-1)
 	if r := scanOne(t, folderOf(t), first, o, target); r.Reused != nil {
 		t.Errorf("an object of another size: %+v", r.Reused)
+	}
+}
+
+// TestStateOfLocal: a local file states its hash if hashes are asked for, and nothing otherwise.
+func TestStateOfLocal(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(name, []byte("some bytes"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	got, err := stateNow(t.Context(), name, ImageState{}, scanner.Input{Hash: true})
+	want := ImageState{Image: name, Size: 10, SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte("some bytes")))}
+	if err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := stateNow(t.Context(), name, ImageState{}, scanner.Input{}); err == nil {
+		t.Errorf("without hashes: %+v", got)
+	}
+	if got, err := stateNow(t.Context(), name+".missing", ImageState{}, scanner.Input{Hash: true}); err == nil {
+		t.Errorf("no file: %+v", got)
 	}
 }
 
