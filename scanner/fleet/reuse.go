@@ -75,6 +75,9 @@ func inputsOf(r *scanner.Result, p scanner.Policy, settings string) *Inputs {
 		}
 		in.Images = append(in.Images, s)
 	}
+	if len(in.Images) == 0 {
+		return nil
+	}
 	return in
 }
 

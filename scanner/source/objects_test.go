@@ -494,7 +494,7 @@ func TestBudget(t *testing.T) {
 // TestParallel: as many requests are under way as there may be, and no more.
 func TestParallel(t *testing.T) {
 	each(t, func(t *testing.T, s served) {
-		for _, most := range []int{1, 3} {
+		read := func(most int) {
 			s.Latency = 2 * time.Millisecond
 			s.options.Parallel = most
 			source := s.open(t)
@@ -506,6 +506,11 @@ func TestParallel(t *testing.T) {
 			if got := s.Most(); got > most {
 				t.Errorf("%d requests at a time, want %d", got, most)
 			}
+		}
+		read(1)
+		// On a busy machine, an answer may be there before the next request is sent.
+		for n := 0; s.Most() < 3 && n < 100; n++ {
+			read(3)
 		}
 		if s.Most() != 3 {
 			t.Errorf("at most %d requests at a time", s.Most())
