@@ -33,7 +33,6 @@
 
   const order = new Intl.Collator("en", { numeric: true });
   const heads = [...table.tHead.rows[0].cells];
-  const key = (row, column) => row.cells[column].textContent;
   heads.forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -45,7 +44,8 @@
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const sign = down ? -1 : 1;
       for (const group of groups) {
-        group.rows.sort((a, b) => sign * order.compare(key(a.row, column), key(b.row, column)));
+        group.rows.forEach(one => { one.key = one.row.cells[column].textContent; });
+        group.rows.sort((a, b) => sign * order.compare(a.key, b.key));
         const part = document.createDocumentFragment();
         group.rows.forEach(({ row }) => part.append(row));
         group.body.append(part);
