@@ -556,6 +556,9 @@ func TestNetwork(t *testing.T) {
 
 // TestLongBody: of a response that does not end, no more is read than any response may have.
 func TestLongBody(t *testing.T) {
+	if testing.Short() {
+		t.Skip("parses 32 MiB, which takes long under the race detector")
+	}
 	t.Parallel()
 	for _, name := range []string{"ebs:snap-1", "s3://bucket/key", "https://host/key"} {
 		endless := &blanks{most: 4 * maxBody}
