@@ -19,11 +19,13 @@ import (
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/fleet"
+	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 func (p *program) fleetExportCommand() *cobra.Command {
 	var values []string
 	var o report.ExportOptions
+	var config string
 	c := &cobra.Command{
 		Use:   "export DEST",
 		Short: "Write the records of a fleet for other programs",
@@ -38,10 +40,13 @@ an earlier run.`,
 coldcheck fleet export results -o ocsf=findings.jsonl -o sarif=fleet.sarif
 coldcheck fleet export results -o asff=batches.jsonl --account 111122223333 --region us-east-1`,
 		Args: arguments(1, 1),
+		PreRunE: func(c *cobra.Command, _ []string) error {
+			return p.configure(c, config)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			outputs, err := parseExports(values)
 			if err != nil {
-				return err
+				return inFlag("output", err)
 			}
 			if err := o.Check(); err != nil {
 				return usage("", "%w", err)
@@ -50,10 +55,11 @@ coldcheck fleet export results -o asff=batches.jsonl --account 111122223333 --re
 			if !c.Flags().Changed("run") {
 				o.Run = runName(args[0])
 			}
-			store, err := fleet.OpenStore(c.Context(), args[0], fleet.StoreOptions{})
+			store, err := openRecords(c.Context(), args[0], source.Options{})
 			if err != nil {
 				return err
 			}
+			defer store.Close()
 			return p.export(c.Context(), args[0], store, outputs, o)
 		},
 	}
@@ -68,6 +74,7 @@ coldcheck fleet export results -o asff=batches.jsonl --account 111122223333 --re
 	c.Flags().StringVar(&o.Product, "product-arn", "",
 		"name the product in Security Hub by its `ARN`, for asff (default: that of the account)")
 	p.noProgressFlag(c)
+	configFlag(c, &config)
 	return c
 }
 
@@ -182,7 +189,7 @@ func (p *program) export(ctx context.Context, dest string, store fleet.Store, ou
 				return exportError(err)
 			}
 		}
-		p.progress.show(scanner.Progress{Step: "exporting records", Done: int64(machines), Unit: "machines"})
+		p.progress.show(scanner.Progress{Step: "exporting records", Done: int64(machines), Unit: "records"})
 	}
 	p.progress.clear()
 	if machines+damaged == 0 {
