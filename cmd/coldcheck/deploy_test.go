@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
@@ -57,6 +59,9 @@ type state struct {
 	}
 	Choices []struct{ Condition, Next string }
 }
+
+// expression is a JSONata expression of a state machine.
+var expression = regexp.MustCompile(`^\{% (.*) %\}$`)
 
 // TestStateMachine: the state machine is valid, takes what its example of an input has,
 // and allows a shard to fail.
@@ -122,6 +127,71 @@ func TestStateMachineValidator(t *testing.T) {
 		if out, err := validate(file); err == nil || text == read(t, valid) {
 			t.Errorf("with %s it is valid: %s", with, out)
 		}
+	}
+}
+
+// TestDeployedCommands: each command that an engine runs is one of the program's.
+func TestDeployedCommands(t *testing.T) {
+	t.Parallel()
+	sample := strings.NewReplacer("Ref::targets", "s3://b/t", "Ref::results", "s3://b/r", "Ref::rate", "75")
+	check := func(where string, words []string) {
+		t.Helper()
+		for i, w := range words {
+			switch {
+			case strings.Contains(w, "$states.input.rate"):
+				w = "75"
+			case strings.Contains(w, "$states.input.shard"):
+				w = "3/12"
+			case expression.MatchString(w):
+				w = "s3://b/x"
+			}
+			words[i] = sample.Replace(w)
+		}
+		if len(words) < 5 {
+			t.Errorf("%s: %q is no command", where, words)
+		}
+		checkCommandLine(t, where, strings.Join(words, " "))
+	}
+	var job struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					Containers []struct{ Args []string }
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(deployed(t, "kubernetes/job.yaml")), &job); err != nil {
+		t.Fatal(err)
+	}
+	check("the Job of Kubernetes", job.Spec.Template.Spec.Containers[0].Args)
+	for _, name := range []string{"batch/job-definition-fargate.json", "batch/job-definition-ec2.json"} {
+		var definition struct {
+			ContainerProperties struct{ Command []string }
+		}
+		if err := json.Unmarshal([]byte(deployed(t, name)), &definition); err != nil {
+			t.Fatal(err)
+		}
+		check(name, definition.ContainerProperties.Command)
+	}
+	var m stateMachine
+	strictJSON(t, "step-functions/fleet.asl.json", &m)
+	check("the state machine", m.States["Scan"].ItemProcessor.States["Shard"].Arguments.ContainerOverrides.Command)
+	// In scripts and on pages, after a prompt of another program too.
+	line := regexp.MustCompile(`(?m)(?:^|^ +|retry\.sh )coldcheck (fleet .*)$`)
+	pages, err := filepath.Glob(filepath.Join(module, "deploy/*/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, page := range pages {
+		for _, m := range line.FindAllStringSubmatch(read(t, page), -1) {
+			found++
+			checkCommandLine(t, page, strings.NewReplacer("{}", "3", "$1", "list", "$2", "dest").Replace(m[1]))
+		}
+	}
+	if found < 8 {
+		t.Errorf("%d commands found", found)
 	}
 }
 

@@ -144,11 +144,7 @@ func TestLinks(t *testing.T) {
 func TestDocumentedCommands(t *testing.T) {
 	line := regexp.MustCompile(`^ {4,}(?:\$ |sudo )*coldcheck (.*)`)
 	found := 0
-	docs, err := filepath.Glob(filepath.Join(module, "docs/*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, page := range append(docs, filepath.Join(module, "README.md")) {
+	for _, page := range pages(t) {
 		for text := range strings.Lines(read(t, page)) {
 			if m := line.FindStringSubmatch(text); m != nil {
 				found++

@@ -156,7 +156,10 @@ func admit(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
 	if err := legacyscheme.Scheme.Convert(job, &internal, nil); err != nil {
 		return nil, err
 	}
+	rest.FillObjectMetaSystemFields(&internal)
 	ctx = request.WithNamespace(ctx, job.Namespace)
+	ctx = request.WithRequestInfo(ctx, &request.RequestInfo{IsResourceRequest: true, Verb: "create", APIGroup: "batch",
+		APIVersion: "v1", Namespace: job.Namespace, Resource: "jobs"})
 	if err := rest.BeforeCreate(registry.Strategy, ctx, &internal); err != nil {
 		return nil, err
 	}
