@@ -155,7 +155,7 @@ func (p *program) checkFleetOutputs(outputs []output, dest, since, targets strin
 			}
 		}
 	}
-	return p.checkOutputs(outputs, nil, time.Now())
+	return p.checkOutputs(outputs, p.inputs, time.Now())
 }
 
 // writeFleet writes every report. Files take their places together, once all are complete.
