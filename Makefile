@@ -53,10 +53,12 @@ test: test-manifests
 test-manifests:
 	cd internal/engines && $(GO) test -timeout $(TIMEOUT) ./manifest
 
-# A fleet on each engine: Slurm, GNU parallel and a shell. Run it as root.
+# A fleet on each engine: the Job controller of Kubernetes, Slurm, GNU parallel and a
+# shell. The controller takes minutes to compile the first time. Run it as root.
 .PHONY: fleet-engines
 fleet-engines:
-	COLDCHECK_STRICT=1 $(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestEngines$$' ./cmd/coldcheck
+	COLDCHECK_NIGHTLY=1 COLDCHECK_STRICT=1 $(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestEngines$$' \
+		./cmd/coldcheck
 
 # Everything that takes too long for test: every test at full length, the race
 # detector on all packages, torture, and a minute of each fuzz target. Takes

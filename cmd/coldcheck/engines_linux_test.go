@@ -45,6 +45,9 @@ func TestEngines(t *testing.T) {
 		f.shell(t, "seq 0 11 | parallel --jobs 4 ")
 	})
 	t.Run("slurm", f.slurm)
+	if testenv.Nightly() { // it takes minutes to compile
+		t.Run("kubernetes", f.kubernetes)
+	}
 }
 
 // engineFleet is a list of targets. One is encrypted, one is damaged, and two are in EBS
@@ -219,7 +222,7 @@ done
 "$PROGRAM" "$@" &
 pid=$!
 if [ "$index" = "$KILLED" ] && mkdir "$RUN/killed" 2>/dev/null; then
-	until [ -e "$FIRST" ]; do sleep 0.01; done
+	until [ -e "$FIRST" ] || ! kill -0 "$pid"; do sleep 0.01; done
 	kill -KILL "$pid"
 fi
 wait "$pid"
@@ -431,5 +434,62 @@ func (f *engineFleet) slurm(t *testing.T) {
 	states := regexp.MustCompile(`JobState=(\S+)`).FindAllStringSubmatch(string(out), -1)
 	if len(states) != engineShards || slices.ContainsFunc(states, func(m []string) bool { return m[1] != "COMPLETED" }) {
 		t.Errorf("the states of the tasks are %q:\n%s", states, out)
+	}
+}
+
+// kubernetes runs the Job of the kustomization with the Job controller of Kubernetes, which
+// is a module of its own.
+func (f *engineFleet) kubernetes(t *testing.T) {
+	r := f.start(t)
+	controller := filepath.Join(r.bin, "jobcontroller")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", controller, "./jobcontroller")
+	build.Dir = filepath.Join(module, "internal/engines")
+	build.Env = append(build.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	kustomization, err := filepath.Abs(filepath.Join(module, "deploy/kubernetes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const disrupted = "9"
+	cmd := r.command(t, controller, "-kustomization", kustomization,
+		"-command", filepath.Join(r.bin, "coldcheck"), "-replace", "/etc/coldcheck/targets.jsonl="+r.folder+"/targets.jsonl",
+		"-replace", "s3://BUCKET/RUN="+r.results, "-replace", "REGION="+remotetest.Region, "-disrupt", disrupted)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	var result struct {
+		Pods []struct {
+			Index     string
+			ExitCode  int `json:"exit_code"`
+			Disrupted bool
+		}
+		Conditions        []string
+		Completed, Failed string
+	}
+	if err := json.Unmarshal(out, &result); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(f.serial, engineRecords(t, r.results)); d != "" {
+		t.Errorf("the records are not those of one process (-want +got):\n%s", d)
+	}
+	got := map[string][]string{}
+	for _, p := range result.Pods {
+		if p.Disrupted != (p.Index == disrupted && got[disrupted] == nil) || p.Disrupted && p.ExitCode != 143 {
+			t.Errorf("a pod of index %s ended with %d, disrupted: %v", p.Index, p.ExitCode, p.Disrupted)
+		}
+		got[p.Index] = append(got[p.Index], fmt.Sprint(p.ExitCode))
+	}
+	want := engineCodes()
+	want[disrupted] = []string{"143", "0"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("the exit codes of the pods of each index (-want +got):\n%s", d)
+	}
+	if !slices.Contains(result.Conditions, "Complete") || result.Completed != "0-11" || result.Failed != "" {
+		t.Errorf("the job ended as %+v", result)
 	}
 }

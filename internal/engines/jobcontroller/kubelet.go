@@ -7,8 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +28,7 @@ type kubelet struct {
 	replace *strings.Replacer // of what stands in arguments and variables
 	disrupt string            // the index whose first pod is disrupted; "" for none
 
+	version atomic.Int64
 	running sync.WaitGroup
 	mu      sync.Mutex
 	pods    map[types.UID]context.CancelFunc
@@ -61,6 +64,10 @@ func (k *kubelet) watch(ctx context.Context, pods cache.SharedIndexInformer) err
 	})
 	return err
 }
+
+// nextVersion is the version of a pod that is written. The memory that stands for the API
+// makes none, and the controller ignores changes that keep the version.
+func (k *kubelet) nextVersion() string { return strconv.FormatInt(k.version.Add(1), 10) }
 
 // ended returns the pods that ended.
 func (k *kubelet) ended() []Pod {
@@ -145,6 +152,7 @@ func (k *kubelet) report(
 			LastTransitionTime: end.FinishedAt,
 		})
 	}
+	current.ResourceVersion = k.nextVersion()
 	_, err = pods.UpdateStatus(ctx, current, metav1.UpdateOptions{})
 	return err
 }

@@ -112,6 +112,7 @@ func run(ctx context.Context, dir string, k *kubelet) (*Result, error) {
 			pod.Name = pod.GenerateName + utilrand.String(5)
 		}
 		pod.CreationTimestamp = metav1.Now()
+		pod.ResourceVersion = k.nextVersion()
 		pod.Status.Phase = corev1.PodPending
 		return true, pod, client.Tracker().Create(a.GetResource(), pod, a.GetNamespace())
 	})
