@@ -364,18 +364,21 @@ func (l *list) csvError(err error, lines int) error {
 
 const labelColumn = "label."
 
+// checkHeader clears the names of columns that there are not, so that rows are checked all
+// the same. It returns false if a required column is missing, and rows have no meaning.
 func (l *list) checkHeader(columns []string, line int) bool {
 	known := []string{"id", "images", "user_name", "with"}
-	before := len(l.failure.Problems)
 	seen := map[string]bool{}
-	for _, c := range columns {
+	for i, c := range columns {
 		label, isLabel := strings.CutPrefix(c, labelColumn)
 		switch {
 		case seen[c]:
 			l.problem(line, "the column %q is there twice", c)
+			columns[i] = ""
 		case isLabel && label != "", slices.Contains(known, c):
 		default:
 			l.problem(line, "unknown column %q: the columns are %s and %sNAME", c, strings.Join(known, ", "), labelColumn)
+			columns[i] = ""
 		}
 		seen[c] = true
 	}
@@ -384,7 +387,7 @@ func (l *list) checkHeader(columns []string, line int) bool {
 			l.problem(line, "there is no column %q", c)
 		}
 	}
-	return len(l.failure.Problems) == before
+	return seen[known[0]] && seen[known[1]]
 }
 
 // csvTarget reads a row. empty says that all its cells are empty.
@@ -397,6 +400,7 @@ func csvTarget(columns, row []string) (t Target, empty bool) {
 		}
 		empty = false
 		switch c {
+		case "":
 		case "id":
 			t.ID = cell
 		case "images":

@@ -115,6 +115,9 @@ func TestListMistakes(t *testing.T) {
 			`line 1: the column "id" is there twice`, `line 1: there is no column "images"`},
 		"id,images,label.\n": {
 			`line 1: unknown column "label.": the columns are id, images, user_name, with and label.NAME`},
+		"id,images,team,id\na,x,cad,b\na,,,\n": { // rows are checked whatever else the header has
+			`line 1: unknown column "team": the columns are id, images, user_name, with and label.NAME`,
+			`line 1: the column "id" is there twice`, "line 3: the id a is in line 2 too", "line 3: there are no images"},
 		"id,images\na,b,c\n,b\na,\nd,e||f\n": {
 			"line 2: it has 3 columns, and the header has 2", "line 3: there is no id", "line 4: there are no images",
 			"line 5: the name of an image is empty"},
