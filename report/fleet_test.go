@@ -256,6 +256,39 @@ func TestFleetVerdict(t *testing.T) {
 	}
 }
 
+// What to do first depends on what is left: a requirement, then machines without a verdict,
+// and images are created only if every machine is ready.
+func TestFleetNext(t *testing.T) {
+	t.Parallel()
+	covered := failing()
+	for i := range covered.Findings {
+		if f := &covered.Findings[i]; f.Status != requirement.Passed {
+			f.Waiver = &requirement.Waiver{Owner: "x", Reason: "y", Expiry: start, Undetermined: true}
+		}
+	}
+	s := newStore(t, "s")
+	next := func(want string) {
+		t.Helper()
+		if got := fleetNext(readFleet(t, s, FleetOptions{})); !strings.HasPrefix(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	putResult(t, s, "a", ready(), nil)
+	next("create the images")
+	putResult(t, s, "b", inconclusive(), nil)
+	next("settle what is undecided")
+	putResult(t, s, "c", covered, nil)
+	next("meet what is waived")
+	putError(t, s, "d", fleet.Error{Kind: fleet.IO, Message: "m"}, nil)
+	next("correct the targets")
+	if _, err := s.Put(t.Context(), "e", []byte("{}"), fleet.Keep); err != nil {
+		t.Fatal(err)
+	}
+	next("remove damaged records")
+	putResult(t, s, "f", failing(), nil)
+	next("fix win.services.domain-account first")
+}
+
 // A target without a record is never ready, and a record that no target has counts.
 func TestFleetTargets(t *testing.T) {
 	t.Parallel()

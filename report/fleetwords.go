@@ -145,6 +145,8 @@ func fleetNext(f *Fleet) string {
 		return "remove damaged records, and run 'coldcheck fleet run' again: it scans the machines that have no record."
 	case states[MachineError] > 0:
 		return "correct the targets that cannot be scanned, and run 'coldcheck fleet run' with --again=errors."
+	case states[MachineNotReady] > 0:
+		return "meet what is waived before you create images: AWS checks it too."
 	case states[MachineInconclusive] > 0:
 		return "settle what is undecided, then scan these machines again."
 	}
