@@ -118,6 +118,9 @@ func TestStateMachineValidator(t *testing.T) {
 	if out, err := validate(valid); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
+	if !testenv.Full() {
+		return
+	}
 	// The validator finds mistakes.
 	for old, with := range map[string]string{`"Next": "Is it complete?"`: `"Next": "Is it done?"`,
 		`"Mode": "DISTRIBUTED"`: `"Mode": "SPREAD"`, `"Type": "Succeed"`: `"Type": "Success"`} {
@@ -126,6 +129,57 @@ func TestStateMachineValidator(t *testing.T) {
 		write(t, file, text)
 		if out, err := validate(file); err == nil || text == read(t, valid) {
 			t.Errorf("with %s it is valid: %s", with, out)
+		}
+	}
+}
+
+// TestStateMachineExpressions evaluates the expressions of the state machine with the
+// JSONata of its authors: one item for each shard, also if there is only one, and the
+// shards that failed.
+func TestStateMachineExpressions(t *testing.T) {
+	t.Parallel()
+	testenv.Tool(t, "node")
+	library := testenv.Validator(t, "jsonata", "jsonata.js")
+	var m stateMachine
+	strictJSON(t, "step-functions/fleet.asl.json", &m)
+	scan := m.States["Scan"]
+	shard := scan.ItemProcessor.States["Shard"]
+	text := func(value any) string { text, _ := value.(string); return text }
+	cases := []struct{ expression, states, want string }{
+		{scan.Items, `{"input": {"shards": 3}}`, `[0,1,2]`},
+		{scan.Items, `{"input": {"shards": 1}}`, `[0]`},
+		{text(scan.ItemSelector["shard"]), `{"input": {"shards": 12}, "context": {"Map": {"Item": {"Value": 3}}}}`, `"3/12"`},
+		{text(scan.ItemSelector["rate"]), `{"input": {"rate": 75}}`, `"75"`},
+		{shard.Arguments.JobName, `{"input": {"shard": "3/12"}}`, `"coldcheck-3-of-12"`},
+		{text(scan.Output["incomplete"]), `{"result": [{"shard": "0/2", "complete": true},
+			{"shard": "1/2", "complete": false}]}`, `["1/2"]`},
+		{text(scan.Output["incomplete"]), `{"result": [{"shard": "0/1", "complete": true}]}`, `[]`},
+		{m.States["Is it complete?"].Choices[0].Condition, `{"input": {"incomplete": []}}`, `true`},
+		{m.States["Is it complete?"].Choices[0].Condition, `{"input": {"incomplete": ["1/2"]}}`, `false`},
+		{m.States["Incomplete"].Cause, `{"input": {"incomplete": ["0/3", "2/3"]}}`,
+			`"some targets of these shards have no record: 0/3, 2/3"`},
+	}
+	const evaluate = `const jsonata = require(process.argv[1]);
+		(async () => {
+			for (let n = 2; n < process.argv.length; n += 2)
+				console.log(JSON.stringify(await jsonata(process.argv[n]).evaluate({}, {states: JSON.parse(process.argv[n + 1])})));
+		})()`
+	args := []string{"-e", evaluate, library}
+	for _, c := range cases {
+		parts := expression.FindStringSubmatch(c.expression)
+		if parts == nil {
+			t.Fatalf("%q is no expression", c.expression)
+		}
+		args = append(args, parts[1], c.states)
+	}
+	out, err := exec.Command("node", args...).CombinedOutput()
+	got := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if err != nil || len(got) != len(cases) {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for n, c := range cases {
+		if got[n] != c.want {
+			t.Errorf("%s of %s is %s, want %s", c.expression, c.states, got[n], c.want)
 		}
 	}
 }
