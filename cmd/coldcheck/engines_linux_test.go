@@ -375,7 +375,8 @@ PartitionName=main Nodes=localhost Default=YES State=UP MaxTime=60
 
 // slurmCluster starts a cluster, and runs an array job to its end. All of its processes
 // are in a namespace, and end with the first of them. Slurm waits two minutes before it runs
-// a task again, which would be two minutes of the test.
+// a task again, which would be two minutes of the test. A task is not started before the node
+// is done with its last run (CG), which Slurm would not wait for.
 const slurmCluster = `
 set -e
 munged --foreground --force --socket="$CLUSTER/munge.socket" --key-file="$CLUSTER/munge.key" \
@@ -385,8 +386,8 @@ slurmctld -D >"$CLUSTER/slurmctld.log" 2>&1 &
 slurmd -D -N localhost >"$CLUSTER/slurmd.log" 2>&1 &
 until sinfo --noheader --format %T 2>/dev/null | grep -qx idle; do sleep 0.1; done
 job=$(sbatch --parsable "$SCRIPT" "$RUN/targets.jsonl" "$RUN/results")
-while tasks=$(squeue --noheader --array --job "$job" --format '%i %r' 2>/dev/null) && [ "$tasks" ]; do
-	for task in $(sed -n 's/ BeginTime$//p' <<<"$tasks"); do
+while tasks=$(squeue --noheader --array --job "$job" --format '%i %t %r' 2>/dev/null) && [ "$tasks" ]; do
+	for task in $(sed -n 's/ PD BeginTime$//p' <<<"$tasks"); do
 		scontrol update JobId="$task" StartTime=now
 	done
 	sleep 0.2
