@@ -187,7 +187,7 @@ func TestFleetKilled(t *testing.T) {
 	case testenv.Nightly():
 		targets, shards, rounds = 24, 6, 50
 	case testenv.Full():
-		targets, shards, rounds = 60, 12, 2
+		targets, shards, rounds = 24, 6, 2 // TestEngines has 60
 	}
 	f := newFleet(t, targets)
 	f.heal()
