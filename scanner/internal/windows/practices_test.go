@@ -227,9 +227,10 @@ func TestParseFirewallRule(t *testing.T) {
 
 func FuzzFirewallRule(f *testing.F) {
 	f.Add(`v2.28|Action=Block|Active=TRUE|Dir=In|Protocol=6|LPort=80|App=C:\a\b.exe|Name=x|`)
+	f.Add("v2.28|Active\v =TRUE|Dir=In")
 	f.Fuzz(func(t *testing.T, text string) {
 		r, active := parseFirewallRule(text)
-		if active && !strings.Contains(strings.ToLower(text), "active=true") {
+		if active && !strings.Contains(strings.ToLower(strings.Join(strings.Fields(text), "")), "active=true") {
 			t.Errorf("%+v", r)
 		}
 		r.covers(pcoipPorts[0], firewallProfile{Name: "Public", LocalRules: true})
