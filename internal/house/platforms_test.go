@@ -23,7 +23,7 @@ func TestPlatforms(t *testing.T) {
 	}
 	for i, platform := range []string{"windows/amd64", "linux/arm64", "darwin/arm64"} {
 		t.Run(platform, func(t *testing.T) {
-			testenv.Part(t, i, 3)
+			testenv.Share(t, i, 3, 2)
 			goos, goarch, _ := strings.Cut(platform, "/")
 			loaded, err := packages.Load(&packages.Config{
 				Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedImports |
