@@ -335,18 +335,22 @@ func TestFleetSignal(t *testing.T) {
 	f.heal()
 	results := filepath.Join(t.TempDir(), "results")
 	f.FailAction("ebs:GetSnapshotBlock", 40, remotetest.Silent, -1)
+	await := func(ready func(requests int) bool) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for !ready(f.UnderWay()) && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	for want, signal := range signals {
+		await(func(requests int) bool { return requests == 0 }) // of the process before
 		cmd := f.command(t, results, nil)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		for f.UnderWay() < 2 && ctx.Err() == nil {
-			time.Sleep(time.Millisecond)
-		}
-		cancel()
+		await(func(requests int) bool { return requests >= 2 })
 		if err := cmd.Process.Signal(signal); err != nil {
 			t.Fatal(err)
 		}
