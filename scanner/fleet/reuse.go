@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -201,18 +200,15 @@ func unchanged(ctx context.Context, before ImageState, name string, o source.Opt
 	if err != nil {
 		return 0, err
 	}
-	changed := int64(-1)
+	changed, i := int64(-1), 0 // both lists are in ascending order
 	block, volume, err := source.Changes(ctx, "ebs:"+before.Snapshot, name, o, func(n int64) bool {
-		i, _ := slices.BinarySearchFunc(read, n, func(r source.BlockRange, n int64) int {
-			if r.Last < n {
-				return -1
-			}
-			return 1
-		})
+		for i < len(read) && read[i].Last < n {
+			i++
+		}
 		if i < len(read) && read[i].First <= n {
 			changed = n
 		}
-		return changed < 0
+		return changed < 0 && i < len(read) // after the last block that was read, changes do not matter
 	})
 	switch {
 	case err != nil:
