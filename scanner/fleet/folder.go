@@ -82,20 +82,15 @@ func (s *folderStore) Put(ctx context.Context, id string, record []byte, over Ov
 	if err != nil {
 		return false, kind.Input(err)
 	}
+	rename := renameNew
 	if over == Replace {
-		if err = os.Rename(name, s.path(id)); err != nil {
-			os.Remove(name)
-			return false, kind.Input(err)
+		rename = os.Rename
+	}
+	if err := rename(name, s.path(id)); err != nil {
+		os.Remove(name)
+		if over == Keep && errors.Is(err, fs.ErrExist) {
+			return false, nil
 		}
-		return true, nil
-	}
-	err = renameNew(name, s.path(id))
-	if errors.Is(err, fs.ErrExist) {
-		os.Remove(name)
-		return false, nil
-	}
-	if err != nil {
-		os.Remove(name)
 		return false, kind.Input(err)
 	}
 	return true, nil
