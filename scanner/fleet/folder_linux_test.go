@@ -29,14 +29,21 @@ func names(t *testing.T, dir string) (list []string) {
 	return list
 }
 
-// TestFolderFull: on a full disk no record is written, and no part of one is left.
-func TestFolderFull(t *testing.T) {
+// smallDisk is a folder on a file system of 64 KiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
 	testenv.Root(t)
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
 		t.Skip(err)
 	}
-	defer testenv.Unmount(t, dir)
+	t.Cleanup(func() { testenv.Unmount(t, dir) })
+	return dir
+}
+
+// TestFolderFull: on a full disk no record is written, and no part of one is left.
+func TestFolderFull(t *testing.T) {
+	dir := smallDisk(t)
 	s := openStore(t, dir, source.Options{})
 	if err := s.Probe(t.Context()); err != nil {
 		t.Fatal(err)
@@ -62,12 +69,7 @@ func TestFolderFull(t *testing.T) {
 
 // TestFolderReadOnly: records on a file system that is mounted read-only can be read.
 func TestFolderReadOnly(t *testing.T) {
-	testenv.Root(t)
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skip(err)
-	}
-	defer testenv.Unmount(t, dir)
+	dir := smallDisk(t)
 	s := openStore(t, dir, source.Options{})
 	if _, err := s.Put(t.Context(), "kept", []byte("kept"), Keep); err != nil {
 		t.Fatal(err)
