@@ -77,7 +77,7 @@ coldcheck fleet run targets.jsonl --results s3://bucket/2026-12 --reuse s3://buc
 		"take the verdict of the record in `DEST` if its images have not changed: the same snapshot, version, ETag or "+
 			"SHA-256 (--hash), or a later snapshot without changes where it was read")
 	f.StringVar(&flags.shard, "shard", "",
-		"scan shard `I/N`: the targets whose number, from 0, modulo N is I (default: that of the array job, else all)")
+		"scan shard `I/N`: the targets I, I+N, I+2N and so on, counted from 0 (default: that of the array job, else all)")
 	f.IntVar(&flags.shards, "shards", 0, "expect `N` shards, of which JOB_COMPLETION_INDEX (Kubernetes) selects one")
 	f.IntVar(&flags.jobs, "jobs", 0,
 		"run `N` scans at a time (default: the number of processors, with at least "+

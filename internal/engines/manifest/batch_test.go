@@ -63,7 +63,7 @@ func checkEnums(t *testing.T, where string, v reflect.Value) {
 				return
 			}
 		}
-		t.Errorf("%s: %q is none of its values", where, v.String())
+		t.Errorf("%s: %q is not one of its values", where, v.String())
 	}
 }
 
