@@ -4,8 +4,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/parquet-go/parquet-go"
-
+	"github.com/coldcheck/coldcheck/internal/parquet"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -72,27 +71,26 @@ const (
 )
 
 type parquetExport struct {
-	w     *parquet.GenericWriter[parquetRow]
+	w     *parquet.Writer[parquetRow]
 	o     ExportOptions
 	rows  int // of the row group
 	bytes int
 }
 
-// newParquetExport writes one table in Parquet: row groups that are compressed with
-// Snappy, in data pages of version 1, which every reader has.
+// newParquetExport writes one table in Parquet.
 func newParquetExport(w io.Writer, o ExportOptions) Export {
-	return &parquetExport{o: o, w: parquet.NewGenericWriter[parquetRow](w,
-		parquet.Compression(&parquet.Snappy), parquet.DataPageVersion(1),
-		parquet.CreatedBy("coldcheck", o.Version, ""))}
+	table, err := parquet.NewWriter[parquetRow](w, "coldcheck version "+o.Version+" (build )")
+	if err != nil {
+		panic(err) // a column of parquetRow has a type that cannot be written
+	}
+	return &parquetExport{o: o, w: table}
 }
 
 func (x *parquetExport) Add(m *MachineReport) error {
 	rows := machineRows(m, x.o.Run)
 	for len(rows) > 0 {
 		n := min(len(rows), parquetRows-x.rows)
-		if _, err := x.w.Write(rows[:n]); err != nil {
-			return err
-		}
+		x.w.Write(rows[:n])
 		for _, r := range rows[:n] {
 			x.bytes += r.size()
 		}
