@@ -51,13 +51,13 @@ test: test-manifests
 # in a module of their own, so that the program does not depend on them.
 .PHONY: test-manifests
 test-manifests:
-	cd internal/engines && $(GO) test -timeout $(TIMEOUT) ./manifest
+	cd internal/engines && $(GO) test -gcflags='all=-N -l' -timeout $(TIMEOUT) ./manifest
 
 # A fleet on each engine: the Job controller of Kubernetes, Slurm, GNU parallel and a
 # shell. The controller takes minutes to compile the first time. Run it as root.
 .PHONY: fleet-engines
 fleet-engines:
-	COLDCHECK_NIGHTLY=1 COLDCHECK_STRICT=1 $(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestEngines$$' \
+	COLDCHECK_STRICT=1 $(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestEngines$$' \
 		./cmd/coldcheck
 
 # Everything that takes too long for test: every test at full length, the race

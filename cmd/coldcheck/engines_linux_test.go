@@ -45,9 +45,7 @@ func TestEngines(t *testing.T) {
 		f.shell(t, "seq 0 11 | parallel --jobs 4 ")
 	})
 	t.Run("slurm", f.slurm)
-	if testenv.Nightly() { // it takes minutes to compile
-		t.Run("kubernetes", f.kubernetes)
-	}
+	t.Run("kubernetes", f.kubernetes)
 }
 
 // engineFleet is a list of targets. One is encrypted, one is damaged, and two are in EBS
@@ -443,7 +441,8 @@ func (f *engineFleet) slurm(t *testing.T) {
 func (f *engineFleet) kubernetes(t *testing.T) {
 	r := f.start(t)
 	controller := filepath.Join(r.bin, "jobcontroller")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", controller, "./jobcontroller")
+	// As the Makefile compiles the tests of the manifests: faster than with optimization.
+	build := exec.CommandContext(t.Context(), "go", "build", "-gcflags=all=-N -l", "-o", controller, "./jobcontroller")
 	build.Dir = filepath.Join(module, "internal/engines")
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

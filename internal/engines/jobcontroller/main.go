@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -25,17 +26,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/uuid"
-	"k8s.io/apiserver/pkg/endpoints/request"
-	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	"k8s.io/kubernetes/pkg/apis/batch"
 	_ "k8s.io/kubernetes/pkg/apis/batch/install" // the types of the scheme
+	"k8s.io/kubernetes/pkg/apis/batch/validation"
 	_ "k8s.io/kubernetes/pkg/apis/core/install"
 	controller "k8s.io/kubernetes/pkg/controller/job"
-	registry "k8s.io/kubernetes/pkg/registry/batch/job"
 
 	"github.com/coldcheck/coldcheck/internal/engines/manifest"
 )
@@ -97,7 +96,7 @@ func run(ctx context.Context, dir string, k *kubelet) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	job, err := admit(ctx, set.Job)
+	job, err := admit(set.Job)
 	if err != nil {
 		return nil, err
 	}
@@ -149,24 +148,27 @@ func run(ctx context.Context, dir string, k *kubelet) (*Result, error) {
 }
 
 // admit does what the server of the API does with a new Job: it sets defaults, makes a
-// selector, and validates it.
-func admit(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
+// selector, and validates it. It does without the server's own code for that, which
+// includes most of the server and takes minutes to compile.
+func admit(job *batchv1.Job) (*batchv1.Job, error) {
 	job = job.DeepCopy()
+	job.UID, job.CreationTimestamp, job.Generation = uuid.NewUUID(), metav1.Now(), 1
 	legacyscheme.Scheme.Default(job)
+
+	// https://kubernetes.io/docs/concepts/workloads/controllers/job/#specifying-your-own-pod-selector
+	labels := map[string]string{batchv1.JobNameLabel: job.Name, batchv1.ControllerUidLabel: string(job.UID)}
+	job.Spec.Selector = metav1.SetAsLabelSelector(map[string]string{batchv1.ControllerUidLabel: string(job.UID)})
+	// The labels of versions before 1.27 are still demanded.
+	labels["job-name"], labels["controller-uid"] = job.Name, string(job.UID)
+	maps.Copy(labels, job.Spec.Template.Labels)
+	job.Spec.Template.Labels = labels
+
 	var internal batch.Job
 	if err := legacyscheme.Scheme.Convert(job, &internal, nil); err != nil {
 		return nil, err
 	}
-	rest.FillObjectMetaSystemFields(&internal)
-	ctx = request.WithNamespace(ctx, job.Namespace)
-	ctx = request.WithRequestInfo(ctx, &request.RequestInfo{IsResourceRequest: true, Verb: "create", APIGroup: "batch",
-		APIVersion: "v1", Namespace: job.Namespace, Resource: "jobs"})
-	if err := rest.BeforeCreate(registry.Strategy, ctx, &internal); err != nil {
-		return nil, err
-	}
-	var admitted batchv1.Job
-	err := legacyscheme.Scheme.Convert(&internal, &admitted, nil)
-	return &admitted, err
+	options := validation.JobValidationOptions{RequirePrefixedLabels: true}
+	return job, validation.ValidateJobCreate(&internal, options).ToAggregate()
 }
 
 // conditionsOf returns the conditions of a Job, and whether it has ended.
