@@ -32,7 +32,8 @@ export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
 .PHONY: build demo test race cross-check lint fuzz torture corpus bench bench-go cross man tools clean
 
-BUILDFLAGS ?= -trimpath
+# The version comes from the history, whatever GOFLAGS says of it.
+BUILDFLAGS ?= -trimpath -buildvcs=auto
 build:
 	$(GO) build $(BUILDFLAGS) -o coldcheck ./cmd/coldcheck
 

@@ -337,7 +337,7 @@ type jsonEvidenceChange struct {
 // DiffJSON writes a comparison for programs, without unchanged findings.
 func DiffJSON(w io.Writer, c Comparison, o Options) error {
 	doc := jsonDiff{
-		SchemaVersion: schemaVersion, Tool: jsonTool{Name: toolName, Version: o.Version, Commit: o.Commit},
+		SchemaVersion: schemaVersion, Tool: o.tool(),
 		Old: diffReport(c.Old), New: diffReport(c.New), ExitCode: o.exitCode(c.Verdict()),
 		Summary: c.summary(), Changes: []jsonDifference{},
 	}

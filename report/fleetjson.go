@@ -152,7 +152,7 @@ type jsonMachineFinding struct {
 
 func fleetDocument(f *Fleet, o Options) jsonFleet {
 	doc := jsonFleet{
-		SchemaVersion: schemaVersion, Tool: jsonTool{Name: toolName, Version: o.Version, Commit: o.Commit},
+		SchemaVersion: schemaVersion, Tool: o.tool(),
 		Store: f.Store, FailOn: f.FailOn, First: timestamp(f.First), Last: timestamp(f.Last), Verdict: f.Verdict(),
 		ExitCode: o.exitCode(f.PolicyVerdict()), Summary: everyState(f.States()),
 		Requirements: make([]jsonFleetRequirement, 0, len(f.Requirements)),

@@ -82,12 +82,6 @@ type jsonCrossCheck struct {
 	NotAsked  int `json:"not_asked"`
 }
 
-type jsonTool struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	Commit  string `json:"commit,omitempty"`
-}
-
 type jsonScan struct {
 	Started   string   `json:"started"`
 	Finished  string   `json:"finished"`
@@ -347,7 +341,7 @@ type jsonNotice struct {
 func document(r *scanner.Result, o Options) jsonReport {
 	doc := jsonReport{
 		SchemaVersion: schemaVersion,
-		Tool:          jsonTool{Name: toolName, Version: o.Version, Commit: o.Commit},
+		Tool:          o.tool(),
 		Scan: jsonScan{
 			Started: timestamp(r.Started), Finished: timestamp(r.Finished),
 			Images: append([]string{}, r.Images...), With: append([]string{}, r.With...),

@@ -143,7 +143,7 @@ func schemaAt(t *testing.T, name string) *jsonschema.Schema {
 	c.AssertFormat()
 	for file, text := range map[string][]byte{
 		"report.schema.json": Schema, "jsonl.schema.json": LineSchema, "diff.schema.json": DiffSchema,
-		"fleet.schema.json": FleetSchema,
+		"fleet.schema.json": FleetSchema, "version.schema.json": VersionSchema,
 	} {
 		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 		if err != nil {

@@ -23,6 +23,7 @@ type Options struct {
 	Saved   string // path of the JSON report that is also written; "" if there is none
 	Version string // of the program
 	Commit  string // of the program; may be ""
+	Build   *Build // more of the program; may be nil
 
 	Arguments []string // of the command line; nil if there was none
 

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/coldcheck/coldcheck/internal/buildinfo"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
@@ -51,7 +52,7 @@ coldcheck fleet export results -o asff=batches.jsonl --account 111122223333 --re
 			if err := o.Check(); err != nil {
 				return usage("", "%w", err)
 			}
-			o.Version, _ = build()
+			o.Version = buildinfo.Read().Version
 			if !c.Flags().Changed("run") {
 				o.Run = runName(args[0])
 			}

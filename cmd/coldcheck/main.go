@@ -20,6 +20,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/coldcheck/coldcheck/internal/buildinfo"
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
@@ -29,6 +30,7 @@ import (
 func main() {
 	// A closed pipe must not end the program while report files are incomplete.
 	signal.Ignore(syscall.SIGPIPE)
+	buildinfo.SetRelease(release)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/coldcheck/coldcheck/internal/buildinfo"
 	"github.com/coldcheck/coldcheck/report"
 )
 
@@ -22,8 +23,7 @@ func (p *program) manCommand() *cobra.Command {
 		Args:    arguments(0, 0),
 		Hidden:  true,
 		RunE: func(c *cobra.Command, _ []string) error {
-			v, _ := build()
-			return p.print(manPage(c.Root(), v))
+			return p.print(manPage(c.Root(), buildinfo.Read().Version))
 		},
 	}
 }

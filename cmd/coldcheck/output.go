@@ -214,7 +214,7 @@ func (p *program) print(text []byte) error {
 // reportOptions asks the terminal, if there is one, what it can show.
 func (p *program) reportOptions() report.Options {
 	var o report.Options
-	o.Version, o.Commit = build()
+	setBuild(&o)
 	for _, a := range p.arguments {
 		o.Arguments = append(o.Arguments, withoutSecret(a))
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/coldcheck/coldcheck/internal/buildinfo"
 )
 
 func (p *program) rootCommand() *cobra.Command {
@@ -20,7 +22,7 @@ reads their filesystems and their registry itself. It boots, mounts and changes 
 coldcheck scan root.img user.img
 coldcheck scan root.img user.img -o table -o json=report.json
 coldcheck requirements win.tls.tls12`,
-		Version:           version(),
+		Version:           version(buildinfo.Read()),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},

@@ -54,7 +54,7 @@ var rules = map[string][]string{
 	"scanner/statement":         {"internal/prose"},
 	"scanner/crosscheck":        {"scanner/requirement", "scanner/disk", "internal/utf16le"},
 	"scanner/disk":              {"internal/bounded", "internal/kind", "internal/opening", "internal/prose"},
-	"scanner/source":            {"internal/bounded", "internal/inorder", "internal/kind"},
+	"scanner/source":            {"internal/bounded", "internal/buildinfo", "internal/inorder", "internal/kind"},
 	"scanner/container": {"internal/bounded", "internal/kind", "internal/lru", "internal/parallel", "internal/prose",
 		"scanner/source"},
 	"scanner/volume": {
@@ -78,6 +78,7 @@ var rules = map[string][]string{
 	"fixtures/testcases": {"fixtures", "fixtures/internal/library"},
 
 	"internal/bounded":             {},
+	"internal/buildinfo":           {},
 	"internal/bytename":            {},
 	"internal/crashtest":           {"internal/testenv"},
 	"internal/fold":                {},

@@ -10,12 +10,16 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/coldcheck/coldcheck/internal/buildinfo"
 )
 
 // credentialsPatience is how long to look for credentials.
@@ -55,6 +59,11 @@ func (r *requests) loadAWS(load func(ctx context.Context) (aws.Config, error)) (
 func defaultAWS(ctx context.Context) (aws.Config, error) {
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true })
 	return config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithLogger(logging.Nop{}))
+}
+
+// named adds the program to the name with which the SDK introduces itself to a server.
+func named(stack *middleware.Stack) error {
+	return awsmiddleware.AddUserAgentKeyValue(buildinfo.Name, buildinfo.UserAgentVersion())(stack)
 }
 
 // unencrypted reports whether connections to an endpoint are not encrypted. endpoint is nil for those of AWS.

@@ -94,6 +94,7 @@ func (s *snapshot) connect() (*ebs.Client, error) {
 	s.region = cfg.Region
 	return ebs.NewFromConfig(cfg, func(o *ebs.Options) {
 		o.HTTPClient = s.client
+		o.APIOptions = append(o.APIOptions, named)
 		o.Retryer = aws.NopRetryer{} // requests repeats
 	}), nil
 }

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"github.com/coldcheck/coldcheck/internal/buildinfo"
 )
 
 // maxRedirects is how many redirects are followed for a request.
@@ -164,7 +166,7 @@ func (h *object) getFrom(a *attempt, at *url.URL, off, n int64) (*http.Response,
 	}
 	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+n-1))
 	req.Header.Set("Accept-Encoding", "identity")
-	req.Header.Set("User-Agent", "coldcheck")
+	req.Header.Set("User-Agent", buildinfo.UserAgent())
 	switch {
 	case h.cache == nil:
 	case h.etag != "":

@@ -44,6 +44,7 @@ func (r *requests) connectS3(o Options) (*s3Server, error) {
 func (s *s3Server) connect() {
 	s.client = s3.NewFromConfig(s.cfg, func(o *s3.Options) {
 		o.HTTPClient = s.requests.client
+		o.APIOptions = append(o.APIOptions, named)
 		o.Retryer = aws.NopRetryer{} // requests repeats
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		// The signature of a request covers what it writes.

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/coldcheck/coldcheck/internal/buildinfo"
+)
+
+// TestVersionLine: what is not known is left out, and nothing stands where it was.
+func TestVersionLine(t *testing.T) {
+	yes, no := true, false
+	date := time.Date(2026, 11, 30, 18, 25, 54, 0, time.UTC)
+	for want, b := range map[string]buildinfo.Info{
+		"coldcheck devel (go1.26.8, linux/amd64)": {Version: "devel", Go: "go1.26.8", OS: "linux", Arch: "amd64"},
+		"coldcheck v1.0.0 (commit 0123, 2026-11-30T18:25:54Z, go1.26.8, windows/amd64, trimpath)": {Version: "v1.0.0",
+			Commit: "0123", Date: date, Modified: &no, Go: "go1.26.8", OS: "windows", Arch: "amd64", Trimpath: true},
+		"coldcheck v1.0.0+dirty (commit 0123, 2026-11-30T18:25:54Z, modified, go1.26.8, linux/arm64, cgo)": {
+			Version: "v1.0.0+dirty", Commit: "0123", Date: date, Modified: &yes, Go: "go1.26.8", OS: "linux",
+			Arch: "arm64", CGO: true},
+	} {
+		if is := version(b); is != want {
+			t.Errorf("%s\nwant %s", is, want)
+		}
+	}
+}
