@@ -6,6 +6,7 @@ IMAGES ?= 20000
 SEED ?= 0
 STATICCHECK_VERSION = v0.8.2
 GOVULNCHECK_VERSION = v1.9.0
+ACTIONLINT_VERSION = v1.7.12
 
 # Real tools that make fixtures and that tests compare with. They need root, loop
 # devices and /dev/fuse. Tests without their tools are skipped.
@@ -15,7 +16,8 @@ PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
 	ewf-tools libqcow-utils libvhdi-utils libnbd-bin libvmdk-utils nbdkit python3-vmdkstream \
 	xfsprogs zstd gcc libc6-dev bzip2 lz4 unzip xz-utils zip \
 	chromium-headless-shell fonts-dejavu-core libxml2-utils openjdk-17-jre-headless \
-	dash mandoc shellcheck munge parallel slurm-wlm
+	dash mandoc shellcheck munge parallel slurm-wlm \
+	curl git groovy pre-commit wget
 
 # What checks reports: the accessibility checker axe, the HTML checker of the W3C,
 # and the SARIF validator of the format's authors, which is a program of its own.
@@ -168,8 +170,15 @@ cross:
 man: build
 	./coldcheck man >coldcheck.1
 
+# Installs the programs of Go that make lint, make vuln and tests run.
+.PHONY: go-tools
+go-tools:
+	$(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	$(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	$(GO) install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+
 # Installs what tests need. Run it as root on Debian.
-tools:
+tools: go-tools
 	@set -e; missing=; for package in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q ' installed$$' || missing="$$missing $$package"; \
 	done; \
@@ -177,8 +186,6 @@ tools:
 		apt-get update -q; \
 		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	fi
-	$(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
-	$(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	@command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends npm
 	@test "$$(cat .cache/validators/installed 2>/dev/null)" = "$(VALIDATORS)" || { \
 		rm -rf .cache/validators && mkdir -p .cache/validators && \
