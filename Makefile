@@ -105,11 +105,12 @@ lint:
 	staticcheck ./...
 
 # Known vulnerabilities in what the program calls. The database is on the
-# network; where it cannot be reached, the target says so and succeeds.
+# network; where it cannot be reached, the target says so and succeeds, but fails on GitHub.
 .PHONY: vuln
 vuln:
 	@found=$$(govulncheck ./... 2>&1); status=$$?; echo "$$found"; \
-	case $$found in *"fetching vulnerabilities: "*) echo "vuln: NOT CHECKED: the database cannot be reached" >&2;; \
+	case $$found in *"fetching vulnerabilities: "*) echo "vuln: NOT CHECKED: the database cannot be reached" >&2; \
+		test -z "$$GITHUB_ACTIONS";; \
 	*) exit $$status;; esac
 
 # Runs each fuzz target in turn for FUZZTIME. FUZZFLAGS= builds the packages as for

@@ -31,8 +31,8 @@ import (
 // ciRelease is the release that the server for tests has.
 const ciRelease = "1.0.0"
 
-// releaseArchive is the archive of a release for this machine, with this program, which is the test binary. It is not
-// compressed, because that takes long, and has a link to the program instead of a copy unless all is tested.
+// releaseArchive is the archive of a release for this machine. It is not compressed, because that takes long. The
+// program in it is a link to the test binary, which is the same code, unless all is tested: then it is built for this.
 var releaseArchive = sync.OnceValues(func() (archive []byte, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -41,7 +41,7 @@ var releaseArchive = sync.OnceValues(func() (archive []byte, err error) {
 	program := tar.Header{Name: "coldcheck", Mode: 0o755, Typeflag: tar.TypeSymlink, Linkname: self}
 	var content []byte
 	if testenv.Full() {
-		if content, err = os.ReadFile(self); err != nil {
+		if content, err = buildRelease(); err != nil {
 			return nil, err
 		}
 		program = tar.Header{Name: "coldcheck", Mode: 0o755, Size: int64(len(content))}
@@ -73,11 +73,27 @@ var releaseArchive = sync.OnceValues(func() (archive []byte, err error) {
 	return b.Bytes(), err
 })
 
+// buildRelease builds the program with the version of the release. Only linking takes long.
+func buildRelease() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "coldcheck-release-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "coldcheck")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w -X main.release=v"+ciRelease, "-o", name, ".")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return os.ReadFile(name)
+}
+
 func archiveName() string {
 	return fmt.Sprintf("coldcheck_%s_%s_%s.tar.gz", ciRelease, runtime.GOOS, runtime.GOARCH)
 }
 
-// releases is a server with the release: at URL/good, and at URL/tampered with one bit of the archive changed.
+// releases is a server with the release: at URL/good, at URL/tampered with one bit of the archive changed, and at
+// URL/renamed as if it were any other release.
 type releases struct {
 	url, sum string
 }
@@ -95,7 +111,7 @@ func serveRelease(t *testing.T) releases {
 	sum := sha256.Sum256(archive)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		kind, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		if name != "v"+ciRelease+"/"+archiveName() {
+		if kind != "renamed" && name != "v"+ciRelease+"/"+archiveName() {
 			http.NotFound(w, r)
 			return
 		}
@@ -255,7 +271,8 @@ func TestGetFlatArchive(t *testing.T) {
 func ciScripts(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, pattern := range []string{"deploy/ci/*.sh", "deploy/github/*.sh", "deploy/pre-commit/*.sh"} {
+	for _, pattern := range []string{"deploy/ci/*.sh", "deploy/github/*.sh", "deploy/pre-commit/*.sh",
+		".github/scripts/*.sh"} {
 		some, err := filepath.Glob(filepath.Join(module, pattern))
 		if err != nil || len(some) == 0 {
 			t.Fatalf("%s: %d scripts, %v", pattern, len(some), err)
