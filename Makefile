@@ -168,6 +168,15 @@ cross:
 		GOOS=$$os GOARCH=$$arch $(GO) build $(BUILDFLAGS) -o dist/coldcheck_$${os}_$$arch$$suffix ./cmd/coldcheck; \
 	done
 
+# Builds a release into DIST: make release VERSION=v1.2.3 (docs/release.md). KEY names a
+# file with a private key that signs the provenance, BUILDER the URI of what builds.
+# internal/release is in a module of its own, so that the program does not depend on what
+# packs it.
+.PHONY: release test-release
+release:
+	cd internal/release && $(GO) run . -root $(CURDIR) -version '$(VERSION)' $(if $(DIST),-dist '$(abspath $(DIST))') \
+		$(if $(KEY),-key '$(abspath $(KEY))') $(if $(BUILDER),-builder '$(BUILDER)')
+
 man: build
 	./coldcheck man >coldcheck.1
 

@@ -106,6 +106,7 @@ var rules = map[string][]string{
 	"internal/remotetest":          {},
 	"internal/testenv":             {"internal/loopdev"},
 
+	"internal/release":               {},
 	"internal/engines/manifest":      {},
 	"internal/engines/jobcontroller": {"internal/engines/manifest"},
 
