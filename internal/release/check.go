@@ -22,6 +22,7 @@ const project = "https://github.com/coldcheck/coldcheck"
 // release is what is known before anything is built.
 type release struct {
 	options
+	source  string    // the clone that is built
 	number  string    // the version without v
 	commit  string    // in full
 	date    time.Time // of every file: SOURCE_DATE_EPOCH, or the commit's time
@@ -133,15 +134,15 @@ func (r *release) checkTree(ctx context.Context) error {
 
 // git returns what git prints about the tree.
 func (r *release) git(ctx context.Context, arguments ...string) (string, error) {
-	out, err := r.output(ctx, nil, "git", arguments...)
+	out, err := output(ctx, r.root, nil, "git", arguments...)
 	return strings.TrimSpace(string(out)), err
 }
 
-// output runs a command in the tree, with variables added to the environment, and returns
+// output runs a command in a folder, with variables added to the environment, and returns
 // what it prints. The error has what it prints to standard error.
-func (r *release) output(ctx context.Context, env []string, name string, arguments ...string) ([]byte, error) {
+func output(ctx context.Context, dir string, env []string, name string, arguments ...string) ([]byte, error) {
 	c := exec.CommandContext(ctx, name, arguments...)
-	c.Dir = r.root
+	c.Dir = dir
 	c.Env = append(os.Environ(), env...)
 	var problems bytes.Buffer
 	c.Stderr = &problems

@@ -49,6 +49,9 @@ func (r *release) make(ctx context.Context) error {
 	if err := os.Mkdir(out, 0o777); err != nil {
 		return err
 	}
+	if err := r.clone(ctx, filepath.Join(work, "source")); err != nil {
+		return err
+	}
 	if err := r.fill(ctx, work, out); err != nil {
 		return err
 	}
@@ -68,6 +71,21 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
+}
+
+// clone makes a clone in which the commit has the version as its only tag: the Go toolchain
+// writes it into the program. The clone has no other files than the commit.
+func (r *release) clone(ctx context.Context, source string) error {
+	if _, err := r.git(ctx, "clone", "--quiet", "--shared", "--no-tags", "--no-checkout", r.root, source); err != nil {
+		return err
+	}
+	r.source = source
+	for _, arguments := range [][]string{{"checkout", "--quiet", "--detach", r.commit}, {"tag", r.version, r.commit}} {
+		if _, err := r.git(ctx, append([]string{"-C", source}, arguments...)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fill writes the files of the release into a folder. Temporary files are in work.
@@ -111,9 +129,8 @@ func (r *release) fill(ctx context.Context, work, out string) error {
 
 // buildFlags are the flags of go build. The linker writes neither symbols nor a build ID,
 // which would differ from toolchain to toolchain.
-func (r *release) buildFlags() []string {
-	return []string{"-trimpath", "-buildvcs=true", "-mod=readonly",
-		"-ldflags=-s -w -buildid= -X main.release=" + r.version}
+func buildFlags() []string {
+	return []string{"-trimpath", "-buildvcs=true", "-mod=readonly", "-ldflags=-s -w -buildid="}
 }
 
 // buildEnv are the variables of go build. They replace settings that change the program.
@@ -122,11 +139,12 @@ func (p platform) buildEnv() []string {
 		"GOEXPERIMENT=", "GOFIPS140=off", "GOFLAGS=", "GOWORK=off"}
 }
 
-// compile builds the program for a platform, and checks that it is made of the commit.
+// compile builds the program for a platform, and checks that the toolchain wrote into it what
+// it is made of.
 func (r *release) compile(ctx context.Context, work string, p platform) (*build, error) {
 	b := &build{platform: p, path: filepath.Join(work, p.String(), p.program())}
-	arguments := slices.Concat([]string{"build"}, r.buildFlags(), []string{"-o", b.path, "./cmd/coldcheck"})
-	if _, err := r.output(ctx, p.buildEnv(), "go", arguments...); err != nil {
+	arguments := slices.Concat([]string{"build"}, buildFlags(), []string{"-o", b.path, "./cmd/coldcheck"})
+	if _, err := output(ctx, r.source, p.buildEnv(), "go", arguments...); err != nil {
 		return nil, err
 	}
 	var err error
@@ -137,9 +155,10 @@ func (r *release) compile(ctx context.Context, work string, p platform) (*build,
 	for _, s := range b.info.Settings {
 		settings[s.Key] = s.Value
 	}
-	if settings["vcs.revision"] != r.commit || settings["vcs.modified"] != "false" {
-		return nil, fmt.Errorf("the tree has changed during the build: it was %s, and is %s (modified: %s)",
-			r.commit, settings["vcs.revision"], settings["vcs.modified"])
+	version, revision, modified := b.info.Main.Version, settings["vcs.revision"], settings["vcs.modified"]
+	if version != r.version || revision != r.commit || modified != "false" {
+		return nil, fmt.Errorf("the program for %s is of version %s and commit %s (modified: %s), not of %s and %s",
+			p, version, revision, modified, r.version, r.commit)
 	}
 	if b.modules, err = r.linked(ctx, b); err != nil {
 		return nil, err
@@ -173,7 +192,7 @@ func (r *release) manual(ctx context.Context, work string, builds []*build) (*ma
 		{&m.fish, []string{"completion", "fish"}},
 		{&m.powershell, []string{"completion", "powershell"}},
 	} {
-		text, err := r.output(ctx, nil, program, page.arguments...)
+		text, err := output(ctx, r.source, nil, program, page.arguments...)
 		if err != nil {
 			return nil, err
 		}
@@ -186,7 +205,7 @@ func (r *release) manual(ctx context.Context, work string, builds []*build) (*ma
 		text *[]byte
 		name string
 	}{{&m.license, "LICENSE"}, {&m.changelog, "CHANGELOG.md"}, {&m.readme, "README.md"}} {
-		text, err := os.ReadFile(filepath.Join(r.root, page.name))
+		text, err := os.ReadFile(filepath.Join(r.source, page.name))
 		if err != nil {
 			return nil, err
 		}

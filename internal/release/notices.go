@@ -50,11 +50,11 @@ type listed struct {
 // names must be of the same modules as those that the linker wrote into the program.
 func (r *release) linked(ctx context.Context, b *build) ([]module, error) {
 	arguments := []string{"list", "-mod=readonly", "-trimpath", "-deps", "-json=Dir,Standard,Module", "./cmd/coldcheck"}
-	out, err := r.output(ctx, b.buildEnv(), "go", arguments...)
+	out, err := output(ctx, r.source, b.buildEnv(), "go", arguments...)
 	if err != nil {
 		return nil, err
 	}
-	root, err := r.output(ctx, nil, "go", "env", "GOROOT")
+	root, err := output(ctx, r.source, nil, "go", "env", "GOROOT")
 	if err != nil {
 		return nil, err
 	}

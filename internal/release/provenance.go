@@ -109,7 +109,7 @@ func (r *release) statement(subjects []sum, builds []*build) statement {
 	d := &s.Predicate.BuildDefinition
 	d.BuildType = buildType
 	d.ExternalParameters = map[string]string{"version": r.version}
-	d.InternalParameters = internal{Flags: r.buildFlags(), Environment: map[string][]string{},
+	d.InternalParameters = internal{Flags: buildFlags(), Environment: map[string][]string{},
 		SourceDateEpoch: r.date.Unix()}
 	d.ResolvedDependencies = []resource{{URI: "git+" + project, Digest: map[string]string{"gitCommit": r.commit}}}
 	seen := map[string]bool{}
