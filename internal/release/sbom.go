@@ -11,6 +11,7 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/CycloneDX/cyclonedx-gomod/pkg/generate/bin"
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 )
 
 // bomName is the name of the bill of materials for a platform.
@@ -32,7 +33,8 @@ func (r *release) writeBOM(out string, b *build) error {
 // bom is the bill of materials that cyclonedx-gomod makes of a program, with the names of
 // the licenses. Its number and its time depend on the program and the commit only.
 func (r *release) bom(b *build) (*cdx.BOM, error) {
-	g, err := bin.NewGenerator(b.path, bin.WithIncludeStdlib(true), bin.WithVersionOverride(r.version))
+	g, err := bin.NewGenerator(b.path, bin.WithLogger(zerolog.Nop()), bin.WithIncludeStdlib(true),
+		bin.WithVersionOverride(r.version))
 	if err != nil {
 		return nil, err
 	}
