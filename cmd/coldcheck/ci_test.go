@@ -359,3 +359,18 @@ func TestScanKeepsSecrets(t *testing.T) {
 		}
 	}
 }
+
+// A scan that cannot be made leaves no report of an earlier one, and no other file is touched.
+func TestScanRemovesOldReports(t *testing.T) {
+	t.Parallel()
+	serveRelease(t) // skips where it cannot run
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "coldcheck-reports/coldcheck.json"), `{"verdict": "ready"}`)
+	put(t, filepath.Join(dir, "coldcheck-reports/coldcheck.yaml"), "fail-on: never\n")
+	got, out := runIn(t, dir, map[string]string{"COLDCHECK_BIN": filepath.Dir(coldcheck(t).Path),
+		"COLDCHECK_IMAGES": "missing.img", "COLDCHECK_FORMATS": "json"}, "sh", absolute(t, "deploy/ci/scan.sh"))
+	left, err := filepath.Glob(filepath.Join(dir, "coldcheck-reports/*"))
+	if err != nil || got != 74 || len(left) != 1 || filepath.Base(left[0]) != "coldcheck.yaml" {
+		t.Errorf("it ended with %d and left %q (%v):\n%s", got, left, err, out)
+	}
+}

@@ -9,8 +9,8 @@
 #	COLDCHECK_FLAGS    more flags, one a line, such as --user-name=jdoe
 #	COLDCHECK_FORMATS  the reports besides the one in the log: sarif, markdown, json,
 #	                   jsonl, html, junit and log, separated by spaces, commas or lines
-#	COLDCHECK_REPORTS  the folder for them, coldcheck-reports unless it is set; its files
-#	                   coldcheck.* are removed first
+#	COLDCHECK_REPORTS  the folder for them, coldcheck-reports unless it is set; earlier
+#	                   reports in it are removed first
 #	COLDCHECK_BIN      the folder with the program, .coldcheck unless it is set
 
 # A trace would show the query of a URL, which is a secret.
@@ -19,7 +19,9 @@ set -eu
 
 reports=${COLDCHECK_REPORTS:-coldcheck-reports}
 mkdir -p "$reports"
-rm -f "$reports"/coldcheck.*
+for name in sarif md json jsonl html xml log; do
+	rm -f "$reports/coldcheck.$name"
+done
 set -- -o table
 for format in $(echo "${COLDCHECK_FORMATS:-}" | tr , ' '); do
 	case $format in

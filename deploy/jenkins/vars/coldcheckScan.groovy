@@ -36,7 +36,7 @@ def call(Map options) {
         "COLDCHECK_SHA256=${options.sha256}",
     ]
     if (options.releases) {
-        settings += "COLDCHECK_RELEASES=${options.releases}"
+        settings.add("COLDCHECK_RELEASES=${options.releases}")
     }
     def code = 0
     withEnv(settings) {
@@ -51,7 +51,7 @@ def call(Map options) {
     if (code == 3 && inconclusive == 'unstable') {
         unstable('coldcheck: inconclusive: a requirement is undecided (exit code 3)')
     } else if (code != 0) {
-        def meaning = [1: 'not ready', 3: 'inconclusive'].get(code, 'no verdict')
+        def meaning = code == 1 ? 'not ready' : code == 3 ? 'inconclusive' : 'no verdict'
         error("coldcheck: ${meaning} (exit code ${code})")
     }
     return code
@@ -187,8 +187,8 @@ private String scanScript() {
 #	COLDCHECK_FLAGS    more flags, one a line, such as --user-name=jdoe
 #	COLDCHECK_FORMATS  the reports besides the one in the log: sarif, markdown, json,
 #	                   jsonl, html, junit and log, separated by spaces, commas or lines
-#	COLDCHECK_REPORTS  the folder for them, coldcheck-reports unless it is set; its files
-#	                   coldcheck.* are removed first
+#	COLDCHECK_REPORTS  the folder for them, coldcheck-reports unless it is set; earlier
+#	                   reports in it are removed first
 #	COLDCHECK_BIN      the folder with the program, .coldcheck unless it is set
 
 # A trace would show the query of a URL, which is a secret.
@@ -197,7 +197,9 @@ set -eu
 
 reports=${COLDCHECK_REPORTS:-coldcheck-reports}
 mkdir -p "$reports"
-rm -f "$reports"/coldcheck.*
+for name in sarif md json jsonl html xml log; do
+	rm -f "$reports/coldcheck.$name"
+done
 set -- -o table
 for format in $(echo "${COLDCHECK_FORMATS:-}" | tr , ' '); do
 	case $format in
