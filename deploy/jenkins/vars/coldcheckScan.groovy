@@ -169,7 +169,7 @@ test -f "$found" || fail 65 "$archive does not contain $program"
 bin=${COLDCHECK_BIN:-.coldcheck}
 mkdir -p "$bin"
 mv -f "$found" "$bin/$program"
-"$bin/$program" version >&2
+"$bin/$program" version >&2 || fail 65 "the program in $archive does not run on this machine"
 # end deploy/ci/get.sh
 '''
 }
