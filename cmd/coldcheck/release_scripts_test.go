@@ -72,6 +72,23 @@ func TestReleaseNotes(t *testing.T) {
 	}
 }
 
+// A release is built by the Makefile's target, into a folder, and names the run that built it.
+func TestReleaseBuild(t *testing.T) {
+	t.Parallel()
+	testenv.Tool(t, "dash", "make")
+	dist := t.TempDir()
+	got, out := runIn(t, absolute(t, "."), map[string]string{"MAKEFLAGS": "n", "GITHUB_SERVER_URL": "https://github.com",
+		"GITHUB_REPOSITORY": "coldcheck/coldcheck", "GITHUB_REF": "refs/tags/v1.0.0"},
+		"dash", absolute(t, ".github/scripts/build.sh"), "v1.0.0", dist)
+	workflow := "https://github.com/coldcheck/coldcheck/.github/workflows/release.yml@refs/tags/v1.0.0"
+	for _, want := range []string{"cd internal/release", "-version 'v1.0.0'", "-dist '" + dist + "'",
+		"-builder '" + workflow + "'"} {
+		if got != 0 || !strings.Contains(out, want) {
+			t.Errorf("it ended with %d, without %q:\n%s", got, want, out)
+		}
+	}
+}
+
 // A release becomes public when it has all files, and not if one of them differs or cannot be uploaded. What talks to
 // GitHub and to the registry of containers only notes how it was called.
 func TestReleasePublish(t *testing.T) {

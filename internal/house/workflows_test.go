@@ -179,7 +179,7 @@ func TestWorkflowRules(t *testing.T) {
 func TestActionlint(t *testing.T) {
 	testenv.Tool(t, "actionlint", "shellcheck")
 	names, err := filepath.Glob("../../.github/workflows/*.yml")
-	if err != nil || len(names) == 0 {
+	if err != nil || len(names) < 2 {
 		t.Fatalf("%d workflows, %v", len(names), err)
 	}
 	cmd := exec.Command("actionlint", append(names, "../../docs/ci/github-actions.yml")...)
