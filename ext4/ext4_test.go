@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -505,4 +506,12 @@ func TestExtentsWithoutFeature(t *testing.T) {
 	if u, err := f.computeUsage(); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("%+v, %v", u, err)
 	}
+}
+
+func digestOf(r io.Reader) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)), nil
 }

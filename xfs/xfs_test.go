@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -463,4 +464,12 @@ func TestLocate(t *testing.T) {
 	if _, known, err := dirty.Locate("last"); known || err != nil {
 		t.Errorf("what is in the log: %v, %v", known, err)
 	}
+}
+
+func digestOf(r io.Reader) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)), nil
 }

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -385,10 +384,7 @@ func TestDocuments(t *testing.T) {
 	if err := os.WriteFile(local, []byte("local"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	pipe := filepath.Join(dir, "pipe")
-	if err := syscall.Mkfifo(pipe, 0o666); err != nil {
-		t.Skip(err)
-	}
+	pipe := pipeIn(t, dir)
 	var documents sync.Map
 	o := scans(nil)
 	o.Input.Remote = source.Options{AWS: server.AWS}

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -132,57 +131,6 @@ func TestCorpusReplay(t *testing.T) {
 			}
 		})
 	}
-}
-
-// use reads all of a volume that it can, and counts what it cannot.
-func use(f *FS) (read, refused int) {
-	count := func(err error) {
-		if err != nil {
-			refused++
-		} else {
-			read++
-		}
-	}
-	buf := make([]byte, 1<<20)
-	fs.WalkDir(f, ".", func(path string, d fs.DirEntry, err error) error {
-		count(err)
-		if err != nil {
-			return nil
-		}
-		_, err = d.Info()
-		count(err)
-		_, err = f.LXattrs(path)
-		count(err)
-		if d.Type()&fs.ModeSymlink != 0 {
-			_, err = f.ReadLink(path)
-			count(err)
-		}
-		if d.Type().IsRegular() {
-			count(readSome(f, path, buf))
-		}
-		return nil
-	})
-	_, err := f.Tree(".")
-	count(err)
-	_, err = f.Usage()
-	count(err)
-	return read, refused
-}
-
-// readSome reads the begin, the middle and the end of a file.
-func readSome(f *FS, path string, p []byte) error {
-	file, err := f.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	size := file.(*File).Size()
-	for _, at := range []int64{0, int64(len(p)), size / 2, size - int64(len(p))} {
-		if _, err := file.(*File).ReadAt(p, max(0, at)); err != nil && err != io.EOF {
-			return err
-		}
-	}
-	return nil
 }
 
 // Every volume of the corpus is read to the end, or refused with a reason.

@@ -2,9 +2,6 @@ package ext4
 
 import (
 	"context"
-	"crypto/sha256"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -86,14 +83,6 @@ func (v seenVolume) Describe(path string, info fs.FileInfo) (mounttest.Seen, err
 func view(t testing.TB, f *FS) map[string]mounttest.Seen {
 	t.Helper()
 	return mounttest.View(t, seenVolume{f})
-}
-
-func digestOf(r io.Reader) (string, error) {
-	h := sha256.New()
-	if _, err := io.Copy(h, r); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%x", h.Sum(nil)), nil
 }
 
 // compareUsage compares with statfs(2) of a mounted volume.
