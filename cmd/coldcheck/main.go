@@ -52,8 +52,10 @@ func main() {
 	}
 	if brokenPipe(err) {
 		dieOfBrokenPipe()
+	} else {
+		p.explain(err)
 	}
-	p.explain(err)
+	p.consoles.close()
 	os.Exit(exitCode(err))
 }
 
@@ -66,7 +68,7 @@ func (e outputError) Unwrap() error { return e.error }
 // brokenPipe reports whether the reader of standard output has gone away.
 func brokenPipe(err error) bool {
 	var output outputError
-	return errors.As(err, &output) && errors.Is(output, syscall.EPIPE)
+	return errors.As(err, &output) && isClosedPipe(output)
 }
 
 // dieOfBrokenPipe ends the program silently by SIGPIPE, as other tools do: a write to a broken pipe raises the signal
@@ -83,6 +85,7 @@ type program struct {
 	help           helpWriter
 	pending        pendingFiles
 	progress       progressLine
+	consoles       consoles
 	arguments      []string // as given
 	images         []string // the names that scan was given
 	inspected      []*scanner.Image
@@ -112,7 +115,8 @@ func (p *program) run(ctx context.Context, args []string) (err error) {
 			err = fmt.Errorf("defect in coldcheck: %v", r)
 		}
 	}()
-	p.progress.start(p.stderr)
+	p.consoles.open(p.stdout, p.stderr)
+	p.progress.start(p.stderr, p.consoles.stderr)
 	p.help.w = p.stdout
 	root := p.rootCommand()
 	root.SetArgs(args)

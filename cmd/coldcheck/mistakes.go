@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,9 @@ func (p *program) checkImage(name string) error {
 		}
 		return nil
 	}
+	if source.IsDevice(name) {
+		return nil // os.Stat does not know it
+	}
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
@@ -54,7 +58,7 @@ func (p *program) checkImage(name string) error {
 		if err == nil {
 			return f.Close()
 		}
-		return problem{namedError(name, err), errFile, p.permissionHint(err, info)}
+		return problem{namedError(name, err), errFile, cmp.Or(busyHint(err), p.permissionHint(err, info))}
 	}
 	if snapshotID.MatchString(name) {
 		return usage("to read the EBS snapshot, name it ebs:"+name, "%s: there is no such file", name)
@@ -118,6 +122,9 @@ func (p *program) mountHint(ctx context.Context, r *scanner.Result) string {
 
 // unmountHint is the command that unmounts filesystems; that of the running system cannot be unmounted.
 func unmountHint(mounts []source.WritableMount) string {
+	if runtime.GOOS == "windows" && len(mounts) > 0 {
+		return "scan a shadow copy of the volume, or take the disk offline; see docs/guide-windows.md"
+	}
 	var points []string
 	for _, m := range mounts {
 		if m.Point == "/" {
@@ -245,7 +252,7 @@ func (p *program) permissionHint(err error, info fs.FileInfo) string {
 		return ""
 	}
 	if runtime.GOOS == "windows" {
-		return "run the command as Administrator"
+		return "run it as administrator: open the terminal with 'Run as administrator'"
 	}
 	hint := "run it with sudo: sudo " + p.commandLine()
 	if info != nil {

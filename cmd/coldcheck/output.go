@@ -220,7 +220,7 @@ func (p *program) reportOptions() report.Options {
 	}
 	o.ExitCode, o.Examination, o.Settings, o.Template = verdictExit, p.examination, p.settings, p.template
 	if fd := int(p.stdout.Fd()); term.IsTerminal(fd) {
-		o.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		o.Color = p.consoles.stdout && os.Getenv("NO_COLOR") == ""
 		o.Width, _, _ = term.GetSize(fd)
 	}
 	return o

@@ -45,12 +45,11 @@ func (p *program) noProgressFlag(c *cobra.Command) {
 	flagsOf(c).BoolVar(&p.progress.off, "no-progress", false, "show no progress on standard error")
 }
 
-// start makes the line appear on w.
-func (l *progressLine) start(w *os.File) {
+// start makes the line appear on w. A terminal understands control sequences.
+func (l *progressLine) start(w *os.File, terminal bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.w, l.now = w, time.Now
-	l.terminal = term.IsTerminal(int(w.Fd())) && os.Getenv("TERM") != "dumb"
+	l.w, l.now, l.terminal = w, time.Now, terminal
 }
 
 // show says what is being done.

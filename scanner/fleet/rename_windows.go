@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"os"
+	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/windows"
 )
@@ -9,11 +11,11 @@ import (
 // renameNew gives a file a name that no other file has. The error is fs.ErrExist if one
 // has it.
 func renameNew(from, to string) error {
-	old, err := windows.UTF16PtrFromString(from)
+	old, err := longPath(from)
 	if err != nil {
 		return err
 	}
-	name, err := windows.UTF16PtrFromString(to)
+	name, err := longPath(to)
 	if err != nil {
 		return err
 	}
@@ -21,4 +23,21 @@ func renameNew(from, to string) error {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 	}
 	return nil
+}
+
+// longPath is a path as the Windows API accepts it at any length, which package os does by
+// itself: with the prefix \\?\, absolute, and with backslashes.
+func longPath(path string) (*uint16, error) {
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	switch share, isShare := strings.CutPrefix(full, `\\`); {
+	case strings.HasPrefix(full, `\\?\`), strings.HasPrefix(full, `\\.\`):
+	case isShare:
+		full = `\\?\UNC\` + share
+	default:
+		full = `\\?\` + full
+	}
+	return windows.UTF16PtrFromString(full)
 }

@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -65,7 +66,7 @@ func TestConformance(t *testing.T) {
 	t.Run("reader", func(t *testing.T) {
 		t.Parallel()
 		imgconform.Run(t, imgconform.Format{
-			Write: writeSparse, Read: read,
+			Write: writeSparse, Read: func(i imgconform.Image) int64 { return i.(withFile).Counters().Bytes },
 			Open: func(ctx context.Context, name string) (imgconform.Image, error) {
 				if ctx.Err() != nil {
 					return nil, context.Cause(ctx)
@@ -74,12 +75,12 @@ func TestConformance(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				t.Cleanup(func() { f.Close() })
 				info, err := f.Stat()
 				if err != nil {
+					f.Close()
 					return nil, err
 				}
-				return NewReader(ctx, name, f, info.Size()), nil
+				return withFile{NewReader(ctx, name, f, info.Size()), f}, nil
 			},
 		})
 	})
@@ -106,3 +107,11 @@ func opened(s *Source, err error) (imgconform.Image, error) {
 	}
 	return s, nil
 }
+
+// withFile closes the file that a source reads from too.
+type withFile struct {
+	*Source
+	f *os.File
+}
+
+func (w withFile) Close() error { return errors.Join(w.Source.Close(), w.f.Close()) }

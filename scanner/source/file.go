@@ -25,6 +25,9 @@ type file struct {
 
 // openFile opens a file or a block device.
 func openFile(_ context.Context, path string, _ Options) (place, error) {
+	if device, err := openDevice(path); device != nil || err != nil {
+		return device, err
+	}
 	// The kind of file is looked at first: opening a named pipe would wait for
 	// its writer.
 	info, err := os.Stat(path)
@@ -73,6 +76,9 @@ func openable(path string, mode fs.FileMode) error {
 
 // sameFile compares files by what the system knows them by.
 func sameFile(a, b string) bool {
+	if same, ok := sameDevice(a, b); ok {
+		return same
+	}
 	first, err := os.Stat(a)
 	if err != nil {
 		return false

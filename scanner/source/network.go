@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -84,9 +83,9 @@ func (r *requests) network(err error) *fault {
 		return refuses("the certificate of the server is not valid: "+r.secrets.hide(innermost(err).Error()), "")
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return refuses("the server does not speak TLS", "")
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case isRefused(err):
 		return passes("the server refuses connections")
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case isReset(err):
 		return passes("the connection was reset")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return passes("the connection was closed")

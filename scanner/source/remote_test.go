@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +68,11 @@ func openPut(
 	}
 }
 
+// keyOf is the path of a file as a server has it.
+func keyOf(name string) string {
+	return strings.TrimPrefix(filepath.ToSlash(name[len(filepath.VolumeName(name)):]), "/")
+}
+
 // TestRemoteConformance runs the suite on each kind of remote source.
 func TestRemoteConformance(t *testing.T) {
 	t.Parallel()
@@ -75,8 +82,9 @@ func TestRemoteConformance(t *testing.T) {
 		imgconform.Run(t, imgconform.Format{
 			Write: writeSparse,
 			Open: openPut(func(ctx context.Context, name string, content []byte) (imgconform.Image, error) {
-				s.Put(name[1:], content)
-				return opened(Open(ctx, s.URL+name, quick()))
+				key := keyOf(name)
+				s.Put(key, content)
+				return opened(Open(ctx, s.URL+"/"+key, quick()))
 			}),
 		})
 	})
@@ -86,8 +94,9 @@ func TestRemoteConformance(t *testing.T) {
 		imgconform.Run(t, imgconform.Format{
 			Write: writeSparse,
 			Open: openPut(func(ctx context.Context, name string, content []byte) (imgconform.Image, error) {
-				s.Put(t, name[1:], content)
-				return opened(Open(ctx, "s3://"+remotetest.Bucket+name, awsOptions(&s.Server)))
+				key := keyOf(name)
+				s.Put(t, key, content)
+				return opened(Open(ctx, "s3://"+remotetest.Bucket+"/"+key, awsOptions(&s.Server)))
 			}),
 		})
 	})
