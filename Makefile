@@ -29,6 +29,10 @@ VALIDATORS = axe-core@4.14.1 vnu-jar@26.9.27 @microsoft/sarif-multitool-linux@5.
 
 PLATFORMS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64
 
+# Many tests wait, for mounts and for servers that answer slowly on purpose. So more
+# run at a time than there are processors.
+WAITING = -p $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) -parallel $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+
 export CGO_ENABLED = 0
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
@@ -48,7 +52,7 @@ demo: build
 # CI sets it, tests all of them, and fails tests instead of skipping them.
 # COLDCHECK_CORPUS names the folder with the corpus of real images and hives.
 test: test-manifests
-	$(GO) test -timeout $(TIMEOUT) ./...
+	$(GO) test $(WAITING) -timeout $(TIMEOUT) ./...
 
 # The manifests in deploy, decoded with the types of Kubernetes and AWS Batch. They are
 # in a module of their own, so that the program does not depend on them.

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 // Files whose content is elsewhere are listed with their true size, and
@@ -84,6 +86,7 @@ func TestEncrypted(t *testing.T) {
 
 // Where the runs of a file are wrong, nothing of it is made up.
 func TestCorruptRuns(t *testing.T) {
+	testenv.Sequential(t)
 	pairs := func(a []byte) []byte { return a[binary.LittleEndian.Uint16(a[32:]):] }
 	put64 := func(a []byte, at int, v uint64) { binary.LittleEndian.PutUint64(a[at:], v) }
 	for _, test := range []struct {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 // What a torn record held is damaged, not absent: its directory knows the name.
@@ -316,6 +318,7 @@ const manyNames = 40
 // What a damaged index of a directory should have said is in doubt, and what the
 // rest of it says is not.
 func TestDamagedIndex(t *testing.T) {
+	testenv.Sequential(t)
 	blockAt := func(e *editable, vcn int64, change func([]byte)) {
 		ino, err := e.f.load(e.number("many"))
 		if err != nil {

@@ -12,6 +12,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 // The small volume lists as fls lists it.
@@ -98,6 +100,7 @@ func keepReadable(dir string, list []fs.DirEntry) []fs.DirEntry {
 }
 
 func TestSmallFollowsTheRulesOfFS(t *testing.T) {
+	testenv.Sequential(t)
 	f := small(t).f
 	if err := fstest.TestFS(readableFS{f}, "scattered", "packed/mixed", "deep/1/2/3/4/5/6/7/8/9/bottom", "symlink",
 		"junction"); err != nil {

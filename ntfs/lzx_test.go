@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 // lzxWriter writes LZX by hand, also what no compressor writes. Its codes have
@@ -300,6 +302,7 @@ func lzxCases() []lzxCase {
 }
 
 func TestLZX(t *testing.T) {
+	testenv.Sequential(t)
 	d := new(decoder)
 	for _, test := range lzxCases() {
 		t.Run(test.name, func(t *testing.T) {

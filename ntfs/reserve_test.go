@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"testing"
+
+	"github.com/coldcheck/coldcheck/internal/testenv"
 )
 
 // A budget is an Options.Reserve of so many bytes.
@@ -31,6 +33,7 @@ func (b *budget) reserve(n int64) error {
 // The index is asked for before it is held: with what it needs the volume
 // opens, with less it does not, and nothing stays taken.
 func TestReserve(t *testing.T) {
+	testenv.Sequential(t)
 	var b builder
 	for i := range 20000 {
 		b.add(file{name: manyName(i), parent: recordRoot})
@@ -73,6 +76,7 @@ func TestReserve(t *testing.T) {
 
 // A listing is asked for too; what is refused is neither damage nor absence.
 func TestReserveForListing(t *testing.T) {
+	testenv.Sequential(t)
 	var b builder
 	for i := range 20000 {
 		b.add(file{name: manyName(i), parent: recordRoot})

@@ -111,6 +111,7 @@ func wofReparse(algorithm int) []byte {
 
 // The files of the packed volume are what wof.sh compressed.
 func TestWOFImage(t *testing.T) {
+	testenv.Sequential(t)
 	f := edit(t, wofImage(t)).f
 	list, err := os.ReadFile("testdata/wof.sha256")
 	if err != nil {

@@ -146,6 +146,7 @@ func TestEstimateUser(t *testing.T) {
 // TestEstimateErrors: the errors are those of a scan.
 func TestEstimateErrors(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	c := testcases.Find(t, "failing")
 	twice := input(c)
 	first := scanner.File("estimate_test.go")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
+	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
@@ -15,6 +16,7 @@ import (
 // age of updates, the expiry of certificates and of waivers. The images stay the
 // same, and so does the process.
 func TestTimeOfScan(t *testing.T) {
+	testenv.Sequential(t)
 	synctest.Test(t, func(t *testing.T) {
 		ubuntu, ready := input(testcases.Find(t, "linux-ubuntu")), input(testcases.Find(t, "services-domain-automatic"))
 		ubuntu.Now, ready.Now = nil, nil // the clock of the bubble

@@ -36,6 +36,7 @@ func (p patched) ReadAt(b []byte, off int64) (int, error) {
 // into what passed, nor what passed into what failed: it is as it was, or
 // undetermined, or the scan is refused.
 func TestDamagedXFS(t *testing.T) {
+	testenv.Sequential(t)
 	trials := 40
 	if testenv.Nightly() {
 		trials = 1000

@@ -75,6 +75,15 @@ func Share(t testing.TB, i, plain, strict int) {
 	}
 }
 
+// Sequential skips, in short mode, a test of code that runs in one goroutine: make race
+// uses that mode, and the race detector has nothing to find.
+func Sequential(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("the race detector finds nothing in one goroutine")
+	}
+}
+
 // Corpus returns the corpus' folder, the value of COLDCHECK_CORPUS. The test is
 // skipped if that is not set, and fails if it names no folder.
 func Corpus(t testing.TB) string {

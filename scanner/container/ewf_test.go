@@ -379,6 +379,7 @@ type ewfWrong struct {
 
 // TestEWFWrong: an image that is wrong is refused, with the file and what is wrong.
 func TestEWFWrong(t *testing.T) {
+	testenv.Sequential(t)
 	le := binary.LittleEndian
 	media := func(segment, at int, v uint32) func(s *ewfSpec) {
 		return func(s *ewfSpec) {

@@ -14,6 +14,7 @@ import (
 // headers and tables of images, with the checksums that belong to them. None may make the
 // reader panic, loop, use much memory, or return more than there is.
 func TestExtremeFields(t *testing.T) {
+	testenv.Sequential(t)
 	content := bytes.Repeat([]byte("content."), 128)
 	be, le := binary.ByteOrder(binary.BigEndian), binary.ByteOrder(binary.LittleEndian)
 	nothing := func([]byte) {}

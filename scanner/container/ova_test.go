@@ -272,6 +272,7 @@ func TestOVALarge(t *testing.T) {
 
 // TestOVAErrors: what cannot be read in an archive, and its bounds.
 func TestOVAErrors(t *testing.T) {
+	testenv.Sequential(t)
 	disk := tarFile{"disk.raw", make([]byte, 4096)}
 	good := tarFile{"vm.ovf", []byte(ovf("disk.raw"))}
 	described := func(files ...string) tarFile { return tarFile{"vm.ovf", []byte(ovf(files...))} }

@@ -453,6 +453,7 @@ func TestQcow2Decrypted(t *testing.T) {
 // nowhere else.
 func TestQcow2Entries(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	const bits = 12
 	const cluster = 1 << bits
 	content := bytes.Repeat([]byte("coldcheck"), 300_000) // two L2 tables

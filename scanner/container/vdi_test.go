@@ -100,6 +100,7 @@ func (i vdiImage) write(t testing.TB, folder string, content []byte) string {
 // TestVDI: images of all types and layouts pass the suite.
 func TestVDI(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	base := guid{1, 2, 3}
 	for name, i := range map[string]vdiImage{
 		"dynamic": {},
@@ -147,6 +148,7 @@ func TestVDI(t *testing.T) {
 // TestVDIDetail: an image says what it is, and what is odd about it.
 func TestVDIDetail(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	le, content := binary.LittleEndian, variantContent(variantSize)
 	for name, c := range map[string]struct {
 		i      vdiImage
@@ -224,6 +226,7 @@ func TestVDIDetail(t *testing.T) {
 // TestVDIHeader: each field at, below and above its bound.
 func TestVDIHeader(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	le := binary.LittleEndian
 	put32 := func(at int, n uint32) func([]byte) { return func(b []byte) { le.PutUint32(b[at:], n) } }
 	put64 := func(at int, n uint64) func([]byte) { return func(b []byte) { le.PutUint64(b[at:], n) } }
@@ -304,6 +307,7 @@ func TestVDIHeader(t *testing.T) {
 // TestVDIParent: a parent must be the one that the image has the changes to.
 func TestVDIParent(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	dir := t.TempDir()
 	put := func(name string, i vdiImage, content []byte) string {
 		if err := os.WriteFile(filepath.Join(dir, name), i.bytes(content), 0o666); err != nil {

@@ -170,6 +170,7 @@ func (f *failsOnce) ReadAt(p []byte, off int64) (int, error) {
 // TestVHDReadErrors: a read that fails is an error of the same kind, whatever it is for.
 func TestVHDReadErrors(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	content := make([]byte, 2<<20)
 	rand.NewChaCha8([32]byte{1}).Read(content)
 	half := func(n int64) bool { return n%2 == 0 }

@@ -203,6 +203,7 @@ func TestVHDBlocks(t *testing.T) {
 // found by its identifier.
 func TestVHDDifferencing(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	rng := rand.New(rand.NewPCG(4, 4))
 	below, content := make([]byte, 400_000/sector*sector), make([]byte, 500_000/sector*sector)
 	rand.NewChaCha8([32]byte{4}).Read(below)
@@ -291,6 +292,7 @@ func TestVHDDifferencing(t *testing.T) {
 // TestVHDLargeBitmap: the bitmap of a block may have several sectors.
 func TestVHDLargeBitmap(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	content, below := make([]byte, 5<<20), make([]byte, 5<<20)
 	rand.NewChaCha8([32]byte{12}).Read(content)
 	rand.NewChaCha8([32]byte{13}).Read(below)
@@ -583,6 +585,7 @@ func (f failingEnd) ReadAt(p []byte, off int64) (int, error) {
 // TestVHDBound: more blocks than the bound are refused.
 func TestVHDBound(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	for _, tt := range []struct {
 		blocks int64
 		want   error

@@ -344,6 +344,7 @@ func TestVHDXBlocks(t *testing.T) {
 // found by the identifier of its content.
 func TestVHDXDifferencing(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	rng := rand.New(rand.NewPCG(4, 4))
 	below, content := make([]byte, 3<<20), make([]byte, 5<<20)
 	rand.NewChaCha8([32]byte{4}).Read(below)
@@ -432,6 +433,7 @@ func both(f, g func(b []byte) []byte) func(b []byte) []byte {
 // read from it with a note.
 func TestVHDXDamage(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	le := binary.LittleEndian
 	content := make([]byte, 3<<20)
 	rand.NewChaCha8([32]byte{5}).Read(content)

@@ -39,6 +39,7 @@ func dirtyVHDX(entries ...vhdxWrite) (image, content []byte, table func(n int) l
 // TestVHDXLog: the log is replayed as [MS-VHDX] 2.3.3 has it.
 func TestVHDXLog(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	_, content, table := dirtyVHDX()
 	size := int64(testTableAt + 4<<20)
 	n := func(blocks int) []logChange { return []logChange{table(blocks)} }
@@ -164,6 +165,7 @@ func TestVHDXLog(t *testing.T) {
 // TestVHDXLogManyDescriptors: descriptors continue in further sectors.
 func TestVHDXLogManyDescriptors(t *testing.T) {
 	t.Parallel()
+	testenv.Sequential(t)
 	for _, count := range []int{125, 126, 127, 253, 254, 255} {
 		_, content, table := dirtyVHDX()
 		writes := make([]logChange, count)

@@ -321,6 +321,7 @@ type vmdkCase struct {
 // TestVMDKErrors: what is wrong with an image is an error of its kind that names the file, and
 // bounds are as they are documented.
 func TestVMDKErrors(t *testing.T) {
+	testenv.Sequential(t)
 	content := make([]byte, 1<<20)
 	rand.NewChaCha8([32]byte{3}).Read(content)
 	sectors := len(content) / 512

@@ -11,6 +11,7 @@ import (
 	"www.velocidex.com/golang/go-ntfs/parser"
 
 	"github.com/coldcheck/coldcheck/fixtures"
+	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 )
 
@@ -158,6 +159,7 @@ func ringOfLists(t *testing.T, path, hiveName string) {
 // What go-ntfs and regparser do not survive stays with the questions that meet
 // it: the others, before and after, are answered.
 func TestHostileImages(t *testing.T) {
+	testenv.Sequential(t)
 	const system, software = system32 + "/config/SYSTEM", system32 + "/config/SOFTWARE"
 	ask := func(kind Kind, path, key string) Check {
 		c := Check{Question: Question{Kind: kind, Volume: 2, Filesystem: disk.NTFS, Path: path, Key: key},

@@ -9,6 +9,7 @@ import (
 	"www.velocidex.com/golang/regparser"
 
 	"github.com/coldcheck/coldcheck/internal/hivetest"
+	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
@@ -23,6 +24,7 @@ func openHiveIn(t *testing.T, content []byte) *hive {
 
 // What regparser reads of hives of every kind is what was written.
 func TestHive(t *testing.T) {
+	testenv.Sequential(t)
 	const written = 1577836800 // 2020-01-01, when hivetest writes
 	long := bytes.Repeat([]byte("0123456789"), 5000)
 	many := make([]hivetest.Key, 2000)
