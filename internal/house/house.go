@@ -67,6 +67,7 @@ var rules = map[string][]string{
 		"internal/parallel", "internal/unixfs"},
 	"xfs": {"internal/bytename", "internal/fslog", "internal/kind", "internal/lru", "internal/opening",
 		"internal/parallel", "internal/unixfs"},
+	"evtx":     {"internal/kind", "internal/opening", "internal/filetime", "internal/utf16le"},
 	"registry": {"internal/kind", "internal/opening", "internal/parallel", "internal/filetime", "internal/utf16le"},
 
 	"fixtures":                   {"fixtures/internal/library"},

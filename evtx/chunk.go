@@ -1,0 +1,215 @@
+package evtx
+
+import (
+	"bytes"
+	"hash/crc32"
+
+	"github.com/coldcheck/coldcheck/internal/filetime"
+)
+
+const (
+	chunkSize       = 64 << 10
+	chunkHeaderSize = 512
+	chunkSignature  = "ElfChnk\x00"
+	recordSignature = 0x00002A2A
+	recordHeader    = 24               // signature, size, number, time
+	minRecord       = recordHeader + 4 // the size again
+)
+
+// A chunkHeader says what a chunk holds (libevtx, "Windows XML Event Log (EVTX) format", Chunk header).
+type chunkHeader struct {
+	first, last uint64 // numbers of the records; both are 0 if there is none
+	free        int    // where the records end
+	checksum    uint32 // of the records
+	noChecksums bool
+}
+
+// parseChunkHeader decodes the first bytes of a chunk. A header without a checksum is taken if it is plausible.
+func parseChunkHeader(b []byte) (chunkHeader, error) {
+	if len(b) < chunkHeaderSize {
+		return chunkHeader{}, corrupt("the chunk is truncated")
+	}
+	if string(b[:8]) != chunkSignature {
+		return chunkHeader{}, corrupt("the chunk has no header")
+	}
+	h := chunkHeader{
+		first: le.Uint64(b[24:]), last: le.Uint64(b[32:]),
+		free: int(le.Uint32(b[48:])), checksum: le.Uint32(b[52:]),
+		noChecksums: le.Uint32(b[120:])&flagNoChecksums != 0,
+	}
+	if !h.noChecksums && crc32.Update(crc32.ChecksumIEEE(b[:120]), crc32.IEEETable, b[128:512]) != le.Uint32(b[124:]) {
+		return chunkHeader{}, corrupt("the chunk's header does not match its checksum")
+	}
+	if h.last == ^uint64(0) { // no record yet
+		h.first, h.last = 0, 0
+	}
+	if h.free < chunkHeaderSize || h.free > chunkSize || h.last < h.first || h.last-h.first >= chunkSize/minRecord {
+		return chunkHeader{}, corrupt("the chunk's header contradicts itself")
+	}
+	return h, nil
+}
+
+// An item of a chunk is a record or damage.
+type item struct {
+	record *Record
+	damage *Damage
+}
+
+// A segment is what a chunk holds, in the order of the record numbers. first and last are the numbers that it begins
+// and ends with, of the records or by the header; both are 0 if it has none.
+type segment struct {
+	items       []item
+	first, last uint64
+}
+
+// A chunkReader decodes one chunk.
+type chunkReader struct {
+	segment
+	data   []byte // as much as the file has
+	offset int64  // in the file
+	end    int    // of the records
+	header chunkHeader
+	// headed: the header can be relied on. full: the file has all of the chunk's records.
+	headed, full bool
+	xml          binXMLReader
+}
+
+// readChunk returns what the chunk in data holds, which begins at an offset in the file.
+func readChunk(data []byte, offset int64, ansi func([]byte) string) segment {
+	c := chunkReader{data: data, offset: offset, end: len(data), full: true}
+	header, err := parseChunkHeader(data)
+	c.header, c.headed = header, err == nil
+	verified := c.headed && !header.noChecksums
+	switch {
+	case err != nil:
+		c.damaged(0, err)
+	case header.free > len(data):
+		c.damaged(len(data), corrupt("the chunk is truncated"))
+		verified, c.full = false, false
+	default:
+		c.end = header.free
+		if verified && crc32.ChecksumIEEE(data[chunkHeaderSize:c.end]) != header.checksum {
+			c.damaged(chunkHeaderSize, corrupt("the chunk's records do not match their checksum"))
+			verified = false
+		}
+	}
+	c.xml = binXMLReader{chunk: data[:c.end], ansi: ansi, names: map[uint32]string{},
+		definitions: map[uint32]definition{}, left: maxChunkSteps}
+	c.walk(verified)
+	if c.headed && header.last != 0 {
+		if c.last == 0 {
+			c.first = header.first
+		}
+		if c.last < header.last {
+			c.missing(c.end, max(c.last+1, header.first), header.last)
+			c.last = header.last
+		}
+	}
+	return c.segment
+}
+
+func (c *chunkReader) damaged(at int, err error) {
+	c.items = append(c.items, item{damage: &Damage{Offset: c.offset + int64(at), Err: err}})
+}
+
+func (c *chunkReader) missing(at int, first, last uint64) {
+	c.items = append(c.items, item{damage: missing(c.offset+int64(at), first, last)})
+}
+
+// walk reads the records one after the other. After a damaged one it looks for the next that is complete and has a
+// number that the header counts. Without a header it ends there, since what follows may be of an earlier use of the
+// chunk.
+func (c *chunkReader) walk(verified bool) {
+	for at := chunkHeaderSize; at < c.end; {
+		size, err := c.recordSize(at)
+		if err == nil {
+			if c.last != 0 && c.number(at) > c.last+1 {
+				c.missing(at, c.last+1, c.number(at)-1)
+			}
+			if c.last == 0 {
+				c.first = c.number(at)
+			}
+			c.last = c.number(at)
+			c.record(at, size, verified)
+			at += size
+			continue
+		}
+		if !c.headed || !c.full || c.last == c.header.last && zeros(c.data[at:c.end]) {
+			return
+		}
+		c.damaged(at, err)
+		verified = false
+		if at = c.next(at + 1); at < 0 {
+			return
+		}
+	}
+}
+
+func (c *chunkReader) number(at int) uint64 { return le.Uint64(c.data[at+8:]) }
+
+// recordSize returns the size of the record at an offset in the chunk, or why there is none: it has a signature, its
+// size at both ends, and a number above that of the record before it.
+func (c *chunkReader) recordSize(at int) (int, error) {
+	if c.end-at < minRecord {
+		return 0, corrupt("the record is truncated")
+	}
+	if le.Uint32(c.data[at:]) != recordSignature {
+		return 0, corrupt("there is no record")
+	}
+	size := int64(le.Uint32(c.data[at+4:]))
+	if size < minRecord || size > int64(c.end-at) {
+		return 0, corrupt("the record has %d bytes", size)
+	}
+	if other := int64(le.Uint32(c.data[at+int(size)-4:])); other != size {
+		return 0, corrupt("the record has %d bytes at its beginning and %d at its end", size, other)
+	}
+	if n := c.number(at); n <= c.last {
+		return 0, corrupt("the record has the number %d and follows %d", n, c.last)
+	}
+	return int(size), nil
+}
+
+// next returns where the next record begins that the header counts; -1 if there is none.
+func (c *chunkReader) next(at int) int {
+	signature := le.AppendUint32(nil, recordSignature)
+	for at < c.end {
+		i := bytes.Index(c.data[at:c.end], signature)
+		if i < 0 {
+			break
+		}
+		at += i
+		if _, err := c.recordSize(at); err == nil && c.header.first <= c.number(at) && c.number(at) <= c.header.last {
+			return at
+		}
+		at++
+	}
+	return -1
+}
+
+// record decodes the record at an offset in the chunk.
+func (c *chunkReader) record(at, size int, verified bool) {
+	r := &Record{Offset: c.offset + int64(at), Number: c.number(at), Verified: verified,
+		Written: filetime.Time(le.Uint64(c.data[at+16:]))}
+	c.xml.recordLeft = maxRecordSteps
+	elements, err := c.xml.document(at+recordHeader, at+size-4, 0)
+	if err == nil && len(elements) != 1 {
+		err = corrupt("the record has %d events", len(elements))
+	}
+	if err == nil {
+		err = r.fill(elements[0])
+	}
+	if err != nil {
+		c.items = append(c.items, item{damage: &Damage{r.Offset, r.Number, r.Number, err}})
+		return
+	}
+	c.items = append(c.items, item{record: r})
+}
+
+func zeros(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
