@@ -231,7 +231,9 @@ func (r *binXMLReader) define(at, end int) (*template, error) {
 	return t, err
 }
 
-// element decodes an element. In a template it has a dependency identifier. It returns where the element ends.
+// element decodes an element and returns where it ends. In a template it has a dependency identifier. Elsewhere it has
+// none by [MS-EVEN6], but libevtx describes logs in which it has one, which means nothing there. Where an element
+// without one would have no name, there is one.
 func (r *binXMLReader) element(at, end int, inTemplate bool, depth int) (*template, int, error) {
 	if depth >= maxDepth {
 		return nil, 0, ErrLimit
@@ -239,11 +241,11 @@ func (r *binXMLReader) element(at, end int, inTemplate bool, depth int) (*templa
 	start, hasAttributes := at, r.chunk[at]&moreToken != 0
 	at++
 	t := &template{dependency: -1}
-	if inTemplate {
+	if inTemplate || !r.namedAt(at+4, end) {
 		if end-at < 2 {
 			return nil, 0, corrupt("an element at %d is truncated", start)
 		}
-		if d := le.Uint16(r.chunk[at:]); d != noDependency {
+		if d := le.Uint16(r.chunk[at:]); d != noDependency && inTemplate {
 			t.dependency = int(d)
 		}
 		at += 2
@@ -443,6 +445,12 @@ func (r *binXMLReader) name(at, end int) (string, int, error) {
 	}
 	r.names[offset] = name
 	return name, at, nil
+}
+
+// namedAt reports whether there is a reference to a name at an offset.
+func (r *binXMLReader) namedAt(at, end int) bool {
+	_, _, err := r.name(at, end)
+	return err == nil
 }
 
 // nameHash is the hash of a name ([MS-EVEN6] 2.2.12, NameHash).

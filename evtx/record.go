@@ -140,14 +140,14 @@ func (r *Record) fill(event *Element) error {
 	return nil
 }
 
-// fields appends what is in an element: its attributes, its children, its value. path is the element's name. An empty
-// one is that of the element that holds the data, which has no value if it is empty.
+// fields appends what is in an element: its attributes, its children, its value. path is the element's name; that of
+// the element that holds the data is empty.
 func (r *Record) fields(e *Element, path string) {
 	before := len(r.Data)
-	named := e.Name == "Data" || e.Name == "ComplexData" || e.Name == "EventData" // its name is no data
+	data := e.Name == "Data" || e.Name == "ComplexData"
 	for _, a := range e.Attributes {
-		if a.Name == "xmlns" || strings.HasPrefix(a.Name, "xmlns:") || named && a.Name == "Name" {
-			continue
+		if a.Name == "xmlns" || strings.HasPrefix(a.Name, "xmlns:") || a.Name == "Name" && (data || e.Name == "EventData") {
+			continue // names are no data
 		}
 		r.Data = append(r.Data, Field{joinPath(path, "@"+a.Name), a.Value})
 	}
@@ -157,19 +157,14 @@ func (r *Record) fields(e *Element, path string) {
 				continue
 			}
 			name := c.Element.Name
-			if given := c.Element.Attribute("Name"); name == "Data" || name == "ComplexData" {
-				name = given.String()
+			if name == "Data" || name == "ComplexData" {
+				name = c.Element.Attribute("Name").String()
 			}
-			below := joinPath(path, name)
-			if name == "" { // unnamed data
-				r.Data = append(r.Data, Field{path, c.Element.Value()})
-				continue
-			}
-			r.fields(c.Element, below)
+			r.fields(c.Element, joinPath(path, name))
 		}
 		return
 	}
-	if v := e.Value(); v.kind != Null || path != "" && len(r.Data) == before {
+	if v := e.Value(); v.kind != Null || data || path != "" && len(r.Data) == before {
 		r.Data = append(r.Data, Field{path, v})
 	}
 }

@@ -4,7 +4,7 @@
 //
 // Data flows one way, and each package knows only those before it:
 //
-//	scanner/source -> scanner/container -> scanner/disk -> ntfs, ext4, xfs -> scanner/volume, registry
+//	scanner/source -> scanner/container -> scanner/disk -> ntfs, ext4, xfs -> scanner/volume, registry, evtx
 //	  -> scanner/internal/windows, scanner/internal/linux -> scanner -> report -> cmd/coldcheck
 package house
 
@@ -82,6 +82,7 @@ var rules = map[string][]string{
 	"internal/buildinfo":           {},
 	"internal/bytename":            {},
 	"internal/crashtest":           {"internal/testenv"},
+	"internal/evtxtest":            {},
 	"internal/fold":                {},
 	"internal/fat":                 {"internal/kind", "internal/utf16le"},
 	"internal/fslog":               {},
@@ -118,7 +119,8 @@ var rules = map[string][]string{
 var forTests = []string{"internal/bench", "internal/crashtest", "internal/engines/manifest",
 	"internal/engines/jobcontroller", "internal/fsconform", "internal/house",
 	"internal/opening/openingtest",
-	"internal/hivetest", "internal/imgconform", "internal/loopdev", "internal/mounttest", "internal/remotetest",
+	"internal/evtxtest", "internal/hivetest", "internal/imgconform", "internal/loopdev", "internal/mounttest",
+	"internal/remotetest",
 	"scanner/requirement/requirementtest",
 	"scanner/internal/mutate", "internal/testenv", "fixtures/testcases"}
 
@@ -139,7 +141,7 @@ var parts = map[string]string{"github.com/diskfs/go-diskfs/partition/gpt": "scan
 
 // libraries are of use to any program and know nothing of this one's subject.
 var libraries = []string{
-	"ntfs", "ext4", "xfs", "registry", "scanner/source", "scanner/container", "scanner/disk",
+	"ntfs", "ext4", "xfs", "registry", "evtx", "scanner/source", "scanner/container", "scanner/disk",
 	"scanner/internal/packages", "internal/unixfs", "internal/kind", "internal/fat",
 }
 
