@@ -13,7 +13,7 @@ ACTIONLINT_VERSION = v1.7.12
 PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
 	e2fsprogs exfatprogs fdisk gdisk iproute2 libhivex-bin libwin-hivex-perl lvm2 mount mtools \
 	ntfs-3g psmisc qemu-utils reglookup rpm sleuthkit sqlite3 strace systemd util-linux wimtools \
-	ewf-tools libqcow-utils libvhdi-utils libnbd-bin libvmdk-utils nbdkit python3-vmdkstream \
+	ewf-tools libevtx-utils libqcow-utils libvhdi-utils libnbd-bin libvmdk-utils nbdkit python3-vmdkstream \
 	xfsprogs zstd gcc libc6-dev bzip2 lz4 unzip xz-utils zip \
 	chromium-headless-shell fonts-dejavu-core libxml2-utils openjdk-17-jre-headless \
 	dash mandoc shellcheck munge parallel slurm-wlm \

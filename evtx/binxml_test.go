@@ -18,10 +18,18 @@ import (
 // Short names for what the tests build.
 type (
 	elem = evtxtest.Element
-	attr = evtxtest.Attribute
 	frag = evtxtest.Fragment
 	val  = evtxtest.Value
 )
+
+func el(name string, content ...any) elem { return elem{Name: name, Content: content} }
+
+func attrs(name string, content ...any) []evtxtest.Attribute {
+	return []evtxtest.Attribute{{Name: name, Content: content}}
+}
+
+// direct is an element without a template, as evtxexport reads it.
+func direct(e elem) frag { return frag{Element: &e, Dependencies: true} }
 
 func at(index int) evtxtest.Place { return evtxtest.Place{Index: index, Type: 1} }
 
@@ -32,7 +40,7 @@ func raw(kind Type, data ...byte) val { return val{Type: byte(kind), Data: data}
 // event puts content below the root of an event that has the least that an event needs.
 func event(content ...any) elem {
 	return elem{Name: "Event", Content: append([]any{
-		elem{Name: "System", Content: []any{elem{Name: "EventID", Content: []any{"1"}}}}}, content...)}
+		el("System", el("EventID", "1"))}, content...)}
 }
 
 // template returns an event that is a template with values.
@@ -71,7 +79,7 @@ func fieldsOf(t testing.TB, data []byte) (list []string) {
 	return list
 }
 
-var inner = &evtxtest.Template{GUID: [16]byte{9}, Root: elem{Name: "In", Attributes: []attr{{Name: "a", Content: []any{at(0)}}},
+var inner = &evtxtest.Template{GUID: [16]byte{9}, Root: elem{Name: "In", Attributes: attrs("a", at(0)),
 	Content: []any{at(1)}}}
 
 // contents are fragments of everything that binary XML has, with their XML. The oracle test reads them too.
@@ -84,85 +92,86 @@ var contents = []struct {
 	ours bool
 }{
 	{"element without dependencies", frag{Element: new(event(elem{Name: "EventData",
-		Content: []any{elem{Name: "Data", Content: []any{"1"}}}}))},
+		Content: []any{el("Data", "1")}}))},
 		`<EventData><Data>1</Data></EventData>`, []string{"=1"}, true},
-	{"element without a template", frag{Dependencies: true, Element: new(event(elem{Name: "UserData", Content: []any{elem{Name: "E",
-		Attributes: []attr{{Name: "xmlns", Content: []any{"urn:x"}}, {Name: "Code", Content: []any{"7"}}},
-		Content:    []any{elem{Name: "a", Content: []any{"1"}}, elem{Name: "b"}}}}}))},
+	{"element without a template", direct(event(el("UserData", elem{Name: "E",
+		Attributes: slices.Concat(attrs("xmlns", "urn:x"), attrs("Code", "7")),
+		Content:    []any{el("a", "1"), el("b")}}))),
 		`<UserData><E xmlns="urn:x" Code="7"><a>1</a><b/></E></UserData>`, []string{"@Code=7", "a=1", "b="}, false},
-	{"texts and references", frag{Dependencies: true, Element: new(event(elem{Name: "EventData", Content: []any{elem{Name: "Data",
-		Attributes: []attr{{Name: "Name", Content: []any{"x<", evtxtest.Entity("quot"), evtxtest.Char('&'), "\t"}}},
+	{"texts and references", direct(event(el("EventData", elem{Name: "Data",
+		Attributes: attrs("Name", "x<", evtxtest.Entity("quot"), evtxtest.Char('&'), "\t"),
 		Content: []any{"a<b>", evtxtest.Entity("amp"), evtxtest.Entity("lt"), evtxtest.Entity("gt"), evtxtest.Entity("apos"),
-			evtxtest.Entity("other"), evtxtest.Char('ä'), evtxtest.CDATA("]<!"), "\r\n\x01"}}}}))},
-		`<EventData><Data Name="x&lt;&quot;&amp;&#9;">a&lt;b&gt;&amp;&lt;&gt;'&amp;other;ä]&lt;!&#13;` + "\n\uFFFD</Data></EventData>",
+			evtxtest.Entity("other"), evtxtest.Char('ä'), evtxtest.CDATA("]<!"), "\r\n\x01"}}))),
+		`<EventData><Data Name="x&lt;&quot;&amp;&#9;">a&lt;b&gt;&amp;&lt;&gt;'&amp;other;ä]&lt;!&#13;` +
+			"\n\uFFFD</Data></EventData>",
 		[]string{"x<\"&\t=a<b>&<>'&other;ä]<!\r\n\x01"}, true},
-	{"instructions", frag{Dependencies: true, Element: new(event(evtxtest.Instruction{Target: "pi", Data: "x"}, elem{Name: "EventData",
-		Content: []any{evtxtest.Instruction{Target: "pi", Data: "x"}, elem{Name: "Data", Content: []any{"1"}}}}))},
+	{"instructions", direct(event(evtxtest.Instruction{Target: "pi", Data: "x"}, elem{Name: "EventData",
+		Content: []any{evtxtest.Instruction{Target: "pi", Data: "x"}, el("Data", "1")}})),
 		`<EventData><Data>1</Data></EventData>`, []string{"=1"}, true},
 	{"values", template1([]val{evtxtest.Text("t"), raw(Uint32, 7, 0, 0, 0), raw(Null), raw(Uint16, 1, 2), raw(String)},
-		elem{Name: "EventData", Content: []any{
-			elem{Name: "Data", Content: []any{at(0)}}, elem{Name: "Data", Content: []any{at(1)}},
-			elem{Name: "Data", Content: []any{at(3)}}, elem{Name: "Data", Content: []any{at(4)}}}}),
+		el("EventData", el("Data", at(0)), el("Data", at(1)),
+			el("Data", at(3)), el("Data", at(4)))),
 		`<EventData><Data>t</Data><Data>7</Data><Data>513</Data><Data></Data></EventData>`,
 		[]string{"=t", "=7", "=513", "="}, false},
-	{"null", template1([]val{raw(Null)}, elem{Name: "EventData", Content: []any{elem{Name: "Data", Content: []any{at(0)}}}}),
+	{"null", template1([]val{raw(Null)}, el("EventData", el("Data", at(0)))),
 		`<EventData><Data/></EventData>`, []string{"="}, true},
 	{"values among texts", template1([]val{evtxtest.Text("t"), raw(Int8, 0xFF)},
-		elem{Name: "EventData", Content: []any{elem{Name: "Data",
-			Attributes: []attr{{Name: "Name", Content: []any{"a", at(1)}}}, Content: []any{"<", at(0), ">", at(1)}}}}),
+		el("EventData", elem{Name: "Data",
+			Attributes: attrs("Name", "a", at(1)), Content: []any{"<", at(0), ">", at(1)}})),
 		`<EventData><Data Name="a-1">&lt;t&gt;-1</Data></EventData>`, []string{"a-1=<t>-1"}, true},
-	{"dependency", template1([]val{raw(Null), evtxtest.Text("x")}, elem{Name: "EventData", Content: []any{
-		elem{Name: "Data", Needs: 1, Content: []any{"without"}}, elem{Name: "Data", Needs: 2, Content: []any{"with"}}}}),
+	{"dependency", template1([]val{raw(Null), evtxtest.Text("x")}, el("EventData",
+		elem{Name: "Data", Needs: 1, Content: []any{"without"}}, elem{Name: "Data", Needs: 2, Content: []any{"with"}})),
 		`<EventData><Data>with</Data></EventData>`, []string{"=with"}, true},
-	{"attributes without data", template1([]val{raw(Null), evtxtest.Text("x")}, elem{Name: "EventData", Content: []any{
-		elem{Name: "Data", Attributes: []attr{{Name: "Name", Content: []any{optional(0)}}, {Name: "Type", Content: []any{optional(1)}}},
-			Content: []any{"1"}}}}),
+	{"attributes without data", template1([]val{raw(Null), evtxtest.Text("x")}, el("EventData",
+		elem{Name: "Data", Attributes: slices.Concat(attrs("Name", optional(0)), attrs("Type", optional(1))),
+			Content: []any{"1"}})),
 		`<EventData><Data Type="x">1</Data></EventData>`, []string{"@Type=x", "=1"}, false},
 	{"array of strings", template1([]val{raw(array|String, utf16le.Encode("a\x00\x00b\x00")...)},
-		elem{Name: "EventData", Content: []any{elem{Name: "Data", Content: []any{at(0)}}}}),
+		el("EventData", el("Data", at(0)))),
 		`<EventData><Data>a</Data><Data></Data><Data>b</Data></EventData>`, []string{"=a", "=", "=b"}, false},
 	{"array of numbers", template1([]val{raw(array|Uint16, 1, 0, 2, 0), evtxtest.Text("x")},
-		elem{Name: "EventData", Content: []any{elem{Name: "Data", Content: []any{"n", at(0), at(1)}}}}),
+		el("EventData", el("Data", "n", at(0), at(1)))),
 		`<EventData><Data>n1x</Data><Data>n2x</Data></EventData>`, []string{"=n1x", "=n2x"}, true},
 	{"empty array", template1([]val{raw(array | String)},
-		elem{Name: "EventData", Content: []any{elem{Name: "Data", Content: []any{at(0)}}}}),
+		el("EventData", el("Data", at(0)))),
 		`<EventData><Data/></EventData>`, []string{"="}, false},
 	{"array in an attribute", template1([]val{raw(array|Uint16, 1, 0, 2, 0)},
-		elem{Name: "EventData", Content: []any{elem{Name: "Data", Attributes: []attr{{Name: "Name", Content: []any{at(0)}}}}}}),
+		el("EventData", elem{Name: "Data", Attributes: attrs("Name", at(0))})),
 		`<EventData><Data Name="1, 2"/></EventData>`, []string{"1, 2="}, true},
-	{"element as a value", template1([]val{evtxtest.Nested(frag{Element: &elem{Name: "In", Content: []any{"1"}}})},
-		elem{Name: "UserData", Content: []any{at(0)}}),
+	{"element as a value", template1([]val{evtxtest.Nested(frag{Element: new(el("In", "1"))})},
+		el("UserData", at(0))),
 		`<UserData><In>1</In></UserData>`, []string{"=1"}, true},
 	{"element without a fragment header as a value", template1([]val{
-		evtxtest.Nested(frag{Element: &elem{Name: "In", Content: []any{"1"}}, Headless: true})},
-		elem{Name: "UserData", Content: []any{at(0)}}),
+		evtxtest.Nested(frag{Element: new(el("In", "1")), Headless: true})},
+		el("UserData", at(0))),
 		`<UserData><In>1</In></UserData>`, []string{"=1"}, false},
 	{"template as a value", template1([]val{
 		evtxtest.Nested(frag{Template: inner, Values: []val{evtxtest.Text("x"), raw(Uint8, 9)}}),
 		evtxtest.Nested(frag{Template: inner, Values: []val{evtxtest.Text("y"), raw(Uint8, 8)}})},
-		elem{Name: "UserData", Content: []any{at(0)}}, elem{Name: "More", Content: []any{at(1)}}),
-		`<UserData><In a="x">9</In></UserData><More><In a="y">8</In></More>`, []string{"@a=x", "=9", "In/@a=y", "In=8"}, false},
+		el("UserData", at(0)), el("More", at(1))),
+		`<UserData><In a="x">9</In></UserData><More><In a="y">8</In></More>`,
+		[]string{"@a=x", "=9", "In/@a=y", "In=8"}, false},
 	{"template in a template in a template", template1([]val{evtxtest.Nested(frag{Template: inner, Values: []val{
 		evtxtest.Text("x"), evtxtest.Nested(frag{Template: inner, Values: []val{evtxtest.Text("y"), raw(String)}})}})},
-		elem{Name: "UserData", Content: []any{at(0)}}),
+		el("UserData", at(0))),
 		`<UserData><In a="x"><In a="y"></In></In></UserData>`, []string{"@a=x", "In/@a=y", "In="}, false},
-	{"empty value of binary XML", template1([]val{raw(binXML)}, elem{Name: "UserData", Content: []any{at(0)}}),
+	{"empty value of binary XML", template1([]val{raw(binXML)}, el("UserData", at(0))),
 		`<UserData/>`, nil, true},
-	{"complex data", frag{Dependencies: true, Element: new(event(elem{Name: "EventData", Attributes: []attr{{Name: "Name", Content: []any{"T"}}},
-		Content: []any{elem{Name: "ComplexData", Attributes: []attr{{Name: "Name", Content: []any{"c"}}}, Content: []any{
-			elem{Name: "Data", Attributes: []attr{{Name: "Name", Content: []any{"d"}}}, Content: []any{"1"}},
-			elem{Name: "Data", Content: []any{"2"}}}}, elem{Name: "Binary", Content: []any{"FF"}}}}))},
-		`<EventData Name="T"><ComplexData Name="c"><Data Name="d">1</Data><Data>2</Data></ComplexData><Binary>FF</Binary></EventData>`,
+	{"complex data", direct(event(elem{Name: "EventData", Attributes: attrs("Name", "T"),
+		Content: []any{elem{Name: "ComplexData", Attributes: attrs("Name", "c"), Content: []any{
+			elem{Name: "Data", Attributes: attrs("Name", "d"), Content: []any{"1"}},
+			el("Data", "2")}}, el("Binary", "FF")}})),
+		`<EventData Name="T"><ComplexData Name="c"><Data Name="d">1</Data><Data>2</Data></ComplexData>` +
+			`<Binary>FF</Binary></EventData>`,
 		[]string{"c/d=1", "c=2", "Binary=FF"}, false},
-	{"processing error", frag{Dependencies: true, Element: new(event(elem{Name: "ProcessingErrorData", Content: []any{
-		elem{Name: "ErrorCode", Content: []any{"15005"}}, elem{Name: "DataItemName"}}},
-		elem{Name: "RenderingInfo", Content: []any{elem{Name: "Level", Content: []any{"Error"}}}}))},
+	{"processing error", direct(event(el("ProcessingErrorData", el("ErrorCode", "15005"), el("DataItemName")),
+		el("RenderingInfo", el("Level", "Error")))),
 		`<ProcessingErrorData><ErrorCode>15005</ErrorCode><DataItemName/></ProcessingErrorData>` +
 			`<RenderingInfo><Level>Error</Level></RenderingInfo>`, []string{"ErrorCode=15005", "DataItemName="}, false},
-	{"binary event data", template1([]val{raw(Binary, 1, 0xFF)}, elem{Name: "BinaryEventData", Content: []any{at(0)}}),
+	{"binary event data", template1([]val{raw(Binary, 1, 0xFF)}, el("BinaryEventData", at(0))),
 		`<BinaryEventData>01FF</BinaryEventData>`, []string{"BinaryEventData=01FF"}, false},
-	{"attributes only", frag{Dependencies: true, Element: new(event(elem{Name: "UserData", Content: []any{elem{Name: "E", Content: []any{
-		elem{Name: "Result", Attributes: []attr{{Name: "value", Content: []any{"0"}}}}}}}}))},
+	{"attributes only", direct(event(el("UserData", el("E",
+		elem{Name: "Result", Attributes: attrs("value", "0")})))),
 		`<UserData><E><Result value="0"/></E></UserData>`, []string{"Result/@value=0"}, false},
 }
 
@@ -210,7 +219,7 @@ func TestContentOracle(t *testing.T) {
 func TestANSI(t *testing.T) {
 	t.Parallel()
 	data := oneRecord(template1([]val{raw(AnsiString, 0xE4), raw(array|AnsiString, 0xE4, 0, 0x81)},
-		elem{Name: "EventData", Content: []any{elem{Name: "Data", Content: []any{at(0)}}, elem{Name: "Data", Content: []any{at(1)}}}}))
+		el("EventData", el("Data", at(0)), el("Data", at(1)))))
 	if got := fieldsOf(t, data); !slices.Equal(got, []string{"=ä", "=ä", "=\uFFFD"}) {
 		t.Errorf("%q", got)
 	}
@@ -234,11 +243,11 @@ func TestNoEvent(t *testing.T) {
 		body frag
 		want string
 	}{
-		{frag{Element: &elem{Name: "Event"}}, no + "the event has no System element"},
-		{frag{Element: &elem{Name: "Other", Content: []any{system(elem{Name: "EventID", Content: []any{"1"}})}}},
+		{frag{Element: new(el("Event"))}, no + "the event has no System element"},
+		{frag{Element: new(el("Other", system(el("EventID", "1"))))},
 			no + "the event has no System element"},
-		{frag{Element: &elem{Name: "Event", Content: []any{system()}}}, no + "the event has no number"},
-		{frag{Element: &elem{Name: "Event", Content: []any{system(elem{Name: "EventID", Content: []any{"x"}})}}},
+		{frag{Element: new(el("Event", system()))}, no + "the event has no number"},
+		{frag{Element: new(el("Event", system(el("EventID", "x"))))},
 			no + "the event has no number"},
 	} {
 		if got := rendered(t, oneRecord(tt.body)); got != tt.want {
@@ -256,9 +265,9 @@ func TestNoEvent(t *testing.T) {
 // Each structure of binary XML with a wrong byte or a wrong length is damage that names it.
 func TestBinXMLDamage(t *testing.T) {
 	t.Parallel()
-	body := template1([]val{evtxtest.Text("text"), raw(Uint32, 1, 0, 0, 0)}, elem{Name: "EventData", Content: []any{
-		elem{Name: "Data", Attributes: []attr{{Name: "Name", Content: []any{"n"}}}, Content: []any{at(0)}},
-		elem{Name: "Data", Content: []any{at(1)}}}})
+	body := template1([]val{evtxtest.Text("text"), raw(Uint32, 1, 0, 0, 0)}, el("EventData",
+		elem{Name: "Data", Attributes: attrs("Name", "n"), Content: []any{at(0)}},
+		el("Data", at(1))))
 	good := oneRecord(body)
 	const start = chunk0 + chunkHeaderSize + recordHeader
 	definition := start + 4 + 1 + instanceHeaderSize
@@ -272,7 +281,8 @@ func TestBinXMLDamage(t *testing.T) {
 		{"fragment version", func(d []byte) { d[start+1] = 2 }, "binary XML of version 2.1 at 536"},
 		{"token", func(d []byte) { d[start] = 0x10 }, "token 0x10 at 536 in place of an element"},
 		{"template id", func(d []byte) { d[start+6]++ }, "has the id"},
-		{"template offset below", func(d []byte) { le.PutUint32(d[start+10:], 511) }, "a template definition at 511, outside"},
+		{"template offset below", func(d []byte) { le.PutUint32(d[start+10:], 511) },
+			"a template definition at 511, outside"},
 		{"template offset above", func(d []byte) { le.PutUint32(d[start+10:], 0xFFFFFFFF) },
 			"a template definition at 4294967295, outside"},
 		{"template size", func(d []byte) { le.PutUint32(d[definition+20:], 0xFFFFFFFF) }, "of 4294967295 bytes"},
@@ -302,8 +312,9 @@ func TestBinXMLDamage(t *testing.T) {
 // Names that would not be names in XML are damage.
 func TestValidName(t *testing.T) {
 	t.Parallel()
-	for name, want := range map[string]bool{"Event": true, "a:b": true, "_x-1.2": true, "ä日": true, "": false, "a b": false,
-		"1a": false, "-a": false, ".a": false, "a<": false, "a>": false, "a&": false, `a"`: false, "a'": false, "a=": false,
+	for name, want := range map[string]bool{"Event": true, "a:b": true, "_x-1.2": true, "ä日": true, "": false,
+		"a b": false,
+		"1a":  false, "-a": false, ".a": false, "a<": false, "a>": false, "a&": false, `a"`: false, "a'": false, "a=": false,
 		"a/": false, "a\x00": false, "a\n": false, "\uFFFD": false, "a\x7F": false} {
 		if validName(name) != want {
 			t.Errorf("%q", name)
@@ -313,9 +324,9 @@ func TestValidName(t *testing.T) {
 
 // nested returns elements within each other.
 func nested(depth int) elem {
-	e := elem{Name: "x"}
+	e := el("x")
 	for range depth - 1 {
-		e = elem{Name: "x", Content: []any{e}}
+		e = el("x", e)
 	}
 	return e
 }
@@ -344,7 +355,7 @@ func TestDepth(t *testing.T) {
 // A template that doubles what stands in it, again and again, ends at a bound, and costs only its own record.
 func TestExpansion(t *testing.T) {
 	t.Parallel()
-	twice := &evtxtest.Template{GUID: [16]byte{7}, Root: elem{Name: "x", Content: []any{at(0), at(0)}}}
+	twice := &evtxtest.Template{GUID: [16]byte{7}, Root: el("x", at(0), at(0))}
 	bomb := func(levels int) evtxtest.Record {
 		f := frag{Template: twice, Values: []val{evtxtest.Text("x")}}
 		for range levels - 1 {
@@ -365,7 +376,7 @@ func TestExpansion(t *testing.T) {
 func TestSteps(t *testing.T) {
 	t.Parallel()
 	data := oneRecord(template1([]val{raw(array|Int8, make([]byte, 60_000)...)},
-		elem{Name: "EventData", Content: []any{elem{Name: "Data", Content: []any{at(0)}}}}))
+		el("EventData", el("Data", at(0)))))
 	if got := fieldsOf(t, data); len(got) != 60_000 {
 		t.Errorf("%d items", len(got))
 	}
@@ -391,7 +402,8 @@ func TestChunkSteps(t *testing.T) {
 	for range 1000 {
 		content = append(content, at(0))
 	}
-	record := evtxtest.Record{Body: template1([]val{raw(Binary, make([]byte, 8<<10)...)}, elem{Name: "Data", Content: content})}
+	values := []val{raw(Binary, make([]byte, 8<<10)...)}
+	record := evtxtest.Record{Body: template1(values, el("Data", content...))}
 	data := evtxtest.Build(evtxtest.Log{Chunks: []evtxtest.Chunk{{record, record, record}, {record, record}}})
 	got := outcome(t, data, false)
 	if len(got) != 3 || got[0] != "1-2" || !strings.HasSuffix(got[1], ErrLimit.Error()) || got[2] != "4-5" {

@@ -69,16 +69,22 @@ type chunkReader struct {
 	offset int64  // in the file
 	end    int    // of the records
 	header chunkHeader
+	lowest uint64 // a record's number is above
+	limit  uint64 // and below
 	// headed: the header can be relied on. full: the file has all of the chunk's records.
 	headed, full bool
 	xml          binXMLReader
 }
 
-// readChunk returns what the chunk in data holds, which begins at an offset in the file.
-func readChunk(data []byte, offset int64, ansi func([]byte) string) segment {
-	c := chunkReader{data: data, offset: offset, end: len(data), full: true}
+// readChunk returns what the chunk in data holds, which begins at an offset in the file. The numbers of its records are
+// below a limit; its header says more.
+func readChunk(data []byte, offset int64, limit uint64, ansi func([]byte) string) segment {
+	c := chunkReader{data: data, offset: offset, end: len(data), full: true, limit: limit}
 	header, err := parseChunkHeader(data)
 	c.header, c.headed = header, err == nil
+	if c.headed {
+		c.lowest, c.limit = max(header.first, 1)-1, header.last+1
+	}
 	verified := c.headed && !header.noChecksums
 	switch {
 	case err != nil:
@@ -122,6 +128,9 @@ func (c *chunkReader) missing(at int, first, last uint64) {
 func (c *chunkReader) walk(verified bool) {
 	for at := chunkHeaderSize; at < c.end; {
 		size, err := c.recordSize(at)
+		if err == nil && !verified {
+			err = c.outOfOrder(at, size)
+		}
 		if err == nil {
 			if c.last != 0 && c.number(at) > c.last+1 {
 				c.missing(at, c.last+1, c.number(at)-1)
@@ -163,10 +172,20 @@ func (c *chunkReader) recordSize(at int) (int, error) {
 	if other := int64(le.Uint32(c.data[at+int(size)-4:])); other != size {
 		return 0, corrupt("the record has %d bytes at its beginning and %d at its end", size, other)
 	}
-	if n := c.number(at); n <= c.last {
-		return 0, corrupt("the record has the number %d and follows %d", n, c.last)
+	if n := c.number(at); n <= c.last || n <= c.lowest || n >= c.limit {
+		return 0, corrupt("the record has the number %d and follows %d", n, max(c.last, c.lowest))
 	}
 	return int(size), nil
+}
+
+// outOfOrder returns an error if the number of a record that no checksum confirms is wrong by that of the next one.
+func (c *chunkReader) outOfOrder(at, size int) error {
+	after := at + size
+	if c.last == 0 || c.number(at) == c.last+1 || c.end-after < minRecord ||
+		le.Uint32(c.data[after:]) != recordSignature || c.number(after) != c.last+2 {
+		return nil
+	}
+	return corrupt("the record has the number %d between %d and %d", c.number(at), c.last, c.last+2)
 }
 
 // next returns where the next record begins that the header counts; -1 if there is none.
@@ -178,7 +197,7 @@ func (c *chunkReader) next(at int) int {
 			break
 		}
 		at += i
-		if _, err := c.recordSize(at); err == nil && c.header.first <= c.number(at) && c.number(at) <= c.header.last {
+		if _, err := c.recordSize(at); err == nil {
 			return at
 		}
 		at++

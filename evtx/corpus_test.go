@@ -271,8 +271,10 @@ func TestCorpus(t *testing.T) {
 			for _, d := range damage {
 				t.Error(d)
 			}
-			_, text, _ := bytes.Cut(runExport(t, data, "xml"), []byte("\n"))
-			sameAsExport(t, records, parseXML(t, text))
+			if len(records) < 100 || testenv.Full() {
+				_, text, _ := bytes.Cut(runExport(t, data, "xml"), []byte("\n"))
+				sameAsExport(t, records, parseXML(t, text))
+			}
 			list := exportText(t, data)
 			if len(list) != len(records) {
 				t.Fatalf("%d records, evtxexport lists %d", len(records), len(list))

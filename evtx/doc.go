@@ -46,9 +46,9 @@
 //
 // # Cost
 //
-// [Open] reads the file header and 536 bytes of each chunk, and holds 16 bytes for each. The iteration reads one chunk at a
-// time, once, and decodes its records together. A record refers to its chunk and keeps it in memory. [Log.Backward]
-// reads the newest chunk first, and no more of them than the records need that are taken.
+// [Open] reads the file header and 536 bytes of each chunk, and holds 16 bytes for each. The iteration reads one chunk
+// at a time, once, and decodes its records together. A record refers to its chunk and keeps it in memory.
+// [Log.Backward] reads the newest chunk first, and no more of them than the records need that are taken.
 //
 // # Not supported
 //

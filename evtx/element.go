@@ -51,7 +51,7 @@ func (e *Element) Value() Value {
 	if e == nil {
 		return Value{}
 	}
-	var list []Value
+	list := make([]Value, 0, 1)
 	for _, c := range e.Content {
 		if c.Element == nil {
 			list = append(list, c.Value)

@@ -51,12 +51,21 @@ func (r *binXMLReader) expand(content []Content, t *template, values []slot, dep
 	return append(content, Content{Element: e}), nil
 }
 
+// maxPresized is how much content is made room for before it is there.
+const maxPresized = 32
+
 // one makes one element of a template. The place with the number of is for an item of an array.
 func (r *binXMLReader) one(t *template, values []slot, of int, item Value, depth int) (*Element, error) {
 	if err := r.spend(1 + len(t.name)/stepBytes); err != nil {
 		return nil, err
 	}
 	e := &Element{Name: t.name}
+	if n := len(t.content); n > 0 {
+		e.Content = make([]Content, 0, min(n, maxPresized))
+	}
+	if n := len(t.attributes); n > 0 {
+		e.Attributes = make([]Attribute, 0, min(n, maxPresized))
+	}
 	for _, a := range t.attributes {
 		v, err := r.attribute(a, values)
 		if err != nil {
@@ -123,7 +132,7 @@ func (r *binXMLReader) addValue(e *Element, v Value) error {
 
 // attribute returns the value of an attribute: Null if it has no data, and a text if it has several parts.
 func (r *binXMLReader) attribute(a attribute, values []slot) (Value, error) {
-	var list []Value
+	list := make([]Value, 0, 1)
 	for _, p := range a.parts {
 		if err := r.spend(1); err != nil {
 			return Value{}, err

@@ -90,7 +90,8 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		// The names and templates of another record are there to be referred to.
-		checkAll(t, evtxtest.Build(evtxtest.Log{Chunks: []evtxtest.Chunk{{{Raw: raw}, events(2, 2)[0], {Number: 3, Raw: raw}}}}))
+		c := evtxtest.Chunk{{Raw: raw}, events(2, 2)[0], {Number: 3, Raw: raw}}
+		checkAll(t, evtxtest.Build(evtxtest.Log{Chunks: []evtxtest.Chunk{c}}))
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
@@ -120,7 +121,7 @@ func (l *Log) readHeader() (headerErr, err error) {
 	if len(b) >= 8 && string(b[4:8]) == oldSignature {
 		return nil, unsupported("a log in the format of Windows Server 2003 and earlier (.evt)")
 	}
-	if len(b) >= 8 && string(b[:8]) != fileSignature && !l.hasChunk() {
+	if !strings.HasPrefix(fileSignature, string(b[:min(len(b), 8)])) && !l.hasChunk() {
 		return nil, unsupported("not an event log")
 	}
 	if len(b) < fileHeaderSize {
@@ -179,10 +180,10 @@ func (l *Log) index() error {
 		l.lost(empty, n)
 		empty = -1
 		p := place{n, before}
-		if len(b) == peekSize && le.Uint32(b[chunkHeaderSize:]) == recordSignature {
-			p.first = le.Uint64(b[chunkHeaderSize+8:])
-		} else if h, err := parseChunkHeader(b); err == nil && h.first != 0 {
+		if h, err := parseChunkHeader(b); err == nil && h.first != 0 {
 			p.first = h.first
+		} else if len(b) == peekSize && le.Uint32(b[chunkHeaderSize:]) == recordSignature {
+			p.first = le.Uint64(b[chunkHeaderSize+8:])
 		}
 		before = p.first
 		l.chunks = append(l.chunks, p)
@@ -233,16 +234,19 @@ func (l *Log) records(backward bool) iter.Seq2[*Record, error] {
 		}
 		var edge uint64 // the last number of the segment before, or the first one of the segment after; 0 at the beginning
 		for i := range l.chunks {
-			p := l.chunks[i]
 			if backward {
-				p = l.chunks[len(l.chunks)-1-i]
+				i = len(l.chunks) - 1 - i
+			}
+			p, limit := l.chunks[i], ^uint64(0)
+			if i+1 < len(l.chunks) && l.chunks[i+1].first > p.first {
+				limit = l.chunks[i+1].first
 			}
 			data := make([]byte, min(chunkSize, l.size-chunkOffset(p.chunk)))
 			if err := l.read(data, chunkOffset(p.chunk)); err != nil {
 				yield(nil, err)
 				return
 			}
-			s := readChunk(data, chunkOffset(p.chunk), l.ansi)
+			s := readChunk(data, chunkOffset(p.chunk), limit, l.ansi)
 			if backward {
 				if edge == 0 && !l.newest(s.last, yield) {
 					return

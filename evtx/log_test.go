@@ -261,12 +261,14 @@ func TestOpenErrors(t *testing.T) {
 		{"short header", func(d []byte) []byte { return d[:4095] }, ErrCorrupt, "4095 bytes"},
 		{"other file", func(d []byte) []byte { return make([]byte, 1<<20) }, ErrUnsupported, "not an event log"},
 		{"short other file", func(d []byte) []byte { return []byte("MZ345678") }, ErrUnsupported, "not an event log"},
+		{"four bytes", func(d []byte) []byte { return []byte("text") }, ErrUnsupported, "not an event log"},
+		{"four bytes of a log", func(d []byte) []byte { return d[:4] }, ErrCorrupt, "4 bytes, less than its header"},
 		{"old format", func(d []byte) []byte { return []byte("0\x00\x00\x00LfLe") }, ErrUnsupported, "(.evt)"},
 		{"version 2", change(38, 2), ErrUnsupported, "version 2.2"},
 		{"version 4", change(38, 4), ErrUnsupported, "version 4.2"},
 		{"header of 8 KiB", change(40, 0, 32), ErrUnsupported, "8192 bytes"},
-		{"checksum and no chunk", func(d []byte) []byte {
-			d = bytes.Clone(empty)
+		{"checksum and no chunk", func([]byte) []byte {
+			d := bytes.Clone(empty)
 			d[24]++
 			return d
 		}, ErrCorrupt, "does not match its checksum"},
@@ -421,6 +423,18 @@ func TestDamage(t *testing.T) {
 		{"number", func(d []byte) []byte { d[recordAt(t, d, 15)+8] = 3; return d },
 			[]string{"1-10", sums, "11-14?", "corrupt event log: the record has the number 3 and follows 14",
 				"record 15: " + missing, "16-20?", "21-30"}, []string{"30-21", "20-16?", "14-11?", "10-1"}},
+		{"number too high", func(d []byte) []byte { d[recordAt(t, d, 15)+14] = 3; return d },
+			[]string{"1-10", sums, "11-14?", "corrupt event log: the record has the number 844424930131983 and follows 14",
+				"record 15: " + missing, "16-20?", "21-30"}, []string{"30-21", "20-16?", "14-11?", "10-1"}},
+		{"number of another record", func(d []byte) []byte { d[recordAt(t, d, 15)+8] = 18; return d },
+			[]string{"1-10", sums, "11-14?", "corrupt event log: the record has the number 18 between 14 and 16",
+				"record 15: " + missing, "16-20?", "21-30"}, []string{"30-21", "20-16?", "14-11?", "10-1"}},
+		{"first number", func(d []byte) []byte { d[recordAt(t, d, 11)+8] = 99; return d },
+			[]string{"1-10", "record 11: " + missing, sums,
+				"corrupt event log: the record has the number 99 and follows 10", "12-20?", "21-30"},
+			[]string{"30-21", "20-12?", "10-1"}},
+		{"number without a chunk header", func(d []byte) []byte { d[chunk1+32]++; d[recordAt(t, d, 15)+14] = 3; return d },
+			[]string{"1-10", chunk, "11-14?", "records 15 to 20: " + missing, "21-30"}, []string{"30-21", "14-11?", "10-1"}},
 		{"header and record", func(d []byte) []byte { d[chunk1+32]++; d[recordAt(t, d, 15)+5] = 0xF0; return d },
 			[]string{"1-10", chunk, "11-14?", "records 15 to 20: " + missing, "21-30"},
 			[]string{"30-21", "14-11?", "10-1"}},

@@ -215,7 +215,7 @@ func (m *messages) add(r *scanner.Result) {
 // readSources finds the texts of outcomes that no case shows, and those of errors and notices.
 func (m *messages) readSources(t *testing.T) {
 	root := os.DirFS("..")
-	folders := []string{"scanner", "cmd", "ntfs", "ext4", "xfs", "registry", "report"}
+	folders := []string{"scanner", "cmd", "ntfs", "ext4", "xfs", "registry", "evtx", "report"}
 	all := strings.Join(m.raw, "\n")
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {

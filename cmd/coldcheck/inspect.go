@@ -27,7 +27,7 @@ import (
 func (p *program) inspectCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "inspect",
-		Short: "Look into an image or a registry hive",
+		Short: "Look into an image, a registry hive or an event log",
 		Long: `Look into an image or a registry hive with the readers that scan uses. Damage is
 reported on standard error and does not change the exit code.`,
 		Example: `coldcheck inspect volumes root.img
@@ -36,7 +36,7 @@ coldcheck inspect reg root.img 'HKLM\SYSTEM\CurrentControlSet\Services\WinRM'`,
 	}
 	c.PersistentPreRun = func(*cobra.Command, []string) { p.memory = memory.New(int64(p.maxMemory)) }
 	group(c, p.inspectVolumesCommand(), p.inspectLsCommand(), p.inspectCatCommand(), p.inspectRegCommand(),
-		p.inspectHiveCommand())
+		p.inspectHiveCommand(), p.inspectEvtxCommand())
 	memoryFlag(c, &p.maxMemory)
 	p.noProgressFlag(c)
 	return c

@@ -66,7 +66,7 @@ var formats = []format{
 		hint: "convert it to a raw image: simg2img {file} {image}",
 	},
 	{what: "a registry hive", where: 0, magic: "regf", hint: hintHive},
-	{what: "a Windows event log", where: 0, magic: "ElfFile\x00"},
+	{what: "a Windows event log", where: 0, magic: "ElfFile\x00", hint: hintEvents},
 	{what: "a SQLite database", where: 0, magic: "SQLite format 3\x00"},
 	{what: "gzip data", where: 0, magic: "\x1f\x8b\x08", explain: unpack("gzip -dc")},
 	{what: "xz data", where: 0, magic: "\xfd7zXZ\x00", explain: unpack("xz -dc")},
@@ -96,6 +96,7 @@ const (
 	hintAFF     = "export it to a raw image with afflib-tools: affconvert -r {file}"
 	hintLogical = "it contains files, not a disk: take an image of the disk, for example with dd"
 	hintHive    = "to look into it, run: coldcheck inspect hive {file}"
+	hintEvents  = "to look into it, run: coldcheck inspect evtx {file}"
 	hintRestore = "restore it to a raw image with the program that wrote it"
 	hintTar     = "unpack it first: tar -xf {file}"
 )
