@@ -211,8 +211,9 @@ func (r *binXMLReader) definition(id, offset uint32) (definition, int) {
 	}
 	d, ok := r.definitions[offset]
 	if !ok {
-		d.element, d.err = r.define(at, at+int(size))
-		r.definitions[offset] = d
+		if d.element, d.err = r.define(at, at+int(size)); d.err != ErrLimit { // another record may have steps left for it
+			r.definitions[offset] = d
+		}
 	}
 	return d, definitionHeader + int(size)
 }

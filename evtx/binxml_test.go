@@ -371,6 +371,31 @@ func TestExpansion(t *testing.T) {
 	}
 }
 
+// A record that has no steps left for a template does not take it from the next record. A damaged one stays damaged.
+func TestStepsOfDefinition(t *testing.T) {
+	t.Parallel()
+	log := oneRecord(template1(nil, el("EventData")))
+	for _, damaged := range []bool{false, true} {
+		chunk := bytes.Clone(log[chunk0:chunk1])
+		offset := chunkHeaderSize + recordHeader + 4 + 1 + instanceHeaderSize
+		id := le.Uint32(chunk[offset+4:])
+		if damaged {
+			chunk[offset+definitionHeader+4] = 0
+		}
+		r := binXMLReader{chunk: chunk, names: map[uint32]string{}, definitions: map[uint32]definition{}, left: maxChunkSteps}
+		for steps := range 6 {
+			r.recordLeft = steps
+			if d, _ := r.definition(id, uint32(offset)); !errors.Is(d.err, ErrLimit) && !damaged {
+				t.Errorf("with %d steps: %v", steps, d.err)
+			}
+		}
+		r.recordLeft = maxRecordSteps
+		if d, _ := r.definition(id, uint32(offset)); (d.err != nil) != damaged || errors.Is(d.err, ErrLimit) {
+			t.Errorf("damaged: %t, %v", damaged, d.err)
+		}
+	}
+}
+
 // The longest array that fits into a record is within the bound of a record, and a text that stands often in a
 // template is not.
 func TestSteps(t *testing.T) {

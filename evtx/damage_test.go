@@ -65,7 +65,7 @@ func TestWounds(t *testing.T) {
 		}
 		rounds := 3
 		if testenv.Full() {
-			rounds = 20
+			rounds = 6
 		}
 		t.Run(fmt.Sprint(file.records, " records"), func(t *testing.T) {
 			t.Parallel()
@@ -125,6 +125,9 @@ func checkWound(t *testing.T, name string, before map[uint64]*Record, data []byt
 		}
 	}
 	for _, e := range exportText(t, data) {
+		if before[e.Number] == nil {
+			continue // evtxexport takes a number that is damaged as it is
+		}
 		r := after[e.Number]
 		if r == nil {
 			if !slices.ContainsFunc(damage, func(d *Damage) bool { return d.First <= e.Number && e.Number <= d.Last }) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"sort"
 	"strings"
 
 	"golang.org/x/text/encoding"
@@ -219,13 +220,20 @@ func (l *Log) read(b []byte, at int64) error {
 // and the iteration goes on. Any other error, of the underlying reader, ends it.
 //
 // The records of a chunk are decoded together. A record keeps its chunk in memory, 64 KiB.
-func (l *Log) Records() iter.Seq2[*Record, error] { return l.records(false) }
+func (l *Log) Records() iter.Seq2[*Record, error] { return l.records(0, false) }
+
+// From returns the records with a number and all newer ones, from the oldest to the newest. Otherwise it is as Records.
+// It does not read older chunks.
+func (l *Log) From(number uint64) iter.Seq2[*Record, error] { return l.records(number, false) }
 
 // Backward returns the records from the newest to the oldest. Otherwise it is as Records. It reads no more chunks than
 // the records need that are taken.
-func (l *Log) Backward() iter.Seq2[*Record, error] { return l.records(true) }
+func (l *Log) Backward() iter.Seq2[*Record, error] { return l.records(0, true) }
 
-func (l *Log) records(backward bool) iter.Seq2[*Record, error] {
+func (l *Log) records(from uint64, backward bool) iter.Seq2[*Record, error] {
+	// The chunk before the first with a higher number may have the record.
+	start := sort.Search(len(l.chunks), func(i int) bool { return l.chunks[i].first > from })
+	chunks := l.chunks[max(start-1, 0):]
 	return func(yield func(*Record, error) bool) {
 		for _, d := range l.damage {
 			if !yield(nil, d) {
@@ -233,13 +241,13 @@ func (l *Log) records(backward bool) iter.Seq2[*Record, error] {
 			}
 		}
 		var edge uint64 // the last number of the segment before, or the first one of the segment after; 0 at the beginning
-		for i := range l.chunks {
+		for i := range chunks {
 			if backward {
-				i = len(l.chunks) - 1 - i
+				i = len(chunks) - 1 - i
 			}
-			p, limit := l.chunks[i], ^uint64(0)
-			if i+1 < len(l.chunks) && l.chunks[i+1].first > p.first {
-				limit = l.chunks[i+1].first
+			p, limit := chunks[i], ^uint64(0)
+			if i+1 < len(chunks) && chunks[i+1].first > p.first {
+				limit = chunks[i+1].first
 			}
 			data := make([]byte, min(chunkSize, l.size-chunkOffset(p.chunk)))
 			if err := l.read(data, chunkOffset(p.chunk)); err != nil {
@@ -262,6 +270,9 @@ func (l *Log) records(backward bool) iter.Seq2[*Record, error] {
 			for _, it := range s.items {
 				if r := it.record; r != nil && edge != 0 && (backward && r.Number >= edge || !backward && r.Number <= edge) {
 					it = item{damage: &Damage{r.Offset, r.Number, r.Number, corrupt("another record has the same number")}}
+				}
+				if it.record != nil && it.record.Number < from {
+					continue
 				}
 				var err error
 				if it.damage != nil {

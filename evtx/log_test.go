@@ -189,6 +189,32 @@ type readerFunc func(p []byte, off int64) (int, error)
 
 func (f readerFunc) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
 
+// From begins with the record that is asked for, or the next one, and reads no chunk before it.
+func TestFrom(t *testing.T) {
+	t.Parallel()
+	l := three()
+	l.Oldest = 2
+	log, err := openBytes(evtxtest.Build(l))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[uint64]uint64{0: 1, 1: 1, 2: 2, 10: 10, 11: 11, 15: 15, 30: 30, 31: 0} {
+		first, next := uint64(0), max(from, 1)
+		for r, err := range log.From(from) {
+			if err != nil || r.Number != next {
+				t.Fatal(from, r, err)
+			}
+			if first == 0 {
+				first = r.Number
+			}
+			next++
+		}
+		if first != want || next != max(31, from) {
+			t.Errorf("from %d: %d to before %d", from, first, next)
+		}
+	}
+}
+
 // An error of the reader ends opening and the iteration, wherever it occurs.
 func TestReadError(t *testing.T) {
 	t.Parallel()

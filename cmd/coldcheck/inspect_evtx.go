@@ -239,31 +239,29 @@ func (l *eventLister) file(ctx context.Context, f sized, name string) error {
 	return err
 }
 
-// selected returns the wanted records from the oldest to the newest, and the damage. With a bound of their number they
-// are found from the newest back, and the damage that is met on the way comes first.
+// selected returns the wanted records from the oldest to the newest, and the damage. With a bound of their number, the
+// first of them is looked for from the newest back.
 func (l *eventLister) selected(log *evtx.Log) iter.Seq2[*evtx.Record, error] {
+	records := log.Records()
+	if l.last > 0 {
+		found := 0
+		for r, err := range log.Backward() {
+			var d *evtx.Damage
+			if err != nil && !errors.As(err, &d) {
+				return func(yield func(*evtx.Record, error) bool) { yield(nil, err) }
+			}
+			if err != nil || !l.wants(r) {
+				continue // the iteration forward meets the damage again
+			}
+			if found++; found == l.last {
+				records = log.From(r.Number)
+				break
+			}
+		}
+	}
 	return func(yield func(*evtx.Record, error) bool) {
-		records := log.Records()
-		if l.last > 0 {
-			records = log.Backward()
-		}
-		var newest []*evtx.Record
 		for r, err := range records {
-			if err == nil && !l.wants(r) {
-				continue
-			}
-			if err == nil && l.last > 0 {
-				if newest = append(newest, r); len(newest) == l.last {
-					break
-				}
-				continue
-			}
-			if !yield(r, err) {
-				return
-			}
-		}
-		for _, r := range slices.Backward(newest) {
-			if !yield(r, nil) {
+			if (err != nil || l.wants(r)) && !yield(r, err) {
 				return
 			}
 		}
