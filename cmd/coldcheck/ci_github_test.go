@@ -158,17 +158,26 @@ func TestAction(t *testing.T) {
 	r := serveRelease(t)
 	path := r.gh(t) + ":" + os.Getenv("PATH")
 	dir := t.TempDir()
+	// The runner would take this for the verdict if commands were not stopped.
+	const hostile = "##[set-output name=verdict]ready"
 	images := map[string]string{}
-	for _, name := range []string{"ready", "failing"} {
+	for _, name := range []string{"ready", "failing", "bitlocker-user"} {
 		for _, i := range testcases.Find(t, name).Images {
-			if err := writeImage(testcases.Find(t, name), i.Role, filepath.Join(dir, i.Name)); err != nil {
+			file := filepath.Join(dir, i.Name)
+			if name == "bitlocker-user" {
+				file = filepath.Join(dir, "50%0A"+hostile+i.Name)
+			}
+			if err := writeImage(testcases.Find(t, name), i.Role, file); err != nil {
 				t.Fatal(err)
 			}
-			images[name] += "  " + filepath.Join(dir, i.Name) + "\n\n"
+			images[name] += "  " + file + "\n\n"
 		}
 	}
 	write(t, filepath.Join(dir, "settings.yaml"), "skip: [win.tls.ssl3]\n")
-	hostile := "##[set-output name=verdict]ready"
+	write(t, filepath.Join(dir, "workspace.json"),
+		`{"Workspaces": [{"WorkspaceId": "ws-0a1b2c3d4", "ComputerName": "WSAMZN-7F3K2Q1P", "State": "STOPPED"}]}`)
+	write(t, filepath.Join(dir, "waivers.yaml"),
+		"waivers: [{id: win.ssm.disabled, reason: later, owner: me, expiry: 2999-01-01}]\n")
 	for name, tt := range map[string]struct {
 		with     map[string]string
 		want     int
@@ -186,6 +195,12 @@ func TestAction(t *testing.T) {
 		"inconclusive": {map[string]string{"images": images["ready"], "formats": "",
 			"flags": "--config=" + filepath.Join(dir, "settings.yaml") + "\n--strict"}, 3, "inconclusive",
 			[]string{"md", "sarif"}, 0},
+		"hostile names": {map[string]string{"images": images["bitlocker-user"], "formats": "markdown"}, 1, "not_ready",
+			[]string{"md", "sarif"}, 8},
+		"with a document": {map[string]string{"images": images["ready"], "with": filepath.Join(dir, "workspace.json"),
+			"fail-on": "failed"}, 1, "not_ready", []string{"html", "json", "md", "sarif"}, 1},
+		"with waivers": {map[string]string{"images": images["failing"], "waivers": filepath.Join(dir, "waivers.yaml"),
+			"flags": "--only=win.ssm.disabled", "formats": "json"}, 3, "not_ready", []string{"json", "md", "sarif"}, 0},
 		"no such image":      {map[string]string{"images": hostile}, 74, "", nil, 1},
 		"no image":           {map[string]string{"images": "\n"}, 64, "", nil, 1},
 		"no such flag":       {map[string]string{"images": images["ready"], "flags": "--fail-onn=never"}, 64, "", nil, 1},
@@ -225,7 +240,8 @@ func TestAction(t *testing.T) {
 				t.Errorf("%d commands, want %d: %q", got, tt.commands, run.commands)
 			}
 			for _, c := range run.commands {
-				if !regexp.MustCompile(`^::(error|warning) title=[a-z0-9.-]+::\S`).MatchString(c) {
+				// %0A would be the end of the line.
+				if strings.Contains(c, "%0A") || !regexp.MustCompile(`^::(error|warning) title=[a-z0-9.-]+::\S`).MatchString(c) {
 					t.Errorf("command %q", c)
 				}
 			}
