@@ -26,9 +26,10 @@ export COLDCHECK_BIN="${RUNNER_TEMP:-/tmp}/coldcheck-${COLDCHECK_VERSION#v}"
 # The scan has no use for the token.
 unset GH_TOKEN
 
-if [ "${COLDCHECK_SUMMARY:-}" = true ]; then COLDCHECK_FORMATS+=" markdown"; fi
-if [ "${COLDCHECK_UPLOAD_SARIF:-}" = true ]; then COLDCHECK_FORMATS+=" sarif"; fi
-COLDCHECK_FORMATS=$(echo "$COLDCHECK_FORMATS" | tr ', ' '\n' | sort -u)
+formats=${COLDCHECK_FORMATS:-}
+if [ "${COLDCHECK_SUMMARY:-}" = true ]; then formats+=" markdown"; fi
+if [ "${COLDCHECK_UPLOAD_SARIF:-}" = true ]; then formats+=" sarif"; fi
+COLDCHECK_FORMATS=$(echo "$formats" | tr ', ' '\n' | sort -u)
 export COLDCHECK_FORMATS
 reports=${COLDCHECK_REPORTS:-coldcheck-reports}
 findings=$reports/coldcheck.findings
