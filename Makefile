@@ -16,7 +16,7 @@ PACKAGES = attr btrfs-progs cryptsetup-bin db5.3-util dosfstools dpkg-dev \
 	ewf-tools libevtx-utils libqcow-utils libvhdi-utils libnbd-bin libvmdk-utils nbdkit python3-vmdkstream \
 	xfsprogs zstd gcc libc6-dev bzip2 lz4 unzip xz-utils zip \
 	chromium-headless-shell fonts-dejavu-core libxml2-utils openjdk-17-jre-headless \
-	dash mandoc shellcheck munge parallel slurm-wlm \
+	dash mandoc shellcheck munge parallel slurm-wlm debootstrap openssl \
 	curl git groovy pre-commit wget
 
 # What checks reports: the accessibility checker axe, the HTML checker of the W3C,
@@ -51,7 +51,7 @@ demo: build
 # Takes some minutes: it tests some of many similar volumes. COLDCHECK_STRICT=1, as
 # CI sets it, tests all of them, and fails tests instead of skipping them.
 # COLDCHECK_CORPUS names the folder with the corpus of real images and hives.
-test: test-manifests
+test: test-manifests test-release
 	$(GO) test $(WAITING) -timeout $(TIMEOUT) ./...
 
 # The manifests in deploy, decoded with the types of Kubernetes and AWS Batch. They are
@@ -73,6 +73,7 @@ fleet-engines:
 .PHONY: nightly
 nightly:
 	COLDCHECK_NIGHTLY=1 COLDCHECK_STRICT=1 $(GO) test -count=1 -timeout 0 ./...
+	COLDCHECK_NIGHTLY=1 COLDCHECK_STRICT=1 $(MAKE) test-release
 	COLDCHECK_NIGHTLY=1 $(MAKE) race RACE=./...
 	$(MAKE) torture
 	$(MAKE) fuzz
@@ -180,6 +181,11 @@ cross:
 release:
 	cd internal/release && $(GO) run . -root $(CURDIR) -version '$(VERSION)' $(if $(DIST),-dist '$(abspath $(DIST))') \
 		$(if $(KEY),-key '$(abspath $(KEY))') $(if $(BUILDER),-builder '$(BUILDER)')
+
+# What make release is made of, on a program that compiles in seconds. COLDCHECK_NIGHTLY=1
+# builds the release of the commit twice, and installs it.
+test-release:
+	cd internal/release && $(GO) test -timeout $(TIMEOUT) .
 
 man: build
 	./coldcheck man >coldcheck.1

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -36,28 +37,58 @@ const standardLibrary = "std"
 
 // listed is what go list prints about a package.
 type listed struct {
-	Dir      string
-	Standard bool
-	Module   *struct {
+	Dir    string
+	Module *struct {
 		Path, Version, Dir string
 		Main               bool
 		Replace            *struct{ Path string }
 	}
 }
 
-// linked finds the modules of a program and the texts of their licenses: those of the
-// module, and of every folder above a package that is linked. The packages that go list
-// names must be of the same modules as those that the linker wrote into the program.
+// linked returns the modules of a program: those of the packages that go list names, which
+// must be the ones that the linker wrote into the program.
 func (r *release) linked(ctx context.Context, b *build) ([]module, error) {
-	arguments := []string{"list", "-mod=readonly", "-trimpath", "-deps", "-json=Dir,Standard,Module", "./cmd/coldcheck"}
-	out, err := output(ctx, r.source, b.buildEnv(), "go", arguments...)
+	modules, err := listModules(ctx, r.source, b.platform)
 	if err != nil {
 		return nil, err
 	}
-	root, err := output(ctx, r.source, nil, "go", "env", "GOROOT")
+	written := map[string]*debug.Module{standardLibrary: {Version: b.info.GoVersion}}
+	for _, d := range b.info.Deps {
+		written[d.Path] = d
+	}
+	for i := range modules {
+		m := &modules[i]
+		d := written[m.path]
+		if d == nil || d.Version != m.version {
+			return nil, fmt.Errorf("the program for %s does not contain %s %s, which it needs", b, m.path, m.version)
+		}
+		m.sum = d.Sum
+	}
+	if len(written) != len(modules) {
+		return nil, fmt.Errorf("the program for %s contains %d modules, and needs %d", b, len(written), len(modules))
+	}
+	return modules, nil
+}
+
+// listModules returns the modules that the program needs on a platform, in the order of
+// their paths, with the texts of their licenses: those of the module, and of every folder
+// above a package that is needed.
+func listModules(ctx context.Context, source string, p platform) ([]module, error) {
+	out, err := output(ctx, source, p.buildEnv(), "go", "list", "-mod=readonly", "-deps", "-json=Dir,Module",
+		"./cmd/coldcheck")
 	if err != nil {
 		return nil, err
 	}
+	env, err := output(ctx, source, nil, "go", "env", "GOROOT", "GOVERSION")
+	if err != nil {
+		return nil, err
+	}
+	goroot, goversion, _ := strings.Cut(strings.TrimSpace(string(env)), "\n")
+	std := module{path: standardLibrary, version: goversion}
+	if err := std.readLicenses(goroot, []string{goroot}); err != nil {
+		return nil, err
+	}
+	modules := []module{std}
 	dirs := map[string]map[string]bool{} // folders by module
 	roots := map[string]string{}
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
@@ -67,39 +98,26 @@ func (r *release) linked(ctx context.Context, b *build) ([]module, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		if p.Module == nil || p.Module.Main {
+		m := p.Module
+		if m == nil || m.Main {
 			continue
 		}
-		if p.Module.Replace != nil {
-			return nil, fmt.Errorf("%s is replaced by %s: a release has no replaced modules", p.Module.Path,
-				p.Module.Replace.Path)
+		if m.Replace != nil {
+			return nil, fmt.Errorf("%s is replaced by %s: a release has no replaced modules", m.Path, m.Replace.Path)
 		}
-		if dirs[p.Module.Path] == nil {
-			dirs[p.Module.Path] = map[string]bool{}
+		if dirs[m.Path] == nil {
+			dirs[m.Path], roots[m.Path] = map[string]bool{}, m.Dir
+			modules = append(modules, module{path: m.Path, version: m.Version})
 		}
-		roots[p.Module.Path] = p.Module.Dir
-		for dir := p.Dir; len(dir) >= len(p.Module.Dir); dir = filepath.Dir(dir) {
-			dirs[p.Module.Path][dir] = true
+		for dir := p.Dir; len(dir) >= len(m.Dir); dir = filepath.Dir(dir) {
+			dirs[m.Path][dir] = true
 		}
 	}
-	std := module{path: standardLibrary, version: b.info.GoVersion}
-	if err := std.readLicenses(strings.TrimSpace(string(root)), []string{strings.TrimSpace(string(root))}); err != nil {
-		return nil, err
-	}
-	modules := []module{std}
-	for _, d := range b.info.Deps {
-		if dirs[d.Path] == nil {
-			return nil, fmt.Errorf("no package of %s is listed, which is linked", d.Path)
-		}
-		m := module{path: d.Path, version: d.Version, sum: d.Sum}
-		if err := m.readLicenses(roots[d.Path], slices.Sorted(maps.Keys(dirs[d.Path]))); err != nil {
+	for i := range modules[1:] {
+		m := &modules[1+i]
+		if err := m.readLicenses(roots[m.path], slices.Sorted(maps.Keys(dirs[m.path]))); err != nil {
 			return nil, err
 		}
-		modules = append(modules, m)
-		delete(dirs, d.Path)
-	}
-	for path := range dirs {
-		return nil, fmt.Errorf("%s is not in the program, whose packages need it", path)
 	}
 	slices.SortFunc(modules, func(a, b module) int { return cmp.Compare(a.path, b.path) })
 	return modules, nil

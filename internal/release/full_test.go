@@ -1,0 +1,106 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// maxProgram is the bound of the program's size on every platform.
+const maxProgram = 40e6
+
+// The release of this commit: two builds in different folders are the same, the program has
+// the size that is promised, the bills of materials fit, the package is installed, used and
+// removed in a fresh Debian, and the program of the image runs. It takes minutes, root and
+// a network.
+func TestFullRelease(t *testing.T) {
+	if !nightly() {
+		t.Skip("COLDCHECK_NIGHTLY=1 builds the release of this commit twice")
+	}
+	need(t, "git", "go", "debootstrap", "chroot", "rpm", "openssl")
+	dir := t.TempDir()
+	private, _ := makeKey(t, dir, "ecdsa")
+	head := strings.TrimSpace(command(t, "../..", "git", "rev-parse", "HEAD"))
+	var dists []string
+	for _, name := range []string{"a", "deeper/b"} {
+		tree := filepath.Join(dir, name)
+		command(t, "../..", "git", "clone", "--quiet", "--shared", ".", tree)
+		command(t, tree, "git", "checkout", "--quiet", "--detach", head)
+		if err := run(t.Context(), []string{"-root", tree, "-version", "v0.9.0", "-key", private}, os.Stderr); err != nil {
+			t.Fatal(err)
+		}
+		dists = append(dists, filepath.Join(tree, "dist"))
+	}
+	if d := cmp.Diff(digests(t, dists[0]), digests(t, dists[1])); d != "" {
+		t.Error(d)
+	}
+	dist := dists[0]
+	seconds, err := time.ParseDuration(strings.TrimSpace(command(t, "../..", "git", "log", "-1", "--format=%ct", head)) + "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	date := time.Unix(0, 0).Add(seconds).UTC()
+	for _, p := range platforms {
+		r := &release{number: "0.9.0"}
+		files := archived(t, filepath.Join(dist, r.archiveName(p)), date)
+		program := filepath.Join(dir, p.String())
+		if err := os.WriteFile(program, files[p.program()], 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %.1f MB", p, float64(len(files[p.program()]))/1e6)
+		if size := len(files[p.program()]); size > maxProgram {
+			t.Errorf("%s: the program has %d bytes", p, size)
+		}
+		checkBOM(t, filepath.Join(dist, r.bomName(p)), program, "v0.9.0")
+	}
+
+	program := filepath.Join(dir, "image")
+	data := checkImage(t, filepath.Join(dist, "coldcheck_0.9.0_oci.tar"), "0.9.0", "amd64", date)
+	if err := os.WriteFile(program, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	checkRuns(t, program)
+
+	root := filepath.Join(dir, "rpm")
+	if err := os.Mkdir(root, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	command(t, ".", "rpm", "--root", root, "--nosignature", "-i", filepath.Join(dist, "coldcheck-0.9.0-1.x86_64.rpm"))
+	checkRuns(t, "chroot", root, "/usr/bin/coldcheck")
+	command(t, ".", "rpm", "--root", root, "-e", "coldcheck")
+
+	debian := filepath.Join(dir, "debian")
+	command(t, ".", "debootstrap", "--variant=minbase", "bookworm", debian)
+	const pkg = "coldcheck_0.9.0_amd64.deb"
+	copied, err := os.ReadFile(filepath.Join(dist, pkg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(debian, pkg), copied, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	before := digests(t, filepath.Join(debian, "usr"))
+	command(t, ".", "chroot", debian, "apt-get", "install", "-q", "-y", "/"+pkg)
+	checkRuns(t, "chroot", debian, "coldcheck")
+	command(t, ".", "chroot", debian, "apt-get", "purge", "-q", "-y", "coldcheck")
+	if d := cmp.Diff(before, digests(t, filepath.Join(debian, "usr"))); d != "" {
+		t.Errorf("the package leaves changes: %s", d)
+	}
+}
+
+// checkRuns checks that the command of a program says its version, and scans.
+func checkRuns(t *testing.T, program string, arguments ...string) {
+	t.Helper()
+	if text := command(t, ".", program, append(arguments[:len(arguments):len(arguments)], "version")...); !strings.Contains(
+		text, "v0.9.0") {
+		t.Errorf("%s", text)
+	}
+	text, err := try(".", program, append(arguments[:len(arguments):len(arguments)], "demo", "--case", "ready")...)
+	if err != nil || !strings.Contains(text, "READY") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
