@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +32,8 @@ func TestFullRelease(t *testing.T) {
 		tree := filepath.Join(dir, name)
 		command(t, "../..", "git", "clone", "--quiet", "--shared", ".", tree)
 		command(t, tree, "git", "checkout", "--quiet", "--detach", head)
-		if err := run(t.Context(), []string{"-root", tree, "-version", "v0.9.0", "-key", private}, os.Stderr); err != nil {
+		err := run(t.Context(), []string{"-root", tree, "-version", "v0.9.0", "-key", private}, os.Stderr)
+		if err != nil {
 			t.Fatal(err)
 		}
 		dists = append(dists, filepath.Join(tree, "dist"))
@@ -39,11 +42,12 @@ func TestFullRelease(t *testing.T) {
 		t.Error(d)
 	}
 	dist := dists[0]
-	seconds, err := time.ParseDuration(strings.TrimSpace(command(t, "../..", "git", "log", "-1", "--format=%ct", head)) + "s")
+	epoch := strings.TrimSpace(command(t, "../..", "git", "log", "-1", "--format=%ct", head))
+	seconds, err := strconv.ParseInt(epoch, 10, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	date := time.Unix(0, 0).Add(seconds).UTC()
+	date := time.Unix(seconds, 0).UTC()
 	for _, p := range platforms {
 		r := &release{number: "0.9.0"}
 		files := archived(t, filepath.Join(dist, r.archiveName(p)), date)
@@ -95,11 +99,11 @@ func TestFullRelease(t *testing.T) {
 // checkRuns checks that the command of a program says its version, and scans.
 func checkRuns(t *testing.T, program string, arguments ...string) {
 	t.Helper()
-	if text := command(t, ".", program, append(arguments[:len(arguments):len(arguments)], "version")...); !strings.Contains(
-		text, "v0.9.0") {
+	with := func(more ...string) []string { return slices.Concat(arguments, more) }
+	if text := command(t, ".", program, with("version")...); !strings.Contains(text, "v0.9.0") {
 		t.Errorf("%s", text)
 	}
-	text, err := try(".", program, append(arguments[:len(arguments):len(arguments)], "demo", "--case", "ready")...)
+	text, err := try(".", program, with("demo", "--case", "ready")...)
 	if err != nil || !strings.Contains(text, "READY") {
 		t.Errorf("%v\n%s", err, text)
 	}

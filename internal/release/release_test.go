@@ -606,7 +606,8 @@ func TestReadLicenses(t *testing.T) {
 	}{
 		"one":     {map[string]string{"LICENSE": string(mit)}, "MIT LICENSE"},
 		"spelled": {map[string]string{"Licence.md": string(mit)}, "MIT Licence.md"},
-		"below":   {map[string]string{"COPYING": string(mit), "a/LICENSE-MIT.txt": string(mit)}, "MIT COPYING a/LICENSE-MIT.txt"},
+		"below": {map[string]string{"COPYING": string(mit), "a/LICENSE-MIT.txt": string(mit)},
+			"MIT COPYING a/LICENSE-MIT.txt"},
 		"notice":  {map[string]string{"LICENSE": string(mit), "NOTICE": "thanks"}, "MIT LICENSE NOTICE"},
 		"none":    {map[string]string{"README": string(mit), "license.go": string(mit)}, ""},
 		"unknown": {map[string]string{"LICENSE": "Do what you like."}, ""},
@@ -781,7 +782,7 @@ func statementOf(t *testing.T, dist, version string) statement {
 	if err := json.Unmarshal(envelope.Payload, &s); err != nil {
 		t.Fatal(err)
 	}
-	if envelope.PayloadType != "application/vnd.in-toto+json" || s.Type != statementType || s.PredicateType != predicateType {
+	if envelope.PayloadType != payloadType || s.Type != statementType || s.PredicateType != predicateType {
 		t.Errorf("%s %s %s", envelope.PayloadType, s.Type, s.PredicateType)
 	}
 	return s
@@ -842,7 +843,8 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s: the ID is %s", kind, id)
 		}
 	}
-	for name, text := range map[string]string{"empty": "", "text": "no key", "block": "-----BEGIN X-----\nAAAA\n-----END X-----\n"} {
+	for name, text := range map[string]string{"empty": "", "text": "no key",
+		"block": "-----BEGIN X-----\nAAAA\n-----END X-----\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -863,7 +865,8 @@ func TestChannels(t *testing.T) {
 	sums := digests(t, r.a)
 	base := project + "/releases/download/v1.2.3-rc.1/"
 	for file, archives := range map[string][]string{
-		"homebrew/coldcheck.rb":                     {"darwin_arm64.tar.gz", "darwin_amd64.tar.gz", "linux_arm64.tar.gz", "linux_amd64.tar.gz"},
+		"homebrew/coldcheck.rb": {"darwin_arm64.tar.gz", "darwin_amd64.tar.gz", "linux_arm64.tar.gz",
+			"linux_amd64.tar.gz"},
 		"scoop/coldcheck.json":                      {"windows_amd64.zip"},
 		"winget/coldcheck.coldcheck.installer.yaml": {"windows_amd64.zip"},
 	} {
@@ -934,8 +937,10 @@ func TestRefusals(t *testing.T) {
 	}{
 		{name: "no version", want: "there is no version"},
 		{name: "bad version", arguments: []string{"-version", "1.2.3"}, want: `"1.2.3" is not a version of a release`},
-		{name: "no go", arguments: []string{"-version", "v1.2.3"}, env: [2]string{"PATH", empty}, want: "go is not installed"},
-		{name: "no git", arguments: []string{"-version", "v1.2.3"}, env: [2]string{"PATH", onlyGo}, want: "git is not installed"},
+		{name: "no go", arguments: []string{"-version", "v1.2.3"}, env: [2]string{"PATH", empty},
+			want: "go is not installed"},
+		{name: "no git", arguments: []string{"-version", "v1.2.3"}, env: [2]string{"PATH", onlyGo},
+			want: "git is not installed"},
 		{name: "bad key", arguments: []string{"-version", "v1.2.3", "-key", private}, want: "another kind"},
 		{name: "bad time", arguments: []string{"-version", "v1.2.3"}, env: [2]string{"SOURCE_DATE_EPOCH", "today"},
 			want: `SOURCE_DATE_EPOCH is "today"`},
@@ -1008,7 +1013,8 @@ func TestFailures(t *testing.T) {
 			if err := writeBelow(tree, "dist/old", []byte("old")); err != nil {
 				t.Fatal(err)
 			}
-			r, err := check(t.Context(), options{root: tree, dist: filepath.Join(tree, "dist"), version: "v1.2.3", log: io.Discard})
+			o := options{root: tree, dist: filepath.Join(tree, "dist"), version: "v1.2.3", log: io.Discard}
+			r, err := check(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)
 			}
