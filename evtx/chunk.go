@@ -2,6 +2,8 @@ package evtx
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"hash/crc32"
 
 	"github.com/coldcheck/coldcheck/internal/filetime"
@@ -216,6 +218,9 @@ func (c *chunkReader) record(at, size int, verified bool) {
 	}
 	if err == nil {
 		err = r.fill(elements[0])
+	}
+	if errors.Is(err, ErrLimit) {
+		err = fmt.Errorf("%w: the record, or all records of its chunk, have too many elements, values or levels", err)
 	}
 	if err != nil {
 		c.items = append(c.items, item{damage: &Damage{r.Offset, r.Number, r.Number, err}})

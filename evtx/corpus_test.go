@@ -256,6 +256,24 @@ func sameAsExport(t *testing.T, records []*Record, want []*node) {
 	}
 }
 
+// sameBackward compares the records of a log with those from its end.
+func sameBackward(t *testing.T, data []byte, records []*Record) {
+	t.Helper()
+	l, err := openBytes(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := len(records)
+	for r, err := range l.Backward() {
+		if left--; err != nil || left < 0 || r.Number != records[left].Number || r.Offset != records[left].Offset {
+			t.Fatalf("backward: %v, %v, %d left", r, err, left)
+		}
+	}
+	if left != 0 {
+		t.Errorf("backward: %d records are missing", left)
+	}
+}
+
 // TestCorpus: the records of real logs are those of evtxexport: their numbers, times, identifiers, names, strings, and
 // their XML.
 func TestCorpus(t *testing.T) {
@@ -275,6 +293,7 @@ func TestCorpus(t *testing.T) {
 				_, text, _ := bytes.Cut(runExport(t, data, "xml"), []byte("\n"))
 				sameAsExport(t, records, parseXML(t, text))
 			}
+			sameBackward(t, data, records)
 			list := exportText(t, data)
 			if len(list) != len(records) {
 				t.Fatalf("%d records, evtxexport lists %d", len(records), len(list))
