@@ -105,7 +105,7 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 	l.put("tool", "coldcheck")
 	l.put("version", o.Version)
 	l.putIf("commit", o.Commit)
-	if b := o.tool().jsonBuild; b != nil {
+	if b := o.tool().jsonBuild; o.Build != nil {
 		l.putIf("date", b.Date)
 		if b.Modified != nil {
 			l.put("modified", strconv.FormatBool(*b.Modified))

@@ -25,24 +25,25 @@ type jsonTool struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`
-	*jsonBuild
+	jsonBuild
 }
 
+// jsonBuild has all of its fields but the first two, or none.
 type jsonBuild struct {
 	Date     string `json:"date,omitempty"`
 	Modified *bool  `json:"modified,omitempty"`
-	Go       string `json:"go"`
-	OS       string `json:"os"`
-	Arch     string `json:"arch"`
-	CGO      bool   `json:"cgo"`
-	Trimpath bool   `json:"trimpath"`
+	Go       string `json:"go,omitempty"`
+	OS       string `json:"os,omitempty"`
+	Arch     string `json:"arch,omitempty"`
+	CGO      *bool  `json:"cgo,omitempty"`
+	Trimpath *bool  `json:"trimpath,omitempty"`
 }
 
 // tool is the program that writes a report.
 func (o Options) tool() jsonTool {
 	t := jsonTool{Name: toolName, Version: o.Version, Commit: o.Commit}
 	if b := o.Build; b != nil {
-		t.jsonBuild = &jsonBuild{Modified: b.Modified, Go: b.Go, OS: b.OS, Arch: b.Arch, CGO: b.CGO, Trimpath: b.Trimpath}
+		t.jsonBuild = jsonBuild{Modified: b.Modified, Go: b.Go, OS: b.OS, Arch: b.Arch, CGO: &b.CGO, Trimpath: &b.Trimpath}
 		if !b.Date.IsZero() {
 			t.Date = b.Date.UTC().Format(time.RFC3339)
 		}

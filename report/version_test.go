@@ -70,6 +70,9 @@ func TestVersionJSON(t *testing.T) {
 			if err := JSON(&b, failing(), tt.o); err != nil {
 				t.Fatal(err)
 			}
+			if _, err := Read("report.json", b.Bytes()); err != nil {
+				t.Error(err)
+			}
 			doc = unmarshal(t, b.Bytes())
 			if err := reports.Validate(doc); err != nil {
 				t.Error(err)
