@@ -1,6 +1,8 @@
 package evtx
 
 import (
+	"slices"
+
 	"github.com/coldcheck/coldcheck/internal/utf16le"
 )
 
@@ -48,6 +50,11 @@ type binXMLReader struct {
 	definitions map[uint32]definition
 	left        int // steps of the chunk
 	recordLeft  int // steps of the record
+
+	slots          []slot // of the templates that are being expanded
+	elementStock   stock[Element]
+	contentStock   stock[Content]
+	attributeStock stock[Attribute]
 }
 
 // A definition is a template, or why there is none.
@@ -171,7 +178,10 @@ func (r *binXMLReader) instance(content []Content, at, end, depth int) ([]Conten
 	if int64(count)*4 > int64(end-at) {
 		return nil, 0, corrupt("%d values of a template at %d", count, start)
 	}
-	values := make([]slot, count)
+	before := len(r.slots)
+	defer func() { r.slots = r.slots[:before] }()
+	r.slots = slices.Grow(r.slots, int(count))[:before+int(count)]
+	values := r.slots[before:]
 	data := at + 4*int(count)
 	for i := range values {
 		if err := r.spend(1); err != nil {

@@ -54,17 +54,33 @@ func (r *binXMLReader) expand(content []Content, t *template, values []slot, dep
 // maxPresized is how much content is made room for before it is there.
 const maxPresized = 32
 
+// A stock makes slices of one large one, since a record has many small ones.
+type stock[T any] struct{ left []T }
+
+const stockSize = 128
+
+// take returns an empty slice with room for n values, of which there are at most stockSize.
+func (s *stock[T]) take(n int) []T {
+	if n > len(s.left) {
+		s.left = make([]T, stockSize)
+	}
+	taken := s.left[:0:n]
+	s.left = s.left[n:]
+	return taken
+}
+
 // one makes one element of a template. The place with the number of is for an item of an array.
 func (r *binXMLReader) one(t *template, values []slot, of int, item Value, depth int) (*Element, error) {
 	if err := r.spend(1 + len(t.name)/stepBytes); err != nil {
 		return nil, err
 	}
-	e := &Element{Name: t.name}
+	e := &r.elementStock.take(1)[:1][0]
+	e.Name = t.name
 	if n := len(t.content); n > 0 {
-		e.Content = make([]Content, 0, min(n, maxPresized))
+		e.Content = r.contentStock.take(min(n, maxPresized))
 	}
 	if n := len(t.attributes); n > 0 {
-		e.Attributes = make([]Attribute, 0, min(n, maxPresized))
+		e.Attributes = r.attributeStock.take(min(n, maxPresized))
 	}
 	for _, a := range t.attributes {
 		v, err := r.attribute(a, values)
