@@ -62,6 +62,8 @@ type item struct {
 type segment struct {
 	items       []item
 	first, last uint64
+	// beyond are the records after the end that the chunk's header states; nil if none continue the row.
+	beyond *Damage
 }
 
 // A chunkReader decodes one chunk.
@@ -73,6 +75,8 @@ type chunkReader struct {
 	header chunkHeader
 	lowest uint64 // a record's number is above
 	limit  uint64 // and below
+	// lastWritten is the FILETIME of the last record.
+	lastWritten uint64
 	// headed: the header can be relied on. full: the file has all of the chunk's records.
 	headed, full bool
 	xml          binXMLReader
@@ -112,6 +116,7 @@ func readChunk(data []byte, offset int64, limit uint64, ansi func([]byte) string
 			c.missing(c.end, max(c.last+1, header.first), header.last)
 			c.last = header.last
 		}
+		c.lookBeyond()
 	}
 	return c.segment
 }
@@ -140,7 +145,7 @@ func (c *chunkReader) walk(verified bool) {
 			if c.last == 0 {
 				c.first = c.number(at)
 			}
-			c.last = c.number(at)
+			c.last, c.lastWritten = c.number(at), le.Uint64(c.data[at+16:])
 			c.record(at, size, verified)
 			at += size
 			continue
@@ -227,6 +232,27 @@ func (c *chunkReader) record(at, size int, verified bool) {
 		return
 	}
 	c.items = append(c.items, item{record: r})
+}
+
+// lookBeyond looks for records that continue the row after its end. Records of an earlier use of the chunk do not:
+// their numbers are lower, and they are older.
+func (c *chunkReader) lookBeyond() {
+	at, last := c.end, c.last
+	c.end, c.limit = len(c.data), ^uint64(0)
+	for written := c.lastWritten; ; {
+		size, err := c.recordSize(at)
+		if err != nil || c.number(at) != last+1 || le.Uint64(c.data[at+16:]) < written {
+			return
+		}
+		written = le.Uint64(c.data[at+16:])
+		last++
+		if c.beyond == nil {
+			c.beyond = &Damage{Offset: c.offset + int64(at), First: last, Err: corrupt(
+				"the records follow the end of the chunk that its header states, and are not read")}
+		}
+		c.beyond.Last = last
+		at += size
+	}
 }
 
 func zeros(b []byte) bool {

@@ -240,6 +240,7 @@ func (l *Log) records(from uint64, backward bool) iter.Seq2[*Record, error] {
 				return
 			}
 		}
+		var beyond *Damage
 		var edge uint64 // the last number of the segment before, or the first one of the segment after; 0 at the beginning
 		for i := range chunks {
 			if backward {
@@ -256,7 +257,7 @@ func (l *Log) records(from uint64, backward bool) iter.Seq2[*Record, error] {
 			}
 			s := readChunk(data, chunkOffset(p.chunk), limit, l.ansi)
 			if backward {
-				if edge == 0 && !l.newest(s.last, yield) {
+				if edge == 0 && !l.newest(s.last, s.beyond, yield) {
 					return
 				}
 				if s.last != 0 && edge != 0 && s.last+1 < edge && !yield(nil, missing(chunkOffset(p.chunk), s.last+1, edge-1)) {
@@ -289,16 +290,24 @@ func (l *Log) records(from uint64, backward bool) iter.Seq2[*Record, error] {
 			case !backward && s.last != 0:
 				edge = max(edge, s.last)
 			}
+			beyond = s.beyond
 		}
 		if !backward {
-			l.newest(edge, yield)
+			l.newest(edge, beyond, yield)
 		}
 	}
 }
 
-// newest compares the number of the newest record with the file header.
-func (l *Log) newest(last uint64, yield func(*Record, error) bool) bool {
+// newest compares the number of the newest record with the file header, and with that of records after the end of its
+// chunk.
+func (l *Log) newest(last uint64, beyond *Damage, yield func(*Record, error) bool) bool {
 	next := l.header.NextRecord
+	if beyond != nil && beyond.First == last+1 {
+		if !yield(nil, beyond) {
+			return false
+		}
+		last = beyond.Last
+	}
 	switch {
 	case !l.header.Valid || next == 0:
 	case next > last+1 && last != 0:

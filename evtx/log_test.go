@@ -483,6 +483,26 @@ func TestDamage(t *testing.T) {
 			evtxtest.FixChunk(d, 1)
 			return d
 		}, []string{"1-18", "records 19 to 20: " + missing, "21-30"}, []string{"30-21", "18-1"}},
+		{"newest records after the end", func(d []byte) []byte {
+			le.PutUint32(d[chunk2+48:], uint32(recordAt(t, d, 29)-chunk2))
+			le.PutUint64(d[chunk2+32:], 28)
+			evtxtest.FixChunk(d, 2)
+			le.PutUint64(d[24:], 12)
+			d[120] = evtxtest.Dirty
+			evtxtest.FixHeader(d)
+			return d
+		}, []string{"1-28", "records 29 to 30: corrupt event log: the records follow the end of the chunk that its header " +
+			"states, and are not read"}, []string{"28-1"}},
+		{"older record after the end", func(d []byte) []byte {
+			at := recordAt(t, d, 29)
+			le.PutUint32(d[chunk2+48:], uint32(at-chunk2))
+			le.PutUint64(d[chunk2+32:], 28)
+			evtxtest.FixChunk(d, 2)
+			clear(d[at+16 : at+24])
+			le.PutUint64(d[24:], 29)
+			evtxtest.FixHeader(d)
+			return d
+		}, []string{"1-28"}, []string{"28-1"}},
 		{"record without XML", func(d []byte) []byte {
 			d[recordAt(t, d, 15)+24] = 0x55
 			evtxtest.FixChunk(d, 1)
