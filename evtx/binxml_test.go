@@ -449,3 +449,41 @@ func TestTemplateCycle(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Binary XML that ends anywhere is damage, or the record without its end: never more than it holds.
+func TestTruncatedXML(t *testing.T) {
+	t.Parallel()
+	for _, tt := range contents {
+		data := oneRecord(tt.body)
+		const start = chunk0 + chunkHeaderSize
+		size := int(le.Uint32(data[start+4:]))
+		for end := recordHeader; end < size-4; end++ {
+			xml := binXMLReader{chunk: data[chunk0 : start+end], ansi: func(b []byte) string { return string(b) },
+				names: map[uint32]string{}, definitions: map[uint32]definition{}, left: maxChunkSteps, recordLeft: maxRecordSteps}
+			list, err := xml.document(chunkHeaderSize+recordHeader, chunkHeaderSize+end, 0)
+			if err != nil && !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("%s, %d bytes: %v", tt.name, end, err)
+			}
+			if err == nil && len(list) == 1 && data[start+end] != endToken {
+				t.Fatalf("%s, %d bytes are a record: %s", tt.name, end, list[0])
+			}
+		}
+	}
+}
+
+func TestElement(t *testing.T) {
+	t.Parallel()
+	var none *Element
+	if none.Child("x") != nil || none.Attribute("x").Type() != Null || none.Value().Type() != Null {
+		t.Error("what is not there has content")
+	}
+	v := Value{kind: Binary, data: []byte{1, 2}}
+	if !bytes.Equal(v.Bytes(), []byte{1, 2}) || textValue("x").Bytes() != nil {
+		t.Error("the bytes of a value")
+	}
+	e := Element{Name: "a", Attributes: []Attribute{{"b", textValue("\n\r\t\"'")}},
+		Content: []Content{{Value: textValue("\n\"\ufffe")}}}
+	if got, want := e.String(), "<a b=\"&#10;&#13;&#9;&quot;'\">\n\"\ufffd</a>"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
