@@ -28,6 +28,7 @@ type release struct {
 	date    time.Time // of every file: SOURCE_DATE_EPOCH, or the commit's time
 	signer  dsse.Signer
 	targets []platform
+	limit   int64 // of the program's size in bytes
 }
 
 // platform is an operating system and an architecture, as Go names them.
@@ -51,7 +52,7 @@ var platforms = []platform{
 // check decides whether a release can be built. An error that a user can remove is a
 // refusal.
 func check(ctx context.Context, o options) (*release, error) {
-	r := &release{options: o, targets: platforms}
+	r := &release{options: o, targets: platforms, limit: maxProgram}
 	for _, path := range []*string{&r.root, &r.dist} {
 		absolute, err := filepath.Abs(*path)
 		if err != nil {

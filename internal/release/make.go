@@ -139,6 +139,9 @@ func (p platform) buildEnv() []string {
 		"GOEXPERIMENT=", "GOFIPS140=off", "GOFLAGS=", "GOWORK=off"}
 }
 
+// maxProgram is the bound of the program's size on every platform, in bytes.
+const maxProgram = 40_000_000
+
 // compile builds the program for a platform, and checks that the toolchain wrote into it what
 // it is made of.
 func (r *release) compile(ctx context.Context, work string, p platform) (*build, error) {
@@ -147,7 +150,13 @@ func (r *release) compile(ctx context.Context, work string, p platform) (*build,
 	if _, err := output(ctx, r.source, p.buildEnv(), "go", arguments...); err != nil {
 		return nil, err
 	}
-	var err error
+	file, err := os.Stat(b.path)
+	if err != nil {
+		return nil, err
+	}
+	if file.Size() > r.limit {
+		return nil, fmt.Errorf("the program for %s has %d bytes, more than %d", p, file.Size(), r.limit)
+	}
 	if b.info, err = buildinfo.ReadFile(b.path); err != nil {
 		return nil, err
 	}

@@ -1000,11 +1000,13 @@ func TestFailures(t *testing.T) {
 	for name, c := range map[string]struct {
 		source string
 		ctx    context.Context
+		limit  int64
 		want   string
 	}{
-		"compile":  {"package main\n\nfunc main() { undefined() }\n", t.Context(), "undefined: undefined"},
-		"no pages": {"package main\n\nfunc main() {}\n", t.Context(), "coldcheck man prints nothing"},
-		"canceled": {toy, canceled, "context canceled"},
+		"compile":   {"package main\n\nfunc main() { undefined() }\n", t.Context(), maxProgram, "undefined: undefined"},
+		"no pages":  {"package main\n\nfunc main() {}\n", t.Context(), maxProgram, "coldcheck man prints nothing"},
+		"too large": {toy, t.Context(), 100_000, "bytes, more than 100000"},
+		"canceled":  {toy, canceled, maxProgram, "context canceled"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -1018,7 +1020,7 @@ func TestFailures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.targets = []platform{{runtime.GOOS, runtime.GOARCH}}
+			r.targets, r.limit = []platform{{runtime.GOOS, runtime.GOARCH}}, c.limit
 			if err := r.make(c.ctx); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v", err)
 			}
