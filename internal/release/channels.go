@@ -52,7 +52,7 @@ func (c *channel) UpperSum(platform string) (string, error) {
 
 // writeChannels writes the manifests of package managers into a folder each.
 func (r *release) writeChannels(out string, sums []sum) error {
-	c := &channel{Project: project, Summary: summary, License: license, Version: r.number,
+	c := &channel{Project: project, Summary: strings.ToUpper(summary[:1]) + summary[1:], License: license, Version: r.number,
 		Date: r.date.Format(time.DateOnly), base: project + "/releases/download/" + r.version + "/",
 		names: map[string]string{}, sums: map[string]string{}}
 	for _, p := range r.targets {
@@ -96,7 +96,7 @@ func (r *release) writeScoop(out string, c *channel) error {
 	// Scoop replaces $version in what it makes of this for a later version.
 	next := project + "/releases/download/v$version/" + strings.ReplaceAll(c.names[platform], r.number, "$version")
 	text, err := json.MarshalIndent(map[string]any{
-		"version": c.Version, "description": summary, "homepage": project, "license": license, "bin": "coldcheck.exe",
+		"version": c.Version, "description": c.Summary, "homepage": project, "license": license, "bin": "coldcheck.exe",
 		"architecture": map[string]download{"64bit": {c.URL(platform), hash}},
 		"checkver":     "github",
 		"autoupdate":   map[string]any{"architecture": map[string]download{"64bit": {URL: next}}},

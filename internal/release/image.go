@@ -37,7 +37,7 @@ func (r *release) writeImage(work, out string, builds []*build, m *manual) error
 		if err != nil {
 			return err
 		}
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image,
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: ordinary{image},
 			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: b.os, Architecture: b.arch}}})
 	}
 	annotated := mutate.Annotations(index, r.annotations()).(v1.ImageIndex)
@@ -60,6 +60,12 @@ func (r *release) writeImage(work, out string, builds []*build, m *manual) error
 	name := fmt.Sprintf("coldcheck_%s_oci.tar", r.number)
 	return create(filepath.Join(out, name), func(w io.Writer) error { return writeTar(w, files, r.date) })
 }
+
+// ordinary is an image whose descriptor has no artifactType. The library writes the type of
+// the configuration there, and image-spec (descriptor.md) has the field for what is no image.
+type ordinary struct{ v1.Image }
+
+func (ordinary) ArtifactType() (string, error) { return "", nil }
 
 // image is the image for an architecture: the program, the certificates of public
 // authorities, which it needs for AWS and HTTPS, and the licenses.

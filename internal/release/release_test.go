@@ -448,6 +448,9 @@ func checkImage(t *testing.T, file, version, arch string, date time.Time) []byte
 	var architectures []string
 	for _, d := range manifest.Manifests {
 		architectures = append(architectures, d.Platform.String())
+		if d.ArtifactType != "" {
+			t.Errorf("the image for %s is an artifact: %s", d.Platform, d.ArtifactType)
+		}
 		image, err := index.Image(d.Digest)
 		if err != nil {
 			t.Fatal(err)

@@ -1,5 +1,5 @@
 class Coldcheck < Formula
-  desc "Offline check of whether an Amazon WorkSpace can become a custom image"
+  desc "{{.Summary}}"
   homepage "{{.Project}}"
   version "{{.Version}}"
   license "{{.License}}"
