@@ -52,8 +52,9 @@ func (c *channel) UpperSum(platform string) (string, error) {
 
 // writeChannels writes the manifests of package managers into a folder each.
 func (r *release) writeChannels(out string, sums []sum) error {
-	c := &channel{Project: project, Summary: strings.ToUpper(summary[:1]) + summary[1:], License: license, Version: r.number,
-		Date: r.date.Format(time.DateOnly), base: project + "/releases/download/" + r.version + "/",
+	c := &channel{Project: project, Summary: strings.ToUpper(summary[:1]) + summary[1:], License: license,
+		Version: r.number,
+		Date:    r.date.Format(time.DateOnly), base: project + "/releases/download/" + r.version + "/",
 		names: map[string]string{}, sums: map[string]string{}}
 	for _, p := range r.targets {
 		c.names[p.String()] = r.archiveName(p)
