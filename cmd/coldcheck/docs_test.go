@@ -2,11 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -113,10 +116,13 @@ func TestLogPage(t *testing.T) {
 	}
 }
 
-// pages are the README, and the pages in docs and deploy.
+// pages are those at the top of the repository, and the pages in docs and deploy.
 func pages(t *testing.T) []string {
 	t.Helper()
-	all := []string{filepath.Join(module, "README.md")}
+	var all []string
+	for _, name := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"} {
+		all = append(all, filepath.Join(module, name))
+	}
 	for _, pattern := range []string{"docs/*.md", "deploy/*.md", "deploy/*/*.md"} {
 		some, err := filepath.Glob(filepath.Join(module, pattern))
 		if err != nil || len(some) == 0 {
@@ -127,16 +133,54 @@ func pages(t *testing.T) []string {
 	return all
 }
 
-// Every file that a page names is there.
+// Every file that a page names is there, and every section.
 func TestLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
 	for _, page := range pages(t) {
 		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+			to := page
+			if m[1] != "" {
+				to = filepath.Join(filepath.Dir(page), m[1])
+			}
+			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s: %v", page, err)
+			} else if m[2] != "" && !slices.Contains(sections(t, to), m[2]) {
+				t.Errorf("%s: %s has no section %s", page, to, m[2])
 			}
 		}
 	}
+}
+
+// sections are the sections of a page as GitHub names them in links.
+func sections(t *testing.T, page string) (list []string) {
+	t.Helper()
+	seen := map[string]int{}
+	code := false
+	for line := range strings.Lines(read(t, page)) {
+		if strings.HasPrefix(line, "```") {
+			code = !code
+		}
+		_, title, ok := strings.Cut(line, "# ")
+		if code || !ok || !strings.HasPrefix(line, "#") {
+			continue
+		}
+		name := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, strings.TrimSpace(title))
+		if n := seen[name]; n > 0 {
+			list = append(list, fmt.Sprintf("%s-%d", name, n))
+		} else {
+			list = append(list, name)
+		}
+		seen[name]++
+	}
+	return list
 }
 
 // Every command line in the documentation is one of the program's: its command,

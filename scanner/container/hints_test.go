@@ -1,12 +1,16 @@
 package container
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 )
 
 // A hint is a command that can be run as it stands.
 func TestFill(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("names are for another shell")
+	}
 	for name, want := range map[string]string{
 		"root.qcow2":          "qemu-img convert -O raw root.qcow2 root.img",
 		"/images/root.vmdk":   "qemu-img convert -O raw /images/root.vmdk /images/root.img",

@@ -349,7 +349,7 @@ func TestVDIParent(t *testing.T) {
 			top, []string{changed, bottom}, "its modification UUID is 00000017-0000-0000-0000-000000000000"},
 		"not a VDI image":     {top, []string{raw}, "it is not a VDI image"},
 		"itself":              {self, []string{self}, "an image is not its own parent"},
-		"missing":             {top, []string{filepath.Join(dir, "missing.vdi")}, "no such file"},
+		"missing":             {top, []string{filepath.Join(dir, "missing.vdi")}, "missing.vdi: "},
 		"a parent and others": {top, []string{raw, changed, bottom, undo}, ""},
 	} {
 		disks, err := openFile(t.Context(), tt.file, tt.parents...)

@@ -22,7 +22,14 @@ func (s *folderStore) String() string { return s.name }
 
 func (s *folderStore) Close() error { return nil }
 
-func (s *folderStore) path(id string) string { return filepath.Join(s.name, records, id+extension) }
+// path is the name of the file of a record. Some names are devices of Windows: a record in
+// NUL is lost, and seems to be there.
+func (s *folderStore) path(id string) (string, error) {
+	if name := id + extension; filepath.IsLocal(name) {
+		return filepath.Join(s.name, records, name), nil
+	}
+	return "", kind.Input(fmt.Errorf("%s: %s%s is not a file on this system, but a device", s.name, id, extension))
+}
 
 func (s *folderStore) Probe(ctx context.Context) error {
 	name, err := s.writeTemporary(ctx, nil)
@@ -47,7 +54,11 @@ func (s *folderStore) Has(ctx context.Context, id string) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	_, err := os.Lstat(s.path(id))
+	path, err := s.path(id)
+	if err != nil {
+		return false, err
+	}
+	_, err = os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -58,7 +69,11 @@ func (s *folderStore) Get(ctx context.Context, id string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(s.path(id))
+	path, err := s.path(id)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -78,6 +93,10 @@ func (s *folderStore) Get(ctx context.Context, id string) ([]byte, error) {
 
 // Put writes the record under another name, syncs it, and gives it its name.
 func (s *folderStore) Put(ctx context.Context, id string, record []byte, over Over) (written bool, err error) {
+	path, err := s.path(id)
+	if err != nil {
+		return false, err
+	}
 	name, err := s.writeTemporary(ctx, record)
 	if err != nil {
 		return false, kind.Input(err)
@@ -86,7 +105,7 @@ func (s *folderStore) Put(ctx context.Context, id string, record []byte, over Ov
 	if over == Replace {
 		rename = os.Rename
 	}
-	if err := rename(name, s.path(id)); err != nil {
+	if err := rename(name, path); err != nil {
 		os.Remove(name)
 		if over == Keep && errors.Is(err, fs.ErrExist) {
 			return false, nil

@@ -122,7 +122,11 @@ func TestReadProblems(t *testing.T) {
 		if content == string(good) && id != "other" {
 			t.Fatalf("%s changes nothing", id)
 		}
-		if err := os.WriteFile(s.path(id), []byte(content), 0o666); err != nil {
+		path, err := s.path(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}

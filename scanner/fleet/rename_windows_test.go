@@ -27,6 +27,25 @@ func TestLongPath(t *testing.T) {
 	}
 }
 
+// TestDeviceRecord: a record cannot have the name of a device, in which it would be lost.
+func TestDeviceRecord(t *testing.T) {
+	t.Parallel()
+	s := folderOf(t)
+	const id = "nul"
+	if filepath.IsLocal(id + extension) {
+		t.Skip("this version of Windows has no device ", id+extension)
+	}
+	if _, err := s.Put(t.Context(), id, []byte("record"), Keep); err == nil {
+		t.Error("a record is written to a device")
+	}
+	if has, err := s.Has(t.Context(), id); has || err == nil {
+		t.Errorf("a device is a record: %t, %v", has, err)
+	}
+	if _, err := s.Get(t.Context(), id); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a device is a record: %v", err)
+	}
+}
+
 // TestLongRecord: a record may have a path of any length, and no other one takes its place.
 func TestLongRecord(t *testing.T) {
 	t.Parallel()

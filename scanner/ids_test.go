@@ -1,0 +1,31 @@
+package scanner
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestIDs: no requirement that users know by its id goes away, or changes what programs
+// rely on (docs/compatibility.md). A new one gets a line in the list.
+func TestIDs(t *testing.T) {
+	text, err := os.ReadFile("testdata/ids.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := map[string]string{}
+	for _, r := range Catalogue() {
+		is[r.ID] = strings.Join([]string{r.ID, string(r.Platform), string(r.Scope), string(r.Severity), r.AWSErrorCode}, "\t")
+	}
+	for line := range strings.Lines(string(text)) {
+		want := strings.TrimSuffix(line, "\n")
+		id, _, _ := strings.Cut(want, "\t")
+		if is[id] != want {
+			t.Errorf("%q is %q now", want, is[id])
+		}
+		delete(is, id)
+	}
+	for _, line := range is {
+		t.Errorf("testdata/ids.tsv lacks %q", line)
+	}
+}
