@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"math"
 	"os"
 	"path"
 	"slices"
@@ -50,6 +51,11 @@ coldcheck inspect evtx -o jsonl System.evtx --since 2026-11-01`,
 			}
 			if l.until, err = flagTime("until", until); err != nil {
 				return err
+			}
+			for _, id := range l.ids {
+				if id > math.MaxUint16 {
+					return usage("give numbers up to 65535", "--event-id %d is not the number of an event", id)
+				}
 			}
 			if l.last < 0 {
 				return usage("give a number from 1 on", "--last %d is not a number of records", l.last)

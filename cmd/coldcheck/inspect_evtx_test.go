@@ -113,6 +113,8 @@ func TestEvtxErrors(t *testing.T) {
 		{"System.evtx --until 2026-13-01", 64, 0, `--until "2026-13-01" is not a time`},
 		{"System.evtx --last -1", 64, 0, "--last -1 is not a number of records"},
 		{"System.evtx --event-id x", 64, 0, "event-id"},
+		{"System.evtx --event-id 65535", 0, 0, ""},
+		{"System.evtx --event-id 65536", 64, 0, "--event-id 65536 is not the number of an event"},
 		{"System.evtx -o xml", 64, 0, "xml"},
 	} {
 		stdout, stderr, exit := runWith(t, files, append([]string{"inspect", "evtx"}, strings.Fields(tt.args)...)...)
