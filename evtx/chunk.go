@@ -105,6 +105,14 @@ func readChunk(data []byte, offset int64, limit uint64, ansi func([]byte) string
 			verified = false
 		}
 	}
+	if verified && c.end-chunkHeaderSize >= minRecord && header.last != 0 {
+		// What the checksums confirm was written so: by a program that numbers the records of a file in another way.
+		if n := c.number(chunkHeaderSize); n < header.first || n > header.last {
+			c.damaged(0, corrupt("the chunk's header counts records %d to %d, but the first is %d", header.first,
+				header.last, n))
+			header.last, c.lowest, c.limit = 0, 0, ^uint64(0)
+		}
+	}
 	c.xml = binXMLReader{chunk: data[:c.end], ansi: ansi, names: map[uint32]string{},
 		definitions: map[uint32]definition{}, left: maxChunkSteps}
 	c.walk(verified)
@@ -150,7 +158,7 @@ func (c *chunkReader) walk(verified bool) {
 			at += size
 			continue
 		}
-		if !c.headed || !c.full || c.last == c.header.last && zeros(c.data[at:c.end]) {
+		if !c.headed || !c.full || (verified || c.last == c.header.last) && zeros(c.data[at:c.end]) {
 			return
 		}
 		c.damaged(at, err)

@@ -483,6 +483,17 @@ func TestDamage(t *testing.T) {
 			evtxtest.FixChunk(d, 1)
 			return d
 		}, []string{"1-18", "records 19 to 20: " + missing, "21-30"}, []string{"30-21", "18-1"}},
+		{"other numbers in the headers", func(d []byte) []byte {
+			for i, at := range []int{chunk0, chunk1, chunk2} {
+				le.PutUint64(d[at+24:], 501+10*uint64(i))
+				le.PutUint64(d[at+32:], 510+10*uint64(i))
+				evtxtest.FixChunk(d, i)
+			}
+			return d
+		}, []string{"corrupt event log: the chunk's header counts records 501 to 510, but the first is 1", "1-10",
+			"corrupt event log: the chunk's header counts records 511 to 520, but the first is 11", "11-20",
+			"corrupt event log: the chunk's header counts records 521 to 530, but the first is 21", "21-30"},
+			[]string{"30-21", "20-11", "10-1"}},
 		{"newest records after the end", func(d []byte) []byte {
 			le.PutUint32(d[chunk2+48:], uint32(recordAt(t, d, 29)-chunk2))
 			le.PutUint64(d[chunk2+32:], 28)
