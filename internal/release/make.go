@@ -52,7 +52,7 @@ func (r *release) make(ctx context.Context) error {
 	if err := r.clone(ctx, filepath.Join(work, "source")); err != nil {
 		return err
 	}
-	if err := r.fill(ctx, work, out); err != nil {
+	if err := cmp.Or(r.fill(ctx, work, out), ctx.Err()); err != nil {
 		return err
 	}
 	old := filepath.Join(work, "old")
