@@ -553,6 +553,9 @@ func checkBOM(t *testing.T, file, program, version string) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
+	if tool := (*bom.Metadata.Tools.Components)[0]; tool.Name != "cyclonedx-gomod" || tool.Version == "" {
+		t.Errorf("made by %s %q", tool.Name, tool.Version)
+	}
 	c := bom.Metadata.Component
 	sum, err := sha256Of(program)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -49,7 +50,8 @@ func (r *release) bom(b *build) (*cdx.BOM, error) {
 	bom.SerialNumber = uuid.NewSHA1(uuid.NameSpaceURL, []byte(project+"#"+digest)).URN()
 	bom.Metadata.Timestamp = r.date.Format(time.RFC3339)
 	bom.Metadata.Tools = &cdx.ToolsChoice{Components: &[]cdx.Component{{
-		Type: cdx.ComponentTypeApplication, Name: "cyclonedx-gomod", Version: "v1.10.0",
+		Type: cdx.ComponentTypeApplication, Name: "cyclonedx-gomod",
+		Version: versionOf("github.com/CycloneDX/cyclonedx-gomod"),
 	}}}
 	bom.Metadata.Component.Licenses = &cdx.Licenses{{License: &cdx.License{ID: license}}}
 	bom.Metadata.Component.Hashes = &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: digest}}
@@ -65,6 +67,19 @@ func (r *release) bom(b *build) (*cdx.BOM, error) {
 		c.Licenses = &cdx.Licenses{licenseChoice(b.modules[at].licenses)}
 	}
 	return bom, nil
+}
+
+// versionOf returns the version of a module that this program contains.
+func versionOf(path string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	i := slices.IndexFunc(info.Deps, func(d *debug.Module) bool { return d.Path == path })
+	if i < 0 {
+		return ""
+	}
+	return info.Deps[i].Version
 }
 
 // licenseChoice names licenses that all apply.
