@@ -104,19 +104,16 @@ race:
 cross-check:
 	COLDCHECK_NIGHTLY=1 $(GO) test -timeout $(TIMEOUT) -run '^TestCrossCheckCases$$' -v ./scanner
 
-# The packages whose tests need Linux or a shell of it. TestPlatforms checks that they
-# compile for Windows and macOS.
-NOT_ON_WINDOWS = cmd/coldcheck fixtures/make internal/bench internal/house internal/testenv \
-	scanner/internal/mutate
-
 # The tests that work on Windows, and their packages. Run it there, in Git Bash.
 .PHONY: test-windows list-windows
 list-windows:
-	@$(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | \
-		grep -vxF "$$(printf '$(shell $(GO) list -m)/%s\n' $(NOT_ON_WINDOWS))"
+	@.github/scripts/windows.sh
 test-windows:
-	$(GO) test -short -timeout $(TIMEOUT) $$($(MAKE) -s list-windows)
-	$(GO) test -short -timeout $(TIMEOUT) -run 'Windows|Console|CtrlBreak|BusyHint|CutDrive|Version' ./cmd/coldcheck
+	$(GO) test -short -timeout $(TIMEOUT) $$(.github/scripts/windows.sh)
+	$(GO) test -short -timeout $(TIMEOUT) -run '$(WINDOWS_COMMAND)' ./cmd/coldcheck
+
+# The tests of the command that work on Windows.
+WINDOWS_COMMAND = Windows|Console|CtrlBreak|BusyHint|CutDrive|VersionLine
 
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted" >&2; exit 1; }

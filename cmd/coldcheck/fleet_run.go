@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -18,6 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/coldcheck/coldcheck/internal/buildinfo"
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/report"
@@ -220,9 +224,13 @@ func (p *program) fleetRun(c *cobra.Command, list string, flags fleetRunFlags) e
 	if err := store.Probe(ctx); err != nil {
 		return problem{fmt.Errorf("cannot write records: %w", err), errFile, hintOf(err)}
 	}
+	build, err := buildIdentity(buildinfo.Read())
+	if err != nil {
+		return err
+	}
 	options := p.reportOptions()
 	o := fleet.Options{
-		Reuse: reuse, Settings: verdictSettings(in, options.Commit),
+		Reuse: reuse, Settings: verdictSettings(in, build),
 		Input: in, Version: options.Version, Jobs: jobs, Again: flags.again.Again, Timeout: flags.timeout,
 		Encode: func(r *scanner.Result) (text []byte, exit int, err error) {
 			var b bytes.Buffer
@@ -231,6 +239,28 @@ func (p *program) fleetRun(c *cobra.Command, list string, flags fleetRunFlags) e
 		},
 	}
 	return p.runTargets(ctx, targets, shard, store, rate, o)
+}
+
+// buildIdentity tells builds apart that have the same version: a build without a history, or
+// of files that were changed, is known by the hash of the program.
+func buildIdentity(b buildinfo.Info) (string, error) {
+	if b.Version != buildinfo.Unknown && (b.Modified == nil || !*b.Modified) {
+		return b.Commit, nil
+	}
+	name, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // verdictSettings are what decides a verdict besides the target and the version.

@@ -24,3 +24,30 @@ func TestVersionLine(t *testing.T) {
 		}
 	}
 }
+
+// TestBuildIdentity: builds that differ, or may differ, have different identities.
+func TestBuildIdentity(t *testing.T) {
+	yes, no := true, false
+	identity := func(b buildinfo.Info) string {
+		t.Helper()
+		is, err := buildIdentity(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	for _, b := range []buildinfo.Info{
+		{Version: "v1.0.0"}, {Version: "v1.0.0", Commit: "0123"}, {Version: "v1.0.0", Commit: "0123", Modified: &no},
+	} {
+		if is := identity(b); is != b.Commit {
+			t.Errorf("%+v: %s", b, is)
+		}
+	}
+	for _, b := range []buildinfo.Info{
+		{Version: buildinfo.Unknown}, {Version: "v1.0.0+dirty", Commit: "0123", Modified: &yes},
+	} {
+		if is := identity(b); len(is) != 64 {
+			t.Errorf("%+v: %s", b, is)
+		}
+	}
+}

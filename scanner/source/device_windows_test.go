@@ -1,7 +1,9 @@
 package source
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -93,5 +95,37 @@ func TestLongPath(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, p, err)
 		}
 		part.Close()
+	}
+}
+
+// TestPhysicalDrive reads the first disk of the machine: any part of it is the same as in
+// a read of complete sectors.
+func TestPhysicalDrive(t *testing.T) {
+	t.Parallel()
+	s, err := Open(t.Context(), `\\.\PhysicalDrive0`, Options{})
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, windows.ERROR_NOT_SUPPORTED) {
+		t.Skip("needs a disk and an administrator: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const sector = 4096 // at most
+	whole := make([]byte, 4*sector)
+	if n, err := s.ReadAt(whole, 0); n != len(whole) || err != nil {
+		t.Fatal(n, err)
+	}
+	for _, at := range []int{1, 511, 512, sector - 1, sector, 2*sector + 1} {
+		p := make([]byte, sector+3)
+		if n, err := s.ReadAt(p, int64(at)); n != len(p) || err != nil || !bytes.Equal(p, whole[at:][:len(p)]) {
+			t.Errorf("at %d: %d bytes, %v", at, n, err)
+		}
+	}
+	end := make([]byte, 10)
+	if n, err := s.ReadAt(end, s.Size()-5); n != 5 || err != io.EOF {
+		t.Errorf("at the end of %d bytes: %d, %v", s.Size(), n, err)
+	}
+	if err := s.Changed(); err != nil {
+		t.Error(err)
 	}
 }
