@@ -68,9 +68,12 @@ func (e *Element) String() string {
 }
 
 func (e *Element) write(b *strings.Builder) {
-	b.WriteString("<" + e.Name)
+	b.WriteByte('<')
+	b.WriteString(e.Name)
 	for _, a := range e.Attributes {
-		b.WriteString(" " + a.Name + `="`)
+		b.WriteByte(' ')
+		b.WriteString(a.Name)
+		b.WriteString(`="`)
 		writeText(b, a.Value.String(), true)
 		b.WriteByte('"')
 	}
@@ -86,12 +89,18 @@ func (e *Element) write(b *strings.Builder) {
 			writeText(b, c.Value.String(), false)
 		}
 	}
-	b.WriteString("</" + e.Name + ">")
+	b.WriteString("</")
+	b.WriteString(e.Name)
+	b.WriteByte('>')
 }
 
 // writeText writes a text with the references that XML needs. A program that reads an attribute would make spaces of
 // its line ends and tabs (XML 1.0, section 3.3.3), and of a carriage return anywhere a line feed (2.11).
 func writeText(b *strings.Builder, text string, inAttribute bool) {
+	if plainText(text) {
+		b.WriteString(text)
+		return
+	}
 	for _, c := range text {
 		switch {
 		case c == '&':
@@ -114,4 +123,15 @@ func writeText(b *strings.Builder, text string, inAttribute bool) {
 			b.WriteRune(c)
 		}
 	}
+}
+
+// plainText reports whether a text is ASCII without anything to replace, as most texts are.
+func plainText(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ', c >= 0x7F, c == '&', c == '<', c == '>', c == '"':
+			return false
+		}
+	}
+	return true
 }
