@@ -24,7 +24,10 @@ func TestFullRelease(t *testing.T) {
 	private, _ := makeKey(t, dir, "ecdsa")
 	head := strings.TrimSpace(command(t, "../..", "git", "rev-parse", "HEAD"))
 	var dists []string
-	for _, name := range []string{"a", "deeper/b"} {
+	for i, name := range []string{"a", "deeper/b"} {
+		if i > 0 {
+			differently(t)
+		}
 		tree := filepath.Join(dir, name)
 		command(t, "../..", "git", "clone", "--quiet", "--shared", ".", tree)
 		command(t, tree, "git", "checkout", "--quiet", "--detach", head)
@@ -86,6 +89,23 @@ func TestFullRelease(t *testing.T) {
 	command(t, ".", "chroot", debian, "apt-get", "purge", "-q", "-y", "coldcheck")
 	if d := cmp.Diff(before, digests(t, filepath.Join(debian, "usr"))); d != "" {
 		t.Errorf("the package leaves changes: %s", d)
+	}
+}
+
+// differently sets what another user may have, and what must not change the release.
+func differently(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"gitconfig": "[core]\n\tautocrlf = true\n", "goenv": "GOFLAGS=-tags=other -buildvcs=false\nGOAMD64=v3\n",
+	} {
+		if err := writeBelow(dir, name, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{"GIT_CONFIG_GLOBAL": filepath.Join(dir, "gitconfig"),
+		"GOENV": filepath.Join(dir, "goenv"), "GOFLAGS": "", "CGO_ENABLED": "1", "TZ": "Asia/Tokyo", "LC_ALL": "C"} {
+		t.Setenv(name, value)
 	}
 }
 

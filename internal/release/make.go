@@ -76,7 +76,10 @@ func ignoreMissing(err error) error {
 // clone makes a clone in which the commit has the version as its only tag: the Go toolchain
 // writes it into the program. The clone has no other files than the commit.
 func (r *release) clone(ctx context.Context, source string) error {
-	if _, err := r.git(ctx, "clone", "--quiet", "--shared", "--no-tags", "--no-checkout", r.root, source); err != nil {
+	// Files have the line ends of the commit, whatever the user's configuration says.
+	_, err := r.git(ctx, "clone", "--quiet", "--shared", "--no-tags", "--no-checkout", "--config", "core.autocrlf=false",
+		r.root, source)
+	if err != nil {
 		return err
 	}
 	r.source = source
@@ -130,13 +133,14 @@ func (r *release) fill(ctx context.Context, work, out string) error {
 // buildFlags are the flags of go build. The linker writes neither symbols nor a build ID,
 // which would differ from toolchain to toolchain.
 func buildFlags() []string {
-	return []string{"-trimpath", "-buildvcs=true", "-mod=readonly", "-ldflags=-s -w -buildid="}
+	return []string{"-trimpath", "-buildvcs=true", "-ldflags=-s -w -buildid="}
 }
 
-// buildEnv are the variables of go build. They replace settings that change the program.
+// buildEnv are the variables of go build. They replace settings that change the program, those
+// of go env -w too, for which a variable must not be empty.
 func (p platform) buildEnv() []string {
 	return []string{"GOOS=" + p.os, "GOARCH=" + p.arch, "CGO_ENABLED=0", "GOAMD64=v1", "GOARM64=v8.0",
-		"GOEXPERIMENT=", "GOFIPS140=off", "GOFLAGS=", "GOWORK=off"}
+		"GOFIPS140=off", "GOFLAGS=-mod=readonly", "GOWORK=off"}
 }
 
 // maxProgram is the bound of the program's size on every platform, in bytes.
@@ -168,6 +172,11 @@ func (r *release) compile(ctx context.Context, work string, p platform) (*build,
 	if version != r.version || revision != r.commit || modified != "false" {
 		return nil, fmt.Errorf("the program for %s is of version %s and commit %s (modified: %s), not of %s and %s",
 			p, version, revision, modified, r.version, r.commit)
+	}
+	for _, key := range []string{"GOEXPERIMENT", "-tags", "-gcflags"} {
+		if value := settings[key]; value != "" {
+			return nil, fmt.Errorf("the program for %s was built with %s=%s", p, key, value)
+		}
 	}
 	if b.modules, err = r.linked(ctx, b); err != nil {
 		return nil, err

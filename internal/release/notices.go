@@ -74,7 +74,7 @@ func (r *release) linked(ctx context.Context, b *build) ([]module, error) {
 // their paths, with the texts of their licenses: those of the module, and of every folder
 // above a package that is needed.
 func listModules(ctx context.Context, source string, p platform) ([]module, error) {
-	out, err := output(ctx, source, p.buildEnv(), "go", "list", "-mod=readonly", "-deps", "-json=Dir,Module",
+	out, err := output(ctx, source, p.buildEnv(), "go", "list", "-deps", "-json=Dir,Module",
 		"./cmd/coldcheck")
 	if err != nil {
 		return nil, err
