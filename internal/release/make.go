@@ -146,8 +146,7 @@ func (p platform) buildEnv() []string {
 // maxProgram is the bound of the program's size on every platform, in bytes.
 const maxProgram = 40_000_000
 
-// compile builds the program for a platform, and checks that the toolchain wrote into it what
-// it is made of.
+// compile builds the program for a platform, and checks what it is made of.
 func (r *release) compile(ctx context.Context, work string, p platform) (*build, error) {
 	b := &build{platform: p, path: filepath.Join(work, p.String(), p.program())}
 	arguments := slices.Concat([]string{"build"}, buildFlags(), []string{"-o", b.path, "./cmd/coldcheck"})
@@ -164,25 +163,34 @@ func (r *release) compile(ctx context.Context, work string, p platform) (*build,
 	if b.info, err = buildinfo.ReadFile(b.path); err != nil {
 		return nil, err
 	}
-	settings := map[string]string{}
-	for _, s := range b.info.Settings {
-		settings[s.Key] = s.Value
-	}
-	version, revision, modified := b.info.Main.Version, settings["vcs.revision"], settings["vcs.modified"]
-	if version != r.version || revision != r.commit || modified != "false" {
-		return nil, fmt.Errorf("the program for %s is of version %s and commit %s (modified: %s), not of %s and %s",
-			p, version, revision, modified, r.version, r.commit)
-	}
-	for _, key := range []string{"GOEXPERIMENT", "-tags", "-gcflags"} {
-		if value := settings[key]; value != "" {
-			return nil, fmt.Errorf("the program for %s was built with %s=%s", p, key, value)
-		}
+	if err := r.checkBuild(p, b.info); err != nil {
+		return nil, err
 	}
 	if b.modules, err = r.linked(ctx, b); err != nil {
 		return nil, err
 	}
 	b.notices = notices(b.modules)
 	return b, nil
+}
+
+// checkBuild checks what the toolchain wrote into a program: the version, the commit, and that
+// no setting changed the program.
+func (r *release) checkBuild(p platform, info *buildinfo.BuildInfo) error {
+	settings := map[string]string{}
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	version, revision, modified := info.Main.Version, settings["vcs.revision"], settings["vcs.modified"]
+	if version != r.version || revision != r.commit || modified != "false" {
+		return fmt.Errorf("the program for %s is of version %s and commit %s (modified: %s), not of %s and %s",
+			p, version, revision, modified, r.version, r.commit)
+	}
+	for _, key := range []string{"GOEXPERIMENT", "-tags", "-gcflags"} {
+		if value := settings[key]; value != "" {
+			return fmt.Errorf("the program for %s was built with %s=%s", p, key, value)
+		}
+	}
+	return nil
 }
 
 // manual runs the program, built for this machine, for what it writes about itself.

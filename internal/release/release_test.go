@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"debug/buildinfo"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -994,6 +996,34 @@ func checkUntouched(t *testing.T, tree string) {
 	left, globErr := filepath.Glob(filepath.Join(tree, ".dist*"))
 	if err != nil || globErr != nil || len(entries) != 1 || len(left) > 0 {
 		t.Errorf("%v, %v, %v, %v", entries, err, left, globErr)
+	}
+}
+
+// A program of another version or commit, or built with other settings, is refused.
+func TestCheckBuild(t *testing.T) {
+	t.Parallel()
+	r := &release{options: options{version: "v1.2.3"}, commit: "c0ffee"}
+	for _, c := range []struct {
+		version, settings string
+		ok                bool
+	}{
+		{"v1.2.3", "vcs.revision=c0ffee vcs.modified=false", true},
+		{"v1.2.4", "vcs.revision=c0ffee vcs.modified=false", false},
+		{"v1.2.3", "vcs.revision=decade vcs.modified=false", false},
+		{"v1.2.3", "vcs.revision=c0ffee vcs.modified=true", false},
+		{"v1.2.3", "", false},
+		{"v1.2.3", "vcs.revision=c0ffee vcs.modified=false GOEXPERIMENT=nogreenteagc", false},
+		{"v1.2.3", "vcs.revision=c0ffee vcs.modified=false -tags=other", false},
+		{"v1.2.3", "vcs.revision=c0ffee vcs.modified=false -gcflags=-N", false},
+	} {
+		info := &buildinfo.BuildInfo{Main: debug.Module{Version: c.version}}
+		for _, s := range strings.Fields(c.settings) {
+			key, value, _ := strings.Cut(s, "=")
+			info.Settings = append(info.Settings, debug.BuildSetting{Key: key, Value: value})
+		}
+		if err := r.checkBuild(platforms[0], info); (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
 }
 
