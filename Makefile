@@ -191,7 +191,7 @@ cross:
 # packs it.
 .PHONY: release test-release
 release:
-	cd internal/release && $(GO) run . -root $(CURDIR) -version '$(VERSION)' $(if $(DIST),-dist '$(abspath $(DIST))') \
+	@cd internal/release && $(GO) run . -root $(CURDIR) -version '$(VERSION)' $(if $(DIST),-dist '$(abspath $(DIST))') \
 		$(if $(KEY),-key '$(abspath $(KEY))') $(if $(BUILDER),-builder '$(BUILDER)')
 
 # What make release is made of, on a program that compiles in seconds. COLDCHECK_NIGHTLY=1
