@@ -92,9 +92,10 @@ test-ntfs:
 # The packages that start goroutines, and two whose code runs in several. Short
 # mode leaves out the real tools, since the race detector does not see into them,
 # and most cases. The command starts one goroutine, and its tests start the command
-# hundreds of times, so only make nightly includes it. internal/engines is another module.
+# hundreds of times, so only make nightly includes it. internal/engines and internal/release are
+# other modules.
 RACE ?= ./internal/memory ./registry $(shell \
-	grep -rlE --include='*.go' --exclude='*_test.go' --exclude-dir=engines '\<go func\>|\.Go\>' \
+	grep -rlE --include='*.go' --exclude='*_test.go' --exclude-dir=engines --exclude-dir=release '\<go func\>|\.Go\>' \
 	ext4 internal ntfs scanner xfs | \
 	xargs -n 1 dirname | sort -u | sed 's,^,./,')
 race:
