@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -366,6 +368,38 @@ func TestParserRefuses(t *testing.T) {
 	if len(lines) != 3 || !strings.HasPrefix(lines[0], "error") || !strings.HasPrefix(lines[1], "error") ||
 		lines[2] != "good Get-It calc.exe" {
 		t.Errorf("%q", lines)
+	}
+}
+
+// The commands for PowerShell in the pages of the documentation have no syntax errors.
+func TestPowerShellOfPages(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```powershell\n(.*?)```")
+	dir := t.TempDir()
+	var files []string
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, m := range block.FindAllStringSubmatch(string(text), -1) {
+			file := filepath.Join(dir, fmt.Sprintf("%s-%d.ps1", filepath.Base(page), n))
+			if err := os.WriteFile(file, []byte(m[1]), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, file)
+		}
+	}
+	if len(files) < 2 {
+		t.Fatalf("%d blocks", len(files))
+	}
+	for i, line := range parsed(t, files...) {
+		if !strings.HasPrefix(line, "good ") {
+			t.Errorf("%s: %s", files[i], line)
+		}
 	}
 }
 
