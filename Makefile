@@ -229,4 +229,4 @@ tools: go-tools
 -include fixtures/fixtures.mk
 
 clean:
-	rm -rf coldcheck coldcheck.exe coldcheck.1 dist
+	rm -rf coldcheck coldcheck.exe coldcheck.1 dist .dist-*
