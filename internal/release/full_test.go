@@ -25,12 +25,12 @@ func TestFullRelease(t *testing.T) {
 	head := strings.TrimSpace(command(t, "../..", "git", "rev-parse", "HEAD"))
 	var dists []string
 	for i, name := range []string{"a", "deeper/b"} {
-		if i > 0 {
-			differently(t)
-		}
 		tree := filepath.Join(dir, name)
 		command(t, "../..", "git", "clone", "--quiet", "--shared", ".", tree)
 		command(t, tree, "git", "checkout", "--quiet", "--detach", head)
+		if i > 0 {
+			differently(t)
+		}
 		err := run(t.Context(), []string{"-root", tree, "-version", "v0.9.0", "-key", private}, os.Stderr)
 		if err != nil {
 			t.Fatal(err)
@@ -97,11 +97,17 @@ func differently(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"gitconfig": "[core]\n\tautocrlf = true\n", "goenv": "GOFLAGS=-tags=other -buildvcs=false\nGOAMD64=v3\n",
+		"gitconfig": "[core]\n\tautocrlf = true\n\thooksPath = " + dir + "\n[tag]\n\tgpgSign = true\n",
+		"goenv":     "GOFLAGS=-tags=other -buildvcs=false\nGOAMD64=v3\n",
+		// Runs wherever git checks files out.
+		"post-checkout": "#!/bin/sh\necho >>README.md\n",
 	} {
 		if err := writeBelow(dir, name, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "post-checkout"), 0o755); err != nil {
+		t.Fatal(err)
 	}
 	for name, value := range map[string]string{"GIT_CONFIG_GLOBAL": filepath.Join(dir, "gitconfig"),
 		"GOENV": filepath.Join(dir, "goenv"), "GOFLAGS": "", "CGO_ENABLED": "1", "TZ": "Asia/Tokyo", "LC_ALL": "C"} {

@@ -76,14 +76,17 @@ func ignoreMissing(err error) error {
 // clone makes a clone in which the commit has the version as its only tag: the Go toolchain
 // writes it into the program. The clone has no other files than the commit.
 func (r *release) clone(ctx context.Context, source string) error {
-	// Files have the line ends of the commit, whatever the user's configuration says.
+	// Neither line ends nor hooks of the user's configuration change the files.
 	_, err := r.git(ctx, "clone", "--quiet", "--shared", "--no-tags", "--no-checkout", "--config", "core.autocrlf=false",
-		r.root, source)
+		"--config", "core.hooksPath="+os.DevNull, r.root, source)
 	if err != nil {
 		return err
 	}
 	r.source = source
-	for _, arguments := range [][]string{{"checkout", "--quiet", "--detach", r.commit}, {"tag", r.version, r.commit}} {
+	for _, arguments := range [][]string{
+		{"checkout", "--quiet", "--detach", r.commit},
+		{"update-ref", "refs/tags/" + r.version, r.commit},
+	} {
 		if _, err := r.git(ctx, append([]string{"-C", source}, arguments...)...); err != nil {
 			return err
 		}
