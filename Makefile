@@ -51,12 +51,15 @@ demo: build
 # Takes some minutes: it tests some of many similar volumes. COLDCHECK_STRICT=1, as
 # CI sets it, tests all of them, and fails tests instead of skipping them.
 # COLDCHECK_CORPUS names the folder with the corpus of real images and hives.
-test: test-manifests test-release
+test:
+	@$(MAKE) --no-print-directory -j3 test-program test-manifests test-release
+
+.PHONY: test-program test-manifests
+test-program:
 	$(GO) test $(WAITING) -timeout $(TIMEOUT) ./...
 
 # The manifests in deploy, decoded with the types of Kubernetes and AWS Batch. They are
 # in a module of their own, so that the program does not depend on them.
-.PHONY: test-manifests
 test-manifests:
 	cd internal/engines && $(GO) test -gcflags='all=-N -l' -timeout $(TIMEOUT) ./manifest
 
