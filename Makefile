@@ -67,7 +67,7 @@ test-manifests:
 # shell. The controller takes minutes to compile the first time. Run it as root.
 .PHONY: fleet-engines
 fleet-engines:
-	COLDCHECK_STRICT=1 $(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestEngines$$' \
+	COLDCHECK_NIGHTLY=1 COLDCHECK_STRICT=1 $(GO) test -count=1 -v -timeout $(TIMEOUT) -run '^TestEngines$$' \
 		./cmd/coldcheck
 
 # Everything that takes too long for test: every test at full length, the race
@@ -102,7 +102,7 @@ RACE ?= ./internal/memory ./registry $(shell \
 	ext4 internal ntfs scanner xfs | \
 	xargs -n 1 dirname | sort -u | sed 's,^,./,')
 race:
-	CGO_ENABLED=1 $(GO) test -timeout $(TIMEOUT) -short -race $(RACE)
+	CGO_ENABLED=1 $(GO) test $(WAITING) -timeout $(TIMEOUT) -short -race $(RACE)
 
 # Reads the evidence of every case again with other parsers. Takes minutes.
 cross-check:
@@ -135,7 +135,7 @@ vuln:
 	*) exit $$status;; esac
 
 # Runs each fuzz target in turn for FUZZTIME. FUZZFLAGS= builds the packages as for
-# tests: a few hundred executions learn nothing from coverage, and compiling
+# tests: a hundred executions learn nothing from coverage, and compiling
 # everything again for it takes minutes.
 FUZZFLAGS ?= -fuzz .
 fuzz:

@@ -64,7 +64,7 @@ func TestWounds(t *testing.T) {
 			continue
 		}
 		rounds := 3
-		if testenv.Full() {
+		if testenv.Nightly() {
 			rounds = 6
 		}
 		t.Run(fmt.Sprint(file.records, " records"), func(t *testing.T) {

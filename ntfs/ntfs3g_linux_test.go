@@ -417,7 +417,7 @@ func TestVolumes3g(t *testing.T) {
 		{"records of 4 KiB in clusters of 64 KiB", 512 << 20, []string{"-s", "4096", "-c", "65536"}, 65536, 4096, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			testenv.Share(t, i, 3, 2)
+			testenv.Share(t, i, 5, 3)
 			t.Parallel()
 			v := makeVolume(t, test.size, append(test.args, "-L", "Läbel")...)
 			v.mounted(func() {

@@ -99,14 +99,14 @@ var unconfirmed = map[string][]requirement.CrossCheck{
 func TestCrossCheckCases(t *testing.T) {
 	cases := fixtures.Cases()
 	for i, c := range testcases.All(t)[len(cases):] {
-		if i%25 == 0 || testenv.Nightly() {
+		if i%40 == 0 || testenv.Nightly() {
 			cases = append(cases, c)
 		}
 	}
 	for i, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			if i%8 != 0 && testing.Short() && !testenv.Nightly() {
-				t.Skip("one of every 8 in short mode")
+			if i%24 != 0 && testing.Short() && !testenv.Nightly() {
+				t.Skip("one of every 24 in short mode")
 			}
 			t.Parallel()
 			plain, err := scanner.Scan(t.Context(), input(c))

@@ -206,7 +206,7 @@ func TestRemoteFailure(t *testing.T) {
 				case testenv.Full():
 					every = max(requests/8, 1)
 				case testing.Short():
-					every = max(requests/3, 1)
+					every = max(requests/2, 1)
 				}
 				ended := 0
 				for skip := 0; skip < requests; skip += every {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
 	"github.com/coldcheck/coldcheck/scanner/disk"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -29,6 +30,7 @@ const WorkerImage = "COLDCHECK_TEST_WORKER_IMAGE"
 // filesystems read, made by real tools, with what the other parsers read.
 // Where these are known to fall short it says by how many files.
 func TestReread(t *testing.T) {
+	testenv.Sequential(t)
 	const (
 		agrees     = "agrees"
 		noUTF8     = "not asked: contains a name that is not UTF-8"

@@ -40,10 +40,12 @@ func TestEngines(t *testing.T) {
 	if !testenv.Full() {
 		return
 	}
-	t.Run("parallel", func(t *testing.T) {
-		testenv.Tool(t, "parallel")
-		f.shell(t, "seq 0 11 | parallel --jobs 4 ")
-	})
+	if testenv.Nightly() { // the same but for the program that starts the shards
+		t.Run("parallel", func(t *testing.T) {
+			testenv.Tool(t, "parallel")
+			f.shell(t, "seq 0 11 | parallel --jobs 4 ")
+		})
+	}
 	t.Run("slurm", f.slurm)
 	t.Run("kubernetes", f.kubernetes)
 }

@@ -66,7 +66,7 @@ func runVariants(t *testing.T, variants []variant) {
 	for i, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			testenv.Share(t, i, 8, 6)
+			testenv.Share(t, i, 10, 8)
 			if v.slow && !testenv.Nightly() {
 				t.Skip("takes a minute: runs in make nightly")
 			}
