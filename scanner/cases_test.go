@@ -46,10 +46,10 @@ const exitNoSystem = 4
 
 // TestCases scans every fixture and compares the status of each requirement, and what
 // the notices say, with what its author expects, who derived it from the requirements
-// only. Unless the run is full, it scans those of the demonstration and every fourth of
+// only. Unless the run is full, it scans those of the demonstration and every sixth of
 // the others, in short mode every 24th of all.
 func TestCases(t *testing.T) {
-	every := 4
+	every := 6
 	switch {
 	case testing.Short() && !testenv.Nightly():
 		every = 24

@@ -144,7 +144,7 @@ func TestHostile(t *testing.T) {
 	slices.Sort(names)
 	for i, name := range names {
 		t.Run(name, func(t *testing.T) {
-			testenv.Share(t, i, 8, 6)
+			testenv.Share(t, i, 12, 6)
 			hostiles[name].test(t, name)
 		})
 	}

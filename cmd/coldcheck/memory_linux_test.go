@@ -55,8 +55,8 @@ func peak(t *testing.T, cmd *exec.Cmd) int64 {
 // Data that does not fit into --max-memory is reported, and the process never
 // takes more.
 func TestMaxMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in short mode: makes large files")
+	if !testenv.Full() {
+		t.Skip("makes large files: COLDCHECK_STRICT=1")
 	}
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
