@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -207,7 +206,7 @@ func TestCorpusKernel(t *testing.T) {
 			continue
 		}
 		image := filepath.Join(t.TempDir(), "image")
-		writeSparse(t, image, raw)
+		mounttest.WriteSparse(t, image, raw)
 		dir, umount, err := tryMount(t, image, "noatime,errors=continue")
 		if err != nil {
 			if f.unknown == nil {
@@ -273,26 +272,4 @@ func TestCorpusKernel(t *testing.T) {
 	}
 	t.Logf("%d images, %d of them mounted, %d the same in all; %d files only the kernel shows, %d only this package",
 		len(images), mounted, same, refused, more)
-}
-
-// writeSparse writes an image, but for what is zero.
-func writeSparse(t testing.TB, path string, image []byte) {
-	t.Helper()
-	mounttest.Truncate(t, path, int64(len(image)))
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	const piece = 64 << 10
-	zero := make([]byte, piece)
-	for at := 0; at < len(image); at += piece {
-		p := image[at:min(at+piece, len(image))]
-		if bytes.Equal(p, zero[:len(p)]) {
-			continue
-		}
-		if _, err := file.WriteAt(p, int64(at)); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

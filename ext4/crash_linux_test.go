@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/coldcheck/coldcheck/internal/crashtest"
 	"github.com/coldcheck/coldcheck/internal/mounttest"
@@ -85,21 +84,7 @@ func TestCrashes(t *testing.T) {
 					all.replayed++
 				}
 				mu.Unlock()
-				at, umount := mount(t, mounttest.CopyFile(t, image), "noatime")
-				want, got := mounttest.KernelView(t, at), view(t, f)
-				// To finish a truncation counts as a change of the file.
-				for _, v := range []map[string]mounttest.Seen{want, got} {
-					for path, s := range v {
-						if _, ok := f.truncated[uint32(s.Inode)]; ok {
-							s.Modified, s.Changed = time.Time{}, time.Time{}
-							v[path] = s
-						}
-					}
-				}
-				mounttest.CompareViews(t, want, got)
-				compareUsage(t, f, at)
-				compareTotals(t, f, want)
-				umount()
+				compareRecovered(t, f, image)
 			}
 		})
 	}

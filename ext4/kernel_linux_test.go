@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -121,6 +122,27 @@ func compareTotals(t testing.TB, f *FS, want map[string]mounttest.Seen) {
 	} else if diff := cmp.Diff(totals, got); diff != "" {
 		t.Errorf("totals (-kernel +got): %s", diff)
 	}
+}
+
+// compareRecovered compares an image that was not unmounted with what the kernel shows of a
+// copy after its recovery.
+func compareRecovered(t testing.TB, f *FS, image string) {
+	t.Helper()
+	at, umount := mount(t, mounttest.CopyFile(t, image), "noatime")
+	want, got := mounttest.KernelView(t, at), view(t, f)
+	// To finish a truncation counts as a change of the file.
+	for _, v := range []map[string]mounttest.Seen{want, got} {
+		for path, s := range v {
+			if _, ok := f.truncated[uint32(s.Inode)]; ok {
+				s.Modified, s.Changed = time.Time{}, time.Time{}
+				v[path] = s
+			}
+		}
+	}
+	mounttest.CompareViews(t, want, got)
+	compareUsage(t, f, at)
+	compareTotals(t, f, want)
+	umount()
 }
 
 // compareMount compares an image that was unmounted with what the kernel shows of

@@ -1,7 +1,6 @@
 package xfs
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -21,9 +20,11 @@ func TestCorpus(t *testing.T) {
 	testenv.Tool(t, "qemu-img")
 	dir := t.TempDir()
 	plain := filepath.Join(dir, "plain")
-	writeSparse(t, plain, testenv.CorpusFile(t, "xfs/gomod__masahiro331__go-xfs-filesystem/xfs/testdata/image.xfs.gz"))
+	mounttest.WriteSparse(t, plain,
+		testenv.CorpusFile(t, "xfs/gomod__masahiro331__go-xfs-filesystem/xfs/testdata/image.xfs.gz"))
 	packed, disk := filepath.Join(dir, "image.vhdx"), filepath.Join(dir, "disk")
-	writeSparse(t, packed, testenv.CorpusFile(t, "images/LTRData__DiscUtils/Tests/LibraryTests/Xfs/Data/xfs.vhdx.gz"))
+	mounttest.WriteSparse(t, packed,
+		testenv.CorpusFile(t, "images/LTRData__DiscUtils/Tests/LibraryTests/Xfs/Data/xfs.vhdx.gz"))
 	mounttest.Command(t, "qemu-img", "convert", "-O", "raw", packed, disk)
 	for _, image := range []struct {
 		path        string
@@ -59,27 +60,5 @@ func TestCorpus(t *testing.T) {
 		mounttest.CompareViews(t, want, view(t, f))
 		compareTotals(t, f, want)
 		umount()
-	}
-}
-
-// writeSparse writes an image, but for what is zero.
-func writeSparse(t testing.TB, path string, image []byte) {
-	t.Helper()
-	mounttest.Truncate(t, path, int64(len(image)))
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	const piece = 64 << 10
-	zero := make([]byte, piece)
-	for at := 0; at < len(image); at += piece {
-		p := image[at:min(at+piece, len(image))]
-		if bytes.Equal(p, zero[:len(p)]) {
-			continue
-		}
-		if _, err := file.WriteAt(p, int64(at)); err != nil {
-			t.Fatal(err)
-		}
 	}
 }

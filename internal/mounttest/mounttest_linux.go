@@ -70,6 +70,28 @@ func Truncate(t testing.TB, path string, size int64) {
 	}
 }
 
+// WriteSparse writes an image, but for what is zero.
+func WriteSparse(t testing.TB, path string, image []byte) {
+	t.Helper()
+	Truncate(t, path, int64(len(image)))
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	const piece = 64 << 10
+	zero := make([]byte, piece)
+	for at := 0; at < len(image); at += piece {
+		p := image[at:min(at+piece, len(image))]
+		if bytes.Equal(p, zero[:len(p)]) {
+			continue
+		}
+		if _, err := file.WriteAt(p, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TryMount mounts an image of a kind of filesystem and returns the place. It is
 // unmounted at the end of the test, if the returned function has not done so.
 func TryMount(t testing.TB, kind, image, options string) (dir string, umount func(), err error) {
