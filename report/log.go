@@ -105,15 +105,14 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 	l.put("tool", "coldcheck")
 	l.put("version", o.Version)
 	l.putIf("commit", o.Commit)
-	if b := o.tool().jsonBuild; o.Build != nil {
-		l.putIf("date", b.Date)
-		if b.Modified != nil {
-			l.put("modified", strconv.FormatBool(*b.Modified))
-		}
-		l.put("go", b.Go)
-		l.put("os", b.OS)
-		l.put("arch", b.Arch)
+	tool := o.tool()
+	l.putIf("date", tool.Date)
+	if tool.Modified != nil {
+		l.put("modified", strconv.FormatBool(*tool.Modified))
 	}
+	l.putIf("go", tool.Go)
+	l.putIf("os", tool.OS)
+	l.putIf("arch", tool.Arch)
 	l.putInt("log_version", logVersion)
 	l.end()
 	for _, given := range []struct {

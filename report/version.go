@@ -21,15 +21,11 @@ type Build struct {
 	Trimpath bool      // the program does not contain paths of the machine that built it
 }
 
+// jsonTool has the fields of Build only if they are known.
 type jsonTool struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	Commit  string `json:"commit,omitempty"`
-	jsonBuild
-}
-
-// jsonBuild has all of its fields but the first two, or none.
-type jsonBuild struct {
+	Name     string `json:"name"`
+	Version  string `json:"version"`
+	Commit   string `json:"commit,omitempty"`
 	Date     string `json:"date,omitempty"`
 	Modified *bool  `json:"modified,omitempty"`
 	Go       string `json:"go,omitempty"`
@@ -43,7 +39,7 @@ type jsonBuild struct {
 func (o Options) tool() jsonTool {
 	t := jsonTool{Name: toolName, Version: o.Version, Commit: o.Commit}
 	if b := o.Build; b != nil {
-		t.jsonBuild = jsonBuild{Modified: b.Modified, Go: b.Go, OS: b.OS, Arch: b.Arch, CGO: &b.CGO, Trimpath: &b.Trimpath}
+		t.Modified, t.Go, t.OS, t.Arch, t.CGO, t.Trimpath = b.Modified, b.Go, b.OS, b.Arch, &b.CGO, &b.Trimpath
 		if !b.Date.IsZero() {
 			t.Date = b.Date.UTC().Format(time.RFC3339)
 		}
