@@ -34,8 +34,8 @@ type manual struct {
 	license, changelog, readme  []byte
 }
 
-// make builds the release in a folder beside the final one, and renames it at the end, so
-// that a failure leaves what was there.
+// make builds the release in a folder next to the final one, and renames it at the end: a
+// failure leaves what was there.
 func (r *release) make(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(r.dist), 0o777); err != nil {
 		return err
@@ -279,7 +279,6 @@ func sumsOf(dir string) ([]sum, error) {
 		}
 		sums = append(sums, sum{e.Name(), digest})
 	}
-	slices.SortFunc(sums, func(a, b sum) int { return cmp.Compare(a.name, b.name) })
 	return sums, nil
 }
 

@@ -235,7 +235,7 @@ func TestReproducible(t *testing.T) {
 	if d := cmp.Diff(releaseFiles("1.2.3-rc.1"), slices.Sorted(maps.Keys(a))); d != "" {
 		t.Error(d)
 	}
-	// Nothing of the build is left beside the release, and no tag in the clone.
+	// Nothing of the build is left next to the release, and no tag in the clone.
 	tree := filepath.Dir(r.a)
 	if left, err := filepath.Glob(filepath.Join(tree, ".dist*")); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
