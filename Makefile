@@ -31,7 +31,8 @@ PLATFORMS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64
 
 # Many tests wait, for mounts and for servers that answer slowly on purpose. So more
 # run at a time than there are processors.
-WAITING = -p $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) -parallel $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+TASKS = $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+WAITING = -p $(TASKS) -parallel $(TASKS)
 
 export CGO_ENABLED = 0
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
