@@ -13,7 +13,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 # The action belongs to a commit, so its own release is the newest one in the change log.
 if [ -z "${COLDCHECK_VERSION:-}" ]; then
-	COLDCHECK_VERSION=$(sed -n 's/^## \[\{0,1\}v\{0,1\}\([0-9][0-9A-Za-z.+-]*\).*/\1/p' "$here/../../CHANGELOG.md" | head -n 1)
+	COLDCHECK_VERSION=$(sed -n 's/^## \[\{0,1\}v\{0,1\}\([0-9][0-9A-Za-z.+-]*\).*/\1/p' "$here/../../CHANGELOG.md" |
+		head -n 1)
 	export COLDCHECK_VERSION
 	if [ -z "$COLDCHECK_VERSION" ]; then
 		echo "coldcheck: this commit of the action has no release: set the input version" >&2

@@ -5,7 +5,9 @@ def binding = new Binding()
 def shell = new GroovyShell(binding)
 def call = { Closure body -> body() }
 
-['pipeline', 'agent', 'parameters', 'options', 'stages', 'steps', 'post', 'always'].each { binding.setVariable(it, call) }
+['pipeline', 'agent', 'parameters', 'options', 'stages', 'steps', 'post', 'always'].each {
+    binding.setVariable(it, call)
+}
 binding.setVariable('label', { String name -> println "agent: ${name}" })
 binding.setVariable('string', { Map o -> })
 binding.setVariable('timeout', { Map o -> })
