@@ -49,7 +49,7 @@ func newSARIFExport(w io.Writer, o ExportOptions) Export {
 		catalogue:  map[string]requirement.Requirement{},
 	}
 	x.driver.Rules = []sarifRule{}
-	for _, r := range scanner.Catalogue() {
+	for _, r := range scanner.AllRequirements() {
 		x.catalogue[r.ID] = r
 	}
 	return x

@@ -396,7 +396,7 @@ type fleetBuilder struct {
 }
 
 func newFleetBuilder(level scanner.FailOn) *fleetBuilder {
-	b := &fleetBuilder{level: level, at: map[string]int{}, place: map[string]int{}, catalogue: scanner.Catalogue(),
+	b := &fleetBuilder{level: level, at: map[string]int{}, place: map[string]int{}, catalogue: scanner.AllRequirements(),
 		texts: map[string]string{}}
 	for i, r := range b.catalogue {
 		b.place[r.ID] = i

@@ -15,12 +15,13 @@ import (
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
 // input turns a case into what a scan is given.
 func input(c fixtures.Case) scanner.Input {
-	in := scanner.Input{UserName: c.UserName, Now: func() time.Time { return fixtures.Now }}
+	in := scanner.Input{UserName: c.UserName, RuleBooks: ruleBooks(c), Now: func() time.Time { return fixtures.Now }}
 	for _, i := range c.Images {
 		in.Images = append(in.Images, scanner.Source{Name: i.Name, Open: func(ctx context.Context) (*source.Source, error) {
 			r, err := i.Open()
@@ -34,6 +35,14 @@ func input(c fixtures.Case) scanner.Input {
 		in.With = append(in.With, scanner.Document{Name: d.Name, Data: d.Data})
 	}
 	return in
+}
+
+// ruleBooks names the rule book of a case, and none if that is the default.
+func ruleBooks(c fixtures.Case) []string {
+	if c.RuleBook == rules.Default {
+		return nil
+	}
+	return []string{c.RuleBook}
 }
 
 // exitCode is the command's exit code for a verdict.

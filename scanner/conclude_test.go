@@ -103,13 +103,17 @@ func TestConclude(t *testing.T) {
 }
 
 func TestPolicyCheck(t *testing.T) {
+	list, err := books()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range []Policy{{}, {FailOn: FailOnNever}, {Accept: []string{"win.tls.tls12"}}} {
-		if err := p.check(); err != nil {
+		if err := p.check(list); err != nil {
 			t.Errorf("%+v: %v", p, err)
 		}
 	}
 	for _, p := range []Policy{{FailOn: "sometimes"}, {Accept: []string{"win.rearm"}}, {Accept: []string{""}}} {
-		if err := p.check(); err == nil {
+		if err := p.check(list); err == nil {
 			t.Errorf("%+v is taken", p)
 		}
 	}

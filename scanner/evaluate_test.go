@@ -14,7 +14,7 @@ import (
 )
 
 func checkOf(decide func(context.Context) requirement.Outcome) requirement.Check {
-	return requirement.Check{Requirement: requirement.Requirement{ID: "x"}, Decide: decide}
+	return requirement.Check{Rule: requirement.Rule{Requirement: requirement.Requirement{ID: "x"}}, Decide: decide}
 }
 
 func TestContain(t *testing.T) {

@@ -29,3 +29,17 @@ func TestIDs(t *testing.T) {
 		t.Errorf("testdata/ids.tsv lacks %q", line)
 	}
 }
+
+// TestRuleBooks makes sure that each rule book can be applied, and that no
+// requirement is in none.
+func TestRuleBooks(t *testing.T) {
+	list, err := books()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries() {
+		if !hasRule(list, e.ID) {
+			t.Errorf("no rule book has %s", e.ID)
+		}
+	}
+}

@@ -20,6 +20,10 @@ type Input struct {
 	Root    *Source // the image that must have the system; nil to find it
 	User    *Source // the image that must have the profiles; nil to find it
 
+	// RuleBooks are the names of the rule books by which the system is judged, the
+	// one of Result.RuleBook first; none for rules.Default. See package rules.
+	RuleBooks []string
+
 	With     []Document // documents from outside the disk
 	UserName string     // the user whose profile is checked; "" to find out
 	Policy   Policy
@@ -101,10 +105,14 @@ func (in *Input) sources() []Source {
 
 // check returns an ErrUsage for what no scan can follow.
 func (in *Input) check() error {
-	if err := in.Policy.check(); err != nil {
+	list, err := in.ruleBooks()
+	if err != nil {
 		return err
 	}
-	if err := checkIDs(slices.Concat(in.Only, in.Skip)); err != nil {
+	if err := in.Policy.check(list); err != nil {
+		return err
+	}
+	if err := checkIDs(list, slices.Concat(in.Only, in.Skip)); err != nil {
 		return err
 	}
 	if err := in.CheckExpected(); err != nil {

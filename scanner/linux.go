@@ -7,6 +7,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/scanner/internal/linux"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
@@ -116,4 +117,14 @@ func (l linuxSystem) Platform() (Platform, error) {
 	p.Name, p.Version, p.Architecture = s.Name, s.VersionID, s.Architecture
 	p.ComputerName, err = l.ComputerName()
 	return p, err
+}
+
+// kind has the name with the version, and with its first number only.
+func (l linuxSystem) kind() (systemKind, error) {
+	s, err := l.System()
+	if err != nil {
+		return systemKind{}, err
+	}
+	return systemKind{System: rules.Linux, Name: s.Name, Evidence: []requirement.Evidence{s.Evidence},
+		Names: []string{s.ID + "-" + s.VersionID, s.ID + "-" + s.Major()}}, nil
 }

@@ -177,7 +177,7 @@ func add(kinds map[string]*spoken, text string) {
 func newMessages() *messages {
 	m := &messages{findings: map[string]map[string]*spoken{}, remedies: map[string]map[string]*spoken{},
 		notices: map[string]*spoken{}, sources: map[string][]string{}, texts: map[string]string{}}
-	for _, r := range scanner.Catalogue() {
+	for _, r := range scanner.AllRequirements() {
 		m.texts[r.Demand], m.texts[r.Doubts] = r.ID, r.ID
 	}
 	delete(m.texts, "")
@@ -334,7 +334,7 @@ func (m *messages) page() string {
 			b.WriteString(prose.MarkdownItem("- ", fmt.Sprintf("%s%s (%d)", mark, code(s.example), s.cases)))
 		}
 	}
-	for _, r := range scanner.Catalogue() {
+	for _, r := range scanner.AllRequirements() {
 		fmt.Fprintf(&b, "\n## `%s`\n\n%s", r.ID, prose.MarkdownItem("", code(r.Demand)))
 		if r.Doubts != "" {
 			b.WriteString("\n" + prose.MarkdownItem("", "Unclear: "+code(r.Doubts)))

@@ -31,11 +31,11 @@ const (
 var FailOns = []FailOn{FailOnFailed, FailOnWarning, FailOnRecommended, FailOnNever}
 
 // check returns an ErrUsage for what no scan can follow.
-func (p Policy) check() error {
+func (p Policy) check(list []book) error {
 	if p.FailOn != "" && !slices.Contains(FailOns, p.FailOn) {
 		return fail(ErrUsage, "use failed, warning, recommended or never", "unknown level %q to fail on", p.FailOn)
 	}
-	return checkIDs(p.Accept)
+	return checkIDs(list, p.Accept)
 }
 
 // verdict is what the findings say together, and why it is not Ready.

@@ -40,15 +40,20 @@ var practices = []requirement.Entry[practiceFacts]{
 	}, Judge: func(f practiceFacts) requirement.Outcome { return judgeNetwork(f.match) }},
 }
 
-// practiceFacts are the volumes, and the WorkSpace that a document names.
+// practiceFacts are the volumes, the WorkSpace that a document names, and the terms of the rule book.
 type practiceFacts struct {
 	volumes *volumes
 	match   statement.Match
+	terms   requirement.Terms
 }
 
-// checks binds the practices to the facts.
-func (f practiceFacts) checks() []requirement.Check {
-	return requirement.Bind(practices, func(context.Context) practiceFacts { return f })
+// checks binds rules about practices to the facts.
+func (f practiceFacts) checks(rules []requirement.Rule) []requirement.Check {
+	return requirement.Bind(practices, rules, func(_ context.Context, t requirement.Terms) practiceFacts {
+		own := f
+		own.terms = t
+		return own
+	})
 }
 
 // A diskSize is how large the disk of a volume is, in bytes.

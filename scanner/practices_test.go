@@ -97,15 +97,19 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
-// TestInOrder puts checks into the order of the catalogue, in which the
+// TestInOrder puts checks into the order of the rule book, in which the
 // recommended ones come before those that carry content.
 func TestInOrder(t *testing.T) {
+	b, err := findBook("")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var checks []requirement.Check
-	for _, r := range Catalogue() {
-		checks = append([]requirement.Check{{Requirement: r}}, checks...)
+	for _, r := range b.rules {
+		checks = append([]requirement.Check{{Rule: r}}, checks...)
 	}
 	var got, want []string
-	for _, c := range inOrder(checks) {
+	for _, c := range inOrder(b.rules, checks) {
 		got = append(got, c.ID)
 	}
 	for _, r := range Catalogue() {

@@ -70,9 +70,10 @@ type Result struct {
 
 	Platform Platform
 	Volumes  []Volume
-	Findings []requirement.Finding // in the catalogue's order
+	RuleBook RuleBook              // by which the findings were judged
+	Findings []requirement.Finding // in the order of the rule book
 
-	NotChecked []NotChecked // requirements that the caller left out, in the catalogue's order
+	NotChecked []NotChecked // requirements that the caller left out, in the order of the rule book
 
 	Notices []requirement.Notice
 	Events  []requirement.Event // in the order of time
@@ -93,7 +94,10 @@ type Result struct {
 
 	Verdict       Verdict
 	Reasons       []VerdictReason // why it is not Ready, one of each kind
-	PolicyVerdict Verdict         // the verdict under the Policy; use this one to gate on a scan
+	PolicyVerdict Verdict         // the verdict under the Policy
+
+	// Others are what the other rule books of the scan say; see Under and WorstVerdict.
+	Others []Judgement
 
 	CrossCheck *CrossCheck // nil if there was none
 }
@@ -102,8 +106,10 @@ type Result struct {
 // policy comes to the same findings and verdicts; zero if they do not depend on the time.
 func (r *Result) Until(p Policy) time.Time {
 	var until time.Time
-	for _, f := range r.Findings {
-		until = earlier(until, f.Until)
+	for _, one := range r.Each() {
+		for _, f := range one.Findings {
+			until = earlier(until, f.Until)
+		}
 	}
 	for _, w := range p.Waivers {
 		if last := w.Expiry.AddDate(0, 0, 1).Add(-1); !last.Before(r.Started) {

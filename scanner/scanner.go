@@ -23,6 +23,7 @@
 package scanner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,6 +76,7 @@ type opened struct {
 	started   time.Time
 	trail     *requirement.Trail
 	budget    *memory.Budget
+	books     []book
 	documents []*statement.Document
 	volumes   *volumes
 }
@@ -95,6 +97,9 @@ func open(ctx context.Context, in Input) (*opened, error) {
 }
 
 func (o *opened) read(ctx context.Context, in Input) (err error) {
+	if o.books, err = in.ruleBooks(); err != nil {
+		return err
+	}
 	if o.documents, err = parseDocuments(in.With); err != nil {
 		return err
 	}
@@ -170,29 +175,54 @@ func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) 
 	return m, nil
 }
 
-// judged holds a finding for each requirement on the machine that was not left
-// out, in the catalogue's order. The evidence in them belongs to the facts.
-type judged struct {
-	findings   []requirement.Finding
-	notChecked []NotChecked
-}
+// judged holds what each rule book says of the machine: a finding for each
+// requirement on it that was not left out. The evidence in them belongs to the
+// facts.
+type judged []Judgement
 
 func (o *opened) judge(ctx context.Context, in Input, m machine) (j judged, err error) {
 	service := newService(o.documents, m)
 	for _, n := range service.notices {
 		o.trail.Notify(n)
 	}
-	practices := practiceFacts{o.volumes, service.match}
-	checks, left := in.split(inOrder(slices.Concat(service.checks(), practices.checks(), m.Checks())))
-	j.notChecked = left
-	j.findings, err = evaluate(ctx, checks, o.trail, o.volumes.reads.waited, in.progress)
-	return j, err
+	shared := &remembered{outcomes: map[string]requirement.Outcome{}}
+	for _, b := range o.books {
+		practices := practiceFacts{volumes: o.volumes, match: service.match}
+		checks := b.bind(inOrder(b.rules, slices.Concat(
+			service.checks(b.rules), practices.checks(b.rules), m.Checks(b.rules))), m,
+			requirement.Platform(m.platform.Family))
+		if len(o.books) > 1 {
+			shared.share(checks)
+			o.trail.Record("rulebook", "name", b.Name)
+		}
+		one := Judgement{RuleBook: b.name()}
+		checks, one.NotChecked = in.split(checks)
+		if one.Findings, err = evaluate(ctx, checks, o.trail, o.volumes.reads.waited, in.progress); err != nil {
+			return nil, err
+		}
+		j = append(j, one)
+	}
+	if k, err := m.kind(); err == nil && len(in.RuleBooks) == 0 {
+		if n, ok := o.books[0].unnamed(k); ok {
+			o.trail.Notify(n)
+		}
+	}
+	return j, nil
+}
+
+// inOrder sorts checks as the rule book has their rules.
+func inOrder(rules []requirement.Rule, checks []requirement.Check) []requirement.Check {
+	place := map[string]int{}
+	for i, r := range rules {
+		place[r.ID] = i
+	}
+	slices.SortStableFunc(checks, func(a, b requirement.Check) int { return cmp.Compare(place[a.ID], place[b.ID]) })
+	return checks
 }
 
 // annotated is what is known once everything is judged.
 type annotated struct {
-	findings    []requirement.Finding
-	notChecked  []NotChecked
+	judged      judged
 	volumes     []Volume
 	hives       []Hive
 	imageErrors []ImageError
@@ -208,26 +238,34 @@ type annotated struct {
 func (o *opened) annotate(
 	ctx context.Context, in Input, m machine, j judged,
 ) (a annotated, err error) {
-	a.findings, a.notChecked = slices.Clone(j.findings), j.notChecked
-	for i := range a.findings {
-		a.findings[i].Evidence = slices.Clone(a.findings[i].Evidence) // facts share theirs
+	var findings []requirement.Finding // of all rule books
+	for _, one := range j {
+		findings = append(findings, one.Findings...)
 	}
-	o.volumes.infer(a.findings)
+	for i := range findings {
+		findings[i].Evidence = slices.Clone(findings[i].Evidence) // facts share theirs
+	}
+	o.volumes.infer(findings)
 	o.volumes.notifyDoubts(o.trail)
 	a.volumes = slices.Clone(m.volumes)
-	o.volumes.trace(a.volumes, a.findings)
+	o.volumes.trace(a.volumes, findings)
 	if w, ok := m.system.(windowsSystem); ok {
 		a.hives = w.hives()
 	}
-	a.imageErrors = explainImages(o.documents, a.findings, a.notChecked, m.system)
+	a.imageErrors = explainImages(o.documents, findings[:len(j[0].Findings)], j[0].NotChecked, m.system)
 	for _, e := range a.imageErrors {
 		o.trail.Notify(e.notice())
 	}
 	a.readings = o.volumes.readings()
 	if in.CrossCheck != nil {
-		if a.crossCheck, err = crossCheck(ctx, in, o.volumes, m.system, a.findings, o.trail); err != nil {
+		if a.crossCheck, err = crossCheck(ctx, in, o.volumes, m.system, findings, o.trail); err != nil {
 			return a, err
 		}
+	}
+	a.judged = slices.Clone(j)
+	for i := range a.judged {
+		n := len(a.judged[i].Findings)
+		a.judged[i].Findings, findings = findings[:n:n], findings[n:]
 	}
 	o.volumes.describeSnapshots(o.documents, o.trail)
 	if a.files, a.unverified, err = o.volumes.files(ctx, in, o.trail); err != nil {
@@ -246,9 +284,8 @@ func (o *opened) annotate(
 func (o *opened) conclude(p Policy, m machine, a annotated) *Result {
 	r := &Result{
 		Started: o.started, Files: a.files, Hives: a.hives,
-		Platform: m.platform, Volumes: a.volumes, Findings: a.findings, NotChecked: a.notChecked,
-		ImageErrors: a.imageErrors, Changed: a.changed, StaleBases: m.stale, Unverified: a.unverified,
-		UnreadDisks: m.unread, CrossCheck: a.crossCheck,
+		Platform: m.platform, Volumes: a.volumes, ImageErrors: a.imageErrors, Changed: a.changed,
+		StaleBases: m.stale, Unverified: a.unverified, UnreadDisks: m.unread, CrossCheck: a.crossCheck,
 	}
 	for n := range a.readings {
 		r.BytesRead, r.Reads = r.BytesRead+a.readings[n].Bytes, r.Reads+a.readings[n].Reads
@@ -260,15 +297,39 @@ func (o *opened) conclude(p Policy, m machine, a annotated) *Result {
 	for _, i := range o.volumes.images {
 		r.Images = append(r.Images, i.Name)
 	}
-	for _, n := range r.waive(p, o.started) {
-		o.trail.Notify(n)
-	}
-	r.conclude(p)
-	o.trail.Record("verdict", "verdict", string(r.Verdict))
+	o.decide(r, p, a.judged)
 	r.Notices = o.trail.Notices()
 	r.Events, r.Dropped = o.trail.Events()
 	r.Finished = o.now().UTC()
 	return r
+}
+
+// decide concludes what each rule book says. A waiver that one of them uses is used.
+func (o *opened) decide(r *Result, p Policy, list judged) {
+	var unused []unusedWaiver // under the first rule book
+	used := map[string]bool{}
+	for i := range list {
+		r.adopt(list[i])
+		notices := r.waive(o.books, p, o.started)
+		if i == 0 {
+			unused = notices
+		}
+		for _, f := range r.Findings {
+			if f.Waiver != nil {
+				used[f.Waiver.Source] = true
+			}
+		}
+		r.conclude(p)
+		o.trail.Record("verdict", "verdict", string(r.Verdict))
+		list[i] = r.judgement()
+	}
+	r.adopt(list[0])
+	r.Others = list[1:]
+	for _, u := range unused {
+		if !used[u.source] {
+			o.trail.Notify(u.Notice)
+		}
+	}
 }
 
 func parseDocuments(with []Document) ([]*statement.Document, error) {

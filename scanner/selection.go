@@ -20,10 +20,10 @@ const (
 	namedBySkip  = "Named by --skip."
 )
 
-// checkIDs returns an ErrUsage for an id that is not in the catalogue.
-func checkIDs(ids []string) error {
+// checkIDs returns an ErrUsage for an id that none of the rule books has.
+func checkIDs(list []book, ids []string) error {
 	for _, id := range ids {
-		if !inCatalogue(id) {
+		if !hasRule(list, id) {
 			return fail(ErrUsage, "'coldcheck requirements' lists them", "unknown requirement %q", id)
 		}
 	}

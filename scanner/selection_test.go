@@ -30,7 +30,8 @@ func TestSelectionCheck(t *testing.T) {
 
 func TestSelectionSplit(t *testing.T) {
 	check := func(id string, severity requirement.Severity, counts func() bool) requirement.Check {
-		return requirement.Check{Requirement: requirement.Requirement{ID: id, Severity: severity}, Counts: counts}
+		r := requirement.Rule{Requirement: requirement.Requirement{ID: id, Severity: severity}}
+		return requirement.Check{Rule: r, Counts: counts}
 	}
 	no := func() bool { return false }
 	checks := []requirement.Check{

@@ -141,9 +141,9 @@ func (s *service) images() []*statement.Document {
 	return list
 }
 
-// checks binds the catalogue to the documents.
-func (s *service) checks() []requirement.Check {
-	return requirement.Bind(serviceCatalogue, func(context.Context) *service { return s })
+// checks binds rules about what the service knows to the documents.
+func (s *service) checks(rules []requirement.Rule) []requirement.Check {
+	return requirement.Bind(serviceCatalogue, rules, func(context.Context, requirement.Terms) *service { return s })
 }
 
 // workSpace returns the judgment of what a document says of the WorkSpace.

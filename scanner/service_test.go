@@ -20,7 +20,18 @@ type onDisk struct {
 func (d onDisk) Platform() (Platform, error)       { return Platform{}, nil }
 func (d onDisk) ComputerName() (string, error)     { return d.computer, d.err }
 func (d onDisk) HasUser(name string) (bool, error) { return strings.EqualFold(name, d.user), d.err }
-func (d onDisk) Checks() []requirement.Check       { return nil }
+func (d onDisk) kind() (systemKind, error)         { return systemKind{}, d.err }
+
+func (d onDisk) Checks([]requirement.Rule) []requirement.Check { return nil }
+
+// imageRules are the rules of the default rule book.
+func imageRules() []requirement.Rule {
+	b, err := findBook("")
+	if err != nil {
+		panic(err)
+	}
+	return b.rules
+}
 
 func workSpaces(entries ...string) *statement.Document {
 	d, err := statement.Parse("ws.json", []byte(`{"Workspaces": [`+strings.Join(entries, ",")+`]}`))
@@ -98,7 +109,7 @@ func TestWorkSpaceDocuments(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newService(c.documents, c.disk)
 			used := counts(s, available)
-			for _, check := range s.checks() {
+			for _, check := range s.checks(imageRules()) {
 				want, ok := c.want[check.ID]
 				if !ok {
 					continue

@@ -41,5 +41,6 @@ type system interface {
 	Platform() (Platform, error)
 	ComputerName() (string, error)
 	HasUser(name string) (bool, error)
-	Checks() []requirement.Check
+	kind() (systemKind, error)
+	Checks(rules []requirement.Rule) []requirement.Check
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
 // toyLabel is a requirement as the file of its topic would declare it.
@@ -27,13 +28,21 @@ var toyLabel = requirement.Entry[practiceFacts]{
 	},
 }
 
-// A requirement is added in two places: the file of its topic, and the list that
-// the catalogue is made of. The catalogue, a scan, its verdicts and its policy then
+// A requirement is added in three places: the file of its topic, the list of its
+// platform, and a rule book. The catalogue, a scan, its verdicts and its policy then
 // have it.
 func TestToyRequirement(t *testing.T) {
-	before := practices
-	t.Cleanup(func() { practices = before })
+	before, beforeBooks := practices, books
+	t.Cleanup(func() { practices, books = before, beforeBooks })
 	practices = append(slices.Clip(practices), toyLabel)
+	image, err := rules.Find(rules.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := *image
+	network := slices.IndexFunc(own.Rules, func(r rules.Rule) bool { return r.ID == "bp.network" })
+	own.Rules = slices.Insert(slices.Clone(own.Rules), network+1, rules.Rule{ID: toyLabel.ID})
+	books = func() ([]book, error) { return resolve([]*rules.Book{&own}) }
 
 	catalogue := Catalogue()
 	at := slices.IndexFunc(catalogue, func(r requirement.Requirement) bool { return r.ID == toyLabel.ID })

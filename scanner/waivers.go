@@ -143,20 +143,26 @@ func fields(n *yaml.Node, keys []string, at nodeError) (map[string]*yaml.Node, e
 	return values, nil
 }
 
-// waive marks the findings that a waiver covers on that day, and returns what
-// the reader must know about waivers that cover nothing. Of several for one
-// finding the first that covers it counts.
-func (r *Result) waive(p Policy, day time.Time) []requirement.Notice {
-	var notices []requirement.Notice
+// unusedWaiver is what the reader must know about a waiver that covers nothing.
+type unusedWaiver struct {
+	source string // of the waiver; "" for a notice about several
+	requirement.Notice
+}
+
+// waive marks the findings that a waiver covers on that day, and returns the
+// waivers that cover nothing. Of several for one finding the first that covers it
+// counts.
+func (r *Result) waive(list []book, p Policy, day time.Time) []unusedWaiver {
+	var notices []unusedWaiver
 	unused := func(level requirement.Level, w requirement.Waiver, format string, args ...any) {
 		message := fmt.Sprintf("The waiver for %s at %s is unused: ", w.ID, w.Source) + fmt.Sprintf(format, args...) + "."
-		notices = append(notices, requirement.Notice{Level: level, Message: message})
+		notices = append(notices, unusedWaiver{w.Source, requirement.Notice{Level: level, Message: message}})
 	}
 	others := 0
 	for _, w := range p.Waivers {
 		i := slices.IndexFunc(r.Findings, func(f requirement.Finding) bool { return f.ID == w.ID })
 		switch {
-		case !inCatalogue(w.ID):
+		case !hasRule(list, w.ID):
 			unused(requirement.LevelWarning, w, "no such requirement exists")
 		case !r.isTarget(w.Target):
 			others++
@@ -184,7 +190,7 @@ func (r *Result) waive(p Policy, day time.Time) []requirement.Notice {
 	}
 	if others > 0 {
 		message := prose.Count(others, "waiver is", "waivers are") + " for other targets."
-		notices = append(notices, requirement.Notice{Level: requirement.LevelInfo, Message: message})
+		notices = append(notices, unusedWaiver{"", requirement.Notice{Level: requirement.LevelInfo, Message: message}})
 	}
 	return notices
 }

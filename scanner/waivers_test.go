@@ -209,6 +209,10 @@ func TestWaive(t *testing.T) {
 			waivers: []requirement.Waiver{waiver(fails, "2026-03-05"), waiver(opens, "2026-03-05", open),
 				waiver(tip, "2026-03-05")}},
 	} {
+		list, err := books()
+		if err != nil {
+			t.Fatal(err)
+		}
 		t.Run(name, func(t *testing.T) {
 			now, err := time.Parse(time.RFC3339Nano, "2026-03-02"+noon)
 			if c.now != "" {
@@ -238,7 +242,7 @@ func TestWaive(t *testing.T) {
 			statuses := r.Summary()
 			c.policy.Waivers = c.waivers
 			var notices []string
-			for _, n := range r.waive(c.policy, now) {
+			for _, n := range r.waive(list, c.policy, now) {
 				notices = append(notices, fmt.Sprintf("%s: %s", n.Level, n.Message))
 			}
 			r.conclude(c.policy)

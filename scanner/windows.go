@@ -10,6 +10,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/internal/windows"
 	ground "github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
@@ -120,4 +121,38 @@ func (w windowsSystem) Platform() (Platform, error) {
 		version = computer // the same hive as the architecture's
 	}
 	return p, version
+}
+
+// serverVersions are the versions of Windows Server by their first build.
+var serverVersions = []struct {
+	build int
+	name  string
+}{
+	{26100, "2025"}, {20348, "2022"}, {17763, "2019"}, {14393, "2016"}, {9600, "2012-r2"}, {9200, "2012"},
+	{7600, "2008-r2"}, {0, "2008"},
+}
+
+// clientVersions are the same of the other editions.
+var clientVersions = []struct {
+	build int
+	name  string
+}{{22000, "11"}, {10240, "10"}, {9600, "8.1"}, {9200, "8"}, {7600, "7"}, {0, "vista"}}
+
+func (w windowsSystem) kind() (systemKind, error) {
+	s, err := w.System()
+	if err != nil {
+		return systemKind{}, err
+	}
+	k := systemKind{System: rules.WindowsServer, Name: s.Name(), Evidence: s.Evidence}
+	prefix, versions := "windows-server-", serverVersions
+	if s.Client {
+		k.System, prefix, versions = rules.WindowsClient, "windows-", clientVersions
+	}
+	for _, v := range versions {
+		if s.Build >= v.build {
+			k.Names = []string{prefix + v.name}
+			break
+		}
+	}
+	return k, nil
 }

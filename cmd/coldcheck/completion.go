@@ -50,7 +50,7 @@ func completeIDs(list bool) cobra.CompletionFunc {
 			before = typed[:strings.LastIndexByte(typed, ',')+1]
 		}
 		var offers []string
-		for _, r := range scanner.Catalogue() {
+		for _, r := range scanner.AllRequirements() {
 			if !slices.Contains(args, r.ID) && !slices.Contains(strings.Split(before, ","), r.ID) {
 				offers = append(offers, cobra.CompletionWithDesc(before+r.ID, r.Demand))
 			}

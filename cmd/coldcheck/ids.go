@@ -13,7 +13,7 @@ import (
 // the part before a dot may be left out if only one id matches then: "tls.tls12" is win.tls.tls12.
 func expandIDs(named []string) ([]string, error) {
 	var all, chosen []string
-	for _, r := range scanner.Catalogue() {
+	for _, r := range scanner.AllRequirements() {
 		all = append(all, r.ID)
 	}
 	for _, name := range named {

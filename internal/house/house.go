@@ -36,11 +36,12 @@ var rules = map[string][]string{
 	"scanner": {
 		"internal/inorder", "internal/kind", "internal/memory", "internal/parallel", "internal/prose",
 		"scanner/requirement", "scanner/statement", "scanner/crosscheck", "scanner/source", "scanner/container",
-		"scanner/disk",
+		"scanner/disk", "scanner/rules",
 		"scanner/volume", "scanner/internal/", "registry",
 	},
 	"scanner/fleet":       {"internal/kind", "internal/parallel", "internal/prose", "scanner", "scanner/source"},
 	"scanner/requirement": {"internal/prose"},
+	"scanner/rules":       {"scanner/requirement"},
 	"scanner/internal/windows": {"internal/fold", "internal/filetime", "internal/parallel", "internal/utf16le",
 		"internal/prose", "scanner/requirement", "scanner/statement", "scanner/internal/", "scanner/volume",
 		"registry"},

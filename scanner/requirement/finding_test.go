@@ -66,7 +66,10 @@ func TestCatalogue(t *testing.T) {
 		{Requirement: Requirement{ID: "a"}, Judge: func(s system) Outcome { return Pass(strings.Repeat("a", s.n)) }},
 		{Requirement: Requirement{ID: "b"}, Judge: func(s system) Outcome { return Pass(strings.Repeat("b", s.n)) }},
 	}
-	list, checks := List(catalogue), Bind(catalogue, func(context.Context) system { return system{3} })
+	rules := []Rule{{Requirement: Requirement{ID: "a"}}, {Requirement: Requirement{ID: "other"}},
+		{Requirement: Requirement{ID: "b"}}}
+	list := List(catalogue)
+	checks := Bind(catalogue, rules, func(context.Context, Terms) system { return system{3} })
 	if len(list) != 2 || list[1].ID != "b" || len(checks) != 2 || checks[0].Decide(t.Context()).Message != "aaa" ||
 		checks[1].Decide(t.Context()).Message != "bbb" {
 		t.Errorf("%v, %v", list, checks)

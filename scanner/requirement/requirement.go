@@ -53,9 +53,9 @@ type Requirement struct {
 	Reference   string // the section of "Create a Custom WorkSpaces Image and Bundle"
 }
 
-// Check is a requirement bound to the facts of one system.
+// Check is a rule of a rule book bound to the facts of one system.
 type Check struct {
-	Requirement
+	Rule
 	// Decide checks the requirement. It is called at most once. When the
 	// context ends, further reads fail with the context's cause.
 	Decide func(context.Context) Outcome
@@ -65,11 +65,12 @@ type Check struct {
 }
 
 // Entry is a row of a catalogue: a requirement and the function that checks it
-// against facts of type M. The row is the only registration that a requirement
-// needs.
+// against facts of type M. Apart from the rule books that contain it, the row is
+// the only registration that a requirement needs.
 type Entry[M any] struct {
 	Requirement
 	Judge func(M) Outcome
+	Terms []string // the names of the terms that Judge and Counts use
 	// Counts reports whether the facts can decide the requirement. If they can
 	// and it is required, the verdict depends on it. nil means that they always
 	// can.
@@ -85,18 +86,13 @@ func List[M any](catalogue []Entry[M]) []Requirement {
 	return list
 }
 
-// Bind binds a catalogue to one system. within returns the facts of the system
-// for one requirement; the context limits their reads.
-func Bind[M any](catalogue []Entry[M], within func(context.Context) M) []Check {
-	checks := make([]Check, len(catalogue))
-	for i, e := range catalogue {
-		checks[i] = Check{
-			Requirement: e.Requirement,
-			Decide:      func(ctx context.Context) Outcome { return e.Judge(within(ctx)) },
-		}
-		if e.Counts != nil {
-			checks[i].Counts = func() bool { return e.Counts(within(context.Background())) }
+// TermNames returns the names of the terms of each entry that has some.
+func TermNames[M any](catalogue []Entry[M]) map[string][]string {
+	names := map[string][]string{}
+	for _, e := range catalogue {
+		if len(e.Terms) > 0 {
+			names[e.ID] = e.Terms
 		}
 	}
-	return checks
+	return names
 }

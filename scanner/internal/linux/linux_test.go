@@ -15,6 +15,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/requirement/requirementtest"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
 // now is the time of the scans in tests; the files are a day old.
@@ -99,10 +100,19 @@ func apply(t *testing.T, a *txtar.Archive, root, home fstest.MapFS) {
 	}
 }
 
+// imageRules are the rules of the default rule book on such a system.
+func imageRules() []requirement.Rule {
+	b, err := rules.Find(rules.Default)
+	if err != nil {
+		panic(err)
+	}
+	return b.Resolve(Entries())
+}
+
 // find judges one requirement.
 func find(t *testing.T, m *Machine, id string) requirement.Finding {
 	t.Helper()
-	for _, c := range m.Checks() {
+	for _, c := range m.Checks(imageRules()) {
 		if c.ID == id {
 			return requirement.Find(c.Requirement, c.Decide(t.Context()))
 		}
@@ -113,7 +123,7 @@ func find(t *testing.T, m *Machine, id string) requirement.Finding {
 
 func TestReady(t *testing.T) {
 	m := newMachine(t, "")
-	for _, c := range m.Checks() {
+	for _, c := range m.Checks(imageRules()) {
 		f := requirement.Find(c.Requirement, c.Decide(t.Context()))
 		if f.Status != requirement.Passed {
 			t.Errorf("%s: %s: %s", f.ID, f.Status, f.Message)

@@ -85,6 +85,9 @@ type Input struct {
 // Machine is one Linux system and what was read of it so far. Its methods may
 // be called from several goroutines.
 type Machine struct {
+	// Terms are those of the rule book, for the requirement that is being checked.
+	Terms requirement.Terms
+
 	in   Input
 	tree tree
 	*facts

@@ -1,6 +1,10 @@
 package linux
 
-import "github.com/coldcheck/coldcheck/scanner/requirement"
+import (
+	"context"
+
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+)
 
 type entry = requirement.Entry[*Machine]
 
@@ -21,12 +25,23 @@ var catalogue = []entry{
 	contentsShredded,
 }
 
-// Requirements lists what is demanded of a Linux system, in the catalogue's
-// order.
-func Requirements() []requirement.Requirement { return requirement.List(catalogue) }
+// Entries lists the requirements on a Linux system, of all rule books.
+func Entries() []requirement.Requirement { return requirement.List(catalogue) }
 
-// Checks binds the requirements to the machine.
-func (m *Machine) Checks() []requirement.Check { return requirement.Bind(catalogue, m.Within) }
+// Terms returns for each requirement the names of its terms, see requirement.Entry.
+func Terms() map[string][]string { return requirement.TermNames(catalogue) }
+
+// Checks binds the rules of a rule book that are about a Linux system to the machine.
+func (m *Machine) Checks(rules []requirement.Rule) []requirement.Check {
+	return requirement.Bind(catalogue, rules, m.under)
+}
+
+// under returns the machine as one requirement of a rule book sees it.
+func (m *Machine) under(ctx context.Context, terms requirement.Terms) *Machine {
+	own := m.Within(ctx)
+	own.Terms = terms
+	return own
+}
 
 const (
 	sectionRequirements = "Requirements to Create Amazon Linux Custom Images"

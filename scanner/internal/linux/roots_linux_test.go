@@ -138,7 +138,7 @@ func TestRoots(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, c := range m.Checks() {
+			for _, c := range m.Checks(imageRules()) {
 				f := requirement.Find(c.Requirement, c.Decide(context.Background()))
 				t.Logf("%-28s %-12s %s", f.ID, f.Status, f.Message)
 			}
@@ -336,7 +336,7 @@ func compareCloudInit(t *testing.T, m *Machine, mounted string) {
 	_, on := os.Lstat(filepath.Join(root, "run/out/early/multi-user.target.wants/cloud-init.target"))
 	log, _ := os.ReadFile(filepath.Join(root, "run/cloud-init/ds-identify.log"))
 	t.Logf("the generator starts cloud-init: %t (%v) %s", on == nil, err, lastLine(string(log)+string(out)))
-	for _, c := range m.Checks() {
+	for _, c := range m.Checks(imageRules()) {
 		if c.ID != "linux.component.cloud-init" {
 			continue
 		}

@@ -78,7 +78,7 @@ func TestParseCheckerLog(t *testing.T) {
 	}
 	// Every id that a test is about is one of the catalogue's.
 	known := map[string]bool{}
-	for _, r := range Requirements() {
+	for _, r := range Entries() {
 		known[r.ID] = true
 	}
 	for _, c := range checkerTests {

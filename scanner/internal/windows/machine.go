@@ -36,6 +36,9 @@ type Input struct {
 type Machine struct {
 	*machine.Machine
 
+	// Terms are those of the rule book, for the requirement that is being checked.
+	Terms requirement.Terms
+
 	in        Input
 	com       *comClasses
 	restarted *Machine // as it is after the next start, where that may use another control set; else nil
@@ -93,6 +96,13 @@ func (m *Machine) Within(ctx context.Context) *Machine {
 	own := *m
 	own.in.Context, own.Machine = ctx, m.Machine.Within(ctx)
 	return &own
+}
+
+// under returns the machine as one requirement of a rule book sees it.
+func (m *Machine) under(ctx context.Context, terms requirement.Terms) *Machine {
+	own := m.Within(ctx)
+	own.Terms = terms
+	return own
 }
 
 // next returns the machine for the reading of one fact, which has bounds of its

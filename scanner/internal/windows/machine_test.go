@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
 // TestControlSetNotice checks when a notice names the control set that is used
@@ -35,7 +36,7 @@ func TestControlSetNotice(t *testing.T) {
 // TestNextControlSet makes sure that a problem only in the control set of the
 // next start is reported for that set, with a remedy that changes it.
 func TestNextControlSet(t *testing.T) {
-	for _, c := range fixture(t, "control-set-default-other").Checks() {
+	for _, c := range fixture(t, "control-set-default-other").Checks(imageRules()) {
 		if c.ID != "win.ssm.disabled" {
 			continue
 		}
@@ -47,4 +48,13 @@ func TestNextControlSet(t *testing.T) {
 			t.Errorf("%+v", o)
 		}
 	}
+}
+
+// imageRules are the rules of the default rule book on such a system.
+func imageRules() []requirement.Rule {
+	b, err := rules.Find(rules.Default)
+	if err != nil {
+		panic(err)
+	}
+	return b.Resolve(Entries())
 }

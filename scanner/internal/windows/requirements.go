@@ -57,21 +57,25 @@ var catalogue = []entry{
 	logImageChecker,
 }
 
-// Requirements lists the requirements on a Windows system, in the catalogue's order.
-func Requirements() []requirement.Requirement { return requirement.List(catalogue) }
+// Entries lists the requirements on a Windows system, of all rule books.
+func Entries() []requirement.Requirement { return requirement.List(catalogue) }
 
-// Checks binds the requirements to the machine. Where the next start may use
-// another control set, each is judged with both.
-func (m *Machine) Checks() []requirement.Check {
-	checks := requirement.Bind(catalogue, m.Within)
+// Terms returns for each requirement the names of its terms, see requirement.Entry.
+func Terms() map[string][]string { return requirement.TermNames(catalogue) }
+
+// Checks binds the rules of a rule book that are about a Windows system to the
+// machine. Where the next start may use another control set, each is judged with
+// both.
+func (m *Machine) Checks(rules []requirement.Rule) []requirement.Check {
+	checks := requirement.Bind(catalogue, rules, m.under)
 	if m.restarted == nil {
 		return checks
 	}
-	again := requirement.Bind(catalogue, m.restarted.Within)
+	again := requirement.Bind(catalogue, rules, m.restarted.under)
 	set, err := m.Registry.NextControlSet()
 	for i := range checks {
-		if checks[i].Severity == requirement.Info {
-			continue // content, of which the control set is no part
+		if checks[i].Severity == requirement.Info || checks[i].NotApplicable != "" {
+			continue // of content, the control set is no part
 		}
 		last, next, remedy := checks[i].Decide, again[i].Decide, checks[i].Remediation
 		checks[i].Decide = func(ctx context.Context) requirement.Outcome {
