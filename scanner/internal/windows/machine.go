@@ -56,6 +56,8 @@ type facts struct {
 	upgrades  fact.Fact[Upgrades]
 	logs      fact.Fact[sysprepLogs]
 	appx      fact.Fact[Appx]
+	events    fact.Fact[Events]
+	installs  fact.Fact[installed]
 }
 
 // Open finds the system on the root volume. It reads as much as that takes;

@@ -23,6 +23,8 @@ type PendingReboot struct {
 	Likely    []pendingTrace // work on Windows' own files that the next start will do
 	Other     []pendingTrace // what programs leave for the next start on any WorkSpace
 	Packages  []string       // those of Servicing that are packages, all of them
+	Events    []pendingTrace // what the event logs show since the last start
+	Logs      string         // what became of reading the event logs, for a message
 	Read      []requirement.Evidence
 	Errs      []error // why some of the traces could not be looked for
 }
@@ -49,7 +51,20 @@ func (m *Machine) readPendingReboot() PendingReboot {
 			p.Errs = append(p.Errs, err)
 		}
 	}
+	m.readPendingEvents(&p)
 	return p
+}
+
+// readPendingEvents looks for events that require a restart since the last start. Logs that cannot be read, or are not
+// there, change nothing: they only corroborate what the registry says.
+func (m *Machine) readPendingEvents(p *PendingReboot) {
+	e, err := m.Events()
+	if err != nil {
+		p.Logs = "The event logs were not read: " + err.Error()
+		return
+	}
+	p.Events, p.Logs = e.pending(), e.read()
+	p.Read = append(p.Read, e.evidence()...)
 }
 
 // readPendingKeys looks for keys whose existence says it all. Windows makes
@@ -408,13 +423,15 @@ var rebootPending = entry{
 			Reads: `SOFTWARE: Component Based Servicing (package states, sessions, pending keys), WindowsUpdate ` +
 				`(CommitRequired); COMPONENTS: PendingXmlIdentifier; WinSxS\pending.xml; SYSTEM: Session Manager ` +
 				`(pending renames, SetupExecute). Windows keeps RebootRequired and RebootPending in memory only, so ` +
-				`their absence decides nothing. Event logs are not read.`,
+				`their absence decides nothing. The event logs Setup (Servicing 4, 13, 14) and System ` +
+				`(WindowsUpdateClient 21, 22; Kernel-General 12 for the last start) corroborate.`,
 			Live: `Test-Path 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto ` +
 				`Update\RebootRequired', 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based ` +
 				`Servicing\RebootPending'`,
 			Doubts: "The states of packages (0x05 and 0x60) are from observation. Pending file renames, unfinished " +
-				"sessions and uncommitted updates are warnings: the service's guide does not mention them. A reboot for " +
-				"another reason, such as a new computer name, does not count.",
+				"sessions, uncommitted updates and events since the last start that require a restart are warnings: the " +
+				"service's guide does not mention them. That the event logs have no such event proves nothing. A reboot " +
+				"for another reason, such as a new computer name, does not count.",
 			Fix: "Restart the WorkSpace and install the remaining updates. Restart again until no update requires it.",
 		}),
 	Judge: func(m *Machine) requirement.Outcome { return judgeReboot(m.readPendingReboot()) },
@@ -426,14 +443,18 @@ func judgeReboot(p PendingReboot) requirement.Outcome {
 	var o requirement.Outcome
 	switch {
 	case len(p.Servicing) > 0:
-		o = requirement.Fail("A reboot is pending: "+someTraces(p.Servicing)+".", tracesOf(p.Servicing, p.Likely)...)
+		o = requirement.Fail("A reboot is pending: "+someTraces(p.Servicing)+".",
+			tracesOf(p.Servicing, p.Likely, p.Events)...)
 	case len(p.Likely) > 0:
-		o = requirement.Warn("The next start changes Windows: "+someTraces(p.Likely)+".", tracesOf(p.Likely)...)
+		o = requirement.Warn("The next start changes Windows: "+someTraces(p.Likely)+".",
+			tracesOf(p.Likely, p.Events)...)
+	case len(p.Events) > 0:
+		o = requirement.Warn("A reboot is probably pending: "+someTraces(p.Events)+".", tracesOf(p.Events)...)
 	case len(p.Errs) > 0:
 		return requirement.Unreadable(p.Errs[0], p.Read...)
 	default:
-		o = requirement.Infer("SOFTWARE, SYSTEM, COMPONENTS and WinSxS show no pending update. Event logs were not read.",
-			p.Read...).With(tracesOf(p.Other)...)
+		o = requirement.Infer("SOFTWARE, SYSTEM, COMPONENTS and WinSxS show no pending update.",
+			p.Read...).With(tracesOf(p.Other)...).Also(p.Logs)
 		if len(p.Other) > 0 {
 			o = o.Also("Pending for other reasons: " + someTraces(p.Other) + ".")
 		}
@@ -443,8 +464,9 @@ func judgeReboot(p PendingReboot) requirement.Outcome {
 		Likely   []string `json:"likely,omitempty"`
 		Other    []string `json:"other,omitempty"`
 		Packages []string `json:"packages,omitempty"`
+		Events   []string `json:"events,omitempty"`
 		Unread   []string `json:"unread,omitempty"`
-	}{whats(p.Servicing), whats(p.Likely), whats(p.Other), p.Packages, texts(p.Errs)}
+	}{whats(p.Servicing), whats(p.Likely), whats(p.Other), p.Packages, whats(p.Events), texts(p.Errs)}
 	return o
 }
 

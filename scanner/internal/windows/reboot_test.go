@@ -20,7 +20,13 @@ func TestReboot(t *testing.T) {
 		want    verdict
 		says    string
 	}{
-		"nothing waits": {PendingReboot{}, inferred, "Event logs were not read"},
+		"nothing waits": {PendingReboot{Logs: "The event logs System and Setup do not exist."}, inferred,
+			"The event logs System and Setup do not exist."},
+		"an event waits": {PendingReboot{Events: trace("KB1 requires a restart")}, warning, "KB1 requires"},
+		"an event waits, not all read": {PendingReboot{Events: trace("KB1 requires a restart"), Errs: unread}, warning,
+			"KB1"},
+		"an event and servicing wait": {PendingReboot{Events: trace("KB1 requires a restart"),
+			Servicing: trace("WinSxS contains pending.xml")}, failed, "pending.xml"},
 		"programs wait": {PendingReboot{Other: trace("a printer driver waits")}, inferred,
 			"a printer driver waits"},
 		"servicing waits": {PendingReboot{Servicing: trace("WinSxS contains pending.xml"), Likely: trace("more")},

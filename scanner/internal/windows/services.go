@@ -23,7 +23,8 @@ var servicesDomainAccount = entry{
 		sectionTips+": No services can be running under a domain account",
 		explanation{
 			Reads: `SYSTEM: Services\*\Type, Start, ObjectName, ImagePath; the names and SIDs of computer and ` +
-				`domain from SYSTEM and SECURITY. Drivers and per-user services do not count.`,
+				`domain from SYSTEM and SECURITY. Drivers and per-user services do not count. The event log ` +
+				`System (7045) shows who installed a service.`,
 			Live: "Get-CimInstance Win32_Service | Select-Object Name, StartMode, StartName",
 			Doubts: "The service's guide does not mention services that are disabled or have no type or no program. " +
 				"It does not mention accounts without a domain either, which Windows looks up on the computer first. " +
@@ -48,7 +49,23 @@ func (m *Machine) decideAccounts() requirement.Outcome {
 			return requirement.Unreadable(err)
 		}
 	}
-	return judgeAccounts(services, n, env)
+	o := judgeAccounts(services, n, env)
+	if d, ok := o.Details.(domainServices); ok && (o.Status == requirement.Failed || o.Status == requirement.Warning) {
+		// Who installed them and when is for the reader; a log that cannot be read changes nothing.
+		if list, err := m.installedServices(); err == nil {
+			o = o.With(list.of(slices.Concat(d.Running, d.Disabled, d.Incomplete, d.WithoutDomain))...)
+		}
+	}
+	return o
+}
+
+// domainServices are the details of win.services.domain-account.
+type domainServices struct {
+	Running       []domainService `json:"running,omitempty"`
+	Disabled      []domainService `json:"disabled,omitempty"`
+	Incomplete    []domainService `json:"incomplete,omitempty"`
+	WithoutDomain []domainService `json:"without_domain,omitempty"`
+	Deleted       []domainService `json:"deleted,omitempty"`
 }
 
 // changeLogOn says how services get an account that is allowed.
@@ -139,13 +156,7 @@ func judgeAccounts(services []machine.Service, n machine.Names, env machine.Envi
 		}
 		o = o.Also("Windows deletes these at the next start: " + listServices(deleted) + ".").With(deletedEvidence...)
 	}
-	o.Details = struct {
-		Running       []domainService `json:"running,omitempty"`
-		Disabled      []domainService `json:"disabled,omitempty"`
-		Incomplete    []domainService `json:"incomplete,omitempty"`
-		WithoutDomain []domainService `json:"without_domain,omitempty"`
-		Deleted       []domainService `json:"deleted,omitempty"`
-	}{failed, disabled, stubs, bare, deleted}
+	o.Details = domainServices{failed, disabled, stubs, bare, deleted}
 	return o
 }
 

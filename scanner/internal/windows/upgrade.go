@@ -22,6 +22,7 @@ type Upgrades struct {
 	Others   []upgradeTrace       // keys with "Upgrade" in their name, which the service's script takes for one
 	Leftover []upgradeTrace       // folders that do not prove an upgrade
 	Err      error                // why Leftover may be incomplete
+	Jump     buildJump            // what the event log shows; read only where Sources is empty
 	Parent   requirement.Evidence // SYSTEM\Setup, whose subkeys were all read
 }
 
@@ -55,6 +56,10 @@ func (m *Machine) readUpgrades() (Upgrades, error) {
 		}
 	}
 	u.Leftover, u.Err = m.readLeftovers()
+	if len(u.Sources) == 0 {
+		// A log that cannot be read changes nothing: the keys decide.
+		u.Jump, _ = m.buildJump()
+	}
 	return u, nil
 }
 
@@ -100,10 +105,11 @@ var upgradeInPlace = entry{
 		sectionTips+": Windows must not have been upgraded from a previous version", explanation{
 			Reads: `SYSTEM: the subkeys of Setup with "Source OS" or "Upgrade" in their names, as in the service's own ` +
 				`check. Cumulative updates and enablement packages leave no such key. Windows.old and the folders of ` +
-				`Windows Setup are reported but do not count.`,
+				`Windows Setup are reported but do not count. Without such a key, the builds of the oldest and the newest ` +
+				`start in the event log System (Kernel-General 12) are compared.`,
 			Live: `Get-ChildItem HKLM:\SYSTEM\Setup | Where-Object PSChildName -Match 'Source OS|Upgrade'`,
 			Doubts: `The service's script counts any key with "Upgrade" in its name as an upgrade. Such a key without ` +
-				`"Source OS" is a warning.`,
+				`"Source OS" is a warning, and so is a build that changed in the event log.`,
 			Fix: "Use a WorkSpace whose Windows was never upgraded to another version.",
 		}),
 	Judge: (*Machine).decideUpgrade,
@@ -161,6 +167,17 @@ func judgeUpgrade(u Upgrades, now string) requirement.Outcome {
 			About(subjectsOf(keys, requirement.ReasonAmbiguous)...)
 		o.Remediation = "If this Windows was upgraded, use a WorkSpace whose Windows never was. Otherwise, ask AWS " +
 			"Support."
+		return o
+	case u.Jump.After != nil:
+		from, to := u.Jump.Before.Text("BuildVersion"), u.Jump.After.Text("BuildVersion")
+		o := requirement.Warn(fmt.Sprintf(`No upgrade is recorded in SYSTEM\Setup, but the event log System shows that `+
+			"the build of Windows changed from %s to %s before %s.", from, to,
+			startTime(*u.Jump.After).Format(layoutSeconds)),
+			append([]requirement.Evidence{u.Parent, u.Jump.Before.Shown("Windows started with build " + from),
+				u.Jump.After.Shown("Windows started with build " + to)}, evidence...)...).
+			About(subjectsOf([]requirement.Evidence{u.Parent}, requirement.ReasonAmbiguous)...)
+		o.Remediation = "If this Windows was upgraded, use a WorkSpace whose Windows never was. Deleting the record " +
+			"of an upgrade does not undo it."
 		return o
 	case u.Err != nil:
 		return requirement.Unreadable(u.Err, u.Parent)

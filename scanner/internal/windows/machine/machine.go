@@ -23,6 +23,7 @@ import (
 	"maps"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coldcheck/coldcheck/internal/kind"
@@ -98,7 +99,12 @@ type facts struct {
 	machineStarts fact.Fact[Starts]
 	userStarts    fact.Fact[Starts]
 	wanted        fact.Fact[Wanted]
+
+	logsMu sync.Mutex
+	logs   map[string]*logFact // event logs by name
 }
+
+type logFact = fact.Fact[*EventLog]
 
 // Open finds the system on the root volume. It reads as much as that takes;
 // an error that wraps ErrNoWindows says that there is none.
