@@ -32,15 +32,23 @@ func parseJSON(text string) (*Document, error) {
 	r := &jsonReader{dec: json.NewDecoder(strings.NewReader(text))}
 	r.dec.UseNumber()
 	d := &Document{}
-	next := ""
+	next, process := "", ""
 	err := r.object("", fields{
 		"Workspaces": r.only(WorkSpaces, d, r.workSpace),
 		"Images":     r.only(Images, d, r.image),
 		"Snapshots":  r.only(Snapshots, d, r.snapshot),
 		"NextToken":  r.text(&next),
+		// Of the input of import-workspace-image (Amazon WorkSpaces API Reference, "ImportWorkspaceImage").
+		"IngestionProcess": r.text(&process),
 	})
 	if err != nil {
 		return nil, err
+	}
+	if process != "" {
+		if d.Kind != "" {
+			return nil, fmt.Errorf("%w: it is both %s and %s", ErrInvalid, d.Kind, Import)
+		}
+		d.Kind, d.Import = Import, &ImportRequest{IngestionProcess: process}
 	}
 	switch _, err := r.dec.Token(); {
 	case err == nil:

@@ -1,7 +1,7 @@
 // Package statement reads documents with facts that are not on the disk: the
 // JSON of `aws workspaces describe-workspaces` and `describe-workspace-images` and of
-// `aws ec2 describe-snapshots`, and the text of `slmgr /dlv`. The content decides the
-// kind of a document.
+// `aws ec2 describe-snapshots`, the JSON input of `aws workspaces import-workspace-image`,
+// and the text of `slmgr /dlv`. The content decides the kind of a document.
 //
 // A document decides requirements, so nothing in it is guessed: a field that
 // has the wrong type, is repeated or is not certain is an error that names it.
@@ -17,7 +17,8 @@ import (
 // ErrUnknownKind is the error for content that is not a document of a known
 // kind.
 var ErrUnknownKind = errors.New(
-	"not the JSON of describe-workspaces, describe-workspace-images or describe-snapshots, nor the text of slmgr /dlv")
+	"not the JSON of describe-workspaces, describe-workspace-images, describe-snapshots or import-workspace-image, " +
+		"nor the text of slmgr /dlv")
 
 // ErrInvalid is the error for content of a known kind that is damaged or
 // contradictory.
@@ -39,6 +40,7 @@ const (
 	WorkSpaces Kind = "describe-workspaces"
 	Images     Kind = "describe-workspace-images"
 	Snapshots  Kind = "describe-snapshots"
+	Import     Kind = "import-workspace-image"
 	License    Kind = "slmgr /dlv"
 )
 
@@ -51,6 +53,7 @@ type Document struct {
 	WorkSpaces []WorkSpace
 	Images     []Image
 	Snapshots  []Snapshot
+	Import     *ImportRequest
 	Slmgr      *Slmgr
 
 	// Truncated is true if the document names a next page, so that its list is
@@ -129,6 +132,11 @@ type Snapshot struct {
 	Encrypted      *bool  // nil: not in the document
 	KMSKeyID       string
 	OwnerID        string
+}
+
+// ImportRequest is the input of import-workspace-image.
+type ImportRequest struct {
+	IngestionProcess string // "BYOL_REGULAR_WSP", ...; never ""
 }
 
 // Slmgr is the output of `slmgr /dlv` about the Windows license. A text without

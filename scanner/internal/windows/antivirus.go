@@ -66,6 +66,7 @@ const (
 type antivirus struct {
 	Name     string
 	Enabled  bool
+	Gone     bool // its program does not exist
 	Evidence []requirement.Evidence
 }
 
@@ -215,6 +216,7 @@ func (m *Machine) securityCenter() (products []antivirus, looked requirement.Evi
 			if err != nil {
 				return nil, looked, err
 			}
+			a.Gone = !f.Exists
 			a.Enabled = a.Enabled && f.Exists
 			a.Evidence = append(a.Evidence, f.Evidence)
 		}

@@ -26,6 +26,7 @@ type Input struct {
 	machine.Input
 
 	Partitions []Partition // what drive letters may point to
+	Disks      []Disk      // the images in their order
 	UserForced bool        // User is drive D because the caller says so, whatever the registry says
 
 	Readable requirement.Outcome // of win.volume.readable: the volumes are known to who opens them
@@ -58,6 +59,7 @@ type facts struct {
 	appx      fact.Fact[Appx]
 	events    fact.Fact[Events]
 	installs  fact.Fact[installed]
+	bootFact  fact.Fact[[]bootFiles]
 }
 
 // Open finds the system on the root volume. It reads as much as that takes;

@@ -201,8 +201,13 @@ func (m *Machine) policyOf(software, class string) (machine.Setting[string], err
 // enableScripts reads EnableScripts as the text that PowerShell compares: it
 // takes a number of either size and a string for the same.
 func (m *Machine) enableScripts(k machine.Key) (machine.Setting[string], error) {
+	return m.looseNumber(k, "EnableScripts")
+}
+
+// looseNumber reads a number, of either size or written as a string, as text.
+func (m *Machine) looseNumber(k machine.Key, name string) (machine.Setting[string], error) {
 	types := []registry.Type{registry.DWord, registry.QWord, registry.SZ, registry.ExpandSZ}
-	return machine.ReadSetting(m.Machine, k, "EnableScripts", types, func(v *registry.Value) (string, error) {
+	return machine.ReadSetting(m.Machine, k, name, types, func(v *registry.Value) (string, error) {
 		switch v.Type() {
 		case registry.DWord:
 			n, err := v.Uint32()
