@@ -133,6 +133,7 @@ type machine struct {
 // identify finds which volume is which, and which system is on the root volume.
 func (o *opened) identify(ctx context.Context, in Input) (m machine, err error) {
 	m.unread = o.volumes.unreadDisks(o.trail)
+	o.volumes.single = o.books[0].WithoutUser
 	if err := o.volumes.assign(ctx, in); err != nil {
 		for _, other := range m.unread { // it may be what is missing
 			err = fmt.Errorf("%w; %s", err, other)

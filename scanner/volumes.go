@@ -30,6 +30,7 @@ type volumes struct {
 	noUser error   // why there is none
 	layout layout  // of a Linux system
 	forced bool    // user is what the caller named as such
+	single bool    // the rule book is for machines without a user volume
 	budget *memory.Budget
 	reads  reads
 	// snapshots are those that documents describe, by ID.
@@ -489,6 +490,14 @@ func (vs *volumes) roots(
 
 // findOthers finds the user volume, and of a Linux system what it mounts.
 func (vs *volumes) findOthers(ctx context.Context, forced *Source) error {
+	if vs.single && forced != nil {
+		return fail(ErrUsage, "", "%s is named as the user volume, but the rule book is for computers without one",
+			forced.Name)
+	}
+	if vs.root.system == filesystem.Windows && vs.single {
+		vs.noUser = errSingle
+		return nil
+	}
 	if vs.root.system != filesystem.Linux {
 		return vs.findUser(forced, func(*volume) bool { return true })
 	}
@@ -499,6 +508,9 @@ func (vs *volumes) findOthers(ctx context.Context, forced *Source) error {
 	vs.layOut()
 	return vs.findHome(forced)
 }
+
+// errSingle is the reason why no volume is used as drive D of a computer that is not a WorkSpace yet.
+var errSingle = fact.NoUserVolume("the computer has no user volume")
 
 // findUser finds the volume with the profiles or homes: on the image that is
 // named, else the one that shows them, else the only other volume that may

@@ -59,6 +59,7 @@ func openWindows(vs *volumes, from inputs) (system, error) {
 		},
 		Readable:   vs.judgeReadable(),
 		UserForced: vs.forced,
+		Disks:      vs.disks(),
 	}
 	if vs.user != nil {
 		in.User = ground.Volume{Err: vs.user.err, Device: device(vs.user), Request: vs.user.requestSize(),

@@ -54,6 +54,8 @@ type Image struct {
 	Table         string // "none", "mbr" or "gpt"
 	DiskSignature uint32 // of the MBR, 0 if there is none
 	DiskGUID      GUID   // of the GPT, zero if there is none
+	Hybrid        bool   // the MBR of a GPT disk has partitions of its own
+	Short         bool   // the image ends before the disk or a volume on it does
 
 	// Notes describe peculiarities of the tables: the backup GPT was used,
 	// partitions overlap, run past the end, and so on. Always in the same order for

@@ -144,6 +144,7 @@ func readGPT(r io.ReaderAt, size int64, sectorSize int, last uint64) (*table, er
 		if off, ok := sectorOffset(primary.alternate(), sectorSize, size); ok {
 			t.note("the backup GPT is missing at offset %d", off)
 		} else {
+			t.short = true
 			t.note("the image ends before the backup GPT, which belongs in sector %d: it is shorter than the disk was",
 				primary.alternate())
 		}

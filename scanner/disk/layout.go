@@ -53,6 +53,7 @@ func (i *Image) read() error {
 		l.note("the image has %s, which is not a multiple of the sector size: it is truncated", prose.Exact(i.Size))
 	}
 	l.check(i.Size)
+	i.Hybrid, i.Short = l.hybrid, l.short
 	i.Notes = l.notes
 	i.Incomplete = errors.Join(l.problems...)
 	return nil
@@ -188,6 +189,7 @@ func (i *Image) gptLayout(r io.ReaderAt, head []byte, entries [4]mbrEntry) (*lay
 	case err == nil:
 		t.signature = hybrid.signature
 		if n := len(hybrid.partitions); n > 0 {
+			t.hybrid = true
 			t.note("hybrid MBR: it has %d partitions of its own; the GPT was used", n)
 		}
 		return i.volumesOf(r, t), nil
@@ -197,6 +199,7 @@ func (i *Image) gptLayout(r io.ReaderAt, head []byte, entries [4]mbrEntry) (*lay
 	if len(hybrid.partitions) == 0 {
 		return nil, err
 	}
+	hybrid.hybrid = true
 	hybrid.problem(err)
 	hybrid.note("hybrid MBR: its own partitions were used")
 	return i.volumesOf(r, hybrid), nil
@@ -273,6 +276,7 @@ func (l *layout) check(size int64) {
 			who = fmt.Sprintf("partition %d", v.Partition)
 		}
 		if v.Size < v.Declared {
+			l.short = true
 			l.note("%s: needs %s, the image has %s of it: it is truncated", who, prose.Exact(v.Declared),
 				prose.Exact(v.Size))
 		} else if l.needs[n] > v.Declared {

@@ -25,6 +25,8 @@ type table struct {
 	sectorSize int
 	signature  uint32
 	guid       GUID
+	hybrid     bool // an MBR with partitions of its own
+	short      bool // the image ends before the disk does
 	partitions []partition
 	notes      []string
 	problems   []error // why a part could not be read; also among the notes

@@ -1,13 +1,15 @@
 package disk
 
+import "fmt"
+
 // gptTypes names the partition types of a GPT that are met on the disks of
 // Windows and Linux (UEFI 2.10 table 5.7; Microsoft, PARTITION_INFORMATION_GPT;
 // the Discoverable Partitions Specification).
 var gptTypes = map[string]string{
-	"C12A7328-F81F-11D2-BA4B-00A0C93EC93B": "EFI system",
+	gptEFI:                                 "EFI system",
 	"024DEE41-33E7-11D3-9D69-0008C781F39F": "MBR partition scheme",
 	"21686148-6449-6E6F-744E-656564454649": "BIOS boot",
-	"E3C9E316-0B5C-4DB8-817D-F92DF00215AE": "Microsoft reserved",
+	gptReserved:                            "Microsoft reserved",
 	gptBasicData:                           "Microsoft basic data",
 	gptLDMMetadata:                         "Windows dynamic disk (LDM) metadata",
 	gptLDMData:                             "Windows dynamic disk (LDM) data",
@@ -32,6 +34,8 @@ var gptTypes = map[string]string{
 
 // Types that matter beyond their names.
 const (
+	gptEFI           = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+	gptReserved      = "E3C9E316-0B5C-4DB8-817D-F92DF00215AE"
 	gptBasicData     = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 	gptRecovery      = "DE94BBA4-06D1-4D40-A16A-BFD50179D6AC"
 	gptLDMMetadata   = "5808C8AA-7E8F-42E0-85D2-E1E90434CFB3"
@@ -70,7 +74,7 @@ var mbrTypes = map[byte]string{
 	0xe7:             "Windows Storage Spaces",
 	0xe8:             "Linux LUKS",
 	mbrProtective:    "protective, of a GPT",
-	0xef:             "EFI system",
+	mbrEFI:           "EFI system",
 	0xfd:             "Linux RAID",
 }
 
@@ -85,6 +89,7 @@ const (
 	mbrExtendedLinux = 0x85
 	mbrStorageSpaces = 0xe7
 	mbrProtective    = 0xee
+	mbrEFI           = 0xef
 )
 
 // mbrHidden reports whether Windows gives a partition of this type no letter.
@@ -94,4 +99,39 @@ func mbrHidden(t byte) bool {
 		return true
 	}
 	return false
+}
+
+// Use is what a partition is for, by its type.
+type Use int
+
+// The uses of partitions.
+const (
+	UseOther    Use = iota // another one, or not known
+	UseData                // a volume of Windows
+	UseEFI                 // EFI system partition
+	UseReserved            // without a filesystem, of Microsoft
+	UseRecovery            // Windows recovery
+	UseDynamic             // a dynamic disk of Windows (LDM), whose volumes are not in the table
+)
+
+// Use returns what the partition is for. It is UseOther for a bare volume.
+func (v *Volume) Use() Use {
+	switch v.Type {
+	case gptBasicData:
+		return UseData
+	case gptEFI, fmt.Sprintf("0x%02x", mbrEFI):
+		return UseEFI
+	case gptReserved:
+		return UseReserved
+	case gptRecovery, fmt.Sprintf("0x%02x", mbrRecovery):
+		return UseRecovery
+	case gptLDMMetadata, gptLDMData, fmt.Sprintf("0x%02x", mbrDynamic):
+		return UseDynamic
+	}
+	// FAT, NTFS and exFAT, and the same hidden.
+	switch v.Type {
+	case "0x01", "0x04", "0x06", "0x07", "0x0b", "0x0c", "0x0e", "0x11", "0x14", "0x16", "0x17", "0x1b", "0x1c", "0x1e":
+		return UseData
+	}
+	return UseOther
 }

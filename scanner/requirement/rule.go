@@ -81,10 +81,16 @@ func Bind[M any](catalogue []Entry[M], rules []Rule, within func(context.Context
 	return checks
 }
 
-// limit makes a warning of a failure of what the rule book only recommends.
+// limit makes a warning of a failure of what the rule book only recommends. Of what it only informs about, the message
+// is content, whatever the judgment is.
 func (r Rule) limit(o Outcome) Outcome {
-	if r.Severity == Recommended && o.Status == Failed {
+	switch {
+	case r.Severity == Recommended && o.Status == Failed:
 		o.Status = Warning
+	case r.Severity == Info && (o.Status == Failed || o.Status == Warning):
+		o.Status, o.Remediation = Passed, ""
+	case r.Severity == Info && o.Status == NotApplicable:
+		o.Status, o.Basis = Passed, Observed
 	}
 	return o
 }

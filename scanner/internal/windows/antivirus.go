@@ -66,8 +66,8 @@ const (
 type antivirus struct {
 	Name     string
 	Enabled  bool
-	Gone     bool // its program does not exist
 	Evidence []requirement.Evidence
+	Gone     bool // its program does not exist
 }
 
 func (m *Machine) decideAntivirus() requirement.Outcome {

@@ -17,51 +17,6 @@ const (
 	sectionImportVM     = "VM Import/Export User Guide: Prepare your VM"
 )
 
-// byolCatalogue are the requirements on a computer that is imported with the customer's own Windows license. Such a
-// computer is not a WorkSpace yet, and has one disk with one drive.
-var byolCatalogue = []entry{
-	byolOS,
-	byolEditionN,
-	byolX64,
-	byolLanguage,
-	byolOffice,
-	byolPCoIP,
-	byolUpdates,
-	byolAutomount,
-	byolAccountExists,
-	byolAccountEnabled,
-	byolNetSingle,
-	byolFree,
-	byolDrivesSingle,
-	byolJoinDomain,
-	byolJoinEntra,
-	byolFirewall,
-	byolVMwareTools,
-	byolDiskSize,
-	byolPartitioning,
-	byolFirmware,
-	byolBootSingle,
-	byolAutologon,
-	byolUniversalTime,
-	byolAntivirus,
-	byolAppx,
-	byolReservedStorage,
-	byolMemoryIntegrity,
-	byolDriveLetterD,
-	byolProtocol,
-	byolEncryption,
-	byolFilesystem,
-	byolImageFormat,
-	byolSoftware,
-	byolUpdated,
-	byolActivation,
-	byolImportPrepare,
-	byolSysprepNotRun,
-	byolShutdown,
-	byolNTP,
-	byolTrace,
-}
-
 // A numberAt is where a number of the registry is, and what to read it into.
 type numberAt struct {
 	into       *machine.Setting[uint32]
@@ -110,18 +65,5 @@ func atMostWarning(o requirement.Outcome) requirement.Outcome {
 	if o.Status == requirement.Failed {
 		o.Status = requirement.Warning
 	}
-	return o
-}
-
-// asContent is the outcome of information: what it says is content, whether or not another requirement is met by it.
-func asContent(o requirement.Outcome) requirement.Outcome {
-	switch o.Status {
-	case requirement.Undetermined:
-	case requirement.NotApplicable:
-		o.Status, o.Basis = requirement.Passed, requirement.Observed
-	default:
-		o.Status = requirement.Passed
-	}
-	o.Remediation = ""
 	return o
 }

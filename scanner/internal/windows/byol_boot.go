@@ -202,8 +202,8 @@ func judgeInstalledFirmware(f firmware, want int, demand string) requirement.Out
 }
 
 var byolBootSingle = entry{
-	Requirement: required("byol.boot.single", "MultipleBootPartition", "The disk must have only one partition to start from.",
-		sectionBYOLErrors, explanation{
+	Requirement: required("byol.boot.single", "MultipleBootPartition",
+		"The disk must have only one partition to start from.", sectionBYOLErrors, explanation{
 			Reads: "The active flags of an MBR, the EFI system partitions, and the boot menu in the BCD.",
 			Live:  "Get-Partition | Where-Object IsActive; bcdedit",
 			Doubts: "The service's script counts partitions. That the boot menu has two entries of Windows is a warning: " +

@@ -155,8 +155,8 @@ func judgePartitioning(s machine.System, d *Disk, uefi []string, err error) requ
 }
 
 var byolFilesystem = entry{
-	Requirement: required("byol.disk.filesystem", "", "The volume with Windows must be formatted with NTFS.", sectionImport,
-		explanation{
+	Requirement: required("byol.disk.filesystem", "", "The volume with Windows must be formatted with NTFS.",
+		sectionImport, explanation{
 			Reads: "The boot sector of the root volume.",
 			Live:  "(Get-Volume C).FileSystem",
 			Fix:   "Install Windows on a volume with NTFS.",

@@ -18,7 +18,7 @@ var byolDrivesSingle = entry{
 				`Network key of each user. Recovery and EFI system partitions have no drive letter.`,
 			Live: "Get-Volume; net use",
 			Doubts: "A volume that Windows has not seen yet gets a letter at the next start, from observation. The letter " +
-				"of a disk that is not in the images may be left over: only an image of that disk can tell.",
+				"of a disk that is not in the images may be left over: only an image of that disk shows it.",
 			Fix: "Detach the other disks and the CD drive, remove the drive letters of other volumes in diskmgmt.msc, and " +
 				"delete network drives with net use X: /delete.",
 		}),

@@ -593,8 +593,8 @@ func judgeNTP(service machine.Service, kind, servers machine.Setting[string]) re
 	case servers.Value == "":
 		return requirement.Pass("No time source is set; Windows uses its default.", evidence...)
 	}
-	return requirement.Pass("The time source is "+prose.Short(servers.Value)+". The disk does not show whether WorkSpaces "+
-		"can reach it.", evidence...)
+	return requirement.Pass("The time source is "+prose.Short(servers.Value)+". The disk does not show whether "+
+		"WorkSpaces can reach it.", evidence...)
 }
 
 var byolProtocol = entry{
@@ -634,8 +634,8 @@ func (m *Machine) decideIngestion() requirement.Outcome {
 // judgeProtocol decides byol.protocol. process is the ingestion process, "" if it is not known.
 func judgeProtocol(s machine.System, process string, ev requirement.Evidence) requirement.Outcome {
 	if process == "" {
-		return requirement.Unreadable(fact.Missing("not on the disk. Add the JSON input of 'aws workspaces " +
-			"import-workspace-image' with --with.")
+		return requirement.Unknown("Not on the disk. Add the JSON input of 'aws workspaces import-workspace-image' with " +
+			"--with.")
 	}
 	upper := strings.ToUpper(process)
 	var o requirement.Outcome

@@ -24,8 +24,8 @@ var byolOffice = entry{
 	Judge: (*Machine).decideOffice,
 }
 
-// officeSuffix ends the product codes of Office; packedSuffix does so in the form in which Windows Installer names keys,
-// in which the digits of a group are in reverse ("Numbering scheme for product code GUIDs in Office").
+// officeSuffix ends the product codes of Office; packedSuffix does so in the form in which Windows Installer names
+// keys, in which the digits of a group are in reverse ("Numbering scheme for product code GUIDs in Office").
 const (
 	officeSuffix = "0FF1CE}"
 	packedSuffix = "F01FEC"

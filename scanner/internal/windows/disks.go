@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -297,6 +296,3 @@ func element(hive *registry.Hive, object, name string) (*registry.Value, error) 
 	}
 	return nil, err
 }
-
-// efi says whether the entry starts Windows from UEFI; other entries start it from a BIOS.
-func (l bootLoader) efi() bool { return fold.HasSuffix(l.Path, ".efi") }

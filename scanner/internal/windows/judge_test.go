@@ -207,7 +207,7 @@ func TestPowerShell(t *testing.T) {
 		"7 in the key 3": {words("7.4.1"), absent[string](), there, passed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			check(t, powershellVersion, judgePowerShell(c.v3, c.v1, c.program, server2019), c.want)
+			check(t, powershellVersion, judgePowerShell(c.v3, c.v1, c.program, server2019, 3), c.want)
 		})
 	}
 }

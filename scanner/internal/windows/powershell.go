@@ -22,6 +22,7 @@ var powershellVersion = entry{
 			Fix:  "Install Windows Management Framework 5.1, which contains Windows PowerShell 5.1. Then restart.",
 		}),
 	Judge: (*Machine).decidePowerShellVersion,
+	Terms: []string{"least_major"},
 }
 
 func (m *Machine) decidePowerShellVersion() requirement.Outcome {
@@ -38,14 +39,16 @@ func (m *Machine) decidePowerShellVersion() requirement.Outcome {
 		return requirement.Unreadable(err)
 	}
 	system, _ := m.System() // only for the remedy
-	return judgePowerShell(v3, v1, program, system)
+	return judgePowerShell(v3, v1, program, system, int(m.Terms.Int("least_major")))
 }
 
 // judgePowerShell decides win.powershell.version. v3 is the version that 3.0
 // and later register, v1 the one that 1.0 and 2.0 do. Windows 10 and Server 2016
-// bring 5.1 with them, and no package installs it there.
-func judgePowerShell(v3, v1 machine.Setting[string], program machine.File,
-	system machine.System) requirement.Outcome {
+// bring 5.1 with them, and no package installs it there. least is the major
+// version that is required, at least 3.
+func judgePowerShell(v3, v1 machine.Setting[string], program machine.File, system machine.System,
+	least int) requirement.Outcome {
+	required := fmt.Sprintf(" is installed; %d.0 or later is required.", least)
 	about := requirement.Subject{Kind: requirement.SubjectProgram, ID: "Windows PowerShell",
 		Reason: requirement.ReasonValue, Value: v3.Value}
 	fail := func(message string, evidence ...requirement.Evidence) requirement.Outcome {
@@ -58,7 +61,7 @@ func judgePowerShell(v3, v1 machine.Setting[string], program machine.File,
 	switch {
 	case !v3.Present && v1.Present:
 		about.Value = v1.Value
-		return fail("Windows PowerShell "+v1.Value+" is installed; 3.0 or later is required.", v1.Evidence, v3.Evidence)
+		return fail("Windows PowerShell "+v1.Value+required, v1.Evidence, v3.Evidence)
 	case !v3.Present && program.Exists:
 		return fail("Windows PowerShell is older than 3.0: powershell.exe exists, but no version is registered.",
 			v3.Evidence, program.Evidence)
@@ -72,8 +75,8 @@ func judgePowerShell(v3, v1 machine.Setting[string], program machine.File,
 	case err != nil:
 		return requirement.Unknown(fmt.Sprintf("The registered version of Windows PowerShell, %q, is not a version.",
 			prose.Short(v3.Value)), v3.Evidence)
-	case n < 3:
-		return fail("Windows PowerShell "+v3.Value+" is installed; 3.0 or later is required.", v3.Evidence)
+	case n < least:
+		return fail("Windows PowerShell "+v3.Value+required, v3.Evidence)
 	case !program.Exists || program.Dir || program.Size == 0:
 		about.Reason = requirement.ReasonDamaged
 		o := fail("Windows PowerShell "+v3.Value+" is registered, but powershell.exe is missing.", v3.Evidence,

@@ -132,8 +132,8 @@ func TestUpdates(t *testing.T) {
 }
 
 func TestAntivirus(t *testing.T) {
-	on, off := antivirus{"Falcon", true, []requirement.Evidence{evidence}},
-		antivirus{"Sophos", false, []requirement.Evidence{evidence}}
+	on, off := antivirus{"Falcon", true, []requirement.Evidence{evidence}, false},
+		antivirus{"Sophos", false, []requirement.Evidence{evidence}, false}
 	for name, c := range map[string]struct {
 		found  []antivirus
 		unread error
