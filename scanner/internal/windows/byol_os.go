@@ -44,18 +44,6 @@ var byolBuilds = map[int][]string{
 // olderBuilds are the builds that only the service's script of 2024 accepts.
 var olderBuilds = []int{10586, 14393, 15063, 16299, 17134, 17763, 18362, 18363, 19041, 19042, 19043, 19044, 22000}
 
-// codeBases are builds that an enablement package makes of another build, with that build. The kernel's file version
-// keeps it.
-var codeBases = map[int]int{19042: 19041, 19043: 19041, 19044: 19041, 19045: 19041, 18363: 18362, 22631: 22621,
-	26200: 26100}
-
-func codeBase(build int) int {
-	if base, ok := codeBases[build]; ok {
-		return base
-	}
-	return build
-}
-
 func (m *Machine) kernel() (machine.Program, error) {
 	return m.Program(`C:\` + m.SystemRoot + `\System32\ntoskrnl.exe`)
 }
@@ -87,7 +75,7 @@ func judgeBYOLSystem(s machine.System, architecture string, kernel machine.Progr
 		return requirement.Fail(name+" is a server. Only Windows 10 and 11 can be imported.", s.Evidence...)
 	case architecture == "x86" || architecture == "arm64":
 		return requirement.Fail(name+" is for "+architecture+" processors, not for 64-bit x64.", s.Evidence...)
-	case kernel.Build != 0 && codeBase(kernel.Build) != codeBase(s.Build):
+	case kernel.Build != 0 && !sameCodeBase(uint64(kernel.Build), uint64(s.Build)):
 		return requirement.Unknown(fmt.Sprintf("The registry has build %d, but ntoskrnl.exe is of build %d.", s.Build,
 			kernel.Build), append(slices.Clip(s.Evidence), kernel.Evidence)...)
 	case !listed && !older:
