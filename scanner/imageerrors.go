@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,12 +17,15 @@ type ImageError struct {
 	Document  string // as it was named
 	ImageID   string // "wsi-…"
 	ImageName string // "" if the document does not have it
+	Created   string // when the creation began, as it is written; "" if the document does not have it
 	Code      string // the service's error code
 	Message   string // from the service; "" if the document has none
 
-	Explained bool                  // an unmet finding has this code, or Disk is not met
-	Findings  []requirement.Finding // all findings with the code, in the catalogue's order
-	Unchecked []string              // ids of requirements with the code that were not checked
+	Explained bool // an unmet finding has this code, or Disk is not met
+	// Findings are all that are about the code: those of the scan in their order, then those of requirements that no
+	// rule book of the scan has.
+	Findings  []requirement.Finding
+	Unchecked []string // ids of requirements with the code that were not checked
 	// Disk is the outcome for a code that no single requirement covers; nil if
 	// the disk has no evidence for it.
 	Disk *requirement.Outcome
@@ -31,36 +35,18 @@ type ImageError struct {
 // image has some ten reasons at most, an account some forty images.
 const maxImageErrors = 1000
 
-// otherCodes are the names by which the service calls the same failure where
-// an image is imported: API reference, ErrorDetails.
-var otherCodes = map[string]string{
-	"AdditionalDrivesAttached":   "AdditionalDrivesPresent",
-	"RestrictedDriveLetterInUse": "AdditionalDrivesPresent",
-	"DHCPDisabled":               "InvalidIp",
-	"DiskFreeSpace":              "InsufficientDiskSpace",
-	"PendingReboot":              "WindowsUpdatesRequired",
-	"InPlaceUpgrade":             "UnsupportedOsUpgrade",
-	"ZeroRearmCount":             "InsufficientRearmCount",
-	"AppXPackagesInstalled":      "StagedAppxPackage",
-}
-
-// partCodes are names of the service for what is only a part of a requirement.
-// A finding that is not met explains such a failure if it says so itself.
-var partCodes = map[string]string{
-	"ReservedStorageInUse":  "win.sysprep.compatible",
-	"AppXPackagesInstalled": "win.sysprep.compatible",
-}
-
 // codeExplainer is a system that judges failures that no requirement is about.
 type codeExplainer interface {
 	ExplainCode(code string) (o requirement.Outcome, known bool)
 }
 
 // explainImages finds for each reason of each image that could not be made the
-// findings that are about it, and asks the system where none decides.
+// findings that are about it, judges what no rule book of the scan has, and asks
+// the system where none decides.
 func explainImages(
-	documents []*statement.Document, findings []requirement.Finding, left []NotChecked, sys any,
-) []ImageError {
+	ctx context.Context, documents []*statement.Document, findings []requirement.Finding, left []NotChecked, sys any,
+	more *onDemand,
+) ([]ImageError, error) {
 	explainer, _ := sys.(codeExplainer)
 	asked := map[string]*requirement.Outcome{} // by code
 	var list []ImageError
@@ -68,26 +54,18 @@ func explainImages(
 		for _, i := range d.Images {
 			for _, e := range reasons(i) {
 				if len(list) == maxImageErrors {
-					return list
+					return list, nil
 				}
 				x := ImageError{
 					Document:  d.Name,
 					ImageID:   i.ImageID,
 					ImageName: i.Name,
+					Created:   i.Created,
 					Code:      e.ErrorCode,
 					Message:   e.ErrorMessage,
 				}
-				for _, f := range findings {
-					if !isAbout(f.Requirement, e.ErrorCode) && !isPart(f.Requirement, e.ErrorCode) {
-						continue
-					}
-					x.Findings = append(x.Findings, f)
-					x.Explained = x.Explained || x.explainedBy(f)
-				}
-				for _, n := range left {
-					if isAbout(n.Requirement, e.ErrorCode) || isPart(n.Requirement, e.ErrorCode) {
-						x.Unchecked = append(x.Unchecked, n.ID)
-					}
+				if err := x.find(ctx, findings, left, more); err != nil {
+					return nil, err
 				}
 				if _, done := asked[e.ErrorCode]; !done && explainer != nil {
 					asked[e.ErrorCode] = ask(explainer, e.ErrorCode)
@@ -98,7 +76,50 @@ func explainImages(
 			}
 		}
 	}
-	return list
+	return list, nil
+}
+
+// find adds the findings that are about the code.
+func (e *ImageError) find(
+	ctx context.Context, findings []requirement.Finding, left []NotChecked, more *onDemand,
+) error {
+	have := map[string]bool{}
+	add := func(f requirement.Finding) {
+		if have[f.ID] {
+			return // of another rule book
+		}
+		have[f.ID] = true
+		e.Findings = append(e.Findings, f)
+		e.Explained = e.Explained || e.explainedBy(f)
+	}
+	for _, f := range findings {
+		if isAbout(f.Requirement, e.Code) || isPart(f.Requirement, e.Code) {
+			add(f)
+		}
+	}
+	for _, n := range left {
+		if (isAbout(n.Requirement, e.Code) || isPart(n.Requirement, e.Code)) && !have[n.ID] {
+			have[n.ID] = true
+			e.Unchecked = append(e.Unchecked, n.ID)
+		}
+	}
+	c := findCode(e.Code)
+	if c == nil {
+		return nil
+	}
+	for _, id := range c.IDs {
+		if have[id] {
+			continue
+		}
+		f, err := more.find(ctx, id)
+		if err != nil {
+			return err
+		}
+		if f != nil {
+			add(*f)
+		}
+	}
+	return nil
 }
 
 // reasons are those of an image: its details, or the one code that it has
@@ -108,29 +129,6 @@ func reasons(i statement.Image) []statement.ErrorDetail {
 		return i.ErrorDetails
 	}
 	return []statement.ErrorDetail{{ErrorCode: i.ErrorCode, ErrorMessage: i.ErrorMessage}}
-}
-
-// isAbout says whether a code of the service is that of a requirement.
-func isAbout(r requirement.Requirement, code string) bool {
-	if r.AWSErrorCode == "" {
-		return false
-	}
-	for other, ours := range otherCodes {
-		if strings.EqualFold(code, other) {
-			return ours == r.AWSErrorCode
-		}
-	}
-	return strings.EqualFold(code, r.AWSErrorCode)
-}
-
-// isPart says whether a code of the service is that of a part of a requirement.
-func isPart(r requirement.Requirement, code string) bool {
-	for part, id := range partCodes {
-		if strings.EqualFold(code, part) {
-			return r.ID == id
-		}
-	}
-	return false
 }
 
 // ask returns what the disk says of a code; nil if it says nothing of it.
@@ -200,7 +198,7 @@ func (e ImageError) Explanation() string {
 	case len(others) > 0:
 		return "Not explained by " + prose.Some(others) + "." + sinceThen
 	}
-	return "Not explained: no requirement covers this code."
+	return uncovered(e.Code)
 }
 
 // notice is the notice for reports.

@@ -2,10 +2,14 @@ package scanner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
 
@@ -24,7 +28,7 @@ func TestExplainImages(t *testing.T) {
 		return requirement.Find(requirement.Requirement{ID: id, AWSErrorCode: code, Severity: requirement.Required,
 			Remediation: "mend it"}, o)
 	}
-	list := explainImages([]*statement.Document{d}, []requirement.Finding{
+	list := explained(t, []*statement.Document{d}, []requirement.Finding{
 		find("win.net.dhcp", "InvalidIp", requirement.Fail("1 adapter is static", ev)),
 		find("win.tls.tls12", "UnsupportedSecurityProtocol", requirement.Pass("on")),
 		find("win.tls.ssl3", "UnsupportedSecurityProtocol", requirement.Warn("off", ev)),
@@ -65,6 +69,17 @@ func TestExplainImages(t *testing.T) {
 	if list[0].Image() != "Design (wsi-1)" || list[6].Image() != "wsi-3" || list[0].Message != "static" {
 		t.Errorf("%+v", list)
 	}
+}
+
+// explained explains without judging more.
+func explained(t *testing.T, documents []*statement.Document, findings []requirement.Finding, left []NotChecked,
+	sys any) []ImageError {
+	t.Helper()
+	list, err := explainImages(t.Context(), documents, findings, left, sys, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 // codes explains as a disk would.
@@ -113,23 +128,52 @@ func TestExplainParts(t *testing.T) {
 			"no requirement covers this code"},
 	} {
 		d := &statement.Document{Kind: statement.Images, Images: []statement.Image{{ImageID: "wsi-1", ErrorCode: c.code}}}
-		list := explainImages([]*statement.Document{d}, []requirement.Finding{c.finding}, nil, disk)
+		list := explained(t, []*statement.Document{d}, []requirement.Finding{c.finding}, nil, disk)
 		if len(list) != 1 || list[0].Explained != c.explained || !strings.Contains(list[0].Explanation(), c.says) {
 			t.Errorf("%s: explained %t: %s", name, list[0].Explained, list[0].Explanation())
 		}
 	}
 }
 
-// TestOtherCodes makes sure that every code which stands for another one leads
-// to a requirement.
-func TestOtherCodes(t *testing.T) {
-	for other := range otherCodes {
-		found := false
-		for _, r := range Catalogue() {
-			found = found || isAbout(r, other)
+// documentedCodes are those of ErrorDetails in the service's API reference.
+const documentedCodes = `OutdatedPowershellVersion OfficeInstalled PCoIPAgentInstalled WindowsUpdatesEnabled
+AutoMountDisabled WorkspacesBYOLAccountNotFound WorkspacesBYOLAccountDisabled DHCPDisabled DiskFreeSpace
+AdditionalDrivesAttached OSNotSupported DomainJoined AzureDomainJoined FirewallEnabled VMWareToolsInstalled
+DiskSizeExceeded IncompatiblePartitioning PendingReboot AutoLogonEnabled RealTimeUniversalDisabled
+MultipleBootPartition Requires64BitOS ZeroRearmCount InPlaceUpgrade AntiVirusInstalled UEFINotSupported UnknownError
+AppXPackagesInstalled ReservedStorageInUse AdditionalDrivesPresent WindowsUpdatesRequired SysPrepFileMissing
+UserProfileMissing InsufficientDiskSpace EnvironmentVariablesPathMissingEntries DomainAccountServicesFound InvalidIp
+RemoteDesktopServicesDisabled WindowsModulesInstallerDisabled AmazonSsmAgentEnabled UnsupportedSecurityProtocol
+MultipleUserProfiles StagedAppxPackage UnsupportedOsUpgrade InsufficientRearmCount ProtocolOSIncompatibility
+MemoryIntegrityIncompatibility RestrictedDriveLetterInUse`
+
+// TestErrorCodes makes sure that each documented code is known, and that each requirement that it leads to exists in
+// the rule books.
+func TestErrorCodes(t *testing.T) {
+	var documented, known []string
+	documented = strings.Fields(documentedCodes)
+	ids := map[string]bool{}
+	for _, r := range AllRequirements() {
+		ids[r.ID] = true
+	}
+	for _, c := range errorCodes {
+		known = append(known, c.Code)
+		for _, id := range slices.Concat(c.IDs, c.Also, c.Parts) {
+			book, _, _ := strings.Cut(id, ".")
+			if _, err := rules.Find(book); err != nil && book != "win" && book != "linux" {
+				continue // the rule book does not exist
+			}
+			if !ids[id] {
+				t.Errorf("%s: no rule book has %s", c.Code, id)
+			}
 		}
-		if !found {
-			t.Errorf("%s is the code of no requirement", other)
+	}
+	if len(documented) != 48 || !slices.Equal(known, documented) {
+		t.Errorf("%d documented codes: %s", len(documented), cmp.Diff(documented, known))
+	}
+	for _, r := range AllRequirements() {
+		if r.AWSErrorCode != "" && findCode(r.AWSErrorCode) == nil {
+			t.Errorf("%s has the code %s, which is not documented", r.ID, r.AWSErrorCode)
 		}
 	}
 }
@@ -139,7 +183,7 @@ func TestImageErrorNotChecked(t *testing.T) {
 	d := &statement.Document{Kind: statement.Images,
 		Images: []statement.Image{{ImageID: "wsi-1", ErrorCode: "DHCPDisabled"}, {ImageID: "wsi-2", ErrorCode: "Other"}}}
 	left := []NotChecked{{Requirement: requirement.Requirement{ID: "win.net.dhcp", AWSErrorCode: "InvalidIp"}}}
-	list := explainImages([]*statement.Document{d}, nil, left, nil)
+	list := explained(t, []*statement.Document{d}, nil, left, nil)
 	for i, want := range []string{"win.net.dhcp", "no requirement covers this code"} {
 		if got := list[i].Explanation(); !strings.Contains(got, want) || list[i].Explained {
 			t.Errorf("%s: %s, want %q", list[i].Code, got, want)
@@ -154,7 +198,7 @@ func TestImageErrorLimit(t *testing.T) {
 		for i := range n {
 			d.Images = append(d.Images, statement.Image{ImageID: fmt.Sprintf("wsi-%d", i), ErrorCode: "UnknownError"})
 		}
-		if got := len(explainImages([]*statement.Document{d}, nil, nil, nil)); got != want {
+		if got := len(explained(t, []*statement.Document{d}, nil, nil, nil)); got != want {
 			t.Errorf("%d of %d", got, n)
 		}
 	}

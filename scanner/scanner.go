@@ -253,7 +253,14 @@ func (o *opened) annotate(
 	if w, ok := m.system.(windowsSystem); ok {
 		a.hives = w.hives()
 	}
-	a.imageErrors = explainImages(o.documents, findings[:len(j[0].Findings)], j[0].NotChecked, m.system)
+	var left []NotChecked
+	for _, one := range j {
+		left = append(left, one.NotChecked...)
+	}
+	more := &onDemand{o: o, m: m, known: map[string]*requirement.Finding{}}
+	if a.imageErrors, err = explainImages(ctx, o.documents, findings, left, m.system, more); err != nil {
+		return a, err
+	}
 	for _, e := range a.imageErrors {
 		o.trail.Notify(e.notice())
 	}
