@@ -31,7 +31,8 @@ const everything = "*"
 // new package needs a row.
 var rules = map[string][]string{
 	"cmd/coldcheck": {everything},
-	"report":        {"internal/parquet", "internal/prose", "scanner", "scanner/fleet", "scanner/requirement"},
+	"report": {"internal/dsse", "internal/parquet", "internal/prose", "scanner", "scanner/fleet",
+		"scanner/requirement"},
 	"report/remedy": {"report", "scanner/requirement"},
 	"scanner": {
 		"internal/inorder", "internal/kind", "internal/memory", "internal/parallel", "internal/prose",
@@ -84,6 +85,7 @@ var rules = map[string][]string{
 	"internal/bytename":            {},
 	"internal/crashtest":           {"internal/testenv"},
 	"internal/evtxtest":            {},
+	"internal/dsse":                {},
 	"internal/fold":                {},
 	"internal/fat":                 {"internal/kind", "internal/utf16le"},
 	"internal/fslog":               {},
