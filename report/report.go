@@ -9,6 +9,7 @@
 package report
 
 import (
+	"crypto"
 	"io"
 	"time"
 
@@ -27,7 +28,9 @@ type Options struct {
 
 	Arguments []string // of the command line; nil if there was none
 
-	Template    *Template // for the format "template"
+	Template    *Template     // for the format "template"
+	Key         crypto.Signer // for the format "attestation": ECDSA P-256 or Ed25519
+	Inputs      []InputFile   // that the scan used besides the images
 	Examination Examination
 	Settings    []Setting // that the program used; nil if it has none
 
@@ -66,6 +69,7 @@ var Formats = []Format{
 	{Name: "markdown", Summary: "a comment for a pull request", Write: Markdown},
 	{Name: "html", Summary: "a page for a browser or for print", Write: HTML},
 	{Name: "template", Summary: "whatever --template makes of the JSON", Write: Templated},
+	{Name: "attestation", Summary: "the result, signed with --key (in-toto)", Write: Attestation},
 	{Name: "log", Summary: "every step and every piece of evidence, one a line", Write: Log, DefaultFile: logFile},
 }
 

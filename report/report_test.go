@@ -49,7 +49,7 @@ func golden(t *testing.T, name string, got []byte) {
 // Every sample in every format, as it is.
 func TestGolden(t *testing.T) {
 	for name, r := range samples() {
-		for _, f := range Formats {
+		for _, f := range unsigned() {
 			t.Run(name+"/"+f.Name, func(t *testing.T) {
 				var b bytes.Buffer
 				if err := f.Write(&b, r, options(name)); err != nil {
@@ -64,7 +64,7 @@ func TestGolden(t *testing.T) {
 // Nothing of an image reaches a terminal as a control sequence or turns the
 // direction of the text, in no format that a person looks at.
 func TestNoControlCharacters(t *testing.T) {
-	for _, f := range Formats {
+	for _, f := range unsigned() {
 		var b bytes.Buffer
 		if err := f.Write(&b, samples()["hostile"], options("hostile")); err != nil {
 			t.Fatal(err)
@@ -89,7 +89,7 @@ func TestNoControlCharacters(t *testing.T) {
 // fails.
 func TestWriteErrors(t *testing.T) {
 	full := errors.New("no space left")
-	for _, f := range Formats {
+	for _, f := range unsigned() {
 		var whole bytes.Buffer
 		if err := f.Write(&whole, samples()["failing"], options("failing")); err != nil {
 			t.Fatal(err)

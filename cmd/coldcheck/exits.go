@@ -29,6 +29,14 @@ var otherExits = map[string][]helpEntry{
 		{"64", "wrong usage, or the file is not a report"},
 		{"74", "a file could not be read or written"},
 	},
+	"coldcheck verify": {
+		{"0", "the signature is valid, the result is PASSED, and every image that was named is one that was scanned"},
+		{"1", "the signature is valid: a requirement is not met"},
+		{"3", "the signature is valid: a requirement could not be decided, or the scan is older than --max-age"},
+		{"4", "the signature is not valid, the file is not a signed result, or an image is not one that was scanned"},
+		{"64", "wrong usage, or the file of the key has no public key"},
+		{"74", "a file could not be read or written"},
+	},
 	"coldcheck fleet export": {
 		{"0", "every record was exported, whatever the verdicts"},
 		{"3", "records are damaged; all others were exported"},

@@ -192,7 +192,7 @@ func (p *program) fleetRun(c *cobra.Command, list string, flags fleetRunFlags) e
 		return err
 	}
 	if flags.waivers != "" {
-		if in.Policy.Waivers, err = readWaivers(flags.waivers); err != nil {
+		if in.Policy.Waivers, err = p.readWaivers(flags.waivers); err != nil {
 			return inFlag("waivers", err)
 		}
 	}

@@ -43,7 +43,7 @@ func TestFullDisk(t *testing.T) {
 	for _, args := range [][]string{{"requirements"}, {"version"}, {"completion", "bash"}, {"--help"}} {
 		fails(t, device, "standard output", args...)
 	}
-	for _, format := range formatNames() {
+	for _, format := range demoFormats() {
 		more := templateFor(t, format)
 		fails(t, device, "standard output", append([]string{"demo", "-o", format + "=-"}, more...)...)
 		fails(t, nil, full, append([]string{"demo", "-o", format + "=" + full}, more...)...)
@@ -58,7 +58,7 @@ func TestFullFilesystem(t *testing.T) {
 	}
 	defer syscall.Unmount(dir, 0)
 	write(t, filepath.Join(dir, "kept.json"), "kept")
-	for _, format := range formatNames() {
+	for _, format := range demoFormats() {
 		more := templateFor(t, format)
 		for _, name := range []string{"report", "kept.json"} {
 			fails(t, nil, "no space left", append([]string{"demo", "-o", format + "=" + filepath.Join(dir, name)}, more...)...)

@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -92,11 +93,13 @@ type program struct {
 
 	examiner    examinerFlags
 	examination report.Examination
-	template    *report.Template  // of --template; nil for none
-	ofMachine   bool              // reports name the machine that makes the scan
-	settings    []report.Setting  // in force
-	places      map[string]string // where flags are set, unless on the command line
-	inputs      []string          // files that were read; no report may replace them
+	template    *report.Template   // of --template; nil for none
+	key         crypto.Signer      // of --key; nil for none
+	files       []report.InputFile // that the scan uses besides the images
+	ofMachine   bool               // reports name the machine that makes the scan
+	settings    []report.Setting   // in force
+	places      map[string]string  // where flags are set, unless on the command line
+	inputs      []string           // files that were read; no report may replace them
 
 	maxMemory memorySize     // --max-memory
 	display   display        // --all, --quiet

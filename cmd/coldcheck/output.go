@@ -219,6 +219,7 @@ func (p *program) reportOptions() report.Options {
 		o.Arguments = append(o.Arguments, withoutSecret(a))
 	}
 	o.ExitCode, o.Examination, o.Settings, o.Template = verdictExit, p.examination, p.settings, p.template
+	o.Key, o.Inputs = p.key, p.files
 	if fd := int(p.stdout.Fd()); term.IsTerminal(fd) {
 		o.Color = p.consoles.stdout && os.Getenv("NO_COLOR") == ""
 		o.Width, _, _ = term.GetSize(fd)

@@ -118,6 +118,7 @@ coldcheck scan ebs:snap-0123456789abcdef0 ebs:snap-0fedcba9876543210 --dry-run`,
 	policy.declare(c)
 	expectFlag(c, &expected)
 	p.scanFlags(c, &flags)
+	keyFlag(c, &flags.key)
 	return c
 }
 
@@ -131,6 +132,7 @@ type scanFlags struct {
 	waivers    string
 	template   string
 	config     string
+	key        string        // of scan
 	timeout    time.Duration // of scan; 0 for none
 }
 
@@ -152,6 +154,9 @@ func (p *program) scanFlags(c *cobra.Command, f *scanFlags) {
 		if err := p.configure(c, f.config); err != nil {
 			return err
 		}
+		if err := p.loadKey(c, f.key, f.outputs); err != nil {
+			return err
+		}
 		return p.loadTemplate(f.template, f.outputs) // before an image is read
 	}
 }
@@ -166,7 +171,7 @@ func sizesFlag(c *cobra.Command, value *bool) {
 // not be written over.
 func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, files []string) (err error) {
 	if flags.waivers != "" {
-		if in.Policy.Waivers, err = readWaivers(flags.waivers); err != nil {
+		if in.Policy.Waivers, err = p.readWaivers(flags.waivers); err != nil {
 			return inFlag("waivers", err)
 		}
 		files = append(files, flags.waivers)
@@ -186,6 +191,12 @@ func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, f
 	}
 	if err := p.checkOutputs(append(slices.Clone(outputs), more...), append(files, p.inputs...), began); err != nil {
 		return err
+	}
+	for _, d := range in.With {
+		p.used("document", d.Name, d.Data)
+	}
+	if slices.ContainsFunc(outputs, func(o output) bool { return o.format.Name == attestationFormat }) {
+		in.Hash = true // the hashes say which images the result is about
 	}
 	in.MaxMemory, in.ParallelReads, in.Sizes = int64(p.maxMemory), int(flags.reads), flags.sizes
 	in.Progress = p.progress.show
@@ -298,11 +309,12 @@ func waiversFlag(c *cobra.Command, name *string) {
 	check(c.RegisterFlagCompletionFunc("waivers", completeFiles("yaml", "yml")))
 }
 
-func readWaivers(name string) ([]requirement.Waiver, error) {
+func (p *program) readWaivers(name string) ([]requirement.Waiver, error) {
 	data, err := readUpTo(name, scanner.MaxWaivers)
 	if err != nil {
 		return nil, err
 	}
+	p.used("waivers", name, data)
 	return scanner.ParseWaivers(name, data)
 }
 

@@ -54,9 +54,14 @@ func (p *program) configure(c *cobra.Command, file string) error {
 	}
 	var inFile []setting
 	if file != "" {
-		if inFile, err = readSettings(c, file); err != nil {
+		data, err := readWithin(file, maxSettings, "config")
+		if err != nil {
 			return err
 		}
+		if inFile, err = parseSettings(c, file, data); err != nil {
+			return err
+		}
+		p.used("settings", file, data)
 		p.inputs = append(p.inputs, file)
 	}
 	for _, s := range append(values, inFile...) {
@@ -207,16 +212,8 @@ func variables(c *cobra.Command, environment []string) ([]setting, error) {
 	return list, nil
 }
 
-// readSettings reads a file of settings: a mapping whose keys are names of flags of
+// parseSettings reads a file of settings: a mapping whose keys are names of flags of
 // the command. An error names the line and the key.
-func readSettings(c *cobra.Command, name string) ([]setting, error) {
-	data, err := readWithin(name, maxSettings, "config")
-	if err != nil {
-		return nil, err
-	}
-	return parseSettings(c, name, data)
-}
-
 func parseSettings(c *cobra.Command, name string, data []byte) ([]setting, error) {
 	const hint = "settings are lines such as 'fail-on: never' and 'skip: [win.bp.updates]'"
 	at := func(n *yaml.Node, format string, args ...any) error {

@@ -178,7 +178,7 @@ func TestSettingsSize(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for size, code := range map[int]int{maxSettings - 1: 0, maxSettings: 0, maxSettings + 1: 64} {
 		write(t, "s.yaml", strings.Repeat("#", size-1)+"\n")
-		if _, err := readSettings(sampleCommand(), "s.yaml"); exitCode(err) != code {
+		if err := new(program).configure(sampleCommand(), "s.yaml"); exitCode(err) != code {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 	}

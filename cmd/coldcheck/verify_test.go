@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/coldcheck/coldcheck/report"
+	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/source"
+)
+
+// The exit code says whether the machine may become an image, and is 0 for nothing else.
+func TestVerifyExitCodes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name string, content []byte) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := file("key.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	content := []byte("an image")
+	image, other := file("root.img", content), file("other.img", []byte("another one"))
+	sum := sha256.Sum256(content)
+	evidence := requirement.Evidence{Kind: requirement.KindFile, Source: "root", Path: "x"}
+	failed := requirement.Finding{
+		Requirement: requirement.Requirement{ID: "x.y", Severity: requirement.Required}, Counts: true,
+		Outcome: requirement.Fail("It is not.", evidence),
+	}
+	waived := failed
+	waived.Waiver = &requirement.Waiver{ID: "x.y"}
+	signed := func(name string, verdict, policy scanner.Verdict, findings ...requirement.Finding) string {
+		t.Helper()
+		var b bytes.Buffer
+		r := &scanner.Result{
+			Started: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), Finished: time.Date(2020, 1, 1, 0, 0, 1, 0, time.UTC),
+			Verdict: verdict, PolicyVerdict: policy, Findings: findings, Files: []scanner.ImageFile{
+				{Name: "root.img", Sums: scanner.Sums{SHA256: hex.EncodeToString(sum[:])}},
+				{Name: "ebs:snap-0123456789abcdef0", Remote: &scanner.RemoteFile{
+					Identity: source.Identity{Snapshot: "snap-0123456789abcdef0"},
+					ReadSet:  &scanner.ReadSet{SHA256: hex.EncodeToString(sum[:])},
+				}},
+			},
+		}
+		if err := report.Attestation(&b, r, report.Options{Key: key}); err != nil {
+			t.Fatal(err)
+		}
+		return file(name, b.Bytes())
+	}
+	passed := signed("passed.json", scanner.Ready, scanner.Ready)
+	accepted := signed("accepted.json", scanner.NotReady, scanner.Ready, waived)
+	for _, c := range []struct {
+		want int
+		args []string
+	}{
+		{0, []string{passed}},
+		{0, []string{passed, "--image", image}},
+		{0, []string{passed, "--image", image, "--image", "ebs:snap-0123456789abcdef0", "-o", "json"}},
+		{4, []string{passed, "--image", other}},
+		{4, []string{passed, "--image", "ebs:snap-00000000000000001"}},
+		{0, []string{passed, "--max-age", "876000h"}},
+		{3, []string{passed, "--max-age", "24h"}},
+		{4, []string{passed, "--max-age", "24h", "--image", other}},
+		{1, []string{accepted}},
+		{0, []string{accepted, "--accept-warned"}},
+		{3, []string{accepted, "--accept-warned", "--max-age", "1h"}},
+		{1, []string{signed("failed.json", scanner.NotReady, scanner.NotReady, failed), "--accept-warned"}},
+		{1, []string{signed("never.json", scanner.NotReady, scanner.Ready, failed), "--accept-warned"}},
+		{3, []string{signed("open.json", scanner.Inconclusive, scanner.Inconclusive), "--accept-warned"}},
+		{3, []string{signed("strict.json", scanner.Ready, scanner.Inconclusive), "--accept-warned"}},
+	} {
+		if got := code(t, coldcheck(t, append([]string{"verify", "--key", public}, c.args...)...).Run()); got != c.want {
+			t.Errorf("%q ends with %d, want %d", c.args, got, c.want)
+		}
+	}
+}
