@@ -11,15 +11,26 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
+// CatalogueRow is a requirement as a rule book has it.
+type CatalogueRow struct {
+	requirement.Requirement
+	// Differs says in phrases how it differs from what the default rule book has.
+	Differs []string
+}
+
 // CatalogueFormat is one way to write requirements.
-type CatalogueFormat func(w io.Writer, rows []requirement.Requirement, o Options) error
+type CatalogueFormat func(w io.Writer, rows []CatalogueRow, o Options) error
 
 // CatalogueTable lists requirements.
-func CatalogueTable(w io.Writer, rows []requirement.Requirement, o Options) error {
+func CatalogueTable(w io.Writer, rows []CatalogueRow, o Options) error {
 	p := newPage(w, o)
 	list := make([]entry, 0, len(rows))
 	for _, r := range rows {
-		list = append(list, entry{id: r.ID, tag: string(r.Severity), text: r.Demand})
+		text := r.Demand
+		if len(r.Differs) > 0 {
+			text = prose.Sentence(text) + " (" + strings.Join(r.Differs, "; ") + ")"
+		}
+		list = append(list, entry{id: r.ID, tag: string(r.Severity), text: text})
 	}
 	p.rows(list)
 	return p.w.Flush()
@@ -27,15 +38,15 @@ func CatalogueTable(w io.Writer, rows []requirement.Requirement, o Options) erro
 
 // Explain writes for each requirement its text, the evidence that decides it,
 // how to check it live, and how to meet it.
-func Explain(w io.Writer, rows []requirement.Requirement, o Options) error {
+func Explain(w io.Writer, rows []CatalogueRow, o Options) error {
 	p := newPage(w, o)
 	for i, r := range rows {
 		if i > 0 {
 			p.line("")
 		}
-		p.painted("", "", 2, r.ID+"  ("+kind(r)+")")
+		p.painted("", "", 2, r.ID+"  ("+kind(r.Requirement)+")")
 		p.text("  ", prose.Sentence(r.Demand))
-		p.text("  ", meaning(r))
+		p.text("  ", meaning(r.Requirement))
 		for _, field := range explained(r) {
 			p.text(fmt.Sprintf("  %-11s ", field.name+":"), field.text)
 		}
@@ -67,9 +78,10 @@ func meaning(r requirement.Requirement) string {
 const live = "Live" // its text is a command
 
 // explained lists what else is known of a requirement.
-func explained(r requirement.Requirement) []struct{ name, text string } {
+func explained(r CatalogueRow) []struct{ name, text string } {
 	all := []struct{ name, text string }{
 		{"Decided by", r.Reads}, {live, r.Live}, {"Unclear", r.Doubts}, {"Fix", r.Remediation}, {"Source", r.Reference},
+		{"Differs", strings.Join(r.Differs, "; ")},
 	}
 	var some []struct{ name, text string }
 	for _, f := range all {
@@ -104,13 +116,16 @@ type jsonRequirement struct {
 	Doubts       string               `json:"doubts,omitempty"`
 	Remediation  string               `json:"remediation,omitempty"`
 	Reference    string               `json:"reference,omitempty"`
+	Differs      []string             `json:"differs,omitempty"`
 }
 
 // CatalogueJSON writes requirements as a JSON array.
-func CatalogueJSON(w io.Writer, rows []requirement.Requirement, _ Options) error {
+func CatalogueJSON(w io.Writer, rows []CatalogueRow, _ Options) error {
 	list := make([]jsonRequirement, 0, len(rows))
 	for _, r := range rows {
-		list = append(list, jsonRequirement(r))
+		list = append(list, jsonRequirement{ID: r.ID, Platform: r.Platform, Scope: r.Scope, Severity: r.Severity,
+			AWSErrorCode: r.AWSErrorCode, Demand: r.Demand, Reads: r.Reads, Live: r.Live, Doubts: r.Doubts,
+			Remediation: r.Remediation, Reference: r.Reference, Differs: r.Differs})
 	}
 	e := NewJSONEncoder(w)
 	e.SetIndent("", "  ")
@@ -119,7 +134,7 @@ func CatalogueJSON(w io.Writer, rows []requirement.Requirement, _ Options) error
 
 // CatalogueMarkdown writes requirements as a page of documentation, a chapter
 // for each platform.
-func CatalogueMarkdown(w io.Writer, rows []requirement.Requirement, _ Options) error {
+func CatalogueMarkdown(w io.Writer, rows []CatalogueRow, _ Options) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "# Requirements\n\nWritten by `coldcheck requirements -o markdown`.\n\n%s\n%s",
 		prose.MarkdownItem("", "`required` ones block the creation of an image. `recommended` ones are warnings at most. "+
@@ -133,7 +148,7 @@ func CatalogueMarkdown(w io.Writer, rows []requirement.Requirement, _ Options) e
 			fmt.Fprintf(b, "\n## %s\n", cmp.Or(platformNames[platform], string(platform)))
 		}
 		fmt.Fprintf(b, "\n### `%s`\n\n%s\n%s", r.ID, prose.MarkdownItem("", markdown(prose.Sentence(r.Demand))),
-			prose.MarkdownItem("- ", "Kind: "+markdown(kind(r))))
+			prose.MarkdownItem("- ", "Kind: "+markdown(kind(r.Requirement))))
 		for _, f := range explained(r) {
 			text := markdown(f.text)
 			if f.name == live {

@@ -25,10 +25,15 @@ func TestCatalogue(t *testing.T) {
 			Reference:    "Tips for Resolving Issues Detected by the Image Checker: Remote Desktop Services must be enabled",
 		},
 	}
+	var list []CatalogueRow
+	for _, r := range rows {
+		list = append(list, CatalogueRow{Requirement: r})
+	}
+	list[1].Differs = []string{"recommended in image"}
 	for name, write := range map[string]CatalogueFormat{"table": CatalogueTable, "txt": Explain, "json": CatalogueJSON,
 		"md": CatalogueMarkdown} {
 		var b bytes.Buffer
-		if err := write(&b, rows, Options{}); err != nil {
+		if err := write(&b, list, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, "catalogue."+name, b.Bytes())

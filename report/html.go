@@ -15,6 +15,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
 //go:embed html.tmpl
@@ -73,6 +74,8 @@ var pathBreaks = regexp.MustCompile(`([\\/])([^\\/])`)
 func HTML(w io.Writer, r *scanner.Result, o Options) error {
 	page := htmlReport{
 		Title:    "coldcheck: " + verdictName[r.Verdict] + ", " + Neutral(system(r)),
+		Question: "can an image be created from this WorkSpace?",
+		Book:     ruleBook(r.RuleBook),
 		Verdict:  verdictName[r.Verdict],
 		Class:    string(r.Verdict),
 		Tally:    tally(r),
@@ -83,6 +86,9 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 		Finished: second(r.Finished),
 		Read:     prose.Size(r.BytesRead),
 		Reads:    r.Reads,
+	}
+	if b := r.RuleBook; b.Name != "" && b.Name != rules.Default {
+		page.Question = Neutral(b.Title)
 	}
 	advice, command := next(r, o)
 	page.Next, page.NextIsCommand = Neutral(advice), command
@@ -124,6 +130,13 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 	for _, n := range r.NotChecked {
 		page.NotChecked = append(page.NotChecked, htmlField{n.ID, htmlValue{Text: n.Reason}})
 	}
+	for _, one := range r.Each()[1:] {
+		b, err := htmlBookOf(one)
+		if err != nil {
+			return err
+		}
+		page.Books = append(page.Books, b)
+	}
 	for _, n := range worstFirst(r.Notices) {
 		page.Notices = append(page.Notices, htmlNotice{string(n.Level), Neutral(notice(n))})
 	}
@@ -160,6 +173,7 @@ func htmlFacts(r *scanner.Result) []htmlField {
 		{"Computer", r.Platform.ComputerName},
 		{"System", systemName(r.Platform)},
 		{"User", r.Platform.UserName},
+		{"Rule book", ruleBook(r.RuleBook)},
 		{"Scanned", second(r.Started)},
 	} {
 		if f.text != "" {
@@ -258,6 +272,7 @@ func fixes(cards []card) [][]card {
 // them for their context.
 type htmlReport struct {
 	Title, Verdict, Class, Tally, Next string
+	Question, Book                     string
 	NextIsCommand                      bool
 	Remarks                            []string
 	Facts                              []htmlField
@@ -266,12 +281,40 @@ type htmlReport struct {
 	Contents                           []htmlFinding
 	Others                             []htmlFinding
 	NotChecked                         []htmlField // the reason under the id
+	Books                              []htmlBook  // what the other rule books say
 	Notices                            []htmlNotice
 	Images                             []htmlImage
 	Hives                              []htmlHive
 	With, Arguments                    []string
 	Version, Started, Finished, Read   string
 	Reads                              int64
+}
+
+// htmlBook is what a rule book says that is not the first one.
+type htmlBook struct {
+	Name, Title, Verdict, Class, Tally string
+	Findings                           []htmlFinding // what is not met first
+}
+
+func htmlBookOf(r *scanner.Result) (htmlBook, error) {
+	b := htmlBook{Name: r.RuleBook.Name, Title: Neutral(ruleBook(r.RuleBook)), Verdict: verdictName[r.Verdict],
+		Class: string(r.Verdict), Tally: tally(r)}
+	findings := slices.Clone(r.Findings)
+	slices.SortStableFunc(findings, func(x, y requirement.Finding) int {
+		return statusRank[y.Status] - statusRank[x.Status]
+	})
+	for _, f := range findings {
+		h, err := htmlFindingOf(f)
+		if err != nil {
+			return b, err
+		}
+		if f.Outcome.Remediation != "" {
+			_, how := advice(f)
+			h.Fix = Neutral(how)
+		}
+		b.Findings = append(b.Findings, h)
+	}
+	return b, nil
 }
 
 // htmlBar is a picture of how full a volume is.
@@ -319,7 +362,7 @@ type htmlFinding struct {
 	Reference                                        string
 	Evidence                                         []htmlEvidence
 	Details                                          *htmlValue
-	Omitted                                          string
+	Omitted, Fix                                     string
 	Open                                             bool // evidence and details are unfolded
 }
 

@@ -51,6 +51,7 @@ type jsonReport struct {
 	Images        []jsonImage                        `json:"images,omitempty"`
 	Volumes       []jsonVolume                       `json:"volumes"`
 	Hives         []jsonHive                         `json:"hives,omitempty"`
+	RuleBook      *jsonRuleBook                      `json:"rule_book,omitempty"`
 	Verdict       scanner.Verdict                    `json:"verdict"`
 	Reasons       []jsonVerdictReason                `json:"verdict_reasons"`
 	ExitCode      *int                               `json:"exit_code,omitempty"`
@@ -61,6 +62,7 @@ type jsonReport struct {
 	NotChecked    []jsonNotChecked                   `json:"not_checked"`
 	Notices       []jsonNotice                       `json:"notices"`
 	ImageErrors   []jsonImageError                   `json:"image_errors,omitempty"`
+	RuleBooks     []jsonJudgement                    `json:"rulebooks,omitempty"`
 }
 
 type jsonVerdictReason struct {
@@ -339,6 +341,7 @@ type jsonNotice struct {
 }
 
 func document(r *scanner.Result, o Options) jsonReport {
+	first := judgement(r, o)
 	doc := jsonReport{
 		SchemaVersion: schemaVersion,
 		Tool:          o.tool(),
@@ -350,21 +353,11 @@ func document(r *scanner.Result, o Options) jsonReport {
 		Examination: o.examination(), Settings: o.settings(),
 		Platform: jsonPlatform(r.Platform),
 		Volumes:  make([]jsonVolume, 0, len(r.Volumes)),
-		Verdict:  r.Verdict,
-		ExitCode: o.exitCode(r.PolicyVerdict),
-		Summary:  r.Summary(),
-		Findings: make([]jsonFinding, 0, len(r.Findings)),
-		Notices:  make([]jsonNotice, 0, len(r.Notices)),
-
-		Reasons:    make([]jsonVerdictReason, 0, len(r.Reasons)),
-		NotChecked: notChecked(r),
-		Policy:     map[scanner.FailOn]scanner.Verdict{},
-	}
-	for _, level := range scanner.FailOns {
-		doc.Policy[level] = r.VerdictAt(level)
-	}
-	for _, v := range r.Reasons {
-		doc.Reasons = append(doc.Reasons, jsonVerdictReason{v.Kind, v.IDs, v.Messages})
+		RuleBook: jsonRuleBookOf(r.RuleBook),
+		Verdict:  first.Verdict, Reasons: first.Reasons, ExitCode: o.exitCode(r.WorstVerdict()),
+		Policy: first.Policy, Summary: first.Summary, Findings: first.Findings, NotChecked: first.NotChecked,
+		Notices:   make([]jsonNotice, 0, len(r.Notices)),
+		RuleBooks: judgements(r, o),
 	}
 	if r.CrossCheck != nil {
 		c := jsonCrossCheck(*r.CrossCheck)
@@ -403,9 +396,6 @@ func document(r *scanner.Result, o Options) jsonReport {
 			j.Journal = &journal
 		}
 		doc.Volumes = append(doc.Volumes, j)
-	}
-	for _, f := range r.Findings {
-		doc.Findings = append(doc.Findings, finding(f))
 	}
 	for _, n := range r.Notices {
 		doc.Notices = append(doc.Notices, jsonNotice(n))

@@ -17,7 +17,7 @@ import (
 // Every sample is what the schema promises, times included.
 func TestJSONSchema(t *testing.T) {
 	schema := compiled(t, "")
-	for name, r := range samples() {
+	for name, r := range withRuleBooks() {
 		t.Run(name, func(t *testing.T) {
 			if err := schema.Validate(decoded(t, r)); err != nil {
 				t.Error(err)
@@ -30,13 +30,20 @@ func TestJSONSchema(t *testing.T) {
 // finding of the report.
 func TestJSONLSchema(t *testing.T) {
 	schema := compiled(t, "#/$defs/line")
-	for name, r := range samples() {
+	for name, r := range withRuleBooks() {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
 			if err := JSONL(&b, r, Options{Version: "v1.2.3", ExitCode: exitCode}); err != nil {
 				t.Fatal(err)
 			}
-			whole := decoded(t, r).(map[string]any)["findings"].([]any)
+			doc := decoded(t, r).(map[string]any)
+			whole := doc["findings"].([]any)
+			if books, several := doc["rulebooks"].([]any); several {
+				whole = nil
+				for _, b := range books {
+					whole = append(whole, b.(map[string]any)["findings"].([]any)...)
+				}
+			}
 			n := 0
 			for text := range bytes.Lines(b.Bytes()) {
 				doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))

@@ -6,8 +6,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 )
 
-// JSONL writes one finding a line, in the order of the catalogue, as LineSchema
-// describes it. A line has the object that JSON has in findings. Before it are
+// JSONL writes one finding a line, in the order of the catalogue and of one rule
+// book after the other, as LineSchema describes it. A line has the object that JSON has in findings. Before it are
 // the fields that identify the scan, so that the lines of many scans can be
 // combined.
 func JSONL(w io.Writer, r *scanner.Result, o Options) error {
@@ -15,13 +15,16 @@ func JSONL(w io.Writer, r *scanner.Result, o Options) error {
 	doc := document(r, o)
 	scan := jsonLineScan{
 		Started: doc.Scan.Started, Images: doc.Scan.Images, ComputerName: doc.Platform.ComputerName,
-		UserName: doc.Platform.UserName, Platform: doc.Platform.Family, Verdict: doc.Verdict, Version: doc.Tool.Version,
+		UserName: doc.Platform.UserName, Platform: doc.Platform.Family, Version: doc.Tool.Version,
 		CaseID: o.Examination.CaseID, Examiner: o.Examination.Examiner, Note: o.Examination.Note,
-		NotChecked: doc.NotChecked,
 	}
-	for _, f := range doc.Findings {
-		if err := e.Encode(jsonLine{doc.SchemaVersion, scan, f}); err != nil {
-			return err
+	for _, one := range r.Each() {
+		j := judgement(one, o)
+		scan.RuleBook, scan.Verdict, scan.NotChecked = j.Name, j.Verdict, j.NotChecked
+		for _, f := range j.Findings {
+			if err := e.Encode(jsonLine{doc.SchemaVersion, scan, f}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -39,6 +42,7 @@ type jsonLineScan struct {
 	ComputerName string          `json:"computer_name,omitempty"`
 	UserName     string          `json:"user_name,omitempty"`
 	Platform     string          `json:"platform"`
+	RuleBook     string          `json:"rule_book,omitempty"`
 	Verdict      scanner.Verdict `json:"verdict"`
 	Version      string          `json:"version"`
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
 // JUnitSchema is the XML Schema of the output of JUnit: a subset of the format
@@ -21,9 +22,10 @@ import (
 //go:embed junit.xsd
 var JUnitSchema []byte
 
-// JUnit writes a test suite with a case for every requirement. The suite and
+// JUnit writes a test suite for each rule book, with a case for every requirement. The suite and
 // the class of its cases have the name of the computer, or of the root volume's
-// image if the computer has no name. Programs that keep a history of cases
+// image if the computer has no name, and that of a rule book that is not the
+// default. Programs that keep a history of cases
 // identify a case by its class and name, and must not merge those of two
 // machines.
 //
@@ -35,7 +37,29 @@ var JUnitSchema []byte
 // while they were read, and required requirements that were not checked, are
 // each a case of their own, an error.
 func JUnit(w io.Writer, r *scanner.Result, o Options) error {
+	doc := junitSuites{Name: "coldcheck", Time: seconds(r)}
+	for _, one := range r.Each() {
+		s := junitSuiteOf(one, o)
+		doc.Tests, doc.Failures, doc.Errors = doc.Tests+s.Tests, doc.Failures+s.Failures, doc.Errors+s.Errors
+		doc.Skipped += s.Skipped
+		doc.Suites = append(doc.Suites, s)
+	}
+	b := bufio.NewWriter(w)
+	b.WriteString(xml.Header)
+	e := xml.NewEncoder(b)
+	e.Indent("", "  ")
+	if err := e.Encode(doc); err != nil {
+		return err
+	}
+	b.WriteString("\n")
+	return b.Flush()
+}
+
+func junitSuiteOf(r *scanner.Result, o Options) junitSuite {
 	name := targetName(r)
+	if b := r.RuleBook.Name; b != "" && b != rules.Default {
+		name += "." + b
+	}
 	suite := junitSuite{
 		Name:      name,
 		Timestamp: r.Started.UTC().Format("2006-01-02T15:04:05"),
@@ -46,6 +70,9 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 			{"system", Neutral(system(r))},
 			{"verdict", string(r.Verdict)},
 		},
+	}
+	if r.RuleBook.Name != "" {
+		suite.Properties = append(suite.Properties, junitProperty{"rulebook", r.RuleBook.Name})
 	}
 	if code := o.exitCode(r.PolicyVerdict); code != nil {
 		suite.Properties = append(suite.Properties, junitProperty{"exit_code", strconv.Itoa(*code)})
@@ -107,25 +134,7 @@ func JUnit(w io.Writer, r *scanner.Result, o Options) error {
 	if notices.Len() > 0 {
 		suite.Output = &junitText{notices.String()}
 	}
-	doc := junitSuites{
-		Name:     "coldcheck",
-		Tests:    suite.Tests,
-		Failures: suite.Failures,
-		Errors:   suite.Errors,
-		Skipped:  suite.Skipped,
-		Time:     suite.Time,
-		Suites:   []junitSuite{suite},
-	}
-
-	b := bufio.NewWriter(w)
-	b.WriteString(xml.Header)
-	e := xml.NewEncoder(b)
-	e.Indent("", "  ")
-	if err := e.Encode(doc); err != nil {
-		return err
-	}
-	b.WriteString("\n")
-	return b.Flush()
+	return suite
 }
 
 // targetName is the name of the computer, or of the root volume's image if the

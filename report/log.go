@@ -37,19 +37,22 @@ func Log(w io.Writer, r *scanner.Result, o Options) error {
 		l.put("count", strconv.Itoa(r.Dropped))
 		l.end()
 	}
-	for _, f := range r.Findings {
-		if err := l.finding(r, f); err != nil {
-			return err
+	for _, one := range r.Each() {
+		l.ruleBook(one)
+		for _, f := range one.Findings {
+			if err := l.finding(r, f); err != nil {
+				return err
+			}
 		}
-	}
-	for _, n := range r.NotChecked {
-		l.begin(r.Finished, "not_checked")
-		l.put("id", n.ID)
-		l.put("severity", string(n.Severity))
-		l.put("scope", string(n.Scope))
-		l.put("counted", strconv.FormatBool(n.Counts))
-		l.put("reason", n.Reason)
-		l.end()
+		for _, n := range one.NotChecked {
+			l.begin(r.Finished, "not_checked")
+			l.put("id", n.ID)
+			l.put("severity", string(n.Severity))
+			l.put("scope", string(n.Scope))
+			l.put("counted", strconv.FormatBool(n.Counts))
+			l.put("reason", n.Reason)
+			l.end()
+		}
 	}
 	for _, n := range r.Notices {
 		l.begin(r.Finished, "notice")
@@ -512,15 +515,37 @@ func (l *logWriter) conclusion(r *scanner.Result, o Options) {
 		l.putInt("not_asked", int64(c.NotAsked))
 		l.end()
 	}
+	for _, i := range r.Files {
+		l.reading(r.Finished, i)
+	}
+	for _, one := range r.Each() {
+		l.verdict(r, one, o)
+	}
+}
+
+// ruleBook says which rule book the findings that follow are of.
+func (l *logWriter) ruleBook(r *scanner.Result) {
+	if b := r.RuleBook; b.Name != "" {
+		l.begin(r.Finished, "rule_book")
+		l.put("name", b.Name)
+		l.put("title", b.Title)
+		l.put("source", b.Source)
+		l.put("as_of", b.AsOf)
+		l.end()
+	}
+}
+
+// verdict writes what one rule book says of the whole.
+func (l *logWriter) verdict(all, r *scanner.Result, o Options) {
 	for _, v := range r.Reasons {
 		l.begin(r.Finished, "verdict_reason")
 		l.put("reason", string(v.Kind))
 		l.putIf("ids", strings.Join(v.IDs, ","))
 		l.putIf("message", strings.Join(v.Messages, "; "))
+		if len(all.Others) > 0 {
+			l.put("rule_book", r.RuleBook.Name)
+		}
 		l.end()
-	}
-	for _, i := range r.Files {
-		l.reading(r.Finished, i)
 	}
 	l.begin(r.Finished, "conclusion")
 	l.put("verdict", string(r.Verdict))
@@ -533,6 +558,7 @@ func (l *logWriter) conclusion(r *scanner.Result, o Options) {
 	}
 	l.putInt("bytes_read", r.BytesRead)
 	l.putInt("reads", r.Reads)
+	l.putIf("rule_book", r.RuleBook.Name)
 	l.end()
 }
 

@@ -31,14 +31,16 @@ const (
 // Text from an image cannot become markup, a mention of a user, or a link.
 func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "## %s coldcheck: %s\n\n**%s**\n\n", verdictSign[r.Verdict], verdictName[r.Verdict],
-		plainText(tally(r)))
+	worst := worstVerdict(r)
+	fmt.Fprintf(&b, "## %s coldcheck: %s\n\n", verdictSign[worst], verdictName[worst])
+	if len(r.Others) == 0 {
+		fmt.Fprintf(&b, "**%s**\n\n", plainText(tally(r)))
+	}
 	for _, l := range remarks(r, o) {
 		fmt.Fprintf(&b, "%s  \n", plainText(cut(l, maxCommentText)))
 	}
-	needed, extra, waived := cards(r)
-	for _, l := range optional(extra, func(int) string { return "" }) {
-		fmt.Fprintf(&b, "%s  \n", plainText(l))
+	if len(r.Others) == 0 {
+		markdownOptional(&b, r)
 	}
 	fmt.Fprintf(&b, "System: %s\n\n", plainText(system(r)))
 	for _, v := range volumes(r) {
@@ -49,6 +51,9 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	}
 	if noUserVolume(r) {
 		b.WriteString("- user: not given\n")
+	}
+	if text := ruleBook(r.RuleBook); text != "" && len(r.Others) == 0 {
+		fmt.Fprintf(&b, "- rules: %s\n", plainText(text))
 	}
 	for _, c := range containers(r) {
 		fmt.Fprintf(&b, "- image: %s, %s\n", span(c.name), plainText(cut(c.text, maxCommentText)))
@@ -65,7 +70,38 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	foot := fmt.Sprintf("\n<sub>coldcheck %s, %s</sub>\n", plainText(o.Version), second(r.Finished))
 	room := func() int { return maxComment - utf8.RuneCount(b.Bytes()) - utf8.RuneCountInString(foot) }
 
-	const more = 100 // characters that a line takes which says how many are left out
+	for _, one := range r.Each() {
+		if len(r.Others) > 0 {
+			head := fmt.Sprintf("\n### %s Rule book %s: %s\n\n**%s**\n\n", verdictSign[one.Verdict],
+				plainText(ruleBook(one.RuleBook)), verdictName[one.Verdict], plainText(tally(one)))
+			if utf8.RuneCountInString(head)+lineRoom > room() {
+				break
+			}
+			b.WriteString(head)
+			markdownOptional(&b, one)
+		}
+		markdownFindings(&b, one, room)
+	}
+	b.WriteString(foot)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// lineRoom is how many characters a line takes that says how many are left out.
+const lineRoom = 100
+
+// markdownOptional writes which checks are not met or undecided and do not count.
+func markdownOptional(b *bytes.Buffer, r *scanner.Result) {
+	_, extra, _ := cards(r)
+	for _, l := range optional(extra, func(int) string { return "" }) {
+		fmt.Fprintf(b, "%s  \n", plainText(l))
+	}
+}
+
+// markdownFindings writes what to do, and the other checks. room returns how many
+// characters are left.
+func markdownFindings(b *bytes.Buffer, r *scanner.Result, room func() int) {
+	needed, _, waived := cards(r)
 	groups := slices.Concat(needed, waived)
 	if len(groups) > 0 {
 		b.WriteString("\n### What to do\n\n")
@@ -73,8 +109,8 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	written := map[string]bool{}
 	for i, g := range groups {
 		text := action(g)
-		if utf8.RuneCountInString(text)+more > room() {
-			fmt.Fprintf(&b, "- and %d more\n", len(groups)-i)
+		if utf8.RuneCountInString(text)+lineRoom > room() {
+			fmt.Fprintf(b, "- and %d more\n", len(groups)-i)
 			break
 		}
 		b.WriteString(text)
@@ -96,20 +132,17 @@ func Markdown(w io.Writer, r *scanner.Result, o Options) error {
 	head := fmt.Sprintf("\n<details>\n<summary>%s</summary>\n\n| Requirement | Status | What was found |\n"+
 		"| --- | --- | --- |\n", prose.Count(len(rows), "other check", "other checks"))
 	const tail = "\n</details>\n"
-	if len(rows) > 0 && room() > len(head)+len(tail)+more {
+	if len(rows) > 0 && room() > len(head)+len(tail)+lineRoom {
 		b.WriteString(head)
 		for i, row := range rows {
-			if utf8.RuneCountInString(row)+len(tail)+more > room() {
-				fmt.Fprintf(&b, "| and %d more | | |\n", len(rows)-i)
+			if utf8.RuneCountInString(row)+len(tail)+lineRoom > room() {
+				fmt.Fprintf(b, "| and %d more | | |\n", len(rows)-i)
 				break
 			}
 			b.WriteString(row)
 		}
 		b.WriteString(tail)
 	}
-	b.WriteString(foot)
-	_, err := w.Write(b.Bytes())
-	return err
 }
 
 var verdictSign = map[scanner.Verdict]string{scanner.Ready: "✅", scanner.NotReady: "❌", scanner.Inconclusive: "❔"}

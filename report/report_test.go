@@ -48,7 +48,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 // Every sample in every format, as it is.
 func TestGolden(t *testing.T) {
-	for name, r := range samples() {
+	for name, r := range withRuleBooks() {
 		for _, f := range unsigned() {
 			t.Run(name+"/"+f.Name, func(t *testing.T) {
 				var b bytes.Buffer
@@ -142,6 +142,37 @@ func samples() map[string]*scanner.Result {
 		because(r)
 	}
 	return all
+}
+
+// withRuleBooks are the samples, and one of a scan by several rule books.
+func withRuleBooks() map[string]*scanner.Result {
+	all := samples()
+	all["rulebooks"] = ruleBooks()
+	because(all["rulebooks"])
+	return all
+}
+
+// ruleBooks is a scan by two rule books, of which the second has more to say.
+func ruleBooks() *scanner.Result {
+	place := requirement.Evidence{Kind: requirement.KindValue, Source: "root", Path: "Windows/System32/config/SYSTEM",
+		Key: `ControlSet001\Services\LanmanWorkstation`, Value: "Start", Type: "REG_DWORD", Data: "4", Found: true}
+	work := row("pools.workstation-service", requirement.Required)
+	second := result(
+		requirement.Find(row("win.disk.c-free", requirement.Required), requirement.Pass("61.2 GiB free")),
+		requirement.Find(work, requirement.Fail("the Workstation service is disabled", place)),
+	)
+	second.Verdict, second.PolicyVerdict = scanner.NotReady, scanner.NotReady
+	because(second)
+	r := result(requirement.Find(row("win.disk.c-free", requirement.Required), requirement.Pass("61.2 GiB free")))
+	r.RuleBook = scanner.RuleBook{Name: "current", Title: "Create a custom image today", Source: "the guide",
+		AsOf: "2026-08"}
+	r.Verdict, r.PolicyVerdict = scanner.Ready, scanner.Ready
+	r.Others = []scanner.Judgement{{
+		RuleBook: scanner.RuleBook{Name: "pools", Title: "Create an image for a pool", Source: "the guide", AsOf: "2026-07"},
+		Findings: second.Findings, Verdict: second.Verdict, PolicyVerdict: second.PolicyVerdict, Reasons: second.Reasons,
+		NotChecked: []scanner.NotChecked{{Requirement: row("win.bp.mail", requirement.Recommended), Reason: "Named by --skip."}},
+	}}
+	return r
 }
 
 // because sets the reasons for the verdict of a result.

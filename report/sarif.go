@@ -15,6 +15,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
 const (
@@ -32,7 +33,7 @@ const (
 	sarifDescription = 1024
 )
 
-// SARIF writes one run in the Static Analysis Results Interchange Format, 2.1.0
+// SARIF writes a run for each rule book in the Static Analysis Results Interchange Format, 2.1.0
 // (OASIS), with the properties that GitHub's code scanning wants. A rule is
 // written for every requirement of the system; a result for every finding that
 // is failed, a warning, or makes the verdict inconclusive; waived and accepted
@@ -45,6 +46,16 @@ const (
 // made from the machine, the requirement and the location of its first piece of
 // evidence, so it stays the same when a figure changes.
 func SARIF(w io.Writer, r *scanner.Result, o Options) error {
+	var runs []sarifRun
+	for _, one := range r.Each() {
+		runs = append(runs, sarifRunOf(one, o))
+	}
+	e := NewJSONEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(sarifLog{Schema: sarifSchema, Version: sarifVersion, Runs: runs})
+}
+
+func sarifRunOf(r *scanner.Result, o Options) sarifRun {
 	run := sarifRun{
 		Tool:       sarifTool{Driver: sarifDriverOf(o.Version)},
 		Automation: sarifAutomation{ID: "coldcheck/" + machineName(r) + "/" + part(r)},
@@ -90,6 +101,9 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 			sarifNotification{Level: level, Message: sarifText(notice(n))},
 		)
 	}
+	if b := r.RuleBook.Name; b != "" {
+		run.Properties["rulebook"] = b
+	}
 	for _, n := range o.Examination.stated() {
 		run.Properties[n.key] = Neutral(n.text)
 	}
@@ -113,19 +127,21 @@ func SARIF(w io.Writer, r *scanner.Result, o Options) error {
 		}
 		run.Artifacts = append(run.Artifacts, a)
 	}
-
-	e := NewJSONEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(sarifLog{Schema: sarifSchema, Version: sarifVersion, Runs: []sarifRun{run}})
+	return run
 }
 
-// part gives scans that leave requirements out a category of their own: GitHub closes the
-// alerts of a category that a new upload to it does not have.
+// part gives scans by another rule book, and those that leave requirements out, a category
+// of their own: GitHub closes the alerts of a category that a new upload to it does not
+// have.
 func part(r *scanner.Result) string {
-	if len(r.NotChecked) == 0 {
-		return ""
+	category := ""
+	if b := r.RuleBook.Name; b != "" && b != rules.Default {
+		category = b + "/"
 	}
-	return "part/"
+	if len(r.NotChecked) > 0 {
+		category += "part/"
+	}
+	return category
 }
 
 // semantic is a version by the rules of semver.org (2.0.0), such as a tag of the
@@ -299,7 +315,7 @@ func sarifRuleOf(r requirement.Requirement) sarifRule {
 		},
 	}
 	text, mark := []string{demand}, []string{markdown(demand)}
-	for _, f := range explained(r) {
+	for _, f := range explained(CatalogueRow{Requirement: r}) {
 		text = append(text, f.name+": "+f.text)
 		shown := markdown(f.text)
 		if f.name == live {

@@ -33,8 +33,11 @@ type Saved struct {
 	Started  time.Time
 	Images   []string
 	Platform scanner.Platform
-	Verdict  scanner.Verdict
-	Findings []requirement.Finding // each id once; Requirement has the fields that a report contains
+	// Verdict is the worst one of all rule books of the scan.
+	Verdict scanner.Verdict
+	// Findings has each id once, of several rule books with the worst status.
+	// Requirement has the fields that a report contains.
+	Findings []requirement.Finding
 
 	Reasons    []scanner.VerdictReason
 	NotChecked []scanner.NotChecked // with its ID and the reason only
@@ -78,34 +81,91 @@ func (doc *jsonReport) saved() (s *Saved, err error) {
 		return nil, errors.New("no tool.name that says so")
 	case doc.SchemaVersion != schemaVersion:
 		return nil, fmt.Errorf("schema_version %d is not read", doc.SchemaVersion)
-	case !slices.Contains([]scanner.Verdict{scanner.Ready, scanner.NotReady, scanner.Inconclusive}, doc.Verdict):
-		return nil, fmt.Errorf("unknown verdict %q", doc.Verdict)
+	}
+	verdicts := []scanner.Verdict{doc.Verdict}
+	for _, b := range doc.RuleBooks {
+		verdicts = append(verdicts, b.Verdict)
+	}
+	for _, v := range verdicts {
+		if !slices.Contains([]scanner.Verdict{scanner.Ready, scanner.NotReady, scanner.Inconclusive}, v) {
+			return nil, fmt.Errorf("unknown verdict %q", v)
+		}
 	}
 	s = &Saved{Images: doc.Scan.Images, Platform: scanner.Platform(doc.Platform), Verdict: doc.Verdict}
 	if s.Started, err = time.Parse(time.RFC3339Nano, doc.Scan.Started); err != nil {
 		return nil, err
 	}
+	if err := s.add(doc.Findings, doc.Reasons, doc.NotChecked); err != nil {
+		return nil, err
+	}
+	for i, b := range doc.RuleBooks {
+		if i == 0 {
+			continue // the one above
+		}
+		other := &Saved{Verdict: b.Verdict}
+		if err := other.add(b.Findings, b.Reasons, b.NotChecked); err != nil {
+			return nil, fmt.Errorf("rule book %s: %w", b.Name, err)
+		}
+		s.merge(other)
+	}
+	return s, nil
+}
+
+// add adds what one rule book says.
+func (s *Saved) add(findings []jsonFinding, reasons []jsonVerdictReason, left []jsonNotChecked) error {
 	seen := map[string]bool{}
-	for i, j := range doc.Findings {
+	for i, j := range findings {
 		f, err := j.finding()
 		if err == nil && seen[f.ID] {
 			err = errors.New("it is there twice")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("finding %d (%s): %w", i+1, j.ID, err)
+			return fmt.Errorf("finding %d (%s): %w", i+1, j.ID, err)
 		}
 		seen[f.ID] = true
 		s.Findings = append(s.Findings, f)
 	}
-	for _, r := range doc.Reasons {
+	for _, r := range reasons {
 		s.Reasons = append(s.Reasons, scanner.VerdictReason{Kind: r.Reason, IDs: r.IDs, Messages: r.Messages})
 	}
-	for _, n := range doc.NotChecked {
+	for _, n := range left {
 		s.NotChecked = append(s.NotChecked, scanner.NotChecked{
 			Requirement: requirement.Requirement{ID: n.ID}, Reason: n.Reason,
 		})
 	}
-	return s, nil
+	return nil
+}
+
+// statusRank and verdictRank order statuses and verdicts, the worst last.
+var (
+	statusRank = map[requirement.Status]int{requirement.Passed: 1, requirement.Undetermined: 2, requirement.Warning: 3,
+		requirement.Failed: 4}
+	verdictRank = map[scanner.Verdict]int{scanner.Inconclusive: 1, scanner.NotReady: 2}
+)
+
+// merge adds what another rule book of the same scan says. The worse counts.
+func (s *Saved) merge(other *Saved) {
+	at := map[string]int{}
+	for i, f := range s.Findings {
+		at[f.ID] = i
+	}
+	for _, f := range other.Findings {
+		i, known := at[f.ID]
+		switch {
+		case !known:
+			s.Findings = append(s.Findings, f)
+		case statusRank[f.Status] > statusRank[s.Findings[i].Status]:
+			s.Findings[i] = f
+		}
+	}
+	if verdictRank[other.Verdict] > verdictRank[s.Verdict] {
+		s.Verdict, s.Reasons = other.Verdict, other.Reasons
+	}
+	for _, n := range other.NotChecked {
+		if !slices.ContainsFunc(s.NotChecked, func(o scanner.NotChecked) bool { return o.ID == n.ID }) {
+			s.NotChecked = append(s.NotChecked, n)
+		}
+	}
 }
 
 // finding is what the finding was before it was written.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/text/encoding/unicode"
 
+	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
@@ -143,4 +144,32 @@ func FuzzRead(f *testing.F) {
 func saved(name string, findings ...requirement.Finding) *Saved {
 	return &Saved{Name: name, Started: start, Images: []string{"root.img"}, Platform: ready().Platform, Verdict: "ready",
 		Findings: findings}
+}
+
+// Of several rule books the worst verdict counts, and the worst status of a requirement.
+func TestReadRuleBooks(t *testing.T) {
+	r := ruleBooks()
+	failed := requirement.Find(row("win.disk.c-free", requirement.Required),
+		requirement.Fail("no room", requirement.Evidence{Source: "root"}))
+	r.Others = append(r.Others, r.Others[0])
+	r.Others[1].Findings = []requirement.Finding{failed}
+	s, err := Read("r.json", encoded(t, r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range s.Findings {
+		got = append(got, f.ID+" "+string(f.Status))
+	}
+	want := []string{"win.disk.c-free failed", "pools.workstation-service failed"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if s.Verdict != scanner.NotReady || len(s.Reasons) != 1 || len(s.NotChecked) != 1 {
+		t.Errorf("%s, %v, %v", s.Verdict, s.Reasons, s.NotChecked)
+	}
+	r.Others[1].Verdict = "perhaps"
+	if _, err := Read("r.json", encoded(t, r)); err == nil {
+		t.Error("a verdict that does not exist is read")
+	}
 }

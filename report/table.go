@@ -34,6 +34,19 @@ func Table(w io.Writer, r *scanner.Result, o Options) error {
 	p := newPage(w, o)
 	p.place(r, o)
 	p.notices(r.Notices, o)
+	for i, one := range r.Each() {
+		if len(r.Others) > 0 {
+			p.line("")
+			p.painted(bold, "Rule book "+Neutral(ruleBook(one.RuleBook)), 0, "")
+		}
+		p.judgement(one, i == 0, o)
+	}
+	return p.w.Flush()
+}
+
+// judgement writes what one rule book says: the cards, the verdict, and what to do
+// next. Remarks that are about the scan as a whole are those of the first one.
+func (p *page) judgement(r *scanner.Result, first bool, o Options) {
 	needed, extra, waived := cards(r)
 	for _, list := range [][]card{needed, waived} {
 		for _, c := range list {
@@ -54,18 +67,26 @@ func Table(w io.Writer, r *scanner.Result, o Options) error {
 	} else {
 		p.paragraph(optional(extra, all))
 	}
-	p.paragraph(remarks(r, o))
+	if first {
+		p.paragraph(remarks(r, o))
+	}
 	p.line("")
 	p.painted(verdictColor[r.Verdict], verdictName[r.Verdict]+": ", 0, tally(r))
 	advice, _ := next(r, o)
 	p.painted(bold, "Next: ", 6, Neutral(advice))
-	return p.w.Flush()
 }
 
-// VerdictLine writes the verdict with its counts in one line.
+// VerdictLine writes the verdict with its counts in one line, of each rule book if
+// there are several.
 func VerdictLine(w io.Writer, r *scanner.Result, o Options) error {
 	p := newPage(w, o)
-	p.line(p.paint(verdictColor[r.Verdict], verdictName[r.Verdict]+":") + " " + tally(r))
+	for _, one := range r.Each() {
+		name := ""
+		if len(r.Others) > 0 {
+			name = one.RuleBook.Name + " "
+		}
+		p.line(name + p.paint(verdictColor[one.Verdict], verdictName[one.Verdict]+":") + " " + tally(one))
+	}
 	return p.w.Flush()
 }
 
@@ -183,6 +204,9 @@ func (p *page) place(r *scanner.Result, o Options) {
 	}
 	if noUserVolume(r) {
 		p.flow("user   ", below, "  ", []phrase{{text: "not given"}})
+	}
+	if text := ruleBook(r.RuleBook); text != "" && len(r.Others) == 0 {
+		p.flow("rules  ", below, "  ", []phrase{{text: text}})
 	}
 	for _, c := range containers(r) {
 		p.flow("image  ", below, "  ", []phrase{{text: c.name}, {text: c.text}})

@@ -193,7 +193,7 @@ func recovered(r *scanner.Result, v scanner.Volume) string {
 // noUserVolume reports whether a system whose profile is on a volume of its own was
 // scanned without it.
 func noUserVolume(r *scanner.Result) bool {
-	return r.Platform.Family == "windows" &&
+	return r.Platform.Family == "windows" && !r.RuleBook.WithoutUser &&
 		!slices.ContainsFunc(r.Volumes, func(v scanner.Volume) bool { return v.Role == scanner.User })
 }
 
@@ -321,7 +321,7 @@ func remarks(r *scanner.Result, o Options) []string {
 	if c := r.CrossCheck; c != nil {
 		lines = append(lines, "Cross-check: "+confirmation(*c))
 	}
-	if ends, plain := o.exitCode(r.PolicyVerdict), o.exitCode(r.Verdict); ends != nil && *ends != *plain {
+	if ends, plain := o.exitCode(r.WorstVerdict()), o.exitCode(worstVerdict(r)); ends != nil && *ends != *plain {
 		lines = append(lines, fmt.Sprintf("The exit code is %d instead of %d because of flags or waivers.", *ends, *plain))
 	}
 	return lines

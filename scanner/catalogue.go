@@ -116,6 +116,13 @@ func findBook(name string) (book, error) {
 	return book{}, fail(ErrUsage, "'coldcheck requirements --help' lists the rule books", "unknown rule book %q", name)
 }
 
+// CheckRuleBooks returns an ErrUsage for RuleBooks that no scan can use together, or that
+// do not exist.
+func (in *Input) CheckRuleBooks() error {
+	_, err := in.ruleBooks()
+	return err
+}
+
 // ruleBooks returns the rule books of a scan, the first one first. The error is
 // ErrUsage.
 func (in *Input) ruleBooks() ([]book, error) {

@@ -194,7 +194,6 @@ func (o *opened) judge(ctx context.Context, in Input, m machine) (j judged, err 
 			requirement.Platform(m.platform.Family))
 		if len(o.books) > 1 {
 			shared.share(checks)
-			o.trail.Record("rulebook", "name", b.Name)
 		}
 		one := Judgement{RuleBook: b.name()}
 		checks, one.NotChecked = in.split(checks)

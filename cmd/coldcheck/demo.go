@@ -12,6 +12,7 @@ import (
 	"github.com/coldcheck/coldcheck/fixtures"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
@@ -90,6 +91,9 @@ func clockFrom(start time.Time) func() time.Time {
 // caseInput is what a scan of a case is given.
 func caseInput(c fixtures.Case) scanner.Input {
 	in := scanner.Input{Now: clockFrom(fixtures.Now)}
+	if c.RuleBook != rules.Default {
+		in.RuleBooks = []string{c.RuleBook}
+	}
 	for _, i := range c.Images {
 		open := func(ctx context.Context) (*source.Source, error) {
 			r, err := i.Open()

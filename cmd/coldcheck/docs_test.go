@@ -52,7 +52,7 @@ func TestRequirementsPage(t *testing.T) {
 
 // The report in the README is the beginning and the end of what the program prints.
 func TestReadme(t *testing.T) {
-	const first, last = 12, 2
+	const first, last = 13, 2
 	report := strings.SplitAfter(strings.TrimSuffix(printed(t, 1, "demo"), "\n"), "\n")
 	if len(report) <= first+last {
 		t.Fatalf("the report has %d lines", len(report))

@@ -185,10 +185,13 @@ func (p *program) fleetRun(c *cobra.Command, list string, flags fleetRunFlags) e
 		return inFlag("jobs", err)
 	}
 	in := scanner.Input{Hash: flags.hash, Sizes: flags.sizes, ParallelReads: int(flags.reads), MaxMemory: each}
-	if in.Policy, err = flags.policy.policy(); err != nil {
+	if err := flags.selected.apply(c, &in); err != nil {
 		return err
 	}
-	if err := flags.selected.apply(c, &in); err != nil {
+	if len(in.RuleBooks) > 1 {
+		return inFlag("rulebook", usage("run the fleet once for each, with other --results", "a fleet has one rule book"))
+	}
+	if in.Policy, err = flags.policy.policy(in.RuleBooks); err != nil {
 		return err
 	}
 	if flags.waivers != "" {
@@ -234,7 +237,7 @@ func (p *program) fleetRun(c *cobra.Command, list string, flags fleetRunFlags) e
 		Encode: func(r *scanner.Result) (text []byte, exit int, err error) {
 			var b bytes.Buffer
 			err = report.JSON(&b, r, options)
-			return b.Bytes(), verdictExit(r.PolicyVerdict), err
+			return b.Bytes(), verdictExit(r.WorstVerdict()), err
 		},
 	}
 	return p.runTargets(ctx, targets, shard, store, rate, o)
@@ -269,9 +272,10 @@ func verdictSettings(in scanner.Input, commit string) string {
 	text, err := json.Marshal(struct {
 		Commit      string
 		Policy      scanner.Policy
+		RuleBooks   []string
 		Only, Skip  []string
 		Hash, Sizes bool
-	}{commit, in.Policy, in.Only, in.Skip, in.Hash, in.Sizes})
+	}{commit, in.Policy, in.RuleBooks, in.Only, in.Skip, in.Hash, in.Sizes})
 	check(err)
 	return string(text)
 }

@@ -7,15 +7,17 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
-// expandIDs returns the ids of the catalogue that a person names, in its order. A "*" stands for any characters, and
+// expandIDs returns the ids of rule books that a person names, in their order. A "*" stands for any characters, and
 // the part before a dot may be left out if only one id matches then: "tls.tls12" is win.tls.tls12.
-func expandIDs(named []string) ([]string, error) {
-	var all, chosen []string
-	for _, r := range scanner.AllRequirements() {
-		all = append(all, r.ID)
+func expandIDs(named, books []string) ([]string, error) {
+	all, err := idsOf(books)
+	if err != nil {
+		return nil, err
 	}
+	var chosen []string
 	for _, name := range named {
 		ids, err := expandID(name, all)
 		if err != nil {
@@ -24,6 +26,26 @@ func expandIDs(named []string) ([]string, error) {
 		chosen = append(chosen, ids...)
 	}
 	return slices.DeleteFunc(all, func(id string) bool { return !slices.Contains(chosen, id) }), nil
+}
+
+// idsOf returns the ids of all requirements of the rule books, of the default if there is none.
+func idsOf(books []string) ([]string, error) {
+	if len(books) == 0 {
+		books = []string{rules.Default}
+	}
+	var all []string
+	for _, b := range books {
+		catalogue, err := scanner.CatalogueOf(b)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range catalogue {
+			if !slices.Contains(all, r.ID) {
+				all = append(all, r.ID)
+			}
+		}
+	}
+	return all, nil
 }
 
 func expandID(name string, all []string) ([]string, error) {
@@ -36,6 +58,11 @@ func expandID(name string, all []string) ([]string, error) {
 	}
 	if len(ids) > 0 {
 		return ids, nil
+	}
+	for _, b := range rules.Books() {
+		if slices.ContainsFunc(b.Rules, func(r rules.Rule) bool { return r.ID == name }) {
+			return nil, usage("--rulebook "+b.Name+" has it", "the rule book has no requirement %q", name)
+		}
 	}
 	names := slices.Clone(all)
 	for _, id := range all {

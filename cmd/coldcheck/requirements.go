@@ -3,26 +3,28 @@ package main
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
-	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
 func (p *program) requirementsCommand() *cobra.Command {
-	var format string
+	var format, book string
 	c := &cobra.Command{
 		Use:   "requirements [ID…]",
 		Short: "List or explain the requirements",
-		Long: `List all requirements. For those that you name, show the requirement, the evidence
+		Long: `List all requirements of a rule book. For those that you name, show the requirement, the evidence
 that decides it, how to check it on the running system, and how to meet it. An ID may
 contain '*', and its beginning may be left out where that is clear.`,
 		Example: `coldcheck requirements
 coldcheck requirements win.services.domain-account
 coldcheck requirements 'win.tls.*'
 coldcheck requirements tls12
+coldcheck requirements --rulebook current
 coldcheck requirements -o markdown=requirements.md`,
 		ValidArgsFunction: completeIDs(false),
 		RunE: func(_ *cobra.Command, ids []string) error {
@@ -30,7 +32,7 @@ coldcheck requirements -o markdown=requirements.md`,
 			if err != nil {
 				return err
 			}
-			rows, err := requirementsOf(ids)
+			rows, err := requirementsOf(ids, book)
 			if err != nil {
 				return err
 			}
@@ -45,6 +47,9 @@ coldcheck requirements -o markdown=requirements.md`,
 			return p.writeFile(path, b.Bytes())
 		},
 	}
+	c.Flags().StringVar(&book, "rulebook", rules.Default,
+		"list those of rule book `NAME`, and how they differ from the default: "+strings.Join(rules.Names(), ", "))
+	check(c.RegisterFlagCompletionFunc("rulebook", completeRuleBooks))
 	formatFlag(c, &format, true, "table", "json", "markdown")
 	return c
 }
@@ -53,15 +58,23 @@ var catalogueFormats = map[string]report.CatalogueFormat{
 	"table": report.CatalogueTable, "json": report.CatalogueJSON, "markdown": report.CatalogueMarkdown,
 }
 
-// requirementsOf returns the rows that a person names, in the order of the catalogue, and all if none is named.
-func requirementsOf(named []string) ([]requirement.Requirement, error) {
-	all := scanner.Catalogue()
-	if len(named) == 0 {
-		return all, nil
-	}
-	ids, err := expandIDs(named)
+// requirementsOf returns the rows of a rule book that a person names, in its order, and all if none is named.
+func requirementsOf(named []string, book string) ([]report.CatalogueRow, error) {
+	all, err := scanner.Compare(book)
 	if err != nil {
-		return nil, err
+		return nil, inFlag("rulebook", ruleBookHint(err, []string{book}))
 	}
-	return slices.DeleteFunc(all, func(r requirement.Requirement) bool { return !slices.Contains(ids, r.ID) }), nil
+	var ids []string
+	if len(named) > 0 {
+		if ids, err = expandIDs(named, []string{book}); err != nil {
+			return nil, err
+		}
+	}
+	var rows []report.CatalogueRow
+	for _, r := range all {
+		if len(named) == 0 || slices.Contains(ids, r.ID) {
+			rows = append(rows, report.CatalogueRow{Requirement: r.Requirement, Differs: r.Differs})
+		}
+	}
+	return rows, nil
 }

@@ -51,10 +51,10 @@ coldcheck scan ebs:snap-0123456789abcdef0 ebs:snap-0fedcba9876543210 --dry-run`,
 				Images: files(args), Parents: files(parents), UserName: userName, Hash: hash, StaleBase: staleBase,
 			}
 			var err error
-			if in.Policy, err = policy.policy(); err != nil {
+			if err := flags.selected.apply(c, &in); err != nil {
 				return err
 			}
-			if err := flags.selected.apply(c, &in); err != nil {
+			if in.Policy, err = policy.policy(in.RuleBooks); err != nil {
 				return err
 			}
 			if c.Flags().Changed("timeout") && flags.timeout <= 0 {
@@ -215,7 +215,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, f
 	}
 	p.hint(p.mountHint(ctx, result))
 	p.hint(p.userHint(result))
-	return verdictError(result.PolicyVerdict)
+	return verdictError(result.WorstVerdict())
 }
 
 // scanWithin runs a scan that ends with fleet.ErrTimeout after some time; 0 for no bound. It
@@ -342,12 +342,13 @@ func failOnFlag(c *cobra.Command, value *string) {
 
 var failLevels = []string{"failed", "warning", "recommended", "never"}
 
-func (f *policyFlags) policy() (scanner.Policy, error) {
+// policy returns what the flags ask for. books are the rule books of the scan.
+func (f *policyFlags) policy(books []string) (scanner.Policy, error) {
 	level, err := failLevel(f.failOn)
 	if err != nil {
 		return scanner.Policy{}, err
 	}
-	accept, err := expandIDs(f.accept)
+	accept, err := expandIDs(f.accept, books)
 	policy := scanner.Policy{Strict: f.strict, Accept: accept, FailOn: level}
 	return policy, inFlag("accept-undetermined", err)
 }

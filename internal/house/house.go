@@ -32,7 +32,7 @@ const everything = "*"
 var rules = map[string][]string{
 	"cmd/coldcheck": {everything},
 	"report": {"internal/dsse", "internal/parquet", "internal/prose", "scanner", "scanner/fleet",
-		"scanner/requirement"},
+		"scanner/requirement", "scanner/rules"},
 	"report/remedy": {"report", "scanner/requirement"},
 	"scanner": {
 		"internal/inorder", "internal/kind", "internal/memory", "internal/parallel", "internal/prose",
