@@ -170,7 +170,9 @@ func ruleBooks() *scanner.Result {
 	r.Others = []scanner.Judgement{{
 		RuleBook: scanner.RuleBook{Name: "pools", Title: "Create an image for a pool", Source: "the guide", AsOf: "2026-07"},
 		Findings: second.Findings, Verdict: second.Verdict, PolicyVerdict: second.PolicyVerdict, Reasons: second.Reasons,
-		NotChecked: []scanner.NotChecked{{Requirement: row("win.bp.mail", requirement.Recommended), Reason: "Named by --skip."}},
+		NotChecked: []scanner.NotChecked{
+			{Requirement: row("win.bp.mail", requirement.Recommended), Reason: "Named by --skip."},
+		},
 	}}
 	return r
 }
