@@ -47,6 +47,9 @@ const (
 	resultFailed = "FAILED"
 )
 
+// results are from the best to the worst.
+var results = []string{resultPassed, resultWarned, resultFailed}
+
 // InputFile is a file that a scan used besides the images, such as a file of waivers.
 type InputFile struct {
 	Kind   string // "settings", "waivers", "document"
@@ -131,7 +134,7 @@ func statementOf(r *scanner.Result, o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	test := testResult(r)
+	test := testResults(r)
 	test.Configuration = configuration
 	return marshal(jsonStatement{statementType, subjects, predicateType, test})
 }
@@ -171,6 +174,26 @@ func testResult(r *scanner.Result) jsonTestResult {
 		t.Result = resultFailed
 	}
 	return t
+}
+
+// testResults is testResult for all rule books of the scan: the worst result, and the
+// findings of each.
+func testResults(r *scanner.Result) jsonTestResult {
+	all := testResult(r)
+	for _, one := range r.Each()[1:] {
+		t := testResult(one)
+		for list, more := range map[*[]string][]string{
+			&all.PassedTests: t.PassedTests, &all.WarnedTests: t.WarnedTests, &all.FailedTests: t.FailedTests,
+		} {
+			for _, id := range more {
+				*list = append(*list, one.RuleBook.Name+"/"+id)
+			}
+		}
+		if slices.Index(results, t.Result) > slices.Index(results, all.Result) {
+			all.Result = t.Result
+		}
+	}
+	return all
 }
 
 // subjectsOf are the files of the images with their hashes, and the disks in containers.
@@ -258,33 +281,54 @@ func subjectsOf(r *scanner.Result) ([]jsonDescriptor, error) {
 // and the files that decide what is found.
 func configurationOf(r *scanner.Result, o Options) ([]jsonDescriptor, error) {
 	run := jsonRun{
-		Version: o.Version, Commit: o.Commit, Started: moment(r.Started), Finished: moment(r.Finished), Verdict: r.Verdict,
-		PolicyVerdict: r.PolicyVerdict, Platform: jsonPlatform(r.Platform), Undetermined: []string{},
+		Version: o.Version, Commit: o.Commit, Started: moment(r.Started), Finished: moment(r.Finished),
+		Verdict: worstVerdict(r), PolicyVerdict: r.WorstVerdict(), Platform: jsonPlatform(r.Platform),
+		Undetermined:  []string{},
 		NotApplicable: []string{}, NotChecked: []string{}, Waived: []string{}, Accepted: []string{},
 	}
 	if e := o.Examination; e.CaseID != "" || e.Examiner != "" || e.Note != "" {
 		run.Examination = &jsonExamination{CaseID: e.CaseID, Examiner: e.Examiner, Note: e.Note}
 	}
-	for _, f := range r.Findings {
-		for list, is := range map[*[]string]bool{
-			&run.Undetermined: f.Status == requirement.Undetermined, &run.NotApplicable: f.Status == requirement.NotApplicable,
-			&run.Waived: f.Waiver != nil, &run.Accepted: f.Accepted,
-		} {
-			if is {
-				*list = append(*list, f.ID)
+	for i, one := range r.Each() {
+		prefix := ""
+		if i > 0 {
+			prefix = one.RuleBook.Name + "/"
+		}
+		for _, f := range one.Findings {
+			for list, is := range map[*[]string]bool{
+				&run.Undetermined:  f.Status == requirement.Undetermined,
+				&run.NotApplicable: f.Status == requirement.NotApplicable,
+				&run.Waived:        f.Waiver != nil,
+				&run.Accepted:      f.Accepted,
+			} {
+				if is {
+					*list = append(*list, prefix+f.ID)
+				}
 			}
 		}
-	}
-	for _, n := range r.NotChecked {
-		run.NotChecked = append(run.NotChecked, n.ID)
+		for _, n := range one.NotChecked {
+			run.NotChecked = append(run.NotChecked, prefix+n.ID)
+		}
 	}
 	annotations, err := marshal(run)
 	if err != nil {
 		return nil, err
 	}
-	list := []jsonDescriptor{{
-		Name: toolName, URI: toolURI + url.QueryEscape(cmp.Or(o.Version, "devel")), Annotations: annotations,
-	}}
+	tool := toolURI + url.QueryEscape(cmp.Or(o.Version, "devel"))
+	list := []jsonDescriptor{{Name: toolName, URI: tool, Annotations: annotations}}
+	for _, one := range r.Each() {
+		b := one.RuleBook
+		if b.Name == "" {
+			return nil, errors.New("the result names no rule book")
+		}
+		text, err := marshal(jsonRuleBookOf(b))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, jsonDescriptor{
+			Name: ruleBookName + b.Name, URI: tool + "#scanner/rules/books/" + b.Name + ".yaml", Annotations: text,
+		})
+	}
 	settings := map[string]any{}
 	for _, s := range o.Settings {
 		// The key and the reports are paths, which decide nothing.
@@ -307,8 +351,11 @@ func configurationOf(r *scanner.Result, o Options) ([]jsonDescriptor, error) {
 	return list, nil
 }
 
-// settingsName is the name of the descriptor of the settings.
-const settingsName = "settings in force"
+// Names of descriptors: of the settings, and of a rule book before its own name.
+const (
+	settingsName = "settings in force"
+	ruleBookName = "rule book "
+)
 
 func sha256Of(text []byte) map[string]string {
 	sum := sha256.Sum256(text)
@@ -338,12 +385,13 @@ type Attested struct {
 	Verdict       scanner.Verdict
 	PolicyVerdict scanner.Verdict
 
-	Subjects []AttestedSubject
-	Settings map[string]any // those that are not defaults, by name
-	Inputs   []InputFile    // Kind is ""; Name begins with it
+	RuleBooks []scanner.RuleBook // by which the system was judged, at least one
+	Subjects  []AttestedSubject
+	Settings  map[string]any // those that are not defaults, by name
+	Inputs    []InputFile    // Kind is ""; Name begins with it
 
-	// Ids of requirements. The first three are lists of the predicate, each id in one of
-	// them at most.
+	// Ids of requirements, which follow the name and a slash if they are not of the first
+	// rule book. The first three are lists of the predicate, each id in one of them at most.
 	Passed, Warned, Failed                                    []string
 	Undetermined, NotApplicable, NotChecked, Waived, Accepted []string
 }
@@ -402,6 +450,12 @@ func readStatement(payload []byte) (*Attested, error) {
 	tools := 0
 	for _, d := range p.Configuration {
 		switch {
+		case strings.HasPrefix(d.URI, toolURI) && strings.HasPrefix(d.Name, ruleBookName):
+			var b jsonRuleBook
+			if err := json.Unmarshal(d.Annotations, &b); err != nil {
+				return nil, fmt.Errorf("%s: %w", d.Name, err)
+			}
+			a.RuleBooks = append(a.RuleBooks, scanner.RuleBook{Name: b.Name, Title: b.Title, Source: b.Source, AsOf: b.AsOf})
 		case strings.HasPrefix(d.URI, toolURI):
 			tools++
 			if err := a.readRun(d.Annotations); err != nil {
@@ -415,8 +469,8 @@ func readStatement(payload []byte) (*Attested, error) {
 			a.Inputs = append(a.Inputs, InputFile{Name: d.Name, SHA256: d.Digest["sha256"]})
 		}
 	}
-	if tools != 1 {
-		return nil, errors.New("it does not name coldcheck once")
+	if tools != 1 || len(a.RuleBooks) == 0 {
+		return nil, errors.New("it does not name coldcheck once, and a rule book")
 	}
 	return a, a.check()
 }
@@ -445,7 +499,7 @@ func (a *Attested) check() error {
 	verdicts := []scanner.Verdict{scanner.Ready, scanner.NotReady, scanner.Inconclusive}
 	passes := a.PolicyVerdict == scanner.Ready && len(a.Failed) == 0
 	switch {
-	case !slices.Contains([]string{resultPassed, resultWarned, resultFailed}, a.Result):
+	case !slices.Contains(results, a.Result):
 		return fmt.Errorf("unknown result %q", a.Result)
 	case !slices.Contains(verdicts, a.Verdict):
 		return fmt.Errorf("unknown verdict %q", a.Verdict)
@@ -477,6 +531,11 @@ func (a *Attested) Gate(acceptWarned bool) scanner.Verdict {
 		return scanner.NotReady
 	}
 	return scanner.Inconclusive
+}
+
+// By reports whether the system was judged by the rule book of that name.
+func (a *Attested) By(ruleBook string) bool {
+	return slices.ContainsFunc(a.RuleBooks, func(b scanner.RuleBook) bool { return b.Name == ruleBook })
 }
 
 // Compare notes that an image with this SHA-256, or this name "ebs:snap-…" of a snapshot,

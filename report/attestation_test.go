@@ -34,6 +34,9 @@ func signingKey() ed25519.PrivateKey {
 func hashed(r *scanner.Result) *scanner.Result {
 	copied := *r
 	copied.Files = slices.Clone(r.Files)
+	if r.RuleBook == (scanner.RuleBook{}) {
+		copied.RuleBook = scanner.RuleBook{Name: "image", Title: "Custom images", Source: "a guide", AsOf: "2021"}
+	}
 	if len(copied.Files) == 0 {
 		for _, name := range r.Images {
 			copied.Files = append(copied.Files, scanner.ImageFile{Name: name})
@@ -209,6 +212,44 @@ func TestTestResult(t *testing.T) {
 	}
 }
 
+// Of several rule books, the worst result counts, and the findings of all are there.
+func TestResultOfRuleBooks(t *testing.T) {
+	evidence := requirement.Evidence{Kind: requirement.KindFile, Source: "root", Path: "x"}
+	r := hashed(&scanner.Result{
+		Images: []string{"a.img"}, RuleBook: scanner.RuleBook{Name: "image", AsOf: "2021"}, Verdict: scanner.Ready,
+		PolicyVerdict: scanner.Ready, Findings: []requirement.Finding{counting("a", requirement.Pass("It is."), nil)},
+	})
+	other := scanner.Judgement{
+		RuleBook: scanner.RuleBook{Name: "current", AsOf: "2026-08-31"}, Verdict: scanner.NotReady,
+		PolicyVerdict: scanner.NotReady, Findings: []requirement.Finding{
+			counting("a", requirement.Fail("It is not.", evidence), nil), counting("b", requirement.Skip("No."), nil),
+		},
+	}
+	for _, c := range []struct {
+		others []scanner.Judgement
+		result string
+		gate   scanner.Verdict
+		failed []string
+	}{
+		{nil, "PASSED", scanner.Ready, []string{}},
+		{[]scanner.Judgement{other}, "FAILED", scanner.NotReady, []string{"current/a"}},
+	} {
+		r.Others = c.others
+		var b bytes.Buffer
+		if err := Attestation(&b, r, Options{Key: signingKey()}); err != nil {
+			t.Fatal(err)
+		}
+		a, err := ReadAttestation(b.Bytes(), signingKey().Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Result != c.result || a.Gate(false) != c.gate || !slices.Equal(a.Failed, c.failed) ||
+			!slices.Equal(a.Passed, []string{"a"}) || !a.By("image") || a.By("current") != (c.others != nil) {
+			t.Errorf("%+v", a)
+		}
+	}
+}
+
 // A result whose images are not identified is not signed.
 func TestAttestationWithoutHashes(t *testing.T) {
 	set := func(sum string) *scanner.RemoteFile {
@@ -277,6 +318,7 @@ func TestReadAttestation(t *testing.T) {
 		"an unknown field":      {replace(`{`, `{"x": {},`), true},
 		"another statement":     {replace(statementType, "https://in-toto.io/Statement/v0.1"), false},
 		"another predicate":     {replace(predicateType, "https://slsa.dev/provenance/v1"), false},
+		"no rule book":          {replace(`"rule book `, `"rulebook `), false},
 		"another tool":          {replace(toolURI, "pkg:golang/example.com/coldcheck@"), false},
 		"two tools":             {replace(`"configuration":[`, `"configuration":[{"uri":"`+toolURI+`1","annotations":{}},`), false},
 		"no subject":            {`{"_type": "` + statementType + `", "predicateType": "` + predicateType + `"}`, false},

@@ -50,6 +50,9 @@ func AttestedText(w io.Writer, a *Attested, n AttestedNote, o Options) error {
 	for _, l := range a.Examination.stated() {
 		line(l.name, l.text)
 	}
+	for _, b := range a.RuleBooks {
+		line("Rule book", b.Name+" ("+b.AsOf+"): "+b.Title)
+	}
 	for _, s := range a.Subjects {
 		text := s.Name + " " + digestText(s.Digest)
 		switch {
@@ -111,6 +114,7 @@ type jsonAttested struct {
 	Verdict       scanner.Verdict  `json:"verdict"`
 	ExitCode      *int             `json:"exit_code,omitempty"`
 	Stale         string           `json:"stale,omitempty"`
+	RuleBooks     []*jsonRuleBook  `json:"rule_books"`
 	Subjects      []jsonAttestedOf `json:"subjects"`
 	Settings      map[string]any   `json:"settings,omitempty"`
 	Inputs        []jsonAttestedIn `json:"inputs,omitempty"`
@@ -152,6 +156,9 @@ func AttestedJSON(w io.Writer, a *Attested, n AttestedNote, o Options) error {
 		Settings: a.Settings, Passed: list(a.Passed), Warned: list(a.Warned), Failed: list(a.Failed),
 		Undetermined: list(a.Undetermined), NotApplicable: list(a.NotApplicable), NotChecked: list(a.NotChecked),
 		Waived: list(a.Waived), Accepted: list(a.Accepted),
+	}
+	for _, b := range a.RuleBooks {
+		doc.RuleBooks = append(doc.RuleBooks, jsonRuleBookOf(b))
 	}
 	for _, s := range a.Subjects {
 		doc.Subjects = append(doc.Subjects, jsonAttestedOf(s))

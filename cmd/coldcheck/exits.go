@@ -33,7 +33,7 @@ var otherExits = map[string][]helpEntry{
 		{"0", "the signature is valid, the result is PASSED, and every image that was named is one that was scanned"},
 		{"1", "the signature is valid: a requirement is not met"},
 		{"3", "the signature is valid: a requirement could not be decided, or the scan is older than --max-age"},
-		{"4", "the signature is not valid, the file is not a signed result, or an image is not one that was scanned"},
+		{"4", "the signature is not valid, the file is not a signed result, or it is about other images or rule books"},
 		{"64", "wrong usage, or the file of the key has no public key"},
 		{"74", "a file could not be read or written"},
 	},

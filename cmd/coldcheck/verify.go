@@ -13,6 +13,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
@@ -20,6 +21,7 @@ import (
 type verifyFlags struct {
 	key          string
 	images       []string
+	ruleBook     string
 	maxAge       time.Duration
 	acceptWarned bool
 	format       string
@@ -56,6 +58,8 @@ coldcheck verify result.json --key key.pub -o json`,
 	check(c.RegisterFlagCompletionFunc("key", completeFiles("pem", "pub")))
 	f.StringArrayVar(&flags.images, "image", nil,
 		"require that `IMAGE` was scanned: hash it and compare; a snapshot (ebs:snap-…) is compared by its id; repeatable")
+	f.StringVar(&flags.ruleBook, "rulebook", "", "require that the system was judged by the rule book `NAME`")
+	check(c.RegisterFlagCompletionFunc("rulebook", complete(rules.Names()...)))
 	f.DurationVar(&flags.maxAge, "max-age", 0, "do not accept a scan that ended more than `TIME` ago, such as 24h")
 	f.BoolVar(&flags.acceptWarned, "accept-warned", false,
 		"accept the result WARNED too: the policy of the scan accepts what is not met or not known")
@@ -102,6 +106,10 @@ func (p *program) verify(ctx context.Context, name string, flags verifyFlags) er
 			others = notThatKind("scan it, or verify the result of its scan",
 				"%s is not one of the images that were scanned, or it has changed since", image)
 		}
+	}
+	if flags.ruleBook != "" && !a.By(flags.ruleBook) && others == nil {
+		others = notThatKind("scan with --rulebook "+flags.ruleBook, "the system was not judged by the rule book %q",
+			flags.ruleBook)
 	}
 	note := report.AttestedNote{
 		File: name, Compared: len(flags.images) > 0, Stale: a.StaleAt(time.Now(), flags.maxAge),

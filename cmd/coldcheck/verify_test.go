@@ -51,7 +51,8 @@ func TestVerifyExitCodes(t *testing.T) {
 		var b bytes.Buffer
 		r := &scanner.Result{
 			Started: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), Finished: time.Date(2020, 1, 1, 0, 0, 1, 0, time.UTC),
-			Verdict: verdict, PolicyVerdict: policy, Findings: findings, Files: []scanner.ImageFile{
+			RuleBook: scanner.RuleBook{Name: "image"}, Verdict: verdict, PolicyVerdict: policy, Findings: findings,
+			Files: []scanner.ImageFile{
 				{Name: "root.img", Sums: scanner.Sums{SHA256: hex.EncodeToString(sum[:])}},
 				{Name: "ebs:snap-0123456789abcdef0", Remote: &scanner.RemoteFile{
 					Identity: source.Identity{Snapshot: "snap-0123456789abcdef0"},
@@ -75,6 +76,8 @@ func TestVerifyExitCodes(t *testing.T) {
 		{0, []string{passed, "--image", image, "--image", "ebs:snap-0123456789abcdef0", "-o", "json"}},
 		{4, []string{passed, "--image", other}},
 		{4, []string{passed, "--image", "ebs:snap-00000000000000001"}},
+		{0, []string{passed, "--rulebook", "image"}},
+		{4, []string{passed, "--rulebook", "byol"}},
 		{0, []string{passed, "--max-age", "876000h"}},
 		{3, []string{passed, "--max-age", "24h"}},
 		{4, []string{passed, "--max-age", "24h", "--image", other}},
