@@ -128,6 +128,18 @@ func TestCases(t *testing.T) {
 // namesNone are requirements of Windows that may be unmet without a subject, and
 // what their findings are about instead.
 var namesNone = map[string]string{
+	"byol.boot.firmware":         "how the disk starts",
+	"byol.boot.single":           "partitions",
+	"byol.disk.c-free":           "the space of a volume",
+	"byol.disk.filesystem":       "a volume",
+	"byol.disk.partitioning":     "the disk",
+	"byol.disk.size":             "the disk",
+	"byol.image.format":          "the file of the image",
+	"byol.os.supported":          "the version",
+	"byol.os.x64":                "the version",
+	"byol.shutdown.clean":        "the state of the disk",
+	"byol.vmimport.prepare":      "many settings",
+	"byol.windows.updated":       "how old Windows is",
 	"win.bp.updates":             "how old Windows is",
 	"win.component.certificates": "what is in a store as a whole",
 	"win.component.pv-drivers":   "whose the drivers are, of which each is as it should be",

@@ -57,9 +57,10 @@ func openWindows(vs *volumes, from inputs) (system, error) {
 			Trail:     from.trail,
 			Now:       from.now,
 		},
-		Readable:   vs.judgeReadable(),
-		UserForced: vs.forced,
-		Disks:      vs.disks(),
+		Readable:    vs.judgeReadable(),
+		UserForced:  vs.forced,
+		WithoutUser: vs.single,
+		Disks:       vs.disks(),
 	}
 	if vs.user != nil {
 		in.User = ground.Volume{Err: vs.user.err, Device: device(vs.user), Request: vs.user.requestSize(),

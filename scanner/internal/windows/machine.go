@@ -25,9 +25,10 @@ import (
 type Input struct {
 	machine.Input
 
-	Partitions []Partition // what drive letters may point to
-	Disks      []Disk      // the images in their order
-	UserForced bool        // User is drive D because the caller says so, whatever the registry says
+	Partitions  []Partition // what drive letters may point to
+	Disks       []Disk      // the images in their order
+	UserForced  bool        // User is drive D because the caller says so, whatever the registry says
+	WithoutUser bool        // the computer is not a WorkSpace: no user and no user volume belong to it
 
 	Readable requirement.Outcome // of win.volume.readable: the volumes are known to who opens them
 }

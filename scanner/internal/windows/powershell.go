@@ -143,6 +143,10 @@ func (m *Machine) decideExecutionPolicy() requirement.Outcome {
 	if defined(machinePolicy) {
 		return judgeExecutionPolicy(scopes, system) // nothing of the user's can change it
 	}
+	if m.in.WithoutUser {
+		return judgeExecutionPolicy(append(scopes, policyScope{"Process", process}, policyScope{scopeLocalMachine, local}),
+			system)
+	}
 	w, err := m.Wanted()
 	if err != nil {
 		return requirement.Unreadable(err)
