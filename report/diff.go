@@ -220,6 +220,10 @@ func DiffText(w io.Writer, c Comparison, o Options) error {
 	if a, b := c.Old.Platform.ComputerName, c.New.Platform.ComputerName; a != "" && b != "" && !strings.EqualFold(a, b) {
 		p.text("     ", "The reports are of different computers.")
 	}
+	if a, b := c.Old.RuleBooks, c.New.RuleBooks; !slices.Equal(a, b) {
+		p.text("     ", Neutral(fmt.Sprintf("The rule books differ: old %s, new %s.", strings.Join(a, ", "),
+			strings.Join(b, ", "))))
+	}
 	n := c.summary()
 	var parts []string
 	for _, kind := range Changes {
@@ -309,6 +313,7 @@ type jsonDiffReport struct {
 	Started      string          `json:"started"`
 	Images       []string        `json:"images"`
 	ComputerName string          `json:"computer_name,omitempty"`
+	RuleBooks    []string        `json:"rule_books,omitempty"`
 	Verdict      scanner.Verdict `json:"verdict"`
 }
 
@@ -370,6 +375,7 @@ func diffReport(s *Saved) jsonDiffReport {
 		Started:      s.Started.UTC().Format(time.RFC3339Nano),
 		Images:       append([]string{}, s.Images...),
 		ComputerName: s.Platform.ComputerName,
+		RuleBooks:    s.RuleBooks,
 		Verdict:      s.Verdict,
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/fleet"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
 // Bounds of what a Fleet keeps of a record. Longer texts are cut, and the cut shows.
@@ -53,6 +54,7 @@ type Fleet struct {
 	FailOn  scanner.FailOn
 
 	Machines     []Machine          // by id
+	RuleBooks    []FleetGroup       // the rule books by which machines were judged, by name
 	Requirements []FleetRequirement // those of all records, in the catalogue's order
 	Labels       []FleetLabel       // by name
 	Changes      *FleetChanges      // nil without an earlier store
@@ -71,6 +73,7 @@ type Machine struct {
 	Labels   map[string]string
 	Computer string
 	System   string
+	RuleBook string    // "" without a verdict of a scan
 	Finished time.Time // zero if there is no record
 	Reused   bool      // the verdict is that of an earlier record
 	Unlisted bool      // there is a list of targets, and it does not have the machine
@@ -307,6 +310,7 @@ func (f *Fleet) addTargets(t FleetTargets, share func(string) string) {
 // count fills in what the requirements and the labels say of the machines.
 func (f *Fleet) count() {
 	messages := make([]map[string][]int, len(f.Requirements))
+	books := map[string]map[MachineState]int{}
 	labels := map[string]map[string]map[MachineState]int{}
 	for i, m := range f.Machines {
 		sole, open := -1, 0
@@ -343,6 +347,12 @@ func (f *Fleet) count() {
 		if open == 1 && m.State == MachineNotReady {
 			f.Requirements[sole].Sole++
 		}
+		if m.RuleBook != "" {
+			if books[m.RuleBook] == nil {
+				books[m.RuleBook] = map[MachineState]int{}
+			}
+			books[m.RuleBook][m.State]++
+		}
 		for name, value := range m.Labels {
 			if labels[name] == nil {
 				labels[name] = map[string]map[MachineState]int{}
@@ -360,6 +370,9 @@ func (f *Fleet) count() {
 				f.Last = t
 			}
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(books)) {
+		f.RuleBooks = append(f.RuleBooks, FleetGroup{name, books[name]})
 	}
 	for i, said := range messages {
 		r := &f.Requirements[i]
@@ -408,13 +421,16 @@ func newFleetBuilder(level scanner.FailOn) *fleetBuilder {
 // that a long list of empty values in a small record takes no memory: encoding/json leaves
 // out what an array has no place for.
 type fleetReport struct {
-	SchemaVersion int                                 `json:"schema_version"`
-	Tool          jsonTool                            `json:"tool"`
-	Platform      jsonPlatform                        `json:"platform"`
-	Verdict       scanner.Verdict                     `json:"verdict"`
-	Reasons       [maxFleetReasons]*fleetReason       `json:"verdict_reasons"`
-	Policy        fleetPolicy                         `json:"policy_verdicts"`
-	Findings      [maxFleetFindings + 1]*fleetFinding `json:"findings"` // one more shows that there are too many
+	SchemaVersion int          `json:"schema_version"`
+	Tool          jsonTool     `json:"tool"`
+	Platform      jsonPlatform `json:"platform"`
+	RuleBook      struct {
+		Name string `json:"name"`
+	} `json:"rule_book"`
+	Verdict  scanner.Verdict                     `json:"verdict"`
+	Reasons  [maxFleetReasons]*fleetReason       `json:"verdict_reasons"`
+	Policy   fleetPolicy                         `json:"policy_verdicts"`
+	Findings [maxFleetFindings + 1]*fleetFinding `json:"findings"` // one more shows that there are too many
 }
 
 // findings returns the findings that there are.
@@ -508,6 +524,7 @@ func (b *fleetBuilder) machine(e fleet.Entry[fleetReport], texts bool) Machine {
 	}
 	r := e.Report
 	m.State, m.Verdict = MachineState(r.Verdict), r.Policy.at(b.level)
+	m.RuleBook = b.shared(cut(cmp.Or(r.RuleBook.Name, rules.Default), maxFleetName))
 	m.Computer = cut(r.Platform.ComputerName, maxFleetName)
 	m.System = b.shared(cut(systemName(scanner.Platform(r.Platform)), maxFleetName))
 	findings := r.findings()
@@ -591,7 +608,8 @@ func (b *fleetBuilder) index(f *fleetFinding) int {
 	r := requirement.Requirement{ID: f.ID, Scope: f.Scope, Severity: f.Severity,
 		AWSErrorCode: cut(f.AWSErrorCode, maxFleetName), Demand: cut(f.Title, maxFleetText)}
 	if i, ok := b.place[f.ID]; ok {
-		r = b.catalogue[i]
+		r = b.catalogue[i] // with the weight that the rule book of the record gives it
+		r.Severity, r.AWSErrorCode = f.Severity, cmp.Or(cut(f.AWSErrorCode, maxFleetName), r.AWSErrorCode)
 	}
 	i := len(b.requirements)
 	b.at[f.ID] = i

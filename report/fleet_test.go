@@ -784,3 +784,20 @@ func BenchmarkFleet(b *testing.B) {
 		})
 	}
 }
+
+// Records of several rule books are told apart.
+func TestFleetRuleBooks(t *testing.T) {
+	f := &Fleet{RuleBooks: []FleetGroup{{"current", map[MachineState]int{MachineReady: 1}}}}
+	if got := fleetRemarks(f, Options{}); !slices.Equal(got, []string{"Rule book: current."}) {
+		t.Errorf("%q", got)
+	}
+	f.RuleBooks = append(f.RuleBooks, FleetGroup{"image", map[MachineState]int{MachineReady: 1, MachineNotReady: 1}})
+	want := []string{"The machines were judged by different rule books: current (1 machine), image (2 machines)."}
+	if got := fleetRemarks(f, Options{}); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	f.RuleBooks = f.RuleBooks[1:]
+	if got := fleetRemarks(f, Options{}); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+}

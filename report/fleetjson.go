@@ -55,6 +55,7 @@ type jsonFleet struct {
 	FailOn        scanner.FailOn         `json:"fail_on"`
 	First         string                 `json:"first_finished,omitempty"`
 	Last          string                 `json:"last_finished,omitempty"`
+	RuleBooks     []jsonFleetValue       `json:"rule_books,omitempty"`
 	Verdict       scanner.Verdict        `json:"verdict"`
 	ExitCode      *int                   `json:"exit_code,omitempty"`
 	Summary       map[MachineState]int   `json:"summary"`
@@ -161,6 +162,9 @@ func fleetDocument(f *Fleet, o Options) jsonFleet {
 	}
 	if f.Targets != "" {
 		doc.Targets = &jsonFleetTargets{f.Targets, f.Listed}
+	}
+	for _, b := range f.RuleBooks {
+		doc.RuleBooks = append(doc.RuleBooks, jsonFleetValue{b.Value, everyState(b.States)})
 	}
 	for _, r := range f.Requirements {
 		j := jsonFleetRequirement{

@@ -10,6 +10,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/fleet"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
 // This file has the texts that all formats of a Fleet for people share. Callers make the
@@ -70,6 +71,16 @@ func fleetRemarks(f *Fleet, o Options) []string {
 	var lines []string
 	if ends, plain := o.exitCode(f.PolicyVerdict()), o.exitCode(f.Verdict()); ends != nil && *ends != *plain {
 		lines = append(lines, fmt.Sprintf("The exit code is %d instead of %d because of flags or waivers.", *ends, *plain))
+	}
+	var books []string
+	for _, b := range f.RuleBooks {
+		books = append(books, fmt.Sprintf("%s (%s)", b.Value, prose.Count(b.Machines(), "machine", "machines")))
+	}
+	switch {
+	case len(books) > 1:
+		lines = append(lines, "The machines were judged by different rule books: "+Neutral(prose.Some(books))+".")
+	case len(books) == 1 && f.RuleBooks[0].Value != rules.Default:
+		lines = append(lines, "Rule book: "+Neutral(f.RuleBooks[0].Value)+".")
 	}
 	var unlisted []string
 	reused := 0

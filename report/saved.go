@@ -15,6 +15,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
 // MaxSaved is the maximum size of a report that Read accepts, in bytes. A
@@ -29,10 +30,11 @@ var ErrNotReport = errors.New("not a report of coldcheck in JSON")
 // Saved is a report that was read back, with the fields that comparisons and
 // scripts need.
 type Saved struct {
-	Name     string // of its file
-	Started  time.Time
-	Images   []string
-	Platform scanner.Platform
+	Name      string // of its file
+	Started   time.Time
+	Images    []string
+	Platform  scanner.Platform
+	RuleBooks []string // by which the system was judged, by name
 	// Verdict is the worst one of all rule books of the scan.
 	Verdict scanner.Verdict
 	// Findings has each id once, of several rule books with the worst status.
@@ -95,6 +97,10 @@ func (doc *jsonReport) saved() (s *Saved, err error) {
 	if s.Started, err = time.Parse(time.RFC3339Nano, doc.Scan.Started); err != nil {
 		return nil, err
 	}
+	s.RuleBooks = []string{rules.Default} // of a report that was written before there were others
+	if doc.RuleBook != nil {
+		s.RuleBooks[0] = doc.RuleBook.Name
+	}
 	if err := s.add(doc.Findings, doc.Reasons, doc.NotChecked); err != nil {
 		return nil, err
 	}
@@ -106,6 +112,7 @@ func (doc *jsonReport) saved() (s *Saved, err error) {
 		if err := other.add(b.Findings, b.Reasons, b.NotChecked); err != nil {
 			return nil, fmt.Errorf("rule book %s: %w", b.Name, err)
 		}
+		s.RuleBooks = append(s.RuleBooks, b.Name)
 		s.merge(other)
 	}
 	return s, nil
