@@ -32,6 +32,7 @@ type answerContent struct {
 	SkipRearm bool     // Sysprep does not rearm Windows
 	// CopyProfile: the Administrator's profile becomes the default one.
 	CopyProfile bool
+	Names       answerNames
 	Notes       []string // settings that a person should know of
 }
 
@@ -159,6 +160,7 @@ func (c *answerContent) note(path []string, value string) {
 		}
 	}
 	last, parent := path[len(path)-1], path[len(path)-2]
+	c.Names.set(pass, last, value)
 	switch {
 	case last == "ComputerName" && pass == "specialize" && value != "*":
 		say("ComputerName is " + prose.Short(value) + " (ignored)")
