@@ -70,6 +70,20 @@ type Start struct {
 	Err      error // why it may do more than Does; nil if all was read
 }
 
+// Added says whether the start is of a kind that programs and people add: an
+// entry of a Run key or a Startup folder, or a scheduled task that is not
+// Windows' own. Services are none.
+func (s Start) Added() bool {
+	switch s.Kind {
+	case startOfRun, startOfFolder:
+		return true
+	case startOfTask:
+		_, below, _ := strings.Cut(s.Evidence[0].Path, "/Tasks/")
+		return !fold.HasPrefix(below, "Microsoft/")
+	}
+	return false
+}
+
 // Starts are the commands that run at a start or a sign-in.
 type Starts struct {
 	List []Start
