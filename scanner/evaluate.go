@@ -46,7 +46,7 @@ func evaluate(
 			return nil, err
 		}
 		f := requirement.Find(c.Requirement, o)
-		f.Counts = itCounts(c)
+		f.Counts = itCounts(c) && f.Severity == requirement.Required
 		trail.Record("finding", "id", f.ID, "status", string(f.Status), "basis", string(f.Basis), "message", f.Message)
 		findings = append(findings, f)
 	}

@@ -38,6 +38,62 @@ var practices = []requirement.Entry[practiceFacts]{
 			"with a small Simple AD directory.",
 		Reference: practicesSection,
 	}, Judge: func(f practiceFacts) requirement.Outcome { return judgeNetwork(f.match) }},
+	{Requirement: requirement.Requirement{
+		ID: "pools.disk.root-max-200", Platform: requirement.Windows, Scope: requirement.Disk,
+		Severity: requirement.Required,
+		Demand:   "The root volume must have at most 200 GiB.",
+		Reads:    "The size of the disk with the root volume; of an image of the volume only, its size.",
+		Live:     "Get-Disk | Select-Object Number, Size",
+		Doubts: "The guide says that the image must be below 200 GB, and gives the root volume of bundles as 200 GB. " +
+			"Exactly 200 GiB are therefore allowed.",
+		Remediation: "Launch a WorkSpace with a root volume of at most 200 GiB and customize that one. " +
+			"Volumes cannot be made smaller.",
+		Reference: poolsSection,
+	}, Judge: func(f practiceFacts) requirement.Outcome { return judgeRootSize(f.volumes.sizes()[0]) }},
+	{Requirement: requirement.Requirement{
+		ID: "pools.image.description", Platform: requirement.Windows, Scope: requirement.Service,
+		Severity:    requirement.Recommended,
+		Demand:      "The description of the image should have no hyphen.",
+		Reads:       "Nothing: the image is described when it is created.",
+		Live:        "aws workspaces describe-workspace-images --query 'Images[].Description'",
+		Remediation: "Describe the image without hyphens.",
+		Reference:   poolsSection,
+	}, Judge: func(practiceFacts) requirement.Outcome {
+		return requirement.Unknown("The disk does not show how the image will be described.")
+	}},
+	{Requirement: requirement.Requirement{
+		ID: "pools.bundle", Platform: requirement.Windows, Scope: requirement.Service, Severity: requirement.Recommended,
+		Demand:      "Windows 11 with your own license should not be used with the Value bundle.",
+		Reads:       "Nothing: the bundle is chosen when the pool is created.",
+		Live:        "aws workspaces describe-workspaces-pools",
+		Remediation: "Create the pool with a larger bundle.",
+		Reference:   poolsSection,
+	}, Judge: func(practiceFacts) requirement.Outcome {
+		return requirement.Unknown("The disk does not show which bundle the pool will use.")
+	}},
+}
+
+const poolsSection = "Create a custom image and bundle for WorkSpaces Pools"
+
+// poolsRoot is how large the root volume may be for WorkSpaces Pools, in GiB.
+const poolsRoot = 200
+
+// judgeRootSize decides pools.disk.root-max-200.
+func judgeRootSize(s diskSize) requirement.Outcome {
+	switch {
+	case s.Err != nil:
+		return requirement.Unreadable(s.Err)
+	case s.Bytes > poolsRoot*gib:
+		return requirement.Fail(fmt.Sprintf("The root volume has %s; at most %d GiB are allowed.", prose.Exact(s.Bytes),
+			poolsRoot), s.Evidence)
+	}
+	o := requirement.Pass(fmt.Sprintf("The root volume has %s; at most %d GiB are allowed.", prose.GiB(s.Bytes),
+		poolsRoot), s.Evidence)
+	if s.Least {
+		o.Basis = requirement.Inferred
+		o = o.Also("The size is that of the volume: the image does not show the size of the disk.")
+	}
+	return o
 }
 
 // practiceFacts are the volumes, the WorkSpace that a document names, and the terms of the rule book.

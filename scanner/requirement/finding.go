@@ -45,6 +45,7 @@ type Outcome struct {
 	Evidence    []Evidence
 	Subjects    []Subject // the things that the outcome is about, for programs
 	Details     any       // lists too long for the message; marshals to JSON
+	Advisory    bool      // on this system, the requirement is only recommended
 	// Until is the last moment for which a later scan of the same bytes comes to the
 	// same outcome; zero if the outcome does not depend on the time.
 	Until time.Time
@@ -116,6 +117,16 @@ func oneLine(s string) string {
 	return strings.Join(sentences, " ")
 }
 
+// OnlyRecommended returns the outcome on a system for which the requirement is
+// recommended and not required, so that it is at most a warning.
+func (o Outcome) OnlyRecommended() Outcome {
+	o.Advisory = true
+	if o.Status == Failed {
+		o.Status = Warning
+	}
+	return o
+}
+
 // About returns the outcome with more subjects.
 func (o Outcome) About(subjects ...Subject) Outcome {
 	o.Subjects = append(slices.Clip(o.Subjects), subjects...)
@@ -167,6 +178,9 @@ type Waiver struct {
 // never a pass. If an outcome is too large for a report, the finding carries
 // only part of it.
 func Find(r Requirement, o Outcome) Finding {
+	if r.Severity == Required && o.Advisory {
+		r.Severity = Recommended
+	}
 	if problem := broken(r, o); problem != "" {
 		o = Unknown(
 			fmt.Sprintf("This is a defect in coldcheck: %s (status %q, message %q).", problem, o.Status, o.Message),

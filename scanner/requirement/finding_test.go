@@ -94,3 +94,29 @@ func TestOneLine(t *testing.T) {
 		t.Errorf("notices %+v", n)
 	}
 }
+
+// TestOnlyRecommended makes sure that a requirement which is only recommended on
+// a system warns there and never fails.
+func TestOnlyRecommended(t *testing.T) {
+	ev := Evidence{Source: "root"}
+	required := Requirement{ID: "x.y", Severity: Required, Remediation: "Repair it."}
+	for _, c := range []struct {
+		severity Severity
+		outcome  Outcome
+		status   Status
+		want     Severity
+	}{
+		{Required, Fail("no", ev), Failed, Required},
+		{Required, Fail("no", ev).OnlyRecommended(), Warning, Recommended},
+		{Required, Warn("no", ev).OnlyRecommended(), Warning, Recommended},
+		{Required, Pass("yes", ev).OnlyRecommended(), Passed, Recommended},
+		{Required, Unknown("?").OnlyRecommended(), Undetermined, Recommended},
+		{Recommended, Fail("no", ev).OnlyRecommended(), Warning, Recommended},
+		{Info, Pass("yes", ev).OnlyRecommended(), Passed, Info},
+	} {
+		required.Severity = c.severity
+		if f := Find(required, c.outcome); f.Status != c.status || f.Requirement.Severity != c.want {
+			t.Errorf("%s, %s: %s, %s", c.severity, c.outcome.Status, f.Requirement.Severity, f.Status)
+		}
+	}
+}

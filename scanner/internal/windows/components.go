@@ -2,6 +2,7 @@ package windows
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
@@ -21,6 +22,7 @@ var componentPVDrivers = entry{
 			Fix:    "Install the current AWS PV drivers, or on a Nitro bundle the ENA and NVMe drivers, and restart.",
 		}),
 	Judge: (*Machine).decidePVDrivers,
+	Terms: []string{"servers_without_pv"},
 }
 
 // A driver is a service of a component and the file that it loads.
@@ -136,7 +138,12 @@ func (m *Machine) decidePVDrivers() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	return judgePVDrivers(pv, nitro, other, mark)
+	o := judgePVDrivers(pv, nitro, other, mark)
+	servers := m.Terms.Ints("servers_without_pv")
+	if s, err := m.System(); err == nil && len(servers) > 0 {
+		o = judgeWithoutPV(o, s, servers, inspectDrivers(nitro), mark)
+	}
+	return o
 }
 
 // A pvVendor is what shows that the Xen drivers are AWS's: drivers of other
@@ -211,6 +218,18 @@ func judgePVDrivers(pv, nitro, other []driver, vendor pvVendor) requirement.Outc
 		o = o.Also("Drivers of another vendor are installed: " + prose.Some(foreign))
 	}
 	return o.With(evidence...).About(append(first.about, second.about...)...)
+}
+
+// judgeWithoutPV makes an inference of what is installed on a server for which
+// AWS has no PV drivers: the guide requires them of every system.
+func judgeWithoutPV(o requirement.Outcome, s machine.System, servers []int64, nitro driverSet,
+	vendor pvVendor) requirement.Outcome {
+	if o.Status == requirement.Passed && !s.Client && slices.Contains(servers, int64(s.Build)) && nitro.complete() &&
+		!vendor.amazon() {
+		o.Basis = requirement.Inferred
+		o = o.Also("AWS has no PV drivers for " + s.Name() + ".")
+	}
+	return o
 }
 
 func failDrivers(first, second driverSet, broken []string) requirement.Outcome {
@@ -298,6 +317,7 @@ var componentPCoIP = entry{
 			Fix: "Restart the WorkSpace, which reinstalls the agent of its protocol. If that fails, rebuild it.",
 		}),
 	Judge: (*Machine).decidePCoIP,
+	Terms: []string{"dcv_replaces_pcoip"},
 }
 
 func (m *Machine) decidePCoIP() requirement.Outcome {
@@ -305,7 +325,25 @@ func (m *Machine) decidePCoIP() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(err)
 	}
-	return judgePCoIP(p)
+	o := judgePCoIP(p)
+	if !m.Terms.Is("dcv_replaces_pcoip") {
+		return o
+	}
+	s, err := m.System()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeReplaced(o, s, p)
+}
+
+// judgeReplaced makes an inference of a DCV server on a system that AWS offers
+// only with DCV: the guide requires PCoIP of every system.
+func judgeReplaced(o requirement.Outcome, s machine.System, p protocols) requirement.Outcome {
+	if o.Status == requirement.Passed && !p.PCoIP.there() && onlyDCV(s) {
+		o.Basis = requirement.Inferred
+		o = o.Also("AWS offers " + s.Name() + " only with DCV.")
+	}
+	return o
 }
 
 // judgePCoIP decides win.component.pcoip.
@@ -345,6 +383,7 @@ var componentSTXHD = entry{
 			Fix:    "Restart the WorkSpace, which reinstalls its components. If that fails, rebuild it.",
 		}),
 	Judge: (*Machine).decideSTXHD,
+	Terms: []string{"passed_without_pcoip"},
 }
 
 func (m *Machine) decideSTXHD() requirement.Outcome {
@@ -376,7 +415,11 @@ func (m *Machine) decideSTXHD() requirement.Outcome {
 			return requirement.Unreadable(s.Err) // it may be the one
 		}
 	}
-	return judgeSTXHD(stxhd, p)
+	o := judgeSTXHD(stxhd, p)
+	if o.Status == requirement.NotApplicable && m.Terms.Is("passed_without_pcoip") {
+		return requirement.Infer(o.Message, o.Evidence...)
+	}
+	return o
 }
 
 // judgeSTXHD decides win.component.stxhd.
@@ -416,6 +459,7 @@ var componentSkylight = entry{
 			Fix: "Restart the WorkSpace, which reinstalls its components. If that fails, rebuild it.",
 		}),
 	Judge: (*Machine).decideSkylight,
+	Terms: []string{"agent"},
 }
 
 // skylightNames are the spellings of the service in AWS's documents.
@@ -445,12 +489,12 @@ func (m *Machine) decideSkylight() requirement.Outcome {
 		}
 		folders = append(folders, f.Evidence)
 	}
-	return judgeSkylight(agent, folders)
+	return judgeSkylight(m.Terms.Text("agent"), agent, folders)
 }
 
-// judgeSkylight decides win.component.skylight. The folders are named as
-// evidence and change no status.
-func judgeSkylight(agent driver, folders []requirement.Evidence) requirement.Outcome {
+// judgeSkylight decides win.component.skylight. title is what the rule book
+// calls the agent. The folders are named as evidence and change no status.
+func judgeSkylight(title string, agent driver, folders []requirement.Evidence) requirement.Outcome {
 	problem := agent.problem()
 	about := agent.subject()
 	fix := agent.remedy()
@@ -461,11 +505,11 @@ func judgeSkylight(agent driver, folders []requirement.Evidence) requirement.Out
 			agent.Service.StartName())
 	}
 	if problem != "" {
-		o := requirement.Fail("The Skylight agent does not start automatically: "+problem,
+		o := requirement.Fail("The "+title+" does not start automatically: "+problem,
 			append(agent.evidence(), folders...)...).About(about)
 		o.Remediation = fix
 		return o
 	}
-	return requirement.Pass(fmt.Sprintf("The Skylight agent is installed (startup type: %s)", agent.Service.StartName()),
+	return requirement.Pass(fmt.Sprintf("The %s is installed (startup type: %s)", title, agent.Service.StartName()),
 		append(append(agent.evidence(), agent.File.Evidence), folders...)...)
 }

@@ -468,7 +468,7 @@ func TestSkylight(t *testing.T) {
 		"no program":    {bare, failed},
 		"not installed": {driver{Name: "SkyLight", Service: machine.Service{Key: evidence}}, failed},
 	} {
-		t.Run(name, func(t *testing.T) { check(t, componentSkylight, judgeSkylight(c.agent, nil), c.want) })
+		t.Run(name, func(t *testing.T) { check(t, componentSkylight, judgeSkylight("Skylight agent", c.agent, nil), c.want) })
 	}
 }
 

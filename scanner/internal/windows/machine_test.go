@@ -51,10 +51,23 @@ func TestNextControlSet(t *testing.T) {
 }
 
 // imageRules are the rules of the default rule book on such a system.
-func imageRules() []requirement.Rule {
-	b, err := rules.Find(rules.Default)
+func imageRules() []requirement.Rule { return rulesOf(rules.Default) }
+
+// rulesOf are the rules of a rule book on such a system.
+func rulesOf(book string) []requirement.Rule {
+	b, err := rules.Find(book)
 	if err != nil {
 		panic(err)
 	}
 	return b.Resolve(Entries())
+}
+
+// termsOf are the terms that a rule book has for a requirement.
+func termsOf(book, id string) requirement.Terms {
+	for _, r := range rulesOf(book) {
+		if r.ID == id {
+			return r.Terms
+		}
+	}
+	return nil
 }

@@ -148,7 +148,7 @@ func judgeDefender(s machine.System, d defender) requirement.Outcome {
 	o.Remediation = "Run Add-MpPreference -ExclusionPath '" + strings.Join(lacking, `\','`) +
 		`\' in PowerShell as Administrator.`
 	if !s.Client {
-		return recommendedHere(o)
+		return o.OnlyRecommended()
 	}
 	return o
 }

@@ -13,15 +13,6 @@ const (
 	sectionPoolsBYOL = "Bring Your Own Windows desktop licenses: WorkSpaces Pools"
 )
 
-// recommendedHere is an outcome on a system for which AWS only recommends what
-// it requires of others.
-func recommendedHere(o requirement.Outcome) requirement.Outcome {
-	if o.Status == requirement.Failed {
-		o.Status = requirement.Warning
-	}
-	return o
-}
-
 var poolsSupported = entry{
 	Requirement: required("pools.os.supported", "OSNotSupported",
 		"The Windows version must be one that WorkSpaces Pools supports: Server 2019 or 2022, or Windows 10 or 11 with your "+

@@ -42,7 +42,7 @@ func judgePoolsUpdates(s machine.System, age requirement.Outcome, pending Pendin
 		o = o.About(subjectsOf(o.Evidence[:1], requirement.ReasonValue)...)
 	}
 	if !s.Client {
-		return recommendedHere(o)
+		return o.OnlyRecommended()
 	}
 	return o
 }
@@ -118,7 +118,7 @@ func judgeNoAutoUpdate(s machine.System, a autoUpdate) requirement.Outcome {
 		o = o.About(subjectOf(a.Value.Evidence, requirement.ReasonValue))
 	}
 	if !s.Client {
-		return recommendedHere(o)
+		return o.OnlyRecommended()
 	}
 	return o
 }

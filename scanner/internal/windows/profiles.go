@@ -381,6 +381,7 @@ var profileSize = entry{
 			Fix: "Delete files from the profile, or move them out of it, until it is smaller than 10 GiB.",
 		}),
 	Judge: (*Machine).decideProfileSize,
+	Terms: []string{"required_on_windows_11"},
 }
 
 // errNoPath makes requirements on the profile's folder undecided.
@@ -440,5 +441,22 @@ func (m *Machine) decideProfileSize() requirement.Outcome {
 	if err != nil {
 		return requirement.Unreadable(v.Problem(name, err), p.Folder.Evidence)
 	}
-	return judgeProfileSize(*p.Profile, p.Folder.Evidence, totals, p.Basis)
+	size := judgeProfileSize(*p.Profile, p.Folder.Evidence, totals, p.Basis)
+	if m.Terms.Is("required_on_windows_11") {
+		return size
+	}
+	s, err := m.System()
+	if err != nil {
+		return requirement.Unreadable(err)
+	}
+	return judgeLeftOut(size, s)
+}
+
+// judgeLeftOut is the outcome on the size of a profile where an image of Windows
+// 11 leaves it out.
+func judgeLeftOut(size requirement.Outcome, s machine.System) requirement.Outcome {
+	if !s.Client || s.Build < machine.Build11 {
+		return size
+	}
+	return size.OnlyRecommended().Also("An image of " + s.Name() + " does not contain the profile.")
 }

@@ -150,6 +150,7 @@ var pathsProtected = entry{
 			Fix: "Restart the WorkSpace, which reinstalls its components. If that fails, rebuild it.",
 		}),
 	Judge: (*Machine).decidePathsProtected,
+	Terms: []string{"protocols"},
 }
 
 // protectedPlace is a folder that must exist, or one of several that may.
@@ -235,7 +236,7 @@ func judgeProtected(places []protectedPlace) requirement.Outcome {
 }
 
 func (m *Machine) decidePathsProtected() requirement.Outcome {
-	places, err := m.readProtected([]string{"DCV", "PCoIP"})
+	places, err := m.readProtected(m.Terms.Texts("protocols"))
 	if err != nil {
 		return requirement.Unreadable(err)
 	}

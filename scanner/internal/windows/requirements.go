@@ -97,6 +97,36 @@ var catalogue = []entry{
 	byolShutdown,
 	byolNTP,
 	byolTrace,
+
+	// Of today's guide, in the order of the rule book current.
+	protocolOS,
+	componentDCV,
+	pathsProtected,
+	driversAge,
+	agentsAge,
+	computerNames,
+	timeSource,
+	memoryIntegrityOff,
+	reservedStorageUnused,
+	driveLetterD,
+
+	// Of WorkSpaces Pools.
+	poolsSupported,
+	poolsDCV,
+	poolsUpdates,
+	poolsNoAutoUpdate,
+	poolsDefender,
+	poolsAgents,
+	poolsStartup,
+	poolsSessions,
+	poolsDotNet,
+	poolsWorkstation,
+	poolsProfile,
+
+	// Of WorkSpaces Core.
+	coreProtocol,
+	coreCustomer,
+	coreLicense,
 }
 
 // Entries lists the requirements on a Windows system, of all rule books.

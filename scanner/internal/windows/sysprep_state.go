@@ -65,6 +65,25 @@ func judgeReservedStorage(scenario machine.Setting[uint32], s machine.System) re
 	return requirement.Pass("Reserved storage is not in use.", scenario.Evidence)
 }
 
+var reservedStorageUnused = entry{
+	Requirement: required("current.reserved-storage", codeNameReservedStorage, "Reserved storage must not be in use.",
+		"Sysprep issues", explanation{
+			Reads:  `SOFTWARE: Microsoft\Windows\CurrentVersion\ReserveManager\ActiveScenario, which is 0 or missing.`,
+			Live:   "dism /Online /Get-ReservedStorageState",
+			Doubts: "Reserved storage that is enabled and not in use does not stop Sysprep.",
+			Fix: "Install all pending Windows updates, and restart until none is left. Then run DISM /Online " +
+				"/Set-ReservedStorageState /State:Disabled as Administrator, and restart.",
+		}),
+	Judge: func(m *Machine) requirement.Outcome {
+		o := m.decideReservedStorage()
+		if o.Status == requirement.Warning { // within win.sysprep.compatible
+			o.Status = requirement.Failed
+			o = o.About(subjectsOf(o.Evidence, requirement.ReasonValue)...)
+		}
+		return o
+	},
+}
+
 const keyDefenderEndpoint = `HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection`
 
 func (m *Machine) decideDefenderEndpoint() requirement.Outcome {

@@ -18,6 +18,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 	"github.com/coldcheck/coldcheck/scanner/volume"
 )
 
@@ -377,6 +378,7 @@ func TestNothingCanBeRead(t *testing.T) {
 	})
 	for _, e := range []entry{rebootPending, upgradeInPlace, sysprepFile, sysprepCompatible, rearmNonzero,
 		appxStagedPackages, componentCertificates} {
+		m.Terms = termsOf(rules.Default, e.ID)
 		o := e.Judge(m)
 		check(t, e, o, undetermined)
 		if !strings.Contains(o.Message, "cannot be read") && !strings.Contains(o.Message, "not given") {

@@ -81,6 +81,7 @@ func parseAnswer(data []byte) answerContent {
 	var c answerContent
 	if err := c.read(xml.NewDecoder(strings.NewReader(text))); err != nil {
 		c.Problem, c.Processed, c.Open = "it is not valid XML: "+fact.Syntax(err).Error(), false, nil
+		c.Names = answerNames{}
 		return c
 	}
 	if !c.Processed {

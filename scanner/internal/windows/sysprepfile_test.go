@@ -28,7 +28,7 @@ func bigEndian(b []byte) []byte {
 }
 
 func TestAnswerFile(t *testing.T) {
-	good := answerContent{Passes: []string{"generalize", "specialize"}}
+	good := answerContent{Passes: []string{"generalize", "specialize"}, Names: answerNames{Computer: "*"}}
 	wrap := func(settings string) string {
 		return `<unattend xmlns="urn:schemas-microsoft-com:unattend">` + settings + `</unattend>`
 	}
@@ -76,9 +76,10 @@ func TestAnswerFile(t *testing.T) {
 			answerContent{Passes: []string{"specialize"}}},
 		"what to know": {wrap(`<settings pass="generalize"><component><SkipRearm>1</SkipRearm></component></settings><settings pass="specialize"><component><ComputerName>PC1</ComputerName>` +
 			`<CopyProfile>true</CopyProfile><AdministratorPassword><Value>x</Value><PlainText>true</PlainText></AdministratorPassword></component></settings>`),
-			answerContent{Passes: []string{"generalize", "specialize"}, SkipRearm: true, CopyProfile: true, Notes: []string{
-				"SkipRearm is 1 (Sysprep does not rearm Windows)", "ComputerName is PC1 (ignored)",
-				"CopyProfile is true (the Administrator's profile becomes the default profile)", "a password is in plain text"}}},
+			answerContent{Passes: []string{"generalize", "specialize"}, SkipRearm: true, CopyProfile: true,
+				Names: answerNames{Computer: "PC1"}, Notes: []string{
+					"SkipRearm is 1 (Sysprep does not rearm Windows)", "ComputerName is PC1 (ignored)",
+					"CopyProfile is true (the Administrator's profile becomes the default profile)", "a password is in plain text"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := parseAnswer([]byte(c.data))

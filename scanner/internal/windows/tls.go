@@ -49,7 +49,14 @@ var ssl3 = entry{
 				`HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\SSL 3.0\Client and ` +
 				`\Server, so that the default of Windows applies. Then restart.`,
 		}),
-	Judge: func(m *Machine) requirement.Outcome { return m.decideProtocol(protocolSSL3, judgeSSL3) },
+	Judge: func(m *Machine) requirement.Outcome {
+		o := m.decideProtocol(protocolSSL3, judgeSSL3)
+		if o.Status == requirement.Failed {
+			return judgeDisabledSSL3(o, requirement.Status(m.Terms.Text("disabled")))
+		}
+		return o
+	},
+	Terms: []string{"disabled"},
 }
 
 // A protocolSide is what the registry says of a protocol for one side of a
@@ -205,4 +212,16 @@ func judgeSSL3(client, server protocolSide, system machine.System) requirement.O
 	}
 	return requirement.Infer(fmt.Sprintf("No setting disables SSL 3.0. The default of %s is %s.", system.Name(), usual),
 		all...)
+}
+
+// judgeDisabledSSL3 is what a rule book makes of SSL 3.0 that is disabled: it is
+// failed, a warning, or passed where AWS no longer asks for SSL 3.0.
+func judgeDisabledSSL3(o requirement.Outcome, status requirement.Status) requirement.Outcome {
+	switch status {
+	case requirement.Passed:
+		return requirement.Pass(o.Message, o.Evidence...).Also("AWS no longer requires SSL 3.0.")
+	case requirement.Warning:
+		o.Status = requirement.Warning
+	}
+	return o
 }

@@ -112,7 +112,68 @@ var upgradeInPlace = entry{
 				`"Source OS" is a warning, and so is a build that changed in the event log.`,
 			Fix: "Use a WorkSpace whose Windows was never upgraded to another version.",
 		}),
-	Judge: (*Machine).decideUpgrade,
+	Judge: (*Machine).decideUpgradeInPlace,
+	Terms: []string{"service_upgrade"},
+}
+
+// serviceUpgrade is what the script of WorkSpaces that upgrades Windows in place
+// leaves in the registry.
+type serviceUpgrade struct {
+	Enabled  machine.Setting[uint32] // 1 if the upgrade was prepared
+	Complete machine.Setting[uint32] // written when the script has run
+}
+
+const keyServiceUpgrade = `HKLM\SOFTWARE\Amazon\WorkSpacesConfig\enable-inplace-upgrade.ps1`
+
+func (m *Machine) readServiceUpgrade() (serviceUpgrade, error) {
+	var u serviceUpgrade
+	k, err := m.Key(keyServiceUpgrade)
+	if err != nil {
+		return u, err
+	}
+	if u.Enabled, err = m.DWord(k, "Enabled"); err != nil {
+		return u, err
+	}
+	u.Complete, err = m.DWord(k, "scriptExecutionComplete")
+	return u, err
+}
+
+func (m *Machine) decideUpgradeInPlace() requirement.Outcome {
+	o := m.decideUpgrade()
+	if !m.Terms.Is("service_upgrade") {
+		return o
+	}
+	u, err := m.readServiceUpgrade()
+	if err != nil {
+		if o.Status == requirement.Failed {
+			return o
+		}
+		return requirement.Unreadable(err, o.Evidence...)
+	}
+	return judgeServiceUpgrade(o, u)
+}
+
+// judgeServiceUpgrade adds to an outcome what the script of WorkSpaces left. The
+// keys of Windows decide; a script that only prepared an upgrade is a warning.
+func judgeServiceUpgrade(o requirement.Outcome, u serviceUpgrade) requirement.Outcome {
+	var evidence []requirement.Evidence
+	for _, s := range []machine.Setting[uint32]{u.Enabled, u.Complete} {
+		if s.Value != 0 {
+			evidence = append(evidence, s.Evidence)
+		}
+	}
+	switch {
+	case len(evidence) == 0:
+		return o
+	case o.Status == requirement.Failed:
+		return o.Also("The upgrade script of WorkSpaces (enable-inplace-upgrade.ps1) was used.").With(evidence...)
+	case o.Status != requirement.Passed:
+		return o.With(evidence...)
+	}
+	w := requirement.Warn("An in-place upgrade was prepared with enable-inplace-upgrade.ps1, but no upgrade is recorded.",
+		append(evidence, o.Evidence...)...).About(subjectsOf(evidence, requirement.ReasonValue)...)
+	w.Remediation = "If this Windows was not upgraded, delete " + keyServiceUpgrade + ". Otherwise, use another WorkSpace."
+	return w
 }
 
 func (m *Machine) decideUpgrade() requirement.Outcome {

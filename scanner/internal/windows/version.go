@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
@@ -24,12 +25,16 @@ var osSupported = entry{
 			Fix:  "Migrate the WorkSpace to a Windows 10 bundle, and create the image from the new WorkSpace.",
 		}),
 	Judge: (*Machine).decideSupported,
+	Terms: []string{"servers"},
 }
 
 func (m *Machine) decideSupported() requirement.Outcome {
 	s, err := m.System()
 	if err != nil {
 		return requirement.Unreadable(err)
+	}
+	if servers := m.Terms.Ints("servers"); len(servers) > 0 {
+		return judgeListed(s, servers)
 	}
 	return judgeSupported(s, m.ownLicenseImage())
 }
@@ -70,4 +75,14 @@ func judgeSupported(s machine.System, byol string) requirement.Outcome {
 	}
 	return requirement.Warn(name+" does not support custom images.", s.Evidence...).Also(
 		"Supported are Windows 7 with your own license, Windows 10 and 11, and Server 2016 and later.")
+}
+
+// judgeListed decides win.os.supported by the table of bundles: builds of
+// Windows Server, and Windows 10 and 11 with an own license.
+func judgeListed(s machine.System, servers []int64) requirement.Outcome {
+	name := s.Name() + " (" + s.Version() + ")"
+	if s.Client && s.Modern() || !s.Client && slices.Contains(servers, int64(s.Build)) {
+		return requirement.Pass("AWS offers bundles with "+name+".", s.Evidence...)
+	}
+	return requirement.Fail("AWS no longer offers bundles with "+name+".", s.Evidence...)
 }
