@@ -8,8 +8,8 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
-// installed is a driver or service with that start type, and its file.
-func installed(name string, start uint32) driver {
+// withStart is a driver or service with that start type, and its file.
+func withStart(name string, start uint32) driver {
 	return driver{name, machine.Service{Name: name, Start: number(start), Key: evidence}, there}
 }
 
@@ -17,8 +17,8 @@ func notInstalled(name string) driver {
 	return driver{name, machine.Service{Key: evidence}, missing}
 }
 
-// at is a system with another build.
-func at(s machine.System, build int) machine.System {
+// ofBuild is a system with another build.
+func ofBuild(s machine.System, build int) machine.System {
 	s.Build = build
 	return s
 }
@@ -28,11 +28,11 @@ var windows11 = machine.System{ProductName: "Windows 10 Enterprise", EditionID: 
 	Client: true, Evidence: []requirement.Evidence{evidence}}
 
 var (
-	pcoipAuto, pcoipNone = installed("PCoIPAgent", machine.StartAuto), notInstalled("PCoIPAgent")
-	dcvAuto, dcvNone     = installed("dcvserver", machine.StartAuto), notInstalled("dcvserver")
-	dcvDisabled          = installed("dcvserver", machine.StartDisabled)
+	pcoipAuto, pcoipNone = withStart("PCoIPAgent", machine.StartAuto), notInstalled("PCoIPAgent")
+	dcvAuto, dcvNone     = withStart("dcvserver", machine.StartAuto), notInstalled("dcvserver")
+	dcvDisabled          = withStart("dcvserver", machine.StartDisabled)
 	dcvWithoutFile       = driver{"dcvserver", machine.Service{Name: "dcvserver", Start: number(2), Key: evidence}, missing}
-	pcoipDisabled        = installed("PCoIPAgent", machine.StartDisabled)
+	pcoipDisabled        = withStart("PCoIPAgent", machine.StartDisabled)
 )
 
 func TestProtocolOS(t *testing.T) {
@@ -47,11 +47,11 @@ func TestProtocolOS(t *testing.T) {
 		"windows 11, both":                    {windows11, protocols{pcoipAuto, dcvAuto}, warning},
 		"windows 11, pcoip and dcv disabled":  {windows11, protocols{pcoipAuto, dcvDisabled}, failed},
 		"windows 11, pcoip disabled, no dcv":  {windows11, protocols{pcoipDisabled, dcvNone}, failed},
-		"first build of windows 11":           {at(windows11, 22000), protocols{pcoipAuto, dcvNone}, failed},
-		"last build of windows 10":            {at(windows11, 21999), protocols{pcoipAuto, dcvNone}, passed},
-		"server 2025, pcoip":                  {at(server2019, 26100), protocols{pcoipAuto, dcvNone}, failed},
-		"last build before server 2025":       {at(server2019, 26099), protocols{pcoipAuto, dcvNone}, passed},
-		"server 2022 of build 22000 or later": {at(server2019, 25398), protocols{pcoipAuto, dcvNone}, passed},
+		"first build of windows 11":           {ofBuild(windows11, 22000), protocols{pcoipAuto, dcvNone}, failed},
+		"last build of windows 10":            {ofBuild(windows11, 21999), protocols{pcoipAuto, dcvNone}, passed},
+		"server 2025, pcoip":                  {ofBuild(server2019, 26100), protocols{pcoipAuto, dcvNone}, failed},
+		"last build before server 2025":       {ofBuild(server2019, 26099), protocols{pcoipAuto, dcvNone}, passed},
+		"server 2022 of build 22000 or later": {ofBuild(server2019, 25398), protocols{pcoipAuto, dcvNone}, passed},
 		"server 2019, pcoip":                  {server2019, protocols{pcoipAuto, dcvNone}, passed},
 		"server 2019, dcv":                    {server2019, protocols{pcoipNone, dcvAuto}, passed},
 		"neither":                             {server2019, protocols{pcoipNone, dcvNone}, undetermined},
@@ -142,9 +142,9 @@ func TestPlaces(t *testing.T) {
 // TestTermsOfComponents judges the components as today's guide has them.
 func TestTermsOfComponents(t *testing.T) {
 	t.Parallel()
-	nitro := []driver{installed("ena", 3), installed("AWSNVMe", 0)}
+	nitro := []driver{withStart("ena", 3), withStart("AWSNVMe", 0)}
 	noXen := []driver{notInstalled("xenbus")}
-	server2025 := at(server2019, 26100)
+	server2025 := ofBuild(server2019, 26100)
 	pv := func(s machine.System, vendor pvVendor, nitro []driver) requirement.Outcome {
 		return judgeWithoutPV(judgePVDrivers(noXen, nitro, nil, vendor), s, []int64{26100}, inspectDrivers(nitro), vendor)
 	}
@@ -175,18 +175,18 @@ func TestListed(t *testing.T) {
 		system machine.System
 		want   verdict
 	}{
-		"server 2016":    {at(server2019, 14393), passed},
+		"server 2016":    {ofBuild(server2019, 14393), passed},
 		"server 2019":    {server2019, passed},
-		"server 2022":    {at(server2019, 20348), passed},
-		"server 2025":    {at(server2019, 26100), passed},
-		"server 1709":    {at(server2019, 16299), failed},
-		"server 23H2":    {at(server2019, 25398), failed},
+		"server 2022":    {ofBuild(server2019, 20348), passed},
+		"server 2025":    {ofBuild(server2019, 26100), passed},
+		"server 1709":    {ofBuild(server2019, 16299), failed},
+		"server 23H2":    {ofBuild(server2019, 25398), failed},
 		"server 2012":    {server2012, failed},
 		"server 2008 r2": {server2008, failed},
 		"windows 7":      {windows7, failed},
-		"windows 8.1":    {at(windows7, 9600), failed},
-		"before 10":      {at(windows10, 10239), failed},
-		"windows 10":     {at(windows10, 10240), passed},
+		"windows 8.1":    {ofBuild(windows7, 9600), failed},
+		"before 10":      {ofBuild(windows10, 10239), failed},
+		"windows 10":     {ofBuild(windows10, 10240), passed},
 		"windows 11":     {windows11, passed},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, osSupported, judgeListed(c.system, servers), c.want) })
@@ -205,8 +205,8 @@ func TestLeftOut(t *testing.T) {
 	t.Parallel()
 	tooLarge, fits := requirement.Fail("14 GiB", evidence), requirement.Pass("2 GiB", evidence)
 	check(t, profileSize, judgeLeftOut(tooLarge, windows11), warning)
-	check(t, profileSize, judgeLeftOut(tooLarge, at(windows11, 21999)), failed)
-	check(t, profileSize, judgeLeftOut(tooLarge, at(server2019, 26100)), failed)
+	check(t, profileSize, judgeLeftOut(tooLarge, ofBuild(windows11, 21999)), failed)
+	check(t, profileSize, judgeLeftOut(tooLarge, ofBuild(server2019, 26100)), failed)
 	check(t, profileSize, judgeLeftOut(fits, windows11), passed)
 	if f := requirement.Find(profileSize.Requirement, judgeLeftOut(tooLarge, windows11)); f.Requirement.Severity !=
 		requirement.Recommended {
