@@ -35,34 +35,26 @@ func (m *Machine) ExplainCode(code string) (o requirement.Outcome, known bool) {
 
 var memoryIntegrityOff = entry{
 	Requirement: recommended("current.memory-integrity", codeMemoryIntegrity,
-		"Memory integrity should be off.", sectionErrors, explanation{
-			Reads: `SYSTEM: Control\DeviceGuard\Scenarios\HypervisorEnforcedCodeIntegrity\Enabled and Locked, ` +
-				`Control\Lsa\LsaCfgFlags; SOFTWARE: Policies\Microsoft\Windows\DeviceGuard.`,
+		"Memory integrity should be off.", sectionBYOLErrors, explanation{
+			Reads: `SYSTEM: Control\DeviceGuard (Locked) and its Scenarios, Control\Lsa\LsaCfgFlags; SOFTWARE: ` +
+				`Policies\Microsoft\Windows\DeviceGuard.`,
 			Live: `Get-CimInstance -Namespace root/Microsoft/Windows/DeviceGuard Win32_DeviceGuard`,
 			Doubts: "AWS describes the error MemoryIntegrityIncompatibility for imports, and not whether the creation of " +
 				"an image raises it.",
 			Fix: "Turn memory integrity off in Windows Security, Device security, Core isolation, and restart.",
 		}),
-	Judge: func(m *Machine) requirement.Outcome {
-		o := m.decideMemoryIntegrity()
-		if o.Status == requirement.Warning {
-			o = o.About(subjectOf(o.Evidence[0], requirement.ReasonEnabled))
-		}
-		return o
-	},
+	Judge: (*Machine).decideBYOLMemoryIntegrity,
 }
 
 var driveLetterD = entry{
 	Requirement: recommended("current.drive-letter.d", codeRestrictedDriveLetter,
-		"Drive letter D should belong to the user volume.", sectionErrors, explanation{
+		"Drive letter D should belong to the user volume.", sectionBYOLErrors, explanation{
 			Reads: `SYSTEM: MountedDevices\\DosDevices\D:; the identity of the user volume.`,
 			Live:  "Get-Volume",
 			Fix:   "Give the other volume another letter.",
 		}),
 	Judge: (*Machine).decideDriveLetterD,
 }
-
-const sectionErrors = "Common error messages and their solutions"
 
 // memoryIntegrity are the settings of memory integrity, and of Credential Guard
 // with which it does not go together. A lock in the firmware keeps them on

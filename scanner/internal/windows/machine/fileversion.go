@@ -90,9 +90,9 @@ func (m *Machine) FileVersion(win string) (FileVersion, File, error) {
 }
 
 const (
-	maxSections     = 96      // the loader of Windows accepts no more
-	maxResources    = 4096    // entries of a resource directory
-	maxVersionReads = 1 << 17 // bytes that are read of a file at most
+	maxSections        = 96      // the loader of Windows accepts no more
+	maxResourceEntries = 4096    // entries of a resource directory
+	maxVersionReads    = 1 << 17 // bytes that are read of a file at most
 )
 
 // Sizes and offsets of structures (Microsoft, PE Format).
@@ -246,7 +246,7 @@ func resourceEntry(r *io.SectionReader, base int64, at uint32, level int) (uint3
 		return 0, err
 	}
 	count := int(binary.LittleEndian.Uint16(header[12:])) + int(binary.LittleEndian.Uint16(header[14:]))
-	if count > maxResources {
+	if count > maxResourceEntries {
 		return 0, fmt.Errorf("%w: a resource directory with %d entries", kind.Corrupt, count)
 	}
 	entries, err := readAt(r, base+int64(at)+16, 8*count)
