@@ -39,26 +39,37 @@ func TestAges(t *testing.T) {
 		now  time.Time
 		want verdict
 	}{
-		"the newest":                        {[]installedProduct{of(productENA, "2.11.0")}, march, passed},
-		"newer than known":                  {[]installedProduct{of(productENA, "3.0.0")}, march, passed},
-		"older for more than six months":    {[]installedProduct{of(productENA, "2.10.0")}, march, warning},
-		"unknown, below what is needed":     {[]installedProduct{of(productENA, "2.10.9")}, march, warning},
-		"the last moment":                   {[]installedProduct{of(productENA, "2.10.0")}, day("2026-01-31 23:59:59"), passed},
-		"six months later":                  {[]installedProduct{of(productENA, "2.10.0")}, day("2026-02-01 00:00:00"), warning},
-		"before every release":              {[]installedProduct{of(productENA, "1.0")}, day("2020-01-01 00:00:00"), passed},
-		"withdrawn":                         {[]installedProduct{of(productENA, "2.5.0")}, day("2023-03-01 00:00:00"), warning},
-		"before the withdrawn one":          {[]installedProduct{of(productENA, "2.4.0")}, day("2023-03-01 00:00:00"), passed},
-		"released after the scan":           {[]installedProduct{of(productNVMe, "1.8.2")}, march, passed},
-		"missing":                           {[]installedProduct{{product: productNVMe, Missing: true, Evidence: evidence}}, march, warning},
-		"unreadable":                        {[]installedProduct{{product: productENA, Err: errors.New("x"), Evidence: evidence}}, march, undetermined},
-		"no version":                        {[]installedProduct{of(productPV, "8.x")}, march, undetermined},
-		"unreadable, and another one old":   {[]installedProduct{of(productPV, "8.x"), of(productENA, "2.9.0")}, march, warning},
-		"one of two is old":                 {[]installedProduct{of(productPV, "8.6.0"), of(productENA, "2.9.0")}, march, warning},
-		"large numbers":                     {[]installedProduct{of(productLaunch, "1.3.2005119")}, march, passed},
-		"large numbers, one less":           {[]installedProduct{of(productLaunch, "1.3.2005118")}, march, warning},
-		"does not support it":               {[]installedProduct{{product: productLaunch, Retired: "EC2Launch does not support it.", Evidence: evidence}}, march, warning},
-		"ended, on windows 10":              {[]installedProduct{{product: product{name: agentConfig}, Evidence: evidence}}, march, skipped},
-		"ended, and another that is recent": {[]installedProduct{{product: product{name: agentConfig}, Evidence: evidence}, of(productLaunchV2, "2.5.1")}, march, passed},
+		"the newest":                     {[]installedProduct{of(productENA, "2.11.0")}, march, passed},
+		"newer than known":               {[]installedProduct{of(productENA, "3.0.0")}, march, passed},
+		"older for more than six months": {[]installedProduct{of(productENA, "2.10.0")}, march, warning},
+		"unknown, below what is needed":  {[]installedProduct{of(productENA, "2.10.9")}, march, warning},
+		"the last moment": {[]installedProduct{of(productENA, "2.10.0")}, day("2026-01-31 23:59:59"),
+			passed},
+		"six months later": {[]installedProduct{of(productENA, "2.10.0")}, day("2026-02-01 00:00:00"),
+			warning},
+		"before every release": {[]installedProduct{of(productENA, "1.0")}, day("2020-01-01 00:00:00"), passed},
+		"withdrawn": {[]installedProduct{of(productENA, "2.5.0")}, day("2023-03-01 00:00:00"),
+			warning},
+		"before the withdrawn one": {[]installedProduct{of(productENA, "2.4.0")}, day("2023-03-01 00:00:00"),
+			passed},
+		"released after the scan": {[]installedProduct{of(productNVMe, "1.8.2")}, march, passed},
+		"missing": {[]installedProduct{{product: productNVMe, Missing: true,
+			Evidence: evidence}}, march, warning},
+		"unreadable": {[]installedProduct{{product: productENA, Err: errors.New("x"),
+			Evidence: evidence}}, march, undetermined},
+		"no version": {[]installedProduct{of(productPV, "8.x")}, march, undetermined},
+		"unreadable, and another one old": {[]installedProduct{of(productPV, "8.x"), of(productENA, "2.9.0")}, march,
+			warning},
+		"one of two is old": {[]installedProduct{of(productPV, "8.6.0"), of(productENA, "2.9.0")}, march,
+			warning},
+		"large numbers":           {[]installedProduct{of(productLaunch, "1.3.2005119")}, march, passed},
+		"large numbers, one less": {[]installedProduct{of(productLaunch, "1.3.2005118")}, march, warning},
+		"does not support it": {[]installedProduct{{product: productLaunch,
+			Retired: "EC2Launch does not support it.", Evidence: evidence}}, march, warning},
+		"ended, on windows 10": {[]installedProduct{{product: product{name: agentConfig},
+			Evidence: evidence}}, march, skipped},
+		"ended, and another that is recent": {[]installedProduct{{product: product{name: agentConfig},
+			Evidence: evidence}, of(productLaunchV2, "2.5.1")}, march, passed},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, driversAge, judgeAges(c.list, c.now), c.want) })
 	}
@@ -147,8 +158,9 @@ func TestTimeSource(t *testing.T) {
 		t    timeSettings
 		want verdict
 	}{
-		"time of EC2":         {timeSettings{service(2), words("NTP"), words("169.254.169.123,0x9"), none}, passed},
-		"one of several":      {timeSettings{service(3), words("NTP"), words("a.example,0x8 169.254.169.123"), number(1)}, passed},
+		"time of EC2": {timeSettings{service(2), words("NTP"), words("169.254.169.123,0x9"), none}, passed},
+		"one of several": {timeSettings{service(3), words("NTP"), words("a.example,0x8 169.254.169.123"), number(1)},
+			passed},
 		"default of windows":  {timeSettings{service(3), words("NTP"), words("time.windows.com,0x9"), none}, inferred},
 		"a longer address":    {timeSettings{service(3), words("NTP"), words("169.254.169.1234"), none}, inferred},
 		"domain":              {timeSettings{service(3), words("NT5DS"), absent[string](), none}, passed},
@@ -180,12 +192,13 @@ func TestCore(t *testing.T) {
 		p    protocols
 		want verdict
 	}{
-		"neither":          {protocols{pcoipNone, dcvNone}, passed},
-		"dcv":              {protocols{pcoipNone, dcvAuto}, warning},
-		"dcv disabled":     {protocols{pcoipNone, dcvDisabled}, warning},
-		"pcoip":            {protocols{pcoipAuto, dcvNone}, warning},
-		"pcoip and dcv":    {protocols{pcoipAuto, dcvAuto}, warning},
-		"marked as delete": {protocols{driver{"PCoIPAgent", machine.Service{Name: "PCoIPAgent", Deleted: true, Key: evidence}, missing}, dcvNone}, passed},
+		"neither":       {protocols{pcoipNone, dcvNone}, passed},
+		"dcv":           {protocols{pcoipNone, dcvAuto}, warning},
+		"dcv disabled":  {protocols{pcoipNone, dcvDisabled}, warning},
+		"pcoip":         {protocols{pcoipAuto, dcvNone}, warning},
+		"pcoip and dcv": {protocols{pcoipAuto, dcvAuto}, warning},
+		"marked as delete": {protocols{driver{"PCoIPAgent", machine.Service{Name: "PCoIPAgent", Deleted: true,
+			Key: evidence}, missing}, dcvNone}, passed},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, coreProtocol, judgeCoreProtocol(c.p), c.want) })
 	}

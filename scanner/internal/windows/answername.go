@@ -83,7 +83,8 @@ func (m *Machine) decideComputerNames() requirement.Outcome {
 			return judgeComputerNames(a)
 		}
 	}
-	return requirement.Skip("The EC2 launch agent has no answer file: see win.sysprep.file.", agent.Answers[0].File.Evidence)
+	return requirement.Skip("The EC2 launch agent has no answer file: see win.sysprep.file.",
+		agent.Answers[0].File.Evidence)
 }
 
 // judgeComputerNames decides current.computer-name by the answer file that the agent uses.
@@ -105,7 +106,8 @@ func judgeComputerNames(a answerFile) requirement.Outcome {
 	case (n.Owner != "") != (n.Organization != ""):
 		return requirement.Warn(path+" sets only one of RegisteredOwner and RegisteredOrganization.", ev).About(about)
 	case !named && n.Late:
-		return requirement.Warn(path+" sets the computer's name in the pass oobeSystem, where it is ignored.", ev).About(about)
+		return requirement.Warn(path+" sets the computer's name in the pass oobeSystem, where it is ignored.",
+			ev).About(about)
 	case n.Computer == "*" && named:
 		return requirement.Pass("The names of WorkSpaces of the image begin with "+prose.Short(n.prefix())+".", ev)
 	}

@@ -85,7 +85,8 @@ func TestPoolsUpdates(t *testing.T) {
 		for _, s := range []machine.System{server2019, windows11} {
 			o := judgePoolsUpdates(s, c.age, c.pending)
 			check(t, poolsUpdates, o, c.want)
-			if want := map[bool]requirement.Severity{true: requirement.Required, false: requirement.Recommended}[s.Client]; severity(
+			if want := map[bool]requirement.Severity{true: requirement.Required,
+				false: requirement.Recommended}[s.Client]; severity(
 				poolsUpdates, o) != want {
 				t.Errorf("%s, client %t: %s", name, s.Client, severity(poolsUpdates, o))
 			}
@@ -96,7 +97,8 @@ func TestPoolsUpdates(t *testing.T) {
 func TestNoAutoUpdate(t *testing.T) {
 	t.Parallel()
 	text := func(s string) autoUpdate {
-		return autoUpdate{Value: machine.Setting[uint32]{OtherType: true, Type: registry.SZ, Evidence: evidence}, Text: words(s)}
+		return autoUpdate{Value: machine.Setting[uint32]{OtherType: true, Type: registry.SZ, Evidence: evidence},
+			Text: words(s)}
 	}
 	for name, c := range map[string]struct {
 		a              autoUpdate
@@ -137,20 +139,21 @@ func TestDefender(t *testing.T) {
 		d              defender
 		client, server verdict
 	}{
-		"as AWS writes them":       {of(2, asWritten...), passed, passed},
-		"parents":                  {of(2, parents...), passed, passed},
-		"drive C":                  {of(2, `C:\`), passed, passed},
-		"one missing":              {of(2, asWritten[1:]...), failed, warning},
-		"only a child":             {of(2, append(slices.Clone(asWritten[1:]), `C:\Program Files\Amazon\SSM`)...), failed, warning},
-		"a longer name":            {of(2, append(slices.Clone(asWritten[1:]), `C:\Program Files\Amazon2`)...), failed, warning},
-		"a shorter name":           {of(2, append(slices.Clone(asWritten[1:]), `C:\Program Files\Ama`)...), failed, warning},
-		"an empty path":            {of(2, ""), failed, warning},
-		"only a star":              {of(2, "*"), failed, warning},
-		"none":                     {of(2), failed, warning},
-		"defender disabled":        {of(4), skipped, skipped},
-		"defender is not there":    {defender{Service: machine.Service{Key: evidence}}, skipped, skipped},
-		"manual start counts too":  {of(3), failed, warning},
-		"marked for deletion":      {defender{Service: machine.Service{Name: "WinDefend", Deleted: true, Key: evidence}}, skipped, skipped},
+		"as AWS writes them":      {of(2, asWritten...), passed, passed},
+		"parents":                 {of(2, parents...), passed, passed},
+		"drive C":                 {of(2, `C:\`), passed, passed},
+		"one missing":             {of(2, asWritten[1:]...), failed, warning},
+		"only a child":            {of(2, append(slices.Clone(asWritten[1:]), `C:\Program Files\Amazon\SSM`)...), failed, warning},
+		"a longer name":           {of(2, append(slices.Clone(asWritten[1:]), `C:\Program Files\Amazon2`)...), failed, warning},
+		"a shorter name":          {of(2, append(slices.Clone(asWritten[1:]), `C:\Program Files\Ama`)...), failed, warning},
+		"an empty path":           {of(2, ""), failed, warning},
+		"only a star":             {of(2, "*"), failed, warning},
+		"none":                    {of(2), failed, warning},
+		"defender disabled":       {of(4), skipped, skipped},
+		"defender is not there":   {defender{Service: machine.Service{Key: evidence}}, skipped, skipped},
+		"manual start counts too": {of(3), failed, warning},
+		"marked for deletion": {defender{Service: machine.Service{Name: "WinDefend", Deleted: true, Key: evidence}},
+			skipped, skipped},
 		"exclusions of other ones": {of(2, `D:\Program Files`), failed, warning},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,17 +172,20 @@ func TestStartup(t *testing.T) {
 		s    startupPrograms
 		want verdict
 	}{
-		"none":                  {startupPrograms{}, passed},
-		"one":                   {startupPrograms{List: []startProgram{program("startup program Slack")}}, warning},
-		"only OneDrive":         {startupPrograms{List: []startProgram{program("startup program OneDrive")}}, passed},
-		"unreadable":            {startupPrograms{Err: errors.New("x")}, undetermined},
-		"one, and unreadable":   {startupPrograms{List: []startProgram{program("task Backup")}, Err: errors.New("x")}, warning},
-		"OneDrive, unreadable":  {startupPrograms{List: []startProgram{program("OneDrive")}, Err: errors.New("x")}, undetermined},
+		"none":          {startupPrograms{}, passed},
+		"one":           {startupPrograms{List: []startProgram{program("startup program Slack")}}, warning},
+		"only OneDrive": {startupPrograms{List: []startProgram{program("startup program OneDrive")}}, passed},
+		"unreadable":    {startupPrograms{Err: errors.New("x")}, undetermined},
+		"one, and unreadable": {startupPrograms{List: []startProgram{program("task Backup")}, Err: errors.New("x")},
+			warning},
+		"OneDrive, unreadable": {startupPrograms{List: []startProgram{program("OneDrive")}, Err: errors.New("x")},
+			undetermined},
 		"several, one of which": {startupPrograms{List: []startProgram{program("A"), program("OneDrive")}}, warning},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, poolsStartup, judgeStartup(c.s), c.want) })
 	}
-	for name, want := range map[string]bool{"SecurityHealth": true, "Amazon Ec2 Launch": true, "Slack": false, "Zamazon": false} {
+	for name, want := range map[string]bool{"SecurityHealth": true, "Amazon Ec2 Launch": true, "Slack": false,
+		"Zamazon": false} {
 		if expectedStart(name, `"C:\x\y.exe"`) != want {
 			t.Errorf("%s: %t", name, !want)
 		}
@@ -191,7 +197,8 @@ func TestStartup(t *testing.T) {
 
 // config is a configuration of session scripts with these scripts for the start.
 func config(waiting any, scripts ...map[string]any) string {
-	text, err := json.Marshal(map[string]any{"SessionStart": map[string]any{"executables": scripts, "waitingTime": waiting}})
+	text, err := json.Marshal(map[string]any{"SessionStart": map[string]any{"executables": scripts,
+		"waitingTime": waiting}})
 	if err != nil {
 		panic(err)
 	}

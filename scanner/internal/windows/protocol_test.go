@@ -31,8 +31,9 @@ var (
 	pcoipAuto, pcoipNone = withStart("PCoIPAgent", machine.StartAuto), notInstalled("PCoIPAgent")
 	dcvAuto, dcvNone     = withStart("dcvserver", machine.StartAuto), notInstalled("dcvserver")
 	dcvDisabled          = withStart("dcvserver", machine.StartDisabled)
-	dcvWithoutFile       = driver{"dcvserver", machine.Service{Name: "dcvserver", Start: number(2), Key: evidence}, missing}
-	pcoipDisabled        = withStart("PCoIPAgent", machine.StartDisabled)
+	dcvWithoutFile       = driver{"dcvserver", machine.Service{Name: "dcvserver", Start: number(2), Key: evidence},
+		missing}
+	pcoipDisabled = withStart("PCoIPAgent", machine.StartDisabled)
 )
 
 func TestProtocolOS(t *testing.T) {
@@ -117,7 +118,8 @@ func TestProtected(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
-		"ready":     "Program Files/Amazon, ProgramData/Amazon, Program Files/Teradici, Program Files (x86)/Teradici, ProgramData/Teradici",
+		"ready":     "Program Files/Amazon, ProgramData/Amazon, Program Files/Teradici, Program Files (x86)/Teradici, " +
+			"ProgramData/Teradici",
 		"windows11": "Program Files/Amazon, ProgramData/Amazon, Program Files/NICE, ProgramData/NICE",
 	} {
 		places, err := fixture(t, name).readProtected([]string{"DCV", "PCoIP"})
