@@ -118,7 +118,7 @@ func TestProtected(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
-		"ready":     "Program Files/Amazon, ProgramData/Amazon, Program Files/Teradici, Program Files (x86)/Teradici, " +
+		"ready": "Program Files/Amazon, ProgramData/Amazon, Program Files/Teradici, Program Files (x86)/Teradici, " +
 			"ProgramData/Teradici",
 		"windows11": "Program Files/Amazon, ProgramData/Amazon, Program Files/NICE, ProgramData/NICE",
 	} {
