@@ -85,13 +85,20 @@ type jsonCrossCheck struct {
 }
 
 type jsonScan struct {
-	Started   string   `json:"started"`
-	Finished  string   `json:"finished"`
-	Images    []string `json:"images"`
-	With      []string `json:"with"`
-	Arguments []string `json:"arguments,omitempty"`
-	BytesRead int64    `json:"bytes_read"`
-	Reads     int64    `json:"reads"`
+	Started   string      `json:"started"`
+	Finished  string      `json:"finished"`
+	Images    []string    `json:"images"`
+	With      []string    `json:"with"`
+	Rules     []jsonRules `json:"rules,omitempty"`
+	Arguments []string    `json:"arguments,omitempty"`
+	BytesRead int64       `json:"bytes_read"`
+	Reads     int64       `json:"reads"`
+}
+
+// jsonRules is a file of the user's own rules.
+type jsonRules struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
 }
 
 type jsonPlatform struct {
@@ -342,12 +349,16 @@ type jsonNotice struct {
 
 func document(r *scanner.Result, o Options) jsonReport {
 	first := judgement(r, o)
+	var rules []jsonRules
+	for _, f := range r.Rules {
+		rules = append(rules, jsonRules(f))
+	}
 	doc := jsonReport{
 		SchemaVersion: schemaVersion,
 		Tool:          o.tool(),
 		Scan: jsonScan{
 			Started: timestamp(r.Started), Finished: timestamp(r.Finished),
-			Images: append([]string{}, r.Images...), With: append([]string{}, r.With...),
+			Images: append([]string{}, r.Images...), With: append([]string{}, r.With...), Rules: rules,
 			Arguments: o.Arguments, BytesRead: r.BytesRead, Reads: r.Reads,
 		},
 		Examination: o.examination(), Settings: o.settings(),

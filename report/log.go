@@ -129,6 +129,13 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 			l.end()
 		}
 	}
+	for _, f := range r.Rules {
+		l.begin(r.Started, "given")
+		l.put("kind", "rules")
+		l.put("name", f.Name)
+		l.put("sha256", f.SHA256)
+		l.end()
+	}
 	for _, a := range o.Arguments {
 		l.begin(r.Started, "given")
 		l.put("kind", "argument")

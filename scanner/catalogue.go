@@ -76,6 +76,7 @@ func termNames() map[string][]string {
 type book struct {
 	*rules.Book
 	rules []requirement.Rule
+	added []requirement.Requirement // rules of the user's own
 }
 
 var books = sync.OnceValues(func() ([]book, error) { return resolve(rules.Books()) })
@@ -96,7 +97,7 @@ func resolve(all []*rules.Book) ([]book, error) {
 				return nil, fmt.Errorf("rule book %s: %s has the terms %q, and its check uses %q", b.Name, r.ID, stated, used)
 			}
 		}
-		list = append(list, book{b, resolved})
+		list = append(list, book{Book: b, rules: resolved})
 	}
 	return list, nil
 }
@@ -128,6 +129,7 @@ func (in *Input) CheckRuleBooks() error {
 func (in *Input) ruleBooks() ([]book, error) {
 	if len(in.RuleBooks) == 0 {
 		b, err := findBook("")
+		b.added = in.Rules.Requirements()
 		return []book{b}, err
 	}
 	var list []book
@@ -139,6 +141,7 @@ func (in *Input) ruleBooks() ([]book, error) {
 		if slices.ContainsFunc(list, func(o book) bool { return o.Name == b.Name }) {
 			return nil, fail(ErrUsage, "", "rule book %s is named twice", b.Name)
 		}
+		b.added = in.Rules.Requirements()
 		list = append(list, b)
 	}
 	if len(list) > 1 {
@@ -152,9 +155,10 @@ func (in *Input) ruleBooks() ([]book, error) {
 	return list, nil
 }
 
-// hasRule says whether one of the rule books has a rule of that id.
+// hasRule says whether one of the rule books, or the user, has a rule of that id.
 func hasRule(list []book, id string) bool {
 	return slices.ContainsFunc(list, func(b book) bool {
-		return slices.ContainsFunc(b.rules, func(r requirement.Rule) bool { return r.ID == id })
+		return slices.ContainsFunc(b.rules, func(r requirement.Rule) bool { return r.ID == id }) ||
+			slices.ContainsFunc(b.added, func(r requirement.Requirement) bool { return r.ID == id })
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/crosscheck"
+	"github.com/coldcheck/coldcheck/scanner/rules/custom"
 	"github.com/coldcheck/coldcheck/scanner/source"
 )
 
@@ -23,6 +24,10 @@ type Input struct {
 	// RuleBooks are the names of the rule books by which the system is judged, the
 	// one of Result.RuleBook first; none for rules.Default. See package rules.
 	RuleBooks []string
+
+	// Rules are the user's own rules, which are judged in addition to each rule book. nil
+	// for none.
+	Rules *custom.Set
 
 	With     []Document // documents from outside the disk
 	UserName string     // the user whose profile is checked; "" to find out

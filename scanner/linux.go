@@ -8,6 +8,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner/internal/linux"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/rules"
+	"github.com/coldcheck/coldcheck/scanner/rules/facts"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
@@ -128,3 +129,6 @@ func (l linuxSystem) kind() (systemKind, error) {
 	return systemKind{System: rules.Linux, Name: s.Name, Evidence: []requirement.Evidence{s.Evidence},
 		Names: []string{s.ID + "-" + s.VersionID, s.ID + "-" + s.Major()}}, nil
 }
+
+// atNextStart implements system: the facts are those of the next start.
+func (linuxSystem) atNextStart() facts.Source { return nil }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules/custom"
 	"github.com/coldcheck/coldcheck/scanner/source"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
@@ -60,10 +61,11 @@ type VerdictReason struct {
 type Result struct {
 	Started  time.Time
 	Finished time.Time
-	Images   []string    // as they were named; of an archive with several disks, one for each disk
-	With     []string    // documents from outside the disk, as they were named
-	Files    []ImageFile // one for each of Images, in the same order
-	Hives    []Hive      // of the registry that were opened, by volume and path
+	Images   []string        // as they were named; of an archive with several disks, one for each disk
+	With     []string        // documents from outside the disk, as they were named
+	Rules    []custom.Digest // files of the user's own rules
+	Files    []ImageFile     // one for each of Images, in the same order
+	Hives    []Hive          // of the registry that were opened, by volume and path
 
 	BytesRead int64 // from the images
 	Reads     int64 // number of reads

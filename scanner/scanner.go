@@ -33,6 +33,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/memory"
 	"github.com/coldcheck/coldcheck/scanner/internal/fact"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules/custom"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 )
 
@@ -67,7 +68,7 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	if err = o.volumes.unlessFailed(ctx, err); err != nil {
 		return nil, err
 	}
-	return o.conclude(in.Policy, m, a), nil
+	return o.conclude(in.Policy, in.Rules, m, a), nil
 }
 
 // opened is what a scan reads from, with what the scan records of it.
@@ -105,6 +106,11 @@ func (o *opened) read(ctx context.Context, in Input) (err error) {
 	}
 	for _, d := range o.documents {
 		o.trail.Record("document", "name", d.Name, "kind", string(d.Kind))
+	}
+	if in.Rules != nil {
+		for _, f := range in.Rules.Files {
+			o.trail.Record("rules", "name", f.Name, "sha256", f.SHA256)
+		}
 	}
 	if o.volumes, err = openVolumes(ctx, in, o.budget, o.trail); err != nil {
 		return err
@@ -187,11 +193,13 @@ func (o *opened) judge(ctx context.Context, in Input, m machine) (j judged, err 
 		o.trail.Notify(n)
 	}
 	shared := &remembered{outcomes: map[string]requirement.Outcome{}}
+	own := newFactSource(o.volumes, m.system, service).checks(in.Rules, requirement.Platform(m.platform.Family), o.started)
 	for _, b := range o.books {
 		practices := practiceFacts{volumes: o.volumes, match: service.match}
 		checks := b.bind(inOrder(b.rules, slices.Concat(
 			service.checks(b.rules), practices.checks(b.rules), m.Checks(b.rules))), m,
 			requirement.Platform(m.platform.Family))
+		checks = append(checks, slices.Clone(own)...)
 		if len(o.books) > 1 {
 			shared.share(checks)
 		}
@@ -288,7 +296,7 @@ func (o *opened) annotate(
 }
 
 // conclude applies the waivers and the policy.
-func (o *opened) conclude(p Policy, m machine, a annotated) *Result {
+func (o *opened) conclude(p Policy, rules *custom.Set, m machine, a annotated) *Result {
 	r := &Result{
 		Started: o.started, Files: a.files, Hives: a.hives,
 		Platform: m.platform, Volumes: a.volumes, ImageErrors: a.imageErrors, Changed: a.changed,
@@ -303,6 +311,9 @@ func (o *opened) conclude(p Policy, m machine, a annotated) *Result {
 	}
 	for _, i := range o.volumes.images {
 		r.Images = append(r.Images, i.Name)
+	}
+	if rules != nil {
+		r.Rules = rules.Files
 	}
 	o.decide(r, p, a.judged)
 	r.Notices = o.trail.Notices()

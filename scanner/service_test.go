@@ -13,6 +13,8 @@ import (
 
 // onDisk is a system with a computer name and one user.
 type onDisk struct {
+	system // its other methods are not called
+
 	computer, user string
 	err            error
 }

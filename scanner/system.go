@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules/facts"
 	"github.com/coldcheck/coldcheck/scanner/statement"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
@@ -42,5 +43,9 @@ type system interface {
 	ComputerName() (string, error)
 	HasUser(name string) (bool, error)
 	kind() (systemKind, error)
+	facts.Source // of the system as it last ran
+	// atNextStart is how the system judges rules of users with what the next start may
+	// change; nil if it changes nothing.
+	atNextStart() facts.Source
 	Checks(rules []requirement.Rule) []requirement.Check
 }

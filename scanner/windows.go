@@ -11,6 +11,7 @@ import (
 	ground "github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/rules"
+	"github.com/coldcheck/coldcheck/scanner/rules/facts"
 	filesystem "github.com/coldcheck/coldcheck/scanner/volume"
 )
 
@@ -157,4 +158,12 @@ func (w windowsSystem) kind() (systemKind, error) {
 		}
 	}
 	return k, nil
+}
+
+// atNextStart implements system.
+func (w windowsSystem) atNextStart() facts.Source {
+	if next := w.NextStart(); next != nil {
+		return next
+	}
+	return nil
 }

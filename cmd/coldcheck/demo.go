@@ -45,6 +45,7 @@ coldcheck demo -o html=report.html`,
 				return err
 			}
 			in := caseInput(example)
+			in.Rules = flags.rules.set
 			if err := flags.selected.apply(c, &in); err != nil {
 				return err
 			}

@@ -41,6 +41,7 @@ type fleetRunFlags struct {
 	again    againValue
 	policy   policyFlags
 	selected selectionFlags
+	rules    ruleFlags
 	hash     bool
 	sizes    bool
 	reads    parallelReads
@@ -68,7 +69,10 @@ coldcheck fleet run targets.csv --results results --again=errors
 coldcheck fleet run targets.jsonl --results s3://bucket/2026-12 --reuse s3://bucket/2026-11`,
 		Args: arguments(1, 1),
 		PreRunE: func(c *cobra.Command, _ []string) error {
-			return p.configure(c, flags.config)
+			if err := p.configure(c, flags.config); err != nil {
+				return err
+			}
+			return flags.rules.load()
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.fleetRun(c, args[0], flags)
@@ -94,6 +98,7 @@ coldcheck fleet run targets.jsonl --results s3://bucket/2026-12 --reuse s3://buc
 	check(c.RegisterFlagCompletionFunc("again", complete(againAll, string(fleet.AgainErrors))))
 	flags.policy.declare(c)
 	flags.selected.declare(c)
+	flags.rules.declare(c)
 	hashFlag(c, &flags.hash)
 	sizesFlag(c, &flags.sizes)
 	memoryFlag(c, &p.maxMemory)
@@ -184,14 +189,15 @@ func (p *program) fleetRun(c *cobra.Command, list string, flags fleetRunFlags) e
 	if err != nil {
 		return inFlag("jobs", err)
 	}
-	in := scanner.Input{Hash: flags.hash, Sizes: flags.sizes, ParallelReads: int(flags.reads), MaxMemory: each}
+	in := scanner.Input{Hash: flags.hash, Sizes: flags.sizes, ParallelReads: int(flags.reads), MaxMemory: each,
+		Rules: flags.rules.set}
 	if err := flags.selected.apply(c, &in); err != nil {
 		return err
 	}
 	if len(in.RuleBooks) > 1 {
 		return inFlag("rulebook", usage("run the fleet once for each, with other --results", "a fleet has one rule book"))
 	}
-	if in.Policy, err = flags.policy.policy(in.RuleBooks); err != nil {
+	if in.Policy, err = flags.policy.policy(in.RuleBooks, in.Rules); err != nil {
 		return err
 	}
 	if flags.waivers != "" {
@@ -269,13 +275,20 @@ func buildIdentity(b buildinfo.Info) (string, error) {
 
 // verdictSettings are what decides a verdict besides the target and the version.
 func verdictSettings(in scanner.Input, commit string) string {
+	var rules []string
+	if in.Rules != nil {
+		for _, f := range in.Rules.Files {
+			rules = append(rules, f.SHA256)
+		}
+	}
 	text, err := json.Marshal(struct {
 		Commit      string
 		Policy      scanner.Policy
 		RuleBooks   []string
 		Only, Skip  []string
 		Hash, Sizes bool
-	}{commit, in.Policy, in.RuleBooks, in.Only, in.Skip, in.Hash, in.Sizes})
+		Rules       []string `json:",omitempty"` // SHA-256 of each file
+	}{commit, in.Policy, in.RuleBooks, in.Only, in.Skip, in.Hash, in.Sizes, rules})
 	check(err)
 	return string(text)
 }

@@ -66,7 +66,7 @@ func requirementsOf(named []string, book string) ([]report.CatalogueRow, error) 
 	}
 	var ids []string
 	if len(named) > 0 {
-		if ids, err = expandIDs(named, []string{book}); err != nil {
+		if ids, err = expandIDs(named, []string{book}, nil); err != nil {
 			return nil, err
 		}
 	}

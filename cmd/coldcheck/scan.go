@@ -15,6 +15,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/fleet"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules/custom"
 )
 
 func (p *program) scanCommand() *cobra.Command {
@@ -49,12 +50,13 @@ coldcheck scan ebs:snap-0123456789abcdef0 ebs:snap-0fedcba9876543210 --dry-run`,
 			}
 			in := scanner.Input{
 				Images: files(args), Parents: files(parents), UserName: userName, Hash: hash, StaleBase: staleBase,
+				Rules: flags.rules.set,
 			}
 			var err error
 			if err := flags.selected.apply(c, &in); err != nil {
 				return err
 			}
-			if in.Policy, err = policy.policy(in.RuleBooks); err != nil {
+			if in.Policy, err = policy.policy(in.RuleBooks, in.Rules); err != nil {
 				return err
 			}
 			if c.Flags().Changed("timeout") && flags.timeout <= 0 {
@@ -126,6 +128,7 @@ coldcheck scan ebs:snap-0123456789abcdef0 ebs:snap-0fedcba9876543210 --dry-run`,
 type scanFlags struct {
 	outputs    []string
 	selected   selectionFlags
+	rules      ruleFlags
 	crossCheck bool
 	sizes      bool
 	reads      parallelReads
@@ -141,6 +144,7 @@ func (p *program) scanFlags(c *cobra.Command, f *scanFlags) {
 	outputFlag(c, &f.outputs)
 	displayFlags(c, &p.display)
 	f.selected.declare(c)
+	f.rules.declare(c)
 	crossCheckFlag(c, &f.crossCheck)
 	sizesFlag(c, &f.sizes)
 	memoryFlag(c, &p.maxMemory)
@@ -155,6 +159,9 @@ func (p *program) scanFlags(c *cobra.Command, f *scanFlags) {
 			return err
 		}
 		if err := p.loadKey(c, f.key, f.outputs); err != nil {
+			return err
+		}
+		if err := f.rules.load(); err != nil {
 			return err
 		}
 		return p.loadTemplate(f.template, f.outputs) // before an image is read
@@ -176,6 +183,7 @@ func (p *program) scan(ctx context.Context, in scanner.Input, flags scanFlags, f
 		}
 		files = append(files, flags.waivers)
 	}
+	files = append(files, flags.rules.files...)
 	outputs, err := p.display.outputs(flags.outputs)
 	if err != nil {
 		return inFlag("output", err)
@@ -342,13 +350,13 @@ func failOnFlag(c *cobra.Command, value *string) {
 
 var failLevels = []string{"failed", "warning", "recommended", "never"}
 
-// policy returns what the flags ask for. books are the rule books of the scan.
-func (f *policyFlags) policy(books []string) (scanner.Policy, error) {
+// policy returns what the flags ask for. books are the rule books of the scan, own the user's rules.
+func (f *policyFlags) policy(books []string, own *custom.Set) (scanner.Policy, error) {
 	level, err := failLevel(f.failOn)
 	if err != nil {
 		return scanner.Policy{}, err
 	}
-	accept, err := expandIDs(f.accept, books)
+	accept, err := expandIDs(f.accept, books, own.IDs())
 	policy := scanner.Policy{Strict: f.strict, Accept: accept, FailOn: level}
 	return policy, inFlag("accept-undetermined", err)
 }

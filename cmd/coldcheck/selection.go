@@ -48,7 +48,7 @@ func (f *selectionFlags) apply(c *cobra.Command, in *scanner.Input) error {
 		}
 		var err error
 		if len(list.named) > 0 {
-			if *list.into, err = expandIDs(list.named, in.RuleBooks); err != nil {
+			if *list.into, err = expandIDs(list.named, in.RuleBooks, in.Rules.IDs()); err != nil {
 				return inFlag(list.name, err)
 			}
 		}

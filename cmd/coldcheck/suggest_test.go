@@ -48,15 +48,15 @@ func TestExpandIDs(t *testing.T) {
 		"tls.*":         "win.tls.tls12 win.tls.ssl3",
 		"*.ssl3":        "win.tls.ssl3",
 	} {
-		got, err := expandIDs([]string{name}, nil)
+		got, err := expandIDs([]string{name}, nil, nil)
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%s: %q, %v; want %s", name, got, err, want)
 		}
 	}
-	if got, err := expandIDs(nil, nil); err != nil || len(got) != 0 {
+	if got, err := expandIDs(nil, nil, nil); err != nil || len(got) != 0 {
 		t.Errorf("nothing named: %q, %v", got, err)
 	}
-	if all, err := expandIDs([]string{"*"}, nil); err != nil || len(all) < 50 {
+	if all, err := expandIDs([]string{"*"}, nil, nil); err != nil || len(all) < 50 {
 		t.Errorf("all: %d, %v", len(all), err)
 	}
 	for name, hint := range map[string]string{
@@ -68,7 +68,7 @@ func TestExpandIDs(t *testing.T) {
 		"win.xyz.[ts]*": "'coldcheck requirements' lists them",
 		"enabled":       "name one of them, or all with '*.enabled'",
 	} {
-		_, err := expandIDs([]string{"win.tls.tls12", name}, nil)
+		_, err := expandIDs([]string{"win.tls.tls12", name}, nil, nil)
 		var p problem
 		if !errors.As(err, &p) || exitCode(err) != 64 || p.Hint() != hint {
 			t.Errorf("%q: %v, hint %q, want %q", name, err, p.Hint(), hint)

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/fold"
-	"github.com/coldcheck/coldcheck/internal/kind"
 	"github.com/coldcheck/coldcheck/registry"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -569,5 +568,66 @@ func (m *Machine) policySwitch(key, value string) typed.Field[bool] {
 	return typed.Known(s.Value == 1, err)
 }
 
-// errDisordered is the error of a value of SAM that is damaged.
-var errDisordered = kind.New("damaged account", kind.Corrupt)
+func (m *Machine) accountFacts() (typed.Reading, error) {
+	names, err := m.Key(keyAccounts + `\Names`)
+	if err == nil && !names.Exists() {
+		err = fmt.Errorf("%s: key %s not found", names.Evidence.Path, names.Evidence.Key)
+	}
+	if err != nil {
+		return typed.Reading{}, err
+	}
+	keys, err := m.Subkeys(names)
+	if err != nil {
+		return typed.Reading{}, err
+	}
+	list := []typed.Account{}
+	for _, k := range keys {
+		rid, err := ridOf(k)
+		if err != nil {
+			return typed.Reading{}, err
+		}
+		a := typed.Account{From: typed.From{k.Evidence}, Name: k.Name(), RID: int64(rid)}
+		flags, err := m.accountFlags(rid)
+		if err == nil && !flags.Present {
+			err = fmt.Errorf("%s: %s: value F is missing", flags.Evidence.Path, flags.Evidence.Key)
+		}
+		a.Disabled = typed.Known(flags.Value.Bits&accountDisabled != 0, err).ReadFrom(flags.Evidence)
+		list = append(list, a)
+	}
+	return typed.Reading{Value: list, Evidence: []requirement.Evidence{names.Evidence}}, nil
+}
+
+func (m *Machine) administratorFacts() (typed.Reading, error) {
+	sids, ev, err := m.administrators()
+	if err != nil {
+		return typed.Reading{}, err
+	}
+	own := m.Accounts()
+	if own.SIDErr != nil {
+		return typed.Reading{}, own.SIDErr
+	}
+	list := []typed.Member{}
+	for _, sid := range sids {
+		of := typed.Member{From: typed.From{ev}, SID: sid, Name: typed.Null[string]()}
+		domain, rid := machine.SplitSID(sid)
+		if of.Local = domain != "" && domain == own.MachineSID; of.Local {
+			of.Name = typed.Later(func() (string, error) { return m.next().accountName(rid) })
+		}
+		list = append(list, of)
+	}
+	return typed.Reading{Value: list, Evidence: []requirement.Evidence{ev}}, nil
+}
+
+// accountName is the name of a local account.
+func (m *Machine) accountName(rid uint32) (string, error) {
+	keys, err := m.SubkeysAt(keyAccounts + `\Names`)
+	if err != nil {
+		return "", err
+	}
+	for _, k := range keys {
+		if number, err := ridOf(k); err != nil || number == rid {
+			return k.Name(), err
+		}
+	}
+	return "", fmt.Errorf("the computer has no account with the number %d", rid)
+}

@@ -388,14 +388,14 @@ func TestWorse(t *testing.T) {
 	order := []string{"failed", "warning", "undetermined", "inferred", "passed", "not applicable"}
 	for i, a := range order {
 		for j, b := range order {
-			got := worse(outcomes[a], outcomes[b])
+			got := Worse(outcomes[a], outcomes[b])
 			want := outcomes[order[min(i, j)]]
 			if got.Status != want.Status || got.Basis != want.Basis || got.Message != want.Message {
 				t.Errorf("%s, then %s: %s %s %q", a, b, got.Status, got.Basis, got.Message)
 			}
 		}
 	}
-	if both := worse(outcomes["passed"], requirement.Pass("p", ev("B"))); len(both.Evidence) != 2 {
+	if both := Worse(outcomes["passed"], requirement.Pass("p", ev("B"))); len(both.Evidence) != 2 {
 		t.Errorf("evidence of a pass by both: %v", both.Evidence)
 	}
 }

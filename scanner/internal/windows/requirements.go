@@ -157,7 +157,7 @@ func (m *Machine) Checks(rules []requirement.Rule) []requirement.Check {
 				o.Remediation = "Restart the WorkSpace so that it runs on " + set.Name + ". " + cmp.Or(o.Remediation,
 					remedy)
 			}
-			return worse(last(ctx), o)
+			return Worse(last(ctx), o)
 		}
 	}
 	return checks
@@ -167,15 +167,15 @@ func (m *Machine) Checks(rules []requirement.Rule) []requirement.Check {
 // can show them together.
 var errNoUser = errors.New("cannot tell which profile is the user's: see win.profile.exists")
 
-// badness orders the statuses for worse.
+// badness orders the statuses for Worse.
 var badness = map[requirement.Status]int{
 	requirement.NotApplicable: 0, requirement.Passed: 1, requirement.Undetermined: 2, requirement.Warning: 3,
 	requirement.Failed: 4,
 }
 
-// worse is the outcome that counts of those that two control sets lead to: that
+// Worse is the outcome that counts of those that two control sets lead to: that
 // of the one that Windows ran on last, and that of the next start's.
-func worse(last, next requirement.Outcome) requirement.Outcome {
+func Worse(last, next requirement.Outcome) requirement.Outcome {
 	passed := last.Status == requirement.Passed && next.Status == requirement.Passed
 	switch {
 	case badness[next.Status] > badness[last.Status], passed && next.Basis == requirement.Inferred &&

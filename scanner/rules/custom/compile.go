@@ -232,7 +232,7 @@ func (l *language) unknownName(root ast.Expr, id int64) (word string, known []st
 
 // celError is an error in an expression with its place in the file.
 func (s *source) celError(n *yaml.Node, of *cel.Error) *Error {
-	e := s.at(n, "%s", strings.ReplaceAll(strings.Join(strings.Fields(of.Message), " "), recordPrefix, ""))
+	e := s.at(n, "%s", celText(of.Message))
 	line, column := of.Location.Line(), of.Location.Column() // from 1, from 0
 	first, number, indent := n.Value, n.Line, n.Column-1
 	switch {

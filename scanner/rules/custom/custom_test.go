@@ -191,8 +191,9 @@ func TestMistakes(t *testing.T) {
 		"a pattern":        {rule(`system.name.matches("(")`), `rules.yaml:6:25: invalid matches argument`, ""},
 		"too costly": {rule("services.all(a, services.all(b, services.all(c, a.name != b.name || b.name != c.name)))"),
 			"rules.yaml:5:15: the expression costs too much", ""},
-		"plain":         {"- {id: x.a, title: T, severity: info, expr: sytem.build}", `rules.yaml:1:45: unknown fact "sytem"`, "sytem"},
-		"a fact twice":  {rule("true || system.build > 0") + rule("system.build > 0"), `rules.yaml:7:3: the id x.rule is there twice: see rules.yaml:1`, ""},
+		"plain": {"- {id: x.a, title: T, severity: info, expr: sytem.build}", `rules.yaml:1:45: unknown fact "sytem"`, "sytem"},
+		"a fact twice": {rule("true || system.build > 0") + rule("system.build > 0"),
+			`rules.yaml:7:3: the id x.rule is there twice: see rules.yaml:1`, ""},
 		"no id":         {"- {title: T}", "rules.yaml:1:3: the rule has no id", ""},
 		"an id":         {"- {id: win.a, title: T, severity: info, expr: system.build}", `"win.a" is not the id of a rule`, ""},
 		"a severity":    {"- {id: x.a, title: T, severity: high, expr: system.build}", `unknown severity "high"`, "high"},
@@ -283,7 +284,8 @@ func TestOutcomes(t *testing.T) {
 		len(o.Evidence) != 1 || !o.Until.IsZero() {
 		t.Errorf("%+v", o)
 	}
-	if o := one("- {id: x.a, title: T, severity: required" + rest + ", message: A drive is full.}"); o.Message != "A drive is full." {
+	o = one("- {id: x.a, title: T, severity: required" + rest + ", message: A drive is full.}")
+	if o.Message != "A drive is full." {
 		t.Errorf("%+v", o)
 	}
 	o = one("- {id: x.a, title: T, severity: required" + rest + ", message: 'system.domain + \"!\"'}")
@@ -301,7 +303,8 @@ func TestOutcomes(t *testing.T) {
 	if o.Status != requirement.Passed {
 		t.Errorf("%+v", o)
 	}
-	o = one("- {id: x.a, title: T, severity: info, expr: 'now < timestamp(\"2030-01-01T00:00:00Z\") && system.build > 1'}")
+	o = one("- {id: x.a, title: T, severity: info, " +
+		"expr: 'now < timestamp(\"2030-01-01T00:00:00Z\") && system.build > 1'}")
 	if o.Status != requirement.Passed || o.Message != "T: true" || !o.Until.Equal(now) {
 		t.Errorf("%+v", o)
 	}

@@ -30,7 +30,7 @@ func (s *Set) Checks(platform requirement.Platform, source facts.Source, now tim
 	var checks []requirement.Check
 	for _, r := range s.Rules {
 		if _, ok := r.programs[platform]; ok {
-			checks = append(checks, requirement.Check{Requirement: r.Requirement,
+			checks = append(checks, requirement.Check{Rule: requirement.Rule{Requirement: r.Requirement},
 				Decide: func(ctx context.Context) requirement.Outcome { return r.Judge(ctx, platform, source, now) }})
 		}
 	}
@@ -72,7 +72,7 @@ func (r *Rule) outcome(run *run, value ref.Val, err error) requirement.Outcome {
 		if unknown := new(unknownError); errors.As(err, &unknown) {
 			return requirement.Unreadable(unknown.error, run.evidence...)
 		}
-		return requirement.Unknown("The expression cannot be evaluated: "+errorText(err)+".", run.evidence...)
+		return requirement.Unknown("The expression cannot be evaluated: "+celText(err.Error())+".", run.evidence...)
 	case types.IsUnknown(value):
 		return requirement.Unreadable(run.reasons(value.(*types.Unknown)), run.evidence...)
 	case r.Severity == requirement.Info:
@@ -129,9 +129,9 @@ func shown(value any) string {
 	return string(data)
 }
 
-// errorText is the text of an error of CEL.
-func errorText(err error) string {
-	return strings.ReplaceAll(strings.Join(strings.Fields(err.Error()), " "), recordPrefix, "")
+// celText is a text of CEL in one line, with the names of types as people know them.
+func celText(text string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), recordPrefix, "")
 }
 
 // unknownError is the error of a fact that is unknown, where CEL has no way to pass it
@@ -151,6 +151,7 @@ type run struct {
 	lists    []*list
 	unknowns []error // by their number, from 1
 	usesNow  bool
+	alone    bool // the elements of a list that is made now have all its evidence
 	stated   bool // a document from outside the disk says what was used
 }
 
@@ -213,7 +214,9 @@ func (r *run) ResolveName(name string) (any, bool) {
 		value = r.unknown(name, err)
 	} else {
 		r.add(reading.Evidence)
+		r.alone = len(reading.Evidence) == 0
 		value = r.value(facts.Convert(reading.Value))
+		r.alone = false
 	}
 	r.parts[name] = value
 	return value, true
@@ -301,7 +304,7 @@ func (r *run) value(v any) ref.Val {
 		r.add(v.Evidence)
 		return &object{Object: v, run: r}
 	case []any:
-		l := &list{run: r, last: -1}
+		l := &list{run: r, last: -1, alone: r.alone}
 		elements := make([]ref.Val, len(v))
 		for i, e := range v {
 			if o, ok := e.(*facts.Object); ok {
@@ -323,10 +326,17 @@ type list struct {
 	run      *run
 	elements []ref.Val
 	last     int
+	alone    bool // the list has no evidence but that of its elements
 }
 
-// witness adds the evidence of the element that decided.
+// witness adds the evidence of the element that decided, or of all that were used if the
+// list has none.
 func (l *list) witness() {
+	for _, e := range l.elements[:l.last+1] {
+		if o, ok := e.(*object); ok && l.alone {
+			l.run.add(o.Evidence)
+		}
+	}
 	if l.last < 0 || l.last == len(l.elements)-1 && l.last > 0 {
 		return // none was used, or perhaps all were
 	}
@@ -354,6 +364,7 @@ func (o *object) Get(index ref.Val) ref.Val {
 	if err != nil {
 		return o.run.unknown(string(name), err)
 	}
+	o.run.add(o.EvidenceOf(string(name)))
 	return o.run.value(value)
 }
 
@@ -375,6 +386,7 @@ func (o *object) IsSet(field ref.Val) ref.Val {
 	if err != nil {
 		return types.WrapErr(&unknownError{err})
 	}
+	o.run.add(o.EvidenceOf(string(name)))
 	return types.Bool(value != nil)
 }
 

@@ -303,7 +303,7 @@ func (s *source) rule(c *compiler, n *yaml.Node) (*Rule, error) {
 		return nil, s.at(n, "the rule %s has no expression", r.ID)
 	}
 	r.Demand, r.Remediation = texts["title"], texts["remediation"]
-	r.Reads, r.Live = strings.TrimSpace(expression.Value), "coldcheck facts IMAGE…"
+	r.Reads = strings.TrimSpace(expression.Value)
 	r.Reference = texts["reference"]
 	if r.Reference == "" {
 		r.Reference = fmt.Sprintf("%s:%d", s.name, n.Line)

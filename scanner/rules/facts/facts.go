@@ -44,6 +44,7 @@ type Field[T any] struct {
 	null  bool
 	err   error
 	later func() (T, error)
+	from  From
 }
 
 // Of returns a Field with a value.
@@ -64,6 +65,15 @@ func Known[T any](value T, err error) Field[T] { return Field[T]{value: value, e
 // OrNull returns a Field with a value, or one of what does not exist.
 func OrNull[T any](value T, exists bool) Field[T] { return Field[T]{value: value, null: !exists} }
 
+// ReadFrom returns the field with places that it was read from, in addition to those of
+// its object.
+func (f Field[T]) ReadFrom(evidence ...requirement.Evidence) Field[T] {
+	f.from = append(f.from, evidence...)
+	return f
+}
+
+func (f Field[T]) evidence() From { return f.from }
+
 func (f Field[T]) resolve() (any, error) {
 	if f.later != nil {
 		f.value, f.err = f.later()
@@ -80,6 +90,7 @@ func (f Field[T]) valueType() reflect.Type { return reflect.TypeFor[T]() }
 type field interface {
 	resolve() (any, error)
 	valueType() reflect.Type
+	evidence() From
 }
 
 // From are the places that an object of a part was read from. A struct that embeds it
@@ -250,6 +261,18 @@ type Object struct {
 	Type     *Type
 	Evidence []requirement.Evidence
 	slots    []func() (any, error) // by attribute
+	from     []From                // of attributes with places of their own; nil if none has
+}
+
+// EvidenceOf returns the places that an attribute was read from, in addition to those of
+// the object.
+func (o *Object) EvidenceOf(name string) []requirement.Evidence {
+	for i, a := range o.Type.Attributes {
+		if a.Name == name && o.from != nil {
+			return o.from[i]
+		}
+	}
+	return nil
 }
 
 // Get returns the value of an attribute: nil for null, and an error if it is unknown.
@@ -292,6 +315,12 @@ func objectOf(t *Type, v reflect.Value) *Object {
 	}
 	for i, a := range t.Attributes {
 		value := v.Field(a.index).Interface()
+		if f, ok := value.(field); ok && len(f.evidence()) > 0 {
+			if o.from == nil {
+				o.from = make([]From, len(t.Attributes))
+			}
+			o.from[i] = f.evidence()
+		}
 		o.slots[i] = sync.OnceValues(func() (any, error) {
 			var err error
 			if f, ok := value.(field); ok {
@@ -309,4 +338,20 @@ func objectOf(t *Type, v reflect.Value) *Object {
 // title is a name as a heading has it.
 func title(platform requirement.Platform) string {
 	return strings.ToUpper(string(platform[:1])) + string(platform[1:])
+}
+
+// Resolve reads every field of a value that is read when it is first used.
+func Resolve(value any) {
+	switch value := Convert(value).(type) {
+	case []any:
+		for _, e := range value {
+			Resolve(e)
+		}
+	case *Object:
+		for _, read := range value.slots {
+			if v, err := read(); err == nil {
+				Resolve(v)
+			}
+		}
+	}
 }
