@@ -107,11 +107,6 @@ func (o *opened) read(ctx context.Context, in Input) (err error) {
 	for _, d := range o.documents {
 		o.trail.Record("document", "name", d.Name, "kind", string(d.Kind))
 	}
-	if in.Rules != nil {
-		for _, f := range in.Rules.Files {
-			o.trail.Record("rules", "name", f.Name, "sha256", f.SHA256)
-		}
-	}
 	if o.volumes, err = openVolumes(ctx, in, o.budget, o.trail); err != nil {
 		return err
 	}

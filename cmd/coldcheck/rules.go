@@ -63,6 +63,8 @@ func (p *program) rulesCommand() *cobra.Command {
 		Short: "Test your own rules",
 		Long: `Test your own rules. A rule is an expression over the facts of a system; scan, demo and
 fleet run check the rules that --rules names, and 'coldcheck facts' shows the facts.`,
+		Example: `coldcheck rules test rules_test.yaml
+coldcheck scan root.img user.img --rules rules.yaml`,
 	}
 	group(c, p.rulesTestCommand())
 	return c
