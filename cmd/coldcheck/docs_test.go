@@ -18,6 +18,8 @@ import (
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules/facts"
 )
 
 const module = "../.."
@@ -239,4 +241,54 @@ func checkCommandLine(t *testing.T, where, line string) {
 			t.Errorf("%s: %s: %v", where, line, err)
 		}
 	}
+}
+
+// The page of facts is made from their types.
+func TestFactsPage(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("# Facts\n\nThe facts that [your own rules](rules.md) may use. `coldcheck facts` shows those of a machine. " +
+		"This page is\nmade from the types of the facts; `coldcheck facts --schema` writes the same as a JSON Schema.\n\n" +
+		"A field with \"?\" may be unknown on its own, or null.\n")
+	for _, platform := range facts.Platforms {
+		title := map[requirement.Platform]string{requirement.Windows: "Windows", requirement.Linux: "Linux"}[platform]
+		fmt.Fprintf(&b, "\n## %s\n\n| fact | type | what it is |\n| --- | --- | --- |\n", title)
+		var records []*facts.Type
+		var note func(*facts.Type)
+		note = func(of *facts.Type) {
+			switch {
+			case of == nil:
+			case of.Kind == facts.List:
+				note(of.Elem)
+			case of.Kind == facts.Record && !slices.Contains(records, of):
+				records = append(records, of)
+				for _, a := range of.Attributes {
+					note(a.Type)
+				}
+			}
+		}
+		for _, part := range facts.Parts(platform) {
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", part.Name, part.Type, part.Doc)
+			note(part.Type)
+		}
+		for _, f := range facts.Functions(platform) {
+			result := "any"
+			if f.Result != nil {
+				result = f.Result.String()
+			}
+			fmt.Fprintf(&b, "| `%s(%s)` | %s | %s |\n", f.Name, strings.Join(f.Parameters, ", "), result, f.Doc)
+			note(f.Result)
+		}
+		for _, of := range records {
+			fmt.Fprintf(&b, "\n### %s: %s\n\n| field | type | what it is |\n| --- | --- | --- |\n", title, of)
+			for _, a := range of.Attributes {
+				name := "`" + a.Name + "`"
+				if a.Optional {
+					name += " ?"
+				}
+				fmt.Fprintf(&b, "| %s | %s | %s |\n", name, a.Type, a.Doc)
+			}
+		}
+	}
+	current(t, "docs/facts.md", b.String())
 }

@@ -53,6 +53,19 @@ var otherExits = map[string][]helpEntry{
 		{"75", "the records could not be read for a reason that may pass"},
 		{"130, 143", "interrupted, terminated"},
 	},
+	"coldcheck facts": {
+		{"0", "the facts were written, whatever is unknown"},
+		{"4", "the images cannot be read: not a disk image, no supported system, or an encrypted root volume"},
+		{"64", "wrong usage, or a mistake in the rules"},
+		{"74", "a file could not be opened, read or written"},
+		{"75", "a remote image could not be read for a reason that may pass"},
+	},
+	"coldcheck rules test": {
+		{"0", "every expectation is met"},
+		{"1", "an expectation is not met"},
+		{"64", "wrong usage, or a mistake in the rules or tests"},
+		{"74", "a file could not be read"},
+	},
 	"coldcheck requirements": {
 		{"0", "the requirements were written"},
 		{"64", "wrong usage, or an unknown ID"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -106,14 +105,12 @@ func (p *program) writeFacts(d *facts.Document, format, path string) error {
 		factsTable(&b, d)
 		return p.writeFile(path, b.Bytes())
 	}
-	text, err := json.Marshal(d)
-	if err != nil {
+	e := report.NewJSONEncoder(&b)
+	e.SetIndent("", "  ")
+	if err := e.Encode(d); err != nil {
 		return err
 	}
-	if err := json.Indent(&b, text, "", "  "); err != nil {
-		return err
-	}
-	return p.writeFile(path, []byte(report.Neutral(b.String())+"\n"))
+	return p.writeFile(path, b.Bytes())
 }
 
 func factsTable(w io.Writer, d *facts.Document) {

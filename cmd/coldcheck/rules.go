@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -80,7 +79,7 @@ file with the output of 'coldcheck facts', and the status that each rule must ha
 that a test leaves out are unknown.`,
 		Example: `coldcheck rules test rules_test.yaml
 coldcheck rules test -o json tests/*.yaml`,
-		Args: cobra.MinimumNArgs(1),
+		Args: arguments(1, -1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkFormat(format, "table", "json"); err != nil {
 				return err
@@ -141,11 +140,11 @@ func (p *program) showTests(results []custom.TestResult, count int, asJSON bool)
 		}
 	}
 	if asJSON {
-		data, err := json.MarshalIndent(rows, "", "  ")
-		if err != nil {
+		e := report.NewJSONEncoder(out)
+		e.SetIndent("", "  ")
+		if err := e.Encode(rows); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%s\n", data)
 	} else {
 		fmt.Fprintf(out, "%s, %s: ", prose.Count(count, "test", "tests"),
 			prose.Count(len(results), "expectation", "expectations"))

@@ -167,23 +167,22 @@ func shape(e *Error, err error) *Error {
 }
 
 // platform is the platform of facts that do not say it: what the test says, or the only
-// one that its rules are for.
+// one on which all its rules can be judged.
 func (s *source) platform(set *Set, n *yaml.Node, t test) (requirement.Platform, error) {
 	if n != nil {
 		return oneOf[requirement.Platform](s, n, "platform", platforms[1:])
 	}
-	var all []requirement.Platform
-	for _, r := range set.Rules {
-		if slices.ContainsFunc(t.expected, func(e TestResult) bool { return e.ID == r.ID }) &&
-			!slices.Contains(all, r.Platform) {
-			all = append(all, r.Platform)
-		}
-	}
-	if len(all) != 1 || all[0] == requirement.Any {
+	fits := slices.DeleteFunc(slices.Clone(facts.Platforms), func(p requirement.Platform) bool {
+		return slices.ContainsFunc(set.Rules, func(r *Rule) bool {
+			_, ok := r.programs[p]
+			return !ok && slices.ContainsFunc(t.expected, func(e TestResult) bool { return e.ID == r.ID })
+		})
+	})
+	if len(fits) != 1 {
 		return "", &Error{File: s.name, Line: t.line,
 			Problem: fmt.Sprintf("the test %q needs a platform: windows or linux", t.name)}
 	}
-	return all[0], nil
+	return fits[0], nil
 }
 
 func (s *source) expected(set *Set, test, n *yaml.Node, name string) ([]TestResult, error) {
