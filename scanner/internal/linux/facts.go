@@ -44,7 +44,7 @@ func (m *Machine) Call(ctx context.Context, function string, arguments []string)
 	case "ini":
 		return m.iniFact(arguments[0], arguments[1], arguments[2])
 	}
-	return typed.Reading{}, fmt.Errorf("Linux has no function %q", function)
+	return typed.Reading{}, fmt.Errorf("no function of Linux is called %q", function)
 }
 
 // absolute refuses a path that depends on a working directory.

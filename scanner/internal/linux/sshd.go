@@ -79,7 +79,7 @@ func (r *sshdReader) include(pattern string, match []string, depth int) error {
 	}
 	folder, name := path.Split(pattern)
 	if strings.ContainsAny(folder, `*?[\`) {
-		return inFile(sshdConfig, fmt.Errorf("Include %s: patterns in the names of folders are not supported", pattern))
+		return inFile(sshdConfig, fmt.Errorf("include %s: patterns in the names of folders are not supported", pattern))
 	}
 	entries, _, err := r.m.tree.list(folder)
 	if err != nil {
@@ -88,7 +88,7 @@ func (r *sshdReader) include(pattern string, match []string, depth int) error {
 	for _, e := range entries {
 		ok, err := path.Match(name, e.Name())
 		if err != nil {
-			return inFile(sshdConfig, fmt.Errorf("Include %s: %w", pattern, err))
+			return inFile(sshdConfig, fmt.Errorf("include %s: %w", pattern, err))
 		}
 		if ok && !(strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(name, ".")) {
 			if err := r.read(path.Join(folder, e.Name()), match, depth+1); err != nil {

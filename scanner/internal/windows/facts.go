@@ -64,7 +64,7 @@ func (m *Machine) Call(ctx context.Context, function string, arguments []string)
 	case "registry":
 		return m.valueFact(arguments[0], arguments[1])
 	}
-	return typed.Reading{}, fmt.Errorf("Windows has no function %q", function)
+	return typed.Reading{}, fmt.Errorf("no function of Windows is called %q", function)
 }
 
 func (m *Machine) fileFact(path string) (typed.Reading, error) {

@@ -234,7 +234,7 @@ func (l *language) unknownName(root ast.Expr, id int64) (word string, known []st
 func (s *source) celError(n *yaml.Node, of *cel.Error) *Error {
 	e := s.at(n, "%s", celText(of.Message))
 	line, column := of.Location.Line(), of.Location.Column() // from 1, from 0
-	first, number, indent := n.Value, n.Line, n.Column-1
+	first, number, indent := n.Value, n.Line, -1
 	switch {
 	case n.Style&yaml.LiteralStyle != 0:
 		number += line
