@@ -11,7 +11,8 @@ import (
 )
 
 // expandIDs returns the ids of rule books, and of the user's own rules, that a person names, in their order.
-// A "*" stands for any characters, and the part before a dot may be left out if only one id matches then: "tls.tls12" is win.tls.tls12.
+// A "*" stands for any characters, and the part before a dot may be left out if only one id matches then: "tls.tls12"
+// is win.tls.tls12.
 func expandIDs(named, books, own []string) ([]string, error) {
 	all, err := idsOf(books)
 	if err != nil {

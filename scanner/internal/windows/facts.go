@@ -434,9 +434,6 @@ func (m *Machine) variableFacts() (typed.Reading, error) {
 // keyAmazonPV is where the AWS PV drivers state their version.
 const keyAmazonPV = `HKLM\SOFTWARE\Amazon\PVDriver`
 
-// Device setup classes ([MS-UAMG] and devguid.h).
-const classSCSI = `{4d36e97b-e325-11ce-bfc1-08002be10318}` // GUID_DEVCLASS_SCSIADAPTER
-
 func (m *Machine) agentFacts() (typed.Agents, error) {
 	var programs []typed.Program
 	var unread error
@@ -464,16 +461,16 @@ func (m *Machine) agentFacts() (typed.Agents, error) {
 			return typed.Null[string]()
 		})
 	}
-	driver := func(class, device string, services ...string) typed.Field[typed.Agent] {
-		return m.agent(services, func() typed.Field[string] { return m.driverVersion(class, device) })
+	driver := func(service string) typed.Field[typed.Agent] {
+		return m.agent([]string{service}, func() typed.Field[string] { return m.loadedVersion(service) })
 	}
 	return typed.Agents{
 		SSM:      program([]string{"AmazonSSMAgent"}, "Amazon SSM Agent"),
 		Skylight: program(skylightNames, "Amazon WorkSpaces", "SkyLight"),
 		DCV:      program([]string{"dcvserver"}, "NICE DCV", "Amazon DCV"),
 		PCoIP:    program([]string{"PCoIPAgent"}, "PCoIP", "Teradici PCoIP", "HP Anyware"),
-		ENA:      driver(classNetwork, "Elastic Network Adapter", "ena"),
-		NVMe:     driver(classSCSI, "NVMe", "AWSNVMe"),
+		ENA:      driver("ena"),
+		NVMe:     driver("AWSNVMe"),
 		PVDriver: m.agent(pvDrivers, func() typed.Field[string] { return textFact(m.TextAt(keyAmazonPV, "Version")) }),
 	}, nil
 }
@@ -496,33 +493,22 @@ func (m *Machine) agent(services []string, version func() typed.Field[string]) t
 	return typed.Of(of)
 }
 
-// driverVersion is the version of the driver of a device whose name contains a text,
-// from the class of the device. Of several, the one of the last key counts.
-func (m *Machine) driverVersion(class, device string) typed.Field[string] {
-	keys, err := m.SubkeysAt(machine.KeyControl + `\Class\` + class)
+// loadedVersion is the version of the file that a driver loads: null if that does not
+// exist, or states none.
+func (m *Machine) loadedVersion(service string) typed.Field[string] {
+	drivers, err := m.readDrivers([]string{service})
 	if err != nil {
 		return typed.Unknown[string](err)
 	}
-	version := typed.Null[string]()
-	for _, k := range keys {
-		if len(k.Name()) != 4 {
-			continue
-		}
-		description, err := m.Text(k, "DriverDesc")
-		if err != nil {
-			return typed.Unknown[string](err)
-		}
-		provider, err := m.Text(k, "ProviderName")
-		if err != nil {
-			return typed.Unknown[string](err)
-		}
-		if strings.Contains(strings.ToLower(description.Value), strings.ToLower(device)) &&
-			strings.Contains(strings.ToLower(provider.Value+description.Value), "amazon") ||
-			fold.HasPrefix(description.Value, "AWS "+device) {
-			version = textFact(m.Text(k, "DriverVersion"))
-		}
+	f := drivers[0].File
+	if !f.Exists || f.Dir {
+		return typed.Null[string]().ReadFrom(f.Evidence)
 	}
-	return version
+	v, f, err := m.FileVersion(machine.WindowsPath(f.Evidence))
+	if errors.Is(err, machine.ErrNoVersion) {
+		return typed.Null[string]().ReadFrom(f.Evidence)
+	}
+	return typed.Known(v.String(), err).ReadFrom(f.Evidence)
 }
 
 func (m *Machine) policyFacts() (typed.Policies, error) {
