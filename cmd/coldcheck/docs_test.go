@@ -248,7 +248,8 @@ func TestFactsPage(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	b.WriteString("# Facts\n\nThe facts that [your own rules](rules.md) may use. " +
-		"`coldcheck facts` shows those of a machine. This page is\nmade from the types of the facts; `coldcheck facts --schema` writes the same as a JSON Schema.\n\n" +
+		"`coldcheck facts` shows those of a machine. This page is\n" +
+		"made from the types of the facts; `coldcheck facts --schema` writes the same as a JSON Schema.\n\n" +
 		"A field with \"?\" may be unknown on its own, or null.\n")
 	for _, platform := range facts.Platforms {
 		title := map[requirement.Platform]string{requirement.Windows: "Windows", requirement.Linux: "Linux"}[platform]
