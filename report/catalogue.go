@@ -9,11 +9,13 @@ import (
 
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
+	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
 // CatalogueRow is a requirement as a rule book has it.
 type CatalogueRow struct {
 	requirement.Requirement
+	New bool // the default rule book does not have it
 	// Differs says in phrases how it differs from what the default rule book has.
 	Differs []string
 }
@@ -24,15 +26,23 @@ type CatalogueFormat func(w io.Writer, rows []CatalogueRow, o Options) error
 // CatalogueTable lists requirements.
 func CatalogueTable(w io.Writer, rows []CatalogueRow, o Options) error {
 	p := newPage(w, o)
+	added := 0
 	list := make([]entry, 0, len(rows))
 	for _, r := range rows {
-		text := r.Demand
-		if len(r.Differs) > 0 {
+		text, tag := r.Demand, string(r.Severity)
+		switch {
+		case r.New:
+			tag += " *"
+			added++
+		case len(r.Differs) > 0:
 			text = prose.Sentence(text) + " (" + strings.Join(r.Differs, "; ") + ")"
 		}
-		list = append(list, entry{id: r.ID, tag: string(r.Severity), text: text})
+		list = append(list, entry{id: r.ID, tag: tag, text: text})
 	}
 	p.rows(list)
+	if added > 0 {
+		p.paragraph([]string{"* not in the rule book " + rules.Default})
+	}
 	return p.w.Flush()
 }
 

@@ -29,7 +29,8 @@ func TestCatalogue(t *testing.T) {
 	for _, r := range rows {
 		list = append(list, CatalogueRow{Requirement: r})
 	}
-	list[1].Differs = []string{"recommended in image"}
+	list[0].New, list[0].Differs = true, []string{"not in image"}
+	list[1].Differs = []string{"recommended instead of required"}
 	for name, write := range map[string]CatalogueFormat{"table": CatalogueTable, "txt": Explain, "json": CatalogueJSON,
 		"md": CatalogueMarkdown} {
 		var b bytes.Buffer

@@ -12,6 +12,7 @@ import (
 // Compared is a rule of a rule book beside that of the default rule book.
 type Compared struct {
 	requirement.Rule
+	New     bool     // the default rule book does not have it
 	Differs []string // how it differs, in phrases; empty in the default rule book
 }
 
@@ -36,7 +37,7 @@ func Compare(name string) ([]Compared, error) {
 		if other, ok := of[r.ID]; ok {
 			c.Differs = differences(r, other)
 		} else {
-			c.Differs = []string{"not in " + base.Name}
+			c.New, c.Differs = true, []string{"not in " + base.Name}
 		}
 		list = append(list, c)
 	}

@@ -73,7 +73,7 @@ func requirementsOf(named []string, book string) ([]report.CatalogueRow, error) 
 	var rows []report.CatalogueRow
 	for _, r := range all {
 		if len(named) == 0 || slices.Contains(ids, r.ID) {
-			rows = append(rows, report.CatalogueRow{Requirement: r.Requirement, Differs: r.Differs})
+			rows = append(rows, report.CatalogueRow{Requirement: r.Requirement, New: r.New, Differs: r.Differs})
 		}
 	}
 	return rows, nil
