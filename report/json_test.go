@@ -151,6 +151,7 @@ func schemaAt(t *testing.T, name string) *jsonschema.Schema {
 	for file, text := range map[string][]byte{
 		"report.schema.json": Schema, "jsonl.schema.json": LineSchema, "diff.schema.json": DiffSchema,
 		"fleet.schema.json": FleetSchema, "version.schema.json": VersionSchema,
+		"explain.schema.json": ExplainSchema,
 	} {
 		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 		if err != nil {

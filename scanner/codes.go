@@ -24,8 +24,7 @@ type errorCode struct {
 // errorCodes are the codes that the service documents (WorkSpaces API reference, ErrorDetails, as of 2026-08), and what
 // its pages say that they mean. The service adds codes: others are shown as they are.
 var errorCodes = []errorCode{
-	{Code: "OutdatedPowershellVersion", IDs: []string{"win.powershell.version"},
-		Also: []string{"byol.powershell.version"}},
+	{Code: "OutdatedPowershellVersion", IDs: []string{"win.powershell.version"}},
 	{Code: "OfficeInstalled", IDs: []string{"byol.office.none"}},
 	{Code: "PCoIPAgentInstalled", IDs: []string{"byol.pcoip.none"}},
 	{Code: "WindowsUpdatesEnabled", IDs: []string{"byol.updates.disabled"}},

@@ -74,6 +74,9 @@ type Input struct {
 	// parents; nil for no cross-check.
 	CrossCheck crosscheck.Start
 
+	// Window is how long before a failure Explain lists changes; 0 for DefaultWindow. Scan does not use it.
+	Window time.Duration
+
 	// Now is the clock. It sets the start and end of the scan, the time of each
 	// event, and the day for which certificates, updates and waivers are
 	// checked. nil is time.Now.

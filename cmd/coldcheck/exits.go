@@ -24,6 +24,15 @@ var otherExits = map[string][]helpEntry{
 		{"64", "wrong usage, or a file is not a report"},
 		{"74", "a file could not be read or written"},
 	},
+	"coldcheck explain": {
+		{"0", "done, whether the failures are explained or not"},
+		{"4", "no examination was possible: not a disk image, an image that is damaged or lacks its parent, no supported " +
+			"system, or an encrypted root volume"},
+		{"64", "wrong usage; nothing was written"},
+		{"74", "a file could not be opened, read or written"},
+		{"75", "a remote image could not be read for a reason that may pass"},
+		{"130, 143", "interrupted, terminated"},
+	},
 	"coldcheck remediate": {
 		{"0", "the script was written"},
 		{"64", "wrong usage, or the file is not a report"},

@@ -33,9 +33,9 @@ coldcheck requirements win.tls.tls12`,
 	})
 	root.SetOut(&p.help)
 	root.SetErr(p.stderr)
-	group(root, p.scanCommand(), p.demoCommand(), p.diffCommand(), p.remediateCommand(), p.verifyCommand(),
-		p.requirementsCommand(), p.factsCommand(), p.rulesCommand(), p.fleetCommand(), p.inspectCommand(),
-		p.completionCommand(), p.versionCommand(), p.manCommand(), p.workerCommand())
+	group(root, p.scanCommand(), p.demoCommand(), p.explainCommand(), p.diffCommand(), p.remediateCommand(),
+		p.verifyCommand(), p.requirementsCommand(), p.factsCommand(), p.rulesCommand(), p.fleetCommand(),
+		p.inspectCommand(), p.completionCommand(), p.versionCommand(), p.manCommand(), p.workerCommand())
 	needsCommand := root.RunE
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {

@@ -77,6 +77,23 @@ type sysprepLog struct {
 	RearmsDenied logLines // it could not be, because the count was used up
 	Errors       logLines // since Run: what stopped Sysprep; none where the run ended well after it
 	Ended        logLine  // where the newest run ended well; Number 0 if it did not, or the log does not say
+
+	Earlier []loggedRun // older runs, of which at most keptRuns are kept
+}
+
+// loggedRun is a run of Sysprep: its beginning, its errors and its good end, as in a sysprepLog.
+type loggedRun struct {
+	Run    logLine
+	Errors logLines
+	Ended  logLine
+}
+
+// keptRuns is how many older runs are kept of a log. Windows allows few.
+const keptRuns = 50
+
+// runs are all runs, from the oldest to the newest.
+func (l *sysprepLog) runs() []loggedRun {
+	return append(slices.Clip(l.Earlier), loggedRun{l.Run, l.Errors, l.Ended})
 }
 
 const (
@@ -200,6 +217,12 @@ func (l *sysprepLog) line(number int, text string) {
 	}
 	switch {
 	case has(runBegins):
+		if l.Run.Number > 0 || l.Errors.Count > 0 {
+			if len(l.Earlier) == keptRuns {
+				l.Earlier = slices.Delete(l.Earlier, 0, 1)
+			}
+			l.Earlier = append(l.Earlier, loggedRun{l.Run, l.Errors, l.Ended})
+		}
 		l.Run, l.Errors, l.Ended = line(), logLines{}, logLine{}
 	case has(component) && slices.ContainsFunc(endsWell, has):
 		l.Ended, l.Errors = line(), logLines{}

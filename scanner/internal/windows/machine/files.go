@@ -40,6 +40,7 @@ type File struct {
 	Dir      bool
 	Size     int64 // in bytes
 	Modified time.Time
+	Created  time.Time
 	ID       fact.ID // the same for all names of one file
 	Evidence requirement.Evidence
 }
@@ -335,7 +336,7 @@ func (v *Drive) File(name string) (File, error) {
 	record := ""
 	if e, ok := info.Sys().(*volume.Entry); ok {
 		record = strconv.FormatUint(e.Record, 10)
-		f.ID = fact.ID{Volume: v.Role, Number: e.Record}
+		f.ID, f.Created = fact.ID{Volume: v.Role, Number: e.Record}, e.Created
 	}
 	if f.Dir {
 		f.Evidence.Data = "folder, MFT record " + record
