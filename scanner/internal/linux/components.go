@@ -77,8 +77,8 @@ var (
 func (m *Machine) component(rule componentRule) (component, error) {
 	c := component{Title: rule.title, Text: rule.text, Known: strings.TrimSuffix(rule.packages[0], "*"), Every: rule.every}
 	c.Package, c.Listed, c.Err = m.installed(rule.packages...)
-	units, err := m.Units()
-	if err != nil {
+	var err error
+	if c.Units, err = m.componentUnits(rule.units); err != nil {
 		return c, err
 	}
 	for _, p := range rule.programs {
@@ -88,7 +88,17 @@ func (m *Machine) component(rule componentRule) (component, error) {
 		}
 		c.Programs = append(c.Programs, f)
 	}
-	for _, name := range rule.units {
+	return c, nil
+}
+
+// componentUnits returns units of a component, and what keeps each from running.
+func (m *Machine) componentUnits(names []string) ([]componentUnit, error) {
+	units, err := m.Units()
+	if err != nil {
+		return nil, err
+	}
+	var list []componentUnit
+	for _, name := range names {
 		u := componentUnit{Unit: units.get(name)}
 		if u.Err == nil && (u.State == unitEnabled || u.State == unitSometimes) {
 			// Without the command lines of the kernel it is not known what they mask.
@@ -96,9 +106,9 @@ func (m *Machine) component(rule componentRule) (component, error) {
 				u.Err = units.bootErr
 			}
 		}
-		c.Units = append(c.Units, u)
+		list = append(list, u)
 	}
-	return c, nil
+	return list, nil
 }
 
 // A trouble is why a component does not run, and what to do about it.

@@ -23,6 +23,7 @@ var contentsRemoved = entry{
 			Live: "sudo du -sh /tmp /var/spool/mail /var/tmp /var/lib/dhcp /var/lib/cloud /var/cache /var/backups " +
 				"/etc/sudoers.d /home",
 		}),
+	Terms: []string{"paths"},
 	Judge: (*Machine).decideRemoved,
 }
 
@@ -32,18 +33,8 @@ var contentsShredded = entry{
 			Reads: "Every key that the AWS page lists: whether it exists.",
 			Live:  "sudo ls -l /etc/ssh/ssh_host_*_key* /var/lib/skylight/tls.* /var/lib/skylight/*.key",
 		}),
+	Terms: []string{"patterns"},
 	Judge: (*Machine).decideShredded,
-}
-
-// removedPaths is the document's list, in its order.
-var removedPaths = []string{
-	"/tmp", "/var/spool/mail", "/var/tmp", "/var/lib/dhcp", "/var/lib/cloud", "/var/cache", "/var/backups",
-	"/etc/sudoers.d",
-	"/etc/udev/rules.d/70-persistent-net.rules", "/etc/network/interfaces.d/50-cloud-init.cfg",
-	"/etc/security/access.conf",
-	"/var/log/amazon/ssm", "/var/log/pcoip-agent", "/var/log/skylight", "/var/lock/.skylight.domain-join.lock",
-	"/var/lib/skylight/domain-join-status", "/var/lib/skylight/configuration-data",
-	"/var/lib/skylight/config-data.json", "/home",
 }
 
 // customerPlaces are those of the list in which a customer keeps things of his
@@ -53,12 +44,6 @@ var customerPlaces = []string{"/etc/sudoers.d", "/var/backups", "/var/cache", "/
 
 // cloudScripts are where cloud-init runs what a customer put there.
 const cloudScripts = "/var/lib/cloud/scripts"
-
-// shreddedPatterns is the document's list of keys.
-var shreddedPatterns = []string{
-	"/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_*_key.pub", "/var/lib/skylight/tls.*",
-	"/var/lib/skylight/private.key", "/var/lib/skylight/public.key",
-}
 
 // A removed path is a row of the details of linux.contents.removed.
 type removed struct {
@@ -78,7 +63,7 @@ type removed struct {
 
 func (m *Machine) decideRemoved() requirement.Outcome {
 	var rows []removed
-	for _, p := range removedPaths {
+	for _, p := range m.Terms.Texts("paths") {
 		rows = append(rows, m.describeRemoved(p))
 	}
 	return judgeRemoved(rows)
@@ -405,10 +390,11 @@ type shredded struct {
 }
 
 func (m *Machine) decideShredded() requirement.Outcome {
-	rows := make([]shredded, 0, len(shreddedPatterns))
+	patterns := m.Terms.Texts("patterns")
+	rows := make([]shredded, 0, len(patterns))
 	var evidence []requirement.Evidence
 	total := 0
-	for _, pattern := range shreddedPatterns {
+	for _, pattern := range patterns {
 		row := shredded{Pattern: pattern, Files: []string{}}
 		entries, _, err := m.tree.list(path.Dir(pattern))
 		if err != nil {

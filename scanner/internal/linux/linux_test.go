@@ -101,18 +101,27 @@ func apply(t *testing.T, a *txtar.Archive, root, home fstest.MapFS) {
 }
 
 // imageRules are the rules of the default rule book on such a system.
-func imageRules() []requirement.Rule {
-	b, err := rules.Find(rules.Default)
+func imageRules() []requirement.Rule { return rulesOf(rules.Default) }
+
+// rulesOf are those of a rule book.
+func rulesOf(book string) []requirement.Rule {
+	b, err := rules.Find(book)
 	if err != nil {
 		panic(err)
 	}
 	return b.Resolve(Entries())
 }
 
-// find judges one requirement.
+// find judges one requirement of the default rule book.
 func find(t *testing.T, m *Machine, id string) requirement.Finding {
 	t.Helper()
-	for _, c := range m.Checks(imageRules()) {
+	return findIn(t, m, rules.Default, id)
+}
+
+// findIn judges one requirement of a rule book.
+func findIn(t *testing.T, m *Machine, book, id string) requirement.Finding {
+	t.Helper()
+	for _, c := range m.Checks(rulesOf(book)) {
 		if c.ID == id {
 			return requirement.Find(c.Requirement, c.Decide(t.Context()))
 		}

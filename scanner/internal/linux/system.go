@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -158,30 +159,46 @@ var osSupported = entry{
 			Doubts: "The requirements page names only Amazon Linux 2. Later WorkSpaces guides add Amazon Linux 2023, " +
 				"Ubuntu 22.04 and 24.04, Red Hat Enterprise Linux 8 and Rocky Linux 8.",
 		}),
+	Terms: []string{"named", "later", "ended", "ended_on", "supported", "others_fail"},
 	Judge: func(m *Machine) requirement.Outcome {
 		s, err := m.System()
 		if err != nil {
 			return unreadable(err)
 		}
-		return judgeSupported(s)
+		return judgeSupported(s, m.Terms)
 	},
 }
 
-// judgeSupported decides linux.os.supported. The document names only Amazon
-// Linux 2; later guides add the others.
-func judgeSupported(s System) requirement.Outcome {
+// judgeSupported decides linux.os.supported. The rule book names systems, those that
+// later guides add, and those that AWS no longer supports.
+func judgeSupported(s System, terms requirement.Terms) requirement.Outcome {
 	switch {
-	case s.ID == "amzn" && s.VersionID == "2":
+	case s.oneOf(terms.Texts("named")):
 		return requirement.Pass("The system is "+s.Name+".", s.Evidence)
-	case s.ID == "amzn" && s.Major() == "2023",
-		s.ID == "ubuntu" && (s.VersionID == "22.04" || s.VersionID == "24.04"),
-		s.ID == "rhel" && s.Major() == "8",
-		s.ID == "rocky" && s.Major() == "8":
+	case s.oneOf(terms.Texts("later")):
 		return requirement.Infer("The system is "+s.Name+". The later WorkSpaces guides support it.", s.Evidence)
+	case s.oneOf(terms.Texts("ended")):
+		return requirement.Warn("The system is "+s.Name+". AWS ended its support for WorkSpaces with it on "+
+			terms.Text("ended_on")+".", s.Evidence)
 	}
-	return requirement.Warn(
-		"Image creation does not support "+s.Name+". It supports Amazon Linux 2 and 2023, Ubuntu 22.04 and 24.04, "+
-			"Red Hat Enterprise Linux 8 and Rocky Linux 8.", s.Evidence)
+	text := "Image creation does not support " + s.Name + ". It supports " + terms.Text("supported") + "."
+	switch {
+	case !terms.Is("others_fail"):
+		return requirement.Warn(text, s.Evidence)
+	case s.VersionID == "":
+		return requirement.Unknown("The version of "+s.Name+" is unknown: os-release has no VERSION_ID.", s.Evidence)
+	}
+	return requirement.Fail(text, s.Evidence)
+}
+
+// oneOf reports whether the system is one of a list, each "ID VERSION". A version that ends
+// in ".*" is that version and all with something after it: "8.*" is 8, 8.9 and 8.10.
+func (s System) oneOf(list []string) bool {
+	return slices.ContainsFunc(list, func(one string) bool {
+		id, version, _ := strings.Cut(one, " ")
+		major, every := strings.CutSuffix(version, ".*")
+		return s.ID == id && (s.VersionID == version || every && s.Major() == major)
+	})
 }
 
 var volumeReadable = entry{

@@ -197,9 +197,8 @@ func (l *dpkgLists) readSums(pkg int, p dpkgPackage) error {
 	n := 0
 	for line := range bytes.Lines(data) {
 		n++
-		sum, path, ok := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte("  "))
-		path = append([]byte("/"), bytes.TrimPrefix(bytes.TrimPrefix(path, []byte("./")), []byte("/"))...)
-		if !ok || len(sum) != 32 || len(path) == 1 || bytes.IndexByte(path, 0) >= 0 {
+		_, path, ok := sumLine(line)
+		if !ok {
 			return fmt.Errorf("status.d/%s: line %d: no checksum and path: %w", name, n, ErrCorrupt)
 		}
 		if err := l.db.files.add(pkg, path); err != nil {
@@ -207,6 +206,43 @@ func (l *dpkgLists) readSums(pkg int, p dpkgPackage) error {
 		}
 	}
 	return nil
+}
+
+// sumLine reads a line of a list of checksums: 32 digits, two spaces, and a path below
+// the root, which is returned with a slash.
+func sumLine(line []byte) (sum, path []byte, ok bool) {
+	sum, path, ok = bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte("  "))
+	path = append([]byte("/"), bytes.TrimPrefix(bytes.TrimPrefix(path, []byte("./")), []byte("/"))...)
+	return sum, path, ok && len(sum) == 32 && len(path) > 1 && bytes.IndexByte(path, 0) < 0
+}
+
+// MD5Sums returns the MD5 sums that dpkg has of the files of a package, in lower-case
+// hexadecimal digits by path (deb-md5sums(5)). Files of configuration have none there.
+// It is empty if the package has no such list. The error wraps ErrCorrupt or
+// ErrUnsupported, or is that of the file system.
+func MD5Sums(fsys fs.FS, p Package) (map[string]string, error) {
+	sums := map[string]string{}
+	for _, name := range []string{p.Name + ":" + p.Arch, p.Name} {
+		file := dpkgInfo + "/" + name + ".md5sums"
+		data, err := readFile(fsys, file, maxList)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		n := 0
+		for line := range bytes.Lines(data) {
+			n++
+			sum, path, ok := sumLine(line)
+			if !ok {
+				return nil, fmt.Errorf("%s: line %d: no checksum and path: %w", file, n, ErrCorrupt)
+			}
+			sums[string(path)] = strings.ToLower(string(sum))
+		}
+		break
+	}
+	return sums, nil
 }
 
 // close takes note of lists of packages that the status file does not name.
