@@ -114,6 +114,7 @@ func (b book) bind(all []requirement.Check, sys system, family requirement.Platf
 			r.Platform != requirement.Windows:
 			continue
 		}
+		r.NotApplicable = o.Message // so that no other rule book shares the outcome
 		checks = append(checks, requirement.Check{Rule: r, Decide: func(context.Context) requirement.Outcome { return o }})
 	}
 	return checks
