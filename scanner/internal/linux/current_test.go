@@ -76,7 +76,8 @@ func TestCurrentChanges(t *testing.T) {
 		{"Debian", os, failed, "", release("debian", "12")},
 		{"no version", os, undetermined, "no VERSION_ID", "-- etc/os-release --\nID=ubuntu\nNAME=Ubuntu\n"},
 		{"no name", os, undetermined, "", "-- etc/os-release --\nNAME=x\n"},
-		{"no os-release", os, undetermined, "", "-- etc/fstab --\n# none\n-- var/lib/x --\nx\n-- remove --\netc/os-release\n"},
+		{"no os-release", os, undetermined, "",
+			"-- etc/fstab --\n# none\n-- var/lib/x --\nx\n-- remove --\netc/os-release\n"},
 
 		{"DCV", protocol, passed, "dcvserver.service, wspdcvhostadapter.service", dcv + dcvLinks},
 		{"PCoIP only, on Ubuntu", protocol, failed, "WorkSpaces use only DCV", ""},
@@ -109,7 +110,8 @@ func TestCurrentChanges(t *testing.T) {
 		{"SSSD", directory, passed, "SSSD is configured for corp.example.com (ad)", "-- etc/sssd/sssd.conf --\n[sssd]\n" +
 			"domains = corp.example.com\n[domain/corp.example.com]\nid_provider = ad\n"},
 		{"SSSD in a snippet", directory, passed, "SSSD is configured for a.example, b.example.",
-			"-- etc/sssd/sssd.conf --\n[sssd]\ndomains = x\n-- etc/sssd/conf.d/10.conf --\n[sssd]\ndomains=a.example, b.example\n" +
+			"-- etc/sssd/sssd.conf --\n[sssd]\ndomains = x\n" +
+				"-- etc/sssd/conf.d/10.conf --\n[sssd]\ndomains=a.example, b.example\n" +
 				"-- etc/sssd/conf.d/.hidden.conf --\n[sssd]\ndomains=y\n-- etc/sssd/conf.d/readme --\n[sssd]\ndomains=z\n"},
 		{"Winbind", directory, passed, "Winbind is configured for CORP.EXAMPLE.COM", "-- etc/samba/smb.conf --\n[global]\n" +
 			"  security = ADS\n  realm = CORP.EXAMPLE.COM\n  workgroup = CORP\n"},
@@ -177,8 +179,8 @@ func TestProtectedPaths(t *testing.T) {
 			"2 protected paths are missing: /etc/wsp, /etc/sssd/sssd.conf."},
 		"as in the package":     {protectedFiles("ubuntu") + owned(right), passed, "1 file has the content of the package."},
 		"in upper case":         {protectedFiles("ubuntu") + owned(strings.ToUpper(right)), passed, "1 file has"},
-		"changed":               {protectedFiles("ubuntu") + owned(wrong), warning, "dcvserver.service (package skylight-agent)."},
-		"missing and changed":   {protectedFiles("ubuntu") + owned(wrong) + remove("etc/dcv"), warning, "/etc/dcv. 1 protected file"},
+		"changed":               {protectedFiles("ubuntu") + owned(wrong), warning, "dcvserver.service (package skylight"},
+		"missing and changed":   {protectedFiles("ubuntu") + owned(wrong) + remove("etc/dcv"), warning, "/etc/dcv. 1"},
 		"sums that are damaged": {protectedFiles("ubuntu") + owned("00"), undetermined, "no checksum and path"},
 		"missing, sums damaged": {protectedFiles("ubuntu") + owned("00") + remove("etc/dcv"), warning, "Cannot read"},
 		"another distribution":  {release("debian", "12"), skipped, "AWS lists no protected paths for debian 12."},
@@ -223,7 +225,9 @@ func TestProtectedUnread(t *testing.T) {
 	unread := protectedPath{Path: "/etc/wsp", State: protectedUnreadable, Error: "torn", cause: errors.New("torn")}
 	optional := unread
 	optional.Optional = true
-	missing := protectedPath{Path: "/usr/share/X11", State: protectedMissing, evidence: absentFile("root", "usr/share/X11")}
+	missing := protectedPath{
+		Path: "/usr/share/X11", State: protectedMissing, evidence: absentFile("root", "usr/share/X11"),
+	}
 	for _, c := range []struct {
 		rows []protectedPath
 		want requirement.Status
@@ -259,8 +263,9 @@ func TestVerifyBound(t *testing.T) {
 // The list of the present guide has access.conf no more, and three files and a folder more.
 func TestCurrentContents(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t, "-- etc/security/access.conf --\n-:ALL EXCEPT root:LOCAL\n-- etc/netplan/zz-workspaces-domain.yaml --\n"+
-		"network: {version: 2}\n-- var/log/AmazonWorkSpaces/a.log --\nx\n-- var/log/skylight/b.log --\nx\n")
+	m := newMachine(t, "-- etc/security/access.conf --\n-:ALL EXCEPT root:LOCAL\n"+
+		"-- etc/netplan/zz-workspaces-domain.yaml --\nnetwork: {version: 2}\n"+
+		"-- var/log/AmazonWorkSpaces/a.log --\nx\n-- var/log/skylight/b.log --\nx\n")
 	states := func(book string) map[string]string {
 		states := map[string]string{}
 		for _, r := range findIn(t, m, book, "linux.contents.removed").Details.([]removed) {
@@ -302,7 +307,8 @@ func TestSnippetBound(t *testing.T) {
 		m := newMachine(t, "")
 		root := m.in.Root.FS.(fstest.MapFS)
 		for i := range n {
-			root[fmt.Sprintf("etc/sssd/conf.d/%03d.conf", i)] = &fstest.MapFile{Data: []byte("[sssd]\n"), Mode: fs.FileMode(0o600)}
+			name := fmt.Sprintf("etc/sssd/conf.d/%03d.conf", i)
+			root[name] = &fstest.MapFile{Data: []byte("[sssd]\n"), Mode: fs.FileMode(0o600)}
 		}
 		if f := findIn(t, m, current, "linux.ad.sssd"); f.Status != want {
 			t.Errorf("%d snippets: %s: %s", n, f.Status, f.Message)

@@ -133,8 +133,8 @@ func judgeDCV(units []componentUnit) requirement.Outcome {
 		o.Remediation = t.Remedy
 		return o.About(t.Subject)
 	case inferred:
-		return requirement.Infer("The DCV server is installed: "+strings.Join(started, ", ")+". A unit that nothing starts at "+
-			"boot has no [Install] section, so another program starts it.", evidence...)
+		return requirement.Infer("The DCV server is installed: "+strings.Join(started, ", ")+". A unit that nothing starts "+
+			"at boot has no [Install] section, so another program starts it.", evidence...)
 	}
 	return requirement.Pass("The DCV server starts at boot: "+strings.Join(started, ", ")+".", evidence...)
 }
