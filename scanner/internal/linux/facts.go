@@ -2,6 +2,7 @@ package linux
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -265,8 +266,14 @@ func (m *Machine) volumeFacts() (typed.Reading, error) {
 func filesystemFact(v *volume, at string) typed.Filesystem {
 	of := typed.Filesystem{Role: v.role, Path: at, Filesystem: v.Type, Encrypted: typed.Unknown[bool](v.Err),
 		Encryption: typed.Unknown[string](v.Err)}
-	if v.FS == nil {
-		err := v.missing()
+	var err error
+	switch {
+	case v.FS == nil:
+		err = v.missing()
+	case v.Usage == nil:
+		err = &volumeError{v.role, errors.New("its usage is unknown")}
+	}
+	if err != nil {
 		of.Size, of.Free = typed.Unknown[int64](err), typed.Unknown[int64](err)
 		return of
 	}
