@@ -538,7 +538,10 @@ func (m *Machine) powershellFacts() (typed.PowerShell, error) {
 	if err == nil && !version.Present {
 		version, err = m.TextAt(`HKLM\SOFTWARE\Microsoft\PowerShell\1\PowerShellEngine`, "PowerShellVersion")
 	}
-	p := typed.PowerShell{From: typed.From{version.Evidence}, Version: textFact(version, err)}
+	p := typed.PowerShell{Version: textFact(version, err)}
+	if err == nil {
+		p.From = typed.From{version.Evidence}
+	}
 	policy, err := m.policyOf(`HKLM\SOFTWARE`, "Machine")
 	if err == nil && !defined(policy) {
 		policy, err = m.TextAt(`HKLM\SOFTWARE`+keyPowerShellShell, "ExecutionPolicy")
