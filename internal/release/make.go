@@ -147,7 +147,7 @@ func (p platform) buildEnv() []string {
 }
 
 // maxProgram is the bound of the program's size on every platform, in bytes.
-const maxProgram = 40_000_000
+const maxProgram = 50_000_000
 
 // compile builds the program for a platform, and checks what it is made of.
 func (r *release) compile(ctx context.Context, work string, p platform) (*build, error) {
