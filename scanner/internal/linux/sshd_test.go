@@ -47,7 +47,8 @@ func TestSSHD(t *testing.T) {
 		"an address":               {"PermitRootLogin no\nMatch Address 10.*\n PermitRootLogin yes\n", "unknown", true, ""},
 		"an address, the same":     {"PermitRootLogin no\nMatch Address 10.*\n PermitRootLogin no\n", "no", false, ""},
 		"root and an address":      {"Match User root Address 10.*\n PermitRootLogin no\n", "unknown", true, ""},
-		"others and an address":    {"PermitRootLogin no\nMatch User bob Address 10.*\n PermitRootLogin yes\n", "no", false, ""},
+		"others and an address": {"PermitRootLogin no\nMatch User bob Address 10.*\n PermitRootLogin yes\n",
+			"no", false, ""},
 		"a block before root's": {"PermitRootLogin yes\nMatch Address 10.*\n PermitRootLogin no\n" +
 			"Match User root\n PermitRootLogin no\n", "no", false, ""},
 		"the first block that matches": {"Match User root\n PermitRootLogin no\nMatch all\n PermitRootLogin yes\n", "no",

@@ -268,7 +268,7 @@ type SSHD struct {
 	From
 	Installed              bool          `json:"installed" doc:"/usr/sbin/sshd exists"`
 	PermitRootLogin        Field[string] `json:"permit_root_login" doc:"value for root; unknown if connections differ"`
-	RootLogin              bool          `json:"root_login" doc:"root may sign in, by any method, on any connection"`
+	RootLogin              bool          `json:"root_login" doc:"PermitRootLogin is not no on every connection"`
 	PasswordAuthentication Field[string] `json:"password_authentication" doc:"PasswordAuthentication outside Match blocks"`
 	Ports                  []int64       `json:"ports" doc:"ports that it listens on"`
 }
