@@ -57,6 +57,7 @@ type Office struct {
 // An officeCode is a product code of Office that is registered.
 type officeCode struct {
 	Product  string // the four digits that name the product
+	Major    string // the two digits of the major version: "16"
 	Title    string
 	Evidence requirement.Evidence
 }
@@ -69,7 +70,7 @@ func (m *Machine) readOffice() (Office, error) {
 	}
 	for _, a := range apps {
 		if product, ok := officeProduct(a.Key); ok {
-			o.Codes = append(o.Codes, officeCode{product, a.title(), a.Evidence})
+			o.Codes = append(o.Codes, officeCode{product, a.Key[3:5], a.title(), a.Evidence})
 		}
 	}
 	for _, view := range machine.SoftwareViews {
@@ -101,7 +102,8 @@ func (m *Machine) readOffice() (Office, error) {
 		if title == "" {
 			title = k.Name()
 		}
-		o.Codes = append(o.Codes, officeCode{product, title, k.Evidence})
+		major := string([]byte{k.Name()[5], k.Name()[4]})
+		o.Codes = append(o.Codes, officeCode{product, major, title, k.Evidence})
 	}
 	if o.Run, err = m.Key(`HKLM\SOFTWARE\Microsoft\Office\ClickToRun\Configuration`); err != nil {
 		return o, err

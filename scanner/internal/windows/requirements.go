@@ -107,6 +107,7 @@ var catalogue = []entry{
 	computerNames,
 	timeSource,
 	memoryIntegrityOff,
+	officeSupported,
 	reservedStorageUnused,
 	driveLetterD,
 
