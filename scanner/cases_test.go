@@ -140,6 +140,8 @@ var namesNone = map[string]string{
 	"byol.shutdown.clean":        "the state of the disk",
 	"byol.vmimport.prepare":      "many settings",
 	"byol.windows.updated":       "how old Windows is",
+	"pools.disk.root-max-200":    "the size of a disk",
+	"pools.os.supported":         "the version",
 	"win.bp.updates":             "how old Windows is",
 	"win.component.certificates": "what is in a store as a whole",
 	"win.component.pv-drivers":   "whose the drivers are, of which each is as it should be",

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/internal/prose"
@@ -81,7 +82,7 @@ func (m *Machine) readDefender() (defender, error) {
 		}
 		values, err := k.Values()
 		if err != nil {
-			return d, err
+			return d, fmt.Errorf("%s: %w", k.Evidence.Path, err)
 		}
 		if err := m.Meter.Steps(len(values)); err != nil {
 			return d, err
@@ -102,7 +103,7 @@ func (m *Machine) decideDefender() requirement.Outcome {
 	}
 	d, err := m.readDefender()
 	if err != nil {
-		return requirement.Unreadable(err)
+		return requiredOfClients(s, requirement.Unreadable(err))
 	}
 	return judgeDefender(s, d)
 }
@@ -141,14 +142,11 @@ func judgeDefender(s machine.System, d defender) requirement.Outcome {
 		}
 	}
 	if len(lacking) == 0 {
-		return requirement.Pass("Microsoft Defender excludes the folders of AWS.", evidence...)
+		return requiredOfClients(s, requirement.Pass("Microsoft Defender excludes the folders of AWS.", evidence...))
 	}
 	o := requirement.Fail("Microsoft Defender does not exclude "+prose.List(lacking, len(lacking))+".", d.Looked...).
 		About(about...)
 	o.Remediation = "Run Add-MpPreference -ExclusionPath '" + strings.Join(lacking, `\','`) +
 		`\' in PowerShell as Administrator.`
-	if !s.Client {
-		return o.OnlyRecommended()
-	}
-	return o
+	return requiredOfClients(s, o)
 }

@@ -13,6 +13,15 @@ const (
 	sectionPoolsBYOL = "Bring Your Own Windows desktop licenses: WorkSpaces Pools"
 )
 
+// requiredOfClients is an outcome on what AWS requires of Windows 10 and 11 with
+// an own license, and only recommends for the servers of public bundles.
+func requiredOfClients(s machine.System, o requirement.Outcome) requirement.Outcome {
+	if s.Client {
+		return o
+	}
+	return o.OnlyRecommended()
+}
+
 var poolsSupported = entry{
 	Requirement: required("pools.os.supported", "OSNotSupported",
 		"The Windows version must be one that WorkSpaces Pools supports: Server 2019 or 2022, or Windows 10 or 11 with your "+

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"fmt"
 	"path"
 	"strings"
 
@@ -72,7 +73,7 @@ func (m *Machine) readStartupOff(software string) (map[string]bool, error) {
 		}
 		values, err := k.Values()
 		if err != nil {
-			return off, err
+			return off, fmt.Errorf("%s: %w", k.Evidence.Path, err)
 		}
 		if err := m.Meter.Steps(len(values)); err != nil {
 			return off, err
@@ -80,7 +81,7 @@ func (m *Machine) readStartupOff(software string) (map[string]bool, error) {
 		for _, v := range values {
 			data, err := v.Data()
 			if err != nil {
-				return off, err
+				return off, fmt.Errorf("%s: %w", k.Evidence.Path, err)
 			}
 			if len(data) > 0 && data[0]&1 != 0 {
 				off[strings.ToLower(v.Name())] = true

@@ -41,10 +41,7 @@ func judgePoolsUpdates(s machine.System, age requirement.Outcome, pending Pendin
 	if o.Status == requirement.Warning && len(o.Subjects) == 0 {
 		o = o.About(subjectsOf(o.Evidence[:1], requirement.ReasonValue)...)
 	}
-	if !s.Client {
-		return o.OnlyRecommended()
-	}
-	return o
+	return requiredOfClients(s, o)
 }
 
 const keyUpdatePolicy = `\Policies\Microsoft\Windows\WindowsUpdate\AU`
@@ -106,7 +103,7 @@ func (m *Machine) decideNoAutoUpdate() requirement.Outcome {
 	}
 	a, err := m.readAutoUpdate()
 	if err != nil {
-		return requirement.Unreadable(err)
+		return requiredOfClients(s, requirement.Unreadable(err))
 	}
 	return judgeNoAutoUpdate(s, a)
 }
@@ -117,10 +114,7 @@ func judgeNoAutoUpdate(s machine.System, a autoUpdate) requirement.Outcome {
 	if o.Status == requirement.Failed || o.Status == requirement.Warning {
 		o = o.About(subjectOf(a.Value.Evidence, requirement.ReasonValue))
 	}
-	if !s.Client {
-		return o.OnlyRecommended()
-	}
-	return o
+	return requiredOfClients(s, o)
 }
 
 func judgeAutoUpdate(a autoUpdate) requirement.Outcome {

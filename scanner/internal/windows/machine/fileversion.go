@@ -45,10 +45,10 @@ func (v FileVersion) Compare(w FileVersion) int {
 	return 0
 }
 
-// String is the version without the zeros that end it, but at least two numbers.
+// String is the version in three numbers, or four if the last one is not 0.
 func (v FileVersion) String() string {
 	n := len(v)
-	for n > 2 && v[n-1] == 0 {
+	if v[n-1] == 0 {
 		n--
 	}
 	var parts []string
