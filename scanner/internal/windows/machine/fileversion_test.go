@@ -127,7 +127,8 @@ func TestParseFileVersion(t *testing.T) {
 			t.Errorf("%q: %v", text, v)
 		}
 	}
-	for text, v := range map[string]FileVersion{"2.0.0": {2}, "2.11.0": {2, 11}, "1.8.2": {1, 8, 2}, "0.0.0.1": {0, 0, 0, 1}} {
+	for text, v := range map[string]FileVersion{"2.0.0": {2}, "2.11.0": {2, 11}, "1.8.2": {1, 8, 2},
+		"0.0.0.1": {0, 0, 0, 1}} {
 		if v.String() != text {
 			t.Errorf("%v is %s, want %s", v, v.String(), text)
 		}
