@@ -191,13 +191,13 @@ func (o *opened) judge(ctx context.Context, in Input, m machine) (j judged, err 
 	own := newFactSource(o.volumes, m.system, service).checks(in.Rules, requirement.Platform(m.platform.Family), o.started)
 	for _, b := range o.books {
 		practices := practiceFacts{volumes: o.volumes, match: service.match}
-		checks := b.bind(inOrder(b.rules, slices.Concat(
-			service.checks(b.rules), practices.checks(b.rules), m.Checks(b.rules))), m,
-			requirement.Platform(m.platform.Family))
-		checks = append(checks, slices.Clone(own)...)
-		if len(o.books) > 1 {
+		checks := slices.Concat(inOrder(b.rules, slices.Concat(
+			service.checks(b.rules), practices.checks(b.rules), m.Checks(b.rules))), own)
+		if len(o.books) > 1 { // before bind, which does not decide alike for each rule book
 			shared.share(checks)
 		}
+		n := len(checks) - len(own)
+		checks = slices.Concat(b.bind(checks[:n], m, requirement.Platform(m.platform.Family)), checks[n:])
 		one := Judgement{RuleBook: b.name()}
 		checks, one.NotChecked = in.split(checks)
 		if one.Findings, err = evaluate(ctx, checks, o.trail, o.volumes.reads.waited, in.progress); err != nil {
