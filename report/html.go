@@ -167,6 +167,17 @@ func HTML(w io.Writer, r *scanner.Result, o Options) error {
 }
 
 // htmlFacts names the system that was scanned and when.
+// lastStart is when Windows last started, and whether it was shut down since; "" if that is not known.
+func lastStart(r *scanner.Result) string {
+	switch {
+	case r.LastStart.IsZero():
+		return ""
+	case r.CleanStop.IsZero():
+		return second(r.LastStart) + ", no shutdown since in the event log"
+	}
+	return second(r.LastStart) + ", shut down on " + second(r.CleanStop)
+}
+
 func htmlFacts(r *scanner.Result) []htmlField {
 	var facts []htmlField
 	for _, f := range []struct{ name, text string }{
@@ -174,6 +185,7 @@ func htmlFacts(r *scanner.Result) []htmlField {
 		{"System", systemName(r.Platform)},
 		{"User", r.Platform.UserName},
 		{"Rule book", ruleBook(r.RuleBook)},
+		{"Last start", lastStart(r)},
 		{"Scanned", second(r.Started)},
 	} {
 		if f.text != "" {

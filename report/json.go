@@ -48,6 +48,8 @@ type jsonReport struct {
 	Examination   *jsonExamination                   `json:"examination,omitempty"`
 	Settings      []jsonSetting                      `json:"settings,omitempty"`
 	Platform      jsonPlatform                       `json:"platform"`
+	LastStart     string                             `json:"last_start,omitempty"`
+	CleanStop     string                             `json:"clean_stop,omitempty"`
 	Images        []jsonImage                        `json:"images,omitempty"`
 	Volumes       []jsonVolume                       `json:"volumes"`
 	Hives         []jsonHive                         `json:"hives,omitempty"`
@@ -362,7 +364,7 @@ func document(r *scanner.Result, o Options) jsonReport {
 			Arguments: o.Arguments, BytesRead: r.BytesRead, Reads: r.Reads,
 		},
 		Examination: o.examination(), Settings: o.settings(),
-		Platform: jsonPlatform(r.Platform),
+		Platform: jsonPlatform(r.Platform), LastStart: timestamp(r.LastStart), CleanStop: timestamp(r.CleanStop),
 		Volumes:  make([]jsonVolume, 0, len(r.Volumes)),
 		RuleBook: jsonRuleBookOf(r.RuleBook),
 		Verdict:  first.Verdict, Reasons: first.Reasons, ExitCode: o.exitCode(r.WorstVerdict()),

@@ -229,6 +229,8 @@ func (l *logWriter) header(r *scanner.Result, o Options) {
 	l.putIf("architecture", r.Platform.Architecture)
 	l.putIf("computer_name", r.Platform.ComputerName)
 	l.putIf("user_name", r.Platform.UserName)
+	l.putIf("last_start", timestamp(r.LastStart))
+	l.putIf("clean_stop", timestamp(r.CleanStop))
 	l.end()
 }
 

@@ -72,6 +72,10 @@ type Result struct {
 
 	Platform Platform
 	Volumes  []Volume
+	// LastStart is when Windows last started, and CleanStop when it was shut down since, by its event log. They are zero
+	// if the log does not show it: Windows may have been running, or have lost power.
+	LastStart, CleanStop time.Time
+
 	RuleBook RuleBook              // by which the findings were judged
 	Findings []requirement.Finding // in the order of the rule book
 

@@ -228,6 +228,8 @@ type annotated struct {
 	judged      judged
 	volumes     []Volume
 	hives       []Hive
+	lastStart   time.Time
+	cleanStop   time.Time
 	imageErrors []ImageError
 	crossCheck  *CrossCheck
 	files       []ImageFile
@@ -254,6 +256,7 @@ func (o *opened) annotate(
 	o.volumes.trace(a.volumes, findings)
 	if w, ok := m.system.(windowsSystem); ok {
 		a.hives = w.hives()
+		_ = guard(func() error { a.lastStart, a.cleanStop = w.lastRun(); return nil })
 	}
 	var left []NotChecked
 	for _, one := range j {
@@ -294,6 +297,7 @@ func (o *opened) annotate(
 func (o *opened) conclude(p Policy, rules *custom.Set, m machine, a annotated) *Result {
 	r := &Result{
 		Started: o.started, Files: a.files, Hives: a.hives,
+		LastStart: a.lastStart, CleanStop: a.cleanStop,
 		Platform: m.platform, Volumes: a.volumes, ImageErrors: a.imageErrors, Changed: a.changed,
 		StaleBases: m.stale, Unverified: a.unverified, UnreadDisks: m.unread, CrossCheck: a.crossCheck,
 	}

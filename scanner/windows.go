@@ -126,6 +126,19 @@ func (w windowsSystem) Platform() (Platform, error) {
 	return p, version
 }
 
+// lastRun is when Windows last started, and when it was shut down since; zero where the event log does not show it, or
+// lacks records since then.
+func (w windowsSystem) lastRun() (start, stop time.Time) {
+	e, err := w.Events()
+	if err != nil || e.System.Err != nil {
+		return start, stop
+	}
+	if e.Stop != nil && e.Start != nil {
+		stop = e.Stop.Time.UTC()
+	}
+	return e.Started(), stop
+}
+
 // serverVersions are the versions of Windows Server by their first build.
 var serverVersions = []struct {
 	build int

@@ -259,7 +259,7 @@ var byolShutdown = entry{
 	Requirement: recommended("byol.shutdown.clean", "", "The computer should have been shut down before the export.",
 		sectionBYOL, explanation{
 			Reads: "The dirty flag of the root volume, the sequence numbers of SYSTEM and SOFTWARE, and the beginning of " +
-				"hiberfil.sys.",
+				"hiberfil.sys. The event log System (Kernel-General 12, 13; EventLog 6006) is evidence.",
 			Live: "shutdown /s /t 0",
 			Fix:  "Shut Windows down with shutdown /s /t 0, which skips fast startup, and export the disk again.",
 		}),
@@ -297,7 +297,24 @@ func (m *Machine) decideShutdown() requirement.Outcome {
 	if l.Hibernated, l.Hiberfil, err = m.hibernated(); err != nil {
 		return requirement.Unreadable(err)
 	}
-	return judgeShutdown(l)
+	e, err := m.Events()
+	if err != nil {
+		e = Events{}
+	}
+	return withShutdown(judgeShutdown(l), e)
+}
+
+// withShutdown adds what the event log shows of the end of the last run. That it shows none proves nothing.
+func withShutdown(o requirement.Outcome, e Events) requirement.Outcome {
+	switch {
+	case o.Status == requirement.Undetermined || e.Start == nil || e.System.Err != nil:
+		return o
+	case e.Stop != nil:
+		return o.Also("The event log shows that Windows was shut down on " + e.Stop.Time.UTC().Format(layoutSeconds) + ".").
+			With(e.Stop.Shown("Windows shut down"))
+	}
+	return o.Also("The event log does not show that Windows was shut down since it started on " +
+		e.Started().Format(layoutSeconds) + ".").With(e.Start.Shown("Windows started"))
 }
 
 // hibernated says whether hiberfil.sys contains a system to resume. Windows overwrites its signature, "hibr" or "HIBR",

@@ -10,6 +10,7 @@ import (
 	"github.com/coldcheck/coldcheck/internal/filetime"
 	"github.com/coldcheck/coldcheck/internal/testenv"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 )
 
 // at is a time of the day on which the tests' events occur.
@@ -245,6 +246,27 @@ func TestCorpusEvents(t *testing.T) {
 		}
 		if j, err := OfHives(nil).jumpIn(log); err != nil || j.After != nil {
 			t.Errorf("%s: %v, %v", name, j.After, err)
+		}
+	}
+}
+
+// That Windows was shut down is evidence; that the log does not show it changes no status.
+func TestWithShutdown(t *testing.T) {
+	t.Parallel()
+	up, stop := start("08:00:00", "17763"), event("09:00:00", providerKernel, 13)
+	for name, c := range map[string]struct {
+		events Events
+		says   string
+	}{
+		"shut down": {eventsOf(logOf(t, nil, up, stop), nil), "The event log shows that Windows was shut down on 2026-01-13"},
+		"running": {eventsOf(logOf(t, nil, up), nil),
+			"does not show that Windows was shut down since it started on 2026-01-13"},
+		"no start": {eventsOf(logOf(t, nil, stop), nil), ""},
+		"no log":   {Events{}, ""},
+	} {
+		o := withShutdown(requirement.Pass("The volume is clean."), c.events)
+		if o.Status != requirement.Passed || !strings.Contains(o.Message, c.says) || (len(o.Evidence) > 0) != (c.says != "") {
+			t.Errorf("%s: %s, %d pieces of evidence", name, o.Message, len(o.Evidence))
 		}
 	}
 }
