@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/coldcheck/coldcheck/internal/remotetest"
 	"github.com/coldcheck/coldcheck/report"
 	"github.com/coldcheck/coldcheck/scanner"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -91,6 +93,56 @@ func TestVerifyExitCodes(t *testing.T) {
 	} {
 		if got := code(t, coldcheck(t, append([]string{"verify", "--key", public}, c.args...)...).Run()); got != c.want {
 			t.Errorf("%q ends with %d, want %d", c.args, got, c.want)
+		}
+	}
+}
+
+// The result of a scan of remote images is signed with the digests of what was read, and
+// without the secrets of their names. A snapshot is known by its id.
+func TestRemoteAttestation(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"key.pem": {Type: "PRIVATE KEY", Bytes: private}, "key.pub": {Type: "PUBLIC KEY", Bytes: public},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for where, r := range remoteCases(t, "failing") {
+		file := filepath.Join(dir, where+".json")
+		args := append([]string{"scan", "--no-progress", "-o", "attestation=" + file, "--key", filepath.Join(dir, "key.pem")},
+			r.images...)
+		if exit, output := r.run(t, args...); exit != 1 {
+			t.Fatalf("%s: the scan ends with %d: %s", where, exit, output)
+		}
+		var envelope struct{ Payload []byte }
+		if err := json.Unmarshal([]byte(read(t, file)), &envelope); err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{urlSecret, remotetest.SecretKey, remotetest.SessionToken, remotetest.AccessKey} {
+			if bytes.Contains(envelope.Payload, []byte(secret)) {
+				t.Errorf("%s: the statement has %s", where, secret)
+			}
+		}
+		if n := bytes.Count(envelope.Payload, []byte(report.ReadSetDigest)); n != 2 {
+			t.Errorf("%s: the statement has %d digests of what was read", where, n)
+		}
+		verify := []string{"verify", file, "--key", filepath.Join(dir, "key.pub")}
+		if where == "ebs" {
+			verify = append(verify, "--image", "ebs:snap-1", "--image", "ebs:snap-0")
+		}
+		if exit, output := r.run(t, verify...); exit != 1 {
+			t.Errorf("%s: verify ends with %d: %s", where, exit, output)
 		}
 	}
 }

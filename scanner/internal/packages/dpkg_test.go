@@ -580,3 +580,40 @@ func (r refusing) Open(name string) (fs.File, error) {
 	}
 	return r.FS.Open(name)
 }
+
+// The sums of a package are those of its list, which has the architecture in its name if
+// several may be installed.
+func TestMD5Sums(t *testing.T) {
+	const sum = "0123456789abcdef0123456789abcdef"
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  map[string]string
+		err   error
+	}{
+		"none":      {nil, map[string]string{}, nil},
+		"empty":     {map[string]string{"a.md5sums": ""}, map[string]string{}, nil},
+		"one":       {map[string]string{"a.md5sums": sum + "  usr/bin/a\n"}, map[string]string{"/usr/bin/a": sum}, nil},
+		"no end":    {map[string]string{"a.md5sums": sum + "  usr/bin/a"}, map[string]string{"/usr/bin/a": sum}, nil},
+		"dot":       {map[string]string{"a.md5sums": sum + "  ./usr/bin/a\n"}, map[string]string{"/usr/bin/a": sum}, nil},
+		"spaces":    {map[string]string{"a.md5sums": sum + "  a b\n"}, map[string]string{"/a b": sum}, nil},
+		"case":      {map[string]string{"a.md5sums": strings.ToUpper(sum) + "  a\n"}, map[string]string{"/a": sum}, nil},
+		"another":   {map[string]string{"b.md5sums": sum + "  a\n"}, map[string]string{}, nil},
+		"short":     {map[string]string{"a.md5sums": sum[1:] + "  a\n"}, nil, ErrCorrupt},
+		"long":      {map[string]string{"a.md5sums": sum + "0  a\n"}, nil, ErrCorrupt},
+		"no path":   {map[string]string{"a.md5sums": sum + "  \n"}, nil, ErrCorrupt},
+		"one space": {map[string]string{"a.md5sums": sum + " a\n"}, nil, ErrCorrupt},
+		"a zero":    {map[string]string{"a.md5sums": sum + "  a\x00\n"}, nil, ErrCorrupt},
+		"of an architecture": {
+			map[string]string{"a:amd64.md5sums": sum + "  x\n", "a.md5sums": sum + "  y\n"}, map[string]string{"/x": sum}, nil,
+		},
+	} {
+		root := map[string]string{}
+		for file, text := range c.files {
+			root[dpkgInfo+"/"+file] = text
+		}
+		got, err := MD5Sums(tree(root), Package{Name: "a", Arch: "amd64"})
+		if d := cmp.Diff(c.want, got); d != "" || !errors.Is(err, c.err) {
+			t.Errorf("%s: %v %s", name, err, d)
+		}
+	}
+}
