@@ -345,7 +345,11 @@ func configurationOf(r *scanner.Result, o Options) ([]jsonDescriptor, error) {
 			Name: settingsName, Digest: sha256Of(text), Content: text, MediaType: "application/json",
 		})
 	}
-	for _, f := range o.Inputs {
+	inputs := slices.Clone(o.Inputs)
+	for _, f := range r.Rules {
+		inputs = append(inputs, InputFile{"rules", f.Name, f.SHA256})
+	}
+	for _, f := range inputs {
 		list = append(list, jsonDescriptor{Name: f.Kind + ": " + f.Name, Digest: map[string]string{"sha256": f.SHA256}})
 	}
 	return list, nil
