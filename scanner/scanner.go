@@ -355,7 +355,8 @@ func parseDocuments(with []Document) ([]*statement.Document, error) {
 		d, err := statement.Parse(w.Name, w.Data)
 		if err != nil {
 			const hint = "give the JSON output of aws workspaces describe-workspaces or describe-workspace-images or of " +
-				"aws ec2 describe-snapshots, or the text output of slmgr /dlv"
+				"aws ec2 describe-snapshots, the JSON input of aws workspaces import-workspace-image, or the text output of " +
+				"slmgr /dlv"
 			return nil, fail(ErrUsage, hint, "document %w", err)
 		}
 		documents = append(documents, d)

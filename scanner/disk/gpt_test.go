@@ -238,7 +238,7 @@ func TestHybridMBR(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if i.Table != "gpt" || len(i.Volumes()) != 4 || i.DiskSignature != 5 {
+	if i.Table != "gpt" || len(i.Volumes()) != 4 || i.DiskSignature != 5 || !i.Hybrid || i.Short {
 		t.Errorf("table %s, signature %d, volumes %q", i.Table, i.DiskSignature, lines(i))
 	}
 	if diff := cmp.Diff([]string{"hybrid MBR: it has 1 partitions of its own; the GPT was used"}, i.Notes); diff != "" {
@@ -254,8 +254,34 @@ func TestHybridMBR(t *testing.T) {
 	if diff := cmp.Diff([]string{"1: p2 3145728+1048576 0x07 active [ntfs]"}, lines(i)); diff != "" {
 		t.Error(diff)
 	}
-	if !errors.Is(i.Incomplete, ErrCorrupt) {
-		t.Errorf("incomplete: %v", i.Incomplete)
+	if !errors.Is(i.Incomplete, ErrCorrupt) || !i.Hybrid {
+		t.Errorf("hybrid %t, incomplete: %v", i.Hybrid, i.Incomplete)
+	}
+}
+
+// An image is short if it ends before the backup GPT or before a volume, and not at its end or behind it.
+func TestShort(t *testing.T) {
+	b := writeGPT(t, 8*mib, 512, windowsGPT()...)
+	for size, want := range map[int]bool{6 * mib: true, 8*mib - 512: true, 8 * mib: false, 9 * mib: false} {
+		i, err := openBytes(append(b[:min(size, len(b)):min(size, len(b))], make([]byte, max(0, size-len(b)))...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i.Short != want || i.Hybrid {
+			t.Errorf("%d bytes: short %t, hybrid %t", size, i.Short, i.Hybrid)
+		}
+	}
+}
+
+func TestUse(t *testing.T) {
+	for kind, want := range map[string]Use{
+		gptEFI: UseEFI, "0xef": UseEFI, gptReserved: UseReserved, gptRecovery: UseRecovery, "0x27": UseRecovery,
+		gptBasicData: UseData, "0x07": UseData, "0x0c": UseData, "0x17": UseData, "0x42": UseDynamic,
+		gptLDMData: UseDynamic, gptLDMMetadata: UseDynamic, "0x83": UseOther, gptStorageSpaces: UseOther, "": UseOther,
+	} {
+		if got := (&Volume{Type: kind}).Use(); got != want {
+			t.Errorf("%q: %d, want %d", kind, got, want)
+		}
 	}
 }
 

@@ -115,6 +115,23 @@ func TestDescribeSnapshots(t *testing.T) {
 	}
 }
 
+func TestImport(t *testing.T) {
+	const input = `{"Ec2ImageId": "ami-1", "IngestionProcess": "BYOL_REGULAR_WSP", "Applications": ["x"]}`
+	d, err := Parse("import.json", []byte(input))
+	want := &Document{Name: "import.json", Kind: Import, Import: &ImportRequest{IngestionProcess: "BYOL_REGULAR_WSP"}}
+	if diff := cmp.Diff(want, d); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	for input, want := range map[string]error{
+		`{"Ec2ImageId": "ami-1"}`: ErrUnknownKind, `{"IngestionProcess": ""}`: ErrUnknownKind,
+		`{"IngestionProcess": 1}`: ErrInvalid, `{"IngestionProcess": "A", "Images": []}`: ErrInvalid,
+	} {
+		if _, err := Parse("import.json", []byte(input)); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", input, err, want)
+		}
+	}
+}
+
 func TestDescribeWorkspaces(t *testing.T) {
 	yes, no, root, user := true, false, int64(80), int64(10)
 	want := &Document{

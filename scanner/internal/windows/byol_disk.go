@@ -66,7 +66,8 @@ func (d *Disk) evidence(data string) requirement.Evidence {
 			return ev
 		}
 	}
-	return requirement.Evidence{Kind: requirement.KindVolume, Origin: requirement.OriginDisk, Found: true, Data: data}
+	return requirement.Evidence{Kind: requirement.KindVolume, Origin: requirement.OriginDisk, Found: true,
+		Source: "other", Data: data}
 }
 
 // judgeDiskSize decides byol.disk.size. d is nil if the disk is not known.

@@ -14,7 +14,7 @@ import (
 var byolDrivesSingle = entry{
 	Requirement: required("byol.drives.single", "AdditionalDrivesAttached", "The computer must have only drive C.",
 		sectionBYOL, explanation{
-			Reads: `The partitions of the images; SYSTEM: MountedDevices, Enum, Control\Session Manager\DOS Devices; the ` +
+			Reads: `The images and their partitions; SYSTEM: MountedDevices, Enum, Control\Session Manager\DOS Devices; the ` +
 				`Network key of each user. Recovery and EFI system partitions have no drive letter.`,
 			Live: "Get-Volume; net use",
 			Doubts: "A volume that Windows has not seen yet gets a letter at the next start, from observation. The letter " +
@@ -177,6 +177,12 @@ func judgeDrivesSingle(l letters) requirement.Outcome {
 		}
 	}
 	for _, d := range l.Disks {
+		if !d.root() {
+			present.add("the disk "+d.Name+" is attached", "Detach the disk "+d.Name+".",
+				requirement.Subject{Kind: requirement.SubjectDrive, ID: d.Name, Reason: requirement.ReasonPresent},
+				d.evidence(d.Name))
+			continue
+		}
 		for i, p := range d.Parts {
 			switch {
 			case slices.Contains(seen, &d.Parts[i]):

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coldcheck/coldcheck/internal/fold"
 	"github.com/coldcheck/coldcheck/internal/prose"
 	"github.com/coldcheck/coldcheck/scanner/internal/windows/machine"
 	"github.com/coldcheck/coldcheck/scanner/requirement"
@@ -405,18 +404,17 @@ type importPreparation struct {
 }
 
 const (
-	// dotNET45 is the Release of .NET Framework 4.5 (Microsoft, "How to determine which .NET Framework versions are
-	// installed").
-	dotNET45       = 378389
-	importFree     = 6 * gibibyte
-	keyRunOnce     = machine.KeyMachineWindows + `\RunOnce`
-	keyFramework45 = `HKLM\SOFTWARE\Microsoft\NET Framework Setup\NDP\v4\Full`
+	dotNet45   = 378389 // as dotNet472, of version 4.5
+	importFree = 6 * gibibyte
+	keyRunOnce = machine.KeyMachineWindows + `\RunOnce`
 )
 
 func (m *Machine) decideImportPrepare() requirement.Outcome {
 	var p importPreparation
-	err := m.readNumbers(numberAt{&p.Deny, keyTerminalServer, "fDenyTSConnections"},
-		numberAt{&p.Framework, keyFramework45, "Release"})
+	err := m.readNumbers(numberAt{&p.Deny, keyTerminalServer, "fDenyTSConnections"})
+	if err == nil {
+		p.Framework, err = m.DotNet()
+	}
 	if err == nil {
 		p.DHCP, err = m.Service("Dhcp")
 	}
@@ -454,7 +452,7 @@ func judgeImportPrepare(p importPreparation) requirement.Outcome {
 	if !p.Deny.Present || p.Deny.Value != 0 {
 		lack("Remote Desktop is off", p.Deny.Evidence)
 	}
-	if p.Framework.Value < dotNET45 {
+	if p.Framework.Value < dotNet45 {
 		lack(".NET Framework 4.5 is not installed", p.Framework.Evidence)
 	}
 	if !p.DHCP.Exists() || p.DHCP.Start.Value == machine.StartDisabled {
@@ -550,51 +548,8 @@ func judgeSysprepNotRun(t sysprepTraces) requirement.Outcome {
 }
 
 var byolNTP = entry{
-	Requirement: recommended("byol.ntp", "", "The time source of Windows should be reachable from the WorkSpaces.",
-		sectionBYOLErrors, explanation{
-			Reads: `SYSTEM: Services\W32Time\Start, and Parameters\Type and NtpServer.`,
-			Live:  "w32tm /query /source",
-			Doubts: "Whether another time source can be reached is not on the disk. Only Windows without any time source " +
-				"is a warning.",
-			Fix: "Run w32tm /config /manualpeerlist:169.254.169.123 /syncfromflags:manual /update in an elevated command " +
-				"prompt.",
-		}),
-	Judge: func(m *Machine) requirement.Outcome {
-		service, err := m.Service("W32Time")
-		if err != nil {
-			return requirement.Unreadable(err)
-		}
-		var kind, servers machine.Setting[string]
-		const key = machine.KeyServices + `\W32Time\Parameters`
-		if err := m.readTexts(textAt{&kind, key, "Type"}, textAt{&servers, key, "NtpServer"}); err != nil {
-			return requirement.Unreadable(err)
-		}
-		return judgeNTP(service, kind, servers)
-	},
-}
-
-// amazonTime is the time source that every instance of EC2 can reach.
-const amazonTime = "169.254.169.123"
-
-func judgeNTP(service machine.Service, kind, servers machine.Setting[string]) requirement.Outcome {
-	evidence := []requirement.Evidence{kind.Evidence, servers.Evidence}
-	switch {
-	case !service.Exists():
-		return requirement.Warn("The Windows Time service is not installed.", service.Key).
-			About(machine.ServiceSubject("W32Time", "Windows Time", requirement.ReasonMissing, ""))
-	case service.Start.Value == machine.StartDisabled:
-		return requirement.Warn("The Windows Time service is disabled.", service.Start.Evidence).
-			About(service.Subject(requirement.ReasonDisabled, ""))
-	case strings.EqualFold(kind.Value, "NoSync"):
-		return requirement.Warn("Windows synchronizes its clock with no time source (Type is NoSync).", evidence...).
-			About(subjectOf(kind.Evidence, requirement.ReasonValue))
-	case fold.Index(servers.Value, amazonTime) >= 0:
-		return requirement.Pass("The time source is "+amazonTime+", which every WorkSpace can reach.", evidence...)
-	case servers.Value == "":
-		return requirement.Pass("No time source is set; Windows uses its default.", evidence...)
-	}
-	return requirement.Pass("The time source is "+prose.Short(servers.Value)+". The disk does not show whether "+
-		"WorkSpaces can reach it.", evidence...)
+	Requirement: recommended("byol.ntp", "", timeSource.Demand, sectionBYOLErrors, timeSourceExplained),
+	Judge:       (*Machine).decideTimeSource,
 }
 
 var byolProtocol = entry{

@@ -35,7 +35,7 @@ func client(build int, edition string) machine.System {
 		Evidence: []requirement.Evidence{evidence}}
 }
 
-var windows11 = client(26100, "Enterprise")
+var windows24H2 = client(26100, "Enterprise")
 
 func TestBYOLSystem(t *testing.T) {
 	system := func(build int, edition string) requirement.Outcome {
@@ -67,11 +67,11 @@ func TestBYOLSystem(t *testing.T) {
 		"11 25H2":                   {byolOS, system(26200, "Enterprise"), passed},
 		"11, next":                  {byolOS, system(26300, "Enterprise"), failed},
 		"a server":                  {byolOS, judgeBYOLSystem(server2019, "amd64", machine.Program{}), failed},
-		"32-bit":                    {byolOS, judgeBYOLSystem(windows11, "x86", machine.Program{}), failed},
-		"ARM":                       {byolOS, judgeBYOLSystem(windows11, "arm64", machine.Program{}), failed},
-		"the kernel's own build":    {byolOS, judgeBYOLSystem(windows11, "amd64", kernel(26100)), passed},
+		"32-bit":                    {byolOS, judgeBYOLSystem(windows24H2, "x86", machine.Program{}), failed},
+		"ARM":                       {byolOS, judgeBYOLSystem(windows24H2, "arm64", machine.Program{}), failed},
+		"the kernel's own build":    {byolOS, judgeBYOLSystem(windows24H2, "amd64", kernel(26100)), passed},
 		"a kernel of its base":      {byolOS, judgeBYOLSystem(client(19045, "Enterprise"), "amd64", kernel(19041)), passed},
-		"another kernel":            {byolOS, judgeBYOLSystem(windows11, "amd64", kernel(22621)), undetermined},
+		"another kernel":            {byolOS, judgeBYOLSystem(windows24H2, "amd64", kernel(22621)), undetermined},
 
 		"no N":      {byolEditionN, judgeEditionN(words("Enterprise")), passed},
 		"N":         {byolEditionN, judgeEditionN(words("EnterpriseN")), failed},
@@ -372,12 +372,12 @@ func TestDisk(t *testing.T) {
 		"10, GPT":             {byolPartitioning, judgePartitioning(ten, table("gpt"), nil, nil), failed},
 		"10, MBR with UEFI":   {byolPartitioning, judgePartitioning(ten, table("mbr"), []string{"1"}, nil), warning},
 		"10, MBR, unread":     {byolPartitioning, judgePartitioning(ten, table("mbr"), nil, errTorn), undetermined},
-		"11, GPT":             {byolPartitioning, judgePartitioning(windows11, table("gpt"), nil, nil), passed},
-		"11, GPT, unread ESP": {byolPartitioning, judgePartitioning(windows11, table("gpt"), nil, errTorn), passed},
-		"11, MBR":             {byolPartitioning, judgePartitioning(windows11, table("mbr"), nil, nil), failed},
-		"hybrid":              {byolPartitioning, judgePartitioning(windows11, hybrid, nil, nil), warning},
+		"11, GPT":             {byolPartitioning, judgePartitioning(windows24H2, table("gpt"), nil, nil), passed},
+		"11, GPT, unread ESP": {byolPartitioning, judgePartitioning(windows24H2, table("gpt"), nil, errTorn), passed},
+		"11, MBR":             {byolPartitioning, judgePartitioning(windows24H2, table("mbr"), nil, nil), failed},
+		"hybrid":              {byolPartitioning, judgePartitioning(windows24H2, hybrid, nil, nil), warning},
 		"dynamic":             {byolPartitioning, judgePartitioning(ten, dynamic, nil, nil), failed},
-		"damaged table":       {byolPartitioning, judgePartitioning(windows11, damaged, nil, nil), undetermined},
+		"damaged table":       {byolPartitioning, judgePartitioning(windows24H2, damaged, nil, nil), undetermined},
 		"damaged, other kind": {byolPartitioning, judgePartitioning(ten, damaged, nil, nil), undetermined},
 		"partition only":      {byolPartitioning, judgePartitioning(ten, bare, nil, nil), undetermined},
 
@@ -432,21 +432,21 @@ func TestFirmware(t *testing.T) {
 	checkAll(t, map[string]judged{
 		"10, BIOS":             {byolFirmware, judgeFirmware(windows10, boot(false, true)), passed},
 		"10, UEFI":             {byolFirmware, judgeFirmware(windows10, boot(true, false)), failed},
-		"11, UEFI":             {byolFirmware, judgeFirmware(windows11, boot(true, false)), passed},
-		"11, BIOS":             {byolFirmware, judgeFirmware(windows11, boot(false, true)), failed},
-		"both":                 {byolFirmware, judgeFirmware(windows11, boot(true, true)), warning},
+		"11, UEFI":             {byolFirmware, judgeFirmware(windows24H2, boot(true, false)), passed},
+		"11, BIOS":             {byolFirmware, judgeFirmware(windows24H2, boot(false, true)), failed},
+		"both":                 {byolFirmware, judgeFirmware(windows24H2, boot(true, true)), warning},
 		"both, on partitions":  {byolFirmware, judgeFirmware(windows10, apart), warning},
-		"11, UEFI, one unread": {byolFirmware, judgeFirmware(windows11, unread), undetermined},
+		"11, UEFI, one unread": {byolFirmware, judgeFirmware(windows24H2, unread), undetermined},
 		"10, UEFI, one unread": {byolFirmware, judgeFirmware(windows10, unread), failed},
-		"unread":               {byolFirmware, judgeFirmware(windows11, none), undetermined},
-		"nothing":              {byolFirmware, judgeFirmware(windows11, firmware{}), undetermined},
+		"unread":               {byolFirmware, judgeFirmware(windows24H2, none), undetermined},
+		"nothing":              {byolFirmware, judgeFirmware(windows24H2, firmware{}), undetermined},
 		"11 installed by UEFI": {byolFirmware,
-			judgeFirmware(windows11, installed(firmwareUEFI, absent[uint32]())), inferred},
-		"11 installed by BIOS":  {byolFirmware, judgeFirmware(windows11, installed(firmwareBIOS, number(1))), undetermined},
-		"11, now UEFI":          {byolFirmware, judgeFirmware(windows11, installed(firmwareBIOS, number(2))), undetermined},
+			judgeFirmware(windows24H2, installed(firmwareUEFI, absent[uint32]())), inferred},
+		"11 installed by BIOS":  {byolFirmware, judgeFirmware(windows24H2, installed(firmwareBIOS, number(1))), undetermined},
+		"11, now UEFI":          {byolFirmware, judgeFirmware(windows24H2, installed(firmwareBIOS, number(2))), undetermined},
 		"10, now UEFI":          {byolFirmware, judgeFirmware(windows10, installed(firmwareBIOS, number(2))), undetermined},
 		"10 on a partition":     {byolFirmware, judgeFirmware(windows10, partition), inferred},
-		"a log that is damaged": {byolFirmware, judgeFirmware(windows11, tornLog), undetermined},
+		"a log that is damaged": {byolFirmware, judgeFirmware(windows24H2, tornLog), undetermined},
 	})
 	for text, want := range map[string]int{
 		"2026-01-14 08:51:02, Info IBS    Callback_BootEnvironmentDetect: FirmwareType 1.": firmwareBIOS,
@@ -647,12 +647,12 @@ func TestBYOLSettings(t *testing.T) {
 		"a tag":           {byolSysprepNotRun, judgeSysprepNotRun(tagged), warning},
 		"an older tag":    {byolSysprepNotRun, judgeSysprepNotRun(older), passed},
 		"no state":        {byolSysprepNotRun, judgeSysprepNotRun(sysprepTraces{State: absent[string]()}), undetermined},
-		"DCV on 11":       {byolProtocol, judgeProtocol(windows11, "BYOL_REGULAR_WSP", evidence), stated},
-		"own on 11":       {byolProtocol, judgeProtocol(windows11, "BYOL_REGULAR_BYOP", evidence), stated},
+		"DCV on 11":       {byolProtocol, judgeProtocol(windows24H2, "BYOL_REGULAR_WSP", evidence), stated},
+		"own on 11":       {byolProtocol, judgeProtocol(windows24H2, "BYOL_REGULAR_BYOP", evidence), stated},
 		"PCoIP on 10":     {byolProtocol, judgeProtocol(windows10, "BYOL_REGULAR", evidence), stated},
 		"PCoIP on 11": {byolProtocol,
-			judgeProtocol(windows11, "BYOL_REGULAR", evidence), verdict{requirement.Failed, requirement.Stated}},
-		"unknown protocol": {byolProtocol, judgeProtocol(windows11, "", evidence), undetermined},
+			judgeProtocol(windows24H2, "BYOL_REGULAR", evidence), verdict{requirement.Failed, requirement.Stated}},
+		"unknown protocol": {byolProtocol, judgeProtocol(windows24H2, "", evidence), undetermined},
 
 		"stopped": {byolShutdown, judgeShutdown(lastShutdown{State: volume.StateClean, Volume: evidence}), passed},
 		"in use":  {byolShutdown, judgeShutdown(lastShutdown{State: volume.StateInUse, Volume: evidence}), warning},
@@ -667,7 +667,7 @@ func TestBYOLSettings(t *testing.T) {
 }
 
 func TestImportPrepare(t *testing.T) {
-	good := importPreparation{Deny: number(0), Framework: number(dotNET45),
+	good := importPreparation{Deny: number(0), Framework: number(dotNet45),
 		DHCP: machine.Service{Name: "Dhcp", Start: number(2), Key: evidence}, Free: importFree,
 		Evidence:  []requirement.Evidence{evidence},
 		PageFiles: machine.Setting[[]string]{Value: []string{`C:\pagefile.sys 4096 4096`}, Present: true, Evidence: evidence},
@@ -681,7 +681,7 @@ func TestImportPrepare(t *testing.T) {
 	for name, change := range map[string]func(*importPreparation){
 		"no remote desktop":  func(p *importPreparation) { p.Deny = number(1) },
 		"no setting":         func(p *importPreparation) { p.Deny = absent[uint32]() },
-		"an old framework":   func(p *importPreparation) { p.Framework = number(dotNET45 - 1) },
+		"an old framework":   func(p *importPreparation) { p.Framework = number(dotNet45 - 1) },
 		"no DHCP client":     func(p *importPreparation) { p.DHCP.Start = number(4) },
 		"a managed file":     func(p *importPreparation) { p.PageFiles.Value = []string{`?:\pagefile.sys`} },
 		"sizes of 0":         func(p *importPreparation) { p.PageFiles.Value = []string{`C:\pagefile.sys 0 0`} },

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/registry"
@@ -64,17 +65,18 @@ type PartFS interface {
 	io.Closer
 }
 
-// RootDisk returns the disk with the system that is checked; nil if it is not known.
+// rootDisk returns the disk with the system that is checked; nil if it is not known.
 func (in Input) rootDisk() *Disk {
 	for i, d := range in.Disks {
-		for _, p := range d.Parts {
-			if p.Root {
-				return &in.Disks[i]
-			}
+		if d.root() {
+			return &in.Disks[i]
 		}
 	}
 	return nil
 }
+
+// root says whether the disk contains the system that is checked.
+func (d *Disk) root() bool { return slices.ContainsFunc(d.Parts, func(p DiskPart) bool { return p.Root }) }
 
 // bootFiles is what starts a system from a partition.
 type bootFiles struct {

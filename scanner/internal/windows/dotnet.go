@@ -24,7 +24,7 @@ var poolsDotNet = entry{
 
 // DotNet reads the number of the release of the .NET Framework 4 that is installed.
 func (m *Machine) DotNet() (machine.Setting[uint32], error) {
-	return m.DWordAt(keyFramework45, "Release")
+	return m.DWordAt(`HKLM\SOFTWARE\Microsoft\NET Framework Setup\NDP\v4\Full`, "Release")
 }
 
 func (m *Machine) decideDotNet() requirement.Outcome {
