@@ -105,7 +105,8 @@ func (b book) bind(all []requirement.Check, sys system, family requirement.Platf
 	}
 	var checks []requirement.Check
 	for _, r := range b.rules {
-		o := requirement.Skip(fmt.Sprintf("The rule book %s is not for %s.", b.Name, k.Name))
+		r.NotApplicable = fmt.Sprintf("The rule book %s is not for %s.", b.Name, k.Name)
+		o := requirement.Skip(r.NotApplicable)
 		switch {
 		case r.ID == b.Concerns.DecidedBy:
 			o = requirement.Fail(fmt.Sprintf("The system is %s; the rule book %s is for %s.", k.Name, b.Name, b.Judges),
