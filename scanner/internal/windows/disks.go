@@ -76,7 +76,9 @@ func (in Input) rootDisk() *Disk {
 }
 
 // root says whether the disk contains the system that is checked.
-func (d *Disk) root() bool { return slices.ContainsFunc(d.Parts, func(p DiskPart) bool { return p.Root }) }
+func (d *Disk) root() bool {
+	return slices.ContainsFunc(d.Parts, func(p DiskPart) bool { return p.Root })
+}
 
 // bootFiles is what starts a system from a partition.
 type bootFiles struct {
