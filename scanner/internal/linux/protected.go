@@ -132,6 +132,10 @@ func (m *Machine) protectedRows(paths []string, optional bool) []protectedPath {
 	return rows
 }
 
+// maxOwners is how many packages that own a path are looked at. A file has one, a folder
+// may have many.
+const maxOwners = 4
+
 // maxVerified bounds a file whose content is compared, in bytes. Larger ones are only
 // looked for.
 const maxVerified = 64 << 20
@@ -147,15 +151,14 @@ func (m *Machine) verify(p string, f File, row *protectedPath) error {
 		if err != nil {
 			return packagesError(err)
 		}
-		for _, owner := range owners {
+		for _, owner := range owners[:min(len(owners), maxOwners)] {
 			if !owner.IsInstalled() {
 				continue
 			}
-			sums, err := packages.MD5Sums(treeFS{&m.tree}, owner)
+			want, ok, err := packages.MD5Sum(treeFS{&m.tree}, owner, name)
 			if err != nil {
 				return packagesError(err)
 			}
-			want, ok := sums[name]
 			if !ok {
 				continue // a file of configuration, or a package without sums
 			}

@@ -581,39 +581,51 @@ func (r refusing) Open(name string) (fs.File, error) {
 	return r.FS.Open(name)
 }
 
-// The sums of a package are those of its list, which has the architecture in its name if
-// several may be installed.
-func TestMD5Sums(t *testing.T) {
+// The sum of a file is in the list of its package, which has the architecture in its name
+// if several may be installed.
+func TestMD5Sum(t *testing.T) {
 	const sum = "0123456789abcdef0123456789abcdef"
+	line := sum + "  usr/bin/a\n"
 	for name, c := range map[string]struct {
 		files map[string]string
-		want  map[string]string
+		want  string // "" for none
 		err   error
 	}{
-		"none":      {nil, map[string]string{}, nil},
-		"empty":     {map[string]string{"a.md5sums": ""}, map[string]string{}, nil},
-		"one":       {map[string]string{"a.md5sums": sum + "  usr/bin/a\n"}, map[string]string{"/usr/bin/a": sum}, nil},
-		"no end":    {map[string]string{"a.md5sums": sum + "  usr/bin/a"}, map[string]string{"/usr/bin/a": sum}, nil},
-		"dot":       {map[string]string{"a.md5sums": sum + "  ./usr/bin/a\n"}, map[string]string{"/usr/bin/a": sum}, nil},
-		"spaces":    {map[string]string{"a.md5sums": sum + "  a b\n"}, map[string]string{"/a b": sum}, nil},
-		"case":      {map[string]string{"a.md5sums": strings.ToUpper(sum) + "  a\n"}, map[string]string{"/a": sum}, nil},
-		"another":   {map[string]string{"b.md5sums": sum + "  a\n"}, map[string]string{}, nil},
-		"short":     {map[string]string{"a.md5sums": sum[1:] + "  a\n"}, nil, ErrCorrupt},
-		"long":      {map[string]string{"a.md5sums": sum + "0  a\n"}, nil, ErrCorrupt},
-		"no path":   {map[string]string{"a.md5sums": sum + "  \n"}, nil, ErrCorrupt},
-		"one space": {map[string]string{"a.md5sums": sum + " a\n"}, nil, ErrCorrupt},
-		"a zero":    {map[string]string{"a.md5sums": sum + "  a\x00\n"}, nil, ErrCorrupt},
+		"no list":   {nil, "", nil},
+		"empty":     {map[string]string{"a.md5sums": ""}, "", nil},
+		"one":       {map[string]string{"a.md5sums": line}, sum, nil},
+		"two":       {map[string]string{"a.md5sums": strings.Repeat("0", 32) + "  x\n" + line}, sum, nil},
+		"no end":    {map[string]string{"a.md5sums": strings.TrimSpace(line)}, sum, nil},
+		"dot":       {map[string]string{"a.md5sums": sum + "  ./usr/bin/a\n"}, sum, nil},
+		"case":      {map[string]string{"a.md5sums": strings.ToUpper(sum) + "  usr/bin/a\n"}, sum, nil},
+		"another":   {map[string]string{"a.md5sums": sum + "  usr/bin/b\n", "b.md5sums": line}, "", nil},
+		"short":     {map[string]string{"a.md5sums": line[1:]}, "", ErrCorrupt},
+		"long":      {map[string]string{"a.md5sums": "0" + line}, "", ErrCorrupt},
+		"no path":   {map[string]string{"a.md5sums": line + sum + "  \n"}, "", ErrCorrupt},
+		"one space": {map[string]string{"a.md5sums": sum + " usr/bin/a\n"}, "", ErrCorrupt},
+		"a zero":    {map[string]string{"a.md5sums": sum + "  usr/bin/a\x00\n"}, "", ErrCorrupt},
 		"of an architecture": {
-			map[string]string{"a:amd64.md5sums": sum + "  x\n", "a.md5sums": sum + "  y\n"}, map[string]string{"/x": sum}, nil,
+			map[string]string{"a:amd64.md5sums": line, "a.md5sums": strings.Repeat("0", 32) + "  usr/bin/a\n"}, sum, nil,
 		},
 	} {
 		root := map[string]string{}
 		for file, text := range c.files {
 			root[dpkgInfo+"/"+file] = text
 		}
-		got, err := MD5Sums(tree(root), Package{Name: "a", Arch: "amd64"})
-		if d := cmp.Diff(c.want, got); d != "" || !errors.Is(err, c.err) {
-			t.Errorf("%s: %v %s", name, err, d)
+		got, ok, err := MD5Sum(tree(root), Package{Name: "a", Arch: "amd64"}, "/usr/bin/a")
+		if got != c.want || ok != (c.want != "") || !errors.Is(err, c.err) {
+			t.Errorf("%s: %q, %t, %v", name, got, ok, err)
+		}
+	}
+	for size, want := range map[int64]error{maxSums: nil, maxSums + 1: ErrUnsupported} {
+		text := strings.Repeat(line, int(size)/len(line)-1) + sum + "  " // the last path is as long as is left
+		text += strings.Repeat("x", int(size)-len(text))
+		if len(text) != int(size) {
+			t.Fatalf("%d bytes", len(text))
+		}
+		_, ok, err := MD5Sum(tree(map[string]string{dpkgInfo + "/a.md5sums": text}), Package{Name: "a"}, "/usr/bin/a")
+		if ok != (want == nil) || !errors.Is(err, want) {
+			t.Errorf("%d bytes: %t, %v", size, ok, err)
 		}
 	}
 }

@@ -21,6 +21,9 @@ const (
 	// maxList is the largest list of files of one package, in bytes. The
 	// largest ones have 3 MiB.
 	maxList = 64 << 20
+	// maxSums is the largest list of checksums of one package, in bytes. The largest
+	// ones have 3 MiB.
+	maxSums = 16 << 20
 	// maxDiversions is the largest list of diversions, in bytes. Real ones have
 	// 10 KiB.
 	maxDiversions = 1 << 20
@@ -216,33 +219,33 @@ func sumLine(line []byte) (sum, path []byte, ok bool) {
 	return sum, path, ok && len(sum) == 32 && len(path) > 1 && bytes.IndexByte(path, 0) < 0
 }
 
-// MD5Sums returns the MD5 sums that dpkg has of the files of a package, in lower-case
-// hexadecimal digits by path (deb-md5sums(5)). Files of configuration have none there.
-// It is empty if the package has no such list. The error wraps ErrCorrupt or
-// ErrUnsupported, or is that of the file system.
-func MD5Sums(fsys fs.FS, p Package) (map[string]string, error) {
-	sums := map[string]string{}
+// MD5Sum returns the MD5 sum that dpkg has of a file of a package, in lower-case
+// hexadecimal digits (deb-md5sums(5)), and whether it has one: files of configuration have
+// none there. The error wraps ErrCorrupt or ErrUnsupported, or is that of the file system.
+func MD5Sum(fsys fs.FS, p Package, path string) (sum string, ok bool, err error) {
 	for _, name := range []string{p.Name + ":" + p.Arch, p.Name} {
 		file := dpkgInfo + "/" + name + ".md5sums"
-		data, err := readFile(fsys, file, maxList)
+		data, err := readFile(fsys, file, maxSums)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return "", false, err
 		}
 		n := 0
 		for line := range bytes.Lines(data) {
 			n++
-			sum, path, ok := sumLine(line)
-			if !ok {
-				return nil, fmt.Errorf("%s: line %d: no checksum and path: %w", file, n, ErrCorrupt)
+			digits, of, valid := sumLine(line)
+			if !valid {
+				return "", false, fmt.Errorf("%s: line %d: no checksum and path: %w", file, n, ErrCorrupt)
 			}
-			sums[string(path)] = strings.ToLower(string(sum))
+			if string(of) == path {
+				sum, ok = strings.ToLower(string(digits)), true
+			}
 		}
-		break
+		return sum, ok, nil
 	}
-	return sums, nil
+	return "", false, nil
 }
 
 // close takes note of lists of packages that the status file does not name.
