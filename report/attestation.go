@@ -165,7 +165,10 @@ func testResult(r *scanner.Result) jsonTestResult {
 			t.PassedTests = append(t.PassedTests, f.ID)
 		}
 	}
-	switch passes := r.PolicyVerdict == scanner.Ready && len(t.FailedTests) == 0; {
+	// At FailOnNever, a verdict of the policy hides failures and doubts about the images.
+	passes := r.PolicyVerdict == scanner.Ready && r.VerdictAt(scanner.FailOnFailed) == scanner.Ready &&
+		len(t.FailedTests) == 0
+	switch {
 	case passes && r.Verdict == scanner.Ready:
 		t.Result = resultPassed
 	case passes:

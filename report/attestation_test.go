@@ -250,6 +250,22 @@ func TestResultOfRuleBooks(t *testing.T) {
 	}
 }
 
+// A policy under which nothing fails hides no doubt about the images.
+func TestResultOfDoubt(t *testing.T) {
+	evidence := requirement.Evidence{Kind: requirement.KindFile, Source: "root", Path: "x"}
+	r := &scanner.Result{
+		Findings: []requirement.Finding{counting("a", requirement.Warn("Perhaps.", evidence), nil)},
+		Verdict:  scanner.NotReady, PolicyVerdict: scanner.Ready,
+	}
+	if got := testResult(r).Result; got != resultWarned {
+		t.Errorf("without a doubt: %s", got)
+	}
+	r.Changed = []string{"root.img has changed"}
+	if got := testResult(r).Result; got != resultFailed {
+		t.Errorf("of an image that changed: %s", got)
+	}
+}
+
 // A result whose images are not identified is not signed.
 func TestAttestationWithoutHashes(t *testing.T) {
 	set := func(sum string) *scanner.RemoteFile {
