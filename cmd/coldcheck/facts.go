@@ -34,7 +34,7 @@ coldcheck facts --schema`,
 			if err := p.configure(c, ""); err != nil {
 				return err
 			}
-			return rules.load(p)
+			return rules.load()
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			name, path, err := splitFormat(format, "json", "table")

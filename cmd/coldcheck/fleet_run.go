@@ -72,7 +72,7 @@ coldcheck fleet run targets.jsonl --results s3://bucket/2026-12 --reuse s3://buc
 			if err := p.configure(c, flags.config); err != nil {
 				return err
 			}
-			return flags.rules.load(p)
+			return flags.rules.load()
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.fleetRun(c, args[0], flags)

@@ -26,7 +26,7 @@ func (f *ruleFlags) declare(c *cobra.Command) {
 }
 
 // load reads the rules, before any flag that may name one and before an image is read.
-func (f *ruleFlags) load(p *program) error {
+func (f *ruleFlags) load() error {
 	if len(f.files) == 0 {
 		return nil
 	}
@@ -36,7 +36,6 @@ func (f *ruleFlags) load(p *program) error {
 		if err != nil {
 			return inFlag("rules", err)
 		}
-		p.used("rules", name, data)
 		files = append(files, custom.File{Name: name, Data: data})
 	}
 	var err error

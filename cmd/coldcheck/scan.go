@@ -161,7 +161,7 @@ func (p *program) scanFlags(c *cobra.Command, f *scanFlags) {
 		if err := p.loadKey(c, f.key, f.outputs); err != nil {
 			return err
 		}
-		if err := f.rules.load(p); err != nil {
+		if err := f.rules.load(); err != nil {
 			return err
 		}
 		return p.loadTemplate(f.template, f.outputs) // before an image is read
