@@ -86,7 +86,8 @@ var snapshotID = regexp.MustCompile(`^snap-[0-9a-f]{8,17}$`)
 // meant.
 func (p *program) userHint(r *scanner.Result) string {
 	hasUser := slices.ContainsFunc(r.Volumes, func(v scanner.Volume) bool { return v.Role == scanner.User })
-	if hasUser || r.Verdict == scanner.Ready || len(p.images) != 1 || r.Platform.Family != "windows" {
+	if hasUser || r.RuleBook.WithoutUser || r.Verdict == scanner.Ready || len(p.images) != 1 ||
+		r.Platform.Family != "windows" {
 		return ""
 	}
 	user := "USER_IMAGE"
