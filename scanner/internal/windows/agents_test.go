@@ -169,9 +169,9 @@ func TestTimeSource(t *testing.T) {
 		"disabled":            {timeSettings{service(4), words("NTP"), words("169.254.169.123"), none}, warning},
 		"provider off":        {timeSettings{service(3), words("NTP"), words("169.254.169.123"), number(0)}, warning},
 		"not installed":       {timeSettings{machine.Service{Key: evidence}, words("NTP"), words("x"), none}, warning},
-		"no server":           {timeSettings{service(3), words("NTP"), absent[string](), none}, undetermined},
-		"nothing but flags":   {timeSettings{service(3), words("NTP"), words(" "), none}, undetermined},
-		"neither kind":        {timeSettings{service(3), absent[string](), absent[string](), none}, undetermined},
+		"no server":           {timeSettings{service(3), words("NTP"), absent[string](), none}, inferred},
+		"nothing but flags":   {timeSettings{service(3), words("NTP"), words(" "), none}, inferred},
+		"neither kind":        {timeSettings{service(3), absent[string](), absent[string](), none}, inferred},
 		"server without kind": {timeSettings{service(3), absent[string](), words("169.254.169.123"), none}, passed},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, timeSource, judgeTimeSource(c.t), c.want) })

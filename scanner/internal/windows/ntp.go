@@ -103,7 +103,8 @@ func judgeTimeSource(t timeSettings) requirement.Outcome {
 	case ofDomain:
 		return requirement.Pass("Windows takes its time from its domain.", evidence...)
 	case len(servers) == 0:
-		return requirement.Unknown("The registry names no time server.", evidence...)
+		return requirement.Infer("No time server is set. The default of Windows applies, which the network must let "+
+			"it reach.", evidence...)
 	}
 	return requirement.Infer("Windows takes its time from "+prose.Some(servers)+", which the network must let it reach. "+
 		timeServerEC2+" is reachable from every instance.", evidence...)
