@@ -113,6 +113,16 @@ func goldenExplanation(t *testing.T, name string, got []byte) {
 	}
 }
 
+// explainedPage is a page of an explanation, which TestExplain keeps.
+func explainedPage(t *testing.T) string {
+	t.Helper()
+	page, err := filepath.Abs("testdata/explain/explain-reserved-storage.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
 // TestExplainWindow looks at changes at, and a second outside of, both ends of the window.
 func TestExplainWindow(t *testing.T) {
 	t.Parallel()

@@ -25,7 +25,7 @@ func TestHTMLValid(t *testing.T) {
 	t.Parallel()
 	testenv.Tool(t, "java")
 	checker := testenv.Validator(t, "vnu-jar", "build/dist/vnu.jar")
-	pages := append(files(t, "html"), fleetPages(t)...)
+	pages := append(append(files(t, "html"), fleetPages(t)...), explainedPage(t))
 	good, err := os.ReadFile(pages[0])
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +62,9 @@ func TestHTMLInBrowser(t *testing.T) {
 	// all that a page may hold; the checker takes its time
 	checked := []string{"case-failing", "case-linux-failing", "hostile", "waived", "cross-checked"}
 	pages := files(t, "html")
+	if testenv.Full() {
+		pages, checked = append(pages, explainedPage(t)), append(checked, "explain-reserved-storage")
+	}
 	b := startBrowser(t)
 	for _, page := range pages {
 		name := strings.TrimSuffix(filepath.Base(page), ".html")

@@ -306,16 +306,20 @@ func (m *Machine) buildJump() (buildJump, error) {
 	if err != nil {
 		return buildJump{}, err
 	}
-	return m.jumpIn(log)
-}
-
-// jumpIn looks for an upgrade in a log. Versions rise, so that the log is read completely only where the oldest and the
-// newest start differ.
-func (m *Machine) jumpIn(log *machine.EventLog) (j buildJump, err error) {
+	// The newest start is known already, which matters where many records came since.
+	if e, err := m.Events(); err == nil && e.Start != nil && e.System.Err == nil && isStart(*e.Start, "") {
+		return m.jumpIn(log, e.Start)
+	}
 	newest, err := m.firstStart(log, true, "")
 	if newest == nil {
-		return j, err
+		return buildJump{}, err
 	}
+	return m.jumpIn(log, newest)
+}
+
+// jumpIn looks for an upgrade in a log before its newest start. Versions rise, so that the log is read completely only
+// where the oldest and the newest start differ.
+func (m *Machine) jumpIn(log *machine.EventLog, newest *machine.Event) (j buildJump, err error) {
 	oldest, err := m.firstStart(log, false, newest.Computer)
 	if oldest == nil {
 		return j, err

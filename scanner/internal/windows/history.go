@@ -103,13 +103,20 @@ func (m *Machine) eventHistory(l *history.Log, name string,
 		if c.Time.IsZero() {
 			c.Time = r.Time
 		}
-		c.Evidence = one(r.Shown(""))
+		c.Evidence = one(shownOnly(r))
 		l.Add(c)
 	}
 	if problem == nil && oldest.After(l.From) {
 		problem = errors.New("the log begins on " + oldest.UTC().Format(layoutSeconds))
 	}
 	return log.File.Evidence, problem
+}
+
+// shownOnly is an event as evidence of a change that has its time.
+func shownOnly(r machine.Event) requirement.Evidence {
+	ev := r.Shown("")
+	ev.Note = r.Evidence.Note
+	return ev
 }
 
 func (m *Machine) systemHistory(l *history.Log) (requirement.Evidence, error) {
@@ -500,7 +507,7 @@ func (m *Machine) upgradesHistory(l *history.Log) (requirement.Evidence, error) 
 		from, to := j.Before.Text("BuildVersion"), j.After.Text("BuildVersion")
 		l.Add(history.Change{Time: startTime(*j.After), Kind: history.Upgrade, Subject: "upgrade",
 			What:     fmt.Sprintf("Windows first started with build %s after build %s", to, from),
-			Evidence: []requirement.Evidence{j.After.Shown(""), j.Before.Shown("")}})
+			Evidence: []requirement.Evidence{shownOnly(*j.After), shownOnly(*j.Before)}})
 	}
 	s, err := m.System()
 	if err != nil {

@@ -204,6 +204,7 @@ func (l *EventLog) event(r *evtx.Record) Event {
 // Shown returns the event as evidence, with its time and what it says.
 func (e Event) Shown(says string) requirement.Evidence {
 	ev := e.Evidence
+	ev.Note += ", " + e.Time.UTC().Format("2006-01-02 15:04:05Z")
 	ev.Data = fmt.Sprintf("%s, %s %d", e.Time.UTC().Format(time.RFC3339), e.Provider, e.ID)
 	if says != "" {
 		ev.Data += ": " + says
