@@ -71,6 +71,7 @@ func TestPoolsUpdates(t *testing.T) {
 	recent, old := requirement.Infer("recent", evidence), requirement.Warn("old", evidence)
 	unknown := requirement.Unknown("no update")
 	waiting := PendingReboot{Servicing: []pendingTrace{{What: "RebootPending", Evidence: evidence}}}
+	likely := PendingReboot{Likely: waiting.Servicing}
 	for name, c := range map[string]struct {
 		age     requirement.Outcome
 		pending PendingReboot
@@ -78,6 +79,7 @@ func TestPoolsUpdates(t *testing.T) {
 	}{
 		"recent":          {recent, PendingReboot{}, inferred},
 		"recent, waiting": {recent, waiting, warning},
+		"recent, likely":  {recent, likely, warning},
 		"old":             {old, PendingReboot{}, warning},
 		"unknown":         {unknown, PendingReboot{}, undetermined},
 		"unknown, one is": {unknown, waiting, warning},

@@ -2,6 +2,7 @@ package windows
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/coldcheck/coldcheck/registry"
@@ -33,9 +34,8 @@ func (m *Machine) decidePoolsUpdates() requirement.Outcome {
 // judgePoolsUpdates decides pools.updates.all-installed. age is what the age of the last update says.
 func judgePoolsUpdates(s machine.System, age requirement.Outcome, pending PendingReboot) requirement.Outcome {
 	o := age
-	if len(pending.Servicing) > 0 {
-		o = requirement.Warn("Updates wait for a restart: "+someTraces(pending.Servicing)+".",
-			tracesOf(pending.Servicing)...)
+	if waiting := slices.Concat(pending.Servicing, pending.Likely); len(waiting) > 0 {
+		o = requirement.Warn("Updates wait for a restart: "+someTraces(waiting)+".", tracesOf(waiting)...)
 		o.Remediation = "Restart, and install the remaining updates."
 	}
 	if o.Status == requirement.Warning && len(o.Subjects) == 0 {
