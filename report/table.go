@@ -47,6 +47,7 @@ func Table(w io.Writer, r *scanner.Result, o Options) error {
 // judgement writes what one rule book says: the cards, the verdict, and what to do
 // next. Remarks that are about the scan as a whole are those of the first one.
 func (p *page) judgement(r *scanner.Result, first bool, o Options) {
+	p.written = map[string]string{}
 	needed, extra, waived := cards(r)
 	for _, list := range [][]card{needed, waived} {
 		for _, c := range list {
