@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -441,10 +442,10 @@ func (m *Machine) agentFacts() (typed.Agents, error) {
 		keys, err := m.SubkeysAt(view + uninstallKey)
 		for _, k := range keys {
 			p, e := m.programFact(k)
-			err = errors.Join(err, e)
+			err = cmp.Or(err, e)
 			programs = append(programs, p)
 		}
-		unread = errors.Join(unread, err)
+		unread = cmp.Or(unread, err) // both are in one hive, so that one reason is enough
 	}
 	// program is an agent that is a service of one of some names, with the version of a
 	// program whose name begins with one of some texts.
