@@ -87,36 +87,24 @@ type sysprepRunner interface {
 
 // Explain says why the image creations failed that the documents describe, and the runs of Sysprep that the disk has
 // logs of: what explains them, and what changed on the machine before. Errors are those of Scan.
-func Explain(ctx context.Context, in Input) (*Explanation, error) {
+func Explain(ctx context.Context, in Input) (e *Explanation, err error) {
 	if in.Window < 0 || in.Window > MaxWindow {
 		return nil, fail(ErrUsage, "", "a window must be from 1 hour to %d days", MaxWindow/(24*time.Hour))
 	}
 	if in.Window == 0 {
 		in.Window = DefaultWindow
 	}
-	if err := in.check(); err != nil {
-		return nil, err
-	}
-	var endProgress func()
-	in.progress, endProgress = newProgress(in.Progress, everyInterval)
-	defer endProgress()
-	ctx, end := context.WithCancel(ctx)
-	defer end()
-	o, err := open(ctx, in)
+	err = examine(ctx, in, func(ctx context.Context, in Input, o *opened, m machine) (err error) {
+		e, err = o.explain(ctx, in, m)
+		return err
+	})
+	return e, err
+}
+
+// explain judges the machine and says what explains the failures.
+func (o *opened) explain(ctx context.Context, in Input, m machine) (*Explanation, error) {
+	a, err := o.findings(ctx, in, m)
 	if err != nil {
-		return nil, err
-	}
-	defer o.Close()
-	m, err := o.identify(ctx, in)
-	if err = o.volumes.unlessFailed(ctx, err); err != nil {
-		return nil, err
-	}
-	j, err := o.judge(ctx, in, m)
-	if err = o.volumes.unlessFailed(ctx, err); err != nil {
-		return nil, err
-	}
-	a, err := o.annotate(ctx, in, m, j)
-	if err = o.volumes.unlessFailed(ctx, err); err != nil {
 		return nil, err
 	}
 	e := &Explanation{Started: o.started, Platform: m.platform, Window: in.Window, RuleBook: a.judged[0].RuleBook}

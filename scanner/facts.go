@@ -20,28 +20,14 @@ import (
 // Facts reads the typed facts of the system on the images. What cannot be read is
 // unknown in the document. With Input.Rules, the document also has the results of the
 // functions that the rules use. The errors are those of Scan.
-func Facts(ctx context.Context, in Input) (*facts.Document, error) {
-	if err := in.check(); err != nil {
-		return nil, err
-	}
-	var endProgress func()
-	in.progress, endProgress = newProgress(in.Progress, everyInterval)
-	defer endProgress()
-	ctx, end := context.WithCancel(ctx)
-	defer end()
-	o, err := open(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	defer o.Close()
-	m, err := o.identify(ctx, in)
-	if err = o.volumes.unlessFailed(ctx, err); err != nil {
-		return nil, err
-	}
-	source := newFactSource(o.volumes, m.system, newService(o.documents, m))
-	source.progress = in.progress
-	d, err := source.collect(ctx, requirement.Platform(m.platform.Family), o.started, in.Rules)
-	return d, o.volumes.unlessFailed(ctx, err)
+func Facts(ctx context.Context, in Input) (d *facts.Document, err error) {
+	err = examine(ctx, in, func(ctx context.Context, in Input, o *opened, m machine) (err error) {
+		source := newFactSource(o.volumes, m.system, newService(o.documents, m))
+		source.progress = in.progress
+		d, err = source.collect(ctx, requirement.Platform(m.platform.Family), o.started, in.Rules)
+		return o.volumes.unlessFailed(ctx, err)
+	})
+	return d, err
 }
 
 // factSource reads each part of the facts of a system once, and adds what the system

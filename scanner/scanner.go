@@ -42,9 +42,25 @@ import (
 // cause. If part of the system cannot be read, the findings that need it are
 // undetermined. But if a read of a remote image fails for good, the scan ends with
 // an ErrIO, which is ErrPassing too if a later scan may succeed.
-func Scan(ctx context.Context, in Input) (*Result, error) {
+func Scan(ctx context.Context, in Input) (r *Result, err error) {
+	err = examine(ctx, in, func(ctx context.Context, in Input, o *opened, m machine) error {
+		a, err := o.findings(ctx, in, m)
+		if err != nil {
+			return err
+		}
+		r = o.conclude(in.Policy, in.Rules, m, a)
+		return nil
+	})
+	return r, err
+}
+
+// examine opens the images and calls f with the machine on them. The errors are those of
+// Scan, or of f.
+func examine(
+	ctx context.Context, in Input, f func(ctx context.Context, in Input, o *opened, m machine) error,
+) error {
 	if err := in.check(); err != nil {
-		return nil, err
+		return err
 	}
 	var endProgress func()
 	in.progress, endProgress = newProgress(in.Progress, everyInterval)
@@ -53,22 +69,24 @@ func Scan(ctx context.Context, in Input) (*Result, error) {
 	defer end() // of whatever still reads
 	o, err := open(ctx, in)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer o.Close()
 	m, err := o.identify(ctx, in)
 	if err = o.volumes.unlessFailed(ctx, err); err != nil {
-		return nil, err
+		return err
 	}
+	return f(ctx, in, o, m)
+}
+
+// findings judges the machine and completes the findings.
+func (o *opened) findings(ctx context.Context, in Input, m machine) (a annotated, err error) {
 	j, err := o.judge(ctx, in, m)
 	if err = o.volumes.unlessFailed(ctx, err); err != nil {
-		return nil, err
+		return a, err
 	}
-	a, err := o.annotate(ctx, in, m, j)
-	if err = o.volumes.unlessFailed(ctx, err); err != nil {
-		return nil, err
-	}
-	return o.conclude(in.Policy, in.Rules, m, a), nil
+	a, err = o.annotate(ctx, in, m, j)
+	return a, o.volumes.unlessFailed(ctx, err)
 }
 
 // opened is what a scan reads from, with what the scan records of it.

@@ -17,13 +17,12 @@ var explainFormats = []string{"table", "json", "html"}
 
 // explainFlags are the flags of explain.
 type explainFlags struct {
-	with, parents        []string
-	selected             selectionFlags // of which there is only --rulebook
-	root, user, userName string
-	window               string
-	format               string
-	staleBase            bool
-	reads                parallelReads
+	images    imageFlags
+	selected  selectionFlags // of which there is only --rulebook
+	window    string
+	format    string
+	staleBase bool
+	reads     parallelReads
 }
 
 func (p *program) explainCommand() *cobra.Command {
@@ -46,18 +45,13 @@ coldcheck explain root.img -o json`,
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&flags.with, "with", nil, "add data that is not on the disk from `FILE`: the output of "+
-		"'aws workspaces describe-workspace-images' or what 'coldcheck scan --with' takes; repeatable")
+	flags.images.declare(c, "check",
+		"the output of 'aws workspaces describe-workspace-images' or what 'coldcheck scan --with' takes")
 	f.StringVar(&flags.window, "window", "14d", "list changes of the `TIME` before a failure, such as 30d or 36h")
-	f.StringVar(&flags.root, "root", "", "treat `IMAGE` as the root volume")
-	f.StringVar(&flags.user, "user", "", "treat `IMAGE` as the user volume")
-	f.StringVar(&flags.userName, "user-name", "",
-		"check the profile of user `NAME`; also DOMAIN\\NAME or NAME@DOMAIN")
 	f.BoolVar(&flags.staleBase, "stale-base", false,
 		"accept an image that is the base disk of another image, and lacks the changes in that one")
 	ruleBooksFlag(c, &flags.selected.books)
 	formatFlag(c, &flags.format, true, explainFormats...)
-	parentFlag(c, &flags.parents)
 	memoryFlag(c, &p.maxMemory)
 	parallelReadsFlag(c, &flags.reads)
 	p.noProgressFlag(c)
@@ -69,36 +63,20 @@ func (p *program) explainFailures(c *cobra.Command, images []string, flags expla
 	if err != nil {
 		return err
 	}
-	in := scanner.Input{Images: files(images), Parents: files(flags.parents), UserName: flags.userName,
-		StaleBase: flags.staleBase, MaxMemory: int64(p.maxMemory),
-		ParallelReads: int(flags.reads), Progress: p.progress.show}
+	in := scanner.Input{StaleBase: flags.staleBase, MaxMemory: int64(p.maxMemory), ParallelReads: int(flags.reads),
+		Progress: p.progress.show}
 	if in.Window, err = window(flags.window); err != nil {
 		return err
 	}
 	if err := flags.selected.apply(c, &in); err != nil {
 		return err
 	}
-	names := slices.Clone(images)
-	for _, forced := range []struct {
-		name   string
-		source **scanner.Source
-	}{{flags.root, &in.Root}, {flags.user, &in.User}} {
-		if forced.name != "" {
-			source := scanner.File(forced.name)
-			*forced.source = &source
-			names = append(names, forced.name)
-		}
-	}
-	if err := p.checkImages(append(slices.Clone(names), flags.parents...)...); err != nil {
+	names := flags.images.input(images, &in)
+	if err := flags.images.check(p, names); err != nil {
 		return err
 	}
-	p.images = slices.Clone(names)
-	for _, name := range flags.with {
-		data, err := readWithin(name, maxDocument, "with")
-		if err != nil {
-			return inFlag("with", err)
-		}
-		in.With = append(in.With, scanner.Document{Name: name, Data: data})
+	if err := flags.images.documents(&in); err != nil {
+		return err
 	}
 	e, err := scanner.Explain(c.Context(), in)
 	if err != nil {
@@ -112,7 +90,7 @@ func (p *program) explainFailures(c *cobra.Command, images []string, flags expla
 		return err
 	}
 	p.progress.clear()
-	return p.writeFile(path, b.Bytes(), slices.Concat(names, flags.parents, flags.with)...)
+	return p.writeFile(path, b.Bytes(), slices.Concat(names, flags.images.parents, flags.images.with)...)
 }
 
 // window reads the value of --window: a time as Go writes it, or a number of days.

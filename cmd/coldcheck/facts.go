@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +13,8 @@ import (
 )
 
 func (p *program) factsCommand() *cobra.Command {
-	var with, parents []string
-	var root, user, userName, format string
+	var images imageFlags
+	var format string
 	var rules ruleFlags
 	var reads parallelReads
 	var schema bool
@@ -51,29 +50,13 @@ coldcheck facts --schema`,
 				}
 				return p.writeFile(path, append(text, '\n'))
 			}
-			in := scanner.Input{Images: files(args), Parents: files(parents), UserName: userName, Rules: rules.set,
-				MaxMemory: int64(p.maxMemory), ParallelReads: int(reads), Progress: p.progress.show}
-			names := slices.Clone(args)
-			for _, forced := range []struct {
-				name   string
-				source **scanner.Source
-			}{{root, &in.Root}, {user, &in.User}} {
-				if forced.name != "" {
-					source := scanner.File(forced.name)
-					*forced.source = &source
-					names = append(names, forced.name)
-				}
-			}
-			if err := p.checkImages(append(slices.Clone(names), parents...)...); err != nil {
+			in := scanner.Input{Rules: rules.set, MaxMemory: int64(p.maxMemory), ParallelReads: int(reads),
+				Progress: p.progress.show}
+			if err := images.check(p, images.input(args, &in)); err != nil {
 				return err
 			}
-			p.images = names
-			for _, name := range with {
-				data, err := readWithin(name, maxDocument, "with")
-				if err != nil {
-					return inFlag("with", err)
-				}
-				in.With = append(in.With, scanner.Document{Name: name, Data: data})
+			if err := images.documents(&in); err != nil {
+				return err
 			}
 			d, err := scanner.Facts(c.Context(), in)
 			if err != nil {
@@ -82,13 +65,8 @@ coldcheck facts --schema`,
 			return p.writeFacts(d, name, path)
 		},
 	}
-	c.Flags().StringVar(&root, "root", "", "treat `IMAGE` as the root volume")
-	c.Flags().StringVar(&user, "user", "", "treat `IMAGE` as the user volume")
-	c.Flags().StringVar(&userName, "user-name", "", "take the profile of user `NAME`; also DOMAIN\\NAME or NAME@DOMAIN")
-	c.Flags().StringArrayVar(&with, "with", nil,
-		"add data that is not on the disk from `FILE`: the output of 'aws workspaces describe-workspaces'; repeatable")
+	images.declare(c, "take", "the output of 'aws workspaces describe-workspaces'")
 	c.Flags().BoolVar(&schema, "schema", false, "write the JSON Schema of the facts")
-	parentFlag(c, &parents)
 	rules.declare(c)
 	c.Flags().Lookup("rules").Usage = "add the results of the functions that the rules in `FILE` (YAML) use; repeatable"
 	formatFlag(c, &format, true, "json", "table")

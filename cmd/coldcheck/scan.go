@@ -19,8 +19,8 @@ import (
 )
 
 func (p *program) scanCommand() *cobra.Command {
-	var with, expected, parents []string
-	var root, user, userName string
+	var expected []string
+	var images imageFlags
 	var policy policyFlags
 	var hash, staleBase, stats, dryRun bool
 	var flags scanFlags
@@ -48,10 +48,8 @@ coldcheck scan ebs:snap-0123456789abcdef0 ebs:snap-0fedcba9876543210 --dry-run`,
 					return err
 				}
 			}
-			in := scanner.Input{
-				Images: files(args), Parents: files(parents), UserName: userName, Hash: hash, StaleBase: staleBase,
-				Rules: flags.rules.set,
-			}
+			in := scanner.Input{Hash: hash, StaleBase: staleBase, Rules: flags.rules.set}
+			names := images.input(args, &in)
 			var err error
 			if err := flags.selected.apply(c, &in); err != nil {
 				return err
@@ -65,51 +63,30 @@ coldcheck scan ebs:snap-0123456789abcdef0 ebs:snap-0fedcba9876543210 --dry-run`,
 			if in.Expect, err = expectedSums(expected); err != nil {
 				return err
 			}
-			names := slices.Clone(args)
-			for _, forced := range []struct {
-				name   string
-				source **scanner.Source
-			}{{root, &in.Root}, {user, &in.User}} {
-				if forced.name != "" {
-					source := scanner.File(forced.name)
-					*forced.source = &source
-					names = append(names, forced.name)
-				}
-			}
 			if err := in.CheckExpected(); err != nil {
 				return inFlag("expect-hash", err)
 			}
-			if err := p.checkImages(append(slices.Clone(names), parents...)...); err != nil {
+			if err := images.check(p, names); err != nil {
 				return err
 			}
-			p.images = slices.Clone(names)
 			if dryRun {
 				return p.dryRun(c.Context(), scanner.Input{Images: in.Images, Parents: in.Parents, Root: in.Root,
 					User: in.User}, flags)
 			}
 			if flags.crossCheck {
-				if in.CrossCheck, err = startWorker(&workerImages{rawNames(names), rawNames(parents)}); err != nil {
+				if in.CrossCheck, err = startWorker(&workerImages{rawNames(names), rawNames(images.parents)}); err != nil {
 					return err
 				}
 			}
-			for _, name := range with {
-				data, err := readWithin(name, maxDocument, "with")
-				if err != nil {
-					return inFlag("with", err)
-				}
-				in.With = append(in.With, scanner.Document{Name: name, Data: data})
+			if err := images.documents(&in); err != nil {
+				return err
 			}
 			p.ofMachine, p.stats = true, stats
-			return p.scan(c.Context(), in, flags, slices.Concat(names, parents, with))
+			return p.scan(c.Context(), in, flags, slices.Concat(names, images.parents, images.with))
 		},
 	}
-	c.Flags().StringVar(&root, "root", "", "treat `IMAGE` as the root volume")
-	c.Flags().StringVar(&user, "user", "", "treat `IMAGE` as the user volume")
-	c.Flags().StringVar(&userName, "user-name", "", "check the profile of user `NAME`; also DOMAIN\\NAME or NAME@DOMAIN")
-	c.Flags().StringArrayVar(&with, "with", nil,
-		"add data that is not on the disk from `FILE`: the output of 'aws workspaces describe-workspaces', "+
-			"'aws workspaces describe-workspace-images', 'aws ec2 describe-snapshots' or 'slmgr /dlv'; repeatable")
-	parentFlag(c, &parents)
+	images.declare(c, "check", "the output of 'aws workspaces describe-workspaces', "+
+		"'aws workspaces describe-workspace-images', 'aws ec2 describe-snapshots' or 'slmgr /dlv'")
 	c.Flags().BoolVar(&staleBase, "stale-base", false,
 		"accept an image that is the base disk of another image, and lacks the changes in that one")
 	hashFlag(c, &hash)

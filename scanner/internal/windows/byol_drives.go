@@ -53,7 +53,7 @@ func (m *Machine) readDriveLetters() letters {
 	l := letters{Disks: m.in.Disks}
 	note := func(err error) { l.Err = fact.Join(l.Err, err) }
 	var d Drives
-	note(m.readAllLetters(&d))
+	note(m.readLettersOf(&d, func(Mount) bool { return true }))
 	note(m.readAliases(&d))
 	l.Mounts, l.Aliases = d.Mounts, d.Aliases
 	var err error
@@ -72,26 +72,6 @@ func (m *Machine) readDriveLetters() letters {
 		l.Network, l.Keys = append(l.Network, drives...), append(l.Keys, key)
 	}
 	return l
-}
-
-// readAllLetters reads MountedDevices, and of devices that are no partitions whether they are there.
-func (m *Machine) readAllLetters(d *Drives) error {
-	var err error
-	if d.Mounts, err = m.readMounts(); err != nil {
-		return err
-	}
-	for i, mount := range d.Mounts {
-		instance := instanceOf(mount.Device)
-		if mount.Disk || instance == "" || mount.Letter == "C" {
-			continue
-		}
-		presence, evidence, err := m.devicePresence(instance)
-		if err != nil {
-			return err
-		}
-		d.Mounts[i].Presence, d.Mounts[i].Dates = presence, evidence
-	}
-	return nil
 }
 
 // knownDevices returns the identities of the partitions that MountedDevices has, with or without a drive letter.

@@ -111,13 +111,18 @@ func (m *Machine) readDrives() Drives {
 
 // readLetters reads MountedDevices, and of CD-ROM drives whether they are there.
 func (m *Machine) readLetters(d *Drives) error {
+	return m.readLettersOf(d, func(mount Mount) bool { return mount.Letter != "D" && mount.optical() })
+}
+
+// readLettersOf reads MountedDevices, and of the devices to ask for that are no partitions whether they are there.
+func (m *Machine) readLettersOf(d *Drives, asked func(Mount) bool) error {
 	var err error
 	if d.Mounts, err = m.readMounts(); err != nil {
 		return err
 	}
 	for i, mount := range d.Mounts {
 		instance := instanceOf(mount.Device)
-		if mount.Disk || instance == "" || mount.Letter == "C" || mount.Letter == "D" || !mount.optical() {
+		if mount.Disk || instance == "" || mount.Letter == "C" || !asked(mount) {
 			continue
 		}
 		presence, evidence, err := m.devicePresence(instance)

@@ -13,9 +13,8 @@ import (
 var officeSupported = entry{
 	Requirement: recommended("current.office.eol", "", "Office 2019 and earlier should not be installed.",
 		"Microsoft 365 Apps for enterprise", explanation{
-			Reads: `SOFTWARE, 64-bit and 32-bit: Uninstall and Classes\Installer\Products, product codes of Office; ` +
-				`Microsoft\Office\ClickToRun\Configuration\ProductReleaseIds.`,
-			Live: `Get-ItemProperty HKLM:\SOFTWARE\Microsoft\Office\ClickToRun\Configuration`,
+			Reads: byolOffice.Reads,
+			Live:  byolOffice.Live,
 			Doubts: "Office 2016 and 2019 have had no support since October 14, 2025. An image with them can still be " +
 				"created.",
 			Fix: "Replace Office by Microsoft 365 Apps or a supported version.",
