@@ -56,21 +56,13 @@ func (r *Result) Each() []*Result {
 
 // WorstVerdict returns the worst PolicyVerdict of all rule books. Gate on this one.
 func (r *Result) WorstVerdict() Verdict {
-	return r.worst(func(one *Result) Verdict { return one.PolicyVerdict })
-}
-
-// worst returns the worst of the verdicts under the rule books.
-func (r *Result) worst(of func(*Result) Verdict) Verdict {
-	verdicts := []Verdict{}
-	for _, one := range r.Each() {
-		verdicts = append(verdicts, of(one))
-	}
-	for _, v := range []Verdict{NotReady, Inconclusive} {
-		if slices.Contains(verdicts, v) {
-			return v
+	worst := r.PolicyVerdict
+	for _, other := range r.Others {
+		if other.PolicyVerdict == NotReady || worst == Ready {
+			worst = other.PolicyVerdict
 		}
 	}
-	return Ready
+	return worst
 }
 
 // adopt replaces what the first rule book says.
@@ -100,19 +92,21 @@ func (b book) bind(all []requirement.Check, sys system, family requirement.Platf
 		return all
 	}
 	k, err := sys.kind()
-	if err != nil || slices.Contains(b.Concerns.Systems, k.System) {
+	decides := func(c requirement.Check) bool { return c.ID == b.Concerns.DecidedBy }
+	if err != nil && slices.ContainsFunc(all, decides) || slices.Contains(b.Concerns.Systems, k.System) {
 		return all // the check that decides the systems reports the error
 	}
 	var checks []requirement.Check
 	for _, r := range b.rules {
-		r.NotApplicable = fmt.Sprintf("The rule book %s is not for %s.", b.Name, k.Name)
-		o := requirement.Skip(r.NotApplicable)
-		switch {
-		case r.ID == b.Concerns.DecidedBy:
+		o := requirement.Skip(fmt.Sprintf("The rule book %s is not for %s.", b.Name, k.Name))
+		switch decides := r.ID == b.Concerns.DecidedBy; {
+		case decides && err != nil:
+			o = requirement.Unreadable(err)
+		case decides:
 			o = requirement.Fail(fmt.Sprintf("The system is %s; the rule book %s is for %s.", k.Name, b.Name, b.Judges),
 				k.Evidence...)
-		case r.Severity == requirement.Info, r.Platform != requirement.Any && r.Platform != family &&
-			r.Platform != requirement.Windows:
+		case err != nil, r.Severity == requirement.Info,
+			r.Platform != requirement.Any && r.Platform != family && r.Platform != requirement.Windows:
 			continue
 		}
 		r.NotApplicable = o.Message // so that no other rule book shares the outcome

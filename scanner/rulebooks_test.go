@@ -2,12 +2,14 @@ package scanner_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/coldcheck/coldcheck/fixtures/testcases"
 	"github.com/coldcheck/coldcheck/scanner"
+	"github.com/coldcheck/coldcheck/scanner/requirement"
 	"github.com/coldcheck/coldcheck/scanner/rules"
 )
 
@@ -58,5 +60,27 @@ func TestSeveralRuleBooks(t *testing.T) {
 				t.Errorf("the worst verdict is %s", all.WorstVerdict())
 			}
 		})
+	}
+}
+
+// TestUnknownSystem makes sure that a rule book which may not be for the system, because
+// the system is unknown, is not met.
+func TestUnknownSystem(t *testing.T) {
+	for _, b := range rules.Books() {
+		in := input(testcases.Find(t, "linux-os-unreadable"))
+		in.RuleBooks = []string{b.Name}
+		r, err := scanner.Scan(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict != scanner.Inconclusive {
+			t.Errorf("%s: %s with %d findings", b.Name, r.Verdict, len(r.Findings))
+		}
+		decides := func(f requirement.Finding) bool {
+			return f.ID == b.Concerns.DecidedBy && f.Status == requirement.Undetermined
+		}
+		if c := b.Concerns; c != nil && !slices.ContainsFunc(r.Findings, decides) {
+			t.Errorf("%s: %s is not undetermined", b.Name, c.DecidedBy)
+		}
 	}
 }
