@@ -162,6 +162,9 @@ func (r *Result) waive(list []book, p Policy, day time.Time) []unusedWaiver {
 	for _, w := range p.Waivers {
 		i := slices.IndexFunc(r.Findings, func(f requirement.Finding) bool { return f.ID == w.ID })
 		switch {
+		case !hasRule(list, w.ID) && slices.ContainsFunc(AllRequirements(),
+			func(r requirement.Requirement) bool { return r.ID == w.ID }):
+			unused(requirement.LevelInfo, w, "it is for another rule book")
 		case !hasRule(list, w.ID):
 			unused(requirement.LevelWarning, w, "no such requirement exists")
 		case !r.isTarget(w.Target):

@@ -169,6 +169,8 @@ func TestWaive(t *testing.T) {
 			notices: []string{"warning: The waiver for " + fails + " at w:01 is unused: it expired on 2026-03-01."}},
 		"unknown id": {waivers: []requirement.Waiver{waiver("win.disk.c-fre", "2026-03-05")}, exit: 1,
 			notices: []string{"warning: The waiver for win.disk.c-fre at w:05 is unused: no such requirement exists."}},
+		"another rule book": {waivers: []requirement.Waiver{waiver("byol.disk.size", "2026-03-05")}, exit: 1,
+			notices: []string{"info: The waiver for byol.disk.size at w:05 is unused: it is for another rule book."}},
 		"unused, it passes": {waivers: []requirement.Waiver{waiver(good, "2026-03-05", open)}, exit: 1,
 			notices: []string{"info: The waiver for " + good + " at w:05 is unused: the finding is passed."}},
 		"unused, another system": {waivers: []requirement.Waiver{waiver(other, "2026-03-05")}, exit: 1,
@@ -242,7 +244,7 @@ func TestWaive(t *testing.T) {
 			statuses := r.Summary()
 			c.policy.Waivers = c.waivers
 			var notices []string
-			for _, n := range r.waive(list, c.policy, now) {
+			for _, n := range r.waive(list[:1], c.policy, now) {
 				notices = append(notices, fmt.Sprintf("%s: %s", n.Level, n.Message))
 			}
 			r.conclude(c.policy)
