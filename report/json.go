@@ -370,7 +370,7 @@ func document(r *scanner.Result, o Options) jsonReport {
 		Verdict:  first.Verdict, Reasons: first.Reasons, ExitCode: o.exitCode(r.WorstVerdict()),
 		Policy: first.Policy, Summary: first.Summary, Findings: first.Findings, NotChecked: first.NotChecked,
 		Notices:   make([]jsonNotice, 0, len(r.Notices)),
-		RuleBooks: judgements(r, o),
+		RuleBooks: judgements(r, first, o),
 	}
 	if r.CrossCheck != nil {
 		c := jsonCrossCheck(*r.CrossCheck)

@@ -7,22 +7,21 @@ import (
 )
 
 // JSONL writes one finding a line, in the order of the catalogue and of one rule
-// book after the other, as LineSchema describes it. A line has the object that JSON has in findings. Before it are
-// the fields that identify the scan, so that the lines of many scans can be
-// combined.
+// book after the other, as LineSchema describes it. A line has the object that JSON
+// has in findings. Before it are the fields that identify the scan, so that the lines
+// of many scans can be combined.
 func JSONL(w io.Writer, r *scanner.Result, o Options) error {
 	e := NewJSONEncoder(w)
-	doc := document(r, o)
 	scan := jsonLineScan{
-		Started: doc.Scan.Started, Images: doc.Scan.Images, ComputerName: doc.Platform.ComputerName,
-		UserName: doc.Platform.UserName, Platform: doc.Platform.Family, Version: doc.Tool.Version,
+		Started: timestamp(r.Started), Images: append([]string{}, r.Images...), ComputerName: r.Platform.ComputerName,
+		UserName: r.Platform.UserName, Platform: r.Platform.Family, Version: o.tool().Version,
 		CaseID: o.Examination.CaseID, Examiner: o.Examination.Examiner, Note: o.Examination.Note,
 	}
 	for _, one := range r.Each() {
 		j := judgement(one, o)
 		scan.RuleBook, scan.Verdict, scan.NotChecked = j.Name, j.Verdict, j.NotChecked
 		for _, f := range j.Findings {
-			if err := e.Encode(jsonLine{doc.SchemaVersion, scan, f}); err != nil {
+			if err := e.Encode(jsonLine{schemaVersion, scan, f}); err != nil {
 				return err
 			}
 		}

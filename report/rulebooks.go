@@ -41,13 +41,14 @@ func jsonRuleBookOf(b scanner.RuleBook) *jsonRuleBook {
 	return &jsonRuleBook{Name: b.Name, Title: b.Title, Source: b.Source, AsOf: b.AsOf}
 }
 
-// judgements are what the rule books of a scan say; nil if there is only one.
-func judgements(r *scanner.Result, o Options) []jsonJudgement {
+// judgements are what the rule books of a scan say, of which the first is given; nil if
+// there is only one.
+func judgements(r *scanner.Result, first jsonJudgement, o Options) []jsonJudgement {
 	if len(r.Others) == 0 {
 		return nil
 	}
-	var list []jsonJudgement
-	for _, one := range r.Each() {
+	list := []jsonJudgement{first}
+	for _, one := range r.Each()[1:] {
 		list = append(list, judgement(one, o))
 	}
 	return list

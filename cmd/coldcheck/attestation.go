@@ -4,8 +4,6 @@ import (
 	"crypto"
 	"os"
 	"runtime"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,10 +23,7 @@ func keyFlag(c *cobra.Command, name *string) {
 
 // loadKey reads the key, if one of the values of -o needs it.
 func (p *program) loadKey(c *cobra.Command, name string, outputs []string) error {
-	wanted := slices.ContainsFunc(outputs, func(o string) bool {
-		format, _, _ := strings.Cut(o, "=")
-		return format == attestationFormat
-	})
+	wanted := asksFor(outputs, attestationFormat)
 	switch {
 	case wanted && c.Flags().Lookup("key") == nil:
 		return inFlag("output", usage("sign the result of a scan: coldcheck scan IMAGE -o attestation=FILE --key FILE",

@@ -8,7 +8,7 @@ import (
 	"github.com/coldcheck/coldcheck/scanner"
 )
 
-// imageFlags are the flags that say, beside the images, what a command reads of one WorkSpace.
+// imageFlags are the flags of commands that read the images of one WorkSpace.
 type imageFlags struct {
 	root, user, userName string
 	parents, with        []string

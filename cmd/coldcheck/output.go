@@ -30,6 +30,14 @@ func outputFlag(c *cobra.Command, values *[]string) {
 	check(c.RegisterFlagCompletionFunc("output", completeOutput))
 }
 
+// asksFor says whether one of the values of -o names a format.
+func asksFor(outputs []string, format string) bool {
+	return slices.ContainsFunc(outputs, func(o string) bool {
+		name, _, _ := strings.Cut(o, "=")
+		return name == format
+	})
+}
+
 func formatNames() []string {
 	var names []string
 	for _, f := range report.Formats {

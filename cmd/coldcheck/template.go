@@ -1,9 +1,6 @@
 package main
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/coldcheck/coldcheck/report"
@@ -21,10 +18,7 @@ func templateFlag(c *cobra.Command, name *string) {
 
 // loadTemplate parses the template, if one of the values of -o needs it.
 func (p *program) loadTemplate(name string, outputs []string) error {
-	wanted := slices.ContainsFunc(outputs, func(o string) bool {
-		format, _, _ := strings.Cut(o, "=")
-		return format == templateFormat
-	})
+	wanted := asksFor(outputs, templateFormat)
 	switch {
 	case wanted && name == "":
 		return inFlag("output", usage("add --template FILE", "-o template needs a template"))

@@ -64,10 +64,7 @@ func (m *Machine) fileFact(p string) (typed.Reading, error) {
 	if err != nil {
 		return typed.Reading{}, err
 	}
-	return typed.Reading{Evidence: []requirement.Evidence{f.Evidence}, Value: typed.File{
-		Exists: f.Exists, Folder: f.Dir,
-		Size: typed.OrNull(f.Size, f.Exists), MTime: typed.OrNull(f.Modified.UTC(), f.Exists),
-	}}, nil
+	return typed.FileOf(f.Evidence, f.Exists, f.Dir, f.Size, f.Modified), nil
 }
 
 // maxFactText bounds a text file that a rule reads, in bytes.

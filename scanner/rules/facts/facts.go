@@ -62,6 +62,14 @@ func Later[T any](read func() (T, error)) Field[T] { return Field[T]{later: read
 // Known returns a Field with a value, or an unknown one if there is an error.
 func Known[T any](value T, err error) Field[T] { return Field[T]{value: value, err: err} }
 
+// FileOf returns the reading of a file or folder. Its size and time are null if it does not
+// exist.
+func FileOf(ev requirement.Evidence, exists, folder bool, size int64, modified time.Time) Reading {
+	return Reading{Evidence: []requirement.Evidence{ev}, Value: File{
+		Exists: exists, Folder: folder, Size: OrNull(size, exists), MTime: OrNull(modified.UTC(), exists),
+	}}
+}
+
 // OrNull returns a Field with a value, or one of what does not exist.
 func OrNull[T any](value T, exists bool) Field[T] { return Field[T]{value: value, null: !exists} }
 
