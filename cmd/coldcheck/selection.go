@@ -58,12 +58,8 @@ func (f *selectionFlags) apply(c *cobra.Command, in *scanner.Input) error {
 
 // ruleBooksFlag declares --rulebook.
 func ruleBooksFlag(c *cobra.Command, names *[]string) {
-	var list []string
-	for _, b := range rules.Books() {
-		list = append(list, b.Name+" ("+b.Title+")")
-	}
 	c.Flags().StringSliceVar(names, "rulebook", []string{rules.Default},
-		"judge by the rule books `NAME,…`: "+strings.Join(list, ", "))
+		"judge by the rule books `NAME,…`: "+strings.Join(rules.Names(), ", "))
 	check(c.RegisterFlagCompletionFunc("rulebook", completeRuleBooks))
 }
 

@@ -17,13 +17,15 @@ func TestBooks(t *testing.T) {
 	if list[0].Name != Default {
 		t.Errorf("the first is %s", list[0].Name)
 	}
+	var names []string
 	for _, b := range list {
+		names = append(names, b.Name)
 		if found, err := Find(b.Name); found != b || err != nil {
 			t.Errorf("%s: %v, %v", b.Name, found, err)
 		}
 	}
-	if !slices.Contains(Names(), Default) {
-		t.Errorf("%q", Names())
+	if !slices.Equal(Names(), names) {
+		t.Errorf("names %q of the rule books %q", Names(), names)
 	}
 	if _, err := Find("imag"); !errors.Is(err, ErrUnknown) {
 		t.Errorf("error %v", err)
